@@ -1,0 +1,43 @@
+//! From the command line to the exit status: the `main` of all six programs.
+
+use crate::reporter::write_lines;
+use crate::status::Status;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Parses the arguments, runs the program, prints what went wrong, returns the exit status.
+pub fn main<A: clap::Parser>(run: fn(A) -> anyhow::Result<Status>) -> ExitCode {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    let args = match A::try_parse_from(&argv) {
+        Ok(args) => args,
+        Err(error) => return show_usage(&error),
+    };
+    match run(args) {
+        Ok(status) => status.into(),
+        Err(error) => {
+            let status = error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed);
+            write_lines(&mut std::io::stderr(), &program_name(), &format!("{error:#}"));
+            status.into()
+        }
+    }
+}
+
+/// Returns the name this program was called by, without its folder.
+pub fn program_name() -> String {
+    let called = std::env::args_os().next().unwrap_or_default();
+    Path::new(&called).file_name().map_or_else(|| "orderly".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn show_usage(error: &clap::Error) -> ExitCode {
+    // Help and version are answers and go to stdout; a closed reader is not our failure.
+    let text = error.render().to_string();
+    if error.use_stderr() {
+        write_lines(&mut std::io::stderr(), &program_name(), text.trim_end());
+        Status::Usage.into()
+    } else {
+        std::io::stdout().write_all(text.as_bytes()).ok();
+        Status::Done.into()
+    }
+}

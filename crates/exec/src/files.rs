@@ -1,0 +1,193 @@
+//! Reading what people wrote and replacing what we remember: whole files, never half of one.
+
+use crate::status::{OrStatus, Status, fail};
+use anyhow::Context;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The largest input read into memory: a limit against `/dev/zero`, not against clusters.
+const INPUT_LIMIT: u64 = 1 << 30;
+
+/// What stands at a path. Unreadable is an error and never one of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    Missing,
+    Text(String),
+}
+
+/// Reads a whole text, keeping missing apart from everything else.
+///
+/// # Errors
+/// Rejected (3) when it exists and cannot be read: a dangling link, a folder, no permission, not
+/// UTF-8, larger than 1 GiB.
+pub fn read_if_there(path: &Path) -> anyhow::Result<Found> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Missing),
+        Err(error) => return Err(error).with_context(|| format!("read {}", path.display())).or_status(Status::Rejected),
+        Ok(_) => {}
+    }
+    read(path).map(Found::Text)
+}
+
+/// Reads a whole text; `-` is standard input.
+///
+/// # Errors
+/// Rejected (3) when it is missing or cannot be read.
+pub fn read(path: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    if path == Path::new("-") {
+        read_bounded(std::io::stdin().lock(), &mut text).context("read standard input")
+    } else {
+        File::open(path)
+            .and_then(|file| read_bounded(file, &mut text))
+            .with_context(|| format!("read {}{}", path.display(), dangling(path)))
+    }
+    .or_status(Status::Rejected)?;
+    Ok(text)
+}
+
+fn read_bounded(reader: impl Read, text: &mut String) -> std::io::Result<()> {
+    if reader.take(INPUT_LIMIT).read_to_string(text)? as u64 == INPUT_LIMIT {
+        return Err(std::io::Error::new(ErrorKind::FileTooLarge, "larger than 1 GiB"));
+    }
+    Ok(())
+}
+
+fn dangling(path: &Path) -> String {
+    match fs::read_link(path) {
+        Ok(target) if !path.exists() => format!(" (a link to {}, which is not there)", target.display()),
+        _ => String::new(),
+    }
+}
+
+/// Checks that nobody but root, or the user who runs this, can change a file that says what is run.
+///
+/// # Errors
+/// Rejected (3), naming the remedy.
+pub fn check_only_owner_writes(path: &Path) -> anyhow::Result<()> {
+    let found = fs::metadata(path).with_context(|| format!("read {}", path.display())).or_status(Status::Rejected)?;
+    let me = nix::unistd::geteuid().as_raw();
+    if found.uid() != 0 && found.uid() != me {
+        return Err(fail(Status::Rejected, format!("{}: belongs to another user; chown root it", path.display())));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(fail(
+            Status::Rejected,
+            format!("{}: others can write it, and it says what is run as root; chmod go-w it", path.display()),
+        ));
+    }
+    Ok(())
+}
+
+/// Replaces a file as a whole: beside, write, sync, rename, sync the folder. Mode 0600 unless it
+/// replaces a file, whose mode is kept.
+///
+/// # Errors
+/// Names the path and what failed; the old file is then untouched.
+pub fn replace(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
+    let mode = fs::metadata(path).map_or(0o600, |found| found.mode() & 0o7777);
+    replace_with_mode(path, contents, mode)
+}
+
+/// Replaces a file as a whole, with this mode.
+///
+/// # Errors
+/// Names the path and what failed; the old file is then untouched.
+pub fn replace_with_mode(path: &Path, contents: &[u8], mode: u32) -> anyhow::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let name = path.file_name().with_context(|| format!("replace {}: not a file name", path.display()))?;
+    let mut beside = std::ffi::OsString::from(".");
+    beside.push(name);
+    beside.push(format!(".{}", std::process::id()));
+    let beside = folder.join(beside);
+    let written = (|| {
+        // A leftover of a killed run with our process number is ours to remove; create_new then
+        // refuses to follow a link somebody put there.
+        fs::remove_file(&beside).or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+        file.write_all(contents)?;
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        File::open(folder)?.sync_all()
+    })();
+    if written.is_err() {
+        fs::remove_file(&beside).ok();
+    }
+    written.with_context(|| format!("replace {}", path.display()))
+}
+
+/// Makes a folder that only its owner can enter (0700), with its parents.
+///
+/// # Errors
+/// Names the folder.
+pub fn private_directory(path: &Path) -> anyhow::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("make the folder {}", path.display()))
+}
+
+/// Returns where journals, history and records live: `ORDERLY_STATE_DIR`, else `/var/lib/orderly`.
+pub fn state_directory() -> PathBuf {
+    std::env::var_os("ORDERLY_STATE_DIR").filter(|dir| !dir.is_empty()).map_or_else(|| "/var/lib/orderly".into(), PathBuf::from)
+}
+
+/// Returns where the configuration `name` is: `--config FILE`, else in `ORDERLY_CONFIG_DIR`, else
+/// in `/etc/orderly`.
+pub fn config_path(flag: Option<&Path>, name: &str) -> PathBuf {
+    if let Some(path) = flag {
+        return path.to_owned();
+    }
+    std::env::var_os("ORDERLY_CONFIG_DIR")
+        .filter(|dir| !dir.is_empty())
+        .map_or_else(|| "/etc/orderly".into(), PathBuf::from)
+        .join(name)
+}
+
+/// Makes reads and writes of a descriptor return instead of waiting.
+///
+/// # Errors
+/// When the kernel refuses the flag.
+pub(crate) fn unblock(descriptor: impl AsFd) -> anyhow::Result<()> {
+    let descriptor = descriptor.as_fd();
+    let flags = OFlag::from_bits_retain(fcntl(descriptor, FcntlArg::F_GETFL).context("read descriptor flags")?);
+    fcntl(descriptor, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).context("set descriptor flags")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dangling_link_is_unreadable_and_not_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("cstartSeq");
+        assert_eq!(read_if_there(&link).unwrap(), Found::Missing);
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        let error = read_if_there(&link).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Status::Rejected));
+        assert!(format!("{error:#}").contains("nowhere"), "{error:#}");
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_nothing_is_left_beside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(replace(&dir.path().join("no/such/folder"), b"x").is_err());
+    }
+}

@@ -1,0 +1,19 @@
+//! Runs. Processes, signals, deadlines, files, locks and the terminal.
+//!
+//! Start reading at [`children`], the one loop. Nothing here knows what a node or a hand-over is.
+
+pub mod children;
+pub mod cli;
+pub mod clock;
+pub mod files;
+pub mod job;
+pub mod journal;
+pub mod lock;
+pub mod reporter;
+pub mod runner;
+pub mod settings;
+pub mod signals;
+pub mod status;
+
+pub use cli::main;
+pub use status::{OrStatus, Status, fail};

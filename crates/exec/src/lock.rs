@@ -1,0 +1,116 @@
+//! One run at a time: a kernel lock that dies with its process. Lock files are never deleted.
+
+use crate::files;
+use crate::status::{OrStatus, Status, fail};
+use anyhow::Context;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Names the descriptor of a lock that a program passes to the program it runs.
+pub const PASSED_LOCK: &str = "ORDERLY_LOCK_FD";
+
+/// A held lock; let go when dropped.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Takes the lock at `path`, or joins it when the calling program passed it down.
+    ///
+    /// # Errors
+    /// Refused (4) when another run holds it.
+    pub fn take(path: &Path) -> anyhow::Result<Self> {
+        if let Some(file) = passed_down(path) {
+            return Ok(Self { file, path: path.to_owned() });
+        }
+        if let Some(parent) = path.parent() {
+            files::private_directory(parent)?;
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(nix::libc::O_NOFOLLOW)
+            .open(path)
+            .with_context(|| format!("open the lock {}", path.display()))
+            .or_status(Status::Refused)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { file, path: path.to_owned() }),
+            Err(TryLockError::WouldBlock) => {
+                Err(fail(Status::Refused, format!("another run holds {}; wait for it to end", path.display())))
+            }
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("lock {}", path.display())).or_status(Status::Refused)
+            }
+        }
+    }
+
+    /// Returns where the lock lives.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns a second descriptor of this lock that a started program inherits; name its number
+    /// in [`PASSED_LOCK`] and drop it after the start.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub fn pass_on(&self) -> anyhow::Result<OwnedFd> {
+        let copy = self.file.as_fd().try_clone_to_owned().context("copy the lock's descriptor")?;
+        fcntl(&copy, FcntlArg::F_SETFD(FdFlag::empty())).context("let the lock be inherited")?;
+        Ok(copy)
+    }
+}
+
+/// Returns the lock the caller passed, if it is this very file: a number alone proves nothing.
+fn passed_down(path: &Path) -> Option<File> {
+    let number: RawFd = std::env::var(PASSED_LOCK).ok()?.parse().ok()?;
+    if number < 3 {
+        return None;
+    }
+    let link = std::fs::metadata(format!("/proc/self/fd/{number}")).ok()?;
+    let wanted = std::fs::symlink_metadata(path).ok()?;
+    if (link.dev(), link.ino()) != (wanted.dev(), wanted.ino()) {
+        return None;
+    }
+    let file = adopt(number);
+    // Not inherited further by accident: a daemon started by us would hold the lock for ever.
+    fcntl(&file, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).ok()?;
+    (file.as_raw_fd() >= 0).then_some(file)
+}
+
+#[expect(unsafe_code, reason = "a descriptor passed by number can only be adopted by number")]
+fn adopt(number: RawFd) -> File {
+    // SAFETY: /proc/self/fd/<number> was just seen to be open, and nothing else in this process
+    // knows the number: it came through the environment.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    match borrowed.try_clone_to_owned() {
+        Ok(owned) => File::from(owned),
+        // SAFETY: as above; without a copy the original is taken.
+        Err(_) => unsafe { File::from_raw_fd(number) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_is_refused_and_a_dropped_lock_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state/lock");
+        let first = Lock::take(&path).unwrap();
+        let error = Lock::take(&path).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Status::Refused));
+        drop(first);
+        assert!(Lock::take(&path).is_ok());
+        assert!(path.exists(), "lock files are never deleted");
+    }
+}

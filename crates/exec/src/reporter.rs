@@ -1,0 +1,172 @@
+//! Telling people and programs: stderr lines, stdout data, live progress on a terminal.
+//!
+//! Nothing here can fail a run: a reader that goes away is noted and no longer spoken to.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+/// How much is said on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Voice {
+    /// Only failures (`-q`).
+    Quiet,
+    /// One line an event.
+    Plain,
+    /// Also what is of interest only when something is wrong (`-v`).
+    Verbose,
+}
+
+/// What stdout carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// The documented one-line messages.
+    Text,
+    /// One JSON record a line (`--json`).
+    Json,
+}
+
+/// Speaks for a program.
+#[derive(Debug)]
+pub struct Reporter {
+    program: String,
+    voice: Voice,
+    output: Output,
+    bar: Option<ProgressBar>,
+    stdout_lost: bool,
+}
+
+impl Reporter {
+    /// Returns the reporter of this program.
+    pub fn new(voice: Voice, output: Output) -> Self {
+        Self { program: crate::cli::program_name(), voice, output, bar: None, stdout_lost: false }
+    }
+
+    /// Shows a live line of progress below everything said, on a terminal and unless quiet.
+    pub fn show_progress(&mut self) {
+        if self.voice > Voice::Quiet && std::io::stderr().is_terminal() {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(250));
+            self.bar = Some(bar);
+        }
+    }
+
+    /// Tells whether live progress is shown, so that its text is made only when somebody sees it.
+    pub fn is_live(&self) -> bool {
+        self.bar.is_some()
+    }
+
+    /// Replaces the text of the live line.
+    pub fn progress(&self, text: impl Into<String>) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text.into());
+        }
+    }
+
+    /// Takes the live line away.
+    pub fn end_progress(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Says what happened, unless quiet.
+    pub fn say(&self, line: impl AsRef<str>) {
+        if self.voice > Voice::Quiet {
+            self.warn(line);
+        }
+    }
+
+    /// Says what is of interest only to somebody who looks closely (`-v`).
+    pub fn detail(&self, line: impl AsRef<str>) {
+        if self.voice == Voice::Verbose {
+            self.warn(line);
+        }
+    }
+
+    /// Says what failed or needs attention, also when quiet.
+    pub fn warn(&self, line: impl AsRef<str>) {
+        let write = || write_lines(&mut std::io::stderr(), &self.program, line.as_ref());
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// Prints a documented one-line message on stdout, unless quiet or speaking JSON.
+    pub fn message(&mut self, line: &str) {
+        if self.output == Output::Text && self.voice > Voice::Quiet {
+            self.put(&format!("{line}\n"));
+        }
+    }
+
+    /// Prints a record on stdout when speaking JSON.
+    pub fn record(&mut self, record: &impl Serialize) {
+        if self.output == Output::Json
+            && let Ok(line) = serde_json::to_string(record)
+        {
+            self.put(&format!("{line}\n"));
+        }
+    }
+
+    /// Prints data on stdout, whatever the voice.
+    pub fn data(&mut self, text: &str) {
+        self.put(text);
+    }
+
+    fn put(&mut self, text: &str) {
+        if self.stdout_lost {
+            return;
+        }
+        let write = || {
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+        };
+        let written = match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        };
+        self.stdout_lost = written.is_err();
+    }
+}
+
+/// Writes a text, each line begun with the program's name, control characters shown as such.
+pub(crate) fn write_lines(to: &mut impl Write, program: &str, text: &str) {
+    let mut whole = String::new();
+    for line in text.lines() {
+        whole.push_str(program);
+        whole.push_str(": ");
+        whole.push_str(&printable(line));
+        whole.push('\n');
+    }
+    // One write a text, so that lines of two programs do not mix. Nobody to tell when it fails.
+    to.write_all(whole.as_bytes()).ok();
+}
+
+/// Returns a text with its control characters (but for tabs) made visible: what a node says must
+/// not move the cursor of whoever reads it.
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let escaped = c.is_control() && c != '\t';
+            let shown: String = if escaped { c.escape_default().collect() } else { c.to_string() };
+            shown.chars().collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_begins_with_the_program_and_no_control_character_gets_through() {
+        let mut out = Vec::new();
+        write_lines(&mut out, "cstartup", "one\ntwo\x1b[2J\n");
+        assert_eq!(String::from_utf8(out).unwrap(), "cstartup: one\ncstartup: two\\u{1b}[2J\n");
+    }
+}

@@ -1,0 +1,83 @@
+//! Commands one after the other, for the programs that work on this machine.
+
+use crate::children::{Children, Seen};
+use crate::job::{Ended, Ending, Job};
+use crate::signals::Signals;
+use nix::sys::signal::Signal;
+use std::time::{Duration, Instant};
+
+/// Runs commands; the seam at which a dry run or a test puts something else.
+pub trait Run {
+    /// Runs a command to its end.
+    fn run(&mut self, job: &Job) -> Ended;
+}
+
+/// Runs real commands and remembers the signals that came meanwhile.
+#[derive(Debug)]
+pub struct Runner {
+    children: Children,
+    interrupted: Option<Signal>,
+}
+
+impl Runner {
+    /// Makes the runner; it takes the process's signals with it.
+    ///
+    /// # Errors
+    /// When the event loop cannot be made.
+    pub fn new() -> anyhow::Result<Self> {
+        Ok(Self { children: Children::new(Signals::listen()?)?, interrupted: None })
+    }
+
+    /// Returns the first INT, TERM or HUP that came, looking without waiting.
+    pub fn interrupted(&mut self) -> Option<Signal> {
+        self.pause(Duration::ZERO);
+        self.interrupted
+    }
+
+    /// Waits this long, or shorter when a signal comes.
+    pub fn pause(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while let Ok(Some(seen)) = self.children.next(Some(until)) {
+            if let Seen::Signal(signal) = seen {
+                self.note(signal);
+                if self.interrupted.is_some() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A second signal ends what runs; the first one only stops what would come next.
+    fn note(&mut self, signal: Signal) {
+        if !matches!(signal, Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP) {
+            return;
+        }
+        if self.interrupted.is_some() {
+            self.children.end_all();
+        } else {
+            self.interrupted = Some(signal);
+        }
+    }
+}
+
+impl Run for Runner {
+    fn run(&mut self, job: &Job) -> Ended {
+        let wanted = self.children.start(job);
+        loop {
+            match self.children.next(None) {
+                Ok(Some(Seen::Ended(id, ended))) if id == wanted => return ended,
+                Ok(Some(Seen::Signal(signal))) => self.note(signal),
+                Ok(_) => {}
+                Err(error) => {
+                    return Ended {
+                        ending: Ending::Unkillable,
+                        stdout: Vec::new(),
+                        stderr: format!("{error:#}").into_bytes(),
+                        truncated: false,
+                        took: Duration::ZERO,
+                    };
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! THIS MACHINE. Mounts, holders, shares, services, addresses, and the assets that change hands.

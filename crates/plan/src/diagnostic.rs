@@ -1,0 +1,213 @@
+//! What is wrong with something a person wrote, and where.
+//!
+//! Every reader in the house collects [`Diagnostic`]s and hands them over together, because an
+//! administrator who mends one line at a time at night mends the wrong one.
+
+use std::fmt;
+use std::ops::Range;
+
+/// A text with the name people know it by; turns byte ranges into places.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// File name, or `-` for standard input.
+    pub name: &'a str,
+    /// The whole text.
+    pub text: &'a str,
+}
+
+impl Source<'_> {
+    /// Returns the line and column, both from 1, of a byte offset. Columns count characters.
+    pub fn place(&self, offset: usize) -> Place {
+        let offset = floor_char(self.text, offset);
+        let before = &self.text[..offset];
+        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        Place {
+            file: self.name.to_owned(),
+            line: before.bytes().filter(|&byte| byte == b'\n').count() + 1,
+            column: before[start..].chars().count() + 1,
+        }
+    }
+
+    /// Returns a diagnostic for a byte range of this text, its line quoted and the range underlined.
+    pub fn diagnose(&self, range: Range<usize>, message: impl Into<String>) -> Diagnostic {
+        let start = floor_char(self.text, range.start);
+        let end = floor_char(self.text, range.end.max(start));
+        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
+        let width = self.text[start..end.min(line_end).max(start)].chars().count().max(1);
+        Diagnostic {
+            place: Some(self.place(start)),
+            message: message.into(),
+            excerpt: Some(Excerpt { line: self.text[line_start..line_end].trim_end_matches('\r').to_owned(), width }),
+            notes: Vec::new(),
+            hint: None,
+        }
+    }
+}
+
+fn floor_char(text: &str, offset: usize) -> usize {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}
+
+/// A place in a file; line and column count from 1, the column in characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub file: String,
+    pub line: usize,
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// The line a diagnostic is about and how many characters of it are underlined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt {
+    pub line: String,
+    pub width: usize,
+}
+
+/// One thing that is wrong, with its place and, where there is one, its remedy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub place: Option<Place>,
+    /// Lower case, no full stop.
+    pub message: String,
+    pub excerpt: Option<Excerpt>,
+    /// Further places that take part, each with a clause (the lines of a cycle, the first definition).
+    pub notes: Vec<(Place, String)>,
+    /// What to do, printed on its own line.
+    pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    /// Returns a diagnostic about a whole file, without a line.
+    pub fn about(file: &str, message: impl fmt::Display) -> Self {
+        Self { place: None, message: format!("{file}: {message}"), excerpt: None, notes: Vec::new(), hint: None }
+    }
+
+    /// Adds the remedy.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds a did-you-mean when some candidate is near `word`.
+    #[must_use]
+    pub fn suggest<'c>(self, word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Self {
+        match crate::suggest::nearest(word, candidates) {
+            Some(near) => self.hint(format!("did you mean \"{near}\"?")),
+            None => self,
+        }
+    }
+
+    /// Adds a further place that takes part.
+    #[must_use]
+    pub fn note(mut self, place: Place, clause: impl Into<String>) -> Self {
+        self.notes.push((place, clause.into()));
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => write!(f, "{place}: {}", self.message)?,
+            None => write!(f, "{}", self.message)?,
+        }
+        if let (Some(excerpt), Some(place)) = (&self.excerpt, &self.place)
+            && !excerpt.line.trim().is_empty()
+        {
+            // Tabs stay tabs in the padding, so that the underline stands where the text does.
+            let pad: String =
+                excerpt.line.chars().take(place.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            write!(f, "\n  | {}\n  | {pad}{}", excerpt.line, "^".repeat(excerpt.width))?;
+        }
+        for (place, clause) in &self.notes {
+            write!(f, "\n  {place}: {clause}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// All that is wrong with an input; never empty when it travels as an error.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diagnostics(pub Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// Returns `value` when nothing is wrong, else everything that is, in order of place.
+    ///
+    /// # Errors
+    /// The collected diagnostics.
+    pub fn or<T>(mut self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() {
+            return Ok(value);
+        }
+        self.0.sort_by(|a, b| a.place.cmp(&b.place));
+        Err(self)
+    }
+
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, diagnostic) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{diagnostic}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self(vec![diagnostic])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diagnostic_underlines_its_range_and_counts_characters() {
+        let source = Source { name: "seq", text: "a: b\nгруппа > stroage\n" };
+        let at = source.text.find("stroage").unwrap();
+        let said = source
+            .diagnose(at..at + 7, "no group named \"stroage\"")
+            .suggest("stroage", ["storage", "clients"])
+            .to_string();
+        assert_eq!(
+            said,
+            "seq:2:10: no group named \"stroage\"\n  | группа > stroage\n  |          ^^^^^^^\n  hint: did you mean \"storage\"?"
+        );
+    }
+
+    #[test]
+    fn a_range_past_the_end_of_the_text_is_no_panic() {
+        let source = Source { name: "-", text: "é" };
+        assert_eq!(source.diagnose(1..99, "x").place.map(|p| p.column), Some(1));
+    }
+}

@@ -1,0 +1,133 @@
+//! What a run asks of the nodes and what it hears back: the seam between deciding and doing.
+//!
+//! `startup` and `shutdown` are pure state machines that speak only in these words. The drivers in
+//! `crates/nodes` carry them out on real nodes, the simulator on imagined ones, with a real or a
+//! virtual clock; the machines cannot tell the difference. Times are [`Duration`]s since the run
+//! began.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A node of the inventory at hand, by its place in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+impl NodeId {
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What a power driver says of a node. Unknown is an answer and never means off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    On,
+    Off,
+    Unknown,
+}
+
+/// What a probe says of a node. Unknown is an answer and never means down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    Up,
+    Down,
+    Unknown,
+}
+
+/// Something a run can have done to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Task {
+    PowerOn,
+    PowerOff,
+    Reset,
+    /// Answered by [`Event::Power`].
+    ReadPower,
+    /// Answered by [`Event::Probe`].
+    Probe,
+    /// A command on the node, through the shell driver.
+    Run(Errand),
+}
+
+/// The commands of `[shutdown]` in `cluster.toml`, run on a node through its shell driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Errand {
+    Notify,
+    EndUsers,
+    Halt,
+    Restart,
+    Maintenance,
+}
+
+/// Why a task did not succeed; told apart because each is retried, and mended, in its own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureKind {
+    /// The command ran and said no.
+    Failed,
+    /// No answer within the limit.
+    TimedOut,
+    /// Nothing can be reached there (ssh's 255, no route, connection refused).
+    Unreachable,
+    /// The password or key was not accepted.
+    Authentication,
+    /// The driver's program cannot be started.
+    NotStarted,
+    /// The run was told to stop while this was running.
+    Ended,
+}
+
+/// Why a task did not succeed, with the driver's last words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// One line, what was run and what it said last.
+    pub detail: String,
+}
+
+/// What is known of a node's drivers before anything is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Abilities {
+    /// Power can be switched (the power driver is not `none`).
+    pub switches_power: bool,
+    /// Power can be read (the power driver has a status).
+    pub reads_power: bool,
+    /// A probe can tell up from down (the probe driver is not `none`).
+    pub probes: bool,
+    /// Time between two probes of a node that is waited for.
+    pub interval: Duration,
+}
+
+/// What a run hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Power(NodeId, Power),
+    Probe(NodeId, Probe),
+    /// A task other than `ReadPower` and `Probe` ended.
+    Ended(NodeId, Task, Result<(), Failure>),
+    /// INT, TERM or HUP was received (the signal's number).
+    Signal(i32),
+    /// SIGUSR1: somebody wants to see where the run stands.
+    Attention,
+}
+
+/// The nodes of a run, real or imagined.
+pub trait Fleet {
+    /// Returns the time since the run began.
+    fn now(&self) -> Duration;
+
+    /// Returns what the drivers of `node` can do.
+    fn abilities(&self, node: NodeId) -> Abilities;
+
+    /// Begins `task` on nodes from the front of `nodes`, as many as the limits allow now, and
+    /// removes those from it. What is left is to be offered again after the next event.
+    ///
+    /// A task that cannot even start is begun too, and heard of as an [`Event::Ended`] with a
+    /// failure (or as `Unknown`), so that every node begun is answered for exactly once.
+    fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>);
+
+    /// Ends all running tasks (TERM, grace, KILL); each is still answered for.
+    fn end_all(&mut self);
+
+    /// Waits for something to happen, at the longest until `until` (for ever when `None`), and
+    /// returns what did, in order. Empty means that `until` has come.
+    fn next(&mut self, until: Option<Duration>) -> Vec<Event>;
+}

@@ -1,0 +1,21 @@
+//! Decides. Pure values in, pure values out: no file, process, clock or environment.
+//!
+//! Start reading at [`sequence`] (what people write), [`graph`] (what it means) and
+//! [`progress`] (where a run stands and what may start next).
+
+pub mod diagnostic;
+pub mod duration;
+pub mod fleet;
+pub mod graph;
+pub mod inventory;
+pub mod name;
+pub mod nodeset;
+pub mod progress;
+pub mod record;
+pub mod report;
+pub mod select;
+pub mod sequence;
+pub mod shutdown;
+pub mod startup;
+pub mod step;
+pub mod suggest;

@@ -1,0 +1,1 @@
+//! Names as the sequence grammar allows them.

@@ -1,0 +1,25 @@
+//! The did-you-mean of every error message.
+
+/// Returns the candidate nearest to `word`, if one is near enough to be a slip of the hand.
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    // A third of the letters may differ: with more, the suggestion names a stranger.
+    let limit = (word.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .filter(|candidate| *candidate != word && candidate.len().abs_diff(word.len()) <= limit + 3)
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn only_near_words_are_suggested() {
+        assert_eq!(nearest("stroage", ["storage", "clients"]), Some("storage"));
+        assert_eq!(nearest("batch", ["storage", "clients"]), None);
+    }
+}

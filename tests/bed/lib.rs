@@ -1,0 +1,1 @@
+//! The bed every scenario lies in.
