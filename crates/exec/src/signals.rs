@@ -3,7 +3,10 @@
 //! Handlers and not a blocked mask: a mask is inherited by every child, and a node command that
 //! ignores TERM for its whole life cannot be ended. A handler is reset by exec.
 
-#![expect(unsafe_code, reason = "sigaction can only be called unsafely; the handlers do nothing but write one byte")]
+#![expect(
+    unsafe_code,
+    reason = "sigaction can only be called unsafely; the handlers do nothing but write one byte"
+)]
 
 use anyhow::Context;
 use nix::fcntl::OFlag;
@@ -43,12 +46,14 @@ impl Signals {
     /// # Errors
     /// When the pipe or a handler cannot be made.
     pub fn listen() -> anyhow::Result<Self> {
-        let (reading, writing) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).context("make the signal pipe")?;
+        let (reading, writing) =
+            pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).context("make the signal pipe")?;
         PIPE.store(writing.into_raw_fd(), Ordering::Relaxed);
         let action = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGCHLD] {
             // SAFETY: `note` is async-signal-safe, see there.
-            let before = unsafe { sigaction(signal, &action) }.with_context(|| format!("listen to {signal}"))?;
+            let before =
+                unsafe { sigaction(signal, &action) }.with_context(|| format!("listen to {signal}"))?;
             if signal == Signal::SIGHUP && matches!(before.handler(), SigHandler::SigIgn) {
                 // SAFETY: this puts back what was there.
                 unsafe { sigaction(signal, &before) }.context("go on ignoring SIGHUP")?;
