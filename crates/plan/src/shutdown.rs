@@ -1,1 +1,378 @@
-//! (see the module list in lib.rs)
+//! Stopping nodes: each is halted after all that must go down before it, watched until it is really
+//! down, and then powered off.
+//!
+//! Nothing here has a clock or a process: the machine begins tasks on a [`Fleet`] and hears events.
+//! What is done with one node is decided in `shutdown/stopping.rs`; here is who may begin, what waits
+//! for a limit, and what came of it.
+//!
+//! Invariant: no node is told to go down before everything that must go down before it is down, off or
+//! let go by `-W` (`no_node_goes_down_before_what_depends_on_it`).
+
+mod stopping;
+#[cfg(test)]
+mod tests;
+
+use crate::fleet::{Event, Failure, FailureKind, Fleet, NodeId, Task};
+use crate::graph::Order;
+use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
+use crate::progress::{Progress, Standing};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::time::Duration;
+use stopping::{Move, Stopping};
+
+/// What the nodes are to become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Down, and off where that is wished for (`-h`).
+    Halt,
+    /// In maintenance, with their power on unless it is to be switched off (`-m`).
+    Maintenance,
+    /// Down, to be started again by another program; restarted where power cannot be switched (`-r`).
+    Restart,
+}
+
+/// What is wished for, and how patiently.
+#[derive(Debug, Clone)]
+pub struct Wishes {
+    pub goal: Goal,
+    /// Power is switched off once a node is down (`-P`).
+    pub power_off: bool,
+    /// Power is switched off also where a node cannot be reached or does not halt (`--force-off`).
+    pub force_off: bool,
+    /// No further node is begun after one failed (`-s`).
+    pub stop_at_failure: bool,
+    /// How long a probe must be down before the node counts as halted.
+    pub settle: Duration,
+    /// How long a node may take to go down, and again to power off.
+    pub timeout: Duration,
+    pub retries: u32,
+    /// By node, how long those after it wait for it at most (`-W`); may be empty.
+    pub let_go: Vec<Option<Duration>>,
+    /// By node, whether it is a unit: power and no operating system; may be empty.
+    pub units: Vec<bool>,
+}
+
+/// Stops nodes in order.
+#[derive(Debug)]
+pub struct Shutdown<'o> {
+    wishes: Wishes,
+    targets: Vec<NodeId>,
+    progress: Progress<'o>,
+    /// By node of the inventory; `None` before its turn.
+    nodes: Vec<Option<Stopping>>,
+    endings: Vec<Option<Ending>>,
+    queues: BTreeMap<Task, VecDeque<NodeId>>,
+    timers: BinaryHeap<Reverse<(Duration, NodeId, Timer)>>,
+    notices: Vec<Notice>,
+    outstanding: usize,
+    /// Nodes whose turn has come and that are not over.
+    open: usize,
+    done: usize,
+    failed: usize,
+    /// Nothing is begun on further nodes: `-s` after a failure, or an interrupt.
+    stopped: bool,
+    interrupted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Look,
+    LetGo,
+}
+
+impl<'o> Shutdown<'o> {
+    /// Returns the stopping of `targets` in `order`, in which what comes first goes down first.
+    /// `priority` is as for [`Progress::new`].
+    pub fn new(order: &'o Order, targets: &[NodeId], priority: Vec<u64>, wishes: Wishes) -> Self {
+        let mut targets = targets.to_vec();
+        targets.sort_unstable();
+        targets.dedup();
+        Self {
+            wishes,
+            progress: Progress::new(order, &targets, priority),
+            targets,
+            nodes: vec![None; order.node_count()],
+            endings: vec![None; order.node_count()],
+            queues: BTreeMap::new(),
+            timers: BinaryHeap::new(),
+            notices: Vec::new(),
+            outstanding: 0,
+            open: 0,
+            done: 0,
+            failed: 0,
+            stopped: false,
+            interrupted: false,
+        }
+    }
+
+    /// Begins nodes whose turn has come; what is in their way is only limits from here on.
+    fn begin_nodes(&mut self, fleet: &dyn Fleet) {
+        while !self.stopped
+            && let Some(node) = self.progress.take()
+        {
+            let unit = self.wishes.units.get(node.index()).copied().unwrap_or(false);
+            self.open += 1;
+            self.nodes[node.index()] = Some(Stopping::new(fleet.abilities(node), unit));
+            self.endings[node.index()] = Some(Ending {
+                node,
+                outcome: Outcome::Begun,
+                began: Some(fleet.now()),
+                ended: None,
+                let_go: false,
+            });
+            self.carry_out(node, Move::Look, fleet.now());
+        }
+    }
+
+    fn pass_timers(&mut self, now: Duration) {
+        while let Some(&Reverse((at, node, timer))) = self.timers.peek()
+            && at <= now
+        {
+            self.timers.pop();
+            match timer {
+                Timer::LetGo => self.let_go(node, now),
+                Timer::Look => {
+                    if self.nodes[node.index()].as_ref().is_some_and(Stopping::may_look) {
+                        self.carry_out(node, Move::Look, now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn let_go(&mut self, node: NodeId, now: Duration) {
+        let Some(limit) = self.wishes.let_go.get(node.index()).copied().flatten() else { return };
+        if self.nodes[node.index()].is_none() {
+            return;
+        }
+        if let Some(ending) = &mut self.endings[node.index()] {
+            ending.let_go = true;
+        }
+        self.notice(node, now, Happening::LetGo(limit));
+        self.progress.let_go(node);
+    }
+
+    /// Offers what is queued to the fleet, in the order in which it should be begun.
+    fn offer(&mut self, fleet: &mut dyn Fleet) {
+        let tasks: Vec<Task> = self.queues.keys().copied().collect();
+        for task in tasks {
+            let Some(queue) = self.queues.get_mut(&task).filter(|queue| !queue.is_empty()) else { continue };
+            let before = queue.clone();
+            fleet.begin(task, queue);
+            // Limits for each controller may take nodes out of the middle.
+            let mut left = queue.iter().peekable();
+            let begun: Vec<NodeId> =
+                before.into_iter().filter(|node| left.next_if_eq(&node).is_none()).collect();
+            for node in begun {
+                self.begun(node, task, fleet.now());
+            }
+        }
+    }
+
+    fn begun(&mut self, node: NodeId, task: Task, now: Duration) {
+        self.outstanding += 1;
+        let Some(stopping) = &mut self.nodes[node.index()] else { return };
+        stopping.begun(task, now, &self.wishes);
+        if matches!(task, Task::ReadPower | Task::Probe) {
+            return;
+        }
+        self.notice(node, now, Happening::Began(task));
+        if let (Task::Run(_), Some(Some(limit))) = (task, self.wishes.let_go.get(node.index())) {
+            self.timers.push(Reverse((now.saturating_add(*limit), node, Timer::LetGo)));
+        }
+    }
+
+    fn carry_out(&mut self, node: NodeId, next: Move, now: Duration) {
+        match next {
+            Move::Wait => {}
+            Move::Look => self.look(node, now),
+            Move::Poll => self.look_after(node, now, None),
+            Move::Retry(failure, wait) => {
+                self.notice(node, now, Happening::Retried(failure, wait));
+                self.look_after(node, now, Some(wait));
+            }
+            Move::Do(task) => {
+                self.queues.entry(task).or_default().push_back(node);
+                if task == Task::PowerOff {
+                    self.look_after(node, now, None);
+                }
+            }
+            Move::Withdraw => {
+                if let Some(queue) = self.queues.get_mut(&Task::PowerOff) {
+                    queue.retain(|queued| *queued != node);
+                }
+                self.look_after(node, now, None);
+            }
+            Move::LetGo => {
+                self.progress.let_go(node);
+                self.look_after(node, now, None);
+            }
+            Move::Over(outcome) => {
+                self.done += 1;
+                self.end(node, outcome, now);
+                self.progress.complete(node);
+            }
+            Move::Fail(failure) => {
+                self.failed += 1;
+                self.end(node, outcome_of(failure), now);
+                self.progress.fail(node);
+                if self.wishes.stop_at_failure {
+                    self.stop();
+                }
+            }
+        }
+    }
+
+    fn look(&mut self, node: NodeId, now: Duration) {
+        let Some(stopping) = &mut self.nodes[node.index()] else { return };
+        let tasks = stopping.look();
+        if tasks.is_empty() {
+            let next = stopping.unseen(now, &self.wishes);
+            self.carry_out(node, next, now);
+        }
+        for task in tasks {
+            self.queues.entry(task).or_default().push_back(node);
+        }
+    }
+
+    fn look_after(&mut self, node: NodeId, now: Duration, wait: Option<Duration>) {
+        let Some(stopping) = &self.nodes[node.index()] else { return };
+        // An interval of nothing would ask for ever without time passing.
+        let wait = wait.unwrap_or_else(|| stopping.interval()).max(Duration::from_millis(1));
+        self.timers.push(Reverse((now.saturating_add(wait), node, Timer::Look)));
+    }
+
+    fn end(&mut self, node: NodeId, outcome: Outcome, now: Duration) {
+        self.open -= 1;
+        self.nodes[node.index()] = None;
+        if let Some(ending) = &mut self.endings[node.index()] {
+            ending.outcome = outcome.clone();
+            ending.ended = Some(now);
+        }
+        self.notice(node, now, Happening::Over(outcome));
+    }
+
+    /// Begins no further node. Nodes not yet told are taken back; those told are followed to their end.
+    fn stop(&mut self) {
+        self.stopped = true;
+        for index in 0..self.nodes.len() {
+            if self.nodes[index].as_ref().is_some_and(|stopping| !stopping.is_told()) {
+                self.nodes[index] = None;
+                self.endings[index] = None;
+                self.open -= 1;
+            }
+        }
+        let nodes = &self.nodes;
+        for queue in self.queues.values_mut() {
+            queue.retain(|node| nodes[node.index()].is_some());
+        }
+    }
+
+    fn notice(&mut self, node: NodeId, at: Duration, what: Happening) {
+        self.notices.push(Notice { at, node, what });
+    }
+
+    fn outcome(&self, node: NodeId) -> Ending {
+        if let Some(ending) = &self.endings[node.index()] {
+            return ending.clone();
+        }
+        let outcome = match self.progress.standing(node) {
+            Standing::Held(by) => Outcome::Held(by),
+            Standing::Outside
+            | Standing::Waiting
+            | Standing::Ready
+            | Standing::Begun
+            | Standing::Complete
+            | Standing::Failed => Outcome::Skipped,
+        };
+        Ending { node, outcome, began: None, ended: None, let_go: false }
+    }
+}
+
+impl Machine for Shutdown<'_> {
+    fn advance(&mut self, fleet: &mut dyn Fleet) {
+        if self.interrupted {
+            return;
+        }
+        self.pass_timers(fleet.now());
+        self.begin_nodes(fleet);
+        self.offer(fleet);
+    }
+
+    fn hear(&mut self, event: &Event, now: Duration) {
+        let node = match *event {
+            Event::Power(node, _) | Event::Probe(node, _) | Event::Ended(node, ..) => node,
+            Event::Signal(_) | Event::Attention => return,
+        };
+        self.outstanding = self.outstanding.saturating_sub(1);
+        let Some(stopping) = self.nodes.get_mut(node.index()).and_then(Option::as_mut) else { return };
+        let next = match event {
+            Event::Power(_, power) => stopping.power(*power, now, &self.wishes),
+            Event::Probe(_, probe) => stopping.probe(*probe, now, &self.wishes),
+            Event::Ended(_, _, result) => stopping.ended(result.clone(), now, &self.wishes),
+            Event::Signal(_) | Event::Attention => return,
+        };
+        self.carry_out(node, next, now);
+    }
+
+    fn wake(&self) -> Option<Duration> {
+        self.timers.peek().filter(|_| !self.interrupted).map(|Reverse((at, ..))| *at)
+    }
+
+    fn interrupt(&mut self) {
+        self.stop();
+        self.interrupted = true;
+        self.queues.clear();
+    }
+
+    fn is_over(&self) -> bool {
+        let waiting = !self.interrupted && (self.open > 0 || (!self.stopped && self.progress.has_ready()));
+        self.outstanding == 0 && !waiting
+    }
+
+    fn outstanding(&self) -> usize {
+        self.outstanding
+    }
+
+    fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    fn stand(&self, now: Duration) -> Stand {
+        let mut busy: Vec<Busy> = self
+            .targets
+            .iter()
+            .filter_map(|&node| {
+                let stopping = self.nodes[node.index()].as_ref()?;
+                let since = self.endings[node.index()].as_ref()?.began.unwrap_or(now);
+                Some(Busy { node, doing: stopping.doing(), since, last: stopping.reading().shown() })
+            })
+            .collect();
+        busy.sort_by_key(|busy| (busy.since, busy.node));
+        let held = |node: &&NodeId| matches!(self.progress.standing(**node), Standing::Held(_));
+        Stand {
+            phase: "stopping",
+            done: self.done,
+            failed: self.failed,
+            held: self.targets.iter().filter(held).count(),
+            total: self.targets.len(),
+            busy,
+        }
+    }
+
+    fn endings(&self) -> Vec<Ending> {
+        self.targets.iter().map(|&node| self.outcome(node)).collect()
+    }
+}
+
+fn outcome_of(failure: Failure) -> Outcome {
+    match failure.kind {
+        FailureKind::TimedOut => Outcome::TimedOut(failure.detail),
+        FailureKind::Unreachable => Outcome::Unreachable(failure.detail),
+        FailureKind::Ended => Outcome::Unknown(failure.detail),
+        FailureKind::Failed | FailureKind::Authentication | FailureKind::NotStarted => {
+            Outcome::Failed(failure.detail)
+        }
+    }
+}
