@@ -208,7 +208,12 @@ impl Children {
             truncated: false,
             err: VecDeque::new(),
         };
-        child.watch_streams(&self.epoll, id)?;
+        if let Err(error) = child.watch_streams(&self.epoll, id) {
+            // Reported as not started, so it must not go on running unwatched.
+            killpg(pid, Signal::SIGKILL).ok();
+            waitpid(pid, None).ok();
+            return Err(error);
+        }
         self.running.insert(id, child);
         self.by_pid.insert(pid, id);
         if let Some(due) = began.checked_add(job.timeout) {
