@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
+mod man;
 mod the_bed;
+mod tidy;
 
 /// A scenario file that is not listed above would silently never run.
 #[test]
