@@ -8,6 +8,7 @@
 //! Invariant: no node is told to go down before everything that must go down before it is down, off or
 //! let go by `-W` (`no_node_goes_down_before_what_depends_on_it`).
 
+mod round;
 mod stopping;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,8 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
 use stopping::{Move, Stopping};
 
+pub use round::Round;
+
 /// What the nodes are to become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
@@ -32,8 +35,8 @@ pub enum Goal {
     Restart,
 }
 
-/// What is wished for, and how patiently.
-#[derive(Debug, Clone)]
+/// What is wished for.
+#[derive(Debug, Clone, Copy)]
 pub struct Wishes {
     pub goal: Goal,
     /// Power is switched off once a node is down (`-P`).
@@ -42,21 +45,28 @@ pub struct Wishes {
     pub force_off: bool,
     /// No further node is begun after one failed (`-s`).
     pub stop_at_failure: bool,
+}
+
+/// What a node is, and how long it is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// A unit has power and no operating system: it is only switched off.
+    pub unit: bool,
     /// How long a probe must be down before the node counts as halted.
     pub settle: Duration,
     /// How long a node may take to go down, and again to power off.
     pub timeout: Duration,
     pub retries: u32,
-    /// By node, how long those after it wait for it at most (`-W`); may be empty.
-    pub let_go: Vec<Option<Duration>>,
-    /// By node, whether it is a unit: power and no operating system; may be empty.
-    pub units: Vec<bool>,
+    /// How long those after it wait for it at most (`-W`).
+    pub let_go: Option<Duration>,
 }
 
 /// Stops nodes in order.
 #[derive(Debug)]
 pub struct Shutdown<'o> {
     wishes: Wishes,
+    /// By node of the inventory.
+    patience: Vec<Patience>,
     targets: Vec<NodeId>,
     progress: Progress<'o>,
     /// By node of the inventory; `None` before its turn.
@@ -83,13 +93,20 @@ enum Timer {
 
 impl<'o> Shutdown<'o> {
     /// Returns the stopping of `targets` in `order`, in which what comes first goes down first.
-    /// `priority` is as for [`Progress::new`].
-    pub fn new(order: &'o Order, targets: &[NodeId], priority: Vec<u64>, wishes: Wishes) -> Self {
+    /// `priority` is as for [`Progress::new`]; `patience` has an entry for each node of the order.
+    pub fn new(
+        order: &'o Order,
+        targets: &[NodeId],
+        priority: Vec<u64>,
+        wishes: Wishes,
+        patience: Vec<Patience>,
+    ) -> Self {
         let mut targets = targets.to_vec();
         targets.sort_unstable();
         targets.dedup();
         Self {
             wishes,
+            patience,
             progress: Progress::new(order, &targets, priority),
             targets,
             nodes: vec![None; order.node_count()],
@@ -111,9 +128,9 @@ impl<'o> Shutdown<'o> {
         while !self.stopped
             && let Some(node) = self.progress.take()
         {
-            let unit = self.wishes.units.get(node.index()).copied().unwrap_or(false);
+            let stopping = Stopping::new(fleet.abilities(node), self.wishes, self.patience[node.index()]);
             self.open += 1;
-            self.nodes[node.index()] = Some(Stopping::new(fleet.abilities(node), unit));
+            self.nodes[node.index()] = Some(stopping);
             self.endings[node.index()] = Some(Ending {
                 node,
                 outcome: Outcome::Begun,
@@ -142,7 +159,7 @@ impl<'o> Shutdown<'o> {
     }
 
     fn let_go(&mut self, node: NodeId, now: Duration) {
-        let Some(limit) = self.wishes.let_go.get(node.index()).copied().flatten() else { return };
+        let Some(limit) = self.patience[node.index()].let_go else { return };
         if self.nodes[node.index()].is_none() {
             return;
         }
@@ -173,13 +190,13 @@ impl<'o> Shutdown<'o> {
     fn begun(&mut self, node: NodeId, task: Task, now: Duration) {
         self.outstanding += 1;
         let Some(stopping) = &mut self.nodes[node.index()] else { return };
-        stopping.begun(task, now, &self.wishes);
+        stopping.begun(task, now);
         if matches!(task, Task::ReadPower | Task::Probe) {
             return;
         }
         self.notice(node, now, Happening::Began(task));
-        if let (Task::Run(_), Some(Some(limit))) = (task, self.wishes.let_go.get(node.index())) {
-            self.timers.push(Reverse((now.saturating_add(*limit), node, Timer::LetGo)));
+        if let (Task::Run(_), Some(limit)) = (task, self.patience[node.index()].let_go) {
+            self.timers.push(Reverse((now.saturating_add(limit), node, Timer::LetGo)));
         }
     }
 
@@ -228,7 +245,7 @@ impl<'o> Shutdown<'o> {
         let Some(stopping) = &mut self.nodes[node.index()] else { return };
         let tasks = stopping.look();
         if tasks.is_empty() {
-            let next = stopping.unseen(now, &self.wishes);
+            let next = stopping.unseen(now);
             self.carry_out(node, next, now);
         }
         for task in tasks {
@@ -308,9 +325,9 @@ impl Machine for Shutdown<'_> {
         self.outstanding = self.outstanding.saturating_sub(1);
         let Some(stopping) = self.nodes.get_mut(node.index()).and_then(Option::as_mut) else { return };
         let next = match event {
-            Event::Power(_, power) => stopping.power(*power, now, &self.wishes),
-            Event::Probe(_, probe) => stopping.probe(*probe, now, &self.wishes),
-            Event::Ended(_, _, result) => stopping.ended(result.clone(), now, &self.wishes),
+            Event::Power(_, power) => stopping.power(*power, now),
+            Event::Probe(_, probe) => stopping.probe(*probe, now),
+            Event::Ended(_, _, result) => stopping.ended(result.clone(), now),
             Event::Signal(_) | Event::Attention => return,
         };
         self.carry_out(node, next, now);

@@ -6,7 +6,7 @@
 //! Invariant: a reading of unknown proves nothing; a node that answers its probe is not off whatever
 //! its power reads.
 
-use super::{Goal, Wishes};
+use super::{Goal, Patience, Wishes};
 use crate::duration;
 use crate::fleet::{Abilities, Errand, Failure, FailureKind, Power, Probe, Task};
 use crate::machine::{Outcome, back_off};
@@ -57,8 +57,8 @@ pub(super) enum Move {
 #[derive(Debug, Clone)]
 pub(super) struct Stopping {
     able: Abilities,
-    /// A unit has power and no operating system: there is nothing to halt.
-    unit: bool,
+    wishes: Wishes,
+    patience: Patience,
     stage: Stage,
     /// Answers still to come to the last look.
     awaited: u8,
@@ -82,10 +82,11 @@ pub(super) struct Stopping {
 }
 
 impl Stopping {
-    pub(super) fn new(able: Abilities, unit: bool) -> Self {
+    pub(super) fn new(able: Abilities, wishes: Wishes, patience: Patience) -> Self {
         Self {
             able,
-            unit,
+            wishes,
+            patience,
             stage: Stage::Looking,
             awaited: 0,
             power: Power::Unknown,
@@ -126,7 +127,7 @@ impl Stopping {
     pub(super) fn reading(&self) -> Reading {
         Reading {
             power: self.able.reads_power.then_some(self.power),
-            probe: (self.able.probes && !self.unit).then_some(self.probe),
+            probe: (self.able.probes && !self.patience.unit).then_some(self.probe),
         }
     }
 
@@ -140,7 +141,7 @@ impl Stopping {
         if self.able.reads_power {
             tasks.push(Task::ReadPower);
         }
-        if self.able.probes && !self.unit {
+        if self.able.probes && !self.patience.unit {
             tasks.push(Task::Probe);
         }
         self.awaited = tasks.len() as u8;
@@ -148,8 +149,8 @@ impl Stopping {
     }
 
     /// Goes on where a look can ask nothing.
-    pub(super) fn unseen(&mut self, now: Duration, wishes: &Wishes) -> Move {
-        self.answered(now, wishes)
+    pub(super) fn unseen(&mut self, now: Duration) -> Move {
+        self.answered(now)
     }
 
     /// Tells whether a look makes sense now: answers are not still to come, and no action runs.
@@ -158,20 +159,20 @@ impl Stopping {
     }
 
     /// Takes note that a queued task has begun: the node's time runs from its first command on.
-    pub(super) fn begun(&mut self, task: Task, now: Duration, wishes: &Wishes) {
+    pub(super) fn begun(&mut self, task: Task, now: Duration) {
         if matches!(task, Task::ReadPower | Task::Probe) {
             return;
         }
         self.running = true;
-        self.deadline.get_or_insert(now.saturating_add(wishes.timeout));
+        self.deadline.get_or_insert(now.saturating_add(self.patience.timeout));
     }
 
-    pub(super) fn power(&mut self, power: Power, now: Duration, wishes: &Wishes) -> Move {
+    pub(super) fn power(&mut self, power: Power, now: Duration) -> Move {
         self.power = power;
-        self.answered(now, wishes)
+        self.answered(now)
     }
 
-    pub(super) fn probe(&mut self, probe: Probe, now: Duration, wishes: &Wishes) -> Move {
+    pub(super) fn probe(&mut self, probe: Probe, now: Duration) -> Move {
         self.probe = probe;
         match probe {
             Probe::Up => (self.met, self.down_since) = (true, None),
@@ -181,88 +182,96 @@ impl Stopping {
             }
             Probe::Unknown => self.down_since = None,
         }
-        self.answered(now, wishes)
+        self.answered(now)
     }
 
-    fn answered(&mut self, now: Duration, wishes: &Wishes) -> Move {
+    fn answered(&mut self, now: Duration) -> Move {
         self.awaited = self.awaited.saturating_sub(1);
         if self.awaited > 0 || self.running {
             return Move::Wait;
         }
         let next = match self.stage {
-            Stage::Looking => self.look_over(now, wishes),
-            Stage::Sinking => self.sink(now, wishes),
+            Stage::Looking => self.look_over(now),
+            Stage::Sinking => self.sink(now),
             Stage::Cutting => self.reconsider(),
-            Stage::Verifying => self.verify(now, wishes),
+            Stage::Verifying => self.verify(now),
             Stage::Rising if self.probe == Probe::Up => Move::Over(Outcome::Restarted),
             Stage::Rising => Move::Poll,
             Stage::Asking => Move::Wait,
         };
         if next == Move::Poll && self.deadline.is_some_and(|deadline| now >= deadline) {
-            return self.out_of_time(wishes);
+            return self.out_of_time();
         }
         next
     }
 
     /// Hears how a command or a power-off ended.
-    pub(super) fn ended(&mut self, result: Result<(), Failure>, now: Duration, wishes: &Wishes) -> Move {
+    pub(super) fn ended(&mut self, result: Result<(), Failure>, now: Duration) -> Move {
         self.running = false;
         match (self.stage, result) {
-            (Stage::Asking, Ok(())) => self.accepted(wishes),
-            (Stage::Asking, Err(failure)) => self.not_accepted(failure, wishes),
-            (Stage::Cutting, Ok(())) => self.cut(now, wishes),
-            (Stage::Cutting, Err(failure)) => self.not_cut(failure, wishes),
+            (Stage::Asking, Ok(())) => self.accepted(),
+            (Stage::Asking, Err(failure)) => self.not_accepted(failure),
+            (Stage::Cutting, Ok(())) => self.cut(now),
+            (Stage::Cutting, Err(failure)) => self.not_cut(failure),
             (Stage::Looking | Stage::Sinking | Stage::Verifying | Stage::Rising, _) => Move::Wait,
         }
     }
 
-    fn look_over(&mut self, now: Duration, wishes: &Wishes) -> Move {
+    fn look_over(&mut self, now: Duration) -> Move {
         if self.is_off() {
             return Move::Over(self.off_outcome());
         }
-        if self.unit {
-            return if self.able.switches_power { self.begin_cut() } else { Move::Over(Outcome::AlreadyDown) };
+        if self.patience.unit {
+            return if self.able.switches_power {
+                self.begin_cut()
+            } else {
+                Move::Over(Outcome::AlreadyDown)
+            };
         }
         if self.probe == Probe::Down {
-            if wishes.goal == Goal::Maintenance && !wishes.power_off && !self.told {
+            if self.wishes.goal == Goal::Maintenance && !self.wishes.power_off && !self.told {
                 return Move::Over(Outcome::AlreadyDown);
             }
             // Where power cannot be read, down through the settling time is all that off can mean.
             if self.told || !self.able.reads_power {
                 self.stage = Stage::Sinking;
-                self.deadline.get_or_insert(now.saturating_add(wishes.timeout));
-                return self.sink(now, wishes);
+                self.deadline.get_or_insert(now.saturating_add(self.patience.timeout));
+                return self.sink(now);
             }
         }
-        self.ask(wishes)
+        self.ask()
     }
 
-    fn ask(&mut self, wishes: &Wishes) -> Move {
+    fn ask(&mut self) -> Move {
         self.stage = Stage::Asking;
-        Move::Do(Task::Run(self.errand(wishes)))
+        Move::Do(Task::Run(self.errand()))
     }
 
-    fn errand(&self, wishes: &Wishes) -> Errand {
-        match wishes.goal {
+    fn errand(&self) -> Errand {
+        match self.wishes.goal {
             Goal::Maintenance => Errand::Maintenance,
-            Goal::Restart if self.restarts_by_itself(wishes) => Errand::Restart,
+            Goal::Restart if self.restarts_by_itself() => Errand::Restart,
             Goal::Halt | Goal::Restart => Errand::Halt,
         }
     }
 
     /// Without a power switch nobody could start it again, so it is told to restart instead.
-    fn restarts_by_itself(&self, wishes: &Wishes) -> bool {
-        wishes.goal == Goal::Restart && !self.able.switches_power
+    fn restarts_by_itself(&self) -> bool {
+        self.wishes.goal == Goal::Restart && !self.able.switches_power
     }
 
-    fn accepted(&mut self, wishes: &Wishes) -> Move {
+    fn accepted(&mut self) -> Move {
         (self.told, self.met, self.doubt) = (true, true, false);
         self.down_since = None;
         self.stage = Stage::Sinking;
-        let by_probe_alone = self.restarts_by_itself(wishes)
-            || (wishes.goal == Goal::Maintenance && !wishes.power_off);
+        let by_probe_alone =
+            self.restarts_by_itself() || (self.wishes.goal == Goal::Maintenance && !self.wishes.power_off);
         if by_probe_alone && !self.able.probes {
-            return Move::Over(if wishes.goal == Goal::Maintenance { Outcome::Maintenance } else { Outcome::Restarted });
+            return Move::Over(if self.wishes.goal == Goal::Maintenance {
+                Outcome::Maintenance
+            } else {
+                Outcome::Restarted
+            });
         }
         if !self.is_blind() {
             return Move::Look;
@@ -271,16 +280,13 @@ impl Stopping {
             // Nothing can ever be asked of it: the command's success is all there is (see cluster.toml).
             return Move::Over(Outcome::Down);
         }
-        self.refuse(
-            Failure {
-                kind: FailureKind::Failed,
-                detail: "told to halt, but neither its power nor a probe can show that it is down".to_owned(),
-            },
-            wishes,
-        )
+        self.refuse(Failure {
+            kind: FailureKind::Failed,
+            detail: "told to halt, but neither its power nor a probe can show that it is down".to_owned(),
+        })
     }
 
-    fn not_accepted(&mut self, failure: Failure, wishes: &Wishes) -> Move {
+    fn not_accepted(&mut self, failure: Failure) -> Move {
         match failure.kind {
             FailureKind::Ended => return Move::Fail(failure),
             // The connection may have been lost because the node went down: the state decides.
@@ -297,53 +303,53 @@ impl Stopping {
             | FailureKind::Unreachable
             | FailureKind::TimedOut => {}
         }
-        self.try_again(failure, wishes)
+        self.try_again(failure)
     }
 
-    fn sink(&mut self, now: Duration, wishes: &Wishes) -> Move {
+    fn sink(&mut self, now: Duration) -> Move {
         if self.is_off() {
             return Move::Over(self.off_outcome());
         }
-        if self.forced || self.unit {
+        if self.forced || self.patience.unit {
             return self.begin_cut();
         }
         match self.probe {
             Probe::Unknown => Move::Poll,
-            Probe::Up if !self.told => self.ask(wishes),
-            Probe::Up if self.doubt => self.tell_again(wishes),
+            Probe::Up if !self.told => self.ask(),
+            Probe::Up if self.doubt => self.tell_again(),
             Probe::Up => Move::Poll,
-            Probe::Down if self.told && self.restarts_by_itself(wishes) => {
+            Probe::Down if self.told && self.restarts_by_itself() => {
                 self.stage = Stage::Rising;
-                self.deadline = Some(now.saturating_add(wishes.timeout));
+                self.deadline = Some(now.saturating_add(self.patience.timeout));
                 Move::LetGo
             }
-            Probe::Down if self.told && wishes.goal == Goal::Maintenance && !wishes.power_off => {
+            Probe::Down if self.told && self.wishes.goal == Goal::Maintenance && !self.wishes.power_off => {
                 Move::Over(Outcome::Maintenance)
             }
-            Probe::Down if !self.is_settled(now, wishes) => Move::Poll,
+            Probe::Down if !self.is_settled(now) => Move::Poll,
             Probe::Down if !self.told => Move::Over(Outcome::AlreadyDown),
-            Probe::Down if wishes.power_off && self.able.switches_power => self.begin_cut(),
+            Probe::Down if self.wishes.power_off && self.able.switches_power => self.begin_cut(),
             Probe::Down => Move::Over(Outcome::Down),
         }
     }
 
-    fn tell_again(&mut self, wishes: &Wishes) -> Move {
+    fn tell_again(&mut self) -> Move {
         let failure = self.last.take().unwrap_or_else(|| Failure {
             kind: FailureKind::Unreachable,
             detail: "the connection was lost".to_owned(),
         });
         (self.told, self.doubt) = (false, false);
-        self.try_again(failure, wishes)
+        self.try_again(failure)
     }
 
-    fn try_again(&mut self, failure: Failure, wishes: &Wishes) -> Move {
+    fn try_again(&mut self, failure: Failure) -> Move {
         self.attempts += 1;
-        match back_off(failure.kind, self.attempts).filter(|_| self.attempts <= wishes.retries) {
+        match back_off(failure.kind, self.attempts).filter(|_| self.attempts <= self.patience.retries) {
             Some(wait) => {
                 self.stage = Stage::Looking;
                 Move::Retry(failure, wait)
             }
-            None => self.refuse(failure, wishes),
+            None => self.refuse(failure),
         }
     }
 
@@ -354,26 +360,26 @@ impl Stopping {
 
     /// A power-off that limits hold back must not fall on a node that came up meanwhile.
     fn reconsider(&mut self) -> Move {
-        if self.probe == Probe::Down || self.forced || self.unit {
+        if self.probe == Probe::Down || self.forced || self.patience.unit {
             return Move::Poll;
         }
         self.stage = Stage::Sinking;
         Move::Withdraw
     }
 
-    fn cut(&mut self, now: Duration, wishes: &Wishes) -> Move {
+    fn cut(&mut self, now: Duration) -> Move {
         if !self.able.reads_power {
             return Move::Over(self.off_outcome());
         }
         self.stage = Stage::Verifying;
         self.cut_at = now;
-        self.deadline = Some(now.saturating_add(wishes.timeout));
+        self.deadline = Some(now.saturating_add(self.patience.timeout));
         Move::Look
     }
 
-    fn not_cut(&mut self, failure: Failure, wishes: &Wishes) -> Move {
+    fn not_cut(&mut self, failure: Failure) -> Move {
         self.cuts += 1;
-        match back_off(failure.kind, self.cuts).filter(|_| self.cuts <= wishes.retries) {
+        match back_off(failure.kind, self.cuts).filter(|_| self.cuts <= self.patience.retries) {
             Some(wait) => {
                 // Down is to be proven anew: somebody may have switched it on between two attempts.
                 self.stage = Stage::Sinking;
@@ -383,36 +389,36 @@ impl Stopping {
         }
     }
 
-    fn verify(&mut self, now: Duration, wishes: &Wishes) -> Move {
+    fn verify(&mut self, now: Duration) -> Move {
         if self.is_off() {
             return Move::Over(self.off_outcome());
         }
-        let settled = now.saturating_sub(self.cut_at) >= wishes.settle && self.is_settled(now, wishes);
+        let settled = now.saturating_sub(self.cut_at) >= self.patience.settle && self.is_settled(now);
         if self.power == Power::Unknown && self.probe == Probe::Down && settled {
             return Move::Over(Outcome::Down);
         }
         Move::Poll
     }
 
-    fn out_of_time(&mut self, wishes: &Wishes) -> Move {
-        let limit = duration::show(wishes.timeout);
+    fn out_of_time(&mut self) -> Move {
+        let limit = duration::show(self.patience.timeout);
         let (state, forcible) = match self.stage {
             Stage::Rising => ("not up again", false),
             Stage::Verifying => ("told to power off, and power does not read off", false),
             Stage::Cutting => ("its power-off could not begin", false),
             _ if self.probe == Probe::Up => ("still up", true),
-            _ => ("not known to be down", true),
+            Stage::Looking | Stage::Asking | Stage::Sinking => ("not known to be down", true),
         };
         let blind = self.power == Power::Unknown && self.probe == Probe::Unknown;
         let kind = if blind { FailureKind::Unreachable } else { FailureKind::TimedOut };
         let seen = self.reading().shown();
         let failure = Failure { kind, detail: format!("{state} after {limit} ({seen})") };
-        if forcible { self.refuse(failure, wishes) } else { Move::Fail(failure) }
+        if forcible { self.refuse(failure) } else { Move::Fail(failure) }
     }
 
     /// Gives the node up; its power is cut all the same only where the operator said so.
-    fn refuse(&mut self, failure: Failure, wishes: &Wishes) -> Move {
-        if wishes.force_off && self.able.switches_power && !self.forced {
+    fn refuse(&mut self, failure: Failure) -> Move {
+        if self.wishes.force_off && self.able.switches_power && !self.forced {
             self.forced = true;
             self.last = Some(failure);
             return self.begin_cut();
@@ -421,7 +427,11 @@ impl Stopping {
     }
 
     fn off_outcome(&self) -> Outcome {
-        if self.forced || self.told || self.cut_at > Duration::ZERO { Outcome::Down } else { Outcome::AlreadyDown }
+        if self.forced || self.told || self.cut_at > Duration::ZERO {
+            Outcome::Down
+        } else {
+            Outcome::AlreadyDown
+        }
     }
 
     fn is_off(&self) -> bool {
@@ -432,7 +442,7 @@ impl Stopping {
         !self.able.reads_power && !self.able.probes
     }
 
-    fn is_settled(&self, now: Duration, wishes: &Wishes) -> bool {
-        self.down_since.is_some_and(|since| now.saturating_sub(since) >= wishes.settle)
+    fn is_settled(&self, now: Duration) -> bool {
+        self.down_since.is_some_and(|since| now.saturating_sub(since) >= self.patience.settle)
     }
 }

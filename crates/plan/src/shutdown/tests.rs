@@ -169,21 +169,22 @@ impl Fleet for World {
 }
 
 fn wishes() -> Wishes {
-    Wishes {
-        goal: Goal::Halt,
-        power_off: true,
-        force_off: false,
-        stop_at_failure: false,
-        settle: seconds(30),
-        timeout: seconds(300),
-        retries: 2,
-        let_go: Vec::new(),
-        units: Vec::new(),
-    }
+    Wishes { goal: Goal::Halt, power_off: true, force_off: false, stop_at_failure: false }
+}
+
+fn patience() -> Patience {
+    Patience { unit: false, settle: seconds(30), timeout: seconds(300), retries: 2, let_go: None }
 }
 
 fn able(switches_power: bool, reads_power: bool, probes: bool) -> Abilities {
-    Abilities { switches_power, reads_power, probes, interval: seconds(2) }
+    Abilities {
+        switches_power,
+        reads_power,
+        probes,
+        interval: seconds(2),
+        resets: false,
+        runs_commands: true,
+    }
 }
 
 fn imagined(manner: Manner) -> Imagined {
@@ -205,9 +206,13 @@ fn run(machine: &mut Shutdown<'_>, world: &mut World) -> Vec<Outcome> {
 }
 
 fn alone(node: Imagined, wishes: Wishes) -> (Outcome, World) {
+    alone_with(node, wishes, patience())
+}
+
+fn alone_with(node: Imagined, wishes: Wishes, patience: Patience) -> (Outcome, World) {
     let order = Order::new(1, &[], &[]);
     let mut world = World::new(vec![node], 8);
-    let mut machine = Shutdown::new(&order, &[NodeId(0)], Vec::new(), wishes);
+    let mut machine = Shutdown::new(&order, &[NodeId(0)], Vec::new(), wishes, vec![patience]);
     (run(&mut machine, &mut world).remove(0), world)
 }
 
@@ -272,8 +277,11 @@ fn without_a_power_switch_down_through_settle_is_down() {
 
 #[test]
 fn unreadable_power_is_judged_by_the_probe() {
-    let node =
-        Imagined { power_unreadable: true, powers_off: true, ..imagined(Manner::Halts { takes: 5, early: 0 }) };
+    let node = Imagined {
+        power_unreadable: true,
+        powers_off: true,
+        ..imagined(Manner::Halts { takes: 5, early: 0 })
+    };
     let (outcome, world) = alone(node, wishes());
     assert_eq!((outcome, was_cut(&world)), (Outcome::Down, true));
 }
@@ -288,7 +296,7 @@ fn what_nothing_can_show_to_be_down_is_not_powered_off() {
 #[test]
 fn maintenance_is_done_when_the_probe_says_down_and_power_stays_on() {
     let maintenance = Wishes { goal: Goal::Maintenance, power_off: false, ..wishes() };
-    let (outcome, world) = alone(imagined(Manner::Halts { takes: 5, early: 0 }), maintenance.clone());
+    let (outcome, world) = alone(imagined(Manner::Halts { takes: 5, early: 0 }), maintenance);
     assert_eq!((outcome, was_cut(&world)), (Outcome::Maintenance, false));
     assert!(world.log.contains(&(world.told_at[0].unwrap(), NodeId(0), Task::Run(Errand::Maintenance))));
     assert!(world.now < seconds(10));
@@ -304,7 +312,8 @@ fn a_node_without_a_switch_is_told_to_restart() {
 
 #[test]
 fn a_unit_is_switched_off_without_being_halted() {
-    let (outcome, world) = alone(imagined(Manner::Hangs), Wishes { units: vec![true], ..wishes() });
+    let (outcome, world) =
+        alone_with(imagined(Manner::Hangs), wishes(), Patience { unit: true, ..patience() });
     assert_eq!((outcome, was_cut(&world)), (Outcome::Down, true));
     assert!(world.log.iter().all(|(.., task)| !matches!(task, Task::Run(_) | Task::Probe)));
 }
@@ -322,7 +331,8 @@ fn w_lets_followers_go_on_and_never_permits_a_power_off() {
         &order,
         &[NodeId(0), NodeId(1)],
         Vec::new(),
-        Wishes { let_go: vec![Some(seconds(20)); 3], ..wishes() },
+        wishes(),
+        vec![Patience { let_go: Some(seconds(20)), ..patience() }; 3],
     );
     let outcomes = run(&mut machine, &mut world);
     assert!(matches!(outcomes[0], Outcome::TimedOut(_)));
@@ -340,12 +350,13 @@ fn what_must_follow_a_failure_is_held_and_s_stops_the_rest() {
         imagined(Manner::Halts { takes: 1, early: 0 }),
     ];
     let all = [NodeId(0), NodeId(1), NodeId(2)];
-    let mut machine = Shutdown::new(&order, &all, Vec::new(), wishes());
+    let mut machine = Shutdown::new(&order, &all, Vec::new(), wishes(), vec![patience(); 3]);
     let outcomes = run(&mut machine, &mut World::new(nodes.clone(), 8));
     assert_eq!(outcomes[1..], [Outcome::Held(NodeId(0)), Outcome::Down]);
 
-    let stop = Wishes { stop_at_failure: true, retries: 0, ..wishes() };
-    let mut machine = Shutdown::new(&order, &all, Vec::new(), stop);
+    let stop = Wishes { stop_at_failure: true, ..wishes() };
+    let hasty = Patience { retries: 0, ..patience() };
+    let mut machine = Shutdown::new(&order, &all, Vec::new(), stop, vec![hasty; 3]);
     let outcomes = run(&mut machine, &mut World::new(nodes, 1));
     assert_eq!(outcomes[2], Outcome::Skipped, "not yet told when node 0 failed: {outcomes:?}");
 }
@@ -354,7 +365,8 @@ fn what_must_follow_a_failure_is_held_and_s_stops_the_rest() {
 fn an_interrupt_begins_nothing_more_and_waits_for_calls_only() {
     let order = pair();
     let mut world = World::new(vec![imagined(Manner::Hangs); 3], 1);
-    let mut machine = Shutdown::new(&order, &[NodeId(0), NodeId(2)], Vec::new(), wishes());
+    let mut machine =
+        Shutdown::new(&order, &[NodeId(0), NodeId(2)], Vec::new(), wishes(), vec![patience(); 3]);
     while world.told_at[0].is_none() {
         machine.advance(&mut world);
         for event in world.next(machine.wake()) {
@@ -366,6 +378,20 @@ fn an_interrupt_begins_nothing_more_and_waits_for_calls_only() {
     assert_eq!(outcomes[0], Outcome::Begun);
     assert_eq!(outcomes[1], Outcome::Skipped);
     assert!(world.now < seconds(10));
+}
+
+#[test]
+fn a_round_runs_once_on_each_node_within_the_limit_and_reports_failures() {
+    let mut world = World::new(vec![imagined(Manner::Hangs), imagined(Manner::Refuses)], 1);
+    let mut round = Round::new(Errand::Notify, &[NodeId(0), NodeId(1)]);
+    while !round.is_over() {
+        round.advance(&mut world);
+        for event in world.next(round.wake()) {
+            round.hear(&event, world.now);
+        }
+    }
+    assert_eq!(world.log.len(), 2);
+    assert_eq!(round.failures().collect::<Vec<_>>(), [(NodeId(1), "imagined")]);
 }
 
 /// Who must be down before whom, by brute force over groups and stated orders.
@@ -414,14 +440,13 @@ fn any_manner() -> impl Strategy<Value = Manner> {
 }
 
 fn any_node() -> impl Strategy<Value = Imagined> {
-    (any_manner(), any::<[bool; 3]>(), prop::bool::weighted(0.9), any::<bool>(), prop::bool::weighted(0.2)).prop_map(
-        |(manner, [switches, reads, _], probes, powers_off, power_unreadable)| Imagined {
+    (any_manner(), any::<[bool; 3]>(), prop::bool::weighted(0.9), any::<bool>(), prop::bool::weighted(0.2))
+        .prop_map(|(manner, [switches, reads, _], probes, powers_off, power_unreadable)| Imagined {
             manner,
             able: able(switches, reads, probes),
             powers_off,
             power_unreadable,
-        },
-    )
+        })
 }
 
 proptest! {
@@ -444,12 +469,11 @@ proptest! {
             groups.iter().map(|group| group.iter().copied().map(NodeId).collect()).collect();
         let stated: Vec<_> = edges.iter().map(|&(a, b)| (GroupId(a), GroupId(b))).collect();
         let order = Order::new(10, &members, &stated);
-        let wishes = Wishes {
-            force_off, stop_at_failure, let_go: vec![let_go.map(seconds); 10], ..wishes()
-        };
+        let wishes = Wishes { force_off, stop_at_failure, ..wishes() };
+        let patience = vec![Patience { let_go: let_go.map(seconds), ..patience() }; 10];
         let ids: Vec<NodeId> = targets.iter().copied().map(NodeId).collect();
         let mut world = World::new(nodes, fanout);
-        let mut machine = Shutdown::new(&order, &ids, Vec::new(), wishes);
+        let mut machine = Shutdown::new(&order, &ids, Vec::new(), wishes, patience);
         let outcomes = run(&mut machine, &mut world);
 
         for &(at, node, task) in &world.log {
