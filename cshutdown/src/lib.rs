@@ -1,6 +1,8 @@
 //! cshutdown: read, check, plan, carry out, report.
 
 mod args;
+pub mod logger;
+mod remote;
 
 pub use args::Args;
 use clap::CommandFactory;

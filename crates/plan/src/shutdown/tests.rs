@@ -82,7 +82,11 @@ impl World {
         let early = match self.nodes[node.index()].manner {
             Manner::Halts { early, .. } => seconds(early),
             Manner::Unreachable => return Probe::Down,
-            _ => Duration::ZERO,
+            Manner::LosesConnection { .. }
+            | Manner::StaysUp
+            | Manner::Refuses
+            | Manner::Hangs
+            | Manner::Off => Duration::ZERO,
         };
         let down = self.is_halted(node, self.now + early) || self.cut_at[node.index()].is_some();
         if down { Probe::Down } else { Probe::Up }
@@ -417,12 +421,9 @@ fn before(groups: &[Vec<u32>], edges: &[(u32, u32)], count: usize) -> Vec<Vec<bo
 
 fn close(relation: &mut [Vec<bool>]) {
     for via in 0..relation.len() {
-        for a in 0..relation.len() {
-            if relation[a][via] {
-                for b in 0..relation.len() {
-                    relation[a][b] |= relation[via][b];
-                }
-            }
+        let onward = relation[via].clone();
+        for from in relation.iter_mut().filter(|from| from[via]) {
+            from.iter_mut().zip(&onward).for_each(|(reached, more)| *reached |= more);
         }
     }
 }
