@@ -21,3 +21,4 @@ pub mod startup;
 pub mod step;
 pub mod suggest;
 pub mod survey;
+pub mod timers;
