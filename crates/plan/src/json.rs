@@ -98,7 +98,10 @@ impl Member<'_> {
     /// Returns a diagnostic that underlines the key.
     pub fn diagnose_key(&self, message: impl Into<String>) -> Diagnostic {
         match &self.key {
-            Cow::Borrowed(key) => self.source.diagnose(range_of(self.source, key), message),
+            Cow::Borrowed(key) => {
+                let range = range_of(self.source, key);
+                self.source.diagnose(range.start.saturating_sub(1)..range.end + 1, message)
+            }
             // A key with escapes is not a slice of the text; its value stands next to it.
             Cow::Owned(_) => self.value.diagnose(message),
         }
@@ -186,7 +189,7 @@ mod tests {
         let source = Source { name: "i.json", text: "{\n  \"größe\": [1, {\"a\\n\": null}]\n}" };
         let members = Json::parse(source).unwrap().members().unwrap();
         let items = members[0].value.items().unwrap();
-        assert_eq!(members[0].diagnose_key("x").to_string().lines().next(), Some("i.json:2:4: x"));
+        assert_eq!(members[0].diagnose_key("x").to_string().lines().next(), Some("i.json:2:3: x"));
         assert_eq!(items[1].diagnose("x").to_string().lines().next(), Some("i.json:2:16: x"));
         assert_eq!(items[0].number(), Some(1));
         assert_eq!(items[1].members().unwrap()[0].key, "a\n");

@@ -5,6 +5,7 @@
 
 pub mod diagnostic;
 pub mod duration;
+mod faults;
 pub mod fleet;
 pub mod graph;
 pub mod inventory;
