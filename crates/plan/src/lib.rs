@@ -5,10 +5,15 @@
 
 pub mod diagnostic;
 pub mod duration;
+mod faults;
 pub mod fleet;
 pub mod graph;
 pub mod inventory;
+<<<<<<< HEAD
 pub mod machine;
+=======
+pub mod json;
+>>>>>>> seq
 pub mod name;
 pub mod nodeset;
 pub mod progress;
