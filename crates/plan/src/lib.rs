@@ -3,17 +3,15 @@
 //! Start reading at [`sequence`] (what people write), [`graph`] (what it means) and
 //! [`progress`] (where a run stands and what may start next).
 
+mod faults;
+
 pub mod diagnostic;
 pub mod duration;
-mod faults;
 pub mod fleet;
 pub mod graph;
 pub mod inventory;
-<<<<<<< HEAD
-pub mod machine;
-=======
 pub mod json;
->>>>>>> seq
+pub mod machine;
 pub mod name;
 pub mod nodeset;
 pub mod progress;

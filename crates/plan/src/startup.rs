@@ -20,43 +20,46 @@ use member::{Act, Member, State};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How a start is done.
-#[derive(Debug, Clone)]
-pub struct Options {
+/// What a node is, and how long it is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// A unit has power and nothing to probe.
+    pub unit: bool,
     /// When a node that is acted on and not up has failed.
     pub timeout: Duration,
     /// How long a node that is on but not up may be booting before it is reset, once.
     pub boot: Duration,
     /// How often a failed act is tried again.
     pub retries: u32,
-    /// Least time between two power-ons.
-    pub stagger: Duration,
-    /// Most nodes between power-on and up; 0 is no limit.
-    pub booting: usize,
-    /// By node: when what waits for it goes on although it is not up (`-W`). May be empty.
-    pub late: Vec<Option<Duration>>,
-    /// Running targets that are reset (`-z`, `-Z`), sorted.
-    pub reset: Vec<NodeId>,
-    /// By node: it is a unit, which has power and nothing to probe. May be empty.
-    pub units: Vec<bool>,
-    /// By node: how long it is expected to take, in any unit, for the longest path. May be empty.
-    pub takes: Vec<u64>,
+    /// When what waits for it goes on although it is not up (`-W`).
+    pub late: Option<Duration>,
 }
 
-impl Default for Options {
+impl Default for Patience {
     fn default() -> Self {
         Self {
+            unit: false,
             timeout: Duration::from_secs(900),
             boot: Duration::from_secs(600),
             retries: 2,
-            stagger: Duration::ZERO,
-            booting: 0,
-            late: Vec::new(),
-            reset: Vec::new(),
-            units: Vec::new(),
-            takes: Vec::new(),
+            late: None,
         }
     }
+}
+
+/// How a start is done.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// By node of the order.
+    pub patience: Vec<Patience>,
+    /// Least time between two power-ons.
+    pub stagger: Duration,
+    /// Most nodes between power-on and up; `None` is no limit.
+    pub booting: Option<usize>,
+    /// Running targets that are reset (`-z`, `-Z`), sorted.
+    pub reset: Vec<NodeId>,
+    /// By node: how long it is expected to take, in any unit, for the longest path. May be empty.
+    pub takes: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -160,8 +163,8 @@ impl<'o> Startup<'o> {
         self.notices.push(Notice { at, node, what });
     }
 
-    fn is_unit(&self, node: NodeId) -> bool {
-        self.options.units.get(node.index()).copied().unwrap_or(false)
+    fn patience(&self, node: NodeId) -> Patience {
+        self.options.patience.get(node.index()).copied().unwrap_or_default()
     }
 
     fn is_to_be_reset(&self, node: NodeId) -> bool {
@@ -284,8 +287,8 @@ impl<'o> Startup<'o> {
                 }
                 Timer::Boot => self.boot_is_over(fleet, node, now),
                 Timer::Deadline => {
-                    let outcome =
-                        self.members[node.index()].timed_out(fleet.abilities(node), self.options.timeout);
+                    let outcome = self.members[node.index()]
+                        .timed_out(fleet.abilities(node), self.patience(node).timeout);
                     self.finish(node, outcome, now);
                 }
             }

@@ -22,7 +22,7 @@ impl Startup<'_> {
             State::Booting
                 if power == Some(Power::Off)
                     && member.acted
-                    && now.saturating_sub(member.since) >= self.options.timeout / 2 =>
+                    && now.saturating_sub(member.since) >= self.patience(node).timeout / 2 =>
             {
                 self.fell_back(node, now);
             }
@@ -52,7 +52,7 @@ impl Startup<'_> {
             Condition::On if self.members[node.index()].boot_over => self.reset(able, node, now),
             Condition::On => {
                 if able.switches_power {
-                    self.timers.set(node, Timer::Boot, now + self.options.boot);
+                    self.timers.set(node, Timer::Boot, now + self.patience(node).boot);
                 }
                 self.wait_for(able, node, now);
             }
@@ -77,7 +77,7 @@ impl Startup<'_> {
 
     /// Waits for a node that was not powered on by this run.
     fn wait_for(&mut self, able: Abilities, node: NodeId, now: Duration) {
-        let limit = if able.switches_power { self.options.boot } else { self.options.timeout };
+        let limit = if able.switches_power { self.patience(node).boot } else { self.patience(node).timeout };
         self.notice(now, node, Happening::WaitedFor(limit));
         self.boot(able, node, now);
     }
@@ -168,15 +168,12 @@ impl Startup<'_> {
     /// Returns how many nodes may be powered on now.
     fn room(&self, now: Duration) -> usize {
         if !self.options.stagger.is_zero() {
-            if now < self.next_power || (self.options.booting > 0 && self.booting >= self.options.booting) {
+            if now < self.next_power || self.options.booting.is_some_and(|limit| self.booting >= limit) {
                 return 0;
             }
             return 1;
         }
-        match self.options.booting {
-            0 => usize::MAX,
-            limit => limit.saturating_sub(self.booting),
-        }
+        self.options.booting.map_or(usize::MAX, |limit| limit.saturating_sub(self.booting))
     }
 
     fn begun(&mut self, fleet: &dyn Fleet, node: NodeId, act: Act, now: Duration) {
@@ -195,7 +192,7 @@ impl Startup<'_> {
         }
         self.start_clock(node, now);
         if able.reads_power && able.probes {
-            self.timers.set(node, Timer::Check, now + self.options.timeout / 2);
+            self.timers.set(node, Timer::Check, now + self.patience(node).timeout / 2);
         }
         if able.probes || able.reads_power {
             self.timers.set(node, Timer::Poll, now + able.interval);
@@ -206,9 +203,9 @@ impl Startup<'_> {
     /// Starts the limits of a node, unless they run already.
     pub(super) fn start_clock(&mut self, node: NodeId, now: Duration) {
         if !self.timers.has(node, Timer::Deadline) {
-            self.timers.set(node, Timer::Deadline, now + self.options.timeout);
+            self.timers.set(node, Timer::Deadline, now + self.patience(node).timeout);
         }
-        let late = self.options.late.get(node.index()).copied().flatten();
+        let late = self.patience(node).late;
         if let Some(limit) = late
             && self.leads[node.index()]
             && !self.members[node.index()].late
@@ -279,7 +276,7 @@ impl Startup<'_> {
         if self.members[node.index()].is_up() {
             return self.finish(node, Outcome::Up, now);
         }
-        let retries = self.options.retries;
+        let retries = self.patience(node).retries;
         let member = self.member(node);
         member.attempts += 1;
         let attempts = member.attempts;
@@ -342,7 +339,7 @@ impl Startup<'_> {
             return;
         }
         self.member(node).let_go = true;
-        let limit = self.options.late.get(node.index()).copied().flatten().unwrap_or_default();
+        let limit = self.patience(node).late.unwrap_or_default();
         self.notice(now, node, Happening::LetGo(limit));
         self.progress.let_go(node);
     }
@@ -384,6 +381,6 @@ impl Startup<'_> {
     /// Returns what can be asked of a node; units are never probed.
     fn able(&self, fleet: &dyn Fleet, node: NodeId) -> Abilities {
         let able = fleet.abilities(node);
-        Abilities { probes: able.probes && !self.is_unit(node), ..able }
+        Abilities { probes: able.probes && !self.patience(node).unit, ..able }
     }
 }
