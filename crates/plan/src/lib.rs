@@ -3,11 +3,14 @@
 //! Start reading at [`sequence`] (what people write), [`graph`] (what it means) and
 //! [`progress`] (where a run stands and what may start next).
 
+mod faults;
+
 pub mod diagnostic;
 pub mod duration;
 pub mod fleet;
 pub mod graph;
 pub mod inventory;
+pub mod json;
 pub mod machine;
 pub mod name;
 pub mod nodeset;
@@ -21,3 +24,4 @@ pub mod startup;
 pub mod step;
 pub mod suggest;
 pub mod survey;
+pub mod timers;
