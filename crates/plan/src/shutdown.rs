@@ -17,8 +17,8 @@ use crate::fleet::{Event, Failure, FailureKind, Fleet, NodeId, Task};
 use crate::graph::Order;
 use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
 use crate::progress::{Progress, Standing};
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use crate::timers::Timers;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use stopping::{Move, Stopping};
 
@@ -73,7 +73,7 @@ pub struct Shutdown<'o> {
     nodes: Vec<Option<Stopping>>,
     endings: Vec<Option<Ending>>,
     queues: BTreeMap<Task, VecDeque<NodeId>>,
-    timers: BinaryHeap<Reverse<(Duration, NodeId, Timer)>>,
+    timers: Timers<Timer>,
     notices: Vec<Notice>,
     outstanding: usize,
     /// Nodes whose turn has come and that are not over.
@@ -85,7 +85,7 @@ pub struct Shutdown<'o> {
     interrupted: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Timer {
     Look,
     LetGo,
@@ -112,7 +112,7 @@ impl<'o> Shutdown<'o> {
             nodes: vec![None; order.node_count()],
             endings: vec![None; order.node_count()],
             queues: BTreeMap::new(),
-            timers: BinaryHeap::new(),
+            timers: Timers::default(),
             notices: Vec::new(),
             outstanding: 0,
             open: 0,
@@ -143,10 +143,7 @@ impl<'o> Shutdown<'o> {
     }
 
     fn pass_timers(&mut self, now: Duration) {
-        while let Some(&Reverse((at, node, timer))) = self.timers.peek()
-            && at <= now
-        {
-            self.timers.pop();
+        while let Some((node, timer)) = self.timers.take_due(now) {
             match timer {
                 Timer::LetGo => self.let_go(node, now),
                 Timer::Look => {
@@ -195,8 +192,11 @@ impl<'o> Shutdown<'o> {
             return;
         }
         self.notice(node, now, Happening::Began(task));
-        if let (Task::Run(_), Some(limit)) = (task, self.patience[node.index()].let_go) {
-            self.timers.push(Reverse((now.saturating_add(limit), node, Timer::LetGo)));
+        // Told again, it is not given more time.
+        let fresh = !self.timers.has(node, Timer::LetGo)
+            && self.endings[node.index()].as_ref().is_some_and(|ending| !ending.let_go);
+        if let (Task::Run(_), Some(limit), true) = (task, self.patience[node.index()].let_go, fresh) {
+            self.timers.set(node, Timer::LetGo, now.saturating_add(limit));
         }
     }
 
@@ -233,7 +233,9 @@ impl<'o> Shutdown<'o> {
             Move::Fail(failure) => {
                 self.failed += 1;
                 self.end(node, outcome_of(failure), now);
-                self.progress.fail(node);
+                for held in self.progress.fail(node) {
+                    self.notice(held, now, Happening::Over(Outcome::Held(node)));
+                }
                 if self.wishes.stop_at_failure {
                     self.stop();
                 }
@@ -257,7 +259,7 @@ impl<'o> Shutdown<'o> {
         let Some(stopping) = &self.nodes[node.index()] else { return };
         // An interval of nothing would ask for ever without time passing.
         let wait = wait.unwrap_or_else(|| stopping.interval()).max(Duration::from_millis(1));
-        self.timers.push(Reverse((now.saturating_add(wait), node, Timer::Look)));
+        self.timers.set(node, Timer::Look, now.saturating_add(wait));
     }
 
     fn end(&mut self, node: NodeId, outcome: Outcome, now: Duration) {
@@ -334,7 +336,7 @@ impl Machine for Shutdown<'_> {
     }
 
     fn wake(&self) -> Option<Duration> {
-        self.timers.peek().filter(|_| !self.interrupted).map(|Reverse((at, ..))| *at)
+        self.timers.next().filter(|_| !self.interrupted)
     }
 
     fn interrupt(&mut self) {
