@@ -1,0 +1,315 @@
+//! From logical lines to groups and orders; every error, not the first one.
+
+use super::lexer::{Kind, Lexer, Token};
+use super::word::{Finder, Members};
+use super::{At, Edge, Group, Sequence};
+use crate::diagnostic::{Diagnostics, Source};
+use crate::faults::Faults;
+use crate::graph::GroupId;
+use crate::inventory::Inventory;
+use std::ops::Range;
+
+/// The most orders one file states: two long lists around a `>` mean their product.
+const EDGES: usize = 5_000_000;
+
+/// Reads a node sequence file. Without an inventory names are not looked up; the sequence then counts
+/// the names it uses itself ([`Sequence::own_names`]).
+///
+/// # Errors
+/// Everything that is wrong, cycles included, each with its place.
+pub fn parse(source: &Source<'_>, inventory: Option<&Inventory>) -> Result<Sequence, Diagnostics> {
+    Parser::new(*source, Members::Nodes(inventory)).run().strictly(inventory)
+}
+
+/// Reads a node sequence file of which some nodes may be gone: these are left out and returned.
+///
+/// # Errors
+/// Everything else that is wrong, each with its place.
+pub fn parse_leniently(
+    source: &Source<'_>,
+    inventory: &Inventory,
+) -> Result<(Sequence, Diagnostics), Diagnostics> {
+    let parser = Parser::new(*source, Members::Nodes(Some(inventory))).run();
+    let gone = parser.finder.strange.or(()).err().unwrap_or_default();
+    Ok((parser.wrong.or(parser.sequence)?, gone))
+}
+
+/// Reads a subsystem sequence file, whose members are the full paths of commands
+/// ([`Sequence::own_names`]).
+///
+/// # Errors
+/// Everything that is wrong, cycles included, each with its place.
+pub fn parse_subsystems(source: &Source<'_>) -> Result<Sequence, Diagnostics> {
+    Parser::new(*source, Members::Commands).run().strictly(None)
+}
+
+/// Tells whether a text reads as a subsystem sequence: the first member it names is a path.
+pub fn lists_subsystems(text: &str) -> bool {
+    let (mut lexer, mut tokens) = (Lexer::new(text), Vec::new());
+    while lexer.line(&mut tokens).is_some() {
+        if let [_, colon, member, ..] = tokens.as_slice()
+            && colon.kind == Kind::Colon
+        {
+            return text[member.range()].starts_with('/');
+        }
+    }
+    false
+}
+
+struct Parser<'s> {
+    source: Source<'s>,
+    sequence: Sequence,
+    /// By group: where it is first used in an order, to report it if it is never defined.
+    used: Vec<Option<(u32, u32)>>,
+    finder: Finder<'s>,
+    wrong: Faults<'s>,
+}
+
+impl<'s> Parser<'s> {
+    fn new(source: Source<'s>, members: Members<'s>) -> Self {
+        let sequence =
+            Sequence { file: source.name.to_owned(), text: source.text.to_owned(), ..Sequence::default() };
+        Self {
+            source,
+            sequence,
+            used: Vec::new(),
+            finder: Finder::new(source, members),
+            wrong: Faults::new(source),
+        }
+    }
+
+    fn run(mut self) -> Self {
+        let mut lexer = Lexer::new(self.source.text);
+        let mut tokens = Vec::new();
+        while lexer.line(&mut tokens).is_some() {
+            self.line(&tokens);
+        }
+        self.report_undefined();
+        self.sequence.own = std::mem::take(&mut self.finder.own);
+        self.drop_repeated_members();
+        self
+    }
+
+    fn strictly(mut self, inventory: Option<&Inventory>) -> Result<Sequence, Diagnostics> {
+        self.wrong.extend(self.finder.strange);
+        let order = match inventory {
+            Some(inventory) => self.sequence.order(inventory),
+            None => self.sequence.order(self.sequence.own_names()),
+        };
+        let cycles = order.err();
+        match (self.wrong.or(self.sequence), cycles) {
+            (Ok(_), Some(cycles)) => Err(cycles),
+            // Cycles come last, in an order of their own: the shortest first.
+            (Err(mut wrong), Some(mut cycles)) => {
+                wrong.0.append(&mut cycles.0);
+                Err(wrong)
+            }
+            (result, None) => result,
+        }
+    }
+
+    fn line(&mut self, tokens: &[Token]) {
+        let Some((first, rest)) = tokens.split_first() else { return };
+        if self.has_forbidden(tokens) {
+            return;
+        }
+        match tokens
+            .iter()
+            .find(|token| matches!(token.kind, Kind::Colon | Kind::Before))
+            .map(|token| token.kind)
+        {
+            Some(Kind::Colon) => match rest.split_first() {
+                Some((colon, members)) if first.kind == Kind::Word && colon.kind == Kind::Colon => {
+                    self.definition(*first, members);
+                }
+                _ => self.bad_head(tokens),
+            },
+            Some(_) => self.order(tokens),
+            None => {
+                let end = tokens.last().map_or(0, |token| token.range().end);
+                self.wrong.with_hint(
+                    first.range().start..end,
+                    "neither a group nor an order",
+                    "write \"group: members\" or \"group > group\"",
+                );
+            }
+        }
+    }
+
+    fn has_forbidden(&mut self, tokens: &[Token]) -> bool {
+        let mut found = false;
+        for token in tokens {
+            let message = match token.kind {
+                Kind::Parenthesis => "parentheses are reserved and have no meaning yet",
+                Kind::Backslash => "a backslash joins lines and stands at the end of one",
+                Kind::Word | Kind::Colon | Kind::Comma | Kind::Before => continue,
+            };
+            found = true;
+            self.wrong.at(token.range(), message);
+        }
+        found
+    }
+
+    /// Reports what stands before the colon when it is not one name.
+    fn bad_head(&mut self, tokens: &[Token]) {
+        let colon = tokens.iter().position(|token| token.kind == Kind::Colon).unwrap_or(0);
+        if colon == 0 {
+            self.wrong.at(tokens[0].range(), "the name of the group is missing before \":\"");
+        } else {
+            let head = tokens[0].range().start..tokens[colon - 1].range().end;
+            self.wrong.with_hint(
+                head,
+                "a group has one name",
+                "names cannot contain blanks or commas; write one group a line",
+            );
+        }
+    }
+
+    fn definition(&mut self, name: Token, members: &[Token]) {
+        let Some(id) = self.group(name.range()) else { return };
+        let group = &mut self.sequence.groups[id.index()];
+        if group.at == At::NOWHERE {
+            group.at = At::offset(name.range().start);
+        }
+        for token in members {
+            match token.kind {
+                Kind::Word => {
+                    let group = &mut self.sequence.groups[id.index()];
+                    self.finder.find(token.range(), &mut group.members, &mut self.wrong);
+                }
+                Kind::Comma => {}
+                Kind::Before => {
+                    self.wrong.with_hint(
+                        token.range(),
+                        "an order within the members of a group",
+                        "write the order on a line of its own",
+                    );
+                    return;
+                }
+                Kind::Colon | Kind::Parenthesis | Kind::Backslash => {
+                    self.wrong.at(token.range(), "a name cannot contain \":\"");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Reads `a, b > c > d`.
+    fn order(&mut self, tokens: &[Token]) {
+        let mut before: Option<Vec<(GroupId, At)>> = None;
+        let mut sides = tokens.split(|token| token.kind == Kind::Before);
+        let mut sign = 0;
+        while let Some(side) = sides.next() {
+            // The sign next to this side, for errors about what is missing there.
+            sign += side.len();
+            let near = tokens.get(sign).or(tokens.last()).map_or(0..0, |token| token.range());
+            sign += 1;
+            let Some(after) = self.side(side, near) else { return };
+            for &(before, at) in before.iter().flatten() {
+                for &(after, _) in &after {
+                    if self.sequence.edges.len() >= EDGES {
+                        let whole = tokens[0].range().start..near_end(tokens);
+                        self.wrong.with_hint(
+                            whole,
+                            format!("states more than {EDGES} orders"),
+                            "put a group without members between the two lists",
+                        );
+                        return;
+                    }
+                    self.sequence.edges.push(Edge { before, after, at });
+                }
+            }
+            before = Some(after);
+        }
+    }
+
+    /// Reads the groups on one side of a `>`, separated by commas.
+    fn side(&mut self, tokens: &[Token], near: Range<usize>) -> Option<Vec<(GroupId, At)>> {
+        let mut groups = Vec::new();
+        let mut expects_name = true;
+        for token in tokens {
+            let clause = match (token.kind, expects_name) {
+                (Kind::Word, true) => {
+                    let range = token.range();
+                    let id = self.group(range.clone())?;
+                    let place = (token.range().start as u32, token.range().end as u32);
+                    self.used[id.index()].get_or_insert(place);
+                    groups.push((id, At::offset(range.start)));
+                    expects_name = false;
+                    continue;
+                }
+                (Kind::Comma, false) => {
+                    expects_name = true;
+                    continue;
+                }
+                (Kind::Word, false) => "a comma or \">\" is missing before this group",
+                (Kind::Comma, true) => "the name of a group is missing before \",\"",
+                (Kind::Colon | Kind::Before | Kind::Parenthesis | Kind::Backslash, _) => {
+                    "an order and members on one line"
+                }
+            };
+            self.wrong.at(token.range(), clause);
+            return None;
+        }
+        if expects_name {
+            self.wrong.at(near, "the name of a group is missing here");
+            return None;
+        }
+        Some(groups)
+    }
+
+    /// Returns the group with this name, which may be new.
+    fn group(&mut self, range: Range<usize>) -> Option<GroupId> {
+        let name = &self.source.text[range.clone()];
+        // Words are cut at the documented characters already; only odd ones are left.
+        if !name.is_ascii()
+            || name.bytes().any(|byte| byte.is_ascii_control() || byte == b' ' || byte == b',')
+        {
+            if let Some(fault) = crate::name::fault(name) {
+                self.wrong.at(range, fault);
+                return None;
+            }
+        }
+        let id = GroupId(self.sequence.names.intern(name)?);
+        if id.index() == self.sequence.groups.len() {
+            self.sequence.groups.push(Group::default());
+            self.used.push(None);
+        }
+        Some(id)
+    }
+
+    fn report_undefined(&mut self) {
+        for id in self.sequence.group_ids() {
+            if self.sequence.group(id).at != At::NOWHERE {
+                continue;
+            }
+            let Some((start, end)) = self.used[id.index()] else { continue };
+            let (range, name) = (start as usize..end as usize, self.sequence.group_name(id));
+            if self.finder.is_node(name) {
+                self.wrong.with_hint(
+                    range,
+                    format!("no group named \"{name}\"; it is a node"),
+                    format!("define a group of it: \"{name}: {name}\""),
+                );
+                continue;
+            }
+            let defined = self.sequence.group_ids().filter(|id| self.sequence.group(*id).at != At::NOWHERE);
+            let names = defined.map(|id| self.sequence.group_name(id));
+            self.wrong.unknown(range, format!("no group named \"{name}\""), name, names);
+        }
+    }
+
+    fn drop_repeated_members(&mut self) {
+        let most =
+            self.sequence.groups.iter().flat_map(|group| &group.members).map(|member| member.node.index());
+        let mut last_in = vec![u32::MAX; most.max().map_or(0, |most| most + 1)];
+        for (group, id) in self.sequence.groups.iter_mut().zip(0u32..) {
+            group.members.retain(|member| std::mem::replace(&mut last_in[member.node.index()], id) != id);
+            group.members.shrink_to_fit();
+        }
+    }
+}
+
+fn near_end(tokens: &[Token]) -> usize {
+    tokens.last().map_or(0, |token| token.range().end)
+}
