@@ -8,6 +8,7 @@ pub mod duration;
 pub mod fleet;
 pub mod graph;
 pub mod inventory;
+pub mod json;
 pub mod name;
 pub mod nodeset;
 pub mod progress;
