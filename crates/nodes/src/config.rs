@@ -8,12 +8,12 @@ mod profile;
 mod read;
 
 pub use drivers::{Power, PowerCommands, PowerDriver, Probe, ProbeDriver, Shell, ShellDriver, Ssh};
-pub use profile::{Patch, Profile};
+pub use profile::{LimitsPatch, Patch, PowerPatch, ProbePatch, Profile, ShellPatch, ShutdownPatch};
 
 use crate::simulator::SimulatorSettings;
 use anyhow::Context;
-use orderly_exec::status::{OrStatus, Status, fail};
 use orderly_exec::files;
+use orderly_exec::status::{OrStatus, Status, fail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -193,10 +193,7 @@ impl Cluster {
 
     /// Returns where the simulated world is remembered.
     pub fn simulator_state(&self) -> PathBuf {
-        self.simulator
-            .state
-            .clone()
-            .unwrap_or_else(|| files::state_directory().join("simulator.json"))
+        self.simulator.state.clone().unwrap_or_else(|| files::state_directory().join("simulator.json"))
     }
 
     /// Returns the address subsystems are given: the configured one, else the one from which

@@ -111,7 +111,8 @@ mod tests {
             power_with: with.iter().map(|&unit| unit.to_owned()).collect(),
             attributes: std::collections::BTreeMap::new(),
         };
-        let roster = Roster::of(&Inventory::new(vec![node("n1", &["sw", "io7", "n2"]), node("n2", &["io7"])]));
+        let roster =
+            Roster::of(&Inventory::new(vec![node("n1", &["sw", "io7", "n2"]), node("n2", &["io7"])]));
         assert_eq!(roster.len(), 4);
         assert_eq!((roster.unit("io7"), roster.unit("sw")), (Some(NodeId(2)), Some(NodeId(3))));
         assert_eq!(roster.unit("n2"), None);

@@ -9,6 +9,7 @@ mod store;
 mod world;
 
 pub use settings::{Initial, SimulatorSettings};
+pub(crate) use store::Store;
 pub use world::{Answer, Condition, Deed, Nature, Reads, What, World};
 
 use orderly_exec::children::{Children, Seen};
@@ -16,15 +17,14 @@ use orderly_plan::fleet::{Abilities, Event, Failure, FailureKind, Fleet, NodeId,
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
-use store::Store;
 
 /// What will happen, soonest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Item {
     /// A call ends.
     Answer(Task, NodeId),
-    /// A call is given up at its limit.
-    GiveUp(Task, NodeId),
+    /// A call is given up, at its limit or because all were told to end.
+    GiveUp(Task, NodeId, FailureKind),
     Signal(i32),
 }
 
@@ -89,9 +89,7 @@ impl Simulation {
         mut store: Store,
         names: Vec<String>,
     ) -> anyhow::Result<Self> {
-        let epoch = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         store.load(&mut self.world, &names)?;
         // Written at once: a world that cannot be kept is told before anything happens in it.
         store.save(&self.world, &names)?;
@@ -168,7 +166,7 @@ impl Simulation {
         let latency = self.world.latency(task, node);
         let item = match latency {
             Some(latency) if latency < self.limit => (now + latency, Item::Answer(task, node)),
-            Some(_) | None => (now + self.limit, Item::GiveUp(task, node)),
+            Some(_) | None => (now + self.limit, Item::GiveUp(task, node, FailureKind::TimedOut)),
         };
         self.schedule(item.0, item.1);
         self.running += usize::from(task != Task::Probe);
@@ -183,8 +181,9 @@ impl Simulation {
                 return Event::Power(node, self.world.power(at, node));
             }
             Item::Answer(task, node) => (task, node, self.world.act(at, node, task)),
-            Item::GiveUp(task, node) => {
-                (task, node, Err(Failure { kind: FailureKind::TimedOut, detail: "simulated hang".into() }))
+            Item::GiveUp(task, node, kind) => {
+                let detail = if kind == FailureKind::TimedOut { "simulated hang" } else { "ended" };
+                (task, node, Err(Failure { kind, detail: detail.into() }))
             }
         };
         self.running -= usize::from(task != Task::Probe);
@@ -273,8 +272,8 @@ impl Fleet for Simulation {
         let now = self.world_time();
         for Reverse((_, _, item)) in std::mem::take(&mut self.agenda) {
             match item {
-                Item::Answer(task, node) | Item::GiveUp(task, node) => {
-                    self.schedule(now, Item::GiveUp(task, node));
+                Item::Answer(task, node) | Item::GiveUp(task, node, _) => {
+                    self.schedule(now, Item::GiveUp(task, node, FailureKind::Ended));
                 }
                 Item::Signal(_) => {}
             }

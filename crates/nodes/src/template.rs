@@ -4,7 +4,7 @@
 //! looks like a place is not one.
 
 use crate::roster::Member;
-use orderly_plan::suggest;
+use orderly_plan::{nodeset, suggest};
 use std::ffi::OsString;
 
 const PLACES: [(&str, Place); 6] = [
@@ -80,7 +80,10 @@ impl Template {
 
     /// Tells whether the command says which node it is for.
     pub fn names_node(&self) -> bool {
-        self.has(Place::Node) || self.has(Place::Number) || self.has(Place::Address) || self.reach == Reach::Set
+        self.has(Place::Node)
+            || self.has(Place::Number)
+            || self.has(Place::Address)
+            || self.reach == Reach::Set
     }
 
     /// Tells whether `{command}` stands in it.
@@ -103,7 +106,9 @@ impl Template {
         for word in &self.words {
             match word.as_slice() {
                 [Part::Text(text)] => argv.push(OsString::from(text)),
-                [Part::Place(Place::Nodes)] => argv.extend(nodes.iter().map(|node| OsString::from(&node.name))),
+                [Part::Place(Place::Nodes)] => {
+                    argv.extend(nodes.iter().map(|node| OsString::from(&node.name)))
+                }
                 parts => argv.push(OsString::from(fill_word(parts, nodes, command))),
             }
         }
@@ -139,8 +144,7 @@ fn fill_place(place: Place, nodes: &[&Member], command: &str, word: &mut String)
 
 /// Returns the names as one node set.
 pub(crate) fn fold(nodes: &[&Member]) -> String {
-    let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
-    names.join(",")
+    nodeset::fold(nodes.iter().map(|node| node.name.as_str()))
 }
 
 fn named(place: Place) -> &'static str {

@@ -86,21 +86,25 @@ fn read_profile(root: &Table<'_>) -> Profile {
             grace: Duration::from_secs(30),
             settle: Duration::from_secs(30),
         },
-        limits: NodeLimits {
-            boot: Duration::from_secs(600),
-            timeout: Duration::from_secs(900),
-            retries: 2,
-        },
+        limits: NodeLimits { boot: Duration::from_secs(600), timeout: Duration::from_secs(900), retries: 2 },
     };
     // How power is switched and a node is seen to be up is never guessed.
     root.need("power");
     root.need("probe");
-    let patch = read_patch(root, None);
+    let mut patch = read_patch(root, None);
+    if let Some(limits) = root.table("limits") {
+        // Closed by `read_limits`, which knows the other keys of this table.
+        patch.limits = read_node_limits(&limits);
+    }
     profile.apply(&patch);
     if profile.probe.driver == ProbeDriver::Power && !profile.reads_power() && root.has("power") {
-        root.reject("probe", "probe.driver: \"power\" needs a power driver that can be read; write power.status");
+        root.reject(
+            "probe",
+            "probe.driver: \"power\" needs a power driver that can be read; write power.status",
+        );
     }
-    if matches!(profile.probe.driver, ProbeDriver::Shell { .. }) && profile.shell.driver == ShellDriver::None {
+    if matches!(profile.probe.driver, ProbeDriver::Shell { .. }) && profile.shell.driver == ShellDriver::None
+    {
         root.reject("probe", "probe.driver: \"shell\" needs a [shell] table");
     }
     profile
@@ -151,7 +155,11 @@ fn read_patch(table: &Table<'_>, base: Option<&Profile>) -> Patch {
 }
 
 /// Reads `driver`: the word, else the driver of the table that is overridden.
-fn read_driver(table: &Table<'_>, words: &[&'static str], base: Option<&'static str>) -> Option<&'static str> {
+fn read_driver(
+    table: &Table<'_>,
+    words: &[&'static str],
+    base: Option<&'static str>,
+) -> Option<&'static str> {
     if !table.has("driver") {
         if base.is_none() {
             table.need("driver");
@@ -307,12 +315,11 @@ fn read_probe(table: &Table<'_>, base: Option<&ProbeDriver>) -> ProbePatch {
         Some("power") => Some(ProbeDriver::Power),
         Some("tcp") => read_tcp(table, base),
         Some("shell") => {
-            let before = match base {
-                Some(ProbeDriver::Shell { command }) => Some(command.clone()),
-                _ => None,
-            };
-            let command = table.text("command").or(before).unwrap_or_else(|| "true".into());
-            Some(ProbeDriver::Shell { command })
+            let mut command = "true".to_owned();
+            if let Some(ProbeDriver::Shell { command: before }) = base {
+                command.clone_from(before);
+            }
+            Some(ProbeDriver::Shell { command: table.text("command").unwrap_or(command) })
         }
         Some(_) => {
             if !matches!(base, Some(ProbeDriver::Command(_))) {
@@ -338,14 +345,20 @@ fn read_probe(table: &Table<'_>, base: Option<&ProbeDriver>) -> ProbePatch {
         }
         fits
     });
-    ProbePatch { driver, interval: read_time(table, "interval"), timeout: read_time(table, "timeout"), stable }
+    ProbePatch {
+        driver,
+        interval: read_time(table, "interval"),
+        timeout: read_time(table, "timeout"),
+        stable,
+    }
 }
 
 fn read_tcp(table: &Table<'_>, base: Option<&ProbeDriver>) -> Option<ProbeDriver> {
-    let (base_port, base_banner) = match base {
-        Some(ProbeDriver::Tcp { port, banner }) => (Some(*port), banner.clone()),
-        _ => (None, String::new()),
-    };
+    let (mut base_port, mut base_banner) = (None, String::new());
+    if let Some(ProbeDriver::Tcp { port, banner }) = base {
+        base_port = Some(*port);
+        base_banner.clone_from(banner);
+    }
     if base_port.is_none() {
         table.need("port");
     }
@@ -416,7 +429,8 @@ fn read_limits(root: &Table<'_>) -> Limits {
     let mut limits =
         Limits { fanout: 64, booting: None, stagger: Duration::ZERO, per: None, max: usize::MAX };
     let Some(table) = root.table("limits") else { return limits };
-    let count = |key: &'static str| table.number(key).map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+    let count =
+        |key: &'static str| table.number(key).map(|number| usize::try_from(number).unwrap_or(usize::MAX));
     for (key, place) in [("fanout", &mut limits.fanout), ("max", &mut limits.max)] {
         match count(key) {
             Some(0) => table.reject(key, format!("{}: at least 1", table.named(key))),
@@ -429,9 +443,12 @@ fn read_limits(root: &Table<'_>) -> Limits {
     limits.per = table.text("per");
     if limits.per.is_some() != table.has("max") {
         let key = if table.has("max") { "max" } else { "per" };
-        table.reject(key, "limits.per and limits.max go together: an attribute, and calls at once for equal values");
+        table.reject(
+            key,
+            "limits.per and limits.max go together: an attribute, and calls at once for equal values",
+        );
     }
-    // Read for the profile by `read_profile`'s caller as well; asked for here so that they are known.
+    // `read_profile` reads these.
     for key in ["boot", "timeout", "retries"] {
         table.has(key);
     }

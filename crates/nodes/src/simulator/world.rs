@@ -7,10 +7,15 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     Off,
-    Booting { until: Option<Duration> },
+    Booting {
+        until: Option<Duration>,
+    },
     Up,
     /// Its operating system goes down, and then this becomes of it.
-    Halting { until: Option<Duration>, then: Then },
+    Halting {
+        until: Option<Duration>,
+        then: Then,
+    },
     /// Its power is on and nothing runs on it.
     Halted,
 }
