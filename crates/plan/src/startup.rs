@@ -5,10 +5,12 @@
 //! abilities. Per event the work is constant but for the queue of nodes waiting for a driver.
 //!
 //! Invariant: no node's power is touched before every target that leads it is up, or was let go
-//! (`-W`) after its power-on succeeded (`tests/startup_oracle.rs` beside this crate).
+//! (`-W`) after its power-on succeeded (`no_node_is_touched_before_its_leaders_and_every_node_is_reported`).
 
 mod act;
 mod member;
+#[cfg(test)]
+mod tests;
 
 use crate::fleet::{Event, Fleet, NodeId, Task};
 use crate::graph::Order;
@@ -101,6 +103,7 @@ pub struct Startup<'o> {
     to_read: VecDeque<NodeId>,
     outstanding: usize,
     booting: usize,
+    advanced_at: Duration,
     /// No node is powered on before this (`stagger`).
     next_power: Duration,
     left: usize,
@@ -144,6 +147,7 @@ impl<'o> Startup<'o> {
             to_read: VecDeque::new(),
             outstanding: 0,
             booting: 0,
+            advanced_at: Duration::ZERO,
             next_power: Duration::ZERO,
             left: targets.len(),
             failed: 0,
@@ -179,11 +183,8 @@ impl<'o> Startup<'o> {
         for timer in [Timer::Poll, Timer::Retry, Timer::Check, Timer::Late, Timer::Boot, Timer::Deadline] {
             self.timers.cancel(node, timer);
         }
-        self.leave_queues(node);
+        self.uncount(node);
         let member = &mut self.members[node.index()];
-        if std::mem::take(&mut member.counted) {
-            self.booting -= 1;
-        }
         member.state = State::Over(outcome.clone());
         member.ended = Some(now);
         self.left -= 1;
@@ -200,14 +201,10 @@ impl<'o> Startup<'o> {
         }
     }
 
-    /// Takes a node whose time ran out before a retry out of the queues.
-    fn leave_queues(&mut self, node: NodeId) {
-        if matches!(self.members[node.index()].state, State::Queued(_)) {
-            for queue in
-                [&mut self.to_power, &mut self.to_power_copy, &mut self.to_reset, &mut self.to_switch_off]
-            {
-                queue.retain(|other| *other != node);
-            }
+    /// Takes a node out of those between power-on and up.
+    fn uncount(&mut self, node: NodeId) {
+        if std::mem::take(&mut self.members[node.index()].counted) {
+            self.booting -= 1;
         }
     }
 
@@ -280,17 +277,16 @@ impl<'o> Startup<'o> {
                         self.queue(node, act, now);
                     }
                 }
-                Timer::Check => self.ask_power(fleet, node),
+                Timer::Check => {
+                    self.member(node).checked = true;
+                    self.ask_power(fleet, node);
+                }
                 Timer::Late => {
                     self.member(node).late = true;
                     self.let_go_if_late(node, now);
                 }
                 Timer::Boot => self.boot_is_over(fleet, node, now),
-                Timer::Deadline => {
-                    let outcome = self.members[node.index()]
-                        .timed_out(fleet.abilities(node), self.patience(node).timeout);
-                    self.finish(node, outcome, now);
-                }
+                Timer::Deadline => self.time_is_up(fleet, node, now),
             }
         }
     }
@@ -316,15 +312,18 @@ impl<'o> Startup<'o> {
 impl Machine for Startup<'_> {
     fn advance(&mut self, fleet: &mut dyn Fleet) {
         let now = fleet.now();
+        self.advanced_at = now;
         self.work_off_inbox(fleet);
         if self.interrupted {
             return;
         }
         self.pass_timers(fleet, now);
         self.give_turns(fleet, now);
-        self.begin_acts(fleet, now);
+        // Asking goes first: with few driver processes and many acts that hang, a node that is up
+        // would otherwise never be seen to be.
         self.outstanding += begin_asking(fleet, Task::Probe, &mut self.to_probe);
         self.outstanding += begin_asking(fleet, Task::ReadPower, &mut self.to_read);
+        self.begin_acts(fleet, now);
     }
 
     fn hear(&mut self, event: &Event, now: Duration) {
@@ -338,8 +337,9 @@ impl Machine for Startup<'_> {
         if self.interrupted {
             return None;
         }
+        // Not when its time has come already: then a node or a driver is waited for, not the clock.
         let stagger =
-            (!self.to_power.is_empty() && !self.options.stagger.is_zero()).then_some(self.next_power);
+            (!self.to_power.is_empty() && self.next_power > self.advanced_at).then_some(self.next_power);
         [self.timers.next(), stagger].into_iter().flatten().min()
     }
 

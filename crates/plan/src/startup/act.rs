@@ -13,19 +13,16 @@ impl Startup<'_> {
         let able = self.able(fleet, node);
         let member = &self.members[node.index()];
         let power = member.reading.power;
+        if member.expired && !member.is_over() {
+            return self.time_is_up(fleet, node, now);
+        }
         match member.state.clone() {
             // Half an answer would let what was read long ago decide the rest.
             State::Asking if member.asked_probe || member.asked_power => {}
             State::Asking => self.decide(able, node, now),
             State::Booting if member.is_up() => self.finish(node, Outcome::Up, now),
             // Controllers need their time to show a power-on, so only half of it all is proof.
-            State::Booting
-                if power == Some(Power::Off)
-                    && member.acted
-                    && now.saturating_sub(member.since) >= self.patience(node).timeout / 2 =>
-            {
-                self.fell_back(node, now);
-            }
+            State::Booting if power == Some(Power::Off) && member.checked => self.fell_back(node, now),
             State::Booting => self.poll_later(able, node, now),
             // The call hangs on, perhaps for another node's sake; the node itself is up.
             State::Acting(Act::On | Act::Reset) if member.is_up() => self.finish(node, Outcome::Up, now),
@@ -84,13 +81,11 @@ impl Startup<'_> {
 
     /// Puts a node among those that are to be acted on as soon as the limits allow.
     pub(super) fn queue(&mut self, node: NodeId, act: Act, now: Duration) {
-        let member = self.member(node);
-        member.state = State::Queued(act);
-        member.since = now;
-        if !member.acted {
-            // Waiting for a free driver is not the node's slowness.
-            self.timers.cancel(node, Timer::Deadline);
-        }
+        self.enter(node, State::Queued(act), now);
+        // A node that is tried again must not stand in its own way.
+        self.uncount(node);
+        // Waiting for a free driver is not the node's slowness.
+        self.timers.cancel(node, Timer::Deadline);
         match act {
             Act::On => {
                 let own = self.priority.get(node.index()).copied().unwrap_or(0);
@@ -118,7 +113,6 @@ impl Startup<'_> {
         member.must_go_down = member.reading.condition() == Condition::Up;
         let act = if able.resets { Act::Reset } else { Act::Off };
         self.timers.cancel(node, Timer::Poll);
-        self.timers.cancel(node, Timer::Deadline);
         self.queue(node, act, now);
     }
 
@@ -183,6 +177,7 @@ impl Startup<'_> {
         member.state = State::Acting(act);
         member.since = now;
         member.acted = true;
+        member.checked = false;
         // What was read before says nothing about what is there now.
         if act == Act::On {
             member.reading.power = member.reading.power.filter(|power| *power != Power::Off);
@@ -191,7 +186,7 @@ impl Startup<'_> {
             self.booting += 1;
         }
         self.start_clock(node, now);
-        if able.reads_power && able.probes {
+        if able.reads_power {
             self.timers.set(node, Timer::Check, now + self.patience(node).timeout / 2);
         }
         if able.probes || able.reads_power {
@@ -298,6 +293,22 @@ impl Startup<'_> {
                 };
                 self.finish(node, outcome, now);
             }
+        }
+    }
+
+    /// Gives up a node whose time is up, unless an answer is on its way that may show it up.
+    pub(super) fn time_is_up(&mut self, fleet: &dyn Fleet, node: NodeId, now: Duration) {
+        let able = self.able(fleet, node);
+        let limit = self.patience(node).timeout;
+        let member = self.member(node);
+        if member.is_up() {
+            let outcome = if member.acted { Outcome::Up } else { Outcome::AlreadyUp };
+            self.finish(node, outcome, now);
+        } else if member.asked_probe || member.asked_power {
+            member.expired = true;
+        } else {
+            let outcome = member.timed_out(able, limit);
+            self.finish(node, outcome, now);
         }
     }
 

@@ -64,8 +64,12 @@ pub(super) struct Member {
     pub(super) boot_over: bool,
     /// A reset was told to it while it was up: up counts only after it has been seen not up.
     pub(super) must_go_down: bool,
+    /// Half of its time has passed: if its power still reads off, the power-on had no effect.
+    pub(super) checked: bool,
     /// Counts among the nodes between power-on and up.
     pub(super) counted: bool,
+    /// Its time is up, and an answer is waited for that may show it up.
+    pub(super) expired: bool,
     /// Its limit (`-W`) has passed.
     pub(super) late: bool,
     pub(super) let_go: bool,
@@ -88,7 +92,9 @@ impl Member {
             was_reset: false,
             boot_over: false,
             must_go_down: false,
+            checked: false,
             counted: false,
+            expired: false,
             late: false,
             let_go: false,
             asked_probe: false,
@@ -164,6 +170,10 @@ impl Member {
             return Outcome::Failed(format!("the reset was accepted and had no effect for {limit}; {shown}"));
         }
         let doing = self.doing();
-        Outcome::TimedOut(format!("not up after {limit}, {doing}; {shown}"))
+        let before = self
+            .last_failure
+            .as_ref()
+            .map_or_else(String::new, |failure| format!("; before that: {}", failure.detail));
+        Outcome::TimedOut(format!("not up after {limit}, {doing}; {shown}{before}"))
     }
 }
