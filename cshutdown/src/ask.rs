@@ -35,7 +35,8 @@ pub(crate) fn ask(what: &str) -> Option<Answer> {
 /// Opens a shell on the terminal and waits for its end. Not a child of the loop, whose children have
 /// neither a terminal nor unlimited time.
 fn open_shell() {
-    let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
+    let shell =
+        std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
     if let Err(error) = Command::new(&shell).spawn().and_then(|mut shell| shell.wait()) {
         let shell = shell.to_string_lossy();
         // Nobody to tell when the terminal is gone; the question comes again all the same.

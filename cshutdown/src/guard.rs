@@ -28,14 +28,19 @@ impl Own {
     }
 
     fn is(&self, node: &Node) -> bool {
-        let called = |name: &str| self.names.iter().any(|own| own == name || name.split('.').next() == Some(own));
+        let called =
+            |name: &str| self.names.iter().any(|own| own == name || name.split('.').next() == Some(own));
         called(&node.name)
             || node.address().parse::<IpAddr>().map_or_else(|_| called(node.address()), holds_address)
     }
 
     /// Returns the targets that are this machine.
     pub(crate) fn among(&self, inventory: &Inventory, targets: &[NodeId]) -> Vec<NodeId> {
-        targets.iter().copied().filter(|&node| is_node(inventory, node) && self.is(inventory.node(node))).collect()
+        targets
+            .iter()
+            .copied()
+            .filter(|&node| is_node(inventory, node) && self.is(inventory.node(node)))
+            .collect()
     }
 }
 
@@ -138,7 +143,10 @@ mod tests {
             boot_servers: Vec::new(),
             groups: Vec::new(),
             power_with: Vec::new(),
-            attributes: attributes.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect::<BTreeMap<_, _>>(),
+            attributes: attributes
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), value.clone()))
+                .collect::<BTreeMap<_, _>>(),
         }
     }
 

@@ -1,8 +1,14 @@
 //! cshutdown: read, check, plan, carry out, report.
 
 mod args;
+mod ask;
+mod guard;
 pub mod logger;
+mod pending;
 mod remote;
+mod subsystem;
+mod voice;
+mod warning;
 
 pub use args::Args;
 use clap::CommandFactory;

@@ -36,7 +36,9 @@ pub(crate) fn log(config: Option<&Path>, address: IpAddr, file: &Path, text: &st
                 drivers.end_all();
             }
         }
-        let Some((_, result)) = drivers.take_ended().into_iter().find(|(ended, _)| *ended == id) else { continue };
+        let Some((_, result)) = drivers.take_ended().into_iter().find(|(ended, _)| *ended == id) else {
+            continue;
+        };
         let clause = match result {
             Ok(ended) if ended.succeeded() => return Ok(Status::Done),
             Ok(ended) => ended.clause(),

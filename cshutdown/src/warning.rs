@@ -20,7 +20,8 @@ pub(crate) struct Warning {
 /// Returns the warnings of a wait, in order: one now, one at each repeated minute, one at its end.
 pub(crate) fn schedule(wait: Duration) -> Vec<Warning> {
     let repeated = REPEATED.iter().map(|minutes| Duration::from_secs(60 * minutes));
-    let mut lefts: Vec<Duration> = std::iter::once(wait).chain(repeated.filter(|left| *left < wait)).collect();
+    let mut lefts: Vec<Duration> =
+        std::iter::once(wait).chain(repeated.filter(|left| *left < wait)).collect();
     if !wait.is_zero() {
         lefts.push(Duration::ZERO);
     }
@@ -62,7 +63,10 @@ mod tests {
     use super::*;
 
     fn lefts(minutes: u64) -> Vec<u64> {
-        schedule(Duration::from_secs(minutes * 60)).iter().map(|warning| warning.left.as_secs() / 60).collect()
+        schedule(Duration::from_secs(minutes * 60))
+            .iter()
+            .map(|warning| warning.left.as_secs() / 60)
+            .collect()
     }
 
     #[test]
