@@ -6,6 +6,7 @@ mod guard;
 pub mod logger;
 mod pending;
 mod remote;
+mod restart;
 mod subsystem;
 mod voice;
 mod warning;
