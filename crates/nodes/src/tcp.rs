@@ -4,13 +4,13 @@
 //! What fails on this machine (no descriptor, no network, a name that is not found) is *unknown*,
 //! and so is a connection that does not say the banner that was asked for: somebody is there.
 
+mod dial;
 mod resolver;
 
+use dial::{Dialled, Failed, dial};
 use nix::errno::Errno;
+use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::SocketError;
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, connect, getsockopt, socket,
-};
 use nix::unistd::read;
 use orderly_exec::children::{Children, Writable};
 use orderly_plan::fleet::{NodeId, Probe};
@@ -18,7 +18,7 @@ use resolver::Resolver;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 /// Descriptors left to the rest of the process (children take two or three each).
@@ -169,28 +169,18 @@ impl Prober {
     }
 
     fn connect(&mut self, children: &mut Children, id: u64, mut attempt: Attempt, address: IpAddr) {
-        let to = SocketAddr::new(address, attempt.port);
-        let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-        let Ok(socket) = socket(family, SockType::Stream, flags, None) else {
-            self.answers.push((attempt.node, Probe::Unknown));
-            return;
-        };
-        let begun = match to {
-            SocketAddr::V4(to) => connect(socket.as_raw_fd(), &SockaddrIn::from(to)),
-            SocketAddr::V6(to) => connect(socket.as_raw_fd(), &SockaddrIn6::from(to)),
-        };
-        match begun {
-            Ok(()) => {
+        match dial(SocketAddr::new(address, attempt.port)) {
+            Ok(Dialled::Connected(socket)) => {
                 attempt.socket = Some(socket);
                 self.connected(children, id, attempt);
             }
-            Err(Errno::EINPROGRESS) => {
+            Ok(Dialled::UnderWay(socket)) => {
                 attempt.stage = Stage::Connecting;
                 attempt.socket = Some(socket);
                 self.watch(children, id, attempt, Writable::Yes);
             }
-            Err(error) => self.answers.push((attempt.node, judge(error))),
+            Err(Failed::There(error)) => self.answers.push((attempt.node, judge(error))),
+            Err(Failed::Here) => self.answers.push((attempt.node, Probe::Unknown)),
         }
     }
 
