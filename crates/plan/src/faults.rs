@@ -26,10 +26,6 @@ impl<'s> Faults<'s> {
         Self { source, shown: Diagnostics::default(), unsaid: 0, compared: 0 }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.shown.is_empty()
-    }
-
     /// Remembers an error at a place in bytes.
     pub(crate) fn at(&mut self, range: Range<usize>, message: impl Into<String>) {
         let source = self.source;
@@ -70,6 +66,14 @@ impl<'s> Faults<'s> {
             self.shown.push(make());
         } else {
             self.unsaid += 1;
+        }
+    }
+
+    /// Takes over the errors of another collection about the same text.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.unsaid += other.unsaid;
+        for diagnostic in other.shown.0 {
+            self.add(|| diagnostic);
         }
     }
 

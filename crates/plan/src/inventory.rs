@@ -196,4 +196,8 @@ impl Roster for Inventory {
     fn name(&self, id: NodeId) -> &str {
         Self::name(self, id)
     }
+
+    fn find(&self, name: &str) -> Option<NodeId> {
+        self.by_name(name)
+    }
 }

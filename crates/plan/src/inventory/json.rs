@@ -215,7 +215,7 @@ mod tests {
              {\"name\": \"n 2\", \"number\": 2},\n\
              {\"name\": \"n3\", \"boot_server\": \"n3\"},\n\
              {\"name\": \"n4\", \"boot_server\": [9, \"n5x\", true]},\n\
-             {\"name\": \"n5\", \"groups\": \"io\"},\n\
+             {\"name\": \"n5\", \"groups\": \"io\", \"number\": 2},\n\
              {}, 7]}",
         );
         for part in [
@@ -224,7 +224,7 @@ mod tests {
             "i.json:2:26: \"number\" must be a whole number, 1 or more",
             "i.json:3:10: the node \"n1\" is there already",
             "i.json:4:10: a name cannot contain a blank",
-            "i.json:4:27: the number 2 belongs to \"n1\" already",
+            "i.json:7:42: the number 2 belongs to \"n 2\" already",
             "i.json:5:31: \"n3\" is its own server",
             "i.json:6:32: no node with the number 9",
             "i.json:6:35: no node named \"n5x\"",
