@@ -4,10 +4,13 @@
 
 pub mod config;
 pub mod fleet;
+pub mod log;
 pub mod roster;
+pub mod run;
 mod shell;
 pub mod simulator;
 mod steady;
 mod tcp;
 pub mod template;
 mod users;
+pub mod watch;

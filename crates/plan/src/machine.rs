@@ -117,6 +117,11 @@ impl Outcome {
         }
     }
 
+    /// Returns the node whose failure holds it.
+    pub fn held_by(&self) -> Option<NodeId> {
+        if let Self::Held(by) = self { Some(*by) } else { None }
+    }
+
     /// Returns the reason, where there is one in words.
     pub fn detail(&self) -> Option<&str> {
         match self {

@@ -346,8 +346,10 @@ impl Machine for Shutdown<'_> {
     }
 
     fn is_over(&self) -> bool {
-        let waiting = !self.interrupted && (self.open > 0 || (!self.stopped && self.progress.has_ready()));
-        self.outstanding == 0 && !waiting
+        if self.interrupted {
+            return self.outstanding == 0;
+        }
+        self.open == 0 && (self.stopped || !self.progress.has_ready())
     }
 
     fn outstanding(&self) -> usize {

@@ -102,7 +102,7 @@ impl Machine for Round {
     }
 
     fn is_over(&self) -> bool {
-        self.outstanding == 0 && (self.interrupted || self.left == 0)
+        if self.interrupted { self.outstanding == 0 } else { self.left == 0 }
     }
 
     fn outstanding(&self) -> usize {

@@ -1,6 +1,8 @@
 //! Random orders, failures, silences and interrupts in an imagined world, judged by an oracle that
 //! works out who leads whom from the statements alone.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "an imagined world names only what it does differently")]
+
 use super::*;
 use crate::fleet::{Abilities, Failure, FailureKind, Power, Probe};
 use crate::graph::GroupId;
