@@ -4,11 +4,12 @@ mod args;
 mod ask;
 mod guard;
 pub mod logger;
+mod notice;
+mod patience;
 mod pending;
 mod remote;
 mod restart;
 mod subsystem;
-mod voice;
 mod warning;
 
 pub use args::Args;

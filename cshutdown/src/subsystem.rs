@@ -2,9 +2,9 @@
 //! `subsysSeq` states, on one node of each partition.
 
 use crate::ask::{Answer, ask};
-use crate::voice::Voice;
 use orderly_exec::job::Ended;
 use orderly_nodes::fleet::{Command, CommandId, Drivers, Host};
+use orderly_nodes::run::Telling;
 use orderly_plan::fleet::{Event, Failure, Fleet, NodeId};
 use orderly_plan::graph::Order;
 use orderly_plan::inventory::Inventory;
@@ -60,7 +60,7 @@ pub(crate) fn operand(inventory: &Inventory, node: NodeId) -> String {
 
 impl Subsystems<'_> {
     /// Calls all of them; returns when none runs any more.
-    pub(crate) fn call(&self, drivers: &mut Drivers, voice: &mut Voice) -> Quiet {
+    pub(crate) fn call(&self, drivers: &mut Drivers, telling: &mut Telling<'_>) -> Quiet {
         let all: Vec<NodeId> = (0..u32::try_from(self.names.len()).unwrap_or(u32::MAX)).map(NodeId).collect();
         let mut round = Round {
             subsystems: self,
@@ -72,7 +72,7 @@ impl Subsystems<'_> {
         };
         let mut partly = false;
         loop {
-            round.begin(drivers, voice);
+            round.begin(drivers, telling);
             if round.running.is_empty() {
                 if let Some(signal) = round.signal {
                     return Quiet::Interrupted(signal);
@@ -80,7 +80,7 @@ impl Subsystems<'_> {
                 if round.failed.is_empty() {
                     return if partly { Quiet::Partly } else { Quiet::All };
                 }
-                if !self.goes_on(&round.failed, voice) {
+                if !self.goes_on(&round.failed, telling) {
                     return Quiet::Stopped;
                 }
                 partly = true;
@@ -89,20 +89,20 @@ impl Subsystems<'_> {
                 }
                 continue;
             }
-            round.listen(drivers, voice);
+            round.listen(drivers, telling);
         }
     }
 
-    fn goes_on(&self, failed: &[NodeId], voice: &mut Voice) -> bool {
+    fn goes_on(&self, failed: &[NodeId], telling: &mut Telling<'_>) -> bool {
         let names: Vec<&str> = failed.iter().map(|one| self.names.get(one.0)).collect();
         let names = names.join(", ");
         if self.go_on {
-            voice.warn(&format!("going on without {names}, as -Y says"));
+            telling.warn(&format!("going on without {names}, as -Y says"));
             return true;
         }
         match ask(&format!("{names} failed")) {
             Some(Answer::Continue) => {
-                voice.warn(&format!("going on without {names}, as was answered"));
+                telling.warn(&format!("going on without {names}, as was answered"));
                 true
             }
             Some(Answer::Quit) | None => false,
@@ -138,14 +138,18 @@ struct Round<'r> {
 
 impl Round<'_> {
     /// Begins what may begin; nothing more once one failed, so that whoever is asked sees the end.
-    fn begin(&mut self, drivers: &mut Drivers, voice: &mut Voice) {
+    fn begin(&mut self, drivers: &mut Drivers, telling: &mut Telling<'_>) {
         while self.failed.is_empty()
             && self.signal.is_none()
             && let Some(subsystem) = self.progress.take()
         {
             for (at, place) in self.subsystems.places.iter().enumerate() {
                 let command = self.subsystems.command(subsystem, place);
-                voice.say(&format!("subsystem {} on {}", self.subsystems.names.get(subsystem.0), place.name));
+                telling.say(&format!(
+                    "subsystem {} on {}",
+                    self.subsystems.names.get(subsystem.0),
+                    place.name
+                ));
                 self.running.insert(drivers.start(&command), (subsystem, at));
             }
             if self.subsystems.places.is_empty() {
@@ -154,21 +158,21 @@ impl Round<'_> {
         }
     }
 
-    fn listen(&mut self, drivers: &mut Drivers, voice: &mut Voice) {
+    fn listen(&mut self, drivers: &mut Drivers, telling: &mut Telling<'_>) {
         for event in drivers.next(None) {
             match event {
                 Event::Signal(signal) => {
                     if self.signal.replace(signal).is_some() {
                         drivers.end_all();
                     } else {
-                        voice.warn("interrupted: the subsystems that run are waited for");
+                        telling.warn("interrupted: the subsystems that run are waited for");
                     }
                 }
                 Event::Attention => {
                     for (subsystem, at) in self.running.values() {
                         let place = &self.subsystems.places[*at].name;
                         let name = self.subsystems.names.get(subsystem.0);
-                        voice.warn(&format!("subsystem {name} still runs on {place}"));
+                        telling.warn(&format!("subsystem {name} still runs on {place}"));
                     }
                 }
                 Event::Power(..) | Event::Probe(..) | Event::Ended(..) => {}
@@ -176,12 +180,18 @@ impl Round<'_> {
         }
         for (id, result) in drivers.take_ended() {
             if let Some((subsystem, at)) = self.running.remove(&id) {
-                self.ended(subsystem, at, result, voice);
+                self.ended(subsystem, at, result, telling);
             }
         }
     }
 
-    fn ended(&mut self, subsystem: NodeId, at: usize, result: Result<Ended, Failure>, voice: &mut Voice) {
+    fn ended(
+        &mut self,
+        subsystem: NodeId,
+        at: usize,
+        result: Result<Ended, Failure>,
+        telling: &mut Telling<'_>,
+    ) {
         let name = self.subsystems.names.get(subsystem.0);
         let place = &self.subsystems.places[at].name;
         let failure = match result {
@@ -197,7 +207,7 @@ impl Round<'_> {
                 }
             }
             Some(clause) => {
-                voice.warn(&format!("subsystem {name} failed on {place}: {clause}"));
+                telling.warn(&format!("subsystem {name} failed on {place}: {clause}"));
                 if !self.failed.contains(&subsystem) {
                     self.failed.push(subsystem);
                 }
