@@ -1,7 +1,17 @@
 //! OTHER MACHINES. `cluster.toml` and the drivers: power, shell, probe; the simulator is one of them.
 //!
-//! Start reading at [`config`] (what an administrator writes), then [`fleet`] (how it is carried out).
+//! Start reading at [`config`] (what an administrator writes), then [`fleet`] (how it is carried out)
+//! and [`run`] (the loop of a run). [`site`] reads everything an executor needs.
 
+pub mod config;
+pub mod fleet;
 pub mod log;
+pub mod roster;
 pub mod run;
+mod shell;
+pub mod simulator;
+mod steady;
+mod tcp;
+pub mod template;
+mod users;
 pub mod watch;

@@ -1,0 +1,1 @@
+//! Tests of TCP probes against real sockets.
