@@ -68,7 +68,10 @@ pub struct Shutdown<'o> {
     /// By node of the inventory.
     patience: Vec<Patience>,
     targets: Vec<NodeId>,
+    order: &'o Order,
     progress: Progress<'o>,
+    /// Units whose turn came because of `-W`: they keep their power until their nodes are down.
+    kept: Vec<NodeId>,
     /// By node of the inventory; `None` before its turn.
     nodes: Vec<Option<Stopping>>,
     endings: Vec<Option<Ending>>,
@@ -107,6 +110,8 @@ impl<'o> Shutdown<'o> {
         Self {
             wishes,
             patience,
+            order,
+            kept: Vec::new(),
             progress: Progress::new(order, &targets, priority),
             targets,
             nodes: vec![None; order.node_count()],
@@ -125,20 +130,54 @@ impl<'o> Shutdown<'o> {
 
     /// Begins nodes whose turn has come; what is in their way is only limits from here on.
     fn begin_nodes(&mut self, fleet: &dyn Fleet) {
+        for unit in std::mem::take(&mut self.kept) {
+            self.begin_unit(unit, fleet);
+        }
         while !self.stopped
             && let Some(node) = self.progress.take()
         {
-            let stopping = Stopping::new(fleet.abilities(node), self.wishes, self.patience[node.index()]);
-            self.open += 1;
-            self.nodes[node.index()] = Some(stopping);
-            self.endings[node.index()] = Some(Ending {
-                node,
-                outcome: Outcome::Begun,
-                began: Some(fleet.now()),
+            if self.patience[node.index()].unit {
+                self.begin_unit(node, fleet);
+            } else {
+                self.begin_node(node, fleet);
+            }
+        }
+    }
+
+    fn begin_node(&mut self, node: NodeId, fleet: &dyn Fleet) {
+        let stopping = Stopping::new(fleet.abilities(node), self.wishes, self.patience[node.index()]);
+        self.open += 1;
+        self.nodes[node.index()] = Some(stopping);
+        self.endings[node.index()] = Some(Ending {
+            node,
+            outcome: Outcome::Begun,
+            began: Some(fleet.now()),
+            ended: None,
+            let_go: false,
+        });
+        self.carry_out(node, Move::Look, fleet.now());
+    }
+
+    /// Begins a unit unless a node before it is not down: `-W` lets followers go on, and never permits
+    /// a power-off, least of all that of the disks under a running node.
+    fn begin_unit(&mut self, unit: NodeId, fleet: &dyn Fleet) {
+        let leading = self.order.all_leading(&[unit]);
+        let mut standing = leading.iter().map(|&node| (node, self.progress.standing(node)));
+        let failed = standing.clone().find(|(_, standing)| *standing == Standing::Failed);
+        if let Some((by, _)) = failed {
+            self.progress.fail(unit);
+            self.endings[unit.index()] = Some(Ending {
+                node: unit,
+                outcome: Outcome::Held(by),
+                began: None,
                 ended: None,
                 let_go: false,
             });
-            self.carry_out(node, Move::Look, fleet.now());
+            self.notice(unit, fleet.now(), Happening::Over(Outcome::Held(by)));
+        } else if standing.any(|(_, standing)| !matches!(standing, Standing::Outside | Standing::Complete)) {
+            self.kept.push(unit);
+        } else {
+            self.begin_node(unit, fleet);
         }
     }
 
@@ -349,7 +388,7 @@ impl Machine for Shutdown<'_> {
         if self.interrupted {
             return self.outstanding == 0;
         }
-        self.open == 0 && (self.stopped || !self.progress.has_ready())
+        self.open == 0 && (self.stopped || (!self.progress.has_ready() && self.kept.is_empty()))
     }
 
     fn outstanding(&self) -> usize {

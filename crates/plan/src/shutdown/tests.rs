@@ -346,6 +346,24 @@ fn w_lets_followers_go_on_and_never_permits_a_power_off() {
 }
 
 #[test]
+fn w_does_not_cut_the_disks_under_a_running_node() {
+    let mut order = Order::new(2, &[], &[]);
+    order.put_before(NodeId(0), NodeId(1));
+    let patient = Patience { let_go: Some(seconds(20)), ..patience() };
+    let unit = Patience { unit: true, ..patience() };
+    for (manner, wanted) in
+        [(Manner::Hangs, Outcome::Held(NodeId(0))), (Manner::Halts { takes: 60, early: 5 }, Outcome::Down)]
+    {
+        let mut world = World::new(vec![imagined(manner), imagined(Manner::Hangs)], 8);
+        let both = [NodeId(0), NodeId(1)];
+        let mut machine = Shutdown::new(&order, &both, Vec::new(), wishes(), vec![patient, unit]);
+        assert_eq!(run(&mut machine, &mut world)[1], wanted, "{manner:?}");
+        assert!(machine.endings()[0].let_go);
+        assert!(world.cut_at[1].is_none_or(|cut| world.is_halted(NodeId(0), cut)));
+    }
+}
+
+#[test]
 fn what_must_follow_a_failure_is_held_and_s_stops_the_rest() {
     let order = pair();
     let nodes = vec![
