@@ -18,7 +18,14 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    pub(crate) fn new(host: &str, control_node: Option<&str>) -> Self {
+    /// Returns what the kernel and the configuration call this machine.
+    pub(crate) fn here(control_node: Option<&str>) -> Self {
+        // A file of the kernel's: nothing here may wait for a name server.
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        Self::new(host.trim(), control_node)
+    }
+
+    fn new(host: &str, control_node: Option<&str>) -> Self {
         let mut names = Vec::new();
         for name in [Some(host), control_node].into_iter().flatten().filter(|name| !name.is_empty()) {
             names.push(name.to_owned());
