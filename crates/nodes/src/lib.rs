@@ -11,3 +11,7 @@ mod steady;
 mod tcp;
 pub mod template;
 mod users;
+
+/// The loop reaps all children of its process, so the tests that start any run one at a time.
+#[cfg(test)]
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
