@@ -17,3 +17,7 @@ mod tcp;
 pub mod template;
 mod users;
 pub mod watch;
+
+/// The loop reaps all children of its process, so the tests that start any run one at a time.
+#[cfg(test)]
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());

@@ -52,7 +52,7 @@ fn ssh_argv(ssh: &Ssh, node: &Member, command: &str) -> Vec<OsString> {
 }
 
 /// Returns words as one command line that any POSIX shell takes apart into the same words.
-pub fn quote(argv: &[String]) -> String {
+pub(crate) fn quote(argv: &[String]) -> String {
     let quoted: Vec<String> = argv
         .iter()
         .map(|word| {

@@ -4,7 +4,7 @@
 //! Missing, empty and unreadable are three things: a missing sequence file means the default order,
 //! an empty one means no order, an unreadable one is rejected.
 
-use crate::config::{Cluster, Flags};
+use crate::config::{Cluster, Flags, Profile};
 use crate::roster::{Kind, Roster};
 use orderly_exec::files::{self, Found};
 use orderly_exec::{OrStatus, Status, fail};
@@ -15,6 +15,7 @@ use orderly_plan::inventory::{self, Format, Inventory};
 use orderly_plan::name;
 use orderly_plan::select::Direction;
 use orderly_plan::sequence::{self, Form, Process, Sequence};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -92,6 +93,18 @@ impl Site {
     /// Tells whether this is a unit, which has power and no operating system.
     pub fn is_unit(&self, node: NodeId) -> bool {
         self.roster.member(node).kind == Kind::Unit
+    }
+
+    /// Returns what holds for a node or unit, after the overrides of its groups and its own.
+    pub fn profile(&self, node: NodeId) -> Cow<'_, Profile> {
+        let member = self.roster.member(node);
+        let of_groups = member.groups.iter().filter_map(|group| self.cluster.group_overrides.get(group));
+        let own = self.cluster.node_overrides.get(&member.name);
+        let mut profile = Cow::Borrowed(&self.cluster.profile);
+        for patch in of_groups.chain(own) {
+            profile.to_mut().apply(patch);
+        }
+        profile
     }
 
     /// Returns the units that are powered with any of these nodes, sorted.
@@ -295,5 +308,10 @@ impl name::Roster for Roster {
 
     fn name(&self, id: NodeId) -> &str {
         Self::name(self, id)
+    }
+
+    fn find(&self, name: &str) -> Option<NodeId> {
+        let at = self.members().iter().position(|member| member.name == name)?;
+        u32::try_from(at).ok().map(NodeId)
     }
 }

@@ -90,7 +90,15 @@ enum Way {
     Known(Event),
     Tcp,
     /// A process; one for many when its template says so.
-    Process(Reach),
+    Process(Reach, Asks),
+}
+
+/// Whom a process asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// The power controller, of which only so much may be asked at once.
+    Controller,
+    Node,
 }
 
 impl Wires {
@@ -143,14 +151,14 @@ impl Wires {
             match self.way(task, node) {
                 Way::Known(event) => self.answers.push(event),
                 Way::Tcp if self.prober.has_room() => self.begin_tcp(node),
-                Way::Process(_) if self.calls.len() >= self.fanout => return,
-                Way::Process(_) if is_power(task) && !self.controllers.has_room(node) => {
+                Way::Process(..) if self.calls.len() >= self.fanout => return,
+                Way::Process(_, Asks::Controller) if !self.controllers.has_room(node) => {
                     at += 1;
                     continue;
                 }
-                Way::Process(Reach::Each) => self.begin_process(task, vec![node]),
-                Way::Process(Reach::Set) => {
-                    let set = self.take_set(task, at, nodes);
+                Way::Process(Reach::Each, _) => self.begin_process(task, vec![node]),
+                Way::Process(Reach::Set, _) => {
+                    let set = self.take_set(task, node, nodes);
                     self.begin_process(task, set);
                     continue;
                 }
@@ -160,19 +168,20 @@ impl Wires {
         }
     }
 
-    /// Takes from `nodes` those that can go into one process with the node at `at`.
-    fn take_set(&mut self, task: Task, at: usize, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
-        let profile = self.wiring.profile_of[nodes[at].index()];
+    /// Takes from `nodes` those that can go into one process with `first`, which is one of them.
+    /// Only power controllers are asked for many nodes at once.
+    fn take_set(&mut self, task: Task, first: NodeId, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
+        let profile = self.wiring.profile_of[first.index()];
         let mut room = NAMES;
         let mut set = Vec::new();
         nodes.retain(|&node| {
             let bytes = self.wiring.roster.name(node).len() + 1;
             let fits = self.wiring.profile_of[node.index()] == profile
-                && room >= bytes
-                && (!is_power(task) || self.controllers.has_room(node))
+                && (room >= bytes || node == first)
+                && self.controllers.has_room(node)
                 && !(task == Task::Probe && !self.abilities[node.index()].probes);
             if fits {
-                room -= bytes;
+                room = room.saturating_sub(bytes);
                 set.push(node);
             }
             !fits
@@ -188,18 +197,18 @@ impl Wires {
         match task {
             Task::Probe => self.way_to_probe(profile, node),
             Task::ReadPower => match status_of(profile) {
-                Some(status) => Way::Process(status_reach(status)),
+                Some(status) => Way::Process(status_reach(status), Asks::Controller),
                 None => Way::Known(Event::Power(node, Power::Unknown)),
             },
             Task::PowerOn | Task::PowerOff | Task::Reset => match power_template(profile, task) {
-                Some(template) => Way::Process(template.reach()),
+                Some(template) => Way::Process(template.reach(), Asks::Controller),
                 None => Way::Known(cannot(task, node, "it has no driver for that (see [power])")),
             },
             Task::Run(errand) => {
                 if errand == Errand::EndUsers && users_command(profile).is_none() {
                     Way::Known(Event::Ended(node, task, Ok(())))
                 } else if self.abilities[node.index()].runs_commands {
-                    Way::Process(Reach::Each)
+                    Way::Process(Reach::Each, Asks::Node)
                 } else {
                     Way::Known(cannot(task, node, "it has no shell driver (see [shell])"))
                 }
@@ -213,9 +222,9 @@ impl Wires {
         }
         match &profile.probe.driver {
             ProbeDriver::Tcp { .. } => Way::Tcp,
-            ProbeDriver::Shell { .. } | ProbeDriver::Command(_) => Way::Process(Reach::Each),
+            ProbeDriver::Shell { .. } | ProbeDriver::Command(_) => Way::Process(Reach::Each, Asks::Node),
             ProbeDriver::Power => match status_of(profile) {
-                Some(status) => Way::Process(status_reach(status)),
+                Some(status) => Way::Process(status_reach(status), Asks::Controller),
                 None => Way::Known(Event::Probe(node, Probe::Unknown)),
             },
             ProbeDriver::None | ProbeDriver::Simulator => Way::Known(Event::Probe(node, Probe::Unknown)),
@@ -496,11 +505,6 @@ fn told_to_end() -> Failure {
 
 fn cannot(task: Task, node: NodeId, why: &str) -> Event {
     Event::Ended(node, task, Err(Failure { kind: FailureKind::NotStarted, detail: why.to_owned() }))
-}
-
-/// Tells whether the task goes to a power controller.
-fn is_power(task: Task) -> bool {
-    matches!(task, Task::PowerOn | Task::PowerOff | Task::Reset | Task::ReadPower)
 }
 
 /// Returns what power must read for a task to have done its work; a reset leaves no trace.
