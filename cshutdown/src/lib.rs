@@ -59,11 +59,11 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     let input = Input::read(&args)?;
     let mut drivers = Drivers::new(&input.site.cluster, &input.site.inventory)?;
     if drivers.is_simulated() {
-        reporter.say("simulated: no real node is touched");
+        reporter.say("simulated: cluster.toml names the simulator, nothing real is touched");
     }
     let status = shut_down(&args, &input, &mut drivers, &mut reporter);
     if drivers.is_simulated() {
-        reporter.say("simulated: no real node was touched");
+        reporter.say("simulated: cluster.toml names the simulator, nothing real was touched");
     }
     drivers.close()?;
     match status? {
@@ -98,7 +98,7 @@ fn shut_down(
         preview::show(args, input, &checked, reporter);
         return Ok(Next::Ended(Status::Done));
     }
-    let _lock = Lock::take(&files::state_directory().join("run.lock"))?;
+    let _lock = Lock::take(&files::state_directory().join("nodes.lock"))?;
     telling.reporter.show_progress();
     let checked = Checked::new(args, input, drivers, &mut telling)?;
     let restart = (args.wishes().goal == Goal::Restart).then(|| restart(args, input, &checked, drivers));
