@@ -24,6 +24,7 @@ enum Input {
 pub struct Program<'a> {
     bed: &'a Bed,
     path: PathBuf,
+    through: Vec<OsString>,
     args: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     folder: PathBuf,
@@ -39,6 +40,7 @@ impl<'a> Program<'a> {
         Self {
             bed,
             path,
+            through: Vec::new(),
             args: Vec::new(),
             environment: Vec::new(),
             folder: bed.root().to_owned(),
@@ -150,6 +152,12 @@ impl<'a> Program<'a> {
         self.launch(None, None)
     }
 
+    /// Starts the program through another one, given the folder, the program and its arguments.
+    pub(crate) fn through(mut self, words: Vec<OsString>) -> Self {
+        self.through = words;
+        self
+    }
+
     pub(crate) fn launch(mut self, stdin: Option<Stdio>, stdout: Option<Stdio>) -> Running {
         let mut command = self.command();
         let fed = stdin.is_some();
@@ -180,8 +188,11 @@ impl<'a> Program<'a> {
     fn command(&self) -> Command {
         let at = |name: &str| self.bed.path(name);
         let path = [at("bin"), at("fakes"), at("tools")];
-        let mut command = Command::new(&self.path);
-        command.args(&self.args).current_dir(&self.folder).env_clear().process_group(0);
+        let folder = (!self.through.is_empty()).then_some(self.folder.as_os_str());
+        let words = self.through.iter().map(OsString::as_os_str).chain(folder);
+        let mut words = words.chain([self.path.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(&self.args).current_dir(&self.folder).env_clear().process_group(0);
         command.env("PATH", std::env::join_paths(path).expect("a temporary root has no colon"));
         command.env("HOME", at("home")).env("TMPDIR", at("tmp")).env("TZ", "UTC").env("LC_ALL", "C");
         command.env("ORDERLY_STATE_DIR", at("state")).env("ORDERLY_CONFIG_DIR", at("etc"));

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
 mod man;
+mod real_hosts;
 mod real_sshd;
 mod the_bed;
 mod tidy;

@@ -152,7 +152,7 @@ fn is_macro(word: &str) -> bool {
 
 /// Returns the status an `.It` line lists.
 fn status_of(line: &str) -> Option<String> {
-    let item = line.strip_prefix(".It ")?.replace("\\(pl", "+").replace('\\', "").replace('&', "");
+    let item = line.strip_prefix(".It ")?.replace("\\(pl", "+").replace(['\\', '&'], "");
     let words: Vec<&str> = item.split_whitespace().filter(|word| !is_macro(word)).collect();
     let joined = words.concat().to_lowercase();
     if joined.starts_with("128+n") {
