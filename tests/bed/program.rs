@@ -16,6 +16,7 @@ enum Input {
     Nothing,
     Text(Vec<u8>),
     Typed,
+    Terminal,
 }
 
 /// One run of a program, not yet started.
@@ -85,6 +86,13 @@ impl<'a> Program<'a> {
     /// Leaves standard input open for [`Running::type_in`].
     pub fn typed(mut self) -> Self {
         self.input = Input::Typed;
+        self
+    }
+
+    /// Makes standard input and stderr a terminal of 80 columns: live progress, questions. What is
+    /// typed is not echoed; stdout stays a pipe, as in `program > file`.
+    pub fn on_terminal(mut self) -> Self {
+        self.input = Input::Terminal;
         self
     }
 
@@ -162,25 +170,28 @@ impl<'a> Program<'a> {
         let mut command = self.command();
         let fed = stdin.is_some();
         let input = std::mem::replace(&mut self.input, Input::Nothing);
-        command.stdin(stdin.unwrap_or_else(|| match &input {
-            Input::Nothing => Stdio::null(),
-            Input::Text(_) | Input::Typed => Stdio::piped(),
-        }));
+        let mut terminal = None;
         command.stdout(stdout.unwrap_or_else(Stdio::piped)).stderr(Stdio::piped());
+        match (stdin, &input) {
+            (Some(stdin), _) => command.stdin(stdin),
+            (None, Input::Nothing) => command.stdin(Stdio::null()),
+            (None, Input::Text(_) | Input::Typed) => command.stdin(Stdio::piped()),
+            (None, Input::Terminal) => {
+                let (ours, theirs) = crate::running::open_terminal();
+                terminal = Some(ours);
+                command.stdin(theirs.try_clone().expect("share a terminal")).stderr(theirs)
+            }
+        };
         let child = crate::start(&mut command);
-        // The command still holds the pipe ends it handed on; a reader would wait for them for ever.
         let shown = shown(&command);
+        // The command still holds the pipe ends it handed on; a reader would wait for them for ever.
         drop(command);
-        let mut running = Running::new(
-            child,
-            shown,
-            self.bed.root().to_owned(),
-            self.patience,
-            (self.status, self.stdout, self.stderr),
-        );
+        let expected = (self.status, self.stdout, self.stderr);
+        let root = self.bed.root().to_owned();
+        let mut running = Running::new(child, terminal, shown, root, self.patience, expected);
         match input {
             Input::Text(text) if !fed => running.feed(text),
-            Input::Text(_) | Input::Nothing | Input::Typed => {}
+            Input::Text(_) | Input::Nothing | Input::Typed | Input::Terminal => {}
         }
         running
     }

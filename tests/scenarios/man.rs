@@ -89,7 +89,7 @@ fn check(name: &str, page: &Page, wrong: &mut Vec<String>) {
     }
 }
 
-fn program(name: &str) -> Command {
+pub(crate) fn program(name: &str) -> Command {
     let mut command = match name {
         "seqfile" => seqfile::command(),
         "cstartup" => cstartup::command(),
