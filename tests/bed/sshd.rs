@@ -330,7 +330,7 @@ fn free_port(nodes: usize) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 100).expect("less than a hundred") * 100;
     loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 10_000;
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 2_800;
         if (0..nodes).all(|index| TcpListener::bind((address(index), port)).is_ok()) {
             return port;
         }
