@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 /// What this bed needs of the machine.
-pub const NEEDS: [Need; 3] = [Need::Program("sshd"), Need::Program("ssh"), Need::Program("ssh-keygen")];
+pub const NEEDS: [Need; 4] =
+    [Need::Root, Need::Program("sshd"), Need::Program("ssh"), Need::Program("ssh-keygen")];
 
 /// Nodes that can be powered on and off, logged in to and halted.
 #[derive(Debug)]
@@ -161,10 +162,8 @@ impl<'a> Cluster<'a> {
 
     fn make_keys(&self) {
         std::fs::create_dir_all(&self.folder).expect("make the cluster's folder");
-        if nix::unistd::geteuid().is_root() {
-            // sshd separates its privileges there; a machine that never started one lacks it.
-            std::fs::create_dir_all("/run/sshd").expect("make /run/sshd");
-        }
+        // sshd separates its privileges there; a machine that never started one lacks it.
+        std::fs::create_dir_all("/run/sshd").expect("make /run/sshd");
         for key in ["host_key", "user_key"] {
             let mut keygen = Command::new(program("ssh-keygen"));
             keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", key, "-f"]).arg(self.folder.join(key));
