@@ -55,11 +55,13 @@ impl<'a> Cluster<'a> {
         serde_json::json!({"format": "orderly-inventory/1", "nodes": nodes}).to_string()
     }
 
-    /// Writes `inventory.json` and a `cluster.toml` that reaches these nodes through real ssh.
+    /// Writes `inventory.json` and a `cluster.toml` that reaches these nodes through real ssh; the
+    /// sequence files are `cstartSeq`, `cshutSeq` and `subsysSeq` in the bed's root.
     pub fn configure(&self) {
         let inventory = self.bed.write("etc/inventory.json", self.inventory());
         let text = format!(
-            "inventory = {:?}\nlog_dir = {:?}\n\n\
+            "inventory = {:?}\nlog_dir = {:?}\n\
+             sequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n\n\
              [power]\ndriver = \"command\"\non = [\"power\", \"on\", \"{{node}}\"]\noff = [\"power\", \"off\", \"{{node}}\"]\n\
              reset = [\"power\", \"reset\", \"{{node}}\"]\nstatus = [\"power\", \"status\", \"{{nodes}}\"]\n\n\
              [shell]\ndriver = \"ssh\"\n\n\
@@ -67,6 +69,9 @@ impl<'a> Cluster<'a> {
              [shutdown]\nsettle = \"200ms\"\ngrace = \"200ms\"\n",
             inventory,
             self.bed.path("log"),
+            self.bed.path("cstartSeq"),
+            self.bed.path("cshutSeq"),
+            self.bed.path("subsysSeq"),
             self.port
         );
         self.bed.config("cluster.toml", text);
