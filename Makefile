@@ -13,7 +13,7 @@ INSTALL    = install
 PROGRAMS = seqfile cstartup cshutdown habackup ha-release ha-takeover
 BUILT    = $${CARGO_TARGET_DIR:-target}/release
 
-.PHONY: all demo test soak check man-lint install clean
+.PHONY: all demo test soak check man-lint install deb clean
 
 all:
 	$(CARGO) build --locked --release --workspace --bins
@@ -47,6 +47,11 @@ install: all
 	BIN_DIR="$(BUILT)" DESTDIR="$(DESTDIR)" SBINDIR="$(SBINDIR)" MANDIR="$(MANDIR)" DOCDIR="$(DOCDIR)" \
 	SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" PREFIX="$(PREFIX)" INSTALL="$(INSTALL)" \
 	PROGRAMS="$(PROGRAMS)" packaging/install.sh
+
+# A Debian package, in target/.
+deb: all
+	BIN_DIR="$(BUILT)" DEB_DIR=target PROGRAMS="$(PROGRAMS)" \
+	VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)" packaging/deb.sh
 
 clean:
 	$(CARGO) clean
