@@ -24,7 +24,7 @@ gzip -9nc "$here/../CHANGELOG.md" >"$doc/changelog.gz"
 rm -f "$doc/CHANGELOG.md"
 maintainer="${DEBFULLNAME:-$(id -un)} <${DEBEMAIL:-$(id -un)@$(uname -n)}>"
 gzip -9nc >"$doc/changelog.Debian.gz" <<END
-orderly ($VERSION-0) unstable; urgency=medium
+orderly ($VERSION-1local1) unstable; urgency=medium
 
   * Built with make deb; what changed is in changelog.gz.
 
@@ -47,7 +47,7 @@ if [ -d "$root/etc" ]; then
 fi
 cat >"$root/DEBIAN/control" <<END
 Package: orderly
-Version: $VERSION-0
+Version: $VERSION-1local1
 Architecture: $architecture
 Maintainer: $maintainer
 Installed-Size: $(du -ks "$root" | cut -f1)
@@ -65,4 +65,4 @@ Description: bring a cluster up and down in order, hand its storage over
  Sun Ops Center.
 END
 mkdir -p "$DEB_DIR"
-dpkg-deb --root-owner-group --build "$root" "$DEB_DIR/orderly_$VERSION-0_$architecture.deb"
+dpkg-deb --root-owner-group --build "$root" "$DEB_DIR/orderly_$VERSION-1local1_$architecture.deb"
