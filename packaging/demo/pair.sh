@@ -4,7 +4,7 @@
 # Sets private_host to a command that runs another one as a host of its own: as root, or as a user
 # who is allowed to be root in a namespace.
 find_private_hosts() {
-	for options in "-m -p -u -n -f --mount-proc" "-U -r -m -p -u -n -f --mount-proc" "-U -r -m"; do
+	for options in "-m -p -u -n -f --mount-proc" "-U -r -m -p -u -n -f --mount-proc"; do
 		private_host="unshare $options --propagation private"
 		if $private_host true 2>/dev/null; then
 			return 0
