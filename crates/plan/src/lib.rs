@@ -5,9 +5,11 @@
 
 pub mod diagnostic;
 pub mod duration;
+mod faults;
 pub mod fleet;
 pub mod graph;
 pub mod inventory;
+pub mod json;
 pub mod name;
 pub mod nodeset;
 pub mod progress;
