@@ -120,7 +120,8 @@ impl<'p, A> Progress<'p, A> {
     /// When it cannot happen now.
     pub fn record(&mut self, record: Record) -> Result<(), IllegalRecord> {
         let legal = match record {
-            Record::Started(id) => self.next() == Next::Run(id),
+            // A step that was done is begun again when people undid it between two runs.
+            Record::Started(id) => self.next() == Next::Run(id) || self.may_repeat(id),
             Record::Done(id) | Record::Failed(id) | Record::Unknown(id) => self.is(id, At::Started),
             Record::UndoStarted(id) => self.next() == Next::Undo(id),
             Record::Undone(id) | Record::UndoFailed(id) => self.is(id, At::UndoStarted),
@@ -205,6 +206,11 @@ impl<'p, A> Progress<'p, A> {
             .rev()
             .find(|&index| begun(&self.at[index]) && !matches!(self.plan.steps[index].undo, Undo::Nothing))
             .map(StepId)
+    }
+
+    fn may_repeat(&self, id: StepId) -> bool {
+        let forward = matches!(self.next(), Next::Run(_) | Next::Finished(Verdict::Completed));
+        forward && self.is(id, At::Done)
     }
 
     fn is(&self, id: StepId, at: At) -> bool {
@@ -373,7 +379,7 @@ mod tests {
             legal(&[Record::Started(zero)]),
             [Record::Started(zero), Record::Done(zero), Record::Failed(zero), Record::Unknown(zero)]
         );
-        assert_eq!(legal(&[Record::Started(zero), Record::Done(zero)]), []);
+        assert_eq!(legal(&[Record::Started(zero), Record::Done(zero)]), [Record::Started(zero)], "done again");
         assert_eq!(legal(&[Record::Started(zero), Record::Failed(zero)]), [Record::UndoStarted(zero)]);
         assert_eq!(
             legal(&[Record::Started(zero), Record::Failed(zero), Record::UndoStarted(zero)]),
