@@ -16,11 +16,13 @@ use std::time::Duration;
 ///
 /// # Errors
 /// When the lock cannot be passed on.
-pub fn run(config: &Config, arguments: &[&str], limit: Duration, lock: &Lock, run: &mut dyn Run) -> anyhow::Result<Ended> {
-    let passed = lock.pass_on()?;
+pub fn run(config: &Config, arguments: &[&str], limit: Duration, lock: Option<&Lock>, run: &mut dyn Run) -> anyhow::Result<Ended> {
+    let passed = lock.map(Lock::pass_on).transpose()?;
     let mut job = Job::new(command(config, arguments), limit);
-    job.env.push((PASSED_LOCK.into(), passed.as_raw_fd().to_string().into()));
-    job.inherits = Some(passed.as_raw_fd());
+    if let Some(passed) = &passed {
+        job.env.push((PASSED_LOCK.into(), passed.as_raw_fd().to_string().into()));
+        job.inherits = Some(passed.as_raw_fd());
+    }
     Ok(run.run(&job))
 }
 

@@ -195,6 +195,20 @@ impl Config {
         })
     }
 
+    /// Gives everything that has a limit this one at most (`--timeout`).
+    pub fn limit_all(&mut self, limit: Duration) {
+        let limits = [&mut self.asset.timeout]
+            .into_iter()
+            .chain(self.services.iter_mut().map(|service| &mut service.timeout))
+            .chain(self.loopbacks.iter_mut().map(|loopback| &mut loopback.timeout))
+            .chain(self.shares.iter_mut().map(|share| &mut share.timeout))
+            .chain(self.addresses.iter_mut().map(|address| &mut address.timeout))
+            .chain(self.backup.iter_mut().map(|backup| &mut backup.timeout));
+        for timeout in limits {
+            *timeout = limit.min(*timeout);
+        }
+    }
+
     /// Returns the lock of this configuration: `habackup`, `ha-release` and `ha-takeover` exclude
     /// one another.
     pub fn lock_path(&self) -> PathBuf {

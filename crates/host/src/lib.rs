@@ -12,9 +12,12 @@ pub mod boot;
 pub mod carry;
 pub mod config;
 
+pub mod handover;
 pub mod holders;
+pub mod machine;
 
 pub mod mountinfo;
 pub mod mounts;
 pub mod services;
 pub mod shares;
+pub mod standing;

@@ -72,8 +72,9 @@ impl Bind {
         std::fs::metadata(&self.source).with_context(|| format!("find {}", self.source.display()))?;
         let holder = self.read()?.holder;
         let foreign = holder.as_deref() == Some(self.peer.as_str());
-        let mounted = own()?.0.iter().any(|mount| self.is_on(mount));
-        Ok(match (mounted, foreign) {
+        // Taken and not yet mounted is held too: the peer must not take it in between.
+        let held = holder.as_deref() == Some(self.own.as_str()) || own()?.0.iter().any(|mount| self.is_on(mount));
+        Ok(match (held, foreign) {
             (true, false) => State::Held,
             (false, false) => State::Free,
             (false, true) => State::Elsewhere(format!("{} holds {}", self.peer, self.source.display())),
