@@ -34,6 +34,9 @@ pub fn command() -> clap::Command {
 /// See the exit-status table in the manual page.
 pub fn run(args: Args) -> anyhow::Result<Status> {
     let mut config = Config::load(args.config.as_deref())?;
+    let left_out = args.left_out();
+    let words: Vec<&str> = left_out.iter().map(|part| part.word()).collect();
+    let digest = handover::digest(&config, &words);
     if let Some(limit) = args.timeout {
         config.limit_all(limit);
     }
@@ -45,9 +48,6 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         standing::tell(&mut machine, &mut reporter);
         return Ok(Status::Done);
     }
-    let left_out = args.left_out();
-    let words: Vec<&str> = left_out.iter().map(|part| part.word()).collect();
-    let digest = handover::digest(&config, &words);
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
     if let Some(stored) = unfinished.as_ref().filter(|_| !args.dry_run) {
         insist_not_elsewhere(&mut machine)?;

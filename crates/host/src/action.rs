@@ -39,6 +39,8 @@ pub enum Action {
     Prove,
     /// Compares the asset with the release record.
     Compare { identity: String, mark: Option<String> },
+    /// Makes sure that nobody answers at an address.
+    Knock { ip: String },
     /// Powers the peer off and makes sure that it is.
     Fence,
     /// A command of the configuration.

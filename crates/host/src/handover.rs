@@ -3,7 +3,7 @@
 
 use crate::action::Action;
 use crate::carry::{Carrier, Ending};
-use crate::config::Config;
+use crate::config::{Argv, Config};
 use crate::machine::Machine;
 use anyhow::Context;
 use orderly_exec::job::{Job, show};
@@ -13,7 +13,7 @@ use orderly_exec::runner::Run;
 use orderly_exec::{Status, clock, fail, files};
 use orderly_plan::record::{Line, fingerprint};
 use orderly_plan::report::{FORMAT, Outcome, Release};
-use orderly_plan::step::{Plan, Progress, Verdict};
+use orderly_plan::step::{Plan, Progress, StepName, Verdict};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub struct Manner {
 
 /// Returns the fingerprint of what is asked for: another one means another plan.
 pub fn digest(config: &Config, left_out: &[&str]) -> String {
-    fingerprint(&serde_json::to_string(&(config, left_out)).unwrap_or_default())
+    fingerprint(&format!("{} {}", config.fingerprint, left_out.join(" ")))
 }
 
 /// Returns the journal of an unfinished run of this program that is to be finished.
@@ -153,10 +153,18 @@ pub fn close(journal: Option<Journal>, verdict: Verdict, reporter: &Reporter) {
 pub fn show_plan(plan: &Plan<Action>, machine: &Machine<'_>, reporter: &mut Reporter) {
     for step in &plan.steps {
         let commands = machine.commands(&step.action);
-        reporter.record(&serde_json::json!({ "format": "orderly-plan/1", "step": step.name, "commands": commands }));
+        reporter.record(&PlannedStep { format: "orderly-plan/1", step: &step.name, commands: &commands });
         let shown: Vec<String> = commands.iter().map(|argv| show(argv)).collect();
         reporter.message(&if shown.is_empty() { step.name.to_string() } else { format!("{}: {}", step.name, shown.join("; ")) });
     }
+}
+
+/// One step of a dry run.
+#[derive(Debug, serde::Serialize)]
+struct PlannedStep<'a> {
+    format: &'static str,
+    step: &'a StepName,
+    commands: &'a [Argv],
 }
 
 /// Returns the record of how a release ended; `unsafe_because` is `None` when it is safe.
@@ -185,6 +193,7 @@ pub fn record(
         asset: machine.asset.title(),
         identity,
         mark,
+        configuration: machine.config.fingerprint.clone(),
         host: machine.config.own.name.clone(),
         hostid: hostid(machine),
         boot_id: journal::boot_id(),

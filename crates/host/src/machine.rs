@@ -1,7 +1,7 @@
 //! This machine as the steps of a hand-over act on it: every [`Action`] checked and carried out.
 
 use crate::action::{Action, Answer, Perform};
-use crate::addresses;
+use crate::addresses::{self, Knock};
 use crate::asset::{self, Asset, End, State};
 use crate::backup;
 use crate::config::{Address, Argv, Config, Loopback, Service, Share};
@@ -79,7 +79,9 @@ impl<'c> Machine<'c> {
             Action::Retake { mounts } => mounts.iter().flat_map(MountSpec::commands).collect(),
             Action::Fence => self.config.peer.fence.iter().chain(&self.config.peer.fence_status).cloned().collect(),
             Action::Run { argv } => vec![argv.clone()],
-            Action::Take { .. } | Action::LetGo | Action::Hold { .. } | Action::Prove | Action::Compare { .. } => Vec::new(),
+            Action::Take { .. } | Action::LetGo | Action::Hold { .. } | Action::Prove | Action::Compare { .. } | Action::Knock { .. } => {
+                Vec::new()
+            }
         }
     }
 
@@ -241,6 +243,17 @@ impl<'c> Machine<'c> {
         }
     }
 
+    /// Like a release, except that what another host holds is not held here.
+    fn check_let_go(&mut self) -> Answer {
+        match self.check_released() {
+            Answer::Unknown(why) => match self.asset_state() {
+                State::Elsewhere(_) if self.still_mounted().is_none() => Answer::Yes,
+                State::Held | State::Free | State::Elsewhere(_) | State::Unknown(_) => Answer::Unknown(why),
+            },
+            answer => answer,
+        }
+    }
+
     /// Returns what speaks against the asset being gone from every mount namespace.
     fn still_mounted(&mut self) -> Option<Answer> {
         let found = holders::mounts(self.asset.as_ref());
@@ -270,10 +283,10 @@ impl<'c> Machine<'c> {
     fn leave_intent(&mut self, mounts: &[MountSpec]) {
         let Ok(table) = mountinfo::own() else { return };
         let Some(first) = mounts.iter().find(|mount| self.is_mounted(mount, &table)) else { return };
-        let intent = serde_json::json!({
-            "format": "orderly-intent/1", "safe": false, "host": self.config.own.name, "at": orderly_exec::clock::now(),
-        });
-        if let Err(error) = files::replace(&first.at.join(INTENT), format!("{intent}\n").as_bytes()) {
+        let intent =
+            Intent { format: "orderly-intent/1", safe: false, host: &self.config.own.name, at: orderly_exec::clock::now() };
+        let text = serde_json::to_string(&intent).unwrap_or_default();
+        if let Err(error) = files::replace(&first.at.join(INTENT), format!("{text}\n").as_bytes()) {
             self.notes.push(format!("{error:#}"));
         }
     }
@@ -308,7 +321,11 @@ impl<'c> Machine<'c> {
         }
     }
 
-    fn compare(&mut self, identity: &str, mark: Option<&str>) -> anyhow::Result<()> {
+    /// Compares the asset with what a release record says of it; reads, and opens nothing.
+    ///
+    /// # Errors
+    /// Says in what they differ, or what cannot be read.
+    pub fn compare(&mut self, identity: &str, mark: Option<&str>) -> anyhow::Result<()> {
         let found = self.asset.identity(&mut self.runner)?;
         if found != identity {
             bail!("the release record is of another asset: it names {identity}, and this one is {found}");
@@ -406,7 +423,8 @@ impl Perform<Action> for Machine<'_> {
             Action::Unmount { at } => self.check_unmounted(at),
             Action::Share { path, exports } => self.check_share(path, exports),
             Action::Unshare { path, .. } => self.check_share(path, &[]),
-            Action::Release { .. } | Action::LetGo => self.check_released(),
+            Action::Release { .. } => self.check_released(),
+            Action::LetGo => self.check_let_go(),
             Action::Retake { mounts } | Action::Hold { mounts } => self.check_held(mounts),
             Action::Fence => self.is_fenced(),
             Action::Backup
@@ -414,6 +432,7 @@ impl Perform<Action> for Machine<'_> {
             | Action::Take { .. }
             | Action::Prove
             | Action::Compare { .. }
+            | Action::Knock { .. }
             | Action::Run { .. } => Answer::Untold,
         }
     }
@@ -450,6 +469,11 @@ impl Perform<Action> for Machine<'_> {
                 Answer::No(why) | Answer::Unknown(why) => bail!("{why}"),
             },
             Action::Compare { identity, mark } => self.compare(identity, mark.as_deref()),
+            Action::Knock { ip } => match addresses::knock(ip, &mut self.runner) {
+                Knock::Silent => Ok(()),
+                Knock::Answered => bail!("somebody answers at {ip}"),
+                Knock::Unknown(why) => bail!("nobody can say whether somebody answers: {why}"),
+            },
             Action::Fence => self.fence(),
             Action::Run { argv } => self.run(std::slice::from_ref(argv), self.config.asset.timeout),
         }
@@ -458,6 +482,15 @@ impl Perform<Action> for Machine<'_> {
     fn interrupted(&mut self) -> Option<i32> {
         self.runner.interrupted().map(|signal| signal as i32)
     }
+}
+
+/// The text of the intent file.
+#[derive(serde::Serialize)]
+struct Intent<'a> {
+    format: &'static str,
+    safe: bool,
+    host: &'a str,
+    at: String,
 }
 
 fn gone(kind: &str, name: &str) -> Answer {

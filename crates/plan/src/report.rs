@@ -22,6 +22,8 @@ pub struct Release {
     pub identity: Option<String>,
     /// What is different after every time the asset was held; absent where the kind has none.
     pub mark: Option<String>,
+    /// Fingerprint of the configuration, which both hosts must share.
+    pub configuration: String,
     pub host: String,
     pub hostid: String,
     pub boot_id: String,
@@ -34,6 +36,27 @@ pub struct Release {
     pub skipped: Vec<String>,
     /// Fingerprint of all the above.
     pub checksum: String,
+}
+
+/// The first key of a takeover's report.
+pub const TAKEOVER: &str = "orderly-takeover/1";
+
+/// How a takeover ended: the last line of its `--json` stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Takeover {
+    pub format: String,
+    /// This host holds the asset and everything on it runs.
+    pub taken: bool,
+    /// When it does not: whether the other host may take it.
+    pub safe_for_peer: bool,
+    pub reason: Option<String>,
+    pub asset: String,
+    pub host: String,
+    /// By what it was known that the peer had let go.
+    pub proof: String,
+    pub at: String,
+    pub version: String,
+    pub steps: Vec<Outcome>,
 }
 
 /// How one step ended.
@@ -116,6 +139,7 @@ mod tests {
             asset: "/srv/xvm".into(),
             identity: Some("ext4:1".into()),
             mark: Some("mounts=1".into()),
+            configuration: "c".into(),
             host: "ec1".into(),
             hostid: "007f0101".into(),
             boot_id: "b".into(),

@@ -128,6 +128,10 @@ impl Asset for Bind {
     }
 
     fn let_go(&self, _run: &mut dyn Run) -> anyhow::Result<()> {
+        if self.read()?.holder.as_deref() == Some(self.peer.as_str()) {
+            // What the peer holds is not ours to let go of.
+            return Ok(());
+        }
         self.write(None)
     }
 }
@@ -156,6 +160,8 @@ mod tests {
         two.take(End::Clean, run).unwrap();
         assert!(matches!(one.state(run), State::Elsewhere(_)));
         assert!(one.take(End::Clean, run).is_err(), "never both");
+        one.let_go(run).unwrap();
+        assert!(matches!(one.state(run), State::Elsewhere(_)), "not ours to let go of");
         two.let_go(run).unwrap();
         assert_eq!(one.state(run), State::Free);
         assert_ne!(one.mark(run).unwrap(), released);

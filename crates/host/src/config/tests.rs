@@ -56,10 +56,12 @@ fn a_whole_configuration_is_read_and_each_host_knows_its_peer() {
     assert_eq!((two.own.name.as_str(), two.peer.name.as_str()), ("ec2", "ec1"));
     assert_eq!(one.services.len(), 2);
     assert_eq!(one.services[1].control, Control::Unit("opscenter.service".into()));
-    assert_eq!(one.backup.unwrap().keep, Keep::Spread { hourly: 48, daily: 14, weekly: 0 });
+    assert_eq!(one.backup.as_ref().unwrap().keep, Keep::Spread { hourly: 48, daily: 14, weekly: 0 });
     assert_eq!(one.addresses[0].ip(), "192.0.2.10");
     // It means the same on both hosts, or the two could not compare it.
-    assert_eq!(serde_json::to_string(&two.asset).unwrap(), serde_json::to_string(&one.asset).unwrap());
+    assert_eq!(two.fingerprint, one.fingerprint);
+    let other = Config::read(Path::new("ha.toml"), &WHOLE.replace("noatime", "relatime"), "ec1").unwrap();
+    assert_ne!(other.fingerprint, one.fingerprint);
 }
 
 #[test]
