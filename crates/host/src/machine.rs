@@ -217,7 +217,9 @@ impl<'c> Machine<'c> {
             if self.check_unmounted(at) == Answer::Yes {
                 return Ok(());
             }
-            self.run(&[unmount_command(at)], limit).with_context(|| self.held_by())?;
+            if let Err(error) = self.run(&[unmount_command(at)], limit) {
+                bail!("{error:#}; {}", self.held_by());
+            }
         }
         bail!("{} is mounted again and again", at.display())
     }
