@@ -40,7 +40,13 @@ impl Copier {
     ///
     /// # Errors
     /// Says on which side it failed.
-    pub fn copy(&mut self, source: impl AsFd, target: impl AsFd, size: u64, on_bytes: OnBytes<'_>) -> Result<Digest, Fault> {
+    pub fn copy(
+        &mut self,
+        source: impl AsFd,
+        target: impl AsFd,
+        size: u64,
+        on_bytes: OnBytes<'_>,
+    ) -> Result<Digest, Fault> {
         self.pass(source.as_fd(), Some(target.as_fd()), size, on_bytes)
     }
 
@@ -52,13 +58,20 @@ impl Copier {
         self.pass(source.as_fd(), None, size, on_bytes)
     }
 
-    fn pass(&mut self, source: BorrowedFd<'_>, target: Option<BorrowedFd<'_>>, size: u64, on_bytes: OnBytes<'_>) -> Result<Digest, Fault> {
+    fn pass(
+        &mut self,
+        source: BorrowedFd<'_>,
+        target: Option<BorrowedFd<'_>>,
+        size: u64,
+        on_bytes: OnBytes<'_>,
+    ) -> Result<Digest, Fault> {
         let mut hasher = blake3::Hasher::new();
         let mut at = 0;
         // A small file is read at once; looking for holes in it costs more than it saves.
         let may_have_holes = size > CHUNK as u64;
         while at < size {
-            let (data, end) = if may_have_holes { next_data(source, at, size).map_err(Fault::Source)? } else { (at, size) };
+            let (data, end) =
+                if may_have_holes { next_data(source, at, size).map_err(Fault::Source)? } else { (at, size) };
             self.skip(&mut hasher, data - at, on_bytes)?;
             if let Some(target) = target
                 && data > at
@@ -186,7 +199,10 @@ mod tests {
         assert_eq!(whole.len(), 64 << 20);
         assert_eq!(digest, blake3::hash(&whole).into());
         assert_eq!(whole.iter().filter(|&&byte| byte == b'x').count(), 600_000);
-        assert!(target.metadata().unwrap().blocks() * 512 < 8 << 20, "the copy takes no more room than the original");
+        assert!(
+            target.metadata().unwrap().blocks() * 512 < 8 << 20,
+            "the copy takes no more room than the original"
+        );
     }
 
     #[test]

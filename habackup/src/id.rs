@@ -118,7 +118,14 @@ mod tests {
     #[test]
     fn names_are_spelt_in_one_way() {
         assert_eq!(Id::at_second(1_767_323_045).to_string(), "2026-01-02T03-04-05Z");
-        for name in ["latest", ".staging", "2026-01-02", "2026-1-2T3-4-5Z", "2026-01-02T03-04-05Z.part", "2026-13-02T03-04-05Z"] {
+        for name in [
+            "latest",
+            ".staging",
+            "2026-01-02",
+            "2026-1-2T3-4-5Z",
+            "2026-01-02T03-04-05Z.part",
+            "2026-13-02T03-04-05Z",
+        ] {
             assert_eq!(SnapshotName::parse(name), None, "{name}");
         }
     }

@@ -102,7 +102,12 @@ pub fn apply(fd: impl AsFd, entry: &Entry, owner: Owner) -> Result<Vec<Verbatim>
     // The mode follows the owner, because a change of owner clears the set-user-id bit; attributes
     // follow the mode, because an ACL has its own idea of the group's bits, and it clears capabilities.
     if entry.kind != Kind::Symlink {
-        fchmodat(AT_FDCWD, path.as_c_str(), Mode::from_bits_truncate(entry.mode), FchmodatFlags::FollowSymlink)?;
+        fchmodat(
+            AT_FDCWD,
+            path.as_c_str(),
+            Mode::from_bits_truncate(entry.mode),
+            FchmodatFlags::FollowSymlink,
+        )?;
     }
     let lost = xattr::write_all(&fd, &entry.xattrs);
     let time = time_spec(entry.mtime_ns);

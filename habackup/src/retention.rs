@@ -20,7 +20,9 @@ pub fn prunable(snapshots: &[SnapshotName], keep: Keep) -> Vec<SnapshotName> {
     let whole: Vec<SnapshotName> = sorted.iter().copied().filter(|name| name.whole).collect();
     let mut staying: BTreeSet<SnapshotName> = whole.last().copied().into_iter().collect();
     match keep {
-        Keep::Last(count) => staying.extend(whole.iter().rev().take(usize::try_from(count).unwrap_or(usize::MAX))),
+        Keep::Last(count) => {
+            staying.extend(whole.iter().rev().take(usize::try_from(count).unwrap_or(usize::MAX)))
+        }
         Keep::Spread { hourly, daily, weekly } => {
             for (length, count) in [(HOUR, hourly), (DAY, daily), (WEEK, weekly)] {
                 staying.extend(newest_of_each(&whole, length, count));
@@ -34,7 +36,9 @@ pub fn prunable(snapshots: &[SnapshotName], keep: Keep) -> Vec<SnapshotName> {
 /// Returns the newest snapshot of each of the last `count` periods that have one. Weeks begin on Monday.
 fn newest_of_each(whole: &[SnapshotName], length: i64, count: u64) -> Vec<SnapshotName> {
     // 1970 began on a Thursday.
-    let period = |name: &SnapshotName| (name.id.second() + if length == WEEK { 3 * DAY } else { 0 }).div_euclid(length);
+    let period = |name: &SnapshotName| {
+        (name.id.second() + if length == WEEK { 3 * DAY } else { 0 }).div_euclid(length)
+    };
     let mut chosen: Vec<SnapshotName> = Vec::new();
     for name in whole.iter().rev() {
         if chosen.len() as u64 >= count {

@@ -27,7 +27,8 @@ const PRUNING: &str = ".pruning";
 const NEW_LATEST: &str = ".latest";
 
 /// The flags with which a folder is opened without ever following a link.
-pub(crate) const FOLDER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
+pub(crate) const FOLDER: OFlag =
+    OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
 
 /// The folder of snapshots.
 #[derive(Debug)]
@@ -50,11 +51,9 @@ impl Store {
     /// # Errors
     /// Refused (4) when it is not there, is a link, or cannot be read.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let folder = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(FOLDER.bits())
-            .open(path)
-            .map_err(|error| fail(Status::Refused, format!("open the backup directory {}: {error}", path.display())))?;
+        let folder = std::fs::OpenOptions::new().read(true).custom_flags(FOLDER.bits()).open(path).map_err(
+            |error| fail(Status::Refused, format!("open the backup directory {}: {error}", path.display())),
+        )?;
         Ok(Self { path: path.to_owned(), folder })
     }
 
@@ -65,30 +64,33 @@ impl Store {
     /// Refused (4).
     pub fn open_to_write(path: &Path) -> anyhow::Result<Self> {
         if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(path)
-                .map_err(|error| fail(Status::Refused, format!("make the backup directory {}: {error}", path.display())))?;
+            DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+                fail(Status::Refused, format!("make the backup directory {}: {error}", path.display()))
+            })?;
         }
         let store = Self::open(path)?;
         let found = store.folder.metadata().with_context(|| format!("look at {}", path.display()))?;
         let me = nix::unistd::geteuid().as_raw();
         if found.uid() != me && found.uid() != 0 {
-            return Err(fail(Status::Refused, format!("{}: belongs to user {}; chown root it", path.display(), found.uid())));
+            return Err(fail(
+                Status::Refused,
+                format!("{}: belongs to user {}; chown root it", path.display(), found.uid()),
+            ));
         }
         if found.mode() & 0o7777 != 0o700 {
-            store
-                .folder
-                .set_permissions(PermissionsExt::from_mode(0o700))
-                .map_err(|error| fail(Status::Refused, format!("close {} to others: {error}", path.display())))?;
+            store.folder.set_permissions(PermissionsExt::from_mode(0o700)).map_err(|error| {
+                fail(Status::Refused, format!("close {} to others: {error}", path.display()))
+            })?;
         }
         match store.folder.try_lock() {
             Ok(()) => Ok(store),
-            Err(TryLockError::WouldBlock) => {
-                Err(fail(Status::Refused, format!("another run works in {}; wait for it to end", path.display())))
+            Err(TryLockError::WouldBlock) => Err(fail(
+                Status::Refused,
+                format!("another run works in {}; wait for it to end", path.display()),
+            )),
+            Err(TryLockError::Error(error)) => {
+                Err(fail(Status::Refused, format!("lock {}: {error}", path.display())))
             }
-            Err(TryLockError::Error(error)) => Err(fail(Status::Refused, format!("lock {}: {error}", path.display()))),
         }
     }
 
@@ -110,7 +112,8 @@ impl Store {
     /// # Errors
     /// When the folder cannot be read.
     pub fn snapshots(&self) -> anyhow::Result<Vec<SnapshotName>> {
-        let mut found: Vec<SnapshotName> = self.names()?.iter().filter_map(|name| SnapshotName::parse(name.to_str()?)).collect();
+        let mut found: Vec<SnapshotName> =
+            self.names()?.iter().filter_map(|name| SnapshotName::parse(name.to_str()?)).collect();
         found.sort();
         Ok(found)
     }
@@ -128,7 +131,8 @@ impl Store {
     /// # Errors
     /// Names the snapshot.
     pub fn open_snapshot(&self, name: SnapshotName) -> anyhow::Result<OwnedFd> {
-        openat(&self.folder, name.to_string().as_str(), FOLDER, Mode::empty()).with_context(|| format!("open the snapshot {name}"))
+        openat(&self.folder, name.to_string().as_str(), FOLDER, Mode::empty())
+            .with_context(|| format!("open the snapshot {name}"))
     }
 
     /// Begins to read the manifest of a snapshot.
@@ -146,9 +150,12 @@ impl Store {
     pub fn clean(&self) -> anyhow::Result<Vec<String>> {
         let mut removed = Vec::new();
         for name in self.names()? {
-            let is_debris = [STAGING, PRUNING, NEW_LATEST].iter().any(|start| name.as_bytes().starts_with(start.as_bytes()));
+            let is_debris = [STAGING, PRUNING, NEW_LATEST]
+                .iter()
+                .any(|start| name.as_bytes().starts_with(start.as_bytes()));
             if is_debris {
-                remove_tree(&self.folder, name.as_bytes()).with_context(|| format!("remove the left-over {}", self.at(&name)))?;
+                remove_tree(&self.folder, name.as_bytes())
+                    .with_context(|| format!("remove the left-over {}", self.at(&name)))?;
                 removed.push(name.to_string_lossy().into_owned());
             }
         }
@@ -181,9 +188,15 @@ impl Store {
     pub fn publish(&self, staging: Staging, name: SnapshotName) -> anyhow::Result<()> {
         // One call for all files and folders instead of one each. It waits for everything written to
         // this file system and, since Linux 5.8, reports what could not be.
-        syncfs(&staging.folder).with_context(|| format!("write {} to the disk", self.at(OsStr::new(&staging.name))))?;
+        syncfs(&staging.folder)
+            .with_context(|| format!("write {} to the disk", self.at(OsStr::new(&staging.name))))?;
         // Also where syncfs keeps errors to itself, the manifest is known to be written.
-        let manifest = openat(&staging.folder, manifest::FILE, OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
+        let manifest = openat(
+            &staging.folder,
+            manifest::FILE,
+            OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )?;
         fsync(&manifest).context("write the manifest to the disk")?;
         fsync(&staging.folder).context("write the snapshot to the disk")?;
         renameat(&self.folder, staging.name.as_str(), &self.folder, name.to_string().as_str())
@@ -222,7 +235,9 @@ impl Store {
     }
 
     fn names(&self) -> anyhow::Result<Vec<std::ffi::OsString>> {
-        let list = || -> std::io::Result<Vec<_>> { std::fs::read_dir(&self.path)?.map(|entry| Ok(entry?.file_name())).collect() };
+        let list = || -> std::io::Result<Vec<_>> {
+            std::fs::read_dir(&self.path)?.map(|entry| Ok(entry?.file_name())).collect()
+        };
         list().with_context(|| format!("read {}", self.path.display()))
     }
 
@@ -238,7 +253,8 @@ impl Staging {
     /// When it cannot be made.
     pub fn create_manifest(&self) -> anyhow::Result<File> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let file = openat(&self.folder, manifest::FILE, flags, Mode::S_IRUSR | Mode::S_IWUSR).context("make the manifest")?;
+        let file = openat(&self.folder, manifest::FILE, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+            .context("make the manifest")?;
         Ok(file.into())
     }
 }
@@ -258,7 +274,10 @@ pub fn open_manifest(snapshot: impl AsFd) -> anyhow::Result<Reader> {
 ///
 /// # Errors
 /// When the newest snapshot lies far in the future: then one of the two clocks is wrong.
-pub fn next_id(newest: Option<SnapshotName>, pause: &mut dyn FnMut(std::time::Duration)) -> anyhow::Result<Id> {
+pub fn next_id(
+    newest: Option<SnapshotName>,
+    pause: &mut dyn FnMut(std::time::Duration),
+) -> anyhow::Result<Id> {
     const SKEW: i64 = 3600;
     let now = Id::now();
     let Some(newest) = newest.map(|name| name.id).filter(|newest| *newest >= now) else { return Ok(now) };
@@ -283,7 +302,9 @@ pub(crate) fn remove_tree(folder: impl AsFd, name: &[u8]) -> Result<(), Errno> {
         Err(Errno::EISDIR | Errno::EPERM) => {}
         Err(error) => return Err(error),
     }
-    if fstatat(&folder, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?.st_mode & nix::libc::S_IFMT != nix::libc::S_IFDIR {
+    if fstatat(&folder, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?.st_mode & nix::libc::S_IFMT
+        != nix::libc::S_IFDIR
+    {
         return Err(Errno::EPERM);
     }
     let inner = match openat(&folder, name.as_c_str(), FOLDER, Mode::empty()) {
@@ -320,7 +341,13 @@ mod tests {
     fn debris_goes_snapshots_stay_and_latest_is_mended() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open_to_write(&dir.path().join("a/b")).unwrap();
-        for name in ["2026-01-02T03-04-05Z", "2026-01-02T03-04-06Z.incomplete", ".staging-1/tree/deep/er", ".pruning-x", "notes"] {
+        for name in [
+            "2026-01-02T03-04-05Z",
+            "2026-01-02T03-04-06Z.incomplete",
+            ".staging-1/tree/deep/er",
+            ".pruning-x",
+            "notes",
+        ] {
             fs::create_dir_all(store.path().join(name)).unwrap();
         }
         let outside = dir.path().join("outside");

@@ -47,7 +47,8 @@ impl Verbatim {
     /// only kind that is ever restored.
     pub fn is_plain_path(&self) -> bool {
         let Some(rest) = self.0.strip_prefix(b"/") else { return false };
-        !self.0.contains(&0) && rest.split(|&byte| byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
+        !self.0.contains(&0)
+            && rest.split(|&byte| byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
     }
 }
 
@@ -174,9 +175,16 @@ mod tests {
 
     #[test]
     fn only_plain_absolute_paths_are_plain() {
-        for (path, plain) in
-            [("/a/b", true), ("/a", true), ("a", false), ("/", false), ("/a/../b", false), ("/a//b", false), ("/a/.", false), ("", false)]
-        {
+        for (path, plain) in [
+            ("/a/b", true),
+            ("/a", true),
+            ("a", false),
+            ("/", false),
+            ("/a/../b", false),
+            ("/a//b", false),
+            ("/a/.", false),
+            ("", false),
+        ] {
             assert_eq!(Verbatim::from(path).is_plain_path(), plain, "{path}");
         }
         assert!(!Verbatim::new(*b"/a\0b").is_plain_path());

@@ -45,12 +45,14 @@ pub struct Wanted {
     pub scope: Scope,
     /// It may be absent.
     pub optional: bool,
+    /// A folder is wanted itself, beside what is wanted in it.
+    pub itself: bool,
 }
 
 impl Scope {
     /// Returns what is wanted of `/`; a path below another one adds nothing.
     pub fn new(include: &[PathBuf], optional: &[PathBuf]) -> Self {
-        let mut root = Self::Only(BTreeMap::new());
+        let mut root = Self::nothing();
         for path in include {
             root.add(path, false);
         }
@@ -60,17 +62,40 @@ impl Scope {
         root
     }
 
+    /// Returns what is wanted when nothing is.
+    pub fn nothing() -> Self {
+        Self::Only(BTreeMap::new())
+    }
+
     fn add(&mut self, path: &Path, optional: bool) {
-        let mut scope = self;
-        for part in path.strip_prefix("/").unwrap_or(path) {
-            let Self::Only(names) = scope else { return };
-            let wanted = names
-                .entry(part.as_bytes().into())
-                .or_insert_with(|| Wanted { scope: Self::Only(BTreeMap::new()), optional });
-            wanted.optional &= optional;
-            scope = &mut wanted.scope;
+        if let Some(wanted) = self.reach(path, optional) {
+            wanted.scope = Self::Whole;
         }
-        *scope = Self::Whole;
+    }
+
+    /// Adds what stands at a path, but of a folder nothing that is in it.
+    pub fn add_itself(&mut self, path: &Path) {
+        if let Some(wanted) = self.reach(path, false) {
+            wanted.itself = true;
+        }
+    }
+
+    /// Returns what is wanted at a path, unless all above it is wanted anyhow.
+    fn reach(&mut self, path: &Path, optional: bool) -> Option<&mut Wanted> {
+        let mut parts = path.strip_prefix("/").unwrap_or(path).iter();
+        let mut wanted = self.child(parts.next()?.as_bytes(), optional)?;
+        for part in parts {
+            wanted = wanted.scope.child(part.as_bytes(), optional)?;
+        }
+        Some(wanted)
+    }
+
+    fn child(&mut self, name: &[u8], optional: bool) -> Option<&mut Wanted> {
+        let Self::Only(names) = self else { return None };
+        let new = || Wanted { scope: Self::nothing(), optional, itself: false };
+        let wanted = names.entry(name.into()).or_insert_with(new);
+        wanted.optional &= optional;
+        Some(wanted)
     }
 
     /// Returns the paths at which whole things are wanted, below `path`, with whether they may be absent.
@@ -78,7 +103,17 @@ impl Scope {
         match self {
             Self::Whole => vec![(Verbatim::new(path), optional)],
             Self::Only(names) => {
-                names.iter().flat_map(|(name, wanted)| wanted.scope.leaves(&join(path, name), wanted.optional)).collect()
+                let itself = |wanted: &Wanted, path: &[u8]| {
+                    wanted.itself.then(|| (Verbatim::new(path), wanted.optional))
+                };
+                let below = |(name, wanted): (&Box<[u8]>, &Wanted)| {
+                    let path = join(path, name);
+                    itself(wanted, &path)
+                        .into_iter()
+                        .chain(wanted.scope.leaves(&path, wanted.optional))
+                        .collect::<Vec<_>>()
+                };
+                names.iter().flat_map(below).collect()
             }
         }
     }
@@ -96,7 +131,9 @@ pub fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
 pub fn open_on_same_mount(folder: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
     let how = OpenHow::new()
         .flags(OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY)
-        .resolve(ResolveFlag::RESOLVE_NO_XDEV | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_BENEATH);
+        .resolve(
+            ResolveFlag::RESOLVE_NO_XDEV | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_BENEATH,
+        );
     match openat2(&folder, name, how) {
         // An old kernel, or a sandbox that does not know the call: mounts of the same device are then
         // not told apart.
@@ -137,6 +174,9 @@ mod tests {
         let folder = std::fs::File::open(dir.path()).unwrap();
         assert!(open_on_same_mount(&folder, c"real").is_ok());
         assert!(open_on_same_mount(&folder, c"link").is_err());
-        assert_eq!(open_on_same_mount(&std::fs::File::open("/").unwrap(), c"proc").unwrap_err(), Errno::EXDEV);
+        assert_eq!(
+            open_on_same_mount(&std::fs::File::open("/").unwrap(), c"proc").unwrap_err(),
+            Errno::EXDEV
+        );
     }
 }

@@ -48,7 +48,8 @@ pub(crate) fn write_all(fd: impl AsFd, wanted: &[Xattr]) -> Vec<Verbatim> {
     for extra in read_all(fd).unwrap_or_default() {
         // A new file inherits an ACL from its folder that the original did not have. Security labels
         // are the system's own business.
-        let ours = !extra.name.as_bytes().starts_with(b"security.") || extra.name.as_bytes() == b"security.capability";
+        let ours = !extra.name.as_bytes().starts_with(b"security.")
+            || extra.name.as_bytes() == b"security.capability";
         if ours
             && !wanted.iter().any(|xattr| xattr.name == extra.name)
             && let Ok(name) = CString::new(extra.name.as_bytes())
@@ -63,7 +64,9 @@ pub(crate) fn write_all(fd: impl AsFd, wanted: &[Xattr]) -> Vec<Verbatim> {
 fn set(path: &CStr, xattr: &Xattr) -> Result<(), Errno> {
     let name = CString::new(xattr.name.as_bytes()).map_err(|_| Errno::EINVAL)?;
     // SAFETY: the strings end in NUL, the value is passed with its length.
-    let result = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), xattr.value.as_ptr().cast(), xattr.value.len(), 0) };
+    let result = unsafe {
+        libc::setxattr(path.as_ptr(), name.as_ptr(), xattr.value.as_ptr().cast(), xattr.value.len(), 0)
+    };
     Errno::result(result).map(drop)
 }
 
@@ -74,7 +77,9 @@ fn list(path: &CStr) -> Result<Vec<u8>, Errno> {
 
 fn get(path: &CStr, name: &CStr) -> Result<Vec<u8>, Errno> {
     // SAFETY: the strings end in NUL, the buffer is passed with its length.
-    grow(|buffer| unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) })
+    grow(|buffer| unsafe {
+        libc::getxattr(path.as_ptr(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
+    })
 }
 
 fn grow(mut call: impl FnMut(&mut [u8]) -> isize) -> Result<Vec<u8>, Errno> {

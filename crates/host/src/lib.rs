@@ -5,5 +5,6 @@
 
 pub mod asset;
 pub mod config;
+pub mod hostid;
 pub mod mountinfo;
 pub mod services;

@@ -97,7 +97,8 @@ impl Entry {
 
     /// Tells whether the two have the same owner, permissions and attributes.
     pub fn same_rights(&self, other: &Self) -> bool {
-        (self.kind, self.mode, self.uid, self.gid) == (other.kind, other.mode, other.uid, other.gid) && self.xattrs == other.xattrs
+        (self.kind, self.mode, self.uid, self.gid) == (other.kind, other.mode, other.uid, other.gid)
+            && self.xattrs == other.xattrs
     }
 
     /// Tells whether the file behind this entry is, by its inode and times, the one `before` was.
@@ -141,7 +142,10 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_hexadecimal(deserializer)?.try_into().map(Self).map_err(|_| D::Error::custom("a BLAKE3 hash has 64 digits"))
+        from_hexadecimal(deserializer)?
+            .try_into()
+            .map(Self)
+            .map_err(|_| D::Error::custom("a BLAKE3 hash has 64 digits"))
     }
 }
 
@@ -157,7 +161,10 @@ fn octal<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
 
 fn from_octal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-    u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o7777).ok_or_else(|| D::Error::custom("mode: four octal digits"))
+    u32::from_str_radix(&text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o7777)
+        .ok_or_else(|| D::Error::custom("mode: four octal digits"))
 }
 
 fn hexadecimal<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

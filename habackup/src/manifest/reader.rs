@@ -83,8 +83,18 @@ impl<R: BufRead> Reader<R> {
         let text = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
         let text = text.strip_suffix(b",").unwrap_or(text);
         let entry: Entry = serde_json::from_slice(text).with_context(|| format!("line {}", self.number))?;
-        ensure!(entry.path.is_plain_path(), "line {}: \"{}\" is not a plain absolute path", self.number, entry.path);
-        ensure!(self.last.as_ref().is_none_or(|last| *last < entry.path), "line {}: \"{}\" stands out of order", self.number, entry.path);
+        ensure!(
+            entry.path.is_plain_path(),
+            "line {}: \"{}\" is not a plain absolute path",
+            self.number,
+            entry.path
+        );
+        ensure!(
+            self.last.as_ref().is_none_or(|last| *last < entry.path),
+            "line {}: \"{}\" stands out of order",
+            self.number,
+            entry.path
+        );
         self.last = Some(entry.path.clone());
         Ok(Some(entry))
     }
@@ -113,17 +123,28 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn read_trailer(&mut self) -> anyhow::Result<()> {
-        let at = self.line.windows(CHECKSUM.len()).rposition(|window| window == CHECKSUM).context("the manifest has no checksum")?;
+        let at = self
+            .line
+            .windows(CHECKSUM.len())
+            .rposition(|window| window == CHECKSUM)
+            .context("the manifest has no checksum")?;
         let (covered, sum) = self.line.split_at(at);
         self.hasher.update(covered);
         let wanted = self.hasher.finalize().to_hex();
-        let told = sum.strip_prefix(CHECKSUM).and_then(|rest| rest.strip_suffix(b"\"}\n")).context("the checksum is cut")?;
-        ensure!(told == wanted.as_bytes(), "the checksum does not match: the manifest was changed after it was written");
+        let told = sum
+            .strip_prefix(CHECKSUM)
+            .and_then(|rest| rest.strip_suffix(b"\"}\n"))
+            .context("the checksum is cut")?;
+        ensure!(
+            told == wanted.as_bytes(),
+            "the checksum does not match: the manifest was changed after it was written"
+        );
         let body = covered.strip_prefix(b"],").context("not the end of a manifest")?;
         let whole = [b"{".as_slice(), body, b"}"].concat();
         self.trailer = Some(serde_json::from_slice(&whole)?);
         self.line.clear();
-        let after = (&mut self.text).take(1).read_until(b'\n', &mut self.line).context("read the manifest")?;
+        let after =
+            (&mut self.text).take(1).read_until(b'\n', &mut self.line).context("read the manifest")?;
         ensure!(after == 0, "something follows the end of the manifest");
         Ok(())
     }
@@ -182,7 +203,11 @@ mod tests {
             };
             writer.add(&entry).unwrap();
         }
-        let trailer = Trailer { totals: Totals { files: 1, ..Totals::default() }, complete: true, ..Trailer::default() };
+        let trailer = Trailer {
+            totals: Totals { files: 1, ..Totals::default() },
+            complete: true,
+            ..Trailer::default()
+        };
         writer.finish(&trailer).unwrap();
         let mut text = Vec::new();
         file.seek(SeekFrom::Start(0)).unwrap();

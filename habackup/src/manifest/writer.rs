@@ -23,8 +23,12 @@ impl Writer {
     /// # Errors
     /// When it cannot be written.
     pub fn begin(file: File, header: &Header) -> anyhow::Result<Self> {
-        let mut writer =
-            Self { file: BufWriter::with_capacity(1 << 17, file), hasher: blake3::Hasher::new(), line: Vec::new(), entries: 0 };
+        let mut writer = Self {
+            file: BufWriter::with_capacity(1 << 17, file),
+            hasher: blake3::Hasher::new(),
+            line: Vec::new(),
+            entries: 0,
+        };
         writer.line = serde_json::to_vec(header)?;
         writer.line.pop();
         writer.line.extend_from_slice(b",\"entries\":[");
