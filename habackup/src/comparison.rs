@@ -101,7 +101,7 @@ pub fn with_live(
     progress: &mut Progress<'_>,
 ) -> anyhow::Result<Comparison> {
     let extra = extra(&entries, live, excludes);
-    let mut firsts: HashMap<u64, (u64, u64)> = HashMap::new();
+    let mut firsts: HashMap<u64, Option<(u64, u64)>> = HashMap::new();
     let mut items = Vec::with_capacity(entries.len());
     for mut entry in entries {
         progress.file()?;
@@ -115,7 +115,7 @@ pub fn with_live(
 fn change(
     entry: &Entry,
     live: &mut Root,
-    firsts: &mut HashMap<u64, (u64, u64)>,
+    firsts: &mut HashMap<u64, Option<(u64, u64)>>,
     progress: &mut Progress<'_>,
 ) -> anyhow::Result<Change> {
     let mut found = match live.look(&entry.path) {
@@ -123,7 +123,11 @@ fn change(
         Err(Trouble::Missing) if entry.kind == Kind::Socket => {
             return Ok(Change::Skipped("a socket".to_owned()));
         }
-        Err(Trouble::Missing) => return Ok(Change::New),
+        Err(Trouble::Missing) => {
+            // Its other names are joined to the one that is made.
+            entry.link_group.map(|group| firsts.entry(group).or_insert(None));
+            return Ok(Change::New);
+        }
         Err(trouble @ Trouble::Through(_)) => return Ok(Change::Conflict(trouble.to_string())),
         Err(Trouble::Other(error)) => anyhow::bail!("look at {}: {}", entry.path, error.desc()),
     };
@@ -145,8 +149,8 @@ fn change(
     }
     let mut aspects = aspects(entry, &found);
     if let Some(group) = entry.link_group {
-        let first = *firsts.entry(group).or_insert((found.device, found.inode));
-        if first != (found.device, found.inode) {
+        let first = *firsts.entry(group).or_insert(Some((found.device, found.inode)));
+        if first != Some((found.device, found.inode)) {
             aspects.push(Aspect::Links);
         }
     }

@@ -80,7 +80,8 @@ impl Copier {
             }
             let came = self.run(&mut hasher, source, target, end - data, on_bytes)?;
             at = data + came;
-            if came < end - data {
+            // It ended early, or nothing but a hole was left.
+            if came < end - data || data == end {
                 break;
             }
         }
@@ -137,13 +138,17 @@ impl Copier {
     }
 }
 
-/// Returns where data next begins and ends, from `at` on; both are `size` when only a hole is left.
+/// Returns where data next begins and ends, from `at` on; both are the file's end when only a hole is left.
 /// The file is left positioned at the beginning.
 fn next_data(source: BorrowedFd<'_>, at: u64, size: u64) -> Result<(u64, u64), Errno> {
     let seek = |to: u64, whence| lseek(source, offset(to), whence).map(i64::unsigned_abs);
     let data = match seek(at, Whence::SeekData) {
         Ok(data) => data.min(size),
-        Err(Errno::ENXIO) => return Ok((size, size)),
+        // Only a hole is left, as far as the file still goes.
+        Err(Errno::ENXIO) => {
+            let rest = seek(0, Whence::SeekEnd)?.clamp(at, size);
+            return Ok((rest, rest));
+        }
         // A file system that knows nothing of holes.
         Err(Errno::EINVAL | Errno::EOPNOTSUPP) => return Ok((at, size)),
         Err(error) => return Err(error),

@@ -22,7 +22,7 @@ pub(crate) fn proc_path(fd: impl AsFd) -> CString {
 /// # Errors
 /// What the kernel said.
 pub(crate) fn read_all(fd: impl AsFd) -> Result<Vec<Xattr>, Errno> {
-    let path = proc_path(fd);
+    let path = proc_path(&fd);
     let names = match list(&path) {
         Ok(names) => names,
         Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => return Ok(Vec::new()),
