@@ -7,13 +7,14 @@ INSTALL=${INSTALL:-install}
 here=$(dirname "$0")
 top=$here/..
 
-put() { # MODE SOURCE... FOLDER-UNDER-DESTDIR
+# put MODE SOURCE... FOLDER: installs what is there of the sources.
+put() {
 	mode=$1
 	shift
 	for last; do :; done
-	$INSTALL -d -m 755 "$DESTDIR$last"
 	while [ $# -gt 1 ]; do
 		if [ -f "$1" ]; then
+			$INSTALL -d -m 755 "$DESTDIR$last"
 			echo "install $1 in $DESTDIR$last"
 			$INSTALL -m "$mode" "$1" "$DESTDIR$last/"
 		fi

@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
+mod install;
 mod man;
+mod readme;
+mod real_hosts;
+mod real_sshd;
 mod the_bed;
 mod tidy;
 

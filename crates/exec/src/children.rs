@@ -12,8 +12,8 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, read, write};
-use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -85,7 +85,9 @@ impl Children {
     /// When the kernel gives no `epoll`.
     pub fn new(signals: Signals) -> anyhow::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("make the event loop")?;
-        epoll.add(signals.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS)).context("watch the signal pipe")?;
+        epoll
+            .add(signals.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS))
+            .context("watch the signal pipe")?;
         Ok(Self {
             epoll,
             signals,
@@ -206,7 +208,12 @@ impl Children {
             truncated: false,
             err: VecDeque::new(),
         };
-        child.watch_streams(&self.epoll, id)?;
+        if let Err(error) = child.watch_streams(&self.epoll, id) {
+            // Reported as not started, so it must not go on running unwatched.
+            killpg(pid, Signal::SIGKILL).ok();
+            waitpid(pid, None).ok();
+            return Err(error);
+        }
         self.running.insert(id, child);
         self.by_pid.insert(pid, id);
         if let Some(due) = began.checked_add(job.timeout) {
@@ -219,8 +226,10 @@ impl Children {
         let timeout = match at_most {
             None => EpollTimeout::NONE,
             // Rounded up: waking a part of a millisecond early would spin until the deadline.
-            Some(wait) => EpollTimeout::try_from(wait.saturating_add(Duration::from_micros(999)).as_millis().min(86_400_000) as i32)
-                .unwrap_or(EpollTimeout::MAX),
+            Some(wait) => EpollTimeout::try_from(
+                wait.saturating_add(Duration::from_micros(999)).as_millis().min(86_400_000) as i32,
+            )
+            .unwrap_or(EpollTimeout::MAX),
         };
         let mut events = [EpollEvent::empty(); 128];
         let count = match self.epoll.wait(&mut events, timeout) {
@@ -284,7 +293,9 @@ impl Children {
             }
             self.deadlines.pop();
             // A child told to end before its time has a newer deadline than this one.
-            let Some(child) = self.running.get_mut(&id).filter(|child| child.due == Some(at)) else { continue };
+            let Some(child) = self.running.get_mut(&id).filter(|child| child.due == Some(at)) else {
+                continue;
+            };
             match child.phase {
                 Phase::Running => self.tell(id),
                 Phase::Told => {
@@ -385,7 +396,13 @@ impl Child {
     }
 
     fn finish(self, ending: Ending) -> Ended {
-        Ended { ending, stdout: self.out, stderr: self.err.into(), truncated: self.truncated, took: self.began.elapsed() }
+        Ended {
+            ending,
+            stdout: self.out,
+            stderr: self.err.into(),
+            truncated: self.truncated,
+            took: self.began.elapsed(),
+        }
     }
 }
 
@@ -475,7 +492,8 @@ mod tests {
     fn many_children_end_in_the_order_they_finish() {
         let jobs: Vec<Job> = (0..200).map(|_| Job::new(["true"], Duration::from_secs(20))).collect();
         assert!(run(&jobs).iter().all(|(_, ended)| ended.succeeded()));
-        let order: Vec<usize> = run(&[sh("sleep 0.3"), sh("sleep 0.1")]).into_iter().map(|(which, _)| which).collect();
+        let order: Vec<usize> =
+            run(&[sh("sleep 0.3"), sh("sleep 0.1")]).into_iter().map(|(which, _)| which).collect();
         assert_eq!(order, [1, 0]);
     }
 }

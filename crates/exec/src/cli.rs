@@ -27,7 +27,9 @@ pub fn main<A: clap::Parser>(run: fn(A) -> anyhow::Result<Status>) -> ExitCode {
 /// Returns the name this program was called by, without its folder.
 pub fn program_name() -> String {
     let called = std::env::args_os().next().unwrap_or_default();
-    Path::new(&called).file_name().map_or_else(|| "orderly".to_owned(), |name| name.to_string_lossy().into_owned())
+    Path::new(&called)
+        .file_name()
+        .map_or_else(|| "orderly".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn show_usage(error: &clap::Error) -> ExitCode {

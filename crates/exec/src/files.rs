@@ -27,7 +27,11 @@ pub enum Found {
 pub fn read_if_there(path: &Path) -> anyhow::Result<Found> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Missing),
-        Err(error) => return Err(error).with_context(|| format!("read {}", path.display())).or_status(Status::Rejected),
+        Err(error) => {
+            return Err(error)
+                .with_context(|| format!("read {}", path.display()))
+                .or_status(Status::Rejected);
+        }
         Ok(_) => {}
     }
     read(path).map(Found::Text)
@@ -69,15 +73,22 @@ fn dangling(path: &Path) -> String {
 /// # Errors
 /// Rejected (3), naming the remedy.
 pub fn check_only_owner_writes(path: &Path) -> anyhow::Result<()> {
-    let found = fs::metadata(path).with_context(|| format!("read {}", path.display())).or_status(Status::Rejected)?;
+    let found =
+        fs::metadata(path).with_context(|| format!("read {}", path.display())).or_status(Status::Rejected)?;
     let me = nix::unistd::geteuid().as_raw();
     if found.uid() != 0 && found.uid() != me {
-        return Err(fail(Status::Rejected, format!("{}: belongs to another user; chown root it", path.display())));
+        return Err(fail(
+            Status::Rejected,
+            format!("{}: belongs to another user; chown root it", path.display()),
+        ));
     }
     if found.mode() & 0o022 != 0 {
         return Err(fail(
             Status::Rejected,
-            format!("{}: others can write it, and it says what is run as root; chmod go-w it", path.display()),
+            format!(
+                "{}: others can write it, and it says what is run as root; chmod go-w it",
+                path.display()
+            ),
         ));
     }
     Ok(())
@@ -110,7 +121,8 @@ pub fn replace_with_mode(path: &Path, contents: &[u8], mode: u32) -> anyhow::Res
     let written = (|| {
         // A leftover of a killed run with our process number is ours to remove; create_new then
         // refuses to follow a link somebody put there.
-        fs::remove_file(&beside).or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+        fs::remove_file(&beside)
+            .or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
         file.write_all(contents)?;
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
@@ -138,7 +150,9 @@ pub fn private_directory(path: &Path) -> anyhow::Result<()> {
 
 /// Returns where journals, history and records live: `ORDERLY_STATE_DIR`, else `/var/lib/orderly`.
 pub fn state_directory() -> PathBuf {
-    std::env::var_os("ORDERLY_STATE_DIR").filter(|dir| !dir.is_empty()).map_or_else(|| "/var/lib/orderly".into(), PathBuf::from)
+    std::env::var_os("ORDERLY_STATE_DIR")
+        .filter(|dir| !dir.is_empty())
+        .map_or_else(|| "/var/lib/orderly".into(), PathBuf::from)
 }
 
 /// Returns where the configuration `name` is: `--config FILE`, else in `ORDERLY_CONFIG_DIR`, else
@@ -159,7 +173,8 @@ pub fn config_path(flag: Option<&Path>, name: &str) -> PathBuf {
 /// When the kernel refuses the flag.
 pub(crate) fn unblock(descriptor: impl AsFd) -> anyhow::Result<()> {
     let descriptor = descriptor.as_fd();
-    let flags = OFlag::from_bits_retain(fcntl(descriptor, FcntlArg::F_GETFL).context("read descriptor flags")?);
+    let flags =
+        OFlag::from_bits_retain(fcntl(descriptor, FcntlArg::F_GETFL).context("read descriptor flags")?);
     fcntl(descriptor, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).context("set descriptor flags")?;
     Ok(())
 }

@@ -43,9 +43,10 @@ impl Lock {
             .or_status(Status::Refused)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { file, path: path.to_owned() }),
-            Err(TryLockError::WouldBlock) => {
-                Err(fail(Status::Refused, format!("another run holds {}; wait for it to end", path.display())))
-            }
+            Err(TryLockError::WouldBlock) => Err(fail(
+                Status::Refused,
+                format!("another run holds {}; wait for it to end", path.display()),
+            )),
             Err(TryLockError::Error(error)) => {
                 Err(error).with_context(|| format!("lock {}", path.display())).or_status(Status::Refused)
             }

@@ -39,7 +39,14 @@ impl<'a> Document<'a> {
 
     /// Returns the top table.
     pub fn root(&self) -> Table<'_> {
-        Table { source: self.source, wrong: &self.wrong, path: String::new(), span: 0..0, entries: self.root.get_ref(), asked: RefCell::default() }
+        Table {
+            source: self.source,
+            wrong: &self.wrong,
+            path: String::new(),
+            span: 0..0,
+            entries: self.root.get_ref(),
+            asked: RefCell::default(),
+        }
     }
 
     /// Returns `value` when nothing was wrong.
@@ -97,7 +104,8 @@ impl<'d> Table<'d> {
     /// Returns an absolute path without `..`, which programs run as root must insist on.
     pub fn absolute_path(&self, key: &'static str) -> Option<PathBuf> {
         let path = self.path(key)?;
-        let plain = path.is_absolute() && !path.components().any(|part| part == std::path::Component::ParentDir);
+        let plain =
+            path.is_absolute() && !path.components().any(|part| part == std::path::Component::ParentDir);
         if !plain {
             self.reject(key, format!("{}: must be an absolute path without \"..\"", self.named(key)));
         }
@@ -117,7 +125,10 @@ impl<'d> Table<'d> {
     /// Returns a whole number not below 0.
     pub fn number(&self, key: &'static str) -> Option<u64> {
         let value = self.find(key)?;
-        let number = value.get_ref().as_integer().and_then(|integer| u64::from_str_radix(integer.as_str(), integer.radix()).ok());
+        let number = value
+            .get_ref()
+            .as_integer()
+            .and_then(|integer| u64::from_str_radix(integer.as_str(), integer.radix()).ok());
         if number.is_none() {
             self.wrong_kind(key, value, "a whole number, 0 or more");
         }
@@ -149,8 +160,12 @@ impl<'d> Table<'d> {
     pub fn argv(&self, key: &'static str) -> Option<Vec<String>> {
         let value = self.find(key)?;
         if value.get_ref().as_str().is_some() {
-            let diagnostic = self.source.diagnose(value.span(), format!("{}: a command is a list of arguments", self.named(key)));
-            self.wrong.borrow_mut().push(diagnostic.hint(r#"write ["program", "argument"], or ["sh", "-c", "…"] for a shell"#));
+            let diagnostic = self
+                .source
+                .diagnose(value.span(), format!("{}: a command is a list of arguments", self.named(key)));
+            self.wrong
+                .borrow_mut()
+                .push(diagnostic.hint(r#"write ["program", "argument"], or ["sh", "-c", "…"] for a shell"#));
             return None;
         }
         let argv = self.text_list(key, value)?;
@@ -178,7 +193,9 @@ impl<'d> Table<'d> {
         if found.is_none() {
             let span = self.find(key).map_or(0..0, Spanned::span);
             let message = format!("{}: \"{text}\" is not one of {}", self.named(key), words.join(", "));
-            self.wrong.borrow_mut().push(self.source.diagnose(span, message).suggest(&text, words.iter().copied()));
+            self.wrong
+                .borrow_mut()
+                .push(self.source.diagnose(span, message).suggest(&text, words.iter().copied()));
         }
         found
     }
@@ -213,7 +230,9 @@ impl<'d> Table<'d> {
         let mut tables = Vec::new();
         for (index, item) in list.iter().enumerate() {
             match item.get_ref().as_table() {
-                Some(entries) => tables.push(self.below(&format!("{key}[{}]", index + 1), item.span(), entries)),
+                Some(entries) => {
+                    tables.push(self.below(&format!("{key}[{}]", index + 1), item.span(), entries));
+                }
                 None => self.wrong_kind(key, item, "a table"),
             }
         }
@@ -235,7 +254,11 @@ impl<'d> Table<'d> {
 
     /// Remembers that the value of a key is wrong; `message` should name it, see [`Table::named`].
     pub fn reject(&self, key: &str, message: impl Into<String>) {
-        let span = self.entries.iter().find(|(name, _)| name.get_ref() == key).map_or(self.span.clone(), |(_, value)| value.span());
+        let span = self
+            .entries
+            .iter()
+            .find(|(name, _)| name.get_ref() == key)
+            .map_or(self.span.clone(), |(_, value)| value.span());
         self.wrong.borrow_mut().push(self.source.diagnose(span, message));
     }
 
@@ -251,7 +274,8 @@ impl<'d> Table<'d> {
             let name: &str = key.get_ref();
             if !asked.contains(&name) {
                 let message = format!("unknown key {}", self.named(name));
-                let diagnostic = self.source.diagnose(key.span(), message).suggest(name, asked.iter().copied());
+                let diagnostic =
+                    self.source.diagnose(key.span(), message).suggest(name, asked.iter().copied());
                 self.wrong.borrow_mut().push(diagnostic);
             }
         }
@@ -280,7 +304,14 @@ impl<'d> Table<'d> {
     }
 
     fn below(&self, key: &str, span: Range<usize>, entries: &'d DeTable<'d>) -> Self {
-        Self { source: self.source, wrong: self.wrong, path: self.named(key), span, entries, asked: RefCell::default() }
+        Self {
+            source: self.source,
+            wrong: self.wrong,
+            path: self.named(key),
+            span,
+            entries,
+            asked: RefCell::default(),
+        }
     }
 }
 

@@ -3,7 +3,10 @@
 //! Handlers and not a blocked mask: a mask is inherited by every child, and a node command that
 //! ignores TERM for its whole life cannot be ended. A handler is reset by exec.
 
-#![expect(unsafe_code, reason = "sigaction can only be called unsafely; the handlers do nothing but write one byte")]
+#![expect(
+    unsafe_code,
+    reason = "sigaction can only be called unsafely; the handlers do nothing but write one byte"
+)]
 
 use anyhow::Context;
 use nix::fcntl::OFlag;
@@ -17,7 +20,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 static PIPE: AtomicI32 = AtomicI32::new(-1);
 
 extern "C" fn note(number: libc::c_int) {
-    let byte = number.to_ne_bytes()[usize::from(cfg!(target_endian = "big")) * 3];
+    // Signal numbers end at 64.
+    let byte = number as u8;
     let pipe = PIPE.load(Ordering::Relaxed);
     // SAFETY: write and __errno_location are async-signal-safe; the pipe is never closed. errno is
     // kept because the interrupted code may be about to read its own. A full pipe loses nothing:
@@ -43,12 +47,14 @@ impl Signals {
     /// # Errors
     /// When the pipe or a handler cannot be made.
     pub fn listen() -> anyhow::Result<Self> {
-        let (reading, writing) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).context("make the signal pipe")?;
+        let (reading, writing) =
+            pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).context("make the signal pipe")?;
         PIPE.store(writing.into_raw_fd(), Ordering::Relaxed);
         let action = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGCHLD] {
             // SAFETY: `note` is async-signal-safe, see there.
-            let before = unsafe { sigaction(signal, &action) }.with_context(|| format!("listen to {signal}"))?;
+            let before =
+                unsafe { sigaction(signal, &action) }.with_context(|| format!("listen to {signal}"))?;
             if signal == Signal::SIGHUP && matches!(before.handler(), SigHandler::SigIgn) {
                 // SAFETY: this puts back what was there.
                 unsafe { sigaction(signal, &before) }.context("go on ignoring SIGHUP")?;

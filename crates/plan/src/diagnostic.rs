@@ -38,7 +38,10 @@ impl Source<'_> {
         Diagnostic {
             place: Some(self.place(start)),
             message: message.into(),
-            excerpt: Some(Excerpt { line: self.text[line_start..line_end].trim_end_matches('\r').to_owned(), width }),
+            excerpt: Some(Excerpt {
+                line: self.text[line_start..line_end].trim_end_matches('\r').to_owned(),
+                width,
+            }),
             notes: Vec::new(),
             hint: None,
         }
@@ -90,7 +93,13 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// Returns a diagnostic about a whole file, without a line.
     pub fn about(file: &str, message: impl fmt::Display) -> Self {
-        Self { place: None, message: format!("{file}: {message}"), excerpt: None, notes: Vec::new(), hint: None }
+        Self {
+            place: None,
+            message: format!("{file}: {message}"),
+            excerpt: None,
+            notes: Vec::new(),
+            hint: None,
+        }
     }
 
     /// Adds the remedy.
@@ -127,8 +136,12 @@ impl fmt::Display for Diagnostic {
             && !excerpt.line.trim().is_empty()
         {
             // Tabs stay tabs in the padding, so that the underline stands where the text does.
-            let pad: String =
-                excerpt.line.chars().take(place.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            let pad: String = excerpt
+                .line
+                .chars()
+                .take(place.column - 1)
+                .map(|c| if c == '\t' { '\t' } else { ' ' })
+                .collect();
             write!(f, "\n  | {}\n  | {pad}{}", excerpt.line, "^".repeat(excerpt.width))?;
         }
         for (place, clause) in &self.notes {

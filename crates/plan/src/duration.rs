@@ -10,7 +10,8 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let wrong = || format!("\"{text}\" is not a duration (like 90s, 10m, 2h, 50ms; a bare number is seconds)");
+    let wrong =
+        || format!("\"{text}\" is not a duration (like 90s, 10m, 2h, 50ms; a bare number is seconds)");
     let number: u64 = number.parse().map_err(|_| wrong())?;
     let milliseconds = match unit.trim_start() {
         "ms" => 1,
@@ -41,13 +42,17 @@ mod tests {
 
     #[test]
     fn durations_are_read_and_shown_as_people_write_them() {
-        for (text, ms) in [("90s", 90_000), ("10m", 600_000), ("50ms", 50), ("7", 7_000), ("2h", 7_200_000), ("0", 0)] {
+        for (text, ms) in
+            [("90s", 90_000), ("10m", 600_000), ("50ms", 50), ("7", 7_000), ("2h", 7_200_000), ("0", 0)]
+        {
             assert_eq!(parse(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for text in ["", "s", "-1s", "1.5s", "1 parsec", "99999999999999999999h", "1x"] {
             assert!(parse(text).is_err(), "{text}");
         }
-        for (ms, shown) in [(850, "850ms"), (4_200, "4.2s"), (59_000, "59s"), (190_000, "3m10s"), (7_500_000, "2h05m")] {
+        for (ms, shown) in
+            [(850, "850ms"), (4_200, "4.2s"), (59_000, "59s"), (190_000, "3m10s"), (7_500_000, "2h05m")]
+        {
             assert_eq!(show(Duration::from_millis(ms)), shown);
         }
     }

@@ -1,1 +1,374 @@
-//! (see the module list in lib.rs)
+//! Who waits for whom: the order that groups put on nodes.
+//!
+//! A group is two vertices, its beginning and its end. A node lies between them, and `a > b` is one
+//! edge from the end of `a` to the beginning of `b`. So the graph is linear in members and stated
+//! orders, however large the groups, and a node in several groups obeys them all by itself. petgraph
+//! is used here and nowhere else.
+//!
+//! Invariant: the order is a function of content; the same groups and edges in any order of
+//! statement give the same waves (`shuffled_statements_give_the_same_waves`).
+
+use crate::fleet::NodeId;
+use petgraph::Direction;
+use petgraph::algo::{kosaraju_scc, toposort};
+use petgraph::graph::{DiGraph, NodeIndex};
+use std::collections::{HashMap, VecDeque};
+
+/// A group, by its place among the groups of its sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(pub u32);
+
+impl GroupId {
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A vertex of the order, by number; [`Order::what`] says what it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Vertex(u32);
+
+impl Vertex {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What a vertex stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum What {
+    Node(NodeId),
+    Begin(GroupId),
+    End(GroupId),
+}
+
+/// The order of nodes. About 50 bytes a node in one group.
+#[derive(Debug, Clone)]
+pub struct Order {
+    graph: DiGraph<(), (), u32>,
+    nodes: u32,
+}
+
+/// How many breadth-first searches are spent on finding the shortest loop of one tangle.
+const SHORTEST_EFFORT: usize = 4096;
+
+impl Order {
+    /// Returns the order of `nodes` nodes under these groups and edges (`(a, b)`: all of `a` before
+    /// all of `b`). Cycles are allowed here and found by [`Order::cycles`].
+    ///
+    /// # Panics
+    /// When a member or an edge names a node or group that is not there.
+    pub fn new(nodes: usize, groups: &[Vec<NodeId>], edges: &[(GroupId, GroupId)]) -> Self {
+        let count = u32::try_from(nodes + 2 * groups.len()).expect("an order has less than 2^32 vertices");
+        let nodes = count - 2 * u32::try_from(groups.len()).unwrap_or(0);
+        let members: usize = groups.iter().map(Vec::len).sum();
+        let mut order = Self {
+            graph: DiGraph::with_capacity(count as usize, 2 * members + groups.len() + edges.len()),
+            nodes,
+        };
+        for _ in 0..count {
+            order.graph.add_node(());
+        }
+        for (at, members) in groups.iter().enumerate() {
+            let group = GroupId(u32::try_from(at).unwrap_or(u32::MAX));
+            let (begin, end) = (order.vertex(What::Begin(group)), order.vertex(What::End(group)));
+            order.add(begin, end);
+            for &node in members {
+                assert!(node.0 < nodes, "members are nodes of the inventory");
+                order.add(begin, order.vertex(What::Node(node)));
+                order.add(order.vertex(What::Node(node)), end);
+            }
+        }
+        for &(before, after) in edges {
+            order.add(order.vertex(What::End(before)), order.vertex(What::Begin(after)));
+        }
+        order
+    }
+
+    fn add(&mut self, from: Vertex, to: Vertex) {
+        self.graph.add_edge(NodeIndex::new(from.index()), NodeIndex::new(to.index()), ());
+    }
+
+    /// Returns how many nodes are ordered.
+    pub fn node_count(&self) -> usize {
+        self.nodes as usize
+    }
+
+    /// Returns the order read backwards: what came first comes last.
+    #[must_use]
+    pub fn mirrored(mut self) -> Self {
+        self.graph.reverse();
+        self
+    }
+
+    /// Returns the vertex of something.
+    pub fn vertex(&self, what: What) -> Vertex {
+        match what {
+            What::Node(node) => Vertex(node.0),
+            What::Begin(group) => Vertex(self.nodes + 2 * group.0),
+            What::End(group) => Vertex(self.nodes + 2 * group.0 + 1),
+        }
+    }
+
+    /// Returns what a vertex stands for. In a mirrored order beginnings come after ends.
+    pub fn what(&self, vertex: Vertex) -> What {
+        let Some(group) = vertex.0.checked_sub(self.nodes) else { return What::Node(NodeId(vertex.0)) };
+        if group % 2 == 0 { What::Begin(GroupId(group / 2)) } else { What::End(GroupId(group / 2)) }
+    }
+
+    /// Returns how many vertices there are.
+    pub(crate) fn vertex_count(&self) -> usize {
+        self.graph.node_count()
+    }
+
+    pub(crate) fn vertices(&self) -> impl Iterator<Item = Vertex> + use<> {
+        (0..u32::try_from(self.vertex_count()).unwrap_or(u32::MAX)).map(Vertex)
+    }
+
+    /// Returns the vertices that wait for this one directly.
+    pub fn trailing(&self, vertex: Vertex) -> impl Iterator<Item = Vertex> + '_ {
+        self.neighbours(vertex, Direction::Outgoing)
+    }
+
+    /// Returns the vertices that this one waits for directly.
+    pub fn leading(&self, vertex: Vertex) -> impl Iterator<Item = Vertex> + '_ {
+        self.neighbours(vertex, Direction::Incoming)
+    }
+
+    fn neighbours(&self, vertex: Vertex, direction: Direction) -> impl Iterator<Item = Vertex> + '_ {
+        self.graph
+            .neighbors_directed(NodeIndex::new(vertex.index()), direction)
+            .map(|index| Vertex(u32::try_from(index.index()).unwrap_or(u32::MAX)))
+    }
+
+    /// Returns all nodes that come before any of `from`, at any distance, sorted; `from` itself only
+    /// where it stands before another of `from`.
+    pub fn all_leading(&self, from: &[NodeId]) -> Vec<NodeId> {
+        self.reach(from, Direction::Incoming)
+    }
+
+    /// Returns all nodes that come after any of `from`, at any distance, sorted.
+    pub fn all_trailing(&self, from: &[NodeId]) -> Vec<NodeId> {
+        self.reach(from, Direction::Outgoing)
+    }
+
+    fn reach(&self, from: &[NodeId], direction: Direction) -> Vec<NodeId> {
+        let mut seen = vec![false; self.vertex_count()];
+        let mut queue: VecDeque<Vertex> = from.iter().map(|node| Vertex(node.0)).collect();
+        while let Some(vertex) = queue.pop_front() {
+            for next in self.neighbours(vertex, direction) {
+                if !seen[next.index()] {
+                    seen[next.index()] = true;
+                    queue.push_back(next);
+                }
+            }
+        }
+        (0..self.nodes).filter(|&node| seen[node as usize]).map(NodeId).collect()
+    }
+
+    /// Returns the vertices in an order in which each comes after what it waits for, or nothing when
+    /// there is a cycle.
+    pub fn sorted(&self) -> Option<Vec<Vertex>> {
+        let sorted = toposort(&self.graph, None).ok()?;
+        Some(
+            sorted
+                .into_iter()
+                .map(|index| Vertex(u32::try_from(index.index()).unwrap_or(u32::MAX)))
+                .collect(),
+        )
+    }
+
+    /// Returns the nodes by wave: what would run when if all took equally long; each wave sorted.
+    /// Empty when there is a cycle.
+    pub fn waves(&self) -> Vec<Vec<NodeId>> {
+        let Some(sorted) = self.sorted() else { return Vec::new() };
+        let mut level = vec![0u32; self.vertex_count()];
+        let mut waves: Vec<Vec<NodeId>> = Vec::new();
+        for vertex in sorted {
+            let mut after = level[vertex.index()];
+            if let What::Node(node) = self.what(vertex) {
+                if waves.len() <= after as usize {
+                    waves.resize_with(after as usize + 1, Vec::new);
+                }
+                waves[after as usize].push(node);
+                after += 1;
+            }
+            for next in self.trailing(vertex) {
+                level[next.index()] = level[next.index()].max(after);
+            }
+        }
+        for wave in &mut waves {
+            wave.sort_unstable();
+        }
+        waves
+    }
+
+    /// Returns for each node the length of the longest path from its beginning to the end of the
+    /// run, given how long each node takes; in any unit. Empty when there is a cycle.
+    pub fn critical(&self, takes: &[u64]) -> Vec<u64> {
+        let Some(sorted) = self.sorted() else { return Vec::new() };
+        let mut rest = vec![0u64; self.vertex_count()];
+        for &vertex in sorted.iter().rev() {
+            let after = self.trailing(vertex).map(|next| rest[next.index()]).max().unwrap_or(0);
+            rest[vertex.index()] = match self.what(vertex) {
+                What::Node(node) => after + takes[node.index()],
+                What::Begin(_) | What::End(_) => after,
+            };
+        }
+        rest.truncate(self.node_count());
+        rest
+    }
+
+    /// Returns a loop of each tangle, the shortest first; each as the vertices along it, beginning at
+    /// the smallest.
+    pub fn cycles(&self) -> Vec<Vec<Vertex>> {
+        if self.sorted().is_some() {
+            return Vec::new();
+        }
+        let mut loops: Vec<Vec<Vertex>> = kosaraju_scc(&self.graph)
+            .into_iter()
+            .filter_map(|tangle| {
+                let mut members: Vec<Vertex> = tangle
+                    .iter()
+                    .map(|index| Vertex(u32::try_from(index.index()).unwrap_or(u32::MAX)))
+                    .collect();
+                members.sort_unstable();
+                self.shortest_loop(&members)
+            })
+            .collect();
+        loops.sort_by_key(|one| (one.len(), one.first().copied()));
+        loops
+    }
+
+    fn shortest_loop(&self, members: &[Vertex]) -> Option<Vec<Vertex>> {
+        let inside: std::collections::HashSet<Vertex> = members.iter().copied().collect();
+        let mut best: Option<Vec<Vertex>> = None;
+        // Every loop passes through the beginning of a group, so only those are tried.
+        let starts = members.iter().filter(|vertex| matches!(self.what(**vertex), What::Begin(_)));
+        for &start in starts.take(SHORTEST_EFFORT) {
+            let limit = best.as_ref().map_or(usize::MAX, Vec::len);
+            if let Some(found) = self.loop_through(start, &inside, limit) {
+                best = Some(found);
+            }
+        }
+        best.map(|mut found| {
+            let smallest = (0..found.len()).min_by_key(|&at| found[at]).unwrap_or(0);
+            found.rotate_left(smallest);
+            found
+        })
+    }
+
+    /// Returns the shortest loop through `start` if it is shorter than `limit`.
+    fn loop_through(
+        &self,
+        start: Vertex,
+        inside: &std::collections::HashSet<Vertex>,
+        limit: usize,
+    ) -> Option<Vec<Vertex>> {
+        let mut came_from: HashMap<Vertex, (Vertex, usize)> = HashMap::new();
+        let mut queue = VecDeque::from([(start, 1)]);
+        while let Some((vertex, length)) = queue.pop_front() {
+            if length >= limit {
+                return None;
+            }
+            let mut nexts: Vec<Vertex> = self.trailing(vertex).filter(|next| inside.contains(next)).collect();
+            nexts.sort_unstable();
+            for next in nexts {
+                if next == start {
+                    return Some(trace(start, vertex, &came_from));
+                }
+                came_from.entry(next).or_insert_with(|| {
+                    queue.push_back((next, length + 1));
+                    (vertex, length)
+                });
+            }
+        }
+        None
+    }
+}
+
+fn trace(start: Vertex, last: Vertex, came_from: &HashMap<Vertex, (Vertex, usize)>) -> Vec<Vertex> {
+    let mut path = vec![last];
+    let mut at = last;
+    while at != start {
+        at = came_from[&at].0;
+        path.push(at);
+    }
+    path.reverse();
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ids(numbers: &[u32]) -> Vec<NodeId> {
+        numbers.iter().copied().map(NodeId).collect()
+    }
+
+    fn edge(a: u32, b: u32) -> (GroupId, GroupId) {
+        (GroupId(a), GroupId(b))
+    }
+
+    #[test]
+    fn waves_follow_groups_and_free_nodes_come_at_once() {
+        let order = Order::new(5, &[ids(&[0]), ids(&[1, 2]), ids(&[3])], &[edge(0, 1), edge(1, 2)]);
+        assert_eq!(order.waves(), [ids(&[0, 4]), ids(&[1, 2]), ids(&[3])]);
+        assert_eq!(order.mirrored().waves(), [ids(&[3, 4]), ids(&[1, 2]), ids(&[0])]);
+    }
+
+    #[test]
+    fn an_empty_group_still_passes_the_order_on() {
+        let order = Order::new(2, &[ids(&[0]), ids(&[]), ids(&[1])], &[edge(0, 1), edge(1, 2)]);
+        assert_eq!(order.waves(), [ids(&[0]), ids(&[1])]);
+    }
+
+    #[test]
+    fn a_node_before_itself_through_its_groups_is_a_cycle() {
+        let order = Order::new(1, &[ids(&[0]), ids(&[0])], &[edge(0, 1)]);
+        assert_eq!(order.cycles().len(), 1);
+        assert!(order.waves().is_empty());
+    }
+
+    #[test]
+    fn the_shortest_loop_of_each_tangle_is_found() {
+        let groups: Vec<Vec<NodeId>> = (0..7).map(|n| ids(&[n])).collect();
+        let edges = [edge(0, 1), edge(1, 2), edge(2, 0), edge(1, 0), edge(4, 5), edge(5, 6), edge(6, 4)];
+        let loops = Order::new(7, &groups, &edges).cycles();
+        let named = |one: &Vec<Vertex>| -> Vec<u32> {
+            let order = Order::new(7, &groups, &edges);
+            one.iter()
+                .filter_map(|v| if let What::Begin(g) = order.what(*v) { Some(g.0) } else { None })
+                .collect()
+        };
+        assert_eq!(loops.iter().map(named).collect::<Vec<_>>(), [vec![0, 1], vec![4, 5, 6]]);
+    }
+
+    #[test]
+    fn a_deep_chain_overflows_no_stack() {
+        let count = 200_000;
+        let groups: Vec<Vec<NodeId>> = (0..count).map(|n| ids(&[n])).collect();
+        let mut edges: Vec<_> = (1..count).map(|n| edge(n - 1, n)).collect();
+        assert_eq!(Order::new(count as usize, &groups, &edges).waves().len(), count as usize);
+        edges.push(edge(count - 1, 0));
+        let order = Order::new(count as usize, &groups, &edges);
+        assert!(order.sorted().is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn shuffled_statements_give_the_same_waves(
+            memberships in prop::collection::vec(prop::collection::vec(0u32..20, 0..5), 1..8),
+            stated in prop::collection::vec((0u32..8, 0u32..8), 0..12),
+        ) {
+            let groups: Vec<Vec<NodeId>> = memberships.iter().map(|m| ids(m)).collect();
+            let count = groups.len() as u32;
+            let edges: Vec<_> = stated.iter().filter(|(a, b)| a < b && *b < count).map(|&(a, b)| edge(a, b)).collect();
+            let mut turned_groups = groups.clone();
+            turned_groups.iter_mut().for_each(|members| members.reverse());
+            let turned: Vec<_> = edges.iter().rev().copied().collect();
+            prop_assert_eq!(Order::new(20, &groups, &edges).waves(), Order::new(20, &turned_groups, &turned).waves());
+        }
+    }
+}

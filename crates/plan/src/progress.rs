@@ -1,1 +1,280 @@
-//! (see the module list in lib.rs)
+//! Where a run stands and what may start next: count-down over the order, longest path first.
+//!
+//! Waiting is per dependency and never a global barrier: a node may start as soon as everything it
+//! waits for is complete, whatever unrelated nodes do. Nodes that are not targets are passed through
+//! at once, so that the order between targets holds across them.
+//!
+//! Invariant: a node is handed out only when all targets before it are complete or let go
+//! (`no_node_is_handed_out_before_its_leading_nodes`).
+
+use crate::fleet::NodeId;
+use crate::graph::{Order, Vertex, What};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Where a node stands in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Not a target.
+    Outside,
+    /// Waits for others.
+    Waiting,
+    /// May start.
+    Ready,
+    /// Handed out and not over.
+    Begun,
+    /// Over, well.
+    Complete,
+    /// Over, not well.
+    Failed,
+    /// Will not be started, because this node failed.
+    Held(NodeId),
+}
+
+/// The count-down of one run.
+#[derive(Debug)]
+pub struct Progress<'o> {
+    order: &'o Order,
+    standing: Vec<Standing>,
+    /// For each vertex, how many vertices it still waits for.
+    pending: Vec<u32>,
+    /// For each vertex, whether what waits for it was told already.
+    passed: Vec<bool>,
+    /// For each vertex, whether a failure before it holds it.
+    broken: Vec<bool>,
+    priority: Vec<u64>,
+    ready: BinaryHeap<(u64, Reverse<NodeId>)>,
+}
+
+impl<'o> Progress<'o> {
+    /// Returns the beginning of a run over `targets`. `priority` has a number for each node (the
+    /// rest of its critical path, see [`Order::critical`]); of those ready, larger ones go first.
+    pub fn new(order: &'o Order, targets: &[NodeId], priority: Vec<u64>) -> Self {
+        let count = order.vertex_count();
+        let mut pending = vec![0u32; count];
+        for vertex in order.vertices() {
+            for next in order.trailing(vertex) {
+                pending[next.index()] += 1;
+            }
+        }
+        let mut standing = vec![Standing::Outside; order.node_count()];
+        for target in targets {
+            standing[target.index()] = Standing::Waiting;
+        }
+        let mut progress = Self {
+            order,
+            standing,
+            pending,
+            passed: vec![false; count],
+            broken: vec![false; count],
+            priority,
+            ready: BinaryHeap::new(),
+        };
+        let free: Vec<Vertex> =
+            order.vertices().filter(|vertex| progress.pending[vertex.index()] == 0).collect();
+        progress.reach(free);
+        progress
+    }
+
+    /// Returns where a node stands.
+    pub fn standing(&self, node: NodeId) -> Standing {
+        self.standing[node.index()]
+    }
+
+    /// Returns the next node that may start and counts it as begun.
+    pub fn take(&mut self) -> Option<NodeId> {
+        while let Some((_, Reverse(node))) = self.ready.pop() {
+            if self.standing[node.index()] == Standing::Ready {
+                self.standing[node.index()] = Standing::Begun;
+                return Some(node);
+            }
+        }
+        None
+    }
+
+    /// Puts a node that was taken back among those that may start.
+    pub fn put_back(&mut self, node: NodeId) {
+        if self.standing[node.index()] == Standing::Begun {
+            self.standing[node.index()] = Standing::Ready;
+            self.ready.push((self.priority_of(node), Reverse(node)));
+        }
+    }
+
+    /// Tells whether some node may start now.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Counts a node as complete; those that waited for it alone may start.
+    pub fn complete(&mut self, node: NodeId) {
+        self.standing[node.index()] = Standing::Complete;
+        self.let_go(node);
+    }
+
+    /// Lets those that wait for `node` go on although it is not over (`-W`).
+    pub fn let_go(&mut self, node: NodeId) {
+        let vertex = self.order.vertex(What::Node(node));
+        // A node never begun (left alone because it is up already) may still wait for others.
+        self.pass(vertex);
+    }
+
+    /// Counts a node as failed; those that wait for it, at any distance, are held. Where it was let
+    /// go before, those that went on are not called back.
+    pub fn fail(&mut self, node: NodeId) {
+        self.standing[node.index()] = Standing::Failed;
+        let vertex = self.order.vertex(What::Node(node));
+        if self.passed[vertex.index()] {
+            return;
+        }
+        let mut stack = vec![vertex];
+        self.broken[vertex.index()] = true;
+        while let Some(vertex) = stack.pop() {
+            for next in self.order.trailing(vertex) {
+                if self.broken[next.index()] || self.passed[next.index()] {
+                    continue;
+                }
+                self.broken[next.index()] = true;
+                if let What::Node(held) = self.order.what(next)
+                    && self.standing[held.index()] == Standing::Waiting
+                {
+                    self.standing[held.index()] = Standing::Held(node);
+                }
+                stack.push(next);
+            }
+        }
+    }
+
+    /// Tells whether nothing is begun or may start: what still waits then waits for ever.
+    pub fn is_over(&self) -> bool {
+        !self.standing.iter().any(|standing| matches!(standing, Standing::Ready | Standing::Begun))
+    }
+
+    fn priority_of(&self, node: NodeId) -> u64 {
+        self.priority.get(node.index()).copied().unwrap_or(0)
+    }
+
+    fn pass(&mut self, vertex: Vertex) {
+        let mut reached = Vec::new();
+        self.pass_to(vertex, &mut reached);
+        self.reach(reached);
+    }
+
+    /// Tells those that wait for a vertex, once; those that wait for nothing else are `reached`.
+    fn pass_to(&mut self, vertex: Vertex, reached: &mut Vec<Vertex>) {
+        if std::mem::replace(&mut self.passed[vertex.index()], true) {
+            return;
+        }
+        for next in self.order.trailing(vertex) {
+            self.pending[next.index()] -= 1;
+            if self.pending[next.index()] == 0 {
+                reached.push(next);
+            }
+        }
+    }
+
+    /// Goes through vertices that wait for nothing any more; a stack of its own, because a chain may
+    /// be as long as the cluster is large.
+    fn reach(&mut self, mut reached: Vec<Vertex>) {
+        while let Some(vertex) = reached.pop() {
+            if let What::Node(node) = self.order.what(vertex) {
+                match self.standing[node.index()] {
+                    Standing::Waiting => {
+                        self.standing[node.index()] = Standing::Ready;
+                        self.ready.push((self.priority_of(node), Reverse(node)));
+                        continue;
+                    }
+                    Standing::Outside | Standing::Complete => {}
+                    Standing::Ready | Standing::Begun | Standing::Failed | Standing::Held(_) => continue,
+                }
+            }
+            self.pass_to(vertex, &mut reached);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::GroupId;
+    use proptest::prelude::*;
+
+    fn chain() -> Order {
+        let groups: Vec<Vec<NodeId>> = (0..3).map(|n| vec![NodeId(n)]).collect();
+        Order::new(4, &groups, &[(GroupId(0), GroupId(1)), (GroupId(1), GroupId(2))])
+    }
+
+    fn all(count: u32) -> Vec<NodeId> {
+        (0..count).map(NodeId).collect()
+    }
+
+    fn taken(progress: &mut Progress<'_>) -> Vec<u32> {
+        std::iter::from_fn(|| progress.take()).map(|node| node.0).collect()
+    }
+
+    #[test]
+    fn the_order_holds_across_nodes_that_are_no_targets() {
+        let order = chain();
+        let mut progress = Progress::new(&order, &[NodeId(0), NodeId(2)], Vec::new());
+        assert_eq!(taken(&mut progress), [0]);
+        progress.complete(NodeId(0));
+        assert_eq!(taken(&mut progress), [2]);
+    }
+
+    #[test]
+    fn what_follows_a_failure_is_held_and_the_rest_goes_on() {
+        let order = chain();
+        let mut progress = Progress::new(&order, &all(4), Vec::new());
+        assert_eq!(taken(&mut progress), [0, 3]);
+        progress.fail(NodeId(0));
+        progress.complete(NodeId(3));
+        assert!(progress.is_over());
+        assert_eq!(progress.standing(NodeId(2)), Standing::Held(NodeId(0)));
+    }
+
+    #[test]
+    fn a_leader_let_go_that_fails_later_calls_nobody_back() {
+        let order = chain();
+        let mut progress = Progress::new(&order, &all(3), Vec::new());
+        taken(&mut progress);
+        progress.let_go(NodeId(0));
+        progress.fail(NodeId(0));
+        assert_eq!(taken(&mut progress), [1]);
+    }
+
+    #[test]
+    fn the_longest_path_goes_first() {
+        let order = Order::new(3, &[], &[]);
+        let mut progress = Progress::new(&order, &all(3), vec![1, 9, 4]);
+        assert_eq!(taken(&mut progress), [1, 2, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_node_is_handed_out_before_its_leading_nodes(
+            memberships in prop::collection::vec(prop::collection::vec(0u32..16, 0..5), 1..8),
+            stated in prop::collection::vec((0u32..8, 0u32..8), 0..12),
+            targets in prop::collection::btree_set(0u32..16, 1..16),
+            fails in prop::collection::btree_set(0u32..16, 0..3),
+        ) {
+            let groups: Vec<Vec<NodeId>> = memberships.iter().map(|m| m.iter().copied().map(NodeId).collect()).collect();
+            let count = groups.len() as u32;
+            let edges: Vec<_> = stated.iter().filter(|(a, b)| a < b && *b < count)
+                .map(|&(a, b)| (GroupId(a), GroupId(b))).collect();
+            let order = Order::new(16, &groups, &edges);
+            prop_assume!(order.sorted().is_some());
+            let targets: Vec<NodeId> = targets.into_iter().map(NodeId).collect();
+            let mut progress = Progress::new(&order, &targets, Vec::new());
+            let mut done = Vec::new();
+            while let Some(node) = progress.take() {
+                for leader in order.all_leading(&[node]) {
+                    prop_assert!(!targets.contains(&leader) || done.contains(&leader), "{node:?} before {leader:?}");
+                }
+                if fails.contains(&node.0) { progress.fail(node) } else { progress.complete(node); done.push(node); }
+            }
+            prop_assert!(progress.is_over());
+            for &target in &targets {
+                prop_assert!(matches!(progress.standing(target), Standing::Complete | Standing::Failed | Standing::Held(_)));
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+# Finds out whether this machine allows private hosts, and writes what the pair needs; read by demo.sh.
+# shellcheck shell=sh
+
+# Sets private_host to a command that runs another one as a host of its own: as root, or as a user
+# who is allowed to be root in a namespace.
+find_private_hosts() {
+	for options in "-m -p -u -n -f --mount-proc" "-U -r -m -p -u -n -f --mount-proc" "-U -r -m"; do
+		private_host="unshare $options --propagation private"
+		if $private_host true 2>/dev/null; then
+			return 0
+		fi
+	done
+	return 1
+}
+
+for host in ec1 ec2; do
+	mkdir -p "$work/$host/state" "$work/$host/conf" "$work/$host/opt" "$work/$host/running"
+	: >"$work/$host/exported"
+	cat /proc/sys/kernel/random/uuid >"$work/$host/boot_id"
+done
+echo "license = 4711" >"$work/ec1/conf/controller.conf"
+# Where each host sees its own disk, and where the holder sees the asset.
+mkdir -p "$work/local" "$work/asset" "$work/bin" "$work/disk/opt" "$work/disk/share"
+mkdir -m 700 "$work/disk/snapshots"
+echo "what all of this is about" >"$work/disk/data"
+
+# A service is a file that says it runs; a share is a line in a file.
+cat >"$work/bin/service" <<END
+#!/bin/sh
+case \$2 in
+status) if [ -e "$work/local/running/\$1" ]; then echo online; else echo offline; fi ;;
+start) : >"$work/local/running/\$1" ;;
+stop) rm -f "$work/local/running/\$1" ;;
+*) exit 2 ;;
+esac
+END
+cat >"$work/bin/share" <<END
+#!/bin/sh
+case \$1 in
+list) cat "$work/local/exported" ;;
+add) echo "$work/asset/share" >"$work/local/exported" ;;
+remove) : >"$work/local/exported" ;;
+*) exit 2 ;;
+esac
+END
+chmod 755 "$work/bin/service" "$work/bin/share"
+
+cat >"$work/etc/ha.toml" <<END
+platform = "linux"
+[[host]]
+name = "ec1"
+[[host]]
+name = "ec2"
+
+[asset]
+kind = "bind"
+source = "$work/disk"
+[[asset.mount]]
+at = "$work/asset"
+
+[[service]]
+name = "proxy controller"
+status = ["$work/bin/service", "proxy", "status"]
+stop = ["$work/bin/service", "proxy", "stop"]
+start = ["$work/bin/service", "proxy", "start"]
+[[service]]
+name = "enterprise controller"
+status = ["$work/bin/service", "enterprise", "status"]
+stop = ["$work/bin/service", "enterprise", "stop"]
+start = ["$work/bin/service", "enterprise", "start"]
+
+[[loopback]]
+source = "$work/asset/opt"
+at = "$work/local/opt"
+
+[[share]]
+path = "$work/asset/share"
+clients = ["*"]
+options = "ro"
+list = ["$work/bin/share", "list"]
+add = ["$work/bin/share", "add"]
+remove = ["$work/bin/share", "remove"]
+
+[backup]
+directory = "$work/asset/snapshots"
+include = ["$work/local/conf"]
+END
+chmod 600 "$work/etc/ha.toml"
