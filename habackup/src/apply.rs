@@ -230,7 +230,8 @@ fn is_metadata_only(entry: &Entry, aspects: &[Aspect]) -> bool {
 }
 
 fn beside() -> anyhow::Result<CString> {
-    Ok(CString::new(format!(".orderly-restore-{}", std::process::id()))?)
+    // One name, not one a process: the run after a killed one finds it and removes it.
+    Ok(CString::new(".orderly-restore")?)
 }
 
 fn remove_if_there(place: &Place, name: &CString) -> Result<(), Errno> {

@@ -7,6 +7,8 @@ mod man;
 mod readme;
 mod real_hosts;
 mod real_sshd;
+mod restore;
+mod snapshot;
 mod the_bed;
 mod tidy;
 
