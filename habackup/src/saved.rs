@@ -5,10 +5,11 @@
 //! no undo is done twice.
 
 use crate::apply::{Application, remove_created};
-use crate::comparison::{Aspect, Change, Comparison, Item};
+use crate::comparison::{self, Change, Comparison, Item};
 use crate::exclude::Excludes;
 use crate::id::Id;
-use crate::manifest::{self, Header, Manifest, Trailer, Writer};
+use crate::manifest::{self, Entry, Header, Manifest, Trailer, Writer};
+use crate::owner::OwnerMap;
 use crate::progress::Progress;
 use crate::root::Root;
 use crate::snapshot::{self, Plan};
@@ -199,15 +200,22 @@ impl Undo {
         live: &mut Root,
         progress: &mut Progress<'_>,
     ) -> anyhow::Result<Vec<Verbatim>> {
-        let items: Vec<Item> = self
-            .manifest
-            .entries
-            .iter()
-            .filter(|entry| !entry.parent)
-            .map(|entry| Item { entry: entry.clone(), change: Change::Updated(vec![Aspect::Contents]) })
-            .collect();
+        let mut entries: Vec<Entry> =
+            self.manifest.entries.iter().filter(|entry| !entry.parent).cloned().collect();
+        for entry in &mut entries {
+            // What was on this host goes back by number.
+            (entry.user, entry.group) = (None, None);
+        }
         live.forget();
-        Application::new(live, &mut self.tree).apply_all(&items, progress)?;
+        // What the restore never came to is left alone: it may be what made it fail.
+        let compared =
+            comparison::with_live(entries, live, &mut OwnerMap::default(), &Excludes::default(), progress)?;
+        if let Some(Item { entry, change: Change::Conflict(why) }) =
+            compared.items.iter().find(|item| matches!(item.change, Change::Conflict(_)))
+        {
+            bail!("put back {}: {why}", entry.path);
+        }
+        Application::new(live, &mut self.tree).apply_all(&compared.items, progress)?;
         remove_created(live, &self.created)
     }
 }
