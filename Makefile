@@ -13,7 +13,7 @@ INSTALL    = install
 PROGRAMS = seqfile cstartup cshutdown habackup ha-release ha-takeover
 BUILT    = $${CARGO_TARGET_DIR:-target}/release
 
-.PHONY: all demo test check man-lint install uninstall clean
+.PHONY: all demo test soak check man-lint install deb clean
 
 all:
 	$(CARGO) build --locked --release --workspace --bins
@@ -26,6 +26,11 @@ demo: all
 test:
 	packaging/test-needs.sh
 	$(CARGO) test --locked --workspace
+
+# The tests that kill and cut at every point instead of at some; takes long.
+soak:
+	packaging/test-needs.sh
+	ORDERLY_SOAK=1 $(CARGO) test --locked --workspace
 
 check: man-lint
 	$(CARGO) fmt --all --check
@@ -42,6 +47,11 @@ install: all
 	BIN_DIR="$(BUILT)" DESTDIR="$(DESTDIR)" SBINDIR="$(SBINDIR)" MANDIR="$(MANDIR)" DOCDIR="$(DOCDIR)" \
 	SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" PREFIX="$(PREFIX)" INSTALL="$(INSTALL)" \
 	PROGRAMS="$(PROGRAMS)" packaging/install.sh
+
+# A Debian package, in target/.
+deb: all
+	BIN_DIR="$(BUILT)" DEB_DIR=target PROGRAMS="$(PROGRAMS)" \
+	VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)" packaging/deb.sh
 
 clean:
 	$(CARGO) clean

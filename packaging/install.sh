@@ -7,13 +7,14 @@ INSTALL=${INSTALL:-install}
 here=$(dirname "$0")
 top=$here/..
 
-put() { # MODE SOURCE... FOLDER-UNDER-DESTDIR
+# put MODE SOURCE... FOLDER: installs what is there of the sources.
+put() {
 	mode=$1
 	shift
 	for last; do :; done
-	$INSTALL -d -m 755 "$DESTDIR$last"
 	while [ $# -gt 1 ]; do
 		if [ -f "$1" ]; then
+			$INSTALL -d -m 755 "$DESTDIR$last"
 			echo "install $1 in $DESTDIR$last"
 			$INSTALL -m "$mode" "$1" "$DESTDIR$last/"
 		fi
@@ -32,6 +33,10 @@ ln -sf habackup "$DESTDIR$SBINDIR/harestore"
 
 put 644 "$top"/man/*.5 "$MANDIR/man5"
 put 644 "$top"/man/*.8 "$MANDIR/man8"
+if [ -f "$DESTDIR$MANDIR/man8/habackup.8" ]; then
+	echo ".so man8/habackup.8" >"$DESTDIR$MANDIR/man8/harestore.8"
+	chmod 644 "$DESTDIR$MANDIR/man8/harestore.8"
+fi
 put 644 "$top/README.md" "$top/CHANGELOG.md" "$DOCDIR"
 put 644 "$top"/examples/*.toml "$top"/examples/*.json "$top"/examples/*Seq "$DOCDIR/examples"
 

@@ -2,7 +2,7 @@
 //!
 //! `[ROOT]` the temporary root, `[TIME]` a time, `[SNAPSHOT]` a snapshot's id, `[STAMP]` the stamp of
 //! a log file, `[PID]` the program's own process id; `[..]` in what is expected matches any text
-//! within a line.
+//! within a line, a line of `...` any number of lines.
 
 use std::path::Path;
 
@@ -105,10 +105,21 @@ fn digits(text: &str) -> usize {
     text.bytes().take_while(u8::is_ascii_digit).count()
 }
 
-fn is_like(text: &str, wanted: &str) -> bool {
-    text.ends_with('\n') == wanted.ends_with('\n')
-        && text.lines().count() == wanted.lines().count()
-        && text.lines().zip(wanted.lines()).all(|(line, like)| line_is_like(line, like))
+/// Tells whether a masked text is what is expected, wildcards applied.
+pub fn is_like(text: &str, wanted: &str) -> bool {
+    let lines: Vec<&str> = text.lines().collect();
+    let like: Vec<&str> = wanted.lines().collect();
+    text.ends_with('\n') == wanted.ends_with('\n') && lines_are_like(&lines, &like)
+}
+
+fn lines_are_like(lines: &[&str], like: &[&str]) -> bool {
+    match like.split_first() {
+        None => lines.is_empty(),
+        Some((&"...", rest)) => (0..=lines.len()).any(|skipped| lines_are_like(&lines[skipped..], rest)),
+        Some((first, rest)) => lines
+            .split_first()
+            .is_some_and(|(line, lines)| line_is_like(line, first) && lines_are_like(lines, rest)),
+    }
 }
 
 fn line_is_like(line: &str, like: &str) -> bool {
@@ -147,11 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_matches_within_one_line_only() {
+    fn wildcards_match_as_far_as_they_say() {
         assert!(is_like("took 3.2s in all\n", "took [..]s in all\n"));
         assert!(is_like("a b c\nd\n", "a[..]c\nd\n"));
         assert!(!is_like("took 3.2s\nin all\n", "took [..]all\n"));
         assert!(!is_like("a", "a\n"));
         assert!(!is_like("ab", "a"));
+        assert!(is_like("a\nb\nc\nd\n", "a\n...\nd\n"));
+        assert!(is_like("a\nd\n", "a\n...\nd\n...\n"));
+        assert!(!is_like("a\nb\n", "a\n...\nd\n"));
     }
 }

@@ -31,8 +31,9 @@ use std::time::{Duration, Instant};
 /// How long anything may take before it counts as hung; not a measure of speed.
 pub const HUNG: Duration = Duration::from_secs(60);
 
-/// Read while a program starts, written while a script is written: a child forked in between would
-/// inherit the script open for writing, and whoever runs it just then is told "text file busy".
+/// Read while a program starts, written while a script is written (or a terminal opened): a child
+/// forked in between would inherit the script open for writing, and whoever runs it just then is
+/// told "text file busy".
 static SCRIPTS: RwLock<()> = RwLock::new(());
 
 /// One scenario's own small world; everything in it is gone when it is dropped.

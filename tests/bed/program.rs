@@ -16,6 +16,7 @@ enum Input {
     Nothing,
     Text(Vec<u8>),
     Typed,
+    Terminal,
 }
 
 /// One run of a program, not yet started.
@@ -24,6 +25,7 @@ enum Input {
 pub struct Program<'a> {
     bed: &'a Bed,
     path: PathBuf,
+    through: Vec<OsString>,
     args: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     folder: PathBuf,
@@ -39,6 +41,7 @@ impl<'a> Program<'a> {
         Self {
             bed,
             path,
+            through: Vec::new(),
             args: Vec::new(),
             environment: Vec::new(),
             folder: bed.root().to_owned(),
@@ -83,6 +86,13 @@ impl<'a> Program<'a> {
     /// Leaves standard input open for [`Running::type_in`].
     pub fn typed(mut self) -> Self {
         self.input = Input::Typed;
+        self
+    }
+
+    /// Makes standard input and stderr a terminal of 80 columns: live progress, questions. What is
+    /// typed is not echoed; stdout stays a pipe, as in `program > file`.
+    pub fn on_terminal(mut self) -> Self {
+        self.input = Input::Terminal;
         self
     }
 
@@ -150,29 +160,38 @@ impl<'a> Program<'a> {
         self.launch(None, None)
     }
 
+    /// Starts the program through another one, given the folder, the program and its arguments.
+    pub(crate) fn through(mut self, words: Vec<OsString>) -> Self {
+        self.through = words;
+        self
+    }
+
     pub(crate) fn launch(mut self, stdin: Option<Stdio>, stdout: Option<Stdio>) -> Running {
         let mut command = self.command();
         let fed = stdin.is_some();
         let input = std::mem::replace(&mut self.input, Input::Nothing);
-        command.stdin(stdin.unwrap_or_else(|| match &input {
-            Input::Nothing => Stdio::null(),
-            Input::Text(_) | Input::Typed => Stdio::piped(),
-        }));
+        let mut terminal = None;
         command.stdout(stdout.unwrap_or_else(Stdio::piped)).stderr(Stdio::piped());
+        match (stdin, &input) {
+            (Some(stdin), _) => command.stdin(stdin),
+            (None, Input::Nothing) => command.stdin(Stdio::null()),
+            (None, Input::Text(_) | Input::Typed) => command.stdin(Stdio::piped()),
+            (None, Input::Terminal) => {
+                let (ours, theirs) = crate::running::open_terminal();
+                terminal = Some(ours);
+                command.stdin(theirs.try_clone().expect("share a terminal")).stderr(theirs)
+            }
+        };
         let child = crate::start(&mut command);
-        // The command still holds the pipe ends it handed on; a reader would wait for them for ever.
         let shown = shown(&command);
+        // The command still holds the pipe ends it handed on; a reader would wait for them for ever.
         drop(command);
-        let mut running = Running::new(
-            child,
-            shown,
-            self.bed.root().to_owned(),
-            self.patience,
-            (self.status, self.stdout, self.stderr),
-        );
+        let expected = (self.status, self.stdout, self.stderr);
+        let root = self.bed.root().to_owned();
+        let mut running = Running::new(child, terminal, shown, root, self.patience, expected);
         match input {
             Input::Text(text) if !fed => running.feed(text),
-            Input::Text(_) | Input::Nothing | Input::Typed => {}
+            Input::Text(_) | Input::Nothing | Input::Typed | Input::Terminal => {}
         }
         running
     }
@@ -180,8 +199,11 @@ impl<'a> Program<'a> {
     fn command(&self) -> Command {
         let at = |name: &str| self.bed.path(name);
         let path = [at("bin"), at("fakes"), at("tools")];
-        let mut command = Command::new(&self.path);
-        command.args(&self.args).current_dir(&self.folder).env_clear().process_group(0);
+        let folder = (!self.through.is_empty()).then_some(self.folder.as_os_str());
+        let words = self.through.iter().map(OsString::as_os_str).chain(folder);
+        let mut words = words.chain([self.path.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(&self.args).current_dir(&self.folder).env_clear().process_group(0);
         command.env("PATH", std::env::join_paths(path).expect("a temporary root has no colon"));
         command.env("HOME", at("home")).env("TMPDIR", at("tmp")).env("TZ", "UTC").env("LC_ALL", "C");
         command.env("ORDERLY_STATE_DIR", at("state")).env("ORDERLY_CONFIG_DIR", at("etc"));

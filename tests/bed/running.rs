@@ -1,13 +1,17 @@
 //! A program that runs: its output as it comes, signals, its end.
 
 use crate::expected::{Expected, masked};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::termios::{LocalFlags, OutputFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::Pid;
+use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ExitStatus};
-use std::sync::{Arc, Condvar, Mutex};
+use std::process::{Child, ExitStatus};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What came on one stream so far.
@@ -27,7 +31,7 @@ pub struct Running {
     shown: String,
     root: PathBuf,
     deadline: Instant,
-    stdin: Option<ChildStdin>,
+    stdin: Option<File>,
     stdout: Heard,
     stderr: Heard,
     expected: (Option<i32>, Expected, Expected),
@@ -50,14 +54,22 @@ pub struct Ended {
 impl Running {
     pub(crate) fn new(
         mut child: Child,
+        terminal: Option<File>,
         shown: String,
         root: PathBuf,
         patience: Duration,
         expected: (Option<i32>, Expected, Expected),
     ) -> Self {
         let stdout = child.stdout.take().map_or_else(Heard::silent, Heard::listen);
-        let stderr = child.stderr.take().map_or_else(Heard::silent, Heard::listen);
-        let stdin = child.stdin.take();
+        let (stderr, stdin) = match terminal {
+            Some(terminal) => {
+                (Heard::listen(terminal.try_clone().expect("share a terminal")), Some(terminal))
+            }
+            None => (
+                child.stderr.take().map_or_else(Heard::silent, Heard::listen),
+                child.stdin.take().map(|stdin| File::from(OwnedFd::from(stdin))),
+            ),
+        };
         let deadline = Instant::now() + patience;
         Self { child, shown, root, deadline, stdin, stdout, stderr, expected, reaped: false }
     }
@@ -94,9 +106,9 @@ impl Running {
         self
     }
 
-    /// Types a text; the run must have been made with `typed()`.
+    /// Types a text; the run must have been made with `typed()` or `on_terminal()`.
     pub fn type_in(&mut self, text: &str) -> &mut Self {
-        let stdin = self.stdin.as_mut().expect("standard input was left open with typed()");
+        let stdin = self.stdin.as_mut().expect("standard input was left open with typed() or on_terminal()");
         stdin.write_all(text.as_bytes()).unwrap_or_else(|error| panic!("type into {}: {error}", self.shown));
         self
     }
@@ -196,6 +208,23 @@ impl Drop for Running {
             self.child.wait().ok();
         }
     }
+}
+
+/// Returns both ends of a new terminal, ours and the program's. It neither echoes nor rewrites
+/// what passes.
+pub(crate) fn open_terminal() -> (File, File) {
+    let size = nix::pty::Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    // No program may start meanwhile: it would inherit an end, and the terminal would never hang up.
+    let _alone = crate::SCRIPTS.write().unwrap_or_else(PoisonError::into_inner);
+    let pair = nix::pty::openpty(&size, None).expect("open a terminal");
+    for end in [&pair.master, &pair.slave] {
+        fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("keep a terminal's end to ourselves");
+    }
+    let mut modes = tcgetattr(&pair.slave).expect("ask for a terminal's modes");
+    modes.local_flags.remove(LocalFlags::ECHO);
+    modes.output_flags.remove(OutputFlags::OPOST);
+    tcsetattr(&pair.slave, SetArg::TCSANOW, &modes).expect("set a terminal's modes");
+    (pair.master.into(), pair.slave.into())
 }
 
 impl Ended {

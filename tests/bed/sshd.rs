@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 /// What this bed needs of the machine.
-pub const NEEDS: [Need; 3] = [Need::Program("sshd"), Need::Program("ssh"), Need::Program("ssh-keygen")];
+pub const NEEDS: [Need; 4] =
+    [Need::Root, Need::Program("sshd"), Need::Program("ssh"), Need::Program("ssh-keygen")];
 
 /// Nodes that can be powered on and off, logged in to and halted.
 #[derive(Debug)]
@@ -54,11 +55,13 @@ impl<'a> Cluster<'a> {
         serde_json::json!({"format": "orderly-inventory/1", "nodes": nodes}).to_string()
     }
 
-    /// Writes `inventory.json` and a `cluster.toml` that reaches these nodes through real ssh.
+    /// Writes `inventory.json` and a `cluster.toml` that reaches these nodes through real ssh; the
+    /// sequence files are `cstartSeq`, `cshutSeq` and `subsysSeq` in the bed's root.
     pub fn configure(&self) {
         let inventory = self.bed.write("etc/inventory.json", self.inventory());
         let text = format!(
-            "inventory = {:?}\nlog_dir = {:?}\n\n\
+            "inventory = {:?}\nlog_dir = {:?}\n\
+             sequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n\n\
              [power]\ndriver = \"command\"\non = [\"power\", \"on\", \"{{node}}\"]\noff = [\"power\", \"off\", \"{{node}}\"]\n\
              reset = [\"power\", \"reset\", \"{{node}}\"]\nstatus = [\"power\", \"status\", \"{{nodes}}\"]\n\n\
              [shell]\ndriver = \"ssh\"\n\n\
@@ -66,6 +69,9 @@ impl<'a> Cluster<'a> {
              [shutdown]\nsettle = \"200ms\"\ngrace = \"200ms\"\n",
             inventory,
             self.bed.path("log"),
+            self.bed.path("cstartSeq"),
+            self.bed.path("cshutSeq"),
+            self.bed.path("subsysSeq"),
             self.port
         );
         self.bed.config("cluster.toml", text);
@@ -161,10 +167,8 @@ impl<'a> Cluster<'a> {
 
     fn make_keys(&self) {
         std::fs::create_dir_all(&self.folder).expect("make the cluster's folder");
-        if nix::unistd::geteuid().is_root() {
-            // sshd separates its privileges there; a machine that never started one lacks it.
-            std::fs::create_dir_all("/run/sshd").expect("make /run/sshd");
-        }
+        // sshd separates its privileges there; a machine that never started one lacks it.
+        std::fs::create_dir_all("/run/sshd").expect("make /run/sshd");
         for key in ["host_key", "user_key"] {
             let mut keygen = Command::new(program("ssh-keygen"));
             keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", key, "-f"]).arg(self.folder.join(key));
@@ -294,11 +298,11 @@ gone() {
 }
 . "$cluster/answers"
 case $command in
-*shutdown*-r* | reboot*)
+shutdown\ *-r* | /*/shutdown\ *-r* | reboot*)
 	gone
 	("${cluster%/*}/fakes/power" boot "$node" </dev/null >/dev/null 2>&1 &)
 	;;
-*shutdown* | halt* | poweroff*)
+shutdown\ * | /*/shutdown\ * | halt* | poweroff*)
 	case $(cat "$here/halt" 2>/dev/null) in
 	refuse) echo "halt: permission denied" >&2; exit 1 ;;
 	hang) exec sleep 100000 ;;
@@ -307,7 +311,7 @@ case $command in
 	[ "$(cat "$here/after_halt" 2>/dev/null)" != off ] || echo off >"$here/power"
 	gone
 	;;
-*systemctl*isolate* | *telinit*) gone ;;
+systemctl\ isolate* | telinit*) gone ;;
 *boot_id*) cat "$here/boot_id" ;;
 wall*) cat >>"$here/stdin" ;;
 esac
@@ -330,7 +334,7 @@ fn free_port(nodes: usize) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 100).expect("less than a hundred") * 100;
     loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 10_000;
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 2_800;
         if (0..nodes).all(|index| TcpListener::bind((address(index), port)).is_ok()) {
             return port;
         }

@@ -2,10 +2,20 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
+mod install;
 mod man;
+mod pair;
+mod readme;
+mod real_hosts;
 mod real_sshd;
+mod release;
+mod restore;
+mod resume;
+mod snapshot;
+mod takeover;
 mod the_bed;
 mod tidy;
+mod unwind;
 
 /// A scenario file that is not listed above would silently never run.
 #[test]

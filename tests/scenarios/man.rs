@@ -77,6 +77,8 @@ fn check(name: &str, page: &Page, wrong: &mut Vec<String>) {
     }
     let own = |line: &&str| !line.contains("Xr ") && !line.starts_with(".Nm ") && !line.starts_with(".Ic ");
     let mentioned = page.lines("OPTIONS").filter(own).chain(page.lines("SYNOPSIS")).flat_map(flags_of);
+    let mentioned =
+        mentioned.flat_map(|flag| if accepted.contains(&flag) { vec![flag] } else { spread(&flag) });
     for flag in mentioned.collect::<BTreeSet<_>>().difference(&accepted) {
         say(format!("{flag} is no flag of the program"));
     }
@@ -89,7 +91,7 @@ fn check(name: &str, page: &Page, wrong: &mut Vec<String>) {
     }
 }
 
-fn program(name: &str) -> Command {
+pub(crate) fn program(name: &str) -> Command {
     let mut command = match name {
         "seqfile" => seqfile::command(),
         "cstartup" => cstartup::command(),
@@ -145,6 +147,16 @@ fn flags_of(line: &str) -> Vec<String> {
     found
 }
 
+/// Returns the flags of a bundle: `-nqv` is `-n`, `-q` and `-v`.
+fn spread(flag: &str) -> Vec<String> {
+    match flag.strip_prefix('-') {
+        Some(letters) if !letters.starts_with('-') => {
+            letters.chars().map(|letter| format!("-{letter}")).collect()
+        }
+        Some(_) | None => vec![flag.to_owned()],
+    }
+}
+
 fn is_macro(word: &str) -> bool {
     let letters: Vec<char> = word.chars().collect();
     matches!(letters[..], [first, second] if first.is_ascii_uppercase() && second.is_ascii_lowercase())
@@ -152,7 +164,7 @@ fn is_macro(word: &str) -> bool {
 
 /// Returns the status an `.It` line lists.
 fn status_of(line: &str) -> Option<String> {
-    let item = line.strip_prefix(".It ")?.replace("\\(pl", "+").replace('\\', "").replace('&', "");
+    let item = line.strip_prefix(".It ")?.replace("\\(pl", "+").replace(['\\', '&'], "");
     let words: Vec<&str> = item.split_whitespace().filter(|word| !is_macro(word)).collect();
     let joined = words.concat().to_lowercase();
     if joined.starts_with("128+n") {
@@ -203,6 +215,8 @@ fn flags_are_read_from_every_way_to_write_them() {
     ] {
         assert_eq!(flags_of(line), wanted, "{line}");
     }
+    assert_eq!(spread("-nq"), ["-n", "-q"]);
+    assert_eq!(spread("--json"), ["--json"]);
     assert_eq!(status_of(".It 128 Ns + Ns Ar n").as_deref(), Some("128+n"));
     assert_eq!(status_of(".It Li 3 Pq rejected").as_deref(), Some("3"));
     assert_eq!(status_of(".It 0 done").as_deref(), Some("0"));

@@ -1,4 +1,4 @@
-//! The cluster of real sshd itself: nodes that are on answer, nodes that halt are gone, this machine stays.
+//! Real logins: the cluster of real sshd itself, and the programs that bring it up and down.
 
 use bed::sshd::{Cluster, NEEDS};
 use bed::{Bed, real, wait_until};
@@ -48,4 +48,34 @@ fn a_restart_shows_another_boot_id() {
     bed.shell("ssh n1 shutdown -r now").run();
     wait_until("n1 is back", || cluster.is_up("n1"));
     assert_ne!(ask(), before);
+}
+
+#[test]
+fn a_cluster_goes_up_and_down_in_order_through_real_logins() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let cluster = Cluster::new(&bed, &["n1", "n2", "n3"]);
+    cluster.configure();
+    bed.write("cstartSeq", "servers: n1\nclients: n2 n3\nservers > clients\n");
+    std::os::unix::fs::symlink(bed.path("cstartSeq"), bed.path("cshutSeq")).unwrap();
+
+    bed.program("cstartup").arg("ALL").any_stdout().any_stderr().run();
+    assert!(["n1", "n2", "n3"].iter().all(|name| cluster.is_up(name)));
+    let asked = cluster.asked();
+    let at = |asked: &[String], line: &str| {
+        asked.iter().position(|one| one == line).unwrap_or_else(|| panic!("{line}"))
+    };
+    assert!(at(&asked, "n1 power on") < at(&asked, "n2 power on").min(at(&asked, "n3 power on")));
+
+    bed.program("cshutdown").arg("ALL").any_stdout().any_stderr().run();
+    assert!(["n1", "n2", "n3"].iter().all(|name| !cluster.is_up(name) && !cluster.is_on(name)));
+    let asked = cluster.asked();
+    let halt = |name: &str| at(&asked, &format!("{name} shutdown -h now"));
+    for client in ["n2", "n3"] {
+        assert!(halt(client) < at(&asked, &format!("{client} power off")));
+        assert!(at(&asked, &format!("{client} power off")) < halt("n1"));
+    }
+    assert!(halt("n1") < at(&asked, "n1 power off"));
 }

@@ -100,3 +100,14 @@ fn nothing_started_in_a_bed_outlives_it() {
         std::fs::read(format!("/proc/{}/environ", pids[0])).unwrap_or_default().is_empty()
     });
 }
+
+#[test]
+fn a_terminal_is_a_terminal() {
+    let bed = Bed::new();
+    let ask = "test -t 0 && test -t 2 && echo 'sure?' >&2 && read answer && echo \"said $answer\"";
+    let mut running = bed.shell(ask).on_terminal().stdout("said yes\n").stderr("sure?\n").spawn();
+    running.wait_for_stderr("sure?");
+    running.type_in("yes\n");
+    running.end();
+    bed.shell(ask).typed().status(1).run();
+}

@@ -72,6 +72,23 @@ pub(crate) fn is_lost(ended: &Ended) -> bool {
     ended.ending == Ending::Exited(LOST)
 }
 
+/// Tells whether ssh says that nobody took its connection. Being turned away later, by whatever
+/// took it, is another thing; so is a name that was not found.
+pub(crate) fn met_nobody(ended: &Ended) -> bool {
+    let words = String::from_utf8_lossy(&ended.stderr);
+    let reasons = [
+        "Connection refused",
+        "Connection timed out",
+        "Operation timed out",
+        "No route to host",
+        "Host is down",
+    ];
+    is_lost(ended)
+        && words.lines().any(|line| {
+            line.starts_with("ssh: connect to host ") && reasons.iter().any(|reason| line.contains(reason))
+        })
+}
+
 /// Tells whether the other side, or our own ssh, did not accept who we are (or who it is).
 pub(crate) fn is_authentication(ended: &Ended) -> bool {
     let words = String::from_utf8_lossy(&ended.stderr);
@@ -160,6 +177,17 @@ mod tests {
             let failure = failure(&["ssh".into(), "n1".into()], &ended(code, words));
             assert_eq!(failure.kind, kind, "{words}");
             assert!(failure.detail.starts_with("ssh n1: exit status"), "{}", failure.detail);
+        }
+        for (words, nobody) in [
+            ("ssh: connect to host n1 port 22: Connection refused\r\n", true),
+            ("ssh: connect to host n1 port 22: No route to host", true),
+            ("ssh: connect to host n1 port 22: Network is unreachable", false),
+            ("ssh: Could not resolve hostname n1: Name or service not known", false),
+            // sshd drops connections when too many log in; the node is up for all that.
+            ("kex_exchange_identification: Connection closed by remote host", false),
+            ("root@n1: Permission denied (publickey).", false),
+        ] {
+            assert_eq!(met_nobody(&ended(255, words)), nobody, "{words}");
         }
     }
 }

@@ -107,7 +107,7 @@ impl Template {
             match word.as_slice() {
                 [Part::Text(text)] => argv.push(OsString::from(text)),
                 [Part::Place(Place::Nodes)] => {
-                    argv.extend(nodes.iter().map(|node| OsString::from(&node.name)))
+                    argv.extend(nodes.iter().map(|node| OsString::from(&node.name)));
                 }
                 parts => argv.push(OsString::from(fill_word(parts, nodes, command))),
             }

@@ -95,16 +95,21 @@ impl<'a> Json<'a> {
 }
 
 impl Member<'_> {
-    /// Returns a diagnostic that underlines the key.
-    pub fn diagnose_key(&self, message: impl Into<String>) -> Diagnostic {
+    /// Returns where the key stands in the text, quotes included.
+    pub fn key_range(&self) -> Range<usize> {
         match &self.key {
             Cow::Borrowed(key) => {
                 let range = range_of(self.source, key);
-                self.source.diagnose(range.start.saturating_sub(1)..range.end + 1, message)
+                range.start.saturating_sub(1)..range.end + 1
             }
             // A key with escapes is not a slice of the text; its value stands next to it.
-            Cow::Owned(_) => self.value.diagnose(message),
+            Cow::Owned(_) => self.value.range().start..self.value.range().start + 1,
         }
+    }
+
+    /// Returns a diagnostic that underlines the key.
+    pub fn diagnose_key(&self, message: impl Into<String>) -> Diagnostic {
+        self.source.diagnose(self.key_range(), message)
     }
 }
 

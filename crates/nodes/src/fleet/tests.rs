@@ -82,18 +82,16 @@ fn carry_out(drivers: &mut Drivers, task: Task, nodes: impl IntoIterator<Item = 
 }
 
 fn kinds(events: &[Event]) -> Vec<Option<FailureKind>> {
-    let kind = |event: &Event| match event {
-        Event::Ended(_, _, result) => result.as_ref().err().map(|failure| failure.kind),
-        other => panic!("{other:?}"),
+    let kind = |event: &Event| {
+        let Event::Ended(_, _, result) = event else { panic!("{event:?}") };
+        result.as_ref().err().map(|failure| failure.kind)
     };
     events.iter().map(kind).collect()
 }
 
 fn detail(event: &Event) -> &str {
-    match event {
-        Event::Ended(_, _, Err(failure)) => &failure.detail,
-        other => panic!("{other:?}"),
-    }
+    let Event::Ended(_, _, Err(failure)) = event else { panic!("{event:?}") };
+    &failure.detail
 }
 
 #[test]
@@ -155,9 +153,9 @@ fn a_status_that_fails_is_unknown_and_a_dead_controller_hides_nobody_else() {
         let mut drivers = bed.drivers(&toml, nodes(count));
         carry_out(&mut drivers, Task::ReadPower, 0..count)
             .into_iter()
-            .map(|event| match event {
-                Event::Power(_, power) => power,
-                other => panic!("{other:?}"),
+            .map(|event| {
+                let Event::Power(_, power) = event else { panic!("{event:?}") };
+                power
             })
             .collect::<Vec<_>>()
     };

@@ -179,7 +179,7 @@ impl Wires {
             let fits = self.wiring.profile_of[node.index()] == profile
                 && (room >= bytes || node == first)
                 && self.controllers.has_room(node)
-                && !(task == Task::Probe && !self.abilities[node.index()].probes);
+                && (task != Task::Probe || self.abilities[node.index()].probes);
             if fits {
                 room = room.saturating_sub(bytes);
                 set.push(node);

@@ -108,6 +108,8 @@ impl Store {
         let mut text = serde_json::to_string(&file).context("write the simulated world")?;
         text.push('\n');
         files::replace(&self.path, text.as_bytes())?;
+        // Cleared: written again later, they would undo what another run does meanwhile.
+        self.changed.clear();
         self.unwritten = false;
         self.written = Some(Instant::now());
         Ok(())

@@ -56,10 +56,41 @@ impl<'s> Drafts<'s> {
         }
     }
 
-    /// Returns the node with this name, if it was added, to say more about it.
-    pub(super) fn find(&mut self, name: &str) -> Option<&mut Draft> {
-        let at = self.names.find(name)?;
-        self.drafts.get_mut(at as usize)
+    /// Gives further servers to the nodes added so far; `server` is told the number of the node,
+    /// whether it has servers already, and which names there are.
+    pub(super) fn serve_by(
+        &mut self,
+        server: impl Fn(usize, bool, &dyn Fn(&str) -> bool) -> Option<(Wanted, Range<usize>)>,
+    ) {
+        let names = &self.names;
+        for (index, draft) in self.drafts.iter_mut().enumerate() {
+            let has_servers = !draft.servers.is_empty();
+            draft.servers.extend(server(index, has_servers, &|name| names.find(name).is_some()));
+        }
+    }
+
+    /// Takes what a format without types states of a node; keys that mean nothing to us become
+    /// attributes.
+    pub(super) fn state(&mut self, draft: &mut Draft, key: &str, value: &str, at: Range<usize>) {
+        match key {
+            "number" => match value.parse().ok().filter(|number: &u32| *number > 0) {
+                Some(number) => {
+                    draft.node.number = Some(number);
+                    draft.number_at = at;
+                }
+                None => self.wrong.at(at, "\"number\" must be a whole number, 1 or more"),
+            },
+            "address" => draft.node.address = Some(value.to_owned()),
+            "partition" => match crate::name::fault(value) {
+                Some(fault) => self.wrong.at(at, format!("partition: {fault}")),
+                None => draft.node.partition = Some(value.to_owned()),
+            },
+            "boot_server" if value.is_empty() => {}
+            "boot_server" => draft.servers.push((Wanted::Text(value.to_owned()), at)),
+            _ => {
+                draft.node.attributes.insert(key.to_owned(), value.into());
+            }
+        }
     }
 
     /// Adds a node; a name or number that is there already, or no name at all, is remembered as wrong.

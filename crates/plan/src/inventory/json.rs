@@ -89,7 +89,7 @@ fn read_name(value: &Json<'_>, draft: &mut Draft, drafts: &mut Drafts<'_>) -> bo
     true
 }
 
-fn read_key(member: &Member<'_>, draft: &mut Draft, drafts: &mut Drafts<'_>) {
+pub(super) fn read_key(member: &Member<'_>, draft: &mut Draft, drafts: &mut Drafts<'_>) {
     let (key, value, node) = (member.key.as_ref(), &member.value, &mut draft.node);
     // Null is what generators write for "not set".
     if value.is_null() {

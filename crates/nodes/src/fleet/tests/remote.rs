@@ -173,7 +173,7 @@ fn sshd(bed: &Bed, runner: &mut Runner) -> Option<(Job, u16)> {
     let config = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {dir}/host\nPidFile none\nAuthorizedKeysFile {dir}/authorized\n\
          StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-         PermitRootLogin forced-commands-only\nPermitRootLogin yes\nForceCommand {forced}\n"
+         PermitRootLogin yes\nForceCommand {forced}\n"
     );
     fs::write(bed.path().join("sshd_config"), config).unwrap();
     fs::create_dir_all("/run/sshd").ok();

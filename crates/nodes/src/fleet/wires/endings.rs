@@ -1,7 +1,7 @@
 //! What the end of a process means for the nodes it was for.
 
 use super::{Call, Purpose, Wires, status_of, wanted};
-use crate::config::{ProbeDriver, ShellDriver};
+use crate::config::ProbeDriver;
 use crate::fleet::reading::power_lines;
 use crate::shell;
 use crate::simulator::answer;
@@ -109,19 +109,12 @@ impl Wires {
     }
 
     fn probe_reading(&self, node: NodeId, ended: &Ended) -> Probe {
-        let profile = self.wiring.profile(node);
-        match (&profile.probe.driver, ended.ending) {
+        match (&self.wiring.profile(node).probe.driver, ended.ending) {
             (_, Ending::Exited(0)) => Probe::Up,
             (ProbeDriver::Command(_), Ending::Exited(1)) => Probe::Down,
-            // A command that fails was run by somebody: the node is neither up nor down. One that
-            // was lost on the way met nobody, unless somebody was there and would not let us in.
-            (ProbeDriver::Shell { .. }, Ending::Exited(_))
-                if shell::is_lost(ended)
-                    && !shell::is_authentication(ended)
-                    && !is_unresolved(&profile.shell.driver, ended) =>
-            {
-                Probe::Down
-            }
+            // A command that fails was run by somebody, and ssh may be turned away by somebody: such a
+            // node is neither up nor down. Only where nobody took the connection it is down.
+            (ProbeDriver::Shell { .. }, Ending::Exited(_)) if shell::met_nobody(ended) => Probe::Down,
             (_, _) => Probe::Unknown,
         }
     }
@@ -151,12 +144,6 @@ impl Wires {
             self.answers.push(answer(task, node, Err(failure.clone())));
         }
     }
-}
-
-/// Tells whether ssh did not even find out where the node is: that says nothing of the node.
-fn is_unresolved(driver: &ShellDriver, ended: &Ended) -> bool {
-    matches!(driver, ShellDriver::Ssh(_))
-        && String::from_utf8_lossy(&ended.stderr).contains("Could not resolve hostname")
 }
 
 fn act_failure(task: Task, call: &Call, ended: &Ended) -> Option<Failure> {
