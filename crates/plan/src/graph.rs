@@ -102,6 +102,11 @@ impl Order {
         self.graph.add_edge(NodeIndex::new(from.index()), NodeIndex::new(to.index()), ());
     }
 
+    /// Puts one node before another, beside what the groups say.
+    pub fn put_before(&mut self, before: NodeId, after: NodeId) {
+        self.add(self.vertex(What::Node(before)), self.vertex(What::Node(after)));
+    }
+
     /// Returns how many nodes are ordered.
     pub fn node_count(&self) -> usize {
         self.nodes as usize
