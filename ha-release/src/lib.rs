@@ -66,7 +66,8 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         return Ok(Status::Done);
     }
     reporter.show_progress();
-    let (ending, journal) = handover::begin(PROGRAM, &found.plan, digest, manner, &mut machine, &mut reporter)?;
+    let (ending, journal) =
+        handover::begin(PROGRAM, &found.plan, digest, manner, &mut machine, &mut reporter)?;
     report(&args, &mut machine, &mut reporter, ending, journal)
 }
 
@@ -84,9 +85,10 @@ fn manner(args: &Args) -> Manner {
 fn insist_not_elsewhere(machine: &mut Machine<'_>) -> anyhow::Result<()> {
     let here = !orderly_host::holders::mounts(machine.asset.as_ref()).holders.is_empty();
     match machine.asset_state() {
-        State::Elsewhere(why) if !here => {
-            Err(fail(Status::Refused, format!("the asset is not here: {why}; --new-plan sets the unfinished release aside")))
-        }
+        State::Elsewhere(why) if !here => Err(fail(
+            Status::Refused,
+            format!("the asset is not here: {why}; --new-plan sets the unfinished release aside"),
+        )),
         State::Held | State::Free | State::Elsewhere(_) | State::Unknown(_) => Ok(()),
     }
 }
@@ -111,7 +113,8 @@ fn report(
         Verdict::Unwound => Some(format!("still held and running here: {}", ending.clause())),
         Verdict::Stuck => Some(format!("a person must look: {}", ending.clause())),
     };
-    let snapshot = machine.snapshot.clone().or_else(|| machine.config.backup.as_ref().and_then(backup::latest));
+    let snapshot =
+        machine.snapshot.clone().or_else(|| machine.config.backup.as_ref().and_then(backup::latest));
     let mut release = handover::record(machine, ending.steps.clone(), skipped, snapshot, why);
     if let Err(error) = keep(args, &release) {
         // A record that did not reach the disk is none: the next run makes it again.
@@ -165,7 +168,10 @@ fn tell(release: &Release, machine: &Machine<'_>, reporter: &mut Reporter) {
 /// What the procedure leaves to people once the asset is released.
 fn left_by_hand(machine: &Machine<'_>) -> Vec<String> {
     let config = machine.config;
-    let mut lines = vec![format!("the record is in {}", handover::record_path().display()), "left to do by hand:".to_owned()];
+    let mut lines = vec![
+        format!("the record is in {}", handover::record_path().display()),
+        "left to do by hand:".to_owned(),
+    ];
     if config.asset.detach.is_none() {
         lines.push("- detach the storage from this host, if your storage needs that".to_owned());
     }
@@ -184,6 +190,9 @@ fn power_off(machine: &mut Machine<'_>, reporter: &Reporter) -> anyhow::Result<S
     if ended.succeeded() {
         return Ok(Status::Done);
     }
-    reporter.warn(format!("the asset is released, but systemctl poweroff: {}; shut this host down by hand", ended.clause()));
+    reporter.warn(format!(
+        "the asset is released, but systemctl poweroff: {}; shut this host down by hand",
+        ended.clause()
+    ));
     Ok(Status::Failed)
 }

@@ -31,7 +31,11 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
     });
     let state = machine.asset_state();
     if let State::Elsewhere(why) | State::Unknown(why) = &state {
-        let word = if matches!(state, State::Unknown(_)) { "nobody can say who holds the asset" } else { "the asset is not here" };
+        let word = if matches!(state, State::Unknown(_)) {
+            "nobody can say who holds the asset"
+        } else {
+            "the asset is not here"
+        };
         maker.against.push(format!("{word}: {why}"));
     }
     if wanted(Part::Boot) {
@@ -78,7 +82,9 @@ impl Maker {
             Kind::Filesystem { device } => Some(device.as_str()),
             Kind::Bind { .. } | Kind::Command { .. } => None,
         };
-        self.against.extend(boot::takers(config, device).into_iter().map(|taker| format!("{taker}; or use --skip boot")));
+        self.against.extend(
+            boot::takers(config, device).into_iter().map(|taker| format!("{taker}; or use --skip boot")),
+        );
     }
 
     /// A service that is down stays in the plan: it must still be down at the end.
@@ -112,11 +118,14 @@ impl Maker {
     }
 
     fn loopbacks(&mut self, machine: &Machine<'_>, mounts: &Mounts) {
-        for loopback in deepest_first(machine.config.loopbacks.iter().collect(), |loopback| loopback.at.clone()) {
+        for loopback in
+            deepest_first(machine.config.loopbacks.iter().collect(), |loopback| loopback.at.clone())
+        {
             let at = loopback.at.clone();
             match (loopback_mount(machine.asset.as_ref(), loopback, mounts), mounts.at(&at)) {
                 (Some(mount), _) => {
-                    let undo = Undo::Action(Action::Mount { mount: MountSpec::loopback(loopback).as_found(mount) });
+                    let undo =
+                        Undo::Action(Action::Mount { mount: MountSpec::loopback(loopback).as_found(mount) });
                     self.step(format!("unmount {}", at.display()), Action::Unmount { at }, undo);
                 }
                 (None, Some(other)) => self.notes.push(format!(
@@ -139,7 +148,9 @@ impl Maker {
                     let undo = Undo::Action(Action::Share { path: path.clone(), exports: exports.clone() });
                     self.step(format!("unshare {}", path.display()), Action::Unshare { path, exports }, undo);
                 }
-                Err(error) => self.against.push(format!("share {}: {error:#}; or use --skip shares", path.display())),
+                Err(error) => {
+                    self.against.push(format!("share {}: {error:#}; or use --skip shares", path.display()))
+                }
             }
         }
     }
@@ -157,9 +168,17 @@ impl Maker {
             })
             .collect();
         let title = machine.asset.title();
-        self.step(format!("release {title}"), Action::Release { mounts: specs.clone() }, Undo::UntilDone(Action::Retake { mounts: specs }));
+        self.step(
+            format!("release {title}"),
+            Action::Release { mounts: specs.clone() },
+            Undo::UntilDone(Action::Retake { mounts: specs }),
+        );
         for (index, argv) in config.asset.after_release.iter().enumerate() {
-            self.step(format!("after release {}", index + 1), Action::Run { argv: argv.clone() }, Undo::Nothing);
+            self.step(
+                format!("after release {}", index + 1),
+                Action::Run { argv: argv.clone() },
+                Undo::Nothing,
+            );
         }
         if let Some(argv) = &config.asset.detach {
             self.step("detach".to_owned(), Action::Run { argv: argv.clone() }, Undo::Nothing);
@@ -168,15 +187,22 @@ impl Maker {
 
     /// Lists who uses the asset now. The services among them are about to stop, so it refuses nothing.
     fn holders(&mut self, machine: &Machine<'_>, mounts: &Mounts) {
-        self.notes.extend(holders::users(machine.asset.as_ref()).holders.iter().map(|holder| format!("in use now: {holder}")));
+        self.notes.extend(
+            holders::users(machine.asset.as_ref())
+                .holders
+                .iter()
+                .map(|holder| format!("in use now: {holder}")),
+        );
         let config = machine.config;
         let known = |at: &std::path::Path| {
-            config.asset.mounts.iter().any(|mount| mount.at == at) || config.loopbacks.iter().any(|loopback| loopback.at == at)
+            config.asset.mounts.iter().any(|mount| mount.at == at)
+                || config.loopbacks.iter().any(|loopback| loopback.at == at)
         };
         for mount in mounts.0.iter().filter(|mount| machine.asset.is_on(mount)) {
             let nested = mounts.above(mount.id).into_iter().chain([mount]).filter(|mount| !known(&mount.at));
             for other in nested {
-                let note = format!("in use now: something not configured is mounted at {}", other.at.display());
+                let note =
+                    format!("in use now: something not configured is mounted at {}", other.at.display());
                 if !self.notes.contains(&note) {
                     self.notes.push(note);
                 }

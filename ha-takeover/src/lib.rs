@@ -85,7 +85,11 @@ fn manner(args: &Args) -> Manner {
 
 /// Finishes an unfinished run if its proof still stands, or if it was letting go anyway. `None` when
 /// a new proof is needed.
-fn finish(stored: &Stored<Action>, machine: &mut Machine<'_>, reporter: &mut Reporter) -> anyhow::Result<Option<Status>> {
+fn finish(
+    stored: &Stored<Action>,
+    machine: &mut Machine<'_>,
+    reporter: &mut Reporter,
+) -> anyhow::Result<Option<Status>> {
     let plan = &stored.header.plan;
     let unwinds = Progress::replay(plan, &stored.records()).is_ok_and(|mut progress| {
         progress.record(orderly_plan::record::Record::Resumed).ok();
@@ -120,10 +124,18 @@ fn report(
     let refused = ending.verdict == Verdict::Unwound && failed_at_proof(&ending);
     let sentence = match (taken, stuck) {
         (true, _) => format!("taken: {own} holds {title}"),
-        (false, true) => format!("NOT safe for the other host: {title}: a person must look: {}", ending.clause()),
-        (false, false) => format!("not taken: {title} is let go again, safe for the other host: {}", ending.clause()),
+        (false, true) => {
+            format!("NOT safe for the other host: {title}: a person must look: {}", ending.clause())
+        }
+        (false, false) => {
+            format!("not taken: {title} is let go again, safe for the other host: {}", ending.clause())
+        }
     };
-    if taken { reporter.message(&sentence) } else { reporter.warn(&sentence) }
+    if taken {
+        reporter.message(&sentence)
+    } else {
+        reporter.warn(&sentence)
+    }
     let status = match (taken, stuck, ending.signal) {
         (true, ..) => Status::Done,
         (_, true, _) => Status::Stuck,

@@ -67,7 +67,9 @@ pub(crate) fn find(args: &Args, machine: &mut Machine<'_>, state: &State) -> any
 fn read(path: &Path) -> anyhow::Result<Release> {
     let text = files::read(path)?;
     let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    Release::read(&text).map_err(|unfit| anyhow::anyhow!("{name} is no release record: {unfit}")).or_status(Status::Rejected)
+    Release::read(&text)
+        .map_err(|unfit| anyhow::anyhow!("{name} is no release record: {unfit}"))
+        .or_status(Status::Rejected)
 }
 
 /// The host that released last takes back by its own record, as long as nobody held the asset since.
@@ -78,7 +80,9 @@ fn way_back(machine: &mut Machine<'_>) -> anyhow::Result<Proof> {
         files::Found::Missing => None,
     };
     let peer = &machine.config.peer.name;
-    let Some(record) = own.filter(|record| record.safe && record.mark.is_some() && record.host == machine.config.own.name) else {
+    let Some(record) =
+        own.filter(|record| record.safe && record.mark.is_some() && record.host == machine.config.own.name)
+    else {
         return Err(fail(
             Status::Refused,
             format!(
@@ -94,9 +98,14 @@ fn way_back(machine: &mut Machine<'_>) -> anyhow::Result<Proof> {
 fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) -> anyhow::Result<()> {
     let config = machine.config;
     let (own, peer) = (&config.own.name, &config.peer.name);
-    let refuse = |why: String| Err(fail(Status::Refused, format!("the release record does not permit a takeover: {why}")));
+    let refuse = |why: String| {
+        Err(fail(Status::Refused, format!("the release record does not permit a takeover: {why}")))
+    };
     if !record.safe {
-        return refuse(format!("it says NOT safe: {}", record.reason.as_deref().unwrap_or("no reason is given")));
+        return refuse(format!(
+            "it says NOT safe: {}",
+            record.reason.as_deref().unwrap_or("no reason is given")
+        ));
     }
     if record.host != *peer && record.host != *own {
         return refuse(format!("{} made it, which is neither {own} nor {peer}", record.host));
@@ -105,9 +114,14 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
         return refuse(format!("version {} of ha-release made it, and this is {VERSION}", record.version));
     }
     if record.configuration != config.fingerprint {
-        return refuse(format!("{} has another configuration than this host; copy ha.toml, so that both are alike", record.host));
+        return refuse(format!(
+            "{} has another configuration than this host; copy ha.toml, so that both are alike",
+            record.host
+        ));
     }
-    let Some(identity) = &record.identity else { return refuse("it does not say of which asset it is".to_owned()) };
+    let Some(identity) = &record.identity else {
+        return refuse("it does not say of which asset it is".to_owned());
+    };
     // A record this host made itself says nothing of what the peer did since.
     if record.mark.is_none() && record.host != *peer && !peer_down {
         return refuse(format!("the asset has no change mark, so it also needs --peer-down {peer}"));
@@ -122,15 +136,25 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
 fn check_peer_down(name: &str, machine: &mut Machine<'_>) -> anyhow::Result<()> {
     let peer = &machine.config.peer;
     if *name != peer.name {
-        return Err(fail(Status::Refused, format!("the peer is {}, not {name}; name the host that you know is off", peer.name)));
+        return Err(fail(
+            Status::Refused,
+            format!("the peer is {}, not {name}; name the host that you know is off", peer.name),
+        ));
     }
     let Some(address) = &peer.address else {
-        machine.notes.push(format!("{name} has no address in the configuration, so nobody asked whether it answers"));
+        machine
+            .notes
+            .push(format!("{name} has no address in the configuration, so nobody asked whether it answers"));
         return Ok(());
     };
     match addresses::knock(address, &mut machine.runner) {
         Knock::Silent => Ok(()),
-        Knock::Answered => Err(fail(Status::Refused, format!("{name} is not down: {address} answers; use --fence, or power it off"))),
-        Knock::Unknown(why) => Err(fail(Status::Refused, format!("nobody can say whether {name} answers: {why}"))),
+        Knock::Answered => Err(fail(
+            Status::Refused,
+            format!("{name} is not down: {address} answers; use --fence, or power it off"),
+        )),
+        Knock::Unknown(why) => {
+            Err(fail(Status::Refused, format!("nobody can say whether {name} answers: {why}")))
+        }
     }
 }

@@ -34,7 +34,9 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
                 against.push(format!("{} is mounted at {}; umount it", other.source.display(), at.display()));
             }
             Some(_) => {}
-            None if !at.exists() => against.push(format!("{} is not there; make it (mkdir -p)", at.display())),
+            None if !at.exists() => {
+                against.push(format!("{} is not there; make it (mkdir -p)", at.display()))
+            }
             None => {}
         }
     }
@@ -58,7 +60,9 @@ fn check_state(config: &Config, proof: &Proof, state: &State, against: &mut Vec<
     match (state, proof) {
         (State::Held | State::Free, _) | (State::Elsewhere(_), Proof::Fence | Proof::PeerDown) => {}
         (State::Elsewhere(why), _) => {
-            against.push(format!("the asset is not free: {why}; release it on {peer}, or use --fence or --peer-down {peer}"));
+            against.push(format!(
+                "the asset is not free: {why}; release it on {peer}, or use --fence or --peer-down {peer}"
+            ));
         }
         // The device may appear only once before_take has run.
         (State::Unknown(_), _) if !config.asset.before_take.is_empty() => {}
@@ -72,7 +76,9 @@ fn check_mountpoint(at: &Path, mounts: &Mounts) -> Option<String> {
         return Some(format!("{} is mounted at {shown}; umount it", other.source.display()));
     }
     match std::fs::read_dir(at) {
-        Ok(mut entries) => entries.next().map(|_| format!("{shown} is not empty, and mounting would hide what is in it; move that away")),
+        Ok(mut entries) => entries
+            .next()
+            .map(|_| format!("{shown} is not empty, and mounting would hide what is in it; move that away")),
         Err(error) => Some(format!("{shown} cannot be mounted on: {error}; make it (mkdir -p)")),
     }
 }
@@ -81,7 +87,9 @@ fn check_services(machine: &mut Machine<'_>, against: &mut Vec<String>) {
     for service in &machine.config.services {
         match services::state(service, &mut machine.runner) {
             services::State::Down => {}
-            services::State::Up => against.push(format!("service {} runs here without the asset; stop it", service.name)),
+            services::State::Up => {
+                against.push(format!("service {} runs here without the asset; stop it", service.name))
+            }
             services::State::Unknown(why) => {
                 against.push(format!("service {}: nobody can say whether it runs: {why}", service.name));
             }
@@ -99,8 +107,11 @@ fn check_addresses(machine: &mut Machine<'_>, against: &mut Vec<String>) {
         }
         match addresses::knock(address.ip(), &mut machine.runner) {
             Knock::Silent => {}
-            Knock::Answered => against.push(format!("somebody answers at {}; take the address off that host first", address.ip())),
-            Knock::Unknown(why) => against.push(format!("nobody can say whether somebody answers at {}: {why}", address.ip())),
+            Knock::Answered => against
+                .push(format!("somebody answers at {}; take the address off that host first", address.ip())),
+            Knock::Unknown(why) => {
+                against.push(format!("nobody can say whether somebody answers at {}: {why}", address.ip()))
+            }
         }
     }
 }
@@ -109,7 +120,9 @@ fn check_addresses(machine: &mut Machine<'_>, against: &mut Vec<String>) {
 pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> Plan<Action> {
     let config = machine.config;
     let mut steps: Vec<Step<Action>> = Vec::new();
-    let mut step = |name: String, action: Action, undo: Undo<Action>| steps.push(Step { name: StepName(name), action, undo });
+    let mut step = |name: String, action: Action, undo: Undo<Action>| {
+        steps.push(Step { name: StepName(name), action, undo })
+    };
     if *proof == Proof::Fence {
         step(format!("fence {}", config.peer.name), Action::Fence, Undo::Nothing);
         for address in &config.addresses {
@@ -129,11 +142,19 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> P
     }
     let title = machine.asset.title();
     step(format!("take {title}"), Action::Take { end: end(proof, state) }, Undo::Action(Action::LetGo));
-    let mounts: Vec<MountSpec> =
-        config.asset.mounts.iter().map(|table| MountSpec::configured(machine.asset.as_ref(), table)).collect();
+    let mounts: Vec<MountSpec> = config
+        .asset
+        .mounts
+        .iter()
+        .map(|table| MountSpec::configured(machine.asset.as_ref(), table))
+        .collect();
     for mount in mounts.iter().filter(|mount| mount.what.is_some()) {
         let at = mount.at.clone();
-        step(format!("mount {}", at.display()), Action::Mount { mount: mount.clone() }, Undo::Action(Action::Unmount { at }));
+        step(
+            format!("mount {}", at.display()),
+            Action::Mount { mount: mount.clone() },
+            Undo::Action(Action::Unmount { at }),
+        );
     }
     step(format!("hold {title}"), Action::Hold { mounts }, Undo::Nothing);
     if config.backup.is_some() && *proof != Proof::HeldHere {
@@ -144,7 +165,11 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> P
     for loopback in loopbacks {
         let at = loopback.at.clone();
         let mount = MountSpec::loopback(loopback);
-        step(format!("mount {}", at.display()), Action::Mount { mount }, Undo::Action(Action::Unmount { at }));
+        step(
+            format!("mount {}", at.display()),
+            Action::Mount { mount },
+            Undo::Action(Action::Unmount { at }),
+        );
     }
     for share in &config.shares {
         let (path, exports) = (share.path.clone(), shares::wanted(share));
@@ -167,7 +192,8 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> P
 /// After a clean end the plain form is enough, also when the peer was powered off since.
 fn end(proof: &Proof, state: &State) -> End {
     match (proof, state) {
-        (Proof::HeldHere | Proof::Record(_), _) | (Proof::Fence | Proof::PeerDown, State::Held | State::Free) => End::Clean,
+        (Proof::HeldHere | Proof::Record(_), _)
+        | (Proof::Fence | Proof::PeerDown, State::Held | State::Free) => End::Clean,
         (Proof::Fence | Proof::PeerDown, State::Elsewhere(_) | State::Unknown(_)) => End::PoweredOff,
     }
 }

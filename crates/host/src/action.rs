@@ -16,35 +16,70 @@ pub enum Action {
     /// Takes a snapshot.
     Backup,
     /// Puts back the state outside the asset from this snapshot.
-    Restore { snapshot: Option<String> },
-    StopService { service: String },
-    StartService { service: String },
-    AddAddress { cidr: String },
-    RemoveAddress { cidr: String },
-    Mount { mount: MountSpec },
-    Unmount { at: PathBuf },
-    Share { path: PathBuf, exports: Vec<Export> },
-    Unshare { path: PathBuf, exports: Vec<Export> },
+    Restore {
+        snapshot: Option<String>,
+    },
+    StopService {
+        service: String,
+    },
+    StartService {
+        service: String,
+    },
+    AddAddress {
+        cidr: String,
+    },
+    RemoveAddress {
+        cidr: String,
+    },
+    Mount {
+        mount: MountSpec,
+    },
+    Unmount {
+        at: PathBuf,
+    },
+    Share {
+        path: PathBuf,
+        exports: Vec<Export>,
+    },
+    Unshare {
+        path: PathBuf,
+        exports: Vec<Export>,
+    },
     /// Unmounts the asset and lets go of it.
-    Release { mounts: Vec<MountSpec> },
+    Release {
+        mounts: Vec<MountSpec>,
+    },
     /// Takes back a release that did not come about.
-    Retake { mounts: Vec<MountSpec> },
+    Retake {
+        mounts: Vec<MountSpec>,
+    },
     /// Takes the asset, before its mounts are made.
-    Take { end: End },
+    Take {
+        end: End,
+    },
     /// Lets go of an asset that was taken.
     LetGo,
     /// Makes sure that this host holds the asset and all its mounts.
-    Hold { mounts: Vec<MountSpec> },
+    Hold {
+        mounts: Vec<MountSpec>,
+    },
     /// Makes sure that nothing on this host holds the asset.
     Prove,
     /// Compares the asset with the release record.
-    Compare { identity: String, mark: Option<String> },
+    Compare {
+        identity: String,
+        mark: Option<String>,
+    },
     /// Makes sure that nobody answers at an address.
-    Knock { ip: String },
+    Knock {
+        ip: String,
+    },
     /// Powers the peer off and makes sure that it is.
     Fence,
     /// A command of the configuration.
-    Run { argv: Argv },
+    Run {
+        argv: Argv,
+    },
 }
 
 /// Whether the goal of an action is reached.

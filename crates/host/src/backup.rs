@@ -16,7 +16,13 @@ use std::time::Duration;
 ///
 /// # Errors
 /// When the lock cannot be passed on.
-pub fn run(config: &Config, arguments: &[&str], limit: Duration, lock: Option<&Lock>, run: &mut dyn Run) -> anyhow::Result<Ended> {
+pub fn run(
+    config: &Config,
+    arguments: &[&str],
+    limit: Duration,
+    lock: Option<&Lock>,
+    run: &mut dyn Run,
+) -> anyhow::Result<Ended> {
     let passed = lock.map(Lock::pass_on).transpose()?;
     let mut job = Job::new(command(config, arguments), limit);
     if let Some(passed) = &passed {
@@ -28,7 +34,10 @@ pub fn run(config: &Config, arguments: &[&str], limit: Duration, lock: Option<&L
 
 /// Returns the command: the `habackup` beside this program, else the one of the PATH.
 pub fn command(config: &Config, arguments: &[&str]) -> Argv {
-    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("habackup"))).filter(|path| path.is_file());
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|own| Some(own.parent()?.join("habackup")))
+        .filter(|path| path.is_file());
     let program = beside.map_or_else(|| "habackup".to_owned(), |path| path.to_string_lossy().into_owned());
     let mut argv = vec![program, "--config".to_owned(), config.path.to_string_lossy().into_owned()];
     argv.extend(arguments.iter().map(|&word| word.to_owned()));
@@ -74,24 +83,33 @@ pub fn whole_snapshots(backup: &Backup) -> anyhow::Result<Vec<Snapshot>> {
         }
     }
     ids.sort_by(|a, b| b.0.cmp(&a.0));
-    ids.into_iter().map(|(id, path)| Ok(Snapshot { id, host: host_of(&path.join("manifest.json"))? })).collect()
+    ids.into_iter()
+        .map(|(id, path)| Ok(Snapshot { id, host: host_of(&path.join("manifest.json"))? }))
+        .collect()
 }
 
 /// Tells whether a name is `YYYY-MM-DDTHH-MM-SSZ`; incomplete and unfinished ones are named otherwise.
 fn is_id(name: &str) -> bool {
     let shape = "dddd-dd-ddTdd-dd-ddZ";
     name.len() == shape.len()
-        && name.bytes().zip(shape.bytes()).all(|(byte, wanted)| if wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted })
+        && name
+            .bytes()
+            .zip(shape.bytes())
+            .all(|(byte, wanted)| if wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted })
 }
 
 /// Reads who made a snapshot. The manifest names it in its first line, before a million entries.
 fn host_of(manifest: &Path) -> anyhow::Result<String> {
     let attempt = || format!("read {}", manifest.display());
     let mut first = String::new();
-    BufReader::new(std::fs::File::open(manifest).with_context(attempt)?).read_line(&mut first).with_context(attempt)?;
+    BufReader::new(std::fs::File::open(manifest).with_context(attempt)?)
+        .read_line(&mut first)
+        .with_context(attempt)?;
     let header: serde_json::Value = match serde_json::from_str(&format!("{}]}}", first.trim_end())) {
         Ok(header) => header,
-        Err(_) => serde_json::from_slice(&std::fs::read(manifest).with_context(attempt)?).with_context(attempt)?,
+        Err(_) => {
+            serde_json::from_slice(&std::fs::read(manifest).with_context(attempt)?).with_context(attempt)?
+        }
     };
     match header.get("host").and_then(serde_json::Value::as_str) {
         Some(host) => Ok(host.to_owned()),

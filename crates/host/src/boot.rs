@@ -14,7 +14,9 @@ pub fn takers(config: &Config, device: Option<&str>) -> Vec<String> {
         Ok(text) => in_fstab(&text, &places, device),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         // Unreadable is not empty.
-        Err(error) => vec![format!("{FSTAB} cannot be read ({error}), so nobody knows what is mounted at boot")],
+        Err(error) => {
+            vec![format!("{FSTAB} cannot be read ({error}), so nobody knows what is mounted at boot")]
+        }
     };
     found.extend(in_units(Path::new(UNITS), &places));
     found
@@ -48,10 +50,15 @@ fn in_units(root: &Path, places: &[PathBuf]) -> Vec<String> {
     let names: Vec<String> = places.iter().map(|place| unit_name(place)).collect();
     let mut found = Vec::new();
     let folders = std::fs::read_dir(root).into_iter().flatten().flatten();
-    for folder in folders.filter(|entry| entry.path().extension().is_some_and(|e| e == "wants" || e == "requires")) {
+    for folder in
+        folders.filter(|entry| entry.path().extension().is_some_and(|e| e == "wants" || e == "requires"))
+    {
         for name in &names {
             if folder.path().join(name).symlink_metadata().is_ok() {
-                found.push(format!("{name} is wanted by {}; systemctl disable {name}", folder.file_name().to_string_lossy()));
+                found.push(format!(
+                    "{name} is wanted by {}; systemctl disable {name}",
+                    folder.file_name().to_string_lossy()
+                ));
             }
         }
     }
@@ -84,7 +91,10 @@ mod tests {
         let places = [PathBuf::from("/srv/xvm"), PathBuf::from("/etc/a")];
         let found = in_fstab(fstab, &places, Some("UUID=9"));
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].starts_with("/etc/fstab:2: ") && found[1].starts_with("/etc/fstab:4: "), "{found:?}");
+        assert!(
+            found[0].starts_with("/etc/fstab:2: ") && found[1].starts_with("/etc/fstab:4: "),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -49,7 +49,12 @@ pub struct Carrier<'a, A> {
 
 impl<'a, A> Carrier<'a, A> {
     /// Returns a run that begins where the records of its journal end.
-    pub fn new(plan: &'a Plan<A>, progress: Progress<'a, A>, journal: Option<Journal>, reporter: &'a mut Reporter) -> Self {
+    pub fn new(
+        plan: &'a Plan<A>,
+        progress: Progress<'a, A>,
+        journal: Option<Journal>,
+        reporter: &'a mut Reporter,
+    ) -> Self {
         Self { plan, progress, journal, reporter, failure: None, signal: None, steps: Vec::new() }
     }
 
@@ -62,7 +67,9 @@ impl<'a, A> Carrier<'a, A> {
         }
         for (index, step) in self.plan.steps.iter().enumerate() {
             let id = StepId(index);
-            if self.progress.is_done(id) && matches!(perform.check(&step.action), Answer::No(_) | Answer::Unknown(_)) {
+            if self.progress.is_done(id)
+                && matches!(perform.check(&step.action), Answer::No(_) | Answer::Unknown(_))
+            {
                 self.attempt(id, perform);
             }
             if !matches!(self.progress.next(), Next::Run(_) | Next::Finished(Verdict::Completed)) {
@@ -125,7 +132,9 @@ impl<'a, A> Carrier<'a, A> {
             (Answer::No(_), Err(why)) => self.fail(id, Record::Failed(id), why),
             (Answer::No(why), Ok(())) => self.fail(id, Record::Failed(id), why),
             (Answer::Unknown(why), Ok(())) => self.fail(id, Record::Unknown(id), format!("unknown: {why}")),
-            (Answer::Unknown(why), Err(error)) => self.fail(id, Record::Unknown(id), format!("{error}; unknown: {why}")),
+            (Answer::Unknown(why), Err(error)) => {
+                self.fail(id, Record::Unknown(id), format!("{error}; unknown: {why}"))
+            }
         }
     }
 
@@ -133,7 +142,11 @@ impl<'a, A> Carrier<'a, A> {
         let (Undo::Action(action) | Undo::UntilDone(action)) = &self.plan.steps[id.0].undo else { return };
         self.put(Record::UndoStarted(id), None);
         let before = perform.check(action);
-        let acted = if before == Answer::Yes { Ok(()) } else { perform.act(action).map_err(|error| format!("{error:#}")) };
+        let acted = if before == Answer::Yes {
+            Ok(())
+        } else {
+            perform.act(action).map_err(|error| format!("{error:#}"))
+        };
         let why = match (perform.check(action), acted) {
             (Answer::Yes, _) | (Answer::Untold, Ok(())) => {
                 self.put(Record::Undone(id), None);
@@ -231,7 +244,11 @@ mod tests {
             if self.fails == Some(*action) {
                 anyhow::bail!("refused");
             }
-            if action.1 { self.holds.insert(action.0) } else { self.holds.remove(&action.0) };
+            if action.1 {
+                self.holds.insert(action.0)
+            } else {
+                self.holds.remove(&action.0)
+            };
             Ok(())
         }
 
@@ -253,7 +270,10 @@ mod tests {
         let mut reporter = Reporter::new(Voice::Quiet, Output::Text);
         let (records, journal) = match journal::read::<Act>(path).unwrap() {
             Some(stored) => (stored.records(), Journal::go_on(path, &stored).unwrap()),
-            None => (Vec::new(), Journal::begin(path, &journal::header("t", "0", "h", "d".into(), plan.clone())).unwrap()),
+            None => (
+                Vec::new(),
+                Journal::begin(path, &journal::header("t", "0", "h", "d".into(), plan.clone())).unwrap(),
+            ),
         };
         let progress = Progress::replay(plan, &records).unwrap();
         let mut carrier = Carrier::new(plan, progress, Some(journal), &mut reporter);

@@ -197,7 +197,8 @@ impl Config {
             addresses,
             backup,
         };
-        config.fingerprint = orderly_plan::record::fingerprint(&serde_json::to_string(&config).unwrap_or_default());
+        config.fingerprint =
+            orderly_plan::record::fingerprint(&serde_json::to_string(&config).unwrap_or_default());
         Ok(config)
     }
 

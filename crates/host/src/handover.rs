@@ -65,7 +65,12 @@ pub fn digest(config: &Config, left_out: &[&str]) -> String {
 /// # Errors
 /// Refused (4) when that run had another plan, another version or another host, or when the other
 /// program is unfinished; rejected (3) when a journal is damaged. With `--new-plan` none of these.
-pub fn unfinished(program: Program, config: &Config, digest: &str, manner: Manner) -> anyhow::Result<Option<Stored<Action>>> {
+pub fn unfinished(
+    program: Program,
+    config: &Config,
+    digest: &str,
+    manner: Manner,
+) -> anyhow::Result<Option<Stored<Action>>> {
     if manner.new_plan {
         return Ok(None);
     }
@@ -74,10 +79,13 @@ pub fn unfinished(program: Program, config: &Config, digest: &str, manner: Manne
         let other = other.name();
         return Err(fail(
             Status::Refused,
-            format!("{other} was begun on this host and not finished; run {other} to finish it, or use --new-plan"),
+            format!(
+                "{other} was begun on this host and not finished; run {other} to finish it, or use --new-plan"
+            ),
         ));
     }
-    let Some(stored) = journal::read::<Action>(&program.journal())?.filter(|stored| !stored.is_closed()) else {
+    let Some(stored) = journal::read::<Action>(&program.journal())?.filter(|stored| !stored.is_closed())
+    else {
         return Ok(None);
     };
     let header = &stored.header;
@@ -154,7 +162,11 @@ pub fn show_plan(plan: &Plan<Action>, machine: &Machine<'_>, reporter: &mut Repo
         let commands = machine.commands(&step.action);
         reporter.record(&PlannedStep { format: "orderly-plan/1", step: &step.name, commands: &commands });
         let shown: Vec<String> = commands.iter().map(|argv| show(argv)).collect();
-        reporter.message(&if shown.is_empty() { step.name.to_string() } else { format!("{}: {}", step.name, shown.join("; ")) });
+        reporter.message(&if shown.is_empty() {
+            step.name.to_string()
+        } else {
+            format!("{}: {}", step.name, shown.join("; "))
+        });
     }
 }
 

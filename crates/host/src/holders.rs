@@ -15,10 +15,22 @@ use std::path::{Path, PathBuf};
 /// Something that keeps the asset busy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Holder {
-    Process { pid: u32, user: String, command: String, unit: Option<String>, uses: String },
+    Process {
+        pid: u32,
+        user: String,
+        command: String,
+        unit: Option<String>,
+        uses: String,
+    },
     /// A mount in the namespace of this process.
-    Mount { at: PathBuf, pid: Option<u32> },
-    Loop { device: String, file: PathBuf },
+    Mount {
+        at: PathBuf,
+        pid: Option<u32>,
+    },
+    Loop {
+        device: String,
+        file: PathBuf,
+    },
     Swap(PathBuf),
     Export(PathBuf),
 }
@@ -89,7 +101,11 @@ pub fn mounts(asset: &dyn Asset) -> Holders {
             Ok(Some((namespace, mounts))) => {
                 let pid = (namespace.as_os_str() != own.as_os_str()).then_some(pid);
                 found.holders.extend(
-                    mounts.0.iter().filter(|mount| asset.is_on(mount)).map(|mount| Holder::Mount { at: mount.at.clone(), pid }),
+                    mounts
+                        .0
+                        .iter()
+                        .filter(|mount| asset.is_on(mount))
+                        .map(|mount| Holder::Mount { at: mount.at.clone(), pid }),
                 );
             }
             Ok(None) => {}
@@ -156,11 +172,16 @@ fn processes() -> Vec<u32> {
 fn process_uses(pid: u32, mounts: &Mounts, asset: &dyn Asset) -> Option<Holder> {
     let uses = first_use(pid, mounts, asset)?;
     let text = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    let uid = text("status").lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok());
-    let user = uid.map_or_else(|| "unknown".to_owned(), |uid: u32| {
-        let name = nix::unistd::User::from_uid(uid.into()).ok().flatten().map(|user| user.name);
-        name.unwrap_or_else(|| uid.to_string())
-    });
+    let uid = text("status")
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok());
+    let user = uid.map_or_else(
+        || "unknown".to_owned(),
+        |uid: u32| {
+            let name = nix::unistd::User::from_uid(uid.into()).ok().flatten().map(|user| user.name);
+            name.unwrap_or_else(|| uid.to_string())
+        },
+    );
     let unit = text("cgroup").lines().next().and_then(|line| {
         let last = line.rsplit('/').next()?;
         (last.ends_with(".service") || last.ends_with(".scope")).then(|| last.to_owned())
@@ -171,7 +192,8 @@ fn process_uses(pid: u32, mounts: &Mounts, asset: &dyn Asset) -> Option<Holder> 
 /// Returns the first thing by which a process uses the asset.
 fn first_use(pid: u32, mounts: &Mounts, asset: &dyn Asset) -> Option<String> {
     let on_asset = |path: &Path| mounts.covering(path).is_some_and(|mount| asset.is_on(mount));
-    for (link, word) in [("cwd", "as its working folder"), ("root", "as its root"), ("exe", "as its program")] {
+    for (link, word) in [("cwd", "as its working folder"), ("root", "as its root"), ("exe", "as its program")]
+    {
         if let Some(path) = fs::read_link(format!("/proc/{pid}/{link}")).ok().filter(|path| on_asset(path)) {
             return Some(format!("{} {word}", path.display()));
         }
@@ -179,14 +201,18 @@ fn first_use(pid: u32, mounts: &Mounts, asset: &dyn Asset) -> Option<String> {
     let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     for entry in files {
         let Ok(path) = fs::read_link(entry.path()) else { continue };
-        let by_id = mount_id(pid, &entry.file_name()).is_some_and(|id| mounts.0.iter().any(|m| m.id == id && asset.is_on(m)));
+        let by_id = mount_id(pid, &entry.file_name())
+            .is_some_and(|id| mounts.0.iter().any(|m| m.id == id && asset.is_on(m)));
         if by_id || (path.is_absolute() && on_asset(&path)) {
             return Some(path.display().to_string());
         }
     }
     let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
     let maps = String::from_utf8_lossy(&maps);
-    maps.lines().filter_map(|line| line.find('/').map(|at| &line[at..])).find(|path| on_asset(Path::new(path))).map(|path| format!("{path} (mapped)"))
+    maps.lines()
+        .filter_map(|line| line.find('/').map(|at| &line[at..]))
+        .find(|path| on_asset(Path::new(path)))
+        .map(|path| format!("{path} (mapped)"))
 }
 
 /// Returns the mount an open file is on, also where its path is hidden or deleted.
@@ -200,7 +226,10 @@ fn loop_files() -> Vec<(String, PathBuf)> {
     devices
         .filter_map(|entry| {
             let file = fs::read_to_string(entry.path().join("loop/backing_file")).ok()?;
-            Some((format!("/dev/{}", entry.file_name().to_string_lossy()), PathBuf::from(file.trim_end_matches('\n'))))
+            Some((
+                format!("/dev/{}", entry.file_name().to_string_lossy()),
+                PathBuf::from(file.trim_end_matches('\n')),
+            ))
         })
         .collect()
 }
@@ -232,7 +261,13 @@ mod tests {
 
     #[test]
     fn a_holder_says_who_and_what_and_what_to_do() {
-        let process = Holder::Process { pid: 7, user: "root".into(), command: "sh".into(), unit: Some("a.service".into()), uses: "/srv/f".into() };
+        let process = Holder::Process {
+            pid: 7,
+            user: "root".into(),
+            command: "sh".into(),
+            unit: Some("a.service".into()),
+            uses: "/srv/f".into(),
+        };
         assert_eq!(process.to_string(), "process 7 (sh, user root, a.service) uses /srv/f");
         let hidden = Holder::Mount { at: "/srv".into(), pid: Some(9) };
         assert!(hidden.to_string().contains("namespace of process 9"));

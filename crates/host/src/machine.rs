@@ -47,7 +47,14 @@ impl<'c> Machine<'c> {
     /// # Errors
     /// When no process could be waited for.
     pub fn new(config: &'c Config, lock: Option<&'c Lock>) -> anyhow::Result<Self> {
-        Ok(Self { config, asset: asset::of(config), runner: Runner::new()?, lock, notes: Vec::new(), snapshot: None })
+        Ok(Self {
+            config,
+            asset: asset::of(config),
+            runner: Runner::new()?,
+            lock,
+            notes: Vec::new(),
+            snapshot: None,
+        })
     }
 
     /// Returns who holds the asset.
@@ -57,31 +64,47 @@ impl<'c> Machine<'c> {
 
     /// Returns the commands that an action runs; empty where it is done without.
     pub fn commands(&self, action: &Action) -> Vec<Argv> {
-        let unmount = |mounts: &[MountSpec]| mounts.iter().rev().map(|mount| unmount_command(&mount.at)).collect::<Vec<_>>();
+        let unmount = |mounts: &[MountSpec]| {
+            mounts.iter().rev().map(|mount| unmount_command(&mount.at)).collect::<Vec<_>>()
+        };
         match action {
             Action::Backup => vec![backup::command(self.config, &[])],
             Action::Restore { snapshot } => {
                 snapshot.iter().map(|id| backup::command(self.config, &["--restore", id, "--yes"])).collect()
             }
-            Action::StopService { service } => self.service(service).map(services::stop_command).into_iter().collect(),
-            Action::StartService { service } => self.service(service).map(services::start_command).into_iter().collect(),
-            Action::AddAddress { cidr } => {
-                self.address(cidr).map(|a| vec![addresses::add_command(a), addresses::announce_command(a)]).unwrap_or_default()
+            Action::StopService { service } => {
+                self.service(service).map(services::stop_command).into_iter().collect()
             }
-            Action::RemoveAddress { cidr } => self.address(cidr).map(addresses::remove_command).into_iter().collect(),
+            Action::StartService { service } => {
+                self.service(service).map(services::start_command).into_iter().collect()
+            }
+            Action::AddAddress { cidr } => self
+                .address(cidr)
+                .map(|a| vec![addresses::add_command(a), addresses::announce_command(a)])
+                .unwrap_or_default(),
+            Action::RemoveAddress { cidr } => {
+                self.address(cidr).map(addresses::remove_command).into_iter().collect()
+            }
             Action::Mount { mount } => mount.commands(),
             Action::Unmount { at } => vec![unmount_command(at)],
-            Action::Share { path, exports } => self.share(path).map(|s| shares::add_commands(s, exports)).unwrap_or_default(),
+            Action::Share { path, exports } => {
+                self.share(path).map(|s| shares::add_commands(s, exports)).unwrap_or_default()
+            }
             Action::Unshare { path, exports } => {
                 self.share(path).map(|s| shares::remove_commands(s, exports)).unwrap_or_default()
             }
             Action::Release { mounts } => unmount(mounts),
             Action::Retake { mounts } => mounts.iter().flat_map(MountSpec::commands).collect(),
-            Action::Fence => self.config.peer.fence.iter().chain(&self.config.peer.fence_status).cloned().collect(),
-            Action::Run { argv } => vec![argv.clone()],
-            Action::Take { .. } | Action::LetGo | Action::Hold { .. } | Action::Prove | Action::Compare { .. } | Action::Knock { .. } => {
-                Vec::new()
+            Action::Fence => {
+                self.config.peer.fence.iter().chain(&self.config.peer.fence_status).cloned().collect()
             }
+            Action::Run { argv } => vec![argv.clone()],
+            Action::Take { .. }
+            | Action::LetGo
+            | Action::Hold { .. }
+            | Action::Prove
+            | Action::Compare { .. }
+            | Action::Knock { .. } => Vec::new(),
         }
     }
 
@@ -128,8 +151,14 @@ impl<'c> Machine<'c> {
     }
 
     /// A command that returns has not always finished: the state is waited for within the limit.
-    fn turn_service(&mut self, name: &str, command: fn(&Service) -> Argv, wanted: &services::State) -> anyhow::Result<()> {
-        let service = self.service(name).with_context(|| format!("no service \"{name}\" is configured any more"))?;
+    fn turn_service(
+        &mut self,
+        name: &str,
+        command: fn(&Service) -> Argv,
+        wanted: &services::State,
+    ) -> anyhow::Result<()> {
+        let service =
+            self.service(name).with_context(|| format!("no service \"{name}\" is configured any more"))?;
         let until = Instant::now() + service.timeout;
         self.run(&[command(service)], service.timeout)?;
         while self.check_service(name, wanted) != Answer::Yes && Instant::now() < until {
@@ -152,7 +181,8 @@ impl<'c> Machine<'c> {
     }
 
     fn add_address(&mut self, cidr: &str) -> anyhow::Result<()> {
-        let address = self.address(cidr).with_context(|| format!("no address {cidr} is configured any more"))?;
+        let address =
+            self.address(cidr).with_context(|| format!("no address {cidr} is configured any more"))?;
         self.run(&[addresses::add_command(address)], address.timeout)?;
         // Neighbours that keep the old host in mind find the new one when their cache expires.
         if let Err(error) = self.run(&[addresses::announce_command(address)], address.timeout) {
@@ -170,10 +200,12 @@ impl<'c> Machine<'c> {
                 false => Answer::No("it is still exported".to_owned()),
             },
             Ok(found) if share.commands.is_some() && !found.is_empty() => Answer::Yes,
-            Ok(found) => match wanted.iter().find(|export| !found.iter().any(|there| there.client == export.client)) {
-                None => Answer::Yes,
-                Some(missing) => Answer::No(format!("it is not exported to {}", missing.client)),
-            },
+            Ok(found) => {
+                match wanted.iter().find(|export| !found.iter().any(|there| there.client == export.client)) {
+                    None => Answer::Yes,
+                    Some(missing) => Answer::No(format!("it is not exported to {}", missing.client)),
+                }
+            }
         }
     }
 
@@ -231,7 +263,11 @@ impl<'c> Machine<'c> {
         if found.holders.len() > NAMED {
             named.push(format!("and {} more", found.holders.len() - NAMED));
         }
-        if named.is_empty() { "nobody is seen to use it".to_owned() } else { format!("in use: {}", named.join("; ")) }
+        if named.is_empty() {
+            "nobody is seen to use it".to_owned()
+        } else {
+            format!("in use: {}", named.join("; "))
+        }
     }
 
     fn check_released(&mut self) -> Answer {
@@ -285,8 +321,12 @@ impl<'c> Machine<'c> {
     fn leave_intent(&mut self, mounts: &[MountSpec]) {
         let Ok(table) = mountinfo::own() else { return };
         let Some(first) = mounts.iter().find(|mount| self.is_mounted(mount, &table)) else { return };
-        let intent =
-            Intent { format: "orderly-intent/1", safe: false, host: &self.config.own.name, at: orderly_exec::clock::now() };
+        let intent = Intent {
+            format: "orderly-intent/1",
+            safe: false,
+            host: &self.config.own.name,
+            at: orderly_exec::clock::now(),
+        };
         let text = serde_json::to_string(&intent).unwrap_or_default();
         if let Err(error) = files::replace(&first.at.join(INTENT), format!("{text}\n").as_bytes()) {
             self.notes.push(format!("{error:#}"));
@@ -350,7 +390,10 @@ impl<'c> Machine<'c> {
         };
         let ended = self.runner.run(&Job::new(argv, self.config.asset.timeout));
         let text = ended.text();
-        let last = text.lines().rfind(|line| !line.trim().is_empty()).and_then(|line| line.split_whitespace().next_back());
+        let last = text
+            .lines()
+            .rfind(|line| !line.trim().is_empty())
+            .and_then(|line| line.split_whitespace().next_back());
         match ended.ending {
             // Some fence agents say OFF with exit status 2, so the word counts and the status does not.
             Ending::Exited(_) if last.is_some_and(|word| word.eq_ignore_ascii_case("off")) => Answer::Yes,
@@ -360,10 +403,14 @@ impl<'c> Machine<'c> {
 
     fn fence(&mut self) -> anyhow::Result<()> {
         let peer = &self.config.peer;
-        let argv = peer.fence.clone().with_context(|| format!("no fence command is configured for {}", peer.name))?;
+        let argv = peer
+            .fence
+            .clone()
+            .with_context(|| format!("no fence command is configured for {}", peer.name))?;
         let until = Instant::now() + self.config.asset.timeout;
         self.run(&[argv], self.config.asset.timeout)?;
-        while self.is_fenced() != Answer::Yes && Instant::now() < until && self.runner.interrupted().is_none() {
+        while self.is_fenced() != Answer::Yes && Instant::now() < until && self.runner.interrupted().is_none()
+        {
             self.runner.pause(LOOKING);
         }
         Ok(())
@@ -400,13 +447,17 @@ impl<'c> Machine<'c> {
                 match snapshots.into_iter().find(|snapshot| snapshot.host == config.peer.name) {
                     Some(snapshot) => snapshot.id,
                     None => {
-                        self.notes.push(format!("no whole snapshot made by {} is there; nothing is restored", config.peer.name));
+                        self.notes.push(format!(
+                            "no whole snapshot made by {} is there; nothing is restored",
+                            config.peer.name
+                        ));
                         return Ok(());
                     }
                 }
             }
         };
-        let ended = backup::run(config, &["--restore", &id, "--yes"], settings.timeout, self.lock, &mut self.runner)?;
+        let ended =
+            backup::run(config, &["--restore", &id, "--yes"], settings.timeout, self.lock, &mut self.runner)?;
         if !ended.succeeded() {
             bail!("habackup --restore {id}: {}", ended.clause());
         }
@@ -443,8 +494,12 @@ impl Perform<Action> for Machine<'_> {
         match action {
             Action::Backup => self.backup(),
             Action::Restore { snapshot } => self.restore(snapshot.as_deref()),
-            Action::StopService { service } => self.turn_service(service, services::stop_command, &services::State::Down),
-            Action::StartService { service } => self.turn_service(service, services::start_command, &services::State::Up),
+            Action::StopService { service } => {
+                self.turn_service(service, services::stop_command, &services::State::Down)
+            }
+            Action::StartService { service } => {
+                self.turn_service(service, services::start_command, &services::State::Up)
+            }
             Action::AddAddress { cidr } => self.add_address(cidr),
             Action::RemoveAddress { cidr } => {
                 let limit = self.address(cidr).map_or(self.config.asset.timeout, |address| address.timeout);

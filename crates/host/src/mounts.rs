@@ -25,7 +25,13 @@ impl MountSpec {
             Volume::Folder(folder) => (Some(folder), true),
             Volume::Itself => (None, false),
         };
-        Self { what, at: table.at.clone(), fstype: table.fstype.clone(), options: table.options.clone(), bind }
+        Self {
+            what,
+            at: table.at.clone(),
+            fstype: table.fstype.clone(),
+            options: table.options.clone(),
+            bind,
+        }
     }
 
     /// Returns a loopback mount as configured.
@@ -92,7 +98,13 @@ mod tests {
     fn a_mount_is_made_again_with_the_options_it_had() {
         let table = b"30 22 7:0 / /srv/xvm rw,noatime shared:2 - ext4 /dev/loop0 rw,errors=continue\n";
         let mounts = Mounts::parse(table).unwrap();
-        let spec = MountSpec { what: Some("/dev/loop0".into()), at: "/srv/xvm".into(), fstype: None, options: None, bind: false };
+        let spec = MountSpec {
+            what: Some("/dev/loop0".into()),
+            at: "/srv/xvm".into(),
+            fstype: None,
+            options: None,
+            bind: false,
+        };
         assert_eq!(
             spec.as_found(&mounts.0[0]).commands(),
             [["mount", "-t", "ext4", "-o", "rw,noatime,errors=continue", "/dev/loop0", "/srv/xvm"]]
@@ -101,7 +113,16 @@ mod tests {
 
     #[test]
     fn a_bind_mount_takes_its_options_in_a_second_step() {
-        let spec = MountSpec { what: Some("/a".into()), at: "/b".into(), fstype: None, options: Some("ro".into()), bind: true };
-        assert_eq!(spec.commands(), [vec!["mount", "--bind", "/a", "/b"], vec!["mount", "-o", "remount,bind,ro", "/b"]]);
+        let spec = MountSpec {
+            what: Some("/a".into()),
+            at: "/b".into(),
+            fstype: None,
+            options: Some("ro".into()),
+            bind: true,
+        };
+        assert_eq!(
+            spec.commands(),
+            [vec!["mount", "--bind", "/a", "/b"], vec!["mount", "-o", "remount,bind,ro", "/b"]]
+        );
     }
 }

@@ -27,7 +27,11 @@ pub fn found(share: &Share, run: &mut dyn Run) -> anyhow::Result<Vec<Export>> {
     let text = ended.text();
     if share.commands.is_some() {
         let listed = text.lines().any(|line| Path::new(line.trim()) == share.path);
-        return Ok(if listed { vec![Export { client: String::new(), options: String::new() }] } else { Vec::new() });
+        return Ok(if listed {
+            vec![Export { client: String::new(), options: String::new() }]
+        } else {
+            Vec::new()
+        });
     }
     parse(&text, &share.path)
 }
@@ -64,8 +68,10 @@ pub fn remove_commands(share: &Share, exports: &[Export]) -> Vec<Argv> {
     match &share.commands {
         Some(commands) => vec![commands.remove.clone()],
         None => {
-            let mut commands: Vec<Argv> =
-                exports.iter().map(|export| vec!["exportfs".into(), "-u".into(), pair(share, export)]).collect();
+            let mut commands: Vec<Argv> = exports
+                .iter()
+                .map(|export| vec!["exportfs".into(), "-u".into(), pair(share, export)])
+                .collect();
             commands.push(vec!["exportfs".into(), "-f".into()]);
             commands
         }
@@ -103,7 +109,9 @@ fn parse(text: &str, path: &Path) -> anyhow::Result<Vec<Export>> {
             continue;
         }
         let export = rest.trim().strip_suffix(')').and_then(|rest| rest.split_once('('));
-        let Some((client, options)) = export else { bail!("exportfs -s printed \"{line}\", which is not an export") };
+        let Some((client, options)) = export else {
+            bail!("exportfs -s printed \"{line}\", which is not an export")
+        };
         exports.push(Export { client: client.to_owned(), options: options.to_owned() });
     }
     Ok(exports)
@@ -139,7 +147,10 @@ mod tests {
             timeout: Duration::from_secs(1),
         };
         let found = parse(LISTED, &share.path).unwrap();
-        assert_eq!(add_commands(&share, &found), [["exportfs", "-o", "ro,anonuid=0", "192.0.2.0/24:/var/js"]]);
+        assert_eq!(
+            add_commands(&share, &found),
+            [["exportfs", "-o", "ro,anonuid=0", "192.0.2.0/24:/var/js"]]
+        );
         assert_eq!(wanted(&share), [Export { client: "*".into(), options: "ro,fsid=7".into() }]);
     }
 }

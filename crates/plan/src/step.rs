@@ -379,7 +379,11 @@ mod tests {
             legal(&[Record::Started(zero)]),
             [Record::Started(zero), Record::Done(zero), Record::Failed(zero), Record::Unknown(zero)]
         );
-        assert_eq!(legal(&[Record::Started(zero), Record::Done(zero)]), [Record::Started(zero)], "done again");
+        assert_eq!(
+            legal(&[Record::Started(zero), Record::Done(zero)]),
+            [Record::Started(zero)],
+            "done again"
+        );
         assert_eq!(legal(&[Record::Started(zero), Record::Failed(zero)]), [Record::UndoStarted(zero)]);
         assert_eq!(
             legal(&[Record::Started(zero), Record::Failed(zero), Record::UndoStarted(zero)]),

@@ -73,7 +73,8 @@ impl Bind {
         let holder = self.read()?.holder;
         let foreign = holder.as_deref() == Some(self.peer.as_str());
         // Taken and not yet mounted is held too: the peer must not take it in between.
-        let held = holder.as_deref() == Some(self.own.as_str()) || own()?.0.iter().any(|mount| self.is_on(mount));
+        let held =
+            holder.as_deref() == Some(self.own.as_str()) || own()?.0.iter().any(|mount| self.is_on(mount));
         Ok(match (held, foreign) {
             (true, false) => State::Held,
             (false, false) => State::Free,
