@@ -17,7 +17,7 @@ use orderly_host::config::Config;
 use orderly_host::handover::{self, Manner, Program, VERSION};
 use orderly_host::machine::Machine;
 use orderly_host::standing;
-use orderly_plan::report::{TAKEOVER, Takeover};
+use orderly_plan::release::{TAKEOVER, Takeover};
 use orderly_plan::step::{Next, Progress, Verdict};
 
 const PROGRAM: Program = Program::Takeover;

@@ -23,6 +23,11 @@ pub(crate) fn possible() -> bool {
     real::require(&DISK_NEEDS) && real::require(&HOST_NEEDS) && real::require(&[Need::Program("ip")])
 }
 
+/// Returns both kinds of trouble for `make soak`, else one of them in turn.
+pub(crate) fn kinds(both: [&'static str; 2], turn: usize) -> Vec<&'static str> {
+    if std::env::var_os("ORDERLY_SOAK").is_some() { both.to_vec() } else { vec![both[turn % 2]] }
+}
+
 /// What each fake tool does before its work: it counts its calls and, at the one that was told, fails,
 /// or kills the program that called it, before or after doing its work.
 const TROUBLE: &str = r#"

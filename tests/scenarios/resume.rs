@@ -1,6 +1,6 @@
 //! Killed anywhere, the next run finishes; and never do both hosts hold the asset.
 
-use crate::pair::{Asset, Pair, possible};
+use crate::pair::{Asset, Pair, kinds, possible};
 use bed::Bed;
 use bed::loopfs::Disk;
 
@@ -15,7 +15,7 @@ fn killed_at_any_command_a_release_and_a_takeover_are_finished_by_the_next_run()
         let pair = Pair::new(&bed, &[Asset::Bind, Asset::Ext4(&disk), Asset::Command][asset]);
         let (mut from, mut to) = (1, 2);
         for at in 1..=9 {
-            for kind in ["before", "after"] {
+            for kind in kinds(["before", "after"], asset + at) {
                 let case = format!("asset {asset}, {kind} {at}");
                 pair.trouble(&format!("{kind} {at}"));
                 pair.release(from).any_status().any_stdout().any_stderr().run();

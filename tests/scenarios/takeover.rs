@@ -14,7 +14,7 @@ fn a_released_asset_is_taken_and_given_back_through_a_pipe() {
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     for (from, to) in [(1, 2), (2, 1), (1, 2)] {
         assert_eq!(pair.holders(), [from]);
-        let stream = pair.release(from).arg("--json").any_stdout().run();
+        let stream = pair.release(from).args(["--json", "-q"]).any_stdout().run();
         let records = stream.records();
         let last = records.last().unwrap();
         assert_eq!(

@@ -8,7 +8,7 @@ use orderly_exec::clock;
 use orderly_exec::journal::Journal;
 use orderly_exec::reporter::Reporter;
 use orderly_plan::record::{Line, Record};
-use orderly_plan::report::Outcome;
+use orderly_plan::release::Outcome;
 use orderly_plan::step::{Next, Plan, Progress, StepId, StepName, Undo, Verdict};
 
 /// How a run ended.
