@@ -203,7 +203,7 @@ fn a_node_that_hangs_is_named_and_keeps_its_power() {
     let bed = Bed::new();
     let cluster = cluster(&bed, &["n1", "n2", "n3"]);
     cluster.on_halt("n2", "hang");
-    let ended = cshutdown(&bed, &["-F", "--timeout", "1s", "ALL"]).status(1).run();
+    let ended = cshutdown(&bed, &["-F", "--timeout", "15s", "ALL"]).status(1).run();
     assert!(cluster.is_on("n2") && cluster.is_up("n1"), "{}", ended.stderr);
     assert!(ended.stderr.contains("n2: ") && ended.stderr.contains("held by n2: n1"), "{}", ended.stderr);
     assert!(!cluster.is_on("n3"), "what does not depend on it goes on");
