@@ -47,10 +47,16 @@ fn a_busy_asset_is_given_back_as_it_was_and_its_holder_is_named() {
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     let before = pair.world(1);
     pair.shell(1, "sleep 1000 9>at/held.open </dev/null >/dev/null 2>&1 & echo $! >holder.pid").run();
-    let ended = pair.release(1).status(1).any_stdout().stderr_contains("held.open").stderr_contains("NOT safe").run();
+    let ended =
+        pair.release(1).status(1).any_stdout().stderr_contains("held.open").stderr_contains("NOT safe").run();
     assert!(ended.stderr.contains("(sleep, user root)"), "{}", ended.stderr);
     assert_eq!(pair.world(1), before);
-    pair.takeover(2).args(["--record"]).arg(pair.state(1).join("release.json")).status(4).stderr_contains("NOT safe").run();
+    pair.takeover(2)
+        .args(["--record"])
+        .arg(pair.state(1).join("release.json"))
+        .status(4)
+        .stderr_contains("NOT safe")
+        .run();
     pair.shell(1, "read -r pid <holder.pid; kill $pid; while [ -e /proc/$pid/fd/9 ]; do :; done").run();
     pair.release(1).any_stdout().any_stderr().run();
 }
@@ -66,7 +72,10 @@ fn a_dry_run_and_a_status_change_nothing() {
     pair.release(1).arg("-n").stdout_contains("umount").any_stderr().run();
     pair.release(1).arg("--status").stdout_contains("held on ec1").run();
     let status = pair.release(1).args(["--status", "--json"]).any_stdout().run().json();
-    assert_eq!((status["format"].as_str(), status["state"].as_str()), (Some("orderly-status/1"), Some("held")));
+    assert_eq!(
+        (status["format"].as_str(), status["state"].as_str()),
+        (Some("orderly-status/1"), Some("held"))
+    );
     assert_eq!((pair.world(1), pair.acts().is_empty(), pair.state(1).exists()), (before, true, false));
 }
 
@@ -79,7 +88,12 @@ fn where_the_asset_is_elsewhere_a_release_is_refused() {
         let bed = Bed::new();
         let pair = if command { Pair::new(&bed, &Asset::Command) } else { Pair::new(&bed, &Asset::Bind) };
         pair.release(1).any_stdout().any_stderr().run();
-        pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).any_stdout().any_stderr().run();
+        pair.takeover(2)
+            .arg("--record")
+            .arg(pair.state(1).join("release.json"))
+            .any_stdout()
+            .any_stderr()
+            .run();
         pair.release(1).status(4).stderr_contains("the asset is not here").run();
         pair.release(2).any_stdout().any_stderr().run();
     }
@@ -121,9 +135,12 @@ fn a_mount_that_survives_in_another_namespace_is_named_and_not_released() {
     bed.tool("unshare");
     let pair = Pair::new(&bed, &Asset::Bind);
     let before = pair.world(1);
-    pair.shell(1, "unshare -m --propagation private sleep 1000 </dev/null >/dev/null 2>&1 & pid=$!; \
-                   while [ \"$(cat /proc/$pid/comm)\" != sleep ]; do :; done")
-        .run();
+    pair.shell(
+        1,
+        "unshare -m --propagation private sleep 1000 </dev/null >/dev/null 2>&1 & pid=$!; \
+                   while [ \"$(cat /proc/$pid/comm)\" != sleep ]; do :; done",
+    )
+    .run();
     pair.release(1).status(1).any_stdout().stderr_contains("in the mount namespace of process").run();
     assert_eq!(pair.world(1), before);
 }

@@ -29,7 +29,14 @@ fn killed_at_any_command_a_release_and_a_takeover_are_finished_by_the_next_run()
                 pair.takeover(to).arg("--record").arg(&record).any_status().any_stdout().any_stderr().run();
                 pair.forget();
                 assert!(!pair.holders().contains(&from), "{case}");
-                let ended = pair.takeover(to).arg("--record").arg(&record).any_status().any_stdout().any_stderr().run();
+                let ended = pair
+                    .takeover(to)
+                    .arg("--record")
+                    .arg(&record)
+                    .any_status()
+                    .any_stdout()
+                    .any_stderr()
+                    .run();
                 assert_eq!(ended.status, 0, "{case}: {}", ended.stderr);
                 let world = pair.world(to);
                 for part in ["proxy online", "ec online", "mount loop", "(ro,fsid=7)", "192.0.2.10"] {

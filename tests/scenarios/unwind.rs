@@ -24,13 +24,24 @@ fn whatever_fails_in_a_release_the_world_is_as_before() {
                 // no longer exported.)
                 assert!(kind == "fail-after" || at == 6, "{at}");
                 pair.takeover(1).any_stdout().any_stderr().run();
-                pair.shell(1, &format!("exportfs -u '*:{0}/at/share'; exportfs -o rw,fsid=9,sync ec9:{0}/at/share", bed.root().display()))
-                    .run();
+                pair.shell(
+                    1,
+                    &format!(
+                        "exportfs -u '*:{0}/at/share'; exportfs -o rw,fsid=9,sync ec9:{0}/at/share",
+                        bed.root().display()
+                    ),
+                )
+                .run();
                 continue;
             }
             assert_eq!(ended.status, 1, "{kind} {at}: {}", ended.stderr);
             assert_eq!(pair.world(1), before, "{kind} {at}: {}", ended.stderr);
-            pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).status(4).any_stderr().run();
+            pair.takeover(2)
+                .arg("--record")
+                .arg(pair.state(1).join("release.json"))
+                .status(4)
+                .any_stderr()
+                .run();
         }
     }
 }
@@ -50,7 +61,14 @@ fn whatever_fails_in_a_takeover_it_is_let_go_again() {
         for at in 1..=8 {
             for kind in kinds(["fail", "fail-after"], asset + at) {
                 pair.trouble(&format!("{kind} {at}"));
-                let ended = pair.takeover(2).arg("--record").arg(&record).any_status().any_stdout().any_stderr().run();
+                let ended = pair
+                    .takeover(2)
+                    .arg("--record")
+                    .arg(&record)
+                    .any_status()
+                    .any_stdout()
+                    .any_stderr()
+                    .run();
                 pair.forget();
                 match ended.status {
                     0 => {
@@ -58,7 +76,11 @@ fn whatever_fails_in_a_takeover_it_is_let_go_again() {
                         pair.release(2).any_stdout().any_stderr().run();
                     }
                     1 => {
-                        assert!(ended.stderr.contains("safe for the other host"), "{kind} {at}: {}", ended.stderr);
+                        assert!(
+                            ended.stderr.contains("safe for the other host"),
+                            "{kind} {at}: {}",
+                            ended.stderr
+                        );
                         assert_eq!(pair.world(2), before, "{asset} {kind} {at}: {}", ended.stderr);
                     }
                     other => panic!("{asset} {kind} {at}: {other}: {}", ended.stderr),

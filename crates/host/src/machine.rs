@@ -288,7 +288,7 @@ impl<'c> Machine<'c> {
                 State::Elsewhere(_) if self.still_mounted().is_none() => Answer::Yes,
                 State::Held | State::Free | State::Elsewhere(_) | State::Unknown(_) => Answer::Unknown(why),
             },
-            answer => answer,
+            answer @ (Answer::Yes | Answer::No(_) | Answer::Untold) => answer,
         }
     }
 
@@ -352,7 +352,7 @@ impl<'c> Machine<'c> {
         for mount in mounts {
             match self.check_mounted(mount) {
                 Answer::Yes => {}
-                other => return other,
+                other @ (Answer::No(_) | Answer::Unknown(_) | Answer::Untold) => return other,
             }
         }
         match self.asset_state() {
@@ -397,7 +397,13 @@ impl<'c> Machine<'c> {
         match ended.ending {
             // Some fence agents say OFF with exit status 2, so the word counts and the status does not.
             Ending::Exited(_) if last.is_some_and(|word| word.eq_ignore_ascii_case("off")) => Answer::Yes,
-            _ => Answer::No(format!("{} does not say off: {}", show(argv), ended.clause())),
+            Ending::Exited(_)
+            | Ending::Killed(_)
+            | Ending::TimedOut
+            | Ending::Unkillable
+            | Ending::NotStarted => {
+                Answer::No(format!("{} does not say off: {}", show(argv), ended.clause()))
+            }
         }
     }
 
