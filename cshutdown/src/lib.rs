@@ -31,7 +31,6 @@ use orderly_nodes::log::Log;
 use orderly_nodes::run::Telling;
 use orderly_nodes::targets::fold;
 use orderly_plan::fleet::{Fleet, NodeId};
-use orderly_plan::shutdown::Goal;
 use phases::Phases;
 use restart::Restart;
 use std::ffi::OsString;
@@ -57,13 +56,16 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     let output = if args.json { Output::Json } else { Output::Text };
     let mut reporter = Reporter::new(voice, output);
     let input = Input::read(&args)?;
+    if args.restart {
+        restart(&args, &input, &input.targets.nodes).check()?;
+    }
     let mut drivers = Drivers::new(&input.site.cluster, &input.site.inventory)?;
     if drivers.is_simulated() {
-        reporter.say("simulated: no real node is touched");
+        reporter.say("simulated: cluster.toml names the simulator, nothing real is touched");
     }
     let status = shut_down(&args, &input, &mut drivers, &mut reporter);
     if drivers.is_simulated() {
-        reporter.say("simulated: no real node was touched");
+        reporter.say("simulated: cluster.toml names the simulator, nothing real was touched");
     }
     drivers.close()?;
     match status? {
@@ -98,13 +100,9 @@ fn shut_down(
         preview::show(args, input, &checked, reporter);
         return Ok(Next::Ended(Status::Done));
     }
-    let _lock = Lock::take(&files::state_directory().join("run.lock"))?;
+    let _lock = Lock::take(&files::state_directory().join("nodes.lock"))?;
     telling.reporter.show_progress();
     let checked = Checked::new(args, input, drivers, &mut telling)?;
-    let restart = (args.wishes().goal == Goal::Restart).then(|| restart(args, input, &checked, drivers));
-    if let Some(restart) = &restart {
-        restart.check(drivers)?;
-    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut log = Log::begin(&site.cluster.log_dir, "cshut", &arguments)?;
     let path = std::fs::canonicalize(log.path()).unwrap_or_else(|_| log.path().to_owned());
@@ -126,6 +124,7 @@ fn shut_down(
     let endings = phases.run();
     let (signal, partly, took) = (phases.signal, phases.partly, std::mem::take(&mut phases.took));
     telling.reporter.end_progress();
+    let stopped = phases.checked.nodes;
     let endings = match endings {
         Ok(endings) => endings,
         Err(error) => {
@@ -141,13 +140,20 @@ fn shut_down(
         phases: &took,
     };
     let status = report(&result, input, drivers.is_simulated(), log, reporter);
-    match restart {
-        Some(restart) if status == Status::Done => Ok(Next::Start(Box::new(restart))),
-        Some(restart) => {
-            reporter.warn(format!("not all are down, so none is started; to do it: {}", restart.shown()));
-            Ok(Next::Ended(status))
-        }
-        None => Ok(Next::Ended(status)),
+    if !args.restart {
+        return Ok(Next::Ended(status));
+    }
+    // Those without a power switch restart by themselves, and are up again by now.
+    let off: Vec<NodeId> =
+        stopped.into_iter().filter(|&node| drivers.abilities(node).switches_power).collect();
+    let restart = restart(args, input, &off);
+    if off.is_empty() {
+        Ok(Next::Ended(status))
+    } else if status == Status::Done {
+        Ok(Next::Start(Box::new(restart)))
+    } else {
+        reporter.warn(format!("not all are down, so none is started; to do it: {}", restart.shown()));
+        Ok(Next::Ended(status))
     }
 }
 
@@ -175,22 +181,27 @@ fn report(
     status
 }
 
-/// Returns the call of `cstartup` for the targets, with what both programs must agree on.
-fn restart(args: &Args, input: &Input, checked: &Checked, drivers: &Drivers) -> Restart {
+/// Returns the call of `cstartup` for these nodes, with what both programs must agree on.
+fn restart(args: &Args, input: &Input, nodes: &[NodeId]) -> Restart {
     let mut options: Vec<OsString> = input.startup_options.clone();
-    for (flag, is_set) in
-        [("-G", args.all_partitions), ("--json", args.json), ("-q", args.quiet), ("-v", args.verbose)]
-    {
-        if is_set && !options.iter().any(|option| option == flag) {
-            options.push(flag.into());
-        }
+    let has = |options: &[OsString], flags: &[&str]| {
+        options.iter().any(|option| flags.iter().any(|flag| option == flag))
+    };
+    if args.all_partitions && !has(&options, &["-G"]) {
+        options.push("-G".into());
+    }
+    if args.json && !has(&options, &["--json"]) {
+        options.push("--json".into());
+    }
+    // What -C says of the voice wins.
+    if !has(&options, &["-q", "--quiet", "-v", "--verbose"]) {
+        let voice = [("-q", args.quiet), ("-v", args.verbose)];
+        options.extend(voice.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| OsString::from(flag)));
     }
     for (flag, path) in [("--config", &args.config), ("-i", &args.inventory)] {
         if let Some(path) = path {
             options.extend([OsString::from(flag), path.into()]);
         }
     }
-    // Those without a power switch restart by themselves, and are up again by now.
-    let names = checked.nodes.iter().filter(|&&node| drivers.abilities(node).switches_power);
-    Restart::new(options, names.map(|&node| input.site.name(node)))
+    Restart::new(options, nodes.iter().map(|&node| input.site.name(node)))
 }

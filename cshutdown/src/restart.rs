@@ -1,10 +1,9 @@
 //! Starting again what was stopped (`-r`): `cstartup` takes this process's place.
 
 use anyhow::Context;
-use orderly_exec::job::show;
+use orderly_exec::job::{Ending, Job, show};
+use orderly_exec::runner::{Run, Runner};
 use orderly_exec::{OrStatus, Status, fail};
-use orderly_nodes::fleet::{Command, Drivers, Host};
-use orderly_plan::fleet::{Event, Fleet};
 use orderly_plan::nodeset;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -47,37 +46,23 @@ impl Restart {
     /// those of a cluster that is up, and are not asked for.
     ///
     /// # Errors
-    /// Usage (2) or rejected (3), as `cstartup` says.
-    pub(crate) fn check(&self, drivers: &mut Drivers) -> anyhow::Result<()> {
+    /// Usage (2) or rejected (3), as `cstartup` says; refused (4) when it cannot be run.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
         let verify = [OsString::from("-k")];
         let argv = std::iter::once(&self.program).chain(&self.options).chain(&verify).chain(&self.targets);
-        let argv = argv.map(|word| word.to_string_lossy().into_owned()).collect();
-        let id = drivers.start(&Command { on: Host::Control, argv, stdin: Vec::new(), timeout: CHECK });
-        let mut signal = None;
-        let result = loop {
-            for event in drivers.next(None) {
-                if let Event::Signal(number) = event {
-                    signal = Some(number);
-                    drivers.end_all();
-                }
-            }
-            if let Some((_, result)) = drivers.take_ended().into_iter().find(|(ended, _)| *ended == id) {
-                break result;
-            }
+        let mut runner = Runner::new()?;
+        let ended = runner.run(&Job::new(argv, CHECK));
+        if let Some(signal) = runner.interrupted() {
+            return Err(fail(Status::Signal(signal as i32), "interrupted before anything was touched"));
+        }
+        let status = match ended.ending {
+            Ending::Exited(2) => Status::Usage,
+            Ending::Exited(3) => Status::Rejected,
+            Ending::NotStarted => Status::Refused,
+            Ending::Exited(_) | Ending::Killed(_) | Ending::TimedOut | Ending::Unkillable => return Ok(()),
         };
-        if let Some(number) = signal {
-            return Err(fail(Status::Signal(number), "interrupted before anything was touched"));
-        }
-        let complain = |status, clause: &str| Err(fail(status, format!("check {}: {clause}", self.shown())));
-        match result {
-            Err(failure) => complain(Status::Refused, &failure.detail),
-            Ok(ended) => match ended.ending {
-                orderly_exec::job::Ending::Exited(2) => complain(Status::Usage, &ended.last_words()),
-                orderly_exec::job::Ending::Exited(3) => complain(Status::Rejected, &ended.last_words()),
-                orderly_exec::job::Ending::NotStarted => complain(Status::Refused, &ended.last_words()),
-                _ => Ok(()),
-            },
-        }
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        Err(fail(status, format!("check {}: {}\n{}", self.shown(), ended.ending, said.trim_end())))
     }
 
     /// Becomes `cstartup`; returns only when that fails.

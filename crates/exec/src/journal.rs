@@ -65,7 +65,9 @@ pub fn read<A: Serialize + DeserializeOwned>(path: &Path) -> anyhow::Result<Opti
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => {
-            return Err(error).with_context(|| format!("read {}", path.display())).or_status(Status::Rejected);
+            return Err(error)
+                .with_context(|| format!("read {}", path.display()))
+                .or_status(Status::Rejected);
         }
     };
     parse(&bytes).map(Some).map_err(|(offset, why)| {
