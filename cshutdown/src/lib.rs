@@ -123,8 +123,8 @@ fn shut_down(
     };
     let endings = phases.run();
     let (signal, partly, took) = (phases.signal, phases.partly, std::mem::take(&mut phases.took));
-    telling.reporter.end_progress();
     let stopped = phases.checked.nodes;
+    telling.reporter.end_progress();
     let endings = match endings {
         Ok(endings) => endings,
         Err(error) => {
