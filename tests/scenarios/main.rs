@@ -7,6 +7,7 @@ mod man;
 mod readme;
 mod real_hosts;
 mod real_sshd;
+mod seqfile;
 mod the_bed;
 mod tidy;
 
