@@ -11,6 +11,7 @@ mod real_sshd;
 mod release;
 mod restore;
 mod resume;
+mod seqfile;
 mod snapshot;
 mod takeover;
 mod the_bed;
