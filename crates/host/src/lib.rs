@@ -11,11 +11,10 @@ pub mod backup;
 pub mod boot;
 pub mod carry;
 pub mod config;
-
 pub mod handover;
 pub mod holders;
+pub mod hostid;
 pub mod machine;
-
 pub mod mountinfo;
 pub mod mounts;
 pub mod services;
