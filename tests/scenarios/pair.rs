@@ -137,7 +137,8 @@ impl<'a> Pair<'a> {
         self.host(host).shell(line).env("ORDERLY_STATE_DIR", self.state(host))
     }
 
-    fn program(&self, host: usize, name: &str) -> Program<'a> {
+    /// Returns a run of one of the programs on a host.
+    pub(crate) fn program(&self, host: usize, name: &str) -> Program<'a> {
         self.host(host).program(name).env("ORDERLY_STATE_DIR", self.state(host))
     }
 
@@ -241,4 +242,20 @@ cidr = "192.0.2.10/32"
 device = "lo"
 "#
     )
+}
+
+/// Adds a backup of `outside`, of which each host has its own, to the configuration.
+pub(crate) fn with_backup(pair: &Pair<'_>) {
+    let root = pair.bed.root().display();
+    let backup = format!(
+        "[backup]\ndirectory = \"{root}/at/habackup\"\ninclude = [\"{root}/outside\"]\nmax_age = \"1h\"\n"
+    );
+    let text = pair.bed.read("etc/ha.toml");
+    pair.bed.config("ha.toml", text + &backup);
+    std::fs::create_dir_all(pair.bed.path("outside")).unwrap();
+    for host in [1, 2] {
+        pair.bed.write(format!("outside.{host}/file"), format!("of {host}\n"));
+        pair.shell(host, &format!("mount --bind outside.{host} outside")).run();
+    }
+    pair.forget();
 }
