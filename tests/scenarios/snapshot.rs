@@ -335,7 +335,7 @@ fn mounts_below_a_source_and_the_snapshots_themselves_are_left_out() {
 }
 
 /// One entry of `strace`: the call's name and which call of that name it is.
-fn calls(trace: &str) -> Vec<(String, usize)> {
+pub(crate) fn calls(trace: &str) -> Vec<(String, usize)> {
     let mut counts = std::collections::HashMap::new();
     let mut calls = Vec::new();
     for line in trace.lines() {
@@ -405,4 +405,77 @@ fn a_kill_at_any_system_call_damages_nothing() {
             assert_eq!(snapshots(&bed).len(), 2, "call {number}, {name}: {names}");
         }
     }
+}
+
+/// A signal ends the run with nothing published and nothing left behind, also amid one large file.
+#[test]
+fn an_interrupted_run_publishes_nothing_and_leaves_nothing() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["ls"]);
+    let host = holder(&bed, "ec1");
+    bed.write("source/a", "1");
+    host.program("habackup").arg("-q").run();
+    // A hole that takes minutes to hash.
+    fs::File::create(bed.path("source/endless")).unwrap().set_len(1 << 40).unwrap();
+    let before = host.shell("ls -A shared/habackup").any_stdout().run().stdout;
+    host.shell("habackup & pid=$!; until ls shared/habackup/.staging*/manifest.json >/dev/null 2>&1; do sleep 0.05; done; kill -TERM $pid; wait $pid")
+        .status(143)
+        .stderr_contains("interrupted by SIGTERM")
+        .run();
+    assert_eq!(host.shell("ls -A shared/habackup").any_stdout().run().stdout, before);
+}
+
+/// ha-release holds the lock while it runs habackup, and passes it on.
+#[test]
+fn a_lock_that_is_passed_down_is_joined() {
+    if !ready() || !real::require(&[Need::Program("flock")]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tool("flock");
+    let host = holder(&bed, "ec1");
+    bed.write("source/a", "1");
+    host.shell("exec 9<>state/ha.lock && flock 9 && ORDERLY_LOCK_FD=9 habackup -q").run();
+    assert_eq!(snapshots(&bed).len(), 1);
+}
+
+/// A log that is written to all the time must neither stop the snapshot nor pass for a settled copy.
+#[test]
+fn a_file_that_keeps_changing_is_copied_and_marked() {
+    if !ready() || !real::require(&[Need::Program("strace")]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["strace", "touch"]);
+    let host = holder(&bed, "ec1");
+    bed.write("source/log", vec![b'x'; 400_000]);
+    bed.write("source/still", "1");
+    // Every read takes a while, in which the file is touched.
+    host.shell(
+        "(while :; do echo y >>source/log; done) & writer=$!; \
+         strace -f -o /dev/null -e trace=read -e inject=read:delay_exit=20000 habackup; status=$?; kill $writer; exit $status",
+    )
+    .stdout("Backup complete.\n")
+    .stderr_contains("source/log: changed each time it was read")
+    .run();
+    let taken = snapshots(&bed).remove(0);
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(taken.join("manifest.json")).unwrap()).unwrap();
+    let changed: Vec<&str> = manifest["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["changed"] == true)
+        .map(|entry| entry["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(changed, [bed.path("source/log").to_str().unwrap()]);
+    assert_eq!(manifest["totals"]["changed"], 1);
+    // What was copied is what the manifest says, torn or not.
+    host.program("habackup").arg("--verify").any_stdout().run();
 }
