@@ -13,7 +13,7 @@ INSTALL    = install
 PROGRAMS = seqfile cstartup cshutdown habackup ha-release ha-takeover
 BUILT    = $${CARGO_TARGET_DIR:-target}/release
 
-.PHONY: all demo test soak check man-lint install clean
+.PHONY: all demo test soak check man-lint install deb clean
 
 all:
 	$(CARGO) build --locked --release --workspace --bins
@@ -36,6 +36,9 @@ check: man-lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		echo "cargo deny check"; $(CARGO) deny check licenses bans sources; \
+	else echo "did not run: cargo deny check: needs cargo-deny"; fi
 
 # The scenario of the same name compares the pages with the programs; this looks at their language.
 man-lint:
@@ -47,6 +50,11 @@ install: all
 	BIN_DIR="$(BUILT)" DESTDIR="$(DESTDIR)" SBINDIR="$(SBINDIR)" MANDIR="$(MANDIR)" DOCDIR="$(DOCDIR)" \
 	SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" PREFIX="$(PREFIX)" INSTALL="$(INSTALL)" \
 	PROGRAMS="$(PROGRAMS)" packaging/install.sh
+
+# A Debian package, in target/.
+deb: all
+	BIN_DIR="$(BUILT)" DEB_DIR=target PROGRAMS="$(PROGRAMS)" \
+	VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)" packaging/deb.sh
 
 clean:
 	$(CARGO) clean

@@ -33,6 +33,10 @@ ln -sf habackup "$DESTDIR$SBINDIR/harestore"
 
 put 644 "$top"/man/*.5 "$MANDIR/man5"
 put 644 "$top"/man/*.8 "$MANDIR/man8"
+if [ -f "$DESTDIR$MANDIR/man8/habackup.8" ]; then
+	echo ".so man8/habackup.8" >"$DESTDIR$MANDIR/man8/harestore.8"
+	chmod 644 "$DESTDIR$MANDIR/man8/harestore.8"
+fi
 put 644 "$top/README.md" "$top/CHANGELOG.md" "$DOCDIR"
 put 644 "$top"/examples/*.toml "$top"/examples/*.json "$top"/examples/*Seq "$DOCDIR/examples"
 

@@ -40,6 +40,5 @@ release = ["$work/bin/asset", "release"]
 END
 chmod 600 "$work/etc/ha.toml"
 
-run 0 "ha-release --json >release.json"
-run 0 "tail -n 1 release.json"
-run 0 "ha-takeover --record release.json"
+run 0 "ha-release"
+run 0 "ha-takeover --record ec1/state/release.json"

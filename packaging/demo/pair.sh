@@ -4,23 +4,25 @@
 # Sets private_host to a command that runs another one as a host of its own: as root, or as a user
 # who is allowed to be root in a namespace.
 find_private_hosts() {
-	for options in "-m -p -u -n -f --mount-proc" "-U -r -m -p -u -n -f --mount-proc" "-U -r -m"; do
+	for options in "-m -p -u -n -f --mount-proc" "-U -r -m -p -u -n -f --mount-proc"; do
 		private_host="unshare $options --propagation private"
-		if $private_host true 2>/dev/null; then
+		if $private_host sh -c : 2>/dev/null; then
 			return 0
 		fi
 	done
 	return 1
 }
 
+# Each host sees its own disk at /mnt; whoever holds the asset sees it at /mnt/asset.
 for host in ec1 ec2; do
-	mkdir -p "$work/$host/state" "$work/$host/conf" "$work/$host/opt" "$work/$host/running"
+	for folder in asset conf opt running state; do
+		mkdir -p "$work/$host/$folder"
+	done
 	: >"$work/$host/exported"
 	cat /proc/sys/kernel/random/uuid >"$work/$host/boot_id"
 done
 echo "license = 4711" >"$work/ec1/conf/controller.conf"
-# Where each host sees its own disk, and where the holder sees the asset.
-mkdir -p "$work/local" "$work/asset" "$work/bin" "$work/disk/opt" "$work/disk/share"
+mkdir -p "$work/bin" "$work/disk/opt" "$work/disk/share"
 mkdir -m 700 "$work/disk/snapshots"
 echo "what all of this is about" >"$work/disk/data"
 
@@ -28,18 +30,18 @@ echo "what all of this is about" >"$work/disk/data"
 cat >"$work/bin/service" <<END
 #!/bin/sh
 case \$2 in
-status) if [ -e "$work/local/running/\$1" ]; then echo online; else echo offline; fi ;;
-start) : >"$work/local/running/\$1" ;;
-stop) rm -f "$work/local/running/\$1" ;;
+status) if [ -e "/mnt/running/\$1" ]; then echo online; else echo offline; fi ;;
+start) : >"/mnt/running/\$1" ;;
+stop) rm -f "/mnt/running/\$1" ;;
 *) exit 2 ;;
 esac
 END
 cat >"$work/bin/share" <<END
 #!/bin/sh
 case \$1 in
-list) cat "$work/local/exported" ;;
-add) echo "$work/asset/share" >"$work/local/exported" ;;
-remove) : >"$work/local/exported" ;;
+list) cat "/mnt/exported" ;;
+add) echo "/mnt/asset/share" >"/mnt/exported" ;;
+remove) : >"/mnt/exported" ;;
 *) exit 2 ;;
 esac
 END
@@ -56,7 +58,7 @@ name = "ec2"
 kind = "bind"
 source = "$work/disk"
 [[asset.mount]]
-at = "$work/asset"
+at = "/mnt/asset"
 
 [[service]]
 name = "proxy controller"
@@ -70,11 +72,11 @@ stop = ["$work/bin/service", "enterprise", "stop"]
 start = ["$work/bin/service", "enterprise", "start"]
 
 [[loopback]]
-source = "$work/asset/opt"
-at = "$work/local/opt"
+source = "/mnt/asset/opt"
+at = "/mnt/opt"
 
 [[share]]
-path = "$work/asset/share"
+path = "/mnt/asset/share"
 clients = ["*"]
 options = "ro"
 list = ["$work/bin/share", "list"]
@@ -82,7 +84,7 @@ add = ["$work/bin/share", "add"]
 remove = ["$work/bin/share", "remove"]
 
 [backup]
-directory = "$work/asset/snapshots"
-include = ["$work/local/conf"]
+directory = "/mnt/asset/snapshots"
+include = ["/mnt/conf"]
 END
 chmod 600 "$work/etc/ha.toml"

@@ -298,11 +298,11 @@ gone() {
 }
 . "$cluster/answers"
 case $command in
-*shutdown*-r* | reboot*)
+shutdown\ *-r* | /*/shutdown\ *-r* | reboot*)
 	gone
 	("${cluster%/*}/fakes/power" boot "$node" </dev/null >/dev/null 2>&1 &)
 	;;
-*shutdown* | halt* | poweroff*)
+shutdown\ * | /*/shutdown\ * | halt* | poweroff*)
 	case $(cat "$here/halt" 2>/dev/null) in
 	refuse) echo "halt: permission denied" >&2; exit 1 ;;
 	hang) exec sleep 100000 ;;
@@ -311,7 +311,7 @@ case $command in
 	[ "$(cat "$here/after_halt" 2>/dev/null)" != off ] || echo off >"$here/power"
 	gone
 	;;
-*systemctl*isolate* | *telinit*) gone ;;
+systemctl\ isolate* | telinit*) gone ;;
 *boot_id*) cat "$here/boot_id" ;;
 wall*) cat >>"$here/stdin" ;;
 esac

@@ -5,9 +5,9 @@ use bed::{Bed, Program};
 use std::path::Path;
 
 /// What the scripts of the yard use of a Debian machine.
-const TOOLS: [&str; 18] = [
+const TOOLS: [&str; 19] = [
     "basename", "cat", "chmod", "cp", "date", "dirname", "head", "id", "install", "ln", "mkdir", "mktemp",
-    "mount", "rm", "sed", "sh", "tail", "unshare",
+    "mount", "rm", "sed", "sh", "tail", "unshare", "wc",
 ];
 
 fn script<'a>(bed: &'a Bed, name: &str) -> Program<'a> {
@@ -41,7 +41,8 @@ fn what_is_installed_is_what_an_administrator_looks_for() {
         let written = std::fs::read_dir(workspace().join("man")).unwrap().flatten();
         let written =
             written.filter(|page| page.path().extension().is_some_and(|found| found == section)).count();
-        assert_eq!(pages, written, "pages of section {section}");
+        // harestore has a page of its own name, which is habackup's.
+        assert_eq!(pages, written + usize::from(section == "8"), "pages of section {section}");
     }
     let job = std::fs::read_to_string(target.join("etc/cron.d/habackup")).unwrap();
     assert!(job.contains("/opt/orderly/sbin/habackup -q --if-held"), "{job}");

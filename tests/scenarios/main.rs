@@ -4,13 +4,19 @@
 
 mod install;
 mod man;
+mod pair;
 mod readme;
 mod real_hosts;
 mod real_sshd;
+mod release;
 mod restore;
+mod resume;
+mod seqfile;
 mod snapshot;
+mod takeover;
 mod the_bed;
 mod tidy;
+mod unwind;
 
 /// A scenario file that is not listed above would silently never run.
 #[test]

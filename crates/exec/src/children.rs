@@ -133,7 +133,12 @@ impl Children {
             Writable::No => EpollFlags::EPOLLIN,
         };
         let event = EpollEvent::new(flags | EpollFlags::EPOLLONESHOT, id * STREAMS + WATCHED);
-        self.epoll.add(descriptor, event).context("watch a descriptor")?;
+        match self.epoll.add(&descriptor, event) {
+            // Watched before: a connection made, whose first words are now waited for.
+            Err(Errno::EEXIST) => self.epoll.modify(&descriptor, &mut event.clone()),
+            added => added,
+        }
+        .context("watch a descriptor")?;
         Ok(id)
     }
 

@@ -30,6 +30,9 @@ pub struct Config {
     /// Where it was read; not part of what it says.
     #[serde(skip)]
     pub path: PathBuf,
+    /// What it says, in short: alike on both hosts when their configurations are.
+    #[serde(skip)]
+    pub fingerprint: String,
     /// This host. Not serialised: the configuration means the same on both hosts.
     #[serde(skip)]
     pub own: Host,
@@ -182,8 +185,9 @@ impl Config {
         // Nothing was wrong, so everything that must be there is.
         let missing = || Diagnostics::from(Diagnostic::about(&name, "is incomplete"));
         let (own, peer) = choose(&name, hosts, own)?;
-        Ok(Self {
+        let mut config = Self {
             path: path.to_owned(),
+            fingerprint: String::new(),
             own,
             peer,
             asset: asset.ok_or_else(missing)?,
@@ -192,7 +196,24 @@ impl Config {
             shares,
             addresses,
             backup,
-        })
+        };
+        config.fingerprint =
+            orderly_plan::record::fingerprint(&serde_json::to_string(&config).unwrap_or_default());
+        Ok(config)
+    }
+
+    /// Gives everything that has a limit this one at most (`--timeout`).
+    pub fn limit_all(&mut self, limit: Duration) {
+        let limits = [&mut self.asset.timeout]
+            .into_iter()
+            .chain(self.services.iter_mut().map(|service| &mut service.timeout))
+            .chain(self.loopbacks.iter_mut().map(|loopback| &mut loopback.timeout))
+            .chain(self.shares.iter_mut().map(|share| &mut share.timeout))
+            .chain(self.addresses.iter_mut().map(|address| &mut address.timeout))
+            .chain(self.backup.iter_mut().map(|backup| &mut backup.timeout));
+        for timeout in limits {
+            *timeout = limit.min(*timeout);
+        }
     }
 
     /// Returns the lock of this configuration: `habackup`, `ha-release` and `ha-takeover` exclude

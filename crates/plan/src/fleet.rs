@@ -90,6 +90,10 @@ pub struct Abilities {
     pub switches_power: bool,
     /// Power can be read (the power driver has a status).
     pub reads_power: bool,
+    /// The power driver has a reset of its own; without one a reset is off, wait for off, on.
+    pub resets: bool,
+    /// Commands can be run on it (it has a shell driver; units such as shelves have none).
+    pub runs_commands: bool,
     /// A probe can tell up from down (the probe driver is not `none`).
     pub probes: bool,
     /// Time between two probes of a node that is waited for.

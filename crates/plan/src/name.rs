@@ -1,1 +1,195 @@
-//! Names as the sequence grammar allows them.
+//! Names of nodes and groups: which characters they may hold, and many of them in little memory.
+//!
+//! A sequence of a million nodes is read without a `String` a name: [`Names`] keeps all of them in
+//! one text, and [`Index`] finds them by hash in four bytes a slot.
+
+use crate::fleet::NodeId;
+use std::hash::{BuildHasher, RandomState};
+
+/// Returns what is wrong with a name of a node, group or partition, or nothing.
+///
+/// The forbidden characters are those of the sequence-file page of the PSSP Command Reference; the
+/// backslash (which continues a line) and control characters are our addition.
+pub fn fault(name: &str) -> Option<String> {
+    if name.is_empty() {
+        return Some("a name cannot be empty".to_owned());
+    }
+    let bad = name.chars().find(|&c| is_forbidden(c))?;
+    Some(match bad {
+        ' ' => "a name cannot contain a blank".to_owned(),
+        '\t' => "a name cannot contain a tab".to_owned(),
+        '\n' => "a name cannot contain a newline".to_owned(),
+        c => format!("a name cannot contain \"{}\"", c.escape_debug()),
+    })
+}
+
+/// Tells whether a character cannot stand in a name.
+pub fn is_forbidden(c: char) -> bool {
+    matches!(c, ',' | '>' | ':' | '(' | ')' | '#' | '\\') || c.is_whitespace() || c.is_control()
+}
+
+/// Nodes by number, as a sequence speaks of them: an inventory, or the names a file itself uses.
+pub trait Roster {
+    /// Returns how many nodes there are.
+    fn count(&self) -> usize;
+    /// Returns the name of a node.
+    fn name(&self, id: NodeId) -> &str;
+    /// Returns the node with a name.
+    fn find(&self, name: &str) -> Option<NodeId>;
+}
+
+/// Different names in the order in which they were first met.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    text: String,
+    ends: Vec<u32>,
+    index: Index,
+}
+
+impl Names {
+    /// Returns the number of `name`, which is given one if it is new; nothing when there is no more
+    /// room (4 GiB of names).
+    pub fn intern(&mut self, name: &str) -> Option<u32> {
+        if let Some(id) = self.find(name) {
+            return Some(id);
+        }
+        let id = u32::try_from(self.ends.len()).ok().filter(|id| *id < u32::MAX)?;
+        let end = u32::try_from(self.text.len() + name.len()).ok()?;
+        self.text.push_str(name);
+        self.ends.push(end);
+        let (text, ends) = (&self.text, &self.ends);
+        self.index.insert(id, |at| slice(text, ends, at));
+        Some(id)
+    }
+
+    /// Returns the number of `name` if it was met before.
+    pub fn find(&self, name: &str) -> Option<u32> {
+        self.index.find(name, |at| self.get(at))
+    }
+
+    /// Returns the name with this number.
+    ///
+    /// # Panics
+    /// When no name has it.
+    pub fn get(&self, id: u32) -> &str {
+        slice(&self.text, &self.ends, id)
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Returns all names by number.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..u32::try_from(self.len()).unwrap_or(u32::MAX)).map(|id| self.get(id))
+    }
+}
+
+impl Roster for Names {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn name(&self, id: NodeId) -> &str {
+        self.get(id.0)
+    }
+
+    fn find(&self, name: &str) -> Option<NodeId> {
+        Self::find(self, name).map(NodeId)
+    }
+}
+
+fn slice<'t>(text: &'t str, ends: &[u32], id: u32) -> &'t str {
+    let at = id as usize;
+    let start = if at == 0 { 0 } else { ends[at - 1] as usize };
+    &text[start..ends[at] as usize]
+}
+
+/// Finds texts that are kept elsewhere under numbers counted from 0.
+#[derive(Debug, Clone, Default)]
+pub struct Index {
+    slots: Vec<u32>,
+    used: usize,
+    hasher: RandomState,
+}
+
+const EMPTY: u32 = u32::MAX;
+
+impl Index {
+    /// Returns the number whose text, by `text_of`, is `wanted`.
+    pub fn find<'t>(&self, wanted: &str, text_of: impl Fn(u32) -> &'t str) -> Option<u32> {
+        let mut at = self.first_slot(wanted)?;
+        while self.slots[at] != EMPTY {
+            if text_of(self.slots[at]) == wanted {
+                return Some(self.slots[at]);
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        None
+    }
+
+    /// Adds a number whose text is not there yet.
+    pub fn insert<'t>(&mut self, id: u32, text_of: impl Fn(u32) -> &'t str) {
+        // At most three quarters full: beyond that, probing gets long.
+        if (self.used + 1) * 4 > self.slots.len() * 3 {
+            let old = std::mem::take(&mut self.slots);
+            self.slots = vec![EMPTY; (old.len() * 2).max(16)];
+            for kept in old.into_iter().filter(|&kept| kept != EMPTY) {
+                self.place(kept, text_of(kept));
+            }
+        }
+        self.place(id, text_of(id));
+        self.used += 1;
+    }
+
+    fn place(&mut self, id: u32, text: &str) {
+        let Some(mut at) = self.first_slot(text) else { return };
+        while self.slots[at] != EMPTY {
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        self.slots[at] = id;
+    }
+
+    fn first_slot(&self, text: &str) -> Option<usize> {
+        let mask = self.slots.len().checked_sub(1)?;
+        // Only the low bits matter; cutting the hash down on a 32-bit machine is fine.
+        Some(usize::try_from(self.hasher.hash_one(text) & mask as u64).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn documented_characters_are_forbidden() {
+        for bad in ["", "a b", "a,b", "a\nb", "a\tb", "a>b", "a:b", "a(b", "a)b", "a#b", "a\\", "a\u{1b}b"] {
+            assert!(fault(bad).is_some(), "{bad:?}");
+        }
+        for good in ["n01", "Io-7.example", "größe", "n[1]", "a=b", "65-80"] {
+            assert_eq!(fault(good), None, "{good:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn names_are_found_under_their_first_number(words in prop::collection::vec("[a-c]{0,3}", 0..200)) {
+            let mut names = Names::default();
+            let mut expected: Vec<&str> = Vec::new();
+            for word in &words {
+                let id = names.intern(word).unwrap() as usize;
+                if id == expected.len() {
+                    expected.push(word);
+                }
+                prop_assert_eq!(expected[id], word);
+            }
+            prop_assert_eq!(names.iter().collect::<Vec<_>>(), expected);
+            prop_assert_eq!(names.find("absent"), None);
+        }
+    }
+}

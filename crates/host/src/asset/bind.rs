@@ -2,8 +2,8 @@
 //!
 //! Both hosts must see the folder, so it lies on storage of which the two share one kernel or one
 //! file server. Its identity is the file system's id with the folder's inode. Who holds it and how
-//! often it changed hands stands in a file beside the data, `.orderly-mark`, which is the change
-//! mark: every taking and every letting go counts it up.
+//! often it was let go stands in a file beside the data, `.orderly-mark`. Letting go counts up the
+//! change mark; while it is held, the holder's name there keeps the other host away.
 
 use super::{Asset, End, State, Volume};
 use crate::config::MountTable;
@@ -72,8 +72,10 @@ impl Bind {
         std::fs::metadata(&self.source).with_context(|| format!("find {}", self.source.display()))?;
         let holder = self.read()?.holder;
         let foreign = holder.as_deref() == Some(self.peer.as_str());
-        let mounted = own()?.0.iter().any(|mount| self.is_on(mount));
-        Ok(match (mounted, foreign) {
+        // Taken and not yet mounted is held too: the peer must not take it in between.
+        let held =
+            holder.as_deref() == Some(self.own.as_str()) || own()?.0.iter().any(|mount| self.is_on(mount));
+        Ok(match (held, foreign) {
             (true, false) => State::Held,
             (false, false) => State::Free,
             (false, true) => State::Elsewhere(format!("{} holds {}", self.peer, self.source.display())),
@@ -127,6 +129,10 @@ impl Asset for Bind {
     }
 
     fn let_go(&self, _run: &mut dyn Run) -> anyhow::Result<()> {
+        if self.read()?.holder.as_deref() == Some(self.peer.as_str()) {
+            // What the peer holds is not ours to let go of.
+            return Ok(());
+        }
         self.write(None)
     }
 }
@@ -141,25 +147,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mark_counts_every_change_of_hands_and_names_the_holder() {
+    fn the_mark_counts_every_letting_go_and_names_the_holder() {
         let dir = tempfile::tempdir().unwrap();
         let source = dir.path().join("source");
         std::fs::create_dir(&source).unwrap();
         let (one, two) = (Bind::new(&source, "ec1", "ec2"), Bind::new(&source, "ec2", "ec1"));
         let run = &mut Nothing;
         assert_eq!(one.identity(run).unwrap(), two.identity(run).unwrap());
-        let mut marks = vec![one.mark(run).unwrap()];
+        one.let_go(run).unwrap();
+        let released = one.mark(run).unwrap();
+        one.let_go(run).unwrap();
+        assert_eq!(one.mark(run).unwrap(), released, "letting go twice is letting go once");
         two.take(End::Clean, run).unwrap();
         assert!(matches!(one.state(run), State::Elsewhere(_)));
         assert!(one.take(End::Clean, run).is_err(), "never both");
-        marks.push(one.mark(run).unwrap());
-        two.take(End::Clean, run).unwrap();
-        assert_eq!(marks.last(), Some(&one.mark(run).unwrap()), "taking twice is taking once");
+        one.let_go(run).unwrap();
+        assert!(matches!(one.state(run), State::Elsewhere(_)), "not ours to let go of");
         two.let_go(run).unwrap();
         assert_eq!(one.state(run), State::Free);
-        marks.push(one.mark(run).unwrap());
-        marks.dedup();
-        assert_eq!(marks.len(), 3);
+        assert_ne!(one.mark(run).unwrap(), released);
     }
 
     /// Nothing is run here.

@@ -56,10 +56,12 @@ fn a_whole_configuration_is_read_and_each_host_knows_its_peer() {
     assert_eq!((two.own.name.as_str(), two.peer.name.as_str()), ("ec2", "ec1"));
     assert_eq!(one.services.len(), 2);
     assert_eq!(one.services[1].control, Control::Unit("opscenter.service".into()));
-    assert_eq!(one.backup.unwrap().keep, Keep::Spread { hourly: 48, daily: 14, weekly: 0 });
+    assert_eq!(one.backup.as_ref().unwrap().keep, Keep::Spread { hourly: 48, daily: 14, weekly: 0 });
     assert_eq!(one.addresses[0].ip(), "192.0.2.10");
     // It means the same on both hosts, or the two could not compare it.
-    assert_eq!(serde_json::to_string(&two.asset).unwrap(), serde_json::to_string(&one.asset).unwrap());
+    assert_eq!(two.fingerprint, one.fingerprint);
+    let other = Config::read(Path::new("ha.toml"), &WHOLE.replace("noatime", "relatime"), "ec1").unwrap();
+    assert_ne!(other.fingerprint, one.fingerprint);
 }
 
 #[test]
@@ -108,4 +110,14 @@ fn kinds_of_a_later_version_are_named_as_such() {
 fn a_missing_asset_or_host_is_said() {
     let said = said("platform = \"linux\"\n");
     assert!(said.contains("asset is missing") && said.contains("exactly two [[host]]"), "{said}");
+}
+
+#[test]
+fn the_shipped_examples_are_right() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    for (name, own) in [("ha-filesystem.toml", "ec1"), ("ha-bind.toml", "one"), ("ha-command.toml", "ec2")] {
+        let path = folder.join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        Config::read(&path, &text, own).unwrap_or_else(|wrong| panic!("{wrong}"));
+    }
 }

@@ -1,0 +1,229 @@
+//! `cluster.toml`: how a node is powered, reached and probed, and within which limits.
+//!
+//! The whole file is read and checked at once, by [`read`](mod@read); what a node finally gets,
+//! after the overrides of its groups and its own, is a [`Profile`].
+
+mod drivers;
+mod profile;
+mod read;
+
+pub use drivers::{Power, PowerCommands, PowerDriver, Probe, ProbeDriver, Shell, ShellDriver, Ssh};
+pub use profile::{LimitsPatch, Patch, PowerPatch, ProbePatch, Profile, ShellPatch, ShutdownPatch};
+
+use crate::simulator::SimulatorSettings;
+use anyhow::Context;
+use orderly_exec::files;
+use orderly_exec::status::{OrStatus, Status, fail};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything `cluster.toml` says, with the defaults filled in.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// Where it was read, for messages.
+    pub file: String,
+    /// The current partition when `SP_NAME` is unset.
+    pub partition: Option<String>,
+    pub inventory: PathBuf,
+    pub log_dir: PathBuf,
+    /// What subsystems get as `-b`; found out when it is not given.
+    pub control_address: Option<String>,
+    /// This machine's name in the inventory, when it is itself a node.
+    pub control_node: Option<String>,
+    pub sequence: SequencePaths,
+    pub subsystem: Subsystem,
+    pub limits: Limits,
+    /// What holds for every node without an override.
+    pub profile: Profile,
+    /// What groups say differently, by name.
+    pub group_overrides: BTreeMap<String, Patch>,
+    /// What nodes say differently, by name.
+    pub node_overrides: BTreeMap<String, Patch>,
+    pub simulator: SimulatorSettings,
+}
+
+/// The three sequence files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SequencePaths {
+    pub start: PathBuf,
+    pub shut: PathBuf,
+    pub subsystems: PathBuf,
+    /// A `shut` that states the same order as `start` is meant so.
+    pub literal: bool,
+}
+
+/// Where special subsystems are called, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subsystem {
+    pub host: SubsystemHost,
+    pub timeout: Duration,
+}
+
+/// Where special subsystems are called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubsystemHost {
+    /// On one randomly chosen reachable node of the partition.
+    Random,
+    /// On this machine.
+    Control,
+    Node(String),
+}
+
+/// The limits of a whole run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Driver processes at once.
+    pub fanout: usize,
+    /// Nodes between power-on and up at once; none is no limit.
+    pub booting: Option<usize>,
+    /// Time between two power-ons.
+    pub stagger: Duration,
+    /// The inventory attribute that names a node's power controller.
+    pub per: Option<String>,
+    /// Power calls at once for nodes with the same value of `per`.
+    pub max: usize,
+}
+
+/// The commands of `[shutdown]`, each a command line for the node's shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Reads the message on standard input.
+    pub notify: String,
+    pub halt: String,
+    pub restart: String,
+    pub maintenance: String,
+    pub end_users: EndUsers,
+    /// Between TERM and KILL for users' processes.
+    pub grace: Duration,
+    /// How long a probe must read down before a node counts as down without a power reading.
+    pub settle: Duration,
+}
+
+/// Whose processes are ended before the nodes go down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndUsers {
+    /// Those of login sessions, of people (uid UID_MIN and above).
+    Sessions,
+    /// All those of people, batch jobs included.
+    Nonroot,
+    None,
+}
+
+/// The limits that may differ from node to node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeLimits {
+    /// How long a node that is on may take to come up before it may be reset.
+    pub boot: Duration,
+    /// For a node, and for each call of a driver.
+    pub timeout: Duration,
+    pub retries: u32,
+}
+
+/// What was said on the command line; each wins over the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flags {
+    pub partition: Option<String>,
+    pub inventory: Option<PathBuf>,
+    pub log_dir: Option<PathBuf>,
+    pub fanout: Option<usize>,
+    /// 0 is no limit, as in the file.
+    pub booting: Option<usize>,
+    pub stagger: Option<Duration>,
+    pub timeout: Option<Duration>,
+    pub retries: Option<u32>,
+}
+
+impl Cluster {
+    /// Reads `cluster.toml`: `--config FILE`, else in `ORDERLY_CONFIG_DIR`, else in `/etc/orderly`.
+    ///
+    /// # Errors
+    /// Rejected (3) when it is missing (without it nothing is done), unreadable, writable by others,
+    /// or wrong; the [`Diagnostics`](orderly_plan::diagnostic::Diagnostics) are in the chain.
+    pub fn read(config: Option<&Path>) -> anyhow::Result<Self> {
+        let path = files::config_path(config, "cluster.toml");
+        match files::read_if_there(&path)? {
+            files::Found::Missing => Err(fail(
+                Status::Rejected,
+                format!(
+                    "read {}: there is no such file, and without it nothing is done; \
+                     write one (cluster.toml(5)) or name another with --config",
+                    path.display()
+                ),
+            )),
+            files::Found::Text(text) => {
+                files::check_only_owner_writes(&path)?;
+                Self::parse(&path.display().to_string(), &text).or_status(Status::Rejected)
+            }
+        }
+    }
+
+    /// Puts what was said on the command line in the place of what the file says.
+    pub fn apply(&mut self, flags: &Flags) {
+        fn set<T: Clone>(place: &mut T, said: Option<&T>) {
+            if let Some(value) = said {
+                place.clone_from(value);
+            }
+        }
+        if flags.partition.is_some() {
+            self.partition.clone_from(&flags.partition);
+        }
+        set(&mut self.inventory, flags.inventory.as_ref());
+        set(&mut self.log_dir, flags.log_dir.as_ref());
+        set(&mut self.limits.fanout, flags.fanout.as_ref());
+        set(&mut self.limits.stagger, flags.stagger.as_ref());
+        if let Some(booting) = flags.booting {
+            self.limits.booting = (booting > 0).then_some(booting);
+        }
+        // A flag is about every node: overrides of the same limit give way too.
+        let overrides = self.group_overrides.values_mut().chain(self.node_overrides.values_mut());
+        for patch in overrides {
+            patch.limits.timeout = patch.limits.timeout.filter(|_| flags.timeout.is_none());
+            patch.limits.retries = patch.limits.retries.filter(|_| flags.retries.is_none());
+        }
+        set(&mut self.profile.limits.timeout, flags.timeout.as_ref());
+        set(&mut self.profile.limits.retries, flags.retries.as_ref());
+    }
+
+    /// Tells whether the nodes are imagined; such a run says *simulated* first and last.
+    pub fn is_simulated(&self) -> bool {
+        self.profile.is_simulated()
+            || self.group_overrides.values().chain(self.node_overrides.values()).any(Patch::is_simulated)
+    }
+
+    /// Returns where the simulated world is remembered.
+    pub fn simulator_state(&self) -> PathBuf {
+        self.simulator.state.clone().unwrap_or_else(|| files::state_directory().join("simulator.json"))
+    }
+
+    /// Returns the address subsystems are given: the configured one, else the one from which
+    /// `towards` is reached, else this machine's name.
+    ///
+    /// # Errors
+    /// When none can be found out.
+    pub fn control_address(&self, towards: &[&str]) -> anyhow::Result<String> {
+        if let Some(address) = &self.control_address {
+            return Ok(address.clone());
+        }
+        if let Some(address) = towards.iter().find_map(|node| source_address(node)) {
+            return Ok(address.to_string());
+        }
+        let name = nix::unistd::gethostname().context("ask for this machine's name")?;
+        Ok(name.to_string_lossy().into_owned())
+    }
+}
+
+/// Returns the address this machine would use towards a numeric address; nothing is sent.
+fn source_address(node: &str) -> Option<std::net::IpAddr> {
+    let node: std::net::IpAddr = node.parse().ok()?;
+    let any: std::net::IpAddr = match node {
+        std::net::IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        std::net::IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
+    socket.connect((node, 9)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip())
+}
+
+#[cfg(test)]
+mod tests;

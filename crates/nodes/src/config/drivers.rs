@@ -1,0 +1,90 @@
+//! The three kinds of drivers, as `[power]`, `[shell]` and `[probe]` state them.
+
+use crate::template::Template;
+use std::time::Duration;
+
+/// How power is switched and read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Power {
+    pub driver: PowerDriver,
+    /// For one call.
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PowerDriver {
+    None,
+    Simulator,
+    Command(Box<PowerCommands>),
+}
+
+/// The commands of `driver = "command"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PowerCommands {
+    pub on: Template,
+    pub off: Template,
+    /// Left out: off, wait for off, on.
+    pub reset: Option<Template>,
+    /// Left out: power cannot be read.
+    pub status: Option<Template>,
+}
+
+/// How commands are run on a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shell {
+    pub driver: ShellDriver,
+    /// For one command; `[limits] timeout` when it is not given.
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShellDriver {
+    /// There is no `[shell]`: no command can be run on the node.
+    None,
+    Simulator,
+    Ssh(Ssh),
+    Command(Template),
+}
+
+/// The settings of `driver = "ssh"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ssh {
+    pub program: String,
+    pub user: Option<String>,
+    pub port: Option<u16>,
+    pub connect_timeout: Duration,
+    /// Given to ssh before ours, and ssh takes the first value it gets of each.
+    pub options: Vec<String>,
+}
+
+/// How a node is seen to be up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    pub driver: ProbeDriver,
+    /// Between two probes of a node that is waited for.
+    pub interval: Duration,
+    /// For one probe.
+    pub timeout: Duration,
+    /// Equal readings in a row before a new state counts.
+    pub stable: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeDriver {
+    /// Up as soon as the power-on succeeded.
+    None,
+    Simulator,
+    /// Up when power reads on.
+    Power,
+    Tcp {
+        port: u16,
+        /// What the other side must say first; nothing is asked for when it is empty.
+        banner: String,
+    },
+    /// Up when this succeeds on the node.
+    Shell {
+        command: String,
+    },
+    /// Exit status 0 is up, 1 is down, anything else unknown.
+    Command(Template),
+}

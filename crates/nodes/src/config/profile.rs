@@ -1,0 +1,153 @@
+//! What holds for one node, and how an override changes it.
+
+use super::{EndUsers, NodeLimits, Power, PowerDriver, Probe, ProbeDriver, Shell, ShellDriver, Shutdown};
+use std::time::Duration;
+
+/// Drivers, commands and limits of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    pub power: Power,
+    pub shell: Shell,
+    pub probe: Probe,
+    pub shutdown: Shutdown,
+    pub limits: NodeLimits,
+}
+
+/// What an override says; what it leaves out stays as it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patch {
+    pub power: PowerPatch,
+    pub shell: ShellPatch,
+    pub probe: ProbePatch,
+    pub shutdown: ShutdownPatch,
+    pub limits: LimitsPatch,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PowerPatch {
+    pub driver: Option<PowerDriver>,
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ShellPatch {
+    pub driver: Option<ShellDriver>,
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProbePatch {
+    pub driver: Option<ProbeDriver>,
+    pub interval: Option<Duration>,
+    pub timeout: Option<Duration>,
+    pub stable: Option<u32>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ShutdownPatch {
+    pub notify: Option<String>,
+    pub halt: Option<String>,
+    pub restart: Option<String>,
+    pub maintenance: Option<String>,
+    pub end_users: Option<EndUsers>,
+    pub grace: Option<Duration>,
+    pub settle: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LimitsPatch {
+    pub boot: Option<Duration>,
+    pub timeout: Option<Duration>,
+    pub retries: Option<u32>,
+}
+
+impl Profile {
+    /// Changes what `patch` says.
+    pub fn apply(&mut self, patch: &Patch) {
+        fn set<T: Clone>(place: &mut T, said: &Option<T>) {
+            if let Some(value) = said {
+                place.clone_from(value);
+            }
+        }
+        set(&mut self.power.driver, &patch.power.driver);
+        set(&mut self.power.timeout, &patch.power.timeout);
+        set(&mut self.shell.driver, &patch.shell.driver);
+        self.shell.timeout = patch.shell.timeout.or(self.shell.timeout);
+        set(&mut self.probe.driver, &patch.probe.driver);
+        set(&mut self.probe.interval, &patch.probe.interval);
+        set(&mut self.probe.timeout, &patch.probe.timeout);
+        set(&mut self.probe.stable, &patch.probe.stable);
+        set(&mut self.shutdown.notify, &patch.shutdown.notify);
+        set(&mut self.shutdown.halt, &patch.shutdown.halt);
+        set(&mut self.shutdown.restart, &patch.shutdown.restart);
+        set(&mut self.shutdown.maintenance, &patch.shutdown.maintenance);
+        set(&mut self.shutdown.end_users, &patch.shutdown.end_users);
+        set(&mut self.shutdown.grace, &patch.shutdown.grace);
+        set(&mut self.shutdown.settle, &patch.shutdown.settle);
+        set(&mut self.limits.boot, &patch.limits.boot);
+        set(&mut self.limits.timeout, &patch.limits.timeout);
+        set(&mut self.limits.retries, &patch.limits.retries);
+    }
+
+    /// Tells whether some driver is the simulator.
+    pub fn is_simulated(&self) -> bool {
+        self.power.driver == PowerDriver::Simulator
+            || self.shell.driver == ShellDriver::Simulator
+            || self.probe.driver == ProbeDriver::Simulator
+    }
+
+    /// Tells whether some driver acts on, or asks, something outside the simulator.
+    pub fn is_real(&self) -> bool {
+        power_is_real(&self.power.driver)
+            || shell_is_real(&self.shell.driver)
+            || probe_is_real(&self.probe.driver)
+    }
+
+    /// Returns the limit of one power call.
+    pub fn power_timeout(&self) -> Duration {
+        self.power.timeout.min(self.limits.timeout)
+    }
+
+    /// Returns the limit of one command on the node.
+    pub fn shell_timeout(&self) -> Duration {
+        self.shell.timeout.unwrap_or(self.limits.timeout).min(self.limits.timeout)
+    }
+
+    /// Tells whether power can be read.
+    pub fn reads_power(&self) -> bool {
+        match &self.power.driver {
+            PowerDriver::None => false,
+            PowerDriver::Simulator => true,
+            PowerDriver::Command(commands) => commands.status.is_some(),
+        }
+    }
+}
+
+impl Patch {
+    /// Tells whether it brings the simulator in.
+    pub fn is_simulated(&self) -> bool {
+        self.power.driver == Some(PowerDriver::Simulator)
+            || self.shell.driver == Some(ShellDriver::Simulator)
+            || self.probe.driver == Some(ProbeDriver::Simulator)
+    }
+
+    /// Tells whether it brings in a driver outside the simulator.
+    pub fn is_real(&self) -> bool {
+        self.power.driver.as_ref().is_some_and(power_is_real)
+            || self.shell.driver.as_ref().is_some_and(shell_is_real)
+            || self.probe.driver.as_ref().is_some_and(probe_is_real)
+    }
+}
+
+fn power_is_real(driver: &PowerDriver) -> bool {
+    matches!(driver, PowerDriver::Command(_))
+}
+
+fn shell_is_real(driver: &ShellDriver) -> bool {
+    matches!(driver, ShellDriver::Ssh(_) | ShellDriver::Command(_))
+}
+
+// `power` and `shell` ask through the other two drivers, and are as real as those.
+fn probe_is_real(driver: &ProbeDriver) -> bool {
+    matches!(driver, ProbeDriver::Tcp { .. } | ProbeDriver::Command(_))
+}

@@ -1,0 +1,499 @@
+//! Reads `cluster.toml`, all errors at once.
+
+use super::profile::{LimitsPatch, PowerPatch, ProbePatch, ShellPatch, ShutdownPatch};
+use super::{
+    Cluster, EndUsers, Limits, NodeLimits, Patch, Power, PowerCommands, PowerDriver, Probe, ProbeDriver,
+    Profile, SequencePaths, Shell, ShellDriver, Shutdown, Ssh, Subsystem, SubsystemHost,
+};
+use crate::simulator::SimulatorSettings;
+use crate::template::{Reach, Template};
+use orderly_exec::files;
+use orderly_exec::settings::{Document, Table};
+use orderly_plan::diagnostic::Diagnostics;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const LATER: [&str; 5] = ["powerman", "ipmipower", "ipmitool", "clush", "pdsh"];
+
+impl Cluster {
+    /// Returns what the text of a `cluster.toml` says; `name` is the file's name for messages.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Diagnostics> {
+        let document = Document::parse(name, text)?;
+        let root = document.root();
+        let cluster = read_root(name, &root);
+        root.end();
+        document.finish(cluster)
+    }
+}
+
+fn read_root(name: &str, root: &Table<'_>) -> Cluster {
+    let profile = read_profile(root);
+    let (group_overrides, node_overrides) = read_overrides(root, &profile);
+    let cluster = Cluster {
+        file: name.to_owned(),
+        partition: root.text("partition"),
+        inventory: root
+            .absolute_path("inventory")
+            .unwrap_or_else(|| files::config_path(None, "inventory.json")),
+        log_dir: root.absolute_path("log_dir").unwrap_or_else(|| "/var/adm/SPlogs/cs".into()),
+        control_address: root.text("control_address"),
+        control_node: root.text("control_node"),
+        sequence: read_sequence(root),
+        subsystem: read_subsystem(root),
+        limits: read_limits(root),
+        profile,
+        group_overrides,
+        node_overrides,
+        simulator: root.table("simulator").map_or_else(SimulatorSettings::default, |table| {
+            let settings = SimulatorSettings::read(&table);
+            table.end();
+            settings
+        }),
+    };
+    let real = cluster.profile.is_real()
+        || cluster.group_overrides.values().chain(cluster.node_overrides.values()).any(Patch::is_real);
+    if real && cluster.is_simulated() {
+        // Half a simulation would halt real nodes under the word "simulated".
+        root.reject(
+            "power",
+            "simulated and real drivers in one file; write \"simulator\" (or \"none\") for all of power, \
+             shell and probe, or for none of them",
+        );
+    }
+    cluster
+}
+
+fn read_profile(root: &Table<'_>) -> Profile {
+    let mut profile = Profile {
+        power: Power { driver: PowerDriver::None, timeout: Duration::from_secs(60) },
+        shell: Shell { driver: ShellDriver::None, timeout: None },
+        probe: Probe {
+            driver: ProbeDriver::None,
+            interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(10),
+            stable: 1,
+        },
+        shutdown: Shutdown {
+            notify: "wall".into(),
+            halt: "shutdown -h now".into(),
+            restart: "shutdown -r now".into(),
+            maintenance: "systemctl isolate rescue.target".into(),
+            end_users: EndUsers::Sessions,
+            grace: Duration::from_secs(30),
+            settle: Duration::from_secs(30),
+        },
+        limits: NodeLimits { boot: Duration::from_secs(600), timeout: Duration::from_secs(900), retries: 2 },
+    };
+    // How power is switched and a node is seen to be up is never guessed.
+    root.need("power");
+    root.need("probe");
+    let mut patch = read_patch(root, None);
+    if let Some(limits) = root.table("limits") {
+        // Closed by `read_limits`, which knows the other keys of this table.
+        patch.limits = read_node_limits(&limits);
+    }
+    profile.apply(&patch);
+    if profile.probe.driver == ProbeDriver::Power && !profile.reads_power() && root.has("power") {
+        root.reject(
+            "probe",
+            "probe.driver: \"power\" needs a power driver that can be read; write power.status",
+        );
+    }
+    if matches!(profile.probe.driver, ProbeDriver::Shell { .. }) && profile.shell.driver == ShellDriver::None
+    {
+        root.reject("probe", "probe.driver: \"shell\" needs a [shell] table");
+    }
+    profile
+}
+
+fn read_overrides(root: &Table<'_>, base: &Profile) -> (BTreeMap<String, Patch>, BTreeMap<String, Patch>) {
+    let Some(overrides) = root.table("override") else { return Default::default() };
+    let read = |key: &'static str| {
+        let mut patches = BTreeMap::new();
+        let Some(table) = overrides.table(key) else { return patches };
+        for name in table.keys() {
+            let Some(below) = table.named_table(name) else { continue };
+            let mut patch = read_patch(&below, Some(base));
+            if let Some(limits) = below.table("limits") {
+                patch.limits = read_node_limits(&limits);
+                limits.end();
+            }
+            below.end();
+            patches.insert(name.to_owned(), patch);
+        }
+        patches
+    };
+    let both = (read("group"), read("node"));
+    overrides.end();
+    both
+}
+
+/// Reads the tables that may stand at the top and in an override; `base` is what an override changes.
+fn read_patch(table: &Table<'_>, base: Option<&Profile>) -> Patch {
+    let mut patch = Patch::default();
+    if let Some(power) = table.table("power") {
+        patch.power = read_power(&power, base.map(|base| &base.power.driver));
+        power.end();
+    }
+    if let Some(shell) = table.table("shell") {
+        patch.shell = read_shell(&shell, base.map(|base| &base.shell.driver));
+        shell.end();
+    }
+    if let Some(probe) = table.table("probe") {
+        patch.probe = read_probe(&probe, base.map(|base| &base.probe.driver));
+        probe.end();
+    }
+    if let Some(shutdown) = table.table("shutdown") {
+        patch.shutdown = read_shutdown(&shutdown);
+        shutdown.end();
+    }
+    patch
+}
+
+/// Reads `driver`: the word, else the driver of the table that is overridden.
+fn read_driver(
+    table: &Table<'_>,
+    words: &[&'static str],
+    base: Option<&'static str>,
+) -> Option<&'static str> {
+    if !table.has("driver") {
+        if base.is_none() {
+            table.need("driver");
+        }
+        return base;
+    }
+    let written = table.text("driver")?;
+    if LATER.contains(&written.as_str()) {
+        let message = format!(
+            "{}: \"{written}\" is not in this version; write \"command\" and its commands",
+            table.named("driver")
+        );
+        table.reject("driver", message);
+        return None;
+    }
+    table.word("driver", words)
+}
+
+fn read_power(table: &Table<'_>, base: Option<&PowerDriver>) -> PowerPatch {
+    let timeout = read_time(table, "timeout");
+    let words = ["simulator", "command", "none"];
+    let base_word = base.map(|base| match base {
+        PowerDriver::None => "none",
+        PowerDriver::Simulator => "simulator",
+        PowerDriver::Command(_) => "command",
+    });
+    let driver = match read_driver(table, &words, base_word) {
+        None => {
+            // The keys are looked at even so, or they would all be called unknown.
+            for key in ["on", "off", "reset", "status"] {
+                table.has(key);
+            }
+            None
+        }
+        Some("none") => Some(PowerDriver::None),
+        Some("simulator") => Some(PowerDriver::Simulator),
+        Some(_) => {
+            let before = match base {
+                Some(PowerDriver::Command(before)) => Some(before),
+                Some(PowerDriver::None | PowerDriver::Simulator) | None => None,
+            };
+            read_power_commands(table, before.map(|before| &**before))
+                .map(|commands| PowerDriver::Command(Box::new(commands)))
+        }
+    };
+    PowerPatch { driver, timeout }
+}
+
+fn read_power_commands(table: &Table<'_>, base: Option<&PowerCommands>) -> Option<PowerCommands> {
+    if base.is_none() {
+        table.need("on");
+        table.need("off");
+    }
+    let on = read_template(table, "on");
+    let off = read_template(table, "off");
+    let reset = read_template(table, "reset");
+    let status = read_template(table, "status");
+    Some(PowerCommands {
+        on: on.or_else(|| base.map(|base| base.on.clone()))?,
+        off: off.or_else(|| base.map(|base| base.off.clone()))?,
+        reset: reset.or_else(|| base.and_then(|base| base.reset.clone())),
+        status: status.or_else(|| base.and_then(|base| base.status.clone())),
+    })
+}
+
+fn read_shell(table: &Table<'_>, base: Option<&ShellDriver>) -> ShellPatch {
+    let timeout = read_time(table, "timeout");
+    let base_word = match base {
+        None | Some(ShellDriver::None) => None,
+        Some(ShellDriver::Simulator) => Some("simulator"),
+        Some(ShellDriver::Ssh(_)) => Some("ssh"),
+        Some(ShellDriver::Command(_)) => Some("command"),
+    };
+    let driver = match read_driver(table, &["ssh", "command", "simulator"], base_word) {
+        None => {
+            for key in ["run", "program", "user", "port", "connect_timeout", "options"] {
+                table.has(key);
+            }
+            None
+        }
+        Some("simulator") => Some(ShellDriver::Simulator),
+        Some("ssh") => Some(ShellDriver::Ssh(read_ssh(table, base))),
+        Some(_) => {
+            if !matches!(base, Some(ShellDriver::Command(_))) {
+                table.need("run");
+            }
+            read_run(table).map(ShellDriver::Command)
+        }
+    };
+    ShellPatch { driver, timeout }
+}
+
+fn read_run(table: &Table<'_>) -> Option<Template> {
+    let run = read_template(table, "run")?;
+    let wrong = if !run.takes_command() {
+        "has no {command}"
+    } else if run.reach() == Reach::Set {
+        "runs on one node at a time; write {node} or {address}"
+    } else if !run.names_node() {
+        // Without it, the halt command would halt this machine.
+        "does not say which node; write {node}, {number} or {address}"
+    } else {
+        return Some(run);
+    };
+    table.reject("run", format!("{}: {wrong}", table.named("run")));
+    None
+}
+
+fn read_ssh(table: &Table<'_>, base: Option<&ShellDriver>) -> Ssh {
+    let mut ssh = match base {
+        Some(ShellDriver::Ssh(ssh)) => ssh.clone(),
+        Some(ShellDriver::None | ShellDriver::Simulator | ShellDriver::Command(_)) | None => Ssh {
+            program: "ssh".into(),
+            user: None,
+            port: None,
+            connect_timeout: Duration::from_secs(10),
+            options: Vec::new(),
+        },
+    };
+    if let Some(program) = table.text("program") {
+        ssh.program = program;
+    }
+    ssh.user = table.text("user").or(ssh.user);
+    ssh.port = read_port(table).or(ssh.port);
+    if let Some(connect_timeout) = read_time(table, "connect_timeout") {
+        ssh.connect_timeout = connect_timeout;
+    }
+    if let Some(options) = table.texts("options") {
+        ssh.options = options;
+    }
+    ssh
+}
+
+fn read_probe(table: &Table<'_>, base: Option<&ProbeDriver>) -> ProbePatch {
+    let words = ["tcp", "shell", "power", "command", "simulator", "none"];
+    let base_word = base.map(|base| match base {
+        ProbeDriver::None => "none",
+        ProbeDriver::Simulator => "simulator",
+        ProbeDriver::Power => "power",
+        ProbeDriver::Tcp { .. } => "tcp",
+        ProbeDriver::Shell { .. } => "shell",
+        ProbeDriver::Command(_) => "command",
+    });
+    let driver = match read_driver(table, &words, base_word) {
+        None => {
+            for key in ["up", "port", "banner", "command"] {
+                table.has(key);
+            }
+            None
+        }
+        Some("none") => Some(ProbeDriver::None),
+        Some("simulator") => Some(ProbeDriver::Simulator),
+        Some("power") => Some(ProbeDriver::Power),
+        Some("tcp") => read_tcp(table, base),
+        Some("shell") => {
+            let mut command = "true".to_owned();
+            if let Some(ProbeDriver::Shell { command: before }) = base {
+                command.clone_from(before);
+            }
+            Some(ProbeDriver::Shell { command: table.text("command").unwrap_or(command) })
+        }
+        Some(_) => {
+            if !matches!(base, Some(ProbeDriver::Command(_))) {
+                table.need("up");
+            }
+            read_template(table, "up").and_then(|up| {
+                let one = up.reach() == Reach::Each;
+                if !one {
+                    let message = format!(
+                        "{}: one exit status cannot tell many nodes apart; write {{node}}",
+                        table.named("up")
+                    );
+                    table.reject("up", message);
+                }
+                one.then_some(ProbeDriver::Command(up))
+            })
+        }
+    };
+    let stable = table.number("stable").and_then(|stable| {
+        let fits = u32::try_from(stable).ok().filter(|stable| (1..=100).contains(stable));
+        if fits.is_none() {
+            table.reject("stable", format!("{}: from 1 to 100", table.named("stable")));
+        }
+        fits
+    });
+    ProbePatch {
+        driver,
+        interval: read_time(table, "interval"),
+        timeout: read_time(table, "timeout"),
+        stable,
+    }
+}
+
+fn read_tcp(table: &Table<'_>, base: Option<&ProbeDriver>) -> Option<ProbeDriver> {
+    let (mut base_port, mut base_banner) = (None, String::new());
+    if let Some(ProbeDriver::Tcp { port, banner }) = base {
+        base_port = Some(*port);
+        base_banner.clone_from(banner);
+    }
+    if base_port.is_none() {
+        table.need("port");
+    }
+    let port = read_port(table).or(base_port);
+    let banner = table.text("banner").unwrap_or(base_banner);
+    Some(ProbeDriver::Tcp { port: port?, banner })
+}
+
+fn read_shutdown(table: &Table<'_>) -> ShutdownPatch {
+    let command = |key: &'static str| {
+        let text = table.text(key)?;
+        if text.trim().is_empty() {
+            table.reject(key, format!("{}: is empty", table.named(key)));
+        }
+        Some(text)
+    };
+    ShutdownPatch {
+        notify: command("notify"),
+        halt: command("halt"),
+        restart: command("restart"),
+        maintenance: command("maintenance"),
+        end_users: table.word("end_users", &["sessions", "nonroot", "none"]).map(|word| match word {
+            "sessions" => EndUsers::Sessions,
+            "nonroot" => EndUsers::Nonroot,
+            _ => EndUsers::None,
+        }),
+        grace: table.duration("grace"),
+        settle: table.duration("settle"),
+    }
+}
+
+fn read_sequence(root: &Table<'_>) -> SequencePaths {
+    let mut paths = SequencePaths {
+        start: PathBuf::from("/etc/cstartSeq"),
+        shut: PathBuf::from("/etc/cshutSeq"),
+        subsystems: PathBuf::from("/etc/subsysSeq"),
+        literal: false,
+    };
+    let Some(table) = root.table("sequence") else { return paths };
+    for (key, place) in
+        [("start", &mut paths.start), ("shut", &mut paths.shut), ("subsystems", &mut paths.subsystems)]
+    {
+        if let Some(path) = table.absolute_path(key) {
+            *place = path;
+        }
+    }
+    paths.literal = table.flag("literal").unwrap_or(false);
+    table.end();
+    paths
+}
+
+fn read_subsystem(root: &Table<'_>) -> Subsystem {
+    let mut subsystem = Subsystem { host: SubsystemHost::Random, timeout: Duration::from_secs(600) };
+    let Some(table) = root.table("subsystem") else { return subsystem };
+    match table.text("host").as_deref() {
+        None | Some("random") => {}
+        Some("control") => subsystem.host = SubsystemHost::Control,
+        Some(node) => subsystem.host = SubsystemHost::Node(node.to_owned()),
+    }
+    if let Some(timeout) = read_time(&table, "timeout") {
+        subsystem.timeout = timeout;
+    }
+    table.end();
+    subsystem
+}
+
+fn read_limits(root: &Table<'_>) -> Limits {
+    let mut limits =
+        Limits { fanout: 64, booting: None, stagger: Duration::ZERO, per: None, max: usize::MAX };
+    let Some(table) = root.table("limits") else { return limits };
+    let count =
+        |key: &'static str| table.number(key).map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+    for (key, place) in [("fanout", &mut limits.fanout), ("max", &mut limits.max)] {
+        match count(key) {
+            Some(0) => table.reject(key, format!("{}: at least 1", table.named(key))),
+            Some(number) => *place = number,
+            None => {}
+        }
+    }
+    limits.booting = count("booting").filter(|&booting| booting > 0);
+    limits.stagger = table.duration("stagger").unwrap_or_default();
+    limits.per = table.text("per");
+    if limits.per.is_some() != table.has("max") {
+        let key = if table.has("max") { "max" } else { "per" };
+        table.reject(
+            key,
+            "limits.per and limits.max go together: an attribute, and calls at once for equal values",
+        );
+    }
+    // `read_profile` reads these.
+    for key in ["boot", "timeout", "retries"] {
+        table.has(key);
+    }
+    table.end();
+    limits
+}
+
+fn read_node_limits(table: &Table<'_>) -> LimitsPatch {
+    LimitsPatch {
+        boot: read_time(table, "boot"),
+        timeout: read_time(table, "timeout"),
+        retries: table.number("retries").map(|retries| u32::try_from(retries).unwrap_or(u32::MAX)),
+    }
+}
+
+fn read_template(table: &Table<'_>, key: &'static str) -> Option<Template> {
+    let argv = table.argv(key)?;
+    match Template::parse(&argv) {
+        Ok(template) if template.takes_command() && key != "run" => {
+            table.reject(key, format!("{}: {{command}} stands only in shell.run", table.named(key)));
+            None
+        }
+        Ok(template) => Some(template),
+        Err(clause) => {
+            table.reject(key, format!("{}: {clause}", table.named(key)));
+            None
+        }
+    }
+}
+
+/// Reads a limit, which must not be 0: nothing would ever be in time.
+fn read_time(table: &Table<'_>, key: &'static str) -> Option<Duration> {
+    let time = table.duration(key)?;
+    if time.is_zero() {
+        table.reject(key, format!("{}: more than 0", table.named(key)));
+        return None;
+    }
+    Some(time)
+}
+
+fn read_port(table: &Table<'_>) -> Option<u16> {
+    let number = table.number("port")?;
+    let port = u16::try_from(number).ok().filter(|&port| port > 0);
+    if port.is_none() {
+        table.reject("port", format!("{}: from 1 to 65535", table.named("port")));
+    }
+    port
+}

@@ -1,0 +1,213 @@
+//! Tests of reading `cluster.toml`.
+
+use super::*;
+
+/// The whole of the file as the specification shows it.
+const WHOLE: &str = r#"
+partition = "prod"
+inventory = "/etc/orderly/inventory.json"
+log_dir = "/var/adm/SPlogs/cs"
+control_address = "129.40.64.70"
+control_node = "mgmt1"
+sequence = { start = "/etc/cstartSeq", shut = "/etc/cshutSeq", subsystems = "/etc/subsysSeq", literal = false }
+
+[power]
+driver = "command"
+on     = ["mypower", "on", "{node}"]
+off    = ["mypower", "off", "{node}"]
+reset  = ["mypower", "reset", "{node}"]
+status = ["mypower", "status", "{nodes}"]
+timeout = "60s"
+[shell]
+driver = "command"
+run = ["myrsh", "{address}", "{command}"]
+[probe]
+driver = "command"
+up = ["myprobe", "{node}"]
+interval = "2s"
+timeout = "10s"
+stable = 1
+[shutdown]
+notify = "wall"
+halt = "shutdown -h now"
+restart = "shutdown -r now"
+maintenance = "systemctl isolate rescue.target"
+end_users = "sessions"
+grace = "30s"
+settle = "30s"
+[subsystem]
+host = "random"
+timeout = "10m"
+[limits]
+fanout = 64
+booting = 0
+boot = "10m"
+timeout = "900s"
+retries = 2
+stagger = "0ms"
+per = "bmc"
+max = 2
+[override.group.storage]
+probe = { driver = "tcp", port = 2049 }
+"#;
+
+fn parse(text: &str) -> Cluster {
+    Cluster::parse("cluster.toml", text).unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+fn refused(text: &str) -> String {
+    Cluster::parse("cluster.toml", text).map(|_| ()).unwrap_err().to_string()
+}
+
+#[test]
+fn the_file_of_the_specification_states_the_defaults() {
+    let whole = parse(WHOLE);
+    let least = parse("[power]\ndriver = \"none\"\n[probe]\ndriver = \"none\"\n");
+    assert_eq!(whole.sequence, least.sequence);
+    assert_eq!(whole.subsystem, least.subsystem);
+    assert_eq!(whole.log_dir, least.log_dir);
+    assert_eq!(whole.profile.shutdown, least.profile.shutdown);
+    assert_eq!(whole.profile.limits, least.profile.limits);
+    assert_eq!(whole.profile.power.timeout, least.profile.power.timeout);
+    let probe = Probe { driver: ProbeDriver::None, ..whole.profile.probe.clone() };
+    assert_eq!(probe, least.profile.probe);
+    let limits = Limits { per: None, max: usize::MAX, ..whole.limits.clone() };
+    assert_eq!(limits, least.limits);
+    let storage = &whole.group_overrides["storage"];
+    assert_eq!(storage.probe.driver, Some(ProbeDriver::Tcp { port: 2049, banner: String::new() }));
+    assert_eq!(storage.power, PowerPatch::default());
+    assert!(!whole.is_simulated() && whole.profile.reads_power());
+    assert_eq!(whole.control_address(&[]).unwrap(), "129.40.64.70");
+}
+
+#[test]
+fn all_errors_come_at_once_with_their_place() {
+    let said = refused(
+        "partion = \"p\"\ninventory = \"here.json\"\n[power]\ndriver = \"comand\"\non = \"rm -rf /\"\n\
+         [shell]\ndriver = \"command\"\nrun = [\"sh\", \"-c\", \"{command}\"]\n\
+         [probe]\ndriver = \"tcp\"\nport = 0\nstable = 0\ntimeout = 0\n\
+         [limits]\nfanout = 0\nmax = 3\nboots = 1\n[shutdown]\nhalt = \" \"\nend_users = \"all\"\n\
+         [override.node.n1]\nprobe = { driver = \"command\" }\nsequence = 1\n[override.rack.r1]\n",
+    );
+    for part in [
+        "cluster.toml:1:1: unknown key partion",
+        "did you mean \"partition\"?",
+        "inventory: must be an absolute path",
+        "power.driver: \"comand\" is not one of simulator, command, none",
+        "did you mean \"command\"?",
+        "shell.run: does not say which node",
+        "probe.port: from 1 to 65535",
+        "probe.stable: from 1 to 100",
+        "probe.timeout: more than 0",
+        "limits.fanout: at least 1",
+        "limits.per and limits.max go together",
+        "unknown key limits.boots",
+        "shutdown.halt: is empty",
+        "shutdown.end_users: \"all\" is not one of sessions, nonroot, none",
+        "override.node.n1.probe.up is missing",
+        "unknown key override.node.n1.sequence",
+        "unknown key override.rack",
+    ] {
+        assert!(said.contains(part), "{part}\nin\n{said}");
+    }
+    assert!(!said.contains("unknown key power.on"), "{said}");
+}
+
+#[test]
+fn how_power_is_switched_and_nodes_are_probed_is_never_guessed() {
+    let said = refused("");
+    assert!(said.contains("power is missing") && said.contains("probe is missing"), "{said}");
+    let said = refused("[power]\n[probe]\n");
+    assert!(said.contains("power.driver is missing") && said.contains("probe.driver is missing"), "{said}");
+    let said = refused("[power]\ndriver=\"command\"\non=[\"x\"]\n[probe]\ndriver=\"power\"\n");
+    assert!(said.contains("power.off is missing"), "{said}");
+}
+
+#[test]
+fn drivers_of_later_versions_are_known_and_refused() {
+    for word in ["powerman", "ipmipower", "ipmitool"] {
+        let said = refused(&format!("[power]\ndriver=\"{word}\"\n[probe]\ndriver=\"none\"\n"));
+        assert!(said.contains("is not in this version") && !said.contains("\n\n"), "{said}");
+    }
+    let said = refused("[power]\ndriver=\"none\"\n[shell]\ndriver=\"clush\"\n[probe]\ndriver=\"none\"\n");
+    assert!(said.contains("\"clush\" is not in this version"), "{said}");
+}
+
+#[test]
+fn half_a_simulation_is_refused() {
+    for text in [
+        "[power]\ndriver=\"simulator\"\n[shell]\ndriver=\"ssh\"\n[probe]\ndriver=\"simulator\"\n",
+        "[power]\ndriver=\"simulator\"\n[probe]\ndriver=\"tcp\"\nport=22\n",
+        "[power]\ndriver=\"simulator\"\n[probe]\ndriver=\"simulator\"\n\
+         [override.node.n1.power]\ndriver=\"command\"\non=[\"a\"]\noff=[\"a\"]\n",
+    ] {
+        assert!(refused(text).contains("simulated and real drivers"), "{text}");
+    }
+    let whole = "[power]\ndriver=\"simulator\"\n[shell]\ndriver=\"simulator\"\n[probe]\ndriver=\"power\"\n";
+    assert!(parse(whole).is_simulated());
+}
+
+#[test]
+fn an_override_changes_only_what_it_says() {
+    let cluster = parse(&format!(
+        "{WHOLE}[override.node.n1]\npower = {{ timeout = \"5m\" }}\nlimits = {{ timeout = \"1h\" }}\n\
+         [override.node.n2.power]\non = [\"other\", \"{{node}}\"]\n\
+         [override.node.n3.shell]\ndriver = \"ssh\"\nport = 2222\n"
+    ));
+    let with = |node: &str| {
+        let mut profile = cluster.profile.clone();
+        profile.apply(&cluster.node_overrides[node]);
+        profile
+    };
+    let one = with("n1");
+    assert_eq!(one.power_timeout(), Duration::from_secs(300));
+    assert_eq!(one.power.driver, cluster.profile.power.driver);
+    assert_eq!(one.limits.boot, cluster.profile.limits.boot);
+    let (PowerDriver::Command(two), PowerDriver::Command(base)) =
+        (with("n2").power.driver, cluster.profile.power.driver.clone())
+    else {
+        panic!("not commands")
+    };
+    assert!(two.on != base.on && two.off == base.off && two.status == base.status);
+    assert!(matches!(with("n3").shell.driver, ShellDriver::Ssh(ssh) if ssh.port == Some(2222)));
+}
+
+#[test]
+fn flags_win_over_the_file_and_over_overrides() {
+    let mut cluster = parse(&format!("{WHOLE}[override.node.n1]\nlimits = {{ timeout = \"1h\" }}\n"));
+    cluster.apply(&Flags {
+        fanout: Some(7),
+        booting: Some(3),
+        timeout: Some(Duration::from_secs(5)),
+        ..Flags::default()
+    });
+    assert_eq!((cluster.limits.fanout, cluster.limits.booting), (7, Some(3)));
+    assert_eq!(cluster.profile.power_timeout(), Duration::from_secs(5));
+    assert_eq!(cluster.node_overrides["n1"].limits.timeout, None);
+    assert_eq!(cluster.partition.as_deref(), Some("prod"));
+}
+
+#[test]
+fn without_the_file_nothing_is_done_and_others_must_not_write_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cluster.toml");
+    let error = Cluster::read(Some(&path)).unwrap_err();
+    assert_eq!(error.downcast_ref(), Some(&Status::Rejected));
+    assert!(format!("{error:#}").contains("without it nothing is done"), "{error:#}");
+    std::fs::write(&path, WHOLE).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(format!("{:#}", Cluster::read(Some(&path)).unwrap_err()).contains("chmod go-w"));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(Cluster::read(Some(&path)).is_ok());
+}
+
+#[test]
+fn the_shipped_examples_are_right() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    for (name, simulated) in [("simulator", true), ("command", false), ("ssh", false)] {
+        let path = folder.join(format!("cluster-{name}.toml"));
+        let text = files::read(&path).unwrap();
+        assert_eq!(parse(&text).is_simulated(), simulated, "{name}");
+    }
+}

@@ -1,0 +1,371 @@
+//! The nodes of a run behind [`Fleet`]: real ones through their drivers, imagined ones through the
+//! simulator.
+
+mod controllers;
+mod reading;
+mod wires;
+
+use crate::config::{Cluster, PowerDriver, Probe, ProbeDriver, Profile, ShellDriver};
+use crate::roster::{Kind, Roster};
+use crate::simulator::{Condition, Initial, Nature, Simulation, Store};
+use nix::sys::signal::Signal;
+use orderly_exec::children::Children;
+use orderly_exec::job::{Ended, Ending};
+use orderly_exec::signals::Signals;
+use orderly_exec::status::{OrStatus, Status};
+use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
+use orderly_plan::fleet::{Abilities, Event, Failure, Fleet, NodeId, Task};
+use orderly_plan::inventory::Inventory;
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+use wires::Wires;
+
+/// The nodes of a run and their drivers.
+#[derive(Debug)]
+pub struct Drivers {
+    fleet: Kindred,
+    next: u64,
+    ended: Vec<(CommandId, Result<Ended, Failure>)>,
+}
+
+#[derive(Debug)]
+enum Kindred {
+    Real(Box<Wires>),
+    Simulated(Box<Simulation>),
+}
+
+/// A command that is no part of a node's own course: a subsystem, a log line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    pub on: Host,
+    /// The program and its arguments; on a node they arrive as the same words.
+    pub argv: Vec<String>,
+    pub stdin: Vec<u8>,
+    pub timeout: Duration,
+}
+
+/// Where a command runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// On this machine.
+    Control,
+    /// On this node, through its shell driver.
+    Node(NodeId),
+}
+
+/// A command that was begun with [`Drivers::start`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub(crate) u64);
+
+/// What each member gets, after all overrides.
+#[derive(Debug)]
+pub(crate) struct Wiring {
+    pub(crate) roster: Roster,
+    pub(crate) profiles: Vec<Profile>,
+    /// By member.
+    pub(crate) profile_of: Vec<u32>,
+}
+
+impl Wiring {
+    pub(crate) fn profile(&self, node: NodeId) -> &Profile {
+        &self.profiles[self.profile_of[node.index()] as usize]
+    }
+
+    pub(crate) fn abilities(&self, node: NodeId) -> Abilities {
+        let profile = self.profile(node);
+        let runs = self.roster.member(node).kind == Kind::Node;
+        let resets = match &profile.power.driver {
+            PowerDriver::None => false,
+            PowerDriver::Simulator => true,
+            PowerDriver::Command(commands) => commands.reset.is_some(),
+        };
+        Abilities {
+            switches_power: profile.power.driver != PowerDriver::None,
+            reads_power: profile.reads_power(),
+            resets,
+            runs_commands: runs && profile.shell.driver != ShellDriver::None,
+            probes: runs && profile.probe.driver != ProbeDriver::None,
+            interval: profile.probe.interval,
+        }
+    }
+}
+
+impl Drivers {
+    /// Wires up the nodes of `inventory` as `cluster` says, and listens to signals. Once a process.
+    ///
+    /// # Errors
+    /// Rejected (3) when an override names nobody, or a driver cannot be used on a node.
+    pub fn new(cluster: &Cluster, inventory: &Inventory) -> anyhow::Result<Self> {
+        let wiring = wire(cluster, inventory).or_status(Status::Rejected)?;
+        let children = Children::new(Signals::listen()?)?;
+        let fleet = if cluster.is_simulated() {
+            let names = wiring.roster.members().iter().map(|member| member.name.clone()).collect();
+            let store = Store::at(cluster.simulator_state());
+            let simulation = simulate(cluster, &wiring, cluster.simulator.initial);
+            Kindred::Simulated(Box::new(simulation.on_real_clock(children, store, names)?))
+        } else {
+            Kindred::Real(Box::new(Wires::new(cluster, inventory, wiring, children)))
+        };
+        Ok(Self { fleet, next: 0, ended: Vec::new() })
+    }
+
+    /// Imagines the same nodes on a virtual clock, whatever their drivers: nothing is touched.
+    ///
+    /// # Errors
+    /// As [`Drivers::new`].
+    pub fn rehearse(cluster: &Cluster, inventory: &Inventory, initial: Initial) -> anyhow::Result<Self> {
+        let wiring = wire(cluster, inventory).or_status(Status::Rejected)?;
+        let simulation = simulate(cluster, &wiring, initial);
+        Ok(Self { fleet: Kindred::Simulated(Box::new(simulation)), next: 0, ended: Vec::new() })
+    }
+
+    /// Tells whether the nodes are imagined; such a run says *simulated* first and last.
+    pub fn is_simulated(&self) -> bool {
+        matches!(self.fleet, Kindred::Simulated(_))
+    }
+
+    /// Returns the simulation, where there is one.
+    pub fn simulation(&mut self) -> Option<&mut Simulation> {
+        match &mut self.fleet {
+            Kindred::Real(_) => None,
+            Kindred::Simulated(simulation) => Some(simulation),
+        }
+    }
+
+    /// Sets what users are told by `Errand::Notify`.
+    pub fn set_message(&mut self, message: &str) {
+        if let Kindred::Real(wires) = &mut self.fleet {
+            wires.set_message(message);
+        }
+    }
+
+    /// Begins a command; [`Drivers::take_ended`] tells of its end after a later `next`, which may
+    /// then return no event. In a simulation nothing runs and all succeeds.
+    pub fn start(&mut self, command: &Command) -> CommandId {
+        self.next += 1;
+        let id = CommandId(self.next);
+        match &mut self.fleet {
+            Kindred::Real(wires) => wires.start(id, command),
+            Kindred::Simulated(_) => self.ended.push((id, Ok(nothing_ran()))),
+        }
+        id
+    }
+
+    /// Returns the commands that ended since the last call. One that ran is `Ok`, whatever its exit
+    /// status; a failure means that it did not run, or that its end is not known.
+    pub fn take_ended(&mut self) -> Vec<(CommandId, Result<Ended, Failure>)> {
+        match &mut self.fleet {
+            Kindred::Real(wires) => wires.take_ended(),
+            Kindred::Simulated(_) => std::mem::take(&mut self.ended),
+        }
+    }
+
+    /// Ends the run: what is to be remembered is written.
+    ///
+    /// # Errors
+    /// When the simulated world cannot be written.
+    pub fn close(mut self) -> anyhow::Result<()> {
+        self.simulation().map_or(Ok(()), Simulation::save)
+    }
+}
+
+impl Fleet for Drivers {
+    fn now(&self) -> Duration {
+        match &self.fleet {
+            Kindred::Real(wires) => wires.now(),
+            Kindred::Simulated(simulation) => simulation.now(),
+        }
+    }
+
+    fn abilities(&self, node: NodeId) -> Abilities {
+        match &self.fleet {
+            Kindred::Real(wires) => wires.abilities(node),
+            Kindred::Simulated(simulation) => simulation.abilities(node),
+        }
+    }
+
+    fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) {
+        match &mut self.fleet {
+            Kindred::Real(wires) => wires.begin(task, nodes),
+            Kindred::Simulated(simulation) => simulation.begin(task, nodes),
+        }
+    }
+
+    fn end_all(&mut self) {
+        match &mut self.fleet {
+            Kindred::Real(wires) => wires.end_all(),
+            Kindred::Simulated(simulation) => simulation.end_all(),
+        }
+    }
+
+    fn next(&mut self, until: Option<Duration>) -> Vec<Event> {
+        match &mut self.fleet {
+            Kindred::Real(wires) => wires.next(until),
+            // The end of a simulated command is heard of without waiting.
+            Kindred::Simulated(simulation) if !self.ended.is_empty() => simulation.next(Some(Duration::ZERO)),
+            Kindred::Simulated(simulation) => simulation.next(until),
+        }
+    }
+}
+
+/// Returns how a signal is heard of.
+pub(crate) fn signal_event(signal: Signal) -> Event {
+    if signal == Signal::SIGUSR1 { Event::Attention } else { Event::Signal(signal as i32) }
+}
+
+fn nothing_ran() -> Ended {
+    Ended {
+        ending: Ending::Exited(0),
+        stdout: Vec::new(),
+        stderr: Vec::new(),
+        truncated: false,
+        took: Duration::ZERO,
+    }
+}
+
+fn simulate(cluster: &Cluster, wiring: &Wiring, initial: Initial) -> Simulation {
+    let settings = &cluster.simulator;
+    let natures = wiring
+        .roster
+        .members()
+        .iter()
+        .map(|member| {
+            let name = member.name.as_str();
+            let (boot, halt) = match member.kind {
+                Kind::Node => (settings.time(name, settings.boot), settings.time(name, settings.halt)),
+                Kind::Unit => (Duration::ZERO, Duration::ZERO),
+            };
+            let mut nature = Nature::sound(boot, halt);
+            nature.latency = settings.latency;
+            nature.powers_off = settings.powers_off;
+            if settings.hang.iter().any(|hung| hung == name) {
+                nature.hang();
+            }
+            if settings.fail.iter().any(|failing| failing == name) {
+                nature.fail();
+            }
+            let condition = match initial {
+                Initial::Off => Condition::Off,
+                Initial::Up => Condition::Up,
+            };
+            (nature, condition)
+        })
+        .collect();
+    let mut simulation = Simulation::imagine(natures);
+    for index in 0..wiring.roster.len() {
+        let node = NodeId(u32::try_from(index).unwrap_or(u32::MAX));
+        let mut abilities = wiring.abilities(node);
+        abilities.interval =
+            abilities.interval.div_f64(f64::from(settings.speed.max(1))).max(Duration::from_millis(1));
+        simulation.set_abilities(node, abilities);
+    }
+    simulation.set_fanout(cluster.limits.fanout);
+    simulation.set_limit(cluster.profile.power_timeout());
+    simulation
+}
+
+/// Gives every member its profile and checks what can only be checked with the inventory at hand.
+fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, Diagnostics> {
+    let roster = Roster::of(inventory);
+    let mut wrong = Diagnostics::default();
+    check_overrides(cluster, &roster, &mut wrong);
+    let mut profiles = vec![cluster.profile.clone()];
+    let mut profile_of = Vec::with_capacity(roster.len());
+    // Members with the same overrides share a profile, however many there are.
+    let mut known: HashMap<(Vec<&str>, Option<&str>), u32> = HashMap::from([((Vec::new(), None), 0)]);
+    for member in roster.members() {
+        let groups: Vec<&str> = member
+            .groups
+            .iter()
+            .map(String::as_str)
+            .filter(|group| cluster.group_overrides.contains_key(*group))
+            .collect();
+        let own = cluster.node_overrides.get_key_value(&member.name);
+        let key = (groups, own.map(|(name, _)| name.as_str()));
+        let index = known.get(&key).copied().unwrap_or_else(|| {
+            let mut profile = cluster.profile.clone();
+            let patches = key.0.iter().filter_map(|group| cluster.group_overrides.get(*group));
+            patches.chain(own.map(|(_, patch)| patch)).for_each(|patch| profile.apply(patch));
+            profiles.push(profile);
+            let index = u32::try_from(profiles.len() - 1).unwrap_or(u32::MAX);
+            known.insert(key, index);
+            index
+        });
+        profile_of.push(index);
+    }
+    let wiring = Wiring { profile_of, profiles, roster: roster.clone() };
+    for (index, member) in roster.members().iter().enumerate() {
+        let node = NodeId(u32::try_from(index).unwrap_or(u32::MAX));
+        for clause in unusable(wiring.profile(node), member) {
+            wrong.push(Diagnostic::about(&cluster.file, clause));
+        }
+    }
+    wrong.or(wiring)
+}
+
+fn check_overrides(cluster: &Cluster, roster: &Roster, wrong: &mut Diagnostics) {
+    let mut groups: Vec<&str> =
+        roster.members().iter().flat_map(|member| member.groups.iter().map(String::as_str)).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    for name in cluster.group_overrides.keys() {
+        if groups.binary_search(&name.as_str()).is_err() {
+            let message = format!("override.group.{name}: the inventory has no node group \"{name}\"");
+            wrong.push(Diagnostic::about(&cluster.file, message).suggest(name, groups.iter().copied()));
+        }
+    }
+    let names: std::collections::HashSet<&str> =
+        roster.members().iter().map(|member| member.name.as_str()).collect();
+    for name in cluster.node_overrides.keys() {
+        if !names.contains(name.as_str()) {
+            let message = format!("override.node.{name}: the inventory has no node \"{name}\"");
+            wrong.push(Diagnostic::about(&cluster.file, message).suggest(name, names.iter().copied()));
+        }
+    }
+}
+
+/// Returns why drivers cannot be used on a member.
+fn unusable(profile: &Profile, member: &crate::roster::Member) -> Vec<String> {
+    let mut clauses = Vec::new();
+    let name = &member.name;
+    for word in [name, &member.address] {
+        if word.starts_with('-') {
+            clauses.push(format!("node {name}: \"{word}\" would be taken for an option"));
+            break;
+        }
+    }
+    if member.kind == Kind::Node && member.number.is_none() {
+        let power = match &profile.power.driver {
+            PowerDriver::Command(commands) => {
+                let all = [
+                    Some(&commands.on),
+                    Some(&commands.off),
+                    commands.reset.as_ref(),
+                    commands.status.as_ref(),
+                ];
+                all.into_iter().flatten().any(crate::template::Template::needs_number)
+            }
+            PowerDriver::None | PowerDriver::Simulator => false,
+        };
+        let shell = matches!(&profile.shell.driver, ShellDriver::Command(run) if run.needs_number());
+        let probe = matches!(&profile.probe.driver, ProbeDriver::Command(up) if up.needs_number());
+        for (table, needs) in [("power", power), ("shell", shell), ("probe", probe)] {
+            if needs {
+                clauses.push(format!("{table}: {{number}} is asked for, and node {name} has no number"));
+            }
+        }
+    }
+    if member.kind == Kind::Node {
+        let Probe { driver, .. } = &profile.probe;
+        if *driver == ProbeDriver::Power && !profile.reads_power() {
+            clauses.push(format!("node {name}: its probe is \"power\", and its power cannot be read"));
+        }
+        if matches!(driver, ProbeDriver::Shell { .. }) && profile.shell.driver == ShellDriver::None {
+            clauses.push(format!("node {name}: its probe is \"shell\", and it has no shell driver"));
+        }
+    }
+    clauses
+}
+
+#[cfg(test)]
+mod tests;

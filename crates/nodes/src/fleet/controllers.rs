@@ -1,0 +1,62 @@
+//! How many power calls run at once for each controller: more would make a BMC freeze.
+
+use orderly_plan::fleet::NodeId;
+use orderly_plan::inventory::Inventory;
+use std::collections::HashMap;
+
+/// Calls under way, by value of the inventory attribute that names a node's controller.
+#[derive(Debug, Default)]
+pub(super) struct Controllers {
+    of: Vec<Option<u32>>,
+    busy: Vec<usize>,
+    max: usize,
+}
+
+impl Controllers {
+    pub(super) fn new(inventory: &Inventory, per: Option<&str>, max: usize) -> Self {
+        let Some(per) = per else { return Self::default() };
+        let mut known: HashMap<String, u32> = HashMap::new();
+        let of = inventory
+            .nodes()
+            .iter()
+            .map(|node| {
+                let value = node.attributes.get(per)?.to_string();
+                let next = u32::try_from(known.len()).unwrap_or(u32::MAX);
+                Some(*known.entry(value).or_insert(next))
+            })
+            .collect();
+        Self { of, busy: vec![0; known.len()], max }
+    }
+
+    /// Tells whether another call may go to the node's controller.
+    pub(super) fn has_room(&self, node: NodeId) -> bool {
+        self.controller(node).is_none_or(|controller| self.busy[controller] < self.max)
+    }
+
+    /// Counts one call for each controller that has a part in it.
+    pub(super) fn occupy(&mut self, nodes: &[NodeId]) {
+        for controller in self.distinct(nodes) {
+            self.busy[controller] += 1;
+        }
+    }
+
+    pub(super) fn free(&mut self, nodes: &[NodeId]) {
+        for controller in self.distinct(nodes) {
+            self.busy[controller] = self.busy[controller].saturating_sub(1);
+        }
+    }
+
+    fn controller(&self, node: NodeId) -> Option<usize> {
+        self.of.get(node.index()).copied().flatten().map(|controller| controller as usize)
+    }
+
+    fn distinct(&self, nodes: &[NodeId]) -> Vec<usize> {
+        if self.of.is_empty() {
+            return Vec::new();
+        }
+        let mut all: Vec<usize> = nodes.iter().filter_map(|&node| self.controller(node)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}

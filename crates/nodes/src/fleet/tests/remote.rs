@@ -1,0 +1,242 @@
+//! Tests of commands on nodes: a stand-in for ssh, a real sshd on loopback, users in a PID namespace.
+
+use super::*;
+use crate::users;
+use orderly_exec::job::Job;
+use orderly_exec::runner::{Run, Runner};
+
+const NO_POWER: &str = "[power]\ndriver=\"none\"\n";
+
+/// Runs a command to its end and returns what came of it.
+fn run(drivers: &mut Drivers, on: Host, argv: &[&str], stdin: &str) -> Result<Ended, Failure> {
+    let command = Command {
+        on,
+        argv: argv.iter().map(|&word| word.to_owned()).collect(),
+        stdin: stdin.as_bytes().to_vec(),
+        timeout: Duration::from_secs(30),
+    };
+    let id = drivers.start(&command);
+    loop {
+        if let Some((ended, result)) = drivers.take_ended().pop() {
+            assert_eq!(ended, id);
+            return result;
+        }
+        drivers.next(None);
+    }
+}
+
+#[test]
+fn ssh_is_asked_without_terminal_or_questions_and_what_it_says_is_told_apart() {
+    let bed = Bed::new();
+    let ssh = bed.script(
+        "ssh",
+        "printf '%s\\n' \"$@\" > $D/argv; cat > $D/stdin; for last; do :; done\n\
+         case $last in wall) exit 0;; *-h*) echo closed by remote host >&2; exit 255;; esac\n\
+         echo 'root@n1: Permission denied (publickey).' >&2; exit 255",
+    );
+    let toml = format!(
+        "{NO_POWER}[shell]\ndriver=\"ssh\"\nprogram=\"{ssh}\"\nuser=\"root\"\noptions=[\"-F\",\"none\"]\n\
+         [probe]\ndriver=\"shell\"\n"
+    );
+    let mut drivers = bed.drivers(&toml, nodes(1));
+    drivers.set_message("going down in 5 minutes");
+    assert_eq!(kinds(&carry_out(&mut drivers, Task::Run(Errand::Notify), 0..1)), [None]);
+    let argv = bed.read("argv");
+    assert!(argv.starts_with("-F\nnone\n-o\nBatchMode=yes\n-o\nConnectTimeout=10\n"), "{argv}");
+    assert!(argv.ends_with("-l\nroot\n--\nn1\nwall\n"), "{argv}");
+    assert_eq!(bed.read("stdin"), "going down in 5 minutes\n");
+    let halt = carry_out(&mut drivers, Task::Run(Errand::Halt), 0..1);
+    assert_eq!(kinds(&halt), [Some(FailureKind::Unreachable)]);
+    assert!(detail(&halt[0]).contains("'shutdown -h now': exit status 255"), "{}", detail(&halt[0]));
+    let restart = carry_out(&mut drivers, Task::Run(Errand::Restart), 0..1);
+    assert_eq!(kinds(&restart), [Some(FailureKind::Authentication)]);
+    // Somebody was there and would not let us in: that is not down.
+    assert_eq!(carry_out(&mut drivers, Task::Probe, 0..1), [Event::Probe(NodeId(0), Probe::Unknown)]);
+}
+
+#[test]
+fn a_shell_command_gets_the_command_as_one_argument() {
+    let bed = Bed::new();
+    let rsh = bed.script("rsh", "echo \"$#|$1|$2\" >> $D/log; exec sh -c \"$2\"");
+    let toml = format!(
+        "{NO_POWER}[shell]\ndriver=\"command\"\nrun=[\"{rsh}\",\"{{address}}\",\"{{command}}\"]\n\
+         [probe]\ndriver=\"shell\"\ncommand=\"exit 3\"\n[shutdown]\nhalt=\"echo halting; exit 5\"\n"
+    );
+    let mut drivers = bed.drivers(&toml, nodes(1));
+    let events = carry_out(&mut drivers, Task::Run(Errand::Halt), 0..1);
+    assert!(detail(&events[0]).ends_with("exit status 5: halting"), "{}", detail(&events[0]));
+    assert_eq!(bed.read("log"), "2|n1|echo halting; exit 5\n");
+    // It ran, so the node is not down; it failed, so the node is not up.
+    assert_eq!(carry_out(&mut drivers, Task::Probe, 0..1), [Event::Probe(NodeId(0), Probe::Unknown)]);
+    let words = ["printf", "%s|", "a b", "it's", "$HOME", "[x]*", ""];
+    let ended = run(&mut drivers, Host::Node(NodeId(0)), &words, "").unwrap();
+    assert_eq!(ended.text(), "a b|it's|$HOME|[x]*||");
+    let ended = run(&mut drivers, Host::Control, &["sh", "-c", "cat; exit 4"], "input").unwrap();
+    assert_eq!((ended.text().as_str(), ended.ending), ("input", Ending::Exited(4)));
+    assert!(run(&mut drivers, Host::Control, &["/no/such/program"], "").is_err());
+}
+
+#[test]
+fn a_shell_that_drops_the_script_has_not_ended_users() {
+    let bed = Bed::new();
+    let rsh = bed.script("rsh", "exec sh -c \"$2\" < /dev/null");
+    let toml = format!(
+        "{NO_POWER}[shell]\ndriver=\"command\"\nrun=[\"{rsh}\",\"{{node}}\",\"{{command}}\"]\n[probe]\ndriver=\"none\"\n"
+    );
+    let mut drivers = bed.drivers(&toml, nodes(1));
+    let events = carry_out(&mut drivers, Task::Run(Errand::EndUsers), 0..1);
+    assert!(detail(&events[0]).contains("standard input"), "{}", detail(&events[0]));
+}
+
+/// Tells whether this machine lets us make namespaces; says so where it does not.
+fn can_unshare(runner: &mut Runner) -> bool {
+    let able =
+        runner.run(&Job::new(["unshare", "-p", "-f", "--mount-proc", "true"], Duration::from_secs(20)));
+    if !able.succeeded() {
+        say(&format!("no PID namespaces here, the script that ends users was not run: {}", able.clause()));
+    }
+    able.succeeded()
+}
+
+#[expect(clippy::print_stderr, reason = "a test that cannot run must say so")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+#[test]
+fn users_processes_are_ended_and_nobody_elses() {
+    let bed = Bed::new();
+    let mut runner = Runner::new().unwrap();
+    if !can_unshare(&mut runner) {
+        return;
+    }
+    fs::write(bed.path().join("users.sh"), users::SCRIPT).unwrap();
+    // In a namespace of its own the script sees these processes and no others. The stubborn one
+    // ignores TERM; the ancestor is a user's shell that runs the script, as over ssh with sudo.
+    let stage = bed.script(
+        "stage",
+        "as() { setpriv --reuid=$1 --clear-groups \"$@\"; }\n\
+         run() { u=$1; shift; setpriv --reuid=$u --clear-groups \"$@\" > /dev/null 2>&1 & }\n\
+         run 1000 sleep 601; run 2000 sh -c 'trap \"\" TERM; while :; do sleep 602; done'\n\
+         run 999 sleep 603; run 0 sleep 604; run 65534 sleep 605; run 4000000 sleep 606; run 61200 sleep 607\n\
+         sleep 0.5\n\
+         setpriv --reuid=1000 --clear-groups sh -c 'setpriv --reuid=1000 sh -s '$1' 1 < '$D'/users.sh; true' \
+           > $D/unprivileged 2>&1\n\
+         sh -s $1 1 < $D/users.sh; echo status $?\n\
+         for p in /proc/[0-9]*; do read -r line < $p/cmdline; done 2> /dev/null\n\
+         cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'sleep 60[0-9]' | sort",
+    );
+    let job = Job::new(["unshare", "-p", "-f", "--mount-proc", &stage, "nonroot"], Duration::from_secs(60));
+    let ended = runner.run(&job);
+    let said = ended.text();
+    assert!(said.contains("users' processes ended"), "{said}{}", ended.clause());
+    assert!(said.contains("status 0"), "{said}{}", ended.clause());
+    let left: Vec<&str> = said.lines().filter(|line| line.starts_with("sleep")).collect();
+    assert_eq!(left, ["sleep 603", "sleep 604", "sleep 605", "sleep 607"], "{said}");
+}
+
+#[test]
+fn the_script_is_posix_and_finds_nobody_among_roots_own() {
+    let bed = Bed::new();
+    let mut runner = Runner::new().unwrap();
+    let mut check = Job::new(["sh", "-n"], Duration::from_secs(20));
+    check.stdin = users::SCRIPT.into();
+    assert!(runner.run(&check).succeeded());
+    if !can_unshare(&mut runner) {
+        return;
+    }
+    fs::write(bed.path().join("users.sh"), users::SCRIPT).unwrap();
+    let stage = bed.script("stage", "sleep 0 & exec sh -s sessions 0 < $D/users.sh");
+    let ended =
+        runner.run(&Job::new(["unshare", "-p", "-f", "--mount-proc", &stage], Duration::from_secs(60)));
+    assert_eq!(ended.text(), "orderly: no users' processes\n", "{}", ended.clause());
+}
+
+/// Starts an sshd on loopback which runs, for whatever is asked, a script of ours.
+fn sshd(bed: &Bed, runner: &mut Runner) -> Option<(Job, u16)> {
+    let program = "/usr/sbin/sshd";
+    if !Path::new(program).exists() || !nix::unistd::geteuid().is_root() {
+        say("no sshd here, or not root: the ssh driver was not run against a real one");
+        return None;
+    }
+    let dir = bed.path().display();
+    for key in ["host", "user"] {
+        let path = format!("{dir}/{key}");
+        let job =
+            Job::new(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", &path], Duration::from_secs(20));
+        assert!(runner.run(&job).succeeded());
+    }
+    fs::copy(bed.path().join("user.pub"), bed.path().join("authorized")).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let forced = bed
+        .script("forced", "echo \"$SSH_ORIGINAL_COMMAND\" >> $D/log; exec sh -c \"$SSH_ORIGINAL_COMMAND\"");
+    let config = format!(
+        "Port {port}\nListenAddress 127.0.0.1\nHostKey {dir}/host\nPidFile none\nAuthorizedKeysFile {dir}/authorized\n\
+         StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
+         PermitRootLogin yes\nForceCommand {forced}\n"
+    );
+    fs::write(bed.path().join("sshd_config"), config).unwrap();
+    fs::create_dir_all("/run/sshd").ok();
+    let config = format!("{dir}/sshd_config");
+    Some((Job::new([program, "-D", "-e", "-f", &config], Duration::from_secs(50)), port))
+}
+
+#[test]
+fn a_real_sshd_runs_what_it_is_told_and_its_words_are_understood() {
+    let bed = Bed::new();
+    let mut runner = Runner::new().unwrap();
+    let Some((server, port)) = sshd(&bed, &mut runner) else { return };
+    drop(runner);
+    let dir = bed.path().display();
+    let options = |key: &str| {
+        format!(
+            "[\"-F\",\"none\",\"-i\",\"{dir}/{key}\",\"-o\",\"IdentitiesOnly=yes\",\"-o\",\"StrictHostKeyChecking=no\",\
+             \"-o\",\"UserKnownHostsFile={dir}/known\"]"
+        )
+    };
+    let toml = format!(
+        "{NO_POWER}[shell]\ndriver=\"ssh\"\nuser=\"root\"\nport={port}\noptions={}\n[probe]\ndriver=\"shell\"\n\
+         interval=\"50ms\"\n[shutdown]\nhalt=\"echo halting; exit 6\"\nrestart=\"kill -9 $PPID; sleep 5\"\n\
+         [override.node.n2]\nshell={{options={}}}\n[override.node.n3]\nshell={{port=1}}\n",
+        options("user"),
+        options("host")
+    );
+    let mut members = nodes(3);
+    for node in &mut members {
+        node.address = Some("127.0.0.1".into());
+    }
+    let mut drivers = bed.drivers(&toml, members);
+    let Kindred::Real(wires) = &mut drivers.fleet else { panic!("not real") };
+    let argv = server.argv.iter().map(|word| word.to_str().unwrap().to_owned()).collect();
+    wires.start(
+        CommandId(99),
+        &Command { on: Host::Control, argv, stdin: Vec::new(), timeout: server.timeout },
+    );
+    let mut up = Event::Probe(NodeId(0), Probe::Unknown);
+    for _ in 0..100 {
+        up = carry_out(&mut drivers, Task::Probe, 0..1).remove(0);
+        if up == Event::Probe(NodeId(0), Probe::Up) {
+            break;
+        }
+        let until = drivers.now() + Duration::from_millis(50);
+        drivers.next(Some(until));
+    }
+    assert_eq!(up, Event::Probe(NodeId(0), Probe::Up), "{:?}", drivers.take_ended());
+    assert!(bed.read("log").lines().all(|line| line == "true"));
+    let halted = carry_out(&mut drivers, Task::Run(Errand::Halt), 0..1);
+    assert_eq!(kinds(&halted), [Some(FailureKind::Failed)]);
+    assert!(detail(&halted[0]).contains("exit status 6: "), "{}", detail(&halted[0]));
+    let lost = carry_out(&mut drivers, Task::Run(Errand::Halt), 1..3);
+    assert_eq!(kinds(&lost), [Some(FailureKind::Authentication), Some(FailureKind::Unreachable)]);
+    assert_eq!(
+        carry_out(&mut drivers, Task::Probe, 1..3),
+        [Event::Probe(NodeId(1), Probe::Unknown), Event::Probe(NodeId(2), Probe::Down),]
+    );
+    let words = ["printf", "%s|", "a b", "it's"];
+    let ended = run(&mut drivers, Host::Node(NodeId(0)), &words, "").unwrap();
+    assert_eq!(ended.text(), "a b|it's|");
+    drivers.end_all();
+    while drivers.take_ended().is_empty() {
+        drivers.next(None);
+    }
+}

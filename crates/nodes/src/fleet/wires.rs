@@ -1,0 +1,540 @@
+//! Real nodes: which process or probe a task is, within the limits of the run.
+
+use super::controllers::Controllers;
+use super::{Command, CommandId, Host, Wiring, signal_event};
+use crate::config::{Cluster, PowerDriver, ProbeDriver, Profile};
+use crate::roster::Member;
+use crate::shell;
+use crate::simulator::answer;
+use crate::steady::{Steady, Verdict};
+use crate::tcp::{Prober, Question};
+use crate::template::{Reach, Template};
+use crate::users;
+use orderly_exec::children::{ChildId, Children, Seen};
+use orderly_exec::job::{Ended, Job};
+use orderly_plan::fleet::{Abilities, Errand, Event, Failure, FailureKind, NodeId, Power, Probe, Task};
+use orderly_plan::inventory::Inventory;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+mod endings;
+
+/// How far past nodes whose controller is busy a free one is looked for.
+const LOOK_AHEAD: usize = 256;
+
+/// Bytes of node names one process gets: a single argument may have 128 KiB.
+const NAMES: usize = 96 * 1024;
+
+/// Events handed over at once, so that a flood of them does not keep new work waiting.
+const AT_ONCE: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Wires {
+    wiring: Wiring,
+    abilities: Vec<Abilities>,
+    children: Children,
+    began: Instant,
+    calls: HashMap<ChildId, Call>,
+    fanout: usize,
+    controllers: Controllers,
+    prober: Prober,
+    steady: Vec<Steady>,
+    /// What is to be done later: probes to be repeated, calls to be looked after.
+    later: BinaryHeap<Reverse<(Instant, Later)>>,
+    again: VecDeque<NodeId>,
+    answers: Vec<Event>,
+    ended: Vec<(CommandId, Result<Ended, Failure>)>,
+    message: Vec<u8>,
+    ending: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Later {
+    ProbeAgain(NodeId),
+    LookAfter(ChildId),
+}
+
+/// A running process and whom it is for.
+#[derive(Debug)]
+struct Call {
+    purpose: Purpose,
+    /// Those not answered for yet.
+    nodes: Vec<NodeId>,
+    /// Those whose controllers it keeps busy.
+    occupies: Vec<NodeId>,
+    argv: Vec<OsString>,
+    /// It was told to end because everything was.
+    told: bool,
+}
+
+#[derive(Debug)]
+enum Purpose {
+    Act(Task),
+    ReadPower,
+    /// A probe by exit status.
+    Probe,
+    /// A probe by what power reads.
+    ProbePower,
+    /// Asks what became of the nodes of another call while that still runs.
+    LookAfter(ChildId),
+    /// Asks what became of the nodes of a call that failed.
+    Settle(Task, Failure),
+    Command(CommandId),
+}
+
+/// What a task is for a node.
+enum Way {
+    /// Answered without asking anybody.
+    Known(Event),
+    Tcp,
+    /// A process; one for many when its template says so.
+    Process(Reach, Asks),
+}
+
+/// Whom a process asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// The power controller, of which only so much may be asked at once.
+    Controller,
+    Node,
+}
+
+impl Wires {
+    pub(super) fn new(cluster: &Cluster, inventory: &Inventory, wiring: Wiring, children: Children) -> Self {
+        let count = wiring.roster.len();
+        let abilities =
+            (0..count).map(|at| wiring.abilities(NodeId(u32::try_from(at).unwrap_or(u32::MAX)))).collect();
+        Self {
+            abilities,
+            children,
+            began: Instant::now(),
+            calls: HashMap::new(),
+            fanout: cluster.limits.fanout.max(1),
+            controllers: Controllers::new(inventory, cluster.limits.per.as_deref(), cluster.limits.max),
+            prober: Prober::new(cluster.limits.fanout),
+            steady: vec![Steady::default(); count],
+            later: BinaryHeap::new(),
+            again: VecDeque::new(),
+            answers: Vec::new(),
+            ended: Vec::new(),
+            message: Vec::new(),
+            ending: false,
+            wiring,
+        }
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub(super) fn abilities(&self, node: NodeId) -> Abilities {
+        self.abilities[node.index()]
+    }
+
+    pub(super) fn set_message(&mut self, message: &str) {
+        self.message = message.as_bytes().to_vec();
+        if !self.message.ends_with(b"\n") {
+            self.message.push(b'\n');
+        }
+    }
+
+    pub(super) fn take_ended(&mut self) -> Vec<(CommandId, Result<Ended, Failure>)> {
+        std::mem::take(&mut self.ended)
+    }
+
+    pub(super) fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) {
+        let mut at = 0;
+        while at < nodes.len().min(LOOK_AHEAD) {
+            let node = nodes[at];
+            match self.way(task, node) {
+                Way::Known(event) => self.answers.push(event),
+                Way::Tcp if self.prober.has_room() => self.begin_tcp(node),
+                Way::Process(..) if self.calls.len() >= self.fanout => return,
+                Way::Process(_, Asks::Controller) if !self.controllers.has_room(node) => {
+                    at += 1;
+                    continue;
+                }
+                Way::Process(Reach::Each, _) => self.begin_process(task, vec![node]),
+                Way::Process(Reach::Set, _) => {
+                    let set = self.take_set(task, node, nodes);
+                    self.begin_process(task, set);
+                    continue;
+                }
+                Way::Tcp => return,
+            }
+            nodes.remove(at);
+        }
+    }
+
+    /// Takes from `nodes` those that can go into one process with `first`, which is one of them.
+    /// Only power controllers are asked for many nodes at once.
+    fn take_set(&mut self, task: Task, first: NodeId, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
+        let profile = self.wiring.profile_of[first.index()];
+        let mut room = NAMES;
+        let mut set = Vec::new();
+        nodes.retain(|&node| {
+            let bytes = self.wiring.roster.name(node).len() + 1;
+            let fits = self.wiring.profile_of[node.index()] == profile
+                && (room >= bytes || node == first)
+                && self.controllers.has_room(node)
+                && (task != Task::Probe || self.abilities[node.index()].probes);
+            if fits {
+                room = room.saturating_sub(bytes);
+                set.push(node);
+            }
+            !fits
+        });
+        set
+    }
+
+    fn way(&self, task: Task, node: NodeId) -> Way {
+        if self.ending {
+            return Way::Known(answer(task, node, Err(told_to_end())));
+        }
+        let profile = self.wiring.profile(node);
+        match task {
+            Task::Probe => self.way_to_probe(profile, node),
+            Task::ReadPower => match status_of(profile) {
+                Some(status) => Way::Process(status_reach(status), Asks::Controller),
+                None => Way::Known(Event::Power(node, Power::Unknown)),
+            },
+            Task::PowerOn | Task::PowerOff | Task::Reset => match power_template(profile, task) {
+                Some(template) => Way::Process(template.reach(), Asks::Controller),
+                None => Way::Known(cannot(task, node, "it has no driver for that (see [power])")),
+            },
+            Task::Run(errand) => {
+                if errand == Errand::EndUsers && users_command(profile).is_none() {
+                    Way::Known(Event::Ended(node, task, Ok(())))
+                } else if self.abilities[node.index()].runs_commands {
+                    Way::Process(Reach::Each, Asks::Node)
+                } else {
+                    Way::Known(cannot(task, node, "it has no shell driver (see [shell])"))
+                }
+            }
+        }
+    }
+
+    fn way_to_probe(&self, profile: &Profile, node: NodeId) -> Way {
+        if !self.abilities[node.index()].probes {
+            return Way::Known(Event::Probe(node, Probe::Unknown));
+        }
+        match &profile.probe.driver {
+            ProbeDriver::Tcp { .. } => Way::Tcp,
+            ProbeDriver::Shell { .. } | ProbeDriver::Command(_) => Way::Process(Reach::Each, Asks::Node),
+            ProbeDriver::Power => match status_of(profile) {
+                Some(status) => Way::Process(status_reach(status), Asks::Controller),
+                None => Way::Known(Event::Probe(node, Probe::Unknown)),
+            },
+            ProbeDriver::None | ProbeDriver::Simulator => Way::Known(Event::Probe(node, Probe::Unknown)),
+        }
+    }
+
+    fn begin_tcp(&mut self, node: NodeId) {
+        let profile = self.wiring.profile(node);
+        let ProbeDriver::Tcp { port, banner } = &profile.probe.driver else { return };
+        let question = Question {
+            node,
+            address: &self.wiring.roster.member(node).address,
+            port: *port,
+            banner,
+            deadline: Instant::now() + profile.probe.timeout,
+        };
+        self.prober.begin(&mut self.children, question);
+        self.take_probes();
+    }
+
+    fn begin_process(&mut self, task: Task, nodes: Vec<NodeId>) {
+        let Some(&first) = nodes.first() else { return };
+        let profile = self.wiring.profile(first);
+        let (job, purpose) = match task {
+            Task::Probe if profile.probe.driver == ProbeDriver::Power => {
+                (self.status_job(&nodes), Purpose::ProbePower)
+            }
+            Task::Probe => (self.probe_job(first), Purpose::Probe),
+            Task::ReadPower => (self.status_job(&nodes), Purpose::ReadPower),
+            Task::PowerOn | Task::PowerOff | Task::Reset => {
+                let template = power_template(profile, task);
+                let argv = template.map(|template| template.fill(&self.members(&nodes), ""));
+                (argv.map(|argv| Job::new(argv, profile.power_timeout())), Purpose::Act(task))
+            }
+            Task::Run(errand) => (self.errand_job(first, errand), Purpose::Act(task)),
+        };
+        match job {
+            Some(job) => self.begin_call(job, purpose, nodes),
+            None => {
+                let missing = Failure { kind: FailureKind::NotStarted, detail: "no driver for that".into() };
+                for node in nodes {
+                    self.answers.push(answer(task, node, Err(missing.clone())));
+                }
+            }
+        }
+    }
+
+    fn begin_call(&mut self, job: Job, purpose: Purpose, nodes: Vec<NodeId>) {
+        let id = self.children.start(&job);
+        let occupies = match purpose {
+            Purpose::Act(Task::Run(_)) | Purpose::Probe | Purpose::Command(_) => Vec::new(),
+            Purpose::Act(_)
+            | Purpose::ReadPower
+            | Purpose::ProbePower
+            | Purpose::LookAfter(_)
+            | Purpose::Settle(..) => nodes.clone(),
+        };
+        self.controllers.occupy(&occupies);
+        if let (Purpose::Act(task), Some(&first)) = (&purpose, nodes.first())
+            && nodes.len() > 1
+            && wanted(*task).is_some()
+            && status_of(self.wiring.profile(first)).is_some()
+        {
+            let interval = self.wiring.profile(first).probe.interval;
+            self.later.push(Reverse((Instant::now() + interval, Later::LookAfter(id))));
+        }
+        self.calls.insert(id, Call { purpose, nodes, occupies, argv: job.argv, told: false });
+    }
+
+    fn members(&self, nodes: &[NodeId]) -> Vec<&Member> {
+        nodes.iter().map(|&node| self.wiring.roster.member(node)).collect()
+    }
+
+    fn status_job(&self, nodes: &[NodeId]) -> Option<Job> {
+        let profile = self.wiring.profile(*nodes.first()?);
+        let argv = status_of(profile)?.fill(&self.members(nodes), "");
+        let mut job = Job::new(argv, profile.power_timeout());
+        job.keep = 64 * 1024 + nodes.len() * 512;
+        Some(job)
+    }
+
+    fn probe_job(&self, node: NodeId) -> Option<Job> {
+        let profile = self.wiring.profile(node);
+        let member = self.wiring.roster.member(node);
+        let argv = match &profile.probe.driver {
+            ProbeDriver::Command(up) => up.fill(&[member], ""),
+            ProbeDriver::Shell { command } => shell::argv(&profile.shell.driver, member, command)?,
+            ProbeDriver::None | ProbeDriver::Simulator | ProbeDriver::Power | ProbeDriver::Tcp { .. } => {
+                return None;
+            }
+        };
+        Some(Job::new(argv, profile.probe.timeout))
+    }
+
+    fn errand_job(&self, node: NodeId, errand: Errand) -> Option<Job> {
+        let profile = self.wiring.profile(node);
+        let shutdown = &profile.shutdown;
+        let ending_users = users_command(profile);
+        let command = match errand {
+            Errand::Notify => &shutdown.notify,
+            Errand::Halt => &shutdown.halt,
+            Errand::Restart => &shutdown.restart,
+            Errand::Maintenance => &shutdown.maintenance,
+            Errand::EndUsers => ending_users.as_ref()?,
+        };
+        let argv = shell::argv(&profile.shell.driver, self.wiring.roster.member(node), command)?;
+        let mut job = Job::new(argv, profile.shell_timeout());
+        if errand == Errand::Notify {
+            job.stdin.clone_from(&self.message);
+        }
+        if errand == Errand::EndUsers {
+            job.stdin = users::SCRIPT.into();
+            // The grace is the script's own waiting and not a node that does not answer.
+            job.timeout = job.timeout.max(shutdown.grace + Duration::from_secs(60));
+        }
+        Some(job)
+    }
+
+    pub(super) fn start(&mut self, id: CommandId, command: &Command) {
+        let argv = match command.on {
+            Host::Control => Some(command.argv.iter().map(OsString::from).collect()),
+            Host::Node(node) => {
+                let line = shell::quote(&command.argv);
+                shell::argv(&self.wiring.profile(node).shell.driver, self.wiring.roster.member(node), &line)
+            }
+        };
+        let Some(argv) = argv else {
+            let detail = "the node has no shell driver (see [shell])".into();
+            self.ended.push((id, Err(Failure { kind: FailureKind::NotStarted, detail })));
+            return;
+        };
+        let mut job = Job::new(argv, command.timeout);
+        job.stdin.clone_from(&command.stdin);
+        let nodes = match command.on {
+            Host::Control => Vec::new(),
+            Host::Node(node) => vec![node],
+        };
+        self.begin_call(job, Purpose::Command(id), nodes);
+    }
+
+    pub(super) fn end_all(&mut self) {
+        self.ending = true;
+        for call in self.calls.values_mut() {
+            call.told = true;
+        }
+        self.children.end_all();
+        self.prober.end_all();
+        self.take_probes();
+        for Reverse((_, later)) in std::mem::take(&mut self.later) {
+            if let Later::ProbeAgain(node) = later {
+                self.again.push_back(node);
+            }
+        }
+        self.probe_again();
+        // What is begun from now on, by somebody who did not hear of this, is begun for real again.
+        self.ending = false;
+    }
+
+    pub(super) fn next(&mut self, until: Option<Duration>) -> Vec<Event> {
+        let until = until.and_then(|until| self.began.checked_add(until));
+        loop {
+            self.do_what_is_due();
+            if !self.answers.is_empty() || !self.ended.is_empty() {
+                return std::mem::take(&mut self.answers);
+            }
+            let wake = [until, self.prober.deadline(), self.later.peek().map(|Reverse((at, _))| *at)];
+            match self.children.next(wake.into_iter().flatten().min()) {
+                Ok(Some(seen)) => self.see_all(seen),
+                Ok(None) => {
+                    if until.is_some_and(|until| Instant::now() >= until) {
+                        self.do_what_is_due();
+                        return std::mem::take(&mut self.answers);
+                    }
+                }
+                Err(error) => self.lose_everything(&format!("{error:#}")),
+            }
+        }
+    }
+
+    /// Takes what was seen, and what else there is to see by now.
+    fn see_all(&mut self, seen: Seen) {
+        let mut next = Some(seen);
+        let now = Instant::now();
+        while let Some(seen) = next {
+            match seen {
+                Seen::Ended(id, ended) => self.call_ended(id, ended),
+                Seen::Ready(watch) => {
+                    self.prober.ready(&mut self.children, watch);
+                    self.take_probes();
+                }
+                Seen::Signal(signal) => self.answers.push(signal_event(signal)),
+            }
+            next = if self.answers.len() < AT_ONCE {
+                self.children.next(Some(now)).ok().flatten()
+            } else {
+                None
+            };
+        }
+    }
+
+    fn do_what_is_due(&mut self) {
+        let now = Instant::now();
+        self.prober.expire(now);
+        self.take_probes();
+        while let Some(&Reverse((at, later))) = self.later.peek() {
+            if at > now {
+                break;
+            }
+            self.later.pop();
+            match later {
+                Later::ProbeAgain(node) => self.again.push_back(node),
+                Later::LookAfter(id) => self.look_after(id),
+            }
+        }
+        self.probe_again();
+    }
+
+    fn probe_again(&mut self) {
+        if !self.again.is_empty() {
+            let mut again = std::mem::take(&mut self.again);
+            self.begin(Task::Probe, &mut again);
+            self.again = again;
+        }
+    }
+
+    /// Asks how far the nodes of a call are that takes its time: one that hangs holds nobody else.
+    fn look_after(&mut self, id: ChildId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let nodes: Vec<NodeId> =
+            call.nodes.iter().copied().filter(|&node| self.controllers.has_room(node)).collect();
+        let Some(&first) = call.nodes.first() else { return };
+        match self.status_job(&nodes) {
+            Some(job) if self.calls.len() < self.fanout => {
+                self.begin_call(job, Purpose::LookAfter(id), nodes);
+            }
+            Some(_) | None => self.look_after_later(id, first),
+        }
+    }
+
+    fn look_after_later(&mut self, id: ChildId, node: NodeId) {
+        let interval = self.wiring.profile(node).probe.interval;
+        self.later.push(Reverse((Instant::now() + interval, Later::LookAfter(id))));
+    }
+
+    fn take_probes(&mut self) {
+        for (node, reading) in self.prober.take() {
+            self.probed(node, reading);
+        }
+    }
+
+    /// Takes a reading of a probe; it is passed on when it counts.
+    fn probed(&mut self, node: NodeId, reading: Probe) {
+        let probe = &self.wiring.profile(node).probe;
+        match self.steady[node.index()].take(reading, probe.stable) {
+            Verdict::Answer(probe) => self.answers.push(Event::Probe(node, probe)),
+            Verdict::AskAgain => {
+                self.later.push(Reverse((Instant::now() + probe.interval, Later::ProbeAgain(node))));
+            }
+        }
+    }
+
+    /// Answers for everything when the loop itself fails; nothing could be heard of any more.
+    fn lose_everything(&mut self, why: &str) {
+        let calls: Vec<ChildId> = self.calls.keys().copied().collect();
+        for id in calls {
+            let Some(call) = self.calls.remove(&id) else { continue };
+            let failure = Failure { kind: FailureKind::Ended, detail: why.to_owned() };
+            self.give_up(call, &failure);
+        }
+        self.prober.end_all();
+        self.take_probes();
+    }
+}
+
+fn told_to_end() -> Failure {
+    Failure { kind: FailureKind::Ended, detail: "everything was told to end".into() }
+}
+
+fn cannot(task: Task, node: NodeId, why: &str) -> Event {
+    Event::Ended(node, task, Err(Failure { kind: FailureKind::NotStarted, detail: why.to_owned() }))
+}
+
+/// Returns what power must read for a task to have done its work; a reset leaves no trace.
+fn wanted(task: Task) -> Option<Power> {
+    match task {
+        Task::PowerOn => Some(Power::On),
+        Task::PowerOff => Some(Power::Off),
+        Task::Reset | Task::ReadPower | Task::Probe | Task::Run(_) => None,
+    }
+}
+
+fn power_template(profile: &Profile, task: Task) -> Option<&Template> {
+    let PowerDriver::Command(commands) = &profile.power.driver else { return None };
+    match task {
+        Task::PowerOn => Some(&commands.on),
+        Task::PowerOff => Some(&commands.off),
+        Task::Reset => commands.reset.as_ref(),
+        Task::ReadPower | Task::Probe | Task::Run(_) => commands.status.as_ref(),
+    }
+}
+
+fn status_of(profile: &Profile) -> Option<&Template> {
+    power_template(profile, Task::ReadPower)
+}
+
+/// A status command without any place tells of all nodes, in lines that name them.
+fn status_reach(status: &Template) -> Reach {
+    if status.names_node() { status.reach() } else { Reach::Set }
+}
+
+fn users_command(profile: &Profile) -> Option<String> {
+    users::command(profile.shutdown.end_users, profile.shutdown.grace)
+}

@@ -1,0 +1,177 @@
+//! What the end of a process means for the nodes it was for.
+
+use super::{Call, Purpose, Wires, status_of, wanted};
+use crate::config::ProbeDriver;
+use crate::fleet::reading::power_lines;
+use crate::shell;
+use crate::simulator::answer;
+use crate::users;
+use orderly_exec::children::ChildId;
+use orderly_exec::job::{Ended, Ending};
+use orderly_plan::fleet::{Errand, Event, Failure, FailureKind, NodeId, Power, Probe, Task};
+
+impl Wires {
+    pub(super) fn call_ended(&mut self, id: ChildId, ended: Ended) {
+        let Some(mut call) = self.calls.remove(&id) else { return };
+        self.controllers.free(&call.occupies);
+        let nodes = std::mem::take(&mut call.nodes);
+        match &call.purpose {
+            Purpose::Act(task) => self.act_ended(*task, nodes, &call, &ended),
+            Purpose::ReadPower => {
+                for (node, power) in self.powers(nodes, &ended) {
+                    self.answers.push(Event::Power(node, power));
+                }
+            }
+            Purpose::ProbePower => {
+                for (node, power) in self.powers(nodes, &ended) {
+                    let reading = match power {
+                        Power::On => Probe::Up,
+                        Power::Off => Probe::Down,
+                        Power::Unknown => Probe::Unknown,
+                    };
+                    self.probed_unless_told(node, reading, call.told);
+                }
+            }
+            Purpose::Probe => {
+                for node in nodes {
+                    let reading = self.probe_reading(node, &ended);
+                    self.probed_unless_told(node, reading, call.told);
+                }
+            }
+            Purpose::LookAfter(other) => self.looked_after(*other, nodes, &ended),
+            Purpose::Settle(task, failure) => {
+                let powers = self.powers(nodes, &ended);
+                for (node, power) in powers {
+                    let done = wanted(*task) == Some(power);
+                    let result = if done { Ok(()) } else { Err(failure.clone()) };
+                    self.answers.push(answer(*task, node, result));
+                }
+            }
+            Purpose::Command(id) => {
+                let result = command_failure(&call, &ended, !nodes.is_empty());
+                self.ended.push((*id, result.map_or(Ok(ended), Err)));
+            }
+        }
+    }
+
+    fn act_ended(&mut self, task: Task, nodes: Vec<NodeId>, call: &Call, ended: &Ended) {
+        let Some(&first) = nodes.first() else { return };
+        let Some(failure) = act_failure(task, call, ended) else {
+            self.answers.extend(nodes.into_iter().map(|node| answer(task, node, Ok(()))));
+            return;
+        };
+        // Of many nodes, some are as they should be although the whole failed: their state decides.
+        let can_ask = call.occupies.len() > 1
+            && wanted(task).is_some()
+            && failure.kind != FailureKind::Ended
+            && status_of(self.wiring.profile(first)).is_some();
+        match self.status_job(&nodes).filter(|_| can_ask) {
+            Some(job) => self.begin_call(job, Purpose::Settle(task, failure), nodes),
+            None => {
+                let answers = nodes.into_iter().map(|node| answer(task, node, Err(failure.clone())));
+                self.answers.extend(answers);
+            }
+        }
+    }
+
+    /// Returns what a status command said of each node. One that failed is believed where it speaks
+    /// of several nodes, line by line: a dead controller must not hide those that answered.
+    fn powers(&self, nodes: Vec<NodeId>, ended: &Ended) -> Vec<(NodeId, Power)> {
+        let mut text = ended.text();
+        if ended.succeeded() && !ended.truncated {
+            text.push('\n');
+        }
+        let believed = ended.succeeded() || nodes.len() > 1;
+        let said = power_lines(&text);
+        let power = |node: NodeId| said.get(self.wiring.roster.name(node)).copied().unwrap_or(Power::Unknown);
+        nodes.into_iter().map(|node| (node, if believed { power(node) } else { Power::Unknown })).collect()
+    }
+
+    fn looked_after(&mut self, other: ChildId, nodes: Vec<NodeId>, ended: &Ended) {
+        let powers = self.powers(nodes, ended);
+        let Some(call) = self.calls.get_mut(&other) else { return };
+        let Purpose::Act(task) = call.purpose else { return };
+        let done: std::collections::HashSet<NodeId> = powers
+            .into_iter()
+            .filter(|(_, power)| wanted(task) == Some(*power))
+            .map(|(node, _)| node)
+            .collect();
+        let answers = &mut self.answers;
+        call.nodes.retain(|node| {
+            if done.contains(node) {
+                answers.push(answer(task, *node, Ok(())));
+            }
+            !done.contains(node)
+        });
+        if let Some(&first) = call.nodes.first() {
+            self.look_after_later(other, first);
+        }
+    }
+
+    fn probe_reading(&self, node: NodeId, ended: &Ended) -> Probe {
+        match (&self.wiring.profile(node).probe.driver, ended.ending) {
+            (_, Ending::Exited(0)) => Probe::Up,
+            (ProbeDriver::Command(_), Ending::Exited(1)) => Probe::Down,
+            // A command that fails was run by somebody, and ssh may be turned away by somebody: such a
+            // node is neither up nor down. Only where nobody took the connection it is down.
+            (ProbeDriver::Shell { .. }, Ending::Exited(_)) if shell::met_nobody(ended) => Probe::Down,
+            (_, _) => Probe::Unknown,
+        }
+    }
+
+    fn probed_unless_told(&mut self, node: NodeId, reading: Probe, told: bool) {
+        if told {
+            self.answers.push(Event::Probe(node, Probe::Unknown));
+        } else {
+            self.probed(node, reading);
+        }
+    }
+
+    /// Answers for a call whose end nobody will hear of.
+    pub(super) fn give_up(&mut self, call: Call, failure: &Failure) {
+        self.controllers.free(&call.occupies);
+        let task = match call.purpose {
+            Purpose::Act(task) | Purpose::Settle(task, _) => task,
+            Purpose::ReadPower => Task::ReadPower,
+            Purpose::Probe | Purpose::ProbePower => Task::Probe,
+            Purpose::LookAfter(_) => return,
+            Purpose::Command(id) => {
+                self.ended.push((id, Err(failure.clone())));
+                return;
+            }
+        };
+        for node in call.nodes {
+            self.answers.push(answer(task, node, Err(failure.clone())));
+        }
+    }
+}
+
+fn act_failure(task: Task, call: &Call, ended: &Ended) -> Option<Failure> {
+    let is_errand = matches!(task, Task::Run(_));
+    let mut failure = if ended.succeeded() {
+        let unsaid = task == Task::Run(Errand::EndUsers) && !users::ran(&ended.text());
+        let detail = "the node did not run the script that ends users' processes: does the shell driver pass \
+                      on standard input?";
+        return unsaid.then(|| Failure { kind: FailureKind::Failed, detail: detail.into() });
+    } else if is_errand {
+        shell::failure(&call.argv, ended)
+    } else {
+        shell::plain_failure(&call.argv, ended)
+    };
+    if call.told && failure.kind == FailureKind::TimedOut {
+        failure.kind = FailureKind::Ended;
+    }
+    Some(failure)
+}
+
+/// Returns why the end of a command is not its own: it did not run, or was lost on the way.
+fn command_failure(call: &Call, ended: &Ended, on_node: bool) -> Option<Failure> {
+    let failure =
+        if on_node { shell::failure(&call.argv, ended) } else { shell::plain_failure(&call.argv, ended) };
+    match ended.ending {
+        Ending::Exited(_) if on_node && shell::is_lost(ended) => Some(failure),
+        Ending::Exited(_) | Ending::Killed(_) => None,
+        Ending::TimedOut if call.told => Some(Failure { kind: FailureKind::Ended, ..failure }),
+        Ending::TimedOut | Ending::Unkillable | Ending::NotStarted => Some(failure),
+    }
+}

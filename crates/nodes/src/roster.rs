@@ -1,0 +1,121 @@
+//! Whom the drivers know: the nodes of the inventory and the units that are powered with them.
+//!
+//! A unit (an expansion shelf, a switch) has power and no operating system. Units follow the nodes:
+//! the first one's [`NodeId`] is the number of nodes in the inventory.
+
+use orderly_plan::fleet::NodeId;
+use orderly_plan::inventory::Inventory;
+use std::collections::{BTreeSet, HashMap};
+
+/// What a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Node,
+    /// It has power, but nothing runs on it.
+    Unit,
+}
+
+/// A node or a unit, as the drivers need to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    pub name: String,
+    pub number: Option<u32>,
+    /// Where it is reached.
+    pub address: String,
+    pub groups: Vec<String>,
+    pub kind: Kind,
+}
+
+/// All members, by [`NodeId`].
+#[derive(Debug, Clone, Default)]
+pub struct Roster {
+    members: Vec<Member>,
+    units: HashMap<String, NodeId>,
+}
+
+impl Roster {
+    /// Returns the nodes of an inventory, then the units named in `power_with` that are not nodes,
+    /// sorted by name.
+    pub fn of(inventory: &Inventory) -> Self {
+        let mut members: Vec<Member> = inventory
+            .nodes()
+            .iter()
+            .map(|node| Member {
+                name: node.name.clone(),
+                number: node.number,
+                address: node.address().to_owned(),
+                groups: node.groups.clone(),
+                kind: Kind::Node,
+            })
+            .collect();
+        let names: BTreeSet<&String> = inventory
+            .nodes()
+            .iter()
+            .flat_map(|node| &node.power_with)
+            .filter(|name| inventory.by_name(name).is_none())
+            .collect();
+        let mut units = HashMap::new();
+        for name in names {
+            units.insert(name.clone(), NodeId(u32::try_from(members.len()).unwrap_or(u32::MAX)));
+            members.push(Member {
+                name: name.clone(),
+                number: None,
+                address: name.clone(),
+                groups: Vec::new(),
+                kind: Kind::Unit,
+            });
+        }
+        Self { members, units }
+    }
+
+    pub fn member(&self, id: NodeId) -> &Member {
+        &self.members[id.index()]
+    }
+
+    pub fn name(&self, id: NodeId) -> &str {
+        &self.members[id.index()].name
+    }
+
+    /// Returns the unit of this name, which is not a node.
+    pub fn unit(&self, name: &str) -> Option<NodeId> {
+        self.units.get(name).copied()
+    }
+
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use orderly_plan::inventory::Node;
+
+    #[test]
+    fn units_follow_the_nodes_and_a_node_is_no_unit() {
+        let node = |name: &str, with: &[&str]| Node {
+            name: name.into(),
+            number: None,
+            address: None,
+            partition: None,
+            boot_servers: Vec::new(),
+            groups: Vec::new(),
+            power_with: with.iter().map(|&unit| unit.to_owned()).collect(),
+            attributes: std::collections::BTreeMap::new(),
+        };
+        let roster =
+            Roster::of(&Inventory::new(vec![node("n1", &["sw", "io7", "n2"]), node("n2", &["io7"])]));
+        assert_eq!(roster.len(), 4);
+        assert_eq!((roster.unit("io7"), roster.unit("sw")), (Some(NodeId(2)), Some(NodeId(3))));
+        assert_eq!(roster.unit("n2"), None);
+        assert_eq!(roster.member(NodeId(2)).kind, Kind::Unit);
+    }
+}

@@ -1,0 +1,193 @@
+//! Commands on a node: their argument vectors, and what their end means.
+
+use crate::config::{ShellDriver, Ssh};
+use crate::roster::Member;
+use orderly_exec::job::{Ended, Ending, show};
+use orderly_plan::fleet::{Failure, FailureKind};
+use std::ffi::OsString;
+
+/// The exit status by which ssh, and programs like it, say that it was not the command that failed.
+const LOST: i32 = 255;
+
+/// How long a command may be in a message; a node set of ten thousand names helps nobody.
+const SHOWN: usize = 300;
+
+/// Returns the argument vector that runs a command line on a node; none without a shell driver.
+pub(crate) fn argv(driver: &ShellDriver, node: &Member, command: &str) -> Option<Vec<OsString>> {
+    match driver {
+        ShellDriver::None | ShellDriver::Simulator => None,
+        ShellDriver::Command(run) => Some(run.fill(&[node], command)),
+        ShellDriver::Ssh(ssh) => Some(ssh_argv(ssh, node, command)),
+    }
+}
+
+fn ssh_argv(ssh: &Ssh, node: &Member, command: &str) -> Vec<OsString> {
+    let mut argv: Vec<OsString> = vec![ssh.program.clone().into()];
+    // The administrator's options come first, because ssh takes the first value of each.
+    argv.extend(ssh.options.iter().map(OsString::from));
+    let seconds = ssh.connect_timeout.as_secs().max(1);
+    for option in [
+        "BatchMode=yes".to_owned(),
+        format!("ConnectTimeout={seconds}"),
+        // A shared connection outlives its command, and the halt of its node.
+        "ControlMaster=no".to_owned(),
+        "ControlPath=none".to_owned(),
+        // A node that is halted says nothing more; without this the call lasts until its limit.
+        "ServerAliveInterval=10".to_owned(),
+        "ServerAliveCountMax=3".to_owned(),
+    ] {
+        argv.push("-o".into());
+        argv.push(option.into());
+    }
+    // No terminal, no forwarded agent or display.
+    argv.extend(["-T", "-a", "-x"].map(OsString::from));
+    if let Some(port) = ssh.port {
+        argv.extend(["-p".into(), port.to_string().into()]);
+    }
+    if let Some(user) = &ssh.user {
+        argv.extend(["-l".into(), user.into()]);
+    }
+    argv.extend(["--".into(), OsString::from(&node.address), command.into()]);
+    argv
+}
+
+/// Returns words as one command line that any POSIX shell takes apart into the same words.
+pub(crate) fn quote(argv: &[String]) -> String {
+    let quoted: Vec<String> = argv
+        .iter()
+        .map(|word| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@+=".contains(c);
+            if !word.is_empty() && word.chars().all(plain) {
+                word.clone()
+            } else {
+                format!("'{}'", word.replace('\'', r"'\''"))
+            }
+        })
+        .collect();
+    quoted.join(" ")
+}
+
+/// Tells whether the end means that the command was lost on the way, and not that it failed.
+pub(crate) fn is_lost(ended: &Ended) -> bool {
+    ended.ending == Ending::Exited(LOST)
+}
+
+/// Tells whether ssh says that nobody took its connection. Being turned away later, by whatever
+/// took it, is another thing; so is a name that was not found.
+pub(crate) fn met_nobody(ended: &Ended) -> bool {
+    let words = String::from_utf8_lossy(&ended.stderr);
+    let reasons = [
+        "Connection refused",
+        "Connection timed out",
+        "Operation timed out",
+        "No route to host",
+        "Host is down",
+    ];
+    is_lost(ended)
+        && words.lines().any(|line| {
+            line.starts_with("ssh: connect to host ") && reasons.iter().any(|reason| line.contains(reason))
+        })
+}
+
+/// Tells whether the other side, or our own ssh, did not accept who we are (or who it is).
+pub(crate) fn is_authentication(ended: &Ended) -> bool {
+    let words = String::from_utf8_lossy(&ended.stderr);
+    [
+        "Permission denied (",
+        "Host key verification failed",
+        "Too many authentication failures",
+        "No supported authentication methods",
+        "No more authentication methods",
+    ]
+    .iter()
+    .any(|sign| words.contains(sign))
+}
+
+/// Returns why a command on a node did not succeed.
+pub(crate) fn failure(argv: &[OsString], ended: &Ended) -> Failure {
+    let mut failure = plain_failure(argv, ended);
+    if is_lost(ended) {
+        failure.kind =
+            if is_authentication(ended) { FailureKind::Authentication } else { FailureKind::Unreachable };
+    }
+    failure
+}
+
+/// Returns why a command of ours did not succeed.
+pub(crate) fn plain_failure(argv: &[OsString], ended: &Ended) -> Failure {
+    let kind = match ended.ending {
+        Ending::Exited(_) | Ending::Killed(_) => FailureKind::Failed,
+        Ending::TimedOut | Ending::Unkillable => FailureKind::TimedOut,
+        Ending::NotStarted => FailureKind::NotStarted,
+    };
+    Failure { kind, detail: format!("{}: {}", shorten(&show(argv)), ended.clause()) }
+}
+
+fn shorten(line: &str) -> String {
+    match line.char_indices().nth(SHOWN) {
+        None => line.to_owned(),
+        Some((at, _)) => format!("{}…", &line[..at]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::tests::member;
+    use std::time::Duration;
+
+    #[test]
+    fn a_node_is_never_taken_for_an_option_of_ssh() {
+        let ssh = Ssh {
+            program: "ssh".into(),
+            user: Some("root".into()),
+            port: Some(2222),
+            connect_timeout: Duration::from_millis(1),
+            options: vec!["-F".into(), "/etc/orderly/ssh_config".into()],
+        };
+        let argv = argv(&ShellDriver::Ssh(ssh), &member("n1", 1), "shutdown -h now").unwrap();
+        let words: Vec<&str> = argv.iter().map(|word| word.to_str().unwrap()).collect();
+        assert_eq!(words[..3], ["ssh", "-F", "/etc/orderly/ssh_config"]);
+        assert!(words.windows(2).any(|pair| pair == ["-o", "ConnectTimeout=1"]));
+        assert_eq!(words[words.len() - 3..], ["--", "10.0.0.1", "shutdown -h now"]);
+    }
+
+    #[test]
+    fn words_are_quoted_for_the_shell_on_the_other_side() {
+        let words = ["/bin/x", "a b", "it's", "", "$HOME;`id`", "n[1-2]", "{a,b}", "~"];
+        let quoted = quote(&words.map(str::to_owned));
+        assert_eq!(quoted, r"/bin/x 'a b' 'it'\''s' '' '$HOME;`id`' 'n[1-2]' '{a,b}' '~'");
+    }
+
+    #[test]
+    fn what_ssh_says_is_told_apart() {
+        let ended = |code, words: &str| Ended {
+            ending: Ending::Exited(code),
+            stdout: Vec::new(),
+            stderr: words.as_bytes().to_vec(),
+            truncated: false,
+            took: Duration::ZERO,
+        };
+        for (code, words, kind) in [
+            (255, "ssh: connect to host n1 port 22: Connection refused", FailureKind::Unreachable),
+            (255, "root@n1: Permission denied (publickey).", FailureKind::Authentication),
+            (255, "Host key verification failed.", FailureKind::Authentication),
+            (1, "Permission denied (publickey).", FailureKind::Failed),
+        ] {
+            let failure = failure(&["ssh".into(), "n1".into()], &ended(code, words));
+            assert_eq!(failure.kind, kind, "{words}");
+            assert!(failure.detail.starts_with("ssh n1: exit status"), "{}", failure.detail);
+        }
+        for (words, nobody) in [
+            ("ssh: connect to host n1 port 22: Connection refused\r\n", true),
+            ("ssh: connect to host n1 port 22: No route to host", true),
+            ("ssh: connect to host n1 port 22: Network is unreachable", false),
+            ("ssh: Could not resolve hostname n1: Name or service not known", false),
+            // sshd drops connections when too many log in; the node is up for all that.
+            ("kex_exchange_identification: Connection closed by remote host", false),
+            ("root@n1: Permission denied (publickey).", false),
+        ] {
+            assert_eq!(met_nobody(&ended(255, words)), nobody, "{words}");
+        }
+    }
+}

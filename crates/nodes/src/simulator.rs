@@ -1,0 +1,308 @@
+//! Imagined nodes that boot, halt, fail and hang, on the real clock or on a virtual one.
+//!
+//! On the real clock the world is kept in a file, so that `cstartup` and then `cshutdown` act on the
+//! same one. On the virtual clock `next` jumps to the next thing that happens: rehearsals and
+//! property tests run in an instant.
+
+mod settings;
+mod store;
+mod world;
+
+pub use settings::{Initial, SimulatorSettings};
+pub(crate) use store::Store;
+pub use world::{Answer, Condition, Deed, Nature, Reads, What, World};
+
+use orderly_exec::children::{Children, Seen};
+use orderly_plan::fleet::{Abilities, Event, Failure, FailureKind, Fleet, NodeId, Power, Probe, Task};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// What will happen, soonest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Item {
+    /// A call ends.
+    Answer(Task, NodeId),
+    /// A call is given up, at its limit or because all were told to end.
+    GiveUp(Task, NodeId, FailureKind),
+    Signal(i32),
+}
+
+#[derive(Debug)]
+enum Clock {
+    Virtual(Duration),
+    Real(Box<Real>),
+}
+
+#[derive(Debug)]
+struct Real {
+    children: Children,
+    began: Instant,
+    /// World time is counted from 1970, so that it goes on from one process to the next.
+    epoch: Duration,
+    store: Store,
+    names: Vec<String>,
+}
+
+/// A fleet of imagined nodes.
+#[derive(Debug)]
+pub struct Simulation {
+    clock: Clock,
+    world: World,
+    abilities: Vec<Abilities>,
+    agenda: BinaryHeap<Reverse<(Duration, u64, Item)>>,
+    /// Numbers what is put on the agenda, so that things at the same time keep their order.
+    count: u64,
+    fanout: usize,
+    running: usize,
+    limit: Duration,
+}
+
+impl Simulation {
+    /// Returns imagined nodes on a virtual clock, which stands at 0. All can do everything until
+    /// [`Simulation::set_abilities`] says otherwise.
+    pub fn imagine(natures: Vec<(Nature, Condition)>) -> Self {
+        let abilities = Abilities {
+            switches_power: true,
+            reads_power: true,
+            resets: true,
+            runs_commands: true,
+            probes: true,
+            interval: Duration::from_secs(2),
+        };
+        Self {
+            clock: Clock::Virtual(Duration::ZERO),
+            abilities: vec![abilities; natures.len()],
+            world: World::new(natures),
+            agenda: BinaryHeap::new(),
+            count: 0,
+            fanout: usize::MAX,
+            running: 0,
+            limit: Duration::from_secs(60),
+        }
+    }
+
+    /// Puts the world on the real clock and keeps it in a file; `names` are the nodes' names there.
+    pub(crate) fn on_real_clock(
+        mut self,
+        children: Children,
+        mut store: Store,
+        names: Vec<String>,
+    ) -> anyhow::Result<Self> {
+        let epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        store.load(&mut self.world, &names)?;
+        // Written at once: a world that cannot be kept is told before anything happens in it.
+        store.save(&self.world, &names)?;
+        let real = Real { children, began: Instant::now(), epoch, store, names };
+        self.clock = Clock::Real(Box::new(real));
+        Ok(self)
+    }
+
+    pub fn set_abilities(&mut self, node: NodeId, abilities: Abilities) {
+        self.abilities[node.index()] = abilities;
+    }
+
+    /// Limits how many calls (probes apart) run at once.
+    pub fn set_fanout(&mut self, fanout: usize) {
+        self.fanout = fanout.max(1);
+    }
+
+    /// Limits how long one call may take.
+    pub fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
+    /// Has a signal come at a time (of a virtual clock).
+    pub fn interrupt_at(&mut self, at: Duration, signal: i32) {
+        self.schedule(at, Item::Signal(signal));
+    }
+
+    /// Makes a node refuse whatever it is told.
+    pub fn fail(&mut self, node: NodeId) {
+        self.world.nature_mut(node).fail();
+    }
+
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    pub fn world_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+
+    /// Returns all that was done and what came of it, in order of time. On the virtual clock times
+    /// are those of the run.
+    pub fn deeds(&mut self) -> Vec<Deed> {
+        let now = self.world_time();
+        self.world.deeds(now)
+    }
+
+    /// Writes the world to its file, where it has one.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&mut self) -> anyhow::Result<()> {
+        match &mut self.clock {
+            Clock::Virtual(_) => Ok(()),
+            Clock::Real(real) => real.store.save(&self.world, &real.names),
+        }
+    }
+
+    fn world_time(&self) -> Duration {
+        match &self.clock {
+            Clock::Virtual(now) => *now,
+            Clock::Real(real) => real.epoch + real.began.elapsed(),
+        }
+    }
+
+    fn schedule(&mut self, at: Duration, item: Item) {
+        self.count += 1;
+        self.agenda.push(Reverse((at, self.count, item)));
+    }
+
+    fn begin_one(&mut self, task: Task, node: NodeId) {
+        let now = self.world_time();
+        self.world.note(now, node, What::Begun(task));
+        let latency = self.world.latency(task, node);
+        let item = match latency {
+            Some(latency) if latency < self.limit => (now + latency, Item::Answer(task, node)),
+            Some(_) | None => (now + self.limit, Item::GiveUp(task, node, FailureKind::TimedOut)),
+        };
+        self.schedule(item.0, item.1);
+        self.running += usize::from(task != Task::Probe);
+    }
+
+    fn happen(&mut self, at: Duration, item: Item) -> Event {
+        let (task, node, result) = match item {
+            Item::Signal(number) => return Event::Signal(number),
+            Item::Answer(Task::Probe, node) => return Event::Probe(node, self.world.probe(at, node)),
+            Item::Answer(Task::ReadPower, node) => {
+                self.running -= 1;
+                return Event::Power(node, self.world.power(at, node));
+            }
+            Item::Answer(task, node) => (task, node, self.world.act(at, node, task)),
+            Item::GiveUp(task, node, kind) => {
+                let detail = if kind == FailureKind::TimedOut { "simulated hang" } else { "ended" };
+                (task, node, Err(Failure { kind, detail: detail.into() }))
+            }
+        };
+        self.running -= usize::from(task != Task::Probe);
+        if let Ok(()) = result
+            && let Clock::Real(real) = &mut self.clock
+        {
+            real.store.changed(node);
+        }
+        answer(task, node, result)
+    }
+
+    /// Takes what is due at `now` off the agenda.
+    fn due(&mut self, now: Duration) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(&Reverse((at, _, item))) = self.agenda.peek() {
+            if at > now {
+                break;
+            }
+            self.agenda.pop();
+            events.push(self.happen(at, item));
+        }
+        events
+    }
+
+    fn next_virtual(&mut self, now: Duration, until: Option<Duration>) -> Vec<Event> {
+        let next = self.agenda.peek().map(|Reverse((at, ..))| *at);
+        let to = match (next, until) {
+            (Some(next), Some(until)) => next.min(until),
+            (Some(at), None) | (None, Some(at)) => at,
+            (None, None) => now,
+        };
+        let to = to.max(now);
+        self.clock = Clock::Virtual(to);
+        self.due(to)
+    }
+
+    fn next_real(&mut self, until: Option<Duration>) -> Vec<Event> {
+        loop {
+            let now = self.world_time();
+            let events = self.due(now);
+            let agenda = self.agenda.peek().map(|Reverse((at, ..))| *at);
+            let Clock::Real(real) = &mut self.clock else { return events };
+            real.store.save_now_and_then(&self.world, &real.names);
+            if !events.is_empty() {
+                return events;
+            }
+            let until = until.map(|until| real.epoch + until);
+            if until.is_some_and(|until| now >= until) {
+                return events;
+            }
+            let wake = match (agenda, until) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            let wake = wake.and_then(|wake| real.began.checked_add(wake.saturating_sub(real.epoch)));
+            match real.children.next(wake) {
+                Ok(Some(Seen::Signal(signal))) => return vec![crate::fleet::signal_event(signal)],
+                Ok(_) => {}
+                // Without a loop there is no waiting; what is on the agenda is answered at once.
+                Err(_) => return self.due(Duration::MAX),
+            }
+        }
+    }
+}
+
+impl Fleet for Simulation {
+    fn now(&self) -> Duration {
+        match &self.clock {
+            Clock::Virtual(now) => *now,
+            Clock::Real(real) => real.began.elapsed(),
+        }
+    }
+
+    fn abilities(&self, node: NodeId) -> Abilities {
+        self.abilities[node.index()]
+    }
+
+    fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) {
+        while task == Task::Probe || self.running < self.fanout {
+            let Some(node) = nodes.pop_front() else { break };
+            self.begin_one(task, node);
+        }
+    }
+
+    fn end_all(&mut self) {
+        let now = self.world_time();
+        for Reverse((_, _, item)) in std::mem::take(&mut self.agenda) {
+            match item {
+                Item::Answer(task, node) | Item::GiveUp(task, node, _) => {
+                    self.schedule(now, Item::GiveUp(task, node, FailureKind::Ended));
+                }
+                Item::Signal(_) => {}
+            }
+        }
+    }
+
+    fn next(&mut self, until: Option<Duration>) -> Vec<Event> {
+        match self.clock {
+            Clock::Virtual(now) => self.next_virtual(now, until),
+            Clock::Real(_) => self.next_real(until),
+        }
+    }
+}
+
+impl Drop for Simulation {
+    fn drop(&mut self) {
+        // A run that ends early leaves the world as it made it; there is nobody left to tell.
+        self.save().ok();
+    }
+}
+
+/// Returns how the end of a task is heard of: readings that failed are unknown.
+pub(crate) fn answer(task: Task, node: NodeId, result: Result<(), Failure>) -> Event {
+    match task {
+        Task::Probe => Event::Probe(node, Probe::Unknown),
+        Task::ReadPower => Event::Power(node, Power::Unknown),
+        Task::PowerOn | Task::PowerOff | Task::Reset | Task::Run(_) => Event::Ended(node, task, result),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! The file in which a simulated world outlives its process.
+
+use super::world::{Condition, Then, World};
+use anyhow::Context;
+use orderly_exec::files::{self, Found};
+use orderly_exec::status::{OrStatus, Status, fail};
+use orderly_plan::fleet::NodeId;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+const FORMAT: &str = "orderly-simulator/1";
+
+/// The least time between two writings while a run goes on.
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    format: String,
+    nodes: BTreeMap<String, Entry>,
+}
+
+/// A node in the file; `until` is in milliseconds since 1970, none is never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "condition", rename_all = "snake_case")]
+enum Entry {
+    Off,
+    Booting { until: Option<u64> },
+    Up,
+    Halting { until: Option<u64>, then: EntryThen },
+    Halted,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum EntryThen {
+    Off,
+    Halted,
+    Boots,
+}
+
+/// Where the world is kept, and what of it is not written yet.
+#[derive(Debug)]
+pub(crate) struct Store {
+    path: PathBuf,
+    changed: BTreeSet<NodeId>,
+    unwritten: bool,
+    written: Option<Instant>,
+}
+
+impl Store {
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self { path, changed: BTreeSet::new(), unwritten: true, written: None }
+    }
+
+    /// Remembers that a node is to be written.
+    pub(crate) fn changed(&mut self, node: NodeId) {
+        self.changed.insert(node);
+        self.unwritten = true;
+    }
+
+    /// Makes the world as the file says; nodes that are not in it stay as they are.
+    pub(crate) fn load(&mut self, world: &mut World, names: &[String]) -> anyhow::Result<()> {
+        let file = self.read()?;
+        for (index, name) in names.iter().enumerate() {
+            let node = NodeId(u32::try_from(index).unwrap_or(u32::MAX));
+            match file.nodes.get(name) {
+                Some(entry) => world.set_condition(node, condition(*entry)),
+                None => self.changed(node),
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self) -> anyhow::Result<File> {
+        let text = match files::read_if_there(&self.path)? {
+            Found::Missing => return Ok(File { format: FORMAT.into(), nodes: BTreeMap::new() }),
+            Found::Text(text) => text,
+        };
+        let file: File = serde_json::from_str(&text)
+            .with_context(|| format!("read {}; remove it to begin a new world", self.path.display()))
+            .or_status(Status::Rejected)?;
+        if file.format != FORMAT {
+            return Err(fail(
+                Status::Rejected,
+                format!("read {}: format is \"{}\", not \"{FORMAT}\"", self.path.display(), file.format),
+            ));
+        }
+        Ok(file)
+    }
+
+    /// Writes what this run changed into the file; what another run changed meanwhile stays.
+    pub(crate) fn save(&mut self, world: &World, names: &[String]) -> anyhow::Result<()> {
+        if !self.unwritten {
+            return Ok(());
+        }
+        let mut file = self.read()?;
+        for &node in &self.changed {
+            if let Some(name) = names.get(node.index()) {
+                file.nodes.insert(name.clone(), entry(world.condition(node)));
+            }
+        }
+        if let Some(folder) = self.path.parent() {
+            files::private_directory(folder)?;
+        }
+        let mut text = serde_json::to_string(&file).context("write the simulated world")?;
+        text.push('\n');
+        files::replace(&self.path, text.as_bytes())?;
+        // Cleared: written again later, they would undo what another run does meanwhile.
+        self.changed.clear();
+        self.unwritten = false;
+        self.written = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Writes what was changed, unless that was done just now.
+    pub(crate) fn save_now_and_then(&mut self, world: &World, names: &[String]) {
+        if self.unwritten && self.written.is_none_or(|written| written.elapsed() >= PAUSE) {
+            // Told at the end of the run, when it is tried again.
+            self.save(world, names).ok();
+            self.written = Some(Instant::now());
+        }
+    }
+}
+
+fn milliseconds(until: Option<Duration>) -> Option<u64> {
+    until.map(|until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn entry(condition: Condition) -> Entry {
+    match condition {
+        Condition::Off => Entry::Off,
+        Condition::Booting { until } => Entry::Booting { until: milliseconds(until) },
+        Condition::Up => Entry::Up,
+        Condition::Halting { until, then } => Entry::Halting {
+            until: milliseconds(until),
+            then: match then {
+                Then::Off => EntryThen::Off,
+                Then::Halted => EntryThen::Halted,
+                Then::Boots => EntryThen::Boots,
+            },
+        },
+        Condition::Halted => Entry::Halted,
+    }
+}
+
+fn condition(entry: Entry) -> Condition {
+    let time = |until: Option<u64>| until.map(Duration::from_millis);
+    match entry {
+        Entry::Off => Condition::Off,
+        Entry::Booting { until } => Condition::Booting { until: time(until) },
+        Entry::Up => Condition::Up,
+        Entry::Halting { until, then } => Condition::Halting {
+            until: time(until),
+            then: match then {
+                EntryThen::Off => Then::Off,
+                EntryThen::Halted => Then::Halted,
+                EntryThen::Boots => Then::Boots,
+            },
+        },
+        Entry::Halted => Condition::Halted,
+    }
+}

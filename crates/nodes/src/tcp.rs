@@ -1,0 +1,255 @@
+//! TCP probes, made in the loop itself: no process, no thread a probe, thousands a second.
+//!
+//! A connection is *up*. A refusal, "no route to host" and silence are *down*: nothing serves there.
+//! What fails on this machine (no descriptor, no network, a name that is not found) is *unknown*,
+//! and so is a connection that does not say the banner that was asked for: somebody is there.
+
+mod dial;
+mod resolver;
+
+use dial::{Dialled, Failed, dial};
+use nix::errno::Errno;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::SocketError;
+use nix::unistd::read;
+use orderly_exec::children::{Children, Writable};
+use orderly_plan::fleet::{NodeId, Probe};
+use resolver::Resolver;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+/// Descriptors left to the rest of the process (children take two or three each).
+const SPARE: usize = 320;
+
+/// What is probed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) node: NodeId,
+    /// A numeric address, or a name.
+    pub(crate) address: &'a str,
+    pub(crate) port: u16,
+    pub(crate) banner: &'a str,
+    pub(crate) deadline: Instant,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Resolving,
+    Connecting,
+    /// Connected; the first words are waited for.
+    Listening,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    node: NodeId,
+    port: u16,
+    banner: String,
+    stage: Stage,
+    socket: Option<OwnedFd>,
+}
+
+/// Probes under way.
+#[derive(Debug)]
+pub(crate) struct Prober {
+    attempts: HashMap<u64, Attempt>,
+    /// From the loop's number of a watched socket to the attempt.
+    watched: HashMap<u64, u64>,
+    deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
+    next: u64,
+    room: usize,
+    resolver: Option<Resolver>,
+    answers: Vec<(NodeId, Probe)>,
+}
+
+impl Prober {
+    pub(crate) fn new(fanout: usize) -> Self {
+        let room = descriptor_limit().saturating_sub(SPARE + fanout.saturating_mul(4)).clamp(16, 8192);
+        Self {
+            attempts: HashMap::new(),
+            watched: HashMap::new(),
+            deadlines: BinaryHeap::new(),
+            next: 0,
+            room,
+            resolver: None,
+            answers: Vec::new(),
+        }
+    }
+
+    /// Tells whether another probe may begin: sockets are descriptors, and those are limited.
+    pub(crate) fn has_room(&self) -> bool {
+        self.attempts.len() < self.room
+    }
+
+    /// Returns when the next probe runs out of its time.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadlines.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Returns what was found out since the last call.
+    pub(crate) fn take(&mut self) -> Vec<(NodeId, Probe)> {
+        std::mem::take(&mut self.answers)
+    }
+
+    /// Begins a probe; its answer may be there at once.
+    pub(crate) fn begin(&mut self, children: &mut Children, question: Question<'_>) {
+        self.next += 1;
+        let id = self.next;
+        let attempt = Attempt {
+            node: question.node,
+            port: question.port,
+            banner: question.banner.to_owned(),
+            stage: Stage::Resolving,
+            socket: None,
+        };
+        self.deadlines.push(Reverse((question.deadline, id)));
+        if let Ok(address) = question.address.parse::<IpAddr>() {
+            self.connect(children, id, attempt, address);
+            return;
+        }
+        if self.resolver.is_none() {
+            self.resolver = Resolver::new(children).ok();
+        }
+        match self.resolver.as_ref().and_then(|resolver| resolver.known(question.address)) {
+            Some(address) => self.connect(children, id, attempt, address),
+            None => match &mut self.resolver {
+                Some(resolver) => {
+                    resolver.ask(id, question.address);
+                    self.attempts.insert(id, attempt);
+                }
+                None => self.answers.push((attempt.node, Probe::Unknown)),
+            },
+        }
+    }
+
+    /// Takes a descriptor that is ready; tells whether it was one of ours.
+    pub(crate) fn ready(&mut self, children: &mut Children, watch: u64) -> bool {
+        if let Some(resolver) = self.resolver.as_mut().filter(|resolver| resolver.is_watched_as(watch)) {
+            for (id, found) in resolver.take(children) {
+                let Some(attempt) = self.attempts.remove(&id) else { continue };
+                match found {
+                    Some(address) => self.connect(children, id, attempt, address),
+                    None => self.answers.push((attempt.node, Probe::Unknown)),
+                }
+            }
+            return true;
+        }
+        let Some(id) = self.watched.remove(&watch) else { return false };
+        if let Some(attempt) = self.attempts.remove(&id) {
+            self.go_on(children, id, attempt);
+        }
+        true
+    }
+
+    /// Gives up what ran out of its time.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        while let Some(&Reverse((at, id))) = self.deadlines.peek() {
+            if at > now {
+                break;
+            }
+            self.deadlines.pop();
+            if let Some(attempt) = self.attempts.remove(&id) {
+                let answer = match attempt.stage {
+                    Stage::Connecting => Probe::Down,
+                    Stage::Resolving | Stage::Listening => Probe::Unknown,
+                };
+                self.answers.push((attempt.node, answer));
+            }
+        }
+    }
+
+    /// Gives up everything; all of it is unknown.
+    pub(crate) fn end_all(&mut self) {
+        self.watched.clear();
+        self.deadlines.clear();
+        self.answers.extend(self.attempts.drain().map(|(_, attempt)| (attempt.node, Probe::Unknown)));
+    }
+
+    fn connect(&mut self, children: &mut Children, id: u64, mut attempt: Attempt, address: IpAddr) {
+        match dial(SocketAddr::new(address, attempt.port)) {
+            Ok(Dialled::Connected(socket)) => {
+                attempt.socket = Some(socket);
+                self.connected(children, id, attempt);
+            }
+            Ok(Dialled::UnderWay(socket)) => {
+                attempt.stage = Stage::Connecting;
+                attempt.socket = Some(socket);
+                self.watch(children, id, attempt, Writable::Yes);
+            }
+            Err(Failed::There(error)) => self.answers.push((attempt.node, judge(error))),
+            Err(Failed::Here) => self.answers.push((attempt.node, Probe::Unknown)),
+        }
+    }
+
+    fn go_on(&mut self, children: &mut Children, id: u64, attempt: Attempt) {
+        let Some(socket) = &attempt.socket else { return };
+        match attempt.stage {
+            Stage::Listening => {
+                let answer = judge_banner(socket, &attempt.banner);
+                self.answers.push((attempt.node, answer));
+            }
+            Stage::Connecting | Stage::Resolving => match getsockopt(socket, SocketError) {
+                Ok(0) => self.connected(children, id, attempt),
+                Ok(error) => self.answers.push((attempt.node, judge(Errno::from_raw(error)))),
+                Err(_) => self.answers.push((attempt.node, Probe::Unknown)),
+            },
+        }
+    }
+
+    fn connected(&mut self, children: &mut Children, id: u64, mut attempt: Attempt) {
+        if attempt.banner.is_empty() {
+            self.answers.push((attempt.node, Probe::Up));
+        } else {
+            attempt.stage = Stage::Listening;
+            self.watch(children, id, attempt, Writable::No);
+        }
+    }
+
+    fn watch(&mut self, children: &mut Children, id: u64, attempt: Attempt, writable: Writable) {
+        let watched = attempt.socket.as_ref().map(|socket| children.watch(socket, writable));
+        match watched {
+            Some(Ok(watch)) => {
+                self.watched.insert(watch, id);
+                self.attempts.insert(id, attempt);
+            }
+            Some(Err(_)) | None => self.answers.push((attempt.node, Probe::Unknown)),
+        }
+    }
+}
+
+/// Returns what a failed connect says of the other side.
+fn judge(error: Errno) -> Probe {
+    if matches!(
+        error,
+        Errno::ECONNREFUSED | Errno::ETIMEDOUT | Errno::EHOSTUNREACH | Errno::EHOSTDOWN | Errno::ECONNRESET
+    ) {
+        Probe::Down
+    } else {
+        Probe::Unknown
+    }
+}
+
+fn judge_banner(socket: &OwnedFd, banner: &str) -> Probe {
+    let mut said = [0u8; 256];
+    match read(socket, &mut said) {
+        Ok(count) if said[..count].starts_with(banner.as_bytes()) => Probe::Up,
+        Ok(_) | Err(_) => Probe::Unknown,
+    }
+}
+
+/// Returns how many descriptors this process may have (the soft limit).
+fn descriptor_limit() -> usize {
+    std::fs::read_to_string("/proc/self/limits")
+        .ok()
+        .and_then(|limits| {
+            let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
+            line["Max open files".len()..].split_whitespace().next()?.parse().ok()
+        })
+        .unwrap_or(1024)
+}
+
+#[cfg(test)]
+mod tests;

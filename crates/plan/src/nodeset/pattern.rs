@@ -1,0 +1,181 @@
+//! One name with ranges in brackets: `n[01-16,20]-ib[0-1]`.
+
+use super::Fault;
+use std::fmt::Write;
+use std::ops::Range;
+
+/// A name in parts, each a text or the numbers of a bracket.
+#[derive(Debug)]
+pub(super) struct Pattern<'t> {
+    parts: Vec<Part<'t>>,
+}
+
+#[derive(Debug)]
+enum Part<'t> {
+    Text(&'t str),
+    Numbers(Vec<Span>),
+}
+
+/// The numbers from `first` to `last`, in digits padded to `width`.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    first: i64,
+    last: i64,
+    step: i64,
+    width: usize,
+}
+
+impl Span {
+    fn size(self) -> u64 {
+        self.last.abs_diff(self.first) / self.step.unsigned_abs() + 1
+    }
+}
+
+impl<'t> Pattern<'t> {
+    /// Parses the operand at `range` of `text`, whose brackets are known to be paired.
+    pub(super) fn parse(text: &'t str, range: Range<usize>) -> Result<Self, Fault> {
+        let mut parts = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            if text.as_bytes()[at] != b'[' {
+                let end = text[at..range.end].find('[').map_or(range.end, |offset| at + offset);
+                parts.push(Part::Text(&text[at..end]));
+                at = end;
+                continue;
+            }
+            if let Some(Part::Numbers(_)) = parts.last() {
+                return Err(Fault::new(at..at + 1, "two brackets without anything between them"));
+            }
+            let close = text[at..range.end].find(']').map_or(range.end, |offset| at + offset);
+            parts.push(Part::Numbers(parse_spans(text, at + 1..close)?));
+            at = close + 1;
+        }
+        Ok(Self { parts })
+    }
+
+    /// Returns how many names it stands for; the most a number can say when there are more.
+    pub(super) fn size(&self) -> u64 {
+        self.parts.iter().fold(1, |total: u64, part| match part {
+            Part::Text(_) => total,
+            Part::Numbers(spans) => {
+                total.saturating_mul(spans.iter().fold(0, |sum: u64, span| sum.saturating_add(span.size())))
+            }
+        })
+    }
+
+    /// Passes each name to `take` until it says no; the last bracket turns fastest.
+    pub(super) fn visit(&self, take: &mut dyn FnMut(&str) -> bool) {
+        let mut name = String::new();
+        self.visit_from(0, &mut name, take);
+    }
+
+    // As deep as there are brackets: a set of four million names has at most 22 that matter, and
+    // brackets with one number each are walked in the loop below, not by recursion.
+    fn visit_from(&self, mut part: usize, name: &mut String, take: &mut dyn FnMut(&str) -> bool) -> bool {
+        let start = name.len();
+        while let Some(found) = self.parts.get(part) {
+            part += 1;
+            match found {
+                Part::Text(text) => name.push_str(text),
+                Part::Numbers(spans) => {
+                    if let [only] = spans.as_slice()
+                        && only.size() == 1
+                    {
+                        write_number(name, only.first, only.width);
+                        continue;
+                    }
+                    let go_on = self.visit_numbers(spans, part, name, take);
+                    name.truncate(start);
+                    return go_on;
+                }
+            }
+        }
+        let go_on = take(name);
+        name.truncate(start);
+        go_on
+    }
+
+    fn visit_numbers(
+        &self,
+        spans: &[Span],
+        next: usize,
+        name: &mut String,
+        take: &mut dyn FnMut(&str) -> bool,
+    ) -> bool {
+        let before = name.len();
+        for span in spans {
+            let mut number = span.first;
+            while number <= span.last {
+                write_number(name, number, span.width);
+                let go_on = self.visit_from(next, name, take);
+                name.truncate(before);
+                if !go_on {
+                    return false;
+                }
+                number += span.step;
+            }
+        }
+        true
+    }
+}
+
+fn write_number(name: &mut String, number: i64, width: usize) {
+    // Writing to a String cannot fail.
+    write!(name, "{number:0width$}").ok();
+}
+
+fn parse_spans(text: &str, range: Range<usize>) -> Result<Vec<Span>, Fault> {
+    let mut spans = Vec::new();
+    let mut start = range.start;
+    for piece in text[range].split(',') {
+        spans.push(parse_span(piece, start)?);
+        start += piece.len() + 1;
+    }
+    Ok(spans)
+}
+
+/// Parses `7`, `1-16` or `0-30/2`; `start` is where the piece begins, for its faults.
+fn parse_span(piece: &str, start: usize) -> Result<Span, Fault> {
+    let place = start..start + piece.len();
+    let word = piece.trim();
+    if word.is_empty() {
+        return Err(Fault::new(place, "an empty range"));
+    }
+    let no_range = || Fault::new(place.clone(), format!("\"{word}\" is not a range of numbers"));
+    let (ends, step) = match word.split_once('/') {
+        None => (word, 1),
+        Some((ends, step)) => {
+            let step = number(step.trim()).ok_or_else(no_range)?;
+            if step < 1 {
+                return Err(Fault::new(place, "the step of a range must be 1 or more"));
+            }
+            (ends.trim(), step)
+        }
+    };
+    // A minus at the front is a sign, as in ClusterShell; the next one makes a range.
+    let dash = ends.char_indices().skip(1).find(|(_, c)| *c == '-').map(|(at, _)| at);
+    let (from, to) = match dash {
+        None => (ends, ends),
+        Some(at) => (ends[..at].trim(), ends[at + 1..].trim()),
+    };
+    let (first, last) = (number(from).ok_or_else(no_range)?, number(to).ok_or_else(no_range)?);
+    if first > last {
+        return Err(Fault::new(place, format!("the range {ends} is upside down")));
+    }
+    let padded = is_padded(from) || is_padded(to);
+    if padded && from.len() != to.len() {
+        return Err(Fault::new(place, format!("the ends of the range {ends} are padded differently")));
+    }
+    Ok(Span { first, last, step, width: if padded { from.len() } else { 0 } })
+}
+
+fn is_padded(digits: &str) -> bool {
+    digits.len() > 1 && digits.trim_start_matches('-').starts_with('0')
+}
+
+/// Reads at most 15 digits, so that no sum of two overflows.
+fn number(word: &str) -> Option<i64> {
+    let digits = word.strip_prefix('-').unwrap_or(word);
+    let plain = !digits.is_empty() && digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { word.parse().ok() } else { None }
+}
