@@ -358,17 +358,11 @@ pub(crate) fn calls(trace: &str) -> Vec<(String, usize)> {
     calls
 }
 
-/// Killed at every so many system calls (`ORDERLY_SOAK=1`: at every one), the snapshots stay sound,
-/// `latest` whole, and the next run succeeds and leaves no debris.
-#[test]
-fn a_kill_at_any_system_call_damages_nothing() {
-    if !ready() || !real::require(&[Need::Program("strace")]) {
-        return;
-    }
-    let bed = Bed::new();
-    configure(&bed, "keep = 2\nrequire_services = false");
+/// Makes a host with a source and two snapshots of it.
+fn before_a_kill(bed: &Bed) -> Host<'_> {
+    configure(bed, "keep = 2\nrequire_services = false");
     bed.tools(&["strace", "ls"]);
-    let host = holder(&bed, "ec1");
+    let host = holder(bed, "ec1");
     for number in 0..4 {
         bed.write(format!("source/deep/{number}"), number.to_string());
     }
@@ -378,33 +372,58 @@ fn a_kill_at_any_system_call_damages_nothing() {
     for _ in 0..2 {
         host.program("habackup").arg("-q").run();
     }
-    bed.write("source/deep/2", "before the trace");
-    host.shell("strace -f -o trace habackup -q").run();
-    let calls = calls(&bed.read("trace"));
-    assert!(calls.len() > 200, "{} calls were traced", calls.len());
-    let step = if std::env::var_os("ORDERLY_SOAK").is_some() { 1 } else { (calls.len() / 24).max(1) };
-    for (number, (name, which)) in calls.iter().enumerate().skip(step - 1).step_by(step) {
-        bed.write("source/deep/2", format!("kill {number}"));
-        let line = format!(
-            "strace -f -o /dev/null -e trace={name} -e inject={name}:signal=KILL:when={which} habackup -q"
-        );
-        host.shell(&line).any_status().any_stderr().run();
-        let latest = fs::read_link(bed.path("shared/habackup/latest")).unwrap();
-        assert!(!latest.to_string_lossy().contains("incomplete"));
-        assert!(
-            bed.path("shared/habackup").join(latest).join("manifest.json").exists(),
-            "call {number}, {name}"
-        );
-        for snapshot in snapshots(&bed) {
-            host.program("habackup").args(["-q", "--verify"]).arg(snapshot.file_name().unwrap()).run();
-        }
-        if number % 5 == 0 || step == 1 {
-            host.program("habackup").arg("-q").any_stderr().run();
-            let names = host.shell("ls -A shared/habackup").any_stdout().run().stdout;
-            assert!(names.lines().all(|name| !name.starts_with('.')), "call {number}, {name}: {names}");
-            assert_eq!(snapshots(&bed).len(), 2, "call {number}, {name}: {names}");
-        }
+    host
+}
+
+/// Kills a run at one system call, and looks at what it leaves; then lets another one succeed.
+fn kill_at(bed: &Bed, host: &Host<'_>, number: usize, (name, which): &(String, usize)) {
+    bed.write("source/deep/2", format!("kill {number}"));
+    let line = format!("strace -f -o /dev/null -e trace={name} -e inject={name}:signal=KILL:when={which} habackup -q");
+    host.shell(&line).any_status().any_stderr().run();
+    let latest = fs::read_link(bed.path("shared/habackup/latest")).unwrap();
+    assert!(!latest.to_string_lossy().contains("incomplete"));
+    assert!(bed.path("shared/habackup").join(latest).join("manifest.json").exists(), "call {number}, {name}");
+    for snapshot in snapshots(bed) {
+        host.program("habackup").args(["-q", "--verify"]).arg(snapshot.file_name().unwrap()).run();
     }
+    host.program("habackup").arg("-q").any_stderr().run();
+    let names = host.shell("ls -A shared/habackup").any_stdout().run().stdout;
+    assert!(names.lines().all(|name| !name.starts_with('.')), "call {number}, {name}: {names}");
+    assert_eq!(snapshots(bed).len(), 2, "call {number}, {name}: {names}");
+}
+
+/// Killed at every so many system calls (`ORDERLY_SOAK=1`: at every one), the snapshots stay sound,
+/// `latest` whole, and the next run succeeds and leaves no debris.
+#[test]
+fn a_kill_at_any_system_call_damages_nothing() {
+    if !ready() || !real::require(&[Need::Program("strace")]) {
+        return;
+    }
+    let calls = {
+        let bed = Bed::new();
+        let host = before_a_kill(&bed);
+        bed.write("source/deep/2", "before the trace");
+        host.shell("strace -f -o trace habackup -q").run();
+        calls(&bed.read("trace"))
+    };
+    assert!(calls.len() > 200, "{} calls were traced", calls.len());
+    let soak = std::env::var_os("ORDERLY_SOAK").is_some();
+    let step = if soak { 1 } else { (calls.len() / 24).max(1) };
+    // Two snapshots of one store are a second apart, so several stores are worked on at once.
+    let shards = if soak { 12 } else { 4 };
+    let chosen: Vec<usize> = (0..calls.len()).skip(step - 1).step_by(step).collect();
+    std::thread::scope(|scope| {
+        for shard in 0..shards {
+            let (calls, chosen) = (&calls, &chosen);
+            scope.spawn(move || {
+                let bed = Bed::new();
+                let host = before_a_kill(&bed);
+                for &number in chosen.iter().skip(shard).step_by(shards) {
+                    kill_at(&bed, &host, number, &calls[number]);
+                }
+            });
+        }
+    });
 }
 
 /// A signal ends the run with nothing published and nothing left behind, also amid one large file.
