@@ -1,10 +1,30 @@
 //! cstartup: read, check, plan, carry out, report.
 
 mod args;
+mod closing;
+mod history;
+mod plan;
 
-pub use args::Args;
+pub use args::{Args, Late};
 use clap::CommandFactory;
-use orderly_exec::Status;
+use closing::Closing;
+use history::History;
+use orderly_exec::lock::Lock;
+use orderly_exec::reporter::{Output, Reporter, Voice};
+use orderly_exec::{OrStatus, Status, cli, fail, files};
+use orderly_nodes::config::Flags;
+use orderly_nodes::fleet::Drivers;
+use orderly_nodes::log::Log;
+use orderly_nodes::run::{Telling, drive};
+use orderly_nodes::simulator::Initial;
+use orderly_nodes::site::{Site, Wanted};
+use orderly_nodes::targets::{Targets, Typed};
+use orderly_plan::fleet::{Fleet, NodeId};
+use orderly_plan::nodeset;
+use orderly_plan::select::Direction;
+use orderly_plan::startup::Startup;
+use orderly_plan::survey::{Reading, Survey};
+use plan::{Plan, concerned};
 
 /// Returns the command line as data, for tests, man pages and completions.
 pub fn command() -> clap::Command {
@@ -15,6 +35,179 @@ pub fn command() -> clap::Command {
 ///
 /// # Errors
 /// See the exit-status table in the manual page.
-pub fn run(_args: Args) -> anyhow::Result<Status> {
-    Ok(Status::Done)
+pub fn run(args: Args) -> anyhow::Result<Status> {
+    let mut reporter = reporter(&args);
+    let site = read(&args)?;
+    for remark in &site.remarks {
+        reporter.say(remark);
+    }
+    let targets = typed(&args).resolve(&site)?;
+    if let Some(count) = args.confirm
+        && count != targets.nodes.len()
+    {
+        let found = targets.nodes.len();
+        return Err(fail(Status::Refused, format!("--confirm {count}: there are {found} targets")));
+    }
+    let mut drivers = drivers(&args, &site)?;
+    let acts = !args.dry_run && !args.rehearse;
+    let _lock = acts.then(|| Lock::take(&files::state_directory().join("nodes.lock"))).transpose()?;
+    say_simulated(&args, &drivers, &reporter);
+    let outcome = carry_out(&args, &site, targets, &mut drivers, &mut reporter);
+    reporter.end_progress();
+    say_simulated(&args, &drivers, &reporter);
+    let closed = drivers.close();
+    outcome.and_then(|status| closed.map(|()| status))
+}
+
+fn reporter(args: &Args) -> Reporter {
+    let voice = match (args.quiet, args.verbose) {
+        (true, _) => Voice::Quiet,
+        (_, true) => Voice::Verbose,
+        _ => Voice::Plain,
+    };
+    Reporter::new(voice, if args.json { Output::Json } else { Output::Text })
+}
+
+fn read(args: &Args) -> anyhow::Result<Site> {
+    let flags = Flags {
+        inventory: args.inventory.clone(),
+        fanout: args.fanout,
+        stagger: args.stagger,
+        timeout: args.timeout,
+        ..Flags::default()
+    };
+    Site::read(&Wanted {
+        direction: Direction::Startup,
+        config: args.config.clone(),
+        sequence: args.sequence.clone(),
+        flags,
+    })
+}
+
+fn typed(args: &Args) -> Typed {
+    Typed {
+        words: args.targets.clone(),
+        numbers: args.numbers,
+        groups: args.groups,
+        file: args.read_targets,
+        exclude: args.exclude.clone(),
+        across_partitions: args.across_partitions,
+        partition: args.partition.clone(),
+    }
+}
+
+/// Returns the nodes behind their drivers, or imagined ones for a rehearsal.
+fn drivers(args: &Args, site: &Site) -> anyhow::Result<Drivers> {
+    if !args.rehearse {
+        return Drivers::new(&site.cluster, &site.inventory);
+    }
+    let mut failing = Vec::new();
+    for set in &args.fail {
+        for name in nodeset::expand(set).or_status(Status::Usage)? {
+            match site.inventory.by_name(&name).or_else(|| site.roster.unit(&name)) {
+                Some(node) => failing.push(node),
+                None => {
+                    return Err(fail(Status::Usage, format!("--fail: there is no node named \"{name}\"")));
+                }
+            }
+        }
+    }
+    let mut drivers = Drivers::rehearse(&site.cluster, &site.inventory, Initial::Off)?;
+    if let Some(simulation) = drivers.simulation() {
+        failing.into_iter().for_each(|node| simulation.fail(node));
+    }
+    Ok(drivers)
+}
+
+/// Says first and last that nothing real is touched.
+fn say_simulated(args: &Args, drivers: &Drivers, reporter: &Reporter) {
+    if args.rehearse {
+        reporter.say("simulated: a rehearsal, nothing real is asked or touched");
+    } else if drivers.is_simulated() {
+        reporter.say("simulated: cluster.toml names the simulator, nothing real is touched");
+    }
+}
+
+fn carry_out(
+    args: &Args,
+    site: &Site,
+    targets: Targets,
+    drivers: &mut Drivers,
+    reporter: &mut Reporter,
+) -> anyhow::Result<Status> {
+    let history = History::read(drivers.is_simulated(), |line| reporter.say(line));
+    reporter.show_progress();
+    let readings = match ask(site, &targets, drivers, reporter) {
+        Ok(readings) => readings,
+        Err(signal) => return Ok(Status::Signal(signal)),
+    };
+    let conditions: Vec<_> = readings.iter().map(|reading| reading.condition()).collect();
+    let plan = Plan::new(args, site, targets, &conditions, &history)?;
+    if args.dry_run {
+        reporter.end_progress();
+        if args.json {
+            reporter.record(&plan.record());
+        } else {
+            reporter.data(&plan.text());
+        }
+        return Ok(Status::Done);
+    }
+    start(args, site, plan, &readings, history, drivers, reporter)
+}
+
+/// Asks how all nodes stand that matter; the signal when that was interrupted.
+fn ask(
+    site: &Site,
+    targets: &Targets,
+    drivers: &mut Drivers,
+    reporter: &mut Reporter,
+) -> Result<Vec<Reading>, i32> {
+    let units = (0..site.roster.len())
+        .map(|at| site.is_unit(NodeId(u32::try_from(at).unwrap_or(u32::MAX))))
+        .collect();
+    let mut survey = Survey::new(site.roster.len(), concerned(site, targets), units);
+    let mut telling = Telling { reporter, log: None, name: &|node| site.name(node) };
+    match drive(&mut survey, drivers, &mut telling) {
+        Some(signal) => Err(signal),
+        None => Ok(survey.readings().to_vec()),
+    }
+}
+
+fn start(
+    args: &Args,
+    site: &Site,
+    plan: Plan,
+    readings: &[Reading],
+    mut history: History,
+    drivers: &mut Drivers,
+    reporter: &mut Reporter,
+) -> anyhow::Result<Status> {
+    let mut log = match args.rehearse {
+        true => None,
+        false => Some(Log::begin(&site.cluster.log_dir, "cstart", &cli::arguments())?),
+    };
+    if drivers.is_simulated()
+        && let Some(log) = &mut log
+    {
+        log.line("simulated");
+    }
+    let began = drivers.now();
+    let mut startup = Startup::new(&site.order, &plan.targets, readings, plan.options);
+    let mut telling = Telling { reporter, log: log.as_mut(), name: &|node| site.name(node) };
+    let signal = drive(&mut startup, drivers, &mut telling);
+    let closing = Closing {
+        site,
+        endings: orderly_plan::machine::Machine::endings(&startup),
+        signal,
+        simulated: drivers.is_simulated(),
+        took: drivers.now().saturating_sub(began),
+    };
+    if !args.rehearse {
+        closing.remember(&mut history);
+        if let Err(error) = history.save() {
+            reporter.warn(format!("the history is not kept: {error:#}"));
+        }
+    }
+    reporter.end_progress();
+    Ok(closing.tell(reporter, log))
 }

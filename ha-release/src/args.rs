@@ -1,6 +1,88 @@
 //! What was typed; nothing resolved.
 
-/// Arguments of ha-release.
-#[derive(Debug, clap::Parser)]
-#[command(name = "ha-release", version)]
-pub struct Args {}
+use clap::{Parser, ValueEnum};
+use std::path::PathBuf;
+
+/// Lets go of the shared storage on this host, so that the other host may take it.
+#[derive(Debug, Parser)]
+#[command(name = "ha-release", version, disable_help_subcommand = true)]
+pub struct Args {
+    /// Read this configuration instead of /etc/orderly/ha.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Leave this part out; may be given several times
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub skip: Vec<Part>,
+    /// Do without a backup, also when the newest snapshot is too old (the same as --skip backup)
+    #[arg(long)]
+    pub no_backup: bool,
+    /// Check everything and print the commands that would run, in order; change nothing
+    #[arg(short = 'n', long, conflicts_with_all = ["status", "poweroff"])]
+    pub dry_run: bool,
+    /// Tell where this host stands; change nothing
+    #[arg(long, conflicts_with_all = ["poweroff", "record"])]
+    pub status: bool,
+    /// Write the release record to this file, too
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Set aside an unfinished run and its plan; check every step anew
+    #[arg(long)]
+    pub new_plan: bool,
+    /// Give each command at most this long, whatever the configuration says
+    #[arg(long, value_name = "DURATION", value_parser = orderly_plan::duration::parse)]
+    pub timeout: Option<std::time::Duration>,
+    /// Shut the operating system down after a safe release
+    #[arg(long)]
+    pub poweroff: bool,
+    /// Print JSON records, the release record last
+    #[arg(long)]
+    pub json: bool,
+    /// Say nothing but failures
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// A part of the release that can be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Part {
+    Boot,
+    Backup,
+    Services,
+    Addresses,
+    Loopbacks,
+    Shares,
+    Asset,
+    Proof,
+}
+
+impl Part {
+    /// Returns its word on the command line and in records.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Boot => "boot",
+            Self::Backup => "backup",
+            Self::Services => "services",
+            Self::Addresses => "addresses",
+            Self::Loopbacks => "loopbacks",
+            Self::Shares => "shares",
+            Self::Asset => "asset",
+            Self::Proof => "proof",
+        }
+    }
+}
+
+impl Args {
+    /// Returns the parts that are left out, each once, in order.
+    pub fn left_out(&self) -> Vec<Part> {
+        let mut parts = self.skip.clone();
+        if self.no_backup {
+            parts.push(Part::Backup);
+        }
+        parts.sort_unstable();
+        parts.dedup();
+        parts
+    }
+}

@@ -1,10 +1,27 @@
 //! ha-release: read, check, plan, carry out, report.
 
 mod args;
+mod steps;
 
-pub use args::Args;
+pub use args::{Args, Part};
 use clap::CommandFactory;
-use orderly_exec::Status;
+use orderly_exec::job::Job;
+use orderly_exec::lock::Lock;
+use orderly_exec::reporter::{Output, Reporter, Voice};
+use orderly_exec::runner::Run;
+use orderly_exec::{Status, fail, files};
+use orderly_host::asset::State;
+use orderly_host::backup;
+use orderly_host::carry::Ending;
+use orderly_host::config::Config;
+use orderly_host::handover::{self, Manner, Program};
+use orderly_host::machine::Machine;
+use orderly_host::standing;
+use orderly_plan::release::Release;
+use orderly_plan::step::Verdict;
+use std::time::Duration;
+
+const PROGRAM: Program = Program::Release;
 
 /// Returns the command line as data, for tests, man pages and completions.
 pub fn command() -> clap::Command {
@@ -15,6 +32,167 @@ pub fn command() -> clap::Command {
 ///
 /// # Errors
 /// See the exit-status table in the manual page.
-pub fn run(_args: Args) -> anyhow::Result<Status> {
-    Ok(Status::Done)
+pub fn run(args: Args) -> anyhow::Result<Status> {
+    let mut config = Config::load(args.config.as_deref())?;
+    let left_out = args.left_out();
+    let words: Vec<&str> = left_out.iter().map(|part| part.word()).collect();
+    let digest = handover::digest(&config, &words);
+    if let Some(limit) = args.timeout {
+        config.limit_all(limit);
+    }
+    let manner = manner(&args);
+    let mut reporter = Reporter::new(manner.voice, manner.output);
+    let lock = if args.status || args.dry_run { None } else { Some(Lock::take(&config.lock_path())?) };
+    let mut machine = Machine::new(&config, lock.as_ref())?;
+    if args.status {
+        standing::tell(&mut machine, &mut reporter);
+        return Ok(Status::Done);
+    }
+    let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
+    if let Some(stored) = unfinished.as_ref().filter(|_| !args.dry_run) {
+        insist_not_elsewhere(&mut machine)?;
+        let (ending, journal) = handover::finish(PROGRAM, stored, &mut machine, &mut reporter)?;
+        return report(&args, &mut machine, &mut reporter, ending, journal);
+    }
+    let found = steps::find(&mut machine, &left_out);
+    for note in &found.notes {
+        if args.dry_run { reporter.say(note) } else { reporter.detail(note) }
+    }
+    if !found.against.is_empty() {
+        return Err(fail(Status::Refused, found.against.join("\n")));
+    }
+    if args.dry_run {
+        handover::show_plan(&found.plan, &machine, &mut reporter);
+        return Ok(Status::Done);
+    }
+    reporter.show_progress();
+    let (ending, journal) =
+        handover::begin(PROGRAM, &found.plan, digest, manner, &mut machine, &mut reporter)?;
+    report(&args, &mut machine, &mut reporter, ending, journal)
+}
+
+fn manner(args: &Args) -> Manner {
+    let voice = match (args.quiet, args.verbose) {
+        (true, _) => Voice::Quiet,
+        (_, true) => Voice::Verbose,
+        _ => Voice::Plain,
+    };
+    Manner { voice, output: if args.json { Output::Json } else { Output::Text }, new_plan: args.new_plan }
+}
+
+/// An unfinished release is not taken up once the peer has the asset: it would say that the asset is
+/// safe to take while the peer writes to it.
+fn insist_not_elsewhere(machine: &mut Machine<'_>) -> anyhow::Result<()> {
+    let here = !orderly_host::holders::mounts(machine.asset.as_ref()).holders.is_empty();
+    match machine.asset_state() {
+        State::Elsewhere(why) if !here => Err(fail(
+            Status::Refused,
+            format!("the asset is not here: {why}; --new-plan sets the unfinished release aside"),
+        )),
+        State::Held | State::Free | State::Elsewhere(_) | State::Unknown(_) => Ok(()),
+    }
+}
+
+/// Says how it ended, once for people and once for programs; the record is kept before it is shown.
+fn report(
+    args: &Args,
+    machine: &mut Machine<'_>,
+    reporter: &mut Reporter,
+    ending: Ending,
+    journal: Option<orderly_exec::journal::Journal>,
+) -> anyhow::Result<Status> {
+    reporter.end_progress();
+    for note in std::mem::take(&mut machine.notes) {
+        reporter.say(note);
+    }
+    let skipped: Vec<String> = args.left_out().iter().map(|part| part.word().to_owned()).collect();
+    let unproven = args.left_out().contains(&Part::Proof);
+    let why = match ending.verdict {
+        Verdict::Completed if unproven => Some("the proof was left out".to_owned()),
+        Verdict::Completed => None,
+        Verdict::Unwound => Some(format!("still held and running here: {}", ending.clause())),
+        Verdict::Stuck => Some(format!("a person must look: {}", ending.clause())),
+    };
+    let snapshot =
+        machine.snapshot.clone().or_else(|| machine.config.backup.as_ref().and_then(backup::latest));
+    let mut release = handover::record(machine, ending.steps.clone(), skipped, snapshot, why);
+    if let Err(error) = keep(args, &release) {
+        // A record that did not reach the disk is none: the next run makes it again.
+        reporter.warn(format!("{error:#}"));
+        release = Release { safe: false, reason: Some(format!("{error:#}")), ..release }.seal();
+        tell(&release, machine, reporter);
+        return Ok(Status::Stuck);
+    }
+    let status = match (ending.verdict, ending.signal) {
+        (Verdict::Completed, _) if release.safe => Status::Done,
+        (Verdict::Completed | Verdict::Stuck, _) => Status::Stuck,
+        (Verdict::Unwound, Some(signal)) if ending.failure.is_none() => Status::Signal(signal),
+        (Verdict::Unwound, _) if failed_at_backup(&ending) => Status::Refused,
+        (Verdict::Unwound, _) => Status::Failed,
+    };
+    handover::close(journal, ending.verdict, reporter);
+    tell(&release, machine, reporter);
+    if args.poweroff && status == Status::Done {
+        return power_off(machine, reporter);
+    }
+    Ok(status)
+}
+
+/// The backup comes first and changes nothing here, so a release that fails there was refused.
+fn failed_at_backup(ending: &Ending) -> bool {
+    ending.steps.len() == 1 && ending.failure.as_ref().is_some_and(|(step, _)| step.0 == "backup")
+}
+
+fn keep(args: &Args, release: &Release) -> anyhow::Result<()> {
+    handover::keep_record(release)?;
+    match &args.record {
+        Some(path) => files::replace(path, format!("{}\n", release.line()).as_bytes()),
+        None => Ok(()),
+    }
+}
+
+fn tell(release: &Release, machine: &Machine<'_>, reporter: &mut Reporter) {
+    let title = &release.asset;
+    match &release.reason {
+        None => {
+            reporter.message(&format!("released: {title} is safe to take over"));
+            for line in left_by_hand(machine) {
+                reporter.say(line);
+            }
+        }
+        Some(why) => reporter.warn(format!("NOT safe to take over: {title}: {why}")),
+    }
+    reporter.record(release);
+}
+
+/// What the procedure leaves to people once the asset is released.
+fn left_by_hand(machine: &Machine<'_>) -> Vec<String> {
+    let config = machine.config;
+    let mut lines = vec![
+        format!("the record is in {}", handover::record_path().display()),
+        "left to do by hand:".to_owned(),
+    ];
+    if config.asset.detach.is_none() {
+        lines.push("- detach the storage from this host, if your storage needs that".to_owned());
+    }
+    lines.push("- shut this host down (init 5, systemctl poweroff, or --poweroff)".to_owned());
+    lines.push(format!(
+        "- disconnect it from its networks, or give it other addresses, before it boots again: {} will use its addresses",
+        config.peer.name
+    ));
+    lines
+}
+
+/// The last act of a safe release: everything said is flushed before, because nobody will hear more.
+fn power_off(machine: &mut Machine<'_>, reporter: &Reporter) -> anyhow::Result<Status> {
+    reporter.say("shutting down the operating system");
+    let ended = machine.runner.run(&Job::new(["systemctl", "poweroff"], Duration::from_secs(60)));
+    if ended.succeeded() {
+        return Ok(Status::Done);
+    }
+    reporter.warn(format!(
+        "the asset is released, but systemctl poweroff: {}; shut this host down by hand",
+        ended.clause()
+    ));
+    Ok(Status::Failed)
 }

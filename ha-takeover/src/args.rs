@@ -1,6 +1,43 @@
 //! What was typed; nothing resolved.
 
-/// Arguments of ha-takeover.
-#[derive(Debug, clap::Parser)]
-#[command(name = "ha-takeover", version)]
-pub struct Args {}
+use clap::Parser;
+use std::path::PathBuf;
+
+/// Takes the shared storage on this host, once it is proven that the other host let go of it.
+#[derive(Debug, Parser)]
+#[command(name = "ha-takeover", version, disable_help_subcommand = true)]
+pub struct Args {
+    /// Read this configuration instead of /etc/orderly/ha.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Take the release record in this file for proof; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Power the peer off, and take its power being off for proof
+    #[arg(long, conflicts_with_all = ["record", "peer_down"])]
+    pub fence: bool,
+    /// You know that the peer, which must be named, is off; refused while its address answers
+    #[arg(long, value_name = "NAME")]
+    pub peer_down: Option<String>,
+    /// Check everything and print the commands that would run, in order; change nothing
+    #[arg(short = 'n', long, conflicts_with = "status")]
+    pub dry_run: bool,
+    /// Tell where this host stands; change nothing
+    #[arg(long, conflicts_with_all = ["record", "fence", "peer_down"])]
+    pub status: bool,
+    /// Set aside an unfinished run and its plan; check every step anew
+    #[arg(long)]
+    pub new_plan: bool,
+    /// Give each command at most this long, whatever the configuration says
+    #[arg(long, value_name = "DURATION", value_parser = orderly_plan::duration::parse)]
+    pub timeout: Option<std::time::Duration>,
+    /// Print JSON records, the report last
+    #[arg(long)]
+    pub json: bool,
+    /// Say nothing but failures
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long)]
+    pub verbose: bool,
+}

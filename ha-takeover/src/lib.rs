@@ -1,10 +1,26 @@
 //! ha-takeover: read, check, plan, carry out, report.
 
 mod args;
+mod proof;
+mod steps;
 
 pub use args::Args;
 use clap::CommandFactory;
-use orderly_exec::Status;
+use orderly_exec::journal::{Journal, Stored};
+use orderly_exec::lock::Lock;
+use orderly_exec::reporter::{Output, Reporter, Voice};
+use orderly_exec::{Status, clock, fail};
+use orderly_host::action::Action;
+use orderly_host::asset::State;
+use orderly_host::carry::Ending;
+use orderly_host::config::Config;
+use orderly_host::handover::{self, Manner, Program, VERSION};
+use orderly_host::machine::Machine;
+use orderly_host::standing;
+use orderly_plan::release::{TAKEOVER, Takeover};
+use orderly_plan::step::{Next, Progress, Verdict};
+
+const PROGRAM: Program = Program::Takeover;
 
 /// Returns the command line as data, for tests, man pages and completions.
 pub fn command() -> clap::Command {
@@ -15,6 +31,148 @@ pub fn command() -> clap::Command {
 ///
 /// # Errors
 /// See the exit-status table in the manual page.
-pub fn run(_args: Args) -> anyhow::Result<Status> {
-    Ok(Status::Done)
+pub fn run(args: Args) -> anyhow::Result<Status> {
+    let mut config = Config::load(args.config.as_deref())?;
+    let digest = handover::digest(&config, &[]);
+    if let Some(limit) = args.timeout {
+        config.limit_all(limit);
+    }
+    let manner = manner(&args);
+    let mut reporter = Reporter::new(manner.voice, manner.output);
+    let lock = if args.status || args.dry_run { None } else { Some(Lock::take(&config.lock_path())?) };
+    let mut machine = Machine::new(&config, lock.as_ref())?;
+    if args.status {
+        standing::tell(&mut machine, &mut reporter);
+        return Ok(Status::Done);
+    }
+    let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
+    if let Some(stored) = unfinished.filter(|_| !args.dry_run) {
+        if let Some(status) = finish(&stored, &mut machine, &mut reporter)? {
+            return Ok(status);
+        }
+        reporter.say("the unfinished run is set aside; its proof no longer stands, and a new one is given");
+    }
+    let state = machine.asset_state();
+    let proof = proof::find(&args, &mut machine, &state)?;
+    let against = steps::against(&mut machine, &proof, &state);
+    if !against.is_empty() {
+        return Err(fail(Status::Refused, against.join("\n")));
+    }
+    let plan = steps::plan(&mut machine, &proof, &state);
+    if args.dry_run {
+        handover::show_plan(&plan, &machine, &mut reporter);
+        return Ok(Status::Done);
+    }
+    if proof == proof::Proof::PeerDown {
+        reporter.say(format!("taken on the word of the operator that {} is down", config.peer.name));
+    }
+    reporter.show_progress();
+    let (ending, journal) = handover::begin(PROGRAM, &plan, digest, manner, &mut machine, &mut reporter)?;
+    report(&proof.word(), &mut machine, &mut reporter, ending, journal)
+}
+
+fn manner(args: &Args) -> Manner {
+    let voice = match (args.quiet, args.verbose) {
+        (true, _) => Voice::Quiet,
+        (_, true) => Voice::Verbose,
+        _ => Voice::Plain,
+    };
+    Manner { voice, output: if args.json { Output::Json } else { Output::Text }, new_plan: args.new_plan }
+}
+
+/// Finishes an unfinished run if its proof still stands, or if it was letting go anyway. `None` when
+/// a new proof is needed.
+fn finish(
+    stored: &Stored<Action>,
+    machine: &mut Machine<'_>,
+    reporter: &mut Reporter,
+) -> anyhow::Result<Option<Status>> {
+    let plan = &stored.header.plan;
+    let unwinds = Progress::replay(plan, &stored.records()).is_ok_and(|mut progress| {
+        progress.record(orderly_plan::record::Record::Resumed).ok();
+        matches!(progress.next(), Next::Undo(_))
+    });
+    if !unwinds && let Err(why) = steps::proof_stands(machine, plan) {
+        reporter.say(format!("the takeover begun {} cannot go on as it was: {why}", stored.header.at));
+        return Ok(None);
+    }
+    let (ending, journal) = handover::finish(PROGRAM, stored, machine, reporter)?;
+    report("the proof of the run that was finished", machine, reporter, ending, journal).map(Some)
+}
+
+/// Says how it ended: taken, let go again and safe for the other host, or NOT safe.
+fn report(
+    proof: &str,
+    machine: &mut Machine<'_>,
+    reporter: &mut Reporter,
+    ending: Ending,
+    journal: Option<Journal>,
+) -> anyhow::Result<Status> {
+    reporter.end_progress();
+    for note in std::mem::take(&mut machine.notes) {
+        reporter.say(note);
+    }
+    let (title, own) = (machine.asset.title(), machine.config.own.name.clone());
+    let taken = ending.verdict == Verdict::Completed;
+    let mut stuck = ending.verdict == Verdict::Stuck;
+    if ending.verdict == Verdict::Unwound && machine.asset_state() == State::Free {
+        stuck |= !keep_release(machine, reporter, &ending);
+    }
+    let refused = ending.verdict == Verdict::Unwound && failed_at_proof(&ending);
+    let sentence = match (taken, stuck) {
+        (true, _) => format!("taken: {own} holds {title}"),
+        (false, true) => {
+            format!("NOT safe for the other host: {title}: a person must look: {}", ending.clause())
+        }
+        (false, false) => {
+            format!("not taken: {title} is let go again, safe for the other host: {}", ending.clause())
+        }
+    };
+    if taken {
+        reporter.message(&sentence);
+    } else {
+        reporter.warn(&sentence);
+    }
+    let status = match (taken, stuck, ending.signal) {
+        (true, ..) => Status::Done,
+        (_, true, _) => Status::Stuck,
+        (_, _, Some(signal)) if ending.failure.is_none() => Status::Signal(signal),
+        _ if refused => Status::Refused,
+        _ => Status::Failed,
+    };
+    handover::close(journal, ending.verdict, reporter);
+    reporter.record(&Takeover {
+        format: TAKEOVER.to_owned(),
+        taken,
+        safe_for_peer: !taken && !stuck,
+        reason: (!taken).then(|| ending.clause()),
+        asset: title,
+        host: own,
+        proof: proof.to_owned(),
+        at: clock::now(),
+        version: VERSION.to_owned(),
+        steps: ending.steps,
+    });
+    Ok(status)
+}
+
+/// The asset was held here for a while, so the peer's own record no longer fits: this host leaves one.
+fn keep_release(machine: &mut Machine<'_>, reporter: &mut Reporter, ending: &Ending) -> bool {
+    let release = handover::record(machine, ending.steps.clone(), Vec::new(), None, None);
+    match handover::keep_record(&release) {
+        Ok(()) => {
+            reporter.say(format!("the record of letting go is in {}", handover::record_path().display()));
+            reporter.record(&release);
+            release.safe
+        }
+        Err(error) => {
+            reporter.warn(format!("{error:#}"));
+            false
+        }
+    }
+}
+
+/// Nothing was taken yet when the asset turned out not to be the one of the record.
+fn failed_at_proof(ending: &Ending) -> bool {
+    ending.steps.len() == 1 && ending.failure.as_ref().is_some_and(|(step, _)| step.0 == "proof")
 }

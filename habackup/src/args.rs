@@ -1,6 +1,114 @@
 //! What was typed; nothing resolved.
 
-/// Arguments of habackup.
-#[derive(Debug, clap::Parser)]
-#[command(name = "habackup", version)]
-pub struct Args {}
+use clap::ArgGroup;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Copies the state that lives outside the shared storage into it, and restores it.
+///
+/// Without an option it takes one snapshot as ha.toml says and prints "Backup complete.".
+/// Called by the name harestore, it restores the latest one.
+#[derive(Debug, Clone, clap::Parser)]
+#[command(name = "habackup", version, group = ArgGroup::new("mode").multiple(false))]
+pub struct Args {
+    /// Lists the snapshots, oldest first
+    #[arg(long, group = "mode")]
+    pub list: bool,
+
+    /// Hashes a snapshot again and compares it with its manifest
+    #[arg(long, group = "mode")]
+    pub verify: bool,
+
+    /// Compares a snapshot with the one before it, with another one, or with the live system
+    #[arg(long, group = "mode")]
+    pub diff: bool,
+
+    /// Tells whether the newest whole snapshot is fresh: exit status 0, or 1 when it is stale
+    #[arg(long, group = "mode")]
+    pub check: bool,
+
+    /// Restores a snapshot, or the named paths of it
+    #[arg(long, group = "mode")]
+    pub restore: bool,
+
+    /// Brings back what the last restore overwrote
+    #[arg(long, group = "mode")]
+    pub undo: bool,
+
+    /// How old the newest whole snapshot may be (default: max_age of ha.toml)
+    #[arg(long, value_name = "DURATION", requires = "check", value_parser = orderly_plan::duration::parse)]
+    pub max_age: Option<Duration>,
+
+    /// Chooses the newest whole snapshot that this host made
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["list", "diff", "check", "undo"])]
+    pub made_by: Option<String>,
+
+    /// Restores below this directory instead of /
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["list", "verify", "diff", "check", "undo"])]
+    pub into: Option<PathBuf>,
+
+    /// Also restores a snapshot that another version of habackup made
+    #[arg(long, conflicts_with_all = ["list", "verify", "diff", "check", "undo"])]
+    pub any_version: bool,
+
+    /// Restores, or undoes, without asking
+    #[arg(short, long, conflicts_with_all = ["list", "verify", "diff", "check"])]
+    pub yes: bool,
+
+    /// Does nothing, successfully, on the host that provably does not hold the asset
+    #[arg(long)]
+    pub if_held: bool,
+
+    /// Checks everything and shows what would be done; does nothing
+    #[arg(short = 'n', long, conflicts_with_all = ["list", "verify", "diff", "check"])]
+    pub dry_run: bool,
+
+    /// Prints JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+
+    /// Says nothing but failures
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Says more
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Reads this file instead of ha.toml in /etc/orderly
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// A snapshot (an ID as --list shows it, or "latest"), then paths; for --diff a second ID or "live"
+    #[arg(value_name = "ID|PATH")]
+    pub operands: Vec<OsString>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Take,
+    List,
+    Verify,
+    Diff,
+    Check,
+    Restore,
+    Undo,
+}
+
+impl Args {
+    /// Returns what is to be done when called by `program`.
+    pub fn mode(&self, program: &str) -> Mode {
+        let chosen = [
+            (self.list, Mode::List),
+            (self.verify, Mode::Verify),
+            (self.diff, Mode::Diff),
+            (self.check, Mode::Check),
+            (self.restore, Mode::Restore),
+            (self.undo, Mode::Undo),
+        ];
+        let default = if program == "harestore" { Mode::Restore } else { Mode::Take };
+        chosen.into_iter().find_map(|(is_chosen, mode)| is_chosen.then_some(mode)).unwrap_or(default)
+    }
+}

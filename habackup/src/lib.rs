@@ -1,10 +1,43 @@
 //! habackup: read, check, plan, carry out, report.
+//!
+//! Start reading at [`take`] (one snapshot from beginning to end) and [`manifest`] (what it leaves
+//! behind); [`restore`] is the way back.
 
+pub mod apply;
 mod args;
+pub mod choice;
+pub mod comparison;
+pub mod consent;
+pub mod copy;
+pub mod exclude;
+pub mod ground;
+pub mod id;
+pub mod identity;
+pub mod list;
+pub mod manifest;
+pub mod metadata;
+pub mod owner;
+pub mod previous;
+pub mod progress;
+pub mod report;
+pub mod restore;
+pub mod retention;
+pub mod root;
+pub mod saved;
+pub mod snapshot;
+pub mod store;
+pub mod take;
+pub mod verbatim;
+pub mod verify;
+pub mod walk;
+pub mod xattr;
 
 pub use args::Args;
+use args::Mode;
 use clap::CommandFactory;
-use orderly_exec::Status;
+use orderly_exec::reporter::{Output, Reporter, Voice};
+use orderly_exec::runner::Runner;
+use orderly_exec::{Status, cli, fail};
 
 /// Returns the command line as data, for tests, man pages and completions.
 pub fn command() -> clap::Command {
@@ -15,6 +48,42 @@ pub fn command() -> clap::Command {
 ///
 /// # Errors
 /// See the exit-status table in the manual page.
-pub fn run(_args: Args) -> anyhow::Result<Status> {
-    Ok(Status::Done)
+pub fn run(args: Args) -> anyhow::Result<Status> {
+    // What is made is for its owner alone until it is given the permissions of its original.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let voice = match (args.quiet, args.verbose) {
+        (true, _) => Voice::Quiet,
+        (_, true) => Voice::Verbose,
+        (false, false) => Voice::Plain,
+    };
+    let mut reporter = Reporter::new(voice, if args.json { Output::Json } else { Output::Text });
+    let mut runner = Runner::new()?;
+    let mode = args.mode(&cli::program_name());
+    insist_on_sense(&args, mode)?;
+    match mode {
+        Mode::Take => take::run(&args, &mut runner, &mut reporter),
+        Mode::List => list::list(&args, &mut runner, &mut reporter),
+        Mode::Verify => list::verify(&args, &mut runner, &mut reporter),
+        Mode::Diff => list::diff(&args, &mut runner, &mut reporter),
+        Mode::Check => list::check(&args, &mut runner, &mut reporter),
+        Mode::Restore => restore::run(&args, &mut runner, &mut reporter),
+        Mode::Undo => restore::undo(&args, &mut runner, &mut reporter),
+    }
+}
+
+/// Refuses what says something that the mode would ignore.
+fn insist_on_sense(args: &Args, mode: Mode) -> anyhow::Result<()> {
+    let wrong = match mode {
+        Mode::Take if !args.operands.is_empty() => {
+            "a snapshot is taken of what ha.toml says, without operands; did you mean --restore?"
+        }
+        Mode::Take if args.yes || args.any_version || args.into.is_some() || args.made_by.is_some() => {
+            "--yes, --made-by, --into and --any-version are for --restore"
+        }
+        Mode::Restore | Mode::Undo if args.if_held => {
+            "--if-held is not for --restore and --undo: they need the asset"
+        }
+        _ => return Ok(()),
+    };
+    Err(fail(Status::Usage, wrong))
 }

@@ -1,6 +1,98 @@
 //! What was typed; nothing resolved.
+//!
+//! Where the public text is silent about a flag, its meaning is chosen here and said to be chosen in
+//! the manual page: this file is the one table of them.
 
-/// Arguments of seqfile.
-#[derive(Debug, clap::Parser)]
-#[command(name = "seqfile", version)]
-pub struct Args {}
+use clap::{Args as ClapArgs, Parser, ValueEnum};
+use orderly_plan::inventory::Format;
+use std::path::PathBuf;
+
+/// Writes, checks and draws node sequence files.
+#[derive(Debug, Parser)]
+#[command(name = "seqfile", version, max_term_width = 100)]
+pub struct Args {
+    #[command(flatten)]
+    pub task: Task,
+    /// Relate nodes by their boot-install servers; the default, accepted for old scripts
+    #[arg(short = 'b')]
+    pub boot_install: bool,
+    /// The inventory; `-` is standard input [default: /etc/orderly/inventory.json]
+    #[arg(short, long, value_name = "FILE", env = "ORDERLY_INVENTORY", hide_env_values = true)]
+    pub inventory: Option<PathBuf>,
+    /// How the inventory is written
+    #[arg(long = "from", value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: InventoryFormat,
+    /// Relate nodes by this attribute as well, which names servers
+    #[arg(long = "relation", value_name = "ATTR")]
+    pub relations: Vec<String>,
+    /// Write the order of shutdown
+    #[arg(long)]
+    pub shutdown: bool,
+    /// Write two groups a level, all servers before all clients
+    #[arg(long)]
+    pub compact: bool,
+    /// Write members in bracket ranges
+    #[arg(long)]
+    pub fold: bool,
+    #[command(flatten)]
+    pub shape: Shape,
+    /// Replace this file as a whole instead of writing to standard output
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["check", "drift"])]
+    pub output: Option<PathBuf>,
+}
+
+/// What to do instead of writing the default sequence.
+#[derive(Debug, ClapArgs)]
+#[group(multiple = false)]
+pub struct Task {
+    /// Check sequence files; without -i names are not looked up
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub check: Vec<PathBuf>,
+    /// Write a sequence file with its orders turned round
+    #[arg(long, value_name = "FILE")]
+    pub reverse: Option<PathBuf>,
+    /// Write the sequence file of a JSON document
+    #[arg(long, value_name = "FILE")]
+    pub from_json: Option<PathBuf>,
+    /// Tell how a sequence file has fallen behind the inventory
+    #[arg(long, value_name = "FILE")]
+    pub drift: Option<PathBuf>,
+}
+
+/// The shape of what is written; sequence text by default.
+#[derive(Debug, ClapArgs)]
+#[group(multiple = false)]
+pub struct Shape {
+    /// Write JSON with groups, edges and waves
+    #[arg(long)]
+    pub json: bool,
+    /// Write a graph for Graphviz
+    #[arg(long)]
+    pub dot: bool,
+    /// Write a table of what would run when
+    #[arg(long)]
+    pub waves: bool,
+}
+
+/// The formats of `--from`, as they are spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum InventoryFormat {
+    #[default]
+    Json,
+    Genders,
+    Ansible,
+    Warewulf,
+    Xcat,
+}
+
+impl From<InventoryFormat> for Format {
+    fn from(written: InventoryFormat) -> Self {
+        match written {
+            InventoryFormat::Json => Self::Json,
+            InventoryFormat::Genders => Self::Genders,
+            InventoryFormat::Ansible => Self::Ansible,
+            InventoryFormat::Warewulf => Self::Warewulf,
+            InventoryFormat::Xcat => Self::Xcat,
+        }
+    }
+}

@@ -1,10 +1,25 @@
-//! seqfile: read, check, plan, carry out, report.
+//! seqfile: reads an inventory or a sequence file, checks all of it, then writes one document.
+//!
+//! A filter: nothing is on stdout before everything is valid, and a reader that goes away ends it
+//! quietly.
 
 mod args;
+mod check;
+mod document;
+mod drift;
+mod input;
+mod output;
 
 pub use args::Args;
+use args::Task;
 use clap::CommandFactory;
-use orderly_exec::Status;
+use document::Shape;
+use input::Input;
+use orderly_exec::reporter::{Output, Reporter, Voice};
+use orderly_exec::{OrStatus, Status, fail, files};
+use orderly_plan::diagnostic::Source;
+use orderly_plan::sequence::{self, Form, Process, Sequence};
+use std::path::Path;
 
 /// Returns the command line as data, for tests, man pages and completions.
 pub fn command() -> clap::Command {
@@ -15,6 +30,101 @@ pub fn command() -> clap::Command {
 ///
 /// # Errors
 /// See the exit-status table in the manual page.
-pub fn run(_args: Args) -> anyhow::Result<Status> {
+pub fn run(args: Args) -> anyhow::Result<Status> {
+    let reporter = Reporter::new(Voice::Plain, Output::Text);
+    check_flags(&args)?;
+    let input = Input::new(&args, &reporter);
+    let text = match &args.task {
+        Task { check, .. } if !check.is_empty() => return check::files(check, &input, &reporter),
+        Task { drift: Some(file), .. } => {
+            let found = drift::find(file, &input, &args)?;
+            let status = if found.is_empty() { Status::Done } else { Status::Failed };
+            return output::print(&found).map(|()| status);
+        }
+        Task { reverse: Some(file), .. } => reverse(file, &input, &args)?,
+        Task { from_json: Some(file), .. } => from_json(file, &input, &args)?,
+        Task { .. } => default(&input, &args)?,
+    };
+    match &args.output {
+        Some(path) => output::replace(path, &text)?,
+        None => output::print(&text)?,
+    }
     Ok(Status::Done)
+}
+
+/// Refuses flags that would silently do nothing.
+fn check_flags(args: &Args) -> anyhow::Result<()> {
+    let writes_default =
+        args.task.reverse.is_none() && args.task.from_json.is_none() && args.task.check.is_empty();
+    let makes_default = writes_default && args.task.drift.is_none();
+    let idle = [
+        ("--compact", args.compact && !makes_default),
+        ("--relation", !args.relations.is_empty() && !writes_default),
+        ("--shutdown", args.shutdown && !writes_default),
+        (
+            "--json, --dot and --waves",
+            args.shape.any() && (!args.task.check.is_empty() || args.task.drift.is_some()),
+        ),
+        (
+            "--fold",
+            args.fold && (args.task.reverse.is_some() && !args.shape.any() || !args.task.check.is_empty()),
+        ),
+    ];
+    match idle.iter().find(|(_, is_idle)| *is_idle) {
+        Some((flag, _)) => {
+            Err(fail(Status::Usage, format!("{flag} cannot be used with what is asked for; see --help")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn default(input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
+    let inventory = input.inventory()?;
+    let sequence = input::default_sequence(&inventory, args)?;
+    let order = sequence.order(&inventory).or_status(Status::Rejected)?;
+    Shape::of(args).write(&sequence, &order, &inventory)
+}
+
+fn reverse(file: &Path, input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
+    let text = files::read(file)?;
+    let name = input::shown(file);
+    let source = Source { name: &name, text: &text };
+    let inventory = input.inventory_if_named()?;
+    let sequence = input::parse(&source, inventory.as_ref()).or_status(Status::Rejected)?;
+    if !args.shape.any() {
+        return Ok(sequence::reversed_text(&text));
+    }
+    draw(sequence.mirrored(), inventory.as_ref(), args)
+}
+
+fn from_json(file: &Path, input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
+    let text = files::read(file)?;
+    let name = input::shown(file);
+    let inventory = input.inventory_if_named()?;
+    let written = sequence::from_json(&Source { name: &name, text: &text }).or_status(Status::Rejected)?;
+    // From here on places are those of the text that the document stands for, and are named so.
+    let name = format!("{name} (as text)");
+    let source = Source { name: &name, text: &written };
+    let sequence = input::parse(&source, inventory.as_ref()).or_status(Status::Rejected)?;
+    draw(sequence, inventory.as_ref(), args)
+}
+
+fn draw(
+    sequence: Sequence,
+    inventory: Option<&orderly_plan::inventory::Inventory>,
+    args: &Args,
+) -> anyhow::Result<String> {
+    let roster = input::roster(&sequence, inventory);
+    let order = sequence.order(roster).or_status(Status::Rejected)?;
+    Shape::of(args).write(&sequence, &order, roster)
+}
+
+impl Args {
+    fn process(&self) -> Process {
+        if self.shutdown { Process::Shutdown } else { Process::Startup }
+    }
+
+    fn form(&self) -> Form {
+        if self.compact { Form::Compact } else { Form::Each }
+    }
 }

@@ -1,1 +1,37 @@
-//! Scenarios that run the real programs.
+//! Scenarios that run the real programs. One test executable; the first test fails on a forgotten file.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
+
+mod install;
+mod man;
+mod pair;
+mod readme;
+mod real_hosts;
+mod real_sshd;
+mod release;
+mod restore;
+mod resume;
+mod seqfile;
+mod snapshot;
+mod takeover;
+mod the_bed;
+mod tidy;
+mod unwind;
+
+/// A scenario file that is not listed above would silently never run.
+#[test]
+fn every_scenario_file_is_listed() {
+    let folder = bed::binaries::workspace().join("tests/scenarios");
+    let listed = std::fs::read_to_string(folder.join("main.rs")).unwrap();
+    let mut forgotten = Vec::new();
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let is_scenario = path.extension().is_some_and(|extension| extension == "rs") || path.is_dir();
+        if is_scenario && name != "main" && !listed.lines().any(|line| line.trim() == format!("mod {name};"))
+        {
+            forgotten.push(name);
+        }
+    }
+    assert!(forgotten.is_empty(), "not listed in tests/scenarios/main.rs: {forgotten:?}");
+}

@@ -32,6 +32,11 @@ pub fn program_name() -> String {
         .map_or_else(|| "orderly".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
+/// Returns the arguments as typed, without the program's name, for messages that repeat them.
+pub fn arguments() -> Vec<String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
 fn show_usage(error: &clap::Error) -> ExitCode {
     // Help and version are answers and go to stdout; a closed reader is not our failure.
     let text = error.render().to_string();

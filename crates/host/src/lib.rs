@@ -1,1 +1,22 @@
 //! THIS MACHINE. Mounts, holders, shares, services, addresses, and the assets that change hands.
+//!
+//! Start reading at [`config`] (what people write), then [`asset`] (what changes hands), then
+//! [`carry`] (how steps are carried out) and [`action`] (what they do). Every command runs through
+//! `orderly_exec::runner::Run`, so a test or a dry run can stand in for it.
+
+pub mod action;
+pub mod addresses;
+pub mod asset;
+pub mod backup;
+pub mod boot;
+pub mod carry;
+pub mod config;
+pub mod handover;
+pub mod holders;
+pub mod hostid;
+pub mod machine;
+pub mod mountinfo;
+pub mod mounts;
+pub mod services;
+pub mod shares;
+pub mod standing;

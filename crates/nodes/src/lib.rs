@@ -1,16 +1,22 @@
 //! OTHER MACHINES. `cluster.toml` and the drivers: power, shell, probe; the simulator is one of them.
 //!
-//! Start reading at [`config`] (what an administrator writes), then [`fleet`] (how it is carried out).
+//! Start reading at [`config`] (what an administrator writes), then [`fleet`] (how it is carried out)
+//! and [`run`] (the loop of a run). [`site`] reads everything an executor needs.
 
 pub mod config;
 pub mod fleet;
+pub mod log;
 pub mod roster;
+pub mod run;
 mod shell;
 pub mod simulator;
+pub mod site;
 mod steady;
+pub mod targets;
 mod tcp;
 pub mod template;
 mod users;
+pub mod watch;
 
 /// The loop reaps all children of its process, so the tests that start any run one at a time.
 #[cfg(test)]

@@ -34,19 +34,27 @@ impl Source<'_> {
         let end = floor_char(self.text, range.end.max(start));
         let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
-        let width = self.text[start..end.min(line_end).max(start)].chars().count().max(1);
+        let place = self.place(start);
+        let shown = line_start.max(floor_char(self.text, start.saturating_sub(CLIP)))
+            ..line_end.min(floor_char(self.text, start.saturating_add(CLIP)));
+        let width = self.text[start..end.min(shown.end).max(start)].chars().count().max(1);
         Diagnostic {
-            place: Some(self.place(start)),
-            message: message.into(),
             excerpt: Some(Excerpt {
-                line: self.text[line_start..line_end].trim_end_matches('\r').to_owned(),
+                line: self.text[shown.clone()].trim_end_matches('\r').to_owned(),
+                before: self.text[shown.start..start].chars().count(),
                 width,
             }),
+            place: Some(place),
+            message: message.into(),
             notes: Vec::new(),
             hint: None,
         }
     }
 }
+
+/// How much of a very long line is quoted on each side of a place, in bytes: a whole inventory may
+/// stand on one line.
+const CLIP: usize = 120;
 
 fn floor_char(text: &str, offset: usize) -> usize {
     let mut offset = offset.min(text.len());
@@ -73,7 +81,10 @@ impl fmt::Display for Place {
 /// The line a diagnostic is about and how many characters of it are underlined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt {
+    /// The line, or what is near the place when the line is very long.
     pub line: String,
+    /// How many characters of it come before the underlined ones.
+    pub before: usize,
     pub width: usize,
 }
 
@@ -132,14 +143,14 @@ impl fmt::Display for Diagnostic {
             Some(place) => write!(f, "{place}: {}", self.message)?,
             None => write!(f, "{}", self.message)?,
         }
-        if let (Some(excerpt), Some(place)) = (&self.excerpt, &self.place)
+        if let Some(excerpt) = &self.excerpt
             && !excerpt.line.trim().is_empty()
         {
             // Tabs stay tabs in the padding, so that the underline stands where the text does.
             let pad: String = excerpt
                 .line
                 .chars()
-                .take(place.column - 1)
+                .take(excerpt.before)
                 .map(|c| if c == '\t' { '\t' } else { ' ' })
                 .collect();
             write!(f, "\n  | {}\n  | {pad}{}", excerpt.line, "^".repeat(excerpt.width))?;
@@ -216,6 +227,17 @@ mod tests {
             said,
             "seq:2:10: no group named \"stroage\"\n  | группа > stroage\n  |          ^^^^^^^\n  hint: did you mean \"storage\"?"
         );
+    }
+
+    #[test]
+    fn of_a_very_long_line_only_the_neighbourhood_is_quoted() {
+        let text = format!("{}stroage{}", "é ".repeat(10_000), " x".repeat(10_000));
+        let at = text.find("stroage").unwrap();
+        let said = Source { name: "seq", text: &text }.diagnose(at..at + 7, "no").to_string();
+        assert!(said.starts_with("seq:1:20001: no\n") && said.len() < 700, "{said}");
+        let lines: Vec<&str> = said.lines().collect();
+        let under = lines[2].find('^').map(|at| lines[2][..at].chars().count());
+        assert_eq!(under, lines[1].find("stroage").map(|at| lines[1][..at].chars().count()));
     }
 
     #[test]

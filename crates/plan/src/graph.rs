@@ -59,27 +59,40 @@ impl Order {
     /// # Panics
     /// When a member or an edge names a node or group that is not there.
     pub fn new(nodes: usize, groups: &[Vec<NodeId>], edges: &[(GroupId, GroupId)]) -> Self {
-        let count = u32::try_from(nodes + 2 * groups.len()).expect("an order has less than 2^32 vertices");
-        let nodes = count - 2 * u32::try_from(groups.len()).unwrap_or(0);
-        let members: usize = groups.iter().map(Vec::len).sum();
-        let mut order = Self {
-            graph: DiGraph::with_capacity(count as usize, 2 * members + groups.len() + edges.len()),
-            nodes,
-        };
+        Self::of(nodes, groups.len(), |group| groups[group.index()].iter().copied(), edges.iter().copied())
+    }
+
+    /// Returns the same as [`Order::new`] from groups that are kept in another form; `members` returns
+    /// those of one group.
+    ///
+    /// # Panics
+    /// When a member or an edge names a node or group that is not there.
+    pub fn of<M: Iterator<Item = NodeId>>(
+        nodes: usize,
+        groups: usize,
+        members: impl Fn(GroupId) -> M,
+        edges: impl ExactSizeIterator<Item = (GroupId, GroupId)>,
+    ) -> Self {
+        let count = u32::try_from(nodes + 2 * groups).expect("an order has less than 2^32 vertices");
+        let groups = u32::try_from(groups).unwrap_or(0);
+        let nodes = count - 2 * groups;
+        // Counted first: growing by doubling would cost half the memory again.
+        let memberships: usize = (0..groups).map(|group| members(GroupId(group)).count()).sum();
+        let capacity = 2 * memberships + groups as usize + edges.len();
+        let mut order = Self { graph: DiGraph::with_capacity(count as usize, capacity), nodes };
         for _ in 0..count {
             order.graph.add_node(());
         }
-        for (at, members) in groups.iter().enumerate() {
-            let group = GroupId(u32::try_from(at).unwrap_or(u32::MAX));
+        for group in (0..groups).map(GroupId) {
             let (begin, end) = (order.vertex(What::Begin(group)), order.vertex(What::End(group)));
             order.add(begin, end);
-            for &node in members {
+            for node in members(group) {
                 assert!(node.0 < nodes, "members are nodes of the inventory");
                 order.add(begin, order.vertex(What::Node(node)));
                 order.add(order.vertex(What::Node(node)), end);
             }
         }
-        for &(before, after) in edges {
+        for (before, after) in edges {
             order.add(order.vertex(What::End(before)), order.vertex(What::Begin(after)));
         }
         order
@@ -87,6 +100,11 @@ impl Order {
 
     fn add(&mut self, from: Vertex, to: Vertex) {
         self.graph.add_edge(NodeIndex::new(from.index()), NodeIndex::new(to.index()), ());
+    }
+
+    /// Puts one node before another, beside what the groups say.
+    pub fn put_before(&mut self, before: NodeId, after: NodeId) {
+        self.add(self.vertex(What::Node(before)), self.vertex(What::Node(after)));
     }
 
     /// Returns how many nodes are ordered.
@@ -238,6 +256,44 @@ impl Order {
             .collect();
         loops.sort_by_key(|one| (one.len(), one.first().copied()));
         loops
+    }
+
+    /// Returns for each vertex the number of its tangle: vertices that come before each other share
+    /// one. Without a cycle all numbers differ.
+    pub fn tangles(&self) -> Vec<u32> {
+        let mut tangle_of = vec![0; self.vertex_count()];
+        for (number, tangle) in (0..).zip(kosaraju_scc(&self.graph)) {
+            for index in tangle {
+                tangle_of[index.index()] = number;
+            }
+        }
+        tangle_of
+    }
+
+    /// Returns a shortest way from one vertex to another, both included.
+    pub fn path(&self, from: Vertex, to: Vertex) -> Option<Vec<Vertex>> {
+        let mut came_from: Vec<Option<Vertex>> = vec![None; self.vertex_count()];
+        let mut queue = VecDeque::from([from]);
+        while let Some(vertex) = queue.pop_front() {
+            let mut nexts: Vec<Vertex> = self.trailing(vertex).collect();
+            nexts.sort_unstable();
+            for next in nexts {
+                if came_from[next.index()].is_some() || next == from {
+                    continue;
+                }
+                came_from[next.index()] = Some(vertex);
+                if next == to {
+                    let mut path = vec![to];
+                    while let Some(before) = path.last().and_then(|at| came_from[at.index()]) {
+                        path.push(before);
+                    }
+                    path.reverse();
+                    return Some(path);
+                }
+                queue.push_back(next);
+            }
+        }
+        None
     }
 
     fn shortest_loop(&self, members: &[Vertex]) -> Option<Vec<Vertex>> {

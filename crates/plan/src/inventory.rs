@@ -1,10 +1,55 @@
 //! The nodes of a cluster: their names, numbers, addresses, partitions and servers.
+//!
+//! [`read`] takes what sites already have; each foreign format has its reader in `inventory/`, and
+//! all of them hand their findings to one place that checks them (`inventory/check.rs`).
 
+mod ansible;
+mod check;
+mod genders;
+mod json;
+mod relation;
+mod warewulf;
+mod xcat;
+
+pub use relation::CONTROL;
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use crate::fleet::NodeId;
+use crate::name::{Index, Roster};
 use std::collections::{BTreeMap, HashMap};
 
+/// How an inventory is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// `orderly-inventory/1`.
+    #[default]
+    Json,
+    /// A genders file.
+    Genders,
+    /// What `ansible-inventory --list` prints.
+    Ansible,
+    /// What `wwctl node list --json` prints.
+    Warewulf,
+    /// What `lsdef -z` prints.
+    Xcat,
+}
+
+/// Reads a whole inventory.
+///
+/// # Errors
+/// Everything that is wrong with it, each with its place.
+pub fn read(source: &Source<'_>, format: Format) -> Result<Inventory, Diagnostics> {
+    match format {
+        Format::Json => json::read(*source),
+        Format::Genders => genders::read(*source),
+        Format::Ansible => ansible::read(*source),
+        Format::Warewulf => warewulf::read(*source),
+        Format::Xcat => xcat::read(*source),
+    }
+}
+
 /// A node as the inventory states it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Node {
     pub name: String,
     /// Positive and unique.
@@ -33,18 +78,35 @@ impl Node {
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
     nodes: Vec<Node>,
-    by_name: HashMap<String, NodeId>,
+    by_name: Index,
     by_number: HashMap<u32, NodeId>,
+    groups: BTreeMap<String, Vec<NodeId>>,
+    file: String,
+    places: Vec<(u32, u32)>,
+    doubts: Vec<Diagnostic>,
 }
 
 impl Inventory {
     /// Returns the inventory of these nodes, whose names and numbers the reader has found unique.
     pub fn new(nodes: Vec<Node>) -> Self {
-        let id = |at: usize| NodeId(u32::try_from(at).unwrap_or(u32::MAX));
-        let by_name = nodes.iter().enumerate().map(|(at, node)| (node.name.clone(), id(at))).collect();
-        let by_number =
-            nodes.iter().enumerate().filter_map(|(at, node)| Some((node.number?, id(at)))).collect();
-        Self { nodes, by_name, by_number }
+        let mut inventory = Self { nodes, ..Self::default() };
+        for id in inventory.ids() {
+            let node = &inventory.nodes[id.index()];
+            inventory.by_name.insert(id.0, |at| inventory.nodes[at as usize].name.as_str());
+            inventory.by_number.extend(node.number.map(|number| (number, id)));
+            for group in &node.groups {
+                match inventory.groups.get_mut(group) {
+                    Some(members) => members.push(id),
+                    None => {
+                        inventory.groups.insert(group.clone(), vec![id]);
+                    }
+                }
+            }
+        }
+        for members in inventory.groups.values_mut() {
+            members.dedup();
+        }
+        inventory
     }
 
     pub fn nodes(&self) -> &[Node] {
@@ -68,15 +130,74 @@ impl Inventory {
     }
 
     pub fn by_name(&self, name: &str) -> Option<NodeId> {
-        self.by_name.get(name).copied()
+        self.by_name.find(name, |at| self.nodes[at as usize].name.as_str()).map(NodeId)
     }
 
     pub fn by_number(&self, number: u32) -> Option<NodeId> {
         self.by_number.get(&number).copied()
     }
 
+    /// Tells whether any node has a number.
+    pub fn is_numbered(&self) -> bool {
+        !self.by_number.is_empty()
+    }
+
+    /// Returns the members of a node group, in the order of the file.
+    pub fn group(&self, name: &str) -> Option<&[NodeId]> {
+        self.groups.get(name).map(Vec::as_slice)
+    }
+
+    /// Returns the names of all node groups, sorted.
+    pub fn group_names(&self) -> impl Iterator<Item = &str> {
+        self.groups.keys().map(String::as_str)
+    }
+
     /// Returns all nodes.
     pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
         (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeId)
+    }
+
+    /// Returns all nodes by number, then by name: the order of everything we print. Nodes without a
+    /// number come last.
+    pub fn sorted(&self) -> Vec<NodeId> {
+        let mut ids: Vec<NodeId> = self.ids().collect();
+        ids.sort_unstable_by_key(|&id| self.rank(id));
+        ids
+    }
+
+    /// Returns what nodes are sorted by.
+    pub fn rank(&self, id: NodeId) -> (u64, &str) {
+        let node = self.node(id);
+        (node.number.map_or(u64::MAX, u64::from), node.name.as_str())
+    }
+
+    /// Returns where a node is defined, when the inventory was read from a text.
+    pub fn place(&self, id: NodeId) -> Option<Place> {
+        let &(line, column) = self.places.get(id.index())?;
+        Some(Place { file: self.file.clone(), line: line as usize, column: column as usize })
+    }
+
+    /// Returns the name of the file, when the inventory was read from a text.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Returns what is allowed and yet likely a slip of the hand (`boot_sever`).
+    pub fn doubts(&self) -> &[Diagnostic] {
+        &self.doubts
+    }
+}
+
+impl Roster for Inventory {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn name(&self, id: NodeId) -> &str {
+        Self::name(self, id)
+    }
+
+    fn find(&self, name: &str) -> Option<NodeId> {
+        self.by_name(name)
     }
 }

@@ -89,19 +89,27 @@ impl<'a> Json<'a> {
     ///
     /// # Errors
     /// When it is nested too deeply or holds text that is no Unicode.
-    pub fn value(&self) -> Result<serde_json::Value, Diagnostic> {
-        serde_json::from_str(self.raw.get()).map_err(|error| self.diagnose(clause(&error)))
+    pub fn value(&self) -> Result<serde_json::Value, Diagnostics> {
+        serde_json::from_str(self.raw.get()).map_err(|error| self.diagnose(clause(&error)).into())
     }
 }
 
 impl Member<'_> {
+    /// Returns where the key stands in the text, quotes included.
+    pub fn key_range(&self) -> Range<usize> {
+        match &self.key {
+            Cow::Borrowed(key) => {
+                let range = range_of(self.source, key);
+                range.start.saturating_sub(1)..range.end + 1
+            }
+            // A key with escapes is not a slice of the text; its value stands next to it.
+            Cow::Owned(_) => self.value.range().start..self.value.range().start + 1,
+        }
+    }
+
     /// Returns a diagnostic that underlines the key.
     pub fn diagnose_key(&self, message: impl Into<String>) -> Diagnostic {
-        match &self.key {
-            Cow::Borrowed(key) => self.source.diagnose(range_of(self.source, key), message),
-            // A key with escapes is not a slice of the text; its value stands next to it.
-            Cow::Owned(_) => self.value.diagnose(message),
-        }
+        self.source.diagnose(self.key_range(), message)
     }
 }
 
@@ -186,7 +194,7 @@ mod tests {
         let source = Source { name: "i.json", text: "{\n  \"größe\": [1, {\"a\\n\": null}]\n}" };
         let members = Json::parse(source).unwrap().members().unwrap();
         let items = members[0].value.items().unwrap();
-        assert_eq!(members[0].diagnose_key("x").to_string().lines().next(), Some("i.json:2:4: x"));
+        assert_eq!(members[0].diagnose_key("x").to_string().lines().next(), Some("i.json:2:3: x"));
         assert_eq!(items[1].diagnose("x").to_string().lines().next(), Some("i.json:2:16: x"));
         assert_eq!(items[0].number(), Some(1));
         assert_eq!(items[1].members().unwrap()[0].key, "a\n");

@@ -3,16 +3,20 @@
 //! Start reading at [`sequence`] (what people write), [`graph`] (what it means) and
 //! [`progress`] (where a run stands and what may start next).
 
+mod faults;
+
 pub mod diagnostic;
 pub mod duration;
 pub mod fleet;
 pub mod graph;
 pub mod inventory;
 pub mod json;
+pub mod machine;
 pub mod name;
 pub mod nodeset;
 pub mod progress;
 pub mod record;
+pub mod release;
 pub mod report;
 pub mod select;
 pub mod sequence;
@@ -20,3 +24,5 @@ pub mod shutdown;
 pub mod startup;
 pub mod step;
 pub mod suggest;
+pub mod survey;
+pub mod timers;

@@ -34,6 +34,8 @@ pub trait Roster {
     fn count(&self) -> usize;
     /// Returns the name of a node.
     fn name(&self, id: NodeId) -> &str;
+    /// Returns the node with a name.
+    fn find(&self, name: &str) -> Option<NodeId>;
 }
 
 /// Different names in the order in which they were first met.
@@ -94,6 +96,10 @@ impl Roster for Names {
 
     fn name(&self, id: NodeId) -> &str {
         self.get(id.0)
+    }
+
+    fn find(&self, name: &str) -> Option<NodeId> {
+        Self::find(self, name).map(NodeId)
     }
 }
 

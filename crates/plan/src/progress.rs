@@ -118,13 +118,14 @@ impl<'o> Progress<'o> {
         self.pass(vertex);
     }
 
-    /// Counts a node as failed; those that wait for it, at any distance, are held. Where it was let
-    /// go before, those that went on are not called back.
-    pub fn fail(&mut self, node: NodeId) {
+    /// Counts a node as failed; those that wait for it, at any distance, are held and returned. Where
+    /// it was let go before, those that went on are not called back.
+    pub fn fail(&mut self, node: NodeId) -> Vec<NodeId> {
         self.standing[node.index()] = Standing::Failed;
         let vertex = self.order.vertex(What::Node(node));
+        let mut all_held = Vec::new();
         if self.passed[vertex.index()] {
-            return;
+            return all_held;
         }
         let mut stack = vec![vertex];
         self.broken[vertex.index()] = true;
@@ -138,10 +139,12 @@ impl<'o> Progress<'o> {
                     && self.standing[held.index()] == Standing::Waiting
                 {
                     self.standing[held.index()] = Standing::Held(node);
+                    all_held.push(held);
                 }
                 stack.push(next);
             }
         }
+        all_held
     }
 
     /// Tells whether nothing is begun or may start: what still waits then waits for ever.
@@ -269,7 +272,7 @@ mod tests {
                 for leader in order.all_leading(&[node]) {
                     prop_assert!(!targets.contains(&leader) || done.contains(&leader), "{node:?} before {leader:?}");
                 }
-                if fails.contains(&node.0) { progress.fail(node) } else { progress.complete(node); done.push(node); }
+                if fails.contains(&node.0) { progress.fail(node); } else { progress.complete(node); done.push(node); }
             }
             prop_assert!(progress.is_over());
             for &target in &targets {

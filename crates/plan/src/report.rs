@@ -1,1 +1,242 @@
-//! (see the module list in lib.rs)
+//! What came of a run, for people (folded by reason) and for programs (the `report` record).
+
+use crate::duration;
+use crate::fleet::NodeId;
+use crate::graph::Order;
+use crate::machine::{Ending, Outcome};
+use crate::nodeset;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Names of nodes by number.
+pub type Naming<'n> = dyn Fn(NodeId) -> &'n str + 'n;
+
+/// Nodes that ended alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// They are as was asked.
+    pub well: bool,
+    pub nodes: Vec<NodeId>,
+    /// `up: n[01-16] (16 nodes, 21s to 2m10s)`, `held by n17: n[18-20] (3 nodes)`.
+    pub text: String,
+}
+
+/// Returns the endings folded by reason: what went well first, then what did not.
+pub fn rows<'n>(endings: &[Ending], name: &Naming<'n>) -> Vec<Row> {
+    let mut folded: BTreeMap<(u8, String, String), Vec<&Ending>> = BTreeMap::new();
+    for ending in endings {
+        folded.entry(key(ending, name)).or_default().push(ending);
+    }
+    folded.into_iter().map(|((_, head, detail), ended)| row(&head, &detail, &ended, name)).collect()
+}
+
+/// Endings with the same key share a row. Details often hold the node's own name (the command that
+/// was run), which would keep them apart, so it is left out of the key.
+fn key<'n>(ending: &Ending, name: &Naming<'n>) -> (u8, String, String) {
+    let rank = match ending.outcome {
+        Outcome::Up | Outcome::Down | Outcome::Restarted | Outcome::Maintenance => 0,
+        Outcome::AlreadyUp | Outcome::AlreadyDown => 1,
+        Outcome::Failed(_) => 2,
+        Outcome::TimedOut(_) => 3,
+        Outcome::Unreachable(_) => 4,
+        Outcome::Unknown(_) => 5,
+        Outcome::Held(_) => 6,
+        Outcome::Begun => 7,
+        Outcome::Skipped => 8,
+    };
+    let head = match ending.outcome.held_by() {
+        Some(by) => format!("held by {}", name(by)),
+        None => ending.outcome.to_string(),
+    };
+    let detail = ending.outcome.detail().unwrap_or_default().replace(name(ending.node), "NODE");
+    (rank, head, detail)
+}
+
+fn row<'n>(head: &str, detail: &str, ended: &[&Ending], name: &Naming<'n>) -> Row {
+    let nodes: Vec<NodeId> = ended.iter().map(|ending| ending.node).collect();
+    let set = nodeset::fold(nodes.iter().map(|&node| name(node)));
+    let mut text = format!("{head}: {set}");
+    let mut aside = Vec::new();
+    if nodes.len() > 1 {
+        aside.push(format!("{} nodes", nodes.len()));
+    }
+    let took = ended.iter().filter_map(|ending| Some(ending.ended?.saturating_sub(ending.began?)));
+    let (least, most) = (took.clone().min(), took.max());
+    if let (Some(least), Some(most)) = (least, most)
+        && !most.is_zero()
+    {
+        let (least, most) = (duration::show(least), duration::show(most));
+        aside.push(if least == most { most } else { format!("{least} to {most}") });
+    }
+    if !aside.is_empty() {
+        text.push_str(&format!(" ({})", aside.join(", ")));
+    }
+    if !detail.is_empty() {
+        let detail = match nodes.as_slice() {
+            [one] => detail.replace("NODE", name(*one)),
+            _ => detail.to_owned(),
+        };
+        text.push_str(&format!(": {detail}"));
+    }
+    Row { well: ended.iter().all(|ending| ending.outcome.is_well()), nodes, text }
+}
+
+/// How many nodes of a critical path are named; longer ones begin later.
+const PATH: usize = 16;
+
+/// Returns why a run took as long as it did: the node that ended last, before it the one it waited
+/// for longest, and so on; the first one first.
+pub fn critical_path<'e>(order: &Order, endings: &'e [Ending]) -> Vec<&'e Ending> {
+    let by_node: BTreeMap<NodeId, &Ending> = endings.iter().map(|ending| (ending.node, ending)).collect();
+    let mut path = Vec::new();
+    let took = |ending: &&Ending| ending.began.is_some() && ending.ended > ending.began;
+    let mut last = endings.iter().filter(took).max_by_key(|ending| (ending.ended, ending.node));
+    while let Some(ending) = last {
+        path.push(ending);
+        if path.len() == PATH {
+            break;
+        }
+        last = order
+            .all_leading(&[ending.node])
+            .iter()
+            .filter_map(|node| by_node.get(node).copied())
+            .filter(took)
+            .filter(|leader| leader.ended <= ending.began)
+            .max_by_key(|leader| (leader.ended, leader.node));
+    }
+    path.reverse();
+    path
+}
+
+/// Returns a critical path as people read it: `n01 (30s), then n04 (2m40s)`.
+pub fn show_path<'n>(path: &[&Ending], name: &Naming<'n>) -> String {
+    let took = |ending: &Ending| {
+        let took = ending.ended.unwrap_or_default().saturating_sub(ending.began.unwrap_or_default());
+        format!("{} ({})", name(ending.node), duration::show(took))
+    };
+    path.iter().map(|ending| took(ending)).collect::<Vec<_>>().join(", then ")
+}
+
+/// The last record of a run.
+#[derive(Debug, Serialize)]
+pub struct Report<'r> {
+    pub format: &'static str,
+    pub record: &'static str,
+    pub time: String,
+    pub program: &'r str,
+    pub simulated: bool,
+    /// The word of the exit status.
+    pub status: &'r str,
+    pub exit: u8,
+    pub seconds: f64,
+    /// How many nodes ended how.
+    pub counts: BTreeMap<&'static str, usize>,
+    pub nodes: Vec<NodeReport<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+}
+
+/// How one node ended, for programs.
+#[derive(Debug, Serialize)]
+pub struct NodeReport<'r> {
+    pub node: &'r str,
+    pub outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub began_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub took_seconds: Option<f64>,
+    /// What waits for it went on before it was over (`-W`).
+    #[serde(skip_serializing_if = "is_false")]
+    pub let_go: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Returns how many nodes ended how.
+pub fn counts(endings: &[Ending]) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for ending in endings {
+        *counts.entry(ending.outcome.word()).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// Returns the endings for programs.
+pub fn nodes<'r>(endings: &'r [Ending], name: impl Fn(NodeId) -> &'r str) -> Vec<NodeReport<'r>> {
+    let seconds = |time: Duration| (time.as_secs_f64() * 1000.0).round() / 1000.0;
+    endings
+        .iter()
+        .map(|ending| NodeReport {
+            node: name(ending.node),
+            outcome: ending.outcome.word(),
+            held_by: ending.outcome.held_by().map(&name),
+            detail: ending.outcome.detail(),
+            began_seconds: ending.began.map(seconds),
+            took_seconds: ending
+                .began
+                .zip(ending.ended)
+                .map(|(began, ended)| seconds(ended.saturating_sub(began))),
+            let_go: ending.let_go,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::GroupId;
+
+    const NAMES: [&str; 5] = ["n01", "n02", "n03", "n04", "n05"];
+
+    fn name(node: NodeId) -> &'static str {
+        NAMES[node.index()]
+    }
+
+    fn ending(node: u32, outcome: Outcome, began: Option<u64>, ended: Option<u64>) -> Ending {
+        let time = |seconds: Option<u64>| seconds.map(Duration::from_secs);
+        Ending { node: NodeId(node), outcome, began: time(began), ended: time(ended), let_go: false }
+    }
+
+    #[test]
+    fn endings_are_folded_by_reason() {
+        let failed = |node: &str| Outcome::Failed(format!("power on {node}: no"));
+        let endings = [
+            ending(0, Outcome::Up, Some(0), Some(20)),
+            ending(1, Outcome::Up, Some(0), Some(30)),
+            ending(2, failed("n03"), Some(0), Some(1)),
+            ending(3, failed("n04"), Some(0), Some(1)),
+            ending(4, Outcome::Held(NodeId(2)), None, None),
+        ];
+        let said: Vec<String> = rows(&endings, &name).into_iter().map(|row| row.text).collect();
+        assert_eq!(
+            said,
+            [
+                "up: n[01-02] (2 nodes, 20s to 30s)",
+                "failed: n[03-04] (2 nodes, 1.0s): power on NODE: no",
+                "held by n03: n05",
+            ]
+        );
+        assert_eq!(counts(&endings)["failed"], 2);
+    }
+
+    #[test]
+    fn the_critical_path_ends_at_the_last_and_begins_at_the_first() {
+        let groups: Vec<Vec<NodeId>> = (0..3).map(|n| vec![NodeId(n)]).collect();
+        let order = Order::new(5, &groups, &[(GroupId(0), GroupId(2)), (GroupId(1), GroupId(2))]);
+        let endings = [
+            ending(0, Outcome::Up, Some(0), Some(20)),
+            ending(1, Outcome::Up, Some(0), Some(30)),
+            ending(2, Outcome::Up, Some(30), Some(90)),
+            ending(3, Outcome::Up, Some(0), Some(40)),
+        ];
+        assert_eq!(show_path(&critical_path(&order, &endings), &name), "n02 (30s), then n03 (1m00s)");
+    }
+}

@@ -1,0 +1,60 @@
+# What people do with Orderly. `.ci/run` calls the same targets.
+
+PREFIX     = /usr/local
+DESTDIR    =
+SBINDIR    = $(PREFIX)/sbin
+MANDIR     = $(PREFIX)/share/man
+DOCDIR     = $(PREFIX)/share/doc/orderly
+SYSCONFDIR = /etc
+UNITDIR    = /lib/systemd/system
+CARGO      = cargo
+INSTALL    = install
+
+PROGRAMS = seqfile cstartup cshutdown habackup ha-release ha-takeover
+BUILT    = $${CARGO_TARGET_DIR:-target}/release
+
+.PHONY: all demo test soak check man-lint install deb clean
+
+all:
+	$(CARGO) build --locked --release --workspace --bins
+
+# Builds everything and shows the main job end to end: no root, no cluster, no network.
+demo: all
+	BIN_DIR="$(BUILT)" packaging/demo.sh
+
+# Installs what the tests need (as root, where apt-get is), then runs them all.
+test:
+	packaging/test-needs.sh
+	$(CARGO) test --locked --workspace
+
+# The tests that kill and cut at every point instead of at some; takes long.
+soak:
+	packaging/test-needs.sh
+	ORDERLY_SOAK=1 $(CARGO) test --locked --workspace
+
+check: man-lint
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		echo "cargo deny check"; $(CARGO) deny check licenses bans sources; \
+	else echo "did not run: cargo deny check: needs cargo-deny"; fi
+
+# The scenario of the same name compares the pages with the programs; this looks at their language.
+man-lint:
+	@if command -v mandoc >/dev/null 2>&1; then \
+		echo "mandoc -T lint man/*.[58]"; mandoc -T lint -W warning man/*.[58]; \
+	else echo "did not run: man-lint: needs the program mandoc"; fi
+
+install: all
+	BIN_DIR="$(BUILT)" DESTDIR="$(DESTDIR)" SBINDIR="$(SBINDIR)" MANDIR="$(MANDIR)" DOCDIR="$(DOCDIR)" \
+	SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" PREFIX="$(PREFIX)" INSTALL="$(INSTALL)" \
+	PROGRAMS="$(PROGRAMS)" packaging/install.sh
+
+# A Debian package, in target/.
+deb: all
+	BIN_DIR="$(BUILT)" DEB_DIR=target PROGRAMS="$(PROGRAMS)" \
+	VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)" packaging/deb.sh
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,110 @@
+//! What the steps of a hand-over do, as data: it stands in the journal with all that undoing needs.
+//!
+//! Every action can be carried out twice, and undone where there is nothing to undo.
+
+use crate::asset::End;
+use crate::config::Argv;
+use crate::mounts::MountSpec;
+use crate::shares::Export;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// One thing that a step does to this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Action {
+    /// Takes a snapshot.
+    Backup,
+    /// Puts back the state outside the asset from this snapshot.
+    Restore {
+        snapshot: Option<String>,
+    },
+    StopService {
+        service: String,
+    },
+    StartService {
+        service: String,
+    },
+    AddAddress {
+        cidr: String,
+    },
+    RemoveAddress {
+        cidr: String,
+    },
+    Mount {
+        mount: MountSpec,
+    },
+    Unmount {
+        at: PathBuf,
+    },
+    Share {
+        path: PathBuf,
+        exports: Vec<Export>,
+    },
+    Unshare {
+        path: PathBuf,
+        exports: Vec<Export>,
+    },
+    /// Unmounts the asset and lets go of it.
+    Release {
+        mounts: Vec<MountSpec>,
+    },
+    /// Takes back a release that did not come about.
+    Retake {
+        mounts: Vec<MountSpec>,
+    },
+    /// Takes the asset, before its mounts are made.
+    Take {
+        end: End,
+    },
+    /// Lets go of an asset that was taken.
+    LetGo,
+    /// Makes sure that this host holds the asset and all its mounts.
+    Hold {
+        mounts: Vec<MountSpec>,
+    },
+    /// Makes sure that nothing on this host holds the asset.
+    Prove,
+    /// Compares the asset with the release record.
+    Compare {
+        identity: String,
+        mark: Option<String>,
+    },
+    /// Makes sure that nobody answers at an address.
+    Knock {
+        ip: String,
+    },
+    /// Powers the peer off and makes sure that it is.
+    Fence,
+    /// A command of the configuration.
+    Run {
+        argv: Argv,
+    },
+}
+
+/// Whether the goal of an action is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Yes,
+    /// Not, and what stands in the way.
+    No(String),
+    /// Nobody can say, and why. Never taken for yes.
+    Unknown(String),
+    /// There is nothing to ask: the action itself tells.
+    Untold,
+}
+
+/// Carries out actions; the seam at which a test puts something else.
+pub trait Perform<A> {
+    /// Asks the system whether the goal of an action is reached; changes nothing.
+    fn check(&mut self, action: &A) -> Answer;
+
+    /// Carries it out; succeeds also when its goal was reached before.
+    ///
+    /// # Errors
+    /// What failed. The truth is then asked with [`Perform::check`].
+    fn act(&mut self, action: &A) -> anyhow::Result<()>;
+
+    /// Returns the number of the signal by which this run was told to stop.
+    fn interrupted(&mut self) -> Option<i32>;
+}

@@ -1,0 +1,146 @@
+//! The storage that changes hands: one trait, one file a kind.
+//!
+//! A kind says who holds the asset, what identifies it, and what changes whenever it was held. The
+//! answers come from the kernel and from the asset itself, never from exit statuses or memory.
+//! "Here" is this process's mount namespace; `holders` looks into all others of this host.
+
+mod bind;
+mod command;
+mod filesystem;
+mod superblock;
+
+pub use bind::Bind;
+pub use command::Command;
+pub use filesystem::Filesystem;
+pub use superblock::Superblock;
+
+use crate::config::{AssetTable, Config, Kind, MountTable};
+use crate::mountinfo::{Mount, Mounts};
+use anyhow::Context;
+use orderly_exec::runner::Run;
+use std::path::Path;
+
+/// Who holds the asset, seen from this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// This host.
+    Held,
+    /// Nobody: it was let go cleanly.
+    Free,
+    /// Not this host, and somebody else holds it or never let go of it cleanly; says why.
+    Elsewhere(String),
+    /// Nothing can be said, and why. Never taken for any of the others.
+    Unknown(String),
+}
+
+/// How the last holder ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// It let go, and proved it.
+    Clean,
+    /// It is proven off, or the operator says so.
+    PoweredOff,
+}
+
+/// What is given to mount(8) for one mount of the asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Volume {
+    /// A device or whatever the type takes as its source.
+    Device(String),
+    /// A folder, bind mounted.
+    Folder(String),
+    /// Mounted by the act of taking; only verified.
+    Itself,
+}
+
+/// One kind of storage.
+pub trait Asset: std::fmt::Debug {
+    /// Returns the name people know it by.
+    fn title(&self) -> String;
+
+    /// Asks who holds it.
+    fn state(&self, run: &mut dyn Run) -> State;
+
+    /// Returns what both hosts see alike and no other asset has.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn identity(&self, run: &mut dyn Run) -> anyhow::Result<String>;
+
+    /// Returns what is different after every time it was held; `None` where the kind has no such thing.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>>;
+
+    /// Tells whether a mount, of any namespace of this host, keeps the asset in use.
+    fn is_on(&self, mount: &Mount) -> bool;
+
+    /// Returns what is mounted for one `[[asset.mount]]`.
+    fn volume(&self, mount: &MountTable) -> Volume;
+
+    /// Takes the asset, before its mounts are made. Taking what is taken succeeds.
+    ///
+    /// # Errors
+    /// Says what failed; the caller asks for the state.
+    fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()>;
+
+    /// Lets go of the asset, after its mounts are gone. Letting go of what is free succeeds.
+    ///
+    /// # Errors
+    /// Says what failed; the caller asks for the state.
+    fn let_go(&self, run: &mut dyn Run) -> anyhow::Result<()>;
+}
+
+/// Returns the asset of a configuration.
+pub fn of(config: &Config) -> Box<dyn Asset> {
+    let AssetTable { kind, timeout, mounts, .. } = &config.asset;
+    match kind {
+        Kind::Bind { source } => Box::new(Bind::new(source, &config.own.name, &config.peer.name)),
+        Kind::Filesystem { device } => Box::new(Filesystem::new(device)),
+        Kind::Command { identity, state, mark, take, take_dead, release } => Box::new(Command {
+            identity: identity.clone(),
+            state: state.clone(),
+            mark: mark.clone(),
+            take: take.clone(),
+            take_dead: take_dead.clone(),
+            release: release.clone(),
+            mounts: mounts.iter().map(|mount| mount.at.clone()).collect(),
+            timeout: *timeout,
+        }),
+    }
+}
+
+/// Where a path lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    OnAsset,
+    /// Provably somewhere else; names the mount it is on.
+    Off(String),
+    Unknown(String),
+}
+
+/// Tells whether a path is provably on the asset. What does not exist yet is judged by the nearest
+/// folder above it that does. Only for a host that holds the asset: it looks at the path.
+pub fn place(asset: &dyn Asset, path: &Path) -> Place {
+    match find(asset, path) {
+        Ok(place) => place,
+        Err(error) => Place::Unknown(format!("{error:#}")),
+    }
+}
+
+fn find(asset: &dyn Asset, path: &Path) -> anyhow::Result<Place> {
+    let there = path
+        .ancestors()
+        .find(|above| above.symlink_metadata().is_ok())
+        .context("no folder above it exists")?;
+    let resolved = std::fs::canonicalize(there).with_context(|| format!("resolve {}", there.display()))?;
+    let mounts: Mounts = crate::mountinfo::own()?;
+    let mount =
+        mounts.covering(&resolved).with_context(|| format!("find the mount of {}", resolved.display()))?;
+    if asset.is_on(mount) {
+        return Ok(Place::OnAsset);
+    }
+    Ok(Place::Off(format!("{} is on {} ({})", path.display(), mount.at.display(), mount.fstype)))
+}

@@ -1,0 +1,179 @@
+//! A folder that is bind mounted on the host that holds it; for demonstrations and tests.
+//!
+//! Both hosts must see the folder, so it lies on storage of which the two share one kernel or one
+//! file server. Its identity is the file system's id with the folder's inode. Who holds it and how
+//! often it was let go stands in a file beside the data, `.orderly-mark`. Letting go counts up the
+//! change mark; while it is held, the holder's name there keeps the other host away.
+
+use super::{Asset, End, State, Volume};
+use crate::config::MountTable;
+use crate::mountinfo::{Device, Mount, own};
+use anyhow::{Context, bail};
+use orderly_exec::files::{self, Found};
+use orderly_exec::runner::Run;
+use serde::{Deserialize, Serialize};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+const FORMAT: &str = "orderly-bind/1";
+const MARK: &str = ".orderly-mark";
+
+/// The asset kind `bind`.
+#[derive(Debug)]
+pub struct Bind {
+    source: PathBuf,
+    own: String,
+    peer: String,
+    /// Where the folder lies, found when the program began, before anything is mounted over it.
+    place: Option<(Device, PathBuf)>,
+}
+
+/// The text of `.orderly-mark`.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mark {
+    format: String,
+    holder: Option<String>,
+    change: u64,
+}
+
+impl Bind {
+    /// Returns the folder as the hosts `own` and `peer` hand it over.
+    pub fn new(source: &Path, own: &str, peer: &str) -> Self {
+        let place = locate(source).ok();
+        Self { source: source.to_owned(), own: own.to_owned(), peer: peer.to_owned(), place }
+    }
+
+    fn read(&self) -> anyhow::Result<Mark> {
+        let path = self.source.join(MARK);
+        let Found::Text(text) = files::read_if_there(&path)? else { return Ok(Mark::default()) };
+        let mark: Mark = serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))?;
+        if mark.format != FORMAT {
+            bail!("{}: format {} is not {FORMAT}", path.display(), mark.format);
+        }
+        Ok(mark)
+    }
+
+    fn write(&self, holder: Option<&str>) -> anyhow::Result<()> {
+        let before = self.read()?;
+        if !before.format.is_empty() && before.holder.as_deref() == holder {
+            return Ok(());
+        }
+        let mark =
+            Mark { format: FORMAT.to_owned(), holder: holder.map(str::to_owned), change: before.change + 1 };
+        files::replace_with_mode(
+            &self.source.join(MARK),
+            format!("{}\n", serde_json::to_string(&mark)?).as_bytes(),
+            0o600,
+        )
+    }
+
+    fn ask(&self) -> anyhow::Result<State> {
+        std::fs::metadata(&self.source).with_context(|| format!("find {}", self.source.display()))?;
+        let holder = self.read()?.holder;
+        let foreign = holder.as_deref() == Some(self.peer.as_str());
+        // Taken and not yet mounted is held too: the peer must not take it in between.
+        let held =
+            holder.as_deref() == Some(self.own.as_str()) || own()?.0.iter().any(|mount| self.is_on(mount));
+        Ok(match (held, foreign) {
+            (true, false) => State::Held,
+            (false, false) => State::Free,
+            (false, true) => State::Elsewhere(format!("{} holds {}", self.peer, self.source.display())),
+            (true, true) => State::Unknown(format!(
+                "{} is mounted here, but its {MARK} says that {} holds it",
+                self.source.display(),
+                self.peer
+            )),
+        })
+    }
+}
+
+impl Asset for Bind {
+    fn title(&self) -> String {
+        self.source.display().to_string()
+    }
+
+    fn state(&self, _run: &mut dyn Run) -> State {
+        self.ask().unwrap_or_else(|error| State::Unknown(format!("{error:#}")))
+    }
+
+    fn identity(&self, _run: &mut dyn Run) -> anyhow::Result<String> {
+        let attempt = || format!("find {}", self.source.display());
+        let inode = std::fs::metadata(&self.source).with_context(attempt)?.ino();
+        let filesystem = nix::sys::statvfs::statvfs(&self.source).with_context(attempt)?.filesystem_id();
+        Ok(format!("bind:{filesystem:x}:{inode}"))
+    }
+
+    fn mark(&self, _run: &mut dyn Run) -> anyhow::Result<Option<String>> {
+        let mark = self.read()?;
+        Ok(Some(format!("change={}", mark.change)))
+    }
+
+    fn is_on(&self, mount: &Mount) -> bool {
+        let Some((device, root)) = &self.place else { return false };
+        // What the source itself lies on shows it too, but is not ours to unmount.
+        mount.device == *device && mount.root.starts_with(root) && !self.source.starts_with(&mount.at)
+    }
+
+    fn volume(&self, _mount: &MountTable) -> Volume {
+        Volume::Folder(self.source.to_string_lossy().into_owned())
+    }
+
+    fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {
+        match (self.state(run), end) {
+            (State::Held | State::Free, _) | (State::Elsewhere(_), End::PoweredOff) => {
+                self.write(Some(&self.own))
+            }
+            (State::Elsewhere(why) | State::Unknown(why), _) => bail!("{why}"),
+        }
+    }
+
+    fn let_go(&self, _run: &mut dyn Run) -> anyhow::Result<()> {
+        if self.read()?.holder.as_deref() == Some(self.peer.as_str()) {
+            // What the peer holds is not ours to let go of.
+            return Ok(());
+        }
+        self.write(None)
+    }
+}
+
+fn locate(source: &Path) -> anyhow::Result<(Device, PathBuf)> {
+    let resolved = std::fs::canonicalize(source).with_context(|| format!("find {}", source.display()))?;
+    own()?.locate(&resolved).with_context(|| format!("find the mount of {}", source.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_counts_every_letting_go_and_names_the_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("source");
+        std::fs::create_dir(&source).unwrap();
+        let (one, two) = (Bind::new(&source, "ec1", "ec2"), Bind::new(&source, "ec2", "ec1"));
+        let run = &mut Nothing;
+        assert_eq!(one.identity(run).unwrap(), two.identity(run).unwrap());
+        one.let_go(run).unwrap();
+        let released = one.mark(run).unwrap();
+        one.let_go(run).unwrap();
+        assert_eq!(one.mark(run).unwrap(), released, "letting go twice is letting go once");
+        two.take(End::Clean, run).unwrap();
+        assert!(matches!(one.state(run), State::Elsewhere(_)));
+        assert!(one.take(End::Clean, run).is_err(), "never both");
+        one.let_go(run).unwrap();
+        assert!(matches!(one.state(run), State::Elsewhere(_)), "not ours to let go of");
+        two.let_go(run).unwrap();
+        assert_eq!(one.state(run), State::Free);
+        assert_ne!(one.mark(run).unwrap(), released);
+    }
+
+    /// Nothing is run here.
+    struct Nothing;
+
+    impl Run for Nothing {
+        fn run(&mut self, job: &orderly_exec::job::Job) -> orderly_exec::job::Ended {
+            panic!("ran {}", job.shown())
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! An asset of any kind, through the site's own commands.
+
+use super::{Asset, End, State, Volume};
+use crate::config::{Argv, MountTable};
+use crate::mountinfo::Mount;
+use anyhow::{Context, bail};
+use orderly_exec::job::{Job, show};
+use orderly_exec::runner::Run;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The asset kind `command`.
+#[derive(Debug)]
+pub struct Command {
+    pub identity: Argv,
+    /// Prints `held`, `free` or `elsewhere`.
+    pub state: Argv,
+    pub mark: Option<Argv>,
+    pub take: Argv,
+    /// In place of `take` after an unclean end.
+    pub take_dead: Option<Argv>,
+    pub release: Option<Argv>,
+    /// Where it is mounted.
+    pub mounts: Vec<PathBuf>,
+    pub timeout: Duration,
+}
+
+impl Command {
+    fn run(&self, argv: &Argv, run: &mut dyn Run) -> anyhow::Result<String> {
+        let ended = run.run(&Job::new(argv, self.timeout));
+        if !ended.succeeded() {
+            bail!("{}: {}", show(argv), ended.clause());
+        }
+        Ok(ended.text().trim().to_owned())
+    }
+
+    fn word(&self, argv: &Argv, run: &mut dyn Run) -> anyhow::Result<String> {
+        let said = self.run(argv, run)?;
+        if said.is_empty() || said.contains('\n') {
+            bail!("{} must print one line", show(argv));
+        }
+        Ok(said)
+    }
+}
+
+impl Asset for Command {
+    fn title(&self) -> String {
+        self.mounts.first().map_or_else(|| "the asset".to_owned(), |at| at.display().to_string())
+    }
+
+    fn state(&self, run: &mut dyn Run) -> State {
+        match self.run(&self.state, run) {
+            Ok(said) => match said.as_str() {
+                "held" => State::Held,
+                "free" => State::Free,
+                "elsewhere" => State::Elsewhere(format!("{} says so", show(&self.state))),
+                other => State::Unknown(format!(
+                    "{} says \"{other}\", not held, free or elsewhere",
+                    show(&self.state)
+                )),
+            },
+            Err(error) => State::Unknown(format!("{error:#}")),
+        }
+    }
+
+    fn identity(&self, run: &mut dyn Run) -> anyhow::Result<String> {
+        self.word(&self.identity, run).context("ask for the identity of the asset")
+    }
+
+    fn mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
+        self.mark
+            .as_ref()
+            .map(|argv| self.word(argv, run))
+            .transpose()
+            .context("ask for the change mark of the asset")
+    }
+
+    fn is_on(&self, mount: &Mount) -> bool {
+        self.mounts.iter().any(|at| mount.at.starts_with(at))
+    }
+
+    fn volume(&self, mount: &MountTable) -> Volume {
+        mount.volume.clone().map_or(Volume::Itself, Volume::Device)
+    }
+
+    fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {
+        let argv = match end {
+            End::Clean => &self.take,
+            End::PoweredOff => self.take_dead.as_ref().unwrap_or(&self.take),
+        };
+        self.run(argv, run).map(drop)
+    }
+
+    fn let_go(&self, run: &mut dyn Run) -> anyhow::Result<()> {
+        match &self.release {
+            Some(argv) => self.run(argv, run).map(drop),
+            None => bail!(
+                "the asset cannot be released (asset.release is not configured); only a powered-off host lets go of it"
+            ),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! `habackup`, as the hand-over needs it: run it, ask how old its newest snapshot is, restore.
+//!
+//! Another program of the family: it is run, not linked, and joins the caller's lock.
+
+use crate::config::{Argv, Backup, Config};
+use anyhow::{Context, bail};
+use orderly_exec::job::{Ended, Job};
+use orderly_exec::lock::{Lock, PASSED_LOCK};
+use orderly_exec::runner::Run;
+use std::io::{BufRead, BufReader};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Runs `habackup` with these arguments under the caller's lock.
+///
+/// # Errors
+/// When the lock cannot be passed on.
+pub fn run(
+    config: &Config,
+    arguments: &[&str],
+    limit: Duration,
+    lock: Option<&Lock>,
+    run: &mut dyn Run,
+) -> anyhow::Result<Ended> {
+    let passed = lock.map(Lock::pass_on).transpose()?;
+    let mut job = Job::new(command(config, arguments), limit);
+    if let Some(passed) = &passed {
+        job.env.push((PASSED_LOCK.into(), passed.as_raw_fd().to_string().into()));
+        job.inherits = Some(passed.as_raw_fd());
+    }
+    Ok(run.run(&job))
+}
+
+/// Returns the command: the `habackup` beside this program, else the one of the PATH.
+pub fn command(config: &Config, arguments: &[&str]) -> Argv {
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|own| Some(own.parent()?.join("habackup")))
+        .filter(|path| path.is_file());
+    let program = beside.map_or_else(|| "habackup".to_owned(), |path| path.to_string_lossy().into_owned());
+    let mut argv = vec![program, "--config".to_owned(), config.path.to_string_lossy().into_owned()];
+    argv.extend(arguments.iter().map(|&word| word.to_owned()));
+    argv
+}
+
+/// Returns the arguments that ask whether the newest whole snapshot is young enough.
+pub fn check_arguments(backup: &Backup) -> Vec<String> {
+    vec!["--check".to_owned(), "--max-age".to_owned(), format!("{}s", backup.max_age.as_secs())]
+}
+
+/// Returns the id of the newest whole snapshot, whoever made it.
+pub fn latest(backup: &Backup) -> Option<String> {
+    let target = std::fs::read_link(backup.directory.join("latest")).ok()?;
+    Some(target.file_name()?.to_str()?.to_owned())
+}
+
+/// A snapshot that stands in the backup folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    pub id: String,
+    pub host: String,
+}
+
+/// Returns the whole snapshots, newest first, with the host that made each.
+///
+/// # Errors
+/// When the folder or a manifest cannot be read: a snapshot that is passed over in silence is
+/// missed when it matters. A missing folder has no snapshots.
+pub fn whole_snapshots(backup: &Backup) -> anyhow::Result<Vec<Snapshot>> {
+    let attempt = || format!("read {}", backup.directory.display());
+    let entries = match std::fs::read_dir(&backup.directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(attempt),
+    };
+    let mut ids: Vec<(String, PathBuf)> = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(attempt)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_id(&name) {
+            ids.push((name, entry.path()));
+        }
+    }
+    ids.sort_by(|a, b| b.0.cmp(&a.0));
+    ids.into_iter()
+        .map(|(id, path)| Ok(Snapshot { id, host: host_of(&path.join("manifest.json"))? }))
+        .collect()
+}
+
+/// Tells whether a name is `YYYY-MM-DDTHH-MM-SSZ`; incomplete and unfinished ones are named otherwise.
+fn is_id(name: &str) -> bool {
+    let shape = "dddd-dd-ddTdd-dd-ddZ";
+    name.len() == shape.len()
+        && name
+            .bytes()
+            .zip(shape.bytes())
+            .all(|(byte, wanted)| if wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted })
+}
+
+/// Reads who made a snapshot. The manifest names it in its first line, before a million entries.
+fn host_of(manifest: &Path) -> anyhow::Result<String> {
+    let attempt = || format!("read {}", manifest.display());
+    let mut first = String::new();
+    BufReader::new(std::fs::File::open(manifest).with_context(attempt)?)
+        .read_line(&mut first)
+        .with_context(attempt)?;
+    let header: serde_json::Value = match serde_json::from_str(&format!("{}]}}", first.trim_end())) {
+        Ok(header) => header,
+        Err(_) => {
+            serde_json::from_slice(&std::fs::read(manifest).with_context(attempt)?).with_context(attempt)?
+        }
+    };
+    match header.get("host").and_then(serde_json::Value::as_str) {
+        Some(host) => Ok(host.to_owned()),
+        None => bail!("{} does not say which host made it", manifest.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Keep;
+
+    #[test]
+    fn snapshots_are_told_by_name_and_maker() {
+        let dir = tempfile::tempdir().unwrap();
+        let backup = Backup {
+            directory: dir.path().join("habackup"),
+            include: Vec::new(),
+            optional: Vec::new(),
+            exclude: Vec::new(),
+            keep: Keep::Last(1),
+            max_age: Duration::from_secs(60),
+            require_services: true,
+            timeout: Duration::from_secs(1),
+        };
+        assert_eq!(whole_snapshots(&backup).unwrap(), []);
+        for (name, manifest) in [
+            ("2026-01-01T00-00-00Z", "{\"format\":\"orderly-snapshot/1\",\"host\":\"ec1\"}"),
+            ("2026-01-02T00-00-00Z", "{\"format\":\"orderly-snapshot/1\",\"host\":\"ec2\",\"entries\":[\n]}"),
+            ("2026-01-03T00-00-00Z.incomplete", "{}"),
+        ] {
+            std::fs::create_dir_all(backup.directory.join(name)).unwrap();
+            std::fs::write(backup.directory.join(name).join("manifest.json"), manifest).unwrap();
+        }
+        let found = whole_snapshots(&backup).unwrap();
+        assert_eq!(found.iter().map(|s| s.host.as_str()).collect::<Vec<_>>(), ["ec2", "ec1"]);
+        std::fs::write(backup.directory.join("2026-01-01T00-00-00Z/manifest.json"), "{").unwrap();
+        assert!(whole_snapshots(&backup).is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! Whether this host would take the asset again when it boots, which two hosts must not both do.
+
+use crate::config::Config;
+use crate::mountinfo;
+use std::path::{Path, PathBuf};
+
+const FSTAB: &str = "/etc/fstab";
+const UNITS: &str = "/etc/systemd/system";
+
+/// Returns what would mount the asset, or a loopback on it, at boot; each with its remedy.
+pub fn takers(config: &Config, device: Option<&str>) -> Vec<String> {
+    let places = places(config);
+    let mut found = match std::fs::read(FSTAB) {
+        Ok(text) => in_fstab(&text, &places, device),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        // Unreadable is not empty.
+        Err(error) => {
+            vec![format!("{FSTAB} cannot be read ({error}), so nobody knows what is mounted at boot")]
+        }
+    };
+    found.extend(in_units(Path::new(UNITS), &places));
+    found
+}
+
+fn places(config: &Config) -> Vec<PathBuf> {
+    let mounts = config.asset.mounts.iter().map(|mount| mount.at.clone());
+    mounts.chain(config.loopbacks.iter().map(|loopback| loopback.at.clone())).collect()
+}
+
+fn in_fstab(text: &[u8], places: &[PathBuf], device: Option<&str>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
+        let line = String::from_utf8_lossy(line);
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [spec, at, rest @ ..] = fields.as_slice() else { continue };
+        let options = rest.get(1).copied().unwrap_or("");
+        if spec.starts_with('#') || options.split(',').any(|option| option == "noauto") {
+            continue;
+        }
+        let ours = places.iter().any(|place| String::from_utf8_lossy(&mountinfo::escape(place)) == *at);
+        if ours || device == Some(*spec) {
+            found.push(format!("{FSTAB}:{}: {at} is mounted at boot; add noauto to its options", index + 1));
+        }
+    }
+    found
+}
+
+/// Looks for mount units that something wants: `TARGET.wants/srv-xvm.mount`.
+fn in_units(root: &Path, places: &[PathBuf]) -> Vec<String> {
+    let names: Vec<String> = places.iter().map(|place| unit_name(place)).collect();
+    let mut found = Vec::new();
+    let folders = std::fs::read_dir(root).into_iter().flatten().flatten();
+    for folder in
+        folders.filter(|entry| entry.path().extension().is_some_and(|e| e == "wants" || e == "requires"))
+    {
+        for name in &names {
+            if folder.path().join(name).symlink_metadata().is_ok() {
+                found.push(format!(
+                    "{name} is wanted by {}; systemctl disable {name}",
+                    folder.file_name().to_string_lossy()
+                ));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Returns the name systemd gives to the mount of a path (systemd-escape(1) `--path`).
+fn unit_name(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let mut name = String::new();
+    for (index, byte) in text.trim_matches('/').bytes().enumerate() {
+        match byte {
+            b'/' => name.push('-'),
+            b'.' if index == 0 => name.push_str("\\x2e"),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' => name.push(char::from(byte)),
+            _ => name.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    format!("{name}.mount")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_fstab_line_without_noauto_is_found_by_place_and_by_device() {
+        let fstab = b"# /srv/xvm\nUUID=1 /srv/xvm ext4 defaults 0 2\n/srv/xvm/a /etc/a none bind,noauto 0 0\nUUID=9 /b ext4\n";
+        let places = [PathBuf::from("/srv/xvm"), PathBuf::from("/etc/a")];
+        let found = in_fstab(fstab, &places, Some("UUID=9"));
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].starts_with("/etc/fstab:2: ") && found[1].starts_with("/etc/fstab:4: "),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_wanted_mount_unit_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let wants = dir.path().join("multi-user.target.wants");
+        std::fs::create_dir(&wants).unwrap();
+        std::os::unix::fs::symlink("/etc/x", wants.join("srv-x\\x2dvm.mount")).unwrap();
+        assert_eq!(in_units(dir.path(), &["/srv/x-vm".into()]).len(), 1);
+        assert!(in_units(dir.path(), &["/srv/xvm".into()]).is_empty());
+    }
+}

@@ -1,0 +1,156 @@
+//! The `[asset]` table: what changes hands, by kind, and where it is mounted.
+
+use super::{Argv, MINUTE};
+use orderly_exec::settings::Table;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What is said about the asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AssetTable {
+    pub kind: Kind,
+    pub timeout: Duration,
+    /// Run in order before the asset is taken.
+    pub before_take: Vec<Argv>,
+    /// Run in order after the asset was let go.
+    pub after_release: Vec<Argv>,
+    /// What physically detaches it.
+    pub detach: Option<Argv>,
+    /// In mount order.
+    pub mounts: Vec<MountTable>,
+}
+
+/// The kind of the asset with what is special to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Kind {
+    /// A folder that is bind mounted; for demonstrations and tests.
+    Bind { source: PathBuf },
+    /// A file system on a device both hosts see.
+    Filesystem { device: String },
+    /// Anything, through commands.
+    Command {
+        identity: Argv,
+        state: Argv,
+        mark: Option<Argv>,
+        take: Argv,
+        take_dead: Option<Argv>,
+        release: Option<Argv>,
+    },
+}
+
+/// One mount of the asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MountTable {
+    /// What is mounted, where the kind does not say it.
+    pub volume: Option<String>,
+    pub at: PathBuf,
+    pub fstype: Option<String>,
+    pub options: Option<String>,
+}
+
+/// Reads `[asset]` and remembers what is wrong with it.
+pub(super) fn read(root: &Table<'_>) -> Option<AssetTable> {
+    root.need("asset");
+    let table = root.table("asset")?;
+    table.need("kind");
+    let word = table.word("kind", &["bind", "filesystem", "command", "zfs", "lvm"]);
+    let mounts = read_mounts(&table);
+    let kind = match word {
+        Some("bind") => read_bind(&table, &mounts),
+        Some("filesystem") => read_filesystem(&table, &mounts),
+        Some("command") => read_command(&table),
+        Some(later) => {
+            table
+                .reject("kind", format!("{}: {later} is not supported by this version", table.named("kind")));
+            // Asked for, so that they are not called unknown as well.
+            table.text("pool");
+            table.text("group");
+            None
+        }
+        None => None,
+    };
+    let asset = kind.map(|kind| AssetTable {
+        kind,
+        timeout: table.duration("timeout").unwrap_or(2 * MINUTE),
+        before_take: table.argvs("before_take").unwrap_or_default(),
+        after_release: table.argvs("after_release").unwrap_or_default(),
+        detach: table.argv("detach"),
+        mounts,
+    });
+    // A kind that is wrong leaves the keys of its own unasked; calling those unknown would mislead.
+    if asset.is_some() {
+        table.end();
+    }
+    asset
+}
+
+fn read_bind(table: &Table<'_>, mounts: &[MountTable]) -> Option<Kind> {
+    table.need("source");
+    let source = table.absolute_path("source")?;
+    if mounts.len() != 1 {
+        table.reject(
+            "source",
+            format!("{}: kind bind needs exactly one [[asset.mount]]", table.named("source")),
+        );
+    }
+    for mount in mounts {
+        if mount.at.starts_with(&source) || source.starts_with(&mount.at) {
+            let message = format!(
+                "{}: and the mount at {} cover one another",
+                table.named("source"),
+                mount.at.display()
+            );
+            table.reject("source", message);
+        }
+    }
+    Some(Kind::Bind { source })
+}
+
+fn read_filesystem(table: &Table<'_>, mounts: &[MountTable]) -> Option<Kind> {
+    let device = table.need_text("device")?;
+    let named =
+        device.strip_prefix("UUID=").is_some_and(|uuid| !uuid.is_empty() && uuid.bytes().all(is_uuid_byte));
+    let plain = Path::new(&device).is_absolute() && !device.split('/').any(|part| part == "..");
+    if !named && !plain {
+        table.reject(
+            "device",
+            format!("{}: must be UUID=… or the absolute path of a device", table.named("device")),
+        );
+    }
+    if mounts.is_empty() {
+        table
+            .reject("device", format!("{}: kind filesystem needs an [[asset.mount]]", table.named("device")));
+    }
+    Some(Kind::Filesystem { device })
+}
+
+fn is_uuid_byte(byte: u8) -> bool {
+    byte.is_ascii_hexdigit() || byte == b'-'
+}
+
+fn read_command(table: &Table<'_>) -> Option<Kind> {
+    for key in ["identity", "state", "take"] {
+        table.need(key);
+    }
+    let (mark, take_dead, release) = (table.argv("mark"), table.argv("take_dead"), table.argv("release"));
+    let (identity, state, take) = (table.argv("identity"), table.argv("state"), table.argv("take"));
+    Some(Kind::Command { identity: identity?, state: state?, mark, take: take?, take_dead, release })
+}
+
+fn read_mounts(table: &Table<'_>) -> Vec<MountTable> {
+    let mut mounts: Vec<MountTable> = Vec::new();
+    for entry in table.tables("mount") {
+        entry.need("at");
+        let (volume, fstype, options) = (entry.text("volume"), entry.text("fstype"), entry.text("options"));
+        if let Some(at) = entry.absolute_path("at") {
+            if at == Path::new("/") || mounts.iter().any(|mount| mount.at == at) {
+                entry.reject("at", format!("{}: {} is taken", entry.named("at"), at.display()));
+            }
+            mounts.push(MountTable { volume, at, fstype, options });
+        }
+        entry.end();
+    }
+    mounts
+}

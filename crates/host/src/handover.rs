@@ -1,0 +1,236 @@
+//! What `ha-release` and `ha-takeover` share: journals begun and resumed, a plan carried out or
+//! shown, release records written.
+
+use crate::action::Action;
+use crate::carry::{Carrier, Ending};
+use crate::config::{Argv, Config};
+use crate::hostid;
+use crate::machine::Machine;
+use anyhow::Context;
+use orderly_exec::job::show;
+use orderly_exec::journal::{self, Journal, Stored};
+use orderly_exec::reporter::{Output, Reporter, Voice};
+use orderly_exec::{Status, clock, fail, files};
+use orderly_plan::record::{Line, fingerprint};
+use orderly_plan::release::{FORMAT, Outcome, Release};
+use orderly_plan::step::{Plan, Progress, StepName, Verdict};
+use std::path::PathBuf;
+
+/// The programs that hand over; one must not begin while the other is unfinished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    Release,
+    Takeover,
+}
+
+impl Program {
+    /// Returns the name of the program.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Release => "ha-release",
+            Self::Takeover => "ha-takeover",
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Release => Self::Takeover,
+            Self::Takeover => Self::Release,
+        }
+    }
+
+    fn journal(self) -> PathBuf {
+        files::state_directory().join(format!("{}.journal", self.name()))
+    }
+}
+
+/// The version that both hosts must share.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What the command line says of a run, alike in both programs.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    pub voice: Voice,
+    pub output: Output,
+    pub new_plan: bool,
+}
+
+/// Returns the fingerprint of what is asked for: another one means another plan.
+pub fn digest(config: &Config, left_out: &[&str]) -> String {
+    fingerprint(&format!("{} {}", config.fingerprint, left_out.join(" ")))
+}
+
+/// Returns the journal of an unfinished run of this program that is to be finished.
+///
+/// # Errors
+/// Refused (4) when that run had another plan, another version or another host, or when the other
+/// program is unfinished; rejected (3) when a journal is damaged. With `--new-plan` none of these.
+pub fn unfinished(
+    program: Program,
+    config: &Config,
+    digest: &str,
+    manner: Manner,
+) -> anyhow::Result<Option<Stored<Action>>> {
+    if manner.new_plan {
+        return Ok(None);
+    }
+    let other = program.other();
+    if journal::read::<Action>(&other.journal())?.is_some_and(|stored| !stored.is_closed()) {
+        let other = other.name();
+        return Err(fail(
+            Status::Refused,
+            format!(
+                "{other} was begun on this host and not finished; run {other} to finish it, or use --new-plan"
+            ),
+        ));
+    }
+    let Some(stored) = journal::read::<Action>(&program.journal())?.filter(|stored| !stored.is_closed())
+    else {
+        return Ok(None);
+    };
+    let header = &stored.header;
+    let differs = [
+        (header.digest != digest, "the configuration or what is left out"),
+        (header.version != VERSION, "the version of the program"),
+        (header.host != config.own.name, "the name of this host"),
+    ];
+    match differs.iter().find(|(differs, _)| *differs) {
+        None => Ok(Some(stored)),
+        Some((_, what)) => Err(fail(
+            Status::Refused,
+            format!(
+                "an unfinished run of {} ({}) has another plan: {what} changed; put it back, or use --new-plan, which checks every step anew",
+                program.name(),
+                header.at
+            ),
+        )),
+    }
+}
+
+/// Carries out a plan from its beginning.
+///
+/// # Errors
+/// Refused (4) when no journal can be begun.
+pub fn begin(
+    program: Program,
+    plan: &Plan<Action>,
+    digest: String,
+    manner: Manner,
+    machine: &mut Machine<'_>,
+    reporter: &mut Reporter,
+) -> anyhow::Result<(Ending, Option<Journal>)> {
+    if manner.new_plan {
+        journal::set_aside(&program.other().journal())?;
+    }
+    let header = journal::header(program.name(), VERSION, &machine.config.own.name, digest, plan.clone());
+    let journal = Journal::begin(&program.journal(), &header)?;
+    let progress = Progress::replay(plan, &[]).context("begin with an empty journal")?;
+    Ok(Carrier::new(plan, progress, Some(journal), reporter).run(machine))
+}
+
+/// Finishes what a killed or stuck run left.
+///
+/// # Errors
+/// Refused (4) when its journal cannot be written any more.
+pub fn finish(
+    program: Program,
+    stored: &Stored<Action>,
+    machine: &mut Machine<'_>,
+    reporter: &mut Reporter,
+) -> anyhow::Result<(Ending, Option<Journal>)> {
+    reporter.say(format!("finishing the run begun {}", stored.header.at));
+    let journal = Journal::go_on(&program.journal(), stored)?;
+    let progress = Progress::replay(&stored.header.plan, &stored.records()).context("replay the journal")?;
+    let mut carrier = Carrier::new(&stored.header.plan, progress, Some(journal), reporter);
+    carrier.resume(machine);
+    Ok(carrier.run(machine))
+}
+
+/// Closes the journal of a run that is over; that of a stuck one stays open, for the next run.
+pub fn close(journal: Option<Journal>, verdict: Verdict, reporter: &Reporter) {
+    if let Some(mut journal) = journal
+        && verdict != Verdict::Stuck
+        && let Err(error) = journal.append(&Line::closed(verdict, clock::now()))
+    {
+        reporter.warn(format!("{error:#}; the next run will look at every step again"));
+    }
+}
+
+/// Shows a plan: each step with the commands it would run.
+pub fn show_plan(plan: &Plan<Action>, machine: &Machine<'_>, reporter: &mut Reporter) {
+    for step in &plan.steps {
+        let commands = machine.commands(&step.action);
+        reporter.record(&PlannedStep { format: "orderly-plan/1", step: &step.name, commands: &commands });
+        let shown: Vec<String> = commands.iter().map(|argv| show(argv)).collect();
+        reporter.message(&if shown.is_empty() {
+            step.name.to_string()
+        } else {
+            format!("{}: {}", step.name, shown.join("; "))
+        });
+    }
+}
+
+/// One step of a dry run.
+#[derive(Debug, serde::Serialize)]
+struct PlannedStep<'a> {
+    format: &'static str,
+    step: &'a StepName,
+    commands: &'a [Argv],
+}
+
+/// Returns the record of how a release ended; `unsafe_because` is `None` when it is safe.
+pub fn record(
+    machine: &mut Machine<'_>,
+    steps: Vec<Outcome>,
+    skipped: Vec<String>,
+    snapshot: Option<String>,
+    unsafe_because: Option<String>,
+) -> Release {
+    let mut reason = unsafe_because;
+    let mut read = |what: &str, value: anyhow::Result<Option<String>>| match value {
+        Ok(value) => value,
+        Err(error) => {
+            // A record that does not say of which asset it is proves nothing.
+            reason.get_or_insert(format!("the {what} of the asset cannot be read: {error:#}"));
+            None
+        }
+    };
+    let identity = read("identity", machine.asset.identity(&mut machine.runner).map(Some));
+    let mark = read("change mark", machine.asset.mark(&mut machine.runner));
+    Release {
+        format: FORMAT.to_owned(),
+        safe: reason.is_none(),
+        reason,
+        asset: machine.asset.title(),
+        identity,
+        mark,
+        configuration: machine.config.fingerprint.clone(),
+        host: machine.config.own.name.clone(),
+        hostid: hostid::read(),
+        boot_id: journal::boot_id(),
+        at: clock::now(),
+        version: VERSION.to_owned(),
+        snapshot,
+        steps,
+        skipped,
+        checksum: String::new(),
+    }
+    .seal()
+}
+
+/// Returns where this host keeps the last release record it made.
+pub fn record_path() -> PathBuf {
+    files::state_directory().join("release.json")
+}
+
+/// Writes a record to the state folder.
+///
+/// # Errors
+/// When the local disk does not take it.
+pub fn keep_record(release: &Release) -> anyhow::Result<()> {
+    let path = record_path();
+    if let Some(folder) = path.parent() {
+        files::private_directory(folder)?;
+    }
+    files::replace(&path, format!("{}\n", release.line()).as_bytes())
+}

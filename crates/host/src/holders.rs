@@ -1,0 +1,275 @@
+//! Who keeps the asset busy: processes, mounts of any namespace, loop devices, swap, NFS exports.
+//!
+//! Reads only `/proc` links, `mountinfo` and `/sys`: nothing here stats a path on the suspect mount,
+//! which on a dead file server would hang. What cannot be read is said, because it may be a holder.
+
+use crate::asset::Asset;
+use crate::mountinfo::Mounts;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// Something that keeps the asset busy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holder {
+    Process {
+        pid: u32,
+        user: String,
+        command: String,
+        unit: Option<String>,
+        uses: String,
+    },
+    /// A mount in the namespace of this process.
+    Mount {
+        at: PathBuf,
+        pid: Option<u32>,
+    },
+    Loop {
+        device: String,
+        file: PathBuf,
+    },
+    Swap(PathBuf),
+    Export(PathBuf),
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process { pid, user, command, unit, uses } => {
+                write!(f, "process {pid} ({command}, user {user}")?;
+                if let Some(unit) = unit {
+                    write!(f, ", {unit}")?;
+                }
+                write!(f, ") uses {uses}")
+            }
+            Self::Mount { at, pid: None } => write!(f, "something is mounted at {}; umount it", at.display()),
+            Self::Mount { at, pid: Some(pid) } => {
+                write!(f, "mounted at {} in the mount namespace of process {pid}; end it", at.display())
+            }
+            Self::Loop { device, file } => write!(f, "{device} uses {}; losetup -d {device}", file.display()),
+            Self::Swap(file) => write!(f, "swap is on {}; swapoff it", file.display()),
+            Self::Export(path) => write!(f, "the kernel exports {}; exportfs -u it", path.display()),
+        }
+    }
+}
+
+/// What a look through this host found.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Holders {
+    pub holders: Vec<Holder>,
+    /// What could not be looked at, and why.
+    pub unread: Vec<String>,
+}
+
+/// Returns who uses files on the asset, and what it is used for beside its own mounts.
+pub fn users(asset: &dyn Asset) -> Holders {
+    let mut found = Holders::default();
+    let own = crate::mountinfo::own().unwrap_or_default();
+    let on_asset = |path: &Path| own.covering(path).is_some_and(|mount| asset.is_on(mount));
+    for (device, file) in loop_files() {
+        if on_asset(&file) {
+            found.holders.push(Holder::Loop { device, file });
+        }
+    }
+    found.holders.extend(swaps().into_iter().filter(|path| on_asset(path)).map(Holder::Swap));
+    found.holders.extend(nfs_exports().into_iter().filter(|path| on_asset(path)).map(Holder::Export));
+    let mut tables = Tables::default();
+    for pid in processes() {
+        if pid == std::process::id() {
+            continue;
+        }
+        match tables.of(pid) {
+            Ok(Some(mounts)) => found.holders.extend(process_uses(pid, mounts, asset)),
+            Ok(None) => {}
+            Err(why) => found.unread.push(why),
+        }
+    }
+    found.holders.sort();
+    found
+}
+
+/// Returns the mounts that keep the asset in use, in every mount namespace of this host's processes.
+pub fn mounts(asset: &dyn Asset) -> Holders {
+    let mut found = Holders::default();
+    let mut tables = Tables::default();
+    let own = fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
+    for pid in processes() {
+        match tables.first_of(pid) {
+            Ok(Some((namespace, mounts))) => {
+                let pid = (namespace.as_os_str() != own.as_os_str()).then_some(pid);
+                found.holders.extend(
+                    mounts
+                        .0
+                        .iter()
+                        .filter(|mount| asset.is_on(mount))
+                        .map(|mount| Holder::Mount { at: mount.at.clone(), pid }),
+                );
+            }
+            Ok(None) => {}
+            Err(why) => found.unread.push(why),
+        }
+    }
+    found.holders.sort();
+    found
+}
+
+/// Mount tables by namespace: thousands of processes share a handful.
+#[derive(Default)]
+struct Tables(BTreeMap<OsString, Mounts>);
+
+impl Tables {
+    /// Returns the table of a process; `None` when the process is gone.
+    fn of(&mut self, pid: u32) -> Result<Option<&Mounts>, String> {
+        let Some(namespace) = namespace(pid)? else { return Ok(None) };
+        if !self.0.contains_key(&namespace) {
+            let Some(mounts) = read_table(pid)? else { return Ok(None) };
+            self.0.insert(namespace.clone(), mounts);
+        }
+        Ok(self.0.get(&namespace))
+    }
+
+    /// Returns the table of a process's namespace if no earlier process showed it.
+    fn first_of(&mut self, pid: u32) -> Result<Option<(OsString, &Mounts)>, String> {
+        let Some(namespace) = namespace(pid)? else { return Ok(None) };
+        if self.0.contains_key(&namespace) {
+            return Ok(None);
+        }
+        Ok(self.of(pid)?.map(|mounts| (namespace, mounts)))
+    }
+}
+
+fn namespace(pid: u32) -> Result<Option<OsString>, String> {
+    let path = format!("/proc/{pid}/ns/mnt");
+    gone_is_none(fs::read_link(&path), &path).map(|link| link.map(PathBuf::into_os_string))
+}
+
+fn read_table(pid: u32) -> Result<Option<Mounts>, String> {
+    let path = format!("/proc/{pid}/mountinfo");
+    let Some(bytes) = gone_is_none(fs::read(&path), &path)? else { return Ok(None) };
+    Mounts::parse(&bytes).map(Some).map_err(|error| format!("{path}: {error:#}"))
+}
+
+/// A process that ended meanwhile, or is dead and waits to be reaped, holds nothing.
+fn gone_is_none<T>(result: std::io::Result<T>, path: &str) -> Result<Option<T>, String> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if matches!(error.raw_os_error(), Some(nix::libc::ESRCH | nix::libc::EINVAL)) => Ok(None),
+        Err(error) => Err(format!("{path}: {error}")),
+    }
+}
+
+fn processes() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    pids
+}
+
+fn process_uses(pid: u32, mounts: &Mounts, asset: &dyn Asset) -> Option<Holder> {
+    let uses = first_use(pid, mounts, asset)?;
+    let text = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let uid = text("status")
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok());
+    let user = uid.map_or_else(
+        || "unknown".to_owned(),
+        |uid: u32| {
+            let name = nix::unistd::User::from_uid(uid.into()).ok().flatten().map(|user| user.name);
+            name.unwrap_or_else(|| uid.to_string())
+        },
+    );
+    let unit = text("cgroup").lines().next().and_then(|line| {
+        let last = line.rsplit('/').next()?;
+        (last.ends_with(".service") || last.ends_with(".scope")).then(|| last.to_owned())
+    });
+    Some(Holder::Process { pid, user, command: text("comm").trim().to_owned(), unit, uses })
+}
+
+/// Returns the first thing by which a process uses the asset.
+fn first_use(pid: u32, mounts: &Mounts, asset: &dyn Asset) -> Option<String> {
+    let on_asset = |path: &Path| mounts.covering(path).is_some_and(|mount| asset.is_on(mount));
+    for (link, word) in [("cwd", "as its working folder"), ("root", "as its root"), ("exe", "as its program")]
+    {
+        if let Some(path) = fs::read_link(format!("/proc/{pid}/{link}")).ok().filter(|path| on_asset(path)) {
+            return Some(format!("{} {word}", path.display()));
+        }
+    }
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    for entry in files {
+        let Ok(path) = fs::read_link(entry.path()) else { continue };
+        let by_id = mount_id(pid, &entry.file_name())
+            .is_some_and(|id| mounts.0.iter().any(|m| m.id == id && asset.is_on(m)));
+        if by_id || (path.is_absolute() && on_asset(&path)) {
+            return Some(path.display().to_string());
+        }
+    }
+    let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let maps = String::from_utf8_lossy(&maps);
+    maps.lines()
+        .filter_map(|line| line.find('/').map(|at| &line[at..]))
+        .find(|path| on_asset(Path::new(path)))
+        .map(|path| format!("{path} (mapped)"))
+}
+
+/// Returns the mount an open file is on, also where its path is hidden or deleted.
+fn mount_id(pid: u32, descriptor: &OsString) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", descriptor.to_string_lossy())).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
+}
+
+fn loop_files() -> Vec<(String, PathBuf)> {
+    let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    devices
+        .filter_map(|entry| {
+            let file = fs::read_to_string(entry.path().join("loop/backing_file")).ok()?;
+            Some((
+                format!("/dev/{}", entry.file_name().to_string_lossy()),
+                PathBuf::from(file.trim_end_matches('\n')),
+            ))
+        })
+        .collect()
+}
+
+fn swaps() -> Vec<PathBuf> {
+    let text = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(PathBuf::from).collect()
+}
+
+fn nfs_exports() -> Vec<PathBuf> {
+    let text = fs::read_to_string("/proc/fs/nfsd/exports").unwrap_or_default();
+    let lines = text.lines().filter(|line| line.starts_with('/'));
+    lines.filter_map(|line| line.split_whitespace().next()).map(PathBuf::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asset::Bind;
+
+    #[test]
+    fn a_process_that_works_in_the_asset_is_named() {
+        // This test's own folder plays the asset: what is mounted nowhere has no users.
+        let dir = tempfile::tempdir().unwrap();
+        let bind = Bind::new(dir.path(), "ec1", "ec2");
+        assert_eq!(users(&bind).holders, []);
+        assert_eq!(mounts(&bind).holders, []);
+    }
+
+    #[test]
+    fn a_holder_says_who_and_what_and_what_to_do() {
+        let process = Holder::Process {
+            pid: 7,
+            user: "root".into(),
+            command: "sh".into(),
+            unit: Some("a.service".into()),
+            uses: "/srv/f".into(),
+        };
+        assert_eq!(process.to_string(), "process 7 (sh, user root, a.service) uses /srv/f");
+        let hidden = Holder::Mount { at: "/srv".into(), pid: Some(9) };
+        assert!(hidden.to_string().contains("namespace of process 9"));
+    }
+}

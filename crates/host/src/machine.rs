@@ -1,0 +1,561 @@
+//! This machine as the steps of a hand-over act on it: every [`Action`] checked and carried out.
+
+use crate::action::{Action, Answer, Perform};
+use crate::addresses::{self, Knock};
+use crate::asset::{self, Asset, End, State};
+use crate::backup;
+use crate::config::{Address, Argv, Config, Loopback, Service, Share};
+use crate::holders::{self, Holder};
+use crate::mountinfo::{self, Mounts};
+use crate::mounts::{MountSpec, loopback_mount, unmount_command};
+use crate::services;
+use crate::shares::{self, Export};
+use anyhow::{Context, bail};
+use orderly_exec::files;
+use orderly_exec::job::{Ending, Job, show};
+use orderly_exec::lock::Lock;
+use orderly_exec::runner::{Run, Runner};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long is waited between two looks at a service that is about to change.
+const LOOKING: Duration = Duration::from_millis(250);
+
+/// A file on the asset that says that it was about to be released.
+const INTENT: &str = ".orderly-intent";
+
+/// How many holders are named before the rest is counted.
+const NAMED: usize = 8;
+
+/// This machine, with its configuration and the lock of the run.
+#[derive(Debug)]
+pub struct Machine<'c> {
+    pub config: &'c Config,
+    pub asset: Box<dyn Asset>,
+    pub runner: Runner,
+    /// `None` for a run that changes nothing.
+    lock: Option<&'c Lock>,
+    /// What is worth saying and fails nothing.
+    pub notes: Vec<String>,
+    /// The snapshot made or found by the backup step.
+    pub snapshot: Option<String>,
+}
+
+impl<'c> Machine<'c> {
+    /// Returns this machine.
+    ///
+    /// # Errors
+    /// When no process could be waited for.
+    pub fn new(config: &'c Config, lock: Option<&'c Lock>) -> anyhow::Result<Self> {
+        Ok(Self {
+            config,
+            asset: asset::of(config),
+            runner: Runner::new()?,
+            lock,
+            notes: Vec::new(),
+            snapshot: None,
+        })
+    }
+
+    /// Returns who holds the asset.
+    pub fn asset_state(&mut self) -> State {
+        self.asset.state(&mut self.runner)
+    }
+
+    /// Returns the commands that an action runs; empty where it is done without.
+    pub fn commands(&self, action: &Action) -> Vec<Argv> {
+        let unmount = |mounts: &[MountSpec]| {
+            mounts.iter().rev().map(|mount| unmount_command(&mount.at)).collect::<Vec<_>>()
+        };
+        match action {
+            Action::Backup => vec![backup::command(self.config, &[])],
+            Action::Restore { snapshot } => {
+                snapshot.iter().map(|id| backup::command(self.config, &["--restore", id, "--yes"])).collect()
+            }
+            Action::StopService { service } => {
+                self.service(service).map(services::stop_command).into_iter().collect()
+            }
+            Action::StartService { service } => {
+                self.service(service).map(services::start_command).into_iter().collect()
+            }
+            Action::AddAddress { cidr } => self
+                .address(cidr)
+                .map(|a| vec![addresses::add_command(a), addresses::announce_command(a)])
+                .unwrap_or_default(),
+            Action::RemoveAddress { cidr } => {
+                self.address(cidr).map(addresses::remove_command).into_iter().collect()
+            }
+            Action::Mount { mount } => mount.commands(),
+            Action::Unmount { at } => vec![unmount_command(at)],
+            Action::Share { path, exports } => {
+                self.share(path).map(|s| shares::add_commands(s, exports)).unwrap_or_default()
+            }
+            Action::Unshare { path, exports } => {
+                self.share(path).map(|s| shares::remove_commands(s, exports)).unwrap_or_default()
+            }
+            Action::Release { mounts } => unmount(mounts),
+            Action::Retake { mounts } => mounts.iter().flat_map(MountSpec::commands).collect(),
+            Action::Fence => {
+                self.config.peer.fence.iter().chain(&self.config.peer.fence_status).cloned().collect()
+            }
+            Action::Run { argv } => vec![argv.clone()],
+            Action::Take { .. }
+            | Action::LetGo
+            | Action::Hold { .. }
+            | Action::Prove
+            | Action::Compare { .. }
+            | Action::Knock { .. } => Vec::new(),
+        }
+    }
+
+    /// Runs commands one after the other.
+    fn run(&mut self, commands: &[Argv], limit: Duration) -> anyhow::Result<()> {
+        for argv in commands {
+            let ended = self.runner.run(&Job::new(argv, limit));
+            if !ended.succeeded() {
+                bail!("{}: {}", show(argv), ended.clause());
+            }
+        }
+        Ok(())
+    }
+
+    fn service(&self, name: &str) -> Option<&'c Service> {
+        self.config.services.iter().find(|service| service.name == name)
+    }
+
+    fn address(&self, cidr: &str) -> Option<&'c Address> {
+        self.config.addresses.iter().find(|address| address.cidr == cidr)
+    }
+
+    fn share(&self, path: &Path) -> Option<&'c Share> {
+        self.config.shares.iter().find(|share| share.path == *path)
+    }
+
+    fn loopback(&self, at: &Path) -> Option<&'c Loopback> {
+        self.config.loopbacks.iter().find(|loopback| loopback.at == *at)
+    }
+
+    /// Returns how long one mount or unmount at a place may take.
+    fn limit(&self, at: &Path) -> Duration {
+        self.loopback(at).map_or(self.config.asset.timeout, |loopback| loopback.timeout)
+    }
+
+    fn check_service(&mut self, name: &str, wanted: &services::State) -> Answer {
+        let Some(service) = self.service(name) else { return gone("service", name) };
+        match services::state(service, &mut self.runner) {
+            services::State::Unknown(why) => Answer::Unknown(why),
+            state if state == *wanted => Answer::Yes,
+            services::State::Up => Answer::No("it still runs".to_owned()),
+            services::State::Down => Answer::No("it does not run".to_owned()),
+        }
+    }
+
+    /// A command that returns has not always finished: the state is waited for within the limit.
+    fn turn_service(
+        &mut self,
+        name: &str,
+        command: fn(&Service) -> Argv,
+        wanted: &services::State,
+    ) -> anyhow::Result<()> {
+        let service =
+            self.service(name).with_context(|| format!("no service \"{name}\" is configured any more"))?;
+        let until = Instant::now() + service.timeout;
+        self.run(&[command(service)], service.timeout)?;
+        while self.check_service(name, wanted) != Answer::Yes && Instant::now() < until {
+            self.runner.pause(LOOKING);
+            if self.runner.interrupted().is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_address(&mut self, cidr: &str, wanted: bool) -> Answer {
+        let Some(address) = self.address(cidr) else { return gone("address", cidr) };
+        match addresses::is_here(address, &mut self.runner) {
+            Ok(here) if here == wanted => Answer::Yes,
+            Ok(true) => Answer::No("it is still here".to_owned()),
+            Ok(false) => Answer::No("it is not here".to_owned()),
+            Err(why) => Answer::Unknown(why),
+        }
+    }
+
+    fn add_address(&mut self, cidr: &str) -> anyhow::Result<()> {
+        let address =
+            self.address(cidr).with_context(|| format!("no address {cidr} is configured any more"))?;
+        self.run(&[addresses::add_command(address)], address.timeout)?;
+        // Neighbours that keep the old host in mind find the new one when their cache expires.
+        if let Err(error) = self.run(&[addresses::announce_command(address)], address.timeout) {
+            self.notes.push(format!("{cidr} is not announced to its neighbours: {error:#}"));
+        }
+        Ok(())
+    }
+
+    fn check_share(&mut self, path: &Path, wanted: &[Export]) -> Answer {
+        let Some(share) = self.share(path) else { return gone("share", &path.display().to_string()) };
+        match shares::found(share, &mut self.runner) {
+            Err(error) => Answer::Unknown(format!("{error:#}")),
+            Ok(found) if wanted.is_empty() => match found.is_empty() {
+                true => Answer::Yes,
+                false => Answer::No("it is still exported".to_owned()),
+            },
+            Ok(found) if share.commands.is_some() && !found.is_empty() => Answer::Yes,
+            Ok(found) => {
+                match wanted.iter().find(|export| !found.iter().any(|there| there.client == export.client)) {
+                    None => Answer::Yes,
+                    Some(missing) => Answer::No(format!("it is not exported to {}", missing.client)),
+                }
+            }
+        }
+    }
+
+    fn check_mounted(&mut self, mount: &MountSpec) -> Answer {
+        match mountinfo::own() {
+            Err(error) => Answer::Unknown(format!("{error:#}")),
+            Ok(mounts) if self.is_mounted(mount, &mounts) => Answer::Yes,
+            Ok(mounts) => match mounts.at(&mount.at) {
+                Some(other) => Answer::No(format!("{} is mounted there", other.source.display())),
+                None => Answer::No(format!("nothing is mounted at {}", mount.at.display())),
+            },
+        }
+    }
+
+    fn is_mounted(&self, spec: &MountSpec, mounts: &Mounts) -> bool {
+        let Some(mount) = mounts.at(&spec.at) else { return false };
+        match (&spec.what, self.loopback(&spec.at)) {
+            (None, _) => true,
+            (Some(_), Some(loopback)) => loopback_mount(self.asset.as_ref(), loopback, mounts).is_some(),
+            (Some(what), None) => self.asset.is_on(mount) || mount.source.as_os_str() == what.as_str(),
+        }
+    }
+
+    fn check_unmounted(&mut self, at: &Path) -> Answer {
+        let mounts = match mountinfo::own() {
+            Ok(mounts) => mounts,
+            Err(error) => return Answer::Unknown(format!("{error:#}")),
+        };
+        let ours = match (self.loopback(at), mounts.at(at)) {
+            (_, None) => false,
+            (Some(loopback), Some(_)) => loopback_mount(self.asset.as_ref(), loopback, &mounts).is_some(),
+            (None, Some(mount)) => self.asset.is_on(mount),
+        };
+        if ours { Answer::No("it is still mounted".to_owned()) } else { Answer::Yes }
+    }
+
+    fn unmount(&mut self, at: &Path) -> anyhow::Result<()> {
+        let limit = self.limit(at);
+        // Mounts can stand on one another at one place; a bound, for a table that grows as fast.
+        for _ in 0..16 {
+            if self.check_unmounted(at) == Answer::Yes {
+                return Ok(());
+            }
+            if let Err(error) = self.run(&[unmount_command(at)], limit) {
+                bail!("{error:#}; {}", self.held_by());
+            }
+        }
+        bail!("{} is mounted again and again", at.display())
+    }
+
+    /// Returns who keeps the asset busy, as a clause.
+    fn held_by(&self) -> String {
+        let found = holders::users(self.asset.as_ref());
+        let mut named: Vec<String> = found.holders.iter().take(NAMED).map(Holder::to_string).collect();
+        if found.holders.len() > NAMED {
+            named.push(format!("and {} more", found.holders.len() - NAMED));
+        }
+        if named.is_empty() {
+            "nobody is seen to use it".to_owned()
+        } else {
+            format!("in use: {}", named.join("; "))
+        }
+    }
+
+    fn check_released(&mut self) -> Answer {
+        if let Some(answer) = self.still_mounted() {
+            return answer;
+        }
+        match self.asset_state() {
+            State::Free => Answer::Yes,
+            State::Held => Answer::No("this host still holds it".to_owned()),
+            State::Elsewhere(why) | State::Unknown(why) => Answer::Unknown(why),
+        }
+    }
+
+    /// Like a release, except that what another host holds is not held here.
+    fn check_let_go(&mut self) -> Answer {
+        match self.check_released() {
+            Answer::Unknown(why) => match self.asset_state() {
+                State::Elsewhere(_) if self.still_mounted().is_none() => Answer::Yes,
+                State::Held | State::Free | State::Elsewhere(_) | State::Unknown(_) => Answer::Unknown(why),
+            },
+            answer @ (Answer::Yes | Answer::No(_) | Answer::Untold) => answer,
+        }
+    }
+
+    /// Returns what speaks against the asset being gone from every mount namespace.
+    fn still_mounted(&mut self) -> Option<Answer> {
+        let found = holders::mounts(self.asset.as_ref());
+        if !found.holders.is_empty() {
+            let named: Vec<String> = found.holders.iter().take(NAMED).map(Holder::to_string).collect();
+            return Some(Answer::No(named.join("; ")));
+        }
+        (!found.unread.is_empty()).then(|| Answer::Unknown(found.unread.join("; ")))
+    }
+
+    fn release(&mut self, mounts: &[MountSpec]) -> anyhow::Result<()> {
+        self.leave_intent(mounts);
+        for mount in mounts.iter().rev() {
+            // What taking mounts, releasing unmounts.
+            if mount.what.is_some() {
+                self.unmount(&mount.at)?;
+            }
+        }
+        // Letting go under a mount in another namespace would say that it is free while it is not.
+        if let Some(Answer::No(why)) = self.still_mounted() {
+            bail!("{why}");
+        }
+        self.asset.let_go(&mut self.runner)
+    }
+
+    /// Leaves a word on the asset for whoever finds it half released. It never counts as a record.
+    fn leave_intent(&mut self, mounts: &[MountSpec]) {
+        let Ok(table) = mountinfo::own() else { return };
+        let Some(first) = mounts.iter().find(|mount| self.is_mounted(mount, &table)) else { return };
+        let intent = Intent {
+            format: "orderly-intent/1",
+            safe: false,
+            host: &self.config.own.name,
+            at: orderly_exec::clock::now(),
+        };
+        let text = serde_json::to_string(&intent).unwrap_or_default();
+        if let Err(error) = files::replace(&first.at.join(INTENT), format!("{text}\n").as_bytes()) {
+            self.notes.push(format!("{error:#}"));
+        }
+    }
+
+    fn retake(&mut self, mounts: &[MountSpec]) -> anyhow::Result<()> {
+        self.asset.take(End::Clean, &mut self.runner)?;
+        for mount in mounts {
+            self.mount(mount)?;
+        }
+        Ok(())
+    }
+
+    fn mount(&mut self, mount: &MountSpec) -> anyhow::Result<()> {
+        if self.check_mounted(mount) == Answer::Yes {
+            return Ok(());
+        }
+        self.run(&mount.commands(), self.limit(&mount.at))
+    }
+
+    fn check_held(&mut self, mounts: &[MountSpec]) -> Answer {
+        for mount in mounts {
+            match self.check_mounted(mount) {
+                Answer::Yes => {}
+                other @ (Answer::No(_) | Answer::Unknown(_) | Answer::Untold) => return other,
+            }
+        }
+        match self.asset_state() {
+            State::Held => Answer::Yes,
+            State::Free => Answer::No("nobody holds it".to_owned()),
+            State::Elsewhere(why) => Answer::No(why),
+            State::Unknown(why) => Answer::Unknown(why),
+        }
+    }
+
+    /// Compares the asset with what a release record says of it; reads, and opens nothing.
+    ///
+    /// # Errors
+    /// Says in what they differ, or what cannot be read.
+    pub fn compare(&mut self, identity: &str, mark: Option<&str>) -> anyhow::Result<()> {
+        let found = self.asset.identity(&mut self.runner)?;
+        if found != identity {
+            bail!("the release record is of another asset: it names {identity}, and this one is {found}");
+        }
+        let found = self.asset.mark(&mut self.runner)?;
+        if mark.is_some() && found.as_deref() != mark {
+            bail!(
+                "the asset was held again after its release: its change mark is \"{}\", the release record has \"{}\"",
+                found.unwrap_or_default(),
+                mark.unwrap_or_default()
+            );
+        }
+        Ok(())
+    }
+
+    /// Tells whether the peer's power is proven to be off.
+    pub fn is_fenced(&mut self) -> Answer {
+        let Some(argv) = &self.config.peer.fence_status else {
+            return Answer::No(format!("no fence_status is configured for {}", self.config.peer.name));
+        };
+        let ended = self.runner.run(&Job::new(argv, self.config.asset.timeout));
+        let text = ended.text();
+        let last = text
+            .lines()
+            .rfind(|line| !line.trim().is_empty())
+            .and_then(|line| line.split_whitespace().next_back());
+        match ended.ending {
+            // Some fence agents say OFF with exit status 2, so the word counts and the status does not.
+            Ending::Exited(_) if last.is_some_and(|word| word.eq_ignore_ascii_case("off")) => Answer::Yes,
+            Ending::Exited(_)
+            | Ending::Killed(_)
+            | Ending::TimedOut
+            | Ending::Unkillable
+            | Ending::NotStarted => {
+                Answer::No(format!("{} does not say off: {}", show(argv), ended.clause()))
+            }
+        }
+    }
+
+    fn fence(&mut self) -> anyhow::Result<()> {
+        let peer = &self.config.peer;
+        let argv = peer
+            .fence
+            .clone()
+            .with_context(|| format!("no fence command is configured for {}", peer.name))?;
+        let until = Instant::now() + self.config.asset.timeout;
+        self.run(&[argv], self.config.asset.timeout)?;
+        while self.is_fenced() != Answer::Yes && Instant::now() < until && self.runner.interrupted().is_none()
+        {
+            self.runner.pause(LOOKING);
+        }
+        Ok(())
+    }
+
+    fn backup(&mut self) -> anyhow::Result<()> {
+        let Some(settings) = &self.config.backup else { return Ok(()) };
+        let ended = backup::run(self.config, &[], settings.timeout, self.lock, &mut self.runner)?;
+        if ended.succeeded() {
+            self.snapshot = backup::latest(settings);
+            return Ok(());
+        }
+        let why = format!("habackup: {}", ended.clause());
+        let arguments = backup::check_arguments(settings);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        if backup::run(self.config, &arguments, settings.timeout, self.lock, &mut self.runner)?.succeeded() {
+            self.notes.push(format!("{why}; going on, because the newest snapshot is young enough"));
+            self.snapshot = backup::latest(settings);
+            return Ok(());
+        }
+        bail!("{why}; and no whole snapshot is younger than max_age (--no-backup goes on without)")
+    }
+
+    fn restore(&mut self, snapshot: Option<&str>) -> anyhow::Result<()> {
+        let (Some(settings), config) = (&self.config.backup, self.config) else { return Ok(()) };
+        let id = match snapshot {
+            Some(id) => id.to_owned(),
+            None => {
+                let snapshots = backup::whole_snapshots(settings)?;
+                let own = snapshots.iter().take_while(|snapshot| snapshot.host == config.own.name).count();
+                if own > 0 {
+                    self.notes.push(format!("{own} snapshots of this host itself are passed over: they would overwrite newer files"));
+                }
+                match snapshots.into_iter().find(|snapshot| snapshot.host == config.peer.name) {
+                    Some(snapshot) => snapshot.id,
+                    None => {
+                        self.notes.push(format!(
+                            "no whole snapshot made by {} is there; nothing is restored",
+                            config.peer.name
+                        ));
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        let ended =
+            backup::run(config, &["--restore", &id, "--yes"], settings.timeout, self.lock, &mut self.runner)?;
+        if !ended.succeeded() {
+            bail!("habackup --restore {id}: {}", ended.clause());
+        }
+        Ok(())
+    }
+}
+
+impl Perform<Action> for Machine<'_> {
+    fn check(&mut self, action: &Action) -> Answer {
+        match action {
+            Action::StopService { service } => self.check_service(service, &services::State::Down),
+            Action::StartService { service } => self.check_service(service, &services::State::Up),
+            Action::AddAddress { cidr } => self.check_address(cidr, true),
+            Action::RemoveAddress { cidr } => self.check_address(cidr, false),
+            Action::Mount { mount } => self.check_mounted(mount),
+            Action::Unmount { at } => self.check_unmounted(at),
+            Action::Share { path, exports } => self.check_share(path, exports),
+            Action::Unshare { path, .. } => self.check_share(path, &[]),
+            Action::Release { .. } => self.check_released(),
+            Action::LetGo => self.check_let_go(),
+            Action::Retake { mounts } | Action::Hold { mounts } => self.check_held(mounts),
+            Action::Fence => self.is_fenced(),
+            Action::Backup
+            | Action::Restore { .. }
+            | Action::Take { .. }
+            | Action::Prove
+            | Action::Compare { .. }
+            | Action::Knock { .. }
+            | Action::Run { .. } => Answer::Untold,
+        }
+    }
+
+    fn act(&mut self, action: &Action) -> anyhow::Result<()> {
+        match action {
+            Action::Backup => self.backup(),
+            Action::Restore { snapshot } => self.restore(snapshot.as_deref()),
+            Action::StopService { service } => {
+                self.turn_service(service, services::stop_command, &services::State::Down)
+            }
+            Action::StartService { service } => {
+                self.turn_service(service, services::start_command, &services::State::Up)
+            }
+            Action::AddAddress { cidr } => self.add_address(cidr),
+            Action::RemoveAddress { cidr } => {
+                let limit = self.address(cidr).map_or(self.config.asset.timeout, |address| address.timeout);
+                self.run(&self.commands(action), limit)
+            }
+            Action::Mount { mount } => self.mount(mount),
+            Action::Unmount { at } => self.unmount(at),
+            Action::Share { path, .. } => {
+                let limit = self.share(path).map_or(self.config.asset.timeout, |share| share.timeout);
+                self.run(&self.commands(action), limit)
+            }
+            Action::Unshare { path, .. } => {
+                let limit = self.share(path).map_or(self.config.asset.timeout, |share| share.timeout);
+                self.run(&self.commands(action), limit)?;
+                shares::drop_locks(path)
+            }
+            Action::Release { mounts } => self.release(mounts),
+            Action::Retake { mounts } => self.retake(mounts),
+            Action::Take { end } => self.asset.take(*end, &mut self.runner),
+            Action::LetGo => self.asset.let_go(&mut self.runner),
+            Action::Hold { .. } => Ok(()),
+            Action::Prove => match self.check_released() {
+                Answer::Yes | Answer::Untold => Ok(()),
+                Answer::No(why) | Answer::Unknown(why) => bail!("{why}"),
+            },
+            Action::Compare { identity, mark } => self.compare(identity, mark.as_deref()),
+            Action::Knock { ip } => match addresses::knock(ip, &mut self.runner) {
+                Knock::Silent => Ok(()),
+                Knock::Answered => bail!("somebody answers at {ip}"),
+                Knock::Unknown(why) => bail!("nobody can say whether somebody answers: {why}"),
+            },
+            Action::Fence => self.fence(),
+            Action::Run { argv } => self.run(std::slice::from_ref(argv), self.config.asset.timeout),
+        }
+    }
+
+    fn interrupted(&mut self) -> Option<i32> {
+        self.runner.interrupted().map(|signal| signal as i32)
+    }
+}
+
+/// The text of the intent file.
+#[derive(serde::Serialize)]
+struct Intent<'a> {
+    format: &'static str,
+    safe: bool,
+    host: &'a str,
+    at: String,
+}
+
+fn gone(kind: &str, name: &str) -> Answer {
+    Answer::Unknown(format!("the configuration has no {kind} {name} any more"))
+}

@@ -1,0 +1,128 @@
+//! Making and unmaking mounts: commands as data. What is mounted is read in [`crate::mountinfo`].
+
+use crate::asset::{Asset, Volume};
+use crate::config::{Argv, Loopback, MountTable};
+use crate::mountinfo::{Mount, Mounts};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A mount to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountSpec {
+    /// A device, a folder, or whatever the type takes; `None` is mounted by taking the asset.
+    pub what: Option<String>,
+    pub at: PathBuf,
+    pub fstype: Option<String>,
+    pub options: Option<String>,
+    pub bind: bool,
+}
+
+impl MountSpec {
+    /// Returns a mount of the asset as configured.
+    pub fn configured(asset: &dyn Asset, table: &MountTable) -> Self {
+        let (what, bind) = match asset.volume(table) {
+            Volume::Device(device) => (Some(device), false),
+            Volume::Folder(folder) => (Some(folder), true),
+            Volume::Itself => (None, false),
+        };
+        Self {
+            what,
+            at: table.at.clone(),
+            fstype: table.fstype.clone(),
+            options: table.options.clone(),
+            bind,
+        }
+    }
+
+    /// Returns a loopback mount as configured.
+    pub fn loopback(loopback: &Loopback) -> Self {
+        let what = Some(loopback.source.to_string_lossy().into_owned());
+        Self { what, at: loopback.at.clone(), fstype: None, options: None, bind: true }
+    }
+
+    /// Returns the same mount with the options with which it was found.
+    #[must_use]
+    pub fn as_found(mut self, mount: &Mount) -> Self {
+        self.options = Some(if self.bind { mount.options.clone() } else { mount.options_to_remount() });
+        if !self.bind {
+            self.fstype = Some(mount.fstype.clone());
+        }
+        self
+    }
+
+    /// Returns the commands that make it.
+    pub fn commands(&self) -> Vec<Argv> {
+        let Some(what) = &self.what else { return Vec::new() };
+        let at = self.at.to_string_lossy().into_owned();
+        let options = self.options.as_deref().filter(|options| !options.is_empty());
+        if self.bind {
+            let mut commands = vec![["mount", "--bind", what, &at].map(str::to_owned).to_vec()];
+            // A bind mount takes its options only in a second step (mount(8)).
+            commands.extend(options.map(|options| {
+                ["mount", "-o", &format!("remount,bind,{options}"), &at].map(str::to_owned).to_vec()
+            }));
+            return commands;
+        }
+        let mut command = vec!["mount".to_owned()];
+        for (flag, value) in [("-t", self.fstype.as_deref()), ("-o", options)] {
+            command.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value.to_owned()]));
+        }
+        command.extend([what.clone(), at]);
+        vec![command]
+    }
+}
+
+/// Returns the command that unmounts. Never lazily: one could not learn whether it finished.
+pub fn unmount_command(at: &Path) -> Argv {
+    vec!["umount".to_owned(), at.to_string_lossy().into_owned()]
+}
+
+/// Returns the mount at a loopback's place if it shows the loopback's source.
+pub fn loopback_mount<'m>(asset: &dyn Asset, loopback: &Loopback, mounts: &'m Mounts) -> Option<&'m Mount> {
+    let mount = mounts.at(&loopback.at)?;
+    let source = mounts.locate(&loopback.source);
+    (asset.is_on(mount) || source == Some((mount.device, mount.root.clone()))).then_some(mount)
+}
+
+/// Returns paths with the deepest first, so that nothing is unmounted under a mount.
+pub fn deepest_first<T>(mut items: Vec<T>, at: impl Fn(&T) -> PathBuf) -> Vec<T> {
+    items.sort_by_key(|item| std::cmp::Reverse(at(item).components().count()));
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_made_again_with_the_options_it_had() {
+        let table = b"30 22 7:0 / /srv/xvm rw,noatime shared:2 - ext4 /dev/loop0 rw,errors=continue\n";
+        let mounts = Mounts::parse(table).unwrap();
+        let spec = MountSpec {
+            what: Some("/dev/loop0".into()),
+            at: "/srv/xvm".into(),
+            fstype: None,
+            options: None,
+            bind: false,
+        };
+        assert_eq!(
+            spec.as_found(&mounts.0[0]).commands(),
+            [["mount", "-t", "ext4", "-o", "rw,noatime,errors=continue", "/dev/loop0", "/srv/xvm"]]
+        );
+    }
+
+    #[test]
+    fn a_bind_mount_takes_its_options_in_a_second_step() {
+        let spec = MountSpec {
+            what: Some("/a".into()),
+            at: "/b".into(),
+            fstype: None,
+            options: Some("ro".into()),
+            bind: true,
+        };
+        assert_eq!(
+            spec.commands(),
+            [vec!["mount", "--bind", "/a", "/b"], vec!["mount", "-o", "remount,bind,ro", "/b"]]
+        );
+    }
+}

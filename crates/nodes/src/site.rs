@@ -1,0 +1,317 @@
+//! Everything an executor reads before it acts: `cluster.toml`, the inventory and the sequence file,
+//! with what is wrong in any of them reported together.
+//!
+//! Missing, empty and unreadable are three things: a missing sequence file means the default order,
+//! an empty one means no order, an unreadable one is rejected.
+
+use crate::config::{Cluster, Flags, Profile};
+use crate::roster::{Kind, Roster};
+use orderly_exec::files::{self, Found};
+use orderly_exec::{OrStatus, Status, fail};
+use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
+use orderly_plan::fleet::NodeId;
+use orderly_plan::graph::Order;
+use orderly_plan::inventory::{self, Format, Inventory};
+use orderly_plan::name;
+use orderly_plan::select::Direction;
+use orderly_plan::sequence::{self, Form, Process, Sequence};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The relation that the default order is made of.
+const RELATIONS: &[&str] = &["boot_server"];
+
+/// Which files are to be read.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub direction: Direction,
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// Instead of the sequence file of the command at hand (`--sequence`).
+    pub sequence: Option<PathBuf>,
+    /// What else the command line says.
+    pub flags: Flags,
+}
+
+/// Everything that was read, found right.
+#[derive(Debug)]
+pub struct Site {
+    pub cluster: Cluster,
+    pub inventory: Inventory,
+    /// The nodes of the inventory, then units.
+    pub roster: Roster,
+    /// In the order of the command at hand.
+    pub sequence: Sequence,
+    /// The order of nodes and units for the command at hand.
+    pub order: Order,
+    /// What people should know of what was read, each for a line of stderr.
+    pub remarks: Vec<String>,
+}
+
+impl Site {
+    /// Reads it all.
+    ///
+    /// # Errors
+    /// Rejected (3) with everything that is wrong; refused (4) where the shutdown sequence is a copy
+    /// of the start sequence.
+    pub fn read(wanted: &Wanted) -> anyhow::Result<Self> {
+        let mut cluster = Cluster::read(wanted.config.as_deref())?;
+        cluster.apply(&wanted.flags);
+        let inventory_text = files::read(&cluster.inventory).map_err(|error| {
+            error
+                .context(Status::Rejected)
+                .context("the inventory (inventory in cluster.toml, or -i) is needed")
+        });
+        let texts = Texts::read(&cluster, wanted);
+        let (inventory_text, texts) = both(inventory_text, texts)?;
+        let named = shown(&cluster.inventory);
+        let source = Source { name: &named, text: &inventory_text };
+        let inventory = match inventory::read(&source, Format::Json) {
+            Ok(inventory) => inventory,
+            Err(mut wrong) => {
+                // What the sequence file says wrong by itself is told in the same breath.
+                wrong.0.extend(texts.parse(None).err().unwrap_or_default().0);
+                return Err(wrong).or_status(Status::Rejected);
+            }
+        };
+        let parsed = texts.parse(Some(&inventory)).or_status(Status::Rejected)?;
+        let mut remarks: Vec<String> = inventory.doubts().iter().map(ToString::to_string).collect();
+        let sequence = texts.sequence(&cluster, wanted.direction, parsed, &inventory, &mut remarks)?;
+        let roster = Roster::of(&inventory);
+        let order = sequence.order(&roster).or_status(Status::Rejected)?;
+        let order = with_units(order, wanted.direction, &inventory, &roster)?;
+        Ok(Self { cluster, inventory, roster, sequence, order, remarks })
+    }
+
+    /// Returns the name of a node or unit.
+    pub fn name(&self, node: NodeId) -> &str {
+        self.roster.name(node)
+    }
+
+    /// Tells whether this is a unit, which has power and no operating system.
+    pub fn is_unit(&self, node: NodeId) -> bool {
+        self.roster.member(node).kind == Kind::Unit
+    }
+
+    /// Returns what holds for a node or unit, after the overrides of its groups and its own.
+    pub fn profile(&self, node: NodeId) -> Cow<'_, Profile> {
+        let member = self.roster.member(node);
+        let of_groups = member.groups.iter().filter_map(|group| self.cluster.group_overrides.get(group));
+        let own = self.cluster.node_overrides.get(&member.name);
+        let mut profile = Cow::Borrowed(&self.cluster.profile);
+        for patch in of_groups.chain(own) {
+            profile.to_mut().apply(patch);
+        }
+        profile
+    }
+
+    /// Returns the units that are powered with any of these nodes, sorted.
+    pub fn units_of(&self, nodes: &[NodeId]) -> Vec<NodeId> {
+        let units: BTreeSet<NodeId> = nodes
+            .iter()
+            .filter(|node| !self.is_unit(**node))
+            .flat_map(|&node| &self.inventory.node(node).power_with)
+            .filter_map(|name| self.roster.unit(name))
+            .collect();
+        units.into_iter().collect()
+    }
+
+    /// Returns the nodes that a unit is powered with, sorted.
+    pub fn nodes_with(&self, unit: NodeId) -> Vec<NodeId> {
+        let name = self.name(unit);
+        let with = |node: &NodeId| self.inventory.node(*node).power_with.iter().any(|other| other == name);
+        self.inventory.ids().filter(with).collect()
+    }
+}
+
+/// Returns both, or what is wrong with either.
+fn both<A, B>(first: anyhow::Result<A>, second: anyhow::Result<B>) -> anyhow::Result<(A, B)> {
+    match (first, second) {
+        (Ok(first), Ok(second)) => Ok((first, second)),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+        (Err(first), Err(second)) => Err(fail(Status::Rejected, format!("{first:#}\n{second:#}"))),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// The sequence file of the command at hand, and for a shutdown its counterpart.
+#[derive(Debug)]
+struct Texts {
+    own: (String, Found),
+    start: Option<(String, Found)>,
+    /// Both names lead to one file.
+    is_one_file: bool,
+}
+
+/// What the texts say; nothing for a missing file.
+#[derive(Debug)]
+struct Parsed {
+    own: Option<Sequence>,
+    start: Option<Sequence>,
+}
+
+impl Texts {
+    fn read(cluster: &Cluster, wanted: &Wanted) -> anyhow::Result<Self> {
+        let paths = &cluster.sequence;
+        let usual = match wanted.direction {
+            Direction::Startup => &paths.start,
+            Direction::Shutdown => &paths.shut,
+        };
+        let path = wanted.sequence.as_ref().unwrap_or(usual);
+        // A file named on the command line is meant; only the usual one may be missing.
+        let own = if wanted.sequence.is_some() {
+            files::read(path).map(Found::Text)
+        } else {
+            files::read_if_there(path)
+        };
+        if wanted.direction == Direction::Startup {
+            return Ok(Self { own: (shown(path), own?), start: None, is_one_file: false });
+        }
+        let is_one_file = is_same_file(path, &paths.start);
+        // A missing cshutSeq is compared with nothing.
+        let start = match &own {
+            Ok(Found::Text(_)) if !is_one_file => files::read_if_there(&paths.start).map(Some),
+            _ => Ok(None),
+        };
+        let (own, start) = both(own, start)?;
+        let start = start.map(|found| (shown(&paths.start), found));
+        Ok(Self { own: (shown(path), own), start, is_one_file })
+    }
+
+    fn parse(&self, inventory: Option<&Inventory>) -> Result<Parsed, Diagnostics> {
+        let mut wrong = Diagnostics::default();
+        let mut parse = |named: &(String, Found)| match &named.1 {
+            Found::Missing => None,
+            Found::Text(text) => match sequence::parse(&Source { name: &named.0, text }, inventory) {
+                Ok(sequence) => Some(sequence),
+                Err(errors) => {
+                    wrong.0.extend(errors.0);
+                    None
+                }
+            },
+        };
+        let (own, start) = (parse(&self.own), self.start.as_ref().and_then(&mut parse));
+        wrong.or(Parsed { own, start })
+    }
+
+    fn sequence(
+        &self,
+        cluster: &Cluster,
+        direction: Direction,
+        parsed: Parsed,
+        inventory: &Inventory,
+        remarks: &mut Vec<String>,
+    ) -> anyhow::Result<Sequence> {
+        let name = &self.own.0;
+        let process = match direction {
+            Direction::Startup => Process::Startup,
+            Direction::Shutdown => Process::Shutdown,
+        };
+        let default = |process| {
+            Sequence::from_inventory(inventory, RELATIONS, process, Form::Each).or_status(Status::Rejected)
+        };
+        let Some(own) = parsed.own else {
+            let filter = match direction {
+                Direction::Startup => "seqfile",
+                Direction::Shutdown => "seqfile --shutdown",
+            };
+            remarks.push(format!("{name} is missing: the default order is used, as {filter} prints it"));
+            return default(process);
+        };
+        if own.is_empty() {
+            remarks.push(format!("{name} states no order: all nodes go at once"));
+            return Ok(own);
+        }
+        let by_server = default(Process::Startup)?;
+        if direction == Direction::Startup {
+            warn_of(&sequence::conflicts(&by_server, &own, inventory), remarks);
+            return Ok(own);
+        }
+        if self.is_one_file {
+            let start = shown(&cluster.sequence.start);
+            remarks.push(format!("{name} and {start} are one file: its order is processed mirrored"));
+            warn_of(&sequence::conflicts(&by_server, &own, inventory), remarks);
+            return Ok(own.mirrored());
+        }
+        let mirrored = own.clone().mirrored();
+        if let Some(start) = &parsed.start {
+            if !cluster.sequence.literal && sequence::states_the_same(start, &own, inventory) {
+                return Err(copied(name, start.file()));
+            }
+            warn_of(&sequence::conflicts(start, &mirrored, inventory), remarks);
+        }
+        warn_of(&sequence::conflicts(&by_server, &mirrored, inventory), remarks);
+        Ok(own)
+    }
+}
+
+fn copied(shut: &str, start: &str) -> anyhow::Error {
+    fail(
+        Status::Refused,
+        format!(
+            "{shut} states the same order as {start}, so servers would go down before their clients\n\
+             hint: if it is meant to be mirrored, make it a link: ln -sf {start} {shut}\n\
+             hint: if it is meant as it stands, set sequence.literal = true in cluster.toml"
+        ),
+    )
+}
+
+fn warn_of(conflicts: &[Diagnostic], remarks: &mut Vec<String>) {
+    remarks.extend(conflicts.iter().map(|conflict| format!("warning: {conflict}")));
+}
+
+/// Tells whether two names lead to one file, by a symbolic or a hard link.
+fn is_same_file(first: &Path, second: &Path) -> bool {
+    match (std::fs::metadata(first), std::fs::metadata(second)) {
+        (Ok(first), Ok(second)) => (first.dev(), first.ino()) == (second.dev(), second.ino()),
+        _ => false,
+    }
+}
+
+/// Puts units before their nodes at start-up and after them at shutdown.
+fn with_units(
+    mut order: Order,
+    direction: Direction,
+    inventory: &Inventory,
+    roster: &Roster,
+) -> anyhow::Result<Order> {
+    for node in inventory.ids() {
+        for name in &inventory.node(node).power_with {
+            let Some(unit) = roster.unit(name).or_else(|| inventory.by_name(name)) else { continue };
+            match direction {
+                Direction::Startup => order.put_before(unit, node),
+                Direction::Shutdown => order.put_before(node, unit),
+            }
+        }
+    }
+    if order.sorted().is_none() {
+        return Err(fail(
+            Status::Rejected,
+            format!(
+                "{}: power_with contradicts the sequence: a node would have to be on before itself",
+                inventory.file()
+            ),
+        ));
+    }
+    Ok(order)
+}
+
+impl name::Roster for Roster {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn name(&self, id: NodeId) -> &str {
+        Self::name(self, id)
+    }
+
+    fn find(&self, name: &str) -> Option<NodeId> {
+        let at = self.members().iter().position(|member| member.name == name)?;
+        u32::try_from(at).ok().map(NodeId)
+    }
+}

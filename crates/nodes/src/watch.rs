@@ -1,0 +1,102 @@
+//! Where a run stands, for whoever looks: the live line of a terminal, and all of it on SIGUSR1.
+
+use orderly_plan::duration;
+use orderly_plan::machine::{Busy, Stand};
+use orderly_plan::nodeset;
+use orderly_plan::report::Naming;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How many of the slowest nodes the live line names.
+const NAMED: usize = 8;
+
+/// Returns the live line: phase, done of total, rate, and the slowest nodes with how long.
+pub fn line<'n>(stand: &Stand, began: Duration, now: Duration, name: &Naming<'n>) -> String {
+    let mut text = summary(stand, began, now);
+    if let Some(slowest) = stand.busy.first() {
+        let alike = stand.busy.iter().filter(|busy| busy.doing == slowest.doing).take(NAMED);
+        let set = nodeset::fold(alike.map(|busy| name(busy.node)));
+        let more = stand.busy.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let for_long = duration::show(now.saturating_sub(slowest.since));
+        text.push_str(&format!("; {set}{more} {} for {for_long} ({})", slowest.doing, slowest.last));
+    }
+    text
+}
+
+fn summary(stand: &Stand, began: Duration, now: Duration) -> String {
+    let over = stand.done + stand.failed + stand.held;
+    let mut text = format!("{} {}/{}", stand.phase, over, stand.total);
+    if stand.failed > 0 {
+        text.push_str(&format!(", {} failed", stand.failed));
+    }
+    if stand.held > 0 {
+        text.push_str(&format!(", {} held", stand.held));
+    }
+    let minutes = now.saturating_sub(began).as_secs_f64() / 60.0;
+    if stand.done > 0 && minutes > 0.05 {
+        text.push_str(&format!(", {:.0} a minute", stand.done as f64 / minutes));
+    }
+    text
+}
+
+/// Returns all of it: a first line, then the nodes being worked on, folded by what they are at.
+pub fn whole<'n>(stand: &Stand, began: Duration, now: Duration, name: &Naming<'n>) -> Vec<String> {
+    let mut lines = vec![summary(stand, began, now)];
+    let mut alike: BTreeMap<(&str, &str), Vec<&Busy>> = BTreeMap::new();
+    for busy in &stand.busy {
+        alike.entry((busy.doing, &busy.last)).or_default().push(busy);
+    }
+    for ((doing, last), nodes) in alike {
+        let set = nodeset::fold(nodes.iter().map(|busy| name(busy.node)));
+        let longest = nodes.iter().map(|busy| now.saturating_sub(busy.since)).max().unwrap_or_default();
+        lines.push(format!("{set}: {doing} for up to {} ({last})", duration::show(longest)));
+    }
+    let waiting = stand.total - (stand.done + stand.failed + stand.held + stand.busy.len()).min(stand.total);
+    if waiting > 0 {
+        lines.push(format!("{waiting} wait for others"));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use orderly_plan::fleet::NodeId;
+
+    const NAMES: [&str; 3] = ["n01", "n02", "n03"];
+
+    fn stand() -> Stand {
+        let busy = |node, since| Busy {
+            node: NodeId(node),
+            doing: "booting",
+            since: Duration::from_secs(since),
+            last: "power on, probe down".to_owned(),
+        };
+        Stand {
+            phase: "starting",
+            done: 2,
+            failed: 1,
+            held: 0,
+            total: 7,
+            busy: vec![busy(0, 10), busy(1, 20)],
+        }
+    }
+
+    #[test]
+    fn the_live_line_names_the_slowest_with_how_long() {
+        let said = line(&stand(), Duration::ZERO, Duration::from_secs(60), &|node| NAMES[node.index()]);
+        assert_eq!(
+            said,
+            "starting 3/7, 1 failed, 2 a minute; n[01-02] booting for 50s (power on, probe down)"
+        );
+    }
+
+    #[test]
+    fn somebody_who_asks_is_told_everything() {
+        let said = whole(&stand(), Duration::ZERO, Duration::from_secs(60), &|node| NAMES[node.index()]);
+        assert_eq!(said.len(), 3);
+        assert_eq!(said[1], "n[01-02]: booting for up to 50s (power on, probe down)");
+        assert_eq!(said[2], "2 wait for others");
+    }
+}

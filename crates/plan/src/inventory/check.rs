@@ -1,0 +1,248 @@
+//! What all readers share: nodes as found, then checked against each other.
+//!
+//! Invariant: an inventory has unique names and numbers, known servers and no server cycle, however
+//! it was written down.
+
+use super::relation::{Resolver, Wanted};
+use super::{Inventory, Node};
+use crate::diagnostic::{Diagnostic, Diagnostics, Source};
+use crate::faults::Faults;
+use crate::fleet::NodeId;
+use crate::graph::{GroupId, Order, What};
+use crate::name::Names;
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// A node as one place of the text states it; its servers are not looked up yet.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) node: Node,
+    /// Where the name stands.
+    pub(super) at: Range<usize>,
+    pub(super) number_at: Range<usize>,
+    pub(super) servers: Vec<(Wanted, Range<usize>)>,
+}
+
+/// All nodes of a text and what is wrong with it so far.
+#[derive(Debug)]
+pub(super) struct Drafts<'s> {
+    source: Source<'s>,
+    pub(super) wrong: Faults<'s>,
+    drafts: Vec<Draft>,
+    names: Names,
+    numbers: HashMap<u32, usize>,
+    doubts: Vec<Diagnostic>,
+}
+
+/// More of these say nothing new.
+const DOUBTS: usize = 20;
+
+impl<'s> Drafts<'s> {
+    pub(super) fn new(source: Source<'s>) -> Self {
+        Self {
+            source,
+            wrong: Faults::new(source),
+            drafts: Vec::new(),
+            names: Names::default(),
+            numbers: HashMap::new(),
+            doubts: Vec::new(),
+        }
+    }
+
+    /// Remembers what is allowed and yet likely wrong.
+    pub(super) fn doubt(&mut self, make: impl FnOnce() -> Diagnostic) {
+        if self.doubts.len() < DOUBTS {
+            self.doubts.push(make());
+        }
+    }
+
+    /// Gives further servers to the nodes added so far; `server` is told the number of the node,
+    /// whether it has servers already, and which names there are.
+    pub(super) fn serve_by(
+        &mut self,
+        server: impl Fn(usize, bool, &dyn Fn(&str) -> bool) -> Option<(Wanted, Range<usize>)>,
+    ) {
+        let names = &self.names;
+        for (index, draft) in self.drafts.iter_mut().enumerate() {
+            let has_servers = !draft.servers.is_empty();
+            draft.servers.extend(server(index, has_servers, &|name| names.find(name).is_some()));
+        }
+    }
+
+    /// Takes what a format without types states of a node; keys that mean nothing to us become
+    /// attributes.
+    pub(super) fn state(&mut self, draft: &mut Draft, key: &str, value: &str, at: Range<usize>) {
+        match key {
+            "number" => match value.parse().ok().filter(|number: &u32| *number > 0) {
+                Some(number) => {
+                    draft.node.number = Some(number);
+                    draft.number_at = at;
+                }
+                None => self.wrong.at(at, "\"number\" must be a whole number, 1 or more"),
+            },
+            "address" => draft.node.address = Some(value.to_owned()),
+            "partition" => match crate::name::fault(value) {
+                Some(fault) => self.wrong.at(at, format!("partition: {fault}")),
+                None => draft.node.partition = Some(value.to_owned()),
+            },
+            "boot_server" if value.is_empty() => {}
+            "boot_server" => draft.servers.push((Wanted::Text(value.to_owned()), at)),
+            _ => {
+                draft.node.attributes.insert(key.to_owned(), value.into());
+            }
+        }
+    }
+
+    /// Adds a node; a name or number that is there already, or no name at all, is remembered as wrong.
+    pub(super) fn add(&mut self, mut draft: Draft) {
+        let name = &draft.node.name;
+        if let Some(fault) = crate::name::fault(name) {
+            self.wrong.at(draft.at.clone(), fault);
+        } else if let Some(first) = self.names.find(name) {
+            let (source, first) = (self.source, self.drafts[first as usize].at.clone());
+            self.wrong.add(|| {
+                source
+                    .diagnose(draft.at.clone(), format!("the node \"{name}\" is there already"))
+                    .note(source.place(first.start), "first defined here")
+            });
+            return;
+        }
+        if let Some(number) = draft.node.number {
+            if let Some(&first) = self.numbers.get(&number) {
+                let (source, first) = (self.source, &self.drafts[first]);
+                self.wrong.add(|| {
+                    let message = format!("the number {number} belongs to \"{}\" already", first.node.name);
+                    let at = draft.number_at.clone();
+                    source.diagnose(at, message).note(source.place(first.number_at.start), "first given here")
+                });
+                draft.node.number = None;
+            } else {
+                self.numbers.insert(number, self.drafts.len());
+            }
+        }
+        // A name with a fault is kept under the name written, so that references to it are no errors.
+        self.names.intern(&draft.node.name);
+        self.drafts.push(draft);
+    }
+
+    /// Returns the inventory when nothing is wrong.
+    ///
+    /// # Errors
+    /// Everything that is.
+    pub(super) fn finish(mut self) -> Result<Inventory, Diagnostics> {
+        let places = places(self.source.text, self.drafts.iter().map(|draft| draft.at.start));
+        let mut wanted = Vec::with_capacity(self.drafts.len());
+        let mut nodes = Vec::with_capacity(self.drafts.len());
+        for draft in self.drafts {
+            wanted.push(draft.servers);
+            nodes.push(draft.node);
+        }
+        drop((self.names, self.numbers));
+        let mut inventory = Inventory::new(nodes);
+        let mut servers: Vec<Vec<NodeId>> = Vec::with_capacity(wanted.len());
+        for (id, wanted) in inventory.ids().zip(&wanted) {
+            servers.push(look_up(&inventory, id, wanted, &mut self.wrong));
+        }
+        for (node, servers) in inventory.nodes.iter_mut().zip(servers) {
+            node.boot_servers = servers;
+        }
+        report_loops(&inventory, &wanted, self.source, &mut self.wrong);
+        inventory.file = self.source.name.to_owned();
+        inventory.places = places;
+        inventory.doubts = self.doubts;
+        self.wrong.or(inventory)
+    }
+}
+
+/// Returns lines and columns, from 1, of byte offsets; fast for offsets that go up.
+fn places(text: &str, offsets: impl Iterator<Item = usize>) -> Vec<(u32, u32)> {
+    let (mut at, mut line, mut column) = (0, 1u32, 1u32);
+    offsets
+        .map(|offset| {
+            if offset < at {
+                (at, line, column) = (0, 1, 1);
+            }
+            for c in text[at..offset].chars() {
+                (line, column) =
+                    if c == '\n' { (line.saturating_add(1), 1) } else { (line, column.saturating_add(1)) };
+            }
+            at = offset;
+            (line, column)
+        })
+        .collect()
+}
+
+fn look_up(
+    inventory: &Inventory,
+    id: NodeId,
+    wanted: &[(Wanted, Range<usize>)],
+    wrong: &mut Faults<'_>,
+) -> Vec<NodeId> {
+    let mut servers = Vec::new();
+    for (wanted, at) in wanted {
+        match Resolver(inventory).resolve(wanted) {
+            Ok(found) if found.contains(&id) => {
+                wrong.at(at.clone(), format!("\"{}\" is its own server", inventory.name(id)));
+            }
+            Ok(found) => servers.extend(found),
+            Err(unknown) => {
+                let names = inventory.nodes.iter().map(|node| node.name.as_str());
+                wrong.unknown(at.clone(), unknown.to_string(), unknown.word(), names);
+            }
+        }
+    }
+    // Order of statement carries no meaning; equal content must give equal output.
+    servers.sort_unstable();
+    servers.dedup();
+    servers
+}
+
+fn report_loops(
+    inventory: &Inventory,
+    wanted: &[Vec<(Wanted, Range<usize>)>],
+    source: Source<'_>,
+    wrong: &mut Faults<'_>,
+) {
+    let order = server_order(inventory);
+    for found in order.cycles() {
+        let mut nodes: Vec<NodeId> = found
+            .iter()
+            .filter_map(|vertex| if let What::Node(id) = order.what(*vertex) { Some(id) } else { None })
+            .collect();
+        // The order runs from servers to clients; people say whom a node boots from.
+        nodes.reverse();
+        let smallest = (0..nodes.len()).min_by_key(|&at| nodes[at]).unwrap_or(0);
+        nodes.rotate_left(smallest);
+        let Some(&first) = nodes.first() else { continue };
+        let at = |id: NodeId| wanted[id.index()].first().map_or(0..0, |(_, at)| at.clone());
+        wrong.add(|| {
+            let mut names: Vec<&str> = nodes.iter().map(|id| inventory.name(*id)).collect();
+            names.push(inventory.name(first));
+            let message = format!("the servers go round in a circle: {}", names.join(" boots from "));
+            nodes[1..].iter().fold(source.diagnose(at(first), message), |diagnostic, id| {
+                diagnostic.note(source.place(at(*id).start), format!("the server of {}", inventory.name(*id)))
+            })
+        });
+    }
+}
+
+/// Returns the order of servers before their clients.
+fn server_order(inventory: &Inventory) -> Order {
+    let mut clients: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
+    for id in inventory.ids() {
+        for &server in &inventory.node(id).boot_servers {
+            clients.entry(server).or_default().push(id);
+        }
+    }
+    let mut servers: Vec<NodeId> = clients.keys().copied().collect();
+    servers.sort_unstable();
+    let mut groups = Vec::with_capacity(2 * servers.len());
+    let mut edges = Vec::with_capacity(servers.len());
+    for server in servers {
+        let group = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
+        groups.push(vec![server]);
+        groups.push(clients.remove(&server).unwrap_or_default());
+        edges.push((group, GroupId(group.0 + 1)));
+    }
+    Order::new(inventory.len(), &groups, &edges)
+}

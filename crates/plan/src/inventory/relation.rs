@@ -1,0 +1,127 @@
+//! Who serves whom: how people name the server of a node, and who that is.
+
+use super::Inventory;
+use crate::fleet::NodeId;
+use crate::nodeset;
+use serde_json::Value;
+use std::fmt;
+
+/// The number of the control workstation, which is no node and is never started or stopped.
+pub const CONTROL: u32 = 0;
+
+/// A server as somebody wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Number(u32),
+    /// A name, a node set or a number.
+    Text(String),
+}
+
+/// A server that is not in the inventory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unknown {
+    Name(String),
+    Number(u32),
+    /// A value that names no node at all, or no node set.
+    Senseless(String),
+}
+
+impl Unknown {
+    /// Returns what was looked for.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Name(word) | Self::Senseless(word) => word,
+            Self::Number(_) => "",
+        }
+    }
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "no node named \"{name}\""),
+            Self::Number(number) => write!(f, "no node with the number {number}"),
+            Self::Senseless(what) => write!(f, "{what} names no node"),
+        }
+    }
+}
+
+/// Looks servers up in an inventory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Resolver<'i>(pub(super) &'i Inventory);
+
+impl Resolver<'_> {
+    /// Returns the nodes meant; none for the control workstation.
+    pub(super) fn resolve(self, wanted: &Wanted) -> Result<Vec<NodeId>, Unknown> {
+        match wanted {
+            Wanted::Number(number) => self.number(*number),
+            Wanted::Text(text) => self.text(text),
+        }
+    }
+
+    fn number(self, number: u32) -> Result<Vec<NodeId>, Unknown> {
+        if number == CONTROL {
+            return Ok(Vec::new());
+        }
+        self.0.by_number(number).map(|id| vec![id]).ok_or(Unknown::Number(number))
+    }
+
+    fn text(self, text: &str) -> Result<Vec<NodeId>, Unknown> {
+        if let Some(id) = self.0.by_name(text) {
+            return Ok(vec![id]);
+        }
+        if nodeset::is_set(text) {
+            let names = nodeset::expand(text).map_err(|_| Unknown::Senseless(format!("\"{text}\"")))?;
+            return names
+                .iter()
+                .map(|name| self.one(name))
+                .collect::<Result<Vec<_>, _>>()
+                .map(|ids| ids.concat());
+        }
+        self.one(text)
+    }
+
+    fn one(self, name: &str) -> Result<Vec<NodeId>, Unknown> {
+        match (self.0.by_name(name), name.parse()) {
+            (Some(id), _) => Ok(vec![id]),
+            (None, Ok(number)) => self.number(number),
+            (None, Err(_)) => Err(Unknown::Name(name.to_owned())),
+        }
+    }
+}
+
+impl Inventory {
+    /// Returns the nodes that an attribute of `id` names; none when it has no such attribute.
+    /// `boot_server` is an attribute like any other here.
+    ///
+    /// # Errors
+    /// The first that is not in the inventory.
+    pub fn related(&self, id: NodeId, attribute: &str) -> Result<Vec<NodeId>, Unknown> {
+        if attribute == "boot_server" {
+            return Ok(self.node(id).boot_servers.clone());
+        }
+        let mut related = match self.node(id).attributes.get(attribute) {
+            None => Vec::new(),
+            Some(value) => self.named_by(value)?,
+        };
+        related.sort_unstable();
+        related.dedup();
+        Ok(related)
+    }
+
+    fn named_by(&self, value: &Value) -> Result<Vec<NodeId>, Unknown> {
+        match value {
+            Value::Null => Ok(Vec::new()),
+            Value::String(text) => Resolver(self).text(text),
+            Value::Array(items) => {
+                let found: Result<Vec<_>, _> = items.iter().map(|item| self.named_by(item)).collect();
+                found.map(|ids| ids.concat())
+            }
+            Value::Number(number) => match number.as_u64().and_then(|number| u32::try_from(number).ok()) {
+                Some(number) => Resolver(self).number(number),
+                None => Err(Unknown::Senseless(number.to_string())),
+            },
+            Value::Bool(_) | Value::Object(_) => Err(Unknown::Senseless(value.to_string())),
+        }
+    }
+}

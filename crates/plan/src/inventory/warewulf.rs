@@ -1,0 +1,91 @@
+//! The reader of what `wwctl node list --json` prints (Warewulf 4).
+//!
+//! Profiles are groups. Warewulf knows no boot servers between nodes, so they are tags: the tags
+//! `boot_server`, `number` and `partition` mean what they do in our own format, other tags are
+//! attributes. The address is that of the primary network, else of the one named `default`, else of
+//! the only one. Keys are read in both spellings that versions of Warewulf print.
+
+use super::Inventory;
+use super::check::{Draft, Drafts};
+use crate::diagnostic::{Diagnostics, Source};
+use crate::json::{Json, Member};
+use std::borrow::Cow;
+
+pub(super) fn read(source: Source<'_>) -> Result<Inventory, Diagnostics> {
+    let top = Json::parse(source)?;
+    let Some(nodes) = top.members() else {
+        let wrong = top.diagnose("must be an object of nodes by name");
+        return Err(wrong.hint("some versions of wwctl print a list without names; use a newer one").into());
+    };
+    let mut drafts = Drafts::new(source);
+    for member in &nodes {
+        let mut draft = Draft { at: member.key_range(), ..Draft::default() };
+        draft.node.name = member.key.clone().into_owned();
+        match member.value.members() {
+            Some(fields) => read_node(&fields, &mut draft, &mut drafts),
+            None => drafts.wrong.add(|| member.value.diagnose("a node must be an object")),
+        }
+        drafts.add(draft);
+    }
+    drafts.finish()
+}
+
+fn read_node(fields: &[Member<'_>], draft: &mut Draft, drafts: &mut Drafts<'_>) {
+    for profile in field(fields, &["profiles"]).and_then(|value| value.items()).unwrap_or_default() {
+        match profile.text() {
+            Some(name) if crate::name::fault(&name).is_none() => draft.node.groups.push(name.into_owned()),
+            _ => drafts.wrong.add(|| profile.diagnose("a profile must be a name")),
+        }
+    }
+    draft.node.address = address(fields).map(Cow::into_owned);
+    for tag in field(fields, &["tags"]).and_then(|value| value.members()).unwrap_or_default() {
+        match tag.value.text() {
+            Some(text) => drafts.state(draft, &tag.key, &text, tag.value.range()),
+            None => drafts.wrong.add(|| tag.value.diagnose("a tag must be a text")),
+        }
+    }
+}
+
+fn address<'a>(fields: &[Member<'a>]) -> Option<Cow<'a, str>> {
+    let networks = field(fields, &["network devices", "netdevs"])?.members()?;
+    let primary = field(fields, &["primary network", "primarynetdev"]).and_then(|value| value.text());
+    let named = |name: &str| networks.iter().find(|network| network.key == name);
+    let network = primary
+        .as_deref()
+        .and_then(named)
+        .or_else(|| named("default"))
+        .or_else(|| networks.first().filter(|_| networks.len() == 1))?;
+    field(&network.value.members()?, &["ipaddr"])?.text().filter(|address| !address.is_empty())
+}
+
+/// Returns the value of the first of these keys that is there, in capitals or not.
+fn field<'a>(fields: &[Member<'a>], keys: &[&str]) -> Option<Json<'a>> {
+    let found = fields.iter().find(|field| keys.iter().any(|key| field.key.eq_ignore_ascii_case(key)))?;
+    Some(found.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::diagnostic::Source;
+    use crate::inventory::{Format, read};
+
+    #[test]
+    fn both_spellings_are_read() {
+        let text = r#"{
+            "n01": {"profiles": ["default"], "network devices": {"default": {"ipaddr": "10.0.0.1"}}, "kernel": {}},
+            "n02": {"Profiles": ["default"], "Tags": {"boot_server": "n01", "rack": "7"}, "PrimaryNetDev": "ib",
+                    "NetDevs": {"default": {"Ipaddr": "10.0.0.2"}, "ib": {"Ipaddr": "10.1.0.2"}}}}"#;
+        let inventory =
+            read(&Source { name: "w", text }, Format::Warewulf).map_err(|d| d.to_string()).unwrap();
+        let nodes = inventory.nodes();
+        assert_eq!((nodes[0].address(), nodes[1].address()), ("10.0.0.1", "10.1.0.2"));
+        assert_eq!((nodes[1].boot_servers.len(), nodes[1].groups.len()), (1, 1));
+        assert_eq!(nodes[1].attributes["rack"], "7");
+    }
+
+    #[test]
+    fn a_list_without_names_is_rejected_with_the_reason() {
+        let said = read(&Source { name: "w", text: "[{\"Profiles\": []}]" }, Format::Warewulf).unwrap_err();
+        assert!(said.to_string().contains("a list without names"), "{said}");
+    }
+}

@@ -1,0 +1,212 @@
+//! What a run is to the loop that drives it: a machine that begins tasks, hears events and says what
+//! happened. It has no clock and no input or output of its own; [`Fleet`] is all it sees of the world.
+//!
+//! [`crate::survey`] asks how nodes stand, [`crate::startup`] starts them, [`crate::shutdown`] stops
+//! them. Times are [`Duration`]s since the run began.
+
+use crate::fleet::{Event, Failure, FailureKind, Fleet, NodeId, Task};
+use std::fmt;
+use std::time::Duration;
+
+/// A run, one step at a time: `advance`, wait for events until `wake`, `hear` each, `advance` again.
+pub trait Machine {
+    /// Begins what may begin and passes the limits that have come.
+    fn advance(&mut self, fleet: &mut dyn Fleet);
+
+    /// Takes note of an event. Signals are not for the machine; see [`Machine::interrupt`].
+    fn hear(&mut self, event: &Event, now: Duration);
+
+    /// Returns when `advance` is to be called at the latest, whatever is heard.
+    fn wake(&self) -> Option<Duration>;
+
+    /// Begins nothing more; the run is over when all tasks begun are answered for.
+    fn interrupt(&mut self);
+
+    /// Tells whether every node has its outcome, or, once interrupted, nothing is outstanding.
+    fn is_over(&self) -> bool;
+
+    /// Returns how many tasks were begun and not yet answered for.
+    fn outstanding(&self) -> usize;
+
+    /// Returns what happened since the last call, in order.
+    fn take_notices(&mut self) -> Vec<Notice>;
+
+    /// Returns where the run stands, for people who ask.
+    fn stand(&self, now: Duration) -> Stand;
+
+    /// Returns how each node of the run ended, in order of nodes; those not over yet as they stand.
+    fn endings(&self) -> Vec<Ending>;
+}
+
+/// Something that happened to a node in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub at: Duration,
+    pub node: NodeId,
+    pub what: Happening,
+}
+
+/// What can happen to a node in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happening {
+    /// A task that changes the node was begun.
+    Began(Task),
+    /// It is on but not up: it may be booting and is waited for, this long before it is reset.
+    WaitedFor(Duration),
+    /// A task failed and is tried again after this long.
+    Retried(Failure, Duration),
+    /// It is late, and what waits for it goes on (`-W`, with the limit).
+    LetGo(Duration),
+    /// Nothing more will be done to it.
+    Over(Outcome),
+}
+
+/// How a node ended in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Up,
+    AlreadyUp,
+    /// Down, and off where that was asked.
+    Down,
+    AlreadyDown,
+    /// Down and up again.
+    Restarted,
+    /// In maintenance: down for its users, its power on.
+    Maintenance,
+    /// The reason, as a clause.
+    Failed(String),
+    /// What it was last seen doing.
+    TimedOut(String),
+    /// Neither its power nor its probe tells anything; the last words of its driver.
+    Unreachable(String),
+    /// Not begun, because this node failed.
+    Held(NodeId),
+    /// Begun and not waited for, because the run was interrupted.
+    Begun,
+    /// Begun, and the call that acted on it was ended half-way: a person must look.
+    Unknown(String),
+    /// Never begun.
+    Skipped,
+}
+
+impl Outcome {
+    /// Tells whether the node is as was asked.
+    pub fn is_well(&self) -> bool {
+        matches!(
+            self,
+            Self::Up | Self::AlreadyUp | Self::Down | Self::AlreadyDown | Self::Restarted | Self::Maintenance
+        )
+    }
+
+    /// Returns the word used for it in JSON.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::AlreadyUp => "already_up",
+            Self::Down => "down",
+            Self::AlreadyDown => "already_down",
+            Self::Restarted => "restarted",
+            Self::Maintenance => "maintenance",
+            Self::Failed(_) => "failed",
+            Self::TimedOut(_) => "timed_out",
+            Self::Unreachable(_) => "unreachable",
+            Self::Held(_) => "held",
+            Self::Begun => "begun",
+            Self::Unknown(_) => "unknown",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// Returns the node whose failure holds it.
+    pub fn held_by(&self) -> Option<NodeId> {
+        if let Self::Held(by) = self { Some(*by) } else { None }
+    }
+
+    /// Returns the reason, where there is one in words.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Failed(detail)
+            | Self::TimedOut(detail)
+            | Self::Unreachable(detail)
+            | Self::Unknown(detail) => Some(detail),
+            Self::Up
+            | Self::AlreadyUp
+            | Self::Down
+            | Self::AlreadyDown
+            | Self::Restarted
+            | Self::Maintenance
+            | Self::Held(_)
+            | Self::Begun
+            | Self::Skipped => None,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AlreadyUp => "already up",
+            Self::AlreadyDown => "already down",
+            Self::TimedOut(_) => "timed out",
+            Self::Begun => "begun, not waited for",
+            Self::Maintenance => "in maintenance",
+            Self::Up
+            | Self::Down
+            | Self::Restarted
+            | Self::Failed(_)
+            | Self::Unreachable(_)
+            | Self::Held(_)
+            | Self::Unknown(_)
+            | Self::Skipped => self.word(),
+        })
+    }
+}
+
+/// How one node of a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    pub node: NodeId,
+    pub outcome: Outcome,
+    /// When its turn came; `None` where it never did.
+    pub began: Option<Duration>,
+    pub ended: Option<Duration>,
+    /// What waited for it went on before it was over (`-W`).
+    pub let_go: bool,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stand {
+    /// What the run is at, in a word: `starting`.
+    pub phase: &'static str,
+    pub done: usize,
+    pub failed: usize,
+    pub held: usize,
+    pub total: usize,
+    /// Nodes whose turn has come and that are not over, the longest first.
+    pub busy: Vec<Busy>,
+}
+
+/// A node that is being worked on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Busy {
+    pub node: NodeId,
+    /// What it is waited for: `powering on`, `booting`.
+    pub doing: &'static str,
+    /// Since when.
+    pub since: Duration,
+    /// What its power and probe said last: `power on, probe down`.
+    pub last: String,
+}
+
+/// Returns how long to wait before a task that failed is tried again, or nothing where trying again
+/// cannot help. `attempts` counts from 1.
+pub fn back_off(kind: FailureKind, attempts: u32) -> Option<Duration> {
+    let first = match kind {
+        FailureKind::Failed | FailureKind::TimedOut => Duration::from_secs(1),
+        // A controller that is busy or rebooting itself needs longer than one that says no.
+        FailureKind::Unreachable => Duration::from_secs(4),
+        FailureKind::Authentication | FailureKind::NotStarted | FailureKind::Ended => return None,
+    };
+    Some(first * 2u32.pow(attempts.saturating_sub(1).min(5)))
+}

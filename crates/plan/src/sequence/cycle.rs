@@ -1,0 +1,156 @@
+//! The order a sequence puts on nodes, and the loops in it as people can mend them.
+
+use super::{At, Member, Sequence};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::fleet::NodeId;
+use crate::graph::{GroupId, Order, Vertex, What};
+use crate::name::Roster;
+
+/// How many loops are described; each is mended alone, and mending one often mends others.
+const DESCRIBED: usize = 20;
+
+impl Sequence {
+    /// Returns the order of the nodes of `roster`: the inventory the sequence was read with, or its
+    /// own names.
+    ///
+    /// # Errors
+    /// Each cycle as the whole loop, the shortest first, with the lines that make it.
+    pub fn order(&self, roster: &dyn Roster) -> Result<Order, Diagnostics> {
+        let order = self.unchecked_order(roster);
+        let cycles = order.cycles();
+        if cycles.is_empty() {
+            return Ok(order);
+        }
+        let mut described = Vec::new();
+        for found in cycles.iter().take(DESCRIBED) {
+            described.push(Loop::new(&order, found).describe(self, roster));
+        }
+        if cycles.len() > DESCRIBED {
+            let rest = cycles.len() - DESCRIBED;
+            described.push(Diagnostic::about(&self.file, format!("{rest} more cycles like these")));
+        }
+        Err(Diagnostics(described))
+    }
+
+    /// Returns the order even where it has cycles.
+    pub(super) fn unchecked_order(&self, roster: &dyn Roster) -> Order {
+        Order::of(
+            roster.count(),
+            self.groups.len(),
+            |group| self.group(group).members.iter().map(|member| member.node),
+            self.edges.iter().map(|edge| (edge.before, edge.after)),
+        )
+    }
+
+    /// Returns where it is stated that a node is in a group.
+    pub(super) fn member_at(&self, group: GroupId, node: NodeId) -> At {
+        let of_node = |member: &&Member| member.node == node;
+        self.group(group).members.iter().find(of_node).map_or(At::NOWHERE, |member| member.at)
+    }
+
+    /// Returns where it is first stated that one group is before another.
+    pub(super) fn edge_at(&self, before: GroupId, after: GroupId) -> At {
+        let stated = self.edges.iter().find(|edge| (edge.before, edge.after) == (before, after));
+        stated.map_or(At::NOWHERE, |edge| edge.at)
+    }
+}
+
+/// A stretch of a loop from where it enters a group to where it leaves one: the same, or another
+/// that shares a node with it.
+struct Stretch {
+    enters: GroupId,
+    shared: Option<NodeId>,
+    leaves: GroupId,
+}
+
+struct Loop(Vec<Stretch>);
+
+impl Loop {
+    fn new(order: &Order, vertices: &[Vertex]) -> Self {
+        let mut turned: Vec<What> = vertices.iter().map(|vertex| order.what(*vertex)).collect();
+        // A beginning is only reached by an order, so a loop read from one falls into stretches.
+        let start = turned.iter().position(|what| matches!(what, What::Begin(_))).unwrap_or(0);
+        turned.rotate_left(start);
+        let mut stretches = Vec::new();
+        let (mut enters, mut shared) = (GroupId(0), None);
+        for what in turned {
+            match what {
+                What::Begin(group) => (enters, shared) = (group, None),
+                What::Node(node) => shared = Some(node),
+                What::End(leaves) => {
+                    let shared = shared.filter(|_| leaves != enters);
+                    stretches.push(Stretch { enters, shared, leaves });
+                }
+            }
+        }
+        // Begin after a shared node, if there is one: "n02 comes before itself".
+        if let Some(at) = stretches.iter().position(|stretch| stretch.shared.is_some()) {
+            stretches.rotate_left(at);
+        }
+        Self(stretches)
+    }
+
+    fn describe(&self, sequence: &Sequence, roster: &dyn Roster) -> Diagnostic {
+        let first_at =
+            self.edges().next().map_or(At::NOWHERE, |(before, after)| sequence.edge_at(before, after));
+        let mut diagnostic = sequence.diagnose(first_at, self.sentence(sequence, roster));
+        let mut notes: Vec<(At, String)> = Vec::new();
+        for (before, after) in self.edges() {
+            let clause = format!("{} > {}", sequence.group_name(before), sequence.group_name(after));
+            notes.push((sequence.edge_at(before, after), clause));
+        }
+        for stretch in &self.0 {
+            let Some(node) = stretch.shared else { continue };
+            for group in [stretch.enters, stretch.leaves] {
+                let clause = format!("{} is in {}", roster.name(node), sequence.group_name(group));
+                notes.push((sequence.member_at(group, node), clause));
+            }
+        }
+        for (at, clause) in notes {
+            if let Some(place) = sequence.place(at) {
+                diagnostic = diagnostic.note(place, clause);
+            }
+        }
+        diagnostic
+    }
+
+    /// Returns the stated orders along the loop.
+    fn edges(&self) -> impl Iterator<Item = (GroupId, GroupId)> {
+        let next = self.0.iter().cycle().skip(1);
+        self.0.iter().zip(next).map(|(from, to)| (from.leaves, to.enters))
+    }
+
+    /// Returns the loop in one sentence.
+    fn sentence(&self, sequence: &Sequence, roster: &dyn Roster) -> String {
+        let name = |group: GroupId| sequence.group_name(group);
+        let Some(first) = self.0.first() else { return String::new() };
+        let Some(node) = first.shared else {
+            let mut chain: Vec<&str> = self.0.iter().map(|stretch| name(stretch.enters)).collect();
+            chain.push(name(first.enters));
+            return format!("cycle: {}", chain.join(" > "));
+        };
+        let mut sentence = format!(
+            "cycle: {} comes before itself: it is in {} and in {}, and {}",
+            roster.name(node),
+            name(first.leaves),
+            name(first.enters),
+            name(first.leaves)
+        );
+        for stretch in &self.0[1..] {
+            sentence.push_str(" > ");
+            sentence.push_str(name(stretch.enters));
+            if let Some(node) = stretch.shared {
+                let and = format!(
+                    "; {} is there and in {}, and {}",
+                    roster.name(node),
+                    name(stretch.leaves),
+                    name(stretch.leaves)
+                );
+                sentence.push_str(&and);
+            }
+        }
+        sentence.push_str(" > ");
+        sentence.push_str(name(first.enters));
+        sentence
+    }
+}

@@ -1,0 +1,179 @@
+//! The sequence as JSON, `orderly-sequence/1`, and back.
+
+use super::{Sequence, Spelling, lexer};
+use crate::diagnostic::{Diagnostics, Source};
+use crate::faults::Faults;
+use crate::graph::Order;
+use crate::json::{Json, Member};
+use crate::name::Roster;
+use serde::Serialize;
+use std::borrow::Cow;
+
+const FORMAT: &str = "orderly-sequence/1";
+
+/// A sequence as other programs read it.
+#[derive(Debug, Serialize)]
+pub struct Document<'s> {
+    format: &'static str,
+    groups: Vec<GroupOut<'s>>,
+    edges: Vec<EdgeOut<'s>>,
+    /// What would run when, if all nodes took equally long; left out of account when read.
+    waves: Vec<Vec<Cow<'s, str>>>,
+}
+
+#[derive(Debug, Serialize)]
+struct GroupOut<'s> {
+    name: &'s str,
+    members: Vec<Cow<'s, str>>,
+}
+
+#[derive(Debug, Serialize)]
+struct EdgeOut<'s> {
+    before: &'s str,
+    after: &'s str,
+}
+
+impl<'s> Document<'s> {
+    /// Returns the document of a sequence and its order.
+    pub fn new(sequence: &'s Sequence, order: &Order, roster: &'s dyn Roster, spelling: Spelling) -> Self {
+        let groups = sequence.group_ids().map(|id| GroupOut {
+            name: sequence.group_name(id),
+            members: match spelling {
+                Spelling::Folded => {
+                    sequence.words(id, roster, spelling).into_iter().map(Cow::Owned).collect()
+                }
+                Spelling::Names => {
+                    let members = sequence.group(id).members.iter();
+                    members.map(|member| Cow::Borrowed(roster.name(member.node))).collect()
+                }
+            },
+        });
+        let edges = sequence.edges().iter().map(|edge| EdgeOut {
+            before: sequence.group_name(edge.before),
+            after: sequence.group_name(edge.after),
+        });
+        let waves = order.waves().into_iter().map(|wave| {
+            let names = wave.iter().map(|node| roster.name(*node));
+            match spelling {
+                Spelling::Folded => crate::nodeset::fold_words(names).into_iter().map(Cow::Owned).collect(),
+                Spelling::Names => names.map(Cow::Borrowed).collect(),
+            }
+        });
+        Self { format: FORMAT, groups: groups.collect(), edges: edges.collect(), waves: waves.collect() }
+    }
+}
+
+/// Returns the sequence text that a JSON document stands for; what its words mean is for
+/// [`super::parse`] to say.
+///
+/// # Errors
+/// Everything that is wrong with its form, each with its place.
+pub fn from_json(source: &Source<'_>) -> Result<String, Diagnostics> {
+    let top = Json::parse(*source)?;
+    let mut reader = Reader { wrong: Faults::new(*source), text: String::new() };
+    let known = ["format", "groups", "edges", "waves"];
+    let [format, groups, edges, _] = reader.fields(&top, "a sequence", known);
+    match format {
+        None => reader.wrong.add(|| top.diagnose("the key \"format\" is missing")),
+        Some(value) if value.text().as_deref() == Some(FORMAT) => {}
+        Some(value) => {
+            reader.wrong.add(|| value.diagnose(format!("the format must be \"{FORMAT}\"")));
+        }
+    }
+    for item in reader.list(groups, "groups") {
+        reader.group(&item);
+    }
+    for item in reader.list(edges, "edges") {
+        reader.edge(&item);
+    }
+    reader.wrong.or(reader.text)
+}
+
+struct Reader<'s> {
+    wrong: Faults<'s>,
+    text: String,
+}
+
+impl Reader<'_> {
+    /// Returns the values of the known keys of an object; other keys, and keys that stand twice, are
+    /// wrong.
+    fn fields<'j, const N: usize>(
+        &mut self,
+        object: &Json<'j>,
+        what: &str,
+        known: [&'static str; N],
+    ) -> [Option<Json<'j>>; N] {
+        let mut found = [None; N];
+        let Some(members) = object.members() else {
+            self.wrong.add(|| object.diagnose(format!("{what} must be an object")));
+            return found;
+        };
+        for member in &members {
+            match known.iter().position(|key| *key == member.key) {
+                Some(at) if found[at].is_none() => found[at] = Some(member.value),
+                Some(_) => {
+                    let message = format!("the key \"{}\" stands twice", member.key);
+                    self.wrong.add(|| member.diagnose_key(message));
+                }
+                None => self.unknown_key(member, known),
+            }
+        }
+        found
+    }
+
+    fn unknown_key<const N: usize>(&mut self, member: &Member<'_>, known: [&'static str; N]) {
+        self.wrong.add(|| {
+            member.diagnose_key(format!("unknown key \"{}\"", member.key)).suggest(&member.key, known)
+        });
+    }
+
+    fn list<'j>(&mut self, value: Option<Json<'j>>, key: &str) -> Vec<Json<'j>> {
+        let Some(value) = value else { return Vec::new() };
+        value.items().unwrap_or_else(|| {
+            self.wrong.add(|| value.diagnose(format!("\"{key}\" must be a list")));
+            Vec::new()
+        })
+    }
+
+    fn group(&mut self, item: &Json<'_>) {
+        let [name, members] = self.fields(item, "a group", ["name", "members"]);
+        self.name(item, "name", name);
+        self.text.push(':');
+        for member in self.list(members, "members") {
+            match member.text() {
+                Some(word) if lexer::is_one_word(&word) => {
+                    self.text.push(' ');
+                    self.text.push_str(&word);
+                }
+                _ => self.wrong.add(|| {
+                    member.diagnose(
+                        "a member must be a name, a node set, a number range or a command, in quotes",
+                    )
+                }),
+            }
+        }
+        self.text.push('\n');
+    }
+
+    fn edge(&mut self, item: &Json<'_>) {
+        let [before, after] = self.fields(item, "an edge", ["before", "after"]);
+        self.name(item, "before", before);
+        self.text.push_str(" > ");
+        self.name(item, "after", after);
+        self.text.push('\n');
+    }
+
+    fn name(&mut self, item: &Json<'_>, key: &str, value: Option<Json<'_>>) {
+        let Some(value) = value else {
+            self.wrong.add(|| item.diagnose(format!("the key \"{key}\" is missing")));
+            return;
+        };
+        match value.text() {
+            None => self.wrong.add(|| value.diagnose(format!("\"{key}\" must be a text"))),
+            Some(name) => match crate::name::fault(&name) {
+                Some(fault) => self.wrong.add(|| value.diagnose(fault)),
+                None => self.text.push_str(&name),
+            },
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The sequence text: what [`super::parse`] reads back to the same order.
+
+use super::{GroupId, Sequence};
+use crate::name::Roster;
+use crate::nodeset;
+
+/// How members are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spelling {
+    /// Name by name, as they stand.
+    Names,
+    /// In bracket ranges.
+    Folded,
+}
+
+/// Lines are broken where they would get longer than this.
+const WIDTH: usize = 100;
+
+impl Sequence {
+    /// Returns the sequence as a sequence file.
+    pub fn to_text(&self, roster: &dyn Roster, spelling: Spelling) -> String {
+        let mut text = String::new();
+        for id in self.group_ids() {
+            text.push_str(self.group_name(id));
+            text.push(':');
+            let mut column = self.group_name(id).chars().count() + 1;
+            self.each_word(id, roster, spelling, &mut |word| {
+                let width = word.chars().count() + 1;
+                if column + width > WIDTH {
+                    text.push_str(" \\\n   ");
+                    column = 3;
+                }
+                text.push(' ');
+                text.push_str(word);
+                column += width;
+            });
+            text.push('\n');
+        }
+        for edge in &self.edges {
+            text.push_str(self.group_name(edge.before));
+            text.push_str(" > ");
+            text.push_str(self.group_name(edge.after));
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Returns the members of a group as words of a sequence file.
+    pub fn words(&self, group: GroupId, roster: &dyn Roster, spelling: Spelling) -> Vec<String> {
+        let mut words = Vec::new();
+        self.each_word(group, roster, spelling, &mut |word| words.push(word.to_owned()));
+        words
+    }
+
+    fn each_word(&self, group: GroupId, roster: &dyn Roster, spelling: Spelling, take: &mut dyn FnMut(&str)) {
+        let names = self.group(group).members.iter().map(|member| roster.name(member.node));
+        match spelling {
+            Spelling::Names => names.for_each(take),
+            Spelling::Folded => {
+                for word in nodeset::fold_words(names) {
+                    // A node whose very name looks like this set would be read instead of it.
+                    if nodeset::is_set(&word) && roster.find(&word).is_some() {
+                        for name in nodeset::expand(&word).unwrap_or_else(|_| vec![word]) {
+                            take(&name);
+                        }
+                    } else {
+                        take(&word);
+                    }
+                }
+            }
+        }
+    }
+}

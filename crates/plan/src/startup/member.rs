@@ -1,0 +1,179 @@
+//! One node of a start: what it is at, what was read of it, what it still may do.
+
+use crate::fleet::{Abilities, Failure, FailureKind, Power, Probe, Task};
+use crate::machine::Outcome;
+use crate::survey::{Condition, Reading};
+use std::time::Duration;
+
+/// Something done to a node's power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    On,
+    /// The first half of a reset, where the driver has none of its own.
+    Off,
+    Reset,
+}
+
+impl Act {
+    pub(super) fn task(self) -> Task {
+        match self {
+            Self::On => Task::PowerOn,
+            Self::Off => Task::PowerOff,
+            Self::Reset => Task::Reset,
+        }
+    }
+}
+
+/// What a node is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    /// Its turn has not come.
+    Waiting,
+    /// Its turn has come and it is not known how it stands.
+    Asking,
+    /// To be acted on as soon as the limits allow.
+    Queued(Act),
+    /// The driver is at it.
+    Acting(Act),
+    /// A power-on was reported failed; its power is read, which decides.
+    Judging(Failure),
+    /// A failed act is tried again later.
+    Pausing(Act),
+    /// Told to power off for a reset; waits for its power to read off.
+    GoingOff,
+    /// Believed on; waits for it to be up.
+    Booting,
+    Over(Outcome),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub(super) state: State,
+    pub(super) reading: Reading,
+    /// When its turn came.
+    pub(super) began: Option<Duration>,
+    /// When it went into its state.
+    pub(super) since: Duration,
+    pub(super) ended: Option<Duration>,
+    /// Acts that failed or had no effect.
+    pub(super) attempts: u32,
+    /// Something was done to its power.
+    pub(super) acted: bool,
+    pub(super) was_reset: bool,
+    /// It was on but not up for as long as booting may take.
+    pub(super) boot_over: bool,
+    /// A reset was told to it while it was up: up counts only after it has been seen not up.
+    pub(super) must_go_down: bool,
+    /// Half of its time has passed: if its power still reads off, the power-on had no effect.
+    pub(super) checked: bool,
+    /// Counts among the nodes between power-on and up.
+    pub(super) counted: bool,
+    /// Its time is up, and an answer is waited for that may show it up.
+    pub(super) expired: bool,
+    /// Its limit (`-W`) has passed.
+    pub(super) late: bool,
+    pub(super) let_go: bool,
+    /// A probe (a power reading) is queued or on its way.
+    pub(super) asked_probe: bool,
+    pub(super) asked_power: bool,
+    pub(super) last_failure: Option<Box<Failure>>,
+}
+
+impl Member {
+    pub(super) fn new(reading: Reading) -> Self {
+        Self {
+            state: State::Waiting,
+            reading,
+            began: None,
+            since: Duration::ZERO,
+            ended: None,
+            attempts: 0,
+            acted: false,
+            was_reset: false,
+            boot_over: false,
+            must_go_down: false,
+            checked: false,
+            counted: false,
+            expired: false,
+            late: false,
+            let_go: false,
+            asked_probe: false,
+            asked_power: false,
+            last_failure: None,
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, State::Over(_))
+    }
+
+    pub(super) fn note_probe(&mut self, probe: Probe) {
+        self.asked_probe = false;
+        self.reading.probe = Some(probe);
+        if probe == Probe::Down {
+            self.must_go_down = false;
+        }
+    }
+
+    pub(super) fn note_power(&mut self, power: Power) {
+        self.asked_power = false;
+        self.reading.power = Some(power);
+        if power == Power::Off {
+            self.must_go_down = false;
+        }
+    }
+
+    /// Tells whether its readings prove it up, and that is not the time before its reset.
+    pub(super) fn is_up(&self) -> bool {
+        !self.must_go_down && self.reading.condition() == Condition::Up
+    }
+
+    /// Returns what it is waited for, for people.
+    pub(super) fn doing(&self) -> &'static str {
+        match &self.state {
+            State::Waiting => "waiting for others",
+            State::Asking => "not known how it stands",
+            State::Queued(_) => "waiting for a free driver",
+            State::Acting(Act::On) => "powering on",
+            State::Acting(Act::Off) | State::GoingOff => "powering off",
+            State::Acting(Act::Reset) => "resetting",
+            State::Judging(_) => "power-on failed, reading its power",
+            State::Pausing(_) => "waiting before it is tried again",
+            State::Booting => "booting",
+            State::Over(_) => "over",
+        }
+    }
+
+    /// Returns what was last heard of it, for people.
+    pub(super) fn last(&self) -> String {
+        match &self.last_failure {
+            Some(failure) if !matches!(self.state, State::Booting) => failure.detail.clone(),
+            _ => self.reading.shown(),
+        }
+    }
+
+    /// Returns the outcome of a node whose time is up.
+    pub(super) fn timed_out(&self, able: Abilities, limit: Duration) -> Outcome {
+        let limit = crate::duration::show(limit);
+        let shown = self.reading.shown();
+        let asks = able.probes || able.reads_power;
+        if let Some(failure) = &self.last_failure
+            && failure.kind == FailureKind::Unreachable
+            && self.state != State::Booting
+        {
+            return Outcome::Unreachable(failure.detail.clone());
+        }
+        if asks && self.reading.condition() == Condition::Unknown && !self.acted {
+            return Outcome::Unreachable(format!("{shown} for {limit}"));
+        }
+        if self.must_go_down {
+            return Outcome::Failed(format!("the reset was accepted and had no effect for {limit}; {shown}"));
+        }
+        let doing = self.doing();
+        let before = self
+            .last_failure
+            .as_ref()
+            .map_or_else(String::new, |failure| format!("; before that: {}", failure.detail));
+        Outcome::TimedOut(format!("not up after {limit}, {doing}; {shown}{before}"))
+    }
+}

@@ -1,0 +1,474 @@
+//! Random orders, failures, silences and interrupts in an imagined world, judged by an oracle that
+//! works out who leads whom from the statements alone.
+
+#![expect(clippy::wildcard_enum_match_arm, reason = "an imagined world names only what it does differently")]
+
+use super::*;
+use crate::fleet::{Abilities, Failure, FailureKind, Power, Probe};
+use crate::graph::GroupId;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What an imagined node is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nature {
+    Sound,
+    /// Up from the beginning.
+    Running,
+    /// On from the beginning, and up only after a reset.
+    Stuck,
+    /// On from the beginning, and up by itself after its boot time.
+    Coming,
+    /// Its first power-on fails.
+    Grudging,
+    /// Its power-ons fail.
+    Broken,
+    /// Its power-ons time out.
+    Hanging,
+    /// Its power-ons are accepted and do nothing.
+    Lying,
+    /// It goes on and never comes up.
+    Dead,
+    /// Neither power nor probe say anything.
+    Silent,
+}
+
+#[derive(Debug)]
+struct World {
+    now: Duration,
+    natures: Vec<Nature>,
+    able: Abilities,
+    fanout: usize,
+    calls: usize,
+    boots: Vec<Duration>,
+    on: Vec<bool>,
+    up_at: Vec<Option<Duration>>,
+    tries: Vec<u32>,
+    events: BTreeMap<(Duration, u64), (bool, Event)>,
+    serial: u64,
+    /// What was done to power, and when.
+    deeds: Vec<(Duration, NodeId, Task)>,
+}
+
+impl World {
+    fn new(natures: &[Nature], boots: &[u64], able: Abilities, fanout: usize) -> Self {
+        let mut world = Self {
+            now: Duration::ZERO,
+            able,
+            fanout,
+            calls: 0,
+            boots: boots.iter().map(|&boot| Duration::from_secs(boot)).collect(),
+            on: vec![false; natures.len()],
+            up_at: vec![None; natures.len()],
+            tries: vec![0; natures.len()],
+            natures: natures.to_vec(),
+            events: BTreeMap::new(),
+            serial: 0,
+            deeds: Vec::new(),
+        };
+        for (at, nature) in natures.iter().enumerate() {
+            world.on[at] = matches!(nature, Nature::Running | Nature::Stuck | Nature::Coming);
+            world.up_at[at] = match nature {
+                Nature::Running => Some(Duration::ZERO),
+                Nature::Coming => Some(world.boots[at]),
+                _ => None,
+            };
+        }
+        world
+    }
+
+    fn is_up(&self, node: NodeId) -> bool {
+        self.on[node.index()] && self.up_at[node.index()].is_some_and(|at| at <= self.now)
+    }
+
+    fn act(&mut self, node: NodeId, task: Task) -> (Duration, Result<(), Failure>) {
+        let at = node.index();
+        self.deeds.push((self.now, node, task));
+        self.tries[at] += 1;
+        let fail = |kind| Err(Failure { kind, detail: "said no".to_owned() });
+        match self.natures[at] {
+            Nature::Broken => return (SECOND, fail(FailureKind::Failed)),
+            Nature::Grudging if self.tries[at] == 1 => return (SECOND, fail(FailureKind::Unreachable)),
+            Nature::Hanging => return (50 * SECOND, fail(FailureKind::TimedOut)),
+            Nature::Lying => return (SECOND, Ok(())),
+            _ => {}
+        }
+        let lives = self.natures[at] != Nature::Dead;
+        match task {
+            Task::PowerOff => (self.on[at], self.up_at[at]) = (false, None),
+            Task::Reset => self.up_at[at] = lives.then(|| self.now + SECOND + self.boots[at]),
+            _ if self.is_up(node) => {}
+            _ => {
+                self.on[at] = true;
+                self.up_at[at] = lives.then(|| self.now + SECOND + self.boots[at]);
+            }
+        }
+        (SECOND, Ok(()))
+    }
+}
+
+impl Fleet for World {
+    fn now(&self) -> Duration {
+        self.now
+    }
+
+    fn abilities(&self, _node: NodeId) -> Abilities {
+        self.able
+    }
+
+    fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) {
+        while self.calls < self.fanout
+            && let Some(node) = nodes.pop_front()
+        {
+            self.calls += 1;
+            let silent = self.natures[node.index()] == Nature::Silent;
+            let (takes, event) = match task {
+                Task::Probe => {
+                    let up = if self.is_up(node) { Probe::Up } else { Probe::Down };
+                    (SECOND / 10, Event::Probe(node, if silent { Probe::Unknown } else { up }))
+                }
+                Task::ReadPower => {
+                    let on = if self.on[node.index()] { Power::On } else { Power::Off };
+                    (SECOND / 5, Event::Power(node, if silent { Power::Unknown } else { on }))
+                }
+                _ => {
+                    let (takes, result) = self.act(node, task);
+                    (takes, Event::Ended(node, task, result))
+                }
+            };
+            self.serial += 1;
+            self.events.insert((self.now + takes, self.serial), (true, event));
+        }
+    }
+
+    fn end_all(&mut self) {
+        for (_, event) in self.events.values_mut() {
+            if let Event::Ended(_, _, result) = event {
+                *result = Err(Failure { kind: FailureKind::Ended, detail: "ended".to_owned() });
+            }
+        }
+    }
+
+    fn next(&mut self, until: Option<Duration>) -> Vec<Event> {
+        let due = self.events.first_key_value().map(|(&(at, _), _)| at);
+        match (due, until) {
+            (Some(due), Some(until)) if until < due => self.now = self.now.max(until),
+            (None, Some(until)) => self.now = self.now.max(until),
+            (Some(due), _) => {
+                self.now = self.now.max(due);
+                let later = self.events.split_off(&(due + Duration::from_nanos(1), 0));
+                let came = std::mem::replace(&mut self.events, later);
+                self.calls -= came.len();
+                return came.into_values().map(|(_, event)| event).collect();
+            }
+            (None, None) => panic!("the run waits for nothing"),
+        }
+        Vec::new()
+    }
+}
+
+fn drive(machine: &mut dyn Machine, world: &mut World, interrupt_at: Option<Duration>) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let mut interrupted = false;
+    for _ in 0..200_000 {
+        machine.advance(world);
+        notices.extend(machine.take_notices());
+        if machine.is_over() {
+            return notices;
+        }
+        let until = [machine.wake(), interrupt_at.filter(|_| !interrupted)].into_iter().flatten().min();
+        for event in world.next(until) {
+            machine.hear(&event, world.now);
+        }
+        if !interrupted && interrupt_at.is_some_and(|at| at <= world.now) {
+            interrupted = true;
+            machine.interrupt();
+        }
+    }
+    panic!("the run does not end: {:?}", machine.stand(world.now));
+}
+
+/// The same question answered without [`Order`]: who comes before whom, by closure over groups.
+fn leads(count: usize, groups: &[Vec<u32>], edges: &[(u32, u32)]) -> Vec<BTreeSet<u32>> {
+    let mut before: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); count];
+    // A group begins when all that come before it, members or not, are complete.
+    let mut begins: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); groups.len()];
+    loop {
+        let was = (before.clone(), begins.clone());
+        for (group, members) in groups.iter().enumerate() {
+            for &member in members {
+                let add = begins[group].clone();
+                before[member as usize].extend(add);
+            }
+        }
+        for &(a, b) in edges {
+            let mut add: BTreeSet<u32> = begins[a as usize].clone();
+            for &member in &groups[a as usize] {
+                add.insert(member);
+                add.extend(before[member as usize].iter().copied());
+            }
+            begins[b as usize].extend(add);
+        }
+        if was == (before.clone(), begins.clone()) {
+            return before;
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    groups: Vec<Vec<u32>>,
+    edges: Vec<(u32, u32)>,
+    natures: Vec<Nature>,
+    boots: Vec<u64>,
+    able: Abilities,
+    fanout: usize,
+    booting: Option<usize>,
+    stagger: u64,
+    late: Option<u64>,
+    interrupt: Option<u64>,
+}
+
+const COUNT: u32 = 10;
+
+fn case() -> impl Strategy<Value = Case> {
+    let nature = prop_oneof![
+        8 => Just(Nature::Sound), 2 => Just(Nature::Running), 1 => Just(Nature::Stuck),
+        1 => Just(Nature::Coming), 1 => Just(Nature::Grudging), 1 => Just(Nature::Broken),
+        1 => Just(Nature::Hanging), 1 => Just(Nature::Lying), 1 => Just(Nature::Dead),
+        1 => Just(Nature::Silent),
+    ];
+    let able =
+        (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(reads_power, resets, probes)| Abilities {
+            switches_power: true,
+            reads_power,
+            resets,
+            runs_commands: true,
+            probes,
+            interval: 2 * SECOND,
+        });
+    (
+        (
+            prop::collection::vec(prop::collection::vec(0..COUNT, 0..4), 1..7),
+            prop::collection::vec((0u32..7, 0u32..7), 0..9),
+            prop::collection::vec(nature, COUNT as usize),
+            prop::collection::vec(0u64..40, COUNT as usize),
+        ),
+        (
+            able,
+            prop_oneof![Just(usize::MAX), 1usize..4],
+            prop_oneof![Just(None), (1usize..4).prop_map(Some)],
+            prop_oneof![Just(0), 1u64..5],
+            prop_oneof![3 => Just(None), 1 => (5u64..60).prop_map(Some)],
+            prop_oneof![3 => Just(None), 1 => (0u64..100).prop_map(Some)],
+        ),
+    )
+        .prop_map(
+            |((groups, edges, natures, boots), (able, fanout, booting, stagger, late, interrupt))| {
+                let count = u32::try_from(groups.len()).unwrap();
+                let edges = edges.into_iter().filter(|&(a, b)| a < b && b < count).collect();
+                Case { groups, edges, natures, boots, able, fanout, booting, stagger, late, interrupt }
+            },
+        )
+}
+
+fn run(case: &Case, order: &Order) -> (World, Vec<Reading>, Vec<Notice>, Vec<Ending>) {
+    let mut world = World::new(&case.natures, &case.boots, case.able, case.fanout);
+    let targets: Vec<NodeId> = (0..COUNT).map(NodeId).collect();
+    let mut survey = crate::survey::Survey::new(COUNT as usize, targets.clone(), Vec::new());
+    drive(&mut survey, &mut world, None);
+    let readings = survey.readings().to_vec();
+    let patience = Patience {
+        timeout: 120 * SECOND,
+        boot: 60 * SECOND,
+        late: case.late.map(Duration::from_secs),
+        ..Patience::default()
+    };
+    let options = Options {
+        patience: vec![patience; COUNT as usize],
+        stagger: Duration::from_secs(case.stagger),
+        booting: case.booting,
+        ..Options::default()
+    };
+    let mut startup = Startup::new(order, &targets, &readings, options);
+    let notices = drive(&mut startup, &mut world, case.interrupt.map(Duration::from_secs));
+    let endings = startup.endings();
+    (world, readings, notices, endings)
+}
+
+fn order_of(case: &Case) -> Order {
+    let groups: Vec<Vec<NodeId>> =
+        case.groups.iter().map(|members| members.iter().copied().map(NodeId).collect()).collect();
+    let edges: Vec<_> = case.edges.iter().map(|&(a, b)| (GroupId(a), GroupId(b))).collect();
+    Order::new(COUNT as usize, &groups, &edges)
+}
+
+proptest! {
+    #[test]
+    fn no_node_is_touched_before_its_leaders_and_every_node_is_reported(case in case()) {
+        let order = order_of(&case);
+        prop_assume!(order.sorted().is_some());
+        let before = leads(COUNT as usize, &case.groups, &case.edges);
+        let (world, readings, notices, endings) = run(&case, &order);
+        let ended = |node: u32| endings[node as usize].clone();
+        let blind = !case.able.probes && !case.able.reads_power;
+
+        for &(at, node, task) in &world.deeds {
+            for &leader in &before[node.index()] {
+                let leader = ended(leader);
+                let over = leader.ended.is_some_and(|end| end <= at) && leader.outcome.is_well();
+                let let_go = notices.iter().any(|notice| {
+                    notice.node == leader.node && notice.at <= at && matches!(notice.what, Happening::LetGo(_))
+                });
+                prop_assert!(over || let_go, "{node:?} {task:?} at {at:?} before {leader:?}");
+            }
+            prop_assert!(world.natures[node.index()] != Nature::Silent || blind, "unknown was acted on");
+            if task == Task::Reset || task == Task::PowerOff {
+                prop_assert!(readings[node.index()].condition() == Condition::On, "{node:?} was reset");
+            }
+        }
+        prop_assert_eq!(endings.len(), COUNT as usize);
+        for ending in &endings {
+            let up = world.is_up(ending.node);
+            match &ending.outcome {
+                Outcome::Up if case.able.probes => prop_assert!(up, "{:?} is not up", ending),
+                Outcome::AlreadyUp if case.able.probes => {
+                    let nature = world.natures[ending.node.index()];
+prop_assert!(matches!(nature, Nature::Running | Nature::Coming), "{:?}", ending);
+                }
+                Outcome::Held(by) => {
+                    prop_assert!(before[ending.node.index()].contains(&by.0));
+                    prop_assert!(!ended(by.0).outcome.is_well());
+                    prop_assert!(!world.deeds.iter().any(|deed| deed.1 == ending.node));
+                }
+                Outcome::Skipped | Outcome::Begun | Outcome::Unknown(_) => {
+                    prop_assert!(case.interrupt.is_some(), "{ending:?} without an interrupt");
+                }
+                _ => {}
+            }
+            let good = |node: u32| matches!(
+                world.natures[node as usize],
+                Nature::Sound | Nature::Running | Nature::Grudging
+            );
+            let number = ending.node.0;
+            if case.interrupt.is_none() && good(number) && before[number as usize].iter().all(|&n| good(n)) {
+                prop_assert!(ending.outcome.is_well(), "{ending:?} had no reason to fail");
+            }
+            let told = notices.iter().filter(|notice| {
+                notice.node == ending.node && matches!(notice.what, Happening::Over(_))
+            });
+            prop_assert!(case.interrupt.is_some() || told.count() == 1, "{ending:?} is told of once");
+        }
+    }
+
+    #[test]
+    fn nothing_waits_for_what_it_does_not_depend_on(case in case()) {
+        let case = Case { fanout: usize::MAX, booting: None, stagger: 0, late: None, interrupt: None, ..case };
+        let order = order_of(&case);
+        prop_assume!(order.sorted().is_some());
+        let before = leads(COUNT as usize, &case.groups, &case.edges);
+        let (_, _, _, endings) = run(&case, &order);
+        let start = endings.iter().filter_map(|ending| ending.began).min().unwrap_or_default();
+        for ending in &endings {
+            let Some(began) = ending.began else { continue };
+            let last = before[ending.node.index()].iter().filter_map(|&leader| endings[leader as usize].ended).max();
+            prop_assert_eq!(began, last.unwrap_or(start), "{:?}", ending);
+        }
+    }
+}
+
+fn alone(nature: Nature, able: Abilities) -> (World, Vec<Ending>) {
+    let case = Case {
+        groups: Vec::new(),
+        edges: Vec::new(),
+        natures: vec![nature; COUNT as usize],
+        boots: vec![5; COUNT as usize],
+        able,
+        fanout: usize::MAX,
+        booting: None,
+        stagger: 0,
+        late: None,
+        interrupt: None,
+    };
+    let order = order_of(&case);
+    let (world, _, _, endings) = run(&case, &order);
+    (world, endings)
+}
+
+const ALL: Abilities = Abilities {
+    switches_power: true,
+    reads_power: true,
+    resets: true,
+    runs_commands: true,
+    probes: true,
+    interval: Duration::from_secs(2),
+};
+
+#[test]
+fn a_node_that_is_on_and_never_comes_up_is_reset_once_after_its_boot_limit() {
+    let (world, endings) = alone(Nature::Stuck, ALL);
+    assert_eq!(world.deeds.len(), COUNT as usize);
+    assert!(world.deeds.iter().all(|(at, _, task)| *task == Task::Reset && *at >= 60 * SECOND));
+    assert!(endings.iter().all(|ending| ending.outcome == Outcome::Up));
+}
+
+#[test]
+fn without_a_reset_of_its_own_a_node_is_switched_off_and_on_again() {
+    let (world, endings) = alone(Nature::Stuck, Abilities { resets: false, ..ALL });
+    let first: Vec<Task> = world.deeds.iter().filter(|deed| deed.1 == NodeId(0)).map(|deed| deed.2).collect();
+    assert_eq!(first, [Task::PowerOff, Task::PowerOn]);
+    assert!(endings.iter().all(|ending| ending.outcome == Outcome::Up));
+}
+
+#[test]
+fn a_node_still_booting_is_waited_for_and_not_reset() {
+    let (world, endings) = alone(Nature::Coming, ALL);
+    assert!(world.deeds.is_empty());
+    assert!(endings.iter().all(|ending| ending.outcome == Outcome::Up));
+}
+
+#[test]
+fn a_power_on_without_effect_is_found_and_named() {
+    let (_, endings) = alone(Nature::Lying, ALL);
+    let (Outcome::TimedOut(said) | Outcome::Failed(said)) = &endings[0].outcome else {
+        panic!("{:?}", endings[0])
+    };
+    assert!(said.contains("power off") || said.contains("reads off"), "{said}");
+}
+
+#[test]
+fn silence_is_unreachable_and_nothing_is_done() {
+    let (world, endings) = alone(Nature::Silent, ALL);
+    assert!(world.deeds.is_empty());
+    assert!(matches!(&endings[0].outcome, Outcome::Unreachable(said) if said.contains("unknown")));
+}
+
+#[test]
+fn a_running_target_is_reset_and_waited_for_until_it_was_seen_down() {
+    let order = Order::new(1, &[], &[]);
+    let mut world = World::new(&[Nature::Running], &[10], ALL, usize::MAX);
+    let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Up) }];
+    let options = Options { reset: vec![NodeId(0)], ..Options::default() };
+    let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
+    drive(&mut startup, &mut world, None);
+    assert_eq!(startup.endings()[0].outcome, Outcome::Up);
+    assert!(world.now >= 11 * SECOND, "up before it went down: {:?}", world.now);
+}
+
+#[test]
+fn a_late_leader_lets_others_go_and_a_failed_one_does_not() {
+    let order = Order::new(2, &[vec![NodeId(0)], vec![NodeId(1)]], &[(GroupId(0), GroupId(1))]);
+    for (nature, expected) in [(Nature::Dead, Outcome::Up), (Nature::Broken, Outcome::Held(NodeId(0)))] {
+        let mut world = World::new(&[nature, Nature::Sound], &[10, 10], ALL, usize::MAX);
+        let readings = [Reading { power: Some(Power::Off), probe: Some(Probe::Down) }; 2];
+        let patience = Patience { late: Some(30 * SECOND), ..Patience::default() };
+        let options = Options { patience: vec![patience; 2], ..Options::default() };
+        let mut startup = Startup::new(&order, &[NodeId(0), NodeId(1)], &readings, options);
+        drive(&mut startup, &mut world, None);
+        let endings = startup.endings();
+        assert_eq!(endings[1].outcome, expected);
+        assert!(!endings[0].outcome.is_well());
+    }
+}

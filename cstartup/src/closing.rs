@@ -1,0 +1,97 @@
+//! The end of a run: who is told what came of it, what is remembered, and the exit status.
+
+use crate::history::History;
+use orderly_exec::reporter::Reporter;
+use orderly_exec::{Status, clock};
+use orderly_nodes::log::Log;
+use orderly_nodes::site::Site;
+use orderly_plan::machine::{Ending, Outcome};
+use orderly_plan::{duration, report};
+use std::time::Duration;
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Closing<'s> {
+    pub(crate) site: &'s Site,
+    pub(crate) endings: Vec<Ending>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) simulated: bool,
+    pub(crate) took: Duration,
+}
+
+impl Closing<'_> {
+    /// Returns the exit status. A call that was ended half-way leaves its node in a state nobody
+    /// knows, and that outweighs the signal that ended it.
+    fn status(&self) -> Status {
+        if self.endings.iter().any(|ending| matches!(ending.outcome, Outcome::Unknown(_))) {
+            return Status::Stuck;
+        }
+        match self.signal {
+            Some(signal) => Status::Signal(signal),
+            None if self.endings.iter().all(|ending| ending.outcome.is_well()) => Status::Done,
+            None => Status::Failed,
+        }
+    }
+
+    /// Remembers how long the nodes took that were started.
+    pub(crate) fn remember(&self, history: &mut History) {
+        for ending in &self.endings {
+            if ending.outcome == Outcome::Up
+                && !self.site.is_unit(ending.node)
+                && let (Some(began), Some(ended)) = (ending.began, ending.ended)
+            {
+                history.add(self.site.name(ending.node), ended.saturating_sub(began));
+            }
+        }
+    }
+
+    /// Tells people, the log and programs, and returns the exit status.
+    pub(crate) fn tell(&self, reporter: &mut Reporter, log: Option<Log>) -> Status {
+        let status = self.status();
+        let name = |node| self.site.name(node);
+        let mut lines = Vec::new();
+        for row in report::rows(&self.endings, &name) {
+            if row.well {
+                reporter.say(&row.text);
+            } else {
+                reporter.warn(&row.text);
+            }
+            lines.push(row.text);
+        }
+        let last = self.last_line(status);
+        reporter.say(&last);
+        let path = log.as_ref().map(|log| log.path().display().to_string());
+        if let Some(mut log) = log {
+            lines.iter().for_each(|line| log.line(line));
+            let lost = log.end(&last);
+            if lost > 0 {
+                reporter.warn(format!("{lost} lines of the log could not be written"));
+            }
+        }
+        reporter.record(&report::Report {
+            format: "orderly-run/1",
+            record: "report",
+            time: clock::now(),
+            program: "cstartup",
+            simulated: self.simulated,
+            status: status.word(),
+            exit: status.code(),
+            seconds: (self.took.as_secs_f64() * 1000.0).round() / 1000.0,
+            counts: report::counts(&self.endings),
+            nodes: report::nodes(&self.endings, name),
+            log: path,
+        });
+        status
+    }
+
+    /// Returns the closing line, which says why it took as long as it did.
+    fn last_line(&self, status: Status) -> String {
+        let name = |node| self.site.name(node);
+        let mut line = format!("{status} after {}", duration::show(self.took));
+        let path = report::critical_path(&self.site.order, &self.endings);
+        if !path.is_empty() {
+            line.push_str(&format!(", because of {}", report::show_path(&path, &name)));
+        }
+        line
+    }
+}

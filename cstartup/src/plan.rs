@@ -1,0 +1,228 @@
+//! What is to be started: targets checked against the sequence and extended, and the limits of each.
+
+use crate::args::Args;
+use crate::history::History;
+use anyhow::Result;
+use orderly_exec::cli::{arguments, program_name};
+use orderly_exec::{Status, fail};
+use orderly_nodes::site::Site;
+use orderly_nodes::targets::{Targets, describe, fold};
+use orderly_plan::duration;
+use orderly_plan::fleet::NodeId;
+use orderly_plan::select::{self, Direction};
+use orderly_plan::startup::{Options, Patience};
+use orderly_plan::survey::Condition;
+use serde::Serialize;
+use std::time::Duration;
+
+/// A start that may be carried out.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Sorted, with their units.
+    pub(crate) targets: Vec<NodeId>,
+    /// The targets that are not up, or to be reset.
+    pub(crate) to_start: usize,
+    pub(crate) options: Options,
+    /// How long it would take, where every node to be started has a history.
+    expected: Option<Duration>,
+    waves: Vec<Wave>,
+}
+
+/// What would be begun at one time if all nodes took equally long.
+#[derive(Debug, Serialize)]
+struct Wave {
+    nodes: String,
+    count: usize,
+    does: &'static str,
+    wave: usize,
+}
+
+/// Returns all nodes whose condition matters: targets with their units, and all that lead them.
+pub(crate) fn concerned(site: &Site, targets: &Targets) -> Vec<NodeId> {
+    let mut nodes = targets.nodes.clone();
+    nodes.extend(site.units_of(&targets.nodes));
+    nodes.extend(site.order.all_leading(&nodes));
+    let units = site.units_of(&nodes);
+    nodes.extend(units);
+    nodes.sort_unstable();
+    nodes.dedup();
+    nodes
+}
+
+impl Plan {
+    /// Returns the plan, given how all [`concerned`] nodes stand.
+    ///
+    /// # Errors
+    /// Refused (4) with every violation and the ways out.
+    pub(crate) fn new(
+        args: &Args,
+        site: &Site,
+        mut targets: Targets,
+        conditions: &[Condition],
+        history: &History,
+    ) -> Result<Self> {
+        if args.extend {
+            let with_units = with_units(site, &targets.nodes);
+            let needed = select::needed(Direction::Startup, &site.order, &with_units, conditions);
+            targets.nodes.extend(needed.into_iter().filter(|node| !site.is_unit(*node)));
+            targets.nodes.sort_unstable();
+            targets.check_partition(site)?;
+        }
+        let nodes = with_units(site, &targets.nodes);
+        check(args, site, &nodes, conditions)?;
+        let reset = to_be_reset(args, site, &nodes, conditions);
+        let starts =
+            |node: &NodeId| conditions[node.index()] != Condition::Up || reset.binary_search(node).is_ok();
+        let options = options(args, site, history, reset.clone());
+        Ok(Self {
+            to_start: nodes.iter().filter(|node| starts(node)).count(),
+            expected: expected(site, &nodes, &starts, history),
+            waves: waves(site, &nodes, conditions, &reset),
+            targets: nodes,
+            options,
+        })
+    }
+
+    /// Returns the plan for people, one line for each wave and what is done in it.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        for wave in &self.waves {
+            let nodes = if wave.count == 1 { "node" } else { "nodes" };
+            text.push_str(&format!(
+                "wave {}: {}: {} ({} {nodes})\n",
+                wave.wave, wave.does, wave.nodes, wave.count
+            ));
+        }
+        text.push_str(&match (self.to_start, self.expected) {
+            (0, _) => "nothing is to be started\n".to_owned(),
+            (_, Some(expected)) => format!("expected to take {}\n", duration::show(expected)),
+            (_, None) => "how long it takes is not known: some nodes have no history\n".to_owned(),
+        });
+        text
+    }
+
+    /// Returns the plan for programs.
+    pub(crate) fn record(&self) -> impl Serialize + '_ {
+        #[derive(Serialize)]
+        struct Record<'p> {
+            format: &'static str,
+            record: &'static str,
+            time: String,
+            waves: &'p [Wave],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            expected_seconds: Option<f64>,
+        }
+        Record {
+            format: "orderly-run/1",
+            record: "plan",
+            time: orderly_exec::clock::now(),
+            waves: &self.waves,
+            expected_seconds: self.expected.map(|expected| expected.as_secs_f64()),
+        }
+    }
+}
+
+fn with_units(site: &Site, nodes: &[NodeId]) -> Vec<NodeId> {
+    let mut all = nodes.to_vec();
+    all.extend(site.units_of(nodes));
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Refuses what would violate the sequence.
+fn check(args: &Args, site: &Site, targets: &[NodeId], conditions: &[Condition]) -> Result<()> {
+    let mut violations = Vec::new();
+    if !args.ignore_others {
+        violations.extend(select::unserved(Direction::Startup, &site.order, targets, conditions));
+    }
+    if !args.ignore_running && !args.reset && !args.reset_all {
+        violations.extend(select::outrun(&site.order, targets, conditions));
+    }
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let text = describe(site, Direction::Startup, &violations, &program_name(), &arguments());
+    Err(fail(Status::Refused, text))
+}
+
+/// Returns the running targets that are reset; units never are, nothing runs on them.
+fn to_be_reset(args: &Args, site: &Site, targets: &[NodeId], conditions: &[Condition]) -> Vec<NodeId> {
+    let mut reset = if args.reset_all {
+        targets.iter().copied().filter(|node| conditions[node.index()] == Condition::Up).collect()
+    } else if args.reset {
+        select::curable(&site.order, targets, conditions)
+    } else {
+        Vec::new()
+    };
+    reset.retain(|node| !site.is_unit(*node));
+    reset
+}
+
+fn options(args: &Args, site: &Site, history: &History, reset: Vec<NodeId>) -> Options {
+    let for_all = args.late_after();
+    let members = (0..site.roster.len()).map(|at| NodeId(u32::try_from(at).unwrap_or(u32::MAX)));
+    let mut patience = Vec::with_capacity(site.roster.len());
+    let mut takes = Vec::with_capacity(site.roster.len());
+    for node in members {
+        let limits = site.profile(node).limits.clone();
+        let name = site.name(node);
+        let own = if args.is_late_by_history() { history.late(name) } else { None };
+        patience.push(Patience {
+            unit: site.is_unit(node),
+            timeout: limits.timeout,
+            boot: limits.boot,
+            retries: limits.retries,
+            late: own.or(for_all),
+        });
+        let usual = history.usual(name).unwrap_or(Duration::from_secs(60));
+        takes.push(u64::try_from(usual.as_millis()).unwrap_or(u64::MAX >> 32));
+    }
+    let limits = &site.cluster.limits;
+    Options { patience, stagger: limits.stagger, booting: limits.booting, reset, takes }
+}
+
+/// Returns the length of the critical path, by the history.
+fn expected(
+    site: &Site,
+    targets: &[NodeId],
+    starts: &dyn Fn(&NodeId) -> bool,
+    history: &History,
+) -> Option<Duration> {
+    let mut takes = vec![0u64; site.roster.len()];
+    for node in targets.iter().filter(|node| starts(node) && !site.is_unit(**node)) {
+        let usual = history.usual(site.name(*node))?;
+        takes[node.index()] = u64::try_from(usual.as_millis()).ok()?;
+    }
+    site.order.critical(&takes).into_iter().max().map(Duration::from_millis)
+}
+
+fn waves(site: &Site, targets: &[NodeId], conditions: &[Condition], reset: &[NodeId]) -> Vec<Wave> {
+    let mut waves = Vec::new();
+    let mut number = 0;
+    for nodes in site.order.waves() {
+        let nodes: Vec<NodeId> =
+            nodes.into_iter().filter(|node| targets.binary_search(node).is_ok()).collect();
+        if nodes.is_empty() {
+            continue;
+        }
+        number += 1;
+        let does = |node: &NodeId| match conditions[node.index()] {
+            _ if reset.binary_search(node).is_ok() => "reset",
+            Condition::Up => "up, left alone",
+            Condition::On => "on, waited for, then reset",
+            Condition::Down => "power on",
+            Condition::Unknown => "not known, asked again",
+        };
+        for kind in
+            ["power on", "reset", "on, waited for, then reset", "not known, asked again", "up, left alone"]
+        {
+            let alike: Vec<NodeId> = nodes.iter().copied().filter(|node| does(node) == kind).collect();
+            if !alike.is_empty() {
+                let nodes = fold(site, &alike);
+                waves.push(Wave { nodes, count: alike.len(), does: kind, wave: number });
+            }
+        }
+    }
+    waves
+}

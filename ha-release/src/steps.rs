@@ -1,0 +1,212 @@
+//! The steps of a release, made from what is found on this host, so that undoing them leads back there.
+
+use crate::args::Part;
+use orderly_host::action::Action;
+use orderly_host::asset::State;
+use orderly_host::boot;
+use orderly_host::config::{Config, Kind};
+use orderly_host::machine::Machine;
+use orderly_host::mountinfo::{self, Mounts};
+use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount};
+use orderly_host::{addresses, holders, services, shares};
+use orderly_plan::step::{Plan, Step, StepName, Undo};
+
+/// What was found: the plan, and everything that speaks against carrying it out.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) plan: Plan<Action>,
+    /// Each a reason to refuse, with its remedy.
+    pub(crate) against: Vec<String>,
+    /// What is worth knowing beforehand.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Looks at this host and makes the plan. Changes nothing.
+pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
+    let mut maker = Maker { steps: Vec::new(), against: Vec::new(), notes: Vec::new() };
+    let wanted = |part| !left_out.contains(&part);
+    let mounts = mountinfo::own().unwrap_or_else(|error| {
+        maker.against.push(format!("{error:#}"));
+        Mounts::default()
+    });
+    let state = machine.asset_state();
+    if let State::Elsewhere(why) | State::Unknown(why) = &state {
+        let word = if matches!(state, State::Unknown(_)) {
+            "nobody can say who holds the asset"
+        } else {
+            "the asset is not here"
+        };
+        maker.against.push(format!("{word}: {why}"));
+    }
+    if wanted(Part::Boot) {
+        maker.boot(machine.config);
+    }
+    if wanted(Part::Backup) && machine.config.backup.is_some() && state == State::Held {
+        maker.step("backup".to_owned(), Action::Backup, Undo::Nothing);
+    }
+    if wanted(Part::Services) {
+        maker.services(machine);
+    }
+    if wanted(Part::Addresses) {
+        maker.addresses(machine);
+    }
+    if wanted(Part::Loopbacks) {
+        maker.loopbacks(machine, &mounts);
+    }
+    if wanted(Part::Shares) {
+        maker.shares(machine);
+    }
+    if wanted(Part::Asset) {
+        maker.asset(machine, &mounts);
+    }
+    if wanted(Part::Proof) {
+        maker.step("proof".to_owned(), Action::Prove, Undo::Nothing);
+    }
+    maker.holders(machine, &mounts);
+    Found { plan: Plan { steps: maker.steps }, against: maker.against, notes: maker.notes }
+}
+
+struct Maker {
+    steps: Vec<Step<Action>>,
+    against: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Maker {
+    fn step(&mut self, name: String, action: Action, undo: Undo<Action>) {
+        self.steps.push(Step { name: StepName(name), action, undo });
+    }
+
+    fn boot(&mut self, config: &Config) {
+        let device = match &config.asset.kind {
+            Kind::Filesystem { device } => Some(device.as_str()),
+            Kind::Bind { .. } | Kind::Command { .. } => None,
+        };
+        self.against.extend(
+            boot::takers(config, device).into_iter().map(|taker| format!("{taker}; or use --skip boot")),
+        );
+    }
+
+    /// A service that is down stays in the plan: it must still be down at the end.
+    fn services(&mut self, machine: &mut Machine<'_>) {
+        for service in &machine.config.services {
+            let name = service.name.clone();
+            let undo = match services::state(service, &mut machine.runner) {
+                services::State::Up => Undo::Action(Action::StartService { service: name.clone() }),
+                services::State::Down => Undo::Nothing,
+                services::State::Unknown(why) => {
+                    self.against.push(format!("service {name}: nobody can say whether it runs: {why}"));
+                    continue;
+                }
+            };
+            self.step(format!("stop {name}"), Action::StopService { service: name }, undo);
+        }
+    }
+
+    fn addresses(&mut self, machine: &mut Machine<'_>) {
+        for address in &machine.config.addresses {
+            let cidr = address.cidr.clone();
+            match addresses::is_here(address, &mut machine.runner) {
+                Ok(true) => {
+                    let undo = Undo::Action(Action::AddAddress { cidr: cidr.clone() });
+                    self.step(format!("remove {cidr}"), Action::RemoveAddress { cidr }, undo);
+                }
+                Ok(false) => {}
+                Err(why) => self.against.push(format!("address {cidr}: {why}; or use --skip addresses")),
+            }
+        }
+    }
+
+    fn loopbacks(&mut self, machine: &Machine<'_>, mounts: &Mounts) {
+        for loopback in
+            deepest_first(machine.config.loopbacks.iter().collect(), |loopback| loopback.at.clone())
+        {
+            let at = loopback.at.clone();
+            match (loopback_mount(machine.asset.as_ref(), loopback, mounts), mounts.at(&at)) {
+                (Some(mount), _) => {
+                    let undo =
+                        Undo::Action(Action::Mount { mount: MountSpec::loopback(loopback).as_found(mount) });
+                    self.step(format!("unmount {}", at.display()), Action::Unmount { at }, undo);
+                }
+                (None, Some(other)) => self.notes.push(format!(
+                    "{} is mounted at {}, not {}; it is left alone",
+                    other.source.display(),
+                    at.display(),
+                    loopback.source.display()
+                )),
+                (None, None) => {}
+            }
+        }
+    }
+
+    fn shares(&mut self, machine: &mut Machine<'_>) {
+        for share in &machine.config.shares {
+            let path = share.path.clone();
+            match shares::found(share, &mut machine.runner) {
+                Ok(exports) if exports.is_empty() => {}
+                Ok(exports) => {
+                    let undo = Undo::Action(Action::Share { path: path.clone(), exports: exports.clone() });
+                    self.step(format!("unshare {}", path.display()), Action::Unshare { path, exports }, undo);
+                }
+                Err(error) => {
+                    self.against.push(format!("share {}: {error:#}; or use --skip shares", path.display()));
+                }
+            }
+        }
+    }
+
+    fn asset(&mut self, machine: &Machine<'_>, mounts: &Mounts) {
+        let config = machine.config;
+        let specs: Vec<MountSpec> = config
+            .asset
+            .mounts
+            .iter()
+            .filter_map(|table| {
+                let mount = mounts.at(&table.at)?;
+                let spec = MountSpec::configured(machine.asset.as_ref(), table);
+                (spec.what.is_none() || machine.asset.is_on(mount)).then(|| spec.as_found(mount))
+            })
+            .collect();
+        let title = machine.asset.title();
+        self.step(
+            format!("release {title}"),
+            Action::Release { mounts: specs.clone() },
+            Undo::UntilDone(Action::Retake { mounts: specs }),
+        );
+        for (index, argv) in config.asset.after_release.iter().enumerate() {
+            self.step(
+                format!("after release {}", index + 1),
+                Action::Run { argv: argv.clone() },
+                Undo::Nothing,
+            );
+        }
+        if let Some(argv) = &config.asset.detach {
+            self.step("detach".to_owned(), Action::Run { argv: argv.clone() }, Undo::Nothing);
+        }
+    }
+
+    /// Lists who uses the asset now. The services among them are about to stop, so it refuses nothing.
+    fn holders(&mut self, machine: &Machine<'_>, mounts: &Mounts) {
+        self.notes.extend(
+            holders::users(machine.asset.as_ref())
+                .holders
+                .iter()
+                .map(|holder| format!("in use now: {holder}")),
+        );
+        let config = machine.config;
+        let known = |at: &std::path::Path| {
+            config.asset.mounts.iter().any(|mount| mount.at == at)
+                || config.loopbacks.iter().any(|loopback| loopback.at == at)
+        };
+        for mount in mounts.0.iter().filter(|mount| machine.asset.is_on(mount)) {
+            let nested = mounts.above(mount.id).into_iter().chain([mount]).filter(|mount| !known(&mount.at));
+            for other in nested {
+                let note =
+                    format!("in use now: something not configured is mounted at {}", other.at.display());
+                if !self.notes.contains(&note) {
+                    self.notes.push(note);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! How it is known that the peer let go: its record, its power, or the word of a person.
+//!
+//! Nothing on the asset is opened here. Identity and change mark are read as the kind reads them
+//! without mounting (a superblock, a mark file, the site's own command).
+
+use crate::args::Args;
+use orderly_exec::{OrStatus, Status, fail, files};
+use orderly_host::addresses::{self, Knock};
+use orderly_host::asset::State;
+use orderly_host::handover::{self, VERSION};
+use orderly_host::machine::Machine;
+use orderly_plan::release::Release;
+use std::path::Path;
+
+/// A proof that was offered and holds as far as it can be checked without the asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// This host holds the asset already.
+    HeldHere,
+    Record(Box<Release>),
+    Fence,
+    PeerDown,
+}
+
+impl Proof {
+    /// Returns what stands in the report.
+    pub(crate) fn word(&self) -> String {
+        match self {
+            Self::HeldHere => "this host held the asset already".to_owned(),
+            Self::Record(release) => format!("the record of {} from {}", release.host, release.at),
+            Self::Fence => "the peer's power is off".to_owned(),
+            Self::PeerDown => "the operator says that the peer is down".to_owned(),
+        }
+    }
+}
+
+/// Finds the proof that the arguments offer.
+///
+/// # Errors
+/// Rejected (3): a record that is cut, edited or none. Refused (4): a proof that does not hold, or none.
+pub(crate) fn find(args: &Args, machine: &mut Machine<'_>, state: &State) -> anyhow::Result<Proof> {
+    // Read in any case: input is wrong whether or not it is needed.
+    let record = args.record.as_deref().map(read).transpose()?;
+    if let Some(name) = &args.peer_down {
+        check_peer_down(name, machine)?;
+    }
+    if *state == State::Held {
+        return Ok(Proof::HeldHere);
+    }
+    if let Some(record) = record {
+        check_record(&record, machine, args.peer_down.is_some())?;
+        return Ok(Proof::Record(Box::new(record)));
+    }
+    if args.fence {
+        let peer = &machine.config.peer;
+        if peer.fence.is_none() {
+            return Err(fail(Status::Refused, format!("no fence command is configured for {}", peer.name)));
+        }
+        return Ok(Proof::Fence);
+    }
+    if args.peer_down.is_some() {
+        return Ok(Proof::PeerDown);
+    }
+    way_back(machine)
+}
+
+fn read(path: &Path) -> anyhow::Result<Release> {
+    let text = files::read(path)?;
+    let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+    Release::read(&text)
+        .map_err(|unfit| anyhow::anyhow!("{name} is no release record: {unfit}"))
+        .or_status(Status::Rejected)
+}
+
+/// The host that released last takes back by its own record, as long as nobody held the asset since.
+fn way_back(machine: &mut Machine<'_>) -> anyhow::Result<Proof> {
+    let path = handover::record_path();
+    let own = match files::read_if_there(&path)? {
+        files::Found::Text(text) => Release::read(&text).ok(),
+        files::Found::Missing => None,
+    };
+    let peer = &machine.config.peer.name;
+    let Some(record) =
+        own.filter(|record| record.safe && record.mark.is_some() && record.host == machine.config.own.name)
+    else {
+        return Err(fail(
+            Status::Refused,
+            format!(
+                "nothing proves that {peer} let go of the asset; give its record (--record FILE, or: ssh {peer} ha-release --json | ha-takeover --record -), \
+                 or power it off (--fence), or, if you know that it is off, say --peer-down {peer}"
+            ),
+        ));
+    };
+    check_record(&record, machine, false)?;
+    Ok(Proof::Record(Box::new(record)))
+}
+
+fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) -> anyhow::Result<()> {
+    let config = machine.config;
+    let (own, peer) = (&config.own.name, &config.peer.name);
+    let refuse = |why: String| {
+        Err(fail(Status::Refused, format!("the release record does not permit a takeover: {why}")))
+    };
+    if !record.safe {
+        return refuse(format!(
+            "it says NOT safe: {}",
+            record.reason.as_deref().unwrap_or("no reason is given")
+        ));
+    }
+    if record.host != *peer && record.host != *own {
+        return refuse(format!("{} made it, which is neither {own} nor {peer}", record.host));
+    }
+    if record.version != VERSION {
+        return refuse(format!("version {} of ha-release made it, and this is {VERSION}", record.version));
+    }
+    if record.configuration != config.fingerprint {
+        return refuse(format!(
+            "{} has another configuration than this host; copy ha.toml, so that both are alike",
+            record.host
+        ));
+    }
+    let Some(identity) = &record.identity else {
+        return refuse("it does not say of which asset it is".to_owned());
+    };
+    // A record this host made itself says nothing of what the peer did since.
+    if record.mark.is_none() && record.host != *peer && !peer_down {
+        return refuse(format!("the asset has no change mark, so it also needs --peer-down {peer}"));
+    }
+    // Where before_take must run first, the asset cannot be seen yet; the step "proof" compares then.
+    match machine.compare(identity, record.mark.as_deref()) {
+        Err(error) if config.asset.before_take.is_empty() => refuse(format!("{error:#}")),
+        _ => Ok(()),
+    }
+}
+
+fn check_peer_down(name: &str, machine: &mut Machine<'_>) -> anyhow::Result<()> {
+    let peer = &machine.config.peer;
+    if *name != peer.name {
+        return Err(fail(
+            Status::Refused,
+            format!("the peer is {}, not {name}; name the host that you know is off", peer.name),
+        ));
+    }
+    let Some(address) = &peer.address else {
+        machine
+            .notes
+            .push(format!("{name} has no address in the configuration, so nobody asked whether it answers"));
+        return Ok(());
+    };
+    match addresses::knock(address, &mut machine.runner) {
+        Knock::Silent => Ok(()),
+        Knock::Answered => Err(fail(
+            Status::Refused,
+            format!("{name} is not down: {address} answers; use --fence, or power it off"),
+        )),
+        Knock::Unknown(why) => {
+            Err(fail(Status::Refused, format!("nobody can say whether {name} answers: {why}")))
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The steps of a takeover, and everything that is checked before the first.
+
+use crate::proof::Proof;
+use orderly_host::action::{Action, Answer};
+use orderly_host::addresses::{self, Knock};
+use orderly_host::asset::{End, State};
+use orderly_host::config::Config;
+use orderly_host::machine::Machine;
+use orderly_host::mountinfo::{self, Mounts};
+use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount};
+use orderly_host::{services, shares};
+use orderly_plan::step::{Plan, Step, StepName, Undo};
+use std::path::Path;
+
+/// Returns everything that speaks against a takeover, each with its remedy. Changes nothing.
+pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> Vec<String> {
+    let mut against = Vec::new();
+    let config = machine.config;
+    let mounts = mountinfo::own().unwrap_or_else(|error| {
+        against.push(format!("{error:#}"));
+        Mounts::default()
+    });
+    check_state(config, proof, state, &mut against);
+    for mount in &config.asset.mounts {
+        let ours = mounts.at(&mount.at).is_some_and(|found| machine.asset.is_on(found));
+        if !ours && *state != State::Held {
+            against.extend(check_mountpoint(&mount.at, &mounts));
+        }
+    }
+    for loopback in &config.loopbacks {
+        let at = &loopback.at;
+        match mounts.at(at) {
+            Some(other) if loopback_mount(machine.asset.as_ref(), loopback, &mounts).is_none() => {
+                against.push(format!("{} is mounted at {}; umount it", other.source.display(), at.display()));
+            }
+            Some(_) => {}
+            None if !at.exists() => {
+                against.push(format!("{} is not there; make it (mkdir -p)", at.display()));
+            }
+            None => {}
+        }
+    }
+    if *state != State::Held {
+        check_services(machine, &mut against);
+        // With --fence the peer may still answer; it is asked again when its power is off.
+        if *proof != Proof::Fence {
+            check_addresses(machine, &mut against);
+        }
+    }
+    for share in &config.shares {
+        if let Err(error) = shares::found(share, &mut machine.runner) {
+            against.push(format!("share {}: {error:#}", share.path.display()));
+        }
+    }
+    against
+}
+
+fn check_state(config: &Config, proof: &Proof, state: &State, against: &mut Vec<String>) {
+    let peer = &config.peer.name;
+    match (state, proof) {
+        (State::Held | State::Free, _) | (State::Elsewhere(_), Proof::Fence | Proof::PeerDown) => {}
+        (State::Elsewhere(why), _) => {
+            against.push(format!(
+                "the asset is not free: {why}; release it on {peer}, or use --fence or --peer-down {peer}"
+            ));
+        }
+        // The device may appear only once before_take has run.
+        (State::Unknown(_), _) if !config.asset.before_take.is_empty() => {}
+        (State::Unknown(why), _) => against.push(format!("nobody can say who holds the asset: {why}")),
+    }
+}
+
+fn check_mountpoint(at: &Path, mounts: &Mounts) -> Option<String> {
+    let shown = at.display();
+    if let Some(other) = mounts.at(at) {
+        return Some(format!("{} is mounted at {shown}; umount it", other.source.display()));
+    }
+    match std::fs::read_dir(at) {
+        Ok(mut entries) => entries
+            .next()
+            .map(|_| format!("{shown} is not empty, and mounting would hide what is in it; move that away")),
+        Err(error) => Some(format!("{shown} cannot be mounted on: {error}; make it (mkdir -p)")),
+    }
+}
+
+fn check_services(machine: &mut Machine<'_>, against: &mut Vec<String>) {
+    for service in &machine.config.services {
+        match services::state(service, &mut machine.runner) {
+            services::State::Down => {}
+            services::State::Up => {
+                against.push(format!("service {} runs here without the asset; stop it", service.name));
+            }
+            services::State::Unknown(why) => {
+                against.push(format!("service {}: nobody can say whether it runs: {why}", service.name));
+            }
+        }
+    }
+}
+
+fn check_addresses(machine: &mut Machine<'_>, against: &mut Vec<String>) {
+    for address in &machine.config.addresses {
+        let cidr = &address.cidr;
+        match addresses::is_here(address, &mut machine.runner) {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(why) => against.push(format!("address {cidr}: {why}")),
+        }
+        match addresses::knock(address.ip(), &mut machine.runner) {
+            Knock::Silent => {}
+            Knock::Answered => against
+                .push(format!("somebody answers at {}; take the address off that host first", address.ip())),
+            Knock::Unknown(why) => {
+                against.push(format!("nobody can say whether somebody answers at {}: {why}", address.ip()));
+            }
+        }
+    }
+}
+
+/// Makes the plan.
+pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> Plan<Action> {
+    let config = machine.config;
+    let mut steps: Vec<Step<Action>> = Vec::new();
+    let mut step = |name: String, action: Action, undo: Undo<Action>| {
+        steps.push(Step { name: StepName(name), action, undo });
+    };
+    if *proof == Proof::Fence {
+        step(format!("fence {}", config.peer.name), Action::Fence, Undo::Nothing);
+        for address in &config.addresses {
+            let ip = address.ip().to_owned();
+            step(format!("{ip} is silent"), Action::Knock { ip }, Undo::Nothing);
+        }
+    }
+    if *proof != Proof::HeldHere {
+        for (index, argv) in config.asset.before_take.iter().enumerate() {
+            step(format!("before take {}", index + 1), Action::Run { argv: argv.clone() }, Undo::Nothing);
+        }
+    }
+    if let Proof::Record(record) = proof
+        && let Some(identity) = record.identity.clone()
+    {
+        step("proof".to_owned(), Action::Compare { identity, mark: record.mark.clone() }, Undo::Nothing);
+    }
+    let title = machine.asset.title();
+    step(format!("take {title}"), Action::Take { end: end(proof, state) }, Undo::Action(Action::LetGo));
+    let mounts: Vec<MountSpec> = config
+        .asset
+        .mounts
+        .iter()
+        .map(|table| MountSpec::configured(machine.asset.as_ref(), table))
+        .collect();
+    for mount in mounts.iter().filter(|mount| mount.what.is_some()) {
+        let at = mount.at.clone();
+        step(
+            format!("mount {}", at.display()),
+            Action::Mount { mount: mount.clone() },
+            Undo::Action(Action::Unmount { at }),
+        );
+    }
+    step(format!("hold {title}"), Action::Hold { mounts }, Undo::Nothing);
+    if config.backup.is_some() && *proof != Proof::HeldHere {
+        step("restore".to_owned(), Action::Restore { snapshot: None }, Undo::Nothing);
+    }
+    let mut loopbacks = deepest_first(config.loopbacks.iter().collect(), |loopback| loopback.at.clone());
+    loopbacks.reverse();
+    for loopback in loopbacks {
+        let at = loopback.at.clone();
+        let mount = MountSpec::loopback(loopback);
+        step(
+            format!("mount {}", at.display()),
+            Action::Mount { mount },
+            Undo::Action(Action::Unmount { at }),
+        );
+    }
+    for share in &config.shares {
+        let (path, exports) = (share.path.clone(), shares::wanted(share));
+        let undo = Undo::Action(Action::Unshare { path: path.clone(), exports: exports.clone() });
+        step(format!("share {}", path.display()), Action::Share { path, exports }, undo);
+    }
+    for address in &config.addresses {
+        let cidr = address.cidr.clone();
+        let undo = Undo::Action(Action::RemoveAddress { cidr: cidr.clone() });
+        step(format!("add {cidr}"), Action::AddAddress { cidr }, undo);
+    }
+    for service in config.services.iter().rev() {
+        let name = service.name.clone();
+        let undo = Undo::Action(Action::StopService { service: name.clone() });
+        step(format!("start {name}"), Action::StartService { service: name }, undo);
+    }
+    Plan { steps }
+}
+
+/// After a clean end the plain form is enough, also when the peer was powered off since.
+fn end(proof: &Proof, state: &State) -> End {
+    match (proof, state) {
+        (Proof::HeldHere | Proof::Record(_), _)
+        | (Proof::Fence | Proof::PeerDown, State::Held | State::Free) => End::Clean,
+        (Proof::Fence | Proof::PeerDown, State::Elsewhere(_) | State::Unknown(_)) => End::PoweredOff,
+    }
+}
+
+/// Tells whether an unfinished takeover may go on: its proof must still hold.
+pub(crate) fn proof_stands(machine: &mut Machine<'_>, plan: &Plan<Action>) -> Result<(), String> {
+    let compared = plan.steps.iter().find_map(|step| {
+        let Action::Compare { identity, mark } = &step.action else { return None };
+        Some((identity, mark))
+    });
+    let fenced = plan.steps.iter().any(|step| step.action == Action::Fence);
+    match (machine.asset_state(), compared) {
+        (State::Held, _) => Ok(()),
+        (State::Free, Some((identity, mark))) if mark.is_some() => {
+            machine.compare(identity, mark.as_deref()).map_err(|error| format!("{error:#}"))
+        }
+        _ if fenced && machine.is_fenced() == Answer::Yes => Ok(()),
+        (State::Elsewhere(why) | State::Unknown(why), _) => Err(why),
+        (State::Free, _) => Err("what proved that the peer let go must be proven again".to_owned()),
+    }
+}

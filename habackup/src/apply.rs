@@ -1,0 +1,242 @@
+//! Puts entries of a snapshot onto the live system. Every file is made beside, hashed while copied,
+//! synced and renamed into place, so that no reader ever sees half of one.
+
+use crate::comparison::{Aspect, Change, Item};
+use crate::copy::{Copier, Fault};
+use crate::manifest::{Entry, Kind};
+use crate::metadata::{self, Owner};
+use crate::progress::Progress;
+use crate::root::{Place, Root, Trouble};
+use crate::store::FOLDER;
+use crate::verbatim::Verbatim;
+use anyhow::{Context, anyhow, bail, ensure};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknodat};
+use nix::unistd::{UnlinkatFlags, fsync, linkat, mkfifoat, symlinkat, unlinkat};
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Puts entries of one snapshot onto one root.
+#[derive(Debug)]
+pub struct Application<'a> {
+    live: &'a mut Root,
+    tree: &'a mut Root,
+    copier: Copier,
+    /// Where the first name of each file with several names stands.
+    firsts: HashMap<u64, Verbatim>,
+    /// Folders whose permissions and times are set when all that is in them is done.
+    folders: Vec<(Place, Entry)>,
+    /// Attributes that could not be set.
+    pub lost: Vec<String>,
+}
+
+impl<'a> Application<'a> {
+    pub fn new(live: &'a mut Root, tree: &'a mut Root) -> Self {
+        Self {
+            live,
+            tree,
+            copier: Copier::default(),
+            firsts: HashMap::new(),
+            folders: Vec::new(),
+            lost: Vec::new(),
+        }
+    }
+
+    /// Applies every item that changes something, in walk order.
+    ///
+    /// # Errors
+    /// Names the path; what was applied before it stays, and is for the caller to undo.
+    pub fn apply_all(&mut self, items: &[Item], progress: &mut Progress<'_>) -> anyhow::Result<()> {
+        for item in items {
+            progress.file()?;
+            let entry = &item.entry;
+            let applied = match &item.change {
+                Change::New => self.put(entry, progress),
+                Change::Updated(aspects) if is_metadata_only(entry, aspects) => self.adjust(entry),
+                Change::Updated(_) => self.put(entry, progress),
+                Change::Unchanged | Change::Conflict(_) | Change::Skipped(_) => Ok(()),
+            };
+            applied.with_context(|| format!("restore {}", entry.path))?;
+            if let Some(group) = entry.link_group {
+                self.firsts.entry(group).or_insert_with(|| entry.path.clone());
+            }
+        }
+        self.finish_folders()
+    }
+
+    /// Sets owner, permissions, times and attributes of what is there, in place: it keeps its inode.
+    fn adjust(&mut self, entry: &Entry) -> anyhow::Result<()> {
+        let place = self.place(&entry.path)?;
+        if entry.kind == Kind::Directory {
+            self.folders.push((place, entry.clone()));
+            return Ok(());
+        }
+        let opened = place.open_as_place()?;
+        self.finish(&opened, entry)
+    }
+
+    fn put(&mut self, entry: &Entry, progress: &mut Progress<'_>) -> anyhow::Result<()> {
+        let place = self.place(&entry.path)?;
+        if entry.kind == Kind::Directory {
+            match mkdirat(&*place.folder, place.name.as_c_str(), Mode::S_IRWXU) {
+                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            self.folders.push((place, entry.clone()));
+            return Ok(());
+        }
+        let beside = beside()?;
+        remove_if_there(&place, &beside)?;
+        let made = self.make(entry, &place, &beside, progress).and_then(|()| {
+            renameat(&*place.folder, beside.as_c_str(), &*place.folder, place.name.as_c_str())?;
+            // Two names of one file: renaming one onto the other does nothing and leaves both.
+            remove_if_there(&place, &beside)?;
+            Ok(fsync(&*place.folder)?)
+        });
+        if made.is_err() {
+            remove_if_there(&place, &beside).ok();
+        }
+        made
+    }
+
+    fn make(
+        &mut self,
+        entry: &Entry,
+        place: &Place,
+        beside: &CString,
+        progress: &mut Progress<'_>,
+    ) -> anyhow::Result<()> {
+        let folder = &*place.folder;
+        let private = Mode::S_IRUSR | Mode::S_IWUSR;
+        match entry.kind {
+            Kind::File => return self.make_file(entry, place, beside, progress),
+            Kind::Symlink => {
+                let target =
+                    entry.target.as_ref().context("the manifest does not say where the link leads")?;
+                symlinkat(target.as_os_str(), folder, beside.as_c_str())?;
+            }
+            Kind::Fifo => mkfifoat(folder, beside.as_c_str(), private)?,
+            Kind::CharDevice | Kind::BlockDevice => {
+                let (major, minor) =
+                    entry.device_number.context("the manifest does not say which device it is")?;
+                let kind = if entry.kind == Kind::BlockDevice { SFlag::S_IFBLK } else { SFlag::S_IFCHR };
+                mknodat(folder, beside.as_c_str(), kind, private, makedev(major, minor))?;
+            }
+            Kind::Directory | Kind::Socket => bail!("a {} cannot be made", entry.kind.word()),
+        }
+        let made = Place { folder: place.folder.clone(), name: beside.clone() }.open_as_place()?;
+        self.finish(&made, entry)
+    }
+
+    fn make_file(
+        &mut self,
+        entry: &Entry,
+        place: &Place,
+        beside: &CString,
+        progress: &mut Progress<'_>,
+    ) -> anyhow::Result<()> {
+        if let Some(first) = entry.link_group.and_then(|group| self.firsts.get(&group)).cloned() {
+            let first = self.place(&first)?;
+            linkat(
+                &*first.folder,
+                first.name.as_c_str(),
+                &*place.folder,
+                beside.as_c_str(),
+                AtFlags::empty(),
+            )?;
+            return Ok(());
+        }
+        let source = self
+            .tree
+            .place(&entry.path)
+            .map_err(|trouble| anyhow!("{trouble}"))
+            .and_then(|place| Ok(place.open_to_read()?))
+            .context("open the copy")?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let target = openat(&*place.folder, beside.as_c_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
+        let digest = match self.copier.copy(&source, &target, entry.size, &mut |count| progress.bytes(count))
+        {
+            Ok(digest) => digest,
+            Err(Fault::Stopped(error)) => return Err(error),
+            Err(Fault::Source(error)) => return Err(error).context("read the copy"),
+            Err(Fault::Target(error)) => return Err(error.into()),
+        };
+        // It was verified a moment ago; what is not that any more is not put in place.
+        ensure!(Some(digest) == entry.blake3, "the copy is not what its manifest says");
+        self.finish(&target, entry)?;
+        fsync(&target)?;
+        Ok(())
+    }
+
+    fn finish(&mut self, made: impl AsFd, entry: &Entry) -> anyhow::Result<()> {
+        for name in metadata::apply(made, entry, Owner::by_number(entry))? {
+            self.lost.push(format!("{}: the attribute {name} cannot be set here", entry.path));
+        }
+        Ok(())
+    }
+
+    fn finish_folders(&mut self) -> anyhow::Result<()> {
+        // Innermost first: a folder may end up closed to us.
+        while let Some((place, entry)) = self.folders.pop() {
+            let what = || format!("restore {}", entry.path);
+            let opened: OwnedFd =
+                openat(&*place.folder, place.name.as_c_str(), FOLDER, Mode::empty()).with_context(what)?;
+            self.finish(&opened, &entry).with_context(what)?;
+            fsync(&opened).and_then(|()| fsync(&*place.folder)).with_context(what)?;
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, path: &Verbatim) -> anyhow::Result<Place> {
+        self.live.place(path).map_err(|trouble| anyhow!("{trouble}"))
+    }
+}
+
+/// Removes what a restore created, innermost first; folders that are not empty stay. Returns what stayed.
+///
+/// # Errors
+/// Names the path.
+pub fn remove_created(live: &mut Root, created: &[Verbatim]) -> anyhow::Result<Vec<Verbatim>> {
+    let mut stayed = Vec::new();
+    for path in created.iter().rev() {
+        let what = || format!("remove {path}");
+        let place = match live.place(path) {
+            Ok(place) => place,
+            Err(Trouble::Missing) => continue,
+            Err(trouble) => return Err(anyhow!("{trouble}")).with_context(what),
+        };
+        let removed = match unlinkat(&*place.folder, place.name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
+            Err(Errno::EISDIR) => unlinkat(&*place.folder, place.name.as_c_str(), UnlinkatFlags::RemoveDir),
+            result => result,
+        };
+        match removed {
+            Ok(()) => fsync(&*place.folder).with_context(what)?,
+            Err(Errno::ENOENT) => {}
+            Err(Errno::ENOTEMPTY | Errno::EEXIST) => stayed.push(path.clone()),
+            Err(error) => return Err(error).with_context(what),
+        }
+        live.forget();
+    }
+    Ok(stayed)
+}
+
+fn is_metadata_only(entry: &Entry, aspects: &[Aspect]) -> bool {
+    let only = aspects
+        .iter()
+        .all(|aspect| matches!(aspect, Aspect::Owner | Aspect::Mode | Aspect::Time | Aspect::Attributes));
+    entry.kind == Kind::Directory || only
+}
+
+fn beside() -> anyhow::Result<CString> {
+    // One name, not one a process: the run after a killed one finds it and removes it.
+    Ok(CString::new(".orderly-restore")?)
+}
+
+fn remove_if_there(place: &Place, name: &CString) -> Result<(), Errno> {
+    match unlinkat(&*place.folder, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
+        Err(Errno::ENOENT) => Ok(()),
+        result => result,
+    }
+}

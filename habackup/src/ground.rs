@@ -1,0 +1,209 @@
+//! What must hold before anything is touched: the configuration, the asset held here, the directory
+//! provably on it and not exported, the services running.
+
+use crate::args::Args;
+use crate::manifest;
+use crate::store::Store;
+use anyhow::Context;
+use orderly_exec::lock::Lock;
+use orderly_exec::runner::Run;
+use orderly_exec::{OrStatus, Status, fail};
+use orderly_host::asset::{self, Asset, Place, State};
+use orderly_host::config::{Backup, Config, Kind};
+use orderly_host::services;
+use std::path::{Path, PathBuf};
+
+/// The configuration with its asset.
+#[derive(Debug)]
+pub struct Ground {
+    pub config: Config,
+    pub backup: Backup,
+    asset: Box<dyn Asset>,
+}
+
+/// Whether this host holds the asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    Yes,
+    /// Provably not, and why.
+    No(String),
+}
+
+impl Ground {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// Rejected (3).
+    pub fn open(args: &Args) -> anyhow::Result<Self> {
+        let config = Config::load(args.config.as_deref())?;
+        let Some(backup) = config.backup.clone() else {
+            let message =
+                format!("{}: there is no [backup] table, so nothing is backed up", config.path.display());
+            return Err(fail(Status::Rejected, message));
+        };
+        let asset = asset::of(&config);
+        Ok(Self { config, backup, asset })
+    }
+
+    /// Asks whether this host holds the asset.
+    ///
+    /// # Errors
+    /// Refused (4) when nothing can be said.
+    pub fn held(&self, run: &mut dyn Run) -> anyhow::Result<Held> {
+        match self.asset.state(run) {
+            State::Held => Ok(Held::Yes),
+            State::Free => Ok(Held::No(format!("{} is not taken by this host", self.asset.title()))),
+            State::Elsewhere(why) => Ok(Held::No(why)),
+            State::Unknown(why) => Err(fail(
+                Status::Refused,
+                format!("whether this host holds {} is unknown: {why}", self.asset.title()),
+            )),
+        }
+    }
+
+    /// Takes the lock of the configuration, or joins it when the calling program passed it down.
+    ///
+    /// # Errors
+    /// Refused (4) when another run holds it.
+    pub fn lock(&self) -> anyhow::Result<Lock> {
+        Lock::take(&self.config.lock_path())
+    }
+
+    /// Insists that the directory of snapshots is provably on the asset.
+    ///
+    /// # Errors
+    /// Refused (4): anywhere else it would fill the bare mountpoint, and the peer would never see it.
+    pub fn insist_on_place(&self) -> anyhow::Result<()> {
+        let directory = self.backup.directory.display();
+        match asset::place(&*self.asset, &self.backup.directory) {
+            Place::OnAsset => {}
+            Place::Off(why) => {
+                return Err(fail(
+                    Status::Refused,
+                    format!("{directory} is not on {}: {why}", self.asset.title()),
+                ));
+            }
+            Place::Unknown(why) => {
+                return Err(fail(
+                    Status::Refused,
+                    format!("whether {directory} is on {} is unknown: {why}", self.asset.title()),
+                ));
+            }
+        }
+        for path in exported()? {
+            if self.backup.directory.starts_with(&path) {
+                let message = format!(
+                    "{directory} lies under the exported {}, and snapshots hold what only root may read; move one of them",
+                    path.display()
+                );
+                return Err(fail(Status::Refused, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Insists that all services run.
+    ///
+    /// # Errors
+    /// Refused (4), naming every one that does not.
+    pub fn insist_on_services(&self, run: &mut dyn Run) -> anyhow::Result<()> {
+        if !self.backup.require_services {
+            return Ok(());
+        }
+        let idle = self.config.services.iter().filter_map(|service| match services::state(service, run) {
+            services::State::Up => None,
+            services::State::Down => Some(format!("{} is down", service.name)),
+            services::State::Unknown(why) => Some(format!("{} is unknown: {why}", service.name)),
+        });
+        let idle: Vec<String> = idle.collect();
+        if idle.is_empty() {
+            return Ok(());
+        }
+        let remedy = "start them, or set backup.require_services = false";
+        Err(fail(
+            Status::Refused,
+            format!("a snapshot is taken only while the services run; {}; {remedy}", idle.join("; ")),
+        ))
+    }
+
+    /// Returns what tells the asset from every other.
+    ///
+    /// # Errors
+    /// Refused (4) when it cannot be found out.
+    pub fn asset(&self, run: &mut dyn Run) -> anyhow::Result<manifest::Asset> {
+        let title = self.asset.title();
+        let identity = self
+            .asset
+            .identity(run)
+            .with_context(|| format!("ask for the identity of {title}"))
+            .or_status(Status::Refused)?;
+        let kind = match self.config.asset.kind {
+            Kind::Bind { .. } => "bind",
+            Kind::Filesystem { .. } => "filesystem",
+            Kind::Command { .. } => "command",
+        };
+        Ok(manifest::Asset { kind: kind.to_owned(), name: title, identity })
+    }
+
+    /// Opens the snapshots for reading, once the asset is known to be held here.
+    ///
+    /// # Errors
+    /// Refused (4).
+    pub fn open_store(&self, run: &mut dyn Run) -> anyhow::Result<Store> {
+        if let Held::No(why) = self.held(run)? {
+            return Err(fail(Status::Refused, format!("the snapshots are on the asset: {why}")));
+        }
+        self.insist_on_place()?;
+        Store::open(&self.backup.directory)
+    }
+}
+
+/// Returns what is exported to others now, by configuration or by hand.
+fn exported() -> anyhow::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for table in ["/proc/fs/nfsd/exports", "/var/lib/nfs/etab"] {
+        match std::fs::read(table) {
+            Ok(text) => paths.extend(exported_paths(&String::from_utf8_lossy(&text))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            // Not told apart from an export that matters.
+            Err(error) => return Err(fail(Status::Refused, format!("read {table}: {error}"))),
+        }
+    }
+    Ok(paths)
+}
+
+/// Reads an export table: a path a line, blanks in it as octal escapes (exports(5)).
+fn exported_paths(text: &str) -> Vec<PathBuf> {
+    let lines = text.lines().filter(|line| line.starts_with('/'));
+    lines
+        .filter_map(|line| line.split_whitespace().next())
+        .map(|field| Path::new(&unescape(field)).to_owned())
+        .collect()
+}
+
+fn unescape(field: &str) -> std::ffi::OsString {
+    let bytes = field.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escaped = field
+            .get(at + 1..at + 4)
+            .filter(|_| bytes[at] == b'\\')
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        plain.push(escaped.unwrap_or(bytes[at]));
+        at += if escaped.is_some() { 4 } else { 1 };
+    }
+    std::os::unix::ffi::OsStringExt::from_vec(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn export_tables_are_read_with_their_escapes() {
+        let text =
+            "# Version 1.1\n/srv/a\t*(ro)\n/srv/b\\040c 10.0.0.0/8(rw,no_root_squash)\n/srv/\\x *(ro)\n";
+        assert_eq!(exported_paths(text), ["/srv/a", "/srv/b c", "/srv/\\x"].map(PathBuf::from));
+    }
+}

@@ -1,0 +1,345 @@
+//! What snapshots there are, whether they are sound, whether the newest is fresh, what differs.
+//! Changes nothing and takes no lock: a snapshot is complete as soon as it has its name.
+
+use crate::args::Args;
+use crate::choice;
+use crate::comparison::{self, Aspect, Step};
+use crate::exclude::Excludes;
+use crate::ground::{Ground, Held};
+use crate::id::SnapshotName;
+use crate::manifest::{Reader, Remark, Totals};
+use crate::owner::OwnerMap;
+use crate::progress::{Progress, show_bytes};
+use crate::report::{self, Report, shown, words};
+use crate::restore::open_tree;
+use crate::root::Root;
+use crate::store::Store;
+use crate::verbatim::Verbatim;
+use crate::verify;
+use orderly_exec::reporter::Reporter;
+use orderly_exec::runner::Runner;
+use orderly_exec::{OrStatus, Status, clock, fail};
+use orderly_plan::duration;
+use serde::Serialize;
+use std::time::Duration;
+
+#[derive(Debug, Serialize)]
+struct Listing {
+    format: &'static str,
+    directory: std::path::PathBuf,
+    latest: Option<String>,
+    snapshots: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    id: String,
+    complete: bool,
+    time: String,
+    host: Option<String>,
+    hostid: Option<String>,
+    version: Option<String>,
+    totals: Option<Totals>,
+    problems: usize,
+    /// Why nothing more can be said of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable: Option<String>,
+}
+
+/// Lists the snapshots; 1 when one of them cannot be read.
+///
+/// # Errors
+/// See the exit-status table in the manual page.
+pub fn list(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow::Result<Status> {
+    no_operands(args, "--list")?;
+    let ground = Ground::open(args)?;
+    let Some(store) = open(args, &ground, runner, reporter)? else { return Ok(Status::Done) };
+    let names = store.snapshots()?;
+    let rows: Vec<Row> = names.iter().map(|&name| row(&store, name)).collect();
+    let status = if rows.iter().any(|row| row.unreadable.is_some()) { Status::Failed } else { Status::Done };
+    if args.json {
+        let latest = names.iter().rfind(|name| name.whole).map(ToString::to_string);
+        reporter.record(&Listing {
+            format: "orderly-snapshots/1",
+            directory: store.path().to_owned(),
+            latest,
+            snapshots: rows,
+        });
+        return Ok(status);
+    }
+    for row in rows {
+        match (&row.unreadable, &row.totals) {
+            (Some(why), _) => reporter.warn(format!("{}: {why}", row.id)),
+            (None, Some(totals)) => {
+                let (host, bytes) = (row.host.unwrap_or_default(), show_bytes(totals.bytes));
+                let problems =
+                    if row.problems > 0 { format!("  {} problems", row.problems) } else { String::new() };
+                reporter.data(&format!("{}  {host}  {} files  {bytes}{problems}\n", row.id, totals.files));
+            }
+            (None, None) => {}
+        }
+    }
+    Ok(status)
+}
+
+fn row(store: &Store, name: SnapshotName) -> Row {
+    let mut row = Row {
+        id: name.to_string(),
+        complete: name.whole,
+        time: name.id.time(),
+        host: None,
+        hostid: None,
+        version: None,
+        totals: None,
+        problems: 0,
+        unreadable: None,
+    };
+    match store.manifest(name).and_then(Reader::into_ends) {
+        Ok((header, trailer)) => {
+            row.host = Some(header.host);
+            row.hostid = Some(header.hostid);
+            row.version = Some(header.version);
+            row.totals = Some(trailer.totals);
+            row.problems = trailer.problems.len();
+        }
+        Err(error) => row.unreadable = Some(format!("{error:#}")),
+    }
+    row
+}
+
+#[derive(Debug, Serialize)]
+struct Freshness {
+    format: &'static str,
+    snapshot: Option<String>,
+    age_seconds: Option<u64>,
+    max_age_seconds: u64,
+    fresh: bool,
+    time: String,
+}
+
+/// Tells whether the newest whole snapshot is fresh.
+///
+/// # Errors
+/// See the exit-status table in the manual page.
+pub fn check(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow::Result<Status> {
+    no_operands(args, "--check")?;
+    let ground = Ground::open(args)?;
+    let Some(store) = open(args, &ground, runner, reporter)? else { return Ok(Status::Done) };
+    let limit = args.max_age.unwrap_or(ground.backup.max_age);
+    let newest = store.newest_whole()?;
+    // A few minutes in the future are two clocks; more is a clock that proves nothing.
+    let age = newest.and_then(|name| {
+        let ahead = name.id.second() - crate::id::Id::now().second();
+        name.id.age().or_else(|| (ahead < 300).then_some(Duration::ZERO))
+    });
+    let fresh = age.is_some_and(|age| age <= limit);
+    let said = match (newest, age) {
+        (None, _) => "there is no whole snapshot".to_owned(),
+        (Some(name), None) => {
+            format!("the newest whole snapshot {name} lies in the future: a clock is wrong")
+        }
+        (Some(name), Some(age)) => format!("the newest whole snapshot {name} is {} old", duration::show(age)),
+    };
+    if fresh {
+        reporter.message(&format!("fresh: {said}"));
+    } else {
+        reporter.warn(format!("stale: {said}, and {} is allowed", duration::show(limit)));
+    }
+    reporter.record(&Freshness {
+        format: "orderly-freshness/1",
+        snapshot: newest.map(|name| name.to_string()),
+        age_seconds: age.map(|age| age.as_secs()),
+        max_age_seconds: limit.as_secs(),
+        fresh,
+        time: clock::now(),
+    });
+    Ok(if fresh { Status::Done } else { Status::Failed })
+}
+
+#[derive(Debug, Serialize)]
+struct Verification {
+    format: &'static str,
+    snapshot: String,
+    sound: bool,
+    totals: Totals,
+    problems: Vec<Remark>,
+    time: String,
+}
+
+/// Hashes a snapshot again.
+///
+/// # Errors
+/// See the exit-status table in the manual page.
+pub fn verify(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow::Result<Status> {
+    let choice = choice::read(&args.operands)?;
+    if choice.names.len() > 1 || !choice.paths.is_empty() {
+        return Err(fail(Status::Usage, "--verify takes one snapshot"));
+    }
+    let ground = Ground::open(args)?;
+    let Some(store) = open(args, &ground, runner, reporter)? else { return Ok(Status::Done) };
+    let name = choice::snapshot(&store, choice.names.first().map(String::as_str), args.made_by.as_deref())?;
+    let manifest = match store.manifest(name).and_then(Reader::into_manifest) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            reporter.warn(format!("{error:#}"));
+            return Ok(Status::Failed);
+        }
+    };
+    let mut tree = open_tree(&store, name).or_status(Status::Failed)?;
+    reporter.show_progress();
+    let mut progress = Progress::new(reporter, runner, "verify", manifest.trailer.totals.files);
+    let wrong = verify::differences(&manifest.entries, &mut tree, &mut progress)?;
+    reporter.end_progress();
+    for remark in &wrong {
+        reporter.warn(format!("{}: {}", remark.path, remark.reason));
+    }
+    let totals = manifest.trailer.totals;
+    if wrong.is_empty() {
+        let changed = if totals.changed > 0 {
+            format!(", {} of them changed while they were copied", totals.changed)
+        } else {
+            String::new()
+        };
+        reporter.message(&format!(
+            "{name} is sound: {} files, {}{changed}",
+            totals.files,
+            show_bytes(totals.bytes)
+        ));
+    } else {
+        reporter.warn(format!("{name} is damaged: {} differences", wrong.len()));
+    }
+    let status = if wrong.is_empty() { Status::Done } else { Status::Failed };
+    reporter.record(&Verification {
+        format: "orderly-verification/1",
+        snapshot: name.to_string(),
+        sound: wrong.is_empty(),
+        totals,
+        problems: wrong,
+        time: clock::now(),
+    });
+    Ok(status)
+}
+
+#[derive(Debug, Serialize)]
+struct Difference<'a> {
+    format: &'static str,
+    old: String,
+    new: String,
+    changes: Vec<DifferenceLine<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct DifferenceLine<'a> {
+    path: &'a Verbatim,
+    change: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    differs: &'a [Aspect],
+}
+
+/// Shows what differs between two snapshots, or a snapshot and the live system.
+///
+/// # Errors
+/// See the exit-status table in the manual page.
+pub fn diff(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow::Result<Status> {
+    let choice = choice::read(&args.operands)?;
+    if choice.names.len() > 2 || !choice.paths.is_empty() {
+        return Err(fail(Status::Usage, "--diff takes a snapshot, then another one or \"live\""));
+    }
+    let ground = Ground::open(args)?;
+    let Some(store) = open(args, &ground, runner, reporter)? else { return Ok(Status::Done) };
+    let mut names = choice.names.iter().map(String::as_str);
+    let (first, second) = match (names.next(), names.next()) {
+        (Some("live"), None) => (None, Some("live")),
+        pair => pair,
+    };
+    if second == Some("live") {
+        return diff_live(&store, choice::snapshot(&store, first, None)?, runner, reporter);
+    }
+    let (old, new) = match second {
+        Some(second) => {
+            (choice::snapshot(&store, first, None)?, choice::snapshot(&store, Some(second), None)?)
+        }
+        None => {
+            let new = choice::snapshot(&store, first, None)?;
+            let before = store.snapshots()?.into_iter().rfind(|name| name.whole && *name < new);
+            (
+                before.ok_or_else(|| {
+                    fail(Status::Refused, format!("there is no whole snapshot before {new}"))
+                })?,
+                new,
+            )
+        }
+    };
+    let read = |name| store.manifest(name).and_then(Reader::into_manifest).or_status(Status::Rejected);
+    let steps = comparison::between(&read(old)?.entries, &read(new)?.entries);
+    for (path, step) in &steps {
+        match step {
+            Step::Added => reporter.message(&format!("new {}", shown(path))),
+            Step::Removed => reporter.message(&format!("gone {}", shown(path))),
+            Step::Changed(aspects) => {
+                reporter.message(&format!("updated {} ({})", shown(path), words(aspects)))
+            }
+        }
+    }
+    let line = |(path, step): &'_ (Verbatim, Step)| -> (&'static str, Vec<Aspect>, Verbatim) {
+        match step {
+            Step::Added => ("new", Vec::new(), path.clone()),
+            Step::Removed => ("gone", Vec::new(), path.clone()),
+            Step::Changed(aspects) => ("updated", aspects.clone(), path.clone()),
+        }
+    };
+    let lines: Vec<_> = steps.iter().map(line).collect();
+    let changes =
+        lines.iter().map(|(change, differs, path)| DifferenceLine { path, change, differs }).collect();
+    reporter.record(&Difference {
+        format: "orderly-difference/1",
+        old: old.to_string(),
+        new: new.to_string(),
+        changes,
+    });
+    Ok(Status::Done)
+}
+
+fn diff_live(
+    store: &Store,
+    name: SnapshotName,
+    runner: &mut Runner,
+    reporter: &mut Reporter,
+) -> anyhow::Result<Status> {
+    let manifest = store.manifest(name).and_then(Reader::into_manifest).or_status(Status::Rejected)?;
+    let mut live = Root::open("/".as_ref())?;
+    let excludes = Excludes::new(&manifest.header.sources.exclude);
+    reporter.show_progress();
+    let mut progress = Progress::new(reporter, runner, "compare", manifest.trailer.totals.files);
+    let entries = manifest.entries;
+    let comparison =
+        comparison::with_live(entries, &mut live, &mut OwnerMap::default(), &excludes, &mut progress)?;
+    reporter.end_progress();
+    report::show(&comparison, reporter);
+    reporter.record(&Report::of_restore(Status::Done, name, &manifest.header, &comparison, None));
+    Ok(Status::Done)
+}
+
+fn no_operands(args: &Args, option: &str) -> anyhow::Result<()> {
+    if args.operands.is_empty() {
+        Ok(())
+    } else {
+        Err(fail(Status::Usage, format!("{option} takes no operands")))
+    }
+}
+
+/// Opens the snapshots; `None` where `--if-held` says that there is nothing to do.
+fn open(
+    args: &Args,
+    ground: &Ground,
+    runner: &mut Runner,
+    reporter: &Reporter,
+) -> anyhow::Result<Option<Store>> {
+    if args.if_held
+        && let Held::No(why) = ground.held(runner)?
+    {
+        reporter.detail(format!("nothing to do: {why}"));
+        return Ok(None);
+    }
+    ground.open_store(runner).map(Some)
+}

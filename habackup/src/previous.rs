@@ -1,0 +1,87 @@
+//! The snapshot before, read beside the walk: both go in the same order, so neither is ever
+//! searched nor whole in memory.
+
+use crate::id::{SnapshotName, moment_ns};
+use crate::manifest::{self, Entry, Reader, Totals};
+use crate::store::{FOLDER, Store};
+use nix::fcntl::openat;
+use nix::sys::stat::Mode;
+use std::os::fd::OwnedFd;
+
+/// How long before a walk a file must have been left alone for its times to prove that it is the
+/// same: file systems keep times in steps of up to two seconds, and two changes within one step
+/// look like one.
+const SETTLED_NS: i128 = 2_000_000_000;
+
+/// The snapshot before.
+#[derive(Debug)]
+pub struct Previous {
+    reader: Reader,
+    tree: OwnedFd,
+    next: Option<Entry>,
+    settled_before: i128,
+    /// Why it could not be read to its end.
+    pub broken: Option<anyhow::Error>,
+}
+
+impl Previous {
+    /// Opens the newest whole snapshot that `host` made: on another host the same inode and times
+    /// prove nothing. With it comes what it amounted to.
+    pub fn open(
+        store: &Store,
+        snapshots: &[SnapshotName],
+        host: &str,
+        hostid: &str,
+    ) -> Option<(Self, Totals)> {
+        for &name in snapshots.iter().rev().filter(|name| name.whole) {
+            let Ok(reader) = store.manifest(name) else { continue };
+            let header = reader.header();
+            if header.host != host || header.hostid != hostid {
+                continue;
+            }
+            let Ok(started) = moment_ns(&header.started) else { continue };
+            // Read once to its end, before anything is trusted: the checksum stands there.
+            let Ok((_, trailer)) = reader.into_ends() else { continue };
+            let folder = store.open_snapshot(name).ok()?;
+            let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty()).ok()?;
+            let reader = store.manifest(name).ok()?;
+            let settled_before = started - SETTLED_NS;
+            return Some((Self { reader, tree, next: None, settled_before, broken: None }, trailer.totals));
+        }
+        None
+    }
+
+    pub fn tree(&self) -> &OwnedFd {
+        &self.tree
+    }
+
+    /// Returns what stood at a path; paths must be asked for in walk order.
+    pub fn find(&mut self, path: &[u8]) -> Option<Entry> {
+        loop {
+            if let Some(next) = self.next.take() {
+                match crate::verbatim::walk_order(next.path.as_bytes(), path) {
+                    std::cmp::Ordering::Less => {}
+                    std::cmp::Ordering::Equal => return Some(next),
+                    std::cmp::Ordering::Greater => {
+                        self.next = Some(next);
+                        return None;
+                    }
+                }
+            }
+            if self.broken.is_some() {
+                return None;
+            }
+            match self.reader.next_entry() {
+                Ok(Some(entry)) => self.next = Some(entry),
+                Ok(None) => return None,
+                Err(error) => self.broken = Some(error),
+            }
+        }
+    }
+
+    /// Tells whether the file found now is, by size, times and inode, the one whose copy stands in
+    /// the snapshot before.
+    pub fn proves_unchanged(&self, now: &Entry, before: &Entry) -> bool {
+        now.is_untouched_since(before) && !before.changed && now.ctime_ns < self.settled_before
+    }
+}

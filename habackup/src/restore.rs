@@ -1,0 +1,304 @@
+//! Brings a snapshot, or paths of it, back onto the live system: verify, compare, show, ask, save,
+//! apply; what fails half-way is undone.
+
+use crate::apply::Application;
+use crate::args::Args;
+use crate::choice;
+use crate::comparison::{self, Change, Comparison};
+use crate::consent::{self, Answer};
+use crate::exclude::Excludes;
+use crate::ground::Ground;
+use crate::id::SnapshotName;
+use crate::identity;
+use crate::manifest::{self, Entry, Manifest, Reader};
+use crate::owner::OwnerMap;
+use crate::progress::Progress;
+use crate::report::{self, Report};
+use crate::root::Root;
+use crate::saved::{self, Saved};
+use crate::store::{FOLDER, Store};
+use crate::take::machine;
+use crate::verbatim::Verbatim;
+use crate::verify;
+use anyhow::Context;
+use nix::fcntl::openat;
+use nix::sys::stat::Mode;
+use orderly_exec::reporter::Reporter;
+use orderly_exec::runner::Runner;
+use orderly_exec::{OrStatus, Status, fail};
+use std::path::{Path, PathBuf};
+
+/// Restores.
+///
+/// # Errors
+/// See the exit-status table in the manual page.
+pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow::Result<Status> {
+    let choice = choice::read(&args.operands)?;
+    if choice.names.len() > 1 {
+        return Err(fail(
+            Status::Usage,
+            format!("one snapshot is restored at a time, not {}", choice.names.join(" and ")),
+        ));
+    }
+    let root = args.into.clone().unwrap_or_else(|| PathBuf::from("/"));
+    let ground = Ground::open(args)?;
+    let _lock = ground.lock()?;
+    let store = ground.open_store(runner)?;
+    let name = choice::snapshot(&store, choice.names.first().map(String::as_str), args.made_by.as_deref())?;
+    let manifest = store.manifest(name).and_then(Reader::into_manifest).or_status(Status::Rejected)?;
+    insist_on_fit(args, &ground, name, &manifest, runner)?;
+    if !name.whole {
+        reporter.warn(format!(
+            "{name} is incomplete: {} problems were met when it was made",
+            manifest.trailer.problems.len()
+        ));
+    }
+    let (entries, identity) = select(&manifest, &choice.paths, name)?;
+    for path in identity {
+        reporter.say(format!("{path}: left alone, it is this machine's identity; name it to restore it"));
+    }
+    let mut tree = open_tree(&store, name)?;
+    reporter.show_progress();
+    insist_on_sound(
+        &entries,
+        &mut tree,
+        name,
+        Progress::new(reporter, runner, "verify", manifest.trailer.totals.files),
+    )?;
+    let mut live = Root::open(&root).or_status(Status::Refused)?;
+    let mut owners = OwnerMap::default();
+    let excludes = Excludes::new(&manifest.header.sources.exclude);
+    let mut progress = Progress::new(reporter, runner, "compare", entries.len() as u64);
+    let comparison = comparison::with_live(entries, &mut live, &mut owners, &excludes, &mut progress)
+        .or_status(Status::Refused)?;
+    reporter.end_progress();
+    owners.remarks().for_each(|remark| reporter.say(remark));
+    insist_on_no_conflict(&comparison)?;
+    report::show(&comparison, reporter);
+    let report =
+        |status, saved: Option<&Path>| Report::of_restore(status, name, &manifest.header, &comparison, saved);
+    if comparison.changing().next().is_none() || args.dry_run {
+        reporter.record(&report(Status::Done, None));
+        return Ok(Status::Done);
+    }
+    let question = format!("restore {name} made by {} onto {}?", manifest.header.host, root.display());
+    match consent::ask(&question, args.yes, runner, reporter)? {
+        Answer::Yes => {}
+        Answer::No => return Err(fail(Status::Refused, "not restored: the answer was no")),
+    }
+    reporter.show_progress();
+    let progress = Progress::new(reporter, runner, "save", 0);
+    let saved = Saved::save(&comparison, &manifest.header, &root, &live, progress)?;
+    let path = saved.path.clone();
+    let mut progress = Progress::new(reporter, runner, "restore", comparison.changing().count() as u64);
+    let mut application = Application::new(&mut live, &mut tree);
+    let applied = application.apply_all(&comparison.items, &mut progress);
+    let lost = std::mem::take(&mut application.lost);
+    reporter.end_progress();
+    if let Err(error) = applied {
+        return Err(take_back(error, saved, &mut live, runner, reporter));
+    }
+    lost.iter().for_each(|line| reporter.warn(line));
+    saved::prune()?;
+    reporter.message(&format!("Restore complete; what was overwritten is in {}.", path.display()));
+    reporter.record(&report(Status::Done, Some(&path)));
+    Ok(Status::Done)
+}
+
+/// Undoes a restore that failed half-way, and returns the error to end with.
+fn take_back(
+    error: anyhow::Error,
+    saved: Saved,
+    live: &mut Root,
+    runner: &mut Runner,
+    reporter: &Reporter,
+) -> anyhow::Error {
+    let status = error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed);
+    let path = saved.path.clone();
+    // Not to be interrupted a second time: the counter that looks for signals is left out.
+    let undone = saved.read().and_then(|mut undo| {
+        let mut progress = Progress::deaf(reporter, runner);
+        undo.carry_out(live, &mut progress)
+    });
+    match undone.and_then(|_| saved.close()) {
+        Ok(()) => error.context("nothing was restored: everything is as it was").context(status),
+        Err(stuck) => {
+            let message = format!(
+                "{error:#}; and it cannot be taken back: {stuck:#}; what was overwritten is in {}",
+                path.display()
+            );
+            fail(Status::Stuck, message)
+        }
+    }
+}
+
+/// Opens the copies of a snapshot.
+///
+/// # Errors
+/// Names the snapshot.
+pub fn open_tree(store: &Store, name: SnapshotName) -> anyhow::Result<Root> {
+    let folder = store.open_snapshot(name)?;
+    let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty())
+        .with_context(|| format!("open the copies of {name}"))?;
+    Ok(Root::new(tree))
+}
+
+fn insist_on_fit(
+    args: &Args,
+    ground: &Ground,
+    name: SnapshotName,
+    manifest: &Manifest,
+    runner: &mut Runner,
+) -> anyhow::Result<()> {
+    let header = &manifest.header;
+    let refuse = |message: String| Err(fail(Status::Refused, message));
+    let asset = ground.asset(runner)?;
+    if (&header.asset.kind, &header.asset.identity) != (&asset.kind, &asset.identity) {
+        return refuse(format!(
+            "the snapshot {name} is of another asset: {} {}, and this is {}",
+            header.asset.kind, header.asset.identity, asset.identity
+        ));
+    }
+    if !args.any_version && series(&header.version) != series(env!("CARGO_PKG_VERSION")) {
+        return refuse(format!(
+            "the snapshot {name} was made by version {}, and this is {}; install that one, or say --any-version",
+            header.version,
+            env!("CARGO_PKG_VERSION")
+        ));
+    }
+    if header.machine != machine() {
+        return refuse(format!(
+            "the snapshot {name} was made on {}, and this is {}",
+            header.machine,
+            machine()
+        ));
+    }
+    Ok(())
+}
+
+/// Returns the part of a version within which nothing breaks: `1`, or `0.3`.
+fn series(version: &str) -> Vec<&str> {
+    let parts: Vec<&str> = version.split('.').collect();
+    let length = if parts.first() == Some(&"0") { 2 } else { 1 };
+    parts.into_iter().take(length).collect()
+}
+
+/// Returns the entries that are asked for, with the folders above them as parents, and the paths
+/// that are left alone because they are this machine's identity.
+fn select(
+    manifest: &Manifest,
+    paths: &[Verbatim],
+    name: SnapshotName,
+) -> anyhow::Result<(Vec<Entry>, Vec<Verbatim>)> {
+    let missing: Vec<String> = paths
+        .iter()
+        .filter(|path| !manifest.entries.iter().any(|entry| entry.path == **path))
+        .map(|path| format!("\"{path}\" is not in the snapshot {name}"))
+        .collect();
+    if !missing.is_empty() {
+        return Err(fail(Status::Usage, missing.join("\n")));
+    }
+    let identity = identity::patterns();
+    let mut left_alone = Vec::new();
+    let mut chosen = Vec::new();
+    for entry in &manifest.entries {
+        let is_above = paths.iter().any(|path| path.is_within(entry.path.as_bytes()) && *path != entry.path);
+        let is_wanted = paths.is_empty() || paths.iter().any(|path| entry.path.is_within(path.as_bytes()));
+        if !is_wanted && !is_above {
+            continue;
+        }
+        if is_wanted && identity.matches(entry.path.as_bytes()) && !paths.contains(&entry.path) {
+            left_alone.push(entry.path.clone());
+            continue;
+        }
+        let mut entry = entry.clone();
+        entry.parent |= !is_wanted;
+        chosen.push(entry);
+    }
+    Ok((chosen, left_alone))
+}
+
+fn insist_on_sound(
+    entries: &[Entry],
+    tree: &mut Root,
+    name: SnapshotName,
+    mut progress: Progress<'_>,
+) -> anyhow::Result<()> {
+    let wrong = verify::differences(entries, tree, &mut progress)?;
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let mut lines = vec![format!("the snapshot {name} is damaged and nothing was restored:")];
+    lines.extend(wrong.iter().map(|remark| format!("{}: {}", remark.path, remark.reason)));
+    Err(fail(Status::Rejected, lines.join("\n")))
+}
+
+fn insist_on_no_conflict(comparison: &Comparison) -> anyhow::Result<()> {
+    let conflicts: Vec<String> = comparison
+        .items
+        .iter()
+        .filter_map(|item| match &item.change {
+            Change::Conflict(why) => Some(format!("{}: {why}", item.entry.path)),
+            Change::Unchanged | Change::Updated(_) | Change::New | Change::Skipped(_) => None,
+        })
+        .collect();
+    if conflicts.is_empty() { Ok(()) } else { Err(fail(Status::Refused, conflicts.join("\n"))) }
+}
+
+/// Undoes the last restore.
+///
+/// # Errors
+/// See the exit-status table in the manual page.
+pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow::Result<Status> {
+    if !args.operands.is_empty() {
+        return Err(fail(Status::Usage, "--undo takes no operands: it undoes the last restore as a whole"));
+    }
+    let ground = Ground::open(args)?;
+    let _lock = ground.lock()?;
+    let Some(saved) = Saved::newest().or_status(Status::Rejected)? else {
+        return Err(fail(Status::Refused, "there is no restore to undo"));
+    };
+    let mut undo = saved.read().or_status(Status::Rejected)?;
+    let mut live = Root::open(&undo.root).or_status(Status::Refused)?;
+    for entry in undo.manifest.entries.iter().filter(|entry| !entry.parent) {
+        reporter.message(&format!("put back {}", entry.path));
+    }
+    for path in &undo.created {
+        reporter.message(&format!("remove {path}"));
+    }
+    if args.dry_run {
+        return Ok(Status::Done);
+    }
+    let question = format!("undo the restore of {} onto {}?", undo.snapshot, undo.root.display());
+    match consent::ask(&question, args.yes, runner, reporter)? {
+        Answer::Yes => {}
+        Answer::No => return Err(fail(Status::Refused, "not undone: the answer was no")),
+    }
+    let snapshot = undo.snapshot.clone();
+    let stayed = undo
+        .carry_out(&mut live, &mut Progress::deaf(reporter, runner))
+        .with_context(|| {
+            format!("the undo can be tried again; what was overwritten is in {}", saved.path.display())
+        })
+        .or_status(Status::Stuck)?;
+    for path in stayed {
+        reporter.say(format!("{path} stays: something was put in it since"));
+    }
+    saved.close().or_status(Status::Stuck)?;
+    reporter.message("Undo complete.");
+    reporter.record(&Report::of_undo(Status::Done, &snapshot));
+    Ok(Status::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::series;
+
+    #[test]
+    fn versions_of_one_series_fit_each_other() {
+        assert_eq!(series("0.1.0"), series("0.1.7"));
+        assert_ne!(series("0.1.0"), series("0.2.0"));
+        assert_eq!(series("1.2.0"), series("1.9.3"));
+        assert_ne!(series("1.2.0"), series("2.0.0"));
+    }
+}

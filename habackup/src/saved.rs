@@ -1,0 +1,271 @@
+//! What a restore overwrites, saved on the local disk before anything is touched, and brought back.
+//!
+//! One restore is a folder of the state directory, made like a snapshot: `tree/`, `manifest.json`,
+//! and `created.json`, the paths that were not there before. A finished `--undo` renames it, so that
+//! no undo is done twice.
+
+use crate::apply::{Application, remove_created};
+use crate::comparison::{self, Change, Comparison, Item};
+use crate::exclude::Excludes;
+use crate::id::Id;
+use crate::manifest::{self, Entry, Header, Manifest, Trailer, Writer};
+use crate::owner::OwnerMap;
+use crate::progress::Progress;
+use crate::root::Root;
+use crate::snapshot::{self, Plan};
+use crate::store::{self, FOLDER};
+use crate::verbatim::Verbatim;
+use crate::walk::Scope;
+use anyhow::{Context, bail, ensure};
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::{Mode, mkdirat};
+use orderly_exec::{clock, files};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+const FORMAT: &str = "orderly-restore/1";
+const CREATED: &str = "created.json";
+const UNDONE: &str = ".undone";
+/// How many restores stay; each is as large as what it overwrote.
+const KEEP: usize = 8;
+
+/// One restore that can be undone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Saved {
+    pub path: PathBuf,
+}
+
+/// What was not there before a restore, and where it was restored.
+#[derive(Debug, Serialize, Deserialize)]
+struct Created {
+    format: String,
+    time: String,
+    snapshot: String,
+    /// The folder restored into; `/` unless told otherwise.
+    root: PathBuf,
+    created: Vec<Verbatim>,
+}
+
+fn folder() -> PathBuf {
+    files::state_directory().join("restores")
+}
+
+impl Saved {
+    /// Saves what applying a comparison will overwrite.
+    ///
+    /// # Errors
+    /// When anything cannot be saved; then nothing may be overwritten.
+    pub fn save(
+        comparison: &Comparison,
+        header: &Header,
+        root: &Path,
+        live: &Root,
+        progress: Progress<'_>,
+    ) -> anyhow::Result<Self> {
+        files::private_directory(&folder())?;
+        let path = new_folder()?;
+        let saved = Self { path: path.clone() };
+        if let Err(error) = saved.fill(comparison, header, root, live, progress) {
+            std::fs::remove_dir_all(&path).ok();
+            return Err(error)
+                .with_context(|| format!("save what will be overwritten in {}", path.display()));
+        }
+        Ok(saved)
+    }
+
+    fn fill(
+        &self,
+        comparison: &Comparison,
+        header: &Header,
+        root: &Path,
+        live: &Root,
+        progress: Progress<'_>,
+    ) -> anyhow::Result<()> {
+        let folder = openat(AT_FDCWD, &self.path, FOLDER, Mode::empty())?;
+        mkdirat(&folder, manifest::TREE, Mode::S_IRWXU)?;
+        let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty())?;
+        let writer = Writer::begin(new_file(&folder, manifest::FILE)?, header)?;
+        let updated = comparison.items.iter().filter(|item| matches!(item.change, Change::Updated(_)));
+        let mut scope = Scope::nothing();
+        for item in updated {
+            scope.add_itself(item.entry.path.as_path());
+        }
+        let source = openat(&**live.folder(), c".", FOLDER, Mode::empty())?;
+        let plan =
+            Plan { source, scope: &scope, excludes: Excludes::default(), store: (0, 0), previous: None };
+        let (writer, found) = snapshot::walk(plan, &tree, writer, progress)?;
+        if let Some(problem) = found.problems.first() {
+            bail!("{}: {}", problem.path, problem.reason);
+        }
+        let trailer = Trailer {
+            finished: clock::now(),
+            totals: found.totals,
+            skipped: found.skipped,
+            complete: true,
+            ..Trailer::default()
+        };
+        writer.finish(&trailer)?;
+        let created = Created {
+            format: FORMAT.to_owned(),
+            time: clock::now(),
+            snapshot: header.id.clone(),
+            root: root.to_owned(),
+            created: comparison
+                .items
+                .iter()
+                .filter(|item| item.change == Change::New)
+                .map(|item| item.entry.path.clone())
+                .collect(),
+        };
+        // Last: a folder without it is one whose restore never began.
+        nix::unistd::syncfs(&folder)?;
+        files::replace(&self.path.join(CREATED), serde_json::to_string(&created)?.as_bytes())?;
+        Ok(())
+    }
+
+    /// Returns the newest restore that was not undone.
+    ///
+    /// # Errors
+    /// When the state directory cannot be read.
+    pub fn newest() -> anyhow::Result<Option<Self>> {
+        Ok(all()?.into_iter().rfind(|saved| saved.path.join(CREATED).exists()))
+    }
+
+    /// Returns what undoing would do, in the words of a comparison: the entries to put back and the
+    /// paths to remove.
+    ///
+    /// # Errors
+    /// When what was saved cannot be read.
+    pub fn read(&self) -> anyhow::Result<Undo> {
+        let what = || format!("read what was saved in {}", self.path.display());
+        let created: Created =
+            serde_json::from_str(&files::read(&self.path.join(CREATED))?).with_context(what)?;
+        ensure!(
+            created.format == FORMAT,
+            "{}: format {} is not {FORMAT}",
+            self.path.display(),
+            created.format
+        );
+        ensure!(
+            created.created.iter().all(Verbatim::is_plain_path),
+            "{}: not a plain path",
+            self.path.display()
+        );
+        let folder = openat(AT_FDCWD, &self.path, FOLDER, Mode::empty()).with_context(what)?;
+        let manifest =
+            store::open_manifest(&folder).and_then(manifest::Reader::into_manifest).with_context(what)?;
+        let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty()).with_context(what)?;
+        Ok(Undo {
+            manifest,
+            tree: Root::new(tree),
+            root: created.root,
+            created: created.created,
+            snapshot: created.snapshot,
+        })
+    }
+
+    /// Marks it as undone, or never begun.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn close(self) -> anyhow::Result<()> {
+        let mut undone = self.path.clone().into_os_string();
+        undone.push(UNDONE);
+        std::fs::rename(&self.path, &undone).with_context(|| format!("rename {}", self.path.display()))?;
+        File::open(folder())
+            .and_then(|folder| folder.sync_all())
+            .context("write the state directory to the disk")
+    }
+}
+
+/// What undoing a restore takes.
+#[derive(Debug)]
+pub struct Undo {
+    pub manifest: Manifest,
+    pub created: Vec<Verbatim>,
+    pub root: PathBuf,
+    pub snapshot: String,
+    tree: Root,
+}
+
+impl Undo {
+    /// Brings back what was there; returns folders that were made and stay, because something is in them.
+    ///
+    /// # Errors
+    /// Names the path; it can be tried again.
+    pub fn carry_out(
+        &mut self,
+        live: &mut Root,
+        progress: &mut Progress<'_>,
+    ) -> anyhow::Result<Vec<Verbatim>> {
+        let mut entries: Vec<Entry> =
+            self.manifest.entries.iter().filter(|entry| !entry.parent).cloned().collect();
+        for entry in &mut entries {
+            // What was on this host goes back by number.
+            (entry.user, entry.group) = (None, None);
+        }
+        live.forget();
+        // What the restore never came to is left alone: it may be what made it fail.
+        let compared =
+            comparison::with_live(entries, live, &mut OwnerMap::default(), &Excludes::default(), progress)?;
+        if let Some(Item { entry, change: Change::Conflict(why) }) =
+            compared.items.iter().find(|item| matches!(item.change, Change::Conflict(_)))
+        {
+            bail!("put back {}: {why}", entry.path);
+        }
+        Application::new(live, &mut self.tree).apply_all(&compared.items, progress)?;
+        remove_created(live, &self.created)
+    }
+}
+
+/// Removes all but the newest restores.
+///
+/// # Errors
+/// When one cannot be removed.
+pub fn prune() -> anyhow::Result<()> {
+    let all = all_with_undone()?;
+    for path in all.iter().take(all.len().saturating_sub(KEEP)) {
+        std::fs::remove_dir_all(path).with_context(|| format!("remove {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn all() -> anyhow::Result<Vec<Saved>> {
+    let paths = all_with_undone()?.into_iter();
+    Ok(paths.filter(|path| !path.to_string_lossy().ends_with(UNDONE)).map(|path| Saved { path }).collect())
+}
+
+fn all_with_undone() -> anyhow::Result<Vec<PathBuf>> {
+    let list = match std::fs::read_dir(folder()) {
+        Ok(list) => list,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("read {}", folder().display())),
+    };
+    let mut paths = Vec::new();
+    for entry in list {
+        paths.push(entry.with_context(|| format!("read {}", folder().display()))?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Makes the folder of a new restore, whose name sorts after all others.
+fn new_folder() -> anyhow::Result<PathBuf> {
+    let newest = all_with_undone()?.last().and_then(|path| Id::parse(path.file_name()?.to_str()?.get(..20)?));
+    let mut id = newest.map_or_else(Id::now, |newest| newest.next().max(Id::now()));
+    loop {
+        let path = folder().join(id.to_string());
+        match std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => id = id.next(),
+            Err(error) => return Err(error).with_context(|| format!("make {}", path.display())),
+        }
+    }
+}
+
+fn new_file(folder: &OwnedFd, name: &str) -> anyhow::Result<File> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(openat(folder, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?.into())
+}

@@ -1,0 +1,385 @@
+//! The folder that snapshots live in: what is in it, how a snapshot becomes visible, how it goes.
+//!
+//! Invariant: a name that reads as a snapshot is a finished one. What is being made or taken away
+//! has a name that begins with a dot, and the next run removes it.
+//! Invariant: `latest` only ever leads to a whole snapshot.
+
+use crate::id::{Id, SnapshotName};
+use crate::manifest::{self, Reader};
+use anyhow::{Context, bail};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat, fstatat, mkdirat};
+use nix::unistd::{UnlinkatFlags, fsync, symlinkat, syncfs, unlinkat};
+use orderly_exec::{Status, fail};
+use std::ffi::{CString, OsStr};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The link to the newest whole snapshot.
+pub const LATEST: &str = "latest";
+
+const STAGING: &str = ".staging";
+const PRUNING: &str = ".pruning";
+const NEW_LATEST: &str = ".latest";
+
+/// The flags with which a folder is opened without ever following a link.
+pub(crate) const FOLDER: OFlag =
+    OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
+
+/// The folder of snapshots.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    folder: File,
+}
+
+/// A snapshot being made.
+#[derive(Debug)]
+pub struct Staging {
+    pub folder: OwnedFd,
+    pub tree: OwnedFd,
+    name: String,
+}
+
+impl Store {
+    /// Opens the folder.
+    ///
+    /// # Errors
+    /// Refused (4) when it is not there, is a link, or cannot be read.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let folder = std::fs::OpenOptions::new().read(true).custom_flags(FOLDER.bits()).open(path).map_err(
+            |error| fail(Status::Refused, format!("open the backup directory {}: {error}", path.display())),
+        )?;
+        Ok(Self { path: path.to_owned(), folder })
+    }
+
+    /// Opens the folder for writing: makes it when it is missing, closes it to others (0700), and
+    /// locks it against a run with another configuration.
+    ///
+    /// # Errors
+    /// Refused (4).
+    pub fn open_to_write(path: &Path) -> anyhow::Result<Self> {
+        if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+                fail(Status::Refused, format!("make the backup directory {}: {error}", path.display()))
+            })?;
+        }
+        let store = Self::open(path)?;
+        let found = store.folder.metadata().with_context(|| format!("look at {}", path.display()))?;
+        let me = nix::unistd::geteuid().as_raw();
+        if found.uid() != me && found.uid() != 0 {
+            return Err(fail(
+                Status::Refused,
+                format!("{}: belongs to user {}; chown root it", path.display(), found.uid()),
+            ));
+        }
+        if found.mode() & 0o7777 != 0o700 {
+            store.folder.set_permissions(PermissionsExt::from_mode(0o700)).map_err(|error| {
+                fail(Status::Refused, format!("close {} to others: {error}", path.display()))
+            })?;
+        }
+        match store.folder.try_lock() {
+            Ok(()) => Ok(store),
+            Err(TryLockError::WouldBlock) => Err(fail(
+                Status::Refused,
+                format!("another run works in {}; wait for it to end", path.display()),
+            )),
+            Err(TryLockError::Error(error)) => {
+                Err(fail(Status::Refused, format!("lock {}: {error}", path.display())))
+            }
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the device and inode of the folder, by which a walk recognises it.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn identity(&self) -> anyhow::Result<(u64, u64)> {
+        let stat = fstat(&self.folder).with_context(|| format!("look at {}", self.path.display()))?;
+        Ok((stat.st_dev, stat.st_ino))
+    }
+
+    /// Returns all published snapshots, oldest first.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn snapshots(&self) -> anyhow::Result<Vec<SnapshotName>> {
+        let mut found: Vec<SnapshotName> =
+            self.names()?.iter().filter_map(|name| SnapshotName::parse(name.to_str()?)).collect();
+        found.sort();
+        Ok(found)
+    }
+
+    /// Returns the newest whole snapshot.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn newest_whole(&self) -> anyhow::Result<Option<SnapshotName>> {
+        Ok(self.snapshots()?.into_iter().rfind(|name| name.whole))
+    }
+
+    /// Opens the folder of a snapshot.
+    ///
+    /// # Errors
+    /// Names the snapshot.
+    pub fn open_snapshot(&self, name: SnapshotName) -> anyhow::Result<OwnedFd> {
+        openat(&self.folder, name.to_string().as_str(), FOLDER, Mode::empty())
+            .with_context(|| format!("open the snapshot {name}"))
+    }
+
+    /// Begins to read the manifest of a snapshot.
+    ///
+    /// # Errors
+    /// Names the snapshot.
+    pub fn manifest(&self, name: SnapshotName) -> anyhow::Result<Reader> {
+        open_manifest(&self.open_snapshot(name)?).with_context(|| format!("snapshot {name}"))
+    }
+
+    /// Removes what a killed run left behind and mends `latest`; returns what was removed.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub fn clean(&self) -> anyhow::Result<Vec<String>> {
+        let mut removed = Vec::new();
+        for name in self.names()? {
+            let is_debris = [STAGING, PRUNING, NEW_LATEST]
+                .iter()
+                .any(|start| name.as_bytes().starts_with(start.as_bytes()));
+            if is_debris {
+                remove_tree(&self.folder, name.as_bytes())
+                    .with_context(|| format!("remove the left-over {}", self.at(&name)))?;
+                removed.push(name.to_string_lossy().into_owned());
+            }
+        }
+        if let Some(newest) = self.newest_whole()?
+            && !readlinkat(&self.folder, LATEST).is_ok_and(|target| target == newest.to_string().as_str())
+        {
+            self.point_latest(newest)?;
+        }
+        Ok(removed)
+    }
+
+    /// Begins a snapshot beside the others, with an empty `tree`.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn stage(&self) -> anyhow::Result<Staging> {
+        let name = format!("{STAGING}-{}", std::process::id());
+        let what = || format!("make {}", self.at(OsStr::new(&name)));
+        mkdirat(&self.folder, name.as_str(), Mode::S_IRWXU).with_context(what)?;
+        let folder = openat(&self.folder, name.as_str(), FOLDER, Mode::empty()).with_context(what)?;
+        mkdirat(&folder, manifest::TREE, Mode::S_IRWXU).with_context(what)?;
+        let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty()).with_context(what)?;
+        Ok(Staging { folder, tree, name })
+    }
+
+    /// Makes a finished snapshot visible under its name, and `latest` lead to it when it is whole.
+    ///
+    /// # Errors
+    /// When it cannot be written to the disk; nothing is visible then.
+    pub fn publish(&self, staging: Staging, name: SnapshotName) -> anyhow::Result<()> {
+        // One call for all files and folders instead of one each. It waits for everything written to
+        // this file system and, since Linux 5.8, reports what could not be.
+        syncfs(&staging.folder)
+            .with_context(|| format!("write {} to the disk", self.at(OsStr::new(&staging.name))))?;
+        // Also where syncfs keeps errors to itself, the manifest is known to be written.
+        let manifest = openat(
+            &staging.folder,
+            manifest::FILE,
+            OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )?;
+        fsync(&manifest).context("write the manifest to the disk")?;
+        fsync(&staging.folder).context("write the snapshot to the disk")?;
+        renameat(&self.folder, staging.name.as_str(), &self.folder, name.to_string().as_str())
+            .with_context(|| format!("publish the snapshot {name}"))?;
+        fsync(&self.folder).with_context(|| format!("publish the snapshot {name}"))?;
+        if name.whole {
+            self.point_latest(name)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was staged; what cannot be removed is left to the next run.
+    pub fn abandon(&self, staging: Staging) {
+        let Staging { folder, tree, name } = staging;
+        drop((folder, tree));
+        remove_tree(&self.folder, name.as_bytes()).ok();
+    }
+
+    /// Removes a published snapshot: first its name, then its contents.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn prune(&self, name: SnapshotName) -> anyhow::Result<()> {
+        let going = format!("{PRUNING}-{name}");
+        renameat(&self.folder, name.to_string().as_str(), &self.folder, going.as_str())
+            .and_then(|()| remove_tree(&self.folder, going.as_bytes()))
+            .with_context(|| format!("prune the snapshot {name}"))
+    }
+
+    fn point_latest(&self, name: SnapshotName) -> anyhow::Result<()> {
+        let beside = format!("{NEW_LATEST}-{}", std::process::id());
+        let what = || format!("point {} to {name}", self.at(OsStr::new(LATEST)));
+        symlinkat(name.to_string().as_str(), &self.folder, beside.as_str()).with_context(what)?;
+        renameat(&self.folder, beside.as_str(), &self.folder, LATEST).with_context(what)?;
+        fsync(&self.folder).with_context(what)
+    }
+
+    fn names(&self) -> anyhow::Result<Vec<std::ffi::OsString>> {
+        let list = || -> std::io::Result<Vec<_>> {
+            std::fs::read_dir(&self.path)?.map(|entry| Ok(entry?.file_name())).collect()
+        };
+        list().with_context(|| format!("read {}", self.path.display()))
+    }
+
+    fn at(&self, name: &OsStr) -> String {
+        self.path.join(name).display().to_string()
+    }
+}
+
+impl Staging {
+    /// Makes the empty manifest.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create_manifest(&self) -> anyhow::Result<File> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = openat(&self.folder, manifest::FILE, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+            .context("make the manifest")?;
+        Ok(file.into())
+    }
+}
+
+/// Begins to read the manifest in the folder of a snapshot.
+///
+/// # Errors
+/// When it is missing or no manifest.
+pub fn open_manifest(snapshot: impl AsFd) -> anyhow::Result<Reader> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file = openat(snapshot, manifest::FILE, flags, Mode::empty()).context(manifest::FILE)?;
+    Reader::open(file.into()).context(manifest::FILE)
+}
+
+/// Waits until no snapshot could have this second's name and returns it: later than `newest`, also
+/// when the clock of the host that made that one was ahead.
+///
+/// # Errors
+/// When the newest snapshot lies far in the future: then one of the two clocks is wrong.
+pub fn next_id(
+    newest: Option<SnapshotName>,
+    pause: &mut dyn FnMut(std::time::Duration),
+) -> anyhow::Result<Id> {
+    const SKEW: i64 = 3600;
+    let now = Id::now();
+    let Some(newest) = newest.map(|name| name.id).filter(|newest| *newest >= now) else { return Ok(now) };
+    let ahead = newest.second() - now.second();
+    if ahead > SKEW {
+        bail!("the snapshot {newest} lies in the future: set this host's clock, or remove that snapshot");
+    }
+    if ahead <= 2 {
+        while Id::now() <= newest {
+            pause(std::time::Duration::from_millis(20));
+        }
+        return Ok(Id::now());
+    }
+    Ok(newest.next())
+}
+
+/// Removes a file, or a folder with all that is in it, without following links.
+pub(crate) fn remove_tree(folder: impl AsFd, name: &[u8]) -> Result<(), Errno> {
+    let Ok(name) = CString::new(name) else { return Err(Errno::EINVAL) };
+    match unlinkat(&folder, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+        Err(Errno::EISDIR | Errno::EPERM) => {}
+        Err(error) => return Err(error),
+    }
+    if fstatat(&folder, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?.st_mode & nix::libc::S_IFMT
+        != nix::libc::S_IFDIR
+    {
+        return Err(Errno::EPERM);
+    }
+    let inner = match openat(&folder, name.as_c_str(), FOLDER, Mode::empty()) {
+        Err(Errno::EACCES) => {
+            // A copy of a folder that its owner could not read.
+            fchmodat(&folder, name.as_c_str(), Mode::S_IRWXU, FchmodatFlags::FollowSymlink)?;
+            openat(&folder, name.as_c_str(), FOLDER, Mode::empty())?
+        }
+        opened => opened?,
+    };
+    let emptied = empty(&inner);
+    if emptied == Err(Errno::EACCES) {
+        nix::sys::stat::fchmod(&inner, Mode::S_IRWXU)?;
+        empty(&inner)?;
+    } else {
+        emptied?;
+    }
+    unlinkat(&folder, name.as_c_str(), UnlinkatFlags::RemoveDir)
+}
+
+fn empty(folder: &OwnedFd) -> Result<(), Errno> {
+    for name in crate::walk::names(folder)? {
+        remove_tree(folder, &name)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn debris_goes_snapshots_stay_and_latest_is_mended() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open_to_write(&dir.path().join("a/b")).unwrap();
+        for name in [
+            "2026-01-02T03-04-05Z",
+            "2026-01-02T03-04-06Z.incomplete",
+            ".staging-1/tree/deep/er",
+            ".pruning-x",
+            "notes",
+        ] {
+            fs::create_dir_all(store.path().join(name)).unwrap();
+        }
+        let outside = dir.path().join("outside");
+        fs::write(&outside, "x").unwrap();
+        std::os::unix::fs::symlink(&outside, store.path().join(".staging-1/tree/link")).unwrap();
+        let mut removed = store.clean().unwrap();
+        removed.sort();
+        assert_eq!(removed, [".pruning-x", ".staging-1"]);
+        assert_eq!(fs::read_link(store.path().join(LATEST)).unwrap(), Path::new("2026-01-02T03-04-05Z"));
+        assert!(outside.exists() && store.path().join("notes").exists());
+        assert_eq!(store.snapshots().unwrap().len(), 2);
+        assert_eq!(fs::metadata(store.path()).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn two_runs_never_work_in_one_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Store::open_to_write(dir.path()).unwrap();
+        let error = Store::open_to_write(dir.path()).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Status::Refused));
+        drop(first);
+        Store::open_to_write(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_second_snapshot_in_one_second_waits_and_a_clock_far_off_is_an_error() {
+        let name = |ahead| Some(SnapshotName { id: Id::at_second(Id::now().second() + ahead), whole: true });
+        let mut pause = std::thread::sleep;
+        for ahead in [-5, 0, 1, 30] {
+            let newest = name(ahead);
+            assert!(Some(next_id(newest, &mut pause).unwrap()) > newest.map(|name| name.id));
+        }
+        assert!(next_id(name(7200), &mut pause).is_err());
+    }
+}

@@ -1,0 +1,258 @@
+//! One snapshot from beginning to end: preconditions, walk, manifest, publication, retention.
+
+use crate::args::Args;
+use crate::exclude::Excludes;
+use crate::ground::{Ground, Held};
+use crate::id::SnapshotName;
+use crate::manifest::{self, Header, Sources, Totals, Trailer, Writer};
+use crate::previous::Previous;
+use crate::progress::{Progress, show_bytes};
+use crate::retention::prunable;
+use crate::snapshot::{self, Found, Plan};
+use crate::store::{self, Staging, Store};
+use crate::verbatim::Verbatim;
+use crate::walk::Scope;
+use anyhow::Context;
+use orderly_exec::reporter::Reporter;
+use orderly_exec::runner::Runner;
+use orderly_exec::{Status, clock, fail, status};
+use serde::Serialize;
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    format: &'static str,
+    record: &'static str,
+    status: &'static str,
+    time: String,
+    snapshot: String,
+    complete: bool,
+    totals: Totals,
+    changed: &'a [Verbatim],
+    skipped: &'a [manifest::Remark],
+    problems: &'a [manifest::Remark],
+    pruned: Vec<String>,
+}
+
+/// Takes a snapshot.
+///
+/// # Errors
+/// See the exit-status table in the manual page.
+pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow::Result<Status> {
+    let ground = Ground::open(args)?;
+    // Asked before the lock is: on the other host a takeover may be under way, which is none of ours.
+    if let Held::No(why) = ground.held(runner)? {
+        return not_held(args, &why, reporter);
+    }
+    let _lock = ground.lock()?;
+    // Asked again: it may have been released while we waited to be alone.
+    if let Held::No(why) = ground.held(runner)? {
+        return not_held(args, &why, reporter);
+    }
+    ground.insist_on_services(runner)?;
+    ground.insist_on_place()?;
+    let asset = ground.asset(runner)?;
+    if args.dry_run {
+        return preview(&ground, reporter);
+    }
+    let store = Store::open_to_write(&ground.backup.directory)?;
+    // Once more, now that the directory is there for certain and open.
+    ground.insist_on_place()?;
+    for name in store.clean()? {
+        reporter.say(format!("removed {name}, left behind by a run that was killed"));
+    }
+    let staging = store.stage()?;
+    let taken = take(&ground, &store, &staging, asset, runner, reporter).and_then(|taken| {
+        if let Some(signal) = runner.interrupted() {
+            return Err(fail(Status::Signal(signal as i32), "interrupted before the snapshot was published"));
+        }
+        Ok(taken)
+    });
+    reporter.end_progress();
+    let (name, found) = match taken {
+        Ok(taken) => taken,
+        Err(error) => {
+            store.abandon(staging);
+            return Err(error);
+        }
+    };
+    store.publish(staging, name)?;
+    let pruned = prune(&ground, &store, name)?;
+    Ok(report(name, &found, pruned, reporter))
+}
+
+fn not_held(args: &Args, why: &str, reporter: &Reporter) -> anyhow::Result<Status> {
+    if args.if_held {
+        reporter.detail(format!("nothing to do: {why}"));
+        return Ok(Status::Done);
+    }
+    Err(fail(Status::Refused, format!("a snapshot is taken on the host that holds the asset: {why}")))
+}
+
+fn take(
+    ground: &Ground,
+    store: &Store,
+    staging: &Staging,
+    asset: manifest::Asset,
+    runner: &mut Runner,
+    reporter: &mut Reporter,
+) -> anyhow::Result<(SnapshotName, Found)> {
+    let backup = &ground.backup;
+    let snapshots = store.snapshots()?;
+    let id = store::next_id(snapshots.last().copied(), &mut |time| runner.pause(time))?;
+    let hostid = orderly_host::hostid::read();
+    let (previous, before) = Previous::open(store, &snapshots, &ground.config.own.name, &hostid).unzip();
+    let header = Header {
+        format: manifest::FORMAT.to_owned(),
+        id: id.to_string(),
+        started: clock::now(),
+        host: ground.config.own.name.clone(),
+        hostid,
+        machine: machine(),
+        asset,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        sources: Sources {
+            include: backup.include.iter().map(|path| path.as_path().into()).collect(),
+            optional: backup.optional.iter().map(|path| path.as_path().into()).collect(),
+            exclude: backup.exclude.clone(),
+        },
+    };
+    let writer = Writer::begin(staging.create_manifest()?, &header)?;
+    reporter.show_progress();
+    let progress = Progress::new(reporter, runner, "snapshot", before.map_or(0, |totals| totals.files));
+    let plan = Plan {
+        source: crate::root::open_folder("/".as_ref())?,
+        scope: &Scope::new(&backup.include, &backup.optional),
+        excludes: Excludes::new(&backup.exclude),
+        store: store.identity()?,
+        previous,
+    };
+    let (writer, found) = snapshot::walk(plan, &staging.tree, writer, progress)?;
+    if found.sources == 0 {
+        let paths: Vec<String> =
+            found.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.reason)).collect();
+        let message = format!("nothing that backup.include names is there: {}", paths.join("; "));
+        return Err(fail(Status::Rejected, message));
+    }
+    let complete = found.problems.is_empty();
+    let trailer = Trailer {
+        finished: clock::now(),
+        totals: found.totals,
+        skipped: found.skipped.clone(),
+        problems: found.problems.clone(),
+        complete,
+    };
+    writer.finish(&trailer)?;
+    Ok((SnapshotName { id, whole: complete }, found))
+}
+
+/// Returns the processor architecture, as `uname -m` says.
+pub fn machine() -> String {
+    std::env::consts::ARCH.to_owned()
+}
+
+/// Prunes after success only: an incomplete snapshot ends no whole one.
+fn prune(ground: &Ground, store: &Store, taken: SnapshotName) -> anyhow::Result<Vec<SnapshotName>> {
+    let going = prunable(&store.snapshots()?, ground.backup.keep);
+    let mut pruned = Vec::new();
+    for name in going.into_iter().filter(|name| taken.whole || !name.whole) {
+        // The snapshot itself is safe by now; only its room is not given back.
+        store
+            .prune(name)
+            .with_context(|| format!("the snapshot {taken} is published"))
+            .map_err(|error| status::mark(error, Status::Failed))?;
+        pruned.push(name);
+    }
+    Ok(pruned)
+}
+
+fn report(name: SnapshotName, found: &Found, pruned: Vec<SnapshotName>, reporter: &mut Reporter) -> Status {
+    for problem in &found.problems {
+        reporter.warn(format!("{}: {}", problem.path, problem.reason));
+    }
+    for path in &found.changed {
+        reporter.say(format!("{path}: changed each time it was read; the copy is marked"));
+    }
+    for skipped in &found.skipped {
+        reporter.detail(format!("{}: left out: {}", skipped.path, skipped.reason));
+    }
+    let Totals { files, bytes, copied, copied_bytes, linked, .. } = found.totals;
+    let amount = format!(
+        "{files} files, {}: {copied} copied ({}), {linked} shared with the snapshot before",
+        show_bytes(bytes),
+        show_bytes(copied_bytes)
+    );
+    reporter.detail(amount);
+    for name in &pruned {
+        reporter.detail(format!("pruned {name}"));
+    }
+    let status = if name.whole { Status::Done } else { Status::Failed };
+    if name.whole {
+        reporter.message("Backup complete.");
+    } else {
+        reporter.warn(format!(
+            "{} problems: kept apart as {name}; no backup was completed",
+            found.problems.len()
+        ));
+    }
+    reporter.record(&Report {
+        format: "orderly-backup/1",
+        record: "report",
+        status: status.word(),
+        time: clock::now(),
+        snapshot: name.to_string(),
+        complete: name.whole,
+        totals: found.totals,
+        changed: &found.changed,
+        skipped: &found.skipped,
+        problems: &found.problems,
+        pruned: pruned.iter().map(ToString::to_string).collect(),
+    });
+    status
+}
+
+/// What `--dry-run --json` prints.
+#[derive(Debug, Serialize)]
+struct Preview {
+    format: &'static str,
+    record: &'static str,
+    directory: std::path::PathBuf,
+    include: Vec<std::path::PathBuf>,
+    missing: Vec<std::path::PathBuf>,
+    would_prune: Vec<String>,
+}
+
+fn preview(ground: &Ground, reporter: &mut Reporter) -> anyhow::Result<Status> {
+    let backup = &ground.backup;
+    let (there, missing): (Vec<_>, Vec<_>) =
+        backup.include.iter().cloned().partition(|path| path.symlink_metadata().is_ok());
+    let mut snapshots = match Store::open(&backup.directory) {
+        Ok(store) => store.snapshots()?,
+        Err(_) => Vec::new(),
+    };
+    let next =
+        snapshots.last().map_or_else(crate::id::Id::now, |last| last.id.next().max(crate::id::Id::now()));
+    snapshots.push(SnapshotName { id: next, whole: missing.is_empty() });
+    let going =
+        prunable(&snapshots, backup.keep).into_iter().filter(|name| missing.is_empty() || !name.whole);
+    let going: Vec<String> = going.map(|name| name.to_string()).collect();
+    for path in &there {
+        reporter.message(&format!("would copy {}", path.display()));
+    }
+    for path in &missing {
+        reporter.warn(format!("{} is not there: the snapshot would be incomplete", path.display()));
+    }
+    for name in &going {
+        reporter.message(&format!("would prune {name}"));
+    }
+    let none = there.is_empty();
+    reporter.record(&Preview {
+        format: "orderly-backup/1",
+        record: "preview",
+        directory: backup.directory.clone(),
+        include: there,
+        missing,
+        would_prune: going,
+    });
+    Ok(if none { Status::Rejected } else { Status::Done })
+}

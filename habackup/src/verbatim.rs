@@ -1,0 +1,193 @@
+//! Names exactly as the kernel has them: paths, link targets, names of extended attributes.
+//!
+//! In JSON a name is a string when it is UTF-8, and otherwise an object `{"hex": "2f65…", "shown":
+//! "/e�"}`, of which only `hex` is read back: no file is lost because of the bytes of its name.
+
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// A name as bytes.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Verbatim(Box<[u8]>);
+
+impl Verbatim {
+    pub fn new(bytes: impl Into<Box<[u8]>>) -> Self {
+        Self(bytes.into())
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub fn as_os_str(&self) -> &OsStr {
+        OsStr::from_bytes(&self.0)
+    }
+
+    pub fn as_path(&self) -> &Path {
+        Path::new(self.as_os_str())
+    }
+
+    /// Returns this absolute path without its leading `/`, as it stands below `tree/`.
+    pub fn relative(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.0.strip_prefix(b"/").unwrap_or(&self.0)))
+    }
+
+    /// Tells whether this path is `above` or lies below it.
+    pub fn is_within(&self, above: &[u8]) -> bool {
+        above == b"/" || self.0.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    }
+
+    /// Tells whether this is an absolute path without empty, `.` or `..` parts and without NUL: the
+    /// only kind that is ever restored.
+    pub fn is_plain_path(&self) -> bool {
+        let Some(rest) = self.0.strip_prefix(b"/") else { return false };
+        !self.0.contains(&0)
+            && rest.split(|&byte| byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
+    }
+}
+
+/// Compares two paths in the order of a walk: a folder, what is in it, then what follows it.
+pub fn walk_order(a: &[u8], b: &[u8]) -> Ordering {
+    let rank = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+    a.iter().map(rank).cmp(b.iter().map(rank))
+}
+
+impl Ord for Verbatim {
+    fn cmp(&self, other: &Self) -> Ordering {
+        walk_order(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for Verbatim {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl From<&Path> for Verbatim {
+    fn from(path: &Path) -> Self {
+        Self(path.as_os_str().as_bytes().into())
+    }
+}
+
+impl From<&str> for Verbatim {
+    fn from(text: &str) -> Self {
+        Self(text.as_bytes().into())
+    }
+}
+
+impl fmt::Display for Verbatim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+impl fmt::Debug for Verbatim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_os_str())
+    }
+}
+
+impl Serialize for Verbatim {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Ok(text) = std::str::from_utf8(&self.0) {
+            return serializer.serialize_str(text);
+        }
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("hex", &encode_hex(&self.0))?;
+        map.serialize_entry("shown", &self.to_string())?;
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Verbatim {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl<'de> Visitor<'de> for NameVisitor {
+    type Value = Verbatim;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name, or {\"hex\": its bytes}")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Verbatim, E> {
+        Ok(Verbatim::from(text))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Verbatim, A::Error> {
+        let mut bytes = None;
+        while let Some((key, value)) = map.next_entry::<String, String>()? {
+            if key == "hex" {
+                bytes = Some(decode_hex(&value).ok_or_else(|| A::Error::custom("hex: not hexadecimal"))?);
+            }
+        }
+        bytes.map(Verbatim::new).ok_or_else(|| A::Error::missing_field("hex"))
+    }
+}
+
+/// Returns bytes as lower-case hexadecimal.
+pub fn encode_hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Returns the bytes that hexadecimal text stands for, if it is such.
+pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) {
+        return None;
+    }
+    let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    text.as_bytes().chunks_exact(2).map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_name_survives_json(bytes: Vec<u8>) {
+            let name = Verbatim::new(bytes);
+            let json = serde_json::to_string(&name).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Verbatim>(&json).unwrap(), name);
+        }
+
+        #[test]
+        fn walk_order_is_the_order_of_the_components(a in "[a-c./-]{0,9}", b in "[a-c./-]{0,9}") {
+            let (a, b) = (format!("/{a}"), format!("/{b}"));
+            let by_parts = a.split('/').collect::<Vec<_>>().cmp(&b.split('/').collect::<Vec<_>>());
+            prop_assert_eq!(walk_order(a.as_bytes(), b.as_bytes()), by_parts);
+        }
+    }
+
+    #[test]
+    fn only_plain_absolute_paths_are_plain() {
+        for (path, plain) in [
+            ("/a/b", true),
+            ("/a", true),
+            ("a", false),
+            ("/", false),
+            ("/a/../b", false),
+            ("/a//b", false),
+            ("/a/.", false),
+            ("", false),
+        ] {
+            assert_eq!(Verbatim::from(path).is_plain_path(), plain, "{path}");
+        }
+        assert!(!Verbatim::new(*b"/a\0b").is_plain_path());
+        assert!(Verbatim::from("/a/b").is_within(b"/a") && !Verbatim::from("/ab").is_within(b"/a"));
+    }
+}

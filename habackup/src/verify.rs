@@ -1,0 +1,58 @@
+//! Whether a snapshot still is what its manifest says: every file hashed again.
+
+use crate::manifest::{Entry, Kind, Remark};
+use crate::progress::Progress;
+use crate::root::{Root, Trouble};
+
+/// Returns what differs between entries of a manifest and the copies below `tree`.
+///
+/// # Errors
+/// When somebody asked us to stop.
+pub fn differences<'e>(
+    entries: impl IntoIterator<Item = &'e Entry>,
+    tree: &mut Root,
+    progress: &mut Progress<'_>,
+) -> anyhow::Result<Vec<Remark>> {
+    let mut wrong = Vec::new();
+    for entry in entries {
+        progress.file()?;
+        if let Some(reason) = difference(entry, tree, progress)? {
+            wrong.push(Remark { path: entry.path.clone(), reason });
+        }
+    }
+    Ok(wrong)
+}
+
+fn difference(entry: &Entry, tree: &mut Root, progress: &mut Progress<'_>) -> anyhow::Result<Option<String>> {
+    let mut found = match tree.look(&entry.path) {
+        Ok(found) => found,
+        // What only root could have made is kept in the manifest alone.
+        Err(Trouble::Missing)
+            if matches!(entry.kind, Kind::Socket | Kind::CharDevice | Kind::BlockDevice) =>
+        {
+            return Ok(None);
+        }
+        Err(trouble) => return Ok(Some(trouble.to_string())),
+    };
+    if found.kind != entry.kind {
+        return Ok(Some(format!("is a {} and was a {}", found.kind.word(), entry.kind.word())));
+    }
+    if found.target != entry.target {
+        return Ok(Some("leads elsewhere".to_owned()));
+    }
+    if entry.kind != Kind::File {
+        return Ok(None);
+    }
+    if found.size != entry.size {
+        return Ok(Some(format!("has {} bytes and had {}", found.size, entry.size)));
+    }
+    if let Err(error) = tree.hash(&mut found, &mut |count| progress.bytes(count)) {
+        // A signal ends the run; a file that cannot be read is what is looked for.
+        return if error.downcast_ref::<orderly_exec::Status>().is_some() {
+            Err(error)
+        } else {
+            Ok(Some(format!("{error:#}")))
+        };
+    }
+    Ok((found.blake3 != entry.blake3).then(|| "its contents are not what was copied".to_owned()))
+}

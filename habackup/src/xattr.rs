@@ -1,0 +1,98 @@
+//! Extended attributes of an open file, folder, link or device.
+//!
+//! Addressed as `/proc/self/fd/N`, which reaches exactly the open inode also when it was opened
+//! only as a place (`O_PATH`), as links and devices must be.
+
+#![expect(unsafe_code, reason = "neither the standard library nor nix has the calls for extended attributes")]
+
+use crate::manifest::Xattr;
+use crate::verbatim::Verbatim;
+use nix::errno::Errno;
+use nix::libc;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Returns how the kernel is told of this very inode by path.
+pub(crate) fn proc_path(fd: impl AsFd) -> CString {
+    CString::new(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())).unwrap_or_default()
+}
+
+/// Returns all attributes, sorted by name; none where the file system has no such thing.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn read_all(fd: impl AsFd) -> Result<Vec<Xattr>, Errno> {
+    let path = proc_path(&fd);
+    let names = match list(&path) {
+        Ok(names) => names,
+        Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
+        let Ok(c_name) = CString::new(name) else { continue };
+        match get(&path, &c_name) {
+            Ok(value) => found.push(Xattr { name: Verbatim::new(name), value }),
+            // Removed since it was listed, or one of those that only the kernel may read.
+            Err(Errno::ENODATA | Errno::EOPNOTSUPP) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Makes the attributes those of `wanted`; returns the names of what could not be set.
+pub(crate) fn write_all(fd: impl AsFd, wanted: &[Xattr]) -> Vec<Verbatim> {
+    let path = proc_path(&fd);
+    for extra in read_all(fd).unwrap_or_default() {
+        // A new file inherits an ACL from its folder that the original did not have. Security labels
+        // are the system's own business.
+        let ours = !extra.name.as_bytes().starts_with(b"security.")
+            || extra.name.as_bytes() == b"security.capability";
+        if ours
+            && !wanted.iter().any(|xattr| xattr.name == extra.name)
+            && let Ok(name) = CString::new(extra.name.as_bytes())
+        {
+            // SAFETY: both are strings that end in NUL and live through the call.
+            unsafe { libc::removexattr(path.as_ptr(), name.as_ptr()) };
+        }
+    }
+    wanted.iter().filter(|xattr| set(&path, xattr).is_err()).map(|xattr| xattr.name.clone()).collect()
+}
+
+fn set(path: &CStr, xattr: &Xattr) -> Result<(), Errno> {
+    let name = CString::new(xattr.name.as_bytes()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: the strings end in NUL, the value is passed with its length.
+    let result = unsafe {
+        libc::setxattr(path.as_ptr(), name.as_ptr(), xattr.value.as_ptr().cast(), xattr.value.len(), 0)
+    };
+    Errno::result(result).map(drop)
+}
+
+fn list(path: &CStr) -> Result<Vec<u8>, Errno> {
+    // SAFETY: the buffer is passed with its length.
+    grow(|buffer| unsafe { libc::listxattr(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) })
+}
+
+fn get(path: &CStr, name: &CStr) -> Result<Vec<u8>, Errno> {
+    // SAFETY: the strings end in NUL, the buffer is passed with its length.
+    grow(|buffer| unsafe {
+        libc::getxattr(path.as_ptr(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
+    })
+}
+
+fn grow(mut call: impl FnMut(&mut [u8]) -> isize) -> Result<Vec<u8>, Errno> {
+    let mut buffer = vec![0; 256];
+    loop {
+        match Errno::result(call(&mut buffer)) {
+            Ok(length) => {
+                buffer.truncate(length.unsigned_abs());
+                return Ok(buffer);
+            }
+            // 64 KiB is the kernel's own limit for both.
+            Err(Errno::ERANGE) if buffer.len() < 1 << 16 => buffer.resize(buffer.len() * 16, 0),
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Installs the programs the tests run against, where that is possible, and says what it does.
+# Elsewhere (not root, no apt-get) the scenarios themselves say what they did not find.
+set -eu
+
+# program:package
+NEEDS="sshd:openssh-server ssh:openssh-client mandoc:mandoc strace:strace mkfs.ext4:e2fsprogs
+losetup:mount unshare:util-linux setfacl:acl setfattr:attr cron:cron man:man-db"
+
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+missing=
+for need in $NEEDS; do
+	command -v "${need%%:*}" >/dev/null 2>&1 || missing="$missing ${need#*:}"
+done
+if [ -z "$missing" ]; then
+	exit 0
+fi
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+	echo "test: not installed here:$missing (needs root and apt-get); scenarios that use them say so"
+	exit 0
+fi
+
+echo "test: installing:$missing"
+DEBIAN_FRONTEND=noninteractive
+export DEBIAN_FRONTEND
+# A service that is installed for its program must not start on this machine.
+policy=/usr/sbin/policy-rc.d
+ours=no
+if [ ! -e "$policy" ]; then
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+	ours=yes
+fi
+restore() { if [ "$ours" = yes ]; then rm -f "$policy"; fi; }
+trap restore EXIT
+# shellcheck disable=SC2086
+if apt-get install -y --no-install-recommends $missing; then
+	exit 0
+fi
+# A fresh machine has no lists of packages yet.
+# shellcheck disable=SC2086
+if apt-get update && apt-get install -y --no-install-recommends $missing; then
+	exit 0
+fi
+echo "test: could not be installed:$missing; scenarios that use them say so" >&2

@@ -1,0 +1,87 @@
+//! The shapes a sequence is written in: sequence text, JSON, Graphviz, a table of waves.
+
+use crate::args::{self, Args};
+use anyhow::Context;
+use orderly_plan::graph::Order;
+use orderly_plan::name::Roster;
+use orderly_plan::nodeset;
+use orderly_plan::sequence::{Document, Sequence, Spelling};
+use std::fmt::Write;
+
+/// What is written, and how members are spelled in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Shape {
+    Text(Spelling),
+    Json(Spelling),
+    Dot,
+    Waves,
+}
+
+impl args::Shape {
+    /// Tells whether another shape than text is asked for.
+    pub(crate) fn any(&self) -> bool {
+        self.json || self.dot || self.waves
+    }
+}
+
+impl Shape {
+    pub(crate) fn of(args: &Args) -> Self {
+        let spelling = if args.fold { Spelling::Folded } else { Spelling::Names };
+        match &args.shape {
+            args::Shape { json: true, .. } => Self::Json(spelling),
+            args::Shape { dot: true, .. } => Self::Dot,
+            args::Shape { waves: true, .. } => Self::Waves,
+            args::Shape { .. } => Self::Text(spelling),
+        }
+    }
+
+    /// Returns the whole document.
+    pub(crate) fn write(
+        self,
+        sequence: &Sequence,
+        order: &Order,
+        roster: &dyn Roster,
+    ) -> anyhow::Result<String> {
+        Ok(match self {
+            Self::Text(spelling) => sequence.to_text(roster, spelling),
+            Self::Json(spelling) => {
+                let document = Document::new(sequence, order, roster, spelling);
+                let mut text = serde_json::to_string_pretty(&document).context("write JSON")?;
+                text.push('\n');
+                text
+            }
+            Self::Dot => dot(sequence, roster),
+            Self::Waves => waves(order, roster),
+        })
+    }
+}
+
+fn dot(sequence: &Sequence, roster: &dyn Roster) -> String {
+    let mut text = String::from("digraph sequence {\n    rankdir = LR\n    node [shape = box]\n");
+    // Writing to a String cannot fail.
+    for id in sequence.group_ids() {
+        let name = quoted(sequence.group_name(id));
+        let members = quoted(&sequence.words(id, roster, Spelling::Folded).join(" "));
+        writeln!(text, "    \"{name}\" [label = \"{name}\\n{members}\"]").ok();
+    }
+    for edge in sequence.edges() {
+        let (before, after) = (sequence.group_name(edge.before), sequence.group_name(edge.after));
+        writeln!(text, "    \"{}\" -> \"{}\"", quoted(before), quoted(after)).ok();
+    }
+    text.push_str("}\n");
+    text
+}
+
+fn quoted(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+fn waves(order: &Order, roster: &dyn Roster) -> String {
+    let mut text = format!("{:>4}  {:>7}  {}\n", "wave", "count", "nodes");
+    for (number, wave) in order.waves().iter().enumerate() {
+        let names = nodeset::fold(wave.iter().map(|node| roster.name(*node)));
+        // Writing to a String cannot fail.
+        writeln!(text, "{:>4}  {:>7}  {names}", number + 1, wave.len()).ok();
+    }
+    text
+}

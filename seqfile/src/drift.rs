@@ -1,0 +1,32 @@
+//! `--drift`: how a sequence file has fallen behind its inventory.
+
+use crate::args::Args;
+use crate::input::{self, Input};
+use orderly_exec::{OrStatus, Status, files};
+use orderly_plan::diagnostic::Source;
+use orderly_plan::{nodeset, sequence};
+use std::fmt::Write;
+use std::path::Path;
+
+/// Returns the findings, a paragraph each; empty when the file is up to date.
+pub(crate) fn find(path: &Path, input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
+    let inventory = input.inventory()?;
+    let text = files::read(path)?;
+    let name = input::shown(path);
+    let source = Source { name: &name, text: &text };
+    let (stated, gone) = sequence::parse_leniently(&source, &inventory).or_status(Status::Rejected)?;
+    stated.order(&inventory).or_status(Status::Rejected)?;
+    let default = input::default_sequence(&inventory, args)?;
+    let drift = sequence::drift(&stated, &default, &inventory);
+
+    let mut found = String::new();
+    for diagnostic in gone.0.iter().chain(&drift.contradictions) {
+        // Writing to a String cannot fail.
+        writeln!(found, "{diagnostic}").ok();
+    }
+    if !drift.unlisted.is_empty() {
+        let names = drift.unlisted.iter().map(|id| inventory.name(*id));
+        writeln!(found, "{name}: in no group: {}", nodeset::fold(names)).ok();
+    }
+    Ok(found)
+}

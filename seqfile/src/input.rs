@@ -1,0 +1,97 @@
+//! What is read: the inventory and sequence files, checked as a whole.
+
+use crate::args::Args;
+use orderly_exec::reporter::Reporter;
+use orderly_exec::{OrStatus, Status, fail, files};
+use orderly_plan::diagnostic::{Diagnostics, Source};
+use orderly_plan::inventory::{self, Format, Inventory};
+use orderly_plan::name::Roster;
+use orderly_plan::sequence::{self, Sequence};
+use orderly_plan::suggest;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+const INVENTORY: &str = "inventory.json";
+
+/// Where the inventory comes from.
+#[derive(Debug)]
+pub(crate) struct Input<'r> {
+    named: Option<PathBuf>,
+    format: Format,
+    reporter: &'r Reporter,
+}
+
+impl<'r> Input<'r> {
+    pub(crate) fn new(args: &Args, reporter: &'r Reporter) -> Self {
+        let named = args.inventory.clone().filter(|path| !path.as_os_str().is_empty());
+        Self { named, format: args.format.into(), reporter }
+    }
+
+    /// Returns the inventory: the one named, else the one of this machine.
+    pub(crate) fn inventory(&self) -> anyhow::Result<Inventory> {
+        let path = self.named.clone().unwrap_or_else(|| files::config_path(None, INVENTORY));
+        self.read(&path)
+    }
+
+    /// Returns the inventory if one is named (`-i`, `ORDERLY_INVENTORY`).
+    pub(crate) fn inventory_if_named(&self) -> anyhow::Result<Option<Inventory>> {
+        self.named.as_deref().map(|path| self.read(path)).transpose()
+    }
+
+    fn read(&self, path: &Path) -> anyhow::Result<Inventory> {
+        let text = files::read(path)?;
+        let name = shown(path);
+        let inventory =
+            inventory::read(&Source { name: &name, text: &text }, self.format).or_status(Status::Rejected)?;
+        for doubt in inventory.doubts() {
+            self.reporter.warn(format!("warning: {doubt}"));
+        }
+        Ok(inventory)
+    }
+}
+
+/// Returns the default sequence of an inventory, as the flags want it.
+pub(crate) fn default_sequence(inventory: &Inventory, args: &Args) -> anyhow::Result<Sequence> {
+    check_relations(inventory, &args.relations)?;
+    let mut relations = vec!["boot_server"];
+    relations.extend(args.relations.iter().map(String::as_str));
+    Sequence::from_inventory(inventory, &relations, args.process(), args.form()).or_status(Status::Rejected)
+}
+
+/// Refuses a relation that no node has: it would silently order nothing.
+fn check_relations(inventory: &Inventory, relations: &[String]) -> anyhow::Result<()> {
+    if relations.is_empty() {
+        return Ok(());
+    }
+    let mut known: BTreeSet<&str> = BTreeSet::from(["boot_server"]);
+    known.extend(inventory.nodes().iter().flat_map(|node| node.attributes.keys().map(String::as_str)));
+    let Some(unknown) = relations.iter().find(|relation| !known.contains(relation.as_str())) else {
+        return Ok(());
+    };
+    let near = suggest::nearest(unknown, known.iter().copied());
+    let hint = near.map(|near| format!("\n  hint: did you mean \"{near}\"?")).unwrap_or_default();
+    Err(fail(Status::Usage, format!("--relation {unknown}: no node has an attribute of this name{hint}")))
+}
+
+/// Parses a node or subsystem sequence, whichever the text is.
+pub(crate) fn parse(source: &Source<'_>, inventory: Option<&Inventory>) -> Result<Sequence, Diagnostics> {
+    if sequence::lists_subsystems(source.text) {
+        sequence::parse_subsystems(source)
+    } else {
+        sequence::parse(source, inventory)
+    }
+}
+
+/// Returns what the nodes of a sequence are looked up in.
+pub(crate) fn roster<'s>(sequence: &'s Sequence, inventory: Option<&'s Inventory>) -> &'s dyn Roster {
+    match inventory {
+        // A subsystem sequence has commands, whatever the inventory.
+        Some(inventory) if sequence.own_names().is_empty() => inventory,
+        _ => sequence.own_names(),
+    }
+}
+
+/// Returns a file name for messages.
+pub(crate) fn shown(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}

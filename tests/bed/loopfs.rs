@@ -1,0 +1,145 @@
+//! Real storage and real hosts, in private: file systems on loop devices, hosts made of namespaces.
+//!
+//! A [`Host`] has its own mounts (nothing it mounts is seen outside, and the other way round), its
+//! own processes, name, network and boot id: two of them are a pair that shares a disk.
+
+use crate::{Bed, Need, Program, real, wait_until};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// What a file system on a loop device needs of the machine.
+pub const DISK_NEEDS: [Need; 4] =
+    [Need::Root, Need::Loop, Need::Program("losetup"), Need::Program("mkfs.ext4")];
+
+/// What a private host needs of the machine.
+pub const HOST_NEEDS: [Need; 3] = [Need::Root, Need::MountNamespace, Need::Program("nsenter")];
+
+/// A disk both hosts see: an image on a loop device, let go when dropped.
+#[derive(Debug)]
+pub struct Disk {
+    device: PathBuf,
+}
+
+impl Disk {
+    /// Makes an image with an ext4 file system of this many MiB and attaches it.
+    pub fn ext4(bed: &Bed, mebibytes: u64) -> Self {
+        let disk = Self::blank(bed, "ext4", mebibytes);
+        run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), disk.device.as_os_str()]);
+        disk
+    }
+
+    /// Makes an empty image of this many MiB, named for what it will carry, and attaches it.
+    pub fn blank(bed: &Bed, name: &str, mebibytes: u64) -> Self {
+        let image = bed.path(format!("{name}.image"));
+        let file = std::fs::File::create_new(&image).expect("make an image");
+        file.set_len(mebibytes << 20).expect("size an image");
+        let said = run("losetup", &["-f".as_ref(), "--show".as_ref(), image.as_os_str()]);
+        Self { device: PathBuf::from(said.trim()) }
+    }
+
+    /// Returns the block device.
+    pub fn device(&self) -> &Path {
+        &self.device
+    }
+
+    /// Returns the file system's UUID, as `UUID=` in the configuration takes it.
+    pub fn uuid(&self) -> String {
+        let args = ["-p", "-s", "UUID", "-o", "value"].map(AsRef::as_ref);
+        run("blkid", &[&args[..], &[self.device.as_os_str()]].concat()).trim().to_owned()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let mut losetup = Command::new(real::find("losetup").unwrap_or_else(|| "losetup".into()));
+        let status = losetup.arg("-d").arg(&self.device).stdin(Stdio::null()).stderr(Stdio::null()).status();
+        let detached = status.is_ok_and(|status| status.success());
+        assert!(detached || std::thread::panicking(), "detach {}", self.device.display());
+    }
+}
+
+/// A host in namespaces of its own. Its processes and mounts end with it.
+#[derive(Debug)]
+pub struct Host<'a> {
+    bed: &'a Bed,
+    holder: Child,
+    /// The host's process 1, as seen from outside.
+    first: String,
+}
+
+impl<'a> Host<'a> {
+    /// Makes a host of this name (`uname -n`).
+    pub fn new(bed: &'a Bed, name: &str) -> Self {
+        let boot_id = bed.path(format!("boot_id.{name}"));
+        // Another boot id, since the same one is proof of the same machine.
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/uuid").expect("make a boot id");
+        std::fs::write(&boot_id, id).expect("write a boot id");
+        let begin = "echo \"$1\" >/proc/sys/kernel/hostname && \
+                     mount --bind \"$2\" /proc/sys/kernel/random/boot_id && \
+                     echo ready >\"$2.ready\" && exec sleep 1000000";
+        let mut unshare = Command::new(real::find("unshare").expect("unshare is there"));
+        unshare.args([
+            "-m",
+            "-p",
+            "-u",
+            "-n",
+            "-f",
+            "--kill-child",
+            "--mount-proc",
+            "--propagation",
+            "private",
+        ]);
+        unshare.args(["/bin/sh", "-c", begin, "sh", name]).arg(&boot_id).env("ORDERLY_BED", bed.root());
+        let complaints = bed.path(format!("host.{name}"));
+        unshare.stderr(std::fs::File::create(&complaints).expect("make a file for complaints"));
+        let mut holder = crate::start(unshare.stdin(Stdio::null()));
+        wait_until(&format!("the host {name} is ready"), || {
+            let has_ended = holder.try_wait().expect("look at a host").is_some();
+            assert!(!has_ended, "make the host {name}: {}", bed.read(&complaints));
+            bed.path(format!("boot_id.{name}.ready")).exists()
+        });
+        let children = format!("/proc/{0}/task/{0}/children", holder.id());
+        let first =
+            std::fs::read_to_string(children).expect("find the host's first process").trim().to_owned();
+        Self { bed, holder, first }
+    }
+
+    /// Returns one run of one of the programs on this host.
+    pub fn program(&self, name: &str) -> Program<'a> {
+        self.enter(self.bed.program(name))
+    }
+
+    /// Returns one run of a shell line on this host.
+    pub fn shell(&self, line: &str) -> Program<'a> {
+        self.enter(self.bed.shell(line))
+    }
+
+    fn enter(&self, program: Program<'a>) -> Program<'a> {
+        let nsenter = real::find("nsenter").expect("nsenter is there");
+        // Gone to by path once inside: a folder opened outside would stay on the mount outside.
+        let go = ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\""];
+        let words =
+            ["-m", "-p", "-u", "-n", "-t", &self.first, "--"].into_iter().chain(go).map(OsString::from);
+        program.through(std::iter::once(nsenter.into_os_string()).chain(words).collect())
+    }
+}
+
+impl Drop for Host<'_> {
+    fn drop(&mut self) {
+        // The kernel ends every process of a process namespace with its first one, and unmounts
+        // what only they saw; a disk can be detached after that alone.
+        if let Ok(first) = self.first.parse() {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), nix::sys::signal::Signal::SIGKILL).ok();
+        }
+        self.holder.wait().ok();
+    }
+}
+
+/// Runs a tool of this machine to its end and returns what it printed.
+fn run(name: &str, args: &[&std::ffi::OsStr]) -> String {
+    let path = real::find(name).unwrap_or_else(|| panic!("no program {name} on this machine"));
+    let said = Command::new(path).args(args).stdin(Stdio::null()).output().expect("start a tool");
+    assert!(said.status.success(), "{name} {args:?}: {}", String::from_utf8_lossy(&said.stderr));
+    String::from_utf8_lossy(&said.stdout).into_owned()
+}

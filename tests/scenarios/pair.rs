@@ -1,0 +1,244 @@
+//! A pair of private hosts with a shared asset, two services, a loopback, a share and an address, for
+//! the scenarios of a hand-over. Every command they run can be told to fail, or to kill its caller.
+
+use bed::loopfs::{DISK_NEEDS, Disk, HOST_NEEDS, Host};
+use bed::{Bed, Need, Program, real};
+
+/// What changes hands.
+pub(crate) enum Asset<'a> {
+    Bind,
+    Ext4(&'a Disk),
+    Command,
+}
+
+/// Two hosts; `ec1` holds the asset and everything on it runs there.
+pub(crate) struct Pair<'a> {
+    pub(crate) bed: &'a Bed,
+    one: Host<'a>,
+    two: Host<'a>,
+}
+
+/// Tells whether this machine can have such hosts.
+pub(crate) fn possible() -> bool {
+    real::require(&DISK_NEEDS) && real::require(&HOST_NEEDS) && real::require(&[Need::Program("ip")])
+}
+
+/// Returns both kinds of trouble for `make soak`, else one of them in turn.
+pub(crate) fn kinds(both: [&'static str; 2], turn: usize) -> Vec<&'static str> {
+    if std::env::var_os("ORDERLY_SOAK").is_some() { both.to_vec() } else { vec![both[turn % 2]] }
+}
+
+/// What each fake tool does before its work: it counts its calls and, at the one that was told, fails,
+/// or kills the program that called it, before or after doing its work.
+const TROUBLE: &str = r#"
+me=${0##*/}
+did=0
+act() { work "$@"; did=$?; }
+# Only what changes something counts.
+case "$me $*" in *" status"|"exportfs -s"|"ip -o"*|*" state"|*" id"|*" mark") act "$@"; exit $did;; esac
+n=$(cat "$ORDERLY_BED/count" 2>/dev/null); n=$((${n:-0} + 1)); echo $n >"$ORDERLY_BED/count"
+echo "$(uname -n) $me $*" >>"$ORDERLY_BED/acts"
+told=$(cat "$ORDERLY_BED/trouble" 2>/dev/null)
+case "$told" in
+  "fail $n") echo "told to fail" >&2; exit 1;;
+  "fail-after $n") act "$@"; echo "told to fail" >&2; exit 1;;
+  "before $n") kill -9 $PPID; exit 1;;
+  "after $n") act "$@"; kill -9 $PPID; exit 1;;
+  "int $n") kill -TERM $PPID; act "$@"; exit $did;;
+esac
+act "$@"; exit $did
+"#;
+
+const SERVICE: &str = r#"work() {
+  here="$ORDERLY_BED/$(uname -n).$1"
+  case $2 in
+    status) if [ -e "$here" ]; then echo online; else echo offline; fi;;
+    stop) rm -f "$here";;
+    start) : >"$here";;
+  esac
+}"#;
+
+const EXPORTFS: &str = r#"work() {
+  table="$ORDERLY_BED/etab.$(uname -n)"; touch "$table"
+  case "$1" in
+    -s) cat "$table";;
+    -u) grep -v -F "${2#*:}  ${2%%:*}(" "$table" >"$table.new"; mv "$table.new" "$table";;
+    -o) grep -v -F "${3#*:}  ${3%%:*}(" "$table" >"$table.new"; echo "${3#*:}  ${3%%:*}($2)" >>"$table.new"; mv "$table.new" "$table";;
+  esac
+  return 0
+}"#;
+
+const MYASSET: &str = r#"work() {
+  case $1 in
+    id) echo my-asset-1;;
+    mark) cat "$ORDERLY_BED/asset.mark";;
+    state) read -r holder <"$ORDERLY_BED/asset.holder" || holder=nobody
+      case "$holder" in "$(uname -n)") echo held;; nobody) echo free;; *) echo elsewhere;; esac;;
+    take) read -r holder <"$ORDERLY_BED/asset.holder" || holder=nobody
+      case "$holder" in "$(uname -n)"|nobody) ;; *) [ "$2" = dead ] || { echo "$holder holds it" >&2; return 1; };; esac
+      [ "$holder" = "$(uname -n)" ] || echo "$(uname -n)" >"$ORDERLY_BED/asset.holder";;
+    release) read -r m <"$ORDERLY_BED/asset.mark"; read -r holder <"$ORDERLY_BED/asset.holder" || holder=nobody
+      [ "$holder" = nobody ] || echo $((m + 1)) >"$ORDERLY_BED/asset.mark"; echo nobody >"$ORDERLY_BED/asset.holder";;
+  esac
+}"#;
+
+impl<'a> Pair<'a> {
+    /// Makes the pair; `ec1` has everything.
+    pub(crate) fn new(bed: &'a Bed, asset: &Asset<'_>) -> Self {
+        bed.tools(&["uname", "cat", "rm", "touch", "grep", "mv", "hostid", "sleep", "sort"]);
+        for (name, work) in [
+            ("mount", real_tool("mount")),
+            ("umount", real_tool("umount")),
+            ("ip", real_tool("ip")),
+            ("svc", SERVICE.to_owned()),
+            ("exportfs", EXPORTFS.to_owned()),
+            ("myasset", MYASSET.to_owned()),
+            ("arping", "work() { :; }".to_owned()),
+        ] {
+            bed.script(format!("fakes/{name}"), &format!("{work}\n{TROUBLE}"));
+        }
+        bed.script("fakes/ping", "for last; do :; done; [ -e \"$ORDERLY_BED/answers.$last\" ]");
+        for folder in ["at", "loop", "source"] {
+            std::fs::create_dir_all(bed.path(folder)).unwrap();
+        }
+        bed.write("asset.holder", "ec1\n");
+        bed.write("asset.mark", "1\n");
+        bed.config("ha.toml", config(bed, asset));
+        let pair = Self { bed, one: Host::new(bed, "ec1"), two: Host::new(bed, "ec2") };
+        let what = match asset {
+            Asset::Bind => "mount --bind source at".to_owned(),
+            Asset::Ext4(disk) => format!("mount -o noatime {} at", disk.device().display()),
+            Asset::Command => "true".to_owned(),
+        };
+        let path = bed.path("at");
+        let line = format!(
+            "{what} && [ -d at/opt ] || /bin/mkdir at/opt; /bin/mkdir -p at/share && mount --bind at/opt loop && \
+             svc proxy start && svc ec start && exportfs -o rw,fsid=9,sync ec9:{0}/share && exportfs -o ro other:/home && \
+             ip address add 192.0.2.10/32 dev lo",
+            path.display()
+        );
+        pair.one.shell(&line).run();
+        pair.forget();
+        pair
+    }
+
+    /// Returns a run of `ha-release` on a host.
+    pub(crate) fn release(&self, host: usize) -> Program<'a> {
+        self.program(host, "ha-release")
+    }
+
+    /// Returns a run of `ha-takeover` on a host.
+    pub(crate) fn takeover(&self, host: usize) -> Program<'a> {
+        self.program(host, "ha-takeover")
+    }
+
+    /// Returns a run of a shell line on a host.
+    pub(crate) fn shell(&self, host: usize, line: &str) -> Program<'a> {
+        self.host(host).shell(line).env("ORDERLY_STATE_DIR", self.state(host))
+    }
+
+    fn program(&self, host: usize, name: &str) -> Program<'a> {
+        self.host(host).program(name).env("ORDERLY_STATE_DIR", self.state(host))
+    }
+
+    fn host(&self, host: usize) -> &Host<'a> {
+        if host == 1 { &self.one } else { &self.two }
+    }
+
+    /// Returns a host's state folder.
+    pub(crate) fn state(&self, host: usize) -> std::path::PathBuf {
+        self.bed.path(format!("state/ec{host}"))
+    }
+
+    /// Tells the tools what to do at which of the calls that follow.
+    pub(crate) fn trouble(&self, told: &str) {
+        self.forget();
+        self.bed.write("trouble", told);
+    }
+
+    /// Lets everything work again, and counts calls from 1.
+    pub(crate) fn forget(&self) {
+        for name in ["trouble", "count", "acts"] {
+            std::fs::remove_file(self.bed.path(name)).ok();
+        }
+    }
+
+    /// Returns the changing commands that were run since.
+    pub(crate) fn acts(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.bed.path("acts")).unwrap_or_default();
+        let root = self.bed.root().display().to_string();
+        text.lines().map(|line| line.replace(&root, "")).collect()
+    }
+
+    /// Returns all that a release changes on a host, in a fixed order.
+    pub(crate) fn world(&self, host: usize) -> String {
+        let look = "while read -r id up dev root at opts rest; do case $at in *orderly-*) echo \"mount ${at##*/} $opts\";; esac; \
+                    done </proc/self/mountinfo | sort; for s in proxy ec; do echo \"$s $(svc $s status)\"; done; \
+                    exportfs -s | sort; ip -o address show dev lo | grep -o 192.0.2.10 || true";
+        self.shell(host, look).any_stdout().run().stdout.replace(&self.bed.root().display().to_string(), "")
+    }
+
+    /// Returns the hosts on which the asset is mounted (or held, where nothing is mounted).
+    pub(crate) fn holders(&self) -> Vec<usize> {
+        let holds = |host: &usize| {
+            let world = self.world(*host);
+            world.lines().any(|line| line.starts_with("mount at "))
+        };
+        [1, 2].into_iter().filter(holds).collect()
+    }
+}
+
+fn real_tool(name: &str) -> String {
+    let path = real::find(name).unwrap_or_else(|| panic!("no program {name} on this machine"));
+    format!("work() {{ {} \"$@\"; }}", path.display())
+}
+
+fn config(bed: &Bed, asset: &Asset<'_>) -> String {
+    let root = bed.root().display();
+    let mount = format!("[[asset.mount]]\nat = \"{root}/at\"\n");
+    let asset = match asset {
+        Asset::Bind => format!("kind = \"bind\"\nsource = \"{root}/source\"\n{mount}"),
+        Asset::Ext4(disk) => format!("kind = \"filesystem\"\ndevice = \"{}\"\n{mount}options = \"noatime\"\n", disk.device().display()),
+        Asset::Command => "kind = \"command\"\nidentity = [\"myasset\", \"id\"]\nstate = [\"myasset\", \"state\"]\n\
+                           mark = [\"myasset\", \"mark\"]\ntake = [\"myasset\", \"take\"]\n\
+                           take_dead = [\"myasset\", \"take\", \"dead\"]\nrelease = [\"myasset\", \"release\"]\n"
+            .to_owned(),
+    };
+    format!(
+        r#"[[host]]
+name = "ec1"
+address = "192.0.2.1"
+fence = ["svc", "power", "stop"]
+fence_status = ["/bin/sh", "-c", "cat \"$ORDERLY_BED/power.ec1\""]
+[[host]]
+name = "ec2"
+address = "192.0.2.2"
+[asset]
+timeout = "20s"
+{asset}
+[[service]]
+name = "proxy"
+status = ["svc", "proxy", "status"]
+stop = ["svc", "proxy", "stop"]
+start = ["svc", "proxy", "start"]
+timeout = "3s"
+[[service]]
+name = "ec"
+status = ["svc", "ec", "status"]
+stop = ["svc", "ec", "stop"]
+start = ["svc", "ec", "start"]
+timeout = "3s"
+[[loopback]]
+source = "{root}/at/opt"
+at = "{root}/loop"
+[[share]]
+path = "{root}/at/share"
+clients = ["*"]
+options = "ro"
+fsid = "7"
+[[address]]
+cidr = "192.0.2.10/32"
+device = "lo"
+"#
+    )
+}

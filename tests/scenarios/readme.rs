@@ -1,0 +1,148 @@
+//! Every example people are shown: those with a prompt are run, the others are read for flags that exist.
+//!
+//! A `console` block of README.md is run line by line in the demo's simulated cluster. A line ends in
+//! `# exits N` where its status is not 0; the lines below it are what it prints (`...` any lines, `[..]` any
+//! text). A `sh` block, and an example of a manual page, is for a real cluster and is not run.
+
+use bed::binaries::{PROGRAMS, workspace};
+use bed::expected::{is_like, masked};
+use bed::{Bed, Program};
+use std::collections::BTreeSet;
+use std::process::Command;
+
+#[test]
+fn the_examples_of_the_readme_run() {
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let bed = simulated_cluster();
+    let mut wrong = Vec::new();
+    for (line, wanted) in blocks(&readme, "console").iter().flat_map(|block| prompts(block)) {
+        let status = line.rsplit_once("# exits ").map_or(0, |(_, status)| status.trim().parse().unwrap());
+        let ended = shell(&bed, &format!("{line}\n")).any_status().any_stdout().run();
+        let said = masked(&ended.stdout, bed.root(), ended.pid);
+        if ended.status != status || !is_like(&said, &wanted) {
+            wrong.push(format!(
+                "$ {line}\n[exit {}]\n{said}--- should be [exit {status}]\n{wanted}",
+                ended.status
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_examples_for_real_clusters_use_flags_that_exist() {
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let mut examples = Vec::new();
+    for language in ["sh", "console"] {
+        examples.extend(blocks(&readme, language).into_iter().map(|block| ("README.md".to_owned(), block)));
+    }
+    for name in PROGRAMS {
+        let page = std::fs::read_to_string(workspace().join(format!("man/{name}.8"))).unwrap_or_default();
+        let lines = page.lines().filter_map(|line| line.strip_prefix(".Dl "));
+        examples
+            .extend(lines.map(|line| (format!("man/{name}.8"), line.replace("\\&", "").replace("\\-", "-"))));
+    }
+    let mut wrong = Vec::new();
+    for (place, text) in examples {
+        for flag in unknown_flags(&text) {
+            wrong.push(format!("{place}: {flag}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_examples_for_real_clusters_are_shell() {
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    for block in blocks(&readme, "sh") {
+        let checked = Command::new("/bin/sh").args(["-n", "-c", &block]).output().unwrap();
+        assert!(checked.status.success(), "{block}\n{}", String::from_utf8_lossy(&checked.stderr));
+    }
+}
+
+/// Returns a bed with the cluster of the demo, as its own script writes it.
+fn simulated_cluster() -> Bed {
+    let bed = Bed::new();
+    bed.tools(&["cat", "chmod", "cut", "grep", "head", "ln", "sort", "tail", "wc"]);
+    let script = workspace().join("packaging/demo/cluster.sh");
+    shell(&bed, ". \"$script\"").env("script", script).run();
+    bed
+}
+
+fn shell<'a>(bed: &'a Bed, line: &str) -> Program<'a> {
+    // Both streams as one, as on a terminal.
+    bed.shell(&format!("exec 2>&1\n{line}")).env("work", bed.root())
+}
+
+/// Returns the text of the fenced blocks of one language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let opening = format!("```{language}");
+    let mut found = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line == opening {
+            found.push(
+                lines.by_ref().take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect(),
+            );
+        }
+    }
+    found
+}
+
+/// Returns the lines of a block that are typed, each with what it prints.
+fn prompts(block: &str) -> Vec<(String, String)> {
+    let mut prompts: Vec<(String, String)> = Vec::new();
+    for line in block.lines() {
+        if let Some(typed) = line.strip_prefix("$ ") {
+            prompts.push((typed.to_owned(), String::new()));
+        } else if let Some((_, printed)) = prompts.last_mut() {
+            printed.push_str(line);
+            printed.push('\n');
+        }
+    }
+    prompts
+}
+
+/// Returns the flags in shell lines that the programs they are given to do not have.
+fn unknown_flags(text: &str) -> Vec<String> {
+    let mut unknown = Vec::new();
+    let joined = text.replace("\\\n", " ");
+    for part in joined.split(['|', ';', '&', '\n', '(', ')', '`']) {
+        let words = part.split_whitespace().take_while(|word| !word.starts_with(['#', '<', '>']));
+        let mut words = words.skip_while(|word| !PROGRAMS.contains(word));
+        let Some(program) = words.next() else { continue };
+        let (shorts, longs) = flags(program);
+        for word in words.take_while(|word| *word != "--") {
+            let is_known = match (word.strip_prefix("--"), word.strip_prefix('-')) {
+                (Some(long), _) => longs.contains(long.split('=').next().unwrap_or(long)),
+                // A value may follow without a blank, so only the first letter counts.
+                (None, Some(short)) => short.chars().next().is_none_or(|letter| shorts.contains(&letter)),
+                (None, None) => true,
+            };
+            if !is_known {
+                unknown.push(format!("{program} has no {word}"));
+            }
+        }
+    }
+    unknown
+}
+
+fn flags(program: &str) -> (BTreeSet<char>, BTreeSet<String>) {
+    let command = crate::man::program(program);
+    let arguments = || command.get_arguments();
+    let shorts = arguments().filter_map(clap::Arg::get_short).collect();
+    let longs = arguments().filter_map(clap::Arg::get_long).map(str::to_owned).collect();
+    (shorts, longs)
+}
+
+#[test]
+fn examples_are_taken_apart() {
+    let text = "a\n```console\n$ one # exits 4\nsaid\n$ two\n```\n```sh\nthree\n```\n";
+    assert_eq!(
+        prompts(&blocks(text, "console")[0]),
+        [("one # exits 4".to_owned(), "said\n".to_owned()), ("two".to_owned(), String::new())]
+    );
+    assert_eq!(blocks(text, "sh"), ["three\n"]);
+    let line = "seqfile --no-such-flag | jq -r . | ssh ec2 habackup -~ # seqfile --neither";
+    assert_eq!(unknown_flags(line), ["seqfile has no --no-such-flag", "habackup has no -~"]);
+}

@@ -1,0 +1,146 @@
+//! ha-release on real mounts: the order, the proof, the refusals.
+
+use crate::pair::{Asset, Pair, possible};
+use bed::Bed;
+use bed::loopfs::Disk;
+
+#[test]
+fn a_release_goes_in_the_order_of_the_procedure_and_leaves_nothing() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let ended = pair.release(1).any_stdout().any_stderr().run();
+    let device = disk.device().display().to_string();
+    let root = bed.root().display().to_string();
+    assert_eq!(
+        ended.stdout.replace(&root, "").replace(&device, "DEVICE"),
+        "stop proxy: done\nstop ec: done\nremove 192.0.2.10/32: done\nunmount /loop: done\nunshare /at/share: done\n\
+         release DEVICE: done\nproof: done\nreleased: DEVICE is safe to take over\n"
+    );
+    assert_eq!(
+        pair.acts(),
+        [
+            "ec1 svc proxy stop",
+            "ec1 svc ec stop",
+            "ec1 ip address del 192.0.2.10/32 dev lo",
+            "ec1 umount /loop",
+            "ec1 exportfs -u ec9:/at/share",
+            "ec1 exportfs -f",
+            "ec1 umount /at"
+        ]
+    );
+    assert_eq!(pair.world(1), "proxy offline\nec offline\n/home  other(ro)\n", "other exports stay");
+    // Where it is free already, a release is done.
+    pair.release(1).any_stdout().any_stderr().run();
+}
+
+#[test]
+fn a_busy_asset_is_given_back_as_it_was_and_its_holder_is_named() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let before = pair.world(1);
+    pair.shell(1, "sleep 1000 9>at/held.open </dev/null >/dev/null 2>&1 & echo $! >holder.pid").run();
+    let ended =
+        pair.release(1).status(1).any_stdout().stderr_contains("held.open").stderr_contains("NOT safe").run();
+    assert!(ended.stderr.contains("(sleep, user root)"), "{}", ended.stderr);
+    assert_eq!(pair.world(1), before);
+    pair.takeover(2)
+        .args(["--record"])
+        .arg(pair.state(1).join("release.json"))
+        .status(4)
+        .stderr_contains("NOT safe")
+        .run();
+    pair.shell(1, "read -r pid <holder.pid; kill $pid; while [ -e /proc/$pid/fd/9 ]; do :; done").run();
+    pair.release(1).any_stdout().any_stderr().run();
+}
+
+#[test]
+fn a_dry_run_and_a_status_change_nothing() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    let before = pair.world(1);
+    pair.release(1).arg("-n").stdout_contains("umount").any_stderr().run();
+    pair.release(1).arg("--status").stdout_contains("held on ec1").run();
+    let status = pair.release(1).args(["--status", "--json"]).any_stdout().run().json();
+    assert_eq!(
+        (status["format"].as_str(), status["state"].as_str()),
+        (Some("orderly-status/1"), Some("held"))
+    );
+    assert_eq!((pair.world(1), pair.acts().is_empty(), pair.state(1).exists()), (before, true, false));
+}
+
+#[test]
+fn where_the_asset_is_elsewhere_a_release_is_refused() {
+    if !possible() {
+        return;
+    }
+    for command in [false, true] {
+        let bed = Bed::new();
+        let pair = if command { Pair::new(&bed, &Asset::Command) } else { Pair::new(&bed, &Asset::Bind) };
+        pair.release(1).any_stdout().any_stderr().run();
+        pair.takeover(2)
+            .arg("--record")
+            .arg(pair.state(1).join("release.json"))
+            .any_stdout()
+            .any_stderr()
+            .run();
+        pair.release(1).status(4).stderr_contains("the asset is not here").run();
+        pair.release(2).any_stdout().any_stderr().run();
+    }
+}
+
+#[test]
+fn what_would_take_the_asset_again_at_boot_refuses() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    bed.write("fstab", format!("/dev/sdz {}/at ext4 defaults 0 2\n", bed.root().display()));
+    pair.shell(1, "mount --bind fstab /etc/fstab").run();
+    pair.forget();
+    let ended = pair.release(1).status(4).any_stderr().run();
+    assert!(ended.stderr.contains("/etc/fstab:1") && ended.stderr.contains("noauto"), "{}", ended.stderr);
+    assert!(pair.acts().is_empty());
+    pair.release(1).args(["--skip", "boot"]).any_stdout().any_stderr().run();
+}
+
+#[test]
+fn a_release_without_its_proof_is_never_safe() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    pair.release(1).args(["--skip", "proof"]).status(5).any_stdout().stderr_contains("NOT safe").run();
+    pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).status(4).any_stderr().run();
+}
+
+#[test]
+fn a_mount_that_survives_in_another_namespace_is_named_and_not_released() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tool("unshare");
+    let pair = Pair::new(&bed, &Asset::Bind);
+    let before = pair.world(1);
+    pair.shell(
+        1,
+        "unshare -m --propagation private sleep 1000 </dev/null >/dev/null 2>&1 & pid=$!; \
+                   while [ \"$(cat /proc/$pid/comm)\" != sleep ]; do :; done",
+    )
+    .run();
+    pair.release(1).status(1).any_stdout().stderr_contains("in the mount namespace of process").run();
+    assert_eq!(pair.world(1), before);
+}

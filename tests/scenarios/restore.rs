@@ -1,0 +1,272 @@
+//! habackup --restore and harestore: only with consent, only what is sound, and always to be undone.
+
+use crate::snapshot::{configure, copy_of, holder, snapshots};
+use bed::loopfs::{HOST_NEEDS, Host};
+use bed::{Bed, real};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+fn ready() -> bool {
+    real::require(&HOST_NEEDS)
+}
+
+/// Everything below a folder: path, kind and mode, owner, time, contents or target.
+fn picture(folder: &Path) -> BTreeMap<PathBuf, (u32, u32, i64, Vec<u8>)> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = fs::symlink_metadata(&path).unwrap();
+            let contents = if meta.is_file() {
+                fs::read(&path).unwrap()
+            } else if meta.is_symlink() {
+                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+            } else {
+                folders.push(path.clone());
+                Vec::new()
+            };
+            // A folder's time changes with what is in it; restoring and undoing may both touch that.
+            let time = if meta.is_dir() { 0 } else { meta.mtime_nsec() };
+            found.insert(path, (meta.mode(), meta.uid(), time, contents));
+        }
+    }
+    found
+}
+
+/// Makes a source, a snapshot of it, and then changes the source in every way.
+fn changed_since<'a>(bed: &'a Bed) -> Host<'a> {
+    configure(bed, "");
+    let host = holder(bed, "ec1");
+    for name in ["same", "content", "mode", "deep/gone", "deep/er/linked"] {
+        bed.write(Path::new("source").join(name), format!("{name} as it was\n"));
+    }
+    fs::hard_link(bed.path("source/deep/er/linked"), bed.path("source/linked")).unwrap();
+    symlink("as-it-was", bed.path("source/link")).unwrap();
+    host.program("habackup").arg("-q").run();
+    bed.write("source/content", "new\n");
+    fs::set_permissions(bed.path("source/mode"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::remove_file(bed.path("source/deep/gone")).unwrap();
+    fs::remove_file(bed.path("source/linked")).unwrap();
+    fs::remove_file(bed.path("source/link")).unwrap();
+    symlink("elsewhere", bed.path("source/link")).unwrap();
+    bed.write("source/extra", "mine\n");
+    host
+}
+
+#[test]
+fn a_restore_brings_back_what_was_and_an_undo_what_was_overwritten() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    let host = changed_since(&bed);
+    let before = picture(&bed.path("source"));
+    let shown = host.program("habackup").args(["--restore", "-n"]).any_stdout().run().stdout;
+    for line in [
+        "/content (contents, time)",
+        "/mode (mode)",
+        "new ",
+        "/deep/gone",
+        "/link (target",
+        "extra ",
+        "3 updated, 2 new, 1 extra",
+    ] {
+        assert!(shown.contains(line), "{line}\nin\n{shown}");
+    }
+    // Nobody to ask, nothing done.
+    host.program("habackup").arg("--restore").status(4).any_stdout().stderr_contains("--yes").run();
+    assert_eq!(picture(&bed.path("source")), before);
+
+    host.program("habackup").args(["--restore", "--yes"]).stdout_contains("Restore complete").run();
+    for name in ["same", "content", "deep/gone", "linked", "deep/er/linked"] {
+        let name = name.strip_prefix("./").unwrap_or(name);
+        let was = if name == "linked" { "deep/er/linked" } else { name };
+        assert_eq!(bed.read(Path::new("source").join(name)), format!("{was} as it was\n"));
+    }
+    let inode = |name: &str| fs::metadata(bed.path("source").join(name)).unwrap().ino();
+    assert_eq!(inode("linked"), inode("deep/er/linked"));
+    assert_eq!(bed.read("source/extra"), "mine\n");
+    host.program("habackup").args(["--diff", "live"]).stdout_contains("0 updated, 0 new, 1 extra").run();
+
+    host.program("habackup").args(["--undo", "--yes"]).stdout_contains("Undo complete").run();
+    assert_eq!(picture(&bed.path("source")), before);
+    host.program("habackup").args(["--undo", "--yes"]).status(4).stderr_contains("no restore to undo").run();
+}
+
+#[test]
+fn only_listed_paths_are_restored_and_nothing_above_them_changes() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    let host = changed_since(&bed);
+    let deep = bed.path("source/deep");
+    fs::set_permissions(&deep, fs::Permissions::from_mode(0o711)).unwrap();
+    let path = bed.path("source/deep/gone");
+    host.program("habackup").args(["--restore", "--yes", "latest"]).arg(&path).any_stdout().run();
+    assert!(path.exists());
+    assert_eq!(fs::metadata(&deep).unwrap().mode() & 0o777, 0o711);
+    assert_eq!(bed.read("source/content"), "new\n");
+    let nowhere = bed.path("source/never");
+    host.program("habackup")
+        .args(["--restore", "--yes"])
+        .arg(nowhere)
+        .status(2)
+        .stderr_contains("is not in the snapshot")
+        .run();
+}
+
+#[test]
+fn a_damaged_snapshot_is_not_restored() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    let host = changed_since(&bed);
+    let copy = copy_of(&bed, &snapshots(&bed)[0], "content");
+    let meta = fs::metadata(&copy).unwrap();
+    fs::write(&copy, "content as it waS\n").unwrap();
+    assert_eq!(fs::metadata(&copy).unwrap().len(), meta.len());
+    host.program("habackup")
+        .arg("--verify")
+        .status(1)
+        .stderr_contains("its contents are not what was copied")
+        .stderr_contains("damaged")
+        .run();
+    host.program("habackup").args(["--restore", "--yes"]).status(3).stderr_contains("damaged").run();
+    assert_eq!(bed.read("source/content"), "new\n");
+    // A manifest that somebody edited is no manifest.
+    let manifest = snapshots(&bed)[0].join("manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("\"0644\"", "\"4755\"")).unwrap();
+    host.program("habackup").args(["--restore", "--yes"]).status(3).stderr_contains("checksum").run();
+    host.program("habackup").arg("--list").status(1).stderr_contains("checksum").run();
+}
+
+/// backintime restored one folder as root and followed a link out of it.
+#[test]
+fn a_restore_never_leaves_through_a_link() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    let host = changed_since(&bed);
+    fs::create_dir_all(bed.path("outside/er")).unwrap();
+    fs::remove_dir_all(bed.path("source/deep")).unwrap();
+    symlink(bed.path("outside"), bed.path("source/deep")).unwrap();
+    host.program("habackup")
+        .args(["--restore", "--yes"])
+        .status(4)
+        .stderr_contains("source/deep: is a symbolic link here")
+        .run();
+    let gone = bed.path("source/deep/gone");
+    host.program("habackup")
+        .args(["--restore", "--yes"])
+        .arg(gone)
+        .status(4)
+        .stderr_contains("symbolic link")
+        .run();
+    assert_eq!(fs::read_dir(bed.path("outside/er")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(bed.path("outside")).unwrap().count(), 1);
+    assert_eq!(bed.read("source/content"), "new\n");
+}
+
+#[test]
+fn a_restore_that_fails_half_way_is_taken_back() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    let host = changed_since(&bed);
+    let before = picture(&bed.path("source"));
+    // A file that something is mounted on cannot be replaced.
+    bed.write("over", "mounted\n");
+    bed.write("source/same", "differs\n");
+    let before = {
+        drop(before);
+        picture(&bed.path("source"))
+    };
+    host.shell("mount --bind over source/same").run();
+    host.program("habackup")
+        .args(["--restore", "--yes"])
+        .status(1)
+        .any_stdout()
+        .stderr_contains("nothing was restored: everything is as it was")
+        .stderr_contains("source/same")
+        .run();
+    host.shell("umount source/same").run();
+    assert_eq!(picture(&bed.path("source")), before);
+}
+
+#[test]
+fn harestore_restores_the_newest_snapshot_of_the_other_host() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    {
+        let first = holder(&bed, "ec1");
+        bed.write("source/a", "from ec1\n");
+        first.program("habackup").arg("-q").run();
+    }
+    let second = holder(&bed, "ec2");
+    second
+        .program("habackup")
+        .args(["--restore", "--made-by", "ec2", "--yes"])
+        .status(4)
+        .stderr_contains("no whole snapshot made by ec2")
+        .run();
+    bed.write("source/a", "from ec2\n");
+    second.program("habackup").arg("-q").run();
+    let list = second.program("habackup").args(["--list", "--json"]).any_stdout().run().stdout;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let hosts: Vec<_> = list["snapshots"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["host"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(hosts, ["ec1", "ec2"]);
+    second.program("habackup").args(["--restore", "--made-by", "ec1", "--yes"]).any_stdout().run();
+    assert_eq!(bed.read("source/a"), "from ec1\n");
+    symlink(bed.path("bin/habackup"), bed.path("tools/harestore")).unwrap();
+    second.shell("harestore --yes").stdout_contains("Restore complete").run();
+    assert_eq!(bed.read("source/a"), "from ec2\n");
+}
+
+#[test]
+fn a_restore_can_be_proved_somewhere_else_first() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    let host = changed_since(&bed);
+    fs::create_dir_all(bed.path("proof")).unwrap();
+    host.program("habackup").args(["--restore", "--yes", "--into"]).arg(bed.path("proof")).any_stdout().run();
+    let restored = bed.path("proof").join(bed.path("source").strip_prefix("/").unwrap());
+    assert_eq!(fs::read_to_string(restored.join("deep/gone")).unwrap(), "deep/gone as it was\n");
+    assert_eq!(bed.read("source/content"), "new\n");
+}
+
+#[test]
+fn a_snapshot_of_another_asset_is_refused() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    let host = changed_since(&bed);
+    // The same folder copied elsewhere is another asset.
+    bed.tools(&["cp"]);
+    host.shell("umount asset && cp -a shared other && mount --bind other asset").run();
+    let text = bed.read("etc/ha.toml").replace("/shared\"", "/other\"");
+    bed.config("ha.toml", text);
+    host.program("habackup")
+        .args(["--restore", "--yes"])
+        .status(4)
+        .stderr_contains("is of another asset")
+        .run();
+}

@@ -1,0 +1,408 @@
+//! habackup takes snapshots: what is in them, when it refuses, what survives a kill at any system call.
+
+use bed::loopfs::{HOST_NEEDS, Host};
+use bed::{Bed, Need, real};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// The tools that the scenarios' shell lines use.
+const TOOLS: &[&str] = &["mount", "umount", "cat", "true", "sleep"];
+
+/// Writes `ha.toml` for an asset that is bind mounted at `asset`, and makes the sources.
+pub(crate) fn configure(bed: &Bed, more: &str) {
+    bed.tools(TOOLS);
+    for folder in ["shared", "asset", "source/deep/er"] {
+        fs::create_dir_all(bed.path(folder)).unwrap();
+    }
+    let root = bed.root().display();
+    bed.config(
+        "ha.toml",
+        format!(
+            r#"
+[[host]]
+name = "ec1"
+[[host]]
+name = "ec2"
+[asset]
+kind = "bind"
+source = "{root}/shared"
+[[asset.mount]]
+at = "{root}/asset"
+[[service]]
+name = "controller"
+status = ["cat", "{root}/controller"]
+stop = ["true"]
+start = ["true"]
+[backup]
+directory = "{root}/asset/habackup"
+include = ["{root}/source"]
+optional = ["{root}/perhaps"]
+exclude = ["*.pid"]
+{more}
+"#
+        ),
+    );
+    bed.write("controller", "online\n");
+}
+
+/// Returns a host that holds the asset.
+pub(crate) fn holder<'a>(bed: &'a Bed, name: &str) -> Host<'a> {
+    let host = Host::new(bed, name);
+    host.shell("mount --bind shared asset").run();
+    host
+}
+
+/// Returns the published snapshots, oldest first, as they lie on the disk.
+pub(crate) fn snapshots(bed: &Bed) -> Vec<PathBuf> {
+    let Ok(list) = fs::read_dir(bed.path("shared/habackup")) else { return Vec::new() };
+    let mut found: Vec<PathBuf> = list.map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with("20"));
+    found.sort();
+    found
+}
+
+/// Returns where a source's copy stands in a snapshot.
+pub(crate) fn copy_of(bed: &Bed, snapshot: &Path, below: &str) -> PathBuf {
+    let source = bed.path("source").join(below);
+    snapshot.join("tree").join(source.strip_prefix("/").unwrap())
+}
+
+fn ready() -> bool {
+    real::require(&HOST_NEEDS)
+}
+
+#[test]
+fn a_snapshot_has_everything_the_source_has() {
+    if !ready()
+        || !real::require(&[Need::Program("setfacl"), Need::Program("setfattr"), Need::Program("getfattr")])
+    {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["setfacl", "setfattr", "getfattr", "mkfifo", "chown", "chmod", "touch", "ln"]);
+    let host = holder(&bed, "ec1");
+    bed.write("source/plain", "one\n");
+    bed.write("source/deep/er/twice", "two\n");
+    bed.write("source/left.pid", "1");
+    symlink("../nowhere", bed.path("source/deep/link")).unwrap();
+    let sparse = fs::File::create(bed.path("source/sparse")).unwrap();
+    sparse.set_len(64 << 20).unwrap();
+    host.shell(
+        "cd source && ln deep/er/twice twice && mkfifo -m 640 fifo && chown 1:2 plain && chmod 6751 plain && \
+         setfattr -n user.note -v kept plain && setfacl -m u:3:r plain && touch -d '2001-02-03 04:05:06.123456789' plain && \
+         chmod 1750 deep",
+    )
+    .run();
+    host.program("habackup").stdout("Backup complete.\n").run();
+
+    let taken = snapshots(&bed).remove(0);
+    assert_eq!(
+        fs::read_link(bed.path("shared/habackup/latest")).unwrap().as_os_str(),
+        taken.file_name().unwrap()
+    );
+    assert_eq!(fs::metadata(bed.path("shared/habackup")).unwrap().mode() & 0o7777, 0o700);
+    let (copy, source) = (|below| copy_of(&bed, &taken, below), |below: &str| bed.path("source").join(below));
+    for below in ["plain", "deep", "deep/link", "deep/er/twice", "twice", "sparse", "fifo"] {
+        let (a, b) =
+            (fs::symlink_metadata(copy(below)).unwrap(), fs::symlink_metadata(source(below)).unwrap());
+        let facts = |m: &fs::Metadata| (m.mode(), m.uid(), m.gid(), m.mtime(), m.mtime_nsec());
+        assert_eq!(facts(&a), facts(&b), "{below}");
+    }
+    assert_eq!(
+        fs::metadata(copy("twice")).unwrap().ino(),
+        fs::metadata(copy("deep/er/twice")).unwrap().ino()
+    );
+    assert!(fs::metadata(copy("sparse")).unwrap().blocks() < 1000);
+    assert!(!copy("left.pid").exists());
+    let attributes = |path: PathBuf| {
+        let line = format!("getfattr --absolute-names -d -m - -e hex {} | cat", path.display());
+        let said = host.shell(&line).any_stdout().run().stdout;
+        said.lines().skip(1).map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let attributes = (attributes(copy("plain")), attributes(source("plain")));
+    assert!(attributes.1.len() > 1, "{attributes:?}");
+    assert_eq!(attributes.0, attributes.1);
+
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(taken.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["format"], "orderly-snapshot/1");
+    assert_eq!((&manifest["host"], &manifest["complete"]), (&"ec1".into(), &true.into()));
+    let entry = |below: &str| {
+        let path = source(below).display().to_string();
+        manifest["entries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|entry| entry["path"] == path.as_str())
+            .unwrap()
+            .clone()
+    };
+    assert_eq!((&entry("plain")["mode"], &entry("plain")["user"]), (&"6751".into(), &"daemon".into()));
+    assert_eq!(entry("plain")["mtime_ns"].as_u64().unwrap() % 1_000_000_000, 123_456_789);
+    assert_eq!(entry("twice")["link_group"], entry("deep/er/twice")["link_group"]);
+    host.program("habackup").arg("--verify").stdout_contains("is sound").run();
+}
+
+/// rsnapshot and Time Machine look-alikes give old snapshots the new mode, since inodes are shared.
+#[test]
+fn unchanged_files_are_shared_and_old_snapshots_never_change() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["chmod"]);
+    let host = holder(&bed, "ec1");
+    for name in ["same", "content", "mode"] {
+        bed.write(Path::new("source").join(name), "first\n");
+    }
+    host.program("habackup").arg("-q").run();
+    bed.write("source/content", "second\n");
+    fs::set_permissions(bed.path("source/mode"), fs::Permissions::from_mode(0o600)).unwrap();
+    host.program("habackup").arg("-q").run();
+    let [first, second] = snapshots(&bed).try_into().unwrap();
+    let inode = |snapshot: &PathBuf, below| fs::metadata(copy_of(&bed, snapshot, below)).unwrap().ino();
+    assert_eq!(inode(&first, "same"), inode(&second, "same"));
+    assert_ne!(inode(&first, "content"), inode(&second, "content"));
+    assert_ne!(inode(&first, "mode"), inode(&second, "mode"));
+    assert_eq!(fs::read(copy_of(&bed, &first, "content")).unwrap(), b"first\n");
+    assert_eq!(fs::metadata(copy_of(&bed, &first, "mode")).unwrap().mode() & 0o777, 0o644);
+    for snapshot in [first, second] {
+        host.program("habackup").arg("--verify").arg(snapshot.file_name().unwrap()).any_stdout().run();
+    }
+}
+
+#[test]
+fn a_run_that_finds_no_change_reads_no_file() {
+    if !ready() || !real::require(&[Need::Program("strace")]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tool("strace");
+    let host = holder(&bed, "ec1");
+    for number in 0..50 {
+        bed.write(format!("source/deep/marked-{number}"), "x");
+    }
+    // File times count in steps; a file is trusted once it is older than such a step.
+    host.shell("sleep 2.1").run();
+    host.program("habackup").arg("-q").run();
+    host.shell("strace -f -e trace=openat,openat2,open -o trace habackup -q").run();
+    let opened: Vec<String> =
+        bed.read("trace").lines().filter(|line| line.contains("marked-")).map(str::to_owned).collect();
+    assert!(opened.is_empty(), "{opened:?}");
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_the_snapshot_is_kept_apart() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "keep = 1");
+    let host = holder(&bed, "ec1");
+    bed.write("source/fine", "1");
+    host.program("habackup").stdout("Backup complete.\n").run();
+    let text = bed
+        .read("etc/ha.toml")
+        .replace("include = [", &format!("include = [\"{}/gone\", ", bed.root().display()));
+    bed.config("ha.toml", text);
+    for _ in 0..2 {
+        host.program("habackup")
+            .status(1)
+            .stderr_contains("/gone: No such file")
+            .stderr_contains(".incomplete")
+            .run();
+        let names: Vec<String> = snapshots(&bed)
+            .iter()
+            .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(names[1].ends_with(".incomplete"));
+        assert_eq!(
+            fs::read_link(bed.path("shared/habackup/latest")).unwrap().to_str(),
+            Some(names[0].as_str())
+        );
+    }
+    host.program("habackup").args(["--check", "--max-age", "0"]).status(1).stderr_contains("stale").run();
+}
+
+#[test]
+fn no_source_at_all_is_rejected_and_leaves_nothing() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    let host = holder(&bed, "ec1");
+    fs::remove_dir_all(bed.path("source")).unwrap();
+    host.program("habackup").status(3).stderr_contains("/source: No such file").run();
+    assert_eq!(fs::read_dir(bed.path("shared/habackup")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_snapshot_is_refused_where_it_would_do_harm() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.write("source/a", "1");
+    let other = Host::new(&bed, "ec2");
+    // The asset is not here: the bare mountpoint must stay empty.
+    other.program("habackup").status(4).stderr_contains("refused").run();
+    other.program("habackup").args(["-q", "--if-held"]).run();
+    assert_eq!(fs::read_dir(bed.path("asset")).unwrap().count(), 0);
+
+    let host = holder(&bed, "ec1");
+    bed.write("controller", "offline\n");
+    host.program("habackup").status(4).stderr_contains("controller is down").run();
+    bed.write("controller", "who knows\n");
+    host.program("habackup").status(4).stderr_contains("controller is unknown").run();
+    // Unknown is not "not held": a monitoring that falls silent is none.
+    host.program("habackup").args(["-q", "--if-held"]).status(4).stderr_contains("controller").run();
+    bed.write("controller", "online\n");
+    assert!(snapshots(&bed).is_empty());
+
+    bed.tool("flock");
+    host.shell("flock state/ha.lock habackup").status(4).stderr_contains("another run holds").run();
+    host.program("habackup").args(["-q", "--if-held"]).run();
+    assert_eq!(snapshots(&bed).len(), 1);
+}
+
+#[test]
+fn a_dry_run_and_wrong_words_touch_nothing() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    let host = holder(&bed, "ec1");
+    bed.write("source/a", "1");
+    host.program("habackup").arg("-n").stdout_contains("would copy").run();
+    host.program("habackup").arg("extra").status(2).stderr_contains("without operands").run();
+    host.program("habackup").args(["--list", "--verify"]).status(2).any_stderr().run();
+    host.program("habackup").args(["--config", "nowhere"]).status(3).stderr_contains("nowhere").run();
+    assert!(!bed.path("shared/habackup").exists());
+}
+
+/// A full disk leaves everything as it was.
+#[test]
+fn a_full_disk_leaves_everything_as_it_was() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    let host = Host::new(&bed, "ec1");
+    host.shell("mount -t tmpfs -o size=3m tmpfs shared && mount --bind shared asset").run();
+    bed.write("source/small", "1");
+    host.program("habackup").arg("-q").run();
+    bed.tools(&["ls"]);
+    let before = host.shell("ls -A shared/habackup").any_stdout().run().stdout;
+    bed.write("source/large", vec![b'x'; 8 << 20]);
+    host.program("habackup")
+        .status(1)
+        .stderr_contains("write the copy of")
+        .stderr_contains("No space left")
+        .run();
+    let after = host.shell("ls -A shared/habackup").any_stdout().run().stdout;
+    assert_eq!(after, before);
+    host.program("habackup").arg("--verify").any_stdout().run();
+}
+
+#[test]
+fn mounts_below_a_source_and_the_snapshots_themselves_are_left_out() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    let host = holder(&bed, "ec1");
+    bed.write("source/a", "1");
+    fs::create_dir_all(bed.path("source/mounted")).unwrap();
+    fs::create_dir_all(bed.path("elsewhere/inner")).unwrap();
+    host.shell("mount --bind elsewhere source/mounted").run();
+    host.program("habackup")
+        .arg("-v")
+        .any_stdout()
+        .stderr_contains("source/mounted: left out: something else is mounted")
+        .run();
+    assert!(!copy_of(&bed, &snapshots(&bed)[0], "mounted").exists());
+}
+
+/// One entry of `strace`: the call's name and which call of that name it is.
+fn calls(trace: &str) -> Vec<(String, usize)> {
+    let mut counts = std::collections::HashMap::new();
+    let mut calls = Vec::new();
+    for line in trace.lines() {
+        // "PID name(arguments" begins a call; "PID <... name resumed>" goes on with one.
+        let Some(name) =
+            line.split_whitespace().nth(1).and_then(|rest| rest.split_once('(')).map(|(name, _)| name)
+        else {
+            continue;
+        };
+        if name.is_empty()
+            || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            || name == "execve"
+        {
+            continue;
+        }
+        let count = counts.entry(name.to_owned()).or_insert(0);
+        *count += 1;
+        calls.push((name.to_owned(), *count));
+    }
+    calls
+}
+
+/// Killed at every so many system calls (`ORDERLY_SOAK=1`: at every one), the snapshots stay sound,
+/// `latest` whole, and the next run succeeds and leaves no debris.
+#[test]
+fn a_kill_at_any_system_call_damages_nothing() {
+    if !ready() || !real::require(&[Need::Program("strace")]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "keep = 2\nrequire_services = false");
+    bed.tools(&["strace", "ls"]);
+    let host = holder(&bed, "ec1");
+    for number in 0..4 {
+        bed.write(format!("source/deep/{number}"), number.to_string());
+    }
+    fs::hard_link(bed.path("source/deep/1"), bed.path("source/deep/er/1")).unwrap();
+    symlink("deep/1", bed.path("source/link")).unwrap();
+    bed.write("source/large", vec![b'x'; 600_000]);
+    for _ in 0..2 {
+        host.program("habackup").arg("-q").run();
+    }
+    bed.write("source/deep/2", "before the trace");
+    host.shell("strace -f -o trace habackup -q").run();
+    let calls = calls(&bed.read("trace"));
+    assert!(calls.len() > 200, "{} calls were traced", calls.len());
+    let step = if std::env::var_os("ORDERLY_SOAK").is_some() { 1 } else { (calls.len() / 24).max(1) };
+    for (number, (name, which)) in calls.iter().enumerate().skip(step - 1).step_by(step) {
+        bed.write("source/deep/2", format!("kill {number}"));
+        let line = format!(
+            "strace -f -o /dev/null -e trace={name} -e inject={name}:signal=KILL:when={which} habackup -q"
+        );
+        host.shell(&line).any_status().any_stderr().run();
+        let latest = fs::read_link(bed.path("shared/habackup/latest")).unwrap();
+        assert!(!latest.to_string_lossy().contains("incomplete"));
+        assert!(
+            bed.path("shared/habackup").join(latest).join("manifest.json").exists(),
+            "call {number}, {name}"
+        );
+        for snapshot in snapshots(&bed) {
+            host.program("habackup").args(["-q", "--verify"]).arg(snapshot.file_name().unwrap()).run();
+        }
+        if number % 5 == 0 || step == 1 {
+            host.program("habackup").arg("-q").any_stderr().run();
+            let names = host.shell("ls -A shared/habackup").any_stdout().run().stdout;
+            assert!(names.lines().all(|name| !name.starts_with('.')), "call {number}, {name}: {names}");
+            assert_eq!(snapshots(&bed).len(), 2, "call {number}, {name}: {names}");
+        }
+    }
+}

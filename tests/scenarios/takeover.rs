@@ -1,0 +1,173 @@
+//! ha-takeover: proofs that hold and proofs that do not, the way back, two at once.
+
+use crate::pair::{Asset, Pair, possible};
+use bed::Bed;
+use bed::loopfs::Disk;
+
+#[test]
+fn a_released_asset_is_taken_and_given_back_through_a_pipe() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    for (from, to) in [(1, 2), (2, 1), (1, 2)] {
+        assert_eq!(pair.holders(), [from]);
+        let stream = pair.release(from).args(["--json", "-q"]).any_stdout().run();
+        let records = stream.records();
+        let last = records.last().unwrap();
+        assert_eq!(
+            (last["format"].as_str(), last["safe"].as_bool()),
+            (Some("orderly-release/1"), Some(true))
+        );
+        assert_eq!(pair.holders(), [0; 0]);
+        let taken = pair
+            .takeover(to)
+            .args(["--record", "-", "--json"])
+            .stdin(&stream.stdout)
+            .any_stdout()
+            .any_stderr()
+            .run();
+        assert_eq!(taken.records().last().unwrap()["taken"].as_bool(), Some(true));
+        assert_eq!(pair.holders(), [to]);
+        assert!(pair.world(to).contains("(ro,fsid=7)"), "{}", pair.world(to));
+    }
+    // Taking what is held is done.
+    pair.takeover(2).any_stdout().any_stderr().run();
+}
+
+#[test]
+fn the_way_back_ends_where_the_release_began() {
+    if !possible() {
+        return;
+    }
+    for asset in 0..3 {
+        let bed = Bed::new();
+        let disk = Disk::ext4(&bed, 16);
+        let pair = Pair::new(&bed, &[Asset::Bind, Asset::Ext4(&disk), Asset::Command][asset]);
+        pair.release(1).any_stdout().any_stderr().run();
+        pair.takeover(1).any_stdout().any_stderr().run();
+        let once = pair.world(1);
+        pair.release(1).any_stdout().any_stderr().run();
+        pair.takeover(1).any_stdout().any_stderr().run();
+        assert_eq!(pair.world(1), once);
+    }
+}
+
+#[test]
+fn no_proof_no_takeover() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let record = pair.state(1).join("release.json");
+    pair.takeover(2).status(4).stderr_contains("--peer-down ec1").run();
+    pair.takeover(2).args(["--record", "-"]).status(3).stderr_contains("it is empty").run();
+    pair.release(1).any_stdout().any_stderr().run();
+    let text = std::fs::read_to_string(&record).unwrap();
+    pair.forget();
+    for wrong in [&text[..text.len() / 2], &text.replace("ec1", "ec9"), "{}\n", "safe\n"] {
+        pair.takeover(2)
+            .args(["--record", "-"])
+            .stdin(wrong)
+            .status(3)
+            .stderr_contains("no release record")
+            .run();
+    }
+    // Another asset, another mark: the disk was held again after this record.
+    pair.takeover(1).any_stdout().any_stderr().run();
+    pair.release(1).any_stdout().any_stderr().run();
+    pair.forget();
+    pair.takeover(2)
+        .args(["--record", "-"])
+        .stdin(&text)
+        .status(4)
+        .stderr_contains("held again after its release")
+        .run();
+    pair.shell(1, "umount at").any_status().any_stderr().run();
+    pair.forget();
+    // The peer must be named, and silent.
+    pair.takeover(2).args(["--peer-down", "ec2"]).status(4).stderr_contains("the peer is ec1").run();
+    bed.write("answers.192.0.2.1", "");
+    pair.takeover(2).args(["--peer-down", "ec1"]).status(4).stderr_contains("is not down").run();
+    pair.takeover(2).arg("--force").status(2).any_stderr().run();
+    // Somebody still answers at the address that would be taken.
+    bed.write("answers.192.0.2.10", "");
+    pair.takeover(2)
+        .arg("--record")
+        .arg(&record)
+        .status(4)
+        .stderr_contains("somebody answers at 192.0.2.10")
+        .run();
+    assert!(pair.acts().is_empty(), "{:?}", pair.acts());
+}
+
+#[test]
+fn a_dead_peer_is_fenced_and_proven_off_before_anything_is_taken() {
+    if !possible() {
+        return;
+    }
+    for asset in 0..3 {
+        let bed = Bed::new();
+        let disk = Disk::ext4(&bed, 16);
+        let pair = Pair::new(&bed, &[Asset::Bind, Asset::Ext4(&disk), Asset::Command][asset]);
+        bed.write("power.ec1", "Chassis Power is on\n");
+        pair.takeover(2)
+            .args(["--fence", "--timeout", "1s"])
+            .status(1)
+            .any_stdout()
+            .stderr_contains("does not say off")
+            .run();
+        assert_eq!(pair.acts(), ["ec2 svc power stop"]);
+        // The peer dies holding the asset.
+        pair.shell(
+            1,
+            "umount loop; umount at; svc proxy stop; svc ec stop; ip address del 192.0.2.10/32 dev lo",
+        )
+        .any_stderr()
+        .any_status()
+        .run();
+        bed.write("power.ec1", "Chassis Power is off\n");
+        pair.takeover(2).arg("--fence").any_stdout().any_stderr().run();
+        assert!(pair.world(2).contains("proxy online"), "{}", pair.world(2));
+    }
+}
+
+#[test]
+fn two_takeovers_at_once_are_one() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    pair.release(1).any_stdout().any_stderr().run();
+    let record = pair.state(1).join("release.json");
+    let run = || pair.takeover(2).arg("--record").arg(&record).any_status().any_stdout().any_stderr().spawn();
+    let (first, second) = (run(), run());
+    let mut codes = [first.end().status, second.end().status];
+    codes.sort_unstable();
+    // One wins; the other finds the lock held, or, when it came later, everything done.
+    assert!(codes == [0, 4] || codes == [0, 0], "{codes:?}");
+    assert_eq!(pair.holders(), [2]);
+}
+
+#[test]
+fn a_place_that_is_not_empty_is_not_mounted_over() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    pair.release(1).any_stdout().any_stderr().run();
+    bed.write("at/precious", "data");
+    pair.takeover(2)
+        .arg("--record")
+        .arg(pair.state(1).join("release.json"))
+        .status(4)
+        .stderr_contains("is not empty")
+        .run();
+}
