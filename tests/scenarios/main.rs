@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
 mod install;
+mod interrupt;
 mod man;
+mod order;
 mod pair;
 mod readme;
 mod real_hosts;
@@ -11,6 +13,7 @@ mod real_sshd;
 mod release;
 mod restore;
 mod resume;
+mod seqfile;
 mod shutdown;
 mod snapshot;
 mod subsystem;
@@ -18,6 +21,7 @@ mod takeover;
 mod the_bed;
 mod tidy;
 mod unwind;
+mod violation;
 
 /// A scenario file that is not listed above would silently never run.
 #[test]

@@ -133,7 +133,7 @@ impl<'a, A> Carrier<'a, A> {
             (Answer::No(why), Ok(())) => self.fail(id, Record::Failed(id), why),
             (Answer::Unknown(why), Ok(())) => self.fail(id, Record::Unknown(id), format!("unknown: {why}")),
             (Answer::Unknown(why), Err(error)) => {
-                self.fail(id, Record::Unknown(id), format!("{error}; unknown: {why}"))
+                self.fail(id, Record::Unknown(id), format!("{error}; unknown: {why}"));
             }
         }
     }
