@@ -31,7 +31,6 @@ use orderly_nodes::log::Log;
 use orderly_nodes::run::Telling;
 use orderly_nodes::targets::fold;
 use orderly_plan::fleet::{Fleet, NodeId};
-use orderly_plan::machine::Ending;
 use phases::Phases;
 use restart::Restart;
 use std::ffi::OsString;
@@ -64,12 +63,13 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     if drivers.is_simulated() {
         reporter.say("simulated: cluster.toml names the simulator, nothing real is touched");
     }
-    let status = shut_down(&args, &input, &mut drivers, &mut reporter);
+    let next = shut_down(&args, &input, &mut drivers, &mut reporter);
+    reporter.end_progress();
     if drivers.is_simulated() {
         reporter.say("simulated: cluster.toml names the simulator, nothing real was touched");
     }
     drivers.close()?;
-    match status? {
+    match next? {
         Next::Ended(status) => Ok(status),
         Next::Start(restart) => {
             reporter.say(format!("all are down: {}", restart.shown()));
@@ -104,11 +104,26 @@ fn shut_down(
     let _lock = Lock::take(&files::state_directory().join("nodes.lock"))?;
     telling.reporter.show_progress();
     let checked = Checked::new(args, input, drivers, &mut telling)?;
+    let stopped = checked.nodes.clone();
+    let status = carry_out(args, input, checked, drivers, reporter)?;
+    Ok(next(args, input, status, stopped, drivers, reporter))
+}
+
+/// Goes through the phases, with a log, and reports what came of it.
+fn carry_out(
+    args: &Args,
+    input: &Input,
+    checked: Checked,
+    drivers: &mut Drivers,
+    reporter: &mut Reporter,
+) -> anyhow::Result<Status> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let mut log = Log::begin(&site.cluster.log_dir, "cshut", &arguments)?;
+    let mut log = Log::begin(&input.site.cluster.log_dir, "cshut", &arguments)?;
+    // csLogger, which gets this name, follows no link.
     let path = std::fs::canonicalize(log.path()).unwrap_or_else(|_| log.path().to_owned());
-    telling.log = Some(&mut log);
-    telling.say(&format!("stopping {} (log {})", fold(site, &checked.targets()), path.display()));
+    let name = |node: NodeId| input.site.name(node);
+    let mut telling = Telling { reporter, log: Some(&mut log), name: &name };
+    telling.say(&format!("stopping {} (log {})", fold(&input.site, &checked.targets()), path.display()));
     let begun = drivers.now();
     let mut phases = Phases {
         args,
@@ -122,52 +137,49 @@ fn shut_down(
         signal: None,
         took: Vec::new(),
     };
-    let endings = phases.run();
-    let (signal, partly, took_each) = (phases.signal, phases.partly, std::mem::take(&mut phases.took));
-    let stopped = std::mem::take(&mut phases.checked.nodes);
-    telling.reporter.end_progress();
-    let endings = match endings {
-        Ok(endings) => endings,
-        Err(error) => {
-            if let Some(&Status::Signal(signal)) = error.downcast_ref() {
-                let endings: Vec<Ending> = stopped.into_iter().map(phases::skipped).collect();
-                let took = drivers.now().saturating_sub(begun);
-                let course = outcome::Course {
-                    endings: &endings,
-                    signal: Some(signal),
-                    partly,
-                    took,
-                    phases: &took_each,
-                };
-                course.record(site, drivers.is_simulated(), Some(log.path()), reporter);
-            }
-            log.end(&format!("ended: {error:#}"));
-            return Err(error);
-        }
+    let (endings, ended) = match phases.run() {
+        Ok(endings) => (endings, None),
+        Err(error) => (phases.nothing_stopped(), Some(error)),
     };
-    let result = outcome::Course {
-        endings: &endings,
-        signal,
-        partly,
-        took: drivers.now().saturating_sub(begun),
-        phases: &took_each,
-    };
-    let status = report(&result, input, drivers.is_simulated(), log, reporter);
-    if !args.restart {
-        return Ok(Next::Ended(status));
+    let signalled = ended.as_ref().and_then(|error| match error.downcast_ref() {
+        Some(&Status::Signal(signal)) => Some(signal),
+        _ => None,
+    });
+    let (signal, partly) = (phases.signal.or(signalled), phases.partly);
+    let took_each = std::mem::take(&mut phases.took);
+    let took = drivers.now().saturating_sub(begun);
+    let course = outcome::Course { endings: &endings, signal, partly, took, phases: &took_each };
+    reporter.end_progress();
+    let simulated = drivers.is_simulated();
+    let Some(error) = ended else { return Ok(report(&course, input, simulated, log, reporter)) };
+    if signalled.is_some() {
+        course.record(&input.site, simulated, Some(log.path()), reporter);
     }
+    log.end(&format!("ended: {error:#}"));
+    Err(error)
+}
+
+/// Returns what comes next: with `-r`, once all are down, their start.
+fn next(
+    args: &Args,
+    input: &Input,
+    status: Status,
+    stopped: Vec<NodeId>,
+    drivers: &Drivers,
+    reporter: &Reporter,
+) -> Next {
     // Those without a power switch restart by themselves, and are up again by now.
     let off: Vec<NodeId> =
         stopped.into_iter().filter(|&node| drivers.abilities(node).switches_power).collect();
-    let restart = restart(args, input, &off);
-    if off.is_empty() {
-        Ok(Next::Ended(status))
-    } else if status == Status::Done {
-        Ok(Next::Start(Box::new(restart)))
-    } else {
-        reporter.warn(format!("not all are down, so none is started; to do it: {}", restart.shown()));
-        Ok(Next::Ended(status))
+    if !args.restart || off.is_empty() {
+        return Next::Ended(status);
     }
+    let restart = restart(args, input, &off);
+    if status == Status::Done {
+        return Next::Start(Box::new(restart));
+    }
+    reporter.warn(format!("not all are down, so none is started; to do it: {}", restart.shown()));
+    Next::Ended(status)
 }
 
 fn report(

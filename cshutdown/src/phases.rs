@@ -263,13 +263,14 @@ impl Phases<'_, '_> {
         machine.endings()
     }
 
-    fn nothing_stopped(&self) -> Vec<Ending> {
+    /// Returns the endings of a run that stopped no node.
+    pub(crate) fn nothing_stopped(&self) -> Vec<Ending> {
         self.checked.targets().into_iter().map(skipped).collect()
     }
 }
 
 /// Returns the ending of a node that was not begun.
-pub(crate) fn skipped(node: NodeId) -> Ending {
+fn skipped(node: NodeId) -> Ending {
     Ending { node, outcome: Outcome::Skipped, began: None, ended: None, let_go: false }
 }
 
