@@ -152,6 +152,30 @@ fn the_script_is_posix_and_finds_nobody_among_roots_own() {
     assert_eq!(ended.text(), "orderly: no users' processes\n", "{}", ended.clause());
 }
 
+#[test]
+fn sessions_end_and_batch_jobs_go_on() {
+    let bed = Bed::new();
+    let mut runner = Runner::new().unwrap();
+    let has_script = runner.run(&Job::new(["script", "--version"], Duration::from_secs(20))).succeeded();
+    if !has_script || !can_unshare(&mut runner) {
+        say("no script(1) here, or no namespaces: login sessions were not told from batch jobs");
+        return;
+    }
+    fs::write(bed.path().join("users.sh"), users::SCRIPT).unwrap();
+    // One has a terminal, as a login has; the other was started by a daemon.
+    let stage = bed.script(
+        "stage",
+        "script -qec 'setpriv --reuid=1000 --clear-groups sleep 601' /dev/null > /dev/null 2>&1 &\n\
+         setpriv --reuid=1000 --clear-groups setsid sleep 602 > /dev/null 2>&1 < /dev/null &\n\
+         for try in 1 2 3 4 5 6 7 8 9; do pgrep -x sleep -c -u 1000 | grep -q 2 && break; sleep 0.2; done\n\
+         sh -s sessions 5 < $D/users.sh\n\
+         cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -ao 'sleep 60[0-9]' | sort -u",
+    );
+    let ended =
+        runner.run(&Job::new(["unshare", "-p", "-f", "--mount-proc", &stage], Duration::from_secs(60)));
+    assert_eq!(ended.text(), "orderly: 1 users' processes ended\nsleep 602\n", "{}", ended.clause());
+}
+
 /// Starts an sshd on loopback which runs, for whatever is asked, a script of ours.
 fn sshd(bed: &Bed, runner: &mut Runner) -> Option<(Job, u16)> {
     let program = "/usr/sbin/sshd";
