@@ -1,7 +1,8 @@
 //! `ha.toml`: one configuration for both hosts of the pair, read as a whole, all errors at once.
 //!
-//! What is said about the asset itself is read in [`asset`], everything else in [`parts`]. Whether what is said is true of this
-//! machine is found out elsewhere; nothing here looks beyond the file and the host's own name.
+//! What is said about the asset itself is read in `config/asset.rs`, everything else in
+//! `config/parts.rs`. Whether it is true of this machine is found out elsewhere; nothing here looks
+//! beyond the file and the host's own name.
 
 mod asset;
 mod parts;
