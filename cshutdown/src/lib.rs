@@ -123,7 +123,7 @@ fn shut_down(
     };
     let endings = phases.run();
     let (signal, partly, took) = (phases.signal, phases.partly, std::mem::take(&mut phases.took));
-    let stopped = phases.checked.nodes;
+    let stopped = std::mem::take(&mut phases.checked.nodes);
     telling.reporter.end_progress();
     let endings = match endings {
         Ok(endings) => endings,

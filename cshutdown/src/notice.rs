@@ -2,6 +2,7 @@
 
 use crate::pending::Pending;
 use crate::warning::{self, Warning};
+use orderly_exec::job::Ended;
 use orderly_nodes::fleet::{Command, CommandId, Drivers, Host};
 use orderly_nodes::run::{Telling, drive, fold};
 use orderly_plan::duration;
@@ -14,6 +15,8 @@ use std::time::Duration;
 const LOGINS: Duration = Duration::from_secs(30);
 /// Where logins are held off; the older place where there is no `/run`.
 const NOLOGIN: &str = "f=/run/nologin; [ -d /run ] || f=/etc/nologin; umask 022; ";
+/// Tells whether the file is of this program's making: what another wrote there stays.
+const OURS: &str = "grep -qs '^This node .* asked by' \"$f\"";
 
 /// Who is told what, and how long before.
 #[derive(Debug)]
@@ -67,7 +70,9 @@ impl Notice<'_> {
                 return Ok(Waited::Cancelled(signal));
             }
             if warning.closes_logins() && !self.wait.is_zero() {
-                logins.close(self.nodes, &text, drivers, telling);
+                if let Some(signal) = logins.close(self.nodes, &text, drivers, telling) {
+                    return Ok(Waited::Cancelled(signal));
+                }
             }
         }
         Ok(Waited::ToItsEnd)
@@ -128,20 +133,28 @@ fn remaining(warning: Warning) -> String {
 }
 
 impl Logins {
-    /// Holds off logins on nodes where nobody else does.
-    fn close(&mut self, nodes: &[NodeId], text: &str, drivers: &mut Drivers, telling: &mut Telling<'_>) {
+    /// Holds off logins on nodes where nobody else does; returns the signal that came meanwhile.
+    fn close(
+        &mut self,
+        nodes: &[NodeId],
+        text: &str,
+        drivers: &mut Drivers,
+        telling: &mut Telling<'_>,
+    ) -> Option<i32> {
         if !self.closed.is_empty() {
-            return;
+            return None;
         }
         let script = format!("{NOLOGIN}set -C; cat > \"$f\"");
-        self.closed = on_each(nodes, &script, text, drivers);
+        let signal;
+        (self.closed, signal) = on_each(nodes, &script, text, drivers);
         let open: Vec<NodeId> = nodes.iter().copied().filter(|node| !self.closed.contains(node)).collect();
-        if !open.is_empty() {
+        if !open.is_empty() && signal.is_none() {
             telling.say(&format!(
                 "logins were held off already, or cannot be, on {}",
                 fold(&open, telling.name)
             ));
         }
+        signal
     }
 
     /// Allows logins again on those of `nodes` where this run held them off.
@@ -149,7 +162,8 @@ impl Logins {
         let (to_open, rest) = self.closed.drain(..).partition(|node| nodes.contains(node));
         self.closed = rest;
         let to_open: Vec<NodeId> = to_open;
-        let opened = on_each(&to_open, &format!("{NOLOGIN}rm -f \"$f\""), "", drivers);
+        // A signal here ends what runs; what is cancelled or failed already stays so.
+        let (opened, _) = on_each(&to_open, &format!("{NOLOGIN}{OURS} || exit 0; rm -f \"$f\""), "", drivers);
         let closed: Vec<NodeId> = to_open.into_iter().filter(|node| !opened.contains(node)).collect();
         if !closed.is_empty() {
             telling.warn(&format!(
@@ -160,29 +174,34 @@ impl Logins {
     }
 }
 
-/// Runs a script on each node and returns those on which it succeeded.
-fn on_each(nodes: &[NodeId], script: &str, stdin: &str, drivers: &mut Drivers) -> Vec<NodeId> {
+/// Runs a script on each node and returns those on which it may have succeeded, and the signal that
+/// came meanwhile, which ends the calls.
+fn on_each(nodes: &[NodeId], script: &str, stdin: &str, drivers: &mut Drivers) -> (Vec<NodeId>, Option<i32>) {
     let mut running: BTreeMap<CommandId, NodeId> = BTreeMap::new();
-    for &node in nodes.iter().filter(|&&node| drivers.abilities(node).runs_commands).collect::<Vec<_>>() {
-        let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
-        let command = Command { on: Host::Node(node), argv, stdin: stdin.into(), timeout: LOGINS };
-        running.insert(drivers.start(&command), node);
+    for &node in nodes {
+        if drivers.abilities(node).runs_commands {
+            let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
+            let command = Command { on: Host::Node(node), argv, stdin: stdin.into(), timeout: LOGINS };
+            running.insert(drivers.start(&command), node);
+        }
     }
-    let mut succeeded = Vec::new();
+    let (mut succeeded, mut came) = (Vec::new(), None);
     while !running.is_empty() {
         for event in drivers.next(None) {
-            // A signal here ends what runs; that logins are open again matters less than the person.
-            if matches!(event, Event::Signal(_)) {
+            if let Event::Signal(signal) = event {
+                came = Some(signal);
                 drivers.end_all();
             }
         }
         for (id, result) in drivers.take_ended() {
+            // One whose end is not known may have been closed, and is to be opened again.
+            let refused = |ended: &Ended| !ended.succeeded();
             if let Some(node) = running.remove(&id)
-                && result.is_ok_and(|ended| ended.succeeded())
+                && !result.as_ref().is_ok_and(refused)
             {
                 succeeded.push(node);
             }
         }
     }
-    succeeded
+    (succeeded, came)
 }

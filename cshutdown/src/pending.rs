@@ -9,8 +9,8 @@ use orderly_exec::{Status, fail, files, signals};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a cancelled shutdown may take to let go.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a cancelled shutdown may take to let go: it waits for users who are just being told.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Held while a shutdown waits for its time.
 #[derive(Debug)]

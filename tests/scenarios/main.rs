@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
 mod install;
+mod interrupt;
 mod man;
+mod order;
 mod pair;
 mod readme;
 mod real_hosts;
@@ -12,11 +14,14 @@ mod release;
 mod restore;
 mod resume;
 mod seqfile;
+mod shutdown;
 mod snapshot;
+mod subsystem;
 mod takeover;
 mod the_bed;
 mod tidy;
 mod unwind;
+mod violation;
 
 /// A scenario file that is not listed above would silently never run.
 #[test]

@@ -242,9 +242,11 @@ fn node_sets_mean_what_they_do_to_clustershell() {
             .run();
         assert_eq!(ours.status == 0, theirs.status == 0, "{set}\n{}\n{}", ours.stderr, theirs.stderr);
         if theirs.status == 0 {
+            // Which of several foldings is printed first is a matter of taste; who is meant is not.
             let text = ours.stdout.replace("\\\n    ", "").replace("g:", "");
             let words: Vec<&str> = text.split_whitespace().collect();
-            assert_eq!(words.join(","), theirs.stdout.trim(), "{set}");
+            let again = bed.external(real::find("cluset").unwrap()).arg("-f").args(words).any_stdout().run();
+            assert_eq!(again.stdout, theirs.stdout, "{set}\n{text}");
         }
     }
 }

@@ -311,7 +311,8 @@ impl<'c> Machine<'c> {
             }
         }
         // Letting go under a mount in another namespace would say that it is free while it is not.
-        if let Some(Answer::No(why)) = self.still_mounted() {
+        let goes_by_itself = mounts.iter().any(|mount| mount.what.is_none());
+        if !goes_by_itself && let Some(Answer::No(why)) = self.still_mounted() {
             bail!("{why}");
         }
         self.asset.let_go(&mut self.runner)

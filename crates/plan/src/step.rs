@@ -278,7 +278,7 @@ mod tests {
             match first {
                 Record::Started(id) => world.insert(id.0),
                 Record::UndoStarted(id) => world.remove(&id.0),
-                _ => false,
+                other => panic!("{other:?} begins nothing"),
             };
             if !put(second, &mut progress, journal) {
                 return None;

@@ -1,3 +1,5 @@
+//! What the configuration reader must say, and what it must not let through.
+
 use super::*;
 
 const WHOLE: &str = r#"

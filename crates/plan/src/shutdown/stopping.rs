@@ -70,6 +70,8 @@ pub(super) struct Stopping {
     told: bool,
     /// The command's connection was lost, so a node still up is to be told again.
     doubt: bool,
+    /// It is to be told again when it is still up at the next look.
+    again: bool,
     forced: bool,
     /// The task at hand has really begun (and is not only queued).
     running: bool,
@@ -94,6 +96,7 @@ impl Stopping {
             met: false,
             told: false,
             doubt: false,
+            again: false,
             forced: false,
             running: false,
             attempts: 0,
@@ -199,7 +202,8 @@ impl Stopping {
             Stage::Rising => Move::Poll,
             Stage::Asking => Move::Wait,
         };
-        if next == Move::Poll && self.deadline.is_some_and(|deadline| now >= deadline) {
+        let waits = matches!(next, Move::Poll | Move::Retry(..));
+        if waits && self.deadline.is_some_and(|deadline| now >= deadline) {
             return self.out_of_time();
         }
         next
@@ -287,21 +291,18 @@ impl Stopping {
     }
 
     fn not_accepted(&mut self, failure: Failure) -> Move {
-        match failure.kind {
-            FailureKind::Ended => return Move::Fail(failure),
-            // The connection may have been lost because the node went down: the state decides.
-            FailureKind::Unreachable | FailureKind::TimedOut if self.met && !self.is_blind() => {
-                (self.told, self.doubt) = (true, true);
-                self.down_since = None;
-                self.last = Some(failure);
-                self.stage = Stage::Sinking;
-                return Move::Look;
-            }
-            FailureKind::Failed
-            | FailureKind::Authentication
-            | FailureKind::NotStarted
-            | FailureKind::Unreachable
-            | FailureKind::TimedOut => {}
+        if failure.kind == FailureKind::Ended {
+            return Move::Fail(failure);
+        }
+        // The connection may have been lost because the node went down: the state decides. So it does
+        // when a node that is going down already answers a second telling with anything at all.
+        let lost = matches!(failure.kind, FailureKind::Unreachable | FailureKind::TimedOut);
+        if self.told || (lost && self.met && !self.is_blind()) {
+            (self.told, self.doubt) = (true, true);
+            self.down_since = None;
+            self.last = Some(failure);
+            self.stage = Stage::Sinking;
+            return Move::Look;
         }
         self.try_again(failure)
     }
@@ -333,13 +334,22 @@ impl Stopping {
         }
     }
 
+    /// A node that was lost while it was told, and is still up: it may be on its way down, so it is told
+    /// again only after a while, and given its whole time whatever comes of that.
     fn tell_again(&mut self) -> Move {
-        let failure = self.last.take().unwrap_or_else(|| Failure {
-            kind: FailureKind::Unreachable,
-            detail: "the connection was lost".to_owned(),
-        });
-        (self.told, self.doubt) = (false, false);
-        self.try_again(failure)
+        if std::mem::replace(&mut self.again, false) {
+            return self.ask();
+        }
+        self.attempts += 1;
+        let failure = self.last.clone().filter(|_| self.attempts <= self.patience.retries);
+        let Some((failure, wait)) =
+            failure.and_then(|failure| back_off(failure.kind, self.attempts).map(|wait| (failure, wait)))
+        else {
+            self.doubt = false;
+            return Move::Poll;
+        };
+        self.again = true;
+        Move::Retry(failure, wait)
     }
 
     fn try_again(&mut self, failure: Failure) -> Move {
@@ -412,7 +422,11 @@ impl Stopping {
         let blind = self.power == Power::Unknown && self.probe == Probe::Unknown;
         let kind = if blind { FailureKind::Unreachable } else { FailureKind::TimedOut };
         let seen = self.reading().shown();
-        let failure = Failure { kind, detail: format!("{state} after {limit} ({seen})") };
+        let mut detail = format!("{state} after {limit} ({seen})");
+        if let Some(last) = &self.last {
+            detail.push_str(&format!("; {}", last.detail));
+        }
+        let failure = Failure { kind, detail };
         if forcible { self.refuse(failure) } else { Move::Fail(failure) }
     }
 

@@ -244,8 +244,11 @@ fn a_node_that_switches_itself_off_is_not_switched_off_again() {
 fn a_lost_connection_is_unknown_and_the_state_decides() {
     let (outcome, world) = alone(imagined(Manner::LosesConnection { takes: 5 }), wishes());
     assert_eq!((outcome, was_cut(&world)), (Outcome::Down, true));
+    // Longer than all tellings take: it is not given up while it may be on its way down.
+    let (outcome, world) = alone(imagined(Manner::LosesConnection { takes: 200 }), wishes());
+    assert_eq!((outcome, was_cut(&world)), (Outcome::Down, true));
     let (outcome, world) = alone(imagined(Manner::StaysUp), wishes());
-    assert!(matches!(outcome, Outcome::Unreachable(_)), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::TimedOut(_)), "{outcome:?}");
     assert!(!was_cut(&world));
     let told = world.log.iter().filter(|(.., task)| *task == Task::Run(Errand::Halt)).count();
     assert_eq!(told, 3, "told once and twice again");
@@ -526,6 +529,11 @@ proptest! {
             prop_assert!(*outcome != Outcome::Begun, "{:?} is reported as unfinished", ending.node);
             if let Outcome::Held(by) = outcome {
                 prop_assert!(leads[by.index()][ending.node.index()], "held by a stranger");
+            }
+            let node = &world.nodes[ending.node.index()];
+            let halts = matches!(node.manner, Manner::Halts { .. } | Manner::LosesConnection { .. });
+            if halts && node.able.probes && !matches!(outcome, Outcome::Held(_) | Outcome::Skipped) {
+                prop_assert!(outcome.is_well(), "{:?} halted and is {outcome:?}", ending.node);
             }
             if *outcome == Outcome::Skipped {
                 prop_assert!(stop_at_failure, "{:?} was never begun for no reason", ending.node);

@@ -1,0 +1,75 @@
+//! cstartup: an interrupt waits for driver calls and not for nodes, and the next run goes on.
+
+use super::order::{cluster, cstartup, mark, power};
+use bed::wait_until;
+use nix::sys::signal::Signal;
+
+#[test]
+fn an_interrupt_waits_for_the_call_that_runs_and_starts_nothing_more() {
+    let bed = cluster("");
+    mark(&bed, "slow", "n01");
+    let running = bed.program("cstartup").args(["n[01-03]"]).status(130).any_stderr().spawn();
+    running.wait_for_stderr("n01: powering on").signal(Signal::SIGINT);
+    let ended = running.end();
+    assert!(ended.stderr.contains("interrupted: nothing more is begun"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("skipped: n[02-03]"), "{}", ended.stderr);
+    assert_eq!(power(&bed), ["on n01", "up n01"], "the call was waited for, and nothing was begun");
+
+    let ended = cstartup(&bed, &["n[01-03]"], 0);
+    assert!(ended.stderr.contains("already up: n01"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("up: n[02-03]"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_second_interrupt_ends_the_call_and_a_person_must_look() {
+    let bed = cluster("");
+    mark(&bed, "hang", "n04");
+    let running = bed.program("cstartup").args(["n04"]).status(5).any_stderr().spawn();
+    running.wait_for_stderr("n04: powering on").signal(Signal::SIGTERM);
+    running.wait_for_stderr("interrupted: nothing more is begun").signal(Signal::SIGTERM);
+    let ended = running.end();
+    assert!(ended.stderr.contains("n04: unknown"), "{}", ended.stderr);
+    wait_until("the call is ended", || bed.left_over().is_empty());
+}
+
+#[test]
+fn a_node_that_boots_is_not_waited_for() {
+    let bed = cluster("");
+    mark(&bed, "dead", "n04");
+    let running = bed.program("cstartup").args(["n04"]).status(130).any_stderr().spawn();
+    wait_until("the power-on is done", || power(&bed).len() == 2);
+    running.signal(Signal::SIGINT);
+    let ended = running.end();
+    assert!(ended.stderr.contains("begun, not waited for: n04"), "{}", ended.stderr);
+}
+
+#[test]
+fn somebody_who_asks_is_told_where_it_stands() {
+    let bed = cluster("");
+    mark(&bed, "dead", "n01");
+    let running = bed.program("cstartup").args(["ALL"]).status(143).any_stderr().spawn();
+    running.wait_for_stderr("n04: up");
+    running.signal(Signal::SIGUSR1).wait_for_stderr("starting 1/4");
+    running.wait_for_stderr("n01: booting for up to").wait_for_stderr("2 wait for others");
+    running.signal(Signal::SIGTERM);
+    running.end();
+}
+
+#[test]
+fn a_second_run_is_refused_while_one_is_at_it() {
+    let bed = cluster("");
+    mark(&bed, "hang", "n04");
+    let running = bed.program("cstartup").args(["--timeout", "4s", "n04"]).status(1).any_stderr().spawn();
+    running.wait_for_stderr("n04: powering on");
+    let ended = cstartup(&bed, &["n01"], 4);
+    assert!(ended.stderr.contains("another run holds"), "{}", ended.stderr);
+    cstartup(&bed, &["-k", "n01"], 0);
+    running.end();
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_nothing() {
+    let bed = cluster("");
+    bed.tool("true").shell("cstartup --json ALL 2>&1 | true").any_stdout().any_stderr().any_status().run();
+    wait_until("all are up", || power(&bed).iter().filter(|line| line.starts_with("up ")).count() == 4);
+}

@@ -1,0 +1,93 @@
+//! cstartup: a sequence that would be violated is refused as a whole, with the ways out.
+
+use super::order::{cluster, cstartup, mark, power};
+use bed::{Bed, Ended};
+
+fn assert_refused(bed: &Bed, arguments: &[&str], parts: &[&str]) -> Ended {
+    let ended = cstartup(bed, arguments, 4);
+    for part in parts {
+        assert!(ended.stderr.contains(part), "no \"{part}\" in\n{}", ended.stderr);
+    }
+    assert_eq!(power(bed), Vec::<String>::new(), "nothing is touched");
+    ended
+}
+
+#[test]
+fn a_client_is_not_started_while_its_server_is_down() {
+    let bed = cluster("");
+    for flags in [vec!["n02"], vec!["-k", "n02"]] {
+        assert_refused(
+            &bed,
+            &flags,
+            &[
+                "n01 is down and no target, and n02 needs it up",
+                "cstartSeq:3:1: servers > clients",
+                "cstartup -E",
+                "cstartup -X",
+            ],
+        );
+    }
+}
+
+#[test]
+fn the_remedies_are_commands_that_work() {
+    let bed = cluster("");
+    cstartup(&bed, &["-E", "n02"], 0);
+    assert_eq!(power(&bed), ["on n01", "up n01", "on n02", "up n02"]);
+
+    let bed = cluster("");
+    cstartup(&bed, &["-X", "n02"], 0);
+    assert_eq!(power(&bed), ["on n02", "up n02"]);
+
+    let bed = cluster("");
+    let ended = assert_refused(&bed, &["n02", "n04"], &["cstartup -x n02 n02 n04"]);
+    assert!(ended.stdout.is_empty());
+    cstartup(&bed, &["-x", "n02", "n02", "n04"], 0);
+    assert_eq!(power(&bed), ["on n04", "up n04"]);
+}
+
+#[test]
+fn a_server_whose_state_is_unknown_is_not_up() {
+    let bed = cluster("");
+    mark(&bed, "mute", "n01");
+    assert_refused(&bed, &["n02"], &["n01 is unknown and no target"]);
+}
+
+#[test]
+fn a_client_that_outran_its_server_is_refused_ignored_or_reset() {
+    let bed = cluster("");
+    mark(&bed, "up", "n02");
+    assert_refused(&bed, &["n[01-02]"], &["n01 is down, and n02, which must follow it, runs", "-z", "-S"]);
+    cstartup(&bed, &["-S", "n[01-02]"], 0);
+    assert_eq!(power(&bed), ["on n01", "up n01"]);
+
+    let bed = cluster("");
+    mark(&bed, "up", "n02");
+    mark(&bed, "up", "n04");
+    cstartup(&bed, &["-z", "n[01-02,04]"], 0);
+    assert_eq!(power(&bed), ["on n01", "up n01", "reset n02"], "only what that cures");
+
+    let bed = cluster("");
+    mark(&bed, "up", "n01");
+    mark(&bed, "up", "n02");
+    cstartup(&bed, &["-Z", "n[01-02]"], 0);
+    assert_eq!(power(&bed), ["reset n01", "reset n02"], "all, in order");
+}
+
+#[test]
+fn partitions_are_not_crossed_without_being_asked() {
+    let bed = cluster("");
+    assert_refused(&bed, &["n04", "t01"], &["outside partition prod without -G", "outside it: t01"]);
+    cstartup(&bed, &["-G", "-k", "ALL"], 0);
+    let ended = bed.program("cstartup").env("SP_NAME", "test").args(["-k", "ALL"]).any_stdout().run();
+    assert!(ended.stdout.contains(": t01 (1 node)"), "{}", ended.stdout);
+    bed.write("etc/cstartSeq", "a: t01\nb: n04\na > b\n");
+    assert_refused(&bed, &["n04"], &["targets wait for nodes outside it: t01"]);
+}
+
+#[test]
+fn a_wrong_count_is_refused() {
+    let bed = cluster("");
+    assert_refused(&bed, &["--confirm", "3", "ALL"], &["--confirm 3: there are 4 targets"]);
+    cstartup(&bed, &["--confirm", "4", "ALL"], 0);
+}
