@@ -36,6 +36,9 @@ check: man-lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		echo "cargo deny check"; $(CARGO) deny check licenses bans sources; \
+	else echo "did not run: cargo deny check: needs cargo-deny"; fi
 
 # The scenario of the same name compares the pages with the programs; this looks at their language.
 man-lint:

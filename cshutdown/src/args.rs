@@ -1,6 +1,281 @@
 //! What was typed; nothing resolved.
+//!
+//! The one table of flags: each says where its meaning comes from. *doc* is stated in IBM's PSSP
+//! documentation, *chosen* is our reading where the public text is silent.
 
-/// Arguments of cshutdown.
-#[derive(Debug, clap::Parser)]
-#[command(name = "cshutdown", version)]
-pub struct Args {}
+use clap::ArgGroup;
+use orderly_plan::duration;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Stops nodes in order: tells users, quiets subsystems, halts, powers off or restarts.
+#[derive(Debug, Clone, clap::Parser)]
+#[command(name = "cshutdown", version, disable_help_flag = true)]
+#[command(group(ArgGroup::new("what").args(["halt", "verify", "maintenance", "restart"])))]
+#[command(group(ArgGroup::new("kind").args(["numbers", "groups"])))]
+#[command(group(ArgGroup::new("others").args(["extend", "ignore_others"])))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub struct Args {
+    /// Cross partitions; `-G ALL` is every node of the inventory (doc).
+    #[arg(short = 'G')]
+    pub all_partitions: bool,
+
+    /// Power off what is down; the default, except with -m (doc).
+    #[arg(short = 'P')]
+    pub power_off: bool,
+
+    /// Targets are node numbers and ranges of them (doc).
+    #[arg(short = 'N')]
+    pub numbers: bool,
+
+    /// Targets are node groups (doc).
+    #[arg(short = 'g')]
+    pub groups: bool,
+
+    /// Targets stand in the file named, `-` for standard input (doc).
+    #[arg(short = 'R')]
+    pub from_file: bool,
+
+    /// Let those after a node go on when it is not down after SECONDS (doc), or by its history (chosen).
+    #[arg(short = 'W', value_name = "SECONDS|AUTO", action = clap::ArgAction::Append)]
+    pub wait: Vec<Wait>,
+
+    /// Ignore nodes that are no targets in the check of the sequence (chosen).
+    #[arg(short = 'X')]
+    pub ignore_others: bool,
+
+    /// Extend the targets by the nodes that must go down before them (chosen).
+    #[arg(short = 'E')]
+    pub extend: bool,
+
+    /// Go on when a subsystem fails (doc).
+    #[arg(short = 'Y')]
+    pub go_on: bool,
+
+    /// Do not notify users; -T is waited for all the same (doc).
+    #[arg(short = 'F')]
+    pub no_notice: bool,
+
+    /// Halt; the default (doc).
+    #[arg(short = 'h')]
+    pub halt: bool,
+
+    /// Verify only: check and print what would be done (doc).
+    #[arg(short = 'k')]
+    pub verify: bool,
+
+    /// Bring to maintenance mode; power stays on unless -P is given (doc).
+    #[arg(short = 'm')]
+    pub maintenance: bool,
+
+    /// Restart: when all are down, run cstartup on the same targets (doc).
+    #[arg(short = 'r')]
+    pub restart: bool,
+
+    /// Options for cstartup, as one argument; only with -r (doc).
+    #[arg(short = 'C', value_name = "CSTARTUP_OPTIONS", requires = "restart",
+          conflicts_with_all = ["halt", "verify", "maintenance"], allow_hyphen_values = true)]
+    pub startup_options: Option<String>,
+
+    /// Stop at the first node that fails (chosen).
+    #[arg(short = 's')]
+    pub stop_at_failure: bool,
+
+    /// Wait this many minutes, or until this time of day, and warn users meanwhile (doc).
+    #[arg(short = 'T', value_name = "MINUTES|HH:MM")]
+    pub at: Option<At>,
+
+    /// What users are told; only with -T (doc).
+    #[arg(short = 'M', value_name = "MESSAGE", requires = "at", allow_hyphen_values = true)]
+    pub message: Option<String>,
+
+    /// Run at most so many driver processes at once (chosen for -K).
+    #[arg(short = 'K', long, value_name = "NUMBER", value_parser = parse_count)]
+    pub fanout: Option<usize>,
+
+    /// Leave these nodes out (chosen).
+    #[arg(short = 'x', long, value_name = "NODESET", action = clap::ArgAction::Append)]
+    pub exclude: Vec<String>,
+
+    /// Check and print what would be done, like -k, for what -h, -m or -r says (chosen).
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+
+    /// Give a node this long to go down, and to power off (chosen).
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub timeout: Option<Duration>,
+
+    /// Power off also what cannot be reached or does not halt: unwritten data are lost (chosen).
+    #[arg(long, conflicts_with = "maintenance")]
+    pub force_off: bool,
+
+    /// Allow stopping this very machine, and nodes this run still needs (chosen).
+    #[arg(long)]
+    pub even_self: bool,
+
+    /// Refuse when the number of targets is not COUNT (chosen).
+    #[arg(long, value_name = "COUNT")]
+    pub confirm: Option<usize>,
+
+    /// Cancel the shutdown that waits for its -T on this machine (chosen).
+    #[arg(long, exclusive = true)]
+    pub cancel: bool,
+
+    /// Take the order from FILE instead of cshutSeq (chosen).
+    #[arg(long, value_name = "FILE")]
+    pub sequence: Option<PathBuf>,
+
+    /// Read this configuration (chosen).
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Read this inventory, `-` for standard input (chosen).
+    #[arg(short = 'i', long, value_name = "FILE")]
+    pub inventory: Option<PathBuf>,
+
+    /// Print records on standard output, one a line (chosen).
+    #[arg(long)]
+    pub json: bool,
+
+    /// Say only what failed (chosen).
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+
+    /// Say also what is of interest only when something is wrong (chosen).
+    #[arg(short = 'v', long, conflicts_with = "quiet")]
+    pub verbose: bool,
+
+    /// Print help.
+    #[arg(long, action = clap::ArgAction::Help)]
+    pub help: Option<bool>,
+
+    /// ALL, node names, node sets; with -N numbers, with -g groups, with -R a file.
+    #[arg(value_name = "TARGET", required_unless_present_any = ["cancel"])]
+    pub targets: Vec<String>,
+}
+
+/// What `-W` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    Seconds(Duration),
+    Auto,
+}
+
+impl FromStr for Wait {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "AUTO" {
+            return Ok(Self::Auto);
+        }
+        duration::parse(text).map(Self::Seconds).map_err(|clause| format!("{clause}, and not AUTO"))
+    }
+}
+
+/// What `-T` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    Minutes(u32),
+    Clock { hour: i8, minute: i8 },
+}
+
+impl FromStr for At {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is neither a number of minutes nor a time of day like 18:30");
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let Some((hour, minute)) = text.split_once(':') else {
+            // More than a week is taken for a slip of the hand.
+            return match text.parse() {
+                Ok(minutes) if digits(text) && minutes <= 7 * 24 * 60 => Ok(Self::Minutes(minutes)),
+                _ => Err(wrong()),
+            };
+        };
+        match (hour.parse(), minute.parse()) {
+            (Ok(hour @ 0..=23), Ok(minute @ 0..=59))
+                if digits(hour_text(text)) && digits(&text[text.len() - 2..]) =>
+            {
+                Ok(Self::Clock { hour, minute })
+            }
+            _ => Err(wrong()),
+        }
+    }
+}
+
+fn hour_text(text: &str) -> &str {
+    text.split(':').next().unwrap_or_default()
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a number from 1 on".to_owned()),
+        Ok(count) => Ok(count),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn parse(line: &str) -> Result<Args, String> {
+        Args::try_parse_from(std::iter::once("cshutdown").chain(line.split_whitespace()))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_documented_exclusions_hold() {
+        for wrong in [
+            "-N -g 1",
+            "-X -E ALL",
+            "-h -m ALL",
+            "-h -r ALL",
+            "-h -k ALL",
+            "-k -m ALL",
+            "-k -r ALL",
+            "-m -r ALL",
+            "-C -Z ALL",
+            "-h -C -Z ALL",
+            "-M bye ALL",
+            "",
+            "--cancel ALL",
+            "-q -v ALL",
+            "-m --force-off ALL",
+            "-K 0 ALL",
+            "-W soon ALL",
+            "--confirm many ALL",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        for right in [
+            "-h ALL",
+            "-GPN -R -Y -F -s 3",
+            "-r -C -Z ALL",
+            "-T 5 -M bye ALL",
+            "-m -P n1 n2",
+            "--cancel",
+            "-W 300 -W AUTO ALL",
+            "-k -n ALL",
+            "-r -n ALL",
+        ] {
+            assert!(parse(right).is_ok(), "{right}: {:?}", parse(right));
+        }
+    }
+
+    #[test]
+    fn h_is_halt_and_help_is_help() {
+        assert!(parse("-h n1").is_ok_and(|args| args.halt));
+        assert!(parse("--help").is_err_and(|text| text.contains("Usage")));
+    }
+
+    #[test]
+    fn a_time_is_minutes_or_a_time_of_day() {
+        assert_eq!("0".parse(), Ok(At::Minutes(0)));
+        assert_eq!("18:05".parse(), Ok(At::Clock { hour: 18, minute: 5 }));
+        for wrong in ["", "24:00", "1:60", "1:5", "+5", "5m", "12:", ":30", "99999", "-1", "1:+5", "é:30"] {
+            assert!(wrong.parse::<At>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -17,7 +17,7 @@ use orderly_host::config::Config;
 use orderly_host::handover::{self, Manner, Program};
 use orderly_host::machine::Machine;
 use orderly_host::standing;
-use orderly_plan::report::Release;
+use orderly_plan::release::Release;
 use orderly_plan::step::Verdict;
 use std::time::Duration;
 

@@ -149,7 +149,7 @@ impl Maker {
                     self.step(format!("unshare {}", path.display()), Action::Unshare { path, exports }, undo);
                 }
                 Err(error) => {
-                    self.against.push(format!("share {}: {error:#}; or use --skip shares", path.display()))
+                    self.against.push(format!("share {}: {error:#}; or use --skip shares", path.display()));
                 }
             }
         }

@@ -17,7 +17,7 @@ use orderly_host::config::Config;
 use orderly_host::handover::{self, Manner, Program, VERSION};
 use orderly_host::machine::Machine;
 use orderly_host::standing;
-use orderly_plan::report::{TAKEOVER, Takeover};
+use orderly_plan::release::{TAKEOVER, Takeover};
 use orderly_plan::step::{Next, Progress, Verdict};
 
 const PROGRAM: Program = Program::Takeover;
@@ -53,10 +53,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         reporter.say("the unfinished run is set aside; its proof no longer stands, and a new one is given");
     }
     let state = machine.asset_state();
-    let proof = match proof::find(&args, &mut machine, &state) {
-        Ok(proof) => proof,
-        Err(error) => return Err(error),
-    };
+    let proof = proof::find(&args, &mut machine, &state)?;
     let against = steps::against(&mut machine, &proof, &state);
     if !against.is_empty() {
         return Err(fail(Status::Refused, against.join("\n")));
@@ -132,9 +129,9 @@ fn report(
         }
     };
     if taken {
-        reporter.message(&sentence)
+        reporter.message(&sentence);
     } else {
-        reporter.warn(&sentence)
+        reporter.warn(&sentence);
     }
     let status = match (taken, stuck, ending.signal) {
         (true, ..) => Status::Done,

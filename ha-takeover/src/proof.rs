@@ -9,7 +9,7 @@ use orderly_host::addresses::{self, Knock};
 use orderly_host::asset::State;
 use orderly_host::handover::{self, VERSION};
 use orderly_host::machine::Machine;
-use orderly_plan::report::Release;
+use orderly_plan::release::Release;
 use std::path::Path;
 
 /// A proof that was offered and holds as far as it can be checked without the asset.

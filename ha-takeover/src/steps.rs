@@ -35,7 +35,7 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
             }
             Some(_) => {}
             None if !at.exists() => {
-                against.push(format!("{} is not there; make it (mkdir -p)", at.display()))
+                against.push(format!("{} is not there; make it (mkdir -p)", at.display()));
             }
             None => {}
         }
@@ -88,7 +88,7 @@ fn check_services(machine: &mut Machine<'_>, against: &mut Vec<String>) {
         match services::state(service, &mut machine.runner) {
             services::State::Down => {}
             services::State::Up => {
-                against.push(format!("service {} runs here without the asset; stop it", service.name))
+                against.push(format!("service {} runs here without the asset; stop it", service.name));
             }
             services::State::Unknown(why) => {
                 against.push(format!("service {}: nobody can say whether it runs: {why}", service.name));
@@ -110,7 +110,7 @@ fn check_addresses(machine: &mut Machine<'_>, against: &mut Vec<String>) {
             Knock::Answered => against
                 .push(format!("somebody answers at {}; take the address off that host first", address.ip())),
             Knock::Unknown(why) => {
-                against.push(format!("nobody can say whether somebody answers at {}: {why}", address.ip()))
+                against.push(format!("nobody can say whether somebody answers at {}: {why}", address.ip()));
             }
         }
     }
@@ -121,7 +121,7 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> P
     let config = machine.config;
     let mut steps: Vec<Step<Action>> = Vec::new();
     let mut step = |name: String, action: Action, undo: Undo<Action>| {
-        steps.push(Step { name: StepName(name), action, undo })
+        steps.push(Step { name: StepName(name), action, undo });
     };
     if *proof == Proof::Fence {
         step(format!("fence {}", config.peer.name), Action::Fence, Undo::Nothing);
@@ -200,9 +200,9 @@ fn end(proof: &Proof, state: &State) -> End {
 
 /// Tells whether an unfinished takeover may go on: its proof must still hold.
 pub(crate) fn proof_stands(machine: &mut Machine<'_>, plan: &Plan<Action>) -> Result<(), String> {
-    let compared = plan.steps.iter().find_map(|step| match &step.action {
-        Action::Compare { identity, mark } => Some((identity, mark)),
-        _ => None,
+    let compared = plan.steps.iter().find_map(|step| {
+        let Action::Compare { identity, mark } = &step.action else { return None };
+        Some((identity, mark))
     });
     let fenced = plan.steps.iter().any(|step| step.action == Action::Fence);
     match (machine.asset_state(), compared) {

@@ -73,17 +73,15 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
 
 /// Refuses what says something that the mode would ignore.
 fn insist_on_sense(args: &Args, mode: Mode) -> anyhow::Result<()> {
-    let wrong = match mode {
-        Mode::Take if !args.operands.is_empty() => {
-            "a snapshot is taken of what ha.toml says, without operands; did you mean --restore?"
-        }
-        Mode::Take if args.yes || args.any_version || args.into.is_some() || args.made_by.is_some() => {
-            "--yes, --made-by, --into and --any-version are for --restore"
-        }
-        Mode::Restore | Mode::Undo if args.if_held => {
-            "--if-held is not for --restore and --undo: they need the asset"
-        }
-        _ => return Ok(()),
+    let for_restore = args.yes || args.any_version || args.into.is_some();
+    let wrong = if mode == Mode::Take && !args.operands.is_empty() {
+        "a snapshot is taken of what ha.toml says, without operands; did you mean --restore?"
+    } else if mode == Mode::Take && (for_restore || args.made_by.is_some()) {
+        "--yes, --made-by, --into and --any-version are for --restore"
+    } else if matches!(mode, Mode::Restore | Mode::Undo) && args.if_held {
+        "--if-held is not for --restore and --undo: they need the asset"
+    } else {
+        return Ok(());
     };
     Err(fail(Status::Usage, wrong))
 }

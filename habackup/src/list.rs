@@ -277,7 +277,7 @@ pub fn diff(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
             Step::Added => reporter.message(&format!("new {}", shown(path))),
             Step::Removed => reporter.message(&format!("gone {}", shown(path))),
             Step::Changed(aspects) => {
-                reporter.message(&format!("updated {} ({})", shown(path), words(aspects)))
+                reporter.message(&format!("updated {} ({})", shown(path), words(aspects)));
             }
         }
     }

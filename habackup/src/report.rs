@@ -106,7 +106,7 @@ pub fn show(comparison: &Comparison, reporter: &mut Reporter) {
         match &item.change {
             Change::Unchanged => reporter.detail(format!("unchanged {path}")),
             Change::Updated(aspects) => {
-                reporter.message(&format!("updated {} ({})", shown(path), words(aspects)))
+                reporter.message(&format!("updated {} ({})", shown(path), words(aspects)));
             }
             Change::New => reporter.message(&format!("new {}", shown(path))),
             Change::Conflict(why) => reporter.message(&format!("conflict {}: {why}", shown(path))),

@@ -21,7 +21,7 @@ pub fn prunable(snapshots: &[SnapshotName], keep: Keep) -> Vec<SnapshotName> {
     let mut staying: BTreeSet<SnapshotName> = whole.last().copied().into_iter().collect();
     match keep {
         Keep::Last(count) => {
-            staying.extend(whole.iter().rev().take(usize::try_from(count).unwrap_or(usize::MAX)))
+            staying.extend(whole.iter().rev().take(usize::try_from(count).unwrap_or(usize::MAX)));
         }
         Keep::Spread { hourly, daily, weekly } => {
             for (length, count) in [(HOUR, hourly), (DAY, daily), (WEEK, weekly)] {

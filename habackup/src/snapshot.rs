@@ -211,7 +211,7 @@ impl Snapshot<'_> {
         for (leaf, optional) in scope.leaves(path, named == Named::Optional) {
             match (named, error) {
                 (Named::Listed, Errno::ENOENT) => {
-                    self.problem(leaf.as_bytes(), "vanished while the snapshot was taken".to_owned())
+                    self.problem(leaf.as_bytes(), "vanished while the snapshot was taken".to_owned());
                 }
                 (Named::Asked | Named::Optional, Errno::ENOENT | Errno::ENOTDIR) if optional => {}
                 (_, error) => self.problem(leaf.as_bytes(), error.desc().to_owned()),

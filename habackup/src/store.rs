@@ -6,7 +6,7 @@
 
 use crate::id::{Id, SnapshotName};
 use crate::manifest::{self, Reader};
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat, fstatat, mkdirat};
@@ -140,7 +140,13 @@ impl Store {
     /// # Errors
     /// Names the snapshot.
     pub fn manifest(&self, name: SnapshotName) -> anyhow::Result<Reader> {
-        open_manifest(&self.open_snapshot(name)?).with_context(|| format!("snapshot {name}"))
+        let reader = open_manifest(&self.open_snapshot(name)?).with_context(|| format!("snapshot {name}"))?;
+        ensure!(
+            reader.header().id == name.id.to_string(),
+            "snapshot {name}: its manifest is that of {}",
+            reader.header().id
+        );
+        Ok(reader)
     }
 
     /// Removes what a killed run left behind and mends `latest`; returns what was removed.
@@ -173,19 +179,25 @@ impl Store {
     /// When it cannot be made.
     pub fn stage(&self) -> anyhow::Result<Staging> {
         let name = format!("{STAGING}-{}", std::process::id());
-        let what = || format!("make {}", self.at(OsStr::new(&name)));
-        mkdirat(&self.folder, name.as_str(), Mode::S_IRWXU).with_context(what)?;
-        let folder = openat(&self.folder, name.as_str(), FOLDER, Mode::empty()).with_context(what)?;
-        mkdirat(&folder, manifest::TREE, Mode::S_IRWXU).with_context(what)?;
-        let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty()).with_context(what)?;
-        Ok(Staging { folder, tree, name })
+        let made = self.make_staging(&name).with_context(|| format!("make {}", self.at(OsStr::new(&name))));
+        made.inspect_err(|_| {
+            remove_tree(&self.folder, name.as_bytes()).ok();
+        })
+    }
+
+    fn make_staging(&self, name: &str) -> Result<Staging, Errno> {
+        mkdirat(&self.folder, name, Mode::S_IRWXU)?;
+        let folder = openat(&self.folder, name, FOLDER, Mode::empty())?;
+        mkdirat(&folder, manifest::TREE, Mode::S_IRWXU)?;
+        let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty())?;
+        Ok(Staging { folder, tree, name: name.to_owned() })
     }
 
     /// Makes a finished snapshot visible under its name, and `latest` lead to it when it is whole.
     ///
     /// # Errors
     /// When it cannot be written to the disk; nothing is visible then.
-    pub fn publish(&self, staging: Staging, name: SnapshotName) -> anyhow::Result<()> {
+    pub fn publish(&self, staging: &Staging, name: SnapshotName) -> anyhow::Result<()> {
         // One call for all files and folders instead of one each. It waits for everything written to
         // this file system and, since Linux 5.8, reports what could not be.
         syncfs(&staging.folder)

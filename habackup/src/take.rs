@@ -76,7 +76,10 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
             return Err(error);
         }
     };
-    store.publish(staging, name)?;
+    if let Err(error) = store.publish(&staging, name) {
+        store.abandon(staging);
+        return Err(error);
+    }
     let pruned = prune(&ground, &store, name)?;
     Ok(report(name, &found, pruned, reporter))
 }

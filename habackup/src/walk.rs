@@ -103,17 +103,15 @@ impl Scope {
         match self {
             Self::Whole => vec![(Verbatim::new(path), optional)],
             Self::Only(names) => {
-                let itself = |wanted: &Wanted, path: &[u8]| {
-                    wanted.itself.then(|| (Verbatim::new(path), wanted.optional))
-                };
-                let below = |(name, wanted): (&Box<[u8]>, &Wanted)| {
+                let mut leaves = Vec::new();
+                for (name, wanted) in names {
                     let path = join(path, name);
-                    itself(wanted, &path)
-                        .into_iter()
-                        .chain(wanted.scope.leaves(&path, wanted.optional))
-                        .collect::<Vec<_>>()
-                };
-                names.iter().flat_map(below).collect()
+                    if wanted.itself {
+                        leaves.push((Verbatim::new(path.as_slice()), wanted.optional));
+                    }
+                    leaves.extend(wanted.scope.leaves(&path, wanted.optional));
+                }
+                leaves
             }
         }
     }
@@ -174,9 +172,6 @@ mod tests {
         let folder = std::fs::File::open(dir.path()).unwrap();
         assert!(open_on_same_mount(&folder, c"real").is_ok());
         assert!(open_on_same_mount(&folder, c"link").is_err());
-        assert_eq!(
-            open_on_same_mount(&std::fs::File::open("/").unwrap(), c"proc").unwrap_err(),
-            Errno::EXDEV
-        );
+        assert_eq!(open_on_same_mount(std::fs::File::open("/").unwrap(), c"proc").unwrap_err(), Errno::EXDEV);
     }
 }

@@ -6,7 +6,7 @@
 find_private_hosts() {
 	for options in "-m -p -u -n -f --mount-proc" "-U -r -m -p -u -n -f --mount-proc"; do
 		private_host="unshare $options --propagation private"
-		if $private_host true 2>/dev/null; then
+		if $private_host sh -c : 2>/dev/null; then
 			return 0
 		fi
 	done

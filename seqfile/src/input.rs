@@ -65,13 +65,12 @@ fn check_relations(inventory: &Inventory, relations: &[String]) -> anyhow::Resul
     }
     let mut known: BTreeSet<&str> = BTreeSet::from(["boot_server"]);
     known.extend(inventory.nodes().iter().flat_map(|node| node.attributes.keys().map(String::as_str)));
-    for relation in relations.iter().filter(|relation| !known.contains(relation.as_str())) {
-        let near = suggest::nearest(relation, known.iter().copied());
-        let hint = near.map(|near| format!("\n  hint: did you mean \"{near}\"?")).unwrap_or_default();
-        let message = format!("--relation {relation}: no node has an attribute of this name{hint}");
-        return Err(fail(Status::Usage, message));
-    }
-    Ok(())
+    let Some(unknown) = relations.iter().find(|relation| !known.contains(relation.as_str())) else {
+        return Ok(());
+    };
+    let near = suggest::nearest(unknown, known.iter().copied());
+    let hint = near.map(|near| format!("\n  hint: did you mean \"{near}\"?")).unwrap_or_default();
+    Err(fail(Status::Usage, format!("--relation {unknown}: no node has an attribute of this name{hint}")))
 }
 
 /// Parses a node or subsystem sequence, whichever the text is.

@@ -29,7 +29,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before it counts as hung; not a measure of speed.
-pub const HUNG: Duration = Duration::from_secs(60);
+pub const HUNG: Duration = Duration::from_secs(120);
 
 /// Read while a program starts, written while a script is written (or a terminal opened): a child
 /// forked in between would inherit the script open for writing, and whoever runs it just then is

@@ -23,6 +23,11 @@ pub(crate) fn possible() -> bool {
     real::require(&DISK_NEEDS) && real::require(&HOST_NEEDS) && real::require(&[Need::Program("ip")])
 }
 
+/// Returns both kinds of trouble for `make soak`, else one of them in turn.
+pub(crate) fn kinds(both: [&'static str; 2], turn: usize) -> Vec<&'static str> {
+    if std::env::var_os("ORDERLY_SOAK").is_some() { both.to_vec() } else { vec![both[turn % 2]] }
+}
+
 /// What each fake tool does before its work: it counts its calls and, at the one that was told, fails,
 /// or kills the program that called it, before or after doing its work.
 const TROUBLE: &str = r#"
@@ -33,12 +38,13 @@ act() { work "$@"; did=$?; }
 case "$me $*" in *" status"|"exportfs -s"|"ip -o"*|*" state"|*" id"|*" mark") act "$@"; exit $did;; esac
 n=$(cat "$ORDERLY_BED/count" 2>/dev/null); n=$((${n:-0} + 1)); echo $n >"$ORDERLY_BED/count"
 echo "$(uname -n) $me $*" >>"$ORDERLY_BED/acts"
-told=$(cat "$ORDERLY_BED/trouble" 2>/dev/null)
+told=$(grep -o "^[a-z-]* $n\$" "$ORDERLY_BED/trouble" 2>/dev/null)
 case "$told" in
   "fail $n") echo "told to fail" >&2; exit 1;;
   "fail-after $n") act "$@"; echo "told to fail" >&2; exit 1;;
   "before $n") kill -9 $PPID; exit 1;;
   "after $n") act "$@"; kill -9 $PPID; exit 1;;
+  "hang $n") sleep 1000; exit 1;;
   "int $n") kill -TERM $PPID; act "$@"; exit $did;;
 esac
 act "$@"; exit $did
@@ -63,7 +69,8 @@ const EXPORTFS: &str = r#"work() {
   return 0
 }"#;
 
-const MYASSET: &str = r#"work() {
+const MYASSET: &str = r#"mounted() { grep -q " $ORDERLY_BED/at " /proc/self/mountinfo; }
+work() {
   case $1 in
     id) echo my-asset-1;;
     mark) cat "$ORDERLY_BED/asset.mark";;
@@ -71,8 +78,10 @@ const MYASSET: &str = r#"work() {
       case "$holder" in "$(uname -n)") echo held;; nobody) echo free;; *) echo elsewhere;; esac;;
     take) read -r holder <"$ORDERLY_BED/asset.holder" || holder=nobody
       case "$holder" in "$(uname -n)"|nobody) ;; *) [ "$2" = dead ] || { echo "$holder holds it" >&2; return 1; };; esac
-      [ "$holder" = "$(uname -n)" ] || echo "$(uname -n)" >"$ORDERLY_BED/asset.holder";;
-    release) read -r m <"$ORDERLY_BED/asset.mark"; read -r holder <"$ORDERLY_BED/asset.holder" || holder=nobody
+      [ "$holder" = "$(uname -n)" ] || echo "$(uname -n)" >"$ORDERLY_BED/asset.holder"
+      mounted || REAL_mount --bind "$ORDERLY_BED/source" "$ORDERLY_BED/at";;
+    release) if mounted; then REAL_umount "$ORDERLY_BED/at" || return 1; fi
+      read -r m <"$ORDERLY_BED/asset.mark"; read -r holder <"$ORDERLY_BED/asset.holder" || holder=nobody
       [ "$holder" = nobody ] || echo $((m + 1)) >"$ORDERLY_BED/asset.mark"; echo nobody >"$ORDERLY_BED/asset.holder";;
   esac
 }"#;
@@ -87,7 +96,10 @@ impl<'a> Pair<'a> {
             ("ip", real_tool("ip")),
             ("svc", SERVICE.to_owned()),
             ("exportfs", EXPORTFS.to_owned()),
-            ("myasset", MYASSET.to_owned()),
+            (
+                "myasset",
+                MYASSET.replace("REAL_mount", &path_of("mount")).replace("REAL_umount", &path_of("umount")),
+            ),
             ("arping", "work() { :; }".to_owned()),
         ] {
             bed.script(format!("fakes/{name}"), &format!("{work}\n{TROUBLE}"));
@@ -103,7 +115,7 @@ impl<'a> Pair<'a> {
         let what = match asset {
             Asset::Bind => "mount --bind source at".to_owned(),
             Asset::Ext4(disk) => format!("mount -o noatime {} at", disk.device().display()),
-            Asset::Command => "true".to_owned(),
+            Asset::Command => "myasset take".to_owned(),
         };
         let path = bed.path("at");
         let line = format!(
@@ -132,7 +144,8 @@ impl<'a> Pair<'a> {
         self.host(host).shell(line).env("ORDERLY_STATE_DIR", self.state(host))
     }
 
-    fn program(&self, host: usize, name: &str) -> Program<'a> {
+    /// Returns a run of one of the programs on a host.
+    pub(crate) fn program(&self, host: usize, name: &str) -> Program<'a> {
         self.host(host).program(name).env("ORDERLY_STATE_DIR", self.state(host))
     }
 
@@ -184,8 +197,12 @@ impl<'a> Pair<'a> {
 }
 
 fn real_tool(name: &str) -> String {
+    format!("work() {{ {} \"$@\"; }}", path_of(name))
+}
+
+fn path_of(name: &str) -> String {
     let path = real::find(name).unwrap_or_else(|| panic!("no program {name} on this machine"));
-    format!("work() {{ {} \"$@\"; }}", path.display())
+    path.display().to_string()
 }
 
 fn config(bed: &Bed, asset: &Asset<'_>) -> String {
@@ -193,11 +210,15 @@ fn config(bed: &Bed, asset: &Asset<'_>) -> String {
     let mount = format!("[[asset.mount]]\nat = \"{root}/at\"\n");
     let asset = match asset {
         Asset::Bind => format!("kind = \"bind\"\nsource = \"{root}/source\"\n{mount}"),
-        Asset::Ext4(disk) => format!("kind = \"filesystem\"\ndevice = \"{}\"\n{mount}options = \"noatime\"\n", disk.device().display()),
-        Asset::Command => "kind = \"command\"\nidentity = [\"myasset\", \"id\"]\nstate = [\"myasset\", \"state\"]\n\
+        Asset::Ext4(disk) => format!(
+            "kind = \"filesystem\"\ndevice = \"{}\"\n{mount}options = \"noatime\"\n",
+            disk.device().display()
+        ),
+        Asset::Command => format!(
+            "kind = \"command\"\nidentity = [\"myasset\", \"id\"]\nstate = [\"myasset\", \"state\"]\n\
                            mark = [\"myasset\", \"mark\"]\ntake = [\"myasset\", \"take\"]\n\
-                           take_dead = [\"myasset\", \"take\", \"dead\"]\nrelease = [\"myasset\", \"release\"]\n"
-            .to_owned(),
+                           take_dead = [\"myasset\", \"take\", \"dead\"]\nrelease = [\"myasset\", \"release\"]\n{mount}"
+        ),
     };
     format!(
         r#"[[host]]
@@ -236,4 +257,20 @@ cidr = "192.0.2.10/32"
 device = "lo"
 "#
     )
+}
+
+/// Adds a backup of `outside`, of which each host has its own, to the configuration.
+pub(crate) fn with_backup(pair: &Pair<'_>) {
+    let root = pair.bed.root().display();
+    let backup = format!(
+        "[backup]\ndirectory = \"{root}/at/habackup\"\ninclude = [\"{root}/outside\"]\nmax_age = \"1h\"\n"
+    );
+    let text = pair.bed.read("etc/ha.toml");
+    pair.bed.config("ha.toml", text + &backup);
+    std::fs::create_dir_all(pair.bed.path("outside")).unwrap();
+    for host in [1, 2] {
+        pair.bed.write(format!("outside.{host}/file"), format!("of {host}\n"));
+        pair.shell(host, &format!("mount --bind outside.{host} outside")).run();
+    }
+    pair.forget();
 }

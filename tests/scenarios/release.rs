@@ -1,6 +1,6 @@
 //! ha-release on real mounts: the order, the proof, the refusals.
 
-use crate::pair::{Asset, Pair, possible};
+use crate::pair::{Asset, Pair, possible, with_backup};
 use bed::Bed;
 use bed::loopfs::Disk;
 
@@ -143,4 +143,25 @@ fn a_mount_that_survives_in_another_namespace_is_named_and_not_released() {
     .run();
     pair.release(1).status(1).any_stdout().stderr_contains("in the mount namespace of process").run();
     assert_eq!(pair.world(1), before);
+}
+
+#[test]
+fn a_backup_that_fails_refuses_unless_the_newest_snapshot_is_young() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    with_backup(&pair);
+    // habackup runs only while the services run.
+    pair.shell(1, "svc proxy stop").run();
+    pair.forget();
+    let before = pair.world(1);
+    pair.release(1).status(4).any_stdout().stderr_contains("--no-backup").run();
+    assert_eq!((pair.world(1), pair.acts().is_empty()), (before, true));
+    pair.shell(1, "svc proxy start").run();
+    pair.program(1, "habackup").stdout("Backup complete.\n").any_stderr().run();
+    pair.shell(1, "svc proxy stop").run();
+    pair.release(1).any_stdout().stderr_contains("young enough").run();
+    assert!(pair.world(1).contains("proxy offline"));
 }

@@ -270,3 +270,89 @@ fn a_snapshot_of_another_asset_is_refused() {
         .stderr_contains("is of another asset")
         .run();
 }
+
+/// Names are bytes: one that is not UTF-8 comes back as it was.
+#[test]
+fn a_name_that_is_not_text_comes_back() {
+    if !ready() {
+        return;
+    }
+    use std::os::unix::ffi::OsStrExt;
+    let bed = Bed::new();
+    configure(&bed, "");
+    let host = holder(&bed, "ec1");
+    let path = bed.path("source").join(std::ffi::OsStr::from_bytes(b"caf\xe9 \xff\n"));
+    fs::write(&path, "bytes\n").unwrap();
+    host.program("habackup").arg("-q").run();
+    fs::remove_file(&path).unwrap();
+    host.program("habackup").args(["--restore", "--yes"]).any_stdout().run();
+    assert_eq!(fs::read(&path).unwrap(), b"bytes\n");
+}
+
+/// Two hosts with one hostid cannot tell who holds a pool.
+#[test]
+fn what_makes_a_machine_itself_is_left_alone_unless_named() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    let host = Host::new(&bed, "ec1");
+    bed.write("etc-of-host/machine-id", "ours\n");
+    bed.write("etc-of-host/setting", "ours\n");
+    let text = bed.read("etc/ha.toml").replace(&format!("{}/source", bed.root().display()), "/etc");
+    bed.config("ha.toml", text);
+    // Only this host sees this /etc, and only what the bed put there.
+    host.shell("mount --bind shared asset && mount --bind etc-of-host /etc").run();
+    host.program("habackup").arg("-q").run();
+    bed.write("etc-of-host/machine-id", "changed\n");
+    bed.write("etc-of-host/setting", "changed\n");
+    host.program("habackup")
+        .args(["--restore", "--yes"])
+        .any_stdout()
+        .stderr_contains("/etc/machine-id: left alone")
+        .run();
+    assert_eq!(
+        (bed.read("etc-of-host/machine-id"), bed.read("etc-of-host/setting")),
+        ("changed\n".into(), "ours\n".into())
+    );
+    host.program("habackup").args(["--restore", "--yes", "/etc/machine-id"]).any_stdout().run();
+    assert_eq!(bed.read("etc-of-host/machine-id"), "ours\n");
+}
+
+/// Killed at every so many system calls (`ORDERLY_SOAK=1`: at every one), a restore never leaves half
+/// a file, and doing it again ends as if nothing had happened.
+#[test]
+fn a_restore_killed_anywhere_leaves_whole_files_and_can_be_done_again() {
+    if !ready() || !real::require(&[bed::Need::Program("strace")]) {
+        return;
+    }
+    let bed = Bed::new();
+    let host = changed_since(&bed);
+    bed.tool("strace");
+    let change = |number: usize| {
+        bed.write("source/content", format!("new {number}\n"));
+        fs::remove_file(bed.path("source/deep/gone")).ok();
+        fs::set_permissions(bed.path("source/mode"), fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    host.shell("strace -f -o trace habackup -q --restore --yes").run();
+    let wanted = picture(&bed.path("source"));
+    change(0);
+    host.shell("strace -f -o trace habackup -q --restore --yes").run();
+    let calls = crate::snapshot::calls(&bed.read("trace"));
+    let step = if std::env::var_os("ORDERLY_SOAK").is_some() { 1 } else { (calls.len() / 24).max(1) };
+    for (number, (name, which)) in calls.iter().enumerate().skip(step - 1).step_by(step) {
+        change(number);
+        let line = format!(
+            "strace -f -o /dev/null -e trace={name} -e inject={name}:signal=KILL:when={which} habackup -q --restore --yes"
+        );
+        host.shell(&line).any_status().any_stderr().run();
+        let content = bed.read("source/content");
+        assert!(
+            content == format!("new {number}\n") || content == "content as it was\n",
+            "call {number}, {name}: {content}"
+        );
+        host.program("habackup").args(["-q", "--restore", "--yes"]).run();
+        assert_eq!(picture(&bed.path("source")), wanted, "call {number}, {name}");
+    }
+}

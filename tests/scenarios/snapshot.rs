@@ -335,7 +335,7 @@ fn mounts_below_a_source_and_the_snapshots_themselves_are_left_out() {
 }
 
 /// One entry of `strace`: the call's name and which call of that name it is.
-fn calls(trace: &str) -> Vec<(String, usize)> {
+pub(crate) fn calls(trace: &str) -> Vec<(String, usize)> {
     let mut counts = std::collections::HashMap::new();
     let mut calls = Vec::new();
     for line in trace.lines() {
@@ -358,17 +358,11 @@ fn calls(trace: &str) -> Vec<(String, usize)> {
     calls
 }
 
-/// Killed at every so many system calls (`ORDERLY_SOAK=1`: at every one), the snapshots stay sound,
-/// `latest` whole, and the next run succeeds and leaves no debris.
-#[test]
-fn a_kill_at_any_system_call_damages_nothing() {
-    if !ready() || !real::require(&[Need::Program("strace")]) {
-        return;
-    }
-    let bed = Bed::new();
-    configure(&bed, "keep = 2\nrequire_services = false");
+/// Makes a host with a source and two snapshots of it.
+fn before_a_kill(bed: &Bed) -> Host<'_> {
+    configure(bed, "keep = 2\nrequire_services = false");
     bed.tools(&["strace", "ls"]);
-    let host = holder(&bed, "ec1");
+    let host = holder(bed, "ec1");
     for number in 0..4 {
         bed.write(format!("source/deep/{number}"), number.to_string());
     }
@@ -378,31 +372,129 @@ fn a_kill_at_any_system_call_damages_nothing() {
     for _ in 0..2 {
         host.program("habackup").arg("-q").run();
     }
-    bed.write("source/deep/2", "before the trace");
-    host.shell("strace -f -o trace habackup -q").run();
-    let calls = calls(&bed.read("trace"));
-    assert!(calls.len() > 200, "{} calls were traced", calls.len());
-    let step = if std::env::var_os("ORDERLY_SOAK").is_some() { 1 } else { (calls.len() / 24).max(1) };
-    for (number, (name, which)) in calls.iter().enumerate().skip(step - 1).step_by(step) {
-        bed.write("source/deep/2", format!("kill {number}"));
-        let line = format!(
-            "strace -f -o /dev/null -e trace={name} -e inject={name}:signal=KILL:when={which} habackup -q"
-        );
-        host.shell(&line).any_status().any_stderr().run();
-        let latest = fs::read_link(bed.path("shared/habackup/latest")).unwrap();
-        assert!(!latest.to_string_lossy().contains("incomplete"));
-        assert!(
-            bed.path("shared/habackup").join(latest).join("manifest.json").exists(),
-            "call {number}, {name}"
-        );
-        for snapshot in snapshots(&bed) {
-            host.program("habackup").args(["-q", "--verify"]).arg(snapshot.file_name().unwrap()).run();
-        }
-        if number % 5 == 0 || step == 1 {
-            host.program("habackup").arg("-q").any_stderr().run();
-            let names = host.shell("ls -A shared/habackup").any_stdout().run().stdout;
-            assert!(names.lines().all(|name| !name.starts_with('.')), "call {number}, {name}: {names}");
-            assert_eq!(snapshots(&bed).len(), 2, "call {number}, {name}: {names}");
-        }
+    host
+}
+
+/// Kills a run at one system call, and looks at what it leaves; then lets another one succeed.
+fn kill_at(bed: &Bed, host: &Host<'_>, number: usize, (name, which): &(String, usize)) {
+    bed.write("source/deep/2", format!("kill {number}"));
+    let line = format!("strace -f -o /dev/null -e trace={name} -e inject={name}:signal=KILL:when={which} habackup -q");
+    host.shell(&line).any_status().any_stderr().run();
+    let latest = fs::read_link(bed.path("shared/habackup/latest")).unwrap();
+    assert!(!latest.to_string_lossy().contains("incomplete"));
+    assert!(bed.path("shared/habackup").join(latest).join("manifest.json").exists(), "call {number}, {name}");
+    for snapshot in snapshots(bed) {
+        host.program("habackup").args(["-q", "--verify"]).arg(snapshot.file_name().unwrap()).run();
     }
+    host.program("habackup").arg("-q").any_stderr().run();
+    let names = host.shell("ls -A shared/habackup").any_stdout().run().stdout;
+    assert!(names.lines().all(|name| !name.starts_with('.')), "call {number}, {name}: {names}");
+    assert_eq!(snapshots(bed).len(), 2, "call {number}, {name}: {names}");
+}
+
+/// Killed at every so many system calls (`ORDERLY_SOAK=1`: at every one), the snapshots stay sound,
+/// `latest` whole, and the next run succeeds and leaves no debris.
+#[test]
+fn a_kill_at_any_system_call_damages_nothing() {
+    if !ready() || !real::require(&[Need::Program("strace")]) {
+        return;
+    }
+    let calls = {
+        let bed = Bed::new();
+        let host = before_a_kill(&bed);
+        bed.write("source/deep/2", "before the trace");
+        host.shell("strace -f -o trace habackup -q").run();
+        calls(&bed.read("trace"))
+    };
+    assert!(calls.len() > 200, "{} calls were traced", calls.len());
+    let soak = std::env::var_os("ORDERLY_SOAK").is_some();
+    let step = if soak { 1 } else { (calls.len() / 24).max(1) };
+    // Two snapshots of one store are a second apart, so several stores are worked on at once.
+    let shards = if soak { 12 } else { 4 };
+    let chosen: Vec<usize> = (0..calls.len()).skip(step - 1).step_by(step).collect();
+    std::thread::scope(|scope| {
+        for shard in 0..shards {
+            let (calls, chosen) = (&calls, &chosen);
+            scope.spawn(move || {
+                let bed = Bed::new();
+                let host = before_a_kill(&bed);
+                for &number in chosen.iter().skip(shard).step_by(shards) {
+                    kill_at(&bed, &host, number, &calls[number]);
+                }
+            });
+        }
+    });
+}
+
+/// A signal ends the run with nothing published and nothing left behind, also amid one large file.
+#[test]
+fn an_interrupted_run_publishes_nothing_and_leaves_nothing() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["ls"]);
+    let host = holder(&bed, "ec1");
+    bed.write("source/a", "1");
+    host.program("habackup").arg("-q").run();
+    // A hole that takes minutes to hash.
+    fs::File::create(bed.path("source/endless")).unwrap().set_len(1 << 40).unwrap();
+    let before = host.shell("ls -A shared/habackup").any_stdout().run().stdout;
+    host.shell("habackup & pid=$!; until ls shared/habackup/.staging*/manifest.json >/dev/null 2>&1; do sleep 0.05; done; kill -TERM $pid; wait $pid")
+        .status(143)
+        .stderr_contains("interrupted by SIGTERM")
+        .run();
+    assert_eq!(host.shell("ls -A shared/habackup").any_stdout().run().stdout, before);
+}
+
+/// ha-release holds the lock while it runs habackup, and passes it on.
+#[test]
+fn a_lock_that_is_passed_down_is_joined() {
+    if !ready() || !real::require(&[Need::Program("flock")]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tool("flock");
+    let host = holder(&bed, "ec1");
+    bed.write("source/a", "1");
+    host.shell("exec 9<>state/ha.lock && flock 9 && ORDERLY_LOCK_FD=9 habackup -q").run();
+    assert_eq!(snapshots(&bed).len(), 1);
+}
+
+/// A log that is written to all the time must neither stop the snapshot nor pass for a settled copy.
+#[test]
+fn a_file_that_keeps_changing_is_copied_and_marked() {
+    if !ready() || !real::require(&[Need::Program("strace")]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["strace", "touch"]);
+    let host = holder(&bed, "ec1");
+    bed.write("source/log", vec![b'x'; 400_000]);
+    bed.write("source/still", "1");
+    // Every read takes a while, in which the file is touched.
+    host.shell(
+        "(while :; do echo y >>source/log; done) & writer=$!; \
+         strace -f -o /dev/null -e trace=read -e inject=read:delay_exit=20000 habackup; status=$?; kill $writer; exit $status",
+    )
+    .stdout("Backup complete.\n")
+    .stderr_contains("source/log: changed each time it was read")
+    .run();
+    let taken = snapshots(&bed).remove(0);
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(taken.join("manifest.json")).unwrap()).unwrap();
+    let changed: Vec<&str> = manifest["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["changed"] == true)
+        .map(|entry| entry["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(changed, [bed.path("source/log").to_str().unwrap()]);
+    assert_eq!(manifest["totals"]["changed"], 1);
+    // What was copied is what the manifest says, torn or not.
+    host.program("habackup").arg("--verify").any_stdout().run();
 }

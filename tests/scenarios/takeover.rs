@@ -1,6 +1,6 @@
 //! ha-takeover: proofs that hold and proofs that do not, the way back, two at once.
 
-use crate::pair::{Asset, Pair, possible};
+use crate::pair::{Asset, Pair, possible, with_backup};
 use bed::Bed;
 use bed::loopfs::Disk;
 
@@ -14,7 +14,7 @@ fn a_released_asset_is_taken_and_given_back_through_a_pipe() {
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     for (from, to) in [(1, 2), (2, 1), (1, 2)] {
         assert_eq!(pair.holders(), [from]);
-        let stream = pair.release(from).arg("--json").any_stdout().run();
+        let stream = pair.release(from).args(["--json", "-q"]).any_stdout().run();
         let records = stream.records();
         let last = records.last().unwrap();
         assert_eq!(
@@ -170,4 +170,30 @@ fn a_place_that_is_not_empty_is_not_mounted_over() {
         .status(4)
         .stderr_contains("is not empty")
         .run();
+}
+
+#[test]
+fn what_the_peer_backed_up_is_restored_and_what_is_own_is_not() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    with_backup(&pair);
+    let outside = |host: usize| bed.read(format!("outside.{host}/file"));
+    let record = |host: usize| pair.state(host).join("release.json");
+    let released = pair.release(1).arg("--json").any_stdout().any_stderr().run();
+    assert!(released.records().last().unwrap()["snapshot"].is_string(), "{}", released.stdout);
+    bed.write("outside.1/file", "newer\n");
+    // The way back restores nothing of its own: it would put the older file back.
+    pair.takeover(1).any_stdout().stderr_contains("nothing is restored").run();
+    assert_eq!(outside(1), "newer\n");
+    pair.release(1).any_stdout().any_stderr().run();
+    pair.takeover(2).arg("--record").arg(record(1)).stdout_contains("restore: done").any_stderr().run();
+    assert_eq!(outside(2), "newer\n");
+    bed.write("outside.2/file", "newest\n");
+    pair.release(2).any_stdout().any_stderr().run();
+    pair.takeover(1).arg("--record").arg(record(2)).any_stdout().any_stderr().run();
+    assert_eq!(outside(1), "newest\n");
 }

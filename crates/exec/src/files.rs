@@ -136,6 +136,35 @@ pub fn replace_with_mode(path: &Path, contents: &[u8], mode: u32) -> anyhow::Res
     written.with_context(|| format!("replace {}", path.display()))
 }
 
+/// Appends a line to a file that exists: a regular file with one name, reached through no link.
+///
+/// # Errors
+/// Refused (4) when it is anything else; the file is then untouched.
+pub fn append_line(path: &Path, line: &str) -> anyhow::Result<()> {
+    let refuse = |why: &str| Err(fail(Status::Refused, format!("append to {}: {why}", path.display())));
+    let real = fs::canonicalize(path)
+        .with_context(|| format!("append to {}", path.display()))
+        .or_status(Status::Refused)?;
+    if real != path {
+        return refuse("it is reached through a link, or not by its whole path");
+    }
+    let mut file = OpenOptions::new()
+        .append(true)
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
+        .open(path)
+        .with_context(|| format!("append to {}", path.display()))
+        .or_status(Status::Refused)?;
+    let found = file.metadata().with_context(|| format!("append to {}", path.display()))?;
+    if !found.is_file() {
+        return refuse("it is not a regular file");
+    }
+    if found.nlink() != 1 {
+        return refuse("it has another name (a hard link)");
+    }
+    // One write, so that lines of several programs do not mix.
+    file.write_all(format!("{line}\n").as_bytes()).with_context(|| format!("append to {}", path.display()))
+}
+
 /// Makes a folder that only its owner can enter (0700), with its parents.
 ///
 /// # Errors

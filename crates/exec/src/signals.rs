@@ -11,8 +11,8 @@
 use anyhow::Context;
 use nix::fcntl::OFlag;
 use nix::libc;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use nix::unistd::{pipe2, read};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
+use nix::unistd::{Pid, pipe2, read};
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -75,6 +75,15 @@ impl Signals {
         }
         came
     }
+}
+
+/// Sends INT to another process, as Ctrl-C in its terminal would.
+///
+/// # Errors
+/// When there is no such process, or it belongs to somebody else.
+pub fn interrupt(process: u32) -> anyhow::Result<()> {
+    let pid = i32::try_from(process).ok().filter(|&pid| pid > 1).context("no process has this number")?;
+    kill(Pid::from_raw(pid), Signal::SIGINT).with_context(|| format!("interrupt process {pid}"))
 }
 
 impl AsFd for Signals {

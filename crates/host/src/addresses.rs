@@ -41,7 +41,11 @@ pub fn knock(ip: &str, run: &mut dyn Run) -> Knock {
         Ending::Exited(0) => Knock::Answered,
         // ping(8): 1 when no reply came at all, anything else is an error of its own.
         Ending::Exited(1) => Knock::Silent,
-        _ => Knock::Unknown(format!("ping {ip}: {}", ended.clause())),
+        Ending::Exited(_)
+        | Ending::Killed(_)
+        | Ending::TimedOut
+        | Ending::Unkillable
+        | Ending::NotStarted => Knock::Unknown(format!("ping {ip}: {}", ended.clause())),
     }
 }
 

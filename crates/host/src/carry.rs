@@ -8,7 +8,7 @@ use orderly_exec::clock;
 use orderly_exec::journal::Journal;
 use orderly_exec::reporter::Reporter;
 use orderly_plan::record::{Line, Record};
-use orderly_plan::report::Outcome;
+use orderly_plan::release::Outcome;
 use orderly_plan::step::{Next, Plan, Progress, StepId, StepName, Undo, Verdict};
 
 /// How a run ended.
@@ -133,7 +133,7 @@ impl<'a, A> Carrier<'a, A> {
             (Answer::No(why), Ok(())) => self.fail(id, Record::Failed(id), why),
             (Answer::Unknown(why), Ok(())) => self.fail(id, Record::Unknown(id), format!("unknown: {why}")),
             (Answer::Unknown(why), Err(error)) => {
-                self.fail(id, Record::Unknown(id), format!("{error}; unknown: {why}"))
+                self.fail(id, Record::Unknown(id), format!("{error}; unknown: {why}"));
             }
         }
     }

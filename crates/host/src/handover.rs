@@ -4,18 +4,17 @@
 use crate::action::Action;
 use crate::carry::{Carrier, Ending};
 use crate::config::{Argv, Config};
+use crate::hostid;
 use crate::machine::Machine;
 use anyhow::Context;
-use orderly_exec::job::{Job, show};
+use orderly_exec::job::show;
 use orderly_exec::journal::{self, Journal, Stored};
 use orderly_exec::reporter::{Output, Reporter, Voice};
-use orderly_exec::runner::Run;
 use orderly_exec::{Status, clock, fail, files};
 use orderly_plan::record::{Line, fingerprint};
-use orderly_plan::report::{FORMAT, Outcome, Release};
+use orderly_plan::release::{FORMAT, Outcome, Release};
 use orderly_plan::step::{Plan, Progress, StepName, Verdict};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// The programs that hand over; one must not begin while the other is unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,7 +206,7 @@ pub fn record(
         mark,
         configuration: machine.config.fingerprint.clone(),
         host: machine.config.own.name.clone(),
-        hostid: hostid(machine),
+        hostid: hostid::read(),
         boot_id: journal::boot_id(),
         at: clock::now(),
         version: VERSION.to_owned(),
@@ -217,11 +216,6 @@ pub fn record(
         checksum: String::new(),
     }
     .seal()
-}
-
-fn hostid(machine: &mut Machine<'_>) -> String {
-    let ended = machine.runner.run(&Job::new(["hostid"], Duration::from_secs(10)));
-    if ended.succeeded() { ended.text().trim().to_owned() } else { String::new() }
 }
 
 /// Returns where this host keeps the last release record it made.

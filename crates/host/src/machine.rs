@@ -288,7 +288,7 @@ impl<'c> Machine<'c> {
                 State::Elsewhere(_) if self.still_mounted().is_none() => Answer::Yes,
                 State::Held | State::Free | State::Elsewhere(_) | State::Unknown(_) => Answer::Unknown(why),
             },
-            answer => answer,
+            answer @ (Answer::Yes | Answer::No(_) | Answer::Untold) => answer,
         }
     }
 
@@ -311,7 +311,8 @@ impl<'c> Machine<'c> {
             }
         }
         // Letting go under a mount in another namespace would say that it is free while it is not.
-        if let Some(Answer::No(why)) = self.still_mounted() {
+        let goes_by_itself = mounts.iter().any(|mount| mount.what.is_none());
+        if !goes_by_itself && let Some(Answer::No(why)) = self.still_mounted() {
             bail!("{why}");
         }
         self.asset.let_go(&mut self.runner)
@@ -352,7 +353,7 @@ impl<'c> Machine<'c> {
         for mount in mounts {
             match self.check_mounted(mount) {
                 Answer::Yes => {}
-                other => return other,
+                other @ (Answer::No(_) | Answer::Unknown(_) | Answer::Untold) => return other,
             }
         }
         match self.asset_state() {
@@ -397,7 +398,13 @@ impl<'c> Machine<'c> {
         match ended.ending {
             // Some fence agents say OFF with exit status 2, so the word counts and the status does not.
             Ending::Exited(_) if last.is_some_and(|word| word.eq_ignore_ascii_case("off")) => Answer::Yes,
-            _ => Answer::No(format!("{} does not say off: {}", show(argv), ended.clause())),
+            Ending::Exited(_)
+            | Ending::Killed(_)
+            | Ending::TimedOut
+            | Ending::Unkillable
+            | Ending::NotStarted => {
+                Answer::No(format!("{} does not say off: {}", show(argv), ended.clause()))
+            }
         }
     }
 

@@ -126,10 +126,8 @@ impl Mount {
         for option in self.options.split(',').chain(self.super_options.split(',')) {
             // What the kernel shows of a journal or a label is state, not something to be passed back;
             // ext4 shows only options that were given.
-            if !option.is_empty()
-                && !options.contains(&option)
-                && !(option == "rw" && options.contains(&"ro"))
-            {
+            let contradicts = option == "rw" && options.contains(&"ro");
+            if !option.is_empty() && !contradicts && !options.contains(&option) {
                 options.push(option);
             }
         }

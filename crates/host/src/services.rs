@@ -58,7 +58,11 @@ fn judge(ended: &Ended) -> State {
         None => match ended.ending {
             Ending::Exited(0) => State::Up,
             Ending::Exited(3) => State::Down,
-            _ => unknown(format!("status: {}", ended.clause())),
+            Ending::Exited(_)
+            | Ending::Killed(_)
+            | Ending::TimedOut
+            | Ending::Unkillable
+            | Ending::NotStarted => unknown(format!("status: {}", ended.clause())),
         },
     }
 }

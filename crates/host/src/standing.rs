@@ -112,7 +112,8 @@ fn unfinished(program: Program) -> Option<String> {
         Ok(Some(stored)) if !stored.is_closed() => {
             let last = stored.lines.last().map(|line| {
                 let step = line.step.as_ref().map(|step| format!(" {step}")).unwrap_or_default();
-                format!("; its last record: {:?}{step}", line.event)
+                let event = serde_json::to_value(line.event).unwrap_or_default();
+                format!("; its last record: {}{step}", event.as_str().unwrap_or_default())
             });
             Some(format!(
                 "{} was begun {} and is not finished{}; run it again",

@@ -2,6 +2,7 @@
 //! simulator.
 
 mod controllers;
+mod programs;
 mod reading;
 mod wires;
 

@@ -92,7 +92,7 @@ impl Inventory {
         let mut inventory = Self { nodes, ..Self::default() };
         for id in inventory.ids() {
             let node = &inventory.nodes[id.index()];
-            inventory.by_name.insert(id.0, |at| inventory.nodes[at as usize].name.as_str());
+            inventory.by_name.find_or_insert(&node.name, id.0, |at| &inventory.nodes[at as usize].name);
             inventory.by_number.extend(node.number.map(|number| (number, id)));
             for group in &node.groups {
                 match inventory.groups.get_mut(group) {

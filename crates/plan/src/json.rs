@@ -89,8 +89,8 @@ impl<'a> Json<'a> {
     ///
     /// # Errors
     /// When it is nested too deeply or holds text that is no Unicode.
-    pub fn value(&self) -> Result<serde_json::Value, Diagnostic> {
-        serde_json::from_str(self.raw.get()).map_err(|error| self.diagnose(clause(&error)))
+    pub fn value(&self) -> Result<serde_json::Value, Diagnostics> {
+        serde_json::from_str(self.raw.get()).map_err(|error| self.diagnose(clause(&error)).into())
     }
 }
 

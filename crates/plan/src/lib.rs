@@ -16,6 +16,7 @@ pub mod name;
 pub mod nodeset;
 pub mod progress;
 pub mod record;
+pub mod release;
 pub mod report;
 pub mod select;
 pub mod sequence;

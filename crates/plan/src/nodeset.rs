@@ -75,8 +75,15 @@ pub type Members<'m> = dyn Fn(&str) -> Option<Vec<String>> + 'm;
 pub fn visit(text: &str, members: &Members<'_>, take: &mut dyn FnMut(&str) -> bool) -> Result<(), Fault> {
     let terms = parse(text)?;
     if terms.iter().all(|term| term.operator == Operator::Union) {
+        let mut go_on = true;
         for term in &terms {
-            term.operand.visit(text, members, take)?;
+            term.operand.visit(text, members, &mut |name| {
+                go_on = take(name);
+                go_on
+            })?;
+            if !go_on {
+                break;
+            }
         }
         return Ok(());
     }

@@ -1,193 +1,242 @@
-//! Result documents other programs read: the release record (what a host says when it let go of the
-//! asset, so that the peer may take it), and in `report/run.rs` what came of a run over nodes.
+//! What came of a run, for people (folded by reason) and for programs (the `report` record).
 
-mod run;
+use crate::duration;
+use crate::fleet::NodeId;
+use crate::graph::Order;
+use crate::machine::{Ending, Outcome};
+use crate::nodeset;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-pub use run::{Naming, NodeReport, Report, Row, counts, critical_path, nodes, rows, show_path};
+/// Names of nodes by number.
+pub type Naming<'n> = dyn Fn(NodeId) -> &'n str + 'n;
 
-use crate::record::fingerprint;
-use serde::{Deserialize, Serialize};
-use std::fmt;
-
-/// The first key of a release record.
-pub const FORMAT: &str = "orderly-release/1";
-
-/// The proof that a host let go of the asset, or the word that it did not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Release {
-    pub format: String,
-    /// Only `true` permits a takeover.
-    pub safe: bool,
-    /// Why it is not safe.
-    pub reason: Option<String>,
-    /// The asset as people know it.
-    pub asset: String,
-    /// What both hosts see alike; absent when it could not be read.
-    pub identity: Option<String>,
-    /// What is different after every time the asset was held; absent where the kind has none.
-    pub mark: Option<String>,
-    /// Fingerprint of the configuration, which both hosts must share.
-    pub configuration: String,
-    pub host: String,
-    pub hostid: String,
-    pub boot_id: String,
-    pub at: String,
-    pub version: String,
-    /// The snapshot made on the way.
-    pub snapshot: Option<String>,
-    pub steps: Vec<Outcome>,
-    /// Parts that were left out by `--skip` or `--no-backup`.
-    pub skipped: Vec<String>,
-    /// Fingerprint of all the above.
-    pub checksum: String,
-}
-
-/// The first key of a takeover's report.
-pub const TAKEOVER: &str = "orderly-takeover/1";
-
-/// How a takeover ended: the last line of its `--json` stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Takeover {
-    pub format: String,
-    /// This host holds the asset and everything on it runs.
-    pub taken: bool,
-    /// When it does not: whether the other host may take it.
-    pub safe_for_peer: bool,
-    pub reason: Option<String>,
-    pub asset: String,
-    pub host: String,
-    /// By what it was known that the peer had let go.
-    pub proof: String,
-    pub at: String,
-    pub version: String,
-    pub steps: Vec<Outcome>,
-}
-
-/// How one step ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Outcome {
-    pub step: String,
-    /// `done`, or what the journal says of it.
-    pub outcome: String,
-}
-
-/// Why a text is no release record.
+/// Nodes that ended alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unfit {
-    /// There is nothing but blanks.
-    Empty,
-    /// The last line is something else, cut, or of another version.
-    NoRecord(String),
-    /// Its checksum does not fit.
-    Edited,
+pub struct Row {
+    /// They are as was asked.
+    pub well: bool,
+    pub nodes: Vec<NodeId>,
+    /// `up: n[01-16] (16 nodes, 21s to 2m10s)`, `held by n17: n[18-20] (3 nodes)`.
+    pub text: String,
 }
 
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("it is empty; the release left no record"),
-            Self::NoRecord(why) => write!(f, "its last line is not a whole release record ({why})"),
-            Self::Edited => f.write_str("its checksum does not fit; it was cut or edited"),
-        }
+/// Returns the endings folded by reason: what went well first, then what did not.
+pub fn rows<'n>(endings: &[Ending], name: &Naming<'n>) -> Vec<Row> {
+    let mut folded: BTreeMap<(u8, String, String), Vec<&Ending>> = BTreeMap::new();
+    for ending in endings {
+        folded.entry(key(ending, name)).or_default().push(ending);
     }
+    folded.into_iter().map(|((_, head, detail), ended)| row(&head, &detail, &ended, name)).collect()
 }
 
-impl std::error::Error for Unfit {}
+/// Endings with the same key share a row. Details often hold the node's own name (the command that
+/// was run), which would keep them apart, so it is left out of the key.
+fn key<'n>(ending: &Ending, name: &Naming<'n>) -> (u8, String, String) {
+    let rank = match ending.outcome {
+        Outcome::Up | Outcome::Down | Outcome::Restarted | Outcome::Maintenance => 0,
+        Outcome::AlreadyUp | Outcome::AlreadyDown => 1,
+        Outcome::Failed(_) => 2,
+        Outcome::TimedOut(_) => 3,
+        Outcome::Unreachable(_) => 4,
+        Outcome::Unknown(_) => 5,
+        Outcome::Held(_) => 6,
+        Outcome::Begun => 7,
+        Outcome::Skipped => 8,
+    };
+    let head = match ending.outcome.held_by() {
+        Some(by) => format!("held by {}", name(by)),
+        None => ending.outcome.to_string(),
+    };
+    let detail = ending.outcome.detail().unwrap_or_default().replace(name(ending.node), "NODE");
+    (rank, head, detail)
+}
 
-impl Release {
-    /// Returns the record with its checksum.
-    #[must_use]
-    pub fn seal(mut self) -> Self {
-        self.checksum = self.sum();
-        self
+fn row<'n>(head: &str, detail: &str, ended: &[&Ending], name: &Naming<'n>) -> Row {
+    let nodes: Vec<NodeId> = ended.iter().map(|ending| ending.node).collect();
+    let set = nodeset::fold(nodes.iter().map(|&node| name(node)));
+    let mut text = format!("{head}: {set}");
+    let mut aside = Vec::new();
+    if nodes.len() > 1 {
+        aside.push(format!("{} nodes", nodes.len()));
     }
+    let took = ended.iter().filter_map(|ending| Some(ending.ended?.saturating_sub(ending.began?)));
+    let (least, most) = (took.clone().min(), took.max());
+    if let (Some(least), Some(most)) = (least, most)
+        && !most.is_zero()
+    {
+        let (least, most) = (duration::show(least), duration::show(most));
+        aside.push(if least == most { most } else { format!("{least} to {most}") });
+    }
+    if !aside.is_empty() {
+        text.push_str(&format!(" ({})", aside.join(", ")));
+    }
+    if !detail.is_empty() {
+        let detail = match nodes.as_slice() {
+            [one] => detail.replace("NODE", name(*one)),
+            _ => detail.to_owned(),
+        };
+        text.push_str(&format!(": {detail}"));
+    }
+    Row { well: ended.iter().all(|ending| ending.outcome.is_well()), nodes, text }
+}
 
-    /// Reads a record that stands alone or at the end of a `--json` stream.
-    ///
-    /// # Errors
-    /// When there is none, or it is not whole.
-    pub fn read(text: &str) -> Result<Self, Unfit> {
-        let last = text.lines().rev().find(|line| !line.trim().is_empty()).ok_or(Unfit::Empty)?;
-        let release: Self = serde_json::from_str(last).map_err(|error| Unfit::NoRecord(error.to_string()))?;
-        if release.format != FORMAT {
-            return Err(Unfit::NoRecord(format!("format {}", release.format)));
+/// How many nodes of a critical path are named; longer ones begin later.
+const PATH: usize = 16;
+
+/// Returns why a run took as long as it did: the node that ended last, before it the one it waited
+/// for longest, and so on; the first one first.
+pub fn critical_path<'e>(order: &Order, endings: &'e [Ending]) -> Vec<&'e Ending> {
+    let by_node: BTreeMap<NodeId, &Ending> = endings.iter().map(|ending| (ending.node, ending)).collect();
+    let mut path = Vec::new();
+    let took = |ending: &&Ending| ending.began.is_some() && ending.ended > ending.began;
+    let mut last = endings.iter().filter(took).max_by_key(|ending| (ending.ended, ending.node));
+    while let Some(ending) = last {
+        path.push(ending);
+        if path.len() == PATH {
+            break;
         }
-        if release.checksum != release.sum() {
-            return Err(Unfit::Edited);
-        }
-        Ok(release)
+        last = order
+            .all_leading(&[ending.node])
+            .iter()
+            .filter_map(|node| by_node.get(node).copied())
+            .filter(took)
+            .filter(|leader| leader.ended <= ending.began)
+            .max_by_key(|leader| (leader.ended, leader.node));
     }
+    path.reverse();
+    path
+}
 
-    /// Returns the record as one line.
-    pub fn line(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
-    }
+/// Returns a critical path as people read it: `n01 (30s), then n04 (2m40s)`.
+pub fn show_path<'n>(path: &[&Ending], name: &Naming<'n>) -> String {
+    let took = |ending: &Ending| {
+        let took = ending.ended.unwrap_or_default().saturating_sub(ending.began.unwrap_or_default());
+        format!("{} ({})", name(ending.node), duration::show(took))
+    };
+    path.iter().map(|ending| took(ending)).collect::<Vec<_>>().join(", then ")
+}
 
-    fn sum(&self) -> String {
-        let bare = Self { checksum: String::new(), ..self.clone() };
-        fingerprint(&bare.line())
+/// The last record of a run.
+#[derive(Debug, Serialize)]
+pub struct Report<'r> {
+    pub format: &'static str,
+    pub record: &'static str,
+    pub time: String,
+    pub program: &'r str,
+    pub simulated: bool,
+    /// The word of the exit status.
+    pub status: &'r str,
+    pub exit: u8,
+    pub seconds: f64,
+    /// How many nodes ended how.
+    pub counts: BTreeMap<&'static str, usize>,
+    pub nodes: Vec<NodeReport<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+}
+
+/// How one node ended, for programs.
+#[derive(Debug, Serialize)]
+pub struct NodeReport<'r> {
+    pub node: &'r str,
+    pub outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub began_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub took_seconds: Option<f64>,
+    /// What waits for it went on before it was over (`-W`).
+    #[serde(skip_serializing_if = "is_false")]
+    pub let_go: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Returns how many nodes ended how.
+pub fn counts(endings: &[Ending]) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for ending in endings {
+        *counts.entry(ending.outcome.word()).or_insert(0) += 1;
     }
+    counts
+}
+
+/// Returns the endings for programs.
+pub fn nodes<'r>(endings: &'r [Ending], name: impl Fn(NodeId) -> &'r str) -> Vec<NodeReport<'r>> {
+    let seconds = |time: Duration| (time.as_secs_f64() * 1000.0).round() / 1000.0;
+    endings
+        .iter()
+        .map(|ending| NodeReport {
+            node: name(ending.node),
+            outcome: ending.outcome.word(),
+            held_by: ending.outcome.held_by().map(&name),
+            detail: ending.outcome.detail(),
+            began_seconds: ending.began.map(seconds),
+            took_seconds: ending
+                .began
+                .zip(ending.ended)
+                .map(|(began, ended)| seconds(ended.saturating_sub(began))),
+            let_go: ending.let_go,
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use crate::graph::GroupId;
 
-    fn release() -> Release {
-        Release {
-            format: FORMAT.into(),
-            safe: true,
-            reason: None,
-            asset: "/srv/xvm".into(),
-            identity: Some("ext4:1".into()),
-            mark: Some("mounts=1".into()),
-            configuration: "c".into(),
-            host: "ec1".into(),
-            hostid: "007f0101".into(),
-            boot_id: "b".into(),
-            at: "2026-01-01T00:00:00.000Z".into(),
-            version: "0.1.0".into(),
-            snapshot: None,
-            steps: vec![Outcome { step: "stop a".into(), outcome: "done".into() }],
-            skipped: Vec::new(),
-            checksum: String::new(),
-        }
-        .seal()
+    const NAMES: [&str; 5] = ["n01", "n02", "n03", "n04", "n05"];
+
+    fn name(node: NodeId) -> &'static str {
+        NAMES[node.index()]
+    }
+
+    fn ending(node: u32, outcome: Outcome, began: Option<u64>, ended: Option<u64>) -> Ending {
+        let time = |seconds: Option<u64>| seconds.map(Duration::from_secs);
+        Ending { node: NodeId(node), outcome, began: time(began), ended: time(ended), let_go: false }
     }
 
     #[test]
-    fn a_record_is_read_alone_and_at_the_end_of_a_stream() {
-        let line = release().line();
-        assert!(line.starts_with("{\"format\":\"orderly-release/1\""));
-        assert_eq!(Release::read(&line), Ok(release()));
+    fn endings_are_folded_by_reason() {
+        let failed = |node: &str| Outcome::Failed(format!("power on {node}: no"));
+        let endings = [
+            ending(0, Outcome::Up, Some(0), Some(20)),
+            ending(1, Outcome::Up, Some(0), Some(30)),
+            ending(2, failed("n03"), Some(0), Some(1)),
+            ending(3, failed("n04"), Some(0), Some(1)),
+            ending(4, Outcome::Held(NodeId(2)), None, None),
+        ];
+        let said: Vec<String> = rows(&endings, &name).into_iter().map(|row| row.text).collect();
         assert_eq!(
-            Release::read(&format!("{{\"format\":\"orderly-journal/1\"}}\n{line}\n\n")),
-            Ok(release())
+            said,
+            [
+                "up: n[01-02] (2 nodes, 20s to 30s)",
+                "failed: n[03-04] (2 nodes, 1.0s): power on NODE: no",
+                "held by n03: n05",
+            ]
         );
-        assert_eq!(Release::read(" \n"), Err(Unfit::Empty));
-        assert!(matches!(Release::read(&format!("{line}\n{{}}\n")), Err(Unfit::NoRecord(_))));
+        assert_eq!(counts(&endings)["failed"], 2);
     }
 
     #[test]
-    fn an_unsafe_record_cannot_be_made_safe_with_an_editor() {
-        let not_safe = Release { safe: false, ..release() }.seal().line();
-        assert_eq!(Release::read(&not_safe.replace("\"safe\":false", "\"safe\":true")), Err(Unfit::Edited));
-    }
-
-    proptest! {
-        #[test]
-        fn a_record_cut_or_changed_anywhere_is_never_taken_for_whole(at in 0usize..400, byte in b' '..b'~') {
-            let line = release().line();
-            let at = at % line.len();
-            prop_assert!(Release::read(&line[..at]).is_err());
-            let mut changed = line.clone().into_bytes();
-            changed[at] = byte;
-            if let (Ok(changed), true) = (String::from_utf8(changed.clone()), changed != line.as_bytes()) {
-                prop_assert!(Release::read(&changed).is_err());
-            }
-        }
+    fn the_critical_path_ends_at_the_last_and_begins_at_the_first() {
+        let groups: Vec<Vec<NodeId>> = (0..3).map(|n| vec![NodeId(n)]).collect();
+        let order = Order::new(5, &groups, &[(GroupId(0), GroupId(2)), (GroupId(1), GroupId(2))]);
+        let endings = [
+            ending(0, Outcome::Up, Some(0), Some(20)),
+            ending(1, Outcome::Up, Some(0), Some(30)),
+            ending(2, Outcome::Up, Some(30), Some(90)),
+            ending(3, Outcome::Up, Some(0), Some(40)),
+        ];
+        assert_eq!(show_path(&critical_path(&order, &endings), &name), "n02 (30s), then n03 (1m00s)");
     }
 }

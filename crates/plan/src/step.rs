@@ -190,12 +190,12 @@ impl<'p, A> Progress<'p, A> {
     /// A new run asks again what the last one could not find out.
     fn resume(&mut self) {
         for at in &mut self.at {
-            *at = match *at {
-                At::Unknown => At::Started,
-                At::UndoFailed => At::UndoStarted,
-                At::Failed if !self.unwinding => At::Pending,
-                known => known,
-            };
+            match *at {
+                At::Unknown => *at = At::Started,
+                At::UndoFailed => *at = At::UndoStarted,
+                At::Failed if !self.unwinding => *at = At::Pending,
+                At::Failed | At::Pending | At::Started | At::Done | At::UndoStarted | At::Undone => {}
+            }
         }
     }
 
@@ -278,7 +278,7 @@ mod tests {
             match first {
                 Record::Started(id) => world.insert(id.0),
                 Record::UndoStarted(id) => world.remove(&id.0),
-                _ => false,
+                other => panic!("{other:?} begins nothing"),
             };
             if !put(second, &mut progress, journal) {
                 return None;

@@ -3,7 +3,11 @@
 /// Returns the candidate nearest to `word`, if one is near enough to be a slip of the hand.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     // A third of the letters may differ: with more, the suggestion names a stranger.
-    let limit = (word.chars().count() / 3).max(1);
+    let limit = match word.chars().count() {
+        0..=1 => return None,
+        2..=5 => 1,
+        letters => letters / 3,
+    };
     candidates
         .into_iter()
         .filter(|candidate| *candidate != word && candidate.len().abs_diff(word.len()) <= limit + 3)
@@ -21,5 +25,6 @@ mod tests {
     fn only_near_words_are_suggested() {
         assert_eq!(nearest("stroage", ["storage", "clients"]), Some("storage"));
         assert_eq!(nearest("batch", ["storage", "clients"]), None);
+        assert_eq!(nearest("c", ["a", "b"]), None);
     }
 }

@@ -70,16 +70,9 @@ impl<R: BufRead> Reader<R> {
     /// # Errors
     /// Names the line.
     pub fn next_entry(&mut self) -> anyhow::Result<Option<Entry>> {
-        if self.trailer.is_some() {
+        if !self.next_line()? {
             return Ok(None);
         }
-        self.number += 1;
-        read_line(&mut self.text, &mut self.line).with_context(|| format!("line {}", self.number))?;
-        if self.line.starts_with(b"]") {
-            self.read_trailer().with_context(|| format!("line {}", self.number))?;
-            return Ok(None);
-        }
-        self.hasher.update(&self.line);
         let text = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
         let text = text.strip_suffix(b",").unwrap_or(text);
         let entry: Entry = serde_json::from_slice(text).with_context(|| format!("line {}", self.number))?;
@@ -99,6 +92,21 @@ impl<R: BufRead> Reader<R> {
         Ok(Some(entry))
     }
 
+    /// Reads the next entry's line; `false` after the last one, when the trailer has been read.
+    fn next_line(&mut self) -> anyhow::Result<bool> {
+        if self.trailer.is_some() {
+            return Ok(false);
+        }
+        self.number += 1;
+        read_line(&mut self.text, &mut self.line).with_context(|| format!("line {}", self.number))?;
+        if self.line.starts_with(b"]") {
+            self.read_trailer().with_context(|| format!("line {}", self.number))?;
+            return Ok(false);
+        }
+        self.hasher.update(&self.line);
+        Ok(true)
+    }
+
     /// Reads what is left and returns the whole manifest.
     ///
     /// # Errors
@@ -112,12 +120,13 @@ impl<R: BufRead> Reader<R> {
         Ok(Manifest { header, entries, trailer })
     }
 
-    /// Reads what is left and returns the header and the trailer alone.
+    /// Reads what is left and returns the header and the trailer alone. The checksum vouches for the
+    /// entries between them, which are not looked at.
     ///
     /// # Errors
     /// Names the line.
     pub fn into_ends(mut self) -> anyhow::Result<(Header, Trailer)> {
-        while self.next_entry()?.is_some() {}
+        while self.next_line()? {}
         let trailer = self.trailer.context("the manifest ends early")?;
         Ok((self.header, trailer))
     }

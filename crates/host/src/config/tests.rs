@@ -1,3 +1,5 @@
+//! What the configuration reader must say, and what it must not let through.
+
 use super::*;
 
 const WHOLE: &str = r#"
@@ -110,4 +112,14 @@ fn kinds_of_a_later_version_are_named_as_such() {
 fn a_missing_asset_or_host_is_said() {
     let said = said("platform = \"linux\"\n");
     assert!(said.contains("asset is missing") && said.contains("exactly two [[host]]"), "{said}");
+}
+
+#[test]
+fn the_shipped_examples_are_right() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    for (name, own) in [("ha-filesystem.toml", "ec1"), ("ha-bind.toml", "one"), ("ha-command.toml", "ec2")] {
+        let path = folder.join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        Config::read(&path, &text, own).unwrap_or_else(|wrong| panic!("{wrong}"));
+    }
 }

@@ -1,6 +1,7 @@
 //! Real nodes: which process or probe a task is, within the limits of the run.
 
 use super::controllers::Controllers;
+use super::programs::Programs;
 use super::{Command, CommandId, Host, Wiring, signal_event};
 use crate::config::{Cluster, PowerDriver, ProbeDriver, Profile};
 use crate::roster::Member;
@@ -39,6 +40,7 @@ pub(super) struct Wires {
     calls: HashMap<ChildId, Call>,
     fanout: usize,
     controllers: Controllers,
+    programs: Programs,
     prober: Prober,
     steady: Vec<Steady>,
     /// What is to be done later: probes to be repeated, calls to be looked after.
@@ -113,6 +115,7 @@ impl Wires {
             calls: HashMap::new(),
             fanout: cluster.limits.fanout.max(1),
             controllers: Controllers::new(inventory, cluster.limits.per.as_deref(), cluster.limits.max),
+            programs: Programs::default(),
             prober: Prober::new(cluster.limits.fanout),
             steady: vec![Steady::default(); count],
             later: BinaryHeap::new(),
@@ -272,8 +275,16 @@ impl Wires {
         }
     }
 
-    fn begin_call(&mut self, job: Job, purpose: Purpose, nodes: Vec<NodeId>) {
+    fn begin_call(&mut self, mut job: Job, purpose: Purpose, nodes: Vec<NodeId>) {
+        // Started by its path, and shown as the administrator wrote it.
+        let written = job.argv.first_mut().and_then(|program| {
+            let path = self.programs.find(program)?.clone();
+            Some(std::mem::replace(program, path))
+        });
         let id = self.children.start(&job);
+        if let (Some(written), Some(program)) = (written, job.argv.first_mut()) {
+            *program = written;
+        }
         let occupies = match purpose {
             Purpose::Act(Task::Run(_)) | Purpose::Probe | Purpose::Command(_) => Vec::new(),
             Purpose::Act(_)

@@ -169,7 +169,7 @@ fn read_attribute(member: &Member<'_>, node: &mut Node, drafts: &mut Drafts<'_>)
             }
             node.attributes.insert(member.key.clone().into_owned(), value);
         }
-        Err(diagnostic) => drafts.wrong.add(|| diagnostic),
+        Err(wrong) => wrong.0.into_iter().for_each(|diagnostic| drafts.wrong.add(|| diagnostic)),
     }
 }
 

@@ -129,3 +129,74 @@ impl<'s> Both<'s> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Source;
+    use crate::inventory::{Format, read};
+    use crate::sequence::{Form, Process, parse};
+
+    fn inventory() -> Inventory {
+        let text =
+            r#"{"nodes":[{"name":"n1"},{"name":"n2","boot_server":"n1"},{"name":"n3","boot_server":"n2"}]}"#;
+        read(&Source { name: "i", text }, Format::Json).unwrap()
+    }
+
+    fn sequence(name: &str, text: &str) -> Sequence {
+        parse(&Source { name, text }, Some(&inventory())).map_err(|d| d.to_string()).unwrap()
+    }
+
+    const START: &str = "a: n1\nb: n2\nc: n3\na > b > c\n";
+
+    #[test]
+    fn a_copy_is_told_from_a_mirror_image_under_any_names() {
+        let start = sequence("cstartSeq", START);
+        let same = |text: &str| states_the_same(&start, &sequence("cshutSeq", text), &inventory());
+        assert!(same(START));
+        assert!(same("x: n1 n2\ny: n3\nx > y\n"));
+        assert!(!same("a: n1\nb: n2\nc: n3\nc > b > a\n"));
+        assert!(!same("a: n1\nb: n2\nc: n3\nc > b\na > c\n"), "only one pair is alike");
+        assert!(!same(""));
+        assert!(!states_the_same(&sequence("cstartSeq", ""), &sequence("cshutSeq", START), &inventory()));
+    }
+
+    #[test]
+    fn a_single_pair_ordered_alike_is_found_with_both_lines() {
+        let start = sequence("cstartSeq", START);
+        let shutdown = sequence("cshutSeq", "late: n1\nb: n2\nc: n3\nc > b\nlate > b\n").mirrored();
+        let found = conflicts(&start, &shutdown, &inventory());
+        assert_eq!(found.len(), 1);
+        let said = found[0].to_string();
+        assert!(said.starts_with("cshutSeq:5:1: "), "{said}");
+        assert!(said.contains("cstartSeq:4:1: a > b"), "{said}");
+    }
+
+    #[test]
+    fn what_contradicts_the_inventory_and_what_it_lacks_is_drift() {
+        let inventory = inventory();
+        let default =
+            Sequence::from_inventory(&inventory, &["boot_server"], Process::Startup, Form::Each).unwrap();
+        let found = drift(&sequence("cstartSeq", "a: n2\nb: n1\na > b\n"), &default, &inventory);
+        assert_eq!(found.unlisted.len(), 1);
+        assert!(
+            found.contradictions[0]
+                .to_string()
+                .starts_with("cstartSeq:3:1: \"a > b\" contradicts the inventory; n1")
+        );
+        assert!(drift(&sequence("cstartSeq", START), &default, &inventory).contradictions.is_empty());
+    }
+
+    #[test]
+    fn why_names_every_statement_with_its_line() {
+        let inventory = inventory();
+        let start = sequence("cstartSeq", START);
+        let order = start.order(&inventory).unwrap();
+        let chain = start.explain(&order, NodeId(2), NodeId(0)).unwrap();
+        assert_eq!(
+            start.explanation(&chain, &inventory),
+            "cstartSeq:1:4: n1 is in a\ncstartSeq:4:1: a > b\ncstartSeq:4:5: b > c\ncstartSeq:3:4: n3 is in c\n"
+        );
+        assert_eq!(start.explain(&order, NodeId(0), NodeId(2)), None);
+    }
+}

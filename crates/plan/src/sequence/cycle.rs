@@ -78,7 +78,8 @@ impl Loop {
                 What::Begin(group) => (enters, shared) = (group, None),
                 What::Node(node) => shared = Some(node),
                 What::End(leaves) => {
-                    stretches.push(Stretch { enters, shared: shared.filter(|_| leaves != enters), leaves })
+                    let shared = shared.filter(|_| leaves != enters);
+                    stretches.push(Stretch { enters, shared, leaves });
                 }
             }
         }

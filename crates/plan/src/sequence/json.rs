@@ -112,7 +112,8 @@ impl Reader<'_> {
             match known.iter().position(|key| *key == member.key) {
                 Some(at) if found[at].is_none() => found[at] = Some(member.value),
                 Some(_) => {
-                    self.wrong.add(|| member.diagnose_key(format!("the key \"{}\" stands twice", member.key)))
+                    let message = format!("the key \"{}\" stands twice", member.key);
+                    self.wrong.add(|| member.diagnose_key(message));
                 }
                 None => self.unknown_key(member, known),
             }

@@ -30,6 +30,10 @@ impl Token {
     pub(super) fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
+
+    pub(super) fn span(self) -> (u32, u32) {
+        (self.start, self.end)
+    }
 }
 
 /// Reads a text one logical line at a time.

@@ -197,9 +197,9 @@ impl<'s> Parser<'s> {
     /// Reads `a, b > c > d`.
     fn order(&mut self, tokens: &[Token]) {
         let mut before: Option<Vec<(GroupId, At)>> = None;
-        let mut sides = tokens.split(|token| token.kind == Kind::Before);
+        let sides = tokens.split(|token| token.kind == Kind::Before);
         let mut sign = 0;
-        while let Some(side) = sides.next() {
+        for side in sides {
             // The sign next to this side, for errors about what is missing there.
             sign += side.len();
             let near = tokens.get(sign).or(tokens.last()).map_or(0..0, |token| token.range());
@@ -232,8 +232,7 @@ impl<'s> Parser<'s> {
                 (Kind::Word, true) => {
                     let range = token.range();
                     let id = self.group(range.clone())?;
-                    let place = (token.range().start as u32, token.range().end as u32);
-                    self.used[id.index()].get_or_insert(place);
+                    self.used[id.index()].get_or_insert(token.span());
                     groups.push((id, At::offset(range.start)));
                     expects_name = false;
                     continue;
@@ -261,14 +260,13 @@ impl<'s> Parser<'s> {
     /// Returns the group with this name, which may be new.
     fn group(&mut self, range: Range<usize>) -> Option<GroupId> {
         let name = &self.source.text[range.clone()];
-        // Words are cut at the documented characters already; only odd ones are left.
-        if !name.is_ascii()
-            || name.bytes().any(|byte| byte.is_ascii_control() || byte == b' ' || byte == b',')
+        // Words are cut at the documented characters already; only odd ones are left to look for.
+        let is_odd = |byte: u8| !byte.is_ascii_graphic() || byte == b',';
+        if name.bytes().any(is_odd)
+            && let Some(fault) = crate::name::fault(name)
         {
-            if let Some(fault) = crate::name::fault(name) {
-                self.wrong.at(range, fault);
-                return None;
-            }
+            self.wrong.at(range, fault);
+            return None;
         }
         let id = GroupId(self.sequence.names.intern(name)?);
         if id.index() == self.sequence.groups.len() {

@@ -155,3 +155,122 @@ fn compact(
     }
     sequence
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Source;
+    use crate::inventory::Node;
+    use crate::nodeset;
+    use crate::sequence::{Document, Spelling, from_json, parse};
+    use proptest::prelude::*;
+
+    /// Returns an inventory in which a node is served by some of those before it, without cycles.
+    fn inventory(servers: &[Vec<usize>], numbered: usize, turn: usize) -> Inventory {
+        let count = servers.len();
+        let place = |node: usize| (node + turn) % count;
+        let mut nodes = vec![Node::default(); count];
+        for (node, wanted) in servers.iter().enumerate() {
+            let above = wanted.iter().filter(|_| node > 0).map(|server| server % node.max(1));
+            let ids = above.map(|server| NodeId(u32::try_from(place(server)).unwrap()));
+            let mut boot_servers: Vec<NodeId> = ids.collect();
+            boot_servers.sort_unstable();
+            boot_servers.dedup();
+            let number = (node < numbered).then(|| u32::try_from(count - node).unwrap());
+            nodes[place(node)] =
+                Node { name: format!("n{node:02}"), number, boot_servers, ..Node::default() };
+        }
+        Inventory::new(nodes)
+    }
+
+    fn text(inventory: &Inventory, process: Process, form: Form, spelling: Spelling) -> String {
+        let sequence = Sequence::from_inventory(inventory, &["boot_server"], process, form).unwrap();
+        sequence.to_text(inventory, spelling)
+    }
+
+    #[test]
+    fn each_client_waits_for_its_own_servers_and_levels_chain() {
+        let inventory = inventory(&[vec![], vec![0], vec![0], vec![1], vec![1, 2], vec![]], 0, 0);
+        let said = text(&inventory, Process::Startup, Form::Each, Spelling::Folded);
+        assert_eq!(
+            said,
+            "server_n00: n00\nclients_n00: n[01-02]\nserver_n01: n01\nclients_n01: n[03-04]\n\
+             server_n02: n02\nclients_n02: n04\nserver_n00 > clients_n00\nserver_n01 > clients_n01\n\
+             server_n02 > clients_n02\n"
+        );
+        let said = text(&inventory, Process::Shutdown, Form::Compact, Spelling::Folded);
+        assert_eq!(
+            said,
+            "servers: n00\nclients: n[01-02]\nservers2: n[01-02]\nclients2: n[03-04]\n\
+             clients > servers\nclients2 > servers2\n"
+        );
+    }
+
+    #[test]
+    fn a_relation_that_names_no_node_is_an_error() {
+        let mut node = Node { name: "a".to_owned(), ..Node::default() };
+        node.attributes.insert("nfs".to_owned(), "b".into());
+        let inventory = Inventory::new(vec![node]);
+        let wrong = Sequence::from_inventory(&inventory, &["nfs"], Process::Startup, Form::Each).unwrap_err();
+        assert_eq!(wrong.to_string(), "a: nfs: no node named \"b\"");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back_to_the_same_order(
+            servers in prop::collection::vec(prop::collection::vec(0usize..99, 0..3), 1..40),
+            numbered in 0usize..60,
+            turn in 0usize..40,
+        ) {
+            let inventory = inventory(&servers, numbered, 0);
+            let turned = self::inventory(&servers, numbered, turn);
+            for process in [Process::Startup, Process::Shutdown] {
+                for form in [Form::Each, Form::Compact] {
+                    let sequence = Sequence::from_inventory(&inventory, &["boot_server"], process, form).unwrap();
+                    let order = sequence.order(&inventory).unwrap();
+                    for spelling in [Spelling::Names, Spelling::Folded] {
+                        let written = sequence.to_text(&inventory, spelling);
+                        prop_assert_eq!(&written, &text(&turned, process, form, spelling), "shuffled input");
+                        let read = parse(&Source { name: "s", text: &written }, Some(&inventory)).unwrap();
+                        prop_assert_eq!(read.order(&inventory).unwrap().waves(), order.waves());
+                        let document = Document::new(&sequence, &order, &inventory, spelling);
+                        let json = serde_json::to_string(&document).unwrap();
+                        let back = from_json(&Source { name: "j", text: &json }).unwrap();
+                        let back = parse(&Source { name: "t", text: &back }, Some(&inventory)).unwrap();
+                        prop_assert_eq!(back.to_text(&inventory, spelling), written);
+                    }
+                    let mirrored = sequence.clone().mirrored().mirrored();
+                    prop_assert_eq!(mirrored.order(&inventory).unwrap().waves(), order.waves());
+                }
+            }
+        }
+
+        #[test]
+        fn no_client_is_in_a_wave_before_its_servers(
+            servers in prop::collection::vec(prop::collection::vec(0usize..99, 0..3), 1..40),
+        ) {
+            let inventory = inventory(&servers, 0, 0);
+            for form in [Form::Each, Form::Compact] {
+                let sequence =
+                    Sequence::from_inventory(&inventory, &["boot_server"], Process::Startup, form).unwrap();
+                let waves = sequence.order(&inventory).unwrap().waves();
+                let wave = |id: NodeId| waves.iter().position(|wave| wave.contains(&id)).unwrap();
+                for id in inventory.ids() {
+                    for &server in &inventory.node(id).boot_servers {
+                        prop_assert!(wave(server) < wave(id));
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn folded_members_are_the_same_nodes(names in prop::collection::btree_set("[a-b][0-9]{1,3}", 1..30)) {
+            let folded = nodeset::fold_words(names.iter().map(String::as_str)).join(" ");
+            let text = format!("g: {folded}\n");
+            let read = parse(&Source { name: "s", text: &text }, None).unwrap();
+            let mut back: Vec<&str> = read.own_names().iter().collect();
+            back.sort_unstable();
+            prop_assert_eq!(back, names.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! One command on many nodes at once, in no order: users are told, users' processes are ended.
+
+use super::outcome_of;
+use crate::fleet::{Errand, Event, Failure, FailureKind, Fleet, NodeId, Task};
+use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Runs an errand once on each node.
+#[derive(Debug)]
+pub struct Round {
+    errand: Errand,
+    to_begin: VecDeque<NodeId>,
+    endings: BTreeMap<NodeId, Ending>,
+    notices: Vec<Notice>,
+    outstanding: usize,
+    left: usize,
+    interrupted: bool,
+}
+
+impl Round {
+    pub fn new(errand: Errand, nodes: &[NodeId]) -> Self {
+        let skipped = |&node| {
+            (node, Ending { node, outcome: Outcome::Skipped, began: None, ended: None, let_go: false })
+        };
+        Self {
+            errand,
+            to_begin: nodes.iter().copied().collect(),
+            endings: nodes.iter().map(skipped).collect(),
+            notices: Vec::new(),
+            outstanding: 0,
+            left: nodes.len(),
+            interrupted: false,
+        }
+    }
+
+    /// Returns the nodes on which it did not succeed, with the reason.
+    pub fn failures(&self) -> impl Iterator<Item = (NodeId, &str)> {
+        self.endings.values().filter_map(|ending| Some((ending.node, ending.outcome.detail()?)))
+    }
+
+    fn doing(&self) -> &'static str {
+        match self.errand {
+            Errand::Notify => "telling its users",
+            Errand::EndUsers => "ending its users' processes",
+            Errand::Halt | Errand::Restart | Errand::Maintenance => "being told",
+        }
+    }
+
+    fn end(&mut self, node: NodeId, now: Duration, result: Result<(), Failure>) {
+        let Some(ending) = self.endings.get_mut(&node) else { return };
+        if ending.ended.is_none() {
+            self.left -= 1;
+        }
+        ending.ended = Some(now);
+        // The node stands as it stood; only a failure is worth telling.
+        ending.outcome = match result {
+            Ok(()) => Outcome::Up,
+            Err(failure) => outcome_of(failure),
+        };
+        if !ending.outcome.is_well() {
+            self.notices.push(Notice { at: now, node, what: Happening::Over(ending.outcome.clone()) });
+        }
+    }
+}
+
+impl Machine for Round {
+    fn advance(&mut self, fleet: &mut dyn Fleet) {
+        if self.interrupted || self.to_begin.is_empty() {
+            return;
+        }
+        let now = fleet.now();
+        let (mute, able): (VecDeque<NodeId>, VecDeque<NodeId>) =
+            self.to_begin.drain(..).partition(|&node| !fleet.abilities(node).runs_commands);
+        self.to_begin = able;
+        for node in mute {
+            let detail = "no command can be run on it: it has no shell driver".to_owned();
+            self.end(node, now, Err(Failure { kind: FailureKind::NotStarted, detail }));
+        }
+        let before = self.to_begin.len();
+        if before > 0 {
+            fleet.begin(Task::Run(self.errand), &mut self.to_begin);
+        }
+        self.outstanding += before - self.to_begin.len();
+    }
+
+    fn hear(&mut self, event: &Event, now: Duration) {
+        let Event::Ended(node, task, result) = event else { return };
+        if *task == Task::Run(self.errand) {
+            self.outstanding = self.outstanding.saturating_sub(1);
+            self.end(*node, now, result.clone());
+        }
+    }
+
+    fn wake(&self) -> Option<Duration> {
+        None
+    }
+
+    fn interrupt(&mut self) {
+        self.interrupted = true;
+        self.to_begin.clear();
+    }
+
+    fn is_over(&self) -> bool {
+        if self.interrupted { self.outstanding == 0 } else { self.left == 0 }
+    }
+
+    fn outstanding(&self) -> usize {
+        self.outstanding
+    }
+
+    fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    fn stand(&self, _now: Duration) -> Stand {
+        let waiting = self.endings.values().filter(|ending| ending.ended.is_none());
+        let busy = |ending: &Ending| Busy {
+            node: ending.node,
+            doing: self.doing(),
+            since: Duration::ZERO,
+            last: String::new(),
+        };
+        Stand {
+            phase: self.doing(),
+            done: self.endings.len() - self.left,
+            failed: self.failures().count(),
+            held: 0,
+            total: self.endings.len(),
+            busy: waiting.map(busy).collect(),
+        }
+    }
+
+    fn endings(&self) -> Vec<Ending> {
+        self.endings.values().cloned().collect()
+    }
+}

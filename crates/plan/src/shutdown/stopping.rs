@@ -1,0 +1,462 @@
+//! One node's way down: what is done next, given what was asked, answered and read so far.
+//!
+//! Invariant: power is switched off only when the node was told to halt while it could be reached and
+//! its probe was down all through the settling time since, or when the operator said `--force-off`
+//! (`power_is_never_cut_without_proof_or_permission`).
+//! Invariant: a reading of unknown proves nothing; a node that answers its probe is not off whatever
+//! its power reads.
+
+use super::{Goal, Patience, Wishes};
+use crate::duration;
+use crate::fleet::{Abilities, Errand, Failure, FailureKind, Power, Probe, Task};
+use crate::machine::{Outcome, back_off};
+use crate::survey::Reading;
+use std::time::Duration;
+
+/// Where a node is on its way down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its state is read to see whether anything is to be done.
+    Looking,
+    /// Its command is queued or runs.
+    Asking,
+    /// Told, or found down where power cannot be read: watched until it is really down.
+    Sinking,
+    /// The power-off is queued or runs.
+    Cutting,
+    /// Powered off as told; watched until power reads off.
+    Verifying,
+    /// Restarts by itself and was seen down; watched until it is up.
+    Rising,
+}
+
+/// What is to be done with a node next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Move {
+    /// Something is under way; its end will be heard of.
+    Wait,
+    /// Read power and probe now, as far as the drivers can.
+    Look,
+    /// Read again after the probe's interval.
+    Poll,
+    /// Try again, from reading on, after this long, because of this.
+    Retry(Failure, Duration),
+    /// Begin this as soon as limits allow. A queued power-off is watched by polls meanwhile.
+    Do(Task),
+    /// Take the queued power-off back, because the node came up again, and go on polling.
+    Withdraw,
+    /// Those that wait for this node may go on; it is watched further.
+    LetGo,
+    /// Over, well.
+    Over(Outcome),
+    /// Over, not well.
+    Fail(Failure),
+}
+
+/// One node on its way down.
+#[derive(Debug, Clone)]
+pub(super) struct Stopping {
+    able: Abilities,
+    wishes: Wishes,
+    patience: Patience,
+    stage: Stage,
+    /// Answers still to come to the last look.
+    awaited: u8,
+    power: Power,
+    probe: Probe,
+    /// The node answered, its probe or its shell, when last looked at.
+    met: bool,
+    /// The command was accepted, or cut off while it ran: only the state can tell.
+    told: bool,
+    /// The command's connection was lost, so a node still up is to be told again.
+    doubt: bool,
+    /// It is to be told again when it is still up at the next look.
+    again: bool,
+    forced: bool,
+    /// The task at hand has really begun (and is not only queued).
+    running: bool,
+    attempts: u32,
+    cuts: u32,
+    down_since: Option<Duration>,
+    cut_at: Duration,
+    deadline: Option<Duration>,
+    last: Option<Failure>,
+}
+
+impl Stopping {
+    pub(super) fn new(able: Abilities, wishes: Wishes, patience: Patience) -> Self {
+        Self {
+            able,
+            wishes,
+            patience,
+            stage: Stage::Looking,
+            awaited: 0,
+            power: Power::Unknown,
+            probe: Probe::Unknown,
+            met: false,
+            told: false,
+            doubt: false,
+            again: false,
+            forced: false,
+            running: false,
+            attempts: 0,
+            cuts: 0,
+            down_since: None,
+            cut_at: Duration::ZERO,
+            deadline: None,
+            last: None,
+        }
+    }
+
+    /// Tells whether the node was told to go down, or its power cut: such a node is followed to its end.
+    pub(super) fn is_told(&self) -> bool {
+        self.told || self.forced || self.running
+    }
+
+    /// Returns what it is waited for, in words.
+    pub(super) fn doing(&self) -> &'static str {
+        match self.stage {
+            Stage::Looking => "asked how it stands",
+            Stage::Asking if self.running => "being told to go down",
+            Stage::Asking => "waiting for its turn",
+            Stage::Sinking => "going down",
+            Stage::Cutting => "powering off",
+            Stage::Verifying => "waiting for power to read off",
+            Stage::Rising => "coming up again",
+        }
+    }
+
+    /// Returns what its drivers said last.
+    pub(super) fn reading(&self) -> Reading {
+        Reading {
+            power: self.able.reads_power.then_some(self.power),
+            probe: (self.able.probes && !self.patience.unit).then_some(self.probe),
+        }
+    }
+
+    pub(super) fn interval(&self) -> Duration {
+        self.able.interval
+    }
+
+    /// Returns what a look consists of, and counts on the answers.
+    pub(super) fn look(&mut self) -> Vec<Task> {
+        let mut tasks = Vec::new();
+        if self.able.reads_power {
+            tasks.push(Task::ReadPower);
+        }
+        if self.able.probes && !self.patience.unit {
+            tasks.push(Task::Probe);
+        }
+        self.awaited = tasks.len() as u8;
+        tasks
+    }
+
+    /// Goes on where a look can ask nothing.
+    pub(super) fn unseen(&mut self, now: Duration) -> Move {
+        self.answered(now)
+    }
+
+    /// Tells whether a look makes sense now: answers are not still to come, and no action runs.
+    pub(super) fn may_look(&self) -> bool {
+        self.awaited == 0 && !self.running && self.stage != Stage::Asking
+    }
+
+    /// Takes note that a queued task has begun: the node's time runs from its first command on.
+    pub(super) fn begun(&mut self, task: Task, now: Duration) {
+        if matches!(task, Task::ReadPower | Task::Probe) {
+            return;
+        }
+        self.running = true;
+        self.deadline.get_or_insert(now.saturating_add(self.patience.timeout));
+    }
+
+    pub(super) fn power(&mut self, power: Power, now: Duration) -> Move {
+        self.power = power;
+        self.answered(now)
+    }
+
+    pub(super) fn probe(&mut self, probe: Probe, now: Duration) -> Move {
+        self.probe = probe;
+        match probe {
+            Probe::Up => (self.met, self.down_since) = (true, None),
+            Probe::Down => {
+                self.met = false;
+                self.down_since.get_or_insert(now);
+            }
+            Probe::Unknown => self.down_since = None,
+        }
+        self.answered(now)
+    }
+
+    fn answered(&mut self, now: Duration) -> Move {
+        self.awaited = self.awaited.saturating_sub(1);
+        if self.awaited > 0 || self.running {
+            return Move::Wait;
+        }
+        let next = match self.stage {
+            Stage::Looking => self.look_over(now),
+            Stage::Sinking => self.sink(now),
+            Stage::Cutting => self.reconsider(),
+            Stage::Verifying => self.verify(now),
+            Stage::Rising if self.probe == Probe::Up => Move::Over(Outcome::Restarted),
+            Stage::Rising => Move::Poll,
+            Stage::Asking => Move::Wait,
+        };
+        let waits = matches!(next, Move::Poll | Move::Retry(..));
+        if waits && self.deadline.is_some_and(|deadline| now >= deadline) {
+            return self.out_of_time();
+        }
+        next
+    }
+
+    /// Hears how a command or a power-off ended.
+    pub(super) fn ended(&mut self, result: Result<(), Failure>, now: Duration) -> Move {
+        self.running = false;
+        match (self.stage, result) {
+            (Stage::Asking, Ok(())) => self.accepted(),
+            (Stage::Asking, Err(failure)) => self.not_accepted(failure),
+            (Stage::Cutting, Ok(())) => self.cut(now),
+            (Stage::Cutting, Err(failure)) => self.not_cut(failure),
+            (Stage::Looking | Stage::Sinking | Stage::Verifying | Stage::Rising, _) => Move::Wait,
+        }
+    }
+
+    fn look_over(&mut self, now: Duration) -> Move {
+        if self.is_off() {
+            return Move::Over(self.off_outcome());
+        }
+        if self.patience.unit {
+            return if self.able.switches_power {
+                self.begin_cut()
+            } else {
+                Move::Over(Outcome::AlreadyDown)
+            };
+        }
+        if self.probe == Probe::Down {
+            if self.wishes.goal == Goal::Maintenance && !self.wishes.power_off && !self.told {
+                return Move::Over(Outcome::AlreadyDown);
+            }
+            // Where power cannot be read, down through the settling time is all that off can mean.
+            if self.told || !self.able.reads_power {
+                self.stage = Stage::Sinking;
+                self.deadline.get_or_insert(now.saturating_add(self.patience.timeout));
+                return self.sink(now);
+            }
+        }
+        self.ask()
+    }
+
+    fn ask(&mut self) -> Move {
+        self.stage = Stage::Asking;
+        Move::Do(Task::Run(self.errand()))
+    }
+
+    fn errand(&self) -> Errand {
+        match self.wishes.goal {
+            Goal::Maintenance => Errand::Maintenance,
+            Goal::Restart if self.restarts_by_itself() => Errand::Restart,
+            Goal::Halt | Goal::Restart => Errand::Halt,
+        }
+    }
+
+    /// Without a power switch nobody could start it again, so it is told to restart instead.
+    fn restarts_by_itself(&self) -> bool {
+        self.wishes.goal == Goal::Restart && !self.able.switches_power
+    }
+
+    fn accepted(&mut self) -> Move {
+        (self.told, self.met, self.doubt) = (true, true, false);
+        self.down_since = None;
+        self.stage = Stage::Sinking;
+        let by_probe_alone =
+            self.restarts_by_itself() || (self.wishes.goal == Goal::Maintenance && !self.wishes.power_off);
+        if by_probe_alone && !self.able.probes {
+            return Move::Over(if self.wishes.goal == Goal::Maintenance {
+                Outcome::Maintenance
+            } else {
+                Outcome::Restarted
+            });
+        }
+        if !self.is_blind() {
+            return Move::Look;
+        }
+        if !self.able.switches_power {
+            // Nothing can ever be asked of it: the command's success is all there is (see cluster.toml).
+            return Move::Over(Outcome::Down);
+        }
+        self.refuse(Failure {
+            kind: FailureKind::Failed,
+            detail: "told to halt, but neither its power nor a probe can show that it is down".to_owned(),
+        })
+    }
+
+    fn not_accepted(&mut self, failure: Failure) -> Move {
+        if failure.kind == FailureKind::Ended {
+            return Move::Fail(failure);
+        }
+        // The connection may have been lost because the node went down: the state decides. So it does
+        // when a node that is going down already answers a second telling with anything at all.
+        let lost = matches!(failure.kind, FailureKind::Unreachable | FailureKind::TimedOut);
+        if self.told || (lost && self.met && !self.is_blind()) {
+            (self.told, self.doubt) = (true, true);
+            self.down_since = None;
+            self.last = Some(failure);
+            self.stage = Stage::Sinking;
+            return Move::Look;
+        }
+        self.try_again(failure)
+    }
+
+    fn sink(&mut self, now: Duration) -> Move {
+        if self.is_off() {
+            return Move::Over(self.off_outcome());
+        }
+        if self.forced || self.patience.unit {
+            return self.begin_cut();
+        }
+        match self.probe {
+            Probe::Unknown => Move::Poll,
+            Probe::Up if !self.told => self.ask(),
+            Probe::Up if self.doubt => self.tell_again(),
+            Probe::Up => Move::Poll,
+            Probe::Down if self.told && self.restarts_by_itself() => {
+                self.stage = Stage::Rising;
+                self.deadline = Some(now.saturating_add(self.patience.timeout));
+                Move::LetGo
+            }
+            Probe::Down if self.told && self.wishes.goal == Goal::Maintenance && !self.wishes.power_off => {
+                Move::Over(Outcome::Maintenance)
+            }
+            Probe::Down if !self.is_settled(now) => Move::Poll,
+            Probe::Down if !self.told => Move::Over(Outcome::AlreadyDown),
+            Probe::Down if self.wishes.power_off && self.able.switches_power => self.begin_cut(),
+            Probe::Down => Move::Over(Outcome::Down),
+        }
+    }
+
+    /// A node that was lost while it was told, and is still up: it may be on its way down, so it is told
+    /// again only after a while, and given its whole time whatever comes of that.
+    fn tell_again(&mut self) -> Move {
+        if std::mem::replace(&mut self.again, false) {
+            return self.ask();
+        }
+        self.attempts += 1;
+        let failure = self.last.clone().filter(|_| self.attempts <= self.patience.retries);
+        let Some((failure, wait)) =
+            failure.and_then(|failure| back_off(failure.kind, self.attempts).map(|wait| (failure, wait)))
+        else {
+            self.doubt = false;
+            return Move::Poll;
+        };
+        self.again = true;
+        Move::Retry(failure, wait)
+    }
+
+    fn try_again(&mut self, failure: Failure) -> Move {
+        self.attempts += 1;
+        match back_off(failure.kind, self.attempts).filter(|_| self.attempts <= self.patience.retries) {
+            Some(wait) => {
+                self.stage = Stage::Looking;
+                Move::Retry(failure, wait)
+            }
+            None => self.refuse(failure),
+        }
+    }
+
+    fn begin_cut(&mut self) -> Move {
+        self.stage = Stage::Cutting;
+        Move::Do(Task::PowerOff)
+    }
+
+    /// A power-off that limits hold back must not fall on a node that came up meanwhile.
+    fn reconsider(&mut self) -> Move {
+        if self.probe == Probe::Down || self.forced || self.patience.unit {
+            return Move::Poll;
+        }
+        self.stage = Stage::Sinking;
+        Move::Withdraw
+    }
+
+    fn cut(&mut self, now: Duration) -> Move {
+        if !self.able.reads_power {
+            return Move::Over(self.off_outcome());
+        }
+        self.stage = Stage::Verifying;
+        self.cut_at = now;
+        self.deadline = Some(now.saturating_add(self.patience.timeout));
+        Move::Look
+    }
+
+    fn not_cut(&mut self, failure: Failure) -> Move {
+        self.cuts += 1;
+        match back_off(failure.kind, self.cuts).filter(|_| self.cuts <= self.patience.retries) {
+            Some(wait) => {
+                // Down is to be proven anew: somebody may have switched it on between two attempts.
+                self.stage = Stage::Sinking;
+                Move::Retry(failure, wait)
+            }
+            None => Move::Fail(failure),
+        }
+    }
+
+    fn verify(&mut self, now: Duration) -> Move {
+        if self.is_off() {
+            return Move::Over(self.off_outcome());
+        }
+        let settled = now.saturating_sub(self.cut_at) >= self.patience.settle && self.is_settled(now);
+        if self.power == Power::Unknown && self.probe == Probe::Down && settled {
+            return Move::Over(Outcome::Down);
+        }
+        Move::Poll
+    }
+
+    fn out_of_time(&mut self) -> Move {
+        let limit = duration::show(self.patience.timeout);
+        let (state, forcible) = match self.stage {
+            Stage::Rising => ("not up again", false),
+            Stage::Verifying => ("told to power off, and power does not read off", false),
+            Stage::Cutting => ("its power-off could not begin", false),
+            _ if self.probe == Probe::Up => ("still up", true),
+            Stage::Looking | Stage::Asking | Stage::Sinking => ("not known to be down", true),
+        };
+        let blind = self.power == Power::Unknown && self.probe == Probe::Unknown;
+        let kind = if blind { FailureKind::Unreachable } else { FailureKind::TimedOut };
+        let seen = self.reading().shown();
+        let mut detail = format!("{state} after {limit} ({seen})");
+        if let Some(last) = &self.last {
+            detail.push_str(&format!("; {}", last.detail));
+        }
+        let failure = Failure { kind, detail };
+        if forcible { self.refuse(failure) } else { Move::Fail(failure) }
+    }
+
+    /// Gives the node up; its power is cut all the same only where the operator said so.
+    fn refuse(&mut self, failure: Failure) -> Move {
+        if self.wishes.force_off && self.able.switches_power && !self.forced {
+            self.forced = true;
+            self.last = Some(failure);
+            return self.begin_cut();
+        }
+        Move::Fail(failure)
+    }
+
+    fn off_outcome(&self) -> Outcome {
+        if self.forced || self.told || self.cut_at > Duration::ZERO {
+            Outcome::Down
+        } else {
+            Outcome::AlreadyDown
+        }
+    }
+
+    fn is_off(&self) -> bool {
+        self.power == Power::Off && self.probe != Probe::Up
+    }
+
+    fn is_blind(&self) -> bool {
+        !self.able.reads_power && !self.able.probes
+    }
+
+    fn is_settled(&self, now: Duration) -> bool {
+        self.down_since.is_some_and(|since| now.saturating_sub(since) >= self.patience.settle)
+    }
+}

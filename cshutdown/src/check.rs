@@ -1,0 +1,162 @@
+//! What must hold before anything is touched: how the nodes stand, the sequence, and that the run does
+//! not saw off the branch it sits on.
+
+use crate::args::Args;
+use crate::guard::{self, Own};
+use crate::input::Input;
+use orderly_exec::{Status, fail};
+use orderly_nodes::config::SubsystemHost;
+use orderly_nodes::fleet::Drivers;
+use orderly_nodes::run::{Telling, drive};
+use orderly_nodes::targets::{self, fold};
+use orderly_plan::fleet::{Fleet, NodeId};
+use orderly_plan::select::{self, Direction};
+use orderly_plan::shutdown::Goal;
+use orderly_plan::survey::{Condition, Survey};
+use std::collections::BTreeSet;
+
+/// What is to be stopped, all checks passed.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// Sorted; without this machine.
+    pub nodes: Vec<NodeId>,
+    /// This machine, when it is to go down after all others.
+    pub own: Vec<NodeId>,
+    /// Units switched off after the nodes they are powered with.
+    pub units: Vec<NodeId>,
+    /// How everything stands, by node.
+    pub conditions: Vec<Condition>,
+}
+
+impl Checked {
+    /// Asks how the nodes stand and checks whether they may be stopped.
+    ///
+    /// # Errors
+    /// Refused (4) with every reason; ended by a signal.
+    pub(crate) fn new(
+        args: &Args,
+        input: &Input,
+        drivers: &mut Drivers,
+        telling: &mut Telling<'_>,
+    ) -> anyhow::Result<Self> {
+        let site = &input.site;
+        let conditions = survey(input, &input.targets.nodes, drivers, telling)?;
+        let mut all = input.targets.clone();
+        let violations = select::unserved(Direction::Shutdown, &site.order, &all.nodes, &conditions);
+        // A unit is no target by itself and waits for its nodes: it cannot be in the way.
+        let violations: Vec<_> =
+            violations.into_iter().filter(|violation| !site.is_unit(violation.node)).collect();
+        if args.extend {
+            all.nodes.extend(violations.iter().map(|violation| violation.node));
+            all.nodes.sort_unstable();
+            all.check_partition(site)?;
+        } else if !args.ignore_others && !violations.is_empty() {
+            let arguments: Vec<String> = std::env::args().skip(1).collect();
+            let text = targets::describe(site, Direction::Shutdown, &violations, "cshutdown", &arguments);
+            return Err(fail(Status::Refused, text));
+        }
+        confirm(args, all.nodes.len())?;
+        let own = guard(args, input, &all.nodes)?;
+        let nodes: Vec<NodeId> = all.nodes.iter().copied().filter(|node| !own.contains(node)).collect();
+        let units = if args.wishes().power_off {
+            units(args, input, &nodes, &conditions, drivers)
+        } else {
+            Vec::new()
+        };
+        Ok(Self { nodes, own, units, conditions })
+    }
+
+    /// Returns all targets, this machine included.
+    pub(crate) fn targets(&self) -> Vec<NodeId> {
+        let mut all = [self.nodes.as_slice(), &self.own].concat();
+        all.sort_unstable();
+        all
+    }
+
+    /// Returns the targets on which somebody may be logged in: those not known to be down.
+    pub(crate) fn alive(&self) -> Vec<NodeId> {
+        let alive =
+            |node: &NodeId| matches!(self.conditions[node.index()], Condition::Up | Condition::Unknown);
+        self.targets().into_iter().filter(alive).collect()
+    }
+}
+
+/// Asks how the targets stand, and all nodes that must go down before them; where subsystems are called
+/// on any node of the partition, those too.
+fn survey(
+    input: &Input,
+    targets: &[NodeId],
+    drivers: &mut Drivers,
+    telling: &mut Telling<'_>,
+) -> anyhow::Result<Vec<Condition>> {
+    let site = &input.site;
+    let mut asked: BTreeSet<NodeId> = targets.iter().copied().collect();
+    asked.extend(site.order.all_leading(targets));
+    if input.subsystems.is_some() && site.cluster.subsystem.host == SubsystemHost::Random {
+        let partitions: BTreeSet<_> =
+            targets.iter().map(|&node| site.inventory.node(node).partition.as_deref()).collect();
+        asked.extend(
+            site.inventory
+                .ids()
+                .filter(|&node| partitions.contains(&site.inventory.node(node).partition.as_deref())),
+        );
+    }
+    let count = site.roster.len();
+    let units = (0..count).map(|at| at >= site.inventory.len()).collect();
+    let mut survey = Survey::new(count, asked.into_iter().collect(), units);
+    match drive(&mut survey, drivers, telling) {
+        Some(signal) => Err(fail(Status::Signal(signal), "interrupted before anything was stopped")),
+        None => Ok(survey.conditions()),
+    }
+}
+
+fn confirm(args: &Args, count: usize) -> anyhow::Result<()> {
+    match args.confirm {
+        Some(wanted) if wanted != count => Err(fail(
+            Status::Refused,
+            format!("there are {count} targets, and --confirm says {wanted}; nothing is done"),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Returns this machine, where it is among the targets and may be.
+fn guard(args: &Args, input: &Input, targets: &[NodeId]) -> anyhow::Result<Vec<NodeId>> {
+    let site = &input.site;
+    let own = Own::here(site.cluster.control_node.as_deref()).among(&site.inventory, targets);
+    let relays = guard::relays(&site.inventory, &site.order, targets);
+    if args.even_self {
+        if !own.is_empty() && args.wishes().goal == Goal::Restart {
+            let name = fold(site, &own);
+            let text =
+                format!("{name} is this very machine: once it is down, nobody is left to start the others");
+            return Err(fail(Status::Refused, text));
+        }
+        return Ok(own);
+    }
+    let objections = guard::objections(&site.inventory, &own, &relays);
+    if objections.is_empty() { Ok(Vec::new()) } else { Err(fail(Status::Refused, objections.join("\n"))) }
+}
+
+/// Returns the units that nobody needs once the targets are down.
+fn units(
+    args: &Args,
+    input: &Input,
+    targets: &[NodeId],
+    conditions: &[Condition],
+    drivers: &Drivers,
+) -> Vec<NodeId> {
+    let site = &input.site;
+    let restarts = args.wishes().goal == Goal::Restart;
+    let is_done_with = |&node: &NodeId| {
+        let goes = targets.binary_search(&node).is_ok();
+        let stays_down = conditions[node.index()] == Condition::Down;
+        // A node that restarts by itself needs its units all along.
+        let by_itself = restarts && !drivers.abilities(node).switches_power;
+        (goes || stays_down) && !by_itself
+    };
+    let free = |&unit: &NodeId| {
+        drivers.abilities(unit).switches_power && site.nodes_with(unit).iter().all(is_done_with)
+    };
+    site.units_of(targets).into_iter().filter(free).collect()
+}

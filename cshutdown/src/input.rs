@@ -1,0 +1,168 @@
+//! Everything that is read before anything is touched.
+
+use crate::args::{Args, At};
+use crate::restart;
+use orderly_exec::files::{self, Found};
+use orderly_exec::{OrStatus, Status, clock, fail};
+use orderly_nodes::config::{Cluster, Flags};
+use orderly_nodes::site::{Site, Wanted};
+use orderly_nodes::targets::{Targets, Typed};
+use orderly_plan::diagnostic::Source;
+use orderly_plan::graph::Order;
+use orderly_plan::select::Direction;
+use orderly_plan::sequence::{self, Sequence};
+use orderly_plan::shutdown::{Goal, Wishes};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What was read and found right.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub site: Site,
+    pub targets: Targets,
+    /// The subsystems and their order; nothing when none are listed.
+    pub subsystems: Option<(Sequence, Order)>,
+    /// The words of `-C`.
+    pub startup_options: Vec<OsString>,
+    /// How long users are given.
+    pub wait: Duration,
+}
+
+impl Input {
+    /// Reads configuration, inventory, sequence files and targets.
+    ///
+    /// # Errors
+    /// Usage (2) for what was typed, rejected (3) for what was read, with everything that is wrong.
+    pub(crate) fn read(args: &Args) -> anyhow::Result<Self> {
+        check_standard_input(args)?;
+        let startup_options = match &args.startup_options {
+            Some(text) => {
+                restart::split(text).map_err(|clause| fail(Status::Usage, format!("-C: {clause}")))?
+            }
+            None => Vec::new(),
+        };
+        let wait = wait(args.at)?;
+        let wanted = Wanted {
+            direction: Direction::Shutdown,
+            config: args.config.clone(),
+            sequence: args.sequence.clone(),
+            flags: flags(args),
+        };
+        let (site, subsystems) = match (Site::read(&wanted), subsystems(args.config.as_deref())) {
+            (Ok(site), Ok(subsystems)) => (site, subsystems),
+            (Err(site), Err(Unread::Subsystems(other))) => {
+                let status = site.downcast_ref::<Status>().copied().unwrap_or(Status::Rejected);
+                return Err(fail(status, format!("{site:#}\n{other:#}")));
+            }
+            (Err(error), _) | (_, Err(Unread::Cluster(error) | Unread::Subsystems(error))) => {
+                return Err(error);
+            }
+        };
+        let targets = typed(args).resolve(&site)?;
+        Ok(Self { site, targets, subsystems, startup_options, wait })
+    }
+}
+
+/// Why the subsystems could not be read: where they are listed, or the list.
+enum Unread {
+    Cluster(anyhow::Error),
+    Subsystems(anyhow::Error),
+}
+
+/// Reads the list of subsystems; missing and empty both mean that none is called.
+fn subsystems(config: Option<&Path>) -> Result<Option<(Sequence, Order)>, Unread> {
+    let cluster = Cluster::read(config).map_err(Unread::Cluster)?;
+    let path = &cluster.sequence.subsystems;
+    let name = path.display().to_string();
+    let parse = || {
+        let Found::Text(text) = files::read_if_there(path)? else { return Ok(None) };
+        let sequence =
+            sequence::parse_subsystems(&Source { name: &name, text: &text }).or_status(Status::Rejected)?;
+        if sequence.own_names().is_empty() {
+            return Ok(None);
+        }
+        let order = sequence.order(sequence.own_names()).or_status(Status::Rejected)?;
+        Ok(Some((sequence, order)))
+    };
+    parse().map_err(Unread::Subsystems)
+}
+
+fn check_standard_input(args: &Args) -> anyhow::Result<()> {
+    let targets = args.from_file && args.targets.iter().any(|target| target == "-");
+    let inventory = args.inventory.as_deref() == Some(Path::new("-"));
+    if targets && inventory {
+        return Err(fail(Status::Usage, "-R - and -i - cannot both read standard input"));
+    }
+    Ok(())
+}
+
+fn wait(at: Option<At>) -> anyhow::Result<Duration> {
+    match at {
+        None => Ok(Duration::ZERO),
+        Some(At::Minutes(minutes)) => Ok(Duration::from_secs(60 * u64::from(minutes))),
+        Some(At::Clock { hour, minute }) => clock::until(hour, minute).or_status(Status::Usage),
+    }
+}
+
+fn flags(args: &Args) -> Flags {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    Flags {
+        inventory: args.inventory.clone().or_else(|| set("ORDERLY_INVENTORY").map(PathBuf::from)),
+        fanout: args.fanout,
+        timeout: args.timeout,
+        ..Flags::default()
+    }
+}
+
+fn typed(args: &Args) -> Typed {
+    Typed {
+        words: args.targets.clone(),
+        numbers: args.numbers,
+        groups: args.groups,
+        file: args.from_file,
+        exclude: args.exclude.clone(),
+        across_partitions: args.all_partitions,
+        partition: std::env::var("SP_NAME").ok().filter(|name| !name.is_empty()),
+    }
+}
+
+impl Args {
+    /// Returns what the nodes are to become.
+    pub(crate) fn wishes(&self) -> Wishes {
+        let goal = match (self.maintenance, self.restart) {
+            (true, _) => Goal::Maintenance,
+            (_, true) => Goal::Restart,
+            _ => Goal::Halt,
+        };
+        Wishes {
+            goal,
+            power_off: self.power_off || goal != Goal::Maintenance,
+            force_off: self.force_off,
+            stop_at_failure: self.stop_at_failure,
+        }
+    }
+
+    /// Tells whether nothing is to be done but to look.
+    pub(crate) fn only_verifies(&self) -> bool {
+        self.verify || self.dry_run
+    }
+
+    /// Returns the flag that subsystems get.
+    pub(crate) fn subsystem_flag(&self) -> &'static str {
+        match self.wishes().goal {
+            Goal::Halt => "-h",
+            Goal::Restart => "-r",
+            Goal::Maintenance => "-m",
+        }
+    }
+
+    /// Returns what users read that the node does.
+    pub(crate) fn verb(&self) -> &'static str {
+        match self.wishes().goal {
+            Goal::Halt => "goes down",
+            Goal::Restart => "restarts",
+            Goal::Maintenance => "goes to maintenance",
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Telling users, and the wait until the time of `-T`.
+
+use crate::pending::Pending;
+use crate::warning::{self, Warning};
+use orderly_exec::job::Ended;
+use orderly_nodes::fleet::{Command, CommandId, Drivers, Host};
+use orderly_nodes::run::{Telling, drive, fold};
+use orderly_plan::duration;
+use orderly_plan::fleet::{Errand, Event, Fleet, NodeId};
+use orderly_plan::shutdown::Round;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a node may take to close or open its logins.
+const LOGINS: Duration = Duration::from_secs(30);
+/// Where logins are held off; the older place where there is no `/run`.
+const NOLOGIN: &str = "f=/run/nologin; [ -d /run ] || f=/etc/nologin; umask 022; ";
+/// Tells whether the file is of this program's making: what another wrote there stays.
+const OURS: &str = "grep -qs '^This node .* asked by' \"$f\"";
+
+/// Who is told what, and how long before.
+#[derive(Debug)]
+pub(crate) struct Notice<'a> {
+    /// The targets that are not known to be down.
+    pub nodes: &'a [NodeId],
+    /// `goes down`, `restarts`, `goes to maintenance`.
+    pub verb: &'static str,
+    pub asked_by: &'a str,
+    pub message: Option<&'a str>,
+    pub wait: Duration,
+    /// Users are told nothing (`-F`).
+    pub silent: bool,
+}
+
+/// How the wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    ToItsEnd,
+    Cancelled(i32),
+}
+
+/// The nodes on which logins are held off by this run.
+#[derive(Debug, Default)]
+pub(crate) struct Logins {
+    closed: Vec<NodeId>,
+}
+
+impl Notice<'_> {
+    /// Tells users, as often as the wait asks for, and waits.
+    ///
+    /// # Errors
+    /// Refused (4) when another shutdown waits for its time on this machine.
+    pub(crate) fn give(
+        &self,
+        drivers: &mut Drivers,
+        logins: &mut Logins,
+        telling: &mut Telling<'_>,
+    ) -> anyhow::Result<Waited> {
+        let _pending = if self.wait.is_zero() { None } else { Some(Pending::announce()?) };
+        let began = drivers.now();
+        for warning in warning::schedule(self.wait) {
+            if let Some(signal) = self.pause(drivers, began, warning, telling) {
+                return Ok(Waited::Cancelled(signal));
+            }
+            if !self.wait.is_zero() {
+                telling.say(&remaining(warning));
+            }
+            let text = warning.text(self.verb, self.asked_by, self.message);
+            if let Some(signal) = self.tell(drivers, &text, telling) {
+                return Ok(Waited::Cancelled(signal));
+            }
+            if warning.closes_logins() && !self.wait.is_zero() {
+                if let Some(signal) = logins.close(self.nodes, &text, drivers, telling) {
+                    return Ok(Waited::Cancelled(signal));
+                }
+            }
+        }
+        Ok(Waited::ToItsEnd)
+    }
+
+    /// Tells users that nothing comes of it.
+    pub(crate) fn take_back(&self, drivers: &mut Drivers, logins: &mut Logins, telling: &mut Telling<'_>) {
+        logins.open(self.nodes, drivers, telling);
+        // A further signal ends this as well; the shutdown is cancelled either way.
+        self.tell(drivers, &warning::cancelled(self.asked_by), telling);
+        telling.say("cancelled: nothing was stopped");
+    }
+
+    fn tell(&self, drivers: &mut Drivers, text: &str, telling: &mut Telling<'_>) -> Option<i32> {
+        if self.silent || self.nodes.is_empty() {
+            return None;
+        }
+        drivers.set_message(text);
+        let mut round = Round::new(Errand::Notify, self.nodes);
+        drive(&mut round, drivers, telling)
+    }
+
+    /// Waits until a warning is due; returns the signal that came meanwhile.
+    fn pause(
+        &self,
+        drivers: &mut Drivers,
+        began: Duration,
+        warning: Warning,
+        telling: &mut Telling<'_>,
+    ) -> Option<i32> {
+        let due = began.saturating_add(warning.after);
+        while drivers.now() < due {
+            for event in drivers.next(Some(due)) {
+                match event {
+                    Event::Signal(signal) => return Some(signal),
+                    Event::Attention => {
+                        let left = self.wait.saturating_sub(drivers.now().saturating_sub(began));
+                        telling
+                            .reporter
+                            .warn(format!("waiting: the shutdown begins in {}", duration::show(left)));
+                    }
+                    Event::Power(..) | Event::Probe(..) | Event::Ended(..) => {}
+                }
+            }
+        }
+        None
+    }
+}
+
+fn remaining(warning: Warning) -> String {
+    if warning.left.is_zero() {
+        return "the time has come".to_owned();
+    }
+    format!(
+        "the shutdown begins in {}; cshutdown --cancel or an interrupt cancels it",
+        duration::show(warning.left)
+    )
+}
+
+impl Logins {
+    /// Holds off logins on nodes where nobody else does; returns the signal that came meanwhile.
+    fn close(
+        &mut self,
+        nodes: &[NodeId],
+        text: &str,
+        drivers: &mut Drivers,
+        telling: &mut Telling<'_>,
+    ) -> Option<i32> {
+        if !self.closed.is_empty() {
+            return None;
+        }
+        let script = format!("{NOLOGIN}set -C; cat > \"$f\"");
+        let signal;
+        (self.closed, signal) = on_each(nodes, &script, text, drivers);
+        let open: Vec<NodeId> = nodes.iter().copied().filter(|node| !self.closed.contains(node)).collect();
+        if !open.is_empty() && signal.is_none() {
+            telling.say(&format!(
+                "logins were held off already, or cannot be, on {}",
+                fold(&open, telling.name)
+            ));
+        }
+        signal
+    }
+
+    /// Allows logins again on those of `nodes` where this run held them off.
+    pub(crate) fn open(&mut self, nodes: &[NodeId], drivers: &mut Drivers, telling: &mut Telling<'_>) {
+        let (to_open, rest) = self.closed.drain(..).partition(|node| nodes.contains(node));
+        self.closed = rest;
+        let to_open: Vec<NodeId> = to_open;
+        // A signal here ends what runs; what is cancelled or failed already stays so.
+        let (opened, _) = on_each(&to_open, &format!("{NOLOGIN}{OURS} || exit 0; rm -f \"$f\""), "", drivers);
+        let closed: Vec<NodeId> = to_open.into_iter().filter(|node| !opened.contains(node)).collect();
+        if !closed.is_empty() {
+            telling.warn(&format!(
+                "logins are still held off on {}: remove /run/nologin there",
+                fold(&closed, telling.name)
+            ));
+        }
+    }
+}
+
+/// Runs a script on each node and returns those on which it may have succeeded, and the signal that
+/// came meanwhile, which ends the calls.
+fn on_each(nodes: &[NodeId], script: &str, stdin: &str, drivers: &mut Drivers) -> (Vec<NodeId>, Option<i32>) {
+    let mut running: BTreeMap<CommandId, NodeId> = BTreeMap::new();
+    for &node in nodes {
+        if drivers.abilities(node).runs_commands {
+            let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
+            let command = Command { on: Host::Node(node), argv, stdin: stdin.into(), timeout: LOGINS };
+            running.insert(drivers.start(&command), node);
+        }
+    }
+    let (mut succeeded, mut came) = (Vec::new(), None);
+    while !running.is_empty() {
+        for event in drivers.next(None) {
+            if let Event::Signal(signal) = event {
+                came = Some(signal);
+                drivers.end_all();
+            }
+        }
+        for (id, result) in drivers.take_ended() {
+            // One whose end is not known may have been closed, and is to be opened again.
+            let refused = |ended: &Ended| !ended.succeeded();
+            if let Some(node) = running.remove(&id)
+                && !result.as_ref().is_ok_and(refused)
+            {
+                succeeded.push(node);
+            }
+        }
+    }
+    (succeeded, came)
+}

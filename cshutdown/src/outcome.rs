@@ -1,0 +1,72 @@
+//! What came of it: the report, and the exit status.
+
+use orderly_exec::reporter::Reporter;
+use orderly_exec::{Status, clock};
+use orderly_nodes::site::Site;
+use orderly_plan::duration;
+use orderly_plan::machine::{Ending, Outcome};
+use orderly_plan::report::{self, Report};
+use std::path::Path;
+use std::time::Duration;
+
+/// How the whole run went.
+#[derive(Debug)]
+pub(crate) struct Result<'r> {
+    pub endings: &'r [Ending],
+    /// The first signal that came.
+    pub signal: Option<i32>,
+    /// Something else than a node failed: a subsystem that was gone on without.
+    pub partly: bool,
+    pub took: Duration,
+    /// How long each phase took, in words.
+    pub phases: &'r [(&'static str, Duration)],
+}
+
+impl Result<'_> {
+    /// Returns the exit status. Unknown wins over a signal, and a signal over failures.
+    pub(crate) fn status(&self) -> Status {
+        if self.endings.iter().any(|ending| matches!(ending.outcome, Outcome::Unknown(_))) {
+            return Status::Stuck;
+        }
+        if let Some(signal) = self.signal {
+            return Status::Signal(signal);
+        }
+        let well = self.endings.iter().all(|ending| ending.outcome.is_well());
+        if well && !self.partly { Status::Done } else { Status::Failed }
+    }
+
+    /// Returns the lines for people, and whether each is about something that went wrong.
+    pub(crate) fn lines(&self, site: &Site) -> Vec<(bool, String)> {
+        let name = |node| site.name(node);
+        let mut lines: Vec<(bool, String)> =
+            report::rows(self.endings, &name).into_iter().map(|row| (row.well, row.text)).collect();
+        let phases: Vec<String> =
+            self.phases.iter().map(|(phase, took)| format!("{phase} {}", duration::show(*took))).collect();
+        if !phases.is_empty() {
+            lines.push((true, format!("took {}: {}", duration::show(self.took), phases.join(", "))));
+        }
+        let path = report::critical_path(&site.order, self.endings);
+        if path.len() > 1 {
+            lines.push((true, format!("the longest chain: {}", report::show_path(&path, &name))));
+        }
+        lines
+    }
+
+    /// Prints the last record.
+    pub(crate) fn record(&self, site: &Site, simulated: bool, log: Option<&Path>, reporter: &mut Reporter) {
+        let status = self.status();
+        reporter.record(&Report {
+            format: "orderly-run/1",
+            record: "report",
+            time: clock::now(),
+            program: "cshutdown",
+            simulated,
+            status: status.word(),
+            exit: status.code(),
+            seconds: (self.took.as_secs_f64() * 1000.0).round() / 1000.0,
+            counts: report::counts(self.endings),
+            nodes: report::nodes(self.endings, |node| site.name(node)),
+            log: log.map(|log| log.display().to_string()),
+        });
+    }
+}

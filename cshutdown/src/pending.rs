@@ -1,0 +1,69 @@
+//! A shutdown that waits for its time, and how it is cancelled from elsewhere.
+//!
+//! While it waits it holds a lock of its own beside which its process number stands; the lock dies
+//! with the process, so a number without the lock names nobody.
+
+use anyhow::Context;
+use orderly_exec::lock::Lock;
+use orderly_exec::{Status, fail, files, signals};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a cancelled shutdown may take to let go: it waits for users who are just being told.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Held while a shutdown waits for its time.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    _lock: Lock,
+}
+
+impl Pending {
+    /// Makes this run the one that `--cancel` cancels.
+    ///
+    /// # Errors
+    /// Refused (4) when another shutdown waits already.
+    pub(crate) fn announce() -> anyhow::Result<Self> {
+        let lock = Lock::take(&lock_path()).context("wait for the time of a shutdown")?;
+        files::replace(&number_path(), format!("{}\n", std::process::id()).as_bytes())?;
+        Ok(Self { _lock: lock })
+    }
+}
+
+/// Cancels the shutdown that waits on this machine, and waits until it has given up.
+///
+/// # Errors
+/// Refused (4) when none waits; failed (1) when it does not give up.
+pub(crate) fn cancel() -> anyhow::Result<Status> {
+    let lock = lock_path();
+    if !waits(&lock)? {
+        return Err(fail(Status::Refused, "no shutdown waits for its time here; nothing is cancelled"));
+    }
+    let text = files::read(&number_path())?;
+    let process: u32 = text.trim().parse().with_context(|| format!("read {}", number_path().display()))?;
+    signals::interrupt(process)?;
+    let until = Instant::now() + PATIENCE;
+    while waits(&lock)? {
+        if Instant::now() > until {
+            return Err(fail(Status::Failed, format!("process {process} was interrupted and still waits")));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(Status::Done)
+}
+
+fn waits(lock: &Path) -> anyhow::Result<bool> {
+    match Lock::take(lock) {
+        Ok(_) => Ok(false),
+        Err(error) if error.root_cause().to_string().starts_with("another run holds") => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn lock_path() -> PathBuf {
+    files::state_directory().join("cshutdown.pending.lock")
+}
+
+fn number_path() -> PathBuf {
+    files::state_directory().join("cshutdown.pending")
+}

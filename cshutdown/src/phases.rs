@@ -1,0 +1,278 @@
+//! The phases of a shutdown, in their order: notice, users' processes, subsystems, nodes.
+
+use crate::args::Args;
+use crate::check::Checked;
+use crate::input::Input;
+use crate::notice::{Logins, Notice, Waited};
+use crate::patience;
+use crate::subsystem::{Place, Quiet, Subsystems, operand};
+use orderly_exec::{Status, fail};
+use orderly_nodes::config::{EndUsers, SubsystemHost};
+use orderly_nodes::fleet::{Drivers, Host};
+use orderly_nodes::run::{Telling, drive};
+use orderly_nodes::targets::fold;
+use orderly_plan::fleet::{Errand, Fleet, NodeId};
+use orderly_plan::machine::{Ending, Machine, Outcome};
+use orderly_plan::shutdown::{Round, Shutdown};
+use orderly_plan::survey::Condition;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::time::Duration;
+
+/// A shutdown under way.
+pub(crate) struct Phases<'p, 't> {
+    pub args: &'p Args,
+    pub input: &'p Input,
+    pub drivers: &'p mut Drivers,
+    pub telling: &'p mut Telling<'t>,
+    pub log: &'p Path,
+    pub checked: Checked,
+    pub logins: Logins,
+    /// A subsystem failed and was gone on without.
+    pub partly: bool,
+    pub signal: Option<i32>,
+    pub took: Vec<(&'static str, Duration)>,
+}
+
+impl Phases<'_, '_> {
+    /// Goes through all of them and returns how each node ended.
+    ///
+    /// # Errors
+    /// Refused (4) when the sequence no longer allows it after the wait; ended by a signal.
+    pub(crate) fn run(&mut self) -> anyhow::Result<Vec<Ending>> {
+        let begun = self.drivers.now();
+        let nodes = self.prepare(begun);
+        // Whatever was not stopped is to be of use again.
+        let left: Vec<NodeId> = match &nodes {
+            Ok(endings) => {
+                endings.iter().filter(|ending| stays_up(ending)).map(|ending| ending.node).collect()
+            }
+            Err(_) => self.checked.targets(),
+        };
+        self.logins.open(&left, self.drivers, self.telling);
+        nodes
+    }
+
+    fn prepare(&mut self, begun: Duration) -> anyhow::Result<Vec<Ending>> {
+        self.notify()?;
+        let now = self.phase("notice", begun);
+        if self.end_users() {
+            return Ok(self.nothing_stopped());
+        }
+        let now = self.phase("users' processes", now);
+        if !self.quiet_subsystems()? {
+            return Ok(self.nothing_stopped());
+        }
+        let now = self.phase("subsystems", now);
+        let endings = self.stop_nodes();
+        self.phase("nodes", now);
+        Ok(endings)
+    }
+
+    /// Notes how long a phase took that was begun then; returns the time.
+    fn phase(&mut self, name: &'static str, begun: Duration) -> Duration {
+        let now = self.drivers.now();
+        // What takes no time is not worth a word.
+        if now.saturating_sub(begun) >= Duration::from_millis(100) {
+            self.took.push((name, now.saturating_sub(begun)));
+        }
+        now
+    }
+
+    fn notify(&mut self) -> anyhow::Result<()> {
+        let nodes = self.checked.alive();
+        let asked_by = orderly_nodes::log::who();
+        let notice = Notice {
+            nodes: &nodes,
+            verb: self.args.verb(),
+            asked_by: &asked_by,
+            message: self.args.message.as_deref(),
+            wait: self.input.wait,
+            silent: self.args.no_notice,
+        };
+        if let Waited::Cancelled(signal) = notice.give(self.drivers, &mut self.logins, self.telling)? {
+            notice.take_back(self.drivers, &mut self.logins, self.telling);
+            return Err(fail(Status::Signal(signal), "cancelled before anything was stopped"));
+        }
+        if self.input.wait.is_zero() {
+            return Ok(());
+        }
+        // Much may have happened meanwhile.
+        match Checked::new(self.args, self.input, self.drivers, self.telling) {
+            Ok(checked) => {
+                self.checked = checked;
+                Ok(())
+            }
+            Err(error) => {
+                notice.take_back(self.drivers, &mut self.logins, self.telling);
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends users' processes; tells whether a signal came.
+    fn end_users(&mut self) -> bool {
+        let cluster = &self.input.site.cluster;
+        let wants = |node: &NodeId| {
+            let own = patience::profile(cluster, &self.input.site.inventory, *node);
+            own.as_ref().unwrap_or(&cluster.profile).shutdown.end_users != EndUsers::None
+        };
+        // Not on this machine: the run itself may be somebody's process there.
+        let nodes: Vec<NodeId> = self
+            .checked
+            .alive()
+            .into_iter()
+            .filter(|node| !self.checked.own.contains(node))
+            .filter(wants)
+            .collect();
+        if nodes.is_empty() {
+            return false;
+        }
+        let mut round = Round::new(Errand::EndUsers, &nodes);
+        self.signal = drive(&mut round, self.drivers, self.telling);
+        self.signal.is_some()
+    }
+
+    /// Calls the subsystems; tells whether nodes may be stopped.
+    fn quiet_subsystems(&mut self) -> anyhow::Result<bool> {
+        let Some((sequence, order)) = &self.input.subsystems else { return Ok(true) };
+        let targets = self.checked.targets();
+        if self.checked.alive().is_empty() {
+            self.telling.say("no target is up: no subsystem is called");
+            return Ok(true);
+        }
+        let places = match self.places(&targets) {
+            Ok(places) => places,
+            Err(clause) if self.args.go_on => {
+                self.telling.warn(&format!("subsystems are not called, and -Y goes on: {clause}"));
+                self.partly = true;
+                return Ok(true);
+            }
+            Err(clause) => {
+                return Err(fail(
+                    Status::Failed,
+                    format!("call the subsystems: {clause}; -Y goes on without"),
+                ));
+            }
+        };
+        let site = &self.input.site;
+        let addresses: Vec<&str> = targets.iter().map(|&node| site.inventory.node(node).address()).collect();
+        let subsystems = Subsystems {
+            names: sequence.own_names(),
+            order,
+            places,
+            flag: self.args.subsystem_flag(),
+            control: site.cluster.control_address(&addresses)?,
+            log: self.log,
+            timeout: site.cluster.subsystem.timeout,
+            go_on: self.args.go_on,
+        };
+        match subsystems.call(self.drivers, self.telling) {
+            Quiet::All => Ok(true),
+            Quiet::Partly => {
+                self.partly = true;
+                Ok(true)
+            }
+            Quiet::Stopped => {
+                self.telling.warn(
+                    "a subsystem failed: no node was stopped; users' processes were ended already (-Y goes on)",
+                );
+                self.partly = true;
+                Ok(false)
+            }
+            Quiet::Interrupted(signal) => {
+                self.signal = Some(signal);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Returns where subsystems are called: once a partition.
+    fn places(&self, targets: &[NodeId]) -> Result<Vec<Place>, String> {
+        let site = &self.input.site;
+        let mut partitions: BTreeMap<Option<&str>, Vec<NodeId>> = BTreeMap::new();
+        for &node in targets {
+            partitions.entry(site.inventory.node(node).partition.as_deref()).or_default().push(node);
+        }
+        let place = |(partition, nodes): (Option<&str>, Vec<NodeId>)| {
+            let (host, name) = self.host(partition)?;
+            let operands = nodes.iter().map(|&node| operand(&site.inventory, node)).collect();
+            Ok(Place { host, name, operands })
+        };
+        partitions.into_iter().map(place).collect()
+    }
+
+    fn host(&self, partition: Option<&str>) -> Result<(Host, String), String> {
+        let site = &self.input.site;
+        match &site.cluster.subsystem.host {
+            SubsystemHost::Control => Ok((Host::Control, "this machine".to_owned())),
+            SubsystemHost::Node(name) => match site.inventory.by_name(name) {
+                Some(node) => Ok((Host::Node(node), name.clone())),
+                None => Err(format!("subsystem.host: the inventory has no node \"{name}\"")),
+            },
+            SubsystemHost::Random => {
+                let up: Vec<NodeId> = site
+                    .inventory
+                    .ids()
+                    .filter(|&node| site.inventory.node(node).partition.as_deref() == partition)
+                    .filter(|node| self.checked.conditions[node.index()] == Condition::Up)
+                    .filter(|&node| self.drivers.abilities(node).runs_commands)
+                    .collect();
+                // Any will do: this only spreads the work.
+                let chance = usize::try_from(RandomState::new().hash_one(up.len()) % (1 << 31)).unwrap_or(0);
+                match up.get(chance % up.len().max(1)) {
+                    Some(&node) => Ok((Host::Node(node), site.name(node).to_owned())),
+                    None => {
+                        Err(format!("no node of partition {} can be reached", partition.unwrap_or("(none)")))
+                    }
+                }
+            }
+        }
+    }
+
+    fn stop_nodes(&mut self) -> Vec<Ending> {
+        let mut all = [self.checked.nodes.as_slice(), &self.checked.units].concat();
+        all.sort_unstable();
+        let mut endings = self.stop(&all);
+        if self.checked.own.is_empty() {
+            return endings;
+        }
+        let own = self.checked.own.clone();
+        let name = fold(&self.input.site, &own);
+        if self.signal.is_none() && endings.iter().all(|ending| ending.outcome.is_well()) {
+            self.telling.say(&format!("all others are down: stopping this machine ({name})"));
+            endings.extend(self.stop(&own));
+        } else {
+            self.telling.warn(&format!("this machine ({name}) is not stopped, because others are not down"));
+            endings.extend(own.into_iter().map(skipped));
+        }
+        endings.sort_by_key(|ending| ending.node);
+        endings
+    }
+
+    fn stop(&mut self, nodes: &[NodeId]) -> Vec<Ending> {
+        let site = &self.input.site;
+        let mut takes = vec![0; site.roster.len()];
+        nodes.iter().for_each(|node| takes[node.index()] = 1);
+        let patience = patience::all(&site.cluster, &site.inventory, site.roster.len(), &self.args.wait);
+        let priority = site.order.critical(&takes);
+        let mut machine = Shutdown::new(&site.order, nodes, priority, self.args.wishes(), patience);
+        let signal = drive(&mut machine, self.drivers, self.telling);
+        self.signal = self.signal.or(signal);
+        machine.endings()
+    }
+
+    fn nothing_stopped(&self) -> Vec<Ending> {
+        self.checked.targets().into_iter().map(skipped).collect()
+    }
+}
+
+fn skipped(node: NodeId) -> Ending {
+    Ending { node, outcome: Outcome::Skipped, began: None, ended: None, let_go: false }
+}
+
+/// Tells whether a node was not stopped, and is not about to.
+fn stays_up(ending: &Ending) -> bool {
+    !ending.outcome.is_well() && !matches!(ending.outcome, Outcome::Begun | Outcome::Unknown(_))
+}

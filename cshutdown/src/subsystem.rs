@@ -1,0 +1,232 @@
+//! Special subsystems: programs told of a shutdown before any node is halted, in the order that
+//! `subsysSeq` states, on one node of each partition.
+
+use crate::ask::{Answer, ask};
+use orderly_exec::job::Ended;
+use orderly_nodes::fleet::{Command, CommandId, Drivers, Host};
+use orderly_nodes::run::Telling;
+use orderly_plan::fleet::{Event, Failure, Fleet, NodeId};
+use orderly_plan::graph::Order;
+use orderly_plan::inventory::Inventory;
+use orderly_plan::name::Names;
+use orderly_plan::progress::Progress;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// Where a partition's subsystems are called, and for which of its nodes.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub host: Host,
+    /// What people call the host.
+    pub name: String,
+    /// The targets of the partition, as subsystems are given them.
+    pub operands: Vec<String>,
+}
+
+/// The subsystems of a run.
+#[derive(Debug)]
+pub(crate) struct Subsystems<'a> {
+    pub names: &'a Names,
+    pub order: &'a Order,
+    pub places: Vec<Place>,
+    /// `-h`, `-r` or `-m`.
+    pub flag: &'static str,
+    pub control: String,
+    pub log: &'a Path,
+    pub timeout: Duration,
+    /// A failure stops nothing (`-Y`).
+    pub go_on: bool,
+}
+
+/// How the phase ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quiet {
+    /// All were called and succeeded.
+    All,
+    /// Some failed, and it was said to go on.
+    Partly,
+    /// Some failed; no node is to be halted.
+    Stopped,
+    /// A signal came.
+    Interrupted(i32),
+}
+
+/// Returns a target as subsystems are given it: its number, or its name where it has none.
+pub(crate) fn operand(inventory: &Inventory, node: NodeId) -> String {
+    let node = inventory.node(node);
+    node.number.map_or_else(|| node.name.clone(), |number| number.to_string())
+}
+
+impl Subsystems<'_> {
+    /// Calls all of them; returns when none runs any more.
+    pub(crate) fn call(&self, drivers: &mut Drivers, telling: &mut Telling<'_>) -> Quiet {
+        let all: Vec<NodeId> = (0..u32::try_from(self.names.len()).unwrap_or(u32::MAX)).map(NodeId).collect();
+        let mut round = Round {
+            subsystems: self,
+            progress: Progress::new(self.order, &all, Vec::new()),
+            running: BTreeMap::new(),
+            left: vec![self.places.len(); all.len()],
+            failed: Vec::new(),
+            signal: None,
+        };
+        let mut partly = false;
+        loop {
+            round.begin(drivers, telling);
+            if round.running.is_empty() {
+                if let Some(signal) = round.signal {
+                    return Quiet::Interrupted(signal);
+                }
+                if round.failed.is_empty() {
+                    return if partly { Quiet::Partly } else { Quiet::All };
+                }
+                if !self.goes_on(&round.failed, telling) {
+                    return Quiet::Stopped;
+                }
+                partly = true;
+                for failed in std::mem::take(&mut round.failed) {
+                    round.progress.complete(failed);
+                }
+                continue;
+            }
+            round.listen(drivers, telling);
+        }
+    }
+
+    fn goes_on(&self, failed: &[NodeId], telling: &mut Telling<'_>) -> bool {
+        let names: Vec<&str> = failed.iter().map(|one| self.names.get(one.0)).collect();
+        let names = names.join(", ");
+        if self.go_on {
+            telling.warn(&format!("going on without {names}, as -Y says"));
+            return true;
+        }
+        match ask(&format!("{names} failed")) {
+            Some(Answer::Continue) => {
+                telling.warn(&format!("going on without {names}, as was answered"));
+                true
+            }
+            Some(Answer::Quit) | None => false,
+        }
+    }
+
+    fn command(&self, subsystem: NodeId, place: &Place) -> Command {
+        Command {
+            on: place.host,
+            argv: argv(self.names.get(subsystem.0), self.flag, &self.control, self.log, &place.operands),
+            stdin: Vec::new(),
+            timeout: self.timeout,
+        }
+    }
+}
+
+/// Returns the call of a subsystem, word for word as IBM documents it.
+fn argv(command: &str, flag: &str, control: &str, log: &Path, operands: &[String]) -> Vec<String> {
+    let log = log.to_string_lossy();
+    let fixed = [command, flag, "-b", control, "-f", &log].map(str::to_owned);
+    fixed.into_iter().chain(operands.iter().cloned()).collect()
+}
+
+struct Round<'r> {
+    subsystems: &'r Subsystems<'r>,
+    progress: Progress<'r>,
+    running: BTreeMap<CommandId, (NodeId, usize)>,
+    /// By subsystem, how many places it has not succeeded at yet.
+    left: Vec<usize>,
+    failed: Vec<NodeId>,
+    signal: Option<i32>,
+}
+
+impl Round<'_> {
+    /// Begins what may begin; nothing more once one failed, so that whoever is asked sees the end.
+    fn begin(&mut self, drivers: &mut Drivers, telling: &mut Telling<'_>) {
+        while self.failed.is_empty()
+            && self.signal.is_none()
+            && let Some(subsystem) = self.progress.take()
+        {
+            for (at, place) in self.subsystems.places.iter().enumerate() {
+                let command = self.subsystems.command(subsystem, place);
+                telling.say(&format!(
+                    "subsystem {} on {}",
+                    self.subsystems.names.get(subsystem.0),
+                    place.name
+                ));
+                self.running.insert(drivers.start(&command), (subsystem, at));
+            }
+            if self.subsystems.places.is_empty() {
+                self.progress.complete(subsystem);
+            }
+        }
+    }
+
+    fn listen(&mut self, drivers: &mut Drivers, telling: &mut Telling<'_>) {
+        for event in drivers.next(None) {
+            match event {
+                Event::Signal(signal) => {
+                    if self.signal.replace(signal).is_some() {
+                        drivers.end_all();
+                    } else {
+                        telling.warn("interrupted: the subsystems that run are waited for");
+                    }
+                }
+                Event::Attention => {
+                    for (subsystem, at) in self.running.values() {
+                        let place = &self.subsystems.places[*at].name;
+                        let name = self.subsystems.names.get(subsystem.0);
+                        telling.warn(&format!("subsystem {name} still runs on {place}"));
+                    }
+                }
+                Event::Power(..) | Event::Probe(..) | Event::Ended(..) => {}
+            }
+        }
+        for (id, result) in drivers.take_ended() {
+            if let Some((subsystem, at)) = self.running.remove(&id) {
+                self.ended(subsystem, at, result, telling);
+            }
+        }
+    }
+
+    fn ended(
+        &mut self,
+        subsystem: NodeId,
+        at: usize,
+        result: Result<Ended, Failure>,
+        telling: &mut Telling<'_>,
+    ) {
+        let name = self.subsystems.names.get(subsystem.0);
+        let place = &self.subsystems.places[at].name;
+        let failure = match result {
+            Ok(ended) if ended.succeeded() => None,
+            Ok(ended) => Some(ended.clause()),
+            Err(failure) => Some(failure.detail),
+        };
+        match failure {
+            None => {
+                self.left[subsystem.index()] -= 1;
+                if self.left[subsystem.index()] == 0 {
+                    self.progress.complete(subsystem);
+                }
+            }
+            Some(clause) => {
+                telling.warn(&format!("subsystem {name} failed on {place}: {clause}"));
+                if !self.failed.contains(&subsystem) {
+                    self.failed.push(subsystem);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subsystem_is_called_word_for_word_as_documented() {
+        let log = Path::new("/var/adm/SPlogs/cs/cshut.1121214907.4711");
+        let numbers = ["1", "2", "3"].map(str::to_owned);
+        assert_eq!(
+            argv("/full/path/subsystemA", "-h", "129.40.64.70", log, &numbers).join(" "),
+            "/full/path/subsystemA -h -b 129.40.64.70 -f /var/adm/SPlogs/cs/cshut.1121214907.4711 1 2 3"
+        );
+    }
+}
