@@ -100,16 +100,13 @@ pub(crate) fn relays(inventory: &Inventory, order: &Order, targets: &[NodeId]) -
 
 fn named(inventory: &Inventory, node: NodeId, attribute: &str) -> Vec<NodeId> {
     let Some(value) = inventory.node(node).attributes.get(attribute) else { return Vec::new() };
-    let one = |value: &serde_json::Value| match value {
-        serde_json::Value::String(name) => inventory.by_name(name),
-        serde_json::Value::Number(number) => {
-            number.as_u64().and_then(|number| inventory.by_number(u32::try_from(number).ok()?))
-        }
-        _ => None,
+    let one = |value: &serde_json::Value| {
+        let number = || value.as_u64().and_then(|number| inventory.by_number(u32::try_from(number).ok()?));
+        value.as_str().map_or_else(number, |name| inventory.by_name(name))
     };
-    match value {
-        serde_json::Value::Array(values) => values.iter().filter_map(one).collect(),
-        value => one(value).into_iter().collect(),
+    match value.as_array() {
+        Some(values) => values.iter().filter_map(one).collect(),
+        None => one(value).into_iter().collect(),
     }
 }
 

@@ -132,7 +132,7 @@ fn shut_down(
             return Err(error);
         }
     };
-    let result = outcome::Result {
+    let result = outcome::Course {
         endings: &endings,
         signal,
         partly,
@@ -158,7 +158,7 @@ fn shut_down(
 }
 
 fn report(
-    result: &outcome::Result<'_>,
+    result: &outcome::Course<'_>,
     input: &Input,
     simulated: bool,
     mut log: Log,
@@ -167,9 +167,9 @@ fn report(
     let status = result.status();
     for (well, line) in result.lines(&input.site) {
         if well {
-            reporter.say(&line)
+            reporter.say(&line);
         } else {
-            reporter.warn(&line)
+            reporter.warn(&line);
         }
         log.line(&line);
     }

@@ -2,7 +2,6 @@
 
 use crate::pending::Pending;
 use crate::warning::{self, Warning};
-use orderly_exec::job::Ended;
 use orderly_nodes::fleet::{Command, CommandId, Drivers, Host};
 use orderly_nodes::run::{Telling, drive, fold};
 use orderly_plan::duration;
@@ -69,10 +68,11 @@ impl Notice<'_> {
             if let Some(signal) = self.tell(drivers, &text, telling) {
                 return Ok(Waited::Cancelled(signal));
             }
-            if warning.closes_logins() && !self.wait.is_zero() {
-                if let Some(signal) = logins.close(self.nodes, &text, drivers, telling) {
-                    return Ok(Waited::Cancelled(signal));
-                }
+            if warning.closes_logins()
+                && !self.wait.is_zero()
+                && let Some(signal) = logins.close(self.nodes, &text, drivers, telling)
+            {
+                return Ok(Waited::Cancelled(signal));
             }
         }
         Ok(Waited::ToItsEnd)
@@ -145,8 +145,10 @@ impl Logins {
             return None;
         }
         let script = format!("{NOLOGIN}set -C; cat > \"$f\"");
-        let signal;
-        (self.closed, signal) = on_each(nodes, &script, text, drivers);
+        let (answers, signal) = on_each(nodes, &script, text, drivers);
+        // Where the end is not known it may be closed, and is to be opened again.
+        let closed = answers.into_iter().filter(|(_, answer)| *answer != Some(false));
+        self.closed = closed.map(|(node, _)| node).collect();
         let open: Vec<NodeId> = nodes.iter().copied().filter(|node| !self.closed.contains(node)).collect();
         if !open.is_empty() && signal.is_none() {
             telling.say(&format!(
@@ -163,8 +165,10 @@ impl Logins {
         self.closed = rest;
         let to_open: Vec<NodeId> = to_open;
         // A signal here ends what runs; what is cancelled or failed already stays so.
-        let (opened, _) = on_each(&to_open, &format!("{NOLOGIN}{OURS} || exit 0; rm -f \"$f\""), "", drivers);
-        let closed: Vec<NodeId> = to_open.into_iter().filter(|node| !opened.contains(node)).collect();
+        let (answers, _) =
+            on_each(&to_open, &format!("{NOLOGIN}{OURS} || exit 0; rm -f \"$f\""), "", drivers);
+        let closed: Vec<NodeId> =
+            answers.into_iter().filter(|(_, answer)| *answer != Some(true)).map(|(node, _)| node).collect();
         if !closed.is_empty() {
             telling.warn(&format!(
                 "logins are still held off on {}: remove /run/nologin there",
@@ -174,9 +178,14 @@ impl Logins {
     }
 }
 
-/// Runs a script on each node and returns those on which it may have succeeded, and the signal that
-/// came meanwhile, which ends the calls.
-fn on_each(nodes: &[NodeId], script: &str, stdin: &str, drivers: &mut Drivers) -> (Vec<NodeId>, Option<i32>) {
+/// Runs a script on each node that can run one; returns whether it succeeded, where that is known, and
+/// the signal that came meanwhile, which ends the calls.
+fn on_each(
+    nodes: &[NodeId],
+    script: &str,
+    stdin: &str,
+    drivers: &mut Drivers,
+) -> (Vec<(NodeId, Option<bool>)>, Option<i32>) {
     let mut running: BTreeMap<CommandId, NodeId> = BTreeMap::new();
     for &node in nodes {
         if drivers.abilities(node).runs_commands {
@@ -185,7 +194,7 @@ fn on_each(nodes: &[NodeId], script: &str, stdin: &str, drivers: &mut Drivers) -
             running.insert(drivers.start(&command), node);
         }
     }
-    let (mut succeeded, mut came) = (Vec::new(), None);
+    let (mut answers, mut came) = (Vec::new(), None);
     while !running.is_empty() {
         for event in drivers.next(None) {
             if let Event::Signal(signal) = event {
@@ -194,14 +203,10 @@ fn on_each(nodes: &[NodeId], script: &str, stdin: &str, drivers: &mut Drivers) -
             }
         }
         for (id, result) in drivers.take_ended() {
-            // One whose end is not known may have been closed, and is to be opened again.
-            let refused = |ended: &Ended| !ended.succeeded();
-            if let Some(node) = running.remove(&id)
-                && !result.as_ref().is_ok_and(refused)
-            {
-                succeeded.push(node);
+            if let Some(node) = running.remove(&id) {
+                answers.push((node, result.ok().map(|ended| ended.succeeded())));
             }
         }
     }
-    (succeeded, came)
+    (answers, came)
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// How the whole run went.
 #[derive(Debug)]
-pub(crate) struct Result<'r> {
+pub(crate) struct Course<'r> {
     pub endings: &'r [Ending],
     /// The first signal that came.
     pub signal: Option<i32>,
@@ -22,7 +22,7 @@ pub(crate) struct Result<'r> {
     pub phases: &'r [(&'static str, Duration)],
 }
 
-impl Result<'_> {
+impl Course<'_> {
     /// Returns the exit status. Unknown wins over a signal, and a signal over failures.
     pub(crate) fn status(&self) -> Status {
         if self.endings.iter().any(|ending| matches!(ending.outcome, Outcome::Unknown(_))) {

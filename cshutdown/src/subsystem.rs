@@ -100,7 +100,14 @@ impl Subsystems<'_> {
             telling.warn(&format!("going on without {names}, as -Y says"));
             return true;
         }
-        match ask(&format!("{names} failed")) {
+        // The live line would write over the question.
+        let live = telling.reporter.is_live();
+        telling.reporter.end_progress();
+        let answer = ask(&format!("{names} failed"));
+        if live {
+            telling.reporter.show_progress();
+        }
+        match answer {
             Some(Answer::Continue) => {
                 telling.warn(&format!("going on without {names}, as was answered"));
                 true
