@@ -273,7 +273,11 @@ mod tests {
             if !put(first, &mut progress, journal) {
                 return None;
             }
-            if acts { world.insert(id.0) } else { world.remove(&id.0) };
+            if acts {
+                world.insert(id.0)
+            } else {
+                world.remove(&id.0)
+            };
             if !put(second, &mut progress, journal) {
                 return None;
             }
