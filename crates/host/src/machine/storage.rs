@@ -111,6 +111,7 @@ impl Machine<'_> {
     }
 
     pub(super) fn release(&mut self, mounts: &[MountSpec]) -> anyhow::Result<()> {
+        self.asset.claim()?;
         self.leave_intent(mounts);
         for mount in mounts.iter().rev() {
             // What taking mounts, releasing unmounts.
