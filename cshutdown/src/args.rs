@@ -37,7 +37,8 @@ pub struct Args {
     #[arg(short = 'R')]
     pub from_file: bool,
 
-    /// Let those after a node go on when it is not down after SECONDS (doc), or by its history (chosen).
+    /// Let those after a node go on when it is not down after SECONDS (doc); AUTO is by history, of
+    /// which there is none yet (chosen).
     #[arg(short = 'W', value_name = "SECONDS|AUTO", action = clap::ArgAction::Append)]
     pub wait: Vec<Wait>,
 

@@ -31,6 +31,7 @@ use orderly_nodes::log::Log;
 use orderly_nodes::run::Telling;
 use orderly_nodes::targets::fold;
 use orderly_plan::fleet::{Fleet, NodeId};
+use orderly_plan::machine::Ending;
 use phases::Phases;
 use restart::Restart;
 use std::ffi::OsString;
@@ -122,12 +123,24 @@ fn shut_down(
         took: Vec::new(),
     };
     let endings = phases.run();
-    let (signal, partly, took) = (phases.signal, phases.partly, std::mem::take(&mut phases.took));
+    let (signal, partly, took_each) = (phases.signal, phases.partly, std::mem::take(&mut phases.took));
     let stopped = std::mem::take(&mut phases.checked.nodes);
     telling.reporter.end_progress();
     let endings = match endings {
         Ok(endings) => endings,
         Err(error) => {
+            if let Some(&Status::Signal(signal)) = error.downcast_ref() {
+                let endings: Vec<Ending> = stopped.into_iter().map(phases::skipped).collect();
+                let took = drivers.now().saturating_sub(begun);
+                let course = outcome::Course {
+                    endings: &endings,
+                    signal: Some(signal),
+                    partly,
+                    took,
+                    phases: &took_each,
+                };
+                course.record(site, drivers.is_simulated(), Some(log.path()), reporter);
+            }
             log.end(&format!("ended: {error:#}"));
             return Err(error);
         }
@@ -137,7 +150,7 @@ fn shut_down(
         signal,
         partly,
         took: drivers.now().saturating_sub(begun),
-        phases: &took,
+        phases: &took_each,
     };
     let status = report(&result, input, drivers.is_simulated(), log, reporter);
     if !args.restart {

@@ -268,7 +268,8 @@ impl Phases<'_, '_> {
     }
 }
 
-fn skipped(node: NodeId) -> Ending {
+/// Returns the ending of a node that was not begun.
+pub(crate) fn skipped(node: NodeId) -> Ending {
     Ending { node, outcome: Outcome::Skipped, began: None, ended: None, let_go: false }
 }
 

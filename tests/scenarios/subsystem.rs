@@ -110,3 +110,23 @@ fn an_unreadable_list_is_rejected_and_a_missing_one_calls_nobody() {
     cshutdown(&bed, &["-F", "ALL"]).run();
     assert!(!cluster.is_on("n1"));
 }
+
+#[test]
+fn a_log_line_for_another_machine_goes_through_the_shell_driver() {
+    let bed = Bed::new();
+    let rsh = bed.script("rsh", "printf '%s\\n' \"$@\" >\"$0.said\"");
+    let inventory = bed.write("inventory.json", "{\"format\": \"orderly-inventory/1\", \"nodes\": []}");
+    bed.config(
+        "cluster.toml",
+        format!(
+            "inventory = {inventory:?}\n[power]\ndriver = \"none\"\n[probe]\ndriver = \"none\"\n[shell]\n\
+             driver = \"command\"\nrun = [{rsh:?}, \"{{address}}\", \"{{command}}\"]\n"
+        ),
+    );
+    let log = "/var/adm/SPlogs/cs/cshut.1121214907.4711";
+    bed.program("csLogger").args(["-b", "192.0.2.7", "-f", log, "it", "is done"]).run();
+    assert_eq!(
+        bed.read("rsh.said"),
+        format!("192.0.2.7\ncsLogger --here -b 192.0.2.7 -f {log} -- 'it is done'\n")
+    );
+}

@@ -154,6 +154,10 @@ impl Telling<'_> {
                 record.after_seconds = Some(pause.as_secs_f64());
                 record.detail = Some(&failure.detail);
             }
+            Happening::Missed(task, failure) => {
+                (record.event, record.task) = ("missed", Some(task_word(*task)));
+                record.detail = Some(&failure.detail);
+            }
             Happening::LetGo(limit) => {
                 (record.event, record.after_seconds) = ("let_go", Some(limit.as_secs_f64()));
             }
@@ -210,6 +214,9 @@ fn clause<'n>(what: &Happening, name: &Naming<'n>) -> (Weight, String) {
         Happening::Retried(failure, pause) => {
             let pause = duration::show(*pause);
             (Weight::Event, format!("{}; tried again in {pause}", failure.detail))
+        }
+        Happening::Missed(task, failure) => {
+            (Weight::Failure, format!("{} did not succeed: {}", task_clause(*task), failure.detail))
         }
         Happening::LetGo(limit) => {
             let limit = duration::show(*limit);

@@ -55,6 +55,8 @@ pub enum Happening {
     WaitedFor(Duration),
     /// A task failed and is tried again after this long.
     Retried(Failure, Duration),
+    /// A task failed on which nothing else depends: its users could not be told.
+    Missed(Task, Failure),
     /// It is late, and what waits for it goes on (`-W`, with the limit).
     LetGo(Duration),
     /// Nothing more will be done to it.

@@ -53,14 +53,15 @@ impl Round {
             self.left -= 1;
         }
         ending.ended = Some(now);
-        // The node stands as it stood; only a failure is worth telling.
         ending.outcome = match result {
+            // The node stands as it stood; only a failure is worth telling.
             Ok(()) => Outcome::Up,
-            Err(failure) => outcome_of(failure),
+            Err(failure) => {
+                let what = Happening::Missed(Task::Run(self.errand), failure.clone());
+                self.notices.push(Notice { at: now, node, what });
+                outcome_of(failure)
+            }
         };
-        if !ending.outcome.is_well() {
-            self.notices.push(Notice { at: now, node, what: Happening::Over(ending.outcome.clone()) });
-        }
     }
 }
 
