@@ -9,6 +9,7 @@ use orderly_nodes::site::Site;
 use orderly_nodes::targets::{Targets, describe, fold};
 use orderly_plan::duration;
 use orderly_plan::fleet::NodeId;
+use orderly_plan::graph::Order;
 use orderly_plan::select::{self, Direction};
 use orderly_plan::startup::{Options, Patience};
 use orderly_plan::survey::Condition;
@@ -61,18 +62,22 @@ impl Plan {
         conditions: &[Condition],
         history: &History,
     ) -> Result<Self> {
+        let judged = without_units(site, conditions);
         if args.extend {
-            let with_units = with_units(site, &targets.nodes);
-            let needed = select::needed(Direction::Startup, &site.order, &with_units, conditions);
-            targets.nodes.extend(needed.into_iter().filter(|node| !site.is_unit(*node)));
+            let needed = select::needed(Direction::Startup, &site.order, &targets.nodes, &judged);
+            targets.nodes.extend(needed);
             targets.nodes.sort_unstable();
             targets.check_partition(site)?;
         }
-        let nodes = with_units(site, &targets.nodes);
-        check(args, site, &nodes, conditions)?;
-        let reset = to_be_reset(args, site, &nodes, conditions);
+        check(args, site, &targets.nodes, &judged)?;
+        let reset = to_be_reset(args, &site.order, &targets.nodes, &judged);
         let starts =
             |node: &NodeId| conditions[node.index()] != Condition::Up || reset.binary_search(node).is_ok();
+        let mut nodes: Vec<NodeId> = targets.nodes.iter().copied().filter(starts).collect();
+        // Units of nodes that are left alone are left alone too.
+        nodes = site.units_of(&nodes);
+        nodes.extend(&targets.nodes);
+        nodes.sort_unstable();
         let options = options(args, site, history, reset.clone());
         Ok(Self {
             to_start: nodes.iter().filter(|node| starts(node)).count(),
@@ -122,12 +127,12 @@ impl Plan {
     }
 }
 
-fn with_units(site: &Site, nodes: &[NodeId]) -> Vec<NodeId> {
-    let mut all = nodes.to_vec();
-    all.extend(site.units_of(nodes));
-    all.sort_unstable();
-    all.dedup();
-    all
+/// Returns the conditions by which the sequence is judged. A unit never stands in the way: a node that
+/// is up has what it needs, and the units of those that are started are started too.
+fn without_units(site: &Site, conditions: &[Condition]) -> Vec<Condition> {
+    let mut judged = conditions.to_vec();
+    judged.iter_mut().skip(site.inventory.len()).for_each(|condition| *condition = Condition::Up);
+    judged
 }
 
 /// Refuses what would violate the sequence.
@@ -146,17 +151,15 @@ fn check(args: &Args, site: &Site, targets: &[NodeId], conditions: &[Condition])
     Err(fail(Status::Refused, text))
 }
 
-/// Returns the running targets that are reset; units never are, nothing runs on them.
-fn to_be_reset(args: &Args, site: &Site, targets: &[NodeId], conditions: &[Condition]) -> Vec<NodeId> {
-    let mut reset = if args.reset_all {
+/// Returns the running targets that are reset.
+fn to_be_reset(args: &Args, order: &Order, targets: &[NodeId], conditions: &[Condition]) -> Vec<NodeId> {
+    if args.reset_all {
         targets.iter().copied().filter(|node| conditions[node.index()] == Condition::Up).collect()
     } else if args.reset {
-        select::curable(&site.order, targets, conditions)
+        select::curable(order, targets, conditions)
     } else {
         Vec::new()
-    };
-    reset.retain(|node| !site.is_unit(*node));
-    reset
+    }
 }
 
 fn options(args: &Args, site: &Site, history: &History, reset: Vec<NodeId>) -> Options {

@@ -38,6 +38,10 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
         };
         maker.against.push(format!("{word}: {why}"));
     }
+    if let Err(error) = machine.asset.identity(&mut machine.runner) {
+        // A record that does not say of which asset it is would prove nothing in the end.
+        maker.against.push(format!("the asset cannot be identified: {error:#}"));
+    }
     if wanted(Part::Boot) {
         maker.boot(machine.config);
     }

@@ -115,7 +115,9 @@ fn report(
     let (title, own) = (machine.asset.title(), machine.config.own.name.clone());
     let taken = ending.verdict == Verdict::Completed;
     let mut stuck = ending.verdict == Verdict::Stuck;
-    if ending.verdict == Verdict::Unwound && machine.asset_state() == State::Free {
+    // A host that took nothing has nothing to say about letting go.
+    let began = ending.steps.iter().any(|step| step.outcome == "undone" && step.step.starts_with("take "));
+    if ending.verdict == Verdict::Unwound && began && machine.asset_state() == State::Free {
         stuck |= !keep_release(machine, reporter, &ending);
     }
     let refused = ending.verdict == Verdict::Unwound && failed_at_proof(&ending);

@@ -310,6 +310,21 @@ fn units_are_powered_before_their_nodes() {
 }
 
 #[test]
+fn a_unit_nobody_can_read_neither_refuses_nor_resets_running_nodes() {
+    let bed = cluster("");
+    let text =
+        bed.read("etc/inventory.json").replace(r#""number": 1,"#, r#""number": 1, "power_with": ["shelf"],"#);
+    bed.config("inventory.json", text);
+    mark(&bed, "up", "n01");
+    mark(&bed, "mute", "shelf");
+    cstartup(&bed, &["n02"], 0);
+    assert_eq!(power(&bed), ["on n02", "up n02"]);
+    let ended = cstartup(&bed, &["-z", "n[01-02]"], 0);
+    assert_said(&ended, &["already up: n[01-02]"]);
+    assert_eq!(power(&bed).len(), 2, "nothing was reset");
+}
+
+#[test]
 fn the_history_gives_limits_and_forecasts() {
     let bed = cluster("");
     cstartup(&bed, &["n04"], 0);

@@ -165,3 +165,20 @@ fn a_backup_that_fails_refuses_unless_the_newest_snapshot_is_young() {
     pair.release(1).any_stdout().stderr_contains("young enough").run();
     assert!(pair.world(1).contains("proxy offline"));
 }
+
+/// A bind mount made by hand on the peer, and no word of Orderly on it yet: it looked free.
+#[test]
+fn what_the_peer_holds_and_never_released_is_not_free_here() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    for asset in [Asset::Bind, Asset::Ext4(&disk)] {
+        let bed = Bed::new();
+        let pair = Pair::new(&bed, &asset);
+        pair.release(2).status(4).stderr_contains("the asset is not here").run();
+        pair.takeover(2).status(4).stderr_contains("nothing proves").run();
+        assert!(!pair.state(2).join("release.json").exists());
+    }
+}

@@ -378,7 +378,9 @@ fn before_a_kill(bed: &Bed) -> Host<'_> {
 /// Kills a run at one system call, and looks at what it leaves; then lets another one succeed.
 fn kill_at(bed: &Bed, host: &Host<'_>, number: usize, (name, which): &(String, usize)) {
     bed.write("source/deep/2", format!("kill {number}"));
-    let line = format!("strace -f -o /dev/null -e trace={name} -e inject={name}:signal=KILL:when={which} habackup -q");
+    let line = format!(
+        "strace -f -o /dev/null -e trace={name} -e inject={name}:signal=KILL:when={which} habackup -q"
+    );
     host.shell(&line).any_status().any_stderr().run();
     let latest = fs::read_link(bed.path("shared/habackup/latest")).unwrap();
     assert!(!latest.to_string_lossy().contains("incomplete"));

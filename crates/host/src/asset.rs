@@ -86,6 +86,15 @@ pub trait Asset: std::fmt::Debug {
     /// Says what failed; the caller asks for the state.
     fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()>;
 
+    /// Notes on the asset that this host holds it, for kinds that are told by a note; before it is
+    /// unmounted, so that a release cut short is not taken for another host's.
+    ///
+    /// # Errors
+    /// Says what failed.
+    fn claim(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// Lets go of the asset, after its mounts are gone. Letting go of what is free succeeds.
     ///
     /// # Errors

@@ -126,6 +126,10 @@ impl Mount {
         for option in self.options.split(',').chain(self.super_options.split(',')) {
             // What the kernel shows of a journal or a label is state, not something to be passed back;
             // ext4 shows only options that were given.
+            // Shown by the kernel under SELinux, and no option that mount(8) takes.
+            if option == "seclabel" {
+                continue;
+            }
             let contradicts = option == "rw" && options.contains(&"ro");
             if !option.is_empty() && !contradicts && !options.contains(&option) {
                 options.push(option);

@@ -315,3 +315,121 @@ impl name::Roster for Roster {
         u32::try_from(at).ok().map(NodeId)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    /// n1 serves n2, which is powered with a shelf.
+    fn world(literal: bool) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().display();
+        let config = format!(
+            "inventory = \"{root}/inventory.json\"\nlog_dir = \"{root}/log\"\n\
+             sequence = {{ start = \"{root}/start\", shut = \"{root}/shut\", subsystems = \"{root}/sub\", \
+             literal = {literal} }}\n[power]\ndriver = \"simulator\"\n[shell]\ndriver = \"simulator\"\n\
+             [probe]\ndriver = \"simulator\"\n[override.node.n2]\nlimits = {{ boot = \"7s\" }}\n"
+        );
+        let inventory = r#"{"format": "orderly-inventory/1", "nodes": [
+            {"name": "n1"}, {"name": "n2", "boot_server": "n1", "power_with": ["shelf"]}, {"name": "n3"}]}"#;
+        for (name, text) in [("cluster.toml", config.as_str()), ("inventory.json", inventory)] {
+            fs::write(dir.path().join(name), text).unwrap();
+            fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        fs::write(dir.path().join("start"), "a: n1\nb: n2\na > b\n").unwrap();
+        dir
+    }
+
+    fn read(dir: &tempfile::TempDir, direction: Direction) -> anyhow::Result<Site> {
+        Site::read(&Wanted {
+            direction,
+            config: Some(dir.path().join("cluster.toml")),
+            sequence: None,
+            flags: Flags::default(),
+        })
+    }
+
+    /// Returns the nodes in the order in which they run, by wave.
+    fn waves(site: &Site) -> Vec<Vec<&str>> {
+        let named = |wave: Vec<NodeId>| wave.into_iter().map(|node| site.name(node)).collect();
+        site.order.waves().into_iter().map(named).collect()
+    }
+
+    #[test]
+    fn units_come_before_their_nodes_at_start_and_after_them_at_shutdown() {
+        let dir = world(false);
+        let site = read(&dir, Direction::Startup).unwrap();
+        assert_eq!(waves(&site), [vec!["n1", "n3", "shelf"], vec!["n2"]]);
+        let site = read(&dir, Direction::Shutdown).unwrap();
+        assert_eq!(waves(&site), [vec!["n2", "n3"], vec!["n1", "shelf"]]);
+        assert!(
+            site.remarks[0].contains("as seqfile --shutdown prints it"),
+            "start never stands in for shut"
+        );
+        let shelf = site.roster.unit("shelf").unwrap();
+        assert_eq!((site.units_of(&[NodeId(1)]), site.nodes_with(shelf)), (vec![shelf], vec![NodeId(1)]));
+        assert_eq!(site.profile(NodeId(1)).limits.boot.as_secs(), 7);
+    }
+
+    #[test]
+    fn one_file_under_both_names_is_processed_mirrored() {
+        for link in
+            [(|from, to| symlink(from, to)) as fn(PathBuf, PathBuf) -> std::io::Result<()>, |from, to| {
+                fs::hard_link(from, to)
+            }]
+        {
+            let dir = world(false);
+            link(dir.path().join("start"), dir.path().join("shut")).unwrap();
+            let site = read(&dir, Direction::Shutdown).unwrap();
+            assert_eq!(waves(&site)[0], ["n2", "n3"]);
+            assert!(site.remarks.iter().any(|remark| remark.contains("processed mirrored")));
+        }
+    }
+
+    #[test]
+    fn a_copy_that_should_have_been_a_link_is_refused_unless_meant() {
+        let dir = world(false);
+        fs::copy(dir.path().join("start"), dir.path().join("shut")).unwrap();
+        let error = read(&dir, Direction::Shutdown).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Status::Refused));
+        assert!(format!("{error:#}").contains("ln -sf"), "{error:#}");
+
+        let dir = world(true);
+        fs::copy(dir.path().join("start"), dir.path().join("shut")).unwrap();
+        let site = read(&dir, Direction::Shutdown).unwrap();
+        assert_eq!(waves(&site)[0], ["n1", "n3"], "literal is as it stands");
+        assert!(site.remarks.iter().any(|remark| remark.starts_with("warning: ")), "{:?}", site.remarks);
+    }
+
+    #[test]
+    fn a_dangling_link_is_not_a_missing_file() {
+        let dir = world(false);
+        symlink("nowhere", dir.path().join("shut")).unwrap();
+        let error = read(&dir, Direction::Shutdown).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Status::Rejected));
+    }
+
+    #[test]
+    fn an_empty_file_states_no_order() {
+        let dir = world(false);
+        fs::write(dir.path().join("start"), "# later\n").unwrap();
+        let site = read(&dir, Direction::Startup).unwrap();
+        assert_eq!(waves(&site)[0], ["n1", "n3", "shelf"], "units come first even so");
+        assert!(site.remarks[0].contains("states no order"));
+    }
+
+    #[test]
+    fn power_that_contradicts_the_sequence_is_rejected() {
+        let dir = world(false);
+        let text = fs::read_to_string(dir.path().join("inventory.json")).unwrap();
+        fs::write(
+            dir.path().join("inventory.json"),
+            text.replace(r#"{"name": "n1"}"#, r#"{"name": "n1", "power_with": ["n2"]}"#),
+        )
+        .unwrap();
+        let error = read(&dir, Direction::Startup).unwrap_err();
+        assert!(format!("{error:#}").contains("power_with contradicts"), "{error:#}");
+    }
+}

@@ -14,9 +14,9 @@ const NAMED: usize = 8;
 pub fn line<'n>(stand: &Stand, began: Duration, now: Duration, name: &Naming<'n>) -> String {
     let mut text = summary(stand, began, now);
     if let Some(slowest) = stand.busy.first() {
-        let alike = stand.busy.iter().filter(|busy| busy.doing == slowest.doing).take(NAMED);
-        let set = nodeset::fold(alike.map(|busy| name(busy.node)));
-        let more = stand.busy.len().saturating_sub(NAMED);
+        let alike: Vec<&Busy> = stand.busy.iter().filter(|busy| busy.doing == slowest.doing).collect();
+        let set = nodeset::fold(alike.iter().take(NAMED).map(|busy| name(busy.node)));
+        let more = alike.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let for_long = duration::show(now.saturating_sub(slowest.since));
         text.push_str(&format!("; {set}{more} {} for {for_long} ({})", slowest.doing, slowest.last));

@@ -70,13 +70,20 @@ impl Bind {
 
     fn ask(&self) -> anyhow::Result<State> {
         std::fs::metadata(&self.source).with_context(|| format!("find {}", self.source.display()))?;
-        let holder = self.read()?.holder;
+        let mark = self.read()?;
+        let holder = mark.holder;
         let foreign = holder.as_deref() == Some(self.peer.as_str());
         // Taken and not yet mounted is held too: the peer must not take it in between.
         let held =
             holder.as_deref() == Some(self.own.as_str()) || own()?.0.iter().any(|mount| self.is_on(mount));
         Ok(match (held, foreign) {
             (true, false) => State::Held,
+            // Mounted by hand on the peer, it would look the same.
+            (false, false) if mark.format.is_empty() => State::Elsewhere(format!(
+                "{} was never released, so {} may hold it",
+                self.source.display(),
+                self.peer
+            )),
             (false, false) => State::Free,
             (false, true) => State::Elsewhere(format!("{} holds {}", self.peer, self.source.display())),
             (true, true) => State::Unknown(format!(
@@ -125,6 +132,13 @@ impl Asset for Bind {
                 self.write(Some(&self.own))
             }
             (State::Elsewhere(why) | State::Unknown(why), _) => bail!("{why}"),
+        }
+    }
+
+    fn claim(&self) -> anyhow::Result<()> {
+        match self.ask()? {
+            State::Held => self.write(Some(&self.own)),
+            State::Free | State::Elsewhere(_) | State::Unknown(_) => Ok(()),
         }
     }
 

@@ -43,7 +43,16 @@ impl Filesystem {
     }
 
     fn superblock(&self) -> anyhow::Result<Superblock> {
-        Superblock::read(&self.look()?.path)
+        let found = Superblock::read(&self.look()?.path)?;
+        // Without that word "not mounted here" would pass for "free" while the peer writes to it.
+        if found.clean.is_none() {
+            bail!(
+                "{} is {}, which does not say whether it was let go; only ext4 is supported by this version",
+                self.device,
+                found.fstype
+            );
+        }
+        Ok(found)
     }
 
     fn ask(&self) -> anyhow::Result<State> {
@@ -54,7 +63,8 @@ impl Filesystem {
             Some(false) => {
                 State::Elsewhere(format!("{} is mounted elsewhere, or was not let go cleanly", self.device))
             }
-            Some(true) | None => State::Free,
+            Some(true) => State::Free,
+            None => State::Unknown(format!("{} does not say whether it was let go", self.device)),
         })
     }
 }

@@ -1,0 +1,289 @@
+//! The tables beside `[asset]`: hosts, services, loopbacks, shares, addresses, backup.
+
+use super::{
+    Address, Backup, Control, Host, Keep, Loopback, MINUTE, MountTable, Service, Share, ShareCommands,
+};
+use orderly_exec::settings::Table;
+use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
+use std::net::IpAddr;
+use std::path::{Component, Path, PathBuf};
+
+pub(super) fn read_hosts(root: &Table<'_>) -> Vec<Host> {
+    let mut hosts: Vec<Host> = Vec::new();
+    let tables = root.tables("host");
+    if tables.len() != 2 {
+        root.reject(
+            "host",
+            format!("host: exactly two [[host]] tables are needed, there are {}", tables.len()),
+        );
+    }
+    for table in tables {
+        let name = table.need_text("name").unwrap_or_default();
+        if hosts.iter().any(|host| host.name == name) {
+            table.reject("name", format!("{}: both hosts are named \"{name}\"", table.named("name")));
+        }
+        let address = table.text("address");
+        if address.as_ref().is_some_and(|address| address.parse::<IpAddr>().is_err()) {
+            table.reject(
+                "address",
+                format!(
+                    "{}: must be an IP address (a name may not resolve when it matters)",
+                    table.named("address")
+                ),
+            );
+        }
+        let (fence, fence_status) = (table.argv("fence"), table.argv("fence_status"));
+        if table.has("fence") && !table.has("fence_status") {
+            table.reject(
+                "fence",
+                format!(
+                    "{}: needs fence_status beside it, which proves that the power is off",
+                    table.named("fence")
+                ),
+            );
+        }
+        hosts.push(Host { name, address, fence, fence_status });
+        table.end();
+    }
+    hosts
+}
+
+pub(super) fn choose(file: &str, hosts: Vec<Host>, own: &str) -> Result<(Host, Host), Diagnostics> {
+    let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
+    let (mut mine, mut others): (Vec<Host>, Vec<Host>) = hosts.into_iter().partition(|host| host.name == own);
+    match (mine.pop(), others.pop()) {
+        (Some(mine), Some(other)) => Ok((mine, other)),
+        _ => Err(Diagnostic::about(
+            file,
+            format!("this host is \"{own}\" (uname -n), and no [[host]] is named so"),
+        )
+        .hint(format!("the hosts are {}; or set ORDERLY_HOST", names.join(" and ")))
+        .into()),
+    }
+}
+
+pub(super) fn read_services(root: &Table<'_>) -> Vec<Service> {
+    let mut services: Vec<Service> = Vec::new();
+    for table in root.tables("service") {
+        let name = table.need_text("name").unwrap_or_default();
+        if services.iter().any(|service| service.name == name) {
+            table.reject("name", format!("{}: a second service named \"{name}\"", table.named("name")));
+        }
+        let control = read_control(&table);
+        let timeout = table.duration("timeout").unwrap_or(10 * MINUTE);
+        services.extend(control.map(|control| Service { name, control, timeout }));
+        table.end();
+    }
+    services
+}
+
+fn read_control(table: &Table<'_>) -> Option<Control> {
+    let unit = table.text("unit");
+    let commands = ["status", "stop", "start"].map(|key| table.has(key));
+    if unit.is_some() {
+        if commands.contains(&true) {
+            table
+                .reject("unit", format!("{}: stands instead of status, stop and start", table.named("unit")));
+        }
+        return unit.map(Control::Unit);
+    }
+    if commands == [false; 3] {
+        table.reject("name", format!("{}: needs unit, or status, stop and start", table.named("name")));
+        return None;
+    }
+    for key in ["status", "stop", "start"] {
+        table.need(key);
+    }
+    Some(Control::Commands {
+        status: table.argv("status")?,
+        stop: table.argv("stop")?,
+        start: table.argv("start")?,
+    })
+}
+
+pub(super) fn read_loopbacks(root: &Table<'_>, mounts: &[MountTable]) -> Vec<Loopback> {
+    let mut loopbacks: Vec<Loopback> = Vec::new();
+    for table in root.tables("loopback") {
+        table.need("source");
+        table.need("at");
+        let (source, at) = (table.absolute_path("source"), table.absolute_path("at"));
+        if let Some(source) = &source {
+            insist_on_asset(&table, "source", source, mounts, &[]);
+        }
+        if let Some(at) = &at
+            && (loopbacks.iter().any(|other| other.at == *at) || mounts.iter().any(|mount| mount.at == *at))
+        {
+            table.reject(
+                "at",
+                format!("{}: something else is mounted at {}", table.named("at"), at.display()),
+            );
+        }
+        let timeout = table.duration("timeout").unwrap_or(MINUTE);
+        if let (Some(source), Some(at)) = (source, at) {
+            loopbacks.push(Loopback { source, at, timeout });
+        }
+        table.end();
+    }
+    loopbacks
+}
+
+pub(super) fn read_shares(root: &Table<'_>, mounts: &[MountTable], loopbacks: &[Loopback]) -> Vec<Share> {
+    let mut shares: Vec<Share> = Vec::new();
+    for table in root.tables("share") {
+        table.need("path");
+        let path = table.absolute_path("path");
+        if let Some(path) = &path {
+            insist_on_asset(&table, "path", path, mounts, loopbacks);
+            if shares.iter().any(|share| share.path == *path) {
+                table.reject(
+                    "path",
+                    format!("{}: listed twice; put all its clients in one table", table.named("path")),
+                );
+            }
+        }
+        let clients = table.texts("clients").unwrap_or_else(|| vec!["*".to_owned()]);
+        if clients.iter().any(|client| client.is_empty() || client.contains(char::is_whitespace)) {
+            table.reject("clients", format!("{}: a client has no blanks in it", table.named("clients")));
+        }
+        let share = path.map(|path| Share {
+            path,
+            clients,
+            options: table.text("options").unwrap_or_else(|| "ro".to_owned()),
+            fsid: table.text("fsid"),
+            description: table.text("description"),
+            commands: read_share_commands(&table),
+            timeout: table.duration("timeout").unwrap_or(MINUTE),
+        });
+        shares.extend(share);
+        table.end();
+    }
+    shares
+}
+
+fn read_share_commands(table: &Table<'_>) -> Option<ShareCommands> {
+    let keys = ["list", "add", "remove"];
+    if !keys.into_iter().any(|key| table.has(key)) {
+        return None;
+    }
+    keys.into_iter().for_each(|key| table.need(key));
+    Some(ShareCommands { list: table.argv("list")?, add: table.argv("add")?, remove: table.argv("remove")? })
+}
+
+pub(super) fn read_addresses(root: &Table<'_>) -> Vec<Address> {
+    let mut addresses = Vec::new();
+    for table in root.tables("address") {
+        let cidr = table.need_text("cidr");
+        let device = table.need_text("device");
+        let timeout = table.duration("timeout").unwrap_or(MINUTE);
+        if let Some(cidr) = &cidr
+            && !is_cidr(cidr)
+        {
+            table.reject(
+                "cidr",
+                format!(
+                    "{}: \"{cidr}\" is not an address with its prefix length (192.0.2.10/24)",
+                    table.named("cidr")
+                ),
+            );
+        }
+        if let (Some(cidr), Some(device)) = (cidr, device) {
+            addresses.push(Address { cidr, device, timeout });
+        }
+        table.end();
+    }
+    addresses
+}
+
+fn is_cidr(text: &str) -> bool {
+    let Some((ip, length)) = text.split_once('/') else { return false };
+    let (Ok(ip), Ok(length)) = (ip.parse::<IpAddr>(), length.parse::<u8>()) else { return false };
+    length <= if ip.is_ipv4() { 32 } else { 128 }
+}
+
+pub(super) fn read_backup(table: Table<'_>, mounts: &[MountTable], shares: &[Share]) -> Option<Backup> {
+    table.need("directory");
+    let directory = table.absolute_path("directory");
+    if let Some(directory) = &directory {
+        insist_on_asset(&table, "directory", directory, mounts, &[]);
+        if let Some(share) = shares.iter().find(|share| directory.starts_with(&share.path)) {
+            let message = format!(
+                "{}: lies under the exported {}, and snapshots hold what only root may read",
+                table.named("directory"),
+                share.path.display()
+            );
+            table.reject("directory", message);
+        }
+    }
+    table.need("include");
+    let include = absolute_paths(&table, "include");
+    let optional = absolute_paths(&table, "optional");
+    let keep = read_keep(&table);
+    let backup = directory.map(|directory| Backup {
+        directory,
+        include,
+        optional,
+        exclude: table.texts("exclude").unwrap_or_default(),
+        keep,
+        max_age: table.duration("max_age").unwrap_or(120 * MINUTE),
+        require_services: table.flag("require_services").unwrap_or(true),
+        timeout: table.duration("timeout").unwrap_or(60 * MINUTE),
+    });
+    table.end();
+    backup
+}
+
+fn read_keep(table: &Table<'_>) -> Keep {
+    let spread = ["hourly", "daily", "weekly"].map(|key| (table.has(key), table.number(key).unwrap_or(0)));
+    let keep = table.number("keep");
+    if spread.iter().any(|(there, _)| *there) {
+        if table.has("keep") {
+            table.reject(
+                "keep",
+                format!("{}: stands instead of hourly, daily and weekly", table.named("keep")),
+            );
+        }
+        let [(_, hourly), (_, daily), (_, weekly)] = spread;
+        return Keep::Spread { hourly, daily, weekly };
+    }
+    if keep == Some(0) {
+        table.reject("keep", format!("{}: at least 1, or no snapshot would stay", table.named("keep")));
+    }
+    Keep::Last(keep.unwrap_or(48))
+}
+
+fn absolute_paths(table: &Table<'_>, key: &'static str) -> Vec<PathBuf> {
+    let paths: Vec<PathBuf> = table.texts(key).unwrap_or_default().into_iter().map(PathBuf::from).collect();
+    for path in &paths {
+        if !is_plain(path) {
+            table.reject(
+                key,
+                format!("{}: {} must be an absolute path without \"..\"", table.named(key), path.display()),
+            );
+        }
+    }
+    paths
+}
+
+fn is_plain(path: &Path) -> bool {
+    path.is_absolute() && !path.components().any(|part| part == Component::ParentDir)
+}
+
+/// What moves with the asset must lie on it, or it would stay behind with the wrong host.
+fn insist_on_asset(
+    table: &Table<'_>,
+    key: &'static str,
+    path: &Path,
+    mounts: &[MountTable],
+    loopbacks: &[Loopback],
+) {
+    let mut places =
+        mounts.iter().map(|mount| &mount.at).chain(loopbacks.iter().map(|loopback| &loopback.at));
+    if !mounts.is_empty() && !places.any(|at| path.starts_with(at)) {
+        let message = format!(
+            "{}: {} is not on the asset; no [[asset.mount]] is at or above it",
+            table.named(key),
+            path.display()
+        );
+        table.reject(key, message);
+    }
+}

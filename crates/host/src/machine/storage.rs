@@ -1,0 +1,204 @@
+//! Mounts and the asset itself: mounted, unmounted, released, taken, compared.
+
+use super::Machine;
+use crate::action::Answer;
+use crate::asset::{End, State};
+use crate::holders::{self, Holder};
+use crate::mountinfo::{self, Mounts};
+use crate::mounts::{MountSpec, loopback_mount, unmount_command};
+use anyhow::bail;
+use orderly_exec::files;
+use std::path::Path;
+
+/// A file on the asset that says that it was about to be released.
+const INTENT: &str = ".orderly-intent";
+
+/// How many holders are named before the rest is counted.
+const NAMED: usize = 8;
+
+impl Machine<'_> {
+    pub(super) fn check_mounted(&mut self, mount: &MountSpec) -> Answer {
+        match mountinfo::own() {
+            Err(error) => Answer::Unknown(format!("{error:#}")),
+            Ok(mounts) if self.is_mounted(mount, &mounts) => Answer::Yes,
+            Ok(mounts) => match mounts.at(&mount.at) {
+                Some(other) => Answer::No(format!("{} is mounted there", other.source.display())),
+                None => Answer::No(format!("nothing is mounted at {}", mount.at.display())),
+            },
+        }
+    }
+
+    fn is_mounted(&self, spec: &MountSpec, mounts: &Mounts) -> bool {
+        let Some(mount) = mounts.at(&spec.at) else { return false };
+        match (&spec.what, self.loopback(&spec.at)) {
+            (None, _) => true,
+            (Some(_), Some(loopback)) => loopback_mount(self.asset.as_ref(), loopback, mounts).is_some(),
+            (Some(what), None) => self.asset.is_on(mount) || mount.source.as_os_str() == what.as_str(),
+        }
+    }
+
+    pub(super) fn check_unmounted(&mut self, at: &Path) -> Answer {
+        let mounts = match mountinfo::own() {
+            Ok(mounts) => mounts,
+            Err(error) => return Answer::Unknown(format!("{error:#}")),
+        };
+        let ours = match (self.loopback(at), mounts.at(at)) {
+            (_, None) => false,
+            (Some(loopback), Some(_)) => loopback_mount(self.asset.as_ref(), loopback, &mounts).is_some(),
+            (None, Some(mount)) => self.asset.is_on(mount),
+        };
+        if ours { Answer::No("it is still mounted".to_owned()) } else { Answer::Yes }
+    }
+
+    pub(super) fn unmount(&mut self, at: &Path) -> anyhow::Result<()> {
+        let limit = self.limit(at);
+        // Mounts can stand on one another at one place; a bound, for a table that grows as fast.
+        for _ in 0..16 {
+            if self.check_unmounted(at) == Answer::Yes {
+                return Ok(());
+            }
+            if let Err(error) = self.run(&[unmount_command(at)], limit) {
+                bail!("{error:#}; {}", self.held_by());
+            }
+        }
+        bail!("{} is mounted again and again", at.display())
+    }
+
+    /// Returns who keeps the asset busy, as a clause.
+    fn held_by(&self) -> String {
+        let found = holders::users(self.asset.as_ref());
+        let mut named: Vec<String> = found.holders.iter().take(NAMED).map(Holder::to_string).collect();
+        if found.holders.len() > NAMED {
+            named.push(format!("and {} more", found.holders.len() - NAMED));
+        }
+        if named.is_empty() {
+            "nobody is seen to use it".to_owned()
+        } else {
+            format!("in use: {}", named.join("; "))
+        }
+    }
+
+    pub(super) fn check_released(&mut self) -> Answer {
+        if let Some(answer) = self.still_mounted() {
+            return answer;
+        }
+        match self.asset_state() {
+            State::Free => Answer::Yes,
+            State::Held => Answer::No("this host still holds it".to_owned()),
+            State::Elsewhere(why) | State::Unknown(why) => Answer::Unknown(why),
+        }
+    }
+
+    /// Like a release, except that what another host holds is not held here.
+    pub(super) fn check_let_go(&mut self) -> Answer {
+        match self.check_released() {
+            Answer::Unknown(why) => match self.asset_state() {
+                State::Elsewhere(_) if self.still_mounted().is_none() => Answer::Yes,
+                State::Held | State::Free | State::Elsewhere(_) | State::Unknown(_) => Answer::Unknown(why),
+            },
+            answer @ (Answer::Yes | Answer::No(_) | Answer::Untold) => answer,
+        }
+    }
+
+    /// Returns what speaks against the asset being gone from every mount namespace.
+    fn still_mounted(&mut self) -> Option<Answer> {
+        let found = holders::mounts(self.asset.as_ref());
+        if !found.holders.is_empty() {
+            let named: Vec<String> = found.holders.iter().take(NAMED).map(Holder::to_string).collect();
+            return Some(Answer::No(named.join("; ")));
+        }
+        (!found.unread.is_empty()).then(|| Answer::Unknown(found.unread.join("; ")))
+    }
+
+    pub(super) fn release(&mut self, mounts: &[MountSpec]) -> anyhow::Result<()> {
+        self.asset.claim()?;
+        self.leave_intent(mounts);
+        for mount in mounts.iter().rev() {
+            // What taking mounts, releasing unmounts.
+            if mount.what.is_some() {
+                self.unmount(&mount.at)?;
+            }
+        }
+        // Letting go under a mount in another namespace would say that it is free while it is not.
+        let goes_by_itself = mounts.iter().any(|mount| mount.what.is_none());
+        if !goes_by_itself && let Some(Answer::No(why)) = self.still_mounted() {
+            bail!("{why}");
+        }
+        self.asset.let_go(&mut self.runner)
+    }
+
+    /// Leaves a word on the asset for whoever finds it half released. It never counts as a record.
+    fn leave_intent(&mut self, mounts: &[MountSpec]) {
+        let Ok(table) = mountinfo::own() else { return };
+        let Some(first) = mounts.iter().find(|mount| self.is_mounted(mount, &table)) else { return };
+        let intent = Intent {
+            format: "orderly-intent/1",
+            safe: false,
+            host: &self.config.own.name,
+            at: orderly_exec::clock::now(),
+        };
+        let text = serde_json::to_string(&intent).unwrap_or_default();
+        if let Err(error) = files::replace(&first.at.join(INTENT), format!("{text}\n").as_bytes()) {
+            self.notes.push(format!("{error:#}"));
+        }
+    }
+
+    pub(super) fn retake(&mut self, mounts: &[MountSpec]) -> anyhow::Result<()> {
+        self.asset.take(End::Clean, &mut self.runner)?;
+        for mount in mounts {
+            self.mount(mount)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn mount(&mut self, mount: &MountSpec) -> anyhow::Result<()> {
+        if self.check_mounted(mount) == Answer::Yes {
+            return Ok(());
+        }
+        self.run(&mount.commands(), self.limit(&mount.at))
+    }
+
+    pub(super) fn check_held(&mut self, mounts: &[MountSpec]) -> Answer {
+        for mount in mounts {
+            match self.check_mounted(mount) {
+                Answer::Yes => {}
+                other @ (Answer::No(_) | Answer::Unknown(_) | Answer::Untold) => return other,
+            }
+        }
+        match self.asset_state() {
+            State::Held => Answer::Yes,
+            State::Free => Answer::No("nobody holds it".to_owned()),
+            State::Elsewhere(why) => Answer::No(why),
+            State::Unknown(why) => Answer::Unknown(why),
+        }
+    }
+
+    /// Compares the asset with what a release record says of it; reads, and opens nothing.
+    ///
+    /// # Errors
+    /// Says in what they differ, or what cannot be read.
+    pub fn compare(&mut self, identity: &str, mark: Option<&str>) -> anyhow::Result<()> {
+        let found = self.asset.identity(&mut self.runner)?;
+        if found != identity {
+            bail!("the release record is of another asset: it names {identity}, and this one is {found}");
+        }
+        let found = self.asset.mark(&mut self.runner)?;
+        if mark.is_some() && found.as_deref() != mark {
+            bail!(
+                "the asset was held again after its release: its change mark is \"{}\", the release record has \"{}\"",
+                found.unwrap_or_default(),
+                mark.unwrap_or_default()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The text of the intent file.
+#[derive(serde::Serialize)]
+struct Intent<'a> {
+    format: &'static str,
+    safe: bool,
+    host: &'a str,
+    at: String,
+}
