@@ -2,7 +2,7 @@
 //!
 //! Invariant: power is switched off only when the node was told to halt while it could be reached and
 //! its probe was down all through the settling time since, or when the operator said `--force-off`
-//! (`power_is_never_cut_without_proof_or_permission`).
+//! (judged in `no_node_goes_down_before_what_depends_on_it`).
 //! Invariant: a reading of unknown proves nothing; a node that answers its probe is not off whatever
 //! its power reads.
 
