@@ -2,18 +2,17 @@
 
 mod args;
 mod closing;
-mod history;
 mod plan;
 
 pub use args::{Args, Late};
 use clap::CommandFactory;
 use closing::Closing;
-use history::History;
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::{OrStatus, Status, cli, fail, files};
 use orderly_nodes::config::Flags;
 use orderly_nodes::fleet::Drivers;
+use orderly_nodes::history::{Action, History};
 use orderly_nodes::log::Log;
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::simulator::Initial;
@@ -135,7 +134,7 @@ fn carry_out(
     drivers: &mut Drivers,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
-    let history = History::read(drivers.is_simulated(), |line| reporter.say(line));
+    let history = History::read(Action::Start, drivers.is_simulated(), |line| reporter.say(line));
     reporter.show_progress();
     let readings = match ask(site, &targets, drivers, reporter) {
         Ok(readings) => readings,

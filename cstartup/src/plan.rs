@@ -1,10 +1,10 @@
 //! What is to be started: targets checked against the sequence and extended, and the limits of each.
 
 use crate::args::Args;
-use crate::history::History;
 use anyhow::Result;
 use orderly_exec::cli::{arguments, program_name};
 use orderly_exec::{Status, fail};
+use orderly_nodes::history::History;
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::{Targets, describe, fold};
 use orderly_plan::duration;
