@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
 mod completions;
+mod flags_down;
 mod install;
 mod interrupt;
+mod logins;
 mod man;
 mod order;
 mod pair;

@@ -7,12 +7,12 @@ use nix::sys::signal::Signal;
 /// n1 serves n2 and n3 and is in partition `a`, as n2 is; n3 and n4 are in `b`.
 const INVENTORY: &str = r#"{"format": "orderly-inventory/1", "nodes": [
     {"name": "n1", "number": 1, "partition": "a"},
-    {"name": "n2", "number": 2, "partition": "a", "boot_server": 1},
+    {"name": "n2", "number": 2, "partition": "a", "boot_server": 1, "groups": ["io"]},
     {"name": "n3", "number": 3, "partition": "b"},
     {"name": "n4", "number": 4, "partition": "b", "boot_server": 3}]}"#;
 
 /// Simulated nodes, all up.
-fn cluster(bed: &Bed, simulator: &str) {
+pub(super) fn cluster(bed: &Bed, simulator: &str) {
     let inventory = bed.write("inventory.json", INVENTORY);
     let text = format!(
         "inventory = {inventory:?}\nlog_dir = {:?}\npartition = \"a\"\n\
@@ -197,4 +197,28 @@ fn an_interrupt_while_users_are_told_stops_nothing() {
     wait_until("n1 is still up", || {
         cshutdown(&bed, "-k ALL").run().stdout.starts_with("1: halt n2\n2: halt n1\n")
     });
+}
+
+#[test]
+fn a_unit_goes_off_with_the_last_node_that_needs_it() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    bed.write(
+        "inventory.json",
+        r#"{"format": "orderly-inventory/1", "nodes": [
+            {"name": "n1", "power_with": ["shelf"]}, {"name": "n2", "power_with": ["shelf"]}, {"name": "n3"}]}"#,
+    );
+    bed.write("cstartSeq", "");
+    bed.write("cshutSeq", "");
+    let first = cshutdown(&bed, "--json n1 n3").run();
+    assert!(!first.stdout.contains("shelf"), "n2 still needs it: {}", first.stdout);
+    cstartup(&bed, "n1").run();
+    cshutdown(&bed, "n2").run();
+    // n2 is no target and nothing waits for it, and it is down all the same.
+    let last = cshutdown(&bed, "--json n1").run();
+    let report = last.records().pop().unwrap();
+    assert_eq!(report["counts"]["down"], 2, "{report}");
+    let order: Vec<serde_json::Value> =
+        last.records().into_iter().filter(|record| record["event"] == "over").collect();
+    assert_eq!((&order[0]["node"], &order[1]["node"]), (&"n1".into(), &"shelf".into()));
 }

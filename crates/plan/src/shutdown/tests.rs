@@ -54,6 +54,16 @@ fn a_lost_connection_is_unknown_and_the_state_decides() {
 }
 
 #[test]
+fn a_node_is_not_told_again_after_its_time() {
+    // Told at 0.6 s, again after waits of 4 and 8 s.
+    let hasty = Patience { timeout: seconds(6), ..patience() };
+    let (outcome, world) = alone_with(imagined(Manner::StaysUp), wishes(), hasty);
+    assert!(matches!(outcome, Outcome::TimedOut(_)), "{outcome:?}");
+    let told = world.log.iter().filter(|(.., task)| *task == Task::Run(Errand::Halt)).count();
+    assert_eq!(told, 2, "not after its time was over: {:?}", world.log);
+}
+
+#[test]
 fn a_node_that_refuses_hangs_or_cannot_be_reached_keeps_its_power() {
     for manner in [Manner::Refuses, Manner::Hangs, Manner::Unreachable] {
         let (outcome, world) = alone(imagined(manner), wishes());
