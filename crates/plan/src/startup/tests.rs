@@ -568,3 +568,17 @@ fn a_node_whose_controller_is_busy_is_not_taken_for_begun() {
     let endings = startup.endings();
     assert!(endings[1..].iter().all(|ending| ending.outcome == Outcome::Up), "{endings:?}");
 }
+
+/// A limit shorter than the boot limit ended the wait, and the node was never reset.
+#[test]
+fn a_node_found_on_has_its_whole_boot_limit_and_then_its_reset() {
+    let order = Order::new(1, &[], &[]);
+    let mut world = World::new(&[Nature::Stuck], &[5], ALL, usize::MAX);
+    let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Down) }];
+    let patience = Patience { timeout: 20 * SECOND, boot: 60 * SECOND, ..Patience::default() };
+    let options = Options { patience: vec![patience], ..Options::default() };
+    let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
+    drive(&mut startup, &mut world, None);
+    assert_eq!(startup.endings()[0].outcome, Outcome::Up);
+    assert!(world.deeds.iter().all(|(at, _, task)| *task == Task::Reset && *at >= 60 * SECOND));
+}
