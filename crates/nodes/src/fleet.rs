@@ -185,7 +185,7 @@ impl Fleet for Drivers {
         }
     }
 
-    fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) {
+    fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
         match &mut self.fleet {
             Kindred::Real(wires) => wires.begin(task, nodes),
             Kindred::Simulated(simulation) => simulation.begin(task, nodes),

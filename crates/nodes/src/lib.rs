@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod fleet;
+pub mod history;
 pub mod log;
 pub mod roster;
 pub mod run;

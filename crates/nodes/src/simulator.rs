@@ -261,11 +261,14 @@ impl Fleet for Simulation {
         self.abilities[node.index()]
     }
 
-    fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) {
+    fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
+        let mut begun = Vec::new();
         while task == Task::Probe || self.running < self.fanout {
             let Some(node) = nodes.pop_front() else { break };
             self.begin_one(task, node);
+            begun.push(node);
         }
+        begun
     }
 
     fn end_all(&mut self) {

@@ -147,14 +147,15 @@ impl Wires {
         std::mem::take(&mut self.ended)
     }
 
-    pub(super) fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) {
+    pub(super) fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
+        let mut begun = Vec::new();
         let mut at = 0;
         while at < nodes.len().min(LOOK_AHEAD) {
             let node = nodes[at];
             match self.way(task, node) {
                 Way::Known(event) => self.answers.push(event),
                 Way::Tcp if self.prober.has_room() => self.begin_tcp(node),
-                Way::Process(..) if self.calls.len() >= self.fanout => return,
+                Way::Process(..) if self.calls.len() >= self.fanout => break,
                 Way::Process(_, Asks::Controller) if !self.controllers.has_room(node) => {
                     at += 1;
                     continue;
@@ -162,13 +163,15 @@ impl Wires {
                 Way::Process(Reach::Each, _) => self.begin_process(task, vec![node]),
                 Way::Process(Reach::Set, _) => {
                     let set = self.take_set(task, node, nodes);
+                    begun.extend(&set);
                     self.begin_process(task, set);
                     continue;
                 }
-                Way::Tcp => return,
+                Way::Tcp => break,
             }
-            nodes.remove(at);
+            begun.extend(nodes.remove(at));
         }
+        begun
     }
 
     /// Takes from `nodes` those that can go into one process with `first`, which is one of them.

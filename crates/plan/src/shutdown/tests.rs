@@ -142,16 +142,19 @@ impl Fleet for World {
         self.nodes[node.index()].able
     }
 
-    fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) {
+    fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
+        let mut begun = Vec::new();
         while self.running < self.fanout
             && let Some(node) = nodes.pop_front()
         {
+            begun.push(node);
             self.running += 1;
             self.log.push((self.now, node, task));
             let event = self.act(node, task);
             self.serial += 1;
             self.coming.insert((self.now + Duration::from_millis(300), self.serial), event);
         }
+        begun
     }
 
     fn end_all(&mut self) {}
