@@ -52,8 +52,13 @@ impl Checked {
             all.check_partition(site)?;
         } else if !args.ignore_others && !violations.is_empty() {
             let arguments: Vec<String> = std::env::args().skip(1).collect();
-            let text = targets::describe(site, Direction::Shutdown, &violations, "cshutdown", &arguments);
-            return Err(fail(Status::Refused, text));
+            let command = targets::Command {
+                direction: Direction::Shutdown,
+                program: "cshutdown",
+                arguments: &arguments,
+                targets: &all.nodes,
+            };
+            return Err(fail(Status::Refused, targets::describe(site, &command, &violations)));
         }
         confirm(args, all.nodes.len())?;
         let own = guard(args, input, &all.nodes)?;

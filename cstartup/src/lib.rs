@@ -22,7 +22,7 @@ use orderly_plan::fleet::{Fleet, NodeId};
 use orderly_plan::nodeset;
 use orderly_plan::select::Direction;
 use orderly_plan::startup::Startup;
-use orderly_plan::survey::{Reading, Survey};
+use orderly_plan::survey::{Condition, Reading, Survey};
 use plan::{Plan, concerned};
 
 /// Returns the command line as data, for tests, man pages and completions.
@@ -41,21 +41,27 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         reporter.say(remark);
     }
     let targets = typed(&args).resolve(&site)?;
-    if let Some(count) = args.confirm
-        && count != targets.nodes.len()
-    {
-        let found = targets.nodes.len();
-        return Err(fail(Status::Refused, format!("--confirm {count}: there are {found} targets")));
+    if !args.extend {
+        plan::confirm(&args, targets.nodes.len())?;
     }
     let mut drivers = drivers(&args, &site)?;
     let acts = !args.dry_run && !args.rehearse;
     let _lock = acts.then(|| Lock::take(&files::state_directory().join("nodes.lock"))).transpose()?;
-    say_simulated(&args, &drivers, &reporter);
+    let simulated = simulated(&args, &drivers);
+    if let Some(what) = simulated {
+        reporter.say(format!("simulated: {what}, nothing real is touched"));
+    }
     let outcome = carry_out(&args, &site, targets, &mut drivers, &mut reporter);
+    let outcome = outcome.and_then(|status| drivers.close().map(|()| status));
     reporter.end_progress();
-    say_simulated(&args, &drivers, &reporter);
-    let closed = drivers.close();
-    outcome.and_then(|status| closed.map(|()| status))
+    let Some(what) = simulated else { return outcome };
+    // Said last, after what went wrong.
+    let status = outcome.unwrap_or_else(|error| {
+        reporter.warn(format!("{error:#}"));
+        error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed)
+    });
+    reporter.say(format!("simulated: {what}, nothing real was touched"));
+    Ok(status)
 }
 
 fn reporter(args: &Args) -> Reporter {
@@ -118,12 +124,12 @@ fn drivers(args: &Args, site: &Site) -> anyhow::Result<Drivers> {
     Ok(drivers)
 }
 
-/// Says first and last that nothing real is touched.
-fn say_simulated(args: &Args, drivers: &Drivers, reporter: &Reporter) {
-    if args.rehearse {
-        reporter.say("simulated: a rehearsal, nothing real is asked or touched");
-    } else if drivers.is_simulated() {
-        reporter.say("simulated: cluster.toml names the simulator, nothing real is touched");
+/// Returns why nothing real is touched, where that is so; it is said first and last.
+fn simulated(args: &Args, drivers: &Drivers) -> Option<&'static str> {
+    match (args.rehearse, drivers.is_simulated()) {
+        (true, _) => Some("a rehearsal"),
+        (false, true) => Some("cluster.toml names the simulator"),
+        (false, false) => None,
     }
 }
 
@@ -191,6 +197,7 @@ fn start(
         log.line("simulated");
     }
     let began = drivers.now();
+    let reset = plan.options.reset.clone();
     let mut startup = Startup::new(&site.order, &plan.targets, readings, plan.options);
     let mut telling = Telling { reporter, log: log.as_mut(), name: &|node| site.name(node) };
     let signal = drive(&mut startup, drivers, &mut telling);
@@ -202,7 +209,9 @@ fn start(
         took: drivers.now().saturating_sub(began),
     };
     if !args.rehearse {
-        closing.remember(&mut history);
+        closing.remember(&mut history, |node| {
+            readings[node.index()].condition() == Condition::Down || reset.binary_search(&node).is_ok()
+        });
         if let Err(error) = history.save() {
             reporter.warn(format!("the history is not kept: {error:#}"));
         }

@@ -6,7 +6,7 @@ use orderly_exec::cli::{arguments, program_name};
 use orderly_exec::{Status, fail};
 use orderly_nodes::history::History;
 use orderly_nodes::site::Site;
-use orderly_nodes::targets::{Targets, describe, fold};
+use orderly_nodes::targets::{Command, Targets, describe, fold};
 use orderly_plan::duration;
 use orderly_plan::fleet::NodeId;
 use orderly_plan::graph::Order;
@@ -69,6 +69,7 @@ impl Plan {
             targets.nodes.sort_unstable();
             targets.check_partition(site)?;
         }
+        confirm(args, targets.nodes.len())?;
         check(args, site, &targets.nodes, &judged)?;
         let reset = to_be_reset(args, &site.order, &targets.nodes, &judged);
         let starts =
@@ -78,10 +79,12 @@ impl Plan {
         nodes = site.units_of(&nodes);
         nodes.extend(&targets.nodes);
         nodes.sort_unstable();
-        let options = options(args, site, history, reset.clone());
+        let expected = expected(site, &nodes, &starts, history);
+        let mut options = options(args, site, history, reset.clone());
+        options.is_foretold = expected.is_some();
         Ok(Self {
             to_start: nodes.iter().filter(|node| starts(node)).count(),
-            expected: expected(site, &nodes, &starts, history),
+            expected,
             waves: waves(site, &nodes, conditions, &reset),
             targets: nodes,
             options,
@@ -127,6 +130,20 @@ impl Plan {
     }
 }
 
+/// Refuses another number of targets than was expected.
+///
+/// # Errors
+/// Refused (4).
+pub(crate) fn confirm(args: &Args, found: usize) -> Result<()> {
+    match args.confirm {
+        Some(count) if count != found => {
+            let are = if found == 1 { "is 1 target".to_owned() } else { format!("are {found} targets") };
+            Err(fail(Status::Refused, format!("--confirm {count}: there {are}")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Returns the conditions by which the sequence is judged. A unit never stands in the way: a node that
 /// is up has what it needs, and the units of those that are started are started too.
 fn without_units(site: &Site, conditions: &[Condition]) -> Vec<Condition> {
@@ -147,8 +164,9 @@ fn check(args: &Args, site: &Site, targets: &[NodeId], conditions: &[Condition])
     if violations.is_empty() {
         return Ok(());
     }
-    let text = describe(site, Direction::Startup, &violations, &program_name(), &arguments());
-    Err(fail(Status::Refused, text))
+    let (program, arguments) = (&program_name(), &arguments());
+    let command = Command { direction: Direction::Startup, program, arguments, targets };
+    Err(fail(Status::Refused, describe(site, &command, &violations)))
 }
 
 /// Returns the running targets that are reset.
@@ -182,7 +200,7 @@ fn options(args: &Args, site: &Site, history: &History, reset: Vec<NodeId>) -> O
         takes.push(u64::try_from(usual.as_millis()).unwrap_or(u64::MAX >> 32));
     }
     let limits = &site.cluster.limits;
-    Options { patience, stagger: limits.stagger, booting: limits.booting, reset, takes }
+    Options { patience, stagger: limits.stagger, booting: limits.booting, reset, takes, is_foretold: false }
 }
 
 /// Returns the length of the critical path, by the history.

@@ -15,7 +15,7 @@ fn every_program_has_completions_that_a_shell_can_read() {
     {
         bed.external("/bin/bash").args(["-n", &format!("completions/{program}.bash")]).run();
         for file in [format!("_{program}"), format!("{program}.fish")] {
-            assert!(!bed.read(&format!("completions/{file}")).is_empty(), "{file}");
+            assert!(!bed.read(format!("completions/{file}")).is_empty(), "{file}");
         }
     }
     let said = bed.read("completions/cshutdown.bash");

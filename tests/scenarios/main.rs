@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
 mod completions;
-mod flags_down;
+mod flags;
 mod install;
 mod interrupt;
 mod logins;

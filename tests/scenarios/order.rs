@@ -262,7 +262,7 @@ fn targets_are_names_numbers_groups_or_a_file() {
     assert_said(&cstartup(&bed, &["n05"], 2), &["no node named \"n05\"", "did you mean"]);
     bed.write("targets", "n01\nn05\n");
     assert_said(&cstartup(&bed, &["-R", "targets"], 3), &["targets:2:1: "]);
-    assert_said(&cstartup(&bed, &["-x", "n04", "n04"], 2), &["empty never means ALL"]);
+    assert_said(&cstartup(&bed, &["-x", "n04", "n04"], 2), &["-x leaves nothing of \"n04\""]);
     cstartup(&bed, &["-E", "-X", "ALL"], 2);
     cstartup(&bed, &["-z", "-Z", "ALL"], 2);
     cstartup(&bed, &[], 2);
@@ -332,4 +332,19 @@ fn the_history_gives_limits_and_forecasts() {
     std::fs::remove_file(bed.path("up/n04")).unwrap();
     let ended = cstartup(&bed, &["-k", "-W", "AUTO", "n04"], 0);
     assert!(ended.stdout.contains("expected to take"), "{}", ended.stdout);
+}
+
+/// It was remembered as a quick start, and `-W AUTO` then let others go too soon.
+#[test]
+fn a_node_that_was_booting_already_makes_no_history() {
+    let bed = cluster("");
+    bed.write("on/n04", "");
+    let running = bed.program("cstartup").arg("n04").any_stderr().spawn();
+    running.wait_for_stderr("n04: not up; it may be booting");
+    bed.write("up/n04", "");
+    running.end();
+    std::fs::remove_file(bed.path("on/n04")).unwrap();
+    std::fs::remove_file(bed.path("up/n04")).unwrap();
+    let ended = cstartup(&bed, &["-k", "n04"], 0);
+    assert!(ended.stdout.contains("is not known"), "{}", ended.stdout);
 }

@@ -185,9 +185,10 @@ impl Startup<'_> {
         self.notice(now, node, Happening::Began(act.task()));
     }
 
-    /// Starts the limits of a node, unless they run already.
+    /// Starts the limits of a node, unless they run already. What it was at before this run is not
+    /// held against it: a node that was on has its boot limit first, and then a reset.
     pub(super) fn start_clock(&mut self, node: NodeId, now: Duration) {
-        if !self.timers.has(node, Timer::Deadline) {
+        if !self.timers.has(node, Timer::Deadline) && !self.timers.has(node, Timer::Boot) {
             self.timers.set(node, Timer::Deadline, now + self.patience(node).timeout);
         }
         let late = self.patience(node).late;
