@@ -4,8 +4,10 @@
 
 mod completions;
 mod flags;
+mod flags_down;
 mod install;
 mod interrupt;
+mod logins;
 mod man;
 mod order;
 mod pair;
@@ -13,10 +15,12 @@ mod readme;
 mod real_hosts;
 mod real_sshd;
 mod release;
+mod restart_proof;
 mod restore;
 mod resume;
 mod seqfile;
 mod shutdown;
+mod shutdown_plan;
 mod snapshot;
 mod subsystem;
 mod takeover;

@@ -16,6 +16,7 @@ mod steady;
 pub mod targets;
 mod tcp;
 pub mod template;
+pub mod up;
 mod users;
 pub mod watch;
 
