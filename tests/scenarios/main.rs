@@ -12,6 +12,7 @@ mod order;
 mod pair;
 mod readme;
 mod real_hosts;
+mod real_inventories;
 mod real_sshd;
 mod release;
 mod restart_proof;
