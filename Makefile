@@ -31,6 +31,7 @@ test:
 soak:
 	packaging/test-needs.sh
 	ORDERLY_SOAK=1 $(CARGO) test --locked --workspace
+	PROPTEST_CASES=10000 $(CARGO) test --locked -p orderly-plan --lib
 
 # How fast we are beside others on this machine: all of bench/, or one of it (make bench BENCH=plan).
 BENCH = $(patsubst bench/%.py,%,$(filter-out bench/measure.py,$(wildcard bench/*.py)))
