@@ -102,6 +102,9 @@ fn report(
     journal: Option<orderly_exec::journal::Journal>,
 ) -> anyhow::Result<Status> {
     reporter.end_progress();
+    if ending.verdict == Verdict::Unwound {
+        machine.drop_intent();
+    }
     for note in std::mem::take(&mut machine.notes) {
         reporter.say(note);
     }
@@ -133,6 +136,8 @@ fn report(
     handover::close(journal, ending.verdict, reporter);
     tell(&release, machine, reporter);
     if args.poweroff && status == Status::Done {
+        // Whoever reads the record learns that it is whole before this host goes down.
+        reporter.close_stdout();
         return power_off(machine, reporter);
     }
     Ok(status)

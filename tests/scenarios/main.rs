@@ -13,6 +13,7 @@ mod real_sshd;
 mod release;
 mod restore;
 mod resume;
+mod safety;
 mod seqfile;
 mod shutdown;
 mod snapshot;

@@ -77,7 +77,7 @@ pub fn users(asset: &dyn Asset) -> Holders {
     found.holders.extend(swaps().into_iter().filter(|path| on_asset(path)).map(Holder::Swap));
     found.holders.extend(nfs_exports().into_iter().filter(|path| on_asset(path)).map(Holder::Export));
     let mut tables = Tables::default();
-    for pid in processes() {
+    for pid in processes(&mut found.unread) {
         if pid == std::process::id() {
             continue;
         }
@@ -94,9 +94,12 @@ pub fn users(asset: &dyn Asset) -> Holders {
 /// Returns the mounts that keep the asset in use, in every mount namespace of this host's processes.
 pub fn mounts(asset: &dyn Asset) -> Holders {
     let mut found = Holders::default();
+    if !asset.has_mounts() {
+        return found;
+    }
     let mut tables = Tables::default();
     let own = fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
-    for pid in processes() {
+    for pid in processes(&mut found.unread) {
         match tables.first_of(pid) {
             Ok(Some((namespace, mounts))) => {
                 let pid = (namespace.as_os_str() != own.as_os_str()).then_some(pid);
@@ -162,8 +165,15 @@ fn gone_is_none<T>(result: std::io::Result<T>, path: &str) -> Result<Option<T>, 
     }
 }
 
-fn processes() -> Vec<u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+/// A `/proc` that cannot be listed shows nobody, and proves nothing.
+fn processes(unread: &mut Vec<String>) -> Vec<u32> {
+    let entries = match fs::read_dir("/proc") {
+        Ok(entries) => entries.flatten(),
+        Err(error) => {
+            unread.push(format!("/proc: {error}"));
+            return Vec::new();
+        }
+    };
     let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
     pids
@@ -257,6 +267,22 @@ mod tests {
         let bind = Bind::new(dir.path(), "ec1", "ec2");
         assert_eq!(users(&bind).holders, []);
         assert_eq!(mounts(&bind).holders, []);
+    }
+
+    /// Where `/proc/1` cannot be read, the release of an asset without mounts ended as unknown.
+    #[test]
+    fn nothing_is_looked_for_where_nothing_can_be_mounted() {
+        let asset = crate::asset::Command {
+            identity: Vec::new(),
+            state: Vec::new(),
+            mark: None,
+            take: Vec::new(),
+            take_dead: None,
+            release: None,
+            mounts: Vec::new(),
+            timeout: std::time::Duration::ZERO,
+        };
+        assert_eq!(mounts(&asset), Holders::default());
     }
 
     #[test]
