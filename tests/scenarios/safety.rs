@@ -310,3 +310,28 @@ fn only_a_safe_release_powers_off_and_its_reader_has_the_whole_record_before() {
     assert!(calls().contains("systemctl poweroff"), "{}", calls());
     pair.takeover(2).args(["--record", "stream"]).any_stdout().any_stderr().run();
 }
+
+#[test]
+fn who_keeps_the_asset_busy_is_listed_and_ended_when_told_to() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    pair.shell(1, "sleep 1000 9>at/held.open </dev/null >/dev/null 2>&1 & echo $! >holder.pid").run();
+    // Works beside the asset and not in it: never touched.
+    pair.shell(1, "sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >bystander.pid").run();
+    let listed = pair.release(1).arg("--holders").any_stdout().run().stdout;
+    assert!(listed.contains("USES") && listed.contains("held.open"), "{listed}");
+    let at = bed.path("at/opt");
+    let record = pair.release(1).arg("--holders").arg(&at).arg("--json").any_stdout().run().json();
+    assert_eq!(record["format"].as_str(), Some("orderly-holders/1"));
+    assert_eq!(record["holders"][0]["command"].as_str(), Some("sleep"));
+    pair.release(1).args(["--holders", "/"]).status(4).stderr_contains("everybody uses").run();
+    pair.release(1).arg("--kill").status(2).any_stderr().run();
+    let ended = pair.release(1).args(["--holders", "--kill"]).any_stdout().run().stdout;
+    assert!(ended.contains("after the signals:\nnobody is seen"), "{ended}");
+    pair.shell(1, "read -r pid <bystander.pid; [ -e /proc/$pid/cwd ] && kill $pid").run();
+    pair.release(1).any_stdout().any_stderr().run();
+}
