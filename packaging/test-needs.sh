@@ -5,7 +5,7 @@ set -eu
 
 # program:package
 NEEDS="sshd:openssh-server ssh:openssh-client mandoc:mandoc strace:strace mkfs.ext4:e2fsprogs
-losetup:mount unshare:util-linux setfacl:acl setfattr:attr cron:cron man:man-db"
+losetup:mount unshare:util-linux ip:iproute2 cluset:clustershell setfacl:acl setfattr:attr cron:cron man:man-db"
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 missing=
