@@ -19,6 +19,7 @@ mod release;
 mod restart_proof;
 mod restore;
 mod resume;
+mod safety;
 mod seqfile;
 mod shutdown;
 mod shutdown_plan;
