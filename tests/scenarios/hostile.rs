@@ -115,24 +115,20 @@ fn names_of_any_bytes_come_back() {
 /// A copy that is shared must never be written to, also where two names fold into one.
 #[test]
 fn a_source_whose_names_fold_into_one_changes_no_earlier_snapshot() {
-    if !ready() || !real::require(&DISK_NEEDS) || !real::require(&[Need::Program("chattr")]) {
+    if !ready() || !real::require(&DISK_NEEDS) || !real::require(&[Need::Program("mkfs.xfs")]) {
         return;
     }
     let bed = Bed::new();
     configure(&bed, "");
-    bed.tools(&["mkdir", "chattr"]);
-    let disk = Disk::blank(&bed, "folding", 32);
-    bed.tool("mkfs.ext4");
+    bed.tools(&["mkfs.xfs"]);
+    let disk = Disk::blank(&bed, "folding", 320);
     let device = disk.device().display().to_string();
-    if bed.shell(&format!("mkfs.ext4 -q -F -O casefold {device}")).any_status().any_stderr().run().status != 0
-    {
-        return;
-    }
+    bed.shell(&format!("mkfs.xfs -q -f -n version=ci {device}")).any_stdout().any_stderr().run();
     let host = Host::new(&bed, "ec1");
-    let line = format!(
-        "mount {device} shared && mkdir shared/habackup && chattr +F shared/habackup && mount --bind shared asset"
-    );
-    if host.shell(&line).any_status().any_stderr().run().status != 0 {
+    let mounted =
+        host.shell(&format!("mount {device} shared && mount --bind shared asset")).any_status().any_stderr();
+    if mounted.run().status != 0 {
+        // Kernels come without it more and more; then there is no such asset either.
         return;
     }
     bed.write("source/name", "small\n");

@@ -8,6 +8,7 @@ mod interrupt;
 mod man;
 mod order;
 mod pair;
+mod powercut;
 mod readme;
 mod real_hosts;
 mod real_sshd;
