@@ -5,12 +5,14 @@
 mod completions;
 mod flags;
 mod flags_down;
+mod hostile;
 mod install;
 mod interrupt;
 mod logins;
 mod man;
 mod order;
 mod pair;
+mod powercut;
 mod readme;
 mod real_hosts;
 mod real_inventories;
