@@ -5,7 +5,8 @@ set -eu
 
 # program:package
 NEEDS="sshd:openssh-server ssh:openssh-client mandoc:mandoc strace:strace mkfs.ext4:e2fsprogs
-losetup:mount unshare:util-linux setfacl:acl setfattr:attr cron:cron man:man-db"
+losetup:mount unshare:util-linux setfacl:acl setfattr:attr cron:cron man:man-db powermand:powerman ipmi_sim:openipmi ipmitool:ipmitool
+ipmipower:freeipmi-tools clush:clustershell pdsh:pdsh"
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 missing=

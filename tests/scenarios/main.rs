@@ -9,6 +9,7 @@ mod order;
 mod pair;
 mod readme;
 mod real_hosts;
+mod real_powerman;
 mod real_sshd;
 mod release;
 mod restore;
