@@ -143,8 +143,7 @@ fn was_over(asked: &Asked<'_>, world: &World, leader: NodeId, at: Duration) -> b
 }
 
 proptest! {
-    #![proptest_config(cases())]
-
+    
     #[test]
     fn no_node_goes_down_before_what_depends_on_it(
         nodes in prop::collection::vec(any_node(), 10),
@@ -174,15 +173,6 @@ proptest! {
         let asked = Asked { leads: &leads, targets: &targets, wishes, let_go, interrupted: interrupt.is_some() };
         judge(&asked, &world, &machine.endings())?;
     }
-}
-
-/// Many more cases with `make soak`, or as `PROPTEST_CASES` says.
-fn cases() -> ProptestConfig {
-    let usual = ProptestConfig::default();
-    if std::env::var_os("ORDERLY_SOAK").is_some() {
-        return ProptestConfig { cases: usual.cases.max(10_000), ..usual };
-    }
-    usual
 }
 
 /// A judge that never objects proves nothing: each line of a chain is dropped in turn, behind his back.
