@@ -78,6 +78,11 @@ impl Checked {
         all
     }
 
+    /// Returns the targets that are not known to be down, without this machine: what there is to stop.
+    pub(crate) fn running(&self) -> Vec<NodeId> {
+        self.alive().into_iter().filter(|node| !self.own.contains(node)).collect()
+    }
+
     /// Returns the targets on which somebody may be logged in: those not known to be down.
     pub(crate) fn alive(&self) -> Vec<NodeId> {
         let alive =
@@ -97,6 +102,8 @@ fn survey(
     let site = &input.site;
     let mut asked: BTreeSet<NodeId> = targets.iter().copied().collect();
     asked.extend(site.order.all_leading(targets));
+    // A unit is switched off once nobody needs it, so all that share one matter.
+    asked.extend(site.units_of(targets).into_iter().flat_map(|unit| site.nodes_with(unit)));
     if input.subsystems.is_some() && site.cluster.subsystem.host == SubsystemHost::Random {
         let partitions: BTreeSet<_> =
             targets.iter().map(|&node| site.inventory.node(node).partition.as_deref()).collect();

@@ -7,6 +7,7 @@ pub mod config;
 pub mod fleet;
 pub mod history;
 pub mod log;
+mod power;
 pub mod roster;
 pub mod run;
 mod shell;
@@ -16,6 +17,7 @@ mod steady;
 pub mod targets;
 mod tcp;
 pub mod template;
+pub mod up;
 mod users;
 pub mod watch;
 

@@ -148,6 +148,17 @@ impl Simulation {
         }
     }
 
+    /// Takes over what other runs made of the world meanwhile.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn reload(&mut self) -> anyhow::Result<()> {
+        match &mut self.clock {
+            Clock::Virtual(_) => Ok(()),
+            Clock::Real(real) => real.store.load(&mut self.world, &real.names),
+        }
+    }
+
     fn world_time(&self) -> Duration {
         match &self.clock {
             Clock::Virtual(now) => *now,
