@@ -5,6 +5,7 @@ use orderly_exec::{Status, clock};
 use orderly_nodes::history::History;
 use orderly_nodes::log::Log;
 use orderly_nodes::site::Site;
+use orderly_plan::fleet::NodeId;
 use orderly_plan::machine::{Ending, Outcome};
 use orderly_plan::{duration, report};
 use std::time::Duration;
@@ -33,10 +34,12 @@ impl Closing<'_> {
         }
     }
 
-    /// Remembers how long the nodes took that were started.
-    pub(crate) fn remember(&self, history: &mut History) {
+    /// Remembers how long the nodes took that were started from the beginning; one that was booting
+    /// already took less.
+    pub(crate) fn remember(&self, history: &mut History, began_here: impl Fn(NodeId) -> bool) {
         for ending in &self.endings {
             if ending.outcome == Outcome::Up
+                && began_here(ending.node)
                 && !self.site.is_unit(ending.node)
                 && let (Some(began), Some(ended)) = (ending.began, ending.ended)
             {

@@ -22,7 +22,7 @@ use orderly_plan::fleet::{Fleet, NodeId};
 use orderly_plan::nodeset;
 use orderly_plan::select::Direction;
 use orderly_plan::startup::Startup;
-use orderly_plan::survey::{Reading, Survey};
+use orderly_plan::survey::{Condition, Reading, Survey};
 use plan::{Plan, concerned};
 
 /// Returns the command line as data, for tests, man pages and completions.
@@ -197,6 +197,7 @@ fn start(
         log.line("simulated");
     }
     let began = drivers.now();
+    let reset = plan.options.reset.clone();
     let mut startup = Startup::new(&site.order, &plan.targets, readings, plan.options);
     let mut telling = Telling { reporter, log: log.as_mut(), name: &|node| site.name(node) };
     let signal = drive(&mut startup, drivers, &mut telling);
@@ -208,7 +209,9 @@ fn start(
         took: drivers.now().saturating_sub(began),
     };
     if !args.rehearse {
-        closing.remember(&mut history);
+        closing.remember(&mut history, |node| {
+            readings[node.index()].condition() == Condition::Down || reset.binary_search(&node).is_ok()
+        });
         if let Err(error) = history.save() {
             reporter.warn(format!("the history is not kept: {error:#}"));
         }

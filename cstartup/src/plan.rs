@@ -79,10 +79,12 @@ impl Plan {
         nodes = site.units_of(&nodes);
         nodes.extend(&targets.nodes);
         nodes.sort_unstable();
-        let options = options(args, site, history, reset.clone());
+        let expected = expected(site, &nodes, &starts, history);
+        let mut options = options(args, site, history, reset.clone());
+        options.is_foretold = expected.is_some();
         Ok(Self {
             to_start: nodes.iter().filter(|node| starts(node)).count(),
-            expected: expected(site, &nodes, &starts, history),
+            expected,
             waves: waves(site, &nodes, conditions, &reset),
             targets: nodes,
             options,
@@ -198,7 +200,7 @@ fn options(args: &Args, site: &Site, history: &History, reset: Vec<NodeId>) -> O
         takes.push(u64::try_from(usual.as_millis()).unwrap_or(u64::MAX >> 32));
     }
     let limits = &site.cluster.limits;
-    Options { patience, stagger: limits.stagger, booting: limits.booting, reset, takes }
+    Options { patience, stagger: limits.stagger, booting: limits.booting, reset, takes, is_foretold: false }
 }
 
 /// Returns the length of the critical path, by the history.

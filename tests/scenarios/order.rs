@@ -333,3 +333,18 @@ fn the_history_gives_limits_and_forecasts() {
     let ended = cstartup(&bed, &["-k", "-W", "AUTO", "n04"], 0);
     assert!(ended.stdout.contains("expected to take"), "{}", ended.stdout);
 }
+
+/// It was remembered as a quick start, and `-W AUTO` then let others go too soon.
+#[test]
+fn a_node_that_was_booting_already_makes_no_history() {
+    let bed = cluster("");
+    bed.write("on/n04", "");
+    let running = bed.program("cstartup").arg("n04").any_stderr().spawn();
+    running.wait_for_stderr("n04: not up; it may be booting");
+    bed.write("up/n04", "");
+    running.end();
+    std::fs::remove_file(bed.path("on/n04")).unwrap();
+    std::fs::remove_file(bed.path("up/n04")).unwrap();
+    let ended = cstartup(&bed, &["-k", "n04"], 0);
+    assert!(ended.stdout.contains("is not known"), "{}", ended.stdout);
+}

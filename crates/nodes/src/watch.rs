@@ -10,7 +10,7 @@ use std::time::Duration;
 /// How many of the slowest nodes the live line names.
 const NAMED: usize = 8;
 
-/// Returns the live line: phase, done of total, rate, and the slowest nodes with how long.
+/// Returns the live line: phase, done of total, rate, expected end, and the slowest nodes with how long.
 pub fn line<'n>(stand: &Stand, began: Duration, now: Duration, name: &Naming<'n>) -> String {
     let mut text = summary(stand, began, now);
     if let Some(slowest) = stand.busy.first() {
@@ -36,6 +36,9 @@ fn summary(stand: &Stand, began: Duration, now: Duration) -> String {
     let minutes = now.saturating_sub(began).as_secs_f64() / 60.0;
     if stand.done > 0 && minutes > 0.05 {
         text.push_str(&format!(", {:.0} a minute", stand.done as f64 / minutes));
+    }
+    if let Some(left) = stand.left {
+        text.push_str(&format!(", {} left by history", duration::show(left)));
     }
     text
 }
@@ -80,6 +83,7 @@ mod tests {
             held: 0,
             total: 7,
             busy: vec![busy(0, 10), busy(1, 20)],
+            left: Some(Duration::from_secs(90)),
         }
     }
 
@@ -88,7 +92,7 @@ mod tests {
         let said = line(&stand(), Duration::ZERO, Duration::from_secs(60), &|node| NAMES[node.index()]);
         assert_eq!(
             said,
-            "starting 3/7, 1 failed, 2 a minute; n[01-02] booting for 50s (power on, probe down)"
+            "starting 3/7, 1 failed, 2 a minute, 1m30s left by history; n[01-02] booting for 50s (power on, probe down)"
         );
     }
 

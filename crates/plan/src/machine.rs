@@ -187,6 +187,8 @@ pub struct Stand {
     pub total: usize,
     /// Nodes whose turn has come and that are not over, the longest first.
     pub busy: Vec<Busy>,
+    /// How long it takes still by what nodes took before; nothing where that is not known.
+    pub left: Option<Duration>,
 }
 
 /// A node that is being worked on.

@@ -412,6 +412,7 @@ impl Machine for Shutdown<'_> {
             held: self.targets.iter().filter(held).count(),
             total: self.targets.len(),
             busy,
+            ..Stand::default()
         }
     }
 

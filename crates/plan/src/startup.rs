@@ -60,8 +60,10 @@ pub struct Options {
     pub booting: Option<usize>,
     /// Running targets that are reset (`-z`, `-Z`), sorted.
     pub reset: Vec<NodeId>,
-    /// By node: how long it is expected to take, in any unit, for the longest path. May be empty.
+    /// By node: how long it is expected to take, in milliseconds, for the longest path. May be empty.
     pub takes: Vec<u64>,
+    /// That is known of every node to be started, so that the end can be foretold.
+    pub is_foretold: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -166,6 +168,23 @@ impl<'o> Startup<'o> {
 
     fn patience(&self, node: NodeId) -> Patience {
         self.options.patience.get(node.index()).copied().unwrap_or_default()
+    }
+
+    /// Returns how long the longest chain still takes, if nothing but the order holds it up.
+    fn expected(&self, now: Duration) -> Option<Duration> {
+        if !self.options.is_foretold {
+            return None;
+        }
+        let rest = |&node: &NodeId| {
+            let member = &self.members[node.index()];
+            if member.is_over() || matches!(self.progress.standing(node), Standing::Held(_)) {
+                return None;
+            }
+            let own = Duration::from_millis(self.options.takes.get(node.index()).copied().unwrap_or(0));
+            let spent = member.began.map_or(Duration::ZERO, |began| now.saturating_sub(began));
+            Some(Duration::from_millis(self.priority[node.index()]).saturating_sub(spent.min(own)))
+        };
+        self.targets.iter().filter_map(rest).max().filter(|left| !left.is_zero())
     }
 
     fn is_to_be_reset(&self, node: NodeId) -> bool {
@@ -387,6 +406,7 @@ impl Machine for Startup<'_> {
             held: self.held,
             total: self.targets.len(),
             busy,
+            left: self.expected(now),
         }
     }
 

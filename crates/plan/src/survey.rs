@@ -216,6 +216,7 @@ impl Machine for Survey {
                     last: self.readings[node.index()].shown(),
                 })
                 .collect(),
+            ..Stand::default()
         }
     }
 

@@ -127,6 +127,7 @@ impl Machine for Round {
             held: 0,
             total: self.endings.len(),
             busy: waiting.map(busy).collect(),
+            ..Stand::default()
         }
     }
 

@@ -143,7 +143,7 @@ fn was_over(asked: &Asked<'_>, world: &World, leader: NodeId, at: Duration) -> b
 }
 
 proptest! {
-    
+
     #[test]
     fn no_node_goes_down_before_what_depends_on_it(
         nodes in prop::collection::vec(any_node(), 10),

@@ -1,0 +1,149 @@
+//! Single happenings, each in a small world of its own.
+
+use super::*;
+
+fn alone(nature: Nature, able: Abilities) -> (World, Vec<Ending>) {
+    let case = Case {
+        groups: Vec::new(),
+        edges: Vec::new(),
+        natures: vec![nature; COUNT as usize],
+        boots: vec![5; COUNT as usize],
+        able,
+        fanout: usize::MAX,
+        controllers: COUNT,
+        booting: None,
+        stagger: 0,
+        late: None,
+        interrupt: None,
+    };
+    let order = order_of(&case);
+    let (world, _, _, endings) = run(&case, &order);
+    (world, endings)
+}
+
+const ALL: Abilities = Abilities {
+    switches_power: true,
+    reads_power: true,
+    resets: true,
+    runs_commands: true,
+    probes: true,
+    interval: Duration::from_secs(2),
+};
+
+#[test]
+fn a_node_that_is_on_and_never_comes_up_is_reset_once_after_its_boot_limit() {
+    let (world, endings) = alone(Nature::Stuck, ALL);
+    assert_eq!(world.deeds.len(), COUNT as usize);
+    assert!(world.deeds.iter().all(|(at, _, task)| *task == Task::Reset && *at >= 60 * SECOND));
+    assert!(endings.iter().all(|ending| ending.outcome == Outcome::Up));
+}
+
+#[test]
+fn without_a_reset_of_its_own_a_node_is_switched_off_and_on_again() {
+    let (world, endings) = alone(Nature::Stuck, Abilities { resets: false, ..ALL });
+    let first: Vec<Task> = world.deeds.iter().filter(|deed| deed.1 == NodeId(0)).map(|deed| deed.2).collect();
+    assert_eq!(first, [Task::PowerOff, Task::PowerOn]);
+    assert!(endings.iter().all(|ending| ending.outcome == Outcome::Up));
+}
+
+#[test]
+fn a_node_still_booting_is_waited_for_and_not_reset() {
+    let (world, endings) = alone(Nature::Coming, ALL);
+    assert!(world.deeds.is_empty());
+    assert!(endings.iter().all(|ending| ending.outcome == Outcome::Up));
+}
+
+#[test]
+fn a_power_on_without_effect_is_found_and_named() {
+    let (_, endings) = alone(Nature::Lying, ALL);
+    let (Outcome::TimedOut(said) | Outcome::Failed(said)) = &endings[0].outcome else {
+        panic!("{:?}", endings[0])
+    };
+    assert!(said.contains("power off") || said.contains("reads off"), "{said}");
+}
+
+#[test]
+fn silence_is_unreachable_and_nothing_is_done() {
+    let (world, endings) = alone(Nature::Silent, ALL);
+    assert!(world.deeds.is_empty());
+    assert!(matches!(&endings[0].outcome, Outcome::Unreachable(said) if said.contains("unknown")));
+}
+
+#[test]
+fn a_running_target_is_reset_and_waited_for_until_it_was_seen_down() {
+    let order = Order::new(1, &[], &[]);
+    let mut world = World::new(&[Nature::Running], &[10], ALL, usize::MAX);
+    let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Up) }];
+    let options = Options { reset: vec![NodeId(0)], ..Options::default() };
+    let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
+    drive(&mut startup, &mut world, None);
+    assert_eq!(startup.endings()[0].outcome, Outcome::Up);
+    assert!(world.now >= 11 * SECOND, "up before it went down: {:?}", world.now);
+}
+
+#[test]
+fn a_late_leader_lets_others_go_and_a_failed_one_does_not() {
+    let order = Order::new(2, &[vec![NodeId(0)], vec![NodeId(1)]], &[(GroupId(0), GroupId(1))]);
+    for (nature, expected) in [(Nature::Dead, Outcome::Up), (Nature::Broken, Outcome::Held(NodeId(0)))] {
+        let mut world = World::new(&[nature, Nature::Sound], &[10, 10], ALL, usize::MAX);
+        let readings = [Reading { power: Some(Power::Off), probe: Some(Probe::Down) }; 2];
+        let patience = Patience { late: Some(30 * SECOND), ..Patience::default() };
+        let options = Options { patience: vec![patience; 2], ..Options::default() };
+        let mut startup = Startup::new(&order, &[NodeId(0), NodeId(1)], &readings, options);
+        drive(&mut startup, &mut world, None);
+        let endings = startup.endings();
+        assert_eq!(endings[1].outcome, expected);
+        assert!(!endings[0].outcome.is_well());
+    }
+}
+
+/// Nodes were taken for begun by their place in the queue, and a fleet may pass over some.
+#[test]
+fn a_node_whose_controller_is_busy_is_not_taken_for_begun() {
+    let order = Order::new(4, &[], &[]);
+    // The first two share a controller, and the call for the first takes long.
+    let natures = [Nature::Hanging, Nature::Sound, Nature::Sound, Nature::Sound];
+    let mut world = World::new(&natures, &[5; 4], ALL, usize::MAX);
+    world.controllers = 2;
+    let readings = [Reading { power: Some(Power::Off), probe: Some(Probe::Down) }; 4];
+    let patience = Patience { retries: 0, ..Patience::default() };
+    let options = Options { patience: vec![patience; 4], ..Options::default() };
+    let targets: Vec<NodeId> = (0..4).map(NodeId).collect();
+    let mut startup = Startup::new(&order, &targets, &readings, options);
+    startup.advance(&mut world);
+    let begun = |notice: &Notice| (notice.what == Happening::Began(Task::PowerOn)).then_some(notice.node.0);
+    let told: Vec<u32> = startup.take_notices().iter().filter_map(begun).collect();
+    assert_eq!(told, world.deeds.iter().map(|deed| deed.1.0).collect::<Vec<_>>());
+    drive(&mut startup, &mut world, None);
+    let endings = startup.endings();
+    assert!(endings[1..].iter().all(|ending| ending.outcome == Outcome::Up), "{endings:?}");
+}
+
+/// A limit shorter than the boot limit ended the wait, and the node was never reset.
+#[test]
+fn a_node_found_on_has_its_whole_boot_limit_and_then_its_reset() {
+    let order = Order::new(1, &[], &[]);
+    let mut world = World::new(&[Nature::Stuck], &[5], ALL, usize::MAX);
+    let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Down) }];
+    let patience = Patience { timeout: 20 * SECOND, boot: 60 * SECOND, ..Patience::default() };
+    let options = Options { patience: vec![patience], ..Options::default() };
+    let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
+    drive(&mut startup, &mut world, None);
+    assert_eq!(startup.endings()[0].outcome, Outcome::Up);
+    assert!(world.deeds.iter().all(|(at, _, task)| *task == Task::Reset && *at >= 60 * SECOND));
+}
+
+#[test]
+fn the_end_is_foretold_by_the_longest_chain_that_is_left() {
+    let order = Order::new(2, &[vec![NodeId(0)], vec![NodeId(1)]], &[(GroupId(0), GroupId(1))]);
+    let mut world = World::new(&[Nature::Sound; 2], &[40, 10], ALL, usize::MAX);
+    let readings = [Reading { power: Some(Power::Off), probe: Some(Probe::Down) }; 2];
+    let options = Options { takes: vec![30_000, 10_000], is_foretold: true, ..Options::default() };
+    let mut startup = Startup::new(&order, &[NodeId(0), NodeId(1)], &readings, options);
+    startup.advance(&mut world);
+    for (now, left) in [(0, Some(40)), (12, Some(28)), (35, Some(10))] {
+        assert_eq!(startup.stand(now * SECOND).left, left.map(|left| left * SECOND), "after {now} s");
+    }
+    drive(&mut startup, &mut world, None);
+    assert_eq!(startup.stand(world.now).left, None);
+}
