@@ -1,7 +1,8 @@
-//! Every flag, and every pair of flags that is forbidden, by a table: what the command line of
-//! cstartup promises does not change unnoticed.
+//! Every flag, and every pair of flags that is forbidden, by a table: what the command lines of
+//! cstartup and cshutdown promise does not change unnoticed.
 
 use super::order::cluster;
+use super::shutdown_plan;
 use bed::Bed;
 use std::fmt::Write as _;
 
@@ -34,7 +35,7 @@ fn run(program: &str, rows: &[Row], bed: impl Fn() -> Bed) {
         let bed = bed();
         let ended = bed.program(program).args(&row.arguments).any_status().any_stdout().any_stderr().run();
         let status = ended.status;
-        if status != row.status || !ended.stderr.contains(&row.part) {
+        if status != row.status || !(ended.stderr.contains(&row.part) || ended.stdout.contains(&row.part)) {
             let command = row.arguments.join(" ");
             writeln!(
                 wrong,
@@ -69,6 +70,20 @@ fn every_flag_of_cstartup_does_what_the_table_says() {
         let bed = cluster("");
         bed.write("targets", "n01 # the server\nn04\n");
         bed.write("empty", "# nobody\n");
+        bed
+    });
+}
+
+#[test]
+fn every_flag_of_cshutdown_does_what_the_table_says() {
+    let rows = table("cshutdown");
+    assert_eq!(unused("cshutdown", &rows), Vec::<String>::new(), "flags without a line in the table");
+    run("cshutdown", &rows, || {
+        let bed = Bed::new();
+        shutdown_plan::cluster(&bed, "");
+        bed.write("targets", "n2 # the client\n");
+        bed.write("numbers", "2\n");
+        bed.write("copy", bed.read("cstartSeq"));
         bed
     });
 }
