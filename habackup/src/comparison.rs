@@ -154,7 +154,13 @@ fn change(
             aspects.push(Aspect::Links);
         }
     }
-    Ok(if aspects.is_empty() { Change::Unchanged } else { Change::Updated(aspects) })
+    if aspects.is_empty() {
+        return Ok(Change::Unchanged);
+    }
+    if live.is_fixed(&entry.path) {
+        return Ok(Change::Conflict("is immutable here; chattr -ia it, or leave it out".to_owned()));
+    }
+    Ok(Change::Updated(aspects))
 }
 
 /// Returns in what respects two things differ.
