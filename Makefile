@@ -13,7 +13,7 @@ INSTALL    = install
 PROGRAMS = seqfile cstartup cshutdown habackup ha-release ha-takeover
 BUILT    = $${CARGO_TARGET_DIR:-target}/release
 
-.PHONY: all demo test soak check man-lint install deb clean
+.PHONY: all demo test soak bench check man-lint install completions deb clean
 
 all:
 	$(CARGO) build --locked --release --workspace --bins
@@ -30,7 +30,15 @@ test:
 # The tests that kill and cut at every point instead of at some; takes long.
 soak:
 	packaging/test-needs.sh
+	PROPTEST_CASES=10000 $(CARGO) test --locked --release -p orderly-plan
 	ORDERLY_SOAK=1 $(CARGO) test --locked --workspace
+
+# How fast we are beside others on this machine: all of bench/, or one of it (make bench BENCH=plan).
+BENCH = $(patsubst bench/%.py,%,$(filter-out bench/measure.py,$(wildcard bench/*.py)))
+bench: all
+	@for bench in $(BENCH); do \
+		BIN_DIR="$(BUILT)" python3 -B bench/$$bench.py || exit 1; \
+	done
 
 check: man-lint
 	$(CARGO) fmt --all --check
@@ -46,15 +54,19 @@ man-lint:
 		echo "mandoc -T lint man/*.[58]"; mandoc -T lint -W warning man/*.[58]; \
 	else echo "did not run: man-lint: needs the program mandoc"; fi
 
-install: all
+install: all completions
 	BIN_DIR="$(BUILT)" DESTDIR="$(DESTDIR)" SBINDIR="$(SBINDIR)" MANDIR="$(MANDIR)" DOCDIR="$(DOCDIR)" \
 	SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" PREFIX="$(PREFIX)" INSTALL="$(INSTALL)" \
 	PROGRAMS="$(PROGRAMS)" packaging/install.sh
 
 # A Debian package, in target/.
-deb: all
+deb: all completions
 	BIN_DIR="$(BUILT)" DEB_DIR=target PROGRAMS="$(PROGRAMS)" \
 	VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)" packaging/deb.sh
+
+# Bash, zsh and fish complete the flags of all programs.
+completions:
+	$(CARGO) run --quiet --locked --release -p orderly-tests --example completions -- "$(BUILT)/completions"
 
 clean:
 	$(CARGO) clean

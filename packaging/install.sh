@@ -53,8 +53,8 @@ put 644 "$work"/*.service "$work"/*.timer "$UNITDIR"
 put 755 "$top/ocf/asset" "$PREFIX/lib/ocf/resource.d/orderly"
 
 share=$PREFIX/share
-for program in $PROGRAMS; do
-	put 644 "$here/completions/$program.bash" "$share/bash-completion/completions"
-	put 644 "$here/completions/_$program" "$share/zsh/site-functions"
-	put 644 "$here/completions/$program.fish" "$share/fish/vendor_completions.d"
+for program in $PROGRAMS csLogger harestore; do
+	put 644 "$BIN_DIR/completions/$program.bash" "$share/bash-completion/completions"
+	put 644 "$BIN_DIR/completions/_$program" "$share/zsh/site-functions"
+	put 644 "$BIN_DIR/completions/$program.fish" "$share/fish/vendor_completions.d"
 done

@@ -37,8 +37,8 @@ pub struct Args {
     #[arg(short = 'R')]
     pub from_file: bool,
 
-    /// Let those after a node go on when it is not down after SECONDS (doc); AUTO is by history, of
-    /// which there is none yet (chosen).
+    /// Let those after a node go on when it is not down after SECONDS (doc); AUTO is twice what it
+    /// took in all but the slowest of its earlier shutdowns (chosen).
     #[arg(short = 'W', value_name = "SECONDS|AUTO", action = clap::ArgAction::Append)]
     pub wait: Vec<Wait>,
 
@@ -118,6 +118,14 @@ pub struct Args {
     /// Refuse when the number of targets is not COUNT (chosen).
     #[arg(long, value_name = "COUNT")]
     pub confirm: Option<usize>,
+
+    /// Imagine the whole run on a virtual clock; nothing is asked or touched (chosen).
+    #[arg(long, conflicts_with_all = ["verify", "dry_run"])]
+    pub rehearse: bool,
+
+    /// Imagine that these nodes do not go down (chosen).
+    #[arg(long, value_name = "NODESET", requires = "rehearse", action = clap::ArgAction::Append)]
+    pub fail: Vec<String>,
 
     /// Cancel the shutdown that waits for its -T on this machine (chosen).
     #[arg(long, exclusive = true)]
@@ -244,6 +252,9 @@ mod tests {
             "--cancel ALL",
             "-q -v ALL",
             "-m --force-off ALL",
+            "--rehearse -k ALL",
+            "--rehearse -n ALL",
+            "--fail n1 ALL",
             "-K 0 ALL",
             "-W soon ALL",
             "--confirm many ALL",
@@ -260,6 +271,7 @@ mod tests {
             "-W 300 -W AUTO ALL",
             "-k -n ALL",
             "-r -n ALL",
+            "-r --rehearse --fail n1 --fail n2 ALL",
         ] {
             assert!(parse(right).is_ok(), "{right}: {:?}", parse(right));
         }

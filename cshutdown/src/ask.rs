@@ -2,16 +2,23 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::Command;
+use std::sync::mpsc::{TryRecvError, channel};
 
 /// What may be answered; a shell is opened and the question asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Continue,
     Quit,
+    /// A signal came instead.
+    Signal(i32),
 }
 
-/// Asks whether to go on after `what` happened; nothing when nobody is there.
-pub(crate) fn ask(what: &str) -> Option<Answer> {
+/// What Ctrl-C sends.
+const INT: i32 = 2;
+
+/// Asks whether to go on after `what` happened; nothing when nobody is there. `signal` waits a moment
+/// and returns the signal that came, if one did: a person who presses Ctrl-C has answered.
+pub(crate) fn ask(what: &str, signal: &mut dyn FnMut() -> Option<i32>) -> Option<Answer> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return None;
     }
@@ -19,15 +26,46 @@ pub(crate) fn ask(what: &str) -> Option<Answer> {
         let mut out = std::io::stderr();
         // A terminal that is gone is nobody.
         write!(out, "{what}: continue, quit or open a shell? [c/q/s] ").and_then(|()| out.flush()).ok()?;
-        let mut line = String::new();
-        if std::io::stdin().lock().read_line(&mut line).ok()? == 0 {
-            return Some(Answer::Quit);
+        let line = match typed(signal) {
+            Ok(line) => line,
+            Err(signal) => {
+                writeln!(out).ok();
+                return Some(Answer::Signal(signal));
+            }
+        };
+        match line.as_deref().map(str::trim) {
+            None => return Some(Answer::Quit),
+            Some("c" | "continue") => return Some(Answer::Continue),
+            Some("q" | "quit") => return Some(Answer::Quit),
+            Some("s" | "shell") => {
+                open_shell();
+                // An interrupt was meant for what ran in the shell; anything else is for this run.
+                if let Some(signal) = signal().filter(|signal| *signal != INT) {
+                    return Some(Answer::Signal(signal));
+                }
+            }
+            Some(_) => {}
         }
-        match line.trim() {
-            "c" | "continue" => return Some(Answer::Continue),
-            "q" | "quit" => return Some(Answer::Quit),
-            "s" | "shell" => open_shell(),
-            _ => {}
+    }
+}
+
+/// Returns the next line typed, nothing at the end of input, or the signal that came first.
+fn typed(signal: &mut dyn FnMut() -> Option<i32>) -> Result<Option<String>, i32> {
+    let (sender, receiver) = channel();
+    // Reading cannot be given up, so it is done beside; after a signal it dies with the process.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = std::io::stdin().lock().read_line(&mut line);
+        sender.send(read.ok().filter(|bytes| *bytes > 0).map(|_| line)).ok();
+    });
+    loop {
+        match receiver.try_recv() {
+            Ok(line) => return Ok(line),
+            Err(TryRecvError::Disconnected) => return Ok(None),
+            Err(TryRecvError::Empty) => {}
+        }
+        if let Some(signal) = signal() {
+            return Err(signal);
         }
     }
 }

@@ -52,8 +52,13 @@ impl Checked {
             all.check_partition(site)?;
         } else if !args.ignore_others && !violations.is_empty() {
             let arguments: Vec<String> = std::env::args().skip(1).collect();
-            let text = targets::describe(site, Direction::Shutdown, &violations, "cshutdown", &arguments);
-            return Err(fail(Status::Refused, text));
+            let command = targets::Command {
+                direction: Direction::Shutdown,
+                program: "cshutdown",
+                arguments: &arguments,
+                targets: &all.nodes,
+            };
+            return Err(fail(Status::Refused, targets::describe(site, &command, &violations)));
         }
         confirm(args, all.nodes.len())?;
         let own = guard(args, input, &all.nodes)?;
@@ -71,6 +76,11 @@ impl Checked {
         let mut all = [self.nodes.as_slice(), &self.own].concat();
         all.sort_unstable();
         all
+    }
+
+    /// Returns the targets that are not known to be down, without this machine: what there is to stop.
+    pub(crate) fn running(&self) -> Vec<NodeId> {
+        self.alive().into_iter().filter(|node| !self.own.contains(node)).collect()
     }
 
     /// Returns the targets on which somebody may be logged in: those not known to be down.
@@ -92,6 +102,8 @@ fn survey(
     let site = &input.site;
     let mut asked: BTreeSet<NodeId> = targets.iter().copied().collect();
     asked.extend(site.order.all_leading(targets));
+    // A unit is switched off once nobody needs it, so all that share one matter.
+    asked.extend(site.units_of(targets).into_iter().flat_map(|unit| site.nodes_with(unit)));
     if input.subsystems.is_some() && site.cluster.subsystem.host == SubsystemHost::Random {
         let partitions: BTreeSet<_> =
             targets.iter().map(|&node| site.inventory.node(node).partition.as_deref()).collect();

@@ -94,6 +94,10 @@ fn check_standard_input(args: &Args) -> anyhow::Result<()> {
     if targets && inventory {
         return Err(fail(Status::Usage, "-R - and -i - cannot both read standard input"));
     }
+    if inventory && args.restart {
+        let why = "-i - with -r: cstartup cannot read standard input again; name a file";
+        return Err(fail(Status::Usage, why));
+    }
     Ok(())
 }
 
@@ -146,6 +150,11 @@ impl Args {
     /// Tells whether nothing is to be done but to look.
     pub(crate) fn only_verifies(&self) -> bool {
         self.verify || self.dry_run
+    }
+
+    /// Tells whether the run acts, on nodes real or simulated, and does not only look or imagine.
+    pub(crate) fn acts(&self) -> bool {
+        !self.only_verifies() && !self.rehearse
     }
 
     /// Returns the flag that subsystems get.

@@ -5,6 +5,7 @@
 mod args;
 mod ask;
 mod check;
+mod each;
 mod guard;
 mod input;
 pub mod logger;
@@ -14,6 +15,8 @@ mod patience;
 mod pending;
 mod phases;
 mod preview;
+mod proof;
+mod rehearsal;
 mod remote;
 mod restart;
 mod subsystem;
@@ -25,11 +28,13 @@ use clap::CommandFactory;
 use input::Input;
 use notice::Logins;
 use orderly_exec::reporter::{Output, Reporter, Voice};
-use orderly_exec::{Status, files, lock::Lock};
+use orderly_exec::{Status, cli, files, lock::Lock};
 use orderly_nodes::fleet::Drivers;
+use orderly_nodes::history::{Action, History};
 use orderly_nodes::log::Log;
 use orderly_nodes::run::Telling;
 use orderly_nodes::targets::fold;
+use orderly_plan::duration;
 use orderly_plan::fleet::{Fleet, NodeId};
 use phases::Phases;
 use restart::Restart;
@@ -56,18 +61,19 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     let output = if args.json { Output::Json } else { Output::Text };
     let mut reporter = Reporter::new(voice, output);
     let input = Input::read(&args)?;
-    if args.restart {
+    if args.restart && !args.rehearse {
         restart(&args, &input, &input.targets.nodes).check()?;
     }
-    let mut drivers = Drivers::new(&input.site.cluster, &input.site.inventory)?;
-    if drivers.is_simulated() {
-        reporter.say("simulated: cluster.toml names the simulator, nothing real is touched");
-    }
-    let next = shut_down(&args, &input, &mut drivers, &mut reporter);
+    let history = History::read(Action::Halt, input.site.cluster.is_simulated(), |line| reporter.say(line));
+    let mut drivers = if args.rehearse {
+        rehearsal::drivers(&args, &input.site, &history)?
+    } else {
+        Drivers::new(&input.site.cluster, &input.site.inventory)?
+    };
+    say_simulated(&args, &drivers, &reporter);
+    let next = shut_down(&args, &input, history, &mut drivers, &mut reporter);
     reporter.end_progress();
-    if drivers.is_simulated() {
-        reporter.say("simulated: cluster.toml names the simulator, nothing real was touched");
-    }
+    say_simulated(&args, &drivers, &reporter);
     drivers.close()?;
     match next? {
         Next::Ended(status) => Ok(status),
@@ -76,6 +82,20 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
             restart.become_it()
         }
     }
+}
+
+/// Says first and last that nothing real is touched.
+fn say_simulated(args: &Args, drivers: &Drivers, reporter: &Reporter) {
+    if args.rehearse {
+        reporter.say("simulated: a rehearsal, nothing real is asked or touched");
+    } else if drivers.is_simulated() {
+        reporter.say("simulated: cluster.toml names the simulator, nothing real is touched");
+    }
+}
+
+/// Takes the lock that keeps two runs from acting on the nodes at once.
+fn lock_nodes() -> anyhow::Result<Lock> {
+    Lock::take(&files::state_directory().join("nodes.lock"))
 }
 
 /// What comes after the nodes are down.
@@ -87,6 +107,7 @@ enum Next {
 fn shut_down(
     args: &Args,
     input: &Input,
+    history: History,
     drivers: &mut Drivers,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Next> {
@@ -98,32 +119,40 @@ fn shut_down(
     let mut telling = Telling { reporter, log: None, name: &name };
     if args.only_verifies() {
         let checked = Checked::new(args, input, drivers, &mut telling)?;
-        preview::show(args, input, &checked, reporter);
+        preview::show(args, input, &checked, &history, reporter);
         return Ok(Next::Ended(Status::Done));
     }
-    let _lock = Lock::take(&files::state_directory().join("nodes.lock"))?;
+    let lock = if args.acts() { Some(lock_nodes()?) } else { None };
     telling.reporter.show_progress();
     let checked = Checked::new(args, input, drivers, &mut telling)?;
-    let stopped = checked.nodes.clone();
-    let status = carry_out(args, input, checked, drivers, reporter)?;
+    let (status, stopped) = carry_out(args, input, checked, (lock, history), drivers, reporter)?;
     Ok(next(args, input, status, stopped, drivers, reporter))
 }
 
-/// Goes through the phases, with a log, and reports what came of it.
+/// Goes through the phases, with a log, and reports what came of it; returns what was to be stopped,
+/// which may have changed during the wait.
 fn carry_out(
     args: &Args,
     input: &Input,
     checked: Checked,
+    (lock, history): (Option<Lock>, History),
     drivers: &mut Drivers,
     reporter: &mut Reporter,
-) -> anyhow::Result<Status> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let mut log = Log::begin(&input.site.cluster.log_dir, "cshut", &arguments)?;
+) -> anyhow::Result<(Status, Vec<NodeId>)> {
+    let mut log = match args.rehearse {
+        true => None,
+        false => Some(Log::begin(&input.site.cluster.log_dir, "cshut", &cli::arguments())?),
+    };
     // csLogger, which gets this name, follows no link.
-    let path = std::fs::canonicalize(log.path()).unwrap_or_else(|_| log.path().to_owned());
+    let whole = |log: &Log| std::fs::canonicalize(log.path()).unwrap_or_else(|_| log.path().to_owned());
+    let path = log.as_ref().map(whole).unwrap_or_default();
     let name = |node: NodeId| input.site.name(node);
-    let mut telling = Telling { reporter, log: Some(&mut log), name: &name };
-    telling.say(&format!("stopping {} (log {})", fold(&input.site, &checked.targets()), path.display()));
+    let shown = log.as_ref().map(|_| format!(" (log {})", path.display())).unwrap_or_default();
+    let mut telling = Telling { reporter, log: log.as_mut(), name: &name };
+    telling.say(&format!("stopping {}{shown}", fold(&input.site, &checked.targets())));
+    if let Some(expected) = patience::expected(&input.site, &checked.running(), &history) {
+        telling.say(&format!("the nodes are expected to take {}", duration::show(expected)));
+    }
     let begun = drivers.now();
     let mut phases = Phases {
         args,
@@ -132,7 +161,9 @@ fn carry_out(
         telling: &mut telling,
         log: &path,
         checked,
-        logins: Logins::default(),
+        lock,
+        history,
+        logins: Logins::new(input.site.cluster.limits.fanout),
         partly: false,
         signal: None,
         took: Vec::new(),
@@ -147,15 +178,20 @@ fn carry_out(
     });
     let (signal, partly) = (phases.signal.or(signalled), phases.partly);
     let took_each = std::mem::take(&mut phases.took);
+    let stopped = phases.checked.nodes.clone();
     let took = drivers.now().saturating_sub(begun);
     let course = outcome::Course { endings: &endings, signal, partly, took, phases: &took_each };
     reporter.end_progress();
     let simulated = drivers.is_simulated();
-    let Some(error) = ended else { return Ok(report(&course, input, simulated, log, reporter)) };
+    let Some(error) = ended else {
+        return Ok((report(&course, input, simulated, log, reporter), stopped));
+    };
     if signalled.is_some() {
-        course.record(&input.site, simulated, Some(log.path()), reporter);
+        course.record(&input.site, simulated, log.as_ref().map(Log::path), reporter);
     }
-    log.end(&format!("ended: {error:#}"));
+    if let Some(log) = log {
+        log.end(&format!("ended: {error:#}"));
+    }
     Err(error)
 }
 
@@ -186,7 +222,7 @@ fn report(
     result: &outcome::Course<'_>,
     input: &Input,
     simulated: bool,
-    mut log: Log,
+    mut log: Option<Log>,
     reporter: &mut Reporter,
 ) -> Status {
     let status = result.status();
@@ -196,9 +232,12 @@ fn report(
         } else {
             reporter.warn(&line);
         }
-        log.line(&line);
+        if let Some(log) = &mut log {
+            log.line(&line);
+        }
     }
-    result.record(&input.site, simulated, Some(log.path()), reporter);
+    result.record(&input.site, simulated, log.as_ref().map(Log::path), reporter);
+    let Some(log) = log else { return status };
     let lost = log.end(&format!("{} ({})", status.word(), status.code()));
     if lost > 0 {
         reporter.warn(format!("{lost} lines could not be written to the log"));
@@ -222,6 +261,9 @@ fn restart(args: &Args, input: &Input, nodes: &[NodeId]) -> Restart {
     if !has(&options, &["-q", "--quiet", "-v", "--verbose"]) {
         let voice = [("-q", args.quiet), ("-v", args.verbose)];
         options.extend(voice.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| OsString::from(flag)));
+    }
+    if args.rehearse && !has(&options, &["--rehearse"]) {
+        options.push("--rehearse".into());
     }
     for (flag, path) in [("--config", &args.config), ("-i", &args.inventory)] {
         if let Some(path) = path {

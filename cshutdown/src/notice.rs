@@ -1,13 +1,12 @@
 //! Telling users, and the wait until the time of `-T`.
 
-use crate::pending::Pending;
+use crate::each::Script;
 use crate::warning::{self, Warning};
-use orderly_nodes::fleet::{Command, CommandId, Drivers, Host};
+use orderly_nodes::fleet::Drivers;
 use orderly_nodes::run::{Telling, drive, fold};
 use orderly_plan::duration;
 use orderly_plan::fleet::{Errand, Event, Fleet, NodeId};
 use orderly_plan::shutdown::Round;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long a node may take to close or open its logins.
@@ -29,6 +28,8 @@ pub(crate) struct Notice<'a> {
     pub wait: Duration,
     /// Users are told nothing (`-F`).
     pub silent: bool,
+    /// Nothing real waits, so nothing is said of how to cancel it.
+    pub imagined: bool,
 }
 
 /// How the wait ended.
@@ -42,40 +43,37 @@ pub(crate) enum Waited {
 #[derive(Debug, Default)]
 pub(crate) struct Logins {
     closed: Vec<NodeId>,
+    fanout: usize,
 }
 
 impl Notice<'_> {
     /// Tells users, as often as the wait asks for, and waits.
-    ///
-    /// # Errors
-    /// Refused (4) when another shutdown waits for its time on this machine.
     pub(crate) fn give(
         &self,
         drivers: &mut Drivers,
         logins: &mut Logins,
         telling: &mut Telling<'_>,
-    ) -> anyhow::Result<Waited> {
-        let _pending = if self.wait.is_zero() { None } else { Some(Pending::announce()?) };
+    ) -> Waited {
         let began = drivers.now();
         for warning in warning::schedule(self.wait) {
             if let Some(signal) = self.pause(drivers, began, warning, telling) {
-                return Ok(Waited::Cancelled(signal));
+                return Waited::Cancelled(signal);
             }
             if !self.wait.is_zero() {
-                telling.say(&remaining(warning));
+                telling.say(&remaining(warning, self.imagined));
             }
             let text = warning.text(self.verb, self.asked_by, self.message);
             if let Some(signal) = self.tell(drivers, &text, telling) {
-                return Ok(Waited::Cancelled(signal));
+                return Waited::Cancelled(signal);
             }
             if warning.closes_logins()
                 && !self.wait.is_zero()
                 && let Some(signal) = logins.close(self.nodes, &text, drivers, telling)
             {
-                return Ok(Waited::Cancelled(signal));
+                return Waited::Cancelled(signal);
             }
         }
-        Ok(Waited::ToItsEnd)
+        Waited::ToItsEnd
     }
 
     /// Tells users that nothing comes of it.
@@ -122,9 +120,12 @@ impl Notice<'_> {
     }
 }
 
-fn remaining(warning: Warning) -> String {
+fn remaining(warning: Warning, imagined: bool) -> String {
     if warning.left.is_zero() {
         return "the time has come".to_owned();
+    }
+    if imagined {
+        return format!("the shutdown begins in {}", duration::show(warning.left));
     }
     format!(
         "the shutdown begins in {}; cshutdown --cancel or an interrupt cancels it",
@@ -133,6 +134,26 @@ fn remaining(warning: Warning) -> String {
 }
 
 impl Logins {
+    /// Returns no node yet; so many nodes are asked at a time.
+    pub(crate) fn new(fanout: usize) -> Self {
+        Self { closed: Vec::new(), fanout }
+    }
+
+    /// Runs a script on each node that can run one; returns whether it succeeded, where that is
+    /// known, and the signal that came meanwhile.
+    fn ask(
+        &self,
+        nodes: &[NodeId],
+        lines: &str,
+        stdin: &str,
+        drivers: &mut Drivers,
+    ) -> (Vec<(NodeId, Option<bool>)>, Option<i32>) {
+        let script = Script { lines, stdin, timeout: LOGINS, fanout: self.fanout };
+        let (answers, signal) = script.run(nodes, drivers);
+        let known = |(node, result): crate::each::Answer| (node, result.ok().map(|ended| ended.succeeded()));
+        (answers.into_iter().map(known).collect(), signal)
+    }
+
     /// Holds off logins on nodes where nobody else does; returns the signal that came meanwhile.
     fn close(
         &mut self,
@@ -145,7 +166,7 @@ impl Logins {
             return None;
         }
         let script = format!("{NOLOGIN}set -C; cat > \"$f\"");
-        let (answers, signal) = on_each(nodes, &script, text, drivers);
+        let (answers, signal) = self.ask(nodes, &script, text, drivers);
         // Where the end is not known it may be closed, and is to be opened again.
         let closed = answers.into_iter().filter(|(_, answer)| *answer != Some(false));
         self.closed = closed.map(|(node, _)| node).collect();
@@ -166,7 +187,7 @@ impl Logins {
         let to_open: Vec<NodeId> = to_open;
         // A signal here ends what runs; what is cancelled or failed already stays so.
         let (answers, _) =
-            on_each(&to_open, &format!("{NOLOGIN}{OURS} || exit 0; rm -f \"$f\""), "", drivers);
+            self.ask(&to_open, &format!("{NOLOGIN}{OURS} || exit 0; rm -f \"$f\""), "", drivers);
         let closed: Vec<NodeId> =
             answers.into_iter().filter(|(_, answer)| *answer != Some(true)).map(|(node, _)| node).collect();
         if !closed.is_empty() {
@@ -176,37 +197,4 @@ impl Logins {
             ));
         }
     }
-}
-
-/// Runs a script on each node that can run one; returns whether it succeeded, where that is known, and
-/// the signal that came meanwhile, which ends the calls.
-fn on_each(
-    nodes: &[NodeId],
-    script: &str,
-    stdin: &str,
-    drivers: &mut Drivers,
-) -> (Vec<(NodeId, Option<bool>)>, Option<i32>) {
-    let mut running: BTreeMap<CommandId, NodeId> = BTreeMap::new();
-    for &node in nodes {
-        if drivers.abilities(node).runs_commands {
-            let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
-            let command = Command { on: Host::Node(node), argv, stdin: stdin.into(), timeout: LOGINS };
-            running.insert(drivers.start(&command), node);
-        }
-    }
-    let (mut answers, mut came) = (Vec::new(), None);
-    while !running.is_empty() {
-        for event in drivers.next(None) {
-            if let Event::Signal(signal) = event {
-                came = Some(signal);
-                drivers.end_all();
-            }
-        }
-        for (id, result) in drivers.take_ended() {
-            if let Some(node) = running.remove(&id) {
-                answers.push((node, result.ok().map(|ended| ended.succeeded())));
-            }
-        }
-    }
-    (answers, came)
 }

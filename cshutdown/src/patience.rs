@@ -1,24 +1,54 @@
-//! How long each node is waited for: what `cluster.toml` says, for a node after its overrides.
+//! How long each node is waited for: what `cluster.toml` says, for a node after its overrides, and
+//! with `-W AUTO` what its own history says.
 
 use crate::args::Wait;
 use orderly_nodes::config::{Cluster, Profile};
+use orderly_nodes::history::History;
+use orderly_nodes::site::Site;
 use orderly_plan::fleet::NodeId;
-use orderly_plan::inventory::Inventory;
 use orderly_plan::shutdown::Patience;
 use std::time::Duration;
 
-/// Returns the patience with each node and unit, of which there are `count`; units come last.
-pub(crate) fn all(cluster: &Cluster, inventory: &Inventory, count: usize, waits: &[Wait]) -> Vec<Patience> {
-    let let_go = let_go(waits);
-    let nodes = inventory.ids().map(|node| {
-        let profile = profile(cluster, inventory, node);
-        patience(cluster, profile.as_ref().unwrap_or(&cluster.profile), false, let_go)
-    });
-    let unit = patience(cluster, &cluster.profile, true, None);
-    nodes.chain(std::iter::repeat(unit)).take(count).collect()
+/// How long a node is thought to take of which nothing is known, in milliseconds.
+const USUAL: u64 = 60_000;
+
+/// Returns the patience with each node and unit.
+pub(crate) fn all(site: &Site, waits: &[Wait], history: &History) -> Vec<Patience> {
+    let (for_all, by_history) = (let_go(waits), waits.contains(&Wait::Auto));
+    members(site)
+        .map(|node| {
+            if site.is_unit(node) {
+                return patience(&site.cluster, &site.cluster.profile, true, None);
+            }
+            let own = by_history.then(|| history.late(site.name(node))).flatten();
+            patience(&site.cluster, &site.profile(node), false, own.or(for_all))
+        })
+        .collect()
 }
 
-/// Where there is no history, `AUTO` means what is given beside it.
+/// Returns for each node how much work it is: how long it usually takes, where it is to be stopped.
+pub(crate) fn takes(site: &Site, nodes: &[NodeId], history: &History) -> Vec<u64> {
+    let mut takes = vec![0; site.roster.len()];
+    for &node in nodes {
+        let usual = history.usual(site.name(node)).and_then(|usual| u64::try_from(usual.as_millis()).ok());
+        takes[node.index()] = usual.unwrap_or(USUAL);
+    }
+    takes
+}
+
+/// Returns how long stopping these nodes takes, where all of them have a history.
+pub(crate) fn expected(site: &Site, nodes: &[NodeId], history: &History) -> Option<Duration> {
+    if nodes.is_empty() || nodes.iter().any(|&node| history.usual(site.name(node)).is_none()) {
+        return None;
+    }
+    site.order.critical(&takes(site, nodes, history)).into_iter().max().map(Duration::from_millis)
+}
+
+fn members(site: &Site) -> impl Iterator<Item = NodeId> {
+    (0..site.roster.len()).map(|at| NodeId(u32::try_from(at).unwrap_or(u32::MAX)))
+}
+
+/// Where a node has no history, `AUTO` means what is given beside it.
 fn let_go(waits: &[Wait]) -> Option<Duration> {
     waits.iter().rev().find_map(|wait| match wait {
         Wait::Seconds(limit) => Some(*limit),
@@ -36,15 +66,4 @@ fn patience(cluster: &Cluster, profile: &Profile, unit: bool, let_go: Option<Dur
         retries: profile.limits.retries,
         let_go,
     }
-}
-
-/// Returns what holds for a node, where that is not what holds for all.
-pub(crate) fn profile(cluster: &Cluster, inventory: &Inventory, node: NodeId) -> Option<Profile> {
-    let node = inventory.node(node);
-    let groups = node.groups.iter().filter_map(|group| cluster.group_overrides.get(group));
-    let mut patches = groups.chain(cluster.node_overrides.get(&node.name)).peekable();
-    patches.peek()?;
-    let mut profile = cluster.profile.clone();
-    patches.for_each(|patch| profile.apply(patch));
-    Some(profile)
 }

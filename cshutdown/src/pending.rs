@@ -4,6 +4,7 @@
 //! with the process, so a number without the lock names nobody.
 
 use anyhow::Context;
+use orderly_exec::files::Found;
 use orderly_exec::lock::Lock;
 use orderly_exec::{Status, fail, files, signals};
 use std::path::{Path, PathBuf};
@@ -11,11 +12,22 @@ use std::time::{Duration, Instant};
 
 /// How long a cancelled shutdown may take to let go: it waits for users who are just being told.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked whether it has.
+const GLANCE: Duration = Duration::from_millis(20);
+
+const NONE: &str = "no shutdown waits for its time here; nothing is cancelled";
 
 /// Held while a shutdown waits for its time.
 #[derive(Debug)]
 pub(crate) struct Pending {
     _lock: Lock,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // Before the lock goes: whoever takes it next must not be taken for the process that had it.
+        std::fs::remove_file(number_path()).ok();
+    }
 }
 
 impl Pending {
@@ -25,6 +37,8 @@ impl Pending {
     /// Refused (4) when another shutdown waits already.
     pub(crate) fn announce() -> anyhow::Result<Self> {
         let lock = Lock::take(&lock_path()).context("wait for the time of a shutdown")?;
+        // One that was killed left its number, which may be another process's by now.
+        std::fs::remove_file(number_path()).ok();
         files::replace(&number_path(), format!("{}\n", std::process::id()).as_bytes())?;
         Ok(Self { _lock: lock })
     }
@@ -37,17 +51,24 @@ impl Pending {
 pub(crate) fn cancel() -> anyhow::Result<Status> {
     let lock = lock_path();
     if !waits(&lock)? {
-        return Err(fail(Status::Refused, "no shutdown waits for its time here; nothing is cancelled"));
+        return Err(fail(Status::Refused, NONE));
     }
-    let text = files::read(&number_path())?;
+    let until = Instant::now() + PATIENCE;
+    let text = loop {
+        // It may just be beginning to wait, or have ended a moment ago.
+        match files::read_if_there(&number_path())? {
+            Found::Text(text) => break text,
+            Found::Missing if waits(&lock)? && Instant::now() < until => std::thread::sleep(GLANCE),
+            Found::Missing => return Err(fail(Status::Refused, NONE)),
+        }
+    };
     let process: u32 = text.trim().parse().with_context(|| format!("read {}", number_path().display()))?;
     signals::interrupt(process)?;
-    let until = Instant::now() + PATIENCE;
     while waits(&lock)? {
         if Instant::now() > until {
             return Err(fail(Status::Failed, format!("process {process} was interrupted and still waits")));
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(GLANCE);
     }
     Ok(Status::Done)
 }
@@ -55,7 +76,7 @@ pub(crate) fn cancel() -> anyhow::Result<Status> {
 fn waits(lock: &Path) -> anyhow::Result<bool> {
     match Lock::take(lock) {
         Ok(_) => Ok(false),
-        Err(error) if error.root_cause().to_string().starts_with("another run holds") => Ok(true),
+        Err(error) if Lock::is_held_elsewhere(&error) => Ok(true),
         Err(error) => Err(error),
     }
 }

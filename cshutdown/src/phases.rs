@@ -5,15 +5,21 @@ use crate::check::Checked;
 use crate::input::Input;
 use crate::notice::{Logins, Notice, Waited};
 use crate::patience;
+use crate::pending::Pending;
+use crate::proof;
 use crate::subsystem::{Place, Quiet, Subsystems, operand};
+use orderly_exec::lock::Lock;
 use orderly_exec::{Status, fail};
 use orderly_nodes::config::{EndUsers, SubsystemHost};
 use orderly_nodes::fleet::{Drivers, Host};
+use orderly_nodes::history::History;
 use orderly_nodes::run::{Telling, drive};
+use orderly_nodes::simulator::Simulation;
 use orderly_nodes::targets::fold;
-use orderly_plan::fleet::{Errand, Fleet, NodeId};
+use orderly_nodes::up::WasUp;
+use orderly_plan::fleet::{Errand, Event, Fleet, NodeId};
 use orderly_plan::machine::{Ending, Machine, Outcome};
-use orderly_plan::shutdown::{Round, Shutdown};
+use orderly_plan::shutdown::{Goal, Round, Shutdown};
 use orderly_plan::survey::Condition;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -28,6 +34,9 @@ pub(crate) struct Phases<'p, 't> {
     pub telling: &'p mut Telling<'t>,
     pub log: &'p Path,
     pub checked: Checked,
+    /// Keeps other runs from acting on the nodes; let go while this one waits for its time.
+    pub lock: Option<Lock>,
+    pub history: History,
     pub logins: Logins,
     /// A subsystem failed and was gone on without.
     pub partly: bool,
@@ -81,6 +90,13 @@ impl Phases<'_, '_> {
     }
 
     fn notify(&mut self) -> anyhow::Result<()> {
+        // One after the other; checked first, so that a second one tells nobody.
+        let waits = self.args.acts() && !self.input.wait.is_zero();
+        let pending = if waits { Some(Pending::announce()?) } else { None };
+        if waits {
+            // Until then the nodes are anybody's.
+            self.lock = None;
+        }
         let nodes = self.checked.alive();
         let asked_by = orderly_nodes::log::who();
         let notice = Notice {
@@ -90,14 +106,32 @@ impl Phases<'_, '_> {
             message: self.args.message.as_deref(),
             wait: self.input.wait,
             silent: self.args.no_notice,
+            imagined: self.args.rehearse,
         };
-        if let Waited::Cancelled(signal) = notice.give(self.drivers, &mut self.logins, self.telling)? {
+        let mut waited = notice.give(self.drivers, &mut self.logins, self.telling);
+        if waits && waited == Waited::ToItsEnd {
+            waited = match take_again(self.drivers, self.telling) {
+                Ok(Ok(lock)) => {
+                    self.lock = Some(lock);
+                    // Other runs may have acted meanwhile, on imagined nodes too.
+                    self.drivers.simulation().map_or(Ok(()), Simulation::reload)?;
+                    Waited::ToItsEnd
+                }
+                Ok(Err(signal)) => Waited::Cancelled(signal),
+                Err(error) => {
+                    notice.take_back(self.drivers, &mut self.logins, self.telling);
+                    return Err(error);
+                }
+            };
+        }
+        if let Waited::Cancelled(signal) = waited {
             notice.take_back(self.drivers, &mut self.logins, self.telling);
             return Err(fail(Status::Signal(signal), "cancelled before anything was stopped"));
         }
         if self.input.wait.is_zero() {
             return Ok(());
         }
+        drop(pending);
         // Much may have happened meanwhile.
         match Checked::new(self.args, self.input, self.drivers, self.telling) {
             Ok(checked) => {
@@ -113,11 +147,7 @@ impl Phases<'_, '_> {
 
     /// Ends users' processes; tells whether a signal came.
     fn end_users(&mut self) -> bool {
-        let cluster = &self.input.site.cluster;
-        let wants = |node: &NodeId| {
-            let own = patience::profile(cluster, &self.input.site.inventory, *node);
-            own.as_ref().unwrap_or(&cluster.profile).shutdown.end_users != EndUsers::None
-        };
+        let wants = |node: &NodeId| self.input.site.profile(*node).shutdown.end_users != EndUsers::None;
         // Not on this machine: the run itself may be somebody's process there.
         let nodes: Vec<NodeId> = self
             .checked
@@ -195,6 +225,9 @@ impl Phases<'_, '_> {
         for &node in targets {
             partitions.entry(site.inventory.node(node).partition.as_deref()).or_default().push(node);
         }
+        // Where nothing is up there is nothing to quiet, and nowhere to do it.
+        let alive = self.checked.alive();
+        partitions.retain(|_, nodes| nodes.iter().any(|node| alive.contains(node)));
         let place = |(partition, nodes): (Option<&str>, Vec<NodeId>)| {
             let (host, name) = self.host(partition)?;
             let operands = nodes.iter().map(|&node| operand(&site.inventory, node)).collect();
@@ -234,7 +267,10 @@ impl Phases<'_, '_> {
     fn stop_nodes(&mut self) -> Vec<Ending> {
         let mut all = [self.checked.nodes.as_slice(), &self.checked.units].concat();
         all.sort_unstable();
-        let mut endings = self.stop(&all);
+        let mut record = self.begin_record();
+        let mut endings = self.stop_and_prove(&all);
+        self.remember(&endings);
+        self.end_record(record.as_mut(), &endings);
         if self.checked.own.is_empty() {
             return endings;
         }
@@ -251,16 +287,89 @@ impl Phases<'_, '_> {
         endings
     }
 
+    /// Stops nodes; those that restart by themselves have to prove it.
+    fn stop_and_prove(&mut self, nodes: &[NodeId]) -> Vec<Ending> {
+        if self.args.wishes().goal != Goal::Restart {
+            return self.stop(nodes);
+        }
+        let running: Vec<NodeId> =
+            self.checked.alive().into_iter().filter(|node| nodes.contains(node)).collect();
+        let fanout = self.input.site.cluster.limits.fanout;
+        let (before, signal) = proof::Before::read(&running, fanout, self.drivers);
+        if let Some(signal) = signal {
+            self.signal = Some(signal);
+            return nodes.iter().copied().map(skipped).collect();
+        }
+        let mut endings = self.stop(nodes);
+        for (node, line) in before.judge(&mut endings, self.drivers) {
+            self.telling.warn(&format!("{}: {line}", self.input.site.name(node)));
+        }
+        endings
+    }
+
     fn stop(&mut self, nodes: &[NodeId]) -> Vec<Ending> {
         let site = &self.input.site;
-        let mut takes = vec![0; site.roster.len()];
-        nodes.iter().for_each(|node| takes[node.index()] = 1);
-        let patience = patience::all(&site.cluster, &site.inventory, site.roster.len(), &self.args.wait);
-        let priority = site.order.critical(&takes);
+        let patience = patience::all(site, &self.args.wait, &self.history);
+        let priority = site.order.critical(&patience::takes(site, nodes, &self.history));
         let mut machine = Shutdown::new(&site.order, nodes, priority, self.args.wishes(), patience);
         let signal = drive(&mut machine, self.drivers, self.telling);
         self.signal = self.signal.or(signal);
         machine.endings()
+    }
+
+    /// Remembers how long the nodes took that were halted; forced ones only took their limit.
+    fn remember(&mut self, endings: &[Ending]) {
+        let site = &self.input.site;
+        if !self.args.acts() || self.args.force_off {
+            return;
+        }
+        for ending in endings.iter().filter(|ending| ending.outcome == Outcome::Down) {
+            if let (Some(began), Some(ended)) = (ending.began, ending.ended)
+                && !site.is_unit(ending.node)
+            {
+                self.history.add(site.name(ending.node), ended.saturating_sub(began));
+            }
+        }
+        self.history.forget(|name| site.inventory.by_name(name).is_some());
+        if let Err(error) = self.history.save() {
+            self.telling.warn(&format!("the history is not kept: {error:#}"));
+        }
+    }
+
+    /// Writes down what is up and about to be stopped, so that exactly that can be started again. Not
+    /// what is restarted or left in maintenance, and not that nothing is up.
+    fn begin_record(&mut self) -> Option<WasUp> {
+        let site = &self.input.site;
+        let up = self.checked.running();
+        if !self.args.acts() || self.args.wishes().goal != Goal::Halt || up.is_empty() {
+            return None;
+        }
+        let simulated = self.drivers.is_simulated();
+        let before = WasUp::read(simulated).unwrap_or_else(|error| {
+            self.telling.warn(&format!("a new record of what is up is begun: {error:#}"));
+            None
+        });
+        let record = WasUp::begin(simulated, before, up.iter().map(|&node| site.name(node).to_owned()));
+        self.keep(&record);
+        Some(record)
+    }
+
+    fn end_record(&mut self, record: Option<&mut WasUp>, endings: &[Ending]) {
+        let Some(record) = record else { return };
+        // Those whose state was not known, and that turned out to be down.
+        for ending in endings.iter().filter(|ending| ending.outcome == Outcome::AlreadyDown) {
+            if self.checked.conditions[ending.node.index()] == Condition::Unknown {
+                record.nodes.remove(self.input.site.name(ending.node));
+            }
+        }
+        record.complete = self.signal.is_none() && endings.iter().all(|ending| ending.outcome.is_well());
+        self.keep(record);
+    }
+
+    fn keep(&mut self, record: &WasUp) {
+        if let Err(error) = record.save() {
+            self.telling.warn(&format!("what was up is not recorded: {error:#}"));
+        }
     }
 
     /// Returns the endings of a run that stopped no node.
@@ -277,4 +386,25 @@ fn skipped(node: NodeId) -> Ending {
 /// Tells whether a node was not stopped, and is not about to.
 fn stays_up(ending: &Ending) -> bool {
     !ending.outcome.is_well() && !matches!(ending.outcome, Outcome::Begun | Outcome::Unknown(_))
+}
+
+/// Takes the lock of the nodes again; another run is waited for. The signal, when one came meanwhile.
+fn take_again(drivers: &mut Drivers, telling: &mut Telling<'_>) -> anyhow::Result<Result<Lock, i32>> {
+    let mut said = false;
+    loop {
+        match crate::lock_nodes() {
+            Ok(lock) => return Ok(Ok(lock)),
+            Err(error) if !Lock::is_held_elsewhere(&error) => return Err(error),
+            Err(_) if !std::mem::replace(&mut said, true) => {
+                telling.warn("the time has come, and another run acts on the nodes: its end is waited for");
+            }
+            Err(_) => {}
+        }
+        let until = drivers.now() + Duration::from_millis(200);
+        for event in drivers.next(Some(until)) {
+            if let Event::Signal(signal) = event {
+                return Ok(Err(signal));
+            }
+        }
+    }
 }

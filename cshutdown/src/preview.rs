@@ -3,8 +3,10 @@
 use crate::args::Args;
 use crate::check::Checked;
 use crate::input::Input;
+use crate::patience;
 use orderly_exec::clock;
 use orderly_exec::reporter::Reporter;
+use orderly_nodes::history::History;
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::fold;
 use orderly_plan::duration;
@@ -24,10 +26,20 @@ struct Record<'r> {
     waves: Vec<Vec<&'r str>>,
     subsystems: Vec<&'r str>,
     already_down: Vec<&'r str>,
+    /// Units that follow their nodes.
+    power_off: Vec<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_seconds: Option<f64>,
 }
 
 /// Prints the plan on stdout.
-pub(crate) fn show(args: &Args, input: &Input, checked: &Checked, reporter: &mut Reporter) {
+pub(crate) fn show(
+    args: &Args,
+    input: &Input,
+    checked: &Checked,
+    history: &History,
+    reporter: &mut Reporter,
+) {
     let site = &input.site;
     let waves = waves(site, checked);
     let down: Vec<NodeId> = checked
@@ -43,7 +55,8 @@ pub(crate) fn show(args: &Args, input: &Input, checked: &Checked, reporter: &mut
         Goal::Maintenance => "bring to maintenance",
     };
     if !input.wait.is_zero() {
-        reporter.message(&format!("wait {} and warn users", duration::show(input.wait)));
+        let warn = if args.no_notice { "" } else { " and warn users" };
+        reporter.message(&format!("wait {}{warn}", duration::show(input.wait)));
     }
     if !subsystems.is_empty() {
         reporter.message(&format!("call subsystems {}", subsystems.join(", ")));
@@ -57,6 +70,10 @@ pub(crate) fn show(args: &Args, input: &Input, checked: &Checked, reporter: &mut
     if !down.is_empty() {
         reporter.message(&format!("already down: {}", fold(site, &down)));
     }
+    let expected = patience::expected(site, &checked.running(), history);
+    if let Some(expected) = expected {
+        reporter.message(&format!("expected to take {}", duration::show(input.wait + expected)));
+    }
     let named = |nodes: &[NodeId]| nodes.iter().map(|&node| site.name(node)).collect();
     reporter.record(&Record {
         format: "orderly-run/1",
@@ -67,6 +84,8 @@ pub(crate) fn show(args: &Args, input: &Input, checked: &Checked, reporter: &mut
         waves: waves.iter().map(|wave| named(wave)).collect(),
         subsystems,
         already_down: named(&down),
+        power_off: named(&checked.units),
+        expected_seconds: expected.map(|expected| (input.wait + expected).as_secs_f64()),
     });
 }
 

@@ -42,13 +42,19 @@ impl Restart {
         show(&argv)
     }
 
-    /// Has `cstartup` check its options now, when nothing is touched yet. Violations it may find are
-    /// those of a cluster that is up, and are not asked for.
+    /// Has `cstartup` check its options now, when nothing is touched yet, and whether it could start
+    /// the targets once they are down. Violations among running nodes (`-S`) are gone by then.
     ///
     /// # Errors
-    /// Usage (2) or rejected (3), as `cstartup` says; refused (4) when it cannot be run.
+    /// Usage (2), rejected (3) or refused (4), as `cstartup` says; refused when it cannot be run.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
-        let verify = [OsString::from("-k")];
+        let has_it = self.options.iter().any(|option| {
+            let option = option.as_encoded_bytes();
+            option == b"--ignore-running"
+                || (option.starts_with(b"-") && !option.starts_with(b"--") && option.contains(&b'S'))
+        });
+        let verify = ["-k", "-S"].into_iter().take(if has_it { 1 } else { 2 }).map(OsString::from);
+        let verify: Vec<OsString> = verify.collect();
         let argv = std::iter::once(&self.program).chain(&self.options).chain(&verify).chain(&self.targets);
         let mut runner = Runner::new()?;
         let ended = runner.run(&Job::new(argv, CHECK));
@@ -58,7 +64,7 @@ impl Restart {
         let status = match ended.ending {
             Ending::Exited(2) => Status::Usage,
             Ending::Exited(3) => Status::Rejected,
-            Ending::NotStarted => Status::Refused,
+            Ending::Exited(4) | Ending::NotStarted => Status::Refused,
             Ending::Exited(_) | Ending::Killed(_) | Ending::TimedOut | Ending::Unkillable => return Ok(()),
         };
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();

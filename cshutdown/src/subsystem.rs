@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+/// How often it is looked for a signal while a person is asked.
+const GLANCE: Duration = Duration::from_millis(100);
+
 /// Where a partition's subsystems are called, and for which of its nodes.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -80,8 +83,10 @@ impl Subsystems<'_> {
                 if round.failed.is_empty() {
                     return if partly { Quiet::Partly } else { Quiet::All };
                 }
-                if !self.goes_on(&round.failed, telling) {
-                    return Quiet::Stopped;
+                match self.goes_on(&round.failed, drivers, telling) {
+                    Answer::Continue => {}
+                    Answer::Quit => return Quiet::Stopped,
+                    Answer::Signal(signal) => return Quiet::Interrupted(signal),
                 }
                 partly = true;
                 for failed in std::mem::take(&mut round.failed) {
@@ -93,27 +98,33 @@ impl Subsystems<'_> {
         }
     }
 
-    fn goes_on(&self, failed: &[NodeId], telling: &mut Telling<'_>) -> bool {
+    fn goes_on(&self, failed: &[NodeId], drivers: &mut Drivers, telling: &mut Telling<'_>) -> Answer {
         let names: Vec<&str> = failed.iter().map(|one| self.names.get(one.0)).collect();
         let names = names.join(", ");
         if self.go_on {
             telling.warn(&format!("going on without {names}, as -Y says"));
-            return true;
+            return Answer::Continue;
         }
         // The live line would write over the question.
         let live = telling.reporter.is_live();
         telling.reporter.end_progress();
-        let answer = ask(&format!("{names} failed"));
+        let mut signal = || {
+            let until = drivers.now() + GLANCE;
+            let number = |event| if let Event::Signal(number) = event { Some(number) } else { None };
+            drivers.next(Some(until)).into_iter().find_map(number)
+        };
+        let answer = ask(&format!("{names} failed"), &mut signal);
         if live {
             telling.reporter.show_progress();
         }
         match answer {
             Some(Answer::Continue) => {
                 telling.warn(&format!("going on without {names}, as was answered"));
-                true
             }
-            Some(Answer::Quit) | None => false,
+            Some(Answer::Signal(_)) => telling.warn("interrupted at the question: no node is stopped"),
+            Some(Answer::Quit) | None => {}
         }
+        answer.unwrap_or(Answer::Quit)
     }
 
     fn command(&self, subsystem: NodeId, place: &Place) -> Command {

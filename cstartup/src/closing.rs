@@ -1,8 +1,8 @@
 //! The end of a run: who is told what came of it, what is remembered, and the exit status.
 
-use crate::history::History;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, clock};
+use orderly_nodes::history::History;
 use orderly_nodes::log::Log;
 use orderly_nodes::site::Site;
 use orderly_plan::machine::{Ending, Outcome};
@@ -43,6 +43,7 @@ impl Closing<'_> {
                 history.add(self.site.name(ending.node), ended.saturating_sub(began));
             }
         }
+        history.forget(|name| self.site.inventory.by_name(name).is_some());
     }
 
     /// Tells people, the log and programs, and returns the exit status.

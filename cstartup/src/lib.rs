@@ -2,18 +2,17 @@
 
 mod args;
 mod closing;
-mod history;
 mod plan;
 
 pub use args::{Args, Late};
 use clap::CommandFactory;
 use closing::Closing;
-use history::History;
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::{OrStatus, Status, cli, fail, files};
 use orderly_nodes::config::Flags;
 use orderly_nodes::fleet::Drivers;
+use orderly_nodes::history::{Action, History};
 use orderly_nodes::log::Log;
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::simulator::Initial;
@@ -42,21 +41,27 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         reporter.say(remark);
     }
     let targets = typed(&args).resolve(&site)?;
-    if let Some(count) = args.confirm
-        && count != targets.nodes.len()
-    {
-        let found = targets.nodes.len();
-        return Err(fail(Status::Refused, format!("--confirm {count}: there are {found} targets")));
+    if !args.extend {
+        plan::confirm(&args, targets.nodes.len())?;
     }
     let mut drivers = drivers(&args, &site)?;
     let acts = !args.dry_run && !args.rehearse;
     let _lock = acts.then(|| Lock::take(&files::state_directory().join("nodes.lock"))).transpose()?;
-    say_simulated(&args, &drivers, &reporter);
+    let simulated = simulated(&args, &drivers);
+    if let Some(what) = simulated {
+        reporter.say(format!("simulated: {what}, nothing real is touched"));
+    }
     let outcome = carry_out(&args, &site, targets, &mut drivers, &mut reporter);
+    let outcome = outcome.and_then(|status| drivers.close().map(|()| status));
     reporter.end_progress();
-    say_simulated(&args, &drivers, &reporter);
-    let closed = drivers.close();
-    outcome.and_then(|status| closed.map(|()| status))
+    let Some(what) = simulated else { return outcome };
+    // Said last, after what went wrong.
+    let status = outcome.unwrap_or_else(|error| {
+        reporter.warn(format!("{error:#}"));
+        error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed)
+    });
+    reporter.say(format!("simulated: {what}, nothing real was touched"));
+    Ok(status)
 }
 
 fn reporter(args: &Args) -> Reporter {
@@ -119,12 +124,12 @@ fn drivers(args: &Args, site: &Site) -> anyhow::Result<Drivers> {
     Ok(drivers)
 }
 
-/// Says first and last that nothing real is touched.
-fn say_simulated(args: &Args, drivers: &Drivers, reporter: &Reporter) {
-    if args.rehearse {
-        reporter.say("simulated: a rehearsal, nothing real is asked or touched");
-    } else if drivers.is_simulated() {
-        reporter.say("simulated: cluster.toml names the simulator, nothing real is touched");
+/// Returns why nothing real is touched, where that is so; it is said first and last.
+fn simulated(args: &Args, drivers: &Drivers) -> Option<&'static str> {
+    match (args.rehearse, drivers.is_simulated()) {
+        (true, _) => Some("a rehearsal"),
+        (false, true) => Some("cluster.toml names the simulator"),
+        (false, false) => None,
     }
 }
 
@@ -135,7 +140,7 @@ fn carry_out(
     drivers: &mut Drivers,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
-    let history = History::read(drivers.is_simulated(), |line| reporter.say(line));
+    let history = History::read(Action::Start, drivers.is_simulated(), |line| reporter.say(line));
     reporter.show_progress();
     let readings = match ask(site, &targets, drivers, reporter) {
         Ok(readings) => readings,

@@ -1,12 +1,12 @@
 //! What is to be started: targets checked against the sequence and extended, and the limits of each.
 
 use crate::args::Args;
-use crate::history::History;
 use anyhow::Result;
 use orderly_exec::cli::{arguments, program_name};
 use orderly_exec::{Status, fail};
+use orderly_nodes::history::History;
 use orderly_nodes::site::Site;
-use orderly_nodes::targets::{Targets, describe, fold};
+use orderly_nodes::targets::{Command, Targets, describe, fold};
 use orderly_plan::duration;
 use orderly_plan::fleet::NodeId;
 use orderly_plan::graph::Order;
@@ -69,6 +69,7 @@ impl Plan {
             targets.nodes.sort_unstable();
             targets.check_partition(site)?;
         }
+        confirm(args, targets.nodes.len())?;
         check(args, site, &targets.nodes, &judged)?;
         let reset = to_be_reset(args, &site.order, &targets.nodes, &judged);
         let starts =
@@ -127,6 +128,20 @@ impl Plan {
     }
 }
 
+/// Refuses another number of targets than was expected.
+///
+/// # Errors
+/// Refused (4).
+pub(crate) fn confirm(args: &Args, found: usize) -> Result<()> {
+    match args.confirm {
+        Some(count) if count != found => {
+            let are = if found == 1 { "is 1 target".to_owned() } else { format!("are {found} targets") };
+            Err(fail(Status::Refused, format!("--confirm {count}: there {are}")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Returns the conditions by which the sequence is judged. A unit never stands in the way: a node that
 /// is up has what it needs, and the units of those that are started are started too.
 fn without_units(site: &Site, conditions: &[Condition]) -> Vec<Condition> {
@@ -147,8 +162,9 @@ fn check(args: &Args, site: &Site, targets: &[NodeId], conditions: &[Condition])
     if violations.is_empty() {
         return Ok(());
     }
-    let text = describe(site, Direction::Startup, &violations, &program_name(), &arguments());
-    Err(fail(Status::Refused, text))
+    let (program, arguments) = (&program_name(), &arguments());
+    let command = Command { direction: Direction::Startup, program, arguments, targets };
+    Err(fail(Status::Refused, describe(site, &command, &violations)))
 }
 
 /// Returns the running targets that are reset.

@@ -36,7 +36,7 @@ pub struct Args {
     pub fold: bool,
     #[command(flatten)]
     pub shape: Shape,
-    /// Replace this file as a whole instead of writing to standard output
+    /// Replace this file as a whole instead of writing to standard output (`-`)
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["check", "drift"])]
     pub output: Option<PathBuf>,
 }

@@ -75,7 +75,9 @@ fn check_relations(inventory: &Inventory, relations: &[String]) -> anyhow::Resul
 
 /// Parses a node or subsystem sequence, whichever the text is.
 pub(crate) fn parse(source: &Source<'_>, inventory: Option<&Inventory>) -> Result<Sequence, Diagnostics> {
-    if sequence::lists_subsystems(source.text) {
+    // A site may well have nodes that are named like paths; then members are nodes.
+    let has_paths = |inventory: &Inventory| inventory.nodes().iter().any(|node| node.name.starts_with('/'));
+    if sequence::lists_subsystems(source.text) && !inventory.is_some_and(has_paths) {
         sequence::parse_subsystems(source)
     } else {
         sequence::parse(source, inventory)

@@ -33,6 +33,7 @@ pub fn command() -> clap::Command {
 pub fn run(args: Args) -> anyhow::Result<Status> {
     let reporter = Reporter::new(Voice::Plain, Output::Text);
     check_flags(&args)?;
+    check_standard_input(&args)?;
     let input = Input::new(&args, &reporter);
     let text = match &args.task {
         Task { check, .. } if !check.is_empty() => return check::files(check, &input, &reporter),
@@ -46,8 +47,8 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         Task { .. } => default(&input, &args)?,
     };
     match &args.output {
-        Some(path) => output::replace(path, &text)?,
-        None => output::print(&text)?,
+        Some(path) if path != Path::new("-") => output::replace(path, &text)?,
+        Some(_) | None => output::print(&text)?,
     }
     Ok(Status::Done)
 }
@@ -76,6 +77,17 @@ fn check_flags(args: &Args) -> anyhow::Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// Refuses to read standard input twice: the second time it would be empty, and an empty sequence is
+/// a valid one.
+fn check_standard_input(args: &Args) -> anyhow::Result<()> {
+    let Task { check, reverse, from_json, drift } = &args.task;
+    let read = args.inventory.iter().chain(check).chain(reverse).chain(from_json).chain(drift);
+    if read.filter(|path| path.as_path() == Path::new("-")).count() > 1 {
+        return Err(fail(Status::Usage, "standard input (\"-\") can be read only once"));
+    }
+    Ok(())
 }
 
 fn default(input: &Input<'_>, args: &Args) -> anyhow::Result<String> {

@@ -180,6 +180,100 @@ fn flags_that_would_do_nothing_are_usage_errors() {
         .run();
 }
 
+/// Read a second time standard input is empty, and an empty sequence checks clean.
+#[test]
+fn standard_input_is_never_read_twice() {
+    let bed = bed();
+    for flags in [&["--check", "-", "-i", "-"][..], &["--check", "-", "-"], &["--drift", "-", "-i", "-"]] {
+        bed.program("seqfile").args(flags).stdin(INVENTORY).status(2).stderr_contains("only once").run();
+    }
+    let by_environment = bed.program("seqfile").args(["--check", "-"]).env("ORDERLY_INVENTORY", "-");
+    by_environment.stdin(INVENTORY).status(2).stderr_contains("only once").run();
+}
+
+#[test]
+fn a_dash_as_the_output_is_standard_output_and_no_file() {
+    let bed = bed();
+    bed.program("seqfile").args(["-o", "-"]).stdout(DEFAULT).run();
+    assert!(!bed.path("-").exists());
+}
+
+/// `a!b` folded to itself was then expanded as a difference, and `a` was written instead of it.
+#[test]
+fn names_with_signs_of_node_sets_stay_themselves() {
+    let bed = Bed::new();
+    let names =
+        ["n1", "n2", "n[1-2]", "a", "a!b", "a&b^c", "@io", "[", "-", "1-2", "/x", "ünï", "節点1", "a=b;*?"];
+    let nodes: Vec<String> =
+        names.iter().map(|name| format!("{{\"name\": \"{name}\", \"boot_server\": \"s\"}}")).collect();
+    bed.config("inventory.json", format!("{{\"nodes\": [{{\"name\": \"s\"}}, {}]}}", nodes.join(",")));
+    let waves = |text: &str| {
+        let json: serde_json::Value = serde_json::from_str(text).unwrap();
+        json["waves"].clone()
+    };
+    let plain = bed.program("seqfile").arg("--json").any_stdout().run().stdout;
+    let folded = bed.program("seqfile").args(["--json", "--fold"]).any_stdout().run().stdout;
+    let back = ["--from-json", "-", "--json", "-i", "etc/inventory.json"];
+    for text in [&plain, &folded] {
+        let again = bed.program("seqfile").args(back).stdin(text).any_stdout().run().stdout;
+        assert_eq!(waves(&again), waves(&plain), "{text}");
+    }
+    for flags in [&[][..], &["--fold"]] {
+        let text = bed.program("seqfile").args(flags).any_stdout().run().stdout;
+        bed.write("s", text);
+        bed.program("seqfile").args(["--check", "s", "-i", "etc/inventory.json"]).run();
+    }
+}
+
+#[test]
+fn a_file_of_another_system_is_read_and_mirrored() {
+    let bed = bed();
+    let text = "\u{feff}# mine\r\na:\tn01\\\r\n\t,n[02,\t3]\r\nb: n04\r\na>b # why\r\n";
+    bed.write("s", text.replace("3]", "03]"));
+    bed.program("seqfile").args(["--check", "s", "-i", "etc/inventory.json"]).run();
+    bed.program("seqfile").args(["--reverse", "s"]).any_stdout().stdout_contains("\r\nb > a # why\r\n").run();
+    // Two files put together: the second mark stands within a name, where nobody sees it.
+    bed.write("two", "a: n01\n\u{feff}b: n02\na > b\n");
+    bed.program("seqfile")
+        .args(["--check", "two"])
+        .status(3)
+        .stderr_contains("two:2:1: a name cannot contain \"\\u{feff}\"")
+        .any_stderr()
+        .run();
+}
+
+#[test]
+fn a_cycle_underlines_the_group_and_not_the_comma_behind_it() {
+    let bed = bed();
+    for (order, under) in [("a, b > b", "   ^"), ("b > c, b", "^")] {
+        bed.write("s", format!("a: n01\nb: n02\nc: n03\n{order}\n"));
+        let said = bed.program("seqfile").args(["--check", "s"]).status(3).any_stderr().run().stderr;
+        let line = format!("seqfile:   | {}\nseqfile:   | {under}\n", order.lines().next().unwrap());
+        assert!(said.contains(&line), "{said}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_nodes_are_linted_drawn_folded_and_planned() {
+    let bed = Bed::new();
+    let node = |n: usize| match n {
+        0..10 => format!("{{\"name\": \"io{n}\"}}"),
+        10..1000 => format!("{{\"name\": \"b{n}\", \"boot_server\": \"io{}\"}}", n % 10),
+        _ => format!("{{\"name\": \"n{n:06}\", \"boot_server\": \"b{}\"}}", 10 + n % 990),
+    };
+    let nodes: Vec<String> = (0..100_000).map(node).collect();
+    bed.config("inventory.json", format!("{{\"nodes\": [{}]}}", nodes.join(",\n")));
+    bed.program("seqfile").args(["--fold", "-o", "s"]).run();
+    bed.program("seqfile").args(["--check", "s", "-i", "etc/inventory.json"]).run();
+    bed.program("seqfile").args(["--drift", "s"]).run();
+    let waves = bed.program("seqfile").arg("--waves").any_stdout().run().stdout;
+    let counts: Vec<&str> = waves.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(counts, ["10", "990", "99000"]);
+    assert!(waves.contains("n[001000-099999]\n"), "the last wave is one range");
+    let dot = bed.program("seqfile").arg("--dot").any_stdout().run().stdout;
+    assert_eq!(dot.lines().filter(|line| line.contains(" -> ")).count(), 1000);
+}
+
 #[test]
 fn an_inventory_that_is_missing_or_wrong_is_rejected() {
     let bed = bed();
@@ -230,21 +324,30 @@ fn node_sets_mean_what_they_do_to_clustershell() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) % limit
     };
-    for _ in 0..25 {
-        let mut set = String::new();
-        for operand in 0..1 + below(4) {
-            if operand > 0 {
-                // A comma ends a member of a sequence file; the unit tests have sets with commas.
-                set.push(['!', '&', '^'][usize::try_from(below(3)).unwrap()]);
-            }
-            let (first, width) = (below(12), [1, 2, 3][usize::try_from(below(3)).unwrap()]);
-            let last = first + below(9);
-            let step = 1 + below(3);
-            set.push_str(&format!("n[{first:0width$}-{last:0width$}/{step}]"));
-            if below(3) == 0 {
-                set.push_str(&format!("-r[{}-{}]", below(2), 2 + below(2)));
-            }
-        }
+    for _ in 0..30 {
+        // Members of a group are joined like words on the command line of cluset.
+        let words: Vec<String> = (0..1 + below(3))
+            .map(|_| {
+                let mut set = String::new();
+                for operand in 0..1 + below(4) {
+                    if operand > 0 {
+                        // A comma ends a member of a sequence file; the unit tests have sets with commas.
+                        set.push(['!', '&', '^'][usize::try_from(below(3)).unwrap()]);
+                    }
+                    let (first, width) = (below(12), [1, 2, 3][usize::try_from(below(3)).unwrap()]);
+                    let (last, step) = (first + below(9), 1 + below(3));
+                    set.push_str(&format!("n[{first:0width$}-{last:0width$}/{step}]"));
+                    if below(3) == 0 {
+                        set.push_str(&format!("-r[{}-{},0{}]", below(2), 2 + below(2), below(9)));
+                    }
+                    if below(4) == 0 {
+                        set.push_str(&format!("x[{}-11]y", below(10)));
+                    }
+                }
+                set
+            })
+            .collect();
+        let set = words.join("\", \"");
         let ours = bed.program("seqfile").args(["--from-json", "-", "--fold"]);
         let document = format!(
             r#"{{"format": "orderly-sequence/1", "groups": [{{"name": "g", "members": ["{set}"]}}]}}"#
@@ -252,7 +355,8 @@ fn node_sets_mean_what_they_do_to_clustershell() {
         let ours = ours.stdin(document).any_stdout().any_stderr().any_status().run();
         let theirs = bed
             .external(real::find("cluset").unwrap())
-            .args(["-f", &set])
+            .arg("-f")
+            .args(&words)
             .any_stdout()
             .any_stderr()
             .any_status()

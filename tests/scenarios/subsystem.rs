@@ -130,3 +130,36 @@ fn a_log_line_for_another_machine_goes_through_the_shell_driver() {
         format!("192.0.2.7\ncsLogger --here -b 192.0.2.7 -f {log} -- 'it is done'\n")
     );
 }
+
+#[test]
+fn an_interrupt_at_the_question_ends_the_run() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let cluster = cluster(&bed);
+    cluster.answer("*subsystemA*", "exit 7");
+    let running = cshutdown(&bed, &["-F", "ALL"]).on_terminal().status(130).spawn();
+    running.wait_for_stderr("continue, quit or open a shell?");
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    let ended = running.end();
+    assert!(ended.stderr.contains("interrupted at the question: no node is stopped"), "{}", ended.stderr);
+    assert!(asked(&cluster, "shutdown").is_empty() && cluster.is_up("n1"));
+}
+
+#[test]
+fn after_a_shell_the_question_is_asked_again() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let cluster = cluster(&bed);
+    cluster.answer("*subsystemA*", "exit 7");
+    let shell = bed.script("shell", "echo >\"$0.was_open\"");
+    let mut running = cshutdown(&bed, &["-F", "ALL"]).env("SHELL", shell).on_terminal().status(1).spawn();
+    running.wait_for_stderr("continue, quit or open a shell?");
+    running.type_in("what\ns\nq\n");
+    let ended = running.end();
+    assert_eq!(ended.stderr.matches("continue, quit or open a shell?").count(), 3, "{}", ended.stderr);
+    assert!(bed.path("shell.was_open").exists() && asked(&cluster, "shutdown").is_empty());
+}

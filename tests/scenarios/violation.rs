@@ -91,3 +91,53 @@ fn a_wrong_count_is_refused() {
     assert_refused(&bed, &["--confirm", "3", "ALL"], &["--confirm 3: there are 4 targets"]);
     cstartup(&bed, &["--confirm", "4", "ALL"], 0);
 }
+
+#[test]
+fn servers_that_are_down_alike_are_one_sentence_with_one_explanation() {
+    let bed = cluster("");
+    bed.write("etc/cstartSeq", "servers: n01 n04\nclients: n[02-03]\nservers > clients\n");
+    let ended = assert_refused(
+        &bed,
+        &["n[02-03]"],
+        &[
+            "would be violated 2 times",
+            "n[01,04] are down and no targets, and n[02-03] need them up",
+            "n[01,04] are in servers",
+        ],
+    );
+    assert_eq!(ended.stderr.matches("servers > clients").count(), 1, "{}", ended.stderr);
+    assert!(!ended.stderr.contains(" -x "), "it would leave no target:\n{}", ended.stderr);
+}
+
+#[test]
+fn each_way_out_is_enough_by_itself() {
+    let bed = cluster("");
+    bed.write("etc/cstartSeq", "a: n01\nb: n02\nc: n03\na > b > c\n");
+    mark(&bed, "up", "n03");
+    assert_refused(&bed, &["n[02-03]"], &["cstartup -E -z n[02-03]", "cstartup -X -S n[02-03]"]);
+    cstartup(&bed, &["-E", "-z", "n[02-03]"], 0);
+    assert_eq!(power(&bed), ["on n01", "up n01", "on n02", "up n02", "reset n03"]);
+
+    let bed = cluster("");
+    bed.write("etc/cstartSeq", "a: n01\nb: n02\nc: n03\na > b > c\n");
+    mark(&bed, "up", "n03");
+    let ended = assert_refused(&bed, &["-E", "n[02-03]"], &["cstartup -z -E n[02-03]"]);
+    assert!(!ended.stderr.contains("-E -E") && !ended.stderr.contains("-X"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_count_to_confirm_is_that_of_the_nodes_acted_on() {
+    let bed = cluster("");
+    assert_refused(&bed, &["-E", "--confirm", "1", "n02"], &["--confirm 1: there are 2 targets"]);
+    cstartup(&bed, &["-E", "--confirm", "2", "n02"], 0);
+}
+
+/// The last line was printed before what went wrong, so that both stood at the beginning.
+#[test]
+fn a_refused_rehearsal_says_simulated_first_and_last() {
+    let bed = cluster("");
+    let ended = assert_refused(&bed, &["--rehearse", "n02"], &["n01 is down"]);
+    let lines: Vec<&str> = ended.stderr.lines().collect();
+    let said = lines.iter().filter(|line| line.contains("simulated: ")).count();
+    assert!(lines[0].contains("simulated: ") && lines[lines.len() - 1].contains("simulated: ") && said == 2);
+}

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// Names the descriptor of a lock that a program passes to the program it runs.
 pub const PASSED_LOCK: &str = "ORDERLY_LOCK_FD";
 
+/// How the failure begins when another run holds the lock.
+const HELD: &str = "another run holds";
+
 /// A held lock; let go when dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -43,14 +46,18 @@ impl Lock {
             .or_status(Status::Refused)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { file, path: path.to_owned() }),
-            Err(TryLockError::WouldBlock) => Err(fail(
-                Status::Refused,
-                format!("another run holds {}; wait for it to end", path.display()),
-            )),
+            Err(TryLockError::WouldBlock) => {
+                Err(fail(Status::Refused, format!("{HELD} {}; wait for it to end", path.display())))
+            }
             Err(TryLockError::Error(error)) => {
                 Err(error).with_context(|| format!("lock {}", path.display())).or_status(Status::Refused)
             }
         }
+    }
+
+    /// Tells whether taking a lock failed because another run holds it.
+    pub fn is_held_elsewhere(error: &anyhow::Error) -> bool {
+        error.root_cause().to_string().starts_with(HELD)
     }
 
     /// Returns where the lock lives.

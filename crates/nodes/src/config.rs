@@ -1,6 +1,6 @@
 //! `cluster.toml`: how a node is powered, reached and probed, and within which limits.
 //!
-//! The whole file is read and checked at once, by [`read`](mod@read); what a node finally gets,
+//! The whole file is read and checked at once, by `config/read.rs`; what a node finally gets,
 //! after the overrides of its groups and its own, is a [`Profile`].
 
 mod drivers;

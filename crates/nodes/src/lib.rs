@@ -5,7 +5,9 @@
 
 pub mod config;
 pub mod fleet;
+pub mod history;
 pub mod log;
+mod power;
 pub mod roster;
 pub mod run;
 mod shell;
@@ -15,6 +17,7 @@ mod steady;
 pub mod targets;
 mod tcp;
 pub mod template;
+pub mod up;
 mod users;
 pub mod watch;
 

@@ -7,8 +7,9 @@ use orderly_exec::reporter::Reporter;
 use orderly_plan::duration;
 use orderly_plan::fleet::{Errand, Event, Fleet, NodeId, Task};
 use orderly_plan::machine::{Happening, Machine, Notice, Outcome};
-use orderly_plan::report::Naming;
+use orderly_plan::report::{self, Naming};
 use serde::Serialize;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// How often the live line is renewed.
@@ -38,9 +39,7 @@ pub fn drive(machine: &mut dyn Machine, fleet: &mut dyn Fleet, telling: &mut Tel
     let mut glance = began;
     loop {
         machine.advance(fleet);
-        for notice in machine.take_notices() {
-            telling.notice(&notice);
-        }
+        telling.notices(&machine.take_notices());
         if machine.is_over() {
             if machine.outstanding() == 0 {
                 return signal;
@@ -63,7 +62,11 @@ pub fn drive(machine: &mut dyn Machine, fleet: &mut dyn Fleet, telling: &mut Tel
             return signal;
         }
         let until = [wake, telling.reporter.is_live().then_some(glance)].into_iter().flatten().min();
-        for event in fleet.next(until) {
+        let events = fleet.next(until);
+        for warning in fleet.take_warnings() {
+            telling.warn(&warning);
+        }
+        for event in events {
             match event {
                 Event::Signal(number) if signal.is_none() => {
                     signal = Some(number);
@@ -108,7 +111,7 @@ struct Record<'r> {
 }
 
 /// How much a line matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Weight {
     /// Of interest when looking closely.
     Detail,
@@ -118,18 +121,28 @@ enum Weight {
 }
 
 impl Telling<'_> {
-    /// Tells of a notice.
-    pub fn notice(&mut self, notice: &Notice) {
+    /// Tells of what happened at one time: people see nodes to which the same happened folded, the
+    /// log has a line and programs a record for each.
+    pub fn notices(&mut self, notices: &[Notice]) {
+        for line in folded(notices, self.name) {
+            match line.weight {
+                Weight::Failure => self.reporter.warn(line.text),
+                Weight::Event => self.show(&line.text),
+                Weight::Detail => self.reporter.detail(line.text),
+            }
+        }
+        for notice in notices {
+            self.keep(notice);
+        }
+    }
+
+    /// Tells the log and programs of one notice.
+    fn keep(&mut self, notice: &Notice) {
         let name = (self.name)(notice.node);
         let (weight, clause) = clause(&notice.what, self.name);
-        let line = format!("{name}: {clause}");
-        match weight {
-            Weight::Failure => self.warn(&line),
-            Weight::Event => self.say(&line),
-            Weight::Detail => {
-                self.reporter.detail(&line);
-                self.log(&line);
-            }
+        if let Some(log) = &mut self.log {
+            let line = format!("{name}: {clause}");
+            if weight == Weight::Failure { log.failure(&line) } else { log.line(&line) }
         }
         let mut record = Record {
             format: "orderly-run/1",
@@ -170,14 +183,19 @@ impl Telling<'_> {
         self.reporter.record(&record);
     }
 
-    /// Says something to people and the log; on a live terminal the line below shows it already.
+    /// Says something to people and the log.
     pub fn say(&mut self, line: &str) {
+        self.show(line);
+        self.log(line);
+    }
+
+    /// Says something to people; on a live terminal the line below shows it already.
+    fn show(&self, line: &str) {
         if self.reporter.is_live() {
             self.reporter.detail(line);
         } else {
             self.reporter.say(line);
         }
-        self.log(line);
     }
 
     /// Says what went wrong to people, the log and syslog.
@@ -202,6 +220,43 @@ impl Telling<'_> {
         };
         self.warn(&format!("interrupted: nothing more is begun{calls}"));
     }
+}
+
+/// One line for people.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    weight: Weight,
+    text: String,
+}
+
+/// Returns the lines of notices that came together, in order, those to whose nodes the same happened
+/// in one. What happened to a node is never said before what happened to it earlier.
+fn folded<'n>(notices: &[Notice], name: &Naming<'n>) -> Vec<Line> {
+    let mut lines: Vec<(Weight, String, Vec<NodeId>)> = Vec::new();
+    let mut alike: HashMap<(Weight, String), usize> = HashMap::new();
+    let mut last: HashMap<NodeId, usize> = HashMap::new();
+    for notice in notices {
+        let (weight, clause) = clause(&notice.what, name);
+        // Details often hold the node's own name (the command that was run), which would keep them apart.
+        let clause = report::without_name(&clause, name(notice.node));
+        let earliest = last.get(&notice.node).map_or(0, |at| at + 1);
+        let key = (weight, clause);
+        let at = match alike.get(&key) {
+            Some(&at) if at >= earliest => at,
+            Some(_) | None => {
+                lines.push((weight, key.1.clone(), Vec::new()));
+                alike.insert(key, lines.len() - 1);
+                lines.len() - 1
+            }
+        };
+        lines[at].2.push(notice.node);
+        last.insert(notice.node, at);
+    }
+    let text = |clause: &str, nodes: &[NodeId]| match nodes {
+        [one] => format!("{}: {}", name(*one), clause.replace("NODE", name(*one))),
+        _ => format!("{}: {clause}", fold(nodes, name)),
+    };
+    lines.iter().map(|(weight, clause, nodes)| Line { weight: *weight, text: text(clause, nodes) }).collect()
 }
 
 fn clause<'n>(what: &Happening, name: &Naming<'n>) -> (Weight, String) {
@@ -272,4 +327,41 @@ fn task_word(task: Task) -> &'static str {
 /// Returns the names of nodes as people read them, folded.
 pub fn fold<'n>(nodes: &[NodeId], name: &Naming<'n>) -> String {
     orderly_plan::nodeset::fold(nodes.iter().map(|&node| name(node)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use orderly_plan::fleet::{Failure, FailureKind};
+
+    const NAMES: [&str; 4] = ["n01", "n02", "n03", "n04"];
+
+    fn said(notices: &[(u32, Happening)]) -> Vec<String> {
+        let notices: Vec<Notice> = notices
+            .iter()
+            .map(|(node, what)| Notice { at: Duration::ZERO, node: NodeId(*node), what: what.clone() })
+            .collect();
+        folded(&notices, &|node| NAMES[node.index()]).into_iter().map(|line| line.text).collect()
+    }
+
+    #[test]
+    fn nodes_to_which_the_same_happened_share_a_line() {
+        let on = || Happening::Began(Task::PowerOn);
+        let up = || Happening::Over(Outcome::Up);
+        let said_of = said(&[(0, up()), (1, on()), (2, on()), (3, on())]);
+        assert_eq!(said_of, ["n01: up", "n[02-04]: powering on"]);
+        let order = said(&[(0, on()), (0, up()), (1, up()), (1, on())]);
+        assert_eq!(order, ["n01: powering on", "n[01-02]: up", "n02: powering on"], "never turned round");
+    }
+
+    #[test]
+    fn the_own_name_of_a_node_in_what_was_run_keeps_no_lines_apart() {
+        let failed = |name: &str| {
+            let detail = format!("power on {name}: no");
+            Happening::Retried(Failure { kind: FailureKind::Failed, detail }, Duration::from_secs(1))
+        };
+        assert_eq!(said(&[(0, failed("n01"))]), ["n01: power on n01: no; tried again in 1.0s"]);
+        let both = said(&[(0, failed("n01")), (2, failed("n03"))]);
+        assert_eq!(both, ["n[01,03]: power on NODE: no; tried again in 1.0s"]);
+    }
 }

@@ -148,6 +148,17 @@ impl Simulation {
         }
     }
 
+    /// Takes over what other runs made of the world meanwhile.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn reload(&mut self) -> anyhow::Result<()> {
+        match &mut self.clock {
+            Clock::Virtual(_) => Ok(()),
+            Clock::Real(real) => real.store.load(&mut self.world, &real.names),
+        }
+    }
+
     fn world_time(&self) -> Duration {
         match &self.clock {
             Clock::Virtual(now) => *now,
@@ -261,11 +272,14 @@ impl Fleet for Simulation {
         self.abilities[node.index()]
     }
 
-    fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) {
+    fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
+        let mut begun = Vec::new();
         while task == Task::Probe || self.running < self.fanout {
             let Some(node) = nodes.pop_front() else { break };
             self.begin_one(task, node);
+            begun.push(node);
         }
+        begun
     }
 
     fn end_all(&mut self) {

@@ -60,9 +60,11 @@ impl Site {
         let mut cluster = Cluster::read(wanted.config.as_deref())?;
         cluster.apply(&wanted.flags);
         let inventory_text = files::read(&cluster.inventory).map_err(|error| {
-            error
-                .context(Status::Rejected)
-                .context("the inventory (inventory in cluster.toml, or -i) is needed")
+            let why = unmarked(&error);
+            fail(
+                Status::Rejected,
+                format!("the inventory (inventory in cluster.toml, or -i) is needed: {why}"),
+            )
         });
         let texts = Texts::read(&cluster, wanted);
         let (inventory_text, texts) = both(inventory_text, texts)?;
@@ -131,8 +133,16 @@ fn both<A, B>(first: anyhow::Result<A>, second: anyhow::Result<B>) -> anyhow::Re
     match (first, second) {
         (Ok(first), Ok(second)) => Ok((first, second)),
         (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
-        (Err(first), Err(second)) => Err(fail(Status::Rejected, format!("{first:#}\n{second:#}"))),
+        (Err(first), Err(second)) => {
+            Err(fail(Status::Rejected, format!("{}\n{}", unmarked(&first), unmarked(&second))))
+        }
     }
+}
+
+/// Returns an error without the word of its status, which is said once.
+fn unmarked(error: &anyhow::Error) -> String {
+    let marks = usize::from(error.downcast_ref::<Status>().is_some());
+    error.chain().skip(marks).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn shown(path: &Path) -> String {

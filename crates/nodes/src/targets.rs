@@ -1,12 +1,14 @@
 //! From the words of a command line to the nodes it acts on, and from violations to what people can
 //! do about them. The decisions are `plan::select`'s; here are files, statuses and sentences.
 
+mod describe;
+
 use crate::site::Site;
-use orderly_exec::job::show;
-use orderly_exec::{OrStatus, Status, fail, files};
+pub use describe::{Command, describe};
+use orderly_exec::{Status, fail, files};
 use orderly_plan::fleet::NodeId;
 use orderly_plan::nodeset;
-use orderly_plan::select::{self, Asked, Breach, Direction, Field, Kind, Violation, Word};
+use orderly_plan::select::{self, Asked, Field, Kind, Word};
 use std::path::Path;
 
 /// The target part of a command line, as typed.
@@ -40,8 +42,8 @@ impl Typed {
     /// Returns the targets.
     ///
     /// # Errors
-    /// Usage (2) for wrong words of the command line, rejected (3) for those of a file, refused (4)
-    /// when nothing is left, or when they lie outside the current partition or depend on what does.
+    /// Usage (2) for wrong words of the command line and when they leave nothing, rejected (3) for a
+    /// file's, refused (4) when they lie outside the current partition or depend on what does.
     pub fn resolve(&self, site: &Site) -> anyhow::Result<Targets> {
         let partition = if self.across_partitions { None } else { self.current_partition(site)? };
         let field = field(site, partition.as_deref());
@@ -60,7 +62,15 @@ impl Typed {
         })?;
         if nodes.is_empty() {
             let named = self.words.join(" ");
-            return Err(fail(Status::Usage, format!("\"{named}\" names no node; empty never means ALL")));
+            return Err(match (self.exclude.is_empty(), self.file) {
+                (false, _) => fail(Status::Usage, format!("-x leaves nothing of \"{named}\"")),
+                (true, true) => {
+                    fail(Status::Rejected, format!("{named} names no node; empty never means ALL"))
+                }
+                (true, false) => {
+                    fail(Status::Usage, format!("\"{named}\" names no node; empty never means ALL"))
+                }
+            });
         }
         let targets = Targets { nodes, partition };
         targets.check_partition(site)?;
@@ -74,20 +84,21 @@ impl Typed {
         let [file] = self.words.as_slice() else {
             return Err(fail(Status::Usage, "with -R give one file of targets (- is standard input)"));
         };
-        let text = files::read(Path::new(file)).or_status(Status::Rejected)?;
+        let text = files::read(Path::new(file))?;
         Ok(select::words(file, &text))
     }
 
     fn current_partition(&self, site: &Site) -> anyhow::Result<Option<String>> {
         let known = select::partitions(&site.inventory);
-        let named = self.partition.as_ref().or(site.cluster.partition.as_ref());
+        let typed = self.partition.as_ref().filter(|name| !name.is_empty());
+        let named = typed.or(site.cluster.partition.as_ref());
         match named {
             Some(name) if known.contains(name.as_str()) => Ok(Some(name.clone())),
             // Without partitions in the inventory there is only the whole of it.
             Some(_) | None if known.is_empty() => Ok(None),
             Some(name) => {
                 let known: Vec<&str> = known.into_iter().collect();
-                let from = if self.partition.is_some() { "SP_NAME" } else { &site.cluster.file };
+                let from = if typed.is_some() { "SP_NAME" } else { &site.cluster.file };
                 Err(fail(
                     Status::Rejected,
                     format!(
@@ -138,87 +149,4 @@ fn field<'s>(site: &'s Site, partition: Option<&'s str>) -> Field<'s> {
 /// Returns nodes as people read them: folded.
 pub fn fold(site: &Site, nodes: &[NodeId]) -> String {
     nodeset::fold(nodes.iter().map(|&node| site.name(node)))
-}
-
-/// How many violations get the chain of sequence lines that makes them.
-const EXPLAINED: usize = 10;
-
-/// Returns why violations keep the command from acting, with the lines that make them and the ways
-/// out as exact commands. `arguments` are those of the command line, without the program.
-pub fn describe(
-    site: &Site,
-    direction: Direction,
-    violations: &[Violation],
-    program: &str,
-    arguments: &[String],
-) -> String {
-    let mut lines = vec![match violations.len() {
-        1 => "the sequence would be violated, so nothing is done:".to_owned(),
-        count => format!("the sequence would be violated {count} times, so nothing is done:"),
-    }];
-    for (at, violation) in violations.iter().enumerate() {
-        lines.push(format!("  {}", sentence(site, direction, violation)));
-        let first = violation.affects.first().filter(|_| at < EXPLAINED);
-        if let Some(chain) =
-            first.and_then(|&waits| site.sequence.explain(&site.order, waits, violation.node))
-        {
-            let chain = site.sequence.explanation(&chain, &site.roster);
-            lines.extend(chain.lines().map(|line| format!("    {line}")));
-        }
-    }
-    lines.extend(remedies(site, direction, violations, program, arguments));
-    lines.join("\n")
-}
-
-fn sentence(site: &Site, direction: Direction, violation: &Violation) -> String {
-    let node = site.name(violation.node);
-    let affects = fold(site, &violation.affects);
-    let affects = if affects.is_empty() { "targets".to_owned() } else { affects };
-    let condition = violation.condition.word();
-    match (violation.breach, direction) {
-        (Breach::Outrun, _) => format!("{node} is {condition}, and {affects}, which must follow it, runs"),
-        (Breach::Unserved, Direction::Startup) => {
-            format!("{node} is {condition} and no target, and {affects} needs it up")
-        }
-        (Breach::Unserved, Direction::Shutdown) => {
-            format!("{node} is {condition} and no target, and needs {affects}")
-        }
-    }
-}
-
-fn remedies(
-    site: &Site,
-    direction: Direction,
-    violations: &[Violation],
-    program: &str,
-    arguments: &[String],
-) -> Vec<String> {
-    let command = |flags: &[&str]| {
-        let mut argv: Vec<&str> = vec![program];
-        argv.extend(flags);
-        argv.extend(arguments.iter().map(String::as_str));
-        show(&argv)
-    };
-    let mut lines = Vec::new();
-    let unserved = violations.iter().any(|violation| violation.breach == Breach::Unserved);
-    let outrun = violations.iter().any(|violation| violation.breach == Breach::Outrun);
-    if unserved {
-        let (too, anyway) = match direction {
-            Direction::Startup => ("start them too", "start without them"),
-            Direction::Shutdown => ("stop them too", "stop in spite of them"),
-        };
-        lines.push(format!("to {too}: {}", command(&["-E"])));
-        lines.push(format!("to {anyway}: {}", command(&["-X"])));
-    }
-    if outrun {
-        lines.push(format!("to reset what runs too early: {}", command(&["-z"])));
-        lines.push(format!("to leave it as it is: {}", command(&["-S"])));
-    }
-    let affected: Vec<NodeId> =
-        violations.iter().flat_map(|violation| violation.affects.iter().copied()).collect();
-    if !affected.is_empty() {
-        let set = fold(site, &affected);
-        lines.push(format!("to leave out what is concerned: {}", command(&["-x", &set])));
-    }
-    lines
 }

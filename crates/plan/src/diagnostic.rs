@@ -88,6 +88,50 @@ pub struct Excerpt {
     pub width: usize,
 }
 
+impl Excerpt {
+    /// Returns the line as it is shown, and the one that underlines it on a terminal.
+    fn lines(&self) -> (String, String) {
+        // Spelled out, a control character would push all that follows out of its column.
+        let shown: String =
+            self.line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
+        let mut under = String::with_capacity(self.before + self.width);
+        let mut marked = false;
+        for (at, c) in shown.chars().enumerate().take(self.before + self.width) {
+            let sign = if at < self.before { ' ' } else { '^' };
+            marked |= sign == '^' && c != '\t' && cells(c) > 0;
+            // Tabs stay tabs, so that the underline stands where the text does.
+            if c == '\t' {
+                under.push('\t');
+            } else {
+                under.extend(std::iter::repeat_n(sign, cells(c)));
+            }
+        }
+        if !marked {
+            under.push('^');
+        }
+        (shown, under)
+    }
+}
+
+/// Returns how many columns of a terminal a character takes: ideographs, Hangul, full-width forms and
+/// pictures take two, combining signs none (Unicode Annex 11, in its large blocks).
+fn cells(c: char) -> usize {
+    match u32::from(c) {
+        0x300..=0x36f | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x2069 | 0xfe00..=0xfe0f | 0xfeff => 0,
+        0x1100..=0x115f
+        | 0x2e80..=0xa4cf
+        | 0xac00..=0xd7a3
+        | 0xf900..=0xfaff
+        | 0xfe30..=0xfe6f
+        | 0xff00..=0xff60
+        | 0xffe0..=0xffe6
+        | 0x1f300..=0x1f64f
+        | 0x1f900..=0x1f9ff
+        | 0x20000..=0x3fffd => 2,
+        _ => 1,
+    }
+}
+
 /// One thing that is wrong, with its place and, where there is one, its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -146,14 +190,8 @@ impl fmt::Display for Diagnostic {
         if let Some(excerpt) = &self.excerpt
             && !excerpt.line.trim().is_empty()
         {
-            // Tabs stay tabs in the padding, so that the underline stands where the text does.
-            let pad: String = excerpt
-                .line
-                .chars()
-                .take(excerpt.before)
-                .map(|c| if c == '\t' { '\t' } else { ' ' })
-                .collect();
-            write!(f, "\n  | {}\n  | {pad}{}", excerpt.line, "^".repeat(excerpt.width))?;
+            let (shown, under) = excerpt.lines();
+            write!(f, "\n  | {shown}\n  | {under}")?;
         }
         for (place, clause) in &self.notes {
             write!(f, "\n  {place}: {clause}")?;
@@ -227,6 +265,20 @@ mod tests {
             said,
             "seq:2:10: no group named \"stroage\"\n  | группа > stroage\n  |          ^^^^^^^\n  hint: did you mean \"storage\"?"
         );
+    }
+
+    #[test]
+    fn the_underline_stands_below_wide_characters_tabs_and_control_characters() {
+        let check = |text: &str, word: &str, under: &str| {
+            let at = text.find(word).unwrap();
+            let said = Source { name: "s", text }.diagnose(at..at + word.len(), "no").to_string();
+            assert_eq!(said.lines().last().unwrap(), format!("  | {under}"), "{text}");
+        };
+        check("a: 節点x n9", "節点x", "   ^^^^^");
+        check("a: 節点x n9", "n9", "         ^^");
+        check("a:\tn[1,\t2]", "n[1,\t2]", "  \t^^^^\t^^");
+        check("a: \u{1b}[31m n9", "n9", "         ^^");
+        check("e\u{301}x n9", "n9", "   ^^");
     }
 
     #[test]

@@ -121,12 +121,13 @@ pub trait Fleet {
     /// Returns what the drivers of `node` can do.
     fn abilities(&self, node: NodeId) -> Abilities;
 
-    /// Begins `task` on nodes from the front of `nodes`, as many as the limits allow now, and
-    /// removes those from it. What is left is to be offered again after the next event.
+    /// Begins `task` on as many of `nodes` as the limits allow now, those in front first, removes
+    /// them and returns them in the order in which they were begun. A node whose controller is busy
+    /// is passed over. What is left is to be offered again after the next event.
     ///
     /// A task that cannot even start is begun too, and heard of as an [`Event::Ended`] with a
     /// failure (or as `Unknown`), so that every node begun is answered for exactly once.
-    fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>);
+    fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId>;
 
     /// Ends all running tasks (TERM, grace, KILL); each is still answered for.
     fn end_all(&mut self);
@@ -134,4 +135,9 @@ pub trait Fleet {
     /// Waits for something to happen, at the longest until `until` (for ever when `None`), and
     /// returns what did, in order. Empty means that `until` has come.
     fn next(&mut self, until: Option<Duration>) -> Vec<Event>;
+
+    /// Returns what people should know and no event says: why an answer is unknown.
+    fn take_warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -25,7 +25,16 @@ pub fn fault(name: &str) -> Option<String> {
 
 /// Tells whether a character cannot stand in a name.
 pub fn is_forbidden(c: char) -> bool {
-    matches!(c, ',' | '>' | ':' | '(' | ')' | '#' | '\\') || c.is_whitespace() || c.is_control()
+    matches!(c, ',' | '>' | ':' | '(' | ')' | '#' | '\\')
+        || c.is_whitespace()
+        || c.is_control()
+        || is_unseen(c)
+}
+
+/// Tells whether a character leaves nothing on the screen, or turns what stands around it: two names
+/// that look alike must be alike. A byte order mark gets into a file where two are put together.
+pub(crate) fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Nodes by number, as a sequence speaks of them: an inventory, or the names a file itself uses.
@@ -196,7 +205,22 @@ mod tests {
 
     #[test]
     fn documented_characters_are_forbidden() {
-        for bad in ["", "a b", "a,b", "a\nb", "a\tb", "a>b", "a:b", "a(b", "a)b", "a#b", "a\\", "a\u{1b}b"] {
+        for bad in [
+            "",
+            "a b",
+            "a,b",
+            "a\nb",
+            "a\tb",
+            "a>b",
+            "a:b",
+            "a(b",
+            "a)b",
+            "a#b",
+            "a\\",
+            "a\u{1b}b",
+            "\u{feff}a",
+            "a\u{202e}",
+        ] {
             assert!(fault(bad).is_some(), "{bad:?}");
         }
         for good in ["n01", "Io-7.example", "größe", "n[1]", "a=b", "65-80"] {

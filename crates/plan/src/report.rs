@@ -49,8 +49,25 @@ fn key<'n>(ending: &Ending, name: &Naming<'n>) -> (u8, String, String) {
         Some(by) => format!("held by {}", name(by)),
         None => ending.outcome.to_string(),
     };
-    let detail = ending.outcome.detail().unwrap_or_default().replace(name(ending.node), "NODE");
+    let detail = without_name(ending.outcome.detail().unwrap_or_default(), name(ending.node));
     (rank, head, detail)
+}
+
+/// Returns a text with `NODE` for a node's name, so that what was said of many nodes can be compared.
+/// A name that only happens to be in another word (`n1` in `n17`) stays.
+pub fn without_name(text: &str, name: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = text;
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
+    while let Some(at) = rest.find(name).filter(|_| !name.is_empty()) {
+        let (before, from) = rest.split_at(at);
+        let after = &from[name.len()..];
+        let inside = is_part(before.chars().last().or(kept.chars().last())) || is_part(after.chars().next());
+        kept.push_str(before);
+        kept.push_str(if inside { name } else { "NODE" });
+        rest = after;
+    }
+    kept + rest
 }
 
 fn row<'n>(head: &str, detail: &str, ended: &[&Ending], name: &Naming<'n>) -> Row {
@@ -61,7 +78,11 @@ fn row<'n>(head: &str, detail: &str, ended: &[&Ending], name: &Naming<'n>) -> Ro
     if nodes.len() > 1 {
         aside.push(format!("{} nodes", nodes.len()));
     }
-    let took = ended.iter().filter_map(|ending| Some(ending.ended?.saturating_sub(ending.began?)));
+    // How long it took to find out that nothing was to be done says nothing.
+    let took = ended
+        .iter()
+        .filter(|ending| !matches!(ending.outcome, Outcome::AlreadyUp | Outcome::AlreadyDown))
+        .filter_map(|ending| Some(ending.ended?.saturating_sub(ending.began?)));
     let (least, most) = (took.clone().min(), took.max());
     if let (Some(least), Some(most)) = (least, most)
         && !most.is_zero()
@@ -214,17 +235,24 @@ mod tests {
             ending(2, failed("n03"), Some(0), Some(1)),
             ending(3, failed("n04"), Some(0), Some(1)),
             ending(4, Outcome::Held(NodeId(2)), None, None),
+            ending(4, Outcome::AlreadyDown, Some(0), Some(3)),
         ];
         let said: Vec<String> = rows(&endings, &name).into_iter().map(|row| row.text).collect();
         assert_eq!(
             said,
             [
                 "up: n[01-02] (2 nodes, 20s to 30s)",
+                "already down: n05",
                 "failed: n[03-04] (2 nodes, 1.0s): power on NODE: no",
                 "held by n03: n05",
             ]
         );
         assert_eq!(counts(&endings)["failed"], 2);
+    }
+
+    #[test]
+    fn a_name_inside_another_is_not_taken_for_it() {
+        assert_eq!(without_name("n1: held by n17, not n1", "n1"), "NODE: held by n17, not NODE");
     }
 
     #[test]

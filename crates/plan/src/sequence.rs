@@ -153,8 +153,6 @@ impl Sequence {
             return Diagnostic::about(file, message.into());
         }
         let start = at.0 as usize;
-        let end =
-            self.text[start..].find([' ', '\t', '\n', '>', ':']).map_or(self.text.len(), |end| start + end);
-        self.source().diagnose(start..end, message)
+        self.source().diagnose(start..lexer::word_end(&self.text, start), message)
     }
 }

@@ -211,13 +211,7 @@ impl<'o> Shutdown<'o> {
         let tasks: Vec<Task> = self.queues.keys().copied().collect();
         for task in tasks {
             let Some(queue) = self.queues.get_mut(&task).filter(|queue| !queue.is_empty()) else { continue };
-            let before = queue.clone();
-            fleet.begin(task, queue);
-            // Limits for each controller may take nodes out of the middle.
-            let mut left = queue.iter().peekable();
-            let begun: Vec<NodeId> =
-                before.into_iter().filter(|node| left.next_if_eq(&node).is_none()).collect();
-            for node in begun {
+            for node in fleet.begin(task, queue) {
                 self.begun(node, task, fleet.now());
             }
         }

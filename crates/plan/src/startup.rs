@@ -93,10 +93,8 @@ pub struct Startup<'o> {
     leads: Vec<bool>,
     timers: Timers<Timer>,
     inbox: Vec<(Duration, Event)>,
-    /// To be powered on, highest priority first, and the same again: [`Fleet::begin`] takes an
-    /// unknown number from the front of the one, and the other then says which.
+    /// To be powered on, highest priority first.
     to_power: VecDeque<NodeId>,
-    to_power_copy: VecDeque<NodeId>,
     to_reset: VecDeque<NodeId>,
     to_switch_off: VecDeque<NodeId>,
     to_probe: VecDeque<NodeId>,
@@ -140,7 +138,6 @@ impl<'o> Startup<'o> {
             timers: Timers::default(),
             inbox: Vec::new(),
             to_power: VecDeque::new(),
-            to_power_copy: VecDeque::new(),
             to_reset: VecDeque::new(),
             to_switch_off: VecDeque::new(),
             to_probe: VecDeque::new(),
@@ -348,7 +345,6 @@ impl Machine for Startup<'_> {
         self.timers.clear();
         for queue in [
             &mut self.to_power,
-            &mut self.to_power_copy,
             &mut self.to_reset,
             &mut self.to_switch_off,
             &mut self.to_probe,
@@ -410,9 +406,5 @@ impl Machine for Startup<'_> {
 }
 
 fn begin_asking(fleet: &mut dyn Fleet, task: Task, queue: &mut VecDeque<NodeId>) -> usize {
-    let before = queue.len();
-    if before > 0 {
-        fleet.begin(task, queue);
-    }
-    before - queue.len()
+    if queue.is_empty() { 0 } else { fleet.begin(task, queue).len() }
 }

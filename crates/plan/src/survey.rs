@@ -128,11 +128,7 @@ impl Survey {
     }
 
     fn begin(fleet: &mut dyn Fleet, task: Task, queue: &mut VecDeque<NodeId>) -> usize {
-        let before = queue.len();
-        if before > 0 {
-            fleet.begin(task, queue);
-        }
-        before - queue.len()
+        if queue.is_empty() { 0 } else { fleet.begin(task, queue).len() }
     }
 
     fn answer(&mut self, node: NodeId) {

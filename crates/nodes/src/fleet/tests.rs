@@ -67,7 +67,9 @@ fn carry_out(drivers: &mut Drivers, task: Task, nodes: impl IntoIterator<Item = 
     let count = queue.len();
     let mut events = Vec::new();
     while events.len() < count {
-        drivers.begin(task, &mut queue);
+        let offered = queue.len();
+        let begun = drivers.begin(task, &mut queue);
+        assert!(begun.len() + queue.len() == offered && begun.iter().all(|node| !queue.contains(node)));
         let until = drivers.now() + Duration::from_secs(60);
         let heard = drivers.next(Some(until));
         assert!(!heard.is_empty(), "nothing was heard for a minute");

@@ -13,7 +13,8 @@ use crate::nodeset;
 use std::ops::Range;
 
 pub(super) fn read(source: Source<'_>) -> Result<Inventory, Diagnostics> {
-    let mut reader = Reader { drafts: Drafts::new(source), names: Names::default(), nodes: Vec::new() };
+    let mut reader =
+        Reader { drafts: Drafts::new(source), names: Names::default(), nodes: Vec::new(), keys: Vec::new() };
     let mut start = 0;
     for line in source.text.split_inclusive('\n') {
         reader.line(start, line.split('#').next().unwrap_or_default());
@@ -30,10 +31,19 @@ struct Reader<'s> {
     drafts: Drafts<'s>,
     names: Names,
     nodes: Vec<Draft>,
+    /// By node: the attributes it has so far.
+    keys: Vec<Vec<&'s str>>,
 }
 
-impl Reader<'_> {
-    fn line(&mut self, start: usize, line: &str) {
+/// An attribute as a line states it for all its nodes.
+struct Attribute<'s> {
+    key: &'s str,
+    value: Option<&'s str>,
+    at: Range<usize>,
+}
+
+impl<'s> Reader<'s> {
+    fn line(&mut self, start: usize, line: &'s str) {
         let indent = line.len() - line.trim_start().len();
         let line = line.trim();
         let start = start + indent;
@@ -49,14 +59,19 @@ impl Reader<'_> {
                 return;
             }
         };
+        let ids: Vec<usize> = names.iter().map(|name| self.node(name, start..start + end)).collect();
         let indent = attributes.len() - attributes.trim_start().len();
-        let attributes_at = start + end + indent;
-        let attributes = split(attributes.trim_start());
-        for name in names {
-            let id = self.node(&name, start..start + end);
-            for (offset, attribute) in &attributes {
-                let at = attributes_at + offset..attributes_at + offset + attribute.len();
-                self.attribute(id, attribute, at);
+        for attribute in self.attributes(start + end + indent, attributes.trim_start()) {
+            for &id in &ids {
+                if self.keys[id].contains(&attribute.key) {
+                    let node = &self.nodes[id].node.name;
+                    let message = format!("\"{node}\" has the attribute \"{}\" already", attribute.key);
+                    // Of one line, one node is enough to find the other.
+                    self.drafts.wrong.at(attribute.at.clone(), message);
+                    break;
+                }
+                self.keys[id].push(attribute.key);
+                self.attribute(id, &attribute);
             }
         }
     }
@@ -68,41 +83,63 @@ impl Reader<'_> {
             let mut draft = Draft { at, ..Draft::default() };
             name.clone_into(&mut draft.node.name);
             self.nodes.push(draft);
+            self.keys.push(Vec::new());
         }
         id
     }
 
-    fn attribute(&mut self, id: usize, attribute: &str, at: Range<usize>) {
-        let draft = &mut self.nodes[id];
-        let Some((key, value)) = attribute.split_once('=') else {
-            self.group(id, attribute, at);
-            return;
-        };
-        let value = value.replace("%n", &draft.node.name).replace("%%", "%");
-        if matches!(key, "boot_server" | "number" | "address" | "partition") {
-            self.drafts.state(draft, key, &value, at);
-            return;
+    /// Returns the attributes of a line; what genders itself does not read is wrong, and told once
+    /// however many nodes the line has.
+    fn attributes(&mut self, start: usize, text: &'s str) -> Vec<Attribute<'s>> {
+        let wrong = &mut self.drafts.wrong;
+        if text.contains(|c: char| c.is_whitespace()) {
+            let hint = "attributes are separated by commas alone";
+            wrong.with_hint(start..start + text.len(), "a blank within the attributes", hint);
+            return Vec::new();
         }
-        let group = format!("{key}={value}");
-        draft.node.attributes.insert(key.to_owned(), value.into());
-        self.group(id, key, at.clone());
-        // A value may hold anything; only one that can be named makes a group.
-        if crate::name::fault(&group).is_none() {
-            self.group(id, &group, at);
-        }
-    }
-
-    fn group(&mut self, id: usize, name: &str, at: Range<usize>) {
-        match crate::name::fault(name) {
-            Some(fault) => self.drafts.wrong.at(at, fault),
-            None => {
-                let groups = &mut self.nodes[id].node.groups;
-                if !groups.iter().any(|group| group == name) {
-                    groups.push(name.to_owned());
-                }
+        let mut attributes = Vec::new();
+        for (offset, piece) in split(text) {
+            let at = start + offset..start + offset + piece.len();
+            let (key, value) = piece.split_once('=').map_or((piece, None), |(key, value)| (key, Some(value)));
+            if key.is_empty() {
+                wrong.at(at, "an attribute without a name");
+            } else if value.is_some_and(str::is_empty) {
+                wrong.at(at, "the value is missing after \"=\"");
+            } else if let Some(fault) = crate::name::fault(key) {
+                wrong.at(at, fault);
+            } else {
+                attributes.push(Attribute { key, value, at });
             }
         }
+        attributes
     }
+
+    fn attribute(&mut self, id: usize, attribute: &Attribute<'_>) {
+        let draft = &mut self.nodes[id];
+        let Some(value) = attribute.value else {
+            draft.node.groups.push(attribute.key.to_owned());
+            return;
+        };
+        let value = substitute(value, &draft.node.name);
+        if matches!(attribute.key, "boot_server" | "number" | "address" | "partition") {
+            self.drafts.state(draft, attribute.key, &value, attribute.at.clone());
+            return;
+        }
+        let group = format!("{}={value}", attribute.key);
+        draft.node.attributes.insert(attribute.key.to_owned(), value.into());
+        draft.node.groups.push(attribute.key.to_owned());
+        // A value may hold anything; only one that can be named makes a group.
+        if crate::name::fault(&group).is_none() {
+            draft.node.groups.push(group);
+        }
+    }
+}
+
+/// Returns a value with `%n` replaced by the name of the node and `%%` by `%`, from left to right.
+fn substitute(value: &str, node: &str) -> String {
+    let mut parts = value.split("%%").map(|part| part.replace("%n", node));
+    let first = parts.next().unwrap_or_default();
+    parts.fold(first, |text, part| text + "%" + &part)
 }
 
 /// Returns the attributes and where they begin; commas between brackets do not separate.
@@ -119,8 +156,9 @@ fn split(text: &str) -> Vec<(usize, &str)> {
             _ => {}
         }
     }
-    attributes.push((start, &text[start..]));
-    attributes.retain(|(_, attribute)| !attribute.is_empty());
+    if !text.is_empty() {
+        attributes.push((start, &text[start..]));
+    }
     attributes
 }
 
@@ -141,6 +179,32 @@ mod tests {
         assert_eq!((n3.boot_servers.len(), n3.address()), (1, "n3-ib"));
         assert_eq!(n3.groups, ["compute", "rack", "rack=7", "login"]);
         assert_eq!(inventory.group("rack=7").map(<[_]>::len), Some(4));
+    }
+
+    #[test]
+    fn what_genders_rejects_is_rejected_once_a_line() {
+        let text = "n[1-9] a\nn[3-5] a=2\nn1 b c\nn[1-9] d,\nn2 =x\nn[1-9] e=\nn1 f:g\n";
+        let said = read(&Source { name: "g", text }, Format::Genders).unwrap_err().to_string();
+        let lines: Vec<&str> = said.lines().filter(|line| line.starts_with("g:")).collect();
+        assert_eq!(
+            lines,
+            [
+                "g:2:8: \"n3\" has the attribute \"a\" already",
+                "g:3:4: a blank within the attributes",
+                "g:4:10: an attribute without a name",
+                "g:5:4: an attribute without a name",
+                "g:6:8: the value is missing after \"=\"",
+                "g:7:4: a name cannot contain \":\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_percent_sign_is_written_as_two_whatever_follows_it() {
+        let text = "n1 x=%n%%n,y=5%%\n";
+        let inventory = read(&Source { name: "g", text }, Format::Genders).unwrap();
+        assert_eq!(inventory.nodes()[0].attributes["x"], "n1%n");
+        assert_eq!(inventory.nodes()[0].attributes["y"], "5%");
     }
 
     #[test]

@@ -31,15 +31,12 @@ pub(super) fn read(source: Source<'_>) -> Result<Inventory, Diagnostics> {
 }
 
 fn read_node(fields: &[Member<'_>], draft: &mut Draft, drafts: &mut Drafts<'_>) {
-    for profile in field(fields, &["profiles"]).and_then(|value| value.items()).unwrap_or_default() {
-        match profile.text() {
-            Some(name) if crate::name::fault(&name).is_none() => draft.node.groups.push(name.into_owned()),
-            _ => drafts.wrong.add(|| profile.diagnose("a profile must be a name")),
-        }
+    if let Some(profiles) = field(fields, &["profiles"]) {
+        read_profiles(&profiles, draft, drafts);
     }
     draft.node.address = address(fields).map(Cow::into_owned);
     for tag in field(fields, &["tags"]).and_then(|value| value.members()).unwrap_or_default() {
-        match tag.value.text() {
+        match plain(&tag.value) {
             Some(text) => drafts.state(draft, &tag.key, &text, tag.value.range()),
             None => drafts.wrong.add(|| tag.value.diagnose("a tag must be a text")),
         }
@@ -48,14 +45,39 @@ fn read_node(fields: &[Member<'_>], draft: &mut Draft, drafts: &mut Drafts<'_>) 
 
 fn address<'a>(fields: &[Member<'a>]) -> Option<Cow<'a, str>> {
     let networks = field(fields, &["network devices", "netdevs"])?.members()?;
-    let primary = field(fields, &["primary network", "primarynetdev"]).and_then(|value| value.text());
+    let primary = field(fields, &["primary network", "primarynetdev"]).and_then(|value| plain(&value));
     let named = |name: &str| networks.iter().find(|network| network.key == name);
     let network = primary
         .as_deref()
         .and_then(named)
         .or_else(|| named("default"))
         .or_else(|| networks.first().filter(|_| networks.len() == 1))?;
-    field(&network.value.members()?, &["ipaddr"])?.text().filter(|address| !address.is_empty())
+    plain(&field(&network.value.members()?, &["ipaddr"])?).filter(|address| !address.is_empty())
+}
+
+/// Reads a list of names, or the one text that older versions print.
+fn read_profiles(profiles: &Json<'_>, draft: &mut Draft, drafts: &mut Drafts<'_>) {
+    let items = profiles.items().unwrap_or_else(|| vec![*profiles]);
+    for profile in items.iter().filter(|item| !item.is_null()) {
+        let text = plain(profile).unwrap_or_default();
+        for name in text.split(',').map(str::trim) {
+            match crate::name::fault(name) {
+                None => draft.node.groups.push(name.to_owned()),
+                Some(_) => drafts.wrong.add(|| profile.diagnose("a profile must be a name")),
+            }
+        }
+    }
+}
+
+/// Returns a text; Warewulf 4.4 and 4.5 print where it comes from in front of it, as in
+/// `"Source: explicit\nValue: n01\n"`.
+fn plain<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
+    let text = value.text()?;
+    let with_source = text.strip_prefix("Source: ").and_then(|rest| rest.split_once("\nValue: "));
+    match with_source {
+        Some((_, value)) => Some(Cow::Owned(value.trim_end().trim_matches(['"', '\'']).to_owned())),
+        None => Some(text),
+    }
 }
 
 /// Returns the value of the first of these keys that is there, in capitals or not.
@@ -81,6 +103,23 @@ mod tests {
         assert_eq!((nodes[0].address(), nodes[1].address()), ("10.0.0.1", "10.1.0.2"));
         assert_eq!((nodes[1].boot_servers.len(), nodes[1].groups.len()), (1, 1));
         assert_eq!(nodes[1].attributes["rack"], "7");
+    }
+
+    /// The form is that of `TestListMultipleFormats` in Warewulf's `node/list/main_test.go`.
+    #[test]
+    fn values_with_their_source_in_front_are_read() {
+        let text = r#"{"n01":{"Id":"Source: explicit\nValue: n01\n","Comment":"",
+            "Profiles":"Source: explicit\nValue: default,gpu\n","PrimaryNetDev":"",
+            "NetDevs":{"default":{"Ipaddr":"Source: explicit\nValue: 10.0.0.1\n"}},
+            "Tags":{"number":"Source: explicit\nValue: \"7\"\n"}},
+            "n02":{"Profiles":null,"NetDevs":{},"Tags":{}}}"#;
+        let inventory =
+            read(&Source { name: "w", text }, Format::Warewulf).map_err(|d| d.to_string()).unwrap();
+        let n01 = inventory.node(inventory.by_number(7).unwrap());
+        assert_eq!(
+            (n01.address(), n01.groups.as_slice()),
+            ("10.0.0.1", &["default".to_owned(), "gpu".to_owned()][..])
+        );
     }
 
     #[test]

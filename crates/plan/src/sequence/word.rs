@@ -235,7 +235,11 @@ impl<'s> Finder<'s> {
 
 /// Returns what is wrong with a word, of which the documented characters are cut off already.
 fn odd_character(word: &str) -> Option<String> {
-    let bad = word.chars().find(|c| c.is_control() || (c.is_whitespace() && *c != ' ' && *c != '\t'))?;
+    // Blanks and tabs are left between brackets only, where they separate.
+    let is_odd = |c: &char| {
+        !matches!(c, ' ' | '\t') && (c.is_control() || c.is_whitespace() || crate::name::is_unseen(*c))
+    };
+    let bad = word.chars().find(is_odd)?;
     Some(format!("a name cannot contain \"{}\"", bad.escape_debug()))
 }
 

@@ -57,7 +57,9 @@ impl Sequence {
         match spelling {
             Spelling::Names => names.for_each(take),
             Spelling::Folded => {
-                for word in nodeset::fold_words(names) {
+                // A name with a sign of node sets means itself only as it stands: `a!b` is no difference.
+                let (whole, plain): (Vec<&str>, Vec<&str>) = names.partition(|name| nodeset::is_set(name));
+                for word in nodeset::fold_words(plain) {
                     // A node whose very name looks like this set would be read instead of it.
                     if nodeset::is_set(&word) && roster.find(&word).is_some() {
                         for name in nodeset::expand(&word).unwrap_or_else(|_| vec![word]) {
@@ -67,6 +69,7 @@ impl Sequence {
                         take(&word);
                     }
                 }
+                whole.into_iter().for_each(take);
             }
         }
     }

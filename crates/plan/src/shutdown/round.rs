@@ -78,11 +78,9 @@ impl Machine for Round {
             let detail = "no command can be run on it: it has no shell driver".to_owned();
             self.end(node, now, Err(Failure { kind: FailureKind::NotStarted, detail }));
         }
-        let before = self.to_begin.len();
-        if before > 0 {
-            fleet.begin(Task::Run(self.errand), &mut self.to_begin);
+        if !self.to_begin.is_empty() {
+            self.outstanding += fleet.begin(Task::Run(self.errand), &mut self.to_begin).len();
         }
-        self.outstanding += before - self.to_begin.len();
     }
 
     fn hear(&mut self, event: &Event, now: Duration) {

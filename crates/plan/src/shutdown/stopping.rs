@@ -202,7 +202,8 @@ impl Stopping {
             Stage::Rising => Move::Poll,
             Stage::Asking => Move::Wait,
         };
-        let waits = matches!(next, Move::Poll | Move::Retry(..));
+        // Nor is it told once more, which might take as long again.
+        let waits = matches!(next, Move::Poll | Move::Retry(..) | Move::Do(Task::Run(_)));
         if waits && self.deadline.is_some_and(|deadline| now >= deadline) {
             return self.out_of_time();
         }

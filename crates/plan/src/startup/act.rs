@@ -95,7 +95,6 @@ impl Startup<'_> {
                     _ => self.to_power.len(),
                 };
                 self.to_power.insert(at, node);
-                self.to_power_copy.insert(at, node);
             }
             Act::Reset => self.to_reset.push_back(node),
             Act::Off => self.to_switch_off.push_back(node),
@@ -134,29 +133,20 @@ impl Startup<'_> {
             if queue.is_empty() {
                 continue;
             }
-            let offered: Vec<NodeId> = queue.iter().copied().collect();
-            fleet.begin(act.task(), queue);
-            let begun = offered.len() - queue.len();
-            for &node in &offered[..begun] {
+            for node in fleet.begin(act.task(), queue) {
                 self.begun(fleet, node, act, now);
             }
         }
         let room = self.room(now);
-        if room >= self.to_power.len() {
-            if !self.to_power.is_empty() {
-                fleet.begin(Task::PowerOn, &mut self.to_power);
-            }
-        } else if room > 0 {
-            let rest = self.to_power.split_off(room);
-            fleet.begin(Task::PowerOn, &mut self.to_power);
-            self.to_power.extend(rest);
+        if room == 0 || self.to_power.is_empty() {
+            return;
         }
-        while self.to_power_copy.len() > self.to_power.len() {
-            if let Some(node) = self.to_power_copy.pop_front() {
-                self.begun(fleet, node, Act::On, now);
-                self.next_power = now + self.options.stagger;
-            }
+        let rest = self.to_power.split_off(room.min(self.to_power.len()));
+        for node in fleet.begin(Task::PowerOn, &mut self.to_power) {
+            self.begun(fleet, node, Act::On, now);
+            self.next_power = now + self.options.stagger;
         }
+        self.to_power.extend(rest);
     }
 
     /// Returns how many nodes may be powered on now.
@@ -195,9 +185,10 @@ impl Startup<'_> {
         self.notice(now, node, Happening::Began(act.task()));
     }
 
-    /// Starts the limits of a node, unless they run already.
+    /// Starts the limits of a node, unless they run already. What it was at before this run is not
+    /// held against it: a node that was on has its boot limit first, and then a reset.
     pub(super) fn start_clock(&mut self, node: NodeId, now: Duration) {
-        if !self.timers.has(node, Timer::Deadline) {
+        if !self.timers.has(node, Timer::Deadline) && !self.timers.has(node, Timer::Boot) {
             self.timers.set(node, Timer::Deadline, now + self.patience(node).timeout);
         }
         let late = self.patience(node).late;

@@ -1,0 +1,198 @@
+//! Why violations keep a command from acting, for people: alike ones folded, each kind with the lines
+//! of the file that make it, and the ways out as exact commands.
+
+use super::fold;
+use crate::site::Site;
+use orderly_exec::job::show;
+use orderly_plan::fleet::NodeId;
+use orderly_plan::select::{Breach, Direction, Violation};
+use orderly_plan::sequence::{Link, Reason};
+use std::collections::BTreeSet;
+
+/// How many kinds of violations get the chain of sequence lines that makes them.
+const EXPLAINED: usize = 10;
+
+/// The command at hand.
+#[derive(Debug, Clone, Copy)]
+pub struct Command<'c> {
+    pub direction: Direction,
+    pub program: &'c str,
+    /// Without the program.
+    pub arguments: &'c [String],
+    /// What it resolved to, sorted.
+    pub targets: &'c [NodeId],
+}
+
+/// Violations that differ only in the node.
+struct Kind<'v> {
+    first: &'v Violation,
+    nodes: Vec<NodeId>,
+    chain: Vec<Link>,
+}
+
+/// Returns why violations keep a command from acting, with the lines that make them and the ways out.
+pub fn describe(site: &Site, command: &Command<'_>, violations: &[Violation]) -> String {
+    let mut lines = vec![match violations.len() {
+        1 => "the sequence would be violated, so nothing is done:".to_owned(),
+        count => format!("the sequence would be violated {count} times, so nothing is done:"),
+    }];
+    for (at, kind) in kinds(site, violations).iter().enumerate() {
+        lines.push(format!("  {}", sentence(site, command.direction, kind)));
+        if at < EXPLAINED && !kind.chain.is_empty() {
+            let chain = site.sequence.explanation(&kind.chain, &site.roster);
+            // The chain begins at the first node; those folded with it are members alike.
+            let alone = format!("{} is in ", site.name(kind.first.node));
+            let all = format!("{} are in ", fold(site, &kind.nodes));
+            let chain = if kind.nodes.len() > 1 { chain.replacen(&alone, &all, 1) } else { chain };
+            lines.extend(chain.lines().map(|line| format!("    {line}")));
+        }
+    }
+    lines.extend(remedies(site, command, violations));
+    lines.join("\n")
+}
+
+fn kinds<'v>(site: &Site, violations: &'v [Violation]) -> Vec<Kind<'v>> {
+    let mut kinds: Vec<Kind<'v>> = Vec::new();
+    for violation in violations {
+        let first = violation.affects.first();
+        let chain = first
+            .and_then(|&waits| site.sequence.explain(&site.order, waits, violation.node))
+            .unwrap_or_default();
+        let alike = kinds.iter_mut().find(|kind| {
+            let is = kind.first;
+            (is.breach, is.condition, &is.affects)
+                == (violation.breach, violation.condition, &violation.affects)
+                && statements(&kind.chain, is.node).eq(statements(&chain, violation.node))
+        });
+        match alike {
+            Some(kind) => kind.nodes.push(violation.node),
+            None => kinds.push(Kind { first: violation, nodes: vec![violation.node], chain }),
+        }
+    }
+    kinds
+}
+
+/// Returns what a chain states, whichever node it begins at.
+fn statements(chain: &[Link], own: NodeId) -> impl Iterator<Item = Reason> {
+    chain.iter().map(move |link| match link.reason {
+        Reason::Member { node, group } if node == own => Reason::Member { node: NodeId(u32::MAX), group },
+        reason @ (Reason::Member { .. } | Reason::Before { .. }) => reason,
+    })
+}
+
+fn sentence(site: &Site, direction: Direction, kind: &Kind<'_>) -> String {
+    let nodes = fold(site, &kind.nodes);
+    let affected = &kind.first.affects;
+    let affects = if affected.is_empty() { "targets".to_owned() } else { fold(site, affected) };
+    let condition = kind.first.condition.word();
+    let (is, no_target, it, needs) = match kind.nodes.as_slice() {
+        [_] => ("is", "no target", "it", "needs"),
+        _ => ("are", "no targets", "them", "need"),
+    };
+    let (they_need, they_run) = if affected.len() == 1 { ("needs", "runs") } else { ("need", "run") };
+    match (kind.first.breach, direction) {
+        (Breach::Outrun, _) => {
+            format!("{nodes} {is} {condition}, and {affects}, which must follow {it}, {they_run}")
+        }
+        (Breach::Unserved, Direction::Startup) => {
+            format!("{nodes} {is} {condition} and {no_target}, and {affects} {they_need} {it} up")
+        }
+        (Breach::Unserved, Direction::Shutdown) => {
+            format!("{nodes} {is} {condition} and {no_target}, and {needs} {affects}")
+        }
+    }
+}
+
+/// Returns the ways out. Each is enough by itself, and none is offered that was taken already.
+fn remedies(site: &Site, command: &Command<'_>, violations: &[Violation]) -> Vec<String> {
+    let shown = |flags: &[&str]| {
+        let mut argv: Vec<&str> = vec![command.program];
+        argv.extend(flags);
+        argv.extend(command.arguments.iter().map(String::as_str));
+        show(&argv)
+    };
+    let given = given(command.arguments);
+    let taken = |flags: &str| flags.chars().any(|flag| given.contains(&flag));
+    let unserved = violations.iter().any(|violation| violation.breach == Breach::Unserved);
+    let outrun = violations.iter().any(|violation| violation.breach == Breach::Outrun);
+    let (mut cure, mut ignore) = (Vec::new(), Vec::new());
+    let (mut cures, mut ignores) = (Vec::new(), Vec::new());
+    if unserved && !taken("EX") {
+        let (too, anyway) = match command.direction {
+            Direction::Startup => ("start them too", "start without them"),
+            Direction::Shutdown => ("stop them too", "stop in spite of them"),
+        };
+        (cure, cures) = (vec!["-E"], vec![too]);
+        (ignore, ignores) = (vec!["-X"], vec![anyway]);
+    }
+    if outrun && !taken("SzZ") {
+        cure.push("-z");
+        cures.push("reset what runs too early");
+        ignore.push("-S");
+        ignores.push("leave what runs as it is");
+    }
+    let mut lines = Vec::new();
+    for (flags, clauses) in [(cure, cures), (ignore, ignores)] {
+        if !flags.is_empty() {
+            lines.push(format!("to {}: {}", clauses.join(" and "), shown(&flags)));
+        }
+    }
+    let affected: BTreeSet<NodeId> =
+        violations.iter().flat_map(|violation| violation.affects.iter().copied()).collect();
+    // Beyond a number of violations it is not worked out whom they concern.
+    let is_whole = violations.iter().all(|violation| !violation.affects.is_empty());
+    if is_whole && command.targets.iter().any(|target| !affected.contains(target)) {
+        let set = fold(site, &affected.into_iter().collect::<Vec<_>>());
+        lines.push(format!("to leave out what is concerned: {}", shown(&["-x", &set])));
+    }
+    lines
+}
+
+/// The flags that are ways out, by their long names.
+const WAYS: [(&str, char); 5] = [
+    ("--extend", 'E'),
+    ("--ignore-others", 'X'),
+    ("--ignore-running", 'S'),
+    ("--reset", 'z'),
+    ("--reset-all", 'Z'),
+];
+
+/// Short flags with a value, of either program: what follows one is no flag.
+const VALUED: &str = "WKxiTMC";
+
+/// Returns the short flags on a command line, and those of [`WAYS`] that are spelt out.
+fn given(arguments: &[String]) -> BTreeSet<char> {
+    let mut flags = BTreeSet::new();
+    let mut words = arguments.iter();
+    while let Some(word) = words.next().filter(|word| *word != "--") {
+        flags.extend(WAYS.iter().filter(|(long, _)| long == word).map(|(_, short)| *short));
+        let Some(cluster) = word.strip_prefix('-').filter(|rest| !rest.starts_with('-')) else { continue };
+        for (at, flag) in cluster.char_indices() {
+            flags.insert(flag);
+            if VALUED.contains(flag) {
+                if at + flag.len_utf8() == cluster.len() {
+                    words.next();
+                }
+                break;
+            }
+        }
+    }
+    flags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(words: &[&str]) -> String {
+        let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        given(&words).into_iter().collect()
+    }
+
+    #[test]
+    fn flags_are_found_in_clusters_and_not_in_values() {
+        assert_eq!(flags(&["-kE", "n01"]), "Ek");
+        assert_eq!(flags(&["-x", "-E", "-W5", "--reset-all", "n01", "--", "-X"]), "WZx");
+        assert_eq!(flags(&["-r", "-C", "-E -z", "--extend", "-"]), "CEr");
+    }
+}

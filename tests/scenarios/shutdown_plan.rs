@@ -1,0 +1,224 @@
+//! What `cshutdown` foresees and remembers, on simulated nodes: rehearsals, histories, the record of
+//! what was up, and whether a restart could end well.
+
+use bed::{Bed, Program, wait_until};
+use nix::sys::signal::Signal;
+
+/// n1 serves n2 and n3 and is in partition `a`, as n2 is; n3 and n4 are in `b`.
+const INVENTORY: &str = r#"{"format": "orderly-inventory/1", "nodes": [
+    {"name": "n1", "number": 1, "partition": "a"},
+    {"name": "n2", "number": 2, "partition": "a", "boot_server": 1, "groups": ["io"]},
+    {"name": "n3", "number": 3, "partition": "b"},
+    {"name": "n4", "number": 4, "partition": "b", "boot_server": 3}]}"#;
+
+/// Simulated nodes, all up.
+pub(super) fn cluster(bed: &Bed, simulator: &str) {
+    let inventory = bed.write("inventory.json", INVENTORY);
+    let text = format!(
+        "inventory = {inventory:?}\nlog_dir = {:?}\npartition = \"a\"\n\
+         sequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n\
+         [power]\ndriver = \"simulator\"\n[shell]\ndriver = \"simulator\"\n\
+         [probe]\ndriver = \"simulator\"\ninterval = \"20ms\"\n[shutdown]\nsettle = \"100ms\"\n\
+         [simulator]\ninitial = \"up\"\nboot = \"50ms\"\nhalt = \"50ms\"\nlatency = \"1ms\"\n{simulator}\n",
+        bed.path("log"),
+        bed.path("cstartSeq"),
+        bed.path("cshutSeq"),
+        bed.path("subsysSeq"),
+    );
+    bed.config("cluster.toml", text);
+    bed.write("cstartSeq", "n1: n1\nn2: n2\nn3: n3\nn4: n4\nn1 > n2\nn3 > n4\n");
+    bed.write("cshutSeq", "n1: n1\nn2: n2\nn3: n3\nn4: n4\nn2 > n1\nn4 > n3\n");
+}
+
+fn cshutdown<'a>(bed: &'a Bed, args: &str) -> Program<'a> {
+    bed.program("cshutdown").args(args.split_whitespace()).any_stderr().any_stdout()
+}
+
+fn cstartup<'a>(bed: &'a Bed, args: &str) -> Program<'a> {
+    bed.program("cstartup").args(args.split_whitespace()).any_stderr().any_stdout()
+}
+
+/// Returns the file of the state directory whose name begins like that.
+fn state(bed: &Bed, name: &str) -> Option<String> {
+    let mut folders = vec![bed.root().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else if entry.file_name().to_str().is_some_and(|found| found.starts_with(name)) {
+                return Some(std::fs::read_to_string(entry.path()).unwrap());
+            }
+        }
+    }
+    None
+}
+
+fn was_up(bed: &Bed) -> serde_json::Value {
+    serde_json::from_str(&state(bed, "was-up").expect("a record of what was up")).unwrap()
+}
+
+#[test]
+fn a_rehearsal_shows_what_a_failure_holds_and_touches_nothing() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    let ended = cshutdown(&bed, "--rehearse --fail n2 -T 45 --json -G ALL").status(1).run();
+    for part in ["a rehearsal", "failed: n2", "held by n2: n1", "notice 45m00s"] {
+        assert!(ended.stderr.contains(part), "{part} in {}", ended.stderr);
+    }
+    let records = ended.records();
+    let report = records.last().unwrap();
+    assert_eq!((&report["counts"]["down"], &report["simulated"]), (&2.into(), &true.into()));
+    assert!(!bed.path("log").exists(), "no log is written");
+    assert!(state(&bed, "simulator.json").is_none() && state(&bed, "halt-history").is_none());
+    assert!(state(&bed, "was-up").is_none());
+    let plan = cshutdown(&bed, "-k -G ALL").run();
+    assert_eq!(plan.stdout, "1: halt n[2,4]\n2: halt n[1,3]\n");
+    let unknown = cshutdown(&bed, "--rehearse --fail n9 ALL").status(2).run();
+    assert!(unknown.stderr.contains("no node named \"n9\""), "{}", unknown.stderr);
+    let restart = cshutdown(&bed, "--rehearse -r ALL").run();
+    assert!(restart.stderr.contains("cstartup: up: n[1-2]"), "{}", restart.stderr);
+}
+
+#[test]
+fn a_rehearsal_asks_no_real_node() {
+    let bed = Bed::new();
+    let touched = bed.script("touched", "echo touched >>\"$0.called\"");
+    cluster(&bed, "");
+    let driver = |table: &str, rest: &str| format!("[{table}]\ndriver = \"command\"\n{rest}\n");
+    let command = |key: &str, word: &str| format!("{key} = [{touched:?}, \"{{{word}}}\"]\n");
+    let text = bed.read("etc/cluster.toml");
+    let drivers = [
+        driver("power", &(command("on", "node") + &command("off", "node") + &command("status", "nodes"))),
+        driver("shell", &format!("run = [{touched:?}, \"{{node}}\", \"{{command}}\"]")),
+        driver("probe", &command("up", "node")),
+    ];
+    let head = text.split("[power]").next().unwrap();
+    bed.config("cluster.toml", format!("{head}{}", drivers.concat()));
+    cshutdown(&bed, "--rehearse -T 10 ALL").run();
+    assert!(!bed.path("touched.called").exists());
+}
+
+#[test]
+fn auto_lets_a_node_go_by_its_own_history() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    cshutdown(&bed, "ALL").run();
+    assert!(state(&bed, "halt-history").is_some_and(|text| text.contains("n2")), "what it took is kept");
+    cstartup(&bed, "ALL").run();
+    let plan = cshutdown(&bed, "-k ALL").run();
+    assert!(plan.stdout.contains("expected to take "), "{}", plan.stdout);
+    let text = bed.read("etc/cluster.toml");
+    bed.config("cluster.toml", format!("{text}fail = \"n2\"\n"));
+    let ended = cshutdown(&bed, "-W AUTO ALL").status(1).run();
+    assert!(ended.stderr.contains("n2: not ready after"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("down: n1") && ended.stderr.contains("failed: n2"), "{}", ended.stderr);
+}
+
+#[test]
+fn what_was_up_is_recorded_until_the_next_shutdown() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    cshutdown(&bed, "-G n4").run();
+    cshutdown(&bed, "-G ALL").run();
+    let record = was_up(&bed);
+    assert_eq!(record["format"], "orderly-up/1");
+    assert_eq!(record["nodes"], serde_json::json!(["n1", "n2", "n3"]), "n4 was down before");
+    assert_eq!(record["complete"], true);
+    cshutdown(&bed, "-G ALL").run();
+    assert_eq!(was_up(&bed), record, "a run that finds all down leaves it");
+    cstartup(&bed, "n1").run();
+    cshutdown(&bed, "-m n1").run();
+    assert_eq!(was_up(&bed), record, "nor does one that leaves nodes in maintenance replace it");
+}
+
+#[test]
+fn a_shutdown_that_failed_is_continued_in_the_record() {
+    let bed = Bed::new();
+    cluster(&bed, "fail = \"n2\"");
+    cshutdown(&bed, "-G ALL").status(1).run();
+    assert_eq!(was_up(&bed)["complete"], false);
+    let text = bed.read("etc/cluster.toml").replace("fail = \"n2\"", "");
+    bed.config("cluster.toml", text);
+    cshutdown(&bed, "-G ALL").run();
+    let record = was_up(&bed);
+    assert_eq!(record["nodes"], serde_json::json!(["n1", "n2", "n3", "n4"]), "n3 and n4 went down before");
+    assert_eq!(record["complete"], true);
+}
+
+#[test]
+fn a_restart_that_could_not_end_well_is_refused_before_anything_goes_down() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    cshutdown(&bed, "-X n1").run();
+    let refused = cshutdown(&bed, "-r n2").status(4).run();
+    assert!(refused.stderr.contains("n1 is down and no target"), "{}", refused.stderr);
+    let plan = cshutdown(&bed, "-k n2").run();
+    assert_eq!(plan.stdout.lines().next(), Some("1: halt n2"), "n2 is still up");
+    cshutdown(&bed, "-r -C -E n2").run();
+    let stdin = cshutdown(&bed, "-r -i - ALL").stdin(INVENTORY).status(2).run();
+    assert!(stdin.stderr.contains("cannot read standard input again"), "{}", stdin.stderr);
+}
+
+#[test]
+fn while_a_shutdown_waits_the_nodes_are_anybodys() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    cshutdown(&bed, "n2").run();
+    let waiting = cshutdown(&bed, "-T 600 ALL").status(130).spawn();
+    waiting.wait_for_stderr("the shutdown begins in 10h00m");
+    let second = cshutdown(&bed, "-T 5 ALL").status(4).run();
+    assert!(second.stderr.contains("wait for the time of a shutdown"), "{}", second.stderr);
+    cstartup(&bed, "n2").run();
+    bed.program("cshutdown").arg("--cancel").run();
+    let ended = waiting.end();
+    assert!(ended.stderr.contains("cancelled: nothing was stopped"), "{}", ended.stderr);
+    bed.program("cshutdown").arg("--cancel").status(4).any_stderr().run();
+}
+
+#[test]
+fn a_partition_with_nothing_up_has_no_subsystem_called() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    bed.write("subsysSeq", "quota: /opt/quota\n");
+    let both = cshutdown(&bed, "--rehearse -G ALL").run();
+    assert_eq!(both.stderr.matches("subsystem /opt/quota on n").count(), 2, "{}", both.stderr);
+    cshutdown(&bed, "-G n3 n4").run();
+    let ended = cshutdown(&bed, "-G ALL").run();
+    assert_eq!(ended.stderr.matches("subsystem /opt/quota on n").count(), 1, "{}", ended.stderr);
+}
+
+#[test]
+fn an_interrupt_while_users_are_told_stops_nothing() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    let waiting = cshutdown(&bed, "-T 600 ALL").status(143).spawn();
+    waiting.wait_for_stderr("the shutdown begins in").signal(Signal::SIGTERM);
+    waiting.end();
+    wait_until("n1 is still up", || {
+        cshutdown(&bed, "-k ALL").run().stdout.starts_with("1: halt n2\n2: halt n1\n")
+    });
+}
+
+#[test]
+fn a_unit_goes_off_with_the_last_node_that_needs_it() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    bed.write(
+        "inventory.json",
+        r#"{"format": "orderly-inventory/1", "nodes": [
+            {"name": "n1", "power_with": ["shelf"]}, {"name": "n2", "power_with": ["shelf"]}, {"name": "n3"}]}"#,
+    );
+    bed.write("cstartSeq", "");
+    bed.write("cshutSeq", "");
+    let first = cshutdown(&bed, "--json n1 n3").run();
+    assert!(!first.stdout.contains("shelf"), "n2 still needs it: {}", first.stdout);
+    cstartup(&bed, "n1").run();
+    cshutdown(&bed, "n2").run();
+    // n2 is no target and nothing waits for it, and it is down all the same.
+    let last = cshutdown(&bed, "--json n1").run();
+    let report = last.records().pop().unwrap();
+    assert_eq!(report["counts"]["down"], 2, "{report}");
+    let order: Vec<serde_json::Value> =
+        last.records().into_iter().filter(|record| record["event"] == "over").collect();
+    assert_eq!((&order[0]["node"], &order[1]["node"]), (&"n1".into(), &"shelf".into()));
+}
