@@ -24,10 +24,10 @@ pub fn names(folder: impl AsFd) -> Result<Vec<Box<[u8]>>, Errno> {
 ///
 /// # Errors
 /// What the kernel said.
-pub fn listing(folder: impl AsFd) -> Result<Vec<(Box<[u8]>, Listed)>, Errno> {
+pub fn listing(folder: impl AsFd) -> Result<Vec<ListedName>, Errno> {
     // Opened anew, because a listing moves the position that copies of a descriptor share.
     let own = openat(folder, c".", crate::store::FOLDER, Mode::empty())?;
-    let mut names: Vec<(Box<[u8]>, Listed)> = Vec::new();
+    let mut names: Vec<ListedName> = Vec::new();
     for entry in Dir::from_fd(own)?.iter() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
@@ -42,6 +42,9 @@ pub fn listing(folder: impl AsFd) -> Result<Vec<(Box<[u8]>, Listed)>, Errno> {
     names.dedup_by(|a, b| a.0 == b.0);
     Ok(names)
 }
+
+/// A name with what a listing says of it.
+pub type ListedName = (Box<[u8]>, Listed);
 
 /// What a listing says of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
 mod completions;
+mod cron;
 mod flags;
 mod flags_down;
 mod hostile;
