@@ -30,6 +30,7 @@ test:
 # The tests that kill and cut at every point instead of at some; takes long.
 soak:
 	packaging/test-needs.sh
+	PROPTEST_CASES=10000 $(CARGO) test --locked --release -p orderly-plan
 	ORDERLY_SOAK=1 $(CARGO) test --locked --workspace
 	PROPTEST_CASES=10000 $(CARGO) test --locked -p orderly-plan --lib
 

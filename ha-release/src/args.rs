@@ -22,6 +22,15 @@ pub struct Args {
     /// Tell where this host stands; change nothing
     #[arg(long, conflicts_with_all = ["poweroff", "record"])]
     pub status: bool,
+    /// List who keeps the asset, or the file system of PATH, busy; change nothing
+    #[arg(
+        long, value_name = "PATH", num_args = 0..=1,
+        conflicts_with_all = ["status", "dry_run", "poweroff", "record", "skip", "no_backup", "new_plan"]
+    )]
+    pub holders: Option<Option<PathBuf>>,
+    /// With --holders: end the processes, by TERM and then KILL
+    #[arg(long, requires = "holders")]
+    pub kill: bool,
     /// Write the release record to this file, too
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! ha-release: read, check, plan, carry out, report.
 
 mod args;
+mod busy;
 mod steps;
 
 pub use args::{Args, Part};
@@ -42,11 +43,15 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     }
     let manner = manner(&args);
     let mut reporter = Reporter::new(manner.voice, manner.output);
-    let lock = if args.status || args.dry_run { None } else { Some(Lock::take(&config.lock_path())?) };
+    let changes_nothing = args.status || args.dry_run || (args.holders.is_some() && !args.kill);
+    let lock = if changes_nothing { None } else { Some(Lock::take(&config.lock_path())?) };
     let mut machine = Machine::new(&config, lock.as_ref())?;
     if args.status {
         standing::tell(&mut machine, &mut reporter);
         return Ok(Status::Done);
+    }
+    if let Some(path) = &args.holders {
+        return busy::run(&args, path.as_ref(), &machine, &mut reporter);
     }
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
     if let Some(stored) = unfinished.as_ref().filter(|_| !args.dry_run) {
@@ -102,6 +107,9 @@ fn report(
     journal: Option<orderly_exec::journal::Journal>,
 ) -> anyhow::Result<Status> {
     reporter.end_progress();
+    if ending.verdict == Verdict::Unwound {
+        machine.drop_intent();
+    }
     for note in std::mem::take(&mut machine.notes) {
         reporter.say(note);
     }
@@ -133,6 +141,8 @@ fn report(
     handover::close(journal, ending.verdict, reporter);
     tell(&release, machine, reporter);
     if args.poweroff && status == Status::Done {
+        // Whoever reads the record learns that it is whole before this host goes down.
+        reporter.close_stdout();
         return power_off(machine, reporter);
     }
     Ok(status)

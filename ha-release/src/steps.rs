@@ -63,8 +63,12 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
     if wanted(Part::Asset) {
         maker.asset(machine, &mounts);
     }
+    // Proven while the asset can still be seen: what comes next may take it out of sight.
     if wanted(Part::Proof) {
         maker.step("proof".to_owned(), Action::Prove, Undo::Nothing);
+    }
+    if wanted(Part::Asset) {
+        maker.detach(machine.config);
     }
     maker.holders(machine, &mounts);
     Found { plan: Plan { steps: maker.steps }, against: maker.against, notes: maker.notes }
@@ -177,6 +181,9 @@ impl Maker {
             Action::Release { mounts: specs.clone() },
             Undo::UntilDone(Action::Retake { mounts: specs }),
         );
+    }
+
+    fn detach(&mut self, config: &Config) {
         for (index, argv) in config.asset.after_release.iter().enumerate() {
             self.step(
                 format!("after release {}", index + 1),

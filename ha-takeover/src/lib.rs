@@ -58,13 +58,19 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     if !against.is_empty() {
         return Err(fail(Status::Refused, against.join("\n")));
     }
-    let plan = steps::plan(&mut machine, &proof, &state);
+    let plan = steps::plan(&mut machine, &proof, &state)?;
     if args.dry_run {
         handover::show_plan(&plan, &machine, &mut reporter);
         return Ok(Status::Done);
     }
     if proof == proof::Proof::PeerDown {
         reporter.say(format!("taken on the word of the operator that {} is down", config.peer.name));
+    }
+    if let proof::Proof::Record(record) = &proof
+        && record.host == config.own.name
+        && config.backup.is_some()
+    {
+        reporter.say(format!("{} released the asset last; nothing is restored", record.host));
     }
     reporter.show_progress();
     let (ending, journal) = handover::begin(PROGRAM, &plan, digest, manner, &mut machine, &mut reporter)?;
@@ -114,14 +120,24 @@ fn report(
     }
     let (title, own) = (machine.asset.title(), machine.config.own.name.clone());
     let taken = ending.verdict == Verdict::Completed;
+    if taken {
+        machine.drop_intent();
+    }
     let mut stuck = ending.verdict == Verdict::Stuck;
+    // What was held before this run is held after it, and must not be called safe.
+    let holds = ending.verdict == Verdict::Unwound && machine.asset_state() == State::Held;
     // A host that took nothing has nothing to say about letting go.
     let began = ending.steps.iter().any(|step| step.outcome == "undone" && step.step.starts_with("take "));
     if ending.verdict == Verdict::Unwound && began && machine.asset_state() == State::Free {
         stuck |= !keep_release(machine, reporter, &ending);
     }
     let refused = ending.verdict == Verdict::Unwound && failed_at_proof(&ending);
+    stuck |= holds;
     let sentence = match (taken, stuck) {
+        _ if holds => format!(
+            "NOT safe for the other host: {own} holds {title}, as before; what was asked for is incomplete: {}",
+            ending.clause()
+        ),
         (true, _) => format!("taken: {own} holds {title}"),
         (false, true) => {
             format!("NOT safe for the other host: {title}: a person must look: {}", ending.clause())

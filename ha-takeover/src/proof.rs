@@ -110,6 +110,12 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
     if record.host != *peer && record.host != *own {
         return refuse(format!("{} made it, which is neither {own} nor {peer}", record.host));
     }
+    let here = orderly_exec::journal::boot_id();
+    if record.host == *peer && !here.is_empty() && record.boot_id == here {
+        return refuse(format!(
+            "it names the boot id of this very machine, so {peer} and {own} are one; make ha.toml name two machines"
+        ));
+    }
     if record.version != VERSION {
         return refuse(format!("version {} of ha-release made it, and this is {VERSION}", record.version));
     }
@@ -126,9 +132,16 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
     if record.mark.is_none() && record.host != *peer && !peer_down {
         return refuse(format!("the asset has no change mark, so it also needs --peer-down {peer}"));
     }
+    // Without a mark nothing about the asset tells a record from last year from one of today.
+    if record.mark.is_none() && handover::is_used_up(&record.checksum)? {
+        return refuse(format!(
+            "this host took the asset by it before, and it says nothing of what {peer} did since; release it anew"
+        ));
+    }
     // Where before_take must run first, the asset cannot be seen yet; the step "proof" compares then.
+    let is_seen = machine.asset.identity(&mut machine.runner).is_ok();
     match machine.compare(identity, record.mark.as_deref()) {
-        Err(error) if config.asset.before_take.is_empty() => refuse(format!("{error:#}")),
+        Err(error) if is_seen || config.asset.before_take.is_empty() => refuse(format!("{error:#}")),
         _ => Ok(()),
     }
 }

@@ -1,9 +1,11 @@
 //! The steps of a takeover, and everything that is checked before the first.
 
 use crate::proof::Proof;
-use orderly_host::action::{Action, Answer};
+use orderly_exec::{OrStatus, Status};
+use orderly_host::action::{Action, Answer, Perform, Whose};
 use orderly_host::addresses::{self, Knock};
 use orderly_host::asset::{End, State};
+use orderly_host::backup;
 use orderly_host::config::Config;
 use orderly_host::machine::Machine;
 use orderly_host::mountinfo::{self, Mounts};
@@ -37,15 +39,15 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
             None if !at.exists() => {
                 against.push(format!("{} is not there; make it (mkdir -p)", at.display()));
             }
-            None => {}
+            None => against.extend(check_is_itself(at)),
         }
     }
     if *state != State::Held {
         check_services(machine, &mut against);
-        // With --fence the peer may still answer; it is asked again when its power is off.
-        if *proof != Proof::Fence {
-            check_addresses(machine, &mut against);
-        }
+    }
+    // With --fence the peer may still answer; it is asked again when its power is off.
+    if *proof != Proof::Fence {
+        check_addresses(machine, &mut against);
     }
     for share in &config.shares {
         if let Err(error) = shares::found(share, &mut machine.runner) {
@@ -75,12 +77,22 @@ fn check_mountpoint(at: &Path, mounts: &Mounts) -> Option<String> {
     if let Some(other) = mounts.at(at) {
         return Some(format!("{} is mounted at {shown}; umount it", other.source.display()));
     }
+    if let Some(why) = check_is_itself(at) {
+        return Some(why);
+    }
     match std::fs::read_dir(at) {
         Ok(mut entries) => entries
             .next()
             .map(|_| format!("{shown} is not empty, and mounting would hide what is in it; move that away")),
         Err(error) => Some(format!("{shown} cannot be mounted on: {error}; make it (mkdir -p)")),
     }
+}
+
+/// The kernel lists a mount by where it really is, so one behind a link would never be found again.
+fn check_is_itself(at: &Path) -> Option<String> {
+    let there = std::fs::canonicalize(at).ok()?;
+    (there != at)
+        .then(|| format!("{} leads to {}; name that in the configuration", at.display(), there.display()))
 }
 
 fn check_services(machine: &mut Machine<'_>, against: &mut Vec<String>) {
@@ -117,8 +129,13 @@ fn check_addresses(machine: &mut Machine<'_>, against: &mut Vec<String>) {
 }
 
 /// Makes the plan.
-pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> Plan<Action> {
+///
+/// # Errors
+/// When what was restored before cannot be read, so that nobody could tell what to take back.
+pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> anyhow::Result<Plan<Action>> {
     let config = machine.config;
+    let restored = backup::newest_restore().or_status(Status::Refused)?;
+    let whose = whose(proof, &config.own.name);
     let mut steps: Vec<Step<Action>> = Vec::new();
     let mut step = |name: String, action: Action, undo: Undo<Action>| {
         steps.push(Step { name: StepName(name), action, undo });
@@ -130,6 +147,11 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> P
             step(format!("{ip} is silent"), Action::Knock { ip }, Undo::Nothing);
         }
     }
+    if *proof == Proof::PeerDown {
+        let peer = config.peer.name.clone();
+        let name = format!("{peer} is down, says the operator");
+        step(name, Action::PeerDown { peer }, Undo::Nothing);
+    }
     if *proof != Proof::HeldHere {
         for (index, argv) in config.asset.before_take.iter().enumerate() {
             step(format!("before take {}", index + 1), Action::Run { argv: argv.clone() }, Undo::Nothing);
@@ -138,7 +160,8 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> P
     if let Proof::Record(record) = proof
         && let Some(identity) = record.identity.clone()
     {
-        step("proof".to_owned(), Action::Compare { identity, mark: record.mark.clone() }, Undo::Nothing);
+        let (mark, record) = (record.mark.clone(), record.checksum.clone());
+        step("proof".to_owned(), Action::Compare { identity, mark, record }, Undo::Nothing);
     }
     let title = machine.asset.title();
     step(format!("take {title}"), Action::Take { end: end(proof, state) }, Undo::Action(Action::LetGo));
@@ -157,8 +180,9 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> P
         );
     }
     step(format!("hold {title}"), Action::Hold { mounts }, Undo::Nothing);
-    if config.backup.is_some() && *proof != Proof::HeldHere {
-        step("restore".to_owned(), Action::Restore { snapshot: None }, Undo::Nothing);
+    if let Some(whose) = whose.filter(|_| config.backup.is_some()) {
+        let undo = Undo::Action(Action::Unrestore { before: restored });
+        step("restore".to_owned(), Action::Restore { whose }, undo);
     }
     let mut loopbacks = deepest_first(config.loopbacks.iter().collect(), |loopback| loopback.at.clone());
     loopbacks.reverse();
@@ -186,7 +210,31 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> P
         let undo = Undo::Action(Action::StopService { service: name.clone() });
         step(format!("start {name}"), Action::StartService { service: name }, undo);
     }
-    Plan { steps }
+    if *proof == Proof::HeldHere {
+        // What was here before this run is not taken down because a part of it cannot be completed.
+        for step in &mut steps {
+            let was_here = if let Action::Share { path, .. } = &step.action {
+                // Exported to somebody: taking one client back would not bring back what was found.
+                let nobody = Action::Unshare { path: path.clone(), exports: Vec::new() };
+                machine.check(&nobody) != Answer::Yes
+            } else {
+                matches!(step.action, Action::Take { .. }) || machine.check(&step.action) == Answer::Yes
+            };
+            if was_here {
+                step.undo = Undo::Nothing;
+            }
+        }
+    }
+    Ok(Plan { steps })
+}
+
+/// Whose snapshot is restored; none where this host itself held the asset last.
+fn whose(proof: &Proof, own: &str) -> Option<Whose> {
+    match proof {
+        Proof::HeldHere => None,
+        Proof::Record(record) => (record.host != own).then_some(Whose::Peer),
+        Proof::Fence | Proof::PeerDown => Some(Whose::Newest),
+    }
 }
 
 /// After a clean end the plain form is enough, also when the peer was powered off since.
@@ -201,7 +249,7 @@ fn end(proof: &Proof, state: &State) -> End {
 /// Tells whether an unfinished takeover may go on: its proof must still hold.
 pub(crate) fn proof_stands(machine: &mut Machine<'_>, plan: &Plan<Action>) -> Result<(), String> {
     let compared = plan.steps.iter().find_map(|step| {
-        let Action::Compare { identity, mark } = &step.action else { return None };
+        let Action::Compare { identity, mark, .. } = &step.action else { return None };
         Some((identity, mark))
     });
     let fenced = plan.steps.iter().any(|step| step.action == Action::Fence);

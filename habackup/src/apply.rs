@@ -12,7 +12,7 @@ use crate::verbatim::Verbatim;
 use anyhow::{Context, anyhow, bail, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknodat};
+use nix::sys::stat::{Mode, SFlag, fstat, makedev, mkdirat, mknodat};
 use nix::unistd::{UnlinkatFlags, fsync, linkat, mkfifoat, symlinkat, unlinkat};
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -26,7 +26,7 @@ pub struct Application<'a> {
     copier: Copier,
     /// Where the first name of each file with several names stands.
     firsts: HashMap<u64, Verbatim>,
-    /// Folders whose permissions and times are set when all that is in them is done.
+    /// Folders that the walk is in, whose permissions and times are set when all in them is done.
     folders: Vec<(Place, Entry)>,
     /// Attributes that could not be set.
     pub lost: Vec<String>,
@@ -52,9 +52,11 @@ impl<'a> Application<'a> {
         for item in items {
             progress.file()?;
             let entry = &item.entry;
+            // Left to the end of the run, each would keep a folder open until there are too many.
+            self.finish_folders(|folder| !entry.path.is_within(folder))?;
             let applied = match &item.change {
                 Change::New => self.put(entry, progress),
-                Change::Updated(aspects) if is_metadata_only(entry, aspects) => self.adjust(entry),
+                Change::Updated(aspects) if is_metadata_only(entry, aspects) => self.adjust(entry, progress),
                 Change::Updated(_) => self.put(entry, progress),
                 Change::Unchanged | Change::Conflict(_) | Change::Skipped(_) => Ok(()),
             };
@@ -63,17 +65,21 @@ impl<'a> Application<'a> {
                 self.firsts.entry(group).or_insert_with(|| entry.path.clone());
             }
         }
-        self.finish_folders()
+        self.finish_folders(|_| true)
     }
 
     /// Sets owner, permissions, times and attributes of what is there, in place: it keeps its inode.
-    fn adjust(&mut self, entry: &Entry) -> anyhow::Result<()> {
+    fn adjust(&mut self, entry: &Entry, progress: &mut Progress<'_>) -> anyhow::Result<()> {
         let place = self.place(&entry.path)?;
         if entry.kind == Kind::Directory {
             self.folders.push((place, entry.clone()));
             return Ok(());
         }
         let opened = place.open_as_place()?;
+        // A file that has names elsewhere would change there too, where nobody asked for it.
+        if entry.link_group.is_none() && fstat(&opened)?.st_nlink > 1 {
+            return self.put(entry, progress);
+        }
         self.finish(&opened, entry)
     }
 
@@ -171,15 +177,19 @@ impl<'a> Application<'a> {
     }
 
     fn finish(&mut self, made: impl AsFd, entry: &Entry) -> anyhow::Result<()> {
-        for name in metadata::apply(made, entry, Owner::by_number(entry))? {
+        let lost = match metadata::apply(made, entry, Owner::by_number(entry)) {
+            Err(Errno::EINVAL) if metadata::is_unmapped(entry) => bail!(metadata::unmapped(entry)),
+            result => result?,
+        };
+        for name in lost {
             self.lost.push(format!("{}: the attribute {name} cannot be set here", entry.path));
         }
         Ok(())
     }
 
-    fn finish_folders(&mut self) -> anyhow::Result<()> {
+    fn finish_folders(&mut self, is_done: impl Fn(&[u8]) -> bool) -> anyhow::Result<()> {
         // Innermost first: a folder may end up closed to us.
-        while let Some((place, entry)) = self.folders.pop() {
+        while let Some((place, entry)) = self.folders.pop_if(|(_, entry)| is_done(entry.path.as_bytes())) {
             let what = || format!("restore {}", entry.path);
             let opened: OwnedFd =
                 openat(&*place.folder, place.name.as_c_str(), FOLDER, Mode::empty()).with_context(what)?;

@@ -2,7 +2,7 @@
 //! of another snapshot. Changes nothing.
 
 use crate::exclude::Excludes;
-use crate::manifest::{Entry, Kind};
+use crate::manifest::{Entry, Kind, Reader};
 use crate::owner::OwnerMap;
 use crate::progress::Progress;
 use crate::root::{Root, Trouble};
@@ -11,7 +11,8 @@ use crate::walk;
 use nix::fcntl::openat;
 use nix::sys::stat::Mode;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 
 /// In what respect two things at one path differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -154,7 +155,13 @@ fn change(
             aspects.push(Aspect::Links);
         }
     }
-    Ok(if aspects.is_empty() { Change::Unchanged } else { Change::Updated(aspects) })
+    if aspects.is_empty() {
+        return Ok(Change::Unchanged);
+    }
+    if live.is_fixed(&entry.path) {
+        return Ok(Change::Conflict("is immutable here; chattr -ia it, or leave it out".to_owned()));
+    }
+    Ok(Change::Updated(aspects))
 }
 
 /// Returns in what respects two things differ.
@@ -200,28 +207,49 @@ pub enum Step {
     Changed(Vec<Aspect>),
 }
 
-/// Compares two snapshots by their manifests alone, in walk order.
-pub fn between(old: &[Entry], new: &[Entry]) -> Vec<(Verbatim, Step)> {
-    let mut found: BTreeMap<&Verbatim, Step> = BTreeMap::new();
-    let before: HashMap<&Verbatim, &Entry> =
-        old.iter().filter(|entry| !entry.parent).map(|entry| (&entry.path, entry)).collect();
-    let mut seen = HashSet::new();
-    for entry in new.iter().filter(|entry| !entry.parent) {
-        seen.insert(&entry.path);
-        match before.get(&entry.path) {
-            None => {
-                found.insert(&entry.path, Step::Added);
+/// Compares two snapshots by their manifests alone, read side by side: both stand in walk order.
+/// Nothing is returned unless both are whole.
+///
+/// # Errors
+/// When one of them cannot be read to its end.
+pub fn between(mut old: Reader, mut new: Reader) -> anyhow::Result<Vec<(Verbatim, Step)>> {
+    let mut found = Vec::new();
+    let (mut before, mut after) = (next(&mut old)?, next(&mut new)?);
+    loop {
+        let order = match (&before, &after) {
+            (None, None) => return Ok(found),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(before), Some(after)) => before.path.cmp(&after.path),
+        };
+        match order {
+            Ordering::Less => {
+                found.extend(before.map(|entry| (entry.path, Step::Removed)));
+                before = next(&mut old)?;
             }
-            Some(before) => {
-                let aspects = aspects(before, entry);
-                if !aspects.is_empty() {
-                    found.insert(&entry.path, Step::Changed(aspects));
+            Ordering::Greater => {
+                found.extend(after.map(|entry| (entry.path, Step::Added)));
+                after = next(&mut new)?;
+            }
+            Ordering::Equal => {
+                if let (Some(before), Some(after)) = (before, after) {
+                    let aspects = aspects(&before, &after);
+                    if !aspects.is_empty() {
+                        found.push((after.path, Step::Changed(aspects)));
+                    }
                 }
+                (before, after) = (next(&mut old)?, next(&mut new)?);
             }
         }
     }
-    for path in before.keys().filter(|path| !seen.contains(*path)) {
-        found.insert(path, Step::Removed);
+}
+
+/// Returns the next entry that was asked for itself.
+fn next(reader: &mut Reader) -> anyhow::Result<Option<Entry>> {
+    while let Some(entry) = reader.next_entry()? {
+        if !entry.parent {
+            return Ok(Some(entry));
+        }
     }
-    found.into_iter().map(|(path, step)| (path.clone(), step)).collect()
+    Ok(None)
 }

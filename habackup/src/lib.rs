@@ -13,6 +13,7 @@ pub mod exclude;
 pub mod ground;
 pub mod id;
 pub mod identity;
+mod kernel;
 pub mod list;
 pub mod manifest;
 pub mod metadata;
@@ -22,6 +23,7 @@ pub mod progress;
 pub mod report;
 pub mod restore;
 pub mod retention;
+pub mod room;
 pub mod root;
 pub mod saved;
 pub mod snapshot;
@@ -37,7 +39,8 @@ use args::Mode;
 use clap::CommandFactory;
 use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::runner::Runner;
-use orderly_exec::{Status, cli, fail};
+use orderly_exec::{Status, cli, clock, fail};
+use serde::Serialize;
 
 /// Returns the command line as data, for tests, man pages and completions.
 pub fn command() -> clap::Command {
@@ -60,7 +63,8 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     let mut runner = Runner::new()?;
     let mode = args.mode(&cli::program_name());
     insist_on_sense(&args, mode)?;
-    match mode {
+    kernel::allow_many_files();
+    let done = match mode {
         Mode::Take => take::run(&args, &mut runner, &mut reporter),
         Mode::List => list::list(&args, &mut runner, &mut reporter),
         Mode::Verify => list::verify(&args, &mut runner, &mut reporter),
@@ -68,6 +72,38 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         Mode::Check => list::check(&args, &mut runner, &mut reporter),
         Mode::Restore => restore::run(&args, &mut runner, &mut reporter),
         Mode::Undo => restore::undo(&args, &mut runner, &mut reporter),
+    };
+    done.inspect_err(|error| reporter.record(&Failure::new(mode, error)))
+}
+
+/// What `--json` prints of a run that ended in an error: a program that reads reports reads one.
+#[derive(Debug, Serialize)]
+struct Failure {
+    format: &'static str,
+    record: &'static str,
+    status: &'static str,
+    time: String,
+    error: String,
+}
+
+impl Failure {
+    fn new(mode: Mode, error: &anyhow::Error) -> Self {
+        let format = match mode {
+            Mode::Take => "orderly-backup/1",
+            Mode::List => "orderly-snapshots/1",
+            Mode::Verify => "orderly-verification/1",
+            Mode::Diff => "orderly-difference/1",
+            Mode::Check => "orderly-freshness/1",
+            Mode::Restore | Mode::Undo => "orderly-restore/1",
+        };
+        let status = error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed);
+        Self {
+            format,
+            record: "failure",
+            status: status.word(),
+            time: clock::now(),
+            error: format!("{error:#}"),
+        }
     }
 }
 

@@ -178,8 +178,11 @@ pub fn verify(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyh
     let ground = Ground::open(args)?;
     let Some(store) = open(args, &ground, runner, reporter)? else { return Ok(Status::Done) };
     let name = choice::snapshot(&store, choice.names.first().map(String::as_str), args.made_by.as_deref())?;
-    let manifest = match store.manifest(name).and_then(Reader::into_manifest) {
-        Ok(manifest) => manifest,
+    // Read twice: the checksum stands at the end, and a million entries are not kept in memory.
+    let read =
+        store.manifest(name).and_then(Reader::into_ends).and_then(|ends| Ok((ends, store.manifest(name)?)));
+    let ((_, trailer), mut manifest) = match read {
+        Ok(read) => read,
         Err(error) => {
             reporter.warn(format!("{error:#}"));
             return Ok(Status::Failed);
@@ -187,13 +190,13 @@ pub fn verify(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyh
     };
     let mut tree = open_tree(&store, name).or_status(Status::Failed)?;
     reporter.show_progress();
-    let mut progress = Progress::new(reporter, runner, "verify", manifest.trailer.totals.files);
-    let wrong = verify::differences(&manifest.entries, &mut tree, &mut progress)?;
+    let mut progress = Progress::new(reporter, runner, "verify", trailer.totals.files);
+    let wrong = verify::of_manifest(&mut manifest, &mut tree, &mut progress)?;
     reporter.end_progress();
     for remark in &wrong {
         reporter.warn(format!("{}: {}", remark.path, remark.reason));
     }
-    let totals = manifest.trailer.totals;
+    let totals = trailer.totals;
     if wrong.is_empty() {
         let changed = if totals.changed > 0 {
             format!(", {} of them changed while they were copied", totals.changed)
@@ -270,8 +273,10 @@ pub fn diff(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
             )
         }
     };
-    let read = |name| store.manifest(name).and_then(Reader::into_manifest).or_status(Status::Rejected);
-    let steps = comparison::between(&read(old)?.entries, &read(new)?.entries);
+    let steps = store
+        .manifest(old)
+        .and_then(|old| comparison::between(old, store.manifest(new)?))
+        .or_status(Status::Rejected)?;
     for (path, step) in &steps {
         match step {
             Step::Added => reporter.message(&format!("new {}", shown(path))),

@@ -5,7 +5,9 @@ use crate::verbatim::Verbatim;
 use crate::xattr;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, UtimensatFlags, fchmodat, major, minor, utimensat};
+use nix::sys::stat::{
+    FchmodatFlags, FileStat, Mode, UtimensatFlags, fchmod, fchmodat, futimens, major, minor, utimensat,
+};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Group, Uid, User, fchownat};
 use std::collections::HashMap;
@@ -85,6 +87,33 @@ impl Owner {
     pub fn by_number(entry: &Entry) -> Self {
         Self { uid: entry.uid, gid: entry.gid }
     }
+
+    /// Returns who this process makes files as.
+    pub fn of_this_process() -> Self {
+        Self { uid: Uid::effective().as_raw(), gid: Gid::effective().as_raw() }
+    }
+}
+
+/// Tells whether an entry belongs to somebody who has no number in this user namespace.
+pub fn is_unmapped(entry: &Entry) -> bool {
+    let lacks = |map: &str, number| std::fs::read_to_string(map).is_ok_and(|text| !is_in_map(&text, number));
+    lacks("/proc/self/uid_map", entry.uid) || lacks("/proc/self/gid_map", entry.gid)
+}
+
+/// Returns why an owner cannot be given: the kernel says only "Invalid argument".
+pub fn unmapped(entry: &Entry) -> String {
+    format!("the owner {}:{} has no number in this user namespace (user_namespaces(7))", entry.uid, entry.gid)
+}
+
+/// Tells whether a map of user_namespaces(7) has a number: lines of first number, outside, length.
+fn is_in_map(text: &str, number: u32) -> bool {
+    text.lines().any(|line| {
+        let mut fields = line.split_whitespace().map(|field| field.parse::<u64>().unwrap_or(0));
+        let (Some(first), Some(_), Some(length)) = (fields.next(), fields.next(), fields.next()) else {
+            return false;
+        };
+        (first..first.saturating_add(length)).contains(&u64::from(number))
+    })
 }
 
 /// Gives an open file, folder, link or device the owner, permissions, attributes and times of an
@@ -98,19 +127,24 @@ pub fn apply(fd: impl AsFd, entry: &Entry, owner: Owner) -> Result<Vec<Verbatim>
         Err(Errno::EPERM) if !Uid::effective().is_root() => {}
         result => result?,
     }
+    // What is open for reading or writing is told of directly; a mere place, as links and devices are
+    // opened, only by path.
+    let is_open = matches!(entry.kind, Kind::File | Kind::Directory) && !xattr::is_place(&fd);
     let path = xattr::proc_path(&fd);
+    let mode = Mode::from_bits_truncate(entry.mode);
     // The mode follows the owner, because a change of owner clears the set-user-id bit; attributes
     // follow the mode, because an ACL has its own idea of the group's bits, and it clears capabilities.
-    if entry.kind != Kind::Symlink {
-        fchmodat(
-            AT_FDCWD,
-            path.as_c_str(),
-            Mode::from_bits_truncate(entry.mode),
-            FchmodatFlags::FollowSymlink,
-        )?;
+    if is_open {
+        fchmod(&fd, mode)?;
+    } else if entry.kind != Kind::Symlink {
+        fchmodat(AT_FDCWD, path.as_c_str(), mode, FchmodatFlags::FollowSymlink)?;
     }
     let lost = xattr::write_all(&fd, &entry.xattrs);
     let time = time_spec(entry.mtime_ns);
+    if is_open {
+        futimens(&fd, &TimeSpec::UTIME_OMIT, &time)?;
+        return Ok(lost);
+    }
     utimensat(AT_FDCWD, path.as_c_str(), &TimeSpec::UTIME_OMIT, &time, UtimensatFlags::FollowSymlink)?;
     Ok(lost)
 }
@@ -119,4 +153,18 @@ fn time_spec(time_ns: i128) -> TimeSpec {
     let seconds = i64::try_from(time_ns.div_euclid(NANOSECONDS)).unwrap_or(0);
     let rest = i64::try_from(time_ns.rem_euclid(NANOSECONDS)).unwrap_or(0);
     TimeSpec::new(seconds, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_in_map;
+
+    #[test]
+    fn a_user_namespace_knows_the_numbers_of_its_map() {
+        let map = "         0       1000          1\n     1      100000      65536\n";
+        for (number, known) in [(0, true), (1, true), (65_536, true), (65_537, false)] {
+            assert_eq!(is_in_map(map, number), known, "{number}");
+        }
+        assert!(is_in_map("0 0 4294967295\n", 65_534) && !is_in_map("", 0));
+    }
 }

@@ -71,7 +71,12 @@ impl<'a> Progress<'a> {
         self.step()
     }
 
-    /// Says something between the counts.
+    /// Says what people should know between the counts.
+    pub fn say(&self, line: impl AsRef<str>) {
+        self.reporter.say(line);
+    }
+
+    /// Says something between the counts to who looks closely.
     pub fn detail(&self, line: impl AsRef<str>) {
         self.reporter.detail(line);
     }

@@ -266,6 +266,9 @@ pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
     for path in &undo.created {
         reporter.message(&format!("remove {path}"));
     }
+    for path in undo.edited(&mut live) {
+        reporter.warn(format!("{}: was edited since the restore; undoing loses that", report::shown(&path)));
+    }
     if args.dry_run {
         return Ok(Status::Done);
     }

@@ -138,6 +138,11 @@ impl Root {
         Ok(entry)
     }
 
+    /// Tells whether what stands at a path may not be changed by anybody.
+    pub fn is_fixed(&mut self, path: &Verbatim) -> bool {
+        self.place(path).is_ok_and(|place| place.open_as_place().is_ok_and(crate::kernel::is_fixed))
+    }
+
     /// Adds the hash to what was found of a file.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::apply::{Application, remove_created};
 use crate::comparison::{self, Change, Comparison, Item};
 use crate::exclude::Excludes;
 use crate::id::Id;
-use crate::manifest::{self, Entry, Header, Manifest, Trailer, Writer};
+use crate::manifest::{self, Entry, Header, Kind, Manifest, Trailer, Writer};
 use crate::owner::OwnerMap;
 use crate::progress::Progress;
 use crate::root::Root;
@@ -46,6 +46,17 @@ struct Created {
     /// The folder restored into; `/` unless told otherwise.
     root: PathBuf,
     created: Vec<Verbatim>,
+    /// What files were restored as, by which an edit made since is recognised.
+    #[serde(default)]
+    restored: Vec<Restored>,
+}
+
+/// A file as it was restored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Restored {
+    path: Verbatim,
+    size: u64,
+    mtime_ns: i128,
 }
 
 fn folder() -> PathBuf {
@@ -118,6 +129,16 @@ impl Saved {
                 .filter(|item| item.change == Change::New)
                 .map(|item| item.entry.path.clone())
                 .collect(),
+            restored: comparison
+                .changing()
+                .map(|item| &item.entry)
+                .filter(|entry| entry.kind == Kind::File)
+                .map(|entry| Restored {
+                    path: entry.path.clone(),
+                    size: entry.size,
+                    mtime_ns: entry.mtime_ns,
+                })
+                .collect(),
         };
         // Last: a folder without it is one whose restore never began.
         nix::unistd::syncfs(&folder)?;
@@ -162,6 +183,7 @@ impl Saved {
             tree: Root::new(tree),
             root: created.root,
             created: created.created,
+            restored: created.restored,
             snapshot: created.snapshot,
         })
     }
@@ -185,12 +207,27 @@ impl Saved {
 pub struct Undo {
     pub manifest: Manifest,
     pub created: Vec<Verbatim>,
+    restored: Vec<Restored>,
     pub root: PathBuf,
     pub snapshot: String,
     tree: Root,
 }
 
 impl Undo {
+    /// Returns the restored files that somebody wrote to since: undoing loses what was written.
+    pub fn edited(&self, live: &mut Root) -> Vec<Verbatim> {
+        let mut is_edited = |restored: &&Restored| {
+            live.look(&restored.path).is_ok_and(|found| {
+                (found.kind, found.size, found.mtime_ns) != (Kind::File, restored.size, restored.mtime_ns)
+            })
+        };
+        self.restored
+            .iter()
+            .filter(|restored| is_edited(restored))
+            .map(|restored| restored.path.clone())
+            .collect()
+    }
+
     /// Brings back what was there; returns folders that were made and stay, because something is in them.
     ///
     /// # Errors

@@ -4,29 +4,32 @@
 //! Everything is opened relative to its folder and never through a link. What cannot be read is a
 //! problem of the snapshot; what cannot be written ends the run.
 
-use crate::copy::{Copier, Fault};
+mod file;
+
+use crate::copy::Copier;
 use crate::exclude::Excludes;
 use crate::manifest::entry::Digest;
 use crate::manifest::{Entry, Kind, Remark, Totals, Writer};
-use crate::metadata::{self, Owner, Owners, same_moment};
+use crate::metadata::{self, Owner, Owners};
 use crate::previous::Previous;
 use crate::progress::Progress;
 use crate::store::FOLDER;
 use crate::verbatim::Verbatim;
-use crate::walk::{self, Scope};
+use crate::walk::{self, Listed, Scope};
 use crate::xattr;
 use anyhow::Context;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, makedev, mkdirat, mknodat};
-use nix::unistd::{UnlinkatFlags, linkat, mkfifoat, symlinkat, unlinkat};
+use nix::unistd::{mkfifoat, symlinkat};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 
-/// How often a file that changes while it is read is read again.
-const ATTEMPTS: u32 = 3;
+/// How deep folders are followed. Each level holds three open files and a part of the stack, and who
+/// may write to a source could otherwise end every backup.
+const DEEPEST: usize = 1024;
 
 /// A walk under way.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ pub struct Snapshot<'a> {
     copier: Copier,
     owners: Owners,
     groups: HashMap<(u64, u64), First>,
+    last_group: u64,
     found: Found,
 }
 
@@ -66,12 +70,15 @@ struct First {
     mtime_ns: i128,
     digest: Option<Digest>,
     changed: bool,
+    /// How many of its names the walk has not come to.
+    to_come: u64,
 }
 
 /// One folder of the walk, on both sides.
 #[derive(Debug)]
 struct Level {
     path: Vec<u8>,
+    depth: usize,
     source: OwnedFd,
     target: OwnedFd,
     previous: Option<OwnedFd>,
@@ -99,7 +106,7 @@ pub fn walk<'a>(
     progress: Progress<'a>,
 ) -> anyhow::Result<(Writer, Found)> {
     let previous = plan.previous.as_ref().map(|previous| previous.tree().try_clone()).transpose()?;
-    let root = Level { path: Vec::new(), source: plan.source, target: tree.try_clone()?, previous };
+    let root = Level { path: Vec::new(), depth: 0, source: plan.source, target: tree.try_clone()?, previous };
     let mut snapshot = Snapshot {
         writer,
         tree: tree.as_fd(),
@@ -110,6 +117,7 @@ pub fn walk<'a>(
         copier: Copier::default(),
         owners: Owners::default(),
         groups: HashMap::new(),
+        last_group: 0,
         found: Found::default(),
     };
     snapshot.contents(&root, plan.scope)?;
@@ -127,7 +135,13 @@ enum Named {
     /// By the configuration, which says that it may be absent.
     Optional,
     /// By the folder it is in.
-    Listed,
+    Listed(Listed),
+}
+
+impl Named {
+    fn is_listed(self) -> bool {
+        matches!(self, Self::Listed(_))
+    }
 }
 
 /// What is wanted of a name.
@@ -149,19 +163,16 @@ impl Snapshot<'_> {
                 }
             }
             Scope::Whole => {
-                let names = match walk::names(&level.source) {
+                let names = match walk::listing(&level.source) {
                     Ok(names) => names,
                     Err(error) => {
                         self.problem(&level.path, format!("read the directory: {}", error.desc()));
                         return Ok(());
                     }
                 };
-                for name in names {
-                    self.visit(
-                        level,
-                        &name,
-                        Request { scope: &Scope::Whole, named: Named::Listed, itself: true },
-                    )?;
+                for (name, listed) in names {
+                    let named = Named::Listed(listed);
+                    self.visit(level, &name, Request { scope: &Scope::Whole, named, itself: true })?;
                 }
             }
         }
@@ -171,13 +182,17 @@ impl Snapshot<'_> {
     fn visit(&mut self, level: &Level, name: &[u8], request: Request<'_>) -> anyhow::Result<()> {
         let Request { scope, named, itself } = request;
         let path = walk::join(&level.path, name);
-        if named == Named::Listed && self.excludes.matches(&path) {
+        if named.is_listed() && self.excludes.matches(&path) {
             return Ok(());
         }
         let Ok(c_name) = CString::new(name) else {
             self.problem(&path, "the name has a NUL in it".to_owned());
             return Ok(());
         };
+        if named == Named::Listed(Listed::Folder) {
+            // Opened before it is looked at: a dead server mounted there would never answer the look.
+            return self.directory(&At { level, name: &c_name, path }, request);
+        }
         let stat = match fstatat(&level.source, c_name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(error) => {
@@ -194,7 +209,7 @@ impl Snapshot<'_> {
             }
             return Ok(());
         }
-        if named != Named::Listed && *scope == Scope::Whole {
+        if !named.is_listed() && *scope == Scope::Whole {
             self.found.sources += 1;
         }
         let at = At { level, name: &c_name, path };
@@ -210,7 +225,7 @@ impl Snapshot<'_> {
     fn absent(&mut self, path: &[u8], scope: &Scope, named: Named, error: Errno) {
         for (leaf, optional) in scope.leaves(path, named == Named::Optional) {
             match (named, error) {
-                (Named::Listed, Errno::ENOENT) => {
+                (Named::Listed(_), Errno::ENOENT) => {
                     self.problem(leaf.as_bytes(), "vanished while the snapshot was taken".to_owned());
                 }
                 (Named::Asked | Named::Optional, Errno::ENOENT | Errno::ENOTDIR) if optional => {}
@@ -221,10 +236,14 @@ impl Snapshot<'_> {
 
     fn directory(&mut self, at: &At<'_>, request: Request<'_>) -> anyhow::Result<()> {
         let Request { scope, named, itself } = request;
+        if at.level.depth >= DEEPEST {
+            self.problem(&at.path, format!("lies more than {DEEPEST} directories deep"));
+            return Ok(());
+        }
         let opened = match named {
             // What is asked for by name may well be another file system.
             Named::Asked | Named::Optional => openat(&at.level.source, at.name, FOLDER, Mode::empty()),
-            Named::Listed => walk::open_on_same_mount(&at.level.source, at.name),
+            Named::Listed(_) => walk::open_on_same_mount(&at.level.source, at.name),
         };
         let source = match opened {
             Ok(source) => source,
@@ -232,7 +251,7 @@ impl Snapshot<'_> {
                 self.skip(&at.path, "something else is mounted there; include it by name to have it");
                 return Ok(());
             }
-            Err(Errno::ENOENT) if named == Named::Listed => {
+            Err(Errno::ENOENT) if named.is_listed() => {
                 self.absent(&at.path, scope, named, Errno::ENOENT);
                 return Ok(());
             }
@@ -261,138 +280,10 @@ impl Snapshot<'_> {
             .previous
             .as_ref()
             .and_then(|previous| openat(previous, at.name, FOLDER, Mode::empty()).ok());
-        let level = Level { path: at.path.clone(), source, target, previous };
+        let level = Level { path: at.path.clone(), depth: at.level.depth + 1, source, target, previous };
         self.contents(&level, scope)?;
         // Last, because making what is in it changes its time, and its mode may forbid making any.
         self.finish(&level.target, &entry, at)
-    }
-
-    fn file(&mut self, at: &At<'_>, stat: &FileStat) -> anyhow::Result<()> {
-        self.progress.file()?;
-        let mut entry = metadata::entry(Verbatim::new(at.path.clone()), stat, &mut self.owners);
-        let before = self.previous.as_mut().and_then(|previous| previous.find(&at.path));
-        let key = (stat.st_dev, stat.st_ino);
-        if stat.st_nlink > 1 && self.join_group(at, &mut entry, key)? {
-            return self.add(&entry);
-        }
-        if let (Some(previous), Some(before)) = (&self.previous, &before)
-            && previous.proves_unchanged(&entry, before)
-            && share(at)
-        {
-            entry.blake3 = before.blake3;
-            entry.xattrs.clone_from(&before.xattrs);
-            self.found.totals.linked += 1;
-        } else if !self.copy(at, &mut entry, before.as_ref())? {
-            return Ok(());
-        }
-        if stat.st_nlink > 1 {
-            let group = self.groups.len() as u64 + 1;
-            entry.link_group = Some(group);
-            let first = First {
-                path: entry.path.clone(),
-                group,
-                size: entry.size,
-                mtime_ns: entry.mtime_ns,
-                digest: entry.blake3,
-                changed: entry.changed,
-            };
-            self.groups.insert(key, first);
-        }
-        self.found.totals.bytes += entry.size;
-        self.add(&entry)
-    }
-
-    /// Makes a further name of a file that is already in the snapshot.
-    fn join_group(&mut self, at: &At<'_>, entry: &mut Entry, key: (u64, u64)) -> anyhow::Result<bool> {
-        let Some(first) = self.groups.get(&key) else { return Ok(false) };
-        // Written to between its two names: then they are copied as two files rather than wrongly as one.
-        if (first.size, first.mtime_ns) != (entry.size, entry.mtime_ns) {
-            self.groups.remove(&key);
-            return Ok(false);
-        }
-        match linkat(self.tree, first.path.relative(), &at.level.target, at.name, AtFlags::empty()) {
-            Ok(()) => {}
-            Err(Errno::EMLINK) => return Ok(false),
-            Err(error) => return Err(error).with_context(|| at.writing()),
-        }
-        entry.link_group = Some(first.group);
-        entry.blake3 = first.digest;
-        entry.changed = first.changed;
-        if let Ok(opened) = open_place(at) {
-            entry.xattrs = xattr::read_all(&opened).unwrap_or_default();
-        }
-        Ok(true)
-    }
-
-    /// Copies a file; tells whether it could be read.
-    fn copy(&mut self, at: &At<'_>, entry: &mut Entry, before: Option<&Entry>) -> anyhow::Result<bool> {
-        for attempt in 1..=ATTEMPTS {
-            let source = match open_to_read(at) {
-                Ok(source) => source,
-                Err(error) => return self.unreadable(at, error),
-            };
-            let found = fstat(&source).with_context(|| format!("look at {}", at.shown()))?;
-            if Kind::of_mode(found.st_mode) != Kind::File {
-                self.problem(&at.path, "became something else while the snapshot was taken".to_owned());
-                return Ok(false);
-            }
-            *entry = metadata::entry(entry.path.clone(), &found, &mut self.owners);
-            match xattr::read_all(&source) {
-                Ok(xattrs) => entry.xattrs = xattrs,
-                Err(error) => self.problem(&at.path, format!("read the attributes: {}", error.desc())),
-            }
-            let flags =
-                OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            let target = openat(&at.level.target, at.name, flags, Mode::S_IRUSR | Mode::S_IWUSR)
-                .with_context(|| at.writing())?;
-            let progress = &mut self.progress;
-            match self.copier.copy(&source, &target, entry.size, &mut |count| progress.bytes(count)) {
-                Ok(digest) => entry.blake3 = Some(digest),
-                Err(Fault::Stopped(error)) => return Err(error),
-                Err(Fault::Target(error)) => return Err(error).with_context(|| at.writing()),
-                Err(Fault::Source(error)) => {
-                    unlinkat(&at.level.target, at.name, UnlinkatFlags::NoRemoveDir)
-                        .with_context(|| at.writing())?;
-                    return self.unreadable(at, error);
-                }
-            }
-            let after = fstat(&source).with_context(|| format!("look at {}", at.shown()))?;
-            let settled = same_moment(&found, &after);
-            if settled || attempt == ATTEMPTS {
-                entry.changed = !settled;
-                if entry.changed {
-                    // What was copied is what is restored, whatever size the file has by now.
-                    entry.size = fstat(&target).with_context(|| at.writing())?.st_size.unsigned_abs();
-                    self.found.totals.changed += 1;
-                    self.found.changed.push(entry.path.clone());
-                }
-                self.finish(&target, entry, at)?;
-                break;
-            }
-        }
-        self.keep_or_share(at, entry, before)?;
-        Ok(true)
-    }
-
-    /// Shares a copy that turned out the same as the one before, so that it takes no room twice.
-    fn keep_or_share(&mut self, at: &At<'_>, entry: &Entry, before: Option<&Entry>) -> anyhow::Result<()> {
-        let same = before.is_some_and(|before| {
-            entry.same_metadata(before) && entry.blake3 == before.blake3 && !before.changed && !entry.changed
-        });
-        if same && share_over(at) {
-            self.found.totals.linked += 1;
-        } else {
-            self.found.totals.copied += 1;
-            self.found.totals.copied_bytes += entry.size;
-        }
-        Ok(())
-    }
-
-    fn unreadable(&mut self, at: &At<'_>, error: Errno) -> anyhow::Result<bool> {
-        let reason =
-            if error == Errno::ENOENT { "vanished while the snapshot was taken" } else { error.desc() };
-        self.problem(&at.path, reason.to_owned());
-        Ok(false)
     }
 
     /// Copies what has no contents: links, fifos, devices; sockets are only written down.
@@ -438,7 +329,17 @@ impl Snapshot<'_> {
     }
 
     fn finish(&mut self, target: impl AsFd, entry: &Entry, at: &At<'_>) -> anyhow::Result<()> {
-        let lost = metadata::apply(target, entry, Owner::by_number(entry)).with_context(|| at.writing())?;
+        let lost = match metadata::apply(&target, entry, Owner::by_number(entry)) {
+            Err(Errno::EINVAL) if metadata::is_unmapped(entry) => {
+                let why = metadata::unmapped(entry);
+                self.progress.say(format!("{}: {why}; it is kept in the manifest only", at.shown()));
+                // Without its owner, what runs as its owner would run as us.
+                let plain = Entry { mode: entry.mode & 0o1777, ..entry.clone() };
+                metadata::apply(&target, &plain, Owner::of_this_process())
+            }
+            result => result,
+        };
+        let lost = lost.with_context(|| at.writing())?;
         for name in lost {
             // The manifest has them all the same, and restoring goes by the manifest.
             self.progress.detail(format!("{}: {name} is kept in the manifest only", at.shown()));
@@ -479,29 +380,6 @@ impl At<'_> {
     fn writing(&self) -> String {
         format!("write the copy of {}", self.shown())
     }
-}
-
-/// Makes the copy of the snapshot before a name in this one; tells whether that was possible.
-fn share(at: &At<'_>) -> bool {
-    let Some(previous) = &at.level.previous else { return false };
-    linkat(previous, at.name, &at.level.target, at.name, AtFlags::empty()).is_ok()
-}
-
-/// The same in place of a copy that was just made.
-fn share_over(at: &At<'_>) -> bool {
-    const BESIDE: &CStr = c".orderly-shared";
-    let Some(previous) = &at.level.previous else { return false };
-    let target = &at.level.target;
-    linkat(previous, at.name, target, BESIDE, AtFlags::empty()).is_ok()
-        && nix::fcntl::renameat(target, BESIDE, target, at.name).is_ok()
-}
-
-fn open_to_read(at: &At<'_>) -> Result<OwnedFd, Errno> {
-    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let open = |flags| openat(&at.level.source, at.name, flags, Mode::empty());
-    // Reading must not change the time of access; only the owner may ask for that.
-    open(flags | OFlag::O_NOATIME)
-        .or_else(|error| if error == Errno::EPERM { open(flags) } else { Err(error) })
 }
 
 fn open_place(at: &At<'_>) -> Result<OwnedFd, Errno> {

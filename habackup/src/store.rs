@@ -211,13 +211,16 @@ impl Store {
         )?;
         fsync(&manifest).context("write the manifest to the disk")?;
         fsync(&staging.folder).context("write the snapshot to the disk")?;
-        renameat(&self.folder, staging.name.as_str(), &self.folder, name.to_string().as_str())
-            .with_context(|| format!("publish the snapshot {name}"))?;
-        fsync(&self.folder).with_context(|| format!("publish the snapshot {name}"))?;
-        if name.whole {
-            self.point_latest(name)?;
+        // Made before anything is visible, so that what takes room is done and only renames are left.
+        let latest = name.whole.then(|| self.make_latest(name)).transpose()?;
+        let published =
+            renameat(&self.folder, staging.name.as_str(), &self.folder, name.to_string().as_str());
+        if let (Err(_), Some(latest)) = (published, &latest) {
+            unlinkat(&self.folder, latest.as_str(), UnlinkatFlags::NoRemoveDir).ok();
         }
-        Ok(())
+        published.with_context(|| format!("publish the snapshot {name}"))?;
+        fsync(&self.folder).with_context(|| format!("publish the snapshot {name}"))?;
+        latest.map_or(Ok(()), |latest| self.put_latest(&latest, name))
     }
 
     /// Removes what was staged; what cannot be removed is left to the next run.
@@ -239,11 +242,25 @@ impl Store {
     }
 
     fn point_latest(&self, name: SnapshotName) -> anyhow::Result<()> {
+        let made = self.make_latest(name)?;
+        self.put_latest(&made, name)
+    }
+
+    /// Makes the link beside the one there is; returns what it is called.
+    fn make_latest(&self, name: SnapshotName) -> anyhow::Result<String> {
         let beside = format!("{NEW_LATEST}-{}", std::process::id());
-        let what = || format!("point {} to {name}", self.at(OsStr::new(LATEST)));
-        symlinkat(name.to_string().as_str(), &self.folder, beside.as_str()).with_context(what)?;
-        renameat(&self.folder, beside.as_str(), &self.folder, LATEST).with_context(what)?;
-        fsync(&self.folder).with_context(what)
+        symlinkat(name.to_string().as_str(), &self.folder, beside.as_str())
+            .with_context(|| self.pointing(name))?;
+        Ok(beside)
+    }
+
+    fn put_latest(&self, made: &str, name: SnapshotName) -> anyhow::Result<()> {
+        renameat(&self.folder, made, &self.folder, LATEST).with_context(|| self.pointing(name))?;
+        fsync(&self.folder).with_context(|| self.pointing(name))
+    }
+
+    fn pointing(&self, name: SnapshotName) -> String {
+        format!("point {} to {name}", self.at(OsStr::new(LATEST)))
     }
 
     fn names(&self) -> anyhow::Result<Vec<std::ffi::OsString>> {

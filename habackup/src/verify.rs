@@ -1,6 +1,6 @@
 //! Whether a snapshot still is what its manifest says: every file hashed again.
 
-use crate::manifest::{Entry, Kind, Remark};
+use crate::manifest::{Entry, Kind, Reader, Remark};
 use crate::progress::Progress;
 use crate::root::{Root, Trouble};
 
@@ -19,6 +19,22 @@ pub fn differences<'e>(
         if let Some(reason) = difference(entry, tree, progress)? {
             wrong.push(Remark { path: entry.path.clone(), reason });
         }
+    }
+    Ok(wrong)
+}
+
+/// Returns what differs between a whole manifest, read in passing, and the copies below `tree`.
+///
+/// # Errors
+/// When the manifest cannot be read to its end, or somebody asked us to stop.
+pub fn of_manifest(
+    manifest: &mut Reader,
+    tree: &mut Root,
+    progress: &mut Progress<'_>,
+) -> anyhow::Result<Vec<Remark>> {
+    let mut wrong = Vec::new();
+    while let Some(entry) = manifest.next_entry()? {
+        wrong.extend(differences([&entry], tree, progress)?);
     }
     Ok(wrong)
 }

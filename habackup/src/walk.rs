@@ -11,23 +11,47 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Returns the names in an open folder, sorted by their bytes.
+/// Returns the names in an open folder, sorted by their bytes, each once.
 ///
 /// # Errors
 /// What the kernel said.
 pub fn names(folder: impl AsFd) -> Result<Vec<Box<[u8]>>, Errno> {
+    Ok(listing(folder)?.into_iter().map(|(name, _)| name).collect())
+}
+
+/// Returns the names in an open folder, sorted by their bytes, each once, with those known to be
+/// folders.
+///
+/// # Errors
+/// What the kernel said.
+pub fn listing(folder: impl AsFd) -> Result<Vec<ListedName>, Errno> {
     // Opened anew, because a listing moves the position that copies of a descriptor share.
     let own = openat(folder, c".", crate::store::FOLDER, Mode::empty())?;
-    let mut names = Vec::new();
+    let mut names: Vec<ListedName> = Vec::new();
     for entry in Dir::from_fd(own)?.iter() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
-            names.push(name.into());
+            let is_folder = entry.file_type() == Some(nix::dir::Type::Directory);
+            names.push((name.into(), if is_folder { Listed::Folder } else { Listed::Unknown }));
         }
     }
-    names.sort_unstable();
+    names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    // A name that is given to another file amid the listing may be listed twice. A second copy
+    // would be written over the first one, and with it over the snapshot that shares it.
+    names.dedup_by(|a, b| a.0 == b.0);
     Ok(names)
+}
+
+/// A name with what a listing says of it.
+pub type ListedName = (Box<[u8]>, Listed);
+
+/// What a listing says of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    Folder,
+    /// Anything, also a folder of a file system that does not tell.
+    Unknown,
 }
 
 /// What is wanted of a folder.

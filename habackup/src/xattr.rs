@@ -1,7 +1,7 @@
 //! Extended attributes of an open file, folder, link or device.
 //!
-//! Addressed as `/proc/self/fd/N`, which reaches exactly the open inode also when it was opened
-//! only as a place (`O_PATH`), as links and devices must be.
+//! Addressed by descriptor, or as `/proc/self/fd/N` where it was opened only as a place (`O_PATH`),
+//! as links and devices must be: both reach exactly the open inode.
 
 #![expect(unsafe_code, reason = "neither the standard library nor nix has the calls for extended attributes")]
 
@@ -17,18 +17,24 @@ pub(crate) fn proc_path(fd: impl AsFd) -> CString {
     CString::new(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())).unwrap_or_default()
 }
 
+/// Tells whether a descriptor was opened only as a place (`O_PATH`).
+pub(crate) fn is_place(fd: impl AsFd) -> bool {
+    let flags = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_GETFL).unwrap_or(libc::O_PATH);
+    flags & libc::O_PATH != 0
+}
+
 /// Returns all attributes, sorted by name; none where the file system has no such thing.
 ///
 /// # Errors
 /// What the kernel said.
 pub(crate) fn read_all(fd: impl AsFd) -> Result<Vec<Xattr>, Errno> {
-    let path = proc_path(&fd);
-    let names = match list(&path) {
+    let names = match list(&fd) {
         Ok(names) => names,
         Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     let mut found = Vec::new();
+    let path = if names.is_empty() { CString::default() } else { proc_path(&fd) };
     for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
         let Ok(c_name) = CString::new(name) else { continue };
         match get(&path, &c_name) {
@@ -44,8 +50,12 @@ pub(crate) fn read_all(fd: impl AsFd) -> Result<Vec<Xattr>, Errno> {
 
 /// Makes the attributes those of `wanted`; returns the names of what could not be set.
 pub(crate) fn write_all(fd: impl AsFd, wanted: &[Xattr]) -> Vec<Verbatim> {
+    let extras = read_all(&fd).unwrap_or_default();
+    if extras.is_empty() && wanted.is_empty() {
+        return Vec::new();
+    }
     let path = proc_path(&fd);
-    for extra in read_all(fd).unwrap_or_default() {
+    for extra in extras {
         // A new file inherits an ACL from its folder that the original did not have. Security labels
         // are the system's own business.
         let ours = !extra.name.as_bytes().starts_with(b"security.")
@@ -70,8 +80,15 @@ fn set(path: &CStr, xattr: &Xattr) -> Result<(), Errno> {
     Errno::result(result).map(drop)
 }
 
-fn list(path: &CStr) -> Result<Vec<u8>, Errno> {
+fn list(fd: impl AsFd) -> Result<Vec<u8>, Errno> {
+    let number = fd.as_fd().as_raw_fd();
     // SAFETY: the buffer is passed with its length.
+    let direct = grow(|buffer| unsafe { libc::flistxattr(number, buffer.as_mut_ptr().cast(), buffer.len()) });
+    if direct != Err(Errno::EBADF) {
+        return direct;
+    }
+    let path = proc_path(fd);
+    // SAFETY: the path ends in NUL, the buffer is passed with its length.
     grow(|buffer| unsafe { libc::listxattr(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) })
 }
 

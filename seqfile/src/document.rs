@@ -2,6 +2,7 @@
 
 use crate::args::{self, Args};
 use anyhow::Context;
+use orderly_exec::{OrStatus, Status};
 use orderly_plan::graph::Order;
 use orderly_plan::name::Roster;
 use orderly_plan::nodeset;
@@ -35,23 +36,20 @@ impl Shape {
         }
     }
 
-    /// Returns the whole document.
-    pub(crate) fn write(
-        self,
-        sequence: &Sequence,
-        order: &Order,
-        roster: &dyn Roster,
-    ) -> anyhow::Result<String> {
+    /// Returns the whole document of a sequence that was found free of cycles; the order is worked out
+    /// anew only for the shapes that show it.
+    pub(crate) fn write(self, sequence: &Sequence, roster: &dyn Roster) -> anyhow::Result<String> {
+        let order = || sequence.order(roster).or_status(Status::Rejected);
         Ok(match self {
             Self::Text(spelling) => sequence.to_text(roster, spelling),
             Self::Json(spelling) => {
-                let document = Document::new(sequence, order, roster, spelling);
+                let document = Document::new(sequence, &order()?, roster, spelling);
                 let mut text = serde_json::to_string_pretty(&document).context("write JSON")?;
                 text.push('\n');
                 text
             }
             Self::Dot => dot(sequence, roster),
-            Self::Waves => waves(order, roster),
+            Self::Waves => waves(&order()?, roster),
         })
     }
 }

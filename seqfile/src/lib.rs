@@ -93,8 +93,7 @@ fn check_standard_input(args: &Args) -> anyhow::Result<()> {
 fn default(input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
     let inventory = input.inventory()?;
     let sequence = input::default_sequence(&inventory, args)?;
-    let order = sequence.order(&inventory).or_status(Status::Rejected)?;
-    Shape::of(args).write(&sequence, &order, &inventory)
+    Shape::of(args).write(&sequence, &inventory)
 }
 
 fn reverse(file: &Path, input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
@@ -127,8 +126,7 @@ fn draw(
     args: &Args,
 ) -> anyhow::Result<String> {
     let roster = input::roster(&sequence, inventory);
-    let order = sequence.order(roster).or_status(Status::Rejected)?;
-    Shape::of(args).write(&sequence, &order, roster)
+    Shape::of(args).write(&sequence, roster)
 }
 
 impl Args {

@@ -56,6 +56,7 @@ fn build() -> PathBuf {
         "--locked",
         "--workspace",
         "--bins",
+        "--examples",
         "--profile",
         profile,
     ]);

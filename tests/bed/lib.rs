@@ -13,6 +13,7 @@ pub mod binaries;
 pub mod expected;
 pub mod fakes;
 pub mod loopfs;
+pub mod powermand;
 pub mod program;
 pub mod real;
 pub mod running;

@@ -3,21 +3,27 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
 mod completions;
+mod cron;
 mod flags;
+mod flags_down;
+mod hostile;
 mod install;
 mod interrupt;
 mod logins;
 mod man;
 mod order;
 mod pair;
+mod powercut;
 mod readme;
 mod real_hosts;
 mod real_inventories;
+mod real_powerman;
 mod real_sshd;
 mod release;
 mod restart_proof;
 mod restore;
 mod resume;
+mod safety;
 mod seqfile;
 mod shutdown;
 mod shutdown_plan;

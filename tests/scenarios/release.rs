@@ -71,6 +71,7 @@ fn a_dry_run_and_a_status_change_nothing() {
     let before = pair.world(1);
     pair.release(1).arg("-n").stdout_contains("umount").any_stderr().run();
     pair.release(1).arg("--status").stdout_contains("held on ec1").run();
+    pair.release(1).arg("--status").stdout_contains("next: ha-release --json | ssh ec2").run();
     let status = pair.release(1).args(["--status", "--json"]).any_stdout().run().json();
     assert_eq!(
         (status["format"].as_str(), status["state"].as_str()),

@@ -356,3 +356,24 @@ fn a_restore_killed_anywhere_leaves_whole_files_and_can_be_done_again() {
         assert_eq!(picture(&bed.path("source")), wanted, "call {number}, {name}");
     }
 }
+
+/// An undo took back edits that were made after the restore, without a word.
+#[test]
+fn an_undo_names_what_was_edited_since() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    let host = changed_since(&bed);
+    host.program("habackup").args(["-q", "--restore", "--yes"]).run();
+    bed.write("source/content", "edited since\n");
+    bed.write("source/deep/gone", "edited as well\n");
+    let ended = host.program("habackup").args(["--undo", "-n"]).any_stdout().any_stderr().run();
+    let named: Vec<&str> = ended.stderr.lines().filter(|line| line.contains("edited since")).collect();
+    assert_eq!(named.len(), 2, "{}", ended.stderr);
+    host.program("habackup")
+        .args(["-q", "--undo", "--yes"])
+        .stderr_contains("source/content: was edited since")
+        .run();
+    assert_eq!(bed.read("source/content"), "new\n");
+}

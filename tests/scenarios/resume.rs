@@ -93,3 +93,66 @@ fn an_unfinished_run_with_another_plan_is_refused_until_a_new_plan() {
     pair.release(1).arg("--status").stdout_contains("is not finished").run();
     pair.release(1).args(["--skip", "boot", "--new-plan"]).any_stdout().any_stderr().run();
 }
+
+/// A hundred times there and back in the soak, a few times else; each way a kill at a place that
+/// differs from turn to turn. What was written on one host is read on the other.
+#[test]
+fn there_and_back_with_kills_the_data_is_whole_and_one_host_holds_it() {
+    if !possible() {
+        return;
+    }
+    let rounds = if std::env::var_os("ORDERLY_SOAK").is_some() { 100 } else { 3 };
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    // A fixed walk, so that a failure comes again; said in the message.
+    let mut seed: u32 = 2_463_534_242;
+    let mut trouble = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 17;
+        seed ^= seed << 5;
+        format!("{} {}", ["before", "after", "fail", "int"][seed as usize % 4], 1 + seed / 4 % 8)
+    };
+    for turn in 0..rounds * 2 {
+        let (from, to) = if turn % 2 == 0 { (1, 2) } else { (2, 1) };
+        pair.shell(from, &format!("echo {turn} >at/turn; sort at/turn >/dev/null")).run();
+        let told = trouble();
+        pair.trouble(&told);
+        pair.release(from).any_status().any_stdout().any_stderr().run();
+        pair.forget();
+        assert!(!pair.holders().contains(&to), "turn {turn}, {told}");
+        let released = pair.release(from).any_status().any_stdout().any_stderr().run();
+        // A run that was interrupted is first taken back, and then begun anew.
+        if released.status == 1 {
+            pair.release(from).any_stdout().any_stderr().run();
+        } else {
+            assert_eq!(released.status, 0, "turn {turn}, {told}: {}", released.stderr);
+        }
+        assert!(pair.holders().is_empty(), "turn {turn}, {told}");
+        let told = trouble();
+        let record = |host: usize| pair.state(host).join("release.json");
+        let take = |record: &std::path::Path| {
+            pair.takeover(to).arg("--record").arg(record).any_status().any_stdout().any_stderr().run()
+        };
+        pair.trouble(&told);
+        let mut ended = take(&record(from));
+        pair.forget();
+        // Let go again, it left a record of its own; killed, the next run finishes by the first one.
+        for _ in 0..3 {
+            assert!(!pair.holders().contains(&from), "turn {turn}, {told}");
+            if ended.status == 0 {
+                break;
+            }
+            let newest =
+                if pair.bed.path(record(to)).exists() && ended.stderr.contains("record of letting go") {
+                    record(to)
+                } else {
+                    record(from)
+                };
+            ended = take(&newest);
+        }
+        assert_eq!(ended.status, 0, "turn {turn}, {told}: {}", ended.stderr);
+        assert_eq!(pair.holders(), [to], "turn {turn}, {told}");
+        pair.shell(to, "cat at/turn").stdout(format!("{turn}\n")).run();
+    }
+}

@@ -426,6 +426,8 @@ fn a_kill_at_any_system_call_damages_nothing() {
             });
         }
     });
+    let line = format!("kills: {} of {} system calls, 0 damaged\n", chosen.len(), calls.len());
+    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
 }
 
 /// A signal ends the run with nothing published and nothing left behind, also amid one large file.

@@ -118,6 +118,15 @@ impl Reporter {
         self.put(text);
     }
 
+    /// Ends standard output: a reader sees its end now, and not only when this process ends.
+    pub fn close_stdout(&mut self) {
+        self.stdout_lost = true;
+        // Replaced, not closed: the next file opened would become standard output.
+        if let Ok(null) = std::fs::OpenOptions::new().write(true).open("/dev/null") {
+            nix::unistd::dup2_stdout(null).ok();
+        }
+    }
+
     fn put(&mut self, text: &str) {
         if self.stdout_lost {
             return;

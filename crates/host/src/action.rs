@@ -15,9 +15,13 @@ use std::path::PathBuf;
 pub enum Action {
     /// Takes a snapshot.
     Backup,
-    /// Puts back the state outside the asset from this snapshot.
+    /// Puts back the state outside the asset from a snapshot of the peer.
     Restore {
-        snapshot: Option<String>,
+        whose: Whose,
+    },
+    /// Takes back the restores that were made since this one.
+    Unrestore {
+        before: Option<String>,
     },
     StopService {
         service: String,
@@ -69,10 +73,16 @@ pub enum Action {
     Compare {
         identity: String,
         mark: Option<String>,
+        /// The checksum of the record, by which one that was used up is known again.
+        record: String,
     },
     /// Makes sure that nobody answers at an address.
     Knock {
         ip: String,
+    },
+    /// Notes the operator's word that the peer is down, and asks whether it answers all the same.
+    PeerDown {
+        peer: String,
     },
     /// Powers the peer off and makes sure that it is.
     Fence,
@@ -80,6 +90,16 @@ pub enum Action {
     Run {
         argv: Argv,
     },
+}
+
+/// Which snapshot is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whose {
+    /// The peer's newest: it is proven that the peer held the asset last.
+    Peer,
+    /// The newest of all, if the peer made it: nobody can say who held the asset last.
+    Newest,
 }
 
 /// Whether the goal of an action is reached.

@@ -77,6 +77,11 @@ pub trait Asset: std::fmt::Debug {
     /// Tells whether a mount, of any namespace of this host, keeps the asset in use.
     fn is_on(&self, mount: &Mount) -> bool;
 
+    /// Tells whether the asset can be mounted at all; one that cannot is in no mount table.
+    fn has_mounts(&self) -> bool {
+        true
+    }
+
     /// Returns what is mounted for one `[[asset.mount]]`.
     fn volume(&self, mount: &MountTable) -> Volume;
 

@@ -4,6 +4,7 @@
 
 use crate::config::{Argv, Backup, Config};
 use anyhow::{Context, bail};
+use orderly_exec::files;
 use orderly_exec::job::{Ended, Job};
 use orderly_exec::lock::{Lock, PASSED_LOCK};
 use orderly_exec::runner::Run;
@@ -53,6 +54,30 @@ pub fn check_arguments(backup: &Backup) -> Vec<String> {
 pub fn latest(backup: &Backup) -> Option<String> {
     let target = std::fs::read_link(backup.directory.join("latest")).ok()?;
     Some(target.file_name()?.to_str()?.to_owned())
+}
+
+/// Returns the newest restore on this host that was not undone, by the name of the folder in which
+/// `habackup` keeps what it overwrote.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn newest_restore() -> anyhow::Result<Option<String>> {
+    let folder = files::state_directory().join("restores");
+    let attempt = || format!("read {}", folder.display());
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(attempt),
+    };
+    let mut newest = None;
+    for entry in entries {
+        let entry = entry.with_context(attempt)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.ends_with(".undone") && entry.path().join("created.json").exists() {
+            newest = newest.max(Some(name));
+        }
+    }
+    Ok(newest)
 }
 
 /// A snapshot that stands in the backup folder.

@@ -5,7 +5,7 @@ use crate::action::Action;
 use crate::carry::{Carrier, Ending};
 use crate::config::{Argv, Config};
 use crate::hostid;
-use crate::machine::Machine;
+use crate::machine::{Machine, Proved};
 use anyhow::Context;
 use orderly_exec::job::show;
 use orderly_exec::journal::{self, Journal, Stored};
@@ -13,7 +13,7 @@ use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::{Status, clock, fail, files};
 use orderly_plan::record::{Line, fingerprint};
 use orderly_plan::release::{FORMAT, Outcome, Release};
-use orderly_plan::step::{Plan, Progress, StepName, Verdict};
+use orderly_plan::step::{Plan, Progress, StepId, StepName, Verdict};
 use std::path::PathBuf;
 
 /// The programs that hand over; one must not begin while the other is unfinished.
@@ -141,9 +141,21 @@ pub fn finish(
     reporter.say(format!("finishing the run begun {}", stored.header.at));
     let journal = Journal::go_on(&program.journal(), stored)?;
     let progress = Progress::replay(&stored.header.plan, &stored.records()).context("replay the journal")?;
+    machine.proved = proved(&stored.header.plan, &progress)?;
     let mut carrier = Carrier::new(&stored.header.plan, progress, Some(journal), reporter);
     carrier.resume(machine);
     Ok(carrier.run(machine))
+}
+
+/// Tells whether the last takeover of this host was completed by this release record.
+///
+/// # Errors
+/// Rejected (3) when its journal is damaged.
+pub fn is_used_up(checksum: &str) -> anyhow::Result<bool> {
+    let Some(stored) = journal::read::<Action>(&Program::Takeover.journal())? else { return Ok(false) };
+    let completed = stored.lines.last().is_some_and(|line| line.verdict == Some(Verdict::Completed));
+    let by_it = |action: &Action| matches!(action, Action::Compare { record, .. } if record == checksum);
+    Ok(completed && stored.header.plan.steps.iter().any(|step| by_it(&step.action)))
 }
 
 /// Closes the journal of a run that is over; that of a stuck one stays open, for the next run.
@@ -186,6 +198,7 @@ pub fn record(
     snapshot: Option<String>,
     unsafe_because: Option<String>,
 ) -> Release {
+    let is_safe = unsafe_because.is_none();
     let mut reason = unsafe_because;
     let mut read = |what: &str, value: anyhow::Result<Option<String>>| match value {
         Ok(value) => value,
@@ -195,8 +208,15 @@ pub fn record(
             None
         }
     };
-    let identity = read("identity", machine.asset.identity(&mut machine.runner).map(Some));
-    let mark = read("change mark", machine.asset.mark(&mut machine.runner));
+    // What was proven is what the record is about: the storage may be detached by now.
+    let proved = machine.proved.clone().filter(|_| is_safe);
+    let (identity, mark) = match proved {
+        Some(proved) => (Some(proved.identity), proved.mark),
+        None => (
+            read("identity", machine.asset.identity(&mut machine.runner).map(Some)),
+            read("change mark", machine.asset.mark(&mut machine.runner)),
+        ),
+    };
     Release {
         format: FORMAT.to_owned(),
         safe: reason.is_none(),
@@ -216,6 +236,32 @@ pub fn record(
         checksum: String::new(),
     }
     .seal()
+}
+
+/// Returns what the run proved, if it came so far: the file alone may be of an earlier run.
+fn proved(plan: &Plan<Action>, progress: &Progress<'_, Action>) -> anyhow::Result<Option<Proved>> {
+    let step = plan.steps.iter().position(|step| step.action == Action::Prove).map(StepId);
+    if !step.is_some_and(|id| progress.is_done(id)) {
+        return Ok(None);
+    }
+    match files::read_if_there(&proved_path())? {
+        files::Found::Missing => Ok(None),
+        files::Found::Text(text) => {
+            serde_json::from_str(&text).with_context(|| format!("read {}", proved_path().display())).map(Some)
+        }
+    }
+}
+
+fn proved_path() -> PathBuf {
+    files::state_directory().join("proved.json")
+}
+
+/// Keeps what the asset was when it was proven released, for a run that is killed after it.
+///
+/// # Errors
+/// When the local disk does not take it.
+pub fn keep_proved(proved: &Proved) -> anyhow::Result<()> {
+    files::replace(&proved_path(), format!("{}\n", serde_json::to_string(proved)?).as_bytes())
 }
 
 /// Returns where this host keeps the last release record it made.

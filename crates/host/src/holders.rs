@@ -4,7 +4,7 @@
 //! which on a dead file server would hang. What cannot be read is said, because it may be a holder.
 
 use crate::asset::Asset;
-use crate::mountinfo::Mounts;
+use crate::mountinfo::{Mount, Mounts};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
@@ -13,7 +13,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Something that keeps the asset busy.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Holder {
     Process {
         pid: u32,
@@ -31,8 +32,12 @@ pub enum Holder {
         device: String,
         file: PathBuf,
     },
-    Swap(PathBuf),
-    Export(PathBuf),
+    Swap {
+        file: PathBuf,
+    },
+    Export {
+        path: PathBuf,
+    },
 }
 
 impl fmt::Display for Holder {
@@ -50,8 +55,8 @@ impl fmt::Display for Holder {
                 write!(f, "mounted at {} in the mount namespace of process {pid}; end it", at.display())
             }
             Self::Loop { device, file } => write!(f, "{device} uses {}; losetup -d {device}", file.display()),
-            Self::Swap(file) => write!(f, "swap is on {}; swapoff it", file.display()),
-            Self::Export(path) => write!(f, "the kernel exports {}; exportfs -u it", path.display()),
+            Self::Swap { file } => write!(f, "swap is on {}; swapoff it", file.display()),
+            Self::Export { path } => write!(f, "the kernel exports {}; exportfs -u it", path.display()),
         }
     }
 }
@@ -66,23 +71,30 @@ pub struct Holders {
 
 /// Returns who uses files on the asset, and what it is used for beside its own mounts.
 pub fn users(asset: &dyn Asset) -> Holders {
+    users_of(&|mount| asset.is_on(mount))
+}
+
+/// Returns who uses files on the mounts for which `on` says yes.
+pub fn users_of(on: &dyn Fn(&Mount) -> bool) -> Holders {
     let mut found = Holders::default();
     let own = crate::mountinfo::own().unwrap_or_default();
-    let on_asset = |path: &Path| own.covering(path).is_some_and(|mount| asset.is_on(mount));
+    let on_asset = |path: &Path| own.covering(path).is_some_and(on);
     for (device, file) in loop_files() {
         if on_asset(&file) {
             found.holders.push(Holder::Loop { device, file });
         }
     }
-    found.holders.extend(swaps().into_iter().filter(|path| on_asset(path)).map(Holder::Swap));
-    found.holders.extend(nfs_exports().into_iter().filter(|path| on_asset(path)).map(Holder::Export));
+    found.holders.extend(swaps().into_iter().filter(|path| on_asset(path)).map(|file| Holder::Swap { file }));
+    found
+        .holders
+        .extend(nfs_exports().into_iter().filter(|path| on_asset(path)).map(|path| Holder::Export { path }));
     let mut tables = Tables::default();
-    for pid in processes() {
+    for pid in processes(&mut found.unread) {
         if pid == std::process::id() {
             continue;
         }
         match tables.of(pid) {
-            Ok(Some(mounts)) => found.holders.extend(process_uses(pid, mounts, asset)),
+            Ok(Some(mounts)) => found.holders.extend(process_uses(pid, mounts, on)),
             Ok(None) => {}
             Err(why) => found.unread.push(why),
         }
@@ -94,9 +106,12 @@ pub fn users(asset: &dyn Asset) -> Holders {
 /// Returns the mounts that keep the asset in use, in every mount namespace of this host's processes.
 pub fn mounts(asset: &dyn Asset) -> Holders {
     let mut found = Holders::default();
+    if !asset.has_mounts() {
+        return found;
+    }
     let mut tables = Tables::default();
     let own = fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
-    for pid in processes() {
+    for pid in processes(&mut found.unread) {
         match tables.first_of(pid) {
             Ok(Some((namespace, mounts))) => {
                 let pid = (namespace.as_os_str() != own.as_os_str()).then_some(pid);
@@ -162,15 +177,22 @@ fn gone_is_none<T>(result: std::io::Result<T>, path: &str) -> Result<Option<T>, 
     }
 }
 
-fn processes() -> Vec<u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+/// A `/proc` that cannot be listed shows nobody, and proves nothing.
+fn processes(unread: &mut Vec<String>) -> Vec<u32> {
+    let entries = match fs::read_dir("/proc") {
+        Ok(entries) => entries.flatten(),
+        Err(error) => {
+            unread.push(format!("/proc: {error}"));
+            return Vec::new();
+        }
+    };
     let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
     pids
 }
 
-fn process_uses(pid: u32, mounts: &Mounts, asset: &dyn Asset) -> Option<Holder> {
-    let uses = first_use(pid, mounts, asset)?;
+fn process_uses(pid: u32, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> Option<Holder> {
+    let uses = first_use(pid, mounts, on)?;
     let text = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let uid = text("status")
         .lines()
@@ -190,8 +212,8 @@ fn process_uses(pid: u32, mounts: &Mounts, asset: &dyn Asset) -> Option<Holder> 
 }
 
 /// Returns the first thing by which a process uses the asset.
-fn first_use(pid: u32, mounts: &Mounts, asset: &dyn Asset) -> Option<String> {
-    let on_asset = |path: &Path| mounts.covering(path).is_some_and(|mount| asset.is_on(mount));
+fn first_use(pid: u32, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> Option<String> {
+    let on_asset = |path: &Path| mounts.covering(path).is_some_and(on);
     for (link, word) in [("cwd", "as its working folder"), ("root", "as its root"), ("exe", "as its program")]
     {
         if let Some(path) = fs::read_link(format!("/proc/{pid}/{link}")).ok().filter(|path| on_asset(path)) {
@@ -201,8 +223,8 @@ fn first_use(pid: u32, mounts: &Mounts, asset: &dyn Asset) -> Option<String> {
     let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     for entry in files {
         let Ok(path) = fs::read_link(entry.path()) else { continue };
-        let by_id = mount_id(pid, &entry.file_name())
-            .is_some_and(|id| mounts.0.iter().any(|m| m.id == id && asset.is_on(m)));
+        let by_id =
+            mount_id(pid, &entry.file_name()).is_some_and(|id| mounts.0.iter().any(|m| m.id == id && on(m)));
         if by_id || (path.is_absolute() && on_asset(&path)) {
             return Some(path.display().to_string());
         }
@@ -213,6 +235,25 @@ fn first_use(pid: u32, mounts: &Mounts, asset: &dyn Asset) -> Option<String> {
         .filter_map(|line| line.find('/').map(|at| &line[at..]))
         .find(|path| on_asset(Path::new(path)))
         .map(|path| format!("{path} (mapped)"))
+}
+
+/// Tells whether a process uses such a mount beyond doubt: an open file names the mount by its id, or
+/// a link does by its path as this process itself sees it. A mapped file alone names only a device.
+pub fn uses_for_certain(pid: u32, on: &dyn Fn(&Mount) -> bool) -> bool {
+    let Ok(Some(mounts)) = read_table(pid) else { return false };
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let by_id = |entry: fs::DirEntry| {
+        mount_id(pid, &entry.file_name()).is_some_and(|id| mounts.0.iter().any(|m| m.id == id && on(m)))
+    };
+    if files.into_iter().any(by_id) {
+        return true;
+    }
+    let link = |name: &str| fs::read_link(format!("/proc/{pid}/{name}")).ok();
+    // With another root, its links and its mount table do not speak of the same paths.
+    link("root").is_some_and(|root| root == Path::new("/"))
+        && ["cwd", "exe"].into_iter().any(|name| {
+            link(name).is_some_and(|path| path.is_absolute() && mounts.covering(&path).is_some_and(on))
+        })
 }
 
 /// Returns the mount an open file is on, also where its path is hidden or deleted.
@@ -257,6 +298,22 @@ mod tests {
         let bind = Bind::new(dir.path(), "ec1", "ec2");
         assert_eq!(users(&bind).holders, []);
         assert_eq!(mounts(&bind).holders, []);
+    }
+
+    /// Where `/proc/1` cannot be read, the release of an asset without mounts ended as unknown.
+    #[test]
+    fn nothing_is_looked_for_where_nothing_can_be_mounted() {
+        let asset = crate::asset::Command {
+            identity: Vec::new(),
+            state: Vec::new(),
+            mark: None,
+            take: Vec::new(),
+            take_dead: None,
+            release: None,
+            mounts: Vec::new(),
+            timeout: std::time::Duration::ZERO,
+        };
+        assert_eq!(mounts(&asset), Holders::default());
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod config;
 pub mod handover;
 pub mod holders;
 pub mod hostid;
+pub mod kill;
 pub mod machine;
 pub mod mountinfo;
 pub mod mounts;

@@ -1,5 +1,6 @@
 //! This machine as the steps of a hand-over act on it: every [`Action`] checked and carried out.
 
+mod restoring;
 mod storage;
 
 use crate::action::{Action, Answer, Perform};
@@ -32,6 +33,18 @@ pub struct Machine<'c> {
     pub notes: Vec<String>,
     /// The snapshot made or found by the backup step.
     pub snapshot: Option<String>,
+    /// Identity and change mark at the moment at which the asset was proven released: later steps
+    /// (closing LUKS, detaching the storage) take it out of sight.
+    pub proved: Option<Proved>,
+    /// A command that not even KILL ended. It may still do its work, so nothing is known any more.
+    wedged: Option<String>,
+}
+
+/// What the asset was when it was proven released.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Proved {
+    pub identity: String,
+    pub mark: Option<String>,
 }
 
 impl<'c> Machine<'c> {
@@ -47,6 +60,8 @@ impl<'c> Machine<'c> {
             lock,
             notes: Vec::new(),
             snapshot: None,
+            proved: None,
+            wedged: None,
         })
     }
 
@@ -62,9 +77,11 @@ impl<'c> Machine<'c> {
         };
         match action {
             Action::Backup => vec![backup::command(self.config, &[])],
-            Action::Restore { snapshot } => {
-                snapshot.iter().map(|id| backup::command(self.config, &["--restore", id, "--yes"])).collect()
+            // Which one is known only when the asset is mounted.
+            Action::Restore { .. } => {
+                vec![backup::command(self.config, &["--restore", "ID", "--yes"])]
             }
+            Action::Unrestore { .. } => vec![backup::command(self.config, &["--undo", "--yes"])],
             Action::StopService { service } => {
                 self.service(service).map(services::stop_command).into_iter().collect()
             }
@@ -97,6 +114,7 @@ impl<'c> Machine<'c> {
             | Action::Hold { .. }
             | Action::Prove
             | Action::Compare { .. }
+            | Action::PeerDown { .. }
             | Action::Knock { .. } => Vec::new(),
         }
     }
@@ -105,6 +123,12 @@ impl<'c> Machine<'c> {
     fn run(&mut self, commands: &[Argv], limit: Duration) -> anyhow::Result<()> {
         for argv in commands {
             let ended = self.runner.run(&Job::new(argv, limit));
+            if ended.ending == Ending::Unkillable {
+                self.wedged = Some(format!(
+                    "{} cannot be ended and may still do its work; this host must be powered off before a takeover",
+                    show(argv)
+                ));
+            }
             if !ended.succeeded() {
                 bail!("{}: {}", show(argv), ended.clause());
             }
@@ -176,6 +200,10 @@ impl<'c> Machine<'c> {
     fn add_address(&mut self, cidr: &str) -> anyhow::Result<()> {
         let address =
             self.address(cidr).with_context(|| format!("no address {cidr} is configured any more"))?;
+        // Asked once more: minutes lie between the look beforehand and this.
+        if addresses::knock(address.ip(), &mut self.runner) == Knock::Answered {
+            bail!("somebody answers at {}; take the address off that host first", address.ip());
+        }
         self.run(&[addresses::add_command(address)], address.timeout)?;
         // Neighbours that keep the old host in mind find the new one when their cache expires.
         if let Err(error) = self.run(&[addresses::announce_command(address)], address.timeout) {
@@ -214,8 +242,9 @@ impl<'c> Machine<'c> {
             .rfind(|line| !line.trim().is_empty())
             .and_then(|line| line.split_whitespace().next_back());
         match ended.ending {
-            // Some fence agents say OFF with exit status 2, so the word counts and the status does not.
-            Ending::Exited(_) if last.is_some_and(|word| word.eq_ignore_ascii_case("off")) => Answer::Yes,
+            // fence-agents say OFF with exit status 2. Any other status is an error, whatever word its
+            // message happens to end with.
+            Ending::Exited(0 | 2) if last.is_some_and(|word| word.eq_ignore_ascii_case("off")) => Answer::Yes,
             Ending::Exited(_)
             | Ending::Killed(_)
             | Ending::TimedOut
@@ -258,40 +287,13 @@ impl<'c> Machine<'c> {
         }
         bail!("{why}; and no whole snapshot is younger than max_age (--no-backup goes on without)")
     }
-
-    fn restore(&mut self, snapshot: Option<&str>) -> anyhow::Result<()> {
-        let (Some(settings), config) = (&self.config.backup, self.config) else { return Ok(()) };
-        let id = match snapshot {
-            Some(id) => id.to_owned(),
-            None => {
-                let snapshots = backup::whole_snapshots(settings)?;
-                let own = snapshots.iter().take_while(|snapshot| snapshot.host == config.own.name).count();
-                if own > 0 {
-                    self.notes.push(format!("{own} snapshots of this host itself are passed over: they would overwrite newer files"));
-                }
-                match snapshots.into_iter().find(|snapshot| snapshot.host == config.peer.name) {
-                    Some(snapshot) => snapshot.id,
-                    None => {
-                        self.notes.push(format!(
-                            "no whole snapshot made by {} is there; nothing is restored",
-                            config.peer.name
-                        ));
-                        return Ok(());
-                    }
-                }
-            }
-        };
-        let ended =
-            backup::run(config, &["--restore", &id, "--yes"], settings.timeout, self.lock, &mut self.runner)?;
-        if !ended.succeeded() {
-            bail!("habackup --restore {id}: {}", ended.clause());
-        }
-        Ok(())
-    }
 }
 
 impl Perform<Action> for Machine<'_> {
     fn check(&mut self, action: &Action) -> Answer {
+        if let Some(why) = &self.wedged {
+            return Answer::Unknown(why.clone());
+        }
         match action {
             Action::StopService { service } => self.check_service(service, &services::State::Down),
             Action::StartService { service } => self.check_service(service, &services::State::Up),
@@ -305,7 +307,9 @@ impl Perform<Action> for Machine<'_> {
             Action::LetGo => self.check_let_go(),
             Action::Retake { mounts } | Action::Hold { mounts } => self.check_held(mounts),
             Action::Fence => self.is_fenced(),
-            Action::Backup
+            Action::Unrestore { before } => self.check_unrestored(before.as_deref()),
+            Action::PeerDown { .. }
+            | Action::Backup
             | Action::Restore { .. }
             | Action::Take { .. }
             | Action::Prove
@@ -318,7 +322,9 @@ impl Perform<Action> for Machine<'_> {
     fn act(&mut self, action: &Action) -> anyhow::Result<()> {
         match action {
             Action::Backup => self.backup(),
-            Action::Restore { snapshot } => self.restore(snapshot.as_deref()),
+            Action::Restore { whose } => self.restore(*whose),
+            Action::Unrestore { before } => self.unrestore(before.as_deref()),
+            Action::PeerDown { peer } => self.ask_peer(peer),
             Action::StopService { service } => {
                 self.turn_service(service, services::stop_command, &services::State::Down)
             }
@@ -346,11 +352,8 @@ impl Perform<Action> for Machine<'_> {
             Action::Take { end } => self.asset.take(*end, &mut self.runner),
             Action::LetGo => self.asset.let_go(&mut self.runner),
             Action::Hold { .. } => Ok(()),
-            Action::Prove => match self.check_released() {
-                Answer::Yes | Answer::Untold => Ok(()),
-                Answer::No(why) | Answer::Unknown(why) => bail!("{why}"),
-            },
-            Action::Compare { identity, mark } => self.compare(identity, mark.as_deref()),
+            Action::Prove => self.prove(),
+            Action::Compare { identity, mark, .. } => self.compare(identity, mark.as_deref()),
             Action::Knock { ip } => match addresses::knock(ip, &mut self.runner) {
                 Knock::Silent => Ok(()),
                 Knock::Answered => bail!("somebody answers at {ip}"),
@@ -368,4 +371,25 @@ impl Perform<Action> for Machine<'_> {
 
 fn gone(kind: &str, name: &str) -> Answer {
     Answer::Unknown(format!("the configuration has no {kind} {name} any more"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    /// An unmount that not even KILL ends may come true later: "still held" would then be a lie.
+    #[test]
+    fn after_a_command_that_cannot_be_ended_everything_is_unknown() {
+        let text = "[[host]]\nname = \"ec1\"\n[[host]]\nname = \"ec2\"\n[asset]\nkind = \"bind\"\nsource = \"/a\"\n\
+                    [[asset.mount]]\nat = \"/b\"\n";
+        let config = Config::read(Path::new("ha.toml"), text, "ec1").unwrap();
+        let mut machine = Machine::new(&config, None).unwrap();
+        let gone = Action::Unmount { at: PathBuf::from("/b") };
+        assert_eq!(machine.check(&gone), Answer::Yes);
+        machine.wedged = Some("umount /b cannot be ended".to_owned());
+        for action in [gone, Action::LetGo, Action::Retake { mounts: Vec::new() }] {
+            assert_eq!(machine.check(&action), Answer::Unknown("umount /b cannot be ended".to_owned()));
+        }
+    }
 }

@@ -4,7 +4,8 @@
 use crate::action::Action;
 use crate::addresses;
 use crate::asset::State;
-use crate::handover::Program;
+use crate::backup;
+use crate::handover::{self, Program};
 use crate::holders;
 use crate::machine::Machine;
 use crate::mountinfo;
@@ -13,6 +14,7 @@ use crate::{services, shares};
 use orderly_exec::files;
 use orderly_exec::journal;
 use orderly_exec::reporter::Reporter;
+use orderly_plan::release::Release;
 use serde::Serialize;
 
 /// The answer to `--status`.
@@ -28,6 +30,25 @@ struct Standing {
     parts: Vec<Part>,
     holders: Vec<String>,
     unfinished: Vec<String>,
+    /// The newest whole snapshot; looked for only where the asset is held.
+    snapshot: Option<LastSnapshot>,
+    /// The last release record this host made.
+    record: Option<LastRecord>,
+    /// The command that makes sense now.
+    next: String,
+}
+
+#[derive(Debug, Serialize)]
+struct LastSnapshot {
+    id: String,
+    age_seconds: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct LastRecord {
+    at: String,
+    safe: bool,
+    reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -45,16 +66,23 @@ pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
         State::Elsewhere(why) => ("elsewhere", Some(why)),
         State::Unknown(why) => ("unknown", Some(why)),
     };
+    let parts = parts(machine);
+    let unfinished: Vec<String> =
+        [Program::Release, Program::Takeover].into_iter().filter_map(unfinished).collect();
+    let record = last_record();
     let standing = Standing {
+        next: next(machine, state, &parts, &unfinished, record.as_ref()),
+        snapshot: if state == "held" { last_snapshot(machine) } else { None },
+        record,
         format: "orderly-status/1",
         host: machine.config.own.name.clone(),
         peer: machine.config.peer.name.clone(),
         asset: machine.asset.title(),
         state,
         reason,
-        parts: parts(machine),
+        parts,
         holders: holders::users(machine.asset.as_ref()).holders.iter().map(ToString::to_string).collect(),
-        unfinished: [Program::Release, Program::Takeover].into_iter().filter_map(unfinished).collect(),
+        unfinished,
     };
     let reason = standing.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
     reporter.message(&format!("{}: {}{reason} on {}", standing.asset, standing.state, standing.host));
@@ -64,7 +92,70 @@ pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
     for line in standing.holders.iter().chain(&standing.unfinished) {
         reporter.message(line);
     }
+    if let Some(LastSnapshot { id, age_seconds }) = &standing.snapshot {
+        let age = age_seconds.map_or_else(String::new, |age| format!(", {} min old", age / 60));
+        reporter.message(&format!("last snapshot: {id}{age}"));
+    }
+    if let Some(LastRecord { at, safe, reason }) = &standing.record {
+        let word = if *safe { "safe" } else { "NOT safe" };
+        let why = reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        reporter.message(&format!("last record of this host: {at}, {word}{why}"));
+    }
+    reporter.message(&format!("next: {}", standing.next));
     reporter.record(&standing);
+}
+
+/// Nothing on the asset is opened but a link; its age is when it was published.
+fn last_snapshot(machine: &Machine<'_>) -> Option<LastSnapshot> {
+    let backup = machine.config.backup.as_ref()?;
+    let id = backup::latest(backup)?;
+    let published = std::fs::metadata(backup.directory.join(&id)).and_then(|found| found.modified()).ok();
+    let age_seconds = published.and_then(|time| time.elapsed().ok()).map(|age| age.as_secs());
+    Some(LastSnapshot { id, age_seconds })
+}
+
+fn last_record() -> Option<LastRecord> {
+    let files::Found::Text(text) = files::read_if_there(&handover::record_path()).ok()? else { return None };
+    Some(match Release::read(&text) {
+        Ok(release) => LastRecord { at: release.at, safe: release.safe, reason: release.reason },
+        Err(unfit) => LastRecord { at: "unknown".to_owned(), safe: false, reason: Some(unfit.to_string()) },
+    })
+}
+
+/// Returns what a person would do next; advice, and proof of nothing.
+fn next(
+    machine: &Machine<'_>,
+    state: &str,
+    parts: &[Part],
+    unfinished: &[String],
+    record: Option<&LastRecord>,
+) -> String {
+    let peer = &machine.config.peer.name;
+    if let Some(program) = unfinished.first().and_then(|line| line.split_whitespace().next()) {
+        return format!("{program}, to finish what was begun");
+    }
+    let is_missing =
+        |part: &&Part| matches!(part.state.as_str(), "down" | "not mounted" | "not exported" | "not here");
+    match (state, parts.iter().find(is_missing)) {
+        ("held", Some(part)) => {
+            format!("ha-takeover, to complete what is here: {} is {}", part.name, part.state)
+        }
+        ("held", None) => format!("ha-release --json | ssh {peer} ha-takeover --record -, to hand it over"),
+        ("free", _) if record.is_some_and(|record| record.safe) => format!(
+            "ha-takeover --record on {peer}, with {}; or ha-takeover here, to take it back",
+            handover::record_path().display()
+        ),
+        ("free", _) => format!("ha-takeover --record, with the record of {peer}"),
+        ("elsewhere", _) => {
+            let proof = if machine.config.peer.fence.is_some() {
+                "--fence".to_owned()
+            } else {
+                format!("--peer-down {peer}")
+            };
+            format!("nothing, while {peer} is alive; when it is dead: ha-takeover {proof}")
+        }
+        _ => "find out who holds the asset; neither program acts while that is unknown".to_owned(),
+    }
 }
 
 fn parts(machine: &mut Machine<'_>) -> Vec<Part> {

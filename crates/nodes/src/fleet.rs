@@ -79,6 +79,7 @@ impl Wiring {
             PowerDriver::None => false,
             PowerDriver::Simulator => true,
             PowerDriver::Command(commands) => commands.reset.is_some(),
+            PowerDriver::Tool(tool) => tool.resets(),
         };
         Abilities {
             switches_power: profile.power.driver != PowerDriver::None,
@@ -205,6 +206,13 @@ impl Fleet for Drivers {
             // The end of a simulated command is heard of without waiting.
             Kindred::Simulated(simulation) if !self.ended.is_empty() => simulation.next(Some(Duration::ZERO)),
             Kindred::Simulated(simulation) => simulation.next(until),
+        }
+    }
+
+    fn take_warnings(&mut self) -> Vec<String> {
+        match &mut self.fleet {
+            Kindred::Real(wires) => wires.take_warnings(),
+            Kindred::Simulated(_) => Vec::new(),
         }
     }
 }
@@ -346,7 +354,7 @@ fn unusable(profile: &Profile, member: &crate::roster::Member) -> Vec<String> {
                 ];
                 all.into_iter().flatten().any(crate::template::Template::needs_number)
             }
-            PowerDriver::None | PowerDriver::Simulator => false,
+            PowerDriver::None | PowerDriver::Simulator | PowerDriver::Tool(_) => false,
         };
         let shell = matches!(&profile.shell.driver, ShellDriver::Command(run) if run.needs_number());
         let probe = matches!(&profile.probe.driver, ProbeDriver::Command(up) if up.needs_number());

@@ -62,7 +62,11 @@ pub fn drive(machine: &mut dyn Machine, fleet: &mut dyn Fleet, telling: &mut Tel
             return signal;
         }
         let until = [wake, telling.reporter.is_live().then_some(glance)].into_iter().flatten().min();
-        for event in fleet.next(until) {
+        let events = fleet.next(until);
+        for warning in fleet.take_warnings() {
+            telling.warn(&warning);
+        }
+        for event in events {
             match event {
                 Event::Signal(number) if signal.is_none() => {
                     signal = Some(number);

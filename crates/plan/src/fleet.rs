@@ -135,4 +135,9 @@ pub trait Fleet {
     /// Waits for something to happen, at the longest until `until` (for ever when `None`), and
     /// returns what did, in order. Empty means that `until` has come.
     fn next(&mut self, until: Option<Duration>) -> Vec<Event>;
+
+    /// Returns what people should know and no event says: why an answer is unknown.
+    fn take_warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }

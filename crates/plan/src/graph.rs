@@ -10,7 +10,7 @@
 
 use crate::fleet::NodeId;
 use petgraph::Direction;
-use petgraph::algo::{kosaraju_scc, toposort};
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use std::collections::{HashMap, VecDeque};
 
@@ -188,13 +188,25 @@ impl Order {
     /// Returns the vertices in an order in which each comes after what it waits for, or nothing when
     /// there is a cycle.
     pub fn sorted(&self) -> Option<Vec<Vertex>> {
-        let sorted = toposort(&self.graph, None).ok()?;
-        Some(
-            sorted
-                .into_iter()
-                .map(|index| Vertex(u32::try_from(index.index()).unwrap_or(u32::MAX)))
-                .collect(),
-        )
+        // Kahn's way: petgraph's toposort walks the graph twice, which was a third of a large plan.
+        let mut waits_for = vec![0u32; self.vertex_count()];
+        for edge in self.graph.raw_edges() {
+            waits_for[edge.target().index()] += 1;
+        }
+        let mut sorted: Vec<Vertex> = Vec::with_capacity(self.vertex_count());
+        sorted.extend(self.vertices().filter(|vertex| waits_for[vertex.index()] == 0));
+        let mut next = 0;
+        while let Some(&vertex) = sorted.get(next) {
+            next += 1;
+            for after in self.trailing(vertex) {
+                let waits = &mut waits_for[after.index()];
+                *waits -= 1;
+                if *waits == 0 {
+                    sorted.push(after);
+                }
+            }
+        }
+        (sorted.len() == self.vertex_count()).then_some(sorted)
     }
 
     /// Returns the nodes by wave: what would run when if all took equally long; each wave sorted.

@@ -42,7 +42,7 @@ impl std::error::Error for Fault {}
 
 /// Tells whether a word has any character that only a node set gives a meaning.
 pub fn is_set(word: &str) -> bool {
-    word.contains(['[', ']', '!', '&', '^', '@', ',', ' ', '\t'])
+    word.bytes().any(|byte| matches!(byte, b'[' | b']' | b'!' | b'&' | b'^' | b'@' | b',' | b' ' | b'\t'))
 }
 
 /// Returns the names a set stands for, each once, in the order in which they are first written.

@@ -10,6 +10,8 @@ use std::io::{BufRead, BufReader, Read};
 /// The longest line: a path, a link target and 64 KiB of attributes, each written as hexadecimal.
 const LINE_LIMIT: u64 = 1 << 22;
 
+const HASHED_AT_ONCE: usize = 1 << 16;
+
 /// A manifest being read.
 #[derive(Debug)]
 pub struct Reader<R = BufReader<File>> {
@@ -18,6 +20,8 @@ pub struct Reader<R = BufReader<File>> {
     trailer: Option<Trailer>,
     hasher: blake3::Hasher,
     line: Vec<u8>,
+    /// Lines on their way to the hash, which takes many at once far faster than one by one.
+    unhashed: Vec<u8>,
     number: usize,
     last: Option<Verbatim>,
 }
@@ -56,7 +60,8 @@ impl<R: BufRead> Reader<R> {
         ensure!(header.format == FORMAT, "line 1: format \"{}\" is not {FORMAT}", header.format);
         let mut hasher = blake3::Hasher::new();
         hasher.update(&line);
-        let reader = Self { text, header, trailer: None, hasher, line, number: 1, last: None };
+        let unhashed = Vec::with_capacity(HASHED_AT_ONCE);
+        let reader = Self { text, header, trailer: None, hasher, line, unhashed, number: 1, last: None };
         Ok(reader)
     }
 
@@ -103,7 +108,11 @@ impl<R: BufRead> Reader<R> {
             self.read_trailer().with_context(|| format!("line {}", self.number))?;
             return Ok(false);
         }
-        self.hasher.update(&self.line);
+        self.unhashed.extend_from_slice(&self.line);
+        if self.unhashed.len() >= HASHED_AT_ONCE {
+            self.hasher.update(&self.unhashed);
+            self.unhashed.clear();
+        }
         Ok(true)
     }
 
@@ -138,6 +147,7 @@ impl<R: BufRead> Reader<R> {
             .rposition(|window| window == CHECKSUM)
             .context("the manifest has no checksum")?;
         let (covered, sum) = self.line.split_at(at);
+        self.hasher.update(&self.unhashed);
         self.hasher.update(covered);
         let wanted = self.hasher.finalize().to_hex();
         let told = sum

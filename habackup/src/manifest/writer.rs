@@ -14,8 +14,12 @@ pub struct Writer {
     file: BufWriter<File>,
     hasher: blake3::Hasher,
     line: Vec<u8>,
+    /// Lines on their way to the hash, which takes many at once far faster than one by one.
+    unhashed: Vec<u8>,
     entries: u64,
 }
+
+const HASHED_AT_ONCE: usize = 1 << 16;
 
 impl Writer {
     /// Begins a manifest in an empty file.
@@ -27,6 +31,7 @@ impl Writer {
             file: BufWriter::with_capacity(1 << 17, file),
             hasher: blake3::Hasher::new(),
             line: Vec::new(),
+            unhashed: Vec::with_capacity(HASHED_AT_ONCE),
             entries: 0,
         };
         writer.line = serde_json::to_vec(header)?;
@@ -56,6 +61,7 @@ impl Writer {
         self.line.extend_from_slice(b"\n],");
         self.line.extend_from_slice(&rest[1..rest.len() - 1]);
         self.put()?;
+        self.hasher.update(&self.unhashed);
         self.line.extend_from_slice(CHECKSUM);
         self.line.extend_from_slice(self.hasher.finalize().to_hex().as_bytes());
         self.line.extend_from_slice(b"\"}\n");
@@ -64,7 +70,11 @@ impl Writer {
     }
 
     fn put(&mut self) -> anyhow::Result<()> {
-        self.hasher.update(&self.line);
+        self.unhashed.extend_from_slice(&self.line);
+        if self.unhashed.len() >= HASHED_AT_ONCE {
+            self.hasher.update(&self.unhashed);
+            self.unhashed.clear();
+        }
         self.file.write_all(&self.line).context("write the manifest")?;
         self.line.clear();
         Ok(())

@@ -79,13 +79,21 @@ impl Asset for Command {
         self.mounts.iter().any(|at| mount.at.starts_with(at))
     }
 
+    fn has_mounts(&self) -> bool {
+        !self.mounts.is_empty()
+    }
+
     fn volume(&self, mount: &MountTable) -> Volume {
         mount.volume.clone().map_or(Volume::Itself, Volume::Device)
     }
 
     fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {
         let argv = match end {
-            End::Clean => &self.take,
+            // Asked once more: between the look beforehand and this lies everything that came first.
+            End::Clean => match self.state(run) {
+                State::Held | State::Free => &self.take,
+                State::Elsewhere(why) | State::Unknown(why) => bail!("{why}"),
+            },
             End::PoweredOff => self.take_dead.as_ref().unwrap_or(&self.take),
         };
         self.run(argv, run).map(drop)

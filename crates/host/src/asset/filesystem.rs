@@ -60,6 +60,8 @@ impl Filesystem {
             return Ok(State::Held);
         }
         Ok(match self.superblock()?.clean {
+            // Not clean because of a mount that only another namespace of this host shows.
+            Some(false) if !crate::holders::mounts(self).holders.is_empty() => State::Held,
             Some(false) => {
                 State::Elsewhere(format!("{} is mounted elsewhere, or was not let go cleanly", self.device))
             }
@@ -120,7 +122,7 @@ impl Asset for Filesystem {
 fn find(device: &str) -> anyhow::Result<Found> {
     let path = match device.strip_prefix("UUID=") {
         Some(uuid) => {
-            find_uuid(uuid).with_context(|| format!("no device here has a file system with {device}"))?
+            find_uuid(uuid)?.with_context(|| format!("no device here has a file system with {device}"))?
         }
         None => PathBuf::from(device),
     };
@@ -139,15 +141,33 @@ fn number_of(path: &Path) -> anyhow::Result<Device> {
 
 /// Returns the device with this UUID: by udev's link, else by looking at every block device, as
 /// findfs(8) does.
-fn find_uuid(uuid: &str) -> Option<PathBuf> {
+///
+/// # Errors
+/// When several have it: a copy is another asset, and nobody could say which one was meant.
+fn find_uuid(uuid: &str) -> anyhow::Result<Option<PathBuf>> {
     let uuid = uuid.to_ascii_lowercase();
     let link = Path::new("/dev/disk/by-uuid").join(&uuid);
     let is_it = |path: &Path| Superblock::read(path).is_ok_and(|found| found.uuid == uuid);
     if is_it(&link) {
-        return Some(link);
+        return Ok(Some(link));
     }
     let mut names: Vec<_> =
-        fs::read_dir("/sys/class/block").ok()?.flatten().map(|entry| entry.file_name()).collect();
+        fs::read_dir("/sys/class/block")?.flatten().map(|entry| entry.file_name()).collect();
     names.sort();
-    names.into_iter().map(|name| Path::new("/dev").join(name)).find(|path| is_it(path))
+    // A path below device-mapper shows the same file system as the device above it.
+    let is_below = |name: &std::ffi::OsStr| {
+        fs::read_dir(Path::new("/sys/class/block").join(name).join("holders"))
+            .is_ok_and(|mut holders| holders.next().is_some())
+    };
+    names.retain(|name| !is_below(name));
+    let found: Vec<PathBuf> =
+        names.into_iter().map(|name| Path::new("/dev").join(name)).filter(|path| is_it(path)).collect();
+    if let [one, another, ..] = found.as_slice() {
+        bail!(
+            "{} and {} both have the UUID {uuid}; name the device instead",
+            one.display(),
+            another.display()
+        );
+    }
+    Ok(found.into_iter().next())
 }

@@ -1,8 +1,9 @@
 //! Mounts and the asset itself: mounted, unmounted, released, taken, compared.
 
-use super::Machine;
+use super::{Machine, Proved};
 use crate::action::Answer;
 use crate::asset::{End, State};
+use crate::handover;
 use crate::holders::{self, Holder};
 use crate::mountinfo::{self, Mounts};
 use crate::mounts::{MountSpec, loopback_mount, unmount_command};
@@ -33,7 +34,7 @@ impl Machine<'_> {
         match (&spec.what, self.loopback(&spec.at)) {
             (None, _) => true,
             (Some(_), Some(loopback)) => loopback_mount(self.asset.as_ref(), loopback, mounts).is_some(),
-            (Some(what), None) => self.asset.is_on(mount) || mount.source.as_os_str() == what.as_str(),
+            (Some(_), None) => self.asset.is_on(mount),
         }
     }
 
@@ -85,8 +86,30 @@ impl Machine<'_> {
         match self.asset_state() {
             State::Free => Answer::Yes,
             State::Held => Answer::No("this host still holds it".to_owned()),
+            // Detached after it was proven released: who cannot see it does not hold it.
+            State::Unknown(_) if self.is_detached() => Answer::Yes,
             State::Elsewhere(why) | State::Unknown(why) => Answer::Unknown(why),
         }
+    }
+
+    fn is_detached(&mut self) -> bool {
+        let asset = &self.config.asset;
+        let goes_away = asset.detach.is_some() || !asset.after_release.is_empty();
+        goes_away && self.proved.is_some() && self.asset.identity(&mut self.runner).is_err()
+    }
+
+    /// Makes sure that it is released, and notes what it is before it may go out of sight.
+    pub(super) fn prove(&mut self) -> anyhow::Result<()> {
+        match self.check_released() {
+            Answer::Yes | Answer::Untold => {}
+            Answer::No(why) | Answer::Unknown(why) => bail!("{why}"),
+        }
+        if let Ok(identity) = self.asset.identity(&mut self.runner) {
+            let proved = Proved { identity, mark: self.asset.mark(&mut self.runner)? };
+            handover::keep_proved(&proved)?;
+            self.proved = Some(proved);
+        }
+        Ok(())
     }
 
     /// Like a release, except that what another host holds is not held here.
@@ -138,8 +161,27 @@ impl Machine<'_> {
             at: orderly_exec::clock::now(),
         };
         let text = serde_json::to_string(&intent).unwrap_or_default();
-        if let Err(error) = files::replace(&first.at.join(INTENT), format!("{text}\n").as_bytes()) {
+        // A mode of its own: whoever may write to the asset may have put a file of any mode there.
+        let written = files::replace_with_mode(&first.at.join(INTENT), format!("{text}\n").as_bytes(), 0o600);
+        if let Err(error) = written {
             self.notes.push(format!("{error:#}"));
+        }
+    }
+
+    /// Takes the intent of a release away where the asset is held again: it says something untrue.
+    pub fn drop_intent(&mut self) {
+        let Ok(table) = mountinfo::own() else { return };
+        for mount in &self.config.asset.mounts {
+            if !table.at(&mount.at).is_some_and(|found| self.asset.is_on(found)) {
+                continue;
+            }
+            let path = mount.at.join(INTENT);
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    self.notes.push(format!("remove {}: {error}", path.display()));
+                }
+                _ => {}
+            }
         }
     }
 

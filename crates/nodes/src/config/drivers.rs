@@ -1,6 +1,7 @@
 //! The three kinds of drivers, as `[power]`, `[shell]` and `[probe]` state them.
 
-use crate::template::Template;
+use crate::power::Tool;
+use crate::template::{Reach, Template};
 use std::time::Duration;
 
 /// How power is switched and read.
@@ -16,6 +17,32 @@ pub enum PowerDriver {
     None,
     Simulator,
     Command(Box<PowerCommands>),
+    /// A power program whose arguments and answers are known here.
+    Tool(Box<Tool>),
+}
+
+impl PowerDriver {
+    /// Tells whether power can be read.
+    pub fn reads(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Simulator | Self::Tool(_) => true,
+            Self::Command(commands) => commands.status.is_some(),
+        }
+    }
+
+    /// Returns how many nodes one status call stands for; none where power cannot be read. A status
+    /// command without any place tells of all nodes, in lines that name them.
+    pub(crate) fn status_reach(&self) -> Option<Reach> {
+        match self {
+            Self::None | Self::Simulator => None,
+            Self::Tool(tool) => Some(tool.reach()),
+            Self::Command(commands) => {
+                let status = commands.status.as_ref()?;
+                Some(if status.names_node() { status.reach() } else { Reach::Set })
+            }
+        }
+    }
 }
 
 /// The commands of `driver = "command"`.

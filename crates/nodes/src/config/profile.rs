@@ -115,11 +115,7 @@ impl Profile {
 
     /// Tells whether power can be read.
     pub fn reads_power(&self) -> bool {
-        match &self.power.driver {
-            PowerDriver::None => false,
-            PowerDriver::Simulator => true,
-            PowerDriver::Command(commands) => commands.status.is_some(),
-        }
+        self.power.driver.reads()
     }
 }
 
@@ -140,7 +136,7 @@ impl Patch {
 }
 
 fn power_is_real(driver: &PowerDriver) -> bool {
-    matches!(driver, PowerDriver::Command(_))
+    matches!(driver, PowerDriver::Command(_) | PowerDriver::Tool(_))
 }
 
 fn shell_is_real(driver: &ShellDriver) -> bool {

@@ -5,6 +5,7 @@ use super::{
     Cluster, EndUsers, Limits, NodeLimits, Patch, Power, PowerCommands, PowerDriver, Probe, ProbeDriver,
     Profile, SequencePaths, Shell, ShellDriver, Shutdown, Ssh, Subsystem, SubsystemHost,
 };
+use crate::power::{Powerman, Tool};
 use crate::simulator::SimulatorSettings;
 use crate::template::{Reach, Template};
 use orderly_exec::files;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-const LATER: [&str; 5] = ["powerman", "ipmipower", "ipmitool", "clush", "pdsh"];
+const LATER: [&str; 4] = ["ipmipower", "ipmitool", "clush", "pdsh"];
 
 impl Cluster {
     /// Returns what the text of a `cluster.toml` says; `name` is the file's name for messages.
@@ -180,26 +181,38 @@ fn read_driver(
 
 fn read_power(table: &Table<'_>, base: Option<&PowerDriver>) -> PowerPatch {
     let timeout = read_time(table, "timeout");
-    let words = ["simulator", "command", "none"];
+    let words = ["simulator", "powerman", "command", "none"];
     let base_word = base.map(|base| match base {
         PowerDriver::None => "none",
         PowerDriver::Simulator => "simulator",
         PowerDriver::Command(_) => "command",
+        PowerDriver::Tool(tool) => tool.word(),
     });
     let driver = match read_driver(table, &words, base_word) {
         None => {
             // The keys are looked at even so, or they would all be called unknown.
-            for key in ["on", "off", "reset", "status"] {
+            for key in ["on", "off", "reset", "status", "program", "host"] {
                 table.has(key);
             }
             None
         }
         Some("none") => Some(PowerDriver::None),
         Some("simulator") => Some(PowerDriver::Simulator),
+        Some("powerman") => {
+            let mut powerman = match base {
+                Some(PowerDriver::Tool(tool)) => tool.as_powerman(),
+                Some(_) | None => Powerman::default(),
+            };
+            if let Some(program) = table.text("program") {
+                powerman.program = program;
+            }
+            powerman.host = table.text("host").or(powerman.host);
+            Some(PowerDriver::Tool(Box::new(Tool::Powerman(powerman))))
+        }
         Some(_) => {
             let before = match base {
                 Some(PowerDriver::Command(before)) => Some(before),
-                Some(PowerDriver::None | PowerDriver::Simulator) | None => None,
+                Some(PowerDriver::None | PowerDriver::Simulator | PowerDriver::Tool(_)) | None => None,
             };
             read_power_commands(table, before.map(|before| &**before))
                 .map(|commands| PowerDriver::Command(Box::new(commands)))

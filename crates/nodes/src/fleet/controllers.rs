@@ -46,6 +46,16 @@ impl Controllers {
         }
     }
 
+    /// Parts nodes by controller; those without one are together.
+    pub(super) fn parts(&self, nodes: &[NodeId]) -> Vec<Vec<NodeId>> {
+        let mut parts: std::collections::BTreeMap<Option<usize>, Vec<NodeId>> =
+            std::collections::BTreeMap::new();
+        for &node in nodes {
+            parts.entry(self.controller(node)).or_default().push(node);
+        }
+        parts.into_values().collect()
+    }
+
     fn controller(&self, node: NodeId) -> Option<usize> {
         self.of.get(node.index()).copied().flatten().map(|controller| controller as usize)
     }

@@ -3,7 +3,8 @@
 use super::controllers::Controllers;
 use super::programs::Programs;
 use super::{Command, CommandId, Host, Wiring, signal_event};
-use crate::config::{Cluster, PowerDriver, ProbeDriver, Profile};
+use crate::config::{Cluster, PowerCommands, PowerDriver, ProbeDriver, Profile};
+use crate::power::wanted;
 use crate::roster::Member;
 use crate::shell;
 use crate::simulator::answer;
@@ -16,11 +17,14 @@ use orderly_exec::job::{Ended, Job};
 use orderly_plan::fleet::{Abilities, Errand, Event, Failure, FailureKind, NodeId, Power, Probe, Task};
 use orderly_plan::inventory::Inventory;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 mod endings;
+mod judging;
+
+use judging::Judgement;
 
 /// How far past nodes whose controller is busy a free one is looked for.
 const LOOK_AHEAD: usize = 256;
@@ -50,12 +54,20 @@ pub(super) struct Wires {
     ended: Vec<(CommandId, Result<Ended, Failure>)>,
     message: Vec<u8>,
     ending: bool,
+    /// Calls that are over, whose nodes are asked again later.
+    waiting: HashMap<u64, (Judgement, Vec<NodeId>)>,
+    judgements: u64,
+    /// Nodes of which it was said why their power is unknown.
+    complained: HashSet<NodeId>,
+    warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Later {
     ProbeAgain(NodeId),
     LookAfter(ChildId),
+    Split(ChildId),
+    SettleAgain(u64),
 }
 
 /// A running process and whom it is for.
@@ -81,9 +93,30 @@ enum Purpose {
     ProbePower,
     /// Asks what became of the nodes of another call while that still runs.
     LookAfter(ChildId),
-    /// Asks what became of the nodes of a call that failed.
-    Settle(Task, Failure),
+    /// Asks what became of the nodes of a call that is over.
+    Settle(Judgement),
     Command(CommandId),
+}
+
+impl Purpose {
+    /// Returns the same purpose for a part of the nodes.
+    fn part(&self) -> Self {
+        match self {
+            Self::Act(task) => Self::Act(*task),
+            Self::ReadPower => Self::ReadPower,
+            Self::Probe => Self::Probe,
+            Self::ProbePower => Self::ProbePower,
+            Self::LookAfter(id) => Self::LookAfter(*id),
+            Self::Settle(Judgement { task, failure, until }) => {
+                Self::Settle(Judgement { task: *task, failure: failure.clone(), until: *until })
+            }
+            Self::Command(id) => Self::Command(*id),
+        }
+    }
+
+    fn asks_power(&self) -> bool {
+        matches!(self, Self::ReadPower | Self::ProbePower | Self::LookAfter(_) | Self::Settle(_))
+    }
 }
 
 /// What a task is for a node.
@@ -124,6 +157,10 @@ impl Wires {
             ended: Vec::new(),
             message: Vec::new(),
             ending: false,
+            waiting: HashMap::new(),
+            judgements: 0,
+            complained: HashSet::new(),
+            warnings: Vec::new(),
             wiring,
         }
     }
@@ -202,12 +239,12 @@ impl Wires {
         let profile = self.wiring.profile(node);
         match task {
             Task::Probe => self.way_to_probe(profile, node),
-            Task::ReadPower => match status_of(profile) {
-                Some(status) => Way::Process(status_reach(status), Asks::Controller),
+            Task::ReadPower => match profile.power.driver.status_reach() {
+                Some(reach) => Way::Process(reach, Asks::Controller),
                 None => Way::Known(Event::Power(node, Power::Unknown)),
             },
-            Task::PowerOn | Task::PowerOff | Task::Reset => match power_template(profile, task) {
-                Some(template) => Way::Process(template.reach(), Asks::Controller),
+            Task::PowerOn | Task::PowerOff | Task::Reset => match power_reach(&profile.power.driver, task) {
+                Some(reach) => Way::Process(reach, Asks::Controller),
                 None => Way::Known(cannot(task, node, "it has no driver for that (see [power])")),
             },
             Task::Run(errand) => {
@@ -229,8 +266,8 @@ impl Wires {
         match &profile.probe.driver {
             ProbeDriver::Tcp { .. } => Way::Tcp,
             ProbeDriver::Shell { .. } | ProbeDriver::Command(_) => Way::Process(Reach::Each, Asks::Node),
-            ProbeDriver::Power => match status_of(profile) {
-                Some(status) => Way::Process(status_reach(status), Asks::Controller),
+            ProbeDriver::Power => match profile.power.driver.status_reach() {
+                Some(reach) => Way::Process(reach, Asks::Controller),
                 None => Way::Known(Event::Probe(node, Probe::Unknown)),
             },
             ProbeDriver::None | ProbeDriver::Simulator => Way::Known(Event::Probe(node, Probe::Unknown)),
@@ -261,9 +298,7 @@ impl Wires {
             Task::Probe => (self.probe_job(first), Purpose::Probe),
             Task::ReadPower => (self.status_job(&nodes), Purpose::ReadPower),
             Task::PowerOn | Task::PowerOff | Task::Reset => {
-                let template = power_template(profile, task);
-                let argv = template.map(|template| template.fill(&self.members(&nodes), ""));
-                (argv.map(|argv| Job::new(argv, profile.power_timeout())), Purpose::Act(task))
+                (self.power_job(task, &nodes), Purpose::Act(task))
             }
             Task::Run(errand) => (self.errand_job(first, errand), Purpose::Act(task)),
         };
@@ -294,16 +329,23 @@ impl Wires {
             | Purpose::ReadPower
             | Purpose::ProbePower
             | Purpose::LookAfter(_)
-            | Purpose::Settle(..) => nodes.clone(),
+            | Purpose::Settle(_) => nodes.clone(),
         };
         self.controllers.occupy(&occupies);
         if let (Purpose::Act(task), Some(&first)) = (&purpose, nodes.first())
             && nodes.len() > 1
             && wanted(*task).is_some()
-            && status_of(self.wiring.profile(first)).is_some()
+            && self.wiring.profile(first).reads_power()
         {
             let interval = self.wiring.profile(first).probe.interval;
             self.later.push(Reverse((Instant::now() + interval, Later::LookAfter(id))));
+        }
+        if purpose.asks_power()
+            && nodes.len() > 1
+            && let Some(&first) = nodes.first()
+        {
+            let interval = self.wiring.profile(first).probe.interval;
+            self.later.push(Reverse((Instant::now() + interval, Later::Split(id))));
         }
         self.calls.insert(id, Call { purpose, nodes, occupies, argv: job.argv, told: false });
     }
@@ -312,10 +354,19 @@ impl Wires {
         nodes.iter().map(|&node| self.wiring.roster.member(node)).collect()
     }
 
-    fn status_job(&self, nodes: &[NodeId]) -> Option<Job> {
+    fn power_job(&self, task: Task, nodes: &[NodeId]) -> Option<Job> {
         let profile = self.wiring.profile(*nodes.first()?);
-        let argv = status_of(profile)?.fill(&self.members(nodes), "");
-        let mut job = Job::new(argv, profile.power_timeout());
+        let members = self.members(nodes);
+        let argv = match &profile.power.driver {
+            PowerDriver::None | PowerDriver::Simulator => return None,
+            PowerDriver::Tool(tool) => tool.argv(task, &members),
+            PowerDriver::Command(commands) => power_template(commands, task)?.fill(&members, ""),
+        };
+        Some(Job::new(argv, profile.power_timeout()))
+    }
+
+    fn status_job(&self, nodes: &[NodeId]) -> Option<Job> {
+        let mut job = self.power_job(Task::ReadPower, nodes)?;
         job.keep = 64 * 1024 + nodes.len() * 512;
         Some(job)
     }
@@ -387,6 +438,7 @@ impl Wires {
         self.children.end_all();
         self.prober.end_all();
         self.take_probes();
+        self.end_judging();
         for Reverse((_, later)) in std::mem::take(&mut self.later) {
             if let Later::ProbeAgain(node) = later {
                 self.again.push_back(node);
@@ -451,6 +503,8 @@ impl Wires {
             match later {
                 Later::ProbeAgain(node) => self.again.push_back(node),
                 Later::LookAfter(id) => self.look_after(id),
+                Later::Split(id) => self.split(id),
+                Later::SettleAgain(id) => self.settle_again(id),
             }
         }
         self.probe_again();
@@ -467,8 +521,12 @@ impl Wires {
     /// Asks how far the nodes of a call are that takes its time: one that hangs holds nobody else.
     fn look_after(&mut self, id: ChildId) {
         let Some(call) = self.calls.get(&id) else { return };
-        let nodes: Vec<NodeId> =
-            call.nodes.iter().copied().filter(|&node| self.controllers.has_room(node)).collect();
+        // Those that an earlier look still waits for are not asked again: they hang.
+        let looks =
+            self.calls.values().filter(|look| matches!(look.purpose, Purpose::LookAfter(of) if of == id));
+        let asked: HashSet<NodeId> = looks.flat_map(|look| look.nodes.iter().copied()).collect();
+        let can = |node: &NodeId| !asked.contains(node) && self.controllers.has_room(*node);
+        let nodes: Vec<NodeId> = call.nodes.iter().copied().filter(can).collect();
         let Some(&first) = call.nodes.first() else { return };
         match self.status_job(&nodes) {
             Some(job) if self.calls.len() < self.fanout => {
@@ -479,6 +537,10 @@ impl Wires {
     }
 
     fn look_after_later(&mut self, id: ChildId, node: NodeId) {
+        // The parts of a look end one by one, and one next look is enough.
+        if self.later.iter().any(|Reverse((_, later))| *later == Later::LookAfter(id)) {
+            return;
+        }
         let interval = self.wiring.profile(node).probe.interval;
         self.later.push(Reverse((Instant::now() + interval, Later::LookAfter(id))));
     }
@@ -521,32 +583,21 @@ fn cannot(task: Task, node: NodeId, why: &str) -> Event {
     Event::Ended(node, task, Err(Failure { kind: FailureKind::NotStarted, detail: why.to_owned() }))
 }
 
-/// Returns what power must read for a task to have done its work; a reset leaves no trace.
-fn wanted(task: Task) -> Option<Power> {
-    match task {
-        Task::PowerOn => Some(Power::On),
-        Task::PowerOff => Some(Power::Off),
-        Task::Reset | Task::ReadPower | Task::Probe | Task::Run(_) => None,
+fn power_reach(driver: &PowerDriver, task: Task) -> Option<Reach> {
+    match driver {
+        PowerDriver::None | PowerDriver::Simulator => None,
+        PowerDriver::Tool(tool) => (task != Task::Reset || tool.resets()).then(|| tool.reach()),
+        PowerDriver::Command(commands) => power_template(commands, task).map(Template::reach),
     }
 }
 
-fn power_template(profile: &Profile, task: Task) -> Option<&Template> {
-    let PowerDriver::Command(commands) = &profile.power.driver else { return None };
+fn power_template(commands: &PowerCommands, task: Task) -> Option<&Template> {
     match task {
         Task::PowerOn => Some(&commands.on),
         Task::PowerOff => Some(&commands.off),
         Task::Reset => commands.reset.as_ref(),
         Task::ReadPower | Task::Probe | Task::Run(_) => commands.status.as_ref(),
     }
-}
-
-fn status_of(profile: &Profile) -> Option<&Template> {
-    power_template(profile, Task::ReadPower)
-}
-
-/// A status command without any place tells of all nodes, in lines that name them.
-fn status_reach(status: &Template) -> Reach {
-    if status.names_node() { status.reach() } else { Reach::Set }
 }
 
 fn users_command(profile: &Profile) -> Option<String> {

@@ -44,7 +44,7 @@ impl<'s> Document<'s> {
                 }
                 Spelling::Names => {
                     let members = sequence.group(id).members.iter();
-                    members.map(|member| Cow::Borrowed(roster.name(member.node))).collect()
+                    members.map(|member| sequence.spelled(roster.name(member.node))).collect()
                 }
             },
         });

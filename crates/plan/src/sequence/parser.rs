@@ -428,6 +428,19 @@ mod tests {
         assert!(check("a: 7-9\nb: 8\na > b\n").is_err());
     }
 
+    /// Found by fuzzing: written plainly, the node `5-06` was read back as the nodes 5 and 6.
+    #[test]
+    fn a_name_that_looks_like_numbers_is_read_back_without_an_inventory() {
+        let sequence = parse(&Source { name: "s", text: "a: 5[-06] 7-8 [09]-x\n" }, None).unwrap();
+        for spelling in [Spelling::Names, Spelling::Folded] {
+            let written = sequence.to_text(sequence.own_names(), spelling);
+            let again = parse(&Source { name: "s", text: &written }, None).unwrap();
+            let mut names: Vec<&str> = again.own_names().iter().collect();
+            names.sort_unstable();
+            assert_eq!(names, ["09-x", "5-06", "7", "8"], "{written}");
+        }
+    }
+
     #[test]
     fn subsystems_are_full_paths() {
         let text = "a: /usr/bin/one, /opt/two\nb: three\na > b\n";

@@ -235,12 +235,20 @@ impl<'s> Finder<'s> {
 
 /// Returns what is wrong with a word, of which the documented characters are cut off already.
 fn odd_character(word: &str) -> Option<String> {
+    if word.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
     // Blanks and tabs are left between brackets only, where they separate.
     let is_odd = |c: &char| {
         !matches!(c, ' ' | '\t') && (c.is_control() || c.is_whitespace() || crate::name::is_unseen(*c))
     };
     let bad = word.chars().find(is_odd)?;
     Some(format!("a name cannot contain \"{}\"", bad.escape_debug()))
+}
+
+/// Tells whether a word is read as a range of numbers where no node has it as its name.
+pub(super) fn is_range(word: &str) -> bool {
+    word.contains('-') && numbers(word).is_some()
 }
 
 /// Reads `65` or `65-80`; nothing when the word is neither.

@@ -1,8 +1,9 @@
 //! The sequence text: what [`super::parse`] reads back to the same order.
 
-use super::{GroupId, Sequence};
+use super::{GroupId, Sequence, word};
 use crate::name::Roster;
 use crate::nodeset;
+use std::borrow::Cow;
 
 /// How members are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,10 +53,19 @@ impl Sequence {
         words
     }
 
+    /// Returns a name as it is read back. Without an inventory, where no exact name wins, `5-06` would be
+    /// the numbers 5 and 6.
+    pub(super) fn spelled<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        if self.own.is_empty() || !word::is_range(name) {
+            return Cow::Borrowed(name);
+        }
+        Cow::Owned(format!("[{}", name.replacen('-', "]-", 1)))
+    }
+
     fn each_word(&self, group: GroupId, roster: &dyn Roster, spelling: Spelling, take: &mut dyn FnMut(&str)) {
         let names = self.group(group).members.iter().map(|member| roster.name(member.node));
         match spelling {
-            Spelling::Names => names.for_each(take),
+            Spelling::Names => names.for_each(|name| take(&self.spelled(name))),
             Spelling::Folded => {
                 // A name with a sign of node sets means itself only as it stands: `a!b` is no difference.
                 let (whole, plain): (Vec<&str>, Vec<&str>) = names.partition(|name| nodeset::is_set(name));
@@ -66,7 +76,7 @@ impl Sequence {
                             take(&name);
                         }
                     } else {
-                        take(&word);
+                        take(&self.spelled(&word));
                     }
                 }
                 whole.into_iter().for_each(take);

@@ -1,20 +1,27 @@
 //! What the end of a process means for the nodes it was for.
 
-use super::{Call, Purpose, Wires, status_of, wanted};
+use super::judging::Judgement;
+use super::{Call, Purpose, Wires};
 use crate::config::ProbeDriver;
 use crate::fleet::reading::power_lines;
+use crate::power::{wanted, without_effect};
 use crate::shell;
 use crate::simulator::answer;
 use crate::users;
 use orderly_exec::children::ChildId;
 use orderly_exec::job::{Ended, Ending};
 use orderly_plan::fleet::{Errand, Event, Failure, FailureKind, NodeId, Power, Probe, Task};
+use std::time::Instant;
 
 impl Wires {
     pub(super) fn call_ended(&mut self, id: ChildId, ended: Ended) {
         let Some(mut call) = self.calls.remove(&id) else { return };
         self.controllers.free(&call.occupies);
-        let nodes = std::mem::take(&mut call.nodes);
+        let mut nodes = std::mem::take(&mut call.nodes);
+        if self.without_strangers(&mut call, &mut nodes, &ended) {
+            return;
+        }
+        self.complain(&nodes, &call, &ended);
         match &call.purpose {
             Purpose::Act(task) => self.act_ended(*task, nodes, &call, &ended),
             Purpose::ReadPower => {
@@ -39,13 +46,10 @@ impl Wires {
                 }
             }
             Purpose::LookAfter(other) => self.looked_after(*other, nodes, &ended),
-            Purpose::Settle(task, failure) => {
+            Purpose::Settle(Judgement { task, failure, until }) => {
+                let judgement = Judgement { task: *task, failure: failure.clone(), until: *until };
                 let powers = self.powers(nodes, &ended);
-                for (node, power) in powers {
-                    let done = wanted(*task) == Some(power);
-                    let result = if done { Ok(()) } else { Err(failure.clone()) };
-                    self.answers.push(answer(*task, node, result));
-                }
+                self.settled(judgement, powers, call.told);
             }
             Purpose::Command(id) => {
                 let result = command_failure(&call, &ended, !nodes.is_empty());
@@ -56,27 +60,35 @@ impl Wires {
 
     fn act_ended(&mut self, task: Task, nodes: Vec<NodeId>, call: &Call, ended: &Ended) {
         let Some(&first) = nodes.first() else { return };
-        let Some(failure) = act_failure(task, call, ended) else {
+        let Some(mut failure) = act_failure(task, call, ended) else {
+            // A power program's "done" says that the command was passed on, and no more.
+            if self.tool(first).is_some() && wanted(task).is_some() && !call.told {
+                let until = Instant::now() + self.wiring.profile(first).power_timeout();
+                let failure = Failure { kind: FailureKind::Failed, detail: without_effect(task) };
+                self.settle(Judgement { task, failure, until }, nodes);
+                return;
+            }
             self.answers.extend(nodes.into_iter().map(|node| answer(task, node, Ok(()))));
             return;
         };
+        if let Some((kind, words)) = self.tool(first).and_then(|tool| tool.classify(ended)) {
+            failure = Failure { kind, detail: format!("{words}: {}", failure.detail) };
+        }
         // Of many nodes, some are as they should be although the whole failed: their state decides.
         let can_ask = call.occupies.len() > 1
             && wanted(task).is_some()
             && failure.kind != FailureKind::Ended
-            && status_of(self.wiring.profile(first)).is_some();
-        match self.status_job(&nodes).filter(|_| can_ask) {
-            Some(job) => self.begin_call(job, Purpose::Settle(task, failure), nodes),
-            None => {
-                let answers = nodes.into_iter().map(|node| answer(task, node, Err(failure.clone())));
-                self.answers.extend(answers);
-            }
+            && self.wiring.profile(first).reads_power();
+        if can_ask {
+            self.settle(Judgement { task, failure, until: Instant::now() }, nodes);
+        } else {
+            self.fail_all(task, nodes, &failure);
         }
     }
 
     /// Returns what a status command said of each node. One that failed is believed where it speaks
     /// of several nodes, line by line: a dead controller must not hide those that answered.
-    fn powers(&self, nodes: Vec<NodeId>, ended: &Ended) -> Vec<(NodeId, Power)> {
+    pub(super) fn powers(&self, nodes: Vec<NodeId>, ended: &Ended) -> Vec<(NodeId, Power)> {
         let mut text = ended.text();
         if ended.succeeded() && !ended.truncated {
             text.push('\n');
@@ -131,7 +143,7 @@ impl Wires {
     pub(super) fn give_up(&mut self, call: Call, failure: &Failure) {
         self.controllers.free(&call.occupies);
         let task = match call.purpose {
-            Purpose::Act(task) | Purpose::Settle(task, _) => task,
+            Purpose::Act(task) | Purpose::Settle(Judgement { task, .. }) => task,
             Purpose::ReadPower => Task::ReadPower,
             Purpose::Probe | Purpose::ProbePower => Task::Probe,
             Purpose::LookAfter(_) => return,

@@ -1,0 +1,138 @@
+//! Ending who keeps the asset busy, on the word of a person (`ha-release --holders --kill`).
+//!
+//! Only processes that use the asset beyond doubt, looked at once more before each signal, and reached
+//! through a pidfd, so that a number given to another process meanwhile hits nobody.
+//! Invariant: process 1, this process and its ancestors, kernel threads, sshd and cluster managers
+//! are never signalled (`what_keeps_the_machine_reachable_is_spared`).
+
+use crate::holders::{self, Holder};
+use crate::mountinfo::Mount;
+use nix::libc;
+use std::fs;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// How long TERM may take before KILL, and KILL before it is given up.
+const GRACE: Duration = Duration::from_secs(5);
+const LOOKING: Duration = Duration::from_millis(50);
+
+/// Programs by which the machine is reached, or managed by somebody else.
+const SPARED: [&str; 12] = [
+    "sshd",
+    "sshd-session",
+    "sshd-auth",
+    "systemd",
+    "init",
+    "dbus-daemon",
+    "corosync",
+    "pacemakerd",
+    "pcsd",
+    "pcs",
+    "keepalived",
+    "cman",
+];
+
+/// Ends the processes that use such mounts; returns why each of the others is left alone.
+pub fn end_users(on: &dyn Fn(&Mount) -> bool) -> Vec<String> {
+    let mut left = Vec::new();
+    let mut wanted = Vec::new();
+    for holder in holders::users_of(on).holders {
+        let Holder::Process { pid, command, .. } = &holder else { continue };
+        // Opened before it is judged: what is judged is then what is signalled.
+        let Some(handle) = open(*pid) else { continue };
+        if let Some(why) = spared(*pid, command) {
+            left.push(format!("{holder}: left alone: {why}"));
+        } else if !holders::uses_for_certain(*pid, on) {
+            left.push(format!("{holder}: left alone: known by its device alone"));
+        } else {
+            wanted.push((*pid, handle));
+        }
+    }
+    for signal in [libc::SIGTERM, libc::SIGKILL] {
+        wanted.retain(|(pid, _)| holders::uses_for_certain(*pid, on));
+        for (_, handle) in &wanted {
+            send(handle, signal);
+        }
+        let until = Instant::now() + GRACE;
+        while Instant::now() < until && wanted.iter().any(|(pid, _)| holders::uses_for_certain(*pid, on)) {
+            std::thread::sleep(LOOKING);
+        }
+    }
+    left
+}
+
+/// Returns why a process is never signalled.
+fn spared(pid: u32, command: &str) -> Option<&'static str> {
+    if pid == 1 {
+        return Some("it is process 1");
+    }
+    if ancestors().contains(&pid) {
+        return Some("it is this program or runs it");
+    }
+    if fs::read_link(format!("/proc/{pid}/exe")).is_err() {
+        return Some("it is a kernel thread");
+    }
+    let is_spared = SPARED.contains(&command) || command.starts_with("pacemaker-");
+    is_spared.then_some("this machine is reached or managed by it")
+}
+
+/// Returns this process and all that lead to it.
+fn ancestors() -> Vec<u32> {
+    let mut line = vec![std::process::id()];
+    while let Some(parent) = line.last().and_then(|pid| parent(*pid)).filter(|pid| !line.contains(pid)) {
+        line.push(parent);
+    }
+    line
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
+}
+
+#[expect(unsafe_code, reason = "neither std nor nix opens a pidfd")]
+fn open(pid: u32) -> Option<OwnedFd> {
+    let pid = libc::pid_t::try_from(pid).ok()?;
+    // SAFETY: takes two numbers and returns a new descriptor that nobody else owns, or -1.
+    let number = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let number = i32::try_from(number).ok().filter(|number| *number >= 0)?;
+    // SAFETY: the descriptor was just made and is owned here alone.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// A process that ended meanwhile is what was wanted.
+#[expect(unsafe_code, reason = "neither std nor nix signals through a pidfd")]
+fn send(handle: &OwnedFd, signal: i32) {
+    // SAFETY: the descriptor is open, and no siginfo is passed.
+    unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            handle.as_raw_fd(),
+            signal,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_the_machine_reachable_is_spared() {
+        assert!(spared(1, "init").is_some());
+        assert!(spared(std::process::id(), "test").is_some());
+        let parent = parent(std::process::id()).unwrap();
+        assert!(spared(parent, "sh").is_some());
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        assert_eq!(spared(child.id(), "sleep"), None);
+        for name in ["sshd", "sshd-session", "pacemaker-execd", "corosync"] {
+            assert!(spared(child.id(), name).is_some(), "{name}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Dead and reaped, or dead and waiting: nobody to signal.
+        assert!(open(child.id()).is_none());
+    }
+}

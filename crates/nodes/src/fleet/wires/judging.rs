@@ -1,0 +1,184 @@
+//! Judging a power call by what power reads afterwards, and by parts when a status takes its time.
+
+use super::{Call, Later, Purpose, Wires};
+use crate::config::PowerDriver;
+use crate::power::{Tool, wanted};
+use crate::shell;
+use crate::simulator::answer;
+use crate::template::fold;
+use orderly_exec::children::ChildId;
+use orderly_exec::job::Ended;
+use orderly_plan::fleet::{Event, Failure, FailureKind, NodeId, Power, Task};
+use std::cmp::Reverse;
+use std::time::Instant;
+
+/// Nodes of a power call that is over, whose power does not read as wanted yet.
+#[derive(Debug)]
+pub(super) struct Judgement {
+    pub(super) task: Task,
+    /// What is said of a node that does not get there.
+    pub(super) failure: Failure,
+    pub(super) until: Instant,
+}
+
+impl Wires {
+    /// Asks what became of the nodes of a call that is over.
+    pub(super) fn settle(&mut self, judgement: Judgement, nodes: Vec<NodeId>) {
+        match self.status_job(&nodes) {
+            Some(job) => self.begin_call(job, Purpose::Settle(judgement), nodes),
+            None => self.fail_all(judgement.task, nodes, &judgement.failure),
+        }
+    }
+
+    /// Takes what power reads after a call. What is not as wanted is asked again while there is
+    /// time: controllers say "done" first and act then.
+    pub(super) fn settled(&mut self, judgement: Judgement, powers: Vec<(NodeId, Power)>, told: bool) {
+        let task = judgement.task;
+        let (done, waiting): (Vec<_>, Vec<_>) =
+            powers.into_iter().partition(|(_, power)| wanted(task) == Some(*power));
+        self.answers.extend(done.into_iter().map(|(node, _)| answer(task, node, Ok(()))));
+        let waiting: Vec<NodeId> = waiting.into_iter().map(|(node, _)| node).collect();
+        let Some(&first) = waiting.first() else { return };
+        if told || Instant::now() >= judgement.until {
+            self.fail_all(task, waiting, &judgement.failure);
+            return;
+        }
+        let at = Instant::now() + self.wiring.profile(first).probe.interval;
+        self.judgements += 1;
+        self.waiting.insert(self.judgements, (judgement, waiting));
+        self.later.push(Reverse((at, Later::SettleAgain(self.judgements))));
+    }
+
+    pub(super) fn settle_again(&mut self, id: u64) {
+        if let Some((judgement, nodes)) = self.waiting.remove(&id) {
+            self.settle(judgement, nodes);
+        }
+    }
+
+    /// Answers for the nodes of calls that are over and not judged yet.
+    pub(super) fn end_judging(&mut self) {
+        for (_, (judgement, nodes)) in std::mem::take(&mut self.waiting) {
+            self.fail_all(judgement.task, nodes, &super::told_to_end());
+        }
+    }
+
+    /// Says, once a node, why a status that failed leaves its power unknown: a wrong password is
+    /// neither on nor off, and nobody would look for it behind the word "unknown".
+    pub(super) fn complain(&mut self, nodes: &[NodeId], call: &Call, ended: &Ended) {
+        let Some(&first) = nodes.first() else { return };
+        if !call.purpose.asks_power() || call.told || ended.succeeded() {
+            return;
+        }
+        let powers = self.powers(nodes.to_vec(), ended);
+        let unknown = powers.into_iter().filter(|(_, power)| *power == Power::Unknown);
+        let new: Vec<NodeId> =
+            unknown.map(|(node, _)| node).filter(|node| self.complained.insert(*node)).collect();
+        if new.is_empty() {
+            return;
+        }
+        let mut why = shell::plain_failure(&call.argv, ended).detail;
+        if let Some((_, words)) = self.tool(first).and_then(|tool| tool.classify(ended)) {
+            why = format!("{words}: {why}");
+        }
+        self.warnings.push(format!("{}: power unknown: {why}", fold(&self.members(&new))));
+    }
+
+    pub(in crate::fleet) fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    pub(super) fn fail_all(&mut self, task: Task, nodes: Vec<NodeId>, failure: &Failure) {
+        self.answers.extend(nodes.into_iter().map(|node| answer(task, node, Err(failure.clone()))));
+    }
+
+    /// Returns the power program of a node, where its driver is one that is known.
+    pub(super) fn tool(&self, node: NodeId) -> Option<&Tool> {
+        match &self.wiring.profile(node).power.driver {
+            PowerDriver::Tool(tool) => Some(tool),
+            PowerDriver::None | PowerDriver::Simulator | PowerDriver::Command(_) => None,
+        }
+    }
+
+    /// Asks in parts what one status call for many does not answer: a controller that hangs keeps
+    /// the answers of all others back, because the program waits for it before it prints.
+    pub(super) fn split(&mut self, id: ChildId) {
+        let Some(call) = self.calls.get(&id).filter(|call| call.nodes.len() > 1 && !call.told) else {
+            return;
+        };
+        let Some(&first) = call.nodes.first() else { return };
+        if self.calls.len() + 1 >= self.fanout {
+            let at = Instant::now() + self.wiring.profile(first).probe.interval;
+            self.later.push(Reverse((at, Later::Split(id))));
+            return;
+        }
+        let Some(call) = self.calls.remove(&id) else { return };
+        self.controllers.free(&call.occupies);
+        self.children.end(id);
+        let parts = self.parts(&call.nodes);
+        for nodes in parts {
+            let Some(job) = self.status_job(&nodes) else { continue };
+            self.begin_call(job, call.purpose.part(), nodes);
+        }
+    }
+
+    /// Parts a set: by power controller where the inventory names them, else in halves.
+    fn parts(&self, nodes: &[NodeId]) -> Vec<Vec<NodeId>> {
+        let mut by_controller = self.controllers.parts(nodes);
+        if by_controller.len() > 1 && self.calls.len() + by_controller.len() <= self.fanout {
+            return by_controller;
+        }
+        by_controller.clear();
+        let (left, right) = nodes.split_at(nodes.len() / 2);
+        vec![left.to_vec(), right.to_vec()]
+    }
+
+    /// Goes on without nodes the program does not know: it did nothing for the others either.
+    /// Returns whether that is what happened.
+    pub(super) fn without_strangers(
+        &mut self,
+        call: &mut Call,
+        nodes: &mut Vec<NodeId>,
+        ended: &Ended,
+    ) -> bool {
+        let Some(&first) = nodes.first() else { return false };
+        let Some(tool) = self.tool(first) else { return false };
+        let names = tool.refused_names(ended);
+        let (strangers, rest): (Vec<NodeId>, Vec<NodeId>) = nodes
+            .iter()
+            .copied()
+            .partition(|&node| names.iter().any(|name| name == self.wiring.roster.name(node)));
+        if strangers.is_empty() || rest.is_empty() || call.told {
+            return false;
+        }
+        let purpose = std::mem::replace(&mut call.purpose, Purpose::ReadPower);
+        let job = match &purpose {
+            Purpose::Act(task) => {
+                let failure =
+                    Failure { kind: FailureKind::Failed, detail: "powerman does not know this node".into() };
+                self.fail_all(*task, strangers, &failure);
+                self.power_job(*task, &rest)
+            }
+            Purpose::Settle(judgement) => {
+                self.fail_all(judgement.task, strangers, &judgement.failure);
+                self.status_job(&rest)
+            }
+            Purpose::ReadPower => {
+                self.answers.extend(strangers.into_iter().map(|node| Event::Power(node, Power::Unknown)));
+                self.status_job(&rest)
+            }
+            Purpose::ProbePower => {
+                for node in strangers {
+                    self.probed(node, orderly_plan::fleet::Probe::Unknown);
+                }
+                self.status_job(&rest)
+            }
+            Purpose::LookAfter(_) => self.status_job(&rest),
+            Purpose::Probe | Purpose::Command(_) => None,
+        };
+        match job {
+            Some(job) => self.begin_call(job, purpose, rest),
+            None => return false,
+        }
+        true
+    }
+}

@@ -1,0 +1,215 @@
+//! Files of a walk: shared with the snapshot before where nothing changed, else copied, and further
+//! names of one file joined to its first.
+
+use super::{At, First, Snapshot, open_place};
+use crate::copy::Fault;
+use crate::kernel;
+use crate::manifest::{Entry, Kind};
+use crate::metadata::{self, same_moment};
+use crate::room;
+use crate::verbatim::Verbatim;
+use crate::xattr;
+use anyhow::Context;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, fstat};
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+
+/// How often a file that changes while it is read is read again.
+const ATTEMPTS: u32 = 3;
+
+impl Snapshot<'_> {
+    /// Shares or copies a file.
+    pub(super) fn file(&mut self, at: &At<'_>, stat: &FileStat) -> anyhow::Result<()> {
+        self.progress.file()?;
+        let mut entry = metadata::entry(Verbatim::new(at.path.clone()), stat, &mut self.owners);
+        let before = self.previous.as_mut().and_then(|previous| previous.find(&at.path));
+        let key = (stat.st_dev, stat.st_ino);
+        if stat.st_nlink > 1 && self.join_group(at, &mut entry, key)? {
+            return self.add(&entry);
+        }
+        if let (Some(previous), Some(before)) = (&self.previous, &before)
+            && previous.proves_unchanged(&entry, before)
+            && share(at)
+        {
+            entry.blake3 = before.blake3;
+            entry.xattrs.clone_from(&before.xattrs);
+            self.found.totals.linked += 1;
+        } else if !self.copy(at, &mut entry, before.as_ref())? {
+            return Ok(());
+        }
+        if stat.st_nlink > 1 {
+            self.last_group += 1;
+            let group = self.last_group;
+            entry.link_group = Some(group);
+            let first = First {
+                path: entry.path.clone(),
+                group,
+                size: entry.size,
+                mtime_ns: entry.mtime_ns,
+                digest: entry.blake3,
+                changed: entry.changed,
+                to_come: stat.st_nlink - 1,
+            };
+            self.groups.insert(key, first);
+        }
+        self.found.totals.bytes += entry.size;
+        self.add(&entry)
+    }
+
+    /// Makes a further name of a file that is already in the snapshot.
+    fn join_group(&mut self, at: &At<'_>, entry: &mut Entry, key: (u64, u64)) -> anyhow::Result<bool> {
+        let Some(first) = self.groups.get(&key) else { return Ok(false) };
+        // Written to between its two names: then they are copied as two files rather than wrongly as one.
+        if (first.size, first.mtime_ns) != (entry.size, entry.mtime_ns) {
+            self.groups.remove(&key);
+            return Ok(false);
+        }
+        match linkat(self.tree, first.path.relative(), &at.level.target, at.name, AtFlags::empty()) {
+            Ok(()) => {}
+            // Full of names, or its first one too deep for a path: then they are two files here.
+            Err(Errno::EMLINK | Errno::ENAMETOOLONG) => return Ok(false),
+            Err(error) => return Err(error).with_context(|| at.writing()),
+        }
+        entry.link_group = Some(first.group);
+        entry.blake3 = first.digest;
+        entry.changed = first.changed;
+        if let Ok(opened) = open_place(at) {
+            entry.xattrs = xattr::read_all(&opened).unwrap_or_default();
+        }
+        // Forgotten with its last name, so that a million of such files do not pile up.
+        if let Some(first) = self.groups.get_mut(&key) {
+            first.to_come = first.to_come.saturating_sub(1);
+            if first.to_come == 0 {
+                self.groups.remove(&key);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Copies a file; tells whether it could be read.
+    fn copy(&mut self, at: &At<'_>, entry: &mut Entry, before: Option<&Entry>) -> anyhow::Result<bool> {
+        for attempt in 1..=ATTEMPTS {
+            let source = match open_to_read(at) {
+                Ok(source) => source,
+                Err(error) => return self.unreadable(at, error),
+            };
+            let found = fstat(&source).with_context(|| format!("look at {}", at.shown()))?;
+            if Kind::of_mode(found.st_mode) != Kind::File {
+                self.problem(&at.path, "became something else while the snapshot was taken".to_owned());
+                return Ok(false);
+            }
+            *entry = metadata::entry(entry.path.clone(), &found, &mut self.owners);
+            match xattr::read_all(&source) {
+                Ok(xattrs) => entry.xattrs = xattrs,
+                Err(error) => self.problem(&at.path, format!("read the attributes: {}", error.desc())),
+            }
+            room::insist(&at.level.target, &found).with_context(|| at.writing())?;
+            if attempt > 1 {
+                remove(at)?;
+            }
+            // Never opened when it is there: behind a name that two sources fold into one may stand
+            // a file of the snapshot before, and writing to it would change that.
+            let flags =
+                OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let target = openat(&at.level.target, at.name, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+                .with_context(|| at.writing())?;
+            room::reserve(&target, &found).with_context(|| at.writing())?;
+            let progress = &mut self.progress;
+            match self.copier.copy(&source, &target, entry.size, &mut |count| progress.bytes(count)) {
+                Ok(digest) => entry.blake3 = Some(digest),
+                Err(Fault::Stopped(error)) => return Err(error),
+                Err(Fault::Target(error)) => return Err(error).with_context(|| at.writing()),
+                Err(Fault::Source(error)) => {
+                    remove(at)?;
+                    return self.unreadable(at, error);
+                }
+            }
+            let after = fstat(&source).with_context(|| format!("look at {}", at.shown()))?;
+            let settled = same_moment(&found, &after);
+            if settled || attempt == ATTEMPTS {
+                entry.changed = !settled;
+                if entry.changed {
+                    // What was copied is what is restored, whatever size the file has by now.
+                    entry.size = fstat(&target).with_context(|| at.writing())?.st_size.unsigned_abs();
+                    self.found.totals.changed += 1;
+                    self.found.changed.push(entry.path.clone());
+                }
+                let same_data = before.is_some_and(|before| has_data_of(entry, before));
+                let has_shared = same_data && entry.size > 0 && share_data(at, &target);
+                self.finish(&target, entry, at)?;
+                self.keep_or_share(at, entry, before, has_shared);
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Shares a copy that turned out the same as the one before, so that it takes no room twice.
+    fn keep_or_share(&mut self, at: &At<'_>, entry: &Entry, before: Option<&Entry>, has_shared: bool) {
+        let same = before.is_some_and(|before| entry.same_metadata(before) && has_data_of(entry, before));
+        if same && share_over(at) || has_shared {
+            self.found.totals.linked += 1;
+        } else {
+            self.found.totals.copied += 1;
+            self.found.totals.copied_bytes += entry.size;
+        }
+    }
+
+    pub(super) fn unreadable(&mut self, at: &At<'_>, error: Errno) -> anyhow::Result<bool> {
+        let reason =
+            if error == Errno::ENOENT { "vanished while the snapshot was taken" } else { error.desc() };
+        self.problem(&at.path, reason.to_owned());
+        Ok(false)
+    }
+}
+
+/// Makes the copy of the snapshot before a name in this one; tells whether that was possible.
+fn share(at: &At<'_>) -> bool {
+    let Some(previous) = &at.level.previous else { return false };
+    linkat(previous, at.name, &at.level.target, at.name, AtFlags::empty()).is_ok()
+}
+
+/// The same in place of a copy that was just made.
+fn share_over(at: &At<'_>) -> bool {
+    const BESIDE: &CStr = c".orderly-shared";
+    let Some(previous) = &at.level.previous else { return false };
+    let target = &at.level.target;
+    if linkat(previous, at.name, target, BESIDE, AtFlags::empty()).is_err() {
+        return false;
+    }
+    let has_moved = nix::fcntl::renameat(target, BESIDE, target, at.name).is_ok();
+    if !has_moved {
+        unlinkat(target, BESIDE, UnlinkatFlags::NoRemoveDir).ok();
+    }
+    has_moved
+}
+
+/// Gives a fresh copy the data of the copy before it, which is the same, where the file system can
+/// let two files share it: a change of owner or mode alone then takes no room.
+fn share_data(at: &At<'_>, target: &OwnedFd) -> bool {
+    let Some(previous) = &at.level.previous else { return false };
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    openat(previous, at.name, flags, Mode::empty())
+        .and_then(|before| kernel::share_data(before, target))
+        .is_ok()
+}
+
+/// Tells whether a copy just made holds what the one before holds.
+fn has_data_of(entry: &Entry, before: &Entry) -> bool {
+    (entry.size, entry.blake3) == (before.size, before.blake3) && !before.changed && !entry.changed
+}
+
+fn remove(at: &At<'_>) -> anyhow::Result<()> {
+    unlinkat(&at.level.target, at.name, UnlinkatFlags::NoRemoveDir).with_context(|| at.writing())
+}
+
+fn open_to_read(at: &At<'_>) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let open = |flags| openat(&at.level.source, at.name, flags, Mode::empty());
+    // Reading must not change the time of access; only the owner may ask for that.
+    open(flags | OFlag::O_NOATIME)
+        .or_else(|error| if error == Errno::EPERM { open(flags) } else { Err(error) })
+}

@@ -1,0 +1,298 @@
+//! habackup among sources that mean it harm: odd names, deep trees, dead mounts, full and failing
+//! disks, owners that a user namespace does not know.
+
+use super::snapshot::{configure, copy_of, holder, snapshots};
+use bed::loopfs::{DISK_NEEDS, Disk, HOST_NEEDS, Host};
+use bed::{Bed, Need, real};
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, symlink};
+
+fn ready() -> bool {
+    real::require(&HOST_NEEDS)
+}
+
+fn manifest(bed: &Bed) -> serde_json::Value {
+    let taken = snapshots(bed).pop().unwrap();
+    serde_json::from_slice(&fs::read(taken.join("manifest.json")).unwrap()).unwrap()
+}
+
+/// Three descriptors a level met the usual limit of 1,024 at some 340 levels.
+#[test]
+fn a_deep_tree_is_copied_verified_restored_and_pruned() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "keep = 1");
+    let host = holder(&bed, "ec1");
+    let mut deep = bed.path("source");
+    for _ in 0..700 {
+        deep.push("d");
+    }
+    fs::create_dir_all(&deep).unwrap();
+    fs::write(deep.join("leaf"), "found\n").unwrap();
+    for _ in 0..2 {
+        host.shell("ulimit -Sn 256; habackup").stdout("Backup complete.\n").run();
+    }
+    host.program("habackup").arg("--verify").any_stdout().run();
+    fs::write(deep.join("leaf"), "lost\n").unwrap();
+    host.program("habackup").args(["--restore", "--yes"]).any_stdout().run();
+    assert_eq!(fs::read(deep.join("leaf")).unwrap(), b"found\n");
+    assert_eq!(snapshots(&bed).len(), 1);
+}
+
+/// Who may write to a source could end every backup with a tree deeper than the stack.
+#[test]
+fn a_tree_without_end_is_named_and_does_not_end_the_backup() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["mkdir", "mv"]);
+    let host = holder(&bed, "ec1");
+    bed.write("source/a", "1");
+    // Deeper than any path: made from the inside out.
+    let line = "i=0; mkdir nest; cd nest; while [ $i -lt 1300 ]; do mkdir d && cd d || exit 1; i=$((i+1)); done; \
+                cd \"$ORDERLY_BED\"; mv nest source/";
+    host.shell(line).run();
+    host.program("habackup")
+        .status(1)
+        .stderr_contains("directories deep")
+        .stderr_contains(".incomplete")
+        .run();
+    assert!(copy_of(&bed, &snapshots(&bed)[0], "a").exists());
+}
+
+/// Each folder of a restore kept its parent open until there were too many.
+#[test]
+fn a_restore_of_more_folders_than_may_be_open_succeeds() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    let host = holder(&bed, "ec1");
+    for number in 0..400 {
+        bed.write(format!("source/wide/{number}/in/side/file"), number.to_string());
+    }
+    host.program("habackup").arg("-q").run();
+    fs::remove_dir_all(bed.path("source/wide")).unwrap();
+    host.shell("ulimit -n 128; habackup --restore --yes").any_stdout().run();
+    assert_eq!(bed.read("source/wide/399/in/side/file"), "399");
+}
+
+#[test]
+fn names_of_any_bytes_come_back() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    let host = holder(&bed, "ec1");
+    let long = [b'n'; 255];
+    let names: [&[u8]; 7] =
+        [b"new\nline", b"\xff\xfe", b"esc\x1b[2J", b" ", b"-rf", b".orderly-shared", &long];
+    for name in names {
+        fs::write(bed.path("source").join(OsStr::from_bytes(name)), name).unwrap();
+    }
+    for _ in 0..2 {
+        host.program("habackup").stdout("Backup complete.\n").run();
+    }
+    host.program("habackup").arg("--verify").any_stdout().run();
+    for name in names {
+        fs::write(bed.path("source").join(OsStr::from_bytes(name)), "gone").unwrap();
+    }
+    let said = host.program("habackup").args(["--restore", "--yes"]).any_stdout().run().stdout;
+    assert!(!said.contains('\x1b'), "a name moves no cursor");
+    for name in names {
+        assert_eq!(fs::read(bed.path("source").join(OsStr::from_bytes(name))).unwrap(), name);
+    }
+}
+
+/// A copy that is shared must never be written to, also where two names fold into one.
+#[test]
+fn a_source_whose_names_fold_into_one_changes_no_earlier_snapshot() {
+    if !ready() || !real::require(&DISK_NEEDS) || !real::require(&[Need::Program("mkfs.xfs")]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["mkfs.xfs"]);
+    let disk = Disk::blank(&bed, "folding", 320);
+    let device = disk.device().display().to_string();
+    bed.shell(&format!("mkfs.xfs -q -f -n version=ci {device}")).any_stdout().any_stderr().run();
+    let host = Host::new(&bed, "ec1");
+    let mounted =
+        host.shell(&format!("mount {device} shared && mount --bind shared asset")).any_status().any_stderr();
+    if mounted.run().status != 0 {
+        // Kernels come without it more and more; then there is no such asset either.
+        return;
+    }
+    bed.write("source/name", "small\n");
+    host.shell("sleep 2.1; habackup -q").run();
+    bed.write("source/NAME", "LARGE\n");
+    host.program("habackup").status(1).stderr_contains("NAME: File exists").run();
+    host.program("habackup").args(["-q", "--verify"]).run();
+}
+
+/// A large file was written until the disk was full, and the services on the asset with it.
+#[test]
+fn a_file_that_does_not_fit_is_not_begun() {
+    if !ready() || !real::require(&[Need::Program("strace")]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tool("strace");
+    let host = Host::new(&bed, "ec1");
+    host.shell("mount -t tmpfs -o size=3m tmpfs shared && mount --bind shared asset").run();
+    bed.write("source/large", vec![b'x'; 8 << 20]);
+    host.shell("strace -f -o trace -e trace=write habackup")
+        .status(1)
+        .stderr_contains("No space left on device: it needs 8.0 MiB")
+        .run();
+    assert!(!bed.read("trace").contains("xxxxxxxx"), "nothing was written");
+}
+
+/// What the mount of a dead server is asked never returns; that it is a mount is known without asking.
+#[test]
+fn a_folder_that_something_is_mounted_on_is_not_looked_at() {
+    if !ready() || !real::require(&[Need::Program("strace")]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["strace", "mkdir"]);
+    let host = holder(&bed, "ec1");
+    bed.write("source/a", "1");
+    host.shell("mkdir source/dead-server && mount -t tmpfs tmpfs source/dead-server").run();
+    host.shell("strace -f -o trace habackup -q").run();
+    let looked: Vec<String> =
+        bed.read("trace").lines().filter(|line| line.contains("dead-server")).map(str::to_owned).collect();
+    assert!(looked.iter().all(|line| line.contains("openat2(")), "{looked:?}");
+}
+
+/// A change of mode alone took the room of the file again on file systems that could share it.
+#[test]
+fn a_change_of_mode_takes_no_room_where_data_can_be_shared() {
+    if !ready() || !real::require(&DISK_NEEDS) || !real::require(&[Need::Program("mkfs.xfs")]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["mkfs.xfs", "chmod"]);
+    let disk = Disk::blank(&bed, "xfs", 320);
+    let device = disk.device().display().to_string();
+    bed.shell(&format!("mkfs.xfs -q -f -m reflink=1 {device}")).any_stdout().run();
+    let host = Host::new(&bed, "ec1");
+    host.shell(&format!("mount {device} shared && mount --bind shared asset")).run();
+    bed.write("source/large", vec![b'x'; 4 << 20]);
+    host.program("habackup").arg("-q").run();
+    host.shell("chmod 600 source/large").run();
+    let said = host.program("habackup").arg("--json").any_stdout().run().stdout;
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&report["totals"]["copied_bytes"], &report["totals"]["linked"]), (&0.into(), &1.into()));
+    host.program("habackup").args(["-q", "--verify"]).run();
+}
+
+/// The kernel says only "Invalid argument" of an owner without a number.
+#[test]
+fn an_owner_unknown_to_the_user_namespace_is_explained() {
+    if !ready() || !real::require(&[Need::UserNamespace]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "require_services = false");
+    bed.tools(&["unshare", "chown"]);
+    bed.write("source/foreign", "1");
+    bed.write("source/mine", "2");
+    let host = Host::new(&bed, "ec1");
+    host.shell("chown 5:5 source/foreign").run();
+    host.shell("unshare -Urm /bin/sh -c 'mount --bind shared asset && exec habackup'")
+        .stdout("Backup complete.\n")
+        .stderr_contains("source/foreign: the owner 65534:65534 has no number in this user namespace")
+        .run();
+    assert_eq!(manifest(&bed)["totals"]["files"], 2);
+}
+
+/// A program that reads the report got nothing to read when a run ended in an error.
+#[test]
+fn a_run_that_ends_in_an_error_reports_it_as_json_too() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    let host = Host::new(&bed, "ec1");
+    let ended = host.program("habackup").arg("--json").status(4).any_stderr().any_stdout().run();
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((&report["record"], &report["status"]), (&"failure".into(), &"refused".into()));
+    assert!(report["error"].as_str().unwrap().contains("the host that holds the asset"));
+}
+
+/// A restore that changed a mode changed it under every other name of the file too.
+#[test]
+fn a_restore_touches_no_other_name_of_a_file() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["chmod", "ln"]);
+    let host = holder(&bed, "ec1");
+    bed.write("source/mode", "same\n");
+    host.shell("chmod 4755 source/mode; habackup -q; chmod 600 source/mode; ln source/mode elsewhere").run();
+    host.program("habackup").args(["--restore", "--yes"]).any_stdout().run();
+    assert_eq!(fs::metadata(bed.path("source/mode")).unwrap().mode() & 0o7777, 0o4755);
+    assert_eq!(fs::metadata(bed.path("elsewhere")).unwrap().mode() & 0o7777, 0o600);
+}
+
+/// Links, devices and what cannot be read, beside one another, on a real disk.
+#[test]
+fn everything_a_file_system_has_is_kept_or_named() {
+    if !ready()
+        || !real::require(&DISK_NEEDS)
+        || !real::require(&[Need::Program("setcap"), Need::Program("chattr")])
+    {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["mkfifo", "mknod", "setcap", "getcap", "chattr", "chown", "chmod", "mkdir"]);
+    let disk = Disk::ext4(&bed, 64);
+    let device = disk.device().display().to_string();
+    let host = holder(&bed, "ec1");
+    host.shell(&format!("mount {device} source")).run();
+    let line = "cd source; mkfifo pipe; mknod null c 1 3; echo 1 >cap; setcap cap_net_raw+ep cap; echo 2 >fixed; \
+                chattr +i fixed; echo 3 >foreign; chown 54321:54322 foreign; chmod 6711 foreign; mkdir shut; echo 4 >shut/in; chmod 0 shut";
+    host.shell(line).run();
+    symlink("/etc/passwd", bed.path("source/never-followed")).unwrap_or(());
+    host.program("habackup").stdout("Backup complete.\n").run();
+    let found: Vec<String> = manifest(&bed)["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|entry| Some(entry["path"].as_str()?.rsplit('/').next()?.to_owned()))
+        .collect();
+    for name in ["pipe", "null", "cap", "fixed", "foreign", "shut", "in"] {
+        assert!(found.iter().any(|path| path == name), "{name}: {found:?}");
+    }
+    // What is immutable here cannot be replaced: found out when it is tried, and taken back.
+    host.shell(
+        "chattr -i source/fixed; echo other >source/fixed; echo other >source/cap; chattr +i source/fixed",
+    )
+    .run();
+    host.program("habackup")
+        .args(["--restore", "--yes"])
+        .status(4)
+        .any_stdout()
+        .stderr_contains("source/fixed: is immutable here")
+        .run();
+    host.shell("chattr -i source/fixed").run();
+    host.program("habackup").args(["--restore", "--yes"]).any_stdout().run();
+    host.shell("getcap source/cap").stdout("source/cap cap_net_raw=ep\n").run();
+    host.shell("umount source").run();
+}
