@@ -32,7 +32,6 @@ soak:
 	packaging/test-needs.sh
 	PROPTEST_CASES=10000 $(CARGO) test --locked --release -p orderly-plan
 	ORDERLY_SOAK=1 $(CARGO) test --locked --workspace
-	PROPTEST_CASES=10000 $(CARGO) test --locked -p orderly-plan --lib
 
 # How fast we are beside others on this machine: all of bench/, or one of it (make bench BENCH=plan).
 BENCH = $(patsubst bench/%.py,%,$(filter-out bench/measure.py,$(wildcard bench/*.py)))

@@ -5,7 +5,6 @@
 mod completions;
 mod cron;
 mod flags;
-mod flags_down;
 mod hostile;
 mod install;
 mod interrupt;

@@ -142,7 +142,7 @@ fn was_over(asked: &Asked<'_>, world: &World, leader: NodeId, at: Duration) -> b
     world.is_halted(leader, at) || waited || cut || blind || silent
 }
 
-// Few cases; `make soak` runs 10,000 (PROPTEST_CASES).
+// Few cases; `make soak` runs 10,000.
 proptest! {
     #[test]
     fn no_node_goes_down_before_what_depends_on_it(
