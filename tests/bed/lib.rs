@@ -10,6 +10,7 @@
 )]
 
 pub mod binaries;
+pub mod bmc;
 pub mod expected;
 pub mod fakes;
 pub mod loopfs;

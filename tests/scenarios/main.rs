@@ -16,6 +16,7 @@ mod powercut;
 mod readme;
 mod real_hosts;
 mod real_inventories;
+mod real_ipmi;
 mod real_powerman;
 mod real_sshd;
 mod release;

@@ -115,7 +115,7 @@ fn chance(seed: usize) -> impl FnMut() -> bool {
 /// damaged.
 fn cut(recording: &Recording, count: usize) -> (usize, Vec<String>) {
     let all = recording.events.len() + 1;
-    let step = if count == 0 { 1 } else { (all / count).max(1) };
+    let step = all.checked_div(count).map_or(1, |step| step.max(1));
     let places: Vec<usize> = (0..all).rev().step_by(step).collect();
     let ways = |number: usize| if count == 0 { 0..3 } else { number % 3..number % 3 + 1 };
     let places: Vec<(usize, usize)> = places

@@ -21,7 +21,7 @@ fn configure(bed: &Bed, host: &str, count: usize, more: &str) {
     let probe = "[probe]\ndriver = \"power\"\ninterval = \"200ms\"\n";
     bed.config("cluster.toml", format!("{head}{power}{probe}{more}"));
     let nodes: Vec<_> = (0..count)
-        .map(|at| serde_json::json!({"name": format!("n{at}"), "attributes": {"pdu": format!("v{}", at / 16)}}))
+        .map(|at| serde_json::json!({"name": format!("n{at}"), "pdu": format!("v{}", at / 16)}))
         .collect();
     bed.write(
         "etc/inventory.json",
@@ -70,7 +70,7 @@ fn one_hung_controller_among_sixty_four_delays_nobody_else() {
     let daemon = Powermand::new(&bed, 64, Some(20));
     daemon.lend_client();
     // Were the others held up, they would run into their own limit and not come up either.
-    let limits = "[limits]\nretries = 0\ntimeout = \"20s\"\nper = \"pdu\"\nmax = 4\nfanout = 128\n";
+    let limits = "[limits]\nretries = 0\ntimeout = \"20s\"\nfanout = 128\n";
     configure(&bed, &daemon.host(), 1024, limits);
     bed.write("cstartSeq", "all: n[0-1023]\n");
     let ended = bed.program("cstartup").arg("ALL").any_status().any_stdout().any_stderr().run();

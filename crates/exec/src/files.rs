@@ -94,6 +94,23 @@ pub fn check_only_owner_writes(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Checks that a file with a secret is there and that nobody but its owner can read it.
+///
+/// # Errors
+/// Rejected (3), with the remedy.
+pub fn check_only_owner_reads(path: &Path) -> anyhow::Result<()> {
+    check_only_owner_writes(path)?;
+    let found =
+        fs::metadata(path).with_context(|| format!("read {}", path.display())).or_status(Status::Rejected)?;
+    if found.mode() & 0o077 != 0 {
+        return Err(fail(
+            Status::Rejected,
+            format!("{}: others can read it, and it holds a password; chmod 600 it", path.display()),
+        ));
+    }
+    Ok(())
+}
+
 /// Replaces a file as a whole: beside, write, sync, rename, sync the folder. Mode 0600 unless it
 /// replaces a file, whose mode is kept.
 ///

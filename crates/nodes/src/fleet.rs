@@ -11,12 +11,14 @@ use crate::roster::{Kind, Roster};
 use crate::simulator::{Condition, Initial, Nature, Simulation, Store};
 use nix::sys::signal::Signal;
 use orderly_exec::children::Children;
+use orderly_exec::files;
 use orderly_exec::job::{Ended, Ending};
 use orderly_exec::signals::Signals;
 use orderly_exec::status::{OrStatus, Status};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use orderly_plan::fleet::{Abilities, Event, Failure, Fleet, NodeId, Task};
 use orderly_plan::inventory::Inventory;
+pub(crate) use reading::power_lines;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 use wires::Wires;
@@ -302,8 +304,41 @@ fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, Diagnostics>
         });
         profile_of.push(index);
     }
-    let wiring = Wiring { profile_of, profiles, roster: roster.clone() };
-    for (index, member) in roster.members().iter().enumerate() {
+    let mut wiring = Wiring { profile_of, profiles, roster };
+    for profile in &wiring.profiles {
+        let PowerDriver::Tool(tool) = &profile.power.driver else { continue };
+        if let Some(Err(error)) = tool.password_file().map(files::check_only_owner_reads) {
+            wrong.push(Diagnostic::about(&cluster.file, format!("power.password_file: {error:#}")));
+        }
+    }
+    for (at, node) in inventory.nodes().iter().enumerate() {
+        let id = NodeId(u32::try_from(at).unwrap_or(u32::MAX));
+        let PowerDriver::Tool(tool) = &wiring.profile(id).power.driver else { continue };
+        let Some(attribute) = tool.attribute() else { continue };
+        match node.attributes.get(attribute).and_then(|value| value.as_str()) {
+            Some(address)
+                if !address.is_empty()
+                    && !address.contains([',', ' ', '[', '\n'])
+                    && !address.starts_with('-') =>
+            {
+                let address = address.to_owned();
+                wiring.roster.set_bmc(id, address);
+            }
+            Some(address) => {
+                let clause =
+                    format!("node {}: \"{address}\" cannot be the address of a controller", node.name);
+                wrong.push(Diagnostic::about(&cluster.file, clause));
+            }
+            None => {
+                let clause = format!(
+                    "node {}: the inventory has no attribute \"{attribute}\", the address of its controller",
+                    node.name
+                );
+                wrong.push(Diagnostic::about(&cluster.file, clause));
+            }
+        }
+    }
+    for (index, member) in wiring.roster.members().iter().enumerate() {
         let node = NodeId(u32::try_from(index).unwrap_or(u32::MAX));
         for clause in unusable(wiring.profile(node), member) {
             wrong.push(Diagnostic::about(&cluster.file, clause));

@@ -7,7 +7,7 @@ pub mod config;
 pub mod fleet;
 pub mod history;
 pub mod log;
-mod power;
+pub mod power;
 pub mod roster;
 pub mod run;
 mod shell;

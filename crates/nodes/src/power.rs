@@ -2,17 +2,27 @@
 //!
 //! None of them is believed when it says "done": its status tells, node by node.
 
+mod ipmi;
+
+pub use ipmi::Ipmi;
+
+use crate::fleet::power_lines;
 use crate::roster::Member;
 use crate::template::{Reach, fold};
-use orderly_exec::job::{Ended, Ending};
+use anyhow::Context;
+use orderly_exec::job::{Ended, Ending, Job};
 use orderly_plan::fleet::{FailureKind, Power, Task};
 use orderly_plan::nodeset;
 use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
 
 /// A power program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tool {
     Powerman(Powerman),
+    Ipmitool(Ipmi),
+    Ipmipower(Ipmi),
 }
 
 /// The settings of `driver = "powerman"`.
@@ -39,52 +49,87 @@ impl Tool {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Powerman(_) => "powerman",
+            Self::Ipmitool(_) => "ipmitool",
+            Self::Ipmipower(_) => "ipmipower",
         }
     }
 
-    /// Returns the settings an override of powerman starts from.
-    pub fn as_powerman(&self) -> Powerman {
+    /// Returns the settings of powerman, where it is that.
+    pub fn as_powerman(&self) -> Option<Powerman> {
         match self {
-            Self::Powerman(powerman) => powerman.clone(),
+            Self::Powerman(powerman) => Some(powerman.clone()),
+            Self::Ipmitool(_) | Self::Ipmipower(_) => None,
+        }
+    }
+
+    /// Returns the settings of the IPMI program of this word, where it is that.
+    pub fn as_ipmi(&self, word: &str) -> Option<Ipmi> {
+        match self {
+            Self::Ipmitool(ipmi) | Self::Ipmipower(ipmi) if self.word() == word => Some(ipmi.clone()),
+            Self::Powerman(_) | Self::Ipmitool(_) | Self::Ipmipower(_) => None,
+        }
+    }
+
+    /// Returns the inventory attribute with the address of a node's controller, where one is needed.
+    pub fn attribute(&self) -> Option<&str> {
+        match self {
+            Self::Powerman(_) => None,
+            Self::Ipmitool(ipmi) | Self::Ipmipower(ipmi) => Some(&ipmi.bmc),
+        }
+    }
+
+    /// Returns the file with the password, which nobody else may read.
+    pub fn password_file(&self) -> Option<&Path> {
+        match self {
+            Self::Powerman(_) => None,
+            Self::Ipmitool(ipmi) | Self::Ipmipower(ipmi) => ipmi.password_file.as_deref(),
         }
     }
 
     /// Tells whether a reset of its own can be trusted. powerman's cycle is a fixed pause between
     /// off and on, whatever the node does; off, wait for off, on is better.
     pub fn resets(&self) -> bool {
-        match self {
-            Self::Powerman(_) => false,
-        }
+        !matches!(self, Self::Powerman(_))
     }
 
     /// Returns how many nodes one process stands for.
     pub fn reach(&self) -> Reach {
+        if matches!(self, Self::Ipmitool(_)) { Reach::Each } else { Reach::Set }
+    }
+
+    /// Returns the call for a task; anything that does not switch asks for the status.
+    ///
+    /// # Errors
+    /// When the password cannot be read.
+    pub fn job(&self, task: Task, nodes: &[&Member], timeout: Duration) -> anyhow::Result<Job> {
         match self {
-            Self::Powerman(_) => Reach::Set,
+            Self::Powerman(powerman) => Ok(Job::new(powerman.argv(task, nodes), timeout)),
+            Self::Ipmipower(ipmi) => ipmi.ipmipower(task, nodes, timeout),
+            Self::Ipmitool(ipmi) => {
+                let node = nodes.first().context("no node to ask about")?;
+                Ok(ipmi.ipmitool(task, node, timeout))
+            }
         }
     }
 
-    /// Returns the argument vector of a task; anything that does not switch asks for the status.
-    pub fn argv(&self, task: Task, nodes: &[&Member]) -> Vec<OsString> {
-        let Self::Powerman(powerman) = self;
-        let mut argv: Vec<OsString> = vec![powerman.program.clone().into()];
-        if let Some(host) = &powerman.host {
-            argv.extend(["-h".into(), host.into()]);
+    /// Returns what a status says of each node. What is printed in whole lines for several nodes is
+    /// believed even when the call failed: a dead controller must not hide those that answered.
+    pub fn powers(&self, nodes: &[&Member], ended: &Ended) -> Vec<Power> {
+        let text = ended.text();
+        match self {
+            Self::Ipmitool(_) => vec![ipmi::ipmitool_power(ended); nodes.len()],
+            Self::Ipmipower(_) => nodes.iter().map(|node| ipmi::ipmipower_power(&text, node)).collect(),
+            Self::Powerman(_) => {
+                let said = power_lines(&text);
+                let of = |node: &&Member| said.get(node.name.as_str()).copied().unwrap_or(Power::Unknown);
+                nodes.iter().map(of).collect()
+            }
         }
-        match task {
-            Task::PowerOn => argv.push("-1".into()),
-            Task::PowerOff => argv.push("-0".into()),
-            // One line a node, which is what `fleet::reading` understands.
-            _ => argv.extend(["-x".into(), "-Q".into()]),
-        }
-        argv.push(fold(nodes).into());
-        argv
     }
 
     /// Returns the names that made it refuse the whole call, so that the rest can be tried without.
     pub fn refused_names(&self, ended: &Ended) -> Vec<String> {
-        let Self::Powerman(_) = self;
-        if ended.ending != Ending::Exited(NO_SUCH_NODES) {
+        if !matches!(self, Self::Powerman(_)) || ended.ending != Ending::Exited(NO_SUCH_NODES) {
             return Vec::new();
         }
         let said = format!("{}\n{}", ended.text(), String::from_utf8_lossy(&ended.stderr));
@@ -94,7 +139,9 @@ impl Tool {
 
     /// Returns what kind of failure an end is, and its name where a person should read it first.
     pub fn classify(&self, ended: &Ended) -> Option<(FailureKind, &'static str)> {
-        let Self::Powerman(_) = self;
+        if !matches!(self, Self::Powerman(_)) {
+            return ipmi::classify(ended);
+        }
         let said = String::from_utf8_lossy(&ended.stderr);
         match ended.ending {
             Ending::Exited(IN_PROGRESS) => Some((FailureKind::Failed, "busy")),
@@ -102,8 +149,43 @@ impl Tool {
             Ending::Exited(1) if said.contains("could not connect") || said.contains("could not find") => {
                 Some((FailureKind::Unreachable, "powermand does not answer"))
             }
-            _ => None,
+            Ending::Exited(_)
+            | Ending::Killed(_)
+            | Ending::TimedOut
+            | Ending::Unkillable
+            | Ending::NotStarted => None,
         }
+    }
+
+    /// Returns what a call said of one node, where it speaks of each: one controller that refuses is
+    /// not what is wrong with the others.
+    pub fn classify_one(&self, node: &Member, ended: &Ended) -> Option<(FailureKind, String)> {
+        if !matches!(self, Self::Ipmipower(_)) {
+            return None;
+        }
+        let text = ended.text();
+        let said = ipmi::ipmipower_said(&text, node)?;
+        let (kind, words) = ipmi::classify_words(said, false)?;
+        Some((kind, format!("{words}: {said}")))
+    }
+}
+
+impl Powerman {
+    fn argv(&self, task: Task, nodes: &[&Member]) -> Vec<OsString> {
+        let mut argv: Vec<OsString> = vec![self.program.clone().into()];
+        if let Some(host) = &self.host {
+            argv.extend(["-h".into(), host.into()]);
+        }
+        match task {
+            Task::PowerOn => argv.push("-1".into()),
+            Task::PowerOff => argv.push("-0".into()),
+            // One line a node, which is what `fleet::reading` understands.
+            Task::Reset | Task::ReadPower | Task::Probe | Task::Run(_) => {
+                argv.extend(["-x".into(), "-Q".into()]);
+            }
+        }
+        argv.push(fold(nodes).into());
+        argv
     }
 }
 
@@ -143,7 +225,7 @@ mod tests {
         let tool = Tool::Powerman(Powerman { host: Some("pm:1".into()), ..Powerman::default() });
         let (one, two) = (member("n1", 1), member("n2", 2));
         let words = |task| {
-            let argv = tool.argv(task, &[&one, &two]);
+            let argv = tool.job(task, &[&one, &two], Duration::MAX).unwrap().argv;
             argv.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(words(Task::PowerOn), "powerman -h pm:1 -1 n[1-2]");

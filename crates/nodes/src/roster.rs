@@ -24,6 +24,8 @@ pub struct Member {
     pub address: String,
     pub groups: Vec<String>,
     pub kind: Kind,
+    /// Where its power controller is reached, when its power driver needs to know.
+    pub bmc: Option<String>,
 }
 
 /// All members, by [`NodeId`].
@@ -46,6 +48,7 @@ impl Roster {
                 address: node.address().to_owned(),
                 groups: node.groups.clone(),
                 kind: Kind::Node,
+                bmc: None,
             })
             .collect();
         let names: BTreeSet<&String> = inventory
@@ -63,6 +66,7 @@ impl Roster {
                 address: name.clone(),
                 groups: Vec::new(),
                 kind: Kind::Unit,
+                bmc: None,
             });
         }
         Self { members, units }
@@ -70,6 +74,10 @@ impl Roster {
 
     pub fn member(&self, id: NodeId) -> &Member {
         &self.members[id.index()]
+    }
+
+    pub(crate) fn set_bmc(&mut self, id: NodeId, address: String) {
+        self.members[id.index()].bmc = Some(address);
     }
 
     pub fn name(&self, id: NodeId) -> &str {

@@ -197,6 +197,7 @@ pub(crate) mod tests {
             address: format!("10.0.0.{number}"),
             groups: Vec::new(),
             kind: Kind::Node,
+            bmc: None,
         }
     }
 

@@ -5,7 +5,7 @@ use super::{
     Cluster, EndUsers, Limits, NodeLimits, Patch, Power, PowerCommands, PowerDriver, Probe, ProbeDriver,
     Profile, SequencePaths, Shell, ShellDriver, Shutdown, Ssh, Subsystem, SubsystemHost,
 };
-use crate::power::{Powerman, Tool};
+use crate::power::{Ipmi, Tool};
 use crate::simulator::SimulatorSettings;
 use crate::template::{Reach, Template};
 use orderly_exec::files;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-const LATER: [&str; 4] = ["ipmipower", "ipmitool", "clush", "pdsh"];
+const LATER: [&str; 2] = ["clush", "pdsh"];
 
 impl Cluster {
     /// Returns what the text of a `cluster.toml` says; `name` is the file's name for messages.
@@ -181,7 +181,7 @@ fn read_driver(
 
 fn read_power(table: &Table<'_>, base: Option<&PowerDriver>) -> PowerPatch {
     let timeout = read_time(table, "timeout");
-    let words = ["simulator", "powerman", "command", "none"];
+    let words = ["simulator", "powerman", "ipmitool", "ipmipower", "command", "none"];
     let base_word = base.map(|base| match base {
         PowerDriver::None => "none",
         PowerDriver::Simulator => "simulator",
@@ -191,7 +191,20 @@ fn read_power(table: &Table<'_>, base: Option<&PowerDriver>) -> PowerPatch {
     let driver = match read_driver(table, &words, base_word) {
         None => {
             // The keys are looked at even so, or they would all be called unknown.
-            for key in ["on", "off", "reset", "status", "program", "host"] {
+            for key in [
+                "on",
+                "off",
+                "reset",
+                "status",
+                "program",
+                "host",
+                "bmc",
+                "user",
+                "password_file",
+                "cipher",
+                "port",
+                "options",
+            ] {
                 table.has(key);
             }
             None
@@ -201,13 +214,20 @@ fn read_power(table: &Table<'_>, base: Option<&PowerDriver>) -> PowerPatch {
         Some("powerman") => {
             let mut powerman = match base {
                 Some(PowerDriver::Tool(tool)) => tool.as_powerman(),
-                Some(_) | None => Powerman::default(),
-            };
+                Some(_) | None => None,
+            }
+            .unwrap_or_default();
             if let Some(program) = table.text("program") {
                 powerman.program = program;
             }
             powerman.host = table.text("host").or(powerman.host);
             Some(PowerDriver::Tool(Box::new(Tool::Powerman(powerman))))
+        }
+        Some("ipmitool") => {
+            Some(PowerDriver::Tool(Box::new(Tool::Ipmitool(read_ipmi(table, base, "ipmitool")))))
+        }
+        Some("ipmipower") => {
+            Some(PowerDriver::Tool(Box::new(Tool::Ipmipower(read_ipmi(table, base, "ipmipower")))))
         }
         Some(_) => {
             let before = match base {
@@ -219,6 +239,35 @@ fn read_power(table: &Table<'_>, base: Option<&PowerDriver>) -> PowerPatch {
         }
     };
     PowerPatch { driver, timeout }
+}
+
+fn read_ipmi(table: &Table<'_>, base: Option<&PowerDriver>, word: &str) -> Ipmi {
+    let before = match base {
+        Some(PowerDriver::Tool(tool)) => tool.as_ipmi(word),
+        Some(PowerDriver::None | PowerDriver::Simulator | PowerDriver::Command(_)) | None => None,
+    };
+    let mut ipmi = before.unwrap_or_else(|| Ipmi::new(word));
+    if let Some(program) = table.text("program") {
+        ipmi.program = program;
+    }
+    if let Some(bmc) = table.text("bmc") {
+        ipmi.bmc = bmc;
+    }
+    if let Some(options) = table.texts("options") {
+        ipmi.options = options;
+    }
+    if let Some(cipher) = table.number("cipher") {
+        match u32::try_from(cipher).ok().filter(|&cipher| cipher <= 17) {
+            Some(cipher) => ipmi.cipher = cipher,
+            None => table.reject("cipher", format!("{}: from 0 to 17", table.named("cipher"))),
+        }
+    }
+    ipmi.user = table.text("user").or(ipmi.user);
+    ipmi.port = read_port(table).or(ipmi.port);
+    if let Some(file) = table.absolute_path("password_file") {
+        ipmi.password_file = Some(file);
+    }
+    ipmi
 }
 
 fn read_power_commands(table: &Table<'_>, base: Option<&PowerCommands>) -> Option<PowerCommands> {

@@ -359,7 +359,10 @@ impl Wires {
         let members = self.members(nodes);
         let argv = match &profile.power.driver {
             PowerDriver::None | PowerDriver::Simulator => return None,
-            PowerDriver::Tool(tool) => tool.argv(task, &members),
+            PowerDriver::Tool(tool) => {
+                let job = tool.job(task, &members, profile.power_timeout());
+                return job.ok();
+            }
             PowerDriver::Command(commands) => power_template(commands, task)?.fill(&members, ""),
         };
         Some(Job::new(argv, profile.power_timeout()))
@@ -516,33 +519,6 @@ impl Wires {
             self.begin(Task::Probe, &mut again);
             self.again = again;
         }
-    }
-
-    /// Asks how far the nodes of a call are that takes its time: one that hangs holds nobody else.
-    fn look_after(&mut self, id: ChildId) {
-        let Some(call) = self.calls.get(&id) else { return };
-        // Those that an earlier look still waits for are not asked again: they hang.
-        let looks =
-            self.calls.values().filter(|look| matches!(look.purpose, Purpose::LookAfter(of) if of == id));
-        let asked: HashSet<NodeId> = looks.flat_map(|look| look.nodes.iter().copied()).collect();
-        let can = |node: &NodeId| !asked.contains(node) && self.controllers.has_room(*node);
-        let nodes: Vec<NodeId> = call.nodes.iter().copied().filter(can).collect();
-        let Some(&first) = call.nodes.first() else { return };
-        match self.status_job(&nodes) {
-            Some(job) if self.calls.len() < self.fanout => {
-                self.begin_call(job, Purpose::LookAfter(id), nodes);
-            }
-            Some(_) | None => self.look_after_later(id, first),
-        }
-    }
-
-    fn look_after_later(&mut self, id: ChildId, node: NodeId) {
-        // The parts of a look end one by one, and one next look is enough.
-        if self.later.iter().any(|Reverse((_, later))| *later == Later::LookAfter(id)) {
-            return;
-        }
-        let interval = self.wiring.profile(node).probe.interval;
-        self.later.push(Reverse((Instant::now() + interval, Later::LookAfter(id))));
     }
 
     fn take_probes(&mut self) {

@@ -17,8 +17,8 @@ impl Wires {
     pub(super) fn call_ended(&mut self, id: ChildId, ended: Ended) {
         let Some(mut call) = self.calls.remove(&id) else { return };
         self.controllers.free(&call.occupies);
-        let mut nodes = std::mem::take(&mut call.nodes);
-        if self.without_strangers(&mut call, &mut nodes, &ended) {
+        let nodes = std::mem::take(&mut call.nodes);
+        if self.without_strangers(&mut call, &nodes, &ended) {
             return;
         }
         self.complain(&nodes, &call, &ended);
@@ -74,6 +74,17 @@ impl Wires {
         if let Some((kind, words)) = self.tool(first).and_then(|tool| tool.classify(ended)) {
             failure = Failure { kind, detail: format!("{words}: {}", failure.detail) };
         }
+        // What a call says of one node is about that node alone.
+        let mut nodes = nodes;
+        nodes.retain(|&node| {
+            let said =
+                self.tool(node).and_then(|tool| tool.classify_one(self.wiring.roster.member(node), ended));
+            if let Some((kind, detail)) = &said {
+                let failure = Failure { kind: *kind, detail: detail.clone() };
+                self.answers.push(answer(task, node, Err(failure)));
+            }
+            said.is_none()
+        });
         // Of many nodes, some are as they should be although the whole failed: their state decides.
         let can_ask = call.occupies.len() > 1
             && wanted(task).is_some()
@@ -89,6 +100,10 @@ impl Wires {
     /// Returns what a status command said of each node. One that failed is believed where it speaks
     /// of several nodes, line by line: a dead controller must not hide those that answered.
     pub(super) fn powers(&self, nodes: Vec<NodeId>, ended: &Ended) -> Vec<(NodeId, Power)> {
+        if let Some(tool) = nodes.first().and_then(|&node| self.tool(node)) {
+            let powers = tool.powers(&self.members(&nodes), ended);
+            return nodes.into_iter().zip(powers).collect();
+        }
         let mut text = ended.text();
         if ended.succeeded() && !ended.truncated {
             text.push('\n');

@@ -10,6 +10,7 @@ use orderly_exec::children::ChildId;
 use orderly_exec::job::Ended;
 use orderly_plan::fleet::{Event, Failure, FailureKind, NodeId, Power, Task};
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::time::Instant;
 
 /// Nodes of a power call that is over, whose power does not read as wanted yet.
@@ -22,6 +23,33 @@ pub(super) struct Judgement {
 }
 
 impl Wires {
+    /// Asks how far the nodes of a call are that takes its time: one that hangs holds nobody else.
+    pub(super) fn look_after(&mut self, id: ChildId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        // Those that an earlier look still waits for are not asked again: they hang.
+        let looks =
+            self.calls.values().filter(|look| matches!(look.purpose, Purpose::LookAfter(of) if of == id));
+        let asked: HashSet<NodeId> = looks.flat_map(|look| look.nodes.iter().copied()).collect();
+        let can = |node: &NodeId| !asked.contains(node) && self.controllers.has_room(*node);
+        let nodes: Vec<NodeId> = call.nodes.iter().copied().filter(can).collect();
+        let Some(&first) = call.nodes.first() else { return };
+        match self.status_job(&nodes) {
+            Some(job) if self.calls.len() < self.fanout => {
+                self.begin_call(job, Purpose::LookAfter(id), nodes);
+            }
+            Some(_) | None => self.look_after_later(id, first),
+        }
+    }
+
+    pub(super) fn look_after_later(&mut self, id: ChildId, node: NodeId) {
+        // The parts of a look end one by one, and one next look is enough.
+        if self.later.iter().any(|Reverse((_, later))| *later == Later::LookAfter(id)) {
+            return;
+        }
+        let interval = self.wiring.profile(node).probe.interval;
+        self.later.push(Reverse((Instant::now() + interval, Later::LookAfter(id))));
+    }
+
     /// Asks what became of the nodes of a call that is over.
     pub(super) fn settle(&mut self, judgement: Judgement, nodes: Vec<NodeId>) {
         match self.status_job(&nodes) {
@@ -134,12 +162,7 @@ impl Wires {
 
     /// Goes on without nodes the program does not know: it did nothing for the others either.
     /// Returns whether that is what happened.
-    pub(super) fn without_strangers(
-        &mut self,
-        call: &mut Call,
-        nodes: &mut Vec<NodeId>,
-        ended: &Ended,
-    ) -> bool {
+    pub(super) fn without_strangers(&mut self, call: &mut Call, nodes: &[NodeId], ended: &Ended) -> bool {
         let Some(&first) = nodes.first() else { return false };
         let Some(tool) = self.tool(first) else { return false };
         let names = tool.refused_names(ended);

@@ -1,0 +1,247 @@
+//! IPMI: ipmitool (one process a controller) and ipmipower (one for all).
+//!
+//! The password never stands on a command line: ipmitool reads its file, ipmipower gets it on
+//! standard input.
+
+use crate::roster::Member;
+use anyhow::Context;
+use orderly_exec::files;
+use orderly_exec::job::{Ended, Ending, Job};
+use orderly_plan::fleet::{FailureKind, Power, Task};
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The settings of `driver = "ipmitool"` and `driver = "ipmipower"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ipmi {
+    pub program: String,
+    /// The inventory attribute with the address of a node's controller.
+    pub bmc: String,
+    pub user: Option<String>,
+    /// Its first line is the password.
+    pub password_file: Option<PathBuf>,
+    /// The cipher suite; asking the controller for its list costs some of them ten seconds.
+    pub cipher: u32,
+    pub port: Option<u16>,
+    /// Given to the program before ours.
+    pub options: Vec<String>,
+}
+
+impl Ipmi {
+    pub fn new(program: &str) -> Self {
+        Self {
+            program: program.to_owned(),
+            bmc: "bmc".into(),
+            user: None,
+            password_file: None,
+            cipher: 3,
+            port: None,
+            options: Vec::new(),
+        }
+    }
+
+    /// Returns the call of ipmitool for a node's controller.
+    pub fn ipmitool(&self, task: Task, node: &Member, timeout: Duration) -> Job {
+        let mut argv: Vec<OsString> = vec![self.program.clone().into()];
+        argv.extend(self.options.iter().map(OsString::from));
+        // Without -v a wrong password and a controller that is away read the same.
+        argv.extend(["-v", "-I", "lanplus", "-C"].map(OsString::from));
+        argv.push(self.cipher.to_string().into());
+        if let Some(port) = self.port {
+            argv.extend(["-p".into(), port.to_string().into()]);
+        }
+        if let Some(user) = &self.user {
+            argv.extend(["-U".into(), user.into()]);
+        }
+        if let Some(file) = &self.password_file {
+            argv.extend(["-f".into(), file.into()]);
+        }
+        argv.extend(["-H".into(), bmc(node).into()]);
+        let action = match task {
+            Task::PowerOn => "on",
+            Task::PowerOff => "off",
+            Task::Reset => "reset",
+            Task::ReadPower | Task::Probe | Task::Run(_) => "status",
+        };
+        argv.extend(["chassis", "power", action].map(OsString::from));
+        Job::new(argv, timeout)
+    }
+
+    /// Returns the call of ipmipower for the controllers of many nodes.
+    ///
+    /// # Errors
+    /// When the password cannot be read.
+    pub fn ipmipower(&self, task: Task, nodes: &[&Member], timeout: Duration) -> anyhow::Result<Job> {
+        let mut argv: Vec<OsString> = vec![self.program.clone().into()];
+        argv.extend(self.options.iter().map(OsString::from));
+        argv.extend(["--driver-type=LAN_2_0".into(), format!("--cipher-suite-id={}", self.cipher).into()]);
+        let hosts: Vec<String> = nodes.iter().map(|node| self.host(node)).collect();
+        argv.push(format!("--hostname={}", hosts.join(",")).into());
+        argv.push(
+            match task {
+                Task::PowerOn => "--on",
+                Task::PowerOff => "--off",
+                Task::Reset => "--reset",
+                Task::ReadPower | Task::Probe | Task::Run(_) => "--stat",
+            }
+            .into(),
+        );
+        let mut settings = String::new();
+        if let Some(user) = &self.user {
+            let _ = writeln!(settings, "username {user}");
+        }
+        if let Some(file) = &self.password_file {
+            let text = files::read(file).context("read the password of the controllers")?;
+            let _ = writeln!(settings, "password {}", text.lines().next().unwrap_or_default());
+        }
+        if !settings.is_empty() {
+            argv.push("--config-file=/dev/stdin".into());
+        }
+        let mut job = Job::new(argv, timeout);
+        job.stdin = settings.into_bytes();
+        Ok(job)
+    }
+
+    fn host(&self, node: &Member) -> String {
+        match self.port {
+            Some(port) => format!("{}:{port}", bmc(node)),
+            None => bmc(node).to_owned(),
+        }
+    }
+}
+
+/// Returns the address of a node's controller; a unit is a controller itself.
+fn bmc(node: &Member) -> &str {
+    node.bmc.as_deref().unwrap_or(&node.address)
+}
+
+/// Returns what ipmitool's status says: this sentence and nothing like it.
+pub(super) fn ipmitool_power(ended: &Ended) -> Power {
+    let text = ended.text();
+    let mut said = text.lines().filter_map(|line| line.trim().strip_prefix("Chassis Power is "));
+    match (said.next(), said.next(), ended.succeeded()) {
+        (Some("on"), None, true) => Power::On,
+        (Some("off"), None, true) => Power::Off,
+        _ => Power::Unknown,
+    }
+}
+
+/// Returns what ipmipower said of a node's controller: its last word after the address.
+pub(super) fn ipmipower_said<'t>(text: &'t str, node: &Member) -> Option<&'t str> {
+    text.split_inclusive('\n').filter(|line| line.ends_with('\n')).find_map(|line| {
+        let (host, said) = line.trim_end().split_once(": ")?;
+        (host == bmc(node)).then_some(said.trim())
+    })
+}
+
+pub(super) fn ipmipower_power(text: &str, node: &Member) -> Power {
+    match ipmipower_said(text, node) {
+        Some("on") => Power::On,
+        Some("off") => Power::Off,
+        Some(_) | None => Power::Unknown,
+    }
+}
+
+const PASSWORD: [&str; 10] = [
+    "RAKP 2 HMAC is invalid",
+    "unauthorized name",
+    "unauthorized role",
+    "Invalid password",
+    "password invalid",
+    "password verification timeout",
+    "username invalid",
+    "insufficient privilege",
+    "k_g invalid",
+    "cipher suite id unavailable",
+];
+
+/// Returns what kind of failure the words of either program mean.
+pub(super) fn classify(ended: &Ended) -> Option<(FailureKind, &'static str)> {
+    let words = format!("{}\n{}", String::from_utf8_lossy(&ended.stderr), ended.text());
+    classify_words(&words, ended.ending == Ending::TimedOut)
+}
+
+/// As [`classify`], from words alone.
+pub(super) fn classify_words(words: &str, timed_out: bool) -> Option<(FailureKind, &'static str)> {
+    let has = |signs: &[&str]| signs.iter().any(|sign| words.contains(sign));
+    if has(&PASSWORD) {
+        Some((FailureKind::Authentication, "the controller does not accept the user or password"))
+    } else if has(&["BMC busy", "Node busy", "node busy", "Insufficient resources", "out of resources"]) {
+        Some((FailureKind::Failed, "the controller is busy"))
+    } else if has(&[
+        "Could not open socket",
+        "Address lookup for",
+        "Name or service not known",
+        "invalid hostname",
+    ]) {
+        Some((FailureKind::Unreachable, "no way to the controller"))
+    } else if timed_out
+        || has(&["Unable to establish IPMI", "connection timeout", "session timeout", "Get Auth"])
+    {
+        Some((FailureKind::Unreachable, "the controller does not answer"))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::tests::member;
+
+    fn ended(code: i32, out: &str, err: &str) -> Ended {
+        Ended {
+            ending: Ending::Exited(code),
+            stdout: out.into(),
+            stderr: err.into(),
+            truncated: false,
+            took: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn the_password_is_never_on_the_command_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("password");
+        std::fs::write(&file, "s3cret\n").unwrap();
+        let ipmi = Ipmi { user: Some("admin".into()), password_file: Some(file), ..Ipmi::new("ipmipower") };
+        let node = Member { bmc: Some("10.1.0.1".into()), ..member("n1", 1) };
+        let job = ipmi.ipmipower(Task::PowerOn, &[&node], Duration::from_secs(1)).unwrap();
+        assert_eq!(job.stdin, b"username admin\npassword s3cret\n");
+        assert!(job.shown().contains("--hostname=10.1.0.1 --on"), "{}", job.shown());
+        let tool = ipmi.ipmitool(Task::PowerOn, &node, Duration::from_secs(1));
+        assert!(tool.shown().ends_with("-H 10.1.0.1 chassis power on"), "{}", tool.shown());
+        assert!(!job.shown().contains("s3cret") && !tool.shown().contains("s3cret"));
+    }
+
+    #[test]
+    fn only_the_exact_sentence_is_a_reading() {
+        for (code, out, power) in [
+            (0, "Chassis Power is on\n", Power::On),
+            (0, "Chassis Power is off\n", Power::Off),
+            (1, "Chassis Power is off\n", Power::Unknown),
+            (0, "password verification failed\n", Power::Unknown),
+            (0, "Chassis Power is on\nChassis Power is off\n", Power::Unknown),
+            (0, "", Power::Unknown),
+        ] {
+            assert_eq!(ipmitool_power(&ended(code, out, "")), power, "{out}");
+        }
+        let node = Member { bmc: Some("10.1.0.1".into()), ..member("n1", 1) };
+        let text = "10.1.0.11: on\n10.1.0.1: off\n10.1.0.2: o";
+        assert_eq!(ipmipower_power(text, &node), Power::Off);
+        assert_eq!(ipmipower_power("10.1.0.1: password verification timeout\n", &node), Power::Unknown);
+        assert_eq!(ipmipower_power("10.1.0.1: on", &node), Power::Unknown);
+    }
+
+    #[test]
+    fn a_wrong_password_is_told_from_a_controller_that_is_away() {
+        let kind = |words: &str| classify(&ended(1, "", words)).map(|(kind, _)| kind);
+        let away = "Error: Unable to establish IPMI v2 / RMCP+ session\n";
+        assert_eq!(kind(&format!("> RAKP 2 HMAC is invalid\n{away}")), Some(FailureKind::Authentication));
+        assert_eq!(kind(away), Some(FailureKind::Unreachable));
+        assert_eq!(kind("10.1.0.1: password invalid"), Some(FailureKind::Authentication));
+        assert_eq!(kind("Invalid command"), None);
+    }
+}
