@@ -80,6 +80,9 @@ pub struct Args {
     /// Imagine that these nodes cannot be started
     #[arg(long, value_name = "NODESET", requires = "rehearse")]
     pub fail: Vec<String>,
+    /// Start exactly what was up before the last cshutdown
+    #[arg(long, conflicts_with_all = ["targets", "numbers", "groups", "read_targets"])]
+    pub restore: bool,
     /// Print JSON records on standard output
     #[arg(long)]
     pub json: bool,
@@ -90,7 +93,7 @@ pub struct Args {
     #[arg(short, long)]
     pub verbose: bool,
     /// ALL, node names, node sets; numbers with -N, groups with -g, a file with -R
-    #[arg(value_name = "TARGET", required = true)]
+    #[arg(value_name = "TARGET", required_unless_present = "restore")]
     pub targets: Vec<String>,
 }
 

@@ -18,6 +18,7 @@ use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::simulator::Initial;
 use orderly_nodes::site::{Site, Wanted};
 use orderly_nodes::targets::{Targets, Typed};
+use orderly_nodes::up::WasUp;
 use orderly_plan::fleet::{Fleet, NodeId};
 use orderly_plan::nodeset;
 use orderly_plan::select::Direction;
@@ -40,7 +41,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     for remark in &site.remarks {
         reporter.say(remark);
     }
-    let targets = typed(&args).resolve(&site)?;
+    let targets = typed(&args, &site)?.resolve(&site)?;
     if !args.extend {
         plan::confirm(&args, targets.nodes.len())?;
     }
@@ -89,16 +90,40 @@ fn read(args: &Args) -> anyhow::Result<Site> {
     })
 }
 
-fn typed(args: &Args) -> Typed {
-    Typed {
-        words: args.targets.clone(),
+fn typed(args: &Args, site: &Site) -> anyhow::Result<Typed> {
+    Ok(Typed {
+        words: if args.restore { was_up(site)? } else { args.targets.clone() },
         numbers: args.numbers,
         groups: args.groups,
         file: args.read_targets,
         exclude: args.exclude.clone(),
         across_partitions: args.across_partitions,
         partition: args.partition.clone(),
+    })
+}
+
+/// Returns the nodes that the last shutdown found up.
+fn was_up(site: &Site) -> anyhow::Result<Vec<String>> {
+    let Some(record) = WasUp::read(site.cluster.is_simulated())? else {
+        let why = "no cshutdown has recorded here what was up; name the targets";
+        return Err(fail(Status::Refused, why));
+    };
+    if record.nodes.is_empty() {
+        let why =
+            format!("nothing was up before the shutdown of {}, so nothing is brought back", record.time);
+        return Err(fail(Status::Refused, why));
     }
+    let gone: Vec<&str> = record
+        .nodes
+        .iter()
+        .map(String::as_str)
+        .filter(|name| site.inventory.by_name(name).is_none())
+        .collect();
+    if !gone.is_empty() {
+        let why = "were up before the last shutdown and are not in the inventory; name the targets instead";
+        return Err(fail(Status::Rejected, format!("{} {why}", nodeset::fold(gone.iter().copied()))));
+    }
+    Ok(record.nodes.into_iter().collect())
 }
 
 /// Returns the nodes behind their drivers, or imagined ones for a rehearsal.

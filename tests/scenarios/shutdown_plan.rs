@@ -222,3 +222,18 @@ fn a_unit_goes_off_with_the_last_node_that_needs_it() {
         last.records().into_iter().filter(|record| record["event"] == "over").collect();
     assert_eq!((&order[0]["node"], &order[1]["node"]), (&"n1".into(), &"shelf".into()));
 }
+
+#[test]
+fn what_was_up_is_brought_back_and_nothing_else() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    cshutdown(&bed, "-F -G n2").run();
+    cshutdown(&bed, "-F -G ALL").run();
+    cstartup(&bed, "-G --restore").any_stderr().stderr_contains("up: n[1,3-4] (3 nodes").run();
+    cstartup(&bed, "-k -G ALL").any_stdout().run();
+    // A node that left the inventory is not passed over in silence.
+    let inventory = bed.read("inventory.json").replace("\"n4\"", "\"n5\"");
+    bed.write("inventory.json", inventory);
+    bed.write("cstartSeq", "");
+    cstartup(&bed, "-G --restore").status(3).stderr_contains("n4").run();
+}
