@@ -1,7 +1,7 @@
 //! How long nodes took to start or to halt, remembered for `-W AUTO`, for the longest path and for
 //! forecasts. Each action has a file of its own in the state directory.
 //!
-//! Bounded: the last [`KEPT`] times of a node, and at most [`NODES`] nodes unless the inventory at
+//! Bounded: the last `KEPT` times of a node, and at most `NODES` nodes unless the inventory at
 //! hand has more; then those that it does not know are forgotten.
 
 use orderly_exec::files::{self, Found};
