@@ -34,10 +34,11 @@ soak:
 	ORDERLY_SOAK=1 $(CARGO) test --locked --workspace
 
 # How fast we are beside others on this machine: all of bench/, or one of it (make bench BENCH=plan).
-BENCH = $(patsubst bench/%.py,%,$(filter-out bench/measure.py,$(wildcard bench/*.py)))
+BENCH = $(patsubst bench/%.py,%,$(filter-out bench/measure.py,$(wildcard bench/*.py))) backup
 bench: all
 	@for bench in $(BENCH); do \
-		BIN_DIR="$(BUILT)" python3 -B bench/$$bench.py || exit 1; \
+		if [ -f bench/$$bench.sh ]; then BIN_DIR="$(BUILT)" sh bench/$$bench.sh || exit 1; \
+		else BIN_DIR="$(BUILT)" python3 -B bench/$$bench.py || exit 1; fi; \
 	done
 
 check: man-lint
