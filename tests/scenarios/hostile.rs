@@ -170,8 +170,9 @@ fn a_folder_that_something_is_mounted_on_is_not_looked_at() {
     bed.write("source/a", "1");
     host.shell("mkdir source/dead-server && mount -t tmpfs tmpfs source/dead-server").run();
     host.shell("strace -f -o trace habackup -q").run();
-    let looked: Vec<String> =
-        bed.read("trace").lines().filter(|line| line.contains("dead-server")).map(str::to_owned).collect();
+    // The mount's name also comes by in what is read of the mount table, which asks the mount nothing.
+    let asks = |line: &&str| line.contains("dead-server") && !line.contains(" read(");
+    let looked: Vec<String> = bed.read("trace").lines().filter(asks).map(str::to_owned).collect();
     assert!(looked.iter().all(|line| line.contains("openat2(")), "{looked:?}");
 }
 
