@@ -79,9 +79,9 @@ def instructions(argv):
 
 class Report:
     """The table on standard output, and the same as bench/results/NAME.json."""
-    os.makedirs(RESULTS, exist_ok=True)
 
     def __init__(self, name, title):
+        os.makedirs(RESULTS, exist_ok=True)
         self.name = name
         self.rows = []
         self.facts = {}
