@@ -16,6 +16,7 @@ use orderly_nodes::history::History;
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::simulator::Simulation;
 use orderly_nodes::targets::fold;
+use orderly_nodes::turn;
 use orderly_nodes::up::WasUp;
 use orderly_plan::fleet::{Errand, Event, Fleet, NodeId};
 use orderly_plan::machine::{Ending, Machine, Outcome};
@@ -109,6 +110,8 @@ impl Phases<'_, '_> {
             wait: self.input.wait,
             silent: self.args.no_notice,
             imagined: self.args.rehearse,
+            // A virtual clock needs no haste.
+            speed: if self.args.rehearse { 1 } else { self.input.site.cluster.speed() },
         };
         let mut waited = notice.give(self.drivers, &mut self.logins, self.telling);
         if waits && waited == Waited::ToItsEnd {
@@ -396,7 +399,7 @@ fn stays_up(ending: &Ending) -> bool {
 fn take_again(drivers: &mut Drivers, telling: &mut Telling<'_>) -> anyhow::Result<Result<Lock, i32>> {
     let mut said = false;
     loop {
-        match crate::lock_nodes() {
+        match turn::take() {
             Ok(lock) => return Ok(Ok(lock)),
             Err(error) if !Lock::is_held_elsewhere(&error) => return Err(error),
             Err(_) if !std::mem::replace(&mut said, true) => {

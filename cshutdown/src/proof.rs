@@ -4,19 +4,16 @@
 //! is quick may never have been seen down. Where the id cannot be read, the probe decides alone.
 
 use crate::each::Script;
+use orderly_nodes::boot;
 use orderly_nodes::fleet::Drivers;
-use orderly_plan::fleet::{Fleet, NodeId};
+use orderly_plan::fleet::{BootId, Fleet, NodeId};
 use orderly_plan::machine::{Ending, Outcome};
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-const SCRIPT: &str = "cat /proc/sys/kernel/random/boot_id";
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What nodes said before they were told to restart.
 #[derive(Debug)]
 pub(crate) struct Before {
-    ids: BTreeMap<NodeId, String>,
+    ids: BTreeMap<NodeId, BootId>,
     fanout: usize,
 }
 
@@ -54,17 +51,12 @@ impl Before {
     }
 }
 
-fn read(nodes: &[NodeId], fanout: usize, drivers: &mut Drivers) -> (BTreeMap<NodeId, String>, Option<i32>) {
-    let script = Script { lines: SCRIPT, stdin: "", timeout: TIMEOUT, fanout };
+fn read(nodes: &[NodeId], fanout: usize, drivers: &mut Drivers) -> (BTreeMap<NodeId, BootId>, Option<i32>) {
+    let script = Script { lines: boot::COMMAND, stdin: "", timeout: boot::TIMEOUT, fanout };
     let (answers, signal) = script.run(nodes, drivers);
-    let id = |text: String| {
-        let text = text.trim().to_owned();
-        let is_id = text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-        is_id.then_some(text)
-    };
     let ids = answers.into_iter().filter_map(|(node, result)| {
         let ended = result.ok().filter(|ended| ended.succeeded())?;
-        Some((node, id(ended.text())?))
+        Some((node, boot::id(&ended.text())?))
     });
     (ids.collect(), signal)
 }

@@ -191,9 +191,8 @@ impl Round<'_> {
                         drivers.end_all();
                     } else {
                         self.signal = Some(signal);
-                        telling.warn(
-                            "interrupted: the subsystems that run are waited for (again to end them)",
-                        );
+                        telling
+                            .warn("interrupted: the subsystems that run are waited for (again to end them)");
                     }
                 }
                 Event::Attention => {
@@ -203,7 +202,7 @@ impl Round<'_> {
                         telling.warn(&format!("subsystem {name} still runs on {place}"));
                     }
                 }
-                Event::Power(..) | Event::Probe(..) | Event::Ended(..) => {}
+                Event::Power(..) | Event::Probe(..) | Event::BootId(..) | Event::Ended(..) => {}
             }
         }
         for (id, result) in drivers.take_ended() {

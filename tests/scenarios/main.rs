@@ -29,11 +29,13 @@ mod shutdown;
 mod shutdown_plan;
 mod snapshot;
 mod subsystem;
+mod subsystem_faults;
 mod takeover;
 mod the_bed;
 mod tidy;
 mod unwind;
 mod violation;
+mod waiting;
 
 /// A scenario file that is not listed above would silently never run.
 #[test]

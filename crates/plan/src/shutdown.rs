@@ -355,7 +355,7 @@ impl Machine for Shutdown<'_> {
     fn hear(&mut self, event: &Event, now: Duration) {
         let node = match *event {
             Event::Power(node, _) | Event::Probe(node, _) | Event::Ended(node, ..) => node,
-            Event::Signal(_) | Event::Attention => return,
+            Event::BootId(..) | Event::Signal(_) | Event::Attention => return,
         };
         self.outstanding = self.outstanding.saturating_sub(1);
         let Some(stopping) = self.nodes.get_mut(node.index()).and_then(Option::as_mut) else { return };
@@ -363,7 +363,7 @@ impl Machine for Shutdown<'_> {
             Event::Power(_, power) => stopping.power(*power, now),
             Event::Probe(_, probe) => stopping.probe(*probe, now),
             Event::Ended(_, _, result) => stopping.ended(result.clone(), now),
-            Event::Signal(_) | Event::Attention => return,
+            Event::BootId(..) | Event::Signal(_) | Event::Attention => return,
         };
         self.carry_out(node, next, now);
     }

@@ -176,7 +176,7 @@ impl Machine for Survey {
                 self.readings[node.index()].power = Some(power);
                 self.answer(node);
             }
-            Event::Ended(..) | Event::Signal(_) | Event::Attention => {}
+            Event::BootId(..) | Event::Ended(..) | Event::Signal(_) | Event::Attention => {}
         }
     }
 
