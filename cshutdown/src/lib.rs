@@ -15,7 +15,6 @@ mod patience;
 mod pending;
 mod phases;
 mod preview;
-mod proof;
 mod rehearsal;
 mod remote;
 mod restart;

@@ -6,7 +6,6 @@ use crate::input::Input;
 use crate::notice::{Logins, Notice, Waited};
 use crate::patience;
 use crate::pending::Pending;
-use crate::proof;
 use crate::subsystem::{Place, Quiet, Subsystems, operand};
 use orderly_exec::lock::Lock;
 use orderly_exec::{Status, fail};
@@ -275,7 +274,7 @@ impl Phases<'_, '_> {
         let mut all = [self.checked.nodes.as_slice(), &self.checked.units].concat();
         all.sort_unstable();
         let mut record = self.begin_record();
-        let mut endings = self.stop_and_prove(&all);
+        let mut endings = self.stop(&all);
         self.remember(&endings);
         self.end_record(record.as_mut(), &endings);
         if self.checked.own.is_empty() {
@@ -291,26 +290,6 @@ impl Phases<'_, '_> {
             endings.extend(own.into_iter().map(skipped));
         }
         endings.sort_by_key(|ending| ending.node);
-        endings
-    }
-
-    /// Stops nodes; those that restart by themselves have to prove it.
-    fn stop_and_prove(&mut self, nodes: &[NodeId]) -> Vec<Ending> {
-        if self.args.wishes().goal != Goal::Restart {
-            return self.stop(nodes);
-        }
-        let running: Vec<NodeId> =
-            self.checked.alive().into_iter().filter(|node| nodes.contains(node)).collect();
-        let fanout = self.input.site.cluster.limits.fanout;
-        let (before, signal) = proof::Before::read(&running, fanout, self.drivers);
-        if let Some(signal) = signal {
-            self.signal = Some(signal);
-            return nodes.iter().copied().map(skipped).collect();
-        }
-        let mut endings = self.stop(nodes);
-        for (node, line) in before.judge(&mut endings, self.drivers) {
-            self.telling.warn(&format!("{}: {line}", self.input.site.name(node)));
-        }
         endings
     }
 
