@@ -38,9 +38,6 @@ pub fn command() -> clap::Command {
 pub fn run(args: Args) -> anyhow::Result<Status> {
     let mut reporter = reporter(&args);
     let site = read(&args)?;
-    for remark in &site.remarks {
-        reporter.say(remark);
-    }
     let targets = typed(&args, &site)?.resolve(&site)?;
     if !args.extend {
         plan::confirm(&args, targets.nodes.len())?;
@@ -51,6 +48,9 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     let simulated = simulated(&args, &drivers);
     if let Some(what) = simulated {
         reporter.say(format!("simulated: {what}, nothing real is touched"));
+    }
+    for remark in &site.remarks {
+        reporter.say(remark);
     }
     let outcome = carry_out(&args, &site, targets, &mut drivers, &mut reporter);
     let outcome = outcome.and_then(|status| drivers.close().map(|()| status));

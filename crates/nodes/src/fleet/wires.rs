@@ -552,7 +552,7 @@ impl Wires {
 }
 
 fn told_to_end() -> Failure {
-    Failure { kind: FailureKind::Ended, detail: "everything was told to end".into() }
+    Failure { kind: FailureKind::Ended, detail: "interrupted before it began".into() }
 }
 
 fn cannot(task: Task, node: NodeId, why: &str) -> Event {
