@@ -28,6 +28,7 @@ mod seqfile;
 mod shutdown;
 mod shutdown_plan;
 mod snapshot;
+mod straggler;
 mod subsystem;
 mod takeover;
 mod the_bed;
