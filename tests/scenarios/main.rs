@@ -8,6 +8,7 @@ mod flags;
 mod hostile;
 mod install;
 mod interrupt;
+mod large;
 mod logins;
 mod man;
 mod order;
