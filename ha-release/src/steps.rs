@@ -38,6 +38,14 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
         };
         maker.against.push(format!("{word}: {why}"));
     }
+    if state == State::Free
+        && let Some(why) = machine.doubt()
+    {
+        // Safe would be a lie: the peer may have it mounted this very moment.
+        maker.against.push(format!(
+            "nobody can say who holds the asset: it is not held here and looks free, but {why}, and this host was not the last to release it"
+        ));
+    }
     if let Err(error) = machine.asset.identity(&mut machine.runner) {
         // A record that does not say of which asset it is would prove nothing in the end.
         maker.against.push(format!("the asset cannot be identified: {error:#}"));

@@ -4,6 +4,7 @@
 
 mod completions;
 mod cron;
+mod filesystem;
 mod flags;
 mod hostile;
 mod install;

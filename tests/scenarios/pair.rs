@@ -8,6 +8,8 @@ use bed::{Bed, Need, Program, real};
 pub(crate) enum Asset<'a> {
     Bind,
     Ext4(&'a Disk),
+    /// Any file system on a disk.
+    Disk(&'a Disk),
     Command,
 }
 
@@ -89,7 +91,7 @@ work() {
 impl<'a> Pair<'a> {
     /// Makes the pair; `ec1` has everything.
     pub(crate) fn new(bed: &'a Bed, asset: &Asset<'_>) -> Self {
-        bed.tools(&["uname", "cat", "rm", "touch", "grep", "mv", "hostid", "sleep", "sort"]);
+        bed.tools(&["uname", "cat", "dd", "rm", "sync", "touch", "grep", "mv", "hostid", "sleep", "sort"]);
         for (name, work) in [
             ("mount", real_tool("mount")),
             ("umount", real_tool("umount")),
@@ -114,7 +116,9 @@ impl<'a> Pair<'a> {
         let pair = Self { bed, one: Host::new(bed, "ec1"), two: Host::new(bed, "ec2") };
         let what = match asset {
             Asset::Bind => "mount --bind source at".to_owned(),
-            Asset::Ext4(disk) => format!("mount -o noatime {} at", disk.device().display()),
+            Asset::Ext4(disk) | Asset::Disk(disk) => {
+                format!("mount -o noatime {} at", disk.device().display())
+            }
             Asset::Command => "myasset take".to_owned(),
         };
         let path = bed.path("at");
@@ -137,6 +141,11 @@ impl<'a> Pair<'a> {
     /// Returns a run of `ha-takeover` on a host.
     pub(crate) fn takeover(&self, host: usize) -> Program<'a> {
         self.program(host, "ha-takeover")
+    }
+
+    /// Returns a run of `ha-takeover` on the host that released last, by its own record.
+    pub(crate) fn way_back(&self, host: usize) -> Program<'a> {
+        self.takeover(host).arg("--record").arg(self.state(host).join("release.json"))
     }
 
     /// Returns a run of a shell line on a host.
@@ -210,7 +219,7 @@ fn config(bed: &Bed, asset: &Asset<'_>) -> String {
     let mount = format!("[[asset.mount]]\nat = \"{root}/at\"\n");
     let asset = match asset {
         Asset::Bind => format!("kind = \"bind\"\nsource = \"{root}/source\"\n{mount}"),
-        Asset::Ext4(disk) => format!(
+        Asset::Ext4(disk) | Asset::Disk(disk) => format!(
             "kind = \"filesystem\"\ndevice = \"{}\"\n{mount}options = \"noatime\"\n",
             disk.device().display()
         ),

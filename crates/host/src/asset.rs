@@ -6,8 +6,10 @@
 
 mod bind;
 mod command;
+mod device;
 mod filesystem;
 mod superblock;
+mod xfslog;
 
 pub use bind::Bind;
 pub use command::Command;
@@ -43,6 +45,18 @@ pub enum End {
     PoweredOff,
 }
 
+/// What would notice that the peer uses the asset, beside the proof that is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guard {
+    /// A host that has it is seen, and of two that take it at the same moment one is stopped.
+    Watched,
+    /// A host that has it is seen; of two that take it at the same moment none is. Says why.
+    Unwatched(String),
+    /// A host that has it and writes nothing is not seen, either: free is never proven by the asset
+    /// alone. Says why.
+    Blind(String),
+}
+
 /// What is given to mount(8) for one mount of the asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Volume {
@@ -73,6 +87,11 @@ pub trait Asset: std::fmt::Debug {
     /// # Errors
     /// When it cannot be read.
     fn mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>>;
+
+    /// Tells what would notice that the peer uses it at the same time.
+    fn guard(&self, _run: &mut dyn Run) -> Guard {
+        Guard::Watched
+    }
 
     /// Tells whether a mount, of any namespace of this host, keeps the asset in use.
     fn is_on(&self, mount: &Mount) -> bool;
@@ -112,7 +131,7 @@ pub fn of(config: &Config) -> Box<dyn Asset> {
     let AssetTable { kind, timeout, mounts, .. } = &config.asset;
     match kind {
         Kind::Bind { source } => Box::new(Bind::new(source, &config.own.name, &config.peer.name)),
-        Kind::Filesystem { device } => Box::new(Filesystem::new(device)),
+        Kind::Filesystem { device } => Box::new(Filesystem::new(device, *timeout)),
         Kind::Command { identity, state, mark, take, take_dead, release } => Box::new(Command {
             identity: identity.clone(),
             state: state.clone(),

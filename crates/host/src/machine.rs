@@ -36,6 +36,8 @@ pub struct Machine<'c> {
     /// Identity and change mark at the moment at which the asset was proven released: later steps
     /// (closing LUKS, detaching the storage) take it out of sight.
     pub proved: Option<Proved>,
+    /// Whether this run left a trace on the asset by which the peer sees that it is held here.
+    traced: bool,
     /// A command that not even KILL ended. It may still do its work, so nothing is known any more.
     wedged: Option<String>,
 }
@@ -61,6 +63,7 @@ impl<'c> Machine<'c> {
             notes: Vec::new(),
             snapshot: None,
             proved: None,
+            traced: false,
             wedged: None,
         })
     }
@@ -351,7 +354,7 @@ impl Perform<Action> for Machine<'_> {
             Action::Retake { mounts } => self.retake(mounts),
             Action::Take { end } => self.asset.take(*end, &mut self.runner),
             Action::LetGo => self.asset.let_go(&mut self.runner),
-            Action::Hold { .. } => Ok(()),
+            Action::Hold { mounts } => self.leave_trace(mounts),
             Action::Prove => self.prove(),
             Action::Compare { identity, mark, .. } => self.compare(identity, mark.as_deref()),
             Action::Knock { ip } => match addresses::knock(ip, &mut self.runner) {

@@ -117,7 +117,13 @@ fn a_missing_asset_or_host_is_said() {
 #[test]
 fn the_shipped_examples_are_right() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
-    for (name, own) in [("ha-filesystem.toml", "ec1"), ("ha-bind.toml", "one"), ("ha-command.toml", "ec2")] {
+    for (name, own) in [
+        ("ha-filesystem.toml", "ec1"),
+        ("ha-xfs.toml", "ec1"),
+        ("ha-btrfs.toml", "ec2"),
+        ("ha-bind.toml", "one"),
+        ("ha-command.toml", "ec2"),
+    ] {
         let path = folder.join(name);
         let text = std::fs::read_to_string(&path).unwrap();
         Config::read(&path, &text, own).unwrap_or_else(|wrong| panic!("{wrong}"));
