@@ -6,6 +6,7 @@ mod completions;
 mod cron;
 mod filesystem;
 mod flags;
+mod holders;
 mod hostile;
 mod install;
 mod interrupt;
