@@ -11,6 +11,7 @@ mod hostile;
 mod install;
 mod interrupt;
 mod logins;
+mod lvm;
 mod man;
 mod order;
 mod pair;

@@ -10,6 +10,8 @@ pub(crate) enum Asset<'a> {
     Ext4(&'a Disk),
     /// Any file system on a disk.
     Disk(&'a Disk),
+    /// A volume group with one volume, played by scripts on this disk.
+    Lvm(&'a Disk),
     Command,
 }
 
@@ -37,7 +39,7 @@ me=${0##*/}
 did=0
 act() { work "$@"; did=$?; }
 # Only what changes something counts.
-case "$me $*" in *" status"|"exportfs -s"|"ip -o"*|*" state"|*" id"|*" mark") act "$@"; exit $did;; esac
+case "$me $*" in *" status"|"exportfs -s"|"ip -o"*|*" state"|*" id"|*" mark"|vgs*|pvs*|lvm*) act "$@"; exit $did;; esac
 n=$(cat "$ORDERLY_BED/count" 2>/dev/null); n=$((${n:-0} + 1)); echo $n >"$ORDERLY_BED/count"
 echo "$(uname -n) $me $*" >>"$ORDERLY_BED/acts"
 told=$(grep -o "^[a-z-]* $n\$" "$ORDERLY_BED/trouble" 2>/dev/null)
@@ -113,11 +115,20 @@ impl<'a> Pair<'a> {
         bed.write("asset.holder", "ec1\n");
         bed.write("asset.mark", "1\n");
         bed.config("ha.toml", config(bed, asset));
+        if let Asset::Lvm(_) = asset {
+            crate::lvm::write_tools(bed, TROUBLE);
+        }
         let pair = Self { bed, one: Host::new(bed, "ec1"), two: Host::new(bed, "ec2") };
         let what = match asset {
             Asset::Bind => "mount --bind source at".to_owned(),
             Asset::Ext4(disk) | Asset::Disk(disk) => {
                 format!("mount -o noatime {} at", disk.device().display())
+            }
+            Asset::Lvm(disk) => {
+                for host in [1, 2] {
+                    pair.shell(host, &crate::lvm::prepare(disk)).run();
+                }
+                "vgimport shared >quiet && vgchange --activate y shared >quiet && mount -o noatime /dev/mapper/shared-data at".to_owned()
             }
             Asset::Command => "myasset take".to_owned(),
         };
@@ -223,6 +234,9 @@ fn config(bed: &Bed, asset: &Asset<'_>) -> String {
             "kind = \"filesystem\"\ndevice = \"{}\"\n{mount}options = \"noatime\"\n",
             disk.device().display()
         ),
+        Asset::Lvm(_) => {
+            format!("kind = \"lvm\"\ngroup = \"shared\"\n{mount}volume = \"data\"\noptions = \"noatime\"\n")
+        }
         Asset::Command => format!(
             "kind = \"command\"\nidentity = [\"myasset\", \"id\"]\nstate = [\"myasset\", \"state\"]\n\
                            mark = [\"myasset\", \"mark\"]\ntake = [\"myasset\", \"take\"]\n\

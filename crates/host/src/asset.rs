@@ -8,15 +8,17 @@ mod bind;
 mod command;
 mod device;
 mod filesystem;
+mod lvm;
 mod superblock;
 mod xfslog;
 
 pub use bind::Bind;
 pub use command::Command;
 pub use filesystem::Filesystem;
+pub use lvm::Lvm;
 pub use superblock::Superblock;
 
-use crate::config::{AssetTable, Config, Kind, MountTable};
+use crate::config::{Argv, AssetTable, Config, Kind, MountTable};
 use crate::mountinfo::{Mount, Mounts};
 use anyhow::Context;
 use orderly_exec::runner::Run;
@@ -96,9 +98,36 @@ pub trait Asset: std::fmt::Debug {
     /// Tells whether a mount, of any namespace of this host, keeps the asset in use.
     fn is_on(&self, mount: &Mount) -> bool;
 
+    /// Tells whether a mount shows this part of the asset, as [`Asset::volume`] names it.
+    fn is_made_of(&self, mount: &Mount, _what: &str) -> bool {
+        self.is_on(mount)
+    }
+
     /// Tells whether the asset can be mounted at all; one that cannot is in no mount table.
     fn has_mounts(&self) -> bool {
         true
+    }
+
+    /// Returns what would take the asset at boot, beside mounts at the configured places; each with
+    /// its remedy.
+    fn takers(&self, _run: &mut dyn Run) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns what speaks against taking it from a host that ended like this, before anything is
+    /// touched; each with its remedy. Who holds it is told by the state.
+    fn against_taking(&self, _end: End, _run: &mut dyn Run) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns the commands that [`Asset::take`] runs, for whoever wants to see them beforehand.
+    fn take_commands(&self, _end: End) -> Vec<Argv> {
+        Vec::new()
+    }
+
+    /// Returns the commands that [`Asset::let_go`] runs.
+    fn release_commands(&self) -> Vec<Argv> {
+        Vec::new()
     }
 
     /// Returns what is mounted for one `[[asset.mount]]`.
@@ -132,6 +161,7 @@ pub fn of(config: &Config) -> Box<dyn Asset> {
     match kind {
         Kind::Bind { source } => Box::new(Bind::new(source, &config.own.name, &config.peer.name)),
         Kind::Filesystem { device } => Box::new(Filesystem::new(device, *timeout)),
+        Kind::Lvm { group } => Box::new(Lvm::new(group, &config.own.name, &config.peer.name, *timeout)),
         Kind::Command { identity, state, mark, take, take_dead, release } => Box::new(Command {
             identity: identity.clone(),
             state: state.clone(),

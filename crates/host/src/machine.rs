@@ -5,7 +5,7 @@ mod storage;
 
 use crate::action::{Action, Answer, Perform};
 use crate::addresses::{self, Knock};
-use crate::asset::{self, Asset, State};
+use crate::asset::{self, Asset, End, State};
 use crate::backup;
 use crate::config::{Address, Argv, Config, Loopback, Service, Share};
 use crate::mounts::{MountSpec, unmount_command};
@@ -106,15 +106,20 @@ impl<'c> Machine<'c> {
             Action::Unshare { path, exports } => {
                 self.share(path).map(|s| shares::remove_commands(s, exports)).unwrap_or_default()
             }
-            Action::Release { mounts } => unmount(mounts),
-            Action::Retake { mounts } => mounts.iter().flat_map(MountSpec::commands).collect(),
+            Action::Release { mounts } => {
+                unmount(mounts).into_iter().chain(self.asset.release_commands()).collect()
+            }
+            Action::Retake { mounts } => {
+                let remounted = mounts.iter().flat_map(MountSpec::commands);
+                self.asset.take_commands(End::Clean).into_iter().chain(remounted).collect()
+            }
             Action::Fence => {
                 self.config.peer.fence.iter().chain(&self.config.peer.fence_status).cloned().collect()
             }
             Action::Run { argv } => vec![argv.clone()],
-            Action::Take { .. }
-            | Action::LetGo
-            | Action::Hold { .. }
+            Action::Take { end } => self.asset.take_commands(*end),
+            Action::LetGo => self.asset.release_commands(),
+            Action::Hold { .. }
             | Action::Prove
             | Action::Compare { .. }
             | Action::PeerDown { .. }

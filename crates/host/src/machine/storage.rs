@@ -38,7 +38,7 @@ impl Machine<'_> {
         match (&spec.what, self.loopback(&spec.at)) {
             (None, _) => true,
             (Some(_), Some(loopback)) => loopback_mount(self.asset.as_ref(), loopback, mounts).is_some(),
-            (Some(_), None) => self.asset.is_on(mount),
+            (Some(what), None) => self.asset.is_made_of(mount, what),
         }
     }
 
