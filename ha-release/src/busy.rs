@@ -122,7 +122,13 @@ fn row(holder: &Holder) -> [String; 5] {
             unit.clone().unwrap_or_else(nobody),
             orderly_exec::reporter::printable(uses),
         ],
-        Holder::Mount { .. } | Holder::Loop { .. } | Holder::Swap { .. } | Holder::Export { .. } => {
+        Holder::Mount { .. }
+        | Holder::Kept { .. }
+        | Holder::Loop { .. }
+        | Holder::Built { .. }
+        | Holder::Swap { .. }
+        | Holder::Export { .. }
+        | Holder::Client { .. } => {
             [nobody(), nobody(), nobody(), nobody(), orderly_exec::reporter::printable(&holder.to_string())]
         }
     }

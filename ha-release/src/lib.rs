@@ -51,6 +51,8 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         return Ok(Status::Done);
     }
     if let Some(path) = &args.holders {
+        // Asked before its mounts are looked for: only then its device is known for certain.
+        machine.asset_state();
         return busy::run(&args, path.as_ref(), &machine, &mut reporter);
     }
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;

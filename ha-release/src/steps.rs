@@ -38,12 +38,20 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
         };
         maker.against.push(format!("{word}: {why}"));
     }
+    if state == State::Free
+        && let Some(why) = machine.doubt()
+    {
+        // Safe would be a lie: the peer may have it mounted this very moment.
+        maker.against.push(format!(
+            "nobody can say who holds the asset: it is not held here and looks free, but {why}, and this host was not the last to release it"
+        ));
+    }
     if let Err(error) = machine.asset.identity(&mut machine.runner) {
         // A record that does not say of which asset it is would prove nothing in the end.
         maker.against.push(format!("the asset cannot be identified: {error:#}"));
     }
     if wanted(Part::Boot) {
-        maker.boot(machine.config);
+        maker.boot(machine);
     }
     if wanted(Part::Backup) && machine.config.backup.is_some() && state == State::Held {
         maker.step("backup".to_owned(), Action::Backup, Undo::Nothing);
@@ -85,14 +93,17 @@ impl Maker {
         self.steps.push(Step { name: StepName(name), action, undo });
     }
 
-    fn boot(&mut self, config: &Config) {
+    fn boot(&mut self, machine: &mut Machine<'_>) {
+        let config = machine.config;
         let device = match &config.asset.kind {
             Kind::Filesystem { device } => Some(device.as_str()),
-            Kind::Bind { .. } | Kind::Command { .. } => None,
+            Kind::Bind { .. } | Kind::Command { .. } | Kind::Lvm { .. } => None,
         };
-        self.against.extend(
-            boot::takers(config, device).into_iter().map(|taker| format!("{taker}; or use --skip boot")),
-        );
+        let mut takers = boot::takers(config, device);
+        takers.extend(machine.asset.takers(&mut machine.runner));
+        takers.sort();
+        takers.dedup();
+        self.against.extend(takers.into_iter().map(|taker| format!("{taker}; or use --skip boot")));
     }
 
     /// A service that is down stays in the plan: it must still be down at the end.

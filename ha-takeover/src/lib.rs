@@ -72,6 +72,11 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     {
         reporter.say(format!("{} released the asset last; nothing is restored", record.host));
     }
+    if let proof::Proof::Record(record) = &proof
+        && let Some(why) = proof::unnoticed(&mut machine)
+    {
+        reporter.say(format!("{why}; taken on the strength of the record of {}", record.host));
+    }
     reporter.show_progress();
     let (ending, journal) = handover::begin(PROGRAM, &plan, digest, manner, &mut machine, &mut reporter)?;
     report(&proof.word(), &mut machine, &mut reporter, ending, journal)

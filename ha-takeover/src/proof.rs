@@ -6,7 +6,7 @@
 use crate::args::Args;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_host::addresses::{self, Knock};
-use orderly_host::asset::State;
+use orderly_host::asset::{Guard, State};
 use orderly_host::handover::{self, VERSION};
 use orderly_host::machine::Machine;
 use orderly_plan::release::Release;
@@ -92,7 +92,30 @@ fn way_back(machine: &mut Machine<'_>) -> anyhow::Result<Proof> {
         ));
     };
     check_record(&record, machine, false)?;
+    if let Some(why) = unnoticed(machine) {
+        return Err(fail(
+            Status::Refused,
+            format!(
+                "this host released the asset last, but {why}; if you know that {peer} does not, say so: --record {}, or --peer-down {peer}",
+                path.display()
+            ),
+        ));
+    }
     Ok(Proof::Record(Box::new(record)))
+}
+
+/// Returns what would go unnoticed if the peer used the asset as well; `None` where nothing would.
+pub(crate) fn unnoticed(machine: &mut Machine<'_>) -> Option<String> {
+    let peer = &machine.config.peer.name;
+    match machine.asset.guard(&mut machine.runner) {
+        Guard::Watched => None,
+        Guard::Unwatched(why) => {
+            Some(format!("{why}: nothing would notice {peer} taking it at the same moment"))
+        }
+        Guard::Blind(why) => {
+            Some(format!("{why}: nothing would notice {peer} having it, or taking it at the same moment"))
+        }
+    }
 }
 
 fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) -> anyhow::Result<()> {

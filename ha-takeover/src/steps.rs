@@ -23,6 +23,9 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
         Mounts::default()
     });
     check_state(config, proof, state, &mut against);
+    if !matches!(state, State::Unknown(_)) {
+        against.extend(machine.asset.against_taking(end(proof, state), &mut machine.runner));
+    }
     for mount in &config.asset.mounts {
         let ours = mounts.at(&mount.at).is_some_and(|found| machine.asset.is_on(found));
         if !ours && *state != State::Held {

@@ -4,12 +4,15 @@
 
 mod completions;
 mod cron;
+mod filesystem;
 mod flags;
+mod holders;
 mod hostile;
 mod install;
 mod interrupt;
 mod large;
 mod logins;
+mod lvm;
 mod man;
 mod order;
 mod pair;

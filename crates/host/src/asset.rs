@@ -6,15 +6,19 @@
 
 mod bind;
 mod command;
+mod device;
 mod filesystem;
+mod lvm;
 mod superblock;
+mod xfslog;
 
 pub use bind::Bind;
 pub use command::Command;
 pub use filesystem::Filesystem;
+pub use lvm::Lvm;
 pub use superblock::Superblock;
 
-use crate::config::{AssetTable, Config, Kind, MountTable};
+use crate::config::{Argv, AssetTable, Config, Kind, MountTable};
 use crate::mountinfo::{Mount, Mounts};
 use anyhow::Context;
 use orderly_exec::runner::Run;
@@ -41,6 +45,18 @@ pub enum End {
     Clean,
     /// It is proven off, or the operator says so.
     PoweredOff,
+}
+
+/// What would notice that the peer uses the asset, beside the proof that is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guard {
+    /// A host that has it is seen, and of two that take it at the same moment one is stopped.
+    Watched,
+    /// A host that has it is seen; of two that take it at the same moment none is. Says why.
+    Unwatched(String),
+    /// A host that has it and writes nothing is not seen, either: free is never proven by the asset
+    /// alone. Says why.
+    Blind(String),
 }
 
 /// What is given to mount(8) for one mount of the asset.
@@ -74,12 +90,44 @@ pub trait Asset: std::fmt::Debug {
     /// When it cannot be read.
     fn mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>>;
 
+    /// Tells what would notice that the peer uses it at the same time.
+    fn guard(&self, _run: &mut dyn Run) -> Guard {
+        Guard::Watched
+    }
+
     /// Tells whether a mount, of any namespace of this host, keeps the asset in use.
     fn is_on(&self, mount: &Mount) -> bool;
+
+    /// Tells whether a mount shows this part of the asset, as [`Asset::volume`] names it.
+    fn is_made_of(&self, mount: &Mount, _what: &str) -> bool {
+        self.is_on(mount)
+    }
 
     /// Tells whether the asset can be mounted at all; one that cannot is in no mount table.
     fn has_mounts(&self) -> bool {
         true
+    }
+
+    /// Returns what would take the asset at boot, beside mounts at the configured places; each with
+    /// its remedy.
+    fn takers(&self, _run: &mut dyn Run) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns what speaks against taking it from a host that ended like this, before anything is
+    /// touched; each with its remedy. Who holds it is told by the state.
+    fn against_taking(&self, _end: End, _run: &mut dyn Run) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns the commands that [`Asset::take`] runs, for whoever wants to see them beforehand.
+    fn take_commands(&self, _end: End) -> Vec<Argv> {
+        Vec::new()
+    }
+
+    /// Returns the commands that [`Asset::let_go`] runs.
+    fn release_commands(&self) -> Vec<Argv> {
+        Vec::new()
     }
 
     /// Returns what is mounted for one `[[asset.mount]]`.
@@ -112,7 +160,8 @@ pub fn of(config: &Config) -> Box<dyn Asset> {
     let AssetTable { kind, timeout, mounts, .. } = &config.asset;
     match kind {
         Kind::Bind { source } => Box::new(Bind::new(source, &config.own.name, &config.peer.name)),
-        Kind::Filesystem { device } => Box::new(Filesystem::new(device)),
+        Kind::Filesystem { device } => Box::new(Filesystem::new(device, *timeout)),
+        Kind::Lvm { group } => Box::new(Lvm::new(group, &config.own.name, &config.peer.name, *timeout)),
         Kind::Command { identity, state, mark, take, take_dead, release } => Box::new(Command {
             identity: identity.clone(),
             state: state.clone(),

@@ -5,7 +5,7 @@ mod storage;
 
 use crate::action::{Action, Answer, Perform};
 use crate::addresses::{self, Knock};
-use crate::asset::{self, Asset, State};
+use crate::asset::{self, Asset, End, State};
 use crate::backup;
 use crate::config::{Address, Argv, Config, Loopback, Service, Share};
 use crate::mounts::{MountSpec, unmount_command};
@@ -36,6 +36,8 @@ pub struct Machine<'c> {
     /// Identity and change mark at the moment at which the asset was proven released: later steps
     /// (closing LUKS, detaching the storage) take it out of sight.
     pub proved: Option<Proved>,
+    /// Whether this run left a trace on the asset by which the peer sees that it is held here.
+    traced: bool,
     /// A command that not even KILL ended. It may still do its work, so nothing is known any more.
     wedged: Option<String>,
 }
@@ -61,6 +63,7 @@ impl<'c> Machine<'c> {
             notes: Vec::new(),
             snapshot: None,
             proved: None,
+            traced: false,
             wedged: None,
         })
     }
@@ -103,15 +106,20 @@ impl<'c> Machine<'c> {
             Action::Unshare { path, exports } => {
                 self.share(path).map(|s| shares::remove_commands(s, exports)).unwrap_or_default()
             }
-            Action::Release { mounts } => unmount(mounts),
-            Action::Retake { mounts } => mounts.iter().flat_map(MountSpec::commands).collect(),
+            Action::Release { mounts } => {
+                unmount(mounts).into_iter().chain(self.asset.release_commands()).collect()
+            }
+            Action::Retake { mounts } => {
+                let remounted = mounts.iter().flat_map(MountSpec::commands);
+                self.asset.take_commands(End::Clean).into_iter().chain(remounted).collect()
+            }
             Action::Fence => {
                 self.config.peer.fence.iter().chain(&self.config.peer.fence_status).cloned().collect()
             }
             Action::Run { argv } => vec![argv.clone()],
-            Action::Take { .. }
-            | Action::LetGo
-            | Action::Hold { .. }
+            Action::Take { end } => self.asset.take_commands(*end),
+            Action::LetGo => self.asset.release_commands(),
+            Action::Hold { .. }
             | Action::Prove
             | Action::Compare { .. }
             | Action::PeerDown { .. }
@@ -351,7 +359,7 @@ impl Perform<Action> for Machine<'_> {
             Action::Retake { mounts } => self.retake(mounts),
             Action::Take { end } => self.asset.take(*end, &mut self.runner),
             Action::LetGo => self.asset.let_go(&mut self.runner),
-            Action::Hold { .. } => Ok(()),
+            Action::Hold { mounts } => self.leave_trace(mounts),
             Action::Prove => self.prove(),
             Action::Compare { identity, mark, .. } => self.compare(identity, mark.as_deref()),
             Action::Knock { ip } => match addresses::knock(ip, &mut self.runner) {

@@ -142,7 +142,7 @@ fn next(
         }
         ("held", None) => format!("ha-release --json | ssh {peer} ha-takeover --record -, to hand it over"),
         ("free", _) if record.is_some_and(|record| record.safe) => format!(
-            "ha-takeover --record on {peer}, with {}; or ha-takeover here, to take it back",
+            "ha-takeover --record on {peer}, with {}; or the same here, to take it back",
             handover::record_path().display()
         ),
         ("free", _) => format!("ha-takeover --record, with the record of {peer}"),

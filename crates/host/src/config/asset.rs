@@ -29,6 +29,8 @@ pub enum Kind {
     Bind { source: PathBuf },
     /// A file system on a device both hosts see.
     Filesystem { device: String },
+    /// An LVM volume group on devices both hosts see.
+    Lvm { group: String },
     /// Anything, through commands.
     Command {
         identity: Argv,
@@ -60,13 +62,13 @@ pub(super) fn read(root: &Table<'_>) -> Option<AssetTable> {
     let kind = match word {
         Some("bind") => read_bind(&table, &mounts),
         Some("filesystem") => read_filesystem(&table, &mounts),
+        Some("lvm") => read_lvm(&table, &mounts),
         Some("command") => read_command(&table),
         Some(later) => {
             table
                 .reject("kind", format!("{}: {later} is not supported by this version", table.named("kind")));
             // Asked for, so that they are not called unknown as well.
             table.text("pool");
-            table.text("group");
             None
         }
         None => None,
@@ -124,6 +126,25 @@ fn read_filesystem(table: &Table<'_>, mounts: &[MountTable]) -> Option<Kind> {
             .reject("device", format!("{}: kind filesystem needs an [[asset.mount]]", table.named("device")));
     }
     Some(Kind::Filesystem { device })
+}
+
+/// What lvm(8) takes for the name of a group.
+fn read_lvm(table: &Table<'_>, mounts: &[MountTable]) -> Option<Kind> {
+    let group = table.need_text("group")?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "+_.-".contains(c);
+    if group.is_empty() || group.starts_with(['-', '.']) || !group.chars().all(is_plain) {
+        let message = format!("{}: \"{group}\" is not the name of a volume group", table.named("group"));
+        table.reject("group", message);
+    }
+    for mount in mounts.iter().filter(|mount| mount.volume.is_none()) {
+        let message = format!(
+            "{}: the mount at {} does not say which volume",
+            table.named("group"),
+            mount.at.display()
+        );
+        table.reject("group", message);
+    }
+    Some(Kind::Lvm { group })
 }
 
 fn is_uuid_byte(byte: u8) -> bool {

@@ -109,6 +109,19 @@ fn kinds_of_a_later_version_are_named_as_such() {
 }
 
 #[test]
+fn a_group_has_a_name_lvm_takes_and_each_mount_says_which_volume() {
+    let lvm =
+        |group: &str| WHOLE.replace("kind = \"filesystem\"", &format!("kind = \"lvm\"\ngroup = \"{group}\""));
+    let lvm =
+        |group: &str| lvm(group).replace("device = \"UUID=0b9a6a1e-5d4a-4f53-9d3c-0f5f6f7a8b9c\"\n", "");
+    assert!(said(&lvm("shared")).contains("the mount at /srv/xvm does not say which volume"));
+    let whole = lvm("shared").replace("at = \"/srv/xvm\"\n", "volume = \"data\"\nat = \"/srv/xvm\"\n");
+    let config = Config::read(Path::new("ha.toml"), &whole, "ec1").unwrap();
+    assert_eq!(config.asset.kind, Kind::Lvm { group: "shared".into() });
+    assert!(said(&lvm("-a b")).contains("is not the name of a volume group"));
+}
+
+#[test]
 fn a_missing_asset_or_host_is_said() {
     let said = said("platform = \"linux\"\n");
     assert!(said.contains("asset is missing") && said.contains("exactly two [[host]]"), "{said}");
@@ -117,7 +130,14 @@ fn a_missing_asset_or_host_is_said() {
 #[test]
 fn the_shipped_examples_are_right() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
-    for (name, own) in [("ha-filesystem.toml", "ec1"), ("ha-bind.toml", "one"), ("ha-command.toml", "ec2")] {
+    for (name, own) in [
+        ("ha-filesystem.toml", "ec1"),
+        ("ha-xfs.toml", "ec1"),
+        ("ha-btrfs.toml", "ec2"),
+        ("ha-lvm.toml", "ec1"),
+        ("ha-bind.toml", "one"),
+        ("ha-command.toml", "ec2"),
+    ] {
         let path = folder.join(name);
         let text = std::fs::read_to_string(&path).unwrap();
         Config::read(&path, &text, own).unwrap_or_else(|wrong| panic!("{wrong}"));

@@ -2,17 +2,21 @@
 
 use super::{Machine, Proved};
 use crate::action::Answer;
-use crate::asset::{End, State};
+use crate::asset::{End, Guard, State};
 use crate::handover;
 use crate::holders::{self, Holder};
 use crate::mountinfo::{self, Mounts};
 use crate::mounts::{MountSpec, loopback_mount, unmount_command};
 use anyhow::bail;
-use orderly_exec::files;
-use std::path::Path;
+use orderly_exec::{clock, files};
+use orderly_plan::release::Release;
+use std::path::{Path, PathBuf};
 
 /// A file on the asset that says that it was about to be released.
 const INTENT: &str = ".orderly-intent";
+
+/// A file on an asset that would not show otherwise that it is held.
+const HOLDER: &str = ".orderly-holder";
 
 /// How many holders are named before the rest is counted.
 const NAMED: usize = 8;
@@ -34,7 +38,7 @@ impl Machine<'_> {
         match (&spec.what, self.loopback(&spec.at)) {
             (None, _) => true,
             (Some(_), Some(loopback)) => loopback_mount(self.asset.as_ref(), loopback, mounts).is_some(),
-            (Some(_), None) => self.asset.is_on(mount),
+            (Some(what), None) => self.asset.is_made_of(mount, what),
         }
     }
 
@@ -154,18 +158,54 @@ impl Machine<'_> {
     fn leave_intent(&mut self, mounts: &[MountSpec]) {
         let Ok(table) = mountinfo::own() else { return };
         let Some(first) = mounts.iter().find(|mount| self.is_mounted(mount, &table)) else { return };
-        let intent = Intent {
+        let intent = Word {
             format: "orderly-intent/1",
-            safe: false,
+            safe: Some(false),
             host: &self.config.own.name,
-            at: orderly_exec::clock::now(),
+            at: clock::now(),
         };
-        let text = serde_json::to_string(&intent).unwrap_or_default();
-        // A mode of its own: whoever may write to the asset may have put a file of any mode there.
-        let written = files::replace_with_mode(&first.at.join(INTENT), format!("{text}\n").as_bytes(), 0o600);
+        let written = intent.put(INTENT).and_then(|word| self.move_there(&word, &first.at));
         if let Err(error) = written {
             self.notes.push(format!("{error:#}"));
         }
+    }
+
+    /// Writes something to an asset that shows only writing, so that the peer sees that it is held.
+    pub(super) fn leave_trace(&mut self, mounts: &[MountSpec]) -> anyhow::Result<()> {
+        if !self.needs_trace() {
+            return Ok(());
+        }
+        let table = mountinfo::own()?;
+        let writable = |mount: &&MountSpec| {
+            self.is_mounted(mount, &table)
+                && table
+                    .at(&mount.at)
+                    .is_some_and(|found| found.options.split(',').any(|option| option == "rw"))
+        };
+        if let Some(at) = mounts.iter().find(writable).map(|mount| mount.at.clone()) {
+            let word = Word {
+                format: "orderly-holder/1",
+                safe: None,
+                host: &self.config.own.name,
+                at: clock::now(),
+            };
+            self.move_there(&word.put(HOLDER)?, &at)?;
+            let flush = ["sync", "-f", &at.to_string_lossy()].map(str::to_owned).to_vec();
+            self.run(&[flush], self.config.asset.timeout)?;
+        }
+        self.traced = true;
+        Ok(())
+    }
+
+    fn needs_trace(&mut self) -> bool {
+        !self.traced && matches!(self.asset.guard(&mut self.runner), Guard::Blind(_))
+    }
+
+    /// Moves a file of the local disk to the asset. In a child, because a disk that died would hang
+    /// whoever writes to it; by mv(1), which replaces what is there instead of writing into it.
+    fn move_there(&mut self, file: &Path, folder: &Path) -> anyhow::Result<()> {
+        let words = ["mv", "-f", &file.to_string_lossy(), &folder.to_string_lossy()];
+        self.run(&[words.map(str::to_owned).to_vec()], self.config.asset.timeout)
     }
 
     /// Takes the intent of a release away where the asset is held again: it says something untrue.
@@ -175,12 +215,10 @@ impl Machine<'_> {
             if !table.at(&mount.at).is_some_and(|found| self.asset.is_on(found)) {
                 continue;
             }
-            let path = mount.at.join(INTENT);
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    self.notes.push(format!("remove {}: {error}", path.display()));
-                }
-                _ => {}
+            let path = mount.at.join(INTENT).to_string_lossy().into_owned();
+            let remove = ["rm", "-f", &path].map(str::to_owned).to_vec();
+            if let Err(error) = self.run(&[remove], self.config.asset.timeout) {
+                self.notes.push(format!("{error:#}"));
             }
         }
     }
@@ -190,7 +228,7 @@ impl Machine<'_> {
         for mount in mounts {
             self.mount(mount)?;
         }
-        Ok(())
+        self.leave_trace(mounts)
     }
 
     pub(super) fn mount(&mut self, mount: &MountSpec) -> anyhow::Result<()> {
@@ -208,11 +246,30 @@ impl Machine<'_> {
             }
         }
         match self.asset_state() {
+            State::Held if self.needs_trace() => {
+                Answer::No("nothing on it shows yet that it is held".to_owned())
+            }
             State::Held => Answer::Yes,
             State::Free => Answer::No("nobody holds it".to_owned()),
             State::Elsewhere(why) => Answer::No(why),
             State::Unknown(why) => Answer::Unknown(why),
         }
+    }
+
+    /// Tells why it is not proven that nobody holds an asset that is free as far as it shows: its
+    /// kind shows only writing, and this host was not the last to let go of it.
+    pub fn doubt(&mut self) -> Option<String> {
+        let Guard::Blind(why) = self.asset.guard(&mut self.runner) else { return None };
+        let own = match files::read_if_there(&handover::record_path()) {
+            Ok(files::Found::Text(text)) => Release::read(&text).ok(),
+            Ok(files::Found::Missing) | Err(_) => None,
+        };
+        let own =
+            own.filter(|record| record.safe && record.host == self.config.own.name && record.mark.is_some());
+        let is_last = own.is_some_and(|record| {
+            record.identity.is_some_and(|identity| self.compare(&identity, record.mark.as_deref()).is_ok())
+        });
+        (!is_last).then_some(why)
     }
 
     /// Compares the asset with what a release record says of it; reads, and opens nothing.
@@ -236,11 +293,22 @@ impl Machine<'_> {
     }
 }
 
-/// The text of the intent file.
+/// What a file on the asset says.
 #[derive(serde::Serialize)]
-struct Intent<'a> {
+struct Word<'a> {
     format: &'static str,
-    safe: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    safe: Option<bool>,
     host: &'a str,
     at: String,
+}
+
+impl Word<'_> {
+    /// Writes it to the local disk, under the name it is to have, and returns where.
+    fn put(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = files::state_directory().join(name);
+        // Closed to all others: it is moved with its mode.
+        files::replace_with_mode(&path, format!("{}\n", serde_json::to_string(self)?).as_bytes(), 0o600)?;
+        Ok(path)
+    }
 }
