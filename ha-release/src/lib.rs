@@ -14,7 +14,7 @@ use orderly_exec::{Status, fail, files};
 use orderly_host::asset::State;
 use orderly_host::backup;
 use orderly_host::carry::Ending;
-use orderly_host::config::Config;
+use orderly_host::config::{Config, Platform};
 use orderly_host::handover::{self, Manner, Program};
 use orderly_host::machine::Machine;
 use orderly_host::standing;
@@ -51,7 +51,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         return Ok(Status::Done);
     }
     if let Some(path) = &args.holders {
-        return busy::run(&args, path.as_ref(), &machine, &mut reporter);
+        return busy::run(&args, path.as_ref(), &mut machine, &mut reporter);
     }
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
     if let Some(stored) = unfinished.as_ref().filter(|_| !args.dry_run) {
@@ -88,7 +88,7 @@ fn manner(args: &Args) -> Manner {
 /// An unfinished release is not taken up once the peer has the asset: it would say that the asset is
 /// safe to take while the peer writes to it.
 fn insist_not_elsewhere(machine: &mut Machine<'_>) -> anyhow::Result<()> {
-    let here = !orderly_host::holders::mounts(machine.asset.as_ref()).holders.is_empty();
+    let here = !machine.asset_mounts().holders.is_empty();
     match machine.asset_state() {
         State::Elsewhere(why) if !here => Err(fail(
             Status::Refused,
@@ -185,7 +185,8 @@ fn left_by_hand(machine: &Machine<'_>) -> Vec<String> {
     if config.asset.detach.is_none() {
         lines.push("- detach the storage from this host, if your storage needs that".to_owned());
     }
-    lines.push("- shut this host down (init 5, systemctl poweroff, or --poweroff)".to_owned());
+    let off = off_command(config.platform).join(" ");
+    lines.push(format!("- shut this host down ({off}; --poweroff does it at the end of a safe release)"));
     lines.push(format!(
         "- disconnect it from its networks, or give it other addresses, before it boots again: {} will use its addresses",
         config.peer.name
@@ -193,15 +194,25 @@ fn left_by_hand(machine: &Machine<'_>) -> Vec<String> {
     lines
 }
 
+/// Returns the command that shuts this host down and powers it off.
+fn off_command(platform: Platform) -> [&'static str; 2] {
+    match platform {
+        Platform::Linux => ["systemctl", "poweroff"],
+        Platform::Solaris => ["init", "5"],
+    }
+}
+
 /// The last act of a safe release: everything said is flushed before, because nobody will hear more.
 fn power_off(machine: &mut Machine<'_>, reporter: &Reporter) -> anyhow::Result<Status> {
     reporter.say("shutting down the operating system");
-    let ended = machine.runner.run(&Job::new(["systemctl", "poweroff"], Duration::from_secs(60)));
+    let command = off_command(machine.config.platform);
+    let ended = machine.runner.run(&Job::new(command, Duration::from_secs(60)));
     if ended.succeeded() {
         return Ok(Status::Done);
     }
     reporter.warn(format!(
-        "the asset is released, but systemctl poweroff: {}; shut this host down by hand",
+        "the asset is released, but {}: {}; shut this host down by hand",
+        command.join(" "),
         ended.clause()
     ));
     Ok(Status::Failed)

@@ -160,7 +160,7 @@ fn check_peer_down(name: &str, machine: &mut Machine<'_>) -> anyhow::Result<()> 
             .push(format!("{name} has no address in the configuration, so nobody asked whether it answers"));
         return Ok(());
     };
-    match addresses::knock(address, &mut machine.runner) {
+    match addresses::knock(address, machine.config.platform, &mut machine.runner) {
         Knock::Silent => Ok(()),
         Knock::Answered => Err(fail(
             Status::Refused,

@@ -8,7 +8,7 @@ use orderly_host::asset::{End, State};
 use orderly_host::backup;
 use orderly_host::config::Config;
 use orderly_host::machine::Machine;
-use orderly_host::mountinfo::{self, Mounts};
+use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount};
 use orderly_host::{services, shares};
 use orderly_plan::step::{Plan, Step, StepName, Undo};
@@ -18,7 +18,7 @@ use std::path::Path;
 pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> Vec<String> {
     let mut against = Vec::new();
     let config = machine.config;
-    let mounts = mountinfo::own().unwrap_or_else(|error| {
+    let mounts = machine.mounts().unwrap_or_else(|error| {
         against.push(format!("{error:#}"));
         Mounts::default()
     });
@@ -50,7 +50,7 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
         check_addresses(machine, &mut against);
     }
     for share in &config.shares {
-        if let Err(error) = shares::found(share, &mut machine.runner) {
+        if let Err(error) = shares::found(share, config.platform, &mut machine.runner) {
             against.push(format!("share {}: {error:#}", share.path.display()));
         }
     }
@@ -110,14 +110,15 @@ fn check_services(machine: &mut Machine<'_>, against: &mut Vec<String>) {
 }
 
 fn check_addresses(machine: &mut Machine<'_>, against: &mut Vec<String>) {
-    for address in &machine.config.addresses {
+    let config = machine.config;
+    for address in &config.addresses {
         let cidr = &address.cidr;
-        match addresses::is_here(address, &mut machine.runner) {
+        match addresses::is_here(address, config.platform, &mut machine.runner) {
             Ok(true) => continue,
             Ok(false) => {}
             Err(why) => against.push(format!("address {cidr}: {why}")),
         }
-        match addresses::knock(address.ip(), &mut machine.runner) {
+        match addresses::knock(address.ip(), config.platform, &mut machine.runner) {
             Knock::Silent => {}
             Knock::Answered => against
                 .push(format!("somebody answers at {}; take the address off that host first", address.ip())),
@@ -196,7 +197,7 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> a
         );
     }
     for share in &config.shares {
-        let (path, exports) = (share.path.clone(), shares::wanted(share));
+        let (path, exports) = (share.path.clone(), shares::wanted(share, config.platform));
         let undo = Undo::Action(Action::Unshare { path: path.clone(), exports: exports.clone() });
         step(format!("share {}", path.display()), Action::Share { path, exports }, undo);
     }

@@ -6,9 +6,7 @@ use crate::addresses;
 use crate::asset::State;
 use crate::backup;
 use crate::handover::{self, Program};
-use crate::holders;
 use crate::machine::Machine;
-use crate::mountinfo;
 use crate::mounts::loopback_mount;
 use crate::{services, shares};
 use orderly_exec::files;
@@ -81,7 +79,7 @@ pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
         state,
         reason,
         parts,
-        holders: holders::users(machine.asset.as_ref()).holders.iter().map(ToString::to_string).collect(),
+        holders: machine.users().holders.iter().map(ToString::to_string).collect(),
         unfinished,
     };
     let reason = standing.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
@@ -170,7 +168,7 @@ fn parts(machine: &mut Machine<'_>) -> Vec<Part> {
         };
         add("service", service.name.clone(), state);
     }
-    let mounts = mountinfo::own().unwrap_or_default();
+    let mounts = machine.mounts().unwrap_or_default();
     let word = |there: bool| if there { "mounted" } else { "not mounted" }.to_owned();
     for mount in &config.asset.mounts {
         add("mount", mount.at.display().to_string(), word(mounts.at(&mount.at).is_some()));
@@ -180,14 +178,14 @@ fn parts(machine: &mut Machine<'_>) -> Vec<Part> {
         add("loopback", loopback.at.display().to_string(), word(there));
     }
     for share in &config.shares {
-        let state = match shares::found(share, &mut machine.runner) {
+        let state = match shares::found(share, config.platform, &mut machine.runner) {
             Ok(found) => if found.is_empty() { "not exported" } else { "exported" }.to_owned(),
             Err(error) => format!("unknown ({error:#})"),
         };
         add("share", share.path.display().to_string(), state);
     }
     for address in &config.addresses {
-        let state = match addresses::is_here(address, &mut machine.runner) {
+        let state = match addresses::is_here(address, config.platform, &mut machine.runner) {
             Ok(true) => "here".to_owned(),
             Ok(false) => "not here".to_owned(),
             Err(why) => format!("unknown ({why})"),
