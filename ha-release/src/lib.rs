@@ -10,8 +10,8 @@ use orderly_exec::job::Job;
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::runner::Run;
-use orderly_exec::{Status, fail, files};
-use orderly_host::asset::State;
+use orderly_exec::{OrStatus, Status, fail, files};
+use orderly_host::asset::{self, Place, State};
 use orderly_host::backup;
 use orderly_host::carry::Ending;
 use orderly_host::config::{Config, Platform};
@@ -20,6 +20,7 @@ use orderly_host::machine::Machine;
 use orderly_host::standing;
 use orderly_plan::release::Release;
 use orderly_plan::step::Verdict;
+use std::path::Path;
 use std::time::Duration;
 
 const PROGRAM: Program = Program::Release;
@@ -53,6 +54,9 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     if let Some(path) = &args.holders {
         return busy::run(&args, path.as_ref(), &mut machine, &mut reporter);
     }
+    if let Some(path) = &args.record {
+        check_record_path(path, &mut machine)?;
+    }
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
     if let Some(stored) = unfinished.as_ref().filter(|_| !args.dry_run) {
         insist_not_elsewhere(&mut machine)?;
@@ -83,6 +87,21 @@ fn manner(args: &Args) -> Manner {
         _ => Voice::Plain,
     };
     Manner { voice, output: if args.json { Output::Json } else { Output::Text }, new_plan: args.new_plan }
+}
+
+/// A record that cannot be written would be found out only when the asset is gone.
+fn check_record_path(path: &Path, machine: &mut Machine<'_>) -> anyhow::Result<()> {
+    files::check_replaceable(path).or_status(Status::Refused)?;
+    let path = std::path::absolute(path).or_status(Status::Refused)?;
+    let mounts = machine.mounts();
+    match asset::place(machine.asset.as_ref(), &path, mounts) {
+        Place::OnAsset => {
+            let why =
+                format!("{} lies on the asset, which is about to go; write it elsewhere", path.display());
+            Err(fail(Status::Refused, why))
+        }
+        Place::Off(_) | Place::Unknown(_) => Ok(()),
+    }
 }
 
 /// An unfinished release is not taken up once the peer has the asset: it would say that the asset is
