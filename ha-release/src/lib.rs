@@ -37,7 +37,8 @@ pub fn command() -> clap::Command {
 pub fn run(args: Args) -> anyhow::Result<Status> {
     let mut config = Config::load(args.config.as_deref())?;
     let left_out = args.left_out();
-    let words: Vec<&str> = left_out.iter().map(|part| part.word()).collect();
+    let mut words: Vec<&str> = left_out.iter().map(|part| part.word()).collect();
+    words.extend(args.no_unwind.then_some("unwinding"));
     let digest = handover::digest(&config, &words);
     if let Some(limit) = args.timeout {
         config.limit_all(limit);
@@ -63,7 +64,10 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         let (ending, journal) = handover::finish(PROGRAM, stored, &mut machine, &mut reporter)?;
         return report(&args, &mut machine, &mut reporter, ending, journal);
     }
-    let found = steps::find(&mut machine, &left_out);
+    let mut found = steps::find(&mut machine, &left_out);
+    if args.no_unwind {
+        found.never_unwind();
+    }
     for note in &found.notes {
         if args.dry_run { reporter.say(note) } else { reporter.detail(note) }
     }

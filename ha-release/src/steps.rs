@@ -21,6 +21,16 @@ pub(crate) struct Found {
     pub(crate) notes: Vec<String>,
 }
 
+impl Found {
+    /// Makes a plan of which nothing is taken back: a service that is started again on a host that a
+    /// cluster manager is about to power off would lose what it writes.
+    pub(crate) fn never_unwind(&mut self) {
+        for step in &mut self.plan.steps {
+            step.undo = Undo::Never;
+        }
+    }
+}
+
 /// Looks at this host and makes the plan. Changes nothing.
 pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
     let mut maker = Maker { steps: Vec::new(), against: Vec::new(), notes: Vec::new() };

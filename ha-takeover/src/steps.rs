@@ -60,7 +60,8 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
 fn check_state(config: &Config, proof: &Proof, state: &State, against: &mut Vec<String>) {
     let peer = &config.peer.name;
     match (state, proof) {
-        (State::Held | State::Free, _) | (State::Elsewhere(_), Proof::Fence | Proof::PeerDown) => {}
+        (State::Held | State::Free, _)
+        | (State::Elsewhere(_), Proof::Fence | Proof::PeerDown | Proof::Cluster(_)) => {}
         (State::Elsewhere(why), _) => {
             against.push(format!(
                 "the asset is not free: {why}; release it on {peer}, or use --fence or --peer-down {peer}"
@@ -153,6 +154,10 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> a
         let name = format!("{peer} is down, says the operator");
         step(name, Action::PeerDown { peer }, Undo::Nothing);
     }
+    if *proof == Proof::Cluster(End::PoweredOff) {
+        let peer = config.peer.name.clone();
+        step(format!("{peer} is fenced, says the cluster"), Action::PeerDown { peer }, Undo::Nothing);
+    }
     if *proof != Proof::HeldHere {
         for (index, argv) in config.asset.before_take.iter().enumerate() {
             step(format!("before take {}", index + 1), Action::Run { argv: argv.clone() }, Undo::Nothing);
@@ -234,13 +239,14 @@ fn whose(proof: &Proof, own: &str) -> Option<Whose> {
     match proof {
         Proof::HeldHere => None,
         Proof::Record(record) => (record.host != own).then_some(Whose::Peer),
-        Proof::Fence | Proof::PeerDown => Some(Whose::Newest),
+        Proof::Fence | Proof::PeerDown | Proof::Cluster(_) => Some(Whose::Newest),
     }
 }
 
 /// After a clean end the plain form is enough, also when the peer was powered off since.
 fn end(proof: &Proof, state: &State) -> End {
     match (proof, state) {
+        (Proof::Cluster(end), _) => *end,
         (Proof::HeldHere | Proof::Record(_), _)
         | (Proof::Fence | Proof::PeerDown, State::Held | State::Free) => End::Clean,
         (Proof::Fence | Proof::PeerDown, State::Elsewhere(_) | State::Unknown(_)) => End::PoweredOff,

@@ -10,6 +10,7 @@ mod install;
 mod interrupt;
 mod logins;
 mod man;
+mod ocf;
 mod opscenter;
 mod order;
 mod pair;

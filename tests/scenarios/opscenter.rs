@@ -343,8 +343,26 @@ fn a_rehearsal_prints_the_whole_procedure_and_changes_nothing() {
         rest = &rest[at..];
     }
     assert_eq!((pair.world(1), pair.acts(1).is_empty()), (before, true));
-    let status = pair.program(1, "ha-release").arg("--status").any_stdout().any_stderr().run().stdout;
-    assert!(status.contains("OpsCenter: held on ec1") && status.contains("share /var/opt"), "{status}");
+    pair.program(1, "ha-release")
+        .arg("--status")
+        .stdout(
+            "OpsCenter: held on ec1, with everything that belongs to it\n\
+             \u{20} service   proxy controller                     up\n\
+             \u{20} service   enterprise controller                up\n\
+             \u{20} mount     /var/opt/sun/xvm                     mounted\n\
+             \u{20} loopback  /etc/opt/SUNWuce                     mounted\n\
+             \u{20} loopback  /var/opt/SUNWuce                     mounted\n\
+             \u{20} loopback  /opt/SUNWuce                         mounted\n\
+             \u{20} share     /var/opt/sun/xvm/osp/share/allstart  exported\n\
+             next: ha-release --json | ssh ec2 ha-takeover --record -, to hand it over\n",
+        )
+        .run();
+    pair.shell(1, "satadm stop -w").any_stdout().run();
+    let status = pair.program(1, "ha-release").args(["--status", "--json"]).any_stdout().run().json();
+    assert_eq!((status["state"].as_str(), status["here"].as_str()), (Some("held"), Some("part")));
+    assert!(status["next"].as_str().unwrap().starts_with("ha-takeover, to complete what is here"));
+    let status = pair.program(2, "ha-release").args(["--status", "--json"]).any_stdout().run().json();
+    assert_eq!((status["state"].as_str(), status["here"].as_str()), (Some("elsewhere"), Some("nothing")));
 }
 
 #[test]
