@@ -7,6 +7,7 @@ MANDIR     = $(PREFIX)/share/man
 DOCDIR     = $(PREFIX)/share/doc/orderly
 SYSCONFDIR = /etc
 UNITDIR    = /lib/systemd/system
+OCFDIR     = /usr/lib/ocf/resource.d
 CARGO      = cargo
 INSTALL    = install
 
@@ -52,12 +53,12 @@ check: man-lint
 # The scenario of the same name compares the pages with the programs; this looks at their language.
 man-lint:
 	@if command -v mandoc >/dev/null 2>&1; then \
-		echo "mandoc -T lint man/*.[58]"; mandoc -T lint -W warning man/*.[58]; \
+		echo "mandoc -T lint man/*.[578]"; mandoc -T lint -W warning man/*.[578]; \
 	else echo "did not run: man-lint: needs the program mandoc"; fi
 
 install: all completions
 	BIN_DIR="$(BUILT)" DESTDIR="$(DESTDIR)" SBINDIR="$(SBINDIR)" MANDIR="$(MANDIR)" DOCDIR="$(DOCDIR)" \
-	SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" PREFIX="$(PREFIX)" INSTALL="$(INSTALL)" \
+	SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" OCFDIR="$(OCFDIR)" PREFIX="$(PREFIX)" INSTALL="$(INSTALL)" \
 	PROGRAMS="$(PROGRAMS)" packaging/install.sh
 
 # A Debian package, in target/.

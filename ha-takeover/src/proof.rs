@@ -1,4 +1,5 @@
-//! How it is known that the peer let go: its record, its power, or the word of a person.
+//! How it is known that the peer let go: its record, its power, or the word of a person or of a
+//! cluster manager.
 //!
 //! Nothing on the asset is opened here. Identity and change mark are read as the kind reads them
 //! without mounting (a superblock, a mark file, the site's own command).
@@ -6,7 +7,7 @@
 use crate::args::Args;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_host::addresses::{self, Knock};
-use orderly_host::asset::{Guard, State};
+use orderly_host::asset::{End, Guard, State};
 use orderly_host::handover::{self, VERSION};
 use orderly_host::machine::Machine;
 use orderly_plan::release::Release;
@@ -20,6 +21,8 @@ pub(crate) enum Proof {
     Record(Box<Release>),
     Fence,
     PeerDown,
+    /// A cluster manager says that the peer let go or is fenced; how it ended, as far as can be seen.
+    Cluster(End),
 }
 
 impl Proof {
@@ -30,6 +33,7 @@ impl Proof {
             Self::Record(release) => format!("the record of {} from {}", release.host, release.at),
             Self::Fence => "the peer's power is off".to_owned(),
             Self::PeerDown => "the operator says that the peer is down".to_owned(),
+            Self::Cluster(_) => "the cluster manager says that the peer let go or is fenced".to_owned(),
         }
     }
 }
@@ -44,8 +48,14 @@ pub(crate) fn find(args: &Args, machine: &mut Machine<'_>, state: &State) -> any
     if let Some(name) = &args.peer_down {
         check_peer_down(name, machine)?;
     }
+    if let Some(name) = &args.cluster_fenced {
+        check_name(name, machine)?;
+    }
     if *state == State::Held {
         return Ok(Proof::HeldHere);
+    }
+    if args.cluster_fenced.is_some() {
+        return by_cluster(machine, state).map(Proof::Cluster);
     }
     if let Some(record) = record {
         check_record(&record, machine, args.peer_down.is_some())?;
@@ -169,21 +179,46 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
     }
 }
 
-fn check_peer_down(name: &str, machine: &mut Machine<'_>) -> anyhow::Result<()> {
-    let peer = &machine.config.peer;
-    if *name != peer.name {
-        return Err(fail(
-            Status::Refused,
-            format!("the peer is {}, not {name}; name the host that you know is off", peer.name),
-        ));
+fn check_name(name: &str, machine: &Machine<'_>) -> anyhow::Result<()> {
+    let peer = &machine.config.peer.name;
+    if name == peer {
+        return Ok(());
     }
+    Err(fail(Status::Refused, format!("the peer is {peer}, not {name}; name the host that you know is off")))
+}
+
+/// A peer that let go in order stays alive in its cluster, so it may answer. One that did not let go
+/// must be off: then it does not.
+fn by_cluster(machine: &mut Machine<'_>, state: &State) -> anyhow::Result<End> {
+    if *state == State::Free {
+        return Ok(End::Clean);
+    }
+    let peer = &machine.config.peer;
+    let Some(address) = &peer.address else { return Ok(End::PoweredOff) };
+    match (addresses::knock(address, machine.config.platform, &mut machine.runner), state) {
+        (Knock::Silent, _) => Ok(End::PoweredOff),
+        // It can be seen only once before_take has run, and is asked for again then.
+        (Knock::Answered, State::Unknown(_)) => Ok(End::Clean),
+        (Knock::Answered, _) => Err(fail(
+            Status::Refused,
+            format!("{} did not let go of the asset and is not fenced: {address} answers", peer.name),
+        )),
+        (Knock::Unknown(why), _) => {
+            Err(fail(Status::Refused, format!("nobody can say whether {} answers: {why}", peer.name)))
+        }
+    }
+}
+
+fn check_peer_down(name: &str, machine: &mut Machine<'_>) -> anyhow::Result<()> {
+    check_name(name, machine)?;
+    let peer = &machine.config.peer;
     let Some(address) = &peer.address else {
         machine
             .notes
             .push(format!("{name} has no address in the configuration, so nobody asked whether it answers"));
         return Ok(());
     };
-    match addresses::knock(address, &mut machine.runner) {
+    match addresses::knock(address, machine.config.platform, &mut machine.runner) {
         Knock::Silent => Ok(()),
         Knock::Answered => Err(fail(
             Status::Refused,

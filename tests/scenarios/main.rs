@@ -14,6 +14,8 @@ mod large;
 mod logins;
 mod lvm;
 mod man;
+mod ocf;
+mod opscenter;
 mod order;
 mod pair;
 mod powercut;

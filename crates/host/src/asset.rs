@@ -11,12 +11,14 @@ mod filesystem;
 mod lvm;
 mod superblock;
 mod xfslog;
+mod zpool;
 
 pub use bind::Bind;
 pub use command::Command;
 pub use filesystem::Filesystem;
 pub use lvm::Lvm;
 pub use superblock::Superblock;
+pub use zpool::Zpool;
 
 use crate::config::{Argv, AssetTable, Config, Kind, MountTable};
 use crate::mountinfo::{Mount, Mounts};
@@ -120,6 +122,15 @@ pub trait Asset: std::fmt::Debug {
         Vec::new()
     }
 
+    /// Returns what is mounted for one `[[asset.mount]]`.
+    fn volume(&self, mount: &MountTable) -> Volume;
+
+    /// Takes the asset, before its mounts are made. Taking what is taken succeeds.
+    ///
+    /// # Errors
+    /// Says what failed; the caller asks for the state.
+    fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()>;
+
     /// Returns the commands that [`Asset::take`] runs, for whoever wants to see them beforehand.
     fn take_commands(&self, _end: End) -> Vec<Argv> {
         Vec::new()
@@ -130,14 +141,10 @@ pub trait Asset: std::fmt::Debug {
         Vec::new()
     }
 
-    /// Returns what is mounted for one `[[asset.mount]]`.
-    fn volume(&self, mount: &MountTable) -> Volume;
-
-    /// Takes the asset, before its mounts are made. Taking what is taken succeeds.
-    ///
-    /// # Errors
-    /// Says what failed; the caller asks for the state.
-    fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()>;
+    /// Tells whether letting go also unmounts what is mounted explicitly.
+    fn unmounts_when_let_go(&self) -> bool {
+        false
+    }
 
     /// Notes on the asset that this host holds it, for kinds that are told by a note; before it is
     /// unmounted, so that a release cut short is not taken for another host's.
@@ -162,6 +169,14 @@ pub fn of(config: &Config) -> Box<dyn Asset> {
         Kind::Bind { source } => Box::new(Bind::new(source, &config.own.name, &config.peer.name)),
         Kind::Filesystem { device } => Box::new(Filesystem::new(device, *timeout)),
         Kind::Lvm { group } => Box::new(Lvm::new(group, &config.own.name, &config.peer.name, *timeout)),
+        Kind::Zfs { pool, guid, devices, degraded } => Box::new(Zpool {
+            pool: pool.clone(),
+            guid: *guid,
+            // Solaris knows the usual folder of devices by itself, and has none of udev.
+            devices: devices.iter().filter(|folder| *folder != "/dev/disk/by-id").cloned().collect(),
+            degraded: *degraded,
+            timeout: *timeout,
+        }),
         Kind::Command { identity, state, mark, take, take_dead, release } => Box::new(Command {
             identity: identity.clone(),
             state: state.clone(),
@@ -186,20 +201,19 @@ pub enum Place {
 
 /// Tells whether a path is provably on the asset. What does not exist yet is judged by the nearest
 /// folder above it that does. Only for a host that holds the asset: it looks at the path.
-pub fn place(asset: &dyn Asset, path: &Path) -> Place {
-    match find(asset, path) {
+pub fn place(asset: &dyn Asset, path: &Path, mounts: anyhow::Result<Mounts>) -> Place {
+    match mounts.and_then(|mounts| find(asset, path, &mounts)) {
         Ok(place) => place,
         Err(error) => Place::Unknown(format!("{error:#}")),
     }
 }
 
-fn find(asset: &dyn Asset, path: &Path) -> anyhow::Result<Place> {
+fn find(asset: &dyn Asset, path: &Path, mounts: &Mounts) -> anyhow::Result<Place> {
     let there = path
         .ancestors()
         .find(|above| above.symlink_metadata().is_ok())
         .context("no folder above it exists")?;
     let resolved = std::fs::canonicalize(there).with_context(|| format!("resolve {}", there.display()))?;
-    let mounts: Mounts = crate::mountinfo::own()?;
     let mount =
         mounts.covering(&resolved).with_context(|| format!("find the mount of {}", resolved.display()))?;
     if asset.is_on(mount) {

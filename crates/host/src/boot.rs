@@ -1,26 +1,35 @@
 //! Whether this host would take the asset again when it boots, which two hosts must not both do.
 
-use crate::config::Config;
+use crate::config::{Config, Platform};
 use crate::mountinfo;
 use std::path::{Path, PathBuf};
 
 const FSTAB: &str = "/etc/fstab";
+const VFSTAB: &str = "/etc/vfstab";
 const UNITS: &str = "/etc/systemd/system";
 
 /// Returns what would mount the asset, or a loopback on it, at boot; each with its remedy.
 pub fn takers(config: &Config, device: Option<&str>) -> Vec<String> {
     let places = places(config);
-    let mut found = match std::fs::read(FSTAB) {
-        Ok(text) => in_fstab(&text, &places, device),
+    let (path, look): (_, Look) = match config.platform {
+        Platform::Linux => (FSTAB, in_fstab),
+        Platform::Solaris => (VFSTAB, in_vfstab),
+    };
+    let mut found = match std::fs::read(path) {
+        Ok(text) => look(&text, &places, device),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         // Unreadable is not empty.
         Err(error) => {
-            vec![format!("{FSTAB} cannot be read ({error}), so nobody knows what is mounted at boot")]
+            vec![format!("{path} cannot be read ({error}), so nobody knows what is mounted at boot")]
         }
     };
-    found.extend(in_units(Path::new(UNITS), &places));
+    if config.platform == Platform::Linux {
+        found.extend(in_units(Path::new(UNITS), &places));
+    }
     found
 }
+
+type Look = fn(&[u8], &[PathBuf], Option<&str>) -> Vec<String>;
 
 fn places(config: &Config) -> Vec<PathBuf> {
     let mounts = config.asset.mounts.iter().map(|mount| mount.at.clone());
@@ -40,6 +49,21 @@ fn in_fstab(text: &[u8], places: &[PathBuf], device: Option<&str>) -> Vec<String
         let ours = places.iter().any(|place| String::from_utf8_lossy(&mountinfo::escape(place)) == *at);
         if ours || device == Some(*spec) {
             found.push(format!("{FSTAB}:{}: {at} is mounted at boot; add noauto to its options", index + 1));
+        }
+    }
+    found
+}
+
+/// Reads vfstab(4): what is mounted, what is checked, where, type, pass, at boot, options.
+fn in_vfstab(text: &[u8], places: &[PathBuf], device: Option<&str>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
+        let line = String::from_utf8_lossy(line);
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [special, _, at, _, _, "yes", ..] = fields.as_slice() else { continue };
+        let ours = places.iter().any(|place| place.to_string_lossy() == *at);
+        if !special.starts_with('#') && (ours || device == Some(*special)) {
+            found.push(format!("{VFSTAB}:{}: {at} is mounted at boot; write no instead of yes", index + 1));
         }
     }
     found
@@ -95,6 +119,14 @@ mod tests {
             found[0].starts_with("/etc/fstab:2: ") && found[1].starts_with("/etc/fstab:4: "),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn a_vfstab_line_with_yes_is_found() {
+        let vfstab = b"#device to\nfd - /dev/fd fd - no -\nOpsCenter/xvm - /var/opt/sun/xvm zfs - yes -\n\
+                       /var/opt/sun/xvm/uce/opt - /opt/SUNWuce lofs - no ro\n";
+        let found = in_vfstab(vfstab, &["/var/opt/sun/xvm".into(), "/opt/SUNWuce".into()], None);
+        assert_eq!(found, ["/etc/vfstab:3: /var/opt/sun/xvm is mounted at boot; write no instead of yes"]);
     }
 
     #[test]
