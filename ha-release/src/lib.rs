@@ -59,6 +59,9 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         let (ending, journal) = handover::finish(PROGRAM, stored, &mut machine, &mut reporter)?;
         return report(&args, &mut machine, &mut reporter, ending, journal);
     }
+    if let Some(why) = machine.asset.is_stuck(&mut machine.runner) {
+        return report(&args, &mut machine, &mut reporter, Ending::before_anything("asset", why), None);
+    }
     let found = steps::find(&mut machine, &left_out);
     for note in &found.notes {
         if args.dry_run { reporter.say(note) } else { reporter.detail(note) }

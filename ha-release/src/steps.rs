@@ -43,7 +43,7 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
         maker.against.push(format!("the asset cannot be identified: {error:#}"));
     }
     if wanted(Part::Boot) {
-        maker.boot(machine.config);
+        maker.boot(machine);
     }
     if wanted(Part::Backup) && machine.config.backup.is_some() && state == State::Held {
         maker.step("backup".to_owned(), Action::Backup, Undo::Nothing);
@@ -85,14 +85,17 @@ impl Maker {
         self.steps.push(Step { name: StepName(name), action, undo });
     }
 
-    fn boot(&mut self, config: &Config) {
+    fn boot(&mut self, machine: &mut Machine<'_>) {
+        let config = machine.config;
         let device = match &config.asset.kind {
             Kind::Filesystem { device } => Some(device.as_str()),
-            Kind::Bind { .. } | Kind::Command { .. } => None,
+            Kind::Bind { .. } | Kind::Command { .. } | Kind::Zfs { .. } => None,
         };
-        self.against.extend(
-            boot::takers(config, device).into_iter().map(|taker| format!("{taker}; or use --skip boot")),
-        );
+        let mut takers = boot::takers(config, device);
+        takers.extend(machine.asset.takers(&mut machine.runner));
+        takers.sort();
+        takers.dedup();
+        self.against.extend(takers.into_iter().map(|taker| format!("{taker}; or use --skip boot")));
     }
 
     /// A service that is down stays in the plan: it must still be down at the end.
@@ -163,18 +166,26 @@ impl Maker {
         }
     }
 
-    fn asset(&mut self, machine: &Machine<'_>, mounts: &Mounts) {
+    fn asset(&mut self, machine: &mut Machine<'_>, mounts: &Mounts) {
         let config = machine.config;
-        let specs: Vec<MountSpec> = config
-            .asset
-            .mounts
-            .iter()
-            .filter_map(|table| {
-                let mount = mounts.at(&table.at)?;
-                let spec = MountSpec::configured(machine.asset.as_ref(), table);
-                (spec.what.is_none() || machine.asset.is_on(mount)).then(|| spec.as_found(mount))
-            })
-            .collect();
+        let found = machine.asset.found_mounts(mounts, &mut machine.runner).transpose();
+        let found = found.unwrap_or_else(|error| {
+            self.against.push(format!("what is mounted of the asset: {error:#}"));
+            None
+        });
+        let configured = || {
+            config
+                .asset
+                .mounts
+                .iter()
+                .filter_map(|table| {
+                    let mount = mounts.at(&table.at)?;
+                    let spec = MountSpec::configured(machine.asset.as_ref(), table);
+                    (spec.what.is_none() || machine.asset.is_on(mount)).then(|| spec.as_found(mount))
+                })
+                .collect()
+        };
+        let specs: Vec<MountSpec> = found.unwrap_or_else(configured);
         let title = machine.asset.title();
         self.step(
             format!("release {title}"),

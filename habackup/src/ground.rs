@@ -140,6 +140,7 @@ impl Ground {
         let kind = match self.config.asset.kind {
             Kind::Bind { .. } => "bind",
             Kind::Filesystem { .. } => "filesystem",
+            Kind::Zfs { .. } => "zfs",
             Kind::Command { .. } => "command",
         };
         Ok(manifest::Asset { kind: kind.to_owned(), name: title, identity })

@@ -8,14 +8,17 @@ mod bind;
 mod command;
 mod filesystem;
 mod superblock;
+mod zfs;
 
 pub use bind::Bind;
 pub use command::Command;
 pub use filesystem::Filesystem;
 pub use superblock::Superblock;
+pub use zfs::{Pool, Zfs};
 
-use crate::config::{AssetTable, Config, Kind, MountTable};
+use crate::config::{Argv, AssetTable, Config, Kind, MountTable};
 use crate::mountinfo::{Mount, Mounts};
+use crate::mounts::MountSpec;
 use anyhow::Context;
 use orderly_exec::runner::Run;
 use std::path::Path;
@@ -50,6 +53,8 @@ pub enum Volume {
     Device(String),
     /// A folder, bind mounted.
     Folder(String),
+    /// A dataset of a pool.
+    Dataset(String),
     /// Mounted by the act of taking; only verified.
     Itself,
 }
@@ -77,6 +82,11 @@ pub trait Asset: std::fmt::Debug {
     /// Tells whether a mount, of any namespace of this host, keeps the asset in use.
     fn is_on(&self, mount: &Mount) -> bool;
 
+    /// Tells whether a mount shows this part of the asset, as [`Asset::volume`] names it.
+    fn is_made_of(&self, mount: &Mount, _what: &str) -> bool {
+        self.is_on(mount)
+    }
+
     /// Tells whether the asset can be mounted at all; one that cannot is in no mount table.
     fn has_mounts(&self) -> bool {
         true
@@ -85,11 +95,62 @@ pub trait Asset: std::fmt::Debug {
     /// Returns what is mounted for one `[[asset.mount]]`.
     fn volume(&self, mount: &MountTable) -> Volume;
 
+    /// Says why nothing but powering this host off ends its hold.
+    fn is_stuck(&self, _run: &mut dyn Run) -> Option<String> {
+        None
+    }
+
+    /// Returns what would take the asset at boot, beside mounts at the configured places; each with
+    /// its remedy.
+    fn takers(&self, _run: &mut dyn Run) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns what speaks against taking it from a host that ended like this, before anything is
+    /// touched; each with its remedy. Who holds it is told by the state.
+    fn against_taking(&self, _end: End, _run: &mut dyn Run) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Says by what it is seen that another host is alive and uses it, whatever anybody says.
+    fn is_alive_elsewhere(&self, _run: &mut dyn Run) -> Option<String> {
+        None
+    }
+
+    /// Returns how all that is mounted of it now is mounted again, in that order, for kinds with
+    /// mounts beside the configured ones.
+    fn found_mounts(&self, _mounts: &Mounts, _run: &mut dyn Run) -> Option<anyhow::Result<Vec<MountSpec>>> {
+        None
+    }
+
+    /// Tells whether taking it and letting go of it make the system forget exports of other paths.
+    fn disturbs_shares(&self) -> bool {
+        false
+    }
+
+    /// Mounts what mounts itself once the asset is taken.
+    ///
+    /// # Errors
+    /// Says what failed; the asset is held then, and incomplete.
+    fn mount_own(&self, _run: &mut dyn Run) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// Takes the asset, before its mounts are made. Taking what is taken succeeds.
     ///
     /// # Errors
     /// Says what failed; the caller asks for the state.
     fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()>;
+
+    /// Returns the commands that [`Asset::take`] runs, for whoever wants to see them beforehand.
+    fn take_commands(&self, _end: End) -> Vec<Argv> {
+        Vec::new()
+    }
+
+    /// Returns the commands that [`Asset::let_go`] runs.
+    fn release_commands(&self) -> Vec<Argv> {
+        Vec::new()
+    }
 
     /// Notes on the asset that this host holds it, for kinds that are told by a note; before it is
     /// unmounted, so that a release cut short is not taken for another host's.
@@ -113,6 +174,10 @@ pub fn of(config: &Config) -> Box<dyn Asset> {
     match kind {
         Kind::Bind { source } => Box::new(Bind::new(source, &config.own.name, &config.peer.name)),
         Kind::Filesystem { device } => Box::new(Filesystem::new(device)),
+        Kind::Zfs { pool, guid, devices, degraded } => {
+            let pool = Pool { name: pool, guid: *guid, devices, degraded: *degraded, timeout: *timeout };
+            Box::new(Zfs::new(&pool, &config.own.name, &config.peer.name))
+        }
         Kind::Command { identity, state, mark, take, take_dead, release } => Box::new(Command {
             identity: identity.clone(),
             state: state.clone(),

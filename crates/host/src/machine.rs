@@ -5,7 +5,7 @@ mod storage;
 
 use crate::action::{Action, Answer, Perform};
 use crate::addresses::{self, Knock};
-use crate::asset::{self, Asset, State};
+use crate::asset::{self, Asset, End, State};
 use crate::backup;
 use crate::config::{Address, Argv, Config, Loopback, Service, Share};
 use crate::mounts::{MountSpec, unmount_command};
@@ -103,15 +103,20 @@ impl<'c> Machine<'c> {
             Action::Unshare { path, exports } => {
                 self.share(path).map(|s| shares::remove_commands(s, exports)).unwrap_or_default()
             }
-            Action::Release { mounts } => unmount(mounts),
-            Action::Retake { mounts } => mounts.iter().flat_map(MountSpec::commands).collect(),
+            Action::Release { mounts } => {
+                unmount(mounts).into_iter().chain(self.asset.release_commands()).collect()
+            }
+            Action::Retake { mounts } => {
+                let remounted = mounts.iter().flat_map(MountSpec::commands);
+                self.asset.take_commands(End::Clean).into_iter().chain(remounted).collect()
+            }
             Action::Fence => {
                 self.config.peer.fence.iter().chain(&self.config.peer.fence_status).cloned().collect()
             }
             Action::Run { argv } => vec![argv.clone()],
-            Action::Take { .. }
-            | Action::LetGo
-            | Action::Hold { .. }
+            Action::Take { end } => self.asset.take_commands(*end),
+            Action::LetGo => self.asset.release_commands(),
+            Action::Hold { .. }
             | Action::Prove
             | Action::Compare { .. }
             | Action::PeerDown { .. }
@@ -123,12 +128,6 @@ impl<'c> Machine<'c> {
     fn run(&mut self, commands: &[Argv], limit: Duration) -> anyhow::Result<()> {
         for argv in commands {
             let ended = self.runner.run(&Job::new(argv, limit));
-            if ended.ending == Ending::Unkillable {
-                self.wedged = Some(format!(
-                    "{} cannot be ended and may still do its work; this host must be powered off before a takeover",
-                    show(argv)
-                ));
-            }
             if !ended.succeeded() {
                 bail!("{}: {}", show(argv), ended.clause());
             }
@@ -291,6 +290,12 @@ impl<'c> Machine<'c> {
 
 impl Perform<Action> for Machine<'_> {
     fn check(&mut self, action: &Action) -> Answer {
+        // Whoever ran it: a step, or the asset for itself.
+        if let Some(command) = self.runner.left_behind() {
+            self.wedged.get_or_insert(format!(
+                "{command} cannot be ended and may still do its work; this host must be powered off before a takeover"
+            ));
+        }
         if let Some(why) = &self.wedged {
             return Answer::Unknown(why.clone());
         }
@@ -349,8 +354,8 @@ impl Perform<Action> for Machine<'_> {
             }
             Action::Release { mounts } => self.release(mounts),
             Action::Retake { mounts } => self.retake(mounts),
-            Action::Take { end } => self.asset.take(*end, &mut self.runner),
-            Action::LetGo => self.asset.let_go(&mut self.runner),
+            Action::Take { end } => self.take(*end),
+            Action::LetGo => self.let_go(),
             Action::Hold { .. } => Ok(()),
             Action::Prove => self.prove(),
             Action::Compare { identity, mark, .. } => self.compare(identity, mark.as_deref()),

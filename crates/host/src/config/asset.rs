@@ -29,6 +29,18 @@ pub enum Kind {
     Bind { source: PathBuf },
     /// A file system on a device both hosts see.
     Filesystem { device: String },
+    /// A ZFS pool.
+    Zfs {
+        pool: String,
+        /// The pool of that name that is meant, where there may be several.
+        guid: Option<u64>,
+        /// Folders of devices, or devices, in which the pool is looked for.
+        devices: Vec<String>,
+        /// Whether it may be taken while devices of it are missing. What one host must make do with
+        /// does not make its configuration another one.
+        #[serde(skip)]
+        degraded: bool,
+    },
     /// Anything, through commands.
     Command {
         identity: Argv,
@@ -61,11 +73,11 @@ pub(super) fn read(root: &Table<'_>) -> Option<AssetTable> {
         Some("bind") => read_bind(&table, &mounts),
         Some("filesystem") => read_filesystem(&table, &mounts),
         Some("command") => read_command(&table),
+        Some("zfs") => read_zfs(&table, &mounts),
         Some(later) => {
             table
                 .reject("kind", format!("{}: {later} is not supported by this version", table.named("kind")));
             // Asked for, so that they are not called unknown as well.
-            table.text("pool");
             table.text("group");
             None
         }
@@ -128,6 +140,49 @@ fn read_filesystem(table: &Table<'_>, mounts: &[MountTable]) -> Option<Kind> {
 
 fn is_uuid_byte(byte: u8) -> bool {
     byte.is_ascii_hexdigit() || byte == b'-'
+}
+
+/// Where udev links every disk under a name that is alike on both hosts.
+const DEVICES: &str = "/dev/disk/by-id";
+
+fn read_zfs(table: &Table<'_>, mounts: &[MountTable]) -> Option<Kind> {
+    let pool = table.need_text("pool")?;
+    let is_name = pool.starts_with(|c: char| c.is_ascii_alphabetic())
+        && pool.chars().all(|c| c.is_ascii_alphanumeric() || "-_.: ".contains(c));
+    if !is_name {
+        table.reject("pool", format!("{}: \"{pool}\" is not the name of a pool", table.named("pool")));
+    }
+    let guid = table.text("guid").and_then(|text| {
+        let guid = text.parse().ok();
+        if guid.is_none() {
+            table.reject(
+                "guid",
+                format!("{}: must be the number that zpool get guid prints, in quotes", table.named("guid")),
+            );
+        }
+        guid
+    });
+    let devices = table.texts("devices").unwrap_or_else(|| vec![DEVICES.to_owned()]);
+    for device in &devices {
+        if !Path::new(device).is_absolute() || device.split('/').any(|part| part == "..") {
+            table.reject(
+                "devices",
+                format!("{}: \"{device}\" must be an absolute path without \"..\"", table.named("devices")),
+            );
+        }
+    }
+    for mount in mounts {
+        let ours = |volume: &String| {
+            *volume == pool || volume.strip_prefix(&pool).is_some_and(|rest| rest.starts_with('/'))
+        };
+        if mount.volume.as_ref().is_some_and(|volume| !ours(volume)) {
+            let message =
+                format!("{}: the volume mounted at {} is not in it", table.named("pool"), mount.at.display());
+            table.reject("pool", message);
+        }
+    }
+    let degraded = table.flag("degraded").unwrap_or(false);
+    Some(Kind::Zfs { pool, guid, devices, degraded })
 }
 
 fn read_command(table: &Table<'_>) -> Option<Kind> {
