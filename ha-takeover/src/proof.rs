@@ -36,13 +36,24 @@ impl Proof {
     }
 }
 
+/// Reads the record that the arguments offer, in any case: input is wrong whether or not it is needed.
+///
+/// # Errors
+/// Rejected (3): a record that is cut, edited or none.
+pub(crate) fn given(args: &Args) -> anyhow::Result<Option<Release>> {
+    args.record.as_deref().map(read).transpose()
+}
+
 /// Finds the proof that the arguments offer.
 ///
 /// # Errors
-/// Rejected (3): a record that is cut, edited or none. Refused (4): a proof that does not hold, or none.
-pub(crate) fn find(args: &Args, machine: &mut Machine<'_>, state: &State) -> anyhow::Result<Proof> {
-    // Read in any case: input is wrong whether or not it is needed.
-    let record = args.record.as_deref().map(read).transpose()?;
+/// Refused (4): a proof that does not hold, or none.
+pub(crate) fn find(
+    args: &Args,
+    record: Option<Release>,
+    machine: &mut Machine<'_>,
+    state: &State,
+) -> anyhow::Result<Proof> {
     if let Some(name) = &args.peer_down {
         check_peer_down(name, machine)?;
     }

@@ -215,7 +215,7 @@ reach "$WORK/root"
 spare "$WORK/root"
 first_steps "$WORK/root"
 chroot "$WORK/root" dpkg-query -W -f '${Package} ${Version}\n' >"$LAB_DIR/packages"
-quietly mke2fs -q -t ext4 -O ^has_journal -d "$WORK/root" "$LAB_DIR/base.img.new" \
+quietly mke2fs -q -t ext4 -d "$WORK/root" "$LAB_DIR/base.img.new" \
 	"$(($(du -sm "$WORK/root" | cut -f1) + 600))M"
 mv "$LAB_DIR/base.img.new" "$LAB_DIR/base.img"
 rm -rf "$WORK"

@@ -96,7 +96,7 @@ begin() {
 	local multihost=$1 guest
 	for guest in ec1 ec2; do
 		on "$guest" "systemctl stop writer; umount /opt/lab; exportfs -u 192.168.77.0/24:/srv/xvm/share; exportfs -f
-			ip address del 192.168.77.100/24 dev eth1; rm -rf /var/lib/orderly
+			ip address del 192.168.77.100/24 dev eth1; rm -rf /var/lib/orderly /tmp/hangs
 			zpool destroy -f tank; true" >>"$LOG/$scenario" 2>&1
 	done
 	on ec1 "set -e
@@ -238,13 +238,16 @@ lost_power() {
 	whole_on ec1
 }
 
-# hang GUEST COMMAND: in place of zpool, which on this command stops before or after doing it.
+# hang GUEST before|after PATTERN: zpool stops there, before or after doing what fits the pattern.
 hang() {
 	on "$1" "cat >/usr/local/sbin/zpool && chmod 755 /usr/local/sbin/zpool && sync" <<ZPOOL
 #!/bin/sh
-case \$1-$3 in
-$2-before) touch /tmp/hangs; sleep 10000 ;;
-$2-after) /sbin/zpool "\$@"; touch /tmp/hangs; sleep 10000 ;;
+case "\$*" in
+$3)
+	[ $2 = before ] || /sbin/zpool "\$@"
+	touch /tmp/hangs
+	sleep 10000
+	;;
 esac
 exec /sbin/zpool "\$@"
 ZPOOL
@@ -255,7 +258,7 @@ cut_release() {
 	local when
 	for when in before after; do
 		begin on
-		hang ec1 export $when
+		hang ec1 $when 'export*'
 		on ec1 "ha-release >/tmp/said 2>&1 </dev/null &"
 		await_hang ec1
 		guests cut ec1
@@ -278,9 +281,7 @@ cut_takeover() {
 		begin on
 		want 0 ec1 "ha-release"
 		want 0 ec2 "ssh ec1 cat /var/lib/orderly/release.json >/root/record"
-		hang ec2 import $when
-		# Listing is an import, too; only the one that imports hangs.
-		on ec2 "sed -i 's/^case .*/case \"\$1-$when \$*\" in/; s/^import-\\([a-z]*\\))/*-\\1*\" -N \"*)/' /usr/local/sbin/zpool; cat /usr/local/sbin/zpool" >>"$LOG/$scenario"
+		hang ec2 $when 'import*-N*'
 		on ec2 "ha-takeover --record /root/record >/tmp/said 2>&1 </dev/null &"
 		await_hang ec2
 		guests cut ec2

@@ -47,6 +47,17 @@ fn a_pool_is_exported_by_name_and_imported_by_guid_and_comes_back() {
     });
 }
 
+/// Seen in the lab: the peer began first, saw the pool in use, and refused the record that came later.
+#[test]
+fn a_takeover_in_a_pipeline_looks_at_the_pool_when_the_record_has_come() {
+    with(|_, pool| {
+        let state = pool.record(1).parent().unwrap().display().to_string();
+        let release = pool.shell(1, "sleep 2; exec ha-release --json -q").env("ORDERLY_STATE_DIR", state);
+        bed::pipeline([release, pool.takeover(2).args(["--record", "-"]).any_stdout().any_stderr()]);
+        assert_eq!(pool.holders(), [2]);
+    });
+}
+
 #[test]
 fn a_dry_run_shows_the_commands_and_changes_nothing() {
     with(|_, pool| {
@@ -162,6 +173,25 @@ fn hosts_with_the_same_hostid_or_none_hand_nothing_over() {
             .status(4)
             .stderr_contains("ec1 has no hostid")
             .run();
+    });
+}
+
+/// Scenario 3: its own cause, with the version, and no word of switching multihost off.
+#[test]
+fn an_exported_pool_that_zfs_lists_as_in_use_is_left_to_people() {
+    with(|_, pool| {
+        pool.release(1).any_stdout().any_stderr().run();
+        pool.acts();
+        for transcript in ["import-active.txt", "import-quiet.txt"] {
+            pool.listing(transcript);
+            pool.takeover(2)
+                .arg("--record")
+                .arg(pool.record(1))
+                .status(4)
+                .stderr_contains("says that ec1 (hostid 00ec0001) exported it, and yet ZFS (")
+                .run();
+        }
+        assert_eq!((pool.acts(), pool.holders()), (Vec::new(), Vec::new()));
     });
 }
 

@@ -36,6 +36,9 @@ use std::time::Duration;
 const SUSPENDED: &str = "is suspended: its devices do not answer, or another host wrote to it; no command on it \
                          returns any more, so this host must be powered off before a takeover";
 
+/// Where the loaded module says which one it is.
+const VERSION: &str = "/sys/module/zfs/version";
+
 /// The asset kind `zfs`.
 #[derive(Debug)]
 pub struct Zfs {
@@ -238,6 +241,23 @@ impl Zfs {
         }
     }
 
+    /// Some versions left an exported pool that looks like one in use. That is said with the version
+    /// and left to people: switching multihost off would take the protection from both hosts.
+    fn insist_on_agreement(&self, listed: &Listed, label: &Label) -> anyhow::Result<()> {
+        if label.use_of == Use::Exported && listed.seen != Seen::Unused {
+            let version =
+                std::fs::read_to_string(VERSION).unwrap_or_else(|_| "of unknown version".to_owned());
+            bail!(
+                "the label of {} says that {} exported it, and yet ZFS ({}) lists it as in use: {}",
+                self.pool,
+                label.holder(),
+                version.trim(),
+                listed.status
+            );
+        }
+        Ok(())
+    }
+
     /// The label is asked again, at the last moment, whom it names.
     fn insist_on_peer(&self, label: &Label) -> anyhow::Result<()> {
         if label.use_of == Use::Active && !is_named(&label.hostname, &self.peer) {
@@ -257,9 +277,12 @@ impl Zfs {
         // Whoever was alive then may have been fenced since. Listing a quiet pool again would only
         // repeat the activity check that importing it makes.
         let mut listed = self.listed(run)?;
-        if listed.seen == Seen::Active {
+        let mut label = self.label(run)?;
+        if listed.seen == Seen::Active || label.use_of == Use::Exported {
             listed = self.list(run)?;
+            label = self.label(run)?;
         }
+        self.insist_on_agreement(&listed, &label)?;
         if let Some(why) = self.against_health(&listed) {
             bail!("{why}");
         }
@@ -267,7 +290,7 @@ impl Zfs {
         match (self.by_label(run)?, end) {
             (State::Held | State::Free, _) => {}
             (State::Elsewhere(why), End::PoweredOff) => {
-                self.insist_on_peer(&self.label(run)?)?;
+                self.insist_on_peer(&label)?;
                 if listed.seen == Seen::Active {
                     bail!("{why}");
                 }
@@ -389,16 +412,13 @@ impl Asset for Zfs {
             // Said by the state.
             Err(_) => return against,
         }
-        match (self.label(run), end) {
-            (Ok(label), End::PoweredOff) => {
-                if let Ok(false) = self.is_own(&label)
-                    && let Err(error) = self.insist_on_peer(&label)
-                {
-                    against.push(format!("{error:#}"));
-                }
+        let agreed = self.label(run).and_then(|label| {
+            if end == End::PoweredOff && self.is_own(&label) == Ok(false) {
+                self.insist_on_peer(&label)?;
             }
-            (Ok(_), End::Clean) | (Err(_), _) => {}
-        }
+            self.insist_on_agreement(&self.listed(run)?, &label)
+        });
+        against.extend(agreed.err().map(|error| format!("{error:#}")));
         against
     }
 
