@@ -14,7 +14,7 @@ INSTALL    = install
 PROGRAMS = seqfile cstartup cshutdown habackup ha-release ha-takeover
 BUILT    = $${CARGO_TARGET_DIR:-target}/release
 
-.PHONY: all demo test soak bench check man-lint install completions deb clean
+.PHONY: all demo test soak lab-test bench check man-lint install completions deb clean
 
 all:
 	$(CARGO) build --locked --release --workspace --bins
@@ -33,6 +33,14 @@ soak:
 	packaging/test-needs.sh
 	PROPTEST_CASES=10000 $(CARGO) test --locked --release -p orderly-plan
 	ORDERLY_SOAK=1 $(CARGO) test --locked --workspace
+
+# Hands a real ZFS pool over between two real (emulated) machines, and pulls plugs; as root, on Debian.
+# The first time it builds the machines (LAB_DIR, a quarter of an hour); then it takes half an hour or more.
+# make lab-test LAB="busy hung" does only those.
+LAB =
+lab-test: all
+	tests/lab/build.sh
+	BIN_DIR="$(BUILT)" tests/lab/handover.sh $(LAB)
 
 # How fast we are beside others on this machine: all of bench/, or one of it (make bench BENCH=plan).
 BENCH = $(patsubst bench/%.py,%,$(filter-out bench/measure.py,$(wildcard bench/*.py))) backup

@@ -191,9 +191,8 @@ impl Round<'_> {
                         drivers.end_all();
                     } else {
                         self.signal = Some(signal);
-                        telling.warn(
-                            "interrupted: the subsystems that run are waited for (again to end them)",
-                        );
+                        telling
+                            .warn("interrupted: the subsystems that run are waited for (again to end them)");
                     }
                 }
                 Event::Attention => {

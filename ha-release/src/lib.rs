@@ -66,6 +66,9 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         let (ending, journal) = handover::finish(PROGRAM, stored, &mut machine, &mut reporter)?;
         return report(&args, &mut machine, &mut reporter, ending, journal);
     }
+    if let Some(why) = machine.asset.is_stuck(&mut machine.runner) {
+        return report(&args, &mut machine, &mut reporter, Ending::before_anything("asset", why), None);
+    }
     let mut found = steps::find(&mut machine, &left_out);
     if args.no_unwind {
         found.never_unwind();

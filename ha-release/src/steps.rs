@@ -184,18 +184,26 @@ impl Maker {
         }
     }
 
-    fn asset(&mut self, machine: &Machine<'_>, mounts: &Mounts) {
+    fn asset(&mut self, machine: &mut Machine<'_>, mounts: &Mounts) {
         let config = machine.config;
-        let specs: Vec<MountSpec> = config
-            .asset
-            .mounts
-            .iter()
-            .filter_map(|table| {
-                let mount = mounts.at(&table.at)?;
-                let spec = MountSpec::configured(machine.asset.as_ref(), table);
-                (spec.what.is_none() || machine.asset.is_on(mount)).then(|| spec.as_found(mount))
-            })
-            .collect();
+        let found = machine.asset.found_mounts(mounts, &mut machine.runner).transpose();
+        let found = found.unwrap_or_else(|error| {
+            self.against.push(format!("what is mounted of the asset: {error:#}"));
+            None
+        });
+        let configured = || {
+            config
+                .asset
+                .mounts
+                .iter()
+                .filter_map(|table| {
+                    let mount = mounts.at(&table.at)?;
+                    let spec = MountSpec::configured(machine.asset.as_ref(), table);
+                    (spec.what.is_none() || machine.asset.is_on(mount)).then(|| spec.as_found(mount))
+                })
+                .collect()
+        };
+        let specs: Vec<MountSpec> = found.unwrap_or_else(configured);
         let title = machine.asset.title();
         self.step(
             format!("release {title}"),

@@ -8,7 +8,9 @@ use crate::args::Args;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_host::addresses::{self, Knock};
 use orderly_host::asset::{End, Guard, State};
+use orderly_host::config::Kind;
 use orderly_host::handover::{self, VERSION};
+use orderly_host::hostid;
 use orderly_host::machine::Machine;
 use orderly_plan::release::Release;
 use std::path::Path;
@@ -38,13 +40,24 @@ impl Proof {
     }
 }
 
+/// Reads the record that the arguments offer, in any case: input is wrong whether or not it is needed.
+///
+/// # Errors
+/// Rejected (3): a record that is cut, edited or none.
+pub(crate) fn given(args: &Args) -> anyhow::Result<Option<Release>> {
+    args.record.as_deref().map(read).transpose()
+}
+
 /// Finds the proof that the arguments offer.
 ///
 /// # Errors
-/// Rejected (3): a record that is cut, edited or none. Refused (4): a proof that does not hold, or none.
-pub(crate) fn find(args: &Args, machine: &mut Machine<'_>, state: &State) -> anyhow::Result<Proof> {
-    // Read in any case: input is wrong whether or not it is needed.
-    let record = args.record.as_deref().map(read).transpose()?;
+/// Refused (4): a proof that does not hold, or none.
+pub(crate) fn find(
+    args: &Args,
+    record: Option<Release>,
+    machine: &mut Machine<'_>,
+    state: &State,
+) -> anyhow::Result<Proof> {
     if let Some(name) = &args.peer_down {
         check_peer_down(name, machine)?;
     }
@@ -52,6 +65,7 @@ pub(crate) fn find(args: &Args, machine: &mut Machine<'_>, state: &State) -> any
         check_name(name, machine)?;
     }
     if *state == State::Held {
+        insist_on_same(record.as_ref(), machine)?;
         return Ok(Proof::HeldHere);
     }
     if args.cluster_fenced.is_some() {
@@ -72,6 +86,34 @@ pub(crate) fn find(args: &Args, machine: &mut Machine<'_>, state: &State) -> any
         return Ok(Proof::PeerDown);
     }
     way_back(machine)
+}
+
+/// What is held here by the same name may be another asset than the one the peer released.
+fn insist_on_same(record: Option<&Release>, machine: &mut Machine<'_>) -> anyhow::Result<()> {
+    let Some(named) = record.and_then(|record| record.identity.as_deref()) else { return Ok(()) };
+    let here = machine.asset.identity(&mut machine.runner).or_status(Status::Refused)?;
+    if here == *named {
+        return Ok(());
+    }
+    Err(fail(
+        Status::Refused,
+        format!("the release record is of another asset: it names {named}, and this host holds {here}"),
+    ))
+}
+
+/// ZFS tells hosts apart by their hostids alone.
+fn check_hostids(record: &Release) -> Result<(), String> {
+    let own = hostid::read();
+    if record.hostid == hostid::NONE {
+        return Err(format!("{} has no hostid; zgenhostid there, reboot it, and release anew", record.host));
+    }
+    if record.hostid == own {
+        return Err(format!(
+            "{} and this host have the same hostid {own}; give one of them another (zgenhostid -f), and reboot it",
+            record.host
+        ));
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> anyhow::Result<Release> {
@@ -157,6 +199,12 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
             "{} has another configuration than this host; copy ha.toml, so that both are alike",
             record.host
         ));
+    }
+    if matches!(config.asset.kind, Kind::Zfs { .. })
+        && record.host == *peer
+        && let Err(why) = check_hostids(record)
+    {
+        return refuse(why);
     }
     let Some(identity) = &record.identity else {
         return refuse("it does not say of which asset it is".to_owned());

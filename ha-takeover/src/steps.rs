@@ -26,6 +26,12 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
     if !matches!(state, State::Unknown(_)) {
         against.extend(machine.asset.against_taking(end(proof, state), &mut machine.runner));
     }
+    if *proof == Proof::PeerDown
+        && matches!(state, State::Elsewhere(_))
+        && let Some(why) = machine.asset.is_alive_elsewhere(&mut machine.runner)
+    {
+        against.push(format!("{} is not down: {why}; use --fence, or power it off", config.peer.name));
+    }
     for mount in &config.asset.mounts {
         let ours = mounts.at(&mount.at).is_some_and(|found| machine.asset.is_on(found));
         if !ours && *state != State::Held {

@@ -41,6 +41,7 @@ mod the_bed;
 mod tidy;
 mod unwind;
 mod violation;
+mod zfs;
 
 /// A scenario file that is not listed above would silently never run.
 #[test]

@@ -11,6 +11,7 @@ mod filesystem;
 mod lvm;
 mod superblock;
 mod xfslog;
+mod zfs;
 mod zpool;
 
 pub use bind::Bind;
@@ -18,10 +19,12 @@ pub use command::Command;
 pub use filesystem::Filesystem;
 pub use lvm::Lvm;
 pub use superblock::Superblock;
+pub use zfs::{Pool, Zfs};
 pub use zpool::Zpool;
 
-use crate::config::{Argv, AssetTable, Config, Kind, MountTable};
+use crate::config::{Argv, AssetTable, Config, Kind, MountTable, Platform};
 use crate::mountinfo::{Mount, Mounts};
+use crate::mounts::MountSpec;
 use anyhow::Context;
 use orderly_exec::runner::Run;
 use std::path::Path;
@@ -68,6 +71,8 @@ pub enum Volume {
     Device(String),
     /// A folder, bind mounted.
     Folder(String),
+    /// A dataset of a pool.
+    Dataset(String),
     /// Mounted by the act of taking; only verified.
     Itself,
 }
@@ -125,6 +130,35 @@ pub trait Asset: std::fmt::Debug {
     /// Returns what is mounted for one `[[asset.mount]]`.
     fn volume(&self, mount: &MountTable) -> Volume;
 
+    /// Says why nothing but powering this host off ends its hold.
+    fn is_stuck(&self, _run: &mut dyn Run) -> Option<String> {
+        None
+    }
+
+    /// Says by what it is seen that another host is alive and uses it, whatever anybody says.
+    fn is_alive_elsewhere(&self, _run: &mut dyn Run) -> Option<String> {
+        None
+    }
+
+    /// Returns how all that is mounted of it now is mounted again, in that order, for kinds with
+    /// mounts beside the configured ones.
+    fn found_mounts(&self, _mounts: &Mounts, _run: &mut dyn Run) -> Option<anyhow::Result<Vec<MountSpec>>> {
+        None
+    }
+
+    /// Tells whether taking it and letting go of it make the system forget exports of other paths.
+    fn disturbs_shares(&self) -> bool {
+        false
+    }
+
+    /// Mounts what mounts itself once the asset is taken.
+    ///
+    /// # Errors
+    /// Says what failed; the asset is held then, and incomplete.
+    fn mount_own(&self, _run: &mut dyn Run) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// Takes the asset, before its mounts are made. Taking what is taken succeeds.
     ///
     /// # Errors
@@ -169,14 +203,20 @@ pub fn of(config: &Config) -> Box<dyn Asset> {
         Kind::Bind { source } => Box::new(Bind::new(source, &config.own.name, &config.peer.name)),
         Kind::Filesystem { device } => Box::new(Filesystem::new(device, *timeout)),
         Kind::Lvm { group } => Box::new(Lvm::new(group, &config.own.name, &config.peer.name, *timeout)),
-        Kind::Zfs { pool, guid, devices, degraded } => Box::new(Zpool {
-            pool: pool.clone(),
-            guid: *guid,
-            // Solaris knows the usual folder of devices by itself, and has none of udev.
-            devices: devices.iter().filter(|folder| *folder != "/dev/disk/by-id").cloned().collect(),
-            degraded: *degraded,
-            timeout: *timeout,
-        }),
+        Kind::Zfs { pool, guid, devices, degraded } if config.platform == Platform::Solaris => {
+            Box::new(Zpool {
+                pool: pool.clone(),
+                guid: *guid,
+                // Solaris knows the usual folder of devices by itself, and has none of udev.
+                devices: devices.iter().filter(|folder| *folder != "/dev/disk/by-id").cloned().collect(),
+                degraded: *degraded,
+                timeout: *timeout,
+            })
+        }
+        Kind::Zfs { pool, guid, devices, degraded } => {
+            let pool = Pool { name: pool, guid: *guid, devices, degraded: *degraded, timeout: *timeout };
+            Box::new(Zfs::new(&pool, &config.own.name, &config.peer.name))
+        }
         Kind::Command { identity, state, mark, take, take_dead, release } => Box::new(Command {
             identity: identity.clone(),
             state: state.clone(),

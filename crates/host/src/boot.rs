@@ -11,32 +11,43 @@ const UNITS: &str = "/etc/systemd/system";
 /// Returns what would mount the asset, or a loopback on it, at boot; each with its remedy.
 pub fn takers(config: &Config, device: Option<&str>) -> Vec<String> {
     let places = places(config);
-    let (path, look): (_, Look) = match config.platform {
-        Platform::Linux => (FSTAB, in_fstab),
-        Platform::Solaris => (VFSTAB, in_vfstab),
-    };
-    let mut found = match std::fs::read(path) {
-        Ok(text) => look(&text, &places, device),
+    match config.platform {
+        Platform::Linux => {
+            let mut found = read(FSTAB, |text| in_fstab(text, &places, &|source| device == Some(source)));
+            found.extend(in_units(Path::new(UNITS), &places));
+            found
+        }
+        Platform::Solaris => read(VFSTAB, |text| in_vfstab(text, &places, device)),
+    }
+}
+
+/// Returns what mounts at boot, anywhere, a source for which `is_ours` says yes; each with its remedy.
+pub fn mounted(is_ours: &dyn Fn(&str) -> bool) -> Vec<String> {
+    read(FSTAB, |text| in_fstab(text, &[], is_ours))
+}
+
+/// Returns the target that starts a unit at boot.
+pub fn wanted(unit: &str) -> Option<String> {
+    wanting(Path::new(UNITS), unit).into_iter().next()
+}
+
+fn read(path: &str, look: impl FnOnce(&[u8]) -> Vec<String>) -> Vec<String> {
+    match std::fs::read(path) {
+        Ok(text) => look(&text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         // Unreadable is not empty.
         Err(error) => {
             vec![format!("{path} cannot be read ({error}), so nobody knows what is mounted at boot")]
         }
-    };
-    if config.platform == Platform::Linux {
-        found.extend(in_units(Path::new(UNITS), &places));
     }
-    found
 }
-
-type Look = fn(&[u8], &[PathBuf], Option<&str>) -> Vec<String>;
 
 fn places(config: &Config) -> Vec<PathBuf> {
     let mounts = config.asset.mounts.iter().map(|mount| mount.at.clone());
     mounts.chain(config.loopbacks.iter().map(|loopback| loopback.at.clone())).collect()
 }
 
-fn in_fstab(text: &[u8], places: &[PathBuf], device: Option<&str>) -> Vec<String> {
+fn in_fstab(text: &[u8], places: &[PathBuf], is_ours: &dyn Fn(&str) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
         let line = String::from_utf8_lossy(line);
@@ -47,7 +58,7 @@ fn in_fstab(text: &[u8], places: &[PathBuf], device: Option<&str>) -> Vec<String
             continue;
         }
         let ours = places.iter().any(|place| String::from_utf8_lossy(&mountinfo::escape(place)) == *at);
-        if ours || device == Some(*spec) {
+        if ours || is_ours(spec) {
             found.push(format!("{FSTAB}:{}: {at} is mounted at boot; add noauto to its options", index + 1));
         }
     }
@@ -72,20 +83,23 @@ fn in_vfstab(text: &[u8], places: &[PathBuf], device: Option<&str>) -> Vec<Strin
 /// Looks for mount units that something wants: `TARGET.wants/srv-xvm.mount`.
 fn in_units(root: &Path, places: &[PathBuf]) -> Vec<String> {
     let names: Vec<String> = places.iter().map(|place| unit_name(place)).collect();
-    let mut found = Vec::new();
+    let mut found: Vec<String> = names
+        .iter()
+        .flat_map(|name| wanting(root, name).into_iter().map(move |by| (name, by)))
+        .map(|(name, by)| format!("{name} is wanted by {by}; systemctl disable {name}"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Returns the folders that link to a unit: `TARGET.wants`, `TARGET.requires`.
+fn wanting(root: &Path, unit: &str) -> Vec<String> {
     let folders = std::fs::read_dir(root).into_iter().flatten().flatten();
-    for folder in
-        folders.filter(|entry| entry.path().extension().is_some_and(|e| e == "wants" || e == "requires"))
-    {
-        for name in &names {
-            if folder.path().join(name).symlink_metadata().is_ok() {
-                found.push(format!(
-                    "{name} is wanted by {}; systemctl disable {name}",
-                    folder.file_name().to_string_lossy()
-                ));
-            }
-        }
-    }
+    let wants = |path: &Path| path.extension().is_some_and(|e| e == "wants" || e == "requires");
+    let mut found: Vec<String> = folders
+        .filter(|entry| wants(&entry.path()) && entry.path().join(unit).symlink_metadata().is_ok())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
     found.sort();
     found
 }
@@ -113,7 +127,7 @@ mod tests {
     fn an_fstab_line_without_noauto_is_found_by_place_and_by_device() {
         let fstab = b"# /srv/xvm\nUUID=1 /srv/xvm ext4 defaults 0 2\n/srv/xvm/a /etc/a none bind,noauto 0 0\nUUID=9 /b ext4\n";
         let places = [PathBuf::from("/srv/xvm"), PathBuf::from("/etc/a")];
-        let found = in_fstab(fstab, &places, Some("UUID=9"));
+        let found = in_fstab(fstab, &places, &|source| source == "UUID=9");
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(
             found[0].starts_with("/etc/fstab:2: ") && found[1].starts_with("/etc/fstab:4: "),

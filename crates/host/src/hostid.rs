@@ -17,7 +17,10 @@ pub fn ask(platform: Platform, run: &mut dyn Run) -> String {
     format!("{number:08x}")
 }
 
-/// Returns the hostid as eight hexadecimal digits; `00000000` when this host has none.
+/// The hostid of a host that has none.
+pub const NONE: &str = "00000000";
+
+/// Returns the hostid as eight hexadecimal digits; [`NONE`] when this host has none.
 ///
 /// The module's parameter wins over `/etc/hostid`, as it does in the module (zgenhostid(8)). What
 /// gethostid(3) makes up from an address is no identity: it changes with the address.

@@ -178,12 +178,6 @@ impl<'c> Machine<'c> {
     fn run(&mut self, commands: &[Argv], limit: Duration) -> anyhow::Result<()> {
         for argv in commands {
             let ended = self.runner.run(&Job::new(argv, limit));
-            if ended.ending == Ending::Unkillable {
-                self.wedged = Some(format!(
-                    "{} cannot be ended and may still do its work; this host must be powered off before a takeover",
-                    show(argv)
-                ));
-            }
             if !ended.succeeded() {
                 bail!("{}: {}", show(argv), ended.clause());
             }
@@ -348,6 +342,12 @@ impl<'c> Machine<'c> {
 
 impl Perform<Action> for Machine<'_> {
     fn check(&mut self, action: &Action) -> Answer {
+        // Whoever ran it: a step, or the asset for itself.
+        if let Some(command) = self.runner.left_behind() {
+            self.wedged.get_or_insert(format!(
+                "{command} cannot be ended and may still do its work; this host must be powered off before a takeover"
+            ));
+        }
         if let Some(why) = &self.wedged {
             return Answer::Unknown(why.clone());
         }
@@ -406,8 +406,8 @@ impl Perform<Action> for Machine<'_> {
             }
             Action::Release { mounts } => self.release(mounts),
             Action::Retake { mounts } => self.retake(mounts),
-            Action::Take { end } => self.asset.take(*end, &mut self.runner),
-            Action::LetGo => self.asset.let_go(&mut self.runner),
+            Action::Take { end } => self.take(*end),
+            Action::LetGo => self.let_go(),
             Action::Hold { mounts } => self.leave_trace(mounts),
             Action::Prove => self.prove(),
             Action::Compare { identity, mark, .. } => self.compare(identity, mark.as_deref()),

@@ -47,18 +47,17 @@ pub struct MountSpec {
 impl MountSpec {
     /// Returns a mount of the asset as configured.
     pub fn configured(asset: &dyn Asset, table: &MountTable) -> Self {
+        let mut fstype = table.fstype.clone();
         let (what, bind) = match asset.volume(table) {
             Volume::Device(device) => (Some(device), false),
             Volume::Folder(folder) => (Some(folder), true),
+            Volume::Dataset(dataset) => {
+                fstype.get_or_insert("zfs".to_owned());
+                (Some(dataset), false)
+            }
             Volume::Itself => (None, false),
         };
-        Self {
-            what,
-            at: table.at.clone(),
-            fstype: table.fstype.clone(),
-            options: table.options.clone(),
-            bind,
-        }
+        Self { what, at: table.at.clone(), fstype, options: table.options.clone(), bind }
     }
 
     /// Returns a loopback mount as configured.

@@ -4,10 +4,11 @@
 
 use crate::config::{Argv, Platform, Share};
 use anyhow::{Context, bail};
-use orderly_exec::job::{Job, show};
+use orderly_exec::job::{Ending, Job, show};
 use orderly_exec::runner::Run;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// One export of a path: to whom and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +44,28 @@ pub fn found(share: &Share, platform: Platform, run: &mut dyn Run) -> anyhow::Re
 
 fn plain(client: String, options: String) -> Export {
     Export { client, options, description: None }
+}
+
+/// Returns everything that is exported, by the platform's own command.
+///
+/// # Errors
+/// When it cannot be found out. Nothing is exported where there is no such command.
+pub fn all(limit: Duration, run: &mut dyn Run) -> anyhow::Result<Vec<(PathBuf, Export)>> {
+    let list = ["exportfs", "-s"];
+    let ended = run.run(&Job::new(list, limit));
+    if ended.ending == Ending::NotStarted {
+        return Ok(Vec::new());
+    }
+    if !ended.succeeded() || ended.truncated {
+        bail!("{}: {}", show(&list), ended.clause());
+    }
+    parse_all(&ended.text())
+}
+
+/// Returns the command that exports a path again as it was found.
+pub fn export_command(path: &Path, export: &Export) -> Argv {
+    let pair = format!("{}:{}", export.client, path.display());
+    vec!["exportfs".to_owned(), "-o".to_owned(), export.options.clone(), pair]
 }
 
 /// Returns how a path is to be exported by the configuration.
@@ -121,22 +144,25 @@ pub fn drop_locks(path: &Path) -> anyhow::Result<()> {
     std::fs::write(unlock, line).with_context(|| format!("drop the NFS locks on {}", path.display()))
 }
 
-/// Reads what `exportfs -s` prints: `PATH  CLIENT(OPTIONS)` a line, in the escapes of exports(5).
+/// Reads how one path is exported from what `exportfs -s` prints.
 fn parse(text: &str, path: &Path) -> anyhow::Result<Vec<Export>> {
-    let escaped = String::from_utf8_lossy(&crate::mountinfo::escape(path)).into_owned();
+    let all = parse_all(text)?;
+    Ok(all.into_iter().filter(|(listed, _)| listed == path).map(|(_, export)| export).collect())
+}
+
+/// Reads what `exportfs -s` prints: `PATH  CLIENT(OPTIONS)` a line, in the escapes of exports(5).
+fn parse_all(text: &str) -> anyhow::Result<Vec<(PathBuf, Export)>> {
     let mut exports = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let Some((listed, rest)) = line.split_once(char::is_whitespace) else {
+        let split = line.split_once(char::is_whitespace).and_then(|(path, rest)| {
+            let (client, options) = rest.trim().strip_suffix(')')?.split_once('(')?;
+            Some((path, client, options))
+        });
+        let Some((path, client, options)) = split else {
             bail!("exportfs -s printed \"{line}\", which is not an export");
         };
-        if listed != escaped && Path::new(listed) != path {
-            continue;
-        }
-        let export = rest.trim().strip_suffix(')').and_then(|rest| rest.split_once('('));
-        let Some((client, options)) = export else {
-            bail!("exportfs -s printed \"{line}\", which is not an export")
-        };
-        exports.push(plain(client.to_owned(), options.to_owned()));
+        let path = PathBuf::from(crate::mountinfo::unescape(path.as_bytes()));
+        exports.push((path, plain(client.to_owned(), options.to_owned())));
     }
     Ok(exports)
 }
@@ -168,7 +194,6 @@ fn parse_solaris(text: &str, path: &Path) -> anyhow::Result<Vec<Export>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const LISTED: &str = "/srv/xvm/osp/share/allstart  *(sync,wdelay,hide,no_subtree_check,fsid=7,sec=sys,ro,secure)\n\
                           /var/js  192.0.2.0/24(ro,anonuid=0)\n\

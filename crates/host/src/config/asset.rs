@@ -83,8 +83,10 @@ pub(super) fn read(root: &Table<'_>, platform: Platform) -> Option<AssetTable> {
         Some("lvm") => read_lvm(&table, &mounts),
         Some("command") => read_command(&table),
         Some("zfs") => {
-            check_zfs_platform(&table, platform, &mounts);
-            read_zfs(&table, &mounts).filter(|_| platform == Platform::Solaris)
+            if platform == Platform::Solaris {
+                check_solaris_mounts(&table, &mounts);
+            }
+            read_zfs(&table, &mounts)
         }
         Some(later) => {
             table
@@ -172,16 +174,11 @@ fn is_uuid_byte(byte: u8) -> bool {
     byte.is_ascii_hexdigit() || byte == b'-'
 }
 
-/// What zfs needs on this platform beside what it needs everywhere.
-fn check_zfs_platform(table: &Table<'_>, platform: Platform, mounts: &[MountTable]) {
-    if platform == Platform::Linux {
-        let message = format!("{}: zfs is not supported by this version on linux", table.named("kind"));
-        table.reject("kind", message);
-        return;
-    }
+/// Checks what zfs needs on Solaris beside what it needs everywhere.
+fn check_solaris_mounts(table: &Table<'_>, mounts: &[MountTable]) {
     for mount in mounts.iter().filter(|mount| mount.volume.is_none() || mount.fstype.is_none()) {
         let message = format!(
-            "{}: the mount at {} needs volume (a data set with mountpoint=legacy) and fstype = \"zfs\"",
+            "{}: the mount at {} needs volume (a dataset with mountpoint=legacy) and fstype = \"zfs\"",
             table.named("mount"),
             mount.at.display()
         );

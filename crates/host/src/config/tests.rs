@@ -103,8 +103,8 @@ fn snapshots_under_an_exported_path_are_refused() {
 
 #[test]
 fn kinds_of_a_later_version_are_named_as_such() {
-    let said = said(&WHOLE.replace("kind = \"filesystem\"", "kind = \"zfs\"\npool = \"OpsCenter\""));
-    assert!(said.contains("asset.kind: zfs is not supported by this version"), "{said}");
+    let said = said(&WHOLE.replace("kind = \"filesystem\"", "kind = \"lvm\"\ngroup = \"OpsCenter\""));
+    assert!(said.contains("asset.kind: lvm is not supported by this version"), "{said}");
     assert!(!said.contains("unknown key"), "{said}");
 }
 
@@ -119,6 +119,34 @@ fn a_group_has_a_name_lvm_takes_and_each_mount_says_which_volume() {
     let config = Config::read(Path::new("ha.toml"), &whole, "ec1").unwrap();
     assert_eq!(config.asset.kind, Kind::Lvm { group: "shared".into() });
     assert!(said(&lvm("-a b")).contains("is not the name of a volume group"));
+}
+
+#[test]
+fn what_is_wrong_with_a_pool_is_said_all_at_once() {
+    let zfs = |more: &str| WHOLE.replace("kind = \"filesystem\"", &format!("kind = \"zfs\"\n{more}"));
+    let device = WHOLE.lines().find(|line| line.starts_with("device = ")).unwrap();
+    let said = |more: &str| said(&zfs(more).replacen(device, "", 1));
+    assert!(said("").contains("asset.pool is missing"));
+    let wrong = said("pool = \"-x\"\nguid = \"0x7\"\ndevices = [\"disks\"]");
+    for part in [
+        "\"-x\" is not the name of a pool",
+        "asset.guid: must be the number",
+        "\"disks\" must be an absolute",
+    ] {
+        assert!(wrong.contains(part), "{wrong}");
+    }
+}
+
+#[test]
+fn what_one_host_must_make_do_with_is_no_other_configuration() {
+    let text = |more: &str| {
+        format!(
+            "[[host]]\nname = \"a\"\n[[host]]\nname = \"b\"\n[asset]\nkind = \"zfs\"\npool = \"tank\"\n{more}"
+        )
+    };
+    let read = |more: &str| Config::read(Path::new("ha.toml"), &text(more), "a").unwrap().fingerprint;
+    assert_eq!(read(""), read("degraded = true"));
+    assert_ne!(read(""), read("guid = \"7\""));
 }
 
 #[test]
@@ -139,6 +167,7 @@ fn the_shipped_examples_are_right() {
         ("ha-command.toml", "ec2"),
         ("opscenter-solaris.toml", "ec1"),
         ("opscenter-rhel.toml", "ec2"),
+        ("ha-zfs.toml", "ec1"),
     ] {
         let path = folder.join(name);
         let text = std::fs::read_to_string(&path).unwrap();

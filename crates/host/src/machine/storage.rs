@@ -7,6 +7,7 @@ use crate::handover;
 use crate::holders::Holder;
 use crate::mountinfo::Mounts;
 use crate::mounts::{MountSpec, loopback_mount, unmount_command};
+use crate::shares::{self, Export};
 use anyhow::bail;
 use orderly_exec::{clock, files};
 use orderly_plan::release::Release;
@@ -36,7 +37,7 @@ impl Machine<'_> {
     fn is_mounted(&self, spec: &MountSpec, mounts: &Mounts) -> bool {
         let Some(mount) = mounts.at(&spec.at) else { return false };
         match (&spec.what, self.loopback(&spec.at)) {
-            (None, _) => true,
+            (None, _) => self.asset.is_on(mount),
             (Some(_), Some(loopback)) => loopback_mount(self.asset.as_ref(), loopback, mounts).is_some(),
             (Some(what), None) => self.asset.is_made_of(mount, what),
         }
@@ -152,7 +153,72 @@ impl Machine<'_> {
         if !goes_by_itself && let Some(Answer::No(why)) = self.still_mounted() {
             bail!("{why}");
         }
-        self.asset.let_go(&mut self.runner)
+        self.let_go()
+    }
+
+    pub(super) fn let_go(&mut self) -> anyhow::Result<()> {
+        let others = self.other_exports();
+        let done = self.asset.let_go(&mut self.runner);
+        self.mend_exports(others);
+        done
+    }
+
+    /// Takes it, with what mounts itself.
+    pub(super) fn take(&mut self, end: End) -> anyhow::Result<()> {
+        let others = self.other_exports();
+        let taken = self.asset.take(end, &mut self.runner);
+        let done = taken.and_then(|()| self.asset.mount_own(&mut self.runner));
+        self.mend_exports(others);
+        done
+    }
+
+    /// Returns the exports that are not the asset's, where letting go of it would make them vanish.
+    fn other_exports(&mut self) -> Vec<(PathBuf, Export)> {
+        if !self.asset.disturbs_shares() {
+            return Vec::new();
+        }
+        let asset = &self.config.asset;
+        match shares::all(asset.timeout, &mut self.runner) {
+            Ok(mut all) => {
+                all.retain(|(path, _)| !asset.mounts.iter().any(|mount| path.starts_with(&mount.at)));
+                all
+            }
+            Err(error) => {
+                self.notes.push(format!(
+                    "nobody can say whether other exports are still there ({error:#}); look at exportfs -s"
+                ));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Exports again what was exported before and is no more, and says so.
+    fn mend_exports(&mut self, before: Vec<(PathBuf, Export)>) {
+        if before.is_empty() {
+            return;
+        }
+        let limit = self.config.asset.timeout;
+        let now = match shares::all(limit, &mut self.runner) {
+            Ok(now) => now,
+            Err(error) => {
+                self.notes.push(format!("other exports may be gone: {error:#}"));
+                return;
+            }
+        };
+        let is_there = |(path, export): &(PathBuf, Export)| {
+            now.iter().any(|(other, there)| other == path && there.client == export.client)
+        };
+        for (path, export) in before.iter().filter(|one| !is_there(one)) {
+            let shown = format!("{}:{}", export.client, path.display());
+            // What lay on the asset is gone with it.
+            if path.symlink_metadata().is_err() {
+                continue;
+            }
+            match self.run(&[shares::export_command(path, export)], limit) {
+                Ok(()) => self.notes.push(format!("{shown} was exported no more, and is exported again")),
+                Err(error) => self.notes.push(format!("{shown} is exported no more: {error:#}")),
+            }
+        }
     }
 
     /// Leaves a word on the asset for whoever finds it half released. It never counts as a record.

@@ -187,7 +187,11 @@ fn act_failure(task: Task, call: &Call, ended: &Ended) -> Option<Failure> {
     } else {
         shell::plain_failure(&call.argv, ended)
     };
-    Some(if call.told && failure.kind == FailureKind::TimedOut { interrupted(failure, ended) } else { failure })
+    Some(if call.told && failure.kind == FailureKind::TimedOut {
+        interrupted(failure, ended)
+    } else {
+        failure
+    })
 }
 
 /// Returns the failure of a call that was ended because everything was: its time was not up.
