@@ -9,14 +9,14 @@ use clap::CommandFactory;
 use closing::Closing;
 use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::{OrStatus, Status, cli, fail};
-use orderly_nodes::config::Flags;
+use orderly_nodes::config::{Flags, ProbeDriver};
 use orderly_nodes::fleet::Drivers;
 use orderly_nodes::history::{Action, History};
 use orderly_nodes::log::Log;
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::simulator::Initial;
 use orderly_nodes::site::{Site, Wanted};
-use orderly_nodes::targets::{Targets, Typed};
+use orderly_nodes::targets::{self, Targets, Typed};
 use orderly_nodes::turn;
 use orderly_nodes::up::WasUp;
 use orderly_plan::fleet::{Fleet, NodeId};
@@ -181,7 +181,7 @@ fn carry_out(
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
     reporter.show_progress();
-    let readings = match ask(site, &targets, drivers, reporter) {
+    let readings = match ask(args, site, &targets, drivers, reporter) {
         Ok(readings) => readings,
         Err(signal) => return Ok(Status::Signal(signal)),
     };
@@ -201,6 +201,7 @@ fn carry_out(
 
 /// Asks how all nodes stand that matter; the signal when that was interrupted.
 fn ask(
+    args: &Args,
     site: &Site,
     targets: &Targets,
     drivers: &mut Drivers,
@@ -210,11 +211,21 @@ fn ask(
         .map(|at| site.is_unit(NodeId(u32::try_from(at).unwrap_or(u32::MAX))))
         .collect();
     let mut survey = Survey::new(site.roster.len(), concerned(site, targets), units);
-    let mut telling = Telling { reporter, log: None, name: &|node| site.name(node) };
-    match drive(&mut survey, drivers, &mut telling) {
-        Some(signal) => Err(signal),
-        None => Ok(survey.readings().to_vec()),
+    // Who is to be reset is decided by what is read now, and a plan is to show how all stand.
+    if !(args.dry_run || args.reset || args.reset_all) {
+        let by_power = |node: &NodeId| matches!(site.profile(*node).probe.driver, ProbeDriver::Power);
+        let probed = targets.nodes.iter().copied().filter(by_power).collect();
+        let mut read = site.units_of(&targets.nodes);
+        read.extend(&targets.nodes);
+        survey = survey.asked_again_later(&site.order, probed, read);
     }
+    let mut telling = Telling { reporter, log: None, name: &|node| site.name(node) };
+    let signal = drive(&mut survey, drivers, &mut telling);
+    if !survey.left_behind().is_empty() {
+        let silent = targets::fold(site, survey.left_behind());
+        reporter.say(format!("{silent}: no answer yet; asked again while the others go on"));
+    }
+    signal.map_or_else(|| Ok(survey.readings().to_vec()), Err)
 }
 
 fn start(

@@ -23,6 +23,7 @@ impl Wires {
             return;
         }
         self.complain(&nodes, &call, &ended);
+        self.trust_again(&nodes, &call, &ended);
         match &call.purpose {
             Purpose::Act(task) => self.act_ended(*task, nodes, &call, &ended),
             Purpose::ReadPower => {
