@@ -101,16 +101,21 @@ impl Phases<'_, '_> {
         }
         let nodes = self.checked.alive();
         let asked_by = orderly_nodes::log::who();
+        // A virtual clock needs no haste.
+        let speed = if self.args.rehearse { 1 } else { self.input.site.cluster.speed() };
+        let wait = match self.args.rehearse {
+            true => self.input.wait,
+            false => self.input.wait_from_now(self.args.at, speed),
+        };
         let notice = Notice {
             nodes: &nodes,
             verb: self.args.verb(),
             asked_by: &asked_by,
             message: self.args.message.as_deref(),
-            wait: self.input.wait,
+            wait,
             silent: self.args.no_notice,
             imagined: self.args.rehearse,
-            // A virtual clock needs no haste.
-            speed: if self.args.rehearse { 1 } else { self.input.site.cluster.speed() },
+            speed,
         };
         let mut waited = notice.give(self.drivers, &mut self.logins, self.telling);
         if waits && waited == Waited::ToItsEnd {
