@@ -1,6 +1,7 @@
 //! Everything that is read before anything is touched.
 
 use crate::args::{Args, At};
+use crate::guard;
 use crate::restart;
 use orderly_exec::files::{self, Found};
 use orderly_exec::{OrStatus, Status, clock, fail};
@@ -8,6 +9,7 @@ use orderly_nodes::config::{Cluster, Flags};
 use orderly_nodes::site::{Site, Wanted};
 use orderly_nodes::targets::{Targets, Typed};
 use orderly_plan::diagnostic::Source;
+use orderly_plan::fleet::NodeId;
 use orderly_plan::graph::Order;
 use orderly_plan::select::Direction;
 use orderly_plan::sequence::{self, Sequence};
@@ -62,6 +64,7 @@ impl Input {
             }
         };
         let targets = typed(args).resolve(&site)?;
+        let site = if args.even_self { relays_last(site, &targets.nodes) } else { site };
         Ok(Self { site, targets, subsystems, startup_options, wait, since })
     }
 
@@ -69,6 +72,18 @@ impl Input {
     pub(crate) fn wait_from_now(&self, at: Option<At>, speed: u32) -> Duration {
         left(self.wait, at, self.since.elapsed().saturating_mul(speed))
     }
+}
+
+/// Puts nodes through which others are reached after those, where the sequence does not say otherwise.
+fn relays_last(mut site: Site, targets: &[NodeId]) -> Site {
+    let mut order = site.order.clone();
+    for relay in guard::relays(&site.inventory, &site.order, targets) {
+        relay.needed_by.iter().for_each(|&node| order.put_before(node, relay.node));
+    }
+    if order.sorted().is_some() {
+        site.order = order;
+    }
+    site
 }
 
 /// Why the subsystems could not be read: where they are listed, or the list.

@@ -113,6 +113,26 @@ fn what_is_down_already_stands_in_no_wave_of_the_plan() {
     assert_eq!(plan.stdout, "nothing is to be stopped\nalready down: n[1-4] (4 nodes)\n");
 }
 
+/// It went down together with the node that was still to be told through it.
+#[test]
+fn a_gateway_that_may_be_stopped_goes_down_after_whom_it_leads_to() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    bed.write(
+        "inventory.json",
+        r#"{"nodes": [{"name": "n1", "gateway": "n2"}, {"name": "n2"}, {"name": "n3", "gateway": "n1"}]}"#,
+    );
+    bed.write("cstartSeq", "");
+    bed.write("cshutSeq", "");
+    let refused = cshutdown(&bed, "-k ALL").status(4).run();
+    assert!(refused.stderr.contains("n2 is the gateway of n1, which may still be up"), "{}", refused.stderr);
+    let plan = cshutdown(&bed, "-k --even-self ALL").run();
+    assert_eq!(plan.stdout, "1: halt n3\n2: halt n1\n3: halt n2\n");
+    bed.write("cshutSeq", "a: n2\nb: n1\na > b\n");
+    let plan = cshutdown(&bed, "-k --even-self n1 n2").run();
+    assert_eq!(plan.stdout, "1: halt n2\n2: halt n1\n", "the sequence says otherwise");
+}
+
 /// Its lines were quoted the other way round, as nobody could find them.
 #[test]
 fn a_mirrored_file_is_quoted_as_it_is_written() {
