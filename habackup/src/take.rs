@@ -53,14 +53,14 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
         return not_held(args, &why, reporter);
     }
     ground.insist_on_services(runner)?;
-    ground.insist_on_place()?;
+    ground.insist_on_place(runner)?;
     let asset = ground.asset(runner)?;
     if args.dry_run {
         return preview(&ground, reporter);
     }
     let store = Store::open_to_write(&ground.backup.directory)?;
     // Once more, now that the directory is there for certain and open.
-    ground.insist_on_place()?;
+    ground.insist_on_place(runner)?;
     for name in store.clean()? {
         reporter.say(format!("removed {name}, left behind by a run that was killed"));
     }
@@ -106,7 +106,7 @@ fn take(
     let backup = &ground.backup;
     let snapshots = store.snapshots()?;
     let id = store::next_id(snapshots.last().copied(), &mut |time| runner.pause(time))?;
-    let hostid = orderly_host::hostid::read();
+    let hostid = orderly_host::hostid::ask(ground.config.platform, runner);
     let (previous, before) = Previous::open(store, &snapshots, &ground.config.own.name, &hostid).unzip();
     let header = Header {
         format: manifest::FORMAT.to_owned(),

@@ -23,7 +23,7 @@ fn whatever_fails_in_a_release_the_world_is_as_before() {
                 // It failed after doing its work, and only the truth counts. (The sixth flushes what is
                 // no longer exported.)
                 assert!(kind == "fail-after" || at == 6, "{at}");
-                pair.takeover(1).any_stdout().any_stderr().run();
+                pair.way_back(1).any_stdout().any_stderr().run();
                 pair.shell(
                     1,
                     &format!(
