@@ -16,6 +16,7 @@ mod man;
 mod order;
 mod pair;
 mod powercut;
+mod proofs;
 mod readme;
 mod real_hosts;
 mod real_inventories;
