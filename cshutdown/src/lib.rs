@@ -73,6 +73,14 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     say_simulated(&args, &drivers, &reporter);
     let next = shut_down(&args, &input, history, &mut drivers, &mut reporter);
     reporter.end_progress();
+    // Said last, after what went wrong.
+    let next = next.or_else(|error| {
+        if !drivers.is_simulated() {
+            return Err(error);
+        }
+        reporter.warn(format!("{error:#}"));
+        Ok(Next::Ended(error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed)))
+    });
     say_simulated(&args, &drivers, &reporter);
     drivers.close()?;
     match next? {
@@ -166,6 +174,7 @@ fn carry_out(
         logins: Logins::new(input.site.cluster.limits.fanout),
         partly: false,
         signal: None,
+        torn: false,
         took: Vec::new(),
     };
     let (endings, ended) = match phases.run() {
@@ -176,11 +185,11 @@ fn carry_out(
         Some(&Status::Signal(signal)) => Some(signal),
         _ => None,
     });
-    let (signal, partly) = (phases.signal.or(signalled), phases.partly);
+    let (signal, partly, torn) = (phases.signal.or(signalled), phases.partly, phases.torn);
     let took_each = std::mem::take(&mut phases.took);
     let stopped = phases.checked.nodes.clone();
     let took = drivers.now().saturating_sub(begun);
-    let course = outcome::Course { endings: &endings, signal, partly, took, phases: &took_each };
+    let course = outcome::Course { endings: &endings, signal, partly, torn, took, phases: &took_each };
     reporter.end_progress();
     let simulated = drivers.is_simulated();
     let Some(error) = ended else {

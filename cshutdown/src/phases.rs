@@ -41,6 +41,8 @@ pub(crate) struct Phases<'p, 't> {
     /// A subsystem failed and was gone on without.
     pub partly: bool,
     pub signal: Option<i32>,
+    /// A subsystem was ended half-way.
+    pub torn: bool,
     pub took: Vec<(&'static str, Duration)>,
 }
 
@@ -198,7 +200,8 @@ impl Phases<'_, '_> {
             timeout: site.cluster.subsystem.timeout,
             go_on: self.args.go_on,
         };
-        match subsystems.call(self.drivers, self.telling) {
+        let quiet = subsystems.call(self.drivers, self.telling);
+        match quiet {
             Quiet::All => Ok(true),
             Quiet::Partly => {
                 self.partly = true;
@@ -211,8 +214,9 @@ impl Phases<'_, '_> {
                 self.partly = true;
                 Ok(false)
             }
-            Quiet::Interrupted(signal) => {
+            Quiet::Interrupted(signal) | Quiet::Torn(signal) => {
                 self.signal = Some(signal);
+                self.torn = quiet == Quiet::Torn(signal);
                 Ok(false)
             }
         }

@@ -10,14 +10,14 @@ use closing::Closing;
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::{OrStatus, Status, cli, fail, files};
-use orderly_nodes::config::Flags;
+use orderly_nodes::config::{Flags, ProbeDriver};
 use orderly_nodes::fleet::Drivers;
 use orderly_nodes::history::{Action, History};
 use orderly_nodes::log::Log;
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::simulator::Initial;
 use orderly_nodes::site::{Site, Wanted};
-use orderly_nodes::targets::{Targets, Typed};
+use orderly_nodes::targets::{self, Targets, Typed};
 use orderly_nodes::up::WasUp;
 use orderly_plan::fleet::{Fleet, NodeId};
 use orderly_plan::nodeset;
@@ -38,9 +38,6 @@ pub fn command() -> clap::Command {
 pub fn run(args: Args) -> anyhow::Result<Status> {
     let mut reporter = reporter(&args);
     let site = read(&args)?;
-    for remark in &site.remarks {
-        reporter.say(remark);
-    }
     let targets = typed(&args, &site)?.resolve(&site)?;
     if !args.extend {
         plan::confirm(&args, targets.nodes.len())?;
@@ -51,6 +48,9 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     let simulated = simulated(&args, &drivers);
     if let Some(what) = simulated {
         reporter.say(format!("simulated: {what}, nothing real is touched"));
+    }
+    for remark in &site.remarks {
+        reporter.say(remark);
     }
     let outcome = carry_out(&args, &site, targets, &mut drivers, &mut reporter);
     let outcome = outcome.and_then(|status| drivers.close().map(|()| status));
@@ -167,7 +167,7 @@ fn carry_out(
 ) -> anyhow::Result<Status> {
     let history = History::read(Action::Start, drivers.is_simulated(), |line| reporter.say(line));
     reporter.show_progress();
-    let readings = match ask(site, &targets, drivers, reporter) {
+    let readings = match ask(args, site, &targets, drivers, reporter) {
         Ok(readings) => readings,
         Err(signal) => return Ok(Status::Signal(signal)),
     };
@@ -187,6 +187,7 @@ fn carry_out(
 
 /// Asks how all nodes stand that matter; the signal when that was interrupted.
 fn ask(
+    args: &Args,
     site: &Site,
     targets: &Targets,
     drivers: &mut Drivers,
@@ -196,11 +197,21 @@ fn ask(
         .map(|at| site.is_unit(NodeId(u32::try_from(at).unwrap_or(u32::MAX))))
         .collect();
     let mut survey = Survey::new(site.roster.len(), concerned(site, targets), units);
-    let mut telling = Telling { reporter, log: None, name: &|node| site.name(node) };
-    match drive(&mut survey, drivers, &mut telling) {
-        Some(signal) => Err(signal),
-        None => Ok(survey.readings().to_vec()),
+    // Who is to be reset is decided by what is read now, and a plan is to show how all stand.
+    if !(args.dry_run || args.reset || args.reset_all) {
+        let by_power = |node: &NodeId| matches!(site.profile(*node).probe.driver, ProbeDriver::Power);
+        let probed = targets.nodes.iter().copied().filter(by_power).collect();
+        let mut read = site.units_of(&targets.nodes);
+        read.extend(&targets.nodes);
+        survey = survey.asked_again_later(&site.order, probed, read);
     }
+    let mut telling = Telling { reporter, log: None, name: &|node| site.name(node) };
+    let signal = drive(&mut survey, drivers, &mut telling);
+    if !survey.left_behind().is_empty() {
+        let silent = targets::fold(site, survey.left_behind());
+        reporter.say(format!("{silent}: no answer yet; asked again while the others go on"));
+    }
+    signal.map_or_else(|| Ok(survey.readings().to_vec()), Err)
 }
 
 fn start(

@@ -3,12 +3,12 @@
 
 use crate::args::Args;
 use crate::choice;
+use crate::chosen::{Chosen, Selection};
 use crate::comparison::{self, Aspect, Step};
 use crate::exclude::Excludes;
 use crate::ground::{Ground, Held};
 use crate::id::SnapshotName;
 use crate::manifest::{Reader, Remark, Totals};
-use crate::owner::OwnerMap;
 use crate::progress::{Progress, show_bytes};
 use crate::report::{self, Report, shown, words};
 use crate::restore::open_tree;
@@ -16,7 +16,7 @@ use crate::root::Root;
 use crate::store::Store;
 use crate::verbatim::Verbatim;
 use crate::verify;
-use orderly_exec::reporter::Reporter;
+use orderly_exec::reporter::{Output, Reporter};
 use orderly_exec::runner::Runner;
 use orderly_exec::{OrStatus, Status, clock, fail};
 use orderly_plan::duration;
@@ -191,7 +191,7 @@ pub fn verify(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyh
     let mut tree = open_tree(&store, name).or_status(Status::Failed)?;
     reporter.show_progress();
     let mut progress = Progress::new(reporter, runner, "verify", trailer.totals.files);
-    let wrong = verify::of_manifest(&mut manifest, &mut tree, &mut progress)?;
+    let wrong = verify::differences(|| manifest.next_entry(), &mut tree, &mut progress)?;
     reporter.end_progress();
     for remark in &wrong {
         reporter.warn(format!("{}: {}", remark.path, remark.reason));
@@ -256,7 +256,8 @@ pub fn diff(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
         pair => pair,
     };
     if second == Some("live") {
-        return diff_live(&store, choice::snapshot(&store, first, None)?, runner, reporter);
+        let output = if args.json { Output::Json } else { Output::Text };
+        return diff_live(&store, choice::snapshot(&store, first, None)?, runner, reporter, output);
     }
     let (old, new) = match second {
         Some(second) => {
@@ -310,18 +311,18 @@ fn diff_live(
     name: SnapshotName,
     runner: &mut Runner,
     reporter: &mut Reporter,
+    output: Output,
 ) -> anyhow::Result<Status> {
-    let manifest = store.manifest(name).and_then(Reader::into_manifest).or_status(Status::Rejected)?;
+    let (header, trailer) = store.manifest(name).and_then(Reader::into_ends).or_status(Status::Rejected)?;
+    let mut chosen = Chosen::new(|| store.manifest(name), Selection::All);
     let mut live = Root::open("/".as_ref())?;
-    let excludes = Excludes::new(&manifest.header.sources.exclude);
+    let excludes = Excludes::new(&header.sources.exclude);
     reporter.show_progress();
-    let mut progress = Progress::new(reporter, runner, "compare", manifest.trailer.totals.files);
-    let entries = manifest.entries;
-    let comparison =
-        comparison::with_live(entries, &mut live, &mut OwnerMap::default(), &excludes, &mut progress)?;
+    let mut progress = Progress::new(reporter, runner, "compare", trailer.totals.entries);
+    let comparison = comparison::with_live(&mut chosen, &mut live, &excludes, &mut progress)?;
     reporter.end_progress();
-    report::show(&comparison, reporter);
-    reporter.record(&Report::of_restore(Status::Done, name, &manifest.header, &comparison, None));
+    let lines = report::show(&mut chosen, &comparison, reporter, output)?;
+    reporter.record(&Report::of_restore(Status::Done, name, &header, &comparison, lines, None));
     Ok(Status::Done)
 }
 

@@ -79,9 +79,16 @@ impl Previous {
         }
     }
 
-    /// Tells whether the file found now is, by size, times and inode, the one whose copy stands in
-    /// the snapshot before.
-    pub fn proves_unchanged(&self, now: &Entry, before: &Entry) -> bool {
-        now.is_untouched_since(before) && !before.changed && now.ctime_ns < self.settled_before
+    /// Returns before which moment a file must have been changed last for its times to prove that it is
+    /// the same, in nanoseconds since 1970.
+    pub fn settled_before(&self) -> i128 {
+        self.settled_before
     }
+}
+
+/// Tells whether the file found now is, by size, times and inode, the one whose copy stands in the
+/// snapshot before. The kernel changes the ctime with everything that can be changed of a file, its
+/// attributes among them, so what the manifest says of those still holds too.
+pub fn proves_unchanged(settled_before: i128, now: &Entry, before: &Entry) -> bool {
+    now.is_untouched_since(before) && !before.changed && now.ctime_ns < settled_before
 }

@@ -3,10 +3,17 @@
 use crate::{Bed, Need, real, wait_until};
 use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// What this bed needs of the machine.
 pub const NEEDS: [Need; 3] =
     [Need::Program("ipmi_sim"), Need::Program("ipmitool"), Need::Program("ipmipower")];
+
+/// Counts the ports that were tried, so that scenarios at one time do not share one.
+static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
 
 /// The user and the password of every controller.
 pub const USER: &str = "admin";
@@ -20,27 +27,31 @@ pub struct Bmcs<'a> {
     port: u16,
 }
 
+/// The presence ping of RMCP (ASF), and the beginning of its answer.
+const PING: [u8; 12] = [6, 0, 255, 6, 0, 0, 0x11, 0xbe, 0x80, 1, 0, 0];
+const PONG: [u8; 9] = [6, 0, 255, 6, 0, 0, 0x11, 0xbe, 0x40];
+
 impl<'a> Bmcs<'a> {
     /// Starts so many controllers; their nodes are off.
     pub fn new(bed: &'a Bed, count: usize) -> Self {
-        let free = UdpSocket::bind((address(0).as_str(), 0)).expect("find a free port");
-        let port = free.local_addr().expect("a socket has an address").port();
-        drop(free);
-        let running = (0..count).map(|at| start(bed, at, port)).collect();
-        let bmcs = Self { bed, running, port };
-        bed.write("password", format!("{PASSWORD}\n"));
-        for at in 0..count {
-            wait_until("a controller answers", || {
-                let mut ask = Command::new(real::find("ipmitool").expect("ipmitool was required"));
-                ask.args(["-I", "lanplus", "-C", "3", "-N", "1", "-R", "1", "-U", USER, "-H", &address(at)]);
-                ask.args(["-p", &port.to_string(), "-f"])
-                    .arg(bed.path("password"))
-                    .args(["chassis", "power", "status"]);
-                let said = ask.stdin(Stdio::null()).output().expect("run ipmitool");
-                said.status.success()
-            });
+        Self::but_for(bed, count, &[])
+    }
+
+    /// Starts so many controllers, but for those of these nodes (by number).
+    pub fn but_for(bed: &'a Bed, count: usize, missing: &[usize]) -> Self {
+        // Not in the range from which the kernel gives ports to whoever asks for any, and none that
+        // another scenario of this process is about to use.
+        let begin = 7 * std::process::id();
+        let port = std::iter::repeat_with(|| NEXT_PORT.fetch_add(1, Ordering::Relaxed))
+            .map(|turn| u16::try_from(2000 + (begin + turn) % 30_000).unwrap_or(2000))
+            .find(|&port| UdpSocket::bind((address(0).as_str(), port)).is_ok())
+            .expect("find a free port");
+        let there: Vec<usize> = (0..count).filter(|at| !missing.contains(&(at + 1))).collect();
+        let running = there.iter().map(|&at| start(bed, at, port)).collect();
+        for at in there {
+            wait_until("a controller answers", || answers_ping(&address(at), port));
         }
-        bmcs
+        Self { bed, running, port }
     }
 
     pub fn port(&self) -> u16 {
@@ -67,6 +78,92 @@ impl Drop for Bmcs<'_> {
         for child in &mut self.running {
             child.kill().ok();
             child.wait().ok();
+        }
+    }
+}
+
+fn answers_ping(address: &str, port: u16) -> bool {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("open a socket");
+    socket.set_read_timeout(Some(Duration::from_millis(100))).expect("limit a wait");
+    let mut said = [0; 64];
+    socket.connect((address, port)).is_ok()
+        && socket.send(&PING).is_ok()
+        && socket.recv(&mut said).is_ok_and(|length| said[..length].starts_with(&PONG))
+}
+
+/// What a scripted controller does with all that is no presence ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// It answers pings and nothing else, like firmware that hangs.
+    Hangs,
+    /// It answers nothing at all, and takes every packet.
+    Silent,
+    /// It answers everything with bytes that mean nothing.
+    Garbage,
+    /// It drops pings, like a controller behind a filter, and passes all else on to this real one.
+    DropsPings { number: usize },
+}
+
+/// A stand-in for a controller, on the port of the real ones. Its words are scripted: no simulator
+/// can be told to hang or to talk nonsense.
+#[derive(Debug)]
+pub struct StandIn {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl StandIn {
+    /// Takes the place of the controller of a node.
+    pub fn new(bmcs: &Bmcs<'_>, number: usize, manner: Manner) -> Self {
+        let socket = UdpSocket::bind((address(number - 1).as_str(), bmcs.port)).expect("take its place");
+        socket.set_read_timeout(Some(Duration::from_millis(20))).expect("limit a wait");
+        let stop = Arc::new(AtomicBool::new(false));
+        let (told, port) = (stop.clone(), bmcs.port);
+        let thread = std::thread::spawn(move || {
+            let mut said = [0; 1024];
+            while !told.load(Ordering::Relaxed) {
+                let Ok((length, from)) = socket.recv_from(&mut said) else { continue };
+                let words = &said[..length];
+                if let Some(answer) = manner.answer(words, port) {
+                    socket.send_to(&answer, from).ok();
+                }
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Manner {
+    fn answer(self, words: &[u8], port: u16) -> Option<Vec<u8>> {
+        let pings = words.len() > 8 && words[..8] == PING[..8];
+        match self {
+            Self::Silent => None,
+            Self::DropsPings { .. } if pings => None,
+            Self::Hangs if !pings => None,
+            Self::Hangs | Self::Garbage if pings => {
+                let mut pong = PONG.to_vec();
+                pong.extend([words[9], 0, 16, 0, 0, 0x11, 0xbe, 0, 0, 0, 0, 0x81, 0, 0, 0, 0, 0, 0, 0]);
+                Some(pong)
+            }
+            Self::Hangs | Self::Garbage => Some(b"Chassis Power is on\non\n".repeat(3)),
+            Self::DropsPings { number } => {
+                let relay = UdpSocket::bind("127.0.0.1:0").expect("open a socket");
+                relay.set_read_timeout(Some(Duration::from_secs(2))).expect("limit a wait");
+                relay.send_to(words, (address(number - 1).as_str(), port)).ok();
+                let mut said = vec![0; 1024];
+                let length = relay.recv(&mut said).ok()?;
+                said.truncate(length);
+                Some(said)
+            }
+        }
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
         }
     }
 }

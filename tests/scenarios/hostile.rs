@@ -112,29 +112,33 @@ fn names_of_any_bytes_come_back() {
     }
 }
 
-/// A copy that is shared must never be written to, also where two names fold into one.
+/// A copy that is shared must never be written to, also where two names of a source fold into one on the
+/// asset. Few kernels have a file system that folds, so the name comes to be there by hand.
 #[test]
-fn a_source_whose_names_fold_into_one_changes_no_earlier_snapshot() {
-    if !ready() || !real::require(&DISK_NEEDS) || !real::require(&[Need::Program("mkfs.xfs")]) {
+fn a_name_that_is_there_already_is_never_written_to() {
+    if !ready() || !real::require(&[Need::Program("strace")]) {
         return;
     }
     let bed = Bed::new();
     configure(&bed, "");
-    bed.tools(&["mkfs.xfs"]);
-    let disk = Disk::blank(&bed, "folding", 320);
-    let device = disk.device().display().to_string();
-    bed.shell(&format!("mkfs.xfs -q -f -n version=ci {device}")).any_stdout().any_stderr().run();
-    let host = Host::new(&bed, "ec1");
-    let mounted =
-        host.shell(&format!("mount {device} shared && mount --bind shared asset")).any_status().any_stderr();
-    if mounted.run().status != 0 {
-        // Kernels come without it more and more; then there is no such asset either.
-        return;
-    }
-    bed.write("source/name", "small\n");
-    host.shell("sleep 2.1; habackup -q").run();
-    bed.write("source/NAME", "LARGE\n");
-    host.program("habackup").status(1).stderr_contains("NAME: File exists").run();
+    bed.tools(&["strace", "ln", "ls"]);
+    let host = holder(&bed, "ec1");
+    bed.write("source/slow", vec![b'x'; 3 << 20]);
+    bed.write("source/twice", "small\n");
+    host.program("habackup").arg("-q").run();
+    bed.write("source/slow", vec![b'y'; 3 << 20]);
+    bed.write("source/twice", "LARGE\n");
+    let root = bed.root().display();
+    host.shell(&format!(
+        "strace -f -o /dev/null -e trace=write -e inject=write:delay_enter=150000 habackup & tracer=$!; \
+         until ls shared/habackup/.staging*/tree{root}/source/slow >/dev/null 2>&1; do sleep 0.02; done; \
+         new=$(echo shared/habackup/.staging*); ln shared/habackup/latest/tree{root}/source/twice $new/tree{root}/source/twice; \
+         wait $tracer",
+    ))
+    .status(1)
+    .stderr_contains("source/twice: EEXIST: File exists")
+    .run();
+    assert_eq!(snapshots(&bed).len(), 1);
     host.program("habackup").args(["-q", "--verify"]).run();
 }
 

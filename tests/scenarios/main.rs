@@ -10,9 +10,12 @@ mod holders;
 mod hostile;
 mod install;
 mod interrupt;
+mod large;
 mod logins;
 mod lvm;
 mod man;
+mod ocf;
+mod opscenter;
 mod order;
 mod pair;
 mod powercut;
@@ -32,12 +35,14 @@ mod seqfile;
 mod shutdown;
 mod shutdown_plan;
 mod snapshot;
+mod straggler;
 mod subsystem;
 mod takeover;
 mod the_bed;
 mod tidy;
 mod unwind;
 mod violation;
+mod zfs;
 
 /// A scenario file that is not listed above would silently never run.
 #[test]

@@ -307,11 +307,14 @@ fn what_makes_a_machine_itself_is_left_alone_unless_named() {
     host.program("habackup").arg("-q").run();
     bed.write("etc-of-host/machine-id", "changed\n");
     bed.write("etc-of-host/setting", "changed\n");
-    host.program("habackup")
+    let said = host
+        .program("habackup")
         .args(["--restore", "--yes"])
         .any_stdout()
         .stderr_contains("/etc/machine-id: left alone")
-        .run();
+        .run()
+        .stdout;
+    assert!(said.contains("0 extra"), "what is in the snapshot is not extra: {said}");
     assert_eq!(
         (bed.read("etc-of-host/machine-id"), bed.read("etc-of-host/setting")),
         ("changed\n".into(), "ours\n".into())

@@ -79,6 +79,27 @@ fn a_rehearsal_shows_what_a_failure_holds_and_touches_nothing() {
     assert!(restart.stderr.contains("cstartup: up: n[1-2]"), "{}", restart.stderr);
 }
 
+/// They stood in the waves as if they were to be halted.
+#[test]
+fn what_is_down_already_stands_in_no_wave_of_the_plan() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    bed.write("subsysSeq", "quota: /opt/quota\n");
+    cshutdown(&bed, "-G n2 n4").run();
+    let plan = cshutdown(&bed, "-k -G ALL").run();
+    assert!(
+        plan.stdout.contains("call subsystems /opt/quota\n1: halt n[1,3]\nalready down: n[2,4] (2 nodes)\n"),
+        "{}",
+        plan.stdout
+    );
+    let record = cshutdown(&bed, "-k --json -G ALL").run().records().remove(0);
+    assert_eq!(record["waves"], serde_json::json!([["n1", "n3"]]));
+    assert_eq!(record["already_down"], serde_json::json!(["n2", "n4"]));
+    cshutdown(&bed, "-G ALL").run();
+    let plan = cshutdown(&bed, "-k -G ALL").run();
+    assert_eq!(plan.stdout, "nothing is to be stopped\nalready down: n[1-4] (4 nodes)\n");
+}
+
 #[test]
 fn a_rehearsal_asks_no_real_node() {
     let bed = Bed::new();

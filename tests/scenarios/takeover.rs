@@ -197,3 +197,21 @@ fn what_the_peer_backed_up_is_restored_and_what_is_own_is_not() {
     pair.takeover(1).arg("--record").arg(record(2)).any_stdout().any_stderr().run();
     assert_eq!(outside(1), "newest\n");
 }
+
+/// "not started" was all that was said, at night, of a package that is not installed.
+#[test]
+fn a_ping_that_is_not_installed_is_named_with_its_package() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    std::fs::remove_file(bed.path("fakes/ping")).unwrap();
+    pair.takeover(2)
+        .args(["--peer-down", "ec1"])
+        .status(4)
+        .stderr_contains("nobody can say whether ec1 answers")
+        .stderr_contains("apt-get install iputils-ping")
+        .run();
+    assert!(pair.acts().is_empty());
+}

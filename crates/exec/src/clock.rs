@@ -11,6 +11,11 @@ pub fn now() -> String {
     format!("{:.3}", now.round(Unit::Millisecond).unwrap_or(now))
 }
 
+/// Returns a time in seconds since 1970 as RFC 3339 in UTC; `None` for one that no calendar has.
+pub fn at(second: i64) -> Option<String> {
+    Timestamp::from_second(second).ok().map(|time| time.to_string())
+}
+
 /// Returns the local time as `YYYY-MM-DD HH:MM:SS`, for log lines.
 pub fn local() -> String {
     Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string()

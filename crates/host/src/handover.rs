@@ -226,7 +226,7 @@ pub fn record(
         mark,
         configuration: machine.config.fingerprint.clone(),
         host: machine.config.own.name.clone(),
-        hostid: hostid::read(),
+        hostid: hostid::ask(machine.config.platform, &mut machine.runner),
         boot_id: journal::boot_id(),
         at: clock::now(),
         version: VERSION.to_owned(),

@@ -9,8 +9,10 @@ use crate::action::{Action, Answer, Perform};
 use crate::addresses::{self, Knock};
 use crate::asset::{self, Asset, End, State};
 use crate::backup;
-use crate::config::{Address, Argv, Config, Loopback, Service, Share};
-use crate::mounts::{MountSpec, unmount_command};
+use crate::config::{Address, Argv, Config, Loopback, Platform, Service, Share};
+use crate::holders::{self, Holder, Holders};
+use crate::mountinfo::Mounts;
+use crate::mounts::{self, MountSpec, unmount_command};
 use crate::services;
 use crate::shares::{self, Export};
 use anyhow::{Context, bail};
@@ -75,11 +77,47 @@ impl<'c> Machine<'c> {
         self.asset.state(&mut self.runner)
     }
 
+    /// Returns what is mounted on this host.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    pub fn mounts(&mut self) -> anyhow::Result<Mounts> {
+        mounts::table(self.config.platform, &mut self.runner)
+    }
+
+    /// Returns the mounts that keep the asset in use, in every mount namespace of this host. Solaris
+    /// has one table, in which the global zone also sees what other zones mounted.
+    pub fn asset_mounts(&mut self) -> Holders {
+        if self.config.platform == Platform::Linux || !self.asset.has_mounts() {
+            return holders::mounts(self.asset.as_ref());
+        }
+        let mut found = Holders::default();
+        match self.mounts() {
+            Ok(table) => {
+                let ours = table.0.iter().filter(|mount| self.asset.is_on(mount));
+                found.holders = ours.map(|mount| Holder::Mount { at: mount.at.clone(), pid: None }).collect();
+            }
+            Err(error) => found.unread.push(format!("{error:#}")),
+        }
+        found
+    }
+
+    /// Returns who uses files on the asset. On Solaris nobody is seen, and that is said.
+    pub fn users(&mut self) -> Holders {
+        match self.config.platform {
+            Platform::Linux => holders::users(self.asset.as_ref()),
+            Platform::Solaris => {
+                let places = self.config.asset.mounts.iter().map(|mount| mount.at.display().to_string());
+                let ask = format!("fuser -c {}", places.collect::<Vec<_>>().join(" "));
+                let unread = vec![format!("who uses the asset is not seen on solaris; {ask} tells")];
+                Holders { holders: Vec::new(), unread }
+            }
+        }
+    }
+
     /// Returns the commands that an action runs; empty where it is done without.
     pub fn commands(&self, action: &Action) -> Vec<Argv> {
-        let unmount = |mounts: &[MountSpec]| {
-            mounts.iter().rev().map(|mount| unmount_command(&mount.at)).collect::<Vec<_>>()
-        };
+        let platform = self.config.platform;
         match action {
             Action::Backup => vec![backup::command(self.config, &[])],
             // Which one is known only when the asset is mounted.
@@ -95,24 +133,28 @@ impl<'c> Machine<'c> {
             }
             Action::AddAddress { cidr } => self
                 .address(cidr)
-                .map(|a| vec![addresses::add_command(a), addresses::announce_command(a)])
+                .map(|a| {
+                    let announced = addresses::announce_command(a, platform);
+                    [addresses::add_command(a, platform)].into_iter().chain(announced).collect()
+                })
                 .unwrap_or_default(),
             Action::RemoveAddress { cidr } => {
-                self.address(cidr).map(addresses::remove_command).into_iter().collect()
+                self.address(cidr).map(|a| addresses::remove_command(a, platform)).into_iter().collect()
             }
-            Action::Mount { mount } => mount.commands(),
+            Action::Mount { mount } => mount.commands(platform),
             Action::Unmount { at } => vec![unmount_command(at)],
             Action::Share { path, exports } => {
-                self.share(path).map(|s| shares::add_commands(s, exports)).unwrap_or_default()
+                self.share(path).map(|s| shares::add_commands(s, platform, exports)).unwrap_or_default()
             }
             Action::Unshare { path, exports } => {
-                self.share(path).map(|s| shares::remove_commands(s, exports)).unwrap_or_default()
+                self.share(path).map(|s| shares::remove_commands(s, platform, exports)).unwrap_or_default()
             }
             Action::Release { mounts } => {
-                unmount(mounts).into_iter().chain(self.asset.release_commands()).collect()
+                let by_hand = mounts.iter().rev().filter(|mount| self.is_unmounted_by_hand(mount));
+                by_hand.map(|mount| unmount_command(&mount.at)).chain(self.asset.release_commands()).collect()
             }
             Action::Retake { mounts } => {
-                let remounted = mounts.iter().flat_map(MountSpec::commands);
+                let remounted = mounts.iter().flat_map(|mount| mount.commands(platform));
                 self.asset.take_commands(End::Clean).into_iter().chain(remounted).collect()
             }
             Action::Fence => {
@@ -129,16 +171,15 @@ impl<'c> Machine<'c> {
         }
     }
 
+    /// What taking mounts, releasing unmounts; of some kinds that goes for every mount.
+    fn is_unmounted_by_hand(&self, mount: &MountSpec) -> bool {
+        mount.what.is_some() && !self.asset.unmounts_when_let_go()
+    }
+
     /// Runs commands one after the other.
     fn run(&mut self, commands: &[Argv], limit: Duration) -> anyhow::Result<()> {
         for argv in commands {
             let ended = self.runner.run(&Job::new(argv, limit));
-            if ended.ending == Ending::Unkillable {
-                self.wedged = Some(format!(
-                    "{} cannot be ended and may still do its work; this host must be powered off before a takeover",
-                    show(argv)
-                ));
-            }
             if !ended.succeeded() {
                 bail!("{}: {}", show(argv), ended.clause());
             }
@@ -199,7 +240,7 @@ impl<'c> Machine<'c> {
 
     fn check_address(&mut self, cidr: &str, wanted: bool) -> Answer {
         let Some(address) = self.address(cidr) else { return gone("address", cidr) };
-        match addresses::is_here(address, &mut self.runner) {
+        match addresses::is_here(address, self.config.platform, &mut self.runner) {
             Ok(here) if here == wanted => Answer::Yes,
             Ok(true) => Answer::No("it is still here".to_owned()),
             Ok(false) => Answer::No("it is not here".to_owned()),
@@ -211,12 +252,14 @@ impl<'c> Machine<'c> {
         let address =
             self.address(cidr).with_context(|| format!("no address {cidr} is configured any more"))?;
         // Asked once more: minutes lie between the look beforehand and this.
-        if addresses::knock(address.ip(), &mut self.runner) == Knock::Answered {
+        let platform = self.config.platform;
+        if addresses::knock(address.ip(), platform, &mut self.runner) == Knock::Answered {
             bail!("somebody answers at {}; take the address off that host first", address.ip());
         }
-        self.run(&[addresses::add_command(address)], address.timeout)?;
+        self.run(&[addresses::add_command(address, platform)], address.timeout)?;
+        let announced: Vec<Argv> = addresses::announce_command(address, platform).into_iter().collect();
         // Neighbours that keep the old host in mind find the new one when their cache expires.
-        if let Err(error) = self.run(&[addresses::announce_command(address)], address.timeout) {
+        if let Err(error) = self.run(&announced, address.timeout) {
             self.notes.push(format!("{cidr} is not announced to its neighbours: {error:#}"));
         }
         Ok(())
@@ -224,7 +267,7 @@ impl<'c> Machine<'c> {
 
     fn check_share(&mut self, path: &Path, wanted: &[Export]) -> Answer {
         let Some(share) = self.share(path) else { return gone("share", &path.display().to_string()) };
-        match shares::found(share, &mut self.runner) {
+        match shares::found(share, self.config.platform, &mut self.runner) {
             Err(error) => Answer::Unknown(format!("{error:#}")),
             Ok(found) if wanted.is_empty() => match found.is_empty() {
                 true => Answer::Yes,
@@ -315,6 +358,12 @@ impl<'c> Machine<'c> {
 
 impl Perform<Action> for Machine<'_> {
     fn check(&mut self, action: &Action) -> Answer {
+        // Whoever ran it: a step, or the asset for itself.
+        if let Some(command) = self.runner.left_behind() {
+            self.wedged.get_or_insert(format!(
+                "{command} cannot be ended and may still do its work; this host must be powered off before a takeover"
+            ));
+        }
         if let Some(why) = &self.wedged {
             return Answer::Unknown(why.clone());
         }
@@ -376,12 +425,12 @@ impl Perform<Action> for Machine<'_> {
             }
             Action::Release { mounts } => self.release(mounts),
             Action::Retake { mounts } => self.retake(mounts),
-            Action::Take { end } => self.asset.take(*end, &mut self.runner),
-            Action::LetGo => self.asset.let_go(&mut self.runner),
+            Action::Take { end } => self.take(*end),
+            Action::LetGo => self.let_go(),
             Action::Hold { mounts } => self.leave_trace(mounts),
             Action::Prove => self.prove(),
             Action::Compare { identity, mark, .. } => self.compare(identity, mark.as_deref()),
-            Action::Knock { ip } => match addresses::knock(ip, &mut self.runner) {
+            Action::Knock { ip } => match addresses::knock(ip, self.config.platform, &mut self.runner) {
                 Knock::Silent => Ok(()),
                 Knock::Answered => bail!("somebody answers at {ip}"),
                 Knock::Unknown(why) => bail!("nobody can say whether somebody answers: {why}"),

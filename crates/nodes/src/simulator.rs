@@ -193,7 +193,7 @@ impl Simulation {
             }
             Item::Answer(task, node) => (task, node, self.world.act(at, node, task)),
             Item::GiveUp(task, node, kind) => {
-                let detail = if kind == FailureKind::TimedOut { "simulated hang" } else { "ended" };
+                let detail = if kind == FailureKind::TimedOut { "simulated hang" } else { "interrupted" };
                 (task, node, Err(Failure { kind, detail: detail.into() }))
             }
         };

@@ -1,6 +1,11 @@
 //! How nodes stand before anything is done to them: probes first, then the power of those not up.
+//!
+//! One controller that hangs must not keep a whole run from beginning. A survey told which nodes the
+//! run asks again by itself ([`Survey::asked_again_later`]) leaves those behind that are silent long
+//! after all others answered; what it does not know of them is unknown, never down.
 
 use crate::fleet::{Event, Fleet, NodeId, Power, Probe, Task};
+use crate::graph::Order;
 use crate::machine::{Busy, Ending, Machine, Notice, Outcome, Stand};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -66,9 +71,13 @@ impl Reading {
     }
 }
 
+/// The least time that silent nodes are waited for after the last answer. Sound controllers take a
+/// second or two under load; a call cut off sooner would often have been answered.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Asks how nodes stand, all at once.
 #[derive(Debug)]
-pub struct Survey {
+pub struct Survey<'o> {
     nodes: Vec<NodeId>,
     /// By node of the inventory.
     readings: Vec<Reading>,
@@ -84,9 +93,23 @@ pub struct Survey {
     reading: usize,
     left: usize,
     interrupted: bool,
+    /// Those that may be left behind when they do not answer this, sorted.
+    again: [Vec<NodeId>; 2],
+    order: Option<&'o Order>,
+    /// A question was begun and has no answer yet, by node.
+    asked: Vec<bool>,
+    behind: Vec<NodeId>,
+    /// Questions to nodes left behind, whose answers count no more.
+    void: usize,
+    /// When the questions under way were begun, when the last answer came, and how many there were.
+    began: Duration,
+    heard: Duration,
+    answers: usize,
+    /// After so many answers it was found that silent nodes must be waited for.
+    insisted: usize,
 }
 
-impl Survey {
+impl<'o> Survey<'o> {
     /// Returns a survey of `nodes`, out of an inventory of `count`; `units` says which of all nodes
     /// are units (see [`crate::inventory::Node::power_with`]), and may be empty.
     pub fn new(count: usize, nodes: Vec<NodeId>, units: Vec<bool>) -> Self {
@@ -103,7 +126,33 @@ impl Survey {
             to_read: VecDeque::new(),
             reading: 0,
             interrupted: false,
+            again: [Vec::new(), Vec::new()],
+            order: None,
+            asked: vec![false; count],
+            behind: Vec::new(),
+            void: 0,
+            began: Duration::ZERO,
+            heard: Duration::ZERO,
+            answers: 0,
+            insisted: 0,
         }
+    }
+
+    /// Lets these nodes be left behind when only such do not answer their probes (do not say what
+    /// their power is), for as long again as the others took and for two seconds at the least. One
+    /// that leads a node found up is waited for all the same: whether the sequence is violated
+    /// depends on it.
+    #[must_use]
+    pub fn asked_again_later(mut self, order: &'o Order, probes: Vec<NodeId>, powers: Vec<NodeId>) -> Self {
+        self.order = Some(order);
+        self.again = [probes, powers];
+        self.again.iter_mut().for_each(|nodes| nodes.sort_unstable());
+        self
+    }
+
+    /// Returns the nodes that were left behind, sorted: they are asked still, and unknown.
+    pub fn left_behind(&self) -> &[NodeId] {
+        &self.behind
     }
 
     /// Returns what was read, by node of the inventory.
@@ -127,8 +176,18 @@ impl Survey {
         }
     }
 
-    fn begin(fleet: &mut dyn Fleet, task: Task, queue: &mut VecDeque<NodeId>) -> usize {
-        if queue.is_empty() { 0 } else { fleet.begin(task, queue).len() }
+    fn begin(&mut self, fleet: &mut dyn Fleet, task: Task) -> usize {
+        let queue = if task == Task::Probe { &mut self.to_probe } else { &mut self.to_read };
+        if queue.is_empty() {
+            return 0;
+        }
+        let begun = fleet.begin(task, queue);
+        begun.iter().for_each(|node| self.asked[node.index()] = true);
+        if !begun.is_empty() && self.probing + self.reading == 0 {
+            self.began = fleet.now();
+            self.heard = self.began;
+        }
+        begun.len()
     }
 
     fn answer(&mut self, node: NodeId) {
@@ -136,9 +195,61 @@ impl Survey {
             self.left = self.left.saturating_sub(1);
         }
     }
+
+    /// Returns when the nodes that are silent now are left behind, unless an answer comes before.
+    fn patience_ends(&self) -> Option<Duration> {
+        let waits = self.probing + self.reading > 0 && self.to_probe.is_empty() && self.to_read.is_empty();
+        (waits && self.order.is_some() && self.answers > self.insisted)
+            .then(|| self.heard + PATIENCE.max(self.heard.saturating_sub(self.began)))
+    }
+
+    /// Leaves silent nodes behind when their time has come and nothing depends on what they say.
+    fn leave_behind(&mut self, now: Duration) {
+        let (Some(end), Some(order)) = (self.patience_ends(), self.order) else { return };
+        if now < end {
+            return;
+        }
+        let silent: Vec<NodeId> =
+            self.nodes.iter().copied().filter(|node| self.asked[node.index()]).collect();
+        let again = &self.again[usize::from(self.probing == 0)];
+        let is_up = |node: &NodeId| self.readings[node.index()].condition() == Condition::Up;
+        if silent.iter().any(|node| again.binary_search(node).is_err())
+            || order.all_trailing(&silent).iter().any(is_up)
+        {
+            self.insisted = self.answers;
+            return;
+        }
+        for node in silent {
+            let reading = &mut self.readings[node.index()];
+            // Without the second, a probe that said down would be taken for a node that is down.
+            if self.probing > 0 {
+                reading.probe = Some(Probe::Unknown);
+            } else {
+                reading.power = Some(Power::Unknown);
+            }
+            self.asked[node.index()] = false;
+            self.behind.push(node);
+            self.answer(node);
+        }
+        self.void += self.probing + self.reading;
+        (self.probing, self.reading) = (0, 0);
+        self.behind.sort_unstable();
+    }
+
+    /// Tells whether an answer is waited for; one of a node left behind comes too late.
+    fn is_awaited(&mut self, node: NodeId, now: Duration) -> bool {
+        let awaited = std::mem::take(&mut self.asked[node.index()]);
+        if awaited {
+            self.answers += 1;
+            self.heard = now;
+        } else {
+            self.void = self.void.saturating_sub(1);
+        }
+        awaited
+    }
 }
 
-impl Machine for Survey {
+impl Machine for Survey<'_> {
     fn advance(&mut self, fleet: &mut dyn Fleet) {
         if self.interrupted {
             return;
@@ -146,7 +257,8 @@ impl Machine for Survey {
         if !std::mem::replace(&mut self.sorted_out, true) {
             self.sort_out(fleet);
         }
-        self.probing += Self::begin(fleet, Task::Probe, &mut self.to_probe);
+        self.leave_behind(fleet.now());
+        self.probing += self.begin(fleet, Task::Probe);
         // Read together, once all probes are in: drivers that take many nodes a call then need one.
         if self.probing == 0 && self.to_probe.is_empty() {
             for node in std::mem::take(&mut self.not_up) {
@@ -156,12 +268,13 @@ impl Machine for Survey {
                     self.answer(node);
                 }
             }
-            self.reading += Self::begin(fleet, Task::ReadPower, &mut self.to_read);
+            self.reading += self.begin(fleet, Task::ReadPower);
         }
     }
 
-    fn hear(&mut self, event: &Event, _now: Duration) {
+    fn hear(&mut self, event: &Event, now: Duration) {
         match *event {
+            Event::Probe(node, _) | Event::Power(node, _) if !self.is_awaited(node, now) => {}
             Event::Probe(node, probe) => {
                 self.probing = self.probing.saturating_sub(1);
                 self.readings[node.index()].probe = Some(probe);
@@ -181,7 +294,7 @@ impl Machine for Survey {
     }
 
     fn wake(&self) -> Option<Duration> {
-        None
+        if self.interrupted { None } else { self.patience_ends() }
     }
 
     fn interrupt(&mut self) {
@@ -193,7 +306,7 @@ impl Machine for Survey {
     }
 
     fn outstanding(&self) -> usize {
-        self.probing + self.reading
+        self.probing + self.reading + self.void
     }
 
     fn take_notices(&mut self) -> Vec<Notice> {
@@ -227,3 +340,6 @@ impl Machine for Survey {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

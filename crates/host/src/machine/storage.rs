@@ -4,9 +4,10 @@ use super::{Machine, Proved};
 use crate::action::Answer;
 use crate::asset::{End, Guard, State};
 use crate::handover;
-use crate::holders::{self, Holder};
-use crate::mountinfo::{self, Mounts};
+use crate::holders::Holder;
+use crate::mountinfo::Mounts;
 use crate::mounts::{MountSpec, loopback_mount, unmount_command};
+use crate::shares::{self, Export};
 use anyhow::bail;
 use orderly_exec::{clock, files};
 use orderly_plan::release::Release;
@@ -23,7 +24,7 @@ const NAMED: usize = 8;
 
 impl Machine<'_> {
     pub(super) fn check_mounted(&mut self, mount: &MountSpec) -> Answer {
-        match mountinfo::own() {
+        match self.mounts() {
             Err(error) => Answer::Unknown(format!("{error:#}")),
             Ok(mounts) if self.is_mounted(mount, &mounts) => Answer::Yes,
             Ok(mounts) => match mounts.at(&mount.at) {
@@ -36,14 +37,14 @@ impl Machine<'_> {
     fn is_mounted(&self, spec: &MountSpec, mounts: &Mounts) -> bool {
         let Some(mount) = mounts.at(&spec.at) else { return false };
         match (&spec.what, self.loopback(&spec.at)) {
-            (None, _) => true,
+            (None, _) => self.asset.is_on(mount),
             (Some(_), Some(loopback)) => loopback_mount(self.asset.as_ref(), loopback, mounts).is_some(),
             (Some(what), None) => self.asset.is_made_of(mount, what),
         }
     }
 
     pub(super) fn check_unmounted(&mut self, at: &Path) -> Answer {
-        let mounts = match mountinfo::own() {
+        let mounts = match self.mounts() {
             Ok(mounts) => mounts,
             Err(error) => return Answer::Unknown(format!("{error:#}")),
         };
@@ -70,13 +71,15 @@ impl Machine<'_> {
     }
 
     /// Returns who keeps the asset busy, as a clause.
-    fn held_by(&self) -> String {
-        let found = holders::users(self.asset.as_ref());
+    fn held_by(&mut self) -> String {
+        let found = self.users();
         let mut named: Vec<String> = found.holders.iter().take(NAMED).map(Holder::to_string).collect();
         if found.holders.len() > NAMED {
             named.push(format!("and {} more", found.holders.len() - NAMED));
         }
-        if named.is_empty() {
+        if named.is_empty() && !found.unread.is_empty() {
+            found.unread.join("; ")
+        } else if named.is_empty() {
             "nobody is seen to use it".to_owned()
         } else {
             format!("in use: {}", named.join("; "))
@@ -129,7 +132,7 @@ impl Machine<'_> {
 
     /// Returns what speaks against the asset being gone from every mount namespace.
     fn still_mounted(&mut self) -> Option<Answer> {
-        let found = holders::mounts(self.asset.as_ref());
+        let found = self.asset_mounts();
         if !found.holders.is_empty() {
             let named: Vec<String> = found.holders.iter().take(NAMED).map(Holder::to_string).collect();
             return Some(Answer::No(named.join("; ")));
@@ -141,22 +144,86 @@ impl Machine<'_> {
         self.asset.claim()?;
         self.leave_intent(mounts);
         for mount in mounts.iter().rev() {
-            // What taking mounts, releasing unmounts.
-            if mount.what.is_some() {
+            if self.is_unmounted_by_hand(mount) {
                 self.unmount(&mount.at)?;
             }
         }
         // Letting go under a mount in another namespace would say that it is free while it is not.
-        let goes_by_itself = mounts.iter().any(|mount| mount.what.is_none());
+        let goes_by_itself = mounts.iter().any(|mount| !self.is_unmounted_by_hand(mount));
         if !goes_by_itself && let Some(Answer::No(why)) = self.still_mounted() {
             bail!("{why}");
         }
-        self.asset.let_go(&mut self.runner)
+        self.let_go()
+    }
+
+    pub(super) fn let_go(&mut self) -> anyhow::Result<()> {
+        let others = self.other_exports();
+        let done = self.asset.let_go(&mut self.runner);
+        self.mend_exports(others);
+        done
+    }
+
+    /// Takes it, with what mounts itself.
+    pub(super) fn take(&mut self, end: End) -> anyhow::Result<()> {
+        let others = self.other_exports();
+        let taken = self.asset.take(end, &mut self.runner);
+        let done = taken.and_then(|()| self.asset.mount_own(&mut self.runner));
+        self.mend_exports(others);
+        done
+    }
+
+    /// Returns the exports that are not the asset's, where letting go of it would make them vanish.
+    fn other_exports(&mut self) -> Vec<(PathBuf, Export)> {
+        if !self.asset.disturbs_shares() {
+            return Vec::new();
+        }
+        let asset = &self.config.asset;
+        match shares::all(asset.timeout, &mut self.runner) {
+            Ok(mut all) => {
+                all.retain(|(path, _)| !asset.mounts.iter().any(|mount| path.starts_with(&mount.at)));
+                all
+            }
+            Err(error) => {
+                self.notes.push(format!(
+                    "nobody can say whether other exports are still there ({error:#}); look at exportfs -s"
+                ));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Exports again what was exported before and is no more, and says so.
+    fn mend_exports(&mut self, before: Vec<(PathBuf, Export)>) {
+        if before.is_empty() {
+            return;
+        }
+        let limit = self.config.asset.timeout;
+        let now = match shares::all(limit, &mut self.runner) {
+            Ok(now) => now,
+            Err(error) => {
+                self.notes.push(format!("other exports may be gone: {error:#}"));
+                return;
+            }
+        };
+        let is_there = |(path, export): &(PathBuf, Export)| {
+            now.iter().any(|(other, there)| other == path && there.client == export.client)
+        };
+        for (path, export) in before.iter().filter(|one| !is_there(one)) {
+            let shown = format!("{}:{}", export.client, path.display());
+            // What lay on the asset is gone with it.
+            if path.symlink_metadata().is_err() {
+                continue;
+            }
+            match self.run(&[shares::export_command(path, export)], limit) {
+                Ok(()) => self.notes.push(format!("{shown} was exported no more, and is exported again")),
+                Err(error) => self.notes.push(format!("{shown} is exported no more: {error:#}")),
+            }
+        }
     }
 
     /// Leaves a word on the asset for whoever finds it half released. It never counts as a record.
     fn leave_intent(&mut self, mounts: &[MountSpec]) {
-        let Ok(table) = mountinfo::own() else { return };
+        let Ok(table) = self.mounts() else { return };
         let Some(first) = mounts.iter().find(|mount| self.is_mounted(mount, &table)) else { return };
         let intent = Word {
             format: "orderly-intent/1",
@@ -175,7 +242,7 @@ impl Machine<'_> {
         if !self.needs_trace() {
             return Ok(());
         }
-        let table = mountinfo::own()?;
+        let table = self.mounts()?;
         let writable = |mount: &&MountSpec| {
             self.is_mounted(mount, &table)
                 && table
@@ -210,7 +277,7 @@ impl Machine<'_> {
 
     /// Takes the intent of a release away where the asset is held again: it says something untrue.
     pub fn drop_intent(&mut self) {
-        let Ok(table) = mountinfo::own() else { return };
+        let Ok(table) = self.mounts() else { return };
         for mount in &self.config.asset.mounts {
             if !table.at(&mount.at).is_some_and(|found| self.asset.is_on(found)) {
                 continue;
@@ -235,7 +302,7 @@ impl Machine<'_> {
         if self.check_mounted(mount) == Answer::Yes {
             return Ok(());
         }
-        self.run(&mount.commands(), self.limit(&mount.at))
+        self.run(&mount.commands(self.config.platform), self.limit(&mount.at))
     }
 
     pub(super) fn check_held(&mut self, mounts: &[MountSpec]) -> Answer {

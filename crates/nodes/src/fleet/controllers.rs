@@ -1,8 +1,9 @@
-//! How many power calls run at once for each controller: more would make a BMC freeze.
+//! How many power calls run at once for each controller: more would make a BMC freeze. And which
+//! nodes are behind one that hangs: they are asked apart from all others, who would wait with them.
 
 use orderly_plan::fleet::NodeId;
 use orderly_plan::inventory::Inventory;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Calls under way, by value of the inventory attribute that names a node's controller.
 #[derive(Debug, Default)]
@@ -10,6 +11,7 @@ pub(super) struct Controllers {
     of: Vec<Option<u32>>,
     busy: Vec<usize>,
     max: usize,
+    suspects: HashSet<NodeId>,
 }
 
 impl Controllers {
@@ -25,12 +27,36 @@ impl Controllers {
                 Some(*known.entry(value).or_insert(next))
             })
             .collect();
-        Self { of, busy: vec![0; known.len()], max }
+        Self { of, busy: vec![0; known.len()], max, suspects: HashSet::new() }
     }
 
     /// Tells whether another call may go to the node's controller.
     pub(super) fn has_room(&self, node: NodeId) -> bool {
         self.controller(node).is_none_or(|controller| self.busy[controller] < self.max)
+    }
+
+    /// Tells whether the node's controller may be asked how a call stands that runs already. Such a
+    /// look is part of that call: with `max = 1` it could never be taken otherwise, and a call for
+    /// many would be waited for until its limit because of one.
+    pub(super) fn bears_a_look(&self, node: NodeId) -> bool {
+        self.controller(node).is_none_or(|controller| self.busy[controller] <= self.max)
+    }
+
+    /// Takes note that a status for these nodes takes its time; some of them hang.
+    pub(super) fn suspect(&mut self, nodes: &[NodeId]) {
+        self.suspects.extend(nodes);
+    }
+
+    pub(super) fn trust(&mut self, node: NodeId) {
+        self.suspects.remove(&node);
+    }
+
+    pub(super) fn is_suspect(&self, node: NodeId) -> bool {
+        !self.suspects.is_empty() && self.suspects.contains(&node)
+    }
+
+    pub(super) fn has_suspects(&self) -> bool {
+        !self.suspects.is_empty()
     }
 
     /// Counts one call for each controller that has a part in it.

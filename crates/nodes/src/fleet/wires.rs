@@ -26,8 +26,9 @@ mod judging;
 
 use judging::Judgement;
 
-/// How far past nodes whose controller is busy a free one is looked for.
-const LOOK_AHEAD: usize = 256;
+/// How far past nodes whose controller is busy a free one is looked for: further than any one
+/// controller has nodes, because one that hangs would hold back all behind it.
+const LOOK_AHEAD: usize = 16 * 1024;
 
 /// Bytes of node names one process gets: a single argument may have 128 KiB.
 const NAMES: usize = 96 * 1024;
@@ -215,6 +216,7 @@ impl Wires {
     /// Only power controllers are asked for many nodes at once.
     fn take_set(&mut self, task: Task, first: NodeId, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
         let profile = self.wiring.profile_of[first.index()];
+        let suspect = self.controllers.is_suspect(first);
         let mut room = NAMES;
         let mut set = Vec::new();
         nodes.retain(|&node| {
@@ -222,6 +224,7 @@ impl Wires {
             let fits = self.wiring.profile_of[node.index()] == profile
                 && (room >= bytes || node == first)
                 && self.controllers.has_room(node)
+                && self.controllers.is_suspect(node) == suspect
                 && (task != Task::Probe || self.abilities[node.index()].probes);
             if fits {
                 room = room.saturating_sub(bytes);
@@ -552,7 +555,7 @@ impl Wires {
 }
 
 fn told_to_end() -> Failure {
-    Failure { kind: FailureKind::Ended, detail: "everything was told to end".into() }
+    Failure { kind: FailureKind::Ended, detail: "interrupted before it began".into() }
 }
 
 fn cannot(task: Task, node: NodeId, why: &str) -> Event {

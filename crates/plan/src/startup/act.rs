@@ -7,6 +7,10 @@ use crate::machine::{Happening, Outcome, back_off};
 use crate::survey::Condition;
 use std::time::Duration;
 
+/// How long the answer of a node whose time is up is waited for: it may show it up after all, and a
+/// driver that hangs must not keep the node from being named.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 impl Startup<'_> {
     /// Decides about a node after something was heard of it.
     pub(super) fn weigh(&mut self, fleet: &dyn Fleet, node: NodeId, now: Duration) {
@@ -295,8 +299,10 @@ impl Startup<'_> {
         if member.is_up() {
             let outcome = if member.acted { Outcome::Up } else { Outcome::AlreadyUp };
             self.finish(node, outcome, now);
-        } else if member.asked_probe || member.asked_power {
+        } else if (member.asked_probe || member.asked_power) && member.last_word.is_none_or(|end| now < end) {
             member.expired = true;
+            let end = *member.last_word.get_or_insert(now + LAST_WORD);
+            self.timers.set(node, Timer::Deadline, end);
         } else {
             let outcome = member.timed_out(able, limit);
             self.finish(node, outcome, now);

@@ -70,6 +70,8 @@ pub(super) struct Member {
     pub(super) counted: bool,
     /// Its time is up, and an answer is waited for that may show it up.
     pub(super) expired: bool,
+    /// Until when that answer is waited for.
+    pub(super) last_word: Option<Duration>,
     /// Its limit (`-W`) has passed.
     pub(super) late: bool,
     pub(super) let_go: bool,
@@ -95,6 +97,7 @@ impl Member {
             checked: false,
             counted: false,
             expired: false,
+            last_word: None,
             late: false,
             let_go: false,
             asked_probe: false,

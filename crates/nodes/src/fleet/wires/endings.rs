@@ -22,6 +22,7 @@ impl Wires {
             return;
         }
         self.complain(&nodes, &call, &ended);
+        self.trust_again(&nodes, &call, &ended);
         match &call.purpose {
             Purpose::Act(task) => self.act_ended(*task, nodes, &call, &ended),
             Purpose::ReadPower => {
@@ -71,7 +72,8 @@ impl Wires {
             self.answers.extend(nodes.into_iter().map(|node| answer(task, node, Ok(()))));
             return;
         };
-        if let Some((kind, words)) = self.tool(first).and_then(|tool| tool.classify(ended)) {
+        let tool = self.tool(first).filter(|_| failure.kind != FailureKind::Ended);
+        if let Some((kind, words)) = tool.and_then(|tool| tool.classify(ended)) {
             failure = Failure { kind, detail: format!("{words}: {}", failure.detail) };
         }
         // What a call says of one node is about that node alone.
@@ -175,7 +177,7 @@ impl Wires {
 
 fn act_failure(task: Task, call: &Call, ended: &Ended) -> Option<Failure> {
     let is_errand = matches!(task, Task::Run(_));
-    let mut failure = if ended.succeeded() {
+    let failure = if ended.succeeded() {
         let unsaid = task == Task::Run(Errand::EndUsers) && !users::ran(&ended.text());
         let detail = "the node did not run the script that ends users' processes: does the shell driver pass \
                       on standard input?";
@@ -185,10 +187,19 @@ fn act_failure(task: Task, call: &Call, ended: &Ended) -> Option<Failure> {
     } else {
         shell::plain_failure(&call.argv, ended)
     };
-    if call.told && failure.kind == FailureKind::TimedOut {
-        failure.kind = FailureKind::Ended;
-    }
-    Some(failure)
+    Some(if call.told && failure.kind == FailureKind::TimedOut {
+        interrupted(failure, ended)
+    } else {
+        failure
+    })
+}
+
+/// Returns the failure of a call that was ended because everything was: its time was not up.
+fn interrupted(failure: Failure, ended: &Ended) -> Failure {
+    let clause = ended.clause();
+    let call = failure.detail.strip_suffix(&clause).unwrap_or_default();
+    let clause = clause.replacen(&ended.ending.to_string(), "interrupted", 1);
+    Failure { kind: FailureKind::Ended, detail: format!("{call}{clause}") }
 }
 
 /// Returns why the end of a command is not its own: it did not run, or was lost on the way.
@@ -198,7 +209,7 @@ fn command_failure(call: &Call, ended: &Ended, on_node: bool) -> Option<Failure>
     match ended.ending {
         Ending::Exited(_) if on_node && shell::is_lost(ended) => Some(failure),
         Ending::Exited(_) | Ending::Killed(_) => None,
-        Ending::TimedOut if call.told => Some(Failure { kind: FailureKind::Ended, ..failure }),
+        Ending::TimedOut if call.told => Some(interrupted(failure, ended)),
         Ending::TimedOut | Ending::Unkillable | Ending::NotStarted => Some(failure),
     }
 }

@@ -30,7 +30,7 @@ impl Wires {
         let looks =
             self.calls.values().filter(|look| matches!(look.purpose, Purpose::LookAfter(of) if of == id));
         let asked: HashSet<NodeId> = looks.flat_map(|look| look.nodes.iter().copied()).collect();
-        let can = |node: &NodeId| !asked.contains(node) && self.controllers.has_room(*node);
+        let can = |node: &NodeId| !asked.contains(node) && self.controllers.bears_a_look(*node);
         let nodes: Vec<NodeId> = call.nodes.iter().copied().filter(can).collect();
         let Some(&first) = call.nodes.first() else { return };
         match self.status_job(&nodes) {
@@ -141,6 +141,7 @@ impl Wires {
         }
         let Some(call) = self.calls.remove(&id) else { return };
         self.controllers.free(&call.occupies);
+        self.controllers.suspect(&call.nodes);
         self.children.end(id);
         let parts = self.parts(&call.nodes);
         for nodes in parts {
@@ -149,15 +150,28 @@ impl Wires {
         }
     }
 
-    /// Parts a set: by power controller where the inventory names them, else in halves.
+    /// Parts a set: by power controller where the inventory names them, else neighbours together,
+    /// in so many parts that a thousand nodes take two rounds, as far as the fan-out bears it.
     fn parts(&self, nodes: &[NodeId]) -> Vec<Vec<NodeId>> {
-        let mut by_controller = self.controllers.parts(nodes);
-        if by_controller.len() > 1 && self.calls.len() + by_controller.len() <= self.fanout {
-            return by_controller;
+        let room = self.fanout.saturating_sub(self.calls.len()).max(2);
+        let mut units = self.controllers.parts(nodes);
+        if units.len() > 1 && units.len() <= room {
+            return units;
         }
-        by_controller.clear();
-        let (left, right) = nodes.split_at(nodes.len() / 2);
-        vec![left.to_vec(), right.to_vec()]
+        if units.len() < 2 {
+            units = nodes.iter().map(|&node| vec![node]).collect();
+        }
+        let count = units.len().isqrt().clamp(2, (room / 2).max(2));
+        units.chunks(units.len().div_ceil(count)).map(<[_]>::concat).collect()
+    }
+
+    /// Takes nodes back among the others once their controllers say how they stand.
+    pub(super) fn trust_again(&mut self, nodes: &[NodeId], call: &Call, ended: &Ended) {
+        if call.purpose.asks_power() && self.controllers.has_suspects() {
+            let powers = self.powers(nodes.to_vec(), ended);
+            let known = powers.into_iter().filter(|(_, power)| *power != Power::Unknown);
+            known.for_each(|(node, _)| self.controllers.trust(node));
+        }
     }
 
     /// Goes on without nodes the program does not know: it did nothing for the others either.
