@@ -19,6 +19,7 @@ mod opscenter;
 mod order;
 mod pair;
 mod powercut;
+mod proofs;
 mod readme;
 mod real_clush;
 mod real_hosts;

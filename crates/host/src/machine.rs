@@ -2,6 +2,8 @@
 
 mod restoring;
 mod storage;
+#[cfg(test)]
+mod twice;
 
 use crate::action::{Action, Answer, Perform};
 use crate::addresses::{self, Knock};
@@ -321,6 +323,20 @@ impl<'c> Machine<'c> {
         Ok(())
     }
 
+    /// Tells whether an action whose command fails where there is nothing to do (an address that is
+    /// gone, a service that is down) has nothing to do.
+    fn is_repeated(&mut self, action: &Action) -> bool {
+        let fails_twice = matches!(
+            action,
+            Action::AddAddress { .. }
+                | Action::RemoveAddress { .. }
+                | Action::Unshare { .. }
+                | Action::StopService { .. }
+                | Action::StartService { .. }
+        );
+        fails_twice && self.check(action) == Answer::Yes
+    }
+
     fn backup(&mut self) -> anyhow::Result<()> {
         let Some(settings) = &self.config.backup else { return Ok(()) };
         let ended = backup::run(self.config, &[], settings.timeout, self.lock, &mut self.runner)?;
@@ -377,6 +393,9 @@ impl Perform<Action> for Machine<'_> {
     }
 
     fn act(&mut self, action: &Action) -> anyhow::Result<()> {
+        if self.is_repeated(action) {
+            return Ok(());
+        }
         match action {
             Action::Backup => self.backup(),
             Action::Restore { whose } => self.restore(*whose),
