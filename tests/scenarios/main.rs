@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
+mod address;
 mod completions;
 mod cron;
 mod filesystem;
@@ -14,6 +15,7 @@ mod large;
 mod logins;
 mod lvm;
 mod man;
+mod nfs;
 mod ocf;
 mod opscenter;
 mod order;
