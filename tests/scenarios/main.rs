@@ -21,6 +21,7 @@ mod opscenter;
 mod order;
 mod pair;
 mod powercut;
+mod promised;
 mod readme;
 mod real_hosts;
 mod real_inventories;
