@@ -39,11 +39,13 @@ mod shutdown_plan;
 mod snapshot;
 mod straggler;
 mod subsystem;
+mod subsystem_faults;
 mod takeover;
 mod the_bed;
 mod tidy;
 mod unwind;
 mod violation;
+mod waiting;
 mod zfs;
 
 /// A scenario file that is not listed above would silently never run.

@@ -88,13 +88,8 @@ pub(super) fn read(root: &Table<'_>, platform: Platform) -> Option<AssetTable> {
             }
             read_zfs(&table, &mounts)
         }
-        Some(later) => {
-            table
-                .reject("kind", format!("{}: {later} is not supported by this version", table.named("kind")));
-            // Asked for, so that they are not called unknown as well.
-            None
-        }
-        None => None,
+        // `word` has rejected any other.
+        Some(_) | None => None,
     };
     let asset = kind.map(|kind| AssetTable {
         kind,

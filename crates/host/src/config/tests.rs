@@ -102,13 +102,6 @@ fn snapshots_under_an_exported_path_are_refused() {
 }
 
 #[test]
-fn kinds_of_a_later_version_are_named_as_such() {
-    let said = said(&WHOLE.replace("kind = \"filesystem\"", "kind = \"lvm\"\ngroup = \"OpsCenter\""));
-    assert!(said.contains("asset.kind: lvm is not supported by this version"), "{said}");
-    assert!(!said.contains("unknown key"), "{said}");
-}
-
-#[test]
 fn a_group_has_a_name_lvm_takes_and_each_mount_says_which_volume() {
     let lvm =
         |group: &str| WHOLE.replace("kind = \"filesystem\"", &format!("kind = \"lvm\"\ngroup = \"{group}\""));
@@ -222,5 +215,5 @@ fn on_solaris_what_only_linux_has_is_rejected() {
     let zfs = "platform = \"solaris\"\n[[host]]\nname = \"ec1\"\n[[host]]\nname = \"ec2\"\n[asset]\n\
                kind = \"zfs\"\npool = \"OpsCenter\"\n[[asset.mount]]\nat = \"/var/opt/sun/xvm\"\n";
     let said = self::said(zfs);
-    assert!(said.contains("needs volume (a data set with mountpoint=legacy)"), "{said}");
+    assert!(said.contains("needs volume (a dataset with mountpoint=legacy)"), "{said}");
 }

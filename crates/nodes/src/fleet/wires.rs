@@ -3,6 +3,7 @@
 use super::controllers::Controllers;
 use super::programs::Programs;
 use super::{Command, CommandId, Host, Wiring, signal_event};
+use crate::boot;
 use crate::config::{Cluster, PowerCommands, PowerDriver, ProbeDriver, Profile};
 use crate::power::wanted;
 use crate::roster::Member;
@@ -400,9 +401,13 @@ impl Wires {
             Errand::Restart => &shutdown.restart,
             Errand::Maintenance => &shutdown.maintenance,
             Errand::EndUsers => ending_users.as_ref()?,
+            Errand::ReadBootId => boot::COMMAND,
         };
         let argv = shell::argv(&profile.shell.driver, self.wiring.roster.member(node), command)?;
         let mut job = Job::new(argv, profile.shell_timeout());
+        if errand == Errand::ReadBootId {
+            job.timeout = job.timeout.min(boot::TIMEOUT);
+        }
         if errand == Errand::Notify {
             job.stdin.clone_from(&self.message);
         }
@@ -559,7 +564,7 @@ fn told_to_end() -> Failure {
 }
 
 fn cannot(task: Task, node: NodeId, why: &str) -> Event {
-    Event::Ended(node, task, Err(Failure { kind: FailureKind::NotStarted, detail: why.to_owned() }))
+    answer(task, node, Err(Failure { kind: FailureKind::NotStarted, detail: why.to_owned() }))
 }
 
 fn power_reach(driver: &PowerDriver, task: Task) -> Option<Reach> {
