@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
+mod address;
 mod completions;
 mod cron;
 mod filesystem;
@@ -14,11 +15,13 @@ mod large;
 mod logins;
 mod lvm;
 mod man;
+mod nfs;
 mod ocf;
 mod opscenter;
 mod order;
 mod pair;
 mod powercut;
+mod promised;
 mod proofs;
 mod readme;
 mod real_clush;
