@@ -7,7 +7,9 @@ mod drivers;
 mod profile;
 mod read;
 
-pub use drivers::{Power, PowerCommands, PowerDriver, Probe, ProbeDriver, Shell, ShellDriver, Ssh};
+pub use drivers::{
+    Parallel, ParallelTool, Power, PowerCommands, PowerDriver, Probe, ProbeDriver, Shell, ShellDriver, Ssh,
+};
 pub use profile::{LimitsPatch, Patch, PowerPatch, ProbePatch, Profile, ShellPatch, ShutdownPatch};
 
 use crate::simulator::SimulatorSettings;

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 use tempfile::TempDir;
 
+mod crew;
 mod remote;
 
 /// A folder of scripts, and the right to start processes.
