@@ -193,6 +193,11 @@ impl Cluster {
             || self.group_overrides.values().chain(self.node_overrides.values()).any(Patch::is_simulated)
     }
 
+    /// Returns how many times faster than the clock on the wall imagined time runs; 1 for real nodes.
+    pub fn speed(&self) -> u32 {
+        if self.is_simulated() { self.simulator.speed.max(1) } else { 1 }
+    }
+
     /// Returns where the simulated world is remembered.
     pub fn simulator_state(&self) -> PathBuf {
         self.simulator.state.clone().unwrap_or_else(|| files::state_directory().join("simulator.json"))

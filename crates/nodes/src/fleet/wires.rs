@@ -559,7 +559,7 @@ fn told_to_end() -> Failure {
 }
 
 fn cannot(task: Task, node: NodeId, why: &str) -> Event {
-    Event::Ended(node, task, Err(Failure { kind: FailureKind::NotStarted, detail: why.to_owned() }))
+    answer(task, node, Err(Failure { kind: FailureKind::NotStarted, detail: why.to_owned() }))
 }
 
 fn power_reach(driver: &PowerDriver, task: Task) -> Option<Reach> {

@@ -4,6 +4,7 @@
 //! nodes as there are; and each node is answered for as soon as it is judged (`shell::Hearing`).
 
 use super::{Later, NAMES, Purpose, Wires};
+use crate::boot;
 use crate::config::{Parallel, ShellDriver};
 use crate::fleet::CommandId;
 use crate::shell::{self, Hearing, Verdict};
@@ -11,7 +12,7 @@ use crate::simulator::answer;
 use crate::users;
 use orderly_exec::children::{ChildId, Said, Seen};
 use orderly_exec::job::{Ended, Ending};
-use orderly_plan::fleet::{Errand, Failure, FailureKind, NodeId, Probe, Task};
+use orderly_plan::fleet::{Errand, Event, Failure, FailureKind, NodeId, Probe, Task};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -349,6 +350,10 @@ impl Wires {
 
     fn answer_hand(&mut self, work: &Work, hand: Hand, result: Result<Ended, Failure>) {
         match (work, hand.command) {
+            (Work::Task(Task::Run(Errand::ReadBootId)), _) => {
+                let id = result.ok().and_then(|ended| boot::id(&ended.text()));
+                self.answers.push(Event::BootId(hand.node, id));
+            }
             (Work::Task(task), _) => {
                 self.answers.push(answer(*task, hand.node, result.map(|_| ())));
             }

@@ -2,6 +2,7 @@
 
 use super::judging::Judgement;
 use super::{Call, Purpose, Wires};
+use crate::boot;
 use crate::config::ProbeDriver;
 use crate::fleet::reading::power_lines;
 use crate::power::{wanted, without_effect};
@@ -66,6 +67,11 @@ impl Wires {
 
     fn act_ended(&mut self, task: Task, nodes: Vec<NodeId>, call: &Call, ended: &Ended) {
         let Some(&first) = nodes.first() else { return };
+        if task == Task::Run(Errand::ReadBootId) {
+            let id = if ended.succeeded() { boot::id(&ended.text()) } else { None };
+            self.answers.extend(nodes.into_iter().map(|node| Event::BootId(node, id)));
+            return;
+        }
         let Some(mut failure) = act_failure(task, call, ended) else {
             // A power program's "done" says that the command was passed on, and no more.
             if self.tool(first).is_some() && wanted(task).is_some() && !call.told {

@@ -1,6 +1,7 @@
 //! What is run on nodes, or asked of them by a command: lines, input, limits.
 
 use super::Wires;
+use crate::boot;
 use crate::config::{ProbeDriver, Profile};
 use crate::shell;
 use crate::users;
@@ -45,6 +46,9 @@ impl Wires {
                 // The grace is the script's own waiting and not a node that does not answer.
                 let timeout = timeout.max(shutdown.grace + Duration::from_secs(60));
                 return Some((users_command(profile)?, users::SCRIPT.into(), timeout));
+            }
+            Errand::ReadBootId => {
+                return Some((boot::COMMAND.to_owned(), Vec::new(), timeout.min(boot::TIMEOUT)));
             }
         };
         Some((line.clone(), Vec::new(), timeout))
