@@ -30,9 +30,13 @@ impl Script<'_> {
         let mut running: BTreeMap<CommandId, NodeId> = BTreeMap::new();
         let (mut answers, mut came) = (Vec::new(), None);
         loop {
-            while running.len() < self.fanout.max(1)
-                && let Some(node) = to_begin.pop_front()
-            {
+            let together = |node: Option<&NodeId>| node.is_some_and(|&node| drivers.takes_many(node));
+            let mut begin = Vec::new();
+            while running.len() + begin.len() < self.fanout.max(1) || together(to_begin.front()) {
+                let Some(node) = to_begin.pop_front() else { break };
+                begin.push(node);
+            }
+            for node in begin {
                 running.insert(drivers.start(&self.command(node)), node);
             }
             if running.is_empty() {

@@ -219,7 +219,9 @@ pub(crate) fn a_restart_is_proven_by_boot_ids_read_in_one_call(tool: &'static st
     cluster.configure_shell(&driver(tool, "names = true"));
     let text = bed.read("etc/cluster.toml");
     let power = text.find("[power]").unwrap()..text.find("[shell]").unwrap();
-    bed.config("cluster.toml", text.replace(&text[power], "[power]\ndriver = \"none\"\n"));
+    let text = text.replace(&text[power], "[power]\ndriver = \"none\"\n");
+    // However few the tool may reach at a time, it is started once.
+    bed.config("cluster.toml", text.replace("retries = 0", "retries = 0\nfanout = 2"));
     bed.write("cshutSeq", "");
     bed.write("cstartSeq", "");
     let ended = bed

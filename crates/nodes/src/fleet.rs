@@ -143,6 +143,15 @@ impl Drivers {
         }
     }
 
+    /// Tells whether commands on this node go together with those on others, in one process: then
+    /// nothing is gained by beginning only so many at a time.
+    pub fn takes_many(&self, node: NodeId) -> bool {
+        match &self.fleet {
+            Kindred::Real(wires) => wires.takes_many(node),
+            Kindred::Simulated(_) => false,
+        }
+    }
+
     /// Begins a command; [`Drivers::take_ended`] tells of its end after a later `next`, which may
     /// then return no event. In a simulation nothing runs and all succeeds.
     pub fn start(&mut self, command: &Command) -> CommandId {

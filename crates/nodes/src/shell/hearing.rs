@@ -3,7 +3,10 @@
 //!
 //! Both print `node: text`, a line at a time, of what the node printed; and of a node they could not
 //! serve `clush: nodes: clause` or `pdsh@here: node: clause`. Whatever a node prints stands behind its
-//! own name, so it can speak for no other.
+//! own name.
+//!
+//! Invariant: no node speaks for another, and no output of a command for its end
+//! (`no_node_speaks_for_another_and_no_command_for_its_end`).
 
 use super::wrapper::{self, Mark};
 use orderly_exec::children::Said;

@@ -9,7 +9,7 @@ echo "$set" >> $D/calls
 . $D/before
 for n in $(echo "$set" | tr , ' '); do
     (
-        { NODE=$n sh -c "$last" 3>&1 >&4 2>&3 3>&- | sed -u "s/^/$n: /" >&2; } 4>&1 | sed -u "s/^/$n: /"
+        { NODE=$n D=$D sh -c "$last" 3>&1 >&4 2>&3 3>&- | sed -u "s/^/$n: /" >&2; } 4>&1 | sed -u "s/^/$n: /"
     ) &
 done
 wait
@@ -88,7 +88,7 @@ fn two_nodes_with_one_address_never_answer_for_each_other() {
 
 #[test]
 fn a_program_that_breaks_off_leaves_unknown_what_it_did_not_tell() {
-    let stage = stage(&format!("{HALT}\"[ $NODE = a ] || exec sleep 600\""));
+    let stage = stage(&format!("{HALT}\"[ $NODE = a ] || while [ -e $D/calls ]; do sleep 0.1; done\""));
     let killer = "(until [ -e $D/go ]; do sleep 0.05; done; kill -9 $$) &\n";
     fs::write(stage.bed.path().join("before"), killer).unwrap();
     let mut drivers = stage.drivers(&["a", "b"]);

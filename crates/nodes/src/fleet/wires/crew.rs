@@ -26,9 +26,10 @@ const COMPANY: Duration = Duration::from_millis(50);
 const COMPANY_IN_ALL: Duration = Duration::from_millis(500);
 
 /// Bytes of output that are kept of each node: what an errand prints is only looked at, what a command
-/// prints is handed over.
+/// prints is handed over, within so much for a call.
 const GLIMPSE: usize = 4 * 1024;
 const WHOLE: usize = 64 * 1024;
+const IN_ALL: usize = 64 * 1024 * 1024;
 
 /// What a crew is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +97,10 @@ impl Wires {
                 None
             }
         }
+    }
+
+    pub(in crate::fleet) fn takes_many(&self, node: NodeId) -> bool {
+        self.parallel(node).is_some()
     }
 
     /// Puts a node into the next call for a task.
@@ -166,7 +171,10 @@ impl Wires {
         let Some((line, stdin, limit)) = nodes.first().and_then(|&node| self.assignment(&work, node)) else {
             return;
         };
-        let keep = if matches!(work, Work::Command { .. }) { WHOLE } else { GLIMPSE };
+        let keep = match work {
+            Work::Task(_) => GLIMPSE,
+            Work::Command { .. } => (IN_ALL / nodes.len().max(1)).clamp(GLIMPSE, WHOLE),
+        };
         let prepared = shell::draw_mark().map_err(|error| format!("{error:#}")).and_then(|mark| {
             let embedded =
                 Some(stdin.as_slice()).filter(|stdin| !stdin.is_empty() && !shell::passes_input(&parallel));
@@ -318,11 +326,8 @@ impl Wires {
             let (before, after) = &crew.shown;
             let shown = format!("{before} {} {after}", self.wiring.roster.name(hand.node));
             let result = if verdict.lost || matches!(verdict.ended.ending, Ending::TimedOut) {
-                let mut failure = shell::failure_on_one(&shown, &verdict);
-                if told {
-                    failure.kind = FailureKind::Ended;
-                }
-                Err(failure)
+                let failure = shell::failure_on_one(&shown, &verdict);
+                Err(if told { super::endings::interrupted(failure, &verdict.ended) } else { failure })
             } else {
                 self.heard_out(&crew.work, &shown, &verdict)
             };

@@ -208,7 +208,7 @@ fn act_failure(task: Task, call: &Call, ended: &Ended) -> Option<Failure> {
 }
 
 /// Returns the failure of a call that was ended because everything was: its time was not up.
-fn interrupted(failure: Failure, ended: &Ended) -> Failure {
+pub(super) fn interrupted(failure: Failure, ended: &Ended) -> Failure {
     let clause = ended.clause();
     let call = failure.detail.strip_suffix(&clause).unwrap_or_default();
     let clause = clause.replacen(&ended.ending.to_string(), "interrupted", 1);
