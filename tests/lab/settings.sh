@@ -29,7 +29,7 @@ number() {
 process() {
 	local pid
 	pid=$(cat "$RUN/$1/pid" 2>/dev/null) || return 0
-	if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "guest=$1,.*$RUN/$1/"; then echo "$pid"; fi
+	if { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -q "guest=$1,.*$RUN/$1/"; then echo "$pid"; fi
 }
 
 SSH=(-i "$KEY" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR
