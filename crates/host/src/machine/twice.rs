@@ -4,6 +4,8 @@
 //!
 //! The steps themselves look first and so hardly ever repeat anything; this proves that they may.
 
+#![expect(clippy::disallowed_methods, reason = "the world is looked at beside the runner that is tested")]
+
 use super::*;
 use crate::asset::End;
 use crate::mountinfo;
@@ -159,7 +161,7 @@ fn table(machine: &mut Machine<'_>, root: &Path) {
     let mounts = vec![mount.clone()];
     let loopback = MountSpec::loopback(&machine.config.loopbacks[0]);
     let (at, share) = (mount.at.clone(), machine.config.shares[0].path.clone());
-    let exports = shares::wanted(&machine.config.shares[0]);
+    let exports = shares::wanted(&machine.config.shares[0], machine.config.platform);
     // A bind asset that was never released belongs to nobody for certain.
     machine.act(&Action::LetGo).unwrap();
     for action in [
