@@ -52,6 +52,7 @@ done
 
 work=$(mktemp -d)
 trap 'cd /; umount -R "$work/disk" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM HUP
 mkdir "$work/disk" "$work/state" "$work/cache"
 truncate -s 60G "$work/image"
 mkfs.ext4 -q -N 8000000 "$work/image"

@@ -148,15 +148,23 @@ impl Ground {
         Ok(manifest::Asset { kind: kind.to_owned(), name: title, identity })
     }
 
+    /// Insists that the asset is held here and that the directory of snapshots is on it.
+    ///
+    /// # Errors
+    /// Refused (4).
+    pub fn insist_on_held(&self, run: &mut dyn Run) -> anyhow::Result<()> {
+        if let Held::No(why) = self.held(run)? {
+            return Err(fail(Status::Refused, format!("the snapshots are on the asset: {why}")));
+        }
+        self.insist_on_place(run)
+    }
+
     /// Opens the snapshots for reading, once the asset is known to be held here.
     ///
     /// # Errors
     /// Refused (4).
     pub fn open_store(&self, run: &mut dyn Run) -> anyhow::Result<Store> {
-        if let Held::No(why) = self.held(run)? {
-            return Err(fail(Status::Refused, format!("the snapshots are on the asset: {why}")));
-        }
-        self.insist_on_place(run)?;
+        self.insist_on_held(run)?;
         Store::open(&self.backup.directory)
     }
 }

@@ -13,12 +13,20 @@ use std::os::fd::OwnedFd;
 /// look like one.
 const SETTLED_NS: i128 = 2_000_000_000;
 
+/// What stood at a path in the snapshot before.
+#[derive(Debug)]
+pub struct Before {
+    pub entry: Entry,
+    /// The entry as it stands in the manifest.
+    pub json: Box<[u8]>,
+}
+
 /// The snapshot before.
 #[derive(Debug)]
 pub struct Previous {
     reader: Reader,
     tree: OwnedFd,
-    next: Option<Entry>,
+    next: Option<Before>,
     settled_before: i128,
     /// Why it could not be read to its end.
     pub broken: Option<anyhow::Error>,
@@ -56,10 +64,10 @@ impl Previous {
     }
 
     /// Returns what stood at a path; paths must be asked for in walk order.
-    pub fn find(&mut self, path: &[u8]) -> Option<Entry> {
+    pub fn find(&mut self, path: &[u8]) -> Option<Before> {
         loop {
             if let Some(next) = self.next.take() {
-                match crate::verbatim::walk_order(next.path.as_bytes(), path) {
+                match crate::verbatim::walk_order(next.entry.path.as_bytes(), path) {
                     std::cmp::Ordering::Less => {}
                     std::cmp::Ordering::Equal => return Some(next),
                     std::cmp::Ordering::Greater => {
@@ -72,7 +80,7 @@ impl Previous {
                 return None;
             }
             match self.reader.next_entry() {
-                Ok(Some(entry)) => self.next = Some(entry),
+                Ok(Some(entry)) => self.next = Some(Before { entry, json: self.reader.json().into() }),
                 Ok(None) => return None,
                 Err(error) => self.broken = Some(error),
             }

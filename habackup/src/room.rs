@@ -71,9 +71,13 @@ fn room(folder: impl AsFd) -> anyhow::Result<Room> {
 /// # Errors
 /// Says how much is needed and how much there is.
 pub fn insist(folder: impl AsFd, source: &FileStat) -> anyhow::Result<()> {
-    // A hole takes no room, and a file in the making none that was not asked for.
-    let bytes = source.st_blocks.unsigned_abs().saturating_mul(512);
-    room(folder)?.insist(Need { bytes, inodes: 0 })
+    room(folder)?.insist(Need { bytes: taken_by(source), inodes: 0 })
+}
+
+/// Returns how many bytes the copy of a file takes at least: a hole takes none, nor does what its file
+/// system has put aside for a file that grows.
+pub fn taken_by(source: &FileStat) -> u64 {
+    source.st_blocks.unsigned_abs().saturating_mul(512).min(source.st_size.unsigned_abs())
 }
 
 /// Insists that all of a snapshot fits below `folder`; `survey` counts what it takes, and is asked only

@@ -246,6 +246,7 @@ impl Snapshot<'_> {
         }
         let before = self.previous.as_mut().and_then(|previous| previous.find(&path));
         self.settle_all()?;
+        let before = before.map(|before| before.entry);
         self.other(&At { level, name: &c_name, path }, &stat, before)
     }
 

@@ -8,7 +8,7 @@ use crate::manifest::{Entry, Kind};
 use crate::metadata;
 use crate::previous::Previous;
 use crate::progress::Progress;
-use crate::room::Need;
+use crate::room::{self, Need};
 use crate::walk::{self, Listed, Scope};
 use nix::fcntl::{AtFlags, openat};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
@@ -115,7 +115,7 @@ impl<'a, 'p> Survey<'a, 'p> {
         let before = self.previous.as_mut().and_then(|previous| previous.find(&path));
         let Ok(stat) = fstatat(&level.folder, name, AtFlags::AT_SYMLINK_NOFOLLOW) else { return Ok(()) };
         match Kind::of_mode(stat.st_mode) {
-            Kind::File => self.file(&stat, before.as_ref()),
+            Kind::File => self.file(&stat, before.as_ref().map(|before| &before.entry)),
             // On a file system that does not tell; the snapshot will find out.
             Kind::Directory | Kind::Socket => {}
             Kind::Symlink | Kind::Fifo | Kind::CharDevice | Kind::BlockDevice => self.need.inodes += 1,
@@ -135,6 +135,6 @@ impl<'a, 'p> Survey<'a, 'p> {
             return;
         }
         self.need.inodes += 1;
-        self.need.bytes += stat.st_blocks.unsigned_abs().saturating_mul(512);
+        self.need.bytes += room::taken_by(stat);
     }
 }

@@ -203,6 +203,83 @@ fn a_change_of_mode_takes_no_room_where_data_can_be_shared() {
     host.program("habackup").args(["-q", "--verify"]).run();
 }
 
+/// Only root reads everything, and in a user namespace not even root.
+#[test]
+fn what_may_not_be_read_is_named_and_the_snapshot_is_kept_apart() {
+    if !ready() || !real::require(&[Need::UserNamespace]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "require_services = false");
+    bed.tools(&["unshare", "chown", "chmod", "mkdir"]);
+    bed.write("source/fine", "1");
+    bed.write("source/secret", "2");
+    let host = Host::new(&bed, "ec1");
+    let line = "chown 5:5 source/secret; chmod 600 source/secret; mkdir source/shut; chown 5:5 source/shut; chmod 700 source/shut";
+    host.shell(line).run();
+    host.shell("unshare -Urm /bin/sh -c 'mount --bind shared asset && exec habackup'")
+        .status(1)
+        .stderr_contains("source/secret: Permission denied")
+        .stderr_contains("source/shut: open the directory: Permission denied")
+        .stderr_contains(".incomplete")
+        .run();
+    let taken = snapshots(&bed).pop().unwrap();
+    assert!(copy_of(&bed, &taken, "fine").exists() && !copy_of(&bed, &taken, "secret").exists());
+    assert!(fs::symlink_metadata(bed.path("shared/habackup/latest")).is_err());
+}
+
+/// While one file is read, it is cut short, and another one that was listed already is removed.
+#[test]
+fn a_file_that_shrinks_is_read_again_and_one_that_vanishes_is_named() {
+    if !ready() || !real::require(&[Need::Program("strace")]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["strace", "ls", "truncate", "rm"]);
+    let host = holder(&bed, "ec1");
+    bed.write("source/a", vec![b'x'; 8 << 20]);
+    bed.write("source/z", "1");
+    let root = bed.root().display();
+    host.shell(&format!(
+        "strace -f -o /dev/null -e trace=read -e inject=read:delay_enter=60000 habackup & tracer=$!; \
+         until ls shared/habackup/.staging*/tree{root}/source/a >/dev/null 2>&1; do sleep 0.02; done; \
+         truncate -s 1M source/a; rm source/z; wait $tracer",
+    ))
+    .status(1)
+    .stderr_contains("source/z: vanished while the snapshot was taken")
+    .run();
+    let manifest = manifest(&bed);
+    let entries = manifest["entries"].as_array().unwrap();
+    let path = bed.path("source/a").display().to_string();
+    let entry = entries.iter().find(|entry| entry["path"] == path.as_str()).unwrap();
+    assert_eq!((&entry["size"], &entry["changed"]), (&(1 << 20).into(), &serde_json::Value::Null));
+    assert_eq!(manifest["problems"].as_array().unwrap().len(), 1);
+    let name = snapshots(&bed).pop().unwrap();
+    host.program("habackup").args(["-q", "--verify"]).arg(name.file_name().unwrap()).run();
+}
+
+#[test]
+fn of_two_runs_at_once_one_wins_and_the_other_refuses() {
+    if !ready() || !real::require(&[Need::Program("strace")]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["strace", "ls"]);
+    let host = holder(&bed, "ec1");
+    bed.write("source/a", vec![b'x'; 8 << 20]);
+    host.shell(
+        "strace -f -o /dev/null -e trace=read -e inject=read:delay_enter=60000 habackup & tracer=$!; \
+         until ls shared/habackup/.staging* >/dev/null 2>&1; do sleep 0.02; done; \
+         habackup; echo $?; wait $tracer",
+    )
+    .stdout("4\nBackup complete.\n")
+    .stderr_contains("another run holds")
+    .run();
+    assert_eq!(snapshots(&bed).len(), 1);
+}
+
 /// The kernel says only "Invalid argument" of an owner without a number.
 #[test]
 fn an_owner_unknown_to_the_user_namespace_is_explained() {

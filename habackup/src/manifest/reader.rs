@@ -71,9 +71,8 @@ impl<R: BufRead> Reader<R> {
         if !self.next_line()? {
             return Ok(None);
         }
-        let text = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
-        let text = text.strip_suffix(b",").unwrap_or(text);
-        let entry: Entry = serde_json::from_slice(text).with_context(|| format!("line {}", self.number))?;
+        let entry: Entry =
+            serde_json::from_slice(entry_of(&self.line)).with_context(|| format!("line {}", self.number))?;
         ensure!(
             entry.path.is_plain_path(),
             "line {}: \"{}\" is not a plain absolute path",
@@ -89,6 +88,11 @@ impl<R: BufRead> Reader<R> {
         self.last.clear();
         self.last.extend_from_slice(entry.path.as_bytes());
         Ok(Some(entry))
+    }
+
+    /// Returns the JSON of the entry that was returned last.
+    pub fn json(&self) -> &[u8] {
+        entry_of(&self.line)
     }
 
     /// Reads the next entry's line; `false` after the last one, when the trailer has been read.
@@ -148,6 +152,12 @@ impl<R: BufRead> Reader<R> {
         ensure!(after == 0, "something follows the end of the manifest");
         Ok(())
     }
+}
+
+/// Returns the JSON in the line of an entry.
+fn entry_of(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b",").unwrap_or(line)
 }
 
 fn read_line(text: &mut impl BufRead, line: &mut Vec<u8>) -> anyhow::Result<()> {

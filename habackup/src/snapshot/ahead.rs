@@ -14,15 +14,25 @@ use std::sync::Arc;
 
 /// How many names of one folder go to a helper at once.
 pub(super) const NAMES_AT_ONCE: usize = 512;
-/// How far the walk may be ahead, in steps and in names; each step may hold a folder open.
-const STEPS: usize = 96;
+/// How far the walk may be ahead, in steps and in names.
+const STEPS: u64 = 96;
 const NAMES: usize = 8_192;
 
 /// Steps of the walk that are not settled, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ahead {
     steps: VecDeque<Step>,
+    /// How many there may be.
+    limit: usize,
     names: usize,
+}
+
+impl Default for Ahead {
+    fn default() -> Self {
+        // Each may hold a folder open on three sides, and the walk needs most of what it may open.
+        let limit = (crate::kernel::files_allowed() / 16).clamp(2, STEPS);
+        Self { steps: VecDeque::new(), limit: usize::try_from(limit).unwrap_or(2), names: 0 }
+    }
 }
 
 #[derive(Debug)]
@@ -64,7 +74,7 @@ impl Snapshot<'_> {
 
     fn push_ahead(&mut self, step: Step) -> anyhow::Result<()> {
         self.ahead.steps.push_back(step);
-        while self.ahead.steps.len() > STEPS || self.ahead.names > NAMES {
+        while self.ahead.steps.len() > self.ahead.limit || self.ahead.names > NAMES {
             let Some(step) = self.ahead.steps.pop_front() else { break };
             self.settle(step)?;
         }
@@ -110,7 +120,7 @@ impl Snapshot<'_> {
                 if Kind::of_mode(stat.st_mode) == Kind::Directory {
                     return self.folder_since(&at);
                 }
-                self.other(&at, &stat, name.before)
+                self.other(&at, &stat, name.before.map(|before| before.entry))
             }
             Err(Errno::ENOENT) => {
                 self.absent(&path, LISTED.scope, LISTED.named, Errno::ENOENT);

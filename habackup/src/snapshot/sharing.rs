@@ -8,7 +8,7 @@
 use super::Level;
 use crate::manifest::{Entry, Kind};
 use crate::metadata::{self, Owners};
-use crate::previous::proves_unchanged;
+use crate::previous::{Before, proves_unchanged};
 use crate::verbatim::Verbatim;
 use anyhow::Context;
 use nix::fcntl::AtFlags;
@@ -30,7 +30,7 @@ const MOST: usize = 4;
 #[derive(Debug)]
 pub(super) struct Name {
     pub(super) name: CString,
-    pub(super) before: Option<Entry>,
+    pub(super) before: Option<Before>,
 }
 
 /// Names of one folder, to be shared.
@@ -164,9 +164,8 @@ fn help(jobs: &Mutex<Receiver<Job>>, settled_before: i128, has_ended: &AtomicBoo
 fn share_all(names: Names, settled_before: Option<i128>, owners: &mut Owners) -> Outcome {
     let Names { level, names } = names;
     let mut json = Vec::with_capacity(if settled_before.is_some() { names.len() * 400 } else { 0 });
-    let mut settle = |mut name: Name| {
-        let shared =
-            settled_before.and_then(|settled| share_one(&level, &mut name, settled, owners, &mut json));
+    let mut settle = |name: Name| {
+        let shared = settled_before.and_then(|settled| share_one(&level, &name, settled, owners, &mut json));
         (name, shared)
     };
     let names = names.into_iter().map(&mut settle).collect();
@@ -176,31 +175,39 @@ fn share_all(names: Names, settled_before: Option<i128>, owners: &mut Owners) ->
 /// Shares a file that is proved unchanged and has no other name.
 fn share_one(
     level: &Level,
-    name: &mut Name,
+    name: &Name,
     settled_before: i128,
     owners: &mut Owners,
     json: &mut Vec<u8>,
 ) -> Option<Shared> {
-    let before = name.before.as_mut()?;
+    let before = name.before.as_ref()?;
     let stat = fstatat(&level.source, name.name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
     if Kind::of_mode(stat.st_mode) != Kind::File || stat.st_nlink > 1 {
         return None;
     }
-    let mut entry = metadata::entry(Verbatim::default(), &stat, owners);
-    if !proves_unchanged(settled_before, &entry, before) {
+    let now = metadata::entry(Verbatim::default(), &stat, owners);
+    if !proves_unchanged(settled_before, &now, &before.entry) {
         return None;
     }
-    entry.blake3 = before.blake3;
-    entry.xattrs.clone_from(&before.xattrs);
-    entry.path = std::mem::take(&mut before.path);
     let start = json.len();
-    let is_written = serde_json::to_writer(&mut *json, &entry).is_ok();
-    if is_written && share(level, &name.name) {
-        return Some(Shared { size: entry.size, json: start..json.len() });
+    if says_the_same(&now, &before.entry) {
+        json.extend_from_slice(&before.json);
+    } else {
+        let Entry { path, blake3, xattrs, .. } = before.entry.clone();
+        serde_json::to_writer(&mut *json, &Entry { path, blake3, xattrs, ..now }).ok()?;
     }
-    json.truncate(start);
-    before.path = entry.path;
-    None
+    if !share(level, &name.name) {
+        json.truncate(start);
+        return None;
+    }
+    Some(Shared { size: before.entry.size, json: start..json.len() })
+}
+
+/// Tells whether the entry of a file that is unchanged says word for word what it said before: also who
+/// its owner is by name, and that it has no other name.
+fn says_the_same(now: &Entry, before: &Entry) -> bool {
+    (&now.user, &now.group) == (&before.user, &before.group)
+        && (now.link_group, now.parent) == (before.link_group, before.parent)
 }
 
 /// Makes the copy of the snapshot before a name in this one; tells whether that was possible.
