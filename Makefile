@@ -34,13 +34,15 @@ soak:
 	PROPTEST_CASES=10000 $(CARGO) test --locked --release -p orderly-plan
 	ORDERLY_SOAK=1 $(CARGO) test --locked --workspace
 
-# Hands a real ZFS pool over between two real (emulated) machines, and pulls plugs; as root, on Debian.
+# Hands a real ZFS pool, and then an LVM group, over between two real (emulated) machines, and pulls plugs;
+# as root, on Debian.
 # The first time it builds the machines (LAB_DIR, a quarter of an hour); then it takes half an hour or more.
 # make lab-test LAB="busy hung" does only those.
 LAB =
 lab-test: all
 	tests/lab/build.sh
 	BIN_DIR="$(BUILT)" tests/lab/handover.sh $(LAB)
+	@[ -n "$(LAB)" ] || BIN_DIR="$(BUILT)" tests/lab/lvm.sh
 
 # Takes the guard of each failure scenario out (tests/scenarios.md), and sees its test fail; GUARDS names some.
 guards:

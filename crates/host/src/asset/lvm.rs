@@ -13,6 +13,7 @@ mod active;
 mod report;
 
 use super::{Asset, End, State, Volume};
+use crate::boot;
 use crate::config::{Argv, MountTable};
 use crate::mountinfo::Mount;
 use anyhow::bail;
@@ -215,16 +216,17 @@ impl Asset for Lvm {
     }
 
     fn takers(&self, run: &mut dyn Run) -> Vec<String> {
+        let mut found = boot::mounted(&|source| active::is_named(&self.group, source));
         let said = self.command(&report::autoactivation_command(&self.group), run);
         match said.and_then(|text| report::is_autoactivated(&text)) {
-            Ok(true) => {
-                vec![format!("{0} is activated at boot; vgchange --setautoactivation n {0}", self.group)]
-            }
-            Ok(false) => Vec::new(),
+            Ok(true) => found
+                .push(format!("{0} is activated at boot; vgchange --setautoactivation n {0}", self.group)),
+            Ok(false) => {}
             Err(error) => {
-                vec![format!("nobody can say whether {} is activated at boot: {error:#}", self.group)]
+                found.push(format!("nobody can say whether {} is activated at boot: {error:#}", self.group));
             }
         }
+        found
     }
 
     fn against_taking(&self, end: End, run: &mut dyn Run) -> Vec<String> {

@@ -80,6 +80,13 @@ pub(super) fn device(group: &str, volume: &str) -> String {
     path(&format!("{}-{}", doubled(group), doubled(volume))).to_string_lossy().into_owned()
 }
 
+/// Tells whether a source, as fstab(5) has it, is the path of a volume of this group.
+pub(super) fn is_named(group: &str, source: &str) -> bool {
+    let by_group = source.strip_prefix("/dev/").and_then(|rest| rest.strip_prefix(group));
+    let by_mapper = source.strip_prefix("/dev/mapper/").map(group_of);
+    by_group.is_some_and(|rest| rest.starts_with('/')) || by_mapper.is_some_and(|name| name == group)
+}
+
 /// Returns where a device of device-mapper is found.
 pub(super) fn path(name: &str) -> PathBuf {
     Path::new("/dev/mapper").join(name)
@@ -94,6 +101,9 @@ mod tests {
         assert_eq!(group_of("shared-data"), "shared");
         assert_eq!(group_of("sha--red-data--two"), "sha-red");
         assert_eq!(group_of("shared--two-data"), "shared-two");
+        for ours in ["/dev/shared/data", "/dev/mapper/shared-data"] {
+            assert!(is_named("shared", ours) && !is_named("share", ours), "{ours}");
+        }
         assert_eq!(device("sha-red", "data-two"), "/dev/mapper/sha--red-data--two");
         assert_eq!(device("shared", "shared/data"), "/dev/mapper/shared-data");
         assert_eq!(device("shared", "/dev/shared/data"), "/dev/mapper/shared-data");
