@@ -7,13 +7,14 @@ MANDIR     = $(PREFIX)/share/man
 DOCDIR     = $(PREFIX)/share/doc/orderly
 SYSCONFDIR = /etc
 UNITDIR    = /lib/systemd/system
+OCFDIR     = /usr/lib/ocf/resource.d
 CARGO      = cargo
 INSTALL    = install
 
 PROGRAMS = seqfile cstartup cshutdown habackup ha-release ha-takeover
 BUILT    = $${CARGO_TARGET_DIR:-target}/release
 
-.PHONY: all demo test soak bench check man-lint install completions deb clean
+.PHONY: all demo test soak guards lab-test bench check man-lint install completions deb clean
 
 all:
 	$(CARGO) build --locked --release --workspace --bins
@@ -32,6 +33,19 @@ soak:
 	packaging/test-needs.sh
 	PROPTEST_CASES=10000 $(CARGO) test --locked --release -p orderly-plan
 	ORDERLY_SOAK=1 $(CARGO) test --locked --workspace
+
+# Hands a real ZFS pool over between two real (emulated) machines, and pulls plugs; as root, on Debian.
+# The first time it builds the machines (LAB_DIR, a quarter of an hour); then it takes half an hour or more.
+# make lab-test LAB="busy hung" does only those.
+LAB =
+lab-test: all
+	tests/lab/build.sh
+	BIN_DIR="$(BUILT)" tests/lab/handover.sh $(LAB)
+
+# Takes the guard of each failure scenario out (tests/scenarios.md), and sees its test fail; GUARDS names some.
+guards:
+	packaging/test-needs.sh
+	GUARDS="$(GUARDS)" CARGO="$(CARGO)" tests/guards/run.sh
 
 # How fast we are beside others on this machine: all of bench/, or one of it (make bench BENCH=plan).
 BENCH = $(patsubst bench/%.py,%,$(filter-out bench/measure.py,$(wildcard bench/*.py))) backup
@@ -52,12 +66,12 @@ check: man-lint
 # The scenario of the same name compares the pages with the programs; this looks at their language.
 man-lint:
 	@if command -v mandoc >/dev/null 2>&1; then \
-		echo "mandoc -T lint man/*.[58]"; mandoc -T lint -W warning man/*.[58]; \
+		echo "mandoc -T lint man/*.[578]"; mandoc -T lint -W warning man/*.[578]; \
 	else echo "did not run: man-lint: needs the program mandoc"; fi
 
 install: all completions
 	BIN_DIR="$(BUILT)" DESTDIR="$(DESTDIR)" SBINDIR="$(SBINDIR)" MANDIR="$(MANDIR)" DOCDIR="$(DOCDIR)" \
-	SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" PREFIX="$(PREFIX)" INSTALL="$(INSTALL)" \
+	SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" OCFDIR="$(OCFDIR)" PREFIX="$(PREFIX)" INSTALL="$(INSTALL)" \
 	PROGRAMS="$(PROGRAMS)" packaging/install.sh
 
 # A Debian package, in target/.

@@ -52,7 +52,7 @@ Architecture: $architecture
 Maintainer: $maintainer
 Installed-Size: $(du -ks "$root" | cut -f1)
 Depends: libc6 (>= $libc), libgcc-s1
-Suggests: openssh-client, cron
+Suggests: openssh-client, cron, iputils-ping, iputils-arping, pacemaker
 Section: admin
 Priority: optional
 Description: bring a cluster up and down in order, hand its storage over

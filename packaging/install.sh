@@ -32,6 +32,7 @@ done
 ln -sf habackup "$DESTDIR$SBINDIR/harestore"
 
 put 644 "$top"/man/*.5 "$MANDIR/man5"
+put 644 "$top"/man/*.7 "$MANDIR/man7"
 put 644 "$top"/man/*.8 "$MANDIR/man8"
 if [ -f "$DESTDIR$MANDIR/man8/habackup.8" ]; then
 	echo ".so man8/habackup.8" >"$DESTDIR$MANDIR/man8/harestore.8"
@@ -50,7 +51,8 @@ for job in "$here"/habackup.cron "$here"/*.service "$here"/*.timer; do
 done
 put 644 "$work/habackup" "$SYSCONFDIR/cron.d"
 put 644 "$work"/*.service "$work"/*.timer "$UNITDIR"
-put 755 "$top/ocf/asset" "$PREFIX/lib/ocf/resource.d/orderly"
+# Pacemaker looks for agents in one place, whatever the prefix is.
+put 755 "$top/ocf/asset" "${OCFDIR:-/usr/lib/ocf/resource.d}/orderly"
 
 share=$PREFIX/share
 for program in $PROGRAMS csLogger harestore; do

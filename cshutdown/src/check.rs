@@ -103,7 +103,9 @@ fn survey(
     let mut asked: BTreeSet<NodeId> = targets.iter().copied().collect();
     asked.extend(site.order.all_leading(targets));
     // A unit is switched off once nobody needs it, so all that share one matter.
-    asked.extend(site.units_of(targets).into_iter().flat_map(|unit| site.nodes_with(unit)));
+    let units = site.units_of(targets);
+    asked.extend(units.iter().flat_map(|&unit| site.nodes_with(unit)));
+    asked.extend(units);
     if input.subsystems.is_some() && site.cluster.subsystem.host == SubsystemHost::Random {
         let partitions: BTreeSet<_> =
             targets.iter().map(|&node| site.inventory.node(node).partition.as_deref()).collect();

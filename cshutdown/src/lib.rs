@@ -15,7 +15,6 @@ mod patience;
 mod pending;
 mod phases;
 mod preview;
-mod proof;
 mod rehearsal;
 mod remote;
 mod restart;
@@ -28,12 +27,13 @@ use clap::CommandFactory;
 use input::Input;
 use notice::Logins;
 use orderly_exec::reporter::{Output, Reporter, Voice};
-use orderly_exec::{Status, cli, files, lock::Lock};
+use orderly_exec::{Status, cli, lock::Lock};
 use orderly_nodes::fleet::Drivers;
 use orderly_nodes::history::{Action, History};
 use orderly_nodes::log::Log;
 use orderly_nodes::run::Telling;
 use orderly_nodes::targets::fold;
+use orderly_nodes::turn;
 use orderly_plan::duration;
 use orderly_plan::fleet::{Fleet, NodeId};
 use phases::Phases;
@@ -73,6 +73,14 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     say_simulated(&args, &drivers, &reporter);
     let next = shut_down(&args, &input, history, &mut drivers, &mut reporter);
     reporter.end_progress();
+    // Said last, after what went wrong.
+    let next = next.or_else(|error| {
+        if !drivers.is_simulated() {
+            return Err(error);
+        }
+        reporter.warn(format!("{error:#}"));
+        Ok(Next::Ended(error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed)))
+    });
     say_simulated(&args, &drivers, &reporter);
     drivers.close()?;
     match next? {
@@ -91,11 +99,6 @@ fn say_simulated(args: &Args, drivers: &Drivers, reporter: &Reporter) {
     } else if drivers.is_simulated() {
         reporter.say("simulated: cluster.toml names the simulator, nothing real is touched");
     }
-}
-
-/// Takes the lock that keeps two runs from acting on the nodes at once.
-fn lock_nodes() -> anyhow::Result<Lock> {
-    Lock::take(&files::state_directory().join("nodes.lock"))
 }
 
 /// What comes after the nodes are down.
@@ -122,7 +125,7 @@ fn shut_down(
         preview::show(args, input, &checked, &history, reporter);
         return Ok(Next::Ended(Status::Done));
     }
-    let lock = if args.acts() { Some(lock_nodes()?) } else { None };
+    let lock = if args.acts() { Some(turn::take()?) } else { None };
     telling.reporter.show_progress();
     let checked = Checked::new(args, input, drivers, &mut telling)?;
     let (status, stopped) = carry_out(args, input, checked, (lock, history), drivers, reporter)?;
@@ -166,6 +169,7 @@ fn carry_out(
         logins: Logins::new(input.site.cluster.limits.fanout),
         partly: false,
         signal: None,
+        torn: false,
         took: Vec::new(),
     };
     let (endings, ended) = match phases.run() {
@@ -176,11 +180,11 @@ fn carry_out(
         Some(&Status::Signal(signal)) => Some(signal),
         _ => None,
     });
-    let (signal, partly) = (phases.signal.or(signalled), phases.partly);
+    let (signal, partly, torn) = (phases.signal.or(signalled), phases.partly, phases.torn);
     let took_each = std::mem::take(&mut phases.took);
     let stopped = phases.checked.nodes.clone();
     let took = drivers.now().saturating_sub(begun);
-    let course = outcome::Course { endings: &endings, signal, partly, took, phases: &took_each };
+    let course = outcome::Course { endings: &endings, signal, partly, torn, took, phases: &took_each };
     reporter.end_progress();
     let simulated = drivers.is_simulated();
     let Some(error) = ended else {
@@ -262,8 +266,13 @@ fn restart(args: &Args, input: &Input, nodes: &[NodeId]) -> Restart {
         let voice = [("-q", args.quiet), ("-v", args.verbose)];
         options.extend(voice.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| OsString::from(flag)));
     }
-    if args.rehearse && !has(&options, &["--rehearse"]) {
-        options.push("--rehearse".into());
+    if args.rehearse {
+        // The others are as this rehearsal left them.
+        for flag in ["--rehearse", "--others-up"] {
+            if !has(&options, &[flag]) {
+                options.push(flag.into());
+            }
+        }
     }
     for (flag, path) in [("--config", &args.config), ("-i", &args.inventory)] {
         if let Some(path) = path {

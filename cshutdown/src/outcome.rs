@@ -17,6 +17,8 @@ pub(crate) struct Course<'r> {
     pub signal: Option<i32>,
     /// Something else than a node failed: a subsystem that was gone on without.
     pub partly: bool,
+    /// A subsystem was ended half-way: a person must look.
+    pub torn: bool,
     pub took: Duration,
     /// How long each phase took, in words.
     pub phases: &'r [(&'static str, Duration)],
@@ -25,7 +27,7 @@ pub(crate) struct Course<'r> {
 impl Course<'_> {
     /// Returns the exit status. Unknown wins over a signal, and a signal over failures.
     pub(crate) fn status(&self) -> Status {
-        if self.endings.iter().any(|ending| matches!(ending.outcome, Outcome::Unknown(_))) {
+        if self.torn || self.endings.iter().any(|ending| matches!(ending.outcome, Outcome::Unknown(_))) {
             return Status::Stuck;
         }
         if let Some(signal) = self.signal {
@@ -46,7 +48,8 @@ impl Course<'_> {
             lines.push((true, format!("took {}: {}", duration::show(self.took), phases.join(", "))));
         }
         let path = report::critical_path(&site.order, self.endings);
-        if path.len() > 1 {
+        let is_deed = |ending: &&Ending| ending.outcome != Outcome::AlreadyDown;
+        if path.len() > 1 && path.iter().any(is_deed) {
             lines.push((true, format!("the longest chain: {}", report::show_path(&path, &name))));
         }
         lines

@@ -8,7 +8,7 @@ use orderly_exec::clock;
 use orderly_exec::reporter::Reporter;
 use orderly_nodes::history::History;
 use orderly_nodes::site::Site;
-use orderly_nodes::targets::fold;
+use orderly_nodes::targets::{counted, fold};
 use orderly_plan::duration;
 use orderly_plan::fleet::NodeId;
 use orderly_plan::shutdown::Goal;
@@ -41,14 +41,21 @@ pub(crate) fn show(
     reporter: &mut Reporter,
 ) {
     let site = &input.site;
-    let waves = waves(site, checked);
     let down: Vec<NodeId> = checked
         .targets()
         .into_iter()
-        .filter(|node| checked.conditions[node.index()] == Condition::Down)
+        .filter(|node| is_down_already(args, checked.conditions[node.index()]))
         .collect();
-    let subsystems: Vec<&str> =
-        input.subsystems.iter().flat_map(|(sequence, _)| sequence.own_names().iter()).collect();
+    let waves = waves(site, checked, &down);
+    let units: Vec<NodeId> = checked
+        .units
+        .iter()
+        .copied()
+        .filter(|unit| checked.conditions[unit.index()] != Condition::Down)
+        .collect();
+    // Where nothing is up there is nothing to quiet.
+    let listed = input.subsystems.iter().filter(|_| !checked.alive().is_empty());
+    let subsystems: Vec<&str> = listed.flat_map(|(sequence, _)| sequence.own_names().iter()).collect();
     let verb = match args.wishes().goal {
         Goal::Halt => "halt",
         Goal::Restart => "restart",
@@ -64,11 +71,14 @@ pub(crate) fn show(
     for (at, wave) in waves.iter().enumerate() {
         reporter.message(&format!("{}: {verb} {}", at + 1, fold(site, wave)));
     }
-    if !checked.units.is_empty() {
-        reporter.message(&format!("power off {}", fold(site, &checked.units)));
+    if !units.is_empty() {
+        reporter.message(&format!("power off {}", fold(site, &units)));
+    }
+    if waves.is_empty() && units.is_empty() {
+        reporter.message("nothing is to be stopped");
     }
     if !down.is_empty() {
-        reporter.message(&format!("already down: {}", fold(site, &down)));
+        reporter.message(&format!("already down: {}", counted(site, &down)));
     }
     let expected = patience::expected(site, &checked.running(), history);
     if let Some(expected) = expected {
@@ -84,17 +94,27 @@ pub(crate) fn show(
         waves: waves.iter().map(|wave| named(wave)).collect(),
         subsystems,
         already_down: named(&down),
-        power_off: named(&checked.units),
+        power_off: named(&units),
         expected_seconds: expected.map(|expected| (input.wait + expected).as_secs_f64()),
     });
 }
 
-/// Returns the targets by wave; waves without a target are left out, this machine comes last.
-fn waves(site: &Site, checked: &Checked) -> Vec<Vec<NodeId>> {
-    let is_target = |node: &NodeId| checked.nodes.binary_search(node).is_ok();
-    let of_targets = |wave: Vec<NodeId>| wave.into_iter().filter(is_target).collect::<Vec<_>>();
-    let mut waves: Vec<Vec<NodeId>> = site.order.waves().into_iter().map(of_targets).collect();
-    waves.push(checked.own.clone());
-    waves.retain(|wave| !wave.is_empty());
+/// Tells whether a target is left as it is because it is down already: for maintenance, also with its
+/// power on.
+fn is_down_already(args: &Args, condition: Condition) -> bool {
+    let wishes = args.wishes();
+    match condition {
+        Condition::Down => true,
+        Condition::On => wishes.goal == Goal::Maintenance && !wishes.power_off,
+        Condition::Up | Condition::Unknown => false,
+    }
+}
+
+/// Returns the targets that are acted on by wave; this machine comes last.
+fn waves(site: &Site, checked: &Checked, down: &[NodeId]) -> Vec<Vec<NodeId>> {
+    let mut waves = site
+        .order
+        .waves_of(|node| checked.nodes.binary_search(&node).is_ok() && down.binary_search(&node).is_err());
+    waves.extend(Some(checked.own.clone()).filter(|own| !own.is_empty()));
     waves
 }

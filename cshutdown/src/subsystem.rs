@@ -5,7 +5,7 @@ use crate::ask::{Answer, ask};
 use orderly_exec::job::Ended;
 use orderly_nodes::fleet::{Command, CommandId, Drivers, Host};
 use orderly_nodes::run::Telling;
-use orderly_plan::fleet::{Event, Failure, Fleet, NodeId};
+use orderly_plan::fleet::{Event, Failure, FailureKind, Fleet, NodeId};
 use orderly_plan::graph::Order;
 use orderly_plan::inventory::Inventory;
 use orderly_plan::name::Names;
@@ -53,6 +53,8 @@ pub(crate) enum Quiet {
     Stopped,
     /// A signal came.
     Interrupted(i32),
+    /// A second one came, and ended what ran: how far that got is not known.
+    Torn(i32),
 }
 
 /// Returns a target as subsystems are given it: its number, or its name where it has none.
@@ -72,13 +74,14 @@ impl Subsystems<'_> {
             left: vec![self.places.len(); all.len()],
             failed: Vec::new(),
             signal: None,
+            torn: false,
         };
         let mut partly = false;
         loop {
             round.begin(drivers, telling);
             if round.running.is_empty() {
                 if let Some(signal) = round.signal {
-                    return Quiet::Interrupted(signal);
+                    return if round.torn { Quiet::Torn(signal) } else { Quiet::Interrupted(signal) };
                 }
                 if round.failed.is_empty() {
                     return if partly { Quiet::Partly } else { Quiet::All };
@@ -151,7 +154,10 @@ struct Round<'r> {
     /// By subsystem, how many places it has not succeeded at yet.
     left: Vec<usize>,
     failed: Vec<NodeId>,
+    /// The first that came.
     signal: Option<i32>,
+    /// A call was ended before it was over.
+    torn: bool,
 }
 
 impl Round<'_> {
@@ -180,10 +186,13 @@ impl Round<'_> {
         for event in drivers.next(None) {
             match event {
                 Event::Signal(signal) => {
-                    if self.signal.replace(signal).is_some() {
+                    if self.signal.is_some() {
+                        telling.warn("interrupted again: ending what runs");
                         drivers.end_all();
                     } else {
-                        telling.warn("interrupted: the subsystems that run are waited for");
+                        self.signal = Some(signal);
+                        telling
+                            .warn("interrupted: the subsystems that run are waited for (again to end them)");
                     }
                 }
                 Event::Attention => {
@@ -193,7 +202,7 @@ impl Round<'_> {
                         telling.warn(&format!("subsystem {name} still runs on {place}"));
                     }
                 }
-                Event::Power(..) | Event::Probe(..) | Event::Ended(..) => {}
+                Event::Power(..) | Event::Probe(..) | Event::BootId(..) | Event::Ended(..) => {}
             }
         }
         for (id, result) in drivers.take_ended() {
@@ -213,6 +222,11 @@ impl Round<'_> {
         let name = self.subsystems.names.get(subsystem.0);
         let place = &self.subsystems.places[at].name;
         let failure = match result {
+            Err(failure) if failure.kind == FailureKind::Ended => {
+                telling.warn(&format!("subsystem {name} on {place}: {}", failure.detail));
+                self.torn = true;
+                return;
+            }
             Ok(ended) if ended.succeeded() => None,
             Ok(ended) => Some(ended.clause()),
             Err(failure) => Some(failure.detail),

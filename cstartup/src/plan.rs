@@ -6,7 +6,7 @@ use orderly_exec::cli::{arguments, program_name};
 use orderly_exec::{Status, fail};
 use orderly_nodes::history::History;
 use orderly_nodes::site::Site;
-use orderly_nodes::targets::{Command, Targets, describe, fold};
+use orderly_nodes::targets::{Command, Targets, counted, describe, fold};
 use orderly_plan::duration;
 use orderly_plan::fleet::NodeId;
 use orderly_plan::graph::Order;
@@ -27,6 +27,9 @@ pub(crate) struct Plan {
     /// How long it would take, where every node to be started has a history.
     expected: Option<Duration>,
     waves: Vec<Wave>,
+    /// Targets that are up and left alone, folded, and how many.
+    already_up: Option<String>,
+    up: Vec<String>,
 }
 
 /// What would be begun at one time if all nodes took equally long.
@@ -82,10 +85,14 @@ impl Plan {
         let expected = expected(site, &nodes, &starts, history);
         let mut options = options(args, site, history, reset.clone());
         options.is_foretold = expected.is_some();
+        let (nodes_to_start, up): (Vec<NodeId>, Vec<NodeId>) =
+            nodes.iter().copied().partition(|node| starts(node));
         Ok(Self {
-            to_start: nodes.iter().filter(|node| starts(node)).count(),
+            to_start: nodes_to_start.len(),
             expected,
-            waves: waves(site, &nodes, conditions, &reset),
+            waves: waves(site, &nodes_to_start, conditions, &reset),
+            already_up: (!up.is_empty()).then(|| counted(site, &up)),
+            up: up.iter().map(|&node| site.name(node).to_owned()).collect(),
             targets: nodes,
             options,
         })
@@ -100,6 +107,9 @@ impl Plan {
                 "wave {}: {}: {} ({} {nodes})\n",
                 wave.wave, wave.does, wave.nodes, wave.count
             ));
+        }
+        if let Some(up) = &self.already_up {
+            text.push_str(&format!("already up: {up}\n"));
         }
         text.push_str(&match (self.to_start, self.expected) {
             (0, _) => "nothing is to be started\n".to_owned(),
@@ -117,6 +127,7 @@ impl Plan {
             record: &'static str,
             time: String,
             waves: &'p [Wave],
+            already_up: &'p [String],
             #[serde(skip_serializing_if = "Option::is_none")]
             expected_seconds: Option<f64>,
         }
@@ -125,6 +136,7 @@ impl Plan {
             record: "plan",
             time: orderly_exec::clock::now(),
             waves: &self.waves,
+            already_up: &self.up,
             expected_seconds: self.expected.map(|expected| expected.as_secs_f64()),
         }
     }
@@ -218,26 +230,17 @@ fn expected(
     site.order.critical(&takes).into_iter().max().map(Duration::from_millis)
 }
 
-fn waves(site: &Site, targets: &[NodeId], conditions: &[Condition], reset: &[NodeId]) -> Vec<Wave> {
+fn waves(site: &Site, nodes: &[NodeId], conditions: &[Condition], reset: &[NodeId]) -> Vec<Wave> {
     let mut waves = Vec::new();
-    let mut number = 0;
-    for nodes in site.order.waves() {
-        let nodes: Vec<NodeId> =
-            nodes.into_iter().filter(|node| targets.binary_search(node).is_ok()).collect();
-        if nodes.is_empty() {
-            continue;
-        }
-        number += 1;
+    let by_wave = site.order.waves_of(|node| nodes.binary_search(&node).is_ok());
+    for (number, nodes) in (1..).zip(by_wave) {
         let does = |node: &NodeId| match conditions[node.index()] {
             _ if reset.binary_search(node).is_ok() => "reset",
-            Condition::Up => "up, left alone",
             Condition::On => "on, waited for, then reset",
             Condition::Down => "power on",
-            Condition::Unknown => "not known, asked again",
+            Condition::Up | Condition::Unknown => "not known, asked again",
         };
-        for kind in
-            ["power on", "reset", "on, waited for, then reset", "not known, asked again", "up, left alone"]
-        {
+        for kind in ["power on", "reset", "on, waited for, then reset", "not known, asked again"] {
             let alike: Vec<NodeId> = nodes.iter().copied().filter(|node| does(node) == kind).collect();
             if !alike.is_empty() {
                 let nodes = fold(site, &alike);

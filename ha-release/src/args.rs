@@ -16,8 +16,11 @@ pub struct Args {
     /// Do without a backup, also when the newest snapshot is too old (the same as --skip backup)
     #[arg(long)]
     pub no_backup: bool,
+    /// Leave what was done when a step fails, for a cluster manager that powers this host off then
+    #[arg(long)]
+    pub no_unwind: bool,
     /// Check everything and print the commands that would run, in order; change nothing
-    #[arg(short = 'n', long, conflicts_with_all = ["status", "poweroff"])]
+    #[arg(short = 'n', long, conflicts_with = "status")]
     pub dry_run: bool,
     /// Tell where this host stands; change nothing
     #[arg(long, conflicts_with_all = ["poweroff", "record"])]
@@ -25,7 +28,7 @@ pub struct Args {
     /// List who keeps the asset, or the file system of PATH, busy; change nothing
     #[arg(
         long, value_name = "PATH", num_args = 0..=1,
-        conflicts_with_all = ["status", "dry_run", "poweroff", "record", "skip", "no_backup", "new_plan"]
+        conflicts_with_all = ["status", "dry_run", "poweroff", "record", "skip", "no_backup", "no_unwind", "new_plan"]
     )]
     pub holders: Option<Option<PathBuf>>,
     /// With --holders: end the processes, by TERM and then KILL

@@ -6,6 +6,7 @@ use crate::args::Args;
 use anyhow::Context;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{OrStatus, Status, fail};
+use orderly_host::config::Platform;
 use orderly_host::holders::{self, Holder, Holders};
 use orderly_host::kill;
 use orderly_host::machine::Machine;
@@ -29,9 +30,13 @@ struct Answer<'a> {
 pub(crate) fn run(
     args: &Args,
     path: Option<&PathBuf>,
-    machine: &Machine<'_>,
+    machine: &mut Machine<'_>,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
+    if machine.config.platform == Platform::Solaris {
+        let why = machine.users().unread.join("; ");
+        return Err(fail(Status::Refused, why));
+    }
     match path {
         Some(path) => {
             let device = device_of(path)?;
@@ -122,7 +127,13 @@ fn row(holder: &Holder) -> [String; 5] {
             unit.clone().unwrap_or_else(nobody),
             orderly_exec::reporter::printable(uses),
         ],
-        Holder::Mount { .. } | Holder::Loop { .. } | Holder::Swap { .. } | Holder::Export { .. } => {
+        Holder::Mount { .. }
+        | Holder::Kept { .. }
+        | Holder::Loop { .. }
+        | Holder::Built { .. }
+        | Holder::Swap { .. }
+        | Holder::Export { .. }
+        | Holder::Client { .. } => {
             [nobody(), nobody(), nobody(), nobody(), orderly_exec::reporter::printable(&holder.to_string())]
         }
     }

@@ -10,16 +10,17 @@ use orderly_exec::job::Job;
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::runner::Run;
-use orderly_exec::{Status, fail, files};
-use orderly_host::asset::State;
+use orderly_exec::{OrStatus, Status, fail, files};
+use orderly_host::asset::{self, Place, State};
 use orderly_host::backup;
 use orderly_host::carry::Ending;
-use orderly_host::config::Config;
+use orderly_host::config::{Config, Platform};
 use orderly_host::handover::{self, Manner, Program};
 use orderly_host::machine::Machine;
 use orderly_host::standing;
 use orderly_plan::release::Release;
 use orderly_plan::step::Verdict;
+use std::path::Path;
 use std::time::Duration;
 
 const PROGRAM: Program = Program::Release;
@@ -36,7 +37,8 @@ pub fn command() -> clap::Command {
 pub fn run(args: Args) -> anyhow::Result<Status> {
     let mut config = Config::load(args.config.as_deref())?;
     let left_out = args.left_out();
-    let words: Vec<&str> = left_out.iter().map(|part| part.word()).collect();
+    let mut words: Vec<&str> = left_out.iter().map(|part| part.word()).collect();
+    words.extend(args.no_unwind.then_some("unwinding"));
     let digest = handover::digest(&config, &words);
     if let Some(limit) = args.timeout {
         config.limit_all(limit);
@@ -51,7 +53,12 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         return Ok(Status::Done);
     }
     if let Some(path) = &args.holders {
-        return busy::run(&args, path.as_ref(), &machine, &mut reporter);
+        // Asked before its mounts are looked for: only then its device is known for certain.
+        machine.asset_state();
+        return busy::run(&args, path.as_ref(), &mut machine, &mut reporter);
+    }
+    if let Some(path) = &args.record {
+        check_record_path(path, &mut machine)?;
     }
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
     if let Some(stored) = unfinished.as_ref().filter(|_| !args.dry_run) {
@@ -59,7 +66,13 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         let (ending, journal) = handover::finish(PROGRAM, stored, &mut machine, &mut reporter)?;
         return report(&args, &mut machine, &mut reporter, ending, journal);
     }
-    let found = steps::find(&mut machine, &left_out);
+    if let Some(why) = machine.asset.is_stuck(&mut machine.runner) {
+        return report(&args, &mut machine, &mut reporter, Ending::before_anything("asset", why), None);
+    }
+    let mut found = steps::find(&mut machine, &left_out);
+    if args.no_unwind {
+        found.never_unwind();
+    }
     for note in &found.notes {
         if args.dry_run { reporter.say(note) } else { reporter.detail(note) }
     }
@@ -68,6 +81,10 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     }
     if args.dry_run {
         handover::show_plan(&found.plan, &machine, &mut reporter);
+        if args.poweroff {
+            let off = off_command(config.platform).map(str::to_owned).to_vec();
+            handover::show_step("power off", &[off], &mut reporter);
+        }
         return Ok(Status::Done);
     }
     reporter.show_progress();
@@ -85,10 +102,25 @@ fn manner(args: &Args) -> Manner {
     Manner { voice, output: if args.json { Output::Json } else { Output::Text }, new_plan: args.new_plan }
 }
 
+/// A record that cannot be written would be found out only when the asset is gone.
+fn check_record_path(path: &Path, machine: &mut Machine<'_>) -> anyhow::Result<()> {
+    files::check_replaceable(path).or_status(Status::Refused)?;
+    let path = std::path::absolute(path).or_status(Status::Refused)?;
+    let mounts = machine.mounts();
+    match asset::place(machine.asset.as_ref(), &path, mounts) {
+        Place::OnAsset => {
+            let why =
+                format!("{} lies on the asset, which is about to go; write it elsewhere", path.display());
+            Err(fail(Status::Refused, why))
+        }
+        Place::Off(_) | Place::Unknown(_) => Ok(()),
+    }
+}
+
 /// An unfinished release is not taken up once the peer has the asset: it would say that the asset is
 /// safe to take while the peer writes to it.
 fn insist_not_elsewhere(machine: &mut Machine<'_>) -> anyhow::Result<()> {
-    let here = !orderly_host::holders::mounts(machine.asset.as_ref()).holders.is_empty();
+    let here = !machine.asset_mounts().holders.is_empty();
     match machine.asset_state() {
         State::Elsewhere(why) if !here => Err(fail(
             Status::Refused,
@@ -185,7 +217,8 @@ fn left_by_hand(machine: &Machine<'_>) -> Vec<String> {
     if config.asset.detach.is_none() {
         lines.push("- detach the storage from this host, if your storage needs that".to_owned());
     }
-    lines.push("- shut this host down (init 5, systemctl poweroff, or --poweroff)".to_owned());
+    let off = off_command(config.platform).join(" ");
+    lines.push(format!("- shut this host down ({off}; --poweroff does it at the end of a safe release)"));
     lines.push(format!(
         "- disconnect it from its networks, or give it other addresses, before it boots again: {} will use its addresses",
         config.peer.name
@@ -193,15 +226,25 @@ fn left_by_hand(machine: &Machine<'_>) -> Vec<String> {
     lines
 }
 
+/// Returns the command that shuts this host down and powers it off.
+fn off_command(platform: Platform) -> [&'static str; 2] {
+    match platform {
+        Platform::Linux => ["systemctl", "poweroff"],
+        Platform::Solaris => ["init", "5"],
+    }
+}
+
 /// The last act of a safe release: everything said is flushed before, because nobody will hear more.
 fn power_off(machine: &mut Machine<'_>, reporter: &Reporter) -> anyhow::Result<Status> {
     reporter.say("shutting down the operating system");
-    let ended = machine.runner.run(&Job::new(["systemctl", "poweroff"], Duration::from_secs(60)));
+    let command = off_command(machine.config.platform);
+    let ended = machine.runner.run(&Job::new(command, Duration::from_secs(60)));
     if ended.succeeded() {
         return Ok(Status::Done);
     }
     reporter.warn(format!(
-        "the asset is released, but systemctl poweroff: {}; shut this host down by hand",
+        "the asset is released, but {}: {}; shut this host down by hand",
+        command.join(" "),
         ended.clause()
     ));
     Ok(Status::Failed)

@@ -6,9 +6,9 @@ use orderly_host::asset::State;
 use orderly_host::boot;
 use orderly_host::config::{Config, Kind};
 use orderly_host::machine::Machine;
-use orderly_host::mountinfo::{self, Mounts};
+use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount};
-use orderly_host::{addresses, holders, services, shares};
+use orderly_host::{addresses, services, shares};
 use orderly_plan::step::{Plan, Step, StepName, Undo};
 
 /// What was found: the plan, and everything that speaks against carrying it out.
@@ -21,11 +21,21 @@ pub(crate) struct Found {
     pub(crate) notes: Vec<String>,
 }
 
+impl Found {
+    /// Makes a plan of which nothing is taken back: a service that is started again on a host that a
+    /// cluster manager is about to power off would lose what it writes.
+    pub(crate) fn never_unwind(&mut self) {
+        for step in &mut self.plan.steps {
+            step.undo = Undo::Never;
+        }
+    }
+}
+
 /// Looks at this host and makes the plan. Changes nothing.
 pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
     let mut maker = Maker { steps: Vec::new(), against: Vec::new(), notes: Vec::new() };
     let wanted = |part| !left_out.contains(&part);
-    let mounts = mountinfo::own().unwrap_or_else(|error| {
+    let mounts = machine.mounts().unwrap_or_else(|error| {
         maker.against.push(format!("{error:#}"));
         Mounts::default()
     });
@@ -38,12 +48,20 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
         };
         maker.against.push(format!("{word}: {why}"));
     }
+    if state == State::Free
+        && let Some(why) = machine.doubt()
+    {
+        // Safe would be a lie: the peer may have it mounted this very moment.
+        maker.against.push(format!(
+            "nobody can say who holds the asset: it is not held here and looks free, but {why}, and this host was not the last to release it"
+        ));
+    }
     if let Err(error) = machine.asset.identity(&mut machine.runner) {
         // A record that does not say of which asset it is would prove nothing in the end.
         maker.against.push(format!("the asset cannot be identified: {error:#}"));
     }
     if wanted(Part::Boot) {
-        maker.boot(machine.config);
+        maker.boot(machine);
     }
     if wanted(Part::Backup) && machine.config.backup.is_some() && state == State::Held {
         maker.step("backup".to_owned(), Action::Backup, Undo::Nothing);
@@ -85,14 +103,17 @@ impl Maker {
         self.steps.push(Step { name: StepName(name), action, undo });
     }
 
-    fn boot(&mut self, config: &Config) {
+    fn boot(&mut self, machine: &mut Machine<'_>) {
+        let config = machine.config;
         let device = match &config.asset.kind {
             Kind::Filesystem { device } => Some(device.as_str()),
-            Kind::Bind { .. } | Kind::Command { .. } => None,
+            Kind::Bind { .. } | Kind::Command { .. } | Kind::Lvm { .. } | Kind::Zfs { .. } => None,
         };
-        self.against.extend(
-            boot::takers(config, device).into_iter().map(|taker| format!("{taker}; or use --skip boot")),
-        );
+        let mut takers = boot::takers(config, device);
+        takers.extend(machine.asset.takers(&mut machine.runner));
+        takers.sort();
+        takers.dedup();
+        self.against.extend(takers.into_iter().map(|taker| format!("{taker}; or use --skip boot")));
     }
 
     /// A service that is down stays in the plan: it must still be down at the end.
@@ -114,7 +135,7 @@ impl Maker {
     fn addresses(&mut self, machine: &mut Machine<'_>) {
         for address in &machine.config.addresses {
             let cidr = address.cidr.clone();
-            match addresses::is_here(address, &mut machine.runner) {
+            match addresses::is_here(address, machine.config.platform, &mut machine.runner) {
                 Ok(true) => {
                     let undo = Undo::Action(Action::AddAddress { cidr: cidr.clone() });
                     self.step(format!("remove {cidr}"), Action::RemoveAddress { cidr }, undo);
@@ -150,7 +171,7 @@ impl Maker {
     fn shares(&mut self, machine: &mut Machine<'_>) {
         for share in &machine.config.shares {
             let path = share.path.clone();
-            match shares::found(share, &mut machine.runner) {
+            match shares::found(share, machine.config.platform, &mut machine.runner) {
                 Ok(exports) if exports.is_empty() => {}
                 Ok(exports) => {
                     let undo = Undo::Action(Action::Share { path: path.clone(), exports: exports.clone() });
@@ -163,18 +184,26 @@ impl Maker {
         }
     }
 
-    fn asset(&mut self, machine: &Machine<'_>, mounts: &Mounts) {
+    fn asset(&mut self, machine: &mut Machine<'_>, mounts: &Mounts) {
         let config = machine.config;
-        let specs: Vec<MountSpec> = config
-            .asset
-            .mounts
-            .iter()
-            .filter_map(|table| {
-                let mount = mounts.at(&table.at)?;
-                let spec = MountSpec::configured(machine.asset.as_ref(), table);
-                (spec.what.is_none() || machine.asset.is_on(mount)).then(|| spec.as_found(mount))
-            })
-            .collect();
+        let found = machine.asset.found_mounts(mounts, &mut machine.runner).transpose();
+        let found = found.unwrap_or_else(|error| {
+            self.against.push(format!("what is mounted of the asset: {error:#}"));
+            None
+        });
+        let configured = || {
+            config
+                .asset
+                .mounts
+                .iter()
+                .filter_map(|table| {
+                    let mount = mounts.at(&table.at)?;
+                    let spec = MountSpec::configured(machine.asset.as_ref(), table);
+                    (spec.what.is_none() || machine.asset.is_on(mount)).then(|| spec.as_found(mount))
+                })
+                .collect()
+        };
+        let specs: Vec<MountSpec> = found.unwrap_or_else(configured);
         let title = machine.asset.title();
         self.step(
             format!("release {title}"),
@@ -197,13 +226,10 @@ impl Maker {
     }
 
     /// Lists who uses the asset now. The services among them are about to stop, so it refuses nothing.
-    fn holders(&mut self, machine: &Machine<'_>, mounts: &Mounts) {
-        self.notes.extend(
-            holders::users(machine.asset.as_ref())
-                .holders
-                .iter()
-                .map(|holder| format!("in use now: {holder}")),
-        );
+    fn holders(&mut self, machine: &mut Machine<'_>, mounts: &Mounts) {
+        let users = machine.users();
+        self.notes.extend(users.holders.iter().map(|holder| format!("in use now: {holder}")));
+        self.notes.extend(users.unread);
         let config = machine.config;
         let known = |at: &std::path::Path| {
             config.asset.mounts.iter().any(|mount| mount.at == at)

@@ -19,11 +19,14 @@ pub struct Args {
     /// You know that the peer, which must be named, is off; refused while its address answers
     #[arg(long, value_name = "NAME")]
     pub peer_down: Option<String>,
+    /// The cluster manager that runs this says that the peer, which must be named, let go or is fenced
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["record", "fence", "peer_down"])]
+    pub cluster_fenced: Option<String>,
     /// Check everything and print the commands that would run, in order; change nothing
     #[arg(short = 'n', long, conflicts_with = "status")]
     pub dry_run: bool,
     /// Tell where this host stands; change nothing
-    #[arg(long, conflicts_with_all = ["record", "fence", "peer_down"])]
+    #[arg(long, conflicts_with_all = ["record", "fence", "peer_down", "cluster_fenced"])]
     pub status: bool,
     /// Set aside an unfinished run and its plan; check every step anew
     #[arg(long)]

@@ -45,6 +45,8 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         standing::tell(&mut machine, &mut reporter);
         return Ok(Status::Done);
     }
+    // Waited for before the asset is looked at: in a pipeline the peer still holds it until then.
+    let record = proof::given(&args)?;
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
     if let Some(stored) = unfinished.filter(|_| !args.dry_run) {
         if let Some(status) = finish(&stored, &mut machine, &mut reporter)? {
@@ -53,7 +55,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         reporter.say("the unfinished run is set aside; its proof no longer stands, and a new one is given");
     }
     let state = machine.asset_state();
-    let proof = proof::find(&args, &mut machine, &state)?;
+    let proof = proof::find(&args, record, &mut machine, &state)?;
     let against = steps::against(&mut machine, &proof, &state);
     if !against.is_empty() {
         return Err(fail(Status::Refused, against.join("\n")));
@@ -71,6 +73,11 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         && config.backup.is_some()
     {
         reporter.say(format!("{} released the asset last; nothing is restored", record.host));
+    }
+    if let proof::Proof::Record(record) = &proof
+        && let Some(why) = proof::unnoticed(&mut machine)
+    {
+        reporter.say(format!("{why}; taken on the strength of the record of {}", record.host));
     }
     reporter.show_progress();
     let (ending, journal) = handover::begin(PROGRAM, &plan, digest, manner, &mut machine, &mut reporter)?;

@@ -1,4 +1,5 @@
-//! How it is known that the peer let go: its record, its power, or the word of a person.
+//! How it is known that the peer let go: its record, its power, or the word of a person or of a
+//! cluster manager.
 //!
 //! Nothing on the asset is opened here. Identity and change mark are read as the kind reads them
 //! without mounting (a superblock, a mark file, the site's own command).
@@ -6,8 +7,10 @@
 use crate::args::Args;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_host::addresses::{self, Knock};
-use orderly_host::asset::State;
+use orderly_host::asset::{End, Guard, State};
+use orderly_host::config::Kind;
 use orderly_host::handover::{self, VERSION};
+use orderly_host::hostid;
 use orderly_host::machine::Machine;
 use orderly_plan::release::Release;
 use std::path::Path;
@@ -20,6 +23,8 @@ pub(crate) enum Proof {
     Record(Box<Release>),
     Fence,
     PeerDown,
+    /// A cluster manager says that the peer let go or is fenced; how it ended, as far as can be seen.
+    Cluster(End),
 }
 
 impl Proof {
@@ -30,22 +35,41 @@ impl Proof {
             Self::Record(release) => format!("the record of {} from {}", release.host, release.at),
             Self::Fence => "the peer's power is off".to_owned(),
             Self::PeerDown => "the operator says that the peer is down".to_owned(),
+            Self::Cluster(_) => "the cluster manager says that the peer let go or is fenced".to_owned(),
         }
     }
+}
+
+/// Reads the record that the arguments offer, in any case: input is wrong whether or not it is needed.
+///
+/// # Errors
+/// Rejected (3): a record that is cut, edited or none.
+pub(crate) fn given(args: &Args) -> anyhow::Result<Option<Release>> {
+    args.record.as_deref().map(read).transpose()
 }
 
 /// Finds the proof that the arguments offer.
 ///
 /// # Errors
-/// Rejected (3): a record that is cut, edited or none. Refused (4): a proof that does not hold, or none.
-pub(crate) fn find(args: &Args, machine: &mut Machine<'_>, state: &State) -> anyhow::Result<Proof> {
-    // Read in any case: input is wrong whether or not it is needed.
-    let record = args.record.as_deref().map(read).transpose()?;
+/// Refused (4): a proof that does not hold, or none.
+pub(crate) fn find(
+    args: &Args,
+    record: Option<Release>,
+    machine: &mut Machine<'_>,
+    state: &State,
+) -> anyhow::Result<Proof> {
     if let Some(name) = &args.peer_down {
         check_peer_down(name, machine)?;
     }
+    if let Some(name) = &args.cluster_fenced {
+        check_name(name, machine)?;
+    }
     if *state == State::Held {
+        insist_on_same(record.as_ref(), machine)?;
         return Ok(Proof::HeldHere);
+    }
+    if args.cluster_fenced.is_some() {
+        return by_cluster(machine, state).map(Proof::Cluster);
     }
     if let Some(record) = record {
         check_record(&record, machine, args.peer_down.is_some())?;
@@ -62,6 +86,34 @@ pub(crate) fn find(args: &Args, machine: &mut Machine<'_>, state: &State) -> any
         return Ok(Proof::PeerDown);
     }
     way_back(machine)
+}
+
+/// What is held here by the same name may be another asset than the one the peer released.
+fn insist_on_same(record: Option<&Release>, machine: &mut Machine<'_>) -> anyhow::Result<()> {
+    let Some(named) = record.and_then(|record| record.identity.as_deref()) else { return Ok(()) };
+    let here = machine.asset.identity(&mut machine.runner).or_status(Status::Refused)?;
+    if here == *named {
+        return Ok(());
+    }
+    Err(fail(
+        Status::Refused,
+        format!("the release record is of another asset: it names {named}, and this host holds {here}"),
+    ))
+}
+
+/// ZFS tells hosts apart by their hostids alone.
+fn check_hostids(record: &Release, machine: &mut Machine<'_>) -> Result<(), String> {
+    let own = hostid::ask(machine.config.platform, &mut machine.runner);
+    if record.hostid == hostid::NONE {
+        return Err(format!("{} has no hostid; zgenhostid there, reboot it, and release anew", record.host));
+    }
+    if record.hostid == own {
+        return Err(format!(
+            "{} and this host have the same hostid {own}; give one of them another (zgenhostid -f), and reboot it",
+            record.host
+        ));
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> anyhow::Result<Release> {
@@ -92,7 +144,30 @@ fn way_back(machine: &mut Machine<'_>) -> anyhow::Result<Proof> {
         ));
     };
     check_record(&record, machine, false)?;
+    if let Some(why) = unnoticed(machine) {
+        return Err(fail(
+            Status::Refused,
+            format!(
+                "this host released the asset last, but {why}; if you know that {peer} does not, say so: --record {}, or --peer-down {peer}",
+                path.display()
+            ),
+        ));
+    }
     Ok(Proof::Record(Box::new(record)))
+}
+
+/// Returns what would go unnoticed if the peer used the asset as well; `None` where nothing would.
+pub(crate) fn unnoticed(machine: &mut Machine<'_>) -> Option<String> {
+    let peer = &machine.config.peer.name;
+    match machine.asset.guard(&mut machine.runner) {
+        Guard::Watched => None,
+        Guard::Unwatched(why) => {
+            Some(format!("{why}: nothing would notice {peer} taking it at the same moment"))
+        }
+        Guard::Blind(why) => {
+            Some(format!("{why}: nothing would notice {peer} having it, or taking it at the same moment"))
+        }
+    }
 }
 
 fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) -> anyhow::Result<()> {
@@ -125,6 +200,12 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
             record.host
         ));
     }
+    if matches!(config.asset.kind, Kind::Zfs { .. })
+        && record.host == *peer
+        && let Err(why) = check_hostids(record, machine)
+    {
+        return refuse(why);
+    }
     let Some(identity) = &record.identity else {
         return refuse("it does not say of which asset it is".to_owned());
     };
@@ -146,21 +227,46 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
     }
 }
 
-fn check_peer_down(name: &str, machine: &mut Machine<'_>) -> anyhow::Result<()> {
-    let peer = &machine.config.peer;
-    if *name != peer.name {
-        return Err(fail(
-            Status::Refused,
-            format!("the peer is {}, not {name}; name the host that you know is off", peer.name),
-        ));
+fn check_name(name: &str, machine: &Machine<'_>) -> anyhow::Result<()> {
+    let peer = &machine.config.peer.name;
+    if name == peer {
+        return Ok(());
     }
+    Err(fail(Status::Refused, format!("the peer is {peer}, not {name}; name the host that you know is off")))
+}
+
+/// A peer that let go in order stays alive in its cluster, so it may answer. One that did not let go
+/// must be off: then it does not.
+fn by_cluster(machine: &mut Machine<'_>, state: &State) -> anyhow::Result<End> {
+    if *state == State::Free {
+        return Ok(End::Clean);
+    }
+    let peer = &machine.config.peer;
+    let Some(address) = &peer.address else { return Ok(End::PoweredOff) };
+    match (addresses::knock(address, machine.config.platform, &mut machine.runner), state) {
+        (Knock::Silent, _) => Ok(End::PoweredOff),
+        // It can be seen only once before_take has run, and is asked for again then.
+        (Knock::Answered, State::Unknown(_)) => Ok(End::Clean),
+        (Knock::Answered, _) => Err(fail(
+            Status::Refused,
+            format!("{} did not let go of the asset and is not fenced: {address} answers", peer.name),
+        )),
+        (Knock::Unknown(why), _) => {
+            Err(fail(Status::Refused, format!("nobody can say whether {} answers: {why}", peer.name)))
+        }
+    }
+}
+
+fn check_peer_down(name: &str, machine: &mut Machine<'_>) -> anyhow::Result<()> {
+    check_name(name, machine)?;
+    let peer = &machine.config.peer;
     let Some(address) = &peer.address else {
         machine
             .notes
             .push(format!("{name} has no address in the configuration, so nobody asked whether it answers"));
         return Ok(());
     };
-    match addresses::knock(address, &mut machine.runner) {
+    match addresses::knock(address, machine.config.platform, &mut machine.runner) {
         Knock::Silent => Ok(()),
         Knock::Answered => Err(fail(
             Status::Refused,

@@ -8,7 +8,7 @@ use orderly_host::asset::{End, State};
 use orderly_host::backup;
 use orderly_host::config::Config;
 use orderly_host::machine::Machine;
-use orderly_host::mountinfo::{self, Mounts};
+use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount};
 use orderly_host::{services, shares};
 use orderly_plan::step::{Plan, Step, StepName, Undo};
@@ -18,11 +18,20 @@ use std::path::Path;
 pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> Vec<String> {
     let mut against = Vec::new();
     let config = machine.config;
-    let mounts = mountinfo::own().unwrap_or_else(|error| {
+    let mounts = machine.mounts().unwrap_or_else(|error| {
         against.push(format!("{error:#}"));
         Mounts::default()
     });
     check_state(config, proof, state, &mut against);
+    if !matches!(state, State::Unknown(_)) {
+        against.extend(machine.asset.against_taking(end(proof, state), &mut machine.runner));
+    }
+    if matches!(proof, Proof::PeerDown | Proof::Cluster(End::PoweredOff))
+        && matches!(state, State::Elsewhere(_))
+        && let Some(why) = machine.asset.is_alive_elsewhere(&mut machine.runner)
+    {
+        against.push(format!("{} is not down: {why}; use --fence, or power it off", config.peer.name));
+    }
     for mount in &config.asset.mounts {
         let ours = mounts.at(&mount.at).is_some_and(|found| machine.asset.is_on(found));
         if !ours && *state != State::Held {
@@ -50,7 +59,7 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
         check_addresses(machine, &mut against);
     }
     for share in &config.shares {
-        if let Err(error) = shares::found(share, &mut machine.runner) {
+        if let Err(error) = shares::found(share, config.platform, &mut machine.runner) {
             against.push(format!("share {}: {error:#}", share.path.display()));
         }
     }
@@ -60,7 +69,8 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
 fn check_state(config: &Config, proof: &Proof, state: &State, against: &mut Vec<String>) {
     let peer = &config.peer.name;
     match (state, proof) {
-        (State::Held | State::Free, _) | (State::Elsewhere(_), Proof::Fence | Proof::PeerDown) => {}
+        (State::Held | State::Free, _)
+        | (State::Elsewhere(_), Proof::Fence | Proof::PeerDown | Proof::Cluster(_)) => {}
         (State::Elsewhere(why), _) => {
             against.push(format!(
                 "the asset is not free: {why}; release it on {peer}, or use --fence or --peer-down {peer}"
@@ -110,14 +120,15 @@ fn check_services(machine: &mut Machine<'_>, against: &mut Vec<String>) {
 }
 
 fn check_addresses(machine: &mut Machine<'_>, against: &mut Vec<String>) {
-    for address in &machine.config.addresses {
+    let config = machine.config;
+    for address in &config.addresses {
         let cidr = &address.cidr;
-        match addresses::is_here(address, &mut machine.runner) {
+        match addresses::is_here(address, config.platform, &mut machine.runner) {
             Ok(true) => continue,
             Ok(false) => {}
             Err(why) => against.push(format!("address {cidr}: {why}")),
         }
-        match addresses::knock(address.ip(), &mut machine.runner) {
+        match addresses::knock(address.ip(), config.platform, &mut machine.runner) {
             Knock::Silent => {}
             Knock::Answered => against
                 .push(format!("somebody answers at {}; take the address off that host first", address.ip())),
@@ -151,6 +162,10 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> a
         let peer = config.peer.name.clone();
         let name = format!("{peer} is down, says the operator");
         step(name, Action::PeerDown { peer }, Undo::Nothing);
+    }
+    if *proof == Proof::Cluster(End::PoweredOff) {
+        let peer = config.peer.name.clone();
+        step(format!("{peer} is fenced, says the cluster"), Action::PeerDown { peer }, Undo::Nothing);
     }
     if *proof != Proof::HeldHere {
         for (index, argv) in config.asset.before_take.iter().enumerate() {
@@ -196,7 +211,7 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> a
         );
     }
     for share in &config.shares {
-        let (path, exports) = (share.path.clone(), shares::wanted(share));
+        let (path, exports) = (share.path.clone(), shares::wanted(share, config.platform));
         let undo = Undo::Action(Action::Unshare { path: path.clone(), exports: exports.clone() });
         step(format!("share {}", path.display()), Action::Share { path, exports }, undo);
     }
@@ -233,13 +248,14 @@ fn whose(proof: &Proof, own: &str) -> Option<Whose> {
     match proof {
         Proof::HeldHere => None,
         Proof::Record(record) => (record.host != own).then_some(Whose::Peer),
-        Proof::Fence | Proof::PeerDown => Some(Whose::Newest),
+        Proof::Fence | Proof::PeerDown | Proof::Cluster(_) => Some(Whose::Newest),
     }
 }
 
 /// After a clean end the plain form is enough, also when the peer was powered off since.
 fn end(proof: &Proof, state: &State) -> End {
     match (proof, state) {
+        (Proof::Cluster(end), _) => *end,
         (Proof::HeldHere | Proof::Record(_), _)
         | (Proof::Fence | Proof::PeerDown, State::Held | State::Free) => End::Clean,
         (Proof::Fence | Proof::PeerDown, State::Elsewhere(_) | State::Unknown(_)) => End::PoweredOff,

@@ -1,6 +1,7 @@
 //! Puts entries of a snapshot onto the live system. Every file is made beside, hashed while copied,
 //! synced and renamed into place, so that no reader ever sees half of one.
 
+use crate::chosen::Chosen;
 use crate::comparison::{Aspect, Change, Item};
 use crate::copy::{Copier, Fault};
 use crate::manifest::{Entry, Kind};
@@ -44,25 +45,34 @@ impl<'a> Application<'a> {
         }
     }
 
-    /// Applies every item that changes something, in walk order.
+    /// Applies every item, in the order of the manifest.
     ///
     /// # Errors
     /// Names the path; what was applied before it stays, and is for the caller to undo.
-    pub fn apply_all(&mut self, items: &[Item], progress: &mut Progress<'_>) -> anyhow::Result<()> {
-        for item in items {
-            progress.file()?;
-            let entry = &item.entry;
-            // Left to the end of the run, each would keep a folder open until there are too many.
-            self.finish_folders(|folder| !entry.path.is_within(folder))?;
-            let applied = match &item.change {
-                Change::New => self.put(entry, progress),
-                Change::Updated(aspects) if is_metadata_only(entry, aspects) => self.adjust(entry, progress),
-                Change::Updated(_) => self.put(entry, progress),
-                Change::Unchanged | Change::Conflict(_) | Change::Skipped(_) => Ok(()),
-            };
-            applied.with_context(|| format!("restore {}", entry.path))?;
+    pub fn apply_all(
+        &mut self,
+        chosen: &mut Chosen<'_>,
+        items: &[Item],
+        progress: &mut Progress<'_>,
+    ) -> anyhow::Result<()> {
+        let mut items = items.iter().peekable();
+        let mut pass = chosen.pass()?;
+        while items.peek().is_some() {
+            let (number, entry) = pass.next_entry()?.context("the manifest is not the one compared")?;
+            if let Some(item) = items.next_if(|item| item.number == number) {
+                progress.file()?;
+                // Left to the end of the run, each would keep a folder open until there are too many.
+                self.finish_folders(|folder| !entry.path.is_within(folder))?;
+                let applied = match &item.change {
+                    Change::Updated(aspects) if is_metadata_only(&entry, aspects) => {
+                        self.adjust(&entry, progress)
+                    }
+                    Change::New | Change::Updated(_) => self.put(&entry, progress),
+                };
+                applied.with_context(|| format!("restore {}", entry.path))?;
+            }
             if let Some(group) = entry.link_group {
-                self.firsts.entry(group).or_insert_with(|| entry.path.clone());
+                self.firsts.entry(group).or_insert(entry.path);
             }
         }
         self.finish_folders(|_| true)

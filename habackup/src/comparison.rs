@@ -1,9 +1,9 @@
 //! What would change: entries of a snapshot beside what stands on the live system, or beside those
 //! of another snapshot. Changes nothing.
 
+use crate::chosen::{Chosen, Numbered, Step as Choice};
 use crate::exclude::Excludes;
-use crate::manifest::{Entry, Kind, Reader};
-use crate::owner::OwnerMap;
+use crate::manifest::{Entry, Kind, Reader, Remark};
 use crate::progress::Progress;
 use crate::root::{Root, Trouble};
 use crate::verbatim::Verbatim;
@@ -12,7 +12,8 @@ use nix::fcntl::openat;
 use nix::sys::stat::Mode;
 use serde::Serialize;
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::ffi::CString;
 
 /// In what respect two things at one path differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -44,106 +45,135 @@ impl Aspect {
     }
 }
 
-/// What restoring an entry would do.
+/// What restoring an entry changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    Unchanged,
     Updated(Vec<Aspect>),
     New,
-    /// It cannot be restored, and why; then nothing is.
-    Conflict(String),
-    /// It is left out, and why.
-    Skipped(String),
 }
 
-/// An entry of a snapshot with what restoring it would do.
-#[derive(Debug, Clone)]
+/// An entry of a snapshot that restoring would change something for; it is known by its number in the
+/// manifest, because its path alone would take a multiple of the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    pub entry: Entry,
+    pub number: u32,
     pub change: Change,
 }
 
-/// A snapshot beside the live system.
+/// A snapshot beside the live system: what differs.
 #[derive(Debug, Default)]
 pub struct Comparison {
+    /// In the order of the manifest.
     pub items: Vec<Item>,
+    /// How many entries are as they were, shall be updated, shall be made.
+    pub unchanged: usize,
+    pub updated: usize,
+    pub new: usize,
+    /// What cannot be restored, and why; then nothing is.
+    pub conflicts: Vec<Remark>,
+    /// What is left out, and why.
+    pub skipped: Vec<Remark>,
+    /// What is this machine's identity, and left alone.
+    pub left_alone: Vec<Verbatim>,
     /// What is there and not in the snapshot; restoring leaves it alone.
     pub extra: Vec<Verbatim>,
 }
 
 impl Comparison {
-    /// Returns the items that would be changed.
-    pub fn changing(&self) -> impl Iterator<Item = &Item> {
-        self.items.iter().filter(|item| matches!(item.change, Change::New | Change::Updated(_)))
-    }
-
-    /// Returns how many items would be: unchanged, updated, new.
-    pub fn counts(&self) -> (usize, usize, usize) {
-        let count = |wanted: fn(&Change) -> bool| {
-            self.items.iter().filter(|item| !item.entry.parent && wanted(&item.change)).count()
-        };
-        (
-            count(|change| *change == Change::Unchanged),
-            count(|change| matches!(change, Change::Updated(_))),
-            count(|change| *change == Change::New),
-        )
+    fn note(&mut self, number: u32, entry: Entry, verdict: Verdict) {
+        let remark = |reason| Remark { path: entry.path.clone(), reason };
+        match verdict {
+            Verdict::Conflict(why) => self.conflicts.push(remark(why)),
+            Verdict::Skipped(why) => self.skipped.push(remark(why.to_owned())),
+            Verdict::Unchanged if entry.parent => {}
+            Verdict::Unchanged => self.unchanged += 1,
+            Verdict::Change(change) => {
+                // A folder above what is restored is made and not counted.
+                match change {
+                    _ if entry.parent => {}
+                    Change::New => self.new += 1,
+                    Change::Updated(_) => self.updated += 1,
+                }
+                self.items.push(Item { number, change });
+            }
+        }
     }
 }
 
-/// Compares entries with the live system; owners as the map translates them.
+/// What is found of one entry.
+#[derive(Debug)]
+enum Verdict {
+    Unchanged,
+    Change(Change),
+    Conflict(String),
+    Skipped(&'static str),
+}
+
+/// Compares entries with the live system.
 ///
 /// # Errors
 /// When something on the live system cannot be read: what is unknown is not called unchanged.
 pub fn with_live(
-    entries: Vec<Entry>,
+    chosen: &mut Chosen<'_>,
     live: &mut Root,
-    owners: &mut OwnerMap,
     excludes: &Excludes,
     progress: &mut Progress<'_>,
 ) -> anyhow::Result<Comparison> {
-    let extra = extra(&entries, live, excludes);
     let mut firsts: HashMap<u64, Option<(u64, u64)>> = HashMap::new();
-    let mut items = Vec::with_capacity(entries.len());
-    for mut entry in entries {
-        progress.file()?;
-        (entry.uid, entry.gid) = owners.translate(&entry);
-        let change = change(&entry, live, &mut firsts, progress)?;
-        items.push(Item { entry, change });
+    let mut found = Comparison::default();
+    let mut extras = Extras { excludes, folders: Vec::new(), found: Vec::new() };
+    let mut pass = chosen.pass()?;
+    while let Some(Numbered { number, step }) = pass.next_step()? {
+        match step {
+            Choice::Entry(entry) => {
+                progress.file()?;
+                extras.pass(&entry.path);
+                if entry.kind == Kind::Directory && !entry.parent {
+                    extras.enter(&entry.path, live);
+                }
+                let verdict = verdict(&entry, live, &mut firsts, progress)?;
+                found.note(number, entry, verdict);
+            }
+            Choice::LeftAlone(path) => {
+                extras.pass(&path);
+                found.left_alone.push(path);
+            }
+            Choice::Other => {}
+        }
     }
-    Ok(Comparison { items, extra })
+    found.extra = extras.end();
+    Ok(found)
 }
 
-fn change(
+fn verdict(
     entry: &Entry,
     live: &mut Root,
     firsts: &mut HashMap<u64, Option<(u64, u64)>>,
     progress: &mut Progress<'_>,
-) -> anyhow::Result<Change> {
+) -> anyhow::Result<Verdict> {
     let mut found = match live.look(&entry.path) {
         Ok(found) => found,
-        Err(Trouble::Missing) if entry.kind == Kind::Socket => {
-            return Ok(Change::Skipped("a socket".to_owned()));
-        }
+        Err(Trouble::Missing) if entry.kind == Kind::Socket => return Ok(Verdict::Skipped("a socket")),
         Err(Trouble::Missing) => {
             // Its other names are joined to the one that is made.
             entry.link_group.map(|group| firsts.entry(group).or_insert(None));
-            return Ok(Change::New);
+            return Ok(Verdict::Change(Change::New));
         }
-        Err(trouble @ Trouble::Through(_)) => return Ok(Change::Conflict(trouble.to_string())),
+        Err(trouble @ Trouble::Through(_)) => return Ok(Verdict::Conflict(trouble.to_string())),
         Err(Trouble::Other(error)) => anyhow::bail!("look at {}: {}", entry.path, error.desc()),
     };
     if entry.kind == Kind::Socket {
-        return Ok(Change::Skipped("a socket".to_owned()));
+        return Ok(Verdict::Skipped("a socket"));
     }
     if (found.kind == Kind::Directory) != (entry.kind == Kind::Directory) {
-        return Ok(Change::Conflict(format!(
+        return Ok(Verdict::Conflict(format!(
             "is a {} here and a {} in the snapshot; move it away",
             found.kind.word(),
             entry.kind.word()
         )));
     }
     if entry.parent {
-        return Ok(Change::Unchanged);
+        return Ok(Verdict::Unchanged);
     }
     if entry.kind == Kind::File && found.kind == Kind::File && found.size == entry.size {
         live.hash(&mut found, &mut |count| progress.bytes(count))?;
@@ -156,12 +186,12 @@ fn change(
         }
     }
     if aspects.is_empty() {
-        return Ok(Change::Unchanged);
+        return Ok(Verdict::Unchanged);
     }
     if live.is_fixed(&entry.path) {
-        return Ok(Change::Conflict("is immutable here; chattr -ia it, or leave it out".to_owned()));
+        return Ok(Verdict::Conflict("is immutable here; chattr -ia it, or leave it out".to_owned()));
     }
-    Ok(Change::Updated(aspects))
+    Ok(Verdict::Change(Change::Updated(aspects)))
 }
 
 /// Returns in what respects two things differ.
@@ -180,23 +210,66 @@ pub fn aspects(a: &Entry, b: &Entry) -> Vec<Aspect> {
     differs.into_iter().filter_map(|(aspect, differs)| differs.then_some(aspect)).collect()
 }
 
-/// Returns what is in the folders of the entries and not among them.
-fn extra(entries: &[Entry], live: &mut Root, excludes: &Excludes) -> Vec<Verbatim> {
-    let known: HashSet<&[u8]> = entries.iter().map(|entry| entry.path.as_bytes()).collect();
-    let mut extra = Vec::new();
-    for entry in entries.iter().filter(|entry| entry.kind == Kind::Directory && !entry.parent) {
+/// Finds what is in the folders of the entries and not among them, read beside the manifest: both are
+/// sorted alike.
+#[derive(Debug)]
+struct Extras<'a> {
+    excludes: &'a Excludes,
+    /// The folders the pass is in, outermost first, with the names in them not come past yet, last first.
+    folders: Vec<(Verbatim, Vec<CString>)>,
+    found: Vec<Verbatim>,
+}
+
+impl Extras<'_> {
+    /// Begins a folder that stands in the manifest.
+    fn enter(&mut self, path: &Verbatim, live: &mut Root) {
         // What cannot be listed is found out, and told, when it is compared.
-        let Ok(place) = live.place(&entry.path) else { continue };
+        let Ok(place) = live.place(path) else { return };
         let opened = openat(&*place.folder, place.name.as_c_str(), crate::store::FOLDER, Mode::empty());
-        let Ok(names) = opened.and_then(walk::names) else { continue };
-        for name in names {
-            let path = walk::join(entry.path.as_bytes(), &name);
-            if !known.contains(path.as_slice()) && !excludes.matches(&path) {
-                extra.push(Verbatim::new(path));
+        let Ok(mut names) = opened.and_then(walk::names) else { return };
+        names.reverse();
+        self.folders.push((path.clone(), names));
+    }
+
+    /// Comes past a path of the manifest: what sorts before it beside it is in no manifest.
+    fn pass(&mut self, path: &Verbatim) {
+        while let Some((folder, _)) = self.folders.last()
+            && !path.is_within(folder.as_bytes())
+        {
+            self.leave();
+        }
+        let Some((folder, names)) = self.folders.last_mut() else { return };
+        let below = path.as_bytes().get(folder.as_bytes().len() + 1..).unwrap_or_default();
+        let name = below.split(|&byte| byte == b'/').next().unwrap_or_default();
+        while let Some(found) = names.pop_if(|found| found.as_bytes() <= name) {
+            if found.as_bytes() != name {
+                let path = walk::join(folder.as_bytes(), found.as_bytes());
+                note_extra(path, self.excludes, &mut self.found);
             }
         }
     }
-    extra
+
+    fn leave(&mut self) {
+        let Some((folder, names)) = self.folders.pop() else { return };
+        for name in names.iter().rev() {
+            let path = walk::join(folder.as_bytes(), name.as_bytes());
+            note_extra(path, self.excludes, &mut self.found);
+        }
+    }
+
+    fn end(mut self) -> Vec<Verbatim> {
+        while !self.folders.is_empty() {
+            self.leave();
+        }
+        self.found.sort();
+        self.found
+    }
+}
+
+fn note_extra(path: Vec<u8>, excludes: &Excludes, found: &mut Vec<Verbatim>) {
+    if !excludes.matches(&path) {
+        found.push(Verbatim::new(path));
+    }
 }
 
 /// What differs between two snapshots.

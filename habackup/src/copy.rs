@@ -1,4 +1,8 @@
 //! Copies the contents of one file and hashes them in the same pass; holes stay holes.
+//!
+//! The hash is BLAKE3 of the contents. Of a file with whole zero blocks it is that of where they are and
+//! of the rest (see [`Contents`]), so that a hole of any size costs nothing. It depends on the contents
+//! alone: whether zeros are stored or a hole is nothing a copy need keep, and the hash is the same.
 
 use crate::manifest::entry::Digest;
 use nix::errno::Errno;
@@ -6,7 +10,12 @@ use nix::libc::off_t;
 use nix::unistd::{Whence, ftruncate, lseek, read, write};
 use std::os::fd::{AsFd, BorrowedFd};
 
-const CHUNK: usize = 1 << 18;
+/// How much is read at once, and the size of the blocks that are left out of a hash where they are all
+/// zeros. Invariant: manifests depend on it (see orderly-snapshot(5)).
+const BLOCK: usize = 1 << 18;
+
+/// What begins the hash of a file with zero blocks, so that it is the hash of no other contents.
+const SPARSE: &[u8] = b"orderly-sparse/1\n";
 
 /// Why a copy was given up.
 #[derive(Debug)]
@@ -27,7 +36,7 @@ pub struct Copier {
 
 impl Default for Copier {
     fn default() -> Self {
-        Self { buffer: vec![0; CHUNK].into_boxed_slice() }
+        Self { buffer: vec![0; BLOCK].into_boxed_slice() }
     }
 }
 
@@ -65,23 +74,28 @@ impl Copier {
         size: u64,
         on_bytes: OnBytes<'_>,
     ) -> Result<Digest, Fault> {
-        let mut hasher = blake3::Hasher::new();
-        let mut at = 0;
+        let mut contents = Contents::default();
         // A small file is read at once; looking for holes in it costs more than it saves.
-        let may_have_holes = size > CHUNK as u64;
+        let may_have_holes = size > BLOCK as u64;
+        let mut pass = Pass { source, target, size, extent: Extent { data: 0, end: size }, written: 0 };
+        if may_have_holes {
+            pass.extent = next_extent(source, 0, size).map_err(Fault::Source)?;
+        }
+        let mut at = 0;
         while at < size {
-            let (data, end) =
-                if may_have_holes { next_data(source, at, size).map_err(Fault::Source)? } else { (at, size) };
-            self.skip(&mut hasher, data - at, on_bytes)?;
-            if let Some(target) = target
-                && data > at
-            {
-                lseek(target, offset(data), Whence::SeekSet).map_err(Fault::Target)?;
+            let hole = pass.extent.data.saturating_sub(at) / BLOCK as u64;
+            if hole > 0 {
+                contents.zeros(hole);
+                at += hole * BLOCK as u64;
+                on_bytes(hole * BLOCK as u64).map_err(Fault::Stopped)?;
+                continue;
             }
-            let came = self.run(&mut hasher, source, target, end - data, on_bytes)?;
-            at = data + came;
-            // It ended early, or nothing but a hole was left.
-            if came < end - data || data == end {
+            let end = size.min(at + BLOCK as u64);
+            let came = pass.block(&mut self.buffer, at, end)?;
+            contents.block(&self.buffer[..length(at, came)]);
+            on_bytes(came - at).map_err(Fault::Stopped)?;
+            at = came;
+            if at < end {
                 break;
             }
         }
@@ -90,72 +104,162 @@ impl Copier {
         {
             ftruncate(target, offset(at)).map_err(Fault::Target)?;
         }
-        Ok(hasher.finalize().into())
+        Ok(contents.finish())
     }
+}
 
-    /// Passes on `length` bytes, fewer when the file ends; returns how many.
-    fn run(
-        &mut self,
-        hasher: &mut blake3::Hasher,
-        source: BorrowedFd<'_>,
-        target: Option<BorrowedFd<'_>>,
-        length: u64,
-        on_bytes: OnBytes<'_>,
-    ) -> Result<u64, Fault> {
-        let mut left = length;
-        while left > 0 {
-            let room = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-            let count = match read(source, &mut self.buffer[..room]) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(Errno::EINTR) => continue,
-                Err(error) => return Err(Fault::Source(error)),
-            };
-            let piece = &self.buffer[..count];
-            hasher.update(piece);
-            if let Some(target) = target {
-                write_whole(target, piece).map_err(Fault::Target)?;
+/// A stretch of a file in which there is data; empty, at the file's end, when only a hole is left.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    data: u64,
+    end: u64,
+}
+
+/// One way through a file, block by block.
+#[derive(Debug)]
+struct Pass<'a> {
+    source: BorrowedFd<'a>,
+    target: Option<BorrowedFd<'a>>,
+    size: u64,
+    /// The first one that ends behind what was passed; `source` stands at the first byte not read of it.
+    extent: Extent,
+    /// Where `target` stands.
+    written: u64,
+}
+
+impl Pass<'_> {
+    /// Reads what lies between `at` and `end` into the buffer, holes as zeros, and writes the data of it;
+    /// returns where the file ended, if that is before `end`.
+    fn block(&mut self, buffer: &mut [u8], at: u64, end: u64) -> Result<u64, Fault> {
+        if self.extent.data > at || self.extent.end < end {
+            buffer.fill(0);
+        }
+        let mut passed = at;
+        while passed < end {
+            if self.extent.data >= end {
+                passed = end;
+                break;
             }
-            left -= count as u64;
-            on_bytes(count as u64).map_err(Fault::Stopped)?;
+            let (from, to) = (passed.max(self.extent.data), end.min(self.extent.end));
+            let count = read_whole(self.source, &mut buffer[length(at, from)..length(at, to)])
+                .map_err(Fault::Source)?;
+            self.write(&buffer[length(at, from)..][..count], from)?;
+            passed = from + count as u64;
+            if passed < to {
+                break;
+            }
+            if passed == self.extent.end && passed < self.size {
+                let next = next_extent(self.source, passed, self.size).map_err(Fault::Source)?;
+                // Its end: nothing more comes.
+                if next.end == passed {
+                    break;
+                }
+                self.extent = next;
+            }
         }
-        Ok(length - left)
+        Ok(passed)
     }
 
-    /// Hashes the zeros of a hole.
-    fn skip(&mut self, hasher: &mut blake3::Hasher, length: u64, on_bytes: OnBytes<'_>) -> Result<(), Fault> {
-        let mut left = length;
-        if left > 0 {
-            self.buffer.fill(0);
+    fn write(&mut self, data: &[u8], at: u64) -> Result<(), Fault> {
+        let Some(target) = self.target.filter(|_| !data.is_empty()) else { return Ok(()) };
+        if at != self.written {
+            lseek(target, offset(at), Whence::SeekSet).map_err(Fault::Target)?;
         }
-        while left > 0 {
-            let room = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-            hasher.update(&self.buffer[..room]);
-            left -= room as u64;
-            on_bytes(room as u64).map_err(Fault::Stopped)?;
-        }
+        write_whole(target, data).map_err(Fault::Target)?;
+        self.written = at + data.len() as u64;
         Ok(())
     }
 }
 
-/// Returns where data next begins and ends, from `at` on; both are the file's end when only a hole is left.
-/// The file is left positioned at the beginning.
-fn next_data(source: BorrowedFd<'_>, at: u64, size: u64) -> Result<(u64, u64), Errno> {
+/// Hashes contents block by block.
+#[derive(Debug, Default)]
+struct Contents {
+    /// Of all blocks but those of zeros.
+    data: blake3::Hasher,
+    /// Of where the blocks of zeros are; nothing as long as there is none.
+    zeros: Option<blake3::Hasher>,
+    blocks: u64,
+    /// How many blocks of zeros were passed last.
+    run: u64,
+}
+
+impl Contents {
+    fn block(&mut self, block: &[u8]) {
+        if block.len() == BLOCK && is_zero(block) {
+            return self.zeros(1);
+        }
+        self.end_run();
+        self.data.update(block);
+        self.blocks += 1;
+    }
+
+    fn zeros(&mut self, blocks: u64) {
+        self.run += blocks;
+        self.blocks += blocks;
+    }
+
+    fn end_run(&mut self) {
+        if self.run > 0 {
+            let start = (self.blocks - self.run) * BLOCK as u64;
+            let zeros = self.zeros.get_or_insert_with(|| {
+                let mut hasher = blake3::Hasher::new();
+                hasher.update(SPARSE);
+                hasher
+            });
+            zeros.update(&start.to_le_bytes()).update(&(self.run * BLOCK as u64).to_le_bytes());
+            self.run = 0;
+        }
+    }
+
+    fn finish(mut self) -> Digest {
+        self.end_run();
+        let data = self.data.finalize();
+        match self.zeros {
+            None => data.into(),
+            Some(mut zeros) => zeros.update(data.as_bytes()).finalize().into(),
+        }
+    }
+}
+
+fn is_zero(block: &[u8]) -> bool {
+    // Compared with itself one byte on, which is as fast as comparing gets.
+    block.split_first().is_none_or(|(&first, rest)| first == 0 && *rest == block[..rest.len()])
+}
+
+/// Returns where data next begins and ends, from `at` on; `source` then stands at its beginning.
+fn next_extent(source: BorrowedFd<'_>, at: u64, size: u64) -> Result<Extent, Errno> {
     let seek = |to: u64, whence| lseek(source, offset(to), whence).map(i64::unsigned_abs);
     let data = match seek(at, Whence::SeekData) {
         Ok(data) => data.min(size),
         // Only a hole is left, as far as the file still goes.
         Err(Errno::ENXIO) => {
             let rest = seek(0, Whence::SeekEnd)?.clamp(at, size);
-            return Ok((rest, rest));
+            return Ok(Extent { data: rest, end: rest });
         }
         // A file system that knows nothing of holes.
-        Err(Errno::EINVAL | Errno::EOPNOTSUPP) => return Ok((at, size)),
+        Err(Errno::EINVAL | Errno::EOPNOTSUPP) => {
+            seek(at, Whence::SeekSet)?;
+            return Ok(Extent { data: at, end: size });
+        }
         Err(error) => return Err(error),
     };
     let end = seek(data, Whence::SeekHole).unwrap_or(size).clamp(data, size);
     seek(data, Whence::SeekSet)?;
-    Ok((data, end))
+    Ok(Extent { data, end })
+}
+
+/// Reads until the buffer is full or the file ends; returns how much came.
+fn read_whole(source: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let mut came = 0;
+    while came < buffer.len() {
+        match read(source, &mut buffer[came..]) {
+            Ok(0) => break,
+            Ok(count) => came += count,
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(came)
 }
 
 fn write_whole(target: BorrowedFd<'_>, mut piece: &[u8]) -> Result<(), Errno> {
@@ -168,6 +272,11 @@ fn write_whole(target: BorrowedFd<'_>, mut piece: &[u8]) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+fn length(from: u64, to: u64) -> usize {
+    // Never more than a block.
+    usize::try_from(to - from).unwrap_or(BLOCK)
 }
 
 fn offset(bytes: u64) -> off_t {
@@ -189,25 +298,97 @@ mod tests {
         (digest, target)
     }
 
+    /// The hash as orderly-snapshot(5) defines it, from contents in memory.
+    fn defined(contents: &[u8]) -> Digest {
+        let (mut runs, mut data) = (Vec::<(u64, u64)>::new(), Vec::new());
+        for (number, block) in contents.chunks(BLOCK).enumerate() {
+            let (at, length) = ((number * BLOCK) as u64, BLOCK as u64);
+            if block.len() < BLOCK || block.iter().any(|&byte| byte != 0) {
+                data.extend_from_slice(block);
+            } else if let Some(last) = runs.last_mut().filter(|last| last.0 + last.1 == at) {
+                last.1 += length;
+            } else {
+                runs.push((at, length));
+            }
+        }
+        if runs.is_empty() {
+            return blake3::hash(contents).into();
+        }
+        let runs = runs.iter().flat_map(|(at, length)| [at.to_le_bytes(), length.to_le_bytes()]).flatten();
+        let mut whole = b"orderly-sparse/1\n".to_vec();
+        whole.extend(runs);
+        whole.extend_from_slice(blake3::hash(&data).as_bytes());
+        blake3::hash(&whole).into()
+    }
+
+    fn contents(file: &mut File) -> Vec<u8> {
+        let mut whole = Vec::new();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.read_to_end(&mut whole).unwrap();
+        whole
+    }
+
     #[test]
-    fn holes_stay_holes_and_hash_as_zeros() {
+    fn holes_stay_holes_and_hash_as_the_zeros_they_are() {
         let mut source = tempfile::tempfile().unwrap();
-        for at in [3 << 20, 40 << 20] {
+        for at in [3 << 20, (5 << 20) + 4096, (40 << 20) + 12_288] {
             source.seek(SeekFrom::Start(at)).unwrap();
             source.write_all(&vec![b'x'; 300_000]).unwrap();
         }
-        source.set_len(64 << 20).unwrap();
-        let (digest, mut target) = copied(&source, 64 << 20);
-        let mut whole = Vec::new();
-        target.seek(SeekFrom::Start(0)).unwrap();
-        target.read_to_end(&mut whole).unwrap();
-        assert_eq!(whole.len(), 64 << 20);
-        assert_eq!(digest, blake3::hash(&whole).into());
-        assert_eq!(whole.iter().filter(|&&byte| byte == b'x').count(), 600_000);
-        assert!(
-            target.metadata().unwrap().blocks() * 512 < 8 << 20,
-            "the copy takes no more room than the original"
-        );
+        for size in [64 << 20, (64 << 20) + 17] {
+            source.set_len(size).unwrap();
+            let (digest, mut target) = copied(&source, size);
+            let whole = contents(&mut target);
+            assert_eq!(whole, contents(&mut source));
+            assert_eq!(digest, defined(&whole));
+            let mut dense = tempfile::tempfile().unwrap();
+            dense.write_all(&whole).unwrap();
+            assert_eq!(copied(&dense, size).0, digest, "stored zeros are zeros too");
+            let room = target.metadata().unwrap().blocks() * 512;
+            assert!(room < 8 << 20, "the copy takes {room} bytes, no more than the original");
+        }
+    }
+
+    /// A hole was hashed zero by zero, for hours.
+    #[test]
+    fn a_hole_of_any_size_costs_nothing() {
+        let mut source = tempfile::tempfile().unwrap();
+        let size = 1 << 42;
+        source.set_len(size).unwrap();
+        source.seek(SeekFrom::Start(1 << 41)).unwrap();
+        source.write_all(b"in the middle").unwrap();
+        let mut pieces = 0;
+        let mut whole = 0;
+        let digest = Copier::default()
+            .hash(&source, size, &mut |count| {
+                pieces += 1;
+                whole += count;
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(whole, size);
+        assert!(pieces < 10, "{pieces} pieces");
+        source.seek(SeekFrom::Start(1 << 41)).unwrap();
+        source.write_all(b"In").unwrap();
+        assert_ne!(Copier::default().hash(&source, size, &mut |_| Ok(())).unwrap(), digest);
+    }
+
+    #[test]
+    fn zeros_elsewhere_or_spelt_out_are_other_contents() {
+        let (zeros, data) = (vec![0; BLOCK], vec![1; BLOCK]);
+        let hash = |parts: &[&[u8]]| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&parts.concat()).unwrap();
+            let (digest, _) = copied(&file, parts.concat().len() as u64);
+            assert_eq!(digest, defined(&parts.concat()));
+            digest
+        };
+        let first = hash(&[&zeros, &data]);
+        assert_ne!(first, hash(&[&data, &zeros]));
+        assert_ne!(first, hash(&[&data]));
+        assert_ne!(first, hash(&[&zeros, &zeros, &data]));
+        assert_ne!(hash(&[&zeros]), hash(&[&zeros, &zeros]));
+        assert_eq!(hash(&[&data, b"abc"]), blake3::hash(&[&data[..], b"abc"].concat()).into());
     }
 
     #[test]
@@ -219,5 +400,10 @@ mod tests {
             assert_eq!(target.metadata().unwrap().len(), length);
             assert_eq!(digest, blake3::hash(&vec![7; usize::try_from(length).unwrap()]).into());
         }
+        // Also where it ends in a hole.
+        source.set_len(3 << 20).unwrap();
+        let (digest, mut target) = copied(&source, 9 << 20);
+        assert_eq!(contents(&mut target), contents(&mut source));
+        assert_eq!(digest, defined(&contents(&mut source)));
     }
 }

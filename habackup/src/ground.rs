@@ -10,7 +10,7 @@ use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::asset::{self, Asset, Place, State};
 use orderly_host::config::{Backup, Config, Kind};
-use orderly_host::services;
+use orderly_host::{mounts, services};
 use std::path::{Path, PathBuf};
 
 /// The configuration with its asset.
@@ -73,9 +73,10 @@ impl Ground {
     ///
     /// # Errors
     /// Refused (4): anywhere else it would fill the bare mountpoint, and the peer would never see it.
-    pub fn insist_on_place(&self) -> anyhow::Result<()> {
+    pub fn insist_on_place(&self, run: &mut dyn Run) -> anyhow::Result<()> {
         let directory = self.backup.directory.display();
-        match asset::place(&*self.asset, &self.backup.directory) {
+        let table = mounts::table(self.config.platform, run);
+        match asset::place(&*self.asset, &self.backup.directory, table) {
             Place::OnAsset => {}
             Place::Off(why) => {
                 return Err(fail(
@@ -140,9 +141,22 @@ impl Ground {
         let kind = match self.config.asset.kind {
             Kind::Bind { .. } => "bind",
             Kind::Filesystem { .. } => "filesystem",
+            Kind::Lvm { .. } => "lvm",
+            Kind::Zfs { .. } => "zfs",
             Kind::Command { .. } => "command",
         };
         Ok(manifest::Asset { kind: kind.to_owned(), name: title, identity })
+    }
+
+    /// Insists that the asset is held here and that the directory of snapshots is on it.
+    ///
+    /// # Errors
+    /// Refused (4).
+    pub fn insist_on_held(&self, run: &mut dyn Run) -> anyhow::Result<()> {
+        if let Held::No(why) = self.held(run)? {
+            return Err(fail(Status::Refused, format!("the snapshots are on the asset: {why}")));
+        }
+        self.insist_on_place(run)
     }
 
     /// Opens the snapshots for reading, once the asset is known to be held here.
@@ -150,10 +164,7 @@ impl Ground {
     /// # Errors
     /// Refused (4).
     pub fn open_store(&self, run: &mut dyn Run) -> anyhow::Result<Store> {
-        if let Held::No(why) = self.held(run)? {
-            return Err(fail(Status::Refused, format!("the snapshots are on the asset: {why}")));
-        }
-        self.insist_on_place()?;
+        self.insist_on_held(run)?;
         Store::open(&self.backup.directory)
     }
 }
@@ -161,7 +172,7 @@ impl Ground {
 /// Returns what is exported to others now, by configuration or by hand.
 fn exported() -> anyhow::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
-    for table in ["/proc/fs/nfsd/exports", "/var/lib/nfs/etab"] {
+    for table in ["/proc/fs/nfsd/exports", "/var/lib/nfs/etab", "/etc/dfs/sharetab"] {
         match std::fs::read(table) {
             Ok(text) => paths.extend(exported_paths(&String::from_utf8_lossy(&text))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

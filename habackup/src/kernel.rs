@@ -20,6 +20,14 @@ pub(crate) fn allow_many_files() {
     }
 }
 
+/// Returns how many files may be open.
+pub(crate) fn files_allowed() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure lives through the call.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    if result == 0 { limit.rlim_cur } else { 0 }
+}
+
 /// Makes the data of `target` that of `source`, sharing its room, where the file system can.
 ///
 /// # Errors

@@ -6,6 +6,7 @@
 pub mod apply;
 mod args;
 pub mod choice;
+pub mod chosen;
 pub mod comparison;
 pub mod consent;
 pub mod copy;
@@ -28,6 +29,7 @@ pub mod root;
 pub mod saved;
 pub mod snapshot;
 pub mod store;
+pub mod survey;
 pub mod take;
 pub mod verbatim;
 pub mod verify;

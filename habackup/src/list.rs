@@ -3,12 +3,12 @@
 
 use crate::args::Args;
 use crate::choice;
+use crate::chosen::{Chosen, Selection};
 use crate::comparison::{self, Aspect, Step};
 use crate::exclude::Excludes;
 use crate::ground::{Ground, Held};
 use crate::id::SnapshotName;
 use crate::manifest::{Reader, Remark, Totals};
-use crate::owner::OwnerMap;
 use crate::progress::{Progress, show_bytes};
 use crate::report::{self, Report, shown, words};
 use crate::restore::open_tree;
@@ -16,7 +16,7 @@ use crate::root::Root;
 use crate::store::Store;
 use crate::verbatim::Verbatim;
 use crate::verify;
-use orderly_exec::reporter::Reporter;
+use orderly_exec::reporter::{Output, Reporter};
 use orderly_exec::runner::Runner;
 use orderly_exec::{OrStatus, Status, clock, fail};
 use orderly_plan::duration;
@@ -53,15 +53,24 @@ struct Row {
 pub fn list(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow::Result<Status> {
     no_operands(args, "--list")?;
     let ground = Ground::open(args)?;
-    let Some(store) = open(args, &ground, runner, reporter)? else { return Ok(Status::Done) };
-    let names = store.snapshots()?;
-    let rows: Vec<Row> = names.iter().map(|&name| row(&store, name)).collect();
+    let (names, rows) = match open(args, &ground, runner, reporter)? {
+        Opened::NotHeld => return Ok(Status::Done),
+        Opened::NoneYet => {
+            reporter.say(none_yet(&ground));
+            (Vec::new(), Vec::new())
+        }
+        Opened::Store(store) => {
+            let names = store.snapshots()?;
+            let rows: Vec<Row> = names.iter().map(|&name| row(&store, name)).collect();
+            (names, rows)
+        }
+    };
     let status = if rows.iter().any(|row| row.unreadable.is_some()) { Status::Failed } else { Status::Done };
     if args.json {
         let latest = names.iter().rfind(|name| name.whole).map(ToString::to_string);
         reporter.record(&Listing {
             format: "orderly-snapshots/1",
-            directory: store.path().to_owned(),
+            directory: ground.backup.directory.clone(),
             latest,
             snapshots: rows,
         });
@@ -124,9 +133,12 @@ struct Freshness {
 pub fn check(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow::Result<Status> {
     no_operands(args, "--check")?;
     let ground = Ground::open(args)?;
-    let Some(store) = open(args, &ground, runner, reporter)? else { return Ok(Status::Done) };
     let limit = args.max_age.unwrap_or(ground.backup.max_age);
-    let newest = store.newest_whole()?;
+    let newest = match open(args, &ground, runner, reporter)? {
+        Opened::NotHeld => return Ok(Status::Done),
+        Opened::NoneYet => None,
+        Opened::Store(store) => store.newest_whole()?,
+    };
     // A few minutes in the future are two clocks; more is a clock that proves nothing.
     let age = newest.and_then(|name| {
         let ahead = name.id.second() - crate::id::Id::now().second();
@@ -176,7 +188,9 @@ pub fn verify(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyh
         return Err(fail(Status::Usage, "--verify takes one snapshot"));
     }
     let ground = Ground::open(args)?;
-    let Some(store) = open(args, &ground, runner, reporter)? else { return Ok(Status::Done) };
+    let Some(store) = open(args, &ground, runner, reporter)?.insist(&ground)? else {
+        return Ok(Status::Done);
+    };
     let name = choice::snapshot(&store, choice.names.first().map(String::as_str), args.made_by.as_deref())?;
     // Read twice: the checksum stands at the end, and a million entries are not kept in memory.
     let read =
@@ -191,7 +205,7 @@ pub fn verify(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyh
     let mut tree = open_tree(&store, name).or_status(Status::Failed)?;
     reporter.show_progress();
     let mut progress = Progress::new(reporter, runner, "verify", trailer.totals.files);
-    let wrong = verify::of_manifest(&mut manifest, &mut tree, &mut progress)?;
+    let wrong = verify::differences(|| manifest.next_entry(), &mut tree, &mut progress)?;
     reporter.end_progress();
     for remark in &wrong {
         reporter.warn(format!("{}: {}", remark.path, remark.reason));
@@ -249,14 +263,17 @@ pub fn diff(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
         return Err(fail(Status::Usage, "--diff takes a snapshot, then another one or \"live\""));
     }
     let ground = Ground::open(args)?;
-    let Some(store) = open(args, &ground, runner, reporter)? else { return Ok(Status::Done) };
+    let Some(store) = open(args, &ground, runner, reporter)?.insist(&ground)? else {
+        return Ok(Status::Done);
+    };
     let mut names = choice.names.iter().map(String::as_str);
     let (first, second) = match (names.next(), names.next()) {
         (Some("live"), None) => (None, Some("live")),
         pair => pair,
     };
     if second == Some("live") {
-        return diff_live(&store, choice::snapshot(&store, first, None)?, runner, reporter);
+        let output = if args.json { Output::Json } else { Output::Text };
+        return diff_live(&store, choice::snapshot(&store, first, None)?, runner, reporter, output);
     }
     let (old, new) = match second {
         Some(second) => {
@@ -310,18 +327,18 @@ fn diff_live(
     name: SnapshotName,
     runner: &mut Runner,
     reporter: &mut Reporter,
+    output: Output,
 ) -> anyhow::Result<Status> {
-    let manifest = store.manifest(name).and_then(Reader::into_manifest).or_status(Status::Rejected)?;
+    let (header, trailer) = store.manifest(name).and_then(Reader::into_ends).or_status(Status::Rejected)?;
+    let mut chosen = Chosen::new(|| store.manifest(name), Selection::All);
     let mut live = Root::open("/".as_ref())?;
-    let excludes = Excludes::new(&manifest.header.sources.exclude);
+    let excludes = Excludes::new(&header.sources.exclude);
     reporter.show_progress();
-    let mut progress = Progress::new(reporter, runner, "compare", manifest.trailer.totals.files);
-    let entries = manifest.entries;
-    let comparison =
-        comparison::with_live(entries, &mut live, &mut OwnerMap::default(), &excludes, &mut progress)?;
+    let mut progress = Progress::new(reporter, runner, "compare", trailer.totals.entries);
+    let comparison = comparison::with_live(&mut chosen, &mut live, &excludes, &mut progress)?;
     reporter.end_progress();
-    report::show(&comparison, reporter);
-    reporter.record(&Report::of_restore(Status::Done, name, &manifest.header, &comparison, None));
+    let lines = report::show(&mut chosen, &comparison, reporter, output)?;
+    reporter.record(&Report::of_restore(Status::Done, name, &header, &comparison, lines, None));
     Ok(Status::Done)
 }
 
@@ -333,18 +350,42 @@ fn no_operands(args: &Args, option: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Opens the snapshots; `None` where `--if-held` says that there is nothing to do.
-fn open(
-    args: &Args,
-    ground: &Ground,
-    runner: &mut Runner,
-    reporter: &Reporter,
-) -> anyhow::Result<Option<Store>> {
+/// What there is to look at.
+#[derive(Debug)]
+enum Opened {
+    Store(Store),
+    /// The asset is here, and the directory was never made on it: there are no snapshots.
+    NoneYet,
+    /// `--if-held` says that there is nothing to do.
+    NotHeld,
+}
+
+impl Opened {
+    /// Returns the snapshots where there must be one.
+    fn insist(self, ground: &Ground) -> anyhow::Result<Option<Store>> {
+        match self {
+            Self::Store(store) => Ok(Some(store)),
+            Self::NotHeld => Ok(None),
+            Self::NoneYet => Err(fail(Status::Refused, none_yet(ground))),
+        }
+    }
+}
+
+fn none_yet(ground: &Ground) -> String {
+    format!("no snapshot was taken yet: {} is not there", ground.backup.directory.display())
+}
+
+fn open(args: &Args, ground: &Ground, runner: &mut Runner, reporter: &Reporter) -> anyhow::Result<Opened> {
     if args.if_held
         && let Held::No(why) = ground.held(runner)?
     {
         reporter.detail(format!("nothing to do: {why}"));
-        return Ok(None);
+        return Ok(Opened::NotHeld);
     }
-    ground.open_store(runner).map(Some)
+    ground.insist_on_held(runner)?;
+    let is_missing = |error: std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+    if ground.backup.directory.symlink_metadata().is_err_and(is_missing) {
+        return Ok(Opened::NoneYet);
+    }
+    Store::open(&ground.backup.directory).map(Opened::Store)
 }

@@ -10,7 +10,7 @@ mod reader;
 mod writer;
 
 pub use entry::{Entry, Kind, Xattr};
-pub use reader::{Manifest, Reader};
+pub use reader::Reader;
 pub use writer::Writer;
 
 use crate::verbatim::Verbatim;

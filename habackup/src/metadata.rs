@@ -48,7 +48,7 @@ pub fn entry(path: Verbatim, stat: &FileStat, owners: &mut Owners) -> Entry {
         gid: stat.st_gid,
         user: owners.user(stat.st_uid),
         group: owners.group(stat.st_gid),
-        mtime_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
+        mtime_ns: mtime_ns(stat),
         ctime_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
         device: stat.st_dev,
         inode: stat.st_ino,
@@ -60,6 +60,11 @@ pub fn entry(path: Verbatim, stat: &FileStat, owners: &mut Owners) -> Entry {
         changed: false,
         parent: false,
     }
+}
+
+/// Returns when the contents were changed last, in nanoseconds since 1970.
+pub fn mtime_ns(stat: &FileStat) -> i128 {
+    nanoseconds(stat.st_mtime, stat.st_mtime_nsec)
 }
 
 fn nanoseconds(seconds: i64, nanoseconds: i64) -> i128 {

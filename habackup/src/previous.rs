@@ -13,12 +13,20 @@ use std::os::fd::OwnedFd;
 /// look like one.
 const SETTLED_NS: i128 = 2_000_000_000;
 
+/// What stood at a path in the snapshot before.
+#[derive(Debug)]
+pub struct Before {
+    pub entry: Entry,
+    /// The entry as it stands in the manifest.
+    pub json: Box<[u8]>,
+}
+
 /// The snapshot before.
 #[derive(Debug)]
 pub struct Previous {
     reader: Reader,
     tree: OwnedFd,
-    next: Option<Entry>,
+    next: Option<Before>,
     settled_before: i128,
     /// Why it could not be read to its end.
     pub broken: Option<anyhow::Error>,
@@ -56,10 +64,10 @@ impl Previous {
     }
 
     /// Returns what stood at a path; paths must be asked for in walk order.
-    pub fn find(&mut self, path: &[u8]) -> Option<Entry> {
+    pub fn find(&mut self, path: &[u8]) -> Option<Before> {
         loop {
             if let Some(next) = self.next.take() {
-                match crate::verbatim::walk_order(next.path.as_bytes(), path) {
+                match crate::verbatim::walk_order(next.entry.path.as_bytes(), path) {
                     std::cmp::Ordering::Less => {}
                     std::cmp::Ordering::Equal => return Some(next),
                     std::cmp::Ordering::Greater => {
@@ -72,16 +80,23 @@ impl Previous {
                 return None;
             }
             match self.reader.next_entry() {
-                Ok(Some(entry)) => self.next = Some(entry),
+                Ok(Some(entry)) => self.next = Some(Before { entry, json: self.reader.json().into() }),
                 Ok(None) => return None,
                 Err(error) => self.broken = Some(error),
             }
         }
     }
 
-    /// Tells whether the file found now is, by size, times and inode, the one whose copy stands in
-    /// the snapshot before.
-    pub fn proves_unchanged(&self, now: &Entry, before: &Entry) -> bool {
-        now.is_untouched_since(before) && !before.changed && now.ctime_ns < self.settled_before
+    /// Returns before which moment a file must have been changed last for its times to prove that it is
+    /// the same, in nanoseconds since 1970.
+    pub fn settled_before(&self) -> i128 {
+        self.settled_before
     }
+}
+
+/// Tells whether the file found now is, by size, times and inode, the one whose copy stands in the
+/// snapshot before. The kernel changes the ctime with everything that can be changed of a file, its
+/// attributes among them, so what the manifest says of those still holds too.
+pub fn proves_unchanged(settled_before: i128, now: &Entry, before: &Entry) -> bool {
+    now.is_untouched_since(before) && !before.changed && now.ctime_ns < settled_before
 }

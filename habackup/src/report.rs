@@ -1,10 +1,11 @@
 //! What restoring did or would do, for people and for programs.
 
-use crate::comparison::{Aspect, Change, Comparison, Item};
+use crate::chosen::Chosen;
+use crate::comparison::{Aspect, Change, Comparison};
 use crate::id::SnapshotName;
-use crate::manifest::Header;
+use crate::manifest::{Header, Remark};
 use crate::verbatim::Verbatim;
-use orderly_exec::reporter::Reporter;
+use orderly_exec::reporter::{Output, Reporter};
 use orderly_exec::{Status, clock};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ pub struct Report {
 
 /// One path that differs.
 #[derive(Debug, Serialize)]
-struct Line {
+pub struct Line {
     path: Verbatim,
     change: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -45,16 +46,9 @@ impl Report {
         name: SnapshotName,
         header: &Header,
         comparison: &Comparison,
+        changes: Vec<Line>,
         saved: Option<&Path>,
     ) -> Self {
-        let (unchanged, updated, new) = comparison.counts();
-        let mut changes: Vec<Line> = comparison.items.iter().filter_map(line).collect();
-        changes.extend(comparison.extra.iter().map(|path| Line {
-            path: path.clone(),
-            change: "extra",
-            differs: Vec::new(),
-            reason: None,
-        }));
         Self {
             format: "orderly-restore/1",
             record: "report",
@@ -62,9 +56,9 @@ impl Report {
             time: clock::now(),
             snapshot: name.to_string(),
             made_by: Some(header.host.clone()),
-            unchanged,
-            updated,
-            new,
+            unchanged: comparison.unchanged,
+            updated: comparison.updated,
+            new: comparison.new,
             saved: saved.map(Path::to_owned),
             changes,
         }
@@ -88,37 +82,61 @@ impl Report {
     }
 }
 
-fn line(item: &Item) -> Option<Line> {
-    let (change, differs, reason) = match &item.change {
-        Change::Unchanged => return None,
-        Change::Updated(aspects) => ("updated", aspects.clone(), None),
-        Change::New => ("new", Vec::new(), None),
-        Change::Conflict(why) => ("conflict", Vec::new(), Some(why.clone())),
-        Change::Skipped(why) => ("skipped", Vec::new(), Some(why.clone())),
-    };
-    Some(Line { path: item.entry.path.clone(), change, differs, reason })
+impl Line {
+    fn new(path: &Verbatim, change: &'static str, differs: &[Aspect], reason: Option<&str>) -> Self {
+        let (path, differs, reason) = (path.clone(), differs.to_owned(), reason.map(str::to_owned));
+        Self { path, change, differs, reason }
+    }
 }
 
-/// Shows a comparison to people, what changes line by line.
-pub fn show(comparison: &Comparison, reporter: &mut Reporter) {
-    for item in &comparison.items {
-        let path = &item.entry.path;
-        match &item.change {
-            Change::Unchanged => reporter.detail(format!("unchanged {path}")),
-            Change::Updated(aspects) => {
+/// Shows a comparison to people, what changes line by line, and returns the same lines for `output`
+/// where that is a program's.
+///
+/// # Errors
+/// When the manifest cannot be read to its end.
+pub fn show(
+    chosen: &mut Chosen<'_>,
+    comparison: &Comparison,
+    reporter: &mut Reporter,
+    output: Output,
+) -> anyhow::Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    let mut keep = |path: &Verbatim, change, differs: &[Aspect], reason: Option<&str>| {
+        if output == Output::Json {
+            lines.push(Line::new(path, change, differs, reason));
+        }
+    };
+    let mut items = comparison.items.iter().peekable();
+    let mut pass = chosen.pass()?;
+    while let Some((number, entry)) = pass.next_entry()? {
+        let path = &entry.path;
+        match items.next_if(|item| item.number == number).map(|item| &item.change) {
+            None if entry.parent => {}
+            None => reporter.detail(format!("unchanged {}", shown(path))),
+            Some(Change::Updated(aspects)) => {
                 reporter.message(&format!("updated {} ({})", shown(path), words(aspects)));
+                keep(path, "updated", aspects, None);
             }
-            Change::New => reporter.message(&format!("new {}", shown(path))),
-            Change::Conflict(why) => reporter.message(&format!("conflict {}: {why}", shown(path))),
-            Change::Skipped(why) => reporter.message(&format!("skipped {}: {why}", shown(path))),
+            Some(Change::New) => {
+                reporter.message(&format!("new {}", shown(path)));
+                keep(path, "new", &[], None);
+            }
+        }
+    }
+    for (word, remarks) in [("conflict", &comparison.conflicts), ("skipped", &comparison.skipped)] {
+        for Remark { path, reason } in remarks {
+            reporter.message(&format!("{word} {}: {reason}", shown(path)));
+            keep(path, word, &[], Some(reason.as_str()));
         }
     }
     for path in &comparison.extra {
         reporter.message(&format!("extra {}", shown(path)));
+        keep(path, "extra", &[], None);
     }
-    let (unchanged, updated, new) = comparison.counts();
-    let extra = comparison.extra.len();
+    let Comparison { unchanged, updated, new, extra, .. } = comparison;
+    let extra = extra.len();
     reporter.message(&format!("{unchanged} unchanged, {updated} updated, {new} new, {extra} extra"));
+    Ok(lines)
 }
 
 /// Returns the words for aspects, as a list.

@@ -4,14 +4,13 @@
 use crate::apply::Application;
 use crate::args::Args;
 use crate::choice;
-use crate::comparison::{self, Change, Comparison};
+use crate::chosen::{Chosen, Selection};
+use crate::comparison::{self, Comparison};
 use crate::consent::{self, Answer};
 use crate::exclude::Excludes;
 use crate::ground::Ground;
 use crate::id::SnapshotName;
-use crate::identity;
-use crate::manifest::{self, Entry, Manifest, Reader};
-use crate::owner::OwnerMap;
+use crate::manifest::{self, Header, Reader};
 use crate::progress::Progress;
 use crate::report::{self, Report};
 use crate::root::Root;
@@ -23,7 +22,7 @@ use crate::verify;
 use anyhow::Context;
 use nix::fcntl::openat;
 use nix::sys::stat::Mode;
-use orderly_exec::reporter::Reporter;
+use orderly_exec::reporter::{Output, Reporter};
 use orderly_exec::runner::Runner;
 use orderly_exec::{OrStatus, Status, fail};
 use std::path::{Path, PathBuf};
@@ -45,54 +44,50 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     let _lock = ground.lock()?;
     let store = ground.open_store(runner)?;
     let name = choice::snapshot(&store, choice.names.first().map(String::as_str), args.made_by.as_deref())?;
-    let manifest = store.manifest(name).and_then(Reader::into_manifest).or_status(Status::Rejected)?;
-    insist_on_fit(args, &ground, name, &manifest, runner)?;
+    // Read once to its end before anything is believed: the checksum stands there.
+    let (header, trailer) = store.manifest(name).and_then(Reader::into_ends).or_status(Status::Rejected)?;
+    insist_on_fit(args, &ground, name, &header, runner)?;
     if !name.whole {
-        reporter.warn(format!(
-            "{name} is incomplete: {} problems were met when it was made",
-            manifest.trailer.problems.len()
-        ));
+        let problems = trailer.problems.len();
+        reporter.warn(format!("{name} is incomplete: {problems} problems were met when it was made"));
     }
-    let (entries, identity) = select(&manifest, &choice.paths, name)?;
-    for path in identity {
-        reporter.say(format!("{path}: left alone, it is this machine's identity; name it to restore it"));
-    }
+    let mut chosen = Chosen::new(|| store.manifest(name), Selection::named(choice.paths.clone()));
+    insist_on_presence(&mut chosen, &choice.paths, name)?;
     let mut tree = open_tree(&store, name)?;
     reporter.show_progress();
-    insist_on_sound(
-        &entries,
-        &mut tree,
-        name,
-        Progress::new(reporter, runner, "verify", manifest.trailer.totals.files),
-    )?;
+    let entries = trailer.totals.entries;
+    insist_on_sound(&mut chosen, &mut tree, name, Progress::new(reporter, runner, "verify", entries))?;
     let mut live = Root::open(&root).or_status(Status::Refused)?;
-    let mut owners = OwnerMap::default();
-    let excludes = Excludes::new(&manifest.header.sources.exclude);
-    let mut progress = Progress::new(reporter, runner, "compare", entries.len() as u64);
-    let comparison = comparison::with_live(entries, &mut live, &mut owners, &excludes, &mut progress)
-        .or_status(Status::Refused)?;
+    let excludes = Excludes::new(&header.sources.exclude);
+    let mut progress = Progress::new(reporter, runner, "compare", entries);
+    let comparison =
+        comparison::with_live(&mut chosen, &mut live, &excludes, &mut progress).or_status(Status::Refused)?;
     reporter.end_progress();
-    owners.remarks().for_each(|remark| reporter.say(remark));
+    for path in &comparison.left_alone {
+        reporter.say(format!("{path}: left alone, it is this machine's identity; name it to restore it"));
+    }
+    chosen.remarks().for_each(|remark| reporter.say(remark));
     insist_on_no_conflict(&comparison)?;
-    report::show(&comparison, reporter);
+    let output = if args.json { Output::Json } else { Output::Text };
+    let lines = report::show(&mut chosen, &comparison, reporter, output)?;
     let report =
-        |status, saved: Option<&Path>| Report::of_restore(status, name, &manifest.header, &comparison, saved);
-    if comparison.changing().next().is_none() || args.dry_run {
-        reporter.record(&report(Status::Done, None));
+        |saved: Option<&Path>| Report::of_restore(Status::Done, name, &header, &comparison, lines, saved);
+    if comparison.items.is_empty() || args.dry_run {
+        reporter.record(&report(None));
         return Ok(Status::Done);
     }
-    let question = format!("restore {name} made by {} onto {}?", manifest.header.host, root.display());
+    let question = format!("restore {name} made by {} onto {}?", header.host, root.display());
     match consent::ask(&question, args.yes, runner, reporter)? {
         Answer::Yes => {}
         Answer::No => return Err(fail(Status::Refused, "not restored: the answer was no")),
     }
     reporter.show_progress();
     let progress = Progress::new(reporter, runner, "save", 0);
-    let saved = Saved::save(&comparison, &manifest.header, &root, &live, progress)?;
+    let saved = Saved::save(&mut chosen, &comparison, &header, (&root, &live), progress)?;
     let path = saved.path.clone();
-    let mut progress = Progress::new(reporter, runner, "restore", comparison.changing().count() as u64);
+    let mut progress = Progress::new(reporter, runner, "restore", comparison.items.len() as u64);
     let mut application = Application::new(&mut live, &mut tree);
-    let applied = application.apply_all(&comparison.items, &mut progress);
+    let applied = application.apply_all(&mut chosen, &comparison.items, &mut progress);
     let lost = std::mem::take(&mut application.lost);
     reporter.end_progress();
     if let Err(error) = applied {
@@ -101,7 +96,7 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     lost.iter().for_each(|line| reporter.warn(line));
     saved::prune()?;
     reporter.message(&format!("Restore complete; what was overwritten is in {}.", path.display()));
-    reporter.record(&report(Status::Done, Some(&path)));
+    reporter.record(&report(Some(&path)));
     Ok(Status::Done)
 }
 
@@ -147,10 +142,9 @@ fn insist_on_fit(
     args: &Args,
     ground: &Ground,
     name: SnapshotName,
-    manifest: &Manifest,
+    header: &Header,
     runner: &mut Runner,
 ) -> anyhow::Result<()> {
-    let header = &manifest.header;
     let refuse = |message: String| Err(fail(Status::Refused, message));
     let asset = ground.asset(runner)?;
     if (&header.asset.kind, &header.asset.identity) != (&asset.kind, &asset.identity) {
@@ -183,48 +177,33 @@ fn series(version: &str) -> Vec<&str> {
     parts.into_iter().take(length).collect()
 }
 
-/// Returns the entries that are asked for, with the folders above them as parents, and the paths
-/// that are left alone because they are this machine's identity.
-fn select(
-    manifest: &Manifest,
-    paths: &[Verbatim],
-    name: SnapshotName,
-) -> anyhow::Result<(Vec<Entry>, Vec<Verbatim>)> {
-    let missing: Vec<String> = paths
-        .iter()
-        .filter(|path| !manifest.entries.iter().any(|entry| entry.path == **path))
-        .map(|path| format!("\"{path}\" is not in the snapshot {name}"))
-        .collect();
-    if !missing.is_empty() {
-        return Err(fail(Status::Usage, missing.join("\n")));
+/// Insists that every path that is named is in the snapshot.
+fn insist_on_presence(chosen: &mut Chosen<'_>, paths: &[Verbatim], name: SnapshotName) -> anyhow::Result<()> {
+    if paths.is_empty() {
+        return Ok(());
     }
-    let identity = identity::patterns();
-    let mut left_alone = Vec::new();
-    let mut chosen = Vec::new();
-    for entry in &manifest.entries {
-        let is_above = paths.iter().any(|path| path.is_within(entry.path.as_bytes()) && *path != entry.path);
-        let is_wanted = paths.is_empty() || paths.iter().any(|path| entry.path.is_within(path.as_bytes()));
-        if !is_wanted && !is_above {
-            continue;
-        }
-        if is_wanted && identity.matches(entry.path.as_bytes()) && !paths.contains(&entry.path) {
-            left_alone.push(entry.path.clone());
-            continue;
-        }
-        let mut entry = entry.clone();
-        entry.parent |= !is_wanted;
-        chosen.push(entry);
+    let mut missing: Vec<&Verbatim> = paths.iter().collect();
+    let mut pass = chosen.pass()?;
+    while let Some((_, entry)) = pass.next_entry()? {
+        missing.retain(|path| **path != entry.path);
     }
-    Ok((chosen, left_alone))
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> =
+        missing.iter().map(|path| format!("\"{path}\" is not in the snapshot {name}")).collect();
+    Err(fail(Status::Usage, lines.join("\n")))
 }
 
 fn insist_on_sound(
-    entries: &[Entry],
+    chosen: &mut Chosen<'_>,
     tree: &mut Root,
     name: SnapshotName,
     mut progress: Progress<'_>,
 ) -> anyhow::Result<()> {
-    let wrong = verify::differences(entries, tree, &mut progress)?;
+    let mut pass = chosen.pass()?;
+    let next = || Ok(pass.next_entry()?.map(|(_, entry)| entry));
+    let wrong = verify::differences(next, tree, &mut progress)?;
     if wrong.is_empty() {
         return Ok(());
     }
@@ -234,14 +213,9 @@ fn insist_on_sound(
 }
 
 fn insist_on_no_conflict(comparison: &Comparison) -> anyhow::Result<()> {
-    let conflicts: Vec<String> = comparison
-        .items
-        .iter()
-        .filter_map(|item| match &item.change {
-            Change::Conflict(why) => Some(format!("{}: {why}", item.entry.path)),
-            Change::Unchanged | Change::Updated(_) | Change::New | Change::Skipped(_) => None,
-        })
-        .collect();
+    let conflicts = comparison.conflicts.iter();
+    let conflicts: Vec<String> =
+        conflicts.map(|remark| format!("{}: {}", remark.path, remark.reason)).collect();
     if conflicts.is_empty() { Ok(()) } else { Err(fail(Status::Refused, conflicts.join("\n"))) }
 }
 
@@ -260,11 +234,10 @@ pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
     };
     let mut undo = saved.read().or_status(Status::Rejected)?;
     let mut live = Root::open(&undo.root).or_status(Status::Refused)?;
-    for entry in undo.manifest.entries.iter().filter(|entry| !entry.parent) {
-        reporter.message(&format!("put back {}", entry.path));
-    }
+    undo.each_put_back(|path| reporter.message(&format!("put back {}", report::shown(path))))
+        .or_status(Status::Rejected)?;
     for path in &undo.created {
-        reporter.message(&format!("remove {path}"));
+        reporter.message(&format!("remove {}", report::shown(path)));
     }
     for path in undo.edited(&mut live) {
         reporter.warn(format!("{}: was edited since the restore; undoing loses that", report::shown(&path)));

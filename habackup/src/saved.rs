@@ -5,11 +5,11 @@
 //! no undo is done twice.
 
 use crate::apply::{Application, remove_created};
-use crate::comparison::{self, Change, Comparison, Item};
+use crate::chosen::{Chosen, Selection};
+use crate::comparison::{self, Change, Comparison};
 use crate::exclude::Excludes;
 use crate::id::Id;
-use crate::manifest::{self, Entry, Header, Kind, Manifest, Trailer, Writer};
-use crate::owner::OwnerMap;
+use crate::manifest::{self, Entry, Header, Kind, Reader, Remark, Trailer, Writer};
 use crate::progress::Progress;
 use crate::root::Root;
 use crate::snapshot::{self, Plan};
@@ -17,16 +17,19 @@ use crate::store::{self, FOLDER};
 use crate::verbatim::Verbatim;
 use crate::walk::Scope;
 use anyhow::{Context, bail, ensure};
-use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::fsync;
 use orderly_exec::{clock, files};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 const FORMAT: &str = "orderly-restore/1";
 const CREATED: &str = "created.json";
+const UNFINISHED: &str = ".created.json";
 const UNDONE: &str = ".undone";
 /// How many restores stay; each is as large as what it overwrote.
 const KEEP: usize = 8;
@@ -69,16 +72,19 @@ impl Saved {
     /// # Errors
     /// When anything cannot be saved; then nothing may be overwritten.
     pub fn save(
+        chosen: &mut Chosen<'_>,
         comparison: &Comparison,
         header: &Header,
-        root: &Path,
-        live: &Root,
+        (root, live): (&Path, &Root),
         progress: Progress<'_>,
     ) -> anyhow::Result<Self> {
         files::private_directory(&folder())?;
         let path = new_folder()?;
         let saved = Self { path: path.clone() };
-        if let Err(error) = saved.fill(comparison, header, root, live, progress) {
+        let made = saved
+            .overwritten(chosen, comparison, header, live, progress)
+            .and_then(|()| saved.created(chosen, comparison, header, root));
+        if let Err(error) = made {
             std::fs::remove_dir_all(&path).ok();
             return Err(error)
                 .with_context(|| format!("save what will be overwritten in {}", path.display()));
@@ -86,11 +92,12 @@ impl Saved {
         Ok(saved)
     }
 
-    fn fill(
+    /// Copies what will be overwritten.
+    fn overwritten(
         &self,
+        chosen: &mut Chosen<'_>,
         comparison: &Comparison,
         header: &Header,
-        root: &Path,
         live: &Root,
         progress: Progress<'_>,
     ) -> anyhow::Result<()> {
@@ -98,14 +105,22 @@ impl Saved {
         mkdirat(&folder, manifest::TREE, Mode::S_IRWXU)?;
         let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty())?;
         let writer = Writer::begin(new_file(&folder, manifest::FILE)?, header)?;
-        let updated = comparison.items.iter().filter(|item| matches!(item.change, Change::Updated(_)));
         let mut scope = Scope::nothing();
-        for item in updated {
-            scope.add_itself(item.entry.path.as_path());
-        }
+        each_item(chosen, comparison, |entry, change| {
+            if *change != Change::New {
+                scope.add_itself(entry.path.as_path());
+            }
+            Ok(())
+        })?;
         let source = openat(&**live.folder(), c".", FOLDER, Mode::empty())?;
-        let plan =
-            Plan { source, scope: &scope, excludes: Excludes::default(), store: (0, 0), previous: None };
+        let plan = Plan {
+            source,
+            scope: &scope,
+            excludes: Excludes::default(),
+            store: (0, 0),
+            previous: None,
+            expected: 0,
+        };
         let (writer, found) = snapshot::walk(plan, &tree, writer, progress)?;
         if let Some(problem) = found.problems.first() {
             bail!("{}: {}", problem.path, problem.reason);
@@ -118,31 +133,56 @@ impl Saved {
             ..Trailer::default()
         };
         writer.finish(&trailer)?;
-        let created = Created {
+        nix::unistd::syncfs(&folder)?;
+        Ok(())
+    }
+
+    /// Writes down what was not there and what files are restored as, in passing.
+    fn created(
+        &self,
+        chosen: &mut Chosen<'_>,
+        comparison: &Comparison,
+        header: &Header,
+        root: &Path,
+    ) -> anyhow::Result<()> {
+        let folder = openat(AT_FDCWD, &self.path, FOLDER, Mode::empty())?;
+        let mut file = std::io::BufWriter::new(new_file(&folder, UNFINISHED)?);
+        let head = Created {
             format: FORMAT.to_owned(),
             time: clock::now(),
             snapshot: header.id.clone(),
             root: root.to_owned(),
-            created: comparison
-                .items
-                .iter()
-                .filter(|item| item.change == Change::New)
-                .map(|item| item.entry.path.clone())
-                .collect(),
-            restored: comparison
-                .changing()
-                .map(|item| &item.entry)
-                .filter(|entry| entry.kind == Kind::File)
-                .map(|entry| Restored {
-                    path: entry.path.clone(),
-                    size: entry.size,
-                    mtime_ns: entry.mtime_ns,
-                })
-                .collect(),
+            created: Vec::new(),
+            restored: Vec::new(),
         };
+        let head = serde_json::to_string(&head)?;
+        let head = head.strip_suffix("[],\"restored\":[]}").context("write what is created")?;
+        write!(file, "{head}[")?;
+        let mut comma = "";
+        each_item(chosen, comparison, |entry, change| {
+            if *change == Change::New {
+                file.write_all(comma.as_bytes())?;
+                serde_json::to_writer(&mut file, &entry.path)?;
+                comma = ",";
+            }
+            Ok(())
+        })?;
+        write!(file, "],\"restored\":[")?;
+        comma = "";
+        each_item(chosen, comparison, |entry, _| {
+            if entry.kind == Kind::File {
+                let (path, size, mtime_ns) = (entry.path.clone(), entry.size, entry.mtime_ns);
+                file.write_all(comma.as_bytes())?;
+                serde_json::to_writer(&mut file, &Restored { path, size, mtime_ns })?;
+                comma = ",";
+            }
+            Ok(())
+        })?;
+        write!(file, "]}}")?;
+        file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
         // Last: a folder without it is one whose restore never began.
-        nix::unistd::syncfs(&folder)?;
-        files::replace(&self.path.join(CREATED), serde_json::to_string(&created)?.as_bytes())?;
+        renameat(&folder, UNFINISHED, &folder, CREATED)?;
+        fsync(&folder)?;
         Ok(())
     }
 
@@ -175,11 +215,11 @@ impl Saved {
             self.path.display()
         );
         let folder = openat(AT_FDCWD, &self.path, FOLDER, Mode::empty()).with_context(what)?;
-        let manifest =
-            store::open_manifest(&folder).and_then(manifest::Reader::into_manifest).with_context(what)?;
+        // Read once to its end before anything is put back from it: the checksum stands there.
+        store::open_manifest(&folder).and_then(Reader::into_ends).with_context(what)?;
         let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty()).with_context(what)?;
         Ok(Undo {
-            manifest,
+            overwritten: Chosen::new(move || store::open_manifest(&folder), Selection::Saved),
             tree: Root::new(tree),
             root: created.root,
             created: created.created,
@@ -205,7 +245,7 @@ impl Saved {
 /// What undoing a restore takes.
 #[derive(Debug)]
 pub struct Undo {
-    pub manifest: Manifest,
+    overwritten: Chosen<'static>,
     pub created: Vec<Verbatim>,
     restored: Vec<Restored>,
     pub root: PathBuf,
@@ -214,6 +254,18 @@ pub struct Undo {
 }
 
 impl Undo {
+    /// Tells `with` of every path that is put back.
+    ///
+    /// # Errors
+    /// When what was saved cannot be read.
+    pub fn each_put_back(&mut self, mut with: impl FnMut(&Verbatim)) -> anyhow::Result<()> {
+        let mut pass = self.overwritten.pass()?;
+        while let Some((_, entry)) = pass.next_entry()? {
+            with(&entry.path);
+        }
+        Ok(())
+    }
+
     /// Returns the restored files that somebody wrote to since: undoing loses what was written.
     pub fn edited(&self, live: &mut Root) -> Vec<Verbatim> {
         let mut is_edited = |restored: &&Restored| {
@@ -237,24 +289,32 @@ impl Undo {
         live: &mut Root,
         progress: &mut Progress<'_>,
     ) -> anyhow::Result<Vec<Verbatim>> {
-        let mut entries: Vec<Entry> =
-            self.manifest.entries.iter().filter(|entry| !entry.parent).cloned().collect();
-        for entry in &mut entries {
-            // What was on this host goes back by number.
-            (entry.user, entry.group) = (None, None);
-        }
         live.forget();
         // What the restore never came to is left alone: it may be what made it fail.
-        let compared =
-            comparison::with_live(entries, live, &mut OwnerMap::default(), &Excludes::default(), progress)?;
-        if let Some(Item { entry, change: Change::Conflict(why) }) =
-            compared.items.iter().find(|item| matches!(item.change, Change::Conflict(_)))
-        {
-            bail!("put back {}: {why}", entry.path);
+        let compared = comparison::with_live(&mut self.overwritten, live, &Excludes::default(), progress)?;
+        if let Some(Remark { path, reason }) = compared.conflicts.first() {
+            bail!("put back {path}: {reason}");
         }
-        Application::new(live, &mut self.tree).apply_all(&compared.items, progress)?;
+        Application::new(live, &mut self.tree).apply_all(&mut self.overwritten, &compared.items, progress)?;
         remove_created(live, &self.created)
     }
+}
+
+/// Calls `with` for every entry that would be changed.
+fn each_item(
+    chosen: &mut Chosen<'_>,
+    comparison: &Comparison,
+    mut with: impl FnMut(&Entry, &Change) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut items = comparison.items.iter().peekable();
+    let mut pass = chosen.pass()?;
+    while items.peek().is_some() {
+        let (number, entry) = pass.next_entry()?.context("the manifest is not the one compared")?;
+        if let Some(item) = items.next_if(|item| item.number == number) {
+            with(&entry, &item.change)?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes all but the newest restores.

@@ -3,8 +3,14 @@
 //!
 //! Everything is opened relative to its folder and never through a link. What cannot be read is a
 //! problem of the snapshot; what cannot be written ends the run.
+//!
+//! The walk itself only makes folders and asks what stood there before; the names in a folder go
+//! through [`ahead`], where helpers share what is unchanged while the walk is already elsewhere, and
+//! come back in the order of the walk.
 
+mod ahead;
 mod file;
+mod sharing;
 
 use crate::copy::Copier;
 use crate::exclude::Excludes;
@@ -17,15 +23,18 @@ use crate::store::FOLDER;
 use crate::verbatim::Verbatim;
 use crate::walk::{self, Listed, Scope};
 use crate::xattr;
+use ahead::Ahead;
 use anyhow::Context;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, makedev, mkdirat, mknodat};
 use nix::unistd::{mkfifoat, symlinkat};
+use sharing::{Helpers, Name};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::sync::Arc;
 
 /// How deep folders are followed. Each level holds three open files and a part of the stack, and who
 /// may write to a source could otherwise end every backup.
@@ -46,6 +55,8 @@ pub struct Snapshot<'a> {
     owners: Owners,
     groups: HashMap<(u64, u64), First>,
     last_group: u64,
+    ahead: Ahead,
+    helpers: Helpers,
     found: Found,
 }
 
@@ -93,6 +104,8 @@ pub struct Plan<'a> {
     pub excludes: Excludes,
     pub store: (u64, u64),
     pub previous: Option<Previous>,
+    /// About how many entries there will be: for a few, no helpers are called.
+    pub expected: u64,
 }
 
 /// Walks over everything wanted and returns what it amounts to, with the manifest still open.
@@ -107,6 +120,7 @@ pub fn walk<'a>(
 ) -> anyhow::Result<(Writer, Found)> {
     let previous = plan.previous.as_ref().map(|previous| previous.tree().try_clone()).transpose()?;
     let root = Level { path: Vec::new(), depth: 0, source: plan.source, target: tree.try_clone()?, previous };
+    let helpers = Helpers::call(plan.previous.as_ref().map(Previous::settled_before), plan.expected);
     let mut snapshot = Snapshot {
         writer,
         tree: tree.as_fd(),
@@ -118,9 +132,15 @@ pub fn walk<'a>(
         owners: Owners::default(),
         groups: HashMap::new(),
         last_group: 0,
+        ahead: Ahead::default(),
+        helpers,
         found: Found::default(),
     };
-    snapshot.contents(&root, plan.scope)?;
+    snapshot.contents(&Arc::new(root), plan.scope)?;
+    snapshot.settle_all()?;
+    // The walk meets folders before the files beside them.
+    snapshot.found.problems.sort_by(|a, b| a.path.cmp(&b.path));
+    snapshot.found.skipped.sort_by(|a, b| a.path.cmp(&b.path));
     if let Some(error) = snapshot.previous.and_then(|previous| previous.broken) {
         snapshot.progress.detail(format!("the snapshot before cannot be read to its end: {error:#}"));
     }
@@ -135,13 +155,7 @@ enum Named {
     /// By the configuration, which says that it may be absent.
     Optional,
     /// By the folder it is in.
-    Listed(Listed),
-}
-
-impl Named {
-    fn is_listed(self) -> bool {
-        matches!(self, Self::Listed(_))
-    }
+    Listed,
 }
 
 /// What is wanted of a name.
@@ -153,46 +167,61 @@ struct Request<'a> {
     itself: bool,
 }
 
+/// What is wanted of a name that stands in a folder which is wanted whole.
+const LISTED: Request<'_> = Request { scope: &Scope::Whole, named: Named::Listed, itself: true };
+
 impl Snapshot<'_> {
-    fn contents(&mut self, level: &Level, scope: &Scope) -> anyhow::Result<()> {
-        match scope {
-            Scope::Only(names) => {
-                for (name, wanted) in names {
-                    let named = if wanted.optional { Named::Optional } else { Named::Asked };
-                    self.visit(level, name, Request { scope: &wanted.scope, named, itself: wanted.itself })?;
-                }
-            }
-            Scope::Whole => {
-                let names = match walk::listing(&level.source) {
-                    Ok(names) => names,
-                    Err(error) => {
-                        self.problem(&level.path, format!("read the directory: {}", error.desc()));
-                        return Ok(());
-                    }
-                };
-                for (name, listed) in names {
-                    let named = Named::Listed(listed);
-                    self.visit(level, &name, Request { scope: &Scope::Whole, named, itself: true })?;
-                }
-            }
+    fn contents(&mut self, level: &Arc<Level>, scope: &Scope) -> anyhow::Result<()> {
+        let Scope::Only(names) = scope else { return self.everything(level) };
+        for (name, wanted) in names {
+            let named = if wanted.optional { Named::Optional } else { Named::Asked };
+            self.visit(level, name, Request { scope: &wanted.scope, named, itself: wanted.itself })?;
         }
         Ok(())
     }
 
-    fn visit(&mut self, level: &Level, name: &[u8], request: Request<'_>) -> anyhow::Result<()> {
+    /// Walks over all that is in a folder.
+    fn everything(&mut self, level: &Arc<Level>) -> anyhow::Result<()> {
+        let names = match walk::listing(&level.source) {
+            Ok(names) => names,
+            Err(error) => {
+                self.problem(&level.path, format!("read the directory: {}", error.desc()));
+                return Ok(());
+            }
+        };
+        let mut path = level.path.clone();
+        path.push(b'/');
+        let length = path.len();
+        let mut names_ahead = Vec::new();
+        for (name, listed) in names {
+            path.truncate(length);
+            path.extend_from_slice(name.as_bytes());
+            if self.excludes.matches(&path) {
+                continue;
+            }
+            if listed == Listed::Folder || listed == Listed::Unknown && is_folder(level, &name) {
+                self.send_ahead(level, std::mem::take(&mut names_ahead))?;
+                // Opened before it is looked at: a dead server mounted there would never answer the look.
+                self.directory(&At { level, name: &name, path: path.clone() }, LISTED)?;
+                continue;
+            }
+            let before = self.previous.as_mut().and_then(|previous| previous.find(&path));
+            names_ahead.push(Name { name, before });
+            if names_ahead.len() >= ahead::NAMES_AT_ONCE {
+                self.send_ahead(level, std::mem::take(&mut names_ahead))?;
+            }
+        }
+        self.send_ahead(level, names_ahead)
+    }
+
+    /// Walks over what the configuration names.
+    fn visit(&mut self, level: &Arc<Level>, name: &[u8], request: Request<'_>) -> anyhow::Result<()> {
         let Request { scope, named, itself } = request;
         let path = walk::join(&level.path, name);
-        if named.is_listed() && self.excludes.matches(&path) {
-            return Ok(());
-        }
         let Ok(c_name) = CString::new(name) else {
             self.problem(&path, "the name has a NUL in it".to_owned());
             return Ok(());
         };
-        if named == Named::Listed(Listed::Folder) {
-            // Opened before it is looked at: a dead server mounted there would never answer the look.
-            return self.directory(&At { level, name: &c_name, path }, request);
-        }
         let stat = match fstatat(&level.source, c_name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(error) => {
@@ -209,23 +238,31 @@ impl Snapshot<'_> {
             }
             return Ok(());
         }
-        if !named.is_listed() && *scope == Scope::Whole {
+        if *scope == Scope::Whole {
             self.found.sources += 1;
         }
-        let at = At { level, name: &c_name, path };
-        match kind {
-            Kind::Directory => self.directory(&at, request),
-            Kind::File => self.file(&at, &stat),
-            Kind::Symlink | Kind::Fifo | Kind::Socket | Kind::CharDevice | Kind::BlockDevice => {
-                self.special(&at, &stat)
-            }
+        if kind == Kind::Directory {
+            return self.directory(&At { level, name: &c_name, path }, request);
+        }
+        let before = self.previous.as_mut().and_then(|previous| previous.find(&path));
+        self.settle_all()?;
+        let before = before.map(|before| before.entry);
+        self.other(&At { level, name: &c_name, path }, &stat, before)
+    }
+
+    /// Copies or shares anything but a folder.
+    fn other(&mut self, at: &At<'_>, stat: &FileStat, before: Option<Entry>) -> anyhow::Result<()> {
+        if Kind::of_mode(stat.st_mode) == Kind::File {
+            self.file(at, stat, before)
+        } else {
+            self.special(at, stat)
         }
     }
 
     fn absent(&mut self, path: &[u8], scope: &Scope, named: Named, error: Errno) {
         for (leaf, optional) in scope.leaves(path, named == Named::Optional) {
             match (named, error) {
-                (Named::Listed(_), Errno::ENOENT) => {
+                (Named::Listed, Errno::ENOENT) => {
                     self.problem(leaf.as_bytes(), "vanished while the snapshot was taken".to_owned());
                 }
                 (Named::Asked | Named::Optional, Errno::ENOENT | Errno::ENOTDIR) if optional => {}
@@ -243,7 +280,7 @@ impl Snapshot<'_> {
         let opened = match named {
             // What is asked for by name may well be another file system.
             Named::Asked | Named::Optional => openat(&at.level.source, at.name, FOLDER, Mode::empty()),
-            Named::Listed(_) => walk::open_on_same_mount(&at.level.source, at.name),
+            Named::Listed => walk::open_on_same_mount(&at.level.source, at.name),
         };
         let source = match opened {
             Ok(source) => source,
@@ -251,7 +288,7 @@ impl Snapshot<'_> {
                 self.skip(&at.path, "something else is mounted there; include it by name to have it");
                 return Ok(());
             }
-            Err(Errno::ENOENT) if named.is_listed() => {
+            Err(Errno::ENOENT) if named == Named::Listed => {
                 self.absent(&at.path, scope, named, Errno::ENOENT);
                 return Ok(());
             }
@@ -271,7 +308,6 @@ impl Snapshot<'_> {
             Ok(xattrs) => entry.xattrs = xattrs,
             Err(error) => self.problem(&at.path, format!("read the attributes: {}", error.desc())),
         }
-        self.add(&entry)?;
         mkdirat(&at.level.target, at.name, Mode::S_IRWXU).with_context(|| at.writing())?;
         let target =
             openat(&at.level.target, at.name, FOLDER, Mode::empty()).with_context(|| at.writing())?;
@@ -280,10 +316,12 @@ impl Snapshot<'_> {
             .previous
             .as_ref()
             .and_then(|previous| openat(previous, at.name, FOLDER, Mode::empty()).ok());
-        let level = Level { path: at.path.clone(), depth: at.level.depth + 1, source, target, previous };
+        let depth = at.level.depth + 1;
+        let level = Arc::new(Level { path: at.path.clone(), depth, source, target, previous });
+        let entry = Arc::new(entry);
+        self.enter_ahead(&entry)?;
         self.contents(&level, scope)?;
-        // Last, because making what is in it changes its time, and its mode may forbid making any.
-        self.finish(&level.target, &entry, at)
+        self.leave_ahead(level, entry)
     }
 
     /// Copies what has no contents: links, fifos, devices; sockets are only written down.
@@ -315,7 +353,7 @@ impl Snapshot<'_> {
         match made {
             Ok(()) => {
                 let copy = open_at(target, at).with_context(|| at.writing())?;
-                self.finish(&copy, &entry, at)?;
+                self.finish(&copy, &entry)?;
             }
             // Without the right to make it, a device is kept in the manifest alone, as sockets always are.
             Err(Errno::EPERM) => {
@@ -328,21 +366,22 @@ impl Snapshot<'_> {
         self.add(&entry)
     }
 
-    fn finish(&mut self, target: impl AsFd, entry: &Entry, at: &At<'_>) -> anyhow::Result<()> {
+    /// Gives a copy the owner, permissions, attributes and times of its original.
+    fn finish(&mut self, target: impl AsFd, entry: &Entry) -> anyhow::Result<()> {
         let lost = match metadata::apply(&target, entry, Owner::by_number(entry)) {
             Err(Errno::EINVAL) if metadata::is_unmapped(entry) => {
                 let why = metadata::unmapped(entry);
-                self.progress.say(format!("{}: {why}; it is kept in the manifest only", at.shown()));
+                self.progress.say(format!("{}: {why}; it is kept in the manifest only", entry.path));
                 // Without its owner, what runs as its owner would run as us.
                 let plain = Entry { mode: entry.mode & 0o1777, ..entry.clone() };
                 metadata::apply(&target, &plain, Owner::of_this_process())
             }
             result => result,
         };
-        let lost = lost.with_context(|| at.writing())?;
+        let lost = lost.with_context(|| writing(&entry.path))?;
         for name in lost {
             // The manifest has them all the same, and restoring goes by the manifest.
-            self.progress.detail(format!("{}: {name} is kept in the manifest only", at.shown()));
+            self.progress.detail(format!("{}: {name} is kept in the manifest only", entry.path));
         }
         Ok(())
     }
@@ -367,7 +406,7 @@ impl Snapshot<'_> {
 /// One name of the walk.
 #[derive(Debug)]
 struct At<'a> {
-    level: &'a Level,
+    level: &'a Arc<Level>,
     name: &'a CStr,
     path: Vec<u8>,
 }
@@ -378,8 +417,18 @@ impl At<'_> {
     }
 
     fn writing(&self) -> String {
-        format!("write the copy of {}", self.shown())
+        writing(self.shown())
     }
+}
+
+fn writing(path: impl std::fmt::Display) -> String {
+    format!("write the copy of {path}")
+}
+
+/// Tells whether a name is a folder, on a file system whose listings do not tell.
+fn is_folder(level: &Level, name: &CStr) -> bool {
+    fstatat(&level.source, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| Kind::of_mode(stat.st_mode) == Kind::Directory)
 }
 
 fn open_place(at: &At<'_>) -> Result<OwnedFd, Errno> {

@@ -356,7 +356,7 @@ pub(crate) fn remove_tree(folder: impl AsFd, name: &[u8]) -> Result<(), Errno> {
 
 fn empty(folder: &OwnedFd) -> Result<(), Errno> {
     for name in crate::walk::names(folder)? {
-        remove_tree(folder, &name)?;
+        remove_tree(folder, name.to_bytes())?;
     }
     Ok(())
 }

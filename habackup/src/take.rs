@@ -8,8 +8,10 @@ use crate::manifest::{self, Header, Sources, Totals, Trailer, Writer};
 use crate::previous::Previous;
 use crate::progress::{Progress, show_bytes};
 use crate::retention::prunable;
+use crate::room;
 use crate::snapshot::{self, Found, Plan};
 use crate::store::{self, Staging, Store};
+use crate::survey::Survey;
 use crate::verbatim::Verbatim;
 use crate::walk::Scope;
 use anyhow::Context;
@@ -17,6 +19,7 @@ use orderly_exec::reporter::Reporter;
 use orderly_exec::runner::Runner;
 use orderly_exec::{Status, clock, fail, status};
 use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -50,14 +53,14 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
         return not_held(args, &why, reporter);
     }
     ground.insist_on_services(runner)?;
-    ground.insist_on_place()?;
+    ground.insist_on_place(runner)?;
     let asset = ground.asset(runner)?;
     if args.dry_run {
         return preview(&ground, reporter);
     }
     let store = Store::open_to_write(&ground.backup.directory)?;
     // Once more, now that the directory is there for certain and open.
-    ground.insist_on_place()?;
+    ground.insist_on_place(runner)?;
     for name in store.clean()? {
         reporter.say(format!("removed {name}, left behind by a run that was killed"));
     }
@@ -103,7 +106,7 @@ fn take(
     let backup = &ground.backup;
     let snapshots = store.snapshots()?;
     let id = store::next_id(snapshots.last().copied(), &mut |time| runner.pause(time))?;
-    let hostid = orderly_host::hostid::read();
+    let hostid = orderly_host::hostid::ask(ground.config.platform, runner);
     let (previous, before) = Previous::open(store, &snapshots, &ground.config.own.name, &hostid).unzip();
     let header = Header {
         format: manifest::FORMAT.to_owned(),
@@ -120,15 +123,26 @@ fn take(
             exclude: backup.exclude.clone(),
         },
     };
-    let writer = Writer::begin(staging.create_manifest()?, &header)?;
     reporter.show_progress();
-    let progress = Progress::new(reporter, runner, "snapshot", before.map_or(0, |totals| totals.files));
+    let expected = before.map_or(0, |totals| totals.files);
+    let scope = Scope::new(&backup.include, &backup.optional);
+    let excludes = Excludes::new(&backup.exclude);
+    let sources: Vec<&Path> = backup.include.iter().chain(&backup.optional).map(PathBuf::as_path).collect();
+    room::insist_on_all(&staging.tree, &sources, || {
+        let before = Previous::open(store, &snapshots, &ground.config.own.name, &header.hostid);
+        let progress = Progress::new(reporter, runner, "survey", expected);
+        let survey = Survey::new(&excludes, store.identity()?, before.unzip().0, progress);
+        survey.of(crate::root::open_folder("/".as_ref())?, &scope)
+    })?;
+    let writer = Writer::begin(staging.create_manifest()?, &header)?;
+    let progress = Progress::new(reporter, runner, "snapshot", expected);
     let plan = Plan {
         source: crate::root::open_folder("/".as_ref())?,
-        scope: &Scope::new(&backup.include, &backup.optional),
-        excludes: Excludes::new(&backup.exclude),
+        scope: &scope,
+        excludes,
         store: store.identity()?,
         previous,
+        expected: before.map_or(0, |totals| totals.entries),
     };
     let (writer, found) = snapshot::walk(plan, &staging.tree, writer, progress)?;
     if found.sources == 0 {
@@ -219,9 +233,9 @@ fn report(name: SnapshotName, found: &Found, pruned: Vec<SnapshotName>, reporter
 struct Preview {
     format: &'static str,
     record: &'static str,
-    directory: std::path::PathBuf,
-    include: Vec<std::path::PathBuf>,
-    missing: Vec<std::path::PathBuf>,
+    directory: PathBuf,
+    include: Vec<PathBuf>,
+    missing: Vec<PathBuf>,
     would_prune: Vec<String>,
 }
 

@@ -1,40 +1,24 @@
 //! Whether a snapshot still is what its manifest says: every file hashed again.
 
-use crate::manifest::{Entry, Kind, Reader, Remark};
+use crate::manifest::{Entry, Kind, Remark};
 use crate::progress::Progress;
 use crate::root::{Root, Trouble};
 
-/// Returns what differs between entries of a manifest and the copies below `tree`.
+/// Returns what differs between entries, which `next` returns one by one, and the copies below `tree`.
 ///
 /// # Errors
-/// When somebody asked us to stop.
-pub fn differences<'e>(
-    entries: impl IntoIterator<Item = &'e Entry>,
+/// When the entries cannot be read to their end, or somebody asked us to stop.
+pub fn differences(
+    mut next: impl FnMut() -> anyhow::Result<Option<Entry>>,
     tree: &mut Root,
     progress: &mut Progress<'_>,
 ) -> anyhow::Result<Vec<Remark>> {
     let mut wrong = Vec::new();
-    for entry in entries {
+    while let Some(entry) = next()? {
         progress.file()?;
-        if let Some(reason) = difference(entry, tree, progress)? {
-            wrong.push(Remark { path: entry.path.clone(), reason });
+        if let Some(reason) = difference(&entry, tree, progress)? {
+            wrong.push(Remark { path: entry.path, reason });
         }
-    }
-    Ok(wrong)
-}
-
-/// Returns what differs between a whole manifest, read in passing, and the copies below `tree`.
-///
-/// # Errors
-/// When the manifest cannot be read to its end, or somebody asked us to stop.
-pub fn of_manifest(
-    manifest: &mut Reader,
-    tree: &mut Root,
-    progress: &mut Progress<'_>,
-) -> anyhow::Result<Vec<Remark>> {
-    let mut wrong = Vec::new();
-    while let Some(entry) = manifest.next_entry()? {
-        wrong.extend(differences([&entry], tree, progress)?);
     }
     Ok(wrong)
 }

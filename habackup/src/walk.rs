@@ -1,12 +1,12 @@
 //! What is walked over: the names in a folder, and which folders are wanted whole or in part.
 
 use crate::verbatim::Verbatim;
-use nix::dir::Dir;
+use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, fstat};
 use std::collections::BTreeMap;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// What the kernel said.
-pub fn names(folder: impl AsFd) -> Result<Vec<Box<[u8]>>, Errno> {
+pub fn names(folder: impl AsFd) -> Result<Vec<CString>, Errno> {
     Ok(listing(folder)?.into_iter().map(|(name, _)| name).collect())
 }
 
-/// Returns the names in an open folder, sorted by their bytes, each once, with those known to be
-/// folders.
+/// Returns the names in an open folder, sorted by their bytes, each once, with what the folder says
+/// of them.
 ///
 /// # Errors
 /// What the kernel said.
@@ -30,10 +30,14 @@ pub fn listing(folder: impl AsFd) -> Result<Vec<ListedName>, Errno> {
     let mut names: Vec<ListedName> = Vec::new();
     for entry in Dir::from_fd(own)?.iter() {
         let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            let is_folder = entry.file_type() == Some(nix::dir::Type::Directory);
-            names.push((name.into(), if is_folder { Listed::Folder } else { Listed::Unknown }));
+        let name = entry.file_name();
+        if !matches!(name.to_bytes(), b"." | b"..") {
+            let listed = match entry.file_type() {
+                Some(Type::Directory) => Listed::Folder,
+                Some(_) => Listed::Other,
+                None => Listed::Unknown,
+            };
+            names.push((name.to_owned(), listed));
         }
     }
     names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
@@ -44,13 +48,15 @@ pub fn listing(folder: impl AsFd) -> Result<Vec<ListedName>, Errno> {
 }
 
 /// A name with what a listing says of it.
-pub type ListedName = (Box<[u8]>, Listed);
+pub type ListedName = (CString, Listed);
 
 /// What a listing says of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listed {
     Folder,
-    /// Anything, also a folder of a file system that does not tell.
+    /// Anything but a folder.
+    Other,
+    /// Nothing: some file systems do not tell.
     Unknown,
 }
 

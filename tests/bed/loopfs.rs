@@ -12,6 +12,9 @@ use std::process::{Child, Command, Stdio};
 pub const DISK_NEEDS: [Need; 4] =
     [Need::Root, Need::Loop, Need::Program("losetup"), Need::Program("mkfs.ext4")];
 
+/// What the other file systems on a loop device need of the machine.
+pub const FILESYSTEM_NEEDS: [Need; 2] = [Need::Program("mkfs.xfs"), Need::Program("mkfs.btrfs")];
+
 /// What a private host needs of the machine.
 pub const HOST_NEEDS: [Need; 3] = [Need::Root, Need::MountNamespace, Need::Program("nsenter")];
 
@@ -19,6 +22,7 @@ pub const HOST_NEEDS: [Need; 3] = [Need::Root, Need::MountNamespace, Need::Progr
 #[derive(Debug)]
 pub struct Disk {
     device: PathBuf,
+    image: PathBuf,
 }
 
 impl Disk {
@@ -29,13 +33,39 @@ impl Disk {
         disk
     }
 
+    /// Makes an image with an xfs and attaches it; mkfs.xfs(8) makes none smaller than 300 MiB.
+    pub fn xfs(bed: &Bed) -> Self {
+        let disk = Self::blank(bed, "xfs", 300);
+        run("mkfs.xfs", &["-q".as_ref(), disk.device.as_os_str()]);
+        disk
+    }
+
+    /// Makes an image with a btrfs and attaches it; mkfs.btrfs(8) makes none much smaller.
+    pub fn btrfs(bed: &Bed) -> Self {
+        let disk = Self::blank(bed, "btrfs", 128);
+        run("mkfs.btrfs", &["-q".as_ref(), disk.device.as_os_str()]);
+        disk
+    }
+
+    /// Returns what reached the disk, as a power cut would leave it: what a file system that is
+    /// mounted still keeps in memory is not there.
+    pub fn content(&self) -> Vec<u8> {
+        std::fs::read(&self.image).expect("read an image")
+    }
+
+    /// Puts a content on the disk again; nobody may have it mounted.
+    pub fn put(&self, content: &[u8]) {
+        std::fs::write(&self.device, content).expect("write a device");
+        run("blockdev", &["--flushbufs".as_ref(), self.device.as_os_str()]);
+    }
+
     /// Makes an empty image of this many MiB, named for what it will carry, and attaches it.
     pub fn blank(bed: &Bed, name: &str, mebibytes: u64) -> Self {
         let image = bed.path(format!("{name}.image"));
         let file = std::fs::File::create_new(&image).expect("make an image");
         file.set_len(mebibytes << 20).expect("size an image");
         let said = run("losetup", &["-f".as_ref(), "--show".as_ref(), image.as_os_str()]);
-        Self { device: PathBuf::from(said.trim()) }
+        Self { device: PathBuf::from(said.trim()), image }
     }
 
     /// Returns the block device.
@@ -103,6 +133,11 @@ impl<'a> Host<'a> {
         let first =
             std::fs::read_to_string(children).expect("find the host's first process").trim().to_owned();
         Self { bed, holder, first }
+    }
+
+    /// Returns the host's process 1 as this machine sees it, for what is made inside its namespaces.
+    pub fn first_process(&self) -> &str {
+        &self.first
     }
 
     /// Returns one run of one of the programs on this host.

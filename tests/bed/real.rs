@@ -20,6 +20,8 @@ pub enum Need {
     UserNamespace,
     /// A program of this name.
     Program(&'static str),
+    /// A device at this path.
+    Device(&'static str),
 }
 
 /// Tells whether the machine has what a scenario needs; the scenario returns when it has not.
@@ -66,6 +68,7 @@ fn is_there(need: Need) -> bool {
         Need::UserNamespace => *USER.get_or_init(|| works("unshare", &["-Urm", "true"])),
         Need::Loop => *LOOP.get_or_init(|| works("losetup", &["-f"])),
         Need::Program(name) => find(name).is_some(),
+        Need::Device(path) => Path::new(path).exists(),
     }
 }
 
@@ -83,5 +86,6 @@ fn describe(need: &Need) -> String {
         Need::MountNamespace => "private mount namespaces".to_owned(),
         Need::UserNamespace => "private user namespaces".to_owned(),
         Need::Program(name) => format!("the program {name}"),
+        Need::Device(path) => format!("the device {path}"),
     }
 }

@@ -36,7 +36,7 @@ fn what_is_installed_is_what_an_administrator_looks_for() {
         bed.external(installed("sbin").join(name)).arg("--version").any_stdout().run();
     }
     assert_eq!(std::fs::read_link(installed("sbin/harestore")).unwrap(), Path::new("habackup"));
-    for (folder, section) in [("share/man/man5", "5"), ("share/man/man8", "8")] {
+    for (folder, section) in [("share/man/man5", "5"), ("share/man/man7", "7"), ("share/man/man8", "8")] {
         let pages = std::fs::read_dir(installed(folder)).map_or(0, Iterator::count);
         let written = std::fs::read_dir(workspace().join("man")).unwrap().flatten();
         let written =
@@ -44,6 +44,8 @@ fn what_is_installed_is_what_an_administrator_looks_for() {
         // harestore has a page of its own name, which is habackup's.
         assert_eq!(pages, written + usize::from(section == "8"), "pages of section {section}");
     }
+    let agent = target.join("usr/lib/ocf/resource.d/orderly/asset");
+    bed.external("/bin/sh").arg("-n").arg(agent).run();
     let job = std::fs::read_to_string(target.join("etc/cron.d/habackup")).unwrap();
     assert!(job.contains("/opt/orderly/sbin/habackup -q --if-held"), "{job}");
 }

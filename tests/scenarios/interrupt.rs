@@ -20,6 +20,7 @@ fn an_interrupt_waits_for_the_call_that_runs_and_starts_nothing_more() {
     assert!(ended.stderr.contains("up: n[02-03]"), "{}", ended.stderr);
 }
 
+/// The call was said to have timed out.
 #[test]
 fn a_second_interrupt_ends_the_call_and_a_person_must_look() {
     let bed = cluster("");
@@ -28,7 +29,9 @@ fn a_second_interrupt_ends_the_call_and_a_person_must_look() {
     running.wait_for_stderr("n04: powering on").signal(Signal::SIGTERM);
     running.wait_for_stderr("interrupted: nothing more is begun").signal(Signal::SIGTERM);
     let ended = running.end();
-    assert!(ended.stderr.contains("n04: unknown"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("unknown: n04"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("on n04: interrupted"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("timed out"), "{}", ended.stderr);
     wait_until("the call is ended", || bed.left_over().is_empty());
 }
 
@@ -63,6 +66,7 @@ fn a_second_run_is_refused_while_one_is_at_it() {
     running.wait_for_stderr("n04: powering on");
     let ended = cstartup(&bed, &["n01"], 4);
     assert!(ended.stderr.contains("another run holds"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("(cstartup --timeout 4s n04, process "), "{}", ended.stderr);
     cstartup(&bed, &["-k", "n01"], 0);
     running.end();
 }

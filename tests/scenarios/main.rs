@@ -2,22 +2,35 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
+mod address;
 mod completions;
 mod cron;
+mod filesystem;
 mod flags;
+mod holders;
 mod hostile;
 mod install;
 mod interrupt;
+mod large;
 mod logins;
+mod lvm;
 mod man;
+mod nfs;
+mod ocf;
+mod opscenter;
 mod order;
 mod pair;
 mod powercut;
+mod promised;
+mod proofs;
 mod readme;
+mod real_clush;
 mod real_hosts;
 mod real_inventories;
 mod real_ipmi;
+mod real_pdsh;
 mod real_powerman;
+mod real_shells;
 mod real_sshd;
 mod release;
 mod restart_proof;
@@ -30,11 +43,14 @@ mod shutdown_plan;
 mod snapshot;
 mod straggler;
 mod subsystem;
+mod subsystem_faults;
 mod takeover;
 mod the_bed;
 mod tidy;
 mod unwind;
 mod violation;
+mod waiting;
+mod zfs;
 
 /// A scenario file that is not listed above would silently never run.
 #[test]

@@ -199,7 +199,9 @@ impl Page {
 fn pages() -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(workspace().join("man")) else { return Vec::new() };
     let mut pages: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    pages.retain(|path| path.extension().is_some_and(|extension| extension == "8" || extension == "5"));
+    pages.retain(|path| {
+        path.extension().is_some_and(|found| ["5", "7", "8"].iter().any(|section| found == *section))
+    });
     pages.sort();
     pages
 }

@@ -239,8 +239,13 @@ fn a_dry_run_asks_and_starts_nothing() {
     mark(&bed, "up", "n01");
     for flag in ["-k", "-n", "--dry-run"] {
         let ended = cstartup(&bed, &[flag, "ALL"], 0);
-        assert!(ended.stdout.contains("wave 1: up, left alone: n01 (1 node)\n"), "{}", ended.stdout);
+        let plan = "wave 1: power on: n[02-04] (3 nodes)\nalready up: n01 (1 node)\n";
+        assert!(ended.stdout.starts_with(plan), "{}", ended.stdout);
     }
+    let plan = cstartup(&bed, &["-k", "--json", "ALL"], 0).records().remove(0);
+    assert_eq!(plan["already_up"], serde_json::json!(["n01"]));
+    let ended = cstartup(&bed, &["-k", "n01"], 0);
+    assert_eq!(ended.stdout, "already up: n01 (1 node)\nnothing is to be started\n");
     assert_eq!(power(&bed), Vec::<String>::new());
     assert!(!bed.path("log").exists());
 }
@@ -304,6 +309,7 @@ fn units_are_powered_before_their_nodes() {
     let text =
         bed.read("etc/inventory.json").replace(r#""number": 4"#, r#""number": 4, "power_with": ["shelf"]"#);
     bed.config("inventory.json", text);
+    assert_said(&cstartup(&bed, &["shelf"], 2), &["hint: it is a unit, powered with the nodes that need it"]);
     cstartup(&bed, &["n04"], 0);
     let log = power(&bed);
     assert!(at(&log, "up shelf") < at(&log, "on n04"), "{log:#?}");

@@ -8,6 +8,10 @@ use bed::{Bed, Need, Program, real};
 pub(crate) enum Asset<'a> {
     Bind,
     Ext4(&'a Disk),
+    /// Any file system on a disk.
+    Disk(&'a Disk),
+    /// A volume group with one volume, played by scripts on this disk.
+    Lvm(&'a Disk),
     Command,
 }
 
@@ -23,11 +27,6 @@ pub(crate) fn possible() -> bool {
     real::require(&DISK_NEEDS) && real::require(&HOST_NEEDS) && real::require(&[Need::Program("ip")])
 }
 
-/// Returns both kinds of trouble for `make soak`, else one of them in turn.
-pub(crate) fn kinds(both: [&'static str; 2], turn: usize) -> Vec<&'static str> {
-    if std::env::var_os("ORDERLY_SOAK").is_some() { both.to_vec() } else { vec![both[turn % 2]] }
-}
-
 /// What each fake tool does before its work: it counts its calls and, at the one that was told, fails,
 /// or kills the program that called it, before or after doing its work.
 const TROUBLE: &str = r#"
@@ -35,7 +34,7 @@ me=${0##*/}
 did=0
 act() { work "$@"; did=$?; }
 # Only what changes something counts.
-case "$me $*" in *" status"|"exportfs -s"|"ip -o"*|*" state"|*" id"|*" mark") act "$@"; exit $did;; esac
+case "$me $*" in *" status"|"exportfs -s"|"ip -o"*|*" state"|*" id"|*" mark"|vgs*|pvs*|lvm*) act "$@"; exit $did;; esac
 n=$(cat "$ORDERLY_BED/count" 2>/dev/null); n=$((${n:-0} + 1)); echo $n >"$ORDERLY_BED/count"
 echo "$(uname -n) $me $*" >>"$ORDERLY_BED/acts"
 told=$(grep -o "^[a-z-]* $n\$" "$ORDERLY_BED/trouble" 2>/dev/null)
@@ -89,7 +88,7 @@ work() {
 impl<'a> Pair<'a> {
     /// Makes the pair; `ec1` has everything.
     pub(crate) fn new(bed: &'a Bed, asset: &Asset<'_>) -> Self {
-        bed.tools(&["uname", "cat", "rm", "touch", "grep", "mv", "hostid", "sleep", "sort"]);
+        bed.tools(&["uname", "cat", "dd", "rm", "sync", "touch", "grep", "mv", "hostid", "sleep", "sort"]);
         for (name, work) in [
             ("mount", real_tool("mount")),
             ("umount", real_tool("umount")),
@@ -111,10 +110,21 @@ impl<'a> Pair<'a> {
         bed.write("asset.holder", "ec1\n");
         bed.write("asset.mark", "1\n");
         bed.config("ha.toml", config(bed, asset));
+        if let Asset::Lvm(_) = asset {
+            crate::lvm::write_tools(bed, TROUBLE);
+        }
         let pair = Self { bed, one: Host::new(bed, "ec1"), two: Host::new(bed, "ec2") };
         let what = match asset {
             Asset::Bind => "mount --bind source at".to_owned(),
-            Asset::Ext4(disk) => format!("mount -o noatime {} at", disk.device().display()),
+            Asset::Ext4(disk) | Asset::Disk(disk) => {
+                format!("mount -o noatime {} at", disk.device().display())
+            }
+            Asset::Lvm(disk) => {
+                for host in [1, 2] {
+                    pair.shell(host, &crate::lvm::prepare(disk)).run();
+                }
+                "vgimport shared >quiet && vgchange --activate y shared >quiet && mount -o noatime /dev/mapper/shared-data at".to_owned()
+            }
             Asset::Command => "myasset take".to_owned(),
         };
         let path = bed.path("at");
@@ -139,6 +149,11 @@ impl<'a> Pair<'a> {
         self.program(host, "ha-takeover")
     }
 
+    /// Returns a run of `ha-takeover` on the host that released last, by its own record.
+    pub(crate) fn way_back(&self, host: usize) -> Program<'a> {
+        self.takeover(host).arg("--record").arg(self.state(host).join("release.json"))
+    }
+
     /// Returns a run of a shell line on a host.
     pub(crate) fn shell(&self, host: usize, line: &str) -> Program<'a> {
         self.host(host).shell(line).env("ORDERLY_STATE_DIR", self.state(host))
@@ -156,6 +171,11 @@ impl<'a> Pair<'a> {
     /// Returns a host's state folder.
     pub(crate) fn state(&self, host: usize) -> std::path::PathBuf {
         self.bed.path(format!("state/ec{host}"))
+    }
+
+    /// Lets a tool of this machine count, and be in trouble, like those that change something.
+    pub(crate) fn count_also(&self, name: &str) {
+        self.bed.script(format!("fakes/{name}"), &format!("{}\n{TROUBLE}", real_tool(name)));
     }
 
     /// Tells the tools what to do at which of the calls that follow.
@@ -210,10 +230,13 @@ fn config(bed: &Bed, asset: &Asset<'_>) -> String {
     let mount = format!("[[asset.mount]]\nat = \"{root}/at\"\n");
     let asset = match asset {
         Asset::Bind => format!("kind = \"bind\"\nsource = \"{root}/source\"\n{mount}"),
-        Asset::Ext4(disk) => format!(
+        Asset::Ext4(disk) | Asset::Disk(disk) => format!(
             "kind = \"filesystem\"\ndevice = \"{}\"\n{mount}options = \"noatime\"\n",
             disk.device().display()
         ),
+        Asset::Lvm(_) => {
+            format!("kind = \"lvm\"\ngroup = \"shared\"\n{mount}volume = \"data\"\noptions = \"noatime\"\n")
+        }
         Asset::Command => format!(
             "kind = \"command\"\nidentity = [\"myasset\", \"id\"]\nstate = [\"myasset\", \"state\"]\n\
                            mark = [\"myasset\", \"mark\"]\ntake = [\"myasset\", \"take\"]\n\

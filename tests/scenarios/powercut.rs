@@ -9,21 +9,13 @@ use bed::loopfs::{DISK_NEEDS, Disk, HOST_NEEDS, Host};
 use bed::{Bed, Need, real};
 use disk::{Event, Recorder, Recording};
 use std::fs;
-use std::path::Path;
 
 const SIZE: usize = 24 << 20;
 
 fn ready() -> bool {
     real::require(&HOST_NEEDS)
         && real::require(&DISK_NEEDS)
-        && real::require(&[Need::Program("strace"), Need::Program("mkfs.ext4")])
-        && fuse_is_there()
-}
-
-fn fuse_is_there() -> bool {
-    let is_there = Path::new("/dev/fuse").exists();
-    assert!(is_there || std::env::var_os("CI").is_none_or(|ci| ci.is_empty()), "a power cut needs /dev/fuse");
-    is_there
+        && real::require(&[Need::Program("strace"), Need::Program("mkfs.ext4"), Need::Device("/dev/fuse")])
 }
 
 /// Records a run on a disk that already has a snapshot; `run` is the shell line.

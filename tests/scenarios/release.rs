@@ -183,3 +183,25 @@ fn what_the_peer_holds_and_never_released_is_not_free_here() {
         assert!(!pair.state(2).join("release.json").exists());
     }
 }
+
+/// It was found out when the asset was released, and nobody had the proof then.
+#[test]
+fn a_record_that_cannot_be_written_refuses_before_anything_changes() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    let before = pair.world(1);
+    for (path, why) in [
+        ("nowhere/record.json", "No such file or directory"),
+        ("home", "it is a folder"),
+        ("at/record.json", "lies on the asset"),
+        ("loop/record.json", "lies on the asset"),
+    ] {
+        pair.release(1).args(["--record", path]).status(4).stderr_contains(why).run();
+        assert_eq!((pair.world(1), pair.acts().is_empty()), (before.clone(), true), "{path}");
+    }
+    pair.release(1).args(["--record", "record.json"]).any_stdout().any_stderr().run();
+    pair.takeover(2).args(["--record", "record.json"]).any_stdout().any_stderr().run();
+}

@@ -307,11 +307,14 @@ fn what_makes_a_machine_itself_is_left_alone_unless_named() {
     host.program("habackup").arg("-q").run();
     bed.write("etc-of-host/machine-id", "changed\n");
     bed.write("etc-of-host/setting", "changed\n");
-    host.program("habackup")
+    let said = host
+        .program("habackup")
         .args(["--restore", "--yes"])
         .any_stdout()
         .stderr_contains("/etc/machine-id: left alone")
-        .run();
+        .run()
+        .stdout;
+    assert!(said.contains("0 extra"), "what is in the snapshot is not extra: {said}");
     assert_eq!(
         (bed.read("etc-of-host/machine-id"), bed.read("etc-of-host/setting")),
         ("changed\n".into(), "ours\n".into())
@@ -341,12 +344,16 @@ fn a_restore_killed_anywhere_leaves_whole_files_and_can_be_done_again() {
     host.shell("strace -f -o trace habackup -q --restore --yes").run();
     let calls = crate::snapshot::calls(&bed.read("trace"));
     let step = if std::env::var_os("ORDERLY_SOAK").is_some() { 1 } else { (calls.len() / 24).max(1) };
+    let (mut kills, mut missed) = (0, Vec::new());
     for (number, (name, which)) in calls.iter().enumerate().skip(step - 1).step_by(step) {
         change(number);
         let line = format!(
             "strace -f -o /dev/null -e trace={name} -e inject={name}:signal=KILL:when={which} habackup -q --restore --yes"
         );
-        host.shell(&line).any_status().any_stderr().run();
+        match host.shell(&line).any_status().any_stderr().run().status {
+            137 => kills += 1,
+            _ => missed.push((name, which)),
+        }
         let content = bed.read("source/content");
         assert!(
             content == format!("new {number}\n") || content == "content as it was\n",
@@ -355,6 +362,9 @@ fn a_restore_killed_anywhere_leaves_whole_files_and_can_be_done_again() {
         host.program("habackup").args(["-q", "--restore", "--yes"]).run();
         assert_eq!(picture(&bed.path("source")), wanted, "call {number}, {name}");
     }
+    let line = format!("kills amid restores: {kills} of {} system calls, 0 damaged\n", calls.len());
+    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
+    assert!(missed.len() * 10 <= kills, "not reached: {missed:?}");
 }
 
 /// An undo took back edits that were made after the restore, without a word.
@@ -376,4 +386,24 @@ fn an_undo_names_what_was_edited_since() {
         .stderr_contains("source/content: was edited since")
         .run();
     assert_eq!(bed.read("source/content"), "new\n");
+}
+
+/// Monitoring heard "refused" where it should have heard that there never was a backup.
+#[test]
+fn where_no_snapshot_was_ever_taken_the_check_is_stale_and_the_list_empty() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    let host = holder(&bed, "ec1");
+    host.program("habackup").arg("--check").status(1).stderr_contains("there is no whole snapshot").run();
+    let said = host.program("habackup").args(["--list", "--json"]).any_stderr().any_stdout().run().stdout;
+    let listing: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (&listing["latest"], &listing["snapshots"]),
+        (&serde_json::Value::Null, &serde_json::json!([]))
+    );
+    host.program("habackup").arg("--list").stderr_contains("no snapshot was taken yet").run();
+    host.program("habackup").arg("--verify").status(4).stderr_contains("no snapshot was taken yet").run();
 }

@@ -45,7 +45,7 @@ fn an_older_snapshot_of_the_peer_is_not_restored_over_newer_files() {
     bed.write("outside.2/file", "newest\n");
     pair.release(2).any_stdout().any_stderr().run();
     // The way back, by the own record and by the operator's word.
-    let own = pair.takeover(2).any_stdout().stderr_contains("nothing is restored").run();
+    let own = pair.way_back(2).any_stdout().stderr_contains("nothing is restored").run();
     assert!(!own.stdout.contains("restore"), "{}", own.stdout);
     pair.release(2).any_stdout().any_stderr().run();
     std::fs::remove_file(pair.state(2).join("release.json")).unwrap();

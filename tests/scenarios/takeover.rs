@@ -47,10 +47,10 @@ fn the_way_back_ends_where_the_release_began() {
         let disk = Disk::ext4(&bed, 16);
         let pair = Pair::new(&bed, &[Asset::Bind, Asset::Ext4(&disk), Asset::Command][asset]);
         pair.release(1).any_stdout().any_stderr().run();
-        pair.takeover(1).any_stdout().any_stderr().run();
+        pair.way_back(1).any_stdout().any_stderr().run();
         let once = pair.world(1);
         pair.release(1).any_stdout().any_stderr().run();
-        pair.takeover(1).any_stdout().any_stderr().run();
+        pair.way_back(1).any_stdout().any_stderr().run();
         assert_eq!(pair.world(1), once);
     }
 }
@@ -78,7 +78,7 @@ fn no_proof_no_takeover() {
             .run();
     }
     // Another asset, another mark: the disk was held again after this record.
-    pair.takeover(1).any_stdout().any_stderr().run();
+    pair.way_back(1).any_stdout().any_stderr().run();
     pair.release(1).any_stdout().any_stderr().run();
     pair.forget();
     pair.takeover(2)
@@ -187,7 +187,7 @@ fn what_the_peer_backed_up_is_restored_and_what_is_own_is_not() {
     assert!(released.records().last().unwrap()["snapshot"].is_string(), "{}", released.stdout);
     bed.write("outside.1/file", "newer\n");
     // The way back restores nothing of its own: it would put the older file back.
-    pair.takeover(1).any_stdout().stderr_contains("nothing is restored").run();
+    pair.way_back(1).any_stdout().stderr_contains("nothing is restored").run();
     assert_eq!(outside(1), "newer\n");
     pair.release(1).any_stdout().any_stderr().run();
     pair.takeover(2).arg("--record").arg(record(1)).stdout_contains("restore: done").any_stderr().run();
@@ -196,4 +196,22 @@ fn what_the_peer_backed_up_is_restored_and_what_is_own_is_not() {
     pair.release(2).any_stdout().any_stderr().run();
     pair.takeover(1).arg("--record").arg(record(2)).any_stdout().any_stderr().run();
     assert_eq!(outside(1), "newest\n");
+}
+
+/// "not started" was all that was said, at night, of a package that is not installed.
+#[test]
+fn a_ping_that_is_not_installed_is_named_with_its_package() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    std::fs::remove_file(bed.path("fakes/ping")).unwrap();
+    pair.takeover(2)
+        .args(["--peer-down", "ec1"])
+        .status(4)
+        .stderr_contains("nobody can say whether ec1 answers")
+        .stderr_contains("apt-get install iputils-ping")
+        .run();
+    assert!(pair.acts().is_empty());
 }

@@ -109,6 +109,34 @@ fn servers_that_are_down_alike_are_one_sentence_with_one_explanation() {
     assert!(!ended.stderr.contains(" -x "), "it would leave no target:\n{}", ended.stderr);
 }
 
+/// Without a file every server has a group of its own, and a thousand servers made a thousand sentences.
+#[test]
+fn violations_of_the_default_order_are_one_sentence_too() {
+    let bed = cluster("");
+    let node = |name: &str, server: &str| format!(r#"{{"name": "{name}", "boot_server": "{server}"}}"#);
+    let servers = ["io1", "io2", "io3"].map(|name| format!(r#"{{"name": "{name}"}}"#));
+    let clients = [node("n1", "io1"), node("n2", "io2"), node("n3", "io3"), node("n4", "io3")];
+    let nodes = [servers.as_slice(), clients.as_slice()].concat().join(", ");
+    bed.config("inventory.json", format!(r#"{{"format": "orderly-inventory/1", "nodes": [{nodes}]}}"#));
+    std::fs::remove_file(bed.path("etc/cstartSeq")).unwrap();
+    let ended = assert_refused(
+        &bed,
+        &["n[1-4]"],
+        &[
+            "would be violated 3 times",
+            "io[1-3] are down and no targets, and n[1-4] need them up\n",
+            "by the default order (seqfile prints it): servers before their clients",
+        ],
+    );
+    assert_eq!(ended.stderr.matches("no target").count(), 1, "{}", ended.stderr);
+    // One alone is explained as before.
+    assert_refused(
+        &bed,
+        &["n1"],
+        &["io1 is down and no target, and n1 needs it up", "server_io1 > clients_io1"],
+    );
+}
+
 #[test]
 fn each_way_out_is_enough_by_itself() {
     let bed = cluster("");

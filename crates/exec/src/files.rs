@@ -124,15 +124,7 @@ pub fn replace(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
 /// # Errors
 /// Names the path and what failed; the old file is then untouched.
 pub fn replace_with_mode(path: &Path, contents: &[u8], mode: u32) -> anyhow::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let name = path.file_name().with_context(|| format!("replace {}: not a file name", path.display()))?;
-    let mut beside = std::ffi::OsString::from(".");
-    beside.push(name);
-    beside.push(format!(".{}", std::process::id()));
-    let beside = folder.join(beside);
+    let (folder, beside) = beside(path)?;
     let written = (|| {
         // A leftover of a killed run with our process number is ours to remove; create_new then
         // refuses to follow a link somebody put there.
@@ -143,12 +135,40 @@ pub fn replace_with_mode(path: &Path, contents: &[u8], mode: u32) -> anyhow::Res
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
         file.sync_all()?;
         fs::rename(&beside, path)?;
-        File::open(folder)?.sync_all()
+        File::open(&folder)?.sync_all()
     })();
     if written.is_err() {
         fs::remove_file(&beside).ok();
     }
     written.with_context(|| format!("replace {}", path.display()))
+}
+
+/// Makes sure that a file can be replaced later on: its folder takes another file, and what has its
+/// name is a file or nothing. Leaves everything as it was.
+///
+/// # Errors
+/// Names the path and what stands in the way.
+pub fn check_replaceable(path: &Path) -> anyhow::Result<()> {
+    let attempt = || format!("replace {}", path.display());
+    if path.is_dir() {
+        anyhow::bail!("{}: it is a folder", attempt());
+    }
+    let (_, beside) = beside(path)?;
+    let tried = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside);
+    tried.and_then(|_| fs::remove_file(&beside)).with_context(attempt)
+}
+
+/// Returns a file's folder, and the name beside it under which it is written before it is renamed.
+fn beside(path: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let name = path.file_name().with_context(|| format!("replace {}: not a file name", path.display()))?;
+    let mut beside = std::ffi::OsString::from(".");
+    beside.push(name);
+    beside.push(format!(".{}", std::process::id()));
+    Ok((folder.to_owned(), folder.join(beside)))
 }
 
 /// Appends a line to a file that exists: a regular file with one name, reached through no link.

@@ -17,6 +17,7 @@ pub trait Run {
 pub struct Runner {
     children: Children,
     interrupted: Option<Signal>,
+    left_behind: Option<String>,
 }
 
 impl Runner {
@@ -25,13 +26,18 @@ impl Runner {
     /// # Errors
     /// When the event loop cannot be made.
     pub fn new() -> anyhow::Result<Self> {
-        Ok(Self { children: Children::new(Signals::listen()?)?, interrupted: None })
+        Ok(Self { children: Children::new(Signals::listen()?)?, interrupted: None, left_behind: None })
     }
 
     /// Returns the first INT, TERM or HUP that came, looking without waiting.
     pub fn interrupted(&mut self) -> Option<Signal> {
         self.pause(Duration::ZERO);
         self.interrupted
+    }
+
+    /// Returns the first command that not even KILL ended, as one would type it: it may still do its work.
+    pub fn left_behind(&self) -> Option<&str> {
+        self.left_behind.as_deref()
     }
 
     /// Waits this long, or shorter when a signal comes.
@@ -65,10 +71,16 @@ impl Run for Runner {
         let wanted = self.children.start(job);
         loop {
             match self.children.next(None) {
-                Ok(Some(Seen::Ended(id, ended))) if id == wanted => return ended,
+                Ok(Some(Seen::Ended(id, ended))) if id == wanted => {
+                    if ended.ending == Ending::Unkillable {
+                        self.left_behind.get_or_insert_with(|| job.shown());
+                    }
+                    return ended;
+                }
                 Ok(Some(Seen::Signal(signal))) => self.note(signal),
                 Ok(_) => {}
                 Err(error) => {
+                    self.left_behind.get_or_insert_with(|| job.shown());
                     return Ended {
                         ending: Ending::Unkillable,
                         stdout: Vec::new(),

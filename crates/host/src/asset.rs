@@ -6,16 +6,25 @@
 
 mod bind;
 mod command;
+mod device;
 mod filesystem;
+mod lvm;
 mod superblock;
+mod xfslog;
+mod zfs;
+mod zpool;
 
 pub use bind::Bind;
 pub use command::Command;
 pub use filesystem::Filesystem;
+pub use lvm::Lvm;
 pub use superblock::Superblock;
+pub use zfs::{Pool, Zfs};
+pub use zpool::Zpool;
 
-use crate::config::{AssetTable, Config, Kind, MountTable};
+use crate::config::{Argv, AssetTable, Config, Kind, MountTable, Platform};
 use crate::mountinfo::{Mount, Mounts};
+use crate::mounts::MountSpec;
 use anyhow::Context;
 use orderly_exec::runner::Run;
 use std::path::Path;
@@ -43,6 +52,18 @@ pub enum End {
     PoweredOff,
 }
 
+/// What would notice that the peer uses the asset, beside the proof that is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guard {
+    /// A host that has it is seen, and of two that take it at the same moment one is stopped.
+    Watched,
+    /// A host that has it is seen; of two that take it at the same moment none is. Says why.
+    Unwatched(String),
+    /// A host that has it and writes nothing is not seen, either: free is never proven by the asset
+    /// alone. Says why.
+    Blind(String),
+}
+
 /// What is given to mount(8) for one mount of the asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Volume {
@@ -50,6 +71,8 @@ pub enum Volume {
     Device(String),
     /// A folder, bind mounted.
     Folder(String),
+    /// A dataset of a pool.
+    Dataset(String),
     /// Mounted by the act of taking; only verified.
     Itself,
 }
@@ -74,22 +97,88 @@ pub trait Asset: std::fmt::Debug {
     /// When it cannot be read.
     fn mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>>;
 
+    /// Tells what would notice that the peer uses it at the same time.
+    fn guard(&self, _run: &mut dyn Run) -> Guard {
+        Guard::Watched
+    }
+
     /// Tells whether a mount, of any namespace of this host, keeps the asset in use.
     fn is_on(&self, mount: &Mount) -> bool;
+
+    /// Tells whether a mount shows this part of the asset, as [`Asset::volume`] names it.
+    fn is_made_of(&self, mount: &Mount, _what: &str) -> bool {
+        self.is_on(mount)
+    }
 
     /// Tells whether the asset can be mounted at all; one that cannot is in no mount table.
     fn has_mounts(&self) -> bool {
         true
     }
 
+    /// Returns what would take the asset at boot, beside mounts at the configured places; each with
+    /// its remedy.
+    fn takers(&self, _run: &mut dyn Run) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns what speaks against taking it from a host that ended like this, before anything is
+    /// touched; each with its remedy. Who holds it is told by the state.
+    fn against_taking(&self, _end: End, _run: &mut dyn Run) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns what is mounted for one `[[asset.mount]]`.
     fn volume(&self, mount: &MountTable) -> Volume;
+
+    /// Says why nothing but powering this host off ends its hold.
+    fn is_stuck(&self, _run: &mut dyn Run) -> Option<String> {
+        None
+    }
+
+    /// Says by what it is seen that another host is alive and uses it, whatever anybody says.
+    fn is_alive_elsewhere(&self, _run: &mut dyn Run) -> Option<String> {
+        None
+    }
+
+    /// Returns how all that is mounted of it now is mounted again, in that order, for kinds with
+    /// mounts beside the configured ones.
+    fn found_mounts(&self, _mounts: &Mounts, _run: &mut dyn Run) -> Option<anyhow::Result<Vec<MountSpec>>> {
+        None
+    }
+
+    /// Tells whether taking it and letting go of it make the system forget exports of other paths.
+    fn disturbs_shares(&self) -> bool {
+        false
+    }
+
+    /// Mounts what mounts itself once the asset is taken.
+    ///
+    /// # Errors
+    /// Says what failed; the asset is held then, and incomplete.
+    fn mount_own(&self, _run: &mut dyn Run) -> anyhow::Result<()> {
+        Ok(())
+    }
 
     /// Takes the asset, before its mounts are made. Taking what is taken succeeds.
     ///
     /// # Errors
     /// Says what failed; the caller asks for the state.
     fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()>;
+
+    /// Returns the commands that [`Asset::take`] runs, for whoever wants to see them beforehand.
+    fn take_commands(&self, _end: End) -> Vec<Argv> {
+        Vec::new()
+    }
+
+    /// Returns the commands that [`Asset::let_go`] runs.
+    fn release_commands(&self) -> Vec<Argv> {
+        Vec::new()
+    }
+
+    /// Tells whether letting go also unmounts what is mounted explicitly.
+    fn unmounts_when_let_go(&self) -> bool {
+        false
+    }
 
     /// Notes on the asset that this host holds it, for kinds that are told by a note; before it is
     /// unmounted, so that a release cut short is not taken for another host's.
@@ -112,7 +201,23 @@ pub fn of(config: &Config) -> Box<dyn Asset> {
     let AssetTable { kind, timeout, mounts, .. } = &config.asset;
     match kind {
         Kind::Bind { source } => Box::new(Bind::new(source, &config.own.name, &config.peer.name)),
-        Kind::Filesystem { device } => Box::new(Filesystem::new(device)),
+        Kind::Filesystem { device } => Box::new(Filesystem::new(device, *timeout)),
+        Kind::Lvm { group } => Box::new(Lvm::new(group, &config.own.name, &config.peer.name, *timeout)),
+        Kind::Zfs { pool, guid, devices, degraded } if config.platform == Platform::Solaris => {
+            Box::new(Zpool {
+                pool: pool.clone(),
+                guid: *guid,
+                // Solaris knows the usual folder of devices by itself, and has none of udev.
+                devices: devices.iter().filter(|folder| *folder != "/dev/disk/by-id").cloned().collect(),
+                degraded: *degraded,
+                timeout: *timeout,
+            })
+        }
+        Kind::Zfs { pool, guid, devices, degraded } => {
+            let pool =
+                Pool { name: pool, guid: *guid, devices, degraded: *degraded, mounts, timeout: *timeout };
+            Box::new(Zfs::new(&pool, &config.own.name, &config.peer.name))
+        }
         Kind::Command { identity, state, mark, take, take_dead, release } => Box::new(Command {
             identity: identity.clone(),
             state: state.clone(),
@@ -137,20 +242,19 @@ pub enum Place {
 
 /// Tells whether a path is provably on the asset. What does not exist yet is judged by the nearest
 /// folder above it that does. Only for a host that holds the asset: it looks at the path.
-pub fn place(asset: &dyn Asset, path: &Path) -> Place {
-    match find(asset, path) {
+pub fn place(asset: &dyn Asset, path: &Path, mounts: anyhow::Result<Mounts>) -> Place {
+    match mounts.and_then(|mounts| find(asset, path, &mounts)) {
         Ok(place) => place,
         Err(error) => Place::Unknown(format!("{error:#}")),
     }
 }
 
-fn find(asset: &dyn Asset, path: &Path) -> anyhow::Result<Place> {
+fn find(asset: &dyn Asset, path: &Path, mounts: &Mounts) -> anyhow::Result<Place> {
     let there = path
         .ancestors()
         .find(|above| above.symlink_metadata().is_ok())
         .context("no folder above it exists")?;
     let resolved = std::fs::canonicalize(there).with_context(|| format!("resolve {}", there.display()))?;
-    let mounts: Mounts = crate::mountinfo::own()?;
     let mount =
         mounts.covering(&resolved).with_context(|| format!("find the mount of {}", resolved.display()))?;
     if asset.is_on(mount) {

@@ -1,25 +1,45 @@
 //! Whether this host would take the asset again when it boots, which two hosts must not both do.
 
-use crate::config::Config;
+use crate::config::{Config, Platform};
 use crate::mountinfo;
 use std::path::{Path, PathBuf};
 
 const FSTAB: &str = "/etc/fstab";
+const VFSTAB: &str = "/etc/vfstab";
 const UNITS: &str = "/etc/systemd/system";
 
 /// Returns what would mount the asset, or a loopback on it, at boot; each with its remedy.
 pub fn takers(config: &Config, device: Option<&str>) -> Vec<String> {
     let places = places(config);
-    let mut found = match std::fs::read(FSTAB) {
-        Ok(text) => in_fstab(&text, &places, device),
+    match config.platform {
+        Platform::Linux => {
+            let mut found = read(FSTAB, |text| in_fstab(text, &places, &|source| device == Some(source)));
+            found.extend(in_units(Path::new(UNITS), &places));
+            found
+        }
+        Platform::Solaris => read(VFSTAB, |text| in_vfstab(text, &places, device)),
+    }
+}
+
+/// Returns what mounts at boot, anywhere, a source for which `is_ours` says yes; each with its remedy.
+pub fn mounted(is_ours: &dyn Fn(&str) -> bool) -> Vec<String> {
+    read(FSTAB, |text| in_fstab(text, &[], is_ours))
+}
+
+/// Returns the target that starts a unit at boot.
+pub fn wanted(unit: &str) -> Option<String> {
+    wanting(Path::new(UNITS), unit).into_iter().next()
+}
+
+fn read(path: &str, look: impl FnOnce(&[u8]) -> Vec<String>) -> Vec<String> {
+    match std::fs::read(path) {
+        Ok(text) => look(&text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         // Unreadable is not empty.
         Err(error) => {
-            vec![format!("{FSTAB} cannot be read ({error}), so nobody knows what is mounted at boot")]
+            vec![format!("{path} cannot be read ({error}), so nobody knows what is mounted at boot")]
         }
-    };
-    found.extend(in_units(Path::new(UNITS), &places));
-    found
+    }
 }
 
 fn places(config: &Config) -> Vec<PathBuf> {
@@ -27,7 +47,7 @@ fn places(config: &Config) -> Vec<PathBuf> {
     mounts.chain(config.loopbacks.iter().map(|loopback| loopback.at.clone())).collect()
 }
 
-fn in_fstab(text: &[u8], places: &[PathBuf], device: Option<&str>) -> Vec<String> {
+fn in_fstab(text: &[u8], places: &[PathBuf], is_ours: &dyn Fn(&str) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
         let line = String::from_utf8_lossy(line);
@@ -38,8 +58,23 @@ fn in_fstab(text: &[u8], places: &[PathBuf], device: Option<&str>) -> Vec<String
             continue;
         }
         let ours = places.iter().any(|place| String::from_utf8_lossy(&mountinfo::escape(place)) == *at);
-        if ours || device == Some(*spec) {
+        if ours || is_ours(spec) {
             found.push(format!("{FSTAB}:{}: {at} is mounted at boot; add noauto to its options", index + 1));
+        }
+    }
+    found
+}
+
+/// Reads vfstab(4): what is mounted, what is checked, where, type, pass, at boot, options.
+fn in_vfstab(text: &[u8], places: &[PathBuf], device: Option<&str>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
+        let line = String::from_utf8_lossy(line);
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [special, _, at, _, _, "yes", ..] = fields.as_slice() else { continue };
+        let ours = places.iter().any(|place| place.to_string_lossy() == *at);
+        if !special.starts_with('#') && (ours || device == Some(*special)) {
+            found.push(format!("{VFSTAB}:{}: {at} is mounted at boot; write no instead of yes", index + 1));
         }
     }
     found
@@ -48,20 +83,23 @@ fn in_fstab(text: &[u8], places: &[PathBuf], device: Option<&str>) -> Vec<String
 /// Looks for mount units that something wants: `TARGET.wants/srv-xvm.mount`.
 fn in_units(root: &Path, places: &[PathBuf]) -> Vec<String> {
     let names: Vec<String> = places.iter().map(|place| unit_name(place)).collect();
-    let mut found = Vec::new();
+    let mut found: Vec<String> = names
+        .iter()
+        .flat_map(|name| wanting(root, name).into_iter().map(move |by| (name, by)))
+        .map(|(name, by)| format!("{name} is wanted by {by}; systemctl disable {name}"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Returns the folders that link to a unit: `TARGET.wants`, `TARGET.requires`.
+fn wanting(root: &Path, unit: &str) -> Vec<String> {
     let folders = std::fs::read_dir(root).into_iter().flatten().flatten();
-    for folder in
-        folders.filter(|entry| entry.path().extension().is_some_and(|e| e == "wants" || e == "requires"))
-    {
-        for name in &names {
-            if folder.path().join(name).symlink_metadata().is_ok() {
-                found.push(format!(
-                    "{name} is wanted by {}; systemctl disable {name}",
-                    folder.file_name().to_string_lossy()
-                ));
-            }
-        }
-    }
+    let wants = |path: &Path| path.extension().is_some_and(|e| e == "wants" || e == "requires");
+    let mut found: Vec<String> = folders
+        .filter(|entry| wants(&entry.path()) && entry.path().join(unit).symlink_metadata().is_ok())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
     found.sort();
     found
 }
@@ -89,12 +127,20 @@ mod tests {
     fn an_fstab_line_without_noauto_is_found_by_place_and_by_device() {
         let fstab = b"# /srv/xvm\nUUID=1 /srv/xvm ext4 defaults 0 2\n/srv/xvm/a /etc/a none bind,noauto 0 0\nUUID=9 /b ext4\n";
         let places = [PathBuf::from("/srv/xvm"), PathBuf::from("/etc/a")];
-        let found = in_fstab(fstab, &places, Some("UUID=9"));
+        let found = in_fstab(fstab, &places, &|source| source == "UUID=9");
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(
             found[0].starts_with("/etc/fstab:2: ") && found[1].starts_with("/etc/fstab:4: "),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn a_vfstab_line_with_yes_is_found() {
+        let vfstab = b"#device to\nfd - /dev/fd fd - no -\nOpsCenter/xvm - /var/opt/sun/xvm zfs - yes -\n\
+                       /var/opt/sun/xvm/uce/opt - /opt/SUNWuce lofs - no ro\n";
+        let found = in_vfstab(vfstab, &["/var/opt/sun/xvm".into(), "/opt/SUNWuce".into()], None);
+        assert_eq!(found, ["/etc/vfstab:3: /var/opt/sun/xvm is mounted at boot; write no instead of yes"]);
     }
 
     #[test]

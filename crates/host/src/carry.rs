@@ -24,6 +24,12 @@ pub struct Ending {
 }
 
 impl Ending {
+    /// Returns the end of a run that cannot begin, and of which a person must know.
+    pub fn before_anything(step: &str, why: String) -> Self {
+        let failure = Some((StepName(step.to_owned()), why));
+        Self { verdict: Verdict::Stuck, failure, signal: None, steps: Vec::new() }
+    }
+
     /// Returns the failure as a clause.
     pub fn clause(&self) -> String {
         match (&self.failure, self.signal) {

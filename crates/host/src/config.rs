@@ -25,6 +25,15 @@ pub const NAME: &str = "ha.toml";
 /// An argument vector.
 pub type Argv = Vec<String>;
 
+/// Whose commands are run, and whose output is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Platform {
+    #[default]
+    Linux,
+    Solaris,
+}
+
 /// Everything that `ha.toml` says, seen from this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Config {
@@ -40,6 +49,7 @@ pub struct Config {
     /// The other host.
     #[serde(skip)]
     pub peer: Host,
+    pub platform: Platform,
     pub asset: AssetTable,
     /// In stop order.
     pub services: Vec<Service>,
@@ -170,15 +180,16 @@ impl Config {
         let name = path.to_string_lossy();
         let document = Document::parse(&name, text)?;
         let root = document.root();
-        root.word("platform", &["linux", "solaris"]).filter(|word| *word == "solaris").inspect(|_| {
-            root.reject("platform", "platform: solaris is not supported by this version");
-        });
+        let platform = match root.word("platform", &["linux", "solaris"]) {
+            Some("solaris") => Platform::Solaris,
+            _ => Platform::Linux,
+        };
         let hosts = parts::read_hosts(&root);
-        let asset = asset::read(&root);
+        let asset = asset::read(&root, platform);
         let mounts = asset.as_ref().map_or(&[][..], |asset| &asset.mounts);
         let loopbacks = parts::read_loopbacks(&root, mounts);
-        let shares = parts::read_shares(&root, mounts, &loopbacks);
-        let services = parts::read_services(&root);
+        let shares = parts::read_shares(&root, platform, mounts, &loopbacks);
+        let services = parts::read_services(&root, platform);
         let addresses = parts::read_addresses(&root);
         let backup = root.table("backup").and_then(|table| parts::read_backup(table, mounts, &shares));
         root.end();
@@ -191,6 +202,7 @@ impl Config {
             fingerprint: String::new(),
             own,
             peer,
+            platform,
             asset: asset.ok_or_else(missing)?,
             services,
             loopbacks,

@@ -1,11 +1,18 @@
-//! Who keeps the asset busy: processes, mounts of any namespace, loop devices, swap, NFS exports.
+//! Who keeps the asset busy: processes, mounts of any namespace, devices built on it, swap, the NFS
+//! server and its clients.
 //!
-//! Reads only `/proc` links, `mountinfo` and `/sys`: nothing here stats a path on the suspect mount,
-//! which on a dead file server would hang. What cannot be read is said, because it may be a holder.
+//! Reads only `/proc` links, `mountinfo`, `/sys` and device nodes: nothing here stats a path on the
+//! suspect mount, which on a dead file server would hang. What cannot be read is said, because it may
+//! be a holder. Mount tables are in `holders/namespaces.rs`, what the kernel itself keeps open in
+//! `holders/devices.rs` and `holders/nfs.rs`.
+
+mod devices;
+mod namespaces;
+mod nfs;
 
 use crate::asset::Asset;
 use crate::mountinfo::{Mount, Mounts};
-use std::collections::BTreeMap;
+use namespaces::{Tables, read_table};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
@@ -28,15 +35,34 @@ pub enum Holder {
         at: PathBuf,
         pid: Option<u32>,
     },
+    /// A mount in a mount namespace that no process is in and a bind mount keeps.
+    Kept {
+        at: PathBuf,
+        by: PathBuf,
+    },
     Loop {
         device: String,
         file: PathBuf,
+    },
+    /// A device of device-mapper or md that is built on a device of the asset, or on a loop device
+    /// whose file lies on it.
+    Built {
+        device: String,
+        on: String,
     },
     Swap {
         file: PathBuf,
     },
     Export {
         path: PathBuf,
+    },
+    /// A file that a client of the kernel's NFS server has open.
+    Client {
+        /// Its address, as the server shows it.
+        client: String,
+        file: String,
+        /// Where the server is told to forget it.
+        control: PathBuf,
     },
 }
 
@@ -54,6 +80,21 @@ impl fmt::Display for Holder {
             Self::Mount { at, pid: Some(pid) } => {
                 write!(f, "mounted at {} in the mount namespace of process {pid}; end it", at.display())
             }
+            Self::Kept { at, by } => write!(
+                f,
+                "mounted at {} in a mount namespace without processes; umount {}, which keeps it",
+                at.display(),
+                by.display()
+            ),
+            Self::Built { device, on } if device.starts_with("/dev/md") => {
+                write!(f, "{device} is built on {on}; mdadm --stop {device}")
+            }
+            Self::Built { device, on } => write!(f, "{device} is built on {on}; dmsetup remove {device}"),
+            Self::Client { client, file, control } => write!(
+                f,
+                "NFS client {client} has {file} open; end it there, or echo expire >{}",
+                control.display()
+            ),
             Self::Loop { device, file } => write!(f, "{device} uses {}; losetup -d {device}", file.display()),
             Self::Swap { file } => write!(f, "swap is on {}; swapoff it", file.display()),
             Self::Export { path } => write!(f, "the kernel exports {}; exportfs -u it", path.display()),
@@ -69,6 +110,11 @@ pub struct Holders {
     pub unread: Vec<String>,
 }
 
+/// Tells whether the kernel's NFS server exports a path now, whatever the table of exports says.
+pub fn is_exported(path: &Path) -> bool {
+    nfs::is_exported(path)
+}
+
 /// Returns who uses files on the asset, and what it is used for beside its own mounts.
 pub fn users(asset: &dyn Asset) -> Holders {
     users_of(&|mount| asset.is_on(mount))
@@ -78,16 +124,8 @@ pub fn users(asset: &dyn Asset) -> Holders {
 pub fn users_of(on: &dyn Fn(&Mount) -> bool) -> Holders {
     let mut found = Holders::default();
     let own = crate::mountinfo::own().unwrap_or_default();
-    let on_asset = |path: &Path| own.covering(path).is_some_and(on);
-    for (device, file) in loop_files() {
-        if on_asset(&file) {
-            found.holders.push(Holder::Loop { device, file });
-        }
-    }
-    found.holders.extend(swaps().into_iter().filter(|path| on_asset(path)).map(|file| Holder::Swap { file }));
-    found
-        .holders
-        .extend(nfs_exports().into_iter().filter(|path| on_asset(path)).map(|path| Holder::Export { path }));
+    found.holders.extend(devices::users(&own, on));
+    found.holders.extend(nfs::users(&own, on, &mut found.unread));
     let mut tables = Tables::default();
     for pid in processes(&mut found.unread) {
         if pid == std::process::id() {
@@ -100,6 +138,7 @@ pub fn users_of(on: &dyn Fn(&Mount) -> bool) -> Holders {
         }
     }
     found.holders.sort();
+    found.holders.dedup();
     found
 }
 
@@ -127,44 +166,20 @@ pub fn mounts(asset: &dyn Asset) -> Holders {
             Err(why) => found.unread.push(why),
         }
     }
+    for (by, table) in tables.kept() {
+        match table {
+            Ok(mounts) => found.holders.extend(
+                mounts
+                    .0
+                    .iter()
+                    .filter(|mount| asset.is_on(mount))
+                    .map(|mount| Holder::Kept { at: mount.at.clone(), by: by.clone() }),
+            ),
+            Err(why) => found.unread.push(why),
+        }
+    }
     found.holders.sort();
     found
-}
-
-/// Mount tables by namespace: thousands of processes share a handful.
-#[derive(Default)]
-struct Tables(BTreeMap<OsString, Mounts>);
-
-impl Tables {
-    /// Returns the table of a process; `None` when the process is gone.
-    fn of(&mut self, pid: u32) -> Result<Option<&Mounts>, String> {
-        let Some(namespace) = namespace(pid)? else { return Ok(None) };
-        if !self.0.contains_key(&namespace) {
-            let Some(mounts) = read_table(pid)? else { return Ok(None) };
-            self.0.insert(namespace.clone(), mounts);
-        }
-        Ok(self.0.get(&namespace))
-    }
-
-    /// Returns the table of a process's namespace if no earlier process showed it.
-    fn first_of(&mut self, pid: u32) -> Result<Option<(OsString, &Mounts)>, String> {
-        let Some(namespace) = namespace(pid)? else { return Ok(None) };
-        if self.0.contains_key(&namespace) {
-            return Ok(None);
-        }
-        Ok(self.of(pid)?.map(|mounts| (namespace, mounts)))
-    }
-}
-
-fn namespace(pid: u32) -> Result<Option<OsString>, String> {
-    let path = format!("/proc/{pid}/ns/mnt");
-    gone_is_none(fs::read_link(&path), &path).map(|link| link.map(PathBuf::into_os_string))
-}
-
-fn read_table(pid: u32) -> Result<Option<Mounts>, String> {
-    let path = format!("/proc/{pid}/mountinfo");
-    let Some(bytes) = gone_is_none(fs::read(&path), &path)? else { return Ok(None) };
-    Mounts::parse(&bytes).map(Some).map_err(|error| format!("{path}: {error:#}"))
 }
 
 /// A process that ended meanwhile, or is dead and waits to be reaped, holds nothing.
@@ -213,7 +228,11 @@ fn process_uses(pid: u32, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> Optio
 
 /// Returns the first thing by which a process uses the asset.
 fn first_use(pid: u32, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> Option<String> {
-    let on_asset = |path: &Path| mounts.covering(path).is_some_and(on);
+    let on_asset = |path: &Path| match path.starts_with("/dev") {
+        // Whoever has the device itself open uses the asset, too.
+        true => devices::is_on(path, mounts, on),
+        false => mounts.covering(path).is_some_and(on),
+    };
     for (link, word) in [("cwd", "as its working folder"), ("root", "as its root"), ("exe", "as its program")]
     {
         if let Some(path) = fs::read_link(format!("/proc/{pid}/{link}")).ok().filter(|path| on_asset(path)) {
@@ -260,30 +279,6 @@ pub fn uses_for_certain(pid: u32, on: &dyn Fn(&Mount) -> bool) -> bool {
 fn mount_id(pid: u32, descriptor: &OsString) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", descriptor.to_string_lossy())).ok()?;
     text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
-}
-
-fn loop_files() -> Vec<(String, PathBuf)> {
-    let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
-    devices
-        .filter_map(|entry| {
-            let file = fs::read_to_string(entry.path().join("loop/backing_file")).ok()?;
-            Some((
-                format!("/dev/{}", entry.file_name().to_string_lossy()),
-                PathBuf::from(file.trim_end_matches('\n')),
-            ))
-        })
-        .collect()
-}
-
-fn swaps() -> Vec<PathBuf> {
-    let text = fs::read_to_string("/proc/swaps").unwrap_or_default();
-    text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(PathBuf::from).collect()
-}
-
-fn nfs_exports() -> Vec<PathBuf> {
-    let text = fs::read_to_string("/proc/fs/nfsd/exports").unwrap_or_default();
-    let lines = text.lines().filter(|line| line.starts_with('/'));
-    lines.filter_map(|line| line.split_whitespace().next()).map(PathBuf::from).collect()
 }
 
 #[cfg(test)]

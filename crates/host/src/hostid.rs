@@ -1,8 +1,26 @@
 //! The number by which a pool knows its host, as ZFS reads it.
 
+use crate::config::Platform;
+use orderly_exec::job::Job;
+use orderly_exec::runner::Run;
 use std::path::Path;
+use std::time::Duration;
 
-/// Returns the hostid as eight hexadecimal digits; `00000000` when this host has none.
+/// Returns the hostid of this host on its platform; on Solaris `hostid` tells (hostid(1)).
+pub fn ask(platform: Platform, run: &mut dyn Run) -> String {
+    if platform == Platform::Linux {
+        return read();
+    }
+    let ended = run.run(&Job::new(["hostid"], Duration::from_secs(60)));
+    let said = ended.text().trim().to_owned();
+    let number = u32::from_str_radix(&said, 16).ok().filter(|_| ended.succeeded()).unwrap_or(0);
+    format!("{number:08x}")
+}
+
+/// The hostid of a host that has none.
+pub const NONE: &str = "00000000";
+
+/// Returns the hostid as eight hexadecimal digits; [`NONE`] when this host has none.
 ///
 /// The module's parameter wins over `/etc/hostid`, as it does in the module (zgenhostid(8)). What
 /// gethostid(3) makes up from an address is no identity: it changes with the address.

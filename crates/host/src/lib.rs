@@ -16,6 +16,7 @@ pub mod holders;
 pub mod hostid;
 pub mod kill;
 pub mod machine;
+pub mod mnttab;
 pub mod mountinfo;
 pub mod mounts;
 pub mod services;

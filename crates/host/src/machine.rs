@@ -1,16 +1,21 @@
 //! This machine as the steps of a hand-over act on it: every [`Action`] checked and carried out.
 
 mod restoring;
+mod sharing;
 mod storage;
+#[cfg(test)]
+mod twice;
 
 use crate::action::{Action, Answer, Perform};
 use crate::addresses::{self, Knock};
-use crate::asset::{self, Asset, State};
+use crate::asset::{self, Asset, End, State};
 use crate::backup;
-use crate::config::{Address, Argv, Config, Loopback, Service, Share};
-use crate::mounts::{MountSpec, unmount_command};
+use crate::config::{Address, Argv, Config, Loopback, Platform, Service, Share};
+use crate::holders::{self, Holder, Holders};
+use crate::mountinfo::Mounts;
+use crate::mounts::{self, MountSpec, unmount_command};
 use crate::services;
-use crate::shares::{self, Export};
+use crate::shares;
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ending, Job, show};
 use orderly_exec::lock::Lock;
@@ -36,6 +41,8 @@ pub struct Machine<'c> {
     /// Identity and change mark at the moment at which the asset was proven released: later steps
     /// (closing LUKS, detaching the storage) take it out of sight.
     pub proved: Option<Proved>,
+    /// Whether this run left a trace on the asset by which the peer sees that it is held here.
+    traced: bool,
     /// A command that not even KILL ended. It may still do its work, so nothing is known any more.
     wedged: Option<String>,
 }
@@ -61,6 +68,7 @@ impl<'c> Machine<'c> {
             notes: Vec::new(),
             snapshot: None,
             proved: None,
+            traced: false,
             wedged: None,
         })
     }
@@ -70,11 +78,47 @@ impl<'c> Machine<'c> {
         self.asset.state(&mut self.runner)
     }
 
+    /// Returns what is mounted on this host.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    pub fn mounts(&mut self) -> anyhow::Result<Mounts> {
+        mounts::table(self.config.platform, &mut self.runner)
+    }
+
+    /// Returns the mounts that keep the asset in use, in every mount namespace of this host. Solaris
+    /// has one table, in which the global zone also sees what other zones mounted.
+    pub fn asset_mounts(&mut self) -> Holders {
+        if self.config.platform == Platform::Linux || !self.asset.has_mounts() {
+            return holders::mounts(self.asset.as_ref());
+        }
+        let mut found = Holders::default();
+        match self.mounts() {
+            Ok(table) => {
+                let ours = table.0.iter().filter(|mount| self.asset.is_on(mount));
+                found.holders = ours.map(|mount| Holder::Mount { at: mount.at.clone(), pid: None }).collect();
+            }
+            Err(error) => found.unread.push(format!("{error:#}")),
+        }
+        found
+    }
+
+    /// Returns who uses files on the asset. On Solaris nobody is seen, and that is said.
+    pub fn users(&mut self) -> Holders {
+        match self.config.platform {
+            Platform::Linux => holders::users(self.asset.as_ref()),
+            Platform::Solaris => {
+                let places = self.config.asset.mounts.iter().map(|mount| mount.at.display().to_string());
+                let ask = format!("fuser -c {}", places.collect::<Vec<_>>().join(" "));
+                let unread = vec![format!("who uses the asset is not seen on solaris; {ask} tells")];
+                Holders { holders: Vec::new(), unread }
+            }
+        }
+    }
+
     /// Returns the commands that an action runs; empty where it is done without.
     pub fn commands(&self, action: &Action) -> Vec<Argv> {
-        let unmount = |mounts: &[MountSpec]| {
-            mounts.iter().rev().map(|mount| unmount_command(&mount.at)).collect::<Vec<_>>()
-        };
+        let platform = self.config.platform;
         match action {
             Action::Backup => vec![backup::command(self.config, &[])],
             // Which one is known only when the asset is mounted.
@@ -90,28 +134,37 @@ impl<'c> Machine<'c> {
             }
             Action::AddAddress { cidr } => self
                 .address(cidr)
-                .map(|a| vec![addresses::add_command(a), addresses::announce_command(a)])
+                .map(|a| {
+                    let announced = addresses::announce_command(a, platform);
+                    [addresses::add_command(a, platform)].into_iter().chain(announced).collect()
+                })
                 .unwrap_or_default(),
             Action::RemoveAddress { cidr } => {
-                self.address(cidr).map(addresses::remove_command).into_iter().collect()
+                self.address(cidr).map(|a| addresses::remove_command(a, platform)).into_iter().collect()
             }
-            Action::Mount { mount } => mount.commands(),
+            Action::Mount { mount } => mount.commands(platform),
             Action::Unmount { at } => vec![unmount_command(at)],
             Action::Share { path, exports } => {
-                self.share(path).map(|s| shares::add_commands(s, exports)).unwrap_or_default()
+                self.share(path).map(|s| shares::add_commands(s, platform, exports)).unwrap_or_default()
             }
             Action::Unshare { path, exports } => {
-                self.share(path).map(|s| shares::remove_commands(s, exports)).unwrap_or_default()
+                self.share(path).map(|s| shares::remove_commands(s, platform, exports)).unwrap_or_default()
             }
-            Action::Release { mounts } => unmount(mounts),
-            Action::Retake { mounts } => mounts.iter().flat_map(MountSpec::commands).collect(),
+            Action::Release { mounts } => {
+                let by_hand = mounts.iter().rev().filter(|mount| self.is_unmounted_by_hand(mount));
+                by_hand.map(|mount| unmount_command(&mount.at)).chain(self.asset.release_commands()).collect()
+            }
+            Action::Retake { mounts } => {
+                let remounted = mounts.iter().flat_map(|mount| mount.commands(platform));
+                self.asset.take_commands(End::Clean).into_iter().chain(remounted).collect()
+            }
             Action::Fence => {
                 self.config.peer.fence.iter().chain(&self.config.peer.fence_status).cloned().collect()
             }
             Action::Run { argv } => vec![argv.clone()],
-            Action::Take { .. }
-            | Action::LetGo
-            | Action::Hold { .. }
+            Action::Take { end } => self.asset.take_commands(*end),
+            Action::LetGo => self.asset.release_commands(),
+            Action::Hold { .. }
             | Action::Prove
             | Action::Compare { .. }
             | Action::PeerDown { .. }
@@ -119,16 +172,15 @@ impl<'c> Machine<'c> {
         }
     }
 
+    /// What taking mounts, releasing unmounts; of some kinds that goes for every mount.
+    fn is_unmounted_by_hand(&self, mount: &MountSpec) -> bool {
+        mount.what.is_some() && !self.asset.unmounts_when_let_go()
+    }
+
     /// Runs commands one after the other.
     fn run(&mut self, commands: &[Argv], limit: Duration) -> anyhow::Result<()> {
         for argv in commands {
             let ended = self.runner.run(&Job::new(argv, limit));
-            if ended.ending == Ending::Unkillable {
-                self.wedged = Some(format!(
-                    "{} cannot be ended and may still do its work; this host must be powered off before a takeover",
-                    show(argv)
-                ));
-            }
             if !ended.succeeded() {
                 bail!("{}: {}", show(argv), ended.clause());
             }
@@ -189,7 +241,7 @@ impl<'c> Machine<'c> {
 
     fn check_address(&mut self, cidr: &str, wanted: bool) -> Answer {
         let Some(address) = self.address(cidr) else { return gone("address", cidr) };
-        match addresses::is_here(address, &mut self.runner) {
+        match addresses::is_here(address, self.config.platform, &mut self.runner) {
             Ok(here) if here == wanted => Answer::Yes,
             Ok(true) => Answer::No("it is still here".to_owned()),
             Ok(false) => Answer::No("it is not here".to_owned()),
@@ -201,33 +253,17 @@ impl<'c> Machine<'c> {
         let address =
             self.address(cidr).with_context(|| format!("no address {cidr} is configured any more"))?;
         // Asked once more: minutes lie between the look beforehand and this.
-        if addresses::knock(address.ip(), &mut self.runner) == Knock::Answered {
+        let platform = self.config.platform;
+        if addresses::knock(address.ip(), platform, &mut self.runner) == Knock::Answered {
             bail!("somebody answers at {}; take the address off that host first", address.ip());
         }
-        self.run(&[addresses::add_command(address)], address.timeout)?;
+        self.run(&[addresses::add_command(address, platform)], address.timeout)?;
+        let announced: Vec<Argv> = addresses::announce_command(address, platform).into_iter().collect();
         // Neighbours that keep the old host in mind find the new one when their cache expires.
-        if let Err(error) = self.run(&[addresses::announce_command(address)], address.timeout) {
+        if let Err(error) = self.run(&announced, address.timeout) {
             self.notes.push(format!("{cidr} is not announced to its neighbours: {error:#}"));
         }
         Ok(())
-    }
-
-    fn check_share(&mut self, path: &Path, wanted: &[Export]) -> Answer {
-        let Some(share) = self.share(path) else { return gone("share", &path.display().to_string()) };
-        match shares::found(share, &mut self.runner) {
-            Err(error) => Answer::Unknown(format!("{error:#}")),
-            Ok(found) if wanted.is_empty() => match found.is_empty() {
-                true => Answer::Yes,
-                false => Answer::No("it is still exported".to_owned()),
-            },
-            Ok(found) if share.commands.is_some() && !found.is_empty() => Answer::Yes,
-            Ok(found) => {
-                match wanted.iter().find(|export| !found.iter().any(|there| there.client == export.client)) {
-                    None => Answer::Yes,
-                    Some(missing) => Answer::No(format!("it is not exported to {}", missing.client)),
-                }
-            }
-        }
     }
 
     /// Tells whether the peer's power is proven to be off.
@@ -270,6 +306,20 @@ impl<'c> Machine<'c> {
         Ok(())
     }
 
+    /// Tells whether an action whose command fails where there is nothing to do (an address that is
+    /// gone, a service that is down) has nothing to do.
+    fn is_repeated(&mut self, action: &Action) -> bool {
+        let fails_twice = matches!(
+            action,
+            Action::AddAddress { .. }
+                | Action::RemoveAddress { .. }
+                | Action::Unshare { .. }
+                | Action::StopService { .. }
+                | Action::StartService { .. }
+        );
+        fails_twice && self.check(action) == Answer::Yes
+    }
+
     fn backup(&mut self) -> anyhow::Result<()> {
         let Some(settings) = &self.config.backup else { return Ok(()) };
         let ended = backup::run(self.config, &[], settings.timeout, self.lock, &mut self.runner)?;
@@ -291,6 +341,12 @@ impl<'c> Machine<'c> {
 
 impl Perform<Action> for Machine<'_> {
     fn check(&mut self, action: &Action) -> Answer {
+        // Whoever ran it: a step, or the asset for itself.
+        if let Some(command) = self.runner.left_behind() {
+            self.wedged.get_or_insert(format!(
+                "{command} cannot be ended and may still do its work; this host must be powered off before a takeover"
+            ));
+        }
         if let Some(why) = &self.wedged {
             return Answer::Unknown(why.clone());
         }
@@ -320,6 +376,9 @@ impl Perform<Action> for Machine<'_> {
     }
 
     fn act(&mut self, action: &Action) -> anyhow::Result<()> {
+        if self.is_repeated(action) {
+            return Ok(());
+        }
         match action {
             Action::Backup => self.backup(),
             Action::Restore { whose } => self.restore(*whose),
@@ -338,23 +397,16 @@ impl Perform<Action> for Machine<'_> {
             }
             Action::Mount { mount } => self.mount(mount),
             Action::Unmount { at } => self.unmount(at),
-            Action::Share { path, .. } => {
-                let limit = self.share(path).map_or(self.config.asset.timeout, |share| share.timeout);
-                self.run(&self.commands(action), limit)
-            }
-            Action::Unshare { path, .. } => {
-                let limit = self.share(path).map_or(self.config.asset.timeout, |share| share.timeout);
-                self.run(&self.commands(action), limit)?;
-                shares::drop_locks(path)
-            }
+            Action::Share { path, exports } => self.add_share(path, exports),
+            Action::Unshare { path, exports } => self.remove_share(path, exports),
             Action::Release { mounts } => self.release(mounts),
             Action::Retake { mounts } => self.retake(mounts),
-            Action::Take { end } => self.asset.take(*end, &mut self.runner),
-            Action::LetGo => self.asset.let_go(&mut self.runner),
-            Action::Hold { .. } => Ok(()),
+            Action::Take { end } => self.take(*end),
+            Action::LetGo => self.let_go(),
+            Action::Hold { mounts } => self.leave_trace(mounts),
             Action::Prove => self.prove(),
             Action::Compare { identity, mark, .. } => self.compare(identity, mark.as_deref()),
-            Action::Knock { ip } => match addresses::knock(ip, &mut self.runner) {
+            Action::Knock { ip } => match addresses::knock(ip, self.config.platform, &mut self.runner) {
                 Knock::Silent => Ok(()),
                 Knock::Answered => bail!("somebody answers at {ip}"),
                 Knock::Unknown(why) => bail!("nobody can say whether somebody answers: {why}"),

@@ -40,6 +40,15 @@ impl Device {
     }
 }
 
+impl std::str::FromStr for Device {
+    type Err = anyhow::Error;
+
+    /// Reads what the kernel prints, as in `/sys/block/*/dev`.
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        parse_device(text.as_bytes()).with_context(|| format!("\"{text}\" is not a device number"))
+    }
+}
+
 impl std::fmt::Display for Device {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.major, self.minor)
@@ -170,7 +179,7 @@ fn parse_device(field: &[u8]) -> Option<Device> {
 }
 
 /// Returns the bytes behind the kernel's `\040`, `\011`, `\012`, `\134` and `\043`.
-fn unescape(field: &[u8]) -> OsString {
+pub(crate) fn unescape(field: &[u8]) -> OsString {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&first, tail)) = rest.split_first() {

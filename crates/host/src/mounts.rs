@@ -1,10 +1,37 @@
-//! Making and unmaking mounts: commands as data. What is mounted is read in [`crate::mountinfo`].
+//! What is mounted, and making and unmaking mounts: commands as data.
+//!
+//! Linux's table is read in [`crate::mountinfo`], that of Solaris in [`crate::mnttab`].
 
 use crate::asset::{Asset, Volume};
-use crate::config::{Argv, Loopback, MountTable};
+use crate::config::{Argv, Loopback, MountTable, Platform};
 use crate::mountinfo::{Mount, Mounts};
+use crate::{mnttab, mountinfo};
+use anyhow::{Context, bail};
+use orderly_exec::job::Job;
+use orderly_exec::runner::Run;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the table of mounts may take; it asks no file system.
+const ASKING: Duration = Duration::from_secs(60);
+
+/// Returns what is mounted on this host: from the kernel, on Solaris from `mount -v`.
+///
+/// # Errors
+/// When it cannot be found out, or holds something that cannot be read.
+pub fn table(platform: Platform, run: &mut dyn Run) -> anyhow::Result<Mounts> {
+    match platform {
+        Platform::Linux => mountinfo::own(),
+        Platform::Solaris => {
+            let ended = run.run(&Job::new(["mount", "-v"], ASKING));
+            if !ended.succeeded() || ended.truncated {
+                bail!("mount -v: {}", ended.clause());
+            }
+            mnttab::parse(&ended.text()).context("read what mount -v prints")
+        }
+    }
+}
 
 /// A mount to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,18 +47,17 @@ pub struct MountSpec {
 impl MountSpec {
     /// Returns a mount of the asset as configured.
     pub fn configured(asset: &dyn Asset, table: &MountTable) -> Self {
+        let mut fstype = table.fstype.clone();
         let (what, bind) = match asset.volume(table) {
             Volume::Device(device) => (Some(device), false),
             Volume::Folder(folder) => (Some(folder), true),
+            Volume::Dataset(dataset) => {
+                fstype.get_or_insert("zfs".to_owned());
+                (Some(dataset), false)
+            }
             Volume::Itself => (None, false),
         };
-        Self {
-            what,
-            at: table.at.clone(),
-            fstype: table.fstype.clone(),
-            options: table.options.clone(),
-            bind,
-        }
+        Self { what, at: table.at.clone(), fstype, options: table.options.clone(), bind }
     }
 
     /// Returns a loopback mount as configured.
@@ -51,25 +77,37 @@ impl MountSpec {
     }
 
     /// Returns the commands that make it.
-    pub fn commands(&self) -> Vec<Argv> {
+    pub fn commands(&self, platform: Platform) -> Vec<Argv> {
         let Some(what) = &self.what else { return Vec::new() };
         let at = self.at.to_string_lossy().into_owned();
         let options = self.options.as_deref().filter(|options| !options.is_empty());
-        if self.bind {
-            let mut commands = vec![["mount", "--bind", what, &at].map(str::to_owned).to_vec()];
-            // A bind mount takes its options only in a second step (mount(8)).
-            commands.extend(options.map(|options| {
-                ["mount", "-o", &format!("remount,bind,{options}"), &at].map(str::to_owned).to_vec()
-            }));
-            return commands;
+        match platform {
+            Platform::Linux if self.bind => {
+                let mut commands = vec![["mount", "--bind", what, &at].map(str::to_owned).to_vec()];
+                // A bind mount takes its options only in a second step (mount(8)).
+                commands.extend(options.map(|options| {
+                    ["mount", "-o", &format!("remount,bind,{options}"), &at].map(str::to_owned).to_vec()
+                }));
+                commands
+            }
+            Platform::Linux => vec![command("-t", self.fstype.as_deref(), options, what, &at)],
+            Platform::Solaris => {
+                let fstype = if self.bind { Some("lofs") } else { self.fstype.as_deref() };
+                // What a mount has by itself is not asked for.
+                let options = options.filter(|options| *options != "rw");
+                vec![command("-F", fstype, options, what, &at)]
+            }
         }
-        let mut command = vec!["mount".to_owned()];
-        for (flag, value) in [("-t", self.fstype.as_deref()), ("-o", options)] {
-            command.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value.to_owned()]));
-        }
-        command.extend([what.clone(), at]);
-        vec![command]
     }
+}
+
+fn command(flag: &str, fstype: Option<&str>, options: Option<&str>, what: &str, at: &str) -> Argv {
+    let mut command = vec!["mount".to_owned()];
+    for (flag, value) in [(flag, fstype), ("-o", options)] {
+        command.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value.to_owned()]));
+    }
+    command.extend([what.to_owned(), at.to_owned()]);
+    command
 }
 
 /// Returns the command that unmounts. Never lazily: one could not learn whether it finished.
@@ -106,7 +144,7 @@ mod tests {
             bind: false,
         };
         assert_eq!(
-            spec.as_found(&mounts.0[0]).commands(),
+            spec.as_found(&mounts.0[0]).commands(Platform::Linux),
             [["mount", "-t", "ext4", "-o", "rw,noatime,errors=continue", "/dev/loop0", "/srv/xvm"]]
         );
     }
@@ -121,8 +159,34 @@ mod tests {
             bind: true,
         };
         assert_eq!(
-            spec.commands(),
+            spec.commands(Platform::Linux),
             [vec!["mount", "--bind", "/a", "/b"], vec!["mount", "-o", "remount,bind,ro", "/b"]]
+        );
+    }
+
+    #[test]
+    fn on_solaris_a_loopback_is_a_lofs_and_a_volume_has_its_type() {
+        let loopback = MountSpec {
+            what: Some("/var/opt/sun/xvm/uce/opt".into()),
+            at: "/opt/SUNWuce".into(),
+            fstype: None,
+            options: Some("rw".into()),
+            bind: true,
+        };
+        assert_eq!(
+            loopback.commands(Platform::Solaris),
+            [["mount", "-F", "lofs", "/var/opt/sun/xvm/uce/opt", "/opt/SUNWuce"]]
+        );
+        let volume = MountSpec {
+            what: Some("OpsCenter/xvm".into()),
+            fstype: Some("zfs".into()),
+            options: Some("ro,nosetuid".into()),
+            bind: false,
+            ..loopback
+        };
+        assert_eq!(
+            volume.commands(Platform::Solaris),
+            [["mount", "-F", "zfs", "-o", "ro,nosetuid", "OpsCenter/xvm", "/opt/SUNWuce"]]
         );
     }
 }

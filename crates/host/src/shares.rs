@@ -1,25 +1,32 @@
 //! Exported folders: listed, taken back and exported again. Only the listed paths; never all.
+//!
+//! Linux has `exportfs`, Solaris `share` and `unshare` (share(1M)); a share may have its own commands.
 
-use crate::config::{Argv, Share};
+use crate::config::{Argv, Platform, Share};
 use anyhow::{Context, bail};
-use orderly_exec::job::{Job, show};
+use orderly_exec::job::{Ending, Job, show};
 use orderly_exec::runner::Run;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// One export of a path: to whom and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Export {
+    /// Empty where the options name the clients (Solaris), or nobody can say.
     pub client: String,
     pub options: String,
+    /// Solaris keeps a word for people beside each share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
 }
 
 /// Returns how a path is exported now; empty when it is not.
 ///
 /// # Errors
 /// When it cannot be found out.
-pub fn found(share: &Share, run: &mut dyn Run) -> anyhow::Result<Vec<Export>> {
-    let list = list_command(share);
+pub fn found(share: &Share, platform: Platform, run: &mut dyn Run) -> anyhow::Result<Vec<Export>> {
+    let list = list_command(share, platform);
     let ended = run.run(&Job::new(&list, share.timeout));
     if !ended.succeeded() || ended.truncated {
         bail!("{}: {}", show(&list), ended.clause());
@@ -27,55 +34,109 @@ pub fn found(share: &Share, run: &mut dyn Run) -> anyhow::Result<Vec<Export>> {
     let text = ended.text();
     if share.commands.is_some() {
         let listed = text.lines().any(|line| Path::new(line.trim()) == share.path);
-        return Ok(if listed {
-            vec![Export { client: String::new(), options: String::new() }]
-        } else {
-            Vec::new()
-        });
+        return Ok(if listed { vec![plain(String::new(), String::new())] } else { Vec::new() });
     }
-    parse(&text, &share.path)
+    match platform {
+        Platform::Linux => parse(&text, &share.path),
+        Platform::Solaris => parse_solaris(&text, &share.path),
+    }
+}
+
+fn plain(client: String, options: String) -> Export {
+    Export { client, options, description: None }
+}
+
+/// Returns everything that is exported, by the platform's own command.
+///
+/// # Errors
+/// When it cannot be found out. Nothing is exported where there is no such command.
+pub fn all(limit: Duration, run: &mut dyn Run) -> anyhow::Result<Vec<(PathBuf, Export)>> {
+    let list = ["exportfs", "-s"];
+    let ended = run.run(&Job::new(list, limit));
+    if ended.ending == Ending::NotStarted {
+        return Ok(Vec::new());
+    }
+    if !ended.succeeded() || ended.truncated {
+        bail!("{}: {}", show(&list), ended.clause());
+    }
+    parse_all(&ended.text())
+}
+
+/// Returns the command that exports a path again as it was found.
+pub fn export_command(path: &Path, export: &Export) -> Argv {
+    let pair = format!("{}:{}", export.client, path.display());
+    vec!["exportfs".to_owned(), "-o".to_owned(), export.options.clone(), pair]
 }
 
 /// Returns how a path is to be exported by the configuration.
-pub fn wanted(share: &Share) -> Vec<Export> {
+pub fn wanted(share: &Share, platform: Platform) -> Vec<Export> {
+    if platform == Platform::Solaris {
+        let (options, description) = (share.options.clone(), share.description.clone());
+        return vec![Export { client: String::new(), options, description }];
+    }
     let options = match &share.fsid {
         Some(fsid) => format!("{},fsid={fsid}", share.options),
         None => share.options.clone(),
     };
-    share.clients.iter().map(|client| Export { client: client.clone(), options: options.clone() }).collect()
+    share.clients.iter().map(|client| plain(client.clone(), options.clone())).collect()
 }
 
-fn list_command(share: &Share) -> Argv {
-    match &share.commands {
-        Some(commands) => commands.list.clone(),
-        None => vec!["exportfs".to_owned(), "-s".to_owned()],
+fn list_command(share: &Share, platform: Platform) -> Argv {
+    match (&share.commands, platform) {
+        (Some(commands), _) => commands.list.clone(),
+        (None, Platform::Linux) => vec!["exportfs".to_owned(), "-s".to_owned()],
+        (None, Platform::Solaris) => vec!["share".to_owned()],
     }
 }
 
 /// Returns the commands that export a path.
-pub fn add_commands(share: &Share, exports: &[Export]) -> Vec<Argv> {
-    match &share.commands {
-        Some(commands) => vec![commands.add.clone()],
-        None => exports
-            .iter()
-            .map(|export| vec!["exportfs".into(), "-o".into(), export.options.clone(), pair(share, export)])
-            .collect(),
+pub fn add_commands(share: &Share, platform: Platform, exports: &[Export]) -> Vec<Argv> {
+    let linux =
+        |export: &Export| vec!["exportfs".into(), "-o".into(), export.options.clone(), pair(share, export)];
+    match (&share.commands, platform) {
+        (Some(commands), _) => vec![commands.add.clone()],
+        (None, Platform::Linux) => exports.iter().map(linux).collect(),
+        (None, Platform::Solaris) => exports.iter().map(|export| share_command(share, export)).collect(),
     }
 }
 
+fn share_command(share: &Share, export: &Export) -> Argv {
+    let mut command = ["share", "-F", "nfs"].map(str::to_owned).to_vec();
+    let described = export.description.as_deref().filter(|words| !words.is_empty());
+    for (flag, value) in [("-o", Some(export.options.as_str())), ("-d", described)] {
+        command.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value.to_owned()]));
+    }
+    command.push(share.path.to_string_lossy().into_owned());
+    command
+}
+
 /// Returns the commands that take an export back, and make the kernel forget it.
-pub fn remove_commands(share: &Share, exports: &[Export]) -> Vec<Argv> {
-    match &share.commands {
-        Some(commands) => vec![commands.remove.clone()],
-        None => {
-            let mut commands: Vec<Argv> = exports
-                .iter()
-                .map(|export| vec!["exportfs".into(), "-u".into(), pair(share, export)])
-                .collect();
-            commands.push(vec!["exportfs".into(), "-f".into()]);
-            commands
+pub fn remove_commands(share: &Share, platform: Platform, exports: &[Export]) -> Vec<Argv> {
+    let linux = |export: &Export| vec!["exportfs".into(), "-u".into(), pair(share, export)];
+    match (&share.commands, platform) {
+        (Some(commands), _) => vec![commands.remove.clone()],
+        (None, Platform::Linux) => exports.iter().map(linux).chain([flush_command()]).collect(),
+        (None, Platform::Solaris) => {
+            vec![vec!["unshare".to_owned(), share.path.to_string_lossy().into_owned()]]
         }
     }
+}
+
+/// Returns the command that makes the kernel look at the table of exports again.
+pub fn flush_command() -> Argv {
+    vec!["exportfs".to_owned(), "-f".to_owned()]
+}
+
+/// Tells whether a share says by which id clients know its file system (exports(5)).
+pub fn has_fsid(share: &Share) -> bool {
+    let says = |option: &str| option.starts_with("fsid=") || option.starts_with("uuid=");
+    share.fsid.is_some() || share.options.split(',').any(says)
+}
+
+/// Tells whether a file system carries an id that is the same on every host that mounts it.
+pub fn has_id_of_its_own(fstype: &str) -> bool {
+    ["ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "jfs", "f2fs", "nilfs2", "gfs2", "ocfs2"]
+        .contains(&fstype)
 }
 
 fn pair(share: &Share, export: &Export) -> String {
@@ -97,22 +158,49 @@ pub fn drop_locks(path: &Path) -> anyhow::Result<()> {
     std::fs::write(unlock, line).with_context(|| format!("drop the NFS locks on {}", path.display()))
 }
 
-/// Reads what `exportfs -s` prints: `PATH  CLIENT(OPTIONS)` a line, in the escapes of exports(5).
+/// Reads how one path is exported from what `exportfs -s` prints.
 fn parse(text: &str, path: &Path) -> anyhow::Result<Vec<Export>> {
-    let escaped = String::from_utf8_lossy(&crate::mountinfo::escape(path)).into_owned();
+    let all = parse_all(text)?;
+    Ok(all.into_iter().filter(|(listed, _)| listed == path).map(|(_, export)| export).collect())
+}
+
+/// Reads what `exportfs -s` prints: `PATH  CLIENT(OPTIONS)` a line, in the escapes of exports(5).
+fn parse_all(text: &str) -> anyhow::Result<Vec<(PathBuf, Export)>> {
     let mut exports = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let Some((listed, rest)) = line.split_once(char::is_whitespace) else {
+        let split = line.split_once(char::is_whitespace).and_then(|(path, rest)| {
+            let (client, options) = rest.trim().strip_suffix(')')?.split_once('(')?;
+            Some((path, client, options))
+        });
+        let Some((path, client, options)) = split else {
             bail!("exportfs -s printed \"{line}\", which is not an export");
         };
-        if listed != escaped && Path::new(listed) != path {
+        let path = PathBuf::from(crate::mountinfo::unescape(path.as_bytes()));
+        exports.push((path, plain(client.to_owned(), options.to_owned())));
+    }
+    Ok(exports)
+}
+
+/// Reads what `share` prints: `RESOURCE PATH OPTIONS "DESCRIPTION"` a line, with `-` for a share
+/// without a resource name (share(1M)).
+fn parse_solaris(text: &str, path: &Path) -> anyhow::Result<Vec<Export>> {
+    let mut exports = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let rest = line.split_once(char::is_whitespace).map(|(_resource, rest)| rest.trim_start());
+        let Some(rest) = rest.filter(|rest| rest.starts_with('/')) else {
+            bail!("share printed \"{line}\", which is not a share");
+        };
+        // Compared as a beginning, because a path may have blanks in it and is not quoted.
+        let Some(rest) = rest.strip_prefix(&*path.to_string_lossy()) else { continue };
+        if !rest.is_empty() && !rest.starts_with(char::is_whitespace) {
             continue;
         }
-        let export = rest.trim().strip_suffix(')').and_then(|rest| rest.split_once('('));
-        let Some((client, options)) = export else {
-            bail!("exportfs -s printed \"{line}\", which is not an export")
-        };
-        exports.push(Export { client: client.to_owned(), options: options.to_owned() });
+        let rest = rest.trim_start();
+        let (options, words) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        let words = words.trim();
+        let words = words.strip_prefix('"').and_then(|words| words.strip_suffix('"')).unwrap_or(words);
+        let description = (!words.is_empty()).then(|| words.to_owned());
+        exports.push(Export { client: String::new(), options: options.to_owned(), description });
     }
     Ok(exports)
 }
@@ -120,7 +208,6 @@ fn parse(text: &str, path: &Path) -> anyhow::Result<Vec<Export>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const LISTED: &str = "/srv/xvm/osp/share/allstart  *(sync,wdelay,hide,no_subtree_check,fsid=7,sec=sys,ro,secure)\n\
                           /var/js  192.0.2.0/24(ro,anonuid=0)\n\
@@ -148,9 +235,50 @@ mod tests {
         };
         let found = parse(LISTED, &share.path).unwrap();
         assert_eq!(
-            add_commands(&share, &found),
+            add_commands(&share, Platform::Linux, &found),
             [["exportfs", "-o", "ro,anonuid=0", "192.0.2.0/24:/var/js"]]
         );
-        assert_eq!(wanted(&share), [Export { client: "*".into(), options: "ro,fsid=7".into() }]);
+        assert_eq!(wanted(&share, Platform::Linux), [plain("*".into(), "ro,fsid=7".into())]);
+    }
+
+    /// As printed in "Shutting Down the Primary Enterprise Controller".
+    const PRINTED: &str = "-               /var/opt/sun/xvm/osp/share/allstart   ro   \"Allstart Share\"  \n\
+                           -               /var/js   ro,anon=0   \"Allstart Share\"  \n\
+                           -               /opt/SUNWjet   ro,anon=0   \"JET Framework\"  \n";
+
+    #[test]
+    fn on_solaris_a_share_is_found_and_made_again_with_its_options_and_words() {
+        let share = Share {
+            path: "/var/opt/sun/xvm/osp/share/allstart".into(),
+            clients: vec!["*".into()],
+            options: "ro".into(),
+            fsid: None,
+            description: Some("Allstart Share".into()),
+            commands: None,
+            timeout: Duration::from_secs(1),
+        };
+        let found = parse_solaris(PRINTED, &share.path).unwrap();
+        assert_eq!(found, wanted(&share, Platform::Solaris));
+        assert_eq!(
+            add_commands(&share, Platform::Solaris, &found),
+            [[
+                "share",
+                "-F",
+                "nfs",
+                "-o",
+                "ro",
+                "-d",
+                "Allstart Share",
+                "/var/opt/sun/xvm/osp/share/allstart"
+            ]]
+        );
+        assert_eq!(
+            remove_commands(&share, Platform::Solaris, &found),
+            [["unshare", "/var/opt/sun/xvm/osp/share/allstart"]]
+        );
+        assert_eq!(parse_solaris(PRINTED, Path::new("/var/j")).unwrap(), []);
+        assert_eq!(parse_solaris(PRINTED, Path::new("/var/js")).unwrap()[0].options, "ro,anon=0");
+        assert_eq!(parse_solaris("-  /a b  rw  \"\"\n", Path::new("/a b")).unwrap()[0].description, None);
+        assert!(parse_solaris("nonsense\n", Path::new("/a")).is_err());
     }
 }

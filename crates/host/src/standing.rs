@@ -6,9 +6,8 @@ use crate::addresses;
 use crate::asset::State;
 use crate::backup;
 use crate::handover::{self, Program};
-use crate::holders;
 use crate::machine::Machine;
-use crate::mountinfo;
+use crate::mountinfo::Mounts;
 use crate::mounts::loopback_mount;
 use crate::{services, shares};
 use orderly_exec::files;
@@ -27,6 +26,8 @@ struct Standing {
     /// held, free, elsewhere or unknown.
     state: &'static str,
     reason: Option<String>,
+    /// all, part, nothing or unknown: how much of what belongs to the asset is on this host.
+    here: &'static str,
     parts: Vec<Part>,
     holders: Vec<String>,
     unfinished: Vec<String>,
@@ -58,6 +59,19 @@ struct Part {
     state: String,
 }
 
+impl Part {
+    fn is_here(&self) -> bool {
+        ["up", "mounted", "exported", "here"].contains(&self.state.as_str())
+    }
+
+    fn is_missing(&self) -> bool {
+        ["down", "not mounted", "not exported", "not here"].contains(&self.state.as_str())
+    }
+}
+
+/// How many holders are listed before the rest is counted: the answer fits on a screen.
+const SHOWN: usize = 6;
+
 /// Tells where this host stands.
 pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
     let (state, reason) = match machine.asset_state() {
@@ -72,6 +86,7 @@ pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
     let record = last_record();
     let standing = Standing {
         next: next(machine, state, &parts, &unfinished, record.as_ref()),
+        here: here(state, &parts),
         snapshot: if state == "held" { last_snapshot(machine) } else { None },
         record,
         format: "orderly-status/1",
@@ -81,16 +96,48 @@ pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
         state,
         reason,
         parts,
-        holders: holders::users(machine.asset.as_ref()).holders.iter().map(ToString::to_string).collect(),
+        holders: machine.users().holders.iter().map(ToString::to_string).collect(),
         unfinished,
     };
-    let reason = standing.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-    reporter.message(&format!("{}: {}{reason} on {}", standing.asset, standing.state, standing.host));
-    for part in &standing.parts {
-        reporter.message(&format!("{} {}: {}", part.kind, part.name, part.state));
+    show(&standing, reporter);
+    reporter.record(&standing);
+}
+
+/// Tells how much of what belongs to the asset is on this host. Unknown is neither.
+fn here(state: &str, parts: &[Part]) -> &'static str {
+    let known = parts.iter().all(|part| part.is_here() || part.is_missing());
+    match state {
+        "held" if parts.iter().any(Part::is_missing) => "part",
+        "held" if known => "all",
+        "free" | "elsewhere" if parts.iter().any(Part::is_here) => "part",
+        "free" | "elsewhere" if known => "nothing",
+        _ => "unknown",
     }
-    for line in standing.holders.iter().chain(&standing.unfinished) {
-        reporter.message(line);
+}
+
+/// Shows it to a person: one line for the asset, a table of what belongs to it, what comes next last.
+fn show(standing: &Standing, reporter: &mut Reporter) {
+    let Standing { asset, state, host, .. } = standing;
+    let reason = standing.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+    let amount = match (*state, standing.here) {
+        ("held", "all") => ", with everything that belongs to it",
+        ("held", "part") => ", and not everything that belongs to it is here",
+        ("free" | "elsewhere", "part") => ", and something that belongs to it is still here",
+        _ => "",
+    };
+    reporter.message(&format!("{asset}: {state} on {host}{reason}{amount}"));
+    let width = standing.parts.iter().map(|part| part.name.chars().count()).max().unwrap_or_default();
+    for Part { kind, name, state } in &standing.parts {
+        reporter.message(&format!("  {kind:<8}  {name:<width$}  {state}"));
+    }
+    for line in standing.holders.iter().take(SHOWN) {
+        reporter.message(&format!("in use: {line}"));
+    }
+    if let Some(more @ 1..) = standing.holders.len().checked_sub(SHOWN) {
+        reporter.message(&format!("in use: {more} more (ha-release --holders lists them)"));
+    }
+    for line in &standing.unfinished {
+        reporter.message(&format!("unfinished: {line}"));
     }
     if let Some(LastSnapshot { id, age_seconds }) = &standing.snapshot {
         let age = age_seconds.map_or_else(String::new, |age| format!(", {} min old", age / 60));
@@ -102,7 +149,6 @@ pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
         reporter.message(&format!("last record of this host: {at}, {word}{why}"));
     }
     reporter.message(&format!("next: {}", standing.next));
-    reporter.record(&standing);
 }
 
 /// Nothing on the asset is opened but a link; its age is when it was published.
@@ -134,15 +180,18 @@ fn next(
     if let Some(program) = unfinished.first().and_then(|line| line.split_whitespace().next()) {
         return format!("{program}, to finish what was begun");
     }
-    let is_missing =
-        |part: &&Part| matches!(part.state.as_str(), "down" | "not mounted" | "not exported" | "not here");
-    match (state, parts.iter().find(is_missing)) {
+    if state == "free"
+        && let Some(left) = parts.iter().find(|part| part.is_here())
+    {
+        return format!("ha-release, to take down what is left here: {} is {}", left.name, left.state);
+    }
+    match (state, parts.iter().find(|part| part.is_missing())) {
         ("held", Some(part)) => {
             format!("ha-takeover, to complete what is here: {} is {}", part.name, part.state)
         }
         ("held", None) => format!("ha-release --json | ssh {peer} ha-takeover --record -, to hand it over"),
         ("free", _) if record.is_some_and(|record| record.safe) => format!(
-            "ha-takeover --record on {peer}, with {}; or ha-takeover here, to take it back",
+            "ha-takeover --record on {peer}, with {}; or the same here, to take it back",
             handover::record_path().display()
         ),
         ("free", _) => format!("ha-takeover --record, with the record of {peer}"),
@@ -170,24 +219,29 @@ fn parts(machine: &mut Machine<'_>) -> Vec<Part> {
         };
         add("service", service.name.clone(), state);
     }
-    let mounts = mountinfo::own().unwrap_or_default();
-    let word = |there: bool| if there { "mounted" } else { "not mounted" }.to_owned();
+    let mounts = machine.mounts();
+    let word = |there: &dyn Fn(&Mounts) -> bool| match &mounts {
+        Ok(mounts) => if there(mounts) { "mounted" } else { "not mounted" }.to_owned(),
+        Err(error) => format!("unknown ({error:#})"),
+    };
+    let asset = machine.asset.as_ref();
     for mount in &config.asset.mounts {
-        add("mount", mount.at.display().to_string(), word(mounts.at(&mount.at).is_some()));
+        let there = |mounts: &Mounts| mounts.at(&mount.at).is_some_and(|found| asset.is_on(found));
+        add("mount", mount.at.display().to_string(), word(&there));
     }
     for loopback in &config.loopbacks {
-        let there = loopback_mount(machine.asset.as_ref(), loopback, &mounts).is_some();
-        add("loopback", loopback.at.display().to_string(), word(there));
+        let there = |mounts: &Mounts| loopback_mount(asset, loopback, mounts).is_some();
+        add("loopback", loopback.at.display().to_string(), word(&there));
     }
     for share in &config.shares {
-        let state = match shares::found(share, &mut machine.runner) {
+        let state = match shares::found(share, config.platform, &mut machine.runner) {
             Ok(found) => if found.is_empty() { "not exported" } else { "exported" }.to_owned(),
             Err(error) => format!("unknown ({error:#})"),
         };
         add("share", share.path.display().to_string(), state);
     }
     for address in &config.addresses {
-        let state = match addresses::is_here(address, &mut machine.runner) {
+        let state = match addresses::is_here(address, config.platform, &mut machine.runner) {
             Ok(true) => "here".to_owned(),
             Ok(false) => "not here".to_owned(),
             Err(why) => format!("unknown ({why})"),

@@ -150,3 +150,9 @@ fn field<'s>(site: &'s Site, partition: Option<&'s str>) -> Field<'s> {
 pub fn fold(site: &Site, nodes: &[NodeId]) -> String {
     nodeset::fold(nodes.iter().map(|&node| site.name(node)))
 }
+
+/// Returns nodes folded, and how many there are: `n[01-03] (3 nodes)`.
+pub fn counted(site: &Site, nodes: &[NodeId]) -> String {
+    let word = if nodes.len() == 1 { "node" } else { "nodes" };
+    format!("{} ({} {word})", fold(site, nodes), nodes.len())
+}

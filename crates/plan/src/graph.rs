@@ -8,11 +8,14 @@
 //! Invariant: the order is a function of content; the same groups and edges in any order of
 //! statement give the same waves (`shuffled_statements_give_the_same_waves`).
 
+mod tangle;
+
 use crate::fleet::NodeId;
 use petgraph::Direction;
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use tangle::Tangle;
 
 /// A group, by its place among the groups of its sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,10 +51,6 @@ pub struct Order {
     graph: DiGraph<(), (), u32>,
     nodes: u32,
 }
-
-/// How many vertices are visited in search of the shortest loop of one tangle. In a larger tangle a
-/// short loop is found, not always the shortest: a search from every group would be quadratic.
-const SHORTEST_EFFORT: usize = if cfg!(test) { 100_000 } else { 2_000_000 };
 
 impl Order {
     /// Returns the order of `nodes` nodes under these groups and edges (`(a, b)`: all of `a` before
@@ -212,12 +211,20 @@ impl Order {
     /// Returns the nodes by wave: what would run when if all took equally long; each wave sorted.
     /// Empty when there is a cycle.
     pub fn waves(&self) -> Vec<Vec<NodeId>> {
+        self.waves_of(|_| true)
+    }
+
+    /// Returns the same of those nodes alone that `runs` says; the others take no time, and what is
+    /// before and after them stays so.
+    pub fn waves_of(&self, runs: impl Fn(NodeId) -> bool) -> Vec<Vec<NodeId>> {
         let Some(sorted) = self.sorted() else { return Vec::new() };
         let mut level = vec![0u32; self.vertex_count()];
         let mut waves: Vec<Vec<NodeId>> = Vec::new();
         for vertex in sorted {
             let mut after = level[vertex.index()];
-            if let What::Node(node) = self.what(vertex) {
+            if let What::Node(node) = self.what(vertex)
+                && runs(node)
+            {
                 if waves.len() <= after as usize {
                     waves.resize_with(after as usize + 1, Vec::new);
                 }
@@ -250,25 +257,61 @@ impl Order {
         rest
     }
 
-    /// Returns a loop of each tangle, the shortest first; each as the vertices along it, beginning at
-    /// the smallest.
+    /// Returns a shortest loop of each tangle, the shortest first; each as the vertices along it,
+    /// beginning at the smallest.
     pub fn cycles(&self) -> Vec<Vec<Vertex>> {
         if self.sorted().is_some() {
             return Vec::new();
         }
+        let mut place_of: Vec<Option<u32>> = vec![None; self.vertex_count()];
         let mut loops: Vec<Vec<Vertex>> = kosaraju_scc(&self.graph)
-            .into_iter()
+            .iter()
             .filter_map(|tangle| {
                 let mut members: Vec<Vertex> = tangle
                     .iter()
                     .map(|index| Vertex(u32::try_from(index.index()).unwrap_or(u32::MAX)))
+                    .filter(|&vertex| !self.is_passed_by(vertex))
                     .collect();
                 members.sort_unstable();
-                self.shortest_loop(&members)
+                let found = self.shortest_loop(&members, &mut place_of);
+                members.iter().for_each(|member| place_of[member.index()] = None);
+                found
             })
             .collect();
         loops.sort_by_key(|one| (one.len(), one.first().copied()));
         loops
+    }
+
+    /// Tells whether no shortest loop can pass through a vertex: a node in one group only, as the
+    /// beginning of a group leads to its end also without a member between.
+    fn is_passed_by(&self, vertex: Vertex) -> bool {
+        let group = |mut beside: Box<dyn Iterator<Item = Vertex> + '_>| match (beside.next(), beside.next()) {
+            (Some(one), None) => match self.what(one) {
+                What::Begin(group) | What::End(group) => Some(group),
+                What::Node(_) => None,
+            },
+            _ => None,
+        };
+        let before = group(Box::new(self.leading(vertex)));
+        matches!(self.what(vertex), What::Node(_))
+            && before.is_some()
+            && before == group(Box::new(self.trailing(vertex)))
+    }
+
+    /// Returns the shortest loop among `members`. `place_of` is a work space, empty before.
+    fn shortest_loop(&self, members: &[Vertex], place_of: &mut [Option<u32>]) -> Option<Vec<Vertex>> {
+        for (place, member) in (0..).zip(members) {
+            place_of[member.index()] = Some(place);
+        }
+        let place_of = &*place_of;
+        let leads = |place: u32| {
+            self.trailing(members[place as usize]).filter_map(move |next| place_of[next.index()])
+        };
+        let found = Tangle::new(members.len(), leads).shortest_loop()?;
+        let mut found: Vec<Vertex> = found.iter().map(|&place| members[place as usize]).collect();
+        let smallest = (0..found.len()).min_by_key(|&at| found[at]).unwrap_or(0);
+        found.rotate_left(smallest);
+        Some(found)
     }
 
     /// Returns for each vertex the number of its tangle: vertices that come before each other share
@@ -308,70 +351,6 @@ impl Order {
         }
         None
     }
-
-    fn shortest_loop(&self, members: &[Vertex]) -> Option<Vec<Vertex>> {
-        let inside: std::collections::HashSet<Vertex> = members.iter().copied().collect();
-        let mut best: Option<Vec<Vertex>> = None;
-        // Every loop passes through the beginning of a group, so only those are tried.
-        let starts = members.iter().filter(|vertex| matches!(self.what(**vertex), What::Begin(_)));
-        let mut effort = SHORTEST_EFFORT;
-        for &start in starts {
-            let limit = best.as_ref().map_or(usize::MAX, Vec::len);
-            if let Some(found) = self.loop_through(start, &inside, limit, &mut effort) {
-                best = Some(found);
-            }
-            if effort == 0 && best.is_some() {
-                break;
-            }
-        }
-        best.map(|mut found| {
-            let smallest = (0..found.len()).min_by_key(|&at| found[at]).unwrap_or(0);
-            found.rotate_left(smallest);
-            found
-        })
-    }
-
-    /// Returns the shortest loop through `start` if it is shorter than `limit`. Without a limit it is
-    /// found whatever the effort.
-    fn loop_through(
-        &self,
-        start: Vertex,
-        inside: &std::collections::HashSet<Vertex>,
-        limit: usize,
-        effort: &mut usize,
-    ) -> Option<Vec<Vertex>> {
-        let mut came_from: HashMap<Vertex, (Vertex, usize)> = HashMap::new();
-        let mut queue = VecDeque::from([(start, 1)]);
-        while let Some((vertex, length)) = queue.pop_front() {
-            *effort = effort.saturating_sub(1);
-            if length >= limit || (*effort == 0 && limit < usize::MAX) {
-                return None;
-            }
-            let mut nexts: Vec<Vertex> = self.trailing(vertex).filter(|next| inside.contains(next)).collect();
-            nexts.sort_unstable();
-            for next in nexts {
-                if next == start {
-                    return Some(trace(start, vertex, &came_from));
-                }
-                came_from.entry(next).or_insert_with(|| {
-                    queue.push_back((next, length + 1));
-                    (vertex, length)
-                });
-            }
-        }
-        None
-    }
-}
-
-fn trace(start: Vertex, last: Vertex, came_from: &HashMap<Vertex, (Vertex, usize)>) -> Vec<Vertex> {
-    let mut path = vec![last];
-    let mut at = last;
-    while at != start {
-        at = came_from[&at].0;
-        path.push(at);
-    }
-    path.reverse();
-    path
 }
 
 #[cfg(test)]
@@ -392,6 +371,14 @@ mod tests {
         let order = Order::new(5, &[ids(&[0]), ids(&[1, 2]), ids(&[3])], &[edge(0, 1), edge(1, 2)]);
         assert_eq!(order.waves(), [ids(&[0, 4]), ids(&[1, 2]), ids(&[3])]);
         assert_eq!(order.mirrored().waves(), [ids(&[3, 4]), ids(&[1, 2]), ids(&[0])]);
+    }
+
+    #[test]
+    fn nodes_that_do_not_run_take_no_wave() {
+        let order = Order::new(4, &[ids(&[0]), ids(&[1]), ids(&[2])], &[edge(0, 1), edge(1, 2)]);
+        assert_eq!(order.waves_of(|node| node != NodeId(1)), [ids(&[0, 3]), ids(&[2])]);
+        assert_eq!(order.waves_of(|node| node == NodeId(2)), [ids(&[2])]);
+        assert!(order.waves_of(|_| false).is_empty());
     }
 
     #[test]
@@ -434,7 +421,72 @@ mod tests {
         assert_eq!(order.cycles().len(), 1);
     }
 
+    /// Returns the length of the loop found among groups of one node each; two vertices a group.
+    fn loop_length(count: u32, edges: &[(GroupId, GroupId)]) -> usize {
+        let groups: Vec<Vec<NodeId>> = (0..count).map(|n| ids(&[n])).collect();
+        Order::new(count as usize, &groups, edges).cycles()[0].len() / 2
+    }
+
+    /// The loop found used to be only a short one where there was much to search.
+    #[test]
+    fn the_shortest_loop_of_a_tangle_of_a_hundred_thousand_groups_is_found() {
+        let count = 100_000;
+        let mut chance = 1u32;
+        let mut random = |below: u32| {
+            chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (chance >> 8) % below
+        };
+        // Sheets of 1000, each leading to the next at random and the last to the first.
+        let mut sheets = Vec::new();
+        for from in 0..count {
+            let next = (from / 1000 + 1) * 1000 % count;
+            sheets.extend([edge(from, next + from % 1000), edge(from, next + random(1000))]);
+        }
+        assert_eq!(loop_length(count, &sheets), 100);
+        // One line leaves out a sheet.
+        sheets.push(edge(5, 2005));
+        assert_eq!(loop_length(count, &sheets), 99);
+    }
+
+    #[test]
+    fn the_shortest_loop_is_found_where_all_are_long() {
+        let count = 10_000;
+        let lattice: Vec<_> =
+            (0..count).flat_map(|n| [edge(n, (n + 1) % count), edge(n, (n + 100) % count)]).collect();
+        assert_eq!(loop_length(count, &lattice), 100);
+    }
+
     proptest! {
+        #[test]
+        fn no_loop_is_shorter_than_the_first_one_described(
+            memberships in prop::collection::vec(prop::collection::vec(0u32..6, 0..4), 1..8),
+            stated in prop::collection::vec((0u32..8, 0u32..8), 1..14),
+        ) {
+            let groups: Vec<Vec<NodeId>> = memberships.iter().map(|m| ids(m)).collect();
+            let count = groups.len() as u32;
+            let edges: Vec<_> = stated.iter().map(|&(a, b)| edge(a % count, b % count)).collect();
+            let order = Order::new(6, &groups, &edges);
+            // Asked plainly: from each vertex, the shortest way that comes back to it.
+            let back = |start: Vertex| {
+                let mut reached = vec![start];
+                (1..=order.vertex_count()).find(|_| {
+                    let mut next: Vec<Vertex> = reached.iter().flat_map(|&at| order.trailing(at)).collect();
+                    next.sort_unstable();
+                    next.dedup();
+                    reached = next;
+                    reached.contains(&start)
+                })
+            };
+            let loops = order.cycles();
+            prop_assert_eq!(loops.first().map(Vec::len), order.vertices().filter_map(back).min());
+            for found in &loops {
+                let next = found.iter().cycle().skip(1);
+                for (&from, &to) in found.iter().zip(next) {
+                    prop_assert!(order.trailing(from).any(|next| next == to), "{found:?}");
+                }
+            }
+        }
+
         #[test]
         fn shuffled_statements_give_the_same_waves(
             memberships in prop::collection::vec(prop::collection::vec(0u32..20, 0..5), 1..8),

@@ -37,6 +37,9 @@ pub enum Undo<A> {
     Action(A),
     /// Run this when the step failed; once it is done there is only forward.
     UntilDone(A),
+    /// From the moment it is begun there is only forward: what fails stays as it is, and the next run
+    /// tries again.
+    Never,
 }
 
 /// One step: what it does and what takes it back.
@@ -170,11 +173,11 @@ impl<'p, A> Progress<'p, A> {
 
     /// Tells whether the point of no return is passed.
     pub fn is_past_return(&self) -> bool {
-        self.plan
-            .steps
-            .iter()
-            .zip(&self.at)
-            .any(|(step, at)| *at == At::Done && matches!(step.undo, Undo::UntilDone(_)))
+        self.plan.steps.iter().zip(&self.at).any(|(step, at)| match step.undo {
+            Undo::UntilDone(_) => *at == At::Done,
+            Undo::Never => *at != At::Pending,
+            Undo::Nothing | Undo::Action(_) => false,
+        })
     }
 
     /// Tells whether anything was begun.
@@ -204,7 +207,10 @@ impl<'p, A> Progress<'p, A> {
         let begun = |at: &At| matches!(at, At::Started | At::Done | At::Failed | At::UndoStarted);
         (0..self.at.len())
             .rev()
-            .find(|&index| begun(&self.at[index]) && !matches!(self.plan.steps[index].undo, Undo::Nothing))
+            .find(|&index| {
+                let undo = &self.plan.steps[index].undo;
+                begun(&self.at[index]) && !matches!(undo, Undo::Nothing | Undo::Never)
+            })
             .map(StepId)
     }
 
@@ -314,6 +320,20 @@ mod tests {
                     assert_eq!(again, world);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_ever_taken_back_a_failure_is_stuck_and_a_new_run_goes_forward() {
+        for fails in 0..4 {
+            let mut plan = plan(4, None);
+            for step in &mut plan.steps {
+                step.undo = Undo::Never;
+            }
+            let (mut journal, mut world) = (Vec::new(), BTreeSet::new());
+            assert_eq!(run(&plan, &mut journal, &mut world, Some(fails), 99), Some(Verdict::Stuck));
+            assert_eq!(world.len(), fails + 1, "it acted and nothing was taken back");
+            assert_eq!(run(&plan, &mut journal, &mut world, None, 99), Some(Verdict::Completed));
         }
     }
 

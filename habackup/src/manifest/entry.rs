@@ -1,6 +1,6 @@
 //! One entry of a manifest: a file, folder, link or special file with all that is restored of it.
 
-use crate::verbatim::{Verbatim, decode_hex, encode_hex};
+use crate::verbatim::{Verbatim, decode_hex, decode_hex_into, encode_hex};
 use serde::de::{Deserializer, Error};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
@@ -142,10 +142,11 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_hexadecimal(deserializer)?
-            .try_into()
-            .map(Self)
-            .map_err(|_| D::Error::custom("a BLAKE3 hash has 64 digits"))
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let mut digest = [0; 32];
+        decode_hex_into(&text, &mut digest)
+            .map(|()| Self(digest))
+            .ok_or_else(|| D::Error::custom("a BLAKE3 hash has 64 hexadecimal digits"))
     }
 }
 

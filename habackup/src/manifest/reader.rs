@@ -2,7 +2,7 @@
 
 use super::writer::CHECKSUM;
 use super::{Entry, FORMAT, Header, Trailer};
-use crate::verbatim::Verbatim;
+use crate::verbatim::walk_order;
 use anyhow::{Context, bail, ensure};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -23,15 +23,7 @@ pub struct Reader<R = BufReader<File>> {
     /// Lines on their way to the hash, which takes many at once far faster than one by one.
     unhashed: Vec<u8>,
     number: usize,
-    last: Option<Verbatim>,
-}
-
-/// A whole manifest in memory, for the commands that need it back and forth.
-#[derive(Debug, Clone)]
-pub struct Manifest {
-    pub header: Header,
-    pub entries: Vec<Entry>,
-    pub trailer: Trailer,
+    last: Vec<u8>,
 }
 
 impl Reader {
@@ -61,7 +53,8 @@ impl<R: BufRead> Reader<R> {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&line);
         let unhashed = Vec::with_capacity(HASHED_AT_ONCE);
-        let reader = Self { text, header, trailer: None, hasher, line, unhashed, number: 1, last: None };
+        let reader =
+            Self { text, header, trailer: None, hasher, line, unhashed, number: 1, last: Vec::new() };
         Ok(reader)
     }
 
@@ -78,9 +71,8 @@ impl<R: BufRead> Reader<R> {
         if !self.next_line()? {
             return Ok(None);
         }
-        let text = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
-        let text = text.strip_suffix(b",").unwrap_or(text);
-        let entry: Entry = serde_json::from_slice(text).with_context(|| format!("line {}", self.number))?;
+        let entry: Entry =
+            serde_json::from_slice(entry_of(&self.line)).with_context(|| format!("line {}", self.number))?;
         ensure!(
             entry.path.is_plain_path(),
             "line {}: \"{}\" is not a plain absolute path",
@@ -88,13 +80,19 @@ impl<R: BufRead> Reader<R> {
             entry.path
         );
         ensure!(
-            self.last.as_ref().is_none_or(|last| *last < entry.path),
+            walk_order(&self.last, entry.path.as_bytes()).is_lt(),
             "line {}: \"{}\" stands out of order",
             self.number,
             entry.path
         );
-        self.last = Some(entry.path.clone());
+        self.last.clear();
+        self.last.extend_from_slice(entry.path.as_bytes());
         Ok(Some(entry))
+    }
+
+    /// Returns the JSON of the entry that was returned last.
+    pub fn json(&self) -> &[u8] {
+        entry_of(&self.line)
     }
 
     /// Reads the next entry's line; `false` after the last one, when the trailer has been read.
@@ -114,19 +112,6 @@ impl<R: BufRead> Reader<R> {
             self.unhashed.clear();
         }
         Ok(true)
-    }
-
-    /// Reads what is left and returns the whole manifest.
-    ///
-    /// # Errors
-    /// Names the line.
-    pub fn into_manifest(mut self) -> anyhow::Result<Manifest> {
-        let mut entries = Vec::new();
-        while let Some(entry) = self.next_entry()? {
-            entries.push(entry);
-        }
-        let (header, trailer) = self.into_ends()?;
-        Ok(Manifest { header, entries, trailer })
     }
 
     /// Reads what is left and returns the header and the trailer alone. The checksum vouches for the
@@ -169,6 +154,12 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
+/// Returns the JSON in the line of an entry.
+fn entry_of(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b",").unwrap_or(line)
+}
+
 fn read_line(text: &mut impl BufRead, line: &mut Vec<u8>) -> anyhow::Result<()> {
     line.clear();
     let count = text.take(LINE_LIMIT).read_until(b'\n', line).context("read the manifest")?;
@@ -181,6 +172,7 @@ fn read_line(text: &mut impl BufRead, line: &mut Vec<u8>) -> anyhow::Result<()> 
 mod tests {
     use super::super::{Asset, Kind, Sources, Totals, Writer};
     use super::*;
+    use crate::verbatim::Verbatim;
     use proptest::prelude::*;
     use std::io::{Seek, SeekFrom};
 
@@ -234,8 +226,13 @@ mod tests {
         text
     }
 
-    fn read(text: &[u8]) -> anyhow::Result<Manifest> {
-        Reader::begin(text)?.into_manifest()
+    fn read(text: &[u8]) -> anyhow::Result<(Vec<Entry>, Trailer)> {
+        let mut reader = Reader::begin(text)?;
+        let mut entries = Vec::new();
+        while let Some(entry) = reader.next_entry()? {
+            entries.push(entry);
+        }
+        Ok((entries, reader.into_ends()?.1))
     }
 
     #[test]
@@ -245,10 +242,10 @@ mod tests {
             let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
             assert_eq!(json["entries"].as_array().unwrap().len(), paths.len());
             assert!(text.starts_with(br#"{"format":"orderly-snapshot/1","#));
-            let manifest = read(&text).unwrap();
-            let found: Vec<_> = manifest.entries.iter().map(|entry| entry.path.as_bytes().to_vec()).collect();
+            let (entries, trailer) = read(&text).unwrap();
+            let found: Vec<_> = entries.iter().map(|entry| entry.path.as_bytes().to_vec()).collect();
             assert_eq!(found, paths);
-            assert!(manifest.trailer.complete);
+            assert!(trailer.complete);
         }
     }
 

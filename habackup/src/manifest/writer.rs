@@ -52,6 +52,17 @@ impl Writer {
         self.put()
     }
 
+    /// Adds an entry that is JSON already, as [`json`] makes it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn add_json(&mut self, entry: &[u8]) -> anyhow::Result<()> {
+        self.line.extend_from_slice(if self.entries == 0 { b"\n" } else { b",\n" });
+        self.line.extend_from_slice(entry);
+        self.entries += 1;
+        self.put()
+    }
+
     /// Ends the manifest and returns its file, written but not synced.
     ///
     /// # Errors

@@ -1,11 +1,13 @@
 //! Files of a walk: shared with the snapshot before where nothing changed, else copied, and further
 //! names of one file joined to its first.
 
+use super::sharing::share;
 use super::{At, First, Snapshot, open_place};
 use crate::copy::Fault;
 use crate::kernel;
 use crate::manifest::{Entry, Kind};
 use crate::metadata::{self, same_moment};
+use crate::previous::proves_unchanged;
 use crate::room;
 use crate::verbatim::Verbatim;
 use crate::xattr;
@@ -22,17 +24,16 @@ const ATTEMPTS: u32 = 3;
 
 impl Snapshot<'_> {
     /// Shares or copies a file.
-    pub(super) fn file(&mut self, at: &At<'_>, stat: &FileStat) -> anyhow::Result<()> {
+    pub(super) fn file(&mut self, at: &At<'_>, stat: &FileStat, before: Option<Entry>) -> anyhow::Result<()> {
         self.progress.file()?;
         let mut entry = metadata::entry(Verbatim::new(at.path.clone()), stat, &mut self.owners);
-        let before = self.previous.as_mut().and_then(|previous| previous.find(&at.path));
         let key = (stat.st_dev, stat.st_ino);
         if stat.st_nlink > 1 && self.join_group(at, &mut entry, key)? {
             return self.add(&entry);
         }
         if let (Some(previous), Some(before)) = (&self.previous, &before)
-            && previous.proves_unchanged(&entry, before)
-            && share(at)
+            && proves_unchanged(previous.settled_before(), &entry, before)
+            && share(at.level, at.name)
         {
             entry.blake3 = before.blake3;
             entry.xattrs.clone_from(&before.xattrs);
@@ -139,7 +140,7 @@ impl Snapshot<'_> {
                 }
                 let same_data = before.is_some_and(|before| has_data_of(entry, before));
                 let has_shared = same_data && entry.size > 0 && share_data(at, &target);
-                self.finish(&target, entry, at)?;
+                self.finish(&target, entry)?;
                 self.keep_or_share(at, entry, before, has_shared);
                 break;
             }
@@ -164,12 +165,6 @@ impl Snapshot<'_> {
         self.problem(&at.path, reason.to_owned());
         Ok(false)
     }
-}
-
-/// Makes the copy of the snapshot before a name in this one; tells whether that was possible.
-fn share(at: &At<'_>) -> bool {
-    let Some(previous) = &at.level.previous else { return false };
-    linkat(previous, at.name, &at.level.target, at.name, AtFlags::empty()).is_ok()
 }
 
 /// The same in place of a copy that was just made.

@@ -99,6 +99,17 @@ impl Asset for Command {
         self.run(argv, run).map(drop)
     }
 
+    fn take_commands(&self, end: End) -> Vec<Argv> {
+        match end {
+            End::Clean => vec![self.take.clone()],
+            End::PoweredOff => vec![self.take_dead.as_ref().unwrap_or(&self.take).clone()],
+        }
+    }
+
+    fn release_commands(&self) -> Vec<Argv> {
+        self.release.iter().cloned().collect()
+    }
+
     fn let_go(&self, run: &mut dyn Run) -> anyhow::Result<()> {
         match &self.release {
             Some(argv) => self.run(argv, run).map(drop),

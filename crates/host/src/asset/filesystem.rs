@@ -1,72 +1,91 @@
-//! A file system on a device that both hosts see.
+//! A file system on a device that both hosts see: ext4, xfs or btrfs.
 //!
-//! Identity and change mark are in its superblock. It is held where it is mounted; unmounted here
-//! and not marked clean, somebody else holds it or died holding it. Two hosts mounting it at once
-//! is what ext4's multiple mount protection guards against in the kernel; this guards before that.
+//! Identity and change mark are in its superblock (and in the log of an xfs). It is held where it is
+//! mounted; unmounted here and not clean, somebody else holds it or died holding it. How far a clean
+//! one is proof that nobody has it differs by type: see [`Guard`].
 
-use super::{Asset, End, State, Superblock, Volume};
+use super::device::{self, Found};
+use super::{Asset, End, Guard, State, Superblock, Volume};
 use crate::config::MountTable;
-use crate::mountinfo::{Device, Mount, own};
-use anyhow::{Context, bail};
+use crate::mountinfo::{Mount, own};
+use anyhow::bail;
 use orderly_exec::runner::Run;
-use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::Duration;
 
 /// The asset kind `filesystem`.
 #[derive(Debug)]
 pub struct Filesystem {
     /// As configured: `UUID=…` or a path.
     device: String,
-    /// Where it was found when the program began; a device does not move while it is in use.
-    found: Option<Found>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Found {
-    path: PathBuf,
-    number: Device,
+    /// For each read of the device.
+    limit: Duration,
+    /// Where it was found first; a device does not move while it is in use.
+    found: RefCell<Option<Found>>,
+    /// Why the device is not read again: it did not answer in time, and would not the next time.
+    silent: RefCell<Option<String>>,
 }
 
 impl Filesystem {
-    /// Returns the file system on this device and looks for the device.
-    pub fn new(device: &str) -> Self {
-        Self { device: device.to_owned(), found: find(device).ok() }
+    /// Returns the file system on this device and looks for the device without reading any.
+    pub fn new(device: &str, limit: Duration) -> Self {
+        let found = match device.strip_prefix("UUID=") {
+            Some(uuid) => device::link(uuid),
+            None => device::named(Path::new(device)).ok(),
+        };
+        Self { device: device.to_owned(), limit, found: RefCell::new(found), silent: RefCell::new(None) }
     }
 
     /// The device may appear only when `before_take` has run, so it is looked for again.
-    fn look(&self) -> anyhow::Result<Found> {
-        match &self.found {
-            Some(found) => Ok(found.clone()),
-            None => find(&self.device),
+    fn look(&self, run: &mut dyn Run) -> anyhow::Result<Found> {
+        if let Some(found) = &*self.found.borrow() {
+            return Ok(found.clone());
         }
-    }
-
-    fn superblock(&self) -> anyhow::Result<Superblock> {
-        let found = Superblock::read(&self.look()?.path)?;
-        // Without that word "not mounted here" would pass for "free" while the peer writes to it.
-        if found.clean.is_none() {
-            bail!(
-                "{} is {}, which does not say whether it was let go; only ext4 is supported by this version",
-                self.device,
-                found.fstype
-            );
-        }
+        let found = match self.device.strip_prefix("UUID=") {
+            Some(uuid) => device::with_uuid(uuid, self.limit, run)?,
+            None => device::named(Path::new(&self.device))?,
+        };
+        *self.found.borrow_mut() = Some(found.clone());
         Ok(found)
     }
 
-    fn ask(&self) -> anyhow::Result<State> {
+    fn superblock(&self, run: &mut dyn Run) -> anyhow::Result<Superblock> {
+        if let Some(why) = &*self.silent.borrow() {
+            bail!("{why}");
+        }
+        let device = self.look(run)?.path;
+        let read = Superblock::read(&device, self.limit, run).inspect_err(|error| {
+            let said = format!("{error:#}");
+            if said.contains("timed out") || said.contains("cannot be killed") {
+                *self.silent.borrow_mut() = Some(format!("{said}; the device does not answer"));
+            }
+        })?;
+        match self.device.strip_prefix("UUID=").filter(|uuid| !uuid.eq_ignore_ascii_case(&read.uuid)) {
+            Some(_) => {
+                bail!("{} was {}, and is UUID={} now", device.display(), self.device, read.uuid)
+            }
+            None => Ok(read),
+        }
+    }
+
+    fn ask(&self, run: &mut dyn Run) -> anyhow::Result<State> {
+        self.look(run)?;
         if own()?.0.iter().any(|mount| self.is_on(mount)) {
             return Ok(State::Held);
         }
-        Ok(match self.superblock()?.clean {
-            // Not clean because of a mount that only another namespace of this host shows.
-            Some(false) if !crate::holders::mounts(self).holders.is_empty() => State::Held,
-            Some(false) => {
-                State::Elsewhere(format!("{} is mounted elsewhere, or was not let go cleanly", self.device))
-            }
-            Some(true) => State::Free,
-            None => State::Unknown(format!("{} does not say whether it was let go", self.device)),
+        let found = self.superblock(run)?;
+        // Not clean because of a mount that only another namespace of this host shows.
+        if !crate::holders::mounts(self).holders.is_empty() {
+            return Ok(State::Held);
+        }
+        Ok(if found.is_clean {
+            State::Free
+        } else {
+            State::Elsewhere(format!(
+                "{} ({}) is mounted elsewhere, or was not let go cleanly",
+                self.device, found.fstype
+            ))
         })
     }
 }
@@ -76,38 +95,56 @@ impl Asset for Filesystem {
         self.device.clone()
     }
 
-    fn state(&self, _run: &mut dyn Run) -> State {
-        self.ask().unwrap_or_else(|error| State::Unknown(format!("{error:#}")))
+    fn state(&self, run: &mut dyn Run) -> State {
+        self.ask(run).unwrap_or_else(|error| State::Unknown(format!("{error:#}")))
     }
 
-    fn identity(&self, _run: &mut dyn Run) -> anyhow::Result<String> {
-        let found = self.superblock()?;
+    fn identity(&self, run: &mut dyn Run) -> anyhow::Result<String> {
+        let found = self.superblock(run)?;
         Ok(format!("{}:{}", found.fstype, found.uuid))
     }
 
-    fn mark(&self, _run: &mut dyn Run) -> anyhow::Result<Option<String>> {
-        Ok(Some(self.superblock()?.mark))
+    fn mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
+        Ok(Some(self.superblock(run)?.mark))
+    }
+
+    fn guard(&self, run: &mut dyn Run) -> Guard {
+        match self.superblock(run) {
+            Ok(found) if found.is_protected => Guard::Watched,
+            Ok(found) if found.fstype == "ext4" => Guard::Unwatched(format!(
+                "{} is an ext4 without multiple mount protection (tune2fs -O mmp)",
+                self.device
+            )),
+            Ok(found) => Guard::Blind(format!(
+                "{} is {}, which does not show that it is mounted until something is written to it",
+                self.device, found.fstype
+            )),
+            Err(error) => Guard::Blind(format!("{error:#}")),
+        }
     }
 
     fn is_on(&self, mount: &Mount) -> bool {
-        let Ok(found) = self.look() else { return false };
+        let found = self.found.borrow();
+        let Some(found) = &*found else { return false };
         // btrfs shows an anonymous device number, so there the source is compared.
         mount.device == found.number
             || (mount.fstype == "btrfs"
-                && number_of(Path::new(&mount.source)).is_ok_and(|number| number == found.number))
+                && device::number_of(Path::new(&mount.source)).is_ok_and(|number| number == found.number))
     }
 
     fn volume(&self, _mount: &MountTable) -> Volume {
+        let found = self.found.borrow();
         Volume::Device(
-            self.look()
-                .map_or_else(|_| self.device.clone(), |found| found.path.to_string_lossy().into_owned()),
+            found
+                .as_ref()
+                .map_or_else(|| self.device.clone(), |found| found.path.to_string_lossy().into_owned()),
         )
     }
 
     fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {
         match (self.state(run), end) {
             (State::Held | State::Free, _) => Ok(()),
-            // Replaying the journal is part of mounting, and ext4's own protection then looks for
+            // Replaying the log is part of mounting, and ext4's own protection then looks for
             // a host that is still alive.
             (State::Elsewhere(_), End::PoweredOff) => Ok(()),
             (State::Elsewhere(why) | State::Unknown(why), _) => bail!("{why}"),
@@ -117,57 +154,4 @@ impl Asset for Filesystem {
     fn let_go(&self, _run: &mut dyn Run) -> anyhow::Result<()> {
         Ok(())
     }
-}
-
-fn find(device: &str) -> anyhow::Result<Found> {
-    let path = match device.strip_prefix("UUID=") {
-        Some(uuid) => {
-            find_uuid(uuid)?.with_context(|| format!("no device here has a file system with {device}"))?
-        }
-        None => PathBuf::from(device),
-    };
-    let path = fs::canonicalize(&path).with_context(|| format!("find the device {}", path.display()))?;
-    let number = number_of(&path)?;
-    Ok(Found { path, number })
-}
-
-fn number_of(path: &Path) -> anyhow::Result<Device> {
-    let found = fs::metadata(path).with_context(|| format!("find the device {}", path.display()))?;
-    if !found.file_type().is_block_device() {
-        bail!("{} is not a block device", path.display());
-    }
-    Ok(Device::from_stat(found.rdev()))
-}
-
-/// Returns the device with this UUID: by udev's link, else by looking at every block device, as
-/// findfs(8) does.
-///
-/// # Errors
-/// When several have it: a copy is another asset, and nobody could say which one was meant.
-fn find_uuid(uuid: &str) -> anyhow::Result<Option<PathBuf>> {
-    let uuid = uuid.to_ascii_lowercase();
-    let link = Path::new("/dev/disk/by-uuid").join(&uuid);
-    let is_it = |path: &Path| Superblock::read(path).is_ok_and(|found| found.uuid == uuid);
-    if is_it(&link) {
-        return Ok(Some(link));
-    }
-    let mut names: Vec<_> =
-        fs::read_dir("/sys/class/block")?.flatten().map(|entry| entry.file_name()).collect();
-    names.sort();
-    // A path below device-mapper shows the same file system as the device above it.
-    let is_below = |name: &std::ffi::OsStr| {
-        fs::read_dir(Path::new("/sys/class/block").join(name).join("holders"))
-            .is_ok_and(|mut holders| holders.next().is_some())
-    };
-    names.retain(|name| !is_below(name));
-    let found: Vec<PathBuf> =
-        names.into_iter().map(|name| Path::new("/dev").join(name)).filter(|path| is_it(path)).collect();
-    if let [one, another, ..] = found.as_slice() {
-        bail!(
-            "{} and {} both have the UUID {uuid}; name the device instead",
-            one.display(),
-            another.display()
-        );
-    }
-    Ok(found.into_iter().next())
 }

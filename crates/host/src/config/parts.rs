@@ -1,7 +1,8 @@
 //! The tables beside `[asset]`: hosts, services, loopbacks, shares, addresses, backup.
 
 use super::{
-    Address, Backup, Control, Host, Keep, Loopback, MINUTE, MountTable, Service, Share, ShareCommands,
+    Address, Backup, Control, Host, Keep, Loopback, MINUTE, MountTable, Platform, Service, Share,
+    ShareCommands,
 };
 use orderly_exec::settings::Table;
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
@@ -62,12 +63,17 @@ pub(super) fn choose(file: &str, hosts: Vec<Host>, own: &str) -> Result<(Host, H
     }
 }
 
-pub(super) fn read_services(root: &Table<'_>) -> Vec<Service> {
+pub(super) fn read_services(root: &Table<'_>, platform: Platform) -> Vec<Service> {
     let mut services: Vec<Service> = Vec::new();
     for table in root.tables("service") {
         let name = table.need_text("name").unwrap_or_default();
         if services.iter().any(|service| service.name == name) {
             table.reject("name", format!("{}: a second service named \"{name}\"", table.named("name")));
+        }
+        if platform == Platform::Solaris && table.has("unit") {
+            let message =
+                format!("{}: systemd is not on solaris; give status, stop and start", table.named("unit"));
+            table.reject("unit", message);
         }
         let control = read_control(&table);
         let timeout = table.duration("timeout").unwrap_or(10 * MINUTE);
@@ -127,7 +133,12 @@ pub(super) fn read_loopbacks(root: &Table<'_>, mounts: &[MountTable]) -> Vec<Loo
     loopbacks
 }
 
-pub(super) fn read_shares(root: &Table<'_>, mounts: &[MountTable], loopbacks: &[Loopback]) -> Vec<Share> {
+pub(super) fn read_shares(
+    root: &Table<'_>,
+    platform: Platform,
+    mounts: &[MountTable],
+    loopbacks: &[Loopback],
+) -> Vec<Share> {
     let mut shares: Vec<Share> = Vec::new();
     for table in root.tables("share") {
         table.need("path");
@@ -139,6 +150,15 @@ pub(super) fn read_shares(root: &Table<'_>, mounts: &[MountTable], loopbacks: &[
                     "path",
                     format!("{}: listed twice; put all its clients in one table", table.named("path")),
                 );
+            }
+        }
+        for key in ["clients", "fsid"].into_iter().filter(|_| platform == Platform::Solaris) {
+            if table.has(key) {
+                let message = format!(
+                    "{}: is for linux; on solaris the options say it (ro=host1:host2), and ZFS has its own fsid",
+                    table.named(key)
+                );
+                table.reject(key, message);
             }
         }
         let clients = table.texts("clients").unwrap_or_else(|| vec!["*".to_owned()]);

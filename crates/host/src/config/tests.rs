@@ -102,10 +102,44 @@ fn snapshots_under_an_exported_path_are_refused() {
 }
 
 #[test]
-fn kinds_of_a_later_version_are_named_as_such() {
-    let said = said(&WHOLE.replace("kind = \"filesystem\"", "kind = \"zfs\"\npool = \"OpsCenter\""));
-    assert!(said.contains("asset.kind: zfs is not supported by this version"), "{said}");
-    assert!(!said.contains("unknown key"), "{said}");
+fn a_group_has_a_name_lvm_takes_and_each_mount_says_which_volume() {
+    let lvm =
+        |group: &str| WHOLE.replace("kind = \"filesystem\"", &format!("kind = \"lvm\"\ngroup = \"{group}\""));
+    let lvm =
+        |group: &str| lvm(group).replace("device = \"UUID=0b9a6a1e-5d4a-4f53-9d3c-0f5f6f7a8b9c\"\n", "");
+    assert!(said(&lvm("shared")).contains("the mount at /srv/xvm does not say which volume"));
+    let whole = lvm("shared").replace("at = \"/srv/xvm\"\n", "volume = \"data\"\nat = \"/srv/xvm\"\n");
+    let config = Config::read(Path::new("ha.toml"), &whole, "ec1").unwrap();
+    assert_eq!(config.asset.kind, Kind::Lvm { group: "shared".into() });
+    assert!(said(&lvm("-a b")).contains("is not the name of a volume group"));
+}
+
+#[test]
+fn what_is_wrong_with_a_pool_is_said_all_at_once() {
+    let zfs = |more: &str| WHOLE.replace("kind = \"filesystem\"", &format!("kind = \"zfs\"\n{more}"));
+    let device = WHOLE.lines().find(|line| line.starts_with("device = ")).unwrap();
+    let said = |more: &str| said(&zfs(more).replacen(device, "", 1));
+    assert!(said("").contains("asset.pool is missing"));
+    let wrong = said("pool = \"-x\"\nguid = \"0x7\"\ndevices = [\"disks\"]");
+    for part in [
+        "\"-x\" is not the name of a pool",
+        "asset.guid: must be the number",
+        "\"disks\" must be an absolute",
+    ] {
+        assert!(wrong.contains(part), "{wrong}");
+    }
+}
+
+#[test]
+fn what_one_host_must_make_do_with_is_no_other_configuration() {
+    let text = |more: &str| {
+        format!(
+            "[[host]]\nname = \"a\"\n[[host]]\nname = \"b\"\n[asset]\nkind = \"zfs\"\npool = \"tank\"\n{more}"
+        )
+    };
+    let read = |more: &str| Config::read(Path::new("ha.toml"), &text(more), "a").unwrap().fingerprint;
+    assert_eq!(read(""), read("degraded = true"));
+    assert_ne!(read(""), read("guid = \"7\""));
 }
 
 #[test]
@@ -117,9 +151,69 @@ fn a_missing_asset_or_host_is_said() {
 #[test]
 fn the_shipped_examples_are_right() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
-    for (name, own) in [("ha-filesystem.toml", "ec1"), ("ha-bind.toml", "one"), ("ha-command.toml", "ec2")] {
+    for (name, own) in [
+        ("ha-filesystem.toml", "ec1"),
+        ("ha-xfs.toml", "ec1"),
+        ("ha-btrfs.toml", "ec2"),
+        ("ha-lvm.toml", "ec1"),
+        ("ha-bind.toml", "one"),
+        ("ha-command.toml", "ec2"),
+        ("opscenter-solaris.toml", "ec1"),
+        ("opscenter-rhel.toml", "ec2"),
+        ("ha-zfs.toml", "ec1"),
+    ] {
         let path = folder.join(name);
         let text = std::fs::read_to_string(&path).unwrap();
         Config::read(&path, &text, own).unwrap_or_else(|wrong| panic!("{wrong}"));
     }
+}
+
+/// The paths are those of "Shutting Down the Primary Enterprise Controller".
+#[test]
+fn both_examples_hold_the_procedure_of_ops_center() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    for (name, commands) in
+        [("opscenter-solaris.toml", "/opt/SUNWxvmoc/bin"), ("opscenter-rhel.toml", "/opt/sun/xvmoc/bin")]
+    {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        let config = Config::read(Path::new(name), &text, "ec1").unwrap();
+        let stops: Vec<Argv> = config.services.iter().map(crate::services::stop_command).collect();
+        assert_eq!(
+            stops,
+            ["proxyadm", "satadm"].map(|adm| [&format!("{commands}/{adm}"), "stop", "-w"].map(str::to_owned))
+        );
+        let loopbacks: Vec<(&str, &str)> = config
+            .loopbacks
+            .iter()
+            .map(|loopback| (loopback.source.to_str().unwrap(), loopback.at.to_str().unwrap()))
+            .collect();
+        assert_eq!(
+            loopbacks,
+            [
+                ("/var/opt/sun/xvm/uce/etc.opt", "/etc/opt/SUNWuce"),
+                ("/var/opt/sun/xvm/uce/var.opt", "/var/opt/SUNWuce"),
+                ("/var/opt/sun/xvm/uce/opt", "/opt/SUNWuce"),
+            ]
+        );
+        assert_eq!(config.shares[0].path, Path::new("/var/opt/sun/xvm/osp/share/allstart"));
+        assert_eq!(config.shares[0].description.as_deref(), Some("Allstart Share"));
+        assert_eq!(config.asset.mounts[0].at, Path::new("/var/opt/sun/xvm"));
+    }
+}
+
+#[test]
+fn on_solaris_what_only_linux_has_is_rejected() {
+    let said = said(&WHOLE.replace("platform = \"linux\"", "platform = \"solaris\""));
+    for part in [
+        "asset.kind: filesystem is for linux",
+        "service[2].unit: systemd is not on solaris",
+        "share[1].clients: is for linux",
+        "share[1].fsid: is for linux",
+    ] {
+        assert!(said.contains(part), "{part}\nin\n{said}");
+    }
+    let zfs = "platform = \"solaris\"\n[[host]]\nname = \"ec1\"\n[[host]]\nname = \"ec2\"\n[asset]\n\
+               kind = \"zfs\"\npool = \"OpsCenter\"\n[[asset.mount]]\nat = \"/var/opt/sun/xvm\"\n";
+    let said = self::said(zfs);
+    assert!(said.contains("needs volume (a dataset with mountpoint=legacy)"), "{said}");
 }

@@ -80,7 +80,7 @@ impl Machine<'_> {
             ));
             return Ok(());
         };
-        match addresses::knock(address, &mut self.runner) {
+        match addresses::knock(address, self.config.platform, &mut self.runner) {
             Knock::Silent => Ok(()),
             Knock::Answered => bail!("{peer} is not down: {address} answers"),
             Knock::Unknown(why) => bail!("nobody can say whether {peer} answers: {why}"),

@@ -2,24 +2,29 @@
 
 use super::{Machine, Proved};
 use crate::action::Answer;
-use crate::asset::{End, State};
+use crate::asset::{End, Guard, State};
 use crate::handover;
-use crate::holders::{self, Holder};
-use crate::mountinfo::{self, Mounts};
+use crate::holders::Holder;
+use crate::mountinfo::Mounts;
 use crate::mounts::{MountSpec, loopback_mount, unmount_command};
+use crate::shares::{self, Export};
 use anyhow::bail;
-use orderly_exec::files;
-use std::path::Path;
+use orderly_exec::{clock, files};
+use orderly_plan::release::Release;
+use std::path::{Path, PathBuf};
 
 /// A file on the asset that says that it was about to be released.
 const INTENT: &str = ".orderly-intent";
+
+/// A file on an asset that would not show otherwise that it is held.
+const HOLDER: &str = ".orderly-holder";
 
 /// How many holders are named before the rest is counted.
 const NAMED: usize = 8;
 
 impl Machine<'_> {
     pub(super) fn check_mounted(&mut self, mount: &MountSpec) -> Answer {
-        match mountinfo::own() {
+        match self.mounts() {
             Err(error) => Answer::Unknown(format!("{error:#}")),
             Ok(mounts) if self.is_mounted(mount, &mounts) => Answer::Yes,
             Ok(mounts) => match mounts.at(&mount.at) {
@@ -32,14 +37,14 @@ impl Machine<'_> {
     fn is_mounted(&self, spec: &MountSpec, mounts: &Mounts) -> bool {
         let Some(mount) = mounts.at(&spec.at) else { return false };
         match (&spec.what, self.loopback(&spec.at)) {
-            (None, _) => true,
+            (None, _) => self.asset.is_on(mount),
             (Some(_), Some(loopback)) => loopback_mount(self.asset.as_ref(), loopback, mounts).is_some(),
-            (Some(_), None) => self.asset.is_on(mount),
+            (Some(what), None) => self.asset.is_made_of(mount, what),
         }
     }
 
     pub(super) fn check_unmounted(&mut self, at: &Path) -> Answer {
-        let mounts = match mountinfo::own() {
+        let mounts = match self.mounts() {
             Ok(mounts) => mounts,
             Err(error) => return Answer::Unknown(format!("{error:#}")),
         };
@@ -66,13 +71,15 @@ impl Machine<'_> {
     }
 
     /// Returns who keeps the asset busy, as a clause.
-    fn held_by(&self) -> String {
-        let found = holders::users(self.asset.as_ref());
+    fn held_by(&mut self) -> String {
+        let found = self.users();
         let mut named: Vec<String> = found.holders.iter().take(NAMED).map(Holder::to_string).collect();
         if found.holders.len() > NAMED {
             named.push(format!("and {} more", found.holders.len() - NAMED));
         }
-        if named.is_empty() {
+        if named.is_empty() && !found.unread.is_empty() {
+            found.unread.join("; ")
+        } else if named.is_empty() {
             "nobody is seen to use it".to_owned()
         } else {
             format!("in use: {}", named.join("; "))
@@ -125,7 +132,7 @@ impl Machine<'_> {
 
     /// Returns what speaks against the asset being gone from every mount namespace.
     fn still_mounted(&mut self) -> Option<Answer> {
-        let found = holders::mounts(self.asset.as_ref());
+        let found = self.asset_mounts();
         if !found.holders.is_empty() {
             let named: Vec<String> = found.holders.iter().take(NAMED).map(Holder::to_string).collect();
             return Some(Answer::No(named.join("; ")));
@@ -137,50 +144,148 @@ impl Machine<'_> {
         self.asset.claim()?;
         self.leave_intent(mounts);
         for mount in mounts.iter().rev() {
-            // What taking mounts, releasing unmounts.
-            if mount.what.is_some() {
+            if self.is_unmounted_by_hand(mount) {
                 self.unmount(&mount.at)?;
             }
         }
         // Letting go under a mount in another namespace would say that it is free while it is not.
-        let goes_by_itself = mounts.iter().any(|mount| mount.what.is_none());
+        let goes_by_itself = mounts.iter().any(|mount| !self.is_unmounted_by_hand(mount));
         if !goes_by_itself && let Some(Answer::No(why)) = self.still_mounted() {
             bail!("{why}");
         }
-        self.asset.let_go(&mut self.runner)
+        self.let_go()
+    }
+
+    pub(super) fn let_go(&mut self) -> anyhow::Result<()> {
+        let others = self.other_exports();
+        let done = self.asset.let_go(&mut self.runner);
+        self.mend_exports(others);
+        done
+    }
+
+    /// Takes it, with what mounts itself.
+    pub(super) fn take(&mut self, end: End) -> anyhow::Result<()> {
+        let others = self.other_exports();
+        let taken = self.asset.take(end, &mut self.runner);
+        let done = taken.and_then(|()| self.asset.mount_own(&mut self.runner));
+        self.mend_exports(others);
+        done
+    }
+
+    /// Returns the exports that are not the asset's, where letting go of it would make them vanish.
+    fn other_exports(&mut self) -> Vec<(PathBuf, Export)> {
+        if !self.asset.disturbs_shares() {
+            return Vec::new();
+        }
+        let asset = &self.config.asset;
+        match shares::all(asset.timeout, &mut self.runner) {
+            Ok(mut all) => {
+                all.retain(|(path, _)| !asset.mounts.iter().any(|mount| path.starts_with(&mount.at)));
+                all
+            }
+            Err(error) => {
+                self.notes.push(format!(
+                    "nobody can say whether other exports are still there ({error:#}); look at exportfs -s"
+                ));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Exports again what was exported before and is no more, and says so.
+    fn mend_exports(&mut self, before: Vec<(PathBuf, Export)>) {
+        if before.is_empty() {
+            return;
+        }
+        let limit = self.config.asset.timeout;
+        let now = match shares::all(limit, &mut self.runner) {
+            Ok(now) => now,
+            Err(error) => {
+                self.notes.push(format!("other exports may be gone: {error:#}"));
+                return;
+            }
+        };
+        let is_there = |(path, export): &(PathBuf, Export)| {
+            now.iter().any(|(other, there)| other == path && there.client == export.client)
+        };
+        for (path, export) in before.iter().filter(|one| !is_there(one)) {
+            let shown = format!("{}:{}", export.client, path.display());
+            // What lay on the asset is gone with it.
+            if path.symlink_metadata().is_err() {
+                continue;
+            }
+            match self.run(&[shares::export_command(path, export)], limit) {
+                Ok(()) => self.notes.push(format!("{shown} was exported no more, and is exported again")),
+                Err(error) => self.notes.push(format!("{shown} is exported no more: {error:#}")),
+            }
+        }
     }
 
     /// Leaves a word on the asset for whoever finds it half released. It never counts as a record.
     fn leave_intent(&mut self, mounts: &[MountSpec]) {
-        let Ok(table) = mountinfo::own() else { return };
+        let Ok(table) = self.mounts() else { return };
         let Some(first) = mounts.iter().find(|mount| self.is_mounted(mount, &table)) else { return };
-        let intent = Intent {
+        let intent = Word {
             format: "orderly-intent/1",
-            safe: false,
+            safe: Some(false),
             host: &self.config.own.name,
-            at: orderly_exec::clock::now(),
+            at: clock::now(),
         };
-        let text = serde_json::to_string(&intent).unwrap_or_default();
-        // A mode of its own: whoever may write to the asset may have put a file of any mode there.
-        let written = files::replace_with_mode(&first.at.join(INTENT), format!("{text}\n").as_bytes(), 0o600);
+        let written = intent.put(INTENT).and_then(|word| self.move_there(&word, &first.at));
         if let Err(error) = written {
             self.notes.push(format!("{error:#}"));
         }
     }
 
+    /// Writes something to an asset that shows only writing, so that the peer sees that it is held.
+    pub(super) fn leave_trace(&mut self, mounts: &[MountSpec]) -> anyhow::Result<()> {
+        if !self.needs_trace() {
+            return Ok(());
+        }
+        let table = self.mounts()?;
+        let writable = |mount: &&MountSpec| {
+            self.is_mounted(mount, &table)
+                && table
+                    .at(&mount.at)
+                    .is_some_and(|found| found.options.split(',').any(|option| option == "rw"))
+        };
+        if let Some(at) = mounts.iter().find(writable).map(|mount| mount.at.clone()) {
+            let word = Word {
+                format: "orderly-holder/1",
+                safe: None,
+                host: &self.config.own.name,
+                at: clock::now(),
+            };
+            self.move_there(&word.put(HOLDER)?, &at)?;
+            let flush = ["sync", "-f", &at.to_string_lossy()].map(str::to_owned).to_vec();
+            self.run(&[flush], self.config.asset.timeout)?;
+        }
+        self.traced = true;
+        Ok(())
+    }
+
+    fn needs_trace(&mut self) -> bool {
+        !self.traced && matches!(self.asset.guard(&mut self.runner), Guard::Blind(_))
+    }
+
+    /// Moves a file of the local disk to the asset. In a child, because a disk that died would hang
+    /// whoever writes to it; by mv(1), which replaces what is there instead of writing into it.
+    fn move_there(&mut self, file: &Path, folder: &Path) -> anyhow::Result<()> {
+        let words = ["mv", "-f", &file.to_string_lossy(), &folder.to_string_lossy()];
+        self.run(&[words.map(str::to_owned).to_vec()], self.config.asset.timeout)
+    }
+
     /// Takes the intent of a release away where the asset is held again: it says something untrue.
     pub fn drop_intent(&mut self) {
-        let Ok(table) = mountinfo::own() else { return };
+        let Ok(table) = self.mounts() else { return };
         for mount in &self.config.asset.mounts {
             if !table.at(&mount.at).is_some_and(|found| self.asset.is_on(found)) {
                 continue;
             }
-            let path = mount.at.join(INTENT);
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    self.notes.push(format!("remove {}: {error}", path.display()));
-                }
-                _ => {}
+            let path = mount.at.join(INTENT).to_string_lossy().into_owned();
+            let remove = ["rm", "-f", &path].map(str::to_owned).to_vec();
+            if let Err(error) = self.run(&[remove], self.config.asset.timeout) {
+                self.notes.push(format!("{error:#}"));
             }
         }
     }
@@ -190,14 +295,14 @@ impl Machine<'_> {
         for mount in mounts {
             self.mount(mount)?;
         }
-        Ok(())
+        self.leave_trace(mounts)
     }
 
     pub(super) fn mount(&mut self, mount: &MountSpec) -> anyhow::Result<()> {
         if self.check_mounted(mount) == Answer::Yes {
             return Ok(());
         }
-        self.run(&mount.commands(), self.limit(&mount.at))
+        self.run(&mount.commands(self.config.platform), self.limit(&mount.at))
     }
 
     pub(super) fn check_held(&mut self, mounts: &[MountSpec]) -> Answer {
@@ -208,11 +313,30 @@ impl Machine<'_> {
             }
         }
         match self.asset_state() {
+            State::Held if self.needs_trace() => {
+                Answer::No("nothing on it shows yet that it is held".to_owned())
+            }
             State::Held => Answer::Yes,
             State::Free => Answer::No("nobody holds it".to_owned()),
             State::Elsewhere(why) => Answer::No(why),
             State::Unknown(why) => Answer::Unknown(why),
         }
+    }
+
+    /// Tells why it is not proven that nobody holds an asset that is free as far as it shows: its
+    /// kind shows only writing, and this host was not the last to let go of it.
+    pub fn doubt(&mut self) -> Option<String> {
+        let Guard::Blind(why) = self.asset.guard(&mut self.runner) else { return None };
+        let own = match files::read_if_there(&handover::record_path()) {
+            Ok(files::Found::Text(text)) => Release::read(&text).ok(),
+            Ok(files::Found::Missing) | Err(_) => None,
+        };
+        let own =
+            own.filter(|record| record.safe && record.host == self.config.own.name && record.mark.is_some());
+        let is_last = own.is_some_and(|record| {
+            record.identity.is_some_and(|identity| self.compare(&identity, record.mark.as_deref()).is_ok())
+        });
+        (!is_last).then_some(why)
     }
 
     /// Compares the asset with what a release record says of it; reads, and opens nothing.
@@ -236,11 +360,22 @@ impl Machine<'_> {
     }
 }
 
-/// The text of the intent file.
+/// What a file on the asset says.
 #[derive(serde::Serialize)]
-struct Intent<'a> {
+struct Word<'a> {
     format: &'static str,
-    safe: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    safe: Option<bool>,
     host: &'a str,
     at: String,
+}
+
+impl Word<'_> {
+    /// Writes it to the local disk, under the name it is to have, and returns where.
+    fn put(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = files::state_directory().join(name);
+        // Closed to all others: it is moved with its mode.
+        files::replace_with_mode(&path, format!("{}\n", serde_json::to_string(self)?).as_bytes(), 0o600)?;
+        Ok(path)
+    }
 }

@@ -23,11 +23,16 @@ pub struct Command<'c> {
     pub targets: &'c [NodeId],
 }
 
-/// Violations that differ only in the node.
+/// Violations that differ only in the node; by the default order, in which every server has a group of
+/// its own, also in the targets concerned.
 struct Kind<'v> {
     first: &'v Violation,
     nodes: Vec<NodeId>,
+    /// The targets concerned; empty where that was not worked out for all.
+    affects: BTreeSet<NodeId>,
     chain: Vec<Link>,
+    /// The chain is that of all its nodes.
+    is_shared: bool,
 }
 
 /// Returns why violations keep a command from acting, with the lines that make them and the ways out.
@@ -38,7 +43,9 @@ pub fn describe(site: &Site, command: &Command<'_>, violations: &[Violation]) ->
     }];
     for (at, kind) in kinds(site, violations).iter().enumerate() {
         lines.push(format!("  {}", sentence(site, command.direction, kind)));
-        if at < EXPLAINED && !kind.chain.is_empty() {
+        if !kind.is_shared {
+            lines.push(format!("    {}", default_order(command.direction)));
+        } else if at < EXPLAINED && !kind.chain.is_empty() {
             let chain = site.sequence.explanation(&kind.chain, &site.roster);
             // The chain begins at the first node; those folded with it are members alike.
             let alone = format!("{} is in ", site.name(kind.first.node));
@@ -53,23 +60,50 @@ pub fn describe(site: &Site, command: &Command<'_>, violations: &[Violation]) ->
 
 fn kinds<'v>(site: &Site, violations: &'v [Violation]) -> Vec<Kind<'v>> {
     let mut kinds: Vec<Kind<'v>> = Vec::new();
+    let by_default = site.sequence.file().is_empty();
     for violation in violations {
         let first = violation.affects.first();
         let chain = first
             .and_then(|&waits| site.sequence.explain(&site.order, waits, violation.node))
             .unwrap_or_default();
+        let is_same = |kind: &Kind<'_>| {
+            kind.first.affects == violation.affects
+                && statements(&kind.chain, kind.first.node).eq(statements(&chain, violation.node))
+        };
         let alike = kinds.iter_mut().find(|kind| {
-            let is = kind.first;
-            (is.breach, is.condition, &is.affects)
-                == (violation.breach, violation.condition, &violation.affects)
-                && statements(&kind.chain, is.node).eq(statements(&chain, violation.node))
+            (kind.first.breach, kind.first.condition) == (violation.breach, violation.condition)
+                && (by_default || is_same(kind))
         });
         match alike {
-            Some(kind) => kind.nodes.push(violation.node),
-            None => kinds.push(Kind { first: violation, nodes: vec![violation.node], chain }),
+            Some(kind) => {
+                kind.is_shared &= is_same(kind);
+                kind.nodes.push(violation.node);
+                if violation.affects.is_empty() {
+                    kind.affects.clear();
+                } else if !kind.affects.is_empty() {
+                    kind.affects.extend(&violation.affects);
+                }
+            }
+            None => kinds.push(Kind {
+                first: violation,
+                nodes: vec![violation.node],
+                affects: violation.affects.iter().copied().collect(),
+                chain,
+                is_shared: true,
+            }),
         }
     }
     kinds
+}
+
+/// Returns what stands for the lines of a file where there is none.
+fn default_order(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Startup => "by the default order (seqfile prints it): servers before their clients",
+        Direction::Shutdown => {
+            "by the default order (seqfile --shutdown prints it): clients before their servers"
+        }
+    }
 }
 
 /// Returns what a chain states, whichever node it begins at.
@@ -82,8 +116,8 @@ fn statements(chain: &[Link], own: NodeId) -> impl Iterator<Item = Reason> {
 
 fn sentence(site: &Site, direction: Direction, kind: &Kind<'_>) -> String {
     let nodes = fold(site, &kind.nodes);
-    let affected = &kind.first.affects;
-    let affects = if affected.is_empty() { "targets".to_owned() } else { fold(site, affected) };
+    let affected: Vec<NodeId> = kind.affects.iter().copied().collect();
+    let affects = if affected.is_empty() { "targets".to_owned() } else { fold(site, &affected) };
     let condition = kind.first.condition.word();
     let (is, no_target, it, needs) = match kind.nodes.as_slice() {
         [_] => ("is", "no target", "it", "needs"),

@@ -184,7 +184,11 @@ impl Wires {
                 None => {
                     let (purpose, argv) = (call.purpose.part(), Vec::new());
                     let failure = self.no_call();
-                    self.give_up(Call { purpose, nodes, occupies: Vec::new(), argv, told: false }, &failure);
+                    self.give_up(
+                        id,
+                        Call { purpose, nodes, occupies: Vec::new(), argv, told: false },
+                        &failure,
+                    );
                 }
             }
         }
@@ -250,7 +254,7 @@ impl Wires {
                 self.status_job(&rest)
             }
             Purpose::LookAfter(_) => self.status_job(&rest),
-            Purpose::Probe | Purpose::Command(_) => None,
+            Purpose::Probe | Purpose::Command(_) | Purpose::Crew => None,
         };
         match job {
             Some(job) => self.begin_call(job, purpose, rest),

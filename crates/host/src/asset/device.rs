@@ -1,0 +1,142 @@
+//! Block devices: found by name or by UUID, and read past the page cache, under a deadline.
+//!
+//! A disk that died answers no read, and nothing ends a process that waits for one. So every read is
+//! made by dd(1) in a child: it is the child that hangs, and it is left behind.
+
+use super::Superblock;
+use crate::mountinfo::Device;
+use anyhow::{Context, bail};
+use orderly_exec::job::Job;
+use orderly_exec::runner::Run;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Direct reads begin and end at multiples of this; no device has larger sectors.
+const BLOCK: u64 = 4096;
+
+/// How long a strange device is waited for while the right one is looked for.
+const STRANGER: Duration = Duration::from_secs(10);
+
+/// A block device of this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    pub(super) number: Device,
+}
+
+/// Reads bytes of a device; what lies behind its end is left out.
+///
+/// # Errors
+/// When they cannot be read, or not in time.
+pub(super) fn read(
+    device: &Path,
+    offset: u64,
+    length: u64,
+    limit: Duration,
+    run: &mut dyn Run,
+) -> anyhow::Result<Vec<u8>> {
+    let (first, last) = (offset / BLOCK, (offset + length).div_ceil(BLOCK));
+    // Direct: on a device that another host writes to, the page cache may be old.
+    let argv = [
+        "dd".to_owned(),
+        format!("if={}", device.display()),
+        "iflag=direct,fullblock".to_owned(),
+        format!("bs={BLOCK}"),
+        format!("skip={first}"),
+        format!("count={}", last - first),
+        "status=none".to_owned(),
+    ];
+    let mut job = Job::new(argv, limit);
+    job.keep = usize::try_from((last - first) * BLOCK).unwrap_or(usize::MAX);
+    let ended = run.run(&job);
+    if !ended.succeeded() {
+        bail!("read {}: dd: {}", device.display(), ended.clause());
+    }
+    let begin = usize::try_from(offset - first * BLOCK).unwrap_or(usize::MAX);
+    let wanted = usize::try_from(length).unwrap_or(usize::MAX);
+    Ok(ended.stdout.get(begin..).unwrap_or_default().iter().copied().take(wanted).collect())
+}
+
+/// Finds a device that is named by its path.
+///
+/// # Errors
+/// When it is not there or is no block device.
+pub(super) fn named(path: &Path) -> anyhow::Result<Found> {
+    let path = fs::canonicalize(path).with_context(|| format!("find the device {}", path.display()))?;
+    let number = number_of(&path)?;
+    Ok(Found { path, number })
+}
+
+/// Finds the device with this UUID: by udev's link, else by looking at every block device, as
+/// findfs(8) does.
+///
+/// # Errors
+/// When none has it, or several: a copy is another asset, and nobody could say which one was meant.
+pub(super) fn with_uuid(uuid: &str, limit: Duration, run: &mut dyn Run) -> anyhow::Result<Found> {
+    let uuid = uuid.to_ascii_lowercase();
+    let mut silent: Vec<String> = Vec::new();
+    let mut is_it = |path: &Path, limit: Duration| match Superblock::read(path, limit, run) {
+        Ok(found) => found.uuid == uuid,
+        // What is no file system is not asked about again; what did not answer may be the one.
+        Err(error) => {
+            let said = format!("{error:#}");
+            if said.contains("timed out") || said.contains("cannot be killed") {
+                silent.push(said);
+            }
+            false
+        }
+    };
+    if let Some(linked) = link(&uuid)
+        && is_it(&linked.path, limit)
+    {
+        return Ok(linked);
+    }
+    let mut names: Vec<_> =
+        fs::read_dir("/sys/class/block")?.flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    names.retain(|name| is_worth_a_look(name));
+    let found: Vec<PathBuf> = names
+        .into_iter()
+        .map(|name| Path::new("/dev").join(name))
+        .filter(|path| is_it(path, limit.min(STRANGER)))
+        .collect();
+    match found.as_slice() {
+        [one] => named(one),
+        [one, another, ..] => bail!(
+            "{} and {} both have the UUID {uuid}; name the device instead",
+            one.display(),
+            another.display()
+        ),
+        [] if silent.is_empty() => bail!("no device here has a file system with UUID={uuid}"),
+        [] => bail!("no device here shows a file system with UUID={uuid}; {}", silent.join("; ")),
+    }
+}
+
+/// Returns where udev says that a UUID is; a link may be old, so what it leads to is read again.
+pub(super) fn link(uuid: &str) -> Option<Found> {
+    named(&Path::new("/dev/disk/by-uuid").join(uuid.to_ascii_lowercase())).ok()
+}
+
+/// A path below device-mapper shows the same file system as the device above it, and a device of
+/// size 0 (a drive without medium, a loop device without file) shows none.
+fn is_worth_a_look(name: &OsStr) -> bool {
+    let folder = Path::new("/sys/class/block").join(name);
+    let is_below = fs::read_dir(folder.join("holders")).is_ok_and(|mut holders| holders.next().is_some());
+    let is_empty = fs::read_to_string(folder.join("size")).is_ok_and(|size| size.trim() == "0");
+    !is_below && !is_empty
+}
+
+/// Returns the number of a block device.
+///
+/// # Errors
+/// When it is not there or is no block device.
+pub(super) fn number_of(path: &Path) -> anyhow::Result<Device> {
+    let found = fs::metadata(path).with_context(|| format!("find the device {}", path.display()))?;
+    if !found.file_type().is_block_device() {
+        bail!("{} is not a block device", path.display());
+    }
+    Ok(Device::from_stat(found.rdev()))
+}

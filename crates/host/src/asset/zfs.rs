@@ -1,0 +1,571 @@
+//! A ZFS pool that is exported on one host and imported on the other.
+//!
+//! Whether it is imported here is asked of the kernel (`kernel`), who held it last of its own
+//! labels (`label`), whether that host is alive and whether all devices are there of what
+//! `zpool import` lists (`listing`). It is imported by its guid, without mounting, and never from a
+//! cache file; with `-f` only in place of a host that is proven off and that the label names. The
+//! wording that is recognised was printed by OpenZFS 2.1.11 (`make lab-test`).
+//!
+//! Invariant: a pool that is not free by its label is never imported with the peer as its last
+//! holder unless the peer is proven off (`zfs::a_pool_of_a_dead_host_is_taken_only_with_proof`).
+
+mod boot;
+mod datasets;
+mod kernel;
+mod label;
+mod listing;
+
+use super::{Asset, End, Guard, State, Volume};
+use crate::config::{Argv, MountTable};
+use crate::hostid;
+use crate::mountinfo::{Mount, Mounts, own};
+use crate::mounts::MountSpec;
+use anyhow::{Context, bail};
+use kernel::Here;
+use label::{Label, Use};
+use listing::{Listed, Seen};
+use orderly_exec::clock;
+use orderly_exec::job::{Ended, Ending, Job, show};
+use orderly_exec::runner::Run;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a suspended pool means for people.
+const SUSPENDED: &str = "is suspended: its devices do not answer, or another host wrote to it; no command on it \
+                         returns any more, so this host must be powered off before a takeover";
+
+/// Where the loaded module says which one it is.
+const VERSION: &str = "/sys/module/zfs/version";
+
+/// The asset kind `zfs`.
+#[derive(Debug)]
+pub struct Zfs {
+    pool: String,
+    guid: Option<u64>,
+    /// Folders of devices, and devices.
+    devices: Vec<PathBuf>,
+    degraded: bool,
+    own: String,
+    peer: String,
+    /// Where datasets are mounted once the pool is taken, each in a step of its own.
+    later: Vec<PathBuf>,
+    kstat: PathBuf,
+    calls: Calls,
+    /// How the pool was listed last; asking again may take the length of an activity check.
+    listed: RefCell<Option<Listed>>,
+}
+
+/// What the configuration says of a pool.
+#[derive(Debug, Clone)]
+pub struct Pool<'c> {
+    pub name: &'c str,
+    pub guid: Option<u64>,
+    pub devices: &'c [String],
+    pub degraded: bool,
+    pub mounts: &'c [MountTable],
+    pub timeout: Duration,
+}
+
+impl Zfs {
+    /// Returns the pool as the hosts `own` and `peer` hand it over.
+    pub fn new(pool: &Pool<'_>, own: &str, peer: &str) -> Self {
+        Self {
+            pool: pool.name.to_owned(),
+            guid: pool.guid,
+            devices: pool.devices.iter().map(PathBuf::from).collect(),
+            degraded: pool.degraded,
+            own: own.to_owned(),
+            peer: peer.to_owned(),
+            later: pool.mounts.iter().filter(|m| m.volume.is_some()).map(|m| m.at.clone()).collect(),
+            kstat: PathBuf::from(kernel::KSTAT),
+            calls: Calls::new(pool.timeout),
+            listed: RefCell::new(None),
+        }
+    }
+
+    fn here(&self, run: &mut dyn Run) -> Here {
+        kernel::look(&self.kstat, &self.pool, &self.calls, run)
+    }
+
+    /// Returns the pool that is imported here.
+    fn held_guid(&self, run: &mut dyn Run) -> anyhow::Result<u64> {
+        let text = self.calls.text(&["zpool", "get", "-Hp", "-o", "value", "guid", &self.pool], run)?;
+        text.trim()
+            .parse()
+            .with_context(|| format!("zpool get guid {} printed \"{}\"", self.pool, text.trim()))
+    }
+
+    /// Returns how `zpool import` lists the pool: now, or earlier in this run.
+    fn listed(&self, run: &mut dyn Run) -> anyhow::Result<Listed> {
+        if let Some(listed) = self.listed.borrow().as_ref() {
+            return Ok(listed.clone());
+        }
+        self.list(run)
+    }
+
+    fn list(&self, run: &mut dyn Run) -> anyhow::Result<Listed> {
+        self.listed.take();
+        let command = [&["zpool", "import"].map(str::to_owned)[..], &self.search()].concat();
+        let ended = self.calls.run(&command, run);
+        // Where there is nothing to import, it says so on stderr and exits with 0 or 1.
+        let nothing = String::from_utf8_lossy(&ended.stderr).contains("no pools available");
+        if ended.truncated || !(ended.succeeded() || (nothing && ended.ending == Ending::Exited(1))) {
+            bail!("{}: {}", show(&command), ended.clause());
+        }
+        let mut found = Listed::read_all(&ended.text())?;
+        found.retain(|listed| listed.name == self.pool && self.guid.is_none_or(|guid| guid == listed.guid));
+        if let [one, another, ..] = found.as_slice() {
+            bail!(
+                "two pools are named {}: {} and {}; name the right one by asset.guid",
+                self.pool,
+                one.guid,
+                another.guid
+            );
+        }
+        let Some(listed) = found.pop() else {
+            let guid = self.guid.map(|guid| format!(" with the guid {guid}")).unwrap_or_default();
+            bail!("no device under {} carries a pool named {}{guid}", self.shown_devices(), self.pool)
+        };
+        self.listed.replace(Some(listed.clone()));
+        Ok(listed)
+    }
+
+    fn search(&self) -> Vec<String> {
+        self.devices.iter().flat_map(|path| ["-d".to_owned(), path.to_string_lossy().into_owned()]).collect()
+    }
+
+    fn shown_devices(&self) -> String {
+        let shown: Vec<String> = self.devices.iter().map(|path| path.display().to_string()).collect();
+        if shown.is_empty() { "the usual folders".to_owned() } else { shown.join(", ") }
+    }
+
+    /// Returns the newest label on the devices of the pool.
+    fn label(&self, run: &mut dyn Run) -> anyhow::Result<Label> {
+        let listed = self.listed(run)?;
+        let mut newest: Option<Label> = None;
+        for leaf in &listed.leaves {
+            for path in self.candidates(leaf) {
+                let command = ["zdb", "-l", "-u", &path.to_string_lossy()].map(str::to_owned);
+                let ended = self.calls.run(&command, run);
+                // It exits with 2 where there is no label: on the whole disk beside its partition.
+                if ended.truncated || !matches!(ended.ending, Ending::Exited(0 | 2)) {
+                    bail!("{}: {}", show(&command), ended.clause());
+                }
+                let label = Label::newest(&ended.text()).with_context(|| show(&command))?;
+                let Some(label) = label.filter(|label| label.guid == listed.guid) else { continue };
+                if newest.as_ref().is_none_or(|known| label.txg > known.txg) {
+                    newest = Some(label);
+                }
+            }
+        }
+        newest.with_context(|| format!("no device of {} shows its label", self.pool))
+    }
+
+    /// Returns where a device may be that `zpool import` names by the last part of its path, and,
+    /// where ZFS has the whole disk, without its partition.
+    fn candidates(&self, leaf: &str) -> BTreeSet<PathBuf> {
+        let is_it = |name: &str| {
+            name.strip_prefix(leaf).is_some_and(|rest| {
+                let number = rest.strip_prefix("-part").or(rest.strip_prefix('p')).unwrap_or(rest);
+                number.bytes().all(|byte| byte.is_ascii_digit())
+            })
+        };
+        let mut found = BTreeSet::new();
+        for device in &self.devices {
+            let names_it = |path: &Path| path.file_name().is_some_and(|name| is_it(&name.to_string_lossy()));
+            if names_it(device) {
+                found.insert(device.clone());
+            }
+            let entries = std::fs::read_dir(device).into_iter().flatten().flatten();
+            found.extend(entries.map(|entry| entry.path()).filter(|path| names_it(path)));
+        }
+        found
+    }
+
+    /// Tells by its label who holds a pool that is not imported here.
+    fn by_label(&self, run: &mut dyn Run) -> anyhow::Result<State> {
+        let label = self.label(run)?;
+        let pool = &self.pool;
+        Ok(match label.use_of {
+            Use::Exported => State::Free,
+            Use::Other(state) => {
+                State::Unknown(format!("the label of {pool} is in state {state}, not in use"))
+            }
+            Use::Active => match self.is_own(&label) {
+                // This host went down with it and nobody took it since: it needs no force, and no proof.
+                Ok(true) => State::Held,
+                Ok(false) => State::Elsewhere(self.elsewhere(&label, run)?),
+                Err(why) => State::Unknown(why),
+            },
+        })
+    }
+
+    /// Tells whether this host wrote a label.
+    fn is_own(&self, label: &Label) -> Result<bool, String> {
+        let own = own_hostid();
+        match label.hostid {
+            Some(hostid) if Some(hostid) == own && label.hostname == kernel_name() => Ok(true),
+            Some(hostid) if Some(hostid) == own => Err(format!(
+                "{} and this host have the same hostid {hostid:08x}, so ZFS cannot tell them apart; give this one another (zgenhostid -f) and reboot",
+                label.hostname
+            )),
+            _ => Ok(false),
+        }
+    }
+
+    fn elsewhere(&self, label: &Label, run: &mut dyn Run) -> anyhow::Result<String> {
+        let (pool, holder) = (&self.pool, label.holder());
+        let last = label.last.and_then(clock::at).map(|time| format!(" at {time}")).unwrap_or_default();
+        Ok(match self.listed(run)?.seen {
+            Seen::Active => format!("{pool} is imported on {holder}, which is alive: it writes to it now"),
+            Seen::Quiet | Seen::Unused if label.is_guarded => {
+                format!("{pool} was last used by {holder}{last}, which did not export it and is quiet now")
+            }
+            Seen::Quiet | Seen::Unused => format!(
+                "{pool} was last used by {holder}{last}, which did not export it; whether it is alive, the pool does not tell (multihost is off)"
+            ),
+        })
+    }
+
+    /// Returns what is wrong with the pool itself, as it is listed now.
+    fn against_health(&self, listed: &Listed) -> Option<String> {
+        match listed.health.as_str() {
+            "ONLINE" => None,
+            "DEGRADED" if self.degraded => None,
+            // Then nothing is said of its devices.
+            "UNAVAIL" if listed.seen == Seen::Active => None,
+            "DEGRADED" => Some(format!(
+                "{} is DEGRADED: devices are missing or faulty ({}); mend that, or say degraded = true in [asset]",
+                self.pool,
+                listed.faults.join(", ")
+            )),
+            health => Some(format!("{} is {health}: {}", self.pool, listed.status)),
+        }
+    }
+
+    /// Some versions left an exported pool that looks like one in use. That is said with the version
+    /// and left to people: switching multihost off would take the protection from both hosts.
+    fn insist_on_agreement(&self, listed: &Listed, label: &Label) -> anyhow::Result<()> {
+        if label.use_of == Use::Exported && listed.seen != Seen::Unused {
+            let version =
+                std::fs::read_to_string(VERSION).unwrap_or_else(|_| "of unknown version".to_owned());
+            bail!(
+                "the label of {} says that {} exported it, and yet ZFS ({}) lists it as in use: {}",
+                self.pool,
+                label.holder(),
+                version.trim(),
+                listed.status
+            );
+        }
+        Ok(())
+    }
+
+    /// The label is asked again, at the last moment, whom it names.
+    fn insist_on_peer(&self, label: &Label) -> anyhow::Result<()> {
+        if label.use_of == Use::Active && !is_named(&label.hostname, &self.peer) {
+            bail!(
+                "the label of {} names {} as its last holder, which is neither {} nor {}; nothing that is known of {} proves that it let go",
+                self.pool,
+                label.holder(),
+                self.own,
+                self.peer,
+                self.peer
+            );
+        }
+        Ok(())
+    }
+
+    fn import(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {
+        // Whoever was alive then may have been fenced since. Listing a quiet pool again would only
+        // repeat the activity check that importing it makes.
+        let mut listed = self.listed(run)?;
+        let mut label = self.label(run)?;
+        if listed.seen == Seen::Active || label.use_of == Use::Exported {
+            listed = self.list(run)?;
+            label = self.label(run)?;
+        }
+        self.insist_on_agreement(&listed, &label)?;
+        if let Some(why) = self.against_health(&listed) {
+            bail!("{why}");
+        }
+        let mut needed = End::Clean;
+        match (self.by_label(run)?, end) {
+            (State::Held | State::Free, _) => {}
+            (State::Elsewhere(why), End::PoweredOff) => {
+                self.insist_on_peer(&label)?;
+                if listed.seen == Seen::Active {
+                    bail!("{why}");
+                }
+                needed = End::PoweredOff;
+            }
+            (State::Elsewhere(why) | State::Unknown(why), _) => bail!("{why}"),
+        }
+        let command = self.import_command(needed, &listed.guid.to_string());
+        self.listed.take();
+        self.calls.expect(&command, run)?;
+        match self.here(run) {
+            Here::Yes => Ok(()),
+            Here::Suspended => bail!("{} {SUSPENDED}", self.pool),
+            Here::No => bail!("{} says done, and the pool is not imported", show(&command)),
+            Here::Unknown(why) => bail!("{why}"),
+        }
+    }
+
+    /// `-f` only in place of a host that is gone; never mounted by the import, never remembered.
+    fn import_command(&self, end: End, which: &str) -> Argv {
+        let mut command = vec!["zpool", "import"];
+        if end == End::PoweredOff {
+            command.push("-f");
+        }
+        command.extend(["-N", "-o", "cachefile=none"]);
+        let mut command: Argv = command.into_iter().map(str::to_owned).collect();
+        command.extend(self.search());
+        command.push(which.to_owned());
+        command
+    }
+
+    fn export_command(&self) -> Argv {
+        ["zpool", "export", &self.pool].map(str::to_owned).to_vec()
+    }
+
+    /// Refuses to act on another pool that happens to have the same name.
+    fn insist_on_guid(&self, run: &mut dyn Run) -> anyhow::Result<()> {
+        let Some(guid) = self.guid else { return Ok(()) };
+        let held = self.held_guid(run)?;
+        if held != guid {
+            bail!(
+                "another pool named {} is imported here (guid {held}, not {guid}); export that one",
+                self.pool
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Asset for Zfs {
+    fn title(&self) -> String {
+        self.pool.clone()
+    }
+
+    fn state(&self, run: &mut dyn Run) -> State {
+        match self.here(run) {
+            Here::Yes => match self.insist_on_guid(run) {
+                Ok(()) => State::Held,
+                Err(error) => State::Unknown(format!("{error:#}")),
+            },
+            Here::Suspended => State::Unknown(format!("{} {SUSPENDED}", self.pool)),
+            Here::Unknown(why) => State::Unknown(why),
+            Here::No => self.by_label(run).unwrap_or_else(|error| State::Unknown(format!("{error:#}"))),
+        }
+    }
+
+    fn identity(&self, run: &mut dyn Run) -> anyhow::Result<String> {
+        let guid = match self.here(run) {
+            Here::Yes => self.held_guid(run)?,
+            Here::No => self.listed(run)?.guid,
+            Here::Suspended => bail!("{} {SUSPENDED}", self.pool),
+            Here::Unknown(why) => bail!("{why}"),
+        };
+        Ok(format!("zfs:{guid}"))
+    }
+
+    /// The transaction group of the export; a pool in use has none that stays.
+    fn mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
+        match self.here(run) {
+            Here::No => Ok(Some(format!("txg={}", self.label(run)?.txg))),
+            Here::Yes | Here::Suspended => Ok(None),
+            Here::Unknown(why) => bail!("{why}"),
+        }
+    }
+
+    fn guard(&self, run: &mut dyn Run) -> Guard {
+        if self.here(run) != Here::No {
+            return Guard::Watched;
+        }
+        match self.label(run) {
+            Ok(label) if label.is_guarded => Guard::Watched,
+            Ok(_) => Guard::Unwatched(format!("multihost is off on {}", self.pool)),
+            Err(error) => Guard::Unwatched(format!(
+                "nobody can say whether multihost is on on {}: {error:#}",
+                self.pool
+            )),
+        }
+    }
+
+    fn is_on(&self, mount: &Mount) -> bool {
+        mount.fstype == "zfs" && datasets::is_of(&self.pool, &mount.source.to_string_lossy())
+    }
+
+    fn is_made_of(&self, mount: &Mount, what: &str) -> bool {
+        self.is_on(mount) && mount.source.to_string_lossy() == what
+    }
+
+    fn volume(&self, mount: &MountTable) -> Volume {
+        mount.volume.clone().map_or(Volume::Itself, Volume::Dataset)
+    }
+
+    fn is_stuck(&self, run: &mut dyn Run) -> Option<String> {
+        (self.here(run) == Here::Suspended).then(|| format!("{} {SUSPENDED}", self.pool))
+    }
+
+    fn takers(&self, run: &mut dyn Run) -> Vec<String> {
+        boot::takers(&self.pool, self.here(run) == Here::Yes, &self.calls, run)
+    }
+
+    fn against_taking(&self, end: End, run: &mut dyn Run) -> Vec<String> {
+        if self.here(run) != Here::No {
+            return Vec::new();
+        }
+        if own_hostid().is_none() {
+            return vec![
+                "this host has no hostid, by which a pool knows who holds it; zgenhostid, and reboot"
+                    .to_owned(),
+            ];
+        }
+        let mut against = Vec::new();
+        match self.listed(run) {
+            Ok(listed) => against.extend(self.against_health(&listed)),
+            // Said by the state.
+            Err(_) => return against,
+        }
+        let agreed = self.label(run).and_then(|label| {
+            if end == End::PoweredOff && self.is_own(&label) == Ok(false) {
+                self.insist_on_peer(&label)?;
+            }
+            self.insist_on_agreement(&self.listed(run)?, &label)
+        });
+        against.extend(agreed.err().map(|error| format!("{error:#}")));
+        against
+    }
+
+    fn is_alive_elsewhere(&self, run: &mut dyn Run) -> Option<String> {
+        let is_active = self.here(run) == Here::No && self.listed(run).ok()?.seen == Seen::Active;
+        is_active.then(|| self.label(run).ok().and_then(|label| self.elsewhere(&label, run).ok()))?
+    }
+
+    fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {
+        match self.here(run) {
+            Here::Yes => self.insist_on_guid(run),
+            Here::No => self.import(end, run),
+            Here::Suspended => bail!("{} {SUSPENDED}", self.pool),
+            Here::Unknown(why) => bail!("{why}"),
+        }
+    }
+
+    fn take_commands(&self, end: End) -> Vec<Argv> {
+        vec![self.import_command(end, &self.guid.map_or(self.pool.clone(), |guid| guid.to_string()))]
+    }
+
+    fn release_commands(&self) -> Vec<Argv> {
+        vec![self.export_command()]
+    }
+
+    fn mount_own(&self, run: &mut dyn Run) -> anyhow::Result<()> {
+        datasets::mount_own(&self.pool, &self.later, &self.calls, run)
+    }
+
+    fn found_mounts(&self, mounts: &Mounts, run: &mut dyn Run) -> Option<anyhow::Result<Vec<MountSpec>>> {
+        let ours: Vec<&Mount> = mounts.0.iter().filter(|mount| self.is_on(mount)).collect();
+        Some(datasets::as_found(&self.pool, &ours, &self.calls, run))
+    }
+
+    /// An export runs `exportfs -ra`, and what is in no file is then exported no more.
+    fn disturbs_shares(&self) -> bool {
+        true
+    }
+
+    fn let_go(&self, run: &mut dyn Run) -> anyhow::Result<()> {
+        match self.here(run) {
+            Here::Yes => {}
+            Here::Suspended => bail!("{} {SUSPENDED}", self.pool),
+            Here::Unknown(why) => bail!("{why}"),
+            Here::No if self.by_label(run)? == State::Held => self.import(End::Clean, run)?,
+            Here::No => return Ok(()),
+        }
+        self.insist_on_guid(run)?;
+        self.unmount_all(run)?;
+        self.listed.take();
+        self.calls.expect(&self.export_command(), run)
+    }
+}
+
+impl Zfs {
+    /// Unmounts every dataset, before the export does: that unmounts bind mounts of others too,
+    /// silently, and when it fails it leaves half of them unmounted.
+    fn unmount_all(&self, run: &mut dyn Run) -> anyhow::Result<()> {
+        let table = own()?;
+        let ours: Vec<&Mount> = table.0.iter().filter(|mount| self.is_on(mount)).collect();
+        let strange = datasets::strange(&ours);
+        if !strange.is_empty() {
+            bail!(
+                "something of {} is also mounted at {}; umount it",
+                self.pool,
+                strange.iter().map(|mount| mount.at.display().to_string()).collect::<Vec<_>>().join(", ")
+            );
+        }
+        for mount in ours.iter().rev() {
+            self.calls.expect(&crate::mounts::unmount_command(&mount.at), run)?;
+        }
+        let left = crate::holders::mounts(self);
+        if !left.holders.is_empty() {
+            let named: Vec<String> = left.holders.iter().map(ToString::to_string).collect();
+            bail!("{}", named.join("; "));
+        }
+        Ok(())
+    }
+}
+
+/// Returns this host's hostid; `None` for zero, which is no hostid to ZFS.
+fn own_hostid() -> Option<u32> {
+    u32::from_str_radix(&hostid::read(), 16).ok().filter(|hostid| *hostid != 0)
+}
+
+/// Returns the name that this host's kernel writes into labels, whatever the configuration calls it.
+fn kernel_name() -> String {
+    nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Tells whether a label's name means a host of the configuration; one of them may have a domain.
+fn is_named(name: &str, host: &str) -> bool {
+    let short = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    name == host || (name.contains('.') != host.contains('.') && short(name) == short(host))
+}
+
+/// Runs the commands of ZFS, each under the deadline of the asset and in the language that is parsed.
+#[derive(Debug)]
+struct Calls {
+    timeout: Duration,
+}
+
+impl Calls {
+    fn new(timeout: Duration) -> Self {
+        Self { timeout }
+    }
+
+    fn run(&self, command: &[String], run: &mut dyn Run) -> Ended {
+        let mut job = Job::new(command, self.timeout);
+        job.env.push(("LC_ALL".into(), "C".into()));
+        // A host of many disks lists many pools.
+        job.keep = 1024 * 1024;
+        run.run(&job)
+    }
+
+    fn expect(&self, command: &Argv, run: &mut dyn Run) -> anyhow::Result<()> {
+        let ended = self.run(command, run);
+        if !ended.succeeded() {
+            bail!("{}: {}", show(command), ended.clause());
+        }
+        Ok(())
+    }
+
+    fn text(&self, command: &[&str], run: &mut dyn Run) -> anyhow::Result<String> {
+        let command: Argv = command.iter().map(|word| (*word).to_owned()).collect();
+        let ended = self.run(&command, run);
+        if !ended.succeeded() || ended.truncated {
+            bail!("{}: {}", show(&command), ended.clause());
+        }
+        Ok(ended.text())
+    }
+}

@@ -1,0 +1,148 @@
+//! What the kernel keeps open by itself: loop devices, what is built on a device, swap.
+
+use super::Holder;
+use crate::mountinfo::{Device, Mount, Mounts};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// How deep devices may be built on one another before the search is given up.
+const DEEP: usize = 16;
+
+/// Returns the devices and swaps that use files or devices for whose mounts `on` says yes.
+pub(super) fn users(own: &Mounts, on: &dyn Fn(&Mount) -> bool) -> Vec<Holder> {
+    let uses = |path: &Path| match path.starts_with("/dev") {
+        true => is_on(path, own, on),
+        false => own.covering(path).is_some_and(on),
+    };
+    let mut found: Vec<Holder> =
+        swaps().into_iter().filter(|path| uses(path)).map(|file| Holder::Swap { file }).collect();
+    let mut below: BTreeSet<Device> =
+        own.0.iter().filter(|mount| on(mount)).map(|mount| mount.device).collect();
+    for (device, file, number) in loop_files(Path::new("/sys/block")) {
+        if uses(&file) {
+            // A file system in a file of the asset: it is unmounted first.
+            let mounted = own.0.iter().filter(|mount| mount.device == number);
+            found.extend(mounted.map(|mount| Holder::Mount { at: mount.at.clone(), pid: None }));
+            found.push(Holder::Loop { device, file });
+            below.insert(number);
+        }
+    }
+    for device in below {
+        found.extend(built_on(Path::new("/sys/dev/block"), device));
+    }
+    found
+}
+
+/// Tells whether a path in `/dev` is a device of the asset. Looks at the node alone: it opens nothing.
+pub(super) fn is_on(path: &Path, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> bool {
+    let Ok(node) = fs::metadata(path) else { return false };
+    if !node.file_type().is_block_device() {
+        // /dev/shm and the like are folders of file systems as any other.
+        return mounts.covering(path).is_some_and(on);
+    }
+    on(&Mount {
+        id: 0,
+        parent: 0,
+        device: Device::from_stat(node.rdev()),
+        root: PathBuf::from("/"),
+        at: PathBuf::from("/dev"),
+        options: String::new(),
+        fstype: String::new(),
+        source: OsString::new(),
+        super_options: String::new(),
+    })
+}
+
+fn loop_files(root: &Path) -> Vec<(String, PathBuf, Device)> {
+    let devices = fs::read_dir(root).into_iter().flatten().flatten();
+    devices
+        .filter_map(|entry| {
+            let file = fs::read_to_string(entry.path().join("loop/backing_file")).ok()?;
+            let number = fs::read_to_string(entry.path().join("dev")).ok()?.trim().parse().ok()?;
+            let name = format!("/dev/{}", entry.file_name().to_string_lossy());
+            Some((name, PathBuf::from(file.trim_end_matches('\n')), number))
+        })
+        .collect()
+}
+
+/// Returns what is built on a device, and on that in turn: volumes, crypt devices, multipaths, arrays.
+fn built_on(root: &Path, device: Device) -> Vec<Holder> {
+    let mut found = Vec::new();
+    let mut below = vec![(root.join(device.to_string()), device.to_string())];
+    for _ in 0..DEEP {
+        let mut above = Vec::new();
+        for (folder, on) in &below {
+            let named = fs::canonicalize(folder).ok().and_then(|path| path.file_name().map(OsString::from));
+            let on = named.map_or_else(|| on.clone(), |name| format!("/dev/{}", name.to_string_lossy()));
+            for entry in fs::read_dir(folder.join("holders")).into_iter().flatten().flatten() {
+                let device = name_of(&entry.path(), &entry.file_name());
+                found.push(Holder::Built { device: device.clone(), on: on.clone() });
+                above.push((entry.path(), device));
+            }
+        }
+        if above.is_empty() {
+            break;
+        }
+        below = above;
+    }
+    found
+}
+
+/// Returns the path people know a device by.
+fn name_of(folder: &Path, name: &OsString) -> String {
+    match fs::read_to_string(folder.join("dm/name")) {
+        Ok(mapped) => format!("/dev/mapper/{}", mapped.trim()),
+        Err(_) => format!("/dev/{}", name.to_string_lossy()),
+    }
+}
+
+fn swaps() -> Vec<PathBuf> {
+    let text = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(PathBuf::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_is_built_on_a_device_is_named_up_to_the_top() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for (name, mapped) in
+            [("sdb", None), ("dm-3", Some("mpatha")), ("dm-4", Some("shared-data")), ("md0", None)]
+        {
+            fs::create_dir_all(root.join(name).join("holders")).unwrap();
+            if let Some(mapped) = mapped {
+                fs::create_dir(root.join(name).join("dm")).unwrap();
+                fs::write(root.join(name).join("dm/name"), format!("{mapped}\n")).unwrap();
+            }
+        }
+        for (below, above) in [("sdb", "dm-3"), ("dm-3", "dm-4"), ("dm-3", "md0")] {
+            symlink(root.join(above), root.join(below).join("holders").join(above)).unwrap();
+        }
+        symlink(root.join("sdb"), root.join("8:16")).unwrap();
+        let said: Vec<String> =
+            built_on(root, Device { major: 8, minor: 16 }).iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert_eq!(said[0], "/dev/mapper/mpatha is built on /dev/sdb; dmsetup remove /dev/mapper/mpatha");
+        assert!(
+            said.iter().any(|line| line.starts_with("/dev/md0 is built on") && line.contains("mdadm --stop"))
+        );
+    }
+
+    #[test]
+    fn the_file_behind_a_loop_device_is_read_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("loop3/loop")).unwrap();
+        fs::write(dir.path().join("loop3/loop/backing_file"), "/srv/a file\n").unwrap();
+        fs::write(dir.path().join("loop3/dev"), "7:3\n").unwrap();
+        fs::create_dir(dir.path().join("sda")).unwrap();
+        let found = loop_files(dir.path());
+        assert_eq!(found, [("/dev/loop3".into(), "/srv/a file".into(), Device { major: 7, minor: 3 })]);
+    }
+}

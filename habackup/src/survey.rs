@@ -1,0 +1,140 @@
+//! What a snapshot would take, looked at before it is begun, where that is in question.
+//!
+//! Most often it is not: where the asset has more room than all that is stored beside it, nothing is
+//! looked at. What is counted is a lower bound: a run is given up here only when it cannot succeed.
+
+use crate::exclude::Excludes;
+use crate::manifest::{Entry, Kind};
+use crate::metadata;
+use crate::previous::Previous;
+use crate::progress::Progress;
+use crate::room::{self, Need};
+use crate::walk::{self, Listed, Scope};
+use nix::fcntl::{AtFlags, openat};
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
+use std::collections::HashSet;
+use std::ffi::{CStr, CString};
+use std::os::fd::OwnedFd;
+
+/// Beyond this depth nothing is looked at; the snapshot itself names what lies deeper.
+const DEEPEST: usize = 512;
+
+/// What is surveyed.
+#[derive(Debug)]
+pub struct Survey<'a, 'p> {
+    pub excludes: &'a Excludes,
+    /// The folder of snapshots, by device and inode.
+    pub store: (u64, u64),
+    pub previous: Option<Previous>,
+    pub progress: Progress<'p>,
+    /// Files with several names that were come past.
+    seen: HashSet<(u64, u64)>,
+    need: Need,
+}
+
+/// A folder on the way.
+struct Level {
+    path: Vec<u8>,
+    folder: OwnedFd,
+    depth: usize,
+}
+
+impl<'a, 'p> Survey<'a, 'p> {
+    pub fn new(
+        excludes: &'a Excludes,
+        store: (u64, u64),
+        previous: Option<Previous>,
+        progress: Progress<'p>,
+    ) -> Self {
+        Self { excludes, store, previous, progress, seen: HashSet::new(), need: Need::default() }
+    }
+
+    /// Returns what a snapshot of `scope` takes at least. What cannot be read takes nothing: the
+    /// snapshot will name it.
+    ///
+    /// # Errors
+    /// When somebody asked us to stop.
+    pub fn of(mut self, source: OwnedFd, scope: &Scope) -> anyhow::Result<Need> {
+        self.contents(&Level { path: Vec::new(), folder: source, depth: 0 }, scope)?;
+        Ok(self.need)
+    }
+
+    fn contents(&mut self, level: &Level, scope: &Scope) -> anyhow::Result<()> {
+        match scope {
+            Scope::Only(names) => {
+                for (name, wanted) in names {
+                    let Ok(name) = CString::new(&**name) else { continue };
+                    let stat = fstatat(&level.folder, &*name, AtFlags::AT_SYMLINK_NOFOLLOW);
+                    if stat.is_ok_and(|stat| Kind::of_mode(stat.st_mode) == Kind::Directory) {
+                        let opened = openat(&level.folder, &*name, crate::store::FOLDER, Mode::empty()).ok();
+                        self.folder(level, &name, opened, &wanted.scope)?;
+                    } else {
+                        self.other(level, &name)?;
+                    }
+                }
+            }
+            Scope::Whole => {
+                for (name, listed) in walk::listing(&level.folder).unwrap_or_default() {
+                    if self.excludes.matches(&walk::join(&level.path, name.as_bytes())) {
+                        continue;
+                    }
+                    match listed {
+                        // Opened before it is looked at, as the snapshot does.
+                        Listed::Folder => {
+                            let opened = walk::open_on_same_mount(&level.folder, &name).ok();
+                            self.folder(level, &name, opened, &Scope::Whole)?;
+                        }
+                        Listed::Other | Listed::Unknown => self.other(level, &name)?,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn folder(
+        &mut self,
+        level: &Level,
+        name: &CStr,
+        opened: Option<OwnedFd>,
+        scope: &Scope,
+    ) -> anyhow::Result<()> {
+        let Some(folder) = opened else { return Ok(()) };
+        let Ok(stat) = fstat(&folder) else { return Ok(()) };
+        if (stat.st_dev, stat.st_ino) == self.store || level.depth >= DEEPEST {
+            return Ok(());
+        }
+        self.need.inodes += 1;
+        let path = walk::join(&level.path, name.to_bytes());
+        self.contents(&Level { path, folder, depth: level.depth + 1 }, scope)
+    }
+
+    fn other(&mut self, level: &Level, name: &CStr) -> anyhow::Result<()> {
+        self.progress.file()?;
+        let path = walk::join(&level.path, name.to_bytes());
+        let before = self.previous.as_mut().and_then(|previous| previous.find(&path));
+        let Ok(stat) = fstatat(&level.folder, name, AtFlags::AT_SYMLINK_NOFOLLOW) else { return Ok(()) };
+        match Kind::of_mode(stat.st_mode) {
+            Kind::File => self.file(&stat, before.as_ref().map(|before| &before.entry)),
+            // On a file system that does not tell; the snapshot will find out.
+            Kind::Directory | Kind::Socket => {}
+            Kind::Symlink | Kind::Fifo | Kind::CharDevice | Kind::BlockDevice => self.need.inodes += 1,
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, stat: &FileStat, before: Option<&Entry>) {
+        if stat.st_nlink > 1 && !self.seen.insert((stat.st_dev, stat.st_ino)) {
+            return;
+        }
+        // Of a file whose contents look the same, the data of the copy before may be shared.
+        let mtime_ns = metadata::mtime_ns(stat);
+        if before
+            .is_some_and(|before| (before.size, before.mtime_ns) == (stat.st_size.unsigned_abs(), mtime_ns))
+        {
+            return;
+        }
+        self.need.inodes += 1;
+        self.need.bytes += room::taken_by(stat);
+    }
+}

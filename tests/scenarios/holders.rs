@@ -1,0 +1,169 @@
+//! Who keeps the asset busy and is not easily seen, each for real, with its remedy.
+
+use crate::pair::{Asset, Pair, possible};
+use bed::loopfs::Disk;
+use bed::{Bed, Need, real};
+
+/// Failure scenario 9, the hard form: no process is in the namespace any more, and a bind mount of its
+/// file keeps it (as snapd and some container tools do). No table of mounts shows what is in it.
+#[test]
+fn a_namespace_without_processes_that_holds_the_asset_is_found_and_named() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tools(&["unshare", "true"]);
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let before = pair.world(1);
+    // Kept where the mount of its file is not propagated into itself, which the kernel forbids.
+    let keep = "/bin/mkdir keep && mount --bind keep keep && mount --make-private keep && touch keep/ns && \
+                unshare --mount=keep/ns --propagation private true";
+    pair.shell(1, keep).run();
+    pair.forget();
+    let ended = pair.release(1).status(1).any_stdout().any_stderr().run();
+    let kept = bed.path("keep/ns").display().to_string();
+    let said = format!("in a mount namespace without processes; umount {kept}");
+    assert!(ended.stderr.contains(&said) && ended.stderr.contains("NOT safe"), "{}", ended.stderr);
+    pair.shell(1, "umount keep/ns && umount keep").run();
+    assert_eq!(pair.world(1), before);
+    pair.release(1).any_stdout().any_stderr().run();
+}
+
+/// A namespace of that sort that has nothing of the asset is in nobody's way.
+#[test]
+fn a_namespace_without_processes_that_does_not_hold_the_asset_is_in_nobodys_way() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tools(&["unshare"]);
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let root = bed.root().display().to_string();
+    let keep = format!(
+        "/bin/mkdir keep && mount --bind keep keep && mount --make-private keep && touch keep/ns && \
+         unshare --mount=keep/ns --propagation private /bin/sh -c 'umount {root}/loop && umount {root}/at'"
+    );
+    pair.shell(1, &keep).run();
+    pair.forget();
+    pair.release(1).any_stdout().any_stderr().run();
+    pair.shell(1, "umount keep/ns && umount keep").run();
+}
+
+/// Failure scenario 10: a file of the asset on a loop device, with a file system on it that is mounted.
+#[test]
+fn a_loop_device_on_the_asset_and_what_is_mounted_of_it_are_named() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tools(&["losetup", "mkfs.ext4"]);
+    let disk = Disk::ext4(&bed, 64);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let make = "/bin/truncate -s 8M at/image && losetup -f --show at/image >device && read -r device <device && \
+                mkfs.ext4 -q -F $device && /bin/mkdir nested && mount $device nested";
+    pair.shell(1, make).run();
+    pair.forget();
+    let listed = pair.release(1).arg("--holders").any_stdout().run().stdout;
+    let device = bed.read("device").trim().to_owned();
+    let ended = pair.release(1).status(1).any_stdout().any_stderr().run();
+    let undo = "umount nested; read -r device <device; losetup -d $device";
+    pair.shell(1, undo).any_stderr().run();
+    for said in [&listed, &ended.stderr] {
+        assert!(said.contains(&format!("losetup -d {device}")), "{said}");
+        assert!(
+            said.contains(&format!("something is mounted at {}", bed.path("nested").display())),
+            "{said}"
+        );
+    }
+    pair.release(1).any_stdout().any_stderr().run();
+}
+
+/// A virtual machine or a copy that has the device itself open is on no mount.
+#[test]
+fn a_process_that_has_the_device_itself_open_is_named() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let device = disk.device().display().to_string();
+    pair.shell(1, &format!("sleep 1000 9<{device} </dev/null >/dev/null 2>&1 & echo $! >holder.pid")).run();
+    let listed = pair.release(1).arg("--holders").any_stdout().run().stdout;
+    assert!(listed.contains("sleep") && listed.contains(&device), "{listed}");
+    // It is known by its device alone, so it is left to a person.
+    pair.release(1).args(["--holders", "--kill"]).status(1).any_stdout().any_stderr().run();
+    pair.shell(1, "read -r pid <holder.pid; [ -e /proc/$pid/fd/9 ] && kill $pid").run();
+}
+
+/// Swap in a file of the asset; the file is swapped on for real, in a machine that allows it.
+#[test]
+fn swap_on_the_asset_is_named() {
+    if !possible() || !real::require(&[Need::Program("mkswap"), Need::Program("swapon")]) {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tools(&["mkswap", "swapon", "swapoff"]);
+    let disk = Disk::ext4(&bed, 64);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let swap = "/bin/dd if=/dev/zero of=at/swap bs=1M count=8 status=none && /bin/chmod 600 at/swap && \
+                mkswap at/swap >quiet && swapon at/swap";
+    let on = pair.shell(1, swap).any_status().any_stderr().run();
+    if on.status != 0 {
+        real::require(&[Need::Program("swapon that is allowed to")]);
+        return;
+    }
+    // Whatever it says, the swap goes again.
+    let listed = pair.release(1).arg("--holders").any_status().any_stderr().any_stdout().run().stdout;
+    pair.shell(1, "swapoff at/swap").run();
+    assert!(listed.contains("swapoff"), "{listed}");
+}
+
+/// What a dead file server is asked never returns: names are compared, and nothing below them is asked.
+#[test]
+fn nothing_on_the_asset_is_looked_at_while_its_holders_are_looked_for() {
+    if !possible() || !real::require(&[Need::Program("strace")]) {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tool("strace");
+    let pair = Pair::new(&bed, &Asset::Command);
+    pair.shell(1, "sleep 1000 9>at/held.open </dev/null >/dev/null 2>&1 &").run();
+    let line = "strace -f -o trace -e trace=%file,%desc ha-release --holders";
+    let listed = pair.shell(1, line).any_stdout().any_stderr().run().stdout;
+    assert!(listed.contains("held.open"), "{listed}");
+    let at = format!("\"{}/at", bed.root().display());
+    // The path is the first thing a call is given, or the second behind a folder; later it is an answer.
+    let asks = |line: &&str| {
+        let Some((call, given)) = line.split_once('(') else { return false };
+        let given = given.strip_prefix("AT_FDCWD, ").unwrap_or(given);
+        given.starts_with(&at) && !call.contains("exited")
+    };
+    let asked: Vec<String> = bed.read("trace").lines().filter(asks).map(str::to_owned).collect();
+    assert!(asked.is_empty(), "{asked:?}");
+}
+
+/// Who is started again faster than it dies is not won against: it is named, and nothing is released.
+#[test]
+fn holders_that_come_back_are_named_and_the_release_fails_clearly() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    let before = pair.world(1);
+    let again = "while [ ! -e enough ]; do /bin/sh -c 'exec 9>at/held.open; exec sleep 1000'; done";
+    pair.shell(1, &format!("for i in 1 2 3; do {{ {again}; }} </dev/null >/dev/null 2>&1 & done"))
+        .any_stderr()
+        .run();
+    let left = pair.release(1).args(["--holders", "--kill"]).status(1).any_stdout().any_stderr().run();
+    let (_, after) = left.stdout.split_once("after the signals:").unwrap();
+    assert!(after.contains("sleep") && after.contains("held.open"), "{}", left.stdout);
+    pair.release(1).status(1).any_stdout().stderr_contains("in use: process").run();
+    assert_eq!(pair.world(1), before);
+    bed.write("enough", "");
+    pair.release(1).args(["--holders", "--kill"]).any_stdout().any_stderr().run();
+    pair.release(1).any_stdout().any_stderr().run();
+}

@@ -1,0 +1,279 @@
+//! The resource agent `ocf/asset`: its exit codes, `ocf-tester`, and a real Pacemaker of one node.
+//!
+//! What changes hands is real (bind mounts in private hosts, the real programs); services, exports
+//! and the fence device of the cluster are scripted.
+
+use crate::pair::{Asset, Pair, possible};
+use bed::binaries::workspace;
+use bed::{Bed, Ended, Need, Program, real, wait_until};
+use std::time::Duration;
+
+/// What the agent needs of the machine, by itself.
+const AGENT: [Need; 1] = [Need::Program("ocf-tester")];
+/// What a cluster of one node needs.
+const CLUSTER: [Need; 5] = [
+    Need::Program("corosync"),
+    Need::Program("pacemakerd"),
+    Need::Program("crm_mon"),
+    Need::Program("ocf-tester"),
+    Need::Program("xmllint"),
+];
+/// The tools of the machine, behind the fakes.
+const PATH: &str = "PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin; export PATH; ";
+
+/// Returns one call of the agent on a host.
+fn agent<'a>(pair: &Pair<'a>, host: usize, action: &str) -> Program<'a> {
+    let line = format!("{PATH}exec {} {action}", workspace().join("ocf/asset").display());
+    pair.shell(host, &line)
+        .env("OCF_ROOT", "/usr/lib/ocf")
+        .env("OCF_RESOURCE_INSTANCE", "asset")
+        .env("HA_LOGFILE", "/dev/null")
+        .env("OCF_RESKEY_config", pair.bed.path("etc/ha.toml"))
+        .env("OCF_RESKEY_programs", pair.bed.path("bin"))
+        .env("OCF_RESKEY_state", pair.state(host))
+}
+
+fn code(program: Program<'_>) -> Ended {
+    program.any_status().any_stdout().any_stderr().run()
+}
+
+/// Makes the cluster's answer to whether it fences.
+fn fences(bed: &Bed, answer: &str) {
+    bed.script("fakes/crm_attribute", answer);
+}
+
+#[test]
+fn the_agent_ends_with_the_codes_of_its_standard() {
+    if !possible() || !real::require(&AGENT) {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    fences(&bed, "echo true");
+    let status = |host, action| code(agent(&pair, host, action)).status;
+    assert_eq!(status(1, "monitor"), 0);
+    assert_eq!(status(2, "monitor"), 7);
+    assert_eq!(status(1, "validate-all"), 0);
+    assert_eq!(status(1, "meta-data"), 0);
+    assert_eq!(status(1, "promote"), 3);
+    assert_eq!(code(agent(&pair, 1, "monitor").env("OCF_RESKEY_config", "etc/ha.toml")).status, 6);
+    assert_eq!(code(agent(&pair, 1, "monitor").env("OCF_RESKEY_config", bed.path("none.toml"))).status, 2);
+    assert_eq!(code(agent(&pair, 1, "monitor").env("OCF_RESKEY_programs", bed.path("home"))).status, 5);
+    if real::require(&[Need::Program("setpriv")]) {
+        let line =
+            format!("{PATH}exec setpriv --reuid 65534 {} monitor", workspace().join("ocf/asset").display());
+        let as_nobody = pair.shell(1, &line).env("OCF_ROOT", "/usr/lib/ocf").env("HA_LOGFILE", "/dev/null");
+        assert_eq!(code(as_nobody.env("OCF_RESOURCE_INSTANCE", "asset")).status, 4);
+    }
+    // Starting what runs and stopping what does not changes nothing.
+    pair.forget();
+    assert_eq!((status(1, "start"), status(2, "stop")), (0, 0));
+    assert!(pair.acts().is_empty(), "{:?}", pair.acts());
+    // A part that is missing is a failure, never "stopped".
+    pair.shell(1, "svc proxy stop").run();
+    let said = code(agent(&pair, 1, "monitor"));
+    assert_eq!(said.status, 1);
+    assert!(said.stderr.contains("proxy is down"), "{}", said.stderr);
+    // So is a state that nobody can tell.
+    pair.shell(1, "svc proxy start").run();
+    bed.write("source/.orderly-mark", "{");
+    assert_eq!(status(1, "monitor"), 1);
+}
+
+#[test]
+fn a_cluster_that_does_not_fence_starts_nothing() {
+    if !possible() || !real::require(&AGENT) {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    pair.release(1).any_stdout().any_stderr().run();
+    pair.forget();
+    for (answer, wanted) in [("echo false", 6), ("echo 0", 6), ("exit 102", 1)] {
+        fences(&bed, answer);
+        let said = code(agent(&pair, 2, "start"));
+        assert_eq!(said.status, wanted, "{answer}: {}", said.stderr);
+        assert!(pair.acts().is_empty() && pair.holders().is_empty(), "{answer}");
+    }
+    fences(&bed, "echo true");
+    // The peer let go in order and answers, as the members of a cluster do.
+    bed.write("answers.192.0.2.1", "");
+    let said = code(agent(&pair, 2, "start"));
+    assert_eq!((said.status, pair.holders()), (0, vec![2]), "{}", said.stderr);
+    // A peer that did not let go must be off, whatever the cluster says; and nothing here fences it.
+    pair.forget();
+    bed.write("answers.192.0.2.2", "");
+    let said = code(agent(&pair, 1, "start"));
+    assert_eq!(said.status, 1, "{}", said.stderr);
+    assert!(said.stderr.contains("is not fenced: 192.0.2.2 answers"), "{}", said.stderr);
+    std::fs::remove_file(bed.path("answers.192.0.2.2")).unwrap();
+    pair.shell(2, "umount loop; umount at; svc proxy stop; svc ec stop; ip address del 192.0.2.10/32 dev lo")
+        .run();
+    pair.forget();
+    let said = code(agent(&pair, 1, "start"));
+    assert_eq!((said.status, pair.holders()), (0, vec![1]), "{}", said.stderr);
+    assert!(!pair.acts().iter().any(|act| act.contains("power")), "{:?}", pair.acts());
+}
+
+#[test]
+fn a_stop_that_fails_takes_nothing_back_and_is_finished_by_the_next() {
+    if !possible() || !real::require(&AGENT) {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    fences(&bed, "echo true");
+    // The loopback cannot be unmounted.
+    pair.trouble("fail 4");
+    let said = code(agent(&pair, 1, "stop"));
+    assert_eq!(said.status, 1, "{}", said.stderr);
+    let acts = pair.acts();
+    assert!(!acts.iter().any(|act| act.ends_with(" start") || act.contains(" add ")), "{acts:?}");
+    pair.forget();
+    assert!(pair.world(1).contains("proxy offline"));
+    pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).status(4).any_stderr().run();
+    pair.forget();
+    let said = code(agent(&pair, 1, "stop"));
+    assert_eq!((said.status, pair.holders()), (0, Vec::new()), "{}", said.stderr);
+    assert_eq!(code(agent(&pair, 1, "monitor")).status, 7);
+}
+
+#[test]
+fn the_agent_is_clean_for_shellcheck() {
+    if !real::require(&[Need::Program("shellcheck")]) {
+        return;
+    }
+    let bed = Bed::new();
+    let agent = workspace().join("ocf/asset");
+    bed.external(real::find("shellcheck").unwrap()).args(["-s", "sh"]).arg(agent).run();
+}
+
+/// A fence device that says yes; a cluster without one starts nothing.
+const FENCE: &str = r#"case "$*" in *metadata*) action=metadata;; *) action=$(sed -n 's/^action=//p');; esac
+case $action in
+metadata) cat <<'END'
+<?xml version="1.0"?>
+<resource-agent name="fence_legacy" shortdesc="scripted">
+<parameters><parameter name="action"><content type="string" default="off"/></parameter></parameters>
+<actions><action name="on"/><action name="off"/><action name="status"/><action name="monitor"/><action name="metadata"/></actions>
+</resource-agent>
+END
+;;
+esac
+exit 0"#;
+
+/// Elected at once: there is nobody to wait for.
+const CIB: &str = r#"<cib validate-with="pacemaker-3.0" epoch="1" num_updates="0" admin_epoch="0">
+<configuration><crm_config><cluster_property_set id="options">
+<nvpair id="deadtime" name="dc-deadtime" value="1s"/>
+<nvpair id="fencing" name="stonith-enabled" value="true"/>
+</cluster_property_set></crm_config><nodes/><resources>
+<primitive id="fence" class="stonith" type="fence_legacy"/>
+</resources><constraints/></configuration><status/></cib>"#;
+
+const COROSYNC: &str = "totem {\n version: 2\n cluster_name: orderly\n transport: udpu\n token: 1000\n}\n\
+    nodelist {\n node {\n ring0_addr: 127.0.0.1\n name: ec1\n nodeid: 1\n }\n}\n\
+    quorum {\n provider: corosync_votequorum\n expected_votes: 1\n}\n\
+    logging {\n to_syslog: no\n to_stderr: yes\n}\n";
+
+/// Starts corosync and Pacemaker on the first host, all their folders its own.
+fn start_cluster(pair: &Pair<'_>) {
+    let bed = pair.bed;
+    bed.script("fence", FENCE);
+    bed.write("cib.xml", CIB);
+    bed.write("corosync.conf", COROSYNC);
+    let line = format!(
+        "{PATH}set -e
+        for at in /dev/shm /run /var/lib/pacemaker /var/lib/corosync /etc/corosync /usr/lib/ocf/resource.d; do
+            /bin/mount -t tmpfs tmpfs $at
+        done
+        mkdir -p /run/lock /usr/lib/ocf/resource.d/orderly /var/lib/pacemaker/cib /var/lib/pacemaker/pengine \
+            /var/lib/pacemaker/blackbox /var/lib/pacemaker/cores /run/crm /run/pacemaker
+        cp {agent} /usr/lib/ocf/resource.d/orderly/asset
+        cp cib.xml /var/lib/pacemaker/cib/cib.xml
+        cp corosync.conf /etc/corosync/corosync.conf
+        chown -R hacluster:haclient /var/lib/pacemaker /run/crm /run/pacemaker
+        chmod 600 /var/lib/pacemaker/cib/cib.xml
+        /bin/mount --bind fence /usr/sbin/fence_legacy
+        /bin/ip link set lo up
+        PCMK_logfile=$ORDERLY_BED/pacemaker.log; PCMK_ipc_type=socket; export PCMK_logfile PCMK_ipc_type
+        unset ORDERLY_STATE_DIR
+        corosync -f >corosync.log 2>&1 </dev/null &
+        while ! corosync-cmapctl >/dev/null 2>&1; do :; done
+        pacemakerd >pacemakerd.log 2>&1 </dev/null &
+        true",
+        agent = workspace().join("ocf/asset").display()
+    );
+    pair.shell(1, &line).any_stdout().any_stderr().run();
+}
+
+/// Waits until what the cluster says of itself holds a text.
+fn wait_for(pair: &Pair<'_>, text: &str) {
+    let said = std::cell::RefCell::new(String::new());
+    let ask = || {
+        let line = format!("{PATH}crm_mon -1 -n 2>&1");
+        *said.borrow_mut() = pair.shell(1, &line).any_status().any_stdout().any_stderr().run().stdout;
+        std::thread::sleep(Duration::from_millis(200));
+        said.borrow().contains(text)
+    };
+    wait_until(&format!("the cluster says {text}"), ask);
+}
+
+/// Starts, watches, recovers, stops and moves away the asset by a real cluster.
+#[test]
+fn a_real_pacemaker_runs_the_asset() {
+    if !possible() || !real::require(&CLUSTER) {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    start_cluster(&pair);
+    wait_for(&pair, "Node ec1: online");
+    let cluster = |line: &str| pair.shell(1, &format!("{PATH}{line}")).any_stdout().any_stderr().run();
+    let parameters =
+        [("config", bed.path("etc/ha.toml")), ("programs", bed.path("bin")), ("state", pair.state(1))];
+    // The standard's own tester, with the cluster's real answer about fencing.
+    let options: Vec<String> =
+        parameters.iter().map(|(name, value)| format!("-o {name}={}", value.display())).collect();
+    let tested =
+        cluster(&format!("ocf-tester -n asset {} /usr/lib/ocf/resource.d/orderly/asset", options.join(" ")));
+    assert!(tested.stdout.contains("passed all tests"), "{}", tested.stdout);
+    assert!(pair.holders().is_empty());
+    let pairs = parameters.iter().map(|(name, value)| {
+        format!("<nvpair id=\"asset-{name}\" name=\"{name}\" value=\"{}\"/>", value.display())
+    });
+    bed.write(
+        "asset.xml",
+        format!(
+            "<primitive id=\"asset\" class=\"ocf\" provider=\"orderly\" type=\"asset\">\
+             <instance_attributes id=\"asset-parameters\">{}</instance_attributes><operations>\
+             <op id=\"asset-monitor\" name=\"monitor\" interval=\"1s\" timeout=\"60s\"/>\
+             <op id=\"asset-start\" name=\"start\" interval=\"0\" timeout=\"120s\"/>\
+             <op id=\"asset-stop\" name=\"stop\" interval=\"0\" timeout=\"120s\"/></operations></primitive>",
+            pairs.collect::<String>()
+        ),
+    );
+    cluster("cibadmin --create -o resources --xml-file asset.xml");
+    wait_for(&pair, "asset\t(ocf:orderly:asset):\t Started");
+    assert_eq!(pair.holders(), [1]);
+    // What ends behind its back is noticed, and begun again.
+    pair.shell(1, "svc proxy stop").run();
+    wait_until("the service runs again", || pair.world(1).contains("proxy online"));
+    // Standby moves it away; there is nowhere to go, so it stops.
+    cluster("crm_attribute --node ec1 --name standby --update on");
+    wait_until("nobody holds the asset", || pair.holders().is_empty());
+    wait_for(&pair, "Node ec1: standby");
+    let record = std::fs::read_to_string(pair.state(1).join("release.json")).unwrap();
+    assert!(record.contains("\"safe\":true"), "{record}");
+    cluster("crm_attribute --node ec1 --name standby --delete");
+    wait_until("the asset is held again", || pair.holders() == [1]);
+    wait_for(&pair, "asset\t(ocf:orderly:asset):\t Started");
+    // A cluster that fences no more is told why it may not start it.
+    let role = "crm_resource --resource asset --meta --set-parameter target-role --parameter-value";
+    cluster(&format!("{role} Stopped"));
+    wait_until("nobody holds the asset", || pair.holders().is_empty());
+    cluster("crm_attribute --type crm_config --name stonith-enabled --update false");
+    cluster(&format!("{role} Started"));
+    wait_for(&pair, "the cluster does not fence (stonith-enabled=false)");
+    assert!(pair.holders().is_empty());
+}
