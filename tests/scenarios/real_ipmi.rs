@@ -123,7 +123,9 @@ fn dead_controllers_cost_one_time_out_in_all() {
             .replace("timeout = \"12s\"", "timeout = \"10m\"\nfanout = 3");
         bed.config("cluster.toml", config);
         let said = come_up(&bed, &[31, 32], &bmcs);
-        assert!(said.contains("n[1-30]: no answer yet; asked again while the others go on"), "{said}");
+        // One or the other, as the pings or the patience with them end first.
+        let told = [": power unknown: the controller does not answer", ": no answer yet; asked again"];
+        assert!(told.iter().any(|words| said.contains(&format!("-30]{words}"))), "{driver}: {said}");
     }
 }
 
