@@ -159,7 +159,7 @@ fn table(machine: &mut Machine<'_>, root: &Path) {
     let mounts = vec![mount.clone()];
     let loopback = MountSpec::loopback(&machine.config.loopbacks[0]);
     let (at, share) = (mount.at.clone(), machine.config.shares[0].path.clone());
-    let exports = shares::wanted(&machine.config.shares[0]);
+    let exports = shares::wanted(&machine.config.shares[0], machine.config.platform);
     // A bind asset that was never released belongs to nobody for certain.
     machine.act(&Action::LetGo).unwrap();
     for action in [
