@@ -79,7 +79,7 @@ def build_ninja(folder):
 
 
 def main():
-    rounds = int(os.environ.get("ROUNDS", "5"))
+    rounds = int(os.environ.get("ROUNDS", "3"))
     title = f"{NODES} nodes in {GROUPS} groups, action true, {FANOUT} at once"
     report = measure.Report("dispatch", title)
     with tempfile.TemporaryDirectory() as folder:

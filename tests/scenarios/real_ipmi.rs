@@ -1,7 +1,8 @@
 //! The IPMI drivers against real controllers (`ipmi_sim`): ipmitool and ipmipower, as shipped.
 
-use bed::bmc::{Bmcs, NEEDS};
+use bed::bmc::{Bmcs, Manner, NEEDS, StandIn};
 use bed::{Bed, real};
+use nix::sys::signal::Signal;
 use std::os::unix::fs::PermissionsExt;
 
 /// Writes the shipped example of a driver for these controllers, with nodes that are up when powered.
@@ -85,8 +86,178 @@ fn a_wrong_password_is_reported_as_that_and_shown_nowhere() {
         assert!(!bmcs.is_on(1), "{driver}: {said}");
         assert!(said.contains("the controller does not accept the user or password"), "{driver}: {said}");
         assert!(!said.contains("not-the-pass"), "{driver}: {said}");
-        let log =
-            bed.shell("cat log/* log/*/* state/* 2>/dev/null; true").any_stdout().any_stderr().run().stdout;
-        assert!(!log.contains("not-the-pass"), "{driver}: {log}");
+        // The log's own words, and the report's.
+        assert!(said.contains("for 12s; the controller does not accept the user or password"), "{said}");
+        let kept = kept(&bed);
+        assert!(kept.contains("does not accept") && !kept.contains("not-the-pass"), "{driver}: {kept}");
     }
+}
+
+/// Starts without an end: tells when these nodes are up, then interrupts.
+fn come_up(bed: &Bed, numbers: &[usize], bmcs: &Bmcs<'_>) -> String {
+    let mut run = bed.program("cstartup").arg("ALL").any_status().any_stdout().any_stderr().spawn();
+    bed::wait_until("the nodes are up", || {
+        assert!(run.is_running(), "{}", run.stderr_so_far());
+        numbers.iter().all(|&number| bmcs.is_on(number))
+    });
+    run.signal(Signal::SIGINT).wait_for_stderr("interrupted");
+    run.signal(Signal::SIGINT);
+    run.end().stderr
+}
+
+#[test]
+fn dead_controllers_cost_one_time_out_in_all() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    for driver in ["ipmitool", "ipmipower"] {
+        let bed = Bed::new();
+        let dead: Vec<usize> = (1..=30).collect();
+        let bmcs = Bmcs::but_for(&bed, 32, &dead);
+        configure(&bed, &bmcs, driver, "labpw", 32);
+        // One process after the other, and one for each of the dead would take a minute.
+        let config = bed
+            .read("etc/cluster.toml")
+            .replace("[\"-N\", \"1\", \"-R\", \"2\"]", "[\"-N\", \"60\", \"-R\", \"1\"]")
+            .replace("--session-timeout=2000", "--session-timeout=60000")
+            .replace("timeout = \"12s\"", "timeout = \"10m\"\nfanout = 3");
+        bed.config("cluster.toml", config);
+        let said = come_up(&bed, &[31, 32], &bmcs);
+        // One or the other, as the pings or the patience with them end first.
+        let told = [": power unknown: the controller does not answer", ": no answer yet; asked again"];
+        assert!(told.iter().any(|words| said.contains(&format!("-30]{words}"))), "{driver}: {said}");
+    }
+}
+
+#[test]
+fn a_controller_that_drops_pings_is_started_all_the_same() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    for driver in ["ipmitool", "ipmipower"] {
+        let bed = Bed::new();
+        let bmcs = Bmcs::but_for(&bed, 3, &[2]);
+        let _filter = StandIn::new(&bmcs, 2, Manner::DropsPings { number: 3 });
+        configure(&bed, &bmcs, driver, "labpw", 2);
+        let (status, said) = start(&bed);
+        assert_eq!(status, 0, "{driver}: {said}");
+        // What it passes on goes to the third controller.
+        assert!(bmcs.is_on(1) && bmcs.is_on(3), "{driver}: {said}");
+        assert!(
+            said.contains("n2: the controller takes no pings and answers all the same"),
+            "{driver}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_controller_that_talks_nonsense_is_neither_on_nor_off() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    for driver in ["ipmitool", "ipmipower"] {
+        let bed = Bed::new();
+        let bmcs = Bmcs::but_for(&bed, 2, &[2]);
+        let _nonsense = StandIn::new(&bmcs, 2, Manner::Garbage);
+        configure(&bed, &bmcs, driver, "labpw", 2);
+        let (status, said) = start(&bed);
+        assert_eq!(status, 1, "{driver}: {said}");
+        assert!(bmcs.is_on(1), "{driver}: {said}");
+        assert!(said.contains("n2: power unknown: "), "{driver}: {said}");
+        assert!(!said.contains("n2: powering on") && !said.contains("n2: up"), "{driver}: {said}");
+    }
+}
+
+#[test]
+fn nodes_go_off_and_are_reset_through_either_program() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    for driver in ["ipmitool", "ipmipower"] {
+        let bed = Bed::new();
+        let bmcs = Bmcs::new(&bed, 2);
+        configure(&bed, &bmcs, driver, "labpw", 2);
+        let more = "[shell]\ndriver = \"command\"\nrun = [\"false\", \"{node}\", \"{command}\"]\n";
+        bed.tool("false").config("cluster.toml", bed.read("etc/cluster.toml") + more);
+        bed.program("cstartup").arg("ALL").any_stdout().any_stderr().run();
+        bed.program("cstartup").args(["-Z", "ALL"]).any_status().any_stdout().any_stderr().run();
+        assert!(bmcs.is_on(1) && bmcs.is_on(2), "{driver}: on after a reset");
+        let off = bed.program("cshutdown").args(["-F", "--force-off", "ALL"]);
+        let ended = off.any_status().any_stdout().any_stderr().run();
+        assert!(!bmcs.is_on(1) && !bmcs.is_on(2), "{driver}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_password_file_that_vanishes_is_named_with_a_remedy_and_is_no_wrong_password() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    for driver in ["ipmitool", "ipmipower"] {
+        let bed = Bed::new();
+        let bmcs = Bmcs::new(&bed, 1);
+        configure(&bed, &bmcs, driver, "labpw", 1);
+        // Gone once the drivers have been checked: whoever is called first takes it away.
+        let real = real::find(driver).unwrap();
+        let file = bed.path("etc/bmc-password").display().to_string();
+        bed.script(
+            format!("fakes/{driver}"),
+            &format!("{} \"$@\"; status=$?; rm -f {file}; exit $status", real.display()),
+        );
+        bed.tool("rm");
+        std::fs::remove_file(bed.path(format!("tools/{driver}"))).unwrap();
+        let (status, said) = start(&bed);
+        assert_eq!(status, 1, "{driver}: {said}");
+        assert!(said.contains(&file) && said.contains("power.password_file"), "{driver}: {said}");
+        assert!(!said.contains("does not accept"), "{driver}: {said}");
+    }
+}
+
+#[test]
+fn the_password_is_in_no_command_line_record_or_log() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    for driver in ["ipmitool", "ipmipower"] {
+        let bed = Bed::new();
+        let bmcs = Bmcs::new(&bed, 3);
+        configure(&bed, &bmcs, driver, "labpw", 3);
+        let mut run = bed.program("cstartup").args(["ALL", "--json", "-v"]).any_stdout().any_stderr().spawn();
+        let mut sampled = 0;
+        while run.is_running() {
+            for line in command_lines() {
+                assert!(!line.contains("labpw"), "{driver}: {line}");
+                sampled += usize::from(line.contains("chassis") || line.contains("--hostname"));
+            }
+        }
+        let ended = run.end();
+        assert!(sampled > 0, "{driver}: no call was seen");
+        assert!(!format!("{}{}", ended.stdout, ended.stderr).contains("labpw"), "{driver}");
+        let kept = kept(&bed);
+        assert!(kept.contains("powering on") && !kept.contains("labpw"), "{driver}: {kept}");
+    }
+}
+
+/// Returns all that a run leaves behind: logs, history, locks.
+fn kept(bed: &Bed) -> String {
+    let mut folders = vec![bed.path("log"), bed.path("state")];
+    let mut text = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                text.push_str(&String::from_utf8_lossy(&std::fs::read(path).unwrap()));
+            }
+        }
+    }
+    text
+}
+
+/// Returns the arguments of every process there is, as `ps` reads them.
+fn command_lines() -> Vec<String> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let lines = processes.filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok());
+    lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).collect()
 }

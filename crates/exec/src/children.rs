@@ -1,6 +1,8 @@
 //! The one loop: children, their output, TCP connects, timers and signals in one `epoll`.
 //!
-//! No thread a child. A child is ended by process group, first TERM, then KILL; its number is not
+//! No thread a child. Most children end within moments and say nothing, and starting one must cost
+//! little beside the process itself: the output of a child is watched only once it has lived for a
+//! moment, and read when it ends. A child is ended by process group, first TERM, then KILL; its number is not
 //! reused meanwhile because only this loop reaps. What it leaves running in the background (a
 //! service it started) is not waited for: its output is read until the child itself is gone.
 
@@ -8,12 +10,14 @@ use crate::job::{Ended, Ending, Job};
 use crate::signals::Signals;
 use anyhow::Context;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, read, write};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -25,6 +29,10 @@ const EARFUL: usize = 1024 * 1024;
 
 /// How long a child may survive KILL before it is left behind as unkillable.
 const KILL_GRACE: Duration = Duration::from_secs(5);
+
+/// How long a child may live before its output is watched: watching two pipes costs more than most
+/// of what ends sooner ever says. Nobody waits longer for a word than this.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// The loop's own name of a running child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +68,10 @@ pub struct Children {
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
     seen: VecDeque<Seen>,
     next_id: u64,
+    /// Children whose output is not watched yet, and from when on it is; oldest first.
+    young: VecDeque<(Instant, u64)>,
+    /// What children without input read: opened once.
+    nothing: File,
 }
 
 #[derive(Debug)]
@@ -113,6 +125,8 @@ impl Children {
             deadlines: BinaryHeap::new(),
             seen: VecDeque::new(),
             next_id: 1,
+            young: VecDeque::new(),
+            nothing: File::open("/dev/null").context("open /dev/null")?,
         })
     }
 
@@ -193,12 +207,11 @@ impl Children {
             if !self.seen.is_empty() {
                 continue;
             }
-            let soonest = self.deadlines.peek().map(|Reverse((at, _))| *at);
-            let wake = match (soonest, until) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
             let now = Instant::now();
+            self.watch_grown(now);
+            let soonest = self.deadlines.peek().map(|Reverse((at, _))| *at);
+            let grown = self.young.front().map(|(at, _)| *at);
+            let wake = [soonest, grown, until].into_iter().flatten().min();
             self.wait(wake.map(|wake| wake.saturating_duration_since(now)))?;
             if self.seen.is_empty() && until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(None);
@@ -218,13 +231,13 @@ impl Children {
         command
             .args(arguments)
             .envs(job.env.iter().map(|(key, value)| (key, value)))
-            .stdin(if job.stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
+            .stdin(if job.stdin.is_empty() { self.nothing.try_clone()?.into() } else { Stdio::piped() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
         let mut started = command.spawn().with_context(|| format!("start {}", program.to_string_lossy()))?;
         let pid = Pid::from_raw(started.id().cast_signed());
-        let mut child = Child {
+        let child = Child {
             pid,
             began,
             tell: job.tell,
@@ -240,7 +253,7 @@ impl Children {
             truncated: false,
             err: VecDeque::new(),
         };
-        if let Err(error) = child.watch_streams(&self.epoll, id) {
+        if let Err(error) = child.prepare_streams(&self.epoll, id) {
             // Reported as not started, so it must not go on running unwatched.
             killpg(pid, Signal::SIGKILL).ok();
             waitpid(pid, None).ok();
@@ -248,10 +261,27 @@ impl Children {
         }
         self.running.insert(id, child);
         self.by_pid.insert(pid, id);
+        self.young.push_back((began + MOMENT, id));
         if let Some(due) = began.checked_add(job.timeout) {
             self.set_deadline(id, due);
         }
         Ok(())
+    }
+
+    /// Watches the output of children that have lived for a moment.
+    fn watch_grown(&mut self, now: Instant) {
+        while let Some((at, id)) = self.young.pop_front() {
+            let Some(child) = self.running.get(&id) else { continue };
+            if at > now {
+                self.young.push_front((at, id));
+                return;
+            }
+            if child.watch_output(&self.epoll, id).is_err() {
+                // The kernel is short of memory now; a child that says much waits meanwhile.
+                self.young.push_back((now + MOMENT, id));
+                return;
+            }
+        }
     }
 
     fn wait(&mut self, at_most: Option<Duration>) -> anyhow::Result<()> {
@@ -382,16 +412,33 @@ pub enum Writable {
 }
 
 impl Child {
-    fn watch_streams(&mut self, epoll: &Epoll, id: u64) -> anyhow::Result<()> {
-        let streams = [
-            (self.stdin.as_ref().map(|(pipe, ..)| pipe), EpollFlags::EPOLLOUT, STDIN),
-            (self.stdout.as_ref(), EpollFlags::EPOLLIN, STDOUT),
-            (self.stderr.as_ref(), EpollFlags::EPOLLIN, STDERR),
-        ];
-        for (stream, flags, which) in streams {
+    /// Makes no stream block, and begins to watch its input, where it gets any.
+    fn prepare_streams(&self, epoll: &Epoll, id: u64) -> anyhow::Result<()> {
+        let stdin = self.stdin.as_ref().map(|(pipe, ..)| pipe);
+        for pipe in [stdin, self.stdout.as_ref(), self.stderr.as_ref()].into_iter().flatten() {
+            // A new pipe of ours has no other flag that would have to be kept.
+            fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("make a pipe non-blocking")?;
+        }
+        if let Some(pipe) = stdin {
+            let event = EpollEvent::new(EpollFlags::EPOLLOUT | EpollFlags::EPOLLET, id * STREAMS + STDIN);
+            epoll.add(pipe, event).context("watch a pipe")?;
+        }
+        Ok(())
+    }
+
+    /// A stream is read as far as it goes whenever it is ready, so that it need be told of only once.
+    /// Told again and again, a pipe that is closed here would keep the loop spinning for as long as a
+    /// process that is just being started holds a copy of it, and take the processor away from it.
+    fn watch_output(&self, epoll: &Epoll, id: u64) -> Result<(), Errno> {
+        // One that is followed is heard in parts, and its rest must be told of again.
+        let once = if self.followed { EpollFlags::empty() } else { EpollFlags::EPOLLET };
+        let flags = EpollFlags::EPOLLIN | once;
+        for (stream, which) in [(&self.stdout, STDOUT), (&self.stderr, STDERR)] {
             let Some(pipe) = stream else { continue };
-            crate::files::unblock(pipe)?;
-            epoll.add(pipe, EpollEvent::new(flags, id * STREAMS + which)).context("watch a pipe")?;
+            match epoll.add(pipe, EpollEvent::new(flags, id * STREAMS + which)) {
+                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

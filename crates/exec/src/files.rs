@@ -2,10 +2,8 @@
 
 use crate::status::{OrStatus, Status, fail};
 use anyhow::Context;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -231,18 +229,6 @@ pub fn config_path(flag: Option<&Path>, name: &str) -> PathBuf {
         .filter(|dir| !dir.is_empty())
         .map_or_else(|| "/etc/orderly".into(), PathBuf::from)
         .join(name)
-}
-
-/// Makes reads and writes of a descriptor return instead of waiting.
-///
-/// # Errors
-/// When the kernel refuses the flag.
-pub(crate) fn unblock(descriptor: impl AsFd) -> anyhow::Result<()> {
-    let descriptor = descriptor.as_fd();
-    let flags =
-        OFlag::from_bits_retain(fcntl(descriptor, FcntlArg::F_GETFL).context("read descriptor flags")?);
-    fcntl(descriptor, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).context("set descriptor flags")?;
-    Ok(())
 }
 
 #[cfg(test)]

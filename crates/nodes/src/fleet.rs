@@ -1,6 +1,7 @@
 //! The nodes of a run behind [`Fleet`]: real ones through their drivers, imagined ones through the
 //! simulator.
 
+mod ahead;
 mod controllers;
 mod programs;
 mod reading;
@@ -221,6 +222,13 @@ impl Fleet for Drivers {
             // The end of a simulated command is heard of without waiting.
             Kindred::Simulated(simulation) if !self.ended.is_empty() => simulation.next(Some(Duration::ZERO)),
             Kindred::Simulated(simulation) => simulation.next(until),
+        }
+    }
+
+    fn why_unknown(&self, node: NodeId) -> Option<&str> {
+        match &self.fleet {
+            Kindred::Real(wires) => wires.why_unknown(node),
+            Kindred::Simulated(_) => None,
         }
     }
 

@@ -3,6 +3,7 @@
 //! None of them is believed when it says "done": its status tells, node by node.
 
 mod ipmi;
+pub(crate) mod presence;
 
 pub use ipmi::Ipmi;
 
@@ -78,6 +79,14 @@ impl Tool {
         }
     }
 
+    /// Returns where a node's controller takes pings, if it is to be looked at before it is asked.
+    pub(crate) fn presence<'m>(&self, node: &'m Member) -> Option<(&'m str, u16)> {
+        match self {
+            Self::Powerman(_) => None,
+            Self::Ipmitool(ipmi) | Self::Ipmipower(ipmi) => ipmi.presence(node),
+        }
+    }
+
     /// Returns the file with the password, which nobody else may read.
     pub fn password_file(&self) -> Option<&Path> {
         match self {
@@ -107,7 +116,7 @@ impl Tool {
             Self::Ipmipower(ipmi) => ipmi.ipmipower(task, nodes, timeout),
             Self::Ipmitool(ipmi) => {
                 let node = nodes.first().context("no node to ask about")?;
-                Ok(ipmi.ipmitool(task, node, timeout))
+                ipmi.ipmitool(task, node, timeout)
             }
         }
     }
@@ -167,6 +176,14 @@ impl Tool {
         let said = ipmi::ipmipower_said(&text, node)?;
         let (kind, words) = ipmi::classify_words(said, false)?;
         Some((kind, format!("{words}: {said}")))
+    }
+
+    /// As [`Tool::classify_one`], in the words that are the same for all nodes.
+    pub(crate) fn words_of(&self, node: &Member, ended: &Ended) -> Option<(FailureKind, &'static str)> {
+        if !matches!(self, Self::Ipmipower(_)) {
+            return None;
+        }
+        ipmi::classify_words(ipmi::ipmipower_said(&ended.text(), node)?, false)
     }
 }
 

@@ -163,6 +163,11 @@ pub trait Fleet {
     /// returns what did, in order. Empty means that `until` has come.
     fn next(&mut self, until: Option<Duration>) -> Vec<Event>;
 
+    /// Returns why what was asked of a node last is unknown, in a few words, where that is known.
+    fn why_unknown(&self, _node: NodeId) -> Option<&str> {
+        None
+    }
+
     /// Returns what people should know and no event says: why an answer is unknown.
     fn take_warnings(&mut self) -> Vec<String> {
         Vec::new()

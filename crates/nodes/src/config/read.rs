@@ -195,6 +195,7 @@ fn read_power(table: &Table<'_>, base: Option<&PowerDriver>) -> PowerPatch {
                 "password_file",
                 "cipher",
                 "port",
+                "look_ahead",
                 "options",
             ] {
                 table.has(key);
@@ -256,6 +257,7 @@ fn read_ipmi(table: &Table<'_>, base: Option<&PowerDriver>, word: &str) -> Ipmi 
     }
     ipmi.user = table.text("user").or(ipmi.user);
     ipmi.port = read_port(table).or(ipmi.port);
+    ipmi.look_ahead = table.flag("look_ahead").unwrap_or(ipmi.look_ahead);
     if let Some(file) = table.absolute_path("password_file") {
         ipmi.password_file = Some(file);
     }

@@ -1,5 +1,6 @@
 //! Real nodes: which process or probe a task is, within the limits of the run.
 
+use super::ahead::{Ahead, LookAhead};
 use super::controllers::Controllers;
 use super::programs::Programs;
 use super::{Command, CommandId, Host, Wiring, signal_event};
@@ -16,7 +17,7 @@ use orderly_exec::job::{Ended, Job};
 use orderly_plan::fleet::{Abilities, Errand, Event, Failure, FailureKind, NodeId, Power, Probe, Task};
 use orderly_plan::inventory::Inventory;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ mod crew;
 mod endings;
 mod errands;
 mod judging;
+mod looking;
 
 use crew::Crews;
 use errands::users_command;
@@ -62,8 +64,13 @@ pub(super) struct Wires {
     /// Calls that are over, whose nodes are asked again later.
     waiting: HashMap<u64, (Judgement, Vec<NodeId>)>,
     judgements: u64,
-    /// Nodes of which it was said why their power is unknown.
-    complained: HashSet<NodeId>,
+    /// Nodes of which it was said why their power is unknown, and the reason in a few words.
+    complained: HashMap<NodeId, &'static str>,
+    /// Those of them whose controllers take no pings, to be told of together.
+    silent: Vec<NodeId>,
+    ahead: LookAhead,
+    /// Why the last power program could not be called.
+    uncallable: Option<String>,
     warnings: Vec<String>,
 }
 
@@ -134,6 +141,8 @@ enum Way {
     /// Answered without asking anybody.
     Known(Event),
     Tcp,
+    /// Its controller is looked at first.
+    Looked,
     /// A process; one for many when its template says so.
     Process(Reach, Asks),
     /// A part in the next call of a program that runs commands on many nodes.
@@ -172,7 +181,10 @@ impl Wires {
             ending: false,
             waiting: HashMap::new(),
             judgements: 0,
-            complained: HashSet::new(),
+            complained: HashMap::new(),
+            silent: Vec::new(),
+            ahead: LookAhead::new(&wiring),
+            uncallable: None,
             warnings: Vec::new(),
             wiring,
         }
@@ -202,8 +214,9 @@ impl Wires {
         let mut at = 0;
         while at < nodes.len().min(LOOK_AHEAD) {
             let node = nodes[at];
-            match self.way(task, node) {
+            match self.after_a_look(task, node) {
                 Way::Known(event) => self.answers.push(event),
+                Way::Looked => {}
                 Way::Tcp if self.prober.has_room() => self.begin_tcp(node),
                 Way::Process(..) | Way::Crew if self.calls.len() >= self.fanout => break,
                 Way::Crew => self.gather_task(task, node),
@@ -238,6 +251,7 @@ impl Wires {
                 && (room >= bytes || node == first)
                 && self.controllers.has_room(node)
                 && self.controllers.is_suspect(node) == suspect
+                && self.goes_with(task, node, first)
                 && (task != Task::Probe || self.abilities[node.index()].probes);
             if fits {
                 room = room.saturating_sub(bytes);
@@ -324,10 +338,8 @@ impl Wires {
         match job {
             Some(job) => self.begin_call(job, purpose, nodes),
             None => {
-                let missing = Failure { kind: FailureKind::NotStarted, detail: "no driver for that".into() };
-                for node in nodes {
-                    self.answers.push(answer(task, node, Err(missing.clone())));
-                }
+                let missing = self.no_call();
+                self.fail_all(task, nodes, &missing);
             }
         }
     }
@@ -378,21 +390,21 @@ impl Wires {
         nodes.iter().map(|&node| self.wiring.roster.member(node)).collect()
     }
 
-    fn power_job(&self, task: Task, nodes: &[NodeId]) -> Option<Job> {
+    fn power_job(&mut self, task: Task, nodes: &[NodeId]) -> Option<Job> {
         let profile = self.wiring.profile(*nodes.first()?);
         let members = self.members(nodes);
         let argv = match &profile.power.driver {
             PowerDriver::None | PowerDriver::Simulator => return None,
             PowerDriver::Tool(tool) => {
                 let job = tool.job(task, &members, profile.power_timeout());
-                return job.ok();
+                return self.callable(job);
             }
             PowerDriver::Command(commands) => power_template(commands, task)?.fill(&members, ""),
         };
         Some(Job::new(argv, profile.power_timeout()))
     }
 
-    fn status_job(&self, nodes: &[NodeId]) -> Option<Job> {
+    fn status_job(&mut self, nodes: &[NodeId]) -> Option<Job> {
         let mut job = self.power_job(Task::ReadPower, nodes)?;
         job.keep = 64 * 1024 + nodes.len() * 512;
         Some(job)
@@ -437,6 +449,7 @@ impl Wires {
         self.prober.end_all();
         self.take_probes();
         self.end_judging();
+        self.end_looking();
         for Reverse((_, later)) in std::mem::take(&mut self.later) {
             if let Later::ProbeAgain(node) = later {
                 self.again.push_back(node);
@@ -479,6 +492,7 @@ impl Wires {
             match seen {
                 Seen::Ended(id, ended) => self.call_ended(id, ended),
                 Seen::Said(id, said) => self.crew_said(id, &said),
+                Seen::Ready(watch) if self.ahead.ready(&mut self.children, watch) => {}
                 Seen::Ready(watch) => {
                     self.prober.ready(&mut self.children, watch);
                     self.take_probes();
@@ -512,6 +526,7 @@ impl Wires {
             }
         }
         self.probe_again();
+        self.go_on_after_looks();
         self.call_crews();
     }
 
@@ -538,19 +553,6 @@ impl Wires {
                 self.later.push(Reverse((Instant::now() + probe.interval, Later::ProbeAgain(node))));
             }
         }
-    }
-
-    /// Answers for everything when the loop itself fails; nothing could be heard of any more.
-    fn lose_everything(&mut self, why: &str) {
-        let calls: Vec<ChildId> = self.calls.keys().copied().collect();
-        for id in calls {
-            let Some(call) = self.calls.remove(&id) else { continue };
-            let failure = Failure { kind: FailureKind::Ended, detail: why.to_owned() };
-            self.give_up(id, call, &failure);
-        }
-        self.give_up_crews(&Failure { kind: FailureKind::Ended, detail: why.to_owned() });
-        self.prober.end_all();
-        self.take_probes();
     }
 }
 

@@ -13,6 +13,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The port of RMCP, by which IPMI is spoken over a network.
+const RMCP: u16 = 623;
+
 /// The settings of `driver = "ipmitool"` and `driver = "ipmipower"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ipmi {
@@ -25,6 +28,8 @@ pub struct Ipmi {
     /// The cipher suite; asking the controller for its list costs some of them ten seconds.
     pub cipher: u32,
     pub port: Option<u16>,
+    /// Controllers that take no pings are not waited for, each with a process of its own.
+    pub look_ahead: bool,
     /// Given to the program before ours.
     pub options: Vec<String>,
 }
@@ -38,12 +43,17 @@ impl Ipmi {
             password_file: None,
             cipher: 3,
             port: None,
+            look_ahead: true,
             options: Vec::new(),
         }
     }
 
     /// Returns the call of ipmitool for a node's controller.
-    pub fn ipmitool(&self, task: Task, node: &Member, timeout: Duration) -> Job {
+    ///
+    /// # Errors
+    /// When the password cannot be read; ipmitool itself would ask for one, and call it wrong.
+    pub fn ipmitool(&self, task: Task, node: &Member, timeout: Duration) -> anyhow::Result<Job> {
+        self.password()?;
         let mut argv: Vec<OsString> = vec![self.program.clone().into()];
         argv.extend(self.options.iter().map(OsString::from));
         // Without -v a wrong password and a controller that is away read the same.
@@ -66,7 +76,15 @@ impl Ipmi {
             Task::ReadPower | Task::Probe | Task::Run(_) => "status",
         };
         argv.extend(["chassis", "power", action].map(OsString::from));
-        Job::new(argv, timeout)
+        Ok(Job::new(argv, timeout))
+    }
+
+    /// Returns the password, where one is configured.
+    fn password(&self) -> anyhow::Result<Option<String>> {
+        let Some(file) = &self.password_file else { return Ok(None) };
+        let text = files::read(file)
+            .context("the password of the controllers is gone (put the file of power.password_file back)")?;
+        Ok(Some(text.lines().next().unwrap_or_default().to_owned()))
     }
 
     /// Returns the call of ipmipower for the controllers of many nodes.
@@ -88,13 +106,19 @@ impl Ipmi {
             }
             .into(),
         );
+        // It then says "ok" only of those that read as wanted, and asks for that itself, in one
+        // process; what it says is looked at once more all the same.
+        match task {
+            Task::PowerOn => argv.push("--wait-until-on".into()),
+            Task::PowerOff => argv.push("--wait-until-off".into()),
+            Task::Reset | Task::ReadPower | Task::Probe | Task::Run(_) => {}
+        }
         let mut settings = String::new();
         if let Some(user) = &self.user {
             let _ = writeln!(settings, "username {user}");
         }
-        if let Some(file) = &self.password_file {
-            let text = files::read(file).context("read the password of the controllers")?;
-            let _ = writeln!(settings, "password {}", text.lines().next().unwrap_or_default());
+        if let Some(password) = self.password()? {
+            let _ = writeln!(settings, "password {password}");
         }
         if !settings.is_empty() {
             argv.push("--config-file=/dev/stdin".into());
@@ -102,6 +126,10 @@ impl Ipmi {
         let mut job = Job::new(argv, timeout);
         job.stdin = settings.into_bytes();
         Ok(job)
+    }
+
+    pub(crate) fn presence<'m>(&self, node: &'m Member) -> Option<(&'m str, u16)> {
+        self.look_ahead.then(|| (bmc(node), self.port.unwrap_or(RMCP)))
     }
 
     fn host(&self, node: &Member) -> String {
@@ -210,8 +238,8 @@ mod tests {
         let node = Member { bmc: Some("10.1.0.1".into()), ..member("n1", 1) };
         let job = ipmi.ipmipower(Task::PowerOn, &[&node], Duration::from_secs(1)).unwrap();
         assert_eq!(job.stdin, b"username admin\npassword s3cret\n");
-        assert!(job.shown().contains("--hostname=10.1.0.1 --on"), "{}", job.shown());
-        let tool = ipmi.ipmitool(Task::PowerOn, &node, Duration::from_secs(1));
+        assert!(job.shown().contains("--hostname=10.1.0.1 --on --wait-until-on"), "{}", job.shown());
+        let tool = ipmi.ipmitool(Task::PowerOn, &node, Duration::from_secs(1)).unwrap();
         assert!(tool.shown().ends_with("-H 10.1.0.1 chassis power on"), "{}", tool.shown());
         assert!(!job.shown().contains("s3cret") && !tool.shown().contains("s3cret"));
     }

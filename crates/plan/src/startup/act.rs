@@ -311,7 +311,7 @@ impl Startup<'_> {
             let end = *member.last_word.get_or_insert(now + LAST_WORD);
             self.timers.set(node, Timer::Deadline, end);
         } else {
-            let outcome = member.timed_out(able, limit);
+            let outcome = member.timed_out(able, limit, fleet.why_unknown(node));
             self.finish(node, outcome, now);
         }
     }

@@ -168,7 +168,7 @@ impl Member {
     }
 
     /// Returns the outcome of a node whose time is up.
-    pub(super) fn timed_out(&self, able: Abilities, limit: Duration) -> Outcome {
+    pub(super) fn timed_out(&self, able: Abilities, limit: Duration, why: Option<&str>) -> Outcome {
         let limit = crate::duration::show(limit);
         let shown = self.reading.shown();
         let asks = able.probes || able.reads_power;
@@ -179,7 +179,8 @@ impl Member {
             return Outcome::Unreachable(failure.detail.clone());
         }
         if asks && self.reading.condition() == Condition::Unknown && !self.acted {
-            return Outcome::Unreachable(format!("{shown} for {limit}"));
+            let why = why.map_or_else(String::new, |why| format!("; {why}"));
+            return Outcome::Unreachable(format!("{shown} for {limit}{why}"));
         }
         if self.must_go_down {
             return Outcome::Failed(format!("the reset was accepted and had no effect for {limit}; {shown}"));

@@ -27,7 +27,10 @@ impl Wires {
             return;
         }
         self.complain(&nodes, &call, &ended);
-        self.trust_again(&nodes, &call, &ended);
+        if call.purpose.asks_power() {
+            self.heed_answers_of_silent(&nodes, &ended);
+            self.trust_again(&nodes, &ended);
+        }
         match &call.purpose {
             Purpose::Act(task) => self.act_ended(*task, nodes, &call, &ended),
             Purpose::ReadPower => {
@@ -165,6 +168,20 @@ impl Wires {
         } else {
             self.probed(node, reading);
         }
+    }
+
+    /// Answers for everything when the loop itself fails; nothing could be heard of any more.
+    pub(super) fn lose_everything(&mut self, why: &str) {
+        let calls: Vec<ChildId> = self.calls.keys().copied().collect();
+        for id in calls {
+            let Some(call) = self.calls.remove(&id) else { continue };
+            let failure = Failure { kind: FailureKind::Ended, detail: why.to_owned() };
+            self.give_up(id, call, &failure);
+        }
+        self.give_up_crews(&Failure { kind: FailureKind::Ended, detail: why.to_owned() });
+        self.prober.end_all();
+        self.take_probes();
+        self.end_looking();
     }
 
     /// Answers for a call whose end nobody will hear of.

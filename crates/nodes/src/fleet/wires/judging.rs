@@ -7,10 +7,10 @@ use crate::shell;
 use crate::simulator::answer;
 use crate::template::fold;
 use orderly_exec::children::ChildId;
-use orderly_exec::job::Ended;
+use orderly_exec::job::{Ended, Job};
 use orderly_plan::fleet::{Event, Failure, FailureKind, NodeId, Power, Task};
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 /// Nodes of a power call that is over, whose power does not read as wanted yet.
@@ -54,8 +54,30 @@ impl Wires {
     pub(super) fn settle(&mut self, judgement: Judgement, nodes: Vec<NodeId>) {
         match self.status_job(&nodes) {
             Some(job) => self.begin_call(job, Purpose::Settle(judgement), nodes),
-            None => self.fail_all(judgement.task, nodes, &judgement.failure),
+            None => {
+                let failure = self.no_call();
+                self.fail_all(judgement.task, nodes, &failure);
+            }
         }
+    }
+
+    /// Returns a call, or takes note of why it cannot be made; people are told once.
+    pub(super) fn callable(&mut self, job: anyhow::Result<Job>) -> Option<Job> {
+        let why = match job {
+            Ok(job) => return Some(job),
+            Err(error) => format!("{error:#}"),
+        };
+        if self.uncallable.as_ref() != Some(&why) {
+            self.warnings.push(format!("the power program cannot be called: {why}"));
+            self.uncallable = Some(why);
+        }
+        None
+    }
+
+    /// Returns the failure of nodes for which nothing could be called.
+    pub(super) fn no_call(&self) -> Failure {
+        let detail = self.uncallable.clone().unwrap_or_else(|| "no driver for that".into());
+        Failure { kind: FailureKind::NotStarted, detail }
     }
 
     /// Takes what power reads after a call. What is not as wanted is asked again while there is
@@ -98,20 +120,32 @@ impl Wires {
             return;
         }
         let powers = self.powers(nodes.to_vec(), ended);
-        let unknown = powers.into_iter().filter(|(_, power)| *power == Power::Unknown);
-        let new: Vec<NodeId> =
-            unknown.map(|(node, _)| node).filter(|node| self.complained.insert(*node)).collect();
-        if new.is_empty() {
-            return;
+        let detail = shell::plain_failure(&call.argv, ended).detail;
+        let mut new: BTreeMap<&'static str, Vec<NodeId>> = BTreeMap::new();
+        for (node, _) in powers.into_iter().filter(|(_, power)| *power == Power::Unknown) {
+            let words = self.tool(first).and_then(|tool| {
+                let one = tool.words_of(self.wiring.roster.member(node), ended);
+                one.or_else(|| tool.classify(ended)).map(|(_, words)| words)
+            });
+            let words = words.unwrap_or_default();
+            if self.complained.insert(node, words).is_none() {
+                new.entry(words).or_default().push(node);
+            }
         }
-        let mut why = shell::plain_failure(&call.argv, ended).detail;
-        if let Some((_, words)) = self.tool(first).and_then(|tool| tool.classify(ended)) {
-            why = format!("{words}: {why}");
+        for (words, nodes) in new {
+            let colon = if words.is_empty() { "" } else { ": " };
+            let nodes = fold(&self.members(&nodes));
+            self.warnings.push(format!("{nodes}: power unknown: {words}{colon}{detail}"));
         }
-        self.warnings.push(format!("{}: power unknown: {why}", fold(&self.members(&new))));
+    }
+
+    pub(in crate::fleet) fn why_unknown(&self, node: NodeId) -> Option<&str> {
+        self.complained.get(&node).copied().filter(|words| !words.is_empty())
     }
 
     pub(in crate::fleet) fn take_warnings(&mut self) -> Vec<String> {
+        let silence = self.silence();
+        self.warnings.extend(silence);
         std::mem::take(&mut self.warnings)
     }
 
@@ -145,8 +179,18 @@ impl Wires {
         self.children.end(id);
         let parts = self.parts(&call.nodes);
         for nodes in parts {
-            let Some(job) = self.status_job(&nodes) else { continue };
-            self.begin_call(job, call.purpose.part(), nodes);
+            match self.status_job(&nodes) {
+                Some(job) => self.begin_call(job, call.purpose.part(), nodes),
+                None => {
+                    let (purpose, argv) = (call.purpose.part(), Vec::new());
+                    let failure = self.no_call();
+                    self.give_up(
+                        id,
+                        Call { purpose, nodes, occupies: Vec::new(), argv, told: false },
+                        &failure,
+                    );
+                }
+            }
         }
     }
 
@@ -166,8 +210,8 @@ impl Wires {
     }
 
     /// Takes nodes back among the others once their controllers say how they stand.
-    pub(super) fn trust_again(&mut self, nodes: &[NodeId], call: &Call, ended: &Ended) {
-        if call.purpose.asks_power() && self.controllers.has_suspects() {
+    pub(super) fn trust_again(&mut self, nodes: &[NodeId], ended: &Ended) {
+        if self.controllers.has_suspects() {
             let powers = self.powers(nodes.to_vec(), ended);
             let known = powers.into_iter().filter(|(_, power)| *power != Power::Unknown);
             known.for_each(|(node, _)| self.controllers.trust(node));
