@@ -4,7 +4,7 @@
 # and GNU time; of the peers it takes those there are, and installs what apt-get has.
 #   FILES=100000 LARGE=2048 MANY=1000000 ROUNDS=5 FIRST_ROUNDS=3 bench/backup.sh
 # FILES small files; LARGE MiB in large ones; MANY files for backup-mem, 0 leaves it out; PEERS=no leaves
-# restic and borg out. Every round runs all contenders in turn; the median of the rounds counts. Where
+# restic and borg out. TMPDIR=/dev/shm keeps a slow disk out of it. Every round runs all contenders in turn; the median of the rounds counts. Where
 # others use the machine, look at the processor seconds too.
 set -eu
 
@@ -46,7 +46,7 @@ for program in rsync zstd restic borg; do
 		[ "$program" = restic ] && option=version
 		echo "backup: $("$program" "$option" 2>&1 | head -n 1)"
 	else
-		echo "did not run: $program is not there"
+		echo "backup: without $program"
 	fi
 done
 
