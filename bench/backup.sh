@@ -95,10 +95,12 @@ END
 # make DIR COUNT: files of up to 4 KiB, a hundred a folder.
 make() {
 	awk -v dir="$1" -v count="$2" 'BEGIN {
+		for (n = 0; n < count; n += 100) print dir "/" int(n / 10000) "/" int(n / 100)
+	}' | xargs mkdir -p
+	awk -v dir="$1" -v count="$2" 'BEGIN {
 		text = sprintf("%4096s", ""); gsub(/ /, "x", text)
 		for (n = 0; n < count; n++) {
-			if (n % 100 == 0) { folder = dir "/" int(n / 10000) "/" int(n / 100); system("mkdir -p " folder) }
-			file = folder "/file" n ".conf"
+			file = dir "/" int(n / 10000) "/" int(n / 100) "/file" n ".conf"
 			printf "%s", substr(text, 1, n * 37 % 4096) > file
 			close(file)
 		}
