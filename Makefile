@@ -14,7 +14,7 @@ INSTALL    = install
 PROGRAMS = seqfile cstartup cshutdown habackup ha-release ha-takeover
 BUILT    = $${CARGO_TARGET_DIR:-target}/release
 
-.PHONY: all demo test soak lab-test bench check man-lint install completions deb clean
+.PHONY: all demo test soak guards lab-test bench check man-lint install completions deb clean
 
 all:
 	$(CARGO) build --locked --release --workspace --bins
@@ -41,6 +41,11 @@ LAB =
 lab-test: all
 	tests/lab/build.sh
 	BIN_DIR="$(BUILT)" tests/lab/handover.sh $(LAB)
+
+# Takes the guard of each failure scenario out (tests/scenarios.md), and sees its test fail; GUARDS names some.
+guards:
+	packaging/test-needs.sh
+	GUARDS="$(GUARDS)" CARGO="$(CARGO)" tests/guards/run.sh
 
 # How fast we are beside others on this machine: all of bench/, or one of it (make bench BENCH=plan).
 BENCH = $(patsubst bench/%.py,%,$(filter-out bench/measure.py,$(wildcard bench/*.py))) backup

@@ -14,7 +14,7 @@ use orderly_plan::sequence::{self, Sequence};
 use orderly_plan::shutdown::{Goal, Wishes};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What was read and found right.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Input {
     pub startup_options: Vec<OsString>,
     /// How long users are given.
     pub wait: Duration,
+    /// Since when that is counted.
+    since: Instant,
 }
 
 impl Input {
@@ -42,7 +44,7 @@ impl Input {
             }
             None => Vec::new(),
         };
-        let wait = wait(args.at)?;
+        let (wait, since) = (wait(args.at)?, Instant::now());
         let wanted = Wanted {
             direction: Direction::Shutdown,
             config: args.config.clone(),
@@ -60,7 +62,12 @@ impl Input {
             }
         };
         let targets = typed(args).resolve(&site)?;
-        Ok(Self { site, targets, subsystems, startup_options, wait })
+        Ok(Self { site, targets, subsystems, startup_options, wait, since })
+    }
+
+    /// Returns how long users are given from now on: minutes whole, up to a time of day what is left.
+    pub(crate) fn wait_from_now(&self, at: Option<At>, speed: u32) -> Duration {
+        left(self.wait, at, self.since.elapsed().saturating_mul(speed))
     }
 }
 
@@ -106,6 +113,14 @@ fn wait(at: Option<At>) -> anyhow::Result<Duration> {
         None => Ok(Duration::ZERO),
         Some(At::Minutes(minutes)) => Ok(Duration::from_secs(60 * u64::from(minutes))),
         Some(At::Clock { hour, minute }) => clock::until(hour, minute).or_status(Status::Usage),
+    }
+}
+
+/// Asking how the nodes stand takes its time, and 18:00 is 18:00 all the same.
+fn left(wait: Duration, at: Option<At>, passed: Duration) -> Duration {
+    match at {
+        Some(At::Clock { .. }) => wait.saturating_sub(passed),
+        Some(At::Minutes(_)) | None => wait,
     }
 }
 
@@ -173,5 +188,19 @@ impl Args {
             Goal::Restart => "restarts",
             Goal::Maintenance => "goes to maintenance",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_day_comes_no_later_for_what_was_asked_before() {
+        let (hour, minute) = (Duration::from_secs(3600), Duration::from_secs(60));
+        let at_six = Some(At::Clock { hour: 18, minute: 0 });
+        assert_eq!(left(hour, at_six, minute), hour - minute);
+        assert_eq!(left(minute, at_six, hour), Duration::ZERO, "it has come, and is not tomorrow's");
+        assert_eq!(left(hour, Some(At::Minutes(60)), minute), hour, "users are given all of it");
     }
 }

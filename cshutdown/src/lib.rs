@@ -15,7 +15,6 @@ mod patience;
 mod pending;
 mod phases;
 mod preview;
-mod proof;
 mod rehearsal;
 mod remote;
 mod restart;
@@ -28,12 +27,13 @@ use clap::CommandFactory;
 use input::Input;
 use notice::Logins;
 use orderly_exec::reporter::{Output, Reporter, Voice};
-use orderly_exec::{Status, cli, files, lock::Lock};
+use orderly_exec::{Status, cli, lock::Lock};
 use orderly_nodes::fleet::Drivers;
 use orderly_nodes::history::{Action, History};
 use orderly_nodes::log::Log;
 use orderly_nodes::run::Telling;
 use orderly_nodes::targets::fold;
+use orderly_nodes::turn;
 use orderly_plan::duration;
 use orderly_plan::fleet::{Fleet, NodeId};
 use phases::Phases;
@@ -101,11 +101,6 @@ fn say_simulated(args: &Args, drivers: &Drivers, reporter: &Reporter) {
     }
 }
 
-/// Takes the lock that keeps two runs from acting on the nodes at once.
-fn lock_nodes() -> anyhow::Result<Lock> {
-    Lock::take(&files::state_directory().join("nodes.lock"))
-}
-
 /// What comes after the nodes are down.
 enum Next {
     Ended(Status),
@@ -130,7 +125,7 @@ fn shut_down(
         preview::show(args, input, &checked, &history, reporter);
         return Ok(Next::Ended(Status::Done));
     }
-    let lock = if args.acts() { Some(lock_nodes()?) } else { None };
+    let lock = if args.acts() { Some(turn::take()?) } else { None };
     telling.reporter.show_progress();
     let checked = Checked::new(args, input, drivers, &mut telling)?;
     let (status, stopped) = carry_out(args, input, checked, (lock, history), drivers, reporter)?;
@@ -271,8 +266,13 @@ fn restart(args: &Args, input: &Input, nodes: &[NodeId]) -> Restart {
         let voice = [("-q", args.quiet), ("-v", args.verbose)];
         options.extend(voice.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| OsString::from(flag)));
     }
-    if args.rehearse && !has(&options, &["--rehearse"]) {
-        options.push("--rehearse".into());
+    if args.rehearse {
+        // The others are as this rehearsal left them.
+        for flag in ["--rehearse", "--others-up"] {
+            if !has(&options, &[flag]) {
+                options.push(flag.into());
+            }
+        }
     }
     for (flag, path) in [("--config", &args.config), ("-i", &args.inventory)] {
         if let Some(path) = path {

@@ -30,6 +30,8 @@ pub(crate) struct Notice<'a> {
     pub silent: bool,
     /// Nothing real waits, so nothing is said of how to cancel it.
     pub imagined: bool,
+    /// Imagined time may run so many times faster.
+    pub speed: u32,
 }
 
 /// How the wait ended.
@@ -101,18 +103,19 @@ impl Notice<'_> {
         warning: Warning,
         telling: &mut Telling<'_>,
     ) -> Option<i32> {
-        let due = began.saturating_add(warning.after);
+        let due = began.saturating_add(warning.after / self.speed);
         while drivers.now() < due {
             for event in drivers.next(Some(due)) {
                 match event {
                     Event::Signal(signal) => return Some(signal),
                     Event::Attention => {
-                        let left = self.wait.saturating_sub(drivers.now().saturating_sub(began));
+                        let passed = drivers.now().saturating_sub(began).saturating_mul(self.speed);
+                        let left = self.wait.saturating_sub(passed);
                         telling
                             .reporter
                             .warn(format!("waiting: the shutdown begins in {}", duration::show(left)));
                     }
-                    Event::Power(..) | Event::Probe(..) | Event::Ended(..) => {}
+                    Event::Power(..) | Event::Probe(..) | Event::BootId(..) | Event::Ended(..) => {}
                 }
             }
         }

@@ -48,7 +48,8 @@ impl Course<'_> {
             lines.push((true, format!("took {}: {}", duration::show(self.took), phases.join(", "))));
         }
         let path = report::critical_path(&site.order, self.endings);
-        if path.len() > 1 {
+        let is_deed = |ending: &&Ending| ending.outcome != Outcome::AlreadyDown;
+        if path.len() > 1 && path.iter().any(is_deed) {
             lines.push((true, format!("the longest chain: {}", report::show_path(&path, &name))));
         }
         lines

@@ -58,7 +58,7 @@ fn let_go(waits: &[Wait]) -> Option<Duration> {
 
 fn patience(cluster: &Cluster, profile: &Profile, unit: bool, let_go: Option<Duration>) -> Patience {
     // Imagined time may run faster, and settling is nothing but waiting.
-    let speed = if cluster.is_simulated() { cluster.simulator.speed.max(1) } else { 1 };
+    let speed = cluster.speed();
     Patience {
         unit,
         settle: profile.shutdown.settle.div_f64(f64::from(speed)),

@@ -6,7 +6,6 @@ use crate::input::Input;
 use crate::notice::{Logins, Notice, Waited};
 use crate::patience;
 use crate::pending::Pending;
-use crate::proof;
 use crate::subsystem::{Place, Quiet, Subsystems, operand};
 use orderly_exec::lock::Lock;
 use orderly_exec::{Status, fail};
@@ -16,6 +15,7 @@ use orderly_nodes::history::History;
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::simulator::Simulation;
 use orderly_nodes::targets::fold;
+use orderly_nodes::turn;
 use orderly_nodes::up::WasUp;
 use orderly_plan::fleet::{Errand, Event, Fleet, NodeId};
 use orderly_plan::machine::{Ending, Machine, Outcome};
@@ -101,14 +101,21 @@ impl Phases<'_, '_> {
         }
         let nodes = self.checked.alive();
         let asked_by = orderly_nodes::log::who();
+        // A virtual clock needs no haste.
+        let speed = if self.args.rehearse { 1 } else { self.input.site.cluster.speed() };
+        let wait = match self.args.rehearse {
+            true => self.input.wait,
+            false => self.input.wait_from_now(self.args.at, speed),
+        };
         let notice = Notice {
             nodes: &nodes,
             verb: self.args.verb(),
             asked_by: &asked_by,
             message: self.args.message.as_deref(),
-            wait: self.input.wait,
+            wait,
             silent: self.args.no_notice,
             imagined: self.args.rehearse,
+            speed,
         };
         let mut waited = notice.give(self.drivers, &mut self.logins, self.telling);
         if waits && waited == Waited::ToItsEnd {
@@ -272,7 +279,7 @@ impl Phases<'_, '_> {
         let mut all = [self.checked.nodes.as_slice(), &self.checked.units].concat();
         all.sort_unstable();
         let mut record = self.begin_record();
-        let mut endings = self.stop_and_prove(&all);
+        let mut endings = self.stop(&all);
         self.remember(&endings);
         self.end_record(record.as_mut(), &endings);
         if self.checked.own.is_empty() {
@@ -288,26 +295,6 @@ impl Phases<'_, '_> {
             endings.extend(own.into_iter().map(skipped));
         }
         endings.sort_by_key(|ending| ending.node);
-        endings
-    }
-
-    /// Stops nodes; those that restart by themselves have to prove it.
-    fn stop_and_prove(&mut self, nodes: &[NodeId]) -> Vec<Ending> {
-        if self.args.wishes().goal != Goal::Restart {
-            return self.stop(nodes);
-        }
-        let running: Vec<NodeId> =
-            self.checked.alive().into_iter().filter(|node| nodes.contains(node)).collect();
-        let fanout = self.input.site.cluster.limits.fanout;
-        let (before, signal) = proof::Before::read(&running, fanout, self.drivers);
-        if let Some(signal) = signal {
-            self.signal = Some(signal);
-            return nodes.iter().copied().map(skipped).collect();
-        }
-        let mut endings = self.stop(nodes);
-        for (node, line) in before.judge(&mut endings, self.drivers) {
-            self.telling.warn(&format!("{}: {line}", self.input.site.name(node)));
-        }
         endings
     }
 
@@ -396,7 +383,7 @@ fn stays_up(ending: &Ending) -> bool {
 fn take_again(drivers: &mut Drivers, telling: &mut Telling<'_>) -> anyhow::Result<Result<Lock, i32>> {
     let mut said = false;
     loop {
-        match crate::lock_nodes() {
+        match turn::take() {
             Ok(lock) => return Ok(Ok(lock)),
             Err(error) if !Lock::is_held_elsewhere(&error) => return Err(error),
             Err(_) if !std::mem::replace(&mut said, true) => {

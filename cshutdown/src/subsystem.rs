@@ -202,7 +202,7 @@ impl Round<'_> {
                         telling.warn(&format!("subsystem {name} still runs on {place}"));
                     }
                 }
-                Event::Power(..) | Event::Probe(..) | Event::Ended(..) => {}
+                Event::Power(..) | Event::Probe(..) | Event::BootId(..) | Event::Ended(..) => {}
             }
         }
         for (id, result) in drivers.take_ended() {

@@ -80,6 +80,10 @@ pub struct Args {
     /// Imagine that these nodes cannot be started
     #[arg(long, value_name = "NODESET", requires = "rehearse")]
     pub fail: Vec<String>,
+
+    /// Imagine that all nodes but the targets are up (chosen).
+    #[arg(long, requires = "rehearse")]
+    pub others_up: bool,
     /// Start exactly what was up before the last cshutdown
     #[arg(long, conflicts_with_all = ["targets", "numbers", "groups", "read_targets"])]
     pub restore: bool,

@@ -7,9 +7,8 @@ mod plan;
 pub use args::{Args, Late};
 use clap::CommandFactory;
 use closing::Closing;
-use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
-use orderly_exec::{OrStatus, Status, cli, fail, files};
+use orderly_exec::{OrStatus, Status, cli, fail};
 use orderly_nodes::config::{Flags, ProbeDriver};
 use orderly_nodes::fleet::Drivers;
 use orderly_nodes::history::{Action, History};
@@ -18,6 +17,7 @@ use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::simulator::Initial;
 use orderly_nodes::site::{Site, Wanted};
 use orderly_nodes::targets::{self, Targets, Typed};
+use orderly_nodes::turn;
 use orderly_nodes::up::WasUp;
 use orderly_plan::fleet::{Fleet, NodeId};
 use orderly_plan::nodeset;
@@ -42,9 +42,10 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     if !args.extend {
         plan::confirm(&args, targets.nodes.len())?;
     }
-    let mut drivers = drivers(&args, &site)?;
+    let history = History::read(Action::Start, site.cluster.is_simulated(), |line| reporter.say(line));
+    let mut drivers = drivers(&args, &site, &targets.nodes, &history)?;
     let acts = !args.dry_run && !args.rehearse;
-    let _lock = acts.then(|| Lock::take(&files::state_directory().join("nodes.lock"))).transpose()?;
+    let _turn = acts.then(turn::take).transpose()?;
     let simulated = simulated(&args, &drivers);
     if let Some(what) = simulated {
         reporter.say(format!("simulated: {what}, nothing real is touched"));
@@ -52,7 +53,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     for remark in &site.remarks {
         reporter.say(remark);
     }
-    let outcome = carry_out(&args, &site, targets, &mut drivers, &mut reporter);
+    let outcome = carry_out(&args, &site, targets, history, &mut drivers, &mut reporter);
     let outcome = outcome.and_then(|status| drivers.close().map(|()| status));
     reporter.end_progress();
     let Some(what) = simulated else { return outcome };
@@ -127,7 +128,7 @@ fn was_up(site: &Site) -> anyhow::Result<Vec<String>> {
 }
 
 /// Returns the nodes behind their drivers, or imagined ones for a rehearsal.
-fn drivers(args: &Args, site: &Site) -> anyhow::Result<Drivers> {
+fn drivers(args: &Args, site: &Site, targets: &[NodeId], history: &History) -> anyhow::Result<Drivers> {
     if !args.rehearse {
         return Drivers::new(&site.cluster, &site.inventory);
     }
@@ -142,8 +143,21 @@ fn drivers(args: &Args, site: &Site) -> anyhow::Result<Drivers> {
             }
         }
     }
-    let mut drivers = Drivers::rehearse(&site.cluster, &site.inventory, Initial::Off)?;
+    let initial = if args.others_up { Initial::Up } else { Initial::Off };
+    let mut drivers = Drivers::rehearse(&site.cluster, &site.inventory, initial)?;
     if let Some(simulation) = drivers.simulation() {
+        targets.iter().for_each(|&target| simulation.switch_off(target));
+        // A unit was switched off with the last of its nodes.
+        let is_target = |node: &NodeId| targets.binary_search(node).is_ok();
+        let units = site.units_of(targets).into_iter();
+        units
+            .filter(|&unit| site.nodes_with(unit).iter().all(is_target))
+            .for_each(|unit| simulation.switch_off(unit));
+        for node in site.inventory.ids() {
+            if let Some(usual) = history.usual(site.name(node)) {
+                simulation.world_mut().nature_mut(node).boot = Some(usual);
+            }
+        }
         failing.into_iter().for_each(|node| simulation.fail(node));
     }
     Ok(drivers)
@@ -162,10 +176,10 @@ fn carry_out(
     args: &Args,
     site: &Site,
     targets: Targets,
+    history: History,
     drivers: &mut Drivers,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
-    let history = History::read(Action::Start, drivers.is_simulated(), |line| reporter.say(line));
     reporter.show_progress();
     let readings = match ask(args, site, &targets, drivers, reporter) {
         Ok(readings) => readings,

@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long)]
     pub no_unwind: bool,
     /// Check everything and print the commands that would run, in order; change nothing
-    #[arg(short = 'n', long, conflicts_with_all = ["status", "poweroff"])]
+    #[arg(short = 'n', long, conflicts_with = "status")]
     pub dry_run: bool,
     /// Tell where this host stands; change nothing
     #[arg(long, conflicts_with_all = ["poweroff", "record"])]

@@ -81,6 +81,10 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     }
     if args.dry_run {
         handover::show_plan(&found.plan, &machine, &mut reporter);
+        if args.poweroff {
+            let off = off_command(config.platform).map(str::to_owned).to_vec();
+            handover::show_step("power off", &[off], &mut reporter);
+        }
         return Ok(Status::Done);
     }
     reporter.show_progress();

@@ -102,8 +102,8 @@ fn insist_on_same(record: Option<&Release>, machine: &mut Machine<'_>) -> anyhow
 }
 
 /// ZFS tells hosts apart by their hostids alone.
-fn check_hostids(record: &Release) -> Result<(), String> {
-    let own = hostid::read();
+fn check_hostids(record: &Release, machine: &mut Machine<'_>) -> Result<(), String> {
+    let own = hostid::ask(machine.config.platform, &mut machine.runner);
     if record.hostid == hostid::NONE {
         return Err(format!("{} has no hostid; zgenhostid there, reboot it, and release anew", record.host));
     }
@@ -202,7 +202,7 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
     }
     if matches!(config.asset.kind, Kind::Zfs { .. })
         && record.host == *peer
-        && let Err(why) = check_hostids(record)
+        && let Err(why) = check_hostids(record, machine)
     {
         return refuse(why);
     }

@@ -26,7 +26,7 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
     if !matches!(state, State::Unknown(_)) {
         against.extend(machine.asset.against_taking(end(proof, state), &mut machine.runner));
     }
-    if *proof == Proof::PeerDown
+    if matches!(proof, Proof::PeerDown | Proof::Cluster(End::PoweredOff))
         && matches!(state, State::Elsewhere(_))
         && let Some(why) = machine.asset.is_alive_elsewhere(&mut machine.runner)
     {

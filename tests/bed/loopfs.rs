@@ -135,6 +135,11 @@ impl<'a> Host<'a> {
         Self { bed, holder, first }
     }
 
+    /// Returns the host's process 1 as this machine sees it, for what is made inside its namespaces.
+    pub fn first_process(&self) -> &str {
+        &self.first
+    }
+
     /// Returns one run of one of the programs on this host.
     pub fn program(&self, name: &str) -> Program<'a> {
         self.enter(self.bed.program(name))

@@ -58,23 +58,56 @@ impl<'a> Cluster<'a> {
     /// Writes `inventory.json` and a `cluster.toml` that reaches these nodes through real ssh; the
     /// sequence files are `cstartSeq`, `cshutSeq` and `subsysSeq` in the bed's root.
     pub fn configure(&self) {
+        self.configure_shell("driver = \"ssh\"\n");
+    }
+
+    /// Writes the inventory, and returns the top of a `cluster.toml` that says where everything is.
+    pub fn head(&self) -> String {
         let inventory = self.bed.write("etc/inventory.json", self.inventory());
-        let text = format!(
-            "inventory = {:?}\nlog_dir = {:?}\n\
-             sequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n\n\
-             [power]\ndriver = \"command\"\non = [\"power\", \"on\", \"{{node}}\"]\noff = [\"power\", \"off\", \"{{node}}\"]\n\
-             reset = [\"power\", \"reset\", \"{{node}}\"]\nstatus = [\"power\", \"status\", \"{{nodes}}\"]\n\n\
-             [shell]\ndriver = \"ssh\"\n\n\
-             [probe]\ndriver = \"tcp\"\nport = {}\ninterval = \"50ms\"\ntimeout = \"5s\"\n\n\
-             [shutdown]\nsettle = \"200ms\"\ngrace = \"200ms\"\n",
+        format!(
+            "inventory = {:?}\nlog_dir = {:?}\nsequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n\n",
             inventory,
             self.bed.path("log"),
             self.bed.path("cstartSeq"),
             self.bed.path("cshutSeq"),
             self.bed.path("subsysSeq"),
+        )
+    }
+
+    /// As [`Cluster::configure`], with these lines for the table shell.
+    pub fn configure_shell(&self, shell: &str) {
+        let text = format!(
+            "{}[power]\ndriver = \"command\"\non = [\"power\", \"on\", \"{{node}}\"]\noff = [\"power\", \"off\", \"{{node}}\"]\n\
+             reset = [\"power\", \"reset\", \"{{node}}\"]\nstatus = [\"power\", \"status\", \"{{nodes}}\"]\n\n\
+             [shell]\n{shell}\n\
+             [probe]\ndriver = \"tcp\"\nport = {}\ninterval = \"50ms\"\ntimeout = \"5s\"\n\n\
+             [shutdown]\nsettle = \"200ms\"\ngrace = \"200ms\"\n",
+            self.head(),
             self.port
         );
         self.bed.config("cluster.toml", text);
+    }
+
+    /// Lends clush or pdsh, with each call noted.
+    pub fn lend(&self, tool: &str) -> &Self {
+        let log = quoted(&self.folder.join(format!("{tool}.log")).display().to_string());
+        let body = format!("printf '%s\\n' \"$*\" >>{log}\nexec {} \"$@\"", program(tool));
+        self.bed.script(format!("fakes/{tool}"), &body);
+        self
+    }
+
+    /// Returns the calls of a lent tool, one line each.
+    pub fn calls(&self, tool: &str) -> Vec<String> {
+        lines_of(&self.folder.join(format!("{tool}.log")))
+    }
+
+    /// No longer lets anybody log in to a node.
+    pub fn lock_out(&self, name: &str) -> &Self {
+        let file = self.folder.join(name).join("sshd_config");
+        let config = std::fs::read_to_string(&file).expect("read a node's sshd_config");
+        let config = config.replace("authorized_keys", "no_keys");
+        std::fs::write(&file, config).expect("write a node's sshd_config");
+        self
     }
 
     /// Returns the port every node's sshd listens on.
@@ -143,6 +176,11 @@ impl<'a> Cluster<'a> {
         lines_of(&self.folder.join("log")).into_iter().map(without_time).collect()
     }
 
+    /// Returns the script a node was given to end users' processes.
+    pub fn script(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.join(name).join("script")).unwrap_or_default()
+    }
+
     /// Returns what a node was given on standard input, by commands that read it.
     pub fn heard(&self, name: &str) -> String {
         std::fs::read_to_string(self.folder.join(name).join("stdin")).unwrap_or_default()
@@ -186,6 +224,9 @@ impl<'a> Cluster<'a> {
         std::fs::write(folder.join("power"), "off\n").expect("switch a node off");
         let script = STAND_IN.replace("@cluster@", &self.shown()).replace("@node@", &quoted(name));
         let stand_in = self.bed.script(folder.join("command"), &script);
+        let again =
+            format!("SSH_ORIGINAL_COMMAND=$2\nexport SSH_ORIGINAL_COMMAND\nexec {}", stand_in.display());
+        self.bed.script(folder.join("bin/sh"), &again);
         let at = |file: &str| self.folder.join(file).display().to_string();
         let mut config = format!(
             "ListenAddress {address}\nPort {}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile {}\nForceCommand {}\n",
@@ -291,6 +332,17 @@ here=$cluster/$node
 ORDERLY_BED=${cluster%/*}
 export ORDERLY_BED
 command=$SSH_ORIGINAL_COMMAND
+case $command in
+"exec sh -c "*)
+	# A line with marks, from clush or pdsh. Only its own frame runs here: there is no program in its
+	# PATH but a sh that asks this script again, for the command inside.
+	ORDERLY_SESSION=$PPID
+	PATH=$here/bin
+	export ORDERLY_SESSION PATH
+	eval "set -- ${command#exec sh -c }"
+	exec /bin/sh -c "$@"
+	;;
+esac
 printf '%s %s %s\n' "$(date +%s.%N)" "$node" "$command" >>"$cluster/log"
 gone() {
 	kill -KILL "$(cat "$here/pid")" 2>/dev/null
@@ -306,7 +358,7 @@ shutdown\ * | /*/shutdown\ * | halt* | poweroff*)
 	case $(cat "$here/halt" 2>/dev/null) in
 	refuse) echo "halt: permission denied" >&2; exit 1 ;;
 	hang) exec sleep 100000 ;;
-	drop) [ "$(cat "$here/after_halt" 2>/dev/null)" != off ] || echo off >"$here/power"; gone; kill -KILL "$PPID" ;;
+	drop) [ "$(cat "$here/after_halt" 2>/dev/null)" != off ] || echo off >"$here/power"; gone; kill -KILL "${ORDERLY_SESSION:-$PPID}" ;;
 	esac
 	[ "$(cat "$here/after_halt" 2>/dev/null)" != off ] || echo off >"$here/power"
 	gone
@@ -314,6 +366,11 @@ shutdown\ * | /*/shutdown\ * | halt* | poweroff*)
 systemctl\ isolate* | telinit*) gone ;;
 *boot_id*) cat "$here/boot_id" ;;
 wall*) cat >>"$here/stdin" ;;
+"exec sh -s "*)
+	# The script that ends users' processes, kept instead of run.
+	cat >"$here/script"
+	echo "orderly: no users' processes"
+	;;
 esac
 exit 0"#;
 

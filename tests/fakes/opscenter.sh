@@ -27,7 +27,8 @@ is_imported() { [ "$(cat "$bed/pool.holder")" = "$host" ]; }
 adm() {
 	state=$bed/$me.$host
 	case "$*" in
-	"$1 status") if [ -e "$state" ]; then echo online; else echo offline; fi ;;
+	"$1 status")
+		if [ -e "$state" ]; then echo online; elif told status vague; then echo maintenance; else echo offline; fi ;;
 	"$1 stop -w")
 		told stop fail && { echo "$me: cannot stop" >&2; exit 1; }
 		echo "$me: Shutting down $1 using SMF..."

@@ -120,3 +120,50 @@ fn swap_on_the_asset_is_named() {
     pair.shell(1, "swapoff at/swap").run();
     assert!(listed.contains("swapoff"), "{listed}");
 }
+
+/// What a dead file server is asked never returns: names are compared, and nothing below them is asked.
+#[test]
+fn nothing_on_the_asset_is_looked_at_while_its_holders_are_looked_for() {
+    if !possible() || !real::require(&[Need::Program("strace")]) {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tool("strace");
+    let pair = Pair::new(&bed, &Asset::Command);
+    pair.shell(1, "sleep 1000 9>at/held.open </dev/null >/dev/null 2>&1 &").run();
+    let line = "strace -f -o trace -e trace=%file,%desc ha-release --holders";
+    let listed = pair.shell(1, line).any_stdout().any_stderr().run().stdout;
+    assert!(listed.contains("held.open"), "{listed}");
+    let at = format!("\"{}/at", bed.root().display());
+    // The path is the first thing a call is given, or the second behind a folder; later it is an answer.
+    let asks = |line: &&str| {
+        let Some((call, given)) = line.split_once('(') else { return false };
+        let given = given.strip_prefix("AT_FDCWD, ").unwrap_or(given);
+        given.starts_with(&at) && !call.contains("exited")
+    };
+    let asked: Vec<String> = bed.read("trace").lines().filter(asks).map(str::to_owned).collect();
+    assert!(asked.is_empty(), "{asked:?}");
+}
+
+/// Who is started again faster than it dies is not won against: it is named, and nothing is released.
+#[test]
+fn holders_that_come_back_are_named_and_the_release_fails_clearly() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    let before = pair.world(1);
+    let again = "while [ ! -e enough ]; do /bin/sh -c 'exec 9>at/held.open; exec sleep 1000'; done";
+    pair.shell(1, &format!("for i in 1 2 3; do {{ {again}; }} </dev/null >/dev/null 2>&1 & done"))
+        .any_stderr()
+        .run();
+    let left = pair.release(1).args(["--holders", "--kill"]).status(1).any_stdout().any_stderr().run();
+    let (_, after) = left.stdout.split_once("after the signals:").unwrap();
+    assert!(after.contains("sleep") && after.contains("held.open"), "{}", left.stdout);
+    pair.release(1).status(1).any_stdout().stderr_contains("in use: process").run();
+    assert_eq!(pair.world(1), before);
+    bed.write("enough", "");
+    pair.release(1).args(["--holders", "--kill"]).any_stdout().any_stderr().run();
+    pair.release(1).any_stdout().any_stderr().run();
+}

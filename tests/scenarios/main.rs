@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
+mod address;
 mod completions;
 mod cron;
 mod filesystem;
@@ -14,16 +15,22 @@ mod large;
 mod logins;
 mod lvm;
 mod man;
+mod nfs;
 mod ocf;
 mod opscenter;
 mod order;
 mod pair;
 mod powercut;
+mod promised;
+mod proofs;
 mod readme;
+mod real_clush;
 mod real_hosts;
 mod real_inventories;
 mod real_ipmi;
+mod real_pdsh;
 mod real_powerman;
+mod real_shells;
 mod real_sshd;
 mod release;
 mod restart_proof;
@@ -36,11 +43,13 @@ mod shutdown_plan;
 mod snapshot;
 mod straggler;
 mod subsystem;
+mod subsystem_faults;
 mod takeover;
 mod the_bed;
 mod tidy;
 mod unwind;
 mod violation;
+mod waiting;
 mod zfs;
 
 /// A scenario file that is not listed above would silently never run.

@@ -286,6 +286,20 @@ fn an_export_that_says_done_with_the_pool_still_there_is_not_a_release() {
     assert_eq!(pair.world(1), before);
 }
 
+/// "Stopped" is what its status says, in so many words; anything else is unknown and ends the release.
+#[test]
+fn a_service_that_does_not_say_that_it_stopped_stops_the_release() {
+    if !real::require(&HOST_NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Controllers::solaris(&bed);
+    bed.write("trouble", "satadm status vague");
+    let run = pair.program(1, "ha-release").args(["--timeout", "1s"]).status(5).any_stdout();
+    run.stderr_contains("status says \"maintenance\"").run();
+    assert_eq!(pair.acts(1), PROCEDURE[..2], "no further step");
+}
+
 /// A pool whose devices are gone: `zpool export` never returns, and neither does anything else.
 #[test]
 fn an_export_that_hangs_on_a_suspended_pool_calls_for_the_power_switch() {
@@ -336,9 +350,10 @@ fn a_rehearsal_prints_the_whole_procedure_and_changes_nothing() {
     let bed = Bed::new();
     let pair = Controllers::solaris(&bed);
     let before = pair.world(1);
-    let plan = pair.program(1, "ha-release").arg("-n").any_stdout().any_stderr().run().stdout;
+    let plan =
+        pair.program(1, "ha-release").args(["-n", "--poweroff"]).any_stdout().any_stderr().run().stdout;
     let mut rest = plan.as_str();
-    for command in PROCEDURE.iter().filter(|command| **command != "init 5") {
+    for command in PROCEDURE {
         let at = rest.find(command).unwrap_or_else(|| panic!("no {command} in order in\n{plan}"));
         rest = &rest[at..];
     }

@@ -309,6 +309,7 @@ fn units_are_powered_before_their_nodes() {
     let text =
         bed.read("etc/inventory.json").replace(r#""number": 4"#, r#""number": 4, "power_with": ["shelf"]"#);
     bed.config("inventory.json", text);
+    assert_said(&cstartup(&bed, &["shelf"], 2), &["hint: it is a unit, powered with the nodes that need it"]);
     cstartup(&bed, &["n04"], 0);
     let log = power(&bed);
     assert!(at(&log, "up shelf") < at(&log, "on n04"), "{log:#?}");

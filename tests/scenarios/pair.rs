@@ -27,11 +27,6 @@ pub(crate) fn possible() -> bool {
     real::require(&DISK_NEEDS) && real::require(&HOST_NEEDS) && real::require(&[Need::Program("ip")])
 }
 
-/// Returns both kinds of trouble for `make soak`, else one of them in turn.
-pub(crate) fn kinds(both: [&'static str; 2], turn: usize) -> Vec<&'static str> {
-    if std::env::var_os("ORDERLY_SOAK").is_some() { both.to_vec() } else { vec![both[turn % 2]] }
-}
-
 /// What each fake tool does before its work: it counts its calls and, at the one that was told, fails,
 /// or kills the program that called it, before or after doing its work.
 const TROUBLE: &str = r#"
@@ -176,6 +171,11 @@ impl<'a> Pair<'a> {
     /// Returns a host's state folder.
     pub(crate) fn state(&self, host: usize) -> std::path::PathBuf {
         self.bed.path(format!("state/ec{host}"))
+    }
+
+    /// Lets a tool of this machine count, and be in trouble, like those that change something.
+    pub(crate) fn count_also(&self, name: &str) {
+        self.bed.script(format!("fakes/{name}"), &format!("{}\n{TROUBLE}", real_tool(name)));
     }
 
     /// Tells the tools what to do at which of the calls that follow.

@@ -1,5 +1,6 @@
 //! Real logins: the cluster of real sshd itself, and the programs that bring it up and down.
 
+use crate::real_shells;
 use bed::sshd::{Cluster, NEEDS};
 use bed::{Bed, real, wait_until};
 
@@ -78,4 +79,14 @@ fn a_cluster_goes_up_and_down_in_order_through_real_logins() {
         assert!(at(&asked, &format!("{client} power off")) < halt("n1"));
     }
     assert!(halt("n1") < at(&asked, "n1 power off"));
+}
+
+#[test]
+fn garbage_speaks_for_nobody() {
+    real_shells::garbage_speaks_for_nobody("ssh");
+}
+
+#[test]
+fn each_failure_is_called_by_its_name() {
+    real_shells::each_failure_is_called_by_its_name("ssh");
 }

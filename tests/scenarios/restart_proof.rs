@@ -1,4 +1,4 @@
-//! Restarts without a power switch, proven by the boot id: scripts stand in for the nodes.
+//! Restarts without a power switch and resets, proven by the boot id: scripts stand in for the nodes.
 
 use bed::{Bed, Program};
 
@@ -65,12 +65,12 @@ fn a_node_that_is_up_again_with_the_same_boot_id_was_not_restarted() {
     assert!(ended.stderr.contains("failed: n1"), "{}", ended.stderr);
 }
 
+/// Its whole time was waited for first, by all that follow it.
 #[test]
 fn a_node_too_quick_to_be_seen_down_is_restarted_by_its_boot_id() {
     let bed = Bed::new();
     node(&bed, &format!("echo {AFTER} >id"));
-    let ended = restart(&bed, "1s").run();
-    assert!(ended.stderr.contains("its boot id changed"), "{}", ended.stderr);
+    let ended = restart(&bed, "10m").run();
     assert!(ended.stderr.contains("restarted: n1"), "{}", ended.stderr);
 }
 
@@ -81,4 +81,42 @@ fn where_no_boot_id_can_be_read_the_probe_decides() {
     std::fs::remove_file(bed.path("node/id")).unwrap();
     let ended = restart(&bed, "60s").run();
     assert!(ended.stderr.contains("restarted: n1"), "{}", ended.stderr);
+}
+
+/// Returns the end of a reset of a running node that is never seen down; `resets` are the lines its
+/// controller runs, in the node's folder.
+fn reset(bed: &Bed, resets: &str, status: i32) -> bed::Ended {
+    node(bed, ":");
+    let folder = bed.path("node");
+    let power = bed.script(
+        "power",
+        &format!("cd {folder:?}\ncase $1 in\nstatus) echo \"$2: on\" ;;\nreset) {resets} ;;\nesac"),
+    );
+    let word = |word: &str| format!("[{power:?}, \"{word}\", \"{{node}}\"]");
+    let driver = format!(
+        "driver = \"command\"\non = {}\noff = {}\nreset = {}\nstatus = {}",
+        word("on"),
+        word("off"),
+        word("reset"),
+        word("status")
+    );
+    let text = bed.read("etc/cluster.toml").replacen("driver = \"none\"", &driver, 1);
+    bed.config("cluster.toml", text);
+    bed.program("cstartup").args(["-Z", "--timeout", "5s", "n1"]).status(status).any_stderr().run()
+}
+
+/// It was called failed after its whole time, because no probe had found it down.
+#[test]
+fn a_reset_node_too_quick_to_be_seen_down_is_up_by_its_boot_id() {
+    let bed = Bed::new();
+    let ended = reset(&bed, &format!("echo {AFTER} >id"), 0);
+    assert!(ended.stderr.contains("n1: resetting") && ended.stderr.contains("up: n1"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_reset_that_leaves_the_boot_id_as_it_was_has_failed() {
+    let bed = Bed::new();
+    let ended = reset(&bed, ":", 1);
+    assert!(ended.stderr.contains("failed: n1"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the reset was accepted and had no effect for 5.0s"), "{}", ended.stderr);
 }

@@ -1,58 +1,8 @@
 //! Killed anywhere, the next run finishes; and never do both hosts hold the asset.
 
-use crate::pair::{Asset, Pair, kinds, possible};
+use crate::pair::{Asset, Pair, possible};
 use bed::Bed;
 use bed::loopfs::Disk;
-
-#[test]
-fn killed_at_any_command_a_release_and_a_takeover_are_finished_by_the_next_run() {
-    if !possible() {
-        return;
-    }
-    for asset in 0..3 {
-        let bed = Bed::new();
-        let disk = Disk::ext4(&bed, 16);
-        let pair = Pair::new(&bed, &[Asset::Bind, Asset::Ext4(&disk), Asset::Command][asset]);
-        let (mut from, mut to) = (1, 2);
-        for at in (1..=9).filter(|at| worth(asset, *at)) {
-            for kind in kinds(["before", "after"], asset + at) {
-                let case = format!("asset {asset}, {kind} {at}");
-                pair.trouble(&format!("{kind} {at}"));
-                pair.release(from).any_status().any_stdout().any_stderr().run();
-                pair.forget();
-                assert!(!pair.holders().contains(&to), "{case}");
-                let ended = pair.release(from).any_status().any_stdout().any_stderr().run();
-                assert_eq!(ended.status, 0, "{case}: {}", ended.stderr);
-                assert!(pair.holders().is_empty(), "{case}");
-                let record = pair.state(from).join("release.json");
-                pair.trouble(&format!("{kind} {at}"));
-                pair.takeover(to).arg("--record").arg(&record).any_status().any_stdout().any_stderr().run();
-                pair.forget();
-                assert!(!pair.holders().contains(&from), "{case}");
-                let ended = pair
-                    .takeover(to)
-                    .arg("--record")
-                    .arg(&record)
-                    .any_status()
-                    .any_stdout()
-                    .any_stderr()
-                    .run();
-                assert_eq!(ended.status, 0, "{case}: {}", ended.stderr);
-                let world = pair.world(to);
-                for part in ["proxy online", "ec online", "mount loop", "(ro,fsid=7)", "192.0.2.10"] {
-                    assert!(world.contains(part), "{case}: {part} in\n{world}");
-                }
-                assert!(!pair.holders().contains(&from), "{case}");
-                std::mem::swap(&mut from, &mut to);
-            }
-        }
-    }
-}
-
-/// Every command for ext4, every third one for the other kinds; `make soak` tries all of all.
-fn worth(asset: usize, at: usize) -> bool {
-    asset == 1 || at % 3 == asset || std::env::var_os("ORDERLY_SOAK").is_some()
-}
 
 #[test]
 fn any_beginning_of_a_journal_is_finished() {

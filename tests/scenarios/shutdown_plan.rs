@@ -79,6 +79,19 @@ fn a_rehearsal_shows_what_a_failure_holds_and_touches_nothing() {
     assert!(restart.stderr.contains("cstartup: up: n[1-2]"), "{}", restart.stderr);
 }
 
+/// The start was rehearsed with everything off, and refused for want of servers that had stayed up.
+#[test]
+fn a_rehearsed_restart_starts_among_nodes_that_stayed_up() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    let restart = cshutdown(&bed, "--rehearse -r n2").run();
+    assert!(restart.stderr.contains("cshutdown: down: n2"), "{}", restart.stderr);
+    assert!(restart.stderr.contains("cstartup: up: n2"), "{}", restart.stderr);
+    cstartup(&bed, "--rehearse n2").status(4).run();
+    cstartup(&bed, "--rehearse --others-up n2").run();
+    assert!(state(&bed, "simulator.json").is_none());
+}
+
 /// They stood in the waves as if they were to be halted.
 #[test]
 fn what_is_down_already_stands_in_no_wave_of_the_plan() {
@@ -98,6 +111,23 @@ fn what_is_down_already_stands_in_no_wave_of_the_plan() {
     cshutdown(&bed, "-G ALL").run();
     let plan = cshutdown(&bed, "-k -G ALL").run();
     assert_eq!(plan.stdout, "nothing is to be stopped\nalready down: n[1-4] (4 nodes)\n");
+}
+
+/// Its lines were quoted the other way round, as nobody could find them.
+#[test]
+fn a_mirrored_file_is_quoted_as_it_is_written() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    std::fs::remove_file(bed.path("cshutSeq")).unwrap();
+    std::os::unix::fs::symlink("cstartSeq", bed.path("cshutSeq")).unwrap();
+    let refused = cshutdown(&bed, "n1").status(4).run();
+    for part in ["n2 is up and no target, and needs n1", "cshutSeq:5:1: n1 > n2 (mirrored)\n"] {
+        assert!(refused.stderr.contains(part), "{part} in {}", refused.stderr);
+    }
+    std::fs::remove_file(bed.path("cshutSeq")).unwrap();
+    bed.write("cshutSeq", "n1: n1\nn2: n2\nn3: n3\nn4: n4\nn1 > n2\nn4 > n3\n");
+    let warned = cshutdown(&bed, "-k n1").run();
+    assert!(warned.stderr.contains("cshutSeq:5:1: \"n1 > n2\" contradicts"), "{}", warned.stderr);
 }
 
 #[test]

@@ -141,6 +141,14 @@ fn without_multihost_nobody_can_see_whether_the_peer_is_alive() {
             .stderr_contains("the word of the operator")
             .run();
         assert_eq!(pool.holders(), [2]);
+        // Nor would anything notice both taking it once it is free: the way back must be typed.
+        pool.release(2).any_stdout().any_stderr().run();
+        pool.takeover(2)
+            .status(4)
+            .stderr_contains("multihost is off on tank")
+            .stderr_contains("--record")
+            .run();
+        pool.takeover(2).arg("--record").arg(pool.record(2)).any_stdout().any_stderr().run();
     });
 }
 

@@ -19,6 +19,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// The most that is taken at once of what a followed child says: more than any pipe holds, so that
+/// a flood on one of its streams holds up neither the other one nor the loop.
+const EARFUL: usize = 1024 * 1024;
+
 /// How long a child may survive KILL before it is left behind as unkillable.
 const KILL_GRACE: Duration = Duration::from_secs(5);
 
@@ -30,9 +34,19 @@ pub struct ChildId(u64);
 #[derive(Debug)]
 pub enum Seen {
     Ended(ChildId, Ended),
+    /// A child that is followed said something; see [`Children::follow`].
+    Said(ChildId, Said),
     /// A descriptor given to [`Children::watch`] is ready; it is no longer watched.
     Ready(u64),
     Signal(Signal),
+}
+
+/// What a followed child said since it was last heard. What it wrote to stdout before these bytes of
+/// stderr is in this `stdout`, or was in an earlier one.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
 }
 
 /// Running children, and whatever else the loop waits for.
@@ -52,9 +66,12 @@ pub struct Children {
 struct Child {
     pid: Pid,
     began: Instant,
+    tell: Signal,
     grace: Duration,
     keep: usize,
     phase: Phase,
+    /// Its output is passed on as it comes, and not kept.
+    followed: bool,
     due: Option<Instant>,
     stdin: Option<(OwnedFd, Vec<u8>, usize)>,
     stdout: Option<OwnedFd>,
@@ -120,6 +137,14 @@ impl Children {
             self.seen.push_back(Seen::Ended(ChildId(id), ended));
         }
         ChildId(id)
+    }
+
+    /// Passes on what a child says while it runs, as [`Seen::Said`]; its [`Ended`] then has no output.
+    /// To be asked for before the next [`Children::next`].
+    pub fn follow(&mut self, id: ChildId) {
+        if let Some(child) = self.running.get_mut(&id.0) {
+            child.followed = true;
+        }
     }
 
     /// Watches a descriptor once, for reading or writing; [`Seen::Ready`] carries the number returned.
@@ -202,9 +227,11 @@ impl Children {
         let mut child = Child {
             pid,
             began,
+            tell: job.tell,
             grace: job.grace,
             keep: job.keep,
             phase: Phase::Running,
+            followed: false,
             due: None,
             stdin: started.stdin.take().map(|pipe| (OwnedFd::from(pipe), job.stdin.clone(), 0)),
             stdout: started.stdout.take().map(OwnedFd::from),
@@ -249,7 +276,13 @@ impl Children {
                 data if data % STREAMS == WATCHED => self.seen.push_back(Seen::Ready(data / STREAMS)),
                 data => {
                     if let Some(child) = self.running.get_mut(&(data / STREAMS)) {
-                        child.serve(data % STREAMS);
+                        if child.followed && data % STREAMS != STDIN {
+                            let said = child.listen();
+                            let id = ChildId(data / STREAMS);
+                            self.seen.extend(said.map(|said| Seen::Said(id, said)));
+                        } else {
+                            child.serve(data % STREAMS);
+                        }
                     }
                 }
             }
@@ -279,8 +312,12 @@ impl Children {
     fn reaped(&mut self, pid: Pid, ending: Ending) {
         let Some(id) = self.by_pid.remove(&pid) else { return };
         let Some(mut child) = self.running.remove(&id) else { return };
-        child.serve(STDOUT);
-        child.serve(STDERR);
+        if child.followed {
+            self.seen.extend(child.listen().map(|said| Seen::Said(ChildId(id), said)));
+        } else {
+            child.serve(STDOUT);
+            child.serve(STDERR);
+        }
         // A child that was told to end and exits by itself still ran out of its time.
         let ending = if child.phase == Phase::Running { ending } else { Ending::TimedOut };
         if child.phase != Phase::Running {
@@ -324,7 +361,7 @@ impl Children {
             return;
         }
         child.phase = Phase::Told;
-        killpg(child.pid, Signal::SIGTERM).ok();
+        killpg(child.pid, child.tell).ok();
         let due = Instant::now() + child.grace;
         self.set_deadline(id, due);
     }
@@ -386,6 +423,14 @@ impl Child {
         }
     }
 
+    /// Takes what there is to hear; stderr first, so that stdout is read at least as far.
+    fn listen(&mut self) -> Option<Said> {
+        let mut said = Said::default();
+        hear(&mut self.stderr, &mut said.stderr);
+        hear(&mut self.stdout, &mut said.stdout);
+        (said != Said::default()).then_some(said)
+    }
+
     /// Writes what fits; tells whether all is written or nobody reads any more.
     fn feed(&mut self) -> bool {
         let Some((pipe, bytes, written)) = &mut self.stdin else { return true };
@@ -426,79 +471,26 @@ fn drain(stream: &mut Option<OwnedFd>, mut take: impl FnMut(&[u8])) {
     *stream = None;
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Mutex;
-
-    /// The loop reaps all children of its process, so its tests run one at a time.
-    static ALONE: Mutex<()> = Mutex::new(());
-
-    fn run(jobs: &[Job]) -> Vec<(usize, Ended)> {
-        let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut children = Children::new(Signals::listen().unwrap()).unwrap();
-        let ids: Vec<ChildId> = jobs.iter().map(|job| children.start(job)).collect();
-        let mut ended = Vec::new();
-        while ended.len() < ids.len() {
-            if let Some(Seen::Ended(id, end)) = children.next(None).unwrap() {
-                ended.push((ids.iter().position(|known| *known == id).unwrap(), end));
+/// Reads a part of a stream; what is left is heard of again.
+fn hear(stream: &mut Option<OwnedFd>, said: &mut Vec<u8>) {
+    let Some(pipe) = stream else { return };
+    let mut bytes = [0u8; 16 * 1024];
+    while said.len() < EARFUL {
+        match read(&*pipe, &mut bytes) {
+            Ok(0) => {
+                *stream = None;
+                return;
+            }
+            Ok(count) => said.extend_from_slice(&bytes[..count]),
+            Err(Errno::EAGAIN) => return,
+            Err(Errno::EINTR) => {}
+            Err(_) => {
+                *stream = None;
+                return;
             }
         }
-        ended
-    }
-
-    fn sh(script: &str) -> Job {
-        Job::new(["sh", "-c", script], Duration::from_secs(20))
-    }
-
-    #[test]
-    fn a_child_gets_its_input_and_gives_its_output_and_status() {
-        let mut job = sh("cat; echo oops >&2; exit 3");
-        job.stdin = vec![b'x'; 300_000];
-        job.keep = 1_000_000;
-        let (_, ended) = run(&[job]).remove(0);
-        assert_eq!((ended.ending, ended.stdout.len()), (Ending::Exited(3), 300_000));
-        assert_eq!(ended.clause(), "exit status 3: oops");
-    }
-
-    #[test]
-    fn a_child_past_its_time_is_ended_with_its_descendants() {
-        let mut job = sh("trap '' TERM; sleep 600 & sleep 600; sleep 600");
-        job.timeout = Duration::from_millis(100);
-        job.grace = Duration::from_millis(100);
-        let (_, ended) = run(&[job]).remove(0);
-        assert_eq!(ended.ending, Ending::TimedOut);
-    }
-
-    #[test]
-    fn a_service_left_in_the_background_is_not_waited_for() {
-        let (_, ended) = run(&[sh("echo started; sleep 2 &")]).remove(0);
-        assert_eq!((ended.ending, ended.text().as_str()), (Ending::Exited(0), "started\n"));
-        assert!(ended.took < Duration::from_secs(2));
-    }
-
-    #[test]
-    fn a_missing_program_is_heard_of_like_any_other_end() {
-        let (_, ended) = run(&[Job::new(["/no/such/program"], Duration::MAX)]).remove(0);
-        assert_eq!(ended.ending, Ending::NotStarted);
-        assert!(ended.last_words().contains("/no/such/program"), "{}", ended.last_words());
-    }
-
-    #[test]
-    fn a_flood_of_output_is_kept_within_bounds() {
-        let mut job = sh("yes out | head -c 2000000; yes err | head -c 2000000 >&2; echo last >&2");
-        job.keep = 1000;
-        let (_, ended) = run(&[job]).remove(0);
-        assert_eq!((ended.stdout.len(), ended.stderr.len(), ended.truncated), (1000, 1000, true));
-        assert!(ended.last_words().ends_with("last"));
-    }
-
-    #[test]
-    fn many_children_end_in_the_order_they_finish() {
-        let jobs: Vec<Job> = (0..200).map(|_| Job::new(["true"], Duration::from_secs(20))).collect();
-        assert!(run(&jobs).iter().all(|(_, ended)| ended.succeeded()));
-        let order: Vec<usize> =
-            run(&[sh("sleep 0.3"), sh("sleep 0.1")]).into_iter().map(|(which, _)| which).collect();
-        assert_eq!(order, [1, 0]);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use jiff::civil::Time;
+use jiff::tz::AmbiguousOffset;
 use jiff::{Timestamp, Unit, Zoned};
 use std::time::Duration;
 
@@ -31,12 +32,59 @@ pub fn log_stamp() -> String {
 /// # Errors
 /// When there is no such time of day.
 pub fn until(hour: i8, minute: i8) -> anyhow::Result<Duration> {
+    until_from(&Zoned::now(), hour, minute)
+}
+
+/// The same from a given time on. An hour that the clock leaves out in spring is taken an hour later;
+/// one that it shows twice in autumn is taken at the first that is still to come.
+fn until_from(now: &Zoned, hour: i8, minute: i8) -> anyhow::Result<Duration> {
     let time = Time::new(hour, minute, 0, 0).with_context(|| format!("read the time {hour}:{minute:02}"))?;
-    let now = Zoned::now();
-    let at = |day: Zoned| day.with().time(time).build().context("find that time of day");
-    let mut then = at(now.clone())?;
-    if then < now {
-        then = at(now.tomorrow().context("find tomorrow")?)?;
+    let tomorrow = now.date().tomorrow().context("find tomorrow")?;
+    let mut coming: Vec<Zoned> = Vec::new();
+    for day in [now.date(), tomorrow] {
+        let shown = now.time_zone().to_ambiguous_zoned(day.to_datetime(time));
+        let is_twice = matches!(shown.offset(), AmbiguousOffset::Fold { .. });
+        let later = shown.clone().later().ok().filter(|_| is_twice);
+        coming.push(shown.compatible().context("find that time of day")?);
+        coming.extend(later);
     }
-    Ok(Duration::try_from(now.duration_until(&then)).unwrap_or_default())
+    let next = coming.into_iter().filter(|then| then >= now).min().context("find that time of day")?;
+    Ok(Duration::try_from(now.duration_until(&next)).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::{DateTime, date};
+    use jiff::tz::TimeZone;
+
+    /// Returns the minutes from a time in Berlin to the next `hour:minute` there.
+    fn minutes(now: DateTime, is_second: bool, hour: i8, minute: i8) -> u64 {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let now = zone.to_ambiguous_zoned(now);
+        let now = if is_second { now.later().unwrap() } else { now.earlier().unwrap() };
+        until_from(&now, hour, minute).unwrap().as_secs() / 60
+    }
+
+    #[test]
+    fn a_time_of_day_that_is_past_means_tomorrow() {
+        let noon = date(2026, 5, 4).at(12, 0, 0, 0);
+        assert_eq!(minutes(noon, false, 18, 5), 6 * 60 + 5);
+        assert_eq!(minutes(noon, false, 11, 59), 24 * 60 - 1);
+        assert_eq!(minutes(noon, false, 12, 0), 0);
+        assert_eq!(minutes(date(2026, 12, 31).at(23, 50, 0, 0), false, 0, 10), 20, "the next year's");
+        assert!(until_from(&Zoned::now(), 24, 0).is_err());
+    }
+
+    #[test]
+    fn the_nights_on_which_the_clock_is_changed() {
+        let spring = date(2026, 3, 29);
+        assert_eq!(minutes(spring.at(1, 0, 0, 0), false, 4, 0), 2 * 60, "an hour is left out");
+        assert_eq!(minutes(spring.at(1, 0, 0, 0), false, 2, 30), 90, "02:30 is not shown: 03:30");
+        let autumn = date(2026, 10, 25);
+        assert_eq!(minutes(autumn.at(1, 0, 0, 0), false, 4, 0), 4 * 60, "an hour comes twice");
+        assert_eq!(minutes(autumn.at(2, 45, 0, 0), false, 2, 30), 45, "the second 02:30");
+        assert_eq!(minutes(autumn.at(2, 45, 0, 0), true, 2, 30), 23 * 60 + 45, "tomorrow's");
+        assert_eq!(minutes(autumn.at(20, 0, 0, 0), false, 2, 30), 6 * 60 + 30);
+    }
 }

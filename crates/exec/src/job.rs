@@ -1,5 +1,6 @@
 //! An external command as data, and how it ended. Argument vectors only, never a shell string.
 
+use nix::sys::signal::Signal;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::fd::RawFd;
@@ -16,7 +17,9 @@ pub struct Job {
     pub env: Vec<(OsString, OsString)>,
     /// When it is told to end (TERM to its process group).
     pub timeout: Duration,
-    /// How long after TERM its process group gets KILL.
+    /// What it is told to end with: TERM, unless it ends what it started on another signal only.
+    pub tell: Signal,
+    /// How long after that its process group gets KILL.
     pub grace: Duration,
     /// How many bytes of each output stream are kept: the first so many of stdout, the last of stderr.
     pub keep: usize,
@@ -32,6 +35,7 @@ impl Job {
             stdin: Vec::new(),
             env: Vec::new(),
             timeout,
+            tell: Signal::SIGTERM,
             grace: Duration::from_secs(5),
             keep: 64 * 1024,
             inherits: None,

@@ -6,7 +6,7 @@ use anyhow::Context;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Names the descriptor of a lock that a program passes to the program it runs.
@@ -47,7 +47,8 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => Ok(Self { file, path: path.to_owned() }),
             Err(TryLockError::WouldBlock) => {
-                Err(fail(Status::Refused, format!("{HELD} {}; wait for it to end", path.display())))
+                let by = signature(&file).map(|by| format!(" ({by})")).unwrap_or_default();
+                Err(fail(Status::Refused, format!("{HELD} {}{by}; wait for it to end", path.display())))
             }
             Err(TryLockError::Error(error)) => {
                 Err(error).with_context(|| format!("lock {}", path.display())).or_status(Status::Refused)
@@ -58,6 +59,15 @@ impl Lock {
     /// Tells whether taking a lock failed because another run holds it.
     pub fn is_held_elsewhere(error: &anyhow::Error) -> bool {
         error.root_cause().to_string().starts_with(HELD)
+    }
+
+    /// Writes into the lock file who holds it, for whoever is refused meanwhile.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn sign(&self, who: &str) -> anyhow::Result<()> {
+        self.file.set_len(0).with_context(|| format!("write {}", self.path.display()))?;
+        self.file.write_all_at(who.as_bytes(), 0).with_context(|| format!("write {}", self.path.display()))
     }
 
     /// Returns where the lock lives.
@@ -75,6 +85,15 @@ impl Lock {
         fcntl(&copy, FcntlArg::F_SETFD(FdFlag::empty())).context("let the lock be inherited")?;
         Ok(copy)
     }
+}
+
+/// Returns who signed a lock file: its first line, as far as it can be shown.
+fn signature(file: &File) -> Option<String> {
+    let mut bytes = [0u8; 400];
+    let count = file.read_at(&mut bytes, 0).ok()?;
+    let text = String::from_utf8_lossy(&bytes[..count]);
+    let line: String = text.lines().next()?.chars().filter(|c| !c.is_control()).collect();
+    (!line.is_empty()).then_some(line)
 }
 
 /// Returns the lock the caller passed, if it is this very file: a number alone proves nothing.
@@ -117,6 +136,9 @@ mod tests {
         let first = Lock::take(&path).unwrap();
         let error = Lock::take(&path).unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Status::Refused));
+        first.sign("cstartup n1, process 7\n").unwrap();
+        let said = Lock::take(&path).unwrap_err().to_string();
+        assert!(said.contains("(cstartup n1, process 7); wait"), "{said}");
         drop(first);
         assert!(Lock::take(&path).is_ok());
         assert!(path.exists(), "lock files are never deleted");

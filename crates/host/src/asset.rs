@@ -214,7 +214,8 @@ pub fn of(config: &Config) -> Box<dyn Asset> {
             })
         }
         Kind::Zfs { pool, guid, devices, degraded } => {
-            let pool = Pool { name: pool, guid: *guid, devices, degraded: *degraded, timeout: *timeout };
+            let pool =
+                Pool { name: pool, guid: *guid, devices, degraded: *degraded, mounts, timeout: *timeout };
             Box::new(Zfs::new(&pool, &config.own.name, &config.peer.name))
         }
         Kind::Command { identity, state, mark, take, take_dead, release } => Box::new(Command {

@@ -13,7 +13,7 @@ use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::{Status, clock, fail, files};
 use orderly_plan::record::{Line, fingerprint};
 use orderly_plan::release::{FORMAT, Outcome, Release};
-use orderly_plan::step::{Plan, Progress, StepId, StepName, Verdict};
+use orderly_plan::step::{Plan, Progress, StepId, Verdict};
 use std::path::PathBuf;
 
 /// The programs that hand over; one must not begin while the other is unfinished.
@@ -171,22 +171,26 @@ pub fn close(journal: Option<Journal>, verdict: Verdict, reporter: &Reporter) {
 /// Shows a plan: each step with the commands it would run.
 pub fn show_plan(plan: &Plan<Action>, machine: &Machine<'_>, reporter: &mut Reporter) {
     for step in &plan.steps {
-        let commands = machine.commands(&step.action);
-        reporter.record(&PlannedStep { format: "orderly-plan/1", step: &step.name, commands: &commands });
-        let shown: Vec<String> = commands.iter().map(|argv| show(argv)).collect();
-        reporter.message(&if shown.is_empty() {
-            step.name.to_string()
-        } else {
-            format!("{}: {}", step.name, shown.join("; "))
-        });
+        show_step(&step.name.0, &machine.commands(&step.action), reporter);
     }
+}
+
+/// Shows one step with the commands it would run.
+pub fn show_step(name: &str, commands: &[Argv], reporter: &mut Reporter) {
+    reporter.record(&PlannedStep { format: "orderly-plan/1", step: name, commands });
+    let shown: Vec<String> = commands.iter().map(|argv| show(argv)).collect();
+    reporter.message(&if shown.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}: {}", shown.join("; "))
+    });
 }
 
 /// One step of a dry run.
 #[derive(Debug, serde::Serialize)]
 struct PlannedStep<'a> {
     format: &'static str,
-    step: &'a StepName,
+    step: &'a str,
     commands: &'a [Argv],
 }
 

@@ -110,6 +110,11 @@ pub struct Holders {
     pub unread: Vec<String>,
 }
 
+/// Tells whether the kernel's NFS server exports a path now, whatever the table of exports says.
+pub fn is_exported(path: &Path) -> bool {
+    nfs::is_exported(path)
+}
+
 /// Returns who uses files on the asset, and what it is used for beside its own mounts.
 pub fn users(asset: &dyn Asset) -> Holders {
     users_of(&|mount| asset.is_on(mount))

@@ -1,7 +1,10 @@
 //! This machine as the steps of a hand-over act on it: every [`Action`] checked and carried out.
 
 mod restoring;
+mod sharing;
 mod storage;
+#[cfg(test)]
+mod twice;
 
 use crate::action::{Action, Answer, Perform};
 use crate::addresses::{self, Knock};
@@ -12,7 +15,7 @@ use crate::holders::{self, Holder, Holders};
 use crate::mountinfo::Mounts;
 use crate::mounts::{self, MountSpec, unmount_command};
 use crate::services;
-use crate::shares::{self, Export};
+use crate::shares;
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ending, Job, show};
 use orderly_exec::lock::Lock;
@@ -263,24 +266,6 @@ impl<'c> Machine<'c> {
         Ok(())
     }
 
-    fn check_share(&mut self, path: &Path, wanted: &[Export]) -> Answer {
-        let Some(share) = self.share(path) else { return gone("share", &path.display().to_string()) };
-        match shares::found(share, self.config.platform, &mut self.runner) {
-            Err(error) => Answer::Unknown(format!("{error:#}")),
-            Ok(found) if wanted.is_empty() => match found.is_empty() {
-                true => Answer::Yes,
-                false => Answer::No("it is still exported".to_owned()),
-            },
-            Ok(found) if share.commands.is_some() && !found.is_empty() => Answer::Yes,
-            Ok(found) => {
-                match wanted.iter().find(|export| !found.iter().any(|there| there.client == export.client)) {
-                    None => Answer::Yes,
-                    Some(missing) => Answer::No(format!("it is not exported to {}", missing.client)),
-                }
-            }
-        }
-    }
-
     /// Tells whether the peer's power is proven to be off.
     pub fn is_fenced(&mut self) -> Answer {
         let Some(argv) = &self.config.peer.fence_status else {
@@ -319,6 +304,20 @@ impl<'c> Machine<'c> {
             self.runner.pause(LOOKING);
         }
         Ok(())
+    }
+
+    /// Tells whether an action whose command fails where there is nothing to do (an address that is
+    /// gone, a service that is down) has nothing to do.
+    fn is_repeated(&mut self, action: &Action) -> bool {
+        let fails_twice = matches!(
+            action,
+            Action::AddAddress { .. }
+                | Action::RemoveAddress { .. }
+                | Action::Unshare { .. }
+                | Action::StopService { .. }
+                | Action::StartService { .. }
+        );
+        fails_twice && self.check(action) == Answer::Yes
     }
 
     fn backup(&mut self) -> anyhow::Result<()> {
@@ -377,6 +376,9 @@ impl Perform<Action> for Machine<'_> {
     }
 
     fn act(&mut self, action: &Action) -> anyhow::Result<()> {
+        if self.is_repeated(action) {
+            return Ok(());
+        }
         match action {
             Action::Backup => self.backup(),
             Action::Restore { whose } => self.restore(*whose),
@@ -395,15 +397,8 @@ impl Perform<Action> for Machine<'_> {
             }
             Action::Mount { mount } => self.mount(mount),
             Action::Unmount { at } => self.unmount(at),
-            Action::Share { path, .. } => {
-                let limit = self.share(path).map_or(self.config.asset.timeout, |share| share.timeout);
-                self.run(&self.commands(action), limit)
-            }
-            Action::Unshare { path, .. } => {
-                let limit = self.share(path).map_or(self.config.asset.timeout, |share| share.timeout);
-                self.run(&self.commands(action), limit)?;
-                shares::drop_locks(path)
-            }
+            Action::Share { path, exports } => self.add_share(path, exports),
+            Action::Unshare { path, exports } => self.remove_share(path, exports),
             Action::Release { mounts } => self.release(mounts),
             Action::Retake { mounts } => self.retake(mounts),
             Action::Take { end } => self.take(*end),

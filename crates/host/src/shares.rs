@@ -115,14 +115,28 @@ pub fn remove_commands(share: &Share, platform: Platform, exports: &[Export]) ->
     let linux = |export: &Export| vec!["exportfs".into(), "-u".into(), pair(share, export)];
     match (&share.commands, platform) {
         (Some(commands), _) => vec![commands.remove.clone()],
-        (None, Platform::Linux) => {
-            let flush = vec!["exportfs".to_owned(), "-f".to_owned()];
-            exports.iter().map(linux).chain([flush]).collect()
-        }
+        (None, Platform::Linux) => exports.iter().map(linux).chain([flush_command()]).collect(),
         (None, Platform::Solaris) => {
             vec![vec!["unshare".to_owned(), share.path.to_string_lossy().into_owned()]]
         }
     }
+}
+
+/// Returns the command that makes the kernel look at the table of exports again.
+pub fn flush_command() -> Argv {
+    vec!["exportfs".to_owned(), "-f".to_owned()]
+}
+
+/// Tells whether a share says by which id clients know its file system (exports(5)).
+pub fn has_fsid(share: &Share) -> bool {
+    let says = |option: &str| option.starts_with("fsid=") || option.starts_with("uuid=");
+    share.fsid.is_some() || share.options.split(',').any(says)
+}
+
+/// Tells whether a file system carries an id that is the same on every host that mounts it.
+pub fn has_id_of_its_own(fstype: &str) -> bool {
+    ["ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "jfs", "f2fs", "nilfs2", "gfs2", "ocfs2"]
+        .contains(&fstype)
 }
 
 fn pair(share: &Share, export: &Export) -> String {

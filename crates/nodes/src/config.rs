@@ -7,7 +7,9 @@ mod drivers;
 mod profile;
 mod read;
 
-pub use drivers::{Power, PowerCommands, PowerDriver, Probe, ProbeDriver, Shell, ShellDriver, Ssh};
+pub use drivers::{
+    Parallel, ParallelTool, Power, PowerCommands, PowerDriver, Probe, ProbeDriver, Shell, ShellDriver, Ssh,
+};
 pub use profile::{LimitsPatch, Patch, PowerPatch, ProbePatch, Profile, ShellPatch, ShutdownPatch};
 
 use crate::simulator::SimulatorSettings;
@@ -189,6 +191,11 @@ impl Cluster {
     pub fn is_simulated(&self) -> bool {
         self.profile.is_simulated()
             || self.group_overrides.values().chain(self.node_overrides.values()).any(Patch::is_simulated)
+    }
+
+    /// Returns how many times faster than the clock on the wall imagined time runs; 1 for real nodes.
+    pub fn speed(&self) -> u32 {
+        if self.is_simulated() { self.simulator.speed.max(1) } else { 1 }
     }
 
     /// Returns where the simulated world is remembered.

@@ -169,7 +169,11 @@ impl Drivers {
     /// # Errors
     /// When the simulated world cannot be written.
     pub fn close(mut self) -> anyhow::Result<()> {
-        self.simulation().map_or(Ok(()), Simulation::save)
+        match &mut self.fleet {
+            Kindred::Real(wires) => wires.close(),
+            Kindred::Simulated(simulation) => simulation.save()?,
+        }
+        Ok(())
     }
 }
 
@@ -400,6 +404,9 @@ fn unusable(profile: &Profile, member: &crate::roster::Member) -> Vec<String> {
         }
     }
     if member.kind == Kind::Node {
+        if let ShellDriver::Parallel(parallel) = &profile.shell.driver {
+            clauses.extend(crate::shell::unnamable(parallel, member));
+        }
         let Probe { driver, .. } = &profile.probe;
         if *driver == ProbeDriver::Power && !profile.reads_power() {
             clauses.push(format!("node {name}: its probe is \"power\", and its power cannot be read"));

@@ -3,6 +3,7 @@
 //! Start reading at [`config`] (what an administrator writes), then [`fleet`] (how it is carried out)
 //! and [`run`] (the loop of a run). [`site`] reads everything an executor needs.
 
+pub mod boot;
 pub mod config;
 pub mod fleet;
 pub mod history;
@@ -17,6 +18,7 @@ mod steady;
 pub mod targets;
 mod tcp;
 pub mod template;
+pub mod turn;
 pub mod up;
 mod users;
 pub mod watch;

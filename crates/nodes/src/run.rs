@@ -83,7 +83,9 @@ pub fn drive(machine: &mut dyn Machine, fleet: &mut dyn Fleet, telling: &mut Tel
                         telling.reporter.warn(line);
                     }
                 }
-                Event::Power(..) | Event::Probe(..) | Event::Ended(..) => machine.hear(&event, fleet.now()),
+                Event::Power(..) | Event::Probe(..) | Event::BootId(..) | Event::Ended(..) => {
+                    machine.hear(&event, fleet.now());
+                }
             }
         }
     }
@@ -306,6 +308,7 @@ fn task_clause(task: Task) -> &'static str {
         Task::Run(Errand::Halt) => "halting",
         Task::Run(Errand::Restart) => "restarting",
         Task::Run(Errand::Maintenance) => "going to maintenance",
+        Task::Run(Errand::ReadBootId) => "reading its boot id",
     }
 }
 
@@ -321,6 +324,7 @@ fn task_word(task: Task) -> &'static str {
         Task::Run(Errand::Halt) => "halt",
         Task::Run(Errand::Restart) => "restart",
         Task::Run(Errand::Maintenance) => "maintenance",
+        Task::Run(Errand::ReadBootId) => "read_boot_id",
     }
 }
 

@@ -1,10 +1,22 @@
-//! Commands on a node: their argument vectors, and what their end means.
+//! Commands on nodes: the calls that run them, and what their end means.
+//!
+//! ssh runs one on one node. clush and pdsh take all that are ready (`parallel`), with a line that
+//! says of itself how it ended (`wrapper`), which is heard while they run (`hearing`).
+
+mod hearing;
+mod parallel;
+mod wrapper;
+
+pub(crate) use hearing::{Hearing, Verdict};
+pub(crate) use parallel::{Errand, job, passes_input, target, unnamable};
+pub(crate) use wrapper::{draw_mark, wrap};
 
 use crate::config::{ShellDriver, Ssh};
 use crate::roster::Member;
 use orderly_exec::job::{Ended, Ending, show};
 use orderly_plan::fleet::{Failure, FailureKind};
 use std::ffi::OsString;
+use std::time::Duration;
 
 /// The exit status by which ssh, and programs like it, say that it was not the command that failed.
 const LOST: i32 = 255;
@@ -12,10 +24,11 @@ const LOST: i32 = 255;
 /// How long a command may be in a message; a node set of ten thousand names helps nobody.
 const SHOWN: usize = 300;
 
-/// Returns the argument vector that runs a command line on a node; none without a shell driver.
+/// Returns the argument vector that runs a command line on one node; none without a shell driver, and
+/// with one that takes many nodes.
 pub(crate) fn argv(driver: &ShellDriver, node: &Member, command: &str) -> Option<Vec<OsString>> {
     match driver {
-        ShellDriver::None | ShellDriver::Simulator => None,
+        ShellDriver::None | ShellDriver::Simulator | ShellDriver::Parallel(_) => None,
         ShellDriver::Command(run) => Some(run.fill(&[node], command)),
         ShellDriver::Ssh(ssh) => Some(ssh_argv(ssh, node, command)),
     }
@@ -25,20 +38,7 @@ fn ssh_argv(ssh: &Ssh, node: &Member, command: &str) -> Vec<OsString> {
     let mut argv: Vec<OsString> = vec![ssh.program.clone().into()];
     // The administrator's options come first, because ssh takes the first value of each.
     argv.extend(ssh.options.iter().map(OsString::from));
-    let seconds = ssh.connect_timeout.as_secs().max(1);
-    for option in [
-        "BatchMode=yes".to_owned(),
-        format!("ConnectTimeout={seconds}"),
-        // A shared connection outlives its command, and the halt of its node.
-        "ControlMaster=no".to_owned(),
-        "ControlPath=none".to_owned(),
-        // A node that is halted says nothing more; without this the call lasts until its limit.
-        "ServerAliveInterval=10".to_owned(),
-        "ServerAliveCountMax=3".to_owned(),
-    ] {
-        argv.push("-o".into());
-        argv.push(option.into());
-    }
+    argv.extend(safeguards(ssh.connect_timeout).into_iter().map(OsString::from));
     // No terminal, no forwarded agent or display.
     argv.extend(["-T", "-a", "-x"].map(OsString::from));
     if let Some(port) = ssh.port {
@@ -49,6 +49,24 @@ fn ssh_argv(ssh: &Ssh, node: &Member, command: &str) -> Vec<OsString> {
     }
     argv.extend(["--".into(), OsString::from(&node.address), command.into()]);
     argv
+}
+
+/// Returns the options that keep ssh from asking, sharing and waiting for ever.
+fn safeguards(connect_timeout: Duration) -> Vec<String> {
+    let seconds = connect_timeout.as_secs().max(1);
+    [
+        "BatchMode=yes".to_owned(),
+        format!("ConnectTimeout={seconds}"),
+        // A shared connection outlives its command, and the halt of its node.
+        "ControlMaster=no".to_owned(),
+        "ControlPath=none".to_owned(),
+        // A node that is halted says nothing more; without this the call lasts until its limit.
+        "ServerAliveInterval=10".to_owned(),
+        "ServerAliveCountMax=3".to_owned(),
+    ]
+    .into_iter()
+    .flat_map(|option| ["-o".to_owned(), option])
+    .collect()
 }
 
 /// Returns words as one command line that any POSIX shell takes apart into the same words.
@@ -113,6 +131,23 @@ pub(crate) fn failure(argv: &[OsString], ended: &Ended) -> Failure {
     failure
 }
 
+/// Returns why a command for many nodes did not succeed on one of them; `shown` is how it would be
+/// typed for that one.
+pub(crate) fn failure_on_one(shown: &str, verdict: &Verdict) -> Failure {
+    let kind = match verdict.ended.ending {
+        Ending::TimedOut | Ending::Unkillable => FailureKind::TimedOut,
+        Ending::NotStarted => FailureKind::NotStarted,
+        Ending::Exited(_) | Ending::Killed(_) if !verdict.lost => FailureKind::Failed,
+        // The shell's words for a program that is not there, said on this side.
+        Ending::Exited(126 | 127) => FailureKind::NotStarted,
+        Ending::Exited(_) | Ending::Killed(_) if is_authentication(&verdict.ended) => {
+            FailureKind::Authentication
+        }
+        Ending::Exited(_) | Ending::Killed(_) => FailureKind::Unreachable,
+    };
+    Failure { kind, detail: format!("{}: {}", shorten(shown), verdict.ended.clause()) }
+}
+
 /// Returns why a command of ours did not succeed.
 pub(crate) fn plain_failure(argv: &[OsString], ended: &Ended) -> Failure {
     let kind = match ended.ending {
@@ -134,7 +169,6 @@ fn shorten(line: &str) -> String {
 mod tests {
     use super::*;
     use crate::template::tests::member;
-    use std::time::Duration;
 
     #[test]
     fn a_node_is_never_taken_for_an_option_of_ssh() {

@@ -13,7 +13,9 @@ pub(crate) use store::Store;
 pub use world::{Answer, Condition, Deed, Nature, Reads, What, World};
 
 use orderly_exec::children::{Children, Seen};
-use orderly_plan::fleet::{Abilities, Event, Failure, FailureKind, Fleet, NodeId, Power, Probe, Task};
+use orderly_plan::fleet::{
+    Abilities, Errand, Event, Failure, FailureKind, Fleet, NodeId, Power, Probe, Task,
+};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
@@ -122,6 +124,11 @@ impl Simulation {
         self.world.nature_mut(node).fail();
     }
 
+    /// Has a node be off from the beginning.
+    pub fn switch_off(&mut self, node: NodeId) {
+        self.world.set_condition(node, Condition::Off);
+    }
+
     pub fn world(&self) -> &World {
         &self.world
     }
@@ -190,6 +197,10 @@ impl Simulation {
             Item::Answer(Task::ReadPower, node) => {
                 self.running -= 1;
                 return Event::Power(node, self.world.power(at, node));
+            }
+            Item::Answer(Task::Run(Errand::ReadBootId), node) => {
+                self.running -= 1;
+                return Event::BootId(node, self.world.boot_id(at, node));
             }
             Item::Answer(task, node) => (task, node, self.world.act(at, node, task)),
             Item::GiveUp(task, node, kind) => {
@@ -314,6 +325,7 @@ pub(crate) fn answer(task: Task, node: NodeId, result: Result<(), Failure>) -> E
     match task {
         Task::Probe => Event::Probe(node, Probe::Unknown),
         Task::ReadPower => Event::Power(node, Power::Unknown),
+        Task::Run(Errand::ReadBootId) => Event::BootId(node, None),
         Task::PowerOn | Task::PowerOff | Task::Reset | Task::Run(_) => Event::Ended(node, task, result),
     }
 }

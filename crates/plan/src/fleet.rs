@@ -48,7 +48,8 @@ pub enum Task {
     Run(Errand),
 }
 
-/// The commands of `[shutdown]` in `cluster.toml`, run on a node through its shell driver.
+/// What is run on a node through its shell driver: the commands of `[shutdown]` in `cluster.toml`, and
+/// the question which boot it is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Errand {
     Notify,
@@ -56,7 +57,13 @@ pub enum Errand {
     Halt,
     Restart,
     Maintenance,
+    /// Answered by [`Event::BootId`].
+    ReadBootId,
 }
+
+/// What tells one boot of a node from the next: the kernel's boot id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BootId(pub u128);
 
 /// Why a task did not succeed; told apart because each is retried, and mended, in its own way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,7 +112,9 @@ pub struct Abilities {
 pub enum Event {
     Power(NodeId, Power),
     Probe(NodeId, Probe),
-    /// A task other than `ReadPower` and `Probe` ended.
+    /// `None` where the node cannot tell.
+    BootId(NodeId, Option<BootId>),
+    /// A task other than these questions ended.
     Ended(NodeId, Task, Result<(), Failure>),
     /// INT, TERM or HUP was received (the signal's number).
     Signal(i32),
@@ -128,6 +137,24 @@ pub trait Fleet {
     /// A task that cannot even start is begun too, and heard of as an [`Event::Ended`] with a
     /// failure (or as `Unknown`), so that every node begun is answered for exactly once.
     fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId>;
+
+    /// Begins `task` on at most so many nodes, as [`Fleet::begin`] does: one that cannot begin now is
+    /// passed over and takes no other's place.
+    fn begin_at_most(&mut self, most: usize, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
+        if most >= nodes.len() {
+            return self.begin(task, nodes);
+        }
+        let (mut begun, mut passed_over) = (Vec::new(), VecDeque::new());
+        while begun.len() < most && !nodes.is_empty() {
+            let rest = nodes.split_off((most - begun.len()).min(nodes.len()));
+            begun.extend(self.begin(task, nodes));
+            passed_over.append(nodes);
+            *nodes = rest;
+        }
+        passed_over.append(nodes);
+        *nodes = passed_over;
+        begun
+    }
 
     /// Ends all running tasks (TERM, grace, KILL); each is still answered for.
     fn end_all(&mut self);

@@ -6,7 +6,7 @@
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::fleet::NodeId;
 use crate::graph::Order;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Node};
 use crate::nodeset;
 use crate::survey::Condition;
 use std::collections::BTreeSet;
@@ -158,7 +158,8 @@ fn stranger(field: Field<'_>, word: &Word, first: &str, all: &[&str]) -> Diagnos
         format!("the inventory has no nodes named {}", nodeset::fold(all.iter().copied()))
     };
     let diagnostic = complain(word, message);
-    if field.inventory.by_name(first).is_some() {
+    let is_unit = |node: &Node| node.power_with.iter().any(|unit| unit == first);
+    if field.inventory.by_name(first).is_some() || field.inventory.nodes().iter().any(is_unit) {
         diagnostic.hint("it is a unit, powered with the nodes that need it, and no target by itself")
     } else if first.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
         diagnostic.hint("node numbers need -N")

@@ -39,6 +39,8 @@ pub struct Sequence {
     groups: Vec<Group>,
     edges: Vec<Edge>,
     own: Names,
+    /// The order is the other way round than it is written.
+    is_mirrored: bool,
 }
 
 /// A group: its members, and where it is first defined.
@@ -130,7 +132,14 @@ impl Sequence {
         for edge in &mut self.edges {
             std::mem::swap(&mut edge.before, &mut edge.after);
         }
+        self.is_mirrored = !self.is_mirrored && !self.file.is_empty();
         self
+    }
+
+    /// Returns an order of groups as it is written, so that people find it in the file.
+    fn written(&self, before: GroupId, after: GroupId) -> String {
+        let (left, right) = if self.is_mirrored { (after, before) } else { (before, after) };
+        format!("{} > {}", self.group_name(left), self.group_name(right))
     }
 
     /// Returns where something is stated, for people.

@@ -13,7 +13,7 @@ mod stopping;
 #[cfg(test)]
 mod tests;
 
-use crate::fleet::{Event, Failure, FailureKind, Fleet, NodeId, Task};
+use crate::fleet::{Errand, Event, Failure, FailureKind, Fleet, NodeId, Task};
 use crate::graph::Order;
 use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
 use crate::progress::{Progress, Standing};
@@ -221,7 +221,7 @@ impl<'o> Shutdown<'o> {
         self.outstanding += 1;
         let Some(stopping) = &mut self.nodes[node.index()] else { return };
         stopping.begun(task, now);
-        if matches!(task, Task::ReadPower | Task::Probe) {
+        if matches!(task, Task::ReadPower | Task::Probe | Task::Run(Errand::ReadBootId)) {
             return;
         }
         self.notice(node, now, Happening::Began(task));
@@ -354,7 +354,10 @@ impl Machine for Shutdown<'_> {
 
     fn hear(&mut self, event: &Event, now: Duration) {
         let node = match *event {
-            Event::Power(node, _) | Event::Probe(node, _) | Event::Ended(node, ..) => node,
+            Event::Power(node, _)
+            | Event::Probe(node, _)
+            | Event::BootId(node, _)
+            | Event::Ended(node, ..) => node,
             Event::Signal(_) | Event::Attention => return,
         };
         self.outstanding = self.outstanding.saturating_sub(1);
@@ -363,6 +366,7 @@ impl Machine for Shutdown<'_> {
             Event::Power(_, power) => stopping.power(*power, now),
             Event::Probe(_, probe) => stopping.probe(*probe, now),
             Event::Ended(_, _, result) => stopping.ended(result.clone(), now),
+            Event::BootId(_, id) => stopping.booted(*id),
             Event::Signal(_) | Event::Attention => return,
         };
         self.carry_out(node, next, now);

@@ -8,11 +8,12 @@
 //! (`-W`) after its power-on succeeded (`no_node_is_touched_before_its_leaders_and_every_node_is_reported`).
 
 mod act;
+mod identity;
 mod member;
 #[cfg(test)]
 mod tests;
 
-use crate::fleet::{Event, Fleet, NodeId, Task};
+use crate::fleet::{Errand, Event, Fleet, NodeId, Task};
 use crate::graph::Order;
 use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
 use crate::progress::{Progress, Standing};
@@ -101,6 +102,7 @@ pub struct Startup<'o> {
     to_switch_off: VecDeque<NodeId>,
     to_probe: VecDeque<NodeId>,
     to_read: VecDeque<NodeId>,
+    to_identify: VecDeque<NodeId>,
     outstanding: usize,
     booting: usize,
     advanced_at: Duration,
@@ -144,6 +146,7 @@ impl<'o> Startup<'o> {
             to_switch_off: VecDeque::new(),
             to_probe: VecDeque::new(),
             to_read: VecDeque::new(),
+            to_identify: VecDeque::new(),
             outstanding: 0,
             booting: 0,
             advanced_at: Duration::ZERO,
@@ -241,7 +244,7 @@ impl<'o> Startup<'o> {
         let member = &self.members[node.index()];
         match &member.state {
             State::Over(outcome) => outcome.clone(),
-            State::Waiting | State::Asking | State::Queued(_) if !member.acted => {
+            State::Waiting | State::Asking | State::Identifying | State::Queued(_) if !member.acted => {
                 if member.reading.condition() == Condition::Up && !self.is_to_be_reset(node) {
                     Outcome::AlreadyUp
                 } else if let Standing::Held(by) = self.progress.standing(node) {
@@ -258,6 +261,7 @@ impl<'o> Startup<'o> {
             }
             State::Waiting
             | State::Asking
+            | State::Identifying
             | State::Queued(_)
             | State::Acting(_)
             | State::Judging(_)
@@ -278,6 +282,7 @@ impl<'o> Startup<'o> {
                     self.member(node).note_power(power);
                     self.weigh(fleet, node, at);
                 }
+                Event::BootId(node, id) => self.identified(fleet, node, id, at),
                 Event::Ended(node, task, result) => self.acted(fleet, node, task, result, at),
                 Event::Signal(_) | Event::Attention => {}
             }
@@ -339,6 +344,7 @@ impl Machine for Startup<'_> {
         // would otherwise never be seen to be.
         self.outstanding += begin_asking(fleet, Task::Probe, &mut self.to_probe);
         self.outstanding += begin_asking(fleet, Task::ReadPower, &mut self.to_read);
+        self.outstanding += begin_asking(fleet, Task::Run(Errand::ReadBootId), &mut self.to_identify);
         self.begin_acts(fleet, now);
     }
 
@@ -368,6 +374,7 @@ impl Machine for Startup<'_> {
             &mut self.to_switch_off,
             &mut self.to_probe,
             &mut self.to_read,
+            &mut self.to_identify,
         ] {
             queue.clear();
         }

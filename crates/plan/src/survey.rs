@@ -289,7 +289,7 @@ impl Machine for Survey<'_> {
                 self.readings[node.index()].power = Some(power);
                 self.answer(node);
             }
-            Event::Ended(..) | Event::Signal(_) | Event::Attention => {}
+            Event::BootId(..) | Event::Ended(..) | Event::Signal(_) | Event::Attention => {}
         }
     }
 

@@ -15,7 +15,7 @@ mod kernel;
 mod label;
 mod listing;
 
-use super::{Asset, End, State, Volume};
+use super::{Asset, End, Guard, State, Volume};
 use crate::config::{Argv, MountTable};
 use crate::hostid;
 use crate::mountinfo::{Mount, Mounts, own};
@@ -49,6 +49,8 @@ pub struct Zfs {
     degraded: bool,
     own: String,
     peer: String,
+    /// Where datasets are mounted once the pool is taken, each in a step of its own.
+    later: Vec<PathBuf>,
     kstat: PathBuf,
     calls: Calls,
     /// How the pool was listed last; asking again may take the length of an activity check.
@@ -62,6 +64,7 @@ pub struct Pool<'c> {
     pub guid: Option<u64>,
     pub devices: &'c [String],
     pub degraded: bool,
+    pub mounts: &'c [MountTable],
     pub timeout: Duration,
 }
 
@@ -75,6 +78,7 @@ impl Zfs {
             degraded: pool.degraded,
             own: own.to_owned(),
             peer: peer.to_owned(),
+            later: pool.mounts.iter().filter(|m| m.volume.is_some()).map(|m| m.at.clone()).collect(),
             kstat: PathBuf::from(kernel::KSTAT),
             calls: Calls::new(pool.timeout),
             listed: RefCell::new(None),
@@ -376,6 +380,20 @@ impl Asset for Zfs {
         }
     }
 
+    fn guard(&self, run: &mut dyn Run) -> Guard {
+        if self.here(run) != Here::No {
+            return Guard::Watched;
+        }
+        match self.label(run) {
+            Ok(label) if label.is_guarded => Guard::Watched,
+            Ok(_) => Guard::Unwatched(format!("multihost is off on {}", self.pool)),
+            Err(error) => Guard::Unwatched(format!(
+                "nobody can say whether multihost is on on {}: {error:#}",
+                self.pool
+            )),
+        }
+    }
+
     fn is_on(&self, mount: &Mount) -> bool {
         mount.fstype == "zfs" && datasets::is_of(&self.pool, &mount.source.to_string_lossy())
     }
@@ -445,7 +463,7 @@ impl Asset for Zfs {
     }
 
     fn mount_own(&self, run: &mut dyn Run) -> anyhow::Result<()> {
-        datasets::mount_own(&self.pool, &self.calls, run)
+        datasets::mount_own(&self.pool, &self.later, &self.calls, run)
     }
 
     fn found_mounts(&self, mounts: &Mounts, run: &mut dyn Run) -> Option<anyhow::Result<Vec<MountSpec>>> {

@@ -29,6 +29,11 @@ pub(super) fn users(own: &Mounts, on: &dyn Fn(&Mount) -> bool, unread: &mut Vec<
     found
 }
 
+/// Tells whether the kernel's NFS server exports a path now.
+pub(super) fn is_exported(path: &Path) -> bool {
+    exports(Path::new(NFSD)).iter().any(|exported| exported == path)
+}
+
 fn exports(root: &Path) -> Vec<PathBuf> {
     let text = fs::read(root.join("exports")).unwrap_or_default();
     let lines = text.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b"/"));

@@ -2,6 +2,7 @@
 
 use crate::power::Tool;
 use crate::template::{Reach, Template};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How power is switched and read.
@@ -70,7 +71,46 @@ pub enum ShellDriver {
     None,
     Simulator,
     Ssh(Ssh),
+    /// One call for all nodes that are ready.
+    Parallel(Box<Parallel>),
     Command(Template),
+}
+
+/// The settings of `driver = "clush"` and `driver = "pdsh"`, programs that run a command on many nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parallel {
+    pub tool: ParallelTool,
+    pub program: String,
+    /// What it reaches nodes by (`-R`); none is its own default.
+    pub worker: Option<String>,
+    /// What takes the command to a node, in the place of a worker of its own.
+    pub run: Option<Template>,
+    /// clush: the file that says which gateway leads where, when it is not in its usual place.
+    pub topology: Option<PathBuf>,
+    /// Nodes are called by their names even where they have an address.
+    pub names: bool,
+    pub user: Option<String>,
+    pub port: Option<u16>,
+    pub connect_timeout: Duration,
+    /// Given to ssh, before ours.
+    pub options: Vec<String>,
+}
+
+/// A program that runs a command on many nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParallelTool {
+    Clush,
+    Pdsh,
+}
+
+impl ParallelTool {
+    /// Returns the word of `driver`, which is also the program's usual name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Clush => "clush",
+            Self::Pdsh => "pdsh",
+        }
+    }
 }
 
 /// The settings of `driver = "ssh"`.

@@ -140,7 +140,7 @@ fn power_is_real(driver: &PowerDriver) -> bool {
 }
 
 fn shell_is_real(driver: &ShellDriver) -> bool {
-    matches!(driver, ShellDriver::Ssh(_) | ShellDriver::Command(_))
+    matches!(driver, ShellDriver::Ssh(_) | ShellDriver::Parallel(_) | ShellDriver::Command(_))
 }
 
 // `power` and `shell` ask through the other two drivers, and are as real as those.

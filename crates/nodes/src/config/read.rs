@@ -1,9 +1,11 @@
 //! Reads `cluster.toml`, all errors at once.
 
-use super::profile::{LimitsPatch, PowerPatch, ProbePatch, ShellPatch, ShutdownPatch};
+mod shell;
+
+use super::profile::{LimitsPatch, PowerPatch, ProbePatch, ShutdownPatch};
 use super::{
     Cluster, EndUsers, Limits, NodeLimits, Patch, Power, PowerCommands, PowerDriver, Probe, ProbeDriver,
-    Profile, SequencePaths, Shell, ShellDriver, Shutdown, Ssh, Subsystem, SubsystemHost,
+    Profile, SequencePaths, Shell, ShellDriver, Shutdown, Subsystem, SubsystemHost,
 };
 use crate::power::{Ipmi, Tool};
 use crate::simulator::SimulatorSettings;
@@ -11,11 +13,10 @@ use crate::template::{Reach, Template};
 use orderly_exec::files;
 use orderly_exec::settings::{Document, Table};
 use orderly_plan::diagnostic::Diagnostics;
+use shell::read_shell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-
-const LATER: [&str; 2] = ["clush", "pdsh"];
 
 impl Cluster {
     /// Returns what the text of a `cluster.toml` says; `name` is the file's name for messages.
@@ -167,15 +168,6 @@ fn read_driver(
         }
         return base;
     }
-    let written = table.text("driver")?;
-    if LATER.contains(&written.as_str()) {
-        let message = format!(
-            "{}: \"{written}\" is not in this version; write \"command\" and its commands",
-            table.named("driver")
-        );
-        table.reject("driver", message);
-        return None;
-    }
     table.word("driver", words)
 }
 
@@ -285,74 +277,6 @@ fn read_power_commands(table: &Table<'_>, base: Option<&PowerCommands>) -> Optio
         reset: reset.or_else(|| base.and_then(|base| base.reset.clone())),
         status: status.or_else(|| base.and_then(|base| base.status.clone())),
     })
-}
-
-fn read_shell(table: &Table<'_>, base: Option<&ShellDriver>) -> ShellPatch {
-    let timeout = read_time(table, "timeout");
-    let base_word = match base {
-        None | Some(ShellDriver::None) => None,
-        Some(ShellDriver::Simulator) => Some("simulator"),
-        Some(ShellDriver::Ssh(_)) => Some("ssh"),
-        Some(ShellDriver::Command(_)) => Some("command"),
-    };
-    let driver = match read_driver(table, &["ssh", "command", "simulator"], base_word) {
-        None => {
-            for key in ["run", "program", "user", "port", "connect_timeout", "options"] {
-                table.has(key);
-            }
-            None
-        }
-        Some("simulator") => Some(ShellDriver::Simulator),
-        Some("ssh") => Some(ShellDriver::Ssh(read_ssh(table, base))),
-        Some(_) => {
-            if !matches!(base, Some(ShellDriver::Command(_))) {
-                table.need("run");
-            }
-            read_run(table).map(ShellDriver::Command)
-        }
-    };
-    ShellPatch { driver, timeout }
-}
-
-fn read_run(table: &Table<'_>) -> Option<Template> {
-    let run = read_template(table, "run")?;
-    let wrong = if !run.takes_command() {
-        "has no {command}"
-    } else if run.reach() == Reach::Set {
-        "runs on one node at a time; write {node} or {address}"
-    } else if !run.names_node() {
-        // Without it, the halt command would halt this machine.
-        "does not say which node; write {node}, {number} or {address}"
-    } else {
-        return Some(run);
-    };
-    table.reject("run", format!("{}: {wrong}", table.named("run")));
-    None
-}
-
-fn read_ssh(table: &Table<'_>, base: Option<&ShellDriver>) -> Ssh {
-    let mut ssh = match base {
-        Some(ShellDriver::Ssh(ssh)) => ssh.clone(),
-        Some(ShellDriver::None | ShellDriver::Simulator | ShellDriver::Command(_)) | None => Ssh {
-            program: "ssh".into(),
-            user: None,
-            port: None,
-            connect_timeout: Duration::from_secs(10),
-            options: Vec::new(),
-        },
-    };
-    if let Some(program) = table.text("program") {
-        ssh.program = program;
-    }
-    ssh.user = table.text("user").or(ssh.user);
-    ssh.port = read_port(table).or(ssh.port);
-    if let Some(connect_timeout) = read_time(table, "connect_timeout") {
-        ssh.connect_timeout = connect_timeout;
-    }
-    if let Some(options) = table.texts("options") {
-        ssh.options = options;
-    }
-    ssh
 }
 
 fn read_probe(table: &Table<'_>, base: Option<&ProbeDriver>) -> ProbePatch {

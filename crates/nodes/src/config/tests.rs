@@ -123,10 +123,50 @@ fn how_power_is_switched_and_nodes_are_probed_is_never_guessed() {
     assert!(said.contains("power.off is missing"), "{said}");
 }
 
+fn shell(lines: &str) -> String {
+    format!("[power]\ndriver=\"none\"\n[shell]\n{lines}\n[probe]\ndriver=\"none\"\n")
+}
+
 #[test]
-fn drivers_of_later_versions_are_known_and_refused() {
-    let said = refused("[power]\ndriver=\"none\"\n[shell]\ndriver=\"clush\"\n[probe]\ndriver=\"none\"\n");
-    assert!(said.contains("\"clush\" is not in this version"), "{said}");
+fn clush_and_pdsh_are_told_how_to_reach_nodes_as_ssh_is() {
+    let cluster = parse(&shell("driver=\"pdsh\"\nuser=\"root\"\nport=2222\noptions=[\"-F\",\"/x\"]"));
+    let ShellDriver::Parallel(pdsh) = cluster.profile.shell.driver else { panic!("not parallel") };
+    assert_eq!((pdsh.tool, pdsh.worker.as_deref()), (ParallelTool::Pdsh, Some("ssh")));
+    assert_eq!((pdsh.user.as_deref(), pdsh.port, pdsh.options.len()), (Some("root"), Some(2222), 2));
+    let text = shell(
+        "driver=\"clush\"\ntopology=\"/etc/t.conf\"\nnames=true\nrun=[\"rsh\",\"{node}\",\"{command}\"]",
+    ) + "[override.node.n1]\nshell={ user=\"admin\" }\n[override.node.n2]\nshell={ driver=\"pdsh\" }\n";
+    let cluster = parse(&text);
+    let of = |node: &str| match cluster.node_overrides[node].shell.driver.clone() {
+        Some(ShellDriver::Parallel(parallel)) => *parallel,
+        driver => panic!("{driver:?}"),
+    };
+    let (one, two) = (of("n1"), of("n2"));
+    assert!(one.names && one.run.is_some() && one.topology.is_some() && one.user.as_deref() == Some("admin"));
+    assert!(two.tool == ParallelTool::Pdsh && !two.names && two.run.is_none());
+}
+
+#[test]
+fn what_would_run_on_this_machine_or_fall_apart_is_refused() {
+    for (lines, clause) in [
+        ("driver=\"clush\"\nworker=\"exec\"", "shell.worker: \"exec\" runs commands on this machine"),
+        ("driver=\"pdsh\"\nrun=[\"rsh\",\"{command}\"]", "shell.run: does not say which node"),
+        (
+            "driver=\"pdsh\"\nrun=[\"rsh\",\"{number}\",\"{command}\"]",
+            "shell.run: {number} cannot stand here",
+        ),
+        ("driver=\"clush\"\nrun=[\"rsh\",\"{nodes}\",\"{command}\"]", "one node at a time"),
+        ("driver=\"clush\"\nworker=\"-x\"", "shell.worker: is no name of a worker"),
+        (
+            "driver=\"pdsh\"\noptions=[\"-o ProxyJump=a\"]",
+            "shell.options: pdsh takes the options of ssh apart",
+        ),
+        ("driver=\"pdsh\"\ntopology=\"/etc/t.conf\"", "unknown key shell.topology"),
+        ("driver=\"ssh\"\nnames=true", "unknown key shell.names"),
+    ] {
+        let said = refused(&shell(lines));
+        assert!(said.contains(clause), "{clause}\nin\n{said}");
+    }
 }
 
 #[test]
@@ -205,6 +245,8 @@ fn the_shipped_examples_are_right() {
         ("simulator", true),
         ("command", false),
         ("ssh", false),
+        ("clush", false),
+        ("pdsh", false),
         ("powerman", false),
         ("ipmitool", false),
         ("ipmipower", false),

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 use tempfile::TempDir;
 
+mod crew;
 mod remote;
 
 /// A folder of scripts, and the right to start processes.
@@ -77,7 +78,9 @@ fn carry_out(drivers: &mut Drivers, task: Task, nodes: impl IntoIterator<Item = 
     }
     assert!(queue.is_empty());
     events.sort_by_key(|event| match event {
-        Event::Power(node, _) | Event::Probe(node, _) | Event::Ended(node, ..) => node.0,
+        Event::Power(node, _) | Event::Probe(node, _) | Event::BootId(node, _) | Event::Ended(node, ..) => {
+            node.0
+        }
         Event::Signal(_) | Event::Attention => u32::MAX,
     });
     events

@@ -11,7 +11,6 @@ use crate::simulator::answer;
 use crate::steady::{Steady, Verdict};
 use crate::tcp::{Prober, Question};
 use crate::template::{Reach, Template};
-use crate::users;
 use orderly_exec::children::{ChildId, Children, Seen};
 use orderly_exec::job::{Ended, Job};
 use orderly_plan::fleet::{Abilities, Errand, Event, Failure, FailureKind, NodeId, Power, Probe, Task};
@@ -21,9 +20,13 @@ use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
+mod crew;
 mod endings;
+mod errands;
 mod judging;
 
+use crew::Crews;
+use errands::users_command;
 use judging::Judgement;
 
 /// How far past nodes whose controller is busy a free one is looked for: further than any one
@@ -46,6 +49,7 @@ pub(super) struct Wires {
     fanout: usize,
     controllers: Controllers,
     programs: Programs,
+    crews: Crews,
     prober: Prober,
     steady: Vec<Steady>,
     /// What is to be done later: probes to be repeated, calls to be looked after.
@@ -69,6 +73,8 @@ enum Later {
     LookAfter(ChildId),
     Split(ChildId),
     SettleAgain(u64),
+    LookAtCrew(ChildId),
+    ReleaseCrew(ChildId),
 }
 
 /// A running process and whom it is for.
@@ -97,6 +103,8 @@ enum Purpose {
     /// Asks what became of the nodes of a call that is over.
     Settle(Judgement),
     Command(CommandId),
+    /// Commands on many nodes; what is known of them is kept by `crew`.
+    Crew,
 }
 
 impl Purpose {
@@ -112,6 +120,7 @@ impl Purpose {
                 Self::Settle(Judgement { task: *task, failure: failure.clone(), until: *until })
             }
             Self::Command(id) => Self::Command(*id),
+            Self::Crew => Self::Crew,
         }
     }
 
@@ -127,6 +136,8 @@ enum Way {
     Tcp,
     /// A process; one for many when its template says so.
     Process(Reach, Asks),
+    /// A part in the next call of a program that runs commands on many nodes.
+    Crew,
 }
 
 /// Whom a process asks.
@@ -150,6 +161,7 @@ impl Wires {
             fanout: cluster.limits.fanout.max(1),
             controllers: Controllers::new(inventory, cluster.limits.per.as_deref(), cluster.limits.max),
             programs: Programs::default(),
+            crews: Crews::default(),
             prober: Prober::new(cluster.limits.fanout),
             steady: vec![Steady::default(); count],
             later: BinaryHeap::new(),
@@ -193,7 +205,8 @@ impl Wires {
             match self.way(task, node) {
                 Way::Known(event) => self.answers.push(event),
                 Way::Tcp if self.prober.has_room() => self.begin_tcp(node),
-                Way::Process(..) if self.calls.len() >= self.fanout => break,
+                Way::Process(..) | Way::Crew if self.calls.len() >= self.fanout => break,
+                Way::Crew => self.gather_task(task, node),
                 Way::Process(_, Asks::Controller) if !self.controllers.has_room(node) => {
                     at += 1;
                     continue;
@@ -253,6 +266,8 @@ impl Wires {
             Task::Run(errand) => {
                 if errand == Errand::EndUsers && users_command(profile).is_none() {
                     Way::Known(Event::Ended(node, task, Ok(())))
+                } else if self.parallel(node).is_some() && self.abilities[node.index()].runs_commands {
+                    Way::Crew
                 } else if self.abilities[node.index()].runs_commands {
                     Way::Process(Reach::Each, Asks::Node)
                 } else {
@@ -268,6 +283,7 @@ impl Wires {
         }
         match &profile.probe.driver {
             ProbeDriver::Tcp { .. } => Way::Tcp,
+            ProbeDriver::Shell { .. } if self.parallel(node).is_some() => Way::Crew,
             ProbeDriver::Shell { .. } | ProbeDriver::Command(_) => Way::Process(Reach::Each, Asks::Node),
             ProbeDriver::Power => match profile.power.driver.status_reach() {
                 Some(reach) => Way::Process(reach, Asks::Controller),
@@ -316,7 +332,11 @@ impl Wires {
         }
     }
 
-    fn begin_call(&mut self, mut job: Job, purpose: Purpose, nodes: Vec<NodeId>) {
+    fn begin_call(&mut self, job: Job, purpose: Purpose, nodes: Vec<NodeId>) {
+        self.call(job, purpose, nodes);
+    }
+
+    fn call(&mut self, mut job: Job, purpose: Purpose, nodes: Vec<NodeId>) -> ChildId {
         // Started by its path, and shown as the administrator wrote it.
         let written = job.argv.first_mut().and_then(|program| {
             let path = self.programs.find(program)?.clone();
@@ -327,7 +347,7 @@ impl Wires {
             *program = written;
         }
         let occupies = match purpose {
-            Purpose::Act(Task::Run(_)) | Purpose::Probe | Purpose::Command(_) => Vec::new(),
+            Purpose::Act(Task::Run(_)) | Purpose::Probe | Purpose::Command(_) | Purpose::Crew => Vec::new(),
             Purpose::Act(_)
             | Purpose::ReadPower
             | Purpose::ProbePower
@@ -351,6 +371,7 @@ impl Wires {
             self.later.push(Reverse((Instant::now() + interval, Later::Split(id))));
         }
         self.calls.insert(id, Call { purpose, nodes, occupies, argv: job.argv, told: false });
+        id
     }
 
     fn members(&self, nodes: &[NodeId]) -> Vec<&Member> {
@@ -377,44 +398,14 @@ impl Wires {
         Some(job)
     }
 
-    fn probe_job(&self, node: NodeId) -> Option<Job> {
-        let profile = self.wiring.profile(node);
-        let member = self.wiring.roster.member(node);
-        let argv = match &profile.probe.driver {
-            ProbeDriver::Command(up) => up.fill(&[member], ""),
-            ProbeDriver::Shell { command } => shell::argv(&profile.shell.driver, member, command)?,
-            ProbeDriver::None | ProbeDriver::Simulator | ProbeDriver::Power | ProbeDriver::Tcp { .. } => {
-                return None;
-            }
-        };
-        Some(Job::new(argv, profile.probe.timeout))
-    }
-
-    fn errand_job(&self, node: NodeId, errand: Errand) -> Option<Job> {
-        let profile = self.wiring.profile(node);
-        let shutdown = &profile.shutdown;
-        let ending_users = users_command(profile);
-        let command = match errand {
-            Errand::Notify => &shutdown.notify,
-            Errand::Halt => &shutdown.halt,
-            Errand::Restart => &shutdown.restart,
-            Errand::Maintenance => &shutdown.maintenance,
-            Errand::EndUsers => ending_users.as_ref()?,
-        };
-        let argv = shell::argv(&profile.shell.driver, self.wiring.roster.member(node), command)?;
-        let mut job = Job::new(argv, profile.shell_timeout());
-        if errand == Errand::Notify {
-            job.stdin.clone_from(&self.message);
-        }
-        if errand == Errand::EndUsers {
-            job.stdin = users::SCRIPT.into();
-            // The grace is the script's own waiting and not a node that does not answer.
-            job.timeout = job.timeout.max(shutdown.grace + Duration::from_secs(60));
-        }
-        Some(job)
-    }
-
     pub(super) fn start(&mut self, id: CommandId, command: &Command) {
+        if let Host::Node(node) = command.on
+            && self.parallel(node).is_some()
+        {
+            let line = shell::quote(&command.argv);
+            self.gather_command(node, id, line, &command.stdin, command.timeout);
+            return;
+        }
         let argv = match command.on {
             Host::Control => Some(command.argv.iter().map(OsString::from).collect()),
             Host::Node(node) => {
@@ -442,6 +433,7 @@ impl Wires {
             call.told = true;
         }
         self.children.end_all();
+        self.give_up_crews(&told_to_end());
         self.prober.end_all();
         self.take_probes();
         self.end_judging();
@@ -462,7 +454,10 @@ impl Wires {
             if !self.answers.is_empty() || !self.ended.is_empty() {
                 return std::mem::take(&mut self.answers);
             }
-            let wake = [until, self.prober.deadline(), self.later.peek().map(|Reverse((at, _))| *at)];
+            // With every place taken, the end of a call is waited for, and not the time of the next.
+            let crews = self.crews.due().filter(|_| self.calls.len() < self.fanout);
+            let later = self.later.peek().map(|Reverse((at, _))| *at);
+            let wake = [until, self.prober.deadline(), later, crews];
             match self.children.next(wake.into_iter().flatten().min()) {
                 Ok(Some(seen)) => self.see_all(seen),
                 Ok(None) => {
@@ -483,6 +478,7 @@ impl Wires {
         while let Some(seen) = next {
             match seen {
                 Seen::Ended(id, ended) => self.call_ended(id, ended),
+                Seen::Said(id, said) => self.crew_said(id, &said),
                 Seen::Ready(watch) => {
                     self.prober.ready(&mut self.children, watch);
                     self.take_probes();
@@ -511,9 +507,12 @@ impl Wires {
                 Later::LookAfter(id) => self.look_after(id),
                 Later::Split(id) => self.split(id),
                 Later::SettleAgain(id) => self.settle_again(id),
+                Later::LookAtCrew(id) => self.look_at_crew(id),
+                Later::ReleaseCrew(id) => self.release_crew(id),
             }
         }
         self.probe_again();
+        self.call_crews();
     }
 
     fn probe_again(&mut self) {
@@ -547,8 +546,9 @@ impl Wires {
         for id in calls {
             let Some(call) = self.calls.remove(&id) else { continue };
             let failure = Failure { kind: FailureKind::Ended, detail: why.to_owned() };
-            self.give_up(call, &failure);
+            self.give_up(id, call, &failure);
         }
+        self.give_up_crews(&Failure { kind: FailureKind::Ended, detail: why.to_owned() });
         self.prober.end_all();
         self.take_probes();
     }
@@ -559,7 +559,7 @@ fn told_to_end() -> Failure {
 }
 
 fn cannot(task: Task, node: NodeId, why: &str) -> Event {
-    Event::Ended(node, task, Err(Failure { kind: FailureKind::NotStarted, detail: why.to_owned() }))
+    answer(task, node, Err(Failure { kind: FailureKind::NotStarted, detail: why.to_owned() }))
 }
 
 fn power_reach(driver: &PowerDriver, task: Task) -> Option<Reach> {
@@ -577,8 +577,4 @@ fn power_template(commands: &PowerCommands, task: Task) -> Option<&Template> {
         Task::Reset => commands.reset.as_ref(),
         Task::ReadPower | Task::Probe | Task::Run(_) => commands.status.as_ref(),
     }
-}
-
-fn users_command(profile: &Profile) -> Option<String> {
-    users::command(profile.shutdown.end_users, profile.shutdown.grace)
 }

@@ -1,6 +1,6 @@
 //! What imagined nodes are, what becomes of them, and the log of both.
 
-use orderly_plan::fleet::{Errand, Failure, FailureKind, NodeId, Power, Probe, Task};
+use orderly_plan::fleet::{BootId, Errand, Failure, FailureKind, NodeId, Power, Probe, Task};
 use std::time::Duration;
 
 /// What an imagined node is at the moment. Times are the world's; none is never.
@@ -133,6 +133,8 @@ struct Imagined {
     nature: Nature,
     condition: Condition,
     readings: u32,
+    /// How often it booted.
+    boots: u32,
 }
 
 /// All imagined nodes and what was done to them.
@@ -146,7 +148,7 @@ impl World {
     pub(crate) fn new(natures: Vec<(Nature, Condition)>) -> Self {
         let nodes = natures
             .into_iter()
-            .map(|(nature, condition)| Imagined { nature, condition, readings: 0 })
+            .map(|(nature, condition)| Imagined { nature, condition, readings: 0, boots: 0 })
             .collect();
         Self { nodes, deeds: Vec::new() }
     }
@@ -208,7 +210,8 @@ impl World {
 
     pub(crate) fn probe(&mut self, now: Duration, node: NodeId) -> Probe {
         self.pass(now, node);
-        let up = self.condition(node) == Condition::Up;
+        // One that hangs on its way down answers still, or it would be taken for down.
+        let up = matches!(self.condition(node), Condition::Up | Condition::Halting { until: None, .. });
         match self.read(node, self.nature(node).probe_reads, up) {
             None => Probe::Unknown,
             Some(true) => Probe::Up,
@@ -224,6 +227,14 @@ impl World {
             Some(true) => Power::On,
             Some(false) => Power::Off,
         }
+    }
+
+    /// Returns which boot a node is in, where it answers.
+    pub(crate) fn boot_id(&mut self, now: Duration, node: NodeId) -> Option<BootId> {
+        self.pass(now, node);
+        let node = &self.nodes[node.index()];
+        let answers = node.condition == Condition::Up && node.nature.shell == Answer::Obeys;
+        answers.then(|| BootId(node.boots.into()))
     }
 
     fn read(&mut self, node: NodeId, reads: Reads, truth: bool) -> Option<bool> {
@@ -276,7 +287,7 @@ impl World {
             | Task::Reset
             | Task::Probe
             | Task::ReadPower
-            | Task::Run(Errand::Notify | Errand::EndUsers) => return,
+            | Task::Run(Errand::Notify | Errand::EndUsers | Errand::ReadBootId) => return,
         };
         let power_lost = matches!(task, Task::PowerOff | Task::Reset);
         if power_lost && condition.is_running() {
@@ -287,6 +298,9 @@ impl World {
     }
 
     fn become_at(&mut self, at: Duration, node: NodeId, condition: Condition) {
+        if matches!(condition, Condition::Booting { .. }) {
+            self.nodes[node.index()].boots += 1;
+        }
         if self.condition(node) != condition {
             self.set_condition(node, condition);
             self.note(at, node, What::Became(condition));

@@ -97,7 +97,7 @@ impl<'s> Both<'s> {
 
     fn describe(&self, edge: &Edge, roster: &dyn Roster) -> Diagnostic {
         let second = self.second;
-        let stated = format!("{} > {}", second.group_name(edge.before), second.group_name(edge.after));
+        let stated = second.written(edge.before, edge.after);
         let (end, begin) = self.ends(edge);
         let way = self.order.path(begin, end).unwrap_or_default();
         let mut nodes = way.iter().filter_map(|vertex| match self.order.what(*vertex) {
@@ -124,7 +124,7 @@ impl<'s> Both<'s> {
             return None;
         };
         (before.index() < self.first.groups.len() && after.index() < self.first.groups.len()).then(|| {
-            let words = format!("{} > {}", self.first.group_name(before), self.first.group_name(after));
+            let words = self.first.written(before, after);
             (self.first.edge_at(before, after), words)
         })
     }

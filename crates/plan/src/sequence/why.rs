@@ -58,7 +58,8 @@ impl Sequence {
                     writeln!(text, "{} is in {}", roster.name(node), self.group_name(group)).ok();
                 }
                 Reason::Before { before, after } => {
-                    writeln!(text, "{} > {}", self.group_name(before), self.group_name(after)).ok();
+                    let mirrored = if self.is_mirrored { " (mirrored)" } else { "" };
+                    writeln!(text, "{}{mirrored}", self.written(before, after)).ok();
                 }
             }
         }

@@ -43,7 +43,7 @@ impl Round {
         match self.errand {
             Errand::Notify => "telling its users",
             Errand::EndUsers => "ending its users' processes",
-            Errand::Halt | Errand::Restart | Errand::Maintenance => "being told",
+            Errand::Halt | Errand::Restart | Errand::Maintenance | Errand::ReadBootId => "being told",
         }
     }
 

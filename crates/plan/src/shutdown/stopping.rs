@@ -8,7 +8,7 @@
 
 use super::{Goal, Patience, Wishes};
 use crate::duration;
-use crate::fleet::{Abilities, Errand, Failure, FailureKind, Power, Probe, Task};
+use crate::fleet::{Abilities, BootId, Errand, Failure, FailureKind, Power, Probe, Task};
 use crate::machine::{Outcome, back_off};
 use crate::survey::Reading;
 use std::time::Duration;
@@ -18,6 +18,8 @@ use std::time::Duration;
 enum Stage {
     /// Its state is read to see whether anything is to be done.
     Looking,
+    /// It restarts by itself, and is asked which boot it is in, to be able to tell it from the next.
+    Identifying,
     /// Its command is queued or runs.
     Asking,
     /// Told, or found down where power cannot be read: watched until it is really down.
@@ -81,6 +83,9 @@ pub(super) struct Stopping {
     cut_at: Duration,
     deadline: Option<Duration>,
     last: Option<Failure>,
+    is_identified: bool,
+    /// The boot it was in before it was told to restart.
+    boot_before: Option<BootId>,
 }
 
 impl Stopping {
@@ -105,6 +110,8 @@ impl Stopping {
             cut_at: Duration::ZERO,
             deadline: None,
             last: None,
+            is_identified: false,
+            boot_before: None,
         }
     }
 
@@ -117,6 +124,7 @@ impl Stopping {
     pub(super) fn doing(&self) -> &'static str {
         match self.stage {
             Stage::Looking => "asked how it stands",
+            Stage::Identifying => "asked which boot it is in",
             Stage::Asking if self.running => "being told to go down",
             Stage::Asking => "waiting for its turn",
             Stage::Sinking => "going down",
@@ -158,12 +166,12 @@ impl Stopping {
 
     /// Tells whether a look makes sense now: answers are not still to come, and no action runs.
     pub(super) fn may_look(&self) -> bool {
-        self.awaited == 0 && !self.running && self.stage != Stage::Asking
+        self.awaited == 0 && !self.running && !matches!(self.stage, Stage::Asking | Stage::Identifying)
     }
 
     /// Takes note that a queued task has begun: the node's time runs from its first command on.
     pub(super) fn begun(&mut self, task: Task, now: Duration) {
-        if matches!(task, Task::ReadPower | Task::Probe) {
+        if matches!(task, Task::ReadPower | Task::Probe | Task::Run(Errand::ReadBootId)) {
             return;
         }
         self.running = true;
@@ -198,9 +206,10 @@ impl Stopping {
             Stage::Sinking => self.sink(now),
             Stage::Cutting => self.reconsider(),
             Stage::Verifying => self.verify(now),
-            Stage::Rising if self.probe == Probe::Up => Move::Over(Outcome::Restarted),
-            Stage::Rising => Move::Poll,
-            Stage::Asking => Move::Wait,
+            Stage::Rising if self.probe != Probe::Up => Move::Poll,
+            Stage::Rising if self.boot_before.is_some() => Move::Do(Task::Run(Errand::ReadBootId)),
+            Stage::Rising => Move::Over(Outcome::Restarted),
+            Stage::Asking | Stage::Identifying => Move::Wait,
         };
         // Nor is it told once more, which might take as long again.
         let waits = matches!(next, Move::Poll | Move::Retry(..) | Move::Do(Task::Run(_)));
@@ -208,6 +217,28 @@ impl Stopping {
             return self.out_of_time();
         }
         next
+    }
+
+    /// Hears which boot it is in: another one proves a restart, however quick. Where it cannot tell, its
+    /// probe decides alone.
+    pub(super) fn booted(&mut self, id: Option<BootId>) -> Move {
+        let is_same = id.is_some() && id == self.boot_before;
+        match self.stage {
+            Stage::Identifying => {
+                self.boot_before = id;
+                self.ask()
+            }
+            Stage::Sinking if id.is_some() && !is_same => Move::Over(Outcome::Restarted),
+            Stage::Sinking if self.doubt => self.tell_again(),
+            Stage::Sinking => Move::Poll,
+            // A probe that was down and is up again may be that of a service that was restarted.
+            Stage::Rising if is_same => Move::Fail(Failure {
+                kind: FailureKind::Failed,
+                detail: "up again with the same boot id: it was not restarted".to_owned(),
+            }),
+            Stage::Rising => Move::Over(Outcome::Restarted),
+            Stage::Looking | Stage::Asking | Stage::Cutting | Stage::Verifying => Move::Wait,
+        }
     }
 
     /// Hears how a command or a power-off ended.
@@ -218,7 +249,9 @@ impl Stopping {
             (Stage::Asking, Err(failure)) => self.not_accepted(failure),
             (Stage::Cutting, Ok(())) => self.cut(now),
             (Stage::Cutting, Err(failure)) => self.not_cut(failure),
-            (Stage::Looking | Stage::Sinking | Stage::Verifying | Stage::Rising, _) => Move::Wait,
+            (Stage::Looking | Stage::Identifying | Stage::Sinking | Stage::Verifying | Stage::Rising, _) => {
+                Move::Wait
+            }
         }
     }
 
@@ -248,6 +281,11 @@ impl Stopping {
     }
 
     fn ask(&mut self) -> Move {
+        let can_tell = self.restarts_by_itself() && self.able.runs_commands && self.able.probes;
+        if can_tell && !std::mem::replace(&mut self.is_identified, true) {
+            self.stage = Stage::Identifying;
+            return Move::Do(Task::Run(Errand::ReadBootId));
+        }
         self.stage = Stage::Asking;
         Move::Do(Task::Run(self.errand()))
     }
@@ -318,6 +356,7 @@ impl Stopping {
         match self.probe {
             Probe::Unknown => Move::Poll,
             Probe::Up if !self.told => self.ask(),
+            Probe::Up if self.boot_before.is_some() => Move::Do(Task::Run(Errand::ReadBootId)),
             Probe::Up if self.doubt => self.tell_again(),
             Probe::Up => Move::Poll,
             Probe::Down if self.told && self.restarts_by_itself() => {
@@ -418,7 +457,9 @@ impl Stopping {
             Stage::Verifying => ("told to power off, and power does not read off", false),
             Stage::Cutting => ("its power-off could not begin", false),
             _ if self.probe == Probe::Up => ("still up", true),
-            Stage::Looking | Stage::Asking | Stage::Sinking => ("not known to be down", true),
+            Stage::Looking | Stage::Identifying | Stage::Asking | Stage::Sinking => {
+                ("not known to be down", true)
+            }
         };
         let blind = self.power == Power::Unknown && self.probe == Probe::Unknown;
         let kind = if blind { FailureKind::Unreachable } else { FailureKind::TimedOut };

@@ -27,7 +27,10 @@ impl Startup<'_> {
             State::Booting if member.is_up() => self.finish(node, Outcome::Up, now),
             // Controllers need their time to show a power-on, so only half of it all is proof.
             State::Booting if power == Some(Power::Off) && member.checked => self.fell_back(node, now),
-            State::Booting => self.poll_later(able, node, now),
+            State::Booting => {
+                self.ask_whether_it_booted(node);
+                self.poll_later(able, node, now);
+            }
             // The call hangs on, perhaps for another node's sake; the node itself is up.
             State::Acting(Act::On | Act::Reset) if member.is_up() => self.finish(node, Outcome::Up, now),
             State::Acting(_) => self.poll_later(able, node, now),
@@ -39,7 +42,7 @@ impl Startup<'_> {
             },
             State::GoingOff if power == Some(Power::Off) => self.queue(node, Act::On, now),
             State::GoingOff => self.poll_later(able, node, now),
-            State::Waiting | State::Queued(_) | State::Pausing(_) | State::Over(_) => {}
+            State::Waiting | State::Identifying | State::Queued(_) | State::Pausing(_) | State::Over(_) => {}
         }
     }
 
@@ -106,14 +109,18 @@ impl Startup<'_> {
     }
 
     /// Resets a node that was just found on; once a run, as nothing follows a reset but waiting.
-    fn reset(&mut self, able: Abilities, node: NodeId, now: Duration) {
+    pub(super) fn reset(&mut self, able: Abilities, node: NodeId, now: Duration) {
         if !able.switches_power {
             let clause = "to be reset, but its power cannot be switched".to_owned();
             return self.finish(node, Outcome::Failed(clause), now);
         }
+        if self.identify(able, node, now) {
+            return;
+        }
         let member = self.member(node);
         member.was_reset = true;
-        member.must_go_down = member.reading.condition() == Condition::Up;
+        // Without a probe it is up as soon as it is on, and a reset leaves it on.
+        member.must_go_down = able.probes && member.reading.condition() == Condition::Up;
         let act = if able.resets { Act::Reset } else { Act::Off };
         self.timers.cancel(node, Timer::Poll);
         self.queue(node, act, now);
@@ -130,38 +137,38 @@ impl Startup<'_> {
         }
     }
 
-    /// Begins what is queued, as far as the limits allow.
+    /// Begins what is queued, as far as the limits allow. What is to be switched on goes first: it may
+    /// have been switched off for its reset.
     pub(super) fn begin_acts(&mut self, fleet: &mut dyn Fleet, now: Duration) {
-        for act in [Act::Off, Act::Reset] {
-            let queue = if act == Act::Off { &mut self.to_switch_off } else { &mut self.to_reset };
-            if queue.is_empty() {
+        for act in [Act::On, Act::Off, Act::Reset] {
+            let room = self.room(act, now);
+            let queue = match act {
+                Act::On => &mut self.to_power,
+                Act::Off => &mut self.to_switch_off,
+                Act::Reset => &mut self.to_reset,
+            };
+            if room == 0 || queue.is_empty() {
                 continue;
             }
-            for node in fleet.begin(act.task(), queue) {
+            for node in fleet.begin_at_most(room, act.task(), queue) {
                 self.begun(fleet, node, act, now);
+                if act == Act::On {
+                    self.next_power = now + self.options.stagger;
+                }
             }
         }
-        let room = self.room(now);
-        if room == 0 || self.to_power.is_empty() {
-            return;
-        }
-        let rest = self.to_power.split_off(room.min(self.to_power.len()));
-        for node in fleet.begin(Task::PowerOn, &mut self.to_power) {
-            self.begun(fleet, node, Act::On, now);
-            self.next_power = now + self.options.stagger;
-        }
-        self.to_power.extend(rest);
     }
 
-    /// Returns how many nodes may be powered on now.
-    fn room(&self, now: Duration) -> usize {
-        if !self.options.stagger.is_zero() {
-            if now < self.next_power || self.options.booting.is_some_and(|limit| self.booting >= limit) {
-                return 0;
-            }
-            return 1;
+    /// Returns how many nodes may be acted on now. One that is reset boots as well; only one that is
+    /// switched on draws its inrush of current.
+    fn room(&self, act: Act, now: Duration) -> usize {
+        let room = self.options.booting.map_or(usize::MAX, |limit| limit.saturating_sub(self.booting));
+        match act {
+            Act::On if self.options.stagger.is_zero() => room,
+            Act::On if now < self.next_power => 0,
+            Act::On => room.min(1),
+            Act::Off | Act::Reset => room,
         }
-        self.options.booting.map_or(usize::MAX, |limit| limit.saturating_sub(self.booting))
     }
 
     fn begun(&mut self, fleet: &dyn Fleet, node: NodeId, act: Act, now: Duration) {
@@ -332,7 +339,7 @@ impl Startup<'_> {
         }
     }
 
-    fn enter(&mut self, node: NodeId, state: State, now: Duration) {
+    pub(super) fn enter(&mut self, node: NodeId, state: State, now: Duration) {
         let member = self.member(node);
         member.state = state;
         member.since = now;
@@ -387,7 +394,7 @@ impl Startup<'_> {
     }
 
     /// Returns what can be asked of a node; units are never probed.
-    fn able(&self, fleet: &dyn Fleet, node: NodeId) -> Abilities {
+    pub(super) fn able(&self, fleet: &dyn Fleet, node: NodeId) -> Abilities {
         let able = fleet.abilities(node);
         Abilities { probes: able.probes && !self.patience(node).unit, ..able }
     }

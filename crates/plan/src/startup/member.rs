@@ -1,6 +1,6 @@
 //! One node of a start: what it is at, what was read of it, what it still may do.
 
-use crate::fleet::{Abilities, Failure, FailureKind, Power, Probe, Task};
+use crate::fleet::{Abilities, BootId, Failure, FailureKind, Power, Probe, Task};
 use crate::machine::Outcome;
 use crate::survey::{Condition, Reading};
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub(super) enum State {
     Waiting,
     /// Its turn has come and it is not known how it stands.
     Asking,
+    /// It is to be reset, and is asked which boot it is in, to be able to tell it from the next.
+    Identifying,
     /// To be acted on as soon as the limits allow.
     Queued(Act),
     /// The driver is at it.
@@ -78,6 +80,11 @@ pub(super) struct Member {
     /// A probe (a power reading) is queued or on its way.
     pub(super) asked_probe: bool,
     pub(super) asked_power: bool,
+    /// Which boot it is in is asked, or was asked once before its reset.
+    pub(super) asked_boot: bool,
+    pub(super) is_identified: bool,
+    /// The boot it was in before its reset.
+    pub(super) boot_before: Option<BootId>,
     pub(super) last_failure: Option<Box<Failure>>,
 }
 
@@ -102,6 +109,9 @@ impl Member {
             let_go: false,
             asked_probe: false,
             asked_power: false,
+            asked_boot: false,
+            is_identified: false,
+            boot_before: None,
             last_failure: None,
         }
     }
@@ -121,8 +131,9 @@ impl Member {
     pub(super) fn note_power(&mut self, power: Power) {
         self.asked_power = false;
         self.reading.power = Some(power);
-        if power == Power::Off {
-            self.must_go_down = false;
+        // What it answered before it was off says nothing about the boot to come.
+        if power == Power::Off && std::mem::take(&mut self.must_go_down) {
+            self.reading.probe = self.reading.probe.map(|_| Probe::Down);
         }
     }
 
@@ -136,6 +147,7 @@ impl Member {
         match &self.state {
             State::Waiting => "waiting for others",
             State::Asking => "not known how it stands",
+            State::Identifying => "asked which boot it is in, before its reset",
             State::Queued(_) => "waiting for a free driver",
             State::Acting(Act::On) => "powering on",
             State::Acting(Act::Off) | State::GoingOff => "powering off",

@@ -6,7 +6,7 @@
 mod single;
 
 use super::*;
-use crate::fleet::{Abilities, Failure, FailureKind, Power, Probe};
+use crate::fleet::{Abilities, BootId, Failure, FailureKind, Power, Probe};
 use crate::graph::GroupId;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,10 +50,14 @@ struct World {
     on: Vec<bool>,
     up_at: Vec<Option<Duration>>,
     tries: Vec<u32>,
+    /// How often each was begun to boot.
+    booted: Vec<u32>,
     events: BTreeMap<(Duration, u64), (bool, Event)>,
     serial: u64,
     /// What was done to power, and when.
     deeds: Vec<(Duration, NodeId, Task)>,
+    /// By deed: who was up then.
+    were_up: Vec<Vec<bool>>,
 }
 
 impl World {
@@ -68,10 +72,12 @@ impl World {
             on: vec![false; natures.len()],
             up_at: vec![None; natures.len()],
             tries: vec![0; natures.len()],
+            booted: vec![0; natures.len()],
             natures: natures.to_vec(),
             events: BTreeMap::new(),
             serial: 0,
             deeds: Vec::new(),
+            were_up: Vec::new(),
         };
         for (at, nature) in natures.iter().enumerate() {
             world.on[at] = matches!(nature, Nature::Running | Nature::Stuck | Nature::Coming);
@@ -87,7 +93,7 @@ impl World {
     /// Tells whether the controller of a node is at another one already.
     fn is_busy(&self, task: Task, node: NodeId) -> bool {
         let same = |other: NodeId| other.0 % self.controllers == node.0 % self.controllers;
-        !matches!(task, Task::Probe | Task::ReadPower)
+        !matches!(task, Task::Probe | Task::ReadPower | Task::Run(_))
             && self.events.values().any(|(_, event)| matches!(event, Event::Ended(other, ..) if same(*other)))
     }
 
@@ -98,6 +104,7 @@ impl World {
     fn act(&mut self, node: NodeId, task: Task) -> (Duration, Result<(), Failure>) {
         let at = node.index();
         self.deeds.push((self.now, node, task));
+        self.were_up.push((0..self.on.len()).map(|at| self.is_up(NodeId(at as u32))).collect());
         self.tries[at] += 1;
         let fail = |kind| Err(Failure { kind, detail: "said no".to_owned() });
         match self.natures[at] {
@@ -110,9 +117,13 @@ impl World {
         let lives = self.natures[at] != Nature::Dead;
         match task {
             Task::PowerOff => (self.on[at], self.up_at[at]) = (false, None),
-            Task::Reset => self.up_at[at] = lives.then(|| self.now + SECOND + self.boots[at]),
+            Task::Reset => {
+                self.booted[at] += 1;
+                self.up_at[at] = lives.then(|| self.now + SECOND + self.boots[at]);
+            }
             _ if self.is_up(node) => {}
             _ => {
+                self.booted[at] += 1;
                 self.on[at] = true;
                 self.up_at[at] = lives.then(|| self.now + SECOND + self.boots[at]);
             }
@@ -147,6 +158,10 @@ impl Fleet for World {
                 Task::ReadPower => {
                     let on = if self.on[node.index()] { Power::On } else { Power::Off };
                     (SECOND / 5, Event::Power(node, if silent { Power::Unknown } else { on }))
+                }
+                Task::Run(Errand::ReadBootId) => {
+                    let id = BootId(self.booted[node.index()].into());
+                    (SECOND / 5, Event::BootId(node, self.is_up(node).then_some(id)))
                 }
                 _ => {
                     let (takes, result) = self.act(node, task);
@@ -246,6 +261,8 @@ struct Case {
     stagger: u64,
     late: Option<u64>,
     interrupt: Option<u64>,
+    /// By node: it is reset if it runs.
+    reset: Vec<bool>,
 }
 
 const COUNT: u32 = 10;
@@ -281,12 +298,16 @@ fn case() -> impl Strategy<Value = Case> {
             prop_oneof![Just(0), 1u64..5],
             prop_oneof![3 => Just(None), 1 => (5u64..60).prop_map(Some)],
             prop_oneof![3 => Just(None), 1 => (0u64..100).prop_map(Some)],
+            prop_oneof![
+                2 => Just(vec![false; COUNT as usize]),
+                1 => prop::collection::vec(any::<bool>(), COUNT as usize)
+            ],
         ),
     )
         .prop_map(
             |(
                 (groups, edges, natures, boots),
-                (able, fanout, controllers, booting, stagger, late, interrupt),
+                (able, fanout, controllers, booting, stagger, late, interrupt, reset),
             )| {
                 let count = u32::try_from(groups.len()).unwrap();
                 let edges = edges.into_iter().filter(|&(a, b)| a < b && b < count).collect();
@@ -302,6 +323,7 @@ fn case() -> impl Strategy<Value = Case> {
                     stagger,
                     late,
                     interrupt,
+                    reset,
                 }
             },
         )
@@ -324,12 +346,17 @@ fn run(case: &Case, order: &Order) -> (World, Vec<Reading>, Vec<Notice>, Vec<End
         patience: vec![patience; COUNT as usize],
         stagger: Duration::from_secs(case.stagger),
         booting: case.booting,
+        reset: targets.iter().copied().filter(|node| is_reset(case, &readings, *node)).collect(),
         ..Options::default()
     };
     let mut startup = Startup::new(order, &targets, &readings, options);
     let notices = drive(&mut startup, &mut world, case.interrupt.map(Duration::from_secs));
     let endings = startup.endings();
     (world, readings, notices, endings)
+}
+
+fn is_reset(case: &Case, readings: &[Reading], node: NodeId) -> bool {
+    case.reset[node.index()] && readings[node.index()].condition() == Condition::Up
 }
 
 fn order_of(case: &Case) -> Order {
@@ -346,13 +373,18 @@ fn judge(
     notices: &[Notice],
     endings: &[Ending],
 ) -> Result<(), String> {
-    for &(at, node, task) in &world.deeds {
+    for (&(at, node, task), were_up) in world.deeds.iter().zip(&world.were_up) {
         for &leader in &before[node.index()] {
             let leader = &endings[leader as usize];
             let over = leader.ended.is_some_and(|end| end <= at) && leader.outcome.is_well();
             let let_go = notices.iter().any(|notice| {
                 notice.node == leader.node && notice.at <= at && matches!(notice.what, Happening::LetGo(_))
             });
+            // A probe that tells the truth leaves no room for a leader believed up.
+            let is_believed = over && world.able.probes && !were_up[leader.node.index()];
+            if is_believed && !let_go {
+                return Err(format!("{node:?} {task:?} at {at:?}, and {leader:?} is not up"));
+            }
             if !over && !let_go {
                 return Err(format!("{node:?} {task:?} at {at:?} before {leader:?}"));
             }
@@ -375,7 +407,8 @@ proptest! {
         for &(_, node, task) in &world.deeds {
             prop_assert!(world.natures[node.index()] != Nature::Silent || blind, "unknown was acted on");
             if task == Task::Reset || task == Task::PowerOff {
-                prop_assert!(readings[node.index()].condition() == Condition::On, "{node:?} was reset");
+                let is_on = readings[node.index()].condition() == Condition::On;
+                prop_assert!(is_on || is_reset(&case, &readings, node), "{node:?} was reset");
             }
         }
         prop_assert_eq!(endings.len(), COUNT as usize);

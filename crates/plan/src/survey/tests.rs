@@ -53,7 +53,9 @@ impl Fleet for World {
                 _ if self.ended && task == Task::Probe => Event::Probe(node, Probe::Up),
                 Task::Probe if self.up.contains(&node.0) => Event::Probe(node, Probe::Up),
                 Task::Probe => Event::Probe(node, Probe::Down),
-                _ => Event::Power(node, Power::Off),
+                Task::PowerOn | Task::PowerOff | Task::Reset | Task::ReadPower | Task::Run(_) => {
+                    Event::Power(node, Power::Off)
+                }
             });
             false
         });

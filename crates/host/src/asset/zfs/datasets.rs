@@ -27,10 +27,16 @@ pub(super) fn is_of(pool: &str, source: &str) -> bool {
 }
 
 /// Mounts every dataset that has a mountpoint of its own and is to be mounted without being asked for.
+/// What is mounted `later` would hide one that is mounted below it now.
 ///
 /// # Errors
 /// Names the first that cannot be mounted, and why.
-pub(super) fn mount_own(pool: &str, calls: &Calls, run: &mut dyn Run) -> anyhow::Result<()> {
+pub(super) fn mount_own(
+    pool: &str,
+    later: &[PathBuf],
+    calls: &Calls,
+    run: &mut dyn Run,
+) -> anyhow::Result<()> {
     let mut all = list(pool, calls, run)?;
     if all.iter().any(|dataset| dataset.is_locked) {
         calls.expect(&["zfs", "load-key", "-r", pool].map(str::to_owned).to_vec(), run)?;
@@ -40,6 +46,18 @@ pub(super) fn mount_own(pool: &str, calls: &Calls, run: &mut dyn Run) -> anyhow:
     // A place within another one is there only when that one is mounted.
     all.sort_by_key(|dataset| (Path::new(&dataset.mountpoint).components().count(), dataset.name.clone()));
     for dataset in &all {
+        let above = later.iter().find(|at| {
+            Path::new(&dataset.mountpoint).starts_with(at) && dataset.mountpoint != at.to_string_lossy()
+        });
+        if let Some(above) = above {
+            bail!(
+                "{} mounts itself at {}, below {}, which is mounted after it and would hide it; zfs set mountpoint=legacy {}, and add an [[asset.mount]] for it",
+                dataset.name,
+                dataset.mountpoint,
+                above.display(),
+                dataset.name
+            );
+        }
         insist_on_empty(dataset)?;
         calls.expect(&["zfs", "mount", &dataset.name].map(str::to_owned).to_vec(), run)?;
     }

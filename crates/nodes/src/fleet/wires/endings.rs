@@ -2,6 +2,7 @@
 
 use super::judging::Judgement;
 use super::{Call, Purpose, Wires};
+use crate::boot;
 use crate::config::ProbeDriver;
 use crate::fleet::reading::power_lines;
 use crate::power::{wanted, without_effect};
@@ -12,6 +13,10 @@ use orderly_exec::children::ChildId;
 use orderly_exec::job::{Ended, Ending};
 use orderly_plan::fleet::{Errand, Event, Failure, FailureKind, NodeId, Power, Probe, Task};
 use std::time::Instant;
+
+/// What is said where the script that ends users' processes was never run.
+pub(super) const UNSAID: &str = "the node did not run the script that ends users' processes: does the shell \
+                                 driver pass on standard input?";
 
 impl Wires {
     pub(super) fn call_ended(&mut self, id: ChildId, ended: Ended) {
@@ -56,11 +61,17 @@ impl Wires {
                 let result = command_failure(&call, &ended, !nodes.is_empty());
                 self.ended.push((*id, result.map_or(Ok(ended), Err)));
             }
+            Purpose::Crew => self.crew_ended(id, &ended, call.told),
         }
     }
 
     fn act_ended(&mut self, task: Task, nodes: Vec<NodeId>, call: &Call, ended: &Ended) {
         let Some(&first) = nodes.first() else { return };
+        if task == Task::Run(Errand::ReadBootId) {
+            let id = if ended.succeeded() { boot::id(&ended.text()) } else { None };
+            self.answers.extend(nodes.into_iter().map(|node| Event::BootId(node, id)));
+            return;
+        }
         let Some(mut failure) = act_failure(task, call, ended) else {
             // A power program's "done" says that the command was passed on, and no more.
             if self.tool(first).is_some() && wanted(task).is_some() && !call.told {
@@ -148,7 +159,7 @@ impl Wires {
         }
     }
 
-    fn probed_unless_told(&mut self, node: NodeId, reading: Probe, told: bool) {
+    pub(super) fn probed_unless_told(&mut self, node: NodeId, reading: Probe, told: bool) {
         if told {
             self.answers.push(Event::Probe(node, Probe::Unknown));
         } else {
@@ -157,13 +168,17 @@ impl Wires {
     }
 
     /// Answers for a call whose end nobody will hear of.
-    pub(super) fn give_up(&mut self, call: Call, failure: &Failure) {
+    pub(super) fn give_up(&mut self, id: ChildId, call: Call, failure: &Failure) {
         self.controllers.free(&call.occupies);
         let task = match call.purpose {
             Purpose::Act(task) | Purpose::Settle(Judgement { task, .. }) => task,
             Purpose::ReadPower => Task::ReadPower,
             Purpose::Probe | Purpose::ProbePower => Task::Probe,
             Purpose::LookAfter(_) => return,
+            Purpose::Crew => {
+                self.lose_crew(id, failure);
+                return;
+            }
             Purpose::Command(id) => {
                 self.ended.push((id, Err(failure.clone())));
                 return;
@@ -179,9 +194,7 @@ fn act_failure(task: Task, call: &Call, ended: &Ended) -> Option<Failure> {
     let is_errand = matches!(task, Task::Run(_));
     let failure = if ended.succeeded() {
         let unsaid = task == Task::Run(Errand::EndUsers) && !users::ran(&ended.text());
-        let detail = "the node did not run the script that ends users' processes: does the shell driver pass \
-                      on standard input?";
-        return unsaid.then(|| Failure { kind: FailureKind::Failed, detail: detail.into() });
+        return unsaid.then(|| Failure { kind: FailureKind::Failed, detail: UNSAID.into() });
     } else if is_errand {
         shell::failure(&call.argv, ended)
     } else {

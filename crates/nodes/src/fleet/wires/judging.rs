@@ -210,7 +210,7 @@ impl Wires {
                 self.status_job(&rest)
             }
             Purpose::LookAfter(_) => self.status_job(&rest),
-            Purpose::Probe | Purpose::Command(_) => None,
+            Purpose::Probe | Purpose::Command(_) | Purpose::Crew => None,
         };
         match job {
             Some(job) => self.begin_call(job, purpose, rest),

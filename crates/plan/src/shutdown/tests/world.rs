@@ -2,7 +2,7 @@
 //! of it.
 
 use super::super::*;
-use crate::fleet::{Abilities, Power, Probe};
+use crate::fleet::{Abilities, BootId, Power, Probe};
 
 /// How a node behaves when it is told to go down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +122,7 @@ impl World {
                 self.cut_at[node.index()].get_or_insert(self.now);
                 Event::Ended(node, task, Ok(()))
             }
+            Task::Run(Errand::ReadBootId) => Event::BootId(node, Some(BootId(0))),
             Task::Run(_) => {
                 let halted = self.is_halted(node, self.now);
                 let result = match self.nodes[node.index()].manner {

@@ -15,6 +15,7 @@ fn alone(nature: Nature, able: Abilities) -> (World, Vec<Ending>) {
         stagger: 0,
         late: None,
         interrupt: None,
+        reset: vec![false; COUNT as usize],
     };
     let order = order_of(&case);
     let (world, _, _, endings) = run(&case, &order);
@@ -81,6 +82,39 @@ fn a_running_target_is_reset_and_waited_for_until_it_was_seen_down() {
     assert!(world.now >= 11 * SECOND, "up before it went down: {:?}", world.now);
 }
 
+/// Returns how a node that runs and is reset ends, and when: it is up again before it is probed.
+fn reset_in_no_time(nature: Nature, able: Abilities) -> (World, Outcome) {
+    let order = Order::new(1, &[], &[]);
+    let mut world = World::new(&[nature], &[0], able, usize::MAX);
+    (world.on[0], world.up_at[0]) = (true, Some(Duration::ZERO));
+    let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Up) }];
+    let patience = Patience { timeout: 60 * SECOND, ..Patience::default() };
+    let options = Options { reset: vec![NodeId(0)], patience: vec![patience], ..Options::default() };
+    let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
+    drive(&mut startup, &mut world, None);
+    (world, startup.endings()[0].outcome.clone())
+}
+
+/// It was waited for until its time was up, and then called failed.
+#[test]
+fn a_reset_too_quick_to_be_seen_is_known_by_its_boot_id() {
+    // Up again at once, so that no probe can fall between.
+    let quick = Abilities { interval: 20 * SECOND, ..ALL };
+    let (world, outcome) = reset_in_no_time(Nature::Running, quick);
+    assert_eq!(outcome, Outcome::Up);
+    assert!(world.now < 40 * SECOND, "at the next probe: {:?}", world.now);
+}
+
+#[test]
+fn a_reset_without_effect_is_not_proven_by_the_same_boot_id() {
+    let (world, outcome) = reset_in_no_time(Nature::Lying, ALL);
+    assert!(matches!(&outcome, Outcome::Failed(said) if said.contains("had no effect")), "{outcome:?}");
+    assert!(world.now >= 60 * SECOND);
+    let (_, outcome) =
+        reset_in_no_time(Nature::Running, Abilities { runs_commands: false, interval: 20 * SECOND, ..ALL });
+    assert!(matches!(&outcome, Outcome::Failed(_)), "nobody can tell: {outcome:?}");
+}
+
 #[test]
 fn a_late_leader_lets_others_go_and_a_failed_one_does_not() {
     let order = Order::new(2, &[vec![NodeId(0)], vec![NodeId(1)]], &[(GroupId(0), GroupId(1))]);
@@ -117,6 +151,78 @@ fn a_node_whose_controller_is_busy_is_not_taken_for_begun() {
     drive(&mut startup, &mut world, None);
     let endings = startup.endings();
     assert!(endings[1..].iter().all(|ending| ending.outcome == Outcome::Up), "{endings:?}");
+}
+
+/// What it had answered before it was switched off was taken for its being up again, and those that
+/// wait for it were begun.
+#[test]
+fn a_node_switched_off_and_on_again_is_not_up_before_it_answers_anew() {
+    let order = Order::new(2, &[vec![NodeId(0)], vec![NodeId(1)]], &[(GroupId(0), GroupId(1))]);
+    let able = Abilities { resets: false, ..ALL };
+    let mut world = World::new(&[Nature::Running, Nature::Sound], &[50, 5], able, usize::MAX);
+    let readings = [
+        Reading { power: Some(Power::On), probe: Some(Probe::Up) },
+        Reading { power: Some(Power::Off), probe: Some(Probe::Down) },
+    ];
+    let options = Options { reset: vec![NodeId(0)], ..Options::default() };
+    let mut startup = Startup::new(&order, &[NodeId(0), NodeId(1)], &readings, options);
+    drive(&mut startup, &mut world, None);
+    let (at, ..) = world.deeds.iter().find(|deed| deed.1 == NodeId(1)).unwrap();
+    assert!(*at >= 50 * SECOND, "begun at {at:?}: {:?}", world.deeds);
+    assert!(startup.endings().iter().all(|ending| ending.outcome == Outcome::Up));
+}
+
+/// Returns a start of these nodes, all off, by which limits; nodes with even numbers share a controller.
+fn begun_at_once(natures: &[Nature], options: Options) -> Vec<u32> {
+    let order = Order::new(natures.len(), &[], &[]);
+    let mut world = World::new(natures, &vec![5; natures.len()], ALL, usize::MAX);
+    world.controllers = 2;
+    let readings = vec![Reading { power: Some(Power::Off), probe: Some(Probe::Down) }; natures.len()];
+    let targets: Vec<NodeId> = order.waves()[0].clone();
+    let mut startup = Startup::new(&order, &targets, &readings, options);
+    // Too short for the call that hangs.
+    while world.now < 30 * SECOND {
+        startup.advance(&mut world);
+        let until = startup.wake().map(|wake| wake.min(world.now + SECOND));
+        for event in world.next(until.or(Some(world.now + SECOND))) {
+            startup.hear(&event, world.now);
+        }
+    }
+    world.deeds.iter().map(|deed| deed.1.0).collect()
+}
+
+/// Only the first so many of the queue were offered, and their controller was busy.
+#[test]
+fn a_busy_controller_at_the_head_delays_nobody_under_a_limit() {
+    let mut natures = [Nature::Sound; 6];
+    natures[0] = Nature::Hanging;
+    let staggered = begun_at_once(&natures, Options { stagger: SECOND / 2, ..Options::default() });
+    assert_eq!(staggered, [0, 1, 3, 5], "2 and 4 wait for the controller of 0");
+    let booting = begun_at_once(&natures, Options { booting: Some(2), ..Options::default() });
+    assert_eq!(booting, [0, 1, 3, 5]);
+}
+
+#[test]
+fn nodes_that_are_reset_count_among_those_that_boot() {
+    let order = Order::new(5, &[], &[]);
+    for resets in [true, false] {
+        let able = Abilities { resets, ..ALL };
+        let mut world = World::new(&[Nature::Running; 5], &[30; 5], able, usize::MAX);
+        let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Up) }; 5];
+        let targets: Vec<NodeId> = (0..5).map(NodeId).collect();
+        let options = Options { reset: targets.clone(), booting: Some(2), ..Options::default() };
+        let mut startup = Startup::new(&order, &targets, &readings, options);
+        let mut most = 0;
+        while !startup.is_over() {
+            startup.advance(&mut world);
+            most = most.max(targets.iter().filter(|&&node| !world.is_up(node)).count());
+            for event in world.next(startup.wake()) {
+                startup.hear(&event, world.now);
+            }
+        }
+        assert!(startup.endings().iter().all(|ending| ending.outcome == Outcome::Up));
+        assert_eq!(most, 2, "down at a time");
+    }
 }
 
 /// A limit shorter than the boot limit ended the wait, and the node was never reset.

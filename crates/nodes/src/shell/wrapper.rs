@@ -1,0 +1,127 @@
+//! The command line that says of itself when it begins and how it ended.
+//!
+//! clush and pdsh pass on what nodes print, line by line with the node's name before it, and say no
+//! more of a command that succeeded than of one that was never begun. So a mark is printed before
+//! the command, and one with its exit status after it; both carry a number drawn for the call, which
+//! what the command itself prints cannot know.
+
+use super::quote;
+use anyhow::Context;
+use std::fmt::Write;
+use std::io::Read;
+
+/// `$1` is the mark, `$2` the command. A line of its own even after output without an end; on stderr
+/// as well, because the last words of a command that failed must be in before it is judged.
+const PLAIN: &str = r#"printf "\n%s begin\n" "$1"; sh -c "$2"; s=$?; printf "\n%s %d\n" "$1" $s; printf "\n%s %d\n" "$1" $s >&2; exit $s"#;
+
+/// The same, with `$3` for the command to read.
+const FED: &str = r#"printf "\n%s begin\n" "$1"; printf %b "$3" | sh -c "$2"; s=$?; printf "\n%s %d\n" "$1" $s; printf "\n%s %d\n" "$1" $s >&2; exit $s"#;
+
+/// Returns a mark nobody can guess.
+///
+/// # Errors
+/// When the kernel gives no random numbers.
+pub(crate) fn draw_mark() -> anyhow::Result<String> {
+    let mut bytes = [0u8; 16];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut bytes))
+        .context("read /dev/urandom")?;
+    let mut mark = String::from("orderly-");
+    for byte in bytes {
+        let _ = write!(mark, "{byte:02x}");
+    }
+    Ok(mark)
+}
+
+/// Returns the line that runs `command` in a shell between its marks, with `input` to read where it
+/// cannot be passed in.
+pub(crate) fn wrap(mark: &str, command: &str, input: Option<&[u8]>) -> String {
+    let script = if input.is_some() { FED } else { PLAIN };
+    let mut words: Vec<String> = ["sh", "-c", script, "orderly", mark, command].map(str::to_owned).to_vec();
+    words.extend(input.map(escape));
+    format!("exec {}", quote(&words))
+}
+
+/// What a line that was printed says, without the node's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Begin,
+    End(i32),
+}
+
+/// Returns the mark a line is; none when it is any other output.
+pub(crate) fn read(mark: &str, line: &str) -> Option<Mark> {
+    let rest = line.strip_prefix(mark)?.strip_prefix(' ')?;
+    if rest == "begin" {
+        return Some(Mark::Begin);
+    }
+    let status: u8 = rest.parse().ok()?;
+    Some(Mark::End(i32::from(status)))
+}
+
+/// Returns bytes as `printf %b` reads them; only what no shell and no terminal takes for anything else
+/// stays as it is.
+fn escape(input: &[u8]) -> String {
+    let mut text = String::with_capacity(input.len() + input.len() / 4);
+    for &byte in input {
+        if byte == b' ' || (byte.is_ascii_graphic() && !b"\\'\"!%`$".contains(&byte)) {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "\\0{byte:03o}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use orderly_exec::job::{Ended, Ending, Job};
+    use orderly_exec::runner::{Run, Runner};
+    use std::time::Duration;
+
+    fn run(shell: &str, line: &str) -> Ended {
+        let _alone = crate::ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Runner::new().unwrap().run(&Job::new([shell, "-c", line], Duration::from_secs(60)))
+    }
+
+    #[test]
+    fn a_command_runs_between_its_marks_and_keeps_its_status() {
+        let mark = draw_mark().unwrap();
+        assert!(mark.len() == 40 && mark != draw_mark().unwrap());
+        for (command, out, status) in [
+            ("exit 5", "", 5),
+            ("echo a # b", "a\n", 0),
+            ("printf 'no end'; exit 255", "no end", 255),
+            ("no-such-command-here 2>/dev/null", "", 127),
+            (r#"echo "$1|$0" '%s' '\n' "it's" `echo x`"#, "|sh %s \\n it's x\n", 0),
+        ] {
+            // dash takes escapes apart in echo; what matters is that it gets the line as it is.
+            let ended = run("bash", &wrap(&mark, command, None).replace("sh -c", "bash -c"));
+            let expected = format!("\n{mark} begin\n{}\n{mark} {status}\n", out.replace("|sh", "|bash"));
+            assert_eq!(String::from_utf8_lossy(&ended.stdout), expected, "{command}");
+            assert_eq!(String::from_utf8_lossy(&ended.stderr), format!("\n{mark} {status}\n"), "{command}");
+            assert_eq!(ended.ending, Ending::Exited(status), "{command}");
+        }
+    }
+
+    #[test]
+    fn input_arrives_byte_for_byte_however_odd() {
+        let all: Vec<u8> = (1..=255).chain(*b"%d %% \\c \\0101 'x' \"$HOME\" `id` !! \n").collect();
+        for shell in ["sh", "bash"] {
+            let ended = run(shell, &wrap("m", "cat", Some(&all)));
+            let expected = [b"\nm begin\n", all.as_slice(), b"\nm 0\n"].concat();
+            assert_eq!(ended.stdout, expected, "{shell}");
+        }
+        assert!(!wrap("m", "cat", Some(b"two\nlines")).contains('\n'));
+    }
+
+    #[test]
+    fn only_a_whole_mark_is_one() {
+        assert_eq!(read("m", "m begin"), Some(Mark::Begin));
+        assert_eq!(read("m", "m 255"), Some(Mark::End(255)));
+        for line in ["m", "m ", "m x", "mm 0", " m 0", "m 0 ", "m 256", "m -1", "n m 0", "M 0"] {
+            assert_eq!(read("m", line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What an NFS server does to a hand-over: exports that stay in the kernel, locks, ids of file systems.
+//!
+//! The kernel's folder `/proc/fs/nfsd` is scripted (a folder of the private host): most kernels that
+//! build this have no NFS server. Mounts are real.
+
+use crate::pair::{Asset, Pair, possible};
+use bed::Bed;
+
+/// Gives the first host a folder of the kernel's NFS server, which exports the share.
+fn with_server(pair: &Pair<'_>) {
+    let line = "/bin/mount -t tmpfs tmpfs /proc/fs && /bin/mkdir /proc/fs/nfsd && : >/proc/fs/nfsd/unlock_filesystem && \
+                printf '# Version 1.1\\n%s\\t*(ro)\\n' \"$ORDERLY_BED/at/share\" >/proc/fs/nfsd/exports";
+    pair.shell(1, line).run();
+}
+
+/// Makes the flush with this number the one that the kernel heeds; none with 0.
+fn forgets_at(pair: &Pair<'_>, flush: usize) {
+    let exportfs = pair.bed.read("fakes/exportfs.told");
+    let heed = format!(
+        "[ \"$1\" != -f ] || {{ echo flush >>\"$ORDERLY_BED/flushes\"; \
+         [ \"$(grep -c . \"$ORDERLY_BED/flushes\")\" != {flush} ] || : >/proc/fs/nfsd/exports; }}"
+    );
+    pair.bed.script("fakes/exportfs", &exportfs.replace("#!/bin/sh\n", &format!("{heed}\n")));
+}
+
+#[test]
+fn an_export_that_stays_in_the_kernel_is_flushed_until_it_is_gone() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    bed.write("fakes/exportfs.told", bed.read("fakes/exportfs"));
+    with_server(&pair);
+    let before = pair.world(1);
+    // It never goes: the release ends within the limit of the share, and everything is as before.
+    forgets_at(&pair, 0);
+    let run = pair.release(1).args(["--timeout", "2s"]).status(1).any_stdout();
+    run.stderr_contains("the kernel's NFS server still exports").run();
+    assert_eq!(pair.world(1), before);
+    assert!(!pair.acts().contains(&"ec1 umount /at".to_owned()), "{:?}", pair.acts());
+    pair.forget();
+    // It goes at the third flush; locks are dropped before, of this path alone.
+    std::fs::remove_file(bed.path("flushes")).unwrap();
+    forgets_at(&pair, 3);
+    pair.release(1).any_stdout().any_stderr().run();
+    let acts = pair.acts();
+    assert_eq!(acts.iter().filter(|act| *act == "ec1 exportfs -f").count(), 3, "{acts:?}");
+    assert_eq!(acts.last().map(String::as_str), Some("ec1 umount /at"));
+    let unlocked = pair.shell(1, "cat /proc/fs/nfsd/unlock_filesystem").any_stdout().run().stdout;
+    assert_eq!(unlocked, format!("{}/at/share\n", bed.root().display()));
+    assert!(pair.world(1).contains("/home  other(ro)"), "other exports stay");
+}
+
+/// A tmpfs, an overlay or a bind mount of them has no id that the other host gives alike.
+#[test]
+fn a_share_without_an_id_that_both_hosts_give_alike_is_refused() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Command);
+    let text = bed.read("etc/ha.toml");
+    bed.config("ha.toml", text.replace("fsid = \"7\"\n", ""));
+    pair.release(1).any_stdout().any_stderr().run();
+    pair.shell(2, "/bin/mount -t tmpfs tmpfs source && /bin/mkdir source/share source/opt").run();
+    pair.forget();
+    let taken = pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).status(1);
+    taken
+        .any_stdout()
+        .stderr_contains("on tmpfs, which has no id of its own")
+        .stderr_contains("give the share an fsid")
+        .run();
+    let acts = pair.acts();
+    assert!(!acts.iter().any(|act| act.contains("exportfs -o") || act.contains("address add")), "{acts:?}");
+    assert!(pair.holders().is_empty(), "let go again");
+}
+
+#[test]
+fn clients_find_mount_export_and_address_in_that_order() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    pair.release(1).any_stdout().any_stderr().run();
+    pair.forget();
+    let record = pair.state(1).join("release.json");
+    pair.takeover(2).arg("--record").arg(record).any_stdout().any_stderr().run();
+    let acts = pair.acts();
+    let at = |part: &str| {
+        acts.iter().position(|act| act.contains(part)).unwrap_or_else(|| panic!("{part}: {acts:?}"))
+    };
+    assert!(at("mount --bind /source /at") < at("exportfs -o ro,fsid=7"), "{acts:?}");
+    assert!(at("exportfs -o ro,fsid=7") < at("ip address add 192.0.2.10"), "{acts:?}");
+}

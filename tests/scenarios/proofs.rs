@@ -1,0 +1,287 @@
+//! The proofs of the steps, one table: every command and every read of a release and of a takeover
+//! fails (before and after doing its work), hangs, and kills its caller (before and after); and the
+//! program is killed after every record of its journal. Each time the world is as it was, or as it was
+//! to become, or the run says NOT safe with 5; the next run ends it; never do both hosts hold the asset.
+//!
+//! `make test` tries every command of three kinds of asset with some trouble, all of which take turns;
+//! `make soak` tries all troubles of all kinds. What was tried is printed as one line a table.
+
+use crate::pair::{Asset, Pair, possible};
+use bed::loopfs::{Disk, FILESYSTEM_NEEDS};
+use bed::{Bed, Ended, Need, real};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+const TROUBLES: [&str; 5] = ["fail", "fail-after", "hang", "before", "after"];
+
+fn is_soak() -> bool {
+    std::env::var_os("ORDERLY_SOAK").is_some()
+}
+
+/// Returns the kinds of asset that are tried.
+fn kinds() -> &'static [&'static str] {
+    if is_soak() { &["bind", "ext4", "xfs", "btrfs", "lvm", "command"] } else { &["bind", "ext4", "command"] }
+}
+
+fn ready() -> bool {
+    possible()
+        && real::require(&[Need::Program("strace")])
+        && (!is_soak() || real::require(&FILESYSTEM_NEEDS))
+}
+
+/// What came of the cases of one table.
+#[derive(Debug, Default)]
+struct Count(BTreeMap<&'static str, usize>);
+
+impl Count {
+    fn add(&mut self, what: &'static str) {
+        *self.0.entry(what).or_default() += 1;
+    }
+
+    /// Written past the test harness, which hides what a passing test prints.
+    fn tell(&self, table: &str) {
+        let cases: usize = self.0.values().sum();
+        let parts: Vec<String> = self.0.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        let line = format!("step proofs: {table}: {cases} cases: {}; both held: 0\n", parts.join(", "));
+        std::io::stderr().write_all(line.as_bytes()).ok();
+    }
+}
+
+/// Runs `table` on a fresh pair of each kind. Reads of the device count like commands.
+fn each_kind(name: &str, mut table: impl FnMut(&Pair<'_>, &str, &mut Count)) {
+    if !ready() {
+        return;
+    }
+    for kind in kinds() {
+        let bed = Bed::new();
+        let disk = match *kind {
+            "xfs" => Disk::xfs(&bed),
+            "btrfs" => Disk::btrfs(&bed),
+            _ => Disk::ext4(&bed, 16),
+        };
+        let asset = match *kind {
+            "bind" => Asset::Bind,
+            "command" => Asset::Command,
+            "lvm" => Asset::Lvm(&disk),
+            _ => Asset::Disk(&disk),
+        };
+        let pair = Pair::new(&bed, &asset);
+        bed.tool("strace");
+        // Reading an xfs takes dozens of reads, all alike.
+        if *kind == "ext4" {
+            pair.count_also("dd");
+        }
+        pair.count_also("mv");
+        let mut count = Count::default();
+        table(&pair, kind, &mut count);
+        count.tell(&format!("{name} of {kind}"));
+    }
+}
+
+/// Tells whether a case is tried now; all are in the soak.
+fn is_turn(kind: &str, at: usize, trouble: usize) -> bool {
+    let turns = if kind == "ext4" { 3 } else { 5 };
+    is_soak() || (at + trouble).is_multiple_of(turns)
+}
+
+fn record(pair: &Pair<'_>, host: usize) -> PathBuf {
+    pair.state(host).join("release.json")
+}
+
+fn never_both(pair: &Pair<'_>, case: &str) {
+    let holders = pair.holders();
+    assert!(holders.len() < 2, "{case}: both hold it");
+}
+
+/// Lets host 1 have everything again, however the case ended, and returns its world.
+fn give_back(pair: &Pair<'_>, case: &str) -> String {
+    if pair.holders() != [1] {
+        let ended = pair.way_back(1).any_status().any_stdout().any_stderr().run();
+        assert_eq!(ended.status, 0, "{case}: the way back: {}", ended.stderr);
+    }
+    assert_eq!(pair.holders(), [1], "{case}");
+    pair.world(1)
+}
+
+/// Looks at how a release ended, and ends it.
+fn judge_release(pair: &Pair<'_>, before: &str, ended: &Ended, case: &str) -> &'static str {
+    never_both(pair, case);
+    let said = &ended.stderr;
+    match ended.status {
+        0 => {
+            assert!(pair.holders().is_empty(), "{case}: {said}");
+            "released all the same"
+        }
+        1 => {
+            assert!(said.contains("NOT safe"), "{case}: {said}");
+            assert_eq!(pair.world(1), before, "{case}: {said}");
+            let take = pair.takeover(2).arg("--record").arg(record(pair, 1));
+            take.status(4).any_stderr().run();
+            "taken back"
+        }
+        4 => {
+            assert_eq!(pair.world(1), before, "{case}: {said}");
+            "refused, nothing touched"
+        }
+        5 => {
+            assert!(said.contains("NOT safe") && said.contains(": "), "{case}: {said}");
+            let again = pair.release(1).any_status().any_stdout().any_stderr().run();
+            assert!(matches!(again.status, 0 | 1), "{case}: again: {}", again.stderr);
+            if again.status == 1 {
+                assert_eq!(pair.world(1), before, "{case}: again: {}", again.stderr);
+            }
+            "NOT safe, ended by the next run"
+        }
+        _ => {
+            assert!(!pair.holders().contains(&2), "{case}");
+            let again = pair.release(1).any_status().any_stdout().any_stderr().run();
+            assert_eq!(again.status, 0, "{case}: again: {}", again.stderr);
+            assert!(pair.holders().is_empty(), "{case}");
+            "killed, finished by the next run"
+        }
+    }
+}
+
+/// Looks at how a takeover by host 2 ended, and ends it; the asset is free afterwards.
+fn judge_takeover(pair: &Pair<'_>, before: &str, ended: &Ended, case: &str) -> &'static str {
+    never_both(pair, case);
+    let said = &ended.stderr;
+    let by_newest = |host: usize, said: &str| {
+        let own = said.contains("record of letting go");
+        let take = pair.takeover(host).arg("--record").arg(record(pair, if own { 2 } else { 1 }));
+        take.any_status().any_stdout().any_stderr().run()
+    };
+    let (what, mut last) = match ended.status {
+        0 => ("taken all the same", None),
+        1 | 4 => {
+            assert!(ended.status == 4 || said.contains("safe for the other host"), "{case}: {said}");
+            assert_eq!(pair.world(2), before, "{case}: {said}");
+            // Safe is a promise: the other host can have it.
+            let other = by_newest(1, said);
+            assert_eq!(other.status, 0, "{case}: the other host: {}", other.stderr);
+            pair.release(1).any_stdout().any_stderr().run();
+            return if ended.status == 4 { "refused, nothing touched" } else { "let go again" };
+        }
+        5 => {
+            assert!(said.contains("NOT safe"), "{case}: {said}");
+            ("NOT safe, ended by the next run", Some(by_newest(2, said)))
+        }
+        _ => ("killed, finished by the next run", Some(by_newest(2, ""))),
+    };
+    for _ in 0..3 {
+        never_both(pair, case);
+        match &last {
+            Some(run) if run.status != 0 => last = Some(by_newest(2, &run.stderr)),
+            _ => break,
+        }
+    }
+    assert!(last.as_ref().is_none_or(|run| run.status == 0), "{case}: again: {}", last.unwrap().stderr);
+    assert_eq!(pair.holders(), [2], "{case}");
+    pair.release(2).any_stdout().any_stderr().run();
+    let back = pair.takeover(1).arg("--record").arg(record(pair, 2));
+    back.any_stdout().any_stderr().run();
+    pair.release(1).any_stdout().any_stderr().run();
+    what
+}
+
+#[test]
+fn every_command_of_a_release_fails_hangs_and_dies() {
+    each_kind("release, commands", |pair, kind, count| {
+        pair.forget();
+        pair.release(1).any_stdout().any_stderr().run();
+        let acts = pair.acts();
+        let mut before = give_back(pair, "a clean run");
+        for (index, act) in acts.iter().enumerate() {
+            for (turn, trouble) in TROUBLES.iter().enumerate().filter(|(turn, _)| is_turn(kind, index, *turn))
+            {
+                let case = format!("{kind}: {trouble} {} ({act})", index + 1);
+                pair.trouble(&format!("{trouble} {}", index + 1));
+                let run = pair.release(1).any_status().any_stdout().any_stderr();
+                let run = if TROUBLES[turn] == "hang" { run.args(["--timeout", "1s"]) } else { run };
+                let ended = run.run();
+                pair.forget();
+                count.add(judge_release(pair, &before, &ended, &case));
+                before = give_back(pair, &case);
+            }
+        }
+    });
+}
+
+#[test]
+fn every_command_of_a_takeover_fails_hangs_and_dies() {
+    each_kind("takeover, commands", |pair, kind, count| {
+        pair.release(1).any_stdout().any_stderr().run();
+        pair.forget();
+        let take = || pair.takeover(2).arg("--record").arg(record(pair, 1));
+        take().any_stdout().any_stderr().run();
+        let acts = pair.acts();
+        pair.release(2).any_stdout().any_stderr().run();
+        let back = pair.takeover(1).arg("--record").arg(record(pair, 2));
+        back.any_stdout().any_stderr().run();
+        pair.release(1).any_stdout().any_stderr().run();
+        for (index, act) in acts.iter().enumerate() {
+            for (turn, trouble) in TROUBLES.iter().enumerate().filter(|(turn, _)| is_turn(kind, index, *turn))
+            {
+                let case = format!("{kind}: {trouble} {} ({act})", index + 1);
+                let before = pair.world(2);
+                pair.trouble(&format!("{trouble} {}", index + 1));
+                let run = take().any_status().any_stdout().any_stderr();
+                let run = if TROUBLES[turn] == "hang" { run.args(["--timeout", "1s"]) } else { run };
+                let ended = run.run();
+                pair.forget();
+                count.add(judge_takeover(pair, &before, &ended, &case));
+            }
+        }
+    });
+}
+
+/// Kills the program as it syncs its journal for this time: the record is written, nothing after it.
+fn killed_after(pair: &Pair<'_>, host: usize, record: usize, line: &str) -> Ended {
+    let strace = format!(
+        "strace -qq -o trace -e trace=fdatasync -e inject=fdatasync:signal=KILL:when={record} {line} </dev/null"
+    );
+    pair.shell(host, &strace).any_status().any_stdout().any_stderr().run()
+}
+
+fn records(pair: &Pair<'_>, host: usize, program: &str) -> usize {
+    let text = std::fs::read_to_string(pair.state(host).join(format!("{program}.journal"))).unwrap();
+    // The first line, which names the plan, is synced in another way.
+    text.lines().count() - 1
+}
+
+#[test]
+fn killed_after_every_record_of_its_journal_a_release_is_finished() {
+    each_kind("release, records", |pair, kind, count| {
+        pair.release(1).any_stdout().any_stderr().run();
+        let all = records(pair, 1, "ha-release");
+        let mut before = give_back(pair, "a clean run");
+        for at in (1..=all).filter(|at| is_turn(kind, *at, 0)) {
+            let case = format!("{kind}: killed after record {at} of {all}");
+            let ended = killed_after(pair, 1, at, "ha-release");
+            assert!(ended.status > 128, "{case}: {} {}", ended.status, ended.stderr);
+            count.add(judge_release(pair, &before, &ended, &case));
+            before = give_back(pair, &case);
+        }
+    });
+}
+
+#[test]
+fn killed_after_every_record_of_its_journal_a_takeover_is_finished() {
+    each_kind("takeover, records", |pair, kind, count| {
+        pair.release(1).any_stdout().any_stderr().run();
+        pair.takeover(2).arg("--record").arg(record(pair, 1)).any_stdout().any_stderr().run();
+        let all = records(pair, 2, "ha-takeover");
+        pair.release(2).any_stdout().any_stderr().run();
+        pair.takeover(1).arg("--record").arg(record(pair, 2)).any_stdout().any_stderr().run();
+        pair.release(1).any_stdout().any_stderr().run();
+        for at in (1..=all).filter(|at| is_turn(kind, *at, 0)) {
+            let case = format!("{kind}: killed after record {at} of {all}");
+            let before = pair.world(2);
+            let line = format!("ha-takeover --record {}", record(pair, 1).display());
+            let ended = killed_after(pair, 2, at, &line);
+            assert!(ended.status > 128, "{case}: {} {}", ended.status, ended.stderr);
+            count.add(judge_takeover(pair, &before, &ended, &case));
+        }
+    });
+}

@@ -1,0 +1,76 @@
+//! cshutdown -T: users are warned again and again, and after the wait the sequence is checked again. On
+//! simulated nodes, whose time runs faster.
+
+use super::shutdown_plan::cluster;
+use bed::{Bed, Program, Running};
+use nix::sys::signal::Signal;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+fn cshutdown<'a>(bed: &'a Bed, args: &str) -> Program<'a> {
+    bed.program("cshutdown").args(args.split_whitespace()).any_stderr().any_stdout()
+}
+
+/// Returns a shutdown of n1 that waits for ten imagined minutes, while n2, which was down, is started: it
+/// needs n1. The run that starts it holds the nodes when the time comes, and is waited for.
+fn overtaken(bed: &Bed, flags: &str, status: i32) -> Running {
+    cluster(bed, "speed = 60");
+    cshutdown(bed, "n2").run();
+    let waiting = cshutdown(bed, &format!("{flags} -T 10 n1")).status(status).spawn();
+    waiting.wait_for_stderr("the shutdown begins in 10m00s");
+    bed.program("cstartup").arg("n2").any_stderr().run();
+    waiting
+}
+
+#[test]
+fn what_came_up_during_the_wait_refuses_the_shutdown() {
+    let bed = Bed::new();
+    let ended = overtaken(&bed, "", 4).end();
+    for part in
+        ["the time has come", "n2 is up and no target, and needs n1", "cancelled: nothing was stopped"]
+    {
+        assert!(ended.stderr.contains(part), "{part} in {}", ended.stderr);
+    }
+    let plan = cshutdown(&bed, "-k ALL").run();
+    assert_eq!(plan.stdout.lines().next(), Some("1: halt n2"), "{}", plan.stdout);
+}
+
+#[test]
+fn what_came_up_during_the_wait_is_restarted_too_where_the_targets_are_extended() {
+    let bed = Bed::new();
+    let ended = overtaken(&bed, "-r -E", 0).end();
+    assert!(ended.stderr.contains("cshutdown: down: n[1-2] (2 nodes"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("cstartup: up: n[1-2] (2 nodes"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_warning_is_repeated_until_the_time_has_come() {
+    let bed = Bed::new();
+    cluster(&bed, "speed = 1000");
+    let ended = cshutdown(&bed, "-T 45 -M maintenance ALL").run();
+    let said: Vec<&str> = ended
+        .stderr
+        .lines()
+        .filter_map(|line| line.split("the shutdown begins in ").nth(1)?.split(';').next())
+        .collect();
+    assert_eq!(said, ["45m00s", "30m00s", "15m00s", "10m00s", "5m00s", "2m00s", "1m00s"], "{}", ended.stderr);
+    let come = ended.stderr.find("the time has come").unwrap();
+    assert!(ended.stderr.find("1m00s").unwrap() < come, "{}", ended.stderr);
+    assert!(come < ended.stderr.find("halting").unwrap(), "{}", ended.stderr);
+}
+
+#[test]
+fn a_time_of_day_that_has_passed_is_tomorrows() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    // The bed's clock shows UTC.
+    let minutes = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 60;
+    let time = |minutes: u64| format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60);
+    for (at, said) in
+        [(minutes - 2, "begins in 23h5"), (minutes + 181, "begins in 3h0"), (minutes + 121, "begins in 2h0")]
+    {
+        let waiting = cshutdown(&bed, &format!("-T {} ALL", time(at))).status(130).spawn();
+        waiting.wait_for_stderr(said).signal(Signal::SIGINT);
+        let ended = waiting.end();
+        assert!(ended.stderr.contains("cancelled: nothing was stopped"), "{}", ended.stderr);
+    }
+}
