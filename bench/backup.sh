@@ -4,7 +4,7 @@
 # and GNU time; of the peers it takes those there are, and installs what apt-get has.
 #   FILES=100000 LARGE=2048 MANY=1000000 ROUNDS=5 FIRST_ROUNDS=3 bench/backup.sh
 # FILES small files; LARGE MiB in large ones; MANY files for backup-mem, 0 leaves it out; PEERS=no leaves
-# restic and borg out. Every round runs all contenders in turn; the median of the rounds counts. Where
+# restic and borg out. TMPDIR=/dev/shm keeps a slow disk out of it. Every round runs all contenders in turn; the median of the rounds counts. Where
 # others use the machine, look at the processor seconds too.
 set -eu
 
@@ -46,7 +46,7 @@ for program in rsync zstd restic borg; do
 		[ "$program" = restic ] && option=version
 		echo "backup: $("$program" "$option" 2>&1 | head -n 1)"
 	else
-		echo "did not run: $program is not there"
+		echo "backup: without $program"
 	fi
 done
 
@@ -95,10 +95,12 @@ END
 # make DIR COUNT: files of up to 4 KiB, a hundred a folder.
 make() {
 	awk -v dir="$1" -v count="$2" 'BEGIN {
+		for (n = 0; n < count; n += 100) print dir "/" int(n / 10000) "/" int(n / 100)
+	}' | xargs mkdir -p
+	awk -v dir="$1" -v count="$2" 'BEGIN {
 		text = sprintf("%4096s", ""); gsub(/ /, "x", text)
 		for (n = 0; n < count; n++) {
-			if (n % 100 == 0) { folder = dir "/" int(n / 10000) "/" int(n / 100); system("mkdir -p " folder) }
-			file = folder "/file" n ".conf"
+			file = dir "/" int(n / 10000) "/" int(n / 100) "/file" n ".conf"
 			printf "%s", substr(text, 1, n * 37 % 4096) > file
 			close(file)
 		}

@@ -1,7 +1,7 @@
 //! Copies the contents of one file and hashes them in the same pass; holes stay holes.
 //!
 //! The hash is BLAKE3 of the contents. Of a file with whole zero blocks it is that of where they are and
-//! of the rest (see [`Contents`]), so that a hole of any size costs nothing. It depends on the contents
+//! of the rest (see `Contents`), so that a hole of any size costs nothing. It depends on the contents
 //! alone: whether zeros are stored or a hole is nothing a copy need keep, and the hash is the same.
 
 use crate::manifest::entry::Digest;

@@ -5,7 +5,7 @@
 //! problem of the snapshot; what cannot be written ends the run.
 //!
 //! The walk itself only makes folders and asks what stood there before; the names in a folder go
-//! through [`ahead`], where helpers share what is unchanged while the walk is already elsewhere, and
+//! through `ahead`, where helpers share what is unchanged while the walk is already elsewhere, and
 //! come back in the order of the walk.
 
 mod ahead;

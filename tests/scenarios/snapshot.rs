@@ -482,11 +482,13 @@ fn a_file_that_keeps_changing_is_copied_and_marked() {
     let host = holder(&bed, "ec1");
     bed.write("source/log", vec![b'x'; 400_000]);
     bed.write("source/still", "1");
-    // Every read takes a while, in which the file is touched.
-    host.shell(
+    // Every read of it takes a while, in which it is written to.
+    let log = bed.path("source/log").display().to_string();
+    host.shell(&format!(
         "(while :; do echo y >>source/log; done) & writer=$!; \
-         strace -f -o /dev/null -e trace=read -e inject=read:delay_exit=20000 habackup; status=$?; kill $writer; exit $status",
-    )
+         strace -f -o /dev/null -P {log} -e trace=read -e inject=read:delay_exit=400000 habackup; \
+         status=$?; kill $writer; exit $status",
+    ))
     .stdout("Backup complete.\n")
     .stderr_contains("source/log: changed each time it was read")
     .run();

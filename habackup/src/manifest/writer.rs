@@ -52,7 +52,7 @@ impl Writer {
         self.put()
     }
 
-    /// Adds an entry that is JSON already, as [`json`] makes it.
+    /// Adds an entry that is JSON already: one that stood in a manifest, or was made by `serde_json`.
     ///
     /// # Errors
     /// When it cannot be written.
