@@ -386,6 +386,7 @@ fn on_rhel_the_same_procedure_goes_by_its_own_commands() {
         return;
     }
     let bed = Bed::new();
+    bed.tools(&["dd", "sync"]);
     let disk = Disk::ext4(&bed, 32);
     let text = example("opscenter-rhel.toml").replace("6e408c46-09dc-45a7-9f8e-d5a09bf47de0", &disk.uuid());
     assert!(text.contains(&disk.uuid()));

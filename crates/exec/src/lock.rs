@@ -137,7 +137,7 @@ mod tests {
         let error = Lock::take(&path).unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Status::Refused));
         first.sign("cstartup n1, process 7\n").unwrap();
-        let said = Lock::take(&path).unwrap_err().to_string();
+        let said = format!("{:#}", Lock::take(&path).unwrap_err());
         assert!(said.contains("(cstartup n1, process 7); wait"), "{said}");
         drop(first);
         assert!(Lock::take(&path).is_ok());

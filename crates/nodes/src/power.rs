@@ -6,6 +6,7 @@ mod ipmi;
 pub(crate) mod presence;
 
 pub use ipmi::Ipmi;
+pub(crate) use ipmi::SILENT;
 
 use crate::fleet::power_lines;
 use crate::roster::Member;

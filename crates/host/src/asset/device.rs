@@ -83,7 +83,7 @@ pub(super) fn with_uuid(uuid: &str, limit: Duration, run: &mut dyn Run) -> anyho
         // What is no file system is not asked about again; what did not answer may be the one.
         Err(error) => {
             let said = format!("{error:#}");
-            if said.contains("timed out") || said.contains("cannot be killed") {
+            if ["timed out", "cannot be killed", "not started"].iter().any(|fault| said.contains(fault)) {
                 silent.push(said);
             }
             false

@@ -185,6 +185,9 @@ const PASSWORD: [&str; 10] = [
     "cipher suite id unavailable",
 ];
 
+/// What is said of a controller from which nothing comes.
+pub(crate) const SILENT: &str = "the controller does not answer";
+
 /// Returns what kind of failure the words of either program mean.
 pub(super) fn classify(ended: &Ended) -> Option<(FailureKind, &'static str)> {
     let words = format!("{}\n{}", String::from_utf8_lossy(&ended.stderr), ended.text());
@@ -208,7 +211,7 @@ pub(super) fn classify_words(words: &str, timed_out: bool) -> Option<(FailureKin
     } else if timed_out
         || has(&["Unable to establish IPMI", "connection timeout", "session timeout", "Get Auth"])
     {
-        Some((FailureKind::Unreachable, "the controller does not answer"))
+        Some((FailureKind::Unreachable, SILENT))
     } else {
         None
     }

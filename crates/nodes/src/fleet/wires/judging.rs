@@ -2,7 +2,7 @@
 
 use super::{Call, Later, Purpose, Wires};
 use crate::config::PowerDriver;
-use crate::power::{Tool, wanted};
+use crate::power::{SILENT, Tool, wanted};
 use crate::shell;
 use crate::simulator::answer;
 use crate::template::fold;
@@ -128,7 +128,7 @@ impl Wires {
                 one.or_else(|| tool.classify(ended)).map(|(_, words)| words)
             });
             let words = words.unwrap_or_default();
-            if self.complained.insert(node, words).is_none() {
+            if self.remember_why(node, words) {
                 new.entry(words).or_default().push(node);
             }
         }
@@ -137,6 +137,16 @@ impl Wires {
             let nodes = fold(&self.members(&nodes));
             self.warnings.push(format!("{nodes}: power unknown: {words}{colon}{detail}"));
         }
+    }
+
+    /// Remembers why the power of a node is unknown; tells whether that is the first word of it. What a
+    /// controller answered (a wrong password) is not forgotten for its silence afterwards.
+    pub(super) fn remember_why(&mut self, node: NodeId, words: &'static str) -> bool {
+        let before = self.complained.get(&node).copied();
+        if words != SILENT || before.is_none_or(str::is_empty) {
+            self.complained.insert(node, words);
+        }
+        before.is_none()
     }
 
     pub(in crate::fleet) fn why_unknown(&self, node: NodeId) -> Option<&str> {

@@ -1,15 +1,12 @@
 //! Questions to power controllers wait for the look ahead, and come out of it here.
 
 use super::{Ahead, Asks, Way, Wires};
-use crate::power::wanted;
+use crate::power::{SILENT, wanted};
 use crate::simulator::answer;
 use crate::template::fold;
 use orderly_exec::job::Ended;
 use orderly_plan::fleet::{NodeId, Power, Task};
 use std::collections::{BTreeMap, VecDeque};
-
-/// Why the power of a node is unknown whose controller takes no pings.
-const SILENT: &str = "the controller does not answer";
 
 impl Wires {
     /// Returns what a task is for a node once its controller has been looked at.
@@ -26,7 +23,7 @@ impl Wires {
             }
             Ahead::Silent if self.has_room_to_try() && self.ahead.is_tried_now(node) => way,
             Ahead::Silent => {
-                if self.complained.insert(node, SILENT).is_none() {
+                if self.remember_why(node, SILENT) {
                     self.silent.push(node);
                 }
                 Way::Known(answer(task, node, Err(super::told_to_end())))
