@@ -65,7 +65,7 @@ pub(super) struct Wires {
     waiting: HashMap<u64, (Judgement, Vec<NodeId>)>,
     judgements: u64,
     /// Nodes of which it was said why their power is unknown, and the reason in a few words.
-    complained: HashMap<NodeId, &'static str>,
+    complained: HashMap<NodeId, (FailureKind, &'static str)>,
     /// Those of them whose controllers take no pings, to be told of together.
     silent: Vec<NodeId>,
     ahead: LookAhead,

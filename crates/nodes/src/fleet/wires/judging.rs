@@ -2,7 +2,7 @@
 
 use super::{Call, Later, Purpose, Wires};
 use crate::config::PowerDriver;
-use crate::power::{SILENT, Tool, wanted};
+use crate::power::{Tool, wanted};
 use crate::shell;
 use crate::simulator::answer;
 use crate::template::fold;
@@ -123,13 +123,13 @@ impl Wires {
         let detail = shell::plain_failure(&call.argv, ended).detail;
         let mut new: BTreeMap<&'static str, Vec<NodeId>> = BTreeMap::new();
         for (node, _) in powers.into_iter().filter(|(_, power)| *power == Power::Unknown) {
-            let words = self.tool(first).and_then(|tool| {
+            let why = self.tool(first).and_then(|tool| {
                 let one = tool.words_of(self.wiring.roster.member(node), ended);
-                one.or_else(|| tool.classify(ended)).map(|(_, words)| words)
+                one.or_else(|| tool.classify(ended))
             });
-            let words = words.unwrap_or_default();
-            if self.remember_why(node, words) {
-                new.entry(words).or_default().push(node);
+            let why = why.unwrap_or((FailureKind::Failed, ""));
+            if self.remember_why(node, why) {
+                new.entry(why.1).or_default().push(node);
             }
         }
         for (words, nodes) in new {
@@ -139,18 +139,18 @@ impl Wires {
         }
     }
 
-    /// Remembers why the power of a node is unknown; tells whether that is the first word of it. What a
-    /// controller answered (a wrong password) is not forgotten for its silence afterwards.
-    pub(super) fn remember_why(&mut self, node: NodeId, words: &'static str) -> bool {
-        let before = self.complained.get(&node).copied();
-        if words != SILENT || before.is_none_or(str::is_empty) {
-            self.complained.insert(node, words);
+    /// Remembers why the power of a node is unknown; tells whether that is the first word of it. A
+    /// wrong password stays the reason: controllers turn busy or silent after a few of them.
+    pub(super) fn remember_why(&mut self, node: NodeId, why: (FailureKind, &'static str)) -> bool {
+        let before = self.complained.get(&node).map(|(kind, _)| *kind);
+        if before != Some(FailureKind::Authentication) {
+            self.complained.insert(node, why);
         }
         before.is_none()
     }
 
     pub(in crate::fleet) fn why_unknown(&self, node: NodeId) -> Option<&str> {
-        self.complained.get(&node).copied().filter(|words| !words.is_empty())
+        self.complained.get(&node).map(|(_, words)| *words).filter(|words| !words.is_empty())
     }
 
     pub(in crate::fleet) fn take_warnings(&mut self) -> Vec<String> {
