@@ -196,7 +196,7 @@ fn a_late_leader_lets_others_go_on_and_the_run_fails_if_it_never_comes() {
     let bed = cluster("");
     mark(&bed, "dead", "n01");
     let ended = cstartup(&bed, &["-W", "1", "--timeout", "3s", "ALL"], 1);
-    assert_said(&ended, &["n01: not ready after 1.0s, and what waits for it goes on (-W)", "n01: timed out"]);
+    assert_said(&ended, &["n01: not up after 1.0s, and what waits for it goes on (-W)", "n01: timed out"]);
     assert_said(&ended, &["up: n[02-04]"]);
 }
 

@@ -181,7 +181,7 @@ fn auto_lets_a_node_go_by_its_own_history() {
     let text = bed.read("etc/cluster.toml");
     bed.config("cluster.toml", format!("{text}fail = \"n2\"\n"));
     let ended = cshutdown(&bed, "-W AUTO ALL").status(1).run();
-    assert!(ended.stderr.contains("n2: not ready after"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("n2: not down after"), "{}", ended.stderr);
     assert!(ended.stderr.contains("down: n1") && ended.stderr.contains("failed: n2"), "{}", ended.stderr);
 }
 

@@ -5,7 +5,7 @@ use crate::watch;
 use orderly_exec::clock;
 use orderly_exec::reporter::Reporter;
 use orderly_plan::duration;
-use orderly_plan::fleet::{Errand, Event, Fleet, NodeId, Task};
+use orderly_plan::fleet::{Errand, Event, Fleet, NodeId, Probe, Task};
 use orderly_plan::machine::{Happening, Machine, Notice, Outcome};
 use orderly_plan::report::{self, Naming};
 use serde::Serialize;
@@ -173,7 +173,7 @@ impl Telling<'_> {
                 (record.event, record.task) = ("missed", Some(task_word(*task)));
                 record.detail = Some(&failure.detail);
             }
-            Happening::LetGo(limit) => {
+            Happening::LetGo(_, limit) => {
                 (record.event, record.after_seconds) = ("let_go", Some(limit.as_secs_f64()));
             }
             Happening::Over(outcome) => {
@@ -275,9 +275,10 @@ fn clause<'n>(what: &Happening, name: &Naming<'n>) -> (Weight, String) {
         Happening::Missed(task, failure) => {
             (Weight::Failure, format!("{} did not succeed: {}", task_clause(*task), failure.detail))
         }
-        Happening::LetGo(limit) => {
+        Happening::LetGo(wanted, limit) => {
             let limit = duration::show(*limit);
-            (Weight::Failure, format!("not ready after {limit}, and what waits for it goes on (-W)"))
+            let wanted = if *wanted == Probe::Down { "down" } else { "up" };
+            (Weight::Failure, format!("not {wanted} after {limit}, and what waits for it goes on (-W)"))
         }
         Happening::Over(outcome) => over(outcome, name),
     }

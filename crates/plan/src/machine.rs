@@ -4,7 +4,7 @@
 //! [`crate::survey`] asks how nodes stand, [`crate::startup`] starts them, [`crate::shutdown`] stops
 //! them. Times are [`Duration`]s since the run began.
 
-use crate::fleet::{Event, Failure, FailureKind, Fleet, NodeId, Task};
+use crate::fleet::{Event, Failure, FailureKind, Fleet, NodeId, Probe, Task};
 use std::fmt;
 use std::time::Duration;
 
@@ -57,8 +57,8 @@ pub enum Happening {
     Retried(Failure, Duration),
     /// A task failed on which nothing else depends: its users could not be told.
     Missed(Task, Failure),
-    /// It is late, and what waits for it goes on (`-W`, with the limit).
-    LetGo(Duration),
+    /// It does not yet answer like this, and what waits for it goes on (`-W`, with the limit).
+    LetGo(Probe, Duration),
     /// Nothing more will be done to it.
     Over(Outcome),
 }

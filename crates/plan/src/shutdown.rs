@@ -13,7 +13,7 @@ mod stopping;
 #[cfg(test)]
 mod tests;
 
-use crate::fleet::{Errand, Event, Failure, FailureKind, Fleet, NodeId, Task};
+use crate::fleet::{Errand, Event, Failure, FailureKind, Fleet, NodeId, Probe, Task};
 use crate::graph::Order;
 use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
 use crate::progress::{Progress, Standing};
@@ -202,7 +202,7 @@ impl<'o> Shutdown<'o> {
         if let Some(ending) = &mut self.endings[node.index()] {
             ending.let_go = true;
         }
-        self.notice(node, now, Happening::LetGo(limit));
+        self.notice(node, now, Happening::LetGo(Probe::Down, limit));
         self.progress.let_go(node);
     }
 

@@ -2,7 +2,7 @@
 
 use super::member::{Act, State};
 use super::{Startup, Timer};
-use crate::fleet::{Abilities, Failure, FailureKind, Fleet, NodeId, Power, Task};
+use crate::fleet::{Abilities, Failure, FailureKind, Fleet, NodeId, Power, Probe, Task};
 use crate::machine::{Happening, Outcome, back_off};
 use crate::survey::Condition;
 use std::time::Duration;
@@ -355,7 +355,7 @@ impl Startup<'_> {
         }
         self.member(node).let_go = true;
         let limit = self.patience(node).late.unwrap_or_default();
-        self.notice(now, node, Happening::LetGo(limit));
+        self.notice(now, node, Happening::LetGo(Probe::Up, limit));
         self.progress.let_go(node);
     }
 

@@ -378,7 +378,7 @@ fn judge(
             let leader = &endings[leader as usize];
             let over = leader.ended.is_some_and(|end| end <= at) && leader.outcome.is_well();
             let let_go = notices.iter().any(|notice| {
-                notice.node == leader.node && notice.at <= at && matches!(notice.what, Happening::LetGo(_))
+                notice.node == leader.node && notice.at <= at && matches!(notice.what, Happening::LetGo(..))
             });
             // A probe that tells the truth leaves no room for a leader believed up.
             let is_believed = over && world.able.probes && !were_up[leader.node.index()];
