@@ -28,7 +28,7 @@ test:
 	packaging/test-needs.sh
 	$(CARGO) test --locked --workspace
 
-# The tests that kill and cut at every point instead of at some; takes long.
+# The tests that kill and cut at every point instead of at some, and try 10,000 random orders; takes long.
 soak:
 	packaging/test-needs.sh
 	PROPTEST_CASES=10000 $(CARGO) test --locked --release -p orderly-plan

@@ -23,6 +23,7 @@ mod pair;
 mod powercut;
 mod promised;
 mod proofs;
+mod random_orders;
 mod readme;
 mod real_clush;
 mod real_hosts;

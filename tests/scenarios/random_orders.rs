@@ -1,0 +1,328 @@
+//! Random orders, failures and hangs: the sequence files are written, the programs rehearse them on the
+//! virtual clock, and an oracle judges their records on standard output.
+//!
+//! The oracle knows the statements that were written and nothing else; it shares no code with the
+//! programs. `make soak` tries 10,000 orders each way, a plain run some of them.
+
+use bed::Bed;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+const NODES: usize = 12;
+const GROUPS: usize = 7;
+/// Between two records a reading or two may lie, each of 20 ms; no node of these boots that fast.
+const GLANCE: f64 = 0.2;
+
+fn cases() -> u64 {
+    if std::env::var_os("ORDERLY_SOAK").is_some() { 10_000 } else { 60 }
+}
+
+/// Splitmix64: every case is its number, and can be tried again by it.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % end as u64) as usize
+    }
+}
+
+/// What a sequence file states.
+#[derive(Debug, Clone)]
+struct Stated {
+    members: Vec<BTreeSet<usize>>,
+    /// Group before group.
+    orders: Vec<(usize, usize)>,
+}
+
+impl Stated {
+    /// Makes one up. Statements by which a node would come before itself are left out.
+    fn any(chance: &mut Chance) -> Self {
+        let members =
+            (0..GROUPS).map(|_| (0..chance.below(5)).map(|_| chance.below(NODES)).collect()).collect();
+        let mut stated = Self { members, orders: Vec::new() };
+        for _ in 0..chance.below(10) {
+            let (a, b) = (chance.below(GROUPS), chance.below(GROUPS));
+            stated.orders.push((a, b));
+            let before = stated.before();
+            if a == b || (0..NODES).any(|node| before[node][node]) || stated.groups_before()[a][a] {
+                stated.orders.pop();
+            }
+        }
+        stated
+    }
+
+    fn groups_before(&self) -> Vec<Vec<bool>> {
+        let mut groups = vec![vec![false; GROUPS]; GROUPS];
+        self.orders.iter().for_each(|&(a, b)| groups[a][b] = true);
+        closed(groups)
+    }
+
+    /// Returns by node and node whether the first comes before the second.
+    fn before(&self) -> Vec<Vec<bool>> {
+        let groups = self.groups_before();
+        let mut nodes = vec![vec![false; NODES]; NODES];
+        for (a, b) in (0..GROUPS).flat_map(|a| (0..GROUPS).map(move |b| (a, b))) {
+            if groups[a][b] {
+                for &x in &self.members[a] {
+                    self.members[b].iter().for_each(|&y| nodes[x][y] = true);
+                }
+            }
+        }
+        closed(nodes)
+    }
+
+    /// Writes it down, lines in any order, some groups on several lines.
+    fn text(&self, chance: &mut Chance) -> String {
+        let mut lines = Vec::new();
+        for (group, members) in self.members.iter().enumerate() {
+            let names: Vec<String> = members.iter().map(|&node| name(node)).collect();
+            let at = chance.below(names.len() + 1);
+            lines.push(format!("g{group}: {}", names[..at].join(", ")));
+            lines.push(format!("g{group} :\t{} # more", names[at..].join(" ")));
+        }
+        lines.extend(self.orders.iter().map(|(a, b)| format!("g{a}>g{b}")));
+        for last in (1..lines.len()).rev() {
+            lines.swap(last, chance.below(last + 1));
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+fn closed(mut relation: Vec<Vec<bool>>) -> Vec<Vec<bool>> {
+    for via in 0..relation.len() {
+        let onward = relation[via].clone();
+        for from in relation.iter_mut().filter(|from| from[via]) {
+            from.iter_mut().zip(&onward).for_each(|(reached, more)| *reached |= more);
+        }
+    }
+    relation
+}
+
+fn turned(relation: &[Vec<bool>]) -> Vec<Vec<bool>> {
+    (0..relation.len()).map(|a| relation.iter().map(|row| row[a]).collect()).collect()
+}
+
+fn name(node: usize) -> String {
+    format!("n{node:02}")
+}
+
+fn names(nodes: &BTreeSet<usize>) -> String {
+    nodes.iter().map(|&node| name(node)).collect::<Vec<_>>().join(",")
+}
+
+/// The nodes that do not do what they are told.
+#[derive(Debug, Default)]
+struct Bad {
+    refuse: BTreeSet<usize>,
+    hang: BTreeSet<usize>,
+}
+
+impl Bad {
+    fn any(chance: &mut Chance) -> Self {
+        let mut bad = Self::default();
+        for node in 0..NODES {
+            match chance.below(9) {
+                0 => bad.refuse.insert(node),
+                1 => bad.hang.insert(node),
+                _ => false,
+            };
+        }
+        bad
+    }
+
+    fn has(&self, node: usize) -> bool {
+        self.refuse.contains(&node) || self.hang.contains(&node)
+    }
+}
+
+/// Writes the cluster of a case.
+fn settle(bed: &Bed, seed: u64, bad: &Bad, initial: &str) {
+    let nodes: Vec<String> = (0..NODES).map(|node| format!("{{\"name\": \"{}\"}}", name(node))).collect();
+    let inventory = format!("{{\"format\": \"orderly-inventory/1\", \"nodes\": [{}]}}", nodes.join(", "));
+    let inventory = bed.write("inventory.json", inventory);
+    let text = format!(
+        "inventory = {inventory:?}\nlog_dir = {:?}\n\
+         sequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n\
+         [power]\ndriver = \"simulator\"\n[shell]\ndriver = \"simulator\"\n[probe]\ndriver = \"simulator\"\n\
+         [shutdown]\nsettle = \"3s\"\n[limits]\ntimeout = \"90s\"\nboot = \"40s\"\n\
+         [simulator]\nseed = {seed}\ninitial = \"{initial}\"\nboot = \"5s\"\nhalt = \"2s\"\njitter = \"20s\"\n\
+         fail = \"{}\"\nhang = \"{}\"\n",
+        bed.path("log"),
+        bed.path("cstartSeq"),
+        bed.path("cshutSeq"),
+        bed.path("subsysSeq"),
+        names(&bad.refuse),
+        names(&bad.hang),
+    );
+    // An empty set of names is none that could be written.
+    bed.config("cluster.toml", text.replace("fail = \"\"\n", "").replace("hang = \"\"\n", ""));
+}
+
+fn records(bed: &Bed, program: &str, more: &[&str]) -> Vec<Value> {
+    let run = bed.program(program).args(["--rehearse", "--json", "-q"]).args(more).arg("ALL");
+    let ended = run.any_status().any_stdout().any_stderr().run();
+    assert!(ended.status <= 1, "{program}: {}\n{}", ended.status, ended.stderr);
+    ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Says what the records of a run show that must not be; `well` is the outcome that was asked for.
+/// With `at_once` nothing but the order may hold anybody up.
+fn judge(records: &[Value], before: &[Vec<bool>], bad: &Bad, well: &str, at_once: bool) -> Vec<String> {
+    let mut objections = Vec::new();
+    let mut began: BTreeMap<usize, f64> = BTreeMap::new();
+    let mut over: BTreeMap<usize, (f64, &str)> = BTreeMap::new();
+    let node_of = |name: &Value| name.as_str().unwrap()[1..].parse::<usize>().unwrap();
+    for record in records.iter().filter(|record| record["record"] == "node") {
+        let (node, at) = (node_of(&record["node"]), record["seconds"].as_f64().unwrap());
+        match record["event"].as_str().unwrap() {
+            "began" => {
+                began.entry(node).or_insert(at);
+                for leader in (0..NODES).filter(|&leader| before[leader][node]) {
+                    if over.get(&leader).is_none_or(|(_, outcome)| *outcome != well) {
+                        objections.push(format!("n{node:02} was acted on before n{leader:02} was {well}"));
+                    }
+                }
+            }
+            "over" if over.contains_key(&node) => objections.push(format!("n{node:02} ended twice")),
+            "over" => {
+                let outcome = record["outcome"].as_str().unwrap();
+                over.insert(node, (at, outcome));
+                if outcome == "held" && !before[node_of(&record["held_by"])][node] {
+                    objections.push(format!("n{node:02} is held by a stranger"));
+                }
+            }
+            _ => {}
+        }
+    }
+    let first = began.values().copied().fold(f64::INFINITY, f64::min);
+    for node in 0..NODES {
+        let leaders: Vec<usize> =
+            before.iter().enumerate().filter(|(_, led)| led[node]).map(|(leader, _)| leader).collect();
+        let wanted = match (leaders.iter().any(|&leader| bad.has(leader)), bad.has(node)) {
+            (true, _) => &["held"][..],
+            (false, true) => &["failed", "timed_out", "unreachable"],
+            (false, false) => &[well],
+        };
+        let Some((_, outcome)) = over.get(&node) else {
+            objections.push(format!("n{node:02} ends in no state"));
+            continue;
+        };
+        if !wanted.contains(outcome) {
+            objections.push(format!("n{node:02} is {outcome}, not {wanted:?}"));
+        }
+        let due =
+            leaders.iter().filter_map(|leader| over.get(leader)).map(|(at, _)| *at).fold(first, f64::max);
+        match began.get(&node) {
+            Some(at) if at_once && at - due > GLANCE => {
+                objections.push(format!("n{node:02} waited until {at} and could begin at {due}"));
+            }
+            Some(_) if *outcome == "held" => objections.push(format!("n{node:02} was held and acted on")),
+            _ => {}
+        }
+    }
+    let report = records.last().filter(|record| record["record"] == "report");
+    let told: Vec<(usize, &str)> = report
+        .and_then(|report| report["nodes"].as_array())
+        .map(|nodes| nodes.iter().map(|node| (node_of(&node["node"]), node["outcome"].as_str().unwrap())))
+        .map(Iterator::collect)
+        .unwrap_or_default();
+    let seen: Vec<(usize, &str)> = over.iter().map(|(&node, &(_, outcome))| (node, outcome)).collect();
+    if told.iter().copied().collect::<BTreeMap<_, _>>() != seen.iter().copied().collect()
+        || told.len() != NODES
+    {
+        objections.push(format!("the report tells {told:?}, and seen was {seen:?}"));
+    }
+    objections
+}
+
+/// Tries one way through all cases; `run` returns the records, and who had to be before whom.
+fn all_cases(
+    run: impl Fn(&Bed, u64, &mut Chance, &Bad, bool) -> (Vec<Value>, Vec<Vec<bool>>, String),
+    well: &str,
+) {
+    let bed = Bed::new();
+    let (mut waited, mut acted) = (0, 0);
+    for case in 0..cases() {
+        let mut chance = Chance(case);
+        let bad = Bad::any(&mut chance);
+        // In every third case a limit binds, and when a node begins is not the order's alone.
+        let at_once = case % 3 != 0;
+        let (records, before, text) = run(&bed, case, &mut chance, &bad, at_once);
+        let objections = judge(&records, &before, &bad, well, at_once);
+        assert!(objections.is_empty(), "case {case}: {objections:#?}\n{bad:?}\n{text}");
+        waited += before.iter().flatten().filter(|is_before| **is_before).count();
+        acted += records.iter().filter(|record| record["event"] == "began").count();
+    }
+    assert!(waited > 0 && acted > 0, "a judge without anything to judge");
+}
+
+#[test]
+fn started_in_random_orders_no_node_comes_before_its_leaders() {
+    let run = |bed: &Bed, case: u64, chance: &mut Chance, bad: &Bad, at_once: bool| {
+        settle(bed, case, bad, "off");
+        let stated = Stated::any(chance);
+        let text = stated.text(chance);
+        bed.write("cstartSeq", &text);
+        let limit: &[&str] = if at_once { &[] } else { &["-K", "2", "--stagger", "700ms"] };
+        (records(bed, "cstartup", limit), stated.before(), text)
+    };
+    all_cases(run, "up");
+}
+
+/// One file under both names states the order of starting; one of its own that of stopping.
+#[test]
+fn stopped_in_random_orders_no_node_comes_before_those_that_need_it() {
+    let run = |bed: &Bed, case: u64, chance: &mut Chance, bad: &Bad, at_once: bool| {
+        settle(bed, case, bad, "up");
+        let stated = Stated::any(chance);
+        let text = stated.text(chance);
+        std::fs::remove_file(bed.path("cshutSeq")).ok();
+        std::fs::remove_file(bed.path("cstartSeq")).ok();
+        bed.write("cshutSeq", &text);
+        let mirrored = chance.below(2) == 0;
+        if mirrored {
+            std::fs::hard_link(bed.path("cshutSeq"), bed.path("cstartSeq")).unwrap();
+        }
+        let before = if mirrored { turned(&stated.before()) } else { stated.before() };
+        let limit: &[&str] = if at_once { &[] } else { &["-K", "2"] };
+        (records(bed, "cshutdown", limit), before, text)
+    };
+    all_cases(run, "down");
+}
+
+/// An oracle that never objects proves nothing: one line of the file is dropped behind its back.
+#[test]
+fn the_oracle_objects_when_a_line_is_dropped_from_the_file() {
+    let bed = Bed::new();
+    let mut tried = 0;
+    for case in 0..400 {
+        let mut chance = Chance(case);
+        let stated = Stated::any(&mut chance);
+        if stated.orders.is_empty() {
+            continue;
+        }
+        let mut poorer = stated.clone();
+        let dropped = poorer.orders.remove(chance.below(stated.orders.len()));
+        let (before, after) = (stated.before(), poorer.before());
+        let pairs = (0..NODES).flat_map(|a| (0..NODES).map(move |b| (a, b)));
+        // What the line alone said: it is to be seen whoever is slow.
+        let Some((leader, _)) = pairs.clone().find(|&(a, b)| before[a][b] && !after[a][b]) else { continue };
+        let bad = Bad { refuse: BTreeSet::from([leader]), hang: BTreeSet::new() };
+        settle(&bed, case, &bad, "off");
+        for (order, objects) in [(&stated, false), (&poorer, true)] {
+            let text = order.text(&mut chance);
+            bed.write("cstartSeq", &text);
+            let objections = judge(&records(&bed, "cstartup", &[]), &before, &bad, "up", true);
+            assert_eq!(!objections.is_empty(), objects, "case {case}, {dropped:?}: {objections:?}\n{text}");
+        }
+        tried += 1;
+        if tried == 25 {
+            return;
+        }
+    }
+    panic!("only {tried} orders lost anything by a line");
+}
