@@ -68,7 +68,10 @@ fn check_flags(args: &Args) -> anyhow::Result<()> {
         ),
         (
             "--fold",
-            args.fold && (args.task.reverse.is_some() && !args.shape.any() || !args.task.check.is_empty()),
+            args.fold
+                && (args.task.reverse.is_some() && !args.shape.any()
+                    || !args.task.check.is_empty()
+                    || args.task.drift.is_some()),
         ),
     ];
     match idle.iter().find(|(_, is_idle)| *is_idle) {

@@ -1,5 +1,5 @@
 //! Every flag, and every pair of flags that is forbidden, by a table: what the command lines of
-//! cstartup and cshutdown promise does not change unnoticed.
+//! the programs promise does not change unnoticed.
 
 use super::order::cluster;
 use super::shutdown_plan;
@@ -33,7 +33,9 @@ fn run(program: &str, rows: &[Row], bed: impl Fn() -> Bed) {
     let mut wrong = String::new();
     for row in rows {
         let bed = bed();
-        let ended = bed.program(program).args(&row.arguments).any_status().any_stdout().any_stderr().run();
+        let logs = bed.path("log").display().to_string();
+        let arguments = row.arguments.iter().map(|word| word.replace('@', &logs));
+        let ended = bed.program(program).args(arguments).any_status().any_stdout().any_stderr().run();
         let status = ended.status;
         if status != row.status || !(ended.stderr.contains(&row.part) || ended.stdout.contains(&row.part)) {
             let command = row.arguments.join(" ");
@@ -62,10 +64,36 @@ fn unused(program: &str, rows: &[Row]) -> Vec<String> {
     flags.filter(|flag| !used(flag)).map(str::to_owned).collect()
 }
 
+/// Tells which pairs that exclude each other no line of the table tries: those named, which are of the
+/// synopsis, and those that the program declares.
+fn untried(synopsis: &[(&str, &str)], command: &clap::Command, rows: &[Row]) -> Vec<String> {
+    let spelt = |argument: &clap::Arg| -> Vec<String> {
+        let long = argument.get_long().map(|long| format!("--{long}"));
+        let short = argument.get_short().map(|short| format!("-{short}"));
+        long.into_iter().chain(short).collect()
+    };
+    let mut pairs: Vec<[Vec<String>; 2]> =
+        synopsis.iter().map(|&(a, b)| [vec![a.to_owned()], vec![b.to_owned()]]).collect();
+    for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
+        let against = command.get_arg_conflicts_with(argument);
+        let against = against.into_iter().filter(|other| !other.is_positional());
+        pairs.extend(against.map(|other| [spelt(argument), spelt(other)]));
+    }
+    let is_tried = |pair: &[Vec<String>; 2]| {
+        rows.iter().any(|row| {
+            row.status == 2 && pair.iter().all(|flags| row.arguments.iter().any(|word| flags.contains(word)))
+        })
+    };
+    pairs.iter().filter(|pair| !is_tried(pair)).map(|[a, b]| format!("{a:?} with {b:?}")).collect()
+}
+
 #[test]
 fn every_flag_of_cstartup_does_what_the_table_says() {
     let rows = table("cstartup");
     assert_eq!(unused("cstartup", &rows), Vec::<String>::new(), "flags without a line in the table");
+    let forbidden = [("-E", "-X"), ("-z", "-Z"), ("-N", "-g")];
+    let untried = untried(&forbidden, &super::man::program("cstartup"), &rows);
+    assert_eq!(untried, Vec::<String>::new(), "pairs without a line in the table");
     run("cstartup", &rows, || {
         let bed = cluster("");
         bed.write("targets", "n01 # the server\nn04\n");
@@ -78,12 +106,67 @@ fn every_flag_of_cstartup_does_what_the_table_says() {
 fn every_flag_of_cshutdown_does_what_the_table_says() {
     let rows = table("cshutdown");
     assert_eq!(unused("cshutdown", &rows), Vec::<String>::new(), "flags without a line in the table");
+    let forbidden = [
+        ("-N", "-g"),
+        ("-X", "-E"),
+        ("-h", "-k"),
+        ("-h", "-m"),
+        ("-h", "-r"),
+        ("-k", "-m"),
+        ("-k", "-r"),
+        ("-m", "-r"),
+        ("-C", "-h"),
+        ("-C", "-k"),
+        ("-C", "-m"),
+    ];
+    let untried = untried(&forbidden, &super::man::program("cshutdown"), &rows);
+    assert_eq!(untried, Vec::<String>::new(), "pairs without a line in the table");
     run("cshutdown", &rows, || {
         let bed = Bed::new();
         shutdown_plan::cluster(&bed, "");
         bed.write("targets", "n2 # the client\n");
         bed.write("numbers", "2\n");
         bed.write("copy", bed.read("cstartSeq"));
+        bed
+    });
+}
+
+#[test]
+fn every_flag_of_seqfile_does_what_the_table_says() {
+    let rows = table("seqfile");
+    assert_eq!(unused("seqfile", &rows), Vec::<String>::new(), "flags without a line in the table");
+    let tasks = ["--check", "--reverse", "--from-json", "--drift"];
+    let shapes = ["--json", "--dot", "--waves"];
+    let pairs = |of: &[&'static str]| -> Vec<(&str, &str)> {
+        of.iter().enumerate().flat_map(|(at, &a)| of[at + 1..].iter().map(move |&b| (a, b))).collect()
+    };
+    let forbidden = [pairs(&tasks), pairs(&shapes)].concat();
+    let untried = untried(&forbidden, &super::man::program("seqfile"), &rows);
+    assert_eq!(untried, Vec::<String>::new(), "pairs without a line in the table");
+    run("seqfile", &rows, || {
+        let bed = Bed::new();
+        bed.config("inventory.json", super::seqfile::INVENTORY);
+        let text = format!("{}free: login\n", super::seqfile::DEFAULT);
+        bed.write("s", &text);
+        bed.write("s.json", bed.program("seqfile").args(["--json"]).any_stdout().run().stdout);
+        bed.write(
+            "old",
+            text.replace("clients_n02: n04\n", "clients_n02: n02\n").replace("_n02 > ", "_n01 > "),
+        );
+        bed.write("turned", format!("{text}late: n03\nclients_n02 > late\n"));
+        bed.write("bad", "a > b\n");
+        bed.write("hosts", "h1 io\nh[2-3] boot_server=h1\n");
+        bed
+    });
+}
+
+#[test]
+fn every_flag_of_cs_logger_does_what_the_table_says() {
+    let rows = table("csLogger");
+    assert_eq!(unused("csLogger", &rows), Vec::<String>::new(), "flags without a line in the table");
+    run("csLogger", &rows, || {
+        let bed = Bed::new();
+        bed.write("log/cshut.1", "begun\n");
         bed
     });
 }

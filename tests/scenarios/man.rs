@@ -75,6 +75,11 @@ fn check(name: &str, page: &Page, wrong: &mut Vec<String>) {
     for flag in visible.difference(&explained) {
         say(format!("{flag} of the program is not explained under OPTIONS"));
     }
+    if ["seqfile", "cstartup", "cshutdown"].contains(&name) {
+        for paragraph in unsourced(page) {
+            say(format!("{paragraph} is said neither to be documented by IBM nor to be chosen here"));
+        }
+    }
     let own = |line: &&str| !line.contains("Xr ") && !line.starts_with(".Nm ") && !line.starts_with(".Ic ");
     let mentioned = page.lines("OPTIONS").filter(own).chain(page.lines("SYNOPSIS")).flat_map(flags_of);
     let mentioned =
@@ -89,6 +94,20 @@ fn check(name: &str, page: &Page, wrong: &mut Vec<String>) {
             say(format!("EXIT STATUS does not list {status}"));
         }
     }
+}
+
+/// Returns the flags of a drop-in whose meaning is explained without saying whose it is.
+fn unsourced(page: &Page) -> Vec<String> {
+    let text = page.lines("OPTIONS").collect::<Vec<_>>().join("\n");
+    let items = text.split("\n.It ").skip(1);
+    let own = items.filter(|item| item.starts_with("Fl "));
+    let unsourced = own.filter(|item| {
+        let (flags, words) = item.split_once('\n').unwrap_or((item, ""));
+        let everybodys = ["-help", "-version"].iter().any(|flag| flags.contains(flag));
+        let words = words.to_lowercase();
+        !everybodys && !words.contains("documented") && !words.contains("chosen") && !words.contains("ibm")
+    });
+    unsourced.map(|item| item.lines().next().unwrap_or_default().to_owned()).collect()
 }
 
 pub(crate) fn program(name: &str) -> Command {

@@ -5,14 +5,14 @@ use bed::{Bed, Need, pipeline, real};
 use std::os::unix::fs::PermissionsExt;
 
 /// Two levels of servers, and a node that nobody serves.
-const INVENTORY: &str = r#"{"format": "orderly-inventory/1", "nodes": [
+pub(super) const INVENTORY: &str = r#"{"format": "orderly-inventory/1", "nodes": [
     {"name": "n04", "number": 4, "boot_server": 2, "nfs": "n03"},
     {"name": "n03", "number": 3, "boot_server": "n01", "groups": ["io"]},
     {"name": "n02", "number": 2, "boot_server": 1, "groups": ["io"]},
     {"name": "n01", "number": 1, "boot_server": 0},
     {"name": "login"}]}"#;
 
-const DEFAULT: &str = "server_n01: n01\nclients_n01: n02 n03\nserver_n02: n02\nclients_n02: n04\n\
+pub(super) const DEFAULT: &str = "server_n01: n01\nclients_n01: n02 n03\nserver_n02: n02\nclients_n02: n04\n\
     server_n01 > clients_n01\nserver_n02 > clients_n02\n";
 
 fn bed() -> Bed {
