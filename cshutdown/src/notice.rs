@@ -168,7 +168,8 @@ impl Logins {
         if !self.closed.is_empty() {
             return None;
         }
-        let script = format!("{NOLOGIN}set -C; cat > \"$f\"");
+        // What an earlier run left there that was killed is taken over, and so opened again.
+        let script = format!("{NOLOGIN}{OURS} && rm -f \"$f\"; set -C; cat > \"$f\"");
         let (answers, signal) = self.ask(nodes, &script, text, drivers);
         // Where the end is not known it may be closed, and is to be opened again.
         let closed = answers.into_iter().filter(|(_, answer)| *answer != Some(false));

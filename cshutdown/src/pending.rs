@@ -17,6 +17,9 @@ const GLANCE: Duration = Duration::from_millis(20);
 
 const NONE: &str = "no shutdown waits for its time here; nothing is cancelled";
 
+const TAKEN: &str =
+    "another shutdown waits for its time on this machine; cshutdown --cancel cancels that one";
+
 /// Held while a shutdown waits for its time.
 #[derive(Debug)]
 pub(crate) struct Pending {
@@ -36,7 +39,10 @@ impl Pending {
     /// # Errors
     /// Refused (4) when another shutdown waits already.
     pub(crate) fn announce() -> anyhow::Result<Self> {
-        let lock = Lock::take(&lock_path()).context("wait for the time of a shutdown")?;
+        let lock = Lock::take(&lock_path()).map_err(|error| match Lock::is_held_elsewhere(&error) {
+            true => fail(Status::Refused, TAKEN),
+            false => error.context("wait for the time of a shutdown"),
+        })?;
         // One that was killed left its number, which may be another process's by now.
         std::fs::remove_file(number_path()).ok();
         files::replace(&number_path(), format!("{}\n", std::process::id()).as_bytes())?;
@@ -54,6 +60,19 @@ pub(crate) fn cancel() -> anyhow::Result<Status> {
         return Err(fail(Status::Refused, NONE));
     }
     let until = Instant::now() + PATIENCE;
+    // Two at once would interrupt twice, and the second interrupt would end the telling of users.
+    let mut waited = false;
+    let _turn = loop {
+        match Lock::take(&turn_path()) {
+            Ok(turn) => break turn,
+            Err(error) if Lock::is_held_elsewhere(&error) && Instant::now() < until => waited = true,
+            Err(error) => return Err(error),
+        }
+        std::thread::sleep(GLANCE);
+    };
+    if waited && !waits(&lock)? {
+        return Ok(Status::Done);
+    }
     let text = loop {
         // It may just be beginning to wait, or have ended a moment ago.
         match files::read_if_there(&number_path())? {
@@ -79,6 +98,11 @@ fn waits(lock: &Path) -> anyhow::Result<bool> {
         Err(error) if Lock::is_held_elsewhere(&error) => Ok(true),
         Err(error) => Err(error),
     }
+}
+
+/// Held by whoever cancels.
+fn turn_path() -> PathBuf {
+    files::state_directory().join("cshutdown.cancel.lock")
 }
 
 fn lock_path() -> PathBuf {

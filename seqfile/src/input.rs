@@ -1,6 +1,7 @@
 //! What is read: the inventory and sequence files, checked as a whole.
 
 use crate::args::Args;
+use orderly_exec::files::Found;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_plan::diagnostic::{Diagnostics, Source};
@@ -29,8 +30,17 @@ impl<'r> Input<'r> {
 
     /// Returns the inventory: the one named, else the one of this machine.
     pub(crate) fn inventory(&self) -> anyhow::Result<Inventory> {
-        let path = self.named.clone().unwrap_or_else(|| files::config_path(None, INVENTORY));
-        self.read(&path)
+        if let Some(named) = &self.named {
+            return self.read(named);
+        }
+        let path = files::config_path(None, INVENTORY);
+        match files::read_if_there(&path)? {
+            Found::Text(text) => self.inventory_of(&path, &text),
+            Found::Missing => Err(fail(
+                Status::Rejected,
+                format!("{} is missing; name the inventory with -i", path.display()),
+            )),
+        }
     }
 
     /// Returns the inventory if one is named (`-i`, `ORDERLY_INVENTORY`).
@@ -39,10 +49,13 @@ impl<'r> Input<'r> {
     }
 
     fn read(&self, path: &Path) -> anyhow::Result<Inventory> {
-        let text = files::read(path)?;
+        self.inventory_of(path, &files::read(path)?)
+    }
+
+    fn inventory_of(&self, path: &Path, text: &str) -> anyhow::Result<Inventory> {
         let name = shown(path);
         let inventory =
-            inventory::read(&Source { name: &name, text: &text }, self.format).or_status(Status::Rejected)?;
+            inventory::read(&Source { name: &name, text }, self.format).or_status(Status::Rejected)?;
         for doubt in inventory.doubts() {
             self.reporter.warn(format!("warning: {doubt}"));
         }

@@ -155,6 +155,7 @@ fn every_flag_of_seqfile_does_what_the_table_says() {
         );
         bed.write("turned", format!("{text}late: n03\nclients_n02 > late\n"));
         bed.write("bad", "a > b\n");
+        bed.write("latin", b"a: n01\nb: n\xc3\xa9 \xe9\n");
         bed.write("hosts", "h1 io\nh[2-3] boot_server=h1\n");
         bed
     });

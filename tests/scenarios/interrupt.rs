@@ -77,3 +77,13 @@ fn a_reader_that_goes_away_ends_nothing() {
     bed.tool("true").shell("cstartup --json ALL 2>&1 | true").any_stdout().any_stderr().any_status().run();
     wait_until("all are up", || power(&bed).iter().filter(|line| line.starts_with("up ")).count() == 4);
 }
+
+/// Whoever reads the records from a file believes to have them all.
+#[test]
+fn records_that_a_full_disk_does_not_take_are_told_of_and_end_nothing() {
+    let bed = cluster("");
+    let full = bed.shell("cstartup -q --json ALL >/dev/full");
+    let told = full.stderr_contains("standard output is incomplete: No space left").any_stderr().run().stderr;
+    assert_eq!(told.matches("incomplete").count(), 1, "{told}");
+    assert_eq!(power(&bed).iter().filter(|line| line.starts_with("up ")).count(), 4);
+}

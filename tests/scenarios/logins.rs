@@ -1,22 +1,14 @@
 //! Logins held off while a shutdown waits: scripts stand in for the nodes.
 
-use bed::{Bed, wait_until};
+use bed::{Bed, Running, wait_until};
+use std::path::Path;
+use std::time::Duration;
 
-#[test]
-fn logins_are_held_off_on_no_more_nodes_at_a_time_than_fanout() {
-    let bed = Bed::new();
-    bed.tools(&["cat", "mkdir", "rmdir", "sleep", "true"]);
-    let inventory = bed.write(
-        "inventory.json",
-        r#"{"format": "orderly-inventory/1", "nodes": [
-            {"name": "n1"}, {"name": "n2"}, {"name": "n3"}, {"name": "n4"}, {"name": "n5"}]}"#,
-    );
-    // A second call while one runs finds the folder of the first.
-    let rsh = bed.script(
-        "rsh",
-        "cat >/dev/null\ncase $2 in *nologin*) ;; *) exit 0 ;; esac\nmkdir \"$0.busy\" || echo >\"$0.overlapped\"\n\
-         sleep 0.02\nrmdir \"$0.busy\"\necho \"$1 $2\" >>\"$0.log\"",
-    );
+/// Makes a cluster of so many nodes, all up, on which `rsh NODE COMMAND` runs what is to be run.
+fn cluster(bed: &Bed, rsh: &Path, count: usize) {
+    let nodes: Vec<String> = (1..=count).map(|node| format!("{{\"name\": \"n{node}\"}}")).collect();
+    let text = format!("{{\"format\": \"orderly-inventory/1\", \"nodes\": [{}]}}", nodes.join(", "));
+    let inventory = bed.write("inventory.json", text);
     bed.config(
         "cluster.toml",
         format!(
@@ -29,6 +21,77 @@ fn logins_are_held_off_on_no_more_nodes_at_a_time_than_fanout() {
             bed.path("subsysSeq"),
         ),
     );
+}
+
+/// A node whose logins are held off by `nologin.NODE` and whose users read `told.NODE`; a message that
+/// tells of a cancelled shutdown is read only when there is a file `go`.
+const NODE: &str = "cd \"${0%/*}\" || exit 1\ncase $2 in\n\
+    *nologin*) exec sh -c \"$(echo \"$2\" | sed \"s#/run/nologin#nologin.$1#g; s#/etc/nologin#nologin.$1#g\")\" ;;\n\
+    *wall*) text=$(cat) ;;\n*) exit 0 ;;\nesac\n\
+    case $text in *cancelled*) : >\"cancelling.$1\"; until [ -e go ]; do sleep 0.02; done ;; esac\n\
+    echo \"$text\" >>\"told.$1\"";
+
+/// A run that was killed leaves its file behind, and nobody could log in any more.
+#[test]
+fn logins_that_a_killed_run_held_off_are_allowed_again_by_the_next() {
+    let bed = Bed::new();
+    bed.tools(&["cat", "grep", "rm", "sed", "sh", "sleep", "true"]);
+    cluster(&bed, &bed.script("rsh", NODE), 2);
+    bed.write("go", "");
+    bed.write("nologin.n2", "somebody works on this node\n");
+    let shutdown = |message: &str| {
+        bed.program("cshutdown").args(["-T", "5", "-M", message, "ALL"]).any_stderr().any_status().spawn()
+    };
+    let holds = |message: &str| {
+        std::fs::read_to_string(bed.path("nologin.n1")).is_ok_and(|text| text.contains(message))
+    };
+    let killed = shutdown("the first");
+    wait_until("logins are held off", || holds("the first"));
+    killed.signal(nix::sys::signal::Signal::SIGKILL);
+    killed.end();
+    let second = shutdown("the second");
+    wait_until("logins are held off by the second run", || holds("the second"));
+    bed.program("cshutdown").arg("--cancel").run();
+    second.end();
+    assert!(!bed.path("nologin.n1").exists(), "logins are still held off");
+    assert_eq!(bed.read("nologin.n2"), "somebody works on this node\n", "another's file is not touched");
+}
+
+/// The interrupts of several ended the telling of users, and they waited for a shutdown that never came.
+#[test]
+fn who_cancels_beside_another_does_not_keep_users_from_being_told() {
+    let bed = Bed::new();
+    bed.tools(&["cat", "grep", "rm", "sed", "sh", "sleep", "true"]);
+    cluster(&bed, &bed.script("rsh", NODE), 2);
+    let waiting = bed.program("cshutdown").args(["-T", "5", "ALL"]).any_stderr().status(130).spawn();
+    wait_until("logins are held off", || bed.path("nologin.n1").exists() && bed.path("nologin.n2").exists());
+    let first = bed.program("cshutdown").arg("--cancel").spawn();
+    wait_until("users are being told", || bed.path("cancelling.n1").exists());
+    // One more interrupt was waited out, two were not.
+    let others: Vec<Running> = (0..3).map(|_| bed.program("cshutdown").arg("--cancel").spawn()).collect();
+    // Time enough for them to do their harm; that they do none is seen whatever the time.
+    std::thread::sleep(Duration::from_millis(500));
+    bed.write("go", "");
+    first.end();
+    others.into_iter().for_each(|other| drop(other.end()));
+    waiting.end();
+    for node in ["n1", "n2"] {
+        assert!(bed.read(format!("told.{node}")).contains("is cancelled"), "{node}");
+        assert!(!bed.path(format!("nologin.{node}")).exists(), "{node}");
+    }
+}
+
+#[test]
+fn logins_are_held_off_on_no_more_nodes_at_a_time_than_fanout() {
+    let bed = Bed::new();
+    bed.tools(&["cat", "mkdir", "rmdir", "sleep", "true"]);
+    // A second call while one runs finds the folder of the first.
+    let rsh = bed.script(
+        "rsh",
+        "cat >/dev/null\ncase $2 in *nologin*) ;; *) exit 0 ;; esac\nmkdir \"$0.busy\" || echo >\"$0.overlapped\"\n\
+         sleep 0.02\nrmdir \"$0.busy\"\necho \"$1 $2\" >>\"$0.log\"",
+    );
+    cluster(&bed, &rsh, 5);
     let calls = |what: &str| {
         let log = std::fs::read_to_string(bed.path("rsh.log")).unwrap_or_default();
         log.lines().filter(|line| line.contains(what)).count()
@@ -38,6 +101,6 @@ fn logins_are_held_off_on_no_more_nodes_at_a_time_than_fanout() {
     wait_until("logins are held off everywhere", || calls("cat >") == 5);
     bed.program("cshutdown").arg("--cancel").run();
     waiting.end();
-    assert_eq!(calls("rm -f"), 5, "and allowed again: {}", bed.read("rsh.log"));
+    assert_eq!(calls("exit 0; rm"), 5, "and allowed again: {}", bed.read("rsh.log"));
     assert!(!bed.path("rsh.overlapped").exists());
 }

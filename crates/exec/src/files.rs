@@ -53,10 +53,27 @@ pub fn read(path: &Path) -> anyhow::Result<String> {
 }
 
 fn read_bounded(reader: impl Read, text: &mut String) -> std::io::Result<()> {
-    if reader.take(INPUT_LIMIT).read_to_string(text)? as u64 == INPUT_LIMIT {
+    let mut bytes = Vec::new();
+    if reader.take(INPUT_LIMIT).read_to_end(&mut bytes)? as u64 == INPUT_LIMIT {
         return Err(std::io::Error::new(ErrorKind::FileTooLarge, "larger than 1 GiB"));
     }
+    *text = String::from_utf8(bytes)
+        .map_err(|error| std::io::Error::new(ErrorKind::InvalidData, not_utf8(&error)))?;
     Ok(())
+}
+
+/// Says where a text ceases to be UTF-8, which people see as a letter like any other.
+fn not_utf8(error: &std::string::FromUtf8Error) -> String {
+    let at = error.utf8_error().valid_up_to();
+    let (good, bad) = error.as_bytes().split_at(at);
+    let good = String::from_utf8_lossy(good);
+    let line = good.matches('\n').count() + 1;
+    let column = good.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+    let byte = bad.first().copied().unwrap_or_default();
+    format!(
+        "line {line}, column {column}: the byte 0x{byte:02x} is not UTF-8; if the file is in Latin-1, \
+         iconv -f latin1 -t utf-8 converts it"
+    )
 }
 
 fn dangling(path: &Path) -> String {

@@ -139,7 +139,13 @@ impl Reporter {
             Some(bar) => bar.suspend(write),
             None => write(),
         };
-        self.stdout_lost = written.is_err();
+        if let Err(error) = written {
+            self.stdout_lost = true;
+            // A reader that went away wanted no more; anybody else believes to have it all.
+            if error.kind() != std::io::ErrorKind::BrokenPipe {
+                self.warn(format!("standard output is incomplete: {error}"));
+            }
+        }
     }
 }
 

@@ -163,6 +163,8 @@ fn stranger(field: Field<'_>, word: &Word, first: &str, all: &[&str]) -> Diagnos
         diagnostic.hint("it is a unit, powered with the nodes that need it, and no target by itself")
     } else if first.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
         diagnostic.hint("node numbers need -N")
+    } else if first.eq_ignore_ascii_case("ALL") {
+        diagnostic.hint("all nodes are ALL, alone and in capitals")
     } else if field.inventory.nodes().iter().any(|node| node.groups.iter().any(|group| group == first)) {
         diagnostic.hint("it is a node group; groups need -g")
     } else {
