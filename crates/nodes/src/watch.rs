@@ -14,14 +14,23 @@ const NAMED: usize = 8;
 pub fn line<'n>(stand: &Stand, began: Duration, now: Duration, name: &Naming<'n>) -> String {
     let mut text = summary(stand, began, now);
     if let Some(slowest) = stand.busy.first() {
-        let alike: Vec<&Busy> = stand.busy.iter().filter(|busy| busy.doing == slowest.doing).collect();
+        let alike: Vec<&Busy> = stand
+            .busy
+            .iter()
+            .filter(|busy| busy.doing == slowest.doing && busy.last == slowest.last)
+            .collect();
         let set = nodeset::fold(alike.iter().take(NAMED).map(|busy| name(busy.node)));
         let more = alike.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let for_long = duration::show(now.saturating_sub(slowest.since));
-        text.push_str(&format!("; {set}{more} {} for {for_long} ({})", slowest.doing, slowest.last));
+        text.push_str(&format!("; {set}{more} {} for {for_long}{}", slowest.doing, told(&slowest.last)));
     }
     text
+}
+
+/// Returns what was heard last in parentheses, where anything was.
+fn told(last: &str) -> String {
+    if last.is_empty() { String::new() } else { format!(" ({last})") }
 }
 
 fn summary(stand: &Stand, began: Duration, now: Duration) -> String {
@@ -53,7 +62,7 @@ pub fn whole<'n>(stand: &Stand, began: Duration, now: Duration, name: &Naming<'n
     for ((doing, last), nodes) in alike {
         let set = nodeset::fold(nodes.iter().map(|busy| name(busy.node)));
         let longest = nodes.iter().map(|busy| now.saturating_sub(busy.since)).max().unwrap_or_default();
-        lines.push(format!("{set}: {doing} for up to {} ({last})", duration::show(longest)));
+        lines.push(format!("{set}: {doing} for up to {}{}", duration::show(longest), told(last)));
     }
     let waiting = stand.total - (stand.done + stand.failed + stand.held + stand.busy.len()).min(stand.total);
     if waiting > 0 {
@@ -94,6 +103,16 @@ mod tests {
             said,
             "starting 3/7, 1 failed, 2 a minute, 1m30s left by history; n[01-02] booting for 50s (power on, probe down)"
         );
+    }
+
+    /// Those who said something else are not said to have said the same.
+    #[test]
+    fn the_live_line_puts_no_words_into_anybodys_mouth() {
+        let mut stand = stand();
+        stand.busy[1].last = "power unknown".to_owned();
+        stand.busy[0].last = String::new();
+        let said = line(&stand, Duration::ZERO, Duration::from_secs(60), &|node| NAMES[node.index()]);
+        assert!(said.ends_with("; n01 booting for 50s"), "{said}");
     }
 
     #[test]

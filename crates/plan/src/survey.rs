@@ -326,7 +326,11 @@ impl Machine for Survey<'_> {
                     node,
                     doing: "asked how it stands",
                     since: Duration::ZERO,
-                    last: self.readings[node.index()].shown(),
+                    // Whoever has not answered yet may well be able to.
+                    last: match self.readings[node.index()] {
+                        Reading { power: None, probe: None } => String::new(),
+                        heard => heard.shown(),
+                    },
                 })
                 .collect(),
             ..Stand::default()
