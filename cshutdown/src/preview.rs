@@ -95,7 +95,8 @@ pub(crate) fn show(
         subsystems,
         already_down: named(&down),
         power_off: named(&units),
-        expected_seconds: expected.map(|expected| (input.wait + expected).as_secs_f64()),
+        expected_seconds: expected
+            .map(|expected| ((input.wait + expected).as_secs_f64() * 1000.0).round() / 1000.0),
     });
 }
 

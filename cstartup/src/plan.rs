@@ -126,6 +126,7 @@ impl Plan {
             format: &'static str,
             record: &'static str,
             time: String,
+            program: &'static str,
             waves: &'p [Wave],
             already_up: &'p [String],
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,9 +136,12 @@ impl Plan {
             format: "orderly-run/1",
             record: "plan",
             time: orderly_exec::clock::now(),
+            program: "cstartup",
             waves: &self.waves,
             already_up: &self.up,
-            expected_seconds: self.expected.map(|expected| expected.as_secs_f64()),
+            expected_seconds: self
+                .expected
+                .map(|expected| (expected.as_secs_f64() * 1000.0).round() / 1000.0),
         }
     }
 }
