@@ -1,7 +1,7 @@
 //! Starting again what was stopped (`-r`): `cstartup` takes this process's place.
 
 use anyhow::Context;
-use orderly_exec::job::{Ending, Job, show};
+use orderly_exec::job::{Ended, Ending, Job, show};
 use orderly_exec::runner::{Run, Runner};
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_plan::nodeset;
@@ -53,22 +53,43 @@ impl Restart {
             option == b"--ignore-running"
                 || (option.starts_with(b"-") && !option.starts_with(b"--") && option.contains(&b'S'))
         });
-        let verify = ["-k", "-S"].into_iter().take(if has_it { 1 } else { 2 }).map(OsString::from);
-        let verify: Vec<OsString> = verify.collect();
-        let argv = std::iter::once(&self.program).chain(&self.options).chain(&verify).chain(&self.targets);
         let mut runner = Runner::new()?;
-        let ended = runner.run(&Job::new(argv, CHECK));
-        if let Some(signal) = runner.interrupted() {
-            return Err(fail(Status::Signal(signal as i32), "interrupted before anything was touched"));
+        // Options alone are too little for cstartup. If it is content, there are targets among them, which
+        // would be started although they were never stopped.
+        if !self.options.is_empty()
+            && !matches!(self.try_it(&["-k"], &[], &mut runner)?.ending, Ending::Exited(2))
+        {
+            let targets = "those of cshutdown are started, and no others can be named";
+            return Err(fail(Status::Usage, format!("check -C: these are not options alone; {targets}")));
         }
+        let verify: &[&str] = if has_it { &["-k"] } else { &["-k", "-S"] };
+        let ended = self.try_it(verify, &self.targets, &mut runner)?;
         let status = match ended.ending {
+            Ending::Exited(0) => return Ok(()),
             Ending::Exited(2) => Status::Usage,
             Ending::Exited(3) => Status::Rejected,
-            Ending::Exited(4) | Ending::NotStarted => Status::Refused,
-            Ending::Exited(_) | Ending::Killed(_) | Ending::TimedOut | Ending::Unkillable => return Ok(()),
+            // Whatever else it is, nobody can say that the nodes would come up again.
+            Ending::Exited(_)
+            | Ending::NotStarted
+            | Ending::Killed(_)
+            | Ending::TimedOut
+            | Ending::Unkillable => Status::Refused,
         };
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         Err(fail(status, format!("check {}: {}\n{}", self.shown(), ended.ending, said.trim_end())))
+    }
+
+    /// Runs it with further options and these targets; it is to verify only.
+    fn try_it(&self, verify: &[&str], targets: &[OsString], runner: &mut Runner) -> anyhow::Result<Ended> {
+        let verify: Vec<OsString> = verify.iter().map(OsString::from).collect();
+        let argv = std::iter::once(&self.program).chain(&self.options).chain(&verify).chain(targets);
+        let ended = runner.run(&Job::new(argv, CHECK));
+        match runner.interrupted() {
+            Some(signal) => {
+                Err(fail(Status::Signal(signal as i32), "interrupted before anything was touched"))
+            }
+            None => Ok(ended),
+        }
     }
 
     /// Becomes `cstartup`; returns only when that fails.
