@@ -7,6 +7,8 @@ use anyhow::Context;
 use orderly_exec::files::Found;
 use orderly_exec::lock::Lock;
 use orderly_exec::{Status, fail, files, signals};
+use orderly_nodes::fleet::Drivers;
+use orderly_plan::fleet::{Event, Fleet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is looked whether it has.
 const GLANCE: Duration = Duration::from_millis(20);
+
+/// How long one who cancels may take from reading the number to using it.
+const LATE: Duration = Duration::from_secs(10);
 
 const NONE: &str = "no shutdown waits for its time here; nothing is cancelled";
 
@@ -48,6 +53,26 @@ impl Pending {
         files::replace(&number_path(), format!("{}\n", std::process::id()).as_bytes())?;
         Ok(Self { _lock: lock })
     }
+
+    /// Ends the wait because its time has come; returns the signal of somebody who was cancelling it just
+    /// then. From here on nobody can: an interrupt would be one of the shutdown itself.
+    ///
+    /// # Errors
+    /// When the state directory cannot be used.
+    pub(crate) fn end(&self, drivers: &mut Drivers) -> anyhow::Result<Option<i32>> {
+        std::fs::remove_file(number_path()).ok();
+        let until = drivers.now() + LATE;
+        // Whoever has the turn may have read the number before it went, and is about to use it.
+        while drivers.now() < until && is_held(&turn_path())? {
+            let soon = drivers.now() + GLANCE;
+            for event in drivers.next(Some(soon)) {
+                if let Event::Signal(signal) = event {
+                    return Ok(Some(signal));
+                }
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// Cancels the shutdown that waits on this machine, and waits until it has given up.
@@ -56,7 +81,7 @@ impl Pending {
 /// Refused (4) when none waits; failed (1) when it does not give up.
 pub(crate) fn cancel() -> anyhow::Result<Status> {
     let lock = lock_path();
-    if !waits(&lock)? {
+    if !is_held(&lock)? {
         return Err(fail(Status::Refused, NONE));
     }
     let until = Instant::now() + PATIENCE;
@@ -70,20 +95,20 @@ pub(crate) fn cancel() -> anyhow::Result<Status> {
         }
         std::thread::sleep(GLANCE);
     };
-    if waited && !waits(&lock)? {
+    if waited && !is_held(&lock)? {
         return Ok(Status::Done);
     }
     let text = loop {
         // It may just be beginning to wait, or have ended a moment ago.
         match files::read_if_there(&number_path())? {
             Found::Text(text) => break text,
-            Found::Missing if waits(&lock)? && Instant::now() < until => std::thread::sleep(GLANCE),
+            Found::Missing if is_held(&lock)? && Instant::now() < until => std::thread::sleep(GLANCE),
             Found::Missing => return Err(fail(Status::Refused, NONE)),
         }
     };
     let process: u32 = text.trim().parse().with_context(|| format!("read {}", number_path().display()))?;
     signals::interrupt(process)?;
-    while waits(&lock)? {
+    while is_held(&lock)? {
         if Instant::now() > until {
             return Err(fail(Status::Failed, format!("process {process} was interrupted and still waits")));
         }
@@ -92,7 +117,8 @@ pub(crate) fn cancel() -> anyhow::Result<Status> {
     Ok(Status::Done)
 }
 
-fn waits(lock: &Path) -> anyhow::Result<bool> {
+/// Tells whether somebody holds a lock.
+fn is_held(lock: &Path) -> anyhow::Result<bool> {
     match Lock::take(lock) {
         Ok(_) => Ok(false),
         Err(error) if Lock::is_held_elsewhere(&error) => Ok(true),

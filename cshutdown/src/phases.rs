@@ -133,6 +133,18 @@ impl Phases<'_, '_> {
                 }
             };
         }
+        if waited == Waited::ToItsEnd
+            && let Some(pending) = &pending
+        {
+            match pending.end(self.drivers) {
+                Ok(None) => {}
+                Ok(Some(signal)) => waited = Waited::Cancelled(signal),
+                Err(error) => {
+                    notice.take_back(self.drivers, &mut self.logins, self.telling);
+                    return Err(error);
+                }
+            }
+        }
         if let Waited::Cancelled(signal) = waited {
             notice.take_back(self.drivers, &mut self.logins, self.telling);
             return Err(fail(Status::Signal(signal), "cancelled before anything was stopped"));
