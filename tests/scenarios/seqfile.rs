@@ -52,6 +52,26 @@ fn every_shape_is_written() {
     assert_eq!(json["waves"][2], serde_json::json!(["n04"]));
 }
 
+/// The waves of the JSON document came as the inventory listed the nodes.
+#[test]
+fn a_shuffled_inventory_gives_the_same_bytes_in_every_shape() {
+    let bed = bed();
+    let mut inventory: serde_json::Value = serde_json::from_str(INVENTORY).unwrap();
+    let shapes: [&[&str]; 7] =
+        [&[], &["--fold"], &["--compact"], &["--shutdown"], &["--json"], &["--json", "--fold"], &["--dot"]];
+    for shape in shapes.into_iter().chain([&["--waves"][..]]) {
+        let write =
+            |name: &str| bed.program("seqfile").args(shape).args(["-i", name]).any_stdout().run().stdout;
+        let first = write("etc/inventory.json");
+        for turn in 1..5 {
+            inventory["nodes"].as_array_mut().unwrap().rotate_left(turn);
+            inventory["nodes"].as_array_mut().unwrap().swap(0, 2);
+            bed.write("turned.json", inventory.to_string());
+            assert_eq!(write("turned.json"), first, "{shape:?}");
+        }
+    }
+}
+
 #[test]
 fn json_goes_round_through_a_pipe() {
     let bed = bed();

@@ -200,4 +200,8 @@ impl Roster for Inventory {
     fn find(&self, name: &str) -> Option<NodeId> {
         self.by_name(name)
     }
+
+    fn rank(&self, id: NodeId) -> (u64, &str) {
+        Self::rank(self, id)
+    }
 }

@@ -45,6 +45,10 @@ pub trait Roster {
     fn name(&self, id: NodeId) -> &str;
     /// Returns the node with a name.
     fn find(&self, name: &str) -> Option<NodeId>;
+    /// Returns what nodes are sorted by where they are listed: their number, then their name.
+    fn rank(&self, id: NodeId) -> (u64, &str) {
+        (u64::MAX, self.name(id))
+    }
 }
 
 /// Different names in the order in which they were first met.

@@ -52,7 +52,9 @@ impl<'s> Document<'s> {
             before: sequence.group_name(edge.before),
             after: sequence.group_name(edge.after),
         });
-        let waves = order.waves().into_iter().map(|wave| {
+        let waves = order.waves().into_iter().map(|mut wave| {
+            // Not as the inventory happens to list them.
+            wave.sort_unstable_by_key(|&node| roster.rank(node));
             let names = wave.iter().map(|node| roster.name(*node));
             match spelling {
                 Spelling::Folded => crate::nodeset::fold_words(names).into_iter().map(Cow::Owned).collect(),
