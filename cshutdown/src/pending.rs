@@ -22,6 +22,9 @@ const LATE: Duration = Duration::from_secs(10);
 
 const NONE: &str = "no shutdown waits for its time here; nothing is cancelled";
 
+const KILLED: &str = "the shutdown that waited here was killed; its users were told of it and not that nothing comes of \
+    it, and where it held off logins they still are: remove /run/nologin on its targets";
+
 const TAKEN: &str =
     "another shutdown waits for its time on this machine; cshutdown --cancel cancels that one";
 
@@ -82,7 +85,9 @@ impl Pending {
 pub(crate) fn cancel() -> anyhow::Result<Status> {
     let lock = lock_path();
     if !is_held(&lock)? {
-        return Err(fail(Status::Refused, NONE));
+        // Whoever ends as it should takes its number along.
+        let killed = !matches!(files::read_if_there(&number_path())?, Found::Missing);
+        return Err(fail(Status::Refused, if killed { KILLED } else { NONE }));
     }
     let until = Instant::now() + PATIENCE;
     // Two at once would interrupt twice, and the second interrupt would end the telling of users.

@@ -49,6 +49,12 @@ fn logins_that_a_killed_run_held_off_are_allowed_again_by_the_next() {
     wait_until("logins are held off", || holds("the first"));
     killed.signal(nix::sys::signal::Signal::SIGKILL);
     killed.end();
+    let none = bed.program("cshutdown").arg("--cancel").any_stderr().status(4).run();
+    assert!(
+        none.stderr.contains("was killed") && none.stderr.contains("remove /run/nologin"),
+        "{}",
+        none.stderr
+    );
     let second = shutdown("the second");
     wait_until("logins are held off by the second run", || holds("the second"));
     bed.program("cshutdown").arg("--cancel").run();

@@ -45,6 +45,7 @@ mod snapshot;
 mod straggler;
 mod subsystem;
 mod subsystem_faults;
+mod syslog;
 mod takeover;
 mod the_bed;
 mod tidy;
