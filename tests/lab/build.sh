@@ -25,16 +25,23 @@ quietly() {
 	}
 }
 
-needed() {
-	local pair missing=
+missing() {
+	local pair
 	for pair in qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils mmdebstrap:mmdebstrap \
 		mke2fs:e2fsprogs ssh-keygen:openssh-client cpio:cpio socat:socat sfdisk:fdisk zstd:zstd; do
-		command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
+		command -v "${pair%%:*}" >/dev/null || printf ' %s' "${pair#*:}"
 	done
-	tell "programs of this machine:${missing:- all there}"
+}
+
+needed() {
+	tell "programs of this machine:$(missing | grep . || echo ' all there')"
 	quietly apt-get -q update
-	# shellcheck disable=SC2086
-	[ -z "$missing" ] || quietly apt-get install -y --no-install-recommends $missing
+	# What comes may displace what was there in a newer version, as one part of QEMU does another.
+	# shellcheck disable=SC2046
+	for _ in 1 2; do
+		[ -z "$(missing)" ] || quietly apt-get install -y --no-install-recommends $(missing)
+	done
+	[ -z "$(missing)" ] || fail "cannot have all of these together:$(missing)"
 }
 
 # The archive of this machine, with contrib beside it, where ZFS is.

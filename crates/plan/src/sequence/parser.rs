@@ -111,6 +111,12 @@ impl<'s> Parser<'s> {
     fn line(&mut self, tokens: &[Token]) {
         let Some((first, rest)) = tokens.split_first() else { return };
         if self.has_forbidden(tokens) {
+            // The group is there and has its other members: nobody is to be told that it has not.
+            if let [name, colon, members @ ..] = tokens
+                && (name.kind, colon.kind) == (Kind::Word, Kind::Colon)
+            {
+                self.definition(*name, &clear_of_forbidden(members));
+            }
             return;
         }
         match tokens
@@ -139,13 +145,10 @@ impl<'s> Parser<'s> {
     fn has_forbidden(&mut self, tokens: &[Token]) -> bool {
         let mut found = false;
         for token in tokens {
-            let message = match token.kind {
-                Kind::Parenthesis => "parentheses are reserved and have no meaning yet",
-                Kind::Backslash => "a backslash joins lines and stands at the end of one",
-                Kind::Word | Kind::Colon | Kind::Comma | Kind::Before => continue,
-            };
-            found = true;
-            self.wrong.at(token.range(), message);
+            if let Some(message) = forbidden(token.kind) {
+                found = true;
+                self.wrong.at(token.range(), message);
+            }
         }
         found
     }
@@ -308,197 +311,33 @@ impl<'s> Parser<'s> {
     }
 }
 
+/// Returns why a token stands nowhere.
+fn forbidden(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Parenthesis => Some("parentheses are reserved and have no meaning yet"),
+        Kind::Backslash => Some("a backslash joins lines and stands at the end of one"),
+        Kind::Word | Kind::Colon | Kind::Comma | Kind::Before => None,
+    }
+}
+
+/// Returns the tokens that are not forbidden, without those that touch one: these are parts of what was
+/// meant.
+fn clear_of_forbidden(tokens: &[Token]) -> Vec<Token> {
+    let parts = |pair: &[Token]| {
+        let one_is = pair.iter().any(|token| forbidden(token.kind).is_some());
+        one_is && pair[0].range().end == pair[1].range().start
+    };
+    let is_clear = |at: usize| {
+        forbidden(tokens[at].kind).is_none()
+            && !(at > 0 && parts(&tokens[at - 1..=at]))
+            && !tokens.get(at..at + 2).is_some_and(parts)
+    };
+    (0..tokens.len()).filter(|at| is_clear(*at)).map(|at| tokens[at]).collect()
+}
+
 fn near_end(tokens: &[Token]) -> usize {
     tokens.last().map_or(0, |token| token.range().end)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::inventory::{Format, read};
-    use crate::name::Roster;
-    use crate::sequence::Spelling;
-    use proptest::prelude::*;
-
-    fn inventory() -> Inventory {
-        let nodes: Vec<String> = (1..=80)
-            .map(|n| {
-                let group = if n > 70 { ",\"groups\":[\"storage\"]" } else { "" };
-                format!("{{\"name\":\"n{n:02}\",\"number\":{n}{group}}}")
-            })
-            .collect();
-        let text = format!("{{\"nodes\":[{},{{\"name\":\"65-80\"}}]}}", nodes.join(","));
-        read(&Source { name: "i.json", text: &text }, Format::Json).map_err(|d| d.to_string()).unwrap()
-    }
-
-    fn members(sequence: &Sequence, roster: &dyn Roster, group: &str) -> String {
-        let id = sequence.group_by_name(group).unwrap();
-        sequence.words(id, roster, Spelling::Folded).join(" ")
-    }
-
-    fn wrong(text: &str) -> String {
-        parse(&Source { name: "seq", text }, Some(&inventory())).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn the_documented_example_is_read() {
-        let text = "# comment (also after text)\n\
-            servers: n01 n02,n03          # members\n\
-            clients: n[04-62] 63-64\n\
-            clients: n65\n\
-            io: @storage\n\
-            exact: 65-80\n\
-            batch: n70 \\\n   n66\n\
-            servers > clients > batch\n\
-            servers, io > batch\n";
-        let inventory = inventory();
-        let sequence =
-            parse(&Source { name: "seq", text }, Some(&inventory)).map_err(|d| d.to_string()).unwrap();
-        let check = |group, expected| assert_eq!(members(&sequence, &inventory, group), expected);
-        check("servers", "n[01-03]");
-        check("clients", "n[04-65]");
-        check("io", "n[71-80]");
-        check("exact", "65-80");
-        check("batch", "n[66,70]");
-        assert_eq!(sequence.edges().len(), 4);
-        let order = sequence.order(&inventory).unwrap();
-        assert_eq!(order.waves().len(), 3);
-    }
-
-    #[test]
-    fn all_errors_come_at_once_with_place_and_remedy() {
-        let said = wrong(
-            "a: n01 n0l n[99-98]\nb: n[78-82] 200 @stroage\na > c\na b > a\n> a\na >\n(a) > b\nd e: n01\n\
-             : n02\njust words\na: n01 > b\na > b: n02\nf: n02\nn02 > a\na > , b\n",
-        );
-        for part in [
-            "seq:1:8: no node named \"n0l\"",
-            "did you mean \"n01\"?",
-            "seq:1:14: the range 99-98 is upside down",
-            "seq:2:4: no nodes named n[81-82]",
-            "seq:2:13: no node has the number 200",
-            "seq:2:17: no node group named \"stroage\"",
-            "did you mean \"storage\"?",
-            "seq:3:5: no group named \"c\"",
-            "seq:4:3: a comma or \">\" is missing before this group",
-            "seq:5:1: the name of a group is missing here",
-            "seq:6:3: the name of a group is missing here",
-            "seq:7:1: parentheses are reserved",
-            "seq:7:3: parentheses are reserved",
-            "seq:8:1: a group has one name",
-            "seq:9:1: the name of the group is missing before \":\"",
-            "seq:10:1: neither a group nor an order",
-            "seq:11:8: an order within the members of a group",
-            "seq:12:6: an order and members on one line",
-            "seq:14:1: no group named \"n02\"; it is a node",
-            "seq:15:5: the name of a group is missing before \",\"",
-        ] {
-            assert!(said.contains(part), "{part}\nin\n{said}");
-        }
-    }
-
-    #[test]
-    fn cycles_are_shown_whole_and_the_shortest_first() {
-        let said = wrong("a: n01\nb: n02\nc: n03\nx: n04\ny: n05\na > b\nb > c > a\nx > y\ny > x\n");
-        let lines: Vec<&str> = said.lines().filter(|line| line.contains("cycle:")).collect();
-        assert_eq!(lines, ["seq:8:1: cycle: x > y > x", "seq:6:1: cycle: a > b > c > a"]);
-        assert!(said.contains("seq:7:5: c > a"), "{said}");
-    }
-
-    #[test]
-    fn a_node_before_itself_through_its_groups_is_a_cycle() {
-        let said = wrong("servers: n01\nclients: n02 n01\nservers > clients\n");
-        assert!(
-            said.starts_with(
-                "seq:3:1: cycle: n01 comes before itself: it is in servers and in clients, and servers > clients"
-            ),
-            "{said}"
-        );
-        assert!(said.contains("seq:2:14: n01 is in clients"), "{said}");
-    }
-
-    #[test]
-    fn without_an_inventory_names_are_counted_and_sets_still_overlap() {
-        let check = |text: &str| parse(&Source { name: "seq", text }, None);
-        let sequence = check("a: n[1-3] 7-9 @io\nb: x\na > b\n").unwrap();
-        assert_eq!(members(&sequence, sequence.own_names(), "a"), "[7-9] n[1-3] @io");
-        assert!(
-            check("a: n[1-3]\nb: n2\na > b\n").unwrap_err().to_string().contains("n2 comes before itself")
-        );
-        assert!(check("a: 7-9\nb: 8\na > b\n").is_err());
-    }
-
-    /// Found by fuzzing: written plainly, the node `5-06` was read back as the nodes 5 and 6.
-    #[test]
-    fn a_name_that_looks_like_numbers_is_read_back_without_an_inventory() {
-        let sequence = parse(&Source { name: "s", text: "a: 5[-06] 7-8 [09]-x\n" }, None).unwrap();
-        for spelling in [Spelling::Names, Spelling::Folded] {
-            let written = sequence.to_text(sequence.own_names(), spelling);
-            let again = parse(&Source { name: "s", text: &written }, None).unwrap();
-            let mut names: Vec<&str> = again.own_names().iter().collect();
-            names.sort_unstable();
-            assert_eq!(names, ["09-x", "5-06", "7", "8"], "{written}");
-        }
-    }
-
-    #[test]
-    fn subsystems_are_full_paths() {
-        let text = "a: /usr/bin/one, /opt/two\nb: three\na > b\n";
-        assert!(lists_subsystems(text) && !lists_subsystems("a: n1\n"));
-        let said = parse_subsystems(&Source { name: "subsysSeq", text }).unwrap_err().to_string();
-        assert_eq!(said.lines().next(), Some("subsysSeq:2:4: \"three\" is not the full path of a command"));
-        let sequence = parse_subsystems(&Source { name: "subsysSeq", text: "a: /one /two" }).unwrap();
-        assert_eq!(sequence.own_names().iter().collect::<Vec<_>>(), ["/one", "/two"]);
-    }
-
-    #[test]
-    fn two_long_lists_around_an_order_are_an_error_and_not_the_end_of_memory() {
-        let list: Vec<String> = (0..100).map(|n| format!("g{n}")).collect();
-        let defined: String = list.iter().map(|name| format!("{name}:\n")).collect();
-        let text = format!("{defined}{} > {}\n", list.join(","), list.join(","));
-        assert!(
-            parse(&Source { name: "s", text: &text }, None)
-                .unwrap_err()
-                .to_string()
-                .contains("states more than")
-        );
-        let many = "g: n[1-3999]\n".repeat(6);
-        let said = parse(&Source { name: "s", text: &many }, None).unwrap_err().to_string();
-        assert!(said.contains("more than 20000 memberships"), "{said}");
-    }
-
-    #[test]
-    fn nodes_that_are_gone_can_be_forgiven() {
-        let source = Source { name: "s", text: "a: n01 gone\nb: n[79-82]\na > b\n" };
-        let (sequence, gone) = parse_leniently(&source, &inventory()).unwrap();
-        assert_eq!(gone.0.len(), 2);
-        assert_eq!(members(&sequence, &inventory(), "b"), "n[79-80]");
-        assert!(parse_leniently(&Source { name: "s", text: "a > b" }, &inventory()).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_a_sequence_or_an_error(
-            text in "([a-c]: ?[a-c]{0,2}|[a-c] > [a-c]|[a:>,#\\\\ \\[\\]1@!\n()é-]{0,12}|\n){0,12}|\\PC{0,30}"
-        ) {
-            let source = Source { name: "s", text: &text };
-            if let Ok(sequence) = parse(&source, None) {
-                // What was accepted is written, read and mirrored back to itself.
-                let own = sequence.own_names();
-                let written = sequence.to_text(own, Spelling::Names);
-                let again = parse(&Source { name: "s", text: &written }, None).map_err(|d| d.to_string()).unwrap();
-                prop_assert_eq!(again.to_text(again.own_names(), Spelling::Names), written);
-                let turned = super::super::reversed_text(&text);
-                let twice = super::super::reversed_text(&turned);
-                let back = parse(&Source { name: "s", text: &twice }, None).map_err(|d| d.to_string()).unwrap();
-                prop_assert_eq!(back.edges().len(), sequence.edges().len());
-                let expected = sequence.order(own).unwrap().waves();
-                prop_assert_eq!(back.order(back.own_names()).unwrap().waves(), expected.clone());
-                let mirrored = parse(&Source { name: "s", text: &turned }, None).unwrap().mirrored();
-                prop_assert_eq!(mirrored.order(own).unwrap().waves(), expected);
-            }
-            let _ = parse(&source, Some(&Inventory::default()));
-            let _ = parse_subsystems(&source);
-        }
-    }
-}
+mod tests;
