@@ -50,7 +50,7 @@ impl Course<'_> {
         let path = report::critical_path(&site.order, self.endings);
         let is_deed = |ending: &&Ending| ending.outcome != Outcome::AlreadyDown;
         if path.len() > 1 && path.iter().any(is_deed) {
-            lines.push((true, format!("the longest chain: {}", report::show_path(&path, &name))));
+            lines.push((true, format!("critical path: {}", report::show_path(&path, &name))));
         }
         lines
     }

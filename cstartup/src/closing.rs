@@ -94,7 +94,7 @@ impl Closing<'_> {
         let mut line = format!("{status} after {}", duration::show(self.took));
         let path = report::critical_path(&self.site.order, &self.endings);
         if !path.is_empty() {
-            line.push_str(&format!(", because of {}", report::show_path(&path, &name)));
+            line.push_str(&format!("; critical path: {}", report::show_path(&path, &name)));
         }
         line
     }

@@ -125,7 +125,7 @@ fn a_client_is_powered_on_after_its_server_is_up() {
     assert!(at(&log, "up n01") < at(&log, "on n02") && at(&log, "up n01") < at(&log, "on n03"));
     assert!(at(&log, "on n04") < at(&log, "on n02"), "what waits for nothing goes at once: {log:#?}");
     assert!(!log.iter().any(|line| line.contains("t01")), "ALL is the current partition");
-    assert_said(&ended, &["up: n[01-04] (4 nodes", "done after", "because of n01"]);
+    assert_said(&ended, &["up: n[01-04] (4 nodes", "done after", "critical path: n01"]);
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn a_mirrored_file_is_quoted_as_it_is_written() {
     std::fs::remove_file(bed.path("cshutSeq")).unwrap();
     std::os::unix::fs::symlink("cstartSeq", bed.path("cshutSeq")).unwrap();
     let refused = cshutdown(&bed, "n1").status(4).run();
-    for part in ["n2 is up and no target, and needs n1", "cshutSeq:5:1: n1 > n2 (mirrored)\n"] {
+    for part in ["n2 is up and not a target, and needs n1", "cshutSeq:5:1: n1 > n2 (mirrored)\n"] {
         assert!(refused.stderr.contains(part), "{part} in {}", refused.stderr);
     }
     std::fs::remove_file(bed.path("cshutSeq")).unwrap();
@@ -222,7 +222,7 @@ fn a_restart_that_could_not_end_well_is_refused_before_anything_goes_down() {
     cluster(&bed, "");
     cshutdown(&bed, "-X n1").run();
     let refused = cshutdown(&bed, "-r n2").status(4).run();
-    assert!(refused.stderr.contains("n1 is down and no target"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("n1 is down and not a target"), "{}", refused.stderr);
     let plan = cshutdown(&bed, "-k n2").run();
     assert_eq!(plan.stdout.lines().next(), Some("1: halt n2"), "n2 is still up");
     cshutdown(&bed, "-r -C -E n2").run();

@@ -20,7 +20,7 @@ fn a_client_is_not_started_while_its_server_is_down() {
             &bed,
             &flags,
             &[
-                "n01 is down and no target, and n02 needs it up",
+                "n01 is down and not a target, and n02 needs it up",
                 "cstartSeq:3:1: servers > clients",
                 "cstartup -E",
                 "cstartup -X",
@@ -50,7 +50,7 @@ fn the_remedies_are_commands_that_work() {
 fn a_server_whose_state_is_unknown_is_not_up() {
     let bed = cluster("");
     mark(&bed, "mute", "n01");
-    assert_refused(&bed, &["n02"], &["n01 is unknown and no target"]);
+    assert_refused(&bed, &["n02"], &["n01 is unknown and not a target"]);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn servers_that_are_down_alike_are_one_sentence_with_one_explanation() {
         &["n[02-03]"],
         &[
             "would be violated 2 times",
-            "n[01,04] are down and no targets, and n[02-03] need them up",
+            "n[01,04] are down and not targets, and n[02-03] need them up",
             "n[01,04] are in servers",
         ],
     );
@@ -124,16 +124,16 @@ fn violations_of_the_default_order_are_one_sentence_too() {
         &["n[1-4]"],
         &[
             "would be violated 3 times",
-            "io[1-3] are down and no targets, and n[1-4] need them up\n",
+            "io[1-3] are down and not targets, and n[1-4] need them up\n",
             "by the default order (seqfile prints it): servers before their clients",
         ],
     );
-    assert_eq!(ended.stderr.matches("no target").count(), 1, "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("not target").count(), 1, "{}", ended.stderr);
     // One alone is explained as before.
     assert_refused(
         &bed,
         &["n1"],
-        &["io1 is down and no target, and n1 needs it up", "server_io1 > clients_io1"],
+        &["io1 is down and not a target, and n1 needs it up", "server_io1 > clients_io1"],
     );
 }
 

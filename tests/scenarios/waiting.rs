@@ -26,7 +26,7 @@ fn what_came_up_during_the_wait_refuses_the_shutdown() {
     let bed = Bed::new();
     let ended = overtaken(&bed, "", 4).end();
     for part in
-        ["the time has come", "n2 is up and no target, and needs n1", "cancelled: nothing was stopped"]
+        ["the time has come", "n2 is up and not a target, and needs n1", "cancelled: nothing was stopped"]
     {
         assert!(ended.stderr.contains(part), "{part} in {}", ended.stderr);
     }

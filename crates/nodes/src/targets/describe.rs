@@ -120,8 +120,8 @@ fn sentence(site: &Site, direction: Direction, kind: &Kind<'_>) -> String {
     let affects = if affected.is_empty() { "targets".to_owned() } else { fold(site, &affected) };
     let condition = kind.first.condition.word();
     let (is, no_target, it, needs) = match kind.nodes.as_slice() {
-        [_] => ("is", "no target", "it", "needs"),
-        _ => ("are", "no targets", "them", "need"),
+        [_] => ("is", "not a target", "it", "needs"),
+        _ => ("are", "not targets", "them", "need"),
     };
     let (they_need, they_run) = if affected.len() == 1 { ("needs", "runs") } else { ("need", "run") };
     match (kind.first.breach, direction) {
