@@ -6,26 +6,24 @@
 //! reused meanwhile because only this loop reaps. What it leaves running in the background (a
 //! service it started) is not waited for: its output is read until the child itself is gone.
 
+mod child;
+
 use crate::job::{Ended, Ending, Job};
 use crate::signals::Signals;
 use anyhow::Context;
+use child::{Child, Phase, STDERR, STDIN, STDOUT};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, read, write};
+use nix::unistd::Pid;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-/// The most that is taken at once of what a followed child says: more than any pipe holds, so that
-/// a flood on one of its streams holds up neither the other one nor the loop.
-const EARFUL: usize = 1024 * 1024;
+pub use child::Said;
 
 /// How long a child may survive KILL before it is left behind as unkillable.
 const KILL_GRACE: Duration = Duration::from_secs(5);
@@ -49,14 +47,6 @@ pub enum Seen {
     Signal(Signal),
 }
 
-/// What a followed child said since it was last heard. What it wrote to stdout before these bytes of
-/// stderr is in this `stdout`, or was in an earlier one.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Said {
-    pub stdout: Vec<u8>,
-    pub stderr: Vec<u8>,
-}
-
 /// Running children, and whatever else the loop waits for.
 #[derive(Debug)]
 pub struct Children {
@@ -74,37 +64,9 @@ pub struct Children {
     nothing: File,
 }
 
-#[derive(Debug)]
-struct Child {
-    pid: Pid,
-    began: Instant,
-    tell: Signal,
-    grace: Duration,
-    keep: usize,
-    phase: Phase,
-    /// Its output is passed on as it comes, and not kept.
-    followed: bool,
-    due: Option<Instant>,
-    stdin: Option<(OwnedFd, Vec<u8>, usize)>,
-    stdout: Option<OwnedFd>,
-    stderr: Option<OwnedFd>,
-    out: Vec<u8>,
-    truncated: bool,
-    err: VecDeque<u8>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Running,
-    Told,
-    Killed,
-}
-
+/// What the number of an event means: the signals, or of a child or descriptor one of so many streams.
 const SIGNALS: u64 = 0;
 const STREAMS: u64 = 4;
-const STDIN: u64 = 0;
-const STDOUT: u64 = 1;
-const STDERR: u64 = 2;
 const WATCHED: u64 = 3;
 
 impl Children {
@@ -226,41 +188,9 @@ impl Children {
     }
 
     fn try_start(&mut self, id: u64, job: &Job, began: Instant) -> anyhow::Result<()> {
-        let (program, arguments) = job.argv.split_first().context("no program to run")?;
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .envs(job.env.iter().map(|(key, value)| (key, value)))
-            .stdin(if job.stdin.is_empty() { self.nothing.try_clone()?.into() } else { Stdio::piped() })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        let mut started = command.spawn().with_context(|| format!("start {}", program.to_string_lossy()))?;
-        let pid = Pid::from_raw(started.id().cast_signed());
-        let child = Child {
-            pid,
-            began,
-            tell: job.tell,
-            grace: job.grace,
-            keep: job.keep,
-            phase: Phase::Running,
-            followed: false,
-            due: None,
-            stdin: started.stdin.take().map(|pipe| (OwnedFd::from(pipe), job.stdin.clone(), 0)),
-            stdout: started.stdout.take().map(OwnedFd::from),
-            stderr: started.stderr.take().map(OwnedFd::from),
-            out: Vec::new(),
-            truncated: false,
-            err: VecDeque::new(),
-        };
-        if let Err(error) = child.prepare_streams(&self.epoll, id) {
-            // Reported as not started, so it must not go on running unwatched.
-            killpg(pid, Signal::SIGKILL).ok();
-            waitpid(pid, None).ok();
-            return Err(error);
-        }
+        let child = Child::start(id, job, began, &self.nothing, &self.epoll)?;
+        self.by_pid.insert(child.pid, id);
         self.running.insert(id, child);
-        self.by_pid.insert(pid, id);
         self.young.push_back((began + MOMENT, id));
         if let Some(due) = began.checked_add(job.timeout) {
             self.set_deadline(id, due);
@@ -409,134 +339,6 @@ impl Children {
 pub enum Writable {
     Yes,
     No,
-}
-
-impl Child {
-    /// Makes no stream block, and begins to watch its input, where it gets any.
-    fn prepare_streams(&self, epoll: &Epoll, id: u64) -> anyhow::Result<()> {
-        let stdin = self.stdin.as_ref().map(|(pipe, ..)| pipe);
-        for pipe in [stdin, self.stdout.as_ref(), self.stderr.as_ref()].into_iter().flatten() {
-            // A new pipe of ours has no other flag that would have to be kept.
-            fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("make a pipe non-blocking")?;
-        }
-        if let Some(pipe) = stdin {
-            let event = EpollEvent::new(EpollFlags::EPOLLOUT | EpollFlags::EPOLLET, id * STREAMS + STDIN);
-            epoll.add(pipe, event).context("watch a pipe")?;
-        }
-        Ok(())
-    }
-
-    /// A stream is read as far as it goes whenever it is ready, so that it need be told of only once.
-    /// Told again and again, a pipe that is closed here would keep the loop spinning for as long as a
-    /// process that is just being started holds a copy of it, and take the processor away from it.
-    fn watch_output(&self, epoll: &Epoll, id: u64) -> Result<(), Errno> {
-        // One that is followed is heard in parts, and its rest must be told of again.
-        let once = if self.followed { EpollFlags::empty() } else { EpollFlags::EPOLLET };
-        let flags = EpollFlags::EPOLLIN | once;
-        for (stream, which) in [(&self.stdout, STDOUT), (&self.stderr, STDERR)] {
-            let Some(pipe) = stream else { continue };
-            match epoll.add(pipe, EpollEvent::new(flags, id * STREAMS + which)) {
-                Ok(()) | Err(Errno::EEXIST) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads or writes one stream as far as it goes without waiting; closes it at its end, which
-    /// also takes it out of the `epoll`.
-    fn serve(&mut self, which: u64) {
-        match which {
-            STDIN => {
-                if self.feed() {
-                    self.stdin = None;
-                }
-            }
-            STDOUT => {
-                let (out, keep, truncated) = (&mut self.out, self.keep, &mut self.truncated);
-                drain(&mut self.stdout, |bytes| {
-                    let room = keep.saturating_sub(out.len()).min(bytes.len());
-                    out.extend_from_slice(&bytes[..room]);
-                    *truncated |= room < bytes.len();
-                });
-            }
-            _ => {
-                let (err, keep) = (&mut self.err, self.keep);
-                drain(&mut self.stderr, |bytes| {
-                    err.extend(bytes);
-                    err.drain(..err.len().saturating_sub(keep));
-                });
-            }
-        }
-    }
-
-    /// Takes what there is to hear; stderr first, so that stdout is read at least as far.
-    fn listen(&mut self) -> Option<Said> {
-        let mut said = Said::default();
-        hear(&mut self.stderr, &mut said.stderr);
-        hear(&mut self.stdout, &mut said.stdout);
-        (said != Said::default()).then_some(said)
-    }
-
-    /// Writes what fits; tells whether all is written or nobody reads any more.
-    fn feed(&mut self) -> bool {
-        let Some((pipe, bytes, written)) = &mut self.stdin else { return true };
-        while *written < bytes.len() {
-            match write(&*pipe, &bytes[*written..]) {
-                Ok(count) => *written += count,
-                Err(Errno::EAGAIN) => return false,
-                Err(Errno::EINTR) => {}
-                Err(_) => return true,
-            }
-        }
-        true
-    }
-
-    fn finish(self, ending: Ending) -> Ended {
-        Ended {
-            ending,
-            stdout: self.out,
-            stderr: self.err.into(),
-            truncated: self.truncated,
-            took: self.began.elapsed(),
-        }
-    }
-}
-
-fn drain(stream: &mut Option<OwnedFd>, mut take: impl FnMut(&[u8])) {
-    let Some(pipe) = stream else { return };
-    let mut bytes = [0u8; 16 * 1024];
-    loop {
-        match read(&*pipe, &mut bytes) {
-            Ok(0) => break,
-            Ok(count) => take(&bytes[..count]),
-            Err(Errno::EAGAIN) => return,
-            Err(Errno::EINTR) => {}
-            Err(_) => break,
-        }
-    }
-    *stream = None;
-}
-
-/// Reads a part of a stream; what is left is heard of again.
-fn hear(stream: &mut Option<OwnedFd>, said: &mut Vec<u8>) {
-    let Some(pipe) = stream else { return };
-    let mut bytes = [0u8; 16 * 1024];
-    while said.len() < EARFUL {
-        match read(&*pipe, &mut bytes) {
-            Ok(0) => {
-                *stream = None;
-                return;
-            }
-            Ok(count) => said.extend_from_slice(&bytes[..count]),
-            Err(Errno::EAGAIN) => return,
-            Err(Errno::EINTR) => {}
-            Err(_) => {
-                *stream = None;
-                return;
-            }
-        }
-    }
 }
 
 #[cfg(test)]
