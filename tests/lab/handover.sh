@@ -112,7 +112,8 @@ begin() {
 		head -c 1000000 /dev/urandom >/srv/data/inner/bytes
 		sha256sum /srv/xvm/share/bytes /srv/data/inner/bytes >/srv/xvm/sums
 		ha-takeover
-		exportfs -o rw,fsid=9 '*:/srv/other'" >>"$LOG/$scenario" 2>&1 || fail "$scenario: making the pool failed; see $LOG/$scenario"
+		exportfs -o rw,fsid=9 '*:/srv/other'
+		sync" >>"$LOG/$scenario" 2>&1 || fail "$scenario: making the pool failed; see $LOG/$scenario"
 	on ec2 "exportfs -o rw,fsid=9 '*:/srv/other'"
 }
 
@@ -186,11 +187,11 @@ stray_bind() {
 # The export of a pool makes exportfs forget what stands in no file.
 other_exports() {
 	begin on
-	want 0 ec1 "exportfs -o ro,anonuid=65534,fsid=11 '10.9.9.0/24:/srv/other'"
+	want 0 ec1 "exportfs -o ro,anonuid=2000,fsid=11 '10.9.9.0/24:/srv/other'"
 	want 0 ec1 "ha-release"
 	want 0 ec1 "exportfs -s"
 	says "/srv/other  10.9.9.0/24("
-	says "anonuid=65534"
+	says "anonuid=2000"
 	says "/srv/other  *("
 	want 0 ec1 "ha-takeover && exportfs -s"
 	says "/srv/other  10.9.9.0/24("

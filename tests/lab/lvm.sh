@@ -86,7 +86,8 @@ begin() {
 		mkdir /srv/vg/opt /srv/vg/share
 		head -c 4000000 /dev/urandom >/srv/vg/share/bytes
 		sha256sum /srv/vg/share/bytes >/srv/vg/sums
-		ha-takeover" >>"$LOG/lvm.$scenario" 2>&1 || fail "$scenario: making the group failed; see $LOG/lvm.$scenario"
+		ha-takeover
+		sync" >>"$LOG/lvm.$scenario" 2>&1 || fail "$scenario: making the group failed; see $LOG/lvm.$scenario"
 }
 
 # Everything is on this host, whole, and nothing of it active on the other one, if that one is up.
