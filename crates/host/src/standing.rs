@@ -125,7 +125,8 @@ fn show(standing: &Standing, reporter: &mut Reporter) {
         ("free" | "elsewhere", "part") => ", and something that belongs to it is still here",
         _ => "",
     };
-    reporter.message(&format!("{asset}: {state} on {host}{reason}{amount}"));
+    let place = if *state == "elsewhere" { ", not on" } else { " on" };
+    reporter.message(&format!("{asset}: {state}{place} {host}{reason}{amount}"));
     let width = standing.parts.iter().map(|part| part.name.chars().count()).max().unwrap_or_default();
     for Part { kind, name, state } in &standing.parts {
         reporter.message(&format!("  {kind:<8}  {name:<width$}  {state}"));
