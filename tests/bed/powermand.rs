@@ -2,6 +2,7 @@
 
 use crate::{Bed, Need, real, wait_until};
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
@@ -11,20 +12,36 @@ pub const NEEDS: [Need; 3] = [Need::Program("powermand"), Need::Program("powerma
 /// Plugs of one virtual controller.
 pub const PLUGS: usize = 16;
 
+/// What a controller does that stands in for a virtual one. Its words are scripted: no vpcd can be told
+/// to misbehave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// It takes connections and never says a word.
+    Hangs,
+    /// Nobody listens where it should be.
+    Refuses,
+    /// It answers everything with words that mean nothing.
+    Garbage,
+    /// It says that all is done, and its plugs stay off.
+    DoesNothing,
+}
+
 /// A running powermand; nodes are `n0`, `n1`, …, sixteen a controller.
 #[derive(Debug)]
 pub struct Powermand<'a> {
     bed: &'a Bed,
     daemon: Child,
     port: u16,
-    /// Takes the connection of a controller that hangs, and never says a word.
-    _silent: TcpListener,
 }
 
 impl<'a> Powermand<'a> {
-    /// Starts a daemon with so many controllers; the one at `hung`, if any, accepts and never answers.
-    pub fn new(bed: &'a Bed, controllers: usize, hung: Option<usize>) -> Self {
-        let silent = TcpListener::bind("127.0.0.1:0").expect("listen in place of a controller");
+    /// Starts a daemon with so many controllers.
+    pub fn new(bed: &'a Bed, controllers: usize) -> Self {
+        Self::but_for(bed, controllers, &[])
+    }
+
+    /// Starts a daemon with so many controllers, of which these (counted from 0) misbehave.
+    pub fn but_for(bed: &'a Bed, controllers: usize, strange: &[(usize, Manner)]) -> Self {
         let port = {
             let free = TcpListener::bind("127.0.0.1:0").expect("find a free port");
             free.local_addr().expect("a listener has an address").port()
@@ -32,10 +49,9 @@ impl<'a> Powermand<'a> {
         let vpcd = real::find("vpcd").expect("vpcd was required");
         let mut text = format!("listen \"127.0.0.1:{port}\"\ninclude \"/etc/powerman/vpc.dev\"\n");
         for at in 0..controllers {
-            let how = if hung == Some(at) {
-                silent.local_addr().expect("a listener has an address").to_string()
-            } else {
-                format!("{} |&", vpcd.display())
+            let how = match strange.iter().find(|(number, _)| *number == at) {
+                Some((_, manner)) => manner.take_place(),
+                None => format!("{} |&", vpcd.display()),
             };
             let (first, last) = (at * PLUGS, at * PLUGS + PLUGS - 1);
             let _ = writeln!(text, "device \"v{at}\" \"vpc\" \"{how}\"");
@@ -47,7 +63,7 @@ impl<'a> Powermand<'a> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let daemon = crate::start(&mut command);
         wait_until("powermand answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Self { bed, daemon, port, _silent: silent }
+        Self { bed, daemon, port }
     }
 
     /// Returns `HOST:PORT` of the daemon.
@@ -77,6 +93,40 @@ impl<'a> Powermand<'a> {
         client.args(["-h", &self.host(), "-x", "-Q", nodes]).stdin(Stdio::null());
         let said = client.output().expect("run powerman");
         String::from_utf8_lossy(&said.stdout).lines().filter(|line| line.ends_with(": on")).count()
+    }
+}
+
+impl Manner {
+    /// Returns the address of a controller of this kind, which lives until the daemon hangs up.
+    fn take_place(self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("listen in place of a controller");
+        let address = listener.local_addr().expect("a listener has an address").to_string();
+        if self != Self::Refuses {
+            std::thread::spawn(move || {
+                // The daemon connects again for as long as it runs, and the scenario's process ends after it.
+                for connection in listener.incoming().flatten() {
+                    std::thread::spawn(move || self.speak(&connection));
+                }
+            });
+        }
+        address
+    }
+
+    /// Answers line by line until the daemon hangs up.
+    fn speak(self, connection: &TcpStream) {
+        let plugs: String = (0..PLUGS).map(|plug| format!("plug {plug}: OFF\n")).collect();
+        for line in BufReader::new(connection).lines().map_while(Result::ok) {
+            let answer = match self {
+                Self::Hangs | Self::Refuses => continue,
+                Self::Garbage => "plug all: ONOFF\nOK? \u{7}\u{fffd} on on on\n".to_owned(),
+                Self::DoesNothing if line.starts_with("stat") => format!("{plugs}0 OK\n0 vpc> "),
+                Self::DoesNothing => "0 OK\n0 vpc> ".to_owned(),
+            };
+            let mut connection = connection;
+            if connection.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! The powerman driver against a real powermand and its virtual controllers.
 
-use bed::powermand::{NEEDS, Powermand};
+use bed::powermand::{Manner, NEEDS, Powermand};
 use bed::{Bed, real};
 
 /// Writes the shipped example with this daemon, nodes that are up when powered, and the inventory.
 fn configure(bed: &Bed, host: &str, count: usize, more: &str) {
     let example = bed::binaries::workspace().join("examples/cluster-powerman.toml");
     let example = std::fs::read_to_string(example).unwrap();
-    let start = example.find("[probe]").unwrap();
+    let start = example.find("[shell]").unwrap();
     let (power, _) = example.split_at(start);
     assert!(power.contains("#host = \"mgmt1:10101\""));
     let power = power.replace("#host = \"mgmt1:10101\"", &format!("host = {host:?}"));
@@ -35,7 +35,7 @@ fn five_hundred_and_twelve_nodes_go_on_with_one_client_for_each_ready_set() {
         return;
     }
     let bed = Bed::new();
-    let daemon = Powermand::new(&bed, 32, None);
+    let daemon = Powermand::new(&bed, 32);
     daemon.lend_client();
     configure(&bed, &daemon.host(), 512, "");
     bed.write("cstartSeq", "servers: n[0-15]\nclients: n[16-511]\nservers > clients\n");
@@ -51,7 +51,7 @@ fn a_node_powerman_does_not_know_fails_alone() {
         return;
     }
     let bed = Bed::new();
-    let daemon = Powermand::new(&bed, 1, None);
+    let daemon = Powermand::new(&bed, 1);
     daemon.lend_client();
     configure(&bed, &daemon.host(), 17, "[limits]\nretries = 0\ntimeout = \"5s\"\n");
     bed.write("cstartSeq", "all: n[0-16]\n");
@@ -67,7 +67,7 @@ fn one_hung_controller_among_sixty_four_delays_nobody_else() {
         return;
     }
     let bed = Bed::new();
-    let daemon = Powermand::new(&bed, 64, Some(20));
+    let daemon = Powermand::but_for(&bed, 64, &[(20, Manner::Hangs)]);
     daemon.lend_client();
     // Were the others held up, they would run into their own limit and not come up either.
     let limits = "[limits]\nretries = 0\ntimeout = \"20s\"\nfanout = 128\n";
@@ -85,11 +85,80 @@ fn a_daemon_that_is_not_there_is_unreachable_and_nothing_reads_off() {
         return;
     }
     let bed = Bed::new();
-    let host = Powermand::new(&bed, 1, None).host();
+    let host = Powermand::new(&bed, 1).host();
     bed.tool("powerman");
     configure(&bed, &host, 2, "[limits]\nretries = 0\ntimeout = \"3s\"\n");
     bed.write("cstartSeq", "all: n[0-1]\n");
     let ended = bed.program("cstartup").arg("ALL").any_status().any_stdout().any_stderr().run();
     let said = format!("{}{}", ended.stdout, ended.stderr);
     assert!(ended.status != 0 && said.contains("could not connect"), "{said}");
+}
+
+/// Starts 64 nodes of four controllers, of which the second one misbehaves; returns what was said.
+fn beside(manner: Manner, limit: &str) -> String {
+    let bed = Bed::new();
+    let daemon = Powermand::but_for(&bed, 4, &[(1, manner)]);
+    daemon.lend_client();
+    configure(&bed, &daemon.host(), 64, &format!("[limits]\nretries = 1\ntimeout = {limit:?}\n"));
+    let config = bed.read("etc/cluster.toml");
+    assert!(config.contains("timeout = \"60s\""), "{config}");
+    bed.config("cluster.toml", config.replace("timeout = \"60s\"", "timeout = \"2s\""));
+    bed.write("cstartSeq", "all: n[0-63]\n");
+    let ended = bed.program("cstartup").args(["-v", "ALL"]).status(1).any_stdout().any_stderr().run();
+    assert_eq!(daemon.count_on("n[0-15,32-63]"), 48, "{}", ended.stderr);
+    assert!(ended.stderr.contains("cstartup: up: n[0-15,32-63] (48 nodes"), "{}", ended.stderr);
+    ended.stderr
+}
+
+#[test]
+fn a_controller_that_is_gone_or_talks_nonsense_is_unreachable_and_neither_on_nor_off() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    for manner in [Manner::Refuses, Manner::Garbage] {
+        let said = beside(manner, "10s");
+        assert!(said.contains("cstartup: unreachable: n[16-31] (16 nodes"), "{manner:?}: {said}");
+        assert!(!said.contains("n[16-31]: powering on"), "{manner:?}: {said}");
+    }
+}
+
+#[test]
+fn a_power_on_that_is_accepted_and_changes_nothing_is_said_to_be_without_effect() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let said = beside(Manner::DoesNothing, "1m");
+    assert!(said.contains("cstartup: failed: n[16-31] (16 nodes"), "{said}");
+    assert!(said.contains("power on was accepted and had no effect"), "{said}");
+}
+
+#[test]
+fn nodes_are_reset_by_off_and_on_and_go_off() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let daemon = Powermand::new(&bed, 2);
+    daemon.lend_client();
+    let shell = "[shell]\ndriver = \"command\"\nrun = [\"false\", \"{node}\", \"{command}\"]\n";
+    configure(&bed, &daemon.host(), 32, shell);
+    bed.tool("false").write("cstartSeq", "servers: n[0-15]\nclients: n[16-31]\nservers > clients\n");
+    bed.program("cstartup").arg("ALL").any_stdout().any_stderr().run();
+    let switched = |from: usize| {
+        let calls = daemon.calls().split_off(from);
+        let flags = calls.iter().filter_map(|call| call.split(' ').next());
+        flags.filter(|flag| ["-1", "-0"].contains(flag)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = daemon.calls().len();
+    bed.program("cstartup").args(["-Z", "ALL"]).any_stdout().any_stderr().run();
+    assert_eq!(daemon.count_on("n[0-31]"), 32);
+    let reset = switched(before);
+    assert!(reset.first().is_some_and(|first| first == "-0"), "{reset:?}");
+    assert!(reset.last().is_some_and(|last| last == "-1"), "{reset:?}");
+    let before = daemon.calls().len();
+    bed.write("cshutSeq", "");
+    let off = bed.program("cshutdown").args(["-F", "--force-off", "ALL"]);
+    let said = off.any_status().any_stdout().any_stderr().run().stderr;
+    assert_eq!(daemon.count_on("n[0-31]"), 0, "{said}");
+    assert!(switched(before).iter().all(|flag| flag == "-0"), "{said}");
 }

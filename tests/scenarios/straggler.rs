@@ -63,7 +63,7 @@ fn through_powerman() {
         return;
     }
     let bed = Bed::new();
-    let daemon = Powermand::new(&bed, NODES, Some(HUNG));
+    let daemon = Powermand::but_for(&bed, NODES, &[(HUNG, powermand::Manner::Hangs)]);
     daemon.lend_client();
     let count = NODES * PLUGS;
     let nodes: Vec<_> = (0..count)
