@@ -5,6 +5,7 @@
 mod address;
 mod completions;
 mod cron;
+mod examples;
 mod filesystem;
 mod flags;
 mod holders;
