@@ -7,7 +7,7 @@ use super::{
     Cluster, EndUsers, Limits, NodeLimits, Patch, Power, PowerCommands, PowerDriver, Probe, ProbeDriver,
     Profile, SequencePaths, Shell, ShellDriver, Shutdown, Subsystem, SubsystemHost,
 };
-use crate::power::{Ipmi, Tool};
+use crate::power::{Ipmi, Tool, secret_flag};
 use crate::simulator::SimulatorSettings;
 use crate::template::{Reach, Template};
 use orderly_exec::files;
@@ -247,6 +247,10 @@ fn read_ipmi(table: &Table<'_>, base: Option<&PowerDriver>, word: &str) -> Ipmi 
         ipmi.bmc = bmc;
     }
     if let Some(options) = table.texts("options") {
+        if let Some(flag) = secret_flag(&options, word) {
+            let why = "would show a secret to every user of this machine; put it into a password_file";
+            table.reject("options", format!("{}: {flag} {why}", table.named("options")));
+        }
         ipmi.options = options;
     }
     if let Some(cipher) = table.number("cipher") {

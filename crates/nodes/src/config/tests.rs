@@ -114,6 +114,17 @@ fn all_errors_come_at_once_with_their_place() {
 }
 
 #[test]
+fn a_password_among_the_options_is_rejected() {
+    for (driver, option) in [("ipmitool", "-Ps3cret"), ("ipmipower", "--password=s3cret")] {
+        let power = format!("[power]\ndriver = \"{driver}\"\noptions = [\"-v\", \"{option}\"]\n");
+        let said = refused(&(power + "[probe]\ndriver = \"power\"\n"));
+        assert!(said.contains("would show a secret") && said.contains("password_file"), "{said}");
+        let first = said.lines().next().unwrap_or_default();
+        assert!(!first.contains("s3cret"), "{first}");
+    }
+}
+
+#[test]
 fn how_power_is_switched_and_nodes_are_probed_is_never_guessed() {
     let said = refused("");
     assert!(said.contains("power is missing") && said.contains("probe is missing"), "{said}");

@@ -140,6 +140,17 @@ impl Ipmi {
     }
 }
 
+/// Returns the flag among some options that puts a password or a key on the command line, where every
+/// user of the machine can read it.
+pub(crate) fn secret_flag(options: &[String], program: &str) -> Option<&'static str> {
+    let flags: &[&str] = match program {
+        "ipmitool" => &["-P", "-k", "-y"],
+        // It takes long options at any length at which they are unmistakable.
+        _ => &["-p", "--pass", "-k", "--k"],
+    };
+    flags.iter().copied().find(|flag| options.iter().any(|option| option.starts_with(flag)))
+}
+
 /// Returns the address of a node's controller; a unit is a controller itself.
 fn bmc(node: &Member) -> &str {
     node.bmc.as_deref().unwrap_or(&node.address)
@@ -245,6 +256,23 @@ mod tests {
         let tool = ipmi.ipmitool(Task::PowerOn, &node, Duration::from_secs(1)).unwrap();
         assert!(tool.shown().ends_with("-H 10.1.0.1 chassis power on"), "{}", tool.shown());
         assert!(!job.shown().contains("s3cret") && !tool.shown().contains("s3cret"));
+    }
+
+    #[test]
+    fn options_that_show_a_secret_are_found() {
+        let among = |program: &str, options: &[&str]| {
+            let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+            secret_flag(&options, program)
+        };
+        for options in [["-N", "-Psecret"], ["-v", "-P"], ["-k", "key"], ["-y", "00ff"]] {
+            assert!(among("ipmitool", &options).is_some(), "{options:?}");
+        }
+        for options in [["-p", "secret"], ["--password=secret", "-v"], ["--pass", "secret"], ["--k-g", "key"]]
+        {
+            assert!(among("ipmipower", &options).is_some(), "{options:?}");
+        }
+        assert_eq!(among("ipmitool", &["-p", "624", "-E", "-N", "1"]), None);
+        assert_eq!(among("ipmipower", &["-W", "opensesspriv", "--session-timeout=2000"]), None);
     }
 
     #[test]
