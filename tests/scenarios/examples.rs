@@ -95,7 +95,7 @@ fn nodes_of_a_site_with_commands_of_its_own_go_up_and_down() {
         .replace("port = 2049", &format!("port = {}", nfs.local_addr().unwrap().port()))
         .replace("interval = \"2s\"", "interval = \"50ms\"");
     let at = |name: &str| bed.path(name).display().to_string();
-    let head = format!("{}\n[shutdown]\nsettle = \"100ms\"\n", head)
+    let head = format!("{head}\n[shutdown]\nsettle = \"100ms\"\n")
         .replace("/etc/orderly/inventory.json", &at("etc/inventory.json"))
         .replace("/var/adm/SPlogs/cs", &at("log"))
         .replace("/etc/cstartSeq", &at("cstartSeq"))

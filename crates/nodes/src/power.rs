@@ -154,7 +154,7 @@ impl Tool {
         }
         let said = String::from_utf8_lossy(&ended.stderr);
         match ended.ending {
-            Ending::Exited(IN_PROGRESS) => Some((FailureKind::Failed, "busy")),
+            Ending::Exited(IN_PROGRESS) => Some((FailureKind::Busy, "busy")),
             Ending::Exited(NO_SUCH_NODES) => Some((FailureKind::Failed, "not in powerman.conf")),
             Ending::Exited(1) if said.contains("could not connect") || said.contains("could not find") => {
                 Some((FailureKind::Unreachable, "powermand does not answer"))
@@ -254,7 +254,7 @@ mod tests {
         let kind = |ended: &Ended| tool.classify(ended).map(|(kind, _)| kind);
         let gone = "powerman: could not connect to address 127.0.0.1:10101";
         assert_eq!(kind(&ended(1, "", gone)), Some(FailureKind::Unreachable));
-        assert_eq!(kind(&ended(206, "", "")), Some(FailureKind::Failed));
+        assert_eq!(kind(&ended(206, "", "")), Some(FailureKind::Busy));
         assert_eq!(kind(&ended(210, "Command completed with errors\n", "")), None);
     }
 }

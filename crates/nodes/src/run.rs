@@ -108,6 +108,9 @@ struct Record<'r> {
     held_by: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     after_seconds: Option<f64>,
+    /// What kind of failure it was that is tried again, or gone on without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'r str>,
 }
@@ -157,6 +160,7 @@ impl Telling<'_> {
             outcome: None,
             held_by: None,
             after_seconds: None,
+            failure: None,
             detail: None,
         };
         match &notice.what {
@@ -167,10 +171,12 @@ impl Telling<'_> {
             Happening::Retried(failure, pause) => {
                 record.event = "retried";
                 record.after_seconds = Some(pause.as_secs_f64());
+                record.failure = Some(failure.kind.word());
                 record.detail = Some(&failure.detail);
             }
             Happening::Missed(task, failure) => {
                 (record.event, record.task) = ("missed", Some(task_word(*task)));
+                record.failure = Some(failure.kind.word());
                 record.detail = Some(&failure.detail);
             }
             Happening::LetGo(_, limit) => {

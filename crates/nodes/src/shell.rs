@@ -121,12 +121,23 @@ pub(crate) fn is_authentication(ended: &Ended) -> bool {
     .any(|sign| words.contains(sign))
 }
 
+/// Returns why a command did not reach its node.
+fn why_lost(ended: &Ended) -> FailureKind {
+    let words = String::from_utf8_lossy(&ended.stderr);
+    if is_authentication(ended) {
+        FailureKind::Authentication
+    } else if words.contains("Connection refused") {
+        FailureKind::Refused
+    } else {
+        FailureKind::Unreachable
+    }
+}
+
 /// Returns why a command on a node did not succeed.
 pub(crate) fn failure(argv: &[OsString], ended: &Ended) -> Failure {
     let mut failure = plain_failure(argv, ended);
     if is_lost(ended) {
-        failure.kind =
-            if is_authentication(ended) { FailureKind::Authentication } else { FailureKind::Unreachable };
+        failure.kind = why_lost(ended);
     }
     failure
 }
@@ -140,10 +151,7 @@ pub(crate) fn failure_on_one(shown: &str, verdict: &Verdict) -> Failure {
         Ending::Exited(_) | Ending::Killed(_) if !verdict.lost => FailureKind::Failed,
         // The shell's words for a program that is not there, said on this side.
         Ending::Exited(126 | 127) => FailureKind::NotStarted,
-        Ending::Exited(_) | Ending::Killed(_) if is_authentication(&verdict.ended) => {
-            FailureKind::Authentication
-        }
-        Ending::Exited(_) | Ending::Killed(_) => FailureKind::Unreachable,
+        Ending::Exited(_) | Ending::Killed(_) => why_lost(&verdict.ended),
     };
     Failure { kind, detail: format!("{}: {}", shorten(shown), verdict.ended.clause()) }
 }
@@ -203,7 +211,8 @@ mod tests {
             took: Duration::ZERO,
         };
         for (code, words, kind) in [
-            (255, "ssh: connect to host n1 port 22: Connection refused", FailureKind::Unreachable),
+            (255, "ssh: connect to host n1 port 22: Connection refused", FailureKind::Refused),
+            (255, "ssh: connect to host n1 port 22: No route to host", FailureKind::Unreachable),
             (255, "root@n1: Permission denied (publickey).", FailureKind::Authentication),
             (255, "Host key verification failed.", FailureKind::Authentication),
             (1, "Permission denied (publickey).", FailureKind::Failed),

@@ -72,14 +72,45 @@ pub enum FailureKind {
     Failed,
     /// No answer within the limit.
     TimedOut,
-    /// Nothing can be reached there (ssh's 255, no route, connection refused).
+    /// Nothing can be reached there (ssh's 255, no route, no answer).
     Unreachable,
+    /// Something is there and takes no connection: it may be starting.
+    Refused,
+    /// It has too much to do, for now.
+    Busy,
+    /// It said yes, and nothing changed.
+    NoEffect,
+    /// It was done, and undone by itself: the power was on and reads off again.
+    FellBack,
     /// The password or key was not accepted.
     Authentication,
     /// The driver's program cannot be started.
     NotStarted,
     /// The run was told to stop while this was running.
     Ended,
+}
+
+impl FailureKind {
+    /// Returns the word used for it in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::Busy => "busy",
+            Self::NoEffect => "no_effect",
+            Self::FellBack => "fell_back",
+            Self::Authentication => "authentication",
+            Self::NotStarted => "not_started",
+            Self::Ended => "ended",
+        }
+    }
+
+    /// Tells whether nobody heard what was asked.
+    pub fn met_nobody(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Refused)
+    }
 }
 
 /// Why a task did not succeed, with the driver's last words.

@@ -91,6 +91,22 @@ pub enum Outcome {
     Skipped,
 }
 
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        match failure.kind {
+            FailureKind::TimedOut => Self::TimedOut(failure.detail),
+            FailureKind::Unreachable | FailureKind::Refused => Self::Unreachable(failure.detail),
+            FailureKind::Ended => Self::Unknown(failure.detail),
+            FailureKind::Failed
+            | FailureKind::Busy
+            | FailureKind::NoEffect
+            | FailureKind::FellBack
+            | FailureKind::Authentication
+            | FailureKind::NotStarted => Self::Failed(failure.detail),
+        }
+    }
+}
+
 impl Outcome {
     /// Tells whether the node is as was asked.
     pub fn is_well(&self) -> bool {
@@ -208,8 +224,14 @@ pub struct Busy {
 pub fn back_off(kind: FailureKind, attempts: u32) -> Option<Duration> {
     let first = match kind {
         FailureKind::Failed | FailureKind::TimedOut => Duration::from_secs(1),
-        // A controller that is busy or rebooting itself needs longer than one that says no.
+        // It is there, and what takes the connection is being started, or what was accepted sinks in.
+        FailureKind::Refused | FailureKind::NoEffect => Duration::from_secs(2),
+        // A controller that is away may be rebooting itself, which takes longer than to say no.
         FailureKind::Unreachable => Duration::from_secs(4),
+        // More of the same would keep it busy.
+        FailureKind::Busy => Duration::from_secs(8),
+        // Whatever took the power away (a supply, a limit, heat) is given time to pass.
+        FailureKind::FellBack => Duration::from_secs(15),
         FailureKind::Authentication | FailureKind::NotStarted | FailureKind::Ended => return None,
     };
     Some(first * 2u32.pow(attempts.saturating_sub(1).min(5)))

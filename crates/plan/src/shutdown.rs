@@ -13,7 +13,7 @@ mod stopping;
 #[cfg(test)]
 mod tests;
 
-use crate::fleet::{Errand, Event, Failure, FailureKind, Fleet, NodeId, Probe, Task};
+use crate::fleet::{Errand, Event, Fleet, NodeId, Probe, Task};
 use crate::graph::Order;
 use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
 use crate::progress::{Progress, Standing};
@@ -265,7 +265,7 @@ impl<'o> Shutdown<'o> {
             }
             Move::Fail(failure) => {
                 self.failed += 1;
-                self.end(node, outcome_of(failure), now);
+                self.end(node, failure.into(), now);
                 for held in self.progress.fail(node) {
                     self.notice(held, now, Happening::Over(Outcome::Held(node)));
                 }
@@ -422,16 +422,5 @@ impl Machine for Shutdown<'_> {
 
     fn endings(&self) -> Vec<Ending> {
         self.targets.iter().map(|&node| self.outcome(node)).collect()
-    }
-}
-
-fn outcome_of(failure: Failure) -> Outcome {
-    match failure.kind {
-        FailureKind::TimedOut => Outcome::TimedOut(failure.detail),
-        FailureKind::Unreachable => Outcome::Unreachable(failure.detail),
-        FailureKind::Ended => Outcome::Unknown(failure.detail),
-        FailureKind::Failed | FailureKind::Authentication | FailureKind::NotStarted => {
-            Outcome::Failed(failure.detail)
-        }
     }
 }

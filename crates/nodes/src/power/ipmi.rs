@@ -211,7 +211,7 @@ pub(super) fn classify_words(words: &str, timed_out: bool) -> Option<(FailureKin
     if has(&PASSWORD) {
         Some((FailureKind::Authentication, "the controller does not accept the user or password"))
     } else if has(&["BMC busy", "Node busy", "node busy", "Insufficient resources", "out of resources"]) {
-        Some((FailureKind::Failed, "the controller is busy"))
+        Some((FailureKind::Busy, "the controller is busy"))
     } else if has(&[
         "Could not open socket",
         "Address lookup for",

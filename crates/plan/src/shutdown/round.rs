@@ -1,6 +1,5 @@
 //! One command on many nodes at once, in no order: users are told, users' processes are ended.
 
-use super::outcome_of;
 use crate::fleet::{Errand, Event, Failure, FailureKind, Fleet, NodeId, Task};
 use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
 use std::collections::{BTreeMap, VecDeque};
@@ -59,7 +58,7 @@ impl Round {
             Err(failure) => {
                 let what = Happening::Missed(Task::Run(self.errand), failure.clone());
                 self.notices.push(Notice { at: now, node, what });
-                outcome_of(failure)
+                failure.into()
             }
         };
     }

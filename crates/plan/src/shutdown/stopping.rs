@@ -335,7 +335,7 @@ impl Stopping {
         }
         // The connection may have been lost because the node went down: the state decides. So it does
         // when a node that is going down already answers a second telling with anything at all.
-        let lost = matches!(failure.kind, FailureKind::Unreachable | FailureKind::TimedOut);
+        let lost = failure.kind.met_nobody() || failure.kind == FailureKind::TimedOut;
         if self.told || (lost && self.met && !self.is_blind()) {
             (self.told, self.doubt) = (true, true);
             self.down_since = None;

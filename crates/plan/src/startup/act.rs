@@ -26,7 +26,7 @@ impl Startup<'_> {
             State::Asking => self.decide(able, node, now),
             State::Booting if member.is_up() => self.finish(node, Outcome::Up, now),
             // Controllers need their time to show a power-on, so only half of it all is proof.
-            State::Booting if power == Some(Power::Off) && member.checked => self.fell_back(node, now),
+            State::Booting if power == Some(Power::Off) && member.checked => self.reads_off(node, now),
             State::Booting => {
                 self.ask_whether_it_booted(node);
                 self.poll_later(able, node, now);
@@ -179,6 +179,7 @@ impl Startup<'_> {
         member.since = now;
         member.acted = true;
         member.checked = false;
+        member.was_on = false;
         // What was read before says nothing about what is there now.
         if act == Act::On {
             member.reading.power = member.reading.power.filter(|power| *power != Power::Off);
@@ -284,17 +285,7 @@ impl Startup<'_> {
                 self.timers.set(node, Timer::Retry, now + pause);
                 self.notice(now, node, Happening::Retried(failure, pause));
             }
-            None => {
-                let outcome = match failure.kind {
-                    FailureKind::Unreachable => Outcome::Unreachable(failure.detail),
-                    FailureKind::TimedOut => Outcome::TimedOut(failure.detail),
-                    FailureKind::Ended => Outcome::Unknown(failure.detail),
-                    FailureKind::Failed | FailureKind::Authentication | FailureKind::NotStarted => {
-                        Outcome::Failed(failure.detail)
-                    }
-                };
-                self.finish(node, outcome, now);
-            }
+            None => self.finish(node, failure.into(), now),
         }
     }
 
@@ -316,10 +307,13 @@ impl Startup<'_> {
         }
     }
 
-    /// A node whose power-on succeeded reads off again.
-    fn fell_back(&mut self, node: NodeId, now: Duration) {
-        let detail = "the power-on was accepted, and the power reads off".to_owned();
-        let failure = Failure { kind: FailureKind::Failed, detail };
+    /// A node whose power-on succeeded reads off: again, or still.
+    fn reads_off(&mut self, node: NodeId, now: Duration) {
+        let (kind, detail) = match self.members[node.index()].was_on {
+            true => (FailureKind::FellBack, "the power fell back: it read on, and reads off"),
+            false => (FailureKind::NoEffect, "the power-on was accepted, and the power reads off"),
+        };
+        let failure = Failure { kind, detail: detail.to_owned() };
         self.member(node).last_failure = Some(Box::new(failure.clone()));
         self.try_again(node, Act::On, failure, now);
     }

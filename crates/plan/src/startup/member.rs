@@ -1,6 +1,6 @@
 //! One node of a start: what it is at, what was read of it, what it still may do.
 
-use crate::fleet::{Abilities, BootId, Failure, FailureKind, Power, Probe, Task};
+use crate::fleet::{Abilities, BootId, Failure, Power, Probe, Task};
 use crate::machine::Outcome;
 use crate::survey::{Condition, Reading};
 use std::time::Duration;
@@ -68,6 +68,8 @@ pub(super) struct Member {
     pub(super) must_go_down: bool,
     /// Half of its time has passed: if its power still reads off, the power-on had no effect.
     pub(super) checked: bool,
+    /// Its power read on since it was powered on.
+    pub(super) was_on: bool,
     /// Counts among the nodes between power-on and up.
     pub(super) counted: bool,
     /// Its time is up, and an answer is waited for that may show it up.
@@ -102,6 +104,7 @@ impl Member {
             boot_over: false,
             must_go_down: false,
             checked: false,
+            was_on: false,
             counted: false,
             expired: false,
             last_word: None,
@@ -131,6 +134,7 @@ impl Member {
     pub(super) fn note_power(&mut self, power: Power) {
         self.asked_power = false;
         self.reading.power = Some(power);
+        self.was_on |= power == Power::On;
         // What it answered before it was off says nothing about the boot to come.
         if power == Power::Off && std::mem::take(&mut self.must_go_down) {
             self.reading.probe = self.reading.probe.map(|_| Probe::Down);
@@ -173,7 +177,7 @@ impl Member {
         let shown = self.reading.shown();
         let asks = able.probes || able.reads_power;
         if let Some(failure) = &self.last_failure
-            && failure.kind == FailureKind::Unreachable
+            && failure.kind.met_nobody()
             && self.state != State::Booting
         {
             return Outcome::Unreachable(failure.detail.clone());

@@ -31,6 +31,8 @@ enum Nature {
     Hanging,
     /// Its power-ons are accepted and do nothing.
     Lying,
+    /// It goes on, as its driver sees, and at once off again.
+    Falling,
     /// It goes on and never comes up.
     Dead,
     /// Neither power nor probe say anything.
@@ -111,7 +113,7 @@ impl World {
             Nature::Broken => return (SECOND, fail(FailureKind::Failed)),
             Nature::Grudging if self.tries[at] == 1 => return (SECOND, fail(FailureKind::Unreachable)),
             Nature::Hanging => return (50 * SECOND, fail(FailureKind::TimedOut)),
-            Nature::Lying => return (SECOND, Ok(())),
+            Nature::Lying | Nature::Falling => return (SECOND, Ok(())),
             _ => {}
         }
         let lives = self.natures[at] != Nature::Dead;
@@ -165,6 +167,12 @@ impl Fleet for World {
                 }
                 _ => {
                     let (takes, result) = self.act(node, task);
+                    if self.natures[node.index()] == Nature::Falling {
+                        self.calls += 1;
+                        self.serial += 1;
+                        let seen = Event::Power(node, Power::On);
+                        self.events.insert((self.now + takes, self.serial), (true, seen));
+                    }
                     (takes, Event::Ended(node, task, result))
                 }
             };

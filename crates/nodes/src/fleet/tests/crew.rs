@@ -145,7 +145,7 @@ fn a_node_that_nobody_answers_for_is_down_and_one_that_turns_us_away_is_not() {
     let expected: Vec<Event> = said.into_iter().zip(0..).map(|(p, n)| Event::Probe(NodeId(n), p)).collect();
     assert_eq!(carry_out(&mut drivers, Task::Probe, 0..3), expected);
     let events = carry_out(&mut drivers, Task::Run(Errand::Halt), 0..3);
-    let expected = [FailureKind::Unreachable, FailureKind::Authentication, FailureKind::TimedOut].map(Some);
+    let expected = [FailureKind::Refused, FailureKind::Authentication, FailureKind::TimedOut].map(Some);
     assert_eq!(kinds(&events), expected);
 }
 

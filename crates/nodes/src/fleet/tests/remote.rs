@@ -252,7 +252,7 @@ fn a_real_sshd_runs_what_it_is_told_and_its_words_are_understood() {
     assert_eq!(kinds(&halted), [Some(FailureKind::Failed)]);
     assert!(detail(&halted[0]).contains("exit status 6: "), "{}", detail(&halted[0]));
     let lost = carry_out(&mut drivers, Task::Run(Errand::Halt), 1..3);
-    assert_eq!(kinds(&lost), [Some(FailureKind::Authentication), Some(FailureKind::Unreachable)]);
+    assert_eq!(kinds(&lost), [Some(FailureKind::Authentication), Some(FailureKind::Refused)]);
     assert_eq!(
         carry_out(&mut drivers, Task::Probe, 1..3),
         [Event::Probe(NodeId(1), Probe::Unknown), Event::Probe(NodeId(2), Probe::Down),]

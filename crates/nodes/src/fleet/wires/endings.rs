@@ -79,7 +79,7 @@ impl Wires {
             // A power program's "done" says that the command was passed on, and no more.
             if self.tool(first).is_some() && wanted(task).is_some() && !call.told {
                 let until = Instant::now() + self.wiring.profile(first).power_timeout();
-                let failure = Failure { kind: FailureKind::Failed, detail: without_effect(task) };
+                let failure = Failure { kind: FailureKind::NoEffect, detail: without_effect(task) };
                 self.settle(Judgement { task, failure, until }, nodes);
                 return;
             }

@@ -86,7 +86,10 @@ impl Wires {
         let task = judgement.task;
         let (done, waiting): (Vec<_>, Vec<_>) =
             powers.into_iter().partition(|(_, power)| wanted(task) == Some(*power));
-        self.answers.extend(done.into_iter().map(|(node, _)| answer(task, node, Ok(()))));
+        for (node, power) in done {
+            // What it read is told as well: a power that reads off later fell back.
+            self.answers.extend([Event::Power(node, power), answer(task, node, Ok(()))]);
+        }
         let waiting: Vec<NodeId> = waiting.into_iter().map(|(node, _)| node).collect();
         let Some(&first) = waiting.first() else { return };
         if told || Instant::now() >= judgement.until {

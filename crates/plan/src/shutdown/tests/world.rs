@@ -3,6 +3,7 @@
 
 use super::super::*;
 use crate::fleet::{Abilities, BootId, Power, Probe};
+use crate::fleet::{Failure, FailureKind};
 
 /// How a node behaves when it is told to go down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -64,6 +64,15 @@ fn a_power_on_without_effect_is_found_and_named() {
 }
 
 #[test]
+fn a_power_that_read_on_and_reads_off_fell_back() {
+    let (_, endings) = alone(Nature::Falling, ALL);
+    let (Outcome::TimedOut(said) | Outcome::Failed(said)) = &endings[0].outcome else {
+        panic!("{:?}", endings[0])
+    };
+    assert!(said.contains("the power fell back"), "{said}");
+}
+
+#[test]
 fn silence_is_unreachable_and_nothing_is_done() {
     let (world, endings) = alone(Nature::Silent, ALL);
     assert!(world.deeds.is_empty());
