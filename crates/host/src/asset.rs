@@ -27,7 +27,7 @@ use crate::mountinfo::{Mount, Mounts};
 use crate::mounts::MountSpec;
 use anyhow::Context;
 use orderly_exec::runner::Run;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Who holds the asset, seen from this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +100,11 @@ pub trait Asset: std::fmt::Debug {
     /// Tells what would notice that the peer uses it at the same time.
     fn guard(&self, _run: &mut dyn Run) -> Guard {
         Guard::Watched
+    }
+
+    /// Returns the block devices that it lies on, as far as this host sees them.
+    fn devices(&self, _run: &mut dyn Run) -> Vec<PathBuf> {
+        Vec::new()
     }
 
     /// Tells whether a mount, of any namespace of this host, keeps the asset in use.

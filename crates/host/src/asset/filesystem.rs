@@ -11,7 +11,7 @@ use crate::mountinfo::{Mount, own};
 use anyhow::bail;
 use orderly_exec::runner::Run;
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The asset kind `filesystem`.
@@ -121,6 +121,10 @@ impl Asset for Filesystem {
             )),
             Err(error) => Guard::Blind(format!("{error:#}")),
         }
+    }
+
+    fn devices(&self, run: &mut dyn Run) -> Vec<PathBuf> {
+        self.look(run).map(|found| found.path).into_iter().collect()
     }
 
     fn is_on(&self, mount: &Mount) -> bool {

@@ -165,6 +165,10 @@ impl Machine<'_> {
 
     /// Takes it, with what mounts itself.
     pub(super) fn take(&mut self, end: End) -> anyhow::Result<()> {
+        // Looked at beforehand, too, but what comes first (fencing, before_take) may make and lift them.
+        if let Some(why) = self.reservations().against.into_iter().next() {
+            bail!("{why}");
+        }
         let others = self.other_exports();
         let taken = self.asset.take(end, &mut self.runner);
         let done = taken.and_then(|()| self.asset.mount_own(&mut self.runner));
