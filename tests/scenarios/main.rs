@@ -49,6 +49,7 @@ mod subsystem_faults;
 mod takeover;
 mod the_bed;
 mod tidy;
+mod unit;
 mod unwind;
 mod violation;
 mod waiting;
