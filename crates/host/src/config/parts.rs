@@ -191,7 +191,8 @@ pub(super) fn read_shares(
             fsid: table.text("fsid"),
             description: table.text("description"),
             commands: read_share_commands(&table),
-            timeout: table.duration("timeout").unwrap_or(MINUTE),
+            // Longer than a client that is gone keeps its files open (90 s, nfsd(7)).
+            timeout: table.duration("timeout").unwrap_or(2 * MINUTE),
         });
         shares.extend(share);
         table.end();
