@@ -140,6 +140,11 @@ pub trait Asset: std::fmt::Debug {
         None
     }
 
+    /// Says that this host has it in use where no table of mounts shows it, and who may be to blame.
+    fn hidden(&self, _run: &mut dyn Run) -> Option<String> {
+        None
+    }
+
     /// Says by what it is seen that another host is alive and uses it, whatever anybody says.
     fn is_alive_elsewhere(&self, _run: &mut dyn Run) -> Option<String> {
         None

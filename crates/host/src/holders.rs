@@ -308,6 +308,42 @@ fn first_use(pid: u32, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> Option<S
         .map(|path| format!("{path} (mapped)"))
 }
 
+/// Returns who has files open on a mount that no table of its own shows: each may be of a file system
+/// that is mounted nowhere any more. Which one, the links do not say.
+pub fn astray() -> Vec<String> {
+    let mut tables = Tables::default();
+    let mut found = Vec::new();
+    for pid in processes(&mut Vec::new()) {
+        for thread in threads(pid) {
+            let Ok(Some(mounts)) = tables.of(thread) else { continue };
+            if let Some(path) = file_astray(thread, mounts) {
+                let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                found.push(format!(
+                    "perhaps process {pid} ({}), which has {} open",
+                    comm.trim(),
+                    path.display()
+                ));
+            }
+            break;
+        }
+    }
+    found
+}
+
+fn file_astray(pid: u32, mounts: &Mounts) -> Option<PathBuf> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    files.into_iter().find_map(|entry| {
+        let path = fs::read_link(entry.path()).ok().filter(|path| path.is_absolute())?;
+        // Memory that has a name like a file is on a mount of the kernel's own.
+        let text = path.to_string_lossy();
+        let is_memory = ["/memfd:", "/SYSV", "/dev/zero", "/[", "/anon_hugepage"]
+            .iter()
+            .any(|beginning| text.starts_with(beginning));
+        let id = mount_id(pid, &entry.file_name())?;
+        (!is_memory && !mounts.0.iter().any(|mount| mount.id == id)).then_some(path)
+    })
+}
+
 /// Tells whether a process uses such a mount beyond doubt: an open file names the mount by its id, or
 /// a link does by its path as this process itself sees it. A mapped file alone names only a device.
 pub fn uses_for_certain(pid: u32, on: &dyn Fn(&Mount) -> bool) -> bool {
