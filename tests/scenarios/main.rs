@@ -43,6 +43,7 @@ mod seqfile;
 mod shutdown;
 mod shutdown_plan;
 mod snapshot;
+mod standing;
 mod straggler;
 mod subsystem;
 mod subsystem_faults;

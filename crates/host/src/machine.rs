@@ -336,7 +336,7 @@ impl<'c> Machine<'c> {
         let Some(settings) = &self.config.backup else { return Ok(()) };
         let ended = backup::run(self.config, &[], settings.timeout, self.lock, &mut self.runner)?;
         if ended.succeeded() {
-            self.snapshot = backup::latest(settings);
+            self.snapshot = backup::latest(settings, &mut self.runner);
             return Ok(());
         }
         let why = format!("habackup: {}", ended.clause());
@@ -344,7 +344,7 @@ impl<'c> Machine<'c> {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         if backup::run(self.config, &arguments, settings.timeout, self.lock, &mut self.runner)?.succeeded() {
             self.notes.push(format!("{why}; going on, because the newest snapshot is young enough"));
-            self.snapshot = backup::latest(settings);
+            self.snapshot = backup::latest(settings, &mut self.runner);
             return Ok(());
         }
         bail!("{why}; and no whole snapshot is younger than max_age (--no-backup goes on without)")
