@@ -153,8 +153,10 @@ fn report(
         Verdict::Unwound => Some(format!("still held and running here: {}", ending.clause())),
         Verdict::Stuck => Some(format!("a person must look: {}", ending.clause())),
     };
-    let snapshot =
-        machine.snapshot.clone().or_else(|| machine.config.backup.as_ref().and_then(backup::latest));
+    let snapshot = machine.snapshot.clone().or_else(|| {
+        let settings = machine.config.backup.as_ref()?;
+        backup::latest(settings, &mut machine.runner)
+    });
     let mut release = handover::record(machine, ending.steps.clone(), skipped, snapshot, why);
     if let Err(error) = keep(args, &release) {
         // A record that did not reach the disk is none: the next run makes it again.

@@ -230,6 +230,8 @@ impl Maker {
         let users = machine.users();
         self.notes.extend(users.holders.iter().map(|holder| format!("in use now: {holder}")));
         self.notes.extend(users.unread);
+        let hidden = machine.asset.hidden(&mut machine.runner);
+        self.notes.extend(hidden.map(|why| format!("in use now: {why}")));
         let config = machine.config;
         let known = |at: &std::path::Path| {
             config.asset.mounts.iter().any(|mount| mount.at == at)

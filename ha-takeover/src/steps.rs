@@ -22,6 +22,10 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
         against.push(format!("{error:#}"));
         Mounts::default()
     });
+    // Fencing may lift the peer's, and what comes before the take may make this host's.
+    if *state != State::Held && *proof != Proof::Fence && config.asset.before_take.is_empty() {
+        check_reservations(machine, &mut against);
+    }
     check_state(config, proof, state, &mut against);
     if !matches!(state, State::Unknown(_)) {
         against.extend(machine.asset.against_taking(end(proof, state), &mut machine.runner));
@@ -80,6 +84,13 @@ fn check_state(config: &Config, proof: &Proof, state: &State, against: &mut Vec<
         (State::Unknown(_), _) if !config.asset.before_take.is_empty() => {}
         (State::Unknown(why), _) => against.push(format!("nobody can say who holds the asset: {why}")),
     }
+}
+
+/// Said before anything else: a disk that another host reserved may show nothing at all.
+fn check_reservations(machine: &mut Machine<'_>, against: &mut Vec<String>) {
+    let found = machine.reservations();
+    against.extend(found.against);
+    machine.notes.extend(found.notes.into_iter().chain(found.unasked));
 }
 
 fn check_mountpoint(at: &Path, mounts: &Mounts) -> Option<String> {

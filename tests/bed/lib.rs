@@ -19,6 +19,7 @@ pub mod program;
 pub mod real;
 pub mod running;
 pub mod sshd;
+pub mod systemd;
 
 pub use fakes::{Answer, Fake};
 pub use program::{Program, pipeline};

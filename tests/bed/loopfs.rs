@@ -105,7 +105,8 @@ impl<'a> Host<'a> {
         // Another boot id, since the same one is proof of the same machine.
         let id = std::fs::read_to_string("/proc/sys/kernel/random/uuid").expect("make a boot id");
         std::fs::write(&boot_id, id).expect("write a boot id");
-        let begin = "echo \"$1\" >/proc/sys/kernel/hostname && \
+        // What this machine's one kernel has mounted is not what each of two hosts' kernels would have.
+        let begin = "echo \"$1\" >/proc/sys/kernel/hostname && mount -t tmpfs tmpfs /sys/fs && \
                      mount --bind \"$2\" /proc/sys/kernel/random/boot_id && \
                      echo ready >\"$2.ready\" && exec sleep 1000000";
         let mut unshare = Command::new(real::find("unshare").expect("unshare is there"));

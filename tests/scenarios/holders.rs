@@ -1,7 +1,7 @@
 //! Who keeps the asset busy and is not easily seen, each for real, with its remedy.
 
 use crate::pair::{Asset, Pair, possible};
-use bed::loopfs::Disk;
+use bed::loopfs::{Disk, FILESYSTEM_NEEDS};
 use bed::{Bed, Need, real};
 
 /// Defines `keep COMMAND…`, which leaves a mount namespace in which the command ran and nobody is.
@@ -40,6 +40,60 @@ fn a_namespace_without_processes_that_holds_the_asset_is_found_and_named() {
     assert!(ended.stderr.contains(&said) && ended.stderr.contains("NOT safe"), "{}", ended.stderr);
     pair.shell(1, "umount keep/ns && umount keep").run();
     assert_eq!(pair.world(1), before);
+    pair.release(1).any_stdout().any_stderr().run();
+}
+
+/// Starts a process that is a holder by its second thread alone, and waits until it is so far.
+fn start_threads(pair: &Pair<'_>, through: &str, what: &str) {
+    // The test executable lies in `deps`, beside `examples`; cargo builds both for a test run.
+    let own = std::env::current_exe().unwrap();
+    let program = own.parent().unwrap().parent().unwrap().join("examples/threads");
+    assert!(program.exists(), "{} is built by cargo test", program.display());
+    let is_so_far = match what {
+        "headless" => "grep -q '^State:.Z' /proc/$pid/status",
+        _ => "[ -e ready ]",
+    };
+    let line = format!(
+        "{through} {} {what} at/held.open </dev/null >complaint 2>&1 & pid=$!; \
+         until [ -e ready ] && {is_so_far}; do [ -e /proc/$pid ] || {{ cat complaint >&2; exit 1; }}; done",
+        program.display()
+    );
+    pair.shell(1, &line).run();
+}
+
+/// Only the first thread of a process was looked at, so an xfs that this one still had mounted was
+/// called released.
+#[test]
+fn a_thread_in_a_mount_namespace_of_its_own_that_holds_the_asset_is_found() {
+    if !possible() || !real::require(&FILESYSTEM_NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::xfs(&bed);
+    let pair = Pair::new(&bed, &Asset::Disk(&disk));
+    let before = pair.world(1);
+    start_threads(&pair, "", "apart");
+    pair.release(1).status(1).any_stdout().stderr_contains("in the mount namespace of process").run();
+    assert_eq!(pair.world(1), before);
+}
+
+/// A process whose first thread has ended passed for one that is gone, whatever the others had open.
+#[test]
+fn a_process_whose_first_thread_has_ended_is_a_holder_like_any_other() {
+    if !possible() || !real::require(&FILESYSTEM_NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tool("unshare");
+    let disk = Disk::xfs(&bed);
+    let pair = Pair::new(&bed, &Asset::Disk(&disk));
+    let before = pair.world(1);
+    start_threads(&pair, "unshare -m --propagation private", "headless");
+    pair.release(1).status(1).any_stdout().stderr_contains("in the mount namespace of process").run();
+    assert_eq!(pair.world(1), before);
+    pair.release(1).arg("--holders").stdout_contains("held.open").run();
+    let ended = pair.release(1).args(["--holders", "--kill"]).any_stdout().run().stdout;
+    assert!(ended.contains("after the signals:\nnobody is seen"), "{ended}");
     pair.release(1).any_stdout().any_stderr().run();
 }
 

@@ -5,6 +5,7 @@
 
 use crate::pair::{Asset, Pair, possible};
 use bed::Bed;
+use bed::loopfs::Disk;
 
 /// Gives the first host a folder of the kernel's NFS server, which exports the share.
 fn with_server(pair: &Pair<'_>) {
@@ -50,6 +51,65 @@ fn an_export_that_stays_in_the_kernel_is_flushed_until_it_is_gone() {
     let unlocked = pair.shell(1, "cat /proc/fs/nfsd/unlock_filesystem").any_stdout().run().stdout;
     assert_eq!(unlocked, format!("{}/at/share\n", bed.root().display()));
     assert!(pair.world(1).contains("/home  other(ro)"), "other exports stay");
+}
+
+/// Lets a client of the server have a file of the asset open, which keeps it busy: umount(8) says so.
+fn with_client(pair: &Pair<'_>, disk: &Disk, lease: &str) {
+    let minor = disk.device().display().to_string().trim_start_matches("/dev/loop").parse::<u32>().unwrap();
+    let client = "/proc/fs/nfsd/clients/3";
+    let line = format!(
+        "echo {lease} >/proc/fs/nfsd/nfsv4leasetime && /bin/mkdir -p {client} && \
+         echo 'address: \"192.0.2.9:702\"' >{client}/info && \
+         echo '- 0x1: {{ type: open, access: r-, deny: --, superblock: \"07:{minor:02x}:12\", filename: \"/held\" }}' >{client}/states"
+    );
+    pair.shell(1, &line).run();
+    let busy = format!(
+        "case \"$*\" in */at) [ ! -e {client}/states ] || {{ echo \"umount: $*: target is busy.\" >&2; exit 32; }};; esac"
+    );
+    let umount = pair.bed.read("fakes/umount");
+    pair.bed.script("fakes/umount", &umount.replace("#!/bin/sh\n", &format!("{busy}\n")));
+}
+
+/// A client that is gone without a word loses its open files when its lease ends.
+#[test]
+fn a_client_that_is_gone_is_waited_for_until_its_lease_ends() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    bed.write("fakes/exportfs.told", bed.read("fakes/exportfs"));
+    with_server(&pair);
+    with_client(&pair, &disk, "90");
+    // The flush makes the server forget the export, and the lease ends a while after it.
+    forgets_at(&pair, 1);
+    let ends =
+        "[ \"$1\" != -f ] || { sleep 1; rm -rf /proc/fs/nfsd/clients/3; } </dev/null >/dev/null 2>&1 &";
+    let exportfs = bed.read("fakes/exportfs");
+    bed.script("fakes/exportfs", &exportfs.replace("#!/bin/sh\n", &format!("{ends}\n")));
+    let released = pair.release(1).any_stdout().any_stderr().run();
+    assert!(!released.stderr.contains("busy"), "{}", released.stderr);
+    assert!(pair.holders().is_empty());
+}
+
+#[test]
+fn a_client_that_stays_past_its_lease_is_named_and_nothing_is_released() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    bed.write("fakes/exportfs.told", bed.read("fakes/exportfs"));
+    with_server(&pair);
+    with_client(&pair, &disk, "0");
+    forgets_at(&pair, 1);
+    let before = pair.world(1);
+    let kept =
+        pair.release(1).status(1).any_stdout().stderr_contains("NFS client 192.0.2.9:702 has /held open");
+    kept.stderr_contains("echo expire >/proc/fs/nfsd/clients/3/ctl").run();
+    assert_eq!(pair.world(1), before);
 }
 
 /// A tmpfs, an overlay or a bind mount of them has no id that the other host gives alike.

@@ -88,7 +88,9 @@ work() {
 impl<'a> Pair<'a> {
     /// Makes the pair; `ec1` has everything.
     pub(crate) fn new(bed: &'a Bed, asset: &Asset<'_>) -> Self {
-        bed.tools(&["uname", "cat", "dd", "rm", "sync", "touch", "grep", "mv", "hostid", "sleep", "sort"]);
+        bed.tools(&[
+            "uname", "ls", "cat", "dd", "rm", "sync", "touch", "grep", "mv", "hostid", "sleep", "sort",
+        ]);
         for (name, work) in [
             ("mount", real_tool("mount")),
             ("umount", real_tool("umount")),

@@ -6,6 +6,12 @@ use jiff::tz::AmbiguousOffset;
 use jiff::{Timestamp, Unit, Zoned};
 use std::time::Duration;
 
+/// Returns how long ago a time of RFC 3339 was; `None` for what is none, or lies ahead.
+pub fn age(time: &str) -> Option<Duration> {
+    let time: Timestamp = time.parse().ok()?;
+    Duration::try_from(Timestamp::now().duration_since(time)).ok()
+}
+
 /// Returns the current time as RFC 3339 in UTC, to the millisecond.
 pub fn now() -> String {
     let now = Timestamp::now();

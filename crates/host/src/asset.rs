@@ -27,7 +27,7 @@ use crate::mountinfo::{Mount, Mounts};
 use crate::mounts::MountSpec;
 use anyhow::Context;
 use orderly_exec::runner::Run;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Who holds the asset, seen from this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +102,11 @@ pub trait Asset: std::fmt::Debug {
         Guard::Watched
     }
 
+    /// Returns the block devices that it lies on, as far as this host sees them.
+    fn devices(&self, _run: &mut dyn Run) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// Tells whether a mount, of any namespace of this host, keeps the asset in use.
     fn is_on(&self, mount: &Mount) -> bool;
 
@@ -132,6 +137,11 @@ pub trait Asset: std::fmt::Debug {
 
     /// Says why nothing but powering this host off ends its hold.
     fn is_stuck(&self, _run: &mut dyn Run) -> Option<String> {
+        None
+    }
+
+    /// Says that this host has it in use where no table of mounts shows it, and who may be to blame.
+    fn hidden(&self, _run: &mut dyn Run) -> Option<String> {
         None
     }
 

@@ -4,10 +4,10 @@
 
 use crate::config::{Argv, Backup, Config};
 use anyhow::{Context, bail};
-use orderly_exec::files;
 use orderly_exec::job::{Ended, Job};
 use orderly_exec::lock::{Lock, PASSED_LOCK};
 use orderly_exec::runner::Run;
+use orderly_exec::{clock, files};
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -50,10 +50,23 @@ pub fn check_arguments(backup: &Backup) -> Vec<String> {
     vec!["--check".to_owned(), "--max-age".to_owned(), format!("{}s", backup.max_age.as_secs())]
 }
 
-/// Returns the id of the newest whole snapshot, whoever made it.
-pub fn latest(backup: &Backup) -> Option<String> {
-    let target = std::fs::read_link(backup.directory.join("latest")).ok()?;
-    Some(target.file_name()?.to_str()?.to_owned())
+/// How long a look at the asset may take that is worth no more.
+const LOOKING: Duration = Duration::from_secs(10);
+
+/// Returns the id of the newest whole snapshot, whoever made it. The link is read in a child, by ls(1),
+/// which every platform has: a disk that died hangs whoever looks at it.
+pub fn latest(backup: &Backup, run: &mut dyn Run) -> Option<String> {
+    let link = backup.directory.join("latest");
+    let ended = run.run(&Job::new(["ls", "-ld", &link.to_string_lossy()], LOOKING));
+    let text = ended.succeeded().then(|| ended.text())?;
+    let (_, target) = text.trim_end().rsplit_once(" -> ")?;
+    Some(target.rsplit('/').next()?.to_owned()).filter(|id| is_id(id))
+}
+
+/// Returns how long ago a snapshot was taken, by its id.
+pub fn age(id: &str) -> Option<Duration> {
+    let (day, time) = id.split_once('T')?;
+    clock::age(&format!("{day}T{}", time.replace('-', ":")))
 }
 
 /// Returns the newest restore on this host that was not undone, by the name of the folder in which

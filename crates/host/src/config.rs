@@ -69,6 +69,8 @@ pub struct Host {
     pub fence: Option<Argv>,
     /// Proven only by the word `off`.
     pub fence_status: Option<Argv>,
+    /// By which SCSI disks know its reservations.
+    pub reservation_key: Option<u64>,
 }
 
 /// A service that needs the asset.

@@ -17,6 +17,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Something that keeps the asset busy.
@@ -128,13 +129,8 @@ pub fn users_of(on: &dyn Fn(&Mount) -> bool) -> Holders {
     found.holders.extend(nfs::users(&own, on, &mut found.unread));
     let mut tables = Tables::default();
     for pid in processes(&mut found.unread) {
-        if pid == std::process::id() {
-            continue;
-        }
-        match tables.of(pid) {
-            Ok(Some(mounts)) => found.holders.extend(process_uses(pid, mounts, on)),
-            Ok(None) => {}
-            Err(why) => found.unread.push(why),
+        if pid != std::process::id() {
+            found.holders.extend(process_uses(pid, &mut tables, on, &mut found.unread));
         }
     }
     found.holders.sort();
@@ -150,7 +146,7 @@ pub fn mounts(asset: &dyn Asset) -> Holders {
     }
     let mut tables = Tables::default();
     let own = fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
-    for pid in processes(&mut found.unread) {
+    for pid in processes(&mut found.unread).into_iter().flat_map(threads) {
         match tables.first_of(pid) {
             Ok(Some((namespace, mounts))) => {
                 let pid = (namespace.as_os_str() != own.as_os_str()).then_some(pid);
@@ -206,8 +202,48 @@ fn processes(unread: &mut Vec<String>) -> Vec<u32> {
     pids
 }
 
-fn process_uses(pid: u32, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> Option<Holder> {
-    let uses = first_use(pid, mounts, on)?;
+/// Returns the threads of a process, the first one first. A thread can be in a mount namespace of its
+/// own, and the first one can end before the others: then it shows nothing any more, and they do.
+pub(crate) fn threads(pid: u32) -> Vec<u32> {
+    let folder = format!("/proc/{pid}/task");
+    // One link for each thread, and two of the folder itself.
+    if fs::metadata(&folder).is_ok_and(|found| found.nlink() <= 3) {
+        return vec![pid];
+    }
+    let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+    let others = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    std::iter::once(pid).chain(others.filter(|thread| *thread != pid)).collect()
+}
+
+fn process_uses(
+    pid: u32,
+    tables: &mut Tables,
+    on: &dyn Fn(&Mount) -> bool,
+    unread: &mut Vec<String>,
+) -> Option<Holder> {
+    // Where one thread was looked at: in its namespace the others share its open files.
+    let mut seen: Option<OsString> = None;
+    for thread in threads(pid) {
+        match tables.named(thread) {
+            Ok(Some((namespace, mounts))) => {
+                let used = if seen.as_ref() == Some(namespace) {
+                    folder_use(thread, mounts, on)
+                } else {
+                    first_use(thread, mounts, on)
+                };
+                if let Some(uses) = used {
+                    return Some(describe(pid, thread, uses));
+                }
+                seen.get_or_insert_with(|| namespace.clone());
+            }
+            Ok(None) => {}
+            Err(why) => unread.push(why),
+        }
+    }
+    None
+}
+
+fn describe(pid: u32, thread: u32, uses: String) -> Holder {
     let text = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let uid = text("status")
         .lines()
@@ -219,25 +255,41 @@ fn process_uses(pid: u32, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> Optio
             name.unwrap_or_else(|| uid.to_string())
         },
     );
-    let unit = text("cgroup").lines().next().and_then(|line| {
-        let last = line.rsplit('/').next()?;
-        (last.ends_with(".service") || last.ends_with(".scope")).then(|| last.to_owned())
-    });
-    Some(Holder::Process { pid, user, command: text("comm").trim().to_owned(), unit, uses })
+    let unit =
+        fs::read_to_string(format!("/proc/{thread}/cgroup")).unwrap_or_default().lines().next().and_then(
+            |line| {
+                let last = line.rsplit('/').next()?;
+                (last.ends_with(".service") || last.ends_with(".scope")).then(|| last.to_owned())
+            },
+        );
+    Holder::Process { pid, user, command: text("comm").trim().to_owned(), unit, uses }
+}
+
+/// Tells whether a path that a process names is on the asset. Whoever has the device itself open uses
+/// the asset, too.
+fn is_on_asset(path: &Path, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> bool {
+    match path.starts_with("/dev") {
+        true => devices::is_on(path, mounts, on),
+        false => mounts.covering(path).is_some_and(on),
+    }
+}
+
+/// Returns the folder of the asset that a thread works in or has for its root.
+fn folder_use(pid: u32, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> Option<String> {
+    [("cwd", "as its working folder"), ("root", "as its root")].into_iter().find_map(|(link, word)| {
+        let path = fs::read_link(format!("/proc/{pid}/{link}")).ok()?;
+        is_on_asset(&path, mounts, on).then(|| format!("{} {word}", path.display()))
+    })
 }
 
 /// Returns the first thing by which a process uses the asset.
 fn first_use(pid: u32, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> Option<String> {
-    let on_asset = |path: &Path| match path.starts_with("/dev") {
-        // Whoever has the device itself open uses the asset, too.
-        true => devices::is_on(path, mounts, on),
-        false => mounts.covering(path).is_some_and(on),
-    };
-    for (link, word) in [("cwd", "as its working folder"), ("root", "as its root"), ("exe", "as its program")]
-    {
-        if let Some(path) = fs::read_link(format!("/proc/{pid}/{link}")).ok().filter(|path| on_asset(path)) {
-            return Some(format!("{} {word}", path.display()));
-        }
+    let on_asset = |path: &Path| is_on_asset(path, mounts, on);
+    if let Some(uses) = folder_use(pid, mounts, on) {
+        return Some(uses);
+    }
+    if let Some(path) = fs::read_link(format!("/proc/{pid}/exe")).ok().filter(|path| on_asset(path)) {
+        return Some(format!("{} as its program", path.display()));
     }
     let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     for entry in files {
@@ -256,9 +308,49 @@ fn first_use(pid: u32, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> Option<S
         .map(|path| format!("{path} (mapped)"))
 }
 
+/// Returns who has files open on a mount that no table of its own shows: each may be of a file system
+/// that is mounted nowhere any more. Which one, the links do not say.
+pub fn astray() -> Vec<String> {
+    let mut tables = Tables::default();
+    let mut found = Vec::new();
+    for pid in processes(&mut Vec::new()) {
+        for thread in threads(pid) {
+            let Ok(Some(mounts)) = tables.of(thread) else { continue };
+            if let Some(path) = file_astray(thread, mounts) {
+                let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                found.push(format!(
+                    "perhaps process {pid} ({}), which has {} open",
+                    comm.trim(),
+                    path.display()
+                ));
+            }
+            break;
+        }
+    }
+    found
+}
+
+fn file_astray(pid: u32, mounts: &Mounts) -> Option<PathBuf> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    files.into_iter().find_map(|entry| {
+        let path = fs::read_link(entry.path()).ok().filter(|path| path.is_absolute())?;
+        // Memory that has a name like a file is on a mount of the kernel's own.
+        let text = path.to_string_lossy();
+        let is_memory = ["/memfd:", "/SYSV", "/dev/zero", "/[", "/anon_hugepage"]
+            .iter()
+            .any(|beginning| text.starts_with(beginning));
+        let id = mount_id(pid, &entry.file_name())?;
+        (!is_memory && !mounts.0.iter().any(|mount| mount.id == id)).then_some(path)
+    })
+}
+
 /// Tells whether a process uses such a mount beyond doubt: an open file names the mount by its id, or
 /// a link does by its path as this process itself sees it. A mapped file alone names only a device.
 pub fn uses_for_certain(pid: u32, on: &dyn Fn(&Mount) -> bool) -> bool {
+    threads(pid).into_iter().any(|thread| thread_uses_for_certain(thread, on))
+}
+
+fn thread_uses_for_certain(pid: u32, on: &dyn Fn(&Mount) -> bool) -> bool {
     let Ok(Some(mounts)) = read_table(pid) else { return false };
     let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     let by_id = |entry: fs::DirEntry| {

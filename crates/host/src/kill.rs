@@ -69,7 +69,8 @@ fn spared(pid: u32, command: &str) -> Option<&'static str> {
     if ancestors().contains(&pid) {
         return Some("it is this program or runs it");
     }
-    if fs::read_link(format!("/proc/{pid}/exe")).is_err() {
+    // The first thread may have ended before the others, and shows no program then.
+    if holders::threads(pid).iter().all(|thread| fs::read_link(format!("/proc/{thread}/exe")).is_err()) {
         return Some("it is a kernel thread");
     }
     let is_spared = SPARED.contains(&command) || command.starts_with("pacemaker-");

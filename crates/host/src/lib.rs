@@ -19,6 +19,7 @@ pub mod machine;
 pub mod mnttab;
 pub mod mountinfo;
 pub mod mounts;
+pub mod reservations;
 pub mod services;
 pub mod shares;
 pub mod standing;

@@ -14,6 +14,7 @@ use crate::config::{Address, Argv, Config, Loopback, Platform, Service, Share};
 use crate::holders::{self, Holder, Holders};
 use crate::mountinfo::Mounts;
 use crate::mounts::{self, MountSpec, unmount_command};
+use crate::reservations::{self, Reservations};
 use crate::services;
 use crate::shares;
 use anyhow::{Context, bail};
@@ -114,6 +115,17 @@ impl<'c> Machine<'c> {
                 Holders { holders: Vec::new(), unread }
             }
         }
+    }
+
+    /// Returns what SCSI reservations stand between this host and the asset. Solaris has no
+    /// `sg_persist`, and is not asked.
+    pub fn reservations(&mut self) -> Reservations {
+        if self.config.platform == Platform::Solaris {
+            return Reservations::default();
+        }
+        let devices = self.asset.devices(&mut self.runner);
+        let (own, limit) = (self.config.own.reservation_key, self.config.asset.timeout);
+        reservations::look(&devices, own, limit, &mut self.runner)
     }
 
     /// Returns the commands that an action runs; empty where it is done without.
@@ -324,7 +336,7 @@ impl<'c> Machine<'c> {
         let Some(settings) = &self.config.backup else { return Ok(()) };
         let ended = backup::run(self.config, &[], settings.timeout, self.lock, &mut self.runner)?;
         if ended.succeeded() {
-            self.snapshot = backup::latest(settings);
+            self.snapshot = backup::latest(settings, &mut self.runner);
             return Ok(());
         }
         let why = format!("habackup: {}", ended.clause());
@@ -332,7 +344,7 @@ impl<'c> Machine<'c> {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         if backup::run(self.config, &arguments, settings.timeout, self.lock, &mut self.runner)?.succeeded() {
             self.notes.push(format!("{why}; going on, because the newest snapshot is young enough"));
-            self.snapshot = backup::latest(settings);
+            self.snapshot = backup::latest(settings, &mut self.runner);
             return Ok(());
         }
         bail!("{why}; and no whole snapshot is younger than max_age (--no-backup goes on without)")

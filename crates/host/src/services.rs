@@ -5,6 +5,8 @@
 use crate::config::{Argv, Control, Service};
 use orderly_exec::job::{Ended, Ending, Job};
 use orderly_exec::runner::Run;
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -79,41 +81,82 @@ fn unit_state(unit: &str, run: &mut dyn Run) -> State {
     match (property("LoadState"), property("ActiveState")) {
         ("loaded", "active") => State::Up,
         // Stopped is not gone: with KillMode=process its children stay and hold the asset.
-        ("loaded", "inactive" | "failed") => match group_is_empty(property("ControlGroup")) {
-            Some(true) => State::Down,
-            Some(false) => State::Unknown(format!("{unit} is stopped, but processes of it remain")),
-            None => State::Unknown(format!(
-                "{unit} is stopped, but whether processes of it remain cannot be read"
-            )),
-        },
+        ("loaded", "inactive" | "failed") => {
+            match left_in(&GROUPS.map(Path::new), property("ControlGroup")) {
+                Some(left) if left.is_empty() => State::Down,
+                Some(left) => State::Unknown(format!(
+                    "{unit} is stopped, but processes of it remain: {}; end them",
+                    named(&left)
+                )),
+                None => State::Unknown(format!(
+                    "{unit} is stopped, but whether processes of it remain cannot be read"
+                )),
+            }
+        }
         ("loaded", other) => State::Unknown(format!("{unit} is {other}")),
         (load, _) => State::Unknown(format!("{unit} is {load}")),
     }
 }
 
-/// Tells whether no process is left in a control group of systemd; one that is gone has none.
-fn group_is_empty(group: &str) -> Option<bool> {
+/// Where systemd keeps its control groups: version 2, version 1, and both at once.
+const GROUPS: [&str; 3] = ["/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"];
+
+/// Returns the processes that are left in a control group and in those below it; one that is gone has
+/// none. `None` where nobody can say: a group that cannot be seen is not empty.
+fn left_in(roots: &[&Path], group: &str) -> Option<BTreeSet<u32>> {
+    let mut left = BTreeSet::new();
     if group.is_empty() {
-        return Some(true);
+        return Some(left);
     }
-    let mut readable = false;
-    for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"] {
-        let folder = Path::new(root).join(group.trim_start_matches('/'));
-        match std::fs::read_to_string(folder.join("cgroup.events")) {
-            Ok(events) if events.lines().any(|line| line == "populated 1") => return Some(false),
-            Ok(_) => readable = true,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                match std::fs::read_to_string(folder.join("cgroup.procs")) {
-                    Ok(processes) if !processes.trim().is_empty() => return Some(false),
-                    Ok(_) => readable = true,
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => readable = true,
-                    Err(_) => {}
-                }
-            }
-            Err(_) => {}
+    let mut is_known = false;
+    for root in roots.iter().filter(|root| root.join(PROCESSES).exists()) {
+        collect(&root.join(group.trim_start_matches('/')), &mut left).ok()?;
+        is_known = true;
+    }
+    is_known.then_some(left)
+}
+
+/// The file of a control group that lists its own processes, without those of the groups below.
+const PROCESSES: &str = "cgroup.procs";
+
+fn collect(group: &Path, left: &mut BTreeSet<u32>) -> std::io::Result<()> {
+    let gone = |error: &std::io::Error| {
+        error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ENODEV)
+    };
+    match std::fs::read_to_string(group.join(PROCESSES)) {
+        Ok(text) => left.extend(text.lines().filter_map(|line| line.trim().parse::<u32>().ok())),
+        // A group of threads (cgroups(7)): the one above lists its processes.
+        Err(error) if error.raw_os_error() == Some(nix::libc::EOPNOTSUPP) => {}
+        Err(error) if gone(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let entries = match std::fs::read_dir(group) {
+        Ok(entries) => entries,
+        Err(error) if gone(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            collect(&entry.path(), left)?;
         }
     }
-    readable.then_some(true)
+    Ok(())
+}
+
+/// How many processes are named before the rest is counted.
+const NAMED: usize = 5;
+
+fn named(left: &BTreeSet<u32>) -> String {
+    let name = |pid: &u32| {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        format!("{pid} ({})", name.trim())
+    };
+    let mut named: Vec<String> = left.iter().take(NAMED).map(name).collect();
+    if left.len() > NAMED {
+        named.push(format!("and {} more", left.len() - NAMED));
+    }
+    named.join(", ")
 }
 
 #[cfg(test)]
@@ -174,5 +217,29 @@ mod tests {
         ] {
             assert!(matches!(said(text), State::Unknown(_)), "{text}");
         }
+    }
+
+    /// In version 1 a process one group further down was not seen, and its unit passed for stopped.
+    #[test]
+    fn a_control_group_is_empty_when_no_group_below_it_has_a_process_either() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("systemd");
+        let (unit, below) = (root.join("system.slice/a.service"), root.join("system.slice/a.service/x/y"));
+        std::fs::create_dir_all(&below).unwrap();
+        std::fs::write(root.join(PROCESSES), "1\n").unwrap();
+        for group in [unit.as_path(), &unit.join("x"), &below] {
+            std::fs::write(group.join(PROCESSES), "").unwrap();
+        }
+        let left = |group: &str| left_in(&[&dir.path().join("unified"), &root], group);
+        assert_eq!(left("/system.slice/a.service"), Some(BTreeSet::new()));
+        std::fs::write(below.join(PROCESSES), "70\n71\n").unwrap();
+        assert_eq!(left("/system.slice/a.service"), Some(BTreeSet::from([70, 71])));
+        assert_eq!(left("/system.slice/gone.service"), Some(BTreeSet::new()));
+        assert_eq!(left(""), Some(BTreeSet::new()));
+        assert_eq!(
+            left_in(&[&dir.path().join("unified")], "/system.slice/a.service"),
+            None,
+            "not to be seen"
+        );
     }
 }

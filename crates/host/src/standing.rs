@@ -50,6 +50,17 @@ struct LastRecord {
     at: String,
     safe: bool,
     reason: Option<String>,
+    /// Whether the asset is still as it says; known only of a safe record with a mark where the asset
+    /// is free.
+    fits: Option<bool>,
+}
+
+/// A run that was begun and not finished.
+#[derive(Debug)]
+struct Unfinished {
+    said: String,
+    /// What makes sense next.
+    next: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,9 +92,9 @@ pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
         State::Unknown(why) => ("unknown", Some(why)),
     };
     let parts = parts(machine);
-    let unfinished: Vec<String> =
+    let unfinished: Vec<Unfinished> =
         [Program::Release, Program::Takeover].into_iter().filter_map(unfinished).collect();
-    let record = last_record();
+    let record = last_record(machine, state);
     let standing = Standing {
         next: next(machine, state, &parts, &unfinished, record.as_ref()),
         here: here(state, &parts),
@@ -97,7 +108,7 @@ pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
         reason,
         parts,
         holders: machine.users().holders.iter().map(ToString::to_string).collect(),
-        unfinished,
+        unfinished: unfinished.into_iter().map(|run| run.said).collect(),
     };
     show(&standing, reporter);
     reporter.record(&standing);
@@ -144,29 +155,38 @@ fn show(standing: &Standing, reporter: &mut Reporter) {
         let age = age_seconds.map_or_else(String::new, |age| format!(", {} min old", age / 60));
         reporter.message(&format!("last snapshot: {id}{age}"));
     }
-    if let Some(LastRecord { at, safe, reason }) = &standing.record {
+    if let Some(LastRecord { at, safe, reason, fits }) = &standing.record {
         let word = if *safe { "safe" } else { "NOT safe" };
-        let why = reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        let why = match (reason, fits) {
+            (Some(why), _) => format!(" ({why})"),
+            (None, Some(false)) => " (then; the asset was held again since)".to_owned(),
+            (None, Some(true) | None) => String::new(),
+        };
         reporter.message(&format!("last record of this host: {at}, {word}{why}"));
     }
     reporter.message(&format!("next: {}", standing.next));
 }
 
-/// Nothing on the asset is opened but a link; its age is when it was published.
-fn last_snapshot(machine: &Machine<'_>) -> Option<LastSnapshot> {
+fn last_snapshot(machine: &mut Machine<'_>) -> Option<LastSnapshot> {
     let backup = machine.config.backup.as_ref()?;
-    let id = backup::latest(backup)?;
-    let published = std::fs::metadata(backup.directory.join(&id)).and_then(|found| found.modified()).ok();
-    let age_seconds = published.and_then(|time| time.elapsed().ok()).map(|age| age.as_secs());
+    let id = backup::latest(backup, &mut machine.runner)?;
+    let age_seconds = backup::age(&id).map(|age| age.as_secs());
     Some(LastSnapshot { id, age_seconds })
 }
 
-fn last_record() -> Option<LastRecord> {
+fn last_record(machine: &mut Machine<'_>, state: &str) -> Option<LastRecord> {
     let files::Found::Text(text) = files::read_if_there(&handover::record_path()).ok()? else { return None };
-    Some(match Release::read(&text) {
-        Ok(release) => LastRecord { at: release.at, safe: release.safe, reason: release.reason },
-        Err(unfit) => LastRecord { at: "unknown".to_owned(), safe: false, reason: Some(unfit.to_string()) },
-    })
+    let release = match Release::read(&text) {
+        Ok(release) => release,
+        Err(unfit) => {
+            let reason = Some(unfit.to_string());
+            return Some(LastRecord { at: "unknown".to_owned(), safe: false, reason, fits: None });
+        }
+    };
+    let comparable = release.identity.as_deref().zip(release.mark.as_deref());
+    let comparable = comparable.filter(|_| release.safe && state == "free");
+    let fits = comparable.map(|(identity, mark)| machine.compare(identity, Some(mark)).is_ok());
+    Some(LastRecord { at: release.at, safe: release.safe, reason: release.reason, fits })
 }
 
 /// Returns what a person would do next; advice, and proof of nothing.
@@ -174,12 +194,12 @@ fn next(
     machine: &Machine<'_>,
     state: &str,
     parts: &[Part],
-    unfinished: &[String],
+    unfinished: &[Unfinished],
     record: Option<&LastRecord>,
 ) -> String {
     let peer = &machine.config.peer.name;
-    if let Some(program) = unfinished.first().and_then(|line| line.split_whitespace().next()) {
-        return format!("{program}, to finish what was begun");
+    if let Some(run) = unfinished.first() {
+        return run.next.clone();
     }
     if state == "free"
         && let Some(left) = parts.iter().find(|part| part.is_here())
@@ -191,7 +211,7 @@ fn next(
             format!("ha-takeover, to complete what is here: {} is {}", part.name, part.state)
         }
         ("held", None) => format!("ha-release --json | ssh {peer} ha-takeover --record -, to hand it over"),
-        ("free", _) if record.is_some_and(|record| record.safe) => format!(
+        ("free", _) if record.is_some_and(|record| record.safe && record.fits != Some(false)) => format!(
             "ha-takeover --record on {peer}, with {}; or the same here, to take it back",
             handover::record_path().display()
         ),
@@ -252,8 +272,9 @@ fn parts(machine: &mut Machine<'_>) -> Vec<Part> {
     parts
 }
 
-fn unfinished(program: Program) -> Option<String> {
+fn unfinished(program: Program) -> Option<Unfinished> {
     let path = files::state_directory().join(format!("{}.journal", program.name()));
+    let name = program.name();
     match journal::read::<Action>(&path) {
         Ok(Some(stored)) if !stored.is_closed() => {
             let last = stored.lines.last().map(|line| {
@@ -261,14 +282,19 @@ fn unfinished(program: Program) -> Option<String> {
                 let event = serde_json::to_value(line.event).unwrap_or_default();
                 format!("; its last record: {}{step}", event.as_str().unwrap_or_default())
             });
-            Some(format!(
-                "{} was begun {} and is not finished{}; run it again",
-                program.name(),
-                stored.header.at,
-                last.unwrap_or_default()
-            ))
+            let (at, last) = (&stored.header.at, last.unwrap_or_default());
+            Some(Unfinished {
+                said: format!("{name} was begun {at} and is not finished{last}; run it again"),
+                next: format!("{name}, to finish what was begun"),
+            })
         }
         Ok(_) => None,
-        Err(error) => Some(format!("{error:#}")),
+        Err(error) => Some(Unfinished {
+            said: format!("{error:#}"),
+            next: format!(
+                "look at {}; {name} --new-plan sets it aside and checks every step anew",
+                path.display()
+            ),
+        }),
     }
 }

@@ -50,10 +50,15 @@ pub(super) fn read(
         "status=none".to_owned(),
     ];
     let mut job = Job::new(argv, limit);
+    job.env.push(("LC_ALL".into(), "C".into()));
     job.keep = usize::try_from((last - first) * BLOCK).unwrap_or(usize::MAX);
     let ended = run.run(&job);
     if !ended.succeeded() {
-        bail!("read {}: dd: {}", device.display(), ended.clause());
+        let why = ended.clause();
+        // What the kernel makes of a reservation conflict (EBADE).
+        let hint =
+            if why.contains("Invalid exchange") { "; another host has a SCSI reservation of it" } else { "" };
+        bail!("read {}: dd: {why}{hint}", device.display());
     }
     let begin = usize::try_from(offset - first * BLOCK).unwrap_or(usize::MAX);
     let wanted = usize::try_from(length).unwrap_or(usize::MAX);

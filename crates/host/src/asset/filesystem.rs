@@ -11,7 +11,7 @@ use crate::mountinfo::{Mount, own};
 use anyhow::bail;
 use orderly_exec::runner::Run;
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The asset kind `filesystem`.
@@ -75,8 +75,8 @@ impl Filesystem {
             return Ok(State::Held);
         }
         let found = self.superblock(run)?;
-        // Not clean because of a mount that only another namespace of this host shows.
-        if !crate::holders::mounts(self).holders.is_empty() {
+        // Not clean because of a mount that only another namespace of this host shows, or none does.
+        if !crate::holders::mounts(self).holders.is_empty() || self.is_in_kernel(&found) {
             return Ok(State::Held);
         }
         Ok(if found.is_clean {
@@ -87,6 +87,28 @@ impl Filesystem {
                 self.device, found.fstype
             ))
         })
+    }
+}
+
+/// Where the kernel lists the file systems that it has mounted, by type.
+const MOUNTED: &str = "/sys/fs";
+
+impl Filesystem {
+    /// Tells whether the kernel has it mounted, also where no table of mounts shows it any more: after
+    /// `umount -l`, or in a mount namespace that only an open file keeps.
+    fn is_in_kernel(&self, superblock: &Superblock) -> bool {
+        let found = self.found.borrow();
+        let Some(found) = &*found else { return false };
+        let folder = Path::new(MOUNTED).join(superblock.fstype);
+        if superblock.fstype == "btrfs" {
+            return folder.join(&superblock.uuid).exists();
+        }
+        let device = Path::new("/sys/dev/block").join(found.number.to_string());
+        // Its name, in which the kernel writes ! for / in both places.
+        std::fs::canonicalize(device)
+            .ok()
+            .and_then(|device| Some(folder.join(device.file_name()?)))
+            .is_some_and(|entry| entry.exists())
     }
 }
 
@@ -123,6 +145,10 @@ impl Asset for Filesystem {
         }
     }
 
+    fn devices(&self, run: &mut dyn Run) -> Vec<PathBuf> {
+        self.look(run).map(|found| found.path).into_iter().collect()
+    }
+
     fn is_on(&self, mount: &Mount) -> bool {
         let found = self.found.borrow();
         let Some(found) = &*found else { return false };
@@ -139,6 +165,21 @@ impl Asset for Filesystem {
                 .as_ref()
                 .map_or_else(|| self.device.clone(), |found| found.path.to_string_lossy().into_owned()),
         )
+    }
+
+    fn hidden(&self, run: &mut dyn Run) -> Option<String> {
+        let found = self.superblock(run).ok()?;
+        if !crate::holders::mounts(self).holders.is_empty() || !self.is_in_kernel(&found) {
+            return None;
+        }
+        let suspects = crate::holders::astray();
+        let suspects =
+            if suspects.is_empty() { String::new() } else { format!(" ({})", suspects.join("; ")) };
+        Some(format!(
+            "the kernel still has {} mounted, and no table of mounts shows where: after umount -l, or in a mount \
+             namespace that an open file keeps; it goes with the last process that uses it{suspects}",
+            self.device
+        ))
     }
 
     fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {

@@ -20,7 +20,7 @@ use anyhow::bail;
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
 use report::Group;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long after a host wrote its name to the group it reads it again; a write that was under way on
@@ -190,6 +190,11 @@ impl Asset for Lvm {
 
     fn mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
         Ok(Some(format!("seqno={}", self.read(run)?.seqno)))
+    }
+
+    fn devices(&self, run: &mut dyn Run) -> Vec<PathBuf> {
+        let said = self.command(&report::devices_command(&self.group), run);
+        said.and_then(|text| report::devices(&text)).unwrap_or_default()
     }
 
     fn is_on(&self, mount: &Mount) -> bool {

@@ -394,6 +394,14 @@ impl Asset for Zfs {
         }
     }
 
+    fn devices(&self, run: &mut dyn Run) -> Vec<PathBuf> {
+        if self.here(run) != Here::No {
+            return Vec::new();
+        }
+        let leaves = self.listed(run).map(|listed| listed.leaves).unwrap_or_default();
+        leaves.iter().flat_map(|leaf| self.candidates(leaf)).collect()
+    }
+
     fn is_on(&self, mount: &Mount) -> bool {
         mount.fstype == "zfs" && datasets::is_of(&self.pool, &mount.source.to_string_lossy())
     }

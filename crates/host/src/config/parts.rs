@@ -43,10 +43,29 @@ pub(super) fn read_hosts(root: &Table<'_>) -> Vec<Host> {
                 ),
             );
         }
-        hosts.push(Host { name, address, fence, fence_status });
+        let reservation_key = read_key(&table);
+        if reservation_key.is_some() && hosts.iter().any(|host| host.reservation_key == reservation_key) {
+            let message = format!("{}: both hosts have the same one", table.named("reservation_key"));
+            table.reject("reservation_key", message);
+        }
+        hosts.push(Host { name, address, fence, fence_status, reservation_key });
         table.end();
     }
     hosts
+}
+
+/// Reads a key as `sg_persist` prints it; 0 is no key (SPC-4).
+fn read_key(table: &Table<'_>) -> Option<u64> {
+    let text = table.text("reservation_key")?;
+    let key = text.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    if key.is_none_or(|key| key == 0) {
+        let message = format!(
+            "{}: must be a key as sg_persist prints it, \"0xabc001\"",
+            table.named("reservation_key")
+        );
+        table.reject("reservation_key", message);
+    }
+    key
 }
 
 pub(super) fn choose(file: &str, hosts: Vec<Host>, own: &str) -> Result<(Host, Host), Diagnostics> {
@@ -172,7 +191,8 @@ pub(super) fn read_shares(
             fsid: table.text("fsid"),
             description: table.text("description"),
             commands: read_share_commands(&table),
-            timeout: table.duration("timeout").unwrap_or(MINUTE),
+            // Longer than a client that is gone keeps its files open (90 s, nfsd(7)).
+            timeout: table.duration("timeout").unwrap_or(2 * MINUTE),
         });
         shares.extend(share);
         table.end();

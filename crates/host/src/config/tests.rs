@@ -66,6 +66,28 @@ fn a_whole_configuration_is_read_and_each_host_knows_its_peer() {
     assert_ne!(other.fingerprint, one.fingerprint);
 }
 
+/// The wait for an NFS client that is gone ended after a minute, and its lease after one and a half.
+#[test]
+fn a_share_has_more_time_than_the_lease_of_a_client() {
+    let config = Config::read(Path::new("ha.toml"), WHOLE, "ec1").unwrap();
+    assert!(config.shares[0].timeout > Duration::from_secs(92));
+}
+
+#[test]
+fn a_reservation_key_is_written_as_it_is_printed_and_belongs_to_one_host() {
+    let with = |one: &str, two: &str| {
+        let first =
+            WHOLE.replace("name = \"ec1\"\n", &format!("name = \"ec1\"\nreservation_key = \"{one}\"\n"));
+        first.replace("name = \"ec2\"\n", &format!("name = \"ec2\"\nreservation_key = \"{two}\"\n"))
+    };
+    let config = Config::read(Path::new("ha.toml"), &with("0xabc001", "0xABC002"), "ec1").unwrap();
+    assert_eq!((config.own.reservation_key, config.peer.reservation_key), (Some(0xabc001), Some(0xabc002)));
+    for wrong in ["abc001", "0x0", "0x", "0x11111111111111111"] {
+        assert!(said(&with(wrong, "0xabc002")).contains("must be a key as sg_persist prints it"), "{wrong}");
+    }
+    assert!(said(&with("0xabc001", "0xabc001")).contains("both hosts have the same one"));
+}
+
 #[test]
 fn a_host_that_is_not_listed_is_told_who_is() {
     let said = Config::read(Path::new("ha.toml"), WHOLE, "ec3").unwrap_err().to_string();

@@ -18,12 +18,17 @@ pub(super) struct Tables(BTreeMap<OsString, (u32, Mounts)>);
 impl Tables {
     /// Returns the table of a process; `None` when the process is gone.
     pub(super) fn of(&mut self, pid: u32) -> Result<Option<&Mounts>, String> {
+        Ok(self.named(pid)?.map(|(_, mounts)| mounts))
+    }
+
+    /// Returns the namespace of a process or thread, and its table; `None` when it is gone.
+    pub(super) fn named(&mut self, pid: u32) -> Result<Option<(&OsString, &Mounts)>, String> {
         let Some(namespace) = namespace(pid)? else { return Ok(None) };
         if !self.0.contains_key(&namespace) {
             let Some(mounts) = read_table(pid)? else { return Ok(None) };
             self.0.insert(namespace.clone(), (pid, mounts));
         }
-        Ok(self.0.get(&namespace).map(|(_, mounts)| mounts))
+        Ok(self.0.get_key_value(&namespace).map(|(name, (_, mounts))| (name, mounts)))
     }
 
     /// Returns the table of a process's namespace if no earlier process showed it.

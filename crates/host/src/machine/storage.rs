@@ -1,6 +1,6 @@
 //! Mounts and the asset itself: mounted, unmounted, released, taken, compared.
 
-use super::{Machine, Proved};
+use super::{LOOKING, Machine, Proved};
 use crate::action::Answer;
 use crate::asset::{End, Guard, State};
 use crate::handover;
@@ -12,6 +12,7 @@ use anyhow::bail;
 use orderly_exec::{clock, files};
 use orderly_plan::release::Release;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// A file on the asset that says that it was about to be released.
 const INTENT: &str = ".orderly-intent";
@@ -92,7 +93,10 @@ impl Machine<'_> {
         }
         match self.asset_state() {
             State::Free => Answer::Yes,
-            State::Held => Answer::No("this host still holds it".to_owned()),
+            State::Held => {
+                let hidden = self.asset.hidden(&mut self.runner);
+                Answer::No(hidden.unwrap_or_else(|| "this host still holds it".to_owned()))
+            }
             // Detached after it was proven released: who cannot see it does not hold it.
             State::Unknown(_) if self.is_detached() => Answer::Yes,
             State::Elsewhere(why) | State::Unknown(why) => Answer::Unknown(why),
@@ -153,7 +157,16 @@ impl Machine<'_> {
         if !goes_by_itself && let Some(Answer::No(why)) = self.still_mounted() {
             bail!("{why}");
         }
-        self.let_go()
+        self.let_go()?;
+        // What ended just now may take a moment to be gone from the kernel.
+        let until = Instant::now() + LOOKING * 20;
+        while Instant::now() < until
+            && self.runner.interrupted().is_none()
+            && self.asset.hidden(&mut self.runner).is_some()
+        {
+            self.runner.pause(LOOKING);
+        }
+        Ok(())
     }
 
     pub(super) fn let_go(&mut self) -> anyhow::Result<()> {
@@ -165,6 +178,10 @@ impl Machine<'_> {
 
     /// Takes it, with what mounts itself.
     pub(super) fn take(&mut self, end: End) -> anyhow::Result<()> {
+        // Looked at beforehand, too, but what comes first (fencing, before_take) may make and lift them.
+        if let Some(why) = self.reservations().against.into_iter().next() {
+            bail!("{why}");
+        }
         let others = self.other_exports();
         let taken = self.asset.take(end, &mut self.runner);
         let done = taken.and_then(|()| self.asset.mount_own(&mut self.runner));

@@ -6,6 +6,7 @@ use crate::config::Argv;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::path::PathBuf;
 
 /// The columns of a group, in the order of the fields below.
 const COLUMNS: &str = "vg_name,vg_uuid,vg_seqno,vg_systemid,vg_exported,vg_missing_pv_count";
@@ -44,6 +45,14 @@ pub(super) fn command(group: &str) -> Argv {
 /// Returns the command that lists the missing devices of a group.
 pub(super) fn missing_command(group: &str) -> Argv {
     let select = format!("vg_name=\"{group}\" && pv_missing=missing");
+    ["pvs", "--reportformat", "json", "--foreign", "-o", "pv_name,pv_uuid", "--select", &select]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// Returns the command that lists the devices of a group.
+pub(super) fn devices_command(group: &str) -> Argv {
+    let select = format!("vg_name=\"{group}\" && pv_missing!=missing");
     ["pvs", "--reportformat", "json", "--foreign", "-o", "pv_name,pv_uuid", "--select", &select]
         .map(str::to_owned)
         .to_vec()
@@ -126,6 +135,15 @@ pub(super) fn missing(text: &str) -> anyhow::Result<Vec<String>> {
     let tables: Vec<Devices> = read(text)?;
     let rows = tables.into_iter().flat_map(|table| table.pv);
     Ok(rows.map(|row| format!("{} ({})", row.pv_name, row.pv_uuid)).collect())
+}
+
+/// Reads the answer to [`devices_command`].
+///
+/// # Errors
+/// When it is no such report.
+pub(super) fn devices(text: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let tables: Vec<Devices> = read(text)?;
+    Ok(tables.into_iter().flat_map(|table| table.pv).map(|row| row.pv_name.into()).collect())
 }
 
 /// Reads the answer to [`autoactivation_command`].

@@ -1,0 +1,103 @@
+//! A real systemd: process 1 of a container made of this machine's own `/usr`, with units of a
+//! scenario's own and none of the machine's.
+//!
+//! `systemctl` is lent here alone: it refuses to run where it does not meet the container's name.
+
+use crate::fakes::quoted;
+use crate::{Bed, Need, Program, binaries, real, wait_until};
+use std::ffi::OsString;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What such a container needs of the machine.
+pub const SYSTEMD_NEEDS: [Need; 5] = [
+    Need::Root,
+    Need::MountNamespace,
+    Need::Program("systemd-nspawn"),
+    Need::Program("systemctl"),
+    Need::Program("nsenter"),
+];
+
+/// A container with systemd. Everything in it ends when it is dropped.
+#[derive(Debug)]
+pub struct Booted<'a> {
+    bed: &'a Bed,
+    container: Child,
+    /// Its process 1, as seen from outside.
+    first: String,
+}
+
+impl<'a> Booted<'a> {
+    /// Boots a container of this name (`uname -n`) with these units: name and text of each.
+    pub fn new(bed: &'a Bed, name: &str, units: &[(&str, &str)]) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let lone = "[Unit]\nDefaultDependencies=no\n";
+        for (unit, text) in units.iter().chain(&[("up.target", "")]) {
+            bed.write(format!("units/{unit}"), format!("{lone}{text}"));
+        }
+        let nspawn = real::find("systemd-nspawn").expect("systemd-nspawn is there");
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let root = bed.root().display();
+        let mut command = Command::new(nspawn);
+        command.args(["-q", "-D", "/", "--volatile=yes", "--boot", "--private-network", "--register=no"]);
+        command.args(["--keep-unit", "--resolv-conf=off", "--timezone=off", "--link-journal=no"]);
+        command.arg("--console=pipe").arg(format!("--hostname={name}"));
+        command.arg(format!("--machine=orderly-{}-{count}", std::process::id()));
+        command.arg(format!("--bind={root}"));
+        command.arg(format!("--bind-ro={}", binaries::folder().display()));
+        command.arg(format!("--setenv=SYSTEMD_UNIT_PATH={root}/units"));
+        command.args(["systemd.unit=up.target", "systemd.show_status=no"]);
+        let console = std::fs::File::create(bed.path("console")).expect("make a file for the console");
+        command.stdout(console.try_clone().expect("share the console")).stderr(console);
+        let mut container = crate::start(command.stdin(Stdio::null()).env("ORDERLY_BED", bed.root()));
+        let children = format!("/proc/{0}/task/{0}/children", container.id());
+        let mut first = String::new();
+        let systemctl = real::find("systemctl").expect("systemctl is there");
+        bed.script(
+            "fakes/systemctl",
+            &format!(
+                "read -r name </proc/sys/kernel/hostname\n[ \"$name\" = {} ] || exit 97\nexec {} \"$@\"",
+                quoted(name),
+                systemctl.display()
+            ),
+        );
+        wait_until("systemd is up", || {
+            let has_ended = container.try_wait().expect("look at a container").is_some();
+            assert!(!has_ended, "boot a container: {}", bed.read("console"));
+            let found = std::fs::read_to_string(&children).unwrap_or_default();
+            found.trim().clone_into(&mut first);
+            let asked = (!first.is_empty())
+                .then(|| enter(bed.shell("systemctl is-active up.target"), &first))
+                .map(|asked| asked.any_status().any_stdout().any_stderr().run());
+            asked.is_some_and(|asked| asked.stdout == "active\n")
+        });
+        Self { bed, container, first }
+    }
+
+    /// Returns one run of one of the programs in the container.
+    pub fn program(&self, name: &str) -> Program<'a> {
+        enter(self.bed.program(name), &self.first)
+    }
+
+    /// Returns one run of a shell line in the container.
+    pub fn shell(&self, line: &str) -> Program<'a> {
+        enter(self.bed.shell(line), &self.first)
+    }
+}
+
+fn enter<'a>(program: Program<'a>, first: &str) -> Program<'a> {
+    let nsenter = real::find("nsenter").expect("nsenter is there");
+    let go = ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\""];
+    let words = ["-a", "-t", first, "--"].into_iter().chain(go).map(OsString::from);
+    program.through(std::iter::once(nsenter.into_os_string()).chain(words).collect())
+}
+
+impl Drop for Booted<'_> {
+    fn drop(&mut self) {
+        // With its first process the kernel ends every process of the container.
+        if let Ok(first) = self.first.parse() {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), nix::sys::signal::Signal::SIGKILL).ok();
+        }
+        self.container.wait().ok();
+    }
+}

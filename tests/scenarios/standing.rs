@@ -1,0 +1,97 @@
+//! `--status` in every state in which an administrator finds a host: the next command that it names is
+//! the one that helps, seen by running it.
+
+use crate::pair::{Asset, Pair, possible, with_backup};
+use bed::Bed;
+use bed::loopfs::Disk;
+
+/// Returns the next sensible command of a host, from the screen and from the JSON alike.
+fn next(pair: &Pair<'_>, host: usize) -> String {
+    let screen = pair.release(host).arg("--status").any_stdout().run().stdout;
+    let json = pair.takeover(host).args(["--status", "--json"]).any_stdout().run().json();
+    let next = json["next"].as_str().unwrap().to_owned();
+    assert_eq!(screen.lines().last(), Some(format!("next: {next}").as_str()));
+    assert!(screen.lines().count() < 24, "one screen: {screen}");
+    next
+}
+
+#[test]
+fn the_next_sensible_command_is_named_in_every_state_and_helps() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let record = |host: usize| pair.state(host).join("release.json");
+    assert_eq!(next(&pair, 1), "ha-release --json | ssh ec2 ha-takeover --record -, to hand it over");
+    assert_eq!(next(&pair, 2), "nothing, while ec1 is alive; when it is dead: ha-takeover --fence");
+    pair.shell(1, "svc proxy stop").run();
+    assert_eq!(next(&pair, 1), "ha-takeover, to complete what is here: proxy is down");
+    pair.takeover(1).any_stdout().any_stderr().run();
+    // Killed amid the release, its journal is open.
+    pair.trouble("before 4");
+    pair.release(1).any_status().any_stdout().any_stderr().run();
+    pair.forget();
+    assert_eq!(next(&pair, 1), "ha-release, to finish what was begun");
+    pair.release(1).any_stdout().any_stderr().run();
+    let path = record(1).display().to_string();
+    assert_eq!(
+        next(&pair, 1),
+        format!("ha-takeover --record on ec2, with {path}; or the same here, to take it back")
+    );
+    assert_eq!(next(&pair, 2), "ha-takeover --record, with the record of ec1");
+    pair.shell(1, "svc proxy start").run();
+    assert_eq!(next(&pair, 1), "ha-release, to take down what is left here: proxy is up");
+    pair.release(1).any_stdout().any_stderr().run();
+    pair.takeover(2).arg("--record").arg(record(1)).any_stdout().any_stderr().run();
+    assert_eq!(next(&pair, 1), "nothing, while ec2 is alive; when it is dead: ha-takeover --peer-down ec2");
+    pair.release(2).any_stdout().any_stderr().run();
+    // Its own record is from before the peer held it; that one was offered as if it still counted.
+    assert_eq!(next(&pair, 1), "ha-takeover --record, with the record of ec2");
+    pair.release(1).arg("--status").stdout_contains("safe (then; the asset was held again since)").run();
+    pair.takeover(1).arg("--record").arg(record(2)).any_stdout().any_stderr().run();
+    std::fs::remove_file(bed.path("tools/dd")).unwrap();
+    bed.script("fakes/dd", "exit 1");
+    pair.shell(1, "umount loop; umount at").run();
+    assert!(next(&pair, 1).starts_with("find out who holds the asset"), "{}", next(&pair, 1));
+}
+
+/// The first word of the complaint about the journal was named as the program to run.
+#[test]
+fn a_damaged_journal_is_named_and_set_aside_by_what_is_named() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    pair.release(1).any_stdout().any_stderr().run();
+    let journal = pair.state(1).join("ha-release.journal");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(&journal, text.replacen("started", "stardet", 1)).unwrap();
+    let shown = journal.display();
+    let named = format!("look at {shown}; ha-release --new-plan sets it aside and checks every step anew");
+    assert_eq!(next(&pair, 1), named);
+    pair.release(1).status(3).any_stderr().run();
+    pair.release(1).arg("--new-plan").any_stdout().any_stderr().run();
+    assert!(next(&pair, 1).starts_with("ha-takeover --record on ec2"), "{}", next(&pair, 1));
+}
+
+/// The link to the newest snapshot was read by the program itself, which hung with a disk that died.
+#[test]
+fn the_newest_snapshot_is_named_with_its_age_and_looked_for_in_a_child() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    with_backup(&pair);
+    pair.program(1, "habackup").stdout("Backup complete.\n").any_stderr().run();
+    let said = pair.release(1).arg("--status").any_stdout().run().stdout;
+    assert!(said.contains("last snapshot: 2") && said.contains(" min old\n"), "{said}");
+    std::fs::remove_file(bed.path("tools/ls")).unwrap();
+    bed.script("fakes/ls", "echo \"$*\" >\"$ORDERLY_BED/looked\"; exec sleep 1000");
+    let said = pair.release(1).arg("--status").stdout_contains("held on ec1").run().stdout;
+    assert!(!said.contains("last snapshot"), "{said}");
+    assert_eq!(bed.read("looked"), format!("-ld {}/at/habackup/latest\n", bed.root().display()));
+}

@@ -1,0 +1,63 @@
+//! Services that are units of a real systemd, in a container: stopped is only what has no process left
+//! in its control group.
+
+use bed::Bed;
+use bed::real;
+use bed::systemd::{Booted, SYSTEMD_NEEDS};
+
+/// Two processes, of which only the first is told to stop.
+const KEEPS: &str = "[Service]\nKillMode=process\nExecStart=/bin/sh -c 'sleep 100000 & exec sleep 100001'\n";
+/// The same, and systemd ends both.
+const WHOLE: &str = "[Service]\nExecStart=/bin/sh -c 'sleep 100000 & exec sleep 100001'\n";
+fn with_unit(bed: &Bed, unit: &str) {
+    let root = bed.root().display();
+    for folder in ["source", "at"] {
+        std::fs::create_dir_all(bed.path(folder)).unwrap();
+    }
+    bed.config(
+        "ha.toml",
+        format!(
+            "[[host]]\nname = \"ec1\"\n[[host]]\nname = \"ec2\"\n[asset]\nkind = \"bind\"\nsource = \"{root}/source\"\n\
+             [[asset.mount]]\nat = \"{root}/at\"\n[[service]]\nname = \"controller\"\nunit = \"{unit}\"\ntimeout = \"10s\"\n"
+        ),
+    );
+}
+
+#[test]
+fn a_unit_is_stopped_when_no_process_of_its_control_group_is_left() {
+    if !real::require(&SYSTEMD_NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tools(&["mount", "umount", "mv", "rm", "grep", "kill"]);
+    let ec1 = Booted::new(&bed, "ec1", &[("keeps.service", KEEPS), ("whole.service", WHOLE)]);
+    let is_active = |unit: &str| {
+        let asked = ec1.shell(&format!("systemctl is-active {unit}")).any_status().any_stdout().run();
+        asked.stdout.trim() == "active"
+    };
+    let is_mounted = || ec1.shell("grep -q /at /proc/self/mountinfo").any_status().run().status == 0;
+    with_unit(&bed, "whole.service");
+    ec1.shell("mount --bind source at && systemctl start whole.service").run();
+    ec1.program("ha-release").any_stdout().any_stderr().run();
+    assert!(!is_active("whole.service") && !is_mounted());
+    // Its second process goes on: what it has open would be pulled from under it.
+    with_unit(&bed, "keeps.service");
+    ec1.shell("mount --bind source at && systemctl start keeps.service").run();
+    let said = "keeps.service is stopped, but processes of it remain: ";
+    let ended = ec1.program("ha-release").status(5).any_stdout().stderr_contains(said).run();
+    assert!(
+        ended.stderr.contains("(sleep); end them") && ended.stderr.contains("NOT safe"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!is_active("keeps.service") && is_mounted());
+    ec1.program("ha-release").arg("--status").any_stdout().stdout_contains(said).run();
+    let (_, pid) = ended.stderr.split_once(said).unwrap();
+    let (pid, _) = pid.split_once(' ').unwrap();
+    ec1.shell(&format!("kill -KILL {pid}")).run();
+    ec1.program("ha-release").any_stdout().stderr_contains("finishing the run").run();
+    assert!(!is_mounted());
+    // The way back starts the unit.
+    ec1.program("ha-takeover").any_stdout().any_stderr().run();
+    assert!(is_active("keeps.service") && is_mounted());
+}
