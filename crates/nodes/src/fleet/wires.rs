@@ -4,39 +4,39 @@ use super::ahead::{Ahead, LookAhead};
 use super::controllers::Controllers;
 use super::programs::Programs;
 use super::{Command, CommandId, Host, Wiring, signal_event};
-use crate::config::{Cluster, PowerCommands, PowerDriver, ProbeDriver, Profile};
+use crate::config::{Cluster, PowerDriver, ProbeDriver};
 use crate::power::wanted;
 use crate::roster::Member;
 use crate::shell;
-use crate::simulator::answer;
 use crate::steady::{Steady, Verdict};
 use crate::tcp::{Prober, Question};
-use crate::template::{Reach, Template};
+use crate::template::Reach;
 use orderly_exec::children::{ChildId, Children, Seen};
 use orderly_exec::job::{Ended, Job};
-use orderly_plan::fleet::{Abilities, Errand, Event, Failure, FailureKind, NodeId, Power, Probe, Task};
+use orderly_plan::fleet::{Abilities, Event, Failure, FailureKind, NodeId, Probe, Task};
 use orderly_plan::inventory::Inventory;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
+mod call;
 mod crew;
 mod endings;
 mod errands;
 mod judging;
 mod looking;
+mod ways;
 
+use call::{Call, Later, Purpose};
 use crew::Crews;
 use errands::users_command;
 use judging::Judgement;
+use ways::{Asks, Way, power_template};
 
 /// How far past nodes whose controller is busy a free one is looked for: further than any one
 /// controller has nodes, because one that hangs would hold back all behind it.
 const LOOK_AHEAD: usize = 16 * 1024;
-
-/// Bytes of node names one process gets: a single argument may have 128 KiB.
-const NAMES: usize = 96 * 1024;
 
 /// Events handed over at once, so that a flood of them does not keep new work waiting.
 const AT_ONCE: usize = 256;
@@ -72,89 +72,6 @@ pub(super) struct Wires {
     /// Why the last power program could not be called.
     uncallable: Option<String>,
     warnings: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Later {
-    ProbeAgain(NodeId),
-    LookAfter(ChildId),
-    Split(ChildId),
-    SettleAgain(u64),
-    LookAtCrew(ChildId),
-    ReleaseCrew(ChildId),
-}
-
-/// A running process and whom it is for.
-#[derive(Debug)]
-struct Call {
-    purpose: Purpose,
-    /// Those not answered for yet.
-    nodes: Vec<NodeId>,
-    /// Those whose controllers it keeps busy.
-    occupies: Vec<NodeId>,
-    argv: Vec<OsString>,
-    /// It was told to end because everything was.
-    told: bool,
-}
-
-#[derive(Debug)]
-enum Purpose {
-    Act(Task),
-    ReadPower,
-    /// A probe by exit status.
-    Probe,
-    /// A probe by what power reads.
-    ProbePower,
-    /// Asks what became of the nodes of another call while that still runs.
-    LookAfter(ChildId),
-    /// Asks what became of the nodes of a call that is over.
-    Settle(Judgement),
-    Command(CommandId),
-    /// Commands on many nodes; what is known of them is kept by `crew`.
-    Crew,
-}
-
-impl Purpose {
-    /// Returns the same purpose for a part of the nodes.
-    fn part(&self) -> Self {
-        match self {
-            Self::Act(task) => Self::Act(*task),
-            Self::ReadPower => Self::ReadPower,
-            Self::Probe => Self::Probe,
-            Self::ProbePower => Self::ProbePower,
-            Self::LookAfter(id) => Self::LookAfter(*id),
-            Self::Settle(Judgement { task, failure, until }) => {
-                Self::Settle(Judgement { task: *task, failure: failure.clone(), until: *until })
-            }
-            Self::Command(id) => Self::Command(*id),
-            Self::Crew => Self::Crew,
-        }
-    }
-
-    fn asks_power(&self) -> bool {
-        matches!(self, Self::ReadPower | Self::ProbePower | Self::LookAfter(_) | Self::Settle(_))
-    }
-}
-
-/// What a task is for a node.
-enum Way {
-    /// Answered without asking anybody.
-    Known(Event),
-    Tcp,
-    /// Its controller is looked at first.
-    Looked,
-    /// A process; one for many when its template says so.
-    Process(Reach, Asks),
-    /// A part in the next call of a program that runs commands on many nodes.
-    Crew,
-}
-
-/// Whom a process asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asks {
-    /// The power controller, of which only so much may be asked at once.
-    Controller,
-    Node,
 }
 
 impl Wires {
@@ -236,75 +153,6 @@ impl Wires {
             begun.extend(nodes.remove(at));
         }
         begun
-    }
-
-    /// Takes from `nodes` those that can go into one process with `first`, which is one of them.
-    /// Only power controllers are asked for many nodes at once.
-    fn take_set(&mut self, task: Task, first: NodeId, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
-        let profile = self.wiring.profile_of[first.index()];
-        let suspect = self.controllers.is_suspect(first);
-        let mut room = NAMES;
-        let mut set = Vec::new();
-        nodes.retain(|&node| {
-            let bytes = self.wiring.roster.name(node).len() + 1;
-            let fits = self.wiring.profile_of[node.index()] == profile
-                && (room >= bytes || node == first)
-                && self.controllers.has_room(node)
-                && self.controllers.is_suspect(node) == suspect
-                && self.goes_with(task, node, first)
-                && (task != Task::Probe || self.abilities[node.index()].probes);
-            if fits {
-                room = room.saturating_sub(bytes);
-                set.push(node);
-            }
-            !fits
-        });
-        set
-    }
-
-    fn way(&self, task: Task, node: NodeId) -> Way {
-        if self.ending {
-            return Way::Known(answer(task, node, Err(told_to_end())));
-        }
-        let profile = self.wiring.profile(node);
-        match task {
-            Task::Probe => self.way_to_probe(profile, node),
-            Task::ReadPower => match profile.power.driver.status_reach() {
-                Some(reach) => Way::Process(reach, Asks::Controller),
-                None => Way::Known(Event::Power(node, Power::Unknown)),
-            },
-            Task::PowerOn | Task::PowerOff | Task::Reset => match power_reach(&profile.power.driver, task) {
-                Some(reach) => Way::Process(reach, Asks::Controller),
-                None => Way::Known(cannot(task, node, "it has no driver for that (see [power])")),
-            },
-            Task::Run(errand) => {
-                if errand == Errand::EndUsers && users_command(profile).is_none() {
-                    Way::Known(Event::Ended(node, task, Ok(())))
-                } else if self.parallel(node).is_some() && self.abilities[node.index()].runs_commands {
-                    Way::Crew
-                } else if self.abilities[node.index()].runs_commands {
-                    Way::Process(Reach::Each, Asks::Node)
-                } else {
-                    Way::Known(cannot(task, node, "it has no shell driver (see [shell])"))
-                }
-            }
-        }
-    }
-
-    fn way_to_probe(&self, profile: &Profile, node: NodeId) -> Way {
-        if !self.abilities[node.index()].probes {
-            return Way::Known(Event::Probe(node, Probe::Unknown));
-        }
-        match &profile.probe.driver {
-            ProbeDriver::Tcp { .. } => Way::Tcp,
-            ProbeDriver::Shell { .. } if self.parallel(node).is_some() => Way::Crew,
-            ProbeDriver::Shell { .. } | ProbeDriver::Command(_) => Way::Process(Reach::Each, Asks::Node),
-            ProbeDriver::Power => match profile.power.driver.status_reach() {
-                Some(reach) => Way::Process(reach, Asks::Controller),
-                None => Way::Known(Event::Probe(node, Probe::Unknown)),
-            },
-            ProbeDriver::None | ProbeDriver::Simulator => Way::Known(Event::Probe(node, Probe::Unknown)),
-        }
     }
 
     fn begin_tcp(&mut self, node: NodeId) {
@@ -558,25 +406,4 @@ impl Wires {
 
 fn told_to_end() -> Failure {
     Failure { kind: FailureKind::Ended, detail: "interrupted before it began".into() }
-}
-
-fn cannot(task: Task, node: NodeId, why: &str) -> Event {
-    answer(task, node, Err(Failure { kind: FailureKind::NotStarted, detail: why.to_owned() }))
-}
-
-fn power_reach(driver: &PowerDriver, task: Task) -> Option<Reach> {
-    match driver {
-        PowerDriver::None | PowerDriver::Simulator => None,
-        PowerDriver::Tool(tool) => (task != Task::Reset || tool.resets()).then(|| tool.reach()),
-        PowerDriver::Command(commands) => power_template(commands, task).map(Template::reach),
-    }
-}
-
-fn power_template(commands: &PowerCommands, task: Task) -> Option<&Template> {
-    match task {
-        Task::PowerOn => Some(&commands.on),
-        Task::PowerOff => Some(&commands.off),
-        Task::Reset => commands.reset.as_ref(),
-        Task::ReadPower | Task::Probe | Task::Run(_) => commands.status.as_ref(),
-    }
 }

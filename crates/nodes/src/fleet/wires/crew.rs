@@ -3,7 +3,8 @@
 //! What is begun is gathered first and called out when the loop next waits, so that a call has as many
 //! nodes as there are; and each node is answered for as soon as it is judged (`shell::Hearing`).
 
-use super::{Later, NAMES, Purpose, Wires};
+use super::ways::NAMES;
+use super::{Later, Purpose, Wires};
 use crate::boot;
 use crate::config::{Parallel, ShellDriver};
 use crate::fleet::CommandId;
