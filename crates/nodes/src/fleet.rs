@@ -238,6 +238,13 @@ impl Fleet for Drivers {
             Kindred::Simulated(_) => Vec::new(),
         }
     }
+
+    fn take_last_warnings(&mut self) -> Vec<String> {
+        match &mut self.fleet {
+            Kindred::Real(wires) => wires.take_last_warnings(),
+            Kindred::Simulated(_) => Vec::new(),
+        }
+    }
 }
 
 /// Returns how a signal is heard of.

@@ -33,6 +33,15 @@ impl std::fmt::Debug for Telling<'_> {
 /// The first INT, TERM or HUP begins nothing more and waits for the driver calls that run; the second
 /// ends those too. SIGUSR1 prints where the run stands.
 pub fn drive(machine: &mut dyn Machine, fleet: &mut dyn Fleet, telling: &mut Telling<'_>) -> Option<i32> {
+    let signal = turn(machine, fleet, telling);
+    for warning in fleet.take_last_warnings() {
+        telling.warn(&warning);
+    }
+    signal
+}
+
+/// The loop of [`drive`].
+fn turn(machine: &mut dyn Machine, fleet: &mut dyn Fleet, telling: &mut Telling<'_>) -> Option<i32> {
     let began = fleet.now();
     let mut signal = None;
     let mut ended_rest = false;

@@ -203,4 +203,9 @@ pub trait Fleet {
     fn take_warnings(&mut self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Returns what [`Fleet::take_warnings`] still holds back, to say it of many nodes in one line.
+    fn take_last_warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }

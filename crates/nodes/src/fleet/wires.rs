@@ -16,7 +16,7 @@ use orderly_exec::job::{Ended, Job};
 use orderly_plan::fleet::{Abilities, Event, Failure, FailureKind, NodeId, Probe, Task};
 use orderly_plan::inventory::Inventory;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
@@ -72,6 +72,10 @@ pub(super) struct Wires {
     /// Why the last power program could not be called.
     uncallable: Option<String>,
     warnings: Vec<String>,
+    /// By what is to be said: nodes whose status failed. `NODE` is the name of each.
+    complaints: BTreeMap<String, Vec<NodeId>>,
+    /// When they are told.
+    complaints_due: Option<Instant>,
 }
 
 impl Wires {
@@ -103,6 +107,8 @@ impl Wires {
             ahead: LookAhead::new(&wiring),
             uncallable: None,
             warnings: Vec::new(),
+            complaints: BTreeMap::new(),
+            complaints_due: None,
             wiring,
         }
     }
@@ -318,11 +324,12 @@ impl Wires {
             // With every place taken, the end of a call is waited for, and not the time of the next.
             let crews = self.crews.due().filter(|_| self.calls.len() < self.fanout);
             let later = self.later.peek().map(|Reverse((at, _))| *at);
-            let wake = [until, self.prober.deadline(), later, crews];
+            let wake = [until, self.prober.deadline(), later, crews, self.complaints_due];
             match self.children.next(wake.into_iter().flatten().min()) {
                 Ok(Some(seen)) => self.see_all(seen),
                 Ok(None) => {
-                    if until.is_some_and(|until| Instant::now() >= until) {
+                    let due = [until, self.complaints_due].into_iter().flatten().min();
+                    if due.is_some_and(|due| Instant::now() >= due) {
                         self.do_what_is_due();
                         return std::mem::take(&mut self.answers);
                     }

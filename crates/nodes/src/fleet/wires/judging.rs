@@ -3,15 +3,20 @@
 use super::{Call, Later, Purpose, Wires};
 use crate::config::PowerDriver;
 use crate::power::{Tool, wanted};
+use crate::roster::Member;
 use crate::shell;
 use crate::simulator::answer;
 use crate::template::fold;
 use orderly_exec::children::ChildId;
 use orderly_exec::job::{Ended, Job};
 use orderly_plan::fleet::{Event, Failure, FailureKind, NodeId, Power, Task};
+use orderly_plan::report;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashSet};
-use std::time::Instant;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+/// How long a complaint waits for others like it, which come one by one from calls for a node each.
+const TOGETHER: Duration = Duration::from_millis(300);
 
 /// Nodes of a power call that is over, whose power does not read as wanted yet.
 #[derive(Debug)]
@@ -124,7 +129,6 @@ impl Wires {
         }
         let powers = self.powers(nodes.to_vec(), ended);
         let detail = shell::plain_failure(&call.argv, ended).detail;
-        let mut new: BTreeMap<&'static str, Vec<NodeId>> = BTreeMap::new();
         for (node, _) in powers.into_iter().filter(|(_, power)| *power == Power::Unknown) {
             let why = self.tool(first).and_then(|tool| {
                 let one = tool.words_of(self.wiring.roster.member(node), ended);
@@ -132,14 +136,24 @@ impl Wires {
             });
             let why = why.unwrap_or((FailureKind::Failed, ""));
             if self.remember_why(node, why) {
-                new.entry(why.1).or_default().push(node);
+                let colon = if why.1.is_empty() { "" } else { ": " };
+                // Where each node has a call of its own, its name would keep the same words apart.
+                let detail = match nodes {
+                    [one] => report::without_name(&detail, self.wiring.roster.name(*one)),
+                    _ => detail.clone(),
+                };
+                self.complaints_due.get_or_insert(Instant::now() + TOGETHER);
+                self.complaints.entry(format!("{}{colon}{detail}", why.1)).or_default().push(node);
             }
         }
-        for (words, nodes) in new {
-            let colon = if words.is_empty() { "" } else { ": " };
-            let nodes = fold(&self.members(&nodes));
-            self.warnings.push(format!("{nodes}: power unknown: {words}{colon}{detail}"));
-        }
+    }
+
+    /// Returns what people should know of nodes whose status failed, in one line for all of whom the
+    /// same is to be said.
+    fn take_complaints(&mut self) -> Vec<String> {
+        self.complaints_due = None;
+        let complaints = std::mem::take(&mut self.complaints);
+        complaints.into_iter().map(|(clause, nodes)| complaint(&clause, &self.members(&nodes))).collect()
     }
 
     /// Remembers why the power of a node is unknown; tells whether that is the first word of it. A
@@ -159,7 +173,16 @@ impl Wires {
     pub(in crate::fleet) fn take_warnings(&mut self) -> Vec<String> {
         let silence = self.silence();
         self.warnings.extend(silence);
+        if self.complaints_due.is_some_and(|due| due <= Instant::now()) {
+            let complaints = self.take_complaints();
+            self.warnings.extend(complaints);
+        }
         std::mem::take(&mut self.warnings)
+    }
+
+    pub(in crate::fleet) fn take_last_warnings(&mut self) -> Vec<String> {
+        self.complaints_due = self.complaints_due.map(|_| Instant::now());
+        self.take_warnings()
     }
 
     pub(super) fn fail_all(&mut self, task: Task, nodes: Vec<NodeId>, failure: &Failure) {
@@ -274,5 +297,32 @@ impl Wires {
             None => return false,
         }
         true
+    }
+}
+
+/// Returns what people read of nodes whose status failed; `NODE` in the clause is the name of each.
+fn complaint(clause: &str, nodes: &[&Member]) -> String {
+    let clause = match nodes {
+        [one] => clause.replace("NODE", &one.name),
+        _ => clause.to_owned(),
+    };
+    format!("{}: power unknown: {clause}", fold(nodes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::tests::member;
+
+    /// Sixteen nodes of one controller that hung were sixteen lines, alike but for a name.
+    #[test]
+    fn the_same_complaint_of_many_nodes_is_one_line() {
+        let (one, two) = (member("n1", 1), member("n2", 2));
+        let clause = "powerman -x -Q NODE: exit status 211";
+        assert_eq!(complaint(clause, &[&one]), "n1: power unknown: powerman -x -Q n1: exit status 211");
+        assert_eq!(
+            complaint(clause, &[&one, &two]),
+            "n[1-2]: power unknown: powerman -x -Q NODE: exit status 211"
+        );
     }
 }
