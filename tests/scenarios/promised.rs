@@ -1,4 +1,5 @@
-//! The table of failure scenarios against the tests and guards it names: what it promises is there.
+//! The tables of failure scenarios and of drivers against the tests and guards they name: what they promise
+//! is there.
 
 use bed::binaries::workspace;
 use std::path::PathBuf;
@@ -12,15 +13,39 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Tells whether a test of this path exists: a scenario, or a test of the crate `orderly-host`.
+/// Tells whether a test of this path exists: a scenario, or a test of a crate (`module::tests::name`).
 fn exists(test: &str) -> bool {
-    let Some((file, name)) = test.split_once("::") else { return false };
-    let path = match name.strip_prefix("tests::") {
-        Some(_) => workspace().join(format!("crates/host/src/{file}.rs")),
-        None => workspace().join(format!("tests/scenarios/{file}.rs")),
+    let Some((module, name)) = test.rsplit_once("::") else { return false };
+    let files = match module.split_once("::") {
+        None => vec![format!("tests/scenarios/{module}.rs")],
+        Some((file, _)) => {
+            let path = module.replace("::", "/");
+            let crates = ["host", "nodes", "plan"].iter();
+            crates
+                .flat_map(|name| {
+                    [format!("crates/{name}/src/{file}.rs"), format!("crates/{name}/src/{path}.rs")]
+                })
+                .collect()
+        }
     };
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.contains(&format!("fn {}()", name.trim_start_matches("tests::")))
+    files.iter().any(|file| {
+        let text = std::fs::read_to_string(workspace().join(file)).unwrap_or_default();
+        text.contains(&format!("fn {name}()"))
+    })
+}
+
+#[test]
+fn every_test_of_the_table_of_drivers_is_there() {
+    let table = std::fs::read_to_string(workspace().join("tests/drivers.md")).unwrap();
+    let tests: Vec<&str> =
+        quoted(&table).filter(|word| word.contains("::") && *word != "file::test").collect();
+    assert!(tests.len() > 40, "{}", tests.len());
+    let missing: Vec<&&str> = tests.iter().filter(|test| !exists(test)).collect();
+    assert!(missing.is_empty(), "no such tests: {missing:?}");
+    // Every driver that cluster.toml knows has its line, but for the imagined ones.
+    for driver in ["powerman", "ipmitool", "ipmipower", "command", "ssh", "clush", "pdsh", "tcp"] {
+        assert!(table.contains(&format!("\n| `{driver}` | ")), "{driver}");
+    }
 }
 
 #[test]

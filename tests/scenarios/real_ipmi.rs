@@ -189,6 +189,31 @@ fn nodes_go_off_and_are_reset_through_either_program() {
 }
 
 #[test]
+fn a_controller_that_says_yes_and_does_nothing_is_named() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    for driver in ["ipmitool", "ipmipower"] {
+        let bed = Bed::new();
+        let bmcs = Bmcs::new(&bed, 2);
+        bmcs.ignore_orders(2);
+        configure(&bed, &bmcs, driver, "labpw", 2);
+        let config = bed.read("etc/cluster.toml");
+        assert!(config.contains("timeout = \"60s\""), "{config}");
+        let config = config.replace("timeout = \"12s\"", "timeout = \"2m\"");
+        bed.config("cluster.toml", config.replace("timeout = \"60s\"", "timeout = \"4s\""));
+        let (status, said) = start(&bed);
+        assert_eq!(status, 1, "{driver}: {said}");
+        assert!(bmcs.is_on(1) && !bmcs.is_on(2), "{driver}: {said}");
+        assert!(said.contains("cstartup: up: n1 "), "{driver}: {said}");
+        assert!(
+            said.contains("n2") && said.contains("power on was accepted and had no effect"),
+            "{driver}: {said}"
+        );
+    }
+}
+
+#[test]
 fn a_password_file_that_vanishes_is_named_with_a_remedy_and_is_no_wrong_password() {
     if !real::require(&NEEDS) {
         return;

@@ -12,6 +12,7 @@ use crate::users;
 use orderly_exec::children::ChildId;
 use orderly_exec::job::{Ended, Ending};
 use orderly_plan::fleet::{Errand, Event, Failure, FailureKind, NodeId, Power, Probe, Task};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// What is said where the script that ends users' processes was never run.
@@ -90,17 +91,7 @@ impl Wires {
         if let Some((kind, words)) = tool.and_then(|tool| tool.classify(ended)) {
             failure = Failure { kind, detail: format!("{words}: {}", failure.detail) };
         }
-        // What a call says of one node is about that node alone.
-        let mut nodes = nodes;
-        nodes.retain(|&node| {
-            let said =
-                self.tool(node).and_then(|tool| tool.classify_one(self.wiring.roster.member(node), ended));
-            if let Some((kind, detail)) = &said {
-                let failure = Failure { kind: *kind, detail: detail.clone() };
-                self.answers.push(answer(task, node, Err(failure)));
-            }
-            said.is_none()
-        });
+        let nodes = self.without_named(task, nodes, ended);
         // Of many nodes, some are as they should be although the whole failed: their state decides.
         let can_ask = call.occupies.len() > 1
             && wanted(task).is_some()
@@ -111,6 +102,29 @@ impl Wires {
         } else {
             self.fail_all(task, nodes, &failure);
         }
+    }
+
+    /// Answers for those of which a call says by itself what was wrong, and returns the others.
+    fn without_named(&mut self, task: Task, mut nodes: Vec<NodeId>, ended: &Ended) -> Vec<NodeId> {
+        let mut silent: BTreeMap<String, Vec<NodeId>> = BTreeMap::new();
+        nodes.retain(|&node| {
+            let said =
+                self.tool(node).and_then(|tool| tool.classify_one(self.wiring.roster.member(node), ended));
+            let Some((kind, detail)) = said else { return true };
+            // ipmipower says the same of a controller that is away and of one that answered all the time
+            // and whose power never changed: a status tells them apart.
+            if kind.met_nobody() && wanted(task).is_some() {
+                silent.entry(detail).or_default().push(node);
+            } else {
+                self.answers.push(answer(task, node, Err(Failure { kind, detail })));
+            }
+            false
+        });
+        for (detail, nodes) in silent {
+            let failure = Failure { kind: FailureKind::Unreachable, detail };
+            self.settle(Judgement { task, failure, until: Instant::now() }, nodes);
+        }
+        nodes
     }
 
     /// Returns what a status command said of each node. One that failed is believed where it speaks

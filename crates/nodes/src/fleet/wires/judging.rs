@@ -2,7 +2,7 @@
 
 use super::{Call, Later, Purpose, Wires};
 use crate::config::PowerDriver;
-use crate::power::{Tool, wanted};
+use crate::power::{Tool, wanted, without_effect};
 use crate::roster::Member;
 use crate::shell;
 use crate::simulator::answer;
@@ -25,6 +25,17 @@ pub(super) struct Judgement {
     /// What is said of a node that does not get there.
     pub(super) failure: Failure,
     pub(super) until: Instant,
+}
+
+impl Judgement {
+    /// Returns what is said of a node whose power reads like this in the end. A controller that tells how
+    /// its node stands is not one that does not answer.
+    fn failure_at(&self, power: Power) -> Failure {
+        if power != Power::Unknown && self.failure.kind.met_nobody() {
+            return Failure { kind: FailureKind::NoEffect, detail: without_effect(self.task) };
+        }
+        self.failure.clone()
+    }
 }
 
 impl Wires {
@@ -95,12 +106,15 @@ impl Wires {
             // What it read is told as well: a power that reads off later fell back.
             self.answers.extend([Event::Power(node, power), answer(task, node, Ok(()))]);
         }
-        let waiting: Vec<NodeId> = waiting.into_iter().map(|(node, _)| node).collect();
-        let Some(&first) = waiting.first() else { return };
         if told || Instant::now() >= judgement.until {
-            self.fail_all(task, waiting, &judgement.failure);
+            for (node, power) in waiting {
+                let failure = Err(judgement.failure_at(power));
+                self.answers.push(answer(task, node, failure));
+            }
             return;
         }
+        let waiting: Vec<NodeId> = waiting.into_iter().map(|(node, _)| node).collect();
+        let Some(&first) = waiting.first() else { return };
         let at = Instant::now() + self.wiring.profile(first).probe.interval;
         self.judgements += 1;
         self.waiting.insert(self.judgements, (judgement, waiting));

@@ -1,3 +1,5 @@
+//! Tests of the parser: what is read, and every error with its place.
+
 use super::*;
 use crate::inventory::{Format, read};
 use crate::name::Roster;
