@@ -80,7 +80,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         return Err(fail(Status::Refused, found.against.join("\n")));
     }
     if args.dry_run {
-        handover::show_plan(&found.plan, &machine, &mut reporter);
+        handover::show_plan(&found.plan, &mut machine, &mut reporter);
         if args.poweroff {
             let off = off_command(config.platform).map(str::to_owned).to_vec();
             handover::show_step("power off", &[off], &mut reporter);
