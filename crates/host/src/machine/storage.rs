@@ -312,7 +312,17 @@ impl Machine<'_> {
         if self.check_mounted(mount) == Answer::Yes {
             return Ok(());
         }
-        self.run(&mount.commands(self.config.platform), self.limit(&mount.at))
+        let mounted = self.run(&mount.commands(self.config.platform), self.limit(&mount.at));
+        let is_busy = |error: &anyhow::Error| format!("{error:#}").contains("busy");
+        match mounted {
+            Err(error) if is_busy(&error) && self.loopback(&mount.at).is_none() => {
+                match self.asset.busy_elsewhere(&mut self.runner) {
+                    Some(why) => Err(error.context(why)),
+                    None => Err(error),
+                }
+            }
+            other => other,
+        }
     }
 
     pub(super) fn check_held(&mut self, mounts: &[MountSpec]) -> Answer {
