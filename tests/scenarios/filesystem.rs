@@ -38,6 +38,7 @@ fn every_file_system_goes_there_and_back_and_an_old_record_is_refused() {
         let bed = Bed::new();
         let disk = disk(&bed, kind);
         let pair = Pair::new(&bed, &Asset::Disk(&disk));
+        pair.apart(&disk);
         let mut records: Vec<String> = Vec::new();
         for (turn, (from, to)) in [(1, 2), (2, 1), (1, 2)].into_iter().enumerate() {
             pair.shell(from, &format!("echo {turn} >at/turn")).run();
@@ -346,10 +347,8 @@ fn an_ext4_with_multiple_mount_protection_is_had_by_one_of_two_hosts_that_take_i
         .any_stdout()
         .any_stderr()
         .run();
-    let again = disk.again();
     let pair = Pair::new(&bed, &Asset::Disk(&disk));
-    pair.shell(2, &format!("/bin/mount --bind {} {}", again.display(), disk.device().display())).run();
-    pair.forget();
+    pair.apart(&disk);
     // It is alive, whatever the operator says: the kernel finds out.
     let kept = pair.takeover(2).args(["--peer-down", "ec1"]).status(1).any_stdout().any_stderr().run();
     assert!(kept.stderr.contains("let go again"), "{}", kept.stderr);

@@ -189,6 +189,14 @@ impl<'a> Pair<'a> {
         self.bed.script("bin/habackup", &format!("{work}\n{TROUBLE}"));
     }
 
+    /// Gives the second host a device of its own for the disk, as a kernel of its own would have: what the
+    /// first one keeps in memory it does not see.
+    pub(crate) fn apart(&self, disk: &Disk) {
+        let line = format!("/bin/mount --bind {} {}", disk.again().display(), disk.device().display());
+        self.shell(2, &line).run();
+        self.forget();
+    }
+
     /// Returns a run of `ha-release` on a host.
     pub(crate) fn release(&self, host: usize) -> Program<'a> {
         self.program(host, "ha-release")

@@ -57,6 +57,7 @@ fn there_and_back_with_kills_the_data_is_whole_and_one_host_holds_it() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    pair.apart(&disk);
     // A fixed walk, so that a failure comes again; said in the message.
     let mut seed: u32 = 2_463_534_242;
     let mut trouble = || {
