@@ -4,6 +4,7 @@ mod args;
 mod busy;
 mod steps;
 
+use anyhow::Context;
 pub use args::{Args, Part};
 use clap::CommandFactory;
 use orderly_exec::job::Job;
@@ -34,8 +35,9 @@ pub fn command() -> clap::Command {
 ///
 /// # Errors
 /// See the exit-status table in the manual page.
-pub fn run(args: Args) -> anyhow::Result<Status> {
+pub fn run(mut args: Args) -> anyhow::Result<Status> {
     let mut config = Config::load(args.config.as_deref())?;
+    leave_folder(&mut args)?;
     let left_out = args.left_out();
     let mut words: Vec<&str> = left_out.iter().map(|part| part.word()).collect();
     words.extend(args.no_unwind.then_some("unwinding"));
@@ -80,7 +82,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         return Err(fail(Status::Refused, found.against.join("\n")));
     }
     if args.dry_run {
-        handover::show_plan(&found.plan, &machine, &mut reporter);
+        handover::show_plan(&found.plan, &mut machine, &mut reporter);
         if args.poweroff {
             let off = off_command(config.platform).map(str::to_owned).to_vec();
             handover::show_step("power off", &[off], &mut reporter);
@@ -91,6 +93,21 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     let (ending, journal) =
         handover::begin(PROGRAM, &found.plan, digest, manner, &mut machine, &mut reporter)?;
     report(&args, &mut machine, &mut reporter, ending, journal)
+}
+
+/// Goes where no asset is: whoever starts this in a folder of the asset would have it, and every command
+/// it runs, keep the asset busy.
+fn leave_folder(args: &mut Args) -> anyhow::Result<()> {
+    if let Some(path) = &mut args.record {
+        *path = std::path::absolute(&*path).or_status(Status::Refused)?;
+        // By its real folder: a way there through the asset is none once the asset is gone.
+        if let (Some(folder), Some(name)) = (path.parent(), path.file_name())
+            && let Ok(folder) = std::fs::canonicalize(folder)
+        {
+            *path = folder.join(name);
+        }
+    }
+    std::env::set_current_dir("/").context("go to the folder /").or_status(Status::Refused)
 }
 
 fn manner(args: &Args) -> Manner {
@@ -105,9 +122,8 @@ fn manner(args: &Args) -> Manner {
 /// A record that cannot be written would be found out only when the asset is gone.
 fn check_record_path(path: &Path, machine: &mut Machine<'_>) -> anyhow::Result<()> {
     files::check_replaceable(path).or_status(Status::Refused)?;
-    let path = std::path::absolute(path).or_status(Status::Refused)?;
     let mounts = machine.mounts();
-    match asset::place(machine.asset.as_ref(), &path, mounts) {
+    match asset::place(machine.asset.as_ref(), path, mounts) {
         Place::OnAsset => {
             let why =
                 format!("{} lies on the asset, which is about to go; write it elsewhere", path.display());

@@ -5,6 +5,7 @@ use orderly_host::action::Action;
 use orderly_host::asset::State;
 use orderly_host::boot;
 use orderly_host::config::{Config, Kind};
+use orderly_host::holders::Holder;
 use orderly_host::machine::Machine;
 use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount};
@@ -228,6 +229,12 @@ impl Maker {
     /// Lists who uses the asset now. The services among them are about to stop, so it refuses nothing.
     fn holders(&mut self, machine: &mut Machine<'_>, mounts: &Mounts) {
         let users = machine.users();
+        let own =
+            |holder: &&Holder| matches!(holder, Holder::Process { pid, .. } if *pid == std::process::id());
+        for holder in users.holders.iter().filter(own) {
+            // Only what it was started with: where its output goes, or where its input comes from.
+            self.against.push(format!("this very {holder}; redirect it elsewhere"));
+        }
         self.notes.extend(users.holders.iter().map(|holder| format!("in use now: {holder}")));
         self.notes.extend(users.unread);
         let hidden = machine.asset.hidden(&mut machine.runner);

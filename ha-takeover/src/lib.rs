@@ -62,7 +62,11 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     }
     let plan = steps::plan(&mut machine, &proof, &state)?;
     if args.dry_run {
-        handover::show_plan(&plan, &machine, &mut reporter);
+        handover::show_plan(&plan, &mut machine, &mut reporter);
+        let forget = machine.forget_commands();
+        if !forget.is_empty() {
+            handover::show_step("take away the word of the release", &forget, &mut reporter);
+        }
         return Ok(Status::Done);
     }
     if proof == proof::Proof::PeerDown {

@@ -23,6 +23,8 @@ pub const HOST_NEEDS: [Need; 3] = [Need::Root, Need::MountNamespace, Need::Progr
 pub struct Disk {
     device: PathBuf,
     image: PathBuf,
+    /// The same disk as another host's kernel sees it.
+    others: std::cell::RefCell<Vec<PathBuf>>,
 }
 
 impl Disk {
@@ -65,7 +67,15 @@ impl Disk {
         let file = std::fs::File::create_new(&image).expect("make an image");
         file.set_len(mebibytes << 20).expect("size an image");
         let said = run("losetup", &["-f".as_ref(), "--show".as_ref(), image.as_os_str()]);
-        Self { device: PathBuf::from(said.trim()), image }
+        Self { device: PathBuf::from(said.trim()), image, others: std::cell::RefCell::default() }
+    }
+
+    /// Attaches the disk once more, as a device that shares nothing with the first but what is on it.
+    pub fn again(&self) -> PathBuf {
+        let said = run("losetup", &["-f".as_ref(), "--show".as_ref(), self.image.as_os_str()]);
+        let device = PathBuf::from(said.trim());
+        self.others.borrow_mut().push(device.clone());
+        device
     }
 
     /// Returns the block device.
@@ -82,10 +92,12 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let mut losetup = Command::new(real::find("losetup").unwrap_or_else(|| "losetup".into()));
-        let status = losetup.arg("-d").arg(&self.device).stdin(Stdio::null()).stderr(Stdio::null()).status();
-        let detached = status.is_ok_and(|status| status.success());
-        assert!(detached || std::thread::panicking(), "detach {}", self.device.display());
+        for device in self.others.borrow().iter().chain([&self.device]) {
+            let mut losetup = Command::new(real::find("losetup").unwrap_or_else(|| "losetup".into()));
+            let status = losetup.arg("-d").arg(device).stdin(Stdio::null()).stderr(Stdio::null()).status();
+            let detached = status.is_ok_and(|status| status.success());
+            assert!(detached || std::thread::panicking(), "detach {}", device.display());
+        }
     }
 }
 

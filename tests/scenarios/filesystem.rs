@@ -38,6 +38,7 @@ fn every_file_system_goes_there_and_back_and_an_old_record_is_refused() {
         let bed = Bed::new();
         let disk = disk(&bed, kind);
         let pair = Pair::new(&bed, &Asset::Disk(&disk));
+        pair.apart(&disk);
         let mut records: Vec<String> = Vec::new();
         for (turn, (from, to)) in [(1, 2), (2, 1), (1, 2)].into_iter().enumerate() {
             pair.shell(from, &format!("echo {turn} >at/turn")).run();
@@ -330,4 +331,43 @@ fn a_namespace_that_only_an_open_file_keeps_is_seen_in_the_kernel() {
         pair.shell(1, "read -r pid <holder.pid; kill $pid").run();
         pair.release(1).any_stdout().any_stderr().run();
     }
+}
+
+/// Two hosts with a kernel each: the second one's device is another loop device of the same image, so
+/// that only what is on the disk tells one of the other.
+#[test]
+fn an_ext4_with_multiple_mount_protection_is_had_by_one_of_two_hosts_that_take_it_at_once() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tool("tune2fs");
+    let disk = disk(&bed, "ext4");
+    bed.shell(&format!("tune2fs -O mmp -E mmp_update_interval=1 {}", disk.device().display()))
+        .any_stdout()
+        .any_stderr()
+        .run();
+    let pair = Pair::new(&bed, &Asset::Disk(&disk));
+    pair.apart(&disk);
+    // It is alive, whatever the operator says: the kernel finds out.
+    let kept = pair.takeover(2).args(["--peer-down", "ec1"]).status(1).any_stdout().any_stderr().run();
+    assert!(kept.stderr.contains("let go again"), "{}", kept.stderr);
+    assert!(kept.stderr.contains("multiple mount protection sees another host"), "{}", kept.stderr);
+    assert_eq!(pair.holders(), [1]);
+    let mut holder = 1;
+    for round in 0..2 {
+        pair.release(holder).any_stdout().any_stderr().run();
+        let record = pair.state(holder).join("release.json");
+        let run = |host| {
+            let take = pair.takeover(host).arg("--record").arg(&record);
+            take.any_status().any_stdout().any_stderr().spawn()
+        };
+        let (one, two) = (run(1), run(2));
+        let ended = [one.end(), two.end()];
+        let won: Vec<usize> = [1, 2].into_iter().filter(|host| ended[host - 1].status == 0).collect();
+        let said = format!("round {round}: {}\n{}", ended[0].stderr, ended[1].stderr);
+        assert_eq!((won.len(), pair.holders()), (1, won.clone()), "{said}");
+        holder = won[0];
+    }
+    pair.release(holder).any_stdout().any_stderr().run();
 }

@@ -34,6 +34,7 @@ mod real_pdsh;
 mod real_powerman;
 mod real_shells;
 mod real_sshd;
+mod rehearsal;
 mod release;
 mod reservations;
 mod restart_proof;

@@ -13,6 +13,11 @@ pub(crate) enum Asset<'a> {
     /// A volume group with one volume, played by scripts on this disk.
     Lvm(&'a Disk),
     Command,
+    /// A pool, played by scripts; no kernel of ours knows ZFS, so nothing of it is mounted.
+    Zfs,
+    /// A folder, with everything that a hand-over can have steps for: commands before the take and after
+    /// the release, what detaches the storage, a backup, and a restore.
+    Whole,
 }
 
 /// Two hosts; `ec1` holds the asset and everything on it runs there.
@@ -34,7 +39,7 @@ me=${0##*/}
 did=0
 act() { work "$@"; did=$?; }
 # Only what changes something counts.
-case "$me $*" in *" status"|"exportfs -s"|"ip -o"*|*" state"|*" id"|*" mark"|vgs*|pvs*|lvm*) act "$@"; exit $did;; esac
+case "$me $*" in *" status"|"exportfs -s"|"ip -o"*|*" state"|*" id"|*" mark"|vgs*|pvs*|lvm*|"zpool list"*|"zpool get"*|"zpool import -d"*|*" --check "*) act "$@"; exit $did;; esac
 n=$(cat "$ORDERLY_BED/count" 2>/dev/null); n=$((${n:-0} + 1)); echo $n >"$ORDERLY_BED/count"
 echo "$(uname -n) $me $*" >>"$ORDERLY_BED/acts"
 told=$(grep -o "^[a-z-]* $n\$" "$ORDERLY_BED/trouble" 2>/dev/null)
@@ -116,8 +121,12 @@ impl<'a> Pair<'a> {
             crate::lvm::write_tools(bed, TROUBLE);
         }
         let pair = Self { bed, one: Host::new(bed, "ec1"), two: Host::new(bed, "ec2") };
+        if let Asset::Zfs = asset {
+            pair.import_pool();
+            return pair;
+        }
         let what = match asset {
-            Asset::Bind => "mount --bind source at".to_owned(),
+            Asset::Bind | Asset::Whole => "mount --bind source at".to_owned(),
             Asset::Ext4(disk) | Asset::Disk(disk) => {
                 format!("mount -o noatime {} at", disk.device().display())
             }
@@ -127,7 +136,7 @@ impl<'a> Pair<'a> {
                 }
                 "vgimport shared >quiet && vgchange --activate y shared >quiet && mount -o noatime /dev/mapper/shared-data at".to_owned()
             }
-            Asset::Command => "myasset take".to_owned(),
+            Asset::Command | Asset::Zfs => "myasset take".to_owned(),
         };
         let path = bed.path("at");
         let line = format!(
@@ -137,8 +146,55 @@ impl<'a> Pair<'a> {
             path.display()
         );
         pair.one.shell(&line).run();
+        if let Asset::Whole = asset {
+            with_backup(&pair);
+            pair.count_habackup();
+        }
         pair.forget();
         pair
+    }
+
+    /// Gives each host an `/etc` of its own, and the first one the pool.
+    fn import_pool(&self) {
+        crate::zfs::pool::write_tools(self.bed);
+        for host in [1, 2] {
+            self.shell(host, &crate::zfs::pool::etc(host)).run();
+        }
+        let text = self.bed.read("fakes/zpool").replace(">>\"$B/acts\"", ">/dev/null");
+        self.bed.script("zpool.played", &text);
+        let work = "work() { /bin/sh \"$ORDERLY_BED/zpool.played\" \"$@\"; }";
+        self.bed.script("fakes/zpool", &format!("{work}\n{TROUBLE}"));
+        let line = format!(
+            "svc proxy start && svc ec start && exportfs -o rw,fsid=9,sync ec9:{}/share && exportfs -o ro other:/home && \
+             ip address add 192.0.2.10/32 dev lo",
+            self.bed.path("at").display()
+        );
+        self.one.shell(&line).run();
+        self.forget();
+    }
+
+    /// Lets `habackup` count, and be in trouble, like the other commands. The programs run the one that
+    /// lies beside them, so they get a folder of their own.
+    fn count_habackup(&self) {
+        let built = bed::binaries::folder();
+        for name in ["ha-release", "ha-takeover"] {
+            let own = self.bed.path("bin").join(name);
+            std::fs::remove_file(&own).unwrap();
+            if std::fs::hard_link(built.join(name), &own).is_err() {
+                std::fs::copy(built.join(name), &own).unwrap();
+            }
+        }
+        std::fs::remove_file(self.bed.path("bin/habackup")).unwrap();
+        let work = format!("work() {{ {} \"$@\"; }}", built.join("habackup").display());
+        self.bed.script("bin/habackup", &format!("{work}\n{TROUBLE}"));
+    }
+
+    /// Gives the second host a device of its own for the disk, as a kernel of its own would have: what the
+    /// first one keeps in memory it does not see.
+    pub(crate) fn apart(&self, disk: &Disk) {
+        let line = format!("/bin/mount --bind {} {}", disk.again().display(), disk.device().display());
+        self.shell(2, &line).run();
+        self.forget();
     }
 
     /// Returns a run of `ha-release` on a host.
@@ -204,7 +260,8 @@ impl<'a> Pair<'a> {
     pub(crate) fn world(&self, host: usize) -> String {
         let look = "while read -r id up dev root at opts rest; do case $at in *orderly-*) echo \"mount ${at##*/} $opts\";; esac; \
                     done </proc/self/mountinfo | sort; for s in proxy ec; do echo \"$s $(svc $s status)\"; done; \
-                    exportfs -s | sort; ip -o address show dev lo | grep -o 192.0.2.10 || true";
+                    exportfs -s | sort; [ ! -e imported.$(uname -n) ] || echo \"mount at (a pool)\"; \
+                    [ ! -e outside/file ] || cat outside/file; ip -o address show dev lo | grep -o 192.0.2.10 || true";
         self.shell(host, look).any_stdout().run().stdout.replace(&self.bed.root().display().to_string(), "")
     }
 
@@ -230,7 +287,17 @@ fn path_of(name: &str) -> String {
 fn config(bed: &Bed, asset: &Asset<'_>) -> String {
     let root = bed.root().display();
     let mount = format!("[[asset.mount]]\nat = \"{root}/at\"\n");
+    let loopback = if matches!(asset, Asset::Zfs) {
+        String::new()
+    } else {
+        format!("[[loopback]]\nsource = \"{root}/at/opt\"\nat = \"{root}/loop\"\n")
+    };
     let asset = match asset {
+        Asset::Zfs => format!("kind = \"zfs\"\npool = \"tank\"\ndevices = [\"{root}/disks\"]\n"),
+        Asset::Whole => format!(
+            "kind = \"bind\"\nbefore_take = [[\"svc\", \"login\", \"start\"]]\nafter_release = [[\"svc\", \"logout\", \"stop\"]]\n\
+             detach = [\"svc\", \"cable\", \"stop\"]\nsource = \"{root}/source\"\n{mount}"
+        ),
         Asset::Bind => format!("kind = \"bind\"\nsource = \"{root}/source\"\n{mount}"),
         Asset::Ext4(disk) | Asset::Disk(disk) => format!(
             "kind = \"filesystem\"\ndevice = \"{}\"\n{mount}options = \"noatime\"\n",
@@ -269,10 +336,7 @@ status = ["svc", "ec", "status"]
 stop = ["svc", "ec", "stop"]
 start = ["svc", "ec", "start"]
 timeout = "3s"
-[[loopback]]
-source = "{root}/at/opt"
-at = "{root}/loop"
-[[share]]
+{loopback}[[share]]
 path = "{root}/at/share"
 clients = ["*"]
 options = "ro"

@@ -3,13 +3,16 @@
 //! program is killed after every record of its journal. Each time the world is as it was, or as it was
 //! to become, or the run says NOT safe with 5; the next run ends it; never do both hosts hold the asset.
 //!
-//! `make test` tries every command of three kinds of asset with some trouble, all of which take turns;
+//! The kind `whole` is a bind mount with all steps that a hand-over can have: also those that fence, that
+//! back up and restore, and the site's own commands. `zfs` and `lvm` are played by scripts.
+//!
+//! `make test` tries every command of four kinds of asset with some trouble, all of which take turns;
 //! `make soak` tries all troubles of all kinds. What was tried is printed as one line a table.
 
 use crate::pair::{Asset, Pair, possible};
 use bed::loopfs::{Disk, FILESYSTEM_NEEDS};
 use bed::{Bed, Ended, Need, real};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -21,7 +24,11 @@ fn is_soak() -> bool {
 
 /// Returns the kinds of asset that are tried.
 fn kinds() -> &'static [&'static str] {
-    if is_soak() { &["bind", "ext4", "xfs", "btrfs", "lvm", "command"] } else { &["bind", "ext4", "command"] }
+    if is_soak() {
+        &["bind", "ext4", "xfs", "btrfs", "lvm", "command", "zfs", "whole"]
+    } else {
+        &["ext4", "command", "zfs", "whole"]
+    }
 }
 
 fn ready() -> bool {
@@ -63,6 +70,8 @@ fn each_kind(name: &str, mut table: impl FnMut(&Pair<'_>, &str, &mut Count)) {
         let asset = match *kind {
             "bind" => Asset::Bind,
             "command" => Asset::Command,
+            "zfs" => Asset::Zfs,
+            "whole" => Asset::Whole,
             "lvm" => Asset::Lvm(&disk),
             _ => Asset::Disk(&disk),
         };
@@ -234,6 +243,120 @@ fn every_command_of_a_takeover_fails_hangs_and_dies() {
             }
         }
     });
+}
+
+/// The first host, which has everything, loses its power.
+fn die(pair: &Pair<'_>) {
+    let stop = "umount loop; umount at; svc proxy stop; svc ec stop; ip address del 192.0.2.10/32 dev lo";
+    pair.shell(1, stop).run();
+    pair.bed.write("power.ec1", "Chassis Power is off\n");
+    pair.forget();
+}
+
+/// Looks at how a takeover from a dead host ended; the first host has everything again afterwards.
+fn judge_rescue(pair: &Pair<'_>, before: &str, mut ended: Ended, proof: &[&str], case: &str) -> &'static str {
+    let what = match ended.status {
+        0 => "taken all the same",
+        1 | 4 => {
+            assert_eq!(pair.world(2), before, "{case}: {}", ended.stderr);
+            if ended.status == 4 { "refused, nothing touched" } else { "let go again" }
+        }
+        5 => "NOT safe, ended by the next run",
+        _ => "killed, finished by the next run",
+    };
+    assert!(ended.status != 5 || ended.stderr.contains("NOT safe"), "{case}: {}", ended.stderr);
+    for _ in 0..3 {
+        if ended.status == 0 {
+            break;
+        }
+        ended = pair.takeover(2).args(proof).any_status().any_stdout().any_stderr().run();
+    }
+    assert_eq!((ended.status, pair.holders()), (0, vec![2]), "{case}: again: {}", ended.stderr);
+    pair.release(2).any_stdout().any_stderr().run();
+    pair.takeover(1).arg("--record").arg(record(pair, 2)).any_stdout().any_stderr().run();
+    what
+}
+
+#[test]
+fn every_command_of_a_takeover_from_a_dead_host_fails_hangs_and_dies() {
+    if !ready() {
+        return;
+    }
+    for proof in [&["--fence"][..], &["--peer-down", "ec1"]] {
+        let bed = Bed::new();
+        let pair = Pair::new(&bed, &Asset::Whole);
+        let mut count = Count::default();
+        die(&pair);
+        pair.takeover(2).args(proof).any_stdout().any_stderr().run();
+        let acts = pair.acts();
+        pair.release(2).any_stdout().any_stderr().run();
+        pair.takeover(1).arg("--record").arg(record(&pair, 2)).any_stdout().any_stderr().run();
+        for (index, act) in acts.iter().enumerate() {
+            let turns = TROUBLES.iter().enumerate().filter(|(turn, _)| is_turn("whole", index, *turn));
+            for (_, trouble) in turns {
+                let case = format!("{proof:?}: {trouble} {} ({act})", index + 1);
+                die(&pair);
+                let before = pair.world(2);
+                pair.trouble(&format!("{trouble} {}", index + 1));
+                let run = pair.takeover(2).args(proof).any_status().any_stdout().any_stderr();
+                let run = if *trouble == "hang" { run.args(["--timeout", "1s"]) } else { run };
+                let ended = run.run();
+                pair.forget();
+                count.add(judge_rescue(&pair, &before, ended, proof, &case));
+            }
+        }
+        count.tell(&format!("takeover {}, commands of whole", proof[0]));
+    }
+}
+
+/// Returns the words of all actions in the plan of a journal, and of those that take them back.
+fn actions(pair: &Pair<'_>, host: usize, program: &str) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(pair.state(host).join(format!("{program}.journal"))).unwrap();
+    text.split("\"act\":\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+}
+
+/// A step that no table has in it is proven by none.
+#[test]
+fn the_tables_have_every_kind_of_step() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Whole);
+    let mut found = BTreeSet::new();
+    pair.release(1).any_stdout().any_stderr().run();
+    found.extend(actions(&pair, 1, "ha-release"));
+    pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
+    found.extend(actions(&pair, 2, "ha-takeover"));
+    for proof in [&["--fence"][..], &["--peer-down", "ec1"]] {
+        pair.release(2).any_stdout().any_stderr().run();
+        pair.takeover(1).arg("--record").arg(record(&pair, 2)).any_stdout().any_stderr().run();
+        die(&pair);
+        pair.takeover(2).args(proof).any_stdout().any_stderr().run();
+        found.extend(actions(&pair, 2, "ha-takeover"));
+    }
+    let source =
+        std::fs::read_to_string(bed::binaries::workspace().join("crates/host/src/action.rs")).unwrap();
+    let (_, list) = source.split_once("pub enum Action {\n").unwrap();
+    let (list, _) = list.split_once("\n}\n").unwrap();
+    let names = list.lines().filter_map(|line| {
+        let name = line.strip_prefix("    ")?.trim_end_matches([',', '{', ' ']);
+        name.starts_with(|first: char| first.is_ascii_uppercase()).then_some(name)
+    });
+    let all: BTreeSet<String> = names.map(snake).collect();
+    assert!(all.len() > 20, "{all:?}");
+    assert_eq!(found, all);
+}
+
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.extend(letter.to_lowercase());
+    }
+    snake
 }
 
 /// Kills the program as it syncs its journal for this time: the record is written, nothing after it.

@@ -335,3 +335,36 @@ fn who_keeps_the_asset_busy_is_listed_and_ended_when_told_to() {
     pair.shell(1, "read -r pid <bystander.pid; [ -e /proc/$pid/cwd ] && kill $pid").run();
     pair.release(1).any_stdout().any_stderr().run();
 }
+
+/// Started in a folder of the asset, by a line that ends in exec, it kept the asset busy itself.
+#[test]
+fn a_release_that_is_started_in_the_asset_is_not_in_its_own_way() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let line = "cd at/opt && exec ha-release --json --record ../../record.json";
+    pair.shell(1, line).any_stdout().any_stderr().run();
+    assert!(pair.holders().is_empty());
+    pair.takeover(2).args(["--record", "record.json"]).any_stdout().any_stderr().run();
+}
+
+/// Its own output into a file of the asset kept the asset busy, and nobody was seen to use it.
+#[test]
+fn a_release_that_writes_to_the_asset_is_refused_before_anything_changes() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let before = pair.world(1);
+    let refused =
+        pair.shell(1, "ha-release >at/log").status(4).stderr_contains("/at/log; redirect it elsewhere");
+    refused.run();
+    assert_eq!(pair.world(1), before);
+    pair.forget();
+    pair.shell(1, "ha-release --json >log").any_stderr().run();
+}

@@ -154,6 +154,32 @@ fn two_takeovers_at_once_are_one() {
     assert_eq!(pair.holders(), [2]);
 }
 
+/// Each wrote its own name over the other's, and both mounted it.
+#[test]
+fn of_two_hosts_that_take_it_at_the_same_moment_one_has_it() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    let mut holder = 1;
+    for round in 0..6 {
+        pair.release(holder).any_stdout().any_stderr().run();
+        let record = pair.state(holder).join("release.json");
+        let run = |host| {
+            pair.takeover(host).arg("--record").arg(&record).any_status().any_stdout().any_stderr().spawn()
+        };
+        let (one, two) = (run(1), run(2));
+        let ended = [one.end(), two.end()];
+        let won: Vec<usize> = [1, 2].into_iter().filter(|host| ended[host - 1].status == 0).collect();
+        let said = format!("round {round}: {}\n{}", ended[0].stderr, ended[1].stderr);
+        assert_eq!((won.len(), pair.holders()), (1, won.clone()), "{said}");
+        let lost = &ended[2 - won[0]];
+        assert!(matches!(lost.status, 1 | 4), "{said}");
+        holder = won[0];
+    }
+}
+
 #[test]
 fn a_place_that_is_not_empty_is_not_mounted_over() {
     if !possible() {

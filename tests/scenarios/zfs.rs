@@ -1,7 +1,7 @@
 //! The asset kind zfs against scripted programs that print what OpenZFS 2.1.11 printed in the lab:
 //! every state of a pool, every refusal. `make lab-test` does the hand-over with the real one.
 
-mod pool;
+pub(crate) mod pool;
 
 use bed::Bed;
 use pool::{GUID, Pool, possible};

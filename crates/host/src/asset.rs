@@ -145,6 +145,11 @@ pub trait Asset: std::fmt::Debug {
         None
     }
 
+    /// Says what a mount that fails as busy may mean, beside what mount(8) says.
+    fn busy_elsewhere(&self, _run: &mut dyn Run) -> Option<String> {
+        None
+    }
+
     /// Says by what it is seen that another host is alive and uses it, whatever anybody says.
     fn is_alive_elsewhere(&self, _run: &mut dyn Run) -> Option<String> {
         None

@@ -169,7 +169,7 @@ pub fn close(journal: Option<Journal>, verdict: Verdict, reporter: &Reporter) {
 }
 
 /// Shows a plan: each step with the commands it would run.
-pub fn show_plan(plan: &Plan<Action>, machine: &Machine<'_>, reporter: &mut Reporter) {
+pub fn show_plan(plan: &Plan<Action>, machine: &mut Machine<'_>, reporter: &mut Reporter) {
     for step in &plan.steps {
         show_step(&step.name.0, &machine.commands(&step.action), reporter);
     }

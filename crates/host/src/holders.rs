@@ -129,9 +129,7 @@ pub fn users_of(on: &dyn Fn(&Mount) -> bool) -> Holders {
     found.holders.extend(nfs::users(&own, on, &mut found.unread));
     let mut tables = Tables::default();
     for pid in processes(&mut found.unread) {
-        if pid != std::process::id() {
-            found.holders.extend(process_uses(pid, &mut tables, on, &mut found.unread));
-        }
+        found.holders.extend(process_uses(pid, &mut tables, on, &mut found.unread));
     }
     found.holders.sort();
     found.holders.dedup();

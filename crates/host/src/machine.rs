@@ -129,7 +129,7 @@ impl<'c> Machine<'c> {
     }
 
     /// Returns the commands that an action runs; empty where it is done without.
-    pub fn commands(&self, action: &Action) -> Vec<Argv> {
+    pub fn commands(&mut self, action: &Action) -> Vec<Argv> {
         let platform = self.config.platform;
         match action {
             Action::Backup => vec![backup::command(self.config, &[])],
@@ -163,8 +163,10 @@ impl<'c> Machine<'c> {
                 self.share(path).map(|s| shares::remove_commands(s, platform, exports)).unwrap_or_default()
             }
             Action::Release { mounts } => {
+                let word = mounts.first().map(|mount| storage::intent_command(&mount.at));
                 let by_hand = mounts.iter().rev().filter(|mount| self.is_unmounted_by_hand(mount));
-                by_hand.map(|mount| unmount_command(&mount.at)).chain(self.asset.release_commands()).collect()
+                let unmounts = by_hand.map(|mount| unmount_command(&mount.at));
+                word.into_iter().chain(unmounts).chain(self.asset.release_commands()).collect()
             }
             Action::Retake { mounts } => {
                 let remounted = mounts.iter().flat_map(|mount| mount.commands(platform));
@@ -176,12 +178,20 @@ impl<'c> Machine<'c> {
             Action::Run { argv } => vec![argv.clone()],
             Action::Take { end } => self.asset.take_commands(*end),
             Action::LetGo => self.asset.release_commands(),
+            Action::Hold { mounts } if self.needs_trace() => {
+                mounts.first().map(|mount| storage::trace_commands(&mount.at)).into_iter().flatten().collect()
+            }
             Action::Hold { .. }
             | Action::Prove
             | Action::Compare { .. }
             | Action::PeerDown { .. }
             | Action::Knock { .. } => Vec::new(),
         }
+    }
+
+    /// Returns the commands that a finished takeover runs to take the word of the release away.
+    pub fn forget_commands(&self) -> Vec<Argv> {
+        self.config.asset.mounts.iter().map(|mount| storage::forget_command(&mount.at)).collect()
     }
 
     /// What taking mounts, releasing unmounts; of some kinds that goes for every mount.
@@ -405,7 +415,8 @@ impl Perform<Action> for Machine<'_> {
             Action::AddAddress { cidr } => self.add_address(cidr),
             Action::RemoveAddress { cidr } => {
                 let limit = self.address(cidr).map_or(self.config.asset.timeout, |address| address.timeout);
-                self.run(&self.commands(action), limit)
+                let commands = self.commands(action);
+                self.run(&commands, limit)
             }
             Action::Mount { mount } => self.mount(mount),
             Action::Unmount { at } => self.unmount(at),

@@ -47,29 +47,39 @@ mount --bind etc.$1 /etc
 # A machine that has ZFS must not answer in place of the script.
 for folder in /proc/spl /sys/module/spl; do [ ! -d $folder ] || mount -t tmpfs none $folder; done"#;
 
+/// Writes `zpool`, `zdb` and `zfs`, and the pool that they show, which `ec1` has imported.
+pub(crate) fn write_tools(bed: &Bed) {
+    bed.tools(&["sed", "mkdir", "cp", "mount"]);
+    let fixtures = bed::binaries::workspace().join("tests/fakes");
+    for name in ["zpool", "zdb"] {
+        let body = std::fs::read_to_string(fixtures.join(format!("{name}.sh"))).unwrap();
+        let head = format!("B=$ORDERLY_BED\nF={}\n", fixtures.join("zfs").display());
+        bed.script(format!("fakes/{name}"), &(head + &body));
+    }
+    bed.script("fakes/zfs", "printf 'tank\\tnone\\ton\\tno\\t-\\ntank/xvm\\tlegacy\\ton\\tno\\t-\\n'");
+    for disk in ["virtio-shared0-part1", "virtio-shared1-part1", "virtio-shared1-part10x", "virtio-other"] {
+        bed.write(format!("disks/{disk}"), "");
+    }
+    bed.write("guid", format!("{GUID}\n"));
+    bed.write("cachefile", "none\n");
+    bed.write("label", "0 4 15466497 ec1\n");
+    bed.write("imported.ec1", "ONLINE\n");
+    bed.write("alive.ec1", "");
+}
+
+/// Returns the line that gives a host an `/etc` of its own, with its hostid.
+pub(crate) fn etc(host: usize) -> String {
+    ETC.replace("$1", &format!("ec{host}")).replace("$2", &host.to_string())
+}
+
 impl<'a> Pool<'a> {
     /// Makes the pair.
     pub(crate) fn new(bed: &'a Bed) -> Self {
-        bed.tools(&["uname", "cat", "rm", "grep", "mv", "sed", "sleep", "mkdir", "cp", "mount"]);
-        let fixtures = bed::binaries::workspace().join("tests/fakes");
-        for name in ["zpool", "zdb"] {
-            let body = std::fs::read_to_string(fixtures.join(format!("{name}.sh"))).unwrap();
-            let head = format!("B=$ORDERLY_BED\nF={}\n", fixtures.join("zfs").display());
-            bed.script(format!("fakes/{name}"), &(head + &body));
-        }
+        bed.tools(&["uname", "cat", "rm", "grep", "mv", "sleep"]);
+        write_tools(bed);
         bed.script("fakes/svc", SERVICE);
-        bed.script("fakes/zfs", "printf 'tank\\tnone\\ton\\tno\\t-\\ntank/xvm\\tlegacy\\ton\\tno\\t-\\n'");
         bed.script("fakes/exportfs", EXPORTFS);
         bed.script("fakes/ping", "for last; do :; done; [ -e \"$ORDERLY_BED/answers.$last\" ]");
-        for disk in ["virtio-shared0-part1", "virtio-shared1-part1", "virtio-shared1-part10x", "virtio-other"]
-        {
-            bed.write(format!("disks/{disk}"), "");
-        }
-        bed.write("guid", format!("{GUID}\n"));
-        bed.write("cachefile", "none\n");
-        bed.write("label", "0 4 15466497 ec1\n");
-        bed.write("imported.ec1", "ONLINE\n");
-        bed.write("alive.ec1", "");
         bed.write("ec1.app", "");
         let root = bed.root().display().to_string();
         bed.write("etab.ec1", format!("{root}/tank/share  ec9(rw,fsid=9)\n{root}/home  other(ro,fsid=1)\n"));
@@ -77,9 +87,8 @@ impl<'a> Pool<'a> {
         bed.write("home/file", "");
         bed.config("ha.toml", config(bed));
         let pool = Self { bed, one: Host::new(bed, "ec1"), two: Host::new(bed, "ec2") };
-        for (host, hostid) in [(1, "1"), (2, "2")] {
-            let etc = ETC.replace("$1", &format!("ec{host}")).replace("$2", hostid);
-            pool.shell(host, &etc).run();
+        for host in [1, 2] {
+            pool.shell(host, &etc(host)).run();
         }
         pool
     }

@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use orderly_exec::files::{self, Found};
 use orderly_exec::runner::Run;
 use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +53,15 @@ impl Bind {
             bail!("{}: format {} is not {FORMAT}", path.display(), mark.format);
         }
         Ok(mark)
+    }
+
+    /// Keeps other programs away from the mark while it is read and written: of two hosts that take the
+    /// folder at the same moment, the second finds the name of the first.
+    fn alone<T>(&self, act: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let attempt = || format!("lock {}", self.source.display());
+        let folder = File::open(&self.source).with_context(attempt)?;
+        folder.lock().with_context(attempt)?;
+        act()
     }
 
     fn write(&self, holder: Option<&str>) -> anyhow::Result<()> {
@@ -127,27 +137,29 @@ impl Asset for Bind {
     }
 
     fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {
-        match (self.state(run), end) {
+        self.alone(|| match (self.state(run), end) {
             (State::Held | State::Free, _) | (State::Elsewhere(_), End::PoweredOff) => {
                 self.write(Some(&self.own))
             }
             (State::Elsewhere(why) | State::Unknown(why), _) => bail!("{why}"),
-        }
+        })
     }
 
     fn claim(&self) -> anyhow::Result<()> {
-        match self.ask()? {
+        self.alone(|| match self.ask()? {
             State::Held => self.write(Some(&self.own)),
             State::Free | State::Elsewhere(_) | State::Unknown(_) => Ok(()),
-        }
+        })
     }
 
     fn let_go(&self, _run: &mut dyn Run) -> anyhow::Result<()> {
-        if self.read()?.holder.as_deref() == Some(self.peer.as_str()) {
-            // What the peer holds is not ours to let go of.
-            return Ok(());
-        }
-        self.write(None)
+        self.alone(|| {
+            if self.read()?.holder.as_deref() == Some(self.peer.as_str()) {
+                // What the peer holds is not ours to let go of.
+                return Ok(());
+            }
+            self.write(None)
+        })
     }
 }
 

@@ -167,6 +167,15 @@ impl Asset for Filesystem {
         )
     }
 
+    fn busy_elsewhere(&self, run: &mut dyn Run) -> Option<String> {
+        self.superblock(run).ok().filter(|found| found.is_protected).map(|_| {
+            format!(
+                "multiple mount protection sees another host that has {} mounted, or is mounting it (dmesg names it)",
+                self.device
+            )
+        })
+    }
+
     fn hidden(&self, run: &mut dyn Run) -> Option<String> {
         let found = self.superblock(run).ok()?;
         if !crate::holders::mounts(self).holders.is_empty() || !self.is_in_kernel(&found) {

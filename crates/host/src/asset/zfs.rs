@@ -463,7 +463,9 @@ impl Asset for Zfs {
     }
 
     fn take_commands(&self, end: End) -> Vec<Argv> {
-        vec![self.import_command(end, &self.guid.map_or(self.pool.clone(), |guid| guid.to_string()))]
+        // It is known by its guid once it was seen.
+        let seen = self.listed.borrow().as_ref().map(|listed| listed.guid);
+        vec![self.import_command(end, &seen.or(self.guid).map_or(self.pool.clone(), |guid| guid.to_string()))]
     }
 
     fn release_commands(&self) -> Vec<Argv> {

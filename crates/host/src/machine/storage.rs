@@ -3,6 +3,7 @@
 use super::{LOOKING, Machine, Proved};
 use crate::action::Answer;
 use crate::asset::{End, Guard, State};
+use crate::config::Argv;
 use crate::handover;
 use crate::holders::Holder;
 use crate::mountinfo::Mounts;
@@ -248,7 +249,9 @@ impl Machine<'_> {
             host: &self.config.own.name,
             at: clock::now(),
         };
-        let written = intent.put(INTENT).and_then(|word| self.move_there(&word, &first.at));
+        let written = intent
+            .put(INTENT)
+            .and_then(|()| self.run(&[intent_command(&first.at)], self.config.asset.timeout));
         if let Err(error) = written {
             self.notes.push(format!("{error:#}"));
         }
@@ -273,23 +276,15 @@ impl Machine<'_> {
                 host: &self.config.own.name,
                 at: clock::now(),
             };
-            self.move_there(&word.put(HOLDER)?, &at)?;
-            let flush = ["sync", "-f", &at.to_string_lossy()].map(str::to_owned).to_vec();
-            self.run(&[flush], self.config.asset.timeout)?;
+            word.put(HOLDER)?;
+            self.run(&trace_commands(&at), self.config.asset.timeout)?;
         }
         self.traced = true;
         Ok(())
     }
 
-    fn needs_trace(&mut self) -> bool {
+    pub(super) fn needs_trace(&mut self) -> bool {
         !self.traced && matches!(self.asset.guard(&mut self.runner), Guard::Blind(_))
-    }
-
-    /// Moves a file of the local disk to the asset. In a child, because a disk that died would hang
-    /// whoever writes to it; by mv(1), which replaces what is there instead of writing into it.
-    fn move_there(&mut self, file: &Path, folder: &Path) -> anyhow::Result<()> {
-        let words = ["mv", "-f", &file.to_string_lossy(), &folder.to_string_lossy()];
-        self.run(&[words.map(str::to_owned).to_vec()], self.config.asset.timeout)
     }
 
     /// Takes the intent of a release away where the asset is held again: it says something untrue.
@@ -299,9 +294,7 @@ impl Machine<'_> {
             if !table.at(&mount.at).is_some_and(|found| self.asset.is_on(found)) {
                 continue;
             }
-            let path = mount.at.join(INTENT).to_string_lossy().into_owned();
-            let remove = ["rm", "-f", &path].map(str::to_owned).to_vec();
-            if let Err(error) = self.run(&[remove], self.config.asset.timeout) {
+            if let Err(error) = self.run(&[forget_command(&mount.at)], self.config.asset.timeout) {
                 self.notes.push(format!("{error:#}"));
             }
         }
@@ -319,7 +312,17 @@ impl Machine<'_> {
         if self.check_mounted(mount) == Answer::Yes {
             return Ok(());
         }
-        self.run(&mount.commands(self.config.platform), self.limit(&mount.at))
+        let mounted = self.run(&mount.commands(self.config.platform), self.limit(&mount.at));
+        let is_busy = |error: &anyhow::Error| format!("{error:#}").contains("busy");
+        match mounted {
+            Err(error) if is_busy(&error) && self.loopback(&mount.at).is_none() => {
+                match self.asset.busy_elsewhere(&mut self.runner) {
+                    Some(why) => Err(error.context(why)),
+                    None => Err(error),
+                }
+            }
+            other => other,
+        }
     }
 
     pub(super) fn check_held(&mut self, mounts: &[MountSpec]) -> Answer {
@@ -377,6 +380,26 @@ impl Machine<'_> {
     }
 }
 
+/// Returns the command that moves a file of the local disk to the asset. In a child, because a disk that
+/// died would hang whoever writes to it; by mv(1), which replaces what is there instead of writing into it.
+fn move_command(name: &str, folder: &Path) -> Argv {
+    let file = files::state_directory().join(name);
+    ["mv", "-f", &file.to_string_lossy(), &folder.to_string_lossy()].map(str::to_owned).to_vec()
+}
+
+pub(super) fn intent_command(at: &Path) -> Argv {
+    move_command(INTENT, at)
+}
+
+pub(super) fn trace_commands(at: &Path) -> [Argv; 2] {
+    [move_command(HOLDER, at), ["sync", "-f", &at.to_string_lossy()].map(str::to_owned).to_vec()]
+}
+
+/// Returns the command that takes the intent of a release away.
+pub(super) fn forget_command(at: &Path) -> Argv {
+    ["rm", "-f", &at.join(INTENT).to_string_lossy()].map(str::to_owned).to_vec()
+}
+
 /// What a file on the asset says.
 #[derive(serde::Serialize)]
 struct Word<'a> {
@@ -388,11 +411,10 @@ struct Word<'a> {
 }
 
 impl Word<'_> {
-    /// Writes it to the local disk, under the name it is to have, and returns where.
-    fn put(&self, name: &str) -> anyhow::Result<PathBuf> {
+    /// Writes it to the local disk, under the name it is to have.
+    fn put(&self, name: &str) -> anyhow::Result<()> {
         let path = files::state_directory().join(name);
         // Closed to all others: it is moved with its mode.
-        files::replace_with_mode(&path, format!("{}\n", serde_json::to_string(self)?).as_bytes(), 0o600)?;
-        Ok(path)
+        files::replace_with_mode(&path, format!("{}\n", serde_json::to_string(self)?).as_bytes(), 0o600)
     }
 }
