@@ -49,6 +49,7 @@ mod standing;
 mod straggler;
 mod subsystem;
 mod subsystem_faults;
+mod syscalls;
 mod syslog;
 mod takeover;
 mod the_bed;

@@ -342,7 +342,7 @@ fn a_restore_killed_anywhere_leaves_whole_files_and_can_be_done_again() {
     let wanted = picture(&bed.path("source"));
     change(0);
     host.shell("strace -f -o trace habackup -q --restore --yes").run();
-    let calls = crate::snapshot::calls(&bed.read("trace"));
+    let calls = crate::syscalls::calls(&bed.read("trace"));
     let step = if std::env::var_os("ORDERLY_SOAK").is_some() { 1 } else { (calls.len() / 24).max(1) };
     let (mut kills, mut missed) = (0, Vec::new());
     for (number, (name, which)) in calls.iter().enumerate().skip(step - 1).step_by(step) {

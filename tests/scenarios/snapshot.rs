@@ -69,7 +69,7 @@ pub(crate) fn copy_of(bed: &Bed, snapshot: &Path, below: &str) -> PathBuf {
     snapshot.join("tree").join(source.strip_prefix("/").unwrap())
 }
 
-fn ready() -> bool {
+pub(crate) fn ready() -> bool {
     real::require(&HOST_NEEDS)
 }
 
@@ -312,120 +312,6 @@ fn mounts_below_a_source_and_the_snapshots_themselves_are_left_out() {
         .stderr_contains("source/mounted: left out: something else is mounted")
         .run();
     assert!(!copy_of(&bed, &snapshots(&bed)[0], "mounted").exists());
-}
-
-/// One entry of `strace`: the call's name and which call of that name it is.
-pub(crate) fn calls(trace: &str) -> Vec<(String, usize)> {
-    let mut counts = std::collections::HashMap::new();
-    let mut calls = Vec::new();
-    for line in trace.lines() {
-        // "PID name(arguments" begins a call; "PID <... name resumed>" goes on with one.
-        let Some(name) =
-            line.split_whitespace().nth(1).and_then(|rest| rest.split_once('(')).map(|(name, _)| name)
-        else {
-            continue;
-        };
-        if name.is_empty()
-            || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            || name == "execve"
-        {
-            continue;
-        }
-        let count = counts.entry(name.to_owned()).or_insert(0);
-        *count += 1;
-        calls.push((name.to_owned(), *count));
-    }
-    calls
-}
-
-/// Makes a host with a source and two snapshots of it.
-fn before_a_kill(bed: &Bed) -> Host<'_> {
-    configure(bed, "keep = 2\nrequire_services = false");
-    bed.tools(&["strace", "ls", "chmod"]);
-    let host = holder(bed, "ec1");
-    for number in 0..4 {
-        bed.write(format!("source/deep/{number}"), number.to_string());
-    }
-    fs::hard_link(bed.path("source/deep/1"), bed.path("source/deep/er/1")).unwrap();
-    symlink("deep/1", bed.path("source/link")).unwrap();
-    bed.write("source/large", vec![b'x'; 600_000]);
-    // Every run then finds the same: files that are shared at once.
-    host.shell("sleep 2.1").run();
-    for _ in 0..2 {
-        host.program("habackup").arg("-q").run();
-    }
-    host
-}
-
-/// Changes what every run then finds: a file to copy, and one whose copy turns out to be the old one.
-fn change(bed: &Bed, host: &Host<'_>, text: &str) {
-    bed.write("source/deep/2", text);
-    host.shell("chmod 640 source/deep/3; chmod 644 source/deep/3").run();
-}
-
-/// Kills a run at one system call, and looks at what it leaves; then lets another one succeed. Tells
-/// whether there was such a call.
-fn kill_at(bed: &Bed, host: &Host<'_>, number: usize, (name, which): &(String, usize)) -> bool {
-    change(bed, host, &format!("kill {number}"));
-    let line = format!(
-        "strace -f -o /dev/null -e trace={name} -e inject={name}:signal=KILL:when={which} habackup -q"
-    );
-    let killed = host.shell(&line).any_status().any_stderr().run().status == 128 + 9;
-    let latest = fs::read_link(bed.path("shared/habackup/latest")).unwrap();
-    assert!(!latest.to_string_lossy().contains("incomplete"));
-    assert!(bed.path("shared/habackup").join(latest).join("manifest.json").exists(), "call {number}, {name}");
-    for snapshot in snapshots(bed) {
-        host.program("habackup").args(["-q", "--verify"]).arg(snapshot.file_name().unwrap()).run();
-    }
-    host.program("habackup").arg("-q").any_stderr().run();
-    let names = host.shell("ls -A shared/habackup").any_stdout().run().stdout;
-    assert!(names.lines().all(|name| !name.starts_with('.')), "call {number}, {name}: {names}");
-    assert_eq!(snapshots(bed).len(), 2, "call {number}, {name}: {names}");
-    killed
-}
-
-/// Killed at every so many system calls (`ORDERLY_SOAK=1`: at every one), the snapshots stay sound,
-/// `latest` whole, and the next run succeeds and leaves no debris.
-#[test]
-fn a_kill_at_any_system_call_damages_nothing() {
-    if !ready() || !real::require(&[Need::Program("strace")]) {
-        return;
-    }
-    let calls = {
-        let bed = Bed::new();
-        let host = before_a_kill(&bed);
-        change(&bed, &host, "before the trace");
-        host.shell("strace -f -o trace habackup -q").run();
-        calls(&bed.read("trace"))
-    };
-    assert!(calls.len() > 200, "{} calls were traced", calls.len());
-    let soak = std::env::var_os("ORDERLY_SOAK").is_some();
-    let step = if soak { 1 } else { (calls.len() / 24).max(1) };
-    // Two snapshots of one store are a second apart, so several stores are worked on at once.
-    let shards = if soak { 12 } else { 4 };
-    let chosen: Vec<usize> = (0..calls.len()).skip(step - 1).step_by(step).collect();
-    let missed = std::sync::Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for shard in 0..shards {
-            let (calls, chosen, missed) = (&calls, &chosen, &missed);
-            scope.spawn(move || {
-                let bed = Bed::new();
-                let host = before_a_kill(&bed);
-                for &number in chosen.iter().skip(shard).step_by(shards) {
-                    if !kill_at(&bed, &host, number, &calls[number]) {
-                        missed.lock().unwrap().push(calls[number].clone());
-                    }
-                }
-            });
-        }
-    });
-    let missed = missed.into_inner().unwrap();
-    let kills = chosen.len() - missed.len();
-    let line = format!("kills: {kills} at {} of {} system calls, 0 damaged\n", chosen.len(), calls.len());
-    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
-    // A run may make a call less than the one that was traced (what was read came in one piece); a
-    // harness that kills nothing would be no proof.
-    assert!(missed.len() * 20 <= chosen.len(), "not reached: {missed:?}");
 }
 
 /// A signal ends the run with nothing published and nothing left behind, also amid one large file.
