@@ -214,6 +214,14 @@ impl<'a> Application<'a> {
     }
 }
 
+/// Removes what a restore that was killed amid a path left beside it.
+pub fn remove_left_beside(live: &mut Root, path: &Verbatim) {
+    // Where the folder is gone there is nothing to remove, and what cannot be removed harms nothing.
+    if let (Ok(place), Ok(beside)) = (live.place(path), beside()) {
+        remove_if_there(&place, &beside).ok();
+    }
+}
+
 /// Removes what a restore created, innermost first; folders that are not empty stay. Returns what stayed.
 ///
 /// # Errors

@@ -239,7 +239,7 @@ pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
     for path in &undo.created {
         reporter.message(&format!("remove {}", report::shown(path)));
     }
-    for path in undo.edited(&mut live) {
+    for path in undo.edited(&mut live).or_status(Status::Rejected)? {
         reporter.warn(format!("{}: was edited since the restore; undoing loses that", report::shown(&path)));
     }
     if args.dry_run {

@@ -4,7 +4,7 @@
 //! and `created.json`, the paths that were not there before. A finished `--undo` renames it, so that
 //! no undo is done twice.
 
-use crate::apply::{Application, remove_created};
+use crate::apply::{Application, remove_created, remove_left_beside};
 use crate::chosen::{Chosen, Selection};
 use crate::comparison::{self, Change, Comparison};
 use crate::exclude::Excludes;
@@ -22,6 +22,7 @@ use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::fsync;
 use orderly_exec::{clock, files};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -267,17 +268,26 @@ impl Undo {
     }
 
     /// Returns the restored files that somebody wrote to since: undoing loses what was written.
-    pub fn edited(&self, live: &mut Root) -> Vec<Verbatim> {
-        let mut is_edited = |restored: &&Restored| {
-            live.look(&restored.path).is_ok_and(|found| {
-                (found.kind, found.size, found.mtime_ns) != (Kind::File, restored.size, restored.mtime_ns)
-            })
-        };
-        self.restored
-            .iter()
-            .filter(|restored| is_edited(restored))
-            .map(|restored| restored.path.clone())
-            .collect()
+    ///
+    /// # Errors
+    /// When what was saved cannot be read.
+    pub fn edited(&mut self, live: &mut Root) -> anyhow::Result<Vec<Verbatim>> {
+        let mut strange = BTreeMap::new();
+        for restored in &self.restored {
+            let Ok(found) = live.look(&restored.path) else { continue };
+            let found = (found.kind, found.size, found.mtime_ns);
+            if found != (Kind::File, restored.size, restored.mtime_ns) {
+                strange.insert(restored.path.clone(), found);
+            }
+        }
+        // A restore that was killed before it came to a file left it as it was, and nobody edited it.
+        let mut pass = self.overwritten.pass()?;
+        while let Some((_, entry)) = pass.next_entry()? {
+            if strange.get(&entry.path) == Some(&(entry.kind, entry.size, entry.mtime_ns)) {
+                strange.remove(&entry.path);
+            }
+        }
+        Ok(strange.into_keys().collect())
     }
 
     /// Brings back what was there; returns folders that were made and stay, because something is in them.
@@ -290,6 +300,8 @@ impl Undo {
         progress: &mut Progress<'_>,
     ) -> anyhow::Result<Vec<Verbatim>> {
         live.forget();
+        self.each_put_back(|path| remove_left_beside(live, path))?;
+        self.created.iter().for_each(|path| remove_left_beside(live, path));
         // What the restore never came to is left alone: it may be what made it fail.
         let compared = comparison::with_live(&mut self.overwritten, live, &Excludes::default(), progress)?;
         if let Some(Remark { path, reason }) = compared.conflicts.first() {

@@ -54,6 +54,7 @@ mod syslog;
 mod takeover;
 mod the_bed;
 mod tidy;
+mod undo;
 mod unit;
 mod unwind;
 mod violation;

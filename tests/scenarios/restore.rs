@@ -8,12 +8,12 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-fn ready() -> bool {
+pub(crate) fn ready() -> bool {
     real::require(&HOST_NEEDS)
 }
 
 /// Everything below a folder: path, kind and mode, owner, time, contents or target.
-fn picture(folder: &Path) -> BTreeMap<PathBuf, (u32, u32, i64, Vec<u8>)> {
+pub(crate) fn picture(folder: &Path) -> BTreeMap<PathBuf, (u32, u32, i64, Vec<u8>)> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -37,7 +37,7 @@ fn picture(folder: &Path) -> BTreeMap<PathBuf, (u32, u32, i64, Vec<u8>)> {
 }
 
 /// Makes a source, a snapshot of it, and then changes the source in every way.
-fn changed_since<'a>(bed: &'a Bed) -> Host<'a> {
+pub(crate) fn changed_since<'a>(bed: &'a Bed) -> Host<'a> {
     configure(bed, "");
     let host = holder(bed, "ec1");
     for name in ["same", "content", "mode", "deep/gone", "deep/er/linked"] {
@@ -365,27 +365,6 @@ fn a_restore_killed_anywhere_leaves_whole_files_and_can_be_done_again() {
     let line = format!("kills amid restores: {kills} of {} system calls, 0 damaged\n", calls.len());
     std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
     assert!(missed.len() * 10 <= kills, "not reached: {missed:?}");
-}
-
-/// An undo took back edits that were made after the restore, without a word.
-#[test]
-fn an_undo_names_what_was_edited_since() {
-    if !ready() {
-        return;
-    }
-    let bed = Bed::new();
-    let host = changed_since(&bed);
-    host.program("habackup").args(["-q", "--restore", "--yes"]).run();
-    bed.write("source/content", "edited since\n");
-    bed.write("source/deep/gone", "edited as well\n");
-    let ended = host.program("habackup").args(["--undo", "-n"]).any_stdout().any_stderr().run();
-    let named: Vec<&str> = ended.stderr.lines().filter(|line| line.contains("edited since")).collect();
-    assert_eq!(named.len(), 2, "{}", ended.stderr);
-    host.program("habackup")
-        .args(["-q", "--undo", "--yes"])
-        .stderr_contains("source/content: was edited since")
-        .run();
-    assert_eq!(bed.read("source/content"), "new\n");
 }
 
 /// Monitoring heard "refused" where it should have heard that there never was a backup.

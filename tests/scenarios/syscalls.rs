@@ -118,7 +118,7 @@ fn traced() -> Vec<(String, usize)> {
     calls
 }
 
-fn is_soak() -> bool {
+pub(crate) fn is_soak() -> bool {
     std::env::var_os("ORDERLY_SOAK").is_some()
 }
 
