@@ -38,7 +38,7 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
     }
     for mount in &config.asset.mounts {
         let ours = mounts.at(&mount.at).is_some_and(|found| machine.asset.is_on(found));
-        if !ours && *state != State::Held {
+        if !ours && *state != State::Held && !config.asset.has_within(&mount.at) {
             against.extend(check_mountpoint(&mount.at, &mounts));
         }
     }
@@ -49,6 +49,9 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
                 against.push(format!("{} is mounted at {}; umount it", other.source.display(), at.display()));
             }
             Some(_) => {}
+            // There only once the asset, or the loopback that it lies in, is mounted.
+            None if *state != State::Held && config.asset.has_within(at) => {}
+            None if config.loopbacks.iter().any(|other| other.at != *at && at.starts_with(&other.at)) => {}
             None if !at.exists() => {
                 against.push(format!("{} is not there; make it (mkdir -p)", at.display()));
             }

@@ -29,10 +29,10 @@ pub struct Booted<'a> {
 
 impl<'a> Booted<'a> {
     /// Boots a container of this name (`uname -n`) with these units: name and text of each.
-    pub fn new(bed: &'a Bed, name: &str, units: &[(&str, &str)]) -> Self {
+    pub fn new(bed: &'a Bed, name: &str, units: &[(&str, String)]) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let lone = "[Unit]\nDefaultDependencies=no\n";
-        for (unit, text) in units.iter().chain(&[("up.target", "")]) {
+        for (unit, text) in units.iter().chain(&[("up.target", String::new())]) {
             bed.write(format!("units/{unit}"), format!("{lone}{text}"));
         }
         let nspawn = real::find("systemd-nspawn").expect("systemd-nspawn is there");

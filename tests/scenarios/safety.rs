@@ -351,6 +351,27 @@ fn a_release_that_is_started_in_the_asset_is_not_in_its_own_way() {
     pair.takeover(2).args(["--record", "record.json"]).any_stdout().any_stderr().run();
 }
 
+#[test]
+fn a_state_folder_that_is_named_from_where_one_stands_stays_there() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    with_backup(&pair);
+    let released = pair.release(1).env("ORDERLY_STATE_DIR", "state/ec1").any_stdout().any_stderr().run();
+    assert!(released.stdout.contains("backup: done"), "{}", released.stdout);
+    let record = pair.state(1).join("release.json");
+    pair.takeover(2)
+        .arg("--record")
+        .arg(record)
+        .env("ORDERLY_STATE_DIR", "state/ec2")
+        .any_stdout()
+        .any_stderr()
+        .run();
+    assert!(pair.state(2).join("ha-takeover.journal").exists());
+}
+
 /// Its own output into a file of the asset kept the asset busy, and nobody was seen to use it.
 #[test]
 fn a_release_that_writes_to_the_asset_is_refused_before_anything_changes() {
@@ -367,4 +388,22 @@ fn a_release_that_writes_to_the_asset_is_refused_before_anything_changes() {
     assert_eq!(pair.world(1), before);
     pair.forget();
     pair.shell(1, "ha-release --json >log").any_stderr().run();
+}
+
+/// The journal went with the asset that it was to remember, and the lock in it kept the asset busy.
+#[test]
+fn a_state_folder_on_the_asset_is_rejected() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    std::os::unix::fs::symlink("at/opt", bed.path("elsewhere")).unwrap();
+    for folder in ["at/state", "loop", "elsewhere"] {
+        for program in ["ha-release", "ha-takeover", "habackup"] {
+            let run = pair.program(1, program).env("ORDERLY_STATE_DIR", bed.path(folder));
+            run.status(3).stderr_contains("ORDERLY_STATE_DIR must name one on a local disk").run();
+        }
+    }
+    assert!(pair.acts().is_empty());
 }

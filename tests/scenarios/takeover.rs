@@ -241,3 +241,45 @@ fn a_ping_that_is_not_installed_is_named_with_its_package() {
         .run();
     assert!(pair.acts().is_empty());
 }
+
+/// A place within the asset is there only once the asset is mounted, and its absence refused every
+/// takeover; made by hand on the bare mountpoint, as was advised, it made that "not empty".
+#[test]
+fn a_mount_within_the_asset_is_made_after_the_one_that_it_lies_in() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let text = bed.read("etc/ha.toml");
+    let root = bed.root().display().to_string();
+    let within = format!("[[asset.mount]]\nat = \"{root}/at/within\"\n[[service]]\nname = \"proxy\"");
+    let text = text.replace("[[service]]\nname = \"proxy\"", &within);
+    // A loopback within it, too.
+    let text = text.replace(&format!("at = \"{root}/loop\""), &format!("at = \"{root}/at/loop\""));
+    bed.config("ha.toml", text);
+    let line = format!(
+        "umount loop && /bin/mkdir at/within at/loop && mount -o noatime {} at/within && mount --bind at/opt at/loop",
+        disk.device().display()
+    );
+    pair.shell(1, &line).run();
+    pair.forget();
+    let before = pair.world(1);
+    for (from, to) in [(1, 2), (2, 1)] {
+        pair.release(from).any_stdout().any_stderr().run();
+        assert!(pair.holders().is_empty());
+        let record = pair.state(from).join("release.json");
+        pair.takeover(to).arg("-n").arg("--record").arg(&record).any_stdout().any_stderr().run();
+        pair.takeover(to).arg("--record").arg(&record).any_stdout().any_stderr().run();
+    }
+    let mounts = |world: &str| world.lines().filter(|line| line.starts_with("mount ")).count();
+    assert_eq!((mounts(&pair.world(1)), pair.holders()), (mounts(&before), vec![1]));
+    // What lies there already would be hidden, and that is found out before anything is mounted over it.
+    pair.release(1).any_stdout().any_stderr().run();
+    pair.shell(2, &format!("mount {} at && touch at/within/precious && umount at", disk.device().display()))
+        .run();
+    let taken = pair.takeover(2).args(["--peer-down", "ec1"]).status(1).any_stdout();
+    taken.stderr_contains("at/within is not empty").run();
+    assert!(pair.holders().is_empty());
+}

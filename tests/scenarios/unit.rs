@@ -5,9 +5,13 @@ use bed::Bed;
 use bed::real;
 use bed::systemd::{Booted, SYSTEMD_NEEDS};
 
-/// Two processes, of which only the first is told to stop.
-const KEEPS: &str = "[Service]\nKillMode=process\nExecStart=/bin/sh -c 'sleep 100000 & exec sleep 100001'\n";
-/// The same, and systemd ends both.
+/// Two processes, of which only the first is told to stop; the other has a file of the asset open.
+fn keeps(bed: &Bed) -> String {
+    let held = bed.path("at/held").display().to_string();
+    format!("[Service]\nKillMode=process\nExecStart=/bin/sh -c 'sleep 100000 <{held} & exec sleep 100001'\n")
+}
+
+/// Two processes, and systemd ends both.
 const WHOLE: &str = "[Service]\nExecStart=/bin/sh -c 'sleep 100000 & exec sleep 100001'\n";
 fn with_unit(bed: &Bed, unit: &str) {
     let root = bed.root().display();
@@ -30,7 +34,8 @@ fn a_unit_is_stopped_when_no_process_of_its_control_group_is_left() {
     }
     let bed = Bed::new();
     bed.tools(&["mount", "umount", "mv", "rm", "grep", "kill"]);
-    let ec1 = Booted::new(&bed, "ec1", &[("keeps.service", KEEPS), ("whole.service", WHOLE)]);
+    let units = [("keeps.service", keeps(&bed)), ("whole.service", WHOLE.to_owned())];
+    let ec1 = Booted::new(&bed, "ec1", &units);
     let is_active = |unit: &str| {
         let asked = ec1.shell(&format!("systemctl is-active {unit}")).any_status().any_stdout().run();
         asked.stdout.trim() == "active"
@@ -42,6 +47,7 @@ fn a_unit_is_stopped_when_no_process_of_its_control_group_is_left() {
     assert!(!is_active("whole.service") && !is_mounted());
     // Its second process goes on: what it has open would be pulled from under it.
     with_unit(&bed, "keeps.service");
+    bed.write("source/held", "");
     ec1.shell("mount --bind source at && systemctl start keeps.service").run();
     let said = "keeps.service is stopped, but processes of it remain: ";
     let ended = ec1.program("ha-release").status(5).any_stdout().stderr_contains(said).run();
@@ -54,6 +60,10 @@ fn a_unit_is_stopped_when_no_process_of_its_control_group_is_left() {
     ec1.program("ha-release").arg("--status").any_stdout().stdout_contains(said).run();
     let (_, pid) = ended.stderr.split_once(said).unwrap();
     let (pid, _) = pid.split_once(' ').unwrap();
+    let listed = ec1.program("ha-release").arg("--holders").any_stdout().run().stdout;
+    let row: Vec<&str> = listed.lines().last().unwrap().split_whitespace().collect();
+    // The container knows no names of users.
+    assert_eq!(row[..4], [pid, "0", "sleep", "keeps.service"], "{listed}");
     ec1.shell(&format!("kill -KILL {pid}")).run();
     ec1.program("ha-release").any_stdout().stderr_contains("finishing the run").run();
     assert!(!is_mounted());

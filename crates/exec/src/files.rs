@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The largest input read into memory: a limit against `/dev/zero`, not against clusters.
 const INPUT_LIMIT: u64 = 1 << 30;
@@ -231,9 +232,14 @@ pub fn private_directory(path: &Path) -> anyhow::Result<()> {
 
 /// Returns where journals, history and records live: `ORDERLY_STATE_DIR`, else `/var/lib/orderly`.
 pub fn state_directory() -> PathBuf {
-    std::env::var_os("ORDERLY_STATE_DIR")
-        .filter(|dir| !dir.is_empty())
-        .map_or_else(|| "/var/lib/orderly".into(), PathBuf::from)
+    // Found once: a program that goes to another folder keeps its state where it was.
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let find = || {
+        let named = std::env::var_os("ORDERLY_STATE_DIR").filter(|dir| !dir.is_empty());
+        let named = named.map_or_else(|| "/var/lib/orderly".into(), PathBuf::from);
+        std::path::absolute(&named).unwrap_or(named)
+    };
+    FOLDER.get_or_init(find).clone()
 }
 
 /// Returns where the configuration `name` is: `--config FILE`, else in `ORDERLY_CONFIG_DIR`, else

@@ -26,6 +26,7 @@ pub fn run(
 ) -> anyhow::Result<Ended> {
     let passed = lock.map(Lock::pass_on).transpose()?;
     let mut job = Job::new(command(config, arguments), limit);
+    job.env.push(("ORDERLY_STATE_DIR".into(), files::state_directory().into()));
     if let Some(passed) = &passed {
         job.env.push((PASSED_LOCK.into(), passed.as_raw_fd().to_string().into()));
         job.inherits = Some(passed.as_raw_fd());

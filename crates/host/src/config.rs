@@ -171,7 +171,27 @@ impl Config {
         let text = files::read(&path)?;
         files::check_only_owner_writes(&path)?;
         let own = own_name().or_status(Status::Rejected)?;
-        Self::read(&path, &text, &own).or_status(Status::Rejected)
+        let config = Self::read(&path, &text, &own).or_status(Status::Rejected)?;
+        config.insist_on_local_state().or_status(Status::Rejected)?;
+        Ok(config)
+    }
+
+    /// The journal and the records must still be there when the asset is not.
+    fn insist_on_local_state(&self) -> anyhow::Result<()> {
+        let named = files::state_directory();
+        let real = std::fs::canonicalize(&named).unwrap_or_else(|_| named.clone());
+        let mounts = self.asset.mounts.iter().map(|mount| &mount.at);
+        let mut places = mounts.chain(self.loopbacks.iter().map(|loopback| &loopback.at));
+        match places.find(|at| named.starts_with(at) || real.starts_with(at)) {
+            Some(at) => anyhow::bail!(
+                "{}: the state folder {} lies below {}, and would go with the asset; ORDERLY_STATE_DIR must name one \
+                 on a local disk",
+                self.path.display(),
+                named.display(),
+                at.display()
+            ),
+            None => Ok(()),
+        }
     }
 
     /// Reads the text of a configuration as the host `own` sees it.

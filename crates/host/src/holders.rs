@@ -9,6 +9,7 @@
 mod devices;
 mod namespaces;
 mod nfs;
+mod unit;
 
 use crate::asset::Asset;
 use crate::mountinfo::{Mount, Mounts};
@@ -253,13 +254,7 @@ fn describe(pid: u32, thread: u32, uses: String) -> Holder {
             name.unwrap_or_else(|| uid.to_string())
         },
     );
-    let unit =
-        fs::read_to_string(format!("/proc/{thread}/cgroup")).unwrap_or_default().lines().next().and_then(
-            |line| {
-                let last = line.rsplit('/').next()?;
-                (last.ends_with(".service") || last.ends_with(".scope")).then(|| last.to_owned())
-            },
-        );
+    let unit = unit::of(&fs::read_to_string(format!("/proc/{thread}/cgroup")).unwrap_or_default());
     Holder::Process { pid, user, command: text("comm").trim().to_owned(), unit, uses }
 }
 

@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const LOOKING: Duration = Duration::from_millis(50);
 
 /// Programs by which the machine is reached, or managed by somebody else.
-const SPARED: [&str; 12] = [
+const SPARED: [&str; 19] = [
     "sshd",
     "sshd-session",
     "sshd-auth",
@@ -30,6 +30,14 @@ const SPARED: [&str; 12] = [
     "pcs",
     "keepalived",
     "cman",
+    "heartbeat",
+    // Pacemaker 1.1, as on RHEL 7; later ones begin with its name.
+    "lrmd",
+    "stonithd",
+    "cib",
+    "crmd",
+    "attrd",
+    "pengine",
 ];
 
 /// Ends the processes that use such mounts; returns why each of the others is left alone.
@@ -128,7 +136,7 @@ mod tests {
         assert!(spared(parent, "sh").is_some());
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         assert_eq!(spared(child.id(), "sleep"), None);
-        for name in ["sshd", "sshd-session", "pacemaker-execd", "corosync"] {
+        for name in ["sshd", "sshd-session", "pacemaker-execd", "corosync", "lrmd"] {
             assert!(spared(child.id(), name).is_some(), "{name}");
         }
         child.kill().unwrap();

@@ -418,7 +418,7 @@ impl Perform<Action> for Machine<'_> {
                 let commands = self.commands(action);
                 self.run(&commands, limit)
             }
-            Action::Mount { mount } => self.mount(mount),
+            Action::Mount { mount } => self.mount_first(mount),
             Action::Unmount { at } => self.unmount(at),
             Action::Share { path, exports } => self.add_share(path, exports),
             Action::Unshare { path, exports } => self.remove_share(path, exports),

@@ -64,6 +64,13 @@ pub struct MountTable {
     pub options: Option<String>,
 }
 
+impl AssetTable {
+    /// Tells whether a place lies within a mount of the asset, and so is there only while it is mounted.
+    pub fn has_within(&self, at: &Path) -> bool {
+        self.mounts.iter().any(|mount| mount.at != at && at.starts_with(&mount.at))
+    }
+}
+
 /// Reads `[asset]` and remembers what is wrong with it.
 pub(super) fn read(root: &Table<'_>, platform: Platform) -> Option<AssetTable> {
     root.need("asset");

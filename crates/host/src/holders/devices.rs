@@ -101,13 +101,25 @@ fn name_of(folder: &Path, name: &OsString) -> String {
 
 fn swaps() -> Vec<PathBuf> {
     let text = fs::read_to_string("/proc/swaps").unwrap_or_default();
-    text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(PathBuf::from).collect()
+    swapped(&text)
+}
+
+/// Reads `/proc/swaps`, in which blanks of a path are written as numbers, like in a table of mounts.
+fn swapped(text: &str) -> Vec<PathBuf> {
+    let paths = text.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    paths.map(|path| PathBuf::from(crate::mountinfo::unescape(path.as_bytes()))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_swap_file_is_named_as_it_is_written() {
+        let text = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/srv/a\\040b/swap                      file\t\t8\t\t0\t\t-2\n";
+        assert_eq!(swapped(text), [PathBuf::from("/srv/a b/swap")]);
+    }
 
     #[test]
     fn what_is_built_on_a_device_is_named_up_to_the_top() {

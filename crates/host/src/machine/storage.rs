@@ -9,7 +9,7 @@ use crate::holders::Holder;
 use crate::mountinfo::Mounts;
 use crate::mounts::{MountSpec, loopback_mount, unmount_command};
 use crate::shares::{self, Export};
-use anyhow::bail;
+use anyhow::{Context, bail};
 use orderly_exec::{clock, files};
 use orderly_plan::release::Release;
 use std::path::{Path, PathBuf};
@@ -306,6 +306,21 @@ impl Machine<'_> {
             self.mount(mount)?;
         }
         self.leave_trace(mounts)
+    }
+
+    /// Mounts what is not mounted yet. A place within the asset is looked at only now: before, it was not
+    /// there.
+    pub(super) fn mount_first(&mut self, mount: &MountSpec) -> anyhow::Result<()> {
+        let is_within = self.loopback(&mount.at).is_none() && self.config.asset.has_within(&mount.at);
+        if is_within && self.check_mounted(mount) != Answer::Yes {
+            let shown = mount.at.display();
+            let mut entries = std::fs::read_dir(&mount.at)
+                .with_context(|| format!("look into {shown}; make it (mkdir -p)"))?;
+            if entries.next().is_some() {
+                bail!("{shown} is not empty, and mounting would hide what is in it; move that away");
+            }
+        }
+        self.mount(mount)
     }
 
     pub(super) fn mount(&mut self, mount: &MountSpec) -> anyhow::Result<()> {
