@@ -252,16 +252,15 @@ fn folded<'n>(notices: &[Notice], name: &Naming<'n>) -> Vec<Line> {
     let mut lines: Vec<(Weight, String, Vec<NodeId>)> = Vec::new();
     let mut alike: HashMap<(Weight, String), usize> = HashMap::new();
     let mut last: HashMap<NodeId, usize> = HashMap::new();
-    for notice in notices {
-        let (weight, clause) = clause(&notice.what, name);
-        // Details often hold the node's own name (the command that was run), which would keep them apart.
-        let clause = report::without_name(&clause, name(notice.node));
+    let clauses: Vec<(Weight, String)> = notices.iter().map(|notice| clause(&notice.what, name)).collect();
+    let said = clauses.iter().zip(notices).map(|((_, clause), notice)| (clause.as_str(), name(notice.node)));
+    for ((notice, (weight, _)), clause) in notices.iter().zip(&clauses).zip(report::comparable(said)) {
         let earliest = last.get(&notice.node).map_or(0, |at| at + 1);
-        let key = (weight, clause);
+        let key = (*weight, clause);
         let at = match alike.get(&key) {
             Some(&at) if at >= earliest => at,
             Some(_) | None => {
-                lines.push((weight, key.1.clone(), Vec::new()));
+                lines.push((*weight, key.1.clone(), Vec::new()));
                 alike.insert(key, lines.len() - 1);
                 lines.len() - 1
             }
@@ -383,5 +382,7 @@ mod tests {
         assert_eq!(said(&[(0, failed("n01"))]), ["n01: power on n01: no; tried again in 1.0s"]);
         let both = said(&[(0, failed("n01")), (2, failed("n03"))]);
         assert_eq!(both, ["n[01,03]: power on NODE: no; tried again in 1.0s"]);
+        let call = said(&[(0, failed("n01 n03")), (2, failed("n01 n03"))]);
+        assert_eq!(call, ["n[01,03]: power on n01 n03: no; tried again in 1.0s"]);
     }
 }

@@ -6,7 +6,7 @@ use crate::graph::Order;
 use crate::machine::{Ending, Outcome};
 use crate::nodeset;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 /// Names of nodes by number.
@@ -25,15 +25,17 @@ pub struct Row {
 /// Returns the endings folded by reason: what went well first, then what did not.
 pub fn rows<'n>(endings: &[Ending], name: &Naming<'n>) -> Vec<Row> {
     let mut folded: BTreeMap<(u8, String, String), Vec<&Ending>> = BTreeMap::new();
-    for ending in endings {
-        folded.entry(key(ending, name)).or_default().push(ending);
+    let details = endings.iter().map(|ending| ending.outcome.detail().unwrap_or_default());
+    let details = comparable(details.zip(endings.iter().map(|ending| name(ending.node))));
+    for (ending, detail) in endings.iter().zip(details) {
+        let (rank, head) = key(ending, name);
+        folded.entry((rank, head, detail)).or_default().push(ending);
     }
     folded.into_iter().map(|((_, head, detail), ended)| row(&head, &detail, &ended, name)).collect()
 }
 
-/// Endings with the same key share a row. Details often hold the node's own name (the command that
-/// was run), which would keep them apart, so it is left out of the key.
-fn key<'n>(ending: &Ending, name: &Naming<'n>) -> (u8, String, String) {
+/// Endings with the same key, and comparable details, share a row.
+fn key<'n>(ending: &Ending, name: &Naming<'n>) -> (u8, String) {
     let rank = match ending.outcome {
         Outcome::Up | Outcome::Down | Outcome::Restarted | Outcome::Maintenance => 0,
         Outcome::AlreadyUp | Outcome::AlreadyDown => 1,
@@ -49,13 +51,24 @@ fn key<'n>(ending: &Ending, name: &Naming<'n>) -> (u8, String, String) {
         Some(by) => format!("held by {}", name(by)),
         None => ending.outcome.to_string(),
     };
-    let detail = without_name(ending.outcome.detail().unwrap_or_default(), name(ending.node));
-    (rank, head, detail)
+    (rank, head)
+}
+
+/// Returns what was said of nodes (text and name of each) so that those of whom the same was said have
+/// the same text. It often holds the node's own name (the command that was run), which would keep them
+/// apart: that becomes `NODE`. What was run for several at once names them all, and stays as it is.
+pub fn comparable<'t>(said: impl Iterator<Item = (&'t str, &'t str)> + Clone) -> Vec<String> {
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    for (text, _) in said.clone() {
+        *count.entry(text).or_default() += 1;
+    }
+    said.map(|(text, name)| if count[text] > 1 { text.to_owned() } else { without_name(text, name) })
+        .collect()
 }
 
 /// Returns a text with `NODE` for a node's name, so that what was said of many nodes can be compared.
 /// A name that only happens to be in another word (`n1` in `n17`) stays.
-pub fn without_name(text: &str, name: &str) -> String {
+fn without_name(text: &str, name: &str) -> String {
     let mut kept = String::new();
     let mut rest = text;
     let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
@@ -248,6 +261,15 @@ mod tests {
             ]
         );
         assert_eq!(counts(&endings)["failed"], 2);
+    }
+
+    /// A call for five hundred nodes that was ended gave as many rows.
+    #[test]
+    fn what_was_run_for_many_nodes_at_once_keeps_no_rows_apart() {
+        let lost = || Outcome::Unknown("power on n01 n02 n03: interrupted".to_owned());
+        let endings: Vec<Ending> = (0..3).map(|node| ending(node, lost(), Some(0), Some(3))).collect();
+        let said: Vec<String> = rows(&endings, &name).into_iter().map(|row| row.text).collect();
+        assert_eq!(said, ["unknown: n[01-03] (3 nodes, 3.0s): power on n01 n02 n03: interrupted"]);
     }
 
     #[test]
