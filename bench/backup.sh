@@ -21,19 +21,24 @@ results=$here/bench/results
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# install PROGRAM PACKAGE: where it is not there and apt-get is.
+install() {
+	has "$1" || ! has apt-get || {
+		echo "backup: installing $2"
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$2" >/dev/null 2>&1 || true
+	}
+	has "$1"
+}
+
 if [ "${1-}" != inside ]; then
-	for program in rsync mkfs.ext4 unshare /usr/bin/time zstd tar; do
-		has "$program" || { echo "did not run: backup: needs $program"; exit 0; }
+	for need in rsync:rsync mkfs.ext4:e2fsprogs unshare:util-linux /usr/bin/time:time zstd:zstd tar:tar; do
+		install "${need%:*}" "${need#*:}" || { echo "did not run: backup: needs ${need%:*}"; exit 0; }
 	done
 	[ -x "$habackup" ] || { echo "did not run: backup: $habackup is not there; run: make all"; exit 0; }
 	[ "$(id -u)" -eq 0 ] || { echo "did not run: backup: needs root"; exit 0; }
-	if [ "$peers" = yes ] && has apt-get; then
-		for need in restic:restic borg:borgbackup; do
-			has "${need%:*}" && continue
-			echo "backup: installing ${need#*:}"
-			DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${need#*:}" >/dev/null 2>&1 ||
-				echo "did not run: ${need%:*} cannot be installed"
-		done
+	if [ "$peers" = yes ]; then
+		install restic restic || echo "did not run: restic cannot be installed"
+		install borg borgbackup || echo "did not run: borg cannot be installed"
 	fi
 	exec unshare -m --propagation private "$0" inside
 fi

@@ -68,7 +68,7 @@ pub fn comparable<'t>(said: impl Iterator<Item = (&'t str, &'t str)> + Clone) ->
 
 /// Returns a text with `NODE` for a node's name, so that what was said of many nodes can be compared.
 /// A name that only happens to be in another word (`n1` in `n17`) stays.
-fn without_name(text: &str, name: &str) -> String {
+pub fn without_name(text: &str, name: &str) -> String {
     let mut kept = String::new();
     let mut rest = text;
     let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
