@@ -1,7 +1,8 @@
-//! The hourly job: the shipped cron file, run by a real cron, and the shipped systemd units.
+//! The hourly job: the shipped cron file, run by a real cron, and the shipped units, by a real systemd.
 
 use super::snapshot::{configure, holder, snapshots};
 use bed::loopfs::HOST_NEEDS;
+use bed::systemd::{Booted, SYSTEMD_NEEDS};
 use bed::{Bed, Need, real, wait_until};
 use std::fs;
 
@@ -41,6 +42,57 @@ fn the_shipped_cron_file_takes_a_snapshot_in_silence() {
     drop(cron);
     assert_eq!((bed.read("ended"), bed.read("said")), ("0\n".to_owned(), String::new()), "success is silent");
     assert_eq!(snapshots(&bed).len(), 1);
+}
+
+/// The shipped units run as shipped, in a real systemd: only the hour is made every second, and what they
+/// name lies in the bed.
+#[test]
+fn the_shipped_timer_takes_a_snapshot_in_silence() {
+    if !real::require(&SYSTEMD_NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.write("source/a", "1");
+    let root = bed.root().display().to_string();
+    let shipped = |name: &str, changes: &[(&str, &str)]| {
+        let text = fs::read_to_string(bed::binaries::workspace().join("packaging").join(name)).unwrap();
+        changes.iter().fold(text, |text, (from, to)| {
+            assert!(text.contains(from), "{from} in {text}");
+            text.replace(from, to)
+        })
+    };
+    let job = bed.script(
+        "job",
+        &format!(
+            "ORDERLY_HOST=ec1 ORDERLY_CONFIG_DIR={root}/etc ORDERLY_STATE_DIR={root}/state PATH={root}/tools \
+             {root}/bin/habackup \"$@\" >{root}/said 2>&1; status=$?; echo \"$*\" $status >>{root}/ended; exit $status"
+        ),
+    );
+    let service = shipped(
+        "habackup.service",
+        &[
+            ("/usr/sbin/habackup", &job.display().to_string()),
+            ("/etc/orderly/ha.toml", &format!("{root}/etc/ha.toml")),
+        ],
+    );
+    let timer = shipped(
+        "habackup.timer",
+        &[
+            ("OnCalendar=hourly", "OnCalendar=*:*:*\nAccuracySec=100ms"),
+            ("RandomizedDelaySec=5min", "RandomizedDelaySec=0"),
+        ],
+    );
+    let ec1 = Booted::new(&bed, "ec1", &[("habackup.service", service), ("habackup.timer", timer)]);
+    ec1.shell("mount --bind shared asset && systemctl start habackup.timer").run();
+    wait_until("the timer has run the job", || bed.path("ended").exists());
+    ec1.shell("systemctl stop habackup.timer && systemctl stop habackup.service").run();
+    let ended = bed.read("ended");
+    assert!(ended.lines().all(|line| line == "-q --if-held 0"), "{ended}");
+    assert_eq!(bed.read("said"), "", "success is silent");
+    assert!(!snapshots(&bed).is_empty());
+    let result = ec1.shell("systemctl show -p Result habackup.service").any_stdout().run().stdout;
+    assert_eq!(result, "Result=success\n");
 }
 
 #[test]
