@@ -378,3 +378,69 @@ fn everything_a_file_system_has_is_kept_or_named() {
     host.shell("getcap source/cap").stdout("source/cap cap_net_raw=ep\n").run();
     host.shell("umount source").run();
 }
+
+/// Whoever may write to a source swaps a folder for a link, again and again, while it is restored as root.
+#[test]
+fn a_folder_swapped_for_a_link_amid_a_restore_leads_nowhere() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["mv", "ln", "rm", "sleep"]);
+    let host = holder(&bed, "ec1");
+    for number in 0..40 {
+        bed.write(format!("source/deep/er/{number}"), format!("as it was {number}"));
+    }
+    host.program("habackup").arg("-q").run();
+    fs::create_dir_all(bed.path("outside")).unwrap();
+    let swap = "while [ ! -e enough ]; do mv source/deep/er aside && ln -s \"$PWD/outside\" source/deep/er && \
+                rm -f source/deep/er && mv aside source/deep/er; done";
+    let swapping = host.shell(swap).any_status().any_stderr().spawn();
+    for round in 0..12 {
+        // Where the folder is away it is written elsewhere, which is no harm.
+        host.shell(&format!(
+            "for n in 1 2 3; do echo changed {round} >source/deep/er/$n; done; rm -f outside/*"
+        ))
+        .any_status()
+        .any_stderr()
+        .run();
+        let args = ["-q", "--restore", "--yes"];
+        let ended = host.program("habackup").args(args).any_status().any_stderr().any_stdout().run();
+        assert!(ended.status < 6 && !ended.stderr.contains("panicked"), "{}: {}", ended.status, ended.stderr);
+        let outside: Vec<_> = fs::read_dir(bed.path("outside")).unwrap().flatten().collect();
+        let restored = outside
+            .iter()
+            .filter(|entry| fs::read_to_string(entry.path()).is_ok_and(|text| text.starts_with("as it was")));
+        assert_eq!(restored.count(), 0, "{outside:?}");
+    }
+    bed.write("enough", "");
+    swapping.end();
+}
+
+/// An asset whose file system was mounted read-only after an error, and one that is gone.
+#[test]
+fn an_asset_that_cannot_be_written_to_ends_the_run_with_its_reason() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    let host = holder(&bed, "ec1");
+    bed.write("source/a", "1");
+    host.program("habackup").arg("-q").run();
+    host.shell("mount -o remount,bind,ro asset").run();
+    bed.write("source/a", "2");
+    let ended = host.program("habackup").any_status().any_stderr().run();
+    assert!(
+        [1, 4].contains(&ended.status) && ended.stderr.contains("ead-only"),
+        "{}: {}",
+        ended.status,
+        ended.stderr
+    );
+    assert!(!ended.stdout.contains("complete"), "{}", ended.stdout);
+    host.program("habackup").args(["-q", "--verify"]).run();
+    host.shell("mount -o remount,bind,rw asset").run();
+    host.program("habackup").arg("-q").run();
+    assert_eq!(snapshots(&bed).len(), 2);
+}
