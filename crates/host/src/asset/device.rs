@@ -120,6 +120,23 @@ pub(super) fn with_uuid(uuid: &str, limit: Duration, run: &mut dyn Run) -> anyho
     }
 }
 
+/// Tells whether what stands first in a line of fstab(5) is this device, under whatever name.
+pub(super) fn is_named_in_fstab(spec: &str, device: Device) -> bool {
+    let links = [
+        ("UUID=", "by-uuid"),
+        ("LABEL=", "by-label"),
+        ("PARTUUID=", "by-partuuid"),
+        ("PARTLABEL=", "by-partlabel"),
+    ];
+    let link = links.iter().find_map(|(tag, folder)| {
+        let name = spec.strip_prefix(tag)?.trim_matches('"');
+        let name = if *tag == "UUID=" { name.to_ascii_lowercase() } else { name.to_owned() };
+        Some(Path::new("/dev/disk").join(folder).join(name))
+    });
+    let path = link.unwrap_or_else(|| PathBuf::from(spec));
+    path.is_absolute() && number_of(&path).is_ok_and(|number| number == device)
+}
+
 /// Returns where udev says that a UUID is; a link may be old, so what it leads to is read again.
 pub(super) fn link(uuid: &str) -> Option<Found> {
     named(&Path::new("/dev/disk/by-uuid").join(uuid.to_ascii_lowercase())).ok()

@@ -158,6 +158,12 @@ impl Asset for Filesystem {
                 && device::number_of(Path::new(&mount.source)).is_ok_and(|number| number == found.number))
     }
 
+    /// A line of fstab may name the device otherwise than the configuration does.
+    fn takers(&self, run: &mut dyn Run) -> Vec<String> {
+        let Ok(found) = self.look(run) else { return Vec::new() };
+        crate::boot::mounted(&|source| device::is_named_in_fstab(source, found.number))
+    }
+
     fn volume(&self, _mount: &MountTable) -> Volume {
         let found = self.found.borrow();
         Volume::Device(
