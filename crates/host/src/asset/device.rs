@@ -88,7 +88,10 @@ pub(super) fn with_uuid(uuid: &str, limit: Duration, run: &mut dyn Run) -> anyho
         // What is no file system is not asked about again; what did not answer may be the one.
         Err(error) => {
             let said = format!("{error:#}");
-            if ["timed out", "cannot be killed", "not started"].iter().any(|fault| said.contains(fault)) {
+            if ["timed out", "cannot be killed", "not started", "SCSI reservation"]
+                .iter()
+                .any(|fault| said.contains(fault))
+            {
                 silent.push(said);
             }
             false
