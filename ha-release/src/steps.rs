@@ -4,7 +4,7 @@ use crate::args::Part;
 use orderly_host::action::Action;
 use orderly_host::asset::State;
 use orderly_host::boot;
-use orderly_host::config::{Config, Kind};
+use orderly_host::config::{Config, Control, Kind};
 use orderly_host::holders::Holder;
 use orderly_host::machine::Machine;
 use orderly_host::mountinfo::Mounts;
@@ -121,6 +121,13 @@ impl Maker {
     fn services(&mut self, machine: &mut Machine<'_>) {
         for service in &machine.config.services {
             let name = service.name.clone();
+            if let Control::Unit(unit) = &service.control
+                && let Some(by) = boot::wanted(unit)
+            {
+                machine.notes.push(format!(
+                    "{unit} is wanted by {by}, so it starts at boot, with the asset or without; systemctl disable {unit}"
+                ));
+            }
             let undo = match services::state(service, &mut machine.runner) {
                 services::State::Up => Undo::Action(Action::StartService { service: name.clone() }),
                 services::State::Down => Undo::Nothing,

@@ -116,6 +116,24 @@ fn what_would_take_the_asset_again_at_boot_refuses() {
     pair.release(1).args(["--skip", "boot"]).any_stdout().any_stderr().run();
 }
 
+/// Only the very words of the configuration were looked for, so another name of the device passed.
+#[test]
+fn a_device_that_is_mounted_elsewhere_at_boot_under_another_name_refuses() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let name = disk.device().file_name().unwrap().to_str().unwrap();
+    bed.write("fstab", format!("/dev/../dev/{name} /mnt/old ext4 defaults 0 2\n"));
+    pair.shell(1, "mount --bind fstab /etc/fstab").run();
+    pair.forget();
+    pair.release(1).status(4).stderr_contains("/etc/fstab:1: /mnt/old is mounted at boot").run();
+    bed.write("fstab", format!("/dev/../dev/{name} /mnt/old ext4 noauto 0 2\n/dev/null /mnt/b ext4\n"));
+    pair.release(1).any_stdout().any_stderr().run();
+}
+
 #[test]
 fn a_release_without_its_proof_is_never_safe() {
     if !possible() {

@@ -132,3 +132,28 @@ fn a_reservation_that_stays_until_the_take_lets_go_again() {
         .run();
     assert!(pair.holders().is_empty());
 }
+
+/// A disk that may not even be read was passed over as one that carries something else.
+#[test]
+fn a_disk_that_a_reservation_keeps_from_being_read_is_named() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let uuid = disk.uuid();
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let text = bed.read("etc/ha.toml");
+    let device = disk.device().display().to_string();
+    pair.release(1).any_stdout().any_stderr().run();
+    std::fs::remove_file(bed.path("tools/dd")).unwrap();
+    // As dd says what the kernel makes of a reservation conflict (EBADE).
+    bed.script("fakes/dd", "echo \"dd: error reading 'disk': Invalid exchange\" >&2; exit 1");
+    pair.forget();
+    for named in [device.clone(), format!("UUID={uuid}")] {
+        bed.config("ha.toml", text.replace(&device, &named));
+        let take = pair.takeover(2).args(["--peer-down", "ec1"]).status(4);
+        take.stderr_contains("another host has a SCSI reservation of it").run();
+    }
+    assert!(pair.acts().is_empty());
+}

@@ -33,7 +33,7 @@ fn a_unit_is_stopped_when_no_process_of_its_control_group_is_left() {
         return;
     }
     let bed = Bed::new();
-    bed.tools(&["mount", "umount", "mv", "rm", "grep", "kill"]);
+    bed.tools(&["mount", "umount", "mv", "rm", "grep", "kill", "ln"]);
     let units = [("keeps.service", keeps(&bed)), ("whole.service", WHOLE.to_owned())];
     let ec1 = Booted::new(&bed, "ec1", &units);
     let is_active = |unit: &str| {
@@ -67,6 +67,12 @@ fn a_unit_is_stopped_when_no_process_of_its_control_group_is_left() {
     ec1.shell(&format!("kill -KILL {pid}")).run();
     ec1.program("ha-release").any_stdout().stderr_contains("finishing the run").run();
     assert!(!is_mounted());
+    // A unit that starts at boot would run without the asset then.
+    ec1.shell("/bin/mkdir -p /run/systemd/system/up.target.wants && ln -s x /run/systemd/system/up.target.wants/keeps.service").run();
+    ec1.program("ha-release")
+        .any_stdout()
+        .stderr_contains("keeps.service is wanted by up.target.wants")
+        .run();
     // The way back starts the unit.
     ec1.program("ha-takeover").any_stdout().any_stderr().run();
     assert!(is_active("keeps.service") && is_mounted());

@@ -223,7 +223,11 @@ fn missing_devices_and_a_second_pool_of_that_name_are_not_passed_over() {
         );
         takeover().status(4).stderr_contains("carries a pool named tank").run();
         bed.write("listing", "something new\n");
-        takeover().status(4).stderr_contains("carries a pool named tank").run();
+        takeover()
+            .status(4)
+            .stderr_contains("carries a pool named tank")
+            .stderr_contains("blockdev --rereadpt")
+            .run();
         assert_eq!(pool.acts(), [""; 0]);
         // Said in the configuration of this host alone, it is the same configuration.
         pool.configure("pool = \"tank\"", "pool = \"tank\"\ndegraded = true");

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 const FSTAB: &str = "/etc/fstab";
 const VFSTAB: &str = "/etc/vfstab";
-const UNITS: &str = "/etc/systemd/system";
+/// Where units are, and what wants them: the administrator's, those of now, and those of packages.
+const UNITS: [&str; 3] = ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"];
 
 /// Returns what would mount the asset, or a loopback on it, at boot; each with its remedy.
 pub fn takers(config: &Config, device: Option<&str>) -> Vec<String> {
@@ -14,7 +15,7 @@ pub fn takers(config: &Config, device: Option<&str>) -> Vec<String> {
     match config.platform {
         Platform::Linux => {
             let mut found = read(FSTAB, |text| in_fstab(text, &places, &|source| device == Some(source)));
-            found.extend(in_units(Path::new(UNITS), &places));
+            found.extend(UNITS.iter().flat_map(|root| in_units(Path::new(root), &places)));
             found
         }
         Platform::Solaris => read(VFSTAB, |text| in_vfstab(text, &places, device)),
@@ -26,9 +27,10 @@ pub fn mounted(is_ours: &dyn Fn(&str) -> bool) -> Vec<String> {
     read(FSTAB, |text| in_fstab(text, &[], is_ours))
 }
 
-/// Returns the target that starts a unit at boot.
+/// Returns the target that starts a unit at boot. Without a kind it is a service, as systemctl(1) has it.
 pub fn wanted(unit: &str) -> Option<String> {
-    wanting(Path::new(UNITS), unit).into_iter().next()
+    let unit = &if unit.contains('.') { unit.to_owned() } else { format!("{unit}.service") };
+    UNITS.iter().flat_map(|root| wanting(Path::new(root), unit)).next()
 }
 
 fn read(path: &str, look: impl FnOnce(&[u8]) -> Vec<String>) -> Vec<String> {
@@ -53,14 +55,24 @@ fn in_fstab(text: &[u8], places: &[PathBuf], is_ours: &dyn Fn(&str) -> bool) -> 
         let line = String::from_utf8_lossy(line);
         let fields: Vec<&str> = line.split_whitespace().collect();
         let [spec, at, rest @ ..] = fields.as_slice() else { continue };
-        let options = rest.get(1).copied().unwrap_or("");
-        if spec.starts_with('#') || options.split(',').any(|option| option == "noauto") {
+        let has =
+            |wanted: &[&str]| rest.get(1).is_some_and(|all| all.split(',').any(|one| wanted.contains(&one)));
+        // Whatever noauto says (systemd.mount(5)).
+        let on_access = has(&["x-systemd.automount", "comment=systemd.automount"]);
+        if spec.starts_with('#') || (has(&["noauto"]) && !on_access) {
             continue;
         }
         let ours = places.iter().any(|place| String::from_utf8_lossy(&mountinfo::escape(place)) == *at);
-        if ours || is_ours(spec) {
-            found.push(format!("{FSTAB}:{}: {at} is mounted at boot; add noauto to its options", index + 1));
+        if !ours && !is_ours(spec) {
+            continue;
         }
+        found.push(match on_access {
+            true => format!(
+                "{FSTAB}:{}: {at} is mounted as soon as somebody looks there; take x-systemd.automount out of its options",
+                index + 1
+            ),
+            false => format!("{FSTAB}:{}: {at} is mounted at boot; add noauto to its options", index + 1),
+        });
     }
     found
 }
@@ -80,9 +92,11 @@ fn in_vfstab(text: &[u8], places: &[PathBuf], device: Option<&str>) -> Vec<Strin
     found
 }
 
-/// Looks for mount units that something wants: `TARGET.wants/srv-xvm.mount`.
+/// Looks for mount units, and those that mount on access, that something wants:
+/// `TARGET.wants/srv-xvm.mount`.
 fn in_units(root: &Path, places: &[PathBuf]) -> Vec<String> {
-    let names: Vec<String> = places.iter().map(|place| unit_name(place)).collect();
+    let kinds = |place: &PathBuf| ["mount", "automount"].map(|kind| format!("{}.{kind}", unit_name(place)));
+    let names: Vec<String> = places.iter().flat_map(kinds).collect();
     let mut found: Vec<String> = names
         .iter()
         .flat_map(|name| wanting(root, name).into_iter().map(move |by| (name, by)))
@@ -104,7 +118,7 @@ fn wanting(root: &Path, unit: &str) -> Vec<String> {
     found
 }
 
-/// Returns the name systemd gives to the mount of a path (systemd-escape(1) `--path`).
+/// Returns the name systemd gives to the units of a path (systemd-escape(1) `--path`), without their kind.
 fn unit_name(path: &Path) -> String {
     let text = path.to_string_lossy();
     let mut name = String::new();
@@ -116,7 +130,7 @@ fn unit_name(path: &Path) -> String {
             _ => name.push_str(&format!("\\x{byte:02x}")),
         }
     }
-    format!("{name}.mount")
+    name
 }
 
 #[cfg(test)]
@@ -135,6 +149,15 @@ mod tests {
         );
     }
 
+    /// With noauto it passed for harmless, and the first look at the place mounted it.
+    #[test]
+    fn an_fstab_line_that_mounts_on_access_is_found_whatever_noauto_says() {
+        let fstab = b"UUID=1 /srv/xvm ext4 noauto,x-systemd.automount 0 2\nUUID=2 /b ext4 noauto,x-systemd.automount\n";
+        let found = in_fstab(fstab, &["/srv/xvm".into()], &|_| false);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("take x-systemd.automount out"), "{found:?}");
+    }
+
     #[test]
     fn a_vfstab_line_with_yes_is_found() {
         let vfstab = b"#device to\nfd - /dev/fd fd - no -\nOpsCenter/xvm - /var/opt/sun/xvm zfs - yes -\n\
@@ -150,6 +173,8 @@ mod tests {
         std::fs::create_dir(&wants).unwrap();
         std::os::unix::fs::symlink("/etc/x", wants.join("srv-x\\x2dvm.mount")).unwrap();
         assert_eq!(in_units(dir.path(), &["/srv/x-vm".into()]).len(), 1);
+        std::os::unix::fs::symlink("/etc/x", wants.join("srv-db.automount")).unwrap();
+        assert_eq!(in_units(dir.path(), &["/srv/db".into()]).len(), 1);
         assert!(in_units(dir.path(), &["/srv/xvm".into()]).is_empty());
     }
 }

@@ -88,7 +88,10 @@ pub(super) fn with_uuid(uuid: &str, limit: Duration, run: &mut dyn Run) -> anyho
         // What is no file system is not asked about again; what did not answer may be the one.
         Err(error) => {
             let said = format!("{error:#}");
-            if ["timed out", "cannot be killed", "not started"].iter().any(|fault| said.contains(fault)) {
+            if ["timed out", "cannot be killed", "not started", "SCSI reservation"]
+                .iter()
+                .any(|fault| said.contains(fault))
+            {
                 silent.push(said);
             }
             false
@@ -118,6 +121,23 @@ pub(super) fn with_uuid(uuid: &str, limit: Duration, run: &mut dyn Run) -> anyho
         [] if silent.is_empty() => bail!("no device here has a file system with UUID={uuid}"),
         [] => bail!("no device here shows a file system with UUID={uuid}; {}", silent.join("; ")),
     }
+}
+
+/// Tells whether what stands first in a line of fstab(5) is this device, under whatever name.
+pub(super) fn is_named_in_fstab(spec: &str, device: Device) -> bool {
+    let links = [
+        ("UUID=", "by-uuid"),
+        ("LABEL=", "by-label"),
+        ("PARTUUID=", "by-partuuid"),
+        ("PARTLABEL=", "by-partlabel"),
+    ];
+    let link = links.iter().find_map(|(tag, folder)| {
+        let name = spec.strip_prefix(tag)?.trim_matches('"');
+        let name = if *tag == "UUID=" { name.to_ascii_lowercase() } else { name.to_owned() };
+        Some(Path::new("/dev/disk").join(folder).join(name))
+    });
+    let path = link.unwrap_or_else(|| PathBuf::from(spec));
+    path.is_absolute() && number_of(&path).is_ok_and(|number| number == device)
 }
 
 /// Returns where udev says that a UUID is; a link may be old, so what it leads to is read again.

@@ -90,6 +90,9 @@ impl Filesystem {
     }
 }
 
+/// How many suspects are named before the rest is counted.
+const SUSPECTS: usize = 5;
+
 /// Where the kernel lists the file systems that it has mounted, by type.
 const MOUNTED: &str = "/sys/fs";
 
@@ -158,6 +161,12 @@ impl Asset for Filesystem {
                 && device::number_of(Path::new(&mount.source)).is_ok_and(|number| number == found.number))
     }
 
+    /// A line of fstab may name the device otherwise than the configuration does.
+    fn takers(&self, run: &mut dyn Run) -> Vec<String> {
+        let Ok(found) = self.look(run) else { return Vec::new() };
+        crate::boot::mounted(&|source| device::is_named_in_fstab(source, found.number))
+    }
+
     fn volume(&self, _mount: &MountTable) -> Volume {
         let found = self.found.borrow();
         Volume::Device(
@@ -181,7 +190,11 @@ impl Asset for Filesystem {
         if !crate::holders::mounts(self).holders.is_empty() || !self.is_in_kernel(&found) {
             return None;
         }
-        let suspects = crate::holders::astray();
+        let mut suspects = crate::holders::astray();
+        if let Some(more @ 1..) = suspects.len().checked_sub(SUSPECTS) {
+            suspects.truncate(SUSPECTS);
+            suspects.push(format!("and {more} more"));
+        }
         let suspects =
             if suspects.is_empty() { String::new() } else { format!(" ({})", suspects.join("; ")) };
         Some(format!(

@@ -126,7 +126,12 @@ impl Zfs {
         }
         let Some(listed) = found.pop() else {
             let guid = self.guid.map(|guid| format!(" with the guid {guid}")).unwrap_or_default();
-            bail!("no device under {} carries a pool named {}{guid}", self.shown_devices(), self.pool)
+            bail!(
+                "no device under {} carries a pool named {}{guid}; one that the other host made on whole disks is seen \
+                 here only after blockdev --rereadpt DISK",
+                self.shown_devices(),
+                self.pool
+            )
         };
         self.listed.replace(Some(listed.clone()));
         Ok(listed)
