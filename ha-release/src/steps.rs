@@ -80,6 +80,9 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
         maker.shares(machine);
     }
     if wanted(Part::Asset) {
+        if state == State::Held {
+            maker.against.extend(machine.asset.against_releasing());
+        }
         maker.asset(machine, &mounts);
     }
     // Proven while the asset can still be seen: what comes next may take it out of sight.

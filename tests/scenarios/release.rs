@@ -134,6 +134,24 @@ fn a_device_that_is_mounted_elsewhere_at_boot_under_another_name_refuses() {
     pair.release(1).any_stdout().any_stderr().run();
 }
 
+/// All services were stopped, and started again, before it was said.
+#[test]
+fn an_asset_that_cannot_be_released_refuses_before_anything_is_stopped() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Command);
+    let text = bed.read("etc/ha.toml");
+    bed.config("ha.toml", text.replace("release = [\"myasset\", \"release\"]\n", ""));
+    pair.release(1).status(4).stderr_contains("only a powered-off host lets go of it").run();
+    assert!(pair.acts().is_empty(), "{:?}", pair.acts());
+    // What can be taken down without it still can.
+    pair.release(1).args(["--skip", "asset,proof"]).status(5).any_stdout().stderr_contains("NOT safe").run();
+    let world = pair.world(1);
+    assert!(world.contains("mount at ") && world.contains("proxy offline"), "{world}");
+}
+
 #[test]
 fn a_release_without_its_proof_is_never_safe() {
     if !possible() {

@@ -132,6 +132,11 @@ pub trait Asset: std::fmt::Debug {
         Vec::new()
     }
 
+    /// Says why it can never be let go of, whatever is done before.
+    fn against_releasing(&self) -> Option<String> {
+        None
+    }
+
     /// Returns what is mounted for one `[[asset.mount]]`.
     fn volume(&self, mount: &MountTable) -> Volume;
 

@@ -9,6 +9,10 @@ use orderly_exec::runner::Run;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// What an asset without a command to release it means.
+const NEVER: &str =
+    "the asset cannot be released (asset.release is not configured); only a powered-off host lets go of it";
+
 /// The asset kind `command`.
 #[derive(Debug)]
 pub struct Command {
@@ -110,12 +114,14 @@ impl Asset for Command {
         self.release.iter().cloned().collect()
     }
 
+    fn against_releasing(&self) -> Option<String> {
+        self.release.is_none().then(|| NEVER.to_owned())
+    }
+
     fn let_go(&self, run: &mut dyn Run) -> anyhow::Result<()> {
         match &self.release {
             Some(argv) => self.run(argv, run).map(drop),
-            None => bail!(
-                "the asset cannot be released (asset.release is not configured); only a powered-off host lets go of it"
-            ),
+            None => bail!("{NEVER}"),
         }
     }
 }
