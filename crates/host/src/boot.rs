@@ -62,7 +62,9 @@ fn in_fstab(text: &[u8], places: &[PathBuf], is_ours: &dyn Fn(&str) -> bool) -> 
         if spec.starts_with('#') || (has(&["noauto"]) && !on_access) {
             continue;
         }
-        let ours = places.iter().any(|place| String::from_utf8_lossy(&mountinfo::escape(place)) == *at);
+        // As paths: a slash at the end is none of the name.
+        let place = PathBuf::from(mountinfo::unescape(at.as_bytes()));
+        let ours = places.contains(&place);
         if !ours && !is_ours(spec) {
             continue;
         }
@@ -155,6 +157,7 @@ mod tests {
         let fstab = b"UUID=1 /srv/xvm ext4 noauto,x-systemd.automount 0 2\nUUID=2 /b ext4 noauto,x-systemd.automount\n";
         let found = in_fstab(fstab, &["/srv/xvm".into()], &|_| false);
         assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(in_fstab(b"UUID=1 /srv/x\\040y/ ext4\n", &["/srv/x y".into()], &|_| false).len(), 1);
         assert!(found[0].contains("take x-systemd.automount out"), "{found:?}");
     }
 
