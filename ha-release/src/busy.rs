@@ -88,7 +88,9 @@ fn tell(
         reporter.message("after the signals:");
     }
     show(of, &found, reporter);
-    found.unread.iter().for_each(|line| reporter.warn(format!("cannot be read: {line}")));
+    if let Some(unread) = found.unread_clause() {
+        reporter.warn(format!("cannot be read: {unread}"));
+    }
     reporter.record(&Answer {
         format: "orderly-holders/1",
         of,

@@ -61,6 +61,15 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
         // A record that does not say of which asset it is would prove nothing in the end.
         maker.against.push(format!("the asset cannot be identified: {error:#}"));
     }
+    if wanted(Part::Proof)
+        && let Some(unread) = machine.asset_mounts().unread_clause()
+    {
+        // Found out when the asset is released, it would leave everybody with an asset that nobody may take.
+        maker.against.push(format!(
+            "that nothing here holds the asset could not be proven: {unread}; run it as root of this machine itself, \
+             or use --skip proof, which is never safe"
+        ));
+    }
     if wanted(Part::Boot) {
         maker.boot(machine);
     }
@@ -246,7 +255,7 @@ impl Maker {
             self.against.push(format!("this very {holder}; redirect it elsewhere"));
         }
         self.notes.extend(users.holders.iter().map(|holder| format!("in use now: {holder}")));
-        self.notes.extend(users.unread);
+        self.notes.extend(users.unread_clause());
         let hidden = machine.asset.hidden(&mut machine.runner);
         self.notes.extend(hidden.map(|why| format!("in use now: {why}")));
         let config = machine.config;

@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long)]
     pub new_plan: bool,
     /// Give each command at most this long, whatever the configuration says
-    #[arg(long, value_name = "DURATION", value_parser = orderly_plan::duration::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = orderly_plan::duration::parse_limit)]
     pub timeout: Option<std::time::Duration>,
     /// Print JSON records, the report last
     #[arg(long)]

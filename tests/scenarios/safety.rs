@@ -1,9 +1,9 @@
 //! What a hand-over once got wrong on a pair of hosts, each named for what broke.
 
 use crate::pair::{Asset, Pair, possible, with_backup};
-use bed::Bed;
 use bed::fakes::Answer;
 use bed::loopfs::Disk;
+use bed::{Bed, Need, real};
 
 /// Adds lines right below `[asset]`.
 fn with_asset(pair: &Pair<'_>, lines: &str) {
@@ -406,4 +406,25 @@ fn a_state_folder_on_the_asset_is_rejected() {
         }
     }
     assert!(pair.acts().is_empty());
+}
+
+/// A rehearsal said yes, and the run found out with everything down that it could prove nothing (5).
+#[test]
+fn a_release_that_could_not_prove_itself_is_refused_before_anything_changes() {
+    if !possible() || !real::require(&[Need::Program("setpriv")]) {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tool("setpriv");
+    let pair = Pair::new(&bed, &Asset::Bind);
+    let before = pair.world(1);
+    // Root, and yet it may not look into other processes, as in many a container.
+    for rehearsal in ["", " -n"] {
+        let line =
+            format!("exec setpriv --bounding-set -sys_ptrace --inh-caps -sys_ptrace ha-release{rehearsal}");
+        let refused = pair.shell(1, &line).status(4).stderr_contains("could not be proven").run();
+        assert!(refused.stderr.contains("/ns/mnt: Permission denied"), "{}", refused.stderr);
+        assert!(refused.stderr.lines().count() < 4, "{}", refused.stderr);
+    }
+    assert_eq!((pair.world(1), pair.acts().is_empty()), (before, true));
 }

@@ -151,6 +151,16 @@ impl<'d> Table<'d> {
         }
     }
 
+    /// Returns how long something may take, which is longer than 0.
+    pub fn limit(&self, key: &'static str) -> Option<Duration> {
+        let limit = self.duration(key)?;
+        if limit.is_zero() {
+            self.reject(key, format!("{}: must be longer than 0", self.named(key)));
+            return None;
+        }
+        Some(limit)
+    }
+
     /// Returns a list of texts.
     pub fn texts(&self, key: &'static str) -> Option<Vec<String>> {
         self.find(key).and_then(|value| self.text_list(key, value))

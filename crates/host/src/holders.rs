@@ -112,6 +112,20 @@ pub struct Holders {
     pub unread: Vec<String>,
 }
 
+/// How many of the things that cannot be read are named before the rest is counted.
+const NAMED: usize = 2;
+
+impl Holders {
+    /// Returns what could not be looked at, as a clause that fits on a line; `None` when that is nothing.
+    pub fn unread_clause(&self) -> Option<String> {
+        let mut named: Vec<String> = self.unread.iter().take(NAMED).cloned().collect();
+        if let Some(more @ 1..) = self.unread.len().checked_sub(NAMED) {
+            named.push(format!("and {more} more like it"));
+        }
+        (!named.is_empty()).then(|| named.join("; "))
+    }
+}
+
 /// Tells whether the kernel's NFS server exports a path now, whatever the table of exports says.
 pub fn is_exported(path: &Path) -> bool {
     nfs::is_exported(path)

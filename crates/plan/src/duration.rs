@@ -24,6 +24,18 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(wrong)
 }
 
+/// Returns the limit that `text` states: a duration in which something can be done.
+///
+/// # Errors
+/// A clause, also for a limit of 0: everything would be over before it began.
+pub fn parse_limit(text: &str) -> Result<Duration, String> {
+    let limit = parse(text)?;
+    if limit.is_zero() {
+        return Err("must be longer than 0".to_owned());
+    }
+    Ok(limit)
+}
+
 /// Returns a duration as people read it: `850ms`, `4.2s`, `3m10s`, `2h05m`.
 pub fn show(duration: Duration) -> String {
     let seconds = duration.as_secs();

@@ -100,7 +100,7 @@ pub(super) fn read(root: &Table<'_>, platform: Platform) -> Option<AssetTable> {
     };
     let asset = kind.map(|kind| AssetTable {
         kind,
-        timeout: table.duration("timeout").unwrap_or(2 * MINUTE),
+        timeout: table.limit("timeout").unwrap_or(2 * MINUTE),
         before_take: table.argvs("before_take").unwrap_or_default(),
         after_release: table.argvs("after_release").unwrap_or_default(),
         detach: table.argv("detach"),

@@ -95,7 +95,7 @@ pub(super) fn read_services(root: &Table<'_>, platform: Platform) -> Vec<Service
             table.reject("unit", message);
         }
         let control = read_control(&table);
-        let timeout = table.duration("timeout").unwrap_or(10 * MINUTE);
+        let timeout = table.limit("timeout").unwrap_or(10 * MINUTE);
         services.extend(control.map(|control| Service { name, control, timeout }));
         table.end();
     }
@@ -143,7 +143,7 @@ pub(super) fn read_loopbacks(root: &Table<'_>, mounts: &[MountTable]) -> Vec<Loo
                 format!("{}: something else is mounted at {}", table.named("at"), at.display()),
             );
         }
-        let timeout = table.duration("timeout").unwrap_or(MINUTE);
+        let timeout = table.limit("timeout").unwrap_or(MINUTE);
         if let (Some(source), Some(at)) = (source, at) {
             loopbacks.push(Loopback { source, at, timeout });
         }
@@ -192,7 +192,7 @@ pub(super) fn read_shares(
             description: table.text("description"),
             commands: read_share_commands(&table),
             // Longer than a client that is gone keeps its files open (90 s, nfsd(7)).
-            timeout: table.duration("timeout").unwrap_or(2 * MINUTE),
+            timeout: table.limit("timeout").unwrap_or(2 * MINUTE),
         });
         shares.extend(share);
         table.end();
@@ -214,7 +214,7 @@ pub(super) fn read_addresses(root: &Table<'_>) -> Vec<Address> {
     for table in root.tables("address") {
         let cidr = table.need_text("cidr");
         let device = table.need_text("device");
-        let timeout = table.duration("timeout").unwrap_or(MINUTE);
+        let timeout = table.limit("timeout").unwrap_or(MINUTE);
         if let Some(cidr) = &cidr
             && !is_cidr(cidr)
         {
@@ -266,7 +266,7 @@ pub(super) fn read_backup(table: Table<'_>, mounts: &[MountTable], shares: &[Sha
         keep,
         max_age: table.duration("max_age").unwrap_or(120 * MINUTE),
         require_services: table.flag("require_services").unwrap_or(true),
-        timeout: table.duration("timeout").unwrap_or(60 * MINUTE),
+        timeout: table.limit("timeout").unwrap_or(60 * MINUTE),
     });
     table.end();
     backup

@@ -73,6 +73,14 @@ fn a_share_has_more_time_than_the_lease_of_a_client() {
     assert!(config.shares[0].timeout > Duration::from_secs(92));
 }
 
+/// Zero was taken for "at once", and every command was over before it began.
+#[test]
+fn a_limit_of_nothing_is_no_limit() {
+    assert!(
+        said(&WHOLE.replace("timeout = \"10m\"", "timeout = 0")).contains("timeout: must be longer than 0")
+    );
+}
+
 #[test]
 fn a_reservation_key_is_written_as_it_is_printed_and_belongs_to_one_host() {
     let with = |one: &str, two: &str| {

@@ -75,9 +75,11 @@ impl Machine<'_> {
     /// The operator's word stands in the journal; an answer of the peer is worth more than it.
     pub(super) fn ask_peer(&mut self, peer: &str) -> anyhow::Result<()> {
         let Some(address) = &self.config.peer.address else {
-            self.notes.push(format!(
-                "{peer} has no address in the configuration, so nobody asked whether it answers"
-            ));
+            let note =
+                format!("{peer} has no address in the configuration, so nobody asked whether it answers");
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
             return Ok(());
         };
         match addresses::knock(address, self.config.platform, &mut self.runner) {

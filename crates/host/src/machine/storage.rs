@@ -79,12 +79,10 @@ impl Machine<'_> {
         if found.holders.len() > NAMED {
             named.push(format!("and {} more", found.holders.len() - NAMED));
         }
-        if named.is_empty() && !found.unread.is_empty() {
-            found.unread.join("; ")
-        } else if named.is_empty() {
-            "nobody is seen to use it".to_owned()
-        } else {
-            format!("in use: {}", named.join("; "))
+        match found.unread_clause() {
+            _ if !named.is_empty() => format!("in use: {}", named.join("; ")),
+            Some(unread) => unread,
+            None => "nobody is seen to use it".to_owned(),
         }
     }
 
@@ -142,7 +140,7 @@ impl Machine<'_> {
             let named: Vec<String> = found.holders.iter().take(NAMED).map(Holder::to_string).collect();
             return Some(Answer::No(named.join("; ")));
         }
-        (!found.unread.is_empty()).then(|| Answer::Unknown(found.unread.join("; ")))
+        found.unread_clause().map(Answer::Unknown)
     }
 
     pub(super) fn release(&mut self, mounts: &[MountSpec]) -> anyhow::Result<()> {
