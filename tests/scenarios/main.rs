@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
 mod address;
+mod backup_faults;
 mod completions;
 mod cron;
 mod examples;

@@ -339,7 +339,7 @@ pub(crate) fn calls(trace: &str) -> Vec<(String, usize)> {
 }
 
 /// Makes a host with a source and two snapshots of it.
-fn before_a_kill(bed: &Bed) -> Host<'_> {
+pub(crate) fn before_a_kill(bed: &Bed) -> Host<'_> {
     configure(bed, "keep = 2\nrequire_services = false");
     bed.tools(&["strace", "ls", "chmod"]);
     let host = holder(bed, "ec1");
@@ -358,7 +358,7 @@ fn before_a_kill(bed: &Bed) -> Host<'_> {
 }
 
 /// Changes what every run then finds: a file to copy, and one whose copy turns out to be the old one.
-fn change(bed: &Bed, host: &Host<'_>, text: &str) {
+pub(crate) fn change(bed: &Bed, host: &Host<'_>, text: &str) {
     bed.write("source/deep/2", text);
     host.shell("chmod 640 source/deep/3; chmod 644 source/deep/3").run();
 }
@@ -419,12 +419,14 @@ fn a_kill_at_any_system_call_damages_nothing() {
             });
         }
     });
-    let missed = missed.into_inner().unwrap();
+    let mut missed = missed.into_inner().unwrap();
     let kills = chosen.len() - missed.len();
     let line = format!("kills: {kills} at {} of {} system calls, 0 damaged\n", chosen.len(), calls.len());
     std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
     // A run may make a call less than the one that was traced (what was read came in one piece); a
     // harness that kills nothing would be no proof.
+    // How often one waits for a service, or for the next second, is a matter of how busy the machine is.
+    missed.retain(|(name, _)| name != "epoll_wait");
     assert!(missed.len() * 20 <= chosen.len(), "not reached: {missed:?}");
 }
 
