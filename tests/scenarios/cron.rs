@@ -1,7 +1,9 @@
-//! The hourly job: the shipped cron file, run by a real cron, and the shipped systemd units.
+//! The hourly job: the shipped cron file, run by a real cron, and the shipped systemd units, run by a
+//! real systemd.
 
 use super::snapshot::{configure, holder, snapshots};
 use bed::loopfs::HOST_NEEDS;
+use bed::systemd::{Booted, SYSTEMD_NEEDS};
 use bed::{Bed, Need, real, wait_until};
 use std::fs;
 
@@ -41,6 +43,59 @@ fn the_shipped_cron_file_takes_a_snapshot_in_silence() {
     drop(cron);
     assert_eq!((bed.read("ended"), bed.read("said")), ("0\n".to_owned(), String::new()), "success is silent");
     assert_eq!(snapshots(&bed).len(), 1);
+}
+
+/// The shipped timer starts the shipped service: only its hour is made every two seconds, and what the
+/// program is told of its surroundings is the bed's.
+#[test]
+fn the_shipped_timer_takes_a_snapshot_in_silence() {
+    if !real::require(&SYSTEMD_NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.write("source/a", "1");
+    let packaging = bed::binaries::workspace().join("packaging");
+    let shipped = |unit| fs::read_to_string(packaging.join(unit)).unwrap();
+    let root = bed.root().display();
+    let exact = |text: String, shipped: &str, here: &str| {
+        assert!(text.contains(shipped), "{text}");
+        text.replace(shipped, here)
+    };
+    let job = bed.path("job").display().to_string();
+    let service =
+        exact(shipped("habackup.service"), "/usr/sbin/habackup -q --if-held", &format!("{job} -q --if-held"));
+    let service = exact(service, "/etc/orderly/ha.toml", &format!("{root}/etc/ha.toml"));
+    let timer = exact(shipped("habackup.timer"), "OnCalendar=hourly", "OnCalendar=*:*:0/2");
+    let timer = exact(timer, "RandomizedDelaySec=5min", "AccuracySec=1ms");
+    let ec1 = Booted::new(&bed, "ec1", &[("habackup.service", &service), ("habackup.timer", &timer)]);
+    let program = ec1.shell("command -v habackup").any_stdout().run().stdout;
+    bed.script(
+        "job",
+        &format!(
+            "exec >>{root}/said 2>&1\nORDERLY_HOST=ec1 ORDERLY_CONFIG_DIR={root}/etc ORDERLY_STATE_DIR={root}/state \
+             PATH={root}/tools:$PATH exec {} \"$@\"",
+            program.trim()
+        ),
+    );
+    let result = || {
+        let asked = "systemctl show -P Result,ActiveState habackup.service";
+        ec1.shell(asked).any_stdout().run().stdout
+    };
+    // On the host that does not hold the asset the job succeeds and does nothing.
+    ec1.shell("systemctl start habackup.service").run();
+    assert_eq!(
+        (result().as_str(), snapshots(&bed).len()),
+        ("success\ninactive\n", 0),
+        "{}",
+        bed.read("said")
+    );
+    ec1.shell("mount --bind shared asset && systemctl start habackup.timer").run();
+    wait_until("the timer has had a snapshot taken", || !snapshots(&bed).is_empty());
+    ec1.shell("systemctl stop habackup.timer").run();
+    wait_until("the job has ended", || result() == "success\ninactive\n");
+    assert_eq!(bed.read("said"), "", "success is silent");
+    ec1.program("habackup").arg("--verify").any_stdout().run();
 }
 
 #[test]
