@@ -64,7 +64,7 @@ impl<'a> Application<'a> {
                 // Left to the end of the run, each would keep a folder open until there are too many.
                 self.finish_folders(|folder| !entry.path.is_within(folder))?;
                 let applied = match &item.change {
-                    Change::Updated(aspects) if is_metadata_only(&entry, aspects) => {
+                    Change::Updated(aspects) if can_be_adjusted(&entry, aspects) => {
                         self.adjust(&entry, progress)
                     }
                     Change::New | Change::Updated(_) => self.put(&entry, progress),
@@ -214,14 +214,6 @@ impl<'a> Application<'a> {
     }
 }
 
-/// Removes what a restore that was killed amid a path left beside it.
-pub fn remove_left_beside(live: &mut Root, path: &Verbatim) {
-    // Where the folder is gone there is nothing to remove, and what cannot be removed harms nothing.
-    if let (Ok(place), Ok(beside)) = (live.place(path), beside()) {
-        remove_if_there(&place, &beside).ok();
-    }
-}
-
 /// Removes what a restore created, innermost first; folders that are not empty stay. Returns what stayed.
 ///
 /// # Errors
@@ -250,11 +242,33 @@ pub fn remove_created(live: &mut Root, created: &[Verbatim]) -> anyhow::Result<V
     Ok(stayed)
 }
 
-fn is_metadata_only(entry: &Entry, aspects: &[Aspect]) -> bool {
-    let only = aspects
-        .iter()
-        .all(|aspect| matches!(aspect, Aspect::Owner | Aspect::Mode | Aspect::Time | Aspect::Attributes));
-    entry.kind == Kind::Directory || only
+/// Removes what a restore that was killed had made beside a path and not put in place.
+///
+/// # Errors
+/// What the kernel said.
+pub fn remove_unfinished(live: &mut Root, path: &Verbatim) -> anyhow::Result<()> {
+    let Ok(place) = live.place(path) else { return Ok(()) };
+    match remove_if_there(&place, &beside()?) {
+        // A folder: somebody else's.
+        Ok(()) | Err(Errno::EISDIR) => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("remove what was made beside {path}")),
+    }
+}
+
+/// Tells whether what is there only needs other metadata. A file that was somebody else's, or that
+/// lends the rights of its owner, is made anew all the same: who has it open could have written to it
+/// since it was compared.
+fn can_be_adjusted(entry: &Entry, aspects: &[Aspect]) -> bool {
+    if entry.kind == Kind::Directory {
+        return true;
+    }
+    let lends = entry.mode & 0o6000 != 0
+        || entry.xattrs.iter().any(|xattr| xattr.name.as_bytes() == b"security.capability");
+    aspects.iter().all(|aspect| match aspect {
+        Aspect::Mode | Aspect::Time | Aspect::Attributes => entry.kind != Kind::File || !lends,
+        Aspect::Owner => entry.kind != Kind::File,
+        Aspect::Type | Aspect::Contents | Aspect::Target | Aspect::Links => false,
+    })
 }
 
 fn beside() -> anyhow::Result<CString> {

@@ -10,7 +10,7 @@ use crate::consent::{self, Answer};
 use crate::exclude::Excludes;
 use crate::ground::Ground;
 use crate::id::SnapshotName;
-use crate::manifest::{self, Header, Reader};
+use crate::manifest::{self, Header, Reader, Remark};
 use crate::progress::Progress;
 use crate::report::{self, Report};
 use crate::root::Root;
@@ -204,11 +204,15 @@ fn insist_on_sound(
     let mut pass = chosen.pass()?;
     let next = || Ok(pass.next_entry()?.map(|(_, entry)| entry));
     let wrong = verify::differences(next, tree, &mut progress)?;
+    insist_on_none(&wrong, || format!("the snapshot {name} is damaged and nothing was restored:"))
+}
+
+fn insist_on_none(wrong: &[Remark], title: impl Fn() -> String) -> anyhow::Result<()> {
     if wrong.is_empty() {
         return Ok(());
     }
-    let mut lines = vec![format!("the snapshot {name} is damaged and nothing was restored:")];
-    lines.extend(wrong.iter().map(|remark| format!("{}: {}", remark.path, remark.reason)));
+    let lines = wrong.iter().map(|remark| format!("{}: {}", remark.path, remark.reason));
+    let lines: Vec<String> = std::iter::once(title()).chain(lines).collect();
     Err(fail(Status::Rejected, lines.join("\n")))
 }
 
@@ -233,6 +237,11 @@ pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
         return Err(fail(Status::Refused, "there is no restore to undo"));
     };
     let mut undo = saved.read().or_status(Status::Rejected)?;
+    let damage = undo.damage(&mut Progress::new(reporter, runner, "verify", 0))?;
+    reporter.end_progress();
+    insist_on_none(&damage, || {
+        format!("what was saved in {} is damaged and nothing was undone:", saved.path.display())
+    })?;
     let mut live = Root::open(&undo.root).or_status(Status::Refused)?;
     undo.each_put_back(|path| reporter.message(&format!("put back {}", report::shown(path))))
         .or_status(Status::Rejected)?;

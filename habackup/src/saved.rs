@@ -4,7 +4,7 @@
 //! and `created.json`, the paths that were not there before. A finished `--undo` renames it, so that
 //! no undo is done twice.
 
-use crate::apply::{Application, remove_created, remove_left_beside};
+use crate::apply::{Application, remove_created, remove_unfinished};
 use crate::chosen::{Chosen, Selection};
 use crate::comparison::{self, Change, Comparison};
 use crate::exclude::Excludes;
@@ -15,6 +15,7 @@ use crate::root::Root;
 use crate::snapshot::{self, Plan};
 use crate::store::{self, FOLDER};
 use crate::verbatim::Verbatim;
+use crate::verify;
 use crate::walk::Scope;
 use anyhow::{Context, bail, ensure};
 use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
@@ -80,6 +81,7 @@ impl Saved {
         progress: Progress<'_>,
     ) -> anyhow::Result<Self> {
         files::private_directory(&folder())?;
+        remove_never_begun()?;
         let path = new_folder()?;
         let saved = Self { path: path.clone() };
         let made = saved
@@ -267,6 +269,15 @@ impl Undo {
         Ok(())
     }
 
+    /// Returns what is wrong with what was saved.
+    ///
+    /// # Errors
+    /// When it cannot be read, or somebody asked us to stop.
+    pub fn damage(&mut self, progress: &mut Progress<'_>) -> anyhow::Result<Vec<Remark>> {
+        let mut pass = self.overwritten.pass()?;
+        verify::differences(|| Ok(pass.next_entry()?.map(|(_, entry)| entry)), &mut self.tree, progress)
+    }
+
     /// Returns the restored files that somebody wrote to since: undoing loses what was written.
     ///
     /// # Errors
@@ -300,8 +311,13 @@ impl Undo {
         progress: &mut Progress<'_>,
     ) -> anyhow::Result<Vec<Verbatim>> {
         live.forget();
-        self.each_put_back(|path| remove_left_beside(live, path))?;
-        self.created.iter().for_each(|path| remove_left_beside(live, path));
+        let mut pass = self.overwritten.pass()?;
+        while let Some((_, entry)) = pass.next_entry()? {
+            remove_unfinished(live, &entry.path)?;
+        }
+        for path in &self.created {
+            remove_unfinished(live, path)?;
+        }
         // What the restore never came to is left alone: it may be what made it fail.
         let compared = comparison::with_live(&mut self.overwritten, live, &Excludes::default(), progress)?;
         if let Some(Remark { path, reason }) = compared.conflicts.first() {
@@ -358,6 +374,15 @@ fn all_with_undone() -> anyhow::Result<Vec<PathBuf>> {
     }
     paths.sort();
     Ok(paths)
+}
+
+/// Removes what was saved for restores that were killed before they began: they would take the room,
+/// and the place among the newest, of one that can be undone. Only called by who holds the lock.
+fn remove_never_begun() -> anyhow::Result<()> {
+    for path in all_with_undone()?.iter().filter(|path| !path.join(CREATED).exists()) {
+        std::fs::remove_dir_all(path).with_context(|| format!("remove {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Makes the folder of a new restore, whose name sorts after all others.

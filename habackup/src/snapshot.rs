@@ -225,6 +225,9 @@ impl Snapshot<'_> {
         let stat = match fstatat(&level.source, c_name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(error) => {
+                if itself {
+                    self.problem(&path, error.desc().to_owned());
+                }
                 self.absent(&path, scope, named, error);
                 return Ok(());
             }

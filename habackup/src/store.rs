@@ -12,10 +12,10 @@ use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, symlinkat, syncfs, unlinkat};
 use orderly_exec::{Status, fail};
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{DirBuilder, File, TryLockError};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -193,11 +193,24 @@ impl Store {
         Ok(Staging { folder, tree, name: name.to_owned() })
     }
 
+    /// Insists that the folder still is what its path leads to: unmounted or replaced while the snapshot
+    /// was taken, it is not where anybody will look for it.
+    fn insist_on_same_place(&self) -> anyhow::Result<()> {
+        let path = self.path.display();
+        let found = self.path.symlink_metadata().with_context(|| format!("look at {path} again"))?;
+        ensure!(
+            (found.dev(), found.ino()) == self.identity()?,
+            "{path} was unmounted or replaced while the snapshot was taken; nothing was published"
+        );
+        Ok(())
+    }
+
     /// Makes a finished snapshot visible under its name, and `latest` lead to it when it is whole.
     ///
     /// # Errors
-    /// When it cannot be written to the disk; nothing is visible then.
+    /// When it cannot be written to the disk: nothing is visible then, or the error says what is.
     pub fn publish(&self, staging: &Staging, name: SnapshotName) -> anyhow::Result<()> {
+        self.insist_on_same_place()?;
         // One call for all files and folders instead of one each. It waits for everything written to
         // this file system and, since Linux 5.8, reports what could not be.
         syncfs(&staging.folder)
@@ -219,8 +232,15 @@ impl Store {
             unlinkat(&self.folder, latest.as_str(), UnlinkatFlags::NoRemoveDir).ok();
         }
         published.with_context(|| format!("publish the snapshot {name}"))?;
-        fsync(&self.folder).with_context(|| format!("publish the snapshot {name}"))?;
-        latest.map_or(Ok(()), |latest| self.put_latest(&latest, name))
+        let lasts = fsync(&self.folder).map_err(anyhow::Error::from);
+        let led_to =
+            lasts.and_then(|()| latest.as_ref().map_or(Ok(()), |latest| self.put_latest(latest, name)));
+        if let (Err(_), Some(latest)) = (&led_to, &latest) {
+            unlinkat(&self.folder, latest.as_str(), UnlinkatFlags::NoRemoveDir).ok();
+        }
+        led_to.with_context(|| {
+            format!("the snapshot {name} is there, but may not outlast a power cut; take another one")
+        })
     }
 
     /// Removes what was staged; what cannot be removed is left to the next run.
@@ -263,11 +283,11 @@ impl Store {
         format!("point {} to {name}", self.at(OsStr::new(LATEST)))
     }
 
-    fn names(&self) -> anyhow::Result<Vec<std::ffi::OsString>> {
-        let list = || -> std::io::Result<Vec<_>> {
-            std::fs::read_dir(&self.path)?.map(|entry| Ok(entry?.file_name())).collect()
-        };
-        list().with_context(|| format!("read {}", self.path.display()))
+    /// Lists the open folder, whatever stands at its path by now.
+    fn names(&self) -> anyhow::Result<Vec<OsString>> {
+        let names =
+            crate::walk::names(&self.folder).with_context(|| format!("read {}", self.path.display()))?;
+        Ok(names.into_iter().map(|name| OsString::from_vec(name.into_bytes())).collect())
     }
 
     fn at(&self, name: &OsStr) -> String {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
 mod address;
+mod backup_faults;
 mod completions;
 mod cron;
 mod examples;
@@ -54,7 +55,6 @@ mod syslog;
 mod takeover;
 mod the_bed;
 mod tidy;
-mod undo;
 mod unit;
 mod unwind;
 mod violation;

@@ -367,6 +367,27 @@ fn a_restore_killed_anywhere_leaves_whole_files_and_can_be_done_again() {
     assert!(missed.len() * 10 <= kills, "not reached: {missed:?}");
 }
 
+/// An undo took back edits that were made after the restore, without a word.
+#[test]
+fn an_undo_names_what_was_edited_since() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    let host = changed_since(&bed);
+    host.program("habackup").args(["-q", "--restore", "--yes"]).run();
+    bed.write("source/content", "edited since\n");
+    bed.write("source/deep/gone", "edited as well\n");
+    let ended = host.program("habackup").args(["--undo", "-n"]).any_stdout().any_stderr().run();
+    let named: Vec<&str> = ended.stderr.lines().filter(|line| line.contains("edited since")).collect();
+    assert_eq!(named.len(), 2, "{}", ended.stderr);
+    host.program("habackup")
+        .args(["-q", "--undo", "--yes"])
+        .stderr_contains("source/content: was edited since")
+        .run();
+    assert_eq!(bed.read("source/content"), "new\n");
+}
+
 /// Monitoring heard "refused" where it should have heard that there never was a backup.
 #[test]
 fn where_no_snapshot_was_ever_taken_the_check_is_stale_and_the_list_empty() {
@@ -385,4 +406,89 @@ fn where_no_snapshot_was_ever_taken_the_check_is_stale_and_the_list_empty() {
     );
     host.program("habackup").arg("--list").stderr_contains("no snapshot was taken yet").run();
     host.program("habackup").arg("--verify").status(4).stderr_contains("no snapshot was taken yet").run();
+}
+
+/// Who a file had been given to could write to it while it was restored, and then owned a program with
+/// the rights of root: only owner and mode were set on what had been compared before.
+#[test]
+fn a_file_that_was_given_away_is_restored_as_a_new_one() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["chmod", "chown"]);
+    let host = holder(&bed, "ec1");
+    for name in ["given", "lends", "kept"] {
+        bed.write(Path::new("source").join(name), "#!/bin/true\n");
+    }
+    host.shell("chmod 755 source/*; chmod 4755 source/lends").run();
+    host.program("habackup").arg("-q").run();
+    host.shell("chown 65534 source/given; chmod 700 source/kept source/lends").run();
+    let inode = |name: &str| fs::metadata(bed.path("source").join(name)).unwrap().ino();
+    let names = ["given", "lends", "kept"];
+    // Held open, so that no inode's number is given out again.
+    let held =
+        names.map(|name| fs::OpenOptions::new().append(true).open(bed.path("source").join(name)).unwrap());
+    let before = names.map(inode);
+    host.program("habackup").args(["-q", "--restore", "--yes"]).run();
+    let same: Vec<bool> = names.iter().zip(before).map(|(name, before)| inode(name) == before).collect();
+    assert_eq!(same, [false, false, true]);
+    for mut file in held {
+        std::io::Write::write_all(&mut file, b"mine\n").unwrap();
+    }
+    assert_eq!(
+        (bed.read("source/given"), bed.read("source/lends")),
+        ("#!/bin/true\n".into(), "#!/bin/true\n".into())
+    );
+    let mode = |name: &str| fs::metadata(bed.path("source").join(name)).unwrap().mode() & 0o7777;
+    assert_eq!(names.map(mode), [0o755, 0o4755, 0o755]);
+    host.program("habackup").args(["-q", "--undo", "--yes"]).any_stderr().run();
+    assert_eq!(fs::metadata(bed.path("source/given")).unwrap().uid(), 65_534);
+}
+
+/// An undo began to put back what was saved and then met a damaged copy: half was undone.
+#[test]
+fn an_undo_of_what_was_damaged_since_touches_nothing() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    let host = changed_since(&bed);
+    host.program("habackup").args(["-q", "--restore", "--yes"]).run();
+    let restored = picture(&bed.path("source"));
+    let saved = fs::read_dir(bed.path("state/restores")).unwrap().next().unwrap().unwrap().path();
+    let copy = saved.join("tree").join(bed.path("source/content").strip_prefix("/").unwrap());
+    fs::write(copy, "NEW\n").unwrap();
+    host.program("habackup")
+        .args(["--undo", "--yes"])
+        .status(3)
+        .stderr_contains("is damaged and nothing was undone")
+        .stderr_contains("source/content")
+        .run();
+    assert_eq!(picture(&bed.path("source")), restored);
+}
+
+/// What was saved for restores that were killed before they began took the places of those to be undone.
+#[test]
+fn what_was_saved_for_a_restore_that_never_began_goes_with_the_next() {
+    if !ready() || !real::require(&[bed::Need::Program("strace")]) {
+        return;
+    }
+    let bed = Bed::new();
+    let host = changed_since(&bed);
+    bed.tool("strace");
+    host.shell(
+        "strace -f -o /dev/null -e trace=syncfs -e inject=syncfs:signal=KILL habackup --restore --yes",
+    )
+    .status(137)
+    .any_stdout()
+    .any_stderr()
+    .run();
+    let saved = || fs::read_dir(bed.path("state/restores")).unwrap().count();
+    assert_eq!(saved(), 1);
+    host.program("habackup").args(["-q", "--restore", "--yes"]).run();
+    assert_eq!(saved(), 1);
+    host.program("habackup").args(["-q", "--undo", "--yes"]).run();
+    assert_eq!(bed.read("source/content"), "new\n");
 }

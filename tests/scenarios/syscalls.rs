@@ -1,5 +1,5 @@
-//! Killed at any system call, and with any call on files failing, a run damages nothing: `habackup` under
-//! strace. The short form takes every so many calls, `ORDERLY_SOAK=1` every one.
+//! Killed at any system call, a run damages nothing: `habackup` under strace. The short form takes every so
+//! many calls, `ORDERLY_SOAK=1` every one.
 
 use crate::snapshot::{configure, holder, ready, snapshots};
 use bed::Bed;
@@ -34,7 +34,7 @@ pub(crate) fn calls(trace: &str) -> Vec<(String, usize)> {
 }
 
 /// Makes a host with a source and two snapshots of it.
-fn before_a_kill(bed: &Bed) -> Host<'_> {
+pub(crate) fn before_a_kill(bed: &Bed) -> Host<'_> {
     configure(bed, "keep = 2\nrequire_services = false");
     bed.tools(&["strace", "ls", "chmod"]);
     let host = holder(bed, "ec1");
@@ -53,7 +53,7 @@ fn before_a_kill(bed: &Bed) -> Host<'_> {
 }
 
 /// Changes what every run then finds: a file to copy, and one whose copy turns out to be the old one.
-fn change(bed: &Bed, host: &Host<'_>, text: &str) {
+pub(crate) fn change(bed: &Bed, host: &Host<'_>, text: &str) {
     bed.write("source/deep/2", text);
     host.shell("chmod 640 source/deep/3; chmod 644 source/deep/3").run();
 }
@@ -81,30 +81,6 @@ fn kill_at(bed: &Bed, host: &Host<'_>, number: usize, (name, which): &(String, u
     let killed = host.shell(&line).any_status().any_stderr().run().status == 128 + 9;
     look_after(bed, host, &format!("call {number}, {name}"));
     killed
-}
-
-/// Lets one system call of a run fail. Tells whether there was such a call.
-fn fail_at(bed: &Bed, host: &Host<'_>, number: usize, (name, which): &(String, usize), error: &str) -> bool {
-    let text = format!("{error} {number}");
-    change(bed, host, &text);
-    let line =
-        format!("strace -f -o trace -e trace={name} -e inject={name}:error={error}:when={which} habackup -q");
-    let ended = host.shell(&line).any_status().any_stderr().run();
-    let what = format!("call {number}, {name} ({which}) fails with {error}");
-    // Before the program begins its loader has the word.
-    let is_begun = !ended.stderr.contains("error while loading shared libraries");
-    let is_calm = ended.status < 126 && !ended.stderr.contains("panicked");
-    assert!(is_calm || !is_begun, "{what}: {}: {}", ended.status, ended.stderr);
-    if ended.status == 0 {
-        // What did not matter; then the snapshot is all that it should be.
-        let copy =
-            bed.path("shared/habackup/latest/tree").join(&bed.path("source/deep/2").to_string_lossy()[1..]);
-        assert_eq!(fs::read_to_string(copy).ok().as_deref(), Some(&*text), "{what}: {}", ended.stderr);
-    } else {
-        assert!(!ended.stderr.is_empty(), "{what}: status {} without a word", ended.status);
-    }
-    look_after(bed, host, &what);
-    bed.read("trace").contains("(INJECTED)")
 }
 
 /// Returns the system calls of a run.
@@ -160,91 +136,12 @@ fn a_kill_at_any_system_call_damages_nothing() {
     let calls = traced();
     let step = if is_soak() { 1 } else { (calls.len() / 24).max(1) };
     let chosen: Vec<usize> = (0..calls.len()).skip(step - 1).step_by(step).collect();
-    let missed = at_each(&chosen, |bed, host, &number| kill_at(bed, host, number, &calls[number]));
+    let mut missed = at_each(&chosen, |bed, host, &number| kill_at(bed, host, number, &calls[number]));
     let kills = chosen.len() - missed.len();
     say(&format!("kills: {kills} at {} of {} system calls, 0 damaged\n", chosen.len(), calls.len()));
     // A run may make a call less than the one that was traced (what was read came in one piece); a
     // harness that kills nothing would be no proof.
-    assert!(missed.len() * 20 <= chosen.len(), "not reached: {missed:?}");
-}
-
-/// Calls that touch files, and the ends of those that need room.
-const ON_FILES: [&str; 37] = [
-    "openat",
-    "openat2",
-    "open",
-    "read",
-    "pread64",
-    "readv",
-    "write",
-    "pwrite64",
-    "writev",
-    "copy_file_range",
-    "sendfile",
-    "fsync",
-    "fdatasync",
-    "syncfs",
-    "renameat",
-    "renameat2",
-    "rename",
-    "linkat",
-    "link",
-    "symlinkat",
-    "symlink",
-    "unlinkat",
-    "unlink",
-    "mkdirat",
-    "mkdir",
-    "fchmodat",
-    "fchmod",
-    "fchownat",
-    "fchown",
-    "utimensat",
-    "statx",
-    "newfstatat",
-    "getdents64",
-    "ftruncate",
-    "fallocate",
-    "flock",
-    "fgetxattr",
-];
-const NEED_ROOM: [&str; 12] = [
-    "write",
-    "pwrite64",
-    "writev",
-    "copy_file_range",
-    "sendfile",
-    "fsync",
-    "fdatasync",
-    "syncfs",
-    "mkdirat",
-    "linkat",
-    "symlinkat",
-    "ftruncate",
-];
-
-/// A disk that fails or is full at any moment is named; what was published stays, and what is said to be
-/// complete is.
-#[test]
-fn a_system_call_on_files_that_fails_damages_nothing_and_is_named() {
-    if !ready() || !real::require(&[Need::Program("strace")]) {
-        return;
-    }
-    let calls = traced();
-    let all: Vec<(usize, &str)> = calls
-        .iter()
-        .enumerate()
-        .flat_map(|(number, (name, _))| {
-            let eio = ON_FILES.contains(&name.as_str()).then_some((number, "EIO"));
-            let enospc = NEED_ROOM.contains(&name.as_str()).then_some((number, "ENOSPC"));
-            eio.into_iter().chain(enospc)
-        })
-        .collect();
-    let step = if is_soak() { 1 } else { (all.len() / 24).max(1) };
-    let chosen: Vec<(usize, &str)> = all.iter().copied().skip(step - 1).step_by(step).collect();
-    let missed =
-        at_each(&chosen, |bed, host, &(number, error)| fail_at(bed, host, number, &calls[number], error));
-    let failures = chosen.len() - missed.len();
-    say(&format!("failing calls: {failures} at {} of {} places, 0 damaged\n", chosen.len(), all.len()));
+    // How often one waits for a service, or for the next second, is a matter of how busy the machine is.
+    missed.retain(|&number| calls[number].0 != "epoll_wait");
     assert!(missed.len() * 20 <= chosen.len(), "not reached: {missed:?}");
 }
