@@ -90,7 +90,11 @@ impl<'a> Application<'a> {
         if entry.link_group.is_none() && fstat(&opened)?.st_nlink > 1 {
             return self.put(entry, progress);
         }
-        self.finish(&opened, entry)
+        self.finish(&opened, entry)?;
+        if entry.kind == Kind::File {
+            fsync(place.open_to_read()?)?;
+        }
+        Ok(())
     }
 
     fn put(&mut self, entry: &Entry, progress: &mut Progress<'_>) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use crate::comparison::{self, Aspect, Step};
 use crate::exclude::Excludes;
 use crate::ground::{Ground, Held};
 use crate::id::SnapshotName;
-use crate::manifest::{Reader, Remark, Totals};
+use crate::manifest::{Remark, Totals};
 use crate::progress::{Progress, show_bytes};
 use crate::report::{self, Report, shown, words};
 use crate::restore::open_tree;
@@ -103,7 +103,7 @@ fn row(store: &Store, name: SnapshotName) -> Row {
         problems: 0,
         unreadable: None,
     };
-    match store.manifest(name).and_then(Reader::into_ends) {
+    match store.ends(name) {
         Ok((header, trailer)) => {
             row.host = Some(header.host);
             row.hostid = Some(header.hostid);
@@ -123,6 +123,9 @@ struct Freshness {
     age_seconds: Option<u64>,
     max_age_seconds: u64,
     fresh: bool,
+    /// Why the snapshot cannot be restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable: Option<String>,
     time: String,
 }
 
@@ -134,23 +137,31 @@ pub fn check(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyho
     no_operands(args, "--check")?;
     let ground = Ground::open(args)?;
     let limit = args.max_age.unwrap_or(ground.backup.max_age);
-    let newest = match open(args, &ground, runner, reporter)? {
+    let (newest, unreadable) = match open(args, &ground, runner, reporter)? {
         Opened::NotHeld => return Ok(Status::Done),
-        Opened::NoneYet => None,
-        Opened::Store(store) => store.newest_whole()?,
+        Opened::NoneYet => (None, None),
+        Opened::Store(store) => {
+            let newest = store.newest_whole()?;
+            // Of what cannot be restored it is no comfort that it is young.
+            let read = newest.map(|name| store.ends(name));
+            (newest, read.and_then(Result::err).map(|error| format!("{error:#}")))
+        }
     };
     // A few minutes in the future are two clocks; more is a clock that proves nothing.
     let age = newest.and_then(|name| {
         let ahead = name.id.second() - crate::id::Id::now().second();
         name.id.age().or_else(|| (ahead < 300).then_some(Duration::ZERO))
     });
-    let fresh = age.is_some_and(|age| age <= limit);
-    let said = match (newest, age) {
-        (None, _) => "there is no whole snapshot".to_owned(),
-        (Some(name), None) => {
+    let fresh = age.is_some_and(|age| age <= limit) && unreadable.is_none();
+    let said = match (newest, age, &unreadable) {
+        (None, ..) => "there is no whole snapshot".to_owned(),
+        (Some(_), _, Some(why)) => format!("the newest whole one cannot be restored: {why}"),
+        (Some(name), None, None) => {
             format!("the newest whole snapshot {name} lies in the future: a clock is wrong")
         }
-        (Some(name), Some(age)) => format!("the newest whole snapshot {name} is {} old", duration::show(age)),
+        (Some(name), Some(age), None) => {
+            format!("the newest whole snapshot {name} is {} old", duration::show(age))
+        }
     };
     if fresh {
         reporter.message(&format!("fresh: {said}"));
@@ -163,6 +174,7 @@ pub fn check(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyho
         age_seconds: age.map(|age| age.as_secs()),
         max_age_seconds: limit.as_secs(),
         fresh,
+        unreadable,
         time: clock::now(),
     });
     Ok(if fresh { Status::Done } else { Status::Failed })
@@ -193,8 +205,7 @@ pub fn verify(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyh
     };
     let name = choice::snapshot(&store, choice.names.first().map(String::as_str), args.made_by.as_deref())?;
     // Read twice: the checksum stands at the end, and a million entries are not kept in memory.
-    let read =
-        store.manifest(name).and_then(Reader::into_ends).and_then(|ends| Ok((ends, store.manifest(name)?)));
+    let read = store.ends(name).and_then(|ends| Ok((ends, store.manifest(name)?)));
     let ((_, trailer), mut manifest) = match read {
         Ok(read) => read,
         Err(error) => {
@@ -329,7 +340,7 @@ fn diff_live(
     reporter: &mut Reporter,
     output: Output,
 ) -> anyhow::Result<Status> {
-    let (header, trailer) = store.manifest(name).and_then(Reader::into_ends).or_status(Status::Rejected)?;
+    let (header, trailer) = store.ends(name).or_status(Status::Rejected)?;
     let mut chosen = Chosen::new(|| store.manifest(name), Selection::All);
     let mut live = Root::open("/".as_ref())?;
     let excludes = Excludes::new(&header.sources.exclude);

@@ -100,19 +100,26 @@ impl<'a> Progress<'a> {
     }
 
     fn text(&self) -> String {
-        let seconds = self.began.elapsed().as_secs_f64().max(0.001);
-        let mut text = format!("{}: {} files, {}", self.what, self.files, show_bytes(self.bytes));
-        if self.bytes > 0 {
-            let rate = self.bytes as f64 / seconds;
-            text.push_str(&format!(", {}/s", show_bytes(rate as u64)));
-        }
-        if self.expected_files > self.files && self.files > 0 {
-            let left = seconds / self.files as f64 * (self.expected_files - self.files) as f64;
-            let left = orderly_plan::duration::show(Duration::from_secs_f64(left));
-            text.push_str(&format!(", of {} as before, about {left} left", self.expected_files));
-        }
-        text
+        let forecast = Some(self.expected_files).filter(|expected| *expected > self.files && self.files > 0);
+        shown(self.what, self.files, forecast, self.bytes, self.began.elapsed())
     }
+}
+
+/// Returns the live line. Short: a terminal of 80 columns has no room for more, and what takes no room
+/// any more is the time that is left.
+fn shown(what: &str, files: u64, forecast: Option<u64>, bytes: u64, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64().max(0.001);
+    let of = forecast.map(|expected| format!("/{expected}")).unwrap_or_default();
+    let mut text = format!("{what}: {files}{of} files, {}", show_bytes(bytes));
+    if bytes > 0 {
+        text.push_str(&format!(", {}/s", show_bytes((bytes as f64 / seconds) as u64)));
+    }
+    if let Some(expected) = forecast {
+        let left = seconds / files.max(1) as f64 * expected.saturating_sub(files) as f64;
+        let left = orderly_plan::duration::show(Duration::from_secs(left.ceil() as u64));
+        text.push_str(&format!(", about {left} left"));
+    }
+    text
 }
 
 /// Returns an amount as people read it: `512 B`, `3.4 MiB`.
@@ -132,7 +139,19 @@ pub fn show_bytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::show_bytes;
+    use super::{show_bytes, shown};
+    use std::time::Duration;
+
+    /// The time that is left, which stood last, was cut off on a terminal of 80 columns.
+    #[test]
+    fn the_live_line_has_room_on_eighty_columns() {
+        let hour = Duration::from_secs(3600);
+        let long = shown("snapshot", 999_999, Some(1_234_567), 1_098_437_885_952, hour);
+        assert_eq!(long, "snapshot: 999999/1234567 files, 1023.0 GiB, 291.0 MiB/s, about 14m05s left");
+        // The spinner and the time that has gone by stand before it.
+        assert!("* 2h ".len() + long.len() <= 80, "{}", long.len());
+        assert_eq!(shown("verify", 3, None, 0, hour), "verify: 3 files, 0 B");
+    }
 
     #[test]
     fn amounts_are_shown_as_people_read_them() {

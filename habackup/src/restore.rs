@@ -10,7 +10,7 @@ use crate::consent::{self, Answer};
 use crate::exclude::Excludes;
 use crate::ground::Ground;
 use crate::id::SnapshotName;
-use crate::manifest::{self, Header, Reader, Remark};
+use crate::manifest::{self, Header, Remark};
 use crate::progress::Progress;
 use crate::report::{self, Report};
 use crate::root::Root;
@@ -45,7 +45,7 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     let store = ground.open_store(runner)?;
     let name = choice::snapshot(&store, choice.names.first().map(String::as_str), args.made_by.as_deref())?;
     // Read once to its end before anything is believed: the checksum stands there.
-    let (header, trailer) = store.manifest(name).and_then(Reader::into_ends).or_status(Status::Rejected)?;
+    let (header, trailer) = store.ends(name).or_status(Status::Rejected)?;
     insist_on_fit(args, &ground, name, &header, runner)?;
     if !name.whole {
         let problems = trailer.problems.len();

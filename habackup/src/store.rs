@@ -5,7 +5,7 @@
 //! Invariant: `latest` only ever leads to a whole snapshot.
 
 use crate::id::{Id, SnapshotName};
-use crate::manifest::{self, Reader};
+use crate::manifest::{self, Header, Reader, Trailer};
 use anyhow::{Context, bail, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
@@ -147,6 +147,15 @@ impl Store {
             reader.header().id
         );
         Ok(reader)
+    }
+
+    /// Reads the manifest of a snapshot to its end, where its checksum stands.
+    ///
+    /// # Errors
+    /// Names the snapshot and the line.
+    pub fn ends(&self, name: SnapshotName) -> anyhow::Result<(Header, Trailer)> {
+        let what = || format!("snapshot {name}: {}", manifest::FILE);
+        self.manifest(name)?.into_ends().with_context(what)
     }
 
     /// Removes what a killed run left behind and mends `latest`; returns what was removed.

@@ -378,3 +378,55 @@ fn everything_a_file_system_has_is_kept_or_named() {
     host.shell("getcap source/cap").stdout("source/cap cap_net_raw=ep\n").run();
     host.shell("umount source").run();
 }
+
+/// Each kind of thing, removed after the snapshot, comes back as it was in all that can be asked of it.
+#[test]
+fn every_kind_of_thing_is_restored_as_it_was() {
+    let tools = ["setcap", "setfacl", "getfacl", "setfattr", "getfattr"].map(Need::Program);
+    if !ready() || !real::require(&DISK_NEEDS) || !real::require(&tools) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["mkfifo", "mknod", "ln", "setcap", "setfacl", "getfacl", "setfattr", "getfattr", "cp"]);
+    bed.tools(&["chown", "chmod", "touch", "mkdir", "find", "sort", "rm", "truncate", "printf", "stat"]);
+    let disk = Disk::ext4(&bed, 64);
+    let host = holder(&bed, "ec1");
+    host.shell(&format!("mount {} source", disk.device().display())).run();
+    host.shell(
+        "cd source; mkdir -p deep/er empty shut; : >none; echo 1 >deep/one; ln deep/one deep/er/same; ln deep/one again; \
+         ln -s ../nowhere deep/dangling; ln -s . loop; mkfifo -m 620 pipe; mknod null c 1 3; mknod disk b 7 99; chmod 600 null disk; \
+         truncate -s 9M holes; echo end >>holes; echo 2 >cap; setcap cap_net_raw+ep cap; echo 3 >lends; chown 7:8 lends; \
+         chmod 6751 lends; echo 4 >acl; setfacl -m u:3:rw,g:4:r acl; setfacl -d -m u:5:rwx deep; setfattr -n user.note -v kept acl; \
+         setfattr -n trusted.note -v ours deep/er; setfattr -h -n trusted.link -v ours loop; echo 5 >shut/in; chmod 0 shut/in shut; \
+         chmod 1777 empty; touch -h -d '1931-02-03 04:05:06.123456789' deep/dangling cap acl lends; printf x >\"$(printf 'a\\nb\\377')\"",
+    )
+    .run();
+    let picture = || {
+        let line = "cd source; find . ! -name lost+found -printf '%P|%y|%m|%U:%G|%n|%l|' -exec stat -c '%s %t:%T' {} \\; | sort; \
+                    find . ! -type d ! -name lost+found -printf '%P|%T@\\n' | sort; getfacl -nR . ; getfattr -hR -d -m - -e hex . | cat";
+        let said = host.shell(line).any_stdout().any_stderr().run().stdout;
+        // How large a folder is depends on what was in it before.
+        let is_folder = |line: &&str| !line.contains("|d|");
+        let folders: Vec<&str> = said.lines().filter(|line| !is_folder(line)).collect();
+        let folders =
+            folders.iter().filter_map(|line| line.rsplit_once('|')).map(|(facts, _)| facts.to_owned());
+        let rest = said.lines().filter(is_folder).map(str::to_owned);
+        folders.chain(rest).collect::<Vec<_>>()
+    };
+    let before = picture();
+    host.program("habackup").stdout("Backup complete.\n").run();
+    // A socket is written down and skipped with a word: it ends with its program.
+    let _ear = std::os::unix::net::UnixListener::bind(bed.path("ear")).unwrap();
+    host.shell("cp -a ear source/").run();
+    host.program("habackup").arg("-v").any_stdout().stderr_contains("source/ear: left out: a socket").run();
+    assert!(manifest(&bed)["entries"].as_array().unwrap().iter().any(|entry| entry["type"] == "socket"));
+    host.shell("cd source; chmod 700 shut; rm -rf deep empty shut none again loop pipe null disk holes cap lends acl ear a*b*").run();
+    host.program("habackup").args(["--restore", "--yes"]).any_stdout().any_stderr().run();
+    let after = picture();
+    let differs: Vec<_> = before.iter().zip(&after).filter(|(a, b)| a != b).collect();
+    assert!(differs.is_empty() && before.len() == after.len(), "{differs:#?}\n{before:#?}");
+    let blocks = host.shell("stat -c %b source/holes").any_stdout().run().stdout;
+    assert!(blocks.trim().parse::<u64>().unwrap() < 100, "{blocks} blocks of holes");
+    host.shell("umount source").run();
+}

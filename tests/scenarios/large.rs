@@ -217,3 +217,33 @@ fn a_run_with_helpers_can_be_ended_at_any_time() {
     host.program("habackup").args(["-q", "--verify"]).run();
     assert_eq!(names().lines().filter(|name| name.starts_with('.')).count(), 0);
 }
+
+/// On a terminal a run shows files, bytes, how fast, and how long it will take, going by the run before.
+#[test]
+fn a_terminal_shows_how_far_a_run_is() {
+    if !ready() || !real::require(&[Need::Program("strace")]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tool("strace");
+    let host = holder(&bed, "ec1");
+    let fill = |text: &str| {
+        for number in 0..400 {
+            bed.write(format!("source/{number}"), format!("{text} {number}").repeat(400));
+        }
+    };
+    fill("first");
+    host.program("habackup").arg("-q").run();
+    fill("second");
+    let slow = "strace -f -o /dev/null -e trace=read -e inject=read:delay_enter=4000 habackup";
+    let running =
+        host.shell(slow).env("TERM", "vt100").on_terminal().stdout("Backup complete.\n").any_stderr().spawn();
+    for part in ["snapshot: ", "/400 files, ", " KiB/s", ", about ", " left"] {
+        running.wait_for_stderr(part);
+    }
+    running.end();
+    // Nobody looks: nothing is shown.
+    fill("third");
+    host.program("habackup").stdout("Backup complete.\n").run();
+}

@@ -144,6 +144,25 @@ fn a_damaged_snapshot_is_not_restored() {
     fs::write(&manifest, text.replace("\"0644\"", "\"4755\"")).unwrap();
     host.program("habackup").args(["--restore", "--yes"]).status(3).stderr_contains("checksum").run();
     host.program("habackup").arg("--list").status(1).stderr_contains("checksum").run();
+    // Monitoring was told that all is well.
+    host.program("habackup")
+        .arg("--check")
+        .status(1)
+        .stderr_contains("stale: the newest whole one cannot")
+        .run();
+    for cut in [0, 1, text.len() / 2, text.len() - 1] {
+        fs::write(&manifest, &text[..cut]).unwrap();
+        host.program("habackup").arg("--verify").status(1).stderr_contains("manifest.json: line ").run();
+        host.program("habackup").args(["--restore", "--yes"]).status(3).stderr_contains("line ").run();
+        host.program("habackup").arg("--check").status(1).stderr_contains("line ").run();
+    }
+    // That of another snapshot is not this one's.
+    fs::write(&manifest, &text).unwrap();
+    let other = manifest.parent().unwrap().with_file_name("2026-01-02T03-04-05Z");
+    fs::rename(manifest.parent().unwrap(), &other).unwrap();
+    host.program("habackup").arg("--verify").status(1).stderr_contains("its manifest is that of").run();
+    host.program("habackup").args(["--restore", "--yes"]).status(3).stderr_contains("is that of").run();
+    assert_eq!(bed.read("source/content"), "new\n");
 }
 
 /// backintime restored one folder as root and followed a link out of it.
