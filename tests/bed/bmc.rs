@@ -17,7 +17,8 @@ static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
 
 /// The user and the password of every controller.
 pub const USER: &str = "admin";
-pub const PASSWORD: &str = "labpw";
+/// A `#` would begin a comment in what ipmipower reads.
+pub const PASSWORD: &str = "lab#pw";
 
 /// Running controllers, for the nodes `n1`, `n2`, …
 #[derive(Debug)]

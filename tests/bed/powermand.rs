@@ -71,6 +71,13 @@ impl<'a> Powermand<'a> {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Stops the daemon where it is; it takes connections, and does nothing for them.
+    pub fn pause(&self) {
+        let pid =
+            nix::unistd::Pid::from_raw(i32::try_from(self.daemon.id()).expect("a process has a number"));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).expect("stop powermand");
+    }
+
     /// Lends the client, with each call noted in `powerman.log` of the bed.
     pub fn lend_client(&self) -> &Self {
         let client = real::find("powerman").expect("powerman was required");

@@ -22,6 +22,7 @@ mod ocf;
 mod opscenter;
 mod order;
 mod pair;
+mod power_examples;
 mod powercut;
 mod promised;
 mod proofs;

@@ -1,6 +1,6 @@
 //! The IPMI drivers against real controllers (`ipmi_sim`): ipmitool and ipmipower, as shipped.
 
-use bed::bmc::{Bmcs, Manner, NEEDS, StandIn};
+use bed::bmc::{Bmcs, Manner, NEEDS, PASSWORD, StandIn};
 use bed::{Bed, real};
 use nix::sys::signal::Signal;
 use std::os::unix::fs::PermissionsExt;
@@ -49,7 +49,7 @@ fn nodes_go_on_through_either_program() {
     for driver in ["ipmitool", "ipmipower"] {
         let bed = Bed::new();
         let bmcs = Bmcs::new(&bed, 3);
-        configure(&bed, &bmcs, driver, "labpw", 3);
+        configure(&bed, &bmcs, driver, PASSWORD, 3);
         let (status, said) = start(&bed);
         assert_eq!(status, 0, "{driver}: {said}");
         assert!((1..=3).all(|number| bmcs.is_on(number)), "{driver}: {said}");
@@ -64,7 +64,7 @@ fn a_controller_that_is_away_holds_nobody_else_and_is_not_off() {
     for driver in ["ipmitool", "ipmipower"] {
         let bed = Bed::new();
         let bmcs = Bmcs::new(&bed, 2);
-        configure(&bed, &bmcs, driver, "labpw", 3);
+        configure(&bed, &bmcs, driver, PASSWORD, 3);
         let (status, said) = start(&bed);
         assert_ne!(status, 0, "{driver}: {said}");
         assert!(bmcs.is_on(1) && bmcs.is_on(2), "{driver}: {said}");
@@ -114,7 +114,7 @@ fn dead_controllers_cost_one_time_out_in_all() {
         let bed = Bed::new();
         let dead: Vec<usize> = (1..=30).collect();
         let bmcs = Bmcs::but_for(&bed, 32, &dead);
-        configure(&bed, &bmcs, driver, "labpw", 32);
+        configure(&bed, &bmcs, driver, PASSWORD, 32);
         // One process after the other, and one for each of the dead would take a minute.
         let config = bed
             .read("etc/cluster.toml")
@@ -138,7 +138,7 @@ fn a_controller_that_drops_pings_is_started_all_the_same() {
         let bed = Bed::new();
         let bmcs = Bmcs::but_for(&bed, 3, &[2]);
         let _filter = StandIn::new(&bmcs, 2, Manner::DropsPings { number: 3 });
-        configure(&bed, &bmcs, driver, "labpw", 2);
+        configure(&bed, &bmcs, driver, PASSWORD, 2);
         let (status, said) = start(&bed);
         assert_eq!(status, 0, "{driver}: {said}");
         // What it passes on goes to the third controller.
@@ -159,7 +159,7 @@ fn a_controller_that_talks_nonsense_is_neither_on_nor_off() {
         let bed = Bed::new();
         let bmcs = Bmcs::but_for(&bed, 2, &[2]);
         let _nonsense = StandIn::new(&bmcs, 2, Manner::Garbage);
-        configure(&bed, &bmcs, driver, "labpw", 2);
+        configure(&bed, &bmcs, driver, PASSWORD, 2);
         let (status, said) = start(&bed);
         assert_eq!(status, 1, "{driver}: {said}");
         assert!(bmcs.is_on(1), "{driver}: {said}");
@@ -176,7 +176,7 @@ fn nodes_go_off_and_are_reset_through_either_program() {
     for driver in ["ipmitool", "ipmipower"] {
         let bed = Bed::new();
         let bmcs = Bmcs::new(&bed, 2);
-        configure(&bed, &bmcs, driver, "labpw", 2);
+        configure(&bed, &bmcs, driver, PASSWORD, 2);
         let more = "[shell]\ndriver = \"command\"\nrun = [\"false\", \"{node}\", \"{command}\"]\n";
         bed.tool("false").config("cluster.toml", bed.read("etc/cluster.toml") + more);
         bed.program("cstartup").arg("ALL").any_stdout().any_stderr().run();
@@ -197,7 +197,7 @@ fn a_controller_that_says_yes_and_does_nothing_is_named() {
         let bed = Bed::new();
         let bmcs = Bmcs::new(&bed, 2);
         bmcs.ignore_orders(2);
-        configure(&bed, &bmcs, driver, "labpw", 2);
+        configure(&bed, &bmcs, driver, PASSWORD, 2);
         let config = bed.read("etc/cluster.toml");
         assert!(config.contains("timeout = \"60s\""), "{config}");
         let config = config.replace("timeout = \"12s\"", "timeout = \"2m\"");
@@ -221,7 +221,7 @@ fn a_password_file_that_vanishes_is_named_with_a_remedy_and_is_no_wrong_password
     for driver in ["ipmitool", "ipmipower"] {
         let bed = Bed::new();
         let bmcs = Bmcs::new(&bed, 1);
-        configure(&bed, &bmcs, driver, "labpw", 1);
+        configure(&bed, &bmcs, driver, PASSWORD, 1);
         // Gone once the drivers have been checked: whoever is called first takes it away.
         let real = real::find(driver).unwrap();
         let file = bed.path("etc/bmc-password").display().to_string();
@@ -246,20 +246,20 @@ fn the_password_is_in_no_command_line_record_or_log() {
     for driver in ["ipmitool", "ipmipower"] {
         let bed = Bed::new();
         let bmcs = Bmcs::new(&bed, 3);
-        configure(&bed, &bmcs, driver, "labpw", 3);
+        configure(&bed, &bmcs, driver, PASSWORD, 3);
         let mut run = bed.program("cstartup").args(["ALL", "--json", "-v"]).any_stdout().any_stderr().spawn();
         let mut sampled = 0;
         while run.is_running() {
             for line in command_lines() {
-                assert!(!line.contains("labpw"), "{driver}: {line}");
+                assert!(!line.contains(PASSWORD), "{driver}: {line}");
                 sampled += usize::from(line.contains("chassis") || line.contains("--hostname"));
             }
         }
         let ended = run.end();
         assert!(sampled > 0, "{driver}: no call was seen");
-        assert!(!format!("{}{}", ended.stdout, ended.stderr).contains("labpw"), "{driver}");
+        assert!(!format!("{}{}", ended.stdout, ended.stderr).contains(PASSWORD), "{driver}");
         let kept = kept(&bed);
-        assert!(kept.contains("powering on") && !kept.contains("labpw"), "{driver}: {kept}");
+        assert!(kept.contains("powering on") && !kept.contains(PASSWORD), "{driver}: {kept}");
     }
 }
 

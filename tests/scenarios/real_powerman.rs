@@ -162,3 +162,26 @@ fn nodes_are_reset_by_off_and_on_and_go_off() {
     assert_eq!(daemon.count_on("n[0-31]"), 0, "{said}");
     assert!(switched(before).iter().all(|flag| flag == "-0"), "{said}");
 }
+
+/// Each of the nodes had a line of its own, with the whole call in it.
+#[test]
+fn a_daemon_that_hangs_is_told_of_once_and_its_nodes_are_unreachable() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let daemon = Powermand::new(&bed, 1);
+    daemon.lend_client();
+    configure(&bed, &daemon.host(), 16, "[limits]\nretries = 0\ntimeout = \"3s\"\n");
+    let config = bed.read("etc/cluster.toml").replace("timeout = \"60s\"", "timeout = \"1s\"");
+    bed.config("cluster.toml", config);
+    bed.write("cstartSeq", "all: n[0-15]\n");
+    daemon.pause();
+    let ended = bed.program("cstartup").arg("ALL").status(1).any_stdout().any_stderr().run();
+    let said = ended.stderr;
+    let told = "power unknown: powermand, or the controller behind it, does not answer";
+    let lines = said.lines().filter(|line| line.contains(told)).count();
+    assert!((1..16).contains(&lines), "{said}");
+    assert!(said.contains("unreachable: n[0-15] (16 nodes"), "{said}");
+    assert!(said.contains("; powermand, or the controller behind it, does not answer"), "{said}");
+}

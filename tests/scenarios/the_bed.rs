@@ -111,3 +111,23 @@ fn a_terminal_is_a_terminal() {
     running.end();
     bed.shell(ask).typed().status(1).run();
 }
+
+/// This test in a process of its own, where a program is missing that nobody has.
+#[test]
+fn what_is_missing_fails_in_ci_and_is_said_elsewhere() {
+    if std::env::var_os("ORDERLY_MISSING").is_some() {
+        assert!(!bed::real::require(&[bed::Need::Program("no-such-program-anywhere")]));
+        return;
+    }
+    let bed = Bed::new();
+    let again = |ci: &str| {
+        let name = "the_bed::what_is_missing_fails_in_ci_and_is_said_elsewhere";
+        let run = bed.external(std::env::current_exe().unwrap()).args(["--exact", name, "--nocapture"]);
+        run.env("ORDERLY_MISSING", "1").env("CI", ci).any_status().any_stdout().any_stderr().run()
+    };
+    let (elsewhere, in_ci) = (again(""), again("true"));
+    assert_eq!(elsewhere.status, 0, "{}", elsewhere.stderr);
+    assert!(elsewhere.stderr.contains("did not run: the_bed::what_is_missing"), "{}", elsewhere.stderr);
+    assert!(elsewhere.stderr.contains("needs the program no-such-program-anywhere"), "{}", elsewhere.stderr);
+    assert_ne!(in_ci.status, 0, "{}", in_ci.stdout);
+}

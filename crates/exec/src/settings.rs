@@ -4,7 +4,7 @@
 //! A key that is misspelt and silently ignored powers off the wrong thing, so a [`Table`] remembers
 //! which keys were asked for and reports all others when it is closed.
 
-use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
+use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Excerpt, Source};
 use orderly_plan::duration;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -32,7 +32,7 @@ impl<'a> Document<'a> {
         let mut wrong = Diagnostics::default();
         for error in errors {
             let span = error.span().unwrap_or(0..0);
-            wrong.push(source.diagnose(span, error.message().to_lowercase()));
+            wrong.push(hushed(source.diagnose(span, error.message().to_lowercase())));
         }
         wrong.or(Self { source, root, wrong: RefCell::default() })
     }
@@ -54,7 +54,8 @@ impl<'a> Document<'a> {
     /// # Errors
     /// Everything that was wrong, in order of place.
     pub fn finish<T>(self, value: T) -> Result<T, Diagnostics> {
-        self.wrong.into_inner().or(value)
+        let wrong = self.wrong.into_inner().0.into_iter().map(hushed).collect();
+        Diagnostics(wrong).or(value)
     }
 }
 
@@ -272,6 +273,14 @@ impl<'d> Table<'d> {
         self.wrong.borrow_mut().push(self.source.diagnose(span, message));
     }
 
+    /// As [`Table::reject`], where the line itself must not be shown: it holds a secret.
+    pub fn reject_unshown(&self, key: &str, message: impl Into<String>) {
+        self.reject(key, message);
+        if let Some(last) = self.wrong.borrow_mut().0.last_mut() {
+            last.excerpt = None;
+        }
+    }
+
     /// Returns the whole name of a key: `override.node.n01.timeout`.
     pub fn named(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
@@ -323,6 +332,16 @@ impl<'d> Table<'d> {
             asked: RefCell::default(),
         }
     }
+}
+
+/// Returns a diagnostic without its line where that may hold a password: what is wrong is printed,
+/// mailed by cron and pasted into tickets.
+fn hushed(mut diagnostic: Diagnostic) -> Diagnostic {
+    let tells = |excerpt: &Excerpt| excerpt.line.to_lowercase().contains("password");
+    if diagnostic.excerpt.as_ref().is_some_and(tells) {
+        diagnostic.excerpt = None;
+    }
+    diagnostic
 }
 
 #[cfg(test)]

@@ -19,8 +19,9 @@ use orderly_exec::status::{OrStatus, Status};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use orderly_plan::fleet::{Abilities, Event, Failure, Fleet, NodeId, Task};
 use orderly_plan::inventory::Inventory;
+use orderly_plan::nodeset;
 pub(crate) use reading::power_lines;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 use wires::Wires;
 
@@ -336,9 +337,14 @@ fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, Diagnostics>
     for profile in &wiring.profiles {
         let PowerDriver::Tool(tool) = &profile.power.driver else { continue };
         if let Some(Err(error)) = tool.password_file().map(files::check_only_owner_reads) {
-            wrong.push(Diagnostic::about(&cluster.file, format!("power.password_file: {error:#}")));
+            let why = format!("{error:#}");
+            let why = why.trim_start_matches("rejected: ");
+            let clause = format!("power.password_file: {why}");
+            let hint = "its first line is the password, and only its owner may read it (mode 0600)";
+            wrong.push(Diagnostic::about(&cluster.file, clause).hint(hint));
         }
     }
+    let mut without: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (at, node) in inventory.nodes().iter().enumerate() {
         let id = NodeId(u32::try_from(at).unwrap_or(u32::MAX));
         let PowerDriver::Tool(tool) = &wiring.profile(id).power.driver else { continue };
@@ -357,14 +363,17 @@ fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, Diagnostics>
                     format!("node {}: \"{address}\" cannot be the address of a controller", node.name);
                 wrong.push(Diagnostic::about(&cluster.file, clause));
             }
-            None => {
-                let clause = format!(
-                    "node {}: the inventory has no attribute \"{attribute}\", the address of its controller",
-                    node.name
-                );
-                wrong.push(Diagnostic::about(&cluster.file, clause));
-            }
+            None => without.entry(attribute.to_owned()).or_default().push(node.name.as_str()),
         }
+    }
+    // One line: a misspelt attribute is missing from all nodes alike.
+    for (attribute, nodes) in without {
+        let nodes = nodeset::fold(nodes);
+        let clause = format!(
+            "{nodes}: the inventory has no text \"{attribute}\" for them, the address of a node's controller \
+             (power.bmc names the attribute)"
+        );
+        wrong.push(Diagnostic::about(&cluster.file, clause));
     }
     for (index, member) in wiring.roster.members().iter().enumerate() {
         let node = NodeId(u32::try_from(index).unwrap_or(u32::MAX));

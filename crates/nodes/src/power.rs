@@ -159,11 +159,10 @@ impl Tool {
             Ending::Exited(1) if said.contains("could not connect") || said.contains("could not find") => {
                 Some((FailureKind::Unreachable, "powermand does not answer"))
             }
-            Ending::Exited(_)
-            | Ending::Killed(_)
-            | Ending::TimedOut
-            | Ending::Unkillable
-            | Ending::NotStarted => None,
+            Ending::TimedOut => {
+                Some((FailureKind::TimedOut, "powermand, or the controller behind it, does not answer"))
+            }
+            Ending::Exited(_) | Ending::Killed(_) | Ending::Unkillable | Ending::NotStarted => None,
         }
     }
 

@@ -249,9 +249,13 @@ fn read_ipmi(table: &Table<'_>, base: Option<&PowerDriver>, word: &str) -> Ipmi 
     if let Some(options) = table.texts("options") {
         if let Some(flag) = secret_flag(&options, word) {
             let why = "would show a secret to every user of this machine; put it into a password_file";
-            table.reject("options", format!("{}: {flag} {why}", table.named("options")));
+            table.reject_unshown("options", format!("{}: {flag} {why}", table.named("options")));
         }
         ipmi.options = options;
+    }
+    if table.has("password") {
+        let clause = "is not written here; put it into a file of mode 0600, and name that in password_file";
+        table.reject_unshown("password", format!("{}: {clause}", table.named("password")));
     }
     if let Some(cipher) = table.number("cipher") {
         match u32::try_from(cipher).ok().filter(|&cipher| cipher <= 17) {

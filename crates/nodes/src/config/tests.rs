@@ -124,6 +124,22 @@ fn a_password_among_the_options_is_rejected() {
     }
 }
 
+/// The line with the mistake was shown, and the password on it.
+#[test]
+fn a_password_in_the_file_is_refused_and_not_shown() {
+    let head = "[probe]\ndriver=\"power\"\n[power]\ndriver=\"ipmitool\"\n";
+    for (lines, part) in [
+        ("password = \"labpw\"", "power.password: is not written here"),
+        ("Password = \"labpw\"", "unknown key power.Password"),
+        ("password = labpw", "cluster.toml:5:12: string values must be quoted"),
+        ("options = [\"-P\", \"labpw\"]", "cluster.toml:5:11: power.options: -P would show a secret"),
+        ("options = [\"-Plabpw\"]", "-P would show a secret"),
+    ] {
+        let said = refused(&format!("{head}{lines}\n"));
+        assert!(said.contains(part) && !said.contains("labpw"), "{part}\nin\n{said}");
+    }
+}
+
 #[test]
 fn how_power_is_switched_and_nodes_are_probed_is_never_guessed() {
     let said = refused("");

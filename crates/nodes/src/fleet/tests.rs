@@ -299,6 +299,17 @@ fn everything_that_cannot_be_used_is_told_before_anything_is_touched() {
     }
 }
 
+/// A misspelt attribute gave a line for each of five hundred nodes.
+#[test]
+fn nodes_without_a_controller_are_told_in_one_line() {
+    let _bed = Bed::new();
+    let toml = "[power]\ndriver=\"ipmitool\"\nbmc=\"bcm\"\n[probe]\ndriver=\"power\"\n";
+    let cluster = Cluster::parse("cluster.toml", toml).unwrap();
+    let said = format!("{:#}", Drivers::new(&cluster, &Inventory::new(nodes(500))).unwrap_err());
+    assert!(said.contains("n[1-500]: the inventory has no text \"bcm\" for them"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
 #[test]
 fn overrides_of_groups_and_then_of_the_node_win() {
     let bed = Bed::new();

@@ -115,10 +115,10 @@ impl Ipmi {
         }
         let mut settings = String::new();
         if let Some(user) = &self.user {
-            let _ = writeln!(settings, "username {user}");
+            let _ = writeln!(settings, "username {}", quoted(user));
         }
         if let Some(password) = self.password()? {
-            let _ = writeln!(settings, "password {password}");
+            let _ = writeln!(settings, "password {}", quoted(&password));
         }
         if !settings.is_empty() {
             argv.push("--config-file=/dev/stdin".into());
@@ -149,6 +149,19 @@ pub(crate) fn secret_flag(options: &[String], program: &str) -> Option<&'static 
         _ => &["-p", "--pass", "-k", "--k"],
     };
     flags.iter().copied().find(|flag| options.iter().any(|option| option.starts_with(flag)))
+}
+
+/// Returns a word as FreeIPMI's configuration files have it: bare, it would end at a `#` or a blank.
+fn quoted(word: &str) -> String {
+    let mut text = String::from("\"");
+    for c in word.chars() {
+        if matches!(c, '"' | '\\' | '#') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text.push('"');
+    text
 }
 
 /// Returns the address of a node's controller; a unit is a controller itself.
@@ -251,7 +264,7 @@ mod tests {
         let ipmi = Ipmi { user: Some("admin".into()), password_file: Some(file), ..Ipmi::new("ipmipower") };
         let node = Member { bmc: Some("10.1.0.1".into()), ..member("n1", 1) };
         let job = ipmi.ipmipower(Task::PowerOn, &[&node], Duration::from_secs(1)).unwrap();
-        assert_eq!(job.stdin, b"username admin\npassword s3cret\n");
+        assert_eq!(job.stdin, b"username \"admin\"\npassword \"s3cret\"\n");
         assert!(job.shown().contains("--hostname=10.1.0.1 --on --wait-until-on"), "{}", job.shown());
         let tool = ipmi.ipmitool(Task::PowerOn, &node, Duration::from_secs(1)).unwrap();
         assert!(tool.shown().ends_with("-H 10.1.0.1 chassis power on"), "{}", tool.shown());
@@ -273,6 +286,12 @@ mod tests {
         }
         assert_eq!(among("ipmitool", &["-p", "624", "-E", "-N", "1"]), None);
         assert_eq!(among("ipmipower", &["-W", "opensesspriv", "--session-timeout=2000"]), None);
+    }
+
+    /// A password with a `#` was cut there, and called wrong.
+    #[test]
+    fn a_password_of_any_characters_reaches_ipmipower_whole() {
+        assert_eq!(quoted(r#"a b#c"d\e'="#), r#""a b\#c\"d\\e'=""#);
     }
 
     #[test]

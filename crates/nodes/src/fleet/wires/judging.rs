@@ -106,7 +106,13 @@ impl Wires {
             // What it read is told as well: a power that reads off later fell back.
             self.answers.extend([Event::Power(node, power), answer(task, node, Ok(()))]);
         }
-        if told || Instant::now() >= judgement.until {
+        if told {
+            // Whether it had an effect was not found out: it was not waited for.
+            let waiting = waiting.into_iter().map(|(node, _)| node).collect();
+            self.fail_all(task, waiting, &unjudged(task));
+            return;
+        }
+        if Instant::now() >= judgement.until {
             for (node, power) in waiting {
                 let failure = Err(judgement.failure_at(power));
                 self.answers.push(answer(task, node, failure));
@@ -130,7 +136,7 @@ impl Wires {
     /// Answers for the nodes of calls that are over and not judged yet.
     pub(super) fn end_judging(&mut self) {
         for (_, (judgement, nodes)) in std::mem::take(&mut self.waiting) {
-            self.fail_all(judgement.task, nodes, &super::told_to_end());
+            self.fail_all(judgement.task, nodes, &unjudged(judgement.task));
         }
     }
 
@@ -153,7 +159,7 @@ impl Wires {
                 let colon = if why.1.is_empty() { "" } else { ": " };
                 // Where each node has a call of its own, its name would keep the same words apart.
                 let detail = match nodes {
-                    [one] => report::without_name(&detail, self.wiring.roster.name(*one)),
+                    [one] => without_own(&detail, self.wiring.roster.member(*one)),
                     _ => detail.clone(),
                 };
                 self.complaints_due.get_or_insert(Instant::now() + TOGETHER);
@@ -317,15 +323,45 @@ impl Wires {
 /// Returns what people read of nodes whose status failed; `NODE` in the clause is the name of each.
 fn complaint(clause: &str, nodes: &[&Member]) -> String {
     let clause = match nodes {
-        [one] => clause.replace("NODE", &one.name),
+        [one] => {
+            clause.replace("NODE", &one.name).replace("CONTROLLER", one.bmc.as_deref().unwrap_or_default())
+        }
         _ => clause.to_owned(),
     };
     format!("{}: power unknown: {clause}", fold(nodes))
 }
 
+/// Returns what was run for one node without its name, and without the address of its controller.
+fn without_own(detail: &str, node: &Member) -> String {
+    let detail = match &node.bmc {
+        Some(bmc) => report::without_name(detail, bmc).replace("NODE", "CONTROLLER"),
+        None => detail.to_owned(),
+    };
+    report::without_name(&detail, &node.name)
+}
+
+/// Returns the failure of nodes whose power was not waited for, because everything was ended.
+fn unjudged(task: Task) -> Failure {
+    let wanted = if task == Task::PowerOff { "off" } else { "on" };
+    Failure {
+        kind: FailureKind::Ended,
+        detail: format!("interrupted after power {wanted} was told, before the power read {wanted}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each controller has its own address, and thirty with a wrong password were thirty lines.
+    #[test]
+    fn the_address_of_its_controller_keeps_no_complaint_apart() {
+        let node = |name: &str, number, bmc: &str| Member { bmc: Some(bmc.into()), ..member(name, number) };
+        let (one, two) = (node("n1", 1, "10.1.0.1"), node("n2", 2, "10.1.0.2"));
+        let said = without_own("ipmitool -H 10.1.0.1 status: no", &one);
+        assert_eq!(said, without_own("ipmitool -H 10.1.0.2 status: no", &two));
+        assert_eq!(complaint(&said, &[&one]), "n1: power unknown: ipmitool -H 10.1.0.1 status: no");
+    }
     use crate::template::tests::member;
 
     /// Sixteen nodes of one controller that hung were sixteen lines, alike but for a name.
