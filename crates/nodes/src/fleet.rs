@@ -88,6 +88,7 @@ impl Wiring {
         Abilities {
             switches_power: profile.power.driver != PowerDriver::None,
             reads_power: profile.reads_power(),
+            confirms_power: matches!(profile.power.driver, PowerDriver::Tool(_)),
             resets,
             runs_commands: runs && profile.shell.driver != ShellDriver::None,
             probes: runs && profile.probe.driver != ProbeDriver::None,

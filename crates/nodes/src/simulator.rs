@@ -67,6 +67,7 @@ impl Simulation {
         let abilities = Abilities {
             switches_power: true,
             reads_power: true,
+            confirms_power: true,
             resets: true,
             runs_commands: true,
             probes: true,

@@ -128,6 +128,8 @@ pub struct Abilities {
     pub switches_power: bool,
     /// Power can be read (the power driver has a status).
     pub reads_power: bool,
+    /// A power driver's "on" means that the power read on, not only that it was asked to go on.
+    pub confirms_power: bool,
     /// The power driver has a reset of its own; without one a reset is off, wait for off, on.
     pub resets: bool,
     /// Commands can be run on it (it has a shell driver; units such as shelves have none).
@@ -138,7 +140,8 @@ pub struct Abilities {
     pub interval: Duration,
 }
 
-/// What a run hears.
+/// What a run hears. Each of the first four is the answer to one task that was begun, and no other
+/// comes: runs count what is outstanding by them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     Power(NodeId, Power),

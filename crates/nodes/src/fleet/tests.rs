@@ -122,6 +122,22 @@ fn one_process_a_node_and_a_failure_says_what_was_run() {
     assert_eq!(carry_out(&mut drivers, Task::ReadPower, 0..1), [Event::Power(NodeId(0), Power::Unknown)]);
 }
 
+/// A reading was told beside the answer; runs count what is outstanding by the answers, and one ended early.
+#[test]
+fn a_power_call_whose_effect_is_waited_for_is_answered_once_a_node() {
+    let bed = Bed::new();
+    let powerman = bed.script(
+        "powerman",
+        "case \"$*\" in *-Q*) printf 'n1: on\\nn2: on\\n' ;; *) echo 'Command completed successfully' ;; esac",
+    );
+    let toml = format!("[power]\ndriver=\"powerman\"\nprogram=\"{powerman}\"\n[probe]\ndriver=\"power\"\n");
+    let mut drivers = bed.drivers(&toml, nodes(2));
+    assert!(drivers.abilities(NodeId(0)).confirms_power);
+    assert_eq!(kinds(&carry_out(&mut drivers, Task::PowerOn, 0..2)), [None, None]);
+    let until = drivers.now() + Duration::from_millis(50);
+    assert_eq!(drivers.next(Some(until)), []);
+}
+
 #[test]
 fn one_process_for_the_whole_ready_set() {
     let bed = Bed::new();

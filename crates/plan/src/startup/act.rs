@@ -230,7 +230,10 @@ impl Startup<'_> {
         match result {
             Ok(()) => match act {
                 Act::On if !able.probes && !able.reads_power => self.finish(node, Outcome::Up, now),
-                Act::On | Act::Reset => self.boot(able, node, now),
+                Act::On | Act::Reset => {
+                    self.member(node).was_on |= act == Act::On && able.confirms_power;
+                    self.boot(able, node, now);
+                }
                 Act::Off if able.reads_power => {
                     self.enter(node, State::GoingOff, now);
                     self.ask(fleet, node);

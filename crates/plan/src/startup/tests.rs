@@ -31,7 +31,7 @@ enum Nature {
     Hanging,
     /// Its power-ons are accepted and do nothing.
     Lying,
-    /// It goes on, as its driver sees, and at once off again.
+    /// It goes on, as its driver says, and at once off again.
     Falling,
     /// It goes on and never comes up.
     Dead,
@@ -167,12 +167,6 @@ impl Fleet for World {
                 }
                 _ => {
                     let (takes, result) = self.act(node, task);
-                    if self.natures[node.index()] == Nature::Falling {
-                        self.calls += 1;
-                        self.serial += 1;
-                        let seen = Event::Power(node, Power::On);
-                        self.events.insert((self.now + takes, self.serial), (true, seen));
-                    }
                     (takes, Event::Ended(node, task, result))
                 }
             };
@@ -286,6 +280,7 @@ fn case() -> impl Strategy<Value = Case> {
         (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(reads_power, resets, probes)| Abilities {
             switches_power: true,
             reads_power,
+            confirms_power: false,
             resets,
             runs_commands: true,
             probes,

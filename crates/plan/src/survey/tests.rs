@@ -25,6 +25,7 @@ impl Fleet for World {
         Abilities {
             switches_power: true,
             reads_power: true,
+            confirms_power: false,
             resets: true,
             runs_commands: false,
             probes: true,

@@ -102,10 +102,7 @@ impl Wires {
         let task = judgement.task;
         let (done, waiting): (Vec<_>, Vec<_>) =
             powers.into_iter().partition(|(_, power)| wanted(task) == Some(*power));
-        for (node, power) in done {
-            // What it read is told as well: a power that reads off later fell back.
-            self.answers.extend([Event::Power(node, power), answer(task, node, Ok(()))]);
-        }
+        self.answers.extend(done.into_iter().map(|(node, _)| answer(task, node, Ok(()))));
         if told {
             // Whether it had an effect was not found out: it was not waited for.
             let waiting = waiting.into_iter().map(|(node, _)| node).collect();

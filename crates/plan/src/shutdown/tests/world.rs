@@ -196,6 +196,7 @@ pub(super) fn able(switches_power: bool, reads_power: bool, probes: bool) -> Abi
     Abilities {
         switches_power,
         reads_power,
+        confirms_power: false,
         probes,
         interval: seconds(2),
         resets: false,

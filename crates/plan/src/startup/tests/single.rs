@@ -25,6 +25,7 @@ fn alone(nature: Nature, able: Abilities) -> (World, Vec<Ending>) {
 const ALL: Abilities = Abilities {
     switches_power: true,
     reads_power: true,
+    confirms_power: false,
     resets: true,
     runs_commands: true,
     probes: true,
@@ -65,7 +66,7 @@ fn a_power_on_without_effect_is_found_and_named() {
 
 #[test]
 fn a_power_that_read_on_and_reads_off_fell_back() {
-    let (_, endings) = alone(Nature::Falling, ALL);
+    let (_, endings) = alone(Nature::Falling, Abilities { confirms_power: true, ..ALL });
     let (Outcome::TimedOut(said) | Outcome::Failed(said)) = &endings[0].outcome else {
         panic!("{:?}", endings[0])
     };
