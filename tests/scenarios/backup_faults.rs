@@ -1,7 +1,7 @@
 //! Every system call of habackup that touches a file is made to fail, or to be the last one: nothing
 //! damaged is ever published, every failure is said, and an undo brings back what was.
 
-use crate::restore::{changed_since, picture};
+use crate::restore::{Picture, changed_since, picture};
 use crate::snapshot::{configure, holder, snapshots};
 use crate::syscalls::{before_a_kill, calls, change};
 use bed::loopfs::{HOST_NEEDS, Host};
@@ -112,6 +112,35 @@ fn undone(bed: &Bed, host: &Host<'_>, at: &str) {
     fs::remove_dir_all(bed.path("state/restores")).ok();
 }
 
+/// Kills `habackup RUN` at each of these calls, and lets each fail, after `prepare`; an undo then leads back to
+/// what was.
+fn killed_or_failed(
+    bed: &Bed,
+    host: &Host<'_>,
+    (run, chosen): (&str, &[Call]),
+    before: &Picture,
+    prepare: impl Fn(),
+) {
+    let whats = ["signal=KILL", "error=EIO"];
+    for (what, call) in whats.iter().flat_map(|what| chosen.iter().map(move |call| (what, call))) {
+        let at = format!("{run}, {what} at {} of {}", call.1, call.0);
+        prepare();
+        let ended = host
+            .shell(&inject(call, what, &format!("habackup {run} --yes")))
+            .any_status()
+            .any_stdout()
+            .any_stderr()
+            .run();
+        assert!(matches!(ended.status, 0..=5 | 127 | 137), "{at}: {} {}", ended.status, ended.stderr);
+        if matches!(ended.status, 1..=4) && ended.stderr.contains("nothing was restored") {
+            assert_eq!(picture(&bed.path("source")), *before, "{at}: {}", ended.stderr);
+        }
+        undone(bed, host, &at);
+        assert_eq!(picture(&bed.path("source")), *before, "{at}: {}", ended.stderr);
+    }
+    say(&format!("kills and errors amid {run}: {}, all undone", chosen.len() * 2));
+}
+
 #[test]
 fn a_restore_that_is_killed_or_fails_anywhere_can_be_undone() {
     if !ready() {
@@ -124,20 +153,7 @@ fn a_restore_that_is_killed_or_fails_anywhere_can_be_undone() {
     let chosen = traced(&bed, &host, FILES, "habackup --restore --yes");
     undone(&bed, &host, "unharmed");
     assert_eq!(picture(&bed.path("source")), before);
-    for (what, call) in
-        ["signal=KILL", "error=EIO"].iter().flat_map(|what| chosen.iter().map(move |call| (what, call)))
-    {
-        let at = format!("restore, {what} at {} of {}", call.1, call.0);
-        let run = host.shell(&inject(call, what, "habackup --restore --yes"));
-        let ended = run.any_status().any_stdout().any_stderr().run();
-        assert!(matches!(ended.status, 0..=5 | 127 | 137), "{at}: {} {}", ended.status, ended.stderr);
-        if matches!(ended.status, 1..=4) && ended.stderr.contains("nothing was restored") {
-            assert_eq!(picture(&bed.path("source")), before, "{at}: {}", ended.stderr);
-        }
-        undone(&bed, &host, &at);
-        assert_eq!(picture(&bed.path("source")), before, "{at}: {}", ended.stderr);
-    }
-    say(&format!("kills and errors amid restores: {}, all undone", chosen.len() * 2));
+    killed_or_failed(&bed, &host, ("--restore", &chosen), &before, || {});
 }
 
 #[test]
@@ -155,18 +171,7 @@ fn an_undo_that_is_killed_or_fails_anywhere_can_be_done_again() {
     restore();
     let chosen = traced(&bed, &host, FILES, "habackup --undo --yes");
     assert_eq!(picture(&bed.path("source")), before);
-    for (what, call) in
-        ["signal=KILL", "error=EIO"].iter().flat_map(|what| chosen.iter().map(move |call| (what, call)))
-    {
-        let at = format!("undo, {what} at {} of {}", call.1, call.0);
-        restore();
-        let run = host.shell(&inject(call, what, "habackup --undo --yes"));
-        let ended = run.any_status().any_stdout().any_stderr().run();
-        assert!(matches!(ended.status, 0..=5 | 127 | 137), "{at}: {} {}", ended.status, ended.stderr);
-        undone(&bed, &host, &at);
-        assert_eq!(picture(&bed.path("source")), before, "{at}: {}", ended.stderr);
-    }
-    say(&format!("kills and errors amid undos: {}, all done again", chosen.len() * 2));
+    killed_or_failed(&bed, &host, ("--undo", &chosen), &before, restore);
 }
 
 /// A run during which the asset was unmounted said that the backup was complete, where nobody finds it.

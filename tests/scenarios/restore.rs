@@ -12,8 +12,11 @@ pub(crate) fn ready() -> bool {
     real::require(&HOST_NEEDS)
 }
 
-/// Everything below a folder: path, kind and mode, owner, time, contents or target.
-pub(crate) fn picture(folder: &Path) -> BTreeMap<PathBuf, (u32, u32, i64, Vec<u8>)> {
+/// By path: kind and mode, owner, time, contents or target.
+pub(crate) type Picture = BTreeMap<PathBuf, (u32, u32, i64, Vec<u8>)>;
+
+/// Returns everything below a folder.
+pub(crate) fn picture(folder: &Path) -> Picture {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
