@@ -73,7 +73,8 @@ end() {
 	pid=$(process "$guest")
 	[ -n "$pid" ] || return 0
 	kill -"$2" "$pid" 2>/dev/null || true
-	while [ -n "$(process "$guest")" ]; do sleep 0.2; done
+	# It has its disks until it is a zombie or gone; its command line goes before.
+	while [ -e "/proc/$pid" ] && ! grep -q '^State:.*Z' "/proc/$pid/status" 2>/dev/null; do sleep 0.2; done
 }
 
 monitor() { echo "$2" | timeout 60 socat -t2 - "UNIX-CONNECT:$RUN/$1/monitor" >/dev/null; }
