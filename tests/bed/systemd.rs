@@ -74,6 +74,16 @@ impl<'a> Booted<'a> {
         Self { bed, container, first }
     }
 
+    /// Returns the container's process 1, as seen from outside.
+    pub fn first_process(&self) -> &str {
+        &self.first
+    }
+
+    /// Waits until the container has powered off by itself.
+    pub fn wait_for_end(&mut self) {
+        wait_until("the container has ended", || self.container.try_wait().is_ok_and(|end| end.is_some()));
+    }
+
     /// Returns one run of one of the programs in the container.
     pub fn program(&self, name: &str) -> Program<'a> {
         enter(self.bed.program(name), &self.first)

@@ -60,6 +60,7 @@ mod unit;
 mod unwind;
 mod violation;
 mod waiting;
+mod whole_node;
 mod zfs;
 
 /// A scenario file that is not listed above would silently never run.
