@@ -5,7 +5,7 @@
 
 use bed::fakes::quoted;
 use bed::systemd::{Booted, SYSTEMD_NEEDS};
-use bed::{Bed, real, sshd};
+use bed::{Bed, real, sshd, wait_until};
 use std::net::TcpListener;
 
 /// What ends a node whose systemd has units of the bed's alone.
@@ -91,7 +91,9 @@ fn a_whole_node_is_halted_for_real_and_seen_to_be_down() {
             bed.path("cshutSeq"),
         ),
     );
-    bed.shell("ssh n1 cat /proc/sys/kernel/hostname").stdout("n1\n").any_stderr().run();
+    let ask =
+        || bed.shell("ssh n1 cat /proc/sys/kernel/hostname").any_status().any_stdout().any_stderr().run();
+    wait_until("its sshd answers", || ask().stdout == "n1\n");
     let ended = bed.program("cshutdown").args(["-T", "0", "ALL"]).any_stdout().any_stderr().run();
     assert!(ended.stderr.contains("down: n1"), "{}", ended.stderr);
     node.wait_for_end();
