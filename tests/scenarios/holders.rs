@@ -208,7 +208,8 @@ fn nothing_on_the_asset_is_looked_at_while_its_holders_are_looked_for() {
     assert!(asked.is_empty(), "{asked:?}");
 }
 
-/// Who is started again faster than it dies is not won against: it is named, and nothing is released.
+/// Who is started again is not won against: it is named, and nothing is released. Looked for at once after
+/// the signals, it had not yet come back, and nobody was said to be left.
 #[test]
 fn holders_that_come_back_are_named_and_the_release_fails_clearly() {
     if !possible() {
@@ -217,8 +218,10 @@ fn holders_that_come_back_are_named_and_the_release_fails_clearly() {
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
     let before = pair.world(1);
-    let again = "while [ ! -e enough ]; do /bin/sh -c 'exec 9>at/held.open; exec sleep 1000'; done";
-    pair.shell(1, &format!("for i in 1 2 3; do {{ {again}; }} </dev/null >/dev/null 2>&1 & done"))
+    let hold = "/bin/sh -c 'exec 9>at/held.open; : >came.$i; exec sleep 1000'";
+    let again = format!("export i; while [ ! -e enough ]; do {hold}; sleep 0.2; done");
+    let all = "until [ -e came.1 ] && [ -e came.2 ] && [ -e came.3 ]; do sleep 0.1; done";
+    pair.shell(1, &format!("for i in 1 2 3; do {{ {again}; }} </dev/null >/dev/null 2>&1 & done; {all}"))
         .any_stderr()
         .run();
     let left = pair.release(1).args(["--holders", "--kill"]).status(1).any_stdout().any_stderr().run();

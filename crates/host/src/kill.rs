@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 /// How long TERM may take before KILL, and KILL before it is given up.
 const GRACE: Duration = Duration::from_secs(5);
 const LOOKING: Duration = Duration::from_millis(50);
+/// How long whoever keeps a process running may take to start it again: systemd waits 100 ms.
+const RETURN: Duration = Duration::from_secs(1);
 
 /// Programs by which the machine is reached, or managed by somebody else.
 const SPARED: [&str; 19] = [
@@ -41,6 +43,8 @@ const SPARED: [&str; 19] = [
 ];
 
 /// Ends the processes that use such mounts; returns why each of the others is left alone.
+///
+/// Returns late enough that the next look finds what was started again at once.
 pub fn end_users(on: &dyn Fn(&Mount) -> bool) -> Vec<String> {
     let mut left = Vec::new();
     let mut wanted = Vec::new();
@@ -56,6 +60,7 @@ pub fn end_users(on: &dyn Fn(&Mount) -> bool) -> Vec<String> {
             wanted.push((*pid, handle));
         }
     }
+    let signalled = !wanted.is_empty();
     for signal in [libc::SIGTERM, libc::SIGKILL] {
         wanted.retain(|(pid, _)| holders::uses_for_certain(*pid, on));
         for (_, handle) in &wanted {
@@ -65,6 +70,9 @@ pub fn end_users(on: &dyn Fn(&Mount) -> bool) -> Vec<String> {
         while Instant::now() < until && wanted.iter().any(|(pid, _)| holders::uses_for_certain(*pid, on)) {
             std::thread::sleep(LOOKING);
         }
+    }
+    if signalled {
+        std::thread::sleep(RETURN);
     }
     left
 }
