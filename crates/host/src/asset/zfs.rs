@@ -10,6 +10,7 @@
 //! holder unless the peer is proven off (`zfs::a_pool_of_a_dead_host_is_taken_only_with_proof`).
 
 mod boot;
+mod calls;
 mod datasets;
 mod kernel;
 mod label;
@@ -21,11 +22,12 @@ use crate::hostid;
 use crate::mountinfo::{Mount, Mounts, own};
 use crate::mounts::MountSpec;
 use anyhow::{Context, bail};
+use calls::Calls;
 use kernel::Here;
 use label::{Label, Use};
 use listing::{Listed, Seen};
 use orderly_exec::clock;
-use orderly_exec::job::{Ended, Ending, Job, show};
+use orderly_exec::job::{Ending, show};
 use orderly_exec::runner::Run;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -546,41 +548,4 @@ fn kernel_name() -> String {
 fn is_named(name: &str, host: &str) -> bool {
     let short = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
     name == host || (name.contains('.') != host.contains('.') && short(name) == short(host))
-}
-
-/// Runs the commands of ZFS, each under the deadline of the asset and in the language that is parsed.
-#[derive(Debug)]
-struct Calls {
-    timeout: Duration,
-}
-
-impl Calls {
-    fn new(timeout: Duration) -> Self {
-        Self { timeout }
-    }
-
-    fn run(&self, command: &[String], run: &mut dyn Run) -> Ended {
-        let mut job = Job::new(command, self.timeout);
-        job.env.push(("LC_ALL".into(), "C".into()));
-        // A host of many disks lists many pools.
-        job.keep = 1024 * 1024;
-        run.run(&job)
-    }
-
-    fn expect(&self, command: &Argv, run: &mut dyn Run) -> anyhow::Result<()> {
-        let ended = self.run(command, run);
-        if !ended.succeeded() {
-            bail!("{}: {}", show(command), ended.clause());
-        }
-        Ok(())
-    }
-
-    fn text(&self, command: &[&str], run: &mut dyn Run) -> anyhow::Result<String> {
-        let command: Argv = command.iter().map(|word| (*word).to_owned()).collect();
-        let ended = self.run(&command, run);
-        if !ended.succeeded() || ended.truncated {
-            bail!("{}: {}", show(&command), ended.clause());
-        }
-        Ok(ended.text())
-    }
 }

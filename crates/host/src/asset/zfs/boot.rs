@@ -1,6 +1,7 @@
 //! What would import the pool when this host boots.
 
-use super::{Calls, datasets};
+use super::calls::Calls;
+use super::datasets;
 use crate::boot;
 use orderly_exec::runner::Run;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The file systems of a pool: which are mounted, how they are mounted again, which mount themselves.
 
-use super::Calls;
+use super::calls::Calls;
 use crate::mountinfo::Mount;
 use crate::mounts::MountSpec;
 use anyhow::{Context, bail};

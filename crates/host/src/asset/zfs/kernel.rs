@@ -1,6 +1,6 @@
 //! What this host's kernel says of a pool: the only proof that it is, or is not, imported here.
 
-use super::Calls;
+use super::calls::Calls;
 use orderly_exec::runner::Run;
 use std::io::ErrorKind;
 use std::path::Path;
