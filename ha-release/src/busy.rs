@@ -2,7 +2,6 @@
 //!
 //! Nothing on the file system is looked at: a path is compared with the kernel's table of mounts.
 
-use crate::args::Args;
 use anyhow::Context;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{OrStatus, Status, fail};
@@ -10,9 +9,9 @@ use orderly_host::config::Platform;
 use orderly_host::holders::{self, Holder, Holders};
 use orderly_host::kill;
 use orderly_host::machine::Machine;
-use orderly_host::mountinfo::{self, Device, Mount};
+use orderly_host::mountinfo::{self, Mount};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path};
 
 /// The answer to `--holders`.
 #[derive(Debug, Serialize)]
@@ -26,10 +25,9 @@ struct Answer<'a> {
     left: &'a [String],
 }
 
-/// Lists the holders, ends them if told to, and says who is left.
-pub(crate) fn run(
-    args: &Args,
-    path: Option<&PathBuf>,
+/// Lists who keeps the asset busy, ends them if told to, and says who is left.
+pub(crate) fn of_asset(
+    kill: bool,
     machine: &mut Machine<'_>,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
@@ -37,22 +35,22 @@ pub(crate) fn run(
         let why = machine.users().unread.join("; ");
         return Err(fail(Status::Refused, why));
     }
-    match path {
-        Some(path) => {
-            let device = device_of(path)?;
-            tell(args, &path.display().to_string(), &|mount| mount.device == device, reporter)
-        }
-        None => {
-            let asset = machine.asset.as_ref();
-            tell(args, &asset.title(), &|mount| asset.is_on(mount), reporter)
-        }
-    }
+    // Asked before its mounts are looked for: only then its device is known for certain.
+    machine.asset_state();
+    let asset = machine.asset.as_ref();
+    tell(kill, &asset.title(), &|mount| asset.is_on(mount), reporter)
 }
 
-/// Returns the device of the mount that a path lies on, by its name alone.
-fn device_of(path: &Path) -> anyhow::Result<Device> {
-    if !path.is_absolute() {
-        return Err(fail(Status::Usage, format!("{}: give the whole path, from /", path.display())));
+/// The same of the file system that a path is on.
+pub(crate) fn of_path(path: &Path, kill: bool, reporter: &mut Reporter) -> anyhow::Result<Status> {
+    let mount = mount_of(path)?;
+    tell(kill, &mount.at.display().to_string(), &|other| other.device == mount.device, reporter)
+}
+
+/// Returns the mount that a path lies on, by its name alone.
+fn mount_of(path: &Path) -> anyhow::Result<Mount> {
+    if path.components().any(|part| part == Component::ParentDir) {
+        return Err(fail(Status::Usage, format!("{}: give the path without ..", path.display())));
     }
     let mounts = mountinfo::own().or_status(Status::Refused)?;
     let mount = mounts
@@ -67,23 +65,26 @@ fn device_of(path: &Path) -> anyhow::Result<Device> {
             format!("{} is on the root file system, which everybody uses", path.display()),
         ));
     }
-    Ok(mount.device)
+    Ok(mount.clone())
 }
 
 fn tell(
-    args: &Args,
+    kill: bool,
     of: &str,
     on: &dyn Fn(&Mount) -> bool,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
     let before = holders::users_of(on);
-    let (left, found) = if args.kill {
+    let (left, found) = if kill {
         show(of, &before, reporter);
+        if !before.holders.is_empty() {
+            reporter.message("ending them: TERM, KILL after 5 s, and a second to see who comes back");
+        }
         (kill::end_users(on), holders::users_of(on))
     } else {
         (Vec::new(), before)
     };
-    if args.kill {
+    if kill {
         left.iter().for_each(|line| reporter.warn(line));
         reporter.message("after the signals:");
     }
@@ -98,7 +99,7 @@ fn tell(
         unread: &found.unread,
         left: &left,
     });
-    let still = args.kill && !(found.holders.is_empty() && found.unread.is_empty());
+    let still = kill && !(found.holders.is_empty() && found.unread.is_empty());
     Ok(if still { Status::Failed } else { Status::Done })
 }
 

@@ -36,6 +36,9 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// See the exit-status table in the manual page.
 pub fn run(mut args: Args) -> anyhow::Result<Status> {
+    if let Some(Some(path)) = args.holders.clone() {
+        return holders_of(&path, &mut args);
+    }
     let mut config = Config::load(args.config.as_deref())?;
     leave_folder(&mut args)?;
     let left_out = args.left_out();
@@ -48,16 +51,14 @@ pub fn run(mut args: Args) -> anyhow::Result<Status> {
     let manner = manner(&args);
     let mut reporter = Reporter::new(manner.voice, manner.output);
     let changes_nothing = args.status || args.dry_run || (args.holders.is_some() && !args.kill);
-    let lock = if changes_nothing { None } else { Some(Lock::take(&config.lock_path())?) };
+    let lock = if changes_nothing { None } else { Some(Lock::take(&Config::lock_path())?) };
     let mut machine = Machine::new(&config, lock.as_ref())?;
     if args.status {
         standing::tell(&mut machine, &mut reporter);
         return Ok(Status::Done);
     }
-    if let Some(path) = &args.holders {
-        // Asked before its mounts are looked for: only then its device is known for certain.
-        machine.asset_state();
-        return busy::run(&args, path.as_ref(), &mut machine, &mut reporter);
+    if args.holders.is_some() {
+        return busy::of_asset(args.kill, &mut machine, &mut reporter);
     }
     if let Some(path) = &args.record {
         check_record_path(path, &mut machine)?;
@@ -93,6 +94,15 @@ pub fn run(mut args: Args) -> anyhow::Result<Status> {
     let (ending, journal) =
         handover::begin(PROGRAM, &found.plan, digest, manner, &mut machine, &mut reporter)?;
     report(&args, &mut machine, &mut reporter, ending, journal)
+}
+
+/// `--holders PATH` is told on any host, also where nothing is configured.
+fn holders_of(path: &Path, args: &mut Args) -> anyhow::Result<Status> {
+    let path = std::path::absolute(path).or_status(Status::Usage)?;
+    leave_folder(args)?;
+    let Manner { voice, output, .. } = manner(args);
+    let _lock = if args.kill { Some(Lock::take(&Config::lock_path())?) } else { None };
+    busy::of_path(&path, args.kill, &mut Reporter::new(voice, output))
 }
 
 /// Goes where no asset is: whoever starts this in a folder of the asset would have it, and every command

@@ -39,7 +39,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     }
     let manner = manner(&args);
     let mut reporter = Reporter::new(manner.voice, manner.output);
-    let lock = if args.status || args.dry_run { None } else { Some(Lock::take(&config.lock_path())?) };
+    let lock = if args.status || args.dry_run { None } else { Some(Lock::take(&Config::lock_path())?) };
     let mut machine = Machine::new(&config, lock.as_ref())?;
     if args.status {
         standing::tell(&mut machine, &mut reporter);

@@ -66,7 +66,7 @@ impl Ground {
     /// # Errors
     /// Refused (4) when another run holds it.
     pub fn lock(&self) -> anyhow::Result<Lock> {
-        Lock::take(&self.config.lock_path())
+        Lock::take(&Config::lock_path())
     }
 
     /// Insists that the directory of snapshots is provably on the asset.

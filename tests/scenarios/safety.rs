@@ -328,6 +328,12 @@ fn who_keeps_the_asset_busy_is_listed_and_ended_when_told_to() {
     let record = pair.release(1).arg("--holders").arg(&at).arg("--json").any_stdout().run().json();
     assert_eq!(record["format"].as_str(), Some("orderly-holders/1"));
     assert_eq!(record["holders"][0]["command"].as_str(), Some("sleep"));
+    // Of any file system, also where nothing is configured, and from within it.
+    let unconfigured = ["--config", "/nowhere/ha.toml"];
+    let told = pair.release(1).args(unconfigured).args(["--holders", "at/opt/.."]).status(2).any_stderr().run();
+    assert!(told.stderr.contains("without .."), "{}", told.stderr);
+    let told = pair.release(1).args(unconfigured).args(["--holders", "at/opt"]).any_stdout().run().stdout;
+    assert!(told.contains("held.open"), "{told}");
     pair.release(1).args(["--holders", "/"]).status(4).stderr_contains("everybody uses").run();
     pair.release(1).arg("--kill").status(2).any_stderr().run();
     let ended = pair.release(1).args(["--holders", "--kill"]).any_stdout().run().stdout;

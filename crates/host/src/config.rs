@@ -251,9 +251,9 @@ impl Config {
         }
     }
 
-    /// Returns the lock of this configuration: `habackup`, `ha-release` and `ha-takeover` exclude
+    /// Returns the lock of this host's configuration: `habackup`, `ha-release` and `ha-takeover` exclude
     /// one another.
-    pub fn lock_path(&self) -> PathBuf {
+    pub fn lock_path() -> PathBuf {
         files::state_directory().join("ha.lock")
     }
 }
