@@ -97,6 +97,28 @@ fn a_process_whose_first_thread_has_ended_is_a_holder_like_any_other() {
     pair.release(1).any_stdout().any_stderr().run();
 }
 
+/// A process that lives in a jail shows only the mounts below it. Where it was the first of its mount
+/// namespace to be looked at, the asset above the jail passed for released.
+#[test]
+fn a_mount_above_the_jail_of_the_only_process_of_a_namespace_is_found() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tools(&["unshare", "chroot"]);
+    let pair = Pair::new(&bed, &Asset::Bind);
+    let before = pair.world(1);
+    pair.shell(
+        1,
+        "/bin/mkdir jail && unshare -m --propagation private \
+         /bin/sh -c 'mount --bind / jail && exec chroot jail sleep 1000' </dev/null >complaint 2>&1 & pid=$!; \
+         while [ \"$(cat /proc/$pid/comm)\" != sleep ]; do [ -e /proc/$pid ] || { cat complaint >&2; exit 1; }; done",
+    )
+    .run();
+    pair.release(1).status(1).any_stdout().stderr_contains("in the mount namespace of process").run();
+    assert_eq!(pair.world(1), before);
+}
+
 /// A namespace of that sort that has nothing of the asset is in nobody's way.
 #[test]
 fn a_namespace_without_processes_that_does_not_hold_the_asset_is_in_nobodys_way() {

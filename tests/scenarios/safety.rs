@@ -330,7 +330,8 @@ fn who_keeps_the_asset_busy_is_listed_and_ended_when_told_to() {
     assert_eq!(record["holders"][0]["command"].as_str(), Some("sleep"));
     // Of any file system, also where nothing is configured, and from within it.
     let unconfigured = ["--config", "/nowhere/ha.toml"];
-    let told = pair.release(1).args(unconfigured).args(["--holders", "at/opt/.."]).status(2).any_stderr().run();
+    let told =
+        pair.release(1).args(unconfigured).args(["--holders", "at/opt/.."]).status(2).any_stderr().run();
     assert!(told.stderr.contains("without .."), "{}", told.stderr);
     let told = pair.release(1).args(unconfigured).args(["--holders", "at/opt"]).any_stdout().run().stdout;
     assert!(told.contains("held.open"), "{told}");

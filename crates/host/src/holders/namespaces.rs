@@ -12,6 +12,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Mount tables by namespace: thousands of processes share a handful.
+///
+/// Each is whole, as seen from the root of its namespace, and not only what a process in a jail sees
+/// (`holders::a_mount_above_the_jail_of_the_only_process_of_a_namespace_is_found`).
 #[derive(Default)]
 pub(super) struct Tables(BTreeMap<OsString, (u32, Mounts)>);
 
@@ -25,7 +28,7 @@ impl Tables {
     pub(super) fn named(&mut self, pid: u32) -> Result<Option<(&OsString, &Mounts)>, String> {
         let Some(namespace) = namespace(pid)? else { return Ok(None) };
         if !self.0.contains_key(&namespace) {
-            let Some(mounts) = read_table(pid)? else { return Ok(None) };
+            let Some(mounts) = read_whole_table(pid)? else { return Ok(None) };
             self.0.insert(namespace.clone(), (pid, mounts));
         }
         Ok(self.0.get_key_value(&namespace).map(|(name, (_, mounts))| (name, mounts)))
@@ -50,9 +53,8 @@ impl Tables {
                 let name = mount.root.clone().into_os_string();
                 let is_mounts = name.to_string_lossy().starts_with("mnt:[");
                 if is_mounts && known.insert(name) {
-                    let at = mount.at.strip_prefix("/").unwrap_or(&mount.at);
-                    let file = Path::new("/proc").join(pid.to_string()).join("root").join(at);
-                    found.push((mount.at.clone(), enter_and_read(&file)));
+                    let way = [file_of(*pid), mount.at.clone()];
+                    found.push((mount.at.clone(), enter_and_read(&way)));
                 }
             }
         }
@@ -60,18 +62,21 @@ impl Tables {
     }
 }
 
-/// Reads what is mounted in a namespace that no process is in, by entering it. In a thread of its
-/// own, which alone changes its namespace and ends with that; it runs nothing in there.
-fn enter_and_read(file: &Path) -> Result<Mounts, String> {
-    let shown = file.display().to_string();
+/// Reads what is mounted in the namespace that the last of these files is, having entered those before
+/// it. In a thread of its own, which alone changes its namespace and ends with that; it runs nothing in
+/// there.
+fn enter_and_read(way: &[PathBuf]) -> Result<Mounts, String> {
+    let shown = way.last().map(|file| file.display().to_string()).unwrap_or_default();
     let attempt = |error: &dyn std::fmt::Display| format!("the mount namespace {shown}: {error}");
     let read = || -> Result<Mounts, String> {
-        let namespace = File::open(file).map_err(|error| attempt(&error))?;
         // Opened before: in there, /proc may be another one, or none.
         let own = File::open("/proc/thread-self").map_err(|error| attempt(&error))?;
         // Threads that share a folder to work in cannot be in two namespaces.
         sched::unshare(CloneFlags::CLONE_FS).map_err(|error| attempt(&error))?;
-        sched::setns(&namespace, CloneFlags::CLONE_NEWNS).map_err(|error| attempt(&error))?;
+        for file in way {
+            let namespace = File::open(file).map_err(|error| attempt(&error))?;
+            sched::setns(&namespace, CloneFlags::CLONE_NEWNS).map_err(|error| attempt(&error))?;
+        }
         let table = openat(&own, "mountinfo", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
         let mut bytes = Vec::new();
         File::from(table.map_err(|error| attempt(&error))?)
@@ -84,9 +89,32 @@ fn enter_and_read(file: &Path) -> Result<Mounts, String> {
     })
 }
 
+/// Returns all that is mounted in the namespace of a process, also where the process has another root.
+fn read_whole_table(pid: u32) -> Result<Option<Mounts>, String> {
+    let path = format!("/proc/{pid}/root");
+    let Some(root) = gone_is_none(fs::read_link(&path), &path)? else { return Ok(None) };
+    if root == Path::new("/") {
+        let table = read_table(pid)?;
+        // Without a mount at / its root is in a file system that is mounted nowhere any more.
+        if table.as_ref().is_none_or(|mounts| mounts.at(Path::new("/")).is_some()) {
+            return Ok(table);
+        }
+    }
+    enter_and_read(&[file_of(pid)]).map(Some).or_else(|why| match namespace(pid)? {
+        Some(_) => Err(why),
+        // It ended meanwhile.
+        None => Ok(None),
+    })
+}
+
+/// Returns the file of the namespace of a process.
+fn file_of(pid: u32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/ns/mnt"))
+}
+
 fn namespace(pid: u32) -> Result<Option<OsString>, String> {
-    let path = format!("/proc/{pid}/ns/mnt");
-    gone_is_none(fs::read_link(&path), &path).map(|link| link.map(PathBuf::into_os_string))
+    let path = file_of(pid);
+    gone_is_none(fs::read_link(&path), &path.to_string_lossy()).map(|link| link.map(PathBuf::into_os_string))
 }
 
 pub(super) fn read_table(pid: u32) -> Result<Option<Mounts>, String> {
