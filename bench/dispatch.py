@@ -8,7 +8,6 @@ start a shell for what needs one; `true` alone does not in make. Set NODES for a
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 
@@ -18,16 +17,6 @@ NODES = int(os.environ.get("NODES", "10000"))
 GROUPS = 100
 FANOUT = 64
 TRUE = shutil.which("true")
-
-
-def compiled(source, folder):
-    """Returns the program a small C source of this folder makes, or nothing, which is said."""
-    compiler = measure.found("cc")
-    if compiler is None:
-        return None
-    program = os.path.join(folder, os.path.splitext(source)[0])
-    subprocess.run([compiler, "-O2", "-o", program, os.path.join(measure.HERE, source)], check=True)
-    return program
 
 
 def group(number):
@@ -87,7 +76,7 @@ def main():
         with open(names, "w", encoding="utf-8") as out:
             out.writelines(f"n{number}\n" for number in range(NODES))
         contenders = [("cstartup", ours(folder), None)]
-        loop = compiled("spawn_loop.c", folder)
+        loop = measure.compiled("spawn_loop.c", folder)
         if loop:
             contenders.append(("C loop", [loop, str(NODES), str(FANOUT), TRUE], None))
         fan, all_nodes = str(FANOUT), f"n[0-{NODES - 1}]"

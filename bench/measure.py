@@ -37,6 +37,27 @@ def found(program):
     return path
 
 
+def compiled(source, folder):
+    """Returns the program that a C source of this folder makes, or nothing, which is said."""
+    compiler = found("cc")
+    if compiler is None:
+        return None
+    program = os.path.join(folder, os.path.splitext(source)[0])
+    subprocess.run([compiler, "-O2", "-o", program, os.path.join(HERE, source)], check=True)
+    return program
+
+
+def privately(name):
+    """Goes on in a mount namespace of its own; tells whether it could, and says where not."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        print(f"did not run: {name}: needs root and unshare")
+        return False
+    if os.environ.get("BENCH_PRIVATE") != name:
+        os.environ["BENCH_PRIVATE"] = name
+        os.execvp("unshare", ["unshare", "-m", "--propagation", "private", sys.executable, "-B", *sys.argv])
+    return True
+
+
 def run_once(argv, stdin=None):
     """Returns wall seconds, CPU seconds and peak KiB of one run; its output goes nowhere."""
     with open(stdin or os.devnull, "rb") as source, open(os.devnull, "wb") as sink:

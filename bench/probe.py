@@ -7,7 +7,6 @@ at all (reading its files, writing its plan) is measured in the same way and tak
 import json
 import os
 import socket
-import subprocess
 import sys
 import tempfile
 
@@ -15,16 +14,6 @@ import measure
 
 NODES = int(os.environ.get("NODES", "10000"))
 WINDOW = 4096
-
-
-def compiled(source, folder):
-    """Returns the program a C source of this folder makes, or nothing, which is said."""
-    compiler = measure.found("cc")
-    if compiler is None:
-        return None
-    program = os.path.join(folder, os.path.splitext(source)[0])
-    subprocess.run([compiler, "-O2", "-o", program, os.path.join(measure.HERE, source)], check=True)
-    return program
 
 
 def site(folder, name, probe):
@@ -54,7 +43,7 @@ def main():
         listening.bind(("127.0.0.1", 0))
         listening.listen(65535)
         ports = {"refused": closed.getsockname()[1], "open": listening.getsockname()[1]}
-        loop = compiled("connect_loop.c", folder)
+        loop = measure.compiled("connect_loop.c", folder)
         kinds = ["refused"] if "open" in os.environ.get("SKIP", "") else ["refused", "open"]
         for kind in kinds:
             probe = f'driver = "tcp"\nport = {ports[kind]}'

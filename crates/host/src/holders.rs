@@ -3,21 +3,21 @@
 //!
 //! Reads only `/proc` links, `mountinfo`, `/sys` and device nodes: nothing here stats a path on the
 //! suspect mount, which on a dead file server would hang. What cannot be read is said, because it may
-//! be a holder. Mount tables are in `holders/namespaces.rs`, what the kernel itself keeps open in
+//! be a holder. Processes are in `holders/process.rs`, mount tables in `holders/namespaces.rs`, what the kernel itself keeps open in
 //! `holders/devices.rs` and `holders/nfs.rs`.
 
 mod devices;
 mod namespaces;
 mod nfs;
+mod process;
 mod unit;
 
 use crate::asset::Asset;
 use crate::mountinfo::{Mount, Mounts};
 use namespaces::{Tables, read_table};
-use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -142,10 +142,7 @@ pub fn users_of(on: &dyn Fn(&Mount) -> bool) -> Holders {
     let own = crate::mountinfo::own().unwrap_or_default();
     found.holders.extend(devices::users(&own, on));
     found.holders.extend(nfs::users(&own, on, &mut found.unread));
-    let mut tables = Tables::default();
-    for pid in processes(&mut found.unread) {
-        found.holders.extend(process_uses(pid, &mut tables, on, &mut found.unread));
-    }
+    found.holders.extend(process::users(&own, on, &mut found.unread));
     found.holders.sort();
     found.holders.dedup();
     found
@@ -228,93 +225,6 @@ pub(crate) fn threads(pid: u32) -> Vec<u32> {
     std::iter::once(pid).chain(others.filter(|thread| *thread != pid)).collect()
 }
 
-fn process_uses(
-    pid: u32,
-    tables: &mut Tables,
-    on: &dyn Fn(&Mount) -> bool,
-    unread: &mut Vec<String>,
-) -> Option<Holder> {
-    // Where one thread was looked at: in its namespace the others share its open files.
-    let mut seen: Option<OsString> = None;
-    for thread in threads(pid) {
-        match tables.named(thread) {
-            Ok(Some((namespace, mounts))) => {
-                let used = if seen.as_ref() == Some(namespace) {
-                    folder_use(thread, mounts, on)
-                } else {
-                    first_use(thread, mounts, on)
-                };
-                if let Some(uses) = used {
-                    return Some(describe(pid, thread, uses));
-                }
-                seen.get_or_insert_with(|| namespace.clone());
-            }
-            Ok(None) => {}
-            Err(why) => unread.push(why),
-        }
-    }
-    None
-}
-
-fn describe(pid: u32, thread: u32, uses: String) -> Holder {
-    let text = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    let uid = text("status")
-        .lines()
-        .find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok());
-    let user = uid.map_or_else(
-        || "unknown".to_owned(),
-        |uid: u32| {
-            let name = nix::unistd::User::from_uid(uid.into()).ok().flatten().map(|user| user.name);
-            name.unwrap_or_else(|| uid.to_string())
-        },
-    );
-    let unit = unit::of(&fs::read_to_string(format!("/proc/{thread}/cgroup")).unwrap_or_default());
-    Holder::Process { pid, user, command: text("comm").trim().to_owned(), unit, uses }
-}
-
-/// Tells whether a path that a process names is on the asset. Whoever has the device itself open uses
-/// the asset, too.
-fn is_on_asset(path: &Path, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> bool {
-    match path.starts_with("/dev") {
-        true => devices::is_on(path, mounts, on),
-        false => mounts.covering(path).is_some_and(on),
-    }
-}
-
-/// Returns the folder of the asset that a thread works in or has for its root.
-fn folder_use(pid: u32, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> Option<String> {
-    [("cwd", "as its working folder"), ("root", "as its root")].into_iter().find_map(|(link, word)| {
-        let path = fs::read_link(format!("/proc/{pid}/{link}")).ok()?;
-        is_on_asset(&path, mounts, on).then(|| format!("{} {word}", path.display()))
-    })
-}
-
-/// Returns the first thing by which a process uses the asset.
-fn first_use(pid: u32, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> Option<String> {
-    let on_asset = |path: &Path| is_on_asset(path, mounts, on);
-    if let Some(uses) = folder_use(pid, mounts, on) {
-        return Some(uses);
-    }
-    if let Some(path) = fs::read_link(format!("/proc/{pid}/exe")).ok().filter(|path| on_asset(path)) {
-        return Some(format!("{} as its program", path.display()));
-    }
-    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    for entry in files {
-        let Ok(path) = fs::read_link(entry.path()) else { continue };
-        let by_id =
-            mount_id(pid, &entry.file_name()).is_some_and(|id| mounts.0.iter().any(|m| m.id == id && on(m)));
-        if by_id || (path.is_absolute() && on_asset(&path)) {
-            return Some(path.display().to_string());
-        }
-    }
-    let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
-    let maps = String::from_utf8_lossy(&maps);
-    maps.lines()
-        .filter_map(|line| line.find('/').map(|at| &line[at..]))
-        .find(|path| on_asset(Path::new(path)))
-        .map(|path| format!("{path} (mapped)"))
-}
-
 /// Returns who has files open on a mount that no table of its own shows: each may be of a file system
 /// that is mounted nowhere any more. Which one, the links do not say.
 pub fn astray() -> Vec<String> {
@@ -346,7 +256,7 @@ fn file_astray(pid: u32, mounts: &Mounts) -> Option<PathBuf> {
         let is_memory = ["/memfd:", "/SYSV", "/dev/zero", "/[", "/anon_hugepage"]
             .iter()
             .any(|beginning| text.starts_with(beginning));
-        let id = mount_id(pid, &entry.file_name())?;
+        let id = mount_id(pid, &entry.file_name().to_string_lossy())?;
         (!is_memory && !mounts.0.iter().any(|mount| mount.id == id)).then_some(path)
     })
 }
@@ -361,7 +271,8 @@ fn thread_uses_for_certain(pid: u32, on: &dyn Fn(&Mount) -> bool) -> bool {
     let Ok(Some(mounts)) = read_table(pid) else { return false };
     let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     let by_id = |entry: fs::DirEntry| {
-        mount_id(pid, &entry.file_name()).is_some_and(|id| mounts.0.iter().any(|m| m.id == id && on(m)))
+        mount_id(pid, &entry.file_name().to_string_lossy())
+            .is_some_and(|id| mounts.0.iter().any(|m| m.id == id && on(m)))
     };
     if files.into_iter().any(by_id) {
         return true;
@@ -375,8 +286,12 @@ fn thread_uses_for_certain(pid: u32, on: &dyn Fn(&Mount) -> bool) -> bool {
 }
 
 /// Returns the mount an open file is on, also where its path is hidden or deleted.
-fn mount_id(pid: u32, descriptor: &OsString) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", descriptor.to_string_lossy())).ok()?;
+fn mount_id(pid: u32, descriptor: &str) -> Option<u64> {
+    // The number stands in the third line; what follows may be long.
+    let mut text = [0; 1024];
+    let mut file = fs::File::open(format!("/proc/{pid}/fdinfo/{descriptor}")).ok()?;
+    let length = file.read(&mut text).ok()?;
+    let text = String::from_utf8_lossy(&text[..length]);
     text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
 }
 

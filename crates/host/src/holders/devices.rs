@@ -13,9 +13,9 @@ const DEEP: usize = 16;
 
 /// Returns the devices and swaps that use files or devices for whose mounts `on` says yes.
 pub(super) fn users(own: &Mounts, on: &dyn Fn(&Mount) -> bool) -> Vec<Holder> {
-    let uses = |path: &Path| match path.starts_with("/dev") {
-        true => is_on(path, own, on),
-        false => own.covering(path).is_some_and(on),
+    let uses = |path: &Path| {
+        let device = if path.starts_with("/dev") { behind(path) } else { None };
+        device.map_or_else(|| own.covering(path).is_some_and(on), |device| is(device, on))
     };
     let mut found: Vec<Holder> =
         swaps().into_iter().filter(|path| uses(path)).map(|file| Holder::Swap { file }).collect();
@@ -36,17 +36,33 @@ pub(super) fn users(own: &Mounts, on: &dyn Fn(&Mount) -> bool) -> Vec<Holder> {
     found
 }
 
-/// Tells whether a path in `/dev` is a device of the asset. Looks at the node alone: it opens nothing.
-pub(super) fn is_on(path: &Path, mounts: &Mounts, on: &dyn Fn(&Mount) -> bool) -> bool {
-    let Ok(node) = fs::metadata(path) else { return false };
-    if !node.file_type().is_block_device() {
-        // /dev/shm and the like are folders of file systems as any other.
-        return mounts.covering(path).is_some_and(on);
-    }
+/// Returns the block device behind a path in `/dev`; `None` for what is none: /dev/shm and the like are
+/// folders of file systems as any other. Looks at the node alone: it opens nothing.
+pub(super) fn behind(path: &Path) -> Option<Device> {
+    let node = fs::metadata(path).ok().filter(|node| node.file_type().is_block_device())?;
+    Some(Device::from_stat(node.rdev()))
+}
+
+/// Returns the block devices of this host that are the asset's.
+pub(super) fn of_asset(on: &dyn Fn(&Mount) -> bool, unread: &mut Vec<String>) -> BTreeSet<Device> {
+    let folder = "/sys/class/block";
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries.flatten(),
+        Err(error) => {
+            unread.push(format!("{folder}: {error}"));
+            return BTreeSet::new();
+        }
+    };
+    let number = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("dev")).ok()?.trim().parse().ok();
+    entries.filter_map(number).filter(|device| is(*device, on)).collect()
+}
+
+/// Tells whether a device is the asset's, which is known by what is mounted of it.
+fn is(device: Device, on: &dyn Fn(&Mount) -> bool) -> bool {
     on(&Mount {
         id: 0,
         parent: 0,
-        device: Device::from_stat(node.rdev()),
+        device,
         root: PathBuf::from("/"),
         at: PathBuf::from("/dev"),
         options: String::new(),

@@ -34,6 +34,16 @@ impl Tables {
         Ok(self.0.get_key_value(&namespace).map(|(name, (_, mounts))| (name, mounts)))
     }
 
+    /// Returns the table of a namespace that a process showed.
+    pub(super) fn of_namespace(&self, namespace: &OsString) -> Option<&Mounts> {
+        self.0.get(namespace).map(|(_, mounts)| mounts)
+    }
+
+    /// Returns the tables of all namespaces that processes showed.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Mounts> {
+        self.0.values().map(|(_, mounts)| mounts)
+    }
+
     /// Returns the table of a process's namespace if no earlier process showed it.
     pub(super) fn first_of(&mut self, pid: u32) -> Result<Option<(OsString, &Mounts)>, String> {
         let Some(namespace) = namespace(pid)? else { return Ok(None) };
