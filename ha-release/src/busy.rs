@@ -37,14 +37,30 @@ pub(crate) fn of_asset(
     }
     // Asked before its mounts are looked for: only then its device is known for certain.
     machine.asset_state();
+    let title = machine.asset.title();
+    let before = machine.users();
+    if !kill {
+        return Ok(tell(&title, &before, &[], reporter));
+    }
+    announce(&title, &before, reporter);
     let asset = machine.asset.as_ref();
-    tell(kill, &asset.title(), &|mount| asset.is_on(mount), reporter)
+    let left = kill::end_users(&|mount| asset.is_on(mount));
+    Ok(tell_left(&title, &machine.users(), &left, reporter))
 }
 
 /// The same of the file system that a path is on.
 pub(crate) fn of_path(path: &Path, kill: bool, reporter: &mut Reporter) -> anyhow::Result<Status> {
     let mount = mount_of(path)?;
-    tell(kill, &mount.at.display().to_string(), &|other| other.device == mount.device, reporter)
+    let title = mount.at.display().to_string();
+    let on = |other: &Mount| other.device == mount.device;
+    let look = || holders::users_of(&on, &|other| other.id == mount.id);
+    let before = look();
+    if !kill {
+        return Ok(tell(&title, &before, &[], reporter));
+    }
+    announce(&title, &before, reporter);
+    let left = kill::end_users(&on);
+    Ok(tell_left(&title, &look(), &left, reporter))
 }
 
 /// Returns the mount that a path lies on, by its name alone.
@@ -68,27 +84,25 @@ fn mount_of(path: &Path) -> anyhow::Result<Mount> {
     Ok(mount.clone())
 }
 
-fn tell(
-    kill: bool,
-    of: &str,
-    on: &dyn Fn(&Mount) -> bool,
-    reporter: &mut Reporter,
-) -> anyhow::Result<Status> {
-    let before = holders::users_of(on);
-    let (left, found) = if kill {
-        show(of, &before, reporter);
-        if !before.holders.is_empty() {
-            reporter.message("ending them: TERM, KILL after 5 s, and a second to see who comes back");
-        }
-        (kill::end_users(on), holders::users_of(on))
-    } else {
-        (Vec::new(), before)
-    };
-    if kill {
-        left.iter().for_each(|line| reporter.warn(line));
-        reporter.message("after the signals:");
+/// Says who is about to be ended.
+fn announce(of: &str, before: &Holders, reporter: &mut Reporter) {
+    show(of, before, reporter);
+    if !before.holders.is_empty() {
+        reporter.message("ending them: TERM, KILL after 5 s, and a second to see who comes back");
     }
-    show(of, &found, reporter);
+}
+
+/// Says who is left after the signals, which is a failure when it is anybody.
+fn tell_left(of: &str, found: &Holders, left: &[String], reporter: &mut Reporter) -> Status {
+    left.iter().for_each(|line| reporter.warn(line));
+    reporter.message("after the signals:");
+    tell(of, found, left, reporter);
+    let still = !(found.holders.is_empty() && found.unread.is_empty());
+    if still { Status::Failed } else { Status::Done }
+}
+
+fn tell(of: &str, found: &Holders, left: &[String], reporter: &mut Reporter) -> Status {
+    show(of, found, reporter);
     if let Some(unread) = found.unread_clause() {
         reporter.warn(format!("cannot be read: {unread}"));
     }
@@ -97,10 +111,9 @@ fn tell(
         of,
         holders: &found.holders,
         unread: &found.unread,
-        left: &left,
+        left,
     });
-    let still = kill && !(found.holders.is_empty() && found.unread.is_empty());
-    Ok(if still { Status::Failed } else { Status::Done })
+    Status::Done
 }
 
 fn show(of: &str, found: &Holders, reporter: &mut Reporter) {

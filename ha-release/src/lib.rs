@@ -63,13 +63,23 @@ pub fn run(mut args: Args) -> anyhow::Result<Status> {
     if let Some(path) = &args.record {
         check_record_path(path, &mut machine)?;
     }
+    if args.dry_run {
+        handover::tell_running(&reporter);
+    }
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
-    if let Some(stored) = unfinished.as_ref().filter(|_| !args.dry_run) {
+    if let Some(stored) = unfinished.as_ref() {
+        if args.dry_run {
+            handover::show_unfinished(stored, &mut machine, &mut reporter)?;
+            return Ok(Status::Done);
+        }
         insist_not_elsewhere(&mut machine)?;
         let (ending, journal) = handover::finish(PROGRAM, stored, &mut machine, &mut reporter)?;
         return report(&args, &mut machine, &mut reporter, ending, journal);
     }
     if let Some(why) = machine.asset.is_stuck(&mut machine.runner) {
+        if args.dry_run {
+            return Err(fail(Status::Stuck, why));
+        }
         return report(&args, &mut machine, &mut reporter, Ending::before_anything("asset", why), None);
     }
     let mut found = steps::find(&mut machine, &left_out);
@@ -109,6 +119,9 @@ fn holders_of(path: &Path, args: &mut Args) -> anyhow::Result<Status> {
 /// it runs, keep the asset busy.
 fn leave_folder(args: &mut Args) -> anyhow::Result<()> {
     if let Some(path) = &mut args.record {
+        if path == Path::new("-") {
+            return Err(fail(Status::Usage, "--record -: --json prints the record on standard output, last"));
+        }
         *path = std::path::absolute(&*path).or_status(Status::Refused)?;
         // By its real folder: a way there through the asset is none once the asset is gone.
         if let (Some(folder), Some(name)) = (path.parent(), path.file_name())

@@ -101,7 +101,7 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
     if wanted(Part::Asset) {
         maker.detach(machine.config);
     }
-    maker.holders(machine, &mounts);
+    maker.holders(machine);
     Found { plan: Plan { steps: maker.steps }, against: maker.against, notes: maker.notes }
 }
 
@@ -245,8 +245,9 @@ impl Maker {
         }
     }
 
-    /// Lists who uses the asset now. The services among them are about to stop, so it refuses nothing.
-    fn holders(&mut self, machine: &mut Machine<'_>, mounts: &Mounts) {
+    /// Lists who uses the asset now. The services among them are about to stop, with all that they mounted;
+    /// where none runs, a mount or swap stays and is known to let the release fail.
+    fn holders(&mut self, machine: &mut Machine<'_>) {
         let users = machine.users();
         let own =
             |holder: &&Holder| matches!(holder, Holder::Process { pid, .. } if *pid == std::process::id());
@@ -254,24 +255,26 @@ impl Maker {
             // Only what it was started with: where its output goes, or where its input comes from.
             self.against.push(format!("this very {holder}; redirect it elsewhere"));
         }
-        self.notes.extend(users.holders.iter().map(|holder| format!("in use now: {holder}")));
+        let stops = |step: &Step<Action>| {
+            matches!(step.action, Action::StopService { .. }) && step.undo != Undo::Nothing
+        };
+        let is_served = self.steps.iter().any(stops);
+        let stays = |holder: &Holder| match holder {
+            Holder::Mount { pid, .. } => pid.is_none(),
+            Holder::Kept { .. } | Holder::Loop { .. } | Holder::Built { .. } | Holder::Swap { .. } => true,
+            // Ends by itself perhaps; what is exported is taken back.
+            Holder::Process { .. } | Holder::Export { .. } | Holder::Client { .. } => false,
+        };
+        for holder in &users.holders {
+            let line = format!("in use now: {holder}");
+            if stays(holder) && !is_served { self.against.push(line) } else { self.notes.push(line) }
+        }
+        if !users.holders.is_empty() {
+            let what = "what is in use now must be gone once the services are stopped, or the release fails";
+            self.notes.push(what.to_owned());
+        }
         self.notes.extend(users.unread_clause());
         let hidden = machine.asset.hidden(&mut machine.runner);
         self.notes.extend(hidden.map(|why| format!("in use now: {why}")));
-        let config = machine.config;
-        let known = |at: &std::path::Path| {
-            config.asset.mounts.iter().any(|mount| mount.at == at)
-                || config.loopbacks.iter().any(|loopback| loopback.at == at)
-        };
-        for mount in mounts.0.iter().filter(|mount| machine.asset.is_on(mount)) {
-            let nested = mounts.above(mount.id).into_iter().chain([mount]).filter(|mount| !known(&mount.at));
-            for other in nested {
-                let note =
-                    format!("in use now: something not configured is mounted at {}", other.at.display());
-                if !self.notes.contains(&note) {
-                    self.notes.push(note);
-                }
-            }
-        }
     }
 }

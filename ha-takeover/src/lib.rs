@@ -47,8 +47,18 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     }
     // Waited for before the asset is looked at: in a pipeline the peer still holds it until then.
     let record = proof::given(&args)?;
+    if args.dry_run {
+        handover::tell_running(&reporter);
+    }
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
-    if let Some(stored) = unfinished.filter(|_| !args.dry_run) {
+    if let Some(stored) = &unfinished
+        && args.dry_run
+    {
+        handover::show_unfinished(stored, &mut machine, &mut reporter)?;
+        reporter.say("if its proof still stands; otherwise it is set aside and a new one begun");
+        return Ok(Status::Done);
+    }
+    if let Some(stored) = unfinished {
         if let Some(status) = finish(&stored, &mut machine, &mut reporter)? {
             return Ok(status);
         }

@@ -97,6 +97,63 @@ fn a_process_whose_first_thread_has_ended_is_a_holder_like_any_other() {
     pair.release(1).any_stdout().any_stderr().run();
 }
 
+/// Only the release itself found them, after it had stopped the services; who asked beforehand was told
+/// that nobody used the asset.
+#[test]
+fn mounts_that_keep_the_asset_are_told_to_who_asks_beforehand() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tool("unshare");
+    let pair = Pair::new(&bed, &Asset::Bind);
+    let hidden = "in the mount namespace of process";
+    pair.shell(
+        1,
+        "unshare -m --propagation private sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >hidden.pid; \
+         while [ \"$(cat /proc/$(cat hidden.pid)/comm)\" != sleep ]; do :; done",
+    )
+    .run();
+    // By systemd services come to such a namespace: it hears of what is unmounted here, and holds nothing.
+    pair.shell(
+        1,
+        "mount --make-rshared / && unshare -m --propagation slave sleep 1000 </dev/null >/dev/null 2>&1 & \
+         echo $! >hears.pid; while [ \"$(cat /proc/$(cat hears.pid)/comm)\" != sleep ]; do :; done",
+    )
+    .run();
+    pair.shell(1, "/bin/mkdir second at/nested && mount --bind at second && mount -t tmpfs t at/nested")
+        .run();
+    let dry = pair.release(1).arg("-n").any_stdout().any_stderr().run().stderr;
+    let status = pair.release(1).arg("--status").any_stdout().run().stdout;
+    let listed = pair.release(1).arg("--holders").any_stdout().run().stdout;
+    let hears = format!("process {}", bed.read("hears.pid").trim());
+    for said in [&dry, &status, &listed] {
+        assert!(said.contains(hidden) && !said.contains(&hears), "{said}");
+        for place in ["second", "at/nested"] {
+            assert!(said.contains(&format!("mounted at {}; umount it", bed.path(place).display())), "{said}");
+        }
+    }
+    pair.shell(1, "umount at/nested && umount second && read -r pid <hidden.pid && kill $pid").run();
+    pair.release(1).any_stdout().any_stderr().run();
+}
+
+/// Services were stopped for nothing although none could have made the mount go.
+#[test]
+fn a_mount_that_no_service_can_end_refuses_the_release() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    pair.shell(1, "svc proxy stop && svc ec stop && /bin/mkdir second && mount --bind at second").run();
+    let before = pair.world(1);
+    for dry in [&["-n"][..], &[]] {
+        let said = pair.release(1).args(dry).status(4).any_stdout().any_stderr().run().stderr;
+        assert!(said.contains("umount it"), "{said}");
+    }
+    assert_eq!(pair.world(1), before);
+}
+
 /// A process that lives in a jail shows only the mounts below it. Where it was the first of its mount
 /// namespace to be looked at, the asset above the jail passed for released.
 #[test]

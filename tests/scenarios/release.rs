@@ -241,3 +241,23 @@ fn a_record_that_cannot_be_written_refuses_before_anything_changes() {
     pair.release(1).args(["--record", "record.json"]).any_stdout().any_stderr().run();
     pair.takeover(2).args(["--record", "record.json"]).any_stdout().any_stderr().run();
 }
+
+/// `--record /dev/null` put a file in the place of the device, and a link lost where it led.
+#[test]
+fn a_record_replaces_a_regular_file_and_nothing_else() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    let before = pair.world(1);
+    bed.write("real", "old");
+    std::os::unix::fs::symlink(bed.path("real"), bed.path("link")).unwrap();
+    pair.shell(1, "/usr/bin/mkfifo pipe").run();
+    for (name, status, why) in
+        [("link", 4, "it is a link"), ("pipe", 4, "no regular file"), ("-", 2, "--json")]
+    {
+        pair.release(1).args(["--record", name]).status(status).any_stdout().stderr_contains(why).run();
+    }
+    assert_eq!((pair.world(1), bed.read("real").as_str()), (before, "old"));
+}

@@ -43,6 +43,11 @@ fn an_unfinished_run_with_another_plan_is_refused_until_a_new_plan() {
     pair.release(1).args(["--skip", "boot"]).status(4).stderr_contains("has another plan").run();
     pair.takeover(1).status(4).stderr_contains("run ha-release to finish it").run();
     pair.release(1).arg("--status").stdout_contains("is not finished").run();
+    // A dry run showed a whole new release, which the next run would not have been.
+    let before = pair.world(1);
+    let dry = pair.release(1).arg("-n").any_stdout().stderr_contains("would be finished").run().stdout;
+    assert!(!dry.contains("stop proxy") && dry.contains("proof"), "{dry}");
+    assert_eq!(pair.world(1), before);
     pair.release(1).args(["--skip", "boot", "--new-plan"]).any_stdout().any_stderr().run();
 }
 

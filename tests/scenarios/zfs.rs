@@ -417,3 +417,12 @@ fn an_import_that_says_done_and_is_not_lets_go_again() {
         assert_eq!(pool.holders(), [0; 0]);
     });
 }
+
+#[test]
+fn a_dry_run_on_a_suspended_pool_writes_no_record() {
+    with(|bed, pool| {
+        bed.write("imported.ec1", "SUSPENDED\n");
+        pool.release(1).arg("-n").status(5).any_stdout().stderr_contains("must be powered off").run();
+        assert!(!pool.record(1).exists(), "-n wrote {}", pool.record(1).display());
+    });
+}

@@ -168,8 +168,16 @@ pub fn replace_with_mode(path: &Path, contents: &[u8], mode: u32) -> anyhow::Res
 /// Names the path and what stands in the way.
 pub fn check_replaceable(path: &Path) -> anyhow::Result<()> {
     let attempt = || format!("replace {}", path.display());
-    if path.is_dir() {
-        anyhow::bail!("{}: it is a folder", attempt());
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(attempt),
+        Ok(found) if found.is_file() => {}
+        Ok(found) if found.is_dir() => anyhow::bail!("{}: it is a folder", attempt()),
+        Ok(found) if found.is_symlink() => {
+            anyhow::bail!("{}: it is a link; name the file itself", attempt());
+        }
+        // A device, which a file in its place would break for everybody.
+        Ok(_) => anyhow::bail!("{}: it is no regular file", attempt()),
     }
     let (_, beside) = beside(path)?;
     let tried = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside);

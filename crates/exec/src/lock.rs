@@ -56,6 +56,12 @@ impl Lock {
         }
     }
 
+    /// Returns the process that holds the lock at `path`, for who only looks: it takes nothing itself.
+    pub fn holder(path: &Path) -> Option<u32> {
+        let found = std::fs::symlink_metadata(path).ok()?;
+        held_by(&std::fs::read_to_string("/proc/locks").ok()?, found.ino(), found.dev())
+    }
+
     /// Tells whether taking a lock failed because another run holds it.
     pub fn is_held_elsewhere(error: &anyhow::Error) -> bool {
         error.root_cause().to_string().starts_with(HELD)
@@ -85,6 +91,18 @@ impl Lock {
         fcntl(&copy, FcntlArg::F_SETFD(FdFlag::empty())).context("let the lock be inherited")?;
         Ok(copy)
     }
+}
+
+/// Reads `/proc/locks` (proc_locks(5)) for the holder of a lock on this file.
+fn held_by(table: &str, inode: u64, device: u64) -> Option<u32> {
+    let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
+    let wanted = format!("{major:02x}:{minor:02x}:{inode}");
+    table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // A line with an arrow waits for the lock.
+        (fields.get(1) == Some(&"FLOCK") && fields.get(5) == Some(&wanted.as_str()))
+            .then(|| fields[4].parse().ok())?
+    })
 }
 
 /// Returns who signed a lock file: its first line, as far as it can be shown.
@@ -136,6 +154,7 @@ mod tests {
         let first = Lock::take(&path).unwrap();
         let error = Lock::take(&path).unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Status::Refused));
+        assert_eq!(Lock::holder(&path), Some(std::process::id()));
         first.sign("cstartup n1, process 7\n").unwrap();
         let said = format!("{:#}", Lock::take(&path).unwrap_err());
         assert!(said.contains("(cstartup n1, process 7); wait"), "{said}");

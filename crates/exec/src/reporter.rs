@@ -97,19 +97,21 @@ impl Reporter {
         }
     }
 
-    /// Prints a documented one-line message on stdout, unless quiet or speaking JSON.
+    /// Prints a documented one-line message on stdout, unless quiet or speaking JSON. It stays one line,
+    /// whatever names of files are in it.
     pub fn message(&mut self, line: &str) {
         if self.output == Output::Text && self.voice > Voice::Quiet {
-            self.put(&format!("{line}\n"));
+            self.put(&format!("{}\n", printable(line)));
         }
     }
 
     /// Prints a record on stdout when speaking JSON.
     pub fn record(&mut self, record: &impl Serialize) {
-        if self.output == Output::Json
-            && let Ok(line) = serde_json::to_string(record)
-        {
-            self.put(&format!("{line}\n"));
+        if self.output == Output::Json {
+            match serde_json::to_string(record) {
+                Ok(line) => self.put(&format!("{line}\n")),
+                Err(error) => self.warn(format!("a record cannot be written as JSON: {error}")),
+            }
         }
     }
 

@@ -166,6 +166,11 @@ pub trait Asset: std::fmt::Debug {
         None
     }
 
+    /// Tells whether a mount of it beside the configured ones comes and goes with it.
+    fn mounts_itself(&self, _mount: &Mount) -> bool {
+        false
+    }
+
     /// Tells whether taking it and letting go of it make the system forget exports of other paths.
     fn disturbs_shares(&self) -> bool {
         false

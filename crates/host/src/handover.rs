@@ -8,12 +8,13 @@ use crate::hostid;
 use crate::machine::{Machine, Proved};
 use anyhow::Context;
 use orderly_exec::job::show;
-use orderly_exec::journal::{self, Journal, Stored};
+use orderly_exec::journal::{self, Header, Journal, Stored};
+use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::{Status, clock, fail, files};
-use orderly_plan::record::{Line, fingerprint};
+use orderly_plan::record::{Line, Record, fingerprint};
 use orderly_plan::release::{FORMAT, Outcome, Release};
-use orderly_plan::step::{Plan, Progress, StepId, Verdict};
+use orderly_plan::step::{Next, Plan, Progress, StepId, Undo, Verdict};
 use std::path::PathBuf;
 
 /// The programs that hand over; one must not begin while the other is unfinished.
@@ -145,6 +146,46 @@ pub fn finish(
     let mut carrier = Carrier::new(&stored.header.plan, progress, Some(journal), reporter);
     carrier.resume(machine);
     Ok(carrier.run(machine))
+}
+
+/// Shows what finishing a run would do (`-n`).
+///
+/// # Errors
+/// When its journal does not fit its plan.
+pub fn show_unfinished(
+    stored: &Stored<Action>,
+    machine: &mut Machine<'_>,
+    reporter: &mut Reporter,
+) -> anyhow::Result<()> {
+    let Header { plan, at, program, .. } = &stored.header;
+    reporter.say(format!("the run of {program} begun {at} would be finished, and nothing else:"));
+    let mut progress = Progress::replay(plan, &stored.records()).context("replay the journal")?;
+    progress.record(Record::Resumed).ok();
+    for next in progress.left() {
+        match next {
+            Next::Run(id) => {
+                let step = &plan.steps[id.0];
+                show_step(&step.name.0, &machine.commands(&step.action), reporter);
+            }
+            Next::Undo(id) => {
+                let step = &plan.steps[id.0];
+                let commands = match &step.undo {
+                    Undo::Action(action) | Undo::UntilDone(action) => machine.commands(action),
+                    Undo::Nothing | Undo::Never => Vec::new(),
+                };
+                show_step(&format!("take back {}", step.name), &commands, reporter);
+            }
+            Next::Finished(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Says to who only looks that a run is going on, so that what is shown may change.
+pub fn tell_running(reporter: &Reporter) {
+    if let Some(pid) = Lock::holder(&Config::lock_path()) {
+        reporter.say(format!("process {pid} is at work on this now: what is shown may change"));
+    }
 }
 
 /// Tells whether the last takeover of this host was completed by this release record.

@@ -10,11 +10,13 @@ mod devices;
 mod namespaces;
 mod nfs;
 mod process;
+mod strays;
 mod unit;
 
 use crate::asset::Asset;
 use crate::mountinfo::{Mount, Mounts};
 use namespaces::{Tables, read_table};
+use orderly_exec::reporter::printable;
 use std::fmt;
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -34,16 +36,20 @@ pub enum Holder {
     },
     /// A mount in the namespace of this process.
     Mount {
+        #[serde(serialize_with = "as_text")]
         at: PathBuf,
         pid: Option<u32>,
     },
     /// A mount in a mount namespace that no process is in and a bind mount keeps.
     Kept {
+        #[serde(serialize_with = "as_text")]
         at: PathBuf,
+        #[serde(serialize_with = "as_text")]
         by: PathBuf,
     },
     Loop {
         device: String,
+        #[serde(serialize_with = "as_text")]
         file: PathBuf,
     },
     /// A device of device-mapper or md that is built on a device of the asset, or on a loop device
@@ -53,9 +59,11 @@ pub enum Holder {
         on: String,
     },
     Swap {
+        #[serde(serialize_with = "as_text")]
         file: PathBuf,
     },
     Export {
+        #[serde(serialize_with = "as_text")]
         path: PathBuf,
     },
     /// A file that a client of the kernel's NFS server has open.
@@ -64,29 +72,32 @@ pub enum Holder {
         client: String,
         file: String,
         /// Where the server is told to forget it.
+        #[serde(serialize_with = "as_text")]
         control: PathBuf,
     },
 }
 
 impl fmt::Display for Holder {
+    /// One line, whatever names are in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |path: &Path| printable(&path.to_string_lossy());
         match self {
             Self::Process { pid, user, command, unit, uses } => {
-                write!(f, "process {pid} ({command}, user {user}")?;
+                write!(f, "process {pid} ({}, user {user}", printable(command))?;
                 if let Some(unit) = unit {
-                    write!(f, ", {unit}")?;
+                    write!(f, ", {}", printable(unit))?;
                 }
-                write!(f, ") uses {uses}")
+                write!(f, ") uses {}", printable(uses))
             }
-            Self::Mount { at, pid: None } => write!(f, "something is mounted at {}; umount it", at.display()),
+            Self::Mount { at, pid: None } => write!(f, "something is mounted at {}; umount it", shown(at)),
             Self::Mount { at, pid: Some(pid) } => {
-                write!(f, "mounted at {} in the mount namespace of process {pid}; end it", at.display())
+                write!(f, "mounted at {} in the mount namespace of process {pid}; end it", shown(at))
             }
             Self::Kept { at, by } => write!(
                 f,
                 "mounted at {} in a mount namespace without processes; umount {}, which keeps it",
-                at.display(),
-                by.display()
+                shown(at),
+                shown(by)
             ),
             Self::Built { device, on } if device.starts_with("/dev/md") => {
                 write!(f, "{device} is built on {on}; mdadm --stop {device}")
@@ -94,14 +105,20 @@ impl fmt::Display for Holder {
             Self::Built { device, on } => write!(f, "{device} is built on {on}; dmsetup remove {device}"),
             Self::Client { client, file, control } => write!(
                 f,
-                "NFS client {client} has {file} open; end it there, or echo expire >{}",
-                control.display()
+                "NFS client {client} has {} open; end it there, or echo expire >{}",
+                printable(file),
+                shown(control)
             ),
-            Self::Loop { device, file } => write!(f, "{device} uses {}; losetup -d {device}", file.display()),
-            Self::Swap { file } => write!(f, "swap is on {}; swapoff it", file.display()),
-            Self::Export { path } => write!(f, "the kernel exports {}; exportfs -u it", path.display()),
+            Self::Loop { device, file } => write!(f, "{device} uses {}; losetup -d {device}", shown(file)),
+            Self::Swap { file } => write!(f, "swap is on {}; swapoff it", shown(file)),
+            Self::Export { path } => write!(f, "the kernel exports {}; exportfs -u it", shown(path)),
         }
     }
+}
+
+/// JSON has no bytes; a path that is no text is shown as well as it can be.
+fn as_text<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&path.to_string_lossy())
 }
 
 /// What a look through this host found.
@@ -131,18 +148,18 @@ pub fn is_exported(path: &Path) -> bool {
     nfs::is_exported(path)
 }
 
-/// Returns who uses files on the asset, and what it is used for beside its own mounts.
-pub fn users(asset: &dyn Asset) -> Holders {
-    users_of(&|mount| asset.is_on(mount))
-}
-
-/// Returns who uses files on the mounts for which `on` says yes.
-pub fn users_of(on: &dyn Fn(&Mount) -> bool) -> Holders {
+/// Returns who uses files on the mounts for which `on` says yes, and what keeps those mounts busy; `known`
+/// says which of them whoever lets go of the asset unmounts.
+pub fn users_of(on: &dyn Fn(&Mount) -> bool, known: &dyn Fn(&Mount) -> bool) -> Holders {
     let mut found = Holders::default();
     let own = crate::mountinfo::own().unwrap_or_default();
+    let mut tables = Tables::default();
     found.holders.extend(devices::users(&own, on));
     found.holders.extend(nfs::users(&own, on, &mut found.unread));
-    found.holders.extend(process::users(&own, on, &mut found.unread));
+    found.holders.extend(process::users(&own, &mut tables, on, &mut found.unread));
+    let (strays, unread) = strays::find(&own, &tables, on, known);
+    found.holders.extend(strays);
+    found.unread.extend(unread);
     found.holders.sort();
     found.holders.dedup();
     found
@@ -298,14 +315,15 @@ fn mount_id(pid: u32, descriptor: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asset::Bind;
+    use crate::asset::{Asset, Bind};
+    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn a_process_that_works_in_the_asset_is_named() {
         // This test's own folder plays the asset: what is mounted nowhere has no users.
         let dir = tempfile::tempdir().unwrap();
         let bind = Bind::new(dir.path(), "ec1", "ec2");
-        assert_eq!(users(&bind).holders, []);
+        assert_eq!(users_of(&|mount| bind.is_on(mount), &|_| false).holders, []);
         assert_eq!(mounts(&bind).holders, []);
     }
 
@@ -323,6 +341,34 @@ mod tests {
             timeout: std::time::Duration::ZERO,
         };
         assert_eq!(mounts(&asset), Holders::default());
+    }
+
+    /// A name with a line feed in it forged a line that said "released".
+    #[test]
+    fn a_holder_is_one_line_whatever_it_is_called() {
+        let forged = "/srv/a\nha-release: released";
+        let holders = [
+            Holder::Mount { at: forged.into(), pid: None },
+            Holder::Swap { file: forged.into() },
+            Holder::Process {
+                pid: 7,
+                user: "root".into(),
+                command: "s\nh".into(),
+                unit: None,
+                uses: forged.into(),
+            },
+        ];
+        for holder in holders {
+            assert!(!holder.to_string().contains('\n'), "{holder}");
+        }
+    }
+
+    /// A path that is no text let the whole JSON answer be missing, with status 0.
+    #[test]
+    fn a_path_that_is_no_text_is_written_to_json_all_the_same() {
+        let at = PathBuf::from(std::ffi::OsStr::from_bytes(b"/srv/\xff"));
+        let written = serde_json::to_string(&Holder::Mount { at, pid: None }).unwrap();
+        assert!(written.contains("/srv/"), "{written}");
     }
 
     #[test]

@@ -48,7 +48,7 @@ const SPARED: [&str; 19] = [
 pub fn end_users(on: &dyn Fn(&Mount) -> bool) -> Vec<String> {
     let mut left = Vec::new();
     let mut wanted = Vec::new();
-    for holder in holders::users_of(on).holders {
+    for holder in holders::users_of(on, &|_| true).holders {
         let Holder::Process { pid, command, .. } = &holder else { continue };
         // Opened before it is judged: what is judged is then what is signalled.
         let Some(handle) = open(*pid) else { continue };

@@ -12,7 +12,7 @@ use crate::asset::{self, Asset, End, State};
 use crate::backup;
 use crate::config::{Address, Argv, Config, Loopback, Platform, Service, Share};
 use crate::holders::{self, Holder, Holders};
-use crate::mountinfo::Mounts;
+use crate::mountinfo::{Mount, Mounts};
 use crate::mounts::{self, MountSpec, unmount_command};
 use crate::reservations::{self, Reservations};
 use crate::services;
@@ -104,10 +104,13 @@ impl<'c> Machine<'c> {
         found
     }
 
-    /// Returns who uses files on the asset. On Solaris nobody is seen, and that is said.
+    /// Returns who uses files on the asset, and what keeps its mounts busy. On Solaris nobody is seen, and
+    /// that is said.
     pub fn users(&mut self) -> Holders {
         match self.config.platform {
-            Platform::Linux => holders::users(self.asset.as_ref()),
+            Platform::Linux => {
+                holders::users_of(&|mount| self.asset.is_on(mount), &|mount| self.is_known(mount))
+            }
             Platform::Solaris => {
                 let places = self.config.asset.mounts.iter().map(|mount| mount.at.display().to_string());
                 let ask = format!("fuser -c {}", places.collect::<Vec<_>>().join(" "));
@@ -115,6 +118,13 @@ impl<'c> Machine<'c> {
                 Holders { holders: Vec::new(), unread }
             }
         }
+    }
+
+    /// Tells whether a release unmounts this mount by itself.
+    fn is_known(&self, mount: &Mount) -> bool {
+        self.config.asset.mounts.iter().any(|table| table.at == mount.at)
+            || self.loopback(&mount.at).is_some()
+            || self.asset.mounts_itself(mount)
     }
 
     /// Returns what SCSI reservations stand between this host and the asset. Solaris has no

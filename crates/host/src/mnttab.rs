@@ -52,6 +52,8 @@ fn parse_line(line: &str, id: u64) -> Option<Mount> {
         fstype: fstype.to_owned(),
         source: OsString::from(special),
         super_options: String::new(),
+        shared: None,
+        master: None,
     })
 }
 

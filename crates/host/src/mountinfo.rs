@@ -24,6 +24,10 @@ pub struct Mount {
     pub source: OsString,
     /// Options of the file system.
     pub super_options: String,
+    /// The peer group that hears of what is mounted and unmounted below it.
+    pub shared: Option<u64>,
+    /// The peer group that it hears of that from (mount_namespaces(7)).
+    pub master: Option<u64>,
 }
 
 /// A device number as the kernel prints it.
@@ -157,12 +161,23 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     let root = PathBuf::from(unescape(next()?));
     let at = PathBuf::from(unescape(next()?));
     let options = text(next()?)?;
+    let (mut shared, mut master) = (None, None);
     // Optional fields end with a lone hyphen.
-    while next()? != b"-" {}
+    loop {
+        let field = next()?;
+        if field == b"-" {
+            break;
+        }
+        if let Some(group) = field.strip_prefix(b"shared:") {
+            shared = Some(number(group)?);
+        } else if let Some(group) = field.strip_prefix(b"master:") {
+            master = Some(number(group)?);
+        }
+    }
     let fstype = text(next()?)?;
     let source = unescape(next()?);
     let super_options = next().map_or(Some(String::new()), text)?;
-    Some(Mount { id, parent, device, root, at, options, fstype, source, super_options })
+    Some(Mount { id, parent, device, root, at, options, fstype, source, super_options, shared, master })
 }
 
 fn text(field: &[u8]) -> Option<String> {

@@ -85,6 +85,7 @@ const SHOWN: usize = 6;
 
 /// Tells where this host stands.
 pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
+    handover::tell_running(reporter);
     let (state, reason) = match machine.asset_state() {
         State::Held => ("held", None),
         State::Free => ("free", None),

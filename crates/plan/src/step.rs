@@ -190,6 +190,23 @@ impl<'p, A> Progress<'p, A> {
         self.is(id, At::Done)
     }
 
+    /// Returns what a run that goes on from here still does if all of it succeeds: steps to run, in order, or
+    /// steps to take back.
+    pub fn left(&self) -> Vec<Next> {
+        let indices = 0..self.at.len();
+        match self.next() {
+            Next::Finished(_) => Vec::new(),
+            Next::Run(_) => {
+                let left = indices.filter(|index| self.at[*index] != At::Done);
+                left.map(|index| Next::Run(StepId(index))).collect()
+            }
+            Next::Undo(_) => {
+                let left = indices.rev().filter(|index| self.is_to_undo(*index));
+                left.map(|index| Next::Undo(StepId(index))).collect()
+            }
+        }
+    }
+
     /// A new run asks again what the last one could not find out.
     fn resume(&mut self) {
         for at in &mut self.at {
@@ -202,16 +219,14 @@ impl<'p, A> Progress<'p, A> {
         }
     }
 
-    /// A failed step is undone like a finished one: it may have acted in part.
     fn last_begun(&self) -> Option<StepId> {
-        let begun = |at: &At| matches!(at, At::Started | At::Done | At::Failed | At::UndoStarted);
-        (0..self.at.len())
-            .rev()
-            .find(|&index| {
-                let undo = &self.plan.steps[index].undo;
-                begun(&self.at[index]) && !matches!(undo, Undo::Nothing | Undo::Never)
-            })
-            .map(StepId)
+        (0..self.at.len()).rev().find(|index| self.is_to_undo(*index)).map(StepId)
+    }
+
+    /// A failed step is undone like a finished one: it may have acted in part.
+    fn is_to_undo(&self, index: usize) -> bool {
+        let has_begun = matches!(self.at[index], At::Started | At::Done | At::Failed | At::UndoStarted);
+        has_begun && !matches!(self.plan.steps[index].undo, Undo::Nothing | Undo::Never)
     }
 
     fn may_repeat(&self, id: StepId) -> bool {
@@ -319,6 +334,32 @@ mod tests {
                     );
                     assert_eq!(again, world);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_what_the_rest_of_the_run_does() {
+        for fails in [None, Some(0), Some(3)] {
+            let plan = plan(4, None);
+            let (mut journal, mut world) = (Vec::new(), BTreeSet::new());
+            run(&plan, &mut journal, &mut world, fails, 99);
+            for cut in 0..=journal.len() {
+                let mut progress = Progress::replay(&plan, &journal[..cut]).unwrap();
+                let told = progress.left();
+                let mut done = Vec::new();
+                loop {
+                    let (id, first, second) = match progress.next() {
+                        Next::Finished(_) => break,
+                        Next::Run(id) => (id, Record::Started(id), Record::Done(id)),
+                        Next::Undo(id) => (id, Record::UndoStarted(id), Record::Undone(id)),
+                    };
+                    done.push(progress.next());
+                    progress.record(first).unwrap();
+                    progress.record(second).unwrap();
+                    assert!(told.contains(done.last().unwrap()), "{id:?} after {cut} records");
+                }
+                assert_eq!(told, done, "after {cut} records, step {fails:?} failing");
             }
         }
     }

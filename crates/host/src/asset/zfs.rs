@@ -488,6 +488,11 @@ impl Asset for Zfs {
         Some(datasets::as_found(&self.pool, &ours, &self.calls, run))
     }
 
+    /// Each of its datasets is mounted where the pool says; a second place shows only a part of it, most often.
+    fn mounts_itself(&self, mount: &Mount) -> bool {
+        self.is_on(mount) && mount.root == Path::new("/")
+    }
+
     /// An export runs `exportfs -ra`, and what is in no file is then exported no more.
     fn disturbs_shares(&self) -> bool {
         true

@@ -5,6 +5,7 @@ use crate::mountinfo::{Device, Mount, Mounts};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -69,6 +70,8 @@ fn is(device: Device, on: &dyn Fn(&Mount) -> bool) -> bool {
         fstype: String::new(),
         source: OsString::new(),
         super_options: String::new(),
+        shared: None,
+        master: None,
     })
 }
 
@@ -76,10 +79,11 @@ fn loop_files(root: &Path) -> Vec<(String, PathBuf, Device)> {
     let devices = fs::read_dir(root).into_iter().flatten().flatten();
     devices
         .filter_map(|entry| {
-            let file = fs::read_to_string(entry.path().join("loop/backing_file")).ok()?;
+            let mut file = fs::read(entry.path().join("loop/backing_file")).ok()?;
+            file.pop_if(|byte| *byte == b'\n');
             let number = fs::read_to_string(entry.path().join("dev")).ok()?.trim().parse().ok()?;
             let name = format!("/dev/{}", entry.file_name().to_string_lossy());
-            Some((name, PathBuf::from(file.trim_end_matches('\n')), number))
+            Some((name, PathBuf::from(OsString::from_vec(file)), number))
         })
         .collect()
 }
@@ -116,14 +120,14 @@ fn name_of(folder: &Path, name: &OsString) -> String {
 }
 
 fn swaps() -> Vec<PathBuf> {
-    let text = fs::read_to_string("/proc/swaps").unwrap_or_default();
-    swapped(&text)
+    swapped(&fs::read("/proc/swaps").unwrap_or_default())
 }
 
 /// Reads `/proc/swaps`, in which blanks of a path are written as numbers, like in a table of mounts.
-fn swapped(text: &str) -> Vec<PathBuf> {
-    let paths = text.lines().skip(1).filter_map(|line| line.split_whitespace().next());
-    paths.map(|path| PathBuf::from(crate::mountinfo::unescape(path.as_bytes()))).collect()
+fn swapped(text: &[u8]) -> Vec<PathBuf> {
+    let lines = text.split(|byte| *byte == b'\n').skip(1).filter(|line| !line.is_empty());
+    let paths = lines.filter_map(|line| line.split(|byte| byte.is_ascii_whitespace()).next());
+    paths.map(|path| PathBuf::from(crate::mountinfo::unescape(path))).collect()
 }
 
 #[cfg(test)]
@@ -133,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_swap_file_is_named_as_it_is_written() {
-        let text = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/srv/a\\040b/swap                      file\t\t8\t\t0\t\t-2\n";
+        let text = b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/srv/a\\040b/swap                      file\t\t8\t\t0\t\t-2\n";
         assert_eq!(swapped(text), [PathBuf::from("/srv/a b/swap")]);
     }
 

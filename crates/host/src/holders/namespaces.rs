@@ -44,6 +44,13 @@ impl Tables {
         self.0.values().map(|(_, mounts)| mounts)
     }
 
+    /// Returns the tables of the namespaces that this process is not in, each with a process that is.
+    pub(super) fn others(&self) -> impl Iterator<Item = (u32, &Mounts)> {
+        let own = fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
+        let others = self.0.iter().filter(move |(namespace, _)| namespace.as_os_str() != own.as_os_str());
+        others.map(|(_, (pid, mounts))| (*pid, mounts))
+    }
+
     /// Returns the table of a process's namespace if no earlier process showed it.
     pub(super) fn first_of(&mut self, pid: u32) -> Result<Option<(OsString, &Mounts)>, String> {
         let Some(namespace) = namespace(pid)? else { return Ok(None) };

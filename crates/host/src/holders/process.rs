@@ -24,8 +24,8 @@ const SHARE: usize = 500;
 const LOOKERS: usize = 8;
 
 /// What is known of the asset before any process is looked at.
-struct Known {
-    tables: Tables,
+struct Known<'a> {
+    tables: &'a Tables,
     places: Places,
     devices: BTreeSet<Device>,
 }
@@ -63,10 +63,14 @@ impl Places {
 }
 
 /// Returns the processes that use mounts for which `on` says yes; `own` is what this process itself sees
-/// mounted. What cannot be read is added to `unread`.
-pub(super) fn users(own: &Mounts, on: &dyn Fn(&Mount) -> bool, unread: &mut Vec<String>) -> Vec<Holder> {
-    let mut tables = Tables::default();
-    let threads = all_threads(&mut tables, unread);
+/// mounted. The mount tables of all processes are kept in `tables`, what cannot be read is added to `unread`.
+pub(super) fn users(
+    own: &Mounts,
+    tables: &mut Tables,
+    on: &dyn Fn(&Mount) -> bool,
+    unread: &mut Vec<String>,
+) -> Vec<Holder> {
+    let threads = all_threads(tables, unread);
     // All namespaces before any file: one opened in another namespace is told by its mount.
     let mut places = Places::default();
     tables.all().chain([own]).for_each(|mounts| places.add(mounts, on));
@@ -109,7 +113,7 @@ fn all_threads(tables: &mut Tables, unread: &mut Vec<String>) -> Vec<Thread> {
 
 /// One look at processes, one after the other.
 struct Look<'a> {
-    known: &'a Known,
+    known: &'a Known<'a>,
     /// What was found behind paths in `/dev`; most processes have the same few open.
     behind: BTreeMap<PathBuf, Option<Device>>,
     /// What was read last; thousands of files go through it.
@@ -117,7 +121,7 @@ struct Look<'a> {
 }
 
 impl<'a> Look<'a> {
-    fn new(known: &'a Known) -> Self {
+    fn new(known: &'a Known<'a>) -> Self {
         Self { known, behind: BTreeMap::new(), text: vec![0; 64 * 1024] }
     }
 
