@@ -18,7 +18,7 @@ use orderly_host::handover::{self, Manner, Program, VERSION};
 use orderly_host::machine::Machine;
 use orderly_host::standing;
 use orderly_plan::release::{TAKEOVER, Takeover};
-use orderly_plan::step::{Next, Progress, Verdict};
+use orderly_plan::step::{Next, Plan, Progress, Verdict};
 
 const PROGRAM: Program = Program::Takeover;
 
@@ -95,7 +95,8 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     }
     reporter.show_progress();
     let (ending, journal) = handover::begin(PROGRAM, &plan, digest, manner, &mut machine, &mut reporter)?;
-    report(&proof.word(), &mut machine, &mut reporter, ending, journal)
+    use_up(&plan, &ending, &reporter);
+    report(&proof.word(&ending), &mut machine, &mut reporter, ending, journal)
 }
 
 fn manner(args: &Args) -> Manner {
@@ -124,7 +125,17 @@ fn finish(
         return Ok(None);
     }
     let (ending, journal) = handover::finish(PROGRAM, stored, machine, reporter)?;
+    use_up(plan, &ending, reporter);
     report("the proof of the run that was finished", machine, reporter, ending, journal).map(Some)
+}
+
+/// A release record permits one takeover.
+fn use_up(plan: &Plan<Action>, ending: &Ending, reporter: &Reporter) {
+    if ending.verdict == Verdict::Completed
+        && let Err(error) = handover::use_up(plan)
+    {
+        reporter.warn(format!("{error:#}; the release record could be used again, so put it away"));
+    }
 }
 
 /// Says how it ended: taken, let go again and safe for the other host, or NOT safe.
@@ -162,6 +173,9 @@ fn report(
         (true, _) => format!("taken: {own} holds {title}"),
         (false, true) => {
             format!("NOT safe for the other host: {title}: a person must look: {}", ending.clause())
+        }
+        (false, false) if !came_to_asset(&ending) => {
+            format!("not taken: {title} was not touched: {}", ending.clause())
         }
         (false, false) => {
             format!("not taken: {title} is let go again, safe for the other host: {}", ending.clause())
@@ -209,6 +223,11 @@ fn keep_release(machine: &mut Machine<'_>, reporter: &mut Reporter, ending: &End
             false
         }
     }
+}
+
+/// Whether anything but the proof was begun.
+fn came_to_asset(ending: &Ending) -> bool {
+    ending.steps.iter().any(|step| step.step.starts_with("before take ") || step.step.starts_with("take "))
 }
 
 /// Nothing was taken yet when the asset turned out not to be the one of the record.

@@ -8,11 +8,12 @@ use crate::args::Args;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_host::addresses::{self, Knock};
 use orderly_host::asset::{End, Guard, State};
+use orderly_host::carry::Ending;
 use orderly_host::config::Kind;
 use orderly_host::handover::{self, VERSION};
 use orderly_host::hostid;
 use orderly_host::machine::Machine;
-use orderly_plan::release::Release;
+use orderly_plan::release::{Outcome, Release};
 use std::path::Path;
 
 /// A proof that was offered and holds as far as it can be checked without the asset.
@@ -28,12 +29,14 @@ pub(crate) enum Proof {
 }
 
 impl Proof {
-    /// Returns what stands in the report.
-    pub(crate) fn word(&self) -> String {
+    /// Returns what stands in the report of a run that ended so: what was proven, or was to be.
+    pub(crate) fn word(&self, ending: &Ending) -> String {
+        let fenced = |step: &Outcome| step.step.starts_with("fence ") && step.outcome == "done";
         match self {
             Self::HeldHere => "this host held the asset already".to_owned(),
             Self::Record(release) => format!("the record of {} from {}", release.host, release.at),
-            Self::Fence => "the peer's power is off".to_owned(),
+            Self::Fence if ending.steps.iter().any(fenced) => "the peer's power is off".to_owned(),
+            Self::Fence => "none: the peer's power is not proven to be off".to_owned(),
             Self::PeerDown => "the operator says that the peer is down".to_owned(),
             Self::Cluster(_) => "the cluster manager says that the peer let go or is fenced".to_owned(),
         }

@@ -252,6 +252,33 @@ fn a_record_without_a_mark_is_used_once() {
     take(2, &old).status(4).stderr_contains("took the asset by it before").run();
     let new = std::fs::read_to_string(pair.state(2).join("release.json")).unwrap();
     take(1, &new).any_stdout().any_stderr().run();
+    // Also where another takeover lies between, which was all that was remembered.
+    pair.release(1).any_stdout().any_stderr().run();
+    let newer = std::fs::read_to_string(pair.state(1).join("release.json")).unwrap();
+    take(2, &newer).any_stdout().any_stderr().run();
+    pair.release(2).any_stdout().any_stderr().run();
+    for used in [&old, &newer] {
+        take(2, used).status(4).stderr_contains("took the asset by it before").run();
+    }
+}
+
+/// With its fence commands left out of what both hosts compare, one host could power off another machine.
+#[test]
+fn a_configuration_with_another_fence_is_another_configuration() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    pair.release(1).any_stdout().any_stderr().run();
+    let record = pair.state(1).join("release.json");
+    let text = bed.read("etc/ha.toml");
+    bed.config(
+        "ha.toml",
+        text.replace("fence = [\"svc\", \"power\", \"stop\"]", "fence = [\"svc\", \"power\", \"off\"]"),
+    );
+    let said = pair.takeover(2).arg("--record").arg(&record).status(4).any_stderr().run().stderr;
+    assert!(said.contains("another configuration"), "{said}");
 }
 
 /// Mounted through a link the mount was not found again, and the takeover was stuck.

@@ -115,12 +115,20 @@ fn a_dead_peer_is_fenced_and_proven_off_before_anything_is_taken() {
         let disk = Disk::ext4(&bed, 16);
         let pair = Pair::new(&bed, &[Asset::Bind, Asset::Ext4(&disk), Asset::Command][asset]);
         bed.write("power.ec1", "Chassis Power is on\n");
-        pair.takeover(2)
-            .args(["--fence", "--timeout", "1s"])
+        let told = pair
+            .takeover(2)
+            .args(["--fence", "--timeout", "1s", "--json"])
             .status(1)
             .any_stdout()
-            .stderr_contains("does not say off")
+            .any_stderr()
             .run();
+        assert!(
+            told.stderr.contains("was not touched") && told.stderr.contains("does not say off"),
+            "{}",
+            told.stderr
+        );
+        // It said "the peer's power is off" of a power that was on.
+        assert!(told.stdout.contains("\"proof\":\"none: "), "{}", told.stdout);
         assert_eq!(pair.acts(), ["ec2 svc power stop"]);
         // The peer dies holding the asset.
         pair.shell(

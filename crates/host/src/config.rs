@@ -43,7 +43,7 @@ pub struct Config {
     /// What it says, in short: alike on both hosts when their configurations are.
     #[serde(skip)]
     pub fingerprint: String,
-    /// This host. Not serialised: the configuration means the same on both hosts.
+    /// This host. Which of the two it is stands in no fingerprint: the configuration means the same on both.
     #[serde(skip)]
     pub own: Host,
     /// The other host.
@@ -232,9 +232,14 @@ impl Config {
             addresses,
             backup,
         };
-        config.fingerprint =
-            orderly_plan::record::fingerprint(&serde_json::to_string(&config).unwrap_or_default());
+        config.fingerprint = config.in_short();
         Ok(config)
+    }
+
+    fn in_short(&self) -> String {
+        let mut hosts = [&self.own, &self.peer];
+        hosts.sort_by_key(|host| &host.name);
+        orderly_plan::record::fingerprint(&serde_json::to_string(&(self, hosts)).unwrap_or_default())
     }
 
     /// Gives everything that has a limit this one at most (`--timeout`).

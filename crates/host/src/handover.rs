@@ -188,15 +188,44 @@ pub fn tell_running(reporter: &Reporter) {
     }
 }
 
-/// Tells whether the last takeover of this host was completed by this release record.
+/// How many release records are remembered as used; a host has hardly more than that in its life.
+const REMEMBERED: usize = 10_000;
+
+/// Tells whether this host took the asset by this release record before.
 ///
 /// # Errors
-/// Rejected (3) when its journal is damaged.
+/// Rejected (3) when what was kept of it is damaged.
 pub fn is_used_up(checksum: &str) -> anyhow::Result<bool> {
-    let Some(stored) = journal::read::<Action>(&Program::Takeover.journal())? else { return Ok(false) };
-    let completed = stored.lines.last().is_some_and(|line| line.verdict == Some(Verdict::Completed));
-    let by_it = |action: &Action| matches!(action, Action::Compare { record, .. } if record == checksum);
-    Ok(completed && stored.header.plan.steps.iter().any(|step| by_it(&step.action)))
+    Ok(used_records()?.lines().any(|line| line == checksum))
+}
+
+/// Remembers the release record by which a completed takeover took the asset. Before its journal is
+/// closed: who is killed in between remembers it when the run is finished.
+///
+/// # Errors
+/// When the local disk does not take it.
+pub fn use_up(plan: &Plan<Action>) -> anyhow::Result<()> {
+    let of_record = plan
+        .steps
+        .iter()
+        .find_map(|step| if let Action::Compare { record, .. } = &step.action { Some(record) } else { None });
+    let Some(record) = of_record else { return Ok(()) };
+    let before = used_records()?;
+    let mut lines: Vec<&str> = before.lines().filter(|line| line != record).collect();
+    lines.push(record);
+    let first = lines.len().saturating_sub(REMEMBERED);
+    files::replace(&used_path(), format!("{}\n", lines[first..].join("\n")).as_bytes())
+}
+
+fn used_records() -> anyhow::Result<String> {
+    match files::read_if_there(&used_path())? {
+        files::Found::Missing => Ok(String::new()),
+        files::Found::Text(text) => Ok(text),
+    }
+}
+
+fn used_path() -> PathBuf {
+    files::state_directory().join("used-records")
 }
 
 /// Closes the journal of a run that is over; that of a stuck one stays open, for the next run.
