@@ -134,6 +134,47 @@ fn a_device_that_is_mounted_elsewhere_at_boot_under_another_name_refuses() {
     pair.release(1).any_stdout().any_stderr().run();
 }
 
+/// Only units named for the configured place were looked for, so one that mounts the very device
+/// elsewhere passed, and so did a line of fstab that a service asks for.
+#[test]
+fn a_unit_that_mounts_the_device_elsewhere_at_boot_refuses() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tool("ln");
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let name = disk.device().file_name().unwrap().to_str().unwrap();
+    let units = "/run/systemd/system";
+    let make = |line: &str| pair.shell(1, line).run();
+    make(&format!("mount -t tmpfs tmpfs /run && /bin/mkdir -p {units}/multi-user.target.wants"));
+    make(&format!(
+        "printf '[Mount]\\nWhat=/dev/../dev/{name}\\nWhere=/data\\n' >{units}/data.mount && \
+         ln -s ../data.mount {units}/multi-user.target.wants/data.mount"
+    ));
+    pair.forget();
+    pair.release(1)
+        .status(4)
+        .stderr_contains("data.mount is wanted by multi-user.target.wants; systemctl")
+        .run();
+    make(&format!("rm {units}/data.mount && ln -s /dev/null {units}/data.mount"));
+    pair.release(1).arg("-n").any_stdout().any_stderr().run();
+    bed.write("fstab", format!("/dev/{name} {}/at ext4 noauto 0 2\n", bed.root().display()));
+    make(&format!(
+        "mount --bind fstab /etc/fstab && rm {units}/*/data.mount && \
+         printf '[Unit]\\nRequiresMountsFor={}/at/db\\n' >{units}/app.service && ln -s x {units}/multi-user.target.wants/app.service",
+        bed.root().display()
+    ));
+    pair.release(1)
+        .status(4)
+        .stderr_contains("whatever noauto says")
+        .stderr_contains("disable app.service")
+        .run();
+    make(&format!("rm {units}/multi-user.target.wants/app.service"));
+    pair.release(1).any_stdout().any_stderr().run();
+}
+
 /// All services were stopped, and started again, before it was said.
 #[test]
 fn an_asset_that_cannot_be_released_refuses_before_anything_is_stopped() {

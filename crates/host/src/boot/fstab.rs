@@ -1,0 +1,142 @@
+//! Lines of fstab(5): which of them mount the asset at boot, and which only when something asks for them.
+
+use super::unit;
+use crate::mountinfo;
+use std::path::{Path, PathBuf};
+
+pub(super) const PATH: &str = "/etc/fstab";
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) number: usize,
+    /// What is mounted, as it is written.
+    pub(super) spec: String,
+    /// As a path: a slash at the end is none of the name.
+    pub(super) at: PathBuf,
+    options: Vec<String>,
+}
+
+impl Line {
+    fn has(&self, names: &[&str]) -> bool {
+        self.options.iter().any(|option| names.contains(&option.as_str()))
+    }
+
+    /// Returns the values of an option that may be given several times.
+    fn values<'l>(&'l self, name: &'l str) -> impl Iterator<Item = &'l str> {
+        self.options.iter().filter_map(move |option| option.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    /// Tells whether it is mounted by nobody's wish but its own.
+    pub(super) fn is_at_boot(&self) -> bool {
+        !self.has(&["noauto"])
+    }
+
+    /// Returns where it stands.
+    pub(super) fn place(&self) -> String {
+        format!("{PATH}:{}", self.number)
+    }
+
+    /// Returns the unit that systemd makes of it.
+    pub(super) fn unit(&self) -> String {
+        format!("{}.mount", unit::name_of(&self.at))
+    }
+
+    /// Returns the paths whose mounts it needs: where it stands in, what it shows, what it says.
+    pub(super) fn needs(&self) -> Vec<PathBuf> {
+        let above = self.at.parent().map(Path::to_owned);
+        let shown = PathBuf::from(mountinfo::unescape(self.spec.as_bytes()));
+        let said = self.values("x-systemd.requires-mounts-for").map(PathBuf::from);
+        above.into_iter().chain(unit::is_file(&shown).then_some(shown)).chain(said).collect()
+    }
+}
+
+/// Reads the lines that mount something.
+pub(super) fn lines(text: &[u8]) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
+        let line = String::from_utf8_lossy(line);
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [spec, at, rest @ ..] = fields.as_slice() else { continue };
+        if spec.starts_with('#') {
+            continue;
+        }
+        let options = rest.get(1).map_or_else(Vec::new, |all| all.split(',').map(str::to_owned).collect());
+        let at = PathBuf::from(mountinfo::unescape(at.as_bytes()));
+        lines.push(Line { number: index + 1, spec: (*spec).to_owned(), at, options });
+    }
+    lines
+}
+
+/// Returns the lines that mount the asset at boot or on access, each with its remedy. What `noauto`
+/// keeps back, other units may still ask for.
+pub(super) fn takers(lines: &[Line], places: &[PathBuf], is_ours: &dyn Fn(&str) -> bool) -> Vec<String> {
+    lines.iter().filter_map(|line| taker(line, places, is_ours)).collect()
+}
+
+fn taker(line: &Line, places: &[PathBuf], is_ours: &dyn Fn(&str) -> bool) -> Option<String> {
+    // Whatever noauto says (systemd.mount(5)).
+    let on_access = line.has(&["x-systemd.automount", "comment=systemd.automount"]);
+    let by = ["x-systemd.wanted-by", "x-systemd.required-by"]
+        .into_iter()
+        .find_map(|option| Some((option, line.values(option).next()?)));
+    if !line.is_at_boot() && !on_access && by.is_none() {
+        return None;
+    }
+    if !places.contains(&line.at) && !is_ours(&line.spec) {
+        return None;
+    }
+    let (place, at) = (line.place(), line.at.display());
+    Some(match by {
+        _ if on_access => format!(
+            "{place}: {at} is mounted as soon as somebody looks there; take x-systemd.automount out of its options"
+        ),
+        Some((option, unit)) => {
+            format!("{place}: {at} is mounted with {unit}; take {option} out of its options")
+        }
+        None => format!("{place}: {at} is mounted at boot; add noauto to its options"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &[u8], places: &[&str], ours: &str) -> Vec<String> {
+        let places: Vec<PathBuf> = places.iter().map(PathBuf::from).collect();
+        takers(&lines(text), &places, &|source| source == ours)
+    }
+
+    #[test]
+    fn a_line_without_noauto_is_found_by_place_and_by_device() {
+        let fstab = b"# /srv/xvm\nUUID=1 /srv/xvm ext4 defaults 0 2\n/srv/xvm/a /etc/a none bind,noauto 0 0\nUUID=9 /b ext4\n";
+        let found = found(fstab, &["/srv/xvm", "/etc/a"], "UUID=9");
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].starts_with("/etc/fstab:2: ") && found[1].starts_with("/etc/fstab:4: "),
+            "{found:?}"
+        );
+    }
+
+    /// With noauto it passed for harmless, and the first look at the place mounted it.
+    #[test]
+    fn a_line_that_mounts_on_access_is_found_whatever_noauto_says() {
+        let fstab = b"UUID=1 /srv/xvm ext4 noauto,x-systemd.automount 0 2\nUUID=2 /b ext4 noauto,x-systemd.automount\n";
+        let on_access = found(fstab, &["/srv/xvm"], "");
+        assert_eq!(on_access.len(), 1, "{on_access:?}");
+        assert!(on_access[0].contains("take x-systemd.automount out"), "{on_access:?}");
+        assert_eq!(found(b"UUID=1 /srv/x\\040y/ ext4\n", &["/srv/x y"], "").len(), 1);
+    }
+
+    #[test]
+    fn a_line_that_a_unit_is_told_to_mount_is_found_whatever_noauto_says() {
+        let fstab = b"UUID=1 /srv/xvm ext4 noauto,x-systemd.wanted-by=app.service 0 2\n";
+        let found = found(fstab, &["/srv/xvm"], "");
+        assert_eq!(
+            found,
+            [
+                "/etc/fstab:1: /srv/xvm is mounted with app.service; take x-systemd.wanted-by out of its options"
+            ]
+        );
+    }
+}
