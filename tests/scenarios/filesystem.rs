@@ -108,6 +108,30 @@ fn without_an_activity_check_the_way_back_needs_a_typed_word() {
     }
 }
 
+/// It was looked for by udev's links alone, and under the label as fstab(5) writes it: with a blank in the
+/// label, or where udev has no links, the line passed for that of another device.
+#[test]
+fn a_line_of_fstab_that_names_what_is_on_the_device_refuses() {
+    if !ready() || !real::require(&[Need::Program("tune2fs")]) {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    bed.tool("tune2fs");
+    let label = format!("tune2fs -L 'my label' {}", disk.device().display());
+    bed.shell(&label).any_stdout().any_stderr().run();
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    bed.write("fstab", "");
+    pair.shell(1, "mount --bind fstab /etc/fstab").run();
+    pair.forget();
+    for spec in ["LABEL=my\\040label".to_owned(), format!("UUID=\"{}\"", disk.uuid().to_uppercase())] {
+        bed.write("fstab", format!("{spec} /mnt/old ext4 defaults 0 2\n"));
+        pair.release(1).status(4).stderr_contains("/etc/fstab:1: /mnt/old is mounted at boot").run();
+    }
+    bed.write("fstab", "LABEL=my /mnt/old ext4\nPARTUUID=1 /mnt/b ext4\nUUID=1 /mnt/c ext4\n");
+    pair.release(1).any_stdout().any_stderr().run();
+}
+
 /// An ext4 with multiple mount protection is looked after by the kernel, so nothing need be typed.
 #[test]
 fn an_ext4_with_multiple_mount_protection_is_taken_back_without_a_word() {

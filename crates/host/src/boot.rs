@@ -7,23 +7,40 @@ mod fstab;
 mod unit;
 mod units;
 
+pub(crate) use unit::unescape;
+
 use crate::config::{Config, Platform};
 use std::path::{Path, PathBuf};
 use units::Units;
 
 const VFSTAB: &str = "/etc/vfstab";
 
+/// Whether a name in a table of mounts is that of the asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    Yes,
+    No,
+    /// It may be, and why nobody can say.
+    Unknown(String),
+}
+
+impl From<bool> for Named {
+    fn from(is_it: bool) -> Self {
+        if is_it { Self::Yes } else { Self::No }
+    }
+}
+
 /// Returns what would mount the asset, or a loopback on it, at boot; each with its remedy.
 pub fn takers(config: &Config, device: Option<&str>) -> Vec<String> {
     let places = places(config);
     match config.platform {
-        Platform::Linux => on_linux(&places, &|source| device == Some(source)),
+        Platform::Linux => on_linux(&places, &|source| (device == Some(source)).into()),
         Platform::Solaris => read(VFSTAB, |text| in_vfstab(text, &places, device)),
     }
 }
 
-/// Returns what mounts at boot, anywhere, a source for which `is_ours` says yes; each with its remedy.
-pub fn mounted(is_ours: &dyn Fn(&str) -> bool) -> Vec<String> {
+/// Returns what mounts at boot, anywhere, a source for which `is_ours` does not say no; each with its remedy.
+pub fn mounted(is_ours: &dyn Fn(&str) -> Named) -> Vec<String> {
     on_linux(&[], is_ours)
 }
 
@@ -33,7 +50,7 @@ pub fn wanted(unit: &str) -> Option<String> {
     Units::load(&units::folders()).wanted_by(&unit)
 }
 
-fn on_linux(places: &[PathBuf], is_ours: &dyn Fn(&str) -> bool) -> Vec<String> {
+fn on_linux(places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Vec<String> {
     let mut units = Units::load(&units::folders());
     let mut found = read(fstab::PATH, |text| {
         let lines = fstab::lines(text);

@@ -4,7 +4,8 @@
 //! made by dd(1) in a child: it is the child that hangs, and it is left behind.
 
 use super::Superblock;
-use crate::mountinfo::Device;
+use crate::boot::{self, Named};
+use crate::mountinfo::{self, Device};
 use anyhow::{Context, bail};
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
@@ -123,21 +124,68 @@ pub(super) fn with_uuid(uuid: &str, limit: Duration, run: &mut dyn Run) -> anyho
     }
 }
 
-/// Tells whether what stands first in a line of fstab(5) is this device, under whatever name.
-pub(super) fn is_named_in_fstab(spec: &str, device: Device) -> bool {
-    let links = [
-        ("UUID=", "by-uuid"),
-        ("LABEL=", "by-label"),
-        ("PARTUUID=", "by-partuuid"),
-        ("PARTLABEL=", "by-partlabel"),
-    ];
-    let link = links.iter().find_map(|(tag, folder)| {
-        let name = spec.strip_prefix(tag)?.trim_matches('"');
-        let name = if *tag == "UUID=" { name.to_ascii_lowercase() } else { name.to_owned() };
-        Some(Path::new("/dev/disk").join(folder).join(name))
-    });
-    let path = link.unwrap_or_else(|| PathBuf::from(spec));
-    path.is_absolute() && number_of(&path).is_ok_and(|number| number == device)
+/// Where udev has the links of a tag of fstab(5), by which a device is named there.
+const TAGS: [(&str, &str); 5] = [
+    ("UUID=", "by-uuid"),
+    ("LABEL=", "by-label"),
+    ("PARTUUID=", "by-partuuid"),
+    ("PARTLABEL=", "by-partlabel"),
+    ("ID=", "by-id"),
+];
+
+const LINKS: &str = "/dev/disk";
+
+/// Tells whether what stands first in a line of fstab(5) is this device, under whatever name. What is
+/// on the device counts, where it could be read: udev's links may be old, or not there at all.
+pub(super) fn named_in_fstab(spec: &str, device: Device, on_it: Option<&Superblock>) -> Named {
+    let spec = mountinfo::unescape(spec.as_bytes()).to_string_lossy().replace('"', "");
+    let Some((kind, name)) = tag(&spec) else {
+        let path = Path::new(&spec);
+        return (path.is_absolute() && number_of(path).is_ok_and(|number| number == device)).into();
+    };
+    let folder = Path::new(LINKS).join(&kind);
+    match (kind.as_str(), on_it) {
+        ("by-uuid", Some(on_it)) if on_it.uuid.eq_ignore_ascii_case(&name) => return Named::Yes,
+        ("by-label", Some(on_it)) if on_it.label == name => return Named::Yes,
+        _ => {}
+    }
+    let name = if kind == "by-uuid" { name.to_ascii_lowercase() } else { name };
+    let is_known = matches!(kind.as_str(), "by-uuid" | "by-label") && on_it.is_some();
+    let has_part = !kind.starts_with("by-part") || is_partition(device);
+    match number_of(&folder.join(encode(&name))) {
+        Ok(number) => (number == device).into(),
+        Err(_) if is_known || !has_part || folder.is_dir() => Named::No,
+        Err(_) => Named::Unknown(format!("there is no {}", folder.display())),
+    }
+}
+
+/// Returns the folder of links and the name that a source of fstab(5) means, as a tag or as a path.
+fn tag(spec: &str) -> Option<(String, String)> {
+    if let Some((tag, folder)) = TAGS.iter().find(|(tag, _)| spec.starts_with(tag)) {
+        return Some(((*folder).to_owned(), spec[tag.len()..].to_owned()));
+    }
+    let (kind, name) = spec.strip_prefix(LINKS)?.strip_prefix('/')?.split_once('/')?;
+    Some((kind.to_owned(), boot::unescape(name)))
+}
+
+/// A partition has a number of its own in sysfs; a whole disk and what is built on others has none.
+fn is_partition(device: Device) -> bool {
+    Path::new("/sys/dev/block").join(device.to_string()).join("partition").exists()
+}
+
+/// Returns a name as udev writes it in a link: what is not plain as `\x20` (libblkid's encoding).
+fn encode(name: &str) -> String {
+    let mut encoded = String::new();
+    for letter in name.chars() {
+        match letter {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '#' | '+' | '-' | '.' | ':' | '=' | '@' | '_' | '/' => {
+                encoded.push(letter);
+            }
+            _ if !letter.is_ascii() => encoded.push(letter),
+            _ => encoded.push_str(&format!("\\x{:02x}", u32::from(letter))),
+        }
+    }
+    encoded
 }
 
 /// Returns where udev says that a UUID is; a link may be old, so what it leads to is read again.
@@ -164,4 +212,42 @@ pub(super) fn number_of(path: &Path) -> anyhow::Result<Device> {
         bail!("{} is not a block device", path.display());
     }
     Ok(Device::from_stat(found.rdev()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on_it() -> Superblock {
+        Superblock {
+            fstype: "ext4",
+            uuid: "0a1b".to_owned(),
+            label: "my label".to_owned(),
+            mark: String::new(),
+            is_clean: true,
+            is_protected: false,
+        }
+    }
+
+    /// A label with a blank, and every tag where udev has made no links, passed for another device.
+    #[test]
+    fn a_tag_of_fstab_is_compared_with_what_is_on_the_device() {
+        let none = Device { major: 0, minor: 0 };
+        for ours in [
+            "UUID=0A1B",
+            "UUID=\"0a1b\"",
+            "LABEL=my\\040label",
+            "LABEL=\"my\\040label\"",
+            "/dev/disk/by-uuid/0a1b",
+            "/dev/disk/by-label/my\\x20label",
+        ] {
+            assert_eq!(named_in_fstab(ours, none, Some(&on_it())), Named::Yes, "{ours}");
+        }
+        for other in ["UUID=0a1c", "LABEL=my", "tmpfs", "/dev/null", "PARTUUID=0a1b"] {
+            assert_eq!(named_in_fstab(other, none, Some(&on_it())), Named::No, "{other}");
+        }
+        let unasked = named_in_fstab("/dev/disk/by-nothing/x", none, Some(&on_it()));
+        assert_eq!(unasked, Named::Unknown("there is no /dev/disk/by-nothing".to_owned()));
+        assert_eq!(encode("my label"), "my\\x20label");
+    }
 }

@@ -164,7 +164,8 @@ impl Asset for Filesystem {
     /// A line of fstab may name the device otherwise than the configuration does.
     fn takers(&self, run: &mut dyn Run) -> Vec<String> {
         let Ok(found) = self.look(run) else { return Vec::new() };
-        crate::boot::mounted(&|source| device::is_named_in_fstab(source, found.number))
+        let on_it = self.superblock(run).ok();
+        crate::boot::mounted(&|source| device::named_in_fstab(source, found.number, on_it.as_ref()))
     }
 
     fn volume(&self, _mount: &MountTable) -> Volume {

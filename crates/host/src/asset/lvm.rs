@@ -221,7 +221,7 @@ impl Asset for Lvm {
     }
 
     fn takers(&self, run: &mut dyn Run) -> Vec<String> {
-        let mut found = boot::mounted(&|source| active::is_named(&self.group, source));
+        let mut found = boot::mounted(&|source| active::is_named(&self.group, source).into());
         let said = self.command(&report::autoactivation_command(&self.group), run);
         match said.and_then(|text| report::is_autoactivated(&text)) {
             Ok(true) => found

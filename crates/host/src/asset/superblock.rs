@@ -23,6 +23,8 @@ const HEAD: u64 = 68 * 1024;
 pub struct Superblock {
     pub fstype: &'static str,
     pub uuid: String,
+    /// Empty where it has none.
+    pub label: String,
     /// Differs after every time something was written to it.
     pub mark: String,
     /// Whether the last mount ended cleanly. A clean xfs or btrfs may be mounted all the same.
@@ -75,6 +77,7 @@ fn parse_ext4(head: &[u8]) -> Option<Superblock> {
     Some(Superblock {
         fstype: "ext4",
         uuid: uuid(block.get(0x68..0x78)?),
+        label: label(block.get(0x78..0x88)?),
         mark: format!("mounts={mounts} mounted={mounted} written={written} kbytes={kbytes}"),
         // While it is mounted for writing, the journal wants recovery or (without one) the state is
         // not "valid"; a clean unmount puts both right.
@@ -91,6 +94,7 @@ fn parse_xfs(head: &[u8]) -> Option<Superblock> {
     Some(Superblock {
         fstype: "xfs",
         uuid: uuid(head.get(32..48)?),
+        label: label(head.get(108..120)?),
         mark: format!("lsn={}", be(head, 240, 8)?),
         is_clean: head.get(126) == Some(&0),
         is_protected: false,
@@ -120,6 +124,7 @@ fn parse_btrfs(head: &[u8]) -> Option<Superblock> {
     Some(Superblock {
         fstype: "btrfs",
         uuid: uuid(block.get(0x20..0x30)?),
+        label: label(block.get(0x12b..0x22b)?),
         mark: format!("generation={generation} log={log}"),
         // A log that waits to be replayed was left by a host that ended without unmounting, or is
         // being written by one that has it mounted.
@@ -139,6 +144,11 @@ fn le(bytes: &[u8], at: usize, width: usize) -> Option<u64> {
 /// Returns a number of this many bytes, the highest first.
 pub(super) fn be(bytes: &[u8], at: usize, width: usize) -> Option<u64> {
     Some(bytes.get(at..at + width)?.iter().fold(0, |value, &byte| value << 8 | u64::from(byte)))
+}
+
+/// Returns a text that ends with the first zero.
+fn label(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes.split(|&byte| byte == 0).next().unwrap_or_default()).into_owned()
 }
 
 /// Returns 16 bytes as people write a UUID.
@@ -164,7 +174,9 @@ mod tests {
     #[test]
     fn an_ext4_superblock_says_who_it_is_and_whether_it_was_let_go() {
         let mut head = ext4();
+        head[1024 + 0x78..][..5].copy_from_slice(b"a b\0c");
         let clean = Superblock::parse(&head).unwrap();
+        assert_eq!(clean.label, "a b");
         assert_eq!(clean.uuid, "abababab-abab-abab-abab-abababababab");
         assert!(clean.is_clean && !clean.is_protected);
         head[1024 + 0x60] = 4;

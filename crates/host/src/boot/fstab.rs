@@ -1,6 +1,6 @@
 //! Lines of fstab(5): which of them mount the asset at boot, and which only when something asks for them.
 
-use super::unit;
+use super::{Named, unit};
 use crate::mountinfo;
 use std::path::{Path, PathBuf};
 
@@ -70,11 +70,11 @@ pub(super) fn lines(text: &[u8]) -> Vec<Line> {
 
 /// Returns the lines that mount the asset at boot or on access, each with its remedy. What `noauto`
 /// keeps back, other units may still ask for.
-pub(super) fn takers(lines: &[Line], places: &[PathBuf], is_ours: &dyn Fn(&str) -> bool) -> Vec<String> {
+pub(super) fn takers(lines: &[Line], places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Vec<String> {
     lines.iter().filter_map(|line| taker(line, places, is_ours)).collect()
 }
 
-fn taker(line: &Line, places: &[PathBuf], is_ours: &dyn Fn(&str) -> bool) -> Option<String> {
+fn taker(line: &Line, places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Option<String> {
     // Whatever noauto says (systemd.mount(5)).
     let on_access = line.has(&["x-systemd.automount", "comment=systemd.automount"]);
     let by = ["x-systemd.wanted-by", "x-systemd.required-by"]
@@ -83,10 +83,17 @@ fn taker(line: &Line, places: &[PathBuf], is_ours: &dyn Fn(&str) -> bool) -> Opt
     if !line.is_at_boot() && !on_access && by.is_none() {
         return None;
     }
-    if !places.contains(&line.at) && !is_ours(&line.spec) {
+    let (place, at) = (line.place(), line.at.display());
+    let named = if places.contains(&line.at) { Named::Yes } else { is_ours(&line.spec) };
+    if named == Named::No {
         return None;
     }
-    let (place, at) = (line.place(), line.at.display());
+    if let Named::Unknown(why) = named {
+        return Some(format!(
+            "{place}: nobody can say whether {} is the asset: {why}; write its UUID, or add noauto to the options of {at}",
+            line.spec
+        ));
+    }
     Some(match by {
         _ if on_access => format!(
             "{place}: {at} is mounted as soon as somebody looks there; take x-systemd.automount out of its options"
@@ -104,7 +111,7 @@ mod tests {
 
     fn found(text: &[u8], places: &[&str], ours: &str) -> Vec<String> {
         let places: Vec<PathBuf> = places.iter().map(PathBuf::from).collect();
-        takers(&lines(text), &places, &|source| source == ours)
+        takers(&lines(text), &places, &|source| (source == ours).into())
     }
 
     #[test]
@@ -116,6 +123,14 @@ mod tests {
             found[0].starts_with("/etc/fstab:2: ") && found[1].starts_with("/etc/fstab:4: "),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn a_line_of_which_nobody_knows_whether_it_is_the_asset_is_said() {
+        let fstab = lines(b"PARTUUID=1 /b ext4 defaults\nPARTUUID=1 /c ext4 noauto\n");
+        let found = takers(&fstab, &[], &|_| Named::Unknown("there is no folder".to_owned()));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("/etc/fstab:1: nobody can say whether PARTUUID=1 is the asset"));
     }
 
     /// With noauto it passed for harmless, and the first look at the place mounted it.

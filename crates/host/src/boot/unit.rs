@@ -203,7 +203,7 @@ fn words(value: &str) -> Vec<String> {
 }
 
 /// Returns the text behind `\x20`.
-fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {

@@ -6,7 +6,7 @@
 
 use super::fstab::{self, Line};
 use super::unit::{self, Unit};
-use super::unread;
+use super::{Named, unread};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
 use std::io::ErrorKind;
@@ -138,7 +138,7 @@ impl Units {
     }
 
     /// Returns the mounts of the asset that start at boot, each with its remedy.
-    pub(super) fn takers(mut self, places: &[PathBuf], is_ours: &dyn Fn(&str) -> bool) -> Vec<String> {
+    pub(super) fn takers(mut self, places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Vec<String> {
         let ours: HashSet<String> = places.iter().map(|place| unit::name_of(place)).collect();
         let starting = self.starting();
         let mut found = Vec::new();
@@ -159,8 +159,19 @@ impl Units {
                 Some(line) => Some(line.spec.clone()),
                 None => self.read(&mount).what(&mount),
             };
-            if ours.contains(stem) || what.is_some_and(|what| is_ours(&what)) {
-                found.push(self.explain(name, &starting));
+            let named = match &what {
+                _ if ours.contains(stem) => Named::Yes,
+                Some(what) => is_ours(what),
+                None => Named::No,
+            };
+            match named {
+                Named::Yes => found.push(self.explain(name, &starting)),
+                Named::No => {}
+                Named::Unknown(why) => found.push(format!(
+                    "nobody can say whether {} is the asset ({why}), and {}",
+                    what.unwrap_or_default(),
+                    self.explain(name, &starting)
+                )),
             }
         }
         found.append(&mut self.unread);
@@ -357,7 +368,7 @@ mod tests {
         fn takers(&self, fstab: &str) -> Vec<String> {
             let mut units = Units::load(&self.folders());
             units.also(&fstab::lines(fstab.as_bytes()));
-            units.takers(&["/srv/xvm".into()], &|source| source == "/dev/ours")
+            units.takers(&["/srv/xvm".into()], &|source| (source == "/dev/ours").into())
         }
     }
 
