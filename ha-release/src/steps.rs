@@ -154,14 +154,20 @@ impl Maker {
 
     fn addresses(&mut self, machine: &mut Machine<'_>) {
         for address in &machine.config.addresses {
-            let cidr = address.cidr.clone();
-            match addresses::is_here(address, machine.config.platform, &mut machine.runner) {
-                Ok(true) => {
+            match addresses::find(address, machine.config.platform, &mut machine.runner) {
+                Ok(None) => {}
+                Ok(Some(found)) if found.device != address.device => self.against.push(format!(
+                    "address {} is on {}, and not on {} as configured; mend that, or use --skip addresses",
+                    found.cidr, found.device, address.device
+                )),
+                Ok(Some(found)) => {
+                    let cidr = found.cidr;
                     let undo = Undo::Action(Action::AddAddress { cidr: cidr.clone() });
                     self.step(format!("remove {cidr}"), Action::RemoveAddress { cidr }, undo);
                 }
-                Ok(false) => {}
-                Err(why) => self.against.push(format!("address {cidr}: {why}; or use --skip addresses")),
+                Err(why) => {
+                    self.against.push(format!("address {}: {why}; or use --skip addresses", address.cidr));
+                }
             }
         }
     }

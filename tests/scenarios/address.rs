@@ -14,6 +14,11 @@ struct Wired<'a> {
 
 impl<'a> Wired<'a> {
     fn new(bed: &'a Bed) -> Self {
+        Self::with(bed, "198.51.100.10/24")
+    }
+
+    /// With another address that moves.
+    fn with(bed: &'a Bed, moves: &str) -> Self {
         bed.tools(&["ip", "ping", "arping", "mount", "umount"]);
         for folder in ["at", "source"] {
             std::fs::create_dir(bed.path(folder)).unwrap();
@@ -24,7 +29,7 @@ impl<'a> Wired<'a> {
             format!(
                 "[[host]]\nname = \"ec1\"\naddress = \"198.51.100.1\"\n[[host]]\nname = \"ec2\"\naddress = \"198.51.100.2\"\n\
                  [asset]\nkind = \"bind\"\nsource = \"{root}/source\"\n[[asset.mount]]\nat = \"{root}/at\"\n\
-                 [[address]]\ncidr = \"198.51.100.10/24\"\ndevice = \"wire\"\n"
+                 [[address]]\ncidr = \"{moves}\"\ndevice = \"wire\"\n"
             ),
         );
         let wired = Self { bed, hosts: [Host::new(bed, "ec1"), Host::new(bed, "ec2")] };
@@ -40,7 +45,7 @@ impl<'a> Wired<'a> {
             host.shell(&format!("ip link set wire up && ip address add 198.51.100.{number}/24 dev wire"))
                 .run();
         }
-        one.shell("mount --bind source at && ip address add 198.51.100.10/24 dev wire").run();
+        one.shell(&format!("mount --bind source at && ip address add {moves} dev wire")).run();
         one.shell("until ping -q -c 1 -W 1 198.51.100.2; do :; done").any_stdout().any_stderr().run();
         wired
     }
@@ -81,4 +86,89 @@ fn an_old_primary_that_still_answers_stops_a_takeover_before_the_storage_is_touc
     // Its cable pulled, the host that holds everything answers nothing, and the word of a person counts.
     wired.hosts[1].shell("ip link set wire down").run();
     wired.program(1, "ha-takeover").args(["--peer-down", "ec2"]).any_stdout().any_stderr().run();
+}
+
+/// A firewall that drops pings made a living primary pass for one that is off; its address was taken, and
+/// both hosts had it.
+#[test]
+fn an_old_primary_that_drops_pings_is_alive_all_the_same() {
+    if !real::require(&HOST_NEEDS) || !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let wired = Wired::new(&bed);
+    wired.hosts[0].shell("echo 1 >/proc/sys/net/ipv4/icmp_echo_ignore_all").run();
+    let refused = |arguments: &[&str], why: &str| {
+        wired.program(2, "ha-takeover").args(arguments).status(4).stderr_contains(why).run();
+    };
+    refused(&["--peer-down", "ec1"], "ec1 is not down: 198.51.100.1 answers");
+    wired.program(1, "ha-release").args(["--skip", "addresses"]).any_stdout().any_stderr().run();
+    let record = wired.state(1).join("release.json").display().to_string();
+    refused(&["--record", &record], "somebody answers at 198.51.100.10");
+    // Off, it is told by nothing: not by what its neighbour remembers of it either.
+    wired.hosts[0].shell("ip link set wire down").run();
+    wired.program(2, "ha-takeover").args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
+}
+
+/// Written otherwise than `ip` prints it, it was left on a host that called its release safe.
+#[test]
+fn an_ipv6_address_leaves_one_host_and_is_usable_on_the_other() {
+    if !real::require(&HOST_NEEDS) || !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let wired = Wired::with(&bed, "FD00:0::0010/64");
+    let listed =
+        |host: usize| wired.hosts[host - 1].shell("ip -o address show dev wire").any_stdout().run().stdout;
+    wired.program(1, "ha-release").any_stdout().any_stderr().run();
+    assert!(!listed(1).contains("fd00::10"), "{}", listed(1));
+    let record = wired.state(1).join("release.json").display().to_string();
+    // Kept by the old primary, which drops pings, it was refused by the kernel here and called taken.
+    wired.hosts[0]
+        .shell("echo 1 >/proc/sys/net/ipv6/icmp/echo_ignore_all && ip address add fd00::10/64 dev wire")
+        .run();
+    wired.hosts[0]
+        .shell("while ip -o address show dev wire | /bin/grep tentative; do :; done")
+        .any_stdout()
+        .run();
+    wired.hosts[1].shell("ip address add fd00::11/64 dev wire").run();
+    wired.hosts[1]
+        .shell("while ip -o address show dev wire | /bin/grep tentative; do :; done")
+        .any_stdout()
+        .run();
+    let take = |record: &str| wired.program(2, "ha-takeover").args(["--record", record]);
+    take(&record).status(4).stderr_contains("somebody answers at fd00::10").run();
+    // Where this host has it and may not use it, it sees itself, and the kernel's word is heard afterwards.
+    wired.hosts[1].shell("ip address add fd00::10/64 dev wire").run();
+    wired.hosts[1]
+        .shell("until ip -o address show dev wire | /bin/grep dadfailed; do :; done")
+        .any_stdout()
+        .run();
+    take(&record).status(1).any_stdout().stderr_contains("another host has it").run();
+    assert!(!listed(2).contains("fd00::10/64"), "{}", listed(2));
+    wired.hosts[0].shell("ip address del fd00::10/64 dev wire").run();
+    let record = wired.state(2).join("release.json").display().to_string();
+    take(&record).any_stdout().any_stderr().run();
+    let there = listed(2);
+    assert!(there.contains("fd00::10/64") && !there.contains("dadfailed"), "{there}");
+}
+
+/// `ip` removes an address only by the prefix length that it has.
+#[test]
+fn an_address_is_removed_as_it_is_there_and_put_back_so() {
+    if !real::require(&HOST_NEEDS) || !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let wired = Wired::new(&bed);
+    let listed = || wired.hosts[0].shell("ip -o address show dev wire").any_stdout().run().stdout;
+    let give = "ip address del 198.51.100.10/24 dev wire && ip address add 198.51.100.10/32 dev wire";
+    wired.hosts[0].shell(give).run();
+    // Somebody sits in the asset: the release fails after the address is gone, and gives it back.
+    wired.hosts[0].shell("/bin/sleep 1000 9>at/held </dev/null >/dev/null 2>&1 & echo $! >held.pid").run();
+    wired.program(1, "ha-release").status(1).any_stdout().any_stderr().run();
+    assert!(listed().contains("198.51.100.10/32"), "{}", listed());
+    wired.hosts[0].shell("read -r pid <held.pid; kill $pid").run();
+    wired.program(1, "ha-release").any_stdout().any_stderr().run();
+    assert!(!listed().contains("198.51.100.10"), "{}", listed());
 }

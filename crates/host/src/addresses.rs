@@ -1,18 +1,66 @@
 //! Addresses that move with the asset: asked for, added, announced and removed through `ip`, on
-//! Solaris through `ifconfig`.
+//! Solaris through `ifconfig`. Whether somebody else answers there is asked in `addresses/knock.rs`.
+
+mod knock;
 
 use crate::config::{Address, Argv, Platform};
-use orderly_exec::job::{Ending, Job};
+pub use knock::{Knock, knock};
+use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
-use std::time::Duration;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 const ASKING: Duration = Duration::from_secs(15);
 
-/// Tells whether this host has the address.
+/// How long duplicate address detection may take; it takes one or two seconds.
+const DETECTION: Duration = Duration::from_secs(5);
+const LOOKING: Duration = Duration::from_millis(200);
+
+/// An address as this host has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// With the prefix length that it really has.
+    pub cidr: String,
+    pub device: String,
+    pub state: State,
+}
+
+/// Whether an address can be used (ip-address(8)); IPv4 addresses always can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Usable,
+    /// Its neighbours are still being asked.
+    Tentative,
+    /// Another host has it.
+    Refused,
+}
+
+/// Returns how this host has the address, whatever its prefix length; waits until it is known whether
+/// its neighbours let it have it.
+///
+/// # Errors
+/// A clause, when the system does not say.
+pub fn find(address: &Address, platform: Platform, run: &mut dyn Run) -> Result<Option<Found>, String> {
+    let until = Instant::now() + DETECTION;
+    loop {
+        let found = look(address, platform, run)?;
+        let waits = found.as_ref().is_some_and(|found| found.state == State::Tentative);
+        if !waits || Instant::now() >= until {
+            return Ok(found);
+        }
+        std::thread::sleep(LOOKING);
+    }
+}
+
+/// Tells whether this host has the address and can use it.
 ///
 /// # Errors
 /// A clause, when the system does not say.
 pub fn is_here(address: &Address, platform: Platform, run: &mut dyn Run) -> Result<bool, String> {
+    Ok(find(address, platform, run)?.is_some_and(|found| found.state == State::Usable))
+}
+
+fn look(address: &Address, platform: Platform, run: &mut dyn Run) -> Result<Option<Found>, String> {
     let list = match platform {
         Platform::Linux => &["ip", "-o", "address", "show"][..],
         Platform::Solaris => &["ifconfig", "-a"][..],
@@ -21,51 +69,39 @@ pub fn is_here(address: &Address, platform: Platform, run: &mut dyn Run) -> Resu
     if !ended.succeeded() {
         return Err(format!("{}: {}", list.join(" "), ended.clause()));
     }
-    Ok(has(&ended.text(), address))
+    Ok(listed(&ended.text(), address, platform))
 }
 
-/// Both programs print `inet ADDRESS` or `inet6 ADDRESS`, with or without a prefix length.
-fn has(listing: &str, address: &Address) -> bool {
-    listing.lines().any(|line| {
+/// Both programs print `inet ADDRESS` or `inet6 ADDRESS`, with or without a prefix length; `ip` prints
+/// the device before it, and after it what became of the detection of duplicates.
+fn listed(listing: &str, address: &Address, platform: Platform) -> Option<Found> {
+    let wanted: IpAddr = address.ip().parse().ok()?;
+    listing.lines().find_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        words.windows(2).any(|pair| match pair {
-            ["inet" | "inet6", found] => found.split('/').next() == Some(address.ip()),
+        let at = words.windows(2).position(|pair| match pair {
+            ["inet" | "inet6", found] => {
+                found.split('/').next().and_then(|ip| ip.parse().ok()) == Some(wanted)
+            }
             _ => false,
+        })?;
+        let state = match words.contains(&"dadfailed") {
+            true => State::Refused,
+            // An optimistic one is usable while its neighbours are asked.
+            false if words.contains(&"tentative") && !words.contains(&"optimistic") => State::Tentative,
+            false => State::Usable,
+        };
+        Some(match platform {
+            Platform::Linux => {
+                let shown = words[at + 1];
+                let whole = if wanted.is_ipv4() { 32 } else { 128 };
+                let cidr = if shown.contains('/') { shown.to_owned() } else { format!("{shown}/{whole}") };
+                Found { cidr, device: words.get(1)?.trim_end_matches(':').to_owned(), state }
+            }
+            Platform::Solaris => {
+                Found { cidr: address.cidr.clone(), device: address.device.clone(), state: State::Usable }
+            }
         })
     })
-}
-
-/// What a knock at an address brings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Knock {
-    Answered,
-    Silent,
-    Unknown(String),
-}
-
-/// Asks whether anybody answers at an address. What cannot be asked is unknown, never silent.
-pub fn knock(ip: &str, platform: Platform, run: &mut dyn Run) -> Knock {
-    let ask = match platform {
-        Platform::Linux => &["ping", "-n", "-q", "-c", "3", "-i", "0.3", "-W", "1", ip][..],
-        Platform::Solaris => &["ping", ip, "3"][..],
-    };
-    let ended = run.run(&Job::new(ask, ASKING));
-    let unknown = |remedy: &str| Knock::Unknown(format!("ping {ip}: {}{remedy}", ended.clause()));
-    match ended.ending {
-        Ending::Exited(0) => Knock::Answered,
-        // ping(8): 1 when no reply came at all, anything else is an error of its own.
-        Ending::Exited(1) if platform == Platform::Linux => Knock::Silent,
-        // ping(1M) exits 1 also for a host it does not know.
-        Ending::Exited(1) if ended.text().contains("no answer from") => Knock::Silent,
-        Ending::NotStarted if platform == Platform::Linux => {
-            unknown("; install ping (on Debian and its like: apt-get install iputils-ping)")
-        }
-        Ending::Exited(_)
-        | Ending::Killed(_)
-        | Ending::TimedOut
-        | Ending::Unkillable
-        | Ending::NotStarted => unknown(""),
-    }
 }
 
 /// Returns the command that removes an address.
@@ -87,16 +123,18 @@ pub fn add_command(address: &Address, platform: Platform) -> Argv {
 }
 
 fn ifconfig(address: &Address, verb: &str, what: &str, rest: &[&str]) -> Argv {
-    let family = address.ip().contains(':').then_some("inet6");
+    let family = address.is_ipv6().then_some("inet6");
     let words = ["ifconfig", &address.device].into_iter().chain(family).chain([verb, what]);
     words.chain(rest.iter().copied()).map(str::to_owned).collect()
 }
 
-/// Returns the command that tells the neighbours where the address is now; Solaris tells them by
-/// itself when an address comes up.
+/// Returns the command that tells the neighbours where the address is now. Solaris tells them by itself
+/// when an address comes up; neighbours of IPv6 ask again by themselves when the old host is silent
+/// (RFC 4861, 7.3).
 pub fn announce_command(address: &Address, platform: Platform) -> Option<Argv> {
     let command = ["arping", "-U", "-c", "3", "-I", &address.device, address.ip()];
-    (platform == Platform::Linux).then(|| command.map(str::to_owned).to_vec())
+    let is_told = platform == Platform::Linux && !address.is_ipv6();
+    is_told.then(|| command.map(str::to_owned).to_vec())
 }
 
 #[cfg(test)]
@@ -108,8 +146,29 @@ mod tests {
         let listing = "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n\
                        2: eth0    inet 192.0.2.10/24 brd 192.0.2.255 scope global eth0\n";
         let address = |cidr: &str| Address { cidr: cidr.into(), device: "eth0".into(), timeout: ASKING };
-        assert!(has(listing, &address("192.0.2.10/24")));
-        assert!(!has(listing, &address("192.0.2.1/24")));
+        let found = |cidr: &str| listed(listing, &address(cidr), Platform::Linux);
+        assert_eq!(found("192.0.2.1/24"), None);
+        // As it is there, with whatever prefix length.
+        let there = found("192.0.2.10/32").unwrap();
+        assert_eq!((there.cidr.as_str(), there.device.as_str()), ("192.0.2.10/24", "eth0"));
+    }
+
+    /// Written otherwise than `ip` prints it, an address passed for one that is not here; and one that
+    /// another host has passed for one that is.
+    #[test]
+    fn an_ipv6_address_is_known_however_it_is_written_and_is_here_only_when_usable() {
+        let listing = |flags: &str| {
+            format!("2: eth0    inet6 2001:db8::10/64 scope global {flags} \\       valid_lft\n")
+        };
+        let address = |cidr: &str| Address { cidr: cidr.into(), device: "eth0".into(), timeout: ASKING };
+        let state = |flags: &str, cidr: &str| {
+            listed(&listing(flags), &address(cidr), Platform::Linux).map(|found| found.state)
+        };
+        assert_eq!(state("", "2001:0DB8::0010/64"), Some(State::Usable));
+        assert_eq!(state("", "2001:db8::11/64"), None);
+        assert_eq!(state("dadfailed tentative", "2001:db8::10/64"), Some(State::Refused));
+        assert_eq!(state("tentative", "2001:db8::10/64"), Some(State::Tentative));
+        assert_eq!(announce_command(&address("2001:db8::10/64"), Platform::Linux), None);
     }
 
     #[test]
@@ -118,7 +177,8 @@ mod tests {
                        \tinet 192.0.2.1 netmask ffffff00 broadcast 192.0.2.255\n";
         let address = |cidr: &str| Address { cidr: cidr.into(), device: "e1000g0".into(), timeout: ASKING };
         let moving = address("192.0.2.10/24");
-        assert!(has(listing, &address("192.0.2.1/24")) && !has(listing, &moving));
+        let is_listed = |address: &Address| listed(listing, address, Platform::Solaris).is_some();
+        assert!(is_listed(&address("192.0.2.1/24")) && !is_listed(&moving));
         assert_eq!(
             add_command(&moving, Platform::Solaris),
             ["ifconfig", "e1000g0", "addif", "192.0.2.10/24", "up"]
@@ -131,39 +191,5 @@ mod tests {
             add_command(&address("2001:db8::a/64"), Platform::Solaris),
             ["ifconfig", "e1000g0", "inet6", "addif", "2001:db8::a/64", "up"]
         );
-    }
-
-    /// Answers with an ending and a text.
-    struct Says(Ending, &'static str);
-
-    impl Run for Says {
-        fn run(&mut self, _: &Job) -> orderly_exec::job::Ended {
-            let (stdout, stderr) = (self.1.into(), Vec::new());
-            orderly_exec::job::Ended {
-                ending: self.0,
-                stdout,
-                stderr,
-                truncated: false,
-                took: Duration::ZERO,
-            }
-        }
-    }
-
-    #[test]
-    fn only_what_says_that_nobody_answered_is_silence() {
-        let knock = |platform, ending, text| knock("192.0.2.1", platform, &mut Says(ending, text));
-        assert_eq!(knock(Platform::Linux, Ending::Exited(1), ""), Knock::Silent);
-        assert_eq!(knock(Platform::Solaris, Ending::Exited(1), "no answer from 192.0.2.1\n"), Knock::Silent);
-        assert_eq!(knock(Platform::Solaris, Ending::Exited(0), "192.0.2.1 is alive\n"), Knock::Answered);
-        for (platform, ending) in [
-            (Platform::Linux, Ending::Exited(2)),
-            (Platform::Linux, Ending::TimedOut),
-            (Platform::Solaris, Ending::Exited(1)),
-            (Platform::Solaris, Ending::NotStarted),
-        ] {
-            assert!(matches!(knock(platform, ending, ""), Knock::Unknown(_)), "{ending:?}");
-        }
-        let Knock::Unknown(why) = knock(Platform::Linux, Ending::NotStarted, "") else { panic!() };
-        assert!(why.contains("apt-get install iputils-ping"), "{why}");
     }
 }

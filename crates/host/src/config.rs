@@ -132,6 +132,11 @@ impl Address {
     pub fn ip(&self) -> &str {
         self.cidr.split('/').next().unwrap_or(&self.cidr)
     }
+
+    /// Tells whether it is an address of IPv6.
+    pub fn is_ipv6(&self) -> bool {
+        self.cidr.contains(':')
+    }
 }
 
 /// What `habackup` keeps, and how long.

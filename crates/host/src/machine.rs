@@ -157,12 +157,12 @@ impl<'c> Machine<'c> {
             Action::AddAddress { cidr } => self
                 .address(cidr)
                 .map(|a| {
-                    let announced = addresses::announce_command(a, platform);
-                    [addresses::add_command(a, platform)].into_iter().chain(announced).collect()
+                    let announced = addresses::announce_command(&a, platform);
+                    [addresses::add_command(&a, platform)].into_iter().chain(announced).collect()
                 })
                 .unwrap_or_default(),
             Action::RemoveAddress { cidr } => {
-                self.address(cidr).map(|a| addresses::remove_command(a, platform)).into_iter().collect()
+                self.address(cidr).map(|a| addresses::remove_command(&a, platform)).into_iter().collect()
             }
             Action::Mount { mount } => mount.commands(platform),
             Action::Unmount { at } => vec![unmount_command(at)],
@@ -224,8 +224,11 @@ impl<'c> Machine<'c> {
         self.config.services.iter().find(|service| service.name == name)
     }
 
-    fn address(&self, cidr: &str) -> Option<&'c Address> {
-        self.config.addresses.iter().find(|address| address.cidr == cidr)
+    /// Returns a configured address, with the prefix length that is asked for.
+    fn address(&self, cidr: &str) -> Option<Address> {
+        let ip = cidr.split('/').next();
+        let found = self.config.addresses.iter().find(|address| Some(address.ip()) == ip)?;
+        Some(Address { cidr: cidr.to_owned(), ..found.clone() })
     }
 
     fn share(&self, path: &Path) -> Option<&'c Share> {
@@ -273,11 +276,19 @@ impl<'c> Machine<'c> {
 
     fn check_address(&mut self, cidr: &str, wanted: bool) -> Answer {
         let Some(address) = self.address(cidr) else { return gone("address", cidr) };
-        match addresses::is_here(address, self.config.platform, &mut self.runner) {
-            Ok(here) if here == wanted => Answer::Yes,
-            Ok(true) => Answer::No("it is still here".to_owned()),
-            Ok(false) => Answer::No("it is not here".to_owned()),
+        match addresses::find(&address, self.config.platform, &mut self.runner) {
             Err(why) => Answer::Unknown(why),
+            Ok(None) if wanted => Answer::No("it is not here".to_owned()),
+            Ok(None) => Answer::Yes,
+            // Also one that cannot be used: it must not stay.
+            Ok(Some(_)) if !wanted => Answer::No("it is still here".to_owned()),
+            Ok(Some(found)) => match found.state {
+                addresses::State::Usable => Answer::Yes,
+                addresses::State::Tentative => Answer::No("its neighbours are still being asked".to_owned()),
+                addresses::State::Refused => {
+                    Answer::No("another host has it, as duplicate address detection found".to_owned())
+                }
+            },
         }
     }
 
@@ -289,13 +300,24 @@ impl<'c> Machine<'c> {
         if addresses::knock(address.ip(), platform, &mut self.runner) == Knock::Answered {
             bail!("somebody answers at {}; take the address off that host first", address.ip());
         }
-        self.run(&[addresses::add_command(address, platform)], address.timeout)?;
-        let announced: Vec<Argv> = addresses::announce_command(address, platform).into_iter().collect();
+        // One that was refused earlier is detected anew.
+        self.remove_address(&address)?;
+        self.run(&[addresses::add_command(&address, platform)], address.timeout)?;
+        let announced: Vec<Argv> = addresses::announce_command(&address, platform).into_iter().collect();
         // Neighbours that keep the old host in mind find the new one when their cache expires.
         if let Err(error) = self.run(&announced, address.timeout) {
             self.notes.push(format!("{cidr} is not announced to its neighbours: {error:#}"));
         }
         Ok(())
+    }
+
+    /// Removes an address as it is here: its prefix length may be another one than was configured.
+    fn remove_address(&mut self, address: &Address) -> anyhow::Result<()> {
+        let platform = self.config.platform;
+        let found = addresses::find(address, platform, &mut self.runner);
+        let Some(found) = found.map_err(anyhow::Error::msg)? else { return Ok(()) };
+        let there = Address { cidr: found.cidr, device: found.device, timeout: address.timeout };
+        self.run(&[addresses::remove_command(&there, platform)], address.timeout)
     }
 
     /// Tells whether the peer's power is proven to be off.
@@ -423,11 +445,10 @@ impl Perform<Action> for Machine<'_> {
                 self.turn_service(service, services::start_command, &services::State::Up)
             }
             Action::AddAddress { cidr } => self.add_address(cidr),
-            Action::RemoveAddress { cidr } => {
-                let limit = self.address(cidr).map_or(self.config.asset.timeout, |address| address.timeout);
-                let commands = self.commands(action);
-                self.run(&commands, limit)
-            }
+            Action::RemoveAddress { cidr } => match self.address(cidr) {
+                Some(address) => self.remove_address(&address),
+                None => Ok(()),
+            },
             Action::Mount { mount } => self.mount_first(mount),
             Action::Unmount { at } => self.unmount(at),
             Action::Share { path, exports } => self.add_share(path, exports),

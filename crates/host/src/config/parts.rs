@@ -215,9 +215,8 @@ pub(super) fn read_addresses(root: &Table<'_>) -> Vec<Address> {
         let cidr = table.need_text("cidr");
         let device = table.need_text("device");
         let timeout = table.limit("timeout").unwrap_or(MINUTE);
-        if let Some(cidr) = &cidr
-            && !is_cidr(cidr)
-        {
+        let plain = cidr.as_deref().and_then(plain_cidr);
+        if let (Some(cidr), None) = (&cidr, &plain) {
             table.reject(
                 "cidr",
                 format!(
@@ -226,7 +225,7 @@ pub(super) fn read_addresses(root: &Table<'_>) -> Vec<Address> {
                 ),
             );
         }
-        if let (Some(cidr), Some(device)) = (cidr, device) {
+        if let (Some(cidr), Some(device)) = (plain, device) {
             addresses.push(Address { cidr, device, timeout });
         }
         table.end();
@@ -234,10 +233,11 @@ pub(super) fn read_addresses(root: &Table<'_>) -> Vec<Address> {
     addresses
 }
 
-fn is_cidr(text: &str) -> bool {
-    let Some((ip, length)) = text.split_once('/') else { return false };
-    let (Ok(ip), Ok(length)) = (ip.parse::<IpAddr>(), length.parse::<u8>()) else { return false };
-    length <= if ip.is_ipv4() { 32 } else { 128 }
+/// Returns an address with its prefix length as `ip` prints it, however it is written.
+fn plain_cidr(text: &str) -> Option<String> {
+    let (ip, length) = text.split_once('/')?;
+    let (ip, length) = (ip.parse::<IpAddr>().ok()?, length.parse::<u8>().ok()?);
+    (length <= if ip.is_ipv4() { 32 } else { 128 }).then(|| format!("{ip}/{length}"))
 }
 
 pub(super) fn read_backup(table: Table<'_>, mounts: &[MountTable], shares: &[Share]) -> Option<Backup> {
