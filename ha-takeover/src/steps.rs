@@ -231,7 +231,13 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> a
     }
     for address in &config.addresses {
         let cidr = address.cidr.clone();
-        let undo = Undo::Action(Action::RemoveAddress { cidr: cidr.clone() });
+        let undo = match machine.check(&Action::AddAddress { cidr: cidr.clone() }) {
+            // It was here before this run.
+            Answer::Yes => Undo::Nothing,
+            Answer::No(_) | Answer::Unknown(_) | Answer::Untold => {
+                Undo::Action(Action::RemoveAddress { cidr: cidr.clone() })
+            }
+        };
         step(format!("add {cidr}"), Action::AddAddress { cidr }, undo);
     }
     for service in config.services.iter().rev() {

@@ -291,3 +291,42 @@ fn a_mount_within_the_asset_is_made_after_the_one_that_it_lies_in() {
     taken.stderr_contains("at/within is not empty").run();
     assert!(pair.holders().is_empty());
 }
+
+/// What was exported for writing passed for the share that the configuration exports for reading.
+#[test]
+fn a_share_that_is_exported_with_other_options_is_exported_as_configured() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    let share = bed.path("at/share").display().to_string();
+    pair.shell(1, &format!("exportfs -o rw,no_root_squash,fsid=7 '*:{share}'")).run();
+    pair.release(1).arg("--status").stdout_contains("exported with other options").run();
+    pair.takeover(1).any_stdout().any_stderr().run();
+    let listed = pair.shell(1, "exportfs -s").any_stdout().run().stdout;
+    assert!(listed.contains(&format!("{share}  *(ro,fsid=7)")), "{listed}");
+    pair.release(1).arg("--status").any_stdout().run();
+}
+
+/// A takeover that failed took an address away that it had not brought.
+#[test]
+fn an_address_that_was_here_before_stays_when_a_takeover_is_taken_back() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    pair.release(1).any_stdout().any_stderr().run();
+    let record = pair.state(1).join("release.json");
+    pair.shell(2, "ip address add 192.0.2.10/32 dev lo").run();
+    let before = pair.world(2);
+    let text = bed.read("etc/ha.toml");
+    bed.config(
+        "ha.toml",
+        text.replace("start = [\"svc\", \"proxy\", \"start\"]", "start = [\"svc\", \"nothing\", \"start\"]"),
+    );
+    pair.release(1).args(["--new-plan", "--no-backup"]).any_status().any_stdout().any_stderr().run();
+    pair.takeover(2).arg("--record").arg(&record).status(1).any_stdout().any_stderr().run();
+    assert_eq!(pair.world(2), before);
+}

@@ -81,6 +81,38 @@ pub fn wanted(share: &Share, platform: Platform) -> Vec<Export> {
     share.clients.iter().map(|client| plain(client.clone(), options.clone())).collect()
 }
 
+/// Options of exports(5) that exclude each other; the first of each pair is what holds where neither is given.
+/// Only where the difference matters to who reads or writes: others are printed or not as versions please.
+const OPPOSITES: [(&str, &str); 4] = [
+    ("ro", "rw"),
+    ("root_squash", "no_root_squash"),
+    ("no_all_squash", "all_squash"),
+    ("secure", "insecure"),
+];
+
+/// Returns by which option an export differs from the one that is wanted: what it has, and what it should have.
+pub fn difference(there: &Export, wanted: &Export) -> Option<(String, String)> {
+    let has = |export: &Export, option: &str| export.options.split(',').any(|one| one == option);
+    let value = |export: &Export, key: &str| {
+        export.options.split(',').find_map(|one| Some(one.strip_prefix(key)?.to_owned()))
+    };
+    let opposite = OPPOSITES.iter().find_map(|(usual, other)| {
+        let (is, should) = (has(there, other), has(wanted, other));
+        let word = |yes: bool| if yes { *other } else { *usual }.to_owned();
+        (is != should).then(|| (word(is), word(should)))
+    });
+    let valued = || {
+        ["fsid=", "sec="].into_iter().find_map(|key| {
+            let should = value(wanted, key)?;
+            let is = value(there, key).unwrap_or_else(|| "none".to_owned());
+            // 0 has a name.
+            let is_same = is == should || (is == "0" && should == "root");
+            (!is_same).then(|| (format!("{key}{is}"), format!("{key}{should}")))
+        })
+    };
+    opposite.or_else(valued)
+}
+
 fn list_command(share: &Share, platform: Platform) -> Argv {
     match (&share.commands, platform) {
         (Some(commands), _) => commands.list.clone(),
@@ -220,6 +252,23 @@ mod tests {
         assert_eq!(exports[1].options, "rw,sync");
         assert!(parse(LISTED, Path::new("/srv/xvm")).unwrap().is_empty());
         assert!(parse("nonsense\n", Path::new("/a")).is_err());
+    }
+
+    #[test]
+    fn an_export_differs_by_what_matters_to_its_clients() {
+        let export = |options: &str| plain("*".to_owned(), options.to_owned());
+        let shown = "sync,wdelay,hide,no_subtree_check,sec=sys,ro,secure,root_squash,no_all_squash";
+        for wanted in ["", "ro", "ro,sync", "async,subtree_check", "sec=sys"] {
+            assert_eq!(difference(&export(shown), &export(wanted)), None, "{wanted}");
+        }
+        let differs = |is: &str, should: &str| Some((is.to_owned(), should.to_owned()));
+        assert_eq!(difference(&export("rw,fsid=7"), &export("ro")), differs("rw", "ro"));
+        assert_eq!(difference(&export(shown), &export("rw")), differs("ro", "rw"));
+        let open = "ro,no_root_squash";
+        assert_eq!(difference(&export(open), &export("ro")), differs("no_root_squash", "root_squash"));
+        assert_eq!(difference(&export("ro,fsid=7"), &export("ro,fsid=8")), differs("fsid=7", "fsid=8"));
+        assert_eq!(difference(&export("ro,fsid=0"), &export("ro,fsid=root")), None);
+        assert_eq!(difference(&export(shown), &export("sec=krb5")), differs("sec=sys", "sec=krb5"));
     }
 
     #[test]

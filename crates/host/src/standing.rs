@@ -5,10 +5,12 @@ use crate::action::Action;
 use crate::addresses;
 use crate::asset::State;
 use crate::backup;
+use crate::config::Platform;
 use crate::handover::{self, Program};
 use crate::machine::Machine;
 use crate::mountinfo::Mounts;
 use crate::mounts::loopback_mount;
+use crate::shares::Export;
 use crate::{services, shares};
 use orderly_exec::files;
 use orderly_exec::journal;
@@ -72,13 +74,16 @@ struct Part {
 
 impl Part {
     fn is_here(&self) -> bool {
-        ["up", "mounted", "exported", "here"].contains(&self.state.as_str())
+        ["up", "mounted", "exported", OTHERWISE, "here"].contains(&self.state.as_str())
     }
 
     fn is_missing(&self) -> bool {
         ["down", "not mounted", "not exported", "not here"].contains(&self.state.as_str())
     }
 }
+
+/// What is said of a share that is exported with other options than the configured ones.
+const OTHERWISE: &str = "exported with other options";
 
 /// How many holders are listed before the rest is counted: the answer fits on a screen.
 const SHOWN: usize = 6;
@@ -257,7 +262,16 @@ fn parts(machine: &mut Machine<'_>) -> Vec<Part> {
     }
     for share in &config.shares {
         let state = match shares::found(share, config.platform, &mut machine.runner) {
-            Ok(found) => if found.is_empty() { "not exported" } else { "exported" }.to_owned(),
+            Ok(found) if found.is_empty() => "not exported".to_owned(),
+            Ok(found) => {
+                let wanted = shares::wanted(share, config.platform);
+                let differs = |there: &Export| {
+                    let same = wanted.iter().find(|export| export.client == there.client);
+                    same.is_some_and(|export| shares::difference(there, export).is_some())
+                };
+                let is_otherwise = config.platform == Platform::Linux && found.iter().any(differs);
+                if is_otherwise { OTHERWISE } else { "exported" }.to_owned()
+            }
             Err(error) => format!("unknown ({error:#})"),
         };
         add("share", share.path.display().to_string(), state);

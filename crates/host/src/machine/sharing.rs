@@ -36,10 +36,17 @@ impl Machine<'_> {
         if share.commands.is_some() && !found.is_empty() {
             return Answer::Yes;
         }
-        match wanted.iter().find(|export| !found.iter().any(|there| there.client == export.client)) {
-            None => Answer::Yes,
-            Some(missing) => Answer::No(format!("it is not exported to {}", missing.client)),
-        }
+        let against = wanted.iter().find_map(|export| {
+            let Some(there) = found.iter().find(|there| there.client == export.client) else {
+                return Some(format!("it is not exported to {}", export.client));
+            };
+            if self.config.platform == Platform::Solaris {
+                return None;
+            }
+            let (is, should) = shares::difference(there, export)?;
+            Some(format!("it is exported to {} with {is}, not {should}", export.client))
+        });
+        against.map_or(Answer::Yes, Answer::No)
     }
 
     /// Where a share has its own commands, its server may be another one than the kernel's.
