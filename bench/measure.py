@@ -48,13 +48,14 @@ def compiled(source, folder):
 
 
 def privately(name):
-    """Goes on in a mount namespace of its own; tells whether it could, and says where not."""
+    """Goes on in mount and process namespaces of its own; tells whether it could, and says where not."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         print(f"did not run: {name}: needs root and unshare")
         return False
     if os.environ.get("BENCH_PRIVATE") != name:
         os.environ["BENCH_PRIVATE"] = name
-        os.execvp("unshare", ["unshare", "-m", "--propagation", "private", sys.executable, "-B", *sys.argv])
+        apart = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc"]
+        os.execvp("unshare", [*apart, sys.executable, "-B", *sys.argv])
     return True
 
 
