@@ -179,8 +179,8 @@ impl Maker {
             let at = loopback.at.clone();
             match (loopback_mount(machine.asset.as_ref(), loopback, mounts), mounts.at(&at)) {
                 (Some(mount), _) => {
-                    let undo =
-                        Undo::Action(Action::Mount { mount: MountSpec::loopback(loopback).as_found(mount) });
+                    let found = MountSpec::loopback_as_found(loopback, mount, mounts);
+                    let undo = Undo::Action(Action::Mount { mount: found });
                     self.step(format!("unmount {}", at.display()), Action::Unmount { at }, undo);
                 }
                 (None, Some(other)) => self.notes.push(format!(

@@ -9,7 +9,7 @@ use orderly_host::backup;
 use orderly_host::config::Config;
 use orderly_host::machine::Machine;
 use orderly_host::mountinfo::Mounts;
-use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount};
+use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount, shows};
 use orderly_host::{services, shares};
 use orderly_plan::step::{Plan, Step, StepName, Undo};
 use std::path::Path;
@@ -48,6 +48,12 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
             Some(other) if loopback_mount(machine.asset.as_ref(), loopback, &mounts).is_none() => {
                 against.push(format!("{} is mounted at {}; umount it", other.source.display(), at.display()));
             }
+            Some(other) if !shows(other, &loopback.source, &mounts) => against.push(format!(
+                "another folder of the asset ({}) is mounted at {}, not {}; umount it",
+                other.root.display(),
+                at.display(),
+                loopback.source.display()
+            )),
             Some(_) => {}
             // There only once the asset, or the loopback that it lies in, is mounted.
             None if *state != State::Held && config.asset.has_within(at) => {}

@@ -15,6 +15,7 @@ mod install;
 mod interrupt;
 mod large;
 mod logins;
+mod loopback;
 mod lvm;
 mod man;
 mod nfs;

@@ -111,6 +111,12 @@ impl Mounts {
         Some((mount.device, if below == Path::new("") { mount.root.clone() } else { mount.root.join(below) }))
     }
 
+    /// Returns a path, through another mount of the same file system, at which a bind mount's folder lies.
+    pub fn path_of(&self, bind: &Mount) -> Option<PathBuf> {
+        let mut others = self.of(bind.device).filter(|mount| mount.id != bind.id);
+        others.find_map(|mount| Some(mount.at.join(bind.root.strip_prefix(&mount.root).ok()?)))
+    }
+
     /// Returns the mounts of this device, in the order in which they were made.
     pub fn of(&self, device: Device) -> impl Iterator<Item = &Mount> {
         self.0.iter().filter(move |mount| mount.device == device)

@@ -66,6 +66,17 @@ impl MountSpec {
         Self { what, at: loopback.at.clone(), fstype: None, options: None, bind: true }
     }
 
+    /// Returns the bind mount that was found at a loopback's place, also one of another folder than configured.
+    pub fn loopback_as_found(loopback: &Loopback, mount: &Mount, mounts: &Mounts) -> Self {
+        let mut found = Self::loopback(loopback).as_found(mount);
+        if !shows(mount, &loopback.source, mounts)
+            && let Some(source) = mounts.path_of(mount)
+        {
+            found.what = Some(source.to_string_lossy().into_owned());
+        }
+        found
+    }
+
     /// Returns the same mount with the options with which it was found.
     #[must_use]
     pub fn as_found(mut self, mount: &Mount) -> Self {
@@ -115,11 +126,21 @@ pub fn unmount_command(at: &Path) -> Argv {
     vec!["umount".to_owned(), at.to_string_lossy().into_owned()]
 }
 
-/// Returns the mount at a loopback's place if it shows the loopback's source.
+/// Returns the mount at a loopback's place if it is one to be unmounted: of the asset, whatever folder of it
+/// it shows, or of the loopback's source.
 pub fn loopback_mount<'m>(asset: &dyn Asset, loopback: &Loopback, mounts: &'m Mounts) -> Option<&'m Mount> {
     let mount = mounts.at(&loopback.at)?;
     let source = mounts.locate(&loopback.source);
     (asset.is_on(mount) || source == Some((mount.device, mount.root.clone()))).then_some(mount)
+}
+
+/// Tells whether a bind mount shows this very folder.
+pub fn shows(mount: &Mount, source: &Path, mounts: &Mounts) -> bool {
+    let is_at = |path: &Path| mounts.locate(path) == Some((mount.device, mount.root.clone()));
+    // Links are followed only where it may be so: to look at a path may wait for a disk.
+    is_at(source)
+        || (mounts.locate(source).is_some_and(|(device, _)| device == mount.device)
+            && std::fs::canonicalize(source).is_ok_and(|real| is_at(&real)))
 }
 
 /// Returns paths with the deepest first, so that nothing is unmounted under a mount.
@@ -147,6 +168,23 @@ mod tests {
             spec.as_found(&mounts.0[0]).commands(Platform::Linux),
             [["mount", "-t", "ext4", "-o", "rw,noatime,errors=continue", "/dev/loop0", "/srv/xvm"]]
         );
+    }
+
+    /// Any folder of the asset passed for the one that is configured.
+    #[test]
+    fn a_bind_mount_shows_one_folder_and_is_made_again_of_the_one_that_was_found() {
+        let table =
+            b"30 22 7:0 / /srv/xvm rw - ext4 /dev/loop0 rw\n31 22 7:0 /opt /etc/a ro - ext4 /dev/loop0 rw\n";
+        let mounts = Mounts::parse(table).unwrap();
+        let found = &mounts.0[1];
+        assert!(shows(found, Path::new("/srv/xvm/opt"), &mounts));
+        assert!(!shows(found, Path::new("/srv/xvm/etc.opt"), &mounts));
+        let loopback =
+            |source: &str| Loopback { source: source.into(), at: "/etc/a".into(), timeout: ASKING };
+        for source in ["/srv/xvm/opt", "/srv/xvm/etc.opt"] {
+            let spec = MountSpec::loopback_as_found(&loopback(source), found, &mounts);
+            assert_eq!((spec.what.as_deref(), spec.options.as_deref()), (Some("/srv/xvm/opt"), Some("ro")));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::config::Platform;
 use crate::handover::{self, Program};
 use crate::machine::Machine;
 use crate::mountinfo::Mounts;
-use crate::mounts::loopback_mount;
+use crate::mounts::{loopback_mount, shows};
 use crate::shares::Export;
 use crate::{services, shares};
 use orderly_exec::files;
@@ -78,7 +78,8 @@ impl Part {
     }
 
     fn is_missing(&self) -> bool {
-        ["down", "not mounted", "not exported", "not here"].contains(&self.state.as_str())
+        ["down", "not mounted", "of another folder", "not exported", "not here"]
+            .contains(&self.state.as_str())
     }
 }
 
@@ -258,7 +259,14 @@ fn parts(machine: &mut Machine<'_>) -> Vec<Part> {
     }
     for loopback in &config.loopbacks {
         let there = |mounts: &Mounts| loopback_mount(asset, loopback, mounts).is_some();
-        add("loopback", loopback.at.display().to_string(), word(&there));
+        let is_right = |mounts: &Mounts| {
+            mounts.at(&loopback.at).is_some_and(|found| shows(found, &loopback.source, mounts))
+        };
+        let state = match &mounts {
+            Ok(mounts) if there(mounts) && !is_right(mounts) => "of another folder".to_owned(),
+            _ => word(&there),
+        };
+        add("loopback", loopback.at.display().to_string(), state);
     }
     for share in &config.shares {
         let state = match shares::found(share, config.platform, &mut machine.runner) {

@@ -6,8 +6,8 @@ use crate::asset::{End, Guard, State};
 use crate::config::Argv;
 use crate::handover;
 use crate::holders::Holder;
-use crate::mountinfo::Mounts;
-use crate::mounts::{MountSpec, loopback_mount, unmount_command};
+use crate::mountinfo::{Mount, Mounts};
+use crate::mounts::{MountSpec, loopback_mount, shows, unmount_command};
 use crate::shares::{self, Export};
 use anyhow::{Context, bail};
 use orderly_exec::{clock, files};
@@ -30,17 +30,24 @@ impl Machine<'_> {
             Err(error) => Answer::Unknown(format!("{error:#}")),
             Ok(mounts) if self.is_mounted(mount, &mounts) => Answer::Yes,
             Ok(mounts) => match mounts.at(&mount.at) {
-                Some(other) => Answer::No(format!("{} is mounted there", other.source.display())),
+                Some(other) => Answer::No(format!("{} is mounted there", self.shown(other))),
                 None => Answer::No(format!("nothing is mounted at {}", mount.at.display())),
             },
         }
+    }
+
+    /// Returns what a mount shows, for people: of the asset the folder, which alone tells one from another.
+    fn shown(&self, mount: &Mount) -> String {
+        let folder =
+            if self.asset.is_on(mount) { format!(" ({})", mount.root.display()) } else { String::new() };
+        format!("{}{folder}", mount.source.display())
     }
 
     fn is_mounted(&self, spec: &MountSpec, mounts: &Mounts) -> bool {
         let Some(mount) = mounts.at(&spec.at) else { return false };
         match (&spec.what, self.loopback(&spec.at)) {
             (None, _) => self.asset.is_on(mount),
-            (Some(_), Some(loopback)) => loopback_mount(self.asset.as_ref(), loopback, mounts).is_some(),
+            (Some(what), Some(_)) => shows(mount, Path::new(what), mounts),
             (Some(what), None) => self.asset.is_made_of(mount, what),
         }
     }
