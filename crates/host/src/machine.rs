@@ -44,6 +44,8 @@ pub struct Machine<'c> {
     pub proved: Option<Proved>,
     /// Whether this run left a trace on the asset by which the peer sees that it is held here.
     traced: bool,
+    /// Mounts that this run made and that do not show what they should: whose they look like, they are its own.
+    strays: Vec<u64>,
     /// A command that not even KILL ended. It may still do its work, so nothing is known any more.
     wedged: Option<String>,
 }
@@ -70,6 +72,7 @@ impl<'c> Machine<'c> {
             snapshot: None,
             proved: None,
             traced: false,
+            strays: Vec::new(),
             wedged: None,
         })
     }

@@ -59,6 +59,7 @@ impl Machine<'_> {
         };
         let ours = match (self.loopback(at), mounts.at(at)) {
             (_, None) => false,
+            (_, Some(mount)) if self.strays.contains(&mount.id) => true,
             (Some(loopback), Some(_)) => loopback_mount(self.asset.as_ref(), loopback, &mounts).is_some(),
             (None, Some(mount)) => self.asset.is_on(mount),
         };
@@ -325,7 +326,29 @@ impl Machine<'_> {
                 bail!("{shown} is not empty, and mounting would hide what is in it; move that away");
             }
         }
+        if self.loopback(&mount.at).is_some() && self.check_mounted(mount) != Answer::Yes {
+            return self.mount_loopback(mount);
+        }
         self.mount(mount)
+    }
+
+    /// Mounts a folder of the asset. Whoever owns a folder there could put a link into it, and have any
+    /// folder of this host mounted: so where it leads is looked at before, and what came of it after.
+    fn mount_loopback(&mut self, mount: &MountSpec) -> anyhow::Result<()> {
+        let source = Path::new(mount.what.as_deref().unwrap_or_default());
+        let real = std::fs::canonicalize(source).with_context(|| format!("find {}", source.display()))?;
+        let mounts = self.mounts()?;
+        let is_on_asset = mounts.covering(&real).is_some_and(|found| self.asset.is_on(found));
+        if real != source && !is_on_asset {
+            bail!("{} leads to {}, which is not on the asset", source.display(), real.display());
+        }
+        let before = mounts.at(&mount.at).map(|found| found.id);
+        let done = self.mount(mount);
+        if self.check_mounted(mount) != Answer::Yes {
+            let stray = self.mounts()?.at(&mount.at).map(|found| found.id);
+            self.strays.extend(stray.filter(|_| stray != before));
+        }
+        done
     }
 
     pub(super) fn mount(&mut self, mount: &MountSpec) -> anyhow::Result<()> {
