@@ -189,7 +189,7 @@ fn report(
     let why = match ending.verdict {
         Verdict::Completed if unproven => Some("the proof was left out".to_owned()),
         Verdict::Completed => None,
-        Verdict::Unwound => Some(format!("still held and running here: {}", ending.clause())),
+        Verdict::Unwound => Some(format!("{}: {}", as_before(machine), ending.clause())),
         Verdict::Stuck => Some(format!("a person must look: {}", ending.clause())),
     };
     let snapshot = machine.snapshot.clone().or_else(|| {
@@ -219,6 +219,18 @@ fn report(
         return power_off(machine, reporter);
     }
     Ok(status)
+}
+
+/// Returns what an unwound release left, which is what it found: not always all that belongs to the asset.
+fn as_before(machine: &mut Machine<'_>) -> String {
+    if machine.asset_state() != State::Held {
+        return "as it was found".to_owned();
+    }
+    let absent = standing::absent(machine);
+    if absent.is_empty() {
+        return "still held and running here".to_owned();
+    }
+    format!("held here, as it was found ({})", absent.join("; "))
 }
 
 /// The backup comes first and changes nothing here, so a release that fails there was refused.

@@ -67,3 +67,20 @@ fn an_undo_that_fails_calls_a_person_and_the_next_run_goes_on_with_it() {
     assert_eq!(pair.world(1), before);
     pair.release(1).any_stdout().any_stderr().run();
 }
+
+/// It was said to run, although it had been stopped before.
+#[test]
+fn a_release_that_is_taken_back_names_what_did_not_run_before() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    pair.shell(1, "svc proxy stop").run();
+    pair.trouble("fail 3\n");
+    let said = "NOT safe to take over: [ROOT]/source: held here, as it was found (service proxy is down): ";
+    pair.release(1).status(1).any_stdout().stderr_contains(said).run();
+    pair.shell(1, "svc proxy start").run();
+    pair.trouble("fail 3\n");
+    pair.release(1).status(1).any_stdout().stderr_contains("still held and running here: ").run();
+}

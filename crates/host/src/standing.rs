@@ -235,6 +235,13 @@ fn next(
     }
 }
 
+/// Returns what belongs to the asset and is not here, or of which nobody can say it, each as a clause.
+pub fn absent(machine: &mut Machine<'_>) -> Vec<String> {
+    let parts = parts(machine);
+    let absent = parts.iter().filter(|part| !part.is_here());
+    absent.map(|Part { kind, name, state }| format!("{kind} {name} is {state}")).collect()
+}
+
 fn parts(machine: &mut Machine<'_>) -> Vec<Part> {
     let config = machine.config;
     let mut parts = Vec::new();
