@@ -18,7 +18,7 @@ use orderly_host::carry::Ending;
 use orderly_host::config::{Config, Platform};
 use orderly_host::handover::{self, Manner, Program};
 use orderly_host::machine::Machine;
-use orderly_host::standing;
+use orderly_host::{standing, state};
 use orderly_plan::release::Release;
 use orderly_plan::step::Verdict;
 use std::path::Path;
@@ -50,9 +50,15 @@ pub fn run(mut args: Args) -> anyhow::Result<Status> {
     }
     let manner = manner(&args);
     let mut reporter = Reporter::new(manner.voice, manner.output);
+    if args.holders.is_none() {
+        state::insist_on_own(&config)?;
+    }
     let changes_nothing = args.status || args.dry_run || (args.holders.is_some() && !args.kill);
     let lock = if changes_nothing { None } else { Some(Lock::take(&Config::lock_path())?) };
     let mut machine = Machine::new(&config, lock.as_ref())?;
+    if lock.is_some() && args.holders.is_none() {
+        state::claim(&config)?;
+    }
     if args.status {
         standing::tell(&mut machine, &mut reporter);
         return Ok(Status::Done);

@@ -16,7 +16,7 @@ use orderly_host::carry::Ending;
 use orderly_host::config::Config;
 use orderly_host::handover::{self, Manner, Program, VERSION};
 use orderly_host::machine::Machine;
-use orderly_host::standing;
+use orderly_host::{standing, state};
 use orderly_plan::release::{TAKEOVER, Takeover};
 use orderly_plan::step::{Next, Plan, Progress, Verdict};
 
@@ -39,8 +39,12 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     }
     let manner = manner(&args);
     let mut reporter = Reporter::new(manner.voice, manner.output);
+    state::insist_on_own(&config)?;
     let lock = if args.status || args.dry_run { None } else { Some(Lock::take(&Config::lock_path())?) };
     let mut machine = Machine::new(&config, lock.as_ref())?;
+    if lock.is_some() {
+        state::claim(&config)?;
+    }
     if args.status {
         standing::tell(&mut machine, &mut reporter);
         return Ok(Status::Done);

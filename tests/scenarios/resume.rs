@@ -51,6 +51,56 @@ fn an_unfinished_run_with_another_plan_is_refused_until_a_new_plan() {
     pair.release(1).args(["--skip", "boot", "--new-plan"]).any_stdout().any_stderr().run();
 }
 
+/// The second asset was told of "another plan", and once it was released the way back of the first was lost.
+#[test]
+fn a_state_folder_is_of_one_configuration() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    pair.release(1).any_stdout().any_stderr().run();
+    let record = bed.read("state/ec1/release.json");
+    let text = bed.read("etc/ha.toml");
+    std::fs::create_dir(bed.path("other")).unwrap();
+    bed.config("other.toml", text.replace("/source\"", "/other\""));
+    let with = |name: &str| bed.path(format!("etc/{name}"));
+    for args in [&["-n"][..], &["--status"], &["--new-plan"]] {
+        let refused = pair.release(1).arg("--config").arg(with("other.toml")).args(args).status(4);
+        refused.stderr_contains("belongs to [ROOT]/etc/ha.toml (asset [ROOT]/source); give").run();
+    }
+    let refused =
+        pair.takeover(1).arg("--config").arg(with("other.toml")).args(["--peer-down", "ec2"]).status(4);
+    refused.stderr_contains("ORDERLY_STATE_DIR").run();
+    assert_eq!(bed.read("state/ec1/release.json"), record);
+    // The same asset in a file that was moved, and another one in the same file, are the same configuration.
+    bed.config("moved.toml", text.replace("timeout = \"20s\"", "timeout = \"21s\""));
+    pair.release(1).arg("--config").arg(with("moved.toml")).any_stdout().any_stderr().run();
+    bed.config("moved.toml", text.replace("/source\"", "/other\""));
+    pair.release(1).arg("--config").arg(with("moved.toml")).arg("--status").any_stdout().run();
+}
+
+/// It ended with 1, which says that the asset is held here.
+#[test]
+fn a_state_folder_that_is_no_folder_is_refused() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    std::fs::create_dir_all(bed.path("state")).unwrap();
+    bed.write("state/ec1", "");
+    for dangling in [false, true] {
+        if dangling {
+            std::fs::remove_file(pair.state(1)).unwrap();
+            std::os::unix::fs::symlink("/nowhere", pair.state(1)).unwrap();
+        }
+        pair.release(1).status(4).stderr_contains("is no folder").run();
+        pair.takeover(1).status(4).stderr_contains("is no folder").run();
+    }
+    assert!(pair.acts().is_empty());
+}
+
 /// A hundred times there and back in the soak, a few times else; each way a kill at a place that
 /// differs from turn to turn. What was written on one host is read on the other.
 #[test]

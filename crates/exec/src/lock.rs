@@ -32,7 +32,7 @@ impl Lock {
             return Ok(Self { file, path: path.to_owned() });
         }
         if let Some(parent) = path.parent() {
-            files::private_directory(parent)?;
+            files::private_directory(parent).or_status(Status::Refused)?;
         }
         let file = OpenOptions::new()
             .read(true)

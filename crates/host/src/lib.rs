@@ -23,3 +23,4 @@ pub mod reservations;
 pub mod services;
 pub mod shares;
 pub mod standing;
+pub mod state;

@@ -1,0 +1,103 @@
+//! Whose state folder it is: the journals and records in it are of one configuration, never of two.
+//!
+//! A second asset that used the same folder would finish the first one's runs and replace its record,
+//! by which alone the first may be taken back.
+
+use crate::asset;
+use crate::config::{Config, Kind};
+use anyhow::Context;
+use orderly_exec::files::{self, Found};
+use orderly_exec::job::show;
+use orderly_exec::{OrStatus, Status, fail};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+const FORMAT: &str = "orderly-owner/1";
+
+/// What the folder says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Owner {
+    format: String,
+    configuration: PathBuf,
+    /// The asset as people know it, or what identifies it.
+    asset: String,
+}
+
+impl Owner {
+    fn new(config: &Config) -> Self {
+        let path = std::fs::canonicalize(&config.path).unwrap_or_else(|_| config.path.clone());
+        let asset = match &config.asset.kind {
+            // Its title names a place, and without one says nothing.
+            Kind::Command { identity, .. } if config.asset.mounts.is_empty() => show(identity),
+            Kind::Command { .. }
+            | Kind::Bind { .. }
+            | Kind::Filesystem { .. }
+            | Kind::Lvm { .. }
+            | Kind::Zfs { .. } => asset::of(config).title(),
+        };
+        Self { format: FORMAT.to_owned(), configuration: path, asset }
+    }
+
+    /// A configuration that was moved is told by its asset, and one whose asset has another name now by its
+    /// path.
+    fn is_of(&self, other: &Self) -> bool {
+        self.configuration == other.configuration || self.asset == other.asset
+    }
+}
+
+/// Insists that the state folder is a folder, and that it belongs to no other configuration.
+///
+/// # Errors
+/// Refused (4), with the remedy.
+pub fn insist_on_own(config: &Config) -> anyhow::Result<()> {
+    let folder = files::state_directory();
+    if folder.symlink_metadata().is_ok() && !folder.is_dir() {
+        let why = format!(
+            "the state folder {} is no folder, or a link to none; remove it, or name another one in ORDERLY_STATE_DIR",
+            folder.display()
+        );
+        return Err(fail(Status::Refused, why));
+    }
+    let own = Owner::new(config);
+    match read()? {
+        Some(owner) if !owner.is_of(&own) => Err(fail(
+            Status::Refused,
+            format!(
+                "the state folder {} belongs to {} (asset {}); give {} one of its own (ORDERLY_STATE_DIR), or, where \
+                 the other is used no more, remove {}",
+                folder.display(),
+                owner.configuration.display(),
+                owner.asset,
+                own.configuration.display(),
+                path().display()
+            ),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Notes whose the state folder is; for a run that holds the lock.
+///
+/// # Errors
+/// Refused (4) when it belongs to another configuration by now, or takes no file.
+pub fn claim(config: &Config) -> anyhow::Result<()> {
+    insist_on_own(config)?;
+    let own = Owner::new(config);
+    if read()?.as_ref() == Some(&own) {
+        return Ok(());
+    }
+    files::replace(&path(), format!("{}\n", serde_json::to_string(&own)?).as_bytes())
+        .or_status(Status::Refused)
+}
+
+fn read() -> anyhow::Result<Option<Owner>> {
+    let Found::Text(text) = files::read_if_there(&path())? else { return Ok(None) };
+    let owner = serde_json::from_str(&text)
+        .with_context(|| format!("read {}; look at it, and remove it", path().display()))
+        .or_status(Status::Rejected)?;
+    Ok(Some(owner))
+}
+
+fn path() -> PathBuf {
+    files::state_directory().join("owner.json")
+}
