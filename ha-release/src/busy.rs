@@ -78,7 +78,10 @@ fn mount_of(path: &Path) -> anyhow::Result<Mount> {
     if mount.at == Path::new("/") || is_root {
         return Err(fail(
             Status::Refused,
-            format!("{} is on the root file system, which everybody uses", path.display()),
+            format!(
+                "{} is on the root file system, which everybody uses; links in a path are not followed",
+                path.display()
+            ),
         ));
     }
     Ok(mount.clone())

@@ -240,6 +240,38 @@ fn a_process_that_has_the_device_itself_open_is_named() {
     pair.shell(1, "read -r pid <holder.pid; [ -e /proc/$pid/fd/9 ] && kill $pid").run();
 }
 
+/// Who lets go at the first signal is not struck by the second, and who only has a file mapped is never
+/// struck at all.
+#[test]
+fn each_holder_is_looked_at_again_before_each_signal() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    pair.shell(
+        1,
+        "/bin/sh -c 'trap \"exec 9>&-\" TERM; : >ready; while :; do /bin/sleep 0.1 9>&-; done' \
+         9>at/held </dev/null >/dev/null 2>&1 & echo $! >lets-go.pid; until [ -e ready ]; do :; done",
+    )
+    .run();
+    pair.shell(
+        1,
+        "set -- /lib/*/libm.so.6 && /bin/cp \"$1\" at/lib.so && (LD_PRELOAD=$PWD/at/lib.so exec /bin/sleep 1000) \
+         </dev/null >/dev/null 2>&1 & echo $! >mapped.pid; until grep -q at/lib.so /proc/$!/maps; do :; done",
+    )
+    .run();
+    let ended = pair.release(1).args(["--holders", "--kill"]).status(1).any_stdout().any_stderr().run();
+    assert!(ended.stderr.contains("(mapped): left alone"), "{}", ended.stderr);
+    let (_, after) = ended.stdout.split_once("after the signals:").unwrap();
+    assert!(after.contains("lib.so (mapped)") && !after.contains("held"), "{after}");
+    for pid in ["lets-go.pid", "mapped.pid"] {
+        pair.shell(1, &format!("read -r pid <{pid} && kill -9 $pid")).run();
+    }
+    pair.release(1).any_stdout().any_stderr().run();
+}
+
 /// Swap in a file of the asset; the file is swapped on for real, in a machine that allows it.
 #[test]
 fn swap_on_the_asset_is_named() {

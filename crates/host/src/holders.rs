@@ -14,9 +14,10 @@ mod strays;
 mod unit;
 
 use crate::asset::Asset;
-use crate::mountinfo::{Mount, Mounts};
+use crate::mountinfo::Mount;
 use namespaces::{Tables, read_table};
 use orderly_exec::reporter::printable;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -246,25 +247,22 @@ pub(crate) fn threads(pid: u32) -> Vec<u32> {
 /// that is mounted nowhere any more. Which one, the links do not say.
 pub fn astray() -> Vec<String> {
     let mut tables = Tables::default();
-    let mut found = Vec::new();
-    for pid in processes(&mut Vec::new()) {
-        for thread in threads(pid) {
-            let Ok(Some(mounts)) = tables.of(thread) else { continue };
-            if let Some(path) = file_astray(thread, mounts) {
-                let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-                found.push(format!(
-                    "perhaps process {pid} ({}), which has {} open",
-                    comm.trim(),
-                    path.display()
-                ));
-            }
-            break;
-        }
-    }
-    found
+    let pids = processes(&mut Vec::new());
+    // All of them first: a descriptor can be of another namespace than its process is in.
+    let threads: Vec<(u32, u32)> =
+        pids.into_iter().filter_map(|pid| Some((pid, tables.first_thread(pid)?))).collect();
+    let known: BTreeSet<u64> =
+        tables.all().flat_map(|mounts| mounts.0.iter().map(|mount| mount.id)).collect();
+    let name = |(pid, thread): (u32, u32)| {
+        let path = file_astray(thread, &known)?;
+        let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let (comm, path) = (printable(comm.trim()), printable(&path.to_string_lossy()));
+        Some(format!("perhaps process {pid} ({comm}), which has {path} open"))
+    };
+    threads.into_iter().filter_map(name).collect()
 }
 
-fn file_astray(pid: u32, mounts: &Mounts) -> Option<PathBuf> {
+fn file_astray(pid: u32, known: &BTreeSet<u64>) -> Option<PathBuf> {
     let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     files.into_iter().find_map(|entry| {
         let path = fs::read_link(entry.path()).ok().filter(|path| path.is_absolute())?;
@@ -274,7 +272,7 @@ fn file_astray(pid: u32, mounts: &Mounts) -> Option<PathBuf> {
             .iter()
             .any(|beginning| text.starts_with(beginning));
         let id = mount_id(pid, &entry.file_name().to_string_lossy())?;
-        (!is_memory && !mounts.0.iter().any(|mount| mount.id == id)).then_some(path)
+        (!is_memory && !known.contains(&id)).then_some(path)
     })
 }
 

@@ -34,6 +34,11 @@ impl Tables {
         Ok(self.0.get_key_value(&namespace).map(|(name, (_, mounts))| (name, mounts)))
     }
 
+    /// Returns the first thread of a process that shows its namespace, having read its table.
+    pub(super) fn first_thread(&mut self, pid: u32) -> Option<u32> {
+        super::threads(pid).into_iter().find(|thread| matches!(self.named(*thread), Ok(Some(_))))
+    }
+
     /// Returns the table of a namespace that a process showed.
     pub(super) fn of_namespace(&self, namespace: &OsString) -> Option<&Mounts> {
         self.0.get(namespace).map(|(_, mounts)| mounts)
