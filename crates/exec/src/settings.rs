@@ -97,6 +97,26 @@ impl<'d> Table<'d> {
         self.text(key)
     }
 
+    /// Returns a text with more in it than blanks; `wanted` says what belongs there.
+    pub fn filled_text(&self, key: &'static str, wanted: &str) -> Option<String> {
+        let text = self.text(key)?;
+        if text.trim().is_empty() {
+            self.reject(key, format!("{}: is empty; write {wanted}", self.named(key)));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// Returns one word, which has no blanks in it; `wanted` says what belongs there.
+    pub fn single_word(&self, key: &'static str, wanted: &str) -> Option<String> {
+        let text = self.filled_text(key, wanted)?;
+        if text.contains(char::is_whitespace) {
+            self.reject(key, format!("{}: \"{text}\" has blanks in it; write {wanted}", self.named(key)));
+            return None;
+        }
+        Some(text)
+    }
+
     /// Returns a path.
     pub fn path(&self, key: &'static str) -> Option<PathBuf> {
         self.text(key).map(PathBuf::from)

@@ -19,8 +19,9 @@ pub(super) fn read_hosts(root: &Table<'_>) -> Vec<Host> {
         );
     }
     for table in tables {
-        let name = table.need_text("name").unwrap_or_default();
-        if hosts.iter().any(|host| host.name == name) {
+        table.need("name");
+        let name = table.single_word("name", "what uname -n prints there").unwrap_or_default();
+        if !name.is_empty() && hosts.iter().any(|host| host.name == name) {
             table.reject("name", format!("{}: both hosts are named \"{name}\"", table.named("name")));
         }
         let address = table.text("address");
@@ -85,8 +86,9 @@ pub(super) fn choose(file: &str, hosts: Vec<Host>, own: &str) -> Result<(Host, H
 pub(super) fn read_services(root: &Table<'_>, platform: Platform) -> Vec<Service> {
     let mut services: Vec<Service> = Vec::new();
     for table in root.tables("service") {
-        let name = table.need_text("name").unwrap_or_default();
-        if services.iter().any(|service| service.name == name) {
+        table.need("name");
+        let name = table.filled_text("name", "a name for people").unwrap_or_default();
+        if !name.is_empty() && services.iter().any(|service| service.name == name) {
             table.reject("name", format!("{}: a second service named \"{name}\"", table.named("name")));
         }
         if platform == Platform::Solaris && table.has("unit") {
@@ -103,9 +105,9 @@ pub(super) fn read_services(root: &Table<'_>, platform: Platform) -> Vec<Service
 }
 
 fn read_control(table: &Table<'_>) -> Option<Control> {
-    let unit = table.text("unit");
+    let unit = table.single_word("unit", "the name of a systemd unit, as systemctl has it");
     let commands = ["status", "stop", "start"].map(|key| table.has(key));
-    if unit.is_some() {
+    if table.has("unit") {
         if commands.contains(&true) {
             table
                 .reject("unit", format!("{}: stands instead of status, stop and start", table.named("unit")));
@@ -184,11 +186,18 @@ pub(super) fn read_shares(
         if clients.iter().any(|client| client.is_empty() || client.contains(char::is_whitespace)) {
             table.reject("clients", format!("{}: a client has no blanks in it", table.named("clients")));
         }
+        if clients.is_empty() {
+            let message = format!(
+                "{}: names nobody; name the clients, or leave it out for all",
+                table.named("clients")
+            );
+            table.reject("clients", message);
+        }
         let share = path.map(|path| Share {
             path,
             clients,
             options: table.text("options").unwrap_or_else(|| "ro".to_owned()),
-            fsid: table.text("fsid"),
+            fsid: table.single_word("fsid", "a number or a UUID, or leave it out"),
             description: table.text("description"),
             commands: read_share_commands(&table),
             // Longer than a client that is gone keeps its files open (90 s, nfsd(7)).
@@ -210,10 +219,11 @@ fn read_share_commands(table: &Table<'_>) -> Option<ShareCommands> {
 }
 
 pub(super) fn read_addresses(root: &Table<'_>) -> Vec<Address> {
-    let mut addresses = Vec::new();
+    let mut addresses: Vec<Address> = Vec::new();
     for table in root.tables("address") {
         let cidr = table.need_text("cidr");
-        let device = table.need_text("device");
+        table.need("device");
+        let device = table.single_word("device", "the network device that has the address");
         let timeout = table.limit("timeout").unwrap_or(MINUTE);
         let plain = cidr.as_deref().and_then(plain_cidr);
         if let (Some(cidr), None) = (&cidr, &plain) {
@@ -224,6 +234,11 @@ pub(super) fn read_addresses(root: &Table<'_>) -> Vec<Address> {
                     table.named("cidr")
                 ),
             );
+        }
+        let ip = plain.as_deref().and_then(|cidr| cidr.split('/').next());
+        if ip.is_some_and(|ip| addresses.iter().any(|other| other.ip() == ip)) {
+            let message = format!("{}: a second table for this address; remove one", table.named("cidr"));
+            table.reject("cidr", message);
         }
         if let (Some(cidr), Some(device)) = (plain, device) {
             addresses.push(Address { cidr, device, timeout });

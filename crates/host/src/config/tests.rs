@@ -123,6 +123,36 @@ fn everything_that_is_wrong_is_said_at_once() {
     }
 }
 
+/// A share for nobody was "already done" and never exported, an fsid of nothing was exported as `fsid=`, and
+/// of an address that stood there twice the second could never be removed.
+#[test]
+fn what_is_there_and_says_nothing_is_said_all_at_once() {
+    let text = WHOLE
+        .replace("name = \"ec1\"", "name = \" \"")
+        .replace("name = \"proxy\"", "name = \"\"")
+        .replace("unit = \"opscenter.service\"", "unit = \"ops center\"")
+        .replace("clients = [\"*\"]", "clients = []")
+        .replace("fsid = \"7\"", "fsid = \"\"")
+        .replace(
+            "device = \"eth0\"\n",
+            "device = \"\"\n[[address]]\ncidr = \"192.0.2.11/24\"\ndevice = \"eth0\"\n",
+        )
+        .replace("[backup]", "[[address]]\ncidr = \"192.0.2.11/32\"\ndevice = \"lo\"\n[backup]");
+    let said = said(&text);
+    for part in [
+        "ha.toml:4:8: host[1].name: is empty; write what uname -n prints there",
+        "service[1].name: is empty; write a name for people",
+        "service[2].unit: \"ops center\" has blanks in it; write the name of a systemd unit",
+        "share[1].clients: names nobody; name the clients, or leave it out for all",
+        "share[1].fsid: is empty; write a number or a UUID, or leave it out",
+        "address[1].device: is empty; write the network device that has the address",
+        "address[3].cidr: a second table for this address; remove one",
+    ] {
+        assert!(said.contains(part), "{part}\nin\n{said}");
+    }
+    assert_eq!(said.matches("ha.toml:").count(), 7, "{said}");
+}
+
 #[test]
 fn snapshots_under_an_exported_path_are_refused() {
     assert!(
