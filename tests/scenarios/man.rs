@@ -54,6 +54,24 @@ fn every_installed_page_names_itself() {
     }
 }
 
+/// Four keys of a pool stood there twice, and not with the same words.
+#[test]
+fn nothing_is_described_twice_in_one_section() {
+    let mut twice = Vec::new();
+    for path in pages() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut seen = BTreeSet::new();
+        for line in text.lines() {
+            if line.starts_with(".Sh ") || line.starts_with(".Ss ") {
+                seen.clear();
+            } else if line.starts_with(".It Cm ") && !seen.insert(line) {
+                twice.push(format!("{}: {line}", path.display()));
+            }
+        }
+    }
+    assert!(twice.is_empty(), "{}", twice.join("\n"));
+}
+
 fn check(name: &str, page: &Page, wrong: &mut Vec<String>) {
     let mut say = |what: String| wrong.push(format!("man/{name}.8: {what}"));
     let sections = page.sections();
