@@ -121,7 +121,7 @@ fn tell(of: &str, found: &Holders, left: &[String], reporter: &mut Reporter) -> 
 
 fn show(of: &str, found: &Holders, reporter: &mut Reporter) {
     if found.holders.is_empty() {
-        reporter.message(&format!("nobody is seen to use {of}"));
+        reporter.answer(&format!("nobody is seen to use {of}"));
         return;
     }
     let rows: Vec<[String; 5]> = found.holders.iter().map(row).collect();
@@ -132,7 +132,7 @@ fn show(of: &str, found: &Holders, reporter: &mut Reporter) {
     let widths = [0, 1, 2, 3].map(width);
     for [pid, user, command, unit, uses] in [&head].into_iter().chain(&rows) {
         let [a, b, c, d] = widths;
-        reporter.message(&format!("{pid:>a$}  {user:<b$}  {command:<c$}  {unit:<d$}  {uses}"));
+        reporter.answer(&format!("{pid:>a$}  {user:<b$}  {command:<c$}  {unit:<d$}  {uses}"));
     }
 }
 

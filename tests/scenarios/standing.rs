@@ -95,3 +95,23 @@ fn the_newest_snapshot_is_named_with_its_age_and_looked_for_in_a_child() {
     assert!(!said.contains("last snapshot"), "{said}");
     assert_eq!(bed.read("looked"), format!("-ld {}/at/habackup/latest\n", bed.root().display()));
 }
+
+/// Both ended with 0 and not a word.
+#[test]
+fn what_was_asked_for_is_told_also_when_quiet() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    for (args, said) in [
+        (&["--status", "-q"][..], "held on ec1"),
+        (&["--holders", "-q"], "nobody is seen to use"),
+        (&["-n", "-q"], "umount"),
+    ] {
+        pair.release(1).args(args).stdout_contains(said).run();
+        let quiet = pair.release(1).args(args).arg("--json").any_stdout().run().stdout;
+        assert!(quiet.lines().all(|line| line.starts_with('{')), "{quiet}");
+    }
+    pair.takeover(2).args(["--status", "-q"]).stdout_contains("ec2").run();
+}

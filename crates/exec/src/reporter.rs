@@ -105,6 +105,13 @@ impl Reporter {
         }
     }
 
+    /// Prints a line of the very answer that was asked for on stdout, whatever the voice, unless speaking JSON.
+    pub fn answer(&mut self, line: &str) {
+        if self.output == Output::Text {
+            self.put(&format!("{}\n", printable(line)));
+        }
+    }
+
     /// Prints a record on stdout when speaking JSON.
     pub fn record(&mut self, record: &impl Serialize) {
         if self.output == Output::Json {

@@ -249,7 +249,7 @@ pub fn show_plan(plan: &Plan<Action>, machine: &mut Machine<'_>, reporter: &mut 
 pub fn show_step(name: &str, commands: &[Argv], reporter: &mut Reporter) {
     reporter.record(&PlannedStep { format: "orderly-plan/1", step: name, commands });
     let shown: Vec<String> = commands.iter().map(|argv| show(argv)).collect();
-    reporter.message(&if shown.is_empty() {
+    reporter.answer(&if shown.is_empty() {
         name.to_owned()
     } else {
         format!("{name}: {}", shown.join("; "))

@@ -144,23 +144,23 @@ fn show(standing: &Standing, reporter: &mut Reporter) {
         _ => "",
     };
     let place = if *state == "elsewhere" { ", not on" } else { " on" };
-    reporter.message(&format!("{asset}: {state}{place} {host}{reason}{amount}"));
+    reporter.answer(&format!("{asset}: {state}{place} {host}{reason}{amount}"));
     let width = standing.parts.iter().map(|part| part.name.chars().count()).max().unwrap_or_default();
     for Part { kind, name, state } in &standing.parts {
-        reporter.message(&format!("  {kind:<8}  {name:<width$}  {state}"));
+        reporter.answer(&format!("  {kind:<8}  {name:<width$}  {state}"));
     }
     for line in standing.holders.iter().take(SHOWN) {
-        reporter.message(&format!("in use: {line}"));
+        reporter.answer(&format!("in use: {line}"));
     }
     if let Some(more @ 1..) = standing.holders.len().checked_sub(SHOWN) {
-        reporter.message(&format!("in use: {more} more (ha-release --holders lists them)"));
+        reporter.answer(&format!("in use: {more} more (ha-release --holders lists them)"));
     }
     for line in &standing.unfinished {
-        reporter.message(&format!("unfinished: {line}"));
+        reporter.answer(&format!("unfinished: {line}"));
     }
     if let Some(LastSnapshot { id, age_seconds }) = &standing.snapshot {
         let age = age_seconds.map_or_else(String::new, |age| format!(", {} min old", age / 60));
-        reporter.message(&format!("last snapshot: {id}{age}"));
+        reporter.answer(&format!("last snapshot: {id}{age}"));
     }
     if let Some(LastRecord { at, safe, reason, fits }) = &standing.record {
         let word = if *safe { "safe" } else { "NOT safe" };
@@ -169,9 +169,9 @@ fn show(standing: &Standing, reporter: &mut Reporter) {
             (None, Some(false)) => " (then; the asset was held again since)".to_owned(),
             (None, Some(true) | None) => String::new(),
         };
-        reporter.message(&format!("last record of this host: {at}, {word}{why}"));
+        reporter.answer(&format!("last record of this host: {at}, {word}{why}"));
     }
-    reporter.message(&format!("next: {}", standing.next));
+    reporter.answer(&format!("next: {}", standing.next));
 }
 
 fn last_snapshot(machine: &mut Machine<'_>) -> Option<LastSnapshot> {
