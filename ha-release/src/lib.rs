@@ -19,7 +19,7 @@ use orderly_host::config::{Config, Platform};
 use orderly_host::handover::{self, Manner, Program};
 use orderly_host::machine::Machine;
 use orderly_host::{standing, state};
-use orderly_plan::release::Release;
+use orderly_plan::release::{FORMAT, Release};
 use orderly_plan::step::Verdict;
 use std::path::Path;
 use std::time::Duration;
@@ -35,7 +35,18 @@ pub fn command() -> clap::Command {
 ///
 /// # Errors
 /// See the exit-status table in the manual page.
-pub fn run(mut args: Args) -> anyhow::Result<Status> {
+pub fn run(args: Args) -> anyhow::Result<Status> {
+    let output = manner(&args).output;
+    let format = match (args.status, args.dry_run, &args.holders) {
+        (true, ..) => "orderly-status/1",
+        (_, _, Some(_)) => "orderly-holders/1",
+        (_, true, _) => "orderly-plan/1",
+        _ => FORMAT,
+    };
+    act(args).inspect_err(|error| handover::tell_failure(format, output, error))
+}
+
+fn act(mut args: Args) -> anyhow::Result<Status> {
     if let Some(Some(path)) = args.holders.clone() {
         return holders_of(&path, &mut args);
     }

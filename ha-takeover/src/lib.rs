@@ -32,12 +32,21 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// See the exit-status table in the manual page.
 pub fn run(args: Args) -> anyhow::Result<Status> {
+    let format = match (args.status, args.dry_run) {
+        (true, _) => "orderly-status/1",
+        (_, true) => "orderly-plan/1",
+        _ => TAKEOVER,
+    };
+    act(&args).inspect_err(|error| handover::tell_failure(format, manner(&args).output, error))
+}
+
+fn act(args: &Args) -> anyhow::Result<Status> {
     let mut config = Config::load(args.config.as_deref())?;
     let digest = handover::digest(&config, &[]);
     if let Some(limit) = args.timeout {
         config.limit_all(limit);
     }
-    let manner = manner(&args);
+    let manner = manner(args);
     let mut reporter = Reporter::new(manner.voice, manner.output);
     state::insist_on_own(&config)?;
     let lock = if args.status || args.dry_run { None } else { Some(Lock::take(&Config::lock_path())?) };
@@ -50,7 +59,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         return Ok(Status::Done);
     }
     // Waited for before the asset is looked at: in a pipeline the peer still holds it until then.
-    let record = proof::given(&args)?;
+    let record = proof::given(args)?;
     if args.dry_run {
         handover::tell_running(&reporter);
     }
@@ -69,7 +78,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         reporter.say("the unfinished run is set aside; its proof no longer stands, and a new one is given");
     }
     let state = machine.asset_state();
-    let proof = proof::find(&args, record, &mut machine, &state)?;
+    let proof = proof::find(args, record, &mut machine, &state)?;
     let against = steps::against(&mut machine, &proof, &state);
     if !against.is_empty() {
         return Err(fail(Status::Refused, against.join("\n")));

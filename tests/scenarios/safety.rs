@@ -462,3 +462,32 @@ fn a_release_that_could_not_prove_itself_is_refused_before_anything_changes() {
     }
     assert_eq!((pair.world(1), pair.acts().is_empty()), (before, true));
 }
+
+/// Nothing was on standard output, so that a program that reads reports had to guess.
+#[test]
+fn a_refusal_and_a_wrong_configuration_are_told_in_json() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    let json = |program: bed::Program<'_>, status: i32| {
+        program.arg("--json").status(status).any_stdout().any_stderr().run().json()
+    };
+    let refused = json(pair.release(2), 4);
+    assert_eq!(refused["format"], "orderly-release/1");
+    assert_eq!((&refused["record"], &refused["safe"]), (&"failure".into(), &false.into()));
+    assert!(refused["error"].as_str().unwrap().contains("the asset is not here"), "{refused}");
+    let refused = json(pair.takeover(2), 4);
+    assert_eq!((&refused["format"], &refused["taken"]), (&"orderly-takeover/1".into(), &false.into()));
+    // What the release left is no record, and the takeover says why there is none.
+    let stream = pair.release(2).arg("--json").status(4).any_stdout().any_stderr().run().stdout;
+    let taken = pair.takeover(1).args(["--record", "-"]).stdin(&stream).status(3);
+    taken.stderr_contains("ended in an error (refused: the asset is not here").run();
+    bed.config("ha.toml", bed.read("etc/ha.toml").replace("platform", "platfrom").replace("kind", "kimd"));
+    for (program, format) in [(pair.release(1), "release"), (pair.takeover(1), "takeover")] {
+        let rejected = json(program, 3);
+        assert_eq!(rejected["format"], format!("orderly-{format}/1").as_str());
+        assert_eq!(rejected["status"], "rejected");
+    }
+}

@@ -13,7 +13,7 @@ use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::{Status, clock, fail, files};
 use orderly_plan::record::{Line, Record, fingerprint};
-use orderly_plan::release::{FORMAT, Outcome, Release};
+use orderly_plan::release::{FORMAT, Failure, Outcome, Release};
 use orderly_plan::step::{Next, Plan, Progress, StepId, Undo, Verdict};
 use std::path::PathBuf;
 
@@ -106,6 +106,13 @@ pub fn unfinished(
             ),
         )),
     }
+}
+
+/// Prints, with `--json`, the record of a run that ended in an error, in place of a report of this format.
+pub fn tell_failure(format: &str, output: Output, error: &anyhow::Error) {
+    let status = error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed);
+    let failure = Failure::new(format, status.word(), clock::now(), format!("{error:#}"));
+    Reporter::new(Voice::Quiet, output).record(&failure);
 }
 
 /// Carries out a plan from its beginning.

@@ -59,6 +59,42 @@ pub struct Takeover {
     pub steps: Vec<Outcome>,
 }
 
+/// What `--json` prints of a run that ended in an error, in place of its report: a program that reads
+/// reports reads one. No release record has these keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// The format of the report that is not there.
+    pub format: String,
+    /// `failure`.
+    pub record: String,
+    /// Of a release: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub safe: Option<bool>,
+    /// Of a takeover: nothing by this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken: Option<bool>,
+    /// The word for the exit status: `refused`, `rejected`.
+    pub status: String,
+    pub time: String,
+    pub error: String,
+}
+
+impl Failure {
+    /// Returns the record of an error in place of a report of this format.
+    pub fn new(format: &str, status: &str, time: String, error: String) -> Self {
+        Self {
+            format: format.to_owned(),
+            record: "failure".to_owned(),
+            safe: (format == FORMAT).then_some(false),
+            taken: (format == TAKEOVER).then_some(false),
+            status: status.to_owned(),
+            time,
+            error,
+        }
+    }
+}
+
 /// How one step ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,6 +109,8 @@ pub struct Outcome {
 pub enum Unfit {
     /// There is nothing but blanks.
     Empty,
+    /// The release ended in an error, and this is why.
+    Failed(String),
     /// The last line is something else, cut, or of another version.
     NoRecord(String),
     /// Its checksum does not fit.
@@ -83,6 +121,7 @@ impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("it is empty; the release left no record"),
+            Self::Failed(why) => write!(f, "the release left none, because it ended in an error ({why})"),
             Self::NoRecord(why) => write!(f, "its last line is not a whole release record ({why})"),
             Self::Edited => f.write_str("its checksum does not fit; it was cut or edited"),
         }
@@ -105,7 +144,10 @@ impl Release {
     /// When there is none, or it is not whole.
     pub fn read(text: &str) -> Result<Self, Unfit> {
         let last = text.lines().rev().find(|line| !line.trim().is_empty()).ok_or(Unfit::Empty)?;
-        let release: Self = serde_json::from_str(last).map_err(|error| Unfit::NoRecord(error.to_string()))?;
+        let release: Self = serde_json::from_str(last).map_err(|error| {
+            let failure: Option<Failure> = serde_json::from_str(last).ok();
+            failure.map_or_else(|| Unfit::NoRecord(error.to_string()), |failure| Unfit::Failed(failure.error))
+        })?;
         if release.format != FORMAT {
             return Err(Unfit::NoRecord(format!("format {}", release.format)));
         }
@@ -164,6 +206,17 @@ mod tests {
         );
         assert_eq!(Release::read(" \n"), Err(Unfit::Empty));
         assert!(matches!(Release::read(&format!("{line}\n{{}}\n")), Err(Unfit::NoRecord(_))));
+    }
+
+    #[test]
+    fn the_word_of_a_failure_is_no_record_and_says_why() {
+        let failure = Failure::new(FORMAT, "refused", "t".to_owned(), "refused: it is elsewhere".to_owned());
+        let line = serde_json::to_string(&failure).unwrap();
+        assert!(
+            line.starts_with("{\"format\":\"orderly-release/1\",\"record\":\"failure\",\"safe\":false"),
+            "{line}"
+        );
+        assert_eq!(Release::read(&line), Err(Unfit::Failed("refused: it is elsewhere".to_owned())));
     }
 
     #[test]
