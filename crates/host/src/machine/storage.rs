@@ -74,7 +74,8 @@ impl Machine<'_> {
                 return Ok(());
             }
             if let Err(error) = self.run(&[unmount_command(at)], limit) {
-                bail!("{error:#}; {}", self.held_by());
+                // What umount(8) says ends with a full stop.
+                bail!("{}; {}", format!("{error:#}").trim_end_matches('.'), self.held_by());
             }
         }
         bail!("{} is mounted again and again", at.display())
