@@ -19,7 +19,9 @@ fn a_loopback_of_another_folder_of_the_asset_is_told_and_never_passes_for_the_ri
         .arg("--status")
         .stdout_contains("not everything that belongs to it is here")
         .stdout_contains("of another folder")
-        .any_stdout()
+        .stdout_contains(
+            "next: umount [ROOT]/loop, which shows another folder of the asset, then ha-takeover",
+        )
         .run();
     pair.takeover(1).status(4).stderr_contains("another folder of the asset (/other) is mounted at ").run();
     // What is taken back is what was found, not what should have been.

@@ -78,10 +78,12 @@ impl Part {
     }
 
     fn is_missing(&self) -> bool {
-        ["down", "not mounted", "of another folder", "not exported", "not here"]
-            .contains(&self.state.as_str())
+        ["down", "not mounted", ASTRAY, "not exported", "not here"].contains(&self.state.as_str())
     }
 }
+
+/// What is said of a loopback that shows another folder of the asset than the configured one.
+const ASTRAY: &str = "of another folder";
 
 /// What is said of a share that is exported with other options than the configured ones.
 const OTHERWISE: &str = "exported with other options";
@@ -213,6 +215,10 @@ fn next(
     {
         return format!("ha-release, to take down what is left here: {} is {}", left.name, left.state);
     }
+    // A takeover mounts nothing over it.
+    if let Some(astray) = parts.iter().find(|part| part.state == ASTRAY) {
+        return format!("umount {}, which shows another folder of the asset, then ha-takeover", astray.name);
+    }
     match (state, parts.iter().find(|part| part.is_missing())) {
         ("held", Some(part)) => {
             format!("ha-takeover, to complete what is here: {} is {}", part.name, part.state)
@@ -270,7 +276,7 @@ fn parts(machine: &mut Machine<'_>) -> Vec<Part> {
             mounts.at(&loopback.at).is_some_and(|found| shows(found, &loopback.source, mounts))
         };
         let state = match &mounts {
-            Ok(mounts) if there(mounts) && !is_right(mounts) => "of another folder".to_owned(),
+            Ok(mounts) if there(mounts) && !is_right(mounts) => ASTRAY.to_owned(),
             _ => word(&there),
         };
         add("loopback", loopback.at.display().to_string(), state);
