@@ -5,7 +5,7 @@
 
 use super::Superblock;
 use crate::boot::{self, Named};
-use crate::mountinfo::{self, Device};
+use crate::mountinfo::{self, Device, Mounts};
 use anyhow::{Context, bail};
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
@@ -141,7 +141,8 @@ pub(super) fn named_in_fstab(spec: &str, device: Device, on_it: Option<&Superblo
     let spec = mountinfo::unescape(spec.as_bytes()).to_string_lossy().replace('"', "");
     let Some((kind, name)) = tag(&spec) else {
         let path = Path::new(&spec);
-        return (path.is_absolute() && number_of(path).is_ok_and(|number| number == device)).into();
+        let mounts = mountinfo::own().unwrap_or_default();
+        return (may_be_asked(path, &mounts) && number_of(path).is_ok_and(|number| number == device)).into();
     };
     let folder = Path::new(LINKS).join(&kind);
     match (kind.as_str(), on_it) {
@@ -157,6 +158,13 @@ pub(super) fn named_in_fstab(spec: &str, device: Device, on_it: Option<&Superblo
         Err(_) if is_known || !has_part || folder.is_dir() => Named::No,
         Err(_) => Named::Unknown(format!("there is no {}", folder.display())),
     }
+}
+
+/// Tells whether a path may be looked at: on the file system of `/` or in `/dev`. On any other, of a file
+/// server or of the asset itself, whoever looks may wait for ever; and no device is found there.
+fn may_be_asked(path: &Path, mounts: &Mounts) -> bool {
+    let lies_on = |path: &Path| mounts.covering(path).map(|mount| mount.device);
+    path.starts_with("/dev") || (path.is_absolute() && lies_on(path) == lies_on(Path::new("/")))
 }
 
 /// Returns the folder of links and the name that a source of fstab(5) means, as a tag or as a path.
@@ -226,6 +234,17 @@ mod tests {
             mark: String::new(),
             is_clean: true,
             is_protected: false,
+        }
+    }
+
+    /// A line that binds a folder of a file server that is dead would have hung the release.
+    #[test]
+    fn no_path_is_looked_at_for_which_one_may_wait_for_ever() {
+        let table = b"1 1 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:5 / /dev rw - devtmpfs dev rw\n\
+                      3 1 0:9 / /nfs rw - nfs server:/x rw\n";
+        let mounts = Mounts::parse(table).unwrap();
+        for (path, may) in [("/dev/sdb", true), ("/disk", true), ("/nfs/a", false), ("tmpfs", false)] {
+            assert_eq!(may_be_asked(Path::new(path), &mounts), may, "{path}");
         }
     }
 
