@@ -61,7 +61,7 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     }
     let manner = manner(&args);
     let mut reporter = Reporter::new(manner.voice, manner.output);
-    if args.holders.is_none() {
+    if args.holders.is_none() && !args.status {
         state::insist_on_own(&config)?;
     }
     let changes_nothing = args.status || args.dry_run || (args.holders.is_some() && !args.kill);

@@ -48,7 +48,9 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     }
     let manner = manner(args);
     let mut reporter = Reporter::new(manner.voice, manner.output);
-    state::insist_on_own(&config)?;
+    if !args.status {
+        state::insist_on_own(&config)?;
+    }
     let lock = if args.status || args.dry_run { None } else { Some(Lock::take(&Config::lock_path())?) };
     let mut machine = Machine::new(&config, lock.as_ref())?;
     if lock.is_some() {

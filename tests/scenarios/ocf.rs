@@ -138,6 +138,36 @@ fn a_stop_that_fails_takes_nothing_back_and_is_finished_by_the_next() {
     assert_eq!(code(agent(&pair, 1, "monitor")).status, 7);
 }
 
+/// A second resource with the state folder of the first could not be asked and not be stopped, so that the
+/// cluster would have powered off the host on which the first one runs.
+#[test]
+fn a_second_resource_with_the_state_folder_of_the_first_is_not_started_and_fences_nobody() {
+    if !possible() || !real::require(&AGENT) {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    fences(&bed, "echo true");
+    let status = |action: &str| code(agent(&pair, 1, action)).status;
+    assert_eq!((status("stop"), status("start")), (0, 0));
+    std::fs::create_dir(bed.path("other")).unwrap();
+    std::fs::create_dir(bed.path("place")).unwrap();
+    let root = bed.root().display().to_string();
+    let text = bed.read("etc/ha.toml");
+    let (hosts, _) = text.split_once("[asset]").unwrap();
+    let asset = format!(
+        "[asset]\nkind = \"bind\"\nsource = \"{root}/other\"\n[[asset.mount]]\nat = \"{root}/place\"\n"
+    );
+    bed.config("other.toml", format!("{hosts}{asset}"));
+    let second =
+        |action: &str| code(agent(&pair, 1, action).env("OCF_RESKEY_config", bed.path("etc/other.toml")));
+    assert_eq!(second("monitor").status, 7);
+    let started = second("start");
+    assert!(started.status == 1 && started.stderr.contains("state folder"), "{}", started.stderr);
+    assert_eq!((second("stop").status, second("monitor").status), (0, 7));
+    assert_eq!(status("monitor"), 0);
+}
+
 #[test]
 fn the_agent_is_clean_for_shellcheck() {
     if !real::require(&[Need::Program("shellcheck")]) {

@@ -65,7 +65,11 @@ fn a_state_folder_is_of_one_configuration() {
     std::fs::create_dir(bed.path("other")).unwrap();
     bed.config("other.toml", text.replace("/source\"", "/other\""));
     let with = |name: &str| bed.path(format!("etc/{name}"));
-    for args in [&["-n"][..], &["--status"], &["--new-plan"]] {
+    // Where the other asset stands is told all the same, without what is not its own.
+    let status =
+        pair.release(1).arg("--config").arg(with("other.toml")).arg("--status").any_stdout().run().stdout;
+    assert!(status.contains("next: the state folder") && !status.contains("last record"), "{status}");
+    for args in [&["-n"][..], &["--new-plan"]] {
         let refused = pair.release(1).arg("--config").arg(with("other.toml")).args(args).status(4);
         refused.stderr_contains("belongs to [ROOT]/etc/ha.toml (asset [ROOT]/source); give").run();
     }

@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::mountinfo::Mounts;
 use crate::mounts::{loopback_mount, shows};
 use crate::shares::Export;
-use crate::{services, shares};
+use crate::{services, shares, state};
 use orderly_exec::files;
 use orderly_exec::journal;
 use orderly_exec::reporter::Reporter;
@@ -101,11 +101,20 @@ pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
         State::Unknown(why) => ("unknown", Some(why)),
     };
     let parts = parts(machine);
-    let unfinished: Vec<Unfinished> =
-        [Program::Release, Program::Takeover].into_iter().filter_map(unfinished).collect();
-    let record = last_record(machine, state);
+    // Journals and a record that are another configuration's say nothing of this asset.
+    let foreign = state::insist_on_own(machine.config).err();
+    let (unfinished, record) = match &foreign {
+        Some(_) => (Vec::new(), None),
+        None => {
+            let programs = [Program::Release, Program::Takeover].into_iter();
+            (programs.filter_map(unfinished).collect(), last_record(machine, state))
+        }
+    };
     let standing = Standing {
-        next: next(machine, state, &parts, &unfinished, record.as_ref()),
+        next: match &foreign {
+            Some(error) => error.root_cause().to_string(),
+            None => next(machine, state, &parts, &unfinished, record.as_ref()),
+        },
         here: here(state, &parts),
         snapshot: if state == "held" { last_snapshot(machine) } else { None },
         record,
