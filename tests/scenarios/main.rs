@@ -14,6 +14,7 @@ mod hostile;
 mod install;
 mod interrupt;
 mod large;
+mod locks;
 mod logins;
 mod loopback;
 mod lvm;

@@ -59,7 +59,7 @@ fn every_test_and_guard_of_the_table_is_there() {
     // A line of the table is `| number | what | tests | against | guard |`.
     let rows = table.lines().filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit());
     let rows: Vec<Vec<&str>> = rows.map(|row| row.split(" | ").collect()).collect();
-    assert_eq!(rows.len(), 25);
+    assert!(rows.len() >= 25, "{}", rows.len());
     for guard in rows.iter().filter_map(|row| row.get(4)) {
         for (file, functions) in guard.split("; ").filter_map(|part| part.split_once(": ")) {
             let file = file.trim_matches(['`', '|', ' ']);

@@ -1,11 +1,14 @@
 //! One run at a time: a kernel lock that dies with its process. Lock files are never deleted.
+//!
+//! Invariant: a descriptor that was passed down counts only if it is of the very file and the lock on it
+//! succeeds (`a_passed_descriptor_that_is_not_locked_lets_nobody_in`).
 
 use crate::files;
 use crate::status::{OrStatus, Status, fail};
 use anyhow::Context;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -28,9 +31,6 @@ impl Lock {
     /// # Errors
     /// Refused (4) when another run holds it.
     pub fn take(path: &Path) -> anyhow::Result<Self> {
-        if let Some(file) = passed_down(path) {
-            return Ok(Self { file, path: path.to_owned() });
-        }
         if let Some(parent) = path.parent() {
             files::private_directory(parent).or_status(Status::Refused)?;
         }
@@ -44,13 +44,19 @@ impl Lock {
             .open(path)
             .with_context(|| format!("open the lock {}", path.display()))
             .or_status(Status::Refused)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { file, path: path.to_owned() }),
-            Err(TryLockError::WouldBlock) => {
+        let passed = passed_down(&file);
+        match (file.try_lock(), passed) {
+            (Ok(()), _) => Ok(Self { file, path: path.to_owned() }),
+            // Locking again what the calling program has locked succeeds; on a descriptor that it has not
+            // locked the lock of the other run is met once more.
+            (Err(TryLockError::WouldBlock), Some(passed)) if passed.try_lock().is_ok() => {
+                Ok(Self { file: passed, path: path.to_owned() })
+            }
+            (Err(TryLockError::WouldBlock), _) => {
                 let by = signature(&file).map(|by| format!(" ({by})")).unwrap_or_default();
                 Err(fail(Status::Refused, format!("{HELD} {}{by}; wait for it to end", path.display())))
             }
-            Err(TryLockError::Error(error)) => {
+            (Err(TryLockError::Error(error)), _) => {
                 Err(error).with_context(|| format!("lock {}", path.display())).or_status(Status::Refused)
             }
         }
@@ -114,33 +120,29 @@ fn signature(file: &File) -> Option<String> {
     (!line.is_empty()).then_some(line)
 }
 
-/// Returns the lock the caller passed, if it is this very file: a number alone proves nothing.
-fn passed_down(path: &Path) -> Option<File> {
+/// Returns the descriptor the caller passed, if it is of this very file: a number alone proves nothing.
+fn passed_down(file: &File) -> Option<File> {
     let number: RawFd = std::env::var(PASSED_LOCK).ok()?.parse().ok()?;
-    if number < 3 {
+    if number < 3 || number == file.as_raw_fd() {
         return None;
     }
     let link = std::fs::metadata(format!("/proc/self/fd/{number}")).ok()?;
-    let wanted = std::fs::symlink_metadata(path).ok()?;
+    let wanted = file.metadata().ok()?;
     if (link.dev(), link.ino()) != (wanted.dev(), wanted.ino()) {
         return None;
     }
-    let file = adopt(number);
-    // Not inherited further by accident: a daemon started by us would hold the lock for ever.
-    fcntl(&file, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).ok()?;
-    (file.as_raw_fd() >= 0).then_some(file)
+    adopt(number)
 }
 
 #[expect(unsafe_code, reason = "a descriptor passed by number can only be adopted by number")]
-fn adopt(number: RawFd) -> File {
+fn adopt(number: RawFd) -> Option<File> {
     // SAFETY: /proc/self/fd/<number> was just seen to be open, and nothing else in this process
     // knows the number: it came through the environment.
-    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-    match borrowed.try_clone_to_owned() {
-        Ok(owned) => File::from(owned),
-        // SAFETY: as above; without a copy the original is taken.
-        Err(_) => unsafe { File::from_raw_fd(number) },
-    }
+    let passed = unsafe { BorrowedFd::borrow_raw(number) };
+    // Not inherited further by accident: a daemon that a command of ours leaves behind would hold the
+    // lock for ever.
+    fcntl(passed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).ok()?;
+    passed.try_clone_to_owned().ok().map(File::from)
 }
 
 #[cfg(test)]
