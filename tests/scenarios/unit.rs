@@ -77,3 +77,31 @@ fn a_unit_is_stopped_when_no_process_of_its_control_group_is_left() {
     ec1.program("ha-takeover").any_stdout().any_stderr().run();
     assert!(is_active("keeps.service") && is_mounted());
 }
+
+/// A release and the hourly backup were refused: "controller.service is reloading".
+#[test]
+fn a_unit_that_reloads_is_up_and_is_released() {
+    if !real::require(&SYSTEMD_NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tools(&["mount", "umount", "mv", "rm", "grep", "true"]);
+    // It reloads for as long as it runs.
+    let reloads = "[Service]\nExecStart=/bin/sh -c 'exec sleep 100000'\nExecReload=/bin/sh -c 'exec sleep 100001'\nTimeoutStartSec=infinity\n";
+    let ec1 = Booted::new(&bed, "ec1", &[("reloads.service", reloads.to_owned())]);
+    with_unit(&bed, "reloads.service");
+    bed.write("source/f", "1");
+    let root = bed.root().display().to_string();
+    let backup = format!("[backup]\ndirectory = \"{root}/at/habackup\"\ninclude = [\"{root}/etc\"]\n");
+    bed.config("ha.toml", bed.read("etc/ha.toml") + &backup);
+    ec1.shell(
+        "mount --bind source at && systemctl start reloads.service && systemctl reload --no-block reloads.service && \
+         until systemctl is-active reloads.service | grep -q reloading; do :; done",
+    )
+    .run();
+    ec1.program("habackup").stdout("Backup complete.\n").run();
+    ec1.program("ha-release").any_stdout().stderr_contains("left to do by hand").run();
+    // Its reload was cut short, so systemd calls it failed.
+    let state = ec1.shell("systemctl is-active reloads.service").any_status().any_stdout().run().stdout;
+    assert!(["inactive\n", "failed\n"].contains(&state.as_str()), "{state}");
+}

@@ -8,7 +8,7 @@ use orderly_exec::runner::Run;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What is known of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,32 +69,69 @@ fn judge(ended: &Ended) -> State {
     }
 }
 
+/// How long systemd is asked again while it says nothing that lasts: an hourly backup that meets a unit amid
+/// its reload, or loses one answer, would be refused for an hour.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How long is waited between two such questions.
+const LOOKING: Duration = Duration::from_millis(250);
+
+/// What one answer of systemd says of a unit.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    Lasting(State),
+    /// Something that passes, or no answer; said if it does not pass.
+    Passing(String),
+}
+
+/// Asks systemd until it says something that lasts.
 fn unit_state(unit: &str, run: &mut dyn Run) -> State {
-    let argv = ["systemctl", "show", "--property=LoadState,ActiveState,ControlGroup", "--", unit];
-    let ended = run.run(&Job::new(argv, ASKING));
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match ask_systemd(unit, run) {
+            Said::Lasting(state) => return state,
+            Said::Passing(why) if Instant::now() + LOOKING >= until => return State::Unknown(why),
+            Said::Passing(_) => std::thread::sleep(LOOKING),
+        }
+    }
+}
+
+fn ask_systemd(unit: &str, run: &mut dyn Run) -> Said {
+    let properties = "--property=LoadState,ActiveState,SubState,ControlGroup";
+    let ended = run.run(&Job::new(["systemctl", "show", properties, "--", unit], ASKING));
+    if matches!(ended.ending, Ending::NotStarted | Ending::Unkillable) {
+        return Said::Lasting(State::Unknown(format!("systemctl show: {}", ended.clause())));
+    }
     if !ended.succeeded() {
-        return State::Unknown(format!("systemctl show: {}", ended.clause()));
+        return Said::Passing(format!("systemctl show: {}", ended.clause()));
     }
     let text = ended.text();
     let property =
         |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or("");
-    match (property("LoadState"), property("ActiveState")) {
-        ("loaded", "active") => State::Up,
-        // Stopped is not gone: with KillMode=process its children stay and hold the asset.
-        ("loaded", "inactive" | "failed") => {
-            match left_in(&GROUPS.map(Path::new), property("ControlGroup")) {
-                Some(left) if left.is_empty() => State::Down,
-                Some(left) => State::Unknown(format!(
-                    "{unit} is stopped, but processes of it remain: {}; end them",
-                    named(&left)
-                )),
-                None => State::Unknown(format!(
-                    "{unit} is stopped, but whether processes of it remain cannot be read"
-                )),
-            }
+    let state = match (property("LoadState"), property("ActiveState")) {
+        // It runs while it reads its configuration anew.
+        ("loaded", "active" | "reloading" | "refreshing") => State::Up,
+        ("loaded", "inactive" | "failed") => stopped(unit, property("ControlGroup")),
+        ("loaded", other @ ("activating" | "deactivating" | "maintenance")) => {
+            return Said::Passing(format!("{unit} is {other} ({}), and stays so", property("SubState")));
         }
         ("loaded", other) => State::Unknown(format!("{unit} is {other}")),
+        ("", _) => return Said::Passing(format!("systemctl show says nothing of {unit}")),
         (load, _) => State::Unknown(format!("{unit} is {load}")),
+    };
+    Said::Lasting(state)
+}
+
+/// Stopped is not gone: with KillMode=process its children stay and hold the asset.
+fn stopped(unit: &str, group: &str) -> State {
+    match left_in(&GROUPS.map(Path::new), group) {
+        Some(left) if left.is_empty() => State::Down,
+        Some(left) => State::Unknown(format!(
+            "{unit} is stopped, but processes of it remain: {}; end them",
+            named(&left)
+        )),
+        None => {
+            State::Unknown(format!("{unit} is stopped, but whether processes of it remain cannot be read"))
+        }
     }
 }
 
@@ -210,13 +247,59 @@ mod tests {
         let said = |text| state(&service, &mut Says(Ending::Exited(0), text));
         assert_eq!(said("LoadState=loaded\nActiveState=active\nControlGroup=/system.slice/a\n"), State::Up);
         assert_eq!(said("LoadState=loaded\nActiveState=inactive\nControlGroup=\n"), State::Down);
-        for text in [
-            "LoadState=not-found\nActiveState=inactive\n",
-            "LoadState=loaded\nActiveState=deactivating\n",
-            "",
-        ] {
+        for text in
+            ["LoadState=not-found\nActiveState=inactive\n", "LoadState=masked\nActiveState=inactive\n"]
+        {
             assert!(matches!(said(text), State::Unknown(_)), "{text}");
         }
+    }
+
+    /// Gives one answer after the other; the last one for ever.
+    struct Answers(Vec<(Ending, &'static str)>);
+
+    impl Run for Answers {
+        fn run(&mut self, job: &Job) -> Ended {
+            let (ending, text) = if self.0.len() > 1 { self.0.remove(0) } else { self.0[0] };
+            Says(ending, text).run(job)
+        }
+    }
+
+    /// An hourly backup and a release were refused because a unit was read amid its reload, or because one
+    /// answer of systemd was lost.
+    #[test]
+    fn a_unit_that_reloads_is_up_and_what_passes_is_asked_again() {
+        let service = service(Control::Unit("a.service".into()));
+        let ok = Ending::Exited(0);
+        let up = (ok, "LoadState=loaded\nActiveState=active\nSubState=running\nControlGroup=/a\n");
+        for state in
+            ["LoadState=loaded\nActiveState=reloading\n", "LoadState=loaded\nActiveState=refreshing\n"]
+        {
+            assert_eq!(ask_systemd("a.service", &mut Says(ok, state)), Said::Lasting(State::Up), "{state}");
+        }
+        let down = (ok, "LoadState=loaded\nActiveState=inactive\nSubState=dead\nControlGroup=\n");
+        for passing in [
+            (ok, "LoadState=loaded\nActiveState=activating\nSubState=start-post\n"),
+            (ok, "LoadState=loaded\nActiveState=maintenance\nSubState=cleaning\n"),
+            (ok, ""),
+            (Ending::Exited(1), ""),
+            (Ending::Killed(9), ""),
+        ] {
+            assert_eq!(state(&service, &mut Answers(vec![passing, up])), State::Up, "{passing:?}");
+            assert_eq!(
+                state(&service, &mut Answers(vec![passing, passing, down])),
+                State::Down,
+                "{passing:?}"
+            );
+        }
+    }
+
+    /// Whatever passes and does not is unknown, never up and never down.
+    #[test]
+    fn a_unit_that_stays_between_is_unknown() {
+        let service = service(Control::Unit("a.service".into()));
+        let text = "LoadState=loaded\nActiveState=activating\nSubState=auto-restart\n";
+        let said = state(&service, &mut Says(Ending::Exited(0), text));
+        assert_eq!(said, State::Unknown("a.service is activating (auto-restart), and stays so".to_owned()));
     }
 
     /// In version 1 a process one group further down was not seen, and its unit passed for stopped.
