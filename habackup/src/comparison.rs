@@ -287,6 +287,7 @@ pub enum Step {
 /// When one of them cannot be read to its end.
 pub fn between(mut old: Reader, mut new: Reader) -> anyhow::Result<Vec<(Verbatim, Step)>> {
     let mut found = Vec::new();
+    let (mut old_firsts, mut new_firsts) = (Firsts::default(), Firsts::default());
     let (mut before, mut after) = (next(&mut old)?, next(&mut new)?);
     loop {
         let order = match (&before, &after) {
@@ -297,16 +298,21 @@ pub fn between(mut old: Reader, mut new: Reader) -> anyhow::Result<Vec<(Verbatim
         };
         match order {
             Ordering::Less => {
+                before.iter().for_each(|entry| drop(old_firsts.of(entry)));
                 found.extend(before.map(|entry| (entry.path, Step::Removed)));
                 before = next(&mut old)?;
             }
             Ordering::Greater => {
+                after.iter().for_each(|entry| drop(new_firsts.of(entry)));
                 found.extend(after.map(|entry| (entry.path, Step::Added)));
                 after = next(&mut new)?;
             }
             Ordering::Equal => {
                 if let (Some(before), Some(after)) = (before, after) {
-                    let aspects = aspects(&before, &after);
+                    let mut aspects = aspects(&before, &after);
+                    if old_firsts.of(&before) != new_firsts.of(&after) {
+                        aspects.push(Aspect::Links);
+                    }
                     if !aspects.is_empty() {
                         found.push((after.path, Step::Changed(aspects)));
                     }
@@ -314,6 +320,18 @@ pub fn between(mut old: Reader, mut new: Reader) -> anyhow::Result<Vec<(Verbatim
                 (before, after) = (next(&mut old)?, next(&mut new)?);
             }
         }
+    }
+}
+
+/// The first name of each file with several names, by which its other names are known to be of one file.
+#[derive(Debug, Default)]
+struct Firsts(HashMap<u64, Verbatim>);
+
+impl Firsts {
+    /// Returns the first name of the file that an entry is a name of: its own where it has no other.
+    fn of(&mut self, entry: &Entry) -> Verbatim {
+        let own = || entry.path.clone();
+        entry.link_group.map_or_else(own, |group| self.0.entry(group).or_insert_with(own).clone())
     }
 }
 

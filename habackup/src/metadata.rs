@@ -59,6 +59,7 @@ pub fn entry(path: Verbatim, stat: &FileStat, owners: &mut Owners) -> Entry {
         link_group: None,
         changed: false,
         parent: false,
+        manifest_only: false,
     }
 }
 

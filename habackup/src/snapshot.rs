@@ -10,7 +10,10 @@
 
 mod ahead;
 mod file;
+mod links;
 mod sharing;
+
+pub(crate) use links::objection;
 
 use crate::copy::Copier;
 use crate::exclude::Excludes;
@@ -57,6 +60,8 @@ pub struct Snapshot<'a> {
     last_group: u64,
     ahead: Ahead,
     helpers: Helpers,
+    /// Sources that are links, with whether they may be absent.
+    linked_sources: Vec<(Vec<u8>, Named)>,
     found: Found,
 }
 
@@ -134,10 +139,12 @@ pub fn walk<'a>(
         last_group: 0,
         ahead: Ahead::default(),
         helpers,
+        linked_sources: Vec::new(),
         found: Found::default(),
     };
     snapshot.contents(&Arc::new(root), plan.scope)?;
     snapshot.settle_all()?;
+    snapshot.judge_linked_sources(plan.scope);
     // The walk meets folders before the files beside them.
     snapshot.found.problems.sort_by(|a, b| a.path.cmp(&b.path));
     snapshot.found.skipped.sort_by(|a, b| a.path.cmp(&b.path));
@@ -243,6 +250,9 @@ impl Snapshot<'_> {
         }
         if *scope == Scope::Whole {
             self.found.sources += 1;
+            if kind == Kind::Symlink {
+                self.linked_sources.push((path.clone(), named));
+            }
         }
         if kind == Kind::Directory {
             return self.directory(&At { level, name: &c_name, path }, request);
@@ -311,7 +321,14 @@ impl Snapshot<'_> {
             Ok(xattrs) => entry.xattrs = xattrs,
             Err(error) => self.problem(&at.path, format!("read the attributes: {}", error.desc())),
         }
-        mkdirat(&at.level.target, at.name, Mode::S_IRWXU).with_context(|| at.writing())?;
+        match mkdirat(&at.level.target, at.name, Mode::S_IRWXU) {
+            Ok(()) => {}
+            Err(error) if cannot_hold(error) => {
+                self.problem(&at.path, format!("{}; nothing below it is kept", unholdable(error)));
+                return Ok(());
+            }
+            Err(error) => return Err(error).with_context(|| at.writing()),
+        }
         let target =
             openat(&at.level.target, at.name, FOLDER, Mode::empty()).with_context(|| at.writing())?;
         let previous = at
@@ -358,11 +375,15 @@ impl Snapshot<'_> {
                 let copy = open_at(target, at).with_context(|| at.writing())?;
                 self.finish(&copy, &entry)?;
             }
-            // Without the right to make it, a device is kept in the manifest alone, as sockets always are.
-            Err(Errno::EPERM) => {
-                if entry.kind == Kind::Socket {
-                    self.skip(&at.path, "a socket lives only as long as who listens on it");
-                }
+            Err(Errno::EPERM) if entry.kind == Kind::Socket => {
+                self.skip(&at.path, "a socket lives only as long as who listens on it");
+            }
+            // Without the right to make it, or where the store has no such thing, what has no contents is
+            // kept in the manifest alone: restoring goes by the manifest.
+            Err(error) if error == Errno::EPERM || error == Errno::EOPNOTSUPP || cannot_hold(error) => {
+                entry.manifest_only = true;
+                let why = error.desc();
+                self.progress.detail(format!("{}: kept in the manifest only: {why}", at.shown()));
             }
             Err(error) => return Err(error).with_context(|| at.writing()),
         }
@@ -404,6 +425,34 @@ impl Snapshot<'_> {
     fn skip(&mut self, path: &[u8], reason: &str) {
         self.found.skipped.push(Remark { path: Verbatim::new(path), reason: reason.to_owned() });
     }
+}
+
+/// Tells whether it is this one entry that the store cannot hold: its name is too long or has characters
+/// that the store does not take, another name passes for it there, or it is too large. Anything else would
+/// meet the next entry too.
+fn cannot_hold(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::ENAMETOOLONG
+            | Errno::EILSEQ
+            | Errno::EINVAL
+            | Errno::EEXIST
+            | Errno::EFBIG
+            | Errno::EOVERFLOW
+            | Errno::EMLINK
+    )
+}
+
+/// Returns why an entry has no copy.
+fn unholdable(error: Errno) -> String {
+    let why = if error == Errno::EEXIST {
+        "it takes the name for another one that is there"
+    } else if matches!(error, Errno::EINVAL | Errno::EILSEQ) {
+        "it does not take such a name or size"
+    } else {
+        error.desc()
+    };
+    format!("the backup directory cannot hold it: {why}")
 }
 
 /// One name of the walk.

@@ -236,28 +236,50 @@ struct Preview {
     directory: PathBuf,
     include: Vec<PathBuf>,
     missing: Vec<PathBuf>,
+    /// Sources that are links to what no source has.
+    linked: Vec<PathBuf>,
     would_prune: Vec<String>,
+}
+
+/// Returns the sources that are links to what no source has, each with the reason.
+fn linked_sources(backup: &orderly_host::config::Backup) -> Vec<(PathBuf, String)> {
+    let scope = Scope::new(&backup.include, &backup.optional);
+    let excludes = Excludes::new(&backup.exclude);
+    let sources = backup.include.iter().map(|path| (path, false));
+    let sources = sources.chain(backup.optional.iter().map(|path| (path, true)));
+    sources
+        .filter_map(|(path, may_be_absent)| {
+            let why = snapshot::objection(path, may_be_absent, &scope, &excludes)?;
+            Some((path.clone(), why))
+        })
+        .collect()
 }
 
 fn preview(ground: &Ground, reporter: &mut Reporter) -> anyhow::Result<Status> {
     let backup = &ground.backup;
     let (there, missing): (Vec<_>, Vec<_>) =
         backup.include.iter().cloned().partition(|path| path.symlink_metadata().is_ok());
+    let linked = linked_sources(backup);
+    let there: Vec<PathBuf> =
+        there.into_iter().filter(|path| linked.iter().all(|(link, _)| link != path)).collect();
+    let is_whole = missing.is_empty() && linked.is_empty();
     let mut snapshots = match Store::open(&backup.directory) {
         Ok(store) => store.snapshots()?,
         Err(_) => Vec::new(),
     };
     let next =
         snapshots.last().map_or_else(crate::id::Id::now, |last| last.id.next().max(crate::id::Id::now()));
-    snapshots.push(SnapshotName { id: next, whole: missing.is_empty() });
-    let going =
-        prunable(&snapshots, backup.keep).into_iter().filter(|name| missing.is_empty() || !name.whole);
+    snapshots.push(SnapshotName { id: next, whole: is_whole });
+    let going = prunable(&snapshots, backup.keep).into_iter().filter(|name| is_whole || !name.whole);
     let going: Vec<String> = going.map(|name| name.to_string()).collect();
     for path in &there {
         reporter.message(&format!("would copy {}", path.display()));
     }
     for path in &missing {
         reporter.warn(format!("{} is not there: the snapshot would be incomplete", path.display()));
+    }
+    for (path, why) in &linked {
+        reporter.warn(format!("{}: {why}: the snapshot would be incomplete", path.display()));
     }
     for name in &going {
         reporter.message(&format!("would prune {name}"));
@@ -269,6 +291,7 @@ fn preview(ground: &Ground, reporter: &mut Reporter) -> anyhow::Result<Status> {
         directory: backup.directory.clone(),
         include: there,
         missing,
+        linked: linked.into_iter().map(|(path, _)| path).collect(),
         would_prune: going,
     });
     Ok(if none { Status::Rejected } else { Status::Done })

@@ -28,7 +28,8 @@ fn difference(entry: &Entry, tree: &mut Root, progress: &mut Progress<'_>) -> an
         Ok(found) => found,
         // What only root could have made is kept in the manifest alone.
         Err(Trouble::Missing)
-            if matches!(entry.kind, Kind::Socket | Kind::CharDevice | Kind::BlockDevice) =>
+            if entry.manifest_only
+                || matches!(entry.kind, Kind::Socket | Kind::CharDevice | Kind::BlockDevice) =>
         {
             return Ok(None);
         }

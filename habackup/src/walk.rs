@@ -128,6 +128,17 @@ impl Scope {
         Some(wanted)
     }
 
+    /// Tells whether a path, or a folder that it lies in, is wanted whole.
+    pub fn covers(&self, path: &[u8]) -> bool {
+        let mut scope = self;
+        for part in path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
+            let Self::Only(names) = scope else { return true };
+            let Some(wanted) = names.get(part) else { return false };
+            scope = &wanted.scope;
+        }
+        *scope == Self::Whole
+    }
+
     /// Returns the paths at which whole things are wanted, below `path`, with whether they may be absent.
     pub fn leaves(&self, path: &[u8], optional: bool) -> Vec<(Verbatim, bool)> {
         match self {

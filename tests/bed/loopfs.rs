@@ -30,8 +30,14 @@ pub struct Disk {
 impl Disk {
     /// Makes an image with an ext4 file system of this many MiB and attaches it.
     pub fn ext4(bed: &Bed, mebibytes: u64) -> Self {
+        Self::ext4_with(bed, mebibytes, &[])
+    }
+
+    /// Makes an ext4 as [`Disk::ext4`] does, with these options of mkfs.ext4(8).
+    pub fn ext4_with(bed: &Bed, mebibytes: u64, options: &[&str]) -> Self {
         let disk = Self::blank(bed, "ext4", mebibytes);
-        run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), disk.device.as_os_str()]);
+        let words = ["-q", "-F"].iter().chain(options).map(AsRef::as_ref);
+        run("mkfs.ext4", &words.chain([disk.device.as_os_str()]).collect::<Vec<_>>());
         disk
     }
 

@@ -50,6 +50,7 @@ mod shutdown;
 mod shutdown_plan;
 mod snapshot;
 mod standing;
+mod store_limits;
 mod straggler;
 mod subsystem;
 mod subsystem_faults;

@@ -87,6 +87,9 @@ pub struct Entry {
     /// A folder above what was asked for: made when missing on restore, never altered.
     #[serde(default, skip_serializing_if = "is_false")]
     pub parent: bool,
+    /// The store could not hold a copy of this link, fifo or device; the entry alone has all there is to it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub manifest_only: bool,
 }
 
 impl Entry {

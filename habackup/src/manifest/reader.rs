@@ -211,6 +211,7 @@ mod tests {
                 link_group: Some(1),
                 changed: true,
                 parent: false,
+                manifest_only: true,
             };
             writer.add(&entry).unwrap();
         }

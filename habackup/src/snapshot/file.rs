@@ -2,7 +2,7 @@
 //! names of one file joined to its first.
 
 use super::sharing::share;
-use super::{At, First, Snapshot, open_place};
+use super::{At, First, Snapshot, cannot_hold, open_place, unholdable};
 use crate::copy::Fault;
 use crate::kernel;
 use crate::manifest::{Entry, Kind};
@@ -22,14 +22,29 @@ use std::os::fd::OwnedFd;
 /// How often a file that changes while it is read is read again.
 const ATTEMPTS: u32 = 3;
 
+/// What became of a further name of a file.
+enum Joined {
+    /// It is a name of the copy that is there.
+    Yes,
+    /// The copy takes no further name: this one needs a copy of its own, in the same group.
+    Apart { group: u64, to_come: u64 },
+    /// It is a file that the walk has not met.
+    No,
+}
+
 impl Snapshot<'_> {
     /// Shares or copies a file.
     pub(super) fn file(&mut self, at: &At<'_>, stat: &FileStat, before: Option<Entry>) -> anyhow::Result<()> {
         self.progress.file()?;
         let mut entry = metadata::entry(Verbatim::new(at.path.clone()), stat, &mut self.owners);
         let key = (stat.st_dev, stat.st_ino);
-        if stat.st_nlink > 1 && self.join_group(at, &mut entry, key)? {
-            return self.add(&entry);
+        let mut apart = None;
+        if stat.st_nlink > 1 {
+            match self.join_group(at, &mut entry, key)? {
+                Joined::Yes => return self.add(&entry),
+                Joined::Apart { group, to_come } => apart = Some((group, to_come)),
+                Joined::No => {}
+            }
         }
         if let (Some(previous), Some(before)) = (&self.previous, &before)
             && proves_unchanged(previous.settled_before(), &entry, before)
@@ -42,8 +57,8 @@ impl Snapshot<'_> {
             return Ok(());
         }
         if stat.st_nlink > 1 {
-            self.last_group += 1;
-            let group = self.last_group;
+            let (group, to_come) = apart.unwrap_or((self.last_group + 1, stat.st_nlink - 1));
+            self.last_group = self.last_group.max(group);
             entry.link_group = Some(group);
             let first = First {
                 path: entry.path.clone(),
@@ -52,7 +67,7 @@ impl Snapshot<'_> {
                 mtime_ns: entry.mtime_ns,
                 digest: entry.blake3,
                 changed: entry.changed,
-                to_come: stat.st_nlink - 1,
+                to_come,
             };
             self.groups.insert(key, first);
         }
@@ -61,17 +76,21 @@ impl Snapshot<'_> {
     }
 
     /// Makes a further name of a file that is already in the snapshot.
-    fn join_group(&mut self, at: &At<'_>, entry: &mut Entry, key: (u64, u64)) -> anyhow::Result<bool> {
-        let Some(first) = self.groups.get(&key) else { return Ok(false) };
+    fn join_group(&mut self, at: &At<'_>, entry: &mut Entry, key: (u64, u64)) -> anyhow::Result<Joined> {
+        let Some(first) = self.groups.get(&key) else { return Ok(Joined::No) };
         // Written to between its two names: then they are copied as two files rather than wrongly as one.
         if (first.size, first.mtime_ns) != (entry.size, entry.mtime_ns) {
             self.groups.remove(&key);
-            return Ok(false);
+            return Ok(Joined::No);
         }
+        let to_come = first.to_come.saturating_sub(1);
         match linkat(self.tree, first.path.relative(), &at.level.target, at.name, AtFlags::empty()) {
             Ok(()) => {}
-            // Full of names, or its first one too deep for a path: then they are two files here.
-            Err(Errno::EMLINK | Errno::ENAMETOOLONG) => return Ok(false),
+            // Full of names, or its first one too deep for a path: then the store has two copies of the one
+            // file, and the manifest says that it is one.
+            Err(Errno::EMLINK | Errno::ENAMETOOLONG) => {
+                return Ok(Joined::Apart { group: first.group, to_come });
+            }
             Err(error) => return Err(error).with_context(|| at.writing()),
         }
         entry.link_group = Some(first.group);
@@ -82,12 +101,12 @@ impl Snapshot<'_> {
         }
         // Forgotten with its last name, so that a million of such files do not pile up.
         if let Some(first) = self.groups.get_mut(&key) {
-            first.to_come = first.to_come.saturating_sub(1);
+            first.to_come = to_come;
             if first.to_come == 0 {
                 self.groups.remove(&key);
             }
         }
-        Ok(true)
+        Ok(Joined::Yes)
     }
 
     /// Copies a file; tells whether it could be read.
@@ -115,13 +134,27 @@ impl Snapshot<'_> {
             // a file of the snapshot before, and writing to it would change that.
             let flags =
                 OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            let target = openat(&at.level.target, at.name, flags, Mode::S_IRUSR | Mode::S_IWUSR)
-                .with_context(|| at.writing())?;
-            room::reserve(&target, &found).with_context(|| at.writing())?;
+            let target = match openat(&at.level.target, at.name, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
+                Ok(target) => target,
+                Err(error) if cannot_hold(error) => return Ok(self.has_no_copy(at, error)),
+                Err(error) => return Err(error).with_context(|| at.writing()),
+            };
+            match room::reserve(&target, &found) {
+                Ok(()) => {}
+                Err(error) if cannot_hold(error) => {
+                    remove(at)?;
+                    return Ok(self.has_no_copy(at, error));
+                }
+                Err(error) => return Err(error).with_context(|| at.writing()),
+            }
             let progress = &mut self.progress;
             match self.copier.copy(&source, &target, entry.size, &mut |count| progress.bytes(count)) {
                 Ok(digest) => entry.blake3 = Some(digest),
                 Err(Fault::Stopped(error)) => return Err(error),
+                Err(Fault::Target(error)) if cannot_hold(error) => {
+                    remove(at)?;
+                    return Ok(self.has_no_copy(at, error));
+                }
                 Err(Fault::Target(error)) => return Err(error).with_context(|| at.writing()),
                 Err(Fault::Source(error)) => {
                     remove(at)?;
@@ -157,6 +190,12 @@ impl Snapshot<'_> {
             self.found.totals.copied += 1;
             self.found.totals.copied_bytes += entry.size;
         }
+    }
+
+    /// Names a file that the store cannot hold; like one that could not be read, it has no copy.
+    fn has_no_copy(&mut self, at: &At<'_>, error: Errno) -> bool {
+        self.problem(&at.path, unholdable(error));
+        false
     }
 
     pub(super) fn unreadable(&mut self, at: &At<'_>, error: Errno) -> anyhow::Result<bool> {
