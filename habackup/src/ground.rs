@@ -10,7 +10,7 @@ use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::asset::{self, Asset, Place, State};
 use orderly_host::config::{Backup, Config, Kind};
-use orderly_host::{mounts, services};
+use orderly_host::{ledger, mounts, services};
 use std::path::{Path, PathBuf};
 
 /// The configuration with its asset.
@@ -146,6 +146,17 @@ impl Ground {
             Kind::Command { .. } => "command",
         };
         Ok(manifest::Asset { kind: kind.to_owned(), name: title, identity })
+    }
+
+    /// Returns the number of the holding under way, which begins with the first snapshot where the asset was
+    /// mounted by hand.
+    ///
+    /// # Errors
+    /// Refused (4): a snapshot whose holding nobody knows might be restored over newer files.
+    pub fn number(&self, run: &mut dyn Run) -> anyhow::Result<Option<u64>> {
+        let mut numbering =
+            ledger::Numbering { config: &self.config, asset: &*self.asset, run, by: ledger::By::Itself };
+        numbering.number().context("number this holding of the asset").or_status(Status::Refused)
     }
 
     /// Insists that the asset is held here and that the directory of snapshots is on it.

@@ -36,6 +36,10 @@ pub struct Header {
     /// The processor architecture: what was compiled for another one is no use there.
     pub machine: String,
     pub asset: Asset,
+    /// The number of the holding of the asset that it was made in: of two snapshots the one of the higher
+    /// number is the newer, whatever the clocks said. Absent in those of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holding: Option<u64>,
     /// The version of habackup.
     pub version: String,
     pub sources: Sources,

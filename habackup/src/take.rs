@@ -59,13 +59,14 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
         return preview(&ground, reporter);
     }
     let store = Store::open_to_write(&ground.backup.directory)?;
+    let holding = ground.number(runner)?;
     // Once more, now that the directory is there for certain and open.
     ground.insist_on_place(runner)?;
     for name in store.clean()? {
         reporter.say(format!("removed {name}, left behind by a run that was killed"));
     }
     let staging = store.stage()?;
-    let taken = take(&ground, &store, &staging, asset, runner, reporter).and_then(|taken| {
+    let taken = take(&ground, &store, &staging, (asset, holding), runner, reporter).and_then(|taken| {
         if let Some(signal) = runner.interrupted() {
             return Err(fail(Status::Signal(signal as i32), "interrupted before the snapshot was published"));
         }
@@ -99,7 +100,7 @@ fn take(
     ground: &Ground,
     store: &Store,
     staging: &Staging,
-    asset: manifest::Asset,
+    (asset, holding): (manifest::Asset, Option<u64>),
     runner: &mut Runner,
     reporter: &mut Reporter,
 ) -> anyhow::Result<(SnapshotName, Found)> {
@@ -116,6 +117,7 @@ fn take(
         hostid,
         machine: machine(),
         asset,
+        holding,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         sources: Sources {
             include: backup.include.iter().map(|path| path.as_path().into()).collect(),

@@ -10,6 +10,7 @@ mod examples;
 mod filesystem;
 mod flags;
 mod holders;
+mod holding;
 mod hostile;
 mod install;
 mod interrupt;

@@ -55,7 +55,7 @@ struct Controllers<'a> {
 
 impl<'a> Controllers<'a> {
     fn new(bed: &'a Bed, configuration: String, names: &[&str]) -> Self {
-        bed.tools(&["uname", "ls", "cat", "rm", "grep", "mv", "cp", "mkdir", "ln", "sleep", "touch"]);
+        bed.tools(&["uname", "ls", "cat", "rm", "grep", "mv", "cp", "mkdir", "ln", "sleep", "touch", "sync"]);
         let script = workspace().join("tests/fakes/opscenter.sh");
         for name in names {
             std::os::unix::fs::symlink(&script, bed.path("fakes").join(name)).unwrap();

@@ -5,6 +5,7 @@ use crate::action::Action;
 use crate::carry::{Carrier, Ending};
 use crate::config::{Argv, Config};
 use crate::hostid;
+use crate::ledger::Ledger;
 use crate::machine::{Machine, Proved};
 use anyhow::Context;
 use orderly_exec::job::show;
@@ -312,6 +313,7 @@ pub fn record(
         at: clock::now(),
         version: VERSION.to_owned(),
         snapshot,
+        holding: Ledger::read().ok().and_then(|ledger| ledger.took).map(|took| took.holding),
         steps,
         skipped,
         checksum: String::new(),
@@ -348,6 +350,12 @@ pub fn keep_proved(proved: &Proved) -> anyhow::Result<()> {
 /// Returns where this host keeps the last release record it made.
 pub fn record_path() -> PathBuf {
     files::state_directory().join("release.json")
+}
+
+/// Returns the last record that this host made, if it can be read.
+pub fn own_record(config: &Config) -> Option<Release> {
+    let files::Found::Text(text) = files::read_if_there(&record_path()).ok()? else { return None };
+    Release::read(&text).ok().filter(|record| record.host == config.own.name)
 }
 
 /// Writes a record to the state folder.

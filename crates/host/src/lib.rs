@@ -15,6 +15,7 @@ pub mod handover;
 pub mod holders;
 pub mod hostid;
 pub mod kill;
+pub mod ledger;
 pub mod machine;
 pub mod mnttab;
 pub mod mountinfo;

@@ -12,6 +12,7 @@ use crate::asset::{self, Asset, End, State};
 use crate::backup;
 use crate::config::{Address, Argv, Config, Loopback, Platform, Service, Share};
 use crate::holders::{self, Holder, Holders};
+use crate::ledger;
 use crate::mountinfo::{Mount, Mounts};
 use crate::mounts::{self, MountSpec, unmount_command};
 use crate::reservations::{self, Reservations};
@@ -191,14 +192,13 @@ impl<'c> Machine<'c> {
             Action::Run { argv } => vec![argv.clone()],
             Action::Take { end } => self.asset.take_commands(*end),
             Action::LetGo => self.asset.release_commands(),
-            Action::Hold { mounts } if self.needs_trace() => {
-                mounts.first().map(|mount| storage::trace_commands(&mount.at)).into_iter().flatten().collect()
+            Action::Hold { mounts } => {
+                let place = mounts.first().map(|mount| ledger::commands(&mount.at, self.config.platform));
+                place.unwrap_or_default()
             }
-            Action::Hold { .. }
-            | Action::Prove
-            | Action::Compare { .. }
-            | Action::PeerDown { .. }
-            | Action::Knock { .. } => Vec::new(),
+            Action::Prove | Action::Compare { .. } | Action::PeerDown { .. } | Action::Knock { .. } => {
+                Vec::new()
+            }
         }
     }
 
@@ -460,7 +460,7 @@ impl Perform<Action> for Machine<'_> {
             Action::Retake { mounts } => self.retake(mounts),
             Action::Take { end } => self.take(*end),
             Action::LetGo => self.let_go(),
-            Action::Hold { mounts } => self.leave_trace(mounts),
+            Action::Hold { .. } => self.leave_trace(),
             Action::Prove => self.prove(),
             Action::Compare { identity, mark, .. } => self.compare(identity, mark.as_deref()),
             Action::Knock { ip } => match addresses::knock(ip, self.config.platform, &mut self.runner) {

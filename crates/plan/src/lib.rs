@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod duration;
 pub mod fleet;
 pub mod graph;
+pub mod holding;
 pub mod inventory;
 pub mod json;
 pub mod machine;

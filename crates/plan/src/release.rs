@@ -31,6 +31,10 @@ pub struct Release {
     pub version: String,
     /// The snapshot made on the way.
     pub snapshot: Option<String>,
+    /// The number of the last holding of this host; absent in the record of an earlier version, and where
+    /// this host never had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holding: Option<u64>,
     pub steps: Vec<Outcome>,
     /// Parts that were left out by `--skip` or `--no-backup`.
     pub skipped: Vec<String>,
@@ -188,6 +192,7 @@ mod tests {
             at: "2026-01-01T00:00:00.000Z".into(),
             version: "0.1.0".into(),
             snapshot: None,
+            holding: None,
             steps: vec![Outcome { step: "stop a".into(), outcome: "done".into() }],
             skipped: Vec::new(),
             checksum: String::new(),

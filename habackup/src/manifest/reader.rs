@@ -185,6 +185,7 @@ mod tests {
             hostid: "007f0100".into(),
             machine: "x86_64".into(),
             asset: Asset { kind: "bind".into(), name: "/srv".into(), identity: "1".into() },
+            holding: Some(3),
             version: "0.1.0".into(),
             sources: Sources::default(),
         };

@@ -6,6 +6,7 @@ use crate::asset::{End, Guard, State};
 use crate::config::Argv;
 use crate::handover;
 use crate::holders::Holder;
+use crate::ledger;
 use crate::mountinfo::{Mount, Mounts};
 use crate::mounts::{MountSpec, loopback_mount, shows, unmount_command};
 use crate::shares::{self, Export};
@@ -17,9 +18,6 @@ use std::time::Instant;
 
 /// A file on the asset that says that it was about to be released.
 const INTENT: &str = ".orderly-intent";
-
-/// A file on an asset that would not show otherwise that it is held.
-const HOLDER: &str = ".orderly-holder";
 
 /// How many holders are named before the rest is counted.
 const NAMED: usize = 8;
@@ -250,12 +248,8 @@ impl Machine<'_> {
     fn leave_intent(&mut self, mounts: &[MountSpec]) {
         let Ok(table) = self.mounts() else { return };
         let Some(first) = mounts.iter().find(|mount| self.is_mounted(mount, &table)) else { return };
-        let intent = Word {
-            format: "orderly-intent/1",
-            safe: Some(false),
-            host: &self.config.own.name,
-            at: clock::now(),
-        };
+        let intent =
+            Word { format: "orderly-intent/1", safe: false, host: &self.config.own.name, at: clock::now() };
         let written = intent
             .put(INTENT)
             .and_then(|()| self.run(&[intent_command(&first.at)], self.config.asset.timeout));
@@ -264,30 +258,26 @@ impl Machine<'_> {
         }
     }
 
-    /// Writes something to an asset that shows only writing, so that the peer sees that it is held.
-    pub(super) fn leave_trace(&mut self, mounts: &[MountSpec]) -> anyhow::Result<()> {
-        if !self.needs_trace() {
-            return Ok(());
-        }
-        let table = self.mounts()?;
-        let writable = |mount: &&MountSpec| {
-            self.is_mounted(mount, &table)
-                && table
-                    .at(&mount.at)
-                    .is_some_and(|found| found.options.split(',').any(|option| option == "rw"))
-        };
-        if let Some(at) = mounts.iter().find(writable).map(|mount| mount.at.clone()) {
-            let word = Word {
-                format: "orderly-holder/1",
-                safe: None,
-                host: &self.config.own.name,
-                at: clock::now(),
-            };
-            word.put(HOLDER)?;
-            self.run(&trace_commands(&at), self.config.asset.timeout)?;
+    /// Numbers the holding on the asset's label. Where a kind shows only writing, that is also what the peer
+    /// sees that it is held by, so it is written anew after every mount.
+    pub(super) fn leave_trace(&mut self) -> anyhow::Result<()> {
+        let needs_trace = self.needs_trace();
+        self.numbering().number()?;
+        if needs_trace {
+            self.numbering().touch()?;
         }
         self.traced = true;
         Ok(())
+    }
+
+    /// Returns this host with its asset, for the label.
+    pub fn numbering(&mut self) -> ledger::Numbering<'_> {
+        ledger::Numbering {
+            config: self.config,
+            asset: self.asset.as_ref(),
+            run: &mut self.runner,
+            by: ledger::By::Child,
+        }
     }
 
     pub(super) fn needs_trace(&mut self) -> bool {
@@ -312,7 +302,7 @@ impl Machine<'_> {
         for mount in mounts {
             self.mount(mount)?;
         }
-        self.leave_trace(mounts)
+        self.leave_trace()
     }
 
     /// Mounts what is not mounted yet. A place within the asset is looked at only now: before, it was not
@@ -380,7 +370,7 @@ impl Machine<'_> {
             State::Held if self.needs_trace() => {
                 Answer::No("nothing on it shows yet that it is held".to_owned())
             }
-            State::Held => Answer::Yes,
+            State::Held => self.numbering().check(),
             State::Free => Answer::No("nobody holds it".to_owned()),
             State::Elsewhere(why) => Answer::No(why),
             State::Unknown(why) => Answer::Unknown(why),
@@ -435,10 +425,6 @@ pub(super) fn intent_command(at: &Path) -> Argv {
     move_command(INTENT, at)
 }
 
-pub(super) fn trace_commands(at: &Path) -> [Argv; 2] {
-    [move_command(HOLDER, at), ["sync", "-f", &at.to_string_lossy()].map(str::to_owned).to_vec()]
-}
-
 /// Returns the command that takes the intent of a release away.
 pub(super) fn forget_command(at: &Path) -> Argv {
     ["rm", "-f", &at.join(INTENT).to_string_lossy()].map(str::to_owned).to_vec()
@@ -448,8 +434,7 @@ pub(super) fn forget_command(at: &Path) -> Argv {
 #[derive(serde::Serialize)]
 struct Word<'a> {
     format: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    safe: Option<bool>,
+    safe: bool,
     host: &'a str,
     at: String,
 }

@@ -1,0 +1,221 @@
+//! What this host knows of the asset from one hand-over to the next: its last take and the number of its
+//! holdings. In the state directory; the label on the asset (`.orderly-holder`) says the same to the peer.
+
+use crate::action::Answer;
+use crate::asset::Asset;
+use crate::config::{Argv, Config, Platform};
+use crate::{handover, mounts};
+use anyhow::{Context, bail};
+use orderly_exec::files::{self, Found};
+use orderly_exec::job::{Job, show};
+use orderly_exec::runner::Run;
+use orderly_exec::{OrStatus, Status, clock, journal};
+use orderly_plan::holding::{self, Label, Number};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+const FORMAT: &str = "orderly-ledger/1";
+
+/// The label: a file on the asset that names who holds it.
+const LABEL: &str = ".orderly-holder";
+
+/// The text of `ledger.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    format: String,
+    /// The highest number of a holding, of either host, that this one heard of.
+    pub holding: u64,
+    /// The last take of this host.
+    pub took: Option<Took>,
+}
+
+/// A take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Took {
+    pub holding: u64,
+    /// Who held the asset before, as its label said then.
+    pub before: Option<Label>,
+    /// Of this host, then.
+    pub boot_id: String,
+}
+
+impl Ledger {
+    /// Reads what this host knows; without the file, nothing.
+    ///
+    /// # Errors
+    /// Rejected (3) when the file is damaged.
+    pub fn read() -> anyhow::Result<Self> {
+        let path = path();
+        let Found::Text(text) = files::read_if_there(&path)? else { return Ok(Self::default()) };
+        let ledger: Self = serde_json::from_str(&text)
+            .with_context(|| format!("read {}; look at it, and remove it", path.display()))
+            .or_status(Status::Rejected)?;
+        if ledger.format != FORMAT {
+            let why = format!("{}: format {} is not {FORMAT}", path.display(), ledger.format);
+            return Err(orderly_exec::fail(Status::Rejected, why));
+        }
+        Ok(ledger)
+    }
+
+    /// Writes it to the state directory.
+    ///
+    /// # Errors
+    /// When the local disk does not take it.
+    pub fn write(&self) -> anyhow::Result<()> {
+        let ledger = Self { format: FORMAT.to_owned(), ..self.clone() };
+        files::replace(&path(), format!("{}\n", serde_json::to_string(&ledger)?).as_bytes())
+    }
+}
+
+fn path() -> PathBuf {
+    files::state_directory().join("ledger.json")
+}
+
+/// Returns the last holding that a safe record of this host ended; 0 without one.
+fn ended(config: &Config) -> u64 {
+    let own = handover::own_record(config).filter(|record| record.safe);
+    own.and_then(|record| record.holding).unwrap_or(0)
+}
+
+/// Reads a label. A missing one is none; an unreadable one is an error.
+fn read_label(folder: &Path) -> anyhow::Result<Option<Label>> {
+    let path = folder.join(LABEL);
+    let Found::Text(text) = files::read_if_there(&path)? else { return Ok(None) };
+    serde_json::from_str(&text).with_context(|| format!("read {}; remove it", path.display())).map(Some)
+}
+
+/// A host that holds the asset, as far as its label needs it.
+pub struct Numbering<'a> {
+    pub config: &'a Config,
+    pub asset: &'a dyn Asset,
+    pub run: &'a mut dyn Run,
+    pub by: By,
+}
+
+/// Who writes the label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// A child under a deadline: a disk that died hangs whoever writes to it.
+    Child,
+    /// This very program, which writes to the asset in any case.
+    Itself,
+}
+
+impl std::fmt::Debug for Numbering<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Numbering").field("asset", &self.asset).finish_non_exhaustive()
+    }
+}
+
+impl Numbering<'_> {
+    /// Returns the number of the holding under way, which it begins where the asset was mounted by hand and
+    /// has none yet; `None` where there is no place for a label. With the lock alone.
+    ///
+    /// # Errors
+    /// When the label can be neither read nor written.
+    pub fn number(&mut self) -> anyhow::Result<Option<u64>> {
+        let Some(place) = self.place()? else { return Ok(None) };
+        let label = read_label(&place)?;
+        let mut ledger = Ledger::read()?;
+        let number = self.judge(label.as_ref(), &ledger);
+        if ledger.took.as_ref().is_none_or(|took| took.holding != number.get()) {
+            // Before the label: a crash between the two skips a number, and gives none twice.
+            ledger.holding = ledger.holding.max(number.get());
+            let before = label.filter(|_| matches!(number, Number::Begins(_)));
+            ledger.took = Some(Took { holding: number.get(), before, boot_id: journal::boot_id() });
+            ledger.write()?;
+        }
+        if let Number::Begins(number) = number {
+            self.write(&place, number)?;
+        }
+        Ok(Some(number.get()))
+    }
+
+    /// Tells whether the holding under way has its number.
+    pub(crate) fn check(&mut self) -> Answer {
+        let checked = self.place().and_then(|place| {
+            let Some(place) = place else { return Ok(true) };
+            Ok(matches!(self.judge(read_label(&place)?.as_ref(), &Ledger::read()?), Number::GoesOn(_)))
+        });
+        match checked {
+            Ok(true) => Answer::Yes,
+            Ok(false) => Answer::No("this holding has no number on its label yet".to_owned()),
+            Err(error) => Answer::Unknown(format!("{error:#}")),
+        }
+    }
+
+    /// Writes the label anew, for a kind that shows only writing.
+    pub(crate) fn touch(&mut self) -> anyhow::Result<()> {
+        let Some(place) = self.place()? else { return Ok(()) };
+        match read_label(&place)? {
+            Some(label) if label.host == self.config.own.name => self.write(&place, label.holding),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn judge(&self, label: Option<&Label>, ledger: &Ledger) -> Number {
+        holding::number(label, &self.config.own.name, ended(self.config), ledger.holding)
+    }
+
+    /// Returns where the label lies: on the first mount of the asset that can be written to; where all mount
+    /// themselves, in the backup directory.
+    fn place(&mut self) -> anyhow::Result<Option<PathBuf>> {
+        let (config, table) = (self.config, mounts::table(self.config.platform, self.run)?);
+        let is_writable = |at: &PathBuf| {
+            let read_only = |options: &str| options.split(',').any(|option| option == "ro");
+            table.at(at).is_some_and(|mount| self.asset.is_on(mount) && !read_only(&mount.options))
+        };
+        if let Some(at) = config.asset.mounts.iter().map(|mount| &mount.at).find(|at| is_writable(at)) {
+            return Ok(Some(at.clone()));
+        }
+        let directory = config.backup.as_ref().map(|backup| backup.directory.clone());
+        Ok(directory.filter(|directory| config.asset.mounts.is_empty() && directory.is_dir()))
+    }
+
+    /// Moves a new label over the old one, and lets it reach the disk.
+    fn write(&mut self, place: &Path, number: u64) -> anyhow::Result<()> {
+        let own = &self.config.own.name;
+        let word = Word { format: "orderly-holder/1", host: own, holding: number, at: clock::now() };
+        let text = format!("{}\n", serde_json::to_string(&word)?);
+        if self.by == By::Itself {
+            return files::replace_with_mode(&place.join(LABEL), text.as_bytes(), 0o600);
+        }
+        // Closed to all others: it is moved with its mode.
+        files::replace_with_mode(&files::state_directory().join(LABEL), text.as_bytes(), 0o600)?;
+        for argv in commands(place, self.config.platform) {
+            let ended = self.run.run(&Job::new(&argv, self.config.asset.timeout));
+            if !ended.succeeded() {
+                bail!("{}: {}", show(&argv), ended.clause());
+            }
+        }
+        match read_label(place)? {
+            Some(label) if label.host == *own && label.holding == number => Ok(()),
+            Some(_) | None => {
+                bail!("{} does not name this holding, which is {number}", place.join(LABEL).display())
+            }
+        }
+    }
+}
+
+/// The text of a label.
+#[derive(Serialize)]
+struct Word<'a> {
+    format: &'static str,
+    host: &'a str,
+    holding: u64,
+    at: String,
+}
+
+/// Returns the commands that put the label there. In children, because a disk that died would hang whoever
+/// writes to it; by mv(1), which replaces what is there instead of writing into it.
+pub(crate) fn commands(place: &Path, platform: Platform) -> Vec<Argv> {
+    let (file, place) = (files::state_directory().join(LABEL), place.to_string_lossy().into_owned());
+    let moved = ["mv", "-f", &file.to_string_lossy(), &place].map(str::to_owned).to_vec();
+    let sync = match platform {
+        Platform::Linux => vec!["sync".to_owned(), "-f".to_owned(), place],
+        Platform::Solaris => vec!["sync".to_owned()],
+    };
+    vec![moved, sync]
+}
