@@ -3,7 +3,6 @@
 use anyhow::Context;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use std::fmt;
-use std::time::Duration;
 
 /// What the name of an incomplete snapshot ends in.
 pub const INCOMPLETE: &str = ".incomplete";
@@ -44,11 +43,6 @@ impl Id {
     /// Returns the next id.
     pub fn next(self) -> Self {
         Self::at_second(self.second() + 1)
-    }
-
-    /// Returns how long ago it was taken; `None` when that lies in the future.
-    pub fn age(self) -> Option<Duration> {
-        Duration::try_from(Timestamp::now().duration_since(self.0)).ok()
     }
 
     /// Returns the time as RFC 3339.

@@ -21,6 +21,7 @@ pub mod metadata;
 pub mod owner;
 pub mod previous;
 pub mod progress;
+pub mod pruning;
 pub mod report;
 pub mod restore;
 pub mod retention;

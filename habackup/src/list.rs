@@ -7,7 +7,7 @@ use crate::chosen::{Chosen, Selection};
 use crate::comparison::{self, Aspect, Step};
 use crate::exclude::Excludes;
 use crate::ground::{Ground, Held};
-use crate::id::SnapshotName;
+use crate::id::{Id, SnapshotName, moment_ns};
 use crate::manifest::{Remark, Totals};
 use crate::progress::{Progress, show_bytes};
 use crate::report::{self, Report, shown, words};
@@ -141,23 +141,28 @@ pub fn check(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyho
         Opened::NotHeld => return Ok(Status::Done),
         Opened::NoneYet => (None, None),
         Opened::Store(store) => {
-            let newest = store.newest_whole()?;
-            // Of what cannot be restored it is no comfort that it is young.
-            let read = newest.map(|name| store.ends(name));
-            (newest, read.and_then(Result::err).map(|error| format!("{error:#}")))
+            match store.newest_whole()? {
+                None => (None, None),
+                Some(name) => match store.ends(name) {
+                    Ok((header, _)) => (Some((name, header.started)), None),
+                    // Of what cannot be restored it is no comfort that it is young.
+                    Err(error) => (Some((name, name.id.time())), Some(format!("{error:#}"))),
+                },
+            }
         }
     };
-    // A few minutes in the future are two clocks; more is a clock that proves nothing.
-    let age = newest.and_then(|name| {
-        let ahead = name.id.second() - crate::id::Id::now().second();
-        name.id.age().or_else(|| (ahead < 300).then_some(Duration::ZERO))
-    });
+    let (newest, started) = newest.unzip();
+    let age = started.as_deref().and_then(age);
     let fresh = age.is_some_and(|age| age <= limit) && unreadable.is_none();
     let said = match (newest, age, &unreadable) {
         (None, ..) => "there is no whole snapshot".to_owned(),
         (Some(_), _, Some(why)) => format!("the newest whole one cannot be restored: {why}"),
         (Some(name), None, None) => {
-            format!("the newest whole snapshot {name} lies in the future: a clock is wrong")
+            let made = started.unwrap_or_default();
+            format!(
+                "the newest whole snapshot {name} was made at {made}, which is in the future: a clock was set back \
+                 since; run habackup to take one by the clock of now"
+            )
         }
         (Some(name), Some(age), None) => {
             format!("the newest whole snapshot {name} is {} old", duration::show(age))
@@ -178,6 +183,15 @@ pub fn check(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyho
         time: clock::now(),
     });
     Ok(if fresh { Status::Done } else { Status::Failed })
+}
+
+/// Returns how long ago a snapshot was begun. A few minutes in the future are two clocks, and more is a clock
+/// that proves nothing.
+fn age(started: &str) -> Option<Duration> {
+    let ahead = moment_ns(started).ok()? - i128::from(Id::now().second()) * 1_000_000_000;
+    let nanoseconds =
+        if ahead < 300_000_000_000 { u64::try_from(ahead.min(0).abs()).ok()? } else { return None };
+    Some(Duration::from_nanos(nanoseconds))
 }
 
 #[derive(Debug, Serialize)]

@@ -3,21 +3,20 @@
 use crate::args::Args;
 use crate::exclude::Excludes;
 use crate::ground::{Ground, Held};
-use crate::id::SnapshotName;
+use crate::id::{Id, SnapshotName};
 use crate::manifest::{self, Header, Sources, Totals, Trailer, Writer};
 use crate::previous::Previous;
 use crate::progress::{Progress, show_bytes};
-use crate::retention::prunable;
+use crate::pruning::{self, prune};
 use crate::room;
 use crate::snapshot::{self, Found, Plan};
 use crate::store::{self, Staging, Store};
 use crate::survey::Survey;
 use crate::verbatim::Verbatim;
 use crate::walk::Scope;
-use anyhow::Context;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::runner::Runner;
-use orderly_exec::{Status, clock, fail, status};
+use orderly_exec::{Status, clock, fail};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -170,21 +169,6 @@ pub fn machine() -> String {
     std::env::consts::ARCH.to_owned()
 }
 
-/// Prunes after success only: an incomplete snapshot ends no whole one.
-fn prune(ground: &Ground, store: &Store, taken: SnapshotName) -> anyhow::Result<Vec<SnapshotName>> {
-    let going = prunable(&store.snapshots()?, ground.backup.keep);
-    let mut pruned = Vec::new();
-    for name in going.into_iter().filter(|name| taken.whole || !name.whole) {
-        // The snapshot itself is safe by now; only its room is not given back.
-        store
-            .prune(name)
-            .with_context(|| format!("the snapshot {taken} is published"))
-            .map_err(|error| status::mark(error, Status::Failed))?;
-        pruned.push(name);
-    }
-    Ok(pruned)
-}
-
 fn report(name: SnapshotName, found: &Found, pruned: Vec<SnapshotName>, reporter: &mut Reporter) -> Status {
     for problem in &found.problems {
         reporter.warn(format!("{}: {}", problem.path, problem.reason));
@@ -265,14 +249,11 @@ fn preview(ground: &Ground, reporter: &mut Reporter) -> anyhow::Result<Status> {
     let there: Vec<PathBuf> =
         there.into_iter().filter(|path| linked.iter().all(|(link, _)| link != path)).collect();
     let is_whole = missing.is_empty() && linked.is_empty();
-    let mut snapshots = match Store::open(&backup.directory) {
-        Ok(store) => store.snapshots()?,
-        Err(_) => Vec::new(),
-    };
-    let next =
-        snapshots.last().map_or_else(crate::id::Id::now, |last| last.id.next().max(crate::id::Id::now()));
-    snapshots.push(SnapshotName { id: next, whole: is_whole });
-    let going = prunable(&snapshots, backup.keep).into_iter().filter(|name| is_whole || !name.whole);
+    let store = Store::open(&backup.directory).ok();
+    let newest = store.as_ref().map(Store::snapshots).transpose()?.and_then(|all| all.last().copied());
+    let id = newest.map_or_else(Id::now, |last| last.id.next().max(Id::now()));
+    let next = SnapshotName { id, whole: is_whole };
+    let going = pruning::preview(ground, store.as_ref(), next)?.into_iter();
     let going: Vec<String> = going.map(|name| name.to_string()).collect();
     for path in &there {
         reporter.message(&format!("would copy {}", path.display()));

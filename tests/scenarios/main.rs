@@ -45,6 +45,7 @@ mod reservations;
 mod restart_proof;
 mod restore;
 mod resume;
+mod retention;
 mod safety;
 mod seqfile;
 mod shutdown;

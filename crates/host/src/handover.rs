@@ -358,6 +358,14 @@ pub fn own_record(config: &Config) -> Option<Release> {
     Release::read(&text).ok().filter(|record| record.host == config.own.name)
 }
 
+/// Returns the snapshots that a release record in the state folder names: a takeover may need them.
+pub fn recorded_snapshots() -> std::collections::BTreeSet<String> {
+    let Ok(files::Found::Text(text)) = files::read_if_there(&record_path()) else {
+        return Default::default();
+    };
+    Release::read(&text).ok().and_then(|record| record.snapshot).into_iter().collect()
+}
+
 /// Writes a record to the state folder.
 ///
 /// # Errors
