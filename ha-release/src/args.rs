@@ -31,8 +31,8 @@ pub struct Args {
         conflicts_with_all = ["status", "dry_run", "poweroff", "record", "skip", "no_backup", "no_unwind", "new_plan"]
     )]
     pub holders: Option<Option<PathBuf>>,
-    /// With --holders: end the processes, by TERM and then KILL
-    #[arg(long, requires = "holders")]
+    /// End the processes that use the asset, by TERM and then KILL, once the services are stopped; with --holders: now
+    #[arg(long, conflicts_with_all = ["status", "no_unwind"])]
     pub kill: bool,
     /// Write the release record to this file, too
     #[arg(long, value_name = "FILE")]

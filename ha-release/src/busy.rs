@@ -151,6 +151,7 @@ fn row(holder: &Holder) -> [String; 5] {
         | Holder::Loop { .. }
         | Holder::Built { .. }
         | Holder::Swap { .. }
+        | Holder::Overlay { .. }
         | Holder::Export { .. }
         | Holder::Client { .. } => {
             [nobody(), nobody(), nobody(), nobody(), orderly_exec::reporter::printable(&holder.to_string())]

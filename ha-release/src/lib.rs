@@ -2,6 +2,7 @@
 
 mod args;
 mod busy;
+mod inuse;
 mod steps;
 
 use anyhow::Context;
@@ -99,7 +100,12 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
         }
         return report(&args, &mut machine, &mut reporter, Ending::before_anything("asset", why), None);
     }
-    let mut found = steps::find(&mut machine, &left_out);
+    let holders = match (args.no_unwind, args.kill) {
+        (true, _) => inuse::Manner::List,
+        (_, true) => inuse::Manner::Kill,
+        _ => inuse::Manner::Refuse,
+    };
+    let mut found = steps::find(&mut machine, &left_out, holders);
     if args.no_unwind {
         found.never_unwind();
     }

@@ -1,11 +1,11 @@
 //! The steps of a release, made from what is found on this host, so that undoing them leads back there.
 
 use crate::args::Part;
+use crate::inuse::{self, Manner};
 use orderly_host::action::Action;
 use orderly_host::asset::State;
 use orderly_host::boot;
 use orderly_host::config::{Config, Control, Kind};
-use orderly_host::holders::Holder;
 use orderly_host::machine::Machine;
 use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount};
@@ -33,7 +33,7 @@ impl Found {
 }
 
 /// Looks at this host and makes the plan. Changes nothing.
-pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
+pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part], manner: Manner) -> Found {
     let mut maker = Maker { steps: Vec::new(), against: Vec::new(), notes: Vec::new() };
     let wanted = |part| !left_out.contains(&part);
     let mounts = machine.mounts().unwrap_or_else(|error| {
@@ -79,6 +79,9 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
     if wanted(Part::Services) {
         maker.services(machine);
     }
+    if manner == Manner::Kill {
+        maker.step("end who uses it".to_owned(), Action::EndUsers, Undo::Nothing);
+    }
     if wanted(Part::Addresses) {
         maker.addresses(machine);
     }
@@ -101,7 +104,7 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part]) -> Found {
     if wanted(Part::Asset) {
         maker.detach(machine.config);
     }
-    maker.holders(machine);
+    maker.holders(machine, manner);
     Found { plan: Plan { steps: maker.steps }, against: maker.against, notes: maker.notes }
 }
 
@@ -251,35 +254,12 @@ impl Maker {
         }
     }
 
-    /// Lists who uses the asset now. The services among them are about to stop, with all that they mounted;
-    /// where none runs, a mount or swap stays and is known to let the release fail.
-    fn holders(&mut self, machine: &mut Machine<'_>) {
+    /// Lists who uses the asset now; refuses for what the services do not take along when they stop.
+    fn holders(&mut self, machine: &mut Machine<'_>, manner: Manner) {
         let users = machine.users();
-        let own =
-            |holder: &&Holder| matches!(holder, Holder::Process { pid, .. } if *pid == std::process::id());
-        for holder in users.holders.iter().filter(own) {
-            // Only what it was started with: where its output goes, or where its input comes from.
-            self.against.push(format!("this very {holder}; redirect it elsewhere"));
-        }
-        let stops = |step: &Step<Action>| {
-            matches!(step.action, Action::StopService { .. }) && step.undo != Undo::Nothing
-        };
-        let is_served = self.steps.iter().any(stops);
-        let stays = |holder: &Holder| match holder {
-            Holder::Mount { pid, .. } => pid.is_none(),
-            Holder::Kept { .. } | Holder::Loop { .. } | Holder::Built { .. } | Holder::Swap { .. } => true,
-            // Ends by itself perhaps; what is exported is taken back.
-            Holder::Process { .. } | Holder::Export { .. } | Holder::Client { .. } => false,
-        };
-        for holder in &users.holders {
-            let line = format!("in use now: {holder}");
-            if stays(holder) && !is_served { self.against.push(line) } else { self.notes.push(line) }
-        }
-        if !users.holders.is_empty() {
-            let what = "what is in use now must be gone once the services are stopped, or the release fails";
-            self.notes.push(what.to_owned());
-        }
-        self.notes.extend(users.unread_clause());
+        let found = inuse::judge(&users, machine.config, manner);
+        self.against.extend(found.against);
+        self.notes.extend(found.notes);
         let hidden = machine.asset.hidden(&mut machine.runner);
         self.notes.extend(hidden.map(|why| format!("in use now: {why}")));
     }

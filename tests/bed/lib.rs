@@ -188,8 +188,14 @@ pub(crate) fn write_script(path: &Path, text: &str) {
     std::fs::rename(&beside, path).expect("put a script in its place");
 }
 
-/// Starts a program while no script is being written.
+/// Starts a program while no script is being written, in a session and group of its own: the terminal of
+/// whoever runs the tests is none of its.
+#[allow(unsafe_code, reason = "std has no other way to begin a session")]
 pub(crate) fn start(command: &mut std::process::Command) -> std::process::Child {
+    // SAFETY: setsid(2) is all that is called between fork and exec, and it may be.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(command, || nix::unistd::setsid().map(|_| ()).or(Ok(())))
+    };
     let _many = SCRIPTS.read().unwrap_or_else(PoisonError::into_inner);
     command.spawn().unwrap_or_else(|error| panic!("start {command:?}: {error}"))
 }

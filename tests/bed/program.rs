@@ -5,7 +5,6 @@ use crate::expected::Expected;
 use crate::running::{Ended, Running};
 use crate::{Bed, HUNG};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -203,7 +202,7 @@ impl<'a> Program<'a> {
         let words = self.through.iter().map(OsString::as_os_str).chain(folder);
         let mut words = words.chain([self.path.as_os_str()]);
         let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).args(&self.args).current_dir(&self.folder).env_clear().process_group(0);
+        command.args(words).args(&self.args).current_dir(&self.folder).env_clear();
         command.env("PATH", std::env::join_paths(path).expect("a temporary root has no colon"));
         command.env("HOME", at("home")).env("TMPDIR", at("tmp")).env("TZ", "UTC").env("LC_ALL", "C");
         command.env("ORDERLY_STATE_DIR", at("state")).env("ORDERLY_CONFIG_DIR", at("etc"));

@@ -14,6 +14,7 @@ mod holding;
 mod hostile;
 mod install;
 mod interrupt;
+mod inuse;
 mod large;
 mod locks;
 mod logins;

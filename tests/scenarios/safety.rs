@@ -25,7 +25,12 @@ fn an_ext4_that_another_namespace_holds_is_mounted_again_where_it_was() {
     let hide = "unshare -m --propagation private sleep 1000 </dev/null >/dev/null 2>&1 & pid=$!; \
                 while [ \"$(cat /proc/$pid/comm)\" != sleep ]; do :; done";
     pair.shell(1, hide).run();
-    pair.release(1).status(1).any_stdout().stderr_contains("in the mount namespace of process").run();
+    pair.release(1)
+        .arg("--kill")
+        .status(1)
+        .any_stdout()
+        .stderr_contains("in the mount namespace of process")
+        .run();
     assert_eq!(pair.world(1), before);
     assert!(!bed.path("at/.orderly-intent").exists());
 }
@@ -363,7 +368,7 @@ fn who_keeps_the_asset_busy_is_listed_and_ended_when_told_to() {
     let told = pair.release(1).args(unconfigured).args(["--holders", "at/opt"]).any_stdout().run().stdout;
     assert!(told.contains("held.open"), "{told}");
     pair.release(1).args(["--holders", "/"]).status(4).stderr_contains("everybody uses").run();
-    pair.release(1).arg("--kill").status(2).any_stderr().run();
+    pair.release(1).args(["--status", "--kill"]).status(2).any_stderr().run();
     let ended = pair.release(1).args(["--holders", "--kill"]).any_stdout().run().stdout;
     assert!(ended.contains("after the signals:\nnobody is seen"), "{ended}");
     pair.shell(1, "read -r pid <bystander.pid; [ -e /proc/$pid/cwd ] && kill $pid").run();

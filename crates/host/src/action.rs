@@ -29,6 +29,8 @@ pub enum Action {
     StartService {
         service: String,
     },
+    /// Ends the processes that use the asset, but for those that are never signalled.
+    EndUsers,
     AddAddress {
         cidr: String,
     },

@@ -7,14 +7,16 @@
 //! `holders/devices.rs` and `holders/nfs.rs`.
 
 mod devices;
+mod login;
 mod namespaces;
 mod nfs;
+mod overlay;
 mod process;
 mod strays;
 mod unit;
 
 use crate::asset::Asset;
-use crate::mountinfo::Mount;
+use crate::mountinfo::{Device, Mount};
 use namespaces::{Tables, read_table};
 use orderly_exec::reporter::printable;
 use std::collections::BTreeSet;
@@ -62,6 +64,16 @@ pub enum Holder {
     Swap {
         #[serde(serialize_with = "as_text")]
         file: PathBuf,
+    },
+    /// An overlay that has a directory of the asset as one of its layers.
+    Overlay {
+        #[serde(serialize_with = "as_text")]
+        at: PathBuf,
+        part: String,
+        #[serde(serialize_with = "as_text")]
+        path: PathBuf,
+        /// A process in its mount namespace, where that is not this one's.
+        pid: Option<u32>,
     },
     Export {
         #[serde(serialize_with = "as_text")]
@@ -112,6 +124,15 @@ impl fmt::Display for Holder {
             ),
             Self::Loop { device, file } => write!(f, "{device} uses {}; losetup -d {device}", shown(file)),
             Self::Swap { file } => write!(f, "swap is on {}; swapoff it", shown(file)),
+            Self::Overlay { at, part, path, pid: None } => {
+                write!(f, "the overlay at {0} has {1} as its {part}; umount {0}", shown(at), shown(path))
+            }
+            Self::Overlay { at, part, path, pid: Some(pid) } => write!(
+                f,
+                "the overlay at {} in the mount namespace of process {pid} has {} as its {part}; end it",
+                shown(at),
+                shown(path)
+            ),
             Self::Export { path } => write!(f, "the kernel exports {}; exportfs -u it", shown(path)),
         }
     }
@@ -144,6 +165,16 @@ impl Holders {
     }
 }
 
+/// Says by what a process is known to be of somebody who logged in, so that no service owns it.
+pub fn login_of(pid: u32) -> Option<String> {
+    login::of(pid)
+}
+
+/// Returns the unit or container that a process belongs to.
+pub fn unit_of(pid: u32) -> Option<String> {
+    unit::of(&fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default())
+}
+
 /// Tells whether the kernel's NFS server exports a path now, whatever the table of exports says.
 pub fn is_exported(path: &Path) -> bool {
     nfs::is_exported(path)
@@ -160,6 +191,7 @@ pub fn users_of(on: &dyn Fn(&Mount) -> bool, known: &dyn Fn(&Mount) -> bool) -> 
     found.holders.extend(process::users(&own, &mut tables, on, &mut found.unread));
     let (strays, unread) = strays::find(&own, &tables, on, known);
     found.holders.extend(strays);
+    found.holders.extend(overlay::users(&own, &tables, on));
     found.unread.extend(unread);
     found.holders.sort();
     found.holders.dedup();
@@ -243,11 +275,12 @@ pub(crate) fn threads(pid: u32) -> Vec<u32> {
     std::iter::once(pid).chain(others.filter(|thread| *thread != pid)).collect()
 }
 
-/// Returns who has files open on a mount that no table of its own shows: each may be of a file system
-/// that is mounted nowhere any more. Which one, the links do not say.
+/// Returns who may keep a file system in use that is mounted nowhere any more: files that are open on a mount
+/// that no table shows, and overlays. Of which file system these are, nothing says.
 pub fn astray() -> Vec<String> {
     let mut tables = Tables::default();
-    let pids = processes(&mut Vec::new());
+    let own = std::process::id();
+    let pids: Vec<u32> = processes(&mut Vec::new()).into_iter().filter(|pid| *pid != own).collect();
     // All of them first: a descriptor can be of another namespace than its process is in.
     let threads: Vec<(u32, u32)> =
         pids.into_iter().filter_map(|pid| Some((pid, tables.first_thread(pid)?))).collect();
@@ -259,7 +292,13 @@ pub fn astray() -> Vec<String> {
         let (comm, path) = (printable(comm.trim()), printable(&path.to_string_lossy()));
         Some(format!("perhaps process {pid} ({comm}), which has {path} open"))
     };
-    threads.into_iter().filter_map(name).collect()
+    let overlays = tables.all().flat_map(|mounts| &mounts.0).filter(|mount| mount.fstype == "overlay");
+    let mut found: Vec<String> = threads.into_iter().filter_map(name).collect();
+    let mut seen: BTreeSet<Device> = BTreeSet::new();
+    found.extend(overlays.filter(|mount| mount.at != Path::new("/") && seen.insert(mount.device)).map(
+        |mount| format!("perhaps the overlay at {}; umount it", printable(&mount.at.to_string_lossy())),
+    ));
+    found
 }
 
 fn file_astray(pid: u32, known: &BTreeSet<u64>) -> Option<PathBuf> {

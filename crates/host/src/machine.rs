@@ -12,8 +12,9 @@ use crate::asset::{self, Asset, End, State};
 use crate::backup;
 use crate::config::{Address, Argv, Config, Loopback, Platform, Service, Share};
 use crate::holders::{self, Holder, Holders};
+use crate::kill;
 use crate::ledger;
-use crate::mountinfo::{Mount, Mounts};
+use crate::mountinfo::{self, Mount, Mounts};
 use crate::mounts::{self, MountSpec, unmount_command};
 use crate::reservations::{self, Reservations};
 use crate::services;
@@ -113,7 +114,8 @@ impl<'c> Machine<'c> {
     pub fn users(&mut self) -> Holders {
         match self.config.platform {
             Platform::Linux => {
-                holders::users_of(&|mount| self.asset.is_on(mount), &|mount| self.is_known(mount))
+                let own = mountinfo::own().unwrap_or_default();
+                holders::users_of(&|mount| self.asset.is_on(mount), &|mount| self.is_known(mount, &own))
             }
             Platform::Solaris => {
                 let places = self.config.asset.mounts.iter().map(|mount| mount.at.display().to_string());
@@ -124,10 +126,15 @@ impl<'c> Machine<'c> {
         }
     }
 
-    /// Tells whether a release unmounts this mount by itself.
-    fn is_known(&self, mount: &Mount) -> bool {
-        self.config.asset.mounts.iter().any(|table| table.at == mount.at)
-            || self.loopback(&mount.at).is_some()
+    /// Tells whether a release unmounts this mount by itself. The place alone does not tell: something else may
+    /// be mounted over what it unmounts there.
+    fn is_known(&self, mount: &Mount, own: &Mounts) -> bool {
+        let is_on = self.asset.is_on(mount);
+        let is_loopback = |loopback: &Loopback| {
+            is_on || own.locate(&loopback.source) == Some((mount.device, mount.root.clone()))
+        };
+        (is_on && self.config.asset.mounts.iter().any(|table| table.at == mount.at))
+            || self.loopback(&mount.at).is_some_and(is_loopback)
             || self.asset.mounts_itself(mount)
     }
 
@@ -196,9 +203,11 @@ impl<'c> Machine<'c> {
                 let place = mounts.first().map(|mount| ledger::commands(&mount.at, self.config.platform));
                 place.unwrap_or_default()
             }
-            Action::Prove | Action::Compare { .. } | Action::PeerDown { .. } | Action::Knock { .. } => {
-                Vec::new()
-            }
+            Action::EndUsers
+            | Action::Prove
+            | Action::Compare { .. }
+            | Action::PeerDown { .. }
+            | Action::Knock { .. } => Vec::new(),
         }
     }
 
@@ -423,6 +432,7 @@ impl Perform<Action> for Machine<'_> {
             Action::Unrestore { before } => self.check_unrestored(before.as_deref()),
             Action::PeerDown { .. }
             | Action::Backup
+            | Action::EndUsers
             | Action::Restore { .. }
             | Action::Take { .. }
             | Action::Prove
@@ -446,6 +456,10 @@ impl Perform<Action> for Machine<'_> {
             }
             Action::StartService { service } => {
                 self.turn_service(service, services::start_command, &services::State::Up)
+            }
+            Action::EndUsers => {
+                self.notes.extend(kill::end_users(&|mount| self.asset.is_on(mount)));
+                Ok(())
             }
             Action::AddAddress { cidr } => self.add_address(cidr),
             Action::RemoveAddress { cidr } => match self.address(cidr) {

@@ -95,6 +95,21 @@ impl Mounts {
         self.0.iter().rev().find(|mount| mount.at == path)
     }
 
+    /// Returns the mount that hides this one, made later at a directory above its place.
+    pub fn hiding(&self, mount: &Mount) -> Option<&Mount> {
+        let mut below = vec![mount.id];
+        while let Some(next) = below
+            .last()
+            .and_then(|id| self.0.iter().find(|other| other.id == *id))
+            .filter(|other| !below.contains(&other.parent))
+        {
+            below.push(next.parent);
+        }
+        let later = self.0.iter().skip_while(|other| other.id != mount.id).skip(1);
+        let is_above = |other: &&Mount| other.at != mount.at && mount.at.starts_with(&other.at);
+        later.filter(is_above).find(|other| !below.contains(&other.id))
+    }
+
     /// Returns the mount a resolved absolute path lies on.
     pub fn covering(&self, path: &Path) -> Option<&Mount> {
         // The longest wins; of two at one place the later one hides the earlier.
@@ -261,6 +276,16 @@ mod tests {
         assert_eq!(mounts.covering(Path::new("/srv/x vm/tmp/y")).map(|m| m.id), Some(32));
         assert_eq!(mounts.covering(Path::new("/srv/x vmm")).map(|m| m.id), Some(22));
         assert_eq!(mounts.at(Path::new("/etc/opt/SUNWuce")).unwrap().options_to_remount(), "ro,relatime");
+    }
+
+    #[test]
+    fn a_mount_is_hidden_by_a_later_one_above_its_place() {
+        let text = b"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:5 / /srv rw - tmpfs t rw\n\
+            3 2 7:0 / /srv/a rw - ext4 /dev/loop0 rw\n4 2 0:6 / /srv rw - tmpfs t rw\n";
+        let mounts = Mounts::parse(text).unwrap();
+        assert_eq!(mounts.hiding(&mounts.0[2]).map(|mount| mount.id), Some(4));
+        assert_eq!(mounts.hiding(&mounts.0[1]), None);
+        assert_eq!(Mounts(mounts.0[..3].to_vec()).hiding(&mounts.0[2]), None);
     }
 
     #[test]

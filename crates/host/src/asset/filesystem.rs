@@ -196,11 +196,13 @@ impl Asset for Filesystem {
             suspects.truncate(SUSPECTS);
             suspects.push(format!("and {more} more"));
         }
-        let suspects =
-            if suspects.is_empty() { String::new() } else { format!(" ({})", suspects.join("; ")) };
+        let suspects = if suspects.is_empty() {
+            "an overlay with a layer on it, a loop device, or an open file whose mount is gone".to_owned()
+        } else {
+            suspects.join("; ")
+        };
         Some(format!(
-            "the kernel still has {} mounted, and no table of mounts shows where: after umount -l, or in a mount \
-             namespace that an open file keeps; it goes with the last process that uses it{suspects}",
+            "the kernel still has {} mounted, and no table of mounts shows where; it goes when what keeps it ends: {suspects}",
             self.device
         ))
     }

@@ -20,6 +20,9 @@ pub(super) fn find(
         .filter(|mount| !known(mount))
         .map(|mount| Holder::Mount { at: mount.at.clone(), pid: None })
         .collect();
+    // What is mounted above its place hides it from whoever would unmount it.
+    let hidden = stand_on(own, on).filter(|mount| known(mount)).filter_map(|mount| own.hiding(mount));
+    found.extend(hidden.map(|mount| Holder::Mount { at: mount.at.clone(), pid: None }));
     let mut kept = Vec::new();
     for (by, table) in tables.kept() {
         match table {
