@@ -1,6 +1,6 @@
 //! What was typed; nothing resolved.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 
 /// Takes the shared storage on this host, once it is proven that the other host let go of it.
@@ -22,6 +22,9 @@ pub struct Args {
     /// The cluster manager that runs this says that the peer, which must be named, let go or is fenced
     #[arg(long, value_name = "NAME", conflicts_with_all = ["record", "fence", "peer_down"])]
     pub cluster_fenced: Option<String>,
+    /// Leave this part out; may be given several times
+    #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "status")]
+    pub skip: Vec<Part>,
     /// Check everything and print the commands that would run, in order; change nothing
     #[arg(short = 'n', long, conflicts_with = "status")]
     pub dry_run: bool,
@@ -43,4 +46,39 @@ pub struct Args {
     /// Say more
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+/// A part of the takeover that can be left out. Proof is none: nothing is taken without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Part {
+    Restore,
+    Loopbacks,
+    Shares,
+    Addresses,
+    Services,
+    Witness,
+}
+
+impl Part {
+    /// Returns its word on the command line and in records.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Restore => "restore",
+            Self::Loopbacks => "loopbacks",
+            Self::Shares => "shares",
+            Self::Addresses => "addresses",
+            Self::Services => "services",
+            Self::Witness => "witness",
+        }
+    }
+}
+
+impl Args {
+    /// Returns the parts that are left out, each once, in order.
+    pub fn left_out(&self) -> Vec<Part> {
+        let mut parts = self.skip.clone();
+        parts.sort_unstable();
+        parts.dedup();
+        parts
+    }
 }

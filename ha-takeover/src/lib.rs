@@ -1,11 +1,13 @@
 //! ha-takeover: read, check, plan, carry out, report.
 
 mod args;
+mod fenced;
 mod proof;
 mod steps;
 
-pub use args::Args;
+pub use args::{Args, Part};
 use clap::CommandFactory;
+use fenced::Fenced;
 use orderly_exec::journal::{Journal, Stored};
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
@@ -42,7 +44,9 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
 
 fn act(args: &Args) -> anyhow::Result<Status> {
     let mut config = Config::load(args.config.as_deref())?;
-    let digest = handover::digest(&config, &[]);
+    let left_out = args.left_out();
+    let words: Vec<&str> = left_out.iter().map(|part| part.word()).collect();
+    let digest = handover::digest(&config, &words);
     if let Some(limit) = args.timeout {
         config.limit_all(limit);
     }
@@ -74,18 +78,21 @@ fn act(args: &Args) -> anyhow::Result<Status> {
         return Ok(Status::Done);
     }
     if let Some(stored) = unfinished {
-        if let Some(status) = finish(&stored, &mut machine, &mut reporter)? {
+        if let Some(status) = finish(&stored, &words, &mut machine, &mut reporter)? {
             return Ok(status);
         }
         reporter.say("the unfinished run is set aside; its proof no longer stands, and a new one is given");
     }
     let state = machine.asset_state();
     let proof = proof::find(args, record, &mut machine, &state)?;
-    let against = steps::against(&mut machine, &proof, &state);
+    let mut against = steps::against(&mut machine, &proof, &state, &left_out);
+    let plan = steps::plan(&mut machine, &proof, &state, &left_out)?;
+    if proof == proof::Proof::Fence {
+        against.extend(machine.missing_programs(&plan));
+    }
     if !against.is_empty() {
         return Err(fail(Status::Refused, against.join("\n")));
     }
-    let plan = steps::plan(&mut machine, &proof, &state)?;
     if args.dry_run {
         handover::show_plan(&plan, &mut machine, &mut reporter);
         let forget = machine.forget_commands();
@@ -111,7 +118,7 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     reporter.show_progress();
     let (ending, journal) = handover::begin(PROGRAM, &plan, digest, manner, &mut machine, &mut reporter)?;
     use_up(&plan, &ending, &reporter);
-    report(&proof.word(&ending), &mut machine, &mut reporter, ending, journal)
+    report(&proof.word(&ending), &plan, &words, &mut machine, &mut reporter, ending, journal)
 }
 
 fn manner(args: &Args) -> Manner {
@@ -127,6 +134,7 @@ fn manner(args: &Args) -> Manner {
 /// a new proof is needed.
 fn finish(
     stored: &Stored<Action>,
+    words: &[&str],
     machine: &mut Machine<'_>,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Option<Status>> {
@@ -141,7 +149,8 @@ fn finish(
     }
     let (ending, journal) = handover::finish(PROGRAM, stored, machine, reporter)?;
     use_up(plan, &ending, reporter);
-    report("the proof of the run that was finished", machine, reporter, ending, journal).map(Some)
+    report("the proof of the run that was finished", plan, words, machine, reporter, ending, journal)
+        .map(Some)
 }
 
 /// A release record permits one takeover.
@@ -156,6 +165,8 @@ fn use_up(plan: &Plan<Action>, ending: &Ending, reporter: &Reporter) {
 /// Says how it ended: taken, let go again and safe for the other host, or NOT safe.
 fn report(
     proof: &str,
+    plan: &Plan<Action>,
+    left_out: &[&str],
     machine: &mut Machine<'_>,
     reporter: &mut Reporter,
     ending: Ending,
@@ -180,12 +191,17 @@ fn report(
     }
     let refused = ending.verdict == Verdict::Unwound && failed_at_proof(&ending);
     stuck |= holds;
+    let fenced = fenced::of(plan, &ending, &machine.config.peer);
+    stuck |= fenced == Some(Fenced::Unproven);
     let sentence = match (taken, stuck) {
         _ if holds => format!(
             "NOT safe for the other host: {own} holds {title}, as before; what was asked for is incomplete: {}",
             ending.clause()
         ),
         (true, _) => format!("taken: {own} holds {title}"),
+        (false, true) if !came_to_asset(&ending) && fenced == Some(Fenced::Unproven) => {
+            format!("NOT safe for the other host: {title} was not touched here: {}", ending.clause())
+        }
         (false, true) => {
             format!("NOT safe for the other host: {title}: a person must look: {}", ending.clause())
         }
@@ -195,6 +211,10 @@ fn report(
         (false, false) => {
             format!("not taken: {title} is let go again, safe for the other host: {}", ending.clause())
         }
+    };
+    let sentence = match &fenced {
+        Some(fenced) => format!("{sentence}; {}", fenced.clause(&machine.config.peer.name)),
+        None => sentence,
     };
     if taken {
         reporter.message(&sentence);
@@ -220,6 +240,7 @@ fn report(
         at: clock::now(),
         version: VERSION.to_owned(),
         steps: ending.steps,
+        skipped: left_out.iter().map(|&word| word.to_owned()).collect(),
     });
     Ok(status)
 }

@@ -1,5 +1,6 @@
 //! The steps of a takeover, and everything that is checked before the first.
 
+use crate::args::Part;
 use crate::proof::Proof;
 use orderly_exec::{OrStatus, Status};
 use orderly_host::action::{Action, Answer, Perform, Whose};
@@ -7,7 +8,7 @@ use orderly_host::addresses::{self, Knock};
 use orderly_host::asset::{End, State};
 use orderly_host::backup;
 use orderly_host::config::Config;
-use orderly_host::machine::Machine;
+use orderly_host::machine::{Machine, trigger_over};
 use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount, shows};
 use orderly_host::{services, shares};
@@ -15,7 +16,13 @@ use orderly_plan::step::{Plan, Step, StepName, Undo};
 use std::path::Path;
 
 /// Returns everything that speaks against a takeover, each with its remedy. Changes nothing.
-pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> Vec<String> {
+pub(crate) fn against(
+    machine: &mut Machine<'_>,
+    proof: &Proof,
+    state: &State,
+    left_out: &[Part],
+) -> Vec<String> {
+    let wanted = |part| !left_out.contains(&part);
     let mut against = Vec::new();
     let config = machine.config;
     let mounts = machine.mounts().unwrap_or_else(|error| {
@@ -25,6 +32,13 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
     // Fencing may lift the peer's, and what comes before the take may make this host's.
     if *state != State::Held && *proof != Proof::Fence && config.asset.before_take.is_empty() {
         check_reservations(machine, &mut against);
+    }
+    // What comes before the take may make the disks appear, or writable.
+    if *state != State::Held && config.asset.before_take.is_empty() {
+        against.extend(machine.against_devices());
+    }
+    if matches!(proof, Proof::Fence | Proof::PeerDown) && wanted(Part::Witness) {
+        against.extend(machine.unwitnessed());
     }
     check_state(config, proof, state, &mut against);
     if !matches!(state, State::Unknown(_)) {
@@ -42,8 +56,12 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
             against.extend(check_mountpoint(&mount.at, &mounts));
         }
     }
-    for loopback in &config.loopbacks {
+    for loopback in config.loopbacks.iter().filter(|_| wanted(Part::Loopbacks)) {
         let at = &loopback.at;
+        if let Some(why) = trigger_over(at, &mounts) {
+            against.push(why);
+            continue;
+        }
         match mounts.at(at) {
             Some(other) if loopback_mount(machine.asset.as_ref(), loopback, &mounts).is_none() => {
                 against.push(format!("{} is mounted at {}; umount it", other.source.display(), at.display()));
@@ -64,14 +82,17 @@ pub(crate) fn against(machine: &mut Machine<'_>, proof: &Proof, state: &State) -
             None => against.extend(check_is_itself(at)),
         }
     }
-    if *state != State::Held {
+    if *state != State::Held && wanted(Part::Services) {
         check_services(machine, &mut against);
     }
-    // With --fence the peer may still answer; it is asked again when its power is off.
-    if *proof != Proof::Fence {
-        check_addresses(machine, &mut against);
+    if wanted(Part::Addresses) {
+        against.extend(machine.against_links());
+        check_addresses(machine, proof, &mut against);
     }
-    for share in &config.shares {
+    if *proof == Proof::Fence {
+        check_peer_can_be_asked(machine, &mut against);
+    }
+    for share in config.shares.iter().filter(|_| wanted(Part::Shares)) {
         if let Err(error) = shares::found(share, config.platform, &mut machine.runner) {
             against.push(format!("share {}: {error:#}", share.path.display()));
         }
@@ -104,6 +125,9 @@ fn check_reservations(machine: &mut Machine<'_>, against: &mut Vec<String>) {
 
 fn check_mountpoint(at: &Path, mounts: &Mounts) -> Option<String> {
     let shown = at.display();
+    if let Some(why) = trigger_over(at, mounts) {
+        return Some(why);
+    }
     if let Some(other) = mounts.at(at) {
         return Some(format!("{} is mounted at {shown}; umount it", other.source.display()));
     }
@@ -139,7 +163,9 @@ fn check_services(machine: &mut Machine<'_>, against: &mut Vec<String>) {
     }
 }
 
-fn check_addresses(machine: &mut Machine<'_>, against: &mut Vec<String>) {
+/// With --fence somebody may still answer, who must be silent once the peer is off; that nobody could be
+/// asked then is found out now.
+fn check_addresses(machine: &mut Machine<'_>, proof: &Proof, against: &mut Vec<String>) {
     let config = machine.config;
     for address in &config.addresses {
         let cidr = &address.cidr;
@@ -150,11 +176,32 @@ fn check_addresses(machine: &mut Machine<'_>, against: &mut Vec<String>) {
         }
         match addresses::knock(address.ip(), config.platform, &mut machine.runner) {
             Knock::Silent => {}
+            Knock::Answered if *proof == Proof::Fence => machine.notes.push(format!(
+                "somebody answers at {}, and must be silent once {} is off",
+                address.ip(),
+                config.peer.name
+            )),
             Knock::Answered => against
                 .push(format!("somebody answers at {}; take the address off that host first", address.ip())),
-            Knock::Unknown(why) => {
-                against.push(format!("nobody can say whether somebody answers at {}: {why}", address.ip()));
-            }
+            Knock::Unknown(why) => against.push(format!(
+                "nobody can say whether somebody answers at {}: {why}; or use --skip addresses",
+                address.ip()
+            )),
+        }
+    }
+}
+
+/// Whether the peer is silent is asked once its power is off; that it cannot be asked is found out now.
+fn check_peer_can_be_asked(machine: &mut Machine<'_>, against: &mut Vec<String>) {
+    let peer = &machine.config.peer;
+    let Some(address) = &peer.address else { return };
+    match addresses::knock(address, machine.config.platform, &mut machine.runner) {
+        Knock::Silent => {}
+        Knock::Answered => machine
+            .notes
+            .push(format!("{} answers at {address}, and must be silent once it is off", peer.name)),
+        Knock::Unknown(why) => {
+            against.push(format!("nobody can say whether {} answers at {address}: {why}", peer.name));
         }
     }
 }
@@ -163,7 +210,13 @@ fn check_addresses(machine: &mut Machine<'_>, against: &mut Vec<String>) {
 ///
 /// # Errors
 /// When what was restored before cannot be read, so that nobody could tell what to take back.
-pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> anyhow::Result<Plan<Action>> {
+pub(crate) fn plan(
+    machine: &mut Machine<'_>,
+    proof: &Proof,
+    state: &State,
+    left_out: &[Part],
+) -> anyhow::Result<Plan<Action>> {
+    let wanted = |part| !left_out.contains(&part);
     let config = machine.config;
     let restored = backup::newest_restore().or_status(Status::Refused)?;
     let whose = whose(proof, &config.own.name);
@@ -171,11 +224,16 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> a
     let mut step = |name: String, action: Action, undo: Undo<Action>| {
         steps.push(Step { name: StepName(name), action, undo });
     };
+    for part in left_out {
+        let part = part.word().to_owned();
+        step(format!("without {part}, says the operator"), Action::LeftOut { part }, Undo::Nothing);
+    }
     if *proof == Proof::Fence {
-        step(format!("fence {}", config.peer.name), Action::Fence, Undo::Nothing);
-        for address in &config.addresses {
-            let ip = address.ip().to_owned();
-            step(format!("{ip} is silent"), Action::Knock { ip }, Undo::Nothing);
+        step(fence_step(&config.peer.name), Action::Fence, Undo::Nothing);
+        let moving = config.addresses.iter().filter(|_| wanted(Part::Addresses));
+        let silent = config.peer.address.as_deref().into_iter().chain(moving.map(|address| address.ip()));
+        for ip in silent {
+            step(format!("{ip} is silent"), Action::Knock { ip: ip.to_owned() }, Undo::Nothing);
         }
     }
     if *proof == Proof::PeerDown {
@@ -198,6 +256,9 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> a
         let (mark, record) = (record.mark.clone(), record.checksum.clone());
         step("proof".to_owned(), Action::Compare { identity, mark, record }, Undo::Nothing);
     }
+    if *proof == Proof::Fence {
+        step(off_step(&config.peer.name), Action::ProveOff, Undo::Nothing);
+    }
     let title = machine.asset.title();
     step(format!("take {title}"), Action::Take { end: end(proof, state) }, Undo::Action(Action::LetGo));
     let mounts: Vec<MountSpec> = config
@@ -215,11 +276,12 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> a
         );
     }
     step(format!("hold {title}"), Action::Hold { mounts }, Undo::Nothing);
-    if let Some(whose) = whose.filter(|_| config.backup.is_some()) {
+    if let Some(whose) = whose.filter(|_| config.backup.is_some() && wanted(Part::Restore)) {
         let undo = Undo::Action(Action::Unrestore { before: restored });
         step("restore".to_owned(), Action::Restore { whose }, undo);
     }
-    let mut loopbacks = deepest_first(config.loopbacks.iter().collect(), |loopback| loopback.at.clone());
+    let loopbacks = config.loopbacks.iter().filter(|_| wanted(Part::Loopbacks)).collect();
+    let mut loopbacks = deepest_first(loopbacks, |loopback| loopback.at.clone());
     loopbacks.reverse();
     for loopback in loopbacks {
         let at = loopback.at.clone();
@@ -230,12 +292,12 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> a
             Undo::Action(Action::Unmount { at }),
         );
     }
-    for share in &config.shares {
+    for share in config.shares.iter().filter(|_| wanted(Part::Shares)) {
         let (path, exports) = (share.path.clone(), shares::wanted(share, config.platform));
         let undo = Undo::Action(Action::Unshare { path: path.clone(), exports: exports.clone() });
         step(format!("share {}", path.display()), Action::Share { path, exports }, undo);
     }
-    for address in &config.addresses {
+    for address in config.addresses.iter().filter(|_| wanted(Part::Addresses)) {
         let cidr = address.cidr.clone();
         let undo = match machine.check(&Action::AddAddress { cidr: cidr.clone() }) {
             // It was here before this run.
@@ -246,7 +308,7 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> a
         };
         step(format!("add {cidr}"), Action::AddAddress { cidr }, undo);
     }
-    for service in config.services.iter().rev() {
+    for service in config.services.iter().rev().filter(|_| wanted(Part::Services)) {
         let name = service.name.clone();
         let undo = Undo::Action(Action::StopService { service: name.clone() });
         step(format!("start {name}"), Action::StartService { service: name }, undo);
@@ -267,6 +329,16 @@ pub(crate) fn plan(machine: &mut Machine<'_>, proof: &Proof, state: &State) -> a
         }
     }
     Ok(Plan { steps })
+}
+
+/// Returns the name of the step that powers the peer off.
+pub(crate) fn fence_step(peer: &str) -> String {
+    format!("fence {peer}")
+}
+
+/// Returns the name of the step that reads its power again just before the take.
+pub(crate) fn off_step(peer: &str) -> String {
+    format!("{peer} is still off")
 }
 
 /// Whose snapshot is restored; none where this host itself held the asset last.

@@ -84,6 +84,16 @@ impl Disk {
         device
     }
 
+    /// Protects it from being written to, until it is dropped or [`Disk::unprotect`]ed.
+    pub fn protect(&self) {
+        run("blockdev", &["--setro".as_ref(), self.device.as_os_str()]);
+    }
+
+    /// Lets it be written to again.
+    pub fn unprotect(&self) {
+        run("blockdev", &["--setrw".as_ref(), self.device.as_os_str()]);
+    }
+
     /// Returns the block device.
     pub fn device(&self) -> &Path {
         &self.device
@@ -99,6 +109,10 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         for device in self.others.borrow().iter().chain([&self.device]) {
+            // The kernel keeps the protection for whoever gets the loop device next.
+            if let Some(blockdev) = real::find("blockdev") {
+                Command::new(blockdev).arg("--setrw").arg(device).stderr(Stdio::null()).status().ok();
+            }
             let mut losetup = Command::new(real::find("losetup").unwrap_or_else(|| "losetup".into()));
             let status = losetup.arg("-d").arg(device).stdin(Stdio::null()).stderr(Stdio::null()).status();
             let detached = status.is_ok_and(|status| status.success());

@@ -83,8 +83,8 @@ fn an_old_primary_that_still_answers_stops_a_takeover_before_the_storage_is_touc
     wired.hosts[0].shell("ping -q -c 1 -W 5 198.51.100.10").any_stdout().run();
     let listed = wired.hosts[1].shell("ip -o address show dev wire").any_stdout().run().stdout;
     assert!(listed.contains("198.51.100.10/24"), "{listed}");
-    // Its cable pulled, the host that holds everything answers nothing, and the word of a person counts.
-    wired.hosts[1].shell("ip link set wire down").run();
+    // Off behind its switch, the host that holds everything answers nothing, and the word of a person counts.
+    wired.hosts[1].shell("ip link set wire arp off").run();
     wired.program(1, "ha-takeover").args(["--peer-down", "ec2"]).any_stdout().any_stderr().run();
 }
 
@@ -106,7 +106,7 @@ fn an_old_primary_that_drops_pings_is_alive_all_the_same() {
     let record = wired.state(1).join("release.json").display().to_string();
     refused(&["--record", &record], "somebody answers at 198.51.100.10");
     // Off, it is told by nothing: not by what its neighbour remembers of it either.
-    wired.hosts[0].shell("ip link set wire down").run();
+    wired.hosts[0].shell("ip link set wire arp off").run();
     wired.program(2, "ha-takeover").args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
 }
 

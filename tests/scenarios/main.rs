@@ -7,6 +7,7 @@ mod backup_faults;
 mod completions;
 mod cron;
 mod examples;
+mod fence;
 mod filesystem;
 mod flags;
 mod holders;

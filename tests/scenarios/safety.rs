@@ -185,7 +185,7 @@ fn a_fence_status_that_fails_proves_nothing_whatever_its_last_word_is() {
     );
     pair.takeover(2)
         .args(["--fence", "--timeout", "1s"])
-        .status(1)
+        .status(5)
         .any_stdout()
         .stderr_contains("does not say off")
         .run();

@@ -118,7 +118,7 @@ fn a_dead_peer_is_fenced_and_proven_off_before_anything_is_taken() {
         let told = pair
             .takeover(2)
             .args(["--fence", "--timeout", "1s", "--json"])
-            .status(1)
+            .status(5)
             .any_stdout()
             .any_stderr()
             .run();

@@ -262,6 +262,12 @@ pub fn config_path(flag: Option<&Path>, name: &str) -> PathBuf {
         .join(name)
 }
 
+/// Returns the folders in which a program is looked for that is named without one (`PATH`).
+pub fn search_path() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

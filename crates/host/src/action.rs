@@ -88,6 +88,12 @@ pub enum Action {
     },
     /// Powers the peer off and makes sure that it is.
     Fence,
+    /// Makes sure that the peer's power is still off.
+    ProveOff,
+    /// Notes the operator's word that a part of the takeover is to be left out.
+    LeftOut {
+        part: String,
+    },
     /// A command of the configuration.
     Run {
         argv: Argv,

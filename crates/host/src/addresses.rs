@@ -2,9 +2,11 @@
 //! Solaris through `ifconfig`. Whether somebody else answers there is asked in `addresses/knock.rs`.
 
 mod knock;
+mod link;
 
 use crate::config::{Address, Argv, Platform};
 pub use knock::{Knock, knock};
+pub use link::{is_own, unfit_device};
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
 use std::net::IpAddr;
@@ -61,15 +63,28 @@ pub fn is_here(address: &Address, platform: Platform, run: &mut dyn Run) -> Resu
 }
 
 fn look(address: &Address, platform: Platform, run: &mut dyn Run) -> Result<Option<Found>, String> {
+    Ok(listed(&listing(platform, run)?, address, platform))
+}
+
+/// Returns what the platform prints of all addresses of this host.
+fn listing(platform: Platform, run: &mut dyn Run) -> Result<String, String> {
     let list = match platform {
         Platform::Linux => &["ip", "-o", "address", "show"][..],
         Platform::Solaris => &["ifconfig", "-a"][..],
     };
     let ended = run.run(&Job::new(list, ASKING));
-    if !ended.succeeded() {
+    if !ended.succeeded() || ended.truncated {
         return Err(format!("{}: {}", list.join(" "), ended.clause()));
     }
-    Ok(listed(&ended.text(), address, platform))
+    Ok(ended.text())
+}
+
+/// Returns every address that this host has.
+fn listed_ips(platform: Platform, run: &mut dyn Run) -> Result<Vec<IpAddr>, String> {
+    let text = listing(platform, run)?;
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let named = words.windows(2).filter(|pair| ["inet", "inet6"].contains(&pair[0])).map(|pair| pair[1]);
+    Ok(named.filter_map(|shown| shown.split('/').next()?.parse().ok()).collect())
 }
 
 /// Both programs print `inet ADDRESS` or `inet6 ADDRESS`, with or without a prefix length; `ip` prints

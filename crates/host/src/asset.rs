@@ -16,6 +16,7 @@ mod zpool;
 
 pub use bind::Bind;
 pub use command::Command;
+pub use device::write_protection;
 pub use filesystem::Filesystem;
 pub use lvm::Lvm;
 pub use superblock::Superblock;

@@ -51,6 +51,9 @@ pub struct Config {
     pub peer: Host,
     pub platform: Platform,
     pub asset: AssetTable,
+    /// Of these one must answer before the peer is powered off, or taken for off by somebody's word.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub witness: Vec<String>,
     /// In stop order.
     pub services: Vec<Service>,
     pub loopbacks: Vec<Loopback>,
@@ -218,6 +221,7 @@ impl Config {
         let shares = parts::read_shares(&root, platform, mounts, &loopbacks);
         let services = parts::read_services(&root, platform);
         let addresses = parts::read_addresses(&root);
+        let witness = parts::read_witness(&root, &hosts, &addresses);
         let backup = root.table("backup").and_then(|table| parts::read_backup(table, mounts, &shares));
         root.end();
         document.finish(())?;
@@ -231,6 +235,7 @@ impl Config {
             peer,
             platform,
             asset: asset.ok_or_else(missing)?,
+            witness,
             services,
             loopbacks,
             shares,

@@ -1,10 +1,14 @@
 //! This machine as the steps of a hand-over act on it: every [`Action`] checked and carried out.
 
+mod fencing;
+mod ground;
 mod restoring;
 mod sharing;
 mod storage;
 #[cfg(test)]
 mod twice;
+
+pub use ground::trigger_over;
 
 use crate::action::{Action, Answer, Perform};
 use crate::addresses::{self, Knock};
@@ -20,7 +24,7 @@ use crate::reservations::{self, Reservations};
 use crate::services;
 use crate::shares;
 use anyhow::{Context, bail};
-use orderly_exec::job::{Ending, Job, show};
+use orderly_exec::job::{Job, show};
 use orderly_exec::lock::Lock;
 use orderly_exec::runner::{Run, Runner};
 use std::path::Path;
@@ -207,7 +211,9 @@ impl<'c> Machine<'c> {
             | Action::Prove
             | Action::Compare { .. }
             | Action::PeerDown { .. }
+            | Action::LeftOut { .. }
             | Action::Knock { .. } => Vec::new(),
+            Action::ProveOff => self.config.peer.fence_status.iter().cloned().collect(),
         }
     }
 
@@ -332,46 +338,6 @@ impl<'c> Machine<'c> {
         self.run(&[addresses::remove_command(&there, platform)], address.timeout)
     }
 
-    /// Tells whether the peer's power is proven to be off.
-    pub fn is_fenced(&mut self) -> Answer {
-        let Some(argv) = &self.config.peer.fence_status else {
-            return Answer::No(format!("no fence_status is configured for {}", self.config.peer.name));
-        };
-        let ended = self.runner.run(&Job::new(argv, self.config.asset.timeout));
-        let text = ended.text();
-        let last = text
-            .lines()
-            .rfind(|line| !line.trim().is_empty())
-            .and_then(|line| line.split_whitespace().next_back());
-        match ended.ending {
-            // fence-agents say OFF with exit status 2. Any other status is an error, whatever word its
-            // message happens to end with.
-            Ending::Exited(0 | 2) if last.is_some_and(|word| word.eq_ignore_ascii_case("off")) => Answer::Yes,
-            Ending::Exited(_)
-            | Ending::Killed(_)
-            | Ending::TimedOut
-            | Ending::Unkillable
-            | Ending::NotStarted => {
-                Answer::No(format!("{} does not say off: {}", show(argv), ended.clause()))
-            }
-        }
-    }
-
-    fn fence(&mut self) -> anyhow::Result<()> {
-        let peer = &self.config.peer;
-        let argv = peer
-            .fence
-            .clone()
-            .with_context(|| format!("no fence command is configured for {}", peer.name))?;
-        let until = Instant::now() + self.config.asset.timeout;
-        self.run(&[argv], self.config.asset.timeout)?;
-        while self.is_fenced() != Answer::Yes && Instant::now() < until && self.runner.interrupted().is_none()
-        {
-            self.runner.pause(LOOKING);
-        }
-        Ok(())
-    }
-
     /// Tells whether an action whose command fails where there is nothing to do (an address that is
     /// gone, a service that is down) has nothing to do.
     fn is_repeated(&mut self, action: &Action) -> bool {
@@ -428,9 +394,12 @@ impl Perform<Action> for Machine<'_> {
             Action::Release { .. } => self.check_released(),
             Action::LetGo => self.check_let_go(),
             Action::Retake { mounts } | Action::Hold { mounts } => self.check_held(mounts),
-            Action::Fence => self.is_fenced(),
             Action::Unrestore { before } => self.check_unrestored(before.as_deref()),
-            Action::PeerDown { .. }
+            // Fencing is proven by itself: one that was off before is fenced all the same.
+            Action::Fence
+            | Action::ProveOff
+            | Action::LeftOut { .. }
+            | Action::PeerDown { .. }
             | Action::Backup
             | Action::EndUsers
             | Action::Restore { .. }
@@ -483,6 +452,8 @@ impl Perform<Action> for Machine<'_> {
                 Knock::Unknown(why) => bail!("nobody can say whether somebody answers: {why}"),
             },
             Action::Fence => self.fence(),
+            Action::ProveOff => self.prove_off(),
+            Action::LeftOut { .. } => Ok(()),
             Action::Run { argv } => self.run(std::slice::from_ref(argv), self.config.asset.timeout),
         }
     }

@@ -7,6 +7,7 @@ mod faults;
 
 pub mod diagnostic;
 pub mod duration;
+pub mod fence;
 pub mod fleet;
 pub mod graph;
 pub mod holding;

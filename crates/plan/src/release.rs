@@ -61,6 +61,9 @@ pub struct Takeover {
     pub at: String,
     pub version: String,
     pub steps: Vec<Outcome>,
+    /// Parts that were left out by `--skip`.
+    #[serde(default)]
+    pub skipped: Vec<String>,
 }
 
 /// What `--json` prints of a run that ended in an error, in place of its report: a program that reads

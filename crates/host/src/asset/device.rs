@@ -222,6 +222,39 @@ pub(super) fn number_of(path: &Path) -> anyhow::Result<Device> {
     Ok(Device::from_stat(found.rdev()))
 }
 
+/// Where the kernel describes block devices, by number.
+const BLOCK_DEVICES: &str = "/sys/dev/block";
+
+/// Says that nothing can be written to a device, or to one that it is made of, with the remedy. Read from
+/// the kernel: to open a device for writing could wake whoever watches it.
+pub fn write_protection(device: &Path) -> Option<String> {
+    let number = number_of(device).ok()?;
+    let protected = protected(&Path::new(BLOCK_DEVICES).join(number.to_string()), &mut Vec::new())?;
+    let below = if device.file_name() == Some(&protected) {
+        String::new()
+    } else {
+        format!(", which lies on {}", protected.display())
+    };
+    Some(format!(
+        "{}{below} is write-protected; mend that (blockdev --setrw, or on the storage), or mount it with options = \"ro\"",
+        device.display()
+    ))
+}
+
+/// Returns the name of the first device that is write-protected: this one, or one that it is made of.
+fn protected(entry: &Path, seen: &mut Vec<PathBuf>) -> Option<std::ffi::OsString> {
+    let entry = fs::canonicalize(entry).ok()?;
+    if seen.contains(&entry) {
+        return None;
+    }
+    seen.push(entry.clone());
+    if fs::read_to_string(entry.join("ro")).is_ok_and(|text| text.trim() == "1") {
+        return entry.file_name().map(OsStr::to_owned);
+    }
+    let below = fs::read_dir(entry.join("slaves")).into_iter().flatten().flatten();
+    below.map(|slave| slave.path()).find_map(|slave| protected(&slave, seen))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -64,7 +64,24 @@ pub struct MountTable {
     pub options: Option<String>,
 }
 
+impl MountTable {
+    /// Tells whether its options ask for a mount that nothing is written to.
+    pub fn is_read_only(&self) -> bool {
+        self.options.as_deref().is_some_and(asks_read_only)
+    }
+}
+
+/// Tells whether options of mount(8) ask for a read-only mount; the last word counts.
+pub(crate) fn asks_read_only(options: &str) -> bool {
+    options.split(',').map(str::trim).rfind(|option| ["ro", "rw"].contains(option)) == Some("ro")
+}
+
 impl AssetTable {
+    /// Tells whether the asset has mounts, and nothing is to be written to any of them.
+    pub fn is_read_only(&self) -> bool {
+        !self.mounts.is_empty() && self.mounts.iter().all(MountTable::is_read_only)
+    }
+
     /// Tells whether a place lies within a mount of the asset, and so is there only while it is mounted.
     pub fn has_within(&self, at: &Path) -> bool {
         self.mounts.iter().any(|mount| mount.at != at && at.starts_with(&mount.at))

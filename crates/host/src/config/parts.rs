@@ -248,6 +248,44 @@ pub(super) fn read_addresses(root: &Table<'_>) -> Vec<Address> {
     addresses
 }
 
+/// A witness is somebody else: neither host, nor an address that moves.
+pub(super) fn read_witness(root: &Table<'_>, hosts: &[Host], addresses: &[Address]) -> Vec<String> {
+    let mut witnesses: Vec<String> = Vec::new();
+    let Some(texts) = root.texts("witness") else { return witnesses };
+    if texts.is_empty() {
+        root.reject("witness", format!("{}: names nobody; leave it out for none", root.named("witness")));
+    }
+    for text in texts {
+        let Ok(ip) = text.parse::<IpAddr>() else {
+            let named = root.named("witness");
+            root.reject(
+                "witness",
+                format!("{named}: \"{text}\" is not an IP address (a name may not resolve when it matters)"),
+            );
+            continue;
+        };
+        let is_it = |other: &str| other.parse() == Ok(ip);
+        let host = hosts.iter().find(|host| host.address.as_deref().is_some_and(is_it));
+        let why = match host {
+            Some(host) => {
+                format!("{ip} is {} itself; a witness is a third machine, like a router", host.name)
+            }
+            None if addresses.iter().any(|address| is_it(address.ip())) => {
+                format!("{ip} moves with the asset; a witness is a third machine, like a router")
+            }
+            None if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() => {
+                format!("{ip} is no other machine; a witness is a third machine, like a router")
+            }
+            None => {
+                witnesses.push(ip.to_string());
+                continue;
+            }
+        };
+        root.reject("witness", format!("{}: {why}", root.named("witness")));
+    }
+    witnesses
+}
+
 /// Returns an address with its prefix length as `ip` prints it, however it is written.
 fn plain_cidr(text: &str) -> Option<String> {
     let (ip, length) = text.split_once('/')?;

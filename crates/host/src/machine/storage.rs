@@ -188,6 +188,11 @@ impl Machine<'_> {
         if let Some(why) = self.reservations().against.into_iter().next() {
             bail!("{why}");
         }
+        if let Some(why) = self.against_devices().into_iter().next()
+            && self.asset_state() != State::Held
+        {
+            bail!("{why}");
+        }
         let others = self.other_exports();
         let taken = self.asset.take(end, &mut self.runner);
         let done = taken.and_then(|()| self.asset.mount_own(&mut self.runner));

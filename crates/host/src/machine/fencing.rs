@@ -1,0 +1,127 @@
+//! The peer's power: switched off, and proven to be off.
+//!
+//! How `fence` ends is not judged: only what `fence_status` prints then is proof, and it is read again
+//! just before the asset is taken (`orderly_plan::fence`).
+
+use super::{LOOKING, Machine};
+use crate::action::{Action, Answer};
+use anyhow::{Context, bail};
+use orderly_exec::job::{Ended, Ending, Job, show};
+use orderly_exec::runner::Run;
+use orderly_plan::fence::proves_off;
+use orderly_plan::step::Plan;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Instant;
+
+/// How many lines of what `fence_status` printed are shown.
+const SHOWN: usize = 4;
+
+impl Machine<'_> {
+    /// Tells whether the peer's power is proven to be off.
+    pub fn is_fenced(&mut self) -> Answer {
+        let Some(argv) = &self.config.peer.fence_status else {
+            return Answer::No(format!("no fence_status is configured for {}", self.config.peer.name));
+        };
+        let ended = self.runner.run(&Job::new(argv, self.config.asset.timeout));
+        // fence-agents say OFF with exit status 2. Any other status is an error, whatever is printed.
+        let has_answered = matches!(ended.ending, Ending::Exited(0 | 2)) && !ended.truncated;
+        if has_answered && proves_off(&ended.text()) {
+            return Answer::Yes;
+        }
+        Answer::No(format!("{} does not say off: {}", show(argv), answer(&ended)))
+    }
+
+    pub(super) fn fence(&mut self) -> anyhow::Result<()> {
+        let peer = &self.config.peer;
+        let argv = peer
+            .fence
+            .as_ref()
+            .with_context(|| format!("no fence command is configured for {}", peer.name))?;
+        let until = Instant::now() + self.config.asset.timeout;
+        let ended = self.runner.run(&Job::new(argv, self.config.asset.timeout));
+        loop {
+            match self.is_fenced() {
+                Answer::Yes => return Ok(()),
+                Answer::No(_) | Answer::Unknown(_) | Answer::Untold
+                    if Instant::now() < until && self.runner.interrupted().is_none() =>
+                {
+                    self.runner.pause(LOOKING);
+                }
+                Answer::No(why) | Answer::Unknown(why) => {
+                    bail!("{why}; {}: {}", show(argv), ended.clause())
+                }
+                Answer::Untold => bail!("{} tells nothing", show(argv)),
+            }
+        }
+    }
+
+    /// Makes sure that the peer's power is still off.
+    pub(super) fn prove_off(&mut self) -> anyhow::Result<()> {
+        match self.is_fenced() {
+            Answer::Yes => Ok(()),
+            Answer::No(why) | Answer::Unknown(why) => bail!("{why}"),
+            Answer::Untold => bail!("nothing tells whether {} is off", self.config.peer.name),
+        }
+    }
+
+    /// Returns the programs of a plan that cannot be started on this host, each with its remedy. What lies
+    /// on the asset is there only later, and is not looked for.
+    pub fn missing_programs(&mut self, plan: &Plan<Action>) -> Vec<String> {
+        let mut missing: Vec<String> = Vec::new();
+        for step in &plan.steps {
+            let mut commands = self.commands(&step.action);
+            if matches!(step.action, Action::AddAddress { .. }) {
+                // Telling the neighbours may fail.
+                commands.truncate(1);
+            }
+            let programs =
+                commands.iter().filter_map(|argv| argv.first()).filter(|program| !self.is_there(program));
+            let said: Vec<String> = programs
+                .map(|program| format!("{}: there is no program {program} here", step.name))
+                .collect();
+            missing.extend(said);
+        }
+        missing.dedup();
+        missing
+    }
+
+    fn is_there(&self, program: &str) -> bool {
+        let path = Path::new(program);
+        let places = self.config.asset.mounts.iter().map(|mount| &mount.at);
+        let mut places = places.chain(self.config.loopbacks.iter().map(|loopback| &loopback.at));
+        if path.components().count() > 1 {
+            return places.any(|at| path.starts_with(at)) || is_executable(path);
+        }
+        let folders = orderly_exec::files::search_path();
+        folders
+            .iter()
+            .any(|folder| places.any(|at| folder.starts_with(at)) || is_executable(&folder.join(path)))
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// Returns what a command printed, on one line, with how it ended.
+fn answer(ended: &Ended) -> String {
+    let text = ended.text();
+    let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if lines.len() > SHOWN {
+        lines.truncate(SHOWN);
+        lines.push("...");
+    }
+    let printed = if lines.is_empty() {
+        "it printed nothing".to_owned()
+    } else {
+        format!("it printed \"{}\"", lines.join(" / "))
+    };
+    if ended.stderr.is_empty() && ended.ending == Ending::Exited(0) {
+        return printed;
+    }
+    if ended.stderr.is_empty() {
+        return format!("{printed}, {}", ended.ending);
+    }
+    format!("{printed}, {}", ended.clause())
+}

@@ -1,0 +1,69 @@
+//! Whether this machine could take the asset at all: its disks, its network, its places. Looked at
+//! before anything is touched, and before the peer is powered off.
+
+use super::Machine;
+use crate::addresses::{self, Knock};
+use crate::asset;
+use crate::config::Platform;
+use crate::mountinfo::Mounts;
+use std::path::Path;
+
+impl Machine<'_> {
+    /// Returns the disks of the asset that are write-protected, each with its remedy; none where every mount
+    /// of it is to be read-only. Asked of the kernel: no disk is opened for it.
+    pub fn against_devices(&mut self) -> Vec<String> {
+        if self.config.platform == Platform::Solaris || self.config.asset.is_read_only() {
+            return Vec::new();
+        }
+        let devices = self.asset.devices(&mut self.runner);
+        devices.iter().filter_map(|device| asset::write_protection(device)).collect()
+    }
+
+    /// Returns what keeps the configured addresses from serving anybody here, each with its remedy.
+    pub fn against_links(&mut self) -> Vec<String> {
+        let config = self.config;
+        let mut against: Vec<String> = Vec::new();
+        for address in &config.addresses {
+            let unfit = addresses::unfit_device(&address.device, config.platform, &mut self.runner);
+            against
+                .extend(unfit.map(|why| format!("address {}: {why}; or use --skip addresses", address.cidr)));
+        }
+        against
+    }
+
+    /// Returns why no witness vouches for this host's network; `None` where one answers, or none is configured.
+    pub fn unwitnessed(&mut self) -> Option<String> {
+        let config = self.config;
+        if config.witness.is_empty() {
+            return None;
+        }
+        let mut silent = Vec::new();
+        for witness in &config.witness {
+            if addresses::is_own(witness, config.platform, &mut self.runner) {
+                silent.push(format!("{witness} is this host itself"));
+                continue;
+            }
+            match addresses::knock(witness, config.platform, &mut self.runner) {
+                Knock::Answered => return None,
+                Knock::Silent => silent.push(format!("{witness} does not answer")),
+                Knock::Unknown(why) => silent.push(format!("{witness}: {why}")),
+            }
+        }
+        Some(format!(
+            "no witness answers ({}), so this host may be the one that is cut off; mend its network, or use --skip witness",
+            silent.join("; ")
+        ))
+    }
+}
+
+/// Returns the automounter's trigger that lies over a place, as a clause with its remedy: whoever looks there
+/// would have something mounted.
+pub fn trigger_over(at: &Path, mounts: &Mounts) -> Option<String> {
+    let trigger = mounts.0.iter().find(|mount| mount.fstype == "autofs" && at.starts_with(&mount.at))?;
+    Some(format!(
+        "{} is under an automounter, which mounts at {} ({}) as soon as somebody looks there; take that out of its map, or stop its unit",
+        at.display(),
+        trigger.at.display(),
+        trigger.source.display()
+    ))
+}

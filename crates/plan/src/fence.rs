@@ -1,0 +1,96 @@
+//! What a `fence_status` prints, read: does it prove that the power is off?
+//!
+//! Invariant: a line that is not known word for word proves nothing
+//! (`only_lines_that_say_off_and_nothing_else_are_proof`).
+
+/// Tells whether what `fence_status` printed proves the power off: each line that is not blank is `off`,
+/// `LABEL: off`, `LABEL = off` or ipmitool's `Chassis Power is off`, in any case, and there is one. A
+/// label has no word *on* or *off*.
+pub fn proves_off(printed: &str) -> bool {
+    let mut lines = printed.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
+    lines.peek().is_some() && lines.all(says_off)
+}
+
+fn says_off(line: &str) -> bool {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let is = |word: &str, wanted: &str| word.eq_ignore_ascii_case(wanted);
+    let [label @ .., last] = words.as_slice() else { return false };
+    if !is(last, "off") {
+        return false;
+    }
+    match label {
+        [] => true,
+        [one, two, three] if is(one, "chassis") && is(two, "power") && is(three, "is") => true,
+        [label @ .., "=" | ":"] => is_label(label),
+        [.., end] => end.ends_with(':') && is_label(label),
+    }
+}
+
+/// A label with one of the words in it may be a state of its own: `ec1: on, ec9: off`.
+fn is_label(words: &[&str]) -> bool {
+    let label = words.join(" ");
+    let mut parts = label.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).peekable();
+    parts.peek().is_some()
+        && parts.all(|part| !part.eq_ignore_ascii_case("on") && !part.eq_ignore_ascii_case("off"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only the last word was looked at, so each of the second group passed for off.
+    #[test]
+    fn only_lines_that_say_off_and_nothing_else_are_proof() {
+        for printed in [
+            "off",
+            "OFF\n",
+            "\n  Off \r\n\n",
+            "Chassis Power is off\n",
+            "chassis power is OFF",
+            "Status: OFF\n",
+            "ec1: off\nec1-b:  off\n",
+            "Power Supply 1 : off\n",
+            "power = off\n",
+            "outlet ec1 (rack 7): Off",
+            "supply A: off\nsupply B: off",
+        ] {
+            assert!(proves_off(printed), "{printed:?}");
+        }
+        for printed in [
+            "",
+            "\n \n",
+            "on",
+            "Chassis Power is on",
+            "supply A: on\nsupply B: off",
+            "supply B: off\nsupply A: on",
+            "power is not off",
+            "could not be turned off",
+            "never off",
+            "ec1: on, ec9: off",
+            "ec1 = on: off",
+            "power on: off",
+            "power-on: off",
+            "off: off",
+            ": off",
+            "= off",
+            "--: off",
+            "off: on",
+            "ec1:off",
+            "ec1=off",
+            "off.",
+            "\"off\"",
+            "Chassis Power is not off",
+            "The Chassis Power is off",
+            "is off",
+            "off off",
+            "warning: unreachable\noff",
+            "off\nunknown",
+            "cut off",
+            "official",
+            "ec1: off (last known)",
+            "\u{1b}[32moff\u{1b}[0m",
+        ] {
+            assert!(!proves_off(printed), "{printed:?}");
+        }
+    }
+}
