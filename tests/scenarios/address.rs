@@ -19,7 +19,7 @@ impl<'a> Wired<'a> {
 
     /// With another address that moves.
     fn with(bed: &'a Bed, moves: &str) -> Self {
-        bed.tools(&["ip", "ping", "arping", "mount", "umount"]);
+        bed.tools(&["ip", "ping", "arping", "mount", "umount", "mv", "rm", "sync"]);
         for folder in ["at", "source"] {
             std::fs::create_dir(bed.path(folder)).unwrap();
         }
