@@ -11,6 +11,7 @@ use clap::CommandFactory;
 use orderly_exec::job::Job;
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
+use orderly_exec::room::Room;
 use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_host::asset::{self, Place, State};
@@ -67,6 +68,7 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     }
     let changes_nothing = args.status || args.dry_run || (args.holders.is_some() && !args.kill);
     let lock = if changes_nothing { None } else { Some(Lock::take(&Config::lock_path())?) };
+    let _room = hold_room(&args)?;
     let mut machine = Machine::new(&config, lock.as_ref())?;
     if lock.is_some() && args.holders.is_none() {
         state::claim(&config)?;
@@ -127,6 +129,21 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     let (ending, journal) =
         handover::begin(PROGRAM, &found.plan, digest, manner, &mut machine, &mut reporter)?;
     report(&args, &mut machine, &mut reporter, ending, journal)
+}
+
+/// Without room for its journal and its record a release would be found out to be none when it is over. A
+/// cluster manager needs neither.
+fn hold_room(args: &Args) -> anyhow::Result<Option<Room>> {
+    if args.status || args.holders.is_some() {
+        return Ok(None);
+    }
+    if args.dry_run {
+        return Room::look().or_status(Status::Refused).map(|()| None);
+    }
+    match Room::hold() {
+        Err(_) if args.no_unwind => Ok(None),
+        held => held.or_status(Status::Refused).map(Some),
+    }
 }
 
 /// `--holders PATH` is told on any host, also where nothing is configured.
@@ -273,7 +290,7 @@ fn tell(release: &Release, machine: &Machine<'_>, reporter: &mut Reporter) {
     let title = &release.asset;
     match &release.reason {
         None => {
-            reporter.message(&format!("released: {title} is safe to take over"));
+            reporter.close_with(&format!("released: {title} is safe to take over"));
             for line in left_by_hand(machine) {
                 reporter.say(line);
             }

@@ -2,10 +2,11 @@
 
 use crate::args::Part;
 use crate::inuse::{self, Manner};
+use orderly_exec::job::show;
 use orderly_host::action::Action;
 use orderly_host::asset::State;
 use orderly_host::boot;
-use orderly_host::config::{Config, Control, Kind};
+use orderly_host::config::{Config, Control, Kind, Platform};
 use orderly_host::machine::Machine;
 use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount};
@@ -90,6 +91,9 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part], manner: Manner)
     }
     if wanted(Part::Shares) {
         maker.shares(machine);
+        if state == State::Held {
+            maker.other_exports(machine, &mounts, manner);
+        }
     }
     if wanted(Part::Asset) {
         if state == State::Held {
@@ -210,6 +214,34 @@ impl Maker {
                     self.against.push(format!("share {}: {error:#}; or use --skip shares", path.display()));
                 }
             }
+        }
+    }
+
+    /// Exports of the asset that nobody configured would be gone, and back on no host. What is configured tells
+    /// whether they can be listed at all.
+    fn other_exports(&mut self, machine: &mut Machine<'_>, mounts: &Mounts, manner: Manner) {
+        let config = machine.config;
+        if config.platform == Platform::Solaris {
+            return;
+        }
+        let all = match shares::all(config.asset.timeout, &mut machine.runner) {
+            Ok(all) => all,
+            Err(error) => {
+                self.notes.push(format!("what else is exported is unknown: {error:#}"));
+                return;
+            }
+        };
+        for (path, export) in all {
+            let is_on = mounts.covering(&path).is_some_and(|mount| machine.asset.is_on(mount));
+            if !is_on || config.shares.iter().any(|share| share.path == path) {
+                continue;
+            }
+            let pair = show(&[format!("{}:{}", export.client, path.display())]);
+            let line = format!(
+                "{} is on the asset, is exported, and is not configured; exportfs -u {pair}, or add a [[share]], or use --skip shares",
+                path.display()
+            );
+            if manner == Manner::List { self.notes.push(line) } else { self.against.push(line) }
         }
     }
 

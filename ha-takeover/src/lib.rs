@@ -11,7 +11,8 @@ use fenced::Fenced;
 use orderly_exec::journal::{Journal, Stored};
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
-use orderly_exec::{Status, clock, fail};
+use orderly_exec::room::Room;
+use orderly_exec::{OrStatus, Status, clock, fail};
 use orderly_host::action::Action;
 use orderly_host::asset::State;
 use orderly_host::carry::Ending;
@@ -56,6 +57,12 @@ fn act(args: &Args) -> anyhow::Result<Status> {
         state::insist_on_own(&config)?;
     }
     let lock = if args.status || args.dry_run { None } else { Some(Lock::take(&Config::lock_path())?) };
+    // Found out before anybody is fenced.
+    let _room = match &lock {
+        Some(_) => Some(Room::hold().or_status(Status::Refused)?),
+        None if args.dry_run => Room::look().or_status(Status::Refused).map(|()| None)?,
+        None => None,
+    };
     let mut machine = Machine::new(&config, lock.as_ref())?;
     if lock.is_some() {
         state::claim(&config)?;
@@ -217,7 +224,7 @@ fn report(
         None => sentence,
     };
     if taken {
-        reporter.message(&sentence);
+        reporter.close_with(&sentence);
     } else {
         reporter.warn(&sentence);
     }

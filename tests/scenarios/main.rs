@@ -6,6 +6,7 @@ mod address;
 mod backup_faults;
 mod completions;
 mod cron;
+mod endings;
 mod examples;
 mod fence;
 mod filesystem;

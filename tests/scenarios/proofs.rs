@@ -324,11 +324,11 @@ fn the_tables_have_every_kind_of_step() {
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Whole);
     let mut found = BTreeSet::new();
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.release(1).arg("--kill").any_stdout().any_stderr().run();
     found.extend(actions(&pair, 1, "ha-release"));
     pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
     found.extend(actions(&pair, 2, "ha-takeover"));
-    for proof in [&["--fence"][..], &["--peer-down", "ec1"]] {
+    for proof in [&["--fence", "--skip", "witness"][..], &["--peer-down", "ec1"]] {
         pair.release(2).any_stdout().any_stderr().run();
         pair.takeover(1).arg("--record").arg(record(&pair, 2)).any_stdout().any_stderr().run();
         die(&pair);

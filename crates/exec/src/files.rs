@@ -1,5 +1,6 @@
 //! Reading what people wrote and replacing what we remember: whole files, never half of one.
 
+use crate::room;
 use crate::status::{OrStatus, Status, fail};
 use anyhow::Context;
 use std::fs::{self, File, OpenOptions};
@@ -143,7 +144,7 @@ pub fn replace(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
 /// Names the path and what failed; the old file is then untouched.
 pub fn replace_with_mode(path: &Path, contents: &[u8], mode: u32) -> anyhow::Result<()> {
     let (folder, beside) = beside(path)?;
-    let written = (|| {
+    let written = room::with_room(|| {
         // A leftover of a killed run with our process number is ours to remove; create_new then
         // refuses to follow a link somebody put there.
         fs::remove_file(&beside)
@@ -154,7 +155,7 @@ pub fn replace_with_mode(path: &Path, contents: &[u8], mode: u32) -> anyhow::Res
         file.sync_all()?;
         fs::rename(&beside, path)?;
         File::open(&folder)?.sync_all()
-    })();
+    });
     if written.is_err() {
         fs::remove_file(&beside).ok();
     }

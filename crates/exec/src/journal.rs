@@ -9,7 +9,7 @@
 //! (`a_journal_cut_at_any_byte_is_read_as_a_beginning_or_rejected`).
 
 use crate::status::{OrStatus, Status, fail};
-use crate::{clock, files};
+use crate::{clock, files, room};
 use anyhow::Context;
 use orderly_plan::record::{FORMAT, Line, Record};
 use orderly_plan::step::{Plan, Progress};
@@ -168,8 +168,15 @@ impl Journal {
         let mut text = serde_json::to_string(line).with_context(attempt)?;
         text.push('\n');
         // One write, so that a crash tears at most this line.
-        self.file.write_all(text.as_bytes()).with_context(attempt)?;
-        self.file.sync_data().with_context(attempt)
+        let end = self.file.metadata().with_context(attempt)?.len();
+        let file = &mut self.file;
+        let written = room::with_room(|| {
+            // What a full disk took of it is written anew.
+            file.set_len(end)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_data()
+        });
+        written.with_context(attempt)
     }
 
     fn append_to(path: &Path) -> anyhow::Result<Self> {

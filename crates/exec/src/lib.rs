@@ -10,6 +10,7 @@ pub mod job;
 pub mod journal;
 pub mod lock;
 pub mod reporter;
+pub mod room;
 pub mod runner;
 pub mod settings;
 pub mod signals;

@@ -105,6 +105,14 @@ impl Reporter {
         }
     }
 
+    /// Prints the sentence that closes a run: on stdout, or for people on stderr where stdout speaks JSON.
+    pub fn close_with(&mut self, sentence: &str) {
+        match self.output {
+            Output::Text => self.message(sentence),
+            Output::Json => self.say(sentence),
+        }
+    }
+
     /// Prints a line of the very answer that was asked for on stdout, whatever the voice, unless speaking JSON.
     pub fn answer(&mut self, line: &str) {
         if self.output == Output::Text {

@@ -133,6 +133,12 @@ pub trait Perform<A> {
     /// What failed. The truth is then asked with [`Perform::check`].
     fn act(&mut self, action: &A) -> anyhow::Result<()>;
 
+    /// Returns why the last action did not come about and the run goes on all the same, so that nothing calls
+    /// it done.
+    fn passed_over(&mut self) -> Option<String> {
+        None
+    }
+
     /// Returns the number of the signal by which this run was told to stop.
     fn interrupted(&mut self) -> Option<i32>;
 }

@@ -252,6 +252,11 @@ pub fn of(config: &Config) -> Box<dyn Asset> {
             take_dead: take_dead.clone(),
             release: release.clone(),
             mounts: mounts.iter().map(|mount| mount.at.clone()).collect(),
+            mounted_by_take: mounts
+                .iter()
+                .filter(|mount| mount.volume.is_none())
+                .map(|mount| mount.at.clone())
+                .collect(),
             timeout: *timeout,
         }),
     }

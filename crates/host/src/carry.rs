@@ -130,10 +130,13 @@ impl<'a, A> Carrier<'a, A> {
                 self.put(Record::Done(id), acted.err());
                 self.tell(id, "done");
             }
-            (Answer::Untold, Ok(())) => {
-                self.put(Record::Done(id), None);
-                self.tell(id, "done");
-            }
+            (Answer::Untold, Ok(())) => match perform.passed_over() {
+                None => {
+                    self.put(Record::Done(id), None);
+                    self.tell(id, "done");
+                }
+                Some(why) => self.pass_over(id, why),
+            },
             (Answer::Untold, Err(why)) => self.fail(id, Record::Failed(id), why),
             (Answer::No(_), Err(why)) => self.fail(id, Record::Failed(id), why),
             (Answer::No(why), Ok(())) => self.fail(id, Record::Failed(id), why),
@@ -182,6 +185,15 @@ impl<'a, A> Carrier<'a, A> {
         let name = self.plan.steps[id.0].name.to_string();
         self.reporter.message(&format!("{name}: {word}"));
         self.steps.push(Outcome { step: name, outcome: "done".to_owned() });
+    }
+
+    /// A step that failed and stops nothing is no failure of the run, and not done either.
+    fn pass_over(&mut self, id: StepId, why: String) {
+        let name = self.plan.steps[id.0].name.to_string();
+        self.reporter.message(&format!("{name}: not done"));
+        self.reporter.warn(format!("{name}: not done: {why}"));
+        self.steps.push(Outcome { step: name, outcome: "not_done".to_owned() });
+        self.put(Record::Done(id), Some(format!("not done: {why}")));
     }
 
     fn say(&mut self, id: StepId, word: &str) {

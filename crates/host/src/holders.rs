@@ -375,6 +375,7 @@ mod tests {
             take_dead: None,
             release: None,
             mounts: Vec::new(),
+            mounted_by_take: Vec::new(),
             timeout: std::time::Duration::ZERO,
         };
         assert_eq!(mounts(&asset), Holders::default());

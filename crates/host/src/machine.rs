@@ -52,6 +52,8 @@ pub struct Machine<'c> {
     traced: bool,
     /// Mounts that this run made and that do not show what they should: whose they look like, they are its own.
     strays: Vec<u64>,
+    /// Why the last action did not come about, where the run goes on all the same.
+    passed_over: Option<String>,
     /// A command that not even KILL ended. It may still do its work, so nothing is known any more.
     wedged: Option<String>,
 }
@@ -79,6 +81,7 @@ impl<'c> Machine<'c> {
             proved: None,
             traced: false,
             strays: Vec::new(),
+            passed_over: None,
             wedged: None,
         })
     }
@@ -363,7 +366,7 @@ impl<'c> Machine<'c> {
         let arguments = backup::check_arguments(settings);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         if backup::run(self.config, &arguments, settings.timeout, self.lock, &mut self.runner)?.succeeded() {
-            self.notes.push(format!("{why}; going on, because the newest snapshot is young enough"));
+            self.passed_over = Some(format!("{why}; going on, because the newest snapshot is young enough"));
             self.snapshot = backup::latest(settings, &mut self.runner);
             return Ok(());
         }
@@ -456,6 +459,10 @@ impl Perform<Action> for Machine<'_> {
             Action::LeftOut { .. } => Ok(()),
             Action::Run { argv } => self.run(std::slice::from_ref(argv), self.config.asset.timeout),
         }
+    }
+
+    fn passed_over(&mut self) -> Option<String> {
+        self.passed_over.take()
     }
 
     fn interrupted(&mut self) -> Option<i32> {

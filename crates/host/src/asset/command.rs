@@ -2,7 +2,7 @@
 
 use super::{Asset, End, State, Volume};
 use crate::config::{Argv, MountTable};
-use crate::mountinfo::Mount;
+use crate::mountinfo::{self, Mount};
 use anyhow::{Context, bail};
 use orderly_exec::job::{Job, show};
 use orderly_exec::runner::Run;
@@ -26,6 +26,8 @@ pub struct Command {
     pub release: Option<Argv>,
     /// Where it is mounted.
     pub mounts: Vec<PathBuf>,
+    /// Those that taking it mounts.
+    pub mounted_by_take: Vec<PathBuf>,
     pub timeout: Duration,
 }
 
@@ -36,6 +38,15 @@ impl Command {
             bail!("{}: {}", show(argv), ended.clause());
         }
         Ok(ended.text().trim().to_owned())
+    }
+
+    /// Tells whether all that taking it mounts is mounted: a run may have been killed amid the command.
+    fn is_whole(&self) -> anyhow::Result<bool> {
+        if self.mounted_by_take.is_empty() {
+            return Ok(true);
+        }
+        let mounts = mountinfo::own()?;
+        Ok(self.mounted_by_take.iter().all(|at| mounts.at(at).is_some()))
     }
 
     fn word(&self, argv: &Argv, run: &mut dyn Run) -> anyhow::Result<String> {
@@ -92,13 +103,13 @@ impl Asset for Command {
     }
 
     fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {
-        let argv = match end {
-            // Asked once more: between the look beforehand and this lies everything that came first.
-            End::Clean => match self.state(run) {
-                State::Held | State::Free => &self.take,
-                State::Elsewhere(why) | State::Unknown(why) => bail!("{why}"),
-            },
-            End::PoweredOff => self.take_dead.as_ref().unwrap_or(&self.take),
+        // Asked once more: between the look beforehand and this lies everything that came first.
+        let argv = match (self.state(run), end) {
+            // Whoever wrote the command need not expect to be called a second time.
+            (State::Held, _) if self.is_whole()? => return Ok(()),
+            (State::Held | State::Free, End::Clean) => &self.take,
+            (State::Elsewhere(why) | State::Unknown(why), End::Clean) => bail!("{why}"),
+            (_, End::PoweredOff) => self.take_dead.as_ref().unwrap_or(&self.take),
         };
         self.run(argv, run).map(drop)
     }

@@ -168,6 +168,7 @@ fn table(machine: &mut Machine<'_>, root: &Path) {
         Action::Knock { ip: "192.0.2.10".to_owned() },
         Action::PeerDown { peer: "ec2".to_owned() },
         Action::Fence,
+        Action::EndUsers,
         Action::Run { argv: vec!["true".to_owned()] },
         Action::Prove,
     ] {

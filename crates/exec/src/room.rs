@@ -1,0 +1,88 @@
+//! Room on the local disk, held while a run may need it: a state directory that is full when the journal and the
+//! record are to be written would be found out when it is too late.
+
+use crate::files;
+use anyhow::Context;
+use nix::fcntl::posix_fallocate;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+/// How many bytes are held: journals and records are a few kilobytes, the list of used records grows.
+const BYTES: i64 = 1 << 20;
+
+/// Room that is held; given back when dropped.
+#[derive(Debug)]
+pub struct Room(PathBuf);
+
+impl Room {
+    /// Holds room in the state directory for the run that has its lock.
+    ///
+    /// # Errors
+    /// Names the directory and the remedy, where there is not enough.
+    pub fn hold() -> anyhow::Result<Self> {
+        Self::at(held())
+    }
+
+    /// Makes sure that there is room, for who only looks.
+    ///
+    /// # Errors
+    /// As [`Room::hold`].
+    pub fn look() -> anyhow::Result<()> {
+        if !files::state_directory().exists() {
+            return Ok(());
+        }
+        let name = format!(".room.{}", std::process::id());
+        Self::at(files::state_directory().join(name)).map(drop)
+    }
+
+    fn at(path: PathBuf) -> anyhow::Result<Self> {
+        let folder = files::state_directory();
+        // Whatever happens from here on, it goes.
+        let room = Self(path);
+        let make = || -> anyhow::Result<()> {
+            let open = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .custom_flags(nix::libc::O_NOFOLLOW)
+                .open(&room.0)?;
+            posix_fallocate(&open, 0, BYTES)?;
+            Ok(open.sync_all()?)
+        };
+        make().with_context(|| {
+            format!(
+                "the state directory {0} has no room for the journal and the record of a run (1 MiB); make room \
+                 (df -h {0}; df -i {0}), or name another one in ORDERLY_STATE_DIR",
+                folder.display()
+            )
+        })?;
+        Ok(room)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
+    }
+}
+
+fn held() -> PathBuf {
+    files::state_directory().join(".room")
+}
+
+/// Writes; where the disk is full, gives back the room that is held and writes once more.
+///
+/// # Errors
+/// As the attempt.
+pub(crate) fn with_room<T>(mut write: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    match write() {
+        Err(error) if is_full(&error) && fs::remove_file(held()).is_ok() => write(),
+        other => other,
+    }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(nix::libc::ENOSPC | nix::libc::EDQUOT))
+}
