@@ -316,7 +316,10 @@ pub(crate) fn plan(
     if *proof == Proof::HeldHere {
         // What was here before this run is not taken down because a part of it cannot be completed.
         for step in &mut steps {
-            let was_here = if let Action::Share { path, .. } = &step.action {
+            let was_here = if let Action::Mount { mount } = &step.action {
+                // Also one that cannot be written to is not unmounted.
+                machine.is_in_place(mount)
+            } else if let Action::Share { path, .. } = &step.action {
                 // Exported to somebody: taking one client back would not bring back what was found.
                 let nobody = Action::Unshare { path: path.clone(), exports: Vec::new() };
                 machine.check(&nobody) != Answer::Yes

@@ -172,3 +172,84 @@ fn an_address_is_removed_as_it_is_there_and_put_back_so() {
     wired.program(1, "ha-release").any_stdout().any_stderr().run();
     assert!(!listed().contains("198.51.100.10"), "{}", listed());
 }
+
+/// Returns the addresses of the first network on the wire, with their labels, in a fixed order.
+fn others(wired: &Wired<'_>, host: usize) -> Vec<String> {
+    let listed = wired.hosts[host - 1].shell("ip -o -4 address show dev wire").any_stdout().run().stdout;
+    let mut found: Vec<String> = listed
+        .lines()
+        .map(|line| {
+            let words: Vec<&str> = line.split(['\\', ' ']).filter(|word| !word.is_empty()).collect();
+            let label = words.iter().find(|word| word.starts_with("wire:")).unwrap_or(&"");
+            format!("{} {label}", words[3])
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// With our address the kernel removed all that had been added to its network later; an unwinding put back
+/// our address alone, and called it taken back.
+#[test]
+fn the_other_addresses_of_a_device_stay_when_ours_is_removed() {
+    if !real::require(&HOST_NEEDS) || !real::require(&NEEDS) {
+        return;
+    }
+    // The kernel keeps them by itself, is told to, or cannot be told.
+    for (promote, prepare) in [
+        (1, "true"),
+        (0, "true"),
+        (0, "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys"),
+    ] {
+        let bed = Bed::new();
+        let wired = Wired::new(&bed);
+        let line = format!(
+            "ip address flush dev wire; ip address add 198.51.100.10/24 dev wire; ip address add 198.51.100.1/24 dev wire; \
+             ip address add 198.51.100.20/24 brd + label wire:1 dev wire; ip address add 203.0.113.7/24 dev wire; \
+             for conf in all wire; do echo {promote} >/proc/sys/net/ipv4/conf/$conf/promote_secondaries; done; {prepare}"
+        );
+        wired.hosts[0].shell(&line).run();
+        let before = others(&wired, 1);
+        assert_eq!(before.len(), 4, "{before:?}");
+        wired.hosts[0]
+            .shell("/bin/sleep 1000 9>at/held </dev/null >/dev/null 2>&1 & echo $! >held.pid")
+            .run();
+        let kept = wired.program(1, "ha-release").status(1).any_stdout().any_stderr().run();
+        assert_eq!(others(&wired, 1), before, "unwound: {}", kept.stderr);
+        wired.hosts[0].shell("read -r pid <held.pid; kill $pid").run();
+        wired.program(1, "ha-release").any_stdout().any_stderr().run();
+        let left: Vec<String> =
+            before.iter().filter(|one| !one.starts_with("198.51.100.10/")).cloned().collect();
+        assert_eq!(others(&wired, 1), left, "promote_secondaries {promote}, {prepare}");
+        let switch =
+            wired.hosts[0].shell("read -r was </proc/sys/net/ipv4/conf/wire/promote_secondaries; echo $was");
+        switch.stdout(format!("{promote}\n")).run();
+    }
+}
+
+/// The same on the other side: what was added beside our address stays when a takeover is taken back.
+#[test]
+fn what_was_added_beside_our_address_stays_when_a_takeover_is_taken_back() {
+    if !real::require(&HOST_NEEDS) || !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let wired = Wired::new(&bed);
+    bed.script(
+        "fakes/agent",
+        "case $1 in status) echo offline;; start) ip address add 198.51.100.30/24 dev wire; exit 1;; esac",
+    );
+    let text = bed.read("etc/ha.toml");
+    let service = "[[service]]\nname = \"agent\"\nstatus = [\"agent\", \"status\"]\nstop = [\"agent\", \"stop\"]\n\
+                   start = [\"agent\", \"start\"]\ntimeout = \"1s\"\n";
+    bed.config("ha.toml", format!("{text}{service}"));
+    wired.program(1, "ha-release").any_stdout().any_stderr().run();
+    let record = wired.state(1).join("release.json").display().to_string();
+    // Our address is the first of its network here.
+    let line = "ip address flush dev wire; ip address add 198.51.100.2/32 dev wire; ip route add 198.51.100.0/24 dev wire; \
+                for conf in all wire; do echo 0 >/proc/sys/net/ipv4/conf/$conf/promote_secondaries; done";
+    wired.hosts[1].shell(line).run();
+    let ended =
+        wired.program(2, "ha-takeover").args(["--record", &record]).status(1).any_stdout().any_stderr().run();
+    assert_eq!(others(&wired, 2), ["198.51.100.2/32 ", "198.51.100.30/24 "], "{}", ended.stderr);
+}

@@ -69,6 +69,7 @@ mod unwind;
 mod violation;
 mod waiting;
 mod whole_node;
+mod writable;
 mod zfs;
 
 /// A scenario file that is not listed above would silently never run.

@@ -154,3 +154,68 @@ fn clients_find_mount_export_and_address_in_that_order() {
     assert!(at("mount --bind /source /at") < at("exportfs -o ro,fsid=7"), "{acts:?}");
     assert!(at("exportfs -o ro,fsid=7") < at("ip address add 192.0.2.10"), "{acts:?}");
 }
+
+/// As exportfs of nfs-utils 2.6.2 does it: a client of IPv6 is taken in brackets only, its network within them,
+/// and listed without; what is unexported must be written as it is listed.
+const IPV6_EXPORTFS: &str = r#"table="$ORDERLY_BED/etab.$(uname -n)"; touch "$table"
+[ "$1" != -s ] || exec cat "$table"
+[ "$1" != -f ] || exit 0
+for last; do :; done
+case "$last" in
+  "["*"]:"*) client=${last#"["}; client=${client%%"]:"*}; path=${last#*"]:"};;
+  *) client=${last%%:*}; path=${last#*:};;
+esac
+case "$path" in /*) ;; *) echo "exportfs: Invalid export syntax: $client" >&2; exit 1;; esac
+line="$path  $client("
+grep -q -F "$line" "$table" || [ "$1" != -u ] || { echo "exportfs: Could not find '$client:$path' to unexport." >&2; exit 1; }
+grep -v -F "$line" "$table" >"$table.new"
+[ "$1" != -o ] || echo "$line$2)" >>"$table.new"
+mv "$table.new" "$table""#;
+
+/// They could be neither released (`exportfs -u 2001:db8::/32:/srv` is no client) nor taken.
+#[test]
+fn clients_of_ipv6_are_released_and_taken_however_they_are_written() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    bed.script("fakes/exportfs", IPV6_EXPORTFS);
+    let share = bed.path("at/share").display().to_string();
+    let text = bed.read("etc/ha.toml");
+    let clients = r#"clients = ["[2001:db8::]/32", "2001:0DB8:0::0001", "192.0.2.0/255.255.255.0"]"#;
+    bed.config("ha.toml", text.replace("clients = [\"*\"]", clients));
+    // Exported by hand, in other words.
+    bed.write(
+        "etab.ec1",
+        format!(
+            "{share}  2001:DB8:0::/32(ro,fsid=7)\n{share}  2001:db8::1(rw,fsid=7)\n{share}  192.0.2.0/24(ro,fsid=7)\n"
+        ),
+    );
+    let before = bed.read("etab.ec1");
+    // A completing run exports anew what differs, by the name that it has there.
+    pair.takeover(1).any_stdout().any_stderr().run();
+    let now = bed.read("etab.ec1");
+    assert!(
+        now.lines().count() == 3 && now.contains("2001:db8::1(ro,") && now.contains("2001:DB8:0::/32(ro,"),
+        "{before}{now}"
+    );
+    pair.release(1).any_stdout().any_stderr().run();
+    assert_eq!(bed.read("etab.ec1"), "");
+    let record = pair.state(1).join("release.json");
+    // Taken back once, and then taken.
+    bed.script(
+        "fakes/svc",
+        &bed.read("fakes/svc").replace("start) :", "start) [ ! -e \"$ORDERLY_BED/broken\" ] || return 1; :"),
+    );
+    bed.write("broken", "");
+    let failed = pair.takeover(2).arg("--record").arg(&record).status(1).any_stdout().any_stderr().run();
+    assert!(failed.stderr.contains("taken back"), "{}", failed.stderr);
+    assert_eq!(bed.read("etab.ec2"), "");
+    std::fs::remove_file(bed.path("broken")).unwrap();
+    pair.way_back(2).any_stdout().any_stderr().run();
+    let taken = bed.read("etab.ec2");
+    for client in ["2001:db8::/32", "2001:db8::1", "192.0.2.0/24"] {
+        assert!(taken.contains(&format!("{share}  {client}(ro,fsid=7)")), "{taken}");
+    }
+}

@@ -1,10 +1,12 @@
 //! Addresses that move with the asset: asked for, added, announced and removed through `ip`, on
 //! Solaris through `ifconfig`. Whether somebody else answers there is asked in `addresses/knock.rs`.
 
+mod kept;
 mod knock;
 mod link;
 
 use crate::config::{Address, Argv, Platform};
+pub use kept::{Kept, of_device};
 pub use knock::{Knock, knock};
 pub use link::{is_own, unfit_device};
 use orderly_exec::job::Job;

@@ -98,6 +98,16 @@ pub trait Asset: std::fmt::Debug {
     /// When it cannot be read.
     fn mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>>;
 
+    /// Tells whether taking it, with its label written, moves the change mark.
+    fn take_moves_mark(&self) -> bool {
+        false
+    }
+
+    /// Tells whether a mount is read-only because the asset itself has it so, without any option.
+    fn is_read_only_itself(&self, _mount: &Mount, _run: &mut dyn Run) -> bool {
+        false
+    }
+
     /// Tells what would notice that the peer uses it at the same time.
     fn guard(&self, _run: &mut dyn Run) -> Guard {
         Guard::Watched

@@ -9,6 +9,7 @@ mod parts;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use asset::asks_read_only;
 pub use asset::{AssetTable, Kind, MountTable};
 
 use anyhow::Context;

@@ -1,5 +1,6 @@
 //! This machine as the steps of a hand-over act on it: every [`Action`] checked and carried out.
 
+mod addressing;
 mod fencing;
 mod ground;
 mod restoring;
@@ -7,6 +8,7 @@ mod sharing;
 mod storage;
 #[cfg(test)]
 mod twice;
+mod writable;
 
 pub use ground::trigger_over;
 
@@ -295,52 +297,6 @@ impl<'c> Machine<'c> {
         Ok(())
     }
 
-    fn check_address(&mut self, cidr: &str, wanted: bool) -> Answer {
-        let Some(address) = self.address(cidr) else { return gone("address", cidr) };
-        match addresses::find(&address, self.config.platform, &mut self.runner) {
-            Err(why) => Answer::Unknown(why),
-            Ok(None) if wanted => Answer::No("it is not here".to_owned()),
-            Ok(None) => Answer::Yes,
-            // Also one that cannot be used: it must not stay.
-            Ok(Some(_)) if !wanted => Answer::No("it is still here".to_owned()),
-            Ok(Some(found)) => match found.state {
-                addresses::State::Usable => Answer::Yes,
-                addresses::State::Tentative => Answer::No("its neighbours are still being asked".to_owned()),
-                addresses::State::Refused => {
-                    Answer::No("another host has it, as duplicate address detection found".to_owned())
-                }
-            },
-        }
-    }
-
-    fn add_address(&mut self, cidr: &str) -> anyhow::Result<()> {
-        let address =
-            self.address(cidr).with_context(|| format!("no address {cidr} is configured any more"))?;
-        // Asked once more: minutes lie between the look beforehand and this.
-        let platform = self.config.platform;
-        if addresses::knock(address.ip(), platform, &mut self.runner) == Knock::Answered {
-            bail!("somebody answers at {}; take the address off that host first", address.ip());
-        }
-        // One that was refused earlier is detected anew.
-        self.remove_address(&address)?;
-        self.run(&[addresses::add_command(&address, platform)], address.timeout)?;
-        let announced: Vec<Argv> = addresses::announce_command(&address, platform).into_iter().collect();
-        // Neighbours that keep the old host in mind find the new one when their cache expires.
-        if let Err(error) = self.run(&announced, address.timeout) {
-            self.notes.push(format!("{cidr} is not announced to its neighbours: {error:#}"));
-        }
-        Ok(())
-    }
-
-    /// Removes an address as it is here: its prefix length may be another one than was configured.
-    fn remove_address(&mut self, address: &Address) -> anyhow::Result<()> {
-        let platform = self.config.platform;
-        let found = addresses::find(address, platform, &mut self.runner);
-        let Some(found) = found.map_err(anyhow::Error::msg)? else { return Ok(()) };
-        let there = Address { cidr: found.cidr, device: found.device, timeout: address.timeout };
-        self.run(&[addresses::remove_command(&there, platform)], address.timeout)
-    }
-
     /// Tells whether an action whose command fails where there is nothing to do (an address that is
     /// gone, a service that is down) has nothing to do.
     fn is_repeated(&mut self, action: &Action) -> bool {
@@ -390,7 +346,7 @@ impl Perform<Action> for Machine<'_> {
             Action::StartService { service } => self.check_service(service, &services::State::Up),
             Action::AddAddress { cidr } => self.check_address(cidr, true),
             Action::RemoveAddress { cidr } => self.check_address(cidr, false),
-            Action::Mount { mount } => self.check_mounted(mount),
+            Action::Mount { mount } => self.check_mount(mount),
             Action::Unmount { at } => self.check_unmounted(at),
             Action::Share { path, exports } => self.check_share(path, exports),
             Action::Unshare { path, .. } => self.check_share(path, &[]),

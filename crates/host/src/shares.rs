@@ -2,8 +2,11 @@
 //!
 //! Linux has `exportfs`, Solaris `share` and `unshare` (share(1M)); a share may have its own commands.
 
+mod client;
+
 use crate::config::{Argv, Platform, Share};
 use anyhow::{Context, bail};
+pub use client::{is_client, is_same, name, plain_client};
 use orderly_exec::job::{Ending, Job, show};
 use orderly_exec::runner::Run;
 use serde::{Deserialize, Serialize};
@@ -64,8 +67,7 @@ pub fn all(limit: Duration, run: &mut dyn Run) -> anyhow::Result<Vec<(PathBuf, E
 
 /// Returns the command that exports a path again as it was found.
 pub fn export_command(path: &Path, export: &Export) -> Argv {
-    let pair = format!("{}:{}", export.client, path.display());
-    vec!["exportfs".to_owned(), "-o".to_owned(), export.options.clone(), pair]
+    vec!["exportfs".to_owned(), "-o".to_owned(), export.options.clone(), name(&export.client, path)]
 }
 
 /// Returns how a path is to be exported by the configuration.
@@ -172,7 +174,18 @@ pub fn has_id_of_its_own(fstype: &str) -> bool {
 }
 
 fn pair(share: &Share, export: &Export) -> String {
-    format!("{}:{}", export.client, share.path.display())
+    name(&export.client, &share.path)
+}
+
+/// Returns exports with their clients written as they are listed: exportfs knows a network by that alone.
+pub fn as_listed(exports: &[Export], listed: &[Export]) -> Vec<Export> {
+    let mut exports = exports.to_vec();
+    for export in &mut exports {
+        if let Some(there) = listed.iter().find(|there| is_same(&there.client, &export.client)) {
+            export.client.clone_from(&there.client);
+        }
+    }
+    exports
 }
 
 /// Lets go of the locks that NFS clients hold on a path (`exportfs` of resource-agents does the same):

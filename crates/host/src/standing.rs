@@ -296,7 +296,7 @@ fn parts(machine: &mut Machine<'_>) -> Vec<Part> {
             Ok(found) => {
                 let wanted = shares::wanted(share, config.platform);
                 let differs = |there: &Export| {
-                    let same = wanted.iter().find(|export| export.client == there.client);
+                    let same = wanted.iter().find(|export| shares::is_same(&export.client, &there.client));
                     same.is_some_and(|export| shares::difference(there, export).is_some())
                 };
                 let is_otherwise = config.platform == Platform::Linux && found.iter().any(differs);

@@ -126,6 +126,10 @@ impl Asset for Bind {
         Ok(Some(format!("change={}", mark.change)))
     }
 
+    fn take_moves_mark(&self) -> bool {
+        true
+    }
+
     fn is_on(&self, mount: &Mount) -> bool {
         let Some((device, root)) = &self.place else { return false };
         // What the source itself lies on shows it too, but is not ours to unmount.

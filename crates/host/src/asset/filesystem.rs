@@ -152,6 +152,10 @@ impl Asset for Filesystem {
         self.look(run).map(|found| found.path).into_iter().collect()
     }
 
+    fn take_moves_mark(&self) -> bool {
+        true
+    }
+
     fn is_on(&self, mount: &Mount) -> bool {
         let found = self.found.borrow();
         let Some(found) = &*found else { return false };

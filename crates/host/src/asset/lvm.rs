@@ -197,6 +197,10 @@ impl Asset for Lvm {
         said.and_then(|text| report::devices(&text)).unwrap_or_default()
     }
 
+    fn take_moves_mark(&self) -> bool {
+        true
+    }
+
     fn is_on(&self, mount: &Mount) -> bool {
         let Ok(active) = active::volumes(&self.group) else { return false };
         active.iter().any(|volume| {

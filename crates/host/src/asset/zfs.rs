@@ -413,6 +413,12 @@ impl Asset for Zfs {
         mount.fstype == "zfs" && datasets::is_of(&self.pool, &mount.source.to_string_lossy())
     }
 
+    fn is_read_only_itself(&self, mount: &Mount, run: &mut dyn Run) -> bool {
+        let dataset = mount.source.to_string_lossy();
+        let ask = ["zfs", "get", "-H", "-o", "value", "readonly", &dataset];
+        self.calls.text(&ask, run).is_ok_and(|text| text.trim() == "on")
+    }
+
     fn is_made_of(&self, mount: &Mount, what: &str) -> bool {
         self.is_on(mount) && mount.source.to_string_lossy() == what
     }

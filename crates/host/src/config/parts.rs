@@ -4,6 +4,7 @@ use super::{
     Address, Backup, Control, Host, Keep, Loopback, MINUTE, MountTable, Platform, Service, Share,
     ShareCommands,
 };
+use crate::shares::{is_client, plain_client};
 use orderly_exec::settings::Table;
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use std::net::IpAddr;
@@ -186,6 +187,15 @@ pub(super) fn read_shares(
         if clients.iter().any(|client| client.is_empty() || client.contains(char::is_whitespace)) {
             table.reject("clients", format!("{}: a client has no blanks in it", table.named("clients")));
         }
+        if let Some(wrong) = clients.iter().find(|client| !is_client(client)) {
+            let named = table.named("clients");
+            table.reject(
+                "clients",
+                format!(
+                    "{named}: \"{wrong}\" has a colon, and is no IPv6 address or network (2001:db8::/32)"
+                ),
+            );
+        }
         if clients.is_empty() {
             let message = format!(
                 "{}: names nobody; name the clients, or leave it out for all",
@@ -195,7 +205,7 @@ pub(super) fn read_shares(
         }
         let share = path.map(|path| Share {
             path,
-            clients,
+            clients: clients.iter().map(|client| plain_client(client)).collect(),
             options: table.text("options").unwrap_or_else(|| "ro".to_owned()),
             fsid: table.single_word("fsid", "a number or a UUID, or leave it out"),
             description: table.text("description"),

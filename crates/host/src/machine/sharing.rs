@@ -37,7 +37,8 @@ impl Machine<'_> {
             return Answer::Yes;
         }
         let against = wanted.iter().find_map(|export| {
-            let Some(there) = found.iter().find(|there| there.client == export.client) else {
+            let Some(there) = found.iter().find(|there| shares::is_same(&there.client, &export.client))
+            else {
                 return Some(format!("it is not exported to {}", export.client));
             };
             if self.config.platform == Platform::Solaris {
@@ -61,8 +62,18 @@ impl Machine<'_> {
         if exports == shares::wanted(share, self.config.platform) {
             self.insist_on_fsid(share)?;
         }
+        let exports = &self.as_listed(share, exports)?;
         let commands = shares::add_commands(share, self.config.platform, exports);
         self.run(&commands, share.timeout)
+    }
+
+    /// What is exported already is exported anew, or no more, by the name that it has there.
+    fn as_listed(&mut self, share: &Share, exports: &[Export]) -> anyhow::Result<Vec<Export>> {
+        if share.commands.is_some() || self.config.platform == Platform::Solaris {
+            return Ok(exports.to_vec());
+        }
+        let listed = shares::found(share, self.config.platform, &mut self.runner)?;
+        Ok(shares::as_listed(exports, &listed))
     }
 
     /// Clients find their files again by the id of the file system. One that the other host would not
@@ -86,6 +97,7 @@ impl Machine<'_> {
 
     pub(super) fn remove_share(&mut self, path: &Path, exports: &[Export]) -> anyhow::Result<()> {
         let Some(share) = self.share(path) else { bail!("no share {} is configured", path.display()) };
+        let exports = &self.as_listed(share, exports)?;
         let commands = shares::remove_commands(share, self.config.platform, exports);
         self.run(&commands, share.timeout)?;
         if share.commands.is_some() || self.config.platform == Platform::Solaris {

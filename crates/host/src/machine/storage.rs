@@ -188,10 +188,11 @@ impl Machine<'_> {
         if let Some(why) = self.reservations().against.into_iter().next() {
             bail!("{why}");
         }
-        if let Some(why) = self.against_devices().into_iter().next()
-            && self.asset_state() != State::Held
-        {
-            bail!("{why}");
+        if self.asset_state() != State::Held {
+            if let Some(why) = self.against_devices().into_iter().next() {
+                bail!("{why}");
+            }
+            self.note_mark()?;
         }
         let others = self.other_exports();
         let taken = self.asset.take(end, &mut self.runner);
@@ -234,7 +235,7 @@ impl Machine<'_> {
             }
         };
         let is_there = |(path, export): &(PathBuf, Export)| {
-            now.iter().any(|(other, there)| other == path && there.client == export.client)
+            now.iter().any(|(other, there)| other == path && shares::is_same(&there.client, &export.client))
         };
         for (path, export) in before.iter().filter(|one| !is_there(one)) {
             let shown = format!("{}:{}", export.client, path.display());
@@ -366,7 +367,7 @@ impl Machine<'_> {
 
     pub(super) fn check_held(&mut self, mounts: &[MountSpec]) -> Answer {
         for mount in mounts {
-            match self.check_mounted(mount) {
+            match self.check_mount(mount) {
                 Answer::Yes => {}
                 other @ (Answer::No(_) | Answer::Unknown(_) | Answer::Untold) => return other,
             }
@@ -375,7 +376,10 @@ impl Machine<'_> {
             State::Held if self.needs_trace() => {
                 Answer::No("nothing on it shows yet that it is held".to_owned())
             }
-            State::Held => self.numbering().check(),
+            State::Held => match self.numbering().check() {
+                Answer::Yes => self.check_moved(),
+                other @ (Answer::No(_) | Answer::Unknown(_) | Answer::Untold) => other,
+            },
             State::Free => Answer::No("nobody holds it".to_owned()),
             State::Elsewhere(why) => Answer::No(why),
             State::Unknown(why) => Answer::Unknown(why),
