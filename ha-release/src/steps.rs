@@ -42,13 +42,17 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part], manner: Manner)
         Mounts::default()
     });
     let state = machine.asset_state();
-    if let State::Elsewhere(why) | State::Unknown(why) = &state {
-        let word = if matches!(state, State::Unknown(_)) {
-            "nobody can say who holds the asset"
-        } else {
-            "the asset is not here"
-        };
-        maker.against.push(format!("{word}: {why}"));
+    match &state {
+        State::Elsewhere(why) => {
+            let peer = &machine.config.peer.name;
+            maker.against.push(format!("the asset is not here: {why}"));
+            maker.against.push(format!("where {peer} has it, it is released there: ssh {peer} ha-release"));
+            maker.against.push(format!(
+                "where {peer} died with it, it is taken here once the power of {peer} is off: ha-takeover --fence, or --peer-down {peer}"
+            ));
+        }
+        State::Unknown(why) => maker.against.push(format!("nobody can say who holds the asset: {why}")),
+        State::Held | State::Free => {}
     }
     if state == State::Free
         && let Some(why) = machine.doubt()

@@ -106,8 +106,18 @@ fn check_state(config: &Config, proof: &Proof, state: &State, against: &mut Vec<
         (State::Held | State::Free, _)
         | (State::Elsewhere(_), Proof::Fence | Proof::PeerDown | Proof::Cluster(_)) => {}
         (State::Elsewhere(why), _) => {
+            let off = if config.peer.fence.is_some() {
+                "--fence".to_owned()
+            } else {
+                format!("--peer-down {peer}")
+            };
+            against.push(format!("the asset is not free: {why}"));
             against.push(format!(
-                "the asset is not free: {why}; release it on {peer}, or use --fence or --peer-down {peer}"
+                "where {peer} runs and holds it: ssh {peer} ha-release --json | ha-takeover --record -"
+            ));
+            against.push(format!("where {peer} died and its power is off, or may be cut: ha-takeover {off}"));
+            against.push(format!(
+                "where this host itself died with it and {peer} does not have it: ssh {peer} ha-release --disclaim --json | ha-takeover --record -"
             ));
         }
         // The device may appear only once before_take has run.

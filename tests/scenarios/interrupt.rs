@@ -66,7 +66,7 @@ fn a_second_run_is_refused_while_one_is_at_it() {
     running.wait_for_stderr("n04: powering on");
     let ended = cstartup(&bed, &["n01"], 4);
     assert!(ended.stderr.contains("another run holds"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("(cstartup --timeout 4s n04, process "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("(cstartup --timeout 4s n04, user "), "{}", ended.stderr);
     cstartup(&bed, &["-k", "n01"], 0);
     running.end();
 }

@@ -42,6 +42,7 @@ mod real_pdsh;
 mod real_powerman;
 mod real_shells;
 mod real_sshd;
+mod refusals;
 mod rehearsal;
 mod release;
 mod reservations;

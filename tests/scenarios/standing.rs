@@ -33,7 +33,10 @@ fn the_next_sensible_command_is_named_in_every_state_and_helps() {
     pair.trouble("before 4");
     pair.release(1).any_status().any_stdout().any_stderr().run();
     pair.forget();
-    assert_eq!(next(&pair, 1), "ha-release, to finish what was begun");
+    assert_eq!(
+        next(&pair, 1),
+        "ha-release, to finish what was begun; or, to stay on this host: ha-takeover --new-plan"
+    );
     pair.release(1).any_stdout().any_stderr().run();
     let path = record(1).display().to_string();
     assert_eq!(

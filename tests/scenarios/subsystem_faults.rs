@@ -99,7 +99,7 @@ fn one_run_at_a_time_acts_on_the_nodes() {
     first.wait_for_stderr("subsystem ");
     for program in ["cstartup", "cshutdown"] {
         let second = bed.program(program).arg("n2").status(4).any_stderr().run();
-        for part in ["another run holds", "(cshutdown -F n1, process "] {
+        for part in ["another run holds", "nodes.lock: process ", " (cshutdown -F n1, user ", ", since 2"] {
             assert!(second.stderr.contains(part), "{part} in {}", second.stderr);
         }
     }

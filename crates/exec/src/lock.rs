@@ -3,10 +3,14 @@
 //! Invariant: a descriptor that was passed down counts only if it is of the very file and the lock on it
 //! succeeds (`a_passed_descriptor_that_is_not_locked_lets_nobody_in`).
 
-use crate::files;
+use crate::cli::{arguments, program_name};
+use crate::job::show;
+use crate::reporter::printable;
 use crate::status::{OrStatus, Status, fail};
+use crate::{clock, files};
 use anyhow::Context;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::unistd::{Uid, User};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -14,6 +18,9 @@ use std::path::{Path, PathBuf};
 
 /// Names the descriptor of a lock that a program passes to the program it runs.
 pub const PASSED_LOCK: &str = "ORDERLY_LOCK_FD";
+
+/// How much of a command line whoever is refused is shown.
+const SHOWN: usize = 200;
 
 /// How the failure begins when another run holds the lock.
 const HELD: &str = "another run holds";
@@ -46,15 +53,19 @@ impl Lock {
             .or_status(Status::Refused)?;
         let passed = passed_down(&file);
         match (file.try_lock(), passed) {
-            (Ok(()), _) => Ok(Self { file, path: path.to_owned() }),
+            (Ok(()), _) => {
+                let lock = Self { file, path: path.to_owned() };
+                lock.sign();
+                Ok(lock)
+            }
             // Locking again what the calling program has locked succeeds; on a descriptor that it has not
             // locked the lock of the other run is met once more.
             (Err(TryLockError::WouldBlock), Some(passed)) if passed.try_lock().is_ok() => {
                 Ok(Self { file: passed, path: path.to_owned() })
             }
             (Err(TryLockError::WouldBlock), _) => {
-                let by = signature(&file).map(|by| format!(" ({by})")).unwrap_or_default();
-                Err(fail(Status::Refused, format!("{HELD} {}{by}; wait for it to end", path.display())))
+                let by = Self::holder(path).unwrap_or_else(|| "a process that cannot be seen".to_owned());
+                Err(fail(Status::Refused, format!("{HELD} {}: {by}; wait for it to end", path.display())))
             }
             (Err(TryLockError::Error(error)), _) => {
                 Err(error).with_context(|| format!("lock {}", path.display())).or_status(Status::Refused)
@@ -62,10 +73,13 @@ impl Lock {
         }
     }
 
-    /// Returns the process that holds the lock at `path`, for who only looks: it takes nothing itself.
-    pub fn holder(path: &Path) -> Option<u32> {
+    /// Returns who holds the lock at `path`, for who only looks: process, program, user and since when. It
+    /// takes nothing itself.
+    pub fn holder(path: &Path) -> Option<String> {
         let found = std::fs::symlink_metadata(path).ok()?;
-        held_by(&std::fs::read_to_string("/proc/locks").ok()?, found.ino(), found.dev())
+        let pid = held_by(&std::fs::read_to_string("/proc/locks").ok()?, found.ino(), found.dev())?;
+        let signed = signature(path).filter(|text| text.starts_with(&format!("process {pid} (")));
+        Some(signed.unwrap_or_else(|| describe(pid)))
     }
 
     /// Tells whether taking a lock failed because another run holds it.
@@ -73,13 +87,16 @@ impl Lock {
         error.root_cause().to_string().starts_with(HELD)
     }
 
-    /// Writes into the lock file who holds it, for whoever is refused meanwhile.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn sign(&self, who: &str) -> anyhow::Result<()> {
-        self.file.set_len(0).with_context(|| format!("write {}", self.path.display()))?;
-        self.file.write_all_at(who.as_bytes(), 0).with_context(|| format!("write {}", self.path.display()))
+    /// Writes into the lock file who holds it, for whoever is refused meanwhile. It keeps nobody from working:
+    /// what cannot be written is read from the process itself.
+    fn sign(&self) {
+        let words = [&[program_name()], arguments().as_slice()].concat();
+        let command: String = printable(&show(&words)).chars().take(SHOWN).collect();
+        let pid = std::process::id();
+        let text = format!("process {pid} ({command}, user {}, since {})\n", who(), clock::now());
+        if self.file.set_len(0).is_ok() {
+            self.file.write_all_at(text.as_bytes(), 0).ok();
+        }
     }
 
     /// Returns where the lock lives.
@@ -112,12 +129,47 @@ fn held_by(table: &str, inode: u64, device: u64) -> Option<u32> {
 }
 
 /// Returns who signed a lock file: its first line, as far as it can be shown.
-fn signature(file: &File) -> Option<String> {
-    let mut bytes = [0u8; 400];
+fn signature(path: &Path) -> Option<String> {
+    let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(path).ok()?;
+    let mut bytes = [0u8; 600];
     let count = file.read_at(&mut bytes, 0).ok()?;
     let text = String::from_utf8_lossy(&bytes[..count]);
     let line: String = text.lines().next()?.chars().filter(|c| !c.is_control()).collect();
     (!line.is_empty()).then_some(line)
+}
+
+/// Describes a process that signed nothing, as flock(1) does not.
+fn describe(pid: u32) -> String {
+    let Ok(comm) = std::fs::read_to_string(format!("/proc/{pid}/comm")) else {
+        return "a process that cannot be seen from here".to_owned();
+    };
+    let user = std::fs::metadata(format!("/proc/{pid}")).map(|found| name_of(Uid::from_raw(found.uid())));
+    let user = user.map(|user| format!(", user {user}")).unwrap_or_default();
+    let since = began(pid).map(|at| format!(", since {at}")).unwrap_or_default();
+    format!("process {pid} ({}{user}{since})", printable(comm.trim()))
+}
+
+/// Returns when a process began: ticks since the machine did (proc_pid_stat(5)), of which Linux shows a hundred
+/// a second everywhere.
+fn began(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let ticks: i64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    let kernel = std::fs::read_to_string("/proc/stat").ok()?;
+    let boot: i64 = kernel.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    clock::at(boot + ticks / 100)
+}
+
+fn name_of(uid: Uid) -> String {
+    User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+/// Returns who asked: the user behind `sudo`, where it is told, and the one in effect.
+pub fn who() -> String {
+    let own = name_of(Uid::effective());
+    match std::env::var("SUDO_USER") {
+        Ok(asked) if !asked.is_empty() && asked != own => format!("{} as {own}", printable(&asked)),
+        _ => own,
+    }
 }
 
 /// Returns the descriptor the caller passed, if it is of this very file: a number alone proves nothing.
@@ -156,10 +208,16 @@ mod tests {
         let first = Lock::take(&path).unwrap();
         let error = Lock::take(&path).unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Status::Refused));
-        assert_eq!(Lock::holder(&path), Some(std::process::id()));
-        first.sign("cstartup n1, process 7\n").unwrap();
+        let begins = format!("process {} (", std::process::id());
+        assert!(Lock::holder(&path).unwrap().starts_with(&begins));
+        // What signed nothing is told by what the kernel knows of it.
+        std::fs::write(&path, "").unwrap();
+        let said = Lock::holder(&path).unwrap();
+        assert!(said.starts_with(&begins) && said.contains(", since 2"), "{said}");
+        first.sign();
         let said = format!("{:#}", Lock::take(&path).unwrap_err());
-        assert!(said.contains("(cstartup n1, process 7); wait"), "{said}");
+        let begins = format!("/state/lock: process {} (", std::process::id());
+        assert!(said.contains(&begins) && said.contains(", user ") && said.contains(", since 2"), "{said}");
         drop(first);
         // A process that another test begins has a copy of the lock until it has become its program.
         let pause = std::time::Duration::from_millis(20);

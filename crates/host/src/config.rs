@@ -14,7 +14,7 @@ pub use asset::{AssetTable, Kind, MountTable};
 
 use anyhow::Context;
 use orderly_exec::settings::Document;
-use orderly_exec::{OrStatus, Status, files};
+use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -177,6 +177,17 @@ impl Config {
         let path = std::path::absolute(&path)
             .with_context(|| format!("find {}", path.display()))
             .or_status(Status::Rejected)?;
+        if matches!(path.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound) {
+            return Err(fail(
+                Status::Rejected,
+                format!(
+                    "read {}: No such file or directory; make it from one of the examples of Orderly \
+                     (share/doc/orderly/examples/ha-*.toml; man 5 ha.toml), alike on both hosts, or \
+                     name another file with --config; then: ha-release --status",
+                    path.display()
+                ),
+            ));
+        }
         let text = files::read(&path)?;
         files::check_only_owner_writes(&path)?;
         let own = own_name().or_status(Status::Rejected)?;

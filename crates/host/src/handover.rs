@@ -78,13 +78,18 @@ pub fn unfinished(
     }
     let other = program.other();
     if journal::read::<Action>(&other.journal())?.is_some_and(|stored| !stored.is_closed()) {
-        let other = other.name();
-        return Err(fail(
-            Status::Refused,
-            format!(
-                "{other} was begun on this host and not finished; run {other} to finish it, or use --new-plan"
-            ),
-        ));
+        // A new plan checks every step anew: what still runs stays, and what was stopped is started.
+        let why = match program {
+            Program::Takeover => {
+                "a release was begun on this host and not finished; run ha-release to finish it; to stay on this host \
+                 instead, with all that was stopped: ha-takeover --new-plan"
+            }
+            Program::Release => {
+                "a takeover was begun on this host and not finished; run ha-takeover to finish it; to let go instead: \
+                 ha-release --new-plan"
+            }
+        };
+        return Err(fail(Status::Refused, why));
     }
     let Some(stored) = journal::read::<Action>(&program.journal())?.filter(|stored| !stored.is_closed())
     else {
@@ -189,10 +194,22 @@ pub fn show_unfinished(
     Ok(())
 }
 
+/// Returns when the last completed takeover of this host was begun.
+pub fn last_takeover() -> Option<String> {
+    let stored = journal::read::<Action>(&Program::Takeover.journal()).ok().flatten()?;
+    let is_over = stored.lines.last().and_then(|line| line.verdict) == Some(Verdict::Completed);
+    is_over.then_some(stored.header.at)
+}
+
+/// Returns which run is going on, of whatever program of the family.
+pub fn running() -> Option<String> {
+    Lock::holder(&Config::lock_path())
+}
+
 /// Says to who only looks that a run is going on, so that what is shown may change.
 pub fn tell_running(reporter: &Reporter) {
-    if let Some(pid) = Lock::holder(&Config::lock_path()) {
-        reporter.say(format!("process {pid} is at work on this now: what is shown may change"));
+    if let Some(who) = running() {
+        reporter.say(format!("{who} is at work on this now: what is shown may change"));
     }
 }
 

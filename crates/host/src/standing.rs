@@ -33,6 +33,8 @@ struct Standing {
     parts: Vec<Part>,
     holders: Vec<String>,
     unfinished: Vec<String>,
+    /// The run that is going on.
+    running: Option<String>,
     /// The newest whole snapshot; looked for only where the asset is held.
     snapshot: Option<LastSnapshot>,
     /// The last release record this host made.
@@ -93,7 +95,7 @@ const SHOWN: usize = 6;
 
 /// Tells where this host stands.
 pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
-    handover::tell_running(reporter);
+    let running = handover::running();
     let (state, reason) = match machine.asset_state() {
         State::Held => ("held", None),
         State::Free => ("free", None),
@@ -105,15 +107,18 @@ pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
     let foreign = state::insist_on_own(machine.config).err();
     let (unfinished, record) = match &foreign {
         Some(_) => (Vec::new(), None),
+        // What it has begun is not unfinished, and its journal changes while it is read.
+        None if running.is_some() => (Vec::new(), last_record(machine, state)),
         None => {
             let programs = [Program::Release, Program::Takeover].into_iter();
             (programs.filter_map(unfinished).collect(), last_record(machine, state))
         }
     };
     let standing = Standing {
-        next: match &foreign {
-            Some(error) => error.root_cause().to_string(),
-            None => next(machine, state, &parts, &unfinished, record.as_ref()),
+        next: match (&foreign, &running) {
+            (Some(error), _) => error.root_cause().to_string(),
+            (None, Some(_)) => "nothing, until that run has ended; then ask again".to_owned(),
+            (None, None) => next(machine, state, &parts, &unfinished, record.as_ref()),
         },
         here: here(state, &parts),
         snapshot: if state == "held" { last_snapshot(machine) } else { None },
@@ -127,6 +132,7 @@ pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
         parts,
         holders: machine.users().holders.iter().map(ToString::to_string).collect(),
         unfinished: unfinished.into_iter().map(|run| run.said).collect(),
+        running,
     };
     show(&standing, reporter);
     reporter.record(&standing);
@@ -165,6 +171,9 @@ fn show(standing: &Standing, reporter: &mut Reporter) {
     }
     if let Some(more @ 1..) = standing.holders.len().checked_sub(SHOWN) {
         reporter.answer(&format!("in use: {more} more (ha-release --holders lists them)"));
+    }
+    if let Some(run) = &standing.running {
+        reporter.answer(&format!("at work: {run}"));
     }
     for line in &standing.unfinished {
         reporter.answer(&format!("unfinished: {line}"));
@@ -330,7 +339,14 @@ fn unfinished(program: Program) -> Option<Unfinished> {
             let (at, last) = (&stored.header.at, last.unwrap_or_default());
             Some(Unfinished {
                 said: format!("{name} was begun {at} and is not finished{last}; run it again"),
-                next: format!("{name}, to finish what was begun"),
+                next: match program {
+                    Program::Release => {
+                        "ha-release, to finish what was begun; or, to stay on this host: ha-takeover --new-plan".to_owned()
+                    }
+                    Program::Takeover => {
+                        "ha-takeover, to finish what was begun; or, to let go: ha-release --new-plan".to_owned()
+                    }
+                },
             })
         }
         Ok(_) => None,

@@ -3,8 +3,9 @@
 
 use anyhow::Context;
 use nix::libc;
-use nix::unistd::{Uid, User, gethostname};
+use nix::unistd::gethostname;
 use orderly_exec::cli::program_name;
+pub use orderly_exec::lock::who;
 use orderly_exec::reporter::printable;
 use orderly_exec::{OrStatus, Status, clock};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -120,17 +121,6 @@ fn connect() -> Option<UnixDatagram> {
     // A daemon that does not read must not hold the run.
     socket.set_nonblocking(true).ok()?;
     Some(socket)
-}
-
-/// Returns who asked: the user behind `sudo` or `su`, where it is told, and the one in effect.
-pub fn who() -> String {
-    let effective = Uid::effective();
-    let own =
-        User::from_uid(effective).ok().flatten().map_or_else(|| effective.to_string(), |user| user.name);
-    match std::env::var("SUDO_USER") {
-        Ok(asked) if !asked.is_empty() && asked != own => format!("{asked} as {own}"),
-        _ => own,
-    }
 }
 
 fn host() -> String {

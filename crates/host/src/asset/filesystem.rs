@@ -83,7 +83,7 @@ impl Filesystem {
             State::Free
         } else {
             State::Elsewhere(format!(
-                "{} ({}) is mounted elsewhere, or was not let go cleanly",
+                "{} ({}) is mounted on the other host, or the host that had it mounted last ended without unmounting it",
                 self.device, found.fstype
             ))
         })

@@ -413,13 +413,29 @@ impl Machine<'_> {
         }
         let found = self.asset.mark(&mut self.runner)?;
         if mark.is_some() && found.as_deref() != mark {
+            let peer = &self.config.peer.name;
             bail!(
-                "the asset was held again after its release: its change mark is \"{}\", the release record has \"{}\"",
-                found.unwrap_or_default(),
-                mark.unwrap_or_default()
+                "the asset was held again after its release, so a newer record counts; {}; ssh {peer} ha-release --json | \
+                 ha-takeover --record - (change mark then \"{}\", now \"{}\")",
+                self.held_since(),
+                mark.unwrap_or_default(),
+                found.unwrap_or_default()
             );
         }
         Ok(())
+    }
+
+    /// Says what is known of who had the asset last: of this host its own journal, of the peer nothing.
+    fn held_since(&self) -> String {
+        let (own, peer) = (&self.config.own.name, &self.config.peer.name);
+        match handover::last_takeover() {
+            Some(at) => {
+                format!("{own} itself took it last on {at}; if that was before the release, it was {peer}")
+            }
+            None => format!(
+                "no takeover stands in the journal of {own}, so it was {peer}, or somebody who mounted it by hand"
+            ),
+        }
     }
 }
 
