@@ -1,23 +1,30 @@
-//! Puts entries of a snapshot onto the live system. Every file is made beside, hashed while copied,
-//! synced and renamed into place, so that no reader ever sees half of one.
+//! Puts entries of a snapshot onto the live system. Everything is made in a workshop, hashed while copied,
+//! synced and moved into place by one rename, so that no reader ever sees half of one.
+//!
+//! Invariant: what is changed in place is the very thing that was compared, and what is made is made where
+//! nobody but root can reach it
+//! (`restore_race::who_owns_a_directory_on_the_way_gains_nothing_and_stops_nothing`).
 
 use crate::chosen::Chosen;
-use crate::comparison::{Aspect, Change, Item};
+use crate::comparison::{Aspect, Change, Compared, Comparison, Item};
 use crate::copy::{Copier, Fault};
+use crate::left::Left;
 use crate::manifest::{Entry, Kind};
-use crate::metadata::{self, Owner};
+use crate::metadata::{self, Owner, Owners};
 use crate::progress::Progress;
-use crate::root::{Place, Root, Trouble};
+use crate::root::{Folder, Place, Root};
 use crate::store::FOLDER;
 use crate::verbatim::Verbatim;
+use crate::workshop::{MADE, Notes, Workshops, empty};
 use anyhow::{Context, anyhow, bail, ensure};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{Mode, SFlag, fstat, makedev, mkdirat, mknodat};
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, makedev, mkdirat, mknodat};
 use nix::unistd::{UnlinkatFlags, fsync, linkat, mkfifoat, symlinkat, unlinkat};
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 
 /// Puts entries of one snapshot onto one root.
 #[derive(Debug)]
@@ -25,23 +32,48 @@ pub struct Application<'a> {
     live: &'a mut Root,
     tree: &'a mut Root,
     copier: Copier,
-    /// Where the first name of each file with several names stands.
-    firsts: HashMap<u64, Verbatim>,
+    workshops: Workshops,
+    owners: Owners,
+    /// Where the first name of each file with several names stands, and its device and inode.
+    firsts: HashMap<u64, (Verbatim, (u64, u64))>,
     /// Folders that the walk is in, whose permissions and times are set when all in them is done.
-    folders: Vec<(Place, Entry)>,
-    /// Attributes that could not be set.
+    folders: Vec<Open>,
+    /// Attributes that could not be set, and names that could not be joined.
     pub lost: Vec<String>,
+    /// What has its place taken by something else since it was compared.
+    pub left: Vec<Left>,
+}
+
+/// A folder that is made or changed.
+#[derive(Debug)]
+struct Open {
+    entry: Entry,
+    folder: Folder,
+    within: Rc<OwnedFd>,
+}
+
+/// How putting one entry ends, other than by an error of ours.
+#[derive(Debug)]
+enum Put {
+    Done,
+    /// Something else has its place.
+    Left(String),
 }
 
 impl<'a> Application<'a> {
-    pub fn new(live: &'a mut Root, tree: &'a mut Root) -> Self {
+    pub fn new(live: &'a mut Root, tree: &'a mut Root, notes: Notes) -> Self {
+        // What was opened when it was compared may stand elsewhere by now.
+        live.forget();
         Self {
             live,
             tree,
             copier: Copier::default(),
+            workshops: Workshops::new(notes),
+            owners: Owners::default(),
             firsts: HashMap::new(),
             folders: Vec::new(),
             lost: Vec::new(),
+            left: Vec::new(),
         }
     }
 
@@ -52,10 +84,10 @@ impl<'a> Application<'a> {
     pub fn apply_all(
         &mut self,
         chosen: &mut Chosen<'_>,
-        items: &[Item],
+        comparison: &Comparison,
         progress: &mut Progress<'_>,
     ) -> anyhow::Result<()> {
-        let mut items = items.iter().peekable();
+        let mut items = comparison.items.iter().peekable();
         let mut pass = chosen.pass()?;
         while items.peek().is_some() {
             let (number, entry) = pass.next_entry()?.context("the manifest is not the one compared")?;
@@ -63,110 +95,202 @@ impl<'a> Application<'a> {
                 progress.file()?;
                 // Left to the end of the run, each would keep a folder open until there are too many.
                 self.finish_folders(|folder| !entry.path.is_within(folder))?;
-                let applied = match &item.change {
-                    Change::Updated(aspects) if can_be_adjusted(&entry, aspects) => {
-                        self.adjust(&entry, progress)
-                    }
-                    Change::New | Change::Updated(_) => self.put(&entry, progress),
-                };
-                applied.with_context(|| format!("restore {}", entry.path))?;
-            }
-            if let Some(group) = entry.link_group {
-                self.firsts.entry(group).or_insert(entry.path);
+                match self.apply(&entry, item, progress).with_context(|| format!("restore {}", entry.path))? {
+                    Put::Done => {}
+                    Put::Left(why) => Left::note(&mut self.left, &entry.path, || why),
+                }
+            } else if let Some(group) = entry.link_group
+                && let Some(Some(identity)) = comparison.firsts.get(&group)
+            {
+                self.firsts.entry(group).or_insert((entry.path, *identity));
             }
         }
         self.finish_folders(|_| true)
     }
 
-    /// Sets owner, permissions, times and attributes of what is there, in place: it keeps its inode.
-    fn adjust(&mut self, entry: &Entry, progress: &mut Progress<'_>) -> anyhow::Result<()> {
-        let place = self.place(&entry.path)?;
+    fn apply(&mut self, entry: &Entry, item: &Item, progress: &mut Progress<'_>) -> anyhow::Result<Put> {
+        if self.left.last().is_some_and(|left| entry.path.is_within(left.path.as_bytes())) {
+            return Ok(Put::Left(String::new()));
+        }
+        let folder = match self.folder(entry, item) {
+            Ok(folder) => folder,
+            Err(why) => return Ok(Put::Left(why)),
+        };
+        let place = place(&folder, &entry.path)?;
         if entry.kind == Kind::Directory {
-            self.folders.push((place, entry.clone()));
-            return Ok(());
+            return self.put_folder(entry, item, &folder, place);
         }
-        let opened = place.open_as_place()?;
-        // A file that has names elsewhere would change there too, where nobody asked for it.
-        if entry.link_group.is_none() && fstat(&opened)?.st_nlink > 1 {
-            return self.put(entry, progress);
-        }
-        self.finish(&opened, entry)?;
-        if entry.kind == Kind::File {
-            fsync(place.open_to_read()?)?;
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, entry: &Entry, progress: &mut Progress<'_>) -> anyhow::Result<()> {
-        let place = self.place(&entry.path)?;
-        if entry.kind == Kind::Directory {
-            match mkdirat(&*place.folder, place.name.as_c_str(), Mode::S_IRWXU) {
-                Ok(()) | Err(Errno::EEXIST) => {}
-                Err(error) => return Err(error.into()),
+        if let Change::Updated(aspects) = &item.change
+            && can_be_adjusted(entry, aspects)
+            && let Some(opened) = self.open_compared(&place, item)
+        {
+            self.finish(&opened, entry)?;
+            if entry.kind == Kind::File {
+                // By the open place: the name may lead elsewhere by now.
+                let read = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+                let file =
+                    nix::fcntl::open(crate::xattr::proc_path(&opened).as_c_str(), read, Mode::empty())?;
+                fsync(file)?;
             }
-            self.folders.push((place, entry.clone()));
-            return Ok(());
+            if let Some(group) = entry.link_group {
+                self.firsts.insert(group, (entry.path.clone(), identity(&opened)?));
+            }
+            return Ok(Put::Done);
         }
-        let beside = beside()?;
-        remove_if_there(&place, &beside)?;
-        let made = self.make(entry, &place, &beside, progress).and_then(|()| {
-            renameat(&*place.folder, beside.as_c_str(), &*place.folder, place.name.as_c_str())?;
-            // Two names of one file: renaming one onto the other does nothing and leaves both.
-            remove_if_there(&place, &beside)?;
-            Ok(fsync(&*place.folder)?)
-        });
-        if made.is_err() {
-            remove_if_there(&place, &beside).ok();
-        }
-        made
+        self.put(entry, &folder, &place, progress)
     }
 
+    /// Returns the folder that an entry belongs in, if it is the one that was compared or made.
+    fn folder(&mut self, entry: &Entry, item: &Item) -> Result<Folder, String> {
+        let parent = entry.path.as_path().parent();
+        if let Some(open) = self.folders.iter().rev().find(|open| Some(open.entry.path.as_path()) == parent) {
+            return Ok(open.folder.clone());
+        }
+        let folder = self.live.folder_of(&entry.path).map_err(|trouble| trouble.to_string())?;
+        if item.within == Some(folder.identity) {
+            Ok(folder)
+        } else {
+            Err("the directory that it lies in was exchanged while it was restored".to_owned())
+        }
+    }
+
+    /// Opens what was compared, if it still stands there as it was, and has no name elsewhere: it would change
+    /// there too, where nobody asked for it.
+    fn open_compared(&mut self, place: &Place, item: &Item) -> Option<OwnedFd> {
+        let opened = place.open_as_place().ok()?;
+        let found = fstat(&opened).ok()?;
+        let has_one_name = found.st_nlink == 1;
+        (item.compared.as_ref() == Some(&self.compared(&found)) && has_one_name).then_some(opened)
+    }
+
+    fn compared(&mut self, found: &FileStat) -> Compared {
+        Compared::of(&metadata::entry(Verbatim::default(), found, &mut self.owners))
+    }
+
+    fn put_folder(
+        &mut self,
+        entry: &Entry,
+        item: &Item,
+        within: &Folder,
+        place: Place,
+    ) -> anyhow::Result<Put> {
+        let opened = if let Some(compared) = &item.compared {
+            let opened = match openat(&*place.folder, place.name.as_c_str(), FOLDER, Mode::empty()) {
+                Ok(opened) => opened,
+                Err(error) => return taken(error, within),
+            };
+            let found = fstat(&opened)?;
+            if !compared.is_same_folder(&self.compared(&found)) {
+                return Ok(Put::Left("was exchanged while it was restored".to_owned()));
+            }
+            opened
+        } else {
+            match self.make_folder(within, &place)? {
+                Ok(opened) => opened,
+                Err(error) => return taken(error, within),
+            }
+        };
+        let folder = Folder::of(Rc::new(opened), entry.path.as_bytes(), Some(within))?;
+        self.folders.push(Open { entry: entry.clone(), folder, within: place.folder });
+        Ok(Put::Done)
+    }
+
+    /// Makes a folder and puts it in place, open all the while; the inner error is that of its place.
+    fn make_folder(&mut self, within: &Folder, place: &Place) -> anyhow::Result<Result<OwnedFd, Errno>> {
+        self.make_and_move(within, place, RenameFlags::RENAME_NOREPLACE, &mut |_, workshop| {
+            mkdirat(workshop, MADE, Mode::S_IRWXU)?;
+            Ok(openat(workshop, MADE, FOLDER, Mode::empty())?)
+        })
+    }
+
+    fn put(
+        &mut self,
+        entry: &Entry,
+        within: &Folder,
+        place: &Place,
+        progress: &mut Progress<'_>,
+    ) -> anyhow::Result<Put> {
+        let moved = self.make_and_move(within, place, RenameFlags::empty(), &mut |this, workshop| {
+            this.make(entry, workshop, progress)
+        })?;
+        match moved {
+            Ok(identity) => {
+                fsync(&*place.folder)?;
+                if let Some(group) = entry.link_group {
+                    self.firsts.insert(group, (entry.path.clone(), identity));
+                }
+                Ok(Put::Done)
+            }
+            Err(error) => taken(error, within),
+        }
+    }
+
+    /// Has something made in a workshop and moves it into place; the inner error is that of the move.
+    fn make_and_move<T>(
+        &mut self,
+        within: &Folder,
+        place: &Place,
+        flags: RenameFlags,
+        make: &mut dyn FnMut(&mut Self, &OwnedFd) -> anyhow::Result<T>,
+    ) -> anyhow::Result<Result<T, Errno>> {
+        let workshop = self.workshops.enter(within)?;
+        let mut made = in_workshop(&workshop, || make(self, &workshop))?;
+        let mut moved = move_made(&workshop, place, flags);
+        if moved == Err(Errno::EXDEV) {
+            empty(&workshop);
+            let workshop = self.workshops.enter_beside(within)?;
+            made = in_workshop(&workshop, || make(self, &workshop))?;
+            moved = move_made(&workshop, place, flags);
+            if moved.is_err() {
+                empty(&workshop);
+            }
+        } else if moved.is_err() {
+            empty(&workshop);
+        }
+        Ok(moved.map(|()| made))
+    }
+
+    /// Makes anything but a folder in a workshop; returns its device and inode.
     fn make(
         &mut self,
         entry: &Entry,
-        place: &Place,
-        beside: &CString,
+        workshop: &OwnedFd,
         progress: &mut Progress<'_>,
-    ) -> anyhow::Result<()> {
-        let folder = &*place.folder;
+    ) -> anyhow::Result<(u64, u64)> {
         let private = Mode::S_IRUSR | Mode::S_IWUSR;
         match entry.kind {
-            Kind::File => return self.make_file(entry, place, beside, progress),
+            Kind::File => return self.make_file(entry, workshop, progress),
             Kind::Symlink => {
                 let target =
                     entry.target.as_ref().context("the manifest does not say where the link leads")?;
-                symlinkat(target.as_os_str(), folder, beside.as_c_str())?;
+                symlinkat(target.as_os_str(), workshop, MADE)?;
             }
-            Kind::Fifo => mkfifoat(folder, beside.as_c_str(), private)?,
+            Kind::Fifo => mkfifoat(workshop, MADE, private)?,
             Kind::CharDevice | Kind::BlockDevice => {
                 let (major, minor) =
                     entry.device_number.context("the manifest does not say which device it is")?;
                 let kind = if entry.kind == Kind::BlockDevice { SFlag::S_IFBLK } else { SFlag::S_IFCHR };
-                mknodat(folder, beside.as_c_str(), kind, private, makedev(major, minor))?;
+                mknodat(workshop, MADE, kind, private, makedev(major, minor))?;
             }
             Kind::Directory | Kind::Socket => bail!("a {} cannot be made", entry.kind.word()),
         }
-        let made = Place { folder: place.folder.clone(), name: beside.clone() }.open_as_place()?;
-        self.finish(&made, entry)
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let made = openat(workshop, MADE, flags, Mode::empty())?;
+        self.finish(&made, entry)?;
+        identity(&made)
     }
 
     fn make_file(
         &mut self,
         entry: &Entry,
-        place: &Place,
-        beside: &CString,
+        workshop: &OwnedFd,
         progress: &mut Progress<'_>,
-    ) -> anyhow::Result<()> {
-        if let Some(first) = entry.link_group.and_then(|group| self.firsts.get(&group)).cloned() {
-            let first = self.place(&first)?;
-            linkat(
-                &*first.folder,
-                first.name.as_c_str(),
-                &*place.folder,
-                beside.as_c_str(),
-                AtFlags::empty(),
-            )?;
-            return Ok(());
+    ) -> anyhow::Result<(u64, u64)> {
+        if let Some((first, expected)) = entry.link_group.and_then(|group| self.firsts.get(&group)).cloned() {
+            if self.join(&first, expected, workshop)? {
+                return Ok(expected);
+            }
+            self.lost.push(format!("{}: is no longer one file with {first}", entry.path));
         }
         let source = self
             .tree
@@ -175,7 +299,7 @@ impl<'a> Application<'a> {
             .and_then(|place| Ok(place.open_to_read()?))
             .context("open the copy")?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let target = openat(&*place.folder, beside.as_c_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
+        let target = openat(workshop, MADE, flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
         let digest = match self.copier.copy(&source, &target, entry.size, &mut |count| progress.bytes(count))
         {
             Ok(digest) => digest,
@@ -187,7 +311,25 @@ impl<'a> Application<'a> {
         ensure!(Some(digest) == entry.blake3, "the copy is not what its manifest says");
         self.finish(&target, entry)?;
         fsync(&target)?;
-        Ok(())
+        identity(&target)
+    }
+
+    /// Makes a further name of a file that was restored or is as it was; tells whether that is possible. Looked at
+    /// in the workshop, where nobody can exchange it any more.
+    fn join(&mut self, first: &Verbatim, expected: (u64, u64), workshop: &OwnedFd) -> anyhow::Result<bool> {
+        let Ok(first) = self.live.place(first) else { return Ok(false) };
+        match linkat(&*first.folder, first.name.as_c_str(), workshop, MADE, AtFlags::empty()) {
+            Ok(()) => {}
+            // Gone, on another file system, or full of names.
+            Err(Errno::ENOENT | Errno::EXDEV | Errno::EMLINK | Errno::EPERM) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        let found = fstatat(workshop, MADE, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        if (found.st_dev, found.st_ino) == expected {
+            return Ok(true);
+        }
+        empty(workshop);
+        Ok(false)
     }
 
     fn finish(&mut self, made: impl AsFd, entry: &Entry) -> anyhow::Result<()> {
@@ -203,66 +345,68 @@ impl<'a> Application<'a> {
 
     fn finish_folders(&mut self, is_done: impl Fn(&[u8]) -> bool) -> anyhow::Result<()> {
         // Innermost first: a folder may end up closed to us.
-        while let Some((place, entry)) = self.folders.pop_if(|(_, entry)| is_done(entry.path.as_bytes())) {
-            let what = || format!("restore {}", entry.path);
-            let opened: OwnedFd =
-                openat(&*place.folder, place.name.as_c_str(), FOLDER, Mode::empty()).with_context(what)?;
-            self.finish(&opened, &entry).with_context(what)?;
-            fsync(&opened).and_then(|()| fsync(&*place.folder)).with_context(what)?;
+        while let Some(open) = self.folders.pop_if(|open| is_done(open.entry.path.as_bytes())) {
+            let what = || format!("restore {}", open.entry.path);
+            self.finish(&*open.folder.fd, &open.entry).with_context(what)?;
+            fsync(&*open.folder.fd).and_then(|()| fsync(&*open.within)).with_context(what)?;
         }
         Ok(())
     }
-
-    fn place(&mut self, path: &Verbatim) -> anyhow::Result<Place> {
-        self.live.place(path).map_err(|trouble| anyhow!("{trouble}"))
-    }
 }
 
-/// Removes what a restore created, innermost first; folders that are not empty stay. Returns what stayed.
-///
-/// # Errors
-/// Names the path.
-pub fn remove_created(live: &mut Root, created: &[Verbatim]) -> anyhow::Result<Vec<Verbatim>> {
-    let mut stayed = Vec::new();
-    for path in created.iter().rev() {
-        let what = || format!("remove {path}");
-        let place = match live.place(path) {
-            Ok(place) => place,
-            Err(Trouble::Missing) => continue,
-            Err(trouble) => return Err(anyhow!("{trouble}")).with_context(what),
-        };
-        let removed = match unlinkat(&*place.folder, place.name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
-            Err(Errno::EISDIR) => unlinkat(&*place.folder, place.name.as_c_str(), UnlinkatFlags::RemoveDir),
-            result => result,
-        };
-        match removed {
-            Ok(()) => fsync(&*place.folder).with_context(what)?,
-            Err(Errno::ENOENT) => {}
-            Err(Errno::ENOTEMPTY | Errno::EEXIST) => stayed.push(path.clone()),
-            Err(error) => return Err(error).with_context(what),
+/// What it means that something cannot be put in its place.
+fn taken(error: Errno, within: &Folder) -> anyhow::Result<Put> {
+    let why = if error == Errno::ENOENT {
+        "its directory was removed while it was restored"
+    } else if error == Errno::EBUSY && !within.is_safe {
+        "something is mounted there"
+    } else if matches!(
+        error,
+        Errno::EISDIR | Errno::ENOTEMPTY | Errno::ENOTDIR | Errno::ELOOP | Errno::EEXIST
+    ) {
+        "something else was put there while it was restored"
+    } else {
+        return Err(error.into());
+    };
+    Ok(Put::Left(why.to_owned()))
+}
+
+fn place(folder: &Folder, path: &Verbatim) -> anyhow::Result<Place> {
+    let name = path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    Ok(Place { folder: Rc::clone(&folder.fd), name: CString::new(name)? })
+}
+
+fn identity(made: impl AsFd) -> anyhow::Result<(u64, u64)> {
+    let found = fstat(made)?;
+    Ok((found.st_dev, found.st_ino))
+}
+
+/// Runs what makes something in a workshop; what it leaves when it fails goes.
+fn in_workshop<T>(workshop: &OwnedFd, make: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    make().inspect_err(|_| empty(workshop))
+}
+
+fn move_made(workshop: &OwnedFd, place: &Place, flags: RenameFlags) -> Result<(), Errno> {
+    let name = place.name.as_c_str();
+    if !flags.is_empty() {
+        match renameat2(workshop, MADE, &*place.folder, name, flags) {
+            // A file system without the flag; an empty folder that somebody made is then replaced.
+            Err(Errno::EINVAL | Errno::ENOSYS) => {}
+            result => return result,
         }
-        live.forget();
     }
-    Ok(stayed)
-}
-
-/// Removes what a restore that was killed had made beside a path and not put in place.
-///
-/// # Errors
-/// What the kernel said.
-pub fn remove_unfinished(live: &mut Root, path: &Verbatim) -> anyhow::Result<()> {
-    let Ok(place) = live.place(path) else { return Ok(()) };
-    match remove_if_there(&place, &beside()?) {
-        // A folder: somebody else's.
-        Ok(()) | Err(Errno::EISDIR) => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("remove what was made beside {path}")),
+    renameat(workshop, MADE, &*place.folder, name)?;
+    // Two names of one file: renaming one onto the other does nothing and leaves both.
+    match unlinkat(workshop, MADE, UnlinkatFlags::NoRemoveDir) {
+        Err(Errno::ENOENT) => Ok(()),
+        result => result,
     }
 }
 
 /// Tells whether what is there only needs other metadata. A file that was somebody else's, or that
 /// lends the rights of its owner, is made anew all the same: who has it open could have written to it
 /// since it was compared.
-fn can_be_adjusted(entry: &Entry, aspects: &[Aspect]) -> bool {
+pub(crate) fn can_be_adjusted(entry: &Entry, aspects: &[Aspect]) -> bool {
     if entry.kind == Kind::Directory {
         return true;
     }
@@ -273,16 +417,4 @@ fn can_be_adjusted(entry: &Entry, aspects: &[Aspect]) -> bool {
         Aspect::Owner => entry.kind != Kind::File,
         Aspect::Type | Aspect::Contents | Aspect::Target | Aspect::Links => false,
     })
-}
-
-fn beside() -> anyhow::Result<CString> {
-    // One name, not one a process: the run after a killed one finds it and removes it.
-    Ok(CString::new(".orderly-restore")?)
-}
-
-fn remove_if_there(place: &Place, name: &CString) -> Result<(), Errno> {
-    match unlinkat(&*place.folder, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
-        Err(Errno::ENOENT) => Ok(()),
-        result => result,
-    }
 }

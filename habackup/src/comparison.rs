@@ -1,8 +1,10 @@
 //! What would change: entries of a snapshot beside what stands on the live system, or beside those
 //! of another snapshot. Changes nothing.
 
+use crate::apply;
 use crate::chosen::{Chosen, Numbered, Step as Choice};
 use crate::exclude::Excludes;
+use crate::left::Left;
 use crate::manifest::{Entry, Kind, Reader, Remark};
 use crate::progress::Progress;
 use crate::root::{Root, Trouble};
@@ -10,10 +12,13 @@ use crate::verbatim::Verbatim;
 use crate::walk;
 use nix::fcntl::openat;
 use nix::sys::stat::Mode;
+use orderly_exec::Status;
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// In what respect two things at one path differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -58,6 +63,38 @@ pub enum Change {
 pub struct Item {
     pub number: u32,
     pub change: Change,
+    /// What stood there when it was compared: nothing else is changed in place.
+    pub compared: Option<Compared>,
+    /// Device and inode of the folder that it lay in then; none where that was not there.
+    pub within: Option<(u64, u64)>,
+    /// Nobody but root can put another thing in its place.
+    pub is_safe: bool,
+}
+
+/// What tells a file or folder from every other, and from itself after any change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared {
+    pub kind: Kind,
+    pub inode: (u64, u64),
+    pub owner: (u32, u32),
+    pub ctime_ns: i128,
+}
+
+impl Compared {
+    /// Returns what tells this thing from others.
+    pub fn of(found: &Entry) -> Self {
+        Self {
+            kind: found.kind,
+            inode: (found.device, found.inode),
+            owner: (found.uid, found.gid),
+            ctime_ns: found.ctime_ns,
+        }
+    }
+
+    /// Tells whether it is the same folder: its times change with everything that is made in it.
+    pub fn is_same_folder(&self, other: &Self) -> bool {
+        (self.kind, self.inode, self.owner) == (other.kind, other.inode, other.owner)
+    }
 }
 
 /// A snapshot beside the live system: what differs.
@@ -71,6 +108,10 @@ pub struct Comparison {
     pub new: usize,
     /// What cannot be restored, and why; then nothing is.
     pub conflicts: Vec<Remark>,
+    /// What has its place taken by something else, and is left as it is.
+    pub left: Vec<Left>,
+    /// The first name of each file with several, where it stands: device and inode.
+    pub firsts: HashMap<u64, Option<(u64, u64)>>,
     /// What is left out, and why.
     pub skipped: Vec<Remark>,
     /// What is this machine's identity, and left alone.
@@ -80,21 +121,34 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    fn note(&mut self, number: u32, entry: Entry, verdict: Verdict) {
+    fn note(&mut self, number: u32, entry: Entry, verdict: Verdict, live: &mut Root) {
         let remark = |reason| Remark { path: entry.path.clone(), reason };
         match verdict {
-            Verdict::Conflict(why) => self.conflicts.push(remark(why)),
+            Verdict::Conflict(path, reason) => {
+                let remark = Remark { path, reason };
+                if self.conflicts.last() != Some(&remark) {
+                    self.conflicts.push(remark);
+                }
+            }
+            Verdict::Left(why) => Left::note(&mut self.left, &entry.path, || why),
             Verdict::Skipped(why) => self.skipped.push(remark(why.to_owned())),
             Verdict::Unchanged if entry.parent => {}
             Verdict::Unchanged => self.unchanged += 1,
-            Verdict::Change(change) => {
+            Verdict::Change(change, compared) => {
                 // A folder above what is restored is made and not counted.
                 match change {
                     _ if entry.parent => {}
                     Change::New => self.new += 1,
                     Change::Updated(_) => self.updated += 1,
                 }
-                self.items.push(Item { number, change });
+                let folder = live.folder_of(&entry.path).ok();
+                self.items.push(Item {
+                    number,
+                    change,
+                    compared,
+                    within: folder.as_ref().map(|folder| folder.identity),
+                    is_safe: folder.is_none_or(|folder| folder.is_safe),
+                });
             }
         }
     }
@@ -104,8 +158,11 @@ impl Comparison {
 #[derive(Debug)]
 enum Verdict {
     Unchanged,
-    Change(Change),
-    Conflict(String),
+    Change(Change, Option<Compared>),
+    /// Nothing may be restored at all: the path that stands against it, and why.
+    Conflict(Verbatim, String),
+    /// Something else has its place.
+    Left(String),
     Skipped(&'static str),
 }
 
@@ -119,7 +176,6 @@ pub fn with_live(
     excludes: &Excludes,
     progress: &mut Progress<'_>,
 ) -> anyhow::Result<Comparison> {
-    let mut firsts: HashMap<u64, Option<(u64, u64)>> = HashMap::new();
     let mut found = Comparison::default();
     let mut extras = Extras { excludes, folders: Vec::new(), found: Vec::new() };
     let mut pass = chosen.pass()?;
@@ -131,8 +187,13 @@ pub fn with_live(
                 if entry.kind == Kind::Directory && !entry.parent {
                     extras.enter(&entry.path, live);
                 }
-                let verdict = verdict(&entry, live, &mut firsts, progress)?;
-                found.note(number, entry, verdict);
+                let verdict =
+                    if found.left.last().is_some_and(|left| entry.path.is_within(left.path.as_bytes())) {
+                        Verdict::Left(String::new())
+                    } else {
+                        verdict(&entry, live, &mut found.firsts, progress)?
+                    };
+                found.note(number, entry, verdict, live);
             }
             Choice::LeftAlone(path) => {
                 extras.pass(&path);
@@ -157,17 +218,21 @@ fn verdict(
         Err(Trouble::Missing) => {
             // Its other names are joined to the one that is made.
             entry.link_group.map(|group| firsts.entry(group).or_insert(None));
-            return Ok(Verdict::Change(Change::New));
+            return Ok(closed(entry, live).unwrap_or(Verdict::Change(Change::New, None)));
         }
-        Err(trouble @ Trouble::Through(_)) => return Ok(Verdict::Conflict(trouble.to_string())),
+        Err(trouble @ Trouble::Through(_)) => return Ok(Verdict::Left(trouble.to_string())),
+        // Who may put things there could otherwise stop every restore with one that nobody can look at.
+        Err(Trouble::Other(error)) if !is_safe(live, &entry.path) => {
+            return Ok(Verdict::Left(format!("cannot be looked at: {}", error.desc())));
+        }
         Err(Trouble::Other(error)) => anyhow::bail!("look at {}: {}", entry.path, error.desc()),
     };
     if entry.kind == Kind::Socket {
         return Ok(Verdict::Skipped("a socket"));
     }
     if (found.kind == Kind::Directory) != (entry.kind == Kind::Directory) {
-        return Ok(Verdict::Conflict(format!(
-            "is a {} here and a {} in the snapshot; move it away",
+        return Ok(Verdict::Left(format!(
+            "is a {} here and a {} in the snapshot; move it away and restore it again",
             found.kind.word(),
             entry.kind.word()
         )));
@@ -176,7 +241,13 @@ fn verdict(
         return Ok(Verdict::Unchanged);
     }
     if entry.kind == Kind::File && found.kind == Kind::File && found.size == entry.size {
-        live.hash(&mut found, &mut |count| progress.bytes(count))?;
+        let hashed = live.hash(&mut found, &mut |count| progress.bytes(count));
+        // Without a hash it differs; what somebody put there must not stop a restore.
+        if let Err(error) = hashed
+            && (error.downcast_ref::<Status>().is_some() || is_safe(live, &entry.path))
+        {
+            return Err(error);
+        }
     }
     let mut aspects = aspects(entry, &found);
     if let Some(group) = entry.link_group {
@@ -189,9 +260,42 @@ fn verdict(
         return Ok(Verdict::Unchanged);
     }
     if live.is_fixed(&entry.path) {
-        return Ok(Verdict::Conflict("is immutable here; chattr -ia it, or leave it out".to_owned()));
+        let why = "is immutable here; chattr -ia it, or leave it out".to_owned();
+        return Ok(Verdict::Conflict(entry.path.clone(), why));
     }
-    Ok(Verdict::Change(Change::Updated(aspects)))
+    if entry.kind == Kind::Directory && is_another_folder(entry, &found, &aspects, live) {
+        return Ok(Verdict::Left(format!(
+            "belongs to {}:{} here and to {}:{} in the snapshot, and others than root may have put it there; move it \
+             away, or chown it, and restore it again",
+            found.uid, found.gid, entry.uid, entry.gid
+        )));
+    }
+    if !apply::can_be_adjusted(entry, &aspects)
+        && let Some(verdict) = closed(entry, live)
+    {
+        return Ok(verdict);
+    }
+    Ok(Verdict::Change(Change::Updated(aspects), Some(Compared::of(&found))))
+}
+
+/// What stands against making anything in the folder of an entry.
+fn closed(entry: &Entry, live: &mut Root) -> Option<Verdict> {
+    let why = live.closed(&entry.path)?;
+    let folder = entry.path.as_path().parent().unwrap_or(Path::new("/"));
+    Some(Verdict::Conflict(Verbatim::new(folder.as_os_str().as_bytes()), why.to_owned()))
+}
+
+fn is_safe(live: &mut Root, path: &Verbatim) -> bool {
+    live.folder_of(path).is_ok_and(|folder| folder.is_safe)
+}
+
+/// Tells whether a folder that others may have put there would get another owner, or, being of somebody else
+/// than the folder that it lies in, other rights: all in it, which nobody compared, would go along.
+fn is_another_folder(entry: &Entry, found: &Entry, aspects: &[Aspect], live: &mut Root) -> bool {
+    let gives_away = aspects.contains(&Aspect::Owner)
+        || (found.uid == 0
+            && aspects.iter().any(|aspect| matches!(aspect, Aspect::Mode | Aspect::Attributes)));
+    gives_away && !is_safe(live, &entry.path)
 }
 
 /// Returns in what respects two things differ.

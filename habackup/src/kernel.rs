@@ -42,17 +42,32 @@ pub(crate) fn share_data(source: impl AsFd, target: impl AsFd) -> Result<(), Err
 /// Tells whether a file or folder may not be replaced, whoever asks (`chattr +i`, `+a`).
 pub(crate) fn is_fixed(file: impl AsFd) -> bool {
     const FIXED: u64 = (libc::STATX_ATTR_IMMUTABLE | libc::STATX_ATTR_APPEND) as u64;
+    statx(file, libc::STATX_TYPE).is_some_and(|found| found.stx_attributes & FIXED != 0)
+}
+
+/// Returns the number of the mount that an open folder lies on; 0 before Linux 5.8, which does not tell.
+pub(crate) fn mount_of(folder: impl AsFd) -> u64 {
+    let found = statx(folder, libc::STATX_MNT_ID);
+    found.filter(|found| found.stx_mask & libc::STATX_MNT_ID != 0).map_or(0, |found| found.stx_mnt_id)
+}
+
+/// Returns a number that nobody can guess.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn random() -> Result<[u8; 16], Errno> {
+    let mut number = [0u8; 16];
+    // SAFETY: the buffer lives through the call, which fills so few bytes at once or fails.
+    let result = unsafe { libc::getrandom(number.as_mut_ptr().cast(), number.len(), 0) };
+    Errno::result(result).map(|_| number)
+}
+
+fn statx(file: impl AsFd, wanted: u32) -> Option<libc::statx> {
     // SAFETY: all of its fields are numbers, for which zero is a value.
     let mut found: libc::statx = unsafe { std::mem::zeroed() };
     // SAFETY: the path ends in NUL, the structure lives through the call.
     let result = unsafe {
-        libc::statx(
-            file.as_fd().as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
-            libc::STATX_TYPE,
-            &raw mut found,
-        )
+        libc::statx(file.as_fd().as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, wanted, &raw mut found)
     };
-    result == 0 && found.stx_attributes & FIXED != 0
+    (result == 0).then_some(found)
 }

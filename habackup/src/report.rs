@@ -3,6 +3,7 @@
 use crate::chosen::Chosen;
 use crate::comparison::{Aspect, Change, Comparison};
 use crate::id::SnapshotName;
+use crate::left::Left;
 use crate::manifest::{Header, Remark};
 use crate::verbatim::Verbatim;
 use orderly_exec::reporter::{Output, Reporter};
@@ -23,6 +24,8 @@ pub struct Report {
     unchanged: usize,
     updated: usize,
     new: usize,
+    /// How many entries are left as they are, because something else has their place.
+    left: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     saved: Option<PathBuf>,
     changes: Vec<Line>,
@@ -59,13 +62,14 @@ impl Report {
             unchanged: comparison.unchanged,
             updated: comparison.updated,
             new: comparison.new,
+            left: Left::count(&comparison.left),
             saved: saved.map(Path::to_owned),
             changes,
         }
     }
 
     /// Returns the report of an undo.
-    pub fn of_undo(status: Status, snapshot: &str) -> Self {
+    pub fn of_undo(status: Status, snapshot: &str, left: usize) -> Self {
         Self {
             format: "orderly-restore/1",
             record: "undo",
@@ -76,6 +80,7 @@ impl Report {
             unchanged: 0,
             updated: 0,
             new: 0,
+            left,
             saved: None,
             changes: Vec::new(),
         }
@@ -128,6 +133,10 @@ pub fn show(
             reporter.message(&format!("{word} {}: {reason}", shown(path)));
             keep(path, word, &[], Some(reason.as_str()));
         }
+    }
+    for left in &comparison.left {
+        reporter.message(&format!("left {}: {}", shown(&left.path), left.clause()));
+        keep(&left.path, "left", &[], Some(&left.clause()));
     }
     for path in &comparison.extra {
         reporter.message(&format!("extra {}", shown(path)));

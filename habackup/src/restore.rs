@@ -10,9 +10,10 @@ use crate::consent::{self, Answer};
 use crate::exclude::Excludes;
 use crate::ground::Ground;
 use crate::id::SnapshotName;
+use crate::left::Left;
 use crate::manifest::{self, Header, Remark};
 use crate::progress::Progress;
-use crate::report::{self, Report};
+use crate::report::{self, Line, Report};
 use crate::root::Root;
 use crate::saved::{self, Saved};
 use crate::store::{FOLDER, Store};
@@ -60,7 +61,7 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     let mut live = Root::open(&root).or_status(Status::Refused)?;
     let excludes = Excludes::new(&header.sources.exclude);
     let mut progress = Progress::new(reporter, runner, "compare", entries);
-    let comparison =
+    let mut comparison =
         comparison::with_live(&mut chosen, &mut live, &excludes, &mut progress).or_status(Status::Refused)?;
     reporter.end_progress();
     for path in &comparison.left_alone {
@@ -68,13 +69,19 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     }
     chosen.remarks().for_each(|remark| reporter.say(remark));
     insist_on_no_conflict(&comparison)?;
-    let output = if args.json { Output::Json } else { Output::Text };
+    // A caller that wants the counts alone need not take in a line for each path.
+    let output = if args.json && !args.quiet { Output::Json } else { Output::Text };
     let lines = report::show(&mut chosen, &comparison, reporter, output)?;
-    let report =
-        |saved: Option<&Path>| Report::of_restore(Status::Done, name, &header, &comparison, lines, saved);
+    let report = |status: Status, comparison: &Comparison, lines: Vec<Line>, saved: Option<&Path>| {
+        Report::of_restore(status, name, &header, comparison, lines, saved)
+    };
+    if !args.dry_run {
+        saved::clear_workshops()?;
+    }
     if comparison.items.is_empty() || args.dry_run {
-        reporter.record(&report(None));
-        return Ok(Status::Done);
+        let status = tell_left(&comparison.left, reporter);
+        reporter.record(&report(status, &comparison, lines, None));
+        return Ok(if args.dry_run { Status::Done } else { status });
     }
     let question = format!("restore {name} made by {} onto {}?", header.host, root.display());
     match consent::ask(&question, args.yes, runner, reporter)? {
@@ -83,21 +90,37 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     }
     reporter.show_progress();
     let progress = Progress::new(reporter, runner, "save", 0);
-    let saved = Saved::save(&mut chosen, &comparison, &header, (&root, &live), progress)?;
+    let saved = Saved::save(&mut chosen, &mut comparison, &header, (&root, &live), progress)?;
     let path = saved.path.clone();
     let mut progress = Progress::new(reporter, runner, "restore", comparison.items.len() as u64);
-    let mut application = Application::new(&mut live, &mut tree);
-    let applied = application.apply_all(&mut chosen, &comparison.items, &mut progress);
-    let lost = std::mem::take(&mut application.lost);
+    let mut application = Application::new(&mut live, &mut tree, saved.notes(&root));
+    let applied = application.apply_all(&mut chosen, &comparison, &mut progress);
+    let (lost, mut left) = (std::mem::take(&mut application.lost), std::mem::take(&mut application.left));
+    // With it go the directories that it worked in.
+    drop(application);
     reporter.end_progress();
     if let Err(error) = applied {
         return Err(take_back(error, saved, &mut live, runner, reporter));
     }
     lost.iter().for_each(|line| reporter.warn(line));
     saved::prune()?;
-    reporter.message(&format!("Restore complete; what was overwritten is in {}.", path.display()));
-    reporter.record(&report(Some(&path)));
-    Ok(Status::Done)
+    comparison.left.append(&mut left);
+    let status = tell_left(&comparison.left, reporter);
+    let complete = match Left::count(&comparison.left) {
+        0 => "Restore complete".to_owned(),
+        count => format!("Restore complete but for {count}"),
+    };
+    reporter.message(&format!("{complete}; what was overwritten is in {}.", path.display()));
+    reporter.record(&report(status, &comparison, lines, Some(&path)));
+    Ok(status)
+}
+
+/// Names what was left as it is; returns what that makes of the run.
+fn tell_left(left: &[Left], reporter: &mut Reporter) -> Status {
+    for left in left {
+        reporter.warn(format!("left {}: {}", report::shown(&left.path), left.clause()));
+    }
+    if left.is_empty() { Status::Done } else { Status::Failed }
 }
 
 /// Undoes a restore that failed half-way, and returns the error to end with.
@@ -135,7 +158,7 @@ pub fn open_tree(store: &Store, name: SnapshotName) -> anyhow::Result<Root> {
     let folder = store.open_snapshot(name)?;
     let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty())
         .with_context(|| format!("open the copies of {name}"))?;
-    Ok(Root::new(tree))
+    Root::new(tree)
 }
 
 fn insist_on_fit(
@@ -245,8 +268,8 @@ pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
     let mut live = Root::open(&undo.root).or_status(Status::Refused)?;
     undo.each_put_back(|path| reporter.message(&format!("put back {}", report::shown(path))))
         .or_status(Status::Rejected)?;
-    for path in &undo.created {
-        reporter.message(&format!("remove {}", report::shown(path)));
+    for created in &undo.created {
+        reporter.message(&format!("remove {}", report::shown(created.path())));
     }
     for path in undo.edited(&mut live).or_status(Status::Rejected)? {
         reporter.warn(format!("{}: was edited since the restore; undoing loses that", report::shown(&path)));
@@ -260,19 +283,23 @@ pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
         Answer::No => return Err(fail(Status::Refused, "not undone: the answer was no")),
     }
     let snapshot = undo.snapshot.clone();
-    let stayed = undo
+    let undone = undo
         .carry_out(&mut live, &mut Progress::deaf(reporter, runner))
         .with_context(|| {
             format!("the undo can be tried again; what was overwritten is in {}", saved.path.display())
         })
         .or_status(Status::Stuck)?;
-    for path in stayed {
-        reporter.say(format!("{path} stays: something was put in it since"));
+    for path in &undone.stayed {
+        reporter.say(format!("{path} stays: something was put in it, or in its place, since"));
     }
     saved.close().or_status(Status::Stuck)?;
-    reporter.message("Undo complete.");
-    reporter.record(&Report::of_undo(Status::Done, &snapshot));
-    Ok(Status::Done)
+    let status = tell_left(&undone.left, reporter);
+    reporter.message(&match Left::count(&undone.left) {
+        0 => "Undo complete.".to_owned(),
+        count => format!("Undo complete but for {count}."),
+    });
+    reporter.record(&Report::of_undo(status, &snapshot, Left::count(&undone.left)));
+    Ok(status)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! one part at a time and never through a link, so nothing leads out of it.
 
 use crate::copy::{Copier, Fault};
+use crate::kernel;
 use crate::manifest::{Entry, Kind};
 use crate::metadata::{self, Owners};
 use crate::store::FOLDER;
@@ -10,7 +11,9 @@ use crate::xattr;
 use anyhow::Context;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
-use nix::sys::stat::{Mode, fstatat};
+use nix::sys::stat::{Mode, fstat, fstatat};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
+use nix::unistd::geteuid;
 use std::ffi::CString;
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -21,11 +24,58 @@ use std::rc::Rc;
 /// A folder taken as `/`.
 #[derive(Debug)]
 pub struct Root {
-    folder: Rc<OwnedFd>,
+    folder: Folder,
     /// The folder used last: entries come in walk order, mostly many of one folder.
-    last: Option<(Vec<u8>, Rc<OwnedFd>)>,
+    last: Option<(Vec<u8>, Folder)>,
     owners: Owners,
     copier: Copier,
+}
+
+/// An open folder.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    /// Empty for the root.
+    pub path: Verbatim,
+    pub fd: Rc<OwnedFd>,
+    /// Device and inode.
+    pub identity: (u64, u64),
+    /// Nobody else can put another thing in the place of what root has in it, nor in the place of it.
+    pub is_safe: bool,
+    pub mount: Mount,
+    /// Where things are made that are then put into it.
+    pub spot: Rc<Spot>,
+}
+
+/// Where a directory of root's own can be made: the nearest folder on the same mount in which only root can
+/// make names, else the first one of the mount.
+#[derive(Debug)]
+pub struct Spot {
+    pub path: Verbatim,
+    pub fd: Rc<OwnedFd>,
+}
+
+/// A file system where it is mounted: what lies on one is moved by a rename. Device and number of the mount.
+pub type Mount = (u64, u64);
+
+impl Folder {
+    /// Looks at the open folder at a path, which lies in `within`, if in any.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn of(fd: Rc<OwnedFd>, path: &[u8], within: Option<&Self>) -> Result<Self, Errno> {
+        let found = fstat(&*fd)?;
+        let own = found.st_uid == 0 || found.st_uid == geteuid().as_raw();
+        let others_write = found.st_mode & 0o022 != 0;
+        let is_sticky = found.st_mode & 0o1000 != 0;
+        let mount = (found.st_dev, kernel::mount_of(&*fd));
+        let identity = (found.st_dev, found.st_ino);
+        let is_safe = within.is_none_or(|within| within.is_safe) && own && (!others_write || is_sticky);
+        let spot = match within {
+            Some(within) if within.mount == mount && (!is_safe || others_write) => Rc::clone(&within.spot),
+            Some(_) | None => Rc::new(Spot { path: Verbatim::new(path), fd: Rc::clone(&fd) }),
+        };
+        Ok(Self { path: Verbatim::new(path), fd, identity, is_safe, mount, spot })
+    }
 }
 
 /// A name in an open folder.
@@ -61,8 +111,13 @@ impl From<Errno> for Trouble {
 }
 
 impl Root {
-    pub fn new(folder: OwnedFd) -> Self {
-        Self { folder: Rc::new(folder), last: None, owners: Owners::default(), copier: Copier::default() }
+    /// Takes an open folder as `/`.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn new(folder: OwnedFd) -> anyhow::Result<Self> {
+        let folder = Folder::of(Rc::new(folder), b"", None).context("look at an open directory")?;
+        Ok(Self { folder, last: None, owners: Owners::default(), copier: Copier::default() })
     }
 
     /// Takes the folder at a path as `/`.
@@ -70,12 +125,12 @@ impl Root {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        open_folder(path).map(Self::new)
+        Self::new(open_folder(path)?)
     }
 
     /// Returns the folder itself.
     pub fn folder(&self) -> &Rc<OwnedFd> {
-        &self.folder
+        &self.folder.fd
     }
 
     /// Returns the open folder a path is in, with the path's last part.
@@ -87,33 +142,52 @@ impl Root {
         let cut = bytes.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
         let name = CString::new(bytes.get(cut + 1..).unwrap_or_default())
             .map_err(|_| Trouble::Other(Errno::EINVAL))?;
-        let folder = self.enter(&bytes[..cut])?;
+        let folder = self.enter(&bytes[..cut])?.fd;
         Ok(Place { folder, name })
     }
 
-    fn enter(&mut self, path: &[u8]) -> Result<Rc<OwnedFd>, Trouble> {
+    /// Returns the open folder at a path; an empty path is the root.
+    ///
+    /// # Errors
+    /// Why the folder cannot be reached.
+    pub fn folder_at(&mut self, path: &Verbatim) -> Result<Folder, Trouble> {
+        self.enter(path.as_bytes())
+    }
+
+    /// Returns the open folder that a path is in, with what matters of it.
+    ///
+    /// # Errors
+    /// Why the folder cannot be reached.
+    pub fn folder_of(&mut self, path: &Verbatim) -> Result<Folder, Trouble> {
+        let bytes = path.as_bytes();
+        let cut = bytes.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        self.enter(&bytes[..cut])
+    }
+
+    fn enter(&mut self, path: &[u8]) -> Result<Folder, Trouble> {
         if path.is_empty() {
-            return Ok(Rc::clone(&self.folder));
+            return Ok(self.folder.clone());
         }
         if let Some((last, folder)) = &self.last
             && last == path
         {
-            return Ok(Rc::clone(folder));
+            return Ok(folder.clone());
         }
-        let mut folder = Rc::clone(&self.folder);
+        let mut folder = self.folder.clone();
         let mut length = 0;
         for part in path[1..].split(|&byte| byte == b'/') {
             length += 1 + part.len();
             let name = CString::new(part).map_err(|_| Trouble::Other(Errno::EINVAL))?;
-            folder = match openat(&*folder, name.as_c_str(), FOLDER, Mode::empty()) {
-                Ok(opened) => Rc::new(opened),
+            let inner = match openat(&*folder.fd, name.as_c_str(), FOLDER, Mode::empty()) {
+                Ok(opened) => Folder::of(Rc::new(opened), &path[..length], Some(&folder))?,
                 Err(Errno::ELOOP | Errno::ENOTDIR) => {
                     return Err(Trouble::Through(Verbatim::new(&path[..length])));
                 }
                 Err(error) => return Err(error.into()),
             };
+            folder = inner;
         }
-        self.last = Some((path.to_vec(), Rc::clone(&folder)));
+        self.last = Some((path.to_vec(), folder.clone()));
         Ok(folder)
     }
 
@@ -140,7 +214,18 @@ impl Root {
 
     /// Tells whether what stands at a path may not be changed by anybody.
     pub fn is_fixed(&mut self, path: &Verbatim) -> bool {
-        self.place(path).is_ok_and(|place| place.open_as_place().is_ok_and(crate::kernel::is_fixed))
+        self.place(path).is_ok_and(|place| place.open_as_place().is_ok_and(kernel::is_fixed))
+    }
+
+    /// Returns why nothing can be made or replaced in the folder that a path is in, whoever asks.
+    pub fn closed(&mut self, path: &Verbatim) -> Option<&'static str> {
+        let folder = self.folder_of(path).ok()?.fd;
+        if kernel::is_fixed(&*folder) {
+            return Some("is immutable or append-only here; chattr -ia it");
+        }
+        let is_read_only = fstatvfs(&*folder).is_ok_and(|found| found.flags().contains(FsFlags::ST_RDONLY));
+        is_read_only
+            .then_some("lies on a file system that is mounted read-only; remount it (mount -o remount,rw)")
     }
 
     /// Adds the hash to what was found of a file.

@@ -4,11 +4,13 @@
 //! and `created.json`, the paths that were not there before. A finished `--undo` renames it, so that
 //! no undo is done twice.
 
-use crate::apply::{Application, remove_created, remove_unfinished};
+use crate::apply::Application;
 use crate::chosen::{Chosen, Selection};
 use crate::comparison::{self, Change, Comparison};
+use crate::created::{self, Created};
 use crate::exclude::Excludes;
 use crate::id::Id;
+use crate::left::Left;
 use crate::manifest::{self, Entry, Header, Kind, Reader, Remark, Trailer, Writer};
 use crate::progress::Progress;
 use crate::root::Root;
@@ -17,13 +19,14 @@ use crate::store::{self, FOLDER};
 use crate::verbatim::Verbatim;
 use crate::verify;
 use crate::walk::Scope;
+use crate::workshop::{self, Notes};
 use anyhow::{Context, bail, ensure};
 use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::fsync;
 use orderly_exec::{clock, files};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -33,6 +36,7 @@ const FORMAT: &str = "orderly-restore/1";
 const CREATED: &str = "created.json";
 const UNFINISHED: &str = ".created.json";
 const UNDONE: &str = ".undone";
+const WORKSHOPS: &str = "workshops";
 /// How many restores stay; each is as large as what it overwrote.
 const KEEP: usize = 8;
 
@@ -42,15 +46,15 @@ pub struct Saved {
     pub path: PathBuf,
 }
 
-/// What was not there before a restore, and where it was restored.
+/// The text of `created.json`: what was not there before a restore, and where it was restored.
 #[derive(Debug, Serialize, Deserialize)]
-struct Created {
+struct Document {
     format: String,
     time: String,
     snapshot: String,
     /// The folder restored into; `/` unless told otherwise.
     root: PathBuf,
-    created: Vec<Verbatim>,
+    created: Vec<Created>,
     /// What files were restored as, by which an edit made since is recognised.
     #[serde(default)]
     restored: Vec<Restored>,
@@ -75,7 +79,7 @@ impl Saved {
     /// When anything cannot be saved; then nothing may be overwritten.
     pub fn save(
         chosen: &mut Chosen<'_>,
-        comparison: &Comparison,
+        comparison: &mut Comparison,
         header: &Header,
         (root, live): (&Path, &Root),
         progress: Progress<'_>,
@@ -99,7 +103,7 @@ impl Saved {
     fn overwritten(
         &self,
         chosen: &mut Chosen<'_>,
-        comparison: &Comparison,
+        comparison: &mut Comparison,
         header: &Header,
         live: &Root,
         progress: Progress<'_>,
@@ -109,7 +113,7 @@ impl Saved {
         let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty())?;
         let writer = Writer::begin(new_file(&folder, manifest::FILE)?, header)?;
         let mut scope = Scope::nothing();
-        each_item(chosen, comparison, |entry, change| {
+        each_item(chosen, &*comparison, |entry, change| {
             if *change != Change::New {
                 scope.add_itself(entry.path.as_path());
             }
@@ -125,9 +129,7 @@ impl Saved {
             expected: 0,
         };
         let (writer, found) = snapshot::walk(plan, &tree, writer, progress)?;
-        if let Some(problem) = found.problems.first() {
-            bail!("{}: {}", problem.path, problem.reason);
-        }
+        leave_unsaved(chosen, comparison, &found.problems)?;
         let trailer = Trailer {
             finished: clock::now(),
             totals: found.totals,
@@ -150,7 +152,7 @@ impl Saved {
     ) -> anyhow::Result<()> {
         let folder = openat(AT_FDCWD, &self.path, FOLDER, Mode::empty())?;
         let mut file = std::io::BufWriter::new(new_file(&folder, UNFINISHED)?);
-        let head = Created {
+        let head = Document {
             format: FORMAT.to_owned(),
             time: clock::now(),
             snapshot: header.id.clone(),
@@ -165,7 +167,7 @@ impl Saved {
         each_item(chosen, comparison, |entry, change| {
             if *change == Change::New {
                 file.write_all(comma.as_bytes())?;
-                serde_json::to_writer(&mut file, &entry.path)?;
+                serde_json::to_writer(&mut file, &Created::of(entry))?;
                 comma = ",";
             }
             Ok(())
@@ -189,6 +191,11 @@ impl Saved {
         Ok(())
     }
 
+    /// Returns where the workshops of this restore are written down.
+    pub fn notes(&self, root: &Path) -> Notes {
+        Notes { path: self.path.join(WORKSHOPS), root: root.to_owned() }
+    }
+
     /// Returns the newest restore that was not undone.
     ///
     /// # Errors
@@ -204,7 +211,7 @@ impl Saved {
     /// When what was saved cannot be read.
     pub fn read(&self) -> anyhow::Result<Undo> {
         let what = || format!("read what was saved in {}", self.path.display());
-        let created: Created =
+        let created: Document =
             serde_json::from_str(&files::read(&self.path.join(CREATED))?).with_context(what)?;
         ensure!(
             created.format == FORMAT,
@@ -213,7 +220,7 @@ impl Saved {
             created.format
         );
         ensure!(
-            created.created.iter().all(Verbatim::is_plain_path),
+            created.created.iter().all(|created| created.path().is_plain_path()),
             "{}: not a plain path",
             self.path.display()
         );
@@ -223,7 +230,8 @@ impl Saved {
         let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty()).with_context(what)?;
         Ok(Undo {
             overwritten: Chosen::new(move || store::open_manifest(&folder), Selection::Saved),
-            tree: Root::new(tree),
+            tree: Root::new(tree)?,
+            notes: self.notes(&created.root),
             root: created.root,
             created: created.created,
             restored: created.restored,
@@ -249,11 +257,12 @@ impl Saved {
 #[derive(Debug)]
 pub struct Undo {
     overwritten: Chosen<'static>,
-    pub created: Vec<Verbatim>,
+    pub created: Vec<Created>,
     restored: Vec<Restored>,
     pub root: PathBuf,
     pub snapshot: String,
     tree: Root,
+    notes: Notes,
 }
 
 impl Undo {
@@ -301,31 +310,69 @@ impl Undo {
         Ok(strange.into_keys().collect())
     }
 
-    /// Brings back what was there; returns folders that were made and stay, because something is in them.
+    /// Brings back what was there; returns what could not be, because something else was put there since.
     ///
     /// # Errors
     /// Names the path; it can be tried again.
-    pub fn carry_out(
-        &mut self,
-        live: &mut Root,
-        progress: &mut Progress<'_>,
-    ) -> anyhow::Result<Vec<Verbatim>> {
+    pub fn carry_out(&mut self, live: &mut Root, progress: &mut Progress<'_>) -> anyhow::Result<Undone> {
+        workshop::clear(&self.notes.path)?;
         live.forget();
-        let mut pass = self.overwritten.pass()?;
-        while let Some((_, entry)) = pass.next_entry()? {
-            remove_unfinished(live, &entry.path)?;
-        }
-        for path in &self.created {
-            remove_unfinished(live, path)?;
-        }
         // What the restore never came to is left alone: it may be what made it fail.
         let compared = comparison::with_live(&mut self.overwritten, live, &Excludes::default(), progress)?;
         if let Some(Remark { path, reason }) = compared.conflicts.first() {
             bail!("put back {path}: {reason}");
         }
-        Application::new(live, &mut self.tree).apply_all(&mut self.overwritten, &compared.items, progress)?;
-        remove_created(live, &self.created)
+        let mut application = Application::new(live, &mut self.tree, self.notes.clone());
+        application.apply_all(&mut self.overwritten, &compared, progress)?;
+        let mut left = compared.left;
+        left.append(&mut application.left);
+        drop(application);
+        let stayed = created::remove(live, &self.created)?;
+        Ok(Undone { stayed, left })
     }
+}
+
+/// What an undo could not bring back.
+#[derive(Debug, Default)]
+pub struct Undone {
+    /// What was made and stays: folders with something in them, and what others put in its place.
+    pub stayed: Vec<Verbatim>,
+    /// What could not be put back, because something else has its place.
+    pub left: Vec<Left>,
+}
+
+/// Leaves out of a restore what could not be saved, where others than root may have made it so: whoever may
+/// write there could otherwise stop every restore.
+fn leave_unsaved(
+    chosen: &mut Chosen<'_>,
+    comparison: &mut Comparison,
+    problems: &[Remark],
+) -> anyhow::Result<()> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let mut unsaved: BTreeMap<&Verbatim, &Remark> =
+        problems.iter().map(|problem| (&problem.path, problem)).collect();
+    let mut gone = BTreeSet::new();
+    let mut items = comparison.items.iter().peekable();
+    let mut pass = chosen.pass()?;
+    while items.peek().is_some() {
+        let (number, entry) = pass.next_entry()?.context("the manifest is not the one compared")?;
+        let Some(item) = items.next_if(|item| item.number == number) else { continue };
+        if let Some(problem) = unsaved.remove(&entry.path) {
+            if item.is_safe {
+                bail!("{}: {}", problem.path, problem.reason);
+            }
+            let why = || format!("cannot be saved before it is restored: {}", problem.reason);
+            Left::note(&mut comparison.left, &entry.path, why);
+            gone.insert(number);
+        }
+    }
+    if let Some(problem) = unsaved.into_values().next() {
+        bail!("{}: {}", problem.path, problem.reason);
+    }
+    comparison.items.retain(|item| !gone.contains(&item.number));
+    Ok(())
 }
 
 /// Calls `with` for every entry that would be changed.
@@ -374,6 +421,14 @@ fn all_with_undone() -> anyhow::Result<Vec<PathBuf>> {
     }
     paths.sort();
     Ok(paths)
+}
+
+/// Removes the workshops that killed runs left.
+///
+/// # Errors
+/// When the state directory cannot be read.
+pub fn clear_workshops() -> anyhow::Result<()> {
+    all_with_undone()?.iter().try_for_each(|path| workshop::clear(&path.join(WORKSHOPS)))
 }
 
 /// Removes what was saved for restores that were killed before they began: they would take the room,

@@ -48,6 +48,7 @@ mod release;
 mod reservations;
 mod restart_proof;
 mod restore;
+mod restore_race;
 mod resume;
 mod retention;
 mod safety;

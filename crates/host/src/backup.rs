@@ -4,10 +4,11 @@
 
 use crate::config::{Argv, Backup, Config};
 use anyhow::{Context, bail};
-use orderly_exec::job::{Ended, Job};
+use orderly_exec::job::{Ended, Ending, Job};
 use orderly_exec::lock::{Lock, PASSED_LOCK};
 use orderly_exec::runner::Run;
 use orderly_exec::{clock, files};
+use serde::Deserialize;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,40 @@ pub fn run(
         job.inherits = Some(passed.as_raw_fd());
     }
     Ok(run.run(&job))
+}
+
+/// What a restore did.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Restored {
+    record: String,
+    /// How many paths were there and are changed, how many were not there.
+    pub updated: u64,
+    pub new: u64,
+    /// How many paths are left as they were, because something else has their place.
+    pub left: u64,
+}
+
+/// Restores a snapshot, or undoes the last restore, with these arguments.
+///
+/// # Errors
+/// When nothing was restored; the state is as it was unless the clause says otherwise.
+pub fn restore(
+    config: &Config,
+    arguments: &[&str],
+    limit: Duration,
+    lock: Option<&Lock>,
+    runner: &mut dyn Run,
+) -> anyhow::Result<Restored> {
+    let told = [arguments, &["--yes", "--json", "-q"]].concat();
+    let ended = run(config, &told, limit, lock, runner)?;
+    let text = ended.text();
+    let report = text.lines().last().and_then(|line| serde_json::from_str::<Restored>(line).ok());
+    match report.filter(|report| report.record != "failure") {
+        Some(report) if ended.succeeded() || (ended.ending == Ending::Exited(1) && report.left > 0) => {
+            Ok(report)
+        }
+        Some(_) | None => bail!("habackup {}: {}", arguments.join(" "), ended.clause()),
+    }
 }
 
 /// Returns the command: the `habackup` beside this program, else the one of the PATH.

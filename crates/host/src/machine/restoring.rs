@@ -39,11 +39,16 @@ impl Machine<'_> {
                 return Ok(());
             }
         };
-        let ended =
-            backup::run(config, &["--restore", &id, "--yes"], settings.timeout, self.lock, &mut self.runner)?;
-        if !ended.succeeded() {
-            bail!("habackup --restore {id}: {}", ended.clause());
-        }
+        let arguments = ["--restore", &id];
+        let restored = backup::restore(config, &arguments, settings.timeout, self.lock, &mut self.runner)?;
+        let changed = restored.updated + restored.new;
+        self.notes.push(match restored.left {
+            0 => format!("restore: done: {id} of {peer}, {changed} files changed"),
+            left => format!(
+                "restore: done but {left}: {id} of {peer}, {changed} files changed; something else has the place of \
+                 {left} entries (habackup --diff {id} live names them)"
+            ),
+        });
         Ok(())
     }
 
@@ -63,11 +68,7 @@ impl Machine<'_> {
             if backup::newest_restore()?.as_deref() == before {
                 return Ok(());
             }
-            let ended =
-                backup::run(config, &["--undo", "--yes"], settings.timeout, self.lock, &mut self.runner)?;
-            if !ended.succeeded() {
-                bail!("habackup --undo: {}", ended.clause());
-            }
+            backup::restore(config, &["--undo"], settings.timeout, self.lock, &mut self.runner)?;
         }
         bail!("there are more restores than this takeover made")
     }
