@@ -70,6 +70,7 @@ mod unit;
 mod unwind;
 mod violation;
 mod waiting;
+mod ways_out;
 mod whole_node;
 mod writable;
 mod zfs;
