@@ -4,6 +4,7 @@
 
 mod address;
 mod backup_faults;
+mod boot;
 mod completions;
 mod cron;
 mod endings;

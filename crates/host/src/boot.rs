@@ -1,9 +1,12 @@
 //! Whether this host would take the asset again when it boots, which two hosts must not both do.
 //!
 //! Asked of the files that say what is mounted, and not of a running systemd: what counts is the next
-//! boot. Lines are read in `boot/fstab.rs`, units and what starts them in `boot/units.rs`.
+//! boot. Lines are read in `boot/fstab.rs`, units and what starts them in `boot/units.rs`, maps of the automounter in
+//! `boot/autofs.rs`.
 
+mod autofs;
 mod fstab;
+mod options;
 mod unit;
 mod units;
 
@@ -59,6 +62,7 @@ fn on_linux(places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Vec<String> 
         found
     });
     found.extend(units.takers(places, is_ours));
+    found.extend(autofs::takers(places, is_ours));
     found
 }
 

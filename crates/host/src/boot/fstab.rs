@@ -1,5 +1,6 @@
 //! Lines of fstab(5): which of them mount the asset at boot, and which only when something asks for them.
 
+use super::options::Options;
 use super::{Named, unit};
 use crate::mountinfo;
 use std::path::{Path, PathBuf};
@@ -14,22 +15,18 @@ pub(super) struct Line {
     pub(super) spec: String,
     /// As a path: a slash at the end is none of the name.
     pub(super) at: PathBuf,
-    options: Vec<String>,
+    options: Options,
 }
 
 impl Line {
-    fn has(&self, names: &[&str]) -> bool {
-        self.options.iter().any(|option| names.contains(&option.as_str()))
-    }
-
     /// Returns the values of an option that may be given several times.
     fn values<'l>(&'l self, name: &'l str) -> impl Iterator<Item = &'l str> {
-        self.options.iter().filter_map(move |option| option.strip_prefix(name)?.strip_prefix('='))
+        self.options.values(name)
     }
 
-    /// Tells whether it is mounted by nobody's wish but its own.
+    /// Tells whether it is mounted by nobody's wish but its own: by util-linux, or by systemd.
     pub(super) fn is_at_boot(&self) -> bool {
-        !self.has(&["noauto"])
+        self.options.mount_at_boot()
     }
 
     /// Returns where it stands.
@@ -61,7 +58,7 @@ pub(super) fn lines(text: &[u8]) -> Vec<Line> {
         if spec.starts_with('#') {
             continue;
         }
-        let options = rest.get(1).map_or_else(Vec::new, |all| all.split(',').map(str::to_owned).collect());
+        let options = Options::read(rest.get(1).copied().unwrap_or_default());
         let at = PathBuf::from(mountinfo::unescape(at.as_bytes()));
         lines.push(Line { number: index + 1, spec: (*spec).to_owned(), at, options });
     }
@@ -76,7 +73,7 @@ pub(super) fn takers(lines: &[Line], places: &[PathBuf], is_ours: &dyn Fn(&str) 
 
 fn taker(line: &Line, places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Option<String> {
     // Whatever noauto says (systemd.mount(5)).
-    let on_access = line.has(&["x-systemd.automount", "comment=systemd.automount"]);
+    let on_access = line.options.has("x-systemd.automount") || line.options.has("comment=systemd.automount");
     let by = ["x-systemd.wanted-by", "x-systemd.required-by"]
         .into_iter()
         .find_map(|option| Some((option, line.values(option).next()?)));
@@ -84,7 +81,9 @@ fn taker(line: &Line, places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Op
         return None;
     }
     let (place, at) = (line.place(), line.at.display());
-    let named = if places.contains(&line.at) { Named::Yes } else { is_ours(&line.spec) };
+    // A trigger above a place mounts before the place can be reached.
+    let is_over = |place: &PathBuf| *place == line.at || (on_access && place.starts_with(&line.at));
+    let named = if places.iter().any(is_over) { Named::Yes } else { is_ours(&line.spec) };
     if named == Named::No {
         return None;
     }
@@ -101,6 +100,10 @@ fn taker(line: &Line, places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Op
         Some((option, unit)) => {
             format!("{place}: {at} is mounted with {unit}; take {option} out of its options")
         }
+        None if line.options.has("noauto") => format!(
+            "{place}: {at} is mounted at boot whatever noauto says (of auto and noauto systemd heeds the last); leave \
+             noauto alone in its options"
+        ),
         None => format!("{place}: {at} is mounted at boot; add noauto to its options"),
     })
 }
@@ -141,6 +144,31 @@ mod tests {
         assert_eq!(on_access.len(), 1, "{on_access:?}");
         assert!(on_access[0].contains("take x-systemd.automount out"), "{on_access:?}");
         assert_eq!(found(b"UUID=1 /srv/x\\040y/ ext4\n", &["/srv/x y"], "").len(), 1);
+    }
+
+    /// util-linux does not mount such a line, and systemd does; it was released as safe.
+    #[test]
+    fn a_line_that_either_would_mount_is_found() {
+        for options in ["noauto,auto", "noauto,auto=no", "noauto,rw,auto", "x=\"a,noauto\",rw", "a\\,noauto"]
+        {
+            let line = format!("UUID=1 /srv/xvm ext4 {options} 0 2\n");
+            assert_eq!(found(line.as_bytes(), &["/srv/xvm"], "").len(), 1, "{options}");
+        }
+        for options in
+            ["noauto", "auto,noauto", "auto=no,noauto", "noauto,noauto", "noauto=no", "rw,noauto,nofail"]
+        {
+            let line = format!("UUID=1 /srv/xvm ext4 {options} 0 2\n");
+            assert!(found(line.as_bytes(), &["/srv/xvm"], "").is_empty(), "{options}");
+        }
+        let text = found(b"UUID=1 /srv/xvm ext4 noauto,auto\n", &["/srv/xvm"], "").remove(0);
+        assert!(text.contains("leave noauto alone"), "{text}");
+    }
+
+    #[test]
+    fn a_trigger_above_a_place_is_found() {
+        let above =
+            b"UUID=7 /srv ext4 noauto,x-systemd.automount=yes\nUUID=8 /sr ext4 noauto,x-systemd.automount\n";
+        assert_eq!(found(above, &["/srv/xvm"], "").len(), 1);
     }
 
     #[test]

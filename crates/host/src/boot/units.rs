@@ -140,10 +140,13 @@ impl Units {
     /// Returns the mounts of the asset that start at boot, each with its remedy.
     pub(super) fn takers(mut self, places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Vec<String> {
         let ours: HashSet<String> = places.iter().map(|place| unit::name_of(place)).collect();
+        let above = places.iter().flat_map(|place| place.ancestors().skip(1));
+        let above: HashSet<String> =
+            above.filter(|path| path.parent().is_some()).map(unit::name_of).collect();
         let starting = self.starting();
         let mut found = Vec::new();
         for name in starting.keys() {
-            let Some((stem, "mount" | "automount")) = name.rsplit_once('.') else { continue };
+            let Some((stem, kind @ ("mount" | "automount"))) = name.rsplit_once('.') else { continue };
             let mount = format!("{stem}.mount");
             let line = self.lines.get(&mount);
             // To need a mount is to mount nothing where no unit says how.
@@ -161,6 +164,8 @@ impl Units {
             };
             let named = match &what {
                 _ if ours.contains(stem) => Named::Yes,
+                // A trigger above a place mounts before the place can be reached.
+                _ if kind == "automount" && above.contains(stem) => Named::Yes,
                 Some(what) => is_ours(what),
                 None => Named::No,
             };
