@@ -13,7 +13,7 @@ use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::room::Room;
 use orderly_exec::{OrStatus, Status, clock, fail};
-use orderly_host::action::Action;
+use orderly_host::action::{Action, Answer};
 use orderly_host::asset::State;
 use orderly_host::carry::Ending;
 use orderly_host::config::Config;
@@ -99,6 +99,16 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     }
     if !against.is_empty() {
         return Err(fail(Status::Refused, against.join("\n")));
+    }
+    if args.dry_run && proof == proof::Proof::Fence {
+        let peer = &config.peer.name;
+        reporter.say(match machine.is_fenced() {
+            Answer::Yes => format!("the power of {peer} is proven to be off now"),
+            Answer::No(why) | Answer::Unknown(why) => {
+                format!("the power of {peer} is not proven to be off now: {why}")
+            }
+            Answer::Untold => format!("nothing tells whether {peer} is off"),
+        });
     }
     if args.dry_run {
         handover::show_plan(&plan, &mut machine, &mut reporter);

@@ -236,7 +236,9 @@ fn a_host_that_no_witness_answers_takes_nobody_for_dead_unless_told_to() {
     }
     assert!(pair.acts().is_empty());
     bed.write("answers.192.0.2.254", "");
-    pair.takeover(2).args(["-n", "--fence"]).any_stdout().any_stderr().run();
+    let shown = pair.takeover(2).args(["-n", "--fence"]).any_stdout().any_stderr().run();
+    assert!(shown.stderr.contains("the power of ec1 is proven to be off now"), "{}", shown.stderr);
+    assert!(pair.acts().is_empty(), "{:?}", pair.acts());
     std::fs::remove_file(bed.path("answers.192.0.2.254")).unwrap();
     let told = ["--peer-down", "ec1", "--skip", "witness", "--json"];
     let ended = pair.takeover(2).args(told).any_stdout().any_stderr().run();

@@ -55,6 +55,7 @@ const REFUSALS: [(&str, &[&str]); 34] = [
             "a share cannot be listed",
             "the network device is missing",
             "the device is write-protected",
+            "an automounter has a trigger",
             "the peer is not down",
         ],
     ),

@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// The map that names all others.
 const MASTER: &str = "/etc/auto.master";
 
+/// Where another one may be named in its place (autofs.conf(5)).
+const SETTINGS: &str = "/etc/autofs.conf";
+
 /// Where a map that is named without a folder lies.
 const FOLDER: &str = "/etc";
 
@@ -29,9 +32,19 @@ pub(super) fn takers(places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Vec
         Err(error) => vec![format!("nobody can say whether an automounter is at work: {error:#}")],
     };
     let mut search = Search { places, is_ours, found: Vec::new() };
-    search.master(Path::new(MASTER), DEPTH);
+    search.master(&master_map(fs::read_to_string(SETTINGS).unwrap_or_default().as_str()), DEPTH);
     found.append(&mut search.found);
     found
+}
+
+/// Returns the map of maps that the settings name, or the usual one.
+fn master_map(settings: &str) -> PathBuf {
+    let mut values = settings.lines().filter_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == "master_map_name").then(|| value.trim().trim_matches('"'))
+    });
+    let named = values.next_back().filter(|value| !value.is_empty());
+    named.map_or_else(|| PathBuf::from(MASTER), |value| Path::new(FOLDER).join(value))
 }
 
 fn live(places: &[PathBuf], mounts: &Mounts) -> Vec<String> {
@@ -248,6 +261,18 @@ mod tests {
             "/net -hosts\n+auto.master\n",
         ] {
             assert!(found(master).is_empty(), "{master}: {:?}", found(master));
+        }
+    }
+
+    #[test]
+    fn the_map_of_maps_may_be_another_one() {
+        for (settings, path) in [
+            ("", MASTER),
+            ("#master_map_name = x\ntimeout = 300\n", MASTER),
+            ("master_map_name = auto.site\n", "/etc/auto.site"),
+            ("master_map_name=\"/srv/maps\"\n", "/srv/maps"),
+        ] {
+            assert_eq!(master_map(settings), Path::new(path), "{settings}");
         }
     }
 
