@@ -37,6 +37,15 @@ pub struct Args {
     /// Write the release record to this file, too
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    /// Give the record a serial above this one, which the other host asked for
+    #[arg(long, value_name = "SERIAL", conflicts_with = "status")]
+    pub after: Option<u64>,
+    /// State that this host holds nothing, for the other one to get back what it held when it went down
+    #[arg(
+        long,
+        conflicts_with_all = ["status", "dry_run", "poweroff", "record", "skip", "no_backup", "no_unwind", "new_plan", "holders"]
+    )]
+    pub disclaim: bool,
     /// Set aside an unfinished run and its plan; check every step anew
     #[arg(long)]
     pub new_plan: bool,

@@ -2,6 +2,7 @@
 
 mod args;
 mod busy;
+mod disclaim;
 mod inuse;
 mod steps;
 
@@ -15,10 +16,9 @@ use orderly_exec::room::Room;
 use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_host::asset::{self, Place, State};
-use orderly_host::backup;
 use orderly_host::carry::Ending;
 use orderly_host::config::{Config, Platform};
-use orderly_host::handover::{self, Manner, Program};
+use orderly_host::handover::{self, Manner, Program, Said};
 use orderly_host::machine::Machine;
 use orderly_host::{standing, state};
 use orderly_plan::release::{FORMAT, Release};
@@ -76,6 +76,9 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     if args.status {
         standing::tell(&mut machine, &mut reporter);
         return Ok(Status::Done);
+    }
+    if args.disclaim {
+        return disclaim::run(args.after, manner, &mut machine, &mut reporter);
     }
     if args.holders.is_some() {
         return busy::of_asset(args.kill, &mut machine, &mut reporter);
@@ -232,11 +235,9 @@ fn report(
         Verdict::Unwound => Some(format!("{}: {}", as_before(machine), ending.clause())),
         Verdict::Stuck => Some(format!("a person must look: {}", ending.clause())),
     };
-    let snapshot = machine.snapshot.clone().or_else(|| {
-        let settings = machine.config.backup.as_ref()?;
-        backup::latest(settings, &mut machine.runner)
-    });
-    let mut release = handover::record(machine, ending.steps.clone(), skipped, snapshot, why);
+    let naming = handover::naming(machine);
+    let said = Said { steps: ending.steps.clone(), skipped, naming, after: args.after, unsafe_because: why };
+    let mut release = handover::record(machine, said);
     if let Err(error) = keep(args, &release) {
         // A record that did not reach the disk is none: the next run makes it again.
         reporter.warn(format!("{error:#}"));

@@ -10,7 +10,8 @@ use orderly_host::config::{Config, Control, Kind, Platform};
 use orderly_host::machine::Machine;
 use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount};
-use orderly_host::{addresses, services, shares};
+use orderly_host::{addresses, ledger, services, shares};
+use orderly_plan::owed::Source;
 use orderly_plan::step::{Plan, Step, StepName, Undo};
 
 /// What was found: the plan, and everything that speaks against carrying it out.
@@ -78,7 +79,8 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part], manner: Manner)
     if wanted(Part::Boot) {
         maker.boot(machine);
     }
-    if wanted(Part::Backup) && machine.config.backup.is_some() && state == State::Held {
+    let owes = maker.owes(machine);
+    if wanted(Part::Backup) && machine.config.backup.is_some() && state == State::Held && !owes {
         maker.step("backup".to_owned(), Action::Backup, Undo::Nothing);
     }
     if wanted(Part::Services) {
@@ -125,6 +127,24 @@ struct Maker {
 impl Maker {
     fn step(&mut self, name: String, action: Action, undo: Undo<Action>) {
         self.steps.push(Step { name: StepName(name), action, undo });
+    }
+
+    /// Tells whether a restore is due here: what is live is then older than the snapshot that is, and the
+    /// record names that one.
+    fn owes(&mut self, machine: &Machine<'_>) -> bool {
+        let own = &machine.config.own.name;
+        match ledger::owed(machine.config) {
+            Ok(Some(source)) if source.is_due(own) => {
+                let Source { id, host, .. } = source;
+                self.notes.push(format!("no backup is taken: this host has not restored {id} of {host} yet"));
+                true
+            }
+            Ok(_) => false,
+            Err(error) => {
+                self.against.push(format!("{error:#}"));
+                false
+            }
+        }
     }
 
     fn boot(&mut self, machine: &mut Machine<'_>) {

@@ -2,6 +2,7 @@
 
 mod args;
 mod fenced;
+mod order;
 mod proof;
 mod steps;
 
@@ -17,11 +18,13 @@ use orderly_host::action::{Action, Answer};
 use orderly_host::asset::State;
 use orderly_host::carry::Ending;
 use orderly_host::config::Config;
-use orderly_host::handover::{self, Manner, Program, VERSION};
+use orderly_host::handover::{self, Manner, Program, Said, VERSION};
 use orderly_host::machine::Machine;
-use orderly_host::{standing, state};
+use orderly_host::{ledger, standing, state};
+use orderly_plan::owed::Source;
+use orderly_plan::record::Record;
 use orderly_plan::release::{TAKEOVER, Takeover};
-use orderly_plan::step::{Next, Plan, Progress, Verdict};
+use orderly_plan::step::{Next, Plan, Progress, StepId, Verdict};
 
 const PROGRAM: Program = Program::Takeover;
 
@@ -124,6 +127,7 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     if let proof::Proof::Record(record) = &proof
         && record.host == config.own.name
         && config.backup.is_some()
+        && !plan.steps.iter().any(|step| step.action == Action::Restore)
     {
         reporter.say(format!("{} released the asset last; nothing is restored", record.host));
     }
@@ -132,10 +136,14 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     {
         reporter.say(format!("{why}; taken on the strength of the record of {}", record.host));
     }
+    if let proof::Proof::Record(record) | proof::Proof::Disclaimed(record) = &proof {
+        order::accept(record)?;
+    }
     reporter.show_progress();
     let (ending, journal) = handover::begin(PROGRAM, &plan, digest, manner, &mut machine, &mut reporter)?;
     use_up(&plan, &ending, &reporter);
-    report(&proof.word(&ending), &plan, &words, &mut machine, &mut reporter, ending, journal)
+    let run = Ran { plan: &plan, left_out: &words, before: Before::Nothing };
+    report(&proof.word(&ending), &run, &mut machine, &mut reporter, ending, journal)
 }
 
 fn manner(args: &Args) -> Manner {
@@ -157,17 +165,38 @@ fn finish(
 ) -> anyhow::Result<Option<Status>> {
     let plan = &stored.header.plan;
     let unwinds = Progress::replay(plan, &stored.records()).is_ok_and(|mut progress| {
-        progress.record(orderly_plan::record::Record::Resumed).ok();
+        progress.record(Record::Resumed).ok();
         matches!(progress.next(), Next::Undo(_))
     });
     if !unwinds && let Err(why) = steps::proof_stands(machine, plan) {
         reporter.say(format!("the takeover begun {} cannot go on as it was: {why}", stored.header.at));
         return Ok(None);
     }
+    let takes = |step: &orderly_plan::step::Step<Action>| matches!(step.action, Action::Take { .. });
+    let took = plan.steps.iter().position(takes).map(|index| Record::Started(StepId(index)));
+    let before = match took {
+        Some(took) if stored.records().contains(&took) => Before::Took,
+        Some(_) | None => Before::Nothing,
+    };
     let (ending, journal) = handover::finish(PROGRAM, stored, machine, reporter)?;
     use_up(plan, &ending, reporter);
-    report("the proof of the run that was finished", plan, words, machine, reporter, ending, journal)
-        .map(Some)
+    let run = Ran { plan, left_out: words, before };
+    report("the proof of the run that was finished", &run, machine, reporter, ending, journal).map(Some)
+}
+
+/// What a run had done before it was killed and is finished now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// It began to take the asset: whatever became of that, the peer's record fits no more.
+    Took,
+    Nothing,
+}
+
+/// What was carried out.
+struct Ran<'a> {
+    plan: &'a Plan<Action>,
+    left_out: &'a [&'a str],
+    before: Before,
 }
 
 /// A release record permits one takeover.
@@ -182,19 +211,20 @@ fn use_up(plan: &Plan<Action>, ending: &Ending, reporter: &Reporter) {
 /// Says how it ended: taken, let go again and safe for the other host, or NOT safe.
 fn report(
     proof: &str,
-    plan: &Plan<Action>,
-    left_out: &[&str],
+    run: &Ran<'_>,
     machine: &mut Machine<'_>,
     reporter: &mut Reporter,
     ending: Ending,
     journal: Option<Journal>,
 ) -> anyhow::Result<Status> {
+    let Ran { plan, left_out, before } = *run;
     reporter.end_progress();
     for note in std::mem::take(&mut machine.notes) {
         reporter.say(note);
     }
     let (title, own) = (machine.asset.title(), machine.config.own.name.clone());
     let taken = ending.verdict == Verdict::Completed;
+    let owed = if taken { note_taken(machine) } else { None };
     if taken {
         machine.drop_intent();
     }
@@ -202,9 +232,10 @@ fn report(
     // What was held before this run is held after it, and must not be called safe.
     let holds = ending.verdict == Verdict::Unwound && machine.asset_state() == State::Held;
     // A host that took nothing has nothing to say about letting go.
-    let began = ending.steps.iter().any(|step| step.outcome == "undone" && step.step.starts_with("take "));
+    let began = before == Before::Took
+        || ending.steps.iter().any(|step| step.outcome == "undone" && step.step.starts_with("take "));
     if ending.verdict == Verdict::Unwound && began && machine.asset_state() == State::Free {
-        stuck |= !keep_release(machine, reporter, &ending);
+        stuck |= !keep_release(plan, machine, reporter, &ending);
     }
     let refused = ending.verdict == Verdict::Unwound && failed_at_proof(&ending);
     stuck |= holds;
@@ -215,7 +246,12 @@ fn report(
             "NOT safe for the other host: {own} holds {title}, as before; what was asked for is incomplete: {}",
             ending.clause()
         ),
-        (true, _) => format!("taken: {own} holds {title}"),
+        (true, _) => match &owed {
+            None => format!("taken: {own} holds {title}"),
+            Some(Source { id, host, .. }) => format!(
+                "taken, restore owed: {own} holds {title} without {id} of {host} (habackup --restore {id} restores it)"
+            ),
+        },
         (false, true) if !came_to_asset(&ending) && fenced == Some(Fenced::Unproven) => {
             format!("NOT safe for the other host: {title} was not touched here: {}", ending.clause())
         }
@@ -254,6 +290,7 @@ fn report(
         asset: title,
         host: own,
         proof: proof.to_owned(),
+        owed: owed.map(|source| source.id),
         at: clock::now(),
         version: VERSION.to_owned(),
         steps: ending.steps,
@@ -262,12 +299,42 @@ fn report(
     Ok(status)
 }
 
-/// The asset was held here for a while, so the peer's own record no longer fits: this host leaves one.
-fn keep_release(machine: &mut Machine<'_>, reporter: &mut Reporter, ending: &Ending) -> bool {
-    let release = handover::record(machine, ending.steps.clone(), Vec::new(), None, None);
+/// From now on what runs here is newer than what was restored. Returns the restore that is owed all the same.
+fn note_taken(machine: &mut Machine<'_>) -> Option<Source> {
+    let noted = ledger::change(|ledger| {
+        ledger.leaving = None;
+        if let Some(source) = &mut ledger.source {
+            source.ran = true;
+        }
+    });
+    let noted = noted.and_then(|()| machine.numbering().note_take());
+    if let Err(error) = noted {
+        machine
+            .notes
+            .push(format!("{error:#}; after a crash this host needs --peer-down to get the asset back"));
+    }
+    ledger::owed(machine.config).ok().flatten().filter(|_| machine.config.backup.is_some())
+}
+
+/// The asset was held here for a while, so the peer's own record no longer fits: this host leaves one. It
+/// names what this takeover had to restore, because nothing came of it.
+fn keep_release(
+    plan: &Plan<Action>,
+    machine: &mut Machine<'_>,
+    reporter: &mut Reporter,
+    ending: &Ending,
+) -> bool {
+    let naming = order::naming_of_let_go(plan, machine.config);
+    let said = Said { steps: ending.steps.clone(), naming, ..Said::default() };
+    let release = handover::record(machine, said);
     match handover::keep_record(&release) {
         Ok(()) => {
             reporter.say(format!("the record of letting go is in {}", handover::record_path().display()));
+            if let (Some(id), Some(host)) = (&release.snapshot, &release.made_by)
+                && *host != release.host
+            {
+                reporter.say(format!("restore owed: {id} of {host}; the next takeover here restores it"));
+            }
             reporter.record(&release);
             release.safe
         }

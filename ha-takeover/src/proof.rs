@@ -5,6 +5,7 @@
 //! without mounting (a superblock, a mark file, the site's own command).
 
 use crate::args::Args;
+use crate::order;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_host::addresses::{self, Knock};
 use orderly_host::asset::{End, Guard, State};
@@ -22,6 +23,8 @@ pub(crate) enum Proof {
     /// This host holds the asset already.
     HeldHere,
     Record(Box<Release>),
+    /// The peer says that it holds nothing, and this host went down with the asset.
+    Disclaimed(Box<Release>),
     Fence,
     PeerDown,
     /// A cluster manager says that the peer let go or is fenced; how it ended, as far as can be seen.
@@ -35,6 +38,7 @@ impl Proof {
         match self {
             Self::HeldHere => "this host held the asset already".to_owned(),
             Self::Record(release) => format!("the record of {} from {}", release.host, release.at),
+            Self::Disclaimed(release) => format!("the disclaimer of {} from {}", release.host, release.at),
             Self::Fence if ending.steps.iter().any(fenced) => "the peer's power is off".to_owned(),
             Self::Fence => "none: the peer's power is not proven to be off".to_owned(),
             Self::PeerDown => "the operator says that the peer is down".to_owned(),
@@ -76,7 +80,10 @@ pub(crate) fn find(
     }
     if let Some(record) = record {
         check_record(&record, machine, args.peer_down.is_some())?;
-        return Ok(Proof::Record(Box::new(record)));
+        return Ok(match record.disclaims {
+            true => Proof::Disclaimed(Box::new(record)),
+            false => Proof::Record(Box::new(record)),
+        });
     }
     if args.fence {
         let peer = &machine.config.peer;
@@ -129,6 +136,17 @@ fn read(path: &Path) -> anyhow::Result<Release> {
 
 /// The host that released last takes back by its own record, as long as nobody held the asset since.
 fn way_back(machine: &mut Machine<'_>) -> anyhow::Result<Proof> {
+    if order::may_have_it_back(machine) {
+        let (own, peer) = (&machine.config.own.name, &machine.config.peer.name);
+        return Err(fail(
+            Status::Refused,
+            format!(
+                "{own} held the asset when it went down, and nobody took it since; {peer} must say that it does not have it: \
+                 ssh {peer} ha-release --disclaim --json | ha-takeover --record -; or, if {peer} cannot be asked, power it off (--fence), \
+                 or say --peer-down {peer}"
+            ),
+        ));
+    }
     let path = handover::record_path();
     let own = match files::read_if_there(&path)? {
         files::Found::Text(text) => Release::read(&text).ok(),
@@ -179,7 +197,7 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
     let refuse = |why: String| {
         Err(fail(Status::Refused, format!("the release record does not permit a takeover: {why}")))
     };
-    if !record.safe {
+    if !record.safe && !record.disclaims {
         return refuse(format!(
             "it says NOT safe: {}",
             record.reason.as_deref().unwrap_or("no reason is given")
@@ -212,6 +230,16 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
     let Some(identity) = &record.identity else {
         return refuse("it does not say of which asset it is".to_owned());
     };
+    if record.disclaims {
+        machine.compare(identity, None).or_status(Status::Refused)?;
+        return order::insist_on_own_crash(record, machine);
+    }
+    if record.snapshot.is_some() && record.made_by.is_none() && config.backup.is_some() {
+        return refuse(format!(
+            "an earlier version of ha-release made it, which does not say of which holding its snapshot is; release it anew: \
+             ssh {peer} ha-release --json | ha-takeover --record -"
+        ));
+    }
     // A record this host made itself says nothing of what the peer did since.
     if record.mark.is_none() && record.host != *peer && !peer_down {
         return refuse(format!("the asset has no change mark, so it also needs --peer-down {peer}"));
@@ -224,10 +252,12 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
     }
     // Where before_take must run first, the asset cannot be seen yet; the step "proof" compares then.
     let is_seen = machine.asset.identity(&mut machine.runner).is_ok();
-    match machine.compare(identity, record.mark.as_deref()) {
-        Err(error) if is_seen || config.asset.before_take.is_empty() => refuse(format!("{error:#}")),
-        _ => Ok(()),
+    if let Err(error) = machine.compare(identity, record.mark.as_deref())
+        && (is_seen || config.asset.before_take.is_empty())
+    {
+        return refuse(format!("{error:#}"));
     }
+    order::overtaken(record, config).map_or(Ok(()), refuse)
 }
 
 fn check_name(name: &str, machine: &Machine<'_>) -> anyhow::Result<()> {

@@ -1,9 +1,10 @@
 //! The steps of a takeover, and everything that is checked before the first.
 
 use crate::args::Part;
+use crate::order;
 use crate::proof::Proof;
 use orderly_exec::{OrStatus, Status};
-use orderly_host::action::{Action, Answer, Perform, Whose};
+use orderly_host::action::{Action, Answer, Perform};
 use orderly_host::addresses::{self, Knock};
 use orderly_host::asset::{End, State};
 use orderly_host::backup;
@@ -11,7 +12,8 @@ use orderly_host::config::Config;
 use orderly_host::machine::{Machine, trigger_over};
 use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount, shows};
-use orderly_host::{services, shares};
+use orderly_host::{ledger, services, shares};
+use orderly_plan::owed::Wanted;
 use orderly_plan::step::{Plan, Step, StepName, Undo};
 use std::path::Path;
 
@@ -104,7 +106,8 @@ fn check_state(config: &Config, proof: &Proof, state: &State, against: &mut Vec<
     let peer = &config.peer.name;
     match (state, proof) {
         (State::Held | State::Free, _)
-        | (State::Elsewhere(_), Proof::Fence | Proof::PeerDown | Proof::Cluster(_)) => {}
+        | (State::Elsewhere(_), Proof::Fence | Proof::PeerDown | Proof::Cluster(_) | Proof::Disclaimed(_)) => {
+        }
         (State::Elsewhere(why), _) => {
             let off = if config.peer.fence.is_some() {
                 "--fence".to_owned()
@@ -229,7 +232,8 @@ pub(crate) fn plan(
     let wanted = |part| !left_out.contains(&part);
     let config = machine.config;
     let restored = backup::newest_restore().or_status(Status::Refused)?;
-    let whose = whose(proof, &config.own.name);
+    let told = told(proof);
+    let restores = restores(config, proof, told.as_ref()).or_status(Status::Refused)?;
     let mut steps: Vec<Step<Action>> = Vec::new();
     let mut step = |name: String, action: Action, undo: Undo<Action>| {
         steps.push(Step { name: StepName(name), action, undo });
@@ -266,6 +270,11 @@ pub(crate) fn plan(
         let (mark, record) = (record.mark.clone(), record.checksum.clone());
         step("proof".to_owned(), Action::Compare { identity, mark, record }, Undo::Nothing);
     }
+    if let Proof::Disclaimed(record) = proof
+        && let (Some(identity), Some(take_mark)) = (record.identity.clone(), record.take_mark.clone())
+    {
+        step("proof".to_owned(), Action::CompareTake { identity, take_mark }, Undo::Nothing);
+    }
     if *proof == Proof::Fence {
         step(off_step(&config.peer.name), Action::ProveOff, Undo::Nothing);
     }
@@ -285,10 +294,10 @@ pub(crate) fn plan(
             Undo::Action(Action::Unmount { at }),
         );
     }
-    step(format!("hold {title}"), Action::Hold { mounts }, Undo::Nothing);
-    if let Some(whose) = whose.filter(|_| config.backup.is_some() && wanted(Part::Restore)) {
+    step(format!("hold {title}"), Action::Hold { mounts, wanted: told }, Undo::Nothing);
+    if restores && wanted(Part::Restore) {
         let undo = Undo::Action(Action::Unrestore { before: restored });
-        step("restore".to_owned(), Action::Restore { whose }, undo);
+        step("restore".to_owned(), Action::Restore, undo);
     }
     let loopbacks = config.loopbacks.iter().filter(|_| wanted(Part::Loopbacks)).collect();
     let mut loopbacks = deepest_first(loopbacks, |loopback| loopback.at.clone());
@@ -354,19 +363,33 @@ pub(crate) fn off_step(peer: &str) -> String {
     format!("{peer} is still off")
 }
 
-/// Whose snapshot is restored; none where this host itself held the asset last.
-fn whose(proof: &Proof, own: &str) -> Option<Whose> {
+/// Returns what the proof tells to restore; nothing where the asset was held here before.
+fn told(proof: &Proof) -> Option<Wanted> {
     match proof {
         Proof::HeldHere => None,
-        Proof::Record(record) => (record.host != own).then_some(Whose::Peer),
-        Proof::Fence | Proof::PeerDown | Proof::Cluster(_) => Some(Whose::Newest),
+        Proof::Record(record) | Proof::Disclaimed(record) => Some(order::wanted(record)),
+        Proof::Fence | Proof::PeerDown | Proof::Cluster(_) => Some(Wanted::LastHolding),
     }
+}
+
+/// Tells whether there is, or may be, something to restore.
+fn restores(config: &Config, proof: &Proof, wanted: Option<&Wanted>) -> anyhow::Result<bool> {
+    let own = &config.own.name;
+    let is_due = ledger::owed(config)?.is_some_and(|source| source.is_due(own));
+    let may = match wanted {
+        Some(Wanted::Named { host, .. }) => host != own,
+        Some(Wanted::None) => is_due,
+        Some(Wanted::LastHolding) => true,
+        None => is_due && *proof == Proof::HeldHere,
+    };
+    Ok(may && config.backup.is_some())
 }
 
 /// After a clean end the plain form is enough, also when the peer was powered off since.
 fn end(proof: &Proof, state: &State) -> End {
     match (proof, state) {
         (Proof::Cluster(end), _) => *end,
+        (Proof::Disclaimed(_), _) => End::OwnCrash,
         (Proof::HeldHere | Proof::Record(_), _)
         | (Proof::Fence | Proof::PeerDown, State::Held | State::Free) => End::Clean,
         (Proof::Fence | Proof::PeerDown, State::Elsewhere(_) | State::Unknown(_)) => End::PoweredOff,

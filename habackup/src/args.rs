@@ -40,6 +40,10 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", requires = "check", value_parser = orderly_plan::duration::parse)]
     pub max_age: Option<Duration>,
 
+    /// With --check: counts only what this host made since it took the asset
+    #[arg(long, requires = "check")]
+    pub this_holding: bool,
+
     /// Chooses the newest whole snapshot that this host made
     #[arg(long, value_name = "HOST", conflicts_with_all = ["list", "diff", "check", "undo"])]
     pub made_by: Option<String>,

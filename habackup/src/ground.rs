@@ -159,6 +159,33 @@ impl Ground {
         numbering.number().context("number this holding of the asset").or_status(Status::Refused)
     }
 
+    /// Returns the number of the holding under way, if it has one; changes nothing.
+    ///
+    /// # Errors
+    /// Rejected (3) when what this host knows of it is damaged.
+    pub fn open_holding(&self) -> anyhow::Result<Option<u64>> {
+        ledger::open_holding()
+    }
+
+    /// Insists that no restore is due here: what is live is then older than what the peer left, and a
+    /// snapshot of it would pass for newer.
+    ///
+    /// # Errors
+    /// Refused (4), with the remedy.
+    pub fn insist_on_none_due(&self) -> anyhow::Result<()> {
+        let own = &self.config.own.name;
+        match ledger::owed(&self.config)?.filter(|source| source.is_due(own)) {
+            None => Ok(()),
+            Some(source) => Err(fail(
+                Status::Refused,
+                format!(
+                    "this host has not restored {0} of {1} yet, so what it has is older; ha-takeover restores it, or: habackup --restore {0}",
+                    source.id, source.host
+                ),
+            )),
+        }
+    }
+
     /// Insists that the asset is held here and that the directory of snapshots is on it.
     ///
     /// # Errors

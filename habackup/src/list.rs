@@ -141,7 +141,12 @@ pub fn check(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyho
         Opened::NotHeld => return Ok(Status::Done),
         Opened::NoneYet => (None, None),
         Opened::Store(store) => {
-            match store.newest_whole()? {
+            let newest = if args.this_holding {
+                newest_of_holding(&store, &ground.config.own.name, ground.open_holding()?)?
+            } else {
+                store.newest_whole()?
+            };
+            match newest {
                 None => (None, None),
                 Some(name) => match store.ends(name) {
                     Ok((header, _)) => (Some((name, header.started)), None),
@@ -155,6 +160,7 @@ pub fn check(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyho
     let age = started.as_deref().and_then(age);
     let fresh = age.is_some_and(|age| age <= limit) && unreadable.is_none();
     let said = match (newest, age, &unreadable) {
+        (None, ..) if args.this_holding => "there is no whole snapshot of this holding".to_owned(),
         (None, ..) => "there is no whole snapshot".to_owned(),
         (Some(_), _, Some(why)) => format!("the newest whole one cannot be restored: {why}"),
         (Some(name), None, None) => {
@@ -183,6 +189,19 @@ pub fn check(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyho
         time: clock::now(),
     });
     Ok(if fresh { Status::Done } else { Status::Failed })
+}
+
+/// Returns the newest whole snapshot that a host made in one holding. One that cannot be read counts for
+/// nothing: it could not be restored.
+fn newest_of_holding(store: &Store, own: &str, holding: Option<u64>) -> anyhow::Result<Option<SnapshotName>> {
+    let Some(holding) = holding else { return Ok(None) };
+    let names = store.snapshots()?.into_iter().rev().filter(|name| name.whole);
+    let is_of_it = |name: &SnapshotName| {
+        store
+            .manifest(*name)
+            .is_ok_and(|manifest| manifest.header().host == own && manifest.header().holding == Some(holding))
+    };
+    Ok(names.into_iter().find(is_of_it))
 }
 
 /// Returns how long ago a snapshot was begun. A few minutes in the future are two clocks, and more is a clock

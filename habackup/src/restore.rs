@@ -26,6 +26,7 @@ use nix::sys::stat::Mode;
 use orderly_exec::reporter::{Output, Reporter};
 use orderly_exec::runner::Runner;
 use orderly_exec::{OrStatus, Status, fail};
+use orderly_host::ledger;
 use std::path::{Path, PathBuf};
 
 /// Restores.
@@ -75,10 +76,14 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     let report = |status: Status, comparison: &Comparison, lines: Vec<Line>, saved: Option<&Path>| {
         Report::of_restore(status, name, &header, comparison, lines, saved)
     };
+    let is_whole = choice.paths.is_empty() && root == Path::new("/");
     if !args.dry_run {
         saved::clear_workshops()?;
     }
     if comparison.items.is_empty() || args.dry_run {
+        if is_whole && !args.dry_run {
+            ledger::note_restore(&name.to_string(), true)?;
+        }
         let status = tell_left(&comparison.left, reporter);
         reporter.record(&report(status, &comparison, lines, None));
         return Ok(if args.dry_run { Status::Done } else { status });
@@ -103,6 +108,9 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
         return Err(take_back(error, saved, &mut live, runner, reporter));
     }
     lost.iter().for_each(|line| reporter.warn(line));
+    if is_whole {
+        ledger::note_restore(&name.to_string(), true)?;
+    }
     saved::prune()?;
     comparison.left.append(&mut left);
     let status = tell_left(&comparison.left, reporter);
@@ -293,6 +301,9 @@ pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
         reporter.say(format!("{path} stays: something was put in it, or in its place, since"));
     }
     saved.close().or_status(Status::Stuck)?;
+    if undo.root == Path::new("/") {
+        ledger::note_restore(&snapshot, false).or_status(Status::Stuck)?;
+    }
     let status = tell_left(&undone.left, reporter);
     reporter.message(&match Left::count(&undone.left) {
         0 => "Undo complete.".to_owned(),

@@ -51,6 +51,7 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     if let Held::No(why) = ground.held(runner)? {
         return not_held(args, &why, reporter);
     }
+    ground.insist_on_none_due()?;
     ground.insist_on_services(runner)?;
     ground.insist_on_place(runner)?;
     let asset = ground.asset(runner)?;

@@ -50,3 +50,279 @@ fn each_take_has_the_next_number_and_snapshots_carry_it() {
         assert_eq!(again["holding"].as_u64(), Some(4));
     }
 }
+
+/// Returns the file that each host has of its own.
+fn outside(pair: &Pair<'_>, host: usize) -> String {
+    pair.bed.read(format!("outside.{host}/file"))
+}
+
+fn edit(pair: &Pair<'_>, host: usize, text: &str) {
+    pair.bed.write(format!("outside.{host}/file"), text);
+}
+
+/// Hands the asset over, and expects no trouble.
+fn hand_over(pair: &Pair<'_>, from: usize, to: usize) {
+    pair.release(from).any_stdout().any_stderr().run();
+    pair.takeover(to).arg("--record").arg(record(pair, from)).any_stdout().any_stderr().run();
+}
+
+/// Returns a host's last record.
+fn read_record(pair: &Pair<'_>, host: usize) -> serde_json::Value {
+    serde_json::from_str(&std::fs::read_to_string(record(pair, host)).unwrap()).unwrap()
+}
+
+/// The snapshot of the holding before the last but one was "young enough", and was put over newer files.
+#[test]
+fn a_snapshot_of_an_earlier_holding_is_no_backup_of_this_one_and_is_not_restored() {
+    if !possible() {
+        return;
+    }
+    for fences in [false, true] {
+        let bed = Bed::new();
+        let disk = Disk::ext4(&bed, 16);
+        let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+        with_backup(&pair);
+        edit(&pair, 1, "v1\n");
+        hand_over(&pair, 1, 2);
+        assert_eq!(outside(&pair, 2), "v1\n");
+        edit(&pair, 2, "v2\n");
+        hand_over(&pair, 2, 1);
+        assert_eq!(outside(&pair, 1), "v2\n");
+        edit(&pair, 1, "v3\n");
+        // The services are down, so no backup can be taken.
+        pair.shell(1, "svc proxy stop").run();
+        let refused = pair.release(1).status(4).any_stdout();
+        refused.stderr_contains("no whole snapshot was made in this holding").run();
+        if fences {
+            bed.write("power.ec1", "off\n");
+            let died = "umount loop; umount at; svc ec stop; ip address del 192.0.2.10/32 dev lo";
+            pair.shell(1, died).any_stderr().any_status().run();
+            let text =
+                bed.read("etc/ha.toml").replace("svc\", \"power\", \"stop", "svc\", \"power\", \"start");
+            bed.config("ha.toml", text);
+            pair.takeover(2).arg("--fence").any_stdout().stderr_contains("nothing is restored").run();
+        } else {
+            pair.release(1).arg("--no-backup").any_stdout().any_stderr().run();
+            let told = read_record(&pair, 1);
+            assert!(told["snapshot"].is_null() && told["no_snapshot"].is_string(), "{told}");
+            pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
+        }
+        assert_eq!(outside(&pair, 2), "v2\n", "an older snapshot was put over it");
+    }
+}
+
+/// The restore was taken back, the retry that was proposed ran on stale files, and later put them over newer
+/// ones.
+#[test]
+fn a_restore_that_was_taken_back_is_owed_and_the_next_takeover_pays_it() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    with_backup(&pair);
+    edit(&pair, 1, "v1\n");
+    pair.release(1).any_stdout().any_stderr().run();
+    // The last command of all starts a service.
+    pair.trouble("fail 6");
+    let failed =
+        pair.takeover(2).arg("--record").arg(record(&pair, 1)).status(1).any_stdout().any_stderr().run();
+    assert!(failed.stderr.contains("restore: taken back"), "{}", failed.stderr);
+    assert!(
+        failed.stderr.contains("restore owed: ") && failed.stderr.contains(" of ec1; the next"),
+        "{}",
+        failed.stderr
+    );
+    pair.forget();
+    assert_eq!(
+        (outside(&pair, 2), read_record(&pair, 2)["made_by"].as_str()),
+        ("of 2\n".into(), Some("ec1"))
+    );
+    let status = pair.release(2).arg("--status").any_stdout().run().stdout;
+    assert!(status.contains("restore owed: ") && status.contains(" of ec1"), "{status}");
+    let retried = pair.way_back(2).any_stdout().any_stderr().run();
+    assert!(retried.stdout.contains("restore: done"), "{}", retried.stdout);
+    assert_eq!(outside(&pair, 2), "v1\n");
+    // On the host that made it it is never restored.
+    edit(&pair, 2, "v2\n");
+    hand_over(&pair, 2, 1);
+    edit(&pair, 1, "v3\n");
+    pair.release(1).any_stdout().any_stderr().run();
+    pair.trouble("fail 6");
+    pair.takeover(2).arg("--record").arg(record(&pair, 1)).status(1).any_stdout().any_stderr().run();
+    pair.forget();
+    edit(&pair, 1, "v4\n");
+    pair.takeover(1).arg("--record").arg(record(&pair, 2)).any_stdout().any_stderr().run();
+    assert_eq!(outside(&pair, 1), "v4\n");
+}
+
+/// "--skip restore" is the way out of a snapshot that is damaged, and what it leaves out is not forgotten.
+#[test]
+fn a_restore_that_is_skipped_stays_owed_and_nothing_passes_for_newer() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    with_backup(&pair);
+    edit(&pair, 1, "v1\n");
+    pair.release(1).any_stdout().any_stderr().run();
+    let id = read_record(&pair, 1)["snapshot"].as_str().unwrap().to_owned();
+    let damage = |text: &str| {
+        let line = format!(
+            "mount -o noatime {0} at && echo {text} >at/habackup/{id}/tree{1}/outside/file && umount at",
+            disk.device().display(),
+            bed.root().display()
+        );
+        pair.shell(2, &line).run();
+        pair.forget();
+    };
+    damage("evil");
+    let fresh = pair.release(1).args(["--json", "-q"]).any_stdout().any_stderr().run();
+    let take = |args: &[&str]| {
+        pair.takeover(2)
+            .args(["--record", "-"])
+            .args(args)
+            .stdin(&fresh.stdout)
+            .any_status()
+            .any_stdout()
+            .any_stderr()
+            .run()
+    };
+    // Mounting it by hand moved the mark: the record of before is worthless, and the next names the same.
+    let refused = take(&[]);
+    assert_eq!(refused.status, 1, "{}", refused.stderr);
+    assert!(refused.stderr.contains("--skip restore"), "{}", refused.stderr);
+    let skipped = pair.way_back(2).args(["--skip", "restore"]).any_stdout().any_stderr().run();
+    assert!(
+        skipped.stdout.contains(&format!("taken, restore owed: ec2 holds {}", disk.device().display())),
+        "{}",
+        skipped.stdout
+    );
+    let status = pair.release(2).arg("--status").any_stdout().run().stdout;
+    assert!(status.contains(&format!("restore owed: {id} of ec1")), "{status}");
+    // What it has does not continue what the other one has, so none is named.
+    pair.release(2).any_stdout().any_stderr().run();
+    assert!(read_record(&pair, 2)["no_snapshot"].as_str().unwrap().contains("ran without restoring"));
+    pair.takeover(1).arg("--record").arg(record(&pair, 2)).any_stdout().any_stderr().run();
+    assert_eq!(outside(&pair, 1), "v1\n");
+}
+
+/// Killed after "backup: done" with the services up, the next run took that for a backup of what was edited since.
+#[test]
+fn a_release_that_is_taken_up_again_takes_its_backup_anew() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    with_backup(&pair);
+    edit(&pair, 1, "v1\n");
+    // The first command after the backup stops a service.
+    pair.trouble("before 1");
+    pair.release(1).status(137).any_stdout().any_stderr().run();
+    pair.forget();
+    edit(&pair, 1, "v2\n");
+    pair.release(1).any_stdout().any_stderr().run();
+    pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
+    assert_eq!(outside(&pair, 2), "v2\n");
+    // Once the services are down nothing is taken anew, and nothing is refused.
+    pair.trouble("before 3");
+    pair.release(2).status(137).any_stdout().any_stderr().run();
+    pair.forget();
+    let before = made(&pair, 2).len();
+    pair.release(2).any_stdout().any_stderr().run();
+    pair.way_back(2).any_stdout().any_stderr().run();
+    assert_eq!(made(&pair, 2).len(), before);
+}
+
+/// Each host had the other's record, and both mounted it.
+#[test]
+fn of_two_records_that_were_exchanged_only_one_permits() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    pair.release(1).any_stdout().any_stderr().run();
+    pair.release(2).any_stdout().any_stderr().run();
+    let dry = |host: usize, other: usize| {
+        pair.takeover(host)
+            .args(["-n", "--record"])
+            .arg(record(&pair, other))
+            .any_status()
+            .any_stdout()
+            .any_stderr()
+            .run()
+    };
+    assert_eq!(dry(1, 2).status, 0);
+    let refused = dry(2, 1);
+    let line = "ssh ec1 ha-release --after 1 --json | ha-takeover --record -";
+    assert!(refused.status == 4 && refused.stderr.contains(line), "{}", refused.stderr);
+    // The line that is printed helps, and turns it round.
+    let fresh = pair.release(1).args(["--after", "1", "--json", "-q"]).any_stdout().run();
+    assert_eq!(fresh.records().last().unwrap()["serial"].as_u64(), Some(2));
+    assert_eq!(dry(1, 2).status, 4);
+    pair.takeover(2).args(["--record", "-"]).stdin(&fresh.stdout).any_stdout().any_stderr().run();
+    assert_eq!(pair.holders(), [2]);
+}
+
+/// Lets a host lose its power while it holds the disk, and boot again.
+fn crash(pair: &Pair<'_>, disk: &Disk, host: usize) {
+    pair.shell(host, "sync -f at").run();
+    let dirty = disk.content();
+    let down = "exportfs -u '*:'$ORDERLY_BED/at/share; umount loop; umount at; svc proxy stop; svc ec stop; \
+                ip address del 192.0.2.10/32 dev lo";
+    pair.shell(host, down).any_stdout().any_stderr().any_status().run();
+    disk.put(&dirty);
+    pair.bed.write(
+        format!("boot_id.ec{host}"),
+        format!("booted-{}\n", pair.bed.read(format!("boot_id.ec{host}")).len()),
+    );
+    pair.forget();
+}
+
+/// It lost its power and booted, the other one lived and held nothing, and nobody could take the ext4 but by
+/// powering the living one off.
+#[test]
+fn after_its_own_crash_a_host_gets_its_asset_back_with_the_peers_word() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tool("sync");
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    with_backup(&pair);
+    edit(&pair, 1, "v1\n");
+    pair.release(1).any_stdout().any_stderr().run();
+    pair.way_back(1).any_stdout().any_stderr().run();
+    edit(&pair, 1, "v2\n");
+    pair.program(1, "habackup").stdout("Backup complete.\n").any_stderr().run();
+    // While it lives its peer's word gives it nothing, and who holds it disclaims nothing.
+    pair.release(1).arg("--disclaim").status(4).stderr_contains("nothing is disclaimed").run();
+    crash(&pair, &disk, 1);
+    let line = "ssh ec2 ha-release --disclaim --json | ha-takeover --record -";
+    pair.takeover(1).status(4).stderr_contains(line).run();
+    let word = pair.release(2).args(["--disclaim", "--json"]).any_stdout().any_stderr().run();
+    assert_eq!(word.records().last().unwrap()["safe"].as_bool(), Some(false));
+    assert!(!record(&pair, 2).exists(), "it changes nothing");
+    // It serves that host, and only now.
+    pair.takeover(2).args(["--record", "-"]).stdin(&word.stdout).status(4).any_stderr().run();
+    let back = pair.takeover(1).args(["--record", "-"]).stdin(&word.stdout).any_stdout().any_stderr().run();
+    assert!(!back.stdout.contains("restore: done"), "{}", back.stdout);
+    assert_eq!((pair.holders(), outside(&pair, 1)), (vec![1], "v2\n".into()));
+    // What was saved before the crash is of this holding.
+    pair.shell(1, "svc proxy stop").run();
+    pair.release(1).any_stdout().stderr_contains("young enough").run();
+    pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
+    assert_eq!(outside(&pair, 2), "v2\n");
+    // An old word is worth nothing once somebody took it.
+    let down = "umount loop; umount at; svc proxy stop; svc ec stop; ip address del 192.0.2.10/32 dev lo";
+    pair.shell(2, down).any_status().any_stderr().run();
+    pair.takeover(1).args(["--record", "-"]).stdin(&word.stdout).status(4).any_stderr().run();
+}

@@ -52,7 +52,10 @@ fn the_next_sensible_command_is_named_in_every_state_and_helps() {
     pair.release(2).any_stdout().any_stderr().run();
     // Its own record is from before the peer held it; that one was offered as if it still counted.
     assert_eq!(next(&pair, 1), "ha-takeover --record, with the record of ec2");
-    pair.release(1).arg("--status").stdout_contains("safe (then; the asset was held again since)").run();
+    pair.release(1)
+        .arg("--status")
+        .stdout_contains("safe (then; the asset was held again since, so it is worthless)")
+        .run();
     pair.takeover(1).arg("--record").arg(record(2)).any_stdout().any_stderr().run();
     std::fs::remove_file(bed.path("tools/dd")).unwrap();
     bed.script("fakes/dd", "exit 1");

@@ -5,7 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every function that refuses, with the rows of the table that lead out of what it says.
-const REFUSALS: [(&str, &[&str]); 34] = [
+const REFUSALS: [(&str, &[&str]); 39] = [
+    ("disclaim::run", &["nothing is disclaimed"]),
+    ("order::accept", &["the state directory has no room"]),
+    ("order::crash", &["nobody can say who holds"]),
+    ("order::insist_on_own_crash", &["the disclaimer does not permit"]),
+    ("steps::owes", &["the state directory has no room"]),
     ("zfs::against_taking", &["the devices are missing", "the peer is not down"]),
     ("handover::unfinished", &["a release or a takeover was begun"]),
     ("reservations::judge", &["a SCSI reservation"]),

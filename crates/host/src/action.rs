@@ -6,6 +6,7 @@ use crate::asset::End;
 use crate::config::Argv;
 use crate::mounts::MountSpec;
 use crate::shares::Export;
+use orderly_plan::owed::Wanted;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -15,10 +16,8 @@ use std::path::PathBuf;
 pub enum Action {
     /// Takes a snapshot.
     Backup,
-    /// Puts back the state outside the asset from a snapshot of the peer.
-    Restore {
-        whose: Whose,
-    },
+    /// Puts back the state outside the asset from the snapshot that is due.
+    Restore,
     /// Takes back the restores that were made since this one.
     Unrestore {
         before: Option<String>,
@@ -65,9 +64,11 @@ pub enum Action {
     },
     /// Lets go of an asset that was taken.
     LetGo,
-    /// Makes sure that this host holds the asset and all its mounts.
+    /// Makes sure that this host holds the asset and all its mounts, and numbers its holding.
     Hold {
         mounts: Vec<MountSpec>,
+        /// What the takeover is told to restore; absent where the asset was held here before.
+        wanted: Option<Wanted>,
     },
     /// Makes sure that nothing on this host holds the asset.
     Prove,
@@ -77,6 +78,11 @@ pub enum Action {
         mark: Option<String>,
         /// The checksum of the record, by which one that was used up is known again.
         record: String,
+    },
+    /// Compares what a take alone moves of the mark with what it was when this host took the asset.
+    CompareTake {
+        identity: String,
+        take_mark: String,
     },
     /// Makes sure that nobody answers at an address.
     Knock {
@@ -98,16 +104,6 @@ pub enum Action {
     Run {
         argv: Argv,
     },
-}
-
-/// Which snapshot is restored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Whose {
-    /// The peer's newest: it is proven that the peer held the asset last.
-    Peer,
-    /// The newest of all, if the peer made it: nobody can say who held the asset last.
-    Newest,
 }
 
 /// Whether the goal of an action is reached.
@@ -137,6 +133,11 @@ pub trait Perform<A> {
     /// it done.
     fn passed_over(&mut self) -> Option<String> {
         None
+    }
+
+    /// Tells whether something that an earlier run did counts no more, though nothing undid it.
+    fn is_outdated(&mut self, _action: &A) -> bool {
+        false
     }
 
     /// Returns the number of the signal by which this run was told to stop.

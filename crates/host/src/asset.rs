@@ -51,6 +51,8 @@ pub enum End {
     Clean,
     /// It is proven off, or the operator says so.
     PoweredOff,
+    /// It was this host, which went down with it, and the peer disclaims it.
+    OwnCrash,
 }
 
 /// What would notice that the peer uses the asset, beside the proof that is given.
@@ -106,6 +108,15 @@ pub trait Asset: std::fmt::Debug {
     /// Tells whether a mount is read-only because the asset itself has it so, without any option.
     fn is_read_only_itself(&self, _mount: &Mount, _run: &mut dyn Run) -> bool {
         false
+    }
+
+    /// Returns the part of the mark that a take alone moves, and nothing that is written later; `None` where
+    /// the kind has no such part.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn take_mark(&self, _run: &mut dyn Run) -> anyhow::Result<Option<String>> {
+        Ok(None)
     }
 
     /// Tells what would notice that the peer uses it at the same time.

@@ -8,6 +8,7 @@ use orderly_exec::job::{Ended, Ending, Job};
 use orderly_exec::lock::{Lock, PASSED_LOCK};
 use orderly_exec::runner::Run;
 use orderly_exec::{clock, files};
+use orderly_plan::owed::Snapshot;
 use serde::Deserialize;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
@@ -81,9 +82,23 @@ pub fn command(config: &Config, arguments: &[&str]) -> Argv {
     argv
 }
 
-/// Returns the arguments that ask whether the newest whole snapshot is young enough.
-pub fn check_arguments(backup: &Backup) -> Vec<String> {
-    vec!["--check".to_owned(), "--max-age".to_owned(), format!("{}s", backup.max_age.as_secs())]
+/// The newest whole snapshot that this host made in the holding under way.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct InHolding {
+    pub snapshot: Option<String>,
+    /// It is younger than `max_age`.
+    pub fresh: bool,
+}
+
+/// Asks `habackup` for the newest whole snapshot of this holding, and whether it is young enough.
+///
+/// # Errors
+/// When it does not say.
+pub fn in_holding(config: &Config, lock: Option<&Lock>, runner: &mut dyn Run) -> anyhow::Result<InHolding> {
+    let ended = run(config, &["--check", "--this-holding", "--json"], LOOKING * 6, lock, runner)?;
+    let text = ended.text();
+    let said: Option<InHolding> = text.lines().next_back().and_then(|line| serde_json::from_str(line).ok());
+    said.with_context(|| format!("habackup --check --this-holding: {}", ended.clause()))
 }
 
 /// How long a look at the asset may take that is worth no more.
@@ -129,13 +144,6 @@ pub fn newest_restore() -> anyhow::Result<Option<String>> {
     Ok(newest)
 }
 
-/// A snapshot that stands in the backup folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    pub id: String,
-    pub host: String,
-}
-
 /// Returns the whole snapshots, newest first, with the host that made each.
 ///
 /// # Errors
@@ -158,7 +166,10 @@ pub fn whole_snapshots(backup: &Backup) -> anyhow::Result<Vec<Snapshot>> {
     }
     ids.sort_by(|a, b| b.0.cmp(&a.0));
     ids.into_iter()
-        .map(|(id, path)| Ok(Snapshot { id, host: host_of(&path.join("manifest.json"))? }))
+        .map(|(id, path)| {
+            let (host, holding) = maker_of(&path.join("manifest.json"))?;
+            Ok(Snapshot { id, host, holding })
+        })
         .collect()
 }
 
@@ -172,8 +183,8 @@ fn is_id(name: &str) -> bool {
             .all(|(byte, wanted)| if wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted })
 }
 
-/// Reads who made a snapshot. The manifest names it in its first line, before a million entries.
-fn host_of(manifest: &Path) -> anyhow::Result<String> {
+/// Reads who made a snapshot, in which holding. The manifest names it in its first line, before a million entries.
+fn maker_of(manifest: &Path) -> anyhow::Result<(String, Option<u64>)> {
     let attempt = || format!("read {}", manifest.display());
     let mut first = String::new();
     BufReader::new(std::fs::File::open(manifest).with_context(attempt)?)
@@ -186,7 +197,7 @@ fn host_of(manifest: &Path) -> anyhow::Result<String> {
         }
     };
     match header.get("host").and_then(serde_json::Value::as_str) {
-        Some(host) => Ok(host.to_owned()),
+        Some(host) => Ok((host.to_owned(), header.get("holding").and_then(serde_json::Value::as_u64))),
         None => bail!("{} does not say which host made it", manifest.display()),
     }
 }

@@ -74,7 +74,8 @@ impl<'a, A> Carrier<'a, A> {
         for (index, step) in self.plan.steps.iter().enumerate() {
             let id = StepId(index);
             if self.progress.is_done(id)
-                && matches!(perform.check(&step.action), Answer::No(_) | Answer::Unknown(_))
+                && (matches!(perform.check(&step.action), Answer::No(_) | Answer::Unknown(_))
+                    || perform.is_outdated(&step.action))
             {
                 self.attempt(id, perform);
             }

@@ -5,7 +5,7 @@ use crate::action::Action;
 use crate::carry::{Carrier, Ending};
 use crate::config::{Argv, Config};
 use crate::hostid;
-use crate::ledger::Ledger;
+use crate::ledger::{self, Ledger};
 use crate::machine::{Machine, Proved};
 use anyhow::Context;
 use orderly_exec::job::show;
@@ -13,6 +13,8 @@ use orderly_exec::journal::{self, Header, Journal, Stored};
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::{Status, clock, fail, files};
+use orderly_plan::owed::Naming;
+use orderly_plan::permit;
 use orderly_plan::record::{Line, Record, fingerprint};
 use orderly_plan::release::{FORMAT, Failure, Outcome, Release};
 use orderly_plan::step::{Next, Plan, Progress, StepId, Undo, Verdict};
@@ -114,6 +116,14 @@ pub fn unfinished(
     }
 }
 
+/// Tells whether a run of this program was begun and not finished.
+///
+/// # Errors
+/// Rejected (3) when its journal is damaged.
+pub fn is_unfinished(program: Program) -> anyhow::Result<bool> {
+    Ok(journal::read::<Action>(&program.journal())?.is_some_and(|stored| !stored.is_closed()))
+}
+
 /// Prints, with `--json`, the record of a run that ended in an error, in place of a report of this format.
 pub fn tell_failure(format: &str, output: Output, error: &anyhow::Error) {
     let status = error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed);
@@ -136,6 +146,7 @@ pub fn begin(
     if manner.new_plan {
         journal::set_aside(&program.other().journal())?;
     }
+    ledger::change(|ledger| ledger.leaving = None)?;
     let header = journal::header(program.name(), VERSION, &machine.config.own.name, digest, plan.clone());
     let journal = Journal::begin(&program.journal(), &header)?;
     let progress = Progress::replay(plan, &[]).context("begin with an empty journal")?;
@@ -289,16 +300,22 @@ struct PlannedStep<'a> {
     commands: &'a [Argv],
 }
 
-/// Returns the record of how a release ended; `unsafe_because` is `None` when it is safe.
-pub fn record(
-    machine: &mut Machine<'_>,
-    steps: Vec<Outcome>,
-    skipped: Vec<String>,
-    snapshot: Option<String>,
-    unsafe_because: Option<String>,
-) -> Release {
-    let is_safe = unsafe_because.is_none();
-    let mut reason = unsafe_because;
+/// What a record says beside where the asset is.
+#[derive(Debug, Default)]
+pub struct Said {
+    pub steps: Vec<Outcome>,
+    pub skipped: Vec<String>,
+    pub naming: Naming,
+    /// The serial it must come after (`--after`).
+    pub after: Option<u64>,
+    /// `None` when it is safe.
+    pub unsafe_because: Option<String>,
+}
+
+/// Returns the record of how a release ended, and remembers its serial.
+pub fn record(machine: &mut Machine<'_>, said: Said) -> Release {
+    let is_safe = said.unsafe_because.is_none();
+    let mut reason = said.unsafe_because;
     let mut read = |what: &str, value: anyhow::Result<Option<String>>| match value {
         Ok(value) => value,
         Err(error) => {
@@ -316,6 +333,16 @@ pub fn record(
             read("change mark", machine.asset.mark(&mut machine.runner)),
         ),
     };
+    let serial = next_serial(said.after).unwrap_or_else(|error| {
+        // One that may be the same as an earlier one's could permit both hosts.
+        reason.get_or_insert(format!("the serial of the record cannot be kept: {error:#}"));
+        0
+    });
+    if let (None, Some(holding)) = (&reason, said.naming.holding)
+        && let Err(error) = ledger::change(|ledger| ledger.ended = ledger.ended.max(holding))
+    {
+        reason = Some(format!("that this holding ended cannot be kept: {error:#}"));
+    }
     Release {
         format: FORMAT.to_owned(),
         safe: reason.is_none(),
@@ -329,13 +356,51 @@ pub fn record(
         boot_id: journal::boot_id(),
         at: clock::now(),
         version: VERSION.to_owned(),
-        snapshot,
-        holding: Ledger::read().ok().and_then(|ledger| ledger.took).map(|took| took.holding),
-        steps,
-        skipped,
+        snapshot: said.naming.snapshot,
+        made_by: said.naming.made_by,
+        no_snapshot: said.naming.none,
+        holding: said.naming.holding,
+        serial,
+        disclaims: false,
+        take_mark: None,
+        steps: said.steps,
+        skipped: said.skipped,
         checksum: String::new(),
     }
     .seal()
+}
+
+/// Returns what the record of this run names: what was found out while the asset was here; where it was not,
+/// what this host's last record names, if nobody held the asset since.
+pub fn naming(machine: &mut Machine<'_>) -> Naming {
+    let none = |why: String| Naming { none: Some(why), ..Naming::default() };
+    let leaving = match Ledger::read() {
+        Ok(ledger) => ledger.leaving,
+        Err(error) => return none(format!("{error:#}")),
+    };
+    if let Some(leaving) = leaving {
+        return leaving;
+    }
+    let last = own_record(machine.config).filter(|record| record.safe);
+    let last = last.filter(|record| match (&record.identity, &record.mark) {
+        (Some(identity), Some(mark)) => machine.compare(identity, Some(mark)).is_ok(),
+        _ => false,
+    });
+    let own = &machine.config.own.name;
+    let nothing = || none(format!("{own} held nothing when it made this record"));
+    last.map_or_else(nothing, |record| Naming {
+        holding: record.holding,
+        snapshot: record.snapshot,
+        made_by: record.made_by,
+        none: record.no_snapshot,
+    })
+}
+
+/// Returns the serial of the next record, remembered before it is used.
+fn next_serial(after: Option<u64>) -> anyhow::Result<u64> {
+    let serial = permit::serial(Ledger::read()?.serial, after);
+    ledger::change(|ledger| ledger.serial = serial)?;
+    Ok(serial)
 }
 
 /// Returns what the run proved, if it came so far: the file alone may be of an earlier run.

@@ -4,13 +4,14 @@
 use crate::action::Answer;
 use crate::asset::Asset;
 use crate::config::{Argv, Config, Platform};
-use crate::{handover, mounts};
+use crate::mounts;
 use anyhow::{Context, bail};
 use orderly_exec::files::{self, Found};
 use orderly_exec::job::{Job, show};
 use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, clock, journal};
 use orderly_plan::holding::{self, Label, Number};
+use orderly_plan::owed::{Naming, Source};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -26,8 +27,20 @@ pub struct Ledger {
     format: String,
     /// The highest number of a holding, of either host, that this one heard of.
     pub holding: u64,
+    /// The last holding of this host that a safe record ended.
+    #[serde(default)]
+    pub ended: u64,
     /// The last take of this host.
     pub took: Option<Took>,
+    /// The highest serial of a record that this host made or accepted.
+    #[serde(default)]
+    pub serial: u64,
+    /// What the last takeover of this host had to restore.
+    #[serde(default)]
+    pub source: Option<Source>,
+    /// What the record of the release under way will name, found out while the asset was still here.
+    #[serde(default)]
+    pub leaving: Option<Naming>,
 }
 
 /// A take.
@@ -39,6 +52,8 @@ pub struct Took {
     pub before: Option<Label>,
     /// Of this host, then.
     pub boot_id: String,
+    /// The part of the change mark that a take alone moves, after it; where the kind has one.
+    pub mark: Option<String>,
 }
 
 impl Ledger {
@@ -73,10 +88,45 @@ fn path() -> PathBuf {
     files::state_directory().join("ledger.json")
 }
 
-/// Returns the last holding that a safe record of this host ended; 0 without one.
-fn ended(config: &Config) -> u64 {
-    let own = handover::own_record(config).filter(|record| record.safe);
-    own.and_then(|record| record.holding).unwrap_or(0)
+/// Reads the ledger, lets it be changed and writes it.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn change(act: impl FnOnce(&mut Ledger)) -> anyhow::Result<()> {
+    let mut ledger = Ledger::read()?;
+    let before = ledger.clone();
+    act(&mut ledger);
+    if ledger == before { Ok(()) } else { ledger.write() }
+}
+
+/// Notes that a whole snapshot was restored on this host (or taken back again), by a takeover or by hand.
+///
+/// # Errors
+/// When the ledger cannot be read or written.
+pub fn note_restore(id: &str, is_live: bool) -> anyhow::Result<()> {
+    change(|ledger| {
+        if let Some(source) = ledger.source.as_mut().filter(|source| source.id == id) {
+            source.paid = is_live;
+        }
+    })
+}
+
+/// Returns the holding under way, by what this host knows: the last one that it began and that no record of
+/// its own ended.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn open_holding() -> anyhow::Result<Option<u64>> {
+    let ledger = Ledger::read()?;
+    Ok(ledger.took.map(|took| took.holding).filter(|holding| *holding > ledger.ended))
+}
+
+/// Returns the restore that this host owes.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn owed(config: &Config) -> anyhow::Result<Option<Source>> {
+    Ok(Ledger::read()?.source.filter(|source| source.is_owed(&config.own.name)))
 }
 
 /// Reads a label. A missing one is none; an unreadable one is an error.
@@ -124,13 +174,33 @@ impl Numbering<'_> {
             // Before the label: a crash between the two skips a number, and gives none twice.
             ledger.holding = ledger.holding.max(number.get());
             let before = label.filter(|_| matches!(number, Number::Begins(_)));
-            ledger.took = Some(Took { holding: number.get(), before, boot_id: journal::boot_id() });
+            ledger.took =
+                Some(Took { holding: number.get(), before, boot_id: journal::boot_id(), mark: None });
             ledger.write()?;
         }
         if let Number::Begins(number) = number {
             self.write(&place, number)?;
+            self.note_take()?;
         }
         Ok(Some(number.get()))
+    }
+
+    /// Notes what a take alone moved of the change mark, once the asset is mounted.
+    ///
+    /// # Errors
+    /// When the mark cannot be read or the ledger not be written.
+    pub fn note_take(&mut self) -> anyhow::Result<()> {
+        let mark = self.asset.take_mark(self.run)?;
+        change(|ledger| {
+            if let Some(took) = &mut ledger.took {
+                (took.mark, took.boot_id) = (mark, journal::boot_id());
+            }
+        })
+    }
+
+    /// Returns the label as it is.
+    pub(crate) fn label(&mut self) -> anyhow::Result<Option<Label>> {
+        self.place()?.map_or(Ok(None), |place| read_label(&place))
     }
 
     /// Tells whether the holding under way has its number.
@@ -156,7 +226,7 @@ impl Numbering<'_> {
     }
 
     fn judge(&self, label: Option<&Label>, ledger: &Ledger) -> Number {
-        holding::number(label, &self.config.own.name, ended(self.config), ledger.holding)
+        holding::number(label, &self.config.own.name, ledger.ended, ledger.holding)
     }
 
     /// Returns where the label lies: on the first mount of the asset that can be written to; where all mount

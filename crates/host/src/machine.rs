@@ -1,6 +1,7 @@
 //! This machine as the steps of a hand-over act on it: every [`Action`] checked and carried out.
 
 mod addressing;
+mod backing;
 mod fencing;
 mod ground;
 mod restoring;
@@ -45,8 +46,6 @@ pub struct Machine<'c> {
     lock: Option<&'c Lock>,
     /// What is worth saying and fails nothing.
     pub notes: Vec<String>,
-    /// The snapshot made or found by the backup step.
-    pub snapshot: Option<String>,
     /// Identity and change mark at the moment at which the asset was proven released: later steps
     /// (closing LUKS, detaching the storage) take it out of sight.
     pub proved: Option<Proved>,
@@ -79,7 +78,6 @@ impl<'c> Machine<'c> {
             runner: Runner::new()?,
             lock,
             notes: Vec::new(),
-            snapshot: None,
             proved: None,
             traced: false,
             strays: Vec::new(),
@@ -164,7 +162,7 @@ impl<'c> Machine<'c> {
         match action {
             Action::Backup => vec![backup::command(self.config, &[])],
             // Which one is known only when the asset is mounted.
-            Action::Restore { .. } => {
+            Action::Restore => {
                 vec![backup::command(self.config, &["--restore", "ID", "--yes"])]
             }
             Action::Unrestore { .. } => vec![backup::command(self.config, &["--undo", "--yes"])],
@@ -208,13 +206,14 @@ impl<'c> Machine<'c> {
             Action::Run { argv } => vec![argv.clone()],
             Action::Take { end } => self.asset.take_commands(*end),
             Action::LetGo => self.asset.release_commands(),
-            Action::Hold { mounts } => {
+            Action::Hold { mounts, .. } => {
                 let place = mounts.first().map(|mount| ledger::commands(&mount.at, self.config.platform));
                 place.unwrap_or_default()
             }
             Action::EndUsers
             | Action::Prove
             | Action::Compare { .. }
+            | Action::CompareTake { .. }
             | Action::PeerDown { .. }
             | Action::LeftOut { .. }
             | Action::Knock { .. } => Vec::new(),
@@ -310,24 +309,6 @@ impl<'c> Machine<'c> {
         );
         fails_twice && self.check(action) == Answer::Yes
     }
-
-    fn backup(&mut self) -> anyhow::Result<()> {
-        let Some(settings) = &self.config.backup else { return Ok(()) };
-        let ended = backup::run(self.config, &[], settings.timeout, self.lock, &mut self.runner)?;
-        if ended.succeeded() {
-            self.snapshot = backup::latest(settings, &mut self.runner);
-            return Ok(());
-        }
-        let why = format!("habackup: {}", ended.clause());
-        let arguments = backup::check_arguments(settings);
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        if backup::run(self.config, &arguments, settings.timeout, self.lock, &mut self.runner)?.succeeded() {
-            self.passed_over = Some(format!("{why}; going on, because the newest snapshot is young enough"));
-            self.snapshot = backup::latest(settings, &mut self.runner);
-            return Ok(());
-        }
-        bail!("{why}; and no whole snapshot is younger than max_age (--no-backup goes on without)")
-    }
 }
 
 impl Perform<Action> for Machine<'_> {
@@ -352,7 +333,8 @@ impl Perform<Action> for Machine<'_> {
             Action::Unshare { path, .. } => self.check_share(path, &[]),
             Action::Release { .. } => self.check_released(),
             Action::LetGo => self.check_let_go(),
-            Action::Retake { mounts } | Action::Hold { mounts } => self.check_held(mounts),
+            Action::Retake { mounts } => self.check_held(mounts),
+            Action::Hold { mounts, wanted } => self.check_hold(mounts, wanted.as_ref()),
             Action::Unrestore { before } => self.check_unrestored(before.as_deref()),
             // Fencing is proven by itself: one that was off before is fenced all the same.
             Action::Fence
@@ -361,10 +343,11 @@ impl Perform<Action> for Machine<'_> {
             | Action::PeerDown { .. }
             | Action::Backup
             | Action::EndUsers
-            | Action::Restore { .. }
+            | Action::Restore
             | Action::Take { .. }
             | Action::Prove
             | Action::Compare { .. }
+            | Action::CompareTake { .. }
             | Action::Knock { .. }
             | Action::Run { .. } => Answer::Untold,
         }
@@ -376,7 +359,7 @@ impl Perform<Action> for Machine<'_> {
         }
         match action {
             Action::Backup => self.backup(),
-            Action::Restore { whose } => self.restore(*whose),
+            Action::Restore => self.restore(),
             Action::Unrestore { before } => self.unrestore(before.as_deref()),
             Action::PeerDown { peer } => self.ask_peer(peer),
             Action::StopService { service } => {
@@ -402,9 +385,10 @@ impl Perform<Action> for Machine<'_> {
             Action::Retake { mounts } => self.retake(mounts),
             Action::Take { end } => self.take(*end),
             Action::LetGo => self.let_go(),
-            Action::Hold { .. } => self.leave_trace(),
+            Action::Hold { wanted, .. } => self.hold(wanted.as_ref()),
             Action::Prove => self.prove(),
             Action::Compare { identity, mark, .. } => self.compare(identity, mark.as_deref()),
+            Action::CompareTake { identity, take_mark } => self.compare_take(identity, take_mark),
             Action::Knock { ip } => match addresses::knock(ip, self.config.platform, &mut self.runner) {
                 Knock::Silent => Ok(()),
                 Knock::Answered => bail!("somebody answers at {ip}"),
@@ -419,6 +403,11 @@ impl Perform<Action> for Machine<'_> {
 
     fn passed_over(&mut self) -> Option<String> {
         self.passed_over.take()
+    }
+
+    /// A backup is only as good as the services have been down since.
+    fn is_outdated(&mut self, action: &Action) -> bool {
+        *action == Action::Backup && self.asset_state() == State::Held && self.runs_a_service()
     }
 
     fn interrupted(&mut self) -> Option<i32> {

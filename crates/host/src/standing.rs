@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::mountinfo::Mounts;
 use crate::mounts::{loopback_mount, shows};
 use crate::shares::Export;
-use crate::{services, shares, state};
+use crate::{ledger, services, shares, state};
 use orderly_exec::files;
 use orderly_exec::journal;
 use orderly_exec::reporter::Reporter;
@@ -39,8 +39,18 @@ struct Standing {
     snapshot: Option<LastSnapshot>,
     /// The last release record this host made.
     record: Option<LastRecord>,
+    /// The restore that this host still owes.
+    owed: Option<Owed>,
     /// The command that makes sense now.
     next: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Owed {
+    snapshot: String,
+    made_by: String,
+    /// Whether the next takeover restores it; where the services ran without it a person decides.
+    due: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -121,6 +131,7 @@ pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
             (None, None) => next(machine, state, &parts, &unfinished, record.as_ref()),
         },
         here: here(state, &parts),
+        owed: if foreign.is_none() { owed(machine) } else { None },
         snapshot: if state == "held" { last_snapshot(machine) } else { None },
         record,
         format: "orderly-status/1",
@@ -186,10 +197,18 @@ fn show(standing: &Standing, reporter: &mut Reporter) {
         let word = if *safe { "safe" } else { "NOT safe" };
         let why = match (reason, fits) {
             (Some(why), _) => format!(" ({why})"),
-            (None, Some(false)) => " (then; the asset was held again since)".to_owned(),
+            (None, Some(false)) => " (then; the asset was held again since, so it is worthless)".to_owned(),
             (None, Some(true) | None) => String::new(),
         };
         reporter.answer(&format!("last record of this host: {at}, {word}{why}"));
+    }
+    if let Some(Owed { snapshot, made_by, due }) = &standing.owed {
+        let when = if *due {
+            "the next takeover here restores it".to_owned()
+        } else {
+            format!("the services ran without it; habackup --restore {snapshot} restores it")
+        };
+        reporter.answer(&format!("restore owed: {snapshot} of {made_by}; {when}"));
     }
     reporter.answer(&format!("next: {}", standing.next));
 }
@@ -199,6 +218,13 @@ fn last_snapshot(machine: &mut Machine<'_>) -> Option<LastSnapshot> {
     let id = backup::latest(backup, &mut machine.runner)?;
     let age_seconds = backup::age(&id).map(|age| age.as_secs());
     Some(LastSnapshot { id, age_seconds })
+}
+
+fn owed(machine: &Machine<'_>) -> Option<Owed> {
+    machine.config.backup.as_ref()?;
+    let source = ledger::owed(machine.config).ok().flatten()?;
+    let due = source.is_due(&machine.config.own.name);
+    Some(Owed { snapshot: source.id, made_by: source.host, due })
 }
 
 fn last_record(machine: &mut Machine<'_>, state: &str) -> Option<LastRecord> {
@@ -212,7 +238,11 @@ fn last_record(machine: &mut Machine<'_>, state: &str) -> Option<LastRecord> {
     };
     let comparable = release.identity.as_deref().zip(release.mark.as_deref());
     let comparable = comparable.filter(|_| release.safe && state == "free");
-    let fits = comparable.map(|(identity, mark)| machine.compare(identity, Some(mark)).is_ok());
+    let fits = match state {
+        // Whoever has it took it since.
+        "held" | "elsewhere" if release.safe => Some(false),
+        _ => comparable.map(|(identity, mark)| machine.compare(identity, Some(mark)).is_ok()),
+    };
     Some(LastRecord { at: release.at, safe: release.safe, reason: release.reason, fits })
 }
 

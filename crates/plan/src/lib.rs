@@ -16,6 +16,8 @@ pub mod json;
 pub mod machine;
 pub mod name;
 pub mod nodeset;
+pub mod owed;
+pub mod permit;
 pub mod progress;
 pub mod record;
 pub mod release;

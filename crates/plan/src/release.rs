@@ -29,17 +29,38 @@ pub struct Release {
     pub boot_id: String,
     pub at: String,
     pub version: String,
-    /// The snapshot made on the way.
+    /// The snapshot that a takeover by this record restores.
     pub snapshot: Option<String>,
-    /// The number of the last holding of this host; absent in the record of an earlier version, and where
-    /// this host never had one.
+    /// The host that made the snapshot; absent in the record of an earlier version, whose snapshot may be
+    /// an old one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<String>,
+    /// Why no snapshot is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_snapshot: Option<String>,
+    /// The holding that ended; absent where its maker held nothing when it made the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holding: Option<u64>,
+    /// Orders the records of one change mark, see [`crate::permit`]; 0 in those of an earlier version.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub serial: u64,
+    /// The word that its maker holds nothing, and no more than that: it serves only the other host, to get
+    /// back what it held when it went down.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disclaims: bool,
+    /// Of a disclaimer: the part of the mark that a take alone moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take_mark: Option<String>,
     pub steps: Vec<Outcome>,
     /// Parts that were left out by `--skip` or `--no-backup`.
     pub skipped: Vec<String>,
     /// Fingerprint of all the above.
     pub checksum: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it skips by reference")]
+fn is_zero(serial: &u64) -> bool {
+    *serial == 0
 }
 
 /// The first key of a takeover's report.
@@ -58,6 +79,9 @@ pub struct Takeover {
     pub host: String,
     /// By what it was known that the peer had let go.
     pub proof: String,
+    /// The snapshot that it still has to restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed: Option<String>,
     pub at: String,
     pub version: String,
     pub steps: Vec<Outcome>,
@@ -195,7 +219,12 @@ mod tests {
             at: "2026-01-01T00:00:00.000Z".into(),
             version: "0.1.0".into(),
             snapshot: None,
-            holding: None,
+            made_by: None,
+            no_snapshot: None,
+            holding: Some(1),
+            serial: 1,
+            disclaims: false,
+            take_mark: None,
             steps: vec![Outcome { step: "stop a".into(), outcome: "done".into() }],
             skipped: Vec::new(),
             checksum: String::new(),
@@ -214,6 +243,13 @@ mod tests {
         );
         assert_eq!(Release::read(" \n"), Err(Unfit::Empty));
         assert!(matches!(Release::read(&format!("{line}\n{{}}\n")), Err(Unfit::NoRecord(_))));
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_reads_back_as_it_was() {
+        let old = Release { serial: 0, holding: None, snapshot: Some("s".into()), ..release() }.seal();
+        assert!(!old.line().contains("serial") && !old.line().contains("disclaims"), "{}", old.line());
+        assert_eq!(Release::read(&old.line()), Ok(old));
     }
 
     #[test]

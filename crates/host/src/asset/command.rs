@@ -90,6 +90,10 @@ impl Asset for Command {
             .context("ask for the change mark of the asset")
     }
 
+    fn take_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
+        self.mark(run)
+    }
+
     fn is_on(&self, mount: &Mount) -> bool {
         self.mounts.iter().any(|at| mount.at.starts_with(at))
     }
@@ -109,6 +113,8 @@ impl Asset for Command {
             (State::Held, _) if self.is_whole()? => return Ok(()),
             (State::Held | State::Free, End::Clean) => &self.take,
             (State::Elsewhere(why) | State::Unknown(why), End::Clean) => bail!("{why}"),
+            // The site's command is asked: this host had it, and the peer has not.
+            (_, End::OwnCrash) => &self.take,
             (_, End::PoweredOff) => self.take_dead.as_ref().unwrap_or(&self.take),
         };
         self.run(argv, run).map(drop)
@@ -116,7 +122,7 @@ impl Asset for Command {
 
     fn take_commands(&self, end: End) -> Vec<Argv> {
         match end {
-            End::Clean => vec![self.take.clone()],
+            End::Clean | End::OwnCrash => vec![self.take.clone()],
             End::PoweredOff => vec![self.take_dead.as_ref().unwrap_or(&self.take).clone()],
         }
     }

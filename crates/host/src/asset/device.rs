@@ -265,6 +265,7 @@ mod tests {
             uuid: "0a1b".to_owned(),
             label: "my label".to_owned(),
             mark: String::new(),
+            take_mark: None,
             is_clean: true,
             is_protected: false,
         }

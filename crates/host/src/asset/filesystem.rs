@@ -133,6 +133,10 @@ impl Asset for Filesystem {
         Ok(Some(self.superblock(run)?.mark))
     }
 
+    fn take_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
+        Ok(self.superblock(run)?.take_mark)
+    }
+
     fn guard(&self, run: &mut dyn Run) -> Guard {
         match self.superblock(run) {
             Ok(found) if found.is_protected => Guard::Watched,
@@ -216,7 +220,7 @@ impl Asset for Filesystem {
             (State::Held | State::Free, _) => Ok(()),
             // Replaying the log is part of mounting, and ext4's own protection then looks for
             // a host that is still alive.
-            (State::Elsewhere(_), End::PoweredOff) => Ok(()),
+            (State::Elsewhere(_), End::PoweredOff | End::OwnCrash) => Ok(()),
             (State::Elsewhere(why) | State::Unknown(why), _) => bail!("{why}"),
         }
     }

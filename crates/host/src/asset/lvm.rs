@@ -192,6 +192,10 @@ impl Asset for Lvm {
         Ok(Some(format!("seqno={}", self.read(run)?.seqno)))
     }
 
+    fn take_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
+        self.mark(run)
+    }
+
     fn devices(&self, run: &mut dyn Run) -> Vec<PathBuf> {
         let said = self.command(&report::devices_command(&self.group), run);
         said.and_then(|text| report::devices(&text)).unwrap_or_default()
@@ -250,7 +254,7 @@ impl Asset for Lvm {
 
     fn take_commands(&self, end: End) -> Vec<Argv> {
         let first = match end {
-            End::Clean => self.import_command(),
+            End::Clean | End::OwnCrash => self.import_command(),
             End::PoweredOff => self.rewrite_command(),
         };
         vec![first, self.activate_command()]

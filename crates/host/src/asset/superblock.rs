@@ -27,6 +27,8 @@ pub struct Superblock {
     pub label: String,
     /// Differs after every time something was written to it.
     pub mark: String,
+    /// The part of it that mounting moves, and nothing that is written later; only ext4 has it.
+    pub take_mark: Option<String>,
     /// Whether the last mount ended cleanly. A clean xfs or btrfs may be mounted all the same.
     pub is_clean: bool,
     /// Whether the kernel looks for another host when it mounts it (ext4's multiple mount protection).
@@ -79,6 +81,7 @@ fn parse_ext4(head: &[u8]) -> Option<Superblock> {
         uuid: uuid(block.get(0x68..0x78)?),
         label: label(block.get(0x78..0x88)?),
         mark: format!("mounts={mounts} mounted={mounted} written={written} kbytes={kbytes}"),
+        take_mark: Some(format!("mounts={mounts} mounted={mounted}")),
         // While it is mounted for writing, the journal wants recovery or (without one) the state is
         // not "valid"; a clean unmount puts both right.
         is_clean: !needs_recovery && state & 0x1 != 0,
@@ -96,6 +99,7 @@ fn parse_xfs(head: &[u8]) -> Option<Superblock> {
         uuid: uuid(head.get(32..48)?),
         label: label(head.get(108..120)?),
         mark: format!("lsn={}", be(head, 240, 8)?),
+        take_mark: None,
         is_clean: head.get(126) == Some(&0),
         is_protected: false,
     })
@@ -126,6 +130,7 @@ fn parse_btrfs(head: &[u8]) -> Option<Superblock> {
         uuid: uuid(block.get(0x20..0x30)?),
         label: label(block.get(0x12b..0x22b)?),
         mark: format!("generation={generation} log={log}"),
+        take_mark: None,
         // A log that waits to be replayed was left by a host that ended without unmounting, or is
         // being written by one that has it mounted.
         is_clean: log == 0,

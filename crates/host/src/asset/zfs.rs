@@ -387,6 +387,15 @@ impl Asset for Zfs {
         }
     }
 
+    /// Who held it last.
+    fn take_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
+        match self.here(run) {
+            Here::No => Ok(Some(format!("last={}", self.label(run)?.holder()))),
+            Here::Yes | Here::Suspended => Ok(None),
+            Here::Unknown(why) => bail!("{why}"),
+        }
+    }
+
     fn guard(&self, run: &mut dyn Run) -> Guard {
         if self.here(run) != Here::No {
             return Guard::Watched;

@@ -203,7 +203,7 @@ impl Asset for Zpool {
         }
         let found = self.find(run)?;
         match (found.was_in_use(), end) {
-            (true, End::Clean) => {
+            (true, End::Clean | End::OwnCrash) => {
                 bail!("{} was last used by another host and not let go: {}", self.pool, found.words)
             }
             // Forced only where that is what the label says, and the peer is proven off.

@@ -4,48 +4,73 @@
 //! the newest files.
 
 use super::Machine;
-use crate::action::{Answer, Whose};
+use crate::action::Answer;
 use crate::addresses::{self, Knock};
 use crate::backup;
-use anyhow::bail;
+use crate::ledger::{self, Ledger};
+use crate::mounts::MountSpec;
+use anyhow::{Context, bail};
+use orderly_plan::owed::{self, Snapshot, Source, Wanted};
 
 /// More restores than one run can make.
 const RESTORES: usize = 8;
 
 impl Machine<'_> {
-    pub(super) fn restore(&mut self, whose: Whose) -> anyhow::Result<()> {
-        let (Some(settings), config) = (&self.config.backup, self.config) else { return Ok(()) };
-        let snapshots = backup::whole_snapshots(settings)?;
-        let own = snapshots.iter().take_while(|snapshot| snapshot.host == config.own.name).count();
-        let peer = &config.peer.name;
-        if own > 0 {
-            let newest = &snapshots[0].id;
-            self.notes.push(format!(
-                "{own} snapshots of this host itself are passed over (the newest is {newest}): they would overwrite newer files"
-            ));
+    /// Notes what this takeover has to restore, before it numbers its holding: by the label as it was found.
+    /// Then what the record says if the takeover is taken back, which only now can be seen.
+    pub(super) fn hold(&mut self, wanted: Option<&Wanted>) -> anyhow::Result<()> {
+        let Some(wanted) = wanted else { return self.leave_trace() };
+        let own = &self.config.own.name;
+        let goes_on = self.numbering().check() == Answer::Yes;
+        let label = self.numbering().label()?;
+        let snapshots = match &self.config.backup {
+            Some(settings) if goes_on || *wanted == Wanted::LastHolding => backup::whole_snapshots(settings)?,
+            Some(_) | None => Vec::new(),
+        };
+        ledger::change(|ledger| {
+            ledger.source = owed::source(wanted, label.as_ref(), &snapshots, own, ledger.source.as_ref());
+        })?;
+        self.leave_trace()?;
+        let ledger = Ledger::read()?;
+        if ledger.leaving.is_some() {
+            return Ok(());
         }
-        let id = match snapshots.into_iter().find(|snapshot| snapshot.host == *peer) {
-            Some(snapshot) if own == 0 || whose == Whose::Peer => snapshot.id,
-            Some(snapshot) => {
-                self.notes.push(format!(
-                    "the snapshot {} of {peer} is older than those of this host, which held the asset since; \
-                     nothing is restored (habackup --restore {} does it all the same)",
-                    snapshot.id, snapshot.id
-                ));
-                return Ok(());
-            }
-            None => {
-                self.notes.push(format!("no whole snapshot made by {peer} is there; nothing is restored"));
-                return Ok(());
-            }
+        let holding = ledger.took.as_ref().map_or(ledger.holding, |took| took.holding);
+        let is_of_it = |one: &&Snapshot| goes_on && one.host == *own && one.holding == Some(holding);
+        let newest = snapshots.iter().find(is_of_it).map(|one| one.id.clone());
+        let leaving = owed::naming(holding, own, Ok(newest), ledger.source.as_ref());
+        ledger::change(|ledger| ledger.leaving = Some(leaving))
+    }
+
+    pub(super) fn check_hold(&mut self, mounts: &[MountSpec], wanted: Option<&Wanted>) -> Answer {
+        let held = self.check_held(mounts);
+        if held != Answer::Yes || wanted.is_none() {
+            return held;
+        }
+        match Ledger::read() {
+            Ok(ledger) if ledger.leaving.is_some() => Answer::Yes,
+            Ok(_) => Answer::No("what is to be restored is not noted yet".to_owned()),
+            Err(error) => Answer::Unknown(format!("{error:#}")),
+        }
+    }
+
+    /// Restores what is due; `habackup` notes that it is paid, also where it is run by hand.
+    pub(super) fn restore(&mut self) -> anyhow::Result<()> {
+        let (Some(settings), config) = (&self.config.backup, self.config) else { return Ok(()) };
+        let source = Ledger::read()?.source.filter(|source| source.is_due(&config.own.name));
+        let Some(Source { id, host, .. }) = source else {
+            let peer = &config.peer.name;
+            self.notes.push(format!("{peer} left no newer snapshot; nothing is restored"));
+            return Ok(());
         };
         let arguments = ["--restore", &id];
-        let restored = backup::restore(config, &arguments, settings.timeout, self.lock, &mut self.runner)?;
+        let restored = backup::restore(config, &arguments, settings.timeout, self.lock, &mut self.runner)
+            .context("--skip restore takes the asset without it, and leaves it owed")?;
         let changed = restored.updated + restored.new;
         self.notes.push(match restored.left {
-            0 => format!("restore: done: {id} of {peer}, {changed} files changed"),
+            0 => format!("restore: done: {id} of {host}, {changed} files changed"),
             left => format!(
-                "restore: done but {left}: {id} of {peer}, {changed} files changed; something else has the place of \
+                "restore: done but {left}: {id} of {host}, {changed} files changed; something else has the place of \
                  {left} entries (habackup --diff {id} live names them)"
             ),
         });

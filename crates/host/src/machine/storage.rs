@@ -151,6 +151,7 @@ impl Machine<'_> {
     }
 
     pub(super) fn release(&mut self, mounts: &[MountSpec]) -> anyhow::Result<()> {
+        self.name_snapshot()?;
         self.asset.claim()?;
         self.leave_intent(mounts);
         for mount in mounts.iter().rev() {
@@ -308,7 +309,14 @@ impl Machine<'_> {
         for mount in mounts {
             self.mount(mount)?;
         }
-        self.leave_trace()
+        self.leave_trace()?;
+        // Mounting it again moved the mark.
+        if let Err(error) = self.numbering().note_take() {
+            self.notes.push(format!(
+                "{error:#}; after a crash this host may need --peer-down to get the asset back"
+            ));
+        }
+        Ok(())
     }
 
     /// Mounts what is not mounted yet. A place within the asset is looked at only now: before, it was not
@@ -400,6 +408,16 @@ impl Machine<'_> {
             record.identity.is_some_and(|identity| self.compare(&identity, record.mark.as_deref()).is_ok())
         });
         (!is_last).then_some(why)
+    }
+
+    /// Makes sure that nobody took the asset since this host did.
+    pub(super) fn compare_take(&mut self, identity: &str, take_mark: &str) -> anyhow::Result<()> {
+        self.compare(identity, None)?;
+        let found = self.asset.take_mark(&mut self.runner)?;
+        if found.as_deref() != Some(take_mark) {
+            bail!("the asset was taken again since this host held it");
+        }
+        Ok(())
     }
 
     /// Compares the asset with what a release record says of it; reads, and opens nothing.

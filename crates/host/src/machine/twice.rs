@@ -184,7 +184,7 @@ fn table(machine: &mut Machine<'_>, root: &Path) {
         &Action::Mount { mount: mount.clone() },
         &Action::Unmount { at: at.clone() },
     );
-    twice(machine, root, &Action::Hold { mounts: mounts.clone() });
+    twice(machine, root, &Action::Hold { mounts: mounts.clone(), wanted: None });
     for folder in ["opt", "share"] {
         std::fs::create_dir_all(at.join(folder)).unwrap();
     }

@@ -1,0 +1,197 @@
+//! Which snapshot a takeover restores, and what a release record names: decided by the numbers of
+//! holdings, never by clocks.
+//!
+//! What is live on a host is as new as the last snapshot that was restored there, or as its own last
+//! holding. A snapshot that this host made is never restored here: what is live here came after it.
+//!
+//! Invariant: a snapshot of an earlier holding never replaces what a later one left
+//! (`handover::tests::nothing_newer_is_ever_replaced_and_there_is_always_a_way_out`).
+
+use crate::holding::Label;
+use serde::{Deserialize, Serialize};
+
+/// A whole snapshot, as its manifest says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub id: String,
+    pub host: String,
+    /// Absent where an earlier version made it.
+    pub holding: Option<u64>,
+}
+
+/// What the last takeover of this host had to restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    pub id: String,
+    /// The host that made it.
+    pub host: String,
+    /// It was restored, and not taken back.
+    pub paid: bool,
+    /// The services ran here since, restored or not.
+    pub ran: bool,
+}
+
+impl Source {
+    /// Returns a snapshot that is still to be restored.
+    pub fn new(id: &str, host: &str) -> Self {
+        Self { id: id.to_owned(), host: host.to_owned(), paid: false, ran: false }
+    }
+
+    /// Tells whether a host still owes this restore.
+    pub fn is_owed(&self, own: &str) -> bool {
+        !self.paid && self.host != own
+    }
+
+    /// Tells whether a takeover pays the debt by itself. Where services ran since, what they wrote would
+    /// be replaced by something older: a person decides.
+    pub fn is_due(&self, own: &str) -> bool {
+        self.is_owed(own) && !self.ran
+    }
+}
+
+/// Which snapshot a takeover is told to restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Wanted {
+    /// The record names it.
+    Named { id: String, host: String },
+    /// The record says that there is none; what is owed stays owed.
+    None,
+    /// No record says anything: the newest of the peer's last holding.
+    LastHolding,
+}
+
+/// Returns what a takeover has to restore, before it numbers its holding. `label` is the asset's as it was
+/// found, `snapshots` the whole ones, newest first, `before` what this host had to restore earlier.
+pub fn source(
+    wanted: &Wanted,
+    label: Option<&Label>,
+    snapshots: &[Snapshot],
+    own: &str,
+    before: Option<&Source>,
+) -> Option<Source> {
+    let found = match wanted {
+        Wanted::Named { id, host } => Some((id.as_str(), host.as_str())),
+        Wanted::None => None,
+        Wanted::LastHolding => of_last_holding(label, snapshots, own),
+    };
+    match (found, before) {
+        // Named again after it was restored and not taken back: it stays paid.
+        (Some((id, host)), Some(before)) if before.id == id && before.host == host && !before.ran => {
+            Some(before.clone())
+        }
+        (Some((id, host)), _) => Some(Source::new(id, host)),
+        (None, before) => before.cloned(),
+    }
+}
+
+/// The newest whole snapshot that the peer made in the last holding of all, if that one was the peer's. A
+/// label may be older than the last holding, when its host died before the label reached the disk.
+fn of_last_holding<'a>(
+    label: Option<&Label>,
+    snapshots: &'a [Snapshot],
+    own: &str,
+) -> Option<(&'a str, &'a str)> {
+    let by_label = label.map(|label| (label.holding, label.host.as_str()));
+    let by_snapshot = snapshots.iter().filter_map(|one| Some((one.holding?, one.host.as_str())));
+    let (last, holder) = by_snapshot.chain(by_label).max_by_key(|(holding, _)| *holding)?;
+    let is_it = |one: &&Snapshot| one.holding == Some(last) && one.host == holder && last > 0;
+    let newest = snapshots.iter().filter(|_| holder != own).find(is_it)?;
+    Some((&newest.id, &newest.host))
+}
+
+/// What a release record says of snapshots.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Naming {
+    /// The holding that ends; absent when the maker of the record held nothing, so that whoever takes by it
+    /// looks for the last holding itself.
+    pub holding: Option<u64>,
+    /// What a takeover is to restore.
+    pub snapshot: Option<String>,
+    /// Who made the snapshot.
+    pub made_by: Option<String>,
+    /// Why none is named.
+    pub none: Option<String>,
+}
+
+/// Returns what the record of a host names that ends its holding: the newest whole snapshot that it made in
+/// it; where it still has to restore one itself, or never came to run, that one.
+pub fn naming(
+    holding: u64,
+    own: &str,
+    newest: Result<Option<String>, String>,
+    source: Option<&Source>,
+) -> Naming {
+    let none = |why: String| Naming { holding: Some(holding), none: Some(why), ..Naming::default() };
+    let named = |id: &str, host: &str| Naming {
+        holding: Some(holding),
+        snapshot: Some(id.to_owned()),
+        made_by: Some(host.to_owned()),
+        none: None,
+    };
+    match (source, newest) {
+        (Some(source), _) if source.is_due(own) => named(&source.id, &source.host),
+        (Some(source), _) if source.is_owed(own) => none(format!(
+            "{own} ran without restoring {} of {}, so its files do not continue those of {}",
+            source.id, source.host, source.host
+        )),
+        (_, Ok(Some(id))) => named(&id, own),
+        (Some(source), Ok(None)) if !source.ran => named(&source.id, &source.host),
+        (_, Ok(None)) => none(format!("{own} made no whole snapshot in this holding")),
+        (_, Err(why)) => none(format!("the snapshots cannot be read: {why}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(id: &str, host: &str, holding: u64) -> Snapshot {
+        Snapshot { id: id.into(), host: host.into(), holding: Some(holding) }
+    }
+
+    fn last(label: Option<(&str, u64)>, snapshots: &[Snapshot]) -> Option<String> {
+        let label = label.map(|(host, holding)| Label { host: host.into(), holding });
+        source(&Wanted::LastHolding, label.as_ref(), snapshots, "ec2", None).map(|source| source.id)
+    }
+
+    #[test]
+    fn without_a_record_only_the_last_holding_of_the_peer_counts() {
+        let all = [made("c", "ec1", 3), made("b", "ec2", 2), made("a", "ec1", 1)];
+        assert_eq!(last(Some(("ec1", 3)), &all), Some("c".into()));
+        assert_eq!(last(Some(("ec1", 3)), &all[1..]), None, "it made none in it: a is of another");
+        assert_eq!(last(Some(("ec2", 4)), &all), None, "this host held it last");
+        assert_eq!(last(Some(("ec2", 2)), &all), Some("c".into()), "the label did not reach the disk");
+        assert_eq!(last(None, &[Snapshot { holding: None, ..made("a", "ec1", 0) }]), None, "unnumbered");
+    }
+
+    #[test]
+    fn a_named_snapshot_replaces_what_is_owed_and_none_leaves_it() {
+        let owed = Source::new("a", "ec1");
+        let named = Wanted::Named { id: "b".into(), host: "ec1".into() };
+        assert_eq!(source(&named, None, &[], "ec2", Some(&owed)).unwrap().id, "b");
+        assert_eq!(source(&Wanted::None, None, &[], "ec2", Some(&owed)), Some(owed.clone()));
+        let own = Source::new("c", "ec2");
+        assert!(!own.is_owed("ec2"), "what this host made is never restored here");
+        assert!(owed.is_due("ec2") && !Source { ran: true, ..owed }.is_due("ec2"));
+    }
+
+    #[test]
+    fn a_record_names_a_snapshot_of_the_holding_that_it_ends_or_what_is_owed() {
+        let newest = || Ok(Some("n".to_owned()));
+        assert_eq!(naming(3, "ec2", newest(), None).snapshot, Some("n".into()));
+        assert!(naming(3, "ec2", Ok(None), None).none.is_some());
+        let owed = Source::new("a", "ec1");
+        assert_eq!(naming(3, "ec2", newest(), Some(&owed)).made_by, Some("ec1".into()));
+        let skipped = Source { ran: true, ..owed.clone() };
+        assert_eq!(naming(3, "ec2", newest(), Some(&skipped)).snapshot, None);
+        assert_eq!(
+            naming(3, "ec2", newest(), Some(&Source { paid: true, ..skipped })).made_by,
+            Some("ec2".into())
+        );
+        let own = Source::new("o", "ec2");
+        assert_eq!(naming(3, "ec2", Ok(None), Some(&own)).snapshot, Some("o".into()), "it never came to run");
+    }
+}

@@ -1,0 +1,67 @@
+//! `--disclaim`: the word that this host holds nothing, for the other one to get back what it held when it
+//! went down. Changes nothing.
+
+use orderly_exec::reporter::Reporter;
+use orderly_exec::{OrStatus, Status, fail};
+use orderly_host::asset::State;
+use orderly_host::handover::{self, Manner, Program, Said};
+use orderly_host::machine::Machine;
+use orderly_plan::release::Release;
+
+/// Makes the record and prints it.
+///
+/// # Errors
+/// Refused (4) where anything is held here, might be, or could be taken by an unfinished run.
+pub(crate) fn run(
+    after: Option<u64>,
+    manner: Manner,
+    machine: &mut Machine<'_>,
+    reporter: &mut Reporter,
+) -> anyhow::Result<Status> {
+    let refuse = |why: String| Err(fail(Status::Refused, format!("nothing is disclaimed: {why}")));
+    for program in [Program::Takeover, Program::Release] {
+        if handover::is_unfinished(program)? {
+            let name = program.name();
+            return refuse(format!("a run of {name} is not finished; run {name} to finish it first"));
+        }
+    }
+    let mounts = machine.asset_mounts();
+    if let Some(holder) = mounts.holders.first() {
+        return refuse(format!("{holder}; ha-release releases it"));
+    }
+    if let Some(unread) = mounts.unread_clause() {
+        return refuse(format!("cannot determine whether something here holds the asset: {unread}"));
+    }
+    match machine.asset_state() {
+        State::Free | State::Elsewhere(_) => {}
+        State::Held => return refuse("this host holds the asset; ha-release releases it".to_owned()),
+        State::Unknown(why) => return refuse(format!("cannot determine who holds the asset: {why}")),
+    }
+    let take_mark = machine.asset.take_mark(&mut machine.runner).or_status(Status::Refused)?;
+    let (own, peer) = (&machine.config.own.name, &machine.config.peer.name);
+    let Some(take_mark) = take_mark else {
+        return refuse(format!(
+            "nothing on an asset of this kind tells a take from what is written later, so {peer} could not see whether \
+             {own} took it since; ha-takeover --peer-down or --fence is the way back"
+        ));
+    };
+    let why =
+        format!("{own} holds nothing of it, and says no more: only {peer} can use this, after it went down");
+    let said = Said { after, unsafe_because: Some(why), ..Said::default() };
+    let release = handover::record(machine, said);
+    if release.identity.is_none() {
+        return refuse(release.reason.unwrap_or_default());
+    }
+    let release = Release { disclaims: true, take_mark: Some(take_mark), ..release }.seal();
+    reporter.message(&format!(
+        "disclaimed: {own} holds nothing of {}; {peer} may take back what it held when it went down",
+        release.asset
+    ));
+    if manner.output == orderly_exec::reporter::Output::Text {
+        reporter.say(format!(
+            "{peer} needs the record: ssh {own} ha-release --disclaim --json | ha-takeover --record -"
+        ));
+    }
+    reporter.record(&release);
+    Ok(Status::Done)
+}

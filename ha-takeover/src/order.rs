@@ -1,0 +1,120 @@
+//! Whether a record permits a takeover on this host: its place among the records of both hosts, what it tells
+//! to restore, and whether a disclaimer serves.
+
+use orderly_exec::journal::boot_id;
+use orderly_exec::{OrStatus, Status, fail};
+use orderly_host::action::Action;
+use orderly_host::config::Config;
+use orderly_host::handover;
+use orderly_host::ledger::{self, Ledger};
+use orderly_host::machine::Machine;
+use orderly_plan::owed::{Naming, Wanted};
+use orderly_plan::permit::{self, Claim, Crash, Useless};
+use orderly_plan::release::Release;
+use orderly_plan::step::Plan;
+
+/// Says why the peer's record does not come after this host's own last one, with the line that gets one that
+/// does.
+pub(crate) fn overtaken(record: &Release, config: &Config) -> Option<String> {
+    if record.host == config.own.name {
+        return None;
+    }
+    let own = handover::own_record(config).filter(|own| own.safe)?;
+    if claim(record).comes_after(&claim(&own)) {
+        return None;
+    }
+    let (peer, serial) = (&config.peer.name, own.serial);
+    Some(format!(
+        "{} released it as well, by a record that comes after this one (serial {serial}, this one has {}), so {peer} may be \
+         taking it by that; get one that comes after both: ssh {peer} ha-release --after {serial} --json | ha-takeover --record -",
+        config.own.name, record.serial
+    ))
+}
+
+/// The two configurations may name the hosts in different orders, and count as one all the same, so the order
+/// is that of the names.
+fn claim(release: &Release) -> Claim<'_> {
+    Claim { serial: release.serial, host: &release.host, mark: release.mark.as_deref() }
+}
+
+/// Remembers the serial of a record that is about to be acted upon.
+///
+/// # Errors
+/// Refused (4) when the local disk does not take it.
+pub(crate) fn accept(record: &Release) -> anyhow::Result<()> {
+    ledger::change(|ledger| {
+        ledger.serial = ledger.serial.max(record.serial);
+        ledger.holding = ledger.holding.max(record.holding.unwrap_or(0));
+    })
+    .or_status(Status::Refused)
+}
+
+/// Returns what a record tells to restore.
+pub(crate) fn wanted(record: &Release) -> Wanted {
+    match (&record.snapshot, &record.made_by, record.holding) {
+        (Some(id), Some(host), _) => Wanted::Named { id: id.clone(), host: host.clone() },
+        (_, _, Some(_)) => Wanted::None,
+        (_, _, None) if record.disclaims => Wanted::None,
+        (_, _, None) => Wanted::LastHolding,
+    }
+}
+
+/// Returns what the record of a takeover that was taken back names: what the takeover itself had to restore.
+pub(crate) fn naming_of_let_go(plan: &Plan<Action>, config: &Config) -> Naming {
+    let ledger = Ledger::read().unwrap_or_default();
+    if let Some(leaving) = ledger.leaving {
+        return leaving;
+    }
+    let wanted = plan
+        .steps
+        .iter()
+        .find_map(|step| if let Action::Hold { wanted, .. } = &step.action { wanted.as_ref() } else { None });
+    let holding = Some(ledger.holding);
+    let none = format!("{} had nothing to restore", config.own.name);
+    match wanted {
+        Some(Wanted::Named { id, host }) => {
+            Naming { holding, snapshot: Some(id.clone()), made_by: Some(host.clone()), none: None }
+        }
+        Some(Wanted::None) => Naming { holding, none: Some(none), ..Naming::default() },
+        Some(Wanted::LastHolding) | None => Naming { none: Some(none), ..Naming::default() },
+    }
+}
+
+/// Insists that a disclaimer serves this host: it held the asset when it went down, and nobody took it since.
+///
+/// # Errors
+/// Refused (4).
+pub(crate) fn insist_on_own_crash(record: &Release, machine: &mut Machine<'_>) -> anyhow::Result<()> {
+    let refuse = |why: String| {
+        Err(fail(
+            Status::Refused,
+            format!("the disclaimer of {} does not permit a takeover: {why}", record.host),
+        ))
+    };
+    if record.host != machine.config.peer.name {
+        return refuse(format!("only {} can make one for this host", machine.config.peer.name));
+    }
+    match crash(machine, record.take_mark.as_deref())? {
+        Ok(()) => Ok(()),
+        Err(why) => refuse(why.to_string()),
+    }
+}
+
+/// Tells whether this host went down with the asset and may have it back with the peer's word.
+pub(crate) fn may_have_it_back(machine: &mut Machine<'_>) -> bool {
+    let now = machine.asset.take_mark(&mut machine.runner).ok().flatten();
+    crash(machine, now.as_deref()).is_ok_and(|serves| serves.is_ok())
+}
+
+fn crash(machine: &mut Machine<'_>, recorded: Option<&str>) -> anyhow::Result<Result<(), Useless>> {
+    let ledger = Ledger::read()?;
+    let took = ledger.took.filter(|took| took.holding > ledger.ended);
+    let now = machine.asset.take_mark(&mut machine.runner).or_status(Status::Refused)?;
+    Ok(permit::serves(&Crash {
+        taken: took.as_ref().and_then(|took| took.mark.as_deref()),
+        now: now.as_deref(),
+        recorded,
+        boot_then: took.as_ref().map_or("", |took| took.boot_id.as_str()),
+        boot_now: &boot_id(),
+    }))
+}
