@@ -138,6 +138,49 @@ fn a_stop_that_fails_takes_nothing_back_and_is_finished_by_the_next() {
     assert_eq!(code(agent(&pair, 1, "monitor")).status, 7);
 }
 
+/// A stop that is refused lets the cluster power the host off; what a person would be asked to end is ended by
+/// nobody there, and only a failed unmount counts.
+#[test]
+fn what_refuses_a_person_refuses_no_stop() {
+    if !possible() || !real::require(&AGENT) {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    fences(&bed, "echo true");
+    let path = bed.path("at/opt").display().to_string();
+    pair.shell(
+        1,
+        &format!(
+            "exportfs -o ro 'ec7:{path}' && /bin/mkdir -p up work merged && \
+         mount -t overlay o -o lowerdir=$PWD/at/opt,upperdir=$PWD/up,workdir=$PWD/work merged && \
+         /bin/mkdir -p state/ec1 && mount -t tmpfs -o size=512k t state/ec1 && /bin/chmod 700 state/ec1"
+        ),
+    )
+    .run();
+    pair.release(1).status(4).any_stdout().stderr_contains("has no room").run();
+    let said = code(agent(&pair, 1, "stop"));
+    assert_eq!((said.status, pair.holders()), (0, Vec::new()), "{}", said.stderr);
+}
+
+/// With several lines the last one is not the reason.
+#[test]
+fn the_cluster_is_shown_the_reason_and_not_the_last_hint() {
+    if !possible() || !real::require(&AGENT) {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    fences(&bed, "echo true");
+    pair.release(1).any_stdout().any_stderr().run();
+    // Several things speak against the start.
+    pair.shell(2, "svc proxy start && svc ec start && touch at/in-the-way").run();
+    let said = code(agent(&pair, 2, "start"));
+    assert!(said.status != 0 && said.stderr.contains("refused: "), "{}", said.stderr);
+    let reason = said.stderr.lines().find(|line| line.contains("ocf-exit-reason:")).unwrap();
+    assert!(reason.contains("refused: "), "{reason}");
+}
+
 /// A second resource with the state folder of the first could not be asked and not be stopped, so that the
 /// cluster would have powered off the host on which the first one runs.
 #[test]

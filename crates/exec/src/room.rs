@@ -6,10 +6,14 @@ use anyhow::Context;
 use nix::fcntl::posix_fallocate;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many bytes are held: journals and records are a few kilobytes, the list of used records grows.
 const BYTES: i64 = 1 << 20;
+
+/// Whether this very process holds the room: what another one holds is not given back here.
+static HOLDS: AtomicBool = AtomicBool::new(false);
 
 /// Room that is held; given back when dropped.
 #[derive(Debug)]
@@ -21,7 +25,9 @@ impl Room {
     /// # Errors
     /// Names the directory and the remedy, where there is not enough.
     pub fn hold() -> anyhow::Result<Self> {
-        Self::at(held())
+        let room = Self::at(held())?;
+        HOLDS.store(true, Ordering::Relaxed);
+        Ok(room)
     }
 
     /// Makes sure that there is room, for who only looks.
@@ -76,13 +82,42 @@ fn held() -> PathBuf {
 ///
 /// # Errors
 /// As the attempt.
-pub(crate) fn with_room<T>(mut write: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
-    match write() {
-        Err(error) if is_full(&error) && fs::remove_file(held()).is_ok() => write(),
-        other => other,
+pub(crate) fn with_room<T>(write: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    let own = HOLDS.load(Ordering::Relaxed).then(held);
+    giving_back(own.as_deref(), write)
+}
+
+fn giving_back<T>(own: Option<&Path>, mut write: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    match (write(), own) {
+        (Err(error), Some(room)) if is_full(&error) && fs::remove_file(room).is_ok() => write(),
+        (other, _) => other,
     }
 }
 
 fn is_full(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(nix::libc::ENOSPC | nix::libc::EDQUOT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Error;
+
+    /// A disk that is full until the room on it is given back.
+    fn write_to_full(room: &Path, own: Option<&Path>, errno: i32) -> std::io::Result<()> {
+        giving_back(own, || if room.exists() { Err(Error::from_raw_os_error(errno)) } else { Ok(()) })
+    }
+
+    #[test]
+    fn only_who_holds_the_room_gives_it_back_and_only_to_a_full_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let room = dir.path().join(".room");
+        fs::write(&room, "").unwrap();
+        // Another program of the family, with the same state directory.
+        assert!(write_to_full(&room, None, nix::libc::ENOSPC).is_err() && room.exists());
+        assert!(write_to_full(&room, Some(&room), nix::libc::EIO).is_err() && room.exists());
+        assert!(write_to_full(&room, Some(&room), nix::libc::ENOSPC).is_ok() && !room.exists());
+        fs::write(&room, "").unwrap();
+        assert!(write_to_full(&room, Some(&room), nix::libc::EDQUOT).is_ok() && !room.exists());
+    }
 }
