@@ -12,7 +12,7 @@ use crate::left::Left;
 use crate::manifest::{Entry, Kind};
 use crate::metadata::{self, Owner, Owners};
 use crate::progress::Progress;
-use crate::root::{Folder, Place, Root};
+use crate::root::{Folder, Place, Root, Trouble};
 use crate::store::FOLDER;
 use crate::verbatim::Verbatim;
 use crate::workshop::{MADE, Notes, Workshops, empty};
@@ -112,7 +112,7 @@ impl<'a> Application<'a> {
         if self.left.last().is_some_and(|left| entry.path.is_within(left.path.as_bytes())) {
             return Ok(Put::Left(String::new()));
         }
-        let folder = match self.folder(entry, item) {
+        let folder = match self.folder(entry, item)? {
             Ok(folder) => folder,
             Err(why) => return Ok(Put::Left(why)),
         };
@@ -140,18 +140,20 @@ impl<'a> Application<'a> {
         self.put(entry, &folder, &place, progress)
     }
 
-    /// Returns the folder that an entry belongs in, if it is the one that was compared or made.
-    fn folder(&mut self, entry: &Entry, item: &Item) -> Result<Folder, String> {
+    /// Returns the folder that an entry belongs in, if it is the one that was compared or made; else why the
+    /// entry is left.
+    fn folder(&mut self, entry: &Entry, item: &Item) -> anyhow::Result<Result<Folder, String>> {
         let parent = entry.path.as_path().parent();
         if let Some(open) = self.folders.iter().rev().find(|open| Some(open.entry.path.as_path()) == parent) {
-            return Ok(open.folder.clone());
+            return Ok(Ok(open.folder.clone()));
         }
-        let folder = self.live.folder_of(&entry.path).map_err(|trouble| trouble.to_string())?;
-        if item.within == Some(folder.identity) {
-            Ok(folder)
-        } else {
-            Err("the directory that it lies in was exchanged while it was restored".to_owned())
-        }
+        Ok(match self.live.folder_of(&entry.path) {
+            Ok(folder) if item.within == Some(folder.identity) => Ok(folder),
+            Ok(_) => Err("the directory that it lies in was exchanged while it was restored".to_owned()),
+            // An error of the disk is no doing of whoever may write there.
+            Err(Trouble::Other(error)) if item.is_safe => return Err(error.into()),
+            Err(trouble) => Err(trouble.to_string()),
+        })
     }
 
     /// Opens what was compared, if it still stands there as it was, and has no name elsewhere: it would change
