@@ -5,9 +5,9 @@ use bed::{Bed, Program};
 use std::path::Path;
 
 /// What the scripts of the yard use of a Debian machine.
-const TOOLS: [&str; 20] = [
+const TOOLS: [&str; 22] = [
     "basename", "cat", "chmod", "cp", "date", "dirname", "head", "id", "install", "ln", "mkdir", "mktemp",
-    "mount", "rm", "sed", "sh", "tail", "umount", "unshare", "wc",
+    "mount", "rm", "sed", "sh", "tail", "umount", "unshare", "wc", "mv", "sync",
 ];
 
 fn script<'a>(bed: &'a Bed, name: &str) -> Program<'a> {
