@@ -73,6 +73,8 @@ impl Disk {
         let file = std::fs::File::create_new(&image).expect("make an image");
         file.set_len(mebibytes << 20).expect("size an image");
         let said = run("losetup", &["-f".as_ref(), "--show".as_ref(), image.as_os_str()]);
+        // The kernel keeps what blockdev(8) set of a loop device for whoever has it next.
+        run("blockdev", &["--setrw".as_ref(), said.trim().as_ref()]);
         Self { device: PathBuf::from(said.trim()), image, others: std::cell::RefCell::default() }
     }
 
