@@ -2,17 +2,18 @@
 //! not saw off the branch it sits on.
 
 use crate::args::Args;
-use crate::guard::{self, Own};
 use crate::input::Input;
 use orderly_exec::{Status, fail};
 use orderly_nodes::config::SubsystemHost;
 use orderly_nodes::fleet::Drivers;
+use orderly_nodes::guard;
+use orderly_nodes::own;
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::targets::{self, fold};
 use orderly_plan::fleet::{Fleet, NodeId};
 use orderly_plan::select::{self, Direction};
 use orderly_plan::shutdown::Goal;
-use orderly_plan::survey::{Condition, Survey};
+use orderly_plan::survey::{Condition, Reading, Survey};
 use std::collections::BTreeSet;
 
 /// What is to be stopped, all checks passed.
@@ -40,7 +41,8 @@ impl Checked {
         telling: &mut Telling<'_>,
     ) -> anyhow::Result<Self> {
         let site = &input.site;
-        let conditions = survey(input, &input.targets.nodes, drivers, telling)?;
+        let readings = survey(input, &input.targets.nodes, drivers, telling)?;
+        let conditions: Vec<Condition> = readings.iter().map(|reading| reading.condition()).collect();
         let mut all = input.targets.clone();
         let violations = select::unserved(Direction::Shutdown, &site.order, &all.nodes, &conditions);
         // A unit is no target by itself and waits for its nodes: it cannot be in the way.
@@ -51,17 +53,22 @@ impl Checked {
             all.nodes.sort_unstable();
             all.check_partition(site)?;
         } else if !args.ignore_others && !violations.is_empty() {
+            // Nobody is told to stop this very machine.
+            let others: Vec<NodeId> = violations.iter().map(|violation| violation.node).collect();
+            let barred = !args.even_self && !own::find(site, &others, &readings, drivers)?.is_empty();
             let arguments: Vec<String> = std::env::args().skip(1).collect();
             let command = targets::Command {
                 direction: Direction::Shutdown,
                 program: "cshutdown",
                 arguments: &arguments,
                 targets: &all.nodes,
+                barred,
             };
             return Err(fail(Status::Refused, targets::describe(site, &command, &violations)));
         }
         confirm(args, all.nodes.len())?;
-        let own = guard(args, input, &all.nodes)?;
+        let own = guard(args, input, &all.nodes, &readings, drivers)?;
+        drivers.allow_self(&own);
         let nodes: Vec<NodeId> = all.nodes.iter().copied().filter(|node| !own.contains(node)).collect();
         let units = if args.wishes().power_off {
             units(args, input, &nodes, &conditions, drivers)
@@ -98,7 +105,7 @@ fn survey(
     targets: &[NodeId],
     drivers: &mut Drivers,
     telling: &mut Telling<'_>,
-) -> anyhow::Result<Vec<Condition>> {
+) -> anyhow::Result<Vec<Reading>> {
     let site = &input.site;
     let mut asked: BTreeSet<NodeId> = targets.iter().copied().collect();
     asked.extend(site.order.all_leading(targets));
@@ -120,7 +127,7 @@ fn survey(
     let mut survey = Survey::new(count, asked.into_iter().collect(), units);
     match drive(&mut survey, drivers, telling) {
         Some(signal) => Err(fail(Status::Signal(signal), "interrupted before anything was stopped")),
-        None => Ok(survey.conditions()),
+        None => Ok(survey.readings().to_vec()),
     }
 }
 
@@ -135,9 +142,15 @@ fn confirm(args: &Args, count: usize) -> anyhow::Result<()> {
 }
 
 /// Returns this machine, where it is among the targets and may be.
-fn guard(args: &Args, input: &Input, targets: &[NodeId]) -> anyhow::Result<Vec<NodeId>> {
+fn guard(
+    args: &Args,
+    input: &Input,
+    targets: &[NodeId],
+    readings: &[Reading],
+    drivers: &mut Drivers,
+) -> anyhow::Result<Vec<NodeId>> {
     let site = &input.site;
-    let own = Own::here(site.cluster.control_node.as_deref()).among(&site.inventory, targets);
+    let own = own::find(site, targets, readings, drivers)?;
     let relays = guard::relays(&site.inventory, &site.order, targets);
     if args.even_self {
         if !own.is_empty() && args.wishes().goal == Goal::Restart {
@@ -148,7 +161,7 @@ fn guard(args: &Args, input: &Input, targets: &[NodeId]) -> anyhow::Result<Vec<N
         }
         return Ok(own);
     }
-    let objections = guard::objections(&site.inventory, &own, &relays);
+    let objections = guard::objections(&site.inventory, &own, &relays, "stop");
     if objections.is_empty() { Ok(Vec::new()) } else { Err(fail(Status::Refused, objections.join("\n"))) }
 }
 

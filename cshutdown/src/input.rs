@@ -1,11 +1,11 @@
 //! Everything that is read before anything is touched.
 
 use crate::args::{Args, At};
-use crate::guard;
 use crate::restart;
 use orderly_exec::files::{self, Found};
 use orderly_exec::{OrStatus, Status, clock, fail};
 use orderly_nodes::config::{Cluster, Flags};
+use orderly_nodes::guard;
 use orderly_nodes::site::{Site, Wanted};
 use orderly_nodes::targets::{Targets, Typed};
 use orderly_plan::diagnostic::Source;

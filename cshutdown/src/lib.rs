@@ -6,7 +6,6 @@ mod args;
 mod ask;
 mod check;
 mod each;
-mod guard;
 mod input;
 pub mod logger;
 mod notice;

@@ -47,6 +47,12 @@ pub struct Args {
     /// Reset all running targets
     #[arg(short = 'Z', long)]
     pub reset_all: bool,
+    /// Reset nodes that stay on but not up, once
+    #[arg(long)]
+    pub reset_stuck: bool,
+    /// Allow resetting this very machine, last, and nodes this run still needs
+    #[arg(long)]
+    pub even_self: bool,
     /// Run this many driver processes at once
     #[arg(short = 'K', long, value_name = "NUMBER", value_parser = at_least_one)]
     pub fanout: Option<usize>,

@@ -2,6 +2,7 @@
 
 mod args;
 mod closing;
+mod own;
 mod plan;
 
 pub use args::{Args, Late};
@@ -81,6 +82,7 @@ fn read(args: &Args) -> anyhow::Result<Site> {
         fanout: args.fanout,
         stagger: args.stagger,
         timeout: args.timeout,
+        reset_stuck: args.reset_stuck,
         ..Flags::default()
     };
     Site::read(&Wanted {
@@ -186,7 +188,8 @@ fn carry_out(
         Err(signal) => return Ok(Status::Signal(signal)),
     };
     let conditions: Vec<_> = readings.iter().map(|reading| reading.condition()).collect();
-    let plan = Plan::new(args, site, targets, &conditions, &history)?;
+    let own = own::find(args, site, &targets, &readings, drivers)?;
+    let plan = Plan::new(args, site, targets, &conditions, &own, &history)?;
     if args.dry_run {
         reporter.end_progress();
         if args.json {
@@ -248,7 +251,8 @@ fn start(
     }
     let began = drivers.now();
     let reset = plan.options.reset.clone();
-    let mut startup = Startup::new(&site.order, &plan.targets, readings, plan.options);
+    let order = plan.order;
+    let mut startup = Startup::new(&order, &plan.targets, readings, plan.options);
     let mut telling = Telling { reporter, log: log.as_mut(), name: &|node| site.name(node) };
     let signal = drive(&mut startup, drivers, &mut telling);
     let closing = Closing {

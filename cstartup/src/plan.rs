@@ -1,9 +1,11 @@
 //! What is to be started: targets checked against the sequence and extended, and the limits of each.
 
 use crate::args::Args;
+use crate::own;
 use anyhow::Result;
 use orderly_exec::cli::{arguments, program_name};
 use orderly_exec::{Status, fail};
+use orderly_nodes::boot;
 use orderly_nodes::history::History;
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::{Command, Targets, counted, describe, fold};
@@ -24,6 +26,8 @@ pub(crate) struct Plan {
     /// The targets that are not up, or to be reset.
     pub(crate) to_start: usize,
     pub(crate) options: Options,
+    /// The order of the site, with this machine after all others where it is to be reset.
+    pub(crate) order: Order,
     /// How long it would take, where every node to be started has a history.
     expected: Option<Duration>,
     waves: Vec<Wave>,
@@ -63,6 +67,7 @@ impl Plan {
         site: &Site,
         mut targets: Targets,
         conditions: &[Condition],
+        own: &[NodeId],
         history: &History,
     ) -> Result<Self> {
         let judged = without_units(site, conditions);
@@ -73,8 +78,9 @@ impl Plan {
             targets.check_partition(site)?;
         }
         confirm(args, targets.nodes.len())?;
-        check(args, site, &targets.nodes, &judged)?;
+        check(args, site, &targets.nodes, &judged, own)?;
         let reset = to_be_reset(args, &site.order, &targets.nodes, &judged);
+        own::guard(args, site, &targets.nodes, &judged, &reset, own)?;
         let starts =
             |node: &NodeId| conditions[node.index()] != Condition::Up || reset.binary_search(node).is_ok();
         let mut nodes: Vec<NodeId> = targets.nodes.iter().copied().filter(starts).collect();
@@ -82,19 +88,21 @@ impl Plan {
         nodes = site.units_of(&nodes);
         nodes.extend(&targets.nodes);
         nodes.sort_unstable();
+        let order = own::last(site, &nodes, conditions, &reset, own)?;
         let expected = expected(site, &nodes, &starts, history);
-        let mut options = options(args, site, history, reset.clone());
+        let mut options = options(args, site, history, reset.clone(), own);
         options.is_foretold = expected.is_some();
         let (nodes_to_start, up): (Vec<NodeId>, Vec<NodeId>) =
             nodes.iter().copied().partition(|node| starts(node));
         Ok(Self {
             to_start: nodes_to_start.len(),
             expected,
-            waves: waves(site, &nodes_to_start, conditions, &reset),
+            waves: waves((site, &order), &nodes_to_start, conditions, &reset, &options),
             already_up: (!up.is_empty()).then(|| counted(site, &up)),
             up: up.iter().map(|&node| site.name(node).to_owned()).collect(),
             targets: nodes,
             options,
+            order,
         })
     }
 
@@ -169,7 +177,13 @@ fn without_units(site: &Site, conditions: &[Condition]) -> Vec<Condition> {
 }
 
 /// Refuses what would violate the sequence.
-fn check(args: &Args, site: &Site, targets: &[NodeId], conditions: &[Condition]) -> Result<()> {
+fn check(
+    args: &Args,
+    site: &Site,
+    targets: &[NodeId],
+    conditions: &[Condition],
+    own: &[NodeId],
+) -> Result<()> {
     let mut violations = Vec::new();
     if !args.ignore_others {
         violations.extend(select::unserved(Direction::Startup, &site.order, targets, conditions));
@@ -181,7 +195,9 @@ fn check(args: &Args, site: &Site, targets: &[NodeId], conditions: &[Condition])
         return Ok(());
     }
     let (program, arguments) = (&program_name(), &arguments());
-    let command = Command { direction: Direction::Startup, program, arguments, targets };
+    let cure = select::curable(&site.order, targets, conditions);
+    let barred = !own::objections(args, site, targets, conditions, &cure, own).is_empty();
+    let command = Command { direction: Direction::Startup, program, arguments, targets, barred };
     Err(fail(Status::Refused, describe(site, &command, &violations)))
 }
 
@@ -196,7 +212,7 @@ fn to_be_reset(args: &Args, order: &Order, targets: &[NodeId], conditions: &[Con
     }
 }
 
-fn options(args: &Args, site: &Site, history: &History, reset: Vec<NodeId>) -> Options {
+fn options(args: &Args, site: &Site, history: &History, reset: Vec<NodeId>, own: &[NodeId]) -> Options {
     let for_all = args.late_after();
     let members = (0..site.roster.len()).map(|at| NodeId(u32::try_from(at).unwrap_or(u32::MAX)));
     let mut patience = Vec::with_capacity(site.roster.len());
@@ -204,19 +220,28 @@ fn options(args: &Args, site: &Site, history: &History, reset: Vec<NodeId>) -> O
     for node in members {
         let limits = site.profile(node).limits.clone();
         let name = site.name(node);
-        let own = if args.is_late_by_history() { history.late(name) } else { None };
+        let by_history = if args.is_late_by_history() { history.late(name) } else { None };
         patience.push(Patience {
             unit: site.is_unit(node),
             timeout: limits.timeout,
             boot: limits.boot,
             retries: limits.retries,
-            late: own.or(for_all),
+            late: by_history.or(for_all),
+            reset_stuck: limits.reset_stuck && (args.even_self || !own.contains(&node)),
         });
         let usual = history.usual(name).unwrap_or(Duration::from_secs(60));
         takes.push(u64::try_from(usual.as_millis()).unwrap_or(u64::MAX >> 32));
     }
     let limits = &site.cluster.limits;
-    Options { patience, stagger: limits.stagger, booting: limits.booting, reset, takes, is_foretold: false }
+    Options {
+        patience,
+        stagger: limits.stagger,
+        booting: limits.booting,
+        reset,
+        takes,
+        is_foretold: false,
+        own_boot: if args.even_self { None } else { boot::own() },
+    }
 }
 
 /// Returns the length of the critical path, by the history.
@@ -234,17 +259,26 @@ fn expected(
     site.order.critical(&takes).into_iter().max().map(Duration::from_millis)
 }
 
-fn waves(site: &Site, nodes: &[NodeId], conditions: &[Condition], reset: &[NodeId]) -> Vec<Wave> {
+fn waves(
+    (site, order): (&Site, &Order),
+    nodes: &[NodeId],
+    conditions: &[Condition],
+    reset: &[NodeId],
+    options: &Options,
+) -> Vec<Wave> {
     let mut waves = Vec::new();
-    let by_wave = site.order.waves_of(|node| nodes.binary_search(&node).is_ok());
+    let by_wave = order.waves_of(|node| nodes.binary_search(&node).is_ok());
     for (number, nodes) in (1..).zip(by_wave) {
         let does = |node: &NodeId| match conditions[node.index()] {
             _ if reset.binary_search(node).is_ok() => "reset",
-            Condition::On => "on, waited for, then reset",
+            Condition::On if options.patience[node.index()].reset_stuck => "on, waited for, then reset",
+            Condition::On => "on, waited for",
             Condition::Down => "power on",
             Condition::Up | Condition::Unknown => "not known, asked again",
         };
-        for kind in ["power on", "reset", "on, waited for, then reset", "not known, asked again"] {
+        let kinds =
+            ["power on", "reset", "on, waited for", "on, waited for, then reset", "not known, asked again"];
+        for kind in kinds {
             let alike: Vec<NodeId> = nodes.iter().copied().filter(|node| does(node) == kind).collect();
             if !alike.is_empty() {
                 let nodes = fold(site, &alike);

@@ -339,6 +339,8 @@ case $command in
 	ORDERLY_SESSION=$PPID
 	PATH=$here/bin
 	export ORDERLY_SESSION PATH
+	# The node is in a boot of its own, whatever the kernel says.
+	command=$(printf '%s\n' "$command" | /bin/sed "s|/proc/sys/kernel/random/boot_id|$here/boot_id|g")
 	eval "set -- ${command#exec sh -c }"
 	exec /bin/sh -c "$@"
 	;;

@@ -28,6 +28,7 @@ mod nfs;
 mod ocf;
 mod opscenter;
 mod order;
+mod own_feet;
 mod pair;
 mod power_examples;
 mod powercut;

@@ -183,10 +183,13 @@ fn unknown_is_never_acted_on() {
 }
 
 #[test]
-fn a_node_that_is_on_is_waited_for_and_then_reset_once() {
+fn a_node_that_is_on_is_waited_for_and_reset_once_where_that_is_asked_for() {
     let bed = cluster("[limits]\nboot = \"500ms\"\n");
     bed.write("on/n04", "");
-    let ended = cstartup(&bed, &["n04"], 0);
+    let ended = cstartup(&bed, &["n04"], 1);
+    assert!(power(&bed).is_empty(), "not unasked: {:?}", power(&bed));
+    assert_said(&ended, &["n04: failed: on, not up after 500ms", "--reset-stuck"]);
+    let ended = cstartup(&bed, &["--reset-stuck", "n04"], 0);
     assert_eq!(power(&bed), ["reset n04"]);
     assert_said(&ended, &["n04: not up; it may be booting", "n04: resetting", "n04: up"]);
 }

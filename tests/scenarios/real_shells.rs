@@ -169,6 +169,13 @@ pub(crate) fn each_failure_is_called_by_its_name(tool: &'static str) {
     cluster.answer("no-such-command", "echo 'sh: no-such-command: not found' >&2; exit 127");
     let text = bed.read("etc/cluster.toml");
     let more = "halt = \"no-such-command\"\nend_users = \"none\"\n[override.node.n3]\nshell = { port = 1 }\n";
+    // Addresses of this machine would be taken for it where no boot id can be read.
+    bed.write("etc/inventory.json", r#"{"nodes": [{"name": "n1"}, {"name": "n2"}, {"name": "n3"}]}"#);
+    let folder = bed.path("cluster");
+    let probe = bed
+        .script("alive", &format!("kill -0 $(/bin/cat {folder:?}/$1/pid 2>/dev/null) 2>/dev/null || exit 1"));
+    let tcp = text[text.find("driver = \"tcp\"").unwrap()..text.find("interval").unwrap()].to_owned();
+    let text = text.replace(&tcp, &format!("driver = \"command\"\nup = [{probe:?}, \"{{node}}\"]\n"));
     bed.config("cluster.toml", text + more);
     // Its ssh goes where nobody listens, although the node is up.
     bed.write("cshutSeq", "");

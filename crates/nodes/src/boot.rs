@@ -8,6 +8,20 @@ pub const COMMAND: &str = "cat /proc/sys/kernel/random/boot_id";
 /// How long a node may take to say it: a node that hangs is not waited for on its account.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Where a kernel says it.
+const PLACE: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Returns the boot id of this very machine.
+pub fn own() -> Option<BootId> {
+    own_text().and_then(|text| id(&text))
+}
+
+/// Returns it as the kernel writes it.
+pub(crate) fn own_text() -> Option<String> {
+    let text = std::fs::read_to_string(PLACE).ok()?;
+    id(&text).map(|_| text.trim().to_owned())
+}
+
 /// Returns the id that was printed; nothing for any other text.
 pub fn id(text: &str) -> Option<BootId> {
     let text = text.trim();

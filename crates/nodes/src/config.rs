@@ -115,8 +115,10 @@ pub enum EndUsers {
 /// The limits that may differ from node to node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeLimits {
-    /// How long a node that is on may take to come up before it may be reset.
+    /// How long a node that is on may take to come up before it is given up, or reset.
     pub boot: Duration,
+    /// Such a node is reset once, and not given up (`stuck = "reset"`, `--reset-stuck`).
+    pub reset_stuck: bool,
     /// For a node, and for each call of a driver.
     pub timeout: Duration,
     pub retries: u32,
@@ -134,6 +136,7 @@ pub struct Flags {
     pub stagger: Option<Duration>,
     pub timeout: Option<Duration>,
     pub retries: Option<u32>,
+    pub reset_stuck: bool,
 }
 
 impl Cluster {
@@ -182,9 +185,11 @@ impl Cluster {
         for patch in overrides {
             patch.limits.timeout = patch.limits.timeout.filter(|_| flags.timeout.is_none());
             patch.limits.retries = patch.limits.retries.filter(|_| flags.retries.is_none());
+            patch.limits.reset_stuck = patch.limits.reset_stuck.filter(|_| !flags.reset_stuck);
         }
         set(&mut self.profile.limits.timeout, flags.timeout.as_ref());
         set(&mut self.profile.limits.retries, flags.retries.as_ref());
+        self.profile.limits.reset_stuck |= flags.reset_stuck;
     }
 
     /// Tells whether the nodes are imagined; such a run says *simulated* first and last.

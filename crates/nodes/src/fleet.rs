@@ -139,6 +139,13 @@ impl Drivers {
         }
     }
 
+    /// Lets these nodes be stopped although they are this very machine (`--even-self`).
+    pub fn allow_self(&mut self, nodes: &[NodeId]) {
+        if let Kindred::Real(wires) = &mut self.fleet {
+            wires.allow_self(nodes);
+        }
+    }
+
     /// Sets what users are told by `Errand::Notify`.
     pub fn set_message(&mut self, message: &str) {
         if let Kindred::Real(wires) = &mut self.fleet {

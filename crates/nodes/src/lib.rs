@@ -6,8 +6,10 @@
 pub mod boot;
 pub mod config;
 pub mod fleet;
+pub mod guard;
 pub mod history;
 pub mod log;
+pub mod own;
 pub mod power;
 pub mod roster;
 pub mod run;

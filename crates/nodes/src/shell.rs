@@ -9,7 +9,7 @@ mod wrapper;
 
 pub(crate) use hearing::{Hearing, Verdict};
 pub(crate) use parallel::{Errand, job, passes_input, target, unnamable};
-pub(crate) use wrapper::{draw_mark, wrap};
+pub(crate) use wrapper::{draw_mark, unless_self, wrap};
 
 use crate::config::{ShellDriver, Ssh};
 use crate::roster::Member;
@@ -138,6 +138,8 @@ pub(crate) fn failure(argv: &[OsString], ended: &Ended) -> Failure {
     let mut failure = plain_failure(argv, ended);
     if is_lost(ended) {
         failure.kind = why_lost(ended);
+    } else if wrapper::is_self(ended) {
+        failure.kind = FailureKind::Itself;
     }
     failure
 }
@@ -148,6 +150,7 @@ pub(crate) fn failure_on_one(shown: &str, verdict: &Verdict) -> Failure {
     let kind = match verdict.ended.ending {
         Ending::TimedOut | Ending::Unkillable => FailureKind::TimedOut,
         Ending::NotStarted => FailureKind::NotStarted,
+        _ if !verdict.lost && wrapper::is_self(&verdict.ended) => FailureKind::Itself,
         Ending::Exited(_) | Ending::Killed(_) if !verdict.lost => FailureKind::Failed,
         // The shell's words for a program that is not there, said on this side.
         Ending::Exited(126 | 127) => FailureKind::NotStarted,

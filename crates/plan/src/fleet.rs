@@ -88,6 +88,8 @@ pub enum FailureKind {
     NotStarted,
     /// The run was told to stop while this was running.
     Ended,
+    /// The node is the very machine this run is on, and refused.
+    Itself,
 }
 
 impl FailureKind {
@@ -104,6 +106,7 @@ impl FailureKind {
             Self::Authentication => "authentication",
             Self::NotStarted => "not_started",
             Self::Ended => "ended",
+            Self::Itself => "this_machine",
         }
     }
 

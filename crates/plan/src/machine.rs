@@ -102,7 +102,8 @@ impl From<Failure> for Outcome {
             | FailureKind::NoEffect
             | FailureKind::FellBack
             | FailureKind::Authentication
-            | FailureKind::NotStarted => Self::Failed(failure.detail),
+            | FailureKind::NotStarted
+            | FailureKind::Itself => Self::Failed(failure.detail),
         }
     }
 }
@@ -232,7 +233,9 @@ pub fn back_off(kind: FailureKind, attempts: u32) -> Option<Duration> {
         FailureKind::Busy => Duration::from_secs(8),
         // Whatever took the power away (a supply, a limit, heat) is given time to pass.
         FailureKind::FellBack => Duration::from_secs(15),
-        FailureKind::Authentication | FailureKind::NotStarted | FailureKind::Ended => return None,
+        FailureKind::Authentication | FailureKind::NotStarted | FailureKind::Ended | FailureKind::Itself => {
+            return None;
+        }
     };
     Some(first * 2u32.pow(attempts.saturating_sub(1).min(5)))
 }

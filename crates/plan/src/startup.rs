@@ -1,5 +1,5 @@
-//! Starts nodes: off is powered on, up is left alone, on but not up is waited for and then reset
-//! once, unknown is asked again and never acted on. What follows a failure is held, all else goes on.
+//! Starts nodes: off is powered on, up is left alone, on but not up is waited for and then given up (or,
+//! where that was asked for, reset once), unknown is asked again and never acted on. What follows a failure is held, all else goes on.
 //!
 //! Events are put into an inbox and worked off by `advance`, because deciding needs the fleet's
 //! abilities. Per event the work is constant but for the queue of nodes waiting for a driver.
@@ -13,7 +13,7 @@ mod member;
 #[cfg(test)]
 mod tests;
 
-use crate::fleet::{Errand, Event, Fleet, NodeId, Task};
+use crate::fleet::{BootId, Errand, Event, Fleet, NodeId, Task};
 use crate::graph::Order;
 use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
 use crate::progress::{Progress, Standing};
@@ -30,12 +30,14 @@ pub struct Patience {
     pub unit: bool,
     /// When a node that is acted on and not up has failed.
     pub timeout: Duration,
-    /// How long a node that is on but not up may be booting before it is reset, once.
+    /// How long a node that is on but not up may be booting before it is given up, or reset once.
     pub boot: Duration,
     /// How often a failed act is tried again.
     pub retries: u32,
     /// When what waits for it goes on although it is not up (`-W`).
     pub late: Option<Duration>,
+    /// When it is on but not up for longer than that it is reset, and not given up (`--reset-stuck`).
+    pub reset_stuck: bool,
 }
 
 impl Default for Patience {
@@ -46,6 +48,7 @@ impl Default for Patience {
             boot: Duration::from_secs(600),
             retries: 2,
             late: None,
+            reset_stuck: false,
         }
     }
 }
@@ -65,6 +68,8 @@ pub struct Options {
     pub takes: Vec<u64>,
     /// That is known of every node to be started, so that the end can be foretold.
     pub is_foretold: bool,
+    /// The boot of this very machine: a node that says it is in it is not reset.
+    pub own_boot: Option<BootId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,7 +82,7 @@ enum Timer {
     Check,
     /// What waits for it goes on.
     Late,
-    /// It was on but not up for long enough to be reset.
+    /// It was on but not up for as long as a boot may take.
     Boot,
     /// Its time is up.
     Deadline,

@@ -59,6 +59,7 @@ pub struct LimitsPatch {
     pub boot: Option<Duration>,
     pub timeout: Option<Duration>,
     pub retries: Option<u32>,
+    pub reset_stuck: Option<bool>,
 }
 
 impl Profile {
@@ -87,6 +88,7 @@ impl Profile {
         set(&mut self.limits.boot, &patch.limits.boot);
         set(&mut self.limits.timeout, &patch.limits.timeout);
         set(&mut self.limits.retries, &patch.limits.retries);
+        set(&mut self.limits.reset_stuck, &patch.limits.reset_stuck);
     }
 
     /// Tells whether some driver is the simulator.

@@ -88,7 +88,12 @@ fn read_profile(root: &Table<'_>) -> Profile {
             grace: Duration::from_secs(30),
             settle: Duration::from_secs(30),
         },
-        limits: NodeLimits { boot: Duration::from_secs(600), timeout: Duration::from_secs(900), retries: 2 },
+        limits: NodeLimits {
+            boot: Duration::from_secs(600),
+            reset_stuck: false,
+            timeout: Duration::from_secs(900),
+            retries: 2,
+        },
     };
     // How power is switched and a node is seen to be up is never guessed.
     root.need("power");
@@ -455,6 +460,14 @@ fn read_limits(root: &Table<'_>) -> Limits {
 fn read_node_limits(table: &Table<'_>) -> LimitsPatch {
     LimitsPatch {
         boot: read_time(table, "boot"),
+        reset_stuck: table.text("stuck").and_then(|word| match word.as_str() {
+            "fail" => Some(false),
+            "reset" => Some(true),
+            _ => {
+                table.reject("stuck", format!("{}: write \"fail\" or \"reset\"", table.named("stuck")));
+                None
+            }
+        }),
         timeout: read_time(table, "timeout"),
         retries: table.number("retries").map(|retries| u32::try_from(retries).unwrap_or(u32::MAX)),
     }

@@ -7,6 +7,7 @@
 
 use super::quote;
 use anyhow::Context;
+use orderly_exec::job::{Ended, Ending};
 use std::fmt::Write;
 use std::io::Read;
 
@@ -16,6 +17,25 @@ const PLAIN: &str = r#"printf "\n%s begin\n" "$1"; sh -c "$2"; s=$?; printf "\n%
 
 /// The same, with `$3` for the command to read.
 const FED: &str = r#"printf "\n%s begin\n" "$1"; printf %b "$3" | sh -c "$2"; s=$?; printf "\n%s %d\n" "$1" $s; printf "\n%s %d\n" "$1" $s >&2; exit $s"#;
+
+/// `$1` is a boot id, `$2` the command, which is not run where the kernel says the same.
+const UNLESS_SELF: &str = r#"read -r b 2>/dev/null </proc/sys/kernel/random/boot_id; if [ "$b" = "$1" ]; then echo "@words@" >&2; exit @status@; fi; exec sh -c "$2""#;
+
+/// What a node says, and how it ends, when it is this very machine.
+const SELF_WORDS: &str = "this node is the machine that the run is on: same boot id";
+const SELF_STATUS: i32 = 79;
+
+/// Returns the line that runs `command` on any node but the one that is in this boot; where none can be read
+/// it runs.
+pub(crate) fn unless_self(own: &str, command: &str) -> String {
+    let script = UNLESS_SELF.replace("@words@", SELF_WORDS).replace("@status@", &SELF_STATUS.to_string());
+    quote(&["exec", "sh", "-c", &script, "orderly", own, command].map(str::to_owned))
+}
+
+/// Tells whether a node did not run what [`unless_self`] kept from it.
+pub(super) fn is_self(ended: &Ended) -> bool {
+    ended.ending == Ending::Exited(SELF_STATUS) && String::from_utf8_lossy(&ended.stderr).contains(SELF_WORDS)
+}
 
 /// Returns a mark nobody can guess.
 ///
@@ -76,7 +96,7 @@ fn escape(input: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use orderly_exec::job::{Ended, Ending, Job};
+    use orderly_exec::job::Job;
     use orderly_exec::runner::{Run, Runner};
     use std::time::Duration;
 
@@ -103,6 +123,23 @@ mod tests {
             assert_eq!(String::from_utf8_lossy(&ended.stderr), format!("\n{mark} {status}\n"), "{command}");
             assert_eq!(ended.ending, Ending::Exited(status), "{command}");
         }
+    }
+
+    #[test]
+    fn a_command_is_not_run_in_this_boot_and_runs_in_any_other() {
+        let own = crate::boot::own_text().unwrap();
+        let ended = run("bash", &unless_self(&own, "echo ran"));
+        assert!(is_self(&ended) && ended.stdout.is_empty(), "{ended:?}");
+        let other = run("sh", &unless_self("11111111-1111-1111-1111-111111111111", "cat; exit 79"));
+        assert!(!is_self(&other) && other.ending == Ending::Exited(79), "{other:?}");
+        // A node without such a file says nothing and goes on.
+        let line = unless_self(&own, "echo 'it'; exit 5").replace("/proc/sys", "/nowhere");
+        let ended = run("sh", &line);
+        assert_eq!((ended.text().as_str(), &ended.ending), ("it\n", &Ending::Exited(5)));
+        assert!(ended.stderr.is_empty(), "{ended:?}");
+        let all = format!("{}{}", wrap("m", &unless_self(&own, "echo ran"), None), "");
+        let ended = run("sh", &all);
+        assert!(is_self(&ended) && !ended.text().contains("ran"), "{ended:?}");
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub struct Command<'c> {
     pub arguments: &'c [String],
     /// What it resolved to, sorted.
     pub targets: &'c [NodeId],
+    /// Stopping the others too (resetting what runs too early) would hit this very machine, or a node the
+    /// run needs: that is no way out.
+    pub barred: bool,
 }
 
 /// Violations that differ only in the node; by the default order, in which every server has a group of
@@ -156,12 +159,19 @@ fn remedies(site: &Site, command: &Command<'_>, violations: &[Violation]) -> Vec
             Direction::Startup => ("start them too", "start without them"),
             Direction::Shutdown => ("stop them too", "stop in spite of them"),
         };
-        (cure, cures) = (vec!["-E"], vec![too]);
+        if !(command.barred && command.direction == Direction::Shutdown) {
+            (cure, cures) = (vec!["-E"], vec![too]);
+        }
         (ignore, ignores) = (vec!["-X"], vec![anyway]);
     }
     if outrun && !taken("SzZ") {
-        cure.push("-z");
-        cures.push("reset what runs too early");
+        if command.barred {
+            // Without it the rest is not enough.
+            (cure, cures) = (Vec::new(), Vec::new());
+        } else {
+            cure.push("-z");
+            cures.push("reset what runs too early");
+        }
         ignore.push("-S");
         ignores.push("leave what runs as it is");
     }

@@ -330,7 +330,8 @@ impl Stopping {
     }
 
     fn not_accepted(&mut self, failure: Failure) -> Move {
-        if failure.kind == FailureKind::Ended {
+        // Nor is the power of this very machine cut: `--force-off` was said of others.
+        if matches!(failure.kind, FailureKind::Ended | FailureKind::Itself) {
             return Move::Fail(failure);
         }
         // The connection may have been lost because the node went down: the state decides. So it does

@@ -1,7 +1,8 @@
 //! What is done to a node next, and what its answers mean.
 
 use super::member::{Act, State};
-use super::{Startup, Timer};
+use super::{Patience, Startup, Timer};
+use crate::duration;
 use crate::fleet::{Abilities, Failure, FailureKind, Fleet, NodeId, Power, Probe, Task};
 use crate::machine::{Happening, Outcome, back_off};
 use crate::survey::Condition;
@@ -53,7 +54,13 @@ impl Startup<'_> {
             Condition::Up if self.is_to_be_reset(node) => self.reset(able, node, now),
             Condition::Up if self.members[node.index()].boot_over => self.finish(node, Outcome::Up, now),
             Condition::Up => self.finish(node, Outcome::AlreadyUp, now),
-            Condition::On if self.members[node.index()].boot_over => self.reset(able, node, now),
+            Condition::On if self.members[node.index()].boot_over && self.patience(node).reset_stuck => {
+                self.reset(able, node, now);
+            }
+            Condition::On if self.members[node.index()].boot_over => {
+                let clause = stuck(self.patience(node), able.switches_power);
+                self.finish(node, Outcome::Failed(clause), now);
+            }
             Condition::On => {
                 if able.switches_power {
                     self.timers.set(node, Timer::Boot, now + self.patience(node).boot);
@@ -127,7 +134,7 @@ impl Startup<'_> {
     }
 
     /// Looks again at a node that was on but not up for long enough; what is read then decides
-    /// whether it is reset. Unknown never does.
+    /// whether it is given up or reset. Unknown never resets it.
     pub(super) fn boot_is_over(&mut self, fleet: &dyn Fleet, node: NodeId, now: Duration) {
         if self.members[node.index()].state == State::Booting {
             self.member(node).boot_over = true;
@@ -395,4 +402,11 @@ impl Startup<'_> {
         let able = fleet.abilities(node);
         Abilities { probes: able.probes && !self.patience(node).unit, ..able }
     }
+}
+
+/// Returns why a node that stays on but not up is given up, and the way out.
+fn stuck(patience: Patience, can_reset: bool) -> String {
+    let limit = duration::show(patience.boot);
+    let reset = if can_reset { ", or --reset-stuck to reset it" } else { "" };
+    format!("on, not up after {limit}: look at its console and at its probe{reset}")
 }

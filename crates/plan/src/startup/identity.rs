@@ -46,7 +46,10 @@ impl Startup<'_> {
         match member.state {
             State::Identifying => {
                 member.boot_before = id;
-                if !self.interrupted {
+                if id.is_some() && id == self.options.own_boot {
+                    let clause = "it is the very machine this run is on (same boot id), and is not reset";
+                    self.finish(node, Outcome::Failed(clause.to_owned()), now);
+                } else if !self.interrupted {
                     self.reset(self.able(fleet, node), node, now);
                 }
             }

@@ -54,6 +54,8 @@ struct World {
     tries: Vec<u32>,
     /// How often each was begun to boot.
     booted: Vec<u32>,
+    /// The machine the run is on.
+    own: Option<NodeId>,
     events: BTreeMap<(Duration, u64), (bool, Event)>,
     serial: u64,
     /// What was done to power, and when.
@@ -75,6 +77,7 @@ impl World {
             up_at: vec![None; natures.len()],
             tries: vec![0; natures.len()],
             booted: vec![0; natures.len()],
+            own: None,
             natures: natures.to_vec(),
             events: BTreeMap::new(),
             serial: 0,
@@ -162,7 +165,10 @@ impl Fleet for World {
                     (SECOND / 5, Event::Power(node, if silent { Power::Unknown } else { on }))
                 }
                 Task::Run(Errand::ReadBootId) => {
-                    let id = BootId(self.booted[node.index()].into());
+                    let id = match self.own == Some(node) {
+                        true => OWN,
+                        false => BootId(self.booted[node.index()].into()),
+                    };
                     (SECOND / 5, Event::BootId(node, self.is_up(node).then_some(id)))
                 }
                 _ => {
@@ -260,6 +266,8 @@ struct Case {
     fanout: usize,
     controllers: u32,
     booting: Option<usize>,
+    reset_stuck: bool,
+    own: Option<u32>,
     stagger: u64,
     late: Option<u64>,
     interrupt: Option<u64>,
@@ -268,6 +276,8 @@ struct Case {
 }
 
 const COUNT: u32 = 10;
+/// What the machine of the run says of itself.
+const OWN: BootId = BootId(u128::MAX);
 
 fn case() -> impl Strategy<Value = Case> {
     let nature = prop_oneof![
@@ -305,12 +315,14 @@ fn case() -> impl Strategy<Value = Case> {
                 2 => Just(vec![false; COUNT as usize]),
                 1 => prop::collection::vec(any::<bool>(), COUNT as usize)
             ],
+            any::<bool>(),
+            prop::option::of(0..COUNT),
         ),
     )
         .prop_map(
             |(
                 (groups, edges, natures, boots),
-                (able, fanout, controllers, booting, stagger, late, interrupt, reset),
+                (able, fanout, controllers, booting, stagger, late, interrupt, reset, reset_stuck, own),
             )| {
                 let count = u32::try_from(groups.len()).unwrap();
                 let edges = edges.into_iter().filter(|&(a, b)| a < b && b < count).collect();
@@ -327,6 +339,8 @@ fn case() -> impl Strategy<Value = Case> {
                     late,
                     interrupt,
                     reset,
+                    reset_stuck,
+                    own,
                 }
             },
         )
@@ -335,6 +349,7 @@ fn case() -> impl Strategy<Value = Case> {
 fn run(case: &Case, order: &Order) -> (World, Vec<Reading>, Vec<Notice>, Vec<Ending>) {
     let mut world = World::new(&case.natures, &case.boots, case.able, case.fanout);
     world.controllers = case.controllers;
+    world.own = case.own.map(NodeId);
     let targets: Vec<NodeId> = (0..COUNT).map(NodeId).collect();
     let mut survey = crate::survey::Survey::new(COUNT as usize, targets.clone(), Vec::new());
     drive(&mut survey, &mut world, None);
@@ -343,6 +358,7 @@ fn run(case: &Case, order: &Order) -> (World, Vec<Reading>, Vec<Notice>, Vec<End
         timeout: 120 * SECOND,
         boot: 60 * SECOND,
         late: case.late.map(Duration::from_secs),
+        reset_stuck: case.reset_stuck,
         ..Patience::default()
     };
     let options = Options {
@@ -350,6 +366,7 @@ fn run(case: &Case, order: &Order) -> (World, Vec<Reading>, Vec<Notice>, Vec<End
         stagger: Duration::from_secs(case.stagger),
         booting: case.booting,
         reset: targets.iter().copied().filter(|node| is_reset(case, &readings, *node)).collect(),
+        own_boot: case.own.map(|_| OWN),
         ..Options::default()
     };
     let mut startup = Startup::new(order, &targets, &readings, options);
@@ -396,6 +413,19 @@ fn judge(
     Ok(())
 }
 
+/// Objects to a reset of the node that is the machine of the run, which was up and said so.
+fn spares_itself(case: &Case, world: &World, readings: &[Reading]) -> Result<(), String> {
+    let Some(own) = case.own.map(NodeId) else { return Ok(()) };
+    if !case.able.probes || readings[own.index()].condition() != Condition::Up {
+        return Ok(());
+    }
+    let is_off = |task: Task| matches!(task, Task::Reset | Task::PowerOff);
+    match world.deeds.iter().find(|&&(_, node, task)| node == own && is_off(task)) {
+        Some((at, _, task)) => Err(format!("{task:?} of the run's own machine at {at:?}")),
+        None => Ok(()),
+    }
+}
+
 proptest! {
     // Orders with a cycle are rejected, and the 10,000 of `make soak` meet more than the usual 1,024.
     #![proptest_config(ProptestConfig { max_global_rejects: 100_000, ..ProptestConfig::default() })]
@@ -410,10 +440,11 @@ proptest! {
         let blind = !case.able.probes && !case.able.reads_power;
 
         prop_assert_eq!(judge(&before, &world, &notices, &endings), Ok(()));
+        prop_assert_eq!(spares_itself(&case, &world, &readings), Ok(()));
         for &(_, node, task) in &world.deeds {
             prop_assert!(world.natures[node.index()] != Nature::Silent || blind, "unknown was acted on");
             if task == Task::Reset || task == Task::PowerOff {
-                let is_on = readings[node.index()].condition() == Condition::On;
+                let is_on = case.reset_stuck && readings[node.index()].condition() == Condition::On;
                 prop_assert!(is_on || is_reset(&case, &readings, node), "{node:?} was reset");
             }
         }
@@ -441,7 +472,8 @@ proptest! {
                 Nature::Sound | Nature::Running | Nature::Grudging
             );
             let number = ending.node.0;
-            if case.interrupt.is_none() && good(number) && before[number as usize].iter().all(|&n| good(n)) {
+            let is_spared = case.own.is_some();
+            if case.interrupt.is_none() && !is_spared && good(number) && before[number as usize].iter().all(|&n| good(n)) {
                 prop_assert!(ending.outcome.is_well(), "{ending:?} had no reason to fail");
             }
             let told = notices.iter().filter(|notice| {
@@ -491,4 +523,31 @@ proptest! {
         let (world, _, notices, endings) = run(&case, &order_of(&poorer));
         prop_assert!(judge(&before, &world, &notices, &endings).is_err(), "the oracle says nothing");
     }
+}
+
+/// That oracle objects, too: a run that does not know which boot is its own resets itself.
+#[test]
+fn the_oracle_objects_to_a_run_that_resets_its_own_machine() {
+    let able = Abilities { runs_commands: true, ..single::ALL };
+    let case = Case {
+        groups: Vec::new(),
+        edges: Vec::new(),
+        natures: vec![Nature::Running; COUNT as usize],
+        boots: vec![5; COUNT as usize],
+        able,
+        fanout: usize::MAX,
+        controllers: COUNT,
+        booting: None,
+        stagger: 0,
+        late: None,
+        interrupt: None,
+        reset: vec![true; COUNT as usize],
+        reset_stuck: false,
+        own: None,
+    };
+    let (world, readings, ..) = run(&case, &order_of(&case));
+    let known = Case { own: Some(3), ..case };
+    assert!(spares_itself(&known, &world, &readings).is_err());
+    let (world, readings, ..) = run(&known, &order_of(&known));
+    assert_eq!(spares_itself(&known, &world, &readings), Ok(()));
 }

@@ -179,6 +179,11 @@ impl Wires {
         let prepared = shell::draw_mark().map_err(|error| format!("{error:#}")).and_then(|mark| {
             let embedded =
                 Some(stdin.as_slice()).filter(|stdin| !stdin.is_empty() && !shell::passes_input(&parallel));
+            let own = match (&work, nodes.first()) {
+                (Work::Task(Task::Run(errand)), Some(&node)) => self.spares_self(node, *errand),
+                _ => None,
+            };
+            let line = own.map_or_else(|| line.clone(), |own| shell::unless_self(own, &line));
             let wrapped = shell::wrap(&mark, &line, embedded);
             let errand = shell::Errand { line: &wrapped, stdin: &stdin, limit, fanout: self.fanout };
             let members = self.members(&nodes);

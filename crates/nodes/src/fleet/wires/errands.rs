@@ -2,7 +2,7 @@
 
 use super::Wires;
 use crate::boot;
-use crate::config::{ProbeDriver, Profile};
+use crate::config::{ProbeDriver, Profile, ShellDriver};
 use crate::shell;
 use crate::users;
 use orderly_exec::job::Job;
@@ -25,11 +25,30 @@ impl Wires {
 
     pub(super) fn errand_job(&self, node: NodeId, errand: Errand) -> Option<Job> {
         let (line, stdin, timeout) = self.errand_line(node, errand)?;
+        let line = match self.spares_self(node, errand) {
+            Some(own) => shell::unless_self(own, &line),
+            None => line,
+        };
         let profile = self.wiring.profile(node);
         let argv = shell::argv(&profile.shell.driver, self.wiring.roster.member(node), &line)?;
         let mut job = Job::new(argv, timeout);
         job.stdin = stdin;
         Some(job)
+    }
+
+    /// Returns the boot id that keeps a node from carrying out an errand, where it is to be compared there:
+    /// whatever halts or restarts a node, or ends its users, through a shell that is known.
+    pub(super) fn spares_self(&self, node: NodeId, errand: Errand) -> Option<&str> {
+        let ends = match errand {
+            Errand::Halt | Errand::Restart | Errand::Maintenance | Errand::EndUsers => true,
+            Errand::Notify | Errand::ReadBootId => false,
+        };
+        let knows_shell = match &self.wiring.profile(node).shell.driver {
+            ShellDriver::Ssh(_) | ShellDriver::Parallel(_) => true,
+            ShellDriver::None | ShellDriver::Simulator | ShellDriver::Command(_) => false,
+        };
+        let own = self.own_boot.as_deref()?;
+        (ends && knows_shell && !self.may_be_self.contains(&node)).then_some(own)
     }
 
     /// Returns the command line of an errand, what it reads, and how long it may take.

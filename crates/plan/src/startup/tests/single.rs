@@ -15,6 +15,8 @@ fn alone(nature: Nature, able: Abilities) -> (World, Vec<Ending>) {
         stagger: 0,
         late: None,
         interrupt: None,
+        reset_stuck: true,
+        own: None,
         reset: vec![false; COUNT as usize],
     };
     let order = order_of(&case);
@@ -22,7 +24,7 @@ fn alone(nature: Nature, able: Abilities) -> (World, Vec<Ending>) {
     (world, endings)
 }
 
-const ALL: Abilities = Abilities {
+pub(super) const ALL: Abilities = Abilities {
     switches_power: true,
     reads_power: true,
     confirms_power: false,
@@ -241,12 +243,45 @@ fn a_node_found_on_has_its_whole_boot_limit_and_then_its_reset() {
     let order = Order::new(1, &[], &[]);
     let mut world = World::new(&[Nature::Stuck], &[5], ALL, usize::MAX);
     let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Down) }];
-    let patience = Patience { timeout: 20 * SECOND, boot: 60 * SECOND, ..Patience::default() };
+    let patience =
+        Patience { timeout: 20 * SECOND, boot: 60 * SECOND, reset_stuck: true, ..Patience::default() };
     let options = Options { patience: vec![patience], ..Options::default() };
     let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
     drive(&mut startup, &mut world, None);
     assert_eq!(startup.endings()[0].outcome, Outcome::Up);
     assert!(world.deeds.iter().all(|(at, _, task)| *task == Task::Reset && *at >= 60 * SECOND));
+}
+
+/// A wrong port in a probe power-cycled running nodes after their boot limit.
+#[test]
+fn a_node_that_stays_on_but_not_up_is_not_reset_unasked() {
+    let order = Order::new(1, &[], &[]);
+    let mut world = World::new(&[Nature::Stuck], &[5], ALL, usize::MAX);
+    let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Down) }];
+    let patience = Patience { boot: 60 * SECOND, ..Patience::default() };
+    let options = Options { patience: vec![patience], ..Options::default() };
+    let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
+    drive(&mut startup, &mut world, None);
+    let outcome = startup.endings()[0].outcome.clone();
+    assert!(
+        matches!(&outcome, Outcome::Failed(said) if said.starts_with("on, not up") && said.contains("--reset-stuck")),
+        "{outcome:?}"
+    );
+    assert!(world.deeds.is_empty(), "{:?}", world.deeds);
+}
+
+/// It says our own boot id: whatever it is called, it is this machine.
+#[test]
+fn a_node_in_the_boot_of_this_machine_is_not_reset() {
+    let order = Order::new(1, &[], &[]);
+    let mut world = World::new(&[Nature::Running], &[10], ALL, usize::MAX);
+    let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Up) }];
+    let options = Options { reset: vec![NodeId(0)], own_boot: Some(BootId(0)), ..Options::default() };
+    let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
+    drive(&mut startup, &mut world, None);
+    let outcome = startup.endings()[0].outcome.clone();
+    assert!(matches!(&outcome, Outcome::Failed(said) if said.contains("very machine")), "{outcome:?}");
+    assert!(world.deeds.is_empty(), "{:?}", world.deeds);
 }
 
 #[test]

@@ -1,0 +1,227 @@
+//! A run never stops or resets the machine it runs on, however that is called and wherever it is reached.
+//!
+//! Scripts stand in for power, shell and probe: this machine is only ever named, and never told anything.
+
+use bed::sshd::{Cluster, NEEDS};
+use bed::{Bed, Need, Program, real};
+
+const OTHER: &str = "11111111-1111-1111-1111-111111111111";
+
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned()
+}
+
+fn own_boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().to_owned()
+}
+
+/// Nodes that are up and say this boot id; what they are told goes into `told`.
+fn world(bed: &Bed, nodes: &str, boot: &str, more: &str) {
+    let inventory = bed.write("inventory.json", format!("{{\"nodes\": [{nodes}]}}"));
+    let told = bed.path("told");
+    let rsh = bed.script(
+        "rsh",
+        &format!("case $2 in *boot_id*) echo '{boot}' ;; *) echo \"$1 $2\" >>{told:?} ;; esac"),
+    );
+    let power =
+        bed.script("power", &format!("[ $1 = status ] && echo \"$2: on\" || echo \"power $*\" >>{told:?}"));
+    // Those marked are down.
+    let probe = bed.script("probe", &format!("[ ! -e {:?}/$1.down ]", bed.path("tmp")));
+    bed.config(
+        "cluster.toml",
+        format!(
+            "{more}\ninventory = {inventory:?}\nlog_dir = {:?}\n\
+             sequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n\
+             [power]\ndriver = \"command\"\non = [{power:?}, \"on\", \"{{node}}\"]\noff = [{power:?}, \"off\", \"{{node}}\"]\n\
+             reset = [{power:?}, \"reset\", \"{{node}}\"]\nstatus = [{power:?}, \"status\", \"{{node}}\"]\n\
+             [shell]\ndriver = \"command\"\nrun = [{rsh:?}, \"{{node}}\", \"{{command}}\"]\n\
+             [probe]\ndriver = \"command\"\nup = [{probe:?}, \"{{node}}\"]\ninterval = \"20ms\"\n\
+             [shutdown]\nend_users = \"none\"\nsettle = \"20ms\"\n",
+            bed.path("log"),
+            bed.path("cstartSeq"),
+            bed.path("cshutSeq"),
+            bed.path("subsysSeq"),
+        ),
+    );
+    bed.write("cshutSeq", "");
+    bed.write("cstartSeq", "");
+}
+
+fn run<'a>(bed: &'a Bed, line: &str) -> Program<'a> {
+    let mut words = line.split_whitespace();
+    bed.program(words.next().unwrap()).args(words).any_stdout().any_stderr()
+}
+
+fn told(bed: &Bed) -> String {
+    std::fs::read_to_string(bed.path("told")).unwrap_or_default()
+}
+
+#[test]
+fn a_node_named_or_reached_like_this_machine_is_not_halted() {
+    let capitals = host().to_uppercase();
+    for node in [
+        r#"{"name": "localhost"}"#.to_owned(),
+        r#"{"name": "n1", "address": "localhost"}"#.to_owned(),
+        r#"{"name": "n1", "address": "127.0.0.1"}"#.to_owned(),
+        r#"{"name": "n1", "address": "127.1"}"#.to_owned(),
+        r#"{"name": "n1", "address": "::1"}"#.to_owned(),
+        r#"{"name": "n1", "address": "0.0.0.0"}"#.to_owned(),
+        r#"{"name": "n1", "address": "root@localhost"}"#.to_owned(),
+        format!(r#"{{"name": "n1", "address": "{capitals}"}}"#),
+        format!(r#"{{"name": "{capitals}", "address": "192.0.2.1"}}"#),
+        format!(r#"{{"name": "{capitals}.example.org", "address": "192.0.2.1"}}"#),
+    ] {
+        let bed = Bed::new();
+        world(&bed, &node, &own_boot(), "");
+        for flags in ["-F", "-k", "-F -r", "-F -m"] {
+            let refused = run(&bed, &format!("cshutdown {flags} ALL")).status(4).run();
+            assert!(refused.stderr.contains("is this very machine"), "{node}: {}", refused.stderr);
+        }
+        for flags in ["-Z", "-k -Z"] {
+            let refused = run(&bed, &format!("cstartup {flags} ALL")).status(4).run();
+            assert!(refused.stderr.contains("is this very machine"), "{node}: {}", refused.stderr);
+        }
+        assert_eq!(told(&bed), "", "{node}");
+    }
+}
+
+#[test]
+fn an_address_is_overruled_by_another_boot_alone() {
+    let node = r#"{"name": "n1", "address": "127.0.0.1"}"#;
+    for (boot, status) in [(OTHER, 0), ("", 4), ("cat: no such file", 4)] {
+        let bed = Bed::new();
+        world(&bed, node, boot, "");
+        run(&bed, "cshutdown -k ALL").status(status).run();
+        run(&bed, "cstartup -k -Z ALL").status(status).run();
+    }
+    // A name is not overruled.
+    let bed = Bed::new();
+    world(&bed, r#"{"name": "localhost"}"#, OTHER, "");
+    run(&bed, "cshutdown -k ALL").status(4).run();
+}
+
+#[test]
+fn an_alias_of_the_hosts_file_is_this_machine() {
+    if !real::require(&[Need::Root, Need::MountNamespace, Need::Program("unshare"), Need::Program("mount")]) {
+        return;
+    }
+    let bed = Bed::new();
+    world(&bed, r#"{"name": "Head"}, {"name": "n2", "address": "192.0.2.2"}"#, OTHER, "");
+    bed.write("hosts", format!("127.0.0.1 localhost\n192.0.2.7 {} head # us\n", host()));
+    bed.tools(&["unshare", "mount"]);
+    let refused = bed
+        .shell("exec unshare -m --propagation private /bin/sh -c 'mount --bind hosts /etc/hosts && exec bin/cshutdown -k ALL'")
+        .status(4)
+        .any_stderr()
+        .run();
+    assert!(refused.stderr.contains("Head is this very machine"), "{}", refused.stderr);
+    run(&bed, "cshutdown -k ALL").run();
+}
+
+/// n1 is this machine and serves n2, which runs although n1 is found down: `-z` would reset both.
+#[test]
+fn no_way_out_is_proposed_that_resets_this_machine() {
+    let bed = Bed::new();
+    world(&bed, r#"{"name": "n1"}, {"name": "n2"}"#, OTHER, "control_node = \"n2\"");
+    bed.write("cstartSeq", "a: n1\nb: n2\na > b\n");
+    bed.write("tmp/n1.down", "");
+    let refused = run(&bed, "cstartup n1 n2").status(4).run();
+    assert!(refused.stderr.contains("cstartup -S n1 n2"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains(" -z "), "{}", refused.stderr);
+    let refused = run(&bed, "cstartup -z n1 n2").status(4).run();
+    assert!(refused.stderr.contains("n2 is this very machine"), "{}", refused.stderr);
+    // And a shutdown does not propose to stop this machine too.
+    bed.write("cshutSeq", "b: n2\na: n1\nb > a\n");
+    let refused = run(&bed, "cshutdown n1").status(4).run();
+    assert!(refused.stderr.contains("cshutdown -X n1"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains(" -E "), "{}", refused.stderr);
+    assert_eq!(told(&bed), "");
+}
+
+#[test]
+fn this_machine_is_reset_last_with_even_self() {
+    let bed = Bed::new();
+    world(&bed, r#"{"name": "n1"}, {"name": "n2"}, {"name": "n3"}"#, OTHER, "control_node = \"n1\"");
+    let plan = run(&bed, "cstartup -k -Z --even-self ALL").run();
+    assert_eq!(plan.stdout.lines().next().unwrap(), "wave 1: reset: n[2-3] (2 nodes)", "{}", plan.stdout);
+    assert!(plan.stdout.contains("wave 2: reset: n1"), "{}", plan.stdout);
+    bed.write("cstartSeq", "a: n1\nb: n2\na > b\n");
+    let refused = run(&bed, "cstartup -k -Z --even-self ALL").status(4).run();
+    assert!(refused.stderr.contains("others can be started only after it"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_gateway_is_not_reset_under_those_it_leads_to() {
+    let bed = Bed::new();
+    world(&bed, r#"{"name": "n1", "gateway": "n2"}, {"name": "n2"}"#, OTHER, "");
+    let refused = run(&bed, "cstartup -Z ALL").status(4).run();
+    assert!(refused.stderr.contains("n2 is the gateway of n1"), "{}", refused.stderr);
+    run(&bed, "cstartup -k -Z --even-self ALL").run();
+    bed.write("cstartSeq", "a: n2\nb: n1\na > b\n");
+    run(&bed, "cstartup -k -Z ALL").run();
+    assert_eq!(told(&bed), "");
+}
+
+#[test]
+fn another_number_of_targets_than_confirmed_is_refused() {
+    let bed = Bed::new();
+    world(&bed, r#"{"name": "n1"}, {"name": "n2"}"#, OTHER, "");
+    for (program, what) in [("cshutdown", "-F"), ("cstartup", "-Z")] {
+        run(&bed, &format!("{program} {what} --confirm 3 ALL")).status(4).run();
+        run(&bed, &format!("{program} -k --confirm 2 ALL")).run();
+    }
+    assert_eq!(told(&bed), "");
+}
+
+/// Nothing in the inventory says that n1 leads here: the node finds out, in the command that halts it.
+fn compared_on_the_node(tool: &'static str) {
+    let mut needs = NEEDS.to_vec();
+    needs.push(Need::Program(tool));
+    if !real::require(&needs) {
+        return;
+    }
+    let bed = Bed::new();
+    let cluster = Cluster::new(&bed, &["n1", "n2"]);
+    if tool != "ssh" {
+        cluster.lend(tool);
+    }
+    cluster.power_on("n1").power_on("n2");
+    let names = if tool == "ssh" { "" } else { "names = true\n" };
+    cluster.configure_shell(&format!("driver = \"{tool}\"\n{names}[limits]\nretries = 0\n"));
+    let config = bed.read("etc/cluster.toml");
+    let from = config.find("[probe]").unwrap();
+    let probe = format!(
+        "[probe]\ndriver = \"shell\"\ninterval = \"200ms\"\n{}",
+        &config[config.find("[shutdown]").unwrap()..]
+    );
+    bed.config("cluster.toml", format!("{}{probe}", &config[..from]));
+    // Without addresses: the client's configuration alone says where they are.
+    bed.write("etc/inventory.json", r#"{"nodes": [{"name": "n1"}, {"name": "n2"}]}"#);
+    bed.write("cshutSeq", "");
+    bed.write("cluster/n1/boot_id", own_boot());
+    let ended = run(&bed, "cshutdown -F --force-off --json ALL").status(1).run();
+    assert!(ended.stderr.contains("this node is the machine that the run is on"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("boot_id"), "shown as it was written: {}", ended.stderr);
+    let asked = cluster.asked();
+    assert!(asked.contains(&"n2 shutdown -h now".to_owned()), "{asked:?}");
+    for never in ["n1 shutdown -h now", "n1 power off", "n1 exec sh -s sessions 0"] {
+        assert!(!asked.iter().any(|line| line.starts_with(never)), "{never}: {asked:?}");
+    }
+    assert!(cluster.is_up("n1") && cluster.is_on("n1"), "{asked:?}");
+    assert!(ended.stdout.contains("\"this_machine\""), "{}", ended.stdout);
+}
+
+#[test]
+fn what_halts_a_node_compares_boot_ids_there_with_ssh() {
+    compared_on_the_node("ssh");
+}
+
+#[test]
+fn what_halts_a_node_compares_boot_ids_there_with_clush() {
+    compared_on_the_node("clush");
+}
+
+#[test]
+fn what_halts_a_node_compares_boot_ids_there_with_pdsh() {
+    compared_on_the_node("pdsh");
+}
