@@ -5,7 +5,7 @@
 //! holding. A snapshot that this host made is never restored here: what is live here came after it.
 //!
 //! Invariant: a snapshot of an earlier holding never replaces what a later one left
-//! (`handover::tests::nothing_newer_is_ever_replaced_and_there_is_always_a_way_out`).
+//! (`permit::model::nothing_newer_is_ever_replaced_and_there_is_always_a_way_out`).
 
 use crate::holding::Label;
 use serde::{Deserialize, Serialize};
@@ -58,23 +58,24 @@ pub enum Wanted {
     Named { id: String, host: String },
     /// The record says that there is none; what is owed stays owed.
     None,
-    /// No record says anything: the newest of the peer's last holding.
+    /// No record says anything: the newest that the peer made since this host held the asset.
     LastHolding,
 }
 
 /// Returns what a takeover has to restore, before it numbers its holding. `label` is the asset's as it was
-/// found, `snapshots` the whole ones, newest first, `before` what this host had to restore earlier.
+/// found, `snapshots` the whole ones, newest first, `held` the number of this host's last holding, `before` what it had to
+/// restore earlier.
 pub fn source(
     wanted: &Wanted,
     label: Option<&Label>,
     snapshots: &[Snapshot],
-    own: &str,
+    (own, held): (&str, u64),
     before: Option<&Source>,
 ) -> Option<Source> {
     let found = match wanted {
         Wanted::Named { id, host } => Some((id.as_str(), host.as_str())),
         Wanted::None => None,
-        Wanted::LastHolding => of_last_holding(label, snapshots, own),
+        Wanted::LastHolding => of_last_holding(label, snapshots, own, held),
     };
     match (found, before) {
         // Named again after it was restored and not taken back: it stays paid.
@@ -86,18 +87,20 @@ pub fn source(
     }
 }
 
-/// The newest whole snapshot that the peer made in the last holding of all, if that one was the peer's. A
-/// label may be older than the last holding, when its host died before the label reached the disk.
+/// The newest whole snapshot that the peer made after this host's own last holding: the one of its last holding,
+/// or, where that one has none, of a holding before it, which is newer than everything here all the same.
 fn of_last_holding<'a>(
     label: Option<&Label>,
     snapshots: &'a [Snapshot],
     own: &str,
+    held: u64,
 ) -> Option<(&'a str, &'a str)> {
-    let by_label = label.map(|label| (label.holding, label.host.as_str()));
-    let by_snapshot = snapshots.iter().filter_map(|one| Some((one.holding?, one.host.as_str())));
-    let (last, holder) = by_snapshot.chain(by_label).max_by_key(|(holding, _)| *holding)?;
-    let is_it = |one: &&Snapshot| one.holding == Some(last) && one.host == holder && last > 0;
-    let newest = snapshots.iter().filter(|_| holder != own).find(is_it)?;
+    let by_label = label.filter(|label| label.host == own).map(|label| label.holding);
+    let by_snapshot = snapshots.iter().filter(|one| one.host == own).filter_map(|one| one.holding);
+    let last = by_snapshot.chain(by_label).fold(held, u64::max);
+    let later = snapshots.iter().filter(|one| one.host != own && one.holding.is_some_and(|n| n > last));
+    // The first of equals is the newest.
+    let newest = later.rev().max_by_key(|one| one.holding)?;
     Some((&newest.id, &newest.host))
 }
 
@@ -154,7 +157,7 @@ mod tests {
 
     fn last(label: Option<(&str, u64)>, snapshots: &[Snapshot]) -> Option<String> {
         let label = label.map(|(host, holding)| Label { host: host.into(), holding });
-        source(&Wanted::LastHolding, label.as_ref(), snapshots, "ec2", None).map(|source| source.id)
+        source(&Wanted::LastHolding, label.as_ref(), snapshots, ("ec2", 0), None).map(|source| source.id)
     }
 
     #[test]
@@ -171,8 +174,8 @@ mod tests {
     fn a_named_snapshot_replaces_what_is_owed_and_none_leaves_it() {
         let owed = Source::new("a", "ec1");
         let named = Wanted::Named { id: "b".into(), host: "ec1".into() };
-        assert_eq!(source(&named, None, &[], "ec2", Some(&owed)).unwrap().id, "b");
-        assert_eq!(source(&Wanted::None, None, &[], "ec2", Some(&owed)), Some(owed.clone()));
+        assert_eq!(source(&named, None, &[], ("ec2", 0), Some(&owed)).unwrap().id, "b");
+        assert_eq!(source(&Wanted::None, None, &[], ("ec2", 0), Some(&owed)), Some(owed.clone()));
         let own = Source::new("c", "ec2");
         assert!(!own.is_owed("ec2"), "what this host made is never restored here");
         assert!(owed.is_due("ec2") && !Source { ran: true, ..owed }.is_due("ec2"));

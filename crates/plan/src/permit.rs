@@ -7,6 +7,9 @@
 //! Invariant: never do two records that were exchanged at one mark permit both hosts
 //! (`of_two_records_that_were_exchanged_at_most_one_permits`).
 
+#[cfg(test)]
+mod model;
+
 use std::fmt;
 
 /// A record as far as it matters here: its serial, its maker, and the change mark of the asset.

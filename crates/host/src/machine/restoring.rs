@@ -28,7 +28,9 @@ impl Machine<'_> {
             Some(_) | None => Vec::new(),
         };
         ledger::change(|ledger| {
-            ledger.source = owed::source(wanted, label.as_ref(), &snapshots, own, ledger.source.as_ref());
+            let held = ledger.took.as_ref().map_or(0, |took| took.holding);
+            let before = ledger.source.as_ref();
+            ledger.source = owed::source(wanted, label.as_ref(), &snapshots, (own, held), before);
         })?;
         self.leave_trace()?;
         let ledger = Ledger::read()?;
