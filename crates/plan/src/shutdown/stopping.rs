@@ -70,8 +70,12 @@ pub(super) struct Stopping {
     met: bool,
     /// The command was accepted, or cut off while it ran: only the state can tell.
     told: bool,
-    /// The command's connection was lost, so a node still up is to be told again.
+    /// The command was told once, whatever came of it: a node that is down from then on was not before.
+    asked: bool,
+    /// The command's connection was lost or it failed, so a node still up is to be told again.
     doubt: bool,
+    /// When the command failed on the node itself the last time: a halt that was accepted may end like that.
+    failed_at: Option<Duration>,
     /// It is to be told again when it is still up at the next look.
     again: bool,
     forced: bool,
@@ -100,7 +104,9 @@ impl Stopping {
             probe: Probe::Unknown,
             met: false,
             told: false,
+            asked: false,
             doubt: false,
+            failed_at: None,
             again: false,
             forced: false,
             running: false,
@@ -175,6 +181,7 @@ impl Stopping {
             return;
         }
         self.running = true;
+        self.asked |= matches!(task, Task::Run(_));
         self.deadline.get_or_insert(now.saturating_add(self.patience.timeout));
     }
 
@@ -246,7 +253,7 @@ impl Stopping {
         self.running = false;
         match (self.stage, result) {
             (Stage::Asking, Ok(())) => self.accepted(),
-            (Stage::Asking, Err(failure)) => self.not_accepted(failure),
+            (Stage::Asking, Err(failure)) => self.not_accepted(failure, now),
             (Stage::Cutting, Ok(())) => self.cut(now),
             (Stage::Cutting, Err(failure)) => self.not_cut(failure),
             (Stage::Looking | Stage::Identifying | Stage::Sinking | Stage::Verifying | Stage::Rising, _) => {
@@ -304,7 +311,7 @@ impl Stopping {
     }
 
     fn accepted(&mut self) -> Move {
-        (self.told, self.met, self.doubt) = (true, true, false);
+        (self.told, self.met, self.doubt, self.failed_at) = (true, true, false, None);
         self.down_since = None;
         self.stage = Stage::Sinking;
         let by_probe_alone =
@@ -329,7 +336,7 @@ impl Stopping {
         })
     }
 
-    fn not_accepted(&mut self, failure: Failure) -> Move {
+    fn not_accepted(&mut self, failure: Failure, now: Duration) -> Move {
         // Nor is the power of this very machine cut: `--force-off` was said of others.
         if matches!(failure.kind, FailureKind::Ended | FailureKind::Itself) {
             return Move::Fail(failure);
@@ -337,7 +344,10 @@ impl Stopping {
         // The connection may have been lost because the node went down: the state decides. So it does
         // when a node that is going down already answers a second telling with anything at all.
         let lost = failure.kind.met_nobody() || failure.kind == FailureKind::TimedOut;
-        if self.told || (lost && self.met && !self.is_blind()) {
+        // One that ran there and failed may have been ended by the very shutdown that it began.
+        let ran = failure.kind == FailureKind::Failed;
+        self.failed_at = ran.then_some(now);
+        if self.told || ((ran || lost && self.met) && !self.is_blind()) {
             (self.told, self.doubt) = (true, true);
             self.down_since = None;
             self.last = Some(failure);
@@ -354,6 +364,11 @@ impl Stopping {
         if self.forced || self.patience.unit {
             return self.begin_cut();
         }
+        if !self.doubt && self.probe != Probe::Down && self.is_plainly_failed(now) {
+            let detail = "not told to go down".to_owned();
+            let failure = self.last.clone().unwrap_or(Failure { kind: FailureKind::Failed, detail });
+            return self.refuse(failure);
+        }
         match self.probe {
             Probe::Unknown => Move::Poll,
             Probe::Up if !self.told => self.ask(),
@@ -369,7 +384,7 @@ impl Stopping {
                 Move::Over(Outcome::Maintenance)
             }
             Probe::Down if !self.is_settled(now) => Move::Poll,
-            Probe::Down if !self.told => Move::Over(Outcome::AlreadyDown),
+            Probe::Down if !self.told => Move::Over(self.off_outcome()),
             Probe::Down if self.wishes.power_off && self.able.switches_power => self.begin_cut(),
             Probe::Down => Move::Over(Outcome::Down),
         }
@@ -484,11 +499,16 @@ impl Stopping {
     }
 
     fn off_outcome(&self) -> Outcome {
-        if self.forced || self.told || self.cut_at > Duration::ZERO {
+        if self.forced || self.told || self.asked || self.cut_at > Duration::ZERO {
             Outcome::Down
         } else {
             Outcome::AlreadyDown
         }
+    }
+
+    /// Tells whether the command failed on the node, and the node showed for a settling time that it meant it.
+    fn is_plainly_failed(&self, now: Duration) -> bool {
+        self.failed_at.is_some_and(|at| now.saturating_sub(at) >= self.patience.settle)
     }
 
     fn is_off(&self) -> bool {

@@ -53,6 +53,29 @@ fn a_lost_connection_is_unknown_and_the_state_decides() {
     assert_eq!(told, 3, "told once and twice again");
 }
 
+/// A halt that exits with 1 or 143 while the node goes down failed it, and held its servers; a node that
+/// was down when it was told again was said to have been down before.
+#[test]
+fn a_halt_that_fails_is_unknown_and_the_state_decides() {
+    for takes in [2, 8, 29] {
+        for powers_off in [false, true] {
+            let node = Imagined { powers_off, ..imagined(Manner::FailsAndHalts { takes }) };
+            let (outcome, world) = alone(node, wishes());
+            assert_eq!((outcome, was_cut(&world)), (Outcome::Down, !powers_off), "{takes} s, {powers_off}");
+        }
+        let blind = Imagined {
+            able: able(true, true, false),
+            powers_off: true,
+            ..imagined(Manner::FailsAndHalts { takes })
+        };
+        let hasty = Patience { retries: 0, ..patience() };
+        assert_eq!(alone_with(blind, wishes(), hasty).0, Outcome::Down, "{takes} s, power alone");
+    }
+    let (outcome, world) = alone(imagined(Manner::Refuses), wishes());
+    assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+    assert!(world.now < seconds(60), "a plain no is known after the settling time: {:?}", world.now);
+}
+
 #[test]
 fn a_node_is_not_told_again_after_its_time() {
     // Told at 0.6 s, again after waits of 4 and 8 s.
@@ -191,6 +214,8 @@ fn what_must_follow_a_failure_is_held_and_s_stops_the_rest() {
     let stop = Wishes { stop_at_failure: true, ..wishes() };
     let hasty = Patience { retries: 0, ..patience() };
     let mut machine = Shutdown::new(&order, &all, Vec::new(), stop, vec![hasty; 3]);
+    // One that says no is watched for a while; one that nobody hears from has failed at once.
+    let nodes = [vec![imagined(Manner::Unreachable)], nodes[1..].to_vec()].concat();
     let outcomes = run(&mut machine, &mut World::new(nodes, 1));
     assert_eq!(outcomes[2], Outcome::Skipped, "not yet told when node 0 failed: {outcomes:?}");
 }

@@ -12,6 +12,8 @@ pub(super) enum Manner {
     Halts { takes: u64, early: u64 },
     /// Halts, but the connection is lost while it is told.
     LosesConnection { takes: u64 },
+    /// Halts, but the command ends with a failure, as one does that its own shutdown ends.
+    FailsAndHalts { takes: u64 },
     /// Loses the connection and stays up.
     StaysUp,
     /// Says no.
@@ -75,9 +77,9 @@ impl World {
         let told = self.told_at[node.index()];
         match self.nodes[node.index()].manner {
             Manner::Off => true,
-            Manner::Halts { takes, .. } | Manner::LosesConnection { takes } => {
-                told.is_some_and(|told| at >= told + seconds(takes))
-            }
+            Manner::Halts { takes, .. }
+            | Manner::LosesConnection { takes }
+            | Manner::FailsAndHalts { takes } => told.is_some_and(|told| at >= told + seconds(takes)),
             Manner::StaysUp | Manner::Refuses | Manner::Hangs | Manner::Unreachable => false,
         }
     }
@@ -91,6 +93,7 @@ impl World {
             Manner::Halts { early, .. } => seconds(early),
             Manner::Unreachable => return Probe::Down,
             Manner::LosesConnection { .. }
+            | Manner::FailsAndHalts { .. }
             | Manner::StaysUp
             | Manner::Refuses
             | Manner::Hangs
@@ -132,7 +135,7 @@ impl World {
                     Manner::LosesConnection { .. } | Manner::StaysUp | Manner::Unreachable | Manner::Off => {
                         failure(FailureKind::Unreachable)
                     }
-                    Manner::Refuses => failure(FailureKind::Failed),
+                    Manner::Refuses | Manner::FailsAndHalts { .. } => failure(FailureKind::Failed),
                 };
                 self.told_at[node.index()].get_or_insert(self.now);
                 Event::Ended(node, task, result)
