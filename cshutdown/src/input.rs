@@ -3,7 +3,7 @@
 use crate::args::{Args, At};
 use crate::restart;
 use orderly_exec::files::{self, Found};
-use orderly_exec::{OrStatus, Status, clock, fail};
+use orderly_exec::{OrStatus, Status, clock, fail, trust};
 use orderly_nodes::config::{Cluster, Flags};
 use orderly_nodes::guard;
 use orderly_nodes::site::{Site, Wanted};
@@ -99,6 +99,8 @@ fn subsystems(config: Option<&Path>) -> Result<Option<(Sequence, Order)>, Unread
     let name = path.display().to_string();
     let parse = || {
         let Found::Text(text) = files::read_if_there(path)? else { return Ok(None) };
+        // Its members are run as root.
+        trust::check_only_owner_changes(path)?;
         let sequence =
             sequence::parse_subsystems(&Source { name: &name, text: &text }).or_status(Status::Rejected)?;
         if sequence.own_names().is_empty() {

@@ -67,7 +67,9 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     let mut drivers = if args.rehearse {
         rehearsal::drivers(&args, &input.site, &history)?
     } else {
-        Drivers::new(&input.site.cluster, &input.site.inventory)?
+        let drivers = Drivers::new(&input.site.cluster, &input.site.inventory)?;
+        drivers.check_programs(&input.site.cluster, true)?;
+        drivers
     };
     say_simulated(&args, &drivers, &reporter);
     let next = shut_down(&args, &input, history, &mut drivers, &mut reporter);

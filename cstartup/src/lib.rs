@@ -132,7 +132,9 @@ fn was_up(site: &Site) -> anyhow::Result<Vec<String>> {
 /// Returns the nodes behind their drivers, or imagined ones for a rehearsal.
 fn drivers(args: &Args, site: &Site, targets: &[NodeId], history: &History) -> anyhow::Result<Drivers> {
     if !args.rehearse {
-        return Drivers::new(&site.cluster, &site.inventory);
+        let drivers = Drivers::new(&site.cluster, &site.inventory)?;
+        drivers.check_programs(&site.cluster, false)?;
+        return Ok(drivers);
     }
     let mut failing = Vec::new();
     for set in &args.fail {

@@ -45,6 +45,21 @@ fn five_hundred_and_twelve_nodes_go_on_with_one_client_for_each_ready_set() {
     assert_eq!(switched, ["-1 n[0-15]", "-1 n[16-511]"]);
 }
 
+/// powerman 2.4 took `-Q` away, and no node of such a site could be asked how it stands.
+#[test]
+fn a_powerman_without_the_old_query_flag_is_asked_all_the_same() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let daemon = Powermand::new(&bed, 1);
+    daemon.lend_newer_client();
+    configure(&bed, &daemon.host(), 16, "[limits]\nretries = 0\ntimeout = \"20s\"\n");
+    bed.write("cstartSeq", "all: n[0-15]\n");
+    let ended = bed.program("cstartup").arg("ALL").any_status().any_stdout().any_stderr().run();
+    assert_eq!((ended.status, daemon.count_on("n[0-15]")), (0, 16), "{}", ended.stderr);
+}
+
 #[test]
 fn a_node_powerman_does_not_know_fails_alone() {
     if !real::require(&NEEDS) {
@@ -140,7 +155,8 @@ fn nodes_are_reset_by_off_and_on_and_go_off() {
     let bed = Bed::new();
     let daemon = Powermand::new(&bed, 2);
     daemon.lend_client();
-    let shell = "[shell]\ndriver = \"command\"\nrun = [\"false\", \"{node}\", \"{command}\"]\n";
+    let shell = "[shell]\ndriver = \"command\"\nrun = [\"false\", \"{node}\", \"{command}\"]\n\
+                 [shutdown]\nsettle = \"1s\"\n";
     configure(&bed, &daemon.host(), 32, shell);
     bed.tool("false").write("cstartSeq", "servers: n[0-15]\nclients: n[16-31]\nservers > clients\n");
     bed.program("cstartup").arg("ALL").any_stdout().any_stderr().run();

@@ -199,14 +199,9 @@ pub(crate) fn each_failure_is_called_by_its_name(tool: &'static str) {
 
     // Without the program nothing is done, and that is said.
     std::fs::remove_file(bed.path("fakes").join(tool)).unwrap();
-    let ended = bed
-        .program("cshutdown")
-        .args(["-F", "--timeout", "20s", "n2"])
-        .any_status()
-        .any_stdout()
-        .any_stderr()
-        .run();
-    assert!(ended.status != 0 && ended.stderr.contains(&format!("start {tool}")), "{}", ended.stderr);
+    let ended = bed.program("cshutdown").args(["-F", "-k", "n2"]).status(3).any_stdout().any_stderr().run();
+    let missing = format!("shell.driver: {tool}: there is no such program");
+    assert!(ended.stderr.contains(&missing), "{}", ended.stderr);
     assert!(cluster.is_up("n2"));
 }
 

@@ -108,3 +108,15 @@ fn one_run_at_a_time_acts_on_the_nodes() {
     first.end();
     assert_eq!(bed.read("halted"), "n1\n");
 }
+
+/// Whoever could write the list, or a directory above it, had his program run as root.
+#[test]
+fn a_list_of_subsystems_that_others_may_write_is_rejected() {
+    use std::os::unix::fs::PermissionsExt;
+    let bed = Bed::new();
+    cluster(&bed, Some("exit 0"));
+    let list = bed.path("subsysSeq");
+    std::fs::set_permissions(&list, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let ended = bed.program("cshutdown").args(["-F", "-k", "ALL"]).status(3).any_stderr().run();
+    assert!(ended.stderr.contains("subsysSeq: others can write it"), "{}", ended.stderr);
+}

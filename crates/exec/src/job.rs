@@ -108,7 +108,8 @@ impl Ended {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// Returns its last words: the last lines that are not blank, of stderr or else of stdout, as one line.
+    /// Returns its last words: the last lines that are not blank, of stderr or else of stdout, as one line,
+    /// and no more of it than [`WORDS`].
     pub fn last_words(&self) -> String {
         let last = |bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes).into_owned();
@@ -116,7 +117,7 @@ impl Ended {
             lines[lines.len().saturating_sub(3)..].join(" / ")
         };
         let said = last(&self.stderr);
-        if said.is_empty() { last(&self.stdout) } else { said }
+        shorten(if said.is_empty() { last(&self.stdout) } else { said })
     }
 
     /// Returns how it ended with its last words, as a clause: `exit status 1: no such pool`.
@@ -124,6 +125,22 @@ impl Ended {
         let words = self.last_words();
         if words.is_empty() { self.ending.to_string() } else { format!("{}: {words}", self.ending) }
     }
+}
+
+/// How many bytes of what a program said go into a message: an endless line would be in every log line.
+pub const WORDS: usize = 4096;
+
+/// Returns a text no longer than [`WORDS`]: its beginning and its end, where it is longer.
+pub fn shorten(text: String) -> String {
+    const GAP: &str = " … ";
+    if text.len() <= WORDS {
+        return text;
+    }
+    let half = (WORDS - GAP.len()) / 2;
+    let whole = |at: &usize| text.is_char_boundary(*at);
+    let head = (0..=half).rev().find(whole).unwrap_or_default();
+    let tail = (text.len() - half..=text.len()).find(whole).unwrap_or(text.len());
+    format!("{}{GAP}{}", &text[..head], &text[tail..])
 }
 
 impl fmt::Display for Ending {
@@ -135,5 +152,25 @@ impl fmt::Display for Ending {
             Self::Unkillable => f.write_str("hangs and cannot be killed"),
             Self::NotStarted => f.write_str("not started"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two hundred nodes with one endless line each made a log of 236 MB.
+    #[test]
+    fn an_endless_line_is_no_last_word_of_more_than_four_kib() {
+        let ended = Ended {
+            ending: Ending::Exited(1),
+            stdout: Vec::new(),
+            stderr: format!("a{}z", "é".repeat(32 * 1024)).into_bytes(),
+            truncated: false,
+            took: Duration::ZERO,
+        };
+        let said = ended.last_words();
+        assert!((WORDS - 8..=WORDS).contains(&said.len()), "{}", said.len());
+        assert!(said.starts_with('a') && said.ends_with('z') && said.contains(" … "));
     }
 }

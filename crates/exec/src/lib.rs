@@ -15,6 +15,7 @@ pub mod runner;
 pub mod settings;
 pub mod signals;
 pub mod status;
+pub mod trust;
 
 pub use cli::main;
 pub use status::{OrStatus, Status, fail};

@@ -5,6 +5,7 @@
 
 mod drivers;
 mod profile;
+pub(crate) mod programs;
 mod read;
 
 pub use drivers::{
@@ -14,8 +15,8 @@ pub use profile::{LimitsPatch, Patch, PowerPatch, ProbePatch, Profile, ShellPatc
 
 use crate::simulator::SimulatorSettings;
 use anyhow::Context;
-use orderly_exec::files;
 use orderly_exec::status::{OrStatus, Status, fail};
+use orderly_exec::{files, trust};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -157,7 +158,7 @@ impl Cluster {
                 ),
             )),
             files::Found::Text(text) => {
-                files::check_only_owner_writes(&path)?;
+                trust::check_only_owner_changes(&path)?;
                 Self::parse(&path.display().to_string(), &text).or_status(Status::Rejected)
             }
         }

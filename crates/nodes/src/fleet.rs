@@ -7,6 +7,7 @@ mod programs;
 mod reading;
 mod wires;
 
+use crate::config::programs as named;
 use crate::config::{Cluster, PowerDriver, Probe, ProbeDriver, Profile, ShellDriver};
 use crate::roster::{Kind, Roster};
 use crate::simulator::{Condition, Initial, Nature, Simulation, Store};
@@ -124,6 +125,18 @@ impl Drivers {
         let wiring = wire(cluster, inventory).or_status(Status::Rejected)?;
         let simulation = simulate(cluster, &wiring, initial);
         Ok(Self { fleet: Kindred::Simulated(Box::new(simulation)), next: 0, ended: Vec::new() })
+    }
+
+    /// Checks that the programs by which the nodes are reached are there, and that nobody else can change
+    /// them: nothing could be asked or done without them. A shutdown runs commands on nodes, a start none.
+    ///
+    /// # Errors
+    /// Rejected (3), with all that is wrong.
+    pub fn check_programs(&self, cluster: &Cluster, runs_commands: bool) -> anyhow::Result<()> {
+        let Kindred::Real(wires) = &self.fleet else { return Ok(()) };
+        let mut wrong = Diagnostics::default();
+        named::check(&cluster.file, wires.profiles(), runs_commands, &mut wrong);
+        wrong.or(()).or_status(Status::Rejected)
     }
 
     /// Tells whether the nodes are imagined; such a run says *simulated* first and last.

@@ -12,7 +12,7 @@ use crate::fleet::power_lines;
 use crate::roster::Member;
 use crate::template::{Reach, fold};
 use anyhow::Context;
-use orderly_exec::job::{Ended, Ending, Job};
+use orderly_exec::job::{Ended, Ending, Job, shorten};
 use orderly_plan::fleet::{FailureKind, Power, Task};
 use orderly_plan::nodeset;
 use std::ffi::OsString;
@@ -175,7 +175,7 @@ impl Tool {
         let text = ended.text();
         let said = ipmi::ipmipower_said(&text, node)?;
         let (kind, words) = ipmi::classify_words(said, false)?;
-        Some((kind, format!("{words}: {said}")))
+        Some((kind, format!("{words}: {}", shorten(said.to_owned()))))
     }
 
     /// As [`Tool::classify_one`], in the words that are the same for all nodes.
@@ -196,9 +196,10 @@ impl Powerman {
         match task {
             Task::PowerOn => argv.push("-1".into()),
             Task::PowerOff => argv.push("-0".into()),
-            // One line a node, which is what `fleet::reading` understands.
+            // One line a node, which is what `fleet::reading` understands. Since 2.4 there is no `-Q`;
+            // `-q` with names means the same in 2.3 and later.
             Task::Reset | Task::ReadPower | Task::Probe | Task::Run(_) => {
-                argv.extend(["-x".into(), "-Q".into()]);
+                argv.extend(["-x".into(), "-q".into()]);
             }
         }
         argv.push(fold(nodes).into());
@@ -247,7 +248,7 @@ mod tests {
         };
         assert_eq!(words(Task::PowerOn), "powerman -h pm:1 -1 n[1-2]");
         assert_eq!(words(Task::PowerOff), "powerman -h pm:1 -0 n[1-2]");
-        assert_eq!(words(Task::ReadPower), "powerman -h pm:1 -x -Q n[1-2]");
+        assert_eq!(words(Task::ReadPower), "powerman -h pm:1 -x -q n[1-2]");
         assert_eq!(tool.refused_names(&ended(209, "No such nodes: n[7-8]\n", "")), ["n7", "n8"]);
         assert!(tool.refused_names(&ended(210, "No such nodes: n7\n", "")).is_empty());
         let kind = |ended: &Ended| tool.classify(ended).map(|(kind, _)| kind);

@@ -249,12 +249,14 @@ struct Line {
 /// Returns the lines of notices that came together, in order, those to whose nodes the same happened
 /// in one. What happened to a node is never said before what happened to it earlier.
 fn folded<'n>(notices: &[Notice], name: &Naming<'n>) -> Vec<Line> {
-    let mut lines: Vec<(Weight, String, Vec<NodeId>)> = Vec::new();
+    // Each with the numbers of its notices.
+    let mut lines: Vec<(Weight, String, Vec<usize>)> = Vec::new();
     let mut alike: HashMap<(Weight, String), usize> = HashMap::new();
     let mut last: HashMap<NodeId, usize> = HashMap::new();
     let clauses: Vec<(Weight, String)> = notices.iter().map(|notice| clause(&notice.what, name)).collect();
     let said = clauses.iter().zip(notices).map(|((_, clause), notice)| (clause.as_str(), name(notice.node)));
-    for ((notice, (weight, _)), clause) in notices.iter().zip(&clauses).zip(report::comparable(said)) {
+    let keys = report::comparable(said);
+    for (number, ((notice, (weight, _)), clause)) in notices.iter().zip(&clauses).zip(keys).enumerate() {
         let earliest = last.get(&notice.node).map_or(0, |at| at + 1);
         let key = (*weight, clause);
         let at = match alike.get(&key) {
@@ -265,14 +267,15 @@ fn folded<'n>(notices: &[Notice], name: &Naming<'n>) -> Vec<Line> {
                 lines.len() - 1
             }
         };
-        lines[at].2.push(notice.node);
+        lines[at].2.push(number);
         last.insert(notice.node, at);
     }
-    let text = |clause: &str, nodes: &[NodeId]| match nodes {
-        [one] => format!("{}: {}", name(*one), clause.replace("NODE", name(*one))),
-        _ => format!("{}: {clause}", fold(nodes, name)),
+    let text = |key: &str, numbers: &[usize]| {
+        let nodes: Vec<NodeId> = numbers.iter().map(|&number| notices[number].node).collect();
+        let said = report::of_all(key, numbers.iter().map(|&number| clauses[number].1.as_str()));
+        format!("{}: {said}", fold(&nodes, name))
     };
-    lines.iter().map(|(weight, clause, nodes)| Line { weight: *weight, text: text(clause, nodes) }).collect()
+    lines.iter().map(|(weight, key, numbers)| Line { weight: *weight, text: text(key, numbers) }).collect()
 }
 
 fn clause<'n>(what: &Happening, name: &Naming<'n>) -> (Weight, String) {
@@ -381,7 +384,7 @@ mod tests {
         };
         assert_eq!(said(&[(0, failed("n01"))]), ["n01: power on n01: no; tried again in 1.0s"]);
         let both = said(&[(0, failed("n01")), (2, failed("n03"))]);
-        assert_eq!(both, ["n[01,03]: power on NODE: no; tried again in 1.0s"]);
+        assert_eq!(both, ["n[01,03]: power on n01: no; tried again in 1.0s (the others alike)"]);
         let call = said(&[(0, failed("n01 n03")), (2, failed("n01 n03"))]);
         assert_eq!(call, ["n[01,03]: power on n01 n03: no; tried again in 1.0s"]);
     }

@@ -140,6 +140,9 @@ pub(crate) fn failure(argv: &[OsString], ended: &Ended) -> Failure {
         failure.kind = why_lost(ended);
     } else if wrapper::is_self(ended) {
         failure.kind = FailureKind::Itself;
+    } else if matches!(ended.ending, Ending::Exited(126 | 127)) {
+        // A shell's words for a program that is not there: nothing ran, and nothing will at a second try.
+        failure.kind = FailureKind::NotStarted;
     }
     failure
 }
@@ -167,6 +170,11 @@ pub(crate) fn plain_failure(argv: &[OsString], ended: &Ended) -> Failure {
         Ending::NotStarted => FailureKind::NotStarted,
     };
     Failure { kind, detail: format!("{}: {}", shorten(&show(argv)), ended.clause()) }
+}
+
+/// Returns a call as it is shown in a message.
+pub(crate) fn shown(argv: &[OsString]) -> String {
+    shorten(&show(argv))
 }
 
 fn shorten(line: &str) -> String {

@@ -7,7 +7,7 @@
 use crate::config::{Cluster, Flags, Profile};
 use crate::roster::{Kind, Roster};
 use orderly_exec::files::{self, Found};
-use orderly_exec::{OrStatus, Status, fail};
+use orderly_exec::{OrStatus, Status, fail, trust};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
 use orderly_plan::fleet::NodeId;
 use orderly_plan::graph::Order;
@@ -66,6 +66,8 @@ impl Site {
                 format!("the inventory (inventory in cluster.toml, or -i) is needed: {why}"),
             )
         });
+        let inventory_text =
+            inventory_text.and_then(|text| from_the_owner(&cluster.inventory).map(|()| text));
         let texts = Texts::read(&cluster, wanted);
         let (inventory_text, texts) = both(inventory_text, texts)?;
         let named = shown(&cluster.inventory);
@@ -145,6 +147,11 @@ fn unmarked(error: &anyhow::Error) -> String {
     error.chain().skip(marks).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
+/// Checks that nobody else can change what says what is run; standard input is of whoever runs this.
+fn from_the_owner(path: &Path) -> anyhow::Result<()> {
+    if path == Path::new("-") { Ok(()) } else { trust::check_only_owner_changes(path) }
+}
+
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }
@@ -180,6 +187,7 @@ impl Texts {
             files::read_if_there(path)
         };
         if wanted.direction == Direction::Startup {
+            from_the_owner(path)?;
             return Ok(Self { own: (shown(path), own?), start: None, is_one_file: false });
         }
         let is_one_file = is_same_file(path, &paths.start);
@@ -189,6 +197,7 @@ impl Texts {
             _ => Ok(None),
         };
         let (own, start) = both(own, start)?;
+        both(from_the_owner(path), from_the_owner(&paths.start))?;
         let start = start.map(|found| (shown(&paths.start), found));
         Ok(Self { own: (shown(path), own), start, is_one_file })
     }
@@ -290,20 +299,24 @@ fn with_units(
     inventory: &Inventory,
     roster: &Roster,
 ) -> anyhow::Result<Order> {
+    let mut put = |first, then| match direction {
+        Direction::Startup => order.put_before(first, then),
+        Direction::Shutdown => order.put_before(then, first),
+    };
     for node in inventory.ids() {
-        for name in &inventory.node(node).power_with {
-            let Some(unit) = roster.unit(name).or_else(|| inventory.by_name(name)) else { continue };
-            match direction {
-                Direction::Startup => order.put_before(unit, node),
-                Direction::Shutdown => order.put_before(node, unit),
-            }
-        }
+        // They are listed in their order: a blade after its enclosure, which no controller takes in one call.
+        let named = inventory.node(node).power_with.iter();
+        let units: Vec<NodeId> =
+            named.filter_map(|name| roster.unit(name).or_else(|| inventory.by_name(name))).collect();
+        units.windows(2).for_each(|pair| put(pair[0], pair[1]));
+        units.iter().for_each(|&unit| put(unit, node));
     }
     if order.sorted().is_none() {
         return Err(fail(
             Status::Rejected,
             format!(
-                "{}: power_with contradicts the sequence: a node would have to be on before itself",
+                "{}: power_with contradicts the sequence, or itself: something would have to be on before itself \
+                 (units are powered on in the order in which power_with lists them, the same for all nodes)",
                 inventory.file()
             ),
         ));
@@ -381,6 +394,35 @@ mod tests {
         let shelf = site.roster.unit("shelf").unwrap();
         assert_eq!((site.units_of(&[NodeId(1)]), site.nodes_with(shelf)), (vec![shelf], vec![NodeId(1)]));
         assert_eq!(site.profile(NodeId(1)).limits.boot.as_secs(), 7);
+    }
+
+    /// An enclosure and the blade in it went on in one call, which its controller refuses.
+    #[test]
+    fn units_of_a_node_go_one_after_the_other_as_they_are_listed() {
+        let dir = world(false);
+        let path = dir.path().join("inventory.json");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace(r#"["shelf"]"#, r#"["enclosure", "blade"]"#)).unwrap();
+        let site = read(&dir, Direction::Startup).unwrap();
+        assert_eq!(waves(&site), [vec!["n1", "n3", "enclosure"], vec!["blade"], vec!["n2"]]);
+        let site = read(&dir, Direction::Shutdown).unwrap();
+        assert_eq!(waves(&site), [vec!["n2", "n3"], vec!["n1", "blade"], vec!["enclosure"]]);
+    }
+
+    /// What others may write was run as root.
+    #[test]
+    fn an_inventory_or_a_sequence_file_that_others_may_write_is_rejected() {
+        for name in ["inventory.json", "start", "cluster.toml"] {
+            let dir = world(false);
+            fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(0o666)).unwrap();
+            for direction in [Direction::Startup, Direction::Shutdown] {
+                fs::write(dir.path().join("shut"), "").unwrap();
+                let error = read(&dir, direction).unwrap_err();
+                assert_eq!(error.downcast_ref(), Some(&Status::Rejected));
+                let said = format!("{error:#}");
+                assert!(said.contains(name) && said.contains("others can write it"), "{said}");
+            }
+        }
     }
 
     #[test]

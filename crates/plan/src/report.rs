@@ -54,9 +54,17 @@ fn key<'n>(ending: &Ending, name: &Naming<'n>) -> (u8, String) {
     (rank, head)
 }
 
-/// Returns what was said of nodes (text and name of each) so that those of whom the same was said have
-/// the same text. It often holds the node's own name (the command that was run), which would keep them
-/// apart: that becomes `NODE`. What was run for several at once names them all, and stays as it is.
+/// Stands for a node's own name in what is compared. It is never shown, and no driver can say it: a NUL
+/// cannot be in an argument, and is escaped in an answer.
+const OWN: char = '\0';
+
+/// What folded nodes are said to share when the words shown are those of the first one.
+pub const ALIKE: &str = " (the others alike)";
+
+/// Returns keys of what was said of nodes (text and name of each): those of whom the same was said have
+/// the same key. A text often holds the node's own name (the command that was run), which would keep them
+/// apart, so a key has none. What was run for several at once names them all, and stays as it is. Keys are
+/// for comparing and never shown: people read a text as it was said.
 pub fn comparable<'t>(said: impl Iterator<Item = (&'t str, &'t str)> + Clone) -> Vec<String> {
     let mut count: HashMap<&str, usize> = HashMap::new();
     for (text, _) in said.clone() {
@@ -66,7 +74,7 @@ pub fn comparable<'t>(said: impl Iterator<Item = (&'t str, &'t str)> + Clone) ->
         .collect()
 }
 
-/// Returns a text with `NODE` for a node's name, so that what was said of many nodes can be compared.
+/// Returns a text without a node's name, so that what was said of many nodes can be compared.
 /// A name that only happens to be in another word (`n1` in `n17`) stays.
 pub fn without_name(text: &str, name: &str) -> String {
     let mut kept = String::new();
@@ -77,10 +85,21 @@ pub fn without_name(text: &str, name: &str) -> String {
         let after = &from[name.len()..];
         let inside = is_part(before.chars().last().or(kept.chars().last())) || is_part(after.chars().next());
         kept.push_str(before);
-        kept.push_str(if inside { name } else { "NODE" });
+        if inside {
+            kept.push_str(name);
+        } else {
+            kept.push(OWN);
+        }
         rest = after;
     }
     kept + rest
+}
+
+/// Returns what was said of nodes with this key: the words of the first, and whether the others' differ.
+pub fn of_all<'t>(key: &str, mut said: impl Iterator<Item = &'t str>) -> String {
+    let first = said.next().unwrap_or_default();
+    let alike = if key.contains(OWN) && said.next().is_some() { ALIKE } else { "" };
+    format!("{first}{alike}")
 }
 
 fn row<'n>(head: &str, detail: &str, ended: &[&Ending], name: &Naming<'n>) -> Row {
@@ -107,11 +126,7 @@ fn row<'n>(head: &str, detail: &str, ended: &[&Ending], name: &Naming<'n>) -> Ro
         text.push_str(&format!(" ({})", aside.join(", ")));
     }
     if !detail.is_empty() {
-        let detail = match nodes.as_slice() {
-            [one] => detail.replace("NODE", name(*one)),
-            _ => detail.to_owned(),
-        };
-        text.push_str(&format!(": {detail}"));
+        text.push_str(&format!(": {}", of_all(detail, ended.iter().filter_map(|e| e.outcome.detail()))));
     }
     Row { well: ended.iter().all(|ending| ending.outcome.is_well()), nodes, text }
 }
@@ -256,7 +271,7 @@ mod tests {
             [
                 "up: n[01-02] (2 nodes, 20s to 30s)",
                 "already down: n05",
-                "failed: n[03-04] (2 nodes, 1.0s): power on NODE: no",
+                "failed: n[03-04] (2 nodes, 1.0s): power on n03: no (the others alike)",
                 "held by n03: n05",
             ]
         );
@@ -274,7 +289,17 @@ mod tests {
 
     #[test]
     fn a_name_inside_another_is_not_taken_for_it() {
-        assert_eq!(without_name("n1: held by n17, not n1", "n1"), "NODE: held by n17, not NODE");
+        assert_eq!(without_name("n1: held by n17, not n1", "n1"), "\0: held by n17, not \0");
+    }
+
+    /// `user NODEADMIN rejected` was told as `user n01ADMIN rejected`.
+    #[test]
+    fn the_word_node_in_what_a_driver_said_stays() {
+        let said = || "sh -c 'NODE=$1; x': user NODEADMIN rejected".to_owned();
+        let one = [ending(0, Outcome::Failed(said()), Some(0), Some(0))];
+        assert_eq!(rows(&one, &name)[0].text, format!("failed: n01: {}", said()));
+        let two = [0, 1].map(|node| ending(node, Outcome::Failed(said()), Some(0), Some(0)));
+        assert_eq!(rows(&two, &name)[0].text, format!("failed: n[01-02] (2 nodes): {}", said()));
     }
 
     #[test]

@@ -132,7 +132,7 @@ fn a_power_call_whose_effect_is_waited_for_is_answered_once_a_node() {
     let bed = Bed::new();
     let powerman = bed.script(
         "powerman",
-        "case \"$*\" in *-Q*) printf 'n1: on\\nn2: on\\n' ;; *) echo 'Command completed successfully' ;; esac",
+        "case \"$*\" in *-q*) printf 'n1: on\\nn2: on\\n' ;; *) echo 'Command completed successfully' ;; esac",
     );
     let toml = format!("[power]\ndriver=\"powerman\"\nprogram=\"{powerman}\"\n[probe]\ndriver=\"power\"\n");
     let mut drivers = bed.drivers(&toml, nodes(2));

@@ -5,7 +5,7 @@ use super::controllers::Controllers;
 use super::programs::Programs;
 use super::{Command, CommandId, Host, Wiring, signal_event};
 use crate::boot;
-use crate::config::{Cluster, PowerDriver, ProbeDriver};
+use crate::config::{Cluster, PowerDriver, ProbeDriver, Profile};
 use crate::power::wanted;
 use crate::roster::Member;
 use crate::shell;
@@ -17,7 +17,7 @@ use orderly_exec::job::{Ended, Job};
 use orderly_plan::fleet::{Abilities, Event, Failure, FailureKind, NodeId, Probe, Task};
 use orderly_plan::inventory::Inventory;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
@@ -77,12 +77,18 @@ pub(super) struct Wires {
     uncallable: Option<String>,
     warnings: Vec<String>,
     /// By what is to be said: nodes whose status failed. `NODE` is the name of each.
-    complaints: BTreeMap<String, Vec<NodeId>>,
+    complaints: BTreeMap<String, (String, Vec<NodeId>)>,
     /// When they are told.
     complaints_due: Option<Instant>,
 }
 
 impl Wires {
+    /// Returns the profiles that some member has.
+    pub(super) fn profiles(&self) -> impl Iterator<Item = &Profile> {
+        let used: BTreeSet<u32> = self.wiring.profile_of.iter().copied().collect();
+        used.into_iter().map(|at| &self.wiring.profiles[at as usize])
+    }
+
     pub(super) fn new(cluster: &Cluster, inventory: &Inventory, wiring: Wiring, children: Children) -> Self {
         let count = wiring.roster.len();
         let abilities =

@@ -54,6 +54,46 @@ fn ssh_is_asked_without_terminal_or_questions_and_what_it_says_is_told_apart() {
     assert_eq!(carry_out(&mut drivers, Task::Probe, 0..1), [Event::Probe(NodeId(0), Probe::Unknown)]);
 }
 
+/// A message of sudo on the node was told as a wrong password of its power controller, and a hanging ssh as
+/// a controller that does not answer.
+#[test]
+fn what_ssh_says_is_not_told_as_the_power_controllers() {
+    let bed = Bed::new();
+    let ssh =
+        bed.script("ssh", "cat > /dev/null; echo 'sudo: Invalid password, session timeout' >&2; exit 1");
+    for power in ["ipmitool", "powerman"] {
+        let toml = format!(
+            "[power]\ndriver=\"{power}\"\n[shell]\ndriver=\"ssh\"\nprogram=\"{ssh}\"\n[probe]\ndriver=\"none\"\n"
+        );
+        let mut inventory = nodes(1);
+        inventory[0].attributes.insert("bmc".into(), "b1".into());
+        let mut drivers = bed.drivers(&toml, inventory);
+        let events = carry_out(&mut drivers, Task::Run(Errand::Halt), 0..1);
+        assert_eq!(kinds(&events), [Some(FailureKind::Failed)], "{power}: {}", detail(&events[0]));
+        assert!(detail(&events[0]).starts_with(&ssh), "{power}: {}", detail(&events[0]));
+    }
+}
+
+/// Such a node was unknown for a quarter of an hour, without a word of what was heard.
+#[test]
+fn a_status_that_is_not_understood_is_told_with_what_was_heard() {
+    for (said, heard) in
+        [("n1 on", "it says \"n1 on\""), ("n1: ON", "it says \"n1: ON\""), ("", "it says nothing")]
+    {
+        let bed = Bed::new();
+        let status = bed.script("status", &format!("echo '{said}'"));
+        let toml = format!(
+            "[power]\ndriver=\"command\"\non=[\"{status}\"]\noff=[\"{status}\"]\nstatus=[\"{status}\",\"{{node}}\"]\n\
+             [probe]\ndriver=\"none\"\n"
+        );
+        let mut drivers = bed.drivers(&toml, nodes(1));
+        assert_eq!(carry_out(&mut drivers, Task::ReadPower, 0..1), [Event::Power(NodeId(0), Power::Unknown)]);
+        let warnings = drivers.take_last_warnings().join("\n");
+        assert!(warnings.contains(heard), "{warnings}");
+        assert!(warnings.contains("is understood when it says \"n1: on\" or \"n1: off\""), "{warnings}");
+    }
+}
+
 #[test]
 fn a_shell_command_gets_the_command_as_one_argument() {
     let bed = Bed::new();

@@ -64,6 +64,11 @@ impl Purpose {
         }
     }
 
+    /// Tells whether the process is the power program, and not a shell or a probe.
+    pub(super) fn is_of_power(&self) -> bool {
+        self.asks_power() || matches!(self, Self::Act(Task::PowerOn | Task::PowerOff | Task::Reset))
+    }
+
     pub(super) fn asks_power(&self) -> bool {
         matches!(self, Self::ReadPower | Self::ProbePower | Self::LookAfter(_) | Self::Settle(_))
     }

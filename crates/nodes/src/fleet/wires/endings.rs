@@ -87,11 +87,13 @@ impl Wires {
             self.answers.extend(nodes.into_iter().map(|node| answer(task, node, Ok(()))));
             return;
         };
-        let tool = self.tool(first).filter(|_| failure.kind != FailureKind::Ended);
+        // What ran on the node through its shell is no word of the power program.
+        let is_power = !matches!(task, Task::Run(_));
+        let tool = self.tool(first).filter(|_| is_power && failure.kind != FailureKind::Ended);
         if let Some((kind, words)) = tool.and_then(|tool| tool.classify(ended)) {
             failure = Failure { kind, detail: format!("{words}: {}", failure.detail) };
         }
-        let nodes = self.without_named(task, nodes, ended);
+        let nodes = if is_power { self.without_named(task, nodes, ended) } else { nodes };
         // Of many nodes, some are as they should be although the whole failed: their state decides.
         let can_ask = call.occupies.len() > 1
             && wanted(task).is_some()

@@ -8,11 +8,12 @@ use crate::shell;
 use crate::simulator::answer;
 use crate::template::fold;
 use orderly_exec::children::ChildId;
-use orderly_exec::job::{Ended, Job};
+use orderly_exec::job::{Ended, Job, shorten};
 use orderly_plan::fleet::{Event, Failure, FailureKind, NodeId, Power, Task};
 use orderly_plan::report;
 use std::cmp::Reverse;
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 /// How long a complaint waits for others like it, which come one by one from calls for a node each.
@@ -141,11 +142,11 @@ impl Wires {
     /// neither on nor off, and nobody would look for it behind the word "unknown".
     pub(super) fn complain(&mut self, nodes: &[NodeId], call: &Call, ended: &Ended) {
         let Some(&first) = nodes.first() else { return };
-        if !call.purpose.asks_power() || call.told || ended.succeeded() {
+        if !call.purpose.asks_power() || call.told {
             return;
         }
         let powers = self.powers(nodes.to_vec(), ended);
-        let detail = shell::plain_failure(&call.argv, ended).detail;
+        let failed = (!ended.succeeded()).then(|| shell::plain_failure(&call.argv, ended).detail);
         for (node, _) in powers.into_iter().filter(|(_, power)| *power == Power::Unknown) {
             let why = self.tool(first).and_then(|tool| {
                 let one = tool.words_of(self.wiring.roster.member(node), ended);
@@ -154,13 +155,17 @@ impl Wires {
             let why = why.unwrap_or((FailureKind::Failed, ""));
             if self.remember_why(node, why) {
                 let colon = if why.1.is_empty() { "" } else { ": " };
-                // Where each node has a call of its own, its name would keep the same words apart.
-                let detail = match nodes {
-                    [one] => without_own(&detail, self.wiring.roster.member(*one)),
-                    _ => detail.clone(),
+                let member = self.wiring.roster.member(node);
+                let detail = failed.clone().unwrap_or_else(|| self.not_understood(node, &call.argv, ended));
+                let said = format!("{}{colon}{detail}", why.1);
+                // Where each node has a call or a line of its own, its name would keep the same words apart.
+                let key = if nodes.len() == 1 || failed.is_none() {
+                    without_own(&said, member)
+                } else {
+                    said.clone()
                 };
                 self.complaints_due.get_or_insert(Instant::now() + TOGETHER);
-                self.complaints.entry(format!("{}{colon}{detail}", why.1)).or_default().push(node);
+                self.complaints.entry(key).or_insert_with(|| (said, Vec::new())).1.push(node);
             }
         }
     }
@@ -170,7 +175,31 @@ impl Wires {
     fn take_complaints(&mut self) -> Vec<String> {
         self.complaints_due = None;
         let complaints = std::mem::take(&mut self.complaints);
-        complaints.into_iter().map(|(clause, nodes)| complaint(&clause, &self.members(&nodes))).collect()
+        complaints
+            .into_iter()
+            .map(|(key, (said, nodes))| complaint(&key, &said, &self.members(&nodes)))
+            .collect()
+    }
+
+    /// Says what a status that succeeded printed of a node, and what it should have.
+    fn not_understood(&self, node: NodeId, argv: &[OsString], ended: &Ended) -> String {
+        let name = self.wiring.roster.name(node);
+        let expected = match self.tool(node) {
+            Some(Tool::Ipmitool(_)) => "\"Chassis Power is on\" or \"Chassis Power is off\"".to_owned(),
+            Some(Tool::Ipmipower(_)) => {
+                let bmc = self.wiring.roster.member(node).bmc.as_deref().unwrap_or(name);
+                format!("\"{bmc}: on\" or \"{bmc}: off\"")
+            }
+            Some(Tool::Powerman(_)) | None => format!("\"{name}: on\" or \"{name}: off\""),
+        };
+        let text = ended.text();
+        let own = text.lines().find(|line| report::without_name(line, name) != *line);
+        let heard = own.or_else(|| text.lines().find(|line| !line.trim().is_empty())).map(str::trim);
+        let heard = match heard {
+            Some(line) => format!("it says \"{}\"", shorten(line.to_owned())),
+            None => "it says nothing".to_owned(),
+        };
+        format!("{}: {heard}, and is understood when it says {expected}", shell::shown(argv))
     }
 
     /// Remembers why the power of a node is unknown; tells whether that is the first word of it. A
@@ -275,7 +304,7 @@ impl Wires {
     /// Returns whether that is what happened.
     pub(super) fn without_strangers(&mut self, call: &mut Call, nodes: &[NodeId], ended: &Ended) -> bool {
         let Some(&first) = nodes.first() else { return false };
-        let Some(tool) = self.tool(first) else { return false };
+        let Some(tool) = self.tool(first).filter(|_| call.purpose.is_of_power()) else { return false };
         let names = tool.refused_names(ended);
         let (strangers, rest): (Vec<NodeId>, Vec<NodeId>) = nodes
             .iter()
@@ -317,21 +346,16 @@ impl Wires {
     }
 }
 
-/// Returns what people read of nodes whose status failed; `NODE` in the clause is the name of each.
-fn complaint(clause: &str, nodes: &[&Member]) -> String {
-    let clause = match nodes {
-        [one] => {
-            clause.replace("NODE", &one.name).replace("CONTROLLER", one.bmc.as_deref().unwrap_or_default())
-        }
-        _ => clause.to_owned(),
-    };
-    format!("{}: power unknown: {clause}", fold(nodes))
+/// Returns what people read of nodes whose status failed, in the words that were said of the first.
+fn complaint(key: &str, said: &str, nodes: &[&Member]) -> String {
+    let said = report::of_all(key, nodes.iter().map(|_| said));
+    format!("{}: power unknown: {said}", fold(nodes))
 }
 
 /// Returns what was run for one node without its name, and without the address of its controller.
 fn without_own(detail: &str, node: &Member) -> String {
     let detail = match &node.bmc {
-        Some(bmc) => report::without_name(detail, bmc).replace("NODE", "CONTROLLER"),
+        Some(bmc) => report::without_name(detail, bmc),
         None => detail.to_owned(),
     };
     report::without_name(&detail, &node.name)
@@ -355,9 +379,10 @@ mod tests {
     fn the_address_of_its_controller_keeps_no_complaint_apart() {
         let node = |name: &str, number, bmc: &str| Member { bmc: Some(bmc.into()), ..member(name, number) };
         let (one, two) = (node("n1", 1, "10.1.0.1"), node("n2", 2, "10.1.0.2"));
-        let said = without_own("ipmitool -H 10.1.0.1 status: no", &one);
+        let whole = "ipmitool -H 10.1.0.1 status: no";
+        let said = without_own(whole, &one);
         assert_eq!(said, without_own("ipmitool -H 10.1.0.2 status: no", &two));
-        assert_eq!(complaint(&said, &[&one]), "n1: power unknown: ipmitool -H 10.1.0.1 status: no");
+        assert_eq!(complaint(&said, whole, &[&one]), "n1: power unknown: ipmitool -H 10.1.0.1 status: no");
     }
     use crate::template::tests::member;
 
@@ -365,11 +390,12 @@ mod tests {
     #[test]
     fn the_same_complaint_of_many_nodes_is_one_line() {
         let (one, two) = (member("n1", 1), member("n2", 2));
-        let clause = "powerman -x -Q NODE: exit status 211";
-        assert_eq!(complaint(clause, &[&one]), "n1: power unknown: powerman -x -Q n1: exit status 211");
+        let said = "powerman -x -q n1: exit status 211";
+        let key = without_own(said, &one);
+        assert_eq!(complaint(&key, said, &[&one]), format!("n1: power unknown: {said}"));
         assert_eq!(
-            complaint(clause, &[&one, &two]),
-            "n[1-2]: power unknown: powerman -x -Q NODE: exit status 211"
+            complaint(&key, said, &[&one, &two]),
+            format!("n[1-2]: power unknown: {said} (the others alike)")
         );
     }
 }
