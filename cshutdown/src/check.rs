@@ -52,6 +52,7 @@ impl Checked {
             all.nodes.extend(violations.iter().map(|violation| violation.node));
             all.nodes.sort_unstable();
             all.check_partition(site)?;
+            all.check_identity(site)?;
         } else if !args.ignore_others && !violations.is_empty() {
             // Nobody is told to stop this very machine.
             let others: Vec<NodeId> = violations.iter().map(|violation| violation.node).collect();

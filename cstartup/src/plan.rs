@@ -76,6 +76,7 @@ impl Plan {
             targets.nodes.extend(needed);
             targets.nodes.sort_unstable();
             targets.check_partition(site)?;
+            targets.check_identity(site)?;
         }
         confirm(args, targets.nodes.len())?;
         check(args, site, &targets.nodes, &judged, own)?;

@@ -4,13 +4,16 @@ use crate::args::Args;
 use orderly_exec::files::Found;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{OrStatus, Status, fail, files};
-use orderly_plan::diagnostic::{Diagnostics, Source};
-use orderly_plan::inventory::{self, Format, Inventory};
+use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
+use orderly_plan::inventory::{self, Format, Inventory, Shared};
 use orderly_plan::name::Roster;
 use orderly_plan::sequence::{self, Sequence};
 use orderly_plan::suggest;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+/// More pairs that share something say nothing new.
+const WARNED: usize = 10;
 
 const INVENTORY: &str = "inventory.json";
 
@@ -59,8 +62,29 @@ impl<'r> Input<'r> {
         for doubt in inventory.doubts() {
             self.reporter.warn(format!("warning: {doubt}"));
         }
+        for pair in shared(&inventory) {
+            self.reporter.warn(format!("warning: {pair}"));
+        }
         Ok(inventory)
     }
+}
+
+/// Returns who shares an address, or a controller that nothing else tells apart: cstartup and cshutdown do not act
+/// on such nodes.
+fn shared(inventory: &Inventory) -> Vec<Diagnostic> {
+    let text = |node, key: &str| inventory.node(node).attributes.get(key).and_then(|value| value.as_str());
+    let controller = |node| {
+        let is_told_apart = ["system", "outlet", "plug", "slot"]
+            .iter()
+            .any(|key| inventory.node(node).attributes.contains_key(*key));
+        text(node, "bmc").filter(|_| !is_told_apart).map(|value| (value, None))
+    };
+    let addresses = inventory::shared(inventory, |node| Some((inventory.node(node).address(), None)));
+    let controllers = inventory::shared(inventory, controller);
+    let told = |found: Vec<Shared>, what| {
+        found.into_iter().take(WARNED).map(move |pair| pair.diagnose(inventory, what))
+    };
+    told(addresses, "address").chain(told(controllers, "power controller")).collect()
 }
 
 /// Returns the default sequence of an inventory, as the flags want it.

@@ -81,7 +81,7 @@ fn nodes_of_a_site_with_commands_of_its_own_go_up_and_down() {
     let nfs = TcpListener::bind("127.0.0.1:0").unwrap();
     let nodes: Vec<_> = ["s1", "n1", "n2"]
         .iter()
-        .map(|name| serde_json::json!({"name": name, "address": name, "bmc": "b1", "partition": "prod"}))
+        .map(|name| serde_json::json!({"name": name, "address": name, "bmc": format!("b-{name}"), "partition": "prod"}))
         .collect();
     let mut inventory = serde_json::json!({"format": "orderly-inventory/1", "nodes": nodes});
     inventory["nodes"][0]["groups"] = serde_json::json!(["storage"]);

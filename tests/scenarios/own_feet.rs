@@ -225,3 +225,66 @@ fn what_halts_a_node_compares_boot_ids_there_with_clush() {
 fn what_halts_a_node_compares_boot_ids_there_with_pdsh() {
     compared_on_the_node("pdsh");
 }
+
+/// A node's power was cut because another one was stopped, with status 0.
+#[test]
+fn a_target_with_the_controller_or_address_of_another_node_is_rejected() {
+    for (pair, what) in [
+        (r#"{"name": "n1", "bmc": "b1"}, {"name": "n2", "bmc": "B1."}"#, "power controller"),
+        (
+            r#"{"name": "n1", "bmc": "b1", "address": "192.0.2.1"}, {"name": "n2", "bmc": "b2", "address": "192.0.2.1"}"#,
+            "address",
+        ),
+        (r#"{"name": "n1", "bmc": "b1", "address": "N2"}, {"name": "n2", "bmc": "b2"}"#, "address"),
+    ] {
+        let bed = Bed::new();
+        world(&bed, &format!("{pair}, {{\"name\": \"n3\", \"bmc\": \"b3\"}}"), OTHER, "");
+        let text = bed.read("etc/cluster.toml");
+        let (from, to) = (text.find("[power]").unwrap(), text.find("[shell]").unwrap());
+        bed.config(
+            "cluster.toml",
+            format!("{}[power]\ndriver = \"ipmitool\"\n{}", &text[..from], &text[to..]),
+        );
+        for line in ["cshutdown -F n1", "cshutdown -k n2", "cstartup n1", "cstartup -k ALL"] {
+            let rejected = run(&bed, line).status(3).run();
+            assert!(
+                rejected.stderr.contains(&format!("n1 and n2 have the same {what}")),
+                "{}",
+                rejected.stderr
+            );
+            assert!(
+                rejected.stderr.matches("inventory.json:1:").count() >= 2,
+                "both places: {}",
+                rejected.stderr
+            );
+        }
+        let warned = run(&bed, "seqfile -i inventory.json").run();
+        assert!(warned.stderr.contains(&format!("n1 and n2 have the same {what}")), "{}", warned.stderr);
+        assert_eq!(told(&bed), "");
+    }
+}
+
+#[test]
+fn a_name_that_is_a_node_set_is_no_node() {
+    for node in [
+        r#"{"name": "n[1-16]"}"#,
+        r#"{"name": "3-7"}"#,
+        r#"{"name": "n1", "address": "10.0.0.[1-4]"}"#,
+        r#"{"name": "n1", "power_with": ["io[1-2]"]}"#,
+    ] {
+        let bed = Bed::new();
+        world(&bed, node, OTHER, "");
+        for line in ["cshutdown -k ALL", "cstartup -k ALL", "seqfile -i inventory.json"] {
+            let rejected = run(&bed, line).status(3).run();
+            assert!(rejected.stderr.contains("stands for several nodes"), "{}", rejected.stderr);
+            assert!(
+                rejected.stderr.contains("hint: an inventory has an entry for each node"),
+                "{}",
+                rejected.stderr
+            );
+        }
+    }
+    let bed = Bed::new();
+    world(&bed, r#"{"name": "rack1-16", "address": "[fe80::1]"}"#, OTHER, "");
+    run(&bed, "cshutdown -k ALL").run();
+}

@@ -8,10 +8,12 @@ mod check;
 mod genders;
 mod json;
 mod relation;
+mod shared;
 mod warewulf;
 mod xcat;
 
 pub use relation::CONTROL;
+pub use shared::{Shared, shared};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use crate::fleet::NodeId;

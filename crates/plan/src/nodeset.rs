@@ -298,6 +298,12 @@ mod tests {
         check("n[ 1 - 3 ]", "n1 n2 n3");
         check("n[-1-2]", "n-1 n0 n1 n2");
         check("größe[1-2]", "größe1 größe2");
+        // As ClusterShell reads them.
+        check("n1[8-9]", "n18 n19");
+        check("0[1-2]", "01 02");
+        check("n1[09-10]", "n109 n110");
+        check("n[9-10]0x", "n90x n100x");
+        check("n[3-3/2]", "n3");
     }
 
     #[test]
@@ -314,6 +320,14 @@ mod tests {
         check("n1,,n2", "3-4: nothing before \",\"");
         check("n1!", "2-3: nothing after \"!\"");
         check("n[1-2][3-4]", "6-7: two brackets without anything between them");
+        check("n[3/2]", "2-5: \"3/2\" has a step and is no range; write 3 alone");
+        check(
+            "n[1-4]0[3-4]",
+            "7-12: only digits between two brackets; write one bracket with all of the number",
+        );
+        for word in ["prod-1[9-10]", "0[7-10]", "n1[9,10]"] {
+            assert!(expand(word).unwrap_err().message.contains("of different lengths"), "{word}");
+        }
         check("@", "0-1: the name of a group is missing after \"@\"");
         check("@io", "0-3: no node group named \"io\"");
     }

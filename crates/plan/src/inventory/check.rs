@@ -98,6 +98,12 @@ impl<'s> Drafts<'s> {
         let name = &draft.node.name;
         if let Some(fault) = crate::name::fault(name) {
             self.wrong.at(draft.at.clone(), fault);
+        } else if let Some((word, what)) = several(&draft.node) {
+            self.wrong.with_hint(
+                draft.at.clone(),
+                format!("{what} \"{word}\" stands for several nodes"),
+                "an inventory has an entry for each node, with a name of its own",
+            );
         } else if let Some(first) = self.names.find(name) {
             let (source, first) = (self.source, self.drafts[first as usize].at.clone());
             self.wrong.add(|| {
@@ -152,6 +158,28 @@ impl<'s> Drafts<'s> {
         inventory.doubts = self.doubts;
         self.wrong.or(inventory)
     }
+}
+
+/// Returns the name, address or unit of a node that is a node set or a range of numbers, and what it is.
+fn several(node: &Node) -> Option<(&str, &'static str)> {
+    let is_range = |word: &str| {
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        word.split_once('-').is_some_and(|(from, to)| digits(from) && digits(to))
+    };
+    let has_brackets = |word: &str| word.contains(['[', ']']);
+    let units = node.power_with.iter().map(|unit| (unit.as_str(), "the unit"));
+    let address = node.address.as_deref().filter(|word| !is_literal(word)).map(|word| (word, "the address"));
+    std::iter::once((node.name.as_str(), "the name"))
+        .chain(address)
+        .chain(units)
+        .find(|(word, _)| has_brackets(word) || is_range(word))
+}
+
+/// Tells whether an address stands in brackets as IPv6 addresses do.
+fn is_literal(word: &str) -> bool {
+    let inner = word.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(inner, _)| inner);
+    let is_part = |c: char| c.is_ascii_hexdigit() || c == ':' || c == '.';
+    inner.is_some_and(|inner| inner.contains("::") && inner.chars().all(is_part))
 }
 
 /// Returns lines and columns, from 1, of byte offsets; fast for offsets that go up.

@@ -47,7 +47,9 @@ impl<'t> Pattern<'t> {
                 return Err(Fault::new(at..at + 1, "two brackets without anything between them"));
             }
             let close = text[at..range.end].find(']').map_or(range.end, |offset| at + offset);
-            parts.push(Part::Numbers(parse_spans(text, at + 1..close)?));
+            let spans = parse_spans(text, at + 1..close)?;
+            check_before(&parts, &spans, at..(close + 1).min(range.end))?;
+            parts.push(Part::Numbers(spans));
             at = close + 1;
         }
         Ok(Self { parts })
@@ -119,6 +121,31 @@ impl<'t> Pattern<'t> {
     }
 }
 
+/// Rejects what ClusterShell rejects or reads otherwise: digits that stand right before a bracket belong to its
+/// numbers, so all of these must be of one length, and a bracket cannot follow another with nothing but digits
+/// between them.
+fn check_before(parts: &[Part<'_>], spans: &[Span], place: Range<usize>) -> Result<(), Fault> {
+    let Some(Part::Text(before)) = parts.last() else { return Ok(()) };
+    if !before.ends_with(|c: char| c.is_ascii_digit()) {
+        return Ok(());
+    }
+    let digits = before.bytes().all(|byte| byte.is_ascii_digit());
+    if digits && parts.len() > 1 {
+        let message = "only digits between two brackets; write one bracket with all of the number";
+        return Err(Fault::new(place, message));
+    }
+    let length = |number: i64, width: usize| number.to_string().len().max(width);
+    let mut lengths =
+        spans.iter().flat_map(|span| [length(span.first, span.width), length(span.last, span.width)]);
+    let first = lengths.next();
+    if lengths.any(|other| Some(other) != first) {
+        let message = "digits before a bracket whose numbers are of different lengths; write the whole numbers in the \
+                       bracket (n[19-20], not n1[9-10])";
+        return Err(Fault::new(place, message));
+    }
+    Ok(())
+}
+
 fn write_number(name: &mut String, number: i64, width: usize) {
     // Writing to a String cannot fail.
     write!(name, "{number:0width$}").ok();
@@ -152,6 +179,9 @@ fn parse_span(piece: &str, start: usize) -> Result<Span, Fault> {
             (ends.trim(), step)
         }
     };
+    if word.contains('/') && !ends.char_indices().skip(1).any(|(_, c)| c == '-') {
+        return Err(Fault::new(place, format!("\"{word}\" has a step and is no range; write {ends} alone")));
+    }
     // A minus at the front is a sign, as in ClusterShell; the next one makes a range.
     let dash = ends.char_indices().skip(1).find(|(_, c)| *c == '-').map(|(at, _)| at);
     let (from, to) = match dash {

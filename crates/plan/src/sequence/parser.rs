@@ -174,11 +174,15 @@ impl<'s> Parser<'s> {
         if group.at == At::NOWHERE {
             group.at = At::offset(name.range().start);
         }
-        for token in members {
+        let mut at = 0;
+        while let Some(token) = members.get(at) {
+            at += 1;
             match token.kind {
                 Kind::Word => {
                     let group = &mut self.sequence.groups[id.index()];
-                    self.finder.find(token.range(), &mut group.members, &mut self.wrong);
+                    let (range, taken) = expression(self.source.text, &members[at - 1..]);
+                    at += taken - 1;
+                    self.finder.find(range, &mut group.members, &mut self.wrong);
                 }
                 Kind::Comma => {}
                 Kind::Before => {
@@ -337,6 +341,25 @@ fn clear_of_forbidden(tokens: &[Token]) -> Vec<Token> {
 
 fn near_end(tokens: &[Token]) -> usize {
     tokens.last().map_or(0, |token| token.range().end)
+}
+
+/// Returns the expression that begins with the first token, and how many tokens it has. A word with commas and
+/// no blanks is one, as on a command line, where that makes a difference: where it has `!`, `&` or `^`.
+fn expression(text: &str, tokens: &[Token]) -> (Range<usize>, usize) {
+    let alone = tokens[0].range();
+    let (mut end, mut taken) = (alone.end, 1);
+    for pair in tokens[1..].chunks(2) {
+        let [comma, word] = pair else { break };
+        let joined = (comma.kind, word.kind) == (Kind::Comma, Kind::Word)
+            && comma.range().start == end
+            && word.range().start == comma.range().end;
+        if !joined {
+            break;
+        }
+        (end, taken) = (word.range().end, taken + 2);
+    }
+    let whole = alone.start..end;
+    if text[whole.clone()].contains(['!', '&', '^']) { (whole, taken) } else { (alone, 1) }
 }
 
 #[cfg(test)]

@@ -104,7 +104,10 @@ impl<'s> Finder<'s> {
                 self.bad_set(&range, fault, wrong);
                 return;
             }
-            self.take_own(word, range, found, wrong);
+            match self.own.intern(word) {
+                Some(id) => found.push(Member { node: NodeId(id), at }),
+                None => wrong.at(range, "more names than fit into 4 GiB"),
+            }
         } else if let Some(numbers) = numbers(word) {
             match numbers {
                 Err(clause) => wrong.at(range, clause),

@@ -13,7 +13,7 @@ fn inventory() -> Inventory {
             format!("{{\"name\":\"n{n:02}\",\"number\":{n}{group}}}")
         })
         .collect();
-    let text = format!("{{\"nodes\":[{},{{\"name\":\"65-80\"}}]}}", nodes.join(","));
+    let text = format!("{{\"nodes\":[{},{{\"name\":\"65\"}}]}}", nodes.join(","));
     read(&Source { name: "i.json", text: &text }, Format::Json).map_err(|d| d.to_string()).unwrap()
 }
 
@@ -33,7 +33,7 @@ fn the_documented_example_is_read() {
         clients: n[04-62] 63-64\n\
         clients: n65\n\
         io: @storage\n\
-        exact: 65-80\n\
+        exact: 65\n\
         batch: n70 \\\n   n66\n\
         servers > clients > batch\n\
         servers, io > batch\n";
@@ -43,11 +43,29 @@ fn the_documented_example_is_read() {
     check("servers", "n[01-03]");
     check("clients", "n[04-65]");
     check("io", "n[71-80]");
-    check("exact", "65-80");
+    check("exact", "65");
     check("batch", "n[66,70]");
     assert_eq!(sequence.edges().len(), 4);
     let order = sequence.order(&inventory).unwrap();
     assert_eq!(order.waves().len(), 3);
+}
+
+/// In a file a comma cut an expression in two: `n[01-03],n05!n01` kept n01, and on a command line it did not.
+#[test]
+fn an_expression_means_the_same_in_a_file_and_on_a_command_line() {
+    let inventory = inventory();
+    for word in ["n[01-03],n05!n01", "n[01-04]&n[02-05],n01", "n01,n02^n[02-03]", "@storage!n71,n01"] {
+        let text = format!("a: n80 {word} n79,\nb: n01\n");
+        let sequence = parse(&Source { name: "s", text: &text }, Some(&inventory)).unwrap();
+        let group = |name: &str| {
+            inventory.group(name).map(|ids| ids.iter().map(|id| inventory.name(*id).to_owned()).collect())
+        };
+        let mut typed = crate::nodeset::expand_with(word, &group).unwrap();
+        typed.extend(["n79".to_owned(), "n80".to_owned()]);
+        let typed = crate::nodeset::fold(typed.iter().map(String::as_str));
+        assert_eq!(members(&sequence, &inventory, "a"), typed, "{word}");
+        assert!(parse(&Source { name: "s", text: &text }, None).is_ok(), "{word}");
+    }
 }
 
 #[test]
