@@ -11,7 +11,6 @@ use std::time::Duration;
 pub(crate) struct Script<'s> {
     /// Lines for `sh -c`.
     pub lines: &'s str,
-    pub stdin: &'s str,
     /// How long a node may take.
     pub timeout: Duration,
     /// How many run at a time.
@@ -61,7 +60,7 @@ impl Script<'_> {
         Command {
             on: Host::Node(node),
             argv: ["sh", "-c", self.lines].map(str::to_owned).to_vec(),
-            stdin: self.stdin.into(),
+            stdin: Vec::new(),
             timeout: self.timeout,
         }
     }

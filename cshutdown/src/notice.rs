@@ -123,6 +123,13 @@ impl Notice<'_> {
     }
 }
 
+/// Returns the command that prints a text. It is a part of the script: what a start file on the node takes
+/// from standard input would be missing in the file, which then were not known as ours and stayed.
+fn printing(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| format!(" '{}'", line.replace('\'', r"'\''"))).collect();
+    format!(r"printf '%s\n'{}", lines.concat())
+}
+
 fn remaining(warning: Warning, imagined: bool) -> String {
     if warning.left.is_zero() {
         return "the time has come".to_owned();
@@ -148,10 +155,9 @@ impl Logins {
         &self,
         nodes: &[NodeId],
         lines: &str,
-        stdin: &str,
         drivers: &mut Drivers,
     ) -> (Vec<(NodeId, Option<bool>)>, Option<i32>) {
-        let script = Script { lines, stdin, timeout: LOGINS, fanout: self.fanout };
+        let script = Script { lines, timeout: LOGINS, fanout: self.fanout };
         let (answers, signal) = script.run(nodes, drivers);
         let known = |(node, result): crate::each::Answer| (node, result.ok().map(|ended| ended.succeeded()));
         (answers.into_iter().map(known).collect(), signal)
@@ -169,8 +175,8 @@ impl Logins {
             return None;
         }
         // What an earlier run left there that was killed is taken over, and so opened again.
-        let script = format!("{NOLOGIN}{OURS} && rm -f \"$f\"; set -C; cat > \"$f\"");
-        let (answers, signal) = self.ask(nodes, &script, text, drivers);
+        let script = format!("{NOLOGIN}{OURS} && rm -f \"$f\"; set -C; {} > \"$f\"", printing(text));
+        let (answers, signal) = self.ask(nodes, &script, drivers);
         // Where the end is not known it may be closed, and is to be opened again.
         let closed = answers.into_iter().filter(|(_, answer)| *answer != Some(false));
         self.closed = closed.map(|(node, _)| node).collect();
@@ -190,8 +196,7 @@ impl Logins {
         self.closed = rest;
         let to_open: Vec<NodeId> = to_open;
         // A signal here ends what runs; what is cancelled or failed already stays so.
-        let (answers, _) =
-            self.ask(&to_open, &format!("{NOLOGIN}{OURS} || exit 0; rm -f \"$f\""), "", drivers);
+        let (answers, _) = self.ask(&to_open, &format!("{NOLOGIN}{OURS} || exit 0; rm -f \"$f\""), drivers);
         let closed: Vec<NodeId> =
             answers.into_iter().filter(|(_, answer)| *answer != Some(true)).map(|(node, _)| node).collect();
         if !closed.is_empty() {

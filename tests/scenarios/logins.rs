@@ -27,7 +27,7 @@ fn cluster(bed: &Bed, rsh: &Path, count: usize) {
 /// tells of a cancelled shutdown is read only when there is a file `go`.
 const NODE: &str = "cd \"${0%/*}\" || exit 1\ncase $2 in\n\
     *nologin*) exec sh -c \"$(echo \"$2\" | sed \"s#/run/nologin#nologin.$1#g; s#/etc/nologin#nologin.$1#g\")\" ;;\n\
-    *wall*) text=$(cat) ;;\n*) exit 0 ;;\nesac\n\
+    *wall*) text=$2 ;;\n*) exit 0 ;;\nesac\n\
     case $text in *cancelled*) : >\"cancelling.$1\"; until [ -e go ]; do sleep 0.02; done ;; esac\n\
     echo \"$text\" >>\"told.$1\"";
 
@@ -104,9 +104,32 @@ fn logins_are_held_off_on_no_more_nodes_at_a_time_than_fanout() {
     };
     let waiting =
         bed.program("cshutdown").args(["-T", "5", "-K", "1", "ALL"]).any_stderr().status(130).spawn();
-    wait_until("logins are held off everywhere", || calls("cat >") == 5);
+    wait_until("logins are held off everywhere", || calls("set -C") == 5);
     bed.program("cshutdown").arg("--cancel").run();
     waiting.end();
     assert_eq!(calls("exit 0; rm"), 5, "and allowed again: {}", bed.read("rsh.log"));
     assert!(!bed.path("rsh.overlapped").exists());
+}
+
+/// A start file that reads standard input took half of the message, and the file that was then not known as
+/// ours stayed: users were locked out by a shutdown that was cancelled.
+#[test]
+fn what_a_start_file_takes_from_standard_input_is_missed_by_nobody() {
+    let bed = Bed::new();
+    bed.tools(&["cat", "grep", "rm", "sed", "sh", "sleep", "true"]);
+    cluster(&bed, &bed.script("rsh", &format!("read -r line\nread -r line\n{NODE}")), 1);
+    bed.write("go", "");
+    let waiting = bed
+        .program("cshutdown")
+        .args(["-T", "5", "-M", "it's for new disks", "ALL"])
+        .any_stderr()
+        .status(130)
+        .spawn();
+    wait_until("logins are held off", || bed.path("nologin.n1").exists());
+    wait_until("the text is whole", || bed.read("nologin.n1").ends_with("it's for new disks\n"));
+    bed.program("cshutdown").arg("--cancel").run();
+    waiting.end();
+    assert!(!bed.path("nologin.n1").exists(), "logins are still held off");
+    let told = bed.read("told.n1");
+    assert!(told.contains("This node goes down") && told.contains("is cancelled"), "{told}");
 }

@@ -9,7 +9,7 @@ mod wrapper;
 
 pub(crate) use hearing::{Hearing, Verdict};
 pub(crate) use parallel::{Errand, job, passes_input, target, unnamable};
-pub(crate) use wrapper::{draw_mark, unless_self, wrap};
+pub(crate) use wrapper::{draw_mark, fed, unless_self, wrap};
 
 use crate::config::{ShellDriver, Ssh};
 use crate::roster::Member;

@@ -62,6 +62,14 @@ pub(crate) fn wrap(mark: &str, command: &str, input: Option<&[u8]>) -> String {
     format!("exec {}", quote(&words))
 }
 
+/// Returns the line that runs `command` and gives it `input` to read. The input is a part of the line, so
+/// that it arrives whole or not at all: a start file of the login shell may read standard input.
+pub(crate) fn fed(command: &str, input: &[u8]) -> String {
+    const SCRIPT: &str = r#"printf %b "$2" | sh -c "$1""#;
+    let words = ["sh", "-c", SCRIPT, "orderly", command].map(str::to_owned).to_vec();
+    format!("exec {}", quote(&[words, vec![escape(input)]].concat()))
+}
+
 /// What a line that was printed says, without the node's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {

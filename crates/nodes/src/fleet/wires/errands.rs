@@ -24,7 +24,10 @@ impl Wires {
     }
 
     pub(super) fn errand_job(&self, node: NodeId, errand: Errand) -> Option<Job> {
-        let (line, stdin, timeout) = self.errand_line(node, errand)?;
+        let (mut line, mut stdin, timeout) = self.errand_line(node, errand)?;
+        if errand == Errand::Notify {
+            line = shell::fed(&line, &std::mem::take(&mut stdin));
+        }
         let line = match self.spares_self(node, errand) {
             Some(own) => shell::unless_self(own, &line),
             None => line,
