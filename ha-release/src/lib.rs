@@ -19,6 +19,7 @@ use orderly_host::asset::{self, Place, State};
 use orderly_host::carry::Ending;
 use orderly_host::config::{Config, Platform};
 use orderly_host::handover::{self, Manner, Program, Said};
+use orderly_host::ledger::Ledger;
 use orderly_host::machine::Machine;
 use orderly_host::{standing, state};
 use orderly_plan::release::{FORMAT, Release};
@@ -199,11 +200,30 @@ fn check_record_path(path: &Path, machine: &mut Machine<'_>) -> anyhow::Result<(
     }
 }
 
+/// Tells whether somebody took the asset since this host did: by the part of the change mark that a take alone
+/// moves, where the kind has one.
+fn was_taken_since(machine: &mut Machine<'_>) -> bool {
+    let took = Ledger::read().ok().and_then(|ledger| ledger.took).and_then(|took| took.mark);
+    let now = machine.asset.take_mark(&mut machine.runner).ok().flatten();
+    matches!((took, now), (Some(took), Some(now)) if took != now)
+}
+
 /// An unfinished release is not taken up once the peer has the asset: it would say that the asset is
 /// safe to take while the peer writes to it.
 fn insist_not_elsewhere(machine: &mut Machine<'_>) -> anyhow::Result<()> {
     let here = !machine.asset_mounts().holders.is_empty();
-    match machine.asset_state() {
+    let state = machine.asset_state();
+    if state == State::Free && was_taken_since(machine) {
+        return Err(fail(
+            Status::Refused,
+            format!(
+                "the asset was taken since this release was begun, and let go again, so what this release saved is older than \
+                 what {} left; --new-plan sets the unfinished release aside",
+                machine.config.peer.name
+            ),
+        ));
+    }
+    match state {
         State::Elsewhere(why) if !here => Err(fail(
             Status::Refused,
             format!("the asset is not here: {why}; --new-plan sets the unfinished release aside"),

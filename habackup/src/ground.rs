@@ -167,6 +167,14 @@ impl Ground {
         ledger::open_holding()
     }
 
+    /// Returns the snapshot that this host still owes a restore of.
+    ///
+    /// # Errors
+    /// Rejected (3) when what this host knows of it is damaged.
+    pub fn owed(&self) -> anyhow::Result<Option<String>> {
+        Ok(ledger::owed(&self.config)?.map(|source| source.id))
+    }
+
     /// Insists that no restore is due here: what is live is then older than what the peer left, and a
     /// snapshot of it would pass for newer.
     ///

@@ -40,6 +40,10 @@ pub struct Header {
     /// number is the newer, whatever the clocks said. Absent in those of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holding: Option<u64>,
+    /// The snapshot that this host still had to restore then: this one does not continue it, so no takeover
+    /// restores it by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owes: Option<String>,
     /// The version of habackup.
     pub version: String,
     pub sources: Sources,

@@ -118,6 +118,7 @@ fn take(
         machine: machine(),
         asset,
         holding,
+        owes: ground.owed()?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         sources: Sources {
             include: backup.include.iter().map(|path| path.as_path().into()).collect(),

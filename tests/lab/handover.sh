@@ -176,7 +176,7 @@ busy() {
 stray_bind() {
 	begin on
 	want 0 ec1 "mkdir -p /srv/stray && mount --bind /srv/xvm/share /srv/stray"
-	want 1 ec1 "ha-release"
+	want 4 ec1 "ha-release"
 	says "/srv/stray"
 	want 0 ec1 "mountpoint /srv/stray"
 	whole_on ec1

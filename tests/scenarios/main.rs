@@ -26,6 +26,7 @@ mod lvm;
 mod man;
 mod nfs;
 mod ocf;
+mod older;
 mod opscenter;
 mod order;
 mod own_feet;

@@ -167,8 +167,8 @@ pub fn whole_snapshots(backup: &Backup) -> anyhow::Result<Vec<Snapshot>> {
     ids.sort_by(|a, b| b.0.cmp(&a.0));
     ids.into_iter()
         .map(|(id, path)| {
-            let (host, holding) = maker_of(&path.join("manifest.json"))?;
-            Ok(Snapshot { id, host, holding })
+            let (host, holding, owes) = maker_of(&path.join("manifest.json"))?;
+            Ok(Snapshot { id, host, holding, owes })
         })
         .collect()
 }
@@ -183,8 +183,8 @@ fn is_id(name: &str) -> bool {
             .all(|(byte, wanted)| if wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted })
 }
 
-/// Reads who made a snapshot, in which holding. The manifest names it in its first line, before a million entries.
-fn maker_of(manifest: &Path) -> anyhow::Result<(String, Option<u64>)> {
+/// Reads who made a snapshot, in which holding, and whether it still owed a restore then. The manifest names it in its first line, before a million entries.
+fn maker_of(manifest: &Path) -> anyhow::Result<(String, Option<u64>, bool)> {
     let attempt = || format!("read {}", manifest.display());
     let mut first = String::new();
     BufReader::new(std::fs::File::open(manifest).with_context(attempt)?)
@@ -197,7 +197,11 @@ fn maker_of(manifest: &Path) -> anyhow::Result<(String, Option<u64>)> {
         }
     };
     match header.get("host").and_then(serde_json::Value::as_str) {
-        Some(host) => Ok((host.to_owned(), header.get("holding").and_then(serde_json::Value::as_u64))),
+        Some(host) => {
+            let holding = header.get("holding").and_then(serde_json::Value::as_u64);
+            let owes = header.get("owes").is_some_and(|owes| !owes.is_null());
+            Ok((host.to_owned(), holding, owes))
+        }
         None => bail!("{} does not say which host made it", manifest.display()),
     }
 }

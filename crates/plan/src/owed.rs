@@ -17,6 +17,9 @@ pub struct Snapshot {
     pub host: String,
     /// Absent where an earlier version made it.
     pub holding: Option<u64>,
+    /// Its maker still owed a restore then, so it does not continue what the peer left.
+    #[serde(default)]
+    pub owes: bool,
 }
 
 /// What the last takeover of this host had to restore.
@@ -98,7 +101,8 @@ fn of_last_holding<'a>(
     let by_label = label.filter(|label| label.host == own).map(|label| label.holding);
     let by_snapshot = snapshots.iter().filter(|one| one.host == own).filter_map(|one| one.holding);
     let last = by_snapshot.chain(by_label).fold(held, u64::max);
-    let later = snapshots.iter().filter(|one| one.host != own && one.holding.is_some_and(|n| n > last));
+    let continues = |one: &&Snapshot| one.host != own && !one.owes && one.holding.is_some_and(|n| n > last);
+    let later = snapshots.iter().filter(continues);
     // The first of equals is the newest.
     let newest = later.rev().max_by_key(|one| one.holding)?;
     Some((&newest.id, &newest.host))
@@ -152,7 +156,7 @@ mod tests {
     use super::*;
 
     fn made(id: &str, host: &str, holding: u64) -> Snapshot {
-        Snapshot { id: id.into(), host: host.into(), holding: Some(holding) }
+        Snapshot { id: id.into(), host: host.into(), holding: Some(holding), owes: false }
     }
 
     fn last(label: Option<(&str, u64)>, snapshots: &[Snapshot]) -> Option<String> {
@@ -167,6 +171,8 @@ mod tests {
         assert_eq!(last(Some(("ec1", 3)), &all[1..]), None, "it made none in it: a is of another");
         assert_eq!(last(Some(("ec2", 4)), &all), None, "this host held it last");
         assert_eq!(last(Some(("ec2", 2)), &all), Some("c".into()), "the label did not reach the disk");
+        let skipped = [Snapshot { owes: true, ..made("d", "ec1", 4) }, made("c", "ec1", 3)];
+        assert_eq!(last(None, &skipped), Some("c".into()), "d was made without the restore that was owed");
         assert_eq!(last(None, &[Snapshot { holding: None, ..made("a", "ec1", 0) }]), None, "unnumbered");
     }
 

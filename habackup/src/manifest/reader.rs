@@ -186,6 +186,7 @@ mod tests {
             machine: "x86_64".into(),
             asset: Asset { kind: "bind".into(), name: "/srv".into(), identity: "1".into() },
             holding: Some(3),
+            owes: Some("2026-01-01T00-00-00Z".into()),
             version: "0.1.0".into(),
             sources: Sources::default(),
         };

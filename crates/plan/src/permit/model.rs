@@ -441,7 +441,8 @@ impl World {
         }
         let holding = host.took.as_ref().map(|took| took.holding);
         let id = format!("s{}", self.snapshots.len());
-        self.snapshots.push((Snapshot { id, host: NAMES[h].into(), holding }, host.files));
+        let owes = host.source.as_ref().is_some_and(|source| source.is_owed(NAMES[h]));
+        self.snapshots.push((Snapshot { id, host: NAMES[h].into(), holding, owes }, host.files));
     }
 
     fn crash(&mut self, h: usize) {
