@@ -23,7 +23,10 @@ const REFUSALS: [(&str, &[&str]); 39] = [
     ("ha-release::hold_room", &["the state directory has no room"]),
     ("ha-release::leave_folder", &["the record cannot be written"]),
     ("ha-release::check_record_path", &["the record cannot be written"]),
-    ("ha-release::insist_not_elsewhere", &["the asset is not here", "a release or a takeover was begun"]),
+    (
+        "ha-release::insist_not_elsewhere",
+        &["the asset is not here", "the asset was taken since", "a release or a takeover was begun"],
+    ),
     ("ha-release::report", &["the backup failed"]),
     (
         "steps::find",
