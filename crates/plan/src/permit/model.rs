@@ -5,6 +5,7 @@
 //! not have the asset has looked. What a holding wrote after its last snapshot is lost with `--no-backup` and
 //! with a fence, and said; everything else must never be replaced by something older.
 
+mod oracle;
 mod walks;
 
 use super::*;
@@ -443,7 +444,8 @@ impl World {
         }
         let holding = host.took.as_ref().map(|took| took.holding);
         let id = format!("s{}", self.snapshots.len());
-        let owes = host.source.as_ref().is_some_and(|source| source.is_owed(NAMES[h]));
+        let owes =
+            self.holds(Rule::NoneDue) && host.source.as_ref().is_some_and(|source| source.is_owed(NAMES[h]));
         self.snapshots.push((Snapshot { id, host: NAMES[h].into(), holding, owes }, host.files));
     }
 
@@ -536,51 +538,6 @@ impl World {
             _ => self.kill(h),
         }
         self.judge()
-    }
-
-    fn judge(&self) -> Result<(), String> {
-        if self.hosts.iter().all(|host| host.mounted) {
-            return Err("both have it mounted".to_owned());
-        }
-        let live = self.hosts.iter().all(|host| host.on && host.stage == Stage::Idle);
-        let has_it = self.hosts.iter().any(|host| host.mounted);
-        if live && !has_it && self.clean && self.kind != Kind::Xfs {
-            for (h, name) in NAMES.iter().enumerate() {
-                if !self.gets_a_word(h) {
-                    return Err(format!("what the refusal on {name} tells to type does not help"));
-                }
-            }
-        }
-        if !live || has_it || self.needs_fence || [0, 1].iter().any(|h| self.has_way(*h)) {
-            return Ok(());
-        }
-        Err("both live, and neither gets it without a fence".to_owned())
-    }
-
-    /// Tells whether the line that a refusal prints, the peer's record after this host's own, permits.
-    fn gets_a_word(&self, h: usize) -> bool {
-        let mut tried = self.clone();
-        tried.release(1 - h, self.hosts[h].last.as_ref().map(|last| last.serial));
-        let fresh = tried.records.get(self.records.len()).cloned();
-        fresh.is_some_and(|record| tried.permits(h, &record))
-    }
-
-    /// Tells whether a host gets the asset by what its refusal tells to type.
-    fn has_way(&self, h: usize) -> bool {
-        let mut tried = self.clone();
-        tried.release(1 - h, self.hosts[h].last.as_ref().map(|last| last.serial));
-        let before = tried.records.len();
-        tried.disclaim(1 - h);
-        tried.release(h, None);
-        let fresh = before.saturating_sub(1);
-        let at_hand: Vec<Record> = tried.records[fresh..].to_vec();
-        // An own record stands until the peer makes one; it was made last here.
-        at_hand.iter().filter(|record| record.host != h || self.clean).any(|record| {
-            let mut alone = self.clone();
-            alone.hosts[h].last =
-                if record.host == h { Some(record.clone()) } else { self.hosts[h].last.clone() };
-            alone.permits(h, record)
-        })
     }
 }
 
