@@ -38,7 +38,12 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// Give the record a serial above this one, which the other host asked for
-    #[arg(long, value_name = "SERIAL", conflicts_with = "status")]
+    #[arg(
+        long,
+        value_name = "SERIAL",
+        conflicts_with = "status",
+        value_parser = clap::value_parser!(u64).range(..=orderly_plan::permit::LARGEST)
+    )]
     pub after: Option<u64>,
     /// State that this host holds nothing, for the other one to get back what it held when it went down
     #[arg(

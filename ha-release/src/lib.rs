@@ -21,7 +21,7 @@ use orderly_host::config::{Config, Platform};
 use orderly_host::handover::{self, Manner, Program, Said};
 use orderly_host::ledger::Ledger;
 use orderly_host::machine::Machine;
-use orderly_host::{standing, state};
+use orderly_host::{standing, state, way_back};
 use orderly_plan::release::{FORMAT, Release};
 use orderly_plan::step::Verdict;
 use std::path::Path;
@@ -224,6 +224,14 @@ fn insist_not_elsewhere(machine: &mut Machine<'_>) -> anyhow::Result<()> {
         ));
     }
     match state {
+        State::Elsewhere(why) if !here && way_back::may_have_it_back(machine) => Err(fail(
+            Status::Refused,
+            format!(
+                "the asset is not here: {why}; this host held it when it went down, and gets it back by the word of {}: {}",
+                machine.config.peer.name,
+                way_back::after_own_crash(machine)
+            ),
+        )),
         State::Elsewhere(why) if !here => Err(fail(
             Status::Refused,
             format!("the asset is not here: {why}; --new-plan sets the unfinished release aside"),

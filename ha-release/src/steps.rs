@@ -10,7 +10,7 @@ use orderly_host::config::{Config, Control, Kind, Platform};
 use orderly_host::machine::Machine;
 use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount};
-use orderly_host::{addresses, ledger, services, shares};
+use orderly_host::{addresses, ledger, services, shares, way_back};
 use orderly_plan::owed::Source;
 use orderly_plan::step::{Plan, Step, StepName, Undo};
 
@@ -48,6 +48,12 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part], manner: Manner)
             let peer = &machine.config.peer.name;
             maker.against.push(format!("the asset is not here: {why}"));
             maker.against.push(format!("where {peer} has it, it is released there: ssh {peer} ha-release"));
+            if way_back::may_have_it_back(machine) {
+                maker.against.push(format!(
+                    "this host held it when it went down, and gets it back by the word of {peer}: {}",
+                    way_back::after_own_crash(machine)
+                ));
+            }
             maker.against.push(format!(
                 "where {peer} died with it, it is taken here once the power of {peer} is off: ha-takeover --fence, or --peer-down {peer}"
             ));

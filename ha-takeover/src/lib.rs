@@ -20,7 +20,7 @@ use orderly_host::carry::Ending;
 use orderly_host::config::Config;
 use orderly_host::handover::{self, Manner, Program, Said, VERSION};
 use orderly_host::machine::Machine;
-use orderly_host::{ledger, standing, state};
+use orderly_host::{ledger, standing, state, way_back};
 use orderly_plan::owed::Source;
 use orderly_plan::record::Record;
 use orderly_plan::release::{TAKEOVER, Takeover};
@@ -79,6 +79,7 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     if args.dry_run {
         handover::tell_running(&reporter);
     }
+    order::insist_on_new_plan(args.new_plan, &mut machine)?;
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
     if let Some(stored) = &unfinished
         && args.dry_run
@@ -97,7 +98,7 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     let proof = proof::find(args, record, &mut machine, &state)?;
     let mut against = steps::against(&mut machine, &proof, &state, &left_out);
     let plan = steps::plan(&mut machine, &proof, &state, &left_out)?;
-    if proof == proof::Proof::Fence {
+    if proof != proof::Proof::HeldHere {
         against.extend(machine.missing_programs(&plan));
     }
     if !against.is_empty() {
@@ -132,12 +133,15 @@ fn act(args: &Args) -> anyhow::Result<Status> {
         reporter.say(format!("{} released the asset last; nothing is restored", record.host));
     }
     if let proof::Proof::Record(record) = &proof
-        && let Some(why) = proof::unnoticed(&mut machine)
+        && let Some(why) = way_back::unnoticed(&mut machine)
     {
+        if record.host == config.own.name {
+            reporter.say(format!("taken on the word of the operator that {} is down", config.peer.name));
+        }
         reporter.say(format!("{why}; taken on the strength of the record of {}", record.host));
     }
     if let proof::Proof::Record(record) | proof::Proof::Disclaimed(record) = &proof {
-        order::accept(record)?;
+        order::accept(record, &config)?;
     }
     reporter.show_progress();
     let (ending, journal) = handover::begin(PROGRAM, &plan, digest, manner, &mut machine, &mut reporter)?;

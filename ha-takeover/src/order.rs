@@ -1,15 +1,15 @@
 //! Whether a record permits a takeover on this host: its place among the records of both hosts, what it tells
 //! to restore, and whether a disclaimer serves.
 
-use orderly_exec::journal::boot_id;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::action::Action;
 use orderly_host::config::Config;
-use orderly_host::handover;
+use orderly_host::handover::{self, Program};
 use orderly_host::ledger::{self, Ledger};
 use orderly_host::machine::Machine;
+use orderly_host::way_back;
 use orderly_plan::owed::{Naming, Wanted};
-use orderly_plan::permit::{self, Claim, Crash, Useless};
+use orderly_plan::permit::Claim;
 use orderly_plan::release::Release;
 use orderly_plan::step::Plan;
 
@@ -41,8 +41,11 @@ fn claim(release: &Release) -> Claim<'_> {
 ///
 /// # Errors
 /// Refused (4) when the local disk does not take it.
-pub(crate) fn accept(record: &Release) -> anyhow::Result<()> {
+pub(crate) fn accept(record: &Release, config: &Config) -> anyhow::Result<()> {
     ledger::change(|ledger| {
+        if record.host == config.peer.name {
+            ledger.heard = ledger.heard.max(record.serial);
+        }
         ledger.serial = ledger.serial.max(record.serial);
         ledger.holding = ledger.holding.max(record.holding.unwrap_or(0));
     })
@@ -94,27 +97,33 @@ pub(crate) fn insist_on_own_crash(record: &Release, machine: &mut Machine<'_>) -
     if record.host != machine.config.peer.name {
         return refuse(format!("only {} can make one for this host", machine.config.peer.name));
     }
-    match crash(machine, record.take_mark.as_deref())? {
-        Ok(()) => Ok(()),
-        Err(why) => refuse(why.to_string()),
+    if let Err(why) = way_back::crash(machine, record.take_mark.as_deref())? {
+        return refuse(why.to_string());
     }
+    let heard = Ledger::read()?.heard;
+    if record.serial <= heard {
+        return refuse(format!(
+            "{} said so before its last word (serial {heard}, this one has {}), and may have taken it since; ask it anew: {}",
+            record.host,
+            record.serial,
+            way_back::after_own_crash_above(machine, heard)
+        ));
+    }
+    Ok(())
 }
 
-/// Tells whether this host went down with the asset and may have it back with the peer's word.
-pub(crate) fn may_have_it_back(machine: &mut Machine<'_>) -> bool {
-    let now = machine.asset.take_mark(&mut machine.runner).ok().flatten();
-    crash(machine, now.as_deref()).is_ok_and(|serves| serves.is_ok())
-}
-
-fn crash(machine: &mut Machine<'_>, recorded: Option<&str>) -> anyhow::Result<Result<(), Useless>> {
-    let ledger = Ledger::read()?;
-    let took = ledger.took.filter(|took| took.holding > ledger.ended);
-    let now = machine.asset.take_mark(&mut machine.runner).or_status(Status::Refused)?;
-    Ok(permit::serves(&Crash {
-        taken: took.as_ref().and_then(|took| took.mark.as_deref()),
-        now: now.as_deref(),
-        recorded,
-        boot_then: took.as_ref().map_or("", |took| took.boot_id.as_str()),
-        boot_now: &boot_id(),
-    }))
+/// Insists on a new plan where this host went down amid a release: to finish that there is nothing here.
+///
+/// # Errors
+/// Refused (4), with the line that gets the asset back.
+pub(crate) fn insist_on_new_plan(new_plan: bool, machine: &mut Machine<'_>) -> anyhow::Result<()> {
+    if new_plan || !handover::is_unfinished(Program::Release)? || !way_back::may_have_it_back(machine) {
+        return Ok(());
+    }
+    let why = format!(
+        "this host went down amid its release, and gets the asset back by the word of {}: {}",
+        machine.config.peer.name,
+        way_back::after_own_crash(machine)
+    );
+    Err(fail(Status::Refused, why))
 }

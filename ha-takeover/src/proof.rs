@@ -8,12 +8,14 @@ use crate::args::Args;
 use crate::order;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_host::addresses::{self, Knock};
-use orderly_host::asset::{End, Guard, State};
+use orderly_host::asset::{End, State};
 use orderly_host::carry::Ending;
 use orderly_host::config::Kind;
 use orderly_host::handover::{self, VERSION};
 use orderly_host::hostid;
 use orderly_host::machine::Machine;
+use orderly_host::way_back;
+use orderly_plan::permit;
 use orderly_plan::release::{Outcome, Release};
 use std::path::Path;
 
@@ -95,7 +97,7 @@ pub(crate) fn find(
     if args.peer_down.is_some() {
         return Ok(Proof::PeerDown);
     }
-    way_back(machine)
+    by_own_record(machine)
 }
 
 /// What is held here by the same name may be another asset than the one the peer released.
@@ -135,15 +137,15 @@ fn read(path: &Path) -> anyhow::Result<Release> {
 }
 
 /// The host that released last takes back by its own record, as long as nobody held the asset since.
-fn way_back(machine: &mut Machine<'_>) -> anyhow::Result<Proof> {
-    if order::may_have_it_back(machine) {
+fn by_own_record(machine: &mut Machine<'_>) -> anyhow::Result<Proof> {
+    if way_back::may_have_it_back(machine) {
         let (own, peer) = (&machine.config.own.name, &machine.config.peer.name);
         return Err(fail(
             Status::Refused,
             format!(
                 "{own} held the asset when it went down, and nobody took it since; {peer} must say that it does not have it: \
-                 ssh {peer} ha-release --disclaim --json | ha-takeover --record -; or, if {peer} cannot be asked, power it off (--fence), \
-                 or say --peer-down {peer}"
+                 {}; or, if {peer} cannot be asked, power it off (--fence), or say --peer-down {peer}",
+                way_back::after_own_crash(machine)
             ),
         ));
     }
@@ -165,30 +167,7 @@ fn way_back(machine: &mut Machine<'_>) -> anyhow::Result<Proof> {
         ));
     };
     check_record(&record, machine, false)?;
-    if let Some(why) = unnoticed(machine) {
-        return Err(fail(
-            Status::Refused,
-            format!(
-                "this host released the asset last, but {why}; if you know that {peer} does not, say so: --record {}, or --peer-down {peer}",
-                path.display()
-            ),
-        ));
-    }
     Ok(Proof::Record(Box::new(record)))
-}
-
-/// Returns what would go unnoticed if the peer used the asset as well; `None` where nothing would.
-pub(crate) fn unnoticed(machine: &mut Machine<'_>) -> Option<String> {
-    let peer = &machine.config.peer.name;
-    match machine.asset.guard(&mut machine.runner) {
-        Guard::Watched => None,
-        Guard::Unwatched(why) => {
-            Some(format!("{why}: nothing would notice {peer} taking it at the same moment"))
-        }
-        Guard::Blind(why) => {
-            Some(format!("{why}: nothing would notice {peer} having it, or taking it at the same moment"))
-        }
-    }
 }
 
 fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) -> anyhow::Result<()> {
@@ -215,9 +194,13 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
     if record.version != VERSION {
         return refuse(format!("version {} of ha-release made it, and this is {VERSION}", record.version));
     }
+    if !permit::is_plausible(record.serial) {
+        return refuse(format!("no ha-release comes to the serial {}", record.serial));
+    }
     if record.configuration != config.fingerprint {
         return refuse(format!(
-            "{} has another configuration than this host; copy ha.toml, so that both are alike",
+            "{} made it with another configuration than the one here; make ha.toml alike on both, and release anew: \
+             ssh {peer} ha-release --json | ha-takeover --record -",
             record.host
         ));
     }
@@ -256,6 +239,16 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
         && (is_seen || config.asset.before_take.is_empty())
     {
         return refuse(format!("{error:#}"));
+    }
+    if record.host == *own
+        && !peer_down
+        && let Some(why) = way_back::unnoticed(machine)
+    {
+        let line = way_back::after_own_release(machine);
+        return refuse(format!(
+            "this host made it, but {why}, and {peer} may hold the same record; to take the asset back: {line}; \
+             or, if you know that {peer} is off, say --peer-down {peer}"
+        ));
     }
     order::overtaken(record, config).map_or(Ok(()), refuse)
 }

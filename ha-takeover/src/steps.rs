@@ -12,7 +12,7 @@ use orderly_host::config::Config;
 use orderly_host::machine::{Machine, trigger_over};
 use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount, shows};
-use orderly_host::{ledger, services, shares};
+use orderly_host::{handover, ledger, services, shares, way_back};
 use orderly_plan::owed::Wanted;
 use orderly_plan::step::{Plan, Step, StepName, Undo};
 use std::path::Path;
@@ -399,13 +399,20 @@ fn end(proof: &Proof, state: &State) -> End {
 /// Tells whether an unfinished takeover may go on: its proof must still hold.
 pub(crate) fn proof_stands(machine: &mut Machine<'_>, plan: &Plan<Action>) -> Result<(), String> {
     let compared = plan.steps.iter().find_map(|step| {
-        let Action::Compare { identity, mark, .. } = &step.action else { return None };
-        Some((identity, mark))
+        let Action::Compare { identity, mark, record } = &step.action else { return None };
+        Some((identity, mark, record))
     });
     let fenced = plan.steps.iter().any(|step| step.action == Action::Fence);
     match (machine.asset_state(), compared) {
         (State::Held, _) => Ok(()),
-        (State::Free, Some((identity, mark))) if mark.is_some() => {
+        // Its other half was a word of then.
+        (State::Free, Some((_, _, record)))
+            if handover::own_record(machine.config).is_some_and(|own| own.checksum == *record)
+                && way_back::unnoticed(machine).is_some() =>
+        {
+            Err("what proved that the peer does not take it must be proven again".to_owned())
+        }
+        (State::Free, Some((identity, mark, _))) if mark.is_some() => {
             machine.compare(identity, mark.as_deref()).map_err(|error| format!("{error:#}"))
         }
         _ if fenced && machine.is_fenced() == Answer::Yes => Ok(()),

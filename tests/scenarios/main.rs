@@ -30,6 +30,7 @@ mod older;
 mod opscenter;
 mod order;
 mod own_feet;
+mod own_word;
 mod pair;
 mod power_examples;
 mod powercut;

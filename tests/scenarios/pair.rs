@@ -207,9 +207,11 @@ impl<'a> Pair<'a> {
         self.program(host, "ha-takeover")
     }
 
-    /// Returns a run of `ha-takeover` on the host that released last, by its own record.
+    /// Returns a run of `ha-takeover` on the host that released last, by its own record and the word that the
+    /// other one is off, which not every kind needs.
     pub(crate) fn way_back(&self, host: usize) -> Program<'a> {
-        self.takeover(host).arg("--record").arg(self.state(host).join("release.json"))
+        let peer = if host == 1 { "ec2" } else { "ec1" };
+        self.takeover(host).args(["--peer-down", peer, "--record"]).arg(self.state(host).join("release.json"))
     }
 
     /// Returns a run of a shell line on a host.

@@ -39,9 +39,10 @@ fn the_next_sensible_command_is_named_in_every_state_and_helps() {
     );
     pair.release(1).any_stdout().any_stderr().run();
     let path = record(1).display().to_string();
+    let line = "ssh ec2 ha-release --after 1 --json | ha-takeover --record -";
     assert_eq!(
         next(&pair, 1),
-        format!("ha-takeover --record on ec2, with {path}; or the same here, to take it back")
+        format!("ha-takeover --record on ec2, with {path}; or here, to take it back: {line}")
     );
     assert_eq!(next(&pair, 2), "ha-takeover --record, with the record of ec1");
     pair.shell(1, "svc proxy start").run();

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every function that refuses, with the rows of the table that lead out of what it says.
-const REFUSALS: [(&str, &[&str]); 39] = [
+const REFUSALS: [(&str, &[&str]); 40] = [
     ("disclaim::run", &["nothing is disclaimed"]),
     ("order::accept", &["the state directory has no room"]),
-    ("order::crash", &["nobody can say who holds"]),
+    ("way_back::crash", &["nobody can say who holds"]),
+    ("order::insist_on_new_plan", &["this host went down amid its release"]),
     ("order::insist_on_own_crash", &["the disclaimer does not permit"]),
     ("steps::owes", &["the state directory has no room"]),
     ("zfs::against_taking", &["the devices are missing", "the peer is not down"]),
@@ -39,17 +40,21 @@ const REFUSALS: [(&str, &[&str]); 39] = [
     ("steps::other_exports", &["an export of the asset is not configured"]),
     ("steps::asset", &["the asset cannot be released"]),
     ("steps::holders", &["something that no service owns"]),
-    ("ha-takeover::act", &["the state directory has no room", "nobody can say who holds"]),
+    (
+        "ha-takeover::act",
+        &["the state directory has no room", "nobody can say who holds", "a step needs a program"],
+    ),
     ("ha-takeover::report", &["the release record does not permit"]),
     ("proof::find", &["PEER does not answer, and its power can be", "no witness answers"]),
     ("proof::insist_on_same", &["the release record does not permit"]),
-    ("proof::way_back", &["nothing proves that PEER", "PEER does not answer, and its power cannot"]),
+    ("proof::by_own_record", &["nothing proves that PEER", "PEER does not answer, and its power cannot"]),
     (
         "proof::check_record",
         &[
             "the release record does not permit",
             "the record does not come after",
-            "HOST has another configuration",
+            "this host made the record",
+            "HOST made the record with another configuration",
             "both hosts have the same hostid",
         ],
     ),

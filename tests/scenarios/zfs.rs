@@ -141,14 +141,15 @@ fn without_multihost_nobody_can_see_whether_the_peer_is_alive() {
             .stderr_contains("the word of the operator")
             .run();
         assert_eq!(pool.holders(), [2]);
-        // Nor would anything notice both taking it once it is free: the way back must be typed.
+        // Nor would anything notice both taking it once it is free: the own record is not enough, typed or not.
         pool.release(2).any_stdout().any_stderr().run();
-        pool.takeover(2)
-            .status(4)
-            .stderr_contains("multihost is off on tank")
-            .stderr_contains("--record")
-            .run();
-        pool.takeover(2).arg("--record").arg(pool.record(2)).any_stdout().any_stderr().run();
+        let line = "ssh ec1 ha-release --after 1 --json | ha-takeover --record -";
+        for options in [&[][..], &["--record".to_owned(), pool.record(2).display().to_string()]] {
+            let by_own = pool.takeover(2).args(options).status(4);
+            by_own.stderr_contains("multihost is off on tank").stderr_contains(line).run();
+        }
+        let by_word = pool.takeover(2).args(["--peer-down", "ec1", "--record"]).arg(pool.record(2));
+        by_word.any_stdout().any_stderr().run();
     });
 }
 

@@ -35,6 +35,9 @@ pub struct Ledger {
     /// The highest serial of a record that this host made or accepted.
     #[serde(default)]
     pub serial: u64,
+    /// The highest serial of a record of the peer that this host accepted: its word of now has a higher one.
+    #[serde(default)]
+    pub heard: u64,
     /// What the last takeover of this host had to restore.
     #[serde(default)]
     pub source: Option<Source>,

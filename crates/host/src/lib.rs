@@ -25,3 +25,4 @@ pub mod services;
 pub mod shares;
 pub mod standing;
 pub mod state;
+pub mod way_back;

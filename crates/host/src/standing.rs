@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::mountinfo::Mounts;
 use crate::mounts::{loopback_mount, shows};
 use crate::shares::Export;
-use crate::{ledger, services, shares, state};
+use crate::{ledger, services, shares, state, way_back};
 use orderly_exec::files;
 use orderly_exec::journal;
 use orderly_exec::reporter::Reporter;
@@ -248,13 +248,21 @@ fn last_record(machine: &mut Machine<'_>, state: &str) -> Option<LastRecord> {
 
 /// Returns what a person would do next; advice, and proof of nothing.
 fn next(
-    machine: &Machine<'_>,
+    machine: &mut Machine<'_>,
     state: &str,
     parts: &[Part],
     unfinished: &[Unfinished],
     record: Option<&LastRecord>,
 ) -> String {
     let peer = &machine.config.peer.name;
+    // Whatever run the crash ended.
+    if state != "held" && way_back::may_have_it_back(machine) {
+        return format!(
+            "{}, to have back what this host held when it went down; where {peer} cannot be asked: ha-takeover {}",
+            way_back::after_own_crash(machine),
+            by_power(machine)
+        );
+    }
     if let Some(run) = unfinished.first() {
         return run.next.clone();
     }
@@ -273,20 +281,22 @@ fn next(
         }
         ("held", None) => format!("ha-release --json | ssh {peer} ha-takeover --record -, to hand it over"),
         ("free", _) if record.is_some_and(|record| record.safe && record.fits != Some(false)) => format!(
-            "ha-takeover --record on {peer}, with {}; or the same here, to take it back",
-            handover::record_path().display()
+            "ha-takeover --record on {peer}, with {}; or here, to take it back: {}",
+            handover::record_path().display(),
+            way_back::after_own_release(machine)
         ),
         ("free", _) => format!("ha-takeover --record, with the record of {peer}"),
         ("elsewhere", _) => {
-            let proof = if machine.config.peer.fence.is_some() {
-                "--fence".to_owned()
-            } else {
-                format!("--peer-down {peer}")
-            };
-            format!("nothing, while {peer} is alive; when it is dead: ha-takeover {proof}")
+            format!("nothing, while {peer} is alive; when it is dead: ha-takeover {}", by_power(machine))
         }
         _ => "find out who holds the asset; neither program acts while that is unknown".to_owned(),
     }
+}
+
+/// Returns the proof of a peer that cannot be asked.
+fn by_power(machine: &Machine<'_>) -> String {
+    let peer = &machine.config.peer;
+    if peer.fence.is_some() { "--fence".to_owned() } else { format!("--peer-down {}", peer.name) }
 }
 
 /// Returns what belongs to the asset and is not here, or of which nobody can say it, each as a clause.

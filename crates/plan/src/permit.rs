@@ -28,6 +28,14 @@ impl Claim<'_> {
     }
 }
 
+/// The highest serial that may be asked for: no later one ever comes to its end.
+pub const LARGEST: u64 = 1 << 53;
+
+/// Tells whether a host that is asked for no more than [`LARGEST`] comes to such a serial.
+pub fn is_plausible(serial: u64) -> bool {
+    serial <= 2 * LARGEST
+}
+
 /// Returns the serial of a new record: one above everything its maker made, accepted or was told of.
 pub fn serial(known: u64, after: Option<u64>) -> u64 {
     known.max(after.unwrap_or(0)).saturating_add(1)

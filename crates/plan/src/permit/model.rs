@@ -37,6 +37,7 @@ enum Rule {
     After,
     Disclaimer,
     NoneDue,
+    OwnRecord,
 }
 
 const NAMES: [&str; 2] = ["ec1", "ec2"];
@@ -80,7 +81,7 @@ struct Host {
     stage: Stage,
     /// What a run that was killed had come to; the next run of the program goes on from there.
     killed: Option<Stage>,
-    /// Somebody typed that the peer does not have the asset and does not take it.
+    /// Somebody typed that the peer is off, and keeps it off.
     typed: bool,
     files: Files,
     /// What a restore overwrote.
@@ -511,15 +512,12 @@ impl World {
                     return Ok(());
                 };
                 let (host, peer) = (&self.hosts[h], &self.hosts[1 - h]);
-                // Whoever types a word for one host types nothing on the other meanwhile.
-                let is_word_given = peer.stage != Stage::Idle && peer.typed;
-                let needs_word = record.host == h && self.kind != Kind::Mmp;
-                let is_word_true = !peer.mounted && peer.stage == Stage::Idle;
+                // By an own record alone only where two takes exclude each other.
+                let needs_word = record.host == h && self.kind != Kind::Mmp && self.holds(Rule::OwnRecord);
                 if host.on
                     && !host.mounted
                     && host.stage == Stage::Idle
-                    && !is_word_given
-                    && (!needs_word || is_word_true)
+                    && (!needs_word || !peer.on)
                     && self.permits(h, &record)
                 {
                     self.hosts[h].typed = needs_word;
@@ -529,7 +527,9 @@ impl World {
             13 => self.fail(h),
             14 => self.crash(h),
             15 | 16 => {
-                if !self.hosts[h].on {
+                let peer = &self.hosts[1 - h];
+                let is_kept_off = peer.typed && peer.stage != Stage::Idle;
+                if !self.hosts[h].on && !is_kept_off {
                     (self.hosts[h].on, self.hosts[h].boot) = (true, self.hosts[h].boot + 1);
                 }
             }

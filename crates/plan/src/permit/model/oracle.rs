@@ -41,7 +41,8 @@ impl World {
         let fresh = before.saturating_sub(1);
         let at_hand: Vec<Record> = tried.records[fresh..].to_vec();
         // An own record stands until the peer makes one; it was made last here.
-        at_hand.iter().filter(|record| record.host != h || self.clean).any(|record| {
+        let is_own_enough = self.clean && self.kind == Kind::Mmp;
+        at_hand.iter().filter(|record| record.host != h || is_own_enough).any(|record| {
             let mut alone = self.clone();
             alone.hosts[h].last =
                 if record.host == h { Some(record.clone()) } else { self.hosts[h].last.clone() };
