@@ -6,6 +6,7 @@ use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::asset::State;
 use orderly_host::handover::{self, Manner, Program, Said};
 use orderly_host::machine::Machine;
+use orderly_host::services;
 use orderly_plan::release::Release;
 
 /// Makes the record and prints it.
@@ -19,12 +20,6 @@ pub(crate) fn run(
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
     let refuse = |why: String| Err(fail(Status::Refused, format!("nothing is disclaimed: {why}")));
-    for program in [Program::Takeover, Program::Release] {
-        if handover::is_unfinished(program)? {
-            let name = program.name();
-            return refuse(format!("a run of {name} is not finished; run {name} to finish it first"));
-        }
-    }
     let mounts = machine.asset_mounts();
     if let Some(holder) = mounts.holders.first() {
         return refuse(format!("{holder}; ha-release releases it"));
@@ -36,6 +31,9 @@ pub(crate) fn run(
         State::Free | State::Elsewhere(_) => {}
         State::Held => return refuse("this host holds the asset; ha-release releases it".to_owned()),
         State::Unknown(why) => return refuse(format!("cannot determine who holds the asset: {why}")),
+    }
+    if let Err(why) = close_unfinished(machine, reporter)? {
+        return refuse(why);
     }
     let take_mark = machine.asset.take_mark(&mut machine.runner).or_status(Status::Refused)?;
     let (own, peer) = (&machine.config.own.name, &machine.config.peer.name);
@@ -64,4 +62,28 @@ pub(crate) fn run(
     }
     reporter.record(&release);
     Ok(Status::Done)
+}
+
+/// A run that was killed here long ago holds nothing any more where nothing is held and no service runs; no
+/// other program could close it, because the peer has the asset.
+fn close_unfinished(machine: &mut Machine<'_>, reporter: &Reporter) -> anyhow::Result<Result<(), String>> {
+    if !handover::is_unfinished(Program::Takeover)? && !handover::is_unfinished(Program::Release)? {
+        return Ok(Ok(()));
+    }
+    for service in &machine.config.services {
+        let name = &service.name;
+        match services::state(service, &mut machine.runner) {
+            services::State::Down => {}
+            services::State::Up => {
+                return Ok(Err(format!("a run is not finished, and service {name} runs here; stop it")));
+            }
+            services::State::Unknown(why) => {
+                return Ok(Err(format!("a run is not finished, and service {name} is unknown: {why}")));
+            }
+        }
+    }
+    for name in handover::close_unfinished()? {
+        reporter.say(format!("the unfinished run of {name} is closed: nothing is held here"));
+    }
+    Ok(Ok(()))
 }

@@ -129,6 +129,7 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
         }
         return Ok(Status::Done);
     }
+    machine.note_source().or_status(Status::Refused)?;
     reporter.show_progress();
     let (ending, journal) =
         handover::begin(PROGRAM, &found.plan, digest, manner, &mut machine, &mut reporter)?;

@@ -10,7 +10,7 @@ use orderly_host::config::{Config, Control, Kind, Platform};
 use orderly_host::machine::Machine;
 use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount};
-use orderly_host::{addresses, ledger, services, shares, way_back};
+use orderly_host::{addresses, services, shares, way_back};
 use orderly_plan::owed::Source;
 use orderly_plan::step::{Plan, Step, StepName, Undo};
 
@@ -137,9 +137,9 @@ impl Maker {
 
     /// Tells whether a restore is due here: what is live is then older than the snapshot that is, and the
     /// record names that one.
-    fn owes(&mut self, machine: &Machine<'_>) -> bool {
+    fn owes(&mut self, machine: &mut Machine<'_>) -> bool {
         let own = &machine.config.own.name;
-        match ledger::owed(machine.config) {
+        match machine.source_now() {
             Ok(Some(source)) if source.is_due(own) => {
                 let Source { id, host, .. } = source;
                 self.notes.push(format!("no backup is taken: this host has not restored {id} of {host} yet"));

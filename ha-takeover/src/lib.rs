@@ -88,17 +88,17 @@ fn act(args: &Args) -> anyhow::Result<Status> {
         reporter.say("if its proof still stands; otherwise it is set aside and a new one begun");
         return Ok(Status::Done);
     }
-    if let Some(stored) = unfinished {
-        if let Some(status) = finish(&stored, &words, &mut machine, &mut reporter)? {
-            return Ok(status);
-        }
-        reporter.say("the unfinished run is set aside; its proof no longer stands, and a new one is given");
+    let sets_aside = unfinished.is_some();
+    if let Some(stored) = unfinished
+        && let Some(status) = finish(&stored, &words, &mut machine, &mut reporter)?
+    {
+        return Ok(status);
     }
     let state = machine.asset_state();
     let proof = proof::find(args, record, &mut machine, &state)?;
     let mut against = steps::against(&mut machine, &proof, &state, &left_out);
     let plan = steps::plan(&mut machine, &proof, &state, &left_out)?;
-    if proof != proof::Proof::HeldHere {
+    if !matches!(proof, proof::Proof::HeldHere(_)) {
         against.extend(machine.missing_programs(&plan));
     }
     if !against.is_empty() {
@@ -142,6 +142,9 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     }
     if let proof::Proof::Record(record) | proof::Proof::Disclaimed(record) = &proof {
         order::accept(record, &config)?;
+    }
+    if sets_aside {
+        reporter.say("the unfinished run is set aside, and a new one begun");
     }
     reporter.show_progress();
     let (ending, journal) = handover::begin(PROGRAM, &plan, digest, manner, &mut machine, &mut reporter)?;

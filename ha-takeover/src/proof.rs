@@ -22,8 +22,8 @@ use std::path::Path;
 /// A proof that was offered and holds as far as it can be checked without the asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Proof {
-    /// This host holds the asset already.
-    HeldHere,
+    /// This host holds the asset already; the record that was given all the same.
+    HeldHere(Option<Box<Release>>),
     Record(Box<Release>),
     /// The peer says that it holds nothing, and this host went down with the asset.
     Disclaimed(Box<Release>),
@@ -38,7 +38,7 @@ impl Proof {
     pub(crate) fn word(&self, ending: &Ending) -> String {
         let fenced = |step: &Outcome| step.step.starts_with("fence ") && step.outcome == "done";
         match self {
-            Self::HeldHere => "this host held the asset already".to_owned(),
+            Self::HeldHere(_) => "this host held the asset already".to_owned(),
             Self::Record(release) => format!("the record of {} from {}", release.host, release.at),
             Self::Disclaimed(release) => format!("the disclaimer of {} from {}", release.host, release.at),
             Self::Fence if ending.steps.iter().any(fenced) => "the peer's power is off".to_owned(),
@@ -75,7 +75,7 @@ pub(crate) fn find(
     }
     if *state == State::Held {
         insist_on_same(record.as_ref(), machine)?;
-        return Ok(Proof::HeldHere);
+        return Ok(Proof::HeldHere(record.map(Box::new)));
     }
     if args.cluster_fenced.is_some() {
         return by_cluster(machine, state).map(Proof::Cluster);

@@ -9,11 +9,13 @@ use orderly_host::addresses::{self, Knock};
 use orderly_host::asset::{End, State};
 use orderly_host::backup;
 use orderly_host::config::Config;
+use orderly_host::handover;
 use orderly_host::machine::{Machine, trigger_over};
 use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount, shows};
-use orderly_host::{handover, ledger, services, shares, way_back};
+use orderly_host::{ledger, services, shares, way_back};
 use orderly_plan::owed::Wanted;
+use orderly_plan::release::Release;
 use orderly_plan::step::{Plan, Step, StepName, Undo};
 use std::path::Path;
 
@@ -232,7 +234,7 @@ pub(crate) fn plan(
     let wanted = |part| !left_out.contains(&part);
     let config = machine.config;
     let restored = backup::newest_restore().or_status(Status::Refused)?;
-    let told = told(proof);
+    let told = told(proof, machine).or_status(Status::Refused)?;
     let restores = restores(config, proof, told.as_ref()).or_status(Status::Refused)?;
     let mut steps: Vec<Step<Action>> = Vec::new();
     let mut step = |name: String, action: Action, undo: Undo<Action>| {
@@ -259,7 +261,7 @@ pub(crate) fn plan(
         let peer = config.peer.name.clone();
         step(format!("{peer} is fenced, says the cluster"), Action::PeerDown { peer }, Undo::Nothing);
     }
-    if *proof != Proof::HeldHere {
+    if !matches!(proof, Proof::HeldHere(_)) {
         for (index, argv) in config.asset.before_take.iter().enumerate() {
             step(format!("before take {}", index + 1), Action::Run { argv: argv.clone() }, Undo::Nothing);
         }
@@ -332,7 +334,7 @@ pub(crate) fn plan(
         let undo = Undo::Action(Action::StopService { service: name.clone() });
         step(format!("start {name}"), Action::StartService { service: name }, undo);
     }
-    if *proof == Proof::HeldHere {
+    if matches!(proof, Proof::HeldHere(_)) {
         // What was here before this run is not taken down because a part of it cannot be completed.
         for step in &mut steps {
             let was_here = if let Action::Mount { mount } = &step.action {
@@ -363,13 +365,31 @@ pub(crate) fn off_step(peer: &str) -> String {
     format!("{peer} is still off")
 }
 
-/// Returns what the proof tells to restore; nothing where the asset was held here before.
-fn told(proof: &Proof) -> Option<Wanted> {
-    match proof {
-        Proof::HeldHere => None,
-        Proof::Record(record) | Proof::Disclaimed(record) => Some(order::wanted(record)),
+/// Returns what the proof tells to restore; nothing where this host's own holding goes on.
+fn told(proof: &Proof, machine: &mut Machine<'_>) -> anyhow::Result<Option<Wanted>> {
+    Ok(match proof {
+        Proof::HeldHere(record) => told_here(record.as_deref(), machine)?,
+        Proof::Record(record) => Some(order::wanted(record)),
+        // What went down was a takeover, before it noted what it had to restore.
+        Proof::Disclaimed(_) if ledger::Ledger::read()?.mounted.is_some() => {
+            Some(handover::told_before().unwrap_or(Wanted::LastHolding))
+        }
+        Proof::Disclaimed(record) => Some(order::wanted(record)),
         Proof::Fence | Proof::PeerDown | Proof::Cluster(_) => Some(Wanted::LastHolding),
+    })
+}
+
+/// Mounted here by hand, or by a takeover that was killed before it numbered its holding. What was told then,
+/// or a record, counts only if the label names no later holding.
+fn told_here(record: Option<&Release>, machine: &mut Machine<'_>) -> anyhow::Result<Option<Wanted>> {
+    if machine.numbering().goes_on()? == Some(true) {
+        return Ok(None);
     }
+    let last = machine.numbering().label()?.map_or(0, |label| label.holding);
+    let by_record = record.filter(|record| record.safe && record.holding >= Some(last)).map(order::wanted);
+    let known = ledger::Ledger::read()?.holding;
+    let before = || handover::told_before().filter(|_| last <= known);
+    Ok(Some(by_record.or_else(before).unwrap_or(Wanted::LastHolding)))
 }
 
 /// Tells whether there is, or may be, something to restore.
@@ -380,7 +400,7 @@ fn restores(config: &Config, proof: &Proof, wanted: Option<&Wanted>) -> anyhow::
         Some(Wanted::Named { host, .. }) => host != own,
         Some(Wanted::None) => is_due,
         Some(Wanted::LastHolding) => true,
-        None => is_due && *proof == Proof::HeldHere,
+        None => is_due && matches!(proof, Proof::HeldHere(_)),
     };
     Ok(may && config.backup.is_some())
 }
@@ -390,7 +410,7 @@ fn end(proof: &Proof, state: &State) -> End {
     match (proof, state) {
         (Proof::Cluster(end), _) => *end,
         (Proof::Disclaimed(_), _) => End::OwnCrash,
-        (Proof::HeldHere | Proof::Record(_), _)
+        (Proof::HeldHere(_) | Proof::Record(_), _)
         | (Proof::Fence | Proof::PeerDown, State::Held | State::Free) => End::Clean,
         (Proof::Fence | Proof::PeerDown, State::Elsewhere(_) | State::Unknown(_)) => End::PoweredOff,
     }

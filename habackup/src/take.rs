@@ -17,6 +17,7 @@ use crate::walk::Scope;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::runner::Runner;
 use orderly_exec::{Status, clock, fail};
+use orderly_host::handover::{self, Program};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -46,10 +47,13 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     if let Held::No(why) = ground.held(runner)? {
         return not_held(args, &why, reporter);
     }
-    let _lock = ground.lock()?;
+    let lock = ground.lock()?;
     // Asked again: it may have been released while we waited to be alone.
     if let Held::No(why) = ground.held(runner)? {
         return not_held(args, &why, reporter);
+    }
+    if !lock.is_passed() && handover::is_unfinished(Program::Takeover)? {
+        return amid_takeover(args, reporter);
     }
     ground.insist_on_none_due()?;
     ground.insist_on_services(runner)?;
@@ -94,6 +98,17 @@ fn not_held(args: &Args, why: &str, reporter: &Reporter) -> anyhow::Result<Statu
         return Ok(Status::Done);
     }
     Err(fail(Status::Refused, format!("a snapshot is taken on the host that holds the asset: {why}")))
+}
+
+/// Before a takeover is finished what this host has may be older than what the peer left, and a snapshot of it
+/// would pass for newer.
+fn amid_takeover(args: &Args, reporter: &Reporter) -> anyhow::Result<Status> {
+    let why = "a takeover was begun on this host and is not finished";
+    if args.if_held {
+        reporter.detail(format!("nothing to do: {why}"));
+        return Ok(Status::Done);
+    }
+    Err(fail(Status::Refused, format!("no snapshot is taken: {why}; run ha-takeover to finish it first")))
 }
 
 fn take(

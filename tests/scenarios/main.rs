@@ -18,6 +18,7 @@ mod hostile;
 mod install;
 mod interrupt;
 mod inuse;
+mod killed_takeover;
 mod large;
 mod locks;
 mod logins;

@@ -30,6 +30,7 @@ const HELD: &str = "another run holds";
 pub struct Lock {
     file: File,
     path: PathBuf,
+    is_passed: bool,
 }
 
 impl Lock {
@@ -54,14 +55,14 @@ impl Lock {
         let passed = passed_down(&file);
         match (file.try_lock(), passed) {
             (Ok(()), _) => {
-                let lock = Self { file, path: path.to_owned() };
+                let lock = Self { file, path: path.to_owned(), is_passed: false };
                 lock.sign();
                 Ok(lock)
             }
             // Locking again what the calling program has locked succeeds; on a descriptor that it has not
             // locked the lock of the other run is met once more.
             (Err(TryLockError::WouldBlock), Some(passed)) if passed.try_lock().is_ok() => {
-                Ok(Self { file: passed, path: path.to_owned() })
+                Ok(Self { file: passed, path: path.to_owned(), is_passed: true })
             }
             (Err(TryLockError::WouldBlock), _) => {
                 let by = Self::holder(path).unwrap_or_else(|| "a process that cannot be seen".to_owned());
@@ -97,6 +98,11 @@ impl Lock {
         if self.file.set_len(0).is_ok() {
             self.file.write_all_at(text.as_bytes(), 0).ok();
         }
+    }
+
+    /// Tells whether the calling program holds the lock and passed it down: this run is a part of its run.
+    pub fn is_passed(&self) -> bool {
+        self.is_passed
     }
 
     /// Returns where the lock lives.

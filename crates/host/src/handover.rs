@@ -12,8 +12,8 @@ use orderly_exec::job::show;
 use orderly_exec::journal::{self, Header, Journal, Stored};
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
-use orderly_exec::{Status, clock, fail, files};
-use orderly_plan::owed::Naming;
+use orderly_exec::{OrStatus, Status, clock, fail, files};
+use orderly_plan::owed::{Naming, Wanted};
 use orderly_plan::permit;
 use orderly_plan::record::{Line, Record, fingerprint};
 use orderly_plan::release::{FORMAT, Failure, Outcome, Release};
@@ -122,6 +122,33 @@ pub fn unfinished(
 /// Rejected (3) when its journal is damaged.
 pub fn is_unfinished(program: Program) -> anyhow::Result<bool> {
     Ok(journal::read::<Action>(&program.journal())?.is_some_and(|stored| !stored.is_closed()))
+}
+
+/// Returns what the unfinished takeover of this host was told to restore, if it began to take the asset.
+pub fn told_before() -> Option<Wanted> {
+    let stored = journal::read::<Action>(&Program::Takeover.journal()).ok().flatten()?;
+    let steps = &stored.header.plan.steps;
+    let take = steps.iter().position(|step| matches!(step.action, Action::Take { .. })).map(StepId)?;
+    let began = !stored.is_closed() && stored.records().contains(&Record::Started(take));
+    let told = |action: &Action| if let Action::Hold { wanted, .. } = action { wanted.clone() } else { None };
+    steps.iter().filter(|_| began).find_map(|step| told(&step.action))
+}
+
+/// Closes the unfinished runs of a host that holds nothing, and returns the names of their programs.
+///
+/// # Errors
+/// Rejected (3) when a journal is damaged; refused (4) when it cannot be written.
+pub fn close_unfinished() -> anyhow::Result<Vec<&'static str>> {
+    let mut closed = Vec::new();
+    for program in [Program::Takeover, Program::Release] {
+        let stored = journal::read::<Action>(&program.journal())?.filter(|stored| !stored.is_closed());
+        if let Some(stored) = stored {
+            let mut journal = Journal::go_on(&program.journal(), &stored)?;
+            journal.append(&Line::closed(Verdict::Unwound, clock::now())).or_status(Status::Refused)?;
+            closed.push(program.name());
+        }
+    }
+    Ok(closed)
 }
 
 /// Prints, with `--json`, the record of a run that ended in an error, in place of a report of this format.
@@ -338,8 +365,11 @@ pub fn record(machine: &mut Machine<'_>, said: Said) -> Release {
         reason.get_or_insert(format!("the serial of the record cannot be kept: {error:#}"));
         0
     });
-    if let (None, Some(holding)) = (&reason, said.naming.holding)
-        && let Err(error) = ledger::change(|ledger| ledger.ended = ledger.ended.max(holding))
+    if reason.is_none()
+        && let Err(error) = ledger::change(|ledger| {
+            ledger.ended = ledger.ended.max(said.naming.holding.unwrap_or(0));
+            ledger.mounted = None;
+        })
     {
         reason = Some(format!("that this holding ended cannot be kept: {error:#}"));
     }

@@ -44,6 +44,19 @@ pub struct Ledger {
     /// What the record of the release under way will name, found out while the asset was still here.
     #[serde(default)]
     pub leaving: Option<Naming>,
+    /// A mount of this host whose holding has no number yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mounted: Option<Mounted>,
+}
+
+/// A mount of the asset by a takeover.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mounted {
+    /// Of this host, then.
+    pub boot_id: String,
+    /// The part of the change mark that a take alone moves, after it; where the kind has one.
+    pub mark: Option<String>,
 }
 
 /// A take.
@@ -60,6 +73,14 @@ pub struct Took {
 }
 
 impl Ledger {
+    /// Returns the last take of this host that no safe record ended: the boot of this host, and the mark.
+    pub fn last_take(&self) -> Option<(&str, Option<&str>)> {
+        let took = self.took.as_ref().filter(|took| took.holding > self.ended);
+        let mounted = self.mounted.as_ref().map(|mounted| (&mounted.boot_id, &mounted.mark));
+        let last = mounted.or_else(|| took.map(|took| (&took.boot_id, &took.mark)));
+        last.map(|(boot_id, mark)| (boot_id.as_str(), mark.as_deref()))
+    }
+
     /// Reads what this host knows; without the file, nothing.
     ///
     /// # Errors
@@ -184,8 +205,28 @@ impl Numbering<'_> {
         if let Number::Begins(number) = number {
             self.write(&place, number)?;
             self.note_take()?;
+        } else if self.is_another_take()? {
+            self.note_take()?;
         }
         Ok(Some(number.get()))
+    }
+
+    /// Tells whether the asset was mounted again in this holding, by hand after a boot or by a takeover that was
+    /// killed. A mark that cannot be read tells nothing.
+    fn is_another_take(&mut self) -> anyhow::Result<bool> {
+        let ledger = Ledger::read()?;
+        let Some(took) = ledger.took else { return Ok(false) };
+        let now = self.asset.take_mark(self.run).unwrap_or_else(|_| took.mark.clone());
+        Ok(ledger.mounted.is_some() || took.boot_id != journal::boot_id() || took.mark != now)
+    }
+
+    /// Notes a mount before its holding has a number: a host that goes down in between had the asset.
+    ///
+    /// # Errors
+    /// When the mark cannot be read or the ledger not be written.
+    pub(crate) fn note_mount(&mut self) -> anyhow::Result<()> {
+        let mark = self.asset.take_mark(self.run)?;
+        change(|ledger| ledger.mounted = Some(Mounted { boot_id: journal::boot_id(), mark }))
     }
 
     /// Notes what a take alone moved of the change mark, once the asset is mounted.
@@ -198,23 +239,33 @@ impl Numbering<'_> {
             if let Some(took) = &mut ledger.took {
                 (took.mark, took.boot_id) = (mark, journal::boot_id());
             }
+            ledger.mounted = None;
         })
     }
 
     /// Returns the label as it is.
-    pub(crate) fn label(&mut self) -> anyhow::Result<Option<Label>> {
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn label(&mut self) -> anyhow::Result<Option<Label>> {
         self.place()?.map_or(Ok(None), |place| read_label(&place))
+    }
+
+    /// Tells whether the label names a holding of this host that goes on; `None` where none can be seen.
+    ///
+    /// # Errors
+    /// When the label cannot be read.
+    pub fn goes_on(&mut self) -> anyhow::Result<Option<bool>> {
+        let Some(place) = self.place()? else { return Ok(None) };
+        let number = self.judge(read_label(&place)?.as_ref(), &Ledger::read()?);
+        Ok(Some(matches!(number, Number::GoesOn(_))))
     }
 
     /// Tells whether the holding under way has its number.
     pub(crate) fn check(&mut self) -> Answer {
-        let checked = self.place().and_then(|place| {
-            let Some(place) = place else { return Ok(true) };
-            Ok(matches!(self.judge(read_label(&place)?.as_ref(), &Ledger::read()?), Number::GoesOn(_)))
-        });
-        match checked {
-            Ok(true) => Answer::Yes,
-            Ok(false) => Answer::No("this holding has no number on its label yet".to_owned()),
+        match self.goes_on() {
+            Ok(Some(true) | None) => Answer::Yes,
+            Ok(Some(false)) => Answer::No("this holding has no number on its label yet".to_owned()),
             Err(error) => Answer::Unknown(format!("{error:#}")),
         }
     }

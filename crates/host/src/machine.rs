@@ -366,6 +366,7 @@ impl Perform<Action> for Machine<'_> {
                 self.turn_service(service, services::stop_command, &services::State::Down)
             }
             Action::StartService { service } => {
+                self.note_running()?;
                 self.turn_service(service, services::start_command, &services::State::Up)
             }
             Action::EndUsers => {

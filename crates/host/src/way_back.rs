@@ -73,13 +73,7 @@ pub fn may_have_it_back(machine: &mut Machine<'_>) -> bool {
 /// Refused (4) when the asset cannot be looked at, rejected (3) when the ledger is damaged.
 pub fn crash(machine: &mut Machine<'_>, recorded: Option<&str>) -> anyhow::Result<Result<(), Useless>> {
     let ledger = Ledger::read()?;
-    let took = ledger.took.filter(|took| took.holding > ledger.ended);
+    let (boot_then, taken) = ledger.last_take().unwrap_or_default();
     let now = machine.asset.take_mark(&mut machine.runner).or_status(Status::Refused)?;
-    Ok(permit::serves(&Crash {
-        taken: took.as_ref().and_then(|took| took.mark.as_deref()),
-        now: now.as_deref(),
-        recorded,
-        boot_then: took.as_ref().map_or("", |took| took.boot_id.as_str()),
-        boot_now: &boot_id(),
-    }))
+    Ok(permit::serves(&Crash { taken, now: now.as_deref(), recorded, boot_then, boot_now: &boot_id() }))
 }

@@ -6,7 +6,9 @@
 use super::Machine;
 use crate::action::Answer;
 use crate::addresses::{self, Knock};
+use crate::asset::State;
 use crate::backup;
+use crate::handover;
 use crate::ledger::{self, Ledger};
 use crate::mounts::MountSpec;
 use anyhow::{Context, bail};
@@ -20,18 +22,17 @@ impl Machine<'_> {
     /// Then what the record says if the takeover is taken back, which only now can be seen.
     pub(super) fn hold(&mut self, wanted: Option<&Wanted>) -> anyhow::Result<()> {
         let Some(wanted) = wanted else { return self.leave_trace() };
+        // What has its number was noted before: a run that is begun anew must not note it by another label.
+        if self.numbering().goes_on()? != Some(true) {
+            let source = self.source(wanted)?;
+            ledger::change(|ledger| ledger.source = source)?;
+        }
         let own = &self.config.own.name;
         let goes_on = self.numbering().check() == Answer::Yes;
-        let label = self.numbering().label()?;
         let snapshots = match &self.config.backup {
-            Some(settings) if goes_on || *wanted == Wanted::LastHolding => backup::whole_snapshots(settings)?,
+            Some(settings) if goes_on => backup::whole_snapshots(settings)?,
             Some(_) | None => Vec::new(),
         };
-        ledger::change(|ledger| {
-            let held = ledger.took.as_ref().map_or(0, |took| took.holding);
-            let before = ledger.source.as_ref();
-            ledger.source = owed::source(wanted, label.as_ref(), &snapshots, (own, held), before);
-        })?;
         self.leave_trace()?;
         let ledger = Ledger::read()?;
         if ledger.leaving.is_some() {
@@ -42,6 +43,54 @@ impl Machine<'_> {
         let newest = snapshots.iter().find(is_of_it).map(|one| one.id.clone());
         let leaving = owed::naming(holding, own, Ok(newest), ledger.source.as_ref());
         ledger::change(|ledger| ledger.leaving = Some(leaving))
+    }
+
+    /// Returns what this host has to restore when it is told so, by the label as it is.
+    fn source(&mut self, wanted: &Wanted) -> anyhow::Result<Option<Source>> {
+        let label = self.numbering().label()?;
+        let snapshots = match &self.config.backup {
+            Some(settings) if *wanted == Wanted::LastHolding => backup::whole_snapshots(settings)?,
+            Some(_) | None => Vec::new(),
+        };
+        let ledger = Ledger::read()?;
+        let held = ledger.took.as_ref().map_or(0, |took| took.holding);
+        let own = self.config.own.name.as_str();
+        Ok(owed::source(wanted, label.as_ref(), &snapshots, (own, held), ledger.source.as_ref()))
+    }
+
+    /// Returns what this host has to restore, also where a takeover was killed before it noted that.
+    ///
+    /// # Errors
+    /// When the label, the snapshots or the ledger cannot be read.
+    pub fn source_now(&mut self) -> anyhow::Result<Option<Source>> {
+        let noted = Ledger::read()?.source;
+        if self.asset_state() != State::Held {
+            return Ok(noted);
+        }
+        match (self.numbering().goes_on()?, handover::told_before()) {
+            (Some(false), Some(wanted)) => self.source(&wanted),
+            // Without its mount nobody can look for the last holding.
+            (None, Some(wanted)) if wanted != Wanted::LastHolding => self.source(&wanted),
+            _ => Ok(noted),
+        }
+    }
+
+    /// Notes what this host has to restore, before the journal that tells it is set aside.
+    ///
+    /// # Errors
+    /// When it cannot be found out or not be written.
+    pub fn note_source(&mut self) -> anyhow::Result<()> {
+        let source = self.source_now()?;
+        ledger::change(|ledger| ledger.source = source)
+    }
+
+    /// Notes that services are about to run here: from then on what this host has is newer than what is owed.
+    pub(super) fn note_running(&mut self) -> anyhow::Result<()> {
+        ledger::change(|ledger| {
+            if let Some(source) = &mut ledger.source {
+                source.ran = true;
+            }
+        })
     }
 
     pub(super) fn check_hold(&mut self, mounts: &[MountSpec], wanted: Option<&Wanted>) -> Answer {
@@ -65,6 +114,12 @@ impl Machine<'_> {
             self.notes.push(format!("{peer} left no newer snapshot; nothing is restored"));
             return Ok(());
         };
+        if self.runs_a_service() {
+            self.notes.push(format!(
+                "not restored: a service runs here or may run, and what it wrote would be replaced; habackup --restore {id} restores it"
+            ));
+            return Ok(());
+        }
         let arguments = ["--restore", &id];
         let restored = backup::restore(config, &arguments, settings.timeout, self.lock, &mut self.runner)
             .context("--skip restore takes the asset without it, and leaves it owed")?;
@@ -91,6 +146,12 @@ impl Machine<'_> {
     /// A run that was killed and begun again may have restored more than once.
     pub(super) fn unrestore(&mut self, before: Option<&str>) -> anyhow::Result<()> {
         let (Some(settings), config) = (&self.config.backup, self.config) else { return Ok(()) };
+        // What the services of this run wrote goes with it, so it is due again.
+        ledger::change(|ledger| {
+            if let Some(source) = &mut ledger.source {
+                source.ran = false;
+            }
+        })?;
         for _ in 0..RESTORES {
             if backup::newest_restore()?.as_deref() == before {
                 return Ok(());

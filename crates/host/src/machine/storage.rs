@@ -334,7 +334,14 @@ impl Machine<'_> {
         if self.loopback(&mount.at).is_some() && self.check_mounted(mount) != Answer::Yes {
             return self.mount_loopback(mount);
         }
-        self.mount(mount)
+        self.mount(mount)?;
+        if self.loopback(&mount.at).is_none() && self.check_mounted(mount) == Answer::Yes {
+            // A host that goes down from here on had the asset.
+            if let Err(error) = self.numbering().note_mount() {
+                self.notes.push(format!("{error:#}; the asset is taken all the same"));
+            }
+        }
+        Ok(())
     }
 
     /// Mounts a folder of the asset. Whoever owns a folder there could put a link into it, and have any
