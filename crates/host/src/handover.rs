@@ -12,7 +12,7 @@ use orderly_exec::job::show;
 use orderly_exec::journal::{self, Header, Journal, Stored};
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
-use orderly_exec::{OrStatus, Status, clock, fail, files};
+use orderly_exec::{Status, clock, fail, files};
 use orderly_plan::owed::{Naming, Wanted};
 use orderly_plan::permit;
 use orderly_plan::record::{Line, Record, fingerprint};
@@ -137,14 +137,14 @@ pub fn told_before() -> Option<Wanted> {
 /// Closes the unfinished runs of a host that holds nothing, and returns the names of their programs.
 ///
 /// # Errors
-/// Rejected (3) when a journal is damaged; refused (4) when it cannot be written.
+/// Rejected (3) when a journal is damaged; when it cannot be written.
 pub fn close_unfinished() -> anyhow::Result<Vec<&'static str>> {
     let mut closed = Vec::new();
     for program in [Program::Takeover, Program::Release] {
         let stored = journal::read::<Action>(&program.journal())?.filter(|stored| !stored.is_closed());
         if let Some(stored) = stored {
             let mut journal = Journal::go_on(&program.journal(), &stored)?;
-            journal.append(&Line::closed(Verdict::Unwound, clock::now())).or_status(Status::Refused)?;
+            journal.append(&Line::closed(Verdict::Unwound, clock::now()))?;
             closed.push(program.name());
         }
     }
