@@ -58,8 +58,7 @@ pub fn restore(
     lock: Option<&Lock>,
     runner: &mut dyn Run,
 ) -> anyhow::Result<Restored> {
-    let told = [arguments, &["--yes", "--json", "-q"]].concat();
-    let ended = run(config, &told, limit, lock, runner)?;
+    let ended = run(config, &told(arguments), limit, lock, runner)?;
     let text = ended.text();
     let report = text.lines().last().and_then(|line| serde_json::from_str::<Restored>(line).ok());
     match report.filter(|report| report.record != "failure") {
@@ -68,6 +67,16 @@ pub fn restore(
         }
         Some(_) | None => bail!("habackup {}: {}", arguments.join(" "), ended.clause()),
     }
+}
+
+/// Returns the command that [`restore`] runs.
+pub fn restore_command(config: &Config, arguments: &[&str]) -> Argv {
+    command(config, &told(arguments))
+}
+
+/// The counts alone are of interest, as JSON.
+fn told<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [arguments, &["--yes", "--json", "-q"]].concat()
 }
 
 /// Returns the command: the `habackup` beside this program, else the one of the PATH.

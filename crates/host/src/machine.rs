@@ -163,9 +163,9 @@ impl<'c> Machine<'c> {
             Action::Backup => vec![backup::command(self.config, &[])],
             // Which one is known only when the asset is mounted.
             Action::Restore => {
-                vec![backup::command(self.config, &["--restore", "ID", "--yes"])]
+                vec![backup::restore_command(self.config, &["--restore", "ID"])]
             }
-            Action::Unrestore { .. } => vec![backup::command(self.config, &["--undo", "--yes"])],
+            Action::Unrestore { .. } => vec![backup::restore_command(self.config, &["--undo"])],
             Action::StopService { service } => {
                 self.service(service).map(services::stop_command).into_iter().collect()
             }
@@ -194,7 +194,11 @@ impl<'c> Machine<'c> {
                 let word = mounts.first().map(|mount| storage::intent_command(&mount.at));
                 let by_hand = mounts.iter().rev().filter(|mount| self.is_unmounted_by_hand(mount));
                 let unmounts = by_hand.map(|mount| unmount_command(&mount.at));
-                word.into_iter().chain(unmounts).chain(self.asset.release_commands()).collect()
+                // Mounted by hand, and numbered by no backup before.
+                let is_new = self.config.backup.is_none() && matches!(ledger::open_holding(), Ok(None));
+                let label = mounts.first().filter(|_| is_new);
+                let label = label.map(|mount| ledger::commands(&mount.at, platform)).unwrap_or_default();
+                label.into_iter().chain(word).chain(unmounts).chain(self.asset.release_commands()).collect()
             }
             Action::Retake { mounts } => {
                 let remounted = mounts.iter().flat_map(|mount| mount.commands(platform));
