@@ -25,7 +25,7 @@ const RESOLVING: Duration = Duration::from_secs(2);
 /// Names asked for at once.
 const THREADS: usize = 16;
 /// How long a node may take to say its boot id.
-const ANSWERING: Duration = Duration::from_secs(10);
+const ANSWERING: Duration = Duration::from_secs(30);
 
 /// By what a node was found to be this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
