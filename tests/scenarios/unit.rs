@@ -33,7 +33,7 @@ fn a_unit_is_stopped_when_no_process_of_its_control_group_is_left() {
         return;
     }
     let bed = Bed::new();
-    bed.tools(&["mount", "umount", "mv", "rm", "grep", "kill", "ln"]);
+    bed.tools(&["mount", "umount", "mv", "rm", "grep", "kill", "ln", "sync"]);
     let units = [("keeps.service", keeps(&bed)), ("whole.service", WHOLE.to_owned())];
     let ec1 = Booted::new(&bed, "ec1", &units);
     let is_active = |unit: &str| {
