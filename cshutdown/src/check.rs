@@ -56,7 +56,7 @@ impl Checked {
         } else if !args.ignore_others && !violations.is_empty() {
             // Nobody is told to stop this very machine.
             let others: Vec<NodeId> = violations.iter().map(|violation| violation.node).collect();
-            let barred = !args.even_self && !own::find(site, &others, &readings, drivers)?.is_empty();
+            let barred = !args.even_self && !own::find(site, &others, &readings, drivers)?.nodes.is_empty();
             let arguments: Vec<String> = std::env::args().skip(1).collect();
             let command = targets::Command {
                 direction: Direction::Shutdown,
@@ -154,6 +154,7 @@ fn guard(
     let own = own::find(site, targets, readings, drivers)?;
     let relays = guard::relays(&site.inventory, &site.order, targets);
     if args.even_self {
+        let own = own.nodes;
         if !own.is_empty() && args.wishes().goal == Goal::Restart {
             let name = fold(site, &own);
             let text =

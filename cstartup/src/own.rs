@@ -5,7 +5,7 @@ use anyhow::Result;
 use orderly_exec::{Status, fail};
 use orderly_nodes::fleet::Drivers;
 use orderly_nodes::guard;
-use orderly_nodes::own::{self, Own};
+use orderly_nodes::own::{self, Found, Own};
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::{Targets, fold};
 use orderly_plan::fleet::NodeId;
@@ -22,7 +22,7 @@ pub(crate) fn find(
     targets: &Targets,
     readings: &[Reading],
     drivers: &mut Drivers,
-) -> Result<Vec<NodeId>> {
+) -> Result<Found> {
     let resets = |node: &NodeId| {
         site.profile(*node).limits.reset_stuck && readings[node.index()].condition() != Condition::Up
     };
@@ -30,7 +30,8 @@ pub(crate) fn find(
         return own::find(site, &targets.nodes, readings, drivers);
     }
     let own = Own::here(site.cluster.control_node.as_deref());
-    Ok(own.among(&site.inventory, &targets.nodes).into_keys().collect())
+    let nodes = own.among(&site.inventory, &targets.nodes).into_keys().collect();
+    Ok(Found { nodes, ..Found::default() })
 }
 
 /// Returns what there is to say against resetting these nodes.
@@ -40,12 +41,13 @@ pub(crate) fn objections(
     targets: &[NodeId],
     conditions: &[Condition],
     reset: &[NodeId],
-    own: &[NodeId],
+    own: &Found,
 ) -> Vec<String> {
     if args.even_self {
         return Vec::new();
     }
-    let hit: Vec<NodeId> = own.iter().copied().filter(|node| reset.binary_search(node).is_ok()).collect();
+    let nodes = own.nodes.iter().copied().filter(|node| reset.binary_search(node).is_ok()).collect();
+    let hit = Found { nodes, unread: own.unread.clone() };
     let acted = acted(targets, conditions, reset);
     let relays = guard::relays_reset(&site.inventory, &site.order, &acted, reset);
     guard::objections(&site.inventory, &hit, &relays, "reset")
@@ -61,7 +63,7 @@ pub(crate) fn guard(
     targets: &[NodeId],
     conditions: &[Condition],
     reset: &[NodeId],
-    own: &[NodeId],
+    own: &Found,
 ) -> Result<()> {
     let lines = objections(args, site, targets, conditions, reset, own);
     if lines.is_empty() { Ok(()) } else { Err(fail(Status::Refused, lines.join("\n"))) }

@@ -7,6 +7,7 @@ use orderly_exec::cli::{arguments, program_name};
 use orderly_exec::{Status, fail};
 use orderly_nodes::boot;
 use orderly_nodes::history::History;
+use orderly_nodes::own::Found;
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::{Command, Targets, counted, describe, fold};
 use orderly_plan::duration;
@@ -67,7 +68,7 @@ impl Plan {
         site: &Site,
         mut targets: Targets,
         conditions: &[Condition],
-        own: &[NodeId],
+        own: &Found,
         history: &History,
     ) -> Result<Self> {
         let judged = without_units(site, conditions);
@@ -89,9 +90,9 @@ impl Plan {
         nodes = site.units_of(&nodes);
         nodes.extend(&targets.nodes);
         nodes.sort_unstable();
-        let order = own::last(site, &nodes, conditions, &reset, own)?;
+        let order = own::last(site, &nodes, conditions, &reset, &own.nodes)?;
         let expected = expected(site, &nodes, &starts, history);
-        let mut options = options(args, site, history, reset.clone(), own);
+        let mut options = options(args, site, history, reset.clone(), &own.nodes);
         options.is_foretold = expected.is_some();
         let (nodes_to_start, up): (Vec<NodeId>, Vec<NodeId>) =
             nodes.iter().copied().partition(|node| starts(node));
@@ -178,13 +179,7 @@ fn without_units(site: &Site, conditions: &[Condition]) -> Vec<Condition> {
 }
 
 /// Refuses what would violate the sequence.
-fn check(
-    args: &Args,
-    site: &Site,
-    targets: &[NodeId],
-    conditions: &[Condition],
-    own: &[NodeId],
-) -> Result<()> {
+fn check(args: &Args, site: &Site, targets: &[NodeId], conditions: &[Condition], own: &Found) -> Result<()> {
     let mut violations = Vec::new();
     if !args.ignore_others {
         violations.extend(select::unserved(Direction::Startup, &site.order, targets, conditions));

@@ -100,6 +100,33 @@ fn an_address_is_overruled_by_another_boot_alone() {
     run(&bed, "cshutdown -k ALL").status(4).run();
 }
 
+/// One login that was lost, under load, and the node was "this very machine". The shell is scripted: real
+/// logins are not lost when one wants them to be.
+#[test]
+fn a_question_for_the_boot_that_was_lost_is_asked_again_and_what_stays_unread_is_said() {
+    let bed = Bed::new();
+    world(&bed, r#"{"name": "n1", "address": "127.0.0.1"}"#, OTHER, "");
+    let rsh = bed.read("rsh").replace("#!/bin/sh\n", "");
+    let asked = bed.path("asked");
+    let lost = "echo 'Connection timed out during banner exchange' >&2; exit 255";
+    bed.script(
+        "rsh",
+        &format!("echo >>{asked:?}; [ $(grep -c '' {asked:?}) -gt 1 ] || {{ {lost}; }}\n{rsh}"),
+    );
+    bed.tool("grep");
+    run(&bed, "cshutdown -k ALL").run();
+    assert_eq!(bed.read("asked").lines().count(), 2);
+
+    bed.script("rsh", lost);
+    let config = bed.read("etc/cluster.toml");
+    bed.config("cluster.toml", format!("{config}[limits]\nretries = 0\n"));
+    for line in ["cshutdown -k ALL", "cstartup -k -Z ALL"] {
+        let refused = run(&bed, line).status(4).run();
+        assert!(refused.stderr.contains("n1 may be this very machine: it is reached at an address of it"));
+        assert!(refused.stderr.contains("timed out during banner exchange)"), "{}", refused.stderr);
+    }
+}
+
 #[test]
 fn an_alias_of_the_hosts_file_is_this_machine() {
     if !real::require(&[Need::Root, Need::MountNamespace, Need::Program("unshare"), Need::Program("mount")]) {

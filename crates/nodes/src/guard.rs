@@ -1,6 +1,7 @@
 //! Keeps a run from sawing off the branch it sits on: this very machine, and nodes through which the
 //! run reaches others.
 
+use crate::own::Found;
 use orderly_plan::fleet::NodeId;
 use orderly_plan::graph::Order;
 use orderly_plan::inventory::Inventory;
@@ -81,13 +82,18 @@ fn named(inventory: &Inventory, node: NodeId, attribute: &str) -> Vec<NodeId> {
 
 /// Returns why a run is refused, all reasons at once; nothing when it may go on. `verb` is what would be
 /// done: `stop`, `reset`.
-pub fn objections(inventory: &Inventory, own: &[NodeId], relays: &[Relay], verb: &str) -> Vec<String> {
+pub fn objections(inventory: &Inventory, own: &Found, relays: &[Relay], verb: &str) -> Vec<String> {
     let mut lines = Vec::new();
-    for &node in own {
-        lines.push(format!(
-            "{} is this very machine; exclude it (-x {0}), or use --even-self to {verb} it last",
-            inventory.name(node)
-        ));
+    for &node in &own.nodes {
+        let name = inventory.name(node);
+        let is = match own.unread.get(&node) {
+            None => "is this very machine".to_owned(),
+            Some(why) => format!(
+                "may be this very machine: it is reached at an address of it, and did not say that it is in \
+                 another boot ({why})"
+            ),
+        };
+        lines.push(format!("{name} {is}; exclude it (-x {name}), or use --even-self to {verb} it last"));
     }
     for relay in relays {
         let needing = nodeset::fold(relay.needed_by.iter().map(|&node| inventory.name(node)));
@@ -138,7 +144,9 @@ mod tests {
         let order = Order::new(3, &[vec![NodeId(1)], vec![NodeId(0)]], &[(GroupId(0), GroupId(1))]);
         let found = relays(&inventory, &order, &all);
         assert_eq!(found, [Relay { node: NodeId(0), attribute: "gateway", needed_by: vec![NodeId(2)] }]);
-        assert!(objections(&inventory, &[], &found, "stop")[0].contains("gw is the gateway of b"));
+        assert!(
+            objections(&inventory, &Found::default(), &found, "stop")[0].contains("gw is the gateway of b")
+        );
         assert!(relays(&inventory, &order, &all[1..]).is_empty(), "not a target");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A name proves it. An address alone does not, because several nodes may be reached through one
 //! address of this machine (a port forwarded, a network of its own); a boot id that the node says and that
-//! is another than ours overrules it, and so does a power that reads off.
+//! is another than ours overrules it, and so does a power that reads off. A question that was lost on its way
+//! is asked again, as any other is: a login under load proves nothing.
 //!
 //! Invariant: what cannot be found out overrules nothing (`an_address_is_overruled_by_another_boot_alone`).
 
@@ -10,9 +11,11 @@ use crate::boot;
 use crate::fleet::{Command, Drivers, Host};
 use crate::site::Site;
 use nix::ifaddrs::getifaddrs;
+use orderly_exec::job::Ended;
 use orderly_exec::{Status, fail};
-use orderly_plan::fleet::{BootId, Event, Fleet, NodeId, Power};
+use orderly_plan::fleet::{BootId, Event, Failure, Fleet, NodeId, Power};
 use orderly_plan::inventory::{Inventory, Node};
+use orderly_plan::machine::back_off;
 use orderly_plan::survey::Reading;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, ToSocketAddrs};
@@ -24,8 +27,13 @@ use std::time::{Duration, Instant};
 const RESOLVING: Duration = Duration::from_secs(2);
 /// Names asked for at once.
 const THREADS: usize = 16;
-/// How long a node may take to say its boot id.
-const ANSWERING: Duration = Duration::from_secs(30);
+/// How long a node may take to say its boot id, each time.
+const ANSWERING: Duration = Duration::from_secs(60);
+/// How long it is waited before a question that was lost is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What was heard of each node.
+type Of<T> = Vec<(NodeId, T)>;
 
 /// By what a node was found to be this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,6 +222,15 @@ fn resolve(names: BTreeSet<String>, limit: Duration) -> HashMap<String, Vec<IpAd
     found
 }
 
+/// The targets that are this machine.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// Sorted.
+    pub nodes: Vec<NodeId>,
+    /// Those of them that are only reached at an address of it, and why they did not say which boot they are in.
+    pub unread: BTreeMap<NodeId, String>,
+}
+
 /// Returns the targets that are this machine; in a simulation nobody is asked.
 ///
 /// # Errors
@@ -223,48 +240,85 @@ pub fn find(
     targets: &[NodeId],
     readings: &[Reading],
     drivers: &mut Drivers,
-) -> anyhow::Result<Vec<NodeId>> {
+) -> anyhow::Result<Found> {
     let own = Own::here(site.cluster.control_node.as_deref());
     let hits = if drivers.is_simulated() {
         own.among(&site.inventory, targets)
     } else {
         own.among_resolved(&site.inventory, targets)
     };
-    confirm(hits, readings, drivers)
-        .map_err(|signal| fail(Status::Signal(signal), "interrupted before anything was done"))
-}
-
-/// Returns those of the nodes found that are this machine, after asking those found by address alone for
-/// their boot ids; or the signal that came meanwhile.
-///
-/// # Errors
-/// The number of the signal.
-fn confirm(
-    hits: BTreeMap<NodeId, By>,
-    readings: &[Reading],
-    drivers: &mut Drivers,
-) -> Result<Vec<NodeId>, i32> {
-    let by_address = |node: &NodeId| hits.get(node) == Some(&By::Address);
     // This machine runs: a node whose power reads off is another one.
     let is_off =
-        |node: &NodeId| readings.get(node.index()).is_some_and(|reading| reading.power == Some(Power::Off));
-    let mut own: BTreeSet<NodeId> =
-        hits.keys().copied().filter(|node| !(by_address(node) && is_off(node))).collect();
-    let Some(here) = boot::own() else { return Ok(own.into_iter().collect()) };
-    let asked: Vec<NodeId> = own
-        .iter()
-        .copied()
-        .filter(|node| by_address(node) && drivers.abilities(*node).runs_commands)
-        .collect();
-    for (node, id) in boot_ids(&asked, drivers)? {
-        if id != here {
-            own.remove(&node);
+        |node: NodeId| readings.get(node.index()).is_some_and(|reading| reading.power == Some(Power::Off));
+    let mut found = Found::default();
+    let mut asked = Vec::new();
+    for (node, by) in hits {
+        match by {
+            By::Address if is_off(node) => continue,
+            By::Address if drivers.is_simulated() => {}
+            By::Address if drivers.abilities(node).runs_commands => asked.push(node),
+            By::Address => {
+                found.unread.insert(node, "no command can be run on it, see [shell]".to_owned());
+            }
+            By::Name => {}
+        }
+        found.nodes.push(node);
+    }
+    let Some(here) = boot::own() else { return Ok(found) };
+    let ids = boot_ids(site, asked, drivers)
+        .map_err(|signal| fail(Status::Signal(signal), "interrupted before anything was done"))?;
+    for (node, id) in ids {
+        match id {
+            Ok(id) if id != here => found.nodes.retain(|other| *other != node),
+            Ok(_) => {}
+            Err(why) => {
+                found.unread.insert(node, why);
+            }
         }
     }
-    Ok(own.into_iter().collect())
+    Ok(found)
 }
 
-fn boot_ids(nodes: &[NodeId], drivers: &mut Drivers) -> Result<Vec<(NodeId, BootId)>, i32> {
+/// Asks nodes which boot they are in, those to whom the question was lost again, as often as `retries` says;
+/// returns what each said, or why it did not.
+///
+/// # Errors
+/// The number of the signal that came meanwhile.
+fn boot_ids(
+    site: &Site,
+    mut nodes: Vec<NodeId>,
+    drivers: &mut Drivers,
+) -> Result<Of<Result<BootId, String>>, i32> {
+    let mut ids = Vec::new();
+    let mut attempts = 0;
+    while !nodes.is_empty() {
+        attempts += 1;
+        let lost = |node: NodeId, failure: &Failure| {
+            attempts <= site.profile(node).limits.retries && back_off(failure.kind, attempts).is_some()
+        };
+        let mut again = Vec::new();
+        for (node, result) in ask(&nodes, drivers)? {
+            match result {
+                Ok(ended) => ids.push((node, said(&ended))),
+                Err(failure) if lost(node, &failure) => again.push(node),
+                Err(failure) => ids.push((node, Err(failure.detail))),
+            }
+        }
+        nodes = again;
+        if !nodes.is_empty() {
+            pause(drivers)?;
+        }
+    }
+    Ok(ids)
+}
+
+fn said(ended: &Ended) -> Result<BootId, String> {
+    let id = if ended.succeeded() { boot::id(&ended.text()) } else { None };
+    id.ok_or_else(|| format!("{}: {}", boot::COMMAND, ended.clause()))
+}
+
+/// Asks each once.
+fn ask(nodes: &[NodeId], drivers: &mut Drivers) -> Result<Of<Result<Ended, Failure>>, i32> {
     let argv: Vec<String> = boot::COMMAND.split(' ').map(str::to_owned).collect();
     let mut waiting = HashMap::new();
     for &node in nodes {
@@ -272,7 +326,7 @@ fn boot_ids(nodes: &[NodeId], drivers: &mut Drivers) -> Result<Vec<(NodeId, Boot
             Command { on: Host::Node(node), argv: argv.clone(), stdin: Vec::new(), timeout: ANSWERING };
         waiting.insert(drivers.start(&command), node);
     }
-    let (mut ids, mut signal) = (Vec::new(), None);
+    let (mut answers, mut signal) = (Vec::new(), None);
     while !waiting.is_empty() {
         for event in drivers.next(None) {
             if let Event::Signal(number) = event {
@@ -281,12 +335,22 @@ fn boot_ids(nodes: &[NodeId], drivers: &mut Drivers) -> Result<Vec<(NodeId, Boot
             }
         }
         for (command, result) in drivers.take_ended() {
-            let Some(node) = waiting.remove(&command) else { continue };
-            let said = result.ok().filter(orderly_exec::job::Ended::succeeded);
-            ids.extend(said.and_then(|ended| boot::id(&ended.text())).map(|id| (node, id)));
+            answers.extend(waiting.remove(&command).map(|node| (node, result)));
         }
     }
-    signal.map_or(Ok(ids), Err)
+    signal.map_or(Ok(answers), Err)
+}
+
+fn pause(drivers: &mut Drivers) -> Result<(), i32> {
+    let until = drivers.now() + PAUSE;
+    while drivers.now() < until {
+        for event in drivers.next(Some(until)) {
+            if let Event::Signal(number) = event {
+                return Err(number);
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
