@@ -1,6 +1,8 @@
 //! One hanging controller among 64 delays nobody else, and is named at its own limit: powerman and
 //! the IPMI programs against real daemons, `command` against a script.
 //!
+//! The others are tried again, as packets are lost under load; the hanging one is never acted on.
+//!
 //! Whoever waits for the hanging one here waits for ten minutes, or for the minute the IPMI programs
 //! are given (they give up after it for a packet that was lost, too): no run that does ends in time.
 
@@ -19,7 +21,7 @@ fn configure(bed: &Bed, power: &str, limit: &str) {
         format!(
             "inventory = {:?}\nlog_dir = {:?}\nsequence = {{ start = {:?}, shut = {:?} }}\n\
              [power]\n{power}timeout = \"10m\"\n[probe]\ndriver = \"power\"\ninterval = \"200ms\"\n\
-             [limits]\nretries = 0\ntimeout = \"10m\"\nper = \"bmc\"\nmax = 2\n\
+             [limits]\nretries = 6\ntimeout = \"10m\"\nper = \"bmc\"\nmax = 2\n\
              [override.group.hung]\nlimits = {{ timeout = \"{limit}\" }}\n",
             bed.path("etc/inventory.json"),
             bed.path("log"),

@@ -76,39 +76,75 @@ pub enum Outcome {
     /// In maintenance: down for its users, its power on.
     Maintenance,
     /// The reason, as a clause.
-    Failed(String),
+    Failed(Reason),
     /// What it was last seen doing.
-    TimedOut(String),
+    TimedOut(Reason),
     /// Neither its power nor its probe tells anything; the last words of its driver.
-    Unreachable(String),
+    Unreachable(Reason),
     /// Not begun, because this node failed.
     Held(NodeId),
     /// Begun and not waited for, because the run was interrupted.
     Begun,
     /// Begun, and the call that acted on it was ended half-way: a person must look.
-    Unknown(String),
+    Unknown(Reason),
     /// Never begun.
     Skipped,
 }
 
+/// A reason in words. Those that say the same of several nodes are told in one line: the same means by what
+/// holds for them all, and not by which call ran just then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    words: String,
+    /// How much of the words has to be the same.
+    class: usize,
+}
+
+impl Reason {
+    /// Returns a reason with what is also known of this one node.
+    pub fn with_aside(class: &str, aside: &str) -> Self {
+        Self { words: format!("{class}{aside}"), class: class.len() }
+    }
+
+    pub fn words(&self) -> &str {
+        &self.words
+    }
+
+    /// Returns what nodes that failed alike have in common.
+    pub fn class(&self) -> &str {
+        self.words.get(..self.class).unwrap_or(&self.words)
+    }
+}
+
+impl From<String> for Reason {
+    fn from(words: String) -> Self {
+        Self { class: words.len(), words }
+    }
+}
+
 impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Self {
-        match failure.kind {
-            FailureKind::TimedOut => Self::TimedOut(failure.detail),
-            FailureKind::Unreachable | FailureKind::Refused => Self::Unreachable(failure.detail),
-            FailureKind::Ended => Self::Unknown(failure.detail),
+        Self::failed(failure.kind, failure.detail.into())
+    }
+}
+
+impl Outcome {
+    /// Returns how a node ended that failed like this.
+    pub fn failed(kind: FailureKind, reason: Reason) -> Self {
+        match kind {
+            FailureKind::TimedOut => Self::TimedOut(reason),
+            FailureKind::Unreachable | FailureKind::Refused => Self::Unreachable(reason),
+            FailureKind::Ended => Self::Unknown(reason),
             FailureKind::Failed
             | FailureKind::Busy
             | FailureKind::NoEffect
             | FailureKind::FellBack
             | FailureKind::Authentication
             | FailureKind::NotStarted
-            | FailureKind::Itself => Self::Failed(failure.detail),
+            | FailureKind::Itself => Self::Failed(reason),
         }
     }
-}
 
-impl Outcome {
     /// Tells whether the node is as was asked.
     pub fn is_well(&self) -> bool {
         matches!(
@@ -141,13 +177,18 @@ impl Outcome {
         if let Self::Held(by) = self { Some(*by) } else { None }
     }
 
-    /// Returns the reason, where there is one in words.
+    /// Returns the reason in words, where there is one.
     pub fn detail(&self) -> Option<&str> {
+        self.reason().map(Reason::words)
+    }
+
+    /// Returns the reason, where there is one.
+    pub fn reason(&self) -> Option<&Reason> {
         match self {
-            Self::Failed(detail)
-            | Self::TimedOut(detail)
-            | Self::Unreachable(detail)
-            | Self::Unknown(detail) => Some(detail),
+            Self::Failed(reason)
+            | Self::TimedOut(reason)
+            | Self::Unreachable(reason)
+            | Self::Unknown(reason) => Some(reason),
             Self::Up
             | Self::AlreadyUp
             | Self::Down

@@ -3,7 +3,7 @@
 use crate::duration;
 use crate::fleet::NodeId;
 use crate::graph::Order;
-use crate::machine::{Ending, Outcome};
+use crate::machine::{Ending, Outcome, Reason};
 use crate::nodeset;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -25,16 +25,16 @@ pub struct Row {
 /// Returns the endings folded by reason: what went well first, then what did not.
 pub fn rows<'n>(endings: &[Ending], name: &Naming<'n>) -> Vec<Row> {
     let mut folded: BTreeMap<(u8, String, String), Vec<&Ending>> = BTreeMap::new();
-    let details = endings.iter().map(|ending| ending.outcome.detail().unwrap_or_default());
-    let details = comparable(details.zip(endings.iter().map(|ending| name(ending.node))));
-    for (ending, detail) in endings.iter().zip(details) {
+    let classes = endings.iter().map(|ending| ending.outcome.reason().map_or("", Reason::class));
+    let classes = comparable(classes.zip(endings.iter().map(|ending| name(ending.node))));
+    for (ending, class) in endings.iter().zip(classes) {
         let (rank, head) = key(ending, name);
-        folded.entry((rank, head, detail)).or_default().push(ending);
+        folded.entry((rank, head, class)).or_default().push(ending);
     }
-    folded.into_iter().map(|((_, head, detail), ended)| row(&head, &detail, &ended, name)).collect()
+    folded.into_iter().map(|((_, head, _), ended)| row(&head, &ended, name)).collect()
 }
 
-/// Endings with the same key, and comparable details, share a row.
+/// Endings with the same key, and comparable reasons, share a row.
 fn key<'n>(ending: &Ending, name: &Naming<'n>) -> (u8, String) {
     let rank = match ending.outcome {
         Outcome::Up | Outcome::Down | Outcome::Restarted | Outcome::Maintenance => 0,
@@ -102,7 +102,7 @@ pub fn of_all<'t>(key: &str, mut said: impl Iterator<Item = &'t str>) -> String 
     format!("{first}{alike}")
 }
 
-fn row<'n>(head: &str, detail: &str, ended: &[&Ending], name: &Naming<'n>) -> Row {
+fn row<'n>(head: &str, ended: &[&Ending], name: &Naming<'n>) -> Row {
     let nodes: Vec<NodeId> = ended.iter().map(|ending| ending.node).collect();
     let set = nodeset::fold(nodes.iter().map(|&node| name(node)));
     let mut text = format!("{head}: {set}");
@@ -125,10 +125,20 @@ fn row<'n>(head: &str, detail: &str, ended: &[&Ending], name: &Naming<'n>) -> Ro
     if !aside.is_empty() {
         text.push_str(&format!(" ({})", aside.join(", ")));
     }
-    if !detail.is_empty() {
-        text.push_str(&format!(": {}", of_all(detail, ended.iter().filter_map(|e| e.outcome.detail()))));
+    if let Some(said) = said_most(ended) {
+        text.push_str(&format!(": {said}"));
     }
     Row { well: ended.iter().all(|ending| ending.outcome.is_well()), nodes, text }
+}
+
+/// Returns the words that were said of most of these nodes, and whether others are only alike.
+fn said_most(ended: &[&Ending]) -> Option<String> {
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    let all = ended.iter().filter_map(|ending| ending.outcome.detail());
+    all.clone().for_each(|words| *count.entry(words).or_default() += 1);
+    // Of as many, those of the first: the report is the same whichever way a map is gone through.
+    let most = all.rev().max_by_key(|words| count[words])?;
+    Some(if count.len() > 1 { format!("{most}{ALIKE}") } else { most.to_owned() })
 }
 
 /// How many nodes of a critical path are named; longer ones begin later.
@@ -256,7 +266,7 @@ mod tests {
 
     #[test]
     fn endings_are_folded_by_reason() {
-        let failed = |node: &str| Outcome::Failed(format!("power on {node}: no"));
+        let failed = |node: &str| Outcome::Failed(format!("power on {node}: no").into());
         let endings = [
             ending(0, Outcome::Up, Some(0), Some(20)),
             ending(1, Outcome::Up, Some(0), Some(30)),
@@ -281,10 +291,31 @@ mod tests {
     /// A call for five hundred nodes that was ended gave as many rows.
     #[test]
     fn what_was_run_for_many_nodes_at_once_keeps_no_rows_apart() {
-        let lost = || Outcome::Unknown("power on n01 n02 n03: interrupted".to_owned());
+        let lost = || Outcome::Unknown("power on n01 n02 n03: interrupted".to_owned().into());
         let endings: Vec<Ending> = (0..3).map(|node| ending(node, lost(), Some(0), Some(3))).collect();
         let said: Vec<String> = rows(&endings, &name).into_iter().map(|row| row.text).collect();
         assert_eq!(said, ["unknown: n[01-03] (3 nodes, 3.0s): power on n01 n02 n03: interrupted"]);
+    }
+
+    /// Sixteen nodes of one controller ended in two rows, by what was heard before their limit fell.
+    #[test]
+    fn nodes_that_fail_alike_share_a_row_whatever_was_heard_last() {
+        let unheard = |aside: &str| Outcome::Unreachable(Reason::with_aside("power unknown for 10s", aside));
+        let why = "; the controller does not answer";
+        let endings = [(0, ""), (1, why), (2, why), (3, "; no login")]
+            .map(|(node, aside)| ending(node, unheard(aside), Some(0), Some(10)));
+        let said: Vec<String> = rows(&endings, &name).into_iter().map(|row| row.text).collect();
+        assert_eq!(
+            said,
+            [
+                "unreachable: n[01-04] (4 nodes, 10s): power unknown for 10s; the controller does not answer (the \
+              others alike)"
+            ]
+        );
+        assert_eq!(
+            endings[1].outcome.detail(),
+            Some("power unknown for 10s; the controller does not answer")
+        );
     }
 
     #[test]
@@ -296,9 +327,9 @@ mod tests {
     #[test]
     fn the_word_node_in_what_a_driver_said_stays() {
         let said = || "sh -c 'NODE=$1; x': user NODEADMIN rejected".to_owned();
-        let one = [ending(0, Outcome::Failed(said()), Some(0), Some(0))];
+        let one = [ending(0, Outcome::Failed(said().into()), Some(0), Some(0))];
         assert_eq!(rows(&one, &name)[0].text, format!("failed: n01: {}", said()));
-        let two = [0, 1].map(|node| ending(node, Outcome::Failed(said()), Some(0), Some(0)));
+        let two = [0, 1].map(|node| ending(node, Outcome::Failed(said().into()), Some(0), Some(0)));
         assert_eq!(rows(&two, &name)[0].text, format!("failed: n[01-02] (2 nodes): {}", said()));
     }
 

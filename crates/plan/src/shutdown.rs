@@ -263,9 +263,9 @@ impl<'o> Shutdown<'o> {
                 self.end(node, outcome, now);
                 self.progress.complete(node);
             }
-            Move::Fail(failure) => {
+            Move::Fail(outcome) => {
                 self.failed += 1;
-                self.end(node, failure.into(), now);
+                self.end(node, outcome, now);
                 for held in self.progress.fail(node) {
                     self.notice(held, now, Happening::Over(Outcome::Held(node)));
                 }

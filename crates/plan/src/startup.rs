@@ -262,7 +262,7 @@ impl<'o> Startup<'o> {
                 if member.was_reset =>
             {
                 let clause = "switched off to be reset, and not switched on again".to_owned();
-                Outcome::Failed(clause)
+                Outcome::Failed(clause.into())
             }
             State::Waiting
             | State::Asking

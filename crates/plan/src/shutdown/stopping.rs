@@ -9,7 +9,7 @@
 use super::{Goal, Patience, Wishes};
 use crate::duration;
 use crate::fleet::{Abilities, BootId, Errand, Failure, FailureKind, Power, Probe, Task};
-use crate::machine::{Outcome, back_off};
+use crate::machine::{Outcome, Reason, back_off};
 use crate::survey::Reading;
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub(super) enum Move {
     /// Over, well.
     Over(Outcome),
     /// Over, not well.
-    Fail(Failure),
+    Fail(Outcome),
 }
 
 /// One node on its way down.
@@ -239,10 +239,10 @@ impl Stopping {
             Stage::Sinking if self.doubt => self.tell_again(),
             Stage::Sinking => Move::Poll,
             // A probe that was down and is up again may be that of a service that was restarted.
-            Stage::Rising if is_same => Move::Fail(Failure {
-                kind: FailureKind::Failed,
-                detail: "up again with the same boot id: it was not restarted".to_owned(),
-            }),
+            Stage::Rising if is_same => {
+                let clause = "up again with the same boot id: it was not restarted";
+                Move::Fail(Outcome::Failed(clause.to_owned().into()))
+            }
             Stage::Rising => Move::Over(Outcome::Restarted),
             Stage::Looking | Stage::Asking | Stage::Cutting | Stage::Verifying => Move::Wait,
         }
@@ -339,7 +339,7 @@ impl Stopping {
     fn not_accepted(&mut self, failure: Failure, now: Duration) -> Move {
         // Nor is the power of this very machine cut: `--force-off` was said of others.
         if matches!(failure.kind, FailureKind::Ended | FailureKind::Itself) {
-            return Move::Fail(failure);
+            return Move::Fail(failure.into());
         }
         // The connection may have been lost because the node went down: the state decides. So it does
         // when a node that is going down already answers a second telling with anything at all.
@@ -451,7 +451,7 @@ impl Stopping {
                 self.stage = Stage::Sinking;
                 Move::Retry(failure, wait)
             }
-            None => Move::Fail(failure),
+            None => Move::Fail(failure.into()),
         }
     }
 
@@ -480,22 +480,27 @@ impl Stopping {
         let blind = self.power == Power::Unknown && self.probe == Probe::Unknown;
         let kind = if blind { FailureKind::Unreachable } else { FailureKind::TimedOut };
         let seen = self.reading().shown();
-        let mut detail = format!("{state} after {limit} ({seen})");
-        if let Some(last) = &self.last {
-            detail.push_str(&format!("; {}", last.detail));
+        let last = self.last.as_ref().map_or_else(String::new, |last| format!("; {}", last.detail));
+        let reason = Reason::with_aside(&format!("{state} after {limit} ({seen})"), &last);
+        if forcible && self.is_to_be_forced() {
+            return self.force(Failure { kind, detail: reason.words().to_owned() });
         }
-        let failure = Failure { kind, detail };
-        if forcible { self.refuse(failure) } else { Move::Fail(failure) }
+        Move::Fail(Outcome::failed(kind, reason))
     }
 
     /// Gives the node up; its power is cut all the same only where the operator said so.
     fn refuse(&mut self, failure: Failure) -> Move {
-        if self.wishes.force_off && self.able.switches_power && !self.forced {
-            self.forced = true;
-            self.last = Some(failure);
-            return self.begin_cut();
-        }
-        Move::Fail(failure)
+        if self.is_to_be_forced() { self.force(failure) } else { Move::Fail(failure.into()) }
+    }
+
+    fn is_to_be_forced(&self) -> bool {
+        self.wishes.force_off && self.able.switches_power && !self.forced
+    }
+
+    fn force(&mut self, failure: Failure) -> Move {
+        self.forced = true;
+        self.last = Some(failure);
+        self.begin_cut()
     }
 
     fn off_outcome(&self) -> Outcome {

@@ -59,7 +59,7 @@ impl Startup<'_> {
             }
             Condition::On if self.members[node.index()].boot_over => {
                 let clause = stuck(self.patience(node), able.switches_power);
-                self.finish(node, Outcome::Failed(clause), now);
+                self.finish(node, Outcome::Failed(clause.into()), now);
             }
             Condition::On => {
                 if able.switches_power {
@@ -76,7 +76,7 @@ impl Startup<'_> {
                     self.queue(node, Act::On, now);
                 } else {
                     let clause = "no driver can power it, read its power or probe it".to_owned();
-                    self.finish(node, Outcome::Failed(clause), now);
+                    self.finish(node, Outcome::Failed(clause.into()), now);
                 }
             }
             Condition::Unknown => {
@@ -119,7 +119,7 @@ impl Startup<'_> {
     pub(super) fn reset(&mut self, able: Abilities, node: NodeId, now: Duration) {
         if !able.switches_power {
             let clause = "to be reset, but its power cannot be switched".to_owned();
-            return self.finish(node, Outcome::Failed(clause), now);
+            return self.finish(node, Outcome::Failed(clause.into()), now);
         }
         if self.identify(able, node, now) {
             return;
@@ -261,7 +261,7 @@ impl Startup<'_> {
         now: Duration,
     ) {
         if failure.kind == FailureKind::Ended {
-            return self.finish(node, Outcome::Unknown(failure.detail), now);
+            return self.finish(node, Outcome::Unknown(failure.detail.into()), now);
         }
         self.member(node).last_failure = Some(Box::new(failure.clone()));
         let has_begun = !matches!(failure.kind, FailureKind::NotStarted | FailureKind::Authentication);

@@ -48,7 +48,7 @@ impl Startup<'_> {
                 member.boot_before = id;
                 if id.is_some() && id == self.options.own_boot {
                     let clause = "it is the very machine this run is on (same boot id), and is not reset";
-                    self.finish(node, Outcome::Failed(clause.to_owned()), now);
+                    self.finish(node, Outcome::Failed(clause.to_owned().into()), now);
                 } else if !self.interrupted {
                     self.reset(self.able(fleet, node), node, now);
                 }

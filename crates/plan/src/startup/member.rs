@@ -1,7 +1,7 @@
 //! One node of a start: what it is at, what was read of it, what it still may do.
 
 use crate::fleet::{Abilities, BootId, Failure, Power, Probe, Task};
-use crate::machine::Outcome;
+use crate::machine::{Outcome, Reason};
 use crate::survey::{Condition, Reading};
 use std::time::Duration;
 
@@ -180,20 +180,23 @@ impl Member {
             && failure.kind.met_nobody()
             && self.state != State::Booting
         {
-            return Outcome::Unreachable(failure.detail.clone());
+            return Outcome::Unreachable(failure.detail.clone().into());
         }
         if asks && self.reading.condition() == Condition::Unknown && !self.acted {
             let why = why.map_or_else(String::new, |why| format!("; {why}"));
-            return Outcome::Unreachable(format!("{shown} for {limit}{why}"));
+            return Outcome::Unreachable(Reason::with_aside(&format!("{shown} for {limit}"), &why));
         }
         if self.must_go_down {
-            return Outcome::Failed(format!("the reset was accepted and had no effect for {limit}; {shown}"));
+            let clause = format!("the reset was accepted and had no effect for {limit}; {shown}");
+            return Outcome::Failed(clause.into());
         }
         let doing = self.doing();
         let before = self
             .last_failure
             .as_ref()
             .map_or_else(String::new, |failure| format!("; before that: {}", failure.detail));
-        Outcome::TimedOut(format!("not up after {limit}, {doing}; {shown}{before}"))
+        // What it was at when its time was up says when that was, more than what is wrong.
+        let class = format!("not up after {limit}; {shown}");
+        Outcome::TimedOut(Reason::with_aside(&class, &format!("; {doing}{before}")))
     }
 }

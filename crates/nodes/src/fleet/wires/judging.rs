@@ -203,10 +203,14 @@ impl Wires {
     }
 
     /// Remembers why the power of a node is unknown; tells whether that is the first word of it. A
-    /// wrong password stays the reason: controllers turn busy or silent after a few of them.
+    /// wrong password stays the reason: controllers turn busy or silent after a few of them. So do words
+    /// after which only a status without any came.
     pub(super) fn remember_why(&mut self, node: NodeId, why: (FailureKind, &'static str)) -> bool {
-        let before = self.complained.get(&node).map(|(kind, _)| *kind);
-        if before != Some(FailureKind::Authentication) {
+        let before = self.complained.get(&node).copied();
+        let stays = before.is_some_and(|(kind, words)| {
+            kind == FailureKind::Authentication || (why.1.is_empty() && !words.is_empty())
+        });
+        if !stays {
             self.complained.insert(node, why);
         }
         before.is_none()
