@@ -4,13 +4,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use orderly_plan::diagnostic::Source;
-use orderly_plan::inventory::{Format, read};
+use orderly_plan::inventory::{Format, Outside, read};
 use orderly_plan::sequence::{Form, Process, Sequence, Spelling, parse};
 
 fuzz_target!(|text: &str| {
     let source = Source { name: "i", text };
     for format in [Format::Json, Format::Genders, Format::Ansible, Format::Warewulf, Format::Xcat] {
-        let Ok(inventory) = read(&source, format).map_err(|wrong| wrong.to_string()) else { continue };
+        let Ok(inventory) = read(&source, format, &Outside::default()).map_err(|wrong| wrong.to_string()) else { continue };
         for form in [Form::Each, Form::Compact] {
             let sequence = Sequence::from_inventory(&inventory, &["boot_server"], Process::Startup, form)
                 .expect("an inventory has no cycles of servers");

@@ -25,6 +25,9 @@ pub struct Args {
     /// Relate nodes by this attribute as well, which names servers
     #[arg(long = "relation", value_name = "ATTR")]
     pub relations: Vec<String>,
+    /// Accept these machines as servers although they are no nodes of the inventory
+    #[arg(long, value_name = "NODESET")]
+    pub outside: Vec<String>,
     /// Write the order of shutdown
     #[arg(long)]
     pub shutdown: bool,

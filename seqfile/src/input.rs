@@ -2,11 +2,13 @@
 
 use crate::args::Args;
 use orderly_exec::files::Found;
+use orderly_exec::here::Here;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
-use orderly_plan::inventory::{self, Format, Inventory, Shared};
+use orderly_plan::inventory::{self, Format, Inventory, Outside, Shared};
 use orderly_plan::name::Roster;
+use orderly_plan::nodeset;
 use orderly_plan::sequence::{self, Sequence};
 use orderly_plan::suggest;
 use std::collections::BTreeSet;
@@ -22,13 +24,14 @@ const INVENTORY: &str = "inventory.json";
 pub(crate) struct Input<'r> {
     named: Option<PathBuf>,
     format: Format,
+    outside: Outside,
     reporter: &'r Reporter,
 }
 
 impl<'r> Input<'r> {
-    pub(crate) fn new(args: &Args, reporter: &'r Reporter) -> Self {
+    pub(crate) fn new(args: &Args, reporter: &'r Reporter) -> anyhow::Result<Self> {
         let named = args.inventory.clone().filter(|path| !path.as_os_str().is_empty());
-        Self { named, format: args.format.into(), reporter }
+        Ok(Self { named, format: args.format.into(), outside: outside(&args.outside)?, reporter })
     }
 
     /// Returns the inventory: the one named, else the one of this machine.
@@ -57,8 +60,8 @@ impl<'r> Input<'r> {
 
     fn inventory_of(&self, path: &Path, text: &str) -> anyhow::Result<Inventory> {
         let name = shown(path);
-        let inventory =
-            inventory::read(&Source { name: &name, text }, self.format).or_status(Status::Rejected)?;
+        let inventory = inventory::read(&Source { name: &name, text }, self.format, &self.outside)
+            .or_status(Status::Rejected)?;
         for doubt in inventory.doubts() {
             self.reporter.warn(format!("warning: {doubt}"));
         }
@@ -67,6 +70,17 @@ impl<'r> Input<'r> {
         }
         Ok(inventory)
     }
+}
+
+/// Returns the machines that may serve nodes and are none: this one, and those that the command line names.
+fn outside(sets: &[String]) -> anyhow::Result<Outside> {
+    let mut words: Vec<String> = Here::found(None).words().into_iter().collect();
+    for set in sets {
+        let names = nodeset::expand(set)
+            .map_err(|fault| fail(Status::Usage, format!("--outside \"{set}\" is no node set: {fault}")))?;
+        words.extend(names);
+    }
+    Ok(Outside::new(words))
 }
 
 /// Returns who shares an address, or a controller that nothing else tells apart: cstartup and cshutdown do not act

@@ -34,7 +34,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     let reporter = Reporter::new(Voice::Plain, Output::Text);
     check_flags(&args)?;
     check_standard_input(&args)?;
-    let input = Input::new(&args, &reporter);
+    let input = Input::new(&args, &reporter)?;
     let text = match &args.task {
         Task { check, .. } if !check.is_empty() => return check::files(check, &input, &reporter),
         Task { drift: Some(file), .. } => {

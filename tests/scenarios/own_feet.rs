@@ -315,3 +315,24 @@ fn a_name_that_is_a_node_set_is_no_node() {
     world(&bed, r#"{"name": "rack1-16", "address": "[fe80::1]"}"#, OTHER, "");
     run(&bed, "cshutdown -k ALL").run();
 }
+
+/// A server that is no node could not be said to be known; xCAT's, which were left out, need a way to say so.
+#[test]
+fn a_server_outside_the_inventory_is_rejected_unless_the_configuration_names_it() {
+    for (more, status) in [
+        ("", 3),
+        ("outside = \"nas[2-3]\"", 3),
+        ("outside = \"nas[1-2]\"", 0),
+        ("control_node = \"nas1.example.org\"", 0),
+        ("outside = \"nas[1\"", 3),
+    ] {
+        let bed = Bed::new();
+        world(&bed, r#"{"name": "n1", "boot_server": "nas1"}"#, OTHER, more);
+        let said = run(&bed, "cstartup -k n1").status(status).run().stderr;
+        let clause = match more {
+            "outside = \"nas[1\"" => "cluster.toml:1:11: outside: a bracket that is not closed",
+            _ => "no node named \"nas1\"",
+        };
+        assert_eq!(said.contains(clause), status == 3, "{more}: {said}");
+    }
+}

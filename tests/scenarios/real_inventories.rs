@@ -124,3 +124,29 @@ fn ansible_inventory_names_the_same_nodes() {
         .stderr_contains("rack")
         .run();
 }
+
+/// With `--export` variables of groups stand with their groups; all servers stated so were left out, in silence.
+#[test]
+fn ansible_inventory_exported_or_not_states_the_same_order() {
+    if !real::require(&[Need::Program("ansible-inventory"), Need::Program("python3")]) {
+        return;
+    }
+    let bed = Bed::new();
+    bed.write(
+        "hosts.ini",
+        "mgmt number=1\n[io]\nio[1:3]\n[io:vars]\nboot_server=mgmt\n[compute]\nn[01:04]\nn05 boot_server=io3\n\
+         [gpu]\nn03\n[clients:children]\ncompute\ngpu\n[clients:vars]\nboot_server=io1\nrack=7\n[gpu:vars]\n\
+         boot_server=io2\n[compute:vars]\nrack=8\n[all:vars]\nzone=a\n",
+    );
+    bed.tools(&["python3"]);
+    let order = |flags: &[&str]| {
+        let asked = bed.external(real::find("ansible-inventory").unwrap()).env("LC_ALL", "C.UTF-8");
+        let list =
+            asked.args(["-i", "hosts.ini", "--list"]).args(flags).any_stdout().any_stderr().run().stdout;
+        let read = bed.program("seqfile").args(["-i", "-", "--from", "ansible", "--fold"]).stdin(list);
+        read.any_stdout().run().stdout
+    };
+    let merged = order(&[]);
+    assert!(merged.contains("clients_io2: n03\n") && merged.contains("clients_io3: n05\n"), "{merged}");
+    assert_eq!(order(&["--export"]), merged);
+}

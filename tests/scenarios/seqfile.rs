@@ -390,3 +390,53 @@ fn node_sets_mean_what_they_do_to_clustershell() {
         }
     }
 }
+
+/// Of xCAT, and of Ansible's group variables, a server that was none of the nodes was left out in silence.
+#[test]
+fn a_server_that_is_no_node_is_rejected_unless_it_is_outside() {
+    let bed = Bed::new();
+    let formats = [
+        ("json", r#"{"format": "orderly-inventory/1", "nodes": [{"name": "n1", "boot_server": "SERVER"}]}"#),
+        ("genders", "n1 boot_server=SERVER\n"),
+        (
+            "ansible",
+            r#"{"_meta": {"hostvars": {"n1": {"boot_server": "SERVER"}}}, "all": {"hosts": ["n1"]}}"#,
+        ),
+        (
+            "ansible",
+            r#"{"_meta": {"hostvars": {}}, "g": {"hosts": ["n1"], "vars": {"boot_server": "SERVER"}}}"#,
+        ),
+        ("warewulf", r#"{"n1": {"tags": {"boot_server": "SERVER"}}}"#),
+        ("xcat", "n1:\n  objtype=node\n  xcatmaster=SERVER\n"),
+        ("xcat", "n1:\n  objtype=node\n  servicenode=SERVER\n"),
+    ];
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    for (format, text) in formats {
+        let seqfile = |server: &str| {
+            bed.write("inventory", text.replace("SERVER", server));
+            bed.program("seqfile").args(["-i", "inventory", "--from", format])
+        };
+        let said = seqfile("nas1").status(3).stderr_contains("no node named \"nas1\"").run().stderr;
+        let line = if format == "xcat" { "inventory:3:" } else { "inventory:1:" };
+        assert!(said.contains(line) && said.contains("outside of cluster.toml"), "{format}: {said}");
+        seqfile("nas1").args(["--outside", "nas[1-2]"]).run();
+        seqfile("nas1.example.org").args(["--outside", "nas1"]).run();
+        seqfile("10.9.8.7").args(["--outside", "10.9.8.7"]).run();
+        seqfile("10.9.8.7").status(3).stderr_contains("10.9.8.7").run();
+        for here in ["localhost", "127.0.0.1", host.trim()] {
+            seqfile(here).run();
+        }
+    }
+    bed.write("inventory", "n1 nfs=nas1\nn2 boot_server\n");
+    let seqfile =
+        || bed.program("seqfile").args(["-i", "inventory", "--from", "genders", "--relation", "nfs"]);
+    seqfile().status(3).stderr_contains("inventory:2:4: \"boot_server\" names no server").run();
+    bed.write("inventory", "n1 nfs=nas1\n");
+    seqfile().status(3).stderr_contains("n1: nfs: no node named \"nas1\"").run();
+    seqfile().args(["--outside", "nas1"]).run();
+    seqfile()
+        .args(["--outside", "nas[1"])
+        .status(2)
+        .stderr_contains("--outside \"nas[1\" is no node set")
+        .run();
+}

@@ -6,6 +6,7 @@ pub mod children;
 pub mod cli;
 pub mod clock;
 pub mod files;
+pub mod here;
 pub mod job;
 pub mod journal;
 pub mod lock;

@@ -34,6 +34,8 @@ pub struct Cluster {
     pub control_address: Option<String>,
     /// This machine's name in the inventory, when it is itself a node.
     pub control_node: Option<String>,
+    /// Machines that may serve nodes and are none of the inventory.
+    pub outside: Vec<String>,
     pub sequence: SequencePaths,
     pub subsystem: Subsystem,
     pub limits: Limits,

@@ -10,14 +10,14 @@
 use crate::boot;
 use crate::fleet::{Command, Drivers, Host};
 use crate::site::Site;
-use nix::ifaddrs::getifaddrs;
+use orderly_exec::here::{Here, plain};
 use orderly_exec::job::Ended;
 use orderly_exec::{Status, fail};
 use orderly_plan::fleet::{BootId, Event, Failure, Fleet, NodeId, Power};
 use orderly_plan::inventory::{Inventory, Node};
 use orderly_plan::machine::back_off;
 use orderly_plan::survey::Reading;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,81 +46,21 @@ pub enum By {
 
 /// What this machine is called, and where it is reached.
 #[derive(Debug, Clone, Default)]
-pub struct Own {
-    /// In lower case: the names of the kernel and of `control_node` and their aliases, whole and up to the
-    /// first dot.
-    names: HashSet<String>,
-    /// What the hosts file says of other names, in lower case.
-    hosts: HashMap<String, Vec<IpAddr>>,
-    addresses: HashSet<IpAddr>,
-}
+pub struct Own(Here);
 
 impl Own {
     /// Returns what the kernel, the hosts file and the configuration call this machine.
     pub fn here(control_node: Option<&str>) -> Self {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-        Self::new(host.trim(), control_node, &hosts, local_addresses())
-    }
-
-    fn new(host: &str, control_node: Option<&str>, hosts: &str, addresses: HashSet<IpAddr>) -> Self {
-        let mut own = Self { addresses, ..Self::default() };
-        for name in [host, control_node.unwrap_or_default(), "localhost"] {
-            own.call(name);
-        }
-        let lines: Vec<(IpAddr, Vec<String>)> = hosts.lines().filter_map(hosts_line).collect();
-        for (address, names) in &lines {
-            // Names that stand beside ours are aliases; those at an address alone are reached there.
-            if !address.is_loopback() && names.iter().any(|name| own.is_called(name)) {
-                names.iter().for_each(|name| own.call(name));
-            }
-        }
-        for (address, names) in lines {
-            for name in names {
-                own.hosts.entry(name).or_default().push(address);
-            }
-        }
-        own
-    }
-
-    fn call(&mut self, name: &str) {
-        let name = plain(name);
-        // A part of an address is no name.
-        let short =
-            if name.parse::<IpAddr>().is_ok() { "" } else { name.split('.').next().unwrap_or_default() };
-        self.names.extend([name.clone(), short.to_owned()].into_iter().filter(|name| !name.is_empty()));
-    }
-
-    fn is_called(&self, name: &str) -> bool {
-        let name = plain(name);
-        let short = Some(&name).filter(|name| name.parse::<IpAddr>().is_err());
-        self.names.contains(&name)
-            || short.and_then(|name| name.split('.').next()).is_some_and(|short| self.names.contains(short))
-    }
-
-    fn holds(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        // What is sent to the unspecified address arrives here.
-        address.is_loopback() || address.is_unspecified() || self.addresses.contains(&address)
+        Self(Here::found(control_node))
     }
 
     /// Returns what a node is reached by, and whether that can be said without asking anybody.
     fn at_hand(&self, node: &Node) -> Option<By> {
         let words = [node.name.as_str(), node.address()];
-        if words.iter().any(|word| self.is_called(word)) {
+        if words.iter().any(|word| self.0.is_called(word)) {
             return Some(By::Name);
         }
-        let here = |word: &&str| {
-            let word = plain(word);
-            match word.parse() {
-                Ok(address) => self.holds(address),
-                Err(_) => self
-                    .hosts
-                    .get(&word)
-                    .is_some_and(|found| found.iter().any(|&address| self.holds(address))),
-            }
-        };
-        words.iter().any(here).then_some(By::Address)
+        words.iter().any(|word| self.0.is_at(word)).then_some(By::Address)
     }
 
     /// Returns the targets that are this machine by what is known without asking anybody.
@@ -147,7 +87,7 @@ impl Own {
         let asked: BTreeSet<String> = open.iter().flat_map(|&node| words(node)).collect();
         let found = resolve(asked, RESOLVING);
         let is_here = |word: &String| {
-            found.get(word).is_some_and(|found| found.iter().any(|&address| self.holds(address)))
+            found.get(word).is_some_and(|found| found.iter().any(|&address| self.0.holds(address)))
         };
         hits.extend(
             open.into_iter()
@@ -156,33 +96,6 @@ impl Own {
         );
         hits
     }
-}
-
-/// Returns a word as names are compared: without a user before it and a dot behind it, in lower case.
-fn plain(word: &str) -> String {
-    let word = word.rsplit_once('@').map_or(word, |(_, host)| host);
-    word.trim_end_matches('.').to_lowercase()
-}
-
-fn hosts_line(line: &str) -> Option<(IpAddr, Vec<String>)> {
-    let line = line.split('#').next().unwrap_or_default();
-    let mut words = line.split_whitespace();
-    let address: IpAddr = words.next()?.parse().ok()?;
-    Some((address.to_canonical(), words.map(plain).collect()))
-}
-
-/// Returns the addresses of this machine's interfaces; whether one can be bound to says less, because the
-/// kernel may be told to allow any.
-fn local_addresses() -> HashSet<IpAddr> {
-    let Ok(interfaces) = getifaddrs() else { return HashSet::new() };
-    let address = |storage: nix::sys::socket::SockaddrStorage| {
-        let v4 = storage.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-        v4.or_else(|| storage.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
-    };
-    interfaces
-        .filter_map(|interface| interface.address.and_then(address))
-        .map(|found| found.to_canonical())
-        .collect()
 }
 
 /// Asks the system's resolver for names, all together; those it has no answer for in time are missing.
@@ -356,6 +269,7 @@ fn pause(drivers: &mut Drivers) -> Result<(), i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     fn inventory(nodes: &[(&str, Option<&str>)]) -> Inventory {
         let node = |&(name, address): &(&str, Option<&str>)| Node {
@@ -369,7 +283,7 @@ mod tests {
     fn own(host: &str, control: Option<&str>) -> Own {
         let hosts = "127.0.0.1 localhost loghost # us\n127.0.1.1 mgmt1.example.org mgmt1\n\
                      10.0.0.5 mgmt1.example.org Head\n::1 ip6-loopback\n10.0.0.9 other\n10.0.0.5 door\n";
-        Own::new(host, control, hosts, HashSet::from(["10.0.0.5".parse().unwrap()]))
+        Own(Here::new(host, control, hosts, HashSet::from(["10.0.0.5".parse().unwrap()])))
     }
 
     #[test]

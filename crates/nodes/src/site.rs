@@ -7,11 +7,12 @@
 use crate::config::{Cluster, Flags, Profile};
 use crate::roster::{Kind, Roster};
 use orderly_exec::files::{self, Found};
+use orderly_exec::here::Here;
 use orderly_exec::{OrStatus, Status, fail, trust};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
 use orderly_plan::fleet::NodeId;
 use orderly_plan::graph::Order;
-use orderly_plan::inventory::{self, Format, Inventory};
+use orderly_plan::inventory::{self, Format, Inventory, Outside};
 use orderly_plan::name;
 use orderly_plan::select::Direction;
 use orderly_plan::sequence::{self, Form, Process, Sequence};
@@ -72,7 +73,9 @@ impl Site {
         let (inventory_text, texts) = both(inventory_text, texts)?;
         let named = shown(&cluster.inventory);
         let source = Source { name: &named, text: &inventory_text };
-        let inventory = match inventory::read(&source, Format::Json) {
+        let here = Here::found(cluster.control_node.as_deref());
+        let outside = Outside::new(here.words().into_iter().chain(cluster.outside.iter().cloned()));
+        let inventory = match inventory::read(&source, Format::Json, &outside) {
             Ok(inventory) => inventory,
             Err(mut wrong) => {
                 // What the sequence file says wrong by itself is told in the same breath.

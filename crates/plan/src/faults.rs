@@ -43,21 +43,32 @@ impl<'s> Faults<'s> {
         self.add(|| source.diagnose(range, message).hint(hint));
     }
 
-    /// Remembers a word that is not known, with a did-you-mean.
+    /// Remembers a word that is not known, with a did-you-mean; `remedy` makes the hint where no candidate is
+    /// near, empty for none.
     pub(crate) fn unknown<'c>(
         &mut self,
         range: Range<usize>,
         message: impl Into<String>,
         word: &str,
         candidates: impl IntoIterator<Item = &'c str>,
+        remedy: impl FnOnce() -> String,
     ) {
         let (source, left) = (self.source, COMPARED.saturating_sub(self.compared));
         let mut compared = 0;
         self.add(|| {
             let candidates = candidates.into_iter().take(left).inspect(|_| compared += 1);
-            source.diagnose(range, message).suggest(word, candidates)
+            let mut diagnostic = source.diagnose(range, message).suggest(word, candidates);
+            if diagnostic.hint.is_none() {
+                diagnostic.hint = Some(remedy()).filter(|remedy| !remedy.is_empty());
+            }
+            diagnostic
         });
         self.compared += compared;
+    }
+
+    /// Returns how many errors there are so far.
+    pub(crate) fn count(&self) -> usize {
+        self.shown.0.len() + self.unsaid
     }
 
     /// Remembers an error that `make` describes, if it will be shown.

@@ -7,17 +7,20 @@ mod ansible;
 mod check;
 mod genders;
 mod json;
+mod outside;
 mod relation;
 mod shared;
 mod warewulf;
 mod xcat;
 
+pub use outside::Outside;
 pub use relation::CONTROL;
 pub use shared::{Shared, shared};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use crate::fleet::NodeId;
 use crate::name::{Index, Roster};
+use check::Drafts;
 use std::collections::{BTreeMap, HashMap};
 
 /// How an inventory is written down.
@@ -36,17 +39,18 @@ pub enum Format {
     Xcat,
 }
 
-/// Reads a whole inventory.
+/// Reads a whole inventory, whose servers are all nodes of it or `outside`.
 ///
 /// # Errors
 /// Everything that is wrong with it, each with its place.
-pub fn read(source: &Source<'_>, format: Format) -> Result<Inventory, Diagnostics> {
+pub fn read(source: &Source<'_>, format: Format, outside: &Outside) -> Result<Inventory, Diagnostics> {
+    let drafts = Drafts::new(*source, outside);
     match format {
-        Format::Json => json::read(*source),
-        Format::Genders => genders::read(*source),
-        Format::Ansible => ansible::read(*source),
-        Format::Warewulf => warewulf::read(*source),
-        Format::Xcat => xcat::read(*source),
+        Format::Json => json::read(*source, drafts),
+        Format::Genders => genders::read(*source, drafts),
+        Format::Ansible => ansible::read(*source, drafts),
+        Format::Warewulf => warewulf::read(*source, drafts),
+        Format::Xcat => xcat::read(*source, drafts),
     }
 }
 
@@ -83,6 +87,8 @@ pub struct Inventory {
     by_name: Index,
     by_number: HashMap<u32, NodeId>,
     groups: BTreeMap<String, Vec<NodeId>>,
+    aliases: relation::Aliases,
+    outside: Outside,
     file: String,
     places: Vec<(u32, u32)>,
     doubts: Vec<Diagnostic>,

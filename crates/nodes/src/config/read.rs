@@ -13,6 +13,7 @@ use crate::template::{Reach, Template};
 use orderly_exec::files;
 use orderly_exec::settings::{Document, Table};
 use orderly_plan::diagnostic::Diagnostics;
+use orderly_plan::nodeset;
 use shell::read_shell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ fn read_root(name: &str, root: &Table<'_>) -> Cluster {
         log_dir: root.absolute_path("log_dir").unwrap_or_else(|| "/var/adm/SPlogs/cs".into()),
         control_address: root.text("control_address"),
         control_node: root.text("control_node"),
+        outside: read_outside(root),
         sequence: read_sequence(root),
         subsystem: read_subsystem(root),
         limits: read_limits(root),
@@ -67,6 +69,17 @@ fn read_root(name: &str, root: &Table<'_>) -> Cluster {
         );
     }
     cluster
+}
+
+fn read_outside(root: &Table<'_>) -> Vec<String> {
+    match root.text("outside").map(|set| nodeset::expand(&set)) {
+        None => Vec::new(),
+        Some(Ok(names)) => names,
+        Some(Err(fault)) => {
+            root.reject("outside", format!("outside: {fault}"));
+            Vec::new()
+        }
+    }
 }
 
 fn read_profile(root: &Table<'_>) -> Profile {

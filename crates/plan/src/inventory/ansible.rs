@@ -1,98 +1,110 @@
-//! The reader of what `ansible-inventory --list` prints.
+//! The reader of what `ansible-inventory --list` prints, with and without `--export`.
 //!
 //! Hosts are nodes; their groups are those that name them and all groups above (but for `all` and
-//! `ungrouped`, which say nothing). Of the host variables `boot_server`, `number` and `partition` mean
-//! what they do in our own format, `ansible_host` is the address, and the others are attributes.
+//! `ungrouped`, which say nothing). Of the variables `boot_server`, `number` and `partition` mean
+//! what they do in our own format, `ansible_host` is the address, and the others are attributes. With
+//! `--export` the variables of a group stand with the group: a host has those of all its groups, of
+//! which the nearer win, and its own before any (`ansible/tree.rs`).
+
+mod tree;
 
 use super::Inventory;
 use super::check::{Draft, Drafts};
 use super::json::read_key;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::json::{Json, Member};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
+use tree::Tree;
 
-pub(super) fn read(source: Source<'_>) -> Result<Inventory, Diagnostics> {
+pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
     let top = Json::parse(source)?;
-    let mut drafts = Drafts::new(source);
     let Some(members) = top.members() else {
         return Err(top.diagnose("an Ansible inventory is an object of groups").into());
     };
-    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+    let mut groups: BTreeMap<String, Group<'s>> = BTreeMap::new();
     let mut hosts = Hosts::default();
     for member in &members {
         if member.key == "_meta" {
-            read_variables(&member.value, &mut hosts, &mut drafts);
+            read_host_variables(&member.value, &mut hosts, &mut drafts);
         } else {
             let group = read_group(member, &mut hosts, &mut drafts);
             groups.insert(member.key.clone().into_owned(), group);
         }
     }
     for (name, group) in &groups {
-        if name == "all" || name == "ungrouped" {
-            continue;
-        }
         if let Some(fault) = crate::name::fault(name) {
             drafts.wrong.at(group.at.clone(), fault);
-            continue;
-        }
-        for host in members_of(name, &groups) {
-            if let Some(&at) = hosts.by_name.get(host) {
-                hosts.drafts[at].node.groups.push(name.clone());
-            }
         }
     }
-    for draft in hosts.drafts {
+    let tree = Tree::of(&groups);
+    let mut teller = Teller::default();
+    for (mut draft, own) in hosts.found {
+        let above = tree.groups_of(&draft.node.name);
+        draft.node.groups = tree.names(&above);
+        let variables = teller.variables(&tree, &above, &own, &mut drafts);
+        teller.state(&variables, &mut draft, &mut drafts);
         drafts.add(draft);
     }
     drafts.finish()
 }
 
 #[derive(Default)]
-struct Group {
+struct Group<'a> {
     hosts: Vec<String>,
     children: Vec<String>,
+    variables: Vec<Member<'a>>,
     at: Range<usize>,
 }
 
-/// Hosts in the order in which they are first named.
+/// Hosts in the order in which they are first named, each with its own variables.
 #[derive(Default)]
-struct Hosts {
-    drafts: Vec<Draft>,
+struct Hosts<'a> {
+    found: Vec<(Draft, Vec<Member<'a>>)>,
     by_name: HashMap<String, usize>,
 }
 
-impl Hosts {
-    fn get(&mut self, name: &str, at: Range<usize>) -> &mut Draft {
-        let next = self.drafts.len();
+impl<'a> Hosts<'a> {
+    fn get(&mut self, name: &str, at: Range<usize>) -> &mut Vec<Member<'a>> {
+        let next = self.found.len();
         let place = *self.by_name.entry(name.to_owned()).or_insert(next);
         if place == next {
             let mut draft = Draft { at, ..Draft::default() };
             name.clone_into(&mut draft.node.name);
-            self.drafts.push(draft);
+            self.found.push((draft, Vec::new()));
         }
-        &mut self.drafts[place]
+        &mut self.found[place].1
     }
 }
 
-fn read_variables(meta: &Json<'_>, hosts: &mut Hosts, drafts: &mut Drafts<'_>) {
-    let variables = meta.members().into_iter().flatten().find(|member| member.key == "hostvars");
-    for host in variables.and_then(|member| member.value.members()).unwrap_or_default() {
-        let draft = hosts.get(&host.key, host.key_range());
-        for variable in host.value.members().unwrap_or_default() {
-            let key = if variable.key == "ansible_host" { "address" } else { variable.key.as_ref() };
-            match variable.value.text() {
-                Some(text) => drafts.state(draft, key, &text, variable.value.range()),
-                // What our format calls groups and units are no words of Ansible's.
-                None if matches!(key, "groups" | "power_with") => {}
-                None => read_key(&variable, draft, drafts),
-            }
+fn read_host_variables<'a>(meta: &Json<'a>, hosts: &mut Hosts<'a>, drafts: &mut Drafts<'_>) {
+    let Some(parts) = meta.members() else {
+        drafts.wrong.add(|| meta.diagnose("\"_meta\" must be an object: {\"hostvars\": …}"));
+        return;
+    };
+    for part in parts.iter().filter(|part| part.key == "hostvars") {
+        for host in objects(part, drafts) {
+            *hosts.get(&host.key, host.key_range()) = objects(&host, drafts);
         }
     }
 }
 
-/// Reads `{"hosts": […], "children": […]}`, or the older plain list of hosts.
-fn read_group(member: &Member<'_>, hosts: &mut Hosts, drafts: &mut Drafts<'_>) -> Group {
+/// Returns the members of an object of variables; null is none of them, and so is an empty list, as PHP and
+/// Perl write an empty object.
+fn objects<'a>(part: &Member<'a>, drafts: &mut Drafts<'_>) -> Vec<Member<'a>> {
+    let value = &part.value;
+    match value.members() {
+        Some(members) => members,
+        None if value.is_null() || value.items().is_some_and(|items| items.is_empty()) => Vec::new(),
+        None => {
+            drafts.wrong.add(|| value.diagnose(format!("\"{}\" must be an object of variables", part.key)));
+            Vec::new()
+        }
+    }
+}
+
+/// Reads `{"hosts": […], "children": […], "vars": {…}}`, or the older plain list of hosts.
+fn read_group<'a>(member: &Member<'a>, hosts: &mut Hosts<'a>, drafts: &mut Drafts<'_>) -> Group<'a> {
     let mut group = Group { at: member.key_range(), ..Group::default() };
     if let Some(items) = member.value.items() {
         group.hosts = read_names(&items, drafts);
@@ -106,7 +118,7 @@ fn read_group(member: &Member<'_>, hosts: &mut Hosts, drafts: &mut Drafts<'_>) -
                         .wrong
                         .add(|| part.value.diagnose(format!("\"{}\" must be a list of names", part.key)));
                 }
-                // The variables of a group are repeated among those of its hosts.
+                ("vars", _) => group.variables = objects(&part, drafts),
                 _ => {}
             }
         }
@@ -130,22 +142,76 @@ fn read_names(items: &[Json<'_>], drafts: &mut Drafts<'_>) -> Vec<String> {
     names
 }
 
-/// Returns the hosts of a group and of all groups below it, sorted.
-fn members_of<'g>(name: &'g str, groups: &'g BTreeMap<String, Group>) -> BTreeSet<&'g str> {
-    let (mut hosts, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), vec![name]);
-    while let Some(name) = open.pop() {
-        if let Some(group) = groups.get(name).filter(|_| seen.insert(name)) {
-            hosts.extend(group.hosts.iter().map(String::as_str));
-            open.extend(group.children.iter().map(String::as_str));
+/// Gives hosts their variables; what one place states for many hosts is wrong, or doubtful, once.
+#[derive(Default)]
+struct Teller {
+    wrong: HashSet<usize>,
+    doubted: HashSet<usize>,
+}
+
+impl Teller {
+    /// Returns the variables of a host: of its groups, the farthest first, and its own.
+    fn variables<'v, 'a>(
+        &mut self,
+        tree: &Tree<'v, 'a>,
+        above: &[usize],
+        own: &'v [Member<'a>],
+        drafts: &mut Drafts<'_>,
+    ) -> BTreeMap<&'v str, &'v Member<'a>> {
+        let mut variables: BTreeMap<&str, (Option<usize>, &Member<'_>)> = BTreeMap::new();
+        for &group in above {
+            for member in tree.variables(group) {
+                let before = variables.insert(&member.key, (Some(group), member));
+                if let Some((Some(other), before)) = before
+                    && member.key == "boot_server"
+                    && tree.depth(other) == tree.depth(group)
+                    && before.value.value().ok() != member.value.value().ok()
+                    && self.doubted.insert(member.value.range().start)
+                {
+                    let groups = [tree.name(other), tree.name(group)];
+                    drafts.doubt(|| beside(member, groups));
+                }
+            }
+        }
+        variables.extend(own.iter().map(|member| (member.key.as_ref(), (None, member))));
+        variables.into_iter().map(|(key, (_, member))| (key, member)).collect()
+    }
+
+    fn state(&mut self, variables: &BTreeMap<&str, &Member<'_>>, draft: &mut Draft, drafts: &mut Drafts<'_>) {
+        for (&name, member) in variables {
+            let start = member.value.range().start;
+            if self.wrong.contains(&start) {
+                continue;
+            }
+            let before = drafts.wrong.count();
+            let key = if name == "ansible_host" { "address" } else { name };
+            match member.value.text() {
+                Some(text) => drafts.state(draft, key, &text, member.value.range()),
+                // What our format calls groups and units are no words of Ansible's.
+                None if matches!(key, "groups" | "power_with") => {}
+                None => read_key(member, draft, drafts),
+            }
+            if drafts.wrong.count() > before {
+                self.wrong.insert(start);
+            }
         }
     }
-    hosts
+}
+
+/// Returns the doubt about a server that two groups state, neither of them nearer to the host.
+fn beside(member: &Member<'_>, [first, second]: [&str; 2]) -> crate::diagnostic::Diagnostic {
+    member
+        .diagnose_key(format!("the groups \"{first}\" and \"{second}\" state different servers of one host"))
+        .hint(
+            "the latter is taken, as Ansible does unless ansible_group_priority says otherwise, which --export \
+             leaves out; state it for the host, or use ansible-inventory --list without --export",
+        )
 }
 
 #[cfg(test)]
 mod tests {
     use crate::diagnostic::Source;
-    use crate::inventory::{Format, read};
+    use crate::inventory::{Format, Outside, read};
 
     #[test]
     fn what_ansible_inventory_prints_is_read() {
@@ -157,8 +223,9 @@ mod tests {
             "compute": {"children": ["rack1"]},
             "rack1": {"hosts": ["n1", "n2"]},
             "ungrouped": {"hosts": ["n3"]}}"#;
-        let inventory =
-            read(&Source { name: "a", text }, Format::Ansible).map_err(|d| d.to_string()).unwrap();
+        let inventory = read(&Source { name: "a", text }, Format::Ansible, &Outside::default())
+            .map_err(|d| d.to_string())
+            .unwrap();
         assert_eq!(inventory.len(), 3);
         let n2 = inventory.node(inventory.by_number(2).unwrap());
         assert_eq!(
@@ -168,5 +235,59 @@ mod tests {
         assert_eq!(inventory.nodes()[0].address(), "10.0.0.1");
         assert_eq!(inventory.nodes()[0].attributes["ansible_port"], 22);
         assert!(inventory.nodes()[2].groups.is_empty());
+    }
+
+    fn servers(text: &str) -> Result<Vec<String>, String> {
+        let inventory = read(&Source { name: "a", text }, Format::Ansible, &Outside::default())
+            .map_err(|d| d.to_string())?;
+        let servers = |node: &crate::inventory::Node| {
+            let servers = node.boot_servers.iter().map(|id| inventory.name(*id));
+            format!("{}:{}", node.name, servers.collect::<Vec<_>>().join(","))
+        };
+        Ok(inventory.nodes().iter().map(servers).collect())
+    }
+
+    /// With `--export` no node had a server, and nothing was said.
+    #[test]
+    fn variables_of_groups_are_those_of_their_hosts_and_the_nearest_wins() {
+        let text = r#"{
+            "_meta": {"hostvars": {"n5": {"boot_server": "io1"}, "n6": {"boot_server": ""}}},
+            "all": {"children": ["ungrouped", "io", "clients"], "vars": {"boot_server": "mgmt"}},
+            "clients": {"children": ["compute", "gpu"], "vars": {"boot_server": "io1"}},
+            "compute": {"hosts": ["n1", "n2", "n5", "n6"]},
+            "gpu": {"hosts": ["n3"], "children": ["fast"], "vars": {"boot_server": "io2"}},
+            "fast": {"hosts": ["n4"]},
+            "io": {"hosts": ["io1", "io2"]},
+            "mgmt_only": {"hosts": ["mgmt"], "vars": {"boot_server": 0}}}"#;
+        let mut found = servers(text).unwrap();
+        found.sort();
+        assert_eq!(
+            found,
+            ["io1:mgmt", "io2:mgmt", "mgmt:", "n1:io1", "n2:io1", "n3:io2", "n4:io2", "n5:io1", "n6:"]
+        );
+    }
+
+    #[test]
+    fn a_server_stated_for_a_group_that_is_no_node_is_one_error() {
+        let text = r#"{"g": {"hosts": ["n1", "n2", "n3"], "vars": {"boot_server": "nas1", "number": "x"}}}"#;
+        let said = servers(text).unwrap_err();
+        assert_eq!(said.matches("no node named \"nas1\"").count(), 1, "{said}");
+        assert_eq!(said.matches("\"number\" must be").count(), 1, "{said}");
+        assert!(said.contains("a:1:61: no node"), "{said}");
+        for text in
+            [r#"{"_meta": {"hostvars": "x"}}"#, r#"{"_meta": 1}"#, r#"{"g": {"vars": "boot_server=n1"}}"#]
+        {
+            assert!(servers(text).unwrap_err().contains("must be an object"), "{text}");
+        }
+        assert_eq!(servers(r#"{"_meta": {"hostvars": []}, "g": ["n1"]}"#).unwrap(), ["n1:"]);
+    }
+
+    #[test]
+    fn two_groups_of_one_depth_with_different_servers_are_a_doubt() {
+        let text = r#"{"a": {"hosts": ["n1", "n2"], "vars": {"boot_server": "s1"}},
+            "b": {"hosts": ["n1", "n2"], "vars": {"boot_server": "s2"}}, "c": ["s1", "s2"]}"#;
+        let inventory = read(&Source { name: "a", text }, Format::Ansible, &Outside::default()).unwrap();
+        assert_eq!(inventory.doubts().len(), 1);
+        assert_eq!(servers(text).unwrap()[..2], ["n1:s2", "n2:s2"]);
     }
 }

@@ -3,14 +3,15 @@
 //! Invariant: an inventory has unique names and numbers, known servers and no server cycle, however
 //! it was written down.
 
-use super::relation::{Resolver, Wanted};
-use super::{Inventory, Node};
+use super::outside::{plain, short};
+use super::relation::{Resolver, Unknown, Wanted};
+use super::{Inventory, Node, Outside};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::faults::Faults;
 use crate::fleet::NodeId;
 use crate::graph::{GroupId, Order, What};
 use crate::name::Names;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// A node as one place of the text states it; its servers are not looked up yet.
@@ -21,6 +22,8 @@ pub(super) struct Draft {
     pub(super) at: Range<usize>,
     pub(super) number_at: Range<usize>,
     pub(super) servers: Vec<(Wanted, Range<usize>)>,
+    /// By what else servers may name it, where the format says so.
+    pub(super) aliases: Vec<String>,
 }
 
 /// All nodes of a text and what is wrong with it so far.
@@ -32,13 +35,14 @@ pub(super) struct Drafts<'s> {
     names: Names,
     numbers: HashMap<u32, usize>,
     doubts: Vec<Diagnostic>,
+    outside: Outside,
 }
 
 /// More of these say nothing new.
 const DOUBTS: usize = 20;
 
 impl<'s> Drafts<'s> {
-    pub(super) fn new(source: Source<'s>) -> Self {
+    pub(super) fn new(source: Source<'s>, outside: &Outside) -> Self {
         Self {
             source,
             wrong: Faults::new(source),
@@ -46,6 +50,7 @@ impl<'s> Drafts<'s> {
             names: Names::default(),
             numbers: HashMap::new(),
             doubts: Vec::new(),
+            outside: outside.clone(),
         }
     }
 
@@ -53,19 +58,6 @@ impl<'s> Drafts<'s> {
     pub(super) fn doubt(&mut self, make: impl FnOnce() -> Diagnostic) {
         if self.doubts.len() < DOUBTS {
             self.doubts.push(make());
-        }
-    }
-
-    /// Gives further servers to the nodes added so far; `server` is told the number of the node,
-    /// whether it has servers already, and which names there are.
-    pub(super) fn serve_by(
-        &mut self,
-        server: impl Fn(usize, bool, &dyn Fn(&str) -> bool) -> Option<(Wanted, Range<usize>)>,
-    ) {
-        let names = &self.names;
-        for (index, draft) in self.drafts.iter_mut().enumerate() {
-            let has_servers = !draft.servers.is_empty();
-            draft.servers.extend(server(index, has_servers, &|name| names.find(name).is_some()));
         }
     }
 
@@ -139,15 +131,22 @@ impl<'s> Drafts<'s> {
         let places = places(self.source.text, self.drafts.iter().map(|draft| draft.at.start));
         let mut wanted = Vec::with_capacity(self.drafts.len());
         let mut nodes = Vec::with_capacity(self.drafts.len());
+        let mut aliases = Vec::with_capacity(self.drafts.len());
         for draft in self.drafts {
             wanted.push(draft.servers);
             nodes.push(draft.node);
+            aliases.push(draft.aliases);
         }
         drop((self.names, self.numbers));
         let mut inventory = Inventory::new(nodes);
+        inventory.outside = self.outside;
+        for (id, aliases) in inventory.ids().zip(aliases) {
+            aliases.iter().for_each(|word| inventory.aliases.add(word, id));
+        }
         let mut servers: Vec<Vec<NodeId>> = Vec::with_capacity(wanted.len());
+        let mut told = HashSet::new();
         for (id, wanted) in inventory.ids().zip(&wanted) {
-            servers.push(look_up(&inventory, id, wanted, &mut self.wrong));
+            servers.push(look_up(&inventory, id, wanted, &mut told, &mut self.wrong));
         }
         for (node, servers) in inventory.nodes.iter_mut().zip(servers) {
             node.boot_servers = servers;
@@ -204,6 +203,7 @@ fn look_up(
     inventory: &Inventory,
     id: NodeId,
     wanted: &[(Wanted, Range<usize>)],
+    told: &mut HashSet<usize>,
     wrong: &mut Faults<'_>,
 ) -> Vec<NodeId> {
     let mut servers = Vec::new();
@@ -213,16 +213,41 @@ fn look_up(
                 wrong.at(at.clone(), format!("\"{}\" is its own server", inventory.name(id)));
             }
             Ok(found) => servers.extend(found),
-            Err(unknown) => {
-                let names = inventory.nodes.iter().map(|node| node.name.as_str());
-                wrong.unknown(at.clone(), unknown.to_string(), unknown.word(), names);
-            }
+            // What one place states for many nodes is wrong once.
+            Err(unknown) if told.insert(at.start) => report_unknown(inventory, &unknown, at.clone(), wrong),
+            Err(_) => {}
         }
     }
     // Order of statement carries no meaning; equal content must give equal output.
     servers.sort_unstable();
     servers.dedup();
     servers
+}
+
+fn report_unknown(inventory: &Inventory, unknown: &Unknown, at: Range<usize>, wrong: &mut Faults<'_>) {
+    let word = unknown.word();
+    let remedy = || match unknown {
+        Unknown::Name(_) => match known_as(inventory, word) {
+            Some(name) => format!("did you mean \"{name}\"? servers are named as the inventory names nodes"),
+            None => "a server that is no node is named in outside of cluster.toml, or with seqfile --outside"
+                .into(),
+        },
+        Unknown::Number(_) | Unknown::Several(_) | Unknown::Senseless(_) => String::new(),
+    };
+    let names = inventory.nodes.iter().map(|node| node.name.as_str());
+    wrong.unknown(at, unknown.to_string(), word, names, remedy);
+}
+
+/// Returns the node that has a word for its address, or as another form of its name.
+fn known_as<'i>(inventory: &'i Inventory, word: &str) -> Option<&'i str> {
+    let word = plain(word);
+    let is_same = |node: &&Node| {
+        let name = plain(&node.name);
+        node.address.as_deref().is_some_and(|address| plain(address) == word)
+            || short(&word).is_some_and(|short| name == short)
+            || short(&name).is_some_and(|short| word == short)
+    };
+    inventory.nodes.iter().find(is_same).map(|node| node.name.as_str())
 }
 
 fn report_loops(

@@ -12,9 +12,8 @@ use crate::name::Names;
 use crate::nodeset;
 use std::ops::Range;
 
-pub(super) fn read(source: Source<'_>) -> Result<Inventory, Diagnostics> {
-    let mut reader =
-        Reader { drafts: Drafts::new(source), names: Names::default(), nodes: Vec::new(), keys: Vec::new() };
+pub(super) fn read<'s>(source: Source<'s>, drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
+    let mut reader = Reader { drafts, names: Names::default(), nodes: Vec::new(), keys: Vec::new() };
     let mut start = 0;
     for line in source.text.split_inclusive('\n') {
         reader.line(start, line.split('#').next().unwrap_or_default());
@@ -103,6 +102,12 @@ impl<'s> Reader<'s> {
             let (key, value) = piece.split_once('=').map_or((piece, None), |(key, value)| (key, Some(value)));
             if key.is_empty() {
                 wrong.at(at, "an attribute without a name");
+            } else if value.is_none() && key == "boot_server" {
+                wrong.with_hint(
+                    at,
+                    "\"boot_server\" names no server",
+                    "write boot_server=NODE, or boot_server=0",
+                );
             } else if value.is_some_and(str::is_empty) {
                 wrong.at(at, "the value is missing after \"=\"");
             } else if let Some(fault) = crate::name::fault(key) {
@@ -165,14 +170,15 @@ fn split(text: &str) -> Vec<(usize, &str)> {
 #[cfg(test)]
 mod tests {
     use crate::diagnostic::Source;
-    use crate::inventory::{Format, read};
+    use crate::inventory::{Format, Outside, read};
 
     #[test]
     fn a_genders_file_is_read() {
         let text = "# site\nmgmt  admin,number=1\nn[1-3],n5\tcompute,boot_server=mgmt,rack=7 # more\n\
                     n3 login,address=%n-ib\n\nstore[1-2]\n";
-        let inventory =
-            read(&Source { name: "genders", text }, Format::Genders).map_err(|d| d.to_string()).unwrap();
+        let inventory = read(&Source { name: "genders", text }, Format::Genders, &Outside::default())
+            .map_err(|d| d.to_string())
+            .unwrap();
         let names: Vec<&str> = inventory.nodes().iter().map(|node| node.name.as_str()).collect();
         assert_eq!(names, ["mgmt", "n1", "n2", "n3", "n5", "store1", "store2"]);
         let n3 = inventory.node(inventory.by_name("n3").unwrap());
@@ -184,7 +190,8 @@ mod tests {
     #[test]
     fn what_genders_rejects_is_rejected_once_a_line() {
         let text = "n[1-9] a\nn[3-5] a=2\nn1 b c\nn[1-9] d,\nn2 =x\nn[1-9] e=\nn1 f:g\n";
-        let said = read(&Source { name: "g", text }, Format::Genders).unwrap_err().to_string();
+        let said =
+            read(&Source { name: "g", text }, Format::Genders, &Outside::default()).unwrap_err().to_string();
         let lines: Vec<&str> = said.lines().filter(|line| line.starts_with("g:")).collect();
         assert_eq!(
             lines,
@@ -202,7 +209,7 @@ mod tests {
     #[test]
     fn a_percent_sign_is_written_as_two_whatever_follows_it() {
         let text = "n1 x=%n%%n,y=5%%\n";
-        let inventory = read(&Source { name: "g", text }, Format::Genders).unwrap();
+        let inventory = read(&Source { name: "g", text }, Format::Genders, &Outside::default()).unwrap();
         assert_eq!(inventory.nodes()[0].attributes["x"], "n1%n");
         assert_eq!(inventory.nodes()[0].attributes["y"], "5%");
     }
@@ -210,7 +217,9 @@ mod tests {
     #[test]
     fn its_errors_have_places() {
         let text = "n[1-2 x\nn3 boot_server=n4,number=no\n";
-        let said = read(&Source { name: "genders", text }, Format::Genders).unwrap_err().to_string();
+        let said = read(&Source { name: "genders", text }, Format::Genders, &Outside::default())
+            .unwrap_err()
+            .to_string();
         for part in [
             "genders:1:2: a bracket that is not closed",
             "genders:2:4: no node named \"n4\"",

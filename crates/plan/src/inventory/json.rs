@@ -11,9 +11,8 @@ const FORMAT: &str = "orderly-inventory/1";
 const TOP: [&str; 2] = ["format", "nodes"];
 const KNOWN: [&str; 7] = ["name", "number", "address", "partition", "boot_server", "groups", "power_with"];
 
-pub(super) fn read(source: Source<'_>) -> Result<Inventory, Diagnostics> {
+pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
     let top = Json::parse(source)?;
-    let mut drafts = Drafts::new(source);
     let Some(members) = top.members() else {
         return Err(top.diagnose("an inventory is an object: {\"format\": …, \"nodes\": […]}").into());
     };
@@ -176,14 +175,16 @@ fn read_attribute(member: &Member<'_>, node: &mut Node, drafts: &mut Drafts<'_>)
 #[cfg(test)]
 mod tests {
     use crate::diagnostic::Source;
-    use crate::inventory::{Format, Inventory, read};
+    use crate::inventory::{Format, Inventory, Outside, read};
 
     fn wrong(text: &str) -> String {
-        read(&Source { name: "i.json", text }, Format::Json).unwrap_err().to_string()
+        read(&Source { name: "i.json", text }, Format::Json, &Outside::default()).unwrap_err().to_string()
     }
 
     fn right(text: &str) -> Inventory {
-        read(&Source { name: "i.json", text }, Format::Json).map_err(|d| d.to_string()).unwrap()
+        read(&Source { name: "i.json", text }, Format::Json, &Outside::default())
+            .map_err(|d| d.to_string())
+            .unwrap()
     }
 
     #[test]

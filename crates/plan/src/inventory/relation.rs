@@ -1,9 +1,11 @@
 //! Who serves whom: how people name the server of a node, and who that is.
 
 use super::Inventory;
+use super::outside::{plain, short};
 use crate::fleet::NodeId;
 use crate::nodeset;
 use serde_json::Value;
+use std::collections::HashMap;
 use std::fmt;
 
 /// The number of the control workstation, which is no node and is never started or stopped.
@@ -22,6 +24,8 @@ pub(super) enum Wanted {
 pub enum Unknown {
     Name(String),
     Number(u32),
+    /// An address or a further name that several nodes have.
+    Several(String),
     /// A value that names no node at all, or no node set.
     Senseless(String),
 }
@@ -30,7 +34,7 @@ impl Unknown {
     /// Returns what was looked for.
     pub fn word(&self) -> &str {
         match self {
-            Self::Name(word) | Self::Senseless(word) => word,
+            Self::Name(word) | Self::Several(word) | Self::Senseless(word) => word,
             Self::Number(_) => "",
         }
     }
@@ -41,8 +45,28 @@ impl fmt::Display for Unknown {
         match self {
             Self::Name(name) => write!(f, "no node named \"{name}\""),
             Self::Number(number) => write!(f, "no node with the number {number}"),
+            Self::Several(name) => write!(f, "several nodes are known as \"{name}\""),
             Self::Senseless(what) => write!(f, "{what} names no node"),
         }
+    }
+}
+
+/// By what else nodes are known than by their names: addresses, names of interfaces, short forms. A word that
+/// several nodes have stands for none of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Aliases(HashMap<String, Option<NodeId>>);
+
+impl Aliases {
+    pub(super) fn add(&mut self, word: &str, node: NodeId) {
+        let known = self.0.entry(plain(word)).or_insert(Some(node));
+        *known = known.filter(|known| *known == node);
+    }
+
+    /// Returns the node that is known by a word, whole or up to its first dot; nothing within where there are
+    /// several.
+    fn find(&self, word: &str) -> Option<Option<NodeId>> {
+        let word = plain(word);
+        self.0.get(&word).or_else(|| self.0.get(short(&word)?)).copied()
     }
 }
 
@@ -82,10 +106,18 @@ impl Resolver<'_> {
     }
 
     fn one(self, name: &str) -> Result<Vec<NodeId>, Unknown> {
-        match (self.0.by_name(name), name.parse()) {
-            (Some(id), _) => Ok(vec![id]),
-            (None, Ok(number)) => self.number(number),
-            (None, Err(_)) => Err(Unknown::Name(name.to_owned())),
+        if let Some(id) = self.0.by_name(name) {
+            return Ok(vec![id]);
+        }
+        if let Ok(number) = name.parse() {
+            return self.number(number);
+        }
+        match self.0.aliases.find(name) {
+            Some(Some(id)) => Ok(vec![id]),
+            // Like the control workstation: it is known, and nobody here starts or stops it.
+            _ if self.0.outside.has(name) => Ok(Vec::new()),
+            Some(None) => Err(Unknown::Several(name.to_owned())),
+            None => Err(Unknown::Name(name.to_owned())),
         }
     }
 }
@@ -112,6 +144,8 @@ impl Inventory {
     fn named_by(&self, value: &Value) -> Result<Vec<NodeId>, Unknown> {
         match value {
             Value::Null => Ok(Vec::new()),
+            // As with boot_server: nothing is stated.
+            Value::String(text) if text.is_empty() => Ok(Vec::new()),
             Value::String(text) => Resolver(self).text(text),
             Value::Array(items) => {
                 let found: Result<Vec<_>, _> = items.iter().map(|item| self.named_by(item)).collect();

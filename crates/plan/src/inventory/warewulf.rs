@@ -11,13 +11,12 @@ use crate::diagnostic::{Diagnostics, Source};
 use crate::json::{Json, Member};
 use std::borrow::Cow;
 
-pub(super) fn read(source: Source<'_>) -> Result<Inventory, Diagnostics> {
+pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
     let top = Json::parse(source)?;
     let Some(nodes) = top.members() else {
         let wrong = top.diagnose("must be an object of nodes by name");
         return Err(wrong.hint("some versions of wwctl print a list without names; use a newer one").into());
     };
-    let mut drafts = Drafts::new(source);
     for member in &nodes {
         let mut draft = Draft { at: member.key_range(), ..Draft::default() };
         draft.node.name = member.key.clone().into_owned();
@@ -35,8 +34,15 @@ fn read_node(fields: &[Member<'_>], draft: &mut Draft, drafts: &mut Drafts<'_>) 
         read_profiles(&profiles, draft, drafts);
     }
     draft.node.address = address(fields).map(Cow::into_owned);
-    for tag in field(fields, &["tags"]).and_then(|value| value.members()).unwrap_or_default() {
+    let tags = field(fields, &["tags"]).filter(|value| !value.is_null());
+    let members = tags.and_then(|value| value.members());
+    if let (Some(value), None) = (tags, &members) {
+        drafts.wrong.add(|| value.diagnose("the tags of a node must be an object"));
+    }
+    for tag in members.unwrap_or_default() {
         match plain(&tag.value) {
+            // What is not set.
+            _ if tag.value.is_null() => {}
             Some(text) => drafts.state(draft, &tag.key, &text, tag.value.range()),
             None => drafts.wrong.add(|| tag.value.diagnose("a tag must be a text")),
         }
@@ -89,7 +95,7 @@ fn field<'a>(fields: &[Member<'a>], keys: &[&str]) -> Option<Json<'a>> {
 #[cfg(test)]
 mod tests {
     use crate::diagnostic::Source;
-    use crate::inventory::{Format, read};
+    use crate::inventory::{Format, Outside, read};
 
     #[test]
     fn both_spellings_are_read() {
@@ -97,8 +103,9 @@ mod tests {
             "n01": {"profiles": ["default"], "network devices": {"default": {"ipaddr": "10.0.0.1"}}, "kernel": {}},
             "n02": {"Profiles": ["default"], "Tags": {"boot_server": "n01", "rack": "7"}, "PrimaryNetDev": "ib",
                     "NetDevs": {"default": {"Ipaddr": "10.0.0.2"}, "ib": {"Ipaddr": "10.1.0.2"}}}}"#;
-        let inventory =
-            read(&Source { name: "w", text }, Format::Warewulf).map_err(|d| d.to_string()).unwrap();
+        let inventory = read(&Source { name: "w", text }, Format::Warewulf, &Outside::default())
+            .map_err(|d| d.to_string())
+            .unwrap();
         let nodes = inventory.nodes();
         assert_eq!((nodes[0].address(), nodes[1].address()), ("10.0.0.1", "10.1.0.2"));
         assert_eq!((nodes[1].boot_servers.len(), nodes[1].groups.len()), (1, 1));
@@ -113,8 +120,9 @@ mod tests {
             "NetDevs":{"default":{"Ipaddr":"Source: explicit\nValue: 10.0.0.1\n"}},
             "Tags":{"number":"Source: explicit\nValue: \"7\"\n"}},
             "n02":{"Profiles":null,"NetDevs":{},"Tags":{}}}"#;
-        let inventory =
-            read(&Source { name: "w", text }, Format::Warewulf).map_err(|d| d.to_string()).unwrap();
+        let inventory = read(&Source { name: "w", text }, Format::Warewulf, &Outside::default())
+            .map_err(|d| d.to_string())
+            .unwrap();
         let n01 = inventory.node(inventory.by_number(7).unwrap());
         assert_eq!(
             (n01.address(), n01.groups.as_slice()),
@@ -122,9 +130,19 @@ mod tests {
         );
     }
 
+    /// They were passed over, and so was the server among them.
+    #[test]
+    fn tags_that_cannot_be_read_are_an_error() {
+        let text = r#"{"n01": {}, "n02": {"Tags": "boot_server=n01"}, "n03": {"Tags": null}}"#;
+        let said = read(&Source { name: "w", text }, Format::Warewulf, &Outside::default()).unwrap_err();
+        assert!(said.to_string().contains("w:1:29: the tags of a node must be an object"), "{said}");
+    }
+
     #[test]
     fn a_list_without_names_is_rejected_with_the_reason() {
-        let said = read(&Source { name: "w", text: "[{\"Profiles\": []}]" }, Format::Warewulf).unwrap_err();
+        let said =
+            read(&Source { name: "w", text: "[{\"Profiles\": []}]" }, Format::Warewulf, &Outside::default())
+                .unwrap_err();
         assert!(said.to_string().contains("a list without names"), "{said}");
     }
 }

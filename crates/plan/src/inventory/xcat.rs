@@ -1,47 +1,101 @@
 //! The reader of stanzas as `lsdef -z` prints them.
 //!
-//! `servicenode` (a list) names the servers of a node. Where it is missing `xcatmaster` does, by name or
-//! by address, if that is one of the nodes; else it is the management node, which is no node.
-//! `groups` are groups, `ip` is the address, all else are attributes. Stanzas of other objects than
-//! nodes are passed over.
+//! `servicenode` and `xcatmaster` (lists) name the servers of a node, by any of the names and addresses that
+//! xCAT gives to a node: `ip`, `hostnames`, `otherinterfaces`, `nicips`, `nicaliases`, and its name with the
+//! prefix or suffix of a network interface. `groups` are groups, `ip` is the address, all else are attributes.
+//! Stanzas of other objects than nodes are passed over.
 
 use super::Inventory;
 use super::check::{Draft, Drafts};
+use super::outside::short;
 use super::relation::Wanted;
 use crate::diagnostic::{Diagnostics, Source};
-use std::collections::HashMap;
 use std::ops::Range;
 
-pub(super) fn read(source: Source<'_>) -> Result<Inventory, Diagnostics> {
-    let mut drafts = Drafts::new(source);
+pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
     let mut stanzas: Vec<Stanza> = Vec::new();
     let mut start = 0;
     for line in source.text.split_inclusive('\n') {
         read_line(start, line.trim_end(), &mut stanzas, &mut drafts);
         start += line.len();
     }
-    stanzas.retain(|stanza| stanza.is_node);
-    let by_address: HashMap<String, String> = stanzas
-        .iter()
-        .filter_map(|stanza| Some((stanza.draft.node.address.clone()?, stanza.draft.node.name.clone())))
-        .collect();
-    let mut masters = Vec::with_capacity(stanzas.len());
-    for stanza in stanzas {
-        masters.push(stanza.master);
+    for mut stanza in stanzas.into_iter().filter(|stanza| stanza.is_node) {
+        stanza.draft.aliases = aliases(&stanza);
         drafts.add(stanza.draft);
     }
-    drafts.serve_by(|index, has_servers, has| {
-        let (master, at) = masters.get(index)?.as_ref().filter(|_| !has_servers)?;
-        let name = if has(master) { master } else { by_address.get(master)? };
-        Some((Wanted::Text(name.clone()), at.clone()))
-    });
     drafts.finish()
 }
 
 struct Stanza {
     draft: Draft,
     is_node: bool,
-    master: Option<(String, Range<usize>)>,
+    nics: Nics,
+}
+
+/// What xCAT calls a node by its network interfaces.
+#[derive(Default)]
+struct Nics {
+    /// Interfaces that have a name or an address.
+    names: Vec<String>,
+    prefixes: Vec<(String, String)>,
+    suffixes: Vec<(String, String)>,
+    /// Addresses and aliases, whole.
+    words: Vec<String>,
+}
+
+/// Returns by what else a node is known. Without a prefix or suffix of its own an interface is known as
+/// `NODE-INTERFACE`.
+fn aliases(stanza: &Stanza) -> Vec<String> {
+    let Stanza { draft, nics, .. } = stanza;
+    let node = draft.node.name.as_str();
+    let name = short(node).unwrap_or(node);
+    let mut aliases = nics.words.clone();
+    aliases.extend(draft.node.address.clone());
+    // `sn1` for a node that is called `sn1.example.org`, and the other way round, which the look-up does.
+    aliases.extend([node.to_owned(), name.to_owned()]);
+    for nic in &nics.names {
+        let of = |known: &[(String, String)]| {
+            known.iter().filter(|(key, _)| key == nic).map(|(_, word)| word.clone()).collect::<Vec<_>>()
+        };
+        let (prefixes, suffixes) = (of(&nics.prefixes), of(&nics.suffixes));
+        if prefixes.is_empty() && suffixes.is_empty() {
+            aliases.push(format!("{name}-{nic}"));
+        }
+        aliases.extend(suffixes.iter().map(|suffix| format!("{name}{suffix}")));
+        aliases.extend(prefixes.iter().map(|prefix| format!("{prefix}{name}")));
+        let both = prefixes.iter().zip(&suffixes);
+        aliases.extend(both.map(|(prefix, suffix)| format!("{prefix}{name}{suffix}")));
+    }
+    aliases
+}
+
+impl Nics {
+    /// Takes what a key says of interfaces: `nicips.ib0=10.1.0.1|10.2.0.1`, or all of them as
+    /// `nicips=ib0!10.1.0.1|10.2.0.1,eth1!10.3.0.1`.
+    fn take(&mut self, key: &str, value: &str) {
+        let (kind, nic) = key.split_once('.').map_or((key, None), |(kind, nic)| (kind, Some(nic)));
+        if !matches!(kind, "nicips" | "nicaliases" | "nichostnamesuffixes" | "nichostnameprefixes") {
+            return;
+        }
+        for piece in value.split(',').map(str::trim) {
+            let (nic, words) = match (nic, piece.split_once('!')) {
+                (Some(nic), None) => (nic, piece),
+                (_, Some((nic, words))) => (nic, words),
+                (None, None) => continue,
+            };
+            for word in words.split('|').map(str::trim).filter(|word| !word.is_empty()) {
+                let word = word.to_owned();
+                match kind {
+                    "nichostnamesuffixes" => self.suffixes.push((nic.to_owned(), word)),
+                    "nichostnameprefixes" => self.prefixes.push((nic.to_owned(), word)),
+                    _ => self.words.extend(word.split_whitespace().map(str::to_owned)),
+                }
+            }
+            if !self.names.iter().any(|known| known == nic) {
+                self.names.push(nic.to_owned());
+            }
+        }
+    }
 }
 
 fn read_line(start: usize, line: &str, stanzas: &mut Vec<Stanza>, drafts: &mut Drafts<'_>) {
@@ -55,7 +109,7 @@ fn read_line(start: usize, line: &str, stanzas: &mut Vec<Stanza>, drafts: &mut D
             let mut draft = Draft { at: at.start..at.end - 1, ..Draft::default() };
             name.clone_into(&mut draft.node.name);
             // lsdef leaves the type out only where it prints nothing but nodes.
-            stanzas.push(Stanza { draft, is_node: true, master: None });
+            stanzas.push(Stanza { draft, is_node: true, nics: Nics::default() });
         }
         (_, Some((key, value))) => match stanzas.last_mut() {
             Some(stanza) => read_attribute(stanza, key.trim(), value.trim(), at, drafts),
@@ -69,45 +123,118 @@ fn read_attribute(stanza: &mut Stanza, key: &str, value: &str, at: Range<usize>,
     let values = || value.split(',').map(str::trim).filter(|value| !value.is_empty());
     match key {
         "objtype" => stanza.is_node = value == "node",
-        "servicenode" => {
+        "servicenode" | "xcatmaster" => {
             let servers = values().map(|server| (Wanted::Text(server.to_owned()), at.clone()));
             stanza.draft.servers.extend(servers);
         }
-        "xcatmaster" => stanza.master = Some((value.to_owned(), at)),
         "groups" => stanza.draft.node.groups = values().map(str::to_owned).collect(),
         "ip" => stanza.draft.node.address = Some(value.to_owned()),
         // xCAT's own words for other things than ours.
         "address" | "boot_server" | "partition" => {
             stanza.draft.node.attributes.insert(key.to_owned(), value.into());
         }
-        _ => drafts.state(&mut stanza.draft, key, value, at),
+        _ => {
+            match key {
+                "hostnames" => {
+                    stanza.nics.words.extend(value.split([',', ' ']).map(str::trim).map(str::to_owned));
+                }
+                "otherinterfaces" => other_interfaces(stanza, value),
+                _ => stanza.nics.take(key, value),
+            }
+            drafts.state(&mut stanza.draft, key, value, at);
+        }
+    }
+}
+
+/// Takes `-ipmi:10.0.0.5,sn1-hf0:10.1.0.5`, where a minus stands for the name of the node.
+fn other_interfaces(stanza: &mut Stanza, value: &str) {
+    let node = stanza.draft.node.name.clone();
+    let node = short(&node).unwrap_or(&node);
+    for piece in value.split(',') {
+        let (name, address) = piece.trim().split_once(':').unwrap_or((piece.trim(), ""));
+        let name = if name.starts_with('-') { format!("{node}{name}") } else { name.to_owned() };
+        stanza.nics.words.extend([name, address.to_owned()].into_iter().filter(|word| !word.is_empty()));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::diagnostic::Source;
-    use crate::inventory::{Format, read};
+    use crate::inventory::{Format, Outside, read};
 
+    /// The form is that of `lsdef -t node -z` in xCAT's own pages; both spellings of the keys of interfaces.
     const STANZAS: &str = "# <xCAT data object stanza file>\n\nsn1:\n    objtype=node\n    groups=service,all\n    \
-        ip=10.0.0.2\n    xcatmaster=10.0.0.1\n\ncn1:\n    objtype=node\n    arch=x86_64\n    chain=runcmd=bmcsetup,shell\n    \
-        groups=all\n    servicenode=sn1\n    xcatmaster=sn1-ib\n\ncn2:\n    objtype=node\n    xcatmaster=10.0.0.2\n\n\
-        image:\n    objtype=osimage\n    profile=compute\n";
+        ip=10.0.0.2\n    nicips.ib0=10.1.0.2\n    nichostnamesuffixes.ib0=-ib\n    xcatmaster=10.0.0.1\n\n\
+        sn2.example.org:\n    objtype=node\n    nicips=eth1!10.2.0.3|10.3.0.3,ib0!10.1.0.3\n    hostnames=boot2\n    \
+        servicenode=mn\n\n\
+        cn1:\n    objtype=node\n    arch=x86_64\n    chain=runcmd=bmcsetup,shell\n    groups=all\n    \
+        servicenode=sn1,sn2\n    xcatmaster=sn1-ib\n\nimage:\n    objtype=osimage\n    profile=compute\n";
+
+    fn outside() -> Outside {
+        Outside::new(["10.0.0.1", "mn.example.org"].map(str::to_owned))
+    }
+
+    fn servers(masters: &str) -> Result<Vec<String>, String> {
+        let text = format!("{STANZAS}\ncn2:\n    objtype=node\n{masters}");
+        let inventory = read(&Source { name: "x", text: &text }, Format::Xcat, &outside())
+            .map_err(|wrong| wrong.to_string())?;
+        let node = inventory.node(inventory.by_name("cn2").unwrap());
+        Ok(node.boot_servers.iter().map(|id| inventory.name(*id).to_owned()).collect())
+    }
 
     #[test]
     fn what_lsdef_prints_is_read() {
-        let inventory =
-            read(&Source { name: "x", text: STANZAS }, Format::Xcat).map_err(|d| d.to_string()).unwrap();
+        let inventory = read(&Source { name: "x", text: STANZAS }, Format::Xcat, &outside())
+            .map_err(|d| d.to_string())
+            .unwrap();
         let servers: Vec<usize> = inventory.nodes().iter().map(|node| node.boot_servers.len()).collect();
-        assert_eq!(servers, [0, 1, 1]);
+        assert_eq!(servers, [0, 0, 2]);
         assert_eq!(inventory.group("all").map(<[_]>::len), Some(2));
-        assert_eq!(inventory.nodes()[1].attributes["chain"], "runcmd=bmcsetup,shell");
+        assert_eq!(inventory.nodes()[2].attributes["chain"], "runcmd=bmcsetup,shell");
+    }
+
+    /// All but the first were dropped, with nothing said, and the clients started before their servers.
+    #[test]
+    fn a_server_is_known_by_every_name_that_xcat_gives_it() {
+        for (masters, wanted) in [
+            ("xcatmaster=sn1\n", "sn1"),
+            ("xcatmaster=sn1,sn2\n", "sn1 sn2.example.org"),
+            ("xcatmaster=10.0.0.2\n", "sn1"),
+            ("xcatmaster=10.1.0.2\n", "sn1"),
+            ("xcatmaster=sn1-ib\n", "sn1"),
+            ("xcatmaster=sn1-ib.example.org\n", "sn1"),
+            ("xcatmaster=sn1.example.org\n", "sn1"),
+            ("xcatmaster=SN2\n", "sn2.example.org"),
+            ("xcatmaster=10.3.0.3\n", "sn2.example.org"),
+            ("xcatmaster=sn2-eth1\n", "sn2.example.org"),
+            ("xcatmaster=boot2\n", "sn2.example.org"),
+            ("servicenode=10.1.0.3,sn1-ib\n", "sn1 sn2.example.org"),
+            ("servicenode=sn1\n    xcatmaster=sn2-ib0\n", "sn1 sn2.example.org"),
+            ("servicenode=sn1\n    xcatmaster=10.0.0.1\n", "sn1"),
+            ("xcatmaster=mn\n", ""),
+        ] {
+            let found = servers(masters).map(|names| names.join(" "));
+            assert_eq!(found.as_deref(), Ok(wanted), "{masters}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_nobody_knows_or_that_several_are_is_an_error_with_its_place() {
+        let said = servers("xcatmaster=sn3\n").unwrap_err();
+        assert!(
+            said.contains("x:31:1: no node named \"sn3\"") && said.contains("hint: did you mean"),
+            "{said}"
+        );
+        let said = servers("xcatmaster=master\n").unwrap_err();
+        assert!(said.contains("x:31:1: no node named \"master\"") && said.contains("--outside"), "{said}");
+        let said = servers("ip=10.1.0.2\ncn3:\nxcatmaster=10.1.0.2\n").unwrap_err();
+        assert!(said.contains("several nodes are known as \"10.1.0.2\""), "{said}");
     }
 
     #[test]
     fn an_unknown_service_node_is_an_error_with_its_place() {
-        let said =
-            read(&Source { name: "x", text: "cn1:\n  servicenode=sn1\nwhat\n" }, Format::Xcat).unwrap_err();
+        let text = "cn1:\n  servicenode=sn1\nwhat\n";
+        let said = read(&Source { name: "x", text }, Format::Xcat, &Outside::default()).unwrap_err();
         let said = said.to_string();
         assert!(said.contains("x:2:3: no node named \"sn1\"") && said.contains("x:3:1: neither"), "{said}");
     }

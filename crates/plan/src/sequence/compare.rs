@@ -134,13 +134,13 @@ impl<'s> Both<'s> {
 mod tests {
     use super::*;
     use crate::diagnostic::Source;
-    use crate::inventory::{Format, read};
+    use crate::inventory::{Format, Outside, read};
     use crate::sequence::{Form, Process, parse};
 
     fn inventory() -> Inventory {
         let text =
             r#"{"nodes":[{"name":"n1"},{"name":"n2","boot_server":"n1"},{"name":"n3","boot_server":"n2"}]}"#;
-        read(&Source { name: "i", text }, Format::Json).unwrap()
+        read(&Source { name: "i", text }, Format::Json, &Outside::default()).unwrap()
     }
 
     fn sequence(name: &str, text: &str) -> Sequence {

@@ -300,7 +300,7 @@ impl<'s> Parser<'s> {
             }
             let defined = self.sequence.group_ids().filter(|id| self.sequence.group(*id).at != At::NOWHERE);
             let names = defined.map(|id| self.sequence.group_name(id));
-            self.wrong.unknown(range, format!("no group named \"{name}\""), name, names);
+            self.wrong.unknown(range, format!("no group named \"{name}\""), name, names, String::new);
         }
     }
 

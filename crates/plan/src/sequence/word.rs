@@ -204,7 +204,7 @@ impl<'s> Finder<'s> {
         let names = inventory.nodes().iter().map(|node| node.name.as_str());
         match missing {
             [one] if one == word => {
-                self.strange.unknown(range, format!("no node named \"{one}\""), one, names);
+                self.strange.unknown(range, format!("no node named \"{one}\""), one, names, String::new);
             }
             _ => {
                 let folded = nodeset::fold(missing.iter().map(String::as_str));
@@ -225,7 +225,7 @@ impl<'s> Finder<'s> {
         match named.strip_prefix('@').filter(|name| !name.is_empty()) {
             Some(group) => {
                 let place = range.start + fault.range.start..range.start + fault.range.end;
-                wrong.unknown(place, fault.message, group, inventory.group_names());
+                wrong.unknown(place, fault.message, group, inventory.group_names(), String::new);
             }
             None => self.bad_set(range, fault, wrong),
         }

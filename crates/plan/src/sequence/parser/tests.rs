@@ -1,7 +1,7 @@
 //! Tests of the parser: what is read, and every error with its place.
 
 use super::*;
-use crate::inventory::{Format, read};
+use crate::inventory::{Format, Outside, read};
 use crate::name::Roster;
 use crate::sequence::Spelling;
 use proptest::prelude::*;
@@ -14,7 +14,9 @@ fn inventory() -> Inventory {
         })
         .collect();
     let text = format!("{{\"nodes\":[{},{{\"name\":\"65\"}}]}}", nodes.join(","));
-    read(&Source { name: "i.json", text: &text }, Format::Json).map_err(|d| d.to_string()).unwrap()
+    read(&Source { name: "i.json", text: &text }, Format::Json, &Outside::default())
+        .map_err(|d| d.to_string())
+        .unwrap()
 }
 
 fn members(sequence: &Sequence, roster: &dyn Roster, group: &str) -> String {

@@ -1,0 +1,129 @@
+//! What this machine is called, and at which addresses it is reached.
+//!
+//! Nobody is asked: the kernel and the hosts file know. Whether a node of an inventory is this machine is
+//! for those to say who know nodes.
+
+use nix::ifaddrs::getifaddrs;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+
+/// The names and addresses of this machine.
+#[derive(Debug, Clone, Default)]
+pub struct Here {
+    /// In lower case: the names of the kernel, those given and their aliases, whole and up to the first dot.
+    names: HashSet<String>,
+    /// What the hosts file says of all names, in lower case.
+    hosts: HashMap<String, Vec<IpAddr>>,
+    addresses: HashSet<IpAddr>,
+}
+
+impl Here {
+    /// Returns what the kernel and the hosts file call this machine; `also` is a further name of it.
+    pub fn found(also: Option<&str>) -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+        Self::new(host.trim(), also, &hosts, local_addresses())
+    }
+
+    /// Returns this machine by its host name, a further name, the text of a hosts file and its addresses.
+    pub fn new(host: &str, also: Option<&str>, hosts: &str, addresses: HashSet<IpAddr>) -> Self {
+        let mut here = Self { addresses, ..Self::default() };
+        for name in [host, also.unwrap_or_default(), "localhost"] {
+            here.call(name);
+        }
+        let lines: Vec<(IpAddr, Vec<String>)> = hosts.lines().filter_map(hosts_line).collect();
+        for (address, names) in &lines {
+            // Names that stand beside ours are aliases; those at an address alone are reached there.
+            if !address.is_loopback() && names.iter().any(|name| here.is_called(name)) {
+                names.iter().for_each(|name| here.call(name));
+            }
+        }
+        for (address, names) in lines {
+            for name in names {
+                here.hosts.entry(name).or_default().push(address);
+            }
+        }
+        here
+    }
+
+    fn call(&mut self, name: &str) {
+        let name = plain(name);
+        // A part of an address is no name.
+        let short =
+            if name.parse::<IpAddr>().is_ok() { "" } else { name.split('.').next().unwrap_or_default() };
+        self.names.extend([name.clone(), short.to_owned()].into_iter().filter(|name| !name.is_empty()));
+    }
+
+    /// Tells whether this machine has such a name, in any case and up to the first dot.
+    pub fn is_called(&self, name: &str) -> bool {
+        let name = plain(name);
+        let short = Some(&name).filter(|name| name.parse::<IpAddr>().is_err());
+        self.names.contains(&name)
+            || short.and_then(|name| name.split('.').next()).is_some_and(|short| self.names.contains(short))
+    }
+
+    /// Tells whether what is sent to an address arrives here.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        // What is sent to the unspecified address arrives here.
+        address.is_loopback() || address.is_unspecified() || self.addresses.contains(&address)
+    }
+
+    /// Tells whether a word is an address of this machine, or a name that the hosts file gives to one.
+    pub fn is_at(&self, word: &str) -> bool {
+        let word = plain(word);
+        match word.parse() {
+            Ok(address) => self.holds(address),
+            Err(_) => {
+                self.hosts.get(&word).is_some_and(|found| found.iter().any(|&address| self.holds(address)))
+            }
+        }
+    }
+
+    /// Returns all names and addresses by which this machine is known without asking anybody.
+    pub fn words(&self) -> BTreeSet<String> {
+        let at_hand = self.hosts.keys().filter(|name| self.is_at(name));
+        let addresses = self.addresses.iter().map(ToString::to_string);
+        self.names.iter().chain(at_hand).cloned().chain(addresses).collect()
+    }
+}
+
+/// Returns a word as names are compared: without a user before it and a dot behind it, in lower case.
+pub fn plain(word: &str) -> String {
+    let word = word.rsplit_once('@').map_or(word, |(_, host)| host);
+    word.trim_end_matches('.').to_lowercase()
+}
+
+fn hosts_line(line: &str) -> Option<(IpAddr, Vec<String>)> {
+    let line = line.split('#').next().unwrap_or_default();
+    let mut words = line.split_whitespace();
+    let address: IpAddr = words.next()?.parse().ok()?;
+    Some((address.to_canonical(), words.map(plain).collect()))
+}
+
+/// Returns the addresses of this machine's interfaces; whether one can be bound to says less, because the
+/// kernel may be told to allow any.
+fn local_addresses() -> HashSet<IpAddr> {
+    let Ok(interfaces) = getifaddrs() else { return HashSet::new() };
+    let address = |storage: nix::sys::socket::SockaddrStorage| {
+        let v4 = storage.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+        v4.or_else(|| storage.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+    };
+    interfaces
+        .filter_map(|interface| interface.address.and_then(address))
+        .map(|found| found.to_canonical())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_this_machine_are_its_names_aliases_and_addresses() {
+        let hosts = "127.0.0.1 localhost\n10.0.0.5 mgmt1.example.org Head\n10.0.0.9 other\n10.0.0.5 door\n";
+        let here = Here::new("mgmt1.example.org", None, hosts, HashSet::from(["10.0.0.5".parse().unwrap()]));
+        let words: Vec<String> = here.words().into_iter().collect();
+        assert_eq!(words, ["10.0.0.5", "door", "head", "localhost", "mgmt1", "mgmt1.example.org"]);
+    }
+}

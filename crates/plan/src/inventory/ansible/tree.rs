@@ -1,0 +1,99 @@
+//! Which groups a host is in, and which of them is nearest.
+//!
+//! The order is Ansible's own: by depth, which is the longest way down from `all`, then by name; what comes
+//! later wins. Every host is in `all`.
+
+use super::Group;
+use crate::json::Member;
+use std::collections::{BTreeMap, HashMap};
+
+/// The groups of an inventory, by number in the order of their names.
+pub(super) struct Tree<'v, 'a> {
+    groups: Vec<(&'v str, &'v Group<'a>)>,
+    parents: Vec<Vec<usize>>,
+    depths: Vec<usize>,
+    of_host: HashMap<&'v str, Vec<usize>>,
+    all: Option<usize>,
+}
+
+impl<'v, 'a> Tree<'v, 'a> {
+    pub(super) fn of(found: &'v BTreeMap<String, Group<'a>>) -> Self {
+        let groups: Vec<(&str, &Group<'_>)> =
+            found.iter().map(|(name, group)| (name.as_str(), group)).collect();
+        let by_name: HashMap<&str, usize> =
+            groups.iter().zip(0..).map(|((name, _), at)| (*name, at)).collect();
+        let mut parents = vec![Vec::new(); groups.len()];
+        let mut of_host: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, (_, group)) in groups.iter().enumerate() {
+            for child in group.children.iter().filter_map(|child| by_name.get(child.as_str())) {
+                parents[*child].push(at);
+            }
+            for host in &group.hosts {
+                of_host.entry(host).or_default().push(at);
+            }
+        }
+        let all = by_name.get("all").copied();
+        let depths = depths(&groups, &by_name, &parents);
+        Self { groups, parents, depths, of_host, all }
+    }
+
+    /// Returns the groups of a host, with all above, the farthest first.
+    pub(super) fn groups_of(&self, host: &str) -> Vec<usize> {
+        let mut above: Vec<usize> = self.of_host.get(host).cloned().unwrap_or_default();
+        above.extend(self.all);
+        let mut seen: std::collections::HashSet<usize> = above.iter().copied().collect();
+        let mut open = above.clone();
+        while let Some(group) = open.pop() {
+            for &parent in self.parents[group].iter().filter(|parent| seen.insert(**parent)) {
+                above.push(parent);
+                open.push(parent);
+            }
+        }
+        above.sort_unstable_by_key(|&group| (self.depths[group], group));
+        above.dedup();
+        above
+    }
+
+    /// Returns the names that say something and can be named, sorted.
+    pub(super) fn names(&self, groups: &[usize]) -> Vec<String> {
+        let mut groups = groups.to_vec();
+        groups.sort_unstable();
+        let names = groups.iter().map(|&group| self.name(group));
+        let says = |name: &&str| !matches!(*name, "all" | "ungrouped") && crate::name::fault(name).is_none();
+        names.filter(says).map(str::to_owned).collect()
+    }
+
+    pub(super) fn name(&self, group: usize) -> &'v str {
+        self.groups[group].0
+    }
+
+    pub(super) fn depth(&self, group: usize) -> usize {
+        self.depths[group]
+    }
+
+    pub(super) fn variables(&self, group: usize) -> &'v [Member<'a>] {
+        &self.groups[group].1.variables
+    }
+}
+
+/// Returns the longest way down to each group. Groups that go round in a circle, which Ansible does not write,
+/// have the depth at which they were last met.
+fn depths(
+    groups: &[(&str, &Group<'_>)],
+    by_name: &HashMap<&str, usize>,
+    parents: &[Vec<usize>],
+) -> Vec<usize> {
+    let mut depths: Vec<usize> = groups.iter().map(|(name, _)| usize::from(*name != "all")).collect();
+    let mut waiting: Vec<usize> = parents.iter().map(Vec::len).collect();
+    let mut open: Vec<usize> = (0..groups.len()).filter(|&group| waiting[group] == 0).collect();
+    while let Some(group) = open.pop() {
+        for &child in groups[group].1.children.iter().filter_map(|child| by_name.get(child.as_str())) {
+            depths[child] = depths[child].max(depths[group] + 1);
+            waiting[child] -= 1;
+            if waiting[child] == 0 {
+                open.push(child);
+            }
+        }
+    }
+    depths
+}
