@@ -440,3 +440,31 @@ fn a_server_that_is_no_node_is_rejected_unless_it_is_outside() {
         .stderr_contains("--outside \"nas[1\" is no node set")
         .run();
 }
+
+/// Without an inventory `001` became `1`, which is another node where one has that number, and `a!b` became `a`.
+#[test]
+fn words_stay_as_they_are_written_where_nobody_looks_them_up() {
+    let bed = Bed::new();
+    let words =
+        "001 7 n[03-01]x 5-06 007-009 n[1-3],n5!n1 a!b a&b,c x@io @io n[1,2]".replace("03-01", "01-03");
+    let text = format!("a: {words}\nb: y 0002\na > b\n");
+    bed.write("s", &text);
+    let seqfile = |flags: &[&str]| bed.program("seqfile").args(flags).any_stdout();
+    let json = seqfile(&["--reverse", "s", "--json"]).run().stdout;
+    let document: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let members: Vec<&str> = document["groups"][0]["members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|word| word.as_str().unwrap())
+        .collect();
+    assert_eq!(members.join(" "), words);
+    let mirrored = text.replace("a > b", "b > a");
+    assert_eq!(seqfile(&["--from-json", "-"]).stdin(&json).run().stdout, mirrored);
+    let again = seqfile(&["--from-json", "-", "--json"]).stdin(&json).run().stdout;
+    assert_eq!(again, json);
+    let folded = seqfile(&["--from-json", "-", "--fold"]).stdin(&json).run().stdout;
+    for word in ["n[1-3],n5!n1", "a!b", "a&b,c", "x@io", "@io", "001", "b: 0002 y\n"] {
+        assert!(folded.contains(word), "{word} in {folded}");
+    }
+}

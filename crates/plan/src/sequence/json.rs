@@ -38,15 +38,7 @@ impl<'s> Document<'s> {
     pub fn new(sequence: &'s Sequence, order: &Order, roster: &'s dyn Roster, spelling: Spelling) -> Self {
         let groups = sequence.group_ids().map(|id| GroupOut {
             name: sequence.group_name(id),
-            members: match spelling {
-                Spelling::Folded => {
-                    sequence.words(id, roster, spelling).into_iter().map(Cow::Owned).collect()
-                }
-                Spelling::Names => {
-                    let members = sequence.group(id).members.iter();
-                    members.map(|member| sequence.spelled(roster.name(member.node))).collect()
-                }
-            },
+            members: sequence.words(id, roster, spelling),
         });
         let edges = sequence.edges().iter().map(|edge| EdgeOut {
             before: sequence.group_name(edge.before),
@@ -143,7 +135,7 @@ impl Reader<'_> {
         self.text.push(':');
         for member in self.list(members, "members") {
             match member.text() {
-                Some(word) if lexer::is_one_word(&word) => {
+                Some(word) if lexer::is_one_member(&word) => {
                     self.text.push(' ');
                     self.text.push_str(&word);
                 }

@@ -129,9 +129,24 @@ fn bracket_end(bytes: &[u8], open: usize) -> Option<usize> {
     (bytes.get(close) == Some(&b']')).then_some(close)
 }
 
-/// Tells whether a text would be read as exactly one word.
-pub(super) fn is_one_word(text: &str) -> bool {
-    !text.is_empty() && word_end(text, 0) == text.len()
+/// Returns where the expression that begins at `start` ends. A word with commas and no blanks is one, as on a
+/// command line, where that makes a difference: where it has `!`, `&` or `^`.
+pub(super) fn expression_end(text: &str, start: usize) -> usize {
+    let alone = word_end(text, start);
+    let mut end = alone;
+    while text.as_bytes().get(end) == Some(&b',') {
+        let next = word_end(text, end + 1);
+        if next == end + 1 {
+            break;
+        }
+        end = next;
+    }
+    if text[start..end].contains(['!', '&', '^']) { end } else { alone }
+}
+
+/// Tells whether a text would be read as exactly one member.
+pub(super) fn is_one_member(text: &str) -> bool {
+    !text.is_empty() && expression_end(text, 0) == text.len()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! From logical lines to groups and orders; every error, not the first one.
 
-use super::lexer::{Kind, Lexer, Token};
+use super::lexer::{self, Kind, Lexer, Token};
 use super::word::{Finder, Members};
 use super::{At, Edge, Group, Sequence};
 use crate::diagnostic::{Diagnostics, Source};
@@ -180,9 +180,10 @@ impl<'s> Parser<'s> {
             match token.kind {
                 Kind::Word => {
                     let group = &mut self.sequence.groups[id.index()];
-                    let (range, taken) = expression(self.source.text, &members[at - 1..]);
-                    at += taken - 1;
-                    self.finder.find(range, &mut group.members, &mut self.wrong);
+                    let start = token.range().start;
+                    let end = lexer::expression_end(self.source.text, start);
+                    at += members[at..].iter().take_while(|token| token.range().start < end).count();
+                    self.finder.find(start..end, &mut group.members, &mut self.wrong);
                 }
                 Kind::Comma => {}
                 Kind::Before => {
@@ -341,25 +342,6 @@ fn clear_of_forbidden(tokens: &[Token]) -> Vec<Token> {
 
 fn near_end(tokens: &[Token]) -> usize {
     tokens.last().map_or(0, |token| token.range().end)
-}
-
-/// Returns the expression that begins with the first token, and how many tokens it has. A word with commas and
-/// no blanks is one, as on a command line, where that makes a difference: where it has `!`, `&` or `^`.
-fn expression(text: &str, tokens: &[Token]) -> (Range<usize>, usize) {
-    let alone = tokens[0].range();
-    let (mut end, mut taken) = (alone.end, 1);
-    for pair in tokens[1..].chunks(2) {
-        let [comma, word] = pair else { break };
-        let joined = (comma.kind, word.kind) == (Kind::Comma, Kind::Word)
-            && comma.range().start == end
-            && word.range().start == comma.range().end;
-        if !joined {
-            break;
-        }
-        (end, taken) = (word.range().end, taken + 2);
-    }
-    let whole = alone.start..end;
-    if text[whole.clone()].contains(['!', '&', '^']) { (whole, taken) } else { (alone, 1) }
 }
 
 #[cfg(test)]

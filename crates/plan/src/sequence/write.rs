@@ -1,6 +1,6 @@
 //! The sequence text: what [`super::parse`] reads back to the same order.
 
-use super::{GroupId, Sequence, word};
+use super::{At, GroupId, Sequence, lexer, word};
 use crate::name::Roster;
 use crate::nodeset;
 use std::borrow::Cow;
@@ -25,16 +25,16 @@ impl Sequence {
             text.push_str(self.group_name(id));
             text.push(':');
             let mut column = self.group_name(id).chars().count() + 1;
-            self.each_word(id, roster, spelling, &mut |word| {
+            for word in self.words(id, roster, spelling) {
                 let width = word.chars().count() + 1;
                 if column + width > WIDTH {
                     text.push_str(" \\\n   ");
                     column = 3;
                 }
                 text.push(' ');
-                text.push_str(word);
+                text.push_str(&word);
                 column += width;
-            });
+            }
             text.push('\n');
         }
         for edge in &self.edges {
@@ -46,41 +46,62 @@ impl Sequence {
         text
     }
 
-    /// Returns the members of a group as words of a sequence file.
-    pub fn words(&self, group: GroupId, roster: &dyn Roster, spelling: Spelling) -> Vec<String> {
-        let mut words = Vec::new();
-        self.each_word(group, roster, spelling, &mut |word| words.push(word.to_owned()));
-        words
-    }
-
-    /// Returns a name as it is read back. Without an inventory, where no exact name wins, `5-06` would be
-    /// the numbers 5 and 6.
-    pub(super) fn spelled<'n>(&self, name: &'n str) -> Cow<'n, str> {
-        if self.own.is_empty() || !word::is_range(name) {
-            return Cow::Borrowed(name);
+    /// Returns the members of a group as words of a sequence file. Where names were not looked up, a word stays as
+    /// it is written: what `001` or `a!b` means is for the inventory to say.
+    pub fn words<'s>(
+        &'s self,
+        group: GroupId,
+        roster: &'s dyn Roster,
+        spelling: Spelling,
+    ) -> Vec<Cow<'s, str>> {
+        let members = &self.group(group).members;
+        if self.own.is_empty() {
+            let names = members.iter().map(|member| roster.name(member.node));
+            return match spelling {
+                Spelling::Names => names.map(Cow::Borrowed).collect(),
+                Spelling::Folded => folded(names, roster),
+            };
         }
-        Cow::Owned(format!("[{}", name.replacen('-', "]-", 1)))
-    }
-
-    fn each_word(&self, group: GroupId, roster: &dyn Roster, spelling: Spelling, take: &mut dyn FnMut(&str)) {
-        let names = self.group(group).members.iter().map(|member| roster.name(member.node));
-        match spelling {
-            Spelling::Names => names.for_each(|name| take(&self.spelled(name))),
-            Spelling::Folded => {
-                // A name with a sign of node sets means itself only as it stands: `a!b` is no difference.
-                let (whole, plain): (Vec<&str>, Vec<&str>) = names.partition(|name| nodeset::is_set(name));
-                for word in nodeset::fold_words(plain) {
-                    // A node whose very name looks like this set would be read instead of it.
-                    if nodeset::is_set(&word) && roster.find(&word).is_some() {
-                        for name in nodeset::expand(&word).unwrap_or_else(|_| vec![word]) {
-                            take(&name);
-                        }
-                    } else {
-                        take(&self.spelled(&word));
-                    }
-                }
-                whole.into_iter().for_each(take);
+        let (mut words, mut plain) = (Vec::new(), Vec::new());
+        for several in members.chunk_by(|one, next| one.at == next.at) {
+            let word = self.word_at(several[0].at);
+            if spelling == Spelling::Names || word.contains(['!', '&', '^', '@']) {
+                words.push(Cow::Borrowed(word));
+            } else {
+                plain.extend(several.iter().map(|member| self.own.get(member.node.0)));
             }
         }
+        nodeset::fold_words(plain).into_iter().map(unmistaken).chain(words).collect()
     }
+
+    fn word_at(&self, at: At) -> &str {
+        let start = (at.0 as usize).min(self.text.len());
+        &self.text[start..lexer::expression_end(&self.text, start)]
+    }
+}
+
+/// Returns a folded word that is read back as it is: without an inventory, where no exact name wins, `5-06` would be
+/// the numbers 5 and 6.
+fn unmistaken<'w>(word: String) -> Cow<'w, str> {
+    if word::is_range(&word) {
+        Cow::Owned(format!("[{}", word.replacen('-', "]-", 1)))
+    } else {
+        Cow::Owned(word)
+    }
+}
+
+fn folded<'n>(names: impl Iterator<Item = &'n str>, roster: &dyn Roster) -> Vec<Cow<'n, str>> {
+    // A name with a sign of node sets means itself only as it stands: `a!b` is no difference.
+    let (whole, plain): (Vec<&str>, Vec<&str>) = names.partition(|name| nodeset::is_set(name));
+    let mut words = Vec::new();
+    for word in nodeset::fold_words(plain) {
+        // A node whose very name looks like this set would be read instead of it.
+        if nodeset::is_set(&word) && roster.find(&word).is_some() {
+            words.extend(nodeset::expand(&word).unwrap_or_else(|_| vec![word]).into_iter().map(Cow::Owned));
+        } else {
+            words.push(Cow::Owned(word));
+        }
+    }
+    words.extend(whole.into_iter().map(Cow::Borrowed));
+    words
 }
