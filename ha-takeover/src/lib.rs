@@ -310,9 +310,7 @@ fn report(
 fn note_taken(machine: &mut Machine<'_>) -> Option<Source> {
     let noted = ledger::change(|ledger| {
         ledger.leaving = None;
-        if let Some(source) = &mut ledger.source {
-            source.ran = true;
-        }
+        ledger.note_running();
     });
     let noted = noted.and_then(|()| machine.numbering().note_take());
     if let Err(error) = noted {

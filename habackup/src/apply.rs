@@ -100,6 +100,7 @@ impl<'a> Application<'a> {
                     Put::Left(why) => Left::note(&mut self.left, &entry.path, || why),
                 }
             } else if let Some(group) = entry.link_group
+                && !comparison.kept_numbers.contains(&number)
                 && let Some(Some(identity)) = comparison.firsts.get(&group)
             {
                 self.firsts.entry(group).or_insert((entry.path, *identity));

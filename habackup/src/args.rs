@@ -56,6 +56,10 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["list", "verify", "diff", "check", "undo"])]
     pub any_version: bool,
 
+    /// Leaves what was changed here since this snapshot, and not in the one to be restored
+    #[arg(long, value_name = "ID", conflicts_with_all = ["list", "verify", "diff", "check", "undo"])]
+    pub base: Option<String>,
+
     /// Restores, or undoes, without asking
     #[arg(short, long, conflicts_with_all = ["list", "verify", "diff", "check"])]
     pub yes: bool,

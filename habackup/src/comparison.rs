@@ -2,6 +2,7 @@
 //! of another snapshot. Changes nothing.
 
 use crate::apply;
+use crate::base::{self, Beside};
 use crate::chosen::{Chosen, Numbered, Step as Choice};
 use crate::exclude::Excludes;
 use crate::left::Left;
@@ -13,9 +14,10 @@ use crate::walk;
 use nix::fcntl::openat;
 use nix::sys::stat::Mode;
 use orderly_exec::Status;
+use orderly_plan::ancestry::Changed;
 use serde::Serialize;
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -110,6 +112,11 @@ pub struct Comparison {
     pub conflicts: Vec<Remark>,
     /// What has its place taken by something else, and is left as it is.
     pub left: Vec<Left>,
+    /// What was changed here since the base, and not in the snapshot: it stays. By path, and by number.
+    pub kept: Vec<Verbatim>,
+    pub kept_numbers: HashSet<u32>,
+    /// What was changed both here and in the snapshot since the base, among what is updated.
+    pub both: Vec<Verbatim>,
     /// The first name of each file with several, where it stands: device and inode.
     pub firsts: HashMap<u64, Option<(u64, u64)>>,
     /// What is left out, and why.
@@ -132,9 +139,16 @@ impl Comparison {
             }
             Verdict::Left(why) => Left::note(&mut self.left, &entry.path, || why),
             Verdict::Skipped(why) => self.skipped.push(remark(why.to_owned())),
+            Verdict::Kept => {
+                self.kept_numbers.insert(number);
+                self.kept.push(entry.path);
+            }
             Verdict::Unchanged if entry.parent => {}
             Verdict::Unchanged => self.unchanged += 1,
-            Verdict::Change(change, compared) => {
+            Verdict::Change(change, compared, since) => {
+                if since == Some(Changed::Both) {
+                    self.both.push(entry.path.clone());
+                }
                 // A folder above what is restored is made and not counted.
                 match change {
                     _ if entry.parent => {}
@@ -158,7 +172,10 @@ impl Comparison {
 #[derive(Debug)]
 enum Verdict {
     Unchanged,
-    Change(Change, Option<Compared>),
+    /// With who changed it since the base, where there is one.
+    Change(Change, Option<Compared>, Option<Changed>),
+    /// It was changed here since the base, and not in the snapshot.
+    Kept,
     /// Nothing may be restored at all: the path that stands against it, and why.
     Conflict(Verbatim, String),
     /// Something else has its place.
@@ -166,7 +183,7 @@ enum Verdict {
     Skipped(&'static str),
 }
 
-/// Compares entries with the live system.
+/// Compares entries with the live system. What was changed there alone since `base`, an older snapshot, stays.
 ///
 /// # Errors
 /// When something on the live system cannot be read: what is unknown is not called unchanged.
@@ -174,9 +191,11 @@ pub fn with_live(
     chosen: &mut Chosen<'_>,
     live: &mut Root,
     excludes: &Excludes,
+    base: Option<&mut Chosen<'_>>,
     progress: &mut Progress<'_>,
 ) -> anyhow::Result<Comparison> {
     let mut found = Comparison::default();
+    let mut base = base.map(Beside::begin).transpose()?;
     let mut extras = Extras { excludes, folders: Vec::new(), found: Vec::new() };
     let mut pass = chosen.pass()?;
     while let Some(Numbered { number, step }) = pass.next_step()? {
@@ -191,7 +210,8 @@ pub fn with_live(
                     if found.left.last().is_some_and(|left| entry.path.is_within(left.path.as_bytes())) {
                         Verdict::Left(String::new())
                     } else {
-                        verdict(&entry, live, &mut found.firsts, progress)?
+                        let base = base.as_mut().map_or(Ok(None), |base| base.at(&entry.path))?;
+                        verdict(&entry, base, live, &mut found.firsts, progress)?
                     };
                 found.note(number, entry, verdict, live);
             }
@@ -208,6 +228,7 @@ pub fn with_live(
 
 fn verdict(
     entry: &Entry,
+    base: Option<&Entry>,
     live: &mut Root,
     firsts: &mut HashMap<u64, Option<(u64, u64)>>,
     progress: &mut Progress<'_>,
@@ -218,7 +239,7 @@ fn verdict(
         Err(Trouble::Missing) => {
             // Its other names are joined to the one that is made.
             entry.link_group.map(|group| firsts.entry(group).or_insert(None));
-            return Ok(closed(entry, live).unwrap_or(Verdict::Change(Change::New, None)));
+            return Ok(closed(entry, live).unwrap_or(Verdict::Change(Change::New, None, None)));
         }
         Err(trouble @ Trouble::Through(_)) => return Ok(Verdict::Left(trouble.to_string())),
         // Who may put things there could otherwise stop every restore with one that nobody can look at.
@@ -250,6 +271,14 @@ fn verdict(
         }
     }
     let mut aspects = aspects(entry, &found);
+    let since = match base.filter(|_| !aspects.is_empty()) {
+        None => None,
+        Some(base) => Some(base::judge(base, entry, &mut found, live, &mut |count| progress.bytes(count))?),
+    };
+    // Before it could become the first of several names: what stays is joined to nothing.
+    if since == Some(Changed::Here) {
+        return Ok(Verdict::Kept);
+    }
     if let Some(group) = entry.link_group {
         let first = *firsts.entry(group).or_insert(Some((found.device, found.inode)));
         if first != Some((found.device, found.inode)) {
@@ -275,7 +304,7 @@ fn verdict(
     {
         return Ok(verdict);
     }
-    Ok(Verdict::Change(Change::Updated(aspects), Some(Compared::of(&found))))
+    Ok(Verdict::Change(Change::Updated(aspects), Some(Compared::of(&found)), since))
 }
 
 /// What stands against making anything in the folder of an entry.

@@ -10,7 +10,9 @@ use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::asset::{self, Asset, Place, State};
 use orderly_host::config::{Backup, Config, Kind};
-use orderly_host::{ledger, mounts, services};
+use orderly_host::ledger::{self, Ledger};
+use orderly_host::{mounts, services};
+use orderly_plan::ancestry::Continued;
 use std::path::{Path, PathBuf};
 
 /// The configuration with its asset.
@@ -173,6 +175,14 @@ impl Ground {
     /// Rejected (3) when what this host knows of it is damaged.
     pub fn owed(&self) -> anyhow::Result<Option<String>> {
         Ok(ledger::owed(&self.config)?.map(|source| source.id))
+    }
+
+    /// Returns the snapshot of the peer that was restored here last.
+    ///
+    /// # Errors
+    /// Rejected (3) when what this host knows of it is damaged.
+    pub fn continues(&self) -> anyhow::Result<Option<Continued>> {
+        Ok(Ledger::read()?.restored)
     }
 
     /// Insists that no restore is due here: what is live is then older than what the peer left, and a

@@ -5,12 +5,14 @@
 
 pub mod apply;
 mod args;
+pub mod base;
 pub mod choice;
 pub mod chosen;
 pub mod comparison;
 pub mod consent;
 pub mod copy;
 pub mod created;
+pub mod edited;
 pub mod exclude;
 pub mod ground;
 pub mod id;
@@ -115,11 +117,11 @@ impl Failure {
 
 /// Refuses what says something that the mode would ignore.
 fn insist_on_sense(args: &Args, mode: Mode) -> anyhow::Result<()> {
-    let for_restore = args.yes || args.any_version || args.into.is_some();
+    let for_restore = args.yes || args.any_version || args.into.is_some() || args.base.is_some();
     let wrong = if mode == Mode::Take && !args.operands.is_empty() {
         "a snapshot is taken of what ha.toml says, without operands; did you mean --restore?"
     } else if mode == Mode::Take && (for_restore || args.made_by.is_some()) {
-        "--yes, --made-by, --into and --any-version are for --restore"
+        "--yes, --made-by, --into, --base and --any-version are for --restore"
     } else if matches!(mode, Mode::Restore | Mode::Undo) && args.if_held {
         "--if-held is not for --restore and --undo: they need the asset"
     } else {

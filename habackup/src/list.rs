@@ -379,7 +379,7 @@ fn diff_live(
     let excludes = Excludes::new(&header.sources.exclude);
     reporter.show_progress();
     let mut progress = Progress::new(reporter, runner, "compare", trailer.totals.entries);
-    let comparison = comparison::with_live(&mut chosen, &mut live, &excludes, &mut progress)?;
+    let comparison = comparison::with_live(&mut chosen, &mut live, &excludes, None, &mut progress)?;
     reporter.end_progress();
     let lines = report::show(&mut chosen, &comparison, reporter, output)?;
     reporter.record(&Report::of_restore(Status::Done, name, &header, &comparison, lines, None));

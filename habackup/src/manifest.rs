@@ -14,6 +14,7 @@ pub use reader::Reader;
 pub use writer::Writer;
 
 use crate::verbatim::Verbatim;
+use orderly_plan::ancestry::Continued;
 use serde::{Deserialize, Serialize};
 
 /// What `format` says.
@@ -44,6 +45,9 @@ pub struct Header {
     /// restores it by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owes: Option<String>,
+    /// What was restored on this host last: the snapshot continues it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Continued>,
     /// The version of habackup.
     pub version: String,
     pub sources: Sources,

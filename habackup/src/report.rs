@@ -26,6 +26,13 @@ pub struct Report {
     new: usize,
     /// How many entries are left as they are, because something else has their place.
     left: usize,
+    /// What was changed here since the base, and not in the snapshot: it stays.
+    kept: Vec<String>,
+    /// What was changed both here and in the snapshot since the base; what was here is in `saved`.
+    both: Vec<String>,
+    /// What was edited since a restore that is undone; it is in `saved`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    edited: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     saved: Option<PathBuf>,
     changes: Vec<Line>,
@@ -63,13 +70,21 @@ impl Report {
             updated: comparison.updated,
             new: comparison.new,
             left: Left::count(&comparison.left),
+            kept: comparison.kept.iter().map(shown).collect(),
+            both: comparison.both.iter().map(shown).collect(),
+            edited: Vec::new(),
             saved: saved.map(Path::to_owned),
             changes,
         }
     }
 
     /// Returns the report of an undo.
-    pub fn of_undo(status: Status, snapshot: &str, left: usize) -> Self {
+    pub fn of_undo(
+        status: Status,
+        snapshot: &str,
+        left: usize,
+        (edited, saved): (&[Verbatim], Option<PathBuf>),
+    ) -> Self {
         Self {
             format: "orderly-restore/1",
             record: "undo",
@@ -81,7 +96,10 @@ impl Report {
             updated: 0,
             new: 0,
             left,
-            saved: None,
+            kept: Vec::new(),
+            both: Vec::new(),
+            edited: edited.iter().map(shown).collect(),
+            saved,
             changes: Vec::new(),
         }
     }
@@ -138,13 +156,25 @@ pub fn show(
         reporter.message(&format!("left {}: {}", shown(&left.path), left.clause()));
         keep(&left.path, "left", &[], Some(&left.clause()));
     }
+    for path in &comparison.kept {
+        reporter.message(&format!("kept {}: changed here since, and not in the snapshot", shown(path)));
+        keep(path, "kept", &[], None);
+    }
+    for path in &comparison.both {
+        reporter.message(&format!("both {}: changed here and in the snapshot since", shown(path)));
+        keep(path, "both", &[], None);
+    }
     for path in &comparison.extra {
         reporter.message(&format!("extra {}", shown(path)));
         keep(path, "extra", &[], None);
     }
     let Comparison { unchanged, updated, new, extra, .. } = comparison;
     let extra = extra.len();
-    reporter.message(&format!("{unchanged} unchanged, {updated} updated, {new} new, {extra} extra"));
+    let kept = match comparison.kept.len() {
+        0 => String::new(),
+        kept => format!(", {kept} kept"),
+    };
+    reporter.message(&format!("{unchanged} unchanged, {updated} updated, {new} new, {extra} extra{kept}"));
     Ok(lines)
 }
 

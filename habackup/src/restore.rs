@@ -27,6 +27,7 @@ use orderly_exec::reporter::{Output, Reporter};
 use orderly_exec::runner::Runner;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::ledger;
+use orderly_plan::ancestry::Continued;
 use std::path::{Path, PathBuf};
 
 /// Restores.
@@ -53,6 +54,7 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
         let problems = trailer.problems.len();
         reporter.warn(format!("{name} is incomplete: {problems} problems were met when it was made"));
     }
+    let mut base = base(args, &store)?;
     let mut chosen = Chosen::new(|| store.manifest(name), Selection::named(choice.paths.clone()));
     insist_on_presence(&mut chosen, &choice.paths, name)?;
     let mut tree = open_tree(&store, name)?;
@@ -63,7 +65,8 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     let excludes = Excludes::new(&header.sources.exclude);
     let mut progress = Progress::new(reporter, runner, "compare", entries);
     let mut comparison =
-        comparison::with_live(&mut chosen, &mut live, &excludes, &mut progress).or_status(Status::Refused)?;
+        comparison::with_live(&mut chosen, &mut live, &excludes, base.as_mut(), &mut progress)
+            .or_status(Status::Refused)?;
     reporter.end_progress();
     for path in &comparison.left_alone {
         reporter.say(format!("{path}: left alone, it is this machine's identity; name it to restore it"));
@@ -82,7 +85,7 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     }
     if comparison.items.is_empty() || args.dry_run {
         if is_whole && !args.dry_run {
-            ledger::note_restore(&name.to_string(), true)?;
+            ledger::note_restore(continued(name, &header), &ground.config.own.name)?;
         }
         let status = tell_left(&comparison.left, reporter);
         reporter.record(&report(status, &comparison, lines, None));
@@ -109,18 +112,32 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     }
     lost.iter().for_each(|line| reporter.warn(line));
     if is_whole {
-        ledger::note_restore(&name.to_string(), true)?;
+        ledger::note_restore(continued(name, &header), &ground.config.own.name)?;
     }
     saved::prune()?;
     comparison.left.append(&mut left);
     let status = tell_left(&comparison.left, reporter);
     let complete = match Left::count(&comparison.left) {
         0 => "Restore complete".to_owned(),
-        count => format!("Restore complete but for {count}"),
+        1 => "Restore complete but for 1 entry".to_owned(),
+        count => format!("Restore complete but for {count} entries"),
     };
     reporter.message(&format!("{complete}; what was overwritten is in {}.", path.display()));
     reporter.record(&report(status, &comparison, lines, Some(&path)));
     Ok(status)
+}
+
+/// Opens the snapshot that `--base` names, once it is known to be whole to its last line.
+fn base<'a>(args: &Args, store: &'a Store) -> anyhow::Result<Option<Chosen<'a>>> {
+    let Some(id) = &args.base else { return Ok(None) };
+    let base = choice::snapshot(store, Some(id), None)?;
+    store.ends(base).or_status(Status::Rejected)?;
+    Ok(Some(Chosen::new(move || store.manifest(base), Selection::All)))
+}
+
+/// Returns what live files continue once a snapshot is restored.
+fn continued(name: SnapshotName, header: &Header) -> Continued {
+    Continued { holding: header.holding, snapshot: name.to_string(), host: header.host.clone() }
 }
 
 /// Names what was left as it is; returns what that makes of the run.
@@ -147,7 +164,7 @@ fn take_back(
         undo.carry_out(live, &mut progress)
     });
     match undone.and_then(|_| saved.close()) {
-        Ok(()) => error.context("nothing was restored: everything is as it was").context(status),
+        Ok(_) => error.context("nothing was restored: everything is as it was").context(status),
         Err(stuck) => {
             let message = format!(
                 "{error:#}; and it cannot be taken back: {stuck:#}; what was overwritten is in {}",
@@ -279,8 +296,10 @@ pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
     for created in &undo.created {
         reporter.message(&format!("remove {}", report::shown(created.path())));
     }
-    for path in undo.edited(&mut live).or_status(Status::Rejected)? {
-        reporter.warn(format!("{}: was edited since the restore; undoing loses that", report::shown(&path)));
+    let edited = undo.edited(&mut live).or_status(Status::Rejected)?;
+    for path in &edited {
+        reporter
+            .warn(format!("{}: was edited since the restore; what it is now is kept", report::shown(path)));
     }
     if args.dry_run {
         return Ok(Status::Done);
@@ -291,6 +310,7 @@ pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
         Answer::No => return Err(fail(Status::Refused, "not undone: the answer was no")),
     }
     let snapshot = undo.snapshot.clone();
+    let kept = undo.keep(&edited, &live, Progress::deaf(reporter, runner)).or_status(Status::Failed)?;
     let undone = undo
         .carry_out(&mut live, &mut Progress::deaf(reporter, runner))
         .with_context(|| {
@@ -300,16 +320,21 @@ pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
     for path in &undone.stayed {
         reporter.say(format!("{path} stays: something was put in it, or in its place, since"));
     }
-    saved.close().or_status(Status::Stuck)?;
+    let closed = saved.close().or_status(Status::Stuck)?;
     if undo.root == Path::new("/") {
-        ledger::note_restore(&snapshot, false).or_status(Status::Stuck)?;
+        ledger::note_undo(&snapshot).or_status(Status::Stuck)?;
     }
     let status = tell_left(&undone.left, reporter);
     reporter.message(&match Left::count(&undone.left) {
         0 => "Undo complete.".to_owned(),
-        count => format!("Undo complete but for {count}."),
+        1 => "Undo complete but for 1 entry.".to_owned(),
+        count => format!("Undo complete but for {count} entries."),
     });
-    reporter.record(&Report::of_undo(status, &snapshot, Left::count(&undone.left)));
+    let kept = kept.map(|kept| closed.join(kept));
+    if let Some(kept) = &kept {
+        reporter.message(&format!("What was edited since is in {}.", kept.display()));
+    }
+    reporter.record(&Report::of_undo(status, &snapshot, Left::count(&undone.left), (&edited, kept)));
     Ok(status)
 }
 

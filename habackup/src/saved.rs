@@ -63,9 +63,9 @@ struct Document {
 /// A file as it was restored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Restored {
-    path: Verbatim,
-    size: u64,
-    mtime_ns: i128,
+    pub(crate) path: Verbatim,
+    pub(crate) size: u64,
+    pub(crate) mtime_ns: i128,
 }
 
 fn folder() -> PathBuf {
@@ -108,10 +108,6 @@ impl Saved {
         live: &Root,
         progress: Progress<'_>,
     ) -> anyhow::Result<()> {
-        let folder = openat(AT_FDCWD, &self.path, FOLDER, Mode::empty())?;
-        mkdirat(&folder, manifest::TREE, Mode::S_IRWXU)?;
-        let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty())?;
-        let writer = Writer::begin(new_file(&folder, manifest::FILE)?, header)?;
         let mut scope = Scope::nothing();
         each_item(chosen, &*comparison, |entry, change| {
             if *change != Change::New {
@@ -119,27 +115,8 @@ impl Saved {
             }
             Ok(())
         })?;
-        let source = openat(&**live.folder(), c".", FOLDER, Mode::empty())?;
-        let plan = Plan {
-            source,
-            scope: &scope,
-            excludes: Excludes::default(),
-            store: (0, 0),
-            previous: None,
-            expected: 0,
-        };
-        let (writer, found) = snapshot::walk(plan, &tree, writer, progress)?;
-        leave_unsaved(chosen, comparison, &found.problems)?;
-        let trailer = Trailer {
-            finished: clock::now(),
-            totals: found.totals,
-            skipped: found.skipped,
-            complete: true,
-            ..Trailer::default()
-        };
-        writer.finish(&trailer)?;
-        nix::unistd::syncfs(&folder)?;
-        Ok(())
+        let problems = copy_out(&self.path, &scope, header, live, progress)?;
+        leave_unsaved(chosen, comparison, &problems)
     }
 
     /// Writes down what was not there and what files are restored as, in passing.
@@ -226,9 +203,11 @@ impl Saved {
         );
         let folder = openat(AT_FDCWD, &self.path, FOLDER, Mode::empty()).with_context(what)?;
         // Read once to its end before anything is put back from it: the checksum stands there.
-        store::open_manifest(&folder).and_then(Reader::into_ends).with_context(what)?;
+        let (header, _) = store::open_manifest(&folder).and_then(Reader::into_ends).with_context(what)?;
         let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty()).with_context(what)?;
         Ok(Undo {
+            header,
+            path: self.path.clone(),
             overwritten: Chosen::new(move || store::open_manifest(&folder), Selection::Saved),
             tree: Root::new(tree)?,
             notes: self.notes(&created.root),
@@ -239,26 +218,30 @@ impl Saved {
         })
     }
 
-    /// Marks it as undone, or never begun.
+    /// Marks it as undone, or never begun; returns where it lies from now on.
     ///
     /// # Errors
     /// When it cannot be renamed.
-    pub fn close(self) -> anyhow::Result<()> {
+    pub fn close(self) -> anyhow::Result<PathBuf> {
         let mut undone = self.path.clone().into_os_string();
         undone.push(UNDONE);
         std::fs::rename(&self.path, &undone).with_context(|| format!("rename {}", self.path.display()))?;
         File::open(folder())
             .and_then(|folder| folder.sync_all())
-            .context("write the state directory to the disk")
+            .context("write the state directory to the disk")?;
+        Ok(undone.into())
     }
 }
 
 /// What undoing a restore takes.
 #[derive(Debug)]
 pub struct Undo {
-    overwritten: Chosen<'static>,
+    pub(crate) header: Header,
+    /// The directory of the restore.
+    pub(crate) path: PathBuf,
+    pub(crate) overwritten: Chosen<'static>,
     pub created: Vec<Created>,
-    restored: Vec<Restored>,
+    pub(crate) restored: Vec<Restored>,
     pub root: PathBuf,
     pub snapshot: String,
     tree: Root,
@@ -287,29 +270,6 @@ impl Undo {
         verify::differences(|| Ok(pass.next_entry()?.map(|(_, entry)| entry)), &mut self.tree, progress)
     }
 
-    /// Returns the restored files that somebody wrote to since: undoing loses what was written.
-    ///
-    /// # Errors
-    /// When what was saved cannot be read.
-    pub fn edited(&mut self, live: &mut Root) -> anyhow::Result<Vec<Verbatim>> {
-        let mut strange = BTreeMap::new();
-        for restored in &self.restored {
-            let Ok(found) = live.look(&restored.path) else { continue };
-            let found = (found.kind, found.size, found.mtime_ns);
-            if found != (Kind::File, restored.size, restored.mtime_ns) {
-                strange.insert(restored.path.clone(), found);
-            }
-        }
-        // A restore that was killed before it came to a file left it as it was, and nobody edited it.
-        let mut pass = self.overwritten.pass()?;
-        while let Some((_, entry)) = pass.next_entry()? {
-            if strange.get(&entry.path) == Some(&(entry.kind, entry.size, entry.mtime_ns)) {
-                strange.remove(&entry.path);
-            }
-        }
-        Ok(strange.into_keys().collect())
-    }
-
     /// Brings back what was there; returns what could not be, because something else was put there since.
     ///
     /// # Errors
@@ -318,7 +278,8 @@ impl Undo {
         workshop::clear(&self.notes.path)?;
         live.forget();
         // What the restore never came to is left alone: it may be what made it fail.
-        let compared = comparison::with_live(&mut self.overwritten, live, &Excludes::default(), progress)?;
+        let compared =
+            comparison::with_live(&mut self.overwritten, live, &Excludes::default(), None, progress)?;
         if let Some(Remark { path, reason }) = compared.conflicts.first() {
             bail!("put back {path}: {reason}");
         }
@@ -339,6 +300,34 @@ pub struct Undone {
     pub stayed: Vec<Verbatim>,
     /// What could not be put back, because something else has its place.
     pub left: Vec<Left>,
+}
+
+/// Copies what is live into a directory, with a manifest; returns what could not be copied.
+pub(crate) fn copy_out(
+    path: &Path,
+    scope: &Scope,
+    header: &Header,
+    live: &Root,
+    progress: Progress<'_>,
+) -> anyhow::Result<Vec<Remark>> {
+    let folder = openat(AT_FDCWD, path, FOLDER, Mode::empty())?;
+    mkdirat(&folder, manifest::TREE, Mode::S_IRWXU)?;
+    let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty())?;
+    let writer = Writer::begin(new_file(&folder, manifest::FILE)?, header)?;
+    let source = openat(&**live.folder(), c".", FOLDER, Mode::empty())?;
+    let plan =
+        Plan { source, scope, excludes: Excludes::default(), store: (0, 0), previous: None, expected: 0 };
+    let (writer, found) = snapshot::walk(plan, &tree, writer, progress)?;
+    let trailer = Trailer {
+        finished: clock::now(),
+        totals: found.totals,
+        skipped: found.skipped,
+        complete: true,
+        ..Trailer::default()
+    };
+    writer.finish(&trailer)?;
+    nix::unistd::syncfs(&folder)?;
+    Ok(found.problems)
 }
 
 /// Leaves out of a restore what could not be saved, where others than root may have made it so: whoever may

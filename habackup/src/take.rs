@@ -134,6 +134,7 @@ fn take(
         asset,
         holding,
         owes: ground.owed()?,
+        continues: ground.continues()?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         sources: Sources {
             include: backup.include.iter().map(|path| path.as_path().into()).collect(),

@@ -72,6 +72,7 @@ mod takeover;
 mod the_bed;
 mod tidy;
 mod unit;
+mod unsaved;
 mod unwind;
 mod violation;
 mod waiting;

@@ -8,6 +8,7 @@ use orderly_exec::job::{Ended, Ending, Job};
 use orderly_exec::lock::{Lock, PASSED_LOCK};
 use orderly_exec::runner::Run;
 use orderly_exec::{clock, files};
+use orderly_plan::ancestry::Continued;
 use orderly_plan::owed::Snapshot;
 use serde::Deserialize;
 use std::io::{BufRead, BufReader};
@@ -45,6 +46,18 @@ pub struct Restored {
     pub new: u64,
     /// How many paths are left as they were, because something else has their place.
     pub left: u64,
+    /// Paths that were changed here alone since the base of the restore, and stay.
+    #[serde(default)]
+    pub kept: Vec<String>,
+    /// Paths that were changed on both hosts since.
+    #[serde(default)]
+    pub both: Vec<String>,
+    /// Paths that were edited since a restore that is undone.
+    #[serde(default)]
+    pub edited: Vec<String>,
+    /// Where what was overwritten is; of an undo, what was edited.
+    #[serde(default)]
+    pub saved: Option<PathBuf>,
 }
 
 /// Restores a snapshot, or undoes the last restore, with these arguments.
@@ -176,8 +189,8 @@ pub fn whole_snapshots(backup: &Backup) -> anyhow::Result<Vec<Snapshot>> {
     ids.sort_by(|a, b| b.0.cmp(&a.0));
     ids.into_iter()
         .map(|(id, path)| {
-            let (host, holding, owes) = maker_of(&path.join("manifest.json"))?;
-            Ok(Snapshot { id, host, holding, owes })
+            let Maker { host, holding, owes, continues } = maker_of(&path.join("manifest.json"))?;
+            Ok(Snapshot { id, host, holding, owes: owes.is_some(), continues })
         })
         .collect()
 }
@@ -192,26 +205,28 @@ fn is_id(name: &str) -> bool {
             .all(|(byte, wanted)| if wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted })
 }
 
-/// Reads who made a snapshot, in which holding, and whether it still owed a restore then. The manifest names it in its first line, before a million entries.
-fn maker_of(manifest: &Path) -> anyhow::Result<(String, Option<u64>, bool)> {
-    let attempt = || format!("read {}", manifest.display());
+/// What the first line of a manifest says that matters to a hand-over.
+#[derive(Deserialize)]
+struct Maker {
+    host: String,
+    holding: Option<u64>,
+    owes: Option<String>,
+    continues: Option<Continued>,
+}
+
+/// Reads who made a snapshot, in which holding, and what it continues. The manifest says so in its first line, before
+/// a million entries.
+fn maker_of(manifest: &Path) -> anyhow::Result<Maker> {
+    let attempt = || format!("read who made {}", manifest.display());
     let mut first = String::new();
     BufReader::new(std::fs::File::open(manifest).with_context(attempt)?)
         .read_line(&mut first)
         .with_context(attempt)?;
-    let header: serde_json::Value = match serde_json::from_str(&format!("{}]}}", first.trim_end())) {
-        Ok(header) => header,
+    match serde_json::from_str(&format!("{}]}}", first.trim_end())) {
+        Ok(maker) => Ok(maker),
         Err(_) => {
-            serde_json::from_slice(&std::fs::read(manifest).with_context(attempt)?).with_context(attempt)?
+            serde_json::from_slice(&std::fs::read(manifest).with_context(attempt)?).with_context(attempt)
         }
-    };
-    match header.get("host").and_then(serde_json::Value::as_str) {
-        Some(host) => {
-            let holding = header.get("holding").and_then(serde_json::Value::as_u64);
-            let owes = header.get("owes").is_some_and(|owes| !owes.is_null());
-            Ok((host.to_owned(), holding, owes))
-        }
-        None => bail!("{} does not say which host made it", manifest.display()),
     }
 }
 

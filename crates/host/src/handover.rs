@@ -470,12 +470,18 @@ pub fn own_record(config: &Config) -> Option<Release> {
     Release::read(&text).ok().filter(|record| record.host == config.own.name)
 }
 
-/// Returns the snapshots that a release record in the state folder names: a takeover may need them.
+/// Returns the snapshots that this host's last release record names, and its ledger: a takeover may need them, to
+/// restore one or to compare with it.
 pub fn recorded_snapshots() -> std::collections::BTreeSet<String> {
-    let Ok(files::Found::Text(text)) = files::read_if_there(&record_path()) else {
-        return Default::default();
+    let text = match files::read_if_there(&record_path()) {
+        Ok(files::Found::Text(text)) => Some(text),
+        Ok(files::Found::Missing) | Err(_) => None,
     };
-    Release::read(&text).ok().and_then(|record| record.snapshot).into_iter().collect()
+    let recorded = text.and_then(|text| Release::read(&text).ok()).and_then(|record| record.snapshot);
+    let ledger = Ledger::read().unwrap_or_default();
+    let source = ledger.source.map(|source| source.id);
+    let restored = ledger.restored.map(|restored| restored.snapshot);
+    recorded.into_iter().chain(source).chain(restored).collect()
 }
 
 /// Writes a record to the state folder.

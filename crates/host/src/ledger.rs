@@ -10,6 +10,7 @@ use orderly_exec::files::{self, Found};
 use orderly_exec::job::{Job, show};
 use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, clock, journal};
+use orderly_plan::ancestry::{Continued, Here};
 use orderly_plan::holding::{self, Label, Number};
 use orderly_plan::owed::{Naming, Source};
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,21 @@ pub struct Ledger {
     /// What the record of the release under way will name, found out while the asset was still here.
     #[serde(default)]
     pub leaving: Option<Naming>,
+    /// The last snapshot of the peer that was restored here whole: what is live here continues it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Continued>,
+    /// What was that one's before, for when it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_before: Option<Continued>,
+    /// The first holding that this host remembers.
+    #[serde(default)]
+    pub since: u64,
+    /// The last holding in which services ran here.
+    #[serde(default)]
+    pub ran: u64,
+    /// That of before, for when a takeover is taken back.
+    #[serde(default)]
+    pub ran_before: u64,
     /// A mount of this host whose holding has no number yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mounted: Option<Mounted>,
@@ -79,6 +95,32 @@ impl Ledger {
         let mounted = self.mounted.as_ref().map(|mounted| (&mounted.boot_id, &mounted.mark));
         let last = mounted.or_else(|| took.map(|took| (&took.boot_id, &took.mark)));
         last.map(|(boot_id, mark)| (boot_id.as_str(), mark.as_deref()))
+    }
+
+    /// Returns what a restore on this host needs to know of what is live here.
+    pub fn here<'a>(&'a self, name: &'a str) -> Here<'a> {
+        Here { name, restored: self.restored.as_ref(), since: self.since, ran: self.ran }
+    }
+
+    /// Notes that services run, or ran, in the holding under way.
+    pub fn note_running(&mut self) {
+        if let Some(source) = &mut self.source {
+            source.ran = true;
+        }
+        let now = self.took.as_ref().map_or(self.ran, |took| took.holding);
+        if self.ran != now {
+            (self.ran_before, self.ran) = (self.ran, now);
+        }
+    }
+
+    /// Notes that what services wrote in the holding under way was taken back, and is not live here.
+    pub fn note_unrun(&mut self) {
+        if let Some(source) = &mut self.source {
+            source.ran = false;
+        }
+        if self.took.as_ref().is_some_and(|took| took.holding == self.ran) {
+            self.ran = self.ran_before;
+        }
     }
 
     /// Reads what this host knows; without the file, nothing.
@@ -123,16 +165,37 @@ pub fn change(act: impl FnOnce(&mut Ledger)) -> anyhow::Result<()> {
     if ledger == before { Ok(()) } else { ledger.write() }
 }
 
-/// Notes that a whole snapshot was restored on this host (or taken back again), by a takeover or by hand.
+/// Notes that a whole snapshot was restored on this host, by a takeover or by hand.
 ///
 /// # Errors
 /// When the ledger cannot be read or written.
-pub fn note_restore(id: &str, is_live: bool) -> anyhow::Result<()> {
+pub fn note_restore(restored: Continued, own: &str) -> anyhow::Result<()> {
     change(|ledger| {
-        if let Some(source) = ledger.source.as_mut().filter(|source| source.id == id) {
-            source.paid = is_live;
+        note_paid(ledger, &restored.snapshot, true);
+        let is_noted = ledger.restored.as_ref().is_some_and(|last| last.snapshot == restored.snapshot);
+        if restored.host != own && !is_noted {
+            ledger.restored_before = ledger.restored.replace(restored);
         }
     })
+}
+
+/// Notes that the restore of a whole snapshot was taken back.
+///
+/// # Errors
+/// When the ledger cannot be read or written.
+pub fn note_undo(id: &str) -> anyhow::Result<()> {
+    change(|ledger| {
+        note_paid(ledger, id, false);
+        if ledger.restored.as_ref().is_some_and(|last| last.snapshot == id) {
+            ledger.restored = ledger.restored_before.take();
+        }
+    })
+}
+
+fn note_paid(ledger: &mut Ledger, id: &str, is_live: bool) {
+    if let Some(source) = ledger.source.as_mut().filter(|source| source.id == id) {
+        source.paid = is_live;
+    }
 }
 
 /// Returns the holding under way, by what this host knows: the last one that it began and that no record of
@@ -197,6 +260,10 @@ impl Numbering<'_> {
         if ledger.took.as_ref().is_none_or(|took| took.holding != number.get()) {
             // Before the label: a crash between the two skips a number, and gives none twice.
             ledger.holding = ledger.holding.max(number.get());
+            if ledger.took.is_none() {
+                // Of a holding that goes on it does not know how it began.
+                ledger.since = number.get() + u64::from(matches!(number, Number::GoesOn(_)));
+            }
             let before = label.filter(|_| matches!(number, Number::Begins(_)));
             ledger.took =
                 Some(Took { holding: number.get(), before, boot_id: journal::boot_id(), mark: None });

@@ -163,7 +163,7 @@ impl<'c> Machine<'c> {
             Action::Backup => vec![backup::command(self.config, &[])],
             // Which one is known only when the asset is mounted.
             Action::Restore => {
-                vec![backup::restore_command(self.config, &["--restore", "ID"])]
+                vec![backup::restore_command(self.config, &["--restore", "ID", "--base", "ID"])]
             }
             Action::Unrestore { .. } => vec![backup::restore_command(self.config, &["--undo"])],
             Action::StopService { service } => {

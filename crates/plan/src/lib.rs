@@ -5,6 +5,7 @@
 
 mod faults;
 
+pub mod ancestry;
 pub mod diagnostic;
 pub mod duration;
 pub mod fence;

@@ -7,6 +7,7 @@
 //! Invariant: a snapshot of an earlier holding never replaces what a later one left
 //! (`permit::model::nothing_newer_is_ever_replaced_and_there_is_always_a_way_out`).
 
+use crate::ancestry::Continued;
 use crate::holding::Label;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,9 @@ pub struct Snapshot {
     /// Its maker still owed a restore then, so it does not continue what the peer left.
     #[serde(default)]
     pub owes: bool,
+    /// What was restored on its maker last; what it made continues that.
+    #[serde(default)]
+    pub continues: Option<Continued>,
 }
 
 /// What the last takeover of this host had to restore.
@@ -156,7 +160,7 @@ mod tests {
     use super::*;
 
     fn made(id: &str, host: &str, holding: u64) -> Snapshot {
-        Snapshot { id: id.into(), host: host.into(), holding: Some(holding), owes: false }
+        Snapshot { id: id.into(), host: host.into(), holding: Some(holding), owes: false, continues: None }
     }
 
     fn last(label: Option<(&str, u64)>, snapshots: &[Snapshot]) -> Option<String> {

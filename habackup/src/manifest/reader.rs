@@ -187,6 +187,7 @@ mod tests {
             asset: Asset { kind: "bind".into(), name: "/srv".into(), identity: "1".into() },
             holding: Some(3),
             owes: Some("2026-01-01T00-00-00Z".into()),
+            continues: None,
             version: "0.1.0".into(),
             sources: Sources::default(),
         };

@@ -67,6 +67,10 @@ impl Machine<'_> {
         if self.config.backup.is_none() {
             naming = Naming { holding: Some(holding), ..Naming::default() };
         }
-        ledger::change(|ledger| ledger.leaving = Some(naming))
+        ledger::change(|ledger| {
+            ledger.leaving = Some(naming);
+            // Mounted by hand, and no takeover noted it.
+            ledger.ran = open.unwrap_or(ledger.ran).max(ledger.ran);
+        })
     }
 }

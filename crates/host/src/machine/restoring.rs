@@ -7,12 +7,59 @@ use super::Machine;
 use crate::action::Answer;
 use crate::addresses::{self, Knock};
 use crate::asset::State;
-use crate::backup;
+use crate::backup::{self, Restored};
 use crate::handover;
 use crate::ledger::{self, Ledger};
 use crate::mounts::MountSpec;
 use anyhow::{Context, bail};
+use orderly_plan::ancestry::{self, Common};
 use orderly_plan::owed::{self, Snapshot, Source, Wanted};
+use std::path::Path;
+
+/// What a restore compares with.
+enum Base {
+    Is(Option<String>),
+    /// There is none, and what this host wrote in this holding is in no snapshot.
+    Unsaved(u64),
+}
+
+/// Says what a restore did, and what became of what was changed here since its base.
+fn sentences(restored: &Restored, source: &str, base: Option<&str>, own: &str) -> Vec<String> {
+    let changed = restored.updated + restored.new;
+    let id = source.split(' ').next().unwrap_or(source);
+    let mut said = vec![match restored.left {
+        0 => format!("restore: done: {source}, {changed} files changed"),
+        left => format!(
+            "restore: done but {left}: {source}, {changed} files changed; something else has the place of \
+             {left} entries (habackup --diff {id} live names them)"
+        ),
+    }];
+    let since = base.unwrap_or("then");
+    if !restored.kept.is_empty() {
+        said.push(format!("kept what was changed on {own} alone since {since}: {}", list(&restored.kept)));
+    }
+    if !restored.both.is_empty() {
+        let saved = restored.saved.as_deref().unwrap_or(Path::new("the state directory"));
+        said.push(format!(
+            "changed on both hosts since {since}, now as in {source}; what {own} had is in {}: {}",
+            saved.display(),
+            list(&restored.both)
+        ));
+    }
+    said
+}
+
+/// Names the first paths, and counts the rest.
+fn list(paths: &[String]) -> String {
+    let named = paths.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match paths.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+/// How many paths a sentence names.
+const NAMED: usize = 4;
 
 /// More restores than one run can make.
 const RESTORES: usize = 8;
@@ -86,11 +133,7 @@ impl Machine<'_> {
 
     /// Notes that services are about to run here: from then on what this host has is newer than what is owed.
     pub(super) fn note_running(&mut self) -> anyhow::Result<()> {
-        ledger::change(|ledger| {
-            if let Some(source) = &mut ledger.source {
-                source.ran = true;
-            }
-        })
+        ledger::change(Ledger::note_running)
     }
 
     pub(super) fn check_hold(&mut self, mounts: &[MountSpec], wanted: Option<&Wanted>) -> Answer {
@@ -120,18 +163,43 @@ impl Machine<'_> {
             ));
             return Ok(());
         }
-        let arguments = ["--restore", &id];
+        let base = match self.base(&id)? {
+            Base::Is(base) => base,
+            Base::Unsaved(holding) => {
+                let own = &config.own.name;
+                self.notes.push(format!(
+                    "not restored: what {own} wrote in its holding {holding} is in no snapshot, and {id} of {host} does not \
+                     continue it; habackup --diff {id} live shows what differs, habackup --restore {id} restores it"
+                ));
+                return Ok(());
+            }
+        };
+        let mut arguments = vec!["--restore", &id];
+        arguments.extend(base.iter().flat_map(|base| ["--base", base]));
         let restored = backup::restore(config, &arguments, settings.timeout, self.lock, &mut self.runner)
             .context("--skip restore takes the asset without it, and leaves it owed")?;
-        let changed = restored.updated + restored.new;
-        self.notes.push(match restored.left {
-            0 => format!("restore: done: {id} of {host}, {changed} files changed"),
-            left => format!(
-                "restore: done but {left}: {id} of {host}, {changed} files changed; something else has the place of \
-                 {left} entries (habackup --diff {id} live names them)"
-            ),
-        });
+        let source = format!("{id} of {host}");
+        self.notes.extend(sentences(&restored, &source, base.as_deref(), &config.own.name));
         Ok(())
+    }
+
+    /// Finds the snapshot that what is live here and the one to be restored both continue.
+    fn base(&mut self, id: &str) -> anyhow::Result<Base> {
+        let Some(settings) = &self.config.backup else { return Ok(Base::Is(None)) };
+        let snapshots = match backup::whole_snapshots(settings) {
+            Ok(snapshots) => snapshots,
+            Err(error) => {
+                self.notes.push(format!("restored without comparing with an earlier snapshot: {error:#}"));
+                return Ok(Base::Is(None));
+            }
+        };
+        let Some(restored) = snapshots.iter().find(|one| one.id == id) else { return Ok(Base::Is(None)) };
+        let ledger = Ledger::read()?;
+        Ok(match ancestry::common(ledger.here(&self.config.own.name), restored, &snapshots) {
+            Common::Snapshot(base) => Base::Is(Some(base.to_owned())),
+            Common::Nothing => Base::Is(None),
+            Common::Unsaved(holding) => Base::Unsaved(holding),
+        })
     }
 
     /// Tells whether the newest restore of this host is the one from before this run.
@@ -147,16 +215,16 @@ impl Machine<'_> {
     pub(super) fn unrestore(&mut self, before: Option<&str>) -> anyhow::Result<()> {
         let (Some(settings), config) = (&self.config.backup, self.config) else { return Ok(()) };
         // What the services of this run wrote goes with it, so it is due again.
-        ledger::change(|ledger| {
-            if let Some(source) = &mut ledger.source {
-                source.ran = false;
-            }
-        })?;
+        ledger::change(Ledger::note_unrun)?;
         for _ in 0..RESTORES {
             if backup::newest_restore()?.as_deref() == before {
                 return Ok(());
             }
-            backup::restore(config, &["--undo"], settings.timeout, self.lock, &mut self.runner)?;
+            let undone = backup::restore(config, &["--undo"], settings.timeout, self.lock, &mut self.runner)?;
+            if let Some(saved) = undone.saved.filter(|_| !undone.edited.is_empty()) {
+                let (edited, saved) = (list(&undone.edited), saved.display());
+                self.notes.push(format!("what was written here since the restore is in {saved}: {edited}"));
+            }
         }
         bail!("there are more restores than this takeover made")
     }

@@ -2,13 +2,15 @@
 //! hand-over, judged by an oracle that knows the newest content of each file and every way out.
 //!
 //! Contents are numbers that grow with every edit. An operator's word is true: who types that the peer does
-//! not have the asset has looked. What a holding wrote after its last snapshot is lost with `--no-backup` and
-//! with a fence, and said; everything else must never be replaced by something older.
+//! not have the asset has looked. Nothing is replaced by something older, also not what no snapshot has; but where
+//! both hosts changed a file since the last snapshot that both continue, which is said and saved.
 
 mod oracle;
+mod restoring;
 mod walks;
 
 use super::*;
+use crate::ancestry::Continued;
 use crate::holding::{self, Label, Number};
 use crate::owed::{self, Naming, Snapshot, Source, Wanted};
 use proptest::prelude::*;
@@ -38,6 +40,8 @@ enum Rule {
     Disclaimer,
     NoneDue,
     OwnRecord,
+    Base,
+    Unsaved,
 }
 
 const NAMES: [&str; 2] = ["ec1", "ec2"];
@@ -85,11 +89,11 @@ struct Host {
     typed: bool,
     files: Files,
     /// What a restore overwrote.
-    saved: (Files, Files),
-    /// What was here when the holding began to run, and was not given up before.
-    base: Files,
-    /// What must never be replaced by something older.
-    kept: Files,
+    saved: Files,
+    restored: Option<Continued>,
+    restored_before: Option<Continued>,
+    /// The last holding in which services ran.
+    ran_in: u64,
     serial: u64,
     known: u64,
     ended: u64,
@@ -112,6 +116,8 @@ struct World {
     records: Vec<Record>,
     hosts: [Host; 2],
     edits: u32,
+    /// What gave way where both hosts changed a file: it is said, and may be older from then on.
+    gave_way: Files,
     /// After an own crash only a fence helps where a kind shows no takes.
     needs_fence: bool,
 }
@@ -127,9 +133,10 @@ impl World {
             killed: None,
             typed: false,
             files: [0; 2],
-            saved: ([0; 2], [0; 2]),
-            base: [0; 2],
-            kept: [0; 2],
+            saved: [0; 2],
+            restored: None,
+            restored_before: None,
+            ran_in: 0,
             serial: 0,
             known: 0,
             ended: 0,
@@ -149,16 +156,19 @@ impl World {
             records: Vec::new(),
             hosts: [host.clone(), host],
             edits: 0,
+            gave_way: [0; 2],
             needs_fence: false,
         };
         world.mount(0);
         world.number(0);
-        world.hosts[0].ran = true;
+        world.runs(0);
         world
     }
 
     fn holds(&self, rule: Rule) -> bool {
-        self.off != Some(rule)
+        // What these two keep from happening the comparison with a base makes harmless: they are seen without it.
+        let bare = rule == Rule::Base && matches!(self.off, Some(Rule::ThisHolding | Rule::LastHolding));
+        self.off != Some(rule) && !bare
     }
 
     fn mark(&self) -> String {
@@ -192,6 +202,12 @@ impl World {
             host.ran = false;
         }
         host.took = Some(Took { holding: number.get(), mark: take_mark, boot: host.boot.to_string() });
+    }
+
+    fn runs(&mut self, h: usize) {
+        let host = &mut self.hosts[h];
+        host.ran = true;
+        host.ran_in = host.took.as_ref().map_or(0, |took| took.holding);
     }
 
     /// The newest whole snapshot that a host made in its holding.
@@ -276,7 +292,7 @@ impl World {
                 let due = self.hosts[h].source.clone().filter(|source| {
                     source.is_due(NAMES[h]) || (!self.holds(Rule::NeverOwn) && !source.paid)
                 });
-                self.hosts[h].saved = (self.hosts[h].files, self.hosts[h].kept);
+                self.hosts[h].saved = self.hosts[h].files;
                 if let Some(source) = due {
                     self.restore(h, &source.id)?;
                 }
@@ -284,11 +300,10 @@ impl World {
                 Ok(())
             }
             Stage::Restored => {
+                self.insist_on_newest(h)?;
+                self.runs(h);
                 let host = &mut self.hosts[h];
-                if !host.ran {
-                    host.base = host.kept;
-                }
-                (host.kept, host.ran, host.stage, host.pending) = (host.files, true, Stage::Idle, None);
+                (host.stage, host.pending) = (Stage::Idle, None);
                 if let Some(source) = &mut host.source {
                     source.ran = true;
                 }
@@ -338,25 +353,6 @@ impl World {
         Ok(())
     }
 
-    fn restore(&mut self, h: usize, id: &str) -> Result<(), String> {
-        let Some((_, files)) = self.snapshots.iter().find(|one| one.0.id == id) else { return Ok(()) };
-        let (files, host) = (*files, &mut self.hosts[h]);
-        for (file, content) in files.iter().enumerate() {
-            let is_own = self.snapshots.iter().any(|one| one.0.id == id && one.0.host == NAMES[h]);
-            if host.files[file] > *content && (host.kept[file] > *content || is_own) {
-                let (name, newer) = (NAMES[h], host.files[file]);
-                return Err(format!(
-                    "{name}: file {file}: {newer} was replaced by the older {content} of {id}"
-                ));
-            }
-        }
-        (host.files, host.kept) = (files, files);
-        if let Some(source) = &mut host.source {
-            source.paid = true;
-        }
-        Ok(())
-    }
-
     /// A takeover fails, or is interrupted, and is taken back.
     fn fail(&mut self, h: usize) {
         match self.hosts[h].stage {
@@ -368,9 +364,12 @@ impl World {
                 let keeps = self.holds(Rule::Owed);
                 let host = &mut self.hosts[h];
                 if host.stage == Stage::Restored {
-                    (host.files, host.kept) = host.saved;
-                    if let Some(source) = host.source.as_mut().filter(|source| !source.ran) {
+                    host.files = host.saved;
+                    if let Some(source) = host.source.as_mut().filter(|source| !source.ran && source.paid) {
                         source.paid = false;
+                        if host.restored.as_ref().is_some_and(|last| last.snapshot == source.id) {
+                            host.restored = host.restored_before.take();
+                        }
                     }
                 }
                 if !keeps {
@@ -389,20 +388,7 @@ impl World {
         let holding = host.took.as_ref().map_or(host.known, |took| took.holding);
         let id = newest.as_ref().map(|one| one.0.id.clone());
         let naming = owed::naming(holding, NAMES[h], Ok(id), host.source.as_ref());
-        // What the record does not hand on is given up, and the program says so.
-        let handed = self.snapshots.iter().find(|one| Some(&one.0.id) == naming.snapshot.as_ref());
-        let handed = handed.map_or(self.hosts[h].base, |one| one.1);
-        self.give_up(h, handed);
         self.make(h, naming, after, None);
-    }
-
-    fn give_up(&mut self, h: usize, handed: Files) {
-        if !self.hosts[h].ran {
-            return;
-        }
-        for (kept, handed) in self.hosts[h].kept.iter_mut().zip(handed) {
-            *kept = (*kept).min(handed);
-        }
     }
 
     fn release(&mut self, h: usize, after: Option<u64>) {
@@ -447,7 +433,8 @@ impl World {
         let id = format!("s{}", self.snapshots.len());
         let owes =
             self.holds(Rule::NoneDue) && host.source.as_ref().is_some_and(|source| source.is_owed(NAMES[h]));
-        self.snapshots.push((Snapshot { id, host: NAMES[h].into(), holding, owes }, host.files));
+        let continues = host.restored.clone();
+        self.snapshots.push((Snapshot { id, host: NAMES[h].into(), holding, owes, continues }, host.files));
     }
 
     fn crash(&mut self, h: usize) {
@@ -476,9 +463,6 @@ impl World {
             return;
         }
         self.crash(1 - h);
-        // What it wrote after its last snapshot is lost.
-        let lost = self.newest(1 - h).map_or(self.hosts[1 - h].base, |one| one.1);
-        self.give_up(1 - h, lost);
         let host = &mut self.hosts[h];
         (host.stage, host.typed) = (Stage::Proven, false);
         host.pending = Some((Wanted::LastHolding, None, None, true));
@@ -493,7 +477,6 @@ impl World {
                 if host.on && host.mounted && host.stage == Stage::Idle && host.killed.is_none() {
                     self.edits += 1;
                     host.files[usize::from(which % 2)] = self.edits;
-                    host.kept = host.files;
                 }
             }
             7 => self.backup(h),

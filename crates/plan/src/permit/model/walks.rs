@@ -124,6 +124,26 @@ fn walk_without(rule: Rule) -> Vec<(u8, usize, u8)> {
             (GO_ON, 0, 0),
             (GO_ON, 1, 0),
         ],
+        // Edited after its last snapshot, handed over without another, and back.
+        Rule::Base => [
+            &edits(0)[..],
+            &[(BACKUP, 0, 0)],
+            &edits(0),
+            &[(RELEASE, 0, without)],
+            &takes(1),
+            &[(EDIT, 1, 0), (RELEASE, 1, with_backup)],
+            &takes(0),
+        ]
+        .concat(),
+        // Never a snapshot, and back.
+        Rule::Unsaved => [
+            &edits(0)[..],
+            &[(RELEASE, 0, without)],
+            &takes(1),
+            &[(EDIT, 1, 0), (RELEASE, 1, with_backup)],
+            &takes(0),
+        ]
+        .concat(),
         // A backup amid a takeover that was killed before its restore, and then a fence.
         Rule::NoneDue => [
             &edits(0)[..],
@@ -149,6 +169,8 @@ fn the_oracle_objects_when_any_rule_is_taken_out() {
         Rule::Disclaimer,
         Rule::NoneDue,
         Rule::OwnRecord,
+        Rule::Base,
+        Rule::Unsaved,
     ];
     let mut silent = Vec::new();
     for rule in rules {
