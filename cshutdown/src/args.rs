@@ -182,6 +182,9 @@ impl FromStr for Wait {
     }
 }
 
+/// The longest wait in minutes, a week: more is taken for a slip of the hand.
+const LONGEST: u32 = 7 * 24 * 60;
+
 /// What `-T` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum At {
@@ -196,11 +199,7 @@ impl FromStr for At {
         let wrong = || format!("\"{text}\" is neither a number of minutes nor a time of day like 18:30");
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         let Some((hour, minute)) = text.split_once(':') else {
-            // More than a week is taken for a slip of the hand.
-            return match text.parse() {
-                Ok(minutes) if digits(text) && minutes <= 7 * 24 * 60 => Ok(Self::Minutes(minutes)),
-                _ => Err(wrong()),
-            };
+            return if digits(text) { minutes(text) } else { Err(format!("{}{}", wrong(), hint(text))) };
         };
         match (hour.parse(), minute.parse()) {
             (Ok(hour @ 0..=23), Ok(minute @ 0..=59))
@@ -210,6 +209,26 @@ impl FromStr for At {
             }
             _ => Err(wrong()),
         }
+    }
+}
+
+fn minutes(text: &str) -> Result<At, String> {
+    match text.parse() {
+        Ok(minutes) if minutes <= LONGEST => Ok(At::Minutes(minutes)),
+        Ok(_) | Err(_) => Err(format!("{text} minutes are more than a week ({LONGEST}), the longest wait")),
+    }
+}
+
+/// Returns what was probably meant, by the habits of shutdown(8) and of people.
+fn hint(text: &str) -> String {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_start_matches('+');
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    match text {
+        "now" => "; without -T it begins at once".to_owned(),
+        _ if is_number && (text.starts_with('+') || text.ends_with('m') || text.ends_with("min")) => {
+            format!("; minutes are written without a sign or unit: -T {number}")
+        }
+        _ => String::new(),
     }
 }
 
@@ -228,6 +247,24 @@ fn parse_count(text: &str) -> Result<usize, String> {
 mod tests {
     use super::*;
     use clap::Parser;
+
+    /// It was called neither a number nor a time.
+    #[test]
+    fn a_wait_that_is_too_long_or_written_otherwise_is_told_with_the_way_out() {
+        for (text, said) in [
+            ("525600", "525600 minutes are more than a week (10080), the longest wait"),
+            ("99999999999999", "are more than a week (10080)"),
+            ("+5", "minutes are written without a sign or unit: -T 5"),
+            ("10min", "-T 10"),
+            ("now", "without -T it begins at once"),
+            ("5h", "\"5h\" is neither a number of minutes nor a time of day like 18:30"),
+            ("+", "is neither a number"),
+        ] {
+            let error = text.parse::<At>().unwrap_err();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+        assert_eq!("10080".parse(), Ok(At::Minutes(10_080)));
+    }
 
     fn parse(line: &str) -> Result<Args, String> {
         Args::try_parse_from(std::iter::once("cshutdown").chain(line.split_whitespace()))

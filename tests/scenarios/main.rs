@@ -69,6 +69,7 @@ mod subsystem_faults;
 mod syscalls;
 mod syslog;
 mod takeover;
+mod terminal;
 mod the_bed;
 mod tidy;
 mod unit;

@@ -81,6 +81,27 @@ fn a_cluster_goes_up_and_down_in_order_through_real_logins() {
     assert!(halt("n1") < at(&asked, "n1 power off"));
 }
 
+/// One terminal that took nothing more held the whole run for a quarter of an hour.
+#[test]
+fn a_notice_that_hangs_on_one_node_is_ended_and_said_and_the_shutdown_goes_on() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let cluster = Cluster::new(&bed, &["n1", "n2"]);
+    cluster.configure();
+    let config =
+        bed.read("etc/cluster.toml").replace("[shutdown]\n", "[shutdown]\nnotify_timeout = \"2s\"\n");
+    bed.config("cluster.toml", config);
+    bed.write("cshutSeq", "");
+    cluster.power_on("n1").power_on("n2");
+    cluster.answer("wall*", "[ $node = n2 ] || exec sleep 100000; cat >>\"$here/stdin\"");
+    let ended = bed.program("cshutdown").arg("ALL").any_stdout().any_stderr().run();
+    let said = ended.stderr.lines().find(|line| line.contains("telling users did not succeed"));
+    assert!(said.is_some_and(|line| line.contains("n1") && line.contains("timed out")), "{}", ended.stderr);
+    assert!(["n1", "n2"].iter().all(|name| !cluster.is_up(name) && !cluster.is_on(name)));
+}
+
 #[test]
 fn garbage_speaks_for_nobody() {
     real_shells::garbage_speaks_for_nobody("ssh");

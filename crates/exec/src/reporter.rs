@@ -43,9 +43,9 @@ impl Reporter {
         Self { program: crate::cli::program_name(), voice, output, bar: None, stdout_lost: false }
     }
 
-    /// Shows a live line of progress below everything said, on a terminal and unless quiet.
+    /// Shows a live line of progress below everything said, on a terminal that can and unless quiet.
     pub fn show_progress(&mut self) {
-        if self.voice > Voice::Quiet && std::io::stderr().is_terminal() {
+        if self.voice > Voice::Quiet && std::io::stderr().is_terminal() && can_draw() {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
                 bar.set_style(style);
@@ -164,6 +164,11 @@ impl Reporter {
             }
         }
     }
+}
+
+/// Tells whether the terminal can draw a line anew; what happens is said line by line on one that cannot.
+fn can_draw() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
 /// Writes a text, each line begun with the program's name, control characters shown as such.

@@ -95,6 +95,8 @@ pub struct Limits {
 pub struct Shutdown {
     /// Reads the message on standard input.
     pub notify: String,
+    /// How long it may take on a node; the shutdown goes on after that.
+    pub notify_timeout: Duration,
     pub halt: String,
     pub restart: String,
     pub maintenance: String,

@@ -46,6 +46,7 @@ pub struct ProbePatch {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShutdownPatch {
     pub notify: Option<String>,
+    pub notify_timeout: Option<Duration>,
     pub halt: Option<String>,
     pub restart: Option<String>,
     pub maintenance: Option<String>,
@@ -79,6 +80,7 @@ impl Profile {
         set(&mut self.probe.timeout, &patch.probe.timeout);
         set(&mut self.probe.stable, &patch.probe.stable);
         set(&mut self.shutdown.notify, &patch.shutdown.notify);
+        set(&mut self.shutdown.notify_timeout, &patch.shutdown.notify_timeout);
         set(&mut self.shutdown.halt, &patch.shutdown.halt);
         set(&mut self.shutdown.restart, &patch.shutdown.restart);
         set(&mut self.shutdown.maintenance, &patch.shutdown.maintenance);

@@ -94,6 +94,7 @@ fn read_profile(root: &Table<'_>) -> Profile {
         },
         shutdown: Shutdown {
             notify: "wall".into(),
+            notify_timeout: Duration::from_secs(30),
             halt: "shutdown -h now".into(),
             restart: "shutdown -r now".into(),
             maintenance: "systemctl isolate rescue.target".into(),
@@ -391,6 +392,7 @@ fn read_shutdown(table: &Table<'_>) -> ShutdownPatch {
     };
     ShutdownPatch {
         notify: command("notify"),
+        notify_timeout: table.duration("notify_timeout"),
         halt: command("halt"),
         restart: command("restart"),
         maintenance: command("maintenance"),

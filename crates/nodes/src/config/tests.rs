@@ -29,6 +29,7 @@ timeout = "10s"
 stable = 1
 [shutdown]
 notify = "wall"
+notify_timeout = "30s"
 halt = "shutdown -h now"
 restart = "shutdown -r now"
 maintenance = "systemctl isolate rescue.target"

@@ -60,7 +60,11 @@ impl Wires {
         let shutdown = &profile.shutdown;
         let timeout = profile.shell_timeout();
         let line = match errand {
-            Errand::Notify => return Some((shutdown.notify.clone(), self.message.clone(), timeout)),
+            // One terminal that takes nothing more must not hold up a whole shutdown.
+            Errand::Notify => {
+                let timeout = timeout.min(shutdown.notify_timeout);
+                return Some((shutdown.notify.clone(), self.message.clone(), timeout));
+            }
             Errand::Halt => &shutdown.halt,
             Errand::Restart => &shutdown.restart,
             Errand::Maintenance => &shutdown.maintenance,
