@@ -57,6 +57,7 @@ fn a_genders_file_is_rejected_where_genders_rejects_it() {
         return;
     }
     let bed = Bed::new();
+    let long = format!("{} a\n", "n".repeat(65));
     for text in [
         "n1 a,b\n",
         "n1 a\nn1 b=1:2\n",
@@ -72,6 +73,24 @@ fn a_genders_file_is_rejected_where_genders_rejects_it() {
         "n1 a,\n",
         "n1 a b\n",
         "n1 a, b\n",
+        // Rejected where genders reads them.
+        "n1 a:b,x(y=1,c>d,e\\\n",
+        "n1 number=A7,partition=x:y\n",
+        "n1 number=0\n",
+        ",n1,,n2, a\n",
+        "n[1-03],m[9-010] a\n",
+        "0[7-10],n1[9-10] a\n",
+        // Accepted where genders refuses them.
+        "n1.example.org a\n",
+        "n[1-2].ib a\n",
+        "n1,n1 a\n",
+        "n[1,1] a\n",
+        "n[1-6/2] a\n",
+        "n[-1-2] a\n",
+        "n[1-16384] a\n",
+        "n[1-16385] a\n",
+        &long[1..],
+        &long,
     ] {
         bed.write("genders", text);
         let theirs = bed.external(real::find("nodeattr").unwrap()).args(["-f", "genders", "-k"]);
@@ -149,4 +168,30 @@ fn ansible_inventory_exported_or_not_states_the_same_order() {
     let merged = order(&[]);
     assert!(merged.contains("clients_io2: n03\n") && merged.contains("clients_io3: n05\n"), "{merged}");
     assert_eq!(order(&["--export"]), merged);
+}
+
+/// `n!1` was `n`, and `0[7-10]` rejected: what nodes a line names is for genders to say.
+#[test]
+fn genders_names_the_same_nodes_in_every_line() {
+    if !real::require(&[Need::Program("nodeattr")]) {
+        return;
+    }
+    let bed = Bed::new();
+    for line in [
+        "n[1-3],m",
+        "n[01-03,7]x",
+        "n[9-010]",
+        "n[098-101]",
+        "0[9-10]",
+        "n1[9-10]",
+        "n!1,m&2,x^y,n-2",
+        ",n1,,n2,",
+        "n[00-3]",
+        "[1-2]n",
+    ] {
+        bed.write("genders", format!("{line} a\n"));
+        let asked = bed.external(real::find("nodeattr").unwrap()).args(["-f", "genders", "-n", "a"]);
+        let theirs = asked.any_stdout().any_stderr().run().stdout;
+        assert_eq!(members(&bed, "genders", "genders", "a"), sorted(theirs.lines()), "{line}");
+    }
 }

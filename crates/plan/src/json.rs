@@ -94,7 +94,7 @@ impl<'a> Json<'a> {
     }
 }
 
-impl Member<'_> {
+impl<'a> Member<'a> {
     /// Returns where the key stands in the text, quotes included.
     pub fn key_range(&self) -> Range<usize> {
         match &self.key {
@@ -105,6 +105,15 @@ impl Member<'_> {
             // A key with escapes is not a slice of the text; its value stands next to it.
             Cow::Owned(_) => self.value.range().start..self.value.range().start + 1,
         }
+    }
+
+    /// Returns a member of another name, or another value of the same text.
+    #[must_use]
+    pub fn with<'k>(&self, key: &'k str, value: Json<'k>) -> Member<'k>
+    where
+        'a: 'k,
+    {
+        Member { key: Cow::Borrowed(key), value, source: self.source }
     }
 
     /// Returns a diagnostic that underlines the key.

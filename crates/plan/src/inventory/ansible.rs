@@ -10,9 +10,10 @@ mod tree;
 
 use super::Inventory;
 use super::check::{Draft, Drafts};
-use super::json::read_key;
+use super::json::{read_key, read_servers};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::json::{Json, Member};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use tree::Tree;
@@ -34,7 +35,7 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
     }
     for (name, group) in &groups {
         if let Some(fault) = crate::name::fault(name) {
-            drafts.wrong.at(group.at.clone(), fault);
+            drafts.no_group(group.at.clone(), name, &fault);
         }
     }
     let tree = Tree::of(&groups);
@@ -42,12 +43,14 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
     for (mut draft, own) in hosts.found {
         let above = tree.groups_of(&draft.node.name);
         draft.node.groups = tree.names(&above);
-        let variables = teller.variables(&tree, &above, &own, &mut drafts);
+        let variables = Teller::variables(&tree, &above, &own, &mut drafts);
         teller.state(&variables, &mut draft, &mut drafts);
         drafts.add(draft);
     }
     drafts.finish()
 }
+
+const UNSAFE: &str = "__ansible_unsafe";
 
 #[derive(Default)]
 struct Group<'a> {
@@ -142,17 +145,15 @@ fn read_names(items: &[Json<'_>], drafts: &mut Drafts<'_>) -> Vec<String> {
     names
 }
 
-/// Gives hosts their variables; what one place states for many hosts is wrong, or doubtful, once.
+/// Gives hosts their variables; what one place states for many hosts is wrong once.
 #[derive(Default)]
 struct Teller {
     wrong: HashSet<usize>,
-    doubted: HashSet<usize>,
 }
 
 impl Teller {
     /// Returns the variables of a host: of its groups, the farthest first, and its own.
     fn variables<'v, 'a>(
-        &mut self,
         tree: &Tree<'v, 'a>,
         above: &[usize],
         own: &'v [Member<'a>],
@@ -166,10 +167,9 @@ impl Teller {
                     && member.key == "boot_server"
                     && tree.depth(other) == tree.depth(group)
                     && before.value.value().ok() != member.value.value().ok()
-                    && self.doubted.insert(member.value.range().start)
                 {
                     let groups = [tree.name(other), tree.name(group)];
-                    drafts.doubt(|| beside(member, groups));
+                    drafts.doubt(member.key_range(), || beside(member, groups));
                 }
             }
         }
@@ -184,17 +184,52 @@ impl Teller {
                 continue;
             }
             let before = drafts.wrong.count();
+            // Somebody's own word; the address is ansible_host.
+            if name == "address" {
+                let value = member.value.value().ok();
+                draft.node.attributes.extend(value.map(|value| (name.to_owned(), value)));
+                continue;
+            }
             let key = if name == "ansible_host" { "address" } else { name };
-            match member.value.text() {
-                Some(text) => drafts.state(draft, key, &text, member.value.range()),
+            let value = plain(&member.value);
+            let number = (key == "number").then(|| value.value().ok()).flatten();
+            match value.text().or(number.map(|number| number.to_string().into())) {
+                Some(text) => drafts.state(draft, key, &text, value.range()),
                 // What our format calls groups and units are no words of Ansible's.
                 None if matches!(key, "groups" | "power_with") => {}
-                None => read_key(member, draft, drafts),
+                None if key == "boot_server" => {
+                    let servers = value.items().unwrap_or_else(|| vec![value]);
+                    read_servers(servers.iter().map(plain), draft, drafts);
+                }
+                None => {
+                    read_key(&member.with(key, value), draft, drafts);
+                    draft.node.attributes.get_mut(key).into_iter().for_each(make_plain);
+                }
             }
             if drafts.wrong.count() > before {
                 self.wrong.insert(start);
             }
         }
+    }
+}
+
+/// Returns what is in `{"__ansible_unsafe": …}`, which Ansible puts around what it must not expand.
+fn plain<'a>(value: &Json<'a>) -> Json<'a> {
+    match value.members().as_deref() {
+        Some([only]) if only.key == UNSAFE => only.value,
+        _ => *value,
+    }
+}
+
+/// Does the same at every depth of a value.
+fn make_plain(value: &mut Value) {
+    match value {
+        Value::Object(members) if members.len() == 1 && members.contains_key(UNSAFE) => {
+            *value = members.remove(UNSAFE).unwrap_or_default();
+        }
+        Value::Object(members) => members.values_mut().for_each(make_plain),
+        Value::Array(items) => items.iter_mut().for_each(make_plain),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -269,10 +304,11 @@ mod tests {
 
     #[test]
     fn a_server_stated_for_a_group_that_is_no_node_is_one_error() {
-        let text = r#"{"g": {"hosts": ["n1", "n2", "n3"], "vars": {"boot_server": "nas1", "number": "x"}}}"#;
+        let text =
+            r#"{"g": {"hosts": ["n1", "n2", "n3"], "vars": {"boot_server": "nas1", "ansible_host": 5}}}"#;
         let said = servers(text).unwrap_err();
         assert_eq!(said.matches("no node named \"nas1\"").count(), 1, "{said}");
-        assert_eq!(said.matches("\"number\" must be").count(), 1, "{said}");
+        assert_eq!(said.matches("\"address\" must be").count(), 1, "{said}");
         assert!(said.contains("a:1:61: no node"), "{said}");
         for text in
             [r#"{"_meta": {"hostvars": "x"}}"#, r#"{"_meta": 1}"#, r#"{"g": {"vars": "boot_server=n1"}}"#]
@@ -289,5 +325,31 @@ mod tests {
         let inventory = read(&Source { name: "a", text }, Format::Ansible, &Outside::default()).unwrap();
         assert_eq!(inventory.doubts().len(), 1);
         assert_eq!(servers(text).unwrap()[..2], ["n1:s2", "n2:s2"]);
+    }
+
+    /// It was rejected; Ansible writes so what it must not expand.
+    #[test]
+    fn values_marked_unsafe_are_read_at_every_depth() {
+        let text = r#"{"_meta": {"hostvars": {
+            "n1": {"boot_server": {"__ansible_unsafe": "nas1"}, "ansible_host": {"__ansible_unsafe": "10.0.0.1"}},
+            "n2": {"boot_server": [{"__ansible_unsafe": "nas1"}, "n1"], "address": "x", "number": {"__ansible_unsafe": "7"},
+                   "nfs": {"a": [{"__ansible_unsafe": "x"}]}}}}, "all": {"hosts": ["nas1", "n1", "n2"]}}"#;
+        assert_eq!(servers(text).unwrap(), ["n1:nas1", "n2:n1,nas1", "nas1:"]);
+        let inventory = read(&Source { name: "a", text }, Format::Ansible, &Outside::default()).unwrap();
+        assert_eq!((inventory.nodes()[0].address(), inventory.nodes()[1].number), ("10.0.0.1", Some(7)));
+        assert_eq!(inventory.nodes()[1].address(), "n2", "a variable of that name is somebody's own");
+        assert_eq!(inventory.nodes()[1].attributes["nfs"], serde_json::json!({"a": ["x"]}));
+    }
+
+    /// One such name made the whole inventory unreadable.
+    #[test]
+    fn a_group_that_cannot_be_named_here_makes_none_and_is_a_doubt() {
+        let text = r#"{"aws: eu": {"hosts": ["n1"], "children": ["b"], "vars": {"boot_server": "n3"}},
+            "b": ["n2"], "c": ["n3"]}"#;
+        assert_eq!(servers(text).unwrap(), ["n1:n3", "n2:n3", "n3:"]);
+        let inventory = read(&Source { name: "a", text }, Format::Ansible, &Outside::default()).unwrap();
+        assert_eq!(inventory.group_names().collect::<Vec<_>>(), ["b", "c"]);
+        let said = inventory.doubts()[0].to_string();
+        assert!(said.starts_with("a:1:2: \"aws: eu\" makes no group: a name cannot contain \":\""), "{said}");
     }
 }

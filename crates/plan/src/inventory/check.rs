@@ -35,6 +35,8 @@ pub(super) struct Drafts<'s> {
     names: Names,
     numbers: HashMap<u32, usize>,
     doubts: Vec<Diagnostic>,
+    /// Where they stand.
+    doubted: HashSet<usize>,
     outside: Outside,
 }
 
@@ -50,15 +52,30 @@ impl<'s> Drafts<'s> {
             names: Names::default(),
             numbers: HashMap::new(),
             doubts: Vec::new(),
+            doubted: HashSet::new(),
             outside: outside.clone(),
         }
     }
 
-    /// Remembers what is allowed and yet likely wrong.
-    pub(super) fn doubt(&mut self, make: impl FnOnce() -> Diagnostic) {
-        if self.doubts.len() < DOUBTS {
+    /// Remembers what is allowed and yet likely wrong; what one place states for many nodes is doubtful once.
+    pub(super) fn doubt(&mut self, at: Range<usize>, make: impl FnOnce() -> Diagnostic) {
+        if self.doubts.len() < DOUBTS && self.doubted.insert(at.start) {
             self.doubts.push(make());
         }
+    }
+
+    /// Remembers that something that is a group elsewhere makes none here.
+    pub(super) fn no_group(&mut self, at: Range<usize>, name: &str, fault: &str) {
+        let source = self.source;
+        self.doubt(at.clone(), || source.diagnose(at, format!("\"{name}\" makes no group: {fault}")));
+    }
+
+    /// Keeps as an attribute what another program means something else by.
+    fn keep(&mut self, draft: &mut Draft, key: &str, value: &str, at: Range<usize>, clause: &str) {
+        draft.node.attributes.insert(key.to_owned(), value.into());
+        let source = self.source;
+        let message = format!("\"{value}\" {clause}; it is kept as an attribute");
+        self.doubt(at.clone(), || source.diagnose(at, message));
     }
 
     /// Takes what a format without types states of a node; keys that mean nothing to us become
@@ -70,11 +87,11 @@ impl<'s> Drafts<'s> {
                     draft.node.number = Some(number);
                     draft.number_at = at;
                 }
-                None => self.wrong.at(at, "\"number\" must be a whole number, 1 or more"),
+                None => self.keep(draft, key, value, at, "is no node number, a whole number from 1"),
             },
             "address" => draft.node.address = Some(value.to_owned()),
             "partition" => match crate::name::fault(value) {
-                Some(fault) => self.wrong.at(at, format!("partition: {fault}")),
+                Some(fault) => self.keep(draft, key, value, at, &format!("is no partition: {fault}")),
                 None => draft.node.partition = Some(value.to_owned()),
             },
             "boot_server" if value.is_empty() => {}

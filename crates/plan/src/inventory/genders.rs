@@ -1,15 +1,16 @@
 //! The reader of genders files: `n[1-16] compute,boot_server=n20`.
 //!
-//! A line is nodes, blanks, attributes; nodes may stand on several lines, whose attributes add up; in
+//! A line is nodes (`genders/hosts.rs`), blanks, attributes; nodes may stand on several lines, whose attributes add up; in
 //! a value `%n` is the name of the node. `boot_server`, `number`, `address` and `partition` mean what
 //! they do in our own format. Every other attribute is a group, one with a value also a group of
 //! its own (`rack=7`) and an attribute that can be a relation.
+
+mod hosts;
 
 use super::Inventory;
 use super::check::{Draft, Drafts};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::name::Names;
-use crate::nodeset;
 use std::ops::Range;
 
 pub(super) fn read<'s>(source: Source<'s>, drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
@@ -51,7 +52,7 @@ impl<'s> Reader<'s> {
         if nodes.is_empty() {
             return;
         }
-        let names = match nodeset::expand(nodes) {
+        let names = match hosts::expand(nodes) {
             Ok(names) => names,
             Err(fault) => {
                 self.drafts.wrong.at(start + fault.range.start..start + fault.range.end, fault.message);
@@ -90,16 +91,16 @@ impl<'s> Reader<'s> {
     /// Returns the attributes of a line; what genders itself does not read is wrong, and told once
     /// however many nodes the line has.
     fn attributes(&mut self, start: usize, text: &'s str) -> Vec<Attribute<'s>> {
-        let wrong = &mut self.drafts.wrong;
         if text.contains(|c: char| c.is_whitespace()) {
             let hint = "attributes are separated by commas alone";
-            wrong.with_hint(start..start + text.len(), "a blank within the attributes", hint);
+            self.drafts.wrong.with_hint(start..start + text.len(), "a blank within the attributes", hint);
             return Vec::new();
         }
         let mut attributes = Vec::new();
         for (offset, piece) in split(text) {
             let at = start + offset..start + offset + piece.len();
             let (key, value) = piece.split_once('=').map_or((piece, None), |(key, value)| (key, Some(value)));
+            let wrong = &mut self.drafts.wrong;
             if key.is_empty() {
                 wrong.at(at, "an attribute without a name");
             } else if value.is_none() && key == "boot_server" {
@@ -110,9 +111,10 @@ impl<'s> Reader<'s> {
                 );
             } else if value.is_some_and(str::is_empty) {
                 wrong.at(at, "the value is missing after \"=\"");
-            } else if let Some(fault) = crate::name::fault(key) {
-                wrong.at(at, fault);
             } else {
+                if let Some(fault) = crate::name::fault(key) {
+                    self.drafts.no_group(at.clone(), key, &fault);
+                }
                 attributes.push(Attribute { key, value, at });
             }
         }
@@ -122,7 +124,9 @@ impl<'s> Reader<'s> {
     fn attribute(&mut self, id: usize, attribute: &Attribute<'_>) {
         let draft = &mut self.nodes[id];
         let Some(value) = attribute.value else {
-            draft.node.groups.push(attribute.key.to_owned());
+            if crate::name::fault(attribute.key).is_none() {
+                draft.node.groups.push(attribute.key.to_owned());
+            }
             return;
         };
         let value = substitute(value, &draft.node.name);
@@ -132,7 +136,9 @@ impl<'s> Reader<'s> {
         }
         let group = format!("{}={value}", attribute.key);
         draft.node.attributes.insert(attribute.key.to_owned(), value.into());
-        draft.node.groups.push(attribute.key.to_owned());
+        if crate::name::fault(attribute.key).is_none() {
+            draft.node.groups.push(attribute.key.to_owned());
+        }
         // A value may hold anything; only one that can be named makes a group.
         if crate::name::fault(&group).is_none() {
             draft.node.groups.push(group);
@@ -201,7 +207,6 @@ mod tests {
                 "g:4:10: an attribute without a name",
                 "g:5:4: an attribute without a name",
                 "g:6:8: the value is missing after \"=\"",
-                "g:7:4: a name cannot contain \":\"",
             ]
         );
     }
@@ -214,17 +219,39 @@ mod tests {
         assert_eq!(inventory.nodes()[0].attributes["y"], "5%");
     }
 
+    /// Each made the whole file unreadable, and genders reads them all.
+    #[test]
+    fn what_only_we_cannot_name_or_use_is_a_doubt() {
+        let text = "n[1-2] f:g=1,x(y,number=A7,partition=a:b\nn!1,n1 b\n";
+        let inventory = read(&Source { name: "g", text }, Format::Genders, &Outside::default()).unwrap();
+        let names: Vec<&str> = inventory.nodes().iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(names, ["n1", "n2", "n!1"]);
+        let n1 = inventory.node(inventory.by_name("n1").unwrap());
+        assert_eq!(
+            (n1.groups.as_slice(), n1.number, n1.partition.as_deref()),
+            (&["b".to_owned()][..], None, None)
+        );
+        assert_eq!((&n1.attributes["f:g"], &n1.attributes["number"]), (&"1".into(), &"A7".into()));
+        let said: Vec<String> = inventory.doubts().iter().map(ToString::to_string).collect();
+        for part in [
+            "g:1:8: \"f:g\" makes no group: a name cannot contain \":\"",
+            "g:1:14: \"x(y\" makes no group: a name cannot contain \"(\"",
+            "g:1:18: \"A7\" is no node number, a whole number from 1; it is kept as an attribute",
+            "g:1:28: \"a:b\" is no partition: a name cannot contain \":\"; it is kept as an attribute",
+        ] {
+            assert_eq!(said.iter().filter(|said| said.contains(part)).count(), 1, "{part}\nin\n{said:?}");
+        }
+    }
+
     #[test]
     fn its_errors_have_places() {
         let text = "n[1-2 x\nn3 boot_server=n4,number=no\n";
         let said = read(&Source { name: "genders", text }, Format::Genders, &Outside::default())
             .unwrap_err()
             .to_string();
-        for part in [
-            "genders:1:2: a bracket that is not closed",
-            "genders:2:4: no node named \"n4\"",
-            "genders:2:19: \"number\"",
-        ] {
+        for part in
+            ["genders:1:1: the name \"n[1-2\" stands for several nodes", "genders:2:4: no node named \"n4\""]
+        {
             assert!(said.contains(part), "{part}\nin\n{said}");
         }
     }

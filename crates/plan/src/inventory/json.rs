@@ -106,7 +106,9 @@ pub(super) fn read_key(member: &Member<'_>, draft: &mut Draft, drafts: &mut Draf
         "partition" => node.partition = read_names(key, value, drafts).and_then(|mut names| names.pop()),
         "groups" => node.groups = read_names(key, value, drafts).unwrap_or_default(),
         "power_with" => node.power_with = read_names(key, value, drafts).unwrap_or_default(),
-        "boot_server" => read_servers(value, draft, drafts),
+        "boot_server" => {
+            read_servers(value.items().unwrap_or_else(|| vec![*value]).into_iter(), draft, drafts);
+        }
         _ => read_attribute(member, node, drafts),
     }
 }
@@ -140,8 +142,12 @@ fn read_names(key: &str, value: &Json<'_>, drafts: &mut Drafts<'_>) -> Option<Ve
     Some(names)
 }
 
-fn read_servers(value: &Json<'_>, draft: &mut Draft, drafts: &mut Drafts<'_>) {
-    for item in value.items().unwrap_or_else(|| vec![*value]) {
+pub(super) fn read_servers<'j>(
+    servers: impl Iterator<Item = Json<'j>>,
+    draft: &mut Draft,
+    drafts: &mut Drafts<'_>,
+) {
+    for item in servers {
         let wanted = match (item.number(), item.text()) {
             (Some(number), _) => Wanted::Number(number),
             (None, Some(text)) => Wanted::Text(text.into_owned()),
@@ -160,7 +166,7 @@ fn read_attribute(member: &Member<'_>, node: &mut Node, drafts: &mut Drafts<'_>)
     match member.value.value() {
         Ok(value) => {
             if let Some(near) = suggest::nearest(&member.key, KNOWN) {
-                drafts.doubt(|| {
+                drafts.doubt(member.key_range(), || {
                     member
                         .diagnose_key(format!("\"{}\" is kept as an attribute of the node", member.key))
                         .hint(format!("did you mean \"{near}\"?"))

@@ -1,0 +1,113 @@
+//! The nodes of a line of genders, as libgenders reads them: names with at most one bracket, no node sets.
+//!
+//! `n!1` is a name, a range is padded as its first number is, and commas too many are passed over. What
+//! libgenders refuses is refused: dots, more than 64 characters, ranges of more than 16,384 numbers.
+
+use crate::nodeset::Fault;
+use std::ops::Range;
+
+const LONGEST: usize = 64;
+const NUMBERS: u64 = 16_384;
+
+/// Returns the names in the order written, with those written twice twice.
+pub(super) fn expand(text: &str) -> Result<Vec<String>, Fault> {
+    let mut names = Vec::new();
+    for (start, piece) in super::split(text) {
+        if piece.is_empty() {
+            continue;
+        }
+        let place = start..start + piece.len();
+        let before = names.len();
+        expand_name(piece, start, &mut names)?;
+        let made = &names[before..];
+        if made.iter().any(|name| name.contains('.')) {
+            return Err(fault(place, "a name with a dot; genders takes short host names alone"));
+        }
+        if made.iter().any(|name| name.len() > LONGEST) {
+            return Err(fault(
+                place,
+                format!("a name of more than {LONGEST} characters, which genders does not take"),
+            ));
+        }
+    }
+    Ok(names)
+}
+
+fn expand_name(piece: &str, start: usize, names: &mut Vec<String>) -> Result<(), Fault> {
+    let brackets = piece.split_once('[').and_then(|(before, rest)| {
+        let (inside, after) = rest.split_once(']')?;
+        Some((before, inside, after))
+    });
+    let Some((before, inside, after)) = brackets else {
+        names.push(piece.to_owned());
+        return Ok(());
+    };
+    let mut at = start + before.len() + 1;
+    if after.contains('[') {
+        let place = start..start + piece.len();
+        return Err(fault(place, "more than one bracket in a name, which genders does not expand"));
+    }
+    for range in inside.split(',') {
+        let place = at..at + range.len();
+        at += range.len() + 1;
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (Some(low), Some(high)) = (number(first), number(last)) else {
+            return Err(fault(place, format!("\"{range}\" is not a range of numbers")));
+        };
+        if low > high {
+            return Err(fault(place, format!("the range {range} is upside down")));
+        }
+        if high - low >= NUMBERS {
+            return Err(fault(
+                place,
+                format!("a range of more than {NUMBERS} numbers, which genders does not take"),
+            ));
+        }
+        let width = first.len();
+        names.extend((low..=high).map(|number| format!("{before}{number:0width$}{after}")));
+    }
+    Ok(())
+}
+
+fn number(digits: &str) -> Option<u64> {
+    // 18 digits: no sum of two overflows.
+    let plain = (1..=18).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { digits.parse().ok() } else { None }
+}
+
+fn fault(range: Range<usize>, message: impl Into<String>) -> Fault {
+    Fault { range, message: message.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `nodeattr` of genders 1.22 prints of each.
+    #[test]
+    fn names_are_expanded_as_libgenders_does() {
+        let check = |text: &str, expected: &str| {
+            let said = match expand(text) {
+                Ok(names) => names.join(" "),
+                Err(fault) => format!("{}-{}: {}", fault.range.start, fault.range.end, fault.message),
+            };
+            assert_eq!(said, expected, "{text}");
+        };
+        check("n[1-3],m", "n1 n2 n3 m");
+        check("n[01-03,7]x", "n01 n02 n03 n7x".replace("n01 n02 n03", "n01x n02x n03x").as_str());
+        check("n[9-010]", "n9 n10");
+        check("n[098-101]", "n098 n099 n100 n101");
+        check("0[9-10]", "09 010");
+        check("n!1,m&2,@x,n-2", "n!1 m&2 @x n-2");
+        check(",n1,,n2,", "n1 n2");
+        check("n[1-2", "n[1-2");
+        check("n[1-3/2]", "2-7: \"1-3/2\" is not a range of numbers");
+        check("n[1,,2]", "4-4: \"\" is not a range of numbers");
+        check("n[2-1]", "2-5: the range 2-1 is upside down");
+        check("n[1-16385]", "2-9: a range of more than 16384 numbers, which genders does not take");
+        check("a,n1.x", "2-6: a name with a dot; genders takes short host names alone");
+        check("n[1-2]x[1-2]", "0-12: more than one bracket in a name, which genders does not expand");
+        assert_eq!(expand("n[1-16384]").map(|names| names.len()), Ok(16_384));
+        assert!(expand(&"a".repeat(64)).is_ok() && expand(&"a".repeat(65)).is_err());
+    }
+}
