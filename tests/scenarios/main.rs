@@ -72,6 +72,7 @@ mod takeover;
 mod terminal;
 mod the_bed;
 mod tidy;
+mod trips;
 mod unit;
 mod unsaved;
 mod unwind;

@@ -197,6 +197,11 @@ impl<'a> Pair<'a> {
         self.forget();
     }
 
+    /// Returns a host's process 1 as this machine sees it.
+    pub(crate) fn first_process(&self, host: usize) -> &str {
+        self.host(host).first_process()
+    }
+
     /// Returns a run of `ha-release` on a host.
     pub(crate) fn release(&self, host: usize) -> Program<'a> {
         self.program(host, "ha-release")
