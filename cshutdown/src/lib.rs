@@ -38,6 +38,7 @@ use orderly_plan::fleet::{Fleet, NodeId};
 use phases::Phases;
 use restart::Restart;
 use std::ffi::OsString;
+use std::time::Duration;
 
 /// Returns the command line as data, for tests, man pages and completions.
 pub fn command() -> clap::Command {
@@ -128,8 +129,9 @@ fn shut_down(
     }
     let lock = if args.acts() { Some(turn::take()?) } else { None };
     telling.reporter.show_progress();
+    let begun = drivers.now();
     let checked = Checked::new(args, input, drivers, &mut telling)?;
-    let (status, stopped) = carry_out(args, input, checked, (lock, history), drivers, reporter)?;
+    let (status, stopped) = carry_out(args, input, (begun, checked), (lock, history), drivers, reporter)?;
     Ok(next(args, input, status, stopped, drivers, reporter))
 }
 
@@ -138,7 +140,7 @@ fn shut_down(
 fn carry_out(
     args: &Args,
     input: &Input,
-    checked: Checked,
+    (begun, checked): (Duration, Checked),
     (lock, history): (Option<Lock>, History),
     drivers: &mut Drivers,
     reporter: &mut Reporter,
@@ -157,7 +159,6 @@ fn carry_out(
     if let Some(expected) = patience::expected(&input.site, &checked.running(), &history) {
         telling.say(&format!("the nodes are expected to take {}", duration::show(expected)));
     }
-    let begun = drivers.now();
     let mut phases = Phases {
         args,
         input,
@@ -173,7 +174,7 @@ fn carry_out(
         torn: false,
         took: Vec::new(),
     };
-    let (endings, ended) = match phases.run() {
+    let (endings, ended) = match phases.run(begun) {
         Ok(endings) => (endings, None),
         Err(error) => (phases.nothing_stopped(), Some(error)),
     };

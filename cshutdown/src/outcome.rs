@@ -68,7 +68,7 @@ impl Course<'_> {
             exit: status.code(),
             seconds: (self.took.as_secs_f64() * 1000.0).round() / 1000.0,
             counts: report::counts(self.endings),
-            nodes: report::nodes(self.endings, |node| site.name(node)),
+            nodes: report::nodes(self.endings, &|node| site.name(node)),
             log: log.map(|log| log.display().to_string()),
         });
     }

@@ -47,13 +47,14 @@ pub(crate) struct Phases<'p, 't> {
 }
 
 impl Phases<'_, '_> {
-    /// Goes through all of them and returns how each node ended.
+    /// Goes through all of them and returns how each node ended; asking how they stand, which came before,
+    /// was begun then.
     ///
     /// # Errors
     /// Refused (4) when the sequence no longer allows it after the wait; ended by a signal.
-    pub(crate) fn run(&mut self) -> anyhow::Result<Vec<Ending>> {
-        let begun = self.drivers.now();
-        let nodes = self.prepare(begun);
+    pub(crate) fn run(&mut self, begun: Duration) -> anyhow::Result<Vec<Ending>> {
+        let now = self.phase("asking how the nodes stand", begun);
+        let nodes = self.prepare(now);
         // Whatever was not stopped is to be of use again.
         let left: Vec<NodeId> = match &nodes {
             Ok(endings) => {

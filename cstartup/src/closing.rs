@@ -17,6 +17,9 @@ pub(crate) struct Closing<'s> {
     pub(crate) endings: Vec<Ending>,
     pub(crate) signal: Option<i32>,
     pub(crate) simulated: bool,
+    /// Until it was known how all nodes stand.
+    pub(crate) asking: Duration,
+    /// In all.
     pub(crate) took: Duration,
 }
 
@@ -82,7 +85,7 @@ impl Closing<'_> {
             exit: status.code(),
             seconds: (self.took.as_secs_f64() * 1000.0).round() / 1000.0,
             counts: report::counts(&self.endings),
-            nodes: report::nodes(&self.endings, name),
+            nodes: report::nodes(&self.endings, &name),
             log: path,
         });
         status
@@ -92,6 +95,10 @@ impl Closing<'_> {
     fn last_line(&self, status: Status) -> String {
         let name = |node| self.site.name(node);
         let mut line = format!("{status} after {}", duration::show(self.took));
+        // What takes no time is not worth a word.
+        if self.asking >= Duration::from_secs(1) {
+            line.push_str(&format!("; asking how the nodes stand took {}", duration::show(self.asking)));
+        }
         let path = report::critical_path(&self.site.order, &self.endings);
         if !path.is_empty() {
             line.push_str(&format!("; critical path: {}", report::show_path(&path, &name)));

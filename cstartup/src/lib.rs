@@ -26,6 +26,7 @@ use orderly_plan::select::Direction;
 use orderly_plan::startup::Startup;
 use orderly_plan::survey::{Condition, Reading, Survey};
 use plan::{Plan, concerned};
+use std::time::Duration;
 
 /// Returns the command line as data, for tests, man pages and completions.
 pub fn command() -> clap::Command {
@@ -185,6 +186,7 @@ fn carry_out(
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
     reporter.show_progress();
+    let begun = drivers.now();
     let readings = match ask(args, site, &targets, drivers, reporter) {
         Ok(readings) => readings,
         Err(signal) => return Ok(Status::Signal(signal)),
@@ -201,7 +203,7 @@ fn carry_out(
         }
         return Ok(Status::Done);
     }
-    start(args, site, plan, &readings, history, drivers, reporter)
+    start(args, site, plan, (begun, &readings), history, drivers, reporter)
 }
 
 /// Asks how all nodes stand that matter; the signal when that was interrupted.
@@ -237,7 +239,7 @@ fn start(
     args: &Args,
     site: &Site,
     plan: Plan,
-    readings: &[Reading],
+    (begun, readings): (Duration, &[Reading]),
     mut history: History,
     drivers: &mut Drivers,
     reporter: &mut Reporter,
@@ -251,7 +253,7 @@ fn start(
     {
         log.line("simulated");
     }
-    let began = drivers.now();
+    let asking = drivers.now().saturating_sub(begun);
     let reset = plan.options.reset.clone();
     let order = plan.order;
     let mut startup = Startup::new(&order, &plan.targets, readings, plan.options);
@@ -262,7 +264,8 @@ fn start(
         endings: orderly_plan::machine::Machine::endings(&startup),
         signal,
         simulated: drivers.is_simulated(),
-        took: drivers.now().saturating_sub(began),
+        asking,
+        took: drivers.now().saturating_sub(begun),
     };
     if !args.rehearse {
         closing.remember(&mut history, |node| {

@@ -357,3 +357,32 @@ fn a_node_that_was_booting_already_makes_no_history() {
     let ended = cstartup(&bed, &["-k", "n04"], 0);
     assert!(ended.stdout.contains("is not known"), "{}", ended.stdout);
 }
+
+/// Two servers failed and one of them was blamed; mended, the other one still held its clients.
+#[test]
+fn all_that_hold_a_node_are_named() {
+    let bed = cluster("[limits]\nretries = 0\n");
+    bed.write(
+        "etc/cstartSeq",
+        "servers: n01 n04\nmore: n03\nclients: n02\nservers > clients\nmore > clients\n",
+    );
+    for node in ["n01", "n04", "n03"] {
+        mark(&bed, "broken", node);
+    }
+    let ended = cstartup(&bed, &["--json", "ALL"], 1);
+    assert_said(&ended, &["held by n[01,03-04]: n02"]);
+    let report = ended.records().pop().unwrap();
+    let held = report["nodes"].as_array().unwrap().iter().find(|node| node["node"] == "n02").unwrap();
+    assert_eq!(held["held_by"], "n[01,03-04]");
+}
+
+/// `done after 0ms`, when asking how the nodes stand had taken a second and more.
+#[test]
+fn the_time_a_run_took_is_counted_from_the_first_question() {
+    let bed = cluster("");
+    let power = bed.read("tools/mypower");
+    bed.write("tools/mypower", power.replacen('\n', "\n[ $1 != status ] || sleep 1.2\n", 1));
+    let ended = cstartup(&bed, &["--json", "n01"], 0);
+    assert_said(&ended, &["; asking how the nodes stand took "]);
+    assert!(ended.records().last().unwrap()["seconds"].as_f64().unwrap() >= 1.2);
+}

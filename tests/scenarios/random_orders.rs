@@ -114,6 +114,17 @@ fn names(nodes: &BTreeSet<usize>) -> String {
     nodes.iter().map(|&node| name(node)).collect::<Vec<_>>().join(",")
 }
 
+/// Returns the nodes that `n07` or `n[01-03,07]` means.
+fn expanded(set: &str) -> BTreeSet<usize> {
+    let inside = set.trim_start_matches('n').trim_start_matches('[').trim_end_matches(']');
+    let number = |text: &str| text.parse::<usize>().unwrap_or_else(|_| panic!("{set}"));
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        number(first)..=number(last)
+    };
+    inside.split(',').flat_map(range).collect()
+}
+
 /// The nodes that do not do what they are told.
 #[derive(Debug, Default)]
 struct Bad {
@@ -225,6 +236,18 @@ fn judge(records: &[Value], before: &[Vec<bool>], bad: &Bad, well: &str, at_once
         }
     }
     let report = records.last().filter(|record| record["record"] == "report");
+    let root = |node: usize| bad.has(node) && over.get(&node).is_some_and(|(_, outcome)| *outcome != "held");
+    for record in report.and_then(|report| report["nodes"].as_array()).into_iter().flatten() {
+        let node = node_of(&record["node"]);
+        let by = record["held_by"].as_str().map(expanded).unwrap_or_default();
+        let all: BTreeSet<usize> = match record["outcome"].as_str() {
+            Some("held") => (0..NODES).filter(|&leader| before[leader][node] && root(leader)).collect(),
+            _ => BTreeSet::new(),
+        };
+        if by != all {
+            objections.push(format!("n{node:02} is held by {all:?}, and the report names {by:?}"));
+        }
+    }
     let told: Vec<(usize, &str)> = report
         .and_then(|report| report["nodes"].as_array())
         .map(|nodes| nodes.iter().map(|node| (node_of(&node["node"]), node["outcome"].as_str().unwrap())))

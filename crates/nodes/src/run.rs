@@ -114,7 +114,7 @@ struct Record<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    held_by: Option<&'r str>,
+    held_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     after_seconds: Option<f64>,
     /// What kind of failure it was that is tried again, or gone on without.
@@ -193,7 +193,7 @@ impl Telling<'_> {
             }
             Happening::Over(outcome) => {
                 record.outcome = Some(outcome.word());
-                record.held_by = outcome.held_by().map(self.name);
+                record.held_by = outcome.held_by().map(|by| fold(by, self.name));
                 record.detail = outcome.detail();
             }
         }
@@ -304,7 +304,7 @@ fn clause<'n>(what: &Happening, name: &Naming<'n>) -> (Weight, String) {
 fn over<'n>(outcome: &Outcome, name: &Naming<'n>) -> (Weight, String) {
     match (outcome, outcome.held_by()) {
         // Each failure holds many: they are named once, folded, at the end.
-        (_, Some(by)) => (Weight::Event, format!("not begun, held by {}", name(by))),
+        (_, Some(by)) => (Weight::Event, format!("not begun, held by {}", fold(by, name))),
         (Outcome::AlreadyUp | Outcome::AlreadyDown, _) => (Weight::Detail, outcome.to_string()),
         _ if outcome.is_well() => (Weight::Event, outcome.to_string()),
         _ => match outcome.detail() {

@@ -6,6 +6,7 @@
 
 use crate::fleet::{Event, Failure, FailureKind, Fleet, NodeId, Probe, Task};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A run, one step at a time: `advance`, wait for events until `wake`, `hear` each, `advance` again.
@@ -81,8 +82,8 @@ pub enum Outcome {
     TimedOut(Reason),
     /// Neither its power nor its probe tells anything; the last words of its driver.
     Unreachable(Reason),
-    /// Not begun, because this node failed.
-    Held(NodeId),
+    /// Not begun, because these nodes failed, sorted: all of them once the run is over, the first until then.
+    Held(Arc<[NodeId]>),
     /// Begun and not waited for, because the run was interrupted.
     Begun,
     /// Begun, and the call that acted on it was ended half-way: a person must look.
@@ -172,9 +173,9 @@ impl Outcome {
         }
     }
 
-    /// Returns the node whose failure holds it.
-    pub fn held_by(&self) -> Option<NodeId> {
-        if let Self::Held(by) = self { Some(*by) } else { None }
+    /// Returns the nodes whose failures hold it.
+    pub fn held_by(&self) -> Option<&[NodeId]> {
+        if let Self::Held(by) = self { Some(by) } else { None }
     }
 
     /// Returns the reason in words, where there is one.

@@ -10,7 +10,8 @@
 use crate::fleet::NodeId;
 use crate::graph::{Order, Vertex, What};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap, HashSet};
+use std::sync::Arc;
 
 /// Where a node stands in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,8 @@ pub enum Standing {
     Complete,
     /// Over, not well.
     Failed,
-    /// Will not be started, because this node failed.
+    /// Will not be started, because this node failed; the first to, where several did
+    /// ([`Progress::obstacles`]).
     Held(NodeId),
 }
 
@@ -145,6 +147,46 @@ impl<'o> Progress<'o> {
             }
         }
         all_held
+    }
+
+    /// Returns, by node, all failed nodes that hold it, sorted; none for one that is not held. Those held alike
+    /// share a list.
+    pub fn obstacles(&self) -> Vec<Arc<[NodeId]>> {
+        let none: Arc<[NodeId]> = Arc::from([]);
+        let mut known: HashSet<Arc<[NodeId]>> = HashSet::from([none.clone()]);
+        let mut of_vertex = vec![none.clone(); self.order.vertex_count()];
+        let mut of_node = vec![none.clone(); self.standing.len()];
+        for vertex in self.order.sorted().unwrap_or_default() {
+            let what = self.order.what(vertex);
+            if let What::Node(node) = what {
+                match self.standing[node.index()] {
+                    Standing::Held(_) => of_node[node.index()] = of_vertex[vertex.index()].clone(),
+                    Standing::Failed => of_vertex[vertex.index()] = Arc::from([node]),
+                    Standing::Outside
+                    | Standing::Waiting
+                    | Standing::Ready
+                    | Standing::Begun
+                    | Standing::Complete => {}
+                }
+            }
+            let own = of_vertex[vertex.index()].clone();
+            if own.is_empty() || self.passed[vertex.index()] {
+                continue;
+            }
+            for next in self.order.trailing(vertex) {
+                let before = &of_vertex[next.index()];
+                if before.is_empty() {
+                    of_vertex[next.index()] = own.clone();
+                } else if **before != *own {
+                    let union: BTreeSet<NodeId> = before.iter().chain(own.iter()).copied().collect();
+                    let union: Arc<[NodeId]> = union.into_iter().collect();
+                    let union = known.get(&union).cloned().unwrap_or(union);
+                    known.insert(union.clone());
+                    of_vertex[next.index()] = union;
+                }
+            }
+        }
+        of_node
     }
 
     /// Tells whether nothing is begun or may start: what still waits then waits for ever.

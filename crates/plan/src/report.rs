@@ -27,15 +27,16 @@ pub fn rows<'n>(endings: &[Ending], name: &Naming<'n>) -> Vec<Row> {
     let mut folded: BTreeMap<(u8, String, String), Vec<&Ending>> = BTreeMap::new();
     let classes = endings.iter().map(|ending| ending.outcome.reason().map_or("", Reason::class));
     let classes = comparable(classes.zip(endings.iter().map(|ending| name(ending.node))));
+    let holders = Holders::new(endings, name);
     for (ending, class) in endings.iter().zip(classes) {
-        let (rank, head) = key(ending, name);
+        let (rank, head) = key(ending, &holders);
         folded.entry((rank, head, class)).or_default().push(ending);
     }
     folded.into_iter().map(|((_, head, _), ended)| row(&head, &ended, name)).collect()
 }
 
 /// Endings with the same key, and comparable reasons, share a row.
-fn key<'n>(ending: &Ending, name: &Naming<'n>) -> (u8, String) {
+fn key(ending: &Ending, holders: &Holders<'_>) -> (u8, String) {
     let rank = match ending.outcome {
         Outcome::Up | Outcome::Down | Outcome::Restarted | Outcome::Maintenance => 0,
         Outcome::AlreadyUp | Outcome::AlreadyDown => 1,
@@ -47,11 +48,28 @@ fn key<'n>(ending: &Ending, name: &Naming<'n>) -> (u8, String) {
         Outcome::Begun => 7,
         Outcome::Skipped => 8,
     };
-    let head = match ending.outcome.held_by() {
-        Some(by) => format!("held by {}", name(by)),
+    let head = match holders.of(ending) {
+        Some(by) => format!("held by {by}"),
         None => ending.outcome.to_string(),
     };
     (rank, head)
+}
+
+/// The failed nodes that hold others, folded; many are held by the same.
+struct Holders<'e>(HashMap<&'e [NodeId], String>);
+
+impl<'e> Holders<'e> {
+    fn new<'n>(endings: &'e [Ending], name: &Naming<'n>) -> Self {
+        let mut folded = HashMap::new();
+        for by in endings.iter().filter_map(|ending| ending.outcome.held_by()) {
+            folded.entry(by).or_insert_with(|| nodeset::fold(by.iter().map(|&node| name(node))));
+        }
+        Self(folded)
+    }
+
+    fn of(&self, ending: &Ending) -> Option<&str> {
+        self.0.get(ending.outcome.held_by()?).map(String::as_str)
+    }
 }
 
 /// Stands for a node's own name in what is compared. It is never shown, and no driver can say it: a NUL
@@ -201,8 +219,9 @@ pub struct Report<'r> {
 pub struct NodeReport<'r> {
     pub node: &'r str,
     pub outcome: &'static str,
+    /// The failed nodes that hold it, as a node set.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub held_by: Option<&'r str>,
+    pub held_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -229,14 +248,15 @@ pub fn counts(endings: &[Ending]) -> BTreeMap<&'static str, usize> {
 }
 
 /// Returns the endings for programs.
-pub fn nodes<'r>(endings: &'r [Ending], name: impl Fn(NodeId) -> &'r str) -> Vec<NodeReport<'r>> {
+pub fn nodes<'r>(endings: &'r [Ending], name: &Naming<'r>) -> Vec<NodeReport<'r>> {
+    let holders = Holders::new(endings, name);
     let seconds = |time: Duration| (time.as_secs_f64() * 1000.0).round() / 1000.0;
     endings
         .iter()
         .map(|ending| NodeReport {
             node: name(ending.node),
             outcome: ending.outcome.word(),
-            held_by: ending.outcome.held_by().map(&name),
+            held_by: holders.of(ending).map(str::to_owned),
             detail: ending.outcome.detail(),
             began_seconds: ending.began.map(seconds),
             took_seconds: ending
@@ -272,7 +292,7 @@ mod tests {
             ending(1, Outcome::Up, Some(0), Some(30)),
             ending(2, failed("n03"), Some(0), Some(1)),
             ending(3, failed("n04"), Some(0), Some(1)),
-            ending(4, Outcome::Held(NodeId(2)), None, None),
+            ending(4, Outcome::Held([NodeId(2), NodeId(3)].into()), None, None),
             ending(4, Outcome::AlreadyDown, Some(0), Some(3)),
         ];
         let said: Vec<String> = rows(&endings, &name).into_iter().map(|row| row.text).collect();
@@ -282,7 +302,7 @@ mod tests {
                 "up: n[01-02] (2 nodes, 20s to 30s)",
                 "already down: n05",
                 "failed: n[03-04] (2 nodes, 1.0s): power on n03: no (the others alike)",
-                "held by n03: n05",
+                "held by n[03-04]: n05",
             ]
         );
         assert_eq!(counts(&endings)["failed"], 2);

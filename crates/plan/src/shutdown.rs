@@ -19,6 +19,7 @@ use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
 use crate::progress::{Progress, Standing};
 use crate::timers::Timers;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 use stopping::{Move, Stopping};
 
@@ -168,12 +169,12 @@ impl<'o> Shutdown<'o> {
             self.progress.fail(unit);
             self.endings[unit.index()] = Some(Ending {
                 node: unit,
-                outcome: Outcome::Held(by),
+                outcome: Outcome::Held([by].into()),
                 began: None,
                 ended: None,
                 let_go: false,
             });
-            self.notice(unit, fleet.now(), Happening::Over(Outcome::Held(by)));
+            self.notice(unit, fleet.now(), Happening::Over(Outcome::Held([by].into())));
         } else if standing.any(|(_, standing)| !matches!(standing, Standing::Outside | Standing::Complete)) {
             self.kept.push(unit);
         } else {
@@ -267,7 +268,7 @@ impl<'o> Shutdown<'o> {
                 self.failed += 1;
                 self.end(node, outcome, now);
                 for held in self.progress.fail(node) {
-                    self.notice(held, now, Happening::Over(Outcome::Held(node)));
+                    self.notice(held, now, Happening::Over(Outcome::Held([node].into())));
                 }
                 if self.wishes.stop_at_failure {
                     self.stop();
@@ -325,12 +326,22 @@ impl<'o> Shutdown<'o> {
         self.notices.push(Notice { at, node, what });
     }
 
-    fn outcome(&self, node: NodeId) -> Ending {
+    fn outcome(&self, node: NodeId, obstacles: &[Arc<[NodeId]>]) -> Ending {
         if let Some(ending) = &self.endings[node.index()] {
-            return ending.clone();
+            let mut ending = ending.clone();
+            // A unit that `-W` let go on, and nodes before it that were not down in the end.
+            if let Outcome::Held(_) = &ending.outcome {
+                let failed = |node: &NodeId| self.progress.standing(*node) == Standing::Failed;
+                ending.outcome =
+                    Outcome::Held(self.order.all_leading(&[node]).into_iter().filter(failed).collect());
+            }
+            return ending;
         }
         let outcome = match self.progress.standing(node) {
-            Standing::Held(by) => Outcome::Held(by),
+            Standing::Held(_) if !obstacles[node.index()].is_empty() => {
+                Outcome::Held(obstacles[node.index()].clone())
+            }
+            Standing::Held(by) => Outcome::Held([by].into()),
             Standing::Outside
             | Standing::Waiting
             | Standing::Ready
@@ -421,6 +432,7 @@ impl Machine for Shutdown<'_> {
     }
 
     fn endings(&self) -> Vec<Ending> {
-        self.targets.iter().map(|&node| self.outcome(node)).collect()
+        let obstacles = self.progress.obstacles();
+        self.targets.iter().map(|&node| self.outcome(node, &obstacles)).collect()
     }
 }

@@ -253,7 +253,7 @@ impl<'o> Startup<'o> {
                 if member.reading.condition() == Condition::Up && !self.is_to_be_reset(node) {
                     Outcome::AlreadyUp
                 } else if let Standing::Held(by) = self.progress.standing(node) {
-                    Outcome::Held(by)
+                    Outcome::Held([by].into())
                 } else {
                     Outcome::Skipped
                 }
@@ -423,15 +423,14 @@ impl Machine for Startup<'_> {
     }
 
     fn endings(&self) -> Vec<Ending> {
+        let obstacles = if self.held > 0 { self.progress.obstacles() } else { Vec::new() };
         let ending = |&node: &NodeId| {
             let member = &self.members[node.index()];
-            Ending {
-                node,
-                outcome: self.outcome_of(node),
-                began: member.began,
-                ended: member.ended,
-                let_go: member.let_go,
-            }
+            let outcome = match (self.outcome_of(node), obstacles.get(node.index())) {
+                (Outcome::Held(_), Some(all)) if !all.is_empty() => Outcome::Held(all.clone()),
+                (outcome, _) => outcome,
+            };
+            Ending { node, outcome, began: member.began, ended: member.ended, let_go: member.let_go }
         };
         self.targets.iter().map(ending).collect()
     }

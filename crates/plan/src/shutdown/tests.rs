@@ -186,9 +186,10 @@ fn w_does_not_cut_the_disks_under_a_running_node() {
     order.put_before(NodeId(0), NodeId(1));
     let patient = Patience { let_go: Some(seconds(20)), ..patience() };
     let unit = Patience { unit: true, ..patience() };
-    for (manner, wanted) in
-        [(Manner::Hangs, Outcome::Held(NodeId(0))), (Manner::Halts { takes: 60, early: 5 }, Outcome::Down)]
-    {
+    for (manner, wanted) in [
+        (Manner::Hangs, Outcome::Held([NodeId(0)].into())),
+        (Manner::Halts { takes: 60, early: 5 }, Outcome::Down),
+    ] {
         let mut world = World::new(vec![imagined(manner), imagined(Manner::Hangs)], 8);
         let both = [NodeId(0), NodeId(1)];
         let mut machine = Shutdown::new(&order, &both, Vec::new(), wishes(), vec![patient, unit]);
@@ -209,7 +210,7 @@ fn what_must_follow_a_failure_is_held_and_s_stops_the_rest() {
     let all = [NodeId(0), NodeId(1), NodeId(2)];
     let mut machine = Shutdown::new(&order, &all, Vec::new(), wishes(), vec![patience(); 3]);
     let outcomes = run(&mut machine, &mut World::new(nodes.clone(), 8));
-    assert_eq!(outcomes[1..], [Outcome::Held(NodeId(0)), Outcome::Down]);
+    assert_eq!(outcomes[1..], [Outcome::Held([NodeId(0)].into()), Outcome::Down]);
 
     let stop = Wishes { stop_at_failure: true, ..wishes() };
     let hasty = Patience { retries: 0, ..patience() };

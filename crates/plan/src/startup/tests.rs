@@ -458,8 +458,16 @@ proptest! {
                     prop_assert!(matches!(nature, Nature::Running | Nature::Coming), "{:?}", ending);
                 }
                 Outcome::Held(by) => {
-                    prop_assert!(before[ending.node.index()].contains(&by.0));
-                    prop_assert!(!ended(by.0).outcome.is_well());
+                    let held_by: Vec<u32> = by.iter().map(|node| node.0).collect();
+                    let began_in_vain = |node: &u32| {
+                        let other = ended(*node);
+                        other.began.is_some() && !other.let_go && !other.outcome.is_well()
+                    };
+                    let all: Vec<u32> = (0..COUNT)
+                        .filter(|node| before[ending.node.index()].contains(node) && began_in_vain(node))
+                        .collect();
+                    prop_assert!(!held_by.is_empty() && held_by.iter().all(|node| all.contains(node)));
+                    prop_assert!(case.interrupt.is_some() || held_by == all, "{held_by:?} of {all:?}");
                     prop_assert!(!world.deeds.iter().any(|deed| deed.1 == ending.node));
                 }
                 Outcome::Skipped | Outcome::Begun | Outcome::Unknown(_) => {

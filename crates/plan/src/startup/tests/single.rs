@@ -133,7 +133,9 @@ fn a_reset_without_effect_is_not_proven_by_the_same_boot_id() {
 #[test]
 fn a_late_leader_lets_others_go_and_a_failed_one_does_not() {
     let order = Order::new(2, &[vec![NodeId(0)], vec![NodeId(1)]], &[(GroupId(0), GroupId(1))]);
-    for (nature, expected) in [(Nature::Dead, Outcome::Up), (Nature::Broken, Outcome::Held(NodeId(0)))] {
+    for (nature, expected) in
+        [(Nature::Dead, Outcome::Up), (Nature::Broken, Outcome::Held([NodeId(0)].into()))]
+    {
         let mut world = World::new(&[nature, Nature::Sound], &[10, 10], ALL, usize::MAX);
         let readings = [Reading { power: Some(Power::Off), probe: Some(Probe::Down) }; 2];
         let patience = Patience { late: Some(30 * SECOND), ..Patience::default() };
