@@ -131,6 +131,10 @@ pub struct Args {
     #[arg(long, exclusive = true)]
     pub cancel: bool,
 
+    /// Do not add what is up to the record for cstartup --restore (chosen).
+    #[arg(long)]
+    pub no_record: bool,
+
     /// Take the order from FILE instead of cshutSeq (chosen).
     #[arg(long, value_name = "FILE")]
     pub sequence: Option<PathBuf>,

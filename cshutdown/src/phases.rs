@@ -345,7 +345,8 @@ impl Phases<'_, '_> {
     fn begin_record(&mut self) -> Option<WasUp> {
         let site = &self.input.site;
         let up = self.checked.running();
-        if !self.args.acts() || self.args.wishes().goal != Goal::Halt || up.is_empty() {
+        let is_recorded = self.args.acts() && !self.args.no_record;
+        if !is_recorded || self.args.wishes().goal != Goal::Halt || up.is_empty() {
             return None;
         }
         let simulated = self.drivers.is_simulated();

@@ -52,6 +52,12 @@ impl Closing<'_> {
         history.forget(|name| self.site.inventory.by_name(name).is_some());
     }
 
+    /// Returns the names of the nodes that are up.
+    pub(crate) fn up(&self) -> impl Iterator<Item = &str> {
+        let is_up = |ending: &&Ending| ending.outcome.is_well() && !self.site.is_unit(ending.node);
+        self.endings.iter().filter(is_up).map(|ending| self.site.name(ending.node))
+    }
+
     /// Tells people, the log and programs, and returns the exit status.
     pub(crate) fn tell(&self, reporter: &mut Reporter, log: Option<Log>) -> Status {
         let status = self.status();

@@ -20,6 +20,7 @@ use orderly_nodes::site::{Site, Wanted};
 use orderly_nodes::targets::{self, Targets, Typed};
 use orderly_nodes::turn;
 use orderly_nodes::up::WasUp;
+use orderly_plan::duration;
 use orderly_plan::fleet::{Fleet, NodeId};
 use orderly_plan::nodeset;
 use orderly_plan::select::Direction;
@@ -54,6 +55,14 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     }
     for remark in &site.remarks {
         reporter.say(remark);
+    }
+    if args.restore
+        && let Some(record) = WasUp::read(site.cluster.is_simulated())?
+    {
+        let ago = duration::show(record.age());
+        let nodes = nodeset::fold(record.nodes.iter().map(String::as_str));
+        let what = "bringing back what was up before the shutdown of";
+        reporter.say(format!("{what} {} ({ago} ago): {nodes}", record.time));
     }
     let outcome = carry_out(&args, &site, targets, history, &mut drivers, &mut reporter);
     let outcome = outcome.and_then(|status| drivers.close().map(|()| status));
@@ -106,15 +115,17 @@ fn typed(args: &Args, site: &Site) -> anyhow::Result<Typed> {
     })
 }
 
-/// Returns the nodes that the last shutdown found up.
+/// Returns the nodes that shutdowns found up and that no run has brought up since.
 fn was_up(site: &Site) -> anyhow::Result<Vec<String>> {
     let Some(record) = WasUp::read(site.cluster.is_simulated())? else {
         let why = "no cshutdown has recorded here what was up; name the targets";
         return Err(fail(Status::Refused, why));
     };
     if record.nodes.is_empty() {
-        let why =
-            format!("nothing was up before the shutdown of {}, so nothing is brought back", record.time);
+        let why = format!(
+            "all that was up before the shutdown of {} was brought up since, so nothing is left to bring back",
+            record.time
+        );
         return Err(fail(Status::Refused, why));
     }
     let gone: Vec<&str> = record
@@ -273,6 +284,10 @@ fn start(
         });
         if let Err(error) = history.save() {
             reporter.warn(format!("the history is not kept: {error:#}"));
+        }
+        if let Err(error) = WasUp::brought_up(closing.simulated, closing.up()) {
+            reporter
+                .warn(format!("what was brought up is not taken out of the record of what was: {error:#}"));
         }
     }
     reporter.end_progress();

@@ -186,20 +186,26 @@ fn auto_lets_a_node_go_by_its_own_history() {
 }
 
 #[test]
-fn what_was_up_is_recorded_until_the_next_shutdown() {
+fn what_was_up_is_recorded_until_it_is_up_again() {
     let bed = Bed::new();
     cluster(&bed, "");
     cshutdown(&bed, "-G n4").run();
     cshutdown(&bed, "-G ALL").run();
     let record = was_up(&bed);
     assert_eq!(record["format"], "orderly-up/1");
-    assert_eq!(record["nodes"], serde_json::json!(["n1", "n2", "n3"]), "n4 was down before");
+    assert_eq!(
+        record["nodes"],
+        serde_json::json!(["n1", "n2", "n3", "n4"]),
+        "n4 went down in the stage before"
+    );
     assert_eq!(record["complete"], true);
     cshutdown(&bed, "-G ALL").run();
     assert_eq!(was_up(&bed), record, "a run that finds all down leaves it");
     cstartup(&bed, "n1").run();
+    let record = was_up(&bed);
+    assert_eq!(record["nodes"], serde_json::json!(["n2", "n3", "n4"]), "n1 is up again");
     cshutdown(&bed, "-m n1").run();
-    assert_eq!(was_up(&bed), record, "nor does one that leaves nodes in maintenance replace it");
+    assert_eq!(was_up(&bed), record, "nor does one that leaves nodes in maintenance add to it");
 }
 
 #[test]
@@ -298,10 +304,22 @@ fn a_unit_goes_off_with_the_last_node_that_needs_it() {
 fn what_was_up_is_brought_back_and_nothing_else() {
     let bed = Bed::new();
     cluster(&bed, "");
+    // The stages of a shutdown add up: n2 was forgotten.
     cshutdown(&bed, "-F -G n2").run();
     cshutdown(&bed, "-F -G ALL").run();
-    cstartup(&bed, "-G --restore").any_stderr().stderr_contains("up: n[1,3-4] (3 nodes").run();
+    let back = cstartup(&bed, "-G --restore").any_stderr().stderr_contains("up: n[1-4] (4 nodes").run();
+    assert!(back.stderr.contains(" ago): n[1-4]"), "{}", back.stderr);
     cstartup(&bed, "-k -G ALL").any_stdout().run();
+    cstartup(&bed, "-G --restore").status(4).stderr_contains("brought up since").run();
+    cshutdown(&bed, "-F -G -X --no-record n1").run();
+    cstartup(&bed, "-G --restore").status(4).stderr_contains("brought up since").run();
+    // Whoever was brought up meanwhile is no part of it any more, even when it is down again.
+    cshutdown(&bed, "-F -G -X n2 n3").run();
+    cstartup(&bed, "-G -X n2").any_stderr().run();
+    cshutdown(&bed, "-F -G -X --no-record n2").run();
+    cshutdown(&bed, "-F -G -X n4").run();
+    cstartup(&bed, "-G --restore").any_stderr().stderr_contains("up: n[3-4] (2 nodes").run();
+    cshutdown(&bed, "-F -G -X n4").run();
     // A node that left the inventory is not passed over in silence.
     let inventory = bed.read("inventory.json").replace("\"n4\"", "\"n5\"");
     bed.write("inventory.json", inventory);

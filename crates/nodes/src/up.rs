@@ -1,7 +1,8 @@
 //! What was up before a shutdown, so that exactly that can be brought back (`orderly-up/1`).
 //!
-//! One record in the state directory: that of the last shutdown. It is written before the first node
-//! is told, and again at the end, without those that were down already.
+//! One record in the state directory. It is written before the first node is told, and again at the end,
+//! without those that were down already. The stages of a shutdown add up; a node leaves the record when a run
+//! has brought it up.
 
 use orderly_exec::clock;
 use orderly_exec::files::{self, Found};
@@ -13,7 +14,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const FORMAT: &str = "orderly-up/1";
 
-/// How old a record of a shutdown that did not reach its end may be, to be continued by the next.
+/// How old a record may be that an older release wrote of a shutdown that did not reach its end, to be
+/// continued by the next: starts did not take nodes out of it.
 const CONTINUED: Duration = Duration::from_secs(24 * 3600);
 
 /// The nodes that were up.
@@ -21,12 +23,15 @@ const CONTINUED: Duration = Duration::from_secs(24 * 3600);
 #[serde(deny_unknown_fields)]
 pub struct WasUp {
     format: String,
-    /// When the shutdown told the first node, for people.
+    /// When the first shutdown of those that add up told its first node, for people.
     pub time: String,
     /// The same in seconds since 1970.
     since: u64,
     /// The shutdown reached its end: everything listed was stopped.
     pub complete: bool,
+    /// Nodes left it when they came up; records of older releases do not say that.
+    #[serde(default)]
+    kept_true: bool,
     /// In order of names.
     pub nodes: BTreeSet<String>,
     #[serde(skip)]
@@ -51,22 +56,51 @@ impl WasUp {
         Ok(Some(Self { path, ..record }))
     }
 
-    /// Returns the record of a shutdown that begins now, with those of `nodes` that are up; one that
-    /// did not reach its end, and is not old, is continued: what it stopped was up before.
+    /// Returns the record of a shutdown that begins now, with those of `nodes` that are up, and what earlier
+    /// ones stopped and no run has brought up since.
     pub fn begin(simulated: bool, before: Option<Self>, nodes: impl IntoIterator<Item = String>) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let is_young = |record: &Self| since.saturating_sub(record.since) < CONTINUED.as_secs();
-        let continued = before.filter(|record| !record.complete && is_young(record));
+        let goes_on = |record: &Self| record.kept_true || (!record.complete && is_young(record));
+        let continued = before.filter(|record| !record.nodes.is_empty() && goes_on(record));
         let mut all: BTreeSet<String> = nodes.into_iter().collect();
-        all.extend(continued.map(|record| record.nodes).unwrap_or_default());
+        let mut begun = (clock::now(), since);
+        if let Some(record) = continued {
+            all.extend(record.nodes);
+            begun = (record.time, record.since);
+        }
         Self {
             format: FORMAT.to_owned(),
-            time: clock::now(),
-            since,
+            time: begun.0,
+            since: begun.1,
             complete: false,
+            kept_true: true,
             nodes: all,
             path: path(simulated),
         }
+    }
+
+    /// Returns how long ago the first node of it was told.
+    pub fn age(&self) -> Duration {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Duration::from_secs(now.saturating_sub(self.since))
+    }
+
+    /// Takes nodes that are up out of the record of what was up, where there is one.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn brought_up<'n>(simulated: bool, nodes: impl Iterator<Item = &'n str>) -> anyhow::Result<()> {
+        let Some(mut record) = Self::read(simulated)? else { return Ok(()) };
+        let before = record.nodes.len();
+        nodes.for_each(|node| {
+            record.nodes.remove(node);
+        });
+        if record.nodes.len() == before && record.kept_true {
+            return Ok(());
+        }
+        record.kept_true = true;
+        record.save()
     }
 
     /// Writes it.
@@ -100,12 +134,25 @@ mod tests {
     }
 
     #[test]
-    fn a_shutdown_that_did_not_reach_its_end_is_continued() {
-        let mut first = begin(None, &["n2", "n1"]);
+    fn the_stages_of_a_shutdown_add_up() {
+        let mut first = WasUp { complete: true, ..begin(None, &["n2", "n1"]) };
+        first.since -= 25 * 3600;
+        let both = begin(Some(first.clone()), &["n3"]);
+        assert_eq!(names(&both), ["n1", "n2", "n3"]);
+        assert_eq!((both.since, &both.time), (first.since, &first.time));
+        assert!(both.age() >= Duration::from_secs(25 * 3600));
+        let emptied = WasUp { nodes: BTreeSet::new(), ..first };
+        assert!(begin(Some(emptied), &["n3"]).age() < Duration::from_secs(3600));
+    }
+
+    /// Starts of older releases left their nodes in it.
+    #[test]
+    fn of_an_older_release_only_a_shutdown_that_did_not_reach_its_end_is_continued() {
+        let mut first = WasUp { kept_true: false, ..begin(None, &["n2", "n1"]) };
         assert_eq!(names(&begin(Some(first.clone()), &["n3"])), ["n1", "n2", "n3"]);
         first.since -= 25 * 3600;
         assert_eq!(names(&begin(Some(first.clone()), &["n3"])), ["n3"], "not after a day");
-        let done = WasUp { complete: true, ..begin(None, &["n1"]) };
+        let done = WasUp { complete: true, kept_true: false, ..begin(None, &["n1"]) };
         assert_eq!(names(&begin(Some(done), &["n3"])), ["n3"]);
     }
 }
