@@ -4,7 +4,7 @@ use crate::args::{Args, At};
 use crate::restart;
 use orderly_exec::files::{self, Found};
 use orderly_exec::{OrStatus, Status, clock, fail, trust};
-use orderly_nodes::config::{Cluster, Flags};
+use orderly_nodes::config::{Cluster, Flags, SubsystemHost};
 use orderly_nodes::guard;
 use orderly_nodes::site::{Site, Wanted};
 use orderly_nodes::targets::{Targets, Typed};
@@ -107,9 +107,23 @@ fn subsystems(config: Option<&Path>) -> Result<Option<(Sequence, Order)>, Unread
             return Ok(None);
         }
         let order = sequence.order(sequence.own_names()).or_status(Status::Rejected)?;
+        if cluster.subsystem.host == SubsystemHost::Control && !cluster.is_simulated() {
+            check_programs(&name, sequence.own_names().iter())?;
+        }
         Ok(Some((sequence, order)))
     };
     parse().map_err(Unread::Subsystems)
+}
+
+/// Checks that the subsystems called on this machine are there, and that nobody else can change them.
+fn check_programs<'n>(file: &str, programs: impl Iterator<Item = &'n str>) -> anyhow::Result<()> {
+    let wrong = |program: &str| {
+        let error = trust::check_program(program.as_ref()).err()?;
+        let why = format!("{error:#}");
+        Some(format!("{file}: {}", why.trim_start_matches("rejected: ")))
+    };
+    let wrong: Vec<String> = programs.filter_map(wrong).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(fail(Status::Rejected, wrong.join("\n"))) }
 }
 
 fn check_standard_input(args: &Args) -> anyhow::Result<()> {

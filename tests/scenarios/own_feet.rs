@@ -336,3 +336,28 @@ fn a_server_outside_the_inventory_is_rejected_unless_the_configuration_names_it(
         assert_eq!(said.contains(clause), status == 3, "{more}: {said}");
     }
 }
+
+/// It was run as root whoever could write it.
+#[test]
+fn a_subsystem_called_on_this_machine_that_others_can_write_or_that_is_missing_is_rejected() {
+    let bed = Bed::new();
+    world(&bed, r#"{"name": "n1"}"#, OTHER, "");
+    let config = bed.read("etc/cluster.toml");
+    bed.config("cluster.toml", format!("{config}[subsystem]\nhost = \"control\"\n"));
+    let ours = bed.script("ours", "exit 0").display().to_string();
+    let theirs = bed.script("theirs", "exit 0");
+    std::fs::set_permissions(&theirs, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let listed = bed.write("subsysSeq", format!("a: {ours} {} /no/such/program\n", theirs.display()));
+    let by_me = |mode| {
+        std::fs::set_permissions(&listed, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    by_me(0o600);
+    let rejected = run(&bed, "cshutdown -k ALL").status(3).run();
+    assert!(rejected.stderr.contains("theirs"), "{}", rejected.stderr);
+    assert!(rejected.stderr.contains("/no/such/program"), "all at once: {}", rejected.stderr);
+    assert!(!rejected.stderr.contains(&format!("subsysSeq: {ours}")), "{}", rejected.stderr);
+    assert_eq!(told(&bed), "");
+    bed.write("subsysSeq", format!("a: {ours}\n"));
+    by_me(0o600);
+    run(&bed, "cshutdown -k ALL").run();
+}
