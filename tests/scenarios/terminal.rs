@@ -48,3 +48,31 @@ fn a_terminal_that_cannot_draw_gets_lines_as_they_happen() {
         assert!(!ended.stderr.contains('\x1b'), "{term:?}: {:?}", ended.stderr);
     }
 }
+
+/// A driver could set the title of the terminal through the live line, and turn the words round anywhere.
+#[test]
+fn what_a_driver_says_moves_no_cursor_turns_no_words_and_has_an_end() {
+    let bed = Bed::new();
+    // The words that are kept are the last ones.
+    let rude = "head -c 300000 /dev/zero | tr '\\0' x >&2\nprintf '\\033]0;evil\\007\\033[2J\\342\\200\\256turned' >&2; exit 1";
+    world(&bed, rude);
+    bed.tools(&["head", "tr"]);
+    let config = bed.read("etc/cluster.toml");
+    bed.config("cluster.toml", format!("{config}[limits]\nretries = 1\n"));
+    for json in [false, true] {
+        let mut program = bed.program("cstartup").arg("ALL").env("TERM", "vt100").on_terminal();
+        if json {
+            program = program.arg("--json");
+        }
+        let ended = program.status(1).any_stdout().any_stderr().run();
+        let log = std::fs::read_dir(bed.path("log")).unwrap().next().unwrap().unwrap().path();
+        let log = std::fs::read_to_string(log).unwrap();
+        for (what, text) in [("terminal", &ended.stderr), ("output", &ended.stdout), ("log", &log)] {
+            for raw in ["\x1b]0;", "\x1b[2J", "\u{7}", "\u{202e}"] {
+                assert!(!text.contains(raw), "{what}: {raw:?} got through");
+            }
+        }
+        assert!(log.contains("evil") && log.len() < 40_000, "{} bytes", log.len());
+        assert!(ended.stdout.len() < 40_000, "{} bytes", ended.stdout.len());
+    }
+}
