@@ -264,6 +264,12 @@ fn operand_end(text: &str, start: usize) -> Result<usize, Fault> {
 }
 
 fn parse_operand(text: &str, range: Range<usize>) -> Result<Operand<'_>, Fault> {
+    // No name holds one, and folding relies on that.
+    let is_odd = |c: &(usize, char)| c.1.is_control() && c.1 != '\t' || crate::name::is_unseen(c.1);
+    if let Some((at, c)) = text[range.clone()].char_indices().find(is_odd) {
+        let place = range.start + at..range.start + at + c.len_utf8();
+        return Err(Fault::new(place, format!("a name cannot contain \"{}\"", c.escape_debug())));
+    }
     if text[range.clone()].starts_with('@') {
         if range.len() == 1 {
             return Err(Fault::new(range, "the name of a group is missing after \"@\""));
@@ -328,6 +334,9 @@ mod tests {
         for word in ["prod-1[9-10]", "0[7-10]", "n1[9,10]"] {
             assert!(expand(word).unwrap_err().message.contains("of different lengths"), "{word}");
         }
+        // It got in, and folding then lost its neighbours; found by the fuzz target `nodeset`.
+        check("n4,\u{1}", "3-4: a name cannot contain \"\\u{1}\"");
+        check("n[1-2]\u{200b}", "6-9: a name cannot contain \"\\u{200b}\"");
         check("@", "0-1: the name of a group is missing after \"@\"");
         check("@io", "0-3: no node group named \"io\"");
     }

@@ -99,7 +99,9 @@ impl<'s> Finder<'s> {
         wrong: &mut Faults<'_>,
     ) {
         let at = At::offset(range.start);
-        if word.contains('@') {
+        if let Some(fault) = odd_character(word) {
+            wrong.at(range, fault);
+        } else if word.contains('@') {
             if let Err(fault) = nodeset::expand_with(word, &|_| Some(Vec::new())) {
                 self.bad_set(&range, fault, wrong);
                 return;

@@ -157,6 +157,16 @@ fn a_name_that_looks_like_numbers_is_read_back_without_an_inventory() {
     }
 }
 
+/// Found by the fuzz target `sequence`: only a plain name was looked at, and a set was taken with what it hides.
+#[test]
+fn a_control_character_in_a_set_is_an_error_without_an_inventory_too() {
+    for word in ["n[1]\u{1}x", "@a\u{1}", "n[1-2]\u{200b}", "1-3,\u{202e}n1!n2"] {
+        let text = format!("g: {word}\n");
+        let said = parse(&Source { name: "seq", text: &text }, None).map(|_| ()).unwrap_err().to_string();
+        assert!(said.contains("a name cannot contain \"\\u{"), "{said}");
+    }
+}
+
 #[test]
 fn subsystems_are_full_paths() {
     let text = "a: /usr/bin/one, /opt/two\nb: three\na > b\n";
