@@ -54,11 +54,9 @@ pub(crate) fn accept(record: &Release, config: &Config) -> anyhow::Result<()> {
 
 /// Returns what a record tells to restore.
 pub(crate) fn wanted(record: &Release) -> Wanted {
-    match (&record.snapshot, &record.made_by, record.holding) {
-        (Some(id), Some(host), _) => Wanted::Named { id: id.clone(), host: host.clone() },
-        (_, _, Some(_)) => Wanted::None,
-        (_, _, None) if record.disclaims => Wanted::None,
-        (_, _, None) => Wanted::LastHolding,
+    match (&record.snapshot, &record.made_by) {
+        (Some(id), Some(host)) => Wanted::Named { id: id.clone(), host: host.clone() },
+        _ => Wanted::LastHolding,
     }
 }
 
@@ -72,13 +70,12 @@ pub(crate) fn naming_of_let_go(plan: &Plan<Action>, config: &Config) -> Naming {
         .steps
         .iter()
         .find_map(|step| if let Action::Hold { wanted, .. } = &step.action { wanted.as_ref() } else { None });
-    let holding = Some(ledger.holding);
     let none = format!("{} had nothing to restore", config.own.name);
     match wanted {
         Some(Wanted::Named { id, host }) => {
+            let holding = Some(ledger.holding);
             Naming { holding, snapshot: Some(id.clone()), made_by: Some(host.clone()), none: None }
         }
-        Some(Wanted::None) => Naming { holding, none: Some(none), ..Naming::default() },
         Some(Wanted::LastHolding) | None => Naming { none: Some(none), ..Naming::default() },
     }
 }

@@ -398,7 +398,6 @@ fn restores(config: &Config, proof: &Proof, wanted: Option<&Wanted>) -> anyhow::
     let is_due = ledger::owed(config)?.is_some_and(|source| source.is_due(own));
     let may = match wanted {
         Some(Wanted::Named { host, .. }) => host != own,
-        Some(Wanted::None) => is_due,
         Some(Wanted::LastHolding) => true,
         None => is_due && matches!(proof, Proof::HeldHere(_)),
     };

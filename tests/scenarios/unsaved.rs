@@ -224,3 +224,33 @@ fn what_services_wrote_before_a_takeover_was_taken_back_is_kept() {
     assert_eq!(read(&pair, 2, "file"), "of 2\n");
     assert!(!bed.path("outside.2/new").exists());
 }
+
+/// The record of a takeover of which nothing came, or of a holding without a snapshot, named nothing, and the peer ran
+/// on old files while a newer snapshot was there.
+#[test]
+fn a_snapshot_that_the_peer_never_had_is_restored_though_the_last_record_names_none() {
+    if !possible() {
+        return;
+    }
+    for fails in [true, false] {
+        let bed = Bed::new();
+        let disk = Disk::ext4(&bed, 16);
+        let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+        with_backup(&pair);
+        edit(&pair, 1, "file", "v1\n");
+        pair.release(1).any_stdout().any_stderr().run();
+        if fails {
+            for _ in 0..2 {
+                pair.forget();
+                pair.trouble("fail 6");
+                pair.takeover(1).args(["--peer-down", "ec2"]).status(1).any_stdout().any_stderr().run();
+            }
+            pair.forget();
+        } else {
+            pair.way_back(1).any_stdout().any_stderr().run();
+            pair.release(1).arg("--no-backup").any_stdout().any_stderr().run();
+        }
+        pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
+        assert_eq!(read(&pair, 2, "file"), "v1\n", "fails: {fails}");
+    }
+}

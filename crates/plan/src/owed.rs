@@ -63,9 +63,7 @@ impl Source {
 pub enum Wanted {
     /// The record names it.
     Named { id: String, host: String },
-    /// The record says that there is none; what is owed stays owed.
-    None,
-    /// No record says anything: the newest that the peer made since this host held the asset.
+    /// No record names one: the newest that the peer made since this host held the asset.
     LastHolding,
 }
 
@@ -81,7 +79,6 @@ pub fn source(
 ) -> Option<Source> {
     let found = match wanted {
         Wanted::Named { id, host } => Some((id.as_str(), host.as_str())),
-        Wanted::None => None,
         Wanted::LastHolding => of_last_holding(label, snapshots, own, held),
     };
     match (found, before) {
@@ -185,7 +182,7 @@ mod tests {
         let owed = Source::new("a", "ec1");
         let named = Wanted::Named { id: "b".into(), host: "ec1".into() };
         assert_eq!(source(&named, None, &[], ("ec2", 0), Some(&owed)).unwrap().id, "b");
-        assert_eq!(source(&Wanted::None, None, &[], ("ec2", 0), Some(&owed)), Some(owed.clone()));
+        assert_eq!(source(&Wanted::LastHolding, None, &[], ("ec2", 0), Some(&owed)), Some(owed.clone()));
         let own = Source::new("c", "ec2");
         assert!(!own.is_owed("ec2"), "what this host made is never restored here");
         assert!(owed.is_due("ec2") && !Source { ran: true, ..owed }.is_due("ec2"));

@@ -262,11 +262,10 @@ impl World {
     }
 
     fn begin(&mut self, h: usize, record: &Record) {
-        let wanted = match (&record.naming, record.disclaims.is_some()) {
-            (Naming { snapshot: Some(id), made_by: Some(host), .. }, _) => {
+        let wanted = match &record.naming {
+            Naming { snapshot: Some(id), made_by: Some(host), .. } => {
                 Wanted::Named { id: id.clone(), host: host.clone() }
             }
-            (Naming { holding: Some(_), .. }, _) | (_, true) => Wanted::None,
             _ => Wanted::LastHolding,
         };
         let host = &mut self.hosts[h];

@@ -185,3 +185,13 @@ fn the_oracle_objects_when_any_rule_is_taken_out() {
     }
     assert!(silent.is_empty(), "nothing objects without {silent:?}");
 }
+
+/// Handed over with a snapshot, taken back, failed: the record named nothing, and the peer ran on old files.
+#[test]
+fn a_record_that_names_none_hides_no_snapshot_of_an_earlier_holding() {
+    use step::*;
+    let fails = [(TAKE, 0, 0), (GO_ON, 0, 0), (GO_ON, 0, 0), (FAIL, 0, 0)];
+    let peer = [(TAKE, 1, 0), (GO_ON, 1, 0), (GO_ON, 1, 0), (GO_ON, 1, 0), (GO_ON, 1, 0)];
+    let steps = [&[(EDIT, 0, 0), (RELEASE, 0, 1)][..], &fails, &fails, &peer].concat();
+    assert_eq!(run(Kind::Mmp, None, &steps).err(), None);
+}
