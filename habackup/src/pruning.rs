@@ -39,7 +39,8 @@ pub fn preview(
     let mut candidates = store.map_or(Ok(Vec::new()), candidates)?;
     let now = Id::now().second();
     let host = Some(ground.config.own.name.clone());
-    candidates.push(Candidate { name: next, host, taken: now, is_named: false });
+    let continues = ground.continues()?.map(|continued| continued.snapshot);
+    candidates.push(Candidate { name: next, host, taken: now, is_named: false, continues });
     let mut going = prunable(&candidates, ground.backup.keep, now);
     going.retain(|name| next.whole || !name.whole);
     Ok(going)
@@ -58,6 +59,7 @@ fn candidate(store: &Store, name: SnapshotName, named: &BTreeSet<String>) -> Can
     let taken = started.and_then(|moment| i64::try_from(moment.div_euclid(1_000_000_000)).ok());
     Candidate {
         name,
+        continues: header.as_ref().and_then(|header| header.continues.clone()).map(|one| one.snapshot),
         host: header.map(|header| header.host),
         taken: taken.unwrap_or_else(|| name.id.second()),
         is_named: named.contains(&name.to_string()),

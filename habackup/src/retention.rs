@@ -1,7 +1,8 @@
 //! Which snapshots stay. Pure: snapshots and a policy in, names to prune out.
 //!
 //! Invariant: the newest whole snapshot of each host is never among what is to be pruned.
-//! Invariant: what one host made changes nothing for what another one made.
+//! Invariant: what one host made changes nothing for what another one made, but that the snapshot which its newest
+//! one continues stays: the next restore on either host compares with it.
 
 use crate::id::SnapshotName;
 use orderly_host::config::Keep;
@@ -22,6 +23,8 @@ pub struct Candidate {
     pub taken: i64,
     /// Named by a release record: a takeover may need it.
     pub is_named: bool,
+    /// The snapshot that its maker had restored last: what is live there is compared with it when it comes back.
+    pub continues: Option<String>,
 }
 
 /// Returns what is to be pruned at `now`, in seconds since 1970, oldest first.
@@ -38,6 +41,10 @@ pub fn prunable(snapshots: &[Candidate], keep: Keep, now: i64) -> Vec<SnapshotNa
     for made in by_host.values_mut() {
         made.sort_by_key(|candidate| candidate.name);
         staying.extend(staying_of(made, keep, now));
+        let newest = made.iter().rfind(|candidate| candidate.name.whole);
+        if let Some(id) = newest.and_then(|newest| newest.continues.as_deref()) {
+            staying.extend(snapshots.iter().map(|one| one.name).filter(|name| name.to_string() == id));
+        }
     }
     let mut going: Vec<SnapshotName> = snapshots.iter().map(|candidate| candidate.name).collect();
     going.retain(|name| !staying.contains(name));
@@ -101,7 +108,13 @@ mod tests {
     }
 
     fn made(host: &str, second: i64, whole: bool) -> Candidate {
-        Candidate { name: name(second, whole), host: Some(host.to_owned()), taken: second, is_named: false }
+        Candidate {
+            name: name(second, whole),
+            host: Some(host.to_owned()),
+            taken: second,
+            is_named: false,
+            continues: None,
+        }
     }
 
     fn one(second: i64, whole: bool) -> Candidate {
@@ -164,6 +177,23 @@ mod tests {
         let mut all = [one(0, true), one(10, true), one(20, true)];
         all[0].is_named = true;
         assert_eq!(prunable(&all, Keep::Last(1), LATER), [all[1].name]);
+    }
+
+    /// The host that had restored it wrote over what the other one had changed alone: nothing was left to compare with.
+    #[test]
+    fn what_the_newest_of_a_host_continues_stays() {
+        let on = |first: Candidate, continues: &Candidate| Candidate {
+            continues: Some(continues.name.to_string()),
+            ..first
+        };
+        let first = made("ec1", 0, true);
+        let second = on(made("ec2", 10, true), &first);
+        let third = on(made("ec1", 20, true), &second);
+        let all = [first, second, third, made("ec1", 30, true), made("ec1", 40, true)];
+        assert_eq!(prunable(&all, Keep::Last(1), LATER), names(&all[2..4]));
+        let later = [all[4].clone(), on(made("ec2", 50, true), &all[4])];
+        let all = [&all[..], &later[1..]].concat();
+        assert_eq!(prunable(&all, Keep::Last(1), LATER), names(&all[..4]));
     }
 
     /// Names go on from one that a wrong clock put years ahead; the hours are those of the clock.

@@ -106,6 +106,33 @@ fn what_was_edited_before_a_crash_comes_back_unharmed() {
     );
 }
 
+/// The other host pruned it, and the next restore wrote the peer's older files over what was edited here, status 0.
+#[test]
+fn what_both_hosts_continue_is_not_pruned() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = alike(&bed, &disk);
+    bed.config("ha.toml", bed.read("etc/ha.toml") + "keep = 1\n");
+    for _ in 0..2 {
+        edit(&pair, 1, "file", "v2 of ec1\n");
+        pair.release(1).any_stdout().any_stderr().run();
+        let by_record = pair.takeover(2).arg("--record").arg(record(&pair, 1));
+        by_record.args(["--skip", "restore"]).any_stdout().any_stderr().run();
+        edit(&pair, 2, "other", "v2 of ec2\n");
+        hand_over(&pair, 2, 1, &[]);
+    }
+    edit(&pair, 1, "file", "v3 of ec1\n");
+    let taken = hand_over(&pair, 1, 2, &[]);
+    assert!(taken.contains("kept what was changed on ec2 alone since"), "{taken}");
+    assert_eq!(
+        (read(&pair, 2, "file"), read(&pair, 2, "other")),
+        ("v3 of ec1\n".into(), "v2 of ec2\n".into())
+    );
+}
+
 /// Where the hosts' files have nothing in common, nobody but a person can say which are right.
 #[test]
 fn files_that_no_snapshot_ever_had_are_not_replaced_and_the_restore_is_owed() {

@@ -38,6 +38,8 @@ pub enum Common<'a> {
     Snapshot(&'a str),
     /// Nothing, and nothing is known to be newer here.
     Nothing,
+    /// Nothing: this snapshot, which both continue, is not there any more.
+    Gone(&'a str),
     /// Nothing, and what was written here in this holding is in no snapshot: a person decides.
     Unsaved(u64),
 }
@@ -52,11 +54,16 @@ pub fn common<'a>(here: Here<'a>, restored: &'a Snapshot, snapshots: &[Snapshot]
         one.host == here.name && here.since > 0 && one.holding.is_some_and(|holding| holding >= here.since)
     };
     let ours = restored.continues.as_ref().filter(is_ours);
-    if let Some(last) = theirs.into_iter().chain(ours).filter(is_there).max() {
+    let both = || theirs.into_iter().chain(ours);
+    if let Some(last) = both().filter(is_there).max() {
         return Common::Snapshot(&last.snapshot);
     }
     let is_saved = |one: &Snapshot| one.host == here.name && one.holding == Some(here.ran);
-    if here.ran == 0 || snapshots.iter().any(is_saved) { Common::Nothing } else { Common::Unsaved(here.ran) }
+    match both().max() {
+        _ if here.ran > 0 && !snapshots.iter().any(is_saved) => Common::Unsaved(here.ran),
+        Some(gone) => Common::Gone(&gone.snapshot),
+        None => Common::Nothing,
+    }
 }
 
 /// Who changed a thing since the snapshot that both hosts' files continue.
@@ -105,6 +112,7 @@ mod tests {
         // Without a backup in holding 3 the other host continued its own.
         let bare = made("d", "ec2", 4, None);
         assert_eq!(common(here, &bare, &all), Common::Snapshot("b"));
+        assert_eq!(common(here, &bare, &all[..2]), Common::Gone("b"), "pruned or deleted");
         // A new installation continues nothing of before.
         let fresh = Here { name: "ec1", restored: None, since: 5, ran: 0 };
         assert_eq!(common(fresh, &all[0], &all), Common::Nothing);

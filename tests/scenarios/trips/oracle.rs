@@ -58,8 +58,8 @@ const UNSAVED: [&str; 4] = [
     "--no-backup",
 ];
 
-/// Said where a file was changed on both hosts.
-const BOTH: &str = "changed on both hosts since";
+/// Said, with the place of what is replaced, where a file was changed on both hosts or nobody could compare.
+const NAMED: [&str; 2] = ["changed on both hosts since", "so nothing was compared; what ec"];
 
 /// Said where a takeover goes without what is saved.
 const OWED: [&str; 3] = ["taken, restore owed", "ran without restoring", "not restored: "];
@@ -160,8 +160,8 @@ impl Oracle {
                 let what = format!("{file:?} on ec{} was {had} and is {has}", at + 1);
                 let content = (file, had);
                 // Both hosts changed it since they had it in common, and it was left behind by a hand-over that said so.
-                let may =
-                    self.dropped.contains(&content) && look.saved.contains(&content) && said.contains(BOTH);
+                let is_named = NAMED.iter().any(|word| said.contains(word));
+                let may = self.dropped.contains(&content) && look.saved.contains(&content) && is_named;
                 if taken == Some(at) && !may {
                     return Err(Objection::Lost(format!("{what}: older over newer")));
                 }

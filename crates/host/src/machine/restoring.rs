@@ -19,6 +19,8 @@ use std::path::Path;
 /// What a restore compares with.
 enum Base {
     Is(Option<String>),
+    /// This one was it, and is not there any more.
+    Gone(String),
     /// There is none, and what this host wrote in this holding is in no snapshot.
     Unsaved(u64),
 }
@@ -163,8 +165,9 @@ impl Machine<'_> {
             ));
             return Ok(());
         }
-        let base = match self.base(&id)? {
-            Base::Is(base) => base,
+        let (base, gone) = match self.base(&id)? {
+            Base::Is(base) => (base, None),
+            Base::Gone(gone) => (None, Some(gone)),
             Base::Unsaved(holding) => {
                 let own = &config.own.name;
                 self.notes.push(format!(
@@ -180,6 +183,14 @@ impl Machine<'_> {
             .context("--skip restore takes the asset without it, and leaves it owed")?;
         let source = format!("{id} of {host}");
         self.notes.extend(sentences(&restored, &source, base.as_deref(), &config.own.name));
+        if let (Some(gone), Some(saved), 1..) = (gone, &restored.saved, restored.updated) {
+            self.notes.push(format!(
+                "{gone}, which both hosts continue, is not there any more, so nothing was compared; what {} had is in {} \
+                 (habackup --undo)",
+                config.own.name,
+                saved.display()
+            ));
+        }
         Ok(())
     }
 
@@ -198,6 +209,7 @@ impl Machine<'_> {
         Ok(match ancestry::common(ledger.here(&self.config.own.name), restored, &snapshots) {
             Common::Snapshot(base) => Base::Is(Some(base.to_owned())),
             Common::Nothing => Base::Is(None),
+            Common::Gone(base) => Base::Gone(base.to_owned()),
             Common::Unsaved(holding) => Base::Unsaved(holding),
         })
     }

@@ -10,7 +10,7 @@ impl World {
         };
         let base = match self.common(h, &snapshot) {
             Common::Snapshot(base) => self.snapshots.iter().find(|one| one.0.id == base).map(|one| one.1),
-            Common::Nothing => None,
+            Common::Nothing | Common::Gone(_) => None,
             Common::Unsaved(_) if self.holds(Rule::Unsaved) => return Ok(()),
             Common::Unsaved(_) => None,
         };
