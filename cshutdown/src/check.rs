@@ -7,8 +7,10 @@ use orderly_exec::{Status, fail};
 use orderly_nodes::config::SubsystemHost;
 use orderly_nodes::fleet::Drivers;
 use orderly_nodes::guard;
+use orderly_nodes::listed;
 use orderly_nodes::own;
 use orderly_nodes::run::{Telling, drive};
+use orderly_nodes::site::Site;
 use orderly_nodes::targets::{self, fold};
 use orderly_plan::fleet::{Fleet, NodeId};
 use orderly_plan::select::{self, Direction};
@@ -68,6 +70,7 @@ impl Checked {
             return Err(fail(Status::Refused, targets::describe(site, &command, &violations)));
         }
         confirm(args, all.nodes.len())?;
+        check_shells(args, site, &all.nodes, &conditions, drivers)?;
         let own = guard(args, input, &all.nodes, &readings, drivers)?;
         drivers.allow_self(&own);
         let nodes: Vec<NodeId> = all.nodes.iter().copied().filter(|node| !own.contains(node)).collect();
@@ -76,6 +79,15 @@ impl Checked {
         } else {
             Vec::new()
         };
+        if args.wishes().power_off {
+            let switched = [nodes.as_slice(), &own, &units].concat();
+            for doubt in listed::check(site, &switched, drivers)? {
+                telling.warn(&doubt);
+            }
+            for warning in drivers.take_last_warnings() {
+                telling.warn(&warning);
+            }
+        }
         Ok(Self { nodes, own, units, conditions })
     }
 
@@ -130,6 +142,29 @@ fn survey(
         Some(signal) => Err(fail(Status::Signal(signal), "interrupted before anything was stopped")),
         None => Ok(survey.readings().to_vec()),
     }
+}
+
+/// Rejects nodes that would have to be told to go down, and on which no command can be run.
+fn check_shells(
+    args: &Args,
+    site: &Site,
+    targets: &[NodeId],
+    conditions: &[Condition],
+    drivers: &Drivers,
+) -> anyhow::Result<()> {
+    let is_mute = |node: &NodeId| {
+        conditions[node.index()] != Condition::Down && !drivers.abilities(*node).runs_commands
+    };
+    let mute: Vec<NodeId> = targets.iter().copied().filter(is_mute).collect();
+    if mute.is_empty() || args.force_off {
+        return Ok(());
+    }
+    let (file, names) = (&site.cluster.file, fold(site, &mute));
+    let text = format!(
+        "{file}: {names}: no command can be run there, so nobody can tell them to go down: write [shell], with a \
+         driver such as \"ssh\", or leave them out (-x {names})"
+    );
+    Err(fail(Status::Rejected, text))
 }
 
 fn confirm(args: &Args, count: usize) -> anyhow::Result<()> {

@@ -33,6 +33,7 @@ use orderly_nodes::log::Log;
 use orderly_nodes::run::Telling;
 use orderly_nodes::targets::fold;
 use orderly_nodes::turn;
+use orderly_nodes::vain;
 use orderly_plan::duration;
 use orderly_plan::fleet::{Fleet, NodeId};
 use phases::Phases;
@@ -124,8 +125,9 @@ fn shut_down(
     let mut telling = Telling { reporter, log: None, name: &name };
     if args.only_verifies() {
         let checked = Checked::new(args, input, drivers, &mut telling)?;
-        preview::show(args, input, &checked, &history, reporter);
-        return Ok(Next::Ended(Status::Done));
+        let vain = vain::among(site, &[checked.targets(), checked.units.clone()].concat(), drivers);
+        preview::show(args, input, (&checked, &vain), &history, reporter);
+        return Ok(Next::Ended(if vain.is_empty() { Status::Done } else { Status::Failed }));
     }
     let lock = if args.acts() { Some(turn::take()?) } else { None };
     telling.reporter.show_progress();

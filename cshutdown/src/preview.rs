@@ -9,6 +9,7 @@ use orderly_exec::reporter::Reporter;
 use orderly_nodes::history::History;
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::{counted, fold};
+use orderly_nodes::vain::{self, Vain};
 use orderly_plan::duration;
 use orderly_plan::fleet::NodeId;
 use orderly_plan::shutdown::Goal;
@@ -28,6 +29,9 @@ struct Record<'r> {
     already_down: Vec<&'r str>,
     /// Units that follow their nodes.
     power_off: Vec<&'r str>,
+    /// Those that can never succeed as they are configured.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    in_vain: &'r [Vain<'r>],
     #[serde(skip_serializing_if = "Option::is_none")]
     expected_seconds: Option<f64>,
 }
@@ -36,7 +40,7 @@ struct Record<'r> {
 pub(crate) fn show(
     args: &Args,
     input: &Input,
-    checked: &Checked,
+    (checked, vain): (&Checked, &[Vain<'_>]),
     history: &History,
     reporter: &mut Reporter,
 ) {
@@ -84,6 +88,7 @@ pub(crate) fn show(
     if let Some(expected) = expected {
         reporter.message(&format!("expected to take {}", duration::show(input.wait + expected)));
     }
+    vain::lines(site, vain).into_iter().for_each(|line| reporter.warn(line));
     let named = |nodes: &[NodeId]| nodes.iter().map(|&node| site.name(node)).collect();
     reporter.record(&Record {
         format: "orderly-run/1",
@@ -95,6 +100,7 @@ pub(crate) fn show(
         subsystems,
         already_down: named(&down),
         power_off: named(&units),
+        in_vain: vain,
         expected_seconds: expected
             .map(|expected| ((input.wait + expected).as_secs_f64() * 1000.0).round() / 1000.0),
     });

@@ -20,6 +20,7 @@ use orderly_nodes::site::{Site, Wanted};
 use orderly_nodes::targets::{self, Targets, Typed};
 use orderly_nodes::turn;
 use orderly_nodes::up::WasUp;
+use orderly_nodes::vain;
 use orderly_plan::duration;
 use orderly_plan::fleet::{Fleet, NodeId};
 use orderly_plan::nodeset;
@@ -207,12 +208,14 @@ fn carry_out(
     let plan = Plan::new(args, site, targets, &conditions, &own, &history)?;
     if args.dry_run {
         reporter.end_progress();
+        let vain = vain::among(site, plan.to_be_started(), drivers);
         if args.json {
-            reporter.record(&plan.record());
+            reporter.record(&plan.record(&vain));
         } else {
             reporter.data(&plan.text());
         }
-        return Ok(Status::Done);
+        vain::lines(site, &vain).into_iter().for_each(|line| reporter.warn(line));
+        return Ok(if vain.is_empty() { Status::Done } else { Status::Failed });
     }
     start(args, site, plan, (begun, &readings), history, drivers, reporter)
 }

@@ -10,6 +10,7 @@ use orderly_nodes::history::History;
 use orderly_nodes::own::Found;
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::{Command, Targets, counted, describe, fold};
+use orderly_nodes::vain::Vain;
 use orderly_plan::duration;
 use orderly_plan::fleet::NodeId;
 use orderly_plan::graph::Order;
@@ -25,7 +26,7 @@ pub(crate) struct Plan {
     /// Sorted, with their units.
     pub(crate) targets: Vec<NodeId>,
     /// The targets that are not up, or to be reset.
-    pub(crate) to_start: usize,
+    to_start: Vec<NodeId>,
     pub(crate) options: Options,
     /// The order of the site, with this machine after all others where it is to be reset.
     pub(crate) order: Order,
@@ -97,15 +98,20 @@ impl Plan {
         let (nodes_to_start, up): (Vec<NodeId>, Vec<NodeId>) =
             nodes.iter().copied().partition(|node| starts(node));
         Ok(Self {
-            to_start: nodes_to_start.len(),
             expected,
             waves: waves((site, &order), &nodes_to_start, conditions, &reset, &options),
             already_up: (!up.is_empty()).then(|| counted(site, &up)),
             up: up.iter().map(|&node| site.name(node).to_owned()).collect(),
+            to_start: nodes_to_start,
             targets: nodes,
             options,
             order,
         })
+    }
+
+    /// Returns the targets that are not up, or to be reset.
+    pub(crate) fn to_be_started(&self) -> &[NodeId] {
+        &self.to_start
     }
 
     /// Returns the plan for people, one line for each wave and what is done in it.
@@ -121,7 +127,7 @@ impl Plan {
         if let Some(up) = &self.already_up {
             text.push_str(&format!("already up: {up}\n"));
         }
-        text.push_str(&match (self.to_start, self.expected) {
+        text.push_str(&match (self.to_start.len(), self.expected) {
             (0, _) => "nothing is to be started\n".to_owned(),
             (_, Some(expected)) => format!("expected to take {}\n", duration::show(expected)),
             (_, None) => "how long it takes is not known: some nodes have no history\n".to_owned(),
@@ -130,7 +136,7 @@ impl Plan {
     }
 
     /// Returns the plan for programs.
-    pub(crate) fn record(&self) -> impl Serialize + '_ {
+    pub(crate) fn record<'p>(&'p self, in_vain: &'p [Vain<'p>]) -> impl Serialize + 'p {
         #[derive(Serialize)]
         struct Record<'p> {
             format: &'static str,
@@ -139,6 +145,9 @@ impl Plan {
             program: &'static str,
             waves: &'p [Wave],
             already_up: &'p [String],
+            /// Those that can never succeed as they are configured.
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            in_vain: &'p [Vain<'p>],
             #[serde(skip_serializing_if = "Option::is_none")]
             expected_seconds: Option<f64>,
         }
@@ -149,6 +158,7 @@ impl Plan {
             program: "cstartup",
             waves: &self.waves,
             already_up: &self.up,
+            in_vain,
             expected_seconds: self
                 .expected
                 .map(|expected| (expected.as_secs_f64() * 1000.0).round() / 1000.0),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on ends with a panic")]
 
 mod address;
+mod at_once;
 mod backup_faults;
 mod boot;
 mod completions;

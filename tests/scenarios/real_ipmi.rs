@@ -86,8 +86,11 @@ fn a_wrong_password_is_reported_as_that_and_shown_nowhere() {
         assert!(!bmcs.is_on(1), "{driver}: {said}");
         assert!(said.contains("the controller does not accept the user or password"), "{driver}: {said}");
         assert!(!said.contains("not-the-pass"), "{driver}: {said}");
-        // The log's own words, and the report's.
-        assert!(said.contains("for 12s; the controller does not accept the user or password"), "{said}");
+        // Found out at once, and by a check too.
+        assert!(said.contains("failed: n1: the controller does not accept the user or password: "), "{said}");
+        let check = bed.program("cstartup").args(["-k", "ALL"]).status(1).any_stdout().any_stderr().run();
+        let refused = "n1: cannot succeed as configured: the controller does not accept the user or password";
+        assert!(check.stderr.contains(refused), "{driver}: {}", check.stderr);
         let kept = kept(&bed);
         assert!(kept.contains("does not accept") && !kept.contains("not-the-pass"), "{driver}: {kept}");
     }

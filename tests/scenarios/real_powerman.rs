@@ -76,6 +76,44 @@ fn a_node_powerman_does_not_know_fails_alone() {
     assert!(said.contains("n16"), "{said}");
 }
 
+/// A node that powermand does not know was asked for fifteen minutes; a check said that all was well; and a shutdown,
+/// which asks no power of what is up, halted it and could not switch it off.
+#[test]
+fn a_node_powerman_does_not_know_is_named_at_once_and_by_a_check() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let daemon = Powermand::new(&bed, 1);
+    daemon.lend_client();
+    bed.tools(&["true"]);
+    configure(&bed, &daemon.host(), 17, "");
+    bed.write("cstartSeq", "all: n[0-16]\n");
+    let check = bed.program("cstartup").args(["-k", "ALL"]).status(1).any_stdout().any_stderr().run();
+    assert!(
+        check.stderr.contains("n16: cannot succeed as configured: not in powerman.conf"),
+        "{}",
+        check.stderr
+    );
+    let ended = bed.program("cstartup").arg("ALL").status(1).any_stdout().any_stderr().run();
+    assert_eq!(daemon.count_on("n[0-15]"), 16, "{}", ended.stderr);
+    assert!(ended.stderr.contains("failed: n16: not in powerman.conf"), "{}", ended.stderr);
+    // All are up by another probe, and no power is read.
+    let probe = "[shell]\ndriver = \"command\"\nrun = [\"true\", \"{node}\", \"{command}\"]\n\
+                 [probe]\ndriver = \"command\"\nup = [\"true\", \"{node}\"]\n";
+    let config = bed.read("etc/cluster.toml");
+    let (power, _) = config.split_at(config.find("[probe]").unwrap());
+    bed.config("cluster.toml", format!("{power}{probe}"));
+    let check = bed.program("cshutdown").args(["-k", "ALL"]).status(1).any_stdout().any_stderr().run();
+    assert!(
+        check.stderr.contains("n16: cannot succeed as configured: not in powerman.conf"),
+        "{}",
+        check.stderr
+    );
+    let check = bed.program("cshutdown").args(["-k", "-x", "n16", "ALL"]).any_stdout().any_stderr().run();
+    assert!(!check.stderr.contains("powerman.conf"), "{}", check.stderr);
+}
+
 #[test]
 fn one_hung_controller_among_sixty_four_delays_nobody_else() {
     if !real::require(&NEEDS) {

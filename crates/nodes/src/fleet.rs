@@ -159,6 +159,21 @@ impl Drivers {
         }
     }
 
+    /// Returns why nothing can come of asking a node about its power, or of probing it, as it is configured.
+    pub fn in_vain(&self, node: NodeId) -> Option<Failure> {
+        match &self.fleet {
+            Kindred::Real(wires) => wires.hopeless(node).or_else(|| wires.turned_away(node)),
+            Kindred::Simulated(_) => None,
+        }
+    }
+
+    /// Takes note that the power program does not know these nodes; people are told.
+    pub(crate) fn estrange(&mut self, nodes: &[NodeId]) {
+        if let Kindred::Real(wires) = &mut self.fleet {
+            wires.estrange(nodes);
+        }
+    }
+
     /// Sets what users are told by `Errand::Notify`.
     pub fn set_message(&mut self, message: &str) {
         if let Kindred::Real(wires) = &mut self.fleet {
@@ -250,6 +265,13 @@ impl Fleet for Drivers {
     fn why_unknown(&self, node: NodeId) -> Option<&str> {
         match &self.fleet {
             Kindred::Real(wires) => wires.why_unknown(node),
+            Kindred::Simulated(_) => None,
+        }
+    }
+
+    fn hopeless(&self, node: NodeId) -> Option<Failure> {
+        match &self.fleet {
+            Kindred::Real(wires) => wires.hopeless(node),
             Kindred::Simulated(_) => None,
         }
     }

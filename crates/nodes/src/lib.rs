@@ -3,11 +3,13 @@
 //! Start reading at [`config`] (what an administrator writes), then [`fleet`] (how it is carried out)
 //! and [`run`] (the loop of a run). [`site`] reads everything an executor needs.
 
+mod asked;
 pub mod boot;
 pub mod config;
 pub mod fleet;
 pub mod guard;
 pub mod history;
+pub mod listed;
 pub mod log;
 pub mod own;
 pub mod power;
@@ -23,6 +25,7 @@ pub mod template;
 pub mod turn;
 pub mod up;
 mod users;
+pub mod vain;
 pub mod watch;
 
 /// The loop reaps all children of its process, so the tests that start any run one at a time.

@@ -7,6 +7,7 @@
 //!
 //! Invariant: what cannot be found out overrules nothing (`an_address_is_overruled_by_another_boot_alone`).
 
+use crate::asked;
 use crate::boot;
 use crate::fleet::{Command, Drivers, Host};
 use crate::site::Site;
@@ -233,25 +234,14 @@ fn said(ended: &Ended) -> Result<BootId, String> {
 /// Asks each once.
 fn ask(nodes: &[NodeId], drivers: &mut Drivers) -> Result<Of<Result<Ended, Failure>>, i32> {
     let argv: Vec<String> = boot::COMMAND.split(' ').map(str::to_owned).collect();
-    let mut waiting = HashMap::new();
-    for &node in nodes {
-        let command =
-            Command { on: Host::Node(node), argv: argv.clone(), stdin: Vec::new(), timeout: ANSWERING };
-        waiting.insert(drivers.start(&command), node);
-    }
-    let (mut answers, mut signal) = (Vec::new(), None);
-    while !waiting.is_empty() {
-        for event in drivers.next(None) {
-            if let Event::Signal(number) = event {
-                signal = Some(number);
-                drivers.end_all();
-            }
-        }
-        for (command, result) in drivers.take_ended() {
-            answers.extend(waiting.remove(&command).map(|node| (node, result)));
-        }
-    }
-    signal.map_or(Ok(answers), Err)
+    let command = |&node: &NodeId| Command {
+        on: Host::Node(node),
+        argv: argv.clone(),
+        stdin: Vec::new(),
+        timeout: ANSWERING,
+    };
+    let commands: Vec<Command> = nodes.iter().map(command).collect();
+    Ok(nodes.iter().copied().zip(asked::all(&commands, drivers)?).collect())
 }
 
 fn pause(drivers: &mut Drivers) -> Result<(), i32> {

@@ -43,6 +43,8 @@ impl Default for Powerman {
 
 /// powerman's exit status when the daemon does not know some of the nodes: it has done nothing at all.
 const NO_SUCH_NODES: i32 = 209;
+/// What is said of a node that powermand does not have.
+pub(crate) const STRANGER: &str = "not in powerman.conf";
 /// Another client's command for these nodes is still under way.
 const IN_PROGRESS: i32 = 206;
 
@@ -155,7 +157,7 @@ impl Tool {
         let said = String::from_utf8_lossy(&ended.stderr);
         match ended.ending {
             Ending::Exited(IN_PROGRESS) => Some((FailureKind::Busy, "busy")),
-            Ending::Exited(NO_SUCH_NODES) => Some((FailureKind::Failed, "not in powerman.conf")),
+            Ending::Exited(NO_SUCH_NODES) => Some((FailureKind::Misconfigured, STRANGER)),
             Ending::Exited(1) if said.contains("could not connect") || said.contains("could not find") => {
                 Some((FailureKind::Unreachable, "powermand does not answer"))
             }
@@ -188,6 +190,13 @@ impl Tool {
 }
 
 impl Powerman {
+    /// Returns the call that lists the nodes its daemon knows, one a line.
+    pub(crate) fn list(&self) -> Vec<String> {
+        let host = self.host.iter().flat_map(|host| ["-h".to_owned(), host.clone()]);
+        let words = ["-x".to_owned(), "-l".to_owned()];
+        std::iter::once(self.program.clone()).chain(host).chain(words).collect()
+    }
+
     fn argv(&self, task: Task, nodes: &[&Member]) -> Vec<OsString> {
         let mut argv: Vec<OsString> = vec![self.program.clone().into()];
         if let Some(host) = &self.host {

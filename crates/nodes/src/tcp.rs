@@ -35,6 +35,25 @@ pub(crate) struct Question<'a> {
     pub(crate) deadline: Instant,
 }
 
+/// What a probe met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Met {
+    pub(crate) node: NodeId,
+    pub(crate) reading: Probe,
+    /// What was met that is neither up nor down.
+    pub(crate) said: Option<String>,
+}
+
+impl Met {
+    fn known(node: NodeId, reading: Probe) -> Self {
+        Self { node, reading, said: None }
+    }
+
+    fn unknown(node: NodeId, said: String) -> Self {
+        Self { node, reading: Probe::Unknown, said: Some(said) }
+    }
+}
+
 #[derive(Debug)]
 enum Stage {
     Resolving,
@@ -50,6 +69,56 @@ struct Attempt {
     banner: String,
     stage: Stage,
     socket: Option<OwnedFd>,
+    address: String,
+}
+
+impl Attempt {
+    /// Returns why a failed connect tells neither up nor down, or that it tells down.
+    fn judge(&self, error: Errno) -> Met {
+        if matches!(
+            error,
+            Errno::ECONNREFUSED
+                | Errno::ETIMEDOUT
+                | Errno::EHOSTUNREACH
+                | Errno::EHOSTDOWN
+                | Errno::ECONNRESET
+        ) {
+            return Met::known(self.node, Probe::Down);
+        }
+        Met::unknown(self.node, format!("connect to {} port {}: {}", self.address, self.port, error.desc()))
+    }
+
+    /// Returns what is said of a connection on which no banner came.
+    fn without_banner(&self, what: &str) -> Met {
+        Met::unknown(
+            self.node,
+            format!("port {} {what}, and is up when it says \"{}\"", self.port, self.banner),
+        )
+    }
+
+    fn lost(&self) -> Met {
+        let (address, port) = (&self.address, self.port);
+        Met::unknown(
+            self.node,
+            format!("no socket for a connection to {address} port {port} could be had here"),
+        )
+    }
+
+    fn judge_banner(&self, socket: &OwnedFd) -> Met {
+        let mut said = [0u8; 256];
+        match read(socket, &mut said) {
+            Ok(count) if said[..count].starts_with(self.banner.as_bytes()) => {
+                Met::known(self.node, Probe::Up)
+            }
+            Ok(0) => self.without_banner("closes the connection without a word"),
+            Ok(count) => {
+                let words = String::from_utf8_lossy(&said[..count]);
+                let line = words.lines().next().unwrap_or_default().trim_end();
+                self.without_banner(&format!("says \"{line}\""))
+            }
+            Err(error) => self.without_banner(&format!("is lost ({})", error.desc())),
+        }
+    }
 }
 
 /// Probes under way.
@@ -62,7 +131,7 @@ pub(crate) struct Prober {
     next: u64,
     room: usize,
     resolver: Option<Resolver>,
-    answers: Vec<(NodeId, Probe)>,
+    answers: Vec<Met>,
 }
 
 impl Prober {
@@ -90,7 +159,7 @@ impl Prober {
     }
 
     /// Returns what was found out since the last call.
-    pub(crate) fn take(&mut self) -> Vec<(NodeId, Probe)> {
+    pub(crate) fn take(&mut self) -> Vec<Met> {
         std::mem::take(&mut self.answers)
     }
 
@@ -104,6 +173,7 @@ impl Prober {
             banner: question.banner.to_owned(),
             stage: Stage::Resolving,
             socket: None,
+            address: question.address.to_owned(),
         };
         self.deadlines.push(Reverse((question.deadline, id)));
         if let Ok(address) = question.address.parse::<IpAddr>() {
@@ -120,7 +190,7 @@ impl Prober {
                     resolver.ask(id, question.address);
                     self.attempts.insert(id, attempt);
                 }
-                None => self.answers.push((attempt.node, Probe::Unknown)),
+                None => self.answers.push(attempt.lost()),
             },
         }
     }
@@ -132,7 +202,10 @@ impl Prober {
                 let Some(attempt) = self.attempts.remove(&id) else { continue };
                 match found {
                     Some(address) => self.connect(children, id, attempt, address),
-                    None => self.answers.push((attempt.node, Probe::Unknown)),
+                    None => {
+                        let said = format!("no address is found for {}", attempt.address);
+                        self.answers.push(Met::unknown(attempt.node, said));
+                    }
                 }
             }
             return true;
@@ -152,11 +225,14 @@ impl Prober {
             }
             self.deadlines.pop();
             if let Some(attempt) = self.attempts.remove(&id) {
-                let answer = match attempt.stage {
-                    Stage::Connecting => Probe::Down,
-                    Stage::Resolving | Stage::Listening => Probe::Unknown,
-                };
-                self.answers.push((attempt.node, answer));
+                self.answers.push(match attempt.stage {
+                    Stage::Connecting => Met::known(attempt.node, Probe::Down),
+                    Stage::Listening => attempt.without_banner("takes the connection and says nothing"),
+                    Stage::Resolving => {
+                        let said = format!("the resolver does not answer for {}", attempt.address);
+                        Met::unknown(attempt.node, said)
+                    }
+                });
             }
         }
     }
@@ -165,7 +241,11 @@ impl Prober {
     pub(crate) fn end_all(&mut self) {
         self.watched.clear();
         self.deadlines.clear();
-        self.answers.extend(self.attempts.drain().map(|(_, attempt)| (attempt.node, Probe::Unknown)));
+        self.answers.extend(self.attempts.drain().map(|(_, attempt)| Met {
+            node: attempt.node,
+            reading: Probe::Unknown,
+            said: None,
+        }));
     }
 
     fn connect(&mut self, children: &mut Children, id: u64, mut attempt: Attempt, address: IpAddr) {
@@ -179,8 +259,8 @@ impl Prober {
                 attempt.socket = Some(socket);
                 self.watch(children, id, attempt, Writable::Yes);
             }
-            Err(Failed::There(error)) => self.answers.push((attempt.node, judge(error))),
-            Err(Failed::Here) => self.answers.push((attempt.node, Probe::Unknown)),
+            Err(Failed::There(error)) => self.answers.push(attempt.judge(error)),
+            Err(Failed::Here) => self.answers.push(attempt.lost()),
         }
     }
 
@@ -188,20 +268,19 @@ impl Prober {
         let Some(socket) = &attempt.socket else { return };
         match attempt.stage {
             Stage::Listening => {
-                let answer = judge_banner(socket, &attempt.banner);
-                self.answers.push((attempt.node, answer));
+                self.answers.push(attempt.judge_banner(socket));
             }
             Stage::Connecting | Stage::Resolving => match getsockopt(socket, SocketError) {
                 Ok(0) => self.connected(children, id, attempt),
-                Ok(error) => self.answers.push((attempt.node, judge(Errno::from_raw(error)))),
-                Err(_) => self.answers.push((attempt.node, Probe::Unknown)),
+                Ok(error) => self.answers.push(attempt.judge(Errno::from_raw(error))),
+                Err(error) => self.answers.push(attempt.judge(error)),
             },
         }
     }
 
     fn connected(&mut self, children: &mut Children, id: u64, mut attempt: Attempt) {
         if attempt.banner.is_empty() {
-            self.answers.push((attempt.node, Probe::Up));
+            self.answers.push(Met::known(attempt.node, Probe::Up));
         } else {
             attempt.stage = Stage::Listening;
             self.watch(children, id, attempt, Writable::No);
@@ -215,28 +294,8 @@ impl Prober {
                 self.watched.insert(watch, id);
                 self.attempts.insert(id, attempt);
             }
-            Some(Err(_)) | None => self.answers.push((attempt.node, Probe::Unknown)),
+            Some(Err(_)) | None => self.answers.push(attempt.lost()),
         }
-    }
-}
-
-/// Returns what a failed connect says of the other side.
-fn judge(error: Errno) -> Probe {
-    if matches!(
-        error,
-        Errno::ECONNREFUSED | Errno::ETIMEDOUT | Errno::EHOSTUNREACH | Errno::EHOSTDOWN | Errno::ECONNRESET
-    ) {
-        Probe::Down
-    } else {
-        Probe::Unknown
-    }
-}
-
-fn judge_banner(socket: &OwnedFd, banner: &str) -> Probe {
-    let mut said = [0u8; 256];
-    match read(socket, &mut said) {
-        Ok(count) if said[..count].starts_with(banner.as_bytes()) => Probe::Up,
-        Ok(_) | Err(_) => Probe::Unknown,
     }
 }
 

@@ -86,6 +86,9 @@ pub enum FailureKind {
     Authentication,
     /// The driver's program cannot be started.
     NotStarted,
+    /// As it is configured it can never succeed: a node that the power program does not know, answers in a form
+    /// that is not understood.
+    Misconfigured,
     /// The run was told to stop while this was running.
     Ended,
     /// The node is the very machine this run is on, and refused.
@@ -105,6 +108,7 @@ impl FailureKind {
             Self::FellBack => "fell_back",
             Self::Authentication => "authentication",
             Self::NotStarted => "not_started",
+            Self::Misconfigured => "misconfigured",
             Self::Ended => "ended",
             Self::Itself => "this_machine",
         }
@@ -200,8 +204,13 @@ pub trait Fleet {
     /// returns what did, in order. Empty means that `until` has come.
     fn next(&mut self, until: Option<Duration>) -> Vec<Event>;
 
-    /// Returns why what was asked of a node last is unknown, in a few words, where that is known.
+    /// Returns why what was asked of a node last is unknown, where that is known.
     fn why_unknown(&self, _node: NodeId) -> Option<&str> {
+        None
+    }
+
+    /// Returns why nothing can ever be heard of a node's power, where that is known: asking again is in vain.
+    fn hopeless(&self, _node: NodeId) -> Option<Failure> {
         None
     }
 

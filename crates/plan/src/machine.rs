@@ -142,6 +142,7 @@ impl Outcome {
             | FailureKind::FellBack
             | FailureKind::Authentication
             | FailureKind::NotStarted
+            | FailureKind::Misconfigured
             | FailureKind::Itself => Self::Failed(reason),
         }
     }
@@ -275,9 +276,11 @@ pub fn back_off(kind: FailureKind, attempts: u32) -> Option<Duration> {
         FailureKind::Busy => Duration::from_secs(8),
         // Whatever took the power away (a supply, a limit, heat) is given time to pass.
         FailureKind::FellBack => Duration::from_secs(15),
-        FailureKind::Authentication | FailureKind::NotStarted | FailureKind::Ended | FailureKind::Itself => {
-            return None;
-        }
+        FailureKind::Authentication
+        | FailureKind::NotStarted
+        | FailureKind::Misconfigured
+        | FailureKind::Ended
+        | FailureKind::Itself => return None,
     };
     Some(first * 2u32.pow(attempts.saturating_sub(1).min(5)))
 }

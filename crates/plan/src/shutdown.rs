@@ -146,7 +146,8 @@ impl<'o> Shutdown<'o> {
     }
 
     fn begin_node(&mut self, node: NodeId, fleet: &dyn Fleet) {
-        let stopping = Stopping::new(fleet.abilities(node), self.wishes, self.patience[node.index()]);
+        let stopping = Stopping::new(fleet.abilities(node), self.wishes, self.patience[node.index()])
+            .unreadable(fleet.hopeless(node));
         self.open += 1;
         self.nodes[node.index()] = Some(stopping);
         self.endings[node.index()] = Some(Ending {

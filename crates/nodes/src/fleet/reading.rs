@@ -25,6 +25,14 @@ pub(crate) fn power_lines(output: &str) -> HashMap<&str, Power> {
     said
 }
 
+/// Tells whether something is said of a name in the form that is understood, be it that nothing is known.
+pub(crate) fn is_answer(output: &str, name: &str) -> bool {
+    let is_own = |line: &str| {
+        line.trim().rsplit_once(": ").is_some_and(|(own, said)| own == name && said == "unknown")
+    };
+    power_lines(output).get(name).is_some_and(|power| *power != Power::Unknown) || output.lines().any(is_own)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,14 +10,14 @@ use crate::power::wanted;
 use crate::roster::Member;
 use crate::shell;
 use crate::steady::{Steady, Verdict};
-use crate::tcp::{Prober, Question};
+use crate::tcp::{Met, Prober, Question};
 use crate::template::Reach;
 use orderly_exec::children::{ChildId, Children, Seen};
 use orderly_exec::job::{Ended, Job};
 use orderly_plan::fleet::{Abilities, Event, Failure, FailureKind, NodeId, Probe, Task};
 use orderly_plan::inventory::Inventory;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
@@ -27,12 +27,14 @@ mod endings;
 mod errands;
 mod judging;
 mod looking;
+mod unheard;
 mod ways;
 
 use call::{Call, Later, Purpose};
 use crew::Crews;
 use errands::users_command;
 use judging::Judgement;
+use unheard::Unheard;
 use ways::{Asks, Way, power_template};
 
 /// How far past nodes whose controller is busy a free one is looked for: further than any one
@@ -68,18 +70,13 @@ pub(super) struct Wires {
     /// Calls that are over, whose nodes are asked again later.
     waiting: HashMap<u64, (Judgement, Vec<NodeId>)>,
     judgements: u64,
-    /// Nodes of which it was said why their power is unknown, and the reason in a few words.
-    complained: HashMap<NodeId, (FailureKind, &'static str)>,
-    /// Those of them whose controllers take no pings, to be told of together.
+    unheard: Unheard,
+    /// Nodes whose controllers take no pings, to be told of together.
     silent: Vec<NodeId>,
     ahead: LookAhead,
     /// Why the last power program could not be called.
     uncallable: Option<String>,
     warnings: Vec<String>,
-    /// By what is to be said: nodes whose status failed. `NODE` is the name of each.
-    complaints: BTreeMap<String, (String, Vec<NodeId>)>,
-    /// When they are told.
-    complaints_due: Option<Instant>,
 }
 
 impl Wires {
@@ -114,13 +111,11 @@ impl Wires {
             ending: false,
             waiting: HashMap::new(),
             judgements: 0,
-            complained: HashMap::new(),
+            unheard: Unheard::default(),
             silent: Vec::new(),
             ahead: LookAhead::new(&wiring),
             uncallable: None,
             warnings: Vec::new(),
-            complaints: BTreeMap::new(),
-            complaints_due: None,
             wiring,
         }
     }
@@ -350,11 +345,11 @@ impl Wires {
             // With every place taken, the end of a call is waited for, and not the time of the next.
             let crews = self.crews.due().filter(|_| self.calls.len() < self.fanout);
             let later = self.later.peek().map(|Reverse((at, _))| *at);
-            let wake = [until, self.prober.deadline(), later, crews, self.complaints_due];
+            let wake = [until, self.prober.deadline(), later, crews, self.unheard.due()];
             match self.children.next(wake.into_iter().flatten().min()) {
                 Ok(Some(seen)) => self.see_all(seen),
                 Ok(None) => {
-                    let due = [until, self.complaints_due].into_iter().flatten().min();
+                    let due = [until, self.unheard.due()].into_iter().flatten().min();
                     if due.is_some_and(|due| Instant::now() >= due) {
                         self.do_what_is_due();
                         return std::mem::take(&mut self.answers);
@@ -420,7 +415,8 @@ impl Wires {
     }
 
     fn take_probes(&mut self) {
-        for (node, reading) in self.prober.take() {
+        for Met { node, reading, said } in self.prober.take() {
+            self.probe_met(node, reading, said.map(|said| (FailureKind::Failed, said)));
             self.probed(node, reading);
         }
     }

@@ -196,13 +196,12 @@ pub(super) fn ipmipower_power(text: &str, node: &Member) -> Power {
     }
 }
 
-const PASSWORD: [&str; 10] = [
+const PASSWORD: [&str; 9] = [
     "RAKP 2 HMAC is invalid",
     "unauthorized name",
     "unauthorized role",
     "Invalid password",
     "password invalid",
-    "password verification timeout",
     "username invalid",
     "insufficient privilege",
     "k_g invalid",
@@ -223,6 +222,12 @@ pub(super) fn classify_words(words: &str, timed_out: bool) -> Option<(FailureKin
     let has = |signs: &[&str]| signs.iter().any(|sign| words.contains(sign));
     if has(&PASSWORD) {
         Some((FailureKind::Authentication, "the controller does not accept the user or password"))
+    } else if has(&["password verification timeout"]) {
+        // Said of a wrong password, and of a controller that has too much to do.
+        Some((
+            FailureKind::TimedOut,
+            "the controller does not verify the password (a wrong one, or it is busy)",
+        ))
     } else if has(&["BMC busy", "Node busy", "node busy", "Insufficient resources", "out of resources"]) {
         Some((FailureKind::Busy, "the controller is busy"))
     } else if has(&[

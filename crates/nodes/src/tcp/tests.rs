@@ -32,8 +32,8 @@ fn probe(questions: &[(&str, u16, &str)], timeout: Duration) -> Vec<Probe> {
         }
         answers.extend(prober.take());
     }
-    answers.sort_by_key(|(node, _)| *node);
-    answers.into_iter().map(|(_, probe)| probe).collect()
+    answers.sort_by_key(|met| met.node);
+    answers.into_iter().map(|met| met.reading).collect()
 }
 
 /// Returns a listening socket and a port at which nobody listens.
@@ -116,5 +116,6 @@ fn silence_is_down_and_what_is_given_up_is_unknown() {
         Question { node: NodeId(7), address: "127.0.0.1", port: address.port(), banner: "", deadline };
     prober.begin(&mut children, question);
     prober.end_all();
-    assert_eq!(prober.take(), [(NodeId(7), Probe::Unknown)]);
+    let told = prober.take();
+    assert_eq!((told[0].node, told[0].reading), (NodeId(7), Probe::Unknown));
 }

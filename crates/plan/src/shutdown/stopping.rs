@@ -87,6 +87,8 @@ pub(super) struct Stopping {
     cut_at: Duration,
     deadline: Option<Duration>,
     last: Option<Failure>,
+    /// Why nothing can ever be heard of its power.
+    hopeless: Option<Failure>,
     is_identified: bool,
     /// The boot it was in before it was told to restart.
     boot_before: Option<BootId>,
@@ -116,9 +118,15 @@ impl Stopping {
             cut_at: Duration::ZERO,
             deadline: None,
             last: None,
+            hopeless: None,
             is_identified: false,
             boot_before: None,
         }
+    }
+
+    /// Returns the same node, of whose power nothing can ever be heard, where a reason is given.
+    pub(super) fn unreadable(self, hopeless: Option<Failure>) -> Self {
+        Self { hopeless, ..self }
     }
 
     /// Tells whether the node was told to go down, or its power cut: such a node is followed to its end.
@@ -283,6 +291,13 @@ impl Stopping {
                 self.deadline.get_or_insert(now.saturating_add(self.patience.timeout));
                 return self.sink(now);
             }
+        }
+        if self.probe == Probe::Unknown
+            && self.power == Power::Unknown
+            && let Some(failure) = self.hopeless.clone()
+        {
+            // It would be told, and nothing would ever show that it is down.
+            return self.refuse(failure);
         }
         self.ask()
     }

@@ -24,7 +24,7 @@ impl Startup<'_> {
         match member.state.clone() {
             // Half an answer would let what was read long ago decide the rest.
             State::Asking if member.asked_probe || member.asked_power => {}
-            State::Asking => self.decide(able, node, now),
+            State::Asking => self.decide(fleet, node, now),
             State::Booting if member.is_up() => self.finish(node, Outcome::Up, now),
             // Controllers need their time to show a power-on, so only half of it all is proof.
             State::Booting if power == Some(Power::Off) && member.checked => self.reads_off(node, now),
@@ -48,7 +48,8 @@ impl Startup<'_> {
     }
 
     /// Decides about a node whose turn has come, by what is known of it.
-    fn decide(&mut self, able: Abilities, node: NodeId, now: Duration) {
+    fn decide(&mut self, fleet: &dyn Fleet, node: NodeId, now: Duration) {
+        let able = self.able(fleet, node);
         let condition = self.members[node.index()].reading.condition();
         match condition {
             Condition::Up if self.is_to_be_reset(node) => self.reset(able, node, now),
@@ -79,10 +80,13 @@ impl Startup<'_> {
                     self.finish(node, Outcome::Failed(clause.into()), now);
                 }
             }
-            Condition::Unknown => {
-                self.start_clock(node, now);
-                self.poll_later(able, node, now);
-            }
+            Condition::Unknown => match fleet.hopeless(node) {
+                Some(failure) => self.finish(node, failure.into(), now),
+                None => {
+                    self.start_clock(node, now);
+                    self.poll_later(able, node, now);
+                }
+            },
         }
     }
 
@@ -264,7 +268,10 @@ impl Startup<'_> {
             return self.finish(node, Outcome::Unknown(failure.detail.into()), now);
         }
         self.member(node).last_failure = Some(Box::new(failure.clone()));
-        let has_begun = !matches!(failure.kind, FailureKind::NotStarted | FailureKind::Authentication);
+        let has_begun = !matches!(
+            failure.kind,
+            FailureKind::NotStarted | FailureKind::Misconfigured | FailureKind::Authentication
+        );
         if act == Act::On && able.reads_power && has_begun {
             // A call for many nodes fails as a whole when one of them does: the status decides.
             self.enter(node, State::Judging(failure), now);

@@ -197,6 +197,9 @@ impl Member {
             .map_or_else(String::new, |failure| format!("; before that: {}", failure.detail));
         // What it was at when its time was up says when that was, more than what is wrong.
         let class = format!("not up after {limit}; {shown}");
-        Outcome::TimedOut(Reason::with_aside(&class, &format!("; {doing}{before}")))
+        let is_unknown =
+            self.reading.probe == Some(Probe::Unknown) || self.reading.power == Some(Power::Unknown);
+        let why = why.filter(|_| is_unknown).map_or_else(String::new, |why| format!("; {why}"));
+        Outcome::TimedOut(Reason::with_aside(&class, &format!("{why}; {doing}{before}")))
     }
 }

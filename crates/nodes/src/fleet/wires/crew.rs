@@ -325,12 +325,15 @@ impl Wires {
     fn answer_crew(&mut self, crew: &Crew, verdicts: Vec<(usize, Verdict)>, told: bool) {
         for (at, verdict) in verdicts {
             let Some(&hand) = crew.hands.get(at) else { continue };
-            if crew.work == Work::Task(Task::Probe) {
-                self.probed_unless_told(hand.node, probe_reading(&verdict), told);
-                continue;
-            }
             let (before, after) = &crew.shown;
             let shown = format!("{before} {} {after}", self.wiring.roster.name(hand.node));
+            if crew.work == Work::Task(Task::Probe) {
+                let reading = probe_reading(&verdict);
+                let Failure { kind, detail } = shell::failure_on_one(&shown, &verdict);
+                self.probe_met(hand.node, reading, Some((kind, detail)).filter(|_| !told));
+                self.probed_unless_told(hand.node, reading, told);
+                continue;
+            }
             let result = if verdict.lost || matches!(verdict.ended.ending, Ending::TimedOut) {
                 let failure = shell::failure_on_one(&shown, &verdict);
                 Err(if told { super::endings::interrupted(failure, &verdict.ended) } else { failure })

@@ -52,6 +52,8 @@ impl Wires {
             Purpose::Probe => {
                 for node in nodes {
                     let reading = self.probe_reading(node, &ended);
+                    let why = self.why_probe_is_unknown(node, &call.argv, &ended);
+                    self.probe_met(node, reading, Some(why).filter(|_| !call.told));
                     self.probed_unless_told(node, reading, call.told);
                 }
             }

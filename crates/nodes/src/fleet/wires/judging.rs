@@ -1,23 +1,14 @@
 //! Judging a power call by what power reads afterwards, and by parts when a status takes its time.
 
 use super::{Call, Later, Purpose, Wires};
-use crate::config::PowerDriver;
-use crate::power::{Tool, wanted, without_effect};
-use crate::roster::Member;
-use crate::shell;
+use crate::power::{STRANGER, wanted, without_effect};
 use crate::simulator::answer;
-use crate::template::fold;
 use orderly_exec::children::ChildId;
-use orderly_exec::job::{Ended, Job, shorten};
+use orderly_exec::job::{Ended, Job};
 use orderly_plan::fleet::{Event, Failure, FailureKind, NodeId, Power, Task};
-use orderly_plan::report;
 use std::cmp::Reverse;
 use std::collections::HashSet;
-use std::ffi::OsString;
-use std::time::{Duration, Instant};
-
-/// How long a complaint waits for others like it, which come one by one from calls for a node each.
-const TOGETHER: Duration = Duration::from_millis(300);
+use std::time::Instant;
 
 /// Nodes of a power call that is over, whose power does not read as wanted yet.
 #[derive(Debug)]
@@ -138,113 +129,8 @@ impl Wires {
         }
     }
 
-    /// Says, once a node, why a status that failed leaves its power unknown: a wrong password is
-    /// neither on nor off, and nobody would look for it behind the word "unknown".
-    pub(super) fn complain(&mut self, nodes: &[NodeId], call: &Call, ended: &Ended) {
-        let Some(&first) = nodes.first() else { return };
-        if !call.purpose.asks_power() || call.told {
-            return;
-        }
-        let powers = self.powers(nodes.to_vec(), ended);
-        let failed = (!ended.succeeded()).then(|| shell::plain_failure(&call.argv, ended).detail);
-        for (node, _) in powers.into_iter().filter(|(_, power)| *power == Power::Unknown) {
-            let why = self.tool(first).and_then(|tool| {
-                let one = tool.words_of(self.wiring.roster.member(node), ended);
-                one.or_else(|| tool.classify(ended))
-            });
-            let why = why.unwrap_or((FailureKind::Failed, ""));
-            if self.remember_why(node, why) {
-                let colon = if why.1.is_empty() { "" } else { ": " };
-                let member = self.wiring.roster.member(node);
-                let detail = failed.clone().unwrap_or_else(|| self.not_understood(node, &call.argv, ended));
-                let said = format!("{}{colon}{detail}", why.1);
-                // Where each node has a call or a line of its own, its name would keep the same words apart.
-                let key = if nodes.len() == 1 || failed.is_none() {
-                    without_own(&said, member)
-                } else {
-                    said.clone()
-                };
-                self.complaints_due.get_or_insert(Instant::now() + TOGETHER);
-                self.complaints.entry(key).or_insert_with(|| (said, Vec::new())).1.push(node);
-            }
-        }
-    }
-
-    /// Returns what people should know of nodes whose status failed, in one line for all of whom the
-    /// same is to be said.
-    fn take_complaints(&mut self) -> Vec<String> {
-        self.complaints_due = None;
-        let complaints = std::mem::take(&mut self.complaints);
-        complaints
-            .into_iter()
-            .map(|(key, (said, nodes))| complaint(&key, &said, &self.members(&nodes)))
-            .collect()
-    }
-
-    /// Says what a status that succeeded printed of a node, and what it should have.
-    fn not_understood(&self, node: NodeId, argv: &[OsString], ended: &Ended) -> String {
-        let name = self.wiring.roster.name(node);
-        let expected = match self.tool(node) {
-            Some(Tool::Ipmitool(_)) => "\"Chassis Power is on\" or \"Chassis Power is off\"".to_owned(),
-            Some(Tool::Ipmipower(_)) => {
-                let bmc = self.wiring.roster.member(node).bmc.as_deref().unwrap_or(name);
-                format!("\"{bmc}: on\" or \"{bmc}: off\"")
-            }
-            Some(Tool::Powerman(_)) | None => format!("\"{name}: on\" or \"{name}: off\""),
-        };
-        let text = ended.text();
-        let own = text.lines().find(|line| report::without_name(line, name) != *line);
-        let heard = own.or_else(|| text.lines().find(|line| !line.trim().is_empty())).map(str::trim);
-        let heard = match heard {
-            Some(line) => format!("it says \"{}\"", shorten(line.to_owned())),
-            None => "it says nothing".to_owned(),
-        };
-        format!("{}: {heard}, and is understood when it says {expected}", shell::shown(argv))
-    }
-
-    /// Remembers why the power of a node is unknown; tells whether that is the first word of it. A
-    /// wrong password stays the reason: controllers turn busy or silent after a few of them. So do words
-    /// after which only a status without any came.
-    pub(super) fn remember_why(&mut self, node: NodeId, why: (FailureKind, &'static str)) -> bool {
-        let before = self.complained.get(&node).copied();
-        let stays = before.is_some_and(|(kind, words)| {
-            kind == FailureKind::Authentication || (why.1.is_empty() && !words.is_empty())
-        });
-        if !stays {
-            self.complained.insert(node, why);
-        }
-        before.is_none()
-    }
-
-    pub(in crate::fleet) fn why_unknown(&self, node: NodeId) -> Option<&str> {
-        self.complained.get(&node).map(|(_, words)| *words).filter(|words| !words.is_empty())
-    }
-
-    pub(in crate::fleet) fn take_warnings(&mut self) -> Vec<String> {
-        let silence = self.silence();
-        self.warnings.extend(silence);
-        if self.complaints_due.is_some_and(|due| due <= Instant::now()) {
-            let complaints = self.take_complaints();
-            self.warnings.extend(complaints);
-        }
-        std::mem::take(&mut self.warnings)
-    }
-
-    pub(in crate::fleet) fn take_last_warnings(&mut self) -> Vec<String> {
-        self.complaints_due = self.complaints_due.map(|_| Instant::now());
-        self.take_warnings()
-    }
-
     pub(super) fn fail_all(&mut self, task: Task, nodes: Vec<NodeId>, failure: &Failure) {
         self.answers.extend(nodes.into_iter().map(|node| answer(task, node, Err(failure.clone()))));
-    }
-
-    /// Returns the power program of a node, where its driver is one that is known.
-    pub(super) fn tool(&self, node: NodeId) -> Option<&Tool> {
-        match &self.wiring.profile(node).power.driver {
-            PowerDriver::Tool(tool) => Some(tool),
-            PowerDriver::None | PowerDriver::Simulator | PowerDriver::Command(_) => None,
-        }
     }
 
     /// Asks in parts what one status call for many does not answer: a controller that hangs keeps
@@ -320,8 +206,8 @@ impl Wires {
         let purpose = std::mem::replace(&mut call.purpose, Purpose::ReadPower);
         let job = match &purpose {
             Purpose::Act(task) => {
-                let failure =
-                    Failure { kind: FailureKind::Failed, detail: "powerman does not know this node".into() };
+                self.estrange(&strangers);
+                let failure = Failure { kind: FailureKind::Misconfigured, detail: STRANGER.into() };
                 self.fail_all(*task, strangers, &failure);
                 self.power_job(*task, &rest)
             }
@@ -330,10 +216,12 @@ impl Wires {
                 self.status_job(&rest)
             }
             Purpose::ReadPower => {
+                self.estrange(&strangers);
                 self.answers.extend(strangers.into_iter().map(|node| Event::Power(node, Power::Unknown)));
                 self.status_job(&rest)
             }
             Purpose::ProbePower => {
+                self.estrange(&strangers);
                 for node in strangers {
                     self.probed(node, orderly_plan::fleet::Probe::Unknown);
                 }
@@ -350,56 +238,11 @@ impl Wires {
     }
 }
 
-/// Returns what people read of nodes whose status failed, in the words that were said of the first.
-fn complaint(key: &str, said: &str, nodes: &[&Member]) -> String {
-    let said = report::of_all(key, nodes.iter().map(|_| said));
-    format!("{}: power unknown: {said}", fold(nodes))
-}
-
-/// Returns what was run for one node without its name, and without the address of its controller.
-fn without_own(detail: &str, node: &Member) -> String {
-    let detail = match &node.bmc {
-        Some(bmc) => report::without_name(detail, bmc),
-        None => detail.to_owned(),
-    };
-    report::without_name(&detail, &node.name)
-}
-
 /// Returns the failure of nodes whose power was not waited for, because everything was ended.
 fn unjudged(task: Task) -> Failure {
     let wanted = if task == Task::PowerOff { "off" } else { "on" };
     Failure {
         kind: FailureKind::Ended,
         detail: format!("interrupted after power {wanted} was told, before the power read {wanted}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Each controller has its own address, and thirty with a wrong password were thirty lines.
-    #[test]
-    fn the_address_of_its_controller_keeps_no_complaint_apart() {
-        let node = |name: &str, number, bmc: &str| Member { bmc: Some(bmc.into()), ..member(name, number) };
-        let (one, two) = (node("n1", 1, "10.1.0.1"), node("n2", 2, "10.1.0.2"));
-        let whole = "ipmitool -H 10.1.0.1 status: no";
-        let said = without_own(whole, &one);
-        assert_eq!(said, without_own("ipmitool -H 10.1.0.2 status: no", &two));
-        assert_eq!(complaint(&said, whole, &[&one]), "n1: power unknown: ipmitool -H 10.1.0.1 status: no");
-    }
-    use crate::template::tests::member;
-
-    /// Sixteen nodes of one controller that hung were sixteen lines, alike but for a name.
-    #[test]
-    fn the_same_complaint_of_many_nodes_is_one_line() {
-        let (one, two) = (member("n1", 1), member("n2", 2));
-        let said = "powerman -x -q n1: exit status 211";
-        let key = without_own(said, &one);
-        assert_eq!(complaint(&key, said, &[&one]), format!("n1: power unknown: {said}"));
-        assert_eq!(
-            complaint(&key, said, &[&one, &two]),
-            format!("n[1-2]: power unknown: {said} (the others alike)")
-        );
     }
 }

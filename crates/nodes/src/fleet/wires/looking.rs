@@ -5,7 +5,7 @@ use crate::power::{SILENT, wanted};
 use crate::simulator::answer;
 use crate::template::fold;
 use orderly_exec::job::Ended;
-use orderly_plan::fleet::{FailureKind, NodeId, Power, Task};
+use orderly_plan::fleet::{NodeId, Power, Task};
 use std::collections::{BTreeMap, VecDeque};
 
 impl Wires {
@@ -23,7 +23,7 @@ impl Wires {
             }
             Ahead::Silent if self.has_room_to_try() && self.ahead.is_tried_now(node) => way,
             Ahead::Silent => {
-                if self.remember_why(node, (FailureKind::Unreachable, SILENT)) {
+                if self.remember_silence(node, SILENT) {
                     self.silent.push(node);
                 }
                 Way::Known(answer(task, node, Err(super::told_to_end())))

@@ -1,0 +1,322 @@
+//! Why an answer is unknown: what was said in its place, once a node, and whether asking again is in vain.
+
+use super::{Call, Wires};
+use crate::config::{PowerDriver, ProbeDriver};
+use crate::fleet::reading::is_answer;
+use crate::power::{STRANGER, Tool};
+use crate::roster::Member;
+use crate::shell;
+use crate::template::fold;
+use orderly_exec::job::{Ended, Ending, shorten};
+use orderly_plan::fleet::{Failure, FailureKind, NodeId, Power, Probe};
+use orderly_plan::report;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+/// How long a complaint waits for others like it, which come one by one from calls for a node each.
+const TOGETHER: Duration = Duration::from_millis(300);
+
+/// Why the power of a node is unknown.
+#[derive(Debug, Clone)]
+struct Why {
+    kind: FailureKind,
+    /// In a few words; none where only the program's own tell.
+    words: &'static str,
+    /// What was run, and what it said.
+    detail: String,
+}
+
+/// What is known of answers that say nothing.
+#[derive(Debug, Default)]
+pub(super) struct Unheard {
+    power: HashMap<NodeId, Why>,
+    /// What a probe met instead of an answer.
+    probe: HashMap<NodeId, (FailureKind, String)>,
+    /// Profiles in which an answer of a status was understood: their form is right.
+    understood: HashSet<u32>,
+    /// Nodes of which it was said why their power, and their probe, is unknown.
+    told: [HashSet<NodeId>; 2],
+    /// By what is to be said: the words for the first, and the nodes.
+    complaints: BTreeMap<String, (String, Vec<NodeId>)>,
+    due: Option<Instant>,
+}
+
+impl Unheard {
+    /// Returns when people are to be told.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Remembers why the power of a node is unknown; tells whether that is the first word of it. A wrong
+    /// password stays the reason: controllers turn busy or silent after a few of them. So do words after
+    /// which only a status without any came.
+    fn remember(&mut self, node: NodeId, why: Why) -> bool {
+        let stays = self.power.get(&node).is_some_and(|before| {
+            before.kind == FailureKind::Authentication || (why.words.is_empty() && !before.words.is_empty())
+        });
+        if !stays {
+            self.power.insert(node, why);
+        }
+        self.told[0].insert(node)
+    }
+
+    fn complain(&mut self, key: String, said: String, node: NodeId) {
+        self.due.get_or_insert(Instant::now() + TOGETHER);
+        self.complaints.entry(key).or_insert_with(|| (said, Vec::new())).1.push(node);
+    }
+}
+
+impl Wires {
+    /// Says, once a node, why a status that failed leaves its power unknown: a wrong password is
+    /// neither on nor off, and nobody would look for it behind the word "unknown".
+    pub(super) fn complain(&mut self, nodes: &[NodeId], call: &Call, ended: &Ended) {
+        let Some(&first) = nodes.first() else { return };
+        if !call.purpose.asks_power() || call.told {
+            return;
+        }
+        let failed = (!ended.succeeded()).then(|| shell::plain_failure(&call.argv, ended).detail);
+        for (node, power) in self.powers(nodes.to_vec(), ended) {
+            if power != Power::Unknown {
+                self.unheard.power.remove(&node);
+                self.unheard.understood.insert(self.wiring.profile_of[node.index()]);
+                continue;
+            }
+            let (kind, words) = self.why_power_is_unknown(node, first, ended);
+            let detail = failed.clone().unwrap_or_else(|| self.not_understood(node, &call.argv, ended));
+            let colon = if words.is_empty() { "" } else { ": " };
+            let said = format!("power unknown: {words}{colon}{detail}");
+            if self.unheard.remember(node, Why { kind, words, detail }) {
+                // Where each node has a call or a line of its own, its name would keep the same words apart.
+                let key = if nodes.len() == 1 || failed.is_none() {
+                    without_own(&said, self.wiring.roster.member(node))
+                } else {
+                    said.clone()
+                };
+                self.unheard.complain(key, said, node);
+            }
+        }
+    }
+
+    /// Returns what kind of answer it is that tells neither on nor off, and its name where a person should
+    /// read it first.
+    fn why_power_is_unknown(
+        &mut self,
+        node: NodeId,
+        first: NodeId,
+        ended: &Ended,
+    ) -> (FailureKind, &'static str) {
+        let member = self.wiring.roster.member(node);
+        if let Some(tool) = self.tool(first) {
+            let why = tool.words_of(member, ended).or_else(|| tool.classify(ended));
+            return why.unwrap_or((FailureKind::Failed, ""));
+        }
+        match ended.ending {
+            Ending::Exited(126 | 127) => (FailureKind::NotStarted, ""),
+            Ending::Exited(0) if is_answer(&ended.text(), &member.name) => {
+                self.unheard.understood.insert(self.wiring.profile_of[node.index()]);
+                (FailureKind::Failed, "")
+            }
+            // Silence is an answer that a status may give of a node (see cluster.toml).
+            Ending::Exited(0) if !ended.text().trim().is_empty() => (FailureKind::Misconfigured, ""),
+            Ending::Exited(_) | Ending::Killed(_) | Ending::TimedOut | Ending::Unkillable => {
+                (FailureKind::Failed, "")
+            }
+            Ending::NotStarted => (FailureKind::NotStarted, ""),
+        }
+    }
+
+    /// Says of nodes that the power program does not know them; it has nobody to ask.
+    pub(in crate::fleet) fn estrange(&mut self, nodes: &[NodeId]) {
+        for &node in nodes {
+            let (kind, words) = (FailureKind::Misconfigured, STRANGER);
+            if self.unheard.remember(node, Why { kind, words, detail: String::new() }) {
+                let said = format!("power unknown: {STRANGER} (powerman -x -l lists the nodes that are)");
+                self.unheard.complain(said.clone(), said, node);
+            }
+        }
+    }
+
+    /// Remembers that a controller takes no pings; tells whether that is the first word of it.
+    pub(super) fn remember_silence(&mut self, node: NodeId, words: &'static str) -> bool {
+        self.unheard.remember(node, Why { kind: FailureKind::Unreachable, words, detail: String::new() })
+    }
+
+    /// Remembers what a probe met that tells neither up nor down, until it tells one of them.
+    pub(super) fn probe_met(&mut self, node: NodeId, reading: Probe, why: Option<(FailureKind, String)>) {
+        match (reading, why) {
+            (Probe::Unknown, Some(why)) => {
+                self.unheard.probe.insert(node, why);
+            }
+            (Probe::Unknown, None) => {}
+            (Probe::Up | Probe::Down, _) => {
+                self.unheard.probe.remove(&node);
+            }
+        }
+    }
+
+    pub(in crate::fleet) fn why_unknown(&self, node: NodeId) -> Option<&str> {
+        let power = self.unheard.power.get(&node);
+        let words = power.map(|why| if why.words.is_empty() { why.detail.as_str() } else { why.words });
+        words.or_else(|| self.unheard.probe.get(&node).map(|(_, said)| said.as_str()))
+    }
+
+    /// Returns why nothing can ever be heard of a node's power: the program does not know it or is not there,
+    /// credentials are refused, or no answer of a whole configuration was ever understood.
+    pub(in crate::fleet) fn hopeless(&self, node: NodeId) -> Option<Failure> {
+        let why = self.unheard.power.get(&node)?;
+        let is_form = self.tool(node).is_none();
+        let in_vain = match why.kind {
+            FailureKind::Misconfigured if is_form => {
+                !self.unheard.understood.contains(&self.wiring.profile_of[node.index()])
+            }
+            FailureKind::Misconfigured | FailureKind::NotStarted | FailureKind::Authentication => true,
+            FailureKind::Failed
+            | FailureKind::TimedOut
+            | FailureKind::Unreachable
+            | FailureKind::Refused
+            | FailureKind::Busy
+            | FailureKind::NoEffect
+            | FailureKind::FellBack
+            | FailureKind::Ended
+            | FailureKind::Itself => false,
+        };
+        let parts = [why.words, &why.detail];
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        in_vain.then(|| Failure { kind: why.kind, detail: parts.join(": ") })
+    }
+
+    /// Returns why a node's probe is turned away for good.
+    pub(in crate::fleet) fn turned_away(&self, node: NodeId) -> Option<Failure> {
+        let (kind, detail) = self.unheard.probe.get(&node)?;
+        matches!(kind, FailureKind::Authentication | FailureKind::NotStarted | FailureKind::Misconfigured)
+            .then(|| Failure { kind: *kind, detail: detail.clone() })
+    }
+
+    /// Returns what people should know of nodes whose status failed, in one line for all of whom the
+    /// same is to be said.
+    fn take_complaints(&mut self) -> Vec<String> {
+        self.unheard.due = None;
+        let complaints = std::mem::take(&mut self.unheard.complaints);
+        complaints
+            .into_iter()
+            .map(|(key, (said, nodes))| complaint(&key, &said, &self.members(&nodes)))
+            .collect()
+    }
+
+    /// Says what a status that succeeded printed of a node, and what it should have.
+    fn not_understood(&self, node: NodeId, argv: &[OsString], ended: &Ended) -> String {
+        let name = self.wiring.roster.name(node);
+        let expected = match self.tool(node) {
+            Some(Tool::Ipmitool(_)) => "\"Chassis Power is on\" or \"Chassis Power is off\"".to_owned(),
+            Some(Tool::Ipmipower(_)) => {
+                let bmc = self.wiring.roster.member(node).bmc.as_deref().unwrap_or(name);
+                format!("\"{bmc}: on\" or \"{bmc}: off\"")
+            }
+            Some(Tool::Powerman(_)) | None => format!("\"{name}: on\" or \"{name}: off\""),
+        };
+        let text = ended.text();
+        let own = text.lines().find(|line| report::without_name(line, name) != *line);
+        let heard = own.or_else(|| text.lines().find(|line| !line.trim().is_empty())).map(str::trim);
+        let heard = match heard {
+            Some(line) => format!("it says \"{}\"", shorten(line.to_owned())),
+            None => "it says nothing".to_owned(),
+        };
+        format!("{}: {heard}, and is understood when it says {expected}", shell::shown(argv))
+    }
+
+    pub(in crate::fleet) fn take_warnings(&mut self) -> Vec<String> {
+        let silence = self.silence();
+        self.warnings.extend(silence);
+        if self.unheard.due.is_some_and(|due| due <= Instant::now()) {
+            let complaints = self.take_complaints();
+            self.warnings.extend(complaints);
+        }
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Returns what is still to be said, and what probes met that are unknown in the end: on its way up a node
+    /// may say anything for a while.
+    pub(in crate::fleet) fn take_last_warnings(&mut self) -> Vec<String> {
+        let mut met: Vec<(NodeId, String)> =
+            self.unheard.probe.iter().map(|(node, (_, said))| (*node, said.clone())).collect();
+        met.sort_unstable_by_key(|(node, _)| *node);
+        for (node, said) in met {
+            if self.unheard.told[1].insert(node) {
+                let said = format!("probe unknown: {said}");
+                let key = without_own(&said, self.wiring.roster.member(node));
+                self.unheard.complain(key, said, node);
+            }
+        }
+        self.unheard.due = self.unheard.due.map(|_| Instant::now());
+        self.take_warnings()
+    }
+
+    /// Returns the power program of a node, where its driver is one that is known.
+    pub(super) fn tool(&self, node: NodeId) -> Option<&Tool> {
+        match &self.wiring.profile(node).power.driver {
+            PowerDriver::Tool(tool) => Some(tool),
+            PowerDriver::None | PowerDriver::Simulator | PowerDriver::Command(_) => None,
+        }
+    }
+
+    /// Returns why a probe by a process told neither up nor down.
+    pub(super) fn why_probe_is_unknown(
+        &self,
+        node: NodeId,
+        argv: &[OsString],
+        ended: &Ended,
+    ) -> (FailureKind, String) {
+        let failure = match &self.wiring.profile(node).probe.driver {
+            ProbeDriver::Shell { .. } => shell::failure(argv, ended),
+            ProbeDriver::None
+            | ProbeDriver::Simulator
+            | ProbeDriver::Power
+            | ProbeDriver::Tcp { .. }
+            | ProbeDriver::Command(_) => shell::plain_failure(argv, ended),
+        };
+        (failure.kind, failure.detail)
+    }
+}
+
+/// Returns what people read of nodes that told nothing, in the words that were said of the first.
+fn complaint(key: &str, said: &str, nodes: &[&Member]) -> String {
+    let said = report::of_all(key, nodes.iter().map(|_| said));
+    format!("{}: {said}", fold(nodes))
+}
+
+/// Returns what was run for one node without its name, and without the address of its controller.
+fn without_own(detail: &str, node: &Member) -> String {
+    let detail = match &node.bmc {
+        Some(bmc) => report::without_name(detail, bmc),
+        None => detail.to_owned(),
+    };
+    report::without_name(&report::without_name(&detail, &node.address), &node.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::tests::member;
+
+    /// Each controller has its own address, and thirty with a wrong password were thirty lines.
+    #[test]
+    fn the_address_of_its_controller_keeps_no_complaint_apart() {
+        let node = |name: &str, number, bmc: &str| Member { bmc: Some(bmc.into()), ..member(name, number) };
+        let (one, two) = (node("n1", 1, "10.1.0.1"), node("n2", 2, "10.1.0.2"));
+        let whole = "power unknown: ipmitool -H 10.1.0.1 status: no";
+        let said = without_own(whole, &one);
+        assert_eq!(said, without_own("power unknown: ipmitool -H 10.1.0.2 status: no", &two));
+        assert_eq!(complaint(&said, whole, &[&one]), "n1: power unknown: ipmitool -H 10.1.0.1 status: no");
+    }
+
+    /// Sixteen nodes of one controller that hung were sixteen lines, alike but for a name.
+    #[test]
+    fn the_same_complaint_of_many_nodes_is_one_line() {
+        let (one, two) = (member("n1", 1), member("n2", 2));
+        let said = "power unknown: powerman -x -q n1: exit status 211";
+        let key = without_own(said, &one);
+        assert_eq!(complaint(&key, said, &[&one]), format!("n1: {said}"));
+        assert_eq!(complaint(&key, said, &[&one, &two]), format!("n[1-2]: {said} (the others alike)"));
+    }
+}

@@ -1,0 +1,61 @@
+//! Which nodes powermand knows: asked once, and of no controller, so that none can hang.
+
+use crate::asked;
+use crate::config::PowerDriver;
+use crate::fleet::{Command, Drivers, Host};
+use crate::power::Tool;
+use crate::site::Site;
+use orderly_exec::{Status, fail};
+use orderly_plan::fleet::NodeId;
+use orderly_plan::nodeset;
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+/// The daemon reads its list from its own memory.
+const ANSWERING: Duration = Duration::from_secs(10);
+
+/// Finds out which of these nodes powermand does not know, and has the drivers remember it; returns what people
+/// should know where it cannot be asked.
+///
+/// # Errors
+/// Ended by a signal.
+pub fn check(site: &Site, nodes: &[NodeId], drivers: &mut Drivers) -> anyhow::Result<Vec<String>> {
+    if drivers.is_simulated() {
+        return Ok(Vec::new());
+    }
+    let mut by_daemon: BTreeMap<Vec<String>, Vec<NodeId>> = BTreeMap::new();
+    for &node in nodes {
+        if let PowerDriver::Tool(tool) = &site.profile(node).power.driver
+            && let Tool::Powerman(powerman) = &**tool
+        {
+            by_daemon.entry(powerman.list()).or_default().push(node);
+        }
+    }
+    let command = |argv: &Vec<String>| Command {
+        on: Host::Control,
+        argv: argv.clone(),
+        stdin: Vec::new(),
+        timeout: ANSWERING,
+    };
+    let commands: Vec<Command> = by_daemon.keys().map(command).collect();
+    let answers = asked::all(&commands, drivers)
+        .map_err(|signal| fail(Status::Signal(signal), "interrupted before anything was done"))?;
+    let mut doubts = Vec::new();
+    for ((argv, nodes), answer) in by_daemon.into_iter().zip(answers) {
+        let why = match answer {
+            Ok(ended) if ended.succeeded() => {
+                let text = ended.text();
+                let known: HashSet<String> =
+                    text.lines().filter_map(|line| nodeset::expand(line.trim()).ok()).flatten().collect();
+                let is_stranger = |node: &NodeId| !known.contains(site.name(*node));
+                let strangers: Vec<NodeId> = nodes.into_iter().filter(is_stranger).collect();
+                drivers.estrange(&strangers);
+                continue;
+            }
+            Ok(ended) => ended.clause(),
+            Err(failure) => failure.detail,
+        };
+        doubts.push(format!("which nodes powermand knows is not known: {}: {why}", argv.join(" ")));
+    }
+    Ok(doubts)
+}

@@ -1,0 +1,162 @@
+//! What can never succeed as it is configured is found out at once, by a check (`-k`) too, with what was heard.
+
+use bed::{Bed, Program};
+use std::io::Write;
+use std::net::TcpListener;
+
+/// Writes a configuration with these tables, and an inventory of so many nodes; of the time that nothing is to
+/// wait for, nothing is shortened.
+fn cluster(bed: &Bed, tables: &str, count: usize) {
+    bed.tools(&["cat", "echo", "sh", "true", "false"]);
+    let nodes: Vec<String> = (1..=count).map(|node| format!("{{\"name\": \"n{node}\"}}")).collect();
+    let text = format!("{{\"format\": \"orderly-inventory/1\", \"nodes\": [{}]}}", nodes.join(", "));
+    let inventory = bed.write("inventory.json", text);
+    bed.write("order", "all: n[1-9]\n".replace('9', &count.to_string()));
+    bed.config(
+        "cluster.toml",
+        format!(
+            "inventory = {inventory:?}\nlog_dir = {:?}\nsequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n{tables}",
+            bed.path("log"),
+            bed.path("order"),
+            bed.path("order"),
+            bed.path("subsysSeq"),
+        ),
+    );
+}
+
+fn program<'a>(bed: &'a Bed, name: &str, args: &[&str]) -> Program<'a> {
+    bed.program(name).args(args).any_stdout().any_stderr()
+}
+
+/// Returns what the newest log of all runs says.
+fn log(bed: &Bed) -> String {
+    let mut logs: Vec<_> =
+        std::fs::read_dir(bed.path("log")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    logs.sort();
+    std::fs::read_to_string(logs.pop().unwrap()).unwrap()
+}
+
+/// `n1 on` was unknown for fifteen minutes, and a check said that all was well.
+#[test]
+fn a_status_that_is_in_another_form_for_all_nodes_fails_at_once() {
+    for said in ["$1 on", "on", "$1: ON", "Chassis Power is on"] {
+        let bed = Bed::new();
+        let status = bed.script(
+            "mypower",
+            &format!(
+                "case $1 in on|off) echo \"$@\" >>'{}' ;; *) echo \"{said}\" ;; esac",
+                bed.path("acted").display()
+            ),
+        );
+        let power = |word: &str| format!("{word} = [{status:?}, \"{word}\", \"{{node}}\"]\n");
+        let tables = format!(
+            "[power]\ndriver = \"command\"\n{}{}status = [{status:?}, \"{{node}}\"]\n[probe]\ndriver = \"power\"\n",
+            power("on"),
+            power("off"),
+        );
+        cluster(&bed, &tables, 2);
+        let check = program(&bed, "cstartup", &["-k", "ALL"]).status(1).run();
+        let heard = said.replace("$1", "n1");
+        for part in ["n[1-2]: cannot succeed as configured: ", &format!("it says \"{heard}\""), "\"n1: on\""]
+        {
+            assert!(check.stderr.contains(part), "{part} in {}", check.stderr);
+        }
+        let run = program(&bed, "cstartup", &["--json", "ALL"]).status(1).run();
+        assert!(run.stderr.contains(&format!("it says \"{heard}\"")), "{}", run.stderr);
+        let report = run.records().pop().unwrap();
+        assert!(report["nodes"][0]["detail"].as_str().unwrap().contains(&heard), "{report}");
+        assert!(log(&bed).contains(&heard), "{}", log(&bed));
+        assert!(!bed.path("acted").exists());
+    }
+}
+
+/// One that is not understood among others is that node's own matter: it may be understood a little later.
+#[test]
+fn a_status_that_is_not_understood_of_one_node_alone_is_asked_again() {
+    let bed = Bed::new();
+    let script = "case $1 in n2) if [ -e again ]; then echo \"n2: on\"; else : >again; echo starting; fi ;; *) echo \"$1: on\" ;; esac";
+    let status = bed.script("mypower", &format!("cd '{}' || exit 1\n{script}", bed.root().display()));
+    let tables = format!(
+        "[power]\ndriver = \"command\"\non = [\"false\", \"{{node}}\"]\noff = [\"false\", \"{{node}}\"]\n\
+         status = [{status:?}, \"{{node}}\"]\n[probe]\ndriver = \"power\"\ninterval = \"100ms\"\n"
+    );
+    cluster(&bed, &tables, 2);
+    program(&bed, "cstartup", &["ALL"]).run();
+    std::fs::remove_file(bed.path("again")).unwrap();
+    let check = program(&bed, "cstartup", &["-k", "ALL"]).run();
+    assert!(
+        check.stderr.contains("n2: power unknown: ") && check.stderr.contains("starting"),
+        "{}",
+        check.stderr
+    );
+}
+
+/// A program that the status command itself does not find was asked again for fifteen minutes.
+#[test]
+fn a_status_whose_program_is_not_there_fails_at_once() {
+    let bed = Bed::new();
+    let tables = "[power]\ndriver = \"command\"\non = [\"true\", \"{node}\"]\noff = [\"true\", \"{node}\"]\n\
+                  status = [\"sh\", \"-c\", \"no-such-program $1\", \"sh\", \"{node}\"]\n[probe]\ndriver = \"power\"\n";
+    cluster(&bed, tables, 2);
+    for args in [["-k", "ALL"], ["-v", "ALL"]] {
+        let ended = program(&bed, "cstartup", &args).status(1).run();
+        assert!(ended.stderr.contains("no-such-program"), "{}", ended.stderr);
+    }
+}
+
+/// Without any `[shell]` each node failed by itself, when its turn came and its users had been told.
+#[test]
+fn a_shutdown_without_any_shell_is_rejected_before_anything_is_done() {
+    let bed = Bed::new();
+    let up = bed.script("up", "exit 0");
+    let tables = format!(
+        "[power]\ndriver = \"none\"\n[probe]\ndriver = \"command\"\nup = [{up:?}, \"{{node}}\"]\n[shutdown]\nsettle = \"1s\"\n"
+    );
+    cluster(&bed, &tables, 2);
+    for args in [["-k", "ALL"], ["-Y", "ALL"]] {
+        let ended = program(&bed, "cshutdown", &args).status(3).run();
+        let said = "n[1-2]: no command can be run there, so nobody can tell them to go down: write [shell]";
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
+    assert!(!bed.path("log").exists());
+    // What is down already needs none.
+    bed.script("up", "exit 1");
+    program(&bed, "cshutdown", &["-Y", "ALL"]).run();
+}
+
+/// Says these words to everybody who connects.
+fn speaker(words: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            // Whoever probes may be gone.
+            connection.write_all(words.as_bytes()).ok();
+        }
+    });
+    port
+}
+
+/// A port that something else serves was "probe unknown", whatever it said.
+#[test]
+fn what_an_open_port_says_is_in_report_log_and_record() {
+    let bed = Bed::new();
+    let port = speaker("220 ftp ready\r\n");
+    let tables = format!(
+        "[power]\ndriver = \"none\"\n[probe]\ndriver = \"tcp\"\nport = {port}\nbanner = \"SSH-\"\ninterval = \"100ms\"\n\
+         [limits]\ntimeout = \"2s\"\n"
+    );
+    cluster(&bed, &tables, 1);
+    let nodes = bed.read("inventory.json").replace("\"n1\"", "\"n1\", \"address\": \"127.0.0.1\"");
+    bed.write("inventory.json", nodes);
+    let said = format!("port {port} says \"220 ftp ready\", and is up when it says \"SSH-\"");
+    let check = program(&bed, "cstartup", &["-k", "ALL"]).run();
+    assert!(check.stderr.contains(&format!("n1: probe unknown: {said}")), "{}", check.stderr);
+    let run = program(&bed, "cstartup", &["--json", "ALL"]).status(1).run();
+    let report = run.records().pop().unwrap();
+    assert!(report["nodes"][0]["detail"].as_str().unwrap().contains(&said), "{report}");
+    assert!(log(&bed).contains(&said), "{}", log(&bed));
+    let plain = program(&bed, "cstartup", &["ALL"]).status(1).run();
+    let row = plain.stderr.lines().find(|line| line.contains("unreachable: n1")).unwrap();
+    assert!(row.contains(&said), "{}", plain.stderr);
+}
