@@ -96,8 +96,11 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     }
     let state = machine.asset_state();
     let proof = proof::find(args, record, &mut machine, &state)?;
-    let mut against = steps::against(&mut machine, &proof, &state, &left_out);
-    let plan = steps::plan(&mut machine, &proof, &state, &left_out)?;
+    // Beside a record, too, the word is asked about again just before the take.
+    let on_word = args.peer_down.is_some() && !matches!(proof, proof::Proof::HeldHere(_));
+    let asked = steps::Asked { proof: &proof, on_word, left_out: &left_out };
+    let mut against = steps::against(&mut machine, asked, &state);
+    let plan = steps::plan(&mut machine, asked, &state)?;
     if !matches!(proof, proof::Proof::HeldHere(_)) {
         against.extend(machine.missing_programs(&plan));
     }
@@ -122,7 +125,7 @@ fn act(args: &Args) -> anyhow::Result<Status> {
         }
         return Ok(Status::Done);
     }
-    if proof == proof::Proof::PeerDown {
+    if on_word {
         reporter.say(format!("taken on the word of the operator that {} is down", config.peer.name));
     }
     if let proof::Proof::Record(record) = &proof
@@ -135,9 +138,6 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     if let proof::Proof::Record(record) = &proof
         && let Some(why) = way_back::unnoticed(&mut machine)
     {
-        if record.host == config.own.name {
-            reporter.say(format!("taken on the word of the operator that {} is down", config.peer.name));
-        }
         reporter.say(format!("{why}; taken on the strength of the record of {}", record.host));
     }
     if let proof::Proof::Record(record) | proof::Proof::Disclaimed(record) = &proof {

@@ -19,12 +19,21 @@ use orderly_plan::release::Release;
 use orderly_plan::step::{Plan, Step, StepName, Undo};
 use std::path::Path;
 
+/// What a takeover was asked to do, and by what right.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) proof: &'a Proof,
+    /// The operator says that the peer is down.
+    pub(crate) on_word: bool,
+    /// Done without, as the operator says.
+    pub(crate) left_out: &'a [Part],
+}
+
 /// Returns everything that speaks against a takeover, each with its remedy. Changes nothing.
 pub(crate) fn against(
     machine: &mut Machine<'_>,
-    proof: &Proof,
+    Asked { proof, on_word, left_out }: Asked<'_>,
     state: &State,
-    left_out: &[Part],
 ) -> Vec<String> {
     let wanted = |part| !left_out.contains(&part);
     let mut against = Vec::new();
@@ -41,7 +50,7 @@ pub(crate) fn against(
     if *state != State::Held && config.asset.before_take.is_empty() {
         against.extend(machine.against_devices());
     }
-    if matches!(proof, Proof::Fence | Proof::PeerDown) && wanted(Part::Witness) {
+    if (on_word || *proof == Proof::Fence) && wanted(Part::Witness) {
         against.extend(machine.unwitnessed());
     }
     check_state(config, proof, state, &mut against);
@@ -227,9 +236,8 @@ fn check_peer_can_be_asked(machine: &mut Machine<'_>, against: &mut Vec<String>)
 /// When what was restored before cannot be read, so that nobody could tell what to take back.
 pub(crate) fn plan(
     machine: &mut Machine<'_>,
-    proof: &Proof,
+    Asked { proof, on_word, left_out }: Asked<'_>,
     state: &State,
-    left_out: &[Part],
 ) -> anyhow::Result<Plan<Action>> {
     let wanted = |part| !left_out.contains(&part);
     let config = machine.config;
@@ -252,7 +260,7 @@ pub(crate) fn plan(
             step(format!("{ip} is silent"), Action::Knock { ip: ip.to_owned() }, Undo::Nothing);
         }
     }
-    if *proof == Proof::PeerDown {
+    if on_word {
         let peer = config.peer.name.clone();
         let name = format!("{peer} is down, says the operator");
         step(name, Action::PeerDown { peer }, Undo::Nothing);

@@ -66,6 +66,30 @@ fn a_killed_takeover_by_an_own_record_needs_its_word_again() {
     assert_eq!(pair.holders(), [1]);
 }
 
+/// The word beside a record left no step, asked no witness, and nobody asked for the peer again before the take.
+#[test]
+fn the_word_beside_an_own_record_is_a_step_and_asks_the_witness() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let text = bed.read("etc/ha.toml");
+    bed.config("ha.toml", format!("witness = [\"192.0.2.254\"]\n{text}"));
+    done(pair.release(1));
+    let record = record(&pair, 1);
+    let by_word = |options: &[&str]| {
+        pair.takeover(1).arg("--record").arg(&record).args(["--peer-down", "ec2"]).args(options)
+    };
+    by_word(&[]).status(4).stderr_contains("no witness answers").run();
+    bed.write("answers.192.0.2.254", "");
+    assert!(done(by_word(&["-n"])).stdout.contains("ec2 is down, says the operator"));
+    let taken = done(by_word(&[]));
+    assert!(taken.stdout.contains("ec2 is down, says the operator: done"), "{}", taken.stdout);
+    assert_eq!(pair.holders(), [1]);
+}
+
 /// With multiple mount protection the way back needs nobody.
 #[test]
 fn where_two_takes_exclude_each_other_the_own_record_is_enough() {
