@@ -5,7 +5,7 @@
 
 /// Tells whether what `fence_status` printed proves the power off: each line that is not blank is `off`,
 /// `LABEL: off`, `LABEL = off` or ipmitool's `Chassis Power is off`, in any case, and there is one. A
-/// label has no word *on* or *off*.
+/// label has no word *on* or *off*, and no separator within.
 pub fn proves_off(printed: &str) -> bool {
     let mut lines = printed.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
     lines.peek().is_some() && lines.all(says_off)
@@ -26,11 +26,15 @@ fn says_off(line: &str) -> bool {
     }
 }
 
-/// A label with one of the words in it may be a state of its own: `ec1: on, ec9: off`.
+/// A label with one of the words in it, or with a second separator, may be a state of its own: `ec1: on, ec9: off`,
+/// `ec1: unreachable, ec9: off`.
 fn is_label(words: &[&str]) -> bool {
     let label = words.join(" ");
+    let label = label.strip_suffix(':').unwrap_or(&label);
+    let separates = |word: &str| word == "=" || word.ends_with(':') || word.contains([',', ';']);
     let mut parts = label.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).peekable();
     parts.peek().is_some()
+        && !label.split_whitespace().any(separates)
         && parts.all(|part| !part.eq_ignore_ascii_case("on") && !part.eq_ignore_ascii_case("off"))
 }
 
@@ -52,6 +56,8 @@ mod tests {
             "Power Supply 1 : off\n",
             "power = off\n",
             "outlet ec1 (rack 7): Off",
+            "192.0.2.7:623: off",
+            "2001:db8::7 = off",
             "supply A: off\nsupply B: off",
         ] {
             assert!(proves_off(printed), "{printed:?}");
@@ -68,6 +74,11 @@ mod tests {
             "never off",
             "ec1: on, ec9: off",
             "ec1 = on: off",
+            "ec1: unreachable, ec9: off",
+            "ec1: unreachable; ec9: off",
+            "ec1: no answer: off",
+            "state = unknown, last = off",
+            "state = last known: off",
             "power on: off",
             "power-on: off",
             "off: off",
