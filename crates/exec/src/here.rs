@@ -54,10 +54,11 @@ impl Here {
         self.names.extend([name.clone(), short.to_owned()].into_iter().filter(|name| !name.is_empty()));
     }
 
-    /// Tells whether this machine has such a name, in any case and up to the first dot.
+    /// Tells whether this machine has such a name, in any case and up to the first dot. With a port it is a place
+    /// where it is reached ([`Here::is_at`]): another machine may stand behind that.
     pub fn is_called(&self, name: &str) -> bool {
-        let name = plain(name);
-        let short = Some(&name).filter(|name| name.parse::<IpAddr>().is_err());
+        let name = host_and_port(name).to_lowercase();
+        let short = Some(&name).filter(|name| !name.contains(':') && name.parse::<IpAddr>().is_err());
         self.names.contains(&name)
             || short.and_then(|name| name.split('.').next()).is_some_and(|short| self.names.contains(short))
     }
@@ -75,7 +76,8 @@ impl Here {
         match word.parse() {
             Ok(address) => self.holds(address),
             Err(_) => {
-                self.hosts.get(&word).is_some_and(|found| found.iter().any(|&address| self.holds(address)))
+                self.is_called(&word)
+                    || self.hosts.get(&word).is_some_and(|found| found.iter().any(|&at| self.holds(at)))
             }
         }
     }
@@ -88,10 +90,28 @@ impl Here {
     }
 }
 
-/// Returns a word as names are compared: without a user before it and a dot behind it, in lower case.
+/// Returns a word as names are compared: the host of it, without what ssh or a command of the site's may have around
+/// it (`ssh://user@[::1]:22/`, `host:22`) and without a dot behind it, in lower case.
 pub fn plain(word: &str) -> String {
-    let word = word.rsplit_once('@').map_or(word, |(_, host)| host);
-    word.trim_end_matches('.').to_lowercase()
+    let word = host_and_port(word);
+    let host = match word.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((inner, _)) => inner,
+        None => without_port(word),
+    };
+    host.trim_end_matches('.').to_lowercase()
+}
+
+fn host_and_port(word: &str) -> &str {
+    let word = word.split_once("://").map_or(word, |(_, rest)| rest.split('/').next().unwrap_or_default());
+    word.rsplit_once('@').map_or(word, |(_, host)| host).trim_end_matches('.')
+}
+
+fn without_port(word: &str) -> &str {
+    match word.split_once(':') {
+        // More than one colon is an address of version 6.
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => word,
+    }
 }
 
 fn hosts_line(line: &str) -> Option<(IpAddr, Vec<String>)> {
@@ -125,5 +145,24 @@ mod tests {
         let here = Here::new("mgmt1.example.org", None, hosts, HashSet::from(["10.0.0.5".parse().unwrap()]));
         let words: Vec<String> = here.words().into_iter().collect();
         assert_eq!(words, ["10.0.0.5", "door", "head", "localhost", "mgmt1", "mgmt1.example.org"]);
+    }
+
+    /// With a port or in brackets it passed for another machine, and was halted.
+    #[test]
+    fn what_stands_around_a_host_is_none_of_its_name() {
+        let here = Here::new("mgmt1", None, "", HashSet::from(["2001:db8::5".parse().unwrap()]));
+        for word in ["root@MGMT1.", "ssh://root@mgmt1", "ssh://mgmt1/"] {
+            assert!(here.is_called(word), "{word}");
+        }
+        for word in ["mgmt1:22", "root@MGMT1.:2222", "ssh://root@localhost:22", "[mgmt1]:22"] {
+            assert!(here.is_at(word) && !here.is_called(word), "{word}: a port may be another machine's");
+        }
+        for word in ["[::1]", "[2001:db8::5]:22", "ssh://root@[2001:db8:0::5]:22", "127.0.0.1:22", "root@::1"]
+        {
+            assert!(here.is_at(word), "{word}");
+        }
+        for word in ["mgmt2:22", "[2001:db8::6]:22", "2001:db8::5:22", "x:mgmt1"] {
+            assert!(!here.is_called(word) && !here.is_at(word), "{word}");
+        }
     }
 }
