@@ -7,6 +7,7 @@ use orderly_exec::{Status, fail};
 use orderly_nodes::config::SubsystemHost;
 use orderly_nodes::fleet::Drivers;
 use orderly_nodes::guard;
+use orderly_nodes::identity;
 use orderly_nodes::listed;
 use orderly_nodes::own;
 use orderly_nodes::run::{Telling, drive};
@@ -43,6 +44,8 @@ impl Checked {
         telling: &mut Telling<'_>,
     ) -> anyhow::Result<Self> {
         let site = &input.site;
+        let addresses = identity::resolved(site, drivers);
+        identity::check(site, &input.targets.nodes, &addresses)?;
         let readings = survey(input, &input.targets.nodes, drivers, telling)?;
         let conditions: Vec<Condition> = readings.iter().map(|reading| reading.condition()).collect();
         let mut all = input.targets.clone();
@@ -54,7 +57,7 @@ impl Checked {
             all.nodes.extend(violations.iter().map(|violation| violation.node));
             all.nodes.sort_unstable();
             all.check_partition(site)?;
-            all.check_identity(site)?;
+            identity::check(site, &all.nodes, &addresses)?;
         } else if !args.ignore_others && !violations.is_empty() {
             // Nobody is told to stop this very machine.
             let others: Vec<NodeId> = violations.iter().map(|violation| violation.node).collect();

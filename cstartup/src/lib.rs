@@ -13,6 +13,7 @@ use orderly_exec::{OrStatus, Status, cli, fail};
 use orderly_nodes::config::{Flags, ProbeDriver};
 use orderly_nodes::fleet::Drivers;
 use orderly_nodes::history::{Action, History};
+use orderly_nodes::identity;
 use orderly_nodes::log::Log;
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::simulator::Initial;
@@ -197,6 +198,8 @@ fn carry_out(
     drivers: &mut Drivers,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
+    let addresses = identity::resolved(site, drivers);
+    identity::check(site, &targets.nodes, &addresses)?;
     reporter.show_progress();
     let begun = drivers.now();
     let readings = match ask(args, site, &targets, drivers, reporter) {
@@ -205,7 +208,7 @@ fn carry_out(
     };
     let conditions: Vec<_> = readings.iter().map(|reading| reading.condition()).collect();
     let own = own::find(args, site, &targets, &readings, drivers)?;
-    let plan = Plan::new(args, site, targets, &conditions, &own, &history)?;
+    let plan = Plan::new(args, site, targets, &conditions, (&own, &addresses), &history)?;
     if args.dry_run {
         reporter.end_progress();
         let vain = vain::among(site, plan.to_be_started(), drivers);

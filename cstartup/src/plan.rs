@@ -7,6 +7,7 @@ use orderly_exec::cli::{arguments, program_name};
 use orderly_exec::{Status, fail};
 use orderly_nodes::boot;
 use orderly_nodes::history::History;
+use orderly_nodes::identity::{self, Addresses};
 use orderly_nodes::own::Found;
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::{Command, Targets, counted, describe, fold};
@@ -69,7 +70,7 @@ impl Plan {
         site: &Site,
         mut targets: Targets,
         conditions: &[Condition],
-        own: &Found,
+        (own, addresses): (&Found, &Addresses),
         history: &History,
     ) -> Result<Self> {
         let judged = without_units(site, conditions);
@@ -78,8 +79,8 @@ impl Plan {
             targets.nodes.extend(needed);
             targets.nodes.sort_unstable();
             targets.check_partition(site)?;
-            targets.check_identity(site)?;
         }
+        identity::check(site, &targets.nodes, addresses)?;
         confirm(args, targets.nodes.len())?;
         check(args, site, &targets.nodes, &judged, own)?;
         let reset = to_be_reset(args, &site.order, &targets.nodes, &judged);

@@ -291,6 +291,87 @@ fn a_target_with_the_controller_or_address_of_another_node_is_rejected() {
     }
 }
 
+/// Under two names one controller passed for two, and so did a command that is the same for two nodes.
+#[test]
+fn a_target_whose_controller_resolves_to_that_of_another_or_whose_command_is_the_same_is_rejected() {
+    let ipmi = "[power]\ndriver = \"ipmitool\"\nlook_ahead = false\n";
+    let nodes = r#"{"name": "n1", "bmc": "localhost"}, {"name": "n2", "bmc": "127.0.0.1"}, {"name": "n3", "bmc": "192.0.2.3"}"#;
+    let same = |key: &str| {
+        format!("[power]\ndriver = \"command\"\n{}", key.replace("POWER", "[\"/bin/false\", \"{node}\"]"))
+    };
+    for (tables, what) in [
+        (ipmi.to_owned(), "power controller, 127.0.0.1"),
+        (
+            // The blades of one enclosure, of which two have one slot by a slip of the hand.
+            same(
+                "on = POWER\noff = POWER\n[override.node.n1]\npower = { off = [\"/bin/false\", \"slot3\"] }\n\
+                  [override.node.n2]\npower = { off = [\"/bin/false\", \"slot3\"] }\n",
+            ),
+            "power command, /bin/false slot3",
+        ),
+        (same("on = POWER\noff = [\"/bin/false\"]\n"), "power command, /bin/false"),
+    ] {
+        let bed = Bed::new();
+        world(&bed, nodes, OTHER, "");
+        bed.script("fakes/ipmitool", "echo 'Chassis Power is on'");
+        let text = bed.read("etc/cluster.toml");
+        let (from, to) = (text.find("[power]").unwrap(), text.find("[shell]").unwrap());
+        bed.config("cluster.toml", format!("{}{}{tables}", &text[..from], &text[to..]));
+        for line in ["cshutdown -F n1", "cshutdown -k n2", "cstartup n1", "cstartup -k ALL"] {
+            let rejected = run(&bed, line).status(3).run();
+            let said = format!("have the same {what}");
+            assert!(rejected.stderr.contains(&said), "{said}: {line}: {}", rejected.stderr);
+        }
+        assert_eq!(told(&bed), "");
+        // With other slots they are two.
+        if what.ends_with("slot3") {
+            bed.config("cluster.toml", bed.read("etc/cluster.toml").replacen("slot3", "slot4", 1));
+            run(&bed, "cstartup -k n1").run();
+        }
+        if tables.starts_with(ipmi) {
+            // So are two systems that are addressed behind one controller.
+            let slots = "[override.node.n1]\npower = { options = [\"-t\", \"0x82\"] }\n[override.node.n2]\n\
+                         power = { options = [\"-t\", \"0x84\"] }\n";
+            bed.config("cluster.toml", bed.read("etc/cluster.toml") + slots);
+            let ended = run(&bed, "cshutdown -k n3").any_status().run();
+            assert!(!ended.stderr.contains("have the same"), "{}", ended.stderr);
+            let ended = run(&bed, "cshutdown -k n1").any_status().run();
+            assert!(!ended.stderr.contains("have the same"), "{}", ended.stderr);
+        }
+    }
+}
+
+/// This machine under a name of its own, which only another attribute gives away.
+#[test]
+fn this_machine_is_known_by_what_an_inventory_says_of_it_elsewhere() {
+    let mac = std::fs::read_dir("/sys/class/net").unwrap().find_map(|device| {
+        let text = std::fs::read_to_string(device.unwrap().path().join("address")).ok()?;
+        Some(text.trim().to_owned()).filter(|text| text.chars().any(|c| !matches!(c, '0' | ':')))
+    });
+    let mut said = vec![
+        format!("\"hostname\": \"{}\"", host()),
+        "\"ip\": \"127.0.0.1\"".to_owned(),
+        "\"nicips\": \"ib0!192.0.2.9,eth0!127.0.0.1\"".to_owned(),
+        "\"aliases\": [\"other\", \"LOCALHOST\"]".to_owned(),
+    ];
+    said.extend(mac.map(|mac| format!("\"mac\": \"{}\"", mac.to_uppercase())));
+    for attribute in said {
+        let bed = Bed::new();
+        let node =
+            format!("{{\"name\": \"n1\", \"address\": \"192.0.2.1\", {attribute}}}, {{\"name\": \"n2\"}}");
+        world(&bed, &node, &own_boot(), "");
+        for line in ["cshutdown -F ALL", "cshutdown -k n1", "cstartup -Z ALL"] {
+            let refused = run(&bed, line).status(4).run();
+            assert!(refused.stderr.contains("n1 is this very machine"), "{attribute}: {}", refused.stderr);
+        }
+        assert_eq!(told(&bed), "");
+        // Another boot says that it is another one.
+        let bed = Bed::new();
+        world(&bed, &node, OTHER, "");
+        run(&bed, "cshutdown -k n1").run();
+    }
+}
+
 #[test]
 fn a_name_that_is_a_node_set_is_no_node() {
     for node in [

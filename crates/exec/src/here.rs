@@ -6,6 +6,7 @@
 use nix::ifaddrs::getifaddrs;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// The names and addresses of this machine.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +16,8 @@ pub struct Here {
     /// What the hosts file says of all names, in lower case.
     hosts: HashMap<String, Vec<IpAddr>>,
     addresses: HashSet<IpAddr>,
+    /// In lower case: hardware addresses of its network devices, and the number its maker gave it.
+    hardware: HashSet<String>,
 }
 
 impl Here {
@@ -22,7 +25,7 @@ impl Here {
     pub fn found(also: Option<&str>) -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-        Self::new(host.trim(), also, &hosts, local_addresses())
+        Self { hardware: hardware(), ..Self::new(host.trim(), also, &hosts, local_addresses()) }
     }
 
     /// Returns this machine by its host name, a further name, the text of a hosts file and its addresses.
@@ -82,6 +85,11 @@ impl Here {
         }
     }
 
+    /// Tells whether a word is the hardware address of one of its network devices, or its maker's number (UUID).
+    pub fn is_made_of(&self, word: &str) -> bool {
+        self.hardware.contains(&word.to_lowercase().replace('-', ":"))
+    }
+
     /// Returns all names and addresses by which this machine is known without asking anybody.
     pub fn words(&self) -> BTreeSet<String> {
         let at_hand = self.hosts.keys().filter(|name| self.is_at(name));
@@ -119,6 +127,20 @@ fn hosts_line(line: &str) -> Option<(IpAddr, Vec<String>)> {
     let mut words = line.split_whitespace();
     let address: IpAddr = words.next()?.parse().ok()?;
     Some((address.to_canonical(), words.map(plain).collect()))
+}
+
+/// Returns what the kernel says of the hardware; what only root may read is missing for others.
+fn hardware() -> HashSet<String> {
+    let devices = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let addresses = devices.map(|device| device.path().join("address"));
+    let all = addresses.chain([PathBuf::from("/sys/class/dmi/id/product_uuid")]);
+    let said = all.filter_map(|path| std::fs::read_to_string(path).ok());
+    // Loopback has zeroes, and so has a board whose maker gave it no number.
+    said.map(|text| text.trim().to_lowercase().replace('-', ":"))
+        .filter(|text| {
+            text.len() >= 17 && text.chars().any(|c| c.is_ascii_hexdigit() && c != '0' && c != 'f')
+        })
+        .collect()
 }
 
 /// Returns the addresses of this machine's interfaces; whether one can be bound to says less, because the

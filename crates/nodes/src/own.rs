@@ -10,6 +10,7 @@
 use crate::asked;
 use crate::boot;
 use crate::fleet::{Command, Drivers, Host};
+use crate::names;
 use crate::site::Site;
 use orderly_exec::here::{Here, plain};
 use orderly_exec::job::Ended;
@@ -18,16 +19,10 @@ use orderly_plan::fleet::{BootId, Event, Failure, Fleet, NodeId, Power};
 use orderly_plan::inventory::{Inventory, Node};
 use orderly_plan::machine::back_off;
 use orderly_plan::survey::Reading;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, ToSocketAddrs};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
 
-/// How long all names together are asked for.
-const RESOLVING: Duration = Duration::from_secs(2);
-/// Names asked for at once.
-const THREADS: usize = 16;
 /// How long a node may take to say its boot id, each time.
 const ANSWERING: Duration = Duration::from_secs(60);
 /// How long it is waited before a question that was lost is asked again.
@@ -61,7 +56,9 @@ impl Own {
         if words.iter().any(|word| self.0.is_called(word)) {
             return Some(By::Name);
         }
-        words.iter().any(|word| self.0.is_at(word)).then_some(By::Address)
+        let is_hit = |word: &str| self.0.is_called(word) || self.0.is_at(word) || self.0.is_made_of(word);
+        let is_here = words.iter().any(|word| self.0.is_at(word)) || also_said(node).any(is_hit);
+        is_here.then_some(By::Address)
     }
 
     /// Returns the targets that are this machine by what is known without asking anybody.
@@ -86,7 +83,7 @@ impl Own {
                 .filter(|word| word.parse::<IpAddr>().is_err())
         };
         let asked: BTreeSet<String> = open.iter().flat_map(|&node| words(node)).collect();
-        let found = resolve(asked, RESOLVING);
+        let found = names::resolve(asked, names::TOGETHER);
         let is_here = |word: &String| {
             found.get(word).is_some_and(|found| found.iter().any(|&address| self.0.holds(address)))
         };
@@ -99,41 +96,34 @@ impl Own {
     }
 }
 
-/// Asks the system's resolver for names, all together; those it has no answer for in time are missing.
-fn resolve(names: BTreeSet<String>, limit: Duration) -> HashMap<String, Vec<IpAddr>> {
-    let until = Instant::now() + limit;
-    let count = names.len();
-    let names = Arc::new(Mutex::new(names));
-    let (answers, heard) = channel();
-    for _ in 0..THREADS.min(count) {
-        let (names, answers) = (Arc::clone(&names), answers.clone());
-        // One that cannot be started is one less; the names are left to the others.
-        let started = std::thread::Builder::new().name("names".into()).spawn(move || {
-            loop {
-                let Some(name) = names.lock().unwrap_or_else(PoisonError::into_inner).pop_first() else {
-                    return;
-                };
-                let found =
-                    (name.as_str(), 0).to_socket_addrs().map(|found| found.map(|at| at.ip()).collect());
-                if answers.send((name, found.unwrap_or_default())).is_err() {
-                    return;
-                }
-            }
-        });
-        if started.is_err() {
-            break;
-        }
-    }
-    drop(answers);
-    let mut found = HashMap::new();
-    while let Some(left) = until.checked_duration_since(Instant::now()) {
-        match heard.recv_timeout(left) {
-            Ok((name, addresses)) => found.insert(name, addresses),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-        };
-    }
-    names.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    found
+/// Attributes by which sites and other inventories say once more what a node is.
+const FIELDS: [&str; 16] = [
+    "hostname",
+    "hostnames",
+    "fqdn",
+    "alias",
+    "aliases",
+    "ip",
+    "ips",
+    "ipv4",
+    "ipv6",
+    "ip_address",
+    "nicips",
+    "mac",
+    "macs",
+    "mac_address",
+    "uuid",
+    "system_uuid",
+];
+
+/// Returns the words of these attributes; xCAT puts several into one (`eth0!10.0.0.1,ib0!10.1.0.1`).
+fn also_said(node: &Node) -> impl Iterator<Item = &str> {
+    let values = FIELDS.iter().filter_map(|field| node.attributes.get(*field));
+    let texts = values.flat_map(|value| {
+        let all = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        all.iter().filter_map(|one| one.as_str())
+    });
+    texts.flat_map(|text| text.split([' ', ',', '|', '!', ';'])).filter(|word| !word.is_empty())
 }
 
 /// The targets that are this machine.
@@ -325,13 +315,5 @@ mod tests {
         }
         let inventory = inventory(&[("n1", Some("10.example.org"))]);
         assert!(own("10.0.0.5", None).among(&inventory, &[NodeId(0)]).is_empty());
-    }
-
-    #[test]
-    fn names_are_resolved_together_and_not_waited_for_for_ever() {
-        let names: BTreeSet<String> = ["localhost".to_owned()].into();
-        let found = resolve(names, Duration::from_secs(60));
-        assert!(found["localhost"].iter().any(IpAddr::is_loopback));
-        assert!(resolve(BTreeSet::from(["localhost".to_owned()]), Duration::ZERO).len() <= 1);
     }
 }

@@ -6,7 +6,7 @@ mod ipmi;
 pub(crate) mod presence;
 
 pub use ipmi::Ipmi;
-pub(crate) use ipmi::{SILENT, secret_flag};
+pub(crate) use ipmi::{RMCP, SILENT, secret_flag};
 
 use crate::fleet::power_lines;
 use crate::roster::Member;

@@ -3,13 +3,11 @@
 
 mod describe;
 
-use crate::config::{PowerDriver, ShellDriver};
+use crate::identity;
 use crate::site::Site;
 pub use describe::{Command, describe};
-use orderly_exec::{OrStatus, Status, fail, files};
-use orderly_plan::diagnostic::Diagnostics;
+use orderly_exec::{Status, fail, files};
 use orderly_plan::fleet::NodeId;
-use orderly_plan::inventory;
 use orderly_plan::nodeset;
 use orderly_plan::select::{self, Asked, Field, Kind, Word};
 use std::path::Path;
@@ -77,7 +75,7 @@ impl Typed {
         }
         let targets = Targets { nodes, partition };
         targets.check_partition(site)?;
-        targets.check_identity(site)?;
+        identity::check(site, &targets.nodes, &identity::at_hand())?;
         Ok(targets)
     }
 
@@ -143,43 +141,6 @@ impl Targets {
             lines.push(format!("targets wait for nodes outside it: {}", fold(site, &outside.leading)));
         }
         Err(fail(Status::Refused, lines.join("\n")))
-    }
-}
-
-impl Targets {
-    /// Rejects targets that share their power controller, or their address, with another node: what is done to
-    /// one is done to the other.
-    ///
-    /// # Errors
-    /// Rejected (3), with the places of both.
-    pub fn check_identity(&self, site: &Site) -> anyhow::Result<()> {
-        let inventory = &site.inventory;
-        let address = |node: NodeId| {
-            // Behind one address, another port is another node.
-            let port = match &site.profile(node).shell.driver {
-                ShellDriver::Ssh(ssh) => ssh.port,
-                ShellDriver::Parallel(parallel) => parallel.port,
-                ShellDriver::None | ShellDriver::Simulator | ShellDriver::Command(_) => None,
-            };
-            Some((inventory.node(node).address(), port))
-        };
-        let controller = |node: NodeId| {
-            let profile = site.profile(node);
-            let PowerDriver::Tool(tool) = &profile.power.driver else { return None };
-            let value = inventory.node(node).attributes.get(tool.attribute()?)?.as_str()?;
-            Some((value, None))
-        };
-        let is_target = |node: &NodeId| self.nodes.binary_search(node).is_ok();
-        let mut wrong = Diagnostics::default();
-        for (what, found) in [
-            ("power controller", inventory::shared(inventory, controller)),
-            ("address", inventory::shared(inventory, address)),
-        ] {
-            for pair in found.iter().filter(|pair| is_target(&pair.first) || is_target(&pair.second)) {
-                wrong.push(pair.diagnose(inventory, what));
-            }
-        }
-        wrong.or(()).or_status(Status::Rejected)
     }
 }
 

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The port of RMCP, by which IPMI is spoken over a network.
-const RMCP: u16 = 623;
+pub(crate) const RMCP: u16 = 623;
 
 /// The settings of `driver = "ipmitool"` and `driver = "ipmipower"`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,245 @@
+//! Two nodes that are one: the same power controller, the same command, the same address. What is done to one
+//! is done to the other.
+//!
+//! Several systems behind one controller are told apart by its port and by the options that address them
+//! (`-t`, `-b` of ipmitool); a unit and the nodes powered with it are one on purpose.
+
+use crate::config::{PowerDriver, ProbeDriver, Profile, ShellDriver};
+use crate::fleet::Drivers;
+use crate::names;
+use crate::power::{Ipmi, Tool};
+use crate::roster::{Kind, Member};
+use crate::site::Site;
+use crate::template::{Reach, Template};
+use orderly_exec::here::plain;
+use orderly_exec::job::show;
+use orderly_exec::{OrStatus, Status};
+use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
+use orderly_plan::fleet::NodeId;
+use orderly_plan::nodeset;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+/// What names resolve to.
+pub type Addresses = HashMap<String, Vec<IpAddr>>;
+
+/// Options by which ipmitool and ipmipower address one system of several behind a controller.
+const ADDRESSING: [&str; 7] = ["-t", "-T", "-b", "-B", "-l", "-m", "--target-"];
+
+/// What two nodes may share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    Controller,
+    PowerCommand,
+    ShellCommand,
+    Address,
+}
+
+impl What {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Controller => "power controller",
+            Self::PowerCommand => "power command",
+            Self::ShellCommand => "shell command",
+            Self::Address => "address",
+        }
+    }
+}
+
+/// What tells a node from others.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Mark {
+    what: What,
+    key: String,
+    /// As people read it.
+    shown: String,
+}
+
+/// Returns no addresses: names are compared as they are written.
+pub fn at_hand() -> Addresses {
+    Addresses::new()
+}
+
+/// Asks the resolver for the names of all controllers, and of all nodes that are reached by theirs; in a
+/// simulation nobody is asked.
+pub fn resolved(site: &Site, drivers: &Drivers) -> Addresses {
+    if drivers.is_simulated() {
+        return at_hand();
+    }
+    let mut asked = BTreeSet::new();
+    for id in ids(site) {
+        let profile = site.profile(id);
+        let controller = tool(&profile).and_then(|tool| controller(site, id, tool));
+        let address = is_reached_by_name(&profile).then(|| site.roster.member(id).address.as_str());
+        asked.extend(controller.into_iter().chain(address).map(plain));
+    }
+    asked.retain(|name| name.parse::<IpAddr>().is_err());
+    names::resolve(asked, names::TOGETHER)
+}
+
+/// Rejects targets that share with another node what only one can have.
+///
+/// # Errors
+/// Rejected (3), with the places of both.
+pub fn check(site: &Site, targets: &[NodeId], addresses: &Addresses) -> anyhow::Result<()> {
+    let mut known: BTreeMap<Mark, Vec<NodeId>> = BTreeMap::new();
+    for id in ids(site) {
+        let own: BTreeSet<Mark> = marks(site, id, addresses).into_iter().collect();
+        own.into_iter().for_each(|mark| known.entry(mark).or_default().push(id));
+    }
+    let is_target = |node: &NodeId| targets.binary_search(node).is_ok();
+    let mut told: BTreeSet<(What, Vec<NodeId>)> = BTreeSet::new();
+    let mut found: Vec<(Vec<NodeId>, Diagnostic)> = Vec::new();
+    for (mark, nodes) in known {
+        let nodes = apart(site, nodes);
+        if nodes.len() > 1 && nodes.iter().any(is_target) && told.insert((mark.what, nodes.clone())) {
+            let diagnostic = diagnose(site, &mark, &nodes);
+            found.push((nodes, diagnostic));
+        }
+    }
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut wrong = Diagnostics::default();
+    found.into_iter().for_each(|(_, diagnostic)| wrong.push(diagnostic));
+    wrong.or(()).or_status(Status::Rejected)
+}
+
+fn ids(site: &Site) -> impl Iterator<Item = NodeId> {
+    (0..site.roster.len()).map(|at| NodeId(u32::try_from(at).unwrap_or(u32::MAX)))
+}
+
+/// Leaves out units that are powered with one of these nodes: they have their power in common.
+fn apart(site: &Site, nodes: Vec<NodeId>) -> Vec<NodeId> {
+    let powers = |unit: NodeId| {
+        let name = site.name(unit);
+        let with = |node: &NodeId| {
+            !site.is_unit(*node) && site.inventory.node(*node).power_with.iter().any(|other| other == name)
+        };
+        nodes.iter().any(with)
+    };
+    let is_apart = |id: &NodeId| !(site.is_unit(*id) && powers(*id));
+    nodes.iter().copied().filter(is_apart).collect()
+}
+
+fn marks(site: &Site, id: NodeId, addresses: &Addresses) -> Vec<Mark> {
+    let profile = site.profile(id);
+    let member = site.roster.member(id);
+    let mut marks = Vec::new();
+    match &profile.power.driver {
+        PowerDriver::None | PowerDriver::Simulator => {}
+        PowerDriver::Tool(tool) => {
+            if let Some(place) = controller(site, id, tool) {
+                let apart = addressing(tool);
+                marks.extend(at(What::Controller, place, &apart, addresses));
+            }
+        }
+        PowerDriver::Command(commands) => {
+            let acts = [Some(&commands.on), Some(&commands.off), commands.reset.as_ref()];
+            marks
+                .extend(acts.into_iter().flatten().filter_map(|act| filled(What::PowerCommand, act, member)));
+        }
+    }
+    if member.kind == Kind::Unit {
+        return marks;
+    }
+    // Behind one address, another port is another node.
+    let port = match &profile.shell.driver {
+        ShellDriver::Ssh(ssh) => ssh.port,
+        ShellDriver::Parallel(parallel) => parallel.port,
+        ShellDriver::None | ShellDriver::Simulator => match &profile.probe.driver {
+            ProbeDriver::Tcp { port, .. } => Some(*port),
+            ProbeDriver::None
+            | ProbeDriver::Simulator
+            | ProbeDriver::Power
+            | ProbeDriver::Shell { .. }
+            | ProbeDriver::Command(_) => None,
+        },
+        ShellDriver::Command(run) => {
+            marks.extend(filled(What::ShellCommand, run, member));
+            None
+        }
+    };
+    let apart = port.map(|port| port.to_string()).unwrap_or_default();
+    let addresses = if is_reached_by_name(&profile) { addresses } else { &at_hand() };
+    marks.extend(at(What::Address, &member.address, &apart, addresses));
+    marks
+}
+
+/// Returns what a place is compared by: as it is written, and by what it resolves to.
+fn at(what: What, place: &str, apart: &str, addresses: &Addresses) -> Vec<Mark> {
+    let written = plain(place);
+    let found =
+        addresses.get(&written).into_iter().flatten().map(|address| address.to_canonical().to_string());
+    let places =
+        found.chain([written.parse::<IpAddr>().map_or(written.clone(), |ip| ip.to_canonical().to_string())]);
+    places.map(|place| Mark { what, key: format!("{place} {apart}"), shown: place }).collect()
+}
+
+/// Returns what a command is for one node; for many it names them.
+fn filled(what: What, template: &Template, member: &Member) -> Option<Mark> {
+    let each = template.reach() == Reach::Each;
+    let shown = each.then(|| show(&template.fill(&[member], "COMMAND")))?;
+    Some(Mark { what, key: shown.clone(), shown })
+}
+
+fn tool(profile: &Profile) -> Option<&Tool> {
+    match &profile.power.driver {
+        PowerDriver::Tool(tool) => Some(tool),
+        PowerDriver::None | PowerDriver::Simulator | PowerDriver::Command(_) => None,
+    }
+}
+
+/// Returns where a member's power controller is; a unit is one itself.
+fn controller<'s>(site: &'s Site, id: NodeId, tool: &Tool) -> Option<&'s str> {
+    let attribute = tool.attribute()?;
+    if site.is_unit(id) {
+        return Some(&site.roster.member(id).address);
+    }
+    site.inventory.node(id).attributes.get(attribute)?.as_str()
+}
+
+/// Returns what addresses one system of several behind a controller.
+fn addressing(tool: &Tool) -> String {
+    let (Tool::Ipmitool(ipmi) | Tool::Ipmipower(ipmi)) = tool else { return String::new() };
+    let Ipmi { port, options, .. } = ipmi;
+    let mut words = vec![port.unwrap_or(crate::power::RMCP).to_string()];
+    for (at, option) in options.iter().enumerate() {
+        if ADDRESSING.iter().any(|known| option.starts_with(known)) {
+            words.push(option.clone());
+            words.extend(options.get(at + 1).filter(|_| option.len() == 2).cloned());
+        }
+    }
+    words.join(" ")
+}
+
+/// Tells whether a node is reached at what its name resolves to: not where a program of the site, or settings of
+/// ssh that only ssh reads, lead there.
+fn is_reached_by_name(profile: &Profile) -> bool {
+    match &profile.shell.driver {
+        ShellDriver::Ssh(ssh) => ssh.options.is_empty(),
+        ShellDriver::Parallel(parallel) => {
+            parallel.run.is_none()
+                && parallel.options.is_empty()
+                && parallel.worker.as_deref().is_none_or(|worker| worker == "ssh")
+        }
+        ShellDriver::None | ShellDriver::Simulator | ShellDriver::Command(_) => {
+            matches!(profile.probe.driver, ProbeDriver::Tcp { .. })
+        }
+    }
+}
+
+fn diagnose(site: &Site, mark: &Mark, nodes: &[NodeId]) -> Diagnostic {
+    let names = match nodes {
+        [first, second] => format!("{} and {}", site.name(*first), site.name(*second)),
+        _ => nodeset::fold(nodes.iter().map(|&node| site.name(node))),
+    };
+    let message = format!("{names} have the same {}, {}", mark.what.words(), mark.shown);
+    let mut diagnostic = Diagnostic::about(site.inventory.file(), message);
+    let place = |node: &NodeId| {
+        Some(*node).filter(|node| !site.is_unit(*node)).and_then(|node| site.inventory.place(node))
+    };
+    diagnostic.place = nodes.get(1).and_then(place);
+    match nodes.first().and_then(|first| Some((*first, place(first)?))) {
+        Some((first, place)) => diagnostic.note(place, format!("{} is defined here", site.name(first))),
+        None => diagnostic,
+    }
+}
