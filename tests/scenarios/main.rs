@@ -13,6 +13,7 @@ mod examples;
 mod fence;
 mod filesystem;
 mod flags;
+mod growth;
 mod holders;
 mod holding;
 mod hostile;

@@ -28,6 +28,16 @@ impl Source<'_> {
         }
     }
 
+    /// Returns the places of many byte offsets, in the order given, with one walk through the text.
+    pub fn places(&self, offsets: &[usize]) -> Vec<Place> {
+        let place = |(line, column): (u32, u32)| Place {
+            file: self.name.to_owned(),
+            line: line as usize,
+            column: column as usize,
+        };
+        positions(self.text, offsets).into_iter().map(place).collect()
+    }
+
     /// Returns a diagnostic for a byte range of this text, its line quoted and the range underlined.
     pub fn diagnose(&self, range: Range<usize>, message: impl Into<String>) -> Diagnostic {
         let start = floor_char(self.text, range.start);
@@ -50,6 +60,24 @@ impl Source<'_> {
             hint: None,
         }
     }
+}
+
+/// Returns the lines and columns, from 1, of byte offsets, in the order given.
+pub(crate) fn positions(text: &str, offsets: &[usize]) -> Vec<(u32, u32)> {
+    let mut upwards: Vec<usize> = (0..offsets.len()).collect();
+    upwards.sort_unstable_by_key(|&index| offsets[index]);
+    let mut found = vec![(1, 1); offsets.len()];
+    let (mut at, mut line, mut column) = (0, 1u32, 1u32);
+    for index in upwards {
+        let offset = floor_char(text, offsets[index]);
+        for c in text[at..offset].chars() {
+            (line, column) =
+                if c == '\n' { (line.saturating_add(1), 1) } else { (line, column.saturating_add(1)) };
+        }
+        at = offset;
+        found[index] = (line, column);
+    }
+    found
 }
 
 /// How much of a very long line is quoted on each side of a place, in bytes: a whole inventory may

@@ -213,3 +213,6 @@ impl Roster for Inventory {
         Self::rank(self, id)
     }
 }
+
+#[cfg(test)]
+mod limits;

@@ -63,6 +63,12 @@ pub fn expand_with(text: &str, members: &Members<'_>) -> Result<Vec<String>, Fau
     Ok(names.iter().map(str::to_owned).collect())
 }
 
+/// Returns how many names the parts of a set have in all, which is what reading it costs; a group counts as one,
+/// and what is no set as none.
+pub fn size(text: &str) -> u64 {
+    parse(text).map_or(0, |terms| terms.iter().map(|term| term.operand.size()).sum())
+}
+
 /// Says who the members of a group are; nothing when there is no such group.
 pub type Members<'m> = dyn Fn(&str) -> Option<Vec<String>> + 'm;
 

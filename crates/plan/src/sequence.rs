@@ -147,6 +147,14 @@ impl Sequence {
         self.is_at(at).then(|| self.source().place(at.0 as usize))
     }
 
+    /// Returns the same of many places at once, with one walk through the text.
+    fn places(&self, of: impl Iterator<Item = At>) -> Vec<Option<Place>> {
+        let of: Vec<At> = of.collect();
+        let offsets: Vec<usize> = of.iter().map(|at| at.0 as usize).collect();
+        let found = self.source().places(&offsets);
+        found.into_iter().zip(of).map(|(place, at)| self.is_at(at).then_some(place)).collect()
+    }
+
     fn source(&self) -> Source<'_> {
         Source { name: &self.file, text: &self.text }
     }

@@ -1,5 +1,8 @@
 //! The did-you-mean of every error message.
 
+/// Words of so many letters are compared with no other.
+const LONGEST: usize = 200;
+
 /// Returns the candidate nearest to `word`, if one is near enough to be a slip of the hand.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let candidates: Vec<&str> = candidates.into_iter().filter(|candidate| *candidate != word).collect();
@@ -7,9 +10,11 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
     if let Some(same) = candidates.iter().find(|candidate| candidate.eq_ignore_ascii_case(word)) {
         return Some(same);
     }
-    // A third of the letters may differ: with more, the suggestion names a stranger.
+    // A third of the letters may differ: with more, the suggestion names a stranger. Comparing two words costs the
+    // product of their lengths, and of a very long one nobody sees the slip.
     let limit = match word.chars().count() {
         0..=1 => return None,
+        LONGEST.. => return None,
         2..=5 => 1,
         letters => letters / 3,
     };

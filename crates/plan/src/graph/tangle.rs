@@ -12,14 +12,19 @@
 //! - Searches end one period before the best length found so far. Many starts mean short loops, so what
 //!   makes for many searches makes for short ones.
 //! - They are made 128 at a time, one bit each, and starts that lie close together share their way.
+//! - After [`STEPS`] steps the best found so far will do: ten thousands of groups without a short loop are searched
+//!   from nearly all of them otherwise.
 //!
-//! Invariant: no loop of the tangle is shorter (`no_loop_is_shorter_than_the_one_found`).
+//! Invariant: no loop of the tangle is shorter (`no_loop_is_shorter_than_the_one_found`), unless it took too many steps.
 
 use std::collections::VecDeque;
 
 /// Searches that share one walk over the tangle, one bit each.
 type Bits = u128;
 const TOGETHER: usize = Bits::BITS as usize;
+
+/// How many steps are taken in search of a shorter loop.
+const STEPS: usize = if cfg!(test) { 1_000_000 } else { 100_000_000 };
 
 /// A strongly connected graph: vertices by place, and where each leads, sorted.
 #[derive(Debug)]
@@ -55,6 +60,11 @@ impl Tangle {
         if self.steps.is_empty() {
             return None;
         }
+        self.search().0.map(|best| self.loop_through(best.through))
+    }
+
+    /// Returns the best loop found, and how many steps that took.
+    fn search(&self) -> (Option<Best>, usize) {
         let levels = self.levels();
         let period = self.period(&levels);
         let mut starts = self.starts(&levels);
@@ -63,12 +73,12 @@ impl Tangle {
         let mut search = Search::new(self.len());
         for together in starts.chunks(TOGETHER) {
             let longest = best.map_or(usize::MAX, |best| best.length.saturating_sub(period));
-            if longest < period {
+            if longest < period || best.is_some() && search.steps > STEPS {
                 break;
             }
             best = search.run(self, together, longest).or(best);
         }
-        best.map(|best| self.loop_through(best.through))
+        (best, search.steps)
     }
 
     fn len(&self) -> usize {
@@ -209,6 +219,7 @@ struct Search {
     /// By vertex: the search that begins there.
     begins: Vec<Bits>,
     done: Vec<bool>,
+    steps: usize,
 }
 
 impl Search {
@@ -219,6 +230,7 @@ impl Search {
             next: vec![0; count],
             begins: vec![0; count],
             done: vec![false; count],
+            steps: 0,
         }
     }
 
@@ -237,6 +249,7 @@ impl Search {
             let mut there: Vec<u32> = Vec::new();
             for &vertex in &here {
                 let bits = std::mem::replace(&mut self.now[vertex as usize], 0);
+                self.steps += tangle.leads(vertex).len();
                 for &next in tangle.leads(vertex) {
                     if self.done[next as usize] {
                         continue;
@@ -346,6 +359,20 @@ mod tests {
             prop_assert!(is_loop(&edges, &found), "{found:?}");
             prop_assert_eq!(Some(found.len()), shortest_by_trying_all(count, &edges));
         }
+    }
+
+    /// Twice the groups took more than three times as long, for a loop a step shorter.
+    #[test]
+    fn a_search_for_something_shorter_ends() {
+        let steps = |size: u32| {
+            let edges = (0..size).flat_map(|at| [(at, (at + 2) % size), (at, (at + 3) % size)]);
+            let tangle = tangle(size as usize, &edges.collect::<Vec<_>>());
+            let (found, steps) = tangle.search();
+            assert!(found.unwrap().length >= size as usize / 3);
+            steps
+        };
+        let (one, two) = (steps(10_000), steps(20_000));
+        assert!(one > STEPS && two < 5 * one / 2, "{one} {two}");
     }
 
     #[test]

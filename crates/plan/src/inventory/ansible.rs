@@ -9,7 +9,7 @@
 mod tree;
 
 use super::Inventory;
-use super::check::{Draft, Drafts};
+use super::check::{Draft, Drafts, weight};
 use super::json::{read_key, read_servers};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::json::{Json, Member};
@@ -42,6 +42,11 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
     let mut teller = Teller::default();
     for (mut draft, own) in hosts.found {
         let above = tree.groups_of(&draft.node.name);
+        // Each host has all that its groups state.
+        let stated: usize = above.iter().map(|&group| tree.weight(group)).sum();
+        if !drafts.has_room(stated, draft.at.clone()) {
+            break;
+        }
         draft.node.groups = tree.names(&above);
         let variables = Teller::variables(&tree, &above, &own, &mut drafts);
         teller.state(&variables, &mut draft, &mut drafts);

@@ -6,7 +6,7 @@
 use super::outside::{plain, short};
 use super::relation::{Resolver, Unknown, Wanted};
 use super::{Inventory, Node, Outside};
-use crate::diagnostic::{Diagnostic, Diagnostics, Source};
+use crate::diagnostic::{Diagnostic, Diagnostics, Source, positions};
 use crate::faults::Faults;
 use crate::fleet::NodeId;
 use crate::graph::{GroupId, Order, What};
@@ -38,6 +38,19 @@ pub(super) struct Drafts<'s> {
     /// Where they stand.
     doubted: HashSet<usize>,
     outside: Outside,
+    facts: usize,
+    is_full: bool,
+}
+
+/// The most nodes of one inventory.
+pub(super) const NODES: usize = if cfg!(test) { 20_000 } else { 1_000_000 };
+
+/// The most that is stated of all nodes together; a short text can state much of many.
+const FACTS: usize = if cfg!(test) { 100_000 } else { 5_000_000 };
+
+/// Returns what a value counts as: one, and a long one as several.
+pub(super) fn weight(length: usize) -> usize {
+    1 + length / 64
 }
 
 /// More of these say nothing new.
@@ -54,7 +67,14 @@ impl<'s> Drafts<'s> {
             doubts: Vec::new(),
             doubted: HashSet::new(),
             outside: outside.clone(),
+            facts: 0,
+            is_full: false,
         }
+    }
+
+    /// Counts groups, servers and attributes of nodes, and tells whether they are still few enough.
+    pub(super) fn has_room(&mut self, facts: usize, at: Range<usize>) -> bool {
+        count(&mut self.facts, facts, at, &mut self.wrong)
     }
 
     /// Remembers what is allowed and yet likely wrong; what one place states for many nodes is doubtful once.
@@ -104,6 +124,12 @@ impl<'s> Drafts<'s> {
 
     /// Adds a node; a name or number that is there already, or no name at all, is remembered as wrong.
     pub(super) fn add(&mut self, mut draft: Draft) {
+        if self.drafts.len() >= NODES {
+            if !std::mem::replace(&mut self.is_full, true) {
+                self.wrong.at(draft.at, format!("more than {NODES} nodes"));
+            }
+            return;
+        }
         let name = &draft.node.name;
         if let Some(fault) = crate::name::fault(name) {
             self.wrong.at(draft.at.clone(), fault);
@@ -145,7 +171,8 @@ impl<'s> Drafts<'s> {
     /// # Errors
     /// Everything that is.
     pub(super) fn finish(mut self) -> Result<Inventory, Diagnostics> {
-        let places = places(self.source.text, self.drafts.iter().map(|draft| draft.at.start));
+        let starts: Vec<usize> = self.drafts.iter().map(|draft| draft.at.start).collect();
+        let places = positions(self.source.text, &starts);
         let mut wanted = Vec::with_capacity(self.drafts.len());
         let mut nodes = Vec::with_capacity(self.drafts.len());
         let mut aliases = Vec::with_capacity(self.drafts.len());
@@ -163,6 +190,13 @@ impl<'s> Drafts<'s> {
         let mut servers: Vec<Vec<NodeId>> = Vec::with_capacity(wanted.len());
         let mut told = HashSet::new();
         for (id, wanted) in inventory.ids().zip(&wanted) {
+            // Each is looked up as often as it is stated, and a set of them stands for many.
+            let at = wanted.first().map_or(0..0, |(_, at)| at.clone());
+            let names: u64 = wanted.iter().map(|(wanted, _)| wanted.size()).sum();
+            let names = usize::try_from(names).unwrap_or(usize::MAX);
+            if !count(&mut self.facts, names, at, &mut self.wrong) {
+                break;
+            }
             servers.push(look_up(&inventory, id, wanted, &mut told, &mut self.wrong));
         }
         for (node, servers) in inventory.nodes.iter_mut().zip(servers) {
@@ -174,6 +208,15 @@ impl<'s> Drafts<'s> {
         inventory.doubts = self.doubts;
         self.wrong.or(inventory)
     }
+}
+
+/// Adds to what is counted, and tells whether it is still little enough; what is too much is wrong once.
+fn count(facts: &mut usize, more: usize, at: Range<usize>, wrong: &mut Faults<'_>) -> bool {
+    let had = std::mem::replace(facts, facts.saturating_add(more));
+    if *facts > FACTS && had <= FACTS {
+        wrong.at(at, format!("more than {FACTS} groups, servers and attributes of nodes in all"));
+    }
+    *facts <= FACTS
 }
 
 /// Returns the name, address or unit of a node that is a node set or a range of numbers, and what it is.
@@ -196,24 +239,6 @@ fn is_literal(word: &str) -> bool {
     let inner = word.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(inner, _)| inner);
     let is_part = |c: char| c.is_ascii_hexdigit() || c == ':' || c == '.';
     inner.is_some_and(|inner| inner.contains("::") && inner.chars().all(is_part))
-}
-
-/// Returns lines and columns, from 1, of byte offsets; fast for offsets that go up.
-fn places(text: &str, offsets: impl Iterator<Item = usize>) -> Vec<(u32, u32)> {
-    let (mut at, mut line, mut column) = (0, 1u32, 1u32);
-    offsets
-        .map(|offset| {
-            if offset < at {
-                (at, line, column) = (0, 1, 1);
-            }
-            for c in text[at..offset].chars() {
-                (line, column) =
-                    if c == '\n' { (line.saturating_add(1), 1) } else { (line, column.saturating_add(1)) };
-            }
-            at = offset;
-            (line, column)
-        })
-        .collect()
 }
 
 fn look_up(
@@ -284,13 +309,16 @@ fn report_loops(
         let smallest = (0..nodes.len()).min_by_key(|&at| nodes[at]).unwrap_or(0);
         nodes.rotate_left(smallest);
         let Some(&first) = nodes.first() else { continue };
-        let at = |id: NodeId| wanted[id.index()].first().map_or(0..0, |(_, at)| at.clone());
+        let at = |id: &NodeId| wanted[id.index()].first().map_or(0..0, |(_, at)| at.clone());
         wrong.add(|| {
+            let starts: Vec<usize> = nodes.iter().map(|id| at(id).start).collect();
+            let places = source.places(&starts);
             let mut names: Vec<&str> = nodes.iter().map(|id| inventory.name(*id)).collect();
             names.push(inventory.name(first));
             let message = format!("the servers go round in a circle: {}", names.join(" boots from "));
-            nodes[1..].iter().fold(source.diagnose(at(first), message), |diagnostic, id| {
-                diagnostic.note(source.place(at(*id).start), format!("the server of {}", inventory.name(*id)))
+            let others = nodes.iter().zip(places).skip(1);
+            others.fold(source.diagnose(at(&first), message), |diagnostic, (id, place)| {
+                diagnostic.note(place, format!("the server of {}", inventory.name(*id)))
             })
         });
     }

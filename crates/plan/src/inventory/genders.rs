@@ -8,13 +8,14 @@
 mod hosts;
 
 use super::Inventory;
-use super::check::{Draft, Drafts};
+use super::check::{Draft, Drafts, NODES, weight};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::name::Names;
+use std::collections::HashSet;
 use std::ops::Range;
 
 pub(super) fn read<'s>(source: Source<'s>, drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
-    let mut reader = Reader { drafts, names: Names::default(), nodes: Vec::new(), keys: Vec::new() };
+    let mut reader = Reader { drafts, names: Names::default(), nodes: Vec::new(), keys: Keys::default() };
     let mut start = 0;
     for line in source.text.split_inclusive('\n') {
         reader.line(start, line.split('#').next().unwrap_or_default());
@@ -31,8 +32,14 @@ struct Reader<'s> {
     drafts: Drafts<'s>,
     names: Names,
     nodes: Vec<Draft>,
-    /// By node: the attributes it has so far.
-    keys: Vec<Vec<&'s str>>,
+    keys: Keys,
+}
+
+/// Which attributes nodes have so far, by their numbers.
+#[derive(Default)]
+struct Keys {
+    names: Names,
+    of_nodes: HashSet<(usize, Option<u32>)>,
 }
 
 /// An attribute as a line states it for all its nodes.
@@ -40,6 +47,15 @@ struct Attribute<'s> {
     key: &'s str,
     value: Option<&'s str>,
     at: Range<usize>,
+}
+
+impl Attribute<'_> {
+    /// Returns how long its value gets at the longest.
+    fn longest(&self, names: &[String]) -> usize {
+        let value = self.value.unwrap_or_default();
+        let longest = names.iter().map(String::len).max().unwrap_or(0);
+        value.len() + value.matches("%n").count().saturating_mul(longest)
+    }
 }
 
 impl<'s> Reader<'s> {
@@ -59,18 +75,30 @@ impl<'s> Reader<'s> {
                 return;
             }
         };
-        let ids: Vec<usize> = names.iter().map(|name| self.node(name, start..start + end)).collect();
         let indent = attributes.len() - attributes.trim_start().len();
-        for attribute in self.attributes(start + end + indent, attributes.trim_start()) {
+        let attributes = self.attributes(start + end + indent, attributes.trim_start());
+        let weights: usize = attributes.iter().map(|attribute| weight(attribute.longest(&names))).sum();
+        if !self.drafts.has_room(names.len().saturating_mul(1 + weights), start..start + end) {
+            return;
+        }
+        let is_new = |name: &&String| self.names.find(name).is_none();
+        if self.nodes.len() + names.len() > NODES
+            && self.nodes.len() + names.iter().filter(is_new).count() > NODES
+        {
+            self.drafts.wrong.at(start..start + end, format!("more than {NODES} nodes"));
+            return;
+        }
+        let ids: Vec<usize> = names.iter().map(|name| self.node(name, start..start + end)).collect();
+        for attribute in attributes {
+            let key = self.keys.names.intern(attribute.key);
             for &id in &ids {
-                if self.keys[id].contains(&attribute.key) {
+                if !self.keys.of_nodes.insert((id, key)) {
                     let node = &self.nodes[id].node.name;
                     let message = format!("\"{node}\" has the attribute \"{}\" already", attribute.key);
                     // Of one line, one node is enough to find the other.
                     self.drafts.wrong.at(attribute.at.clone(), message);
                     break;
                 }
-                self.keys[id].push(attribute.key);
                 self.attribute(id, &attribute);
             }
         }
@@ -83,7 +111,6 @@ impl<'s> Reader<'s> {
             let mut draft = Draft { at, ..Draft::default() };
             name.clone_into(&mut draft.node.name);
             self.nodes.push(draft);
-            self.keys.push(Vec::new());
         }
         id
     }

@@ -6,6 +6,7 @@ use super::{Inventory, Node};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::json::{Json, Member};
 use crate::suggest;
+use std::collections::HashSet;
 
 const FORMAT: &str = "orderly-inventory/1";
 const TOP: [&str; 2] = ["format", "nodes"];
@@ -17,13 +18,12 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
         return Err(top.diagnose("an inventory is an object: {\"format\": …, \"nodes\": […]}").into());
     };
     let mut nodes = None;
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for member in &members {
-        if seen.contains(&member.key.as_ref()) {
+        if !seen.insert(&member.key) {
             drafts.wrong.add(|| member.diagnose_key(format!("the key \"{}\" stands twice", member.key)));
             continue;
         }
-        seen.push(&member.key);
         match member.key.as_ref() {
             "format" => check_format(&member.value, &mut drafts),
             "nodes" => nodes = Some(member.value),
@@ -56,21 +56,20 @@ fn read_node(item: &Json<'_>, drafts: &mut Drafts<'_>) {
     };
     let mut draft = Draft { at: item.range().start..item.range().start + 1, ..Draft::default() };
     let mut named = false;
-    let mut seen: Vec<&str> = Vec::with_capacity(members.len());
+    let mut seen: HashSet<&str> = HashSet::with_capacity(members.len());
     for member in &members {
         let key = member.key.as_ref();
-        if seen.contains(&key) {
+        if !seen.insert(key) {
             drafts.wrong.add(|| member.diagnose_key(format!("the key \"{key}\" stands twice")));
             continue;
         }
-        seen.push(key);
         if key == "name" {
             named = read_name(&member.value, &mut draft, drafts);
         } else {
             read_key(member, &mut draft, drafts);
         }
     }
-    if !seen.contains(&"name") {
+    if !seen.contains("name") {
         drafts.wrong.add(|| item.diagnose("a node without \"name\""));
     }
     if named {

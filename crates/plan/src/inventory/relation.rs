@@ -19,6 +19,16 @@ pub(super) enum Wanted {
     Text(String),
 }
 
+impl Wanted {
+    /// Returns how many names are looked up for it.
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Self::Text(text) if nodeset::is_set(text) => nodeset::size(text),
+            Self::Number(_) | Self::Text(_) => 1,
+        }
+    }
+}
+
 /// A server that is not in the inventory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unknown {
@@ -95,12 +105,21 @@ impl Resolver<'_> {
             return Ok(vec![id]);
         }
         if nodeset::is_set(text) {
-            let names = nodeset::expand(text).map_err(|_| Unknown::Senseless(format!("\"{text}\"")))?;
-            return names
-                .iter()
-                .map(|name| self.one(name))
-                .collect::<Result<Vec<_>, _>>()
-                .map(|ids| ids.concat());
+            let mut found = Ok(Vec::new());
+            // The first that is unknown ends it: a set may have millions of names.
+            nodeset::visit(text, &|_| None, &mut |name| match (self.one(name), &mut found) {
+                (Ok(ids), Ok(found)) => {
+                    found.extend(ids);
+                    true
+                }
+                (Err(unknown), _) => {
+                    found = Err(unknown);
+                    false
+                }
+                (Ok(_), Err(_)) => false,
+            })
+            .map_err(|_| Unknown::Senseless(format!("\"{text}\"")))?;
+            return found;
         }
         self.one(text)
     }

@@ -10,6 +10,7 @@ use super::check::{Draft, Drafts};
 use super::outside::short;
 use super::relation::Wanted;
 use crate::diagnostic::{Diagnostics, Source};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
@@ -35,10 +36,8 @@ struct Stanza {
 /// What xCAT calls a node by its network interfaces.
 #[derive(Default)]
 struct Nics {
-    /// Interfaces that have a name or an address.
-    names: Vec<String>,
-    prefixes: Vec<(String, String)>,
-    suffixes: Vec<(String, String)>,
+    /// Interfaces that have a name or an address, with the prefixes and the suffixes of their names.
+    named: BTreeMap<String, (Vec<String>, Vec<String>)>,
     /// Addresses and aliases, whole.
     words: Vec<String>,
 }
@@ -53,17 +52,13 @@ fn aliases(stanza: &Stanza) -> Vec<String> {
     aliases.extend(draft.node.address.clone());
     // `sn1` for a node that is called `sn1.example.org`, and the other way round, which the look-up does.
     aliases.extend([node.to_owned(), name.to_owned()]);
-    for nic in &nics.names {
-        let of = |known: &[(String, String)]| {
-            known.iter().filter(|(key, _)| key == nic).map(|(_, word)| word.clone()).collect::<Vec<_>>()
-        };
-        let (prefixes, suffixes) = (of(&nics.prefixes), of(&nics.suffixes));
+    for (nic, (prefixes, suffixes)) in &nics.named {
         if prefixes.is_empty() && suffixes.is_empty() {
             aliases.push(format!("{name}-{nic}"));
         }
         aliases.extend(suffixes.iter().map(|suffix| format!("{name}{suffix}")));
         aliases.extend(prefixes.iter().map(|prefix| format!("{prefix}{name}")));
-        let both = prefixes.iter().zip(&suffixes);
+        let both = prefixes.iter().zip(suffixes);
         aliases.extend(both.map(|(prefix, suffix)| format!("{prefix}{name}{suffix}")));
     }
     aliases
@@ -83,16 +78,14 @@ impl Nics {
                 (_, Some((nic, words))) => (nic, words),
                 (None, None) => continue,
             };
+            let (prefixes, suffixes) = self.named.entry(nic.to_owned()).or_default();
             for word in words.split('|').map(str::trim).filter(|word| !word.is_empty()) {
                 let word = word.to_owned();
                 match kind {
-                    "nichostnamesuffixes" => self.suffixes.push((nic.to_owned(), word)),
-                    "nichostnameprefixes" => self.prefixes.push((nic.to_owned(), word)),
+                    "nichostnamesuffixes" => suffixes.push(word),
+                    "nichostnameprefixes" => prefixes.push(word),
                     _ => self.words.extend(word.split_whitespace().map(str::to_owned)),
                 }
-            }
-            if !self.names.iter().any(|known| known == nic) {
-                self.names.push(nic.to_owned());
             }
         }
     }

@@ -54,6 +54,9 @@ const HOLE: char = '\u{1}';
 /// Longer numbers are serial numbers and the like and stay as they are.
 const LONGEST: usize = 15;
 
+/// Names of more numbers stay as they are: joining costs their square.
+const NUMBERS: usize = 16;
+
 fn split<'n>(name: &'n str, shape: &mut String, numbers: &mut Vec<Digits<'n>>) {
     if super::is_set(name) || name.contains(['/', HOLE]) {
         shape.push_str(name);
@@ -73,6 +76,10 @@ fn split<'n>(name: &'n str, shape: &mut String, numbers: &mut Vec<Digits<'n>>) {
         rest = &rest[start + length..];
     }
     shape.push_str(rest);
+    if numbers.len() > NUMBERS {
+        name.clone_into(shape);
+        numbers.clear();
+    }
 }
 
 /// Names of one shape: for each number, the set of values it takes, by their number in `Sets`.

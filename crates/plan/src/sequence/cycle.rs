@@ -5,6 +5,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::fleet::NodeId;
 use crate::graph::{GroupId, Order, Vertex, What};
 use crate::name::Roster;
+use std::collections::HashMap;
 
 /// How many loops are described; each is mended alone, and mending one often mends others.
 const DESCRIBED: usize = 20;
@@ -21,9 +22,10 @@ impl Sequence {
         if cycles.is_empty() {
             return Ok(order);
         }
+        let stated = self.first_stated();
         let mut described = Vec::new();
         for found in cycles.iter().take(DESCRIBED) {
-            described.push(Loop::new(&order, found).describe(self, roster));
+            described.push(Loop::new(&order, found).describe(self, &stated, roster));
         }
         if cycles.len() > DESCRIBED {
             let rest = cycles.len() - DESCRIBED;
@@ -48,12 +50,24 @@ impl Sequence {
         self.group(group).members.iter().find(of_node).map_or(At::NOWHERE, |member| member.at)
     }
 
+    /// Returns where each order is first stated.
+    pub(super) fn first_stated(&self) -> Stated {
+        let mut stated = Stated::with_capacity(self.edges.len());
+        for edge in &self.edges {
+            stated.entry((edge.before, edge.after)).or_insert(edge.at);
+        }
+        stated
+    }
+
     /// Returns where it is first stated that one group is before another.
     pub(super) fn edge_at(&self, before: GroupId, after: GroupId) -> At {
         let stated = self.edges.iter().find(|edge| (edge.before, edge.after) == (before, after));
         stated.map_or(At::NOWHERE, |edge| edge.at)
     }
 }
+
+/// Orders, and where they are stated.
+pub(super) type Stated = HashMap<(GroupId, GroupId), At>;
 
 /// A stretch of a loop from where it enters a group to where it leaves one: the same, or another
 /// that shares a node with it.
@@ -90,14 +104,14 @@ impl Loop {
         Self(stretches)
     }
 
-    fn describe(&self, sequence: &Sequence, roster: &dyn Roster) -> Diagnostic {
-        let first_at =
-            self.edges().next().map_or(At::NOWHERE, |(before, after)| sequence.edge_at(before, after));
+    fn describe(&self, sequence: &Sequence, stated: &Stated, roster: &dyn Roster) -> Diagnostic {
+        let edge_at = |edge| stated.get(&edge).copied().unwrap_or(At::NOWHERE);
+        let first_at = self.edges().next().map_or(At::NOWHERE, edge_at);
         let mut diagnostic = sequence.diagnose(first_at, self.sentence(sequence, roster));
         let mut notes: Vec<(At, String)> = Vec::new();
         for (before, after) in self.edges() {
             let clause = format!("{} > {}", sequence.group_name(before), sequence.group_name(after));
-            notes.push((sequence.edge_at(before, after), clause));
+            notes.push((edge_at((before, after)), clause));
         }
         for stretch in &self.0 {
             let Some(node) = stretch.shared else { continue };
@@ -106,10 +120,9 @@ impl Loop {
                 notes.push((sequence.member_at(group, node), clause));
             }
         }
-        for (at, clause) in notes {
-            if let Some(place) = sequence.place(at) {
-                diagnostic = diagnostic.note(place, clause);
-            }
+        let places = sequence.places(notes.iter().map(|(at, _)| *at));
+        for (place, (_, clause)) in places.into_iter().zip(notes) {
+            diagnostic.notes.extend(place.map(|place| (place, clause)));
         }
         diagnostic
     }

@@ -129,11 +129,32 @@ fn bracket_end(bytes: &[u8], open: usize) -> Option<usize> {
     (bytes.get(close) == Some(&b']')).then_some(close)
 }
 
-/// Returns where the expression that begins at `start` ends. A word with commas and no blanks is one, as on a
-/// command line, where that makes a difference: where it has `!`, `&` or `^`.
-pub(super) fn expression_end(text: &str, start: usize) -> usize {
-    let alone = word_end(text, start);
-    let mut end = alone;
+/// Finds where expressions end, one after the other; a list is read once and not anew for each of its words.
+#[derive(Debug, Default)]
+pub(super) struct Expressions {
+    /// A list whose words are expressions each.
+    plain: Range<usize>,
+}
+
+impl Expressions {
+    /// Returns where the expression that begins at `start` ends. A word with commas and no blanks is one, as on a
+    /// command line, where that makes a difference: where it has `!`, `&` or `^`.
+    pub(super) fn end(&mut self, text: &str, start: usize) -> usize {
+        if self.plain.contains(&start) {
+            return word_end(text, start);
+        }
+        let end = list_end(text, start);
+        if text[start..end].contains(['!', '&', '^']) {
+            return end;
+        }
+        self.plain = start..end;
+        word_end(text, start)
+    }
+}
+
+/// Returns where the words end that commas alone join.
+fn list_end(text: &str, start: usize) -> usize {
+    let mut end = word_end(text, start);
     while text.as_bytes().get(end) == Some(&b',') {
         let next = word_end(text, end + 1);
         if next == end + 1 {
@@ -141,12 +162,12 @@ pub(super) fn expression_end(text: &str, start: usize) -> usize {
         }
         end = next;
     }
-    if text[start..end].contains(['!', '&', '^']) { end } else { alone }
+    end
 }
 
 /// Tells whether a text would be read as exactly one member.
 pub(super) fn is_one_member(text: &str) -> bool {
-    !text.is_empty() && expression_end(text, 0) == text.len()
+    !text.is_empty() && Expressions::default().end(text, 0) == text.len()
 }
 
 #[cfg(test)]

@@ -174,14 +174,14 @@ impl<'s> Parser<'s> {
         if group.at == At::NOWHERE {
             group.at = At::offset(name.range().start);
         }
-        let mut at = 0;
+        let (mut at, mut expressions) = (0, lexer::Expressions::default());
         while let Some(token) = members.get(at) {
             at += 1;
             match token.kind {
                 Kind::Word => {
                     let group = &mut self.sequence.groups[id.index()];
                     let start = token.range().start;
-                    let end = lexer::expression_end(self.source.text, start);
+                    let end = expressions.end(self.source.text, start);
                     at += members[at..].iter().take_while(|token| token.range().start < end).count();
                     self.finder.find(start..end, &mut group.members, &mut self.wrong);
                 }

@@ -83,15 +83,24 @@ impl Sequence {
     }
 }
 
+/// A short text can relate many nodes to many.
+const PAIRS: usize = 5_000_000;
+
 /// Returns the servers of each node, by node.
 fn relate(inventory: &Inventory, relations: &[&str]) -> Result<Vec<Vec<NodeId>>, Diagnostics> {
     let mut wrong = Diagnostics::default();
     let mut servers = vec![Vec::new(); inventory.len()];
+    let mut pairs = 0;
     for relation in relations {
         for id in inventory.ids() {
             let clause = match inventory.related(id, relation) {
                 Ok(related) if related.contains(&id) => "the node is its own server".to_owned(),
                 Ok(related) => {
+                    pairs += related.len();
+                    if pairs > PAIRS {
+                        let message = format!("more than {PAIRS} relations between nodes and servers");
+                        return Err(Diagnostic::about(inventory.file(), message).into());
+                    }
                     servers[id.index()].extend(related);
                     continue;
                 }

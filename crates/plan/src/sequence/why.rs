@@ -35,14 +35,13 @@ impl Sequence {
             (What::End(before), What::Begin(after)) => Some(Reason::Before { before, after }),
             _ => None,
         });
-        Some(reasons.map(|reason| Link { reason, place: self.reason_place(reason) }).collect())
-    }
-
-    fn reason_place(&self, reason: Reason) -> Option<Place> {
-        self.place(match reason {
+        let reasons: Vec<Reason> = reasons.collect();
+        let stated = self.first_stated();
+        let places = self.places(reasons.iter().map(|reason| match *reason {
             Reason::Member { node, group } => self.member_at(group, node),
-            Reason::Before { before, after } => self.edge_at(before, after),
-        })
+            Reason::Before { before, after } => stated.get(&(before, after)).copied().unwrap_or_default(),
+        }));
+        Some(reasons.into_iter().zip(places).map(|(reason, place)| Link { reason, place }).collect())
     }
 
     /// Returns a chain for people, one statement a line: `cstartSeq:3:1: servers > clients`.

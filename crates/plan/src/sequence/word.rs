@@ -9,6 +9,7 @@ use crate::fleet::NodeId;
 use crate::inventory::Inventory;
 use crate::name::Names;
 use crate::nodeset;
+use std::cell::Cell;
 use std::ops::Range;
 
 /// What the members of groups are.
@@ -20,8 +21,9 @@ pub(super) enum Members<'i> {
     Commands,
 }
 
-/// The most memberships of one file: a thousand short lines could each stand for millions.
-const MEMBERSHIPS: usize = if cfg!(test) { 20_000 } else { 20_000_000 };
+/// The most names that the members of one file stand for, before any are taken away: a thousand short lines could
+/// each stand for millions.
+const NAMES: u64 = if cfg!(test) { 20_000 } else { 20_000_000 };
 
 /// How many unknown names of one set are gathered for its message.
 const GATHERED: usize = 1000;
@@ -35,12 +37,13 @@ pub(super) struct Finder<'s> {
     pub(super) own: Names,
     /// Nodes that are not in the inventory: the only errors that may be forgiven.
     pub(super) strange: Faults<'s>,
-    memberships: usize,
+    /// How many names were looked at.
+    met: Cell<u64>,
 }
 
 impl<'s> Finder<'s> {
     pub(super) fn new(source: Source<'s>, members: Members<'s>) -> Self {
-        Self { source, members, own: Names::default(), strange: Faults::new(source), memberships: 0 }
+        Self { source, members, own: Names::default(), strange: Faults::new(source), met: Cell::new(0) }
     }
 
     /// Tells whether a name is a node of the inventory.
@@ -51,20 +54,27 @@ impl<'s> Finder<'s> {
     /// Adds what the word at `range` stands for to `found`.
     pub(super) fn find(&mut self, range: Range<usize>, found: &mut Vec<Member>, wrong: &mut Faults<'_>) {
         let word = &self.source.text[range.clone()];
-        let before = found.len();
-        match self.members {
-            Members::Commands => self.command(word, range.clone(), found, wrong),
-            Members::Nodes(None) => self.unchecked(word, range.clone(), found, wrong),
-            Members::Nodes(Some(inventory)) => self.node(inventory, word, range.clone(), found, wrong),
+        let had = self.met.get();
+        if had > NAMES {
+            return;
         }
-        let had = self.memberships;
-        self.memberships += found.len() - before;
-        if self.memberships > MEMBERSHIPS {
-            found.truncate(before);
-            if had <= MEMBERSHIPS {
-                wrong.at(range, format!("more than {MEMBERSHIPS} memberships in one file"));
+        self.meet(cost(word));
+        let before = found.len();
+        if self.met.get() <= NAMES {
+            match self.members {
+                Members::Commands => self.command(word, range.clone(), found, wrong),
+                Members::Nodes(None) => self.unchecked(word, range.clone(), found, wrong),
+                Members::Nodes(Some(inventory)) => self.node(inventory, word, range.clone(), found, wrong),
             }
         }
+        if self.met.get() > NAMES {
+            found.truncate(before);
+            wrong.at(range, format!("the members of one file stand for more than {NAMES} names"));
+        }
+    }
+
+    fn meet(&self, names: u64) {
+        self.met.set(self.met.get().saturating_add(names));
     }
 
     fn command(&mut self, word: &str, range: Range<usize>, found: &mut Vec<Member>, wrong: &mut Faults<'_>) {
@@ -161,6 +171,10 @@ impl<'s> Finder<'s> {
             let mut missing: Vec<String> = Vec::new();
             let members = |group: &str| {
                 let nodes = inventory.group(group)?;
+                self.meet(nodes.len() as u64);
+                if self.met.get() > NAMES {
+                    return Some(Vec::new());
+                }
                 Some(nodes.iter().map(|node| inventory.name(*node).to_owned()).collect())
             };
             let visited = nodeset::visit(word, &members, &mut |name| {
@@ -239,6 +253,16 @@ impl<'s> Finder<'s> {
 
     fn bad_set(&self, range: &Range<usize>, fault: nodeset::Fault, wrong: &mut Faults<'_>) {
         wrong.at(range.start + fault.range.start..range.start + fault.range.end, fault.message);
+    }
+}
+
+/// Returns how many names a word stands for; the members of groups are counted where they are looked up.
+fn cost(word: &str) -> u64 {
+    match numbers(word) {
+        Some(Ok(numbers)) => u64::from(numbers.end() - numbers.start()) + 1,
+        Some(Err(_)) => 1,
+        None if nodeset::is_set(word) => nodeset::size(word),
+        None => 1,
     }
 }
 

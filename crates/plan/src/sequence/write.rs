@@ -62,9 +62,9 @@ impl Sequence {
                 Spelling::Folded => folded(names, roster),
             };
         }
-        let (mut words, mut plain) = (Vec::new(), Vec::new());
+        let (mut words, mut plain, mut expressions) = (Vec::new(), Vec::new(), lexer::Expressions::default());
         for several in members.chunk_by(|one, next| one.at == next.at) {
-            let word = self.word_at(several[0].at);
+            let word = self.word_at(several[0].at, &mut expressions);
             if spelling == Spelling::Names || word.contains(['!', '&', '^', '@']) {
                 words.push(Cow::Borrowed(word));
             } else {
@@ -74,9 +74,9 @@ impl Sequence {
         nodeset::fold_words(plain).into_iter().map(unmistaken).chain(words).collect()
     }
 
-    fn word_at(&self, at: At) -> &str {
+    fn word_at(&self, at: At, expressions: &mut lexer::Expressions) -> &str {
         let start = (at.0 as usize).min(self.text.len());
-        &self.text[start..lexer::expression_end(&self.text, start)]
+        &self.text[start..expressions.end(&self.text, start)]
     }
 }
 

@@ -12,6 +12,7 @@ pub(super) struct Tree<'v, 'a> {
     groups: Vec<(&'v str, &'v Group<'a>)>,
     parents: Vec<Vec<usize>>,
     depths: Vec<usize>,
+    weights: Vec<usize>,
     of_host: HashMap<&'v str, Vec<usize>>,
     all: Option<usize>,
 }
@@ -34,7 +35,12 @@ impl<'v, 'a> Tree<'v, 'a> {
         }
         let all = by_name.get("all").copied();
         let depths = depths(&groups, &by_name, &parents);
-        Self { groups, parents, depths, of_host, all }
+        let weigh = |(_, group): &(&str, &Group<'_>)| {
+            let variables = group.variables.iter().map(|member| super::weight(member.value.range().len()));
+            1 + variables.sum::<usize>()
+        };
+        let weights = groups.iter().map(weigh).collect();
+        Self { groups, parents, depths, weights, of_host, all }
     }
 
     /// Returns the groups of a host, with all above, the farthest first.
@@ -69,6 +75,11 @@ impl<'v, 'a> Tree<'v, 'a> {
 
     pub(super) fn depth(&self, group: usize) -> usize {
         self.depths[group]
+    }
+
+    /// Returns how much a group states of each of its hosts.
+    pub(super) fn weight(&self, group: usize) -> usize {
+        self.weights[group]
     }
 
     pub(super) fn variables(&self, group: usize) -> &'v [Member<'a>] {

@@ -3,6 +3,7 @@
 //! `n!1` is a name, a range is padded as its first number is, and commas too many are passed over. What
 //! libgenders refuses is refused: dots, more than 64 characters, ranges of more than 16,384 numbers.
 
+use crate::inventory::check::NODES as MOST;
 use crate::nodeset::Fault;
 use std::ops::Range;
 
@@ -64,6 +65,10 @@ fn expand_name(piece: &str, start: usize, names: &mut Vec<String>) -> Result<(),
             ));
         }
         let width = first.len();
+        let so_many = usize::try_from(high - low).unwrap_or(usize::MAX);
+        if names.len() + so_many > MOST {
+            return Err(fault(place, format!("more than {MOST} nodes")));
+        }
         names.extend((low..=high).map(|number| format!("{before}{number:0width$}{after}")));
     }
     Ok(())

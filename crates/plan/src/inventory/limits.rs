@@ -1,0 +1,51 @@
+//! Short texts that state much of many nodes: rejected where they are too much, before memory is.
+
+use super::{Format, Outside, read};
+use crate::diagnostic::Source;
+
+fn said(format: Format, text: &str) -> String {
+    let read = read(&Source { name: "i", text }, format, &Outside::default());
+    read.map(|inventory| inventory.len()).map_err(|wrong| wrong.to_string()).unwrap_err()
+}
+
+/// `n[1-3999999] a,b=%n` took 4.9 GB.
+#[test]
+fn genders_lines_of_too_many_nodes_or_attributes_are_errors() {
+    let check = |text: &str, expected: &str| {
+        let said = said(Format::Genders, text);
+        assert_eq!(said.lines().next(), Some(expected), "{said}");
+        assert_eq!(said.matches("more than").count(), 1, "{said}");
+    };
+    check("n[1-16000] a\nm[1-9999] a\n", "i:2:1: more than 20000 nodes");
+    check("n[1-16000],m[1-16000] a\n", "i:1:14: more than 20000 nodes");
+    let facts = "more than 100000 groups, servers and attributes of nodes in all";
+    check("n[1-16000] a,b=%n,c,d\nn[1-16000] e,f\nn[1-16000] g\n", &format!("i:2:1: {facts}"));
+    check(&format!("n[1-16000] a={}\n", "%n".repeat(100)), &format!("i:1:1: {facts}"));
+    check(&"n[1-16000]\n".repeat(9), &format!("i:7:1: {facts}"));
+    check("n[1-4000] boot_server=n[1-4000]!n[1-4000]\n", &format!("i:1:11: {facts}"));
+}
+
+/// A chain of 4,000 groups with a host in each took 504 MB, and 8,000 four times that.
+#[test]
+fn what_ansible_groups_state_of_all_their_hosts_is_counted() {
+    let chain = |size: usize, variables: &str| {
+        let group = |at: usize| {
+            format!(
+                r#""g{at}": {{"hosts": ["n{at}"], "children": ["g{}"], "vars": {{{variables}}}}}"#,
+                at + 1
+            )
+        };
+        format!("{{{}}}", (0..size).map(group).collect::<Vec<_>>().join(",\n"))
+    };
+    let facts = "more than 100000 groups, servers and attributes of nodes in all";
+    let source = chain(400, "");
+    assert!(read(&Source { name: "i", text: &source }, Format::Ansible, &Outside::default()).is_ok());
+    for text in [
+        chain(500, ""),
+        chain(300, r#""a": 1, "b": 2"#),
+        chain(100, &format!(r#""a": "{}""#, "x".repeat(2000))),
+    ] {
+        let said = said(Format::Ansible, &text);
+        assert!(said.lines().next().unwrap().ends_with(facts), "{said}");
+    }
+}

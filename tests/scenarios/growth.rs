@@ -1,0 +1,255 @@
+//! Worst cases: twice the text may cost twice the work, never four times. What is counted is instructions, by
+//! valgrind, never time.
+
+use bed::{Bed, Need, real};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Twice, and what a logarithm and a growing table add; a square alone is four.
+const MOST: f64 = 2.3;
+
+/// Returns how many instructions a run of seqfile takes.
+fn instructions(bed: &Bed, args: &[&str], status: i32) -> f64 {
+    let ended = bed
+        .external(real::find("valgrind").unwrap())
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(bed.path("bin/seqfile"))
+        .args(args)
+        .patience(Duration::from_secs(600))
+        .status(status)
+        .any_stdout()
+        .any_stderr()
+        .run();
+    let line = ended.stderr.lines().find_map(|line| line.split_once("Collected : ")).unwrap().1;
+    line.trim().parse().unwrap()
+}
+
+/// One shape of input: `make` writes it in a size, and seqfile ends with `status` on it.
+struct Shape {
+    name: &'static str,
+    args: &'static [&'static str],
+    status: i32,
+    size: usize,
+    make: fn(usize) -> String,
+}
+
+fn check(shapes: &[Shape]) {
+    if !real::require(&[Need::Program("valgrind")]) {
+        return;
+    }
+    let mut wrong = String::new();
+    for Shape { name, args, status, size, make } in shapes {
+        let bed = Bed::new();
+        let count = |size: usize| {
+            bed.write("input", make(size));
+            instructions(&bed, args, *status)
+        };
+        let base = instructions(&bed, &["--version"], 0);
+        let (one, two) = (count(*size) - base, count(2 * size) - base);
+        let ratio = two / one;
+        if ratio > MOST {
+            writeln!(wrong, "{name}: {one:.0} instructions, and {ratio:.1} times as many for twice as much")
+                .unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+fn join(size: usize, between: &str, one: impl Fn(usize) -> String) -> String {
+    (0..size).map(one).collect::<Vec<_>>().join(between)
+}
+
+fn ring(size: usize) -> String {
+    join(size, "\n", |at| format!("g{at}: n{at}\ng{at} > g{}", (at + 1) % size))
+}
+
+const CHECK: &[&str] = &["--check", "input"];
+
+#[test]
+fn a_sequence_file_of_twice_the_size_takes_twice_the_work() {
+    let row = |name, status, size, make| Shape { name, args: CHECK, status, size, make };
+    check(&[
+        row("one cycle of groups", 3, 500, ring),
+        row("one cycle stated in one line", 3, 500, |size| {
+            format!(
+                "{}\n{} > g0\n",
+                join(size, "\n", |at| format!("g{at}: n{at}")),
+                join(size, " > ", |at| format!("g{at}"))
+            )
+        }),
+        row("a cycle through shared nodes", 3, 300, |size| {
+            join(size, "\n", |at| format!("a{at}: n{at}\nb{at}: n{}\na{at} > b{at}", (at + 1) % size))
+        }),
+        row("many cycles", 3, 300, |size| {
+            join(size, "\n", |at| format!("a{at}: n{at}\nb{at}: m{at}\na{at} > b{at}\nb{at} > a{at}"))
+        }),
+        row("a tangle of long loops", 3, 400, |size| {
+            let next = |at: usize, step: usize| (at / 2 + step) * 2 % size;
+            join(size, "\n", |at| format!("g{at}: n{at}\ng{at} > g{}, g{}", next(at, 1), next(at, 1) + 1))
+        }),
+        row("a chain of groups", 0, 500, |size| {
+            format!(
+                "{}\n{}\n",
+                join(size, "\n", |at| format!("g{at}: n{at}")),
+                join(size, " > ", |at| format!("g{at}"))
+            )
+        }),
+        row("one group with commas", 0, 1000, |size| {
+            format!("g: {}\n", join(size, ",", |at| format!("n{at}")))
+        }),
+        row("one group with differences", 0, 1000, |size| {
+            format!("g: {}\n", join(size, "!", |at| format!("n{at}")))
+        }),
+        row("one group of many ranges", 0, 500, |size| {
+            format!("g: n[{}]\n", join(size, ",", |at| format!("{}-{}", 3 * at, 3 * at + 1)))
+        }),
+        row("one group line by line", 0, 1500, |size| join(size, "\n", |at| format!("g: n{at}"))),
+        row("one member in many groups", 0, 500, |size| join(size, "\n", |at| format!("g{at}: n1"))),
+        row("undefined groups", 3, 500, |size| join(size, "\n", |at| format!("g{at} > h{at}"))),
+        row("joined lines", 0, 500, |size| format!("g: {}\n", join(size, "\\\n", |at| format!(" n{at}")))),
+        row("brackets that are not closed", 3, 1000, |size| format!("g: {}\n", "[1,".repeat(size))),
+        row("backslashes", 3, 1000, |size| format!("g: {}x\n", "\\ ".repeat(size))),
+        row("parentheses", 3, 1000, |size| format!("g: {}\n", "(n".repeat(size))),
+        row("two long names that are alike", 3, 1000, |size| {
+            format!("{}a: n1\n{}b > {}a\n", "g".repeat(size), "g".repeat(size), "g".repeat(size))
+        }),
+    ]);
+}
+
+#[test]
+fn what_is_written_of_twice_the_size_takes_twice_the_work() {
+    let row = |name, args, size, make| Shape { name, args, status: 0, size, make };
+    let chain = |size| {
+        format!(
+            "{}\n{}\n",
+            join(size, "\n", |at| format!("g{at}: n{at} m")),
+            join(size, "\n", |at| format!("h: g{at}"))
+        )
+    };
+    check(&[
+        row("reversed", &["--reverse", "input"], 500, chain),
+        row("reversed as JSON", &["--reverse", "input", "--json"], 300, chain),
+        row("reversed as JSON with commas", &["--reverse", "input", "--json"], 1000, |size| {
+            format!("g: {}\n", join(size, ",", |at| format!("n{at}")))
+        }),
+        row("as a graph", &["--reverse", "input", "--dot"], 300, chain),
+        row("as a table", &["--reverse", "input", "--waves"], 300, chain),
+        row("folded names of many numbers", &["--reverse", "input", "--waves"], 2000, |size| {
+            format!("g: {} {}\n", "1a".repeat(size), "2a".repeat(size))
+        }),
+        row("from JSON", &["--from-json", "input"], 300, |size| {
+            let groups = join(size, ",", |at| format!("{{\"name\":\"g{at}\",\"members\":[\"n{at}\"]}}"));
+            let edges =
+                join(size - 1, ",", |at| format!("{{\"before\":\"g{at}\",\"after\":\"g{}\"}}", at + 1));
+            format!("{{\"format\":\"orderly-sequence/1\",\"groups\":[{groups}],\"edges\":[{edges}]}}")
+        }),
+    ]);
+}
+
+fn json(nodes: &str) -> String {
+    format!("{{\"format\":\"orderly-inventory/1\",\"nodes\":[{nodes}]}}")
+}
+
+#[test]
+fn an_inventory_of_twice_the_size_takes_twice_the_work() {
+    let row = |name, format, status, size, make: fn(usize) -> String| Shape {
+        name,
+        args: match format {
+            "json" => &["-i", "input", "--from", "json"],
+            "genders" => &["-i", "input", "--from", "genders"],
+            "ansible" => &["-i", "input", "--from", "ansible"],
+            "warewulf" => &["-i", "input", "--from", "warewulf"],
+            _ => &["-i", "input", "--from", "xcat"],
+        },
+        status,
+        size,
+        make,
+    };
+    check(&[
+        row("json: nodes", "json", 0, 200, |size| {
+            json(&join(size, ",", |at| format!("{{\"name\":\"n{at}\",\"number\":{}}}", at + 1)))
+        }),
+        row("json: attributes of one node", "json", 0, 1500, |size| {
+            json(&format!("{{\"name\":\"n\",{}}}", join(size, ",", |at| format!("\"a{at}\":1"))))
+        }),
+        row("json: one circle of servers", "json", 3, 300, |size| {
+            json(&join(size, ",\n", |at| {
+                format!("{{\"name\":\"n{at}\",\"boot_server\":\"n{}\"}}", (at + 1) % size)
+            }))
+        }),
+        row("json: a chain of servers", "json", 0, 300, |size| {
+            let clients =
+                join(size, ",", |at| format!("{{\"name\":\"n{}\",\"boot_server\":\"n{at}\"}}", at + 1));
+            json(&format!("{{\"name\":\"n0\"}},{clients}"))
+        }),
+        row("json: unknown keys", "json", 3, 1500, |size| {
+            format!(
+                "{{\"format\":\"orderly-inventory/1\",\"nodes\":[],{}}}",
+                join(size, ",", |at| format!("\"k{at}\":1"))
+            )
+        }),
+        row("json: groups of one node", "json", 0, 1500, |size| {
+            json(&format!("{{\"name\":\"n\",\"groups\":[{}]}}", join(size, ",", |at| format!("\"g{at}\""))))
+        }),
+        row("json: servers of one node", "json", 0, 1500, |size| {
+            json(&format!(
+                "{},{{\"name\":\"n\",\"boot_server\":[{}]}}",
+                join(size, ",", |at| format!("{{\"name\":\"s{at}\"}}")),
+                join(size, ",", |at| format!("\"s{at}\""))
+            ))
+        }),
+        row("json: nested values", "json", 0, 40, |size| {
+            json(&format!("{{\"name\":\"n\",\"a\":{}{}}}", "[".repeat(size), "]".repeat(size)))
+        }),
+        row("genders: attributes of one node", "genders", 0, 1500, |size| {
+            format!("n {}\n", join(size, ",", |at| format!("a{at}=1")))
+        }),
+        row("genders: one node line by line", "genders", 0, 1500, |size| {
+            join(size, "\n", |at| format!("n a{at}"))
+        }),
+        row("genders: nodes of one line", "genders", 0, 500, |size| format!("n[1-{size}] a,b=%n\n")),
+        row("genders: names of one line", "genders", 0, 500, |size| {
+            format!("{} a\n", join(size, ",", |at| format!("n{at}")))
+        }),
+        row("ansible: a chain of groups", "ansible", 0, 300, |size| {
+            format!(
+                "{{\"g{size}\":[\"n\"],{}}}",
+                join(size, ",", |at| format!("\"g{at}\":{{\"children\":[\"g{}\"]}}", at + 1))
+            )
+        }),
+        row("ansible: hosts of one group", "ansible", 0, 300, |size| {
+            format!("{{\"g\":[{}]}}", join(size, ",", |at| format!("\"n{at}\"")))
+        }),
+        row("ansible: variables of one host", "ansible", 0, 300, |size| {
+            format!(
+                "{{\"_meta\":{{\"hostvars\":{{\"n\":{{{}}}}}}},\"g\":[\"n\"]}}",
+                join(size, ",", |at| format!("\"a{at}\":1"))
+            )
+        }),
+        row("warewulf: nodes", "warewulf", 0, 200, |size| {
+            format!("{{{}}}", join(size, ",", |at| format!("\"n{at}\":{{\"profiles\":[\"p\"]}}")))
+        }),
+        row("warewulf: networks of one node", "warewulf", 0, 1500, |size| {
+            format!(
+                "{{\"n\":{{\"network devices\":{{{}}}}}}}",
+                join(size, ",", |at| format!("\"e{at}\":{{\"ipaddr\":\"1\"}}"))
+            )
+        }),
+        row("warewulf: tags of one node", "warewulf", 0, 1500, |size| {
+            format!("{{\"n\":{{\"tags\":{{{}}}}}}}", join(size, ",", |at| format!("\"t{at}\":\"1\"")))
+        }),
+        row("xcat: nodes", "xcat", 0, 200, |size| join(size, "\n", |at| format!("n{at}:\n  objtype=node"))),
+        row("xcat: interfaces of one node", "xcat", 0, 4000, |size| {
+            format!(
+                "n:\n{}",
+                join(size, "\n", |at| format!("  nicips.e{at}=10.0.0.1\n  nichostnamesuffixes.e{at}=-e{at}"))
+            )
+        }),
+        row("xcat: interfaces in one line", "xcat", 0, 4000, |size| {
+            format!("n:\n  nicips={}\n", join(size, ",", |at| format!("e{at}!10.0.0.1")))
+        }),
+        row("xcat: attributes of one node", "xcat", 0, 1500, |size| {
+            format!("n:\n{}", join(size, "\n", |at| format!("  a{at}=1")))
+        }),
+    ]);
+}
