@@ -1,7 +1,8 @@
 //! Telling users, and the wait until the time of `-T`.
 
-use crate::each::Script;
+use crate::each::{Answer, Script};
 use crate::warning::{self, Warning};
+use orderly_exec::job::{Ended, Ending};
 use orderly_nodes::fleet::Drivers;
 use orderly_nodes::run::{Telling, drive, fold};
 use orderly_plan::duration;
@@ -11,6 +12,11 @@ use std::time::Duration;
 
 /// How long a node may take to close or open its logins.
 const LOGINS: Duration = Duration::from_secs(30);
+/// How often it is tried again to allow them, and after how long: a file that stays locks users out.
+const AGAIN: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(2);
+/// The exit status that says that the file is not of this program's making.
+const FOREIGN: i32 = 3;
 /// Where logins are held off; the older place where there is no `/run`.
 const NOLOGIN: &str = "f=/run/nologin; [ -d /run ] || f=/etc/nologin; umask 022; ";
 /// Tells whether the file is of this program's making: what another wrote there stays.
@@ -80,10 +86,16 @@ impl Notice<'_> {
 
     /// Tells users that nothing comes of it.
     pub(crate) fn take_back(&self, drivers: &mut Drivers, logins: &mut Logins, telling: &mut Telling<'_>) {
-        logins.open(self.nodes, drivers, telling);
+        let left = logins.open(self.nodes, drivers, telling);
         // A further signal ends this as well; the shutdown is cancelled either way.
         self.tell(drivers, &warning::cancelled(self.asked_by), telling);
-        telling.say("cancelled: nothing was stopped");
+        if left.is_empty() {
+            telling.say("cancelled: nothing was stopped");
+        } else {
+            let nodes = fold(&left, telling.name);
+            telling
+                .warn(&format!("cancelled: nothing was stopped, but logins are still held off on {nodes}"));
+        }
     }
 
     fn tell(&self, drivers: &mut Drivers, text: &str, telling: &mut Telling<'_>) -> Option<i32> {
@@ -149,17 +161,21 @@ impl Logins {
         Self { closed: Vec::new(), fanout }
     }
 
-    /// Runs a script on each node that can run one; returns whether it succeeded, where that is
-    /// known, and the signal that came meanwhile.
+    /// Runs a script on each node that can run one; returns its exit status, where that is known, and the
+    /// signal that came meanwhile.
     fn ask(
         &self,
         nodes: &[NodeId],
         lines: &str,
         drivers: &mut Drivers,
-    ) -> (Vec<(NodeId, Option<bool>)>, Option<i32>) {
+    ) -> (Vec<(NodeId, Option<i32>)>, Option<i32>) {
         let script = Script { lines, timeout: LOGINS, fanout: self.fanout };
         let (answers, signal) = script.run(nodes, drivers);
-        let known = |(node, result): crate::each::Answer| (node, result.ok().map(|ended| ended.succeeded()));
+        let status = |ended: Ended| match ended.ending {
+            Ending::Exited(status) => Some(status),
+            Ending::Killed(_) | Ending::TimedOut | Ending::Unkillable | Ending::NotStarted => None,
+        };
+        let known = |(node, result): Answer| (node, result.ok().and_then(status));
         (answers.into_iter().map(known).collect(), signal)
     }
 
@@ -174,11 +190,15 @@ impl Logins {
         if !self.closed.is_empty() {
             return None;
         }
-        // What an earlier run left there that was killed is taken over, and so opened again.
-        let script = format!("{NOLOGIN}{OURS} && rm -f \"$f\"; set -C; {} > \"$f\"", printing(text));
+        // What an earlier run left there that was killed is taken over, and so opened again. The file appears
+        // whole: half of one, on a file system that is full, would not be known as ours.
+        let script = format!(
+            "{NOLOGIN}{OURS} && rm -f \"$f\"; {} > \"$f.new\" && ln \"$f.new\" \"$f\"; s=$?; rm -f \"$f.new\"; exit $s",
+            printing(text)
+        );
         let (answers, signal) = self.ask(nodes, &script, drivers);
         // Where the end is not known it may be closed, and is to be opened again.
-        let closed = answers.into_iter().filter(|(_, answer)| *answer != Some(false));
+        let closed = answers.into_iter().filter(|(_, status)| status.is_none_or(|status| status == 0));
         self.closed = closed.map(|(node, _)| node).collect();
         let open: Vec<NodeId> = nodes.iter().copied().filter(|node| !self.closed.contains(node)).collect();
         if !open.is_empty() && signal.is_none() {
@@ -190,20 +210,49 @@ impl Logins {
         signal
     }
 
-    /// Allows logins again on those of `nodes` where this run held them off.
-    pub(crate) fn open(&mut self, nodes: &[NodeId], drivers: &mut Drivers, telling: &mut Telling<'_>) {
-        let (to_open, rest) = self.closed.drain(..).partition(|node| nodes.contains(node));
+    /// Allows logins again on those of `nodes` where this run held them off, and names those where it cannot.
+    pub(crate) fn open(
+        &mut self,
+        nodes: &[NodeId],
+        drivers: &mut Drivers,
+        telling: &mut Telling<'_>,
+    ) -> Vec<NodeId> {
+        let (mut left, rest): (Vec<NodeId>, _) = self.closed.drain(..).partition(|node| nodes.contains(node));
         self.closed = rest;
-        let to_open: Vec<NodeId> = to_open;
-        // A signal here ends what runs; what is cancelled or failed already stays so.
-        let (answers, _) = self.ask(&to_open, &format!("{NOLOGIN}{OURS} || exit 0; rm -f \"$f\""), drivers);
-        let closed: Vec<NodeId> =
-            answers.into_iter().filter(|(_, answer)| *answer != Some(true)).map(|(node, _)| node).collect();
-        if !closed.is_empty() {
-            telling.warn(&format!(
-                "logins are still held off on {}: remove /run/nologin there",
-                fold(&closed, telling.name)
-            ));
+        let script = format!("{NOLOGIN}[ -e \"$f\" ] || exit 0; {OURS} || exit {FOREIGN}; rm -f \"$f\"");
+        let mut foreign = Vec::new();
+        for attempt in 0..=AGAIN {
+            let (answers, signal) = self.ask(&left, &script, drivers);
+            for (node, status) in answers {
+                if matches!(status, Some(0 | FOREIGN)) {
+                    left.retain(|other| *other != node);
+                }
+                foreign.extend((status == Some(FOREIGN)).then_some(node));
+            }
+            // A signal here ends what runs; what is cancelled or failed already stays so.
+            if left.is_empty() || signal.is_some() || (attempt < AGAIN && pause(PAUSE, drivers)) {
+                break;
+            }
+        }
+        if !foreign.is_empty() {
+            let nodes = fold(&foreign, telling.name);
+            telling.warn(&format!("another than this run holds off logins on {nodes}: its file was left"));
+        }
+        if !left.is_empty() {
+            let nodes = fold(&left, telling.name);
+            telling.warn(&format!("logins are still held off on {nodes}: remove /run/nologin there"));
+        }
+        left
+    }
+}
+
+/// Waits; tells whether a signal came meanwhile.
+fn pause(time: Duration, drivers: &mut Drivers) -> bool {
+    let until = drivers.now() + time;
+    while drivers.now() < until {
+        if drivers.next(Some(until)).iter().any(|event| matches!(event, Event::Signal(_))) {
+            return true;
         }
     }
+    false
 }

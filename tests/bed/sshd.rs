@@ -155,6 +155,11 @@ impl<'a> Cluster<'a> {
         self.tell(name, "halt", what)
     }
 
+    /// Has the login shell of a node read a start file with these lines.
+    pub fn start_file(&self, name: &str, lines: &str) -> &Self {
+        self.tell(name, "rc", lines)
+    }
+
     /// Says whether a node's power reads `on` or `off` once it has halted.
     pub fn after_halt(&self, name: &str, power: &str) -> &Self {
         self.tell(name, "after_halt", power)
@@ -331,7 +336,17 @@ here=$cluster/$node
 # So that what hangs here ends with the bed.
 ORDERLY_BED=${cluster%/*}
 export ORDERLY_BED
+# A start file of the login shell, where a scenario wrote one.
+[ -n "${ORDERLY_SESSION-}" ] || [ ! -r "$here/rc" ] || . "$here/rc"
 command=$SSH_ORIGINAL_COMMAND
+case $command in
+"echo orderly-"*)
+	# The mark that says that the command begins.
+	mark=${command#echo }
+	echo "${mark%%;*}"
+	command=${command#*; }
+	;;
+esac
 case $command in
 "exec sh -c "*)
 	# A line with marks, from clush or pdsh. Only its own frame runs here: there is no program in its

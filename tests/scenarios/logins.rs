@@ -1,6 +1,8 @@
-//! Logins held off while a shutdown waits: scripts stand in for the nodes.
+//! Logins held off while a shutdown waits, and what start files of a node do to what is sent there: scripts stand in
+//! for the nodes, but where real logins are named.
 
-use bed::{Bed, Running, wait_until};
+use bed::sshd::{Cluster, NEEDS};
+use bed::{Bed, Need, Running, real, wait_until};
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,7 +37,7 @@ const NODE: &str = "cd \"${0%/*}\" || exit 1\ncase $2 in\n\
 #[test]
 fn logins_that_a_killed_run_held_off_are_allowed_again_by_the_next() {
     let bed = Bed::new();
-    bed.tools(&["cat", "grep", "rm", "sed", "sh", "sleep", "true"]);
+    bed.tools(&["cat", "grep", "ln", "rm", "sed", "sh", "sleep", "true"]);
     cluster(&bed, &bed.script("rsh", NODE), 2);
     bed.write("go", "");
     bed.write("nologin.n2", "somebody works on this node\n");
@@ -67,7 +69,7 @@ fn logins_that_a_killed_run_held_off_are_allowed_again_by_the_next() {
 #[test]
 fn who_cancels_beside_another_does_not_keep_users_from_being_told() {
     let bed = Bed::new();
-    bed.tools(&["cat", "grep", "rm", "sed", "sh", "sleep", "true"]);
+    bed.tools(&["cat", "grep", "ln", "rm", "sed", "sh", "sleep", "true"]);
     cluster(&bed, &bed.script("rsh", NODE), 2);
     let waiting = bed.program("cshutdown").args(["-T", "5", "ALL"]).any_stderr().status(130).spawn();
     wait_until("logins are held off", || bed.path("nologin.n1").exists() && bed.path("nologin.n2").exists());
@@ -104,10 +106,10 @@ fn logins_are_held_off_on_no_more_nodes_at_a_time_than_fanout() {
     };
     let waiting =
         bed.program("cshutdown").args(["-T", "5", "-K", "1", "ALL"]).any_stderr().status(130).spawn();
-    wait_until("logins are held off everywhere", || calls("set -C") == 5);
+    wait_until("logins are held off everywhere", || calls(".new") == 5);
     bed.program("cshutdown").arg("--cancel").run();
     waiting.end();
-    assert_eq!(calls("exit 0; rm"), 5, "and allowed again: {}", bed.read("rsh.log"));
+    assert_eq!(calls("exit 3; rm"), 5, "and allowed again: {}", bed.read("rsh.log"));
     assert!(!bed.path("rsh.overlapped").exists());
 }
 
@@ -116,7 +118,7 @@ fn logins_are_held_off_on_no_more_nodes_at_a_time_than_fanout() {
 #[test]
 fn what_a_start_file_takes_from_standard_input_is_missed_by_nobody() {
     let bed = Bed::new();
-    bed.tools(&["cat", "grep", "rm", "sed", "sh", "sleep", "true"]);
+    bed.tools(&["cat", "grep", "ln", "rm", "sed", "sh", "sleep", "true"]);
     cluster(&bed, &bed.script("rsh", &format!("read -r line\nread -r line\n{NODE}")), 1);
     bed.write("go", "");
     let waiting = bed
@@ -132,4 +134,96 @@ fn what_a_start_file_takes_from_standard_input_is_missed_by_nobody() {
     assert!(!bed.path("nologin.n1").exists(), "logins are still held off");
     let told = bed.read("told.n1");
     assert!(told.contains("This node goes down") && told.contains("is cancelled"), "{told}");
+}
+
+/// pdsh leaves standard input open, so that such a start file waits for ever; nothing was ever sent through it there.
+/// Each of the others, as `cshutdown` and what arrives at the node show it.
+fn arrives_whole(tool: &'static str) {
+    let mut needs = NEEDS.to_vec();
+    needs.extend([Need::Program(tool), Need::Program("python3")]);
+    if !real::require(&needs) {
+        return;
+    }
+    let bed = Bed::new();
+    let nodes = Cluster::new(&bed, &["n1"]);
+    if tool != "ssh" {
+        nodes.lend(tool);
+    }
+    nodes.power_on("n1").start_file("n1", "read -r line\nread -r line");
+    nodes.configure_shell(&format!("driver = \"{tool}\"\nuser = \"root\"\n"));
+    bed.program("cshutdown").args(["-Y", "ALL"]).any_stdout().any_stderr().run();
+    assert!(nodes.script("n1").starts_with("# Ends users' processes"), "{}", nodes.script("n1"));
+    assert!(nodes.heard("n1").contains("This node goes down now"), "{}", nodes.heard("n1"));
+}
+
+/// The script that ends users' processes, and with clush the message to users, went in through standard input, of
+/// which a start file took its part: half a script was run on the node.
+#[test]
+fn what_ends_users_processes_arrives_whole_with_ssh() {
+    arrives_whole("ssh");
+}
+
+#[test]
+fn what_ends_users_processes_arrives_whole_with_clush() {
+    arrives_whole("clush");
+}
+
+/// A start file that ends logins without a terminal made a success of every command that was never run.
+#[test]
+fn a_login_that_ends_before_its_command_is_no_success() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let nodes = Cluster::new(&bed, &["n1"]);
+    nodes.power_on("n1").start_file("n1", "exit 0");
+    nodes.configure();
+    let more = "end_users = \"none\"\n[limits]\nretries = 0\ntimeout = \"3s\"\n";
+    bed.config("cluster.toml", bed.read("etc/cluster.toml") + more);
+    let ended =
+        bed.program("cshutdown").args(["-Y", "--even-self", "ALL"]).status(1).any_stdout().any_stderr().run();
+    let said = "telling users did not succeed: ssh";
+    assert!(
+        ended.stderr.contains(said) && ended.stderr.contains("before the command began"),
+        "{}",
+        ended.stderr
+    );
+    assert!(nodes.is_up("n1") && nodes.heard("n1").is_empty());
+}
+
+/// One lost connection, and users were locked out by a shutdown that was cancelled.
+#[test]
+fn logins_that_could_not_be_allowed_again_are_tried_again_and_what_stays_is_named() {
+    for (times, left) in [(2, false), (99, true)] {
+        let bed = Bed::new();
+        bed.tools(&["cat", "echo", "grep", "ln", "rm", "sed", "sh", "sleep", "true", "wc"]);
+        let lost = format!(
+            "case $2 in *'exit 3; rm'*) echo >>\"$0.lost\"; [ $(wc -l <\"$0.lost\") -gt {times} ] || exit 255 ;; esac\n{NODE}"
+        );
+        cluster(&bed, &bed.script("rsh", &lost), 1);
+        bed.write("go", "");
+        let waiting = bed.program("cshutdown").args(["-T", "5", "ALL"]).any_stderr().status(130).spawn();
+        wait_until("logins are held off", || bed.path("nologin.n1").exists());
+        bed.program("cshutdown").arg("--cancel").run();
+        let ended = waiting.end();
+        assert_eq!(bed.path("nologin.n1").exists(), left, "{}", ended.stderr);
+        let said = "cancelled: nothing was stopped, but logins are still held off on n1";
+        assert_eq!(ended.stderr.contains(said), left, "{}", ended.stderr);
+    }
+}
+
+/// A file of ours that a full file system had cut was not known as ours, and stayed.
+#[test]
+fn logins_are_held_off_by_a_whole_file_or_by_none() {
+    let bed = Bed::new();
+    bed.tools(&["cat", "grep", "ln", "rm", "sed", "sh", "sleep", "true"]);
+    // Nothing can be written on the node, though a file can be made there.
+    let full = NODE.replace("exec sh -c \"", "trap '' XFSZ; ulimit -f 0; exec sh -c \"");
+    cluster(&bed, &bed.script("rsh", &full), 1);
+    bed.write("go", "");
+    let waiting = bed.program("cshutdown").args(["-T", "5", "ALL"]).any_stderr().status(130).spawn();
+    waiting.wait_for_stderr("logins were held off already, or cannot be, on n1");
+    bed.program("cshutdown").arg("--cancel").run();
+    waiting.end();
+    assert!(!bed.path("nologin.n1").exists() && !bed.path("nologin.n1.new").exists());
 }

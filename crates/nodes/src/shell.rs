@@ -8,8 +8,8 @@ mod parallel;
 mod wrapper;
 
 pub(crate) use hearing::{Hearing, Verdict};
-pub(crate) use parallel::{Errand, job, passes_input, target, unnamable};
-pub(crate) use wrapper::{draw_mark, fed, unless_self, wrap};
+pub(crate) use parallel::{Errand, job, target, unnamable};
+pub(crate) use wrapper::{announced, begun, draw_mark, fed, unless_self, wrap};
 
 use crate::config::{ShellDriver, Ssh};
 use crate::roster::Member;

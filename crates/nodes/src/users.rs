@@ -1,7 +1,7 @@
 //! Ending users' processes on a node: a script for the node's own shell.
 //!
-//! It goes in through standard input, so that no login shell has to take it apart, and it says
-//! `orderly:` at its end: silence means that it never ran.
+//! It goes in as a part of the command line, whole or not at all, and is read by a shell of its own; it says
+//! `orderly:` at its end: silence means that it never ran to that.
 
 use crate::config::EndUsers;
 use std::time::Duration;

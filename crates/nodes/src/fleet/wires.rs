@@ -18,7 +18,6 @@ use orderly_plan::fleet::{Abilities, Event, Failure, FailureKind, NodeId, Probe,
 use orderly_plan::inventory::Inventory;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
-use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 mod call;
@@ -32,7 +31,7 @@ mod ways;
 
 use call::{Call, Later, Purpose};
 use crew::Crews;
-use errands::users_command;
+use errands::{OnNode, users_command};
 use judging::Judgement;
 use unheard::Unheard;
 use ways::{Asks, Way, power_template};
@@ -188,6 +187,10 @@ impl Wires {
 
     fn begin_process(&mut self, task: Task, nodes: Vec<NodeId>) {
         let Some(&first) = nodes.first() else { return };
+        if let Task::Run(errand) = task {
+            self.begin_errand(first, errand);
+            return;
+        }
         let profile = self.wiring.profile(first);
         let (job, purpose) = match task {
             Task::Probe if profile.probe.driver == ProbeDriver::Power => {
@@ -195,23 +198,12 @@ impl Wires {
             }
             Task::Probe => (self.probe_job(first), Purpose::Probe),
             Task::ReadPower => (self.status_job(&nodes), Purpose::ReadPower),
-            Task::PowerOn | Task::PowerOff | Task::Reset => {
+            Task::PowerOn | Task::PowerOff | Task::Reset | Task::Run(_) => {
                 (self.power_job(task, &nodes), Purpose::Act(task))
             }
-            Task::Run(errand) => (self.errand_job(first, errand), Purpose::Act(task)),
         };
         match job {
-            Some(job) => {
-                let id = self.call(job, purpose, nodes);
-                // Shown as it was written, without what compares boot ids around it.
-                if let Task::Run(errand) = task
-                    && self.spares_self(first, errand).is_some()
-                    && let Some((line, ..)) = self.errand_line(first, errand)
-                    && let Some(last) = self.calls.get_mut(&id).and_then(|call| call.argv.last_mut())
-                {
-                    *last = line.into();
-                }
-            }
+            Some(job) => self.begin_call(job, purpose, nodes),
             None => {
                 let missing = self.no_call();
                 self.fail_all(task, nodes, &missing);
@@ -257,7 +249,7 @@ impl Wires {
             let interval = self.wiring.profile(first).probe.interval;
             self.later.push(Reverse((Instant::now() + interval, Later::Split(id))));
         }
-        self.calls.insert(id, Call { purpose, nodes, occupies, argv: job.argv, told: false });
+        self.calls.insert(id, Call { purpose, nodes, occupies, argv: job.argv, mark: None, told: false });
         id
     }
 
@@ -293,25 +285,19 @@ impl Wires {
             self.gather_command(node, id, line, &command.stdin, command.timeout);
             return;
         }
-        let argv = match command.on {
-            Host::Control => Some(command.argv.iter().map(OsString::from).collect()),
-            Host::Node(node) => {
-                let line = shell::quote(&command.argv);
-                shell::argv(&self.wiring.profile(node).shell.driver, self.wiring.roster.member(node), &line)
+        if let Host::Node(node) = command.on {
+            let line = shell::quote(&command.argv);
+            let on_node = OnNode { line: &line, input: &command.stdin, limit: command.timeout };
+            if self.call_on(node, Purpose::Command(id), &on_node) {
+                return;
             }
-        };
-        let Some(argv) = argv else {
             let detail = "the node has no shell driver (see [shell])".into();
             self.ended.push((id, Err(Failure { kind: FailureKind::NotStarted, detail })));
             return;
         };
-        let mut job = Job::new(argv, command.timeout);
+        let mut job = Job::new(command.argv.iter(), command.timeout);
         job.stdin.clone_from(&command.stdin);
-        let nodes = match command.on {
-            Host::Control => Vec::new(),
-            Host::Node(node) => vec![node],
-        };
-        self.begin_call(job, Purpose::Command(id), nodes);
+        self.begin_call(job, Purpose::Command(id), Vec::new());
     }
 
     pub(super) fn end_all(&mut self) {

@@ -21,17 +21,10 @@ const MARGIN: Duration = Duration::from_secs(10);
 pub(crate) struct Errand<'e> {
     /// The line for the nodes' shells.
     pub line: &'e str,
-    /// What the commands read; only clush passes it on.
-    pub stdin: &'e [u8],
     /// For the command on one node.
     pub limit: Duration,
     /// Nodes at a time.
     pub fanout: usize,
-}
-
-/// Tells whether the program passes its standard input on to the nodes.
-pub(crate) fn passes_input(parallel: &Parallel) -> bool {
-    parallel.tool == ParallelTool::Clush
 }
 
 /// Returns what a node is called in the call, and in its answers.
@@ -69,10 +62,7 @@ pub(crate) fn job(parallel: &Parallel, nodes: &[&Member], errand: &Errand<'_>) -
     match parallel.tool {
         ParallelTool::Clush => {
             // Whatever clush.conf says: exit statuses node by node, and no colours in the names.
-            argv.extend(["-q", "--color=never", "-O", "maxrc=no"].map(str::to_owned));
-            if errand.stdin.is_empty() {
-                argv.push("--nostdin".into());
-            }
+            argv.extend(["-q", "--color=never", "-O", "maxrc=no", "--nostdin"].map(str::to_owned));
             if let Some(topology) = &parallel.topology {
                 argv.push(format!("--topology={}", topology.display()));
             }
@@ -108,9 +98,6 @@ pub(crate) fn job(parallel: &Parallel, nodes: &[&Member], errand: &Errand<'_>) -
             job.tell = Signal::SIGINT;
             job.env.push(("PDSH_SSH_ARGS_APPEND".into(), escape_places(&options.join(" ")).into()));
         }
-    }
-    if passes_input(parallel) {
-        job.stdin = errand.stdin.to_vec();
     }
     Ok(job)
 }
@@ -179,7 +166,7 @@ mod tests {
 
     fn call(parallel: &Parallel, line: &str) -> Job {
         let (one, two) = (member("n1", 1), member("n2", 2));
-        let errand = Errand { line, stdin: b"in", limit: Duration::from_secs(20), fanout: 64 };
+        let errand = Errand { line, limit: Duration::from_secs(20), fanout: 64 };
         job(parallel, &[&one, &two], &errand).unwrap()
     }
 
@@ -199,6 +186,7 @@ mod tests {
             "--color=never",
             "-O",
             "maxrc=no",
+            "--nostdin",
             "-f",
             "64",
             "-t",
@@ -214,7 +202,7 @@ mod tests {
             "echo 100% %h",
         ];
         assert_eq!(words(&job), expected);
-        assert_eq!((job.stdin.as_slice(), job.tell), (&b"in"[..], Signal::SIGTERM));
+        assert_eq!((job.stdin.as_slice(), job.tell), (&b""[..], Signal::SIGTERM));
         assert_eq!(job.env, [("PYTHONUNBUFFERED".into(), "1".into())]);
     }
 
@@ -294,7 +282,7 @@ mod tests {
     fn a_line_that_is_too_long_is_said_so() {
         let one = member("n1", 1);
         let line = "x".repeat(LONGEST + 1);
-        let errand = Errand { line: &line, stdin: b"", limit: Duration::from_secs(1), fanout: 1 };
+        let errand = Errand { line: &line, limit: Duration::from_secs(1), fanout: 1 };
         assert!(job(&parallel(ParallelTool::Pdsh), &[&one], &errand).unwrap_err().contains("longer"));
     }
 }

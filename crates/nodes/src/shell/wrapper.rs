@@ -70,6 +70,33 @@ pub(crate) fn fed(command: &str, input: &[u8]) -> String {
     format!("exec {}", quote(&[words, vec![escape(input)]].concat()))
 }
 
+/// Returns the line that says the mark before it runs the command. Where the login shell's start files end the login
+/// first, as some do for logins without a terminal, the command never ran, whatever the exit status.
+pub(crate) fn announced(mark: &str, line: &str) -> String {
+    format!("echo {mark}; {line}")
+}
+
+/// Takes the mark out of what was printed; a command that was never begun is lost, and did not succeed or fail.
+pub(crate) fn begun(mark: &str, mut ended: Ended) -> Ended {
+    let said = format!("{mark}\n");
+    let at = ended.stdout.windows(said.len()).position(|window| window == said.as_bytes());
+    if let Some(at) = at {
+        // What start files print is no output of the command.
+        ended.stdout.drain(..at + said.len());
+        return ended;
+    }
+    if let Ending::Exited(status) = ended.ending
+        && status != super::LOST
+    {
+        ended.ending = Ending::Exited(super::LOST);
+        let words = format!(
+            "the login ended with status {status} before the command began; look at the start files of the login shell\n"
+        );
+        ended.stderr.extend_from_slice(words.as_bytes());
+    }
+    ended
+}
+
 /// What a line that was printed says, without the node's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
@@ -148,6 +175,19 @@ mod tests {
         let all = format!("{}{}", wrap("m", &unless_self(&own, "echo ran"), None), "");
         let ended = run("sh", &all);
         assert!(is_self(&ended) && !ended.text().contains("ran"), "{ended:?}");
+    }
+
+    /// A start file that ends logins without a terminal made every command succeed that was never run.
+    #[test]
+    fn a_command_that_was_never_begun_is_lost_and_neither_succeeded_nor_failed() {
+        let line = announced("m", "echo out; exit 3");
+        let ended = begun("m", run("sh", &format!("echo hello; {line}")));
+        assert_eq!((ended.text().as_str(), ended.ending), ("out\n", Ending::Exited(3)));
+        for status in [0, 1] {
+            let ended = begun("m", run("sh", &format!("echo hello; exit {status}; {line}")));
+            assert_eq!(ended.ending, Ending::Exited(255));
+            assert!(ended.clause().contains("before the command began"), "{}", ended.clause());
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ fn ssh_is_asked_without_terminal_or_questions_and_what_it_says_is_told_apart() {
     assert_eq!(kinds(&carry_out(&mut drivers, Task::Run(Errand::Notify), 0..1)), [None]);
     let argv = bed.read("argv");
     assert!(argv.starts_with("-F\nnone\n-o\nBatchMode=yes\n-o\nConnectTimeout=10\n"), "{argv}");
-    assert!(argv.contains("-l\nroot\n--\nn1\nexec sh -c "), "{argv}");
+    assert!(argv.contains("-l\nroot\n--\nn1\necho orderly-") && argv.contains("; exec sh -c "), "{argv}");
     assert_eq!(bed.read("read"), "going down in 5 minutes\n");
     let halt = carry_out(&mut drivers, Task::Run(Errand::Halt), 0..1);
     assert_eq!(kinds(&halt), [Some(FailureKind::Unreachable)]);
@@ -60,8 +60,10 @@ fn ssh_is_asked_without_terminal_or_questions_and_what_it_says_is_told_apart() {
 #[test]
 fn what_ssh_says_is_not_told_as_the_power_controllers() {
     let bed = Bed::new();
+    // The command began, as its mark says.
+    let mark = "for last; do :; done; mark=${last#echo }; echo \"${mark%%;*}\"";
     let ssh =
-        bed.script("ssh", "cat > /dev/null; echo 'sudo: Invalid password, session timeout' >&2; exit 1");
+        bed.script("ssh", &format!("{mark}; echo 'sudo: Invalid password, session timeout' >&2; exit 1"));
     for power in ["ipmitool", "powerman"] {
         let toml = format!(
             "[power]\ndriver=\"{power}\"\n[shell]\ndriver=\"ssh\"\nprogram=\"{ssh}\"\n[probe]\ndriver=\"none\"\n"
@@ -120,13 +122,13 @@ fn a_shell_command_gets_the_command_as_one_argument() {
 #[test]
 fn a_shell_that_drops_the_script_has_not_ended_users() {
     let bed = Bed::new();
-    let rsh = bed.script("rsh", "exec sh -c \"$2\" < /dev/null");
+    let rsh = bed.script("rsh", "exec sh -c \"$2\" < /dev/null > /dev/null");
     let toml = format!(
         "{NO_POWER}[shell]\ndriver=\"command\"\nrun=[\"{rsh}\",\"{{node}}\",\"{{command}}\"]\n[probe]\ndriver=\"none\"\n"
     );
     let mut drivers = bed.drivers(&toml, nodes(1));
     let events = carry_out(&mut drivers, Task::Run(Errand::EndUsers), 0..1);
-    assert!(detail(&events[0]).contains("standard input"), "{}", detail(&events[0]));
+    assert!(detail(&events[0]).contains("does the shell driver pass on"), "{}", detail(&events[0]));
 }
 
 /// Tells whether this machine lets us make namespaces; says so where it does not.

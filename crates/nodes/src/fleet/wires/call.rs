@@ -25,7 +25,10 @@ pub(super) struct Call {
     pub(super) nodes: Vec<NodeId>,
     /// Those whose controllers it keeps busy.
     pub(super) occupies: Vec<NodeId>,
+    /// As it is shown.
     pub(super) argv: Vec<OsString>,
+    /// What the node says first when the command begins, where it is made to say so.
+    pub(super) mark: Option<String>,
     /// It was told to end because everything was.
     pub(super) told: bool,
 }

@@ -177,15 +177,15 @@ impl Wires {
             Work::Command { .. } => (IN_ALL / nodes.len().max(1)).clamp(GLIMPSE, WHOLE),
         };
         let prepared = shell::draw_mark().map_err(|error| format!("{error:#}")).and_then(|mark| {
-            let embedded =
-                Some(stdin.as_slice()).filter(|stdin| !stdin.is_empty() && !shell::passes_input(&parallel));
+            // As a part of the line it arrives whole or not at all: a start file may read standard input.
+            let embedded = Some(stdin.as_slice()).filter(|stdin| !stdin.is_empty());
             let own = match (&work, nodes.first()) {
                 (Work::Task(Task::Run(errand)), Some(&node)) => self.spares_self(node, *errand),
                 _ => None,
             };
             let line = own.map_or_else(|| line.clone(), |own| shell::unless_self(own, &line));
             let wrapped = shell::wrap(&mark, &line, embedded);
-            let errand = shell::Errand { line: &wrapped, stdin: &stdin, limit, fanout: self.fanout };
+            let errand = shell::Errand { line: &wrapped, limit, fanout: self.fanout };
             let members = self.members(&nodes);
             let job = shell::job(&parallel, &members, &errand)?;
             let targets = members.iter().map(|member| shell::target(&parallel, member));

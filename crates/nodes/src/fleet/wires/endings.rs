@@ -16,12 +16,16 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// What is said where the script that ends users' processes was never run.
-pub(super) const UNSAID: &str = "the node did not run the script that ends users' processes: does the shell \
-                                 driver pass on standard input?";
+pub(super) const UNSAID: &str = "the node did not run the script that ends users' processes to its end: does the shell \
+                                 driver pass on what is printed?";
 
 impl Wires {
     pub(super) fn call_ended(&mut self, id: ChildId, ended: Ended) {
         let Some(mut call) = self.calls.remove(&id) else { return };
+        let ended = match &call.mark {
+            Some(mark) => shell::begun(mark, ended),
+            None => ended,
+        };
         self.controllers.free(&call.occupies);
         let nodes = std::mem::take(&mut call.nodes);
         if self.without_strangers(&mut call, &nodes, &ended) {

@@ -1,13 +1,20 @@
 //! What is run on nodes, or asked of them by a command: lines, input, limits.
 
-use super::Wires;
+use super::{Purpose, Wires};
 use crate::boot;
 use crate::config::{ProbeDriver, Profile, ShellDriver};
 use crate::shell;
 use crate::users;
 use orderly_exec::job::Job;
-use orderly_plan::fleet::{Errand, NodeId};
+use orderly_plan::fleet::{Errand, NodeId, Task};
 use std::time::Duration;
+
+/// A command line for a node.
+pub(super) struct OnNode<'c> {
+    pub(super) line: &'c str,
+    pub(super) input: &'c [u8],
+    pub(super) limit: Duration,
+}
 
 impl Wires {
     pub(super) fn probe_job(&self, node: NodeId) -> Option<Job> {
@@ -23,20 +30,57 @@ impl Wires {
         Some(Job::new(argv, profile.probe.timeout))
     }
 
-    pub(super) fn errand_job(&self, node: NodeId, errand: Errand) -> Option<Job> {
-        let (mut line, mut stdin, timeout) = self.errand_line(node, errand)?;
-        if errand == Errand::Notify {
-            line = shell::fed(&line, &std::mem::take(&mut stdin));
+    pub(super) fn begin_errand(&mut self, node: NodeId, errand: Errand) {
+        let task = Task::Run(errand);
+        let begun = self.errand_line(node, errand).is_some_and(|(line, input, limit)| {
+            self.call_on(node, Purpose::Act(task), &OnNode { line: &line, input: &input, limit })
+        });
+        if !begun {
+            let missing = self.no_call();
+            self.fail_all(task, vec![node], &missing);
         }
-        let line = match self.spares_self(node, errand) {
-            Some(own) => shell::unless_self(own, &line),
-            None => line,
+    }
+
+    /// Begins a command on one node; tells whether its shell driver can.
+    pub(super) fn call_on(&mut self, node: NodeId, purpose: Purpose, what: &OnNode<'_>) -> bool {
+        let errand = match purpose {
+            Purpose::Act(Task::Run(errand)) => Some(errand),
+            Purpose::Act(_)
+            | Purpose::ReadPower
+            | Purpose::Probe
+            | Purpose::ProbePower
+            | Purpose::LookAfter(_)
+            | Purpose::Settle(_)
+            | Purpose::Command(_)
+            | Purpose::Crew => None,
         };
-        let profile = self.wiring.profile(node);
-        let argv = shell::argv(&profile.shell.driver, self.wiring.roster.member(node), &line)?;
-        let mut job = Job::new(argv, timeout);
-        job.stdin = stdin;
-        Some(job)
+        let mut line = what.line.to_owned();
+        // As a part of the line it arrives whole or not at all: a start file may read standard input.
+        if !what.input.is_empty() {
+            line = shell::fed(&line, what.input);
+        }
+        if let Some(own) = errand.and_then(|errand| self.spares_self(node, errand)) {
+            line = shell::unless_self(own, &line);
+        }
+        let driver = &self.wiring.profile(node).shell.driver;
+        // A boot id proves by itself that it was read.
+        let is_announced = matches!(driver, ShellDriver::Ssh(_)) && errand != Some(Errand::ReadBootId);
+        let mark = if is_announced { shell::draw_mark().ok() } else { None };
+        if let Some(mark) = &mark {
+            line = shell::announced(mark, &line);
+        }
+        let member = self.wiring.roster.member(node);
+        // Shown as it was written, without what is around it.
+        let (Some(argv), Some(shown)) =
+            (shell::argv(driver, member, &line), shell::argv(driver, member, what.line))
+        else {
+            return false;
+        };
+        let id = self.call(Job::new(argv, what.limit), purpose, vec![node]);
+        if let Some(call) = self.calls.get_mut(&id) {
+            (call.argv, call.mark) = (shown, mark);
+        }
+        true
     }
 
     /// Returns the boot id that keeps a node from carrying out an errand, where it is to be compared there:

@@ -158,7 +158,7 @@ impl Wires {
                     let failure = self.no_call();
                     self.give_up(
                         id,
-                        Call { purpose, nodes, occupies: Vec::new(), argv, told: false },
+                        Call { purpose, nodes, occupies: Vec::new(), argv, mark: None, told: false },
                         &failure,
                     );
                 }
