@@ -42,7 +42,7 @@ pub(crate) fn log(config: Option<&Path>, address: IpAddr, file: &Path, text: &st
         let clause = match result {
             Ok(ended) if ended.succeeded() => return Ok(Status::Done),
             Ok(ended) => ended.clause(),
-            Err(failure) => failure.detail,
+            Err(failure) => failure.detail(),
         };
         let status = signal.map_or(Status::Failed, Status::Signal);
         return Err(fail(status, format!("write to {file} on {address}: {clause}")));

@@ -223,13 +223,13 @@ impl Round<'_> {
         let place = &self.subsystems.places[at].name;
         let failure = match result {
             Err(failure) if failure.kind == FailureKind::Ended => {
-                telling.warn(&format!("subsystem {name} on {place}: {}", failure.detail));
+                telling.warn(&format!("subsystem {name} on {place}: {}", failure.detail()));
                 self.torn = true;
                 return;
             }
             Ok(ended) if ended.succeeded() => None,
             Ok(ended) => Some(ended.clause()),
-            Err(failure) => Some(failure.detail),
+            Err(failure) => Some(failure.detail()),
         };
         match failure {
             None => {

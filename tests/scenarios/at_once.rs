@@ -160,3 +160,33 @@ fn what_an_open_port_says_is_in_report_log_and_record() {
     let row = plain.stderr.lines().find(|line| line.contains("unreachable: n1")).unwrap();
     assert!(row.contains(&said), "{}", plain.stderr);
 }
+
+/// What ssh said was told as the power controller's, and no record said whose words a failure's were.
+#[test]
+fn a_record_says_whose_words_a_failure_is_told_in() {
+    let bed = Bed::new();
+    let power =
+        bed.script("mypower", "case $1 in status) echo \"$2: off\" ;; *) echo no >&2; exit 1 ;; esac");
+    // What would be called a wrong password, if a controller had said it.
+    let rsh =
+        bed.script("rsh", "case $2 in *boot_id*) echo 1 ;; *) echo 'Invalid password' >&2; exit 1 ;; esac");
+    let up = bed.script("up", "exit 1");
+    let tables = format!(
+        "[power]\ndriver = \"command\"\non = [{power:?}, \"on\", \"{{node}}\"]\noff = [{power:?}, \"off\", \"{{node}}\"]\n\
+         status = [{power:?}, \"status\", \"{{node}}\"]\n[shell]\ndriver = \"command\"\nrun = [{rsh:?}, \"{{node}}\", \"{{command}}\"]\n\
+         [probe]\ndriver = \"command\"\nup = [{up:?}, \"{{node}}\"]\ninterval = \"50ms\"\n[shutdown]\nsettle = \"100ms\"\n\
+         [limits]\nretries = 0\n"
+    );
+    cluster(&bed, &tables, 1);
+    let failed = |name: &str| {
+        let run = program(&bed, name, &["--json", "ALL"]).status(1).run();
+        let node = run.records().pop().unwrap()["nodes"][0].clone();
+        (node["told_by"].as_str().map(str::to_owned), node["detail"].as_str().unwrap().to_owned())
+    };
+    let (told_by, detail) = failed("cstartup");
+    assert_eq!(told_by.as_deref(), Some("power"), "{detail}");
+    bed.script("up", "exit 0");
+    let (told_by, detail) = failed("cshutdown");
+    assert_eq!(told_by.as_deref(), Some("shell"), "{detail}");
+    assert!(detail.contains("Invalid password") && !detail.contains("controller"), "{detail}");
+}

@@ -122,8 +122,13 @@ impl Ended {
 
     /// Returns how it ended with its last words, as a clause: `exit status 1: no such pool`.
     pub fn clause(&self) -> String {
+        self.clause_of(&self.ending.to_string())
+    }
+
+    /// Returns the same where the end is to be called otherwise: `interrupted: no such pool`.
+    pub fn clause_of(&self, ending: &str) -> String {
         let words = self.last_words();
-        if words.is_empty() { self.ending.to_string() } else { format!("{}: {words}", self.ending) }
+        if words.is_empty() { ending.to_owned() } else { format!("{ending}: {words}") }
     }
 }
 

@@ -262,7 +262,7 @@ impl Fleet for Drivers {
         }
     }
 
-    fn why_unknown(&self, node: NodeId) -> Option<&str> {
+    fn why_unknown(&self, node: NodeId) -> Option<String> {
         match &self.fleet {
             Kindred::Real(wires) => wires.why_unknown(node),
             Kindred::Simulated(_) => None,

@@ -53,7 +53,7 @@ pub fn check(site: &Site, nodes: &[NodeId], drivers: &mut Drivers) -> anyhow::Re
                 continue;
             }
             Ok(ended) => ended.clause(),
-            Err(failure) => failure.detail,
+            Err(failure) => failure.detail(),
         };
         doubts.push(format!("which nodes powermand knows is not known: {}: {why}", argv.join(" ")));
     }

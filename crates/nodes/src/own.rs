@@ -205,7 +205,7 @@ fn boot_ids(
             match result {
                 Ok(ended) => ids.push((node, said(&ended))),
                 Err(failure) if lost(node, &failure) => again.push(node),
-                Err(failure) => ids.push((node, Err(failure.detail))),
+                Err(failure) => ids.push((node, Err(failure.detail()))),
             }
         }
         nodes = again;

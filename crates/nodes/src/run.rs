@@ -5,10 +5,11 @@ use crate::watch;
 use orderly_exec::clock;
 use orderly_exec::reporter::Reporter;
 use orderly_plan::duration;
-use orderly_plan::fleet::{Errand, Event, Fleet, NodeId, Probe, Task};
-use orderly_plan::machine::{Happening, Machine, Notice, Outcome};
+use orderly_plan::fleet::{Errand, Event, Fleet, NodeId, Probe, Task, Teller};
+use orderly_plan::machine::{Happening, Machine, Notice, Outcome, Reason};
 use orderly_plan::report::{self, Naming};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -120,8 +121,11 @@ struct Record<'r> {
     /// What kind of failure it was that is tried again, or gone on without.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'static str>,
+    /// Whose words the detail is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'r str>,
+    told_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<Cow<'r, str>>,
 }
 
 /// How much a line matters.
@@ -170,6 +174,7 @@ impl Telling<'_> {
             held_by: None,
             after_seconds: None,
             failure: None,
+            told_by: None,
             detail: None,
         };
         match &notice.what {
@@ -181,12 +186,14 @@ impl Telling<'_> {
                 record.event = "retried";
                 record.after_seconds = Some(pause.as_secs_f64());
                 record.failure = Some(failure.kind.word());
-                record.detail = Some(&failure.detail);
+                (record.detail, record.told_by) =
+                    (Some(failure.detail().into()), Some(failure.teller.word()));
             }
             Happening::Missed(task, failure) => {
                 (record.event, record.task) = ("missed", Some(task_word(*task)));
                 record.failure = Some(failure.kind.word());
-                record.detail = Some(&failure.detail);
+                (record.detail, record.told_by) =
+                    (Some(failure.detail().into()), Some(failure.teller.word()));
             }
             Happening::LetGo(_, limit) => {
                 (record.event, record.after_seconds) = ("let_go", Some(limit.as_secs_f64()));
@@ -194,7 +201,8 @@ impl Telling<'_> {
             Happening::Over(outcome) => {
                 record.outcome = Some(outcome.word());
                 record.held_by = outcome.held_by().map(|by| fold(by, self.name));
-                record.detail = outcome.detail();
+                record.detail = outcome.detail().map(Cow::Borrowed);
+                record.told_by = outcome.reason().and_then(Reason::teller).map(Teller::word);
             }
         }
         self.reporter.record(&record);
@@ -287,10 +295,10 @@ fn clause<'n>(what: &Happening, name: &Naming<'n>) -> (Weight, String) {
         }
         Happening::Retried(failure, pause) => {
             let pause = duration::show(*pause);
-            (Weight::Event, format!("{}; tried again in {pause}", failure.detail))
+            (Weight::Event, format!("{}; tried again in {pause}", failure.detail()))
         }
         Happening::Missed(task, failure) => {
-            (Weight::Failure, format!("{} did not succeed: {}", task_clause(*task), failure.detail))
+            (Weight::Failure, format!("{} did not succeed: {}", task_clause(*task), failure.detail()))
         }
         Happening::LetGo(wanted, limit) => {
             let limit = duration::show(*limit);
@@ -380,7 +388,7 @@ mod tests {
     fn the_own_name_of_a_node_in_what_was_run_keeps_no_lines_apart() {
         let failed = |name: &str| {
             let detail = format!("power on {name}: no");
-            Happening::Retried(Failure { kind: FailureKind::Failed, detail }, Duration::from_secs(1))
+            Happening::Retried(Failure::own(FailureKind::Failed, detail), Duration::from_secs(1))
         };
         assert_eq!(said(&[(0, failed("n01"))]), ["n01: power on n01: no; tried again in 1.0s"]);
         let both = said(&[(0, failed("n01")), (2, failed("n03"))]);

@@ -14,7 +14,7 @@ pub(crate) use wrapper::{announced, begun, draw_mark, fed, unless_self, wrap};
 use crate::config::{ShellDriver, Ssh};
 use crate::roster::Member;
 use orderly_exec::job::{Ended, Ending, show};
-use orderly_plan::fleet::{Failure, FailureKind};
+use orderly_plan::fleet::{Failure, FailureKind, Teller};
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -135,7 +135,7 @@ fn why_lost(ended: &Ended) -> FailureKind {
 
 /// Returns why a command on a node did not succeed.
 pub(crate) fn failure(argv: &[OsString], ended: &Ended) -> Failure {
-    let mut failure = plain_failure(argv, ended);
+    let mut failure = plain_failure(Teller::Shell, argv, ended);
     if is_lost(ended) {
         failure.kind = why_lost(ended);
     } else if wrapper::is_self(ended) {
@@ -159,22 +159,17 @@ pub(crate) fn failure_on_one(shown: &str, verdict: &Verdict) -> Failure {
         Ending::Exited(126 | 127) => FailureKind::NotStarted,
         Ending::Exited(_) | Ending::Killed(_) => why_lost(&verdict.ended),
     };
-    Failure { kind, detail: format!("{}: {}", shorten(shown), verdict.ended.clause()) }
+    Failure::of_call(Teller::Shell, kind, shorten(shown), verdict.ended.clause())
 }
 
 /// Returns why a command of ours did not succeed.
-pub(crate) fn plain_failure(argv: &[OsString], ended: &Ended) -> Failure {
+pub(crate) fn plain_failure(teller: Teller, argv: &[OsString], ended: &Ended) -> Failure {
     let kind = match ended.ending {
         Ending::Exited(_) | Ending::Killed(_) => FailureKind::Failed,
         Ending::TimedOut | Ending::Unkillable => FailureKind::TimedOut,
         Ending::NotStarted => FailureKind::NotStarted,
     };
-    Failure { kind, detail: format!("{}: {}", shorten(&show(argv)), ended.clause()) }
-}
-
-/// Returns a call as it is shown in a message.
-pub(crate) fn shown(argv: &[OsString]) -> String {
-    shorten(&show(argv))
+    Failure::of_call(teller, kind, shorten(&show(argv)), ended.clause())
 }
 
 fn shorten(line: &str) -> String {
@@ -230,7 +225,7 @@ mod tests {
         ] {
             let failure = failure(&["ssh".into(), "n1".into()], &ended(code, words));
             assert_eq!(failure.kind, kind, "{words}");
-            assert!(failure.detail.starts_with("ssh n1: exit status"), "{}", failure.detail);
+            assert!(failure.detail().starts_with("ssh n1: exit status"), "{}", failure.detail());
         }
         for (words, nobody) in [
             ("ssh: connect to host n1 port 22: Connection refused\r\n", true),

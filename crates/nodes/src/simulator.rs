@@ -206,7 +206,7 @@ impl Simulation {
             Item::Answer(task, node) => (task, node, self.world.act(at, node, task)),
             Item::GiveUp(task, node, kind) => {
                 let detail = if kind == FailureKind::TimedOut { "simulated hang" } else { "interrupted" };
-                (task, node, Err(Failure { kind, detail: detail.into() }))
+                (task, node, Err(Failure::own(kind, detail)))
             }
         };
         self.running -= usize::from(task != Task::Probe);

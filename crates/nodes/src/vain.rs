@@ -21,7 +21,7 @@ pub struct Vain<'s> {
 pub fn among<'s>(site: &'s Site, nodes: &[NodeId], drivers: &Drivers) -> Vec<Vain<'s>> {
     let vain = |&id: &NodeId| {
         let failure = drivers.in_vain(id)?;
-        Some(Vain { node: site.name(id), failure: failure.kind.word(), detail: failure.detail, id })
+        Some(Vain { node: site.name(id), failure: failure.kind.word(), detail: failure.detail(), id })
     };
     nodes.iter().filter_map(vain).collect()
 }

@@ -5,6 +5,7 @@
 //! virtual clock; the machines cannot tell the difference. Times are [`Duration`]s since the run
 //! began.
 
+pub use crate::failure::{Failure, FailureKind, Teller};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -64,69 +65,6 @@ pub enum Errand {
 /// What tells one boot of a node from the next: the kernel's boot id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BootId(pub u128);
-
-/// Why a task did not succeed; told apart because each is retried, and mended, in its own way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FailureKind {
-    /// The command ran and said no.
-    Failed,
-    /// No answer within the limit.
-    TimedOut,
-    /// Nothing can be reached there (ssh's 255, no route, no answer).
-    Unreachable,
-    /// Something is there and takes no connection: it may be starting.
-    Refused,
-    /// It has too much to do, for now.
-    Busy,
-    /// It said yes, and nothing changed.
-    NoEffect,
-    /// It was done, and undone by itself: the power was on and reads off again.
-    FellBack,
-    /// The password or key was not accepted.
-    Authentication,
-    /// The driver's program cannot be started.
-    NotStarted,
-    /// As it is configured it can never succeed: a node that the power program does not know, answers in a form
-    /// that is not understood.
-    Misconfigured,
-    /// The run was told to stop while this was running.
-    Ended,
-    /// The node is the very machine this run is on, and refused.
-    Itself,
-}
-
-impl FailureKind {
-    /// Returns the word used for it in JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::TimedOut => "timed_out",
-            Self::Unreachable => "unreachable",
-            Self::Refused => "refused",
-            Self::Busy => "busy",
-            Self::NoEffect => "no_effect",
-            Self::FellBack => "fell_back",
-            Self::Authentication => "authentication",
-            Self::NotStarted => "not_started",
-            Self::Misconfigured => "misconfigured",
-            Self::Ended => "ended",
-            Self::Itself => "this_machine",
-        }
-    }
-
-    /// Tells whether nobody heard what was asked.
-    pub fn met_nobody(self) -> bool {
-        matches!(self, Self::Unreachable | Self::Refused)
-    }
-}
-
-/// Why a task did not succeed, with the driver's last words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    pub kind: FailureKind,
-    /// One line, what was run and what it said last.
-    pub detail: String,
-}
 
 /// What is known of a node's drivers before anything is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,7 +143,7 @@ pub trait Fleet {
     fn next(&mut self, until: Option<Duration>) -> Vec<Event>;
 
     /// Returns why what was asked of a node last is unknown, where that is known.
-    fn why_unknown(&self, _node: NodeId) -> Option<&str> {
+    fn why_unknown(&self, _node: NodeId) -> Option<String> {
         None
     }
 

@@ -8,6 +8,7 @@ mod faults;
 pub mod ancestry;
 pub mod diagnostic;
 pub mod duration;
+pub mod failure;
 pub mod fence;
 pub mod fleet;
 pub mod graph;

@@ -4,7 +4,7 @@
 //! [`crate::survey`] asks how nodes stand, [`crate::startup`] starts them, [`crate::shutdown`] stops
 //! them. Times are [`Duration`]s since the run began.
 
-use crate::fleet::{Event, Failure, FailureKind, Fleet, NodeId, Probe, Task};
+use crate::fleet::{Event, Failure, FailureKind, Fleet, NodeId, Probe, Task, Teller};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,12 +99,19 @@ pub struct Reason {
     words: String,
     /// How much of the words has to be the same.
     class: usize,
+    /// Whose words they are, where it is one program's failure.
+    teller: Option<Teller>,
 }
 
 impl Reason {
     /// Returns a reason with what is also known of this one node.
     pub fn with_aside(class: &str, aside: &str) -> Self {
-        Self { words: format!("{class}{aside}"), class: class.len() }
+        Self { words: format!("{class}{aside}"), class: class.len(), teller: None }
+    }
+
+    /// Returns whose words they are, where it is one program's failure.
+    pub fn teller(&self) -> Option<Teller> {
+        self.teller
     }
 
     pub fn words(&self) -> &str {
@@ -119,13 +126,19 @@ impl Reason {
 
 impl From<String> for Reason {
     fn from(words: String) -> Self {
-        Self { class: words.len(), words }
+        Self { class: words.len(), words, teller: None }
+    }
+}
+
+impl From<Failure> for Reason {
+    fn from(failure: Failure) -> Self {
+        Self { teller: Some(failure.teller), ..Self::from(failure.detail()) }
     }
 }
 
 impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Self {
-        Self::failed(failure.kind, failure.detail.into())
+        Self::failed(failure.kind, failure.into())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What came of a run, for people (folded by reason) and for programs (the `report` record).
 
 use crate::duration;
-use crate::fleet::NodeId;
+use crate::fleet::{NodeId, Teller};
 use crate::graph::Order;
 use crate::machine::{Ending, Outcome, Reason};
 use crate::nodeset;
@@ -224,6 +224,9 @@ pub struct NodeReport<'r> {
     pub held_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'r str>,
+    /// Whose words those are: `power`, `shell`, `probe`, `run`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told_by: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub began_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -258,6 +261,7 @@ pub fn nodes<'r>(endings: &'r [Ending], name: &Naming<'r>) -> Vec<NodeReport<'r>
             outcome: ending.outcome.word(),
             held_by: holders.of(ending).map(str::to_owned),
             detail: ending.outcome.detail(),
+            told_by: ending.outcome.reason().and_then(Reason::teller).map(Teller::word),
             began_seconds: ending.began.map(seconds),
             took_seconds: ending
                 .began

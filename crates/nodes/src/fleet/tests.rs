@@ -98,9 +98,9 @@ fn kinds(events: &[Event]) -> Vec<Option<FailureKind>> {
     events.iter().map(kind).collect()
 }
 
-fn detail(event: &Event) -> &str {
+fn detail(event: &Event) -> String {
     let Event::Ended(_, _, Err(failure)) = event else { panic!("{event:?}") };
-    &failure.detail
+    failure.detail()
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::tcp::{Met, Prober, Question};
 use crate::template::Reach;
 use orderly_exec::children::{ChildId, Children, Seen};
 use orderly_exec::job::{Ended, Job};
-use orderly_plan::fleet::{Abilities, Event, Failure, FailureKind, NodeId, Probe, Task};
+use orderly_plan::fleet::{Abilities, Event, Failure, FailureKind, NodeId, Probe, Task, Teller};
 use orderly_plan::inventory::Inventory;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
@@ -291,8 +291,8 @@ impl Wires {
             if self.call_on(node, Purpose::Command(id), &on_node) {
                 return;
             }
-            let detail = "the node has no shell driver (see [shell])".into();
-            self.ended.push((id, Err(Failure { kind: FailureKind::NotStarted, detail })));
+            let detail = "the node has no shell driver (see [shell])";
+            self.ended.push((id, Err(Failure::own(FailureKind::NotStarted, detail))));
             return;
         };
         let mut job = Job::new(command.argv.iter(), command.timeout);
@@ -402,7 +402,7 @@ impl Wires {
 
     fn take_probes(&mut self) {
         for Met { node, reading, said } in self.prober.take() {
-            self.probe_met(node, reading, said.map(|said| (FailureKind::Failed, said)));
+            self.probe_met(node, reading, said.map(probe_said));
             self.probed(node, reading);
         }
     }
@@ -419,6 +419,10 @@ impl Wires {
     }
 }
 
+fn probe_said(said: String) -> Failure {
+    Failure::of_call(Teller::Probe, FailureKind::Failed, String::new(), said)
+}
+
 fn told_to_end() -> Failure {
-    Failure { kind: FailureKind::Ended, detail: "interrupted before it began".into() }
+    Failure::own(FailureKind::Ended, "interrupted before it began")
 }

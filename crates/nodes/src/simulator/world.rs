@@ -253,14 +253,14 @@ impl World {
         self.pass(now, node);
         let is_power = !matches!(task, Task::Run(_));
         if !is_power && self.condition(node) != Condition::Up {
-            let detail = "simulated: nothing answers there".into();
-            return Err(Failure { kind: FailureKind::Unreachable, detail });
+            let detail = "simulated: nothing answers there";
+            return Err(Failure::own(FailureKind::Unreachable, detail));
         }
         let nature = self.nature_mut(node);
         match if is_power { &mut nature.power } else { &mut nature.shell } {
             Answer::Fails(kind, times @ 1..) => {
                 *times -= u32::from(*times < u32::MAX);
-                return Err(Failure { kind: *kind, detail: "simulated failure".into() });
+                return Err(Failure::own(*kind, "simulated failure"));
             }
             Answer::Ignores => return Ok(()),
             Answer::Obeys | Answer::Fails(_, 0) | Answer::Hangs => {}

@@ -75,7 +75,7 @@ impl Machine for Round {
         self.to_begin = able;
         for node in mute {
             let detail = "no command can be run on it: it has no shell driver".to_owned();
-            self.end(node, now, Err(Failure { kind: FailureKind::NotStarted, detail }));
+            self.end(node, now, Err(Failure::own(FailureKind::NotStarted, detail)));
         }
         if !self.to_begin.is_empty() {
             self.outstanding += fleet.begin(Task::Run(self.errand), &mut self.to_begin).len();

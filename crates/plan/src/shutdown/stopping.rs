@@ -345,10 +345,8 @@ impl Stopping {
             // Nothing can ever be asked of it: the command's success is all there is (see cluster.toml).
             return Move::Over(Outcome::Down);
         }
-        self.refuse(Failure {
-            kind: FailureKind::Failed,
-            detail: "told to halt, but neither its power nor a probe can show that it is down".to_owned(),
-        })
+        let cause = "told to halt, but neither its power nor a probe can show that it is down";
+        self.refuse(Failure::own(FailureKind::Failed, cause))
     }
 
     fn not_accepted(&mut self, failure: Failure, now: Duration) -> Move {
@@ -381,7 +379,7 @@ impl Stopping {
         }
         if !self.doubt && self.probe != Probe::Down && self.is_plainly_failed(now) {
             let detail = "not told to go down".to_owned();
-            let failure = self.last.clone().unwrap_or(Failure { kind: FailureKind::Failed, detail });
+            let failure = self.last.clone().unwrap_or(Failure::own(FailureKind::Failed, detail));
             return self.refuse(failure);
         }
         match self.probe {
@@ -495,10 +493,10 @@ impl Stopping {
         let blind = self.power == Power::Unknown && self.probe == Probe::Unknown;
         let kind = if blind { FailureKind::Unreachable } else { FailureKind::TimedOut };
         let seen = self.reading().shown();
-        let last = self.last.as_ref().map_or_else(String::new, |last| format!("; {}", last.detail));
+        let last = self.last.as_ref().map_or_else(String::new, |last| format!("; {}", last.detail()));
         let reason = Reason::with_aside(&format!("{state} after {limit} ({seen})"), &last);
         if forcible && self.is_to_be_forced() {
-            return self.force(Failure { kind, detail: reason.words().to_owned() });
+            return self.force(Failure::own(kind, reason.words().to_owned()));
         }
         Move::Fail(Outcome::failed(kind, reason))
     }

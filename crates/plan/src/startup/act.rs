@@ -265,7 +265,7 @@ impl Startup<'_> {
         now: Duration,
     ) {
         if failure.kind == FailureKind::Ended {
-            return self.finish(node, Outcome::Unknown(failure.detail.into()), now);
+            return self.finish(node, Outcome::Unknown(failure.into()), now);
         }
         self.member(node).last_failure = Some(Box::new(failure.clone()));
         let has_begun = !matches!(
@@ -319,7 +319,7 @@ impl Startup<'_> {
             let end = *member.last_word.get_or_insert(now + LAST_WORD);
             self.timers.set(node, Timer::Deadline, end);
         } else {
-            let outcome = member.timed_out(able, limit, fleet.why_unknown(node));
+            let outcome = member.timed_out(able, limit, fleet.why_unknown(node).as_deref());
             self.finish(node, outcome, now);
         }
     }
@@ -330,7 +330,7 @@ impl Startup<'_> {
             true => (FailureKind::FellBack, "the power fell back: it read on, and reads off"),
             false => (FailureKind::NoEffect, "the power-on was accepted, and the power reads off"),
         };
-        let failure = Failure { kind, detail: detail.to_owned() };
+        let failure = Failure::own(kind, detail.to_owned());
         self.member(node).last_failure = Some(Box::new(failure.clone()));
         self.try_again(node, Act::On, failure, now);
     }

@@ -166,7 +166,7 @@ impl Member {
     /// Returns what was last heard of it, for people.
     pub(super) fn last(&self) -> String {
         match &self.last_failure {
-            Some(failure) if !matches!(self.state, State::Booting) => failure.detail.clone(),
+            Some(failure) if !matches!(self.state, State::Booting) => failure.detail(),
             _ => self.reading.shown(),
         }
     }
@@ -180,7 +180,7 @@ impl Member {
             && failure.kind.met_nobody()
             && self.state != State::Booting
         {
-            return Outcome::Unreachable(failure.detail.clone().into());
+            return Outcome::Unreachable((**failure).clone().into());
         }
         if asks && self.reading.condition() == Condition::Unknown && !self.acted {
             let why = why.map_or_else(String::new, |why| format!("; {why}"));
@@ -194,7 +194,7 @@ impl Member {
         let before = self
             .last_failure
             .as_ref()
-            .map_or_else(String::new, |failure| format!("; before that: {}", failure.detail));
+            .map_or_else(String::new, |failure| format!("; before that: {}", failure.detail()));
         // What it was at when its time was up says when that was, more than what is wrong.
         let class = format!("not up after {limit}; {shown}");
         let is_unknown =

@@ -111,7 +111,7 @@ impl World {
         self.deeds.push((self.now, node, task));
         self.were_up.push((0..self.on.len()).map(|at| self.is_up(NodeId(at as u32))).collect());
         self.tries[at] += 1;
-        let fail = |kind| Err(Failure { kind, detail: "said no".to_owned() });
+        let fail = |kind| Err(Failure::own(kind, "said no".to_owned()));
         match self.natures[at] {
             Nature::Broken => return (SECOND, fail(FailureKind::Failed)),
             Nature::Grudging if self.tries[at] == 1 => return (SECOND, fail(FailureKind::Unreachable)),
@@ -185,7 +185,7 @@ impl Fleet for World {
     fn end_all(&mut self) {
         for (_, event) in self.events.values_mut() {
             if let Event::Ended(_, _, result) = event {
-                *result = Err(Failure { kind: FailureKind::Ended, detail: "ended".to_owned() });
+                *result = Err(Failure::own(FailureKind::Ended, "ended".to_owned()));
             }
         }
     }

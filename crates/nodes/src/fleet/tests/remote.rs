@@ -4,6 +4,7 @@ use super::*;
 use crate::users;
 use orderly_exec::job::Job;
 use orderly_exec::runner::{Run, Runner};
+use orderly_plan::fleet::Teller;
 
 const NO_POWER: &str = "[power]\ndriver=\"none\"\n";
 
@@ -73,6 +74,7 @@ fn what_ssh_says_is_not_told_as_the_power_controllers() {
         let mut drivers = bed.drivers(&toml, inventory);
         let events = carry_out(&mut drivers, Task::Run(Errand::Halt), 0..1);
         assert_eq!(kinds(&events), [Some(FailureKind::Failed)], "{power}: {}", detail(&events[0]));
+        assert!(matches!(&events[0], Event::Ended(_, _, Err(failure)) if failure.teller == Teller::Shell));
         assert!(detail(&events[0]).starts_with(&ssh), "{power}: {}", detail(&events[0]));
     }
 }

@@ -13,7 +13,7 @@ use crate::simulator::answer;
 use crate::users;
 use orderly_exec::children::{ChildId, Said, Seen};
 use orderly_exec::job::{Ended, Ending};
-use orderly_plan::fleet::{Errand, Event, Failure, FailureKind, NodeId, Probe, Task};
+use orderly_plan::fleet::{Errand, Event, Failure, FailureKind, NodeId, Probe, Task, Teller};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -194,7 +194,7 @@ impl Wires {
         let (job, hearing) = match prepared {
             Ok(prepared) => prepared,
             Err(detail) => {
-                let failure = Failure { kind: FailureKind::NotStarted, detail };
+                let failure = Failure::own(FailureKind::NotStarted, detail);
                 for hand in hands {
                     self.answer_hand(&work, hand, Err(failure.clone()));
                 }
@@ -329,8 +329,8 @@ impl Wires {
             let shown = format!("{before} {} {after}", self.wiring.roster.name(hand.node));
             if crew.work == Work::Task(Task::Probe) {
                 let reading = probe_reading(&verdict);
-                let Failure { kind, detail } = shell::failure_on_one(&shown, &verdict);
-                self.probe_met(hand.node, reading, Some((kind, detail)).filter(|_| !told));
+                let why = Failure { teller: Teller::Probe, ..shell::failure_on_one(&shown, &verdict) };
+                self.probe_met(hand.node, reading, Some(why).filter(|_| !told));
                 self.probed_unless_told(hand.node, reading, told);
                 continue;
             }
@@ -350,9 +350,9 @@ impl Wires {
             // The caller looks at the status itself.
             Work::Command { .. } => Ok(()),
             Work::Task(_) if !verdict.ended.succeeded() => Err(shell::failure_on_one(shown, verdict)),
-            Work::Task(Task::Run(Errand::EndUsers)) if !users::ran(&verdict.ended.text()) => {
-                Err(Failure { kind: FailureKind::Failed, detail: super::endings::UNSAID.into() })
-            }
+            Work::Task(Task::Run(Errand::EndUsers)) if !users::ran(&verdict.ended.text()) => Err(
+                Failure::of_call(Teller::Shell, FailureKind::Failed, String::new(), super::endings::UNSAID),
+            ),
             Work::Task(_) => Ok(()),
         }
     }

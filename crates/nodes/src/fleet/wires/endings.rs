@@ -11,7 +11,7 @@ use crate::simulator::answer;
 use crate::users;
 use orderly_exec::children::ChildId;
 use orderly_exec::job::{Ended, Ending};
-use orderly_plan::fleet::{Errand, Event, Failure, FailureKind, NodeId, Power, Probe, Task};
+use orderly_plan::fleet::{Errand, Event, Failure, FailureKind, NodeId, Power, Probe, Task, Teller};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -86,18 +86,17 @@ impl Wires {
             // A power program's "done" says that the command was passed on, and no more.
             if self.tool(first).is_some() && wanted(task).is_some() && !call.told {
                 let until = Instant::now() + self.wiring.profile(first).power_timeout();
-                let failure = Failure { kind: FailureKind::NoEffect, detail: without_effect(task) };
+                let failure = Failure::own(FailureKind::NoEffect, without_effect(task));
                 self.settle(Judgement { task, failure, until }, nodes);
                 return;
             }
             self.answers.extend(nodes.into_iter().map(|node| answer(task, node, Ok(()))));
             return;
         };
-        // What ran on the node through its shell is no word of the power program.
-        let is_power = !matches!(task, Task::Run(_));
+        let is_power = failure.teller == Teller::Power;
         let tool = self.tool(first).filter(|_| is_power && failure.kind != FailureKind::Ended);
         if let Some((kind, words)) = tool.and_then(|tool| tool.classify(ended)) {
-            failure = Failure { kind, detail: format!("{words}: {}", failure.detail) };
+            failure = failure.named(kind, words);
         }
         let nodes = if is_power { self.without_named(task, nodes, ended) } else { nodes };
         // Of many nodes, some are as they should be although the whole failed: their state decides.
@@ -124,12 +123,13 @@ impl Wires {
             if kind.met_nobody() && wanted(task).is_some() {
                 silent.entry(detail).or_default().push(node);
             } else {
-                self.answers.push(answer(task, node, Err(Failure { kind, detail })));
+                let failure = Failure::of_call(Teller::Power, kind, String::new(), detail);
+                self.answers.push(answer(task, node, Err(failure)));
             }
             false
         });
         for (detail, nodes) in silent {
-            let failure = Failure { kind: FailureKind::Unreachable, detail };
+            let failure = Failure::of_call(Teller::Power, FailureKind::Unreachable, String::new(), detail);
             self.settle(Judgement { task, failure, until: Instant::now() }, nodes);
         }
         nodes
@@ -197,10 +197,10 @@ impl Wires {
         let calls: Vec<ChildId> = self.calls.keys().copied().collect();
         for id in calls {
             let Some(call) = self.calls.remove(&id) else { continue };
-            let failure = Failure { kind: FailureKind::Ended, detail: why.to_owned() };
+            let failure = Failure::own(FailureKind::Ended, why.to_owned());
             self.give_up(id, call, &failure);
         }
-        self.give_up_crews(&Failure { kind: FailureKind::Ended, detail: why.to_owned() });
+        self.give_up_crews(&Failure::own(FailureKind::Ended, why.to_owned()));
         self.prober.end_all();
         self.take_probes();
         self.end_looking();
@@ -233,11 +233,11 @@ fn act_failure(task: Task, call: &Call, ended: &Ended) -> Option<Failure> {
     let is_errand = matches!(task, Task::Run(_));
     let failure = if ended.succeeded() {
         let unsaid = task == Task::Run(Errand::EndUsers) && !users::ran(&ended.text());
-        return unsaid.then(|| Failure { kind: FailureKind::Failed, detail: UNSAID.into() });
+        return unsaid.then(|| Failure::of_call(Teller::Shell, FailureKind::Failed, String::new(), UNSAID));
     } else if is_errand {
         shell::failure(&call.argv, ended)
     } else {
-        shell::plain_failure(&call.argv, ended)
+        shell::plain_failure(Teller::Power, &call.argv, ended)
     };
     Some(if call.told && failure.kind == FailureKind::TimedOut {
         interrupted(failure, ended)
@@ -248,16 +248,16 @@ fn act_failure(task: Task, call: &Call, ended: &Ended) -> Option<Failure> {
 
 /// Returns the failure of a call that was ended because everything was: its time was not up.
 pub(super) fn interrupted(failure: Failure, ended: &Ended) -> Failure {
-    let clause = ended.clause();
-    let call = failure.detail.strip_suffix(&clause).unwrap_or_default();
-    let clause = clause.replacen(&ended.ending.to_string(), "interrupted", 1);
-    Failure { kind: FailureKind::Ended, detail: format!("{call}{clause}") }
+    Failure { kind: FailureKind::Ended, cause: ended.clause_of("interrupted"), ..failure }
 }
 
 /// Returns why the end of a command is not its own: it did not run, or was lost on the way.
 fn command_failure(call: &Call, ended: &Ended, on_node: bool) -> Option<Failure> {
-    let failure =
-        if on_node { shell::failure(&call.argv, ended) } else { shell::plain_failure(&call.argv, ended) };
+    let failure = if on_node {
+        shell::failure(&call.argv, ended)
+    } else {
+        shell::plain_failure(Teller::Run, &call.argv, ended)
+    };
     match ended.ending {
         Ending::Exited(_) if on_node && shell::is_lost(ended) => Some(failure),
         Ending::Exited(_) | Ending::Killed(_) => None,

@@ -1,7 +1,8 @@
 //! Judging a power call by what power reads afterwards, and by parts when a status takes its time.
 
+use super::unheard::stranger;
 use super::{Call, Later, Purpose, Wires};
-use crate::power::{STRANGER, wanted, without_effect};
+use crate::power::{wanted, without_effect};
 use crate::simulator::answer;
 use orderly_exec::children::ChildId;
 use orderly_exec::job::{Ended, Job};
@@ -24,7 +25,7 @@ impl Judgement {
     /// its node stands is not one that does not answer.
     fn failure_at(&self, power: Power) -> Failure {
         if power != Power::Unknown && self.failure.kind.met_nobody() {
-            return Failure { kind: FailureKind::NoEffect, detail: without_effect(self.task) };
+            return Failure::own(FailureKind::NoEffect, without_effect(self.task));
         }
         self.failure.clone()
     }
@@ -85,7 +86,7 @@ impl Wires {
     /// Returns the failure of nodes for which nothing could be called.
     pub(super) fn no_call(&self) -> Failure {
         let detail = self.uncallable.clone().unwrap_or_else(|| "no driver for that".into());
-        Failure { kind: FailureKind::NotStarted, detail }
+        Failure::own(FailureKind::NotStarted, detail)
     }
 
     /// Takes what power reads after a call. What is not as wanted is asked again while there is
@@ -207,7 +208,7 @@ impl Wires {
         let job = match &purpose {
             Purpose::Act(task) => {
                 self.estrange(&strangers);
-                let failure = Failure { kind: FailureKind::Misconfigured, detail: STRANGER.into() };
+                let failure = stranger();
                 self.fail_all(*task, strangers, &failure);
                 self.power_job(*task, &rest)
             }
@@ -241,8 +242,6 @@ impl Wires {
 /// Returns the failure of nodes whose power was not waited for, because everything was ended.
 fn unjudged(task: Task) -> Failure {
     let wanted = if task == Task::PowerOff { "off" } else { "on" };
-    Failure {
-        kind: FailureKind::Ended,
-        detail: format!("interrupted after power {wanted} was told, before the power read {wanted}"),
-    }
+    let cause = format!("interrupted after power {wanted} was told, before the power read {wanted}");
+    Failure::own(FailureKind::Ended, cause)
 }

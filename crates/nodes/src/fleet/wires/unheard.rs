@@ -8,7 +8,7 @@ use crate::roster::Member;
 use crate::shell;
 use crate::template::fold;
 use orderly_exec::job::{Ended, Ending, shorten};
-use orderly_plan::fleet::{Failure, FailureKind, NodeId, Power, Probe};
+use orderly_plan::fleet::{Failure, FailureKind, NodeId, Power, Probe, Teller};
 use orderly_plan::report;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
@@ -17,22 +17,13 @@ use std::time::{Duration, Instant};
 /// How long a complaint waits for others like it, which come one by one from calls for a node each.
 const TOGETHER: Duration = Duration::from_millis(300);
 
-/// Why the power of a node is unknown.
-#[derive(Debug, Clone)]
-struct Why {
-    kind: FailureKind,
-    /// In a few words; none where only the program's own tell.
-    words: &'static str,
-    /// What was run, and what it said.
-    detail: String,
-}
-
 /// What is known of answers that say nothing.
 #[derive(Debug, Default)]
 pub(super) struct Unheard {
-    power: HashMap<NodeId, Why>,
+    /// By node: why its power is unknown.
+    power: HashMap<NodeId, Failure>,
     /// What a probe met instead of an answer.
-    probe: HashMap<NodeId, (FailureKind, String)>,
+    probe: HashMap<NodeId, Failure>,
     /// Profiles in which an answer of a status was understood: their form is right.
     understood: HashSet<u32>,
     /// Nodes of which it was said why their power, and their probe, is unknown.
@@ -51,9 +42,9 @@ impl Unheard {
     /// Remembers why the power of a node is unknown; tells whether that is the first word of it. A wrong
     /// password stays the reason: controllers turn busy or silent after a few of them. So do words after
     /// which only a status without any came.
-    fn remember(&mut self, node: NodeId, why: Why) -> bool {
+    fn remember(&mut self, node: NodeId, why: Failure) -> bool {
         let stays = self.power.get(&node).is_some_and(|before| {
-            before.kind == FailureKind::Authentication || (why.words.is_empty() && !before.words.is_empty())
+            before.kind == FailureKind::Authentication || (why.name.is_none() && before.name.is_some())
         });
         if !stays {
             self.power.insert(node, why);
@@ -75,7 +66,7 @@ impl Wires {
         if !call.purpose.asks_power() || call.told {
             return;
         }
-        let failed = (!ended.succeeded()).then(|| shell::plain_failure(&call.argv, ended).detail);
+        let failed = shell::plain_failure(Teller::Power, &call.argv, ended);
         for (node, power) in self.powers(nodes.to_vec(), ended) {
             if power != Power::Unknown {
                 self.unheard.power.remove(&node);
@@ -83,12 +74,13 @@ impl Wires {
                 continue;
             }
             let (kind, words) = self.why_power_is_unknown(node, first, ended);
-            let detail = failed.clone().unwrap_or_else(|| self.not_understood(node, &call.argv, ended));
-            let colon = if words.is_empty() { "" } else { ": " };
-            let said = format!("power unknown: {words}{colon}{detail}");
-            if self.unheard.remember(node, Why { kind, words, detail }) {
+            let cause =
+                if ended.succeeded() { self.not_understood(node, ended) } else { failed.cause.clone() };
+            let why = Failure { cause, ..failed.clone() }.named(kind, words);
+            let said = format!("power unknown: {why}");
+            if self.unheard.remember(node, why) {
                 // Where each node has a call or a line of its own, its name would keep the same words apart.
-                let key = if nodes.len() == 1 || failed.is_none() {
+                let key = if nodes.len() == 1 || ended.succeeded() {
                     without_own(&said, self.wiring.roster.member(node))
                 } else {
                     said.clone()
@@ -129,8 +121,7 @@ impl Wires {
     /// Says of nodes that the power program does not know them; it has nobody to ask.
     pub(in crate::fleet) fn estrange(&mut self, nodes: &[NodeId]) {
         for &node in nodes {
-            let (kind, words) = (FailureKind::Misconfigured, STRANGER);
-            if self.unheard.remember(node, Why { kind, words, detail: String::new() }) {
+            if self.unheard.remember(node, stranger()) {
                 let said = format!("power unknown: {STRANGER} (powerman -x -l lists the nodes that are)");
                 self.unheard.complain(said.clone(), said, node);
             }
@@ -139,11 +130,12 @@ impl Wires {
 
     /// Remembers that a controller takes no pings; tells whether that is the first word of it.
     pub(super) fn remember_silence(&mut self, node: NodeId, words: &'static str) -> bool {
-        self.unheard.remember(node, Why { kind: FailureKind::Unreachable, words, detail: String::new() })
+        let why = Failure::of_call(Teller::Power, FailureKind::Unreachable, String::new(), String::new());
+        self.unheard.remember(node, why.named(FailureKind::Unreachable, words))
     }
 
     /// Remembers what a probe met that tells neither up nor down, until it tells one of them.
-    pub(super) fn probe_met(&mut self, node: NodeId, reading: Probe, why: Option<(FailureKind, String)>) {
+    pub(super) fn probe_met(&mut self, node: NodeId, reading: Probe, why: Option<Failure>) {
         match (reading, why) {
             (Probe::Unknown, Some(why)) => {
                 self.unheard.probe.insert(node, why);
@@ -155,10 +147,10 @@ impl Wires {
         }
     }
 
-    pub(in crate::fleet) fn why_unknown(&self, node: NodeId) -> Option<&str> {
+    pub(in crate::fleet) fn why_unknown(&self, node: NodeId) -> Option<String> {
         let power = self.unheard.power.get(&node);
-        let words = power.map(|why| if why.words.is_empty() { why.detail.as_str() } else { why.words });
-        words.or_else(|| self.unheard.probe.get(&node).map(|(_, said)| said.as_str()))
+        let power = power.map(|why| why.name.map_or_else(|| why.detail(), str::to_owned));
+        power.or_else(|| self.unheard.probe.get(&node).map(Failure::detail))
     }
 
     /// Returns why nothing can ever be heard of a node's power: the program does not know it or is not there,
@@ -181,16 +173,18 @@ impl Wires {
             | FailureKind::Ended
             | FailureKind::Itself => false,
         };
-        let parts = [why.words, &why.detail];
-        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        in_vain.then(|| Failure { kind: why.kind, detail: parts.join(": ") })
+        in_vain.then(|| why.clone())
     }
 
     /// Returns why a node's probe is turned away for good.
     pub(in crate::fleet) fn turned_away(&self, node: NodeId) -> Option<Failure> {
-        let (kind, detail) = self.unheard.probe.get(&node)?;
-        matches!(kind, FailureKind::Authentication | FailureKind::NotStarted | FailureKind::Misconfigured)
-            .then(|| Failure { kind: *kind, detail: detail.clone() })
+        let is_for_good = |why: &&Failure| {
+            matches!(
+                why.kind,
+                FailureKind::Authentication | FailureKind::NotStarted | FailureKind::Misconfigured
+            )
+        };
+        self.unheard.probe.get(&node).filter(is_for_good).cloned()
     }
 
     /// Returns what people should know of nodes whose status failed, in one line for all of whom the
@@ -205,7 +199,7 @@ impl Wires {
     }
 
     /// Says what a status that succeeded printed of a node, and what it should have.
-    fn not_understood(&self, node: NodeId, argv: &[OsString], ended: &Ended) -> String {
+    fn not_understood(&self, node: NodeId, ended: &Ended) -> String {
         let name = self.wiring.roster.name(node);
         let expected = match self.tool(node) {
             Some(Tool::Ipmitool(_)) => "\"Chassis Power is on\" or \"Chassis Power is off\"".to_owned(),
@@ -222,7 +216,7 @@ impl Wires {
             Some(line) => format!("it says \"{}\"", shorten(line.to_owned())),
             None => "it says nothing".to_owned(),
         };
-        format!("{}: {heard}, and is understood when it says {expected}", shell::shown(argv))
+        format!("{heard}, and is understood when it says {expected}")
     }
 
     pub(in crate::fleet) fn take_warnings(&mut self) -> Vec<String> {
@@ -239,7 +233,7 @@ impl Wires {
     /// may say anything for a while.
     pub(in crate::fleet) fn take_last_warnings(&mut self) -> Vec<String> {
         let mut met: Vec<(NodeId, String)> =
-            self.unheard.probe.iter().map(|(node, (_, said))| (*node, said.clone())).collect();
+            self.unheard.probe.iter().map(|(node, why)| (*node, why.detail())).collect();
         met.sort_unstable_by_key(|(node, _)| *node);
         for (node, said) in met {
             if self.unheard.told[1].insert(node) {
@@ -261,22 +255,21 @@ impl Wires {
     }
 
     /// Returns why a probe by a process told neither up nor down.
-    pub(super) fn why_probe_is_unknown(
-        &self,
-        node: NodeId,
-        argv: &[OsString],
-        ended: &Ended,
-    ) -> (FailureKind, String) {
-        let failure = match &self.wiring.profile(node).probe.driver {
-            ProbeDriver::Shell { .. } => shell::failure(argv, ended),
+    pub(super) fn why_probe_is_unknown(&self, node: NodeId, argv: &[OsString], ended: &Ended) -> Failure {
+        match &self.wiring.profile(node).probe.driver {
+            ProbeDriver::Shell { .. } => Failure { teller: Teller::Probe, ..shell::failure(argv, ended) },
             ProbeDriver::None
             | ProbeDriver::Simulator
             | ProbeDriver::Power
             | ProbeDriver::Tcp { .. }
-            | ProbeDriver::Command(_) => shell::plain_failure(argv, ended),
-        };
-        (failure.kind, failure.detail)
+            | ProbeDriver::Command(_) => shell::plain_failure(Teller::Probe, argv, ended),
+        }
     }
+}
+
+/// Returns the failure of a node that powermand does not have.
+pub(super) fn stranger() -> Failure {
+    Failure::of_call(Teller::Power, FailureKind::Misconfigured, String::new(), STRANGER)
 }
 
 /// Returns what people read of nodes that told nothing, in the words that were said of the first.

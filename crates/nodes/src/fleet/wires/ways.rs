@@ -109,7 +109,7 @@ impl Wires {
 }
 
 fn cannot(task: Task, node: NodeId, why: &str) -> Event {
-    answer(task, node, Err(Failure { kind: FailureKind::NotStarted, detail: why.to_owned() }))
+    answer(task, node, Err(Failure::own(FailureKind::NotStarted, why.to_owned())))
 }
 
 fn power_reach(driver: &PowerDriver, task: Task) -> Option<Reach> {

@@ -118,7 +118,7 @@ impl World {
     }
 
     fn act(&mut self, node: NodeId, task: Task) -> Event {
-        let failure = |kind| Err(Failure { kind, detail: "imagined".to_owned() });
+        let failure = |kind| Err(Failure::own(kind, "imagined".to_owned()));
         match task {
             Task::ReadPower => Event::Power(node, self.power(node)),
             Task::Probe => Event::Probe(node, self.probe(node)),

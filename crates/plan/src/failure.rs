@@ -1,0 +1,130 @@
+//! Why a task did not succeed: of what kind it is, whose words they are, what was run, and the cause.
+//!
+//! Invariant: a failure is of the program that told it. What ssh says is no word of a power controller, and nothing
+//! is decided by what a person reads (`what_ssh_says_is_not_told_as_the_power_controllers`).
+
+use std::fmt;
+
+/// Why a task did not succeed; told apart because each is retried, and mended, in its own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureKind {
+    /// The command ran and said no.
+    Failed,
+    /// No answer within the limit.
+    TimedOut,
+    /// Nothing can be reached there (ssh's 255, no route, no answer).
+    Unreachable,
+    /// Something is there and takes no connection: it may be starting.
+    Refused,
+    /// It has too much to do, for now.
+    Busy,
+    /// It said yes, and nothing changed.
+    NoEffect,
+    /// It was done, and undone by itself: the power was on and reads off again.
+    FellBack,
+    /// The password or key was not accepted.
+    Authentication,
+    /// The driver's program cannot be started.
+    NotStarted,
+    /// As it is configured it can never succeed: a node that the power program does not know, answers in a form
+    /// that is not understood.
+    Misconfigured,
+    /// The run was told to stop while this was running.
+    Ended,
+    /// The node is the very machine this run is on, and refused.
+    Itself,
+}
+
+impl FailureKind {
+    /// Returns the word used for it in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::Busy => "busy",
+            Self::NoEffect => "no_effect",
+            Self::FellBack => "fell_back",
+            Self::Authentication => "authentication",
+            Self::NotStarted => "not_started",
+            Self::Misconfigured => "misconfigured",
+            Self::Ended => "ended",
+            Self::Itself => "this_machine",
+        }
+    }
+
+    /// Tells whether nobody heard what was asked.
+    pub fn met_nobody(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Refused)
+    }
+}
+
+/// Whose words a failure is told in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Teller {
+    /// The program that switches and reads power, or the controller behind it.
+    Power,
+    /// What runs commands on nodes, or the command there.
+    Shell,
+    /// What is asked whether a node is up.
+    Probe,
+    /// The run itself: nothing was called, or nothing came of what was.
+    Run,
+}
+
+impl Teller {
+    /// Returns the word used for it in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Power => "power",
+            Self::Shell => "shell",
+            Self::Probe => "probe",
+            Self::Run => "run",
+        }
+    }
+}
+
+/// Why a task did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub kind: FailureKind,
+    pub teller: Teller,
+    /// What it is called, where its words are known: `the controller is busy`.
+    pub name: Option<&'static str>,
+    /// What was run, as one would type it; empty where nothing was.
+    pub call: String,
+    /// One line, what came of it in the cause's own words.
+    pub cause: String,
+}
+
+impl Failure {
+    /// Returns a failure that no program told.
+    pub fn own(kind: FailureKind, cause: impl Into<String>) -> Self {
+        Self { kind, teller: Teller::Run, name: None, call: String::new(), cause: cause.into() }
+    }
+
+    /// Returns a failure of a program that was called.
+    pub fn of_call(teller: Teller, kind: FailureKind, call: String, cause: impl Into<String>) -> Self {
+        Self { kind, teller, name: None, call, cause: cause.into() }
+    }
+
+    /// Returns the same failure under what it is called.
+    #[must_use]
+    pub fn named(self, kind: FailureKind, name: &'static str) -> Self {
+        Self { kind, name: Some(name).filter(|name| !name.is_empty()), ..self }
+    }
+
+    /// Returns it as a person reads it, in one line.
+    pub fn detail(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [self.name.unwrap_or_default(), &self.call, &self.cause];
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        f.write_str(&parts.join(": "))
+    }
+}
