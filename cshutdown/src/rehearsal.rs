@@ -7,7 +7,6 @@ use orderly_nodes::history::History;
 use orderly_nodes::simulator::Initial;
 use orderly_nodes::site::Site;
 use orderly_plan::fleet::NodeId;
-use orderly_plan::nodeset;
 
 /// Returns them; those of `--fail` refuse what they are told.
 ///
@@ -30,7 +29,7 @@ pub(crate) fn drivers(args: &Args, site: &Site, history: &History) -> anyhow::Re
 fn failing(args: &Args, site: &Site) -> anyhow::Result<Vec<NodeId>> {
     let mut failing = Vec::new();
     for set in &args.fail {
-        for name in nodeset::expand(set).or_status(Status::Usage)? {
+        for name in site.inventory.expand(set).or_status(Status::Usage)? {
             match site.inventory.by_name(&name).or_else(|| site.roster.unit(&name)) {
                 Some(node) => failing.push(node),
                 None => {

@@ -152,7 +152,7 @@ fn drivers(args: &Args, site: &Site, targets: &[NodeId], history: &History) -> a
     }
     let mut failing = Vec::new();
     for set in &args.fail {
-        for name in nodeset::expand(set).or_status(Status::Usage)? {
+        for name in site.inventory.expand(set).or_status(Status::Usage)? {
             match site.inventory.by_name(&name).or_else(|| site.roster.unit(&name)) {
                 Some(node) => failing.push(node),
                 None => {

@@ -51,6 +51,9 @@ pub struct Task {
     /// Check sequence files; without -i names are not looked up
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub check: Vec<PathBuf>,
+    /// Write a sequence file as it stands: as a graph, a table or JSON, or its text anew
+    #[arg(long, value_name = "FILE")]
+    pub read: Option<PathBuf>,
     /// Write a sequence file with its orders turned round
     #[arg(long, value_name = "FILE")]
     pub reverse: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! The shapes a sequence is written in: sequence text, JSON, Graphviz, a table of waves.
 
 use crate::args::{self, Args};
+use crate::dot;
 use anyhow::Context;
 use orderly_exec::{OrStatus, Status};
 use orderly_plan::graph::Order;
@@ -48,30 +49,10 @@ impl Shape {
                 text.push('\n');
                 text
             }
-            Self::Dot => dot(sequence, roster),
+            Self::Dot => dot::graph(sequence, roster),
             Self::Waves => waves(&order()?, roster),
         })
     }
-}
-
-fn dot(sequence: &Sequence, roster: &dyn Roster) -> String {
-    let mut text = String::from("digraph sequence {\n    rankdir = LR\n    node [shape = box]\n");
-    // Writing to a String cannot fail.
-    for id in sequence.group_ids() {
-        let name = quoted(sequence.group_name(id));
-        let members = quoted(&sequence.words(id, roster, Spelling::Folded).join(" "));
-        writeln!(text, "    \"{name}\" [label = \"{name}\\n{members}\"]").ok();
-    }
-    for edge in sequence.edges() {
-        let (before, after) = (sequence.group_name(edge.before), sequence.group_name(edge.after));
-        writeln!(text, "    \"{}\" -> \"{}\"", quoted(before), quoted(after)).ok();
-    }
-    text.push_str("}\n");
-    text
-}
-
-fn quoted(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 fn waves(order: &Order, roster: &dyn Roster) -> String {

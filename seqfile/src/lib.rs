@@ -6,6 +6,7 @@
 mod args;
 mod check;
 mod document;
+mod dot;
 mod drift;
 mod input;
 mod output;
@@ -42,6 +43,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
             let status = if found.is_empty() { Status::Done } else { Status::Failed };
             return output::print(&found).map(|()| status);
         }
+        Task { read: Some(file), .. } => read(file, &input, &args)?,
         Task { reverse: Some(file), .. } => reverse(file, &input, &args)?,
         Task { from_json: Some(file), .. } => from_json(file, &input, &args)?,
         Task { .. } => default(&input, &args)?,
@@ -55,8 +57,8 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
 
 /// Refuses flags that would silently do nothing.
 fn check_flags(args: &Args) -> anyhow::Result<()> {
-    let writes_default =
-        args.task.reverse.is_none() && args.task.from_json.is_none() && args.task.check.is_empty();
+    let Task { check, read, reverse, from_json, .. } = &args.task;
+    let writes_default = check.is_empty() && read.is_none() && reverse.is_none() && from_json.is_none();
     let makes_default = writes_default && args.task.drift.is_none();
     let idle = [
         ("--compact", args.compact && !makes_default),
@@ -85,9 +87,9 @@ fn check_flags(args: &Args) -> anyhow::Result<()> {
 /// Refuses to read standard input twice: the second time it would be empty, and an empty sequence is
 /// a valid one.
 fn check_standard_input(args: &Args) -> anyhow::Result<()> {
-    let Task { check, reverse, from_json, drift } = &args.task;
-    let read = args.inventory.iter().chain(check).chain(reverse).chain(from_json).chain(drift);
-    if read.filter(|path| path.as_path() == Path::new("-")).count() > 1 {
+    let Task { check, read, reverse, from_json, drift } = &args.task;
+    let inputs = args.inventory.iter().chain(check).chain(read).chain(reverse).chain(from_json).chain(drift);
+    if inputs.filter(|path| path.as_path() == Path::new("-")).count() > 1 {
         return Err(fail(Status::Usage, "standard input (\"-\") can be read only once"));
     }
     Ok(())
@@ -95,8 +97,18 @@ fn check_standard_input(args: &Args) -> anyhow::Result<()> {
 
 fn default(input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
     let inventory = input.inventory()?;
-    let sequence = input::default_sequence(&inventory, args)?;
+    let sequence = input::default_sequence(&inventory, args)?.listing_all(&inventory);
     Shape::of(args).write(&sequence, &inventory)
+}
+
+/// Writes a sequence file as it stands, in another shape or anew.
+fn read(file: &Path, input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
+    let text = files::read(file)?;
+    let name = input::shown(file);
+    let inventory = input.inventory_if_named()?;
+    let source = Source { name: &name, text: &text };
+    let sequence = input::parse(&source, inventory.as_ref()).or_status(Status::Rejected)?;
+    draw(sequence, inventory.as_ref(), args)
 }
 
 fn reverse(file: &Path, input: &Input<'_>, args: &Args) -> anyhow::Result<String> {

@@ -135,7 +135,7 @@ fn every_flag_of_cshutdown_does_what_the_table_says() {
 fn every_flag_of_seqfile_does_what_the_table_says() {
     let rows = table("seqfile");
     assert_eq!(unused("seqfile", &rows), Vec::<String>::new(), "flags without a line in the table");
-    let tasks = ["--check", "--reverse", "--from-json", "--drift"];
+    let tasks = ["--check", "--read", "--reverse", "--from-json", "--drift"];
     let shapes = ["--json", "--dot", "--waves"];
     let pairs = |of: &[&'static str]| -> Vec<(&str, &str)> {
         of.iter().enumerate().flat_map(|(at, &a)| of[at + 1..].iter().map(move |&b| (a, b))).collect()
@@ -146,8 +146,8 @@ fn every_flag_of_seqfile_does_what_the_table_says() {
     run("seqfile", &rows, || {
         let bed = Bed::new();
         bed.config("inventory.json", super::seqfile::INVENTORY);
-        let text = format!("{}free: login\n", super::seqfile::DEFAULT);
-        bed.write("s", &text);
+        let text = super::seqfile::DEFAULT;
+        bed.write("s", text);
         bed.write("s.json", bed.program("seqfile").args(["--json"]).any_stdout().run().stdout);
         bed.write(
             "old",

@@ -8,6 +8,7 @@ mod backup_faults;
 mod boot;
 mod completions;
 mod cron;
+mod drawing;
 mod endings;
 mod examples;
 mod fence;

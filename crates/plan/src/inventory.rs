@@ -155,6 +155,16 @@ impl Inventory {
         self.groups.get(name).map(Vec::as_slice)
     }
 
+    /// Returns the names that a node set stands for, in which `@name` is a node group.
+    ///
+    /// # Errors
+    /// When the text is no set, is too large, or uses an unknown group.
+    pub fn expand(&self, set: &str) -> Result<Vec<String>, crate::nodeset::Fault> {
+        crate::nodeset::expand_with(set, &|group| {
+            self.group(group).map(|nodes| nodes.iter().map(|node| self.name(*node).to_owned()).collect())
+        })
+    }
+
     /// Returns the names of all node groups, sorted.
     pub fn group_names(&self) -> impl Iterator<Item = &str> {
         self.groups.keys().map(String::as_str)

@@ -90,6 +90,14 @@ impl Field<'_> {
         self.inventory.by_name(name).filter(|node| node.index() < self.nodes)
     }
 
+    /// Returns the names of the members of a node group, if there is such a group.
+    fn group(&self, name: &str) -> Option<Vec<String>> {
+        self.inventory.group(name).map(|nodes| {
+            let nodes = nodes.iter().filter(|node| node.index() < self.nodes);
+            nodes.map(|node| self.inventory.name(*node).to_owned()).collect()
+        })
+    }
+
     fn names(&self) -> impl Iterator<Item = &str> {
         self.inventory.nodes().iter().take(self.nodes).map(|node| node.name.as_str())
     }
@@ -130,8 +138,13 @@ fn names(field: Field<'_>, word: &Word, found: &mut BTreeSet<NodeId>, wrong: &mu
         found.insert(node);
         return;
     }
-    let expanded = match nodeset::expand(&word.text) {
+    let members = |group: &str| field.group(group);
+    let expanded = match nodeset::expand_with(&word.text, &members) {
         Ok(expanded) => expanded,
+        Err(fault) if is_group(&word.text[fault.range.clone()]) => {
+            wrong.push(no_group(field, word, &word.text[fault.range.start + 1..fault.range.end]));
+            return;
+        }
         Err(error) => {
             wrong.push(complain(word, format!("\"{}\" is no node set: {error}", word.text)));
             return;
@@ -151,6 +164,16 @@ fn names(field: Field<'_>, word: &Word, found: &mut BTreeSet<NodeId>, wrong: &mu
     }
 }
 
+/// Tells whether a part of a set is a group, of which nothing can be wrong but that there is none.
+fn is_group(operand: &str) -> bool {
+    operand.len() > 1 && operand.starts_with('@') && crate::name::fault(operand).is_none()
+}
+
+fn no_group(field: Field<'_>, word: &Word, name: &str) -> Diagnostic {
+    let message = format!("the inventory has no node group \"{name}\"");
+    complain(word, message).suggest(name, field.inventory.group_names())
+}
+
 fn stranger(field: Field<'_>, word: &Word, first: &str, all: &[&str]) -> Diagnostic {
     let message = if all.len() == 1 {
         format!("the inventory has no node named \"{first}\"")
@@ -166,7 +189,7 @@ fn stranger(field: Field<'_>, word: &Word, first: &str, all: &[&str]) -> Diagnos
     } else if first.eq_ignore_ascii_case("ALL") {
         diagnostic.hint("all nodes are ALL, alone and in capitals")
     } else if field.inventory.nodes().iter().any(|node| node.groups.iter().any(|group| group == first)) {
-        diagnostic.hint("it is a node group; groups need -g")
+        diagnostic.hint(format!("it is a node group; write @{first}, or use -g"))
     } else {
         diagnostic.suggest(first, field.names())
     }
@@ -216,14 +239,7 @@ fn groups(field: Field<'_>, word: &Word, found: &mut BTreeSet<NodeId>, wrong: &m
             }
         }
         if !met && before == found.len() {
-            let known: BTreeSet<&str> = field
-                .inventory
-                .nodes()
-                .iter()
-                .flat_map(|node| node.groups.iter().map(String::as_str))
-                .collect();
-            let message = format!("the inventory has no node group \"{name}\"");
-            wrong.push(complain(word, message).suggest(name, known));
+            wrong.push(no_group(field, word, name));
         }
     }
 }
@@ -423,7 +439,7 @@ mod tests {
     #[test]
     fn all_wrong_words_are_named_at_once_with_their_remedy() {
         let said = resolve(Kind::Names, &["n04", "io", "7", "shelf"], &["n0l"]).unwrap_err();
-        for part in ["no node named \"n04\"", "groups need -g", "need -N", "it is a unit", "\"n0l\""] {
+        for part in ["no node named \"n04\"", "or use -g", "need -N", "it is a unit", "\"n0l\""] {
             assert!(said.contains(part), "{part}\nin\n{said}");
         }
         assert!(resolve(Kind::Numbers, &["3"], &[]).is_err());

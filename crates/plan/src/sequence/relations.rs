@@ -29,6 +29,9 @@ pub enum Form {
     Compact,
 }
 
+/// The group of nodes that neither serve nor are served.
+const OTHERS: &str = "others";
+
 impl Sequence {
     /// Returns the order of servers and clients by these attributes (`boot_server` is one); the same
     /// for an inventory in any order.
@@ -60,6 +63,21 @@ impl Sequence {
             Process::Startup => sequence,
             Process::Shutdown => sequence.mirrored(),
         })
+    }
+
+    /// Returns the same with a group of the nodes that are in none, which puts them in no order: a file in which
+    /// every node is listed shows which are new.
+    #[must_use]
+    pub fn listing_all(mut self, inventory: &Inventory) -> Self {
+        let mut listed = vec![false; inventory.len()];
+        for member in self.groups.iter().flat_map(|group| &group.members) {
+            listed[member.node.index()] = true;
+        }
+        let others: Vec<NodeId> = inventory.sorted().into_iter().filter(|id| !listed[id.index()]).collect();
+        if !others.is_empty() {
+            self.add_group(OTHERS, others);
+        }
+        self
     }
 
     fn pair(
