@@ -15,6 +15,7 @@ mod fence;
 mod filesystem;
 mod flags;
 mod growth;
+mod hints;
 mod holders;
 mod holding;
 mod hostile;

@@ -1,9 +1,9 @@
 //! From the command line to the exit status: the `main` of all six programs.
 
-use crate::reporter::write_lines;
+use crate::reporter::{is_incomplete, write_lines};
 use crate::status::Status;
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -15,6 +15,8 @@ pub fn main<A: clap::Parser>(run: fn(A) -> anyhow::Result<Status>) -> ExitCode {
         Err(error) => return show_usage(&error),
     };
     match run(args) {
+        // What was asked for is not all there, whatever was done.
+        Ok(Status::Done) if is_incomplete() => Status::Failed.into(),
         Ok(status) => status.into(),
         Err(error) => {
             let status = error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed);
@@ -44,7 +46,14 @@ fn show_usage(error: &clap::Error) -> ExitCode {
         write_lines(&mut std::io::stderr(), &program_name(), text.trim_end());
         Status::Usage.into()
     } else {
-        std::io::stdout().write_all(text.as_bytes()).ok();
-        Status::Done.into()
+        let mut stdout = std::io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                let text = format!("standard output is incomplete: {error}");
+                write_lines(&mut std::io::stderr(), &program_name(), &text);
+                Status::Failed.into()
+            }
+            Ok(()) | Err(_) => Status::Done.into(),
+        }
     }
 }

@@ -72,6 +72,9 @@ fn not_utf8(error: &std::string::FromUtf8Error) -> String {
     let line = good.matches('\n').count() + 1;
     let column = good.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
     let byte = bad.first().copied().unwrap_or_default();
+    if at == 0 && (error.as_bytes().starts_with(b"\xff\xfe") || error.as_bytes().starts_with(b"\xfe\xff")) {
+        return "the file is in UTF-16; iconv -f utf-16 -t utf-8 converts it".to_owned();
+    }
     format!(
         "line {line}, column {column}: the byte 0x{byte:02x} is not UTF-8; if the file is in Latin-1, \
          iconv -f latin1 -t utf-8 converts it"

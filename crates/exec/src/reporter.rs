@@ -5,7 +5,16 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// Whether standard output lacks a part of what was said on it, and not because its reader went away.
+static INCOMPLETE: AtomicBool = AtomicBool::new(false);
+
+/// Tells whether somebody who reads standard output later does not have all of it.
+pub(crate) fn is_incomplete() -> bool {
+    INCOMPLETE.load(Ordering::Relaxed)
+}
 
 /// How much is said on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,6 +169,7 @@ impl Reporter {
             self.stdout_lost = true;
             // A reader that went away wanted no more; anybody else believes to have it all.
             if error.kind() != std::io::ErrorKind::BrokenPipe {
+                INCOMPLETE.store(true, Ordering::Relaxed);
                 self.warn(format!("standard output is incomplete: {error}"));
             }
         }

@@ -26,7 +26,7 @@ pub struct Typed {
     pub exclude: Vec<String>,
     /// `-G`.
     pub across_partitions: bool,
-    /// The current partition by `SP_NAME`.
+    /// The current partition by `SP_NAME`, or by a flag.
     pub partition: Option<String>,
 }
 
@@ -100,7 +100,13 @@ impl Typed {
             Some(_) | None if known.is_empty() => Ok(None),
             Some(name) => {
                 let known: Vec<&str> = known.into_iter().collect();
-                let from = if typed.is_some() { "SP_NAME" } else { &site.cluster.file };
+                // A flag wins over the environment, and is only told from it by what it says.
+                let by_environment = std::env::var("SP_NAME").is_ok_and(|set| set == *name);
+                let from = match typed {
+                    Some(_) if by_environment => "SP_NAME",
+                    Some(_) => "--partition",
+                    None => &site.cluster.file,
+                };
                 Err(fail(
                     Status::Rejected,
                     format!(

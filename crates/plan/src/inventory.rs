@@ -6,6 +6,7 @@
 mod ansible;
 mod check;
 mod genders;
+mod guess;
 mod json;
 mod outside;
 mod relation;
@@ -44,14 +45,17 @@ pub enum Format {
 /// # Errors
 /// Everything that is wrong with it, each with its place.
 pub fn read(source: &Source<'_>, format: Format, outside: &Outside) -> Result<Inventory, Diagnostics> {
-    let drafts = Drafts::new(*source, outside);
-    match format {
-        Format::Json => json::read(*source, drafts),
-        Format::Genders => genders::read(*source, drafts),
-        Format::Ansible => ansible::read(*source, drafts),
-        Format::Warewulf => warewulf::read(*source, drafts),
-        Format::Xcat => xcat::read(*source, drafts),
-    }
+    // Editors on other systems begin files with a mark nobody sees.
+    let source = Source { text: source.text.strip_prefix('\u{feff}').unwrap_or(source.text), ..*source };
+    let drafts = Drafts::new(source, outside);
+    let inventory = match format {
+        Format::Json => json::read(source, drafts),
+        Format::Genders => genders::read(source, drafts),
+        Format::Ansible => ansible::read(source, drafts),
+        Format::Warewulf => warewulf::read(source, drafts),
+        Format::Xcat => xcat::read(source, drafts),
+    };
+    inventory.map_err(|wrong| guess::explain(&source, format, wrong))
 }
 
 /// A node as the inventory states it.

@@ -69,6 +69,18 @@ pub fn size(text: &str) -> u64 {
     parse(text).map_or(0, |terms| terms.iter().map(|term| term.operand.size()).sum())
 }
 
+/// Returns the set that somebody means who writes `n1-n3` or `n1-3`, as other programs have it; and the first and the
+/// last name of it.
+pub fn dashed(word: &str) -> Option<(String, [String; 2])> {
+    let (from, to) = word.split_once('-')?;
+    let stem = from.trim_end_matches(|c: char| c.is_ascii_digit());
+    let (first, last) = (&from[stem.len()..], to.strip_prefix(stem).unwrap_or(to));
+    let is_number =
+        |digits: &str| (1..=15).contains(&digits.len()) && digits.bytes().all(|c| c.is_ascii_digit());
+    let is_range = !stem.is_empty() && is_number(first) && is_number(last);
+    is_range.then(|| (format!("{stem}[{first}-{last}]"), [from.to_owned(), format!("{stem}{last}")]))
+}
+
 /// Says who the members of a group are; nothing when there is no such group.
 pub type Members<'m> = dyn Fn(&str) -> Option<Vec<String>> + 'm;
 

@@ -188,6 +188,10 @@ fn stranger(field: Field<'_>, word: &Word, first: &str, all: &[&str]) -> Diagnos
         diagnostic.hint("node numbers need -N")
     } else if first.eq_ignore_ascii_case("ALL") {
         diagnostic.hint("all nodes are ALL, alone and in capitals")
+    } else if let Some((set, ends)) = nodeset::dashed(first)
+        && ends.iter().all(|end| field.by_name(end).is_some())
+    {
+        diagnostic.hint(format!("a range of names is written {set}"))
     } else if field.inventory.nodes().iter().any(|node| node.groups.iter().any(|group| group == first)) {
         diagnostic.hint(format!("it is a node group; write @{first}, or use -g"))
     } else {

@@ -33,6 +33,14 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
             groups.insert(member.key.clone().into_owned(), group);
         }
     }
+    let says_nothing = hosts.found.is_empty() && drafts.wrong.count() == 0;
+    if let Some(member) =
+        members.first().filter(|_| says_nothing && members.iter().all(|one| one.key != "_meta"))
+    {
+        // What another program wrote, very likely; Ansible itself always writes `_meta`.
+        let clause = "no group of it has a host, and there are no host variables";
+        return Err(member.diagnose_key(clause).into());
+    }
     for (name, group) in &groups {
         if let Some(fault) = crate::name::fault(name) {
             drafts.no_group(group.at.clone(), name, &fault);
@@ -174,7 +182,7 @@ impl Teller {
                     && before.value.value().ok() != member.value.value().ok()
                 {
                     let groups = [tree.name(other), tree.name(group)];
-                    drafts.doubt(member.key_range(), || beside(member, groups));
+                    drafts.doubt(member.key_range(), ("beside", &member.key), || beside(member, groups));
                 }
             }
         }

@@ -34,7 +34,9 @@ pub(super) struct Drafts<'s> {
     drafts: Vec<Draft>,
     names: Names,
     numbers: HashMap<u32, usize>,
-    doubts: Vec<Diagnostic>,
+    /// Each with how many more there are like it.
+    doubts: Vec<(Diagnostic, usize)>,
+    alike: HashMap<(&'static str, String), usize>,
     /// Where they stand.
     doubted: HashSet<usize>,
     outside: Outside,
@@ -65,6 +67,7 @@ impl<'s> Drafts<'s> {
             names: Names::default(),
             numbers: HashMap::new(),
             doubts: Vec::new(),
+            alike: HashMap::new(),
             doubted: HashSet::new(),
             outside: outside.clone(),
             facts: 0,
@@ -78,16 +81,32 @@ impl<'s> Drafts<'s> {
     }
 
     /// Remembers what is allowed and yet likely wrong; what one place states for many nodes is doubtful once.
-    pub(super) fn doubt(&mut self, at: Range<usize>, make: impl FnOnce() -> Diagnostic) {
-        if self.doubts.len() < DOUBTS && self.doubted.insert(at.start) {
-            self.doubts.push(make());
+    /// Doubts of one kind about one thing, such as a key, are told once and counted.
+    pub(super) fn doubt(
+        &mut self,
+        at: Range<usize>,
+        (kind, thing): (&'static str, &str),
+        make: impl FnOnce() -> Diagnostic,
+    ) {
+        if !self.doubted.insert(at.start) {
+            return;
+        }
+        match self.alike.get(&(kind, thing.to_owned())) {
+            Some(&first) => self.doubts[first].1 += 1,
+            None if self.doubts.len() < DOUBTS => {
+                self.alike.insert((kind, thing.to_owned()), self.doubts.len());
+                self.doubts.push((make(), 0));
+            }
+            None => {}
         }
     }
 
     /// Remembers that something that is a group elsewhere makes none here.
     pub(super) fn no_group(&mut self, at: Range<usize>, name: &str, fault: &str) {
         let source = self.source;
-        self.doubt(at.clone(), || source.diagnose(at, format!("\"{name}\" makes no group: {fault}")));
+        self.doubt(at.clone(), ("no group", name), || {
+            source.diagnose(at, format!("\"{name}\" makes no group: {fault}"))
+        });
     }
 
     /// Keeps as an attribute what another program means something else by.
@@ -95,7 +114,7 @@ impl<'s> Drafts<'s> {
         draft.node.attributes.insert(key.to_owned(), value.into());
         let source = self.source;
         let message = format!("\"{value}\" {clause}; it is kept as an attribute");
-        self.doubt(at.clone(), || source.diagnose(at, message));
+        self.doubt(at.clone(), ("kept", key), || source.diagnose(at, message));
     }
 
     /// Takes what a format without types states of a node; keys that mean nothing to us become
@@ -205,9 +224,17 @@ impl<'s> Drafts<'s> {
         report_loops(&inventory, &wanted, self.source, &mut self.wrong);
         inventory.file = self.source.name.to_owned();
         inventory.places = places;
-        inventory.doubts = self.doubts;
+        inventory.doubts = self.doubts.into_iter().map(counted).collect();
         self.wrong.or(inventory)
     }
+}
+
+/// Returns a doubt that says how many more there are like it.
+fn counted((mut doubt, more): (Diagnostic, usize)) -> Diagnostic {
+    if more > 0 {
+        doubt.message.push_str(&format!(" ({more} more like this)"));
+    }
+    doubt
 }
 
 /// Adds to what is counted, and tells whether it is still little enough; what is too much is wrong once.

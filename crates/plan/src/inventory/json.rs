@@ -165,7 +165,7 @@ fn read_attribute(member: &Member<'_>, node: &mut Node, drafts: &mut Drafts<'_>)
     match member.value.value() {
         Ok(value) => {
             if let Some(near) = suggest::nearest(&member.key, KNOWN) {
-                drafts.doubt(member.key_range(), || {
+                drafts.doubt(member.key_range(), ("kept", &member.key), || {
                     member
                         .diagnose_key(format!("\"{}\" is kept as an attribute of the node", member.key))
                         .hint(format!("did you mean \"{near}\"?"))

@@ -17,6 +17,9 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
         let wrong = top.diagnose("must be an object of nodes by name");
         return Err(wrong.hint("some versions of wwctl print a list without names; use a newer one").into());
     };
+    if nodes.iter().any(|member| member.key == "_meta") {
+        return Err(top.diagnose("\"_meta\" is no node, but a part of an Ansible inventory").into());
+    }
     for member in &nodes {
         let mut draft = Draft { at: member.key_range(), ..Draft::default() };
         draft.node.name = member.key.clone().into_owned();

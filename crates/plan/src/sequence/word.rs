@@ -223,6 +223,11 @@ impl<'s> Finder<'s> {
     fn report_missing(&mut self, inventory: &Inventory, word: &str, range: Range<usize>, missing: &[String]) {
         let names = inventory.nodes().iter().map(|node| node.name.as_str());
         match missing {
+            [one] if one == word && is_dashed(inventory, word) => {
+                let set = nodeset::dashed(word).map(|(set, _)| set).unwrap_or_default();
+                let hint = format!("a range of names is written {set}");
+                self.strange.with_hint(range, format!("no node named \"{one}\""), hint);
+            }
             [one] if one == word => {
                 self.strange.unknown(range, format!("no node named \"{one}\""), one, names, String::new);
             }
@@ -254,6 +259,11 @@ impl<'s> Finder<'s> {
     fn bad_set(&self, range: &Range<usize>, fault: nodeset::Fault, wrong: &mut Faults<'_>) {
         wrong.at(range.start + fault.range.start..range.start + fault.range.end, fault.message);
     }
+}
+
+/// Tells whether a word is a range of names as other programs write it, from one node to another.
+fn is_dashed(inventory: &Inventory, word: &str) -> bool {
+    nodeset::dashed(word).is_some_and(|(_, ends)| ends.iter().all(|end| inventory.by_name(end).is_some()))
 }
 
 /// Returns how many names a word stands for; the members of groups are counted where they are looked up.

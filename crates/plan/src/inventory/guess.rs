@@ -1,0 +1,163 @@
+//! What a text is that is not in the format it is read as: a forgotten `--from`, a file of another kind.
+//!
+//! A guess only adds to an error; it never makes one format be read as another.
+
+use super::Format;
+use crate::diagnostic::{Diagnostic, Diagnostics, Source};
+
+/// What a text looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    Like(Format),
+    Yaml,
+    Ini,
+}
+
+/// Returns the errors of a text that was read as `format`; where it looks like something else, this and the remedy come
+/// first, and of the others one is enough.
+pub(super) fn explain(source: &Source<'_>, format: Format, mut wrong: Diagnostics) -> Diagnostics {
+    let Some(looks) = guess(source.text).filter(|looks| *looks != Looks::Like(format)) else { return wrong };
+    let (what, remedy) = match looks {
+        Looks::Like(format) => (name(format), format!("use --from {}", flag(format))),
+        Looks::Yaml => (
+            "YAML",
+            "convert it; of an Ansible inventory, ansible-inventory -i FILE --list prints what --from ansible reads".into(),
+        ),
+        Looks::Ini => (
+            "an Ansible inventory in INI form",
+            "ansible-inventory -i FILE --list prints what --from ansible reads".into(),
+        ),
+    };
+    let message = format!("this is read as {} and looks like {what}", name(format));
+    wrong.0.truncate(1);
+    wrong.0.insert(0, Diagnostic::about(source.name, message).hint(remedy));
+    wrong
+}
+
+fn name(format: Format) -> &'static str {
+    match format {
+        Format::Json => "orderly-inventory/1",
+        Format::Genders => "a genders file",
+        Format::Ansible => "the JSON of ansible-inventory --list",
+        Format::Warewulf => "the JSON of wwctl node list --json",
+        Format::Xcat => "the stanzas of lsdef -z",
+    }
+}
+
+fn flag(format: Format) -> &'static str {
+    match format {
+        Format::Json => "json",
+        Format::Genders => "genders",
+        Format::Ansible => "ansible",
+        Format::Warewulf => "warewulf",
+        Format::Xcat => "xcat",
+    }
+}
+
+/// Tells only what has a clear mark.
+fn guess(text: &str) -> Option<Looks> {
+    if text.trim_start().starts_with('{') {
+        return guess_json(text);
+    }
+    let is_said = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with(['#', ';']);
+    let mut lines = text.lines().filter(is_said);
+    let (first, second) = (lines.next()?, lines.next().unwrap_or_default());
+    let is_indented = second.starts_with([' ', '\t']);
+    if first.trim_end() == "---" || first.trim_start().starts_with("- ") {
+        return Some(Looks::Yaml);
+    }
+    if let Some(head) = first.trim_end().strip_suffix(':')
+        && !head.contains(char::is_whitespace)
+    {
+        let is_attribute = second.contains('=') && !second.contains(": ");
+        return match (is_indented, is_attribute) {
+            (true, true) => Some(Looks::Like(Format::Xcat)),
+            (true, false) => Some(Looks::Yaml),
+            (false, _) => None,
+        };
+    }
+    if first.starts_with('[') && first.trim_end().ends_with(']') {
+        return Some(Looks::Ini);
+    }
+    // A name and attributes, parted by blanks: hosts of INI have `key=value` with blanks between.
+    let words: Vec<&str> = first.split_whitespace().collect();
+    let is_word = |word: &str| !word.contains([':', '{', '}', '"']);
+    match words.as_slice() {
+        [node, attributes] if is_word(node) && is_word(attributes) => Some(Looks::Like(Format::Genders)),
+        _ => None,
+    }
+}
+
+fn guess_json(text: &str) -> Option<Looks> {
+    let has = |keys: &[&str]| keys.iter().any(|key| text.contains(&format!("\"{key}\"")));
+    let format = if has(&["orderly-inventory/1"]) || text.contains("\"nodes\"") && has(&["format"]) {
+        Format::Json
+    } else if has(&["_meta", "hostvars", "hosts", "children"]) {
+        Format::Ansible
+    } else if has(&["network devices", "netdevs", "NetDevs", "profiles", "Profiles"]) {
+        Format::Warewulf
+    } else {
+        return None;
+    };
+    Some(Looks::Like(format))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::diagnostic::Source;
+    use crate::inventory::{Format, Outside, read};
+
+    /// Each was "not JSON" or many errors, without a word of what is wrong.
+    #[test]
+    fn a_text_in_another_format_is_told_as_that_with_the_remedy() {
+        let json = r#"{"format": "orderly-inventory/1", "nodes": [{"name": "n1"}]}"#;
+        let ansible = r#"{"_meta": {"hostvars": {"n1": {}}}, "all": {"children": ["ungrouped"]}}"#;
+        let warewulf = r#"{"n1": {"profiles": ["default"], "network devices": {}}}"#;
+        let texts = [
+            (json, "use --from json"),
+            ("# site\nn[1-3]  compute,rack=7\nn4 login\n", "use --from genders"),
+            (ansible, "use --from ansible"),
+            (warewulf, "use --from warewulf"),
+            (
+                "# <xCAT data object stanza file>\n\nn1:\n    objtype=node\n    groups=all\n",
+                "use --from xcat",
+            ),
+            ("---\nall:\n  hosts:\n    n1:\n", "ansible-inventory -i FILE --list"),
+            ("all:\n  hosts:\n    n1: {}\n", "ansible-inventory -i FILE --list"),
+            ("[compute]\nn1\nn2 ansible_host=10.0.0.2\n", "ansible-inventory -i FILE --list"),
+        ];
+        let formats = [Format::Json, Format::Genders, Format::Ansible, Format::Warewulf, Format::Xcat];
+        for (text, remedy) in texts {
+            for format in formats {
+                let source = Source { name: "i", text };
+                let Err(wrong) = read(&source, format, &Outside::default()) else {
+                    assert!(remedy.ends_with(super::flag(format)), "{text} is read as {format:?}");
+                    continue;
+                };
+                let said = wrong.to_string();
+                assert!(
+                    said.starts_with("i: this is read as ") && said.contains(remedy),
+                    "{format:?}\n{said}"
+                );
+                assert!(wrong.0.len() <= 2, "{said}");
+            }
+        }
+        let said = read(&Source { name: "i", text: "n1" }, Format::Json, &Outside::default()).unwrap_err();
+        assert!(!said.to_string().contains("looks like"), "{said}");
+    }
+
+    /// "not JSON: expected value", of a sign that nobody sees.
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_an_inventory() {
+        for (text, format) in [
+            ("\u{feff}{\"format\": \"orderly-inventory/1\", \"nodes\": [{\"name\": \"n1\"}]}", Format::Json),
+            ("\u{feff}n1 a\n", Format::Genders),
+            ("\u{feff}{\"g\": [\"n1\"]}", Format::Ansible),
+            ("\u{feff}{\"n1\": {}}", Format::Warewulf),
+            ("\u{feff}n1:\n  objtype=node\n", Format::Xcat),
+        ] {
+            let inventory = read(&Source { name: "i", text }, format, &Outside::default()).unwrap();
+            assert_eq!(inventory.nodes()[0].name, "n1");
+        }
+    }
+}
