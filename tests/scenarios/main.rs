@@ -16,6 +16,7 @@ mod filesystem;
 mod flags;
 mod growth;
 mod hints;
+mod halt_fails;
 mod holders;
 mod holding;
 mod hostile;
