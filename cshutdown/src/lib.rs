@@ -161,6 +161,7 @@ fn carry_out(
     if let Some(expected) = patience::expected(&input.site, &checked.running(), &history) {
         telling.say(&format!("the nodes are expected to take {}", duration::show(expected)));
     }
+    let logins = Logins::new(drivers.at_once(input.site.cluster.limits.fanout));
     let mut phases = Phases {
         args,
         input,
@@ -170,7 +171,7 @@ fn carry_out(
         checked,
         lock,
         history,
-        logins: Logins::new(input.site.cluster.limits.fanout),
+        logins,
         partly: false,
         signal: None,
         torn: false,

@@ -9,6 +9,7 @@ mod boot;
 mod completions;
 mod cron;
 mod drawing;
+mod descriptors;
 mod endings;
 mod examples;
 mod fence;

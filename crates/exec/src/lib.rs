@@ -5,6 +5,7 @@
 pub mod children;
 pub mod cli;
 pub mod clock;
+pub mod descriptors;
 pub mod files;
 pub mod here;
 pub mod job;

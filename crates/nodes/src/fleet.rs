@@ -181,6 +181,14 @@ impl Drivers {
         }
     }
 
+    /// Returns how many driver processes run at a time: as many as were asked for, or as there can be.
+    pub fn at_once(&self, asked: usize) -> usize {
+        match &self.fleet {
+            Kindred::Real(wires) => wires.at_once(),
+            Kindred::Simulated(_) => asked,
+        }
+    }
+
     /// Tells whether commands on this node go together with those on others, in one process: then
     /// nothing is gained by beginning only so many at a time.
     pub fn takes_many(&self, node: NodeId) -> bool {

@@ -21,8 +21,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-/// Descriptors left to the rest of the process (children take two or three each).
-const SPARE: usize = 320;
+/// The most probes at once.
+pub(crate) const MOST: usize = 8192;
 
 /// What is probed.
 #[derive(Debug, Clone, Copy)]
@@ -135,8 +135,8 @@ pub(crate) struct Prober {
 }
 
 impl Prober {
-    pub(crate) fn new(fanout: usize) -> Self {
-        let room = descriptor_limit().saturating_sub(SPARE + fanout.saturating_mul(4)).clamp(16, 8192);
+    /// Returns one that makes at most so many probes at once: sockets are descriptors, and those are limited.
+    pub(crate) fn new(room: usize) -> Self {
         Self {
             attempts: HashMap::new(),
             watched: HashMap::new(),
@@ -148,7 +148,7 @@ impl Prober {
         }
     }
 
-    /// Tells whether another probe may begin: sockets are descriptors, and those are limited.
+    /// Tells whether another probe may begin.
     pub(crate) fn has_room(&self) -> bool {
         self.attempts.len() < self.room
     }
@@ -297,17 +297,6 @@ impl Prober {
             Some(Err(_)) | None => self.answers.push(attempt.lost()),
         }
     }
-}
-
-/// Returns how many descriptors this process may have (the soft limit).
-fn descriptor_limit() -> usize {
-    std::fs::read_to_string("/proc/self/limits")
-        .ok()
-        .and_then(|limits| {
-            let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
-            line["Max open files".len()..].split_whitespace().next()?.parse().ok()
-        })
-        .unwrap_or(1024)
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use crate::power::wanted;
 use crate::roster::Member;
 use crate::shell;
 use crate::steady::{Steady, Verdict};
-use crate::tcp::{Met, Prober, Question};
+use crate::tcp::{self, Met, Prober, Question};
 use crate::template::Reach;
 use orderly_exec::children::{ChildId, Children, Seen};
+use orderly_exec::descriptors;
 use orderly_exec::job::{Ended, Job};
 use orderly_plan::fleet::{Abilities, Event, Failure, FailureKind, NodeId, Probe, Task, Teller};
 use orderly_plan::inventory::Inventory;
@@ -39,6 +40,12 @@ use ways::{Asks, Way, power_template};
 /// How far past nodes whose controller is busy a free one is looked for: further than any one
 /// controller has nodes, because one that hangs would hold back all behind it.
 const LOOK_AHEAD: usize = 16 * 1024;
+
+/// Descriptors that a process takes: its pipes, and some more while it is started.
+const A_CHILD: usize = 4;
+/// Descriptors left to the rest of this process, with a few probes.
+const SPARE: usize = 64 + FEW;
+const FEW: usize = 16;
 
 /// Events handed over at once, so that a flood of them does not keep new work waiting.
 const AT_ONCE: usize = 256;
@@ -86,6 +93,7 @@ impl Wires {
     }
 
     pub(super) fn new(cluster: &Cluster, inventory: &Inventory, wiring: Wiring, children: Children) -> Self {
+        let (fanout, probes, warnings) = rooms(cluster.limits.fanout.max(1));
         let count = wiring.roster.len();
         let abilities =
             (0..count).map(|at| wiring.abilities(NodeId(u32::try_from(at).unwrap_or(u32::MAX)))).collect();
@@ -94,11 +102,11 @@ impl Wires {
             children,
             began: Instant::now(),
             calls: HashMap::new(),
-            fanout: cluster.limits.fanout.max(1),
+            fanout,
             controllers: Controllers::new(inventory, cluster.limits.per.as_deref(), cluster.limits.max),
             programs: Programs::default(),
             crews: Crews::default(),
-            prober: Prober::new(cluster.limits.fanout),
+            prober: Prober::new(probes),
             steady: vec![Steady::default(); count],
             later: BinaryHeap::new(),
             again: VecDeque::new(),
@@ -114,9 +122,13 @@ impl Wires {
             silent: Vec::new(),
             ahead: LookAhead::new(&wiring),
             uncallable: None,
-            warnings: Vec::new(),
+            warnings,
             wiring,
         }
+    }
+
+    pub(super) fn at_once(&self) -> usize {
+        self.fanout
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -417,6 +429,21 @@ impl Wires {
             }
         }
     }
+}
+
+/// Returns how many processes, and how many probes, there may be at once, and what is to be said of it.
+fn rooms(fanout: usize) -> (usize, usize, Vec<String>) {
+    let limit = descriptors::at_least(SPARE + fanout.saturating_mul(A_CHILD) + tcp::MOST);
+    let most = (limit.saturating_sub(SPARE) / A_CHILD).max(1);
+    let probes = limit.saturating_sub(SPARE + fanout.min(most) * A_CHILD).clamp(FEW, tcp::MOST);
+    if fanout <= most {
+        return (fanout, probes, Vec::new());
+    }
+    let why = format!(
+        "only {most} driver processes run at a time, and not {fanout}: a process may have no more than {limit} open files \
+         here (ulimit -Hn)"
+    );
+    (most, FEW, vec![why])
 }
 
 fn probe_said(said: String) -> Failure {

@@ -11,7 +11,7 @@ use std::time::Duration;
 fn probe(questions: &[(&str, u16, &str)], timeout: Duration) -> Vec<Probe> {
     let _alone = crate::ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut children = Children::new(Signals::listen().unwrap()).unwrap();
-    let mut prober = Prober::new(4);
+    let mut prober = Prober::new(512);
     let deadline = Instant::now() + timeout;
     let mut answers = Vec::new();
     let mut waiting = questions.iter().zip(0..).peekable();
@@ -110,7 +110,7 @@ fn silence_is_down_and_what_is_given_up_is_unknown() {
 
     let _alone = crate::ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut children = Children::new(Signals::listen().unwrap()).unwrap();
-    let mut prober = Prober::new(4);
+    let mut prober = Prober::new(512);
     let deadline = Instant::now() + Duration::from_secs(30);
     let question =
         Question { node: NodeId(7), address: "127.0.0.1", port: address.port(), banner: "", deadline };
