@@ -4,6 +4,7 @@ mod args;
 mod closing;
 mod own;
 mod plan;
+mod restored;
 
 pub use args::{Args, Late};
 use clap::CommandFactory;
@@ -29,6 +30,7 @@ use orderly_plan::select::Direction;
 use orderly_plan::startup::Startup;
 use orderly_plan::survey::{Condition, Reading, Survey};
 use plan::{Plan, concerned};
+use restored::Restored;
 use std::time::Duration;
 
 /// Returns the command line as data, for tests, man pages and completions.
@@ -43,7 +45,8 @@ pub fn command() -> clap::Command {
 pub fn run(args: Args) -> anyhow::Result<Status> {
     let mut reporter = reporter(&args);
     let site = read(&args)?;
-    let targets = typed(&args, &site)?.resolve(&site)?;
+    let (typed, gone) = typed(&args, &site)?;
+    let targets = typed.resolve(&site)?;
     if !args.extend {
         plan::confirm(&args, targets.nodes.len())?;
     }
@@ -65,9 +68,17 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         let nodes = nodeset::fold(record.nodes.iter().map(String::as_str));
         let what = "bringing back what was up before the shutdown of";
         reporter.say(format!("{what} {} ({ago} ago): {nodes}", record.time));
+        if !gone.is_empty() {
+            let gone = nodeset::fold(gone.iter().map(String::as_str));
+            reporter
+                .say(format!("{gone}: no longer in the inventory, so left out, and taken out of the record"));
+        }
     }
     let outcome = carry_out(&args, &site, targets, history, &mut drivers, &mut reporter);
     let outcome = outcome.and_then(|status| drivers.close().map(|()| status));
+    if acts && outcome.is_ok() && !gone.is_empty() {
+        WasUp::brought_up(site.cluster.is_simulated(), gone.iter().map(String::as_str))?;
+    }
     reporter.end_progress();
     let Some(what) = simulated else { return outcome };
     // Said last, after what went wrong.
@@ -105,42 +116,24 @@ fn read(args: &Args) -> anyhow::Result<Site> {
     })
 }
 
-fn typed(args: &Args, site: &Site) -> anyhow::Result<Typed> {
-    Ok(Typed {
-        words: if args.restore { was_up(site)? } else { args.targets.clone() },
+/// Returns the targets as they are typed or recorded, and recorded nodes that are gone and were left out.
+fn typed(args: &Args, site: &Site) -> anyhow::Result<(Typed, Vec<String>)> {
+    let (words, exclude, gone) = if args.restore {
+        let restored = Restored::read(site, &args.exclude)?;
+        (restored.words, restored.exclude, restored.gone)
+    } else {
+        (args.targets.clone(), args.exclude.clone(), Vec::new())
+    };
+    let typed = Typed {
+        words,
         numbers: args.numbers,
         groups: args.groups,
         file: args.read_targets,
-        exclude: args.exclude.clone(),
+        exclude,
         across_partitions: args.across_partitions,
         partition: args.partition.clone(),
-    })
-}
-
-/// Returns the nodes that shutdowns found up and that no run has brought up since.
-fn was_up(site: &Site) -> anyhow::Result<Vec<String>> {
-    let Some(record) = WasUp::read(site.cluster.is_simulated())? else {
-        let why = "no cshutdown has recorded here what was up; name the targets";
-        return Err(fail(Status::Refused, why));
     };
-    if record.nodes.is_empty() {
-        let why = format!(
-            "all that was up before the shutdown of {} was brought up since, so nothing is left to bring back",
-            record.time
-        );
-        return Err(fail(Status::Refused, why));
-    }
-    let gone: Vec<&str> = record
-        .nodes
-        .iter()
-        .map(String::as_str)
-        .filter(|name| site.inventory.by_name(name).is_none())
-        .collect();
-    if !gone.is_empty() {
-        let why = "were up before the last shutdown and are not in the inventory; name the targets instead";
-        return Err(fail(Status::Rejected, format!("{} {why}", nodeset::fold(gone.iter().copied()))));
-    }
-    Ok(record.nodes.into_iter().collect())
+    Ok((typed, gone))
 }
 
 /// Returns the nodes behind their drivers, or imagined ones for a rehearsal.

@@ -324,5 +324,24 @@ fn what_was_up_is_brought_back_and_nothing_else() {
     let inventory = bed.read("inventory.json").replace("\"n4\"", "\"n5\"");
     bed.write("inventory.json", inventory);
     bed.write("cstartSeq", "");
-    cstartup(&bed, "-G --restore").status(3).stderr_contains("n4").run();
+    cstartup(&bed, "-G --restore").status(3).stderr_contains("cstartup --restore -x n4").run();
+}
+
+/// There was no way on: every restore was rejected for as long as the record named the node that was gone.
+#[test]
+fn a_recorded_node_that_is_gone_is_left_out_where_that_is_asked_for() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    cshutdown(&bed, "-F -G n3 n4").run();
+    let inventory = bed.read("inventory.json").replace("\"n4\"", "\"n5\"");
+    bed.write("inventory.json", inventory);
+    bed.write("cstartSeq", "");
+    cstartup(&bed, "-G --restore -x n3").status(3).stderr_contains("n4: up before").run();
+    // A check forgets nothing.
+    let said = "n4: no longer in the inventory, so left out";
+    cstartup(&bed, "-G -k --restore -x n4").any_stdout().stderr_contains(said).run();
+    cstartup(&bed, "-G --restore").status(3).stderr_contains("cstartup --restore -x n4").run();
+    let back = cstartup(&bed, "-G --restore -x n4").any_stderr().stderr_contains("up: n3").run();
+    assert!(back.stderr.contains(said), "{}", back.stderr);
+    cstartup(&bed, "-G --restore").status(4).stderr_contains("brought up since").run();
 }
