@@ -43,6 +43,7 @@ mod power_examples;
 mod powercut;
 mod promised;
 mod proofs;
+mod random_identities;
 mod random_orders;
 mod readme;
 mod real_clush;
