@@ -201,10 +201,15 @@ pub(crate) fn start(command: &mut std::process::Command) -> std::process::Child 
 }
 
 /// Waits until something is true; a scenario never sleeps "to let it start".
-pub fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
-    let deadline = Instant::now() + HUNG;
+pub fn wait_until(what: &str, is_true: impl FnMut() -> bool) {
+    wait_longer(HUNG, what, is_true);
+}
+
+/// As [`wait_until`], with this much patience.
+pub fn wait_longer(patience: Duration, what: &str, mut is_true: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     while !is_true() {
-        assert!(Instant::now() < deadline, "waited {HUNG:?} in vain until {what}");
+        assert!(Instant::now() < deadline, "waited {patience:?} in vain until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

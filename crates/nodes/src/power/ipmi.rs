@@ -326,5 +326,8 @@ mod tests {
         assert_eq!(kind(away), Some(FailureKind::Unreachable));
         assert_eq!(kind("10.1.0.1: password invalid"), Some(FailureKind::Authentication));
         assert_eq!(kind("Invalid command"), None);
+        // Said under load, too: a node was given up for good because of it, and is tried again.
+        let busy = kind("10.1.0.1: password verification timeout");
+        assert!(busy.is_some_and(|kind| orderly_plan::machine::back_off(kind, 1).is_some()), "{busy:?}");
     }
 }
