@@ -80,9 +80,9 @@ fn a_reader_that_goes_away_ends_nothing() {
 
 /// Whoever reads the records from a file believes to have them all.
 #[test]
-fn records_that_a_full_disk_does_not_take_are_told_of_and_end_nothing() {
+fn records_that_a_full_disk_does_not_take_are_told_of_and_stop_nothing() {
     let bed = cluster("");
-    let full = bed.shell("cstartup -q --json ALL >/dev/full");
+    let full = bed.shell("cstartup -q --json ALL >/dev/full").status(1);
     let told = full.stderr_contains("standard output is incomplete: No space left").any_stderr().run().stderr;
     assert_eq!(told.matches("incomplete").count(), 1, "{told}");
     assert_eq!(power(&bed).iter().filter(|line| line.starts_with("up ")).count(), 4);
