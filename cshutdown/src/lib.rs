@@ -26,7 +26,7 @@ use clap::CommandFactory;
 use input::Input;
 use notice::Logins;
 use orderly_exec::reporter::{Output, Reporter, Voice};
-use orderly_exec::{Status, cli, lock::Lock};
+use orderly_exec::{Status, lock::Lock, program};
 use orderly_nodes::fleet::Drivers;
 use orderly_nodes::history::{Action, History};
 use orderly_nodes::log::Log;
@@ -149,7 +149,7 @@ fn carry_out(
 ) -> anyhow::Result<(Status, Vec<NodeId>)> {
     let mut log = match args.rehearse {
         true => None,
-        false => Some(Log::begin(&input.site.cluster.log_dir, "cshut", &cli::arguments())?),
+        false => Some(Log::begin(&input.site.cluster.log_dir, "cshut", &program::arguments())?),
     };
     // csLogger, which gets this name, follows no link.
     let whole = |log: &Log| std::fs::canonicalize(log.path()).unwrap_or_else(|_| log.path().to_owned());

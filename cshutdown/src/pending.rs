@@ -6,7 +6,7 @@
 use anyhow::Context;
 use orderly_exec::files::Found;
 use orderly_exec::lock::Lock;
-use orderly_exec::{Status, fail, files, signals};
+use orderly_exec::{Status, fail, files, paths, signals};
 use orderly_nodes::fleet::Drivers;
 use orderly_plan::fleet::{Event, Fleet};
 use std::path::{Path, PathBuf};
@@ -133,13 +133,13 @@ fn is_held(lock: &Path) -> anyhow::Result<bool> {
 
 /// Held by whoever cancels.
 fn turn_path() -> PathBuf {
-    files::state_directory().join("cshutdown.cancel.lock")
+    paths::state_directory().join("cshutdown.cancel.lock")
 }
 
 fn lock_path() -> PathBuf {
-    files::state_directory().join("cshutdown.pending.lock")
+    paths::state_directory().join("cshutdown.pending.lock")
 }
 
 fn number_path() -> PathBuf {
-    files::state_directory().join("cshutdown.pending")
+    paths::state_directory().join("cshutdown.pending")
 }

@@ -10,7 +10,7 @@ pub use args::{Args, Late};
 use clap::CommandFactory;
 use closing::Closing;
 use orderly_exec::reporter::{Output, Reporter, Voice};
-use orderly_exec::{OrStatus, Status, cli, fail};
+use orderly_exec::{OrStatus, Status, fail, program};
 use orderly_nodes::config::{Flags, ProbeDriver};
 use orderly_nodes::fleet::Drivers;
 use orderly_nodes::history::{Action, History};
@@ -256,7 +256,7 @@ fn start(
 ) -> anyhow::Result<Status> {
     let mut log = match args.rehearse {
         true => None,
-        false => Some(Log::begin(&site.cluster.log_dir, "cstart", &cli::arguments())?),
+        false => Some(Log::begin(&site.cluster.log_dir, "cstart", &program::arguments())?),
     };
     if drivers.is_simulated()
         && let Some(log) = &mut log

@@ -3,7 +3,7 @@
 use crate::args::Args;
 use crate::own;
 use anyhow::Result;
-use orderly_exec::cli::{arguments, program_name};
+use orderly_exec::program::{arguments, program_name};
 use orderly_exec::{Status, fail};
 use orderly_nodes::boot;
 use orderly_nodes::history::History;

@@ -47,7 +47,7 @@ use args::Mode;
 use clap::CommandFactory;
 use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::runner::Runner;
-use orderly_exec::{Status, cli, clock, fail};
+use orderly_exec::{Status, clock, fail, program};
 use serde::Serialize;
 
 /// Returns the command line as data, for tests, man pages and completions.
@@ -69,7 +69,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     };
     let mut reporter = Reporter::new(voice, if args.json { Output::Json } else { Output::Text });
     let mut runner = Runner::new()?;
-    let mode = args.mode(&cli::program_name());
+    let mode = args.mode(&program::program_name());
     insist_on_sense(&args, mode)?;
     kernel::allow_many_files();
     let done = match mode {

@@ -24,7 +24,7 @@ use anyhow::{Context, bail, ensure};
 use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::fsync;
-use orderly_exec::{clock, files};
+use orderly_exec::{clock, files, paths};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -69,7 +69,7 @@ pub struct Restored {
 }
 
 fn folder() -> PathBuf {
-    files::state_directory().join("restores")
+    paths::state_directory().join("restores")
 }
 
 impl Saved {

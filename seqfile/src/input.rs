@@ -4,7 +4,7 @@ use crate::args::Args;
 use orderly_exec::files::Found;
 use orderly_exec::here::Here;
 use orderly_exec::reporter::Reporter;
-use orderly_exec::{OrStatus, Status, fail, files};
+use orderly_exec::{OrStatus, Status, fail, files, paths};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
 use orderly_plan::inventory::{self, Format, Inventory, Outside, Shared};
 use orderly_plan::name::Roster;
@@ -39,7 +39,7 @@ impl<'r> Input<'r> {
         if let Some(named) = &self.named {
             return self.read(named);
         }
-        let path = files::config_path(None, INVENTORY);
+        let path = paths::config_path(None, INVENTORY);
         match files::read_if_there(&path)? {
             Found::Text(text) => self.inventory_of(&path, &text),
             Found::Missing => Err(fail(

@@ -1,10 +1,10 @@
 //! From the command line to the exit status: the `main` of all six programs.
 
+use crate::program::program_name;
 use crate::reporter::{is_incomplete, write_lines};
 use crate::status::Status;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 /// Parses the arguments, runs the program, prints what went wrong, returns the exit status.
@@ -24,19 +24,6 @@ pub fn main<A: clap::Parser>(run: fn(A) -> anyhow::Result<Status>) -> ExitCode {
             status.into()
         }
     }
-}
-
-/// Returns the name this program was called by, without its folder.
-pub fn program_name() -> String {
-    let called = std::env::args_os().next().unwrap_or_default();
-    Path::new(&called)
-        .file_name()
-        .map_or_else(|| "orderly".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-/// Returns the arguments as typed, without the program's name, for messages that repeat them.
-pub fn arguments() -> Vec<String> {
-    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 fn show_usage(error: &clap::Error) -> ExitCode {

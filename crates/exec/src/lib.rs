@@ -11,6 +11,8 @@ pub mod here;
 pub mod job;
 pub mod journal;
 pub mod lock;
+pub mod paths;
+pub mod program;
 pub mod reporter;
 pub mod room;
 pub mod runner;

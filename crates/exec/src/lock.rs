@@ -3,8 +3,8 @@
 //! Invariant: a descriptor that was passed down counts only if it is of the very file and the lock on it
 //! succeeds (`a_passed_descriptor_that_is_not_locked_lets_nobody_in`).
 
-use crate::cli::{arguments, program_name};
 use crate::job::show;
+use crate::program::{arguments, program_name};
 use crate::reporter::printable;
 use crate::status::{OrStatus, Status, fail};
 use crate::{clock, files};

@@ -49,7 +49,7 @@ pub struct Reporter {
 impl Reporter {
     /// Returns the reporter of this program.
     pub fn new(voice: Voice, output: Output) -> Self {
-        Self { program: crate::cli::program_name(), voice, output, bar: None, stdout_lost: false }
+        Self { program: crate::program::program_name(), voice, output, bar: None, stdout_lost: false }
     }
 
     /// Shows a live line of progress below everything said, on a terminal that can and unless quiet.

@@ -1,7 +1,7 @@
 //! Room on the local disk, held while a run may need it: a state directory that is full when the journal and the
 //! record are to be written would be found out when it is too late.
 
-use crate::files;
+use crate::paths;
 use anyhow::Context;
 use nix::fcntl::posix_fallocate;
 use std::fs::{self, OpenOptions};
@@ -35,15 +35,15 @@ impl Room {
     /// # Errors
     /// As [`Room::hold`].
     pub fn look() -> anyhow::Result<()> {
-        if !files::state_directory().exists() {
+        if !paths::state_directory().exists() {
             return Ok(());
         }
         let name = format!(".room.{}", std::process::id());
-        Self::at(files::state_directory().join(name)).map(drop)
+        Self::at(paths::state_directory().join(name)).map(drop)
     }
 
     fn at(path: PathBuf) -> anyhow::Result<Self> {
-        let folder = files::state_directory();
+        let folder = paths::state_directory();
         // Whatever happens from here on, it goes.
         let room = Self(path);
         let make = || -> anyhow::Result<()> {
@@ -75,7 +75,7 @@ impl Drop for Room {
 }
 
 fn held() -> PathBuf {
-    files::state_directory().join(".room")
+    paths::state_directory().join(".room")
 }
 
 /// Writes; where the disk is full, gives back the room that is held and writes once more.

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use orderly_exec::job::{Ended, Ending, Job};
 use orderly_exec::lock::{Lock, PASSED_LOCK};
 use orderly_exec::runner::Run;
-use orderly_exec::{clock, files};
+use orderly_exec::{clock, paths};
 use orderly_plan::ancestry::Continued;
 use orderly_plan::owed::Snapshot;
 use serde::Deserialize;
@@ -29,7 +29,7 @@ pub fn run(
 ) -> anyhow::Result<Ended> {
     let passed = lock.map(Lock::pass_on).transpose()?;
     let mut job = Job::new(command(config, arguments), limit);
-    job.env.push(("ORDERLY_STATE_DIR".into(), files::state_directory().into()));
+    job.env.push(("ORDERLY_STATE_DIR".into(), paths::state_directory().into()));
     if let Some(passed) = &passed {
         job.env.push((PASSED_LOCK.into(), passed.as_raw_fd().to_string().into()));
         job.inherits = Some(passed.as_raw_fd());
@@ -148,7 +148,7 @@ pub fn age(id: &str) -> Option<Duration> {
 /// # Errors
 /// When the folder cannot be read.
 pub fn newest_restore() -> anyhow::Result<Option<String>> {
-    let folder = files::state_directory().join("restores");
+    let folder = paths::state_directory().join("restores");
     let attempt = || format!("read {}", folder.display());
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,

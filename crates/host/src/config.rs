@@ -14,7 +14,7 @@ pub use asset::{AssetTable, Kind, MountTable};
 
 use anyhow::Context;
 use orderly_exec::settings::Document;
-use orderly_exec::{OrStatus, Status, fail, files};
+use orderly_exec::{OrStatus, Status, fail, files, paths};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -173,7 +173,7 @@ impl Config {
     /// Rejected (3): missing, unreadable, wrong (everything that is wrong at once), writable by
     /// others, or naming neither host like this one.
     pub fn load(flag: Option<&Path>) -> anyhow::Result<Self> {
-        let path = files::config_path(flag, NAME);
+        let path = paths::config_path(flag, NAME);
         let path = std::path::absolute(&path)
             .with_context(|| format!("find {}", path.display()))
             .or_status(Status::Rejected)?;
@@ -198,7 +198,7 @@ impl Config {
 
     /// The journal and the records must still be there when the asset is not.
     fn insist_on_local_state(&self) -> anyhow::Result<()> {
-        let named = files::state_directory();
+        let named = paths::state_directory();
         let real = std::fs::canonicalize(&named).unwrap_or_else(|_| named.clone());
         let mounts = self.asset.mounts.iter().map(|mount| &mount.at);
         let mut places = mounts.chain(self.loopbacks.iter().map(|loopback| &loopback.at));
@@ -281,7 +281,7 @@ impl Config {
     /// Returns the lock of this host's configuration: `habackup`, `ha-release` and `ha-takeover` exclude
     /// one another.
     pub fn lock_path() -> PathBuf {
-        files::state_directory().join("ha.lock")
+        paths::state_directory().join("ha.lock")
     }
 }
 

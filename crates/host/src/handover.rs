@@ -12,7 +12,7 @@ use orderly_exec::job::show;
 use orderly_exec::journal::{self, Header, Journal, Stored};
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
-use orderly_exec::{Status, clock, fail, files};
+use orderly_exec::{Status, clock, fail, files, paths};
 use orderly_plan::owed::{Naming, Wanted};
 use orderly_plan::permit;
 use orderly_plan::record::{Line, Record, fingerprint};
@@ -44,7 +44,7 @@ impl Program {
     }
 
     fn journal(self) -> PathBuf {
-        files::state_directory().join(format!("{}.journal", self.name()))
+        paths::state_directory().join(format!("{}.journal", self.name()))
     }
 }
 
@@ -288,7 +288,7 @@ fn used_records() -> anyhow::Result<String> {
 }
 
 fn used_path() -> PathBuf {
-    files::state_directory().join("used-records")
+    paths::state_directory().join("used-records")
 }
 
 /// Closes the journal of a run that is over; that of a stuck one stays open, for the next run.
@@ -448,7 +448,7 @@ fn proved(plan: &Plan<Action>, progress: &Progress<'_, Action>) -> anyhow::Resul
 }
 
 fn proved_path() -> PathBuf {
-    files::state_directory().join("proved.json")
+    paths::state_directory().join("proved.json")
 }
 
 /// Keeps what the asset was when it was proven released, for a run that is killed after it.
@@ -461,7 +461,7 @@ pub fn keep_proved(proved: &Proved) -> anyhow::Result<()> {
 
 /// Returns where this host keeps the last release record it made.
 pub fn record_path() -> PathBuf {
-    files::state_directory().join("release.json")
+    paths::state_directory().join("release.json")
 }
 
 /// Returns the last record that this host made, if it can be read.

@@ -6,6 +6,7 @@ use crate::asset::Asset;
 use crate::config::{Argv, Config, Platform};
 use crate::mounts;
 use anyhow::{Context, bail};
+use orderly_exec::paths;
 use orderly_exec::files::{self, Found};
 use orderly_exec::job::{Job, show};
 use orderly_exec::runner::Run;
@@ -151,7 +152,7 @@ impl Ledger {
 }
 
 fn path() -> PathBuf {
-    files::state_directory().join("ledger.json")
+    paths::state_directory().join("ledger.json")
 }
 
 /// Reads the ledger, lets it be changed and writes it.
@@ -374,7 +375,7 @@ impl Numbering<'_> {
             return files::replace_with_mode(&place.join(LABEL), text.as_bytes(), 0o600);
         }
         // Closed to all others: it is moved with its mode.
-        files::replace_with_mode(&files::state_directory().join(LABEL), text.as_bytes(), 0o600)?;
+        files::replace_with_mode(&paths::state_directory().join(LABEL), text.as_bytes(), 0o600)?;
         for argv in commands(place, self.config.platform) {
             let ended = self.run.run(&Job::new(&argv, self.config.asset.timeout));
             if !ended.succeeded() {
@@ -402,7 +403,7 @@ struct Word<'a> {
 /// Returns the commands that put the label there. In children, because a disk that died would hang whoever
 /// writes to it; by mv(1), which replaces what is there instead of writing into it.
 pub(crate) fn commands(place: &Path, platform: Platform) -> Vec<Argv> {
-    let (file, place) = (files::state_directory().join(LABEL), place.to_string_lossy().into_owned());
+    let (file, place) = (paths::state_directory().join(LABEL), place.to_string_lossy().into_owned());
     let moved = ["mv", "-f", &file.to_string_lossy(), &place].map(str::to_owned).to_vec();
     let sync = match platform {
         Platform::Linux => vec!["sync".to_owned(), "-f".to_owned(), place],

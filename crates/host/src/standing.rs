@@ -12,9 +12,9 @@ use crate::mountinfo::Mounts;
 use crate::mounts::{loopback_mount, shows};
 use crate::shares::Export;
 use crate::{ledger, services, shares, state, way_back};
-use orderly_exec::files;
 use orderly_exec::journal;
 use orderly_exec::reporter::Reporter;
+use orderly_exec::{files, paths};
 use orderly_plan::release::Release;
 use serde::Serialize;
 
@@ -367,7 +367,7 @@ fn parts(machine: &mut Machine<'_>) -> Vec<Part> {
 }
 
 fn unfinished(program: Program) -> Option<Unfinished> {
-    let path = files::state_directory().join(format!("{}.journal", program.name()));
+    let path = paths::state_directory().join(format!("{}.journal", program.name()));
     let name = program.name();
     match journal::read::<Action>(&path) {
         Ok(Some(stored)) if !stored.is_closed() => {

@@ -6,6 +6,7 @@
 use crate::asset;
 use crate::config::{Config, Kind};
 use anyhow::Context;
+use orderly_exec::paths;
 use orderly_exec::files::{self, Found};
 use orderly_exec::job::show;
 use orderly_exec::{OrStatus, Status, fail};
@@ -50,7 +51,7 @@ impl Owner {
 /// # Errors
 /// Refused (4), with the remedy.
 pub fn insist_on_own(config: &Config) -> anyhow::Result<()> {
-    let folder = files::state_directory();
+    let folder = paths::state_directory();
     if folder.symlink_metadata().is_ok() && !folder.is_dir() {
         let why = format!(
             "the state folder {} is no folder, or a link to none; remove it, or name another one in ORDERLY_STATE_DIR",
@@ -99,5 +100,5 @@ fn read() -> anyhow::Result<Option<Owner>> {
 }
 
 fn path() -> PathBuf {
-    files::state_directory().join("owner.json")
+    paths::state_directory().join("owner.json")
 }

@@ -16,7 +16,7 @@ pub use profile::{LimitsPatch, Patch, PowerPatch, ProbePatch, Profile, ShellPatc
 use crate::simulator::SimulatorSettings;
 use anyhow::Context;
 use orderly_exec::status::{OrStatus, Status, fail};
-use orderly_exec::{files, trust};
+use orderly_exec::{files, paths, trust};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -151,7 +151,7 @@ impl Cluster {
     /// Rejected (3) when it is missing (without it nothing is done), unreadable, writable by others,
     /// or wrong; the [`Diagnostics`](orderly_plan::diagnostic::Diagnostics) are in the chain.
     pub fn read(config: Option<&Path>) -> anyhow::Result<Self> {
-        let path = files::config_path(config, "cluster.toml");
+        let path = paths::config_path(config, "cluster.toml");
         match files::read_if_there(&path)? {
             files::Found::Missing => Err(fail(
                 Status::Rejected,
@@ -210,7 +210,7 @@ impl Cluster {
 
     /// Returns where the simulated world is remembered.
     pub fn simulator_state(&self) -> PathBuf {
-        self.simulator.state.clone().unwrap_or_else(|| files::state_directory().join("simulator.json"))
+        self.simulator.state.clone().unwrap_or_else(|| paths::state_directory().join("simulator.json"))
     }
 
     /// Returns the address subsystems are given: the configured one, else the one from which

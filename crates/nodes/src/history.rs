@@ -4,6 +4,7 @@
 //! Bounded: the last `KEPT` times of a node, and at most `NODES` nodes unless the inventory at
 //! hand has more; then those that it does not know are forgotten.
 
+use orderly_exec::paths;
 use orderly_exec::files::{self, Found};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,7 +49,7 @@ impl History {
             (Action::Halt, false) => "halt-history.json",
             (Action::Halt, true) => "halt-history.simulated.json",
         };
-        let path = files::state_directory().join(name);
+        let path = paths::state_directory().join(name);
         let empty = |path| Self { format: FORMAT.to_owned(), seconds: BTreeMap::new(), path };
         let text = match files::read_if_there(&path) {
             Ok(Found::Missing) => return empty(path),

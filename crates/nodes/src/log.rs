@@ -4,8 +4,8 @@
 use anyhow::Context;
 use nix::libc;
 use nix::unistd::gethostname;
-use orderly_exec::cli::program_name;
 pub use orderly_exec::lock::who;
+use orderly_exec::program::program_name;
 use orderly_exec::reporter::printable;
 use orderly_exec::{OrStatus, Status, clock};
 use std::fs::{DirBuilder, File, OpenOptions};

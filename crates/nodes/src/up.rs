@@ -5,6 +5,7 @@
 //! has brought it up.
 
 use orderly_exec::clock;
+use orderly_exec::paths;
 use orderly_exec::files::{self, Found};
 use orderly_exec::status::{OrStatus, Status, fail};
 use serde::{Deserialize, Serialize};
@@ -118,7 +119,7 @@ impl WasUp {
 }
 
 fn path(simulated: bool) -> PathBuf {
-    files::state_directory().join(if simulated { "was-up.simulated.json" } else { "was-up.json" })
+    paths::state_directory().join(if simulated { "was-up.simulated.json" } else { "was-up.json" })
 }
 
 #[cfg(test)]

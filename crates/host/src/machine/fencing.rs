@@ -93,7 +93,7 @@ impl Machine<'_> {
         if path.components().count() > 1 {
             return places.any(|at| path.starts_with(at)) || is_executable(path);
         }
-        let folders = orderly_exec::files::search_path();
+        let folders = orderly_exec::paths::search_path();
         folders
             .iter()
             .any(|folder| places.any(|at| folder.starts_with(at)) || is_executable(&folder.join(path)))

@@ -11,7 +11,7 @@ use crate::mountinfo::{Mount, Mounts};
 use crate::mounts::{MountSpec, loopback_mount, shows, unmount_command};
 use crate::shares::{self, Export};
 use anyhow::{Context, bail};
-use orderly_exec::{clock, files};
+use orderly_exec::{clock, files, paths};
 use orderly_plan::release::Release;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -467,7 +467,7 @@ impl Machine<'_> {
 /// Returns the command that moves a file of the local disk to the asset. In a child, because a disk that
 /// died would hang whoever writes to it; by mv(1), which replaces what is there instead of writing into it.
 fn move_command(name: &str, folder: &Path) -> Argv {
-    let file = files::state_directory().join(name);
+    let file = paths::state_directory().join(name);
     ["mv", "-f", &file.to_string_lossy(), &folder.to_string_lossy()].map(str::to_owned).to_vec()
 }
 
@@ -492,7 +492,7 @@ struct Word<'a> {
 impl Word<'_> {
     /// Writes it to the local disk, under the name it is to have.
     fn put(&self, name: &str) -> anyhow::Result<()> {
-        let path = files::state_directory().join(name);
+        let path = paths::state_directory().join(name);
         // Closed to all others: it is moved with its mode.
         files::replace_with_mode(&path, format!("{}\n", serde_json::to_string(self)?).as_bytes(), 0o600)
     }

@@ -8,6 +8,7 @@ use crate::config::{Platform, asks_read_only};
 use crate::mountinfo::Mount;
 use crate::mounts::MountSpec;
 use anyhow::Context;
+use orderly_exec::paths;
 use orderly_exec::files::{self, Found};
 use std::path::PathBuf;
 
@@ -75,7 +76,7 @@ impl Machine<'_> {
 
 /// Where the mark before the take is kept until it has moved, for a run that is killed in between.
 fn noted() -> PathBuf {
-    files::state_directory().join("mark-before-take")
+    paths::state_directory().join("mark-before-take")
 }
 
 fn forget() -> std::io::Result<()> {

@@ -10,7 +10,7 @@ use super::{
 use crate::power::{Ipmi, Tool, secret_flag};
 use crate::simulator::SimulatorSettings;
 use crate::template::{Reach, Template};
-use orderly_exec::files;
+use orderly_exec::paths;
 use orderly_exec::settings::{Document, Table};
 use orderly_plan::diagnostic::Diagnostics;
 use orderly_plan::nodeset;
@@ -41,7 +41,7 @@ fn read_root(name: &str, root: &Table<'_>) -> Cluster {
         partition: root.text("partition"),
         inventory: root
             .absolute_path("inventory")
-            .unwrap_or_else(|| files::config_path(None, "inventory.json")),
+            .unwrap_or_else(|| paths::config_path(None, "inventory.json")),
         log_dir: root.absolute_path("log_dir").unwrap_or_else(|| "/var/adm/SPlogs/cs".into()),
         control_address: root.text("control_address"),
         control_node: root.text("control_node"),
