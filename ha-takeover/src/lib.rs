@@ -22,8 +22,8 @@ use orderly_host::handover::{self, Manner, Program, Said, VERSION};
 use orderly_host::machine::Machine;
 use orderly_host::{ledger, standing, state, way_back};
 use orderly_plan::owed::Source;
-use orderly_plan::record::Record;
 use orderly_plan::release::{TAKEOVER, Takeover};
+use orderly_plan::step::Record;
 use orderly_plan::step::{Next, Plan, Progress, StepId, Verdict};
 
 const PROGRAM: Program = Program::Takeover;

@@ -12,7 +12,7 @@ use orderly_host::asset::{self, Asset, Place, State};
 use orderly_host::config::{Backup, Config, Kind};
 use orderly_host::ledger::{self, Ledger};
 use orderly_host::{mounts, services};
-use orderly_plan::ancestry::Continued;
+use orderly_plan::snapshot::Continued;
 use std::path::{Path, PathBuf};
 
 /// The configuration with its asset.

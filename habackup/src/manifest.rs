@@ -14,7 +14,7 @@ pub use reader::Reader;
 pub use writer::Writer;
 
 use crate::verbatim::Verbatim;
-use orderly_plan::ancestry::Continued;
+use orderly_plan::snapshot::Continued;
 use serde::{Deserialize, Serialize};
 
 /// What `format` says.

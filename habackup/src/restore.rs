@@ -27,7 +27,7 @@ use orderly_exec::reporter::{Output, Reporter};
 use orderly_exec::runner::Runner;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::ledger;
-use orderly_plan::ancestry::Continued;
+use orderly_plan::snapshot::Continued;
 use std::path::{Path, PathBuf};
 
 /// Restores.

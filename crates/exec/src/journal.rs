@@ -11,7 +11,8 @@
 use crate::status::{OrStatus, Status, fail};
 use crate::{clock, files, room};
 use anyhow::Context;
-use orderly_plan::record::{FORMAT, Line, Record};
+use orderly_plan::record::{FORMAT, Line};
+use orderly_plan::step::Record;
 use orderly_plan::step::{Plan, Progress};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

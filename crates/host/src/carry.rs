@@ -7,8 +7,9 @@ use crate::action::{Answer, Perform};
 use orderly_exec::clock;
 use orderly_exec::journal::Journal;
 use orderly_exec::reporter::Reporter;
-use orderly_plan::record::{Line, Record};
+use orderly_plan::record::Line;
 use orderly_plan::release::Outcome;
+use orderly_plan::step::Record;
 use orderly_plan::step::{Next, Plan, Progress, StepId, StepName, Undo, Verdict};
 
 /// How a run ended.

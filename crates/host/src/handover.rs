@@ -15,8 +15,9 @@ use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::{Status, clock, fail, files, paths};
 use orderly_plan::owed::{Naming, Wanted};
 use orderly_plan::permit;
-use orderly_plan::record::{Line, Record, fingerprint};
+use orderly_plan::record::{Line, fingerprint};
 use orderly_plan::release::{FORMAT, Failure, Outcome, Release};
+use orderly_plan::step::Record;
 use orderly_plan::step::{Next, Plan, Progress, StepId, Undo, Verdict};
 use std::path::PathBuf;
 

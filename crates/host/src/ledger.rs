@@ -6,14 +6,15 @@ use crate::asset::Asset;
 use crate::config::{Argv, Config, Platform};
 use crate::mounts;
 use anyhow::{Context, bail};
-use orderly_exec::paths;
 use orderly_exec::files::{self, Found};
 use orderly_exec::job::{Job, show};
+use orderly_exec::paths;
 use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, clock, journal};
-use orderly_plan::ancestry::{Continued, Here};
+use orderly_plan::ancestry::Here;
 use orderly_plan::holding::{self, Label, Number};
 use orderly_plan::owed::{Naming, Source};
+use orderly_plan::snapshot::Continued;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

@@ -6,9 +6,9 @@
 use crate::asset;
 use crate::config::{Config, Kind};
 use anyhow::Context;
-use orderly_exec::paths;
 use orderly_exec::files::{self, Found};
 use orderly_exec::job::show;
+use orderly_exec::paths;
 use orderly_exec::{OrStatus, Status, fail};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

@@ -4,8 +4,8 @@
 //! Bounded: the last `KEPT` times of a node, and at most `NODES` nodes unless the inventory at
 //! hand has more; then those that it does not know are forgotten.
 
-use orderly_exec::paths;
 use orderly_exec::files::{self, Found};
+use orderly_exec::paths;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;

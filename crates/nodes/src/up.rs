@@ -5,8 +5,8 @@
 //! has brought it up.
 
 use orderly_exec::clock;
-use orderly_exec::paths;
 use orderly_exec::files::{self, Found};
+use orderly_exec::paths;
 use orderly_exec::status::{OrStatus, Status, fail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

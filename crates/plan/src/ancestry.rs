@@ -5,18 +5,7 @@
 //! Invariant: what was changed on this host alone since then is never replaced
 //! (`permit::model::nothing_newer_is_ever_replaced_and_there_is_always_a_way_out`).
 
-use crate::owed::Snapshot;
-use serde::{Deserialize, Serialize};
-
-/// A whole snapshot of the other host that was restored on a host: what is live there continues it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Continued {
-    /// The holding that it was made in; absent where an earlier version made it.
-    pub holding: Option<u64>,
-    pub snapshot: String,
-    pub host: String,
-}
+use crate::snapshot::{Continued, Snapshot};
 
 /// A host about to restore, as far as it matters here.
 #[derive(Debug, Clone, Copy)]

@@ -5,40 +5,25 @@
 
 mod ansible;
 mod check;
+mod format;
 mod genders;
 mod guess;
 mod json;
+mod nodes;
 mod outside;
 mod relation;
 mod shared;
 mod warewulf;
 mod xcat;
 
+pub use format::Format;
+pub use nodes::{Inventory, Node};
 pub use outside::Outside;
 pub use relation::CONTROL;
 pub use shared::{Shared, shared};
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
-use crate::fleet::NodeId;
-use crate::name::{Index, Roster};
+use crate::diagnostic::{Diagnostics, Source};
 use check::Drafts;
-use std::collections::{BTreeMap, HashMap};
-
-/// How an inventory is written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
-    /// `orderly-inventory/1`.
-    #[default]
-    Json,
-    /// A genders file.
-    Genders,
-    /// What `ansible-inventory --list` prints.
-    Ansible,
-    /// What `wwctl node list --json` prints.
-    Warewulf,
-    /// What `lsdef -z` prints.
-    Xcat,
-}
 
 /// Reads a whole inventory, whose servers are all nodes of it or `outside`.
 ///
@@ -56,176 +41,6 @@ pub fn read(source: &Source<'_>, format: Format, outside: &Outside) -> Result<In
         Format::Xcat => xcat::read(source, drafts),
     };
     inventory.map_err(|wrong| guess::explain(&source, format, wrong))
-}
-
-/// A node as the inventory states it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Node {
-    pub name: String,
-    /// Positive and unique.
-    pub number: Option<u32>,
-    /// Where it is reached; its name when it has none.
-    pub address: Option<String>,
-    pub partition: Option<String>,
-    /// The nodes it boots from; empty is the control workstation.
-    pub boot_servers: Vec<NodeId>,
-    /// Node groups, as for `-g`.
-    pub groups: Vec<String>,
-    /// Units powered on before this node and off after it; they run no operating system.
-    pub power_with: Vec<String>,
-    /// All further keys; each can be a relation.
-    pub attributes: BTreeMap<String, serde_json::Value>,
-}
-
-impl Node {
-    /// Returns where the node is reached.
-    pub fn address(&self) -> &str {
-        self.address.as_deref().unwrap_or(&self.name)
-    }
-}
-
-/// All nodes, in the order of the file, with their names and numbers looked up in constant time.
-#[derive(Debug, Clone, Default)]
-pub struct Inventory {
-    nodes: Vec<Node>,
-    by_name: Index,
-    by_number: HashMap<u32, NodeId>,
-    groups: BTreeMap<String, Vec<NodeId>>,
-    aliases: relation::Aliases,
-    outside: Outside,
-    file: String,
-    places: Vec<(u32, u32)>,
-    doubts: Vec<Diagnostic>,
-}
-
-impl Inventory {
-    /// Returns the inventory of these nodes, whose names and numbers the reader has found unique.
-    pub fn new(nodes: Vec<Node>) -> Self {
-        let mut inventory = Self { nodes, ..Self::default() };
-        for id in inventory.ids() {
-            let node = &inventory.nodes[id.index()];
-            inventory.by_name.find_or_insert(&node.name, id.0, |at| &inventory.nodes[at as usize].name);
-            inventory.by_number.extend(node.number.map(|number| (number, id)));
-            for group in &node.groups {
-                match inventory.groups.get_mut(group) {
-                    Some(members) => members.push(id),
-                    None => {
-                        inventory.groups.insert(group.clone(), vec![id]);
-                    }
-                }
-            }
-        }
-        for members in inventory.groups.values_mut() {
-            members.dedup();
-        }
-        inventory
-    }
-
-    pub fn nodes(&self) -> &[Node] {
-        &self.nodes
-    }
-
-    pub fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
-    }
-
-    pub fn node(&self, id: NodeId) -> &Node {
-        &self.nodes[id.index()]
-    }
-
-    pub fn name(&self, id: NodeId) -> &str {
-        &self.nodes[id.index()].name
-    }
-
-    pub fn by_name(&self, name: &str) -> Option<NodeId> {
-        self.by_name.find(name, |at| self.nodes[at as usize].name.as_str()).map(NodeId)
-    }
-
-    pub fn by_number(&self, number: u32) -> Option<NodeId> {
-        self.by_number.get(&number).copied()
-    }
-
-    /// Tells whether any node has a number.
-    pub fn is_numbered(&self) -> bool {
-        !self.by_number.is_empty()
-    }
-
-    /// Returns the members of a node group, in the order of the file.
-    pub fn group(&self, name: &str) -> Option<&[NodeId]> {
-        self.groups.get(name).map(Vec::as_slice)
-    }
-
-    /// Returns the names that a node set stands for, in which `@name` is a node group.
-    ///
-    /// # Errors
-    /// When the text is no set, is too large, or uses an unknown group.
-    pub fn expand(&self, set: &str) -> Result<Vec<String>, crate::nodeset::Fault> {
-        crate::nodeset::expand_with(set, &|group| {
-            self.group(group).map(|nodes| nodes.iter().map(|node| self.name(*node).to_owned()).collect())
-        })
-    }
-
-    /// Returns the names of all node groups, sorted.
-    pub fn group_names(&self) -> impl Iterator<Item = &str> {
-        self.groups.keys().map(String::as_str)
-    }
-
-    /// Returns all nodes.
-    pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
-        (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeId)
-    }
-
-    /// Returns all nodes by number, then by name: the order of everything we print. Nodes without a
-    /// number come last.
-    pub fn sorted(&self) -> Vec<NodeId> {
-        let mut ids: Vec<NodeId> = self.ids().collect();
-        ids.sort_unstable_by_key(|&id| self.rank(id));
-        ids
-    }
-
-    /// Returns what nodes are sorted by.
-    pub fn rank(&self, id: NodeId) -> (u64, &str) {
-        let node = self.node(id);
-        (node.number.map_or(u64::MAX, u64::from), node.name.as_str())
-    }
-
-    /// Returns where a node is defined, when the inventory was read from a text.
-    pub fn place(&self, id: NodeId) -> Option<Place> {
-        let &(line, column) = self.places.get(id.index())?;
-        Some(Place { file: self.file.clone(), line: line as usize, column: column as usize })
-    }
-
-    /// Returns the name of the file, when the inventory was read from a text.
-    pub fn file(&self) -> &str {
-        &self.file
-    }
-
-    /// Returns what is allowed and yet likely a slip of the hand (`boot_sever`).
-    pub fn doubts(&self) -> &[Diagnostic] {
-        &self.doubts
-    }
-}
-
-impl Roster for Inventory {
-    fn count(&self) -> usize {
-        self.len()
-    }
-
-    fn name(&self, id: NodeId) -> &str {
-        Self::name(self, id)
-    }
-
-    fn find(&self, name: &str) -> Option<NodeId> {
-        self.by_name(name)
-    }
-
-    fn rank(&self, id: NodeId) -> (u64, &str) {
-        Self::rank(self, id)
-    }
 }
 
 #[cfg(test)]

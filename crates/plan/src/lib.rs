@@ -27,6 +27,7 @@ pub mod report;
 pub mod select;
 pub mod sequence;
 pub mod shutdown;
+pub mod snapshot;
 pub mod startup;
 pub mod step;
 pub mod suggest;

@@ -7,24 +7,9 @@
 //! Invariant: a snapshot of an earlier holding never replaces what a later one left
 //! (`permit::model::nothing_newer_is_ever_replaced_and_there_is_always_a_way_out`).
 
-use crate::ancestry::Continued;
 use crate::holding::Label;
+use crate::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
-
-/// A whole snapshot, as its manifest says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Snapshot {
-    pub id: String,
-    pub host: String,
-    /// Absent where an earlier version made it.
-    pub holding: Option<u64>,
-    /// Its maker still owed a restore then, so it does not continue what the peer left.
-    #[serde(default)]
-    pub owes: bool,
-    /// What was restored on its maker last; what it made continues that.
-    #[serde(default)]
-    pub continues: Option<Continued>,
-}
 
 /// What the last takeover of this host had to restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

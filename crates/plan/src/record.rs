@@ -1,46 +1,11 @@
 //! Journal records: their JSON, and the step each is about. Which may follow which is in
 //! [`crate::step::Progress::record`].
 
-use crate::step::{Plan, StepId, StepName, Verdict};
+use crate::step::{Plan, Record, StepName, Verdict};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// The first key of every journal line.
 pub const FORMAT: &str = "orderly-journal/1";
-
-/// Something that happened in a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Record {
-    /// About to act: synced before the action.
-    Started(StepId),
-    Done(StepId),
-    Failed(StepId),
-    /// Whether it succeeded cannot be found out.
-    Unknown(StepId),
-    UndoStarted(StepId),
-    Undone(StepId),
-    UndoFailed(StepId),
-    /// Told to stop: what was begun is taken back.
-    Interrupted,
-    /// A new run goes on with this journal.
-    Resumed,
-}
-
-/// A record that cannot follow those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IllegalRecord {
-    /// Its place among the records, from 0.
-    pub index: usize,
-    pub record: Record,
-}
-
-impl fmt::Display for IllegalRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "record {} ({:?}) cannot follow those before it", self.index + 1, self.record)
-    }
-}
-
-impl std::error::Error for IllegalRecord {}
 
 /// The word of a record in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,7 +106,7 @@ pub fn fingerprint(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step::{Step, Undo};
+    use crate::step::{Step, StepId, Undo};
 
     #[test]
     fn every_record_survives_its_json() {

@@ -2,12 +2,10 @@
 //!
 //! [`parse`] reads the text, [`Sequence::from_inventory`] makes what stands in for a missing file,
 //! [`Sequence::order`] says what it means for nodes, [`Sequence::to_text`] writes it down again.
-//!
-//! Invariant: a sequence is lean. A member costs eight bytes and no `String`, so that a million
-//! nodes in a hundred thousand groups stay far below 300 bytes a node.
 
 mod compare;
 mod cycle;
+mod groups;
 mod json;
 mod lexer;
 mod parser;
@@ -18,158 +16,10 @@ mod word;
 mod write;
 
 pub use compare::{Drift, conflicts, drift, states_the_same};
+pub use groups::{At, Edge, Group, Member, Sequence};
 pub use json::{Document, from_json};
 pub use parser::{lists_subsystems, parse, parse_leniently, parse_subsystems};
 pub use relations::{Form, Process};
 pub use reverse::reversed_text;
 pub use why::{Link, Reason};
 pub use write::Spelling;
-
-use crate::diagnostic::{Diagnostic, Place, Source};
-use crate::fleet::NodeId;
-use crate::graph::GroupId;
-use crate::name::Names;
-
-/// Groups and their order, with the places in the file that state them.
-#[derive(Debug, Clone, Default)]
-pub struct Sequence {
-    file: String,
-    text: String,
-    names: Names,
-    groups: Vec<Group>,
-    edges: Vec<Edge>,
-    own: Names,
-    /// The order is the other way round than it is written.
-    is_mirrored: bool,
-}
-
-/// A group: its members, and where it is first defined.
-#[derive(Debug, Clone, Default)]
-pub struct Group {
-    pub members: Vec<Member>,
-    pub at: At,
-}
-
-/// A node in a group, and where that is stated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Member {
-    pub node: NodeId,
-    pub at: At,
-}
-
-/// All of one group before all of another, and where that is stated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Edge {
-    pub before: GroupId,
-    pub after: GroupId,
-    pub at: At,
-}
-
-/// A place in the text of a sequence, or nowhere when it was not read from a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct At(u32);
-
-impl At {
-    pub(crate) const NOWHERE: Self = Self(u32::MAX);
-
-    fn offset(offset: usize) -> Self {
-        u32::try_from(offset).map_or(Self::NOWHERE, Self)
-    }
-}
-
-impl Default for At {
-    fn default() -> Self {
-        Self::NOWHERE
-    }
-}
-
-impl Sequence {
-    /// Returns the name of the file it was read from; empty when it was read from none.
-    pub fn file(&self) -> &str {
-        &self.file
-    }
-
-    pub fn groups(&self) -> &[Group] {
-        &self.groups
-    }
-
-    pub fn edges(&self) -> &[Edge] {
-        &self.edges
-    }
-
-    /// Returns all groups.
-    pub fn group_ids(&self) -> impl Iterator<Item = GroupId> + use<> {
-        (0..u32::try_from(self.groups.len()).unwrap_or(u32::MAX)).map(GroupId)
-    }
-
-    pub fn group(&self, id: GroupId) -> &Group {
-        &self.groups[id.index()]
-    }
-
-    pub fn group_name(&self, id: GroupId) -> &str {
-        self.names.get(id.0)
-    }
-
-    /// Returns the group with this name.
-    pub fn group_by_name(&self, name: &str) -> Option<GroupId> {
-        self.names.find(name).map(GroupId)
-    }
-
-    /// Returns the names the file uses, when it was read without an inventory (and the commands of a
-    /// subsystem sequence): its node numbers count these.
-    pub fn own_names(&self) -> &Names {
-        &self.own
-    }
-
-    /// Tells whether no order and no group is stated, as in an empty file.
-    pub fn is_empty(&self) -> bool {
-        self.groups.is_empty() && self.edges.is_empty()
-    }
-
-    /// Returns the order backwards: what came first comes last.
-    #[must_use]
-    pub fn mirrored(mut self) -> Self {
-        for edge in &mut self.edges {
-            std::mem::swap(&mut edge.before, &mut edge.after);
-        }
-        self.is_mirrored = !self.is_mirrored && !self.file.is_empty();
-        self
-    }
-
-    /// Returns an order of groups as it is written, so that people find it in the file.
-    fn written(&self, before: GroupId, after: GroupId) -> String {
-        let (left, right) = if self.is_mirrored { (after, before) } else { (before, after) };
-        format!("{} > {}", self.group_name(left), self.group_name(right))
-    }
-
-    /// Returns where something is stated, for people.
-    pub fn place(&self, at: At) -> Option<Place> {
-        self.is_at(at).then(|| self.source().place(at.0 as usize))
-    }
-
-    /// Returns the same of many places at once, with one walk through the text.
-    fn places(&self, of: impl Iterator<Item = At>) -> Vec<Option<Place>> {
-        let of: Vec<At> = of.collect();
-        let offsets: Vec<usize> = of.iter().map(|at| at.0 as usize).collect();
-        let found = self.source().places(&offsets);
-        found.into_iter().zip(of).map(|(place, at)| self.is_at(at).then_some(place)).collect()
-    }
-
-    fn source(&self) -> Source<'_> {
-        Source { name: &self.file, text: &self.text }
-    }
-
-    fn is_at(&self, at: At) -> bool {
-        at != At::NOWHERE && (at.0 as usize) < self.text.len()
-    }
-
-    /// Returns a diagnostic that underlines the word at a place.
-    fn diagnose(&self, at: At, message: impl Into<String>) -> Diagnostic {
-        if !self.is_at(at) {
-            let file = if self.file.is_empty() { "the default sequence" } else { &self.file };
-            return Diagnostic::about(file, message.into());
-        }
-        let start = at.0 as usize;
-        self.source().diagnose(start..lexer::word_end(&self.text, start), message)
-    }
-}

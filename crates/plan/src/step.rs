@@ -8,7 +8,6 @@
 //! Invariant: a crash after any record, then a re-run, ends like a run without the crash
 //! (`a_crash_after_any_record_converges`).
 
-use crate::record::{IllegalRecord, Record};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -82,6 +81,40 @@ pub enum Verdict {
     /// An undo failed, an outcome is unknown, or it failed past the point of no return.
     Stuck,
 }
+
+/// Something that happened in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Record {
+    /// About to act: synced before the action.
+    Started(StepId),
+    Done(StepId),
+    Failed(StepId),
+    /// Whether it succeeded cannot be found out.
+    Unknown(StepId),
+    UndoStarted(StepId),
+    Undone(StepId),
+    UndoFailed(StepId),
+    /// Told to stop: what was begun is taken back.
+    Interrupted,
+    /// A new run goes on with this journal.
+    Resumed,
+}
+
+/// A record that cannot follow those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IllegalRecord {
+    /// Its place among the records, from 0.
+    pub index: usize,
+    pub record: Record,
+}
+
+impl fmt::Display for IllegalRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "record {} ({:?}) cannot follow those before it", self.index + 1, self.record)
+    }
+}
+
+impl std::error::Error for IllegalRecord {}
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,8 @@ use crate::ledger::{self, Ledger};
 use crate::mounts::MountSpec;
 use anyhow::{Context, bail};
 use orderly_plan::ancestry::{self, Common};
-use orderly_plan::owed::{self, Snapshot, Source, Wanted};
+use orderly_plan::owed::{self, Source, Wanted};
+use orderly_plan::snapshot::Snapshot;
 use std::path::Path;
 
 /// What a restore compares with.

@@ -8,8 +8,8 @@ use crate::config::{Platform, asks_read_only};
 use crate::mountinfo::Mount;
 use crate::mounts::MountSpec;
 use anyhow::Context;
-use orderly_exec::paths;
 use orderly_exec::files::{self, Found};
+use orderly_exec::paths;
 use std::path::PathBuf;
 
 impl Machine<'_> {

@@ -8,9 +8,9 @@
 
 mod tree;
 
-use super::Inventory;
 use super::check::{Draft, Drafts, weight};
 use super::json::{read_key, read_servers};
+use super::nodes::Inventory;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::json::{Json, Member};
 use serde_json::Value;

@@ -3,9 +3,9 @@
 //! Invariant: an inventory has unique names and numbers, known servers and no server cycle, however
 //! it was written down.
 
-use super::outside::{plain, short};
+use super::nodes::{Inventory, Node};
+use super::outside::{Outside, plain, short};
 use super::relation::{Resolver, Unknown, Wanted};
-use super::{Inventory, Node, Outside};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, positions};
 use crate::faults::Faults;
 use crate::fleet::NodeId;

@@ -7,8 +7,8 @@
 
 mod hosts;
 
-use super::Inventory;
 use super::check::{Draft, Drafts, NODES, weight};
+use super::nodes::Inventory;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::name::Names;
 use std::collections::HashSet;

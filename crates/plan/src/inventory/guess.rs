@@ -2,7 +2,7 @@
 //!
 //! A guess only adds to an error; it never makes one format be read as another.
 
-use super::Format;
+use super::format::Format;
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 
 /// What a text looks like.

@@ -1,8 +1,8 @@
 //! The reader of our own format, `orderly-inventory/1`.
 
 use super::check::{Draft, Drafts};
+use super::nodes::{Inventory, Node};
 use super::relation::Wanted;
-use super::{Inventory, Node};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::json::{Json, Member};
 use crate::suggest;

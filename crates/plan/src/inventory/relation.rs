@@ -1,6 +1,6 @@
 //! Who serves whom: how people name the server of a node, and who that is.
 
-use super::Inventory;
+use super::nodes::Inventory;
 use super::outside::{plain, short};
 use crate::fleet::NodeId;
 use crate::nodeset;

@@ -1,6 +1,6 @@
 //! Nodes that share what only one can have: an address, a power controller.
 
-use super::Inventory;
+use super::nodes::Inventory;
 use crate::diagnostic::Diagnostic;
 use crate::fleet::NodeId;
 use std::collections::HashMap;

@@ -5,8 +5,8 @@
 //! attributes. The address is that of the primary network, else of the one named `default`, else of
 //! the only one. Keys are read in both spellings that versions of Warewulf print.
 
-use super::Inventory;
 use super::check::{Draft, Drafts};
+use super::nodes::Inventory;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::json::{Json, Member};
 use std::borrow::Cow;

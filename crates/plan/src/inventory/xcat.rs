@@ -5,8 +5,8 @@
 //! prefix or suffix of a network interface. `groups` are groups, `ip` is the address, all else are attributes.
 //! Stanzas of other objects than nodes are passed over.
 
-use super::Inventory;
 use super::check::{Draft, Drafts};
+use super::nodes::Inventory;
 use super::outside::short;
 use super::relation::Wanted;
 use crate::diagnostic::{Diagnostics, Source};

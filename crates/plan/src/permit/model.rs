@@ -10,9 +10,10 @@ mod restoring;
 mod walks;
 
 use super::*;
-use crate::ancestry::Continued;
 use crate::holding::{self, Label, Number};
-use crate::owed::{self, Naming, Snapshot, Source, Wanted};
+use crate::owed::{self, Naming, Source, Wanted};
+use crate::snapshot::Continued;
+use crate::snapshot::Snapshot;
 use proptest::prelude::*;
 
 /// How a kind of asset shows that it was held.

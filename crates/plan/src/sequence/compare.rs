@@ -1,6 +1,6 @@
 //! Two sequences side by side: does one contradict the other, is one a copy of the other.
 
-use super::{At, Edge, Sequence};
+use super::groups::{At, Edge, Sequence};
 use crate::diagnostic::Diagnostic;
 use crate::fleet::NodeId;
 use crate::graph::{GroupId, Order, Vertex, What};

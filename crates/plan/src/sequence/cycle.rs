@@ -1,6 +1,6 @@
 //! The order a sequence puts on nodes, and the loops in it as people can mend them.
 
-use super::{At, Member, Sequence};
+use super::groups::{At, Member, Sequence};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::fleet::NodeId;
 use crate::graph::{GroupId, Order, Vertex, What};

@@ -1,6 +1,8 @@
 //! The sequence as JSON, `orderly-sequence/1`, and back.
 
-use super::{Sequence, Spelling, lexer};
+use super::groups::Sequence;
+use super::lexer;
+use super::write::Spelling;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::faults::Faults;
 use crate::graph::Order;

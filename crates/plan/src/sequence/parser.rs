@@ -1,8 +1,8 @@
 //! From logical lines to groups and orders; every error, not the first one.
 
+use super::groups::{At, Edge, Group, Sequence};
 use super::lexer::{self, Kind, Lexer, Token};
 use super::word::{Finder, Members};
-use super::{At, Edge, Group, Sequence};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::faults::Faults;
 use crate::graph::GroupId;

@@ -4,7 +4,7 @@
 //! it does not use; a server that is itself a client stands in both kinds, which is what chains the
 //! levels. The compact form is the classic one: two groups a level.
 
-use super::{At, Edge, Group, Member, Sequence};
+use super::groups::{At, Edge, Group, Member, Sequence};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::fleet::NodeId;
 use crate::graph::GroupId;

@@ -1,6 +1,6 @@
 //! Why one node waits for another: the lines of the file, one after the other.
 
-use super::Sequence;
+use super::groups::Sequence;
 use crate::diagnostic::Place;
 use crate::fleet::NodeId;
 use crate::graph::{GroupId, Order, What};

@@ -2,7 +2,7 @@
 //!
 //! An exact name of the inventory wins, then a node set, then numbers.
 
-use super::{At, Member};
+use super::groups::{At, Member};
 use crate::diagnostic::Source;
 use crate::faults::Faults;
 use crate::fleet::NodeId;

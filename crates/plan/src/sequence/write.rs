@@ -1,6 +1,8 @@
 //! The sequence text: what [`super::parse`] reads back to the same order.
 
-use super::{At, GroupId, Sequence, lexer, word};
+use super::groups::{At, Sequence};
+use super::{lexer, word};
+use crate::graph::GroupId;
 use crate::name::Roster;
 use crate::nodeset;
 use std::borrow::Cow;
