@@ -15,6 +15,8 @@ use orderly_host::{mounts, services};
 use orderly_plan::snapshot::Continued;
 use std::path::{Path, PathBuf};
 
+const NUMBERING: &str = "number this holding of the asset";
+
 /// The configuration with its asset.
 #[derive(Debug)]
 pub struct Ground {
@@ -69,6 +71,14 @@ impl Ground {
     /// Refused (4) when another run holds it.
     pub fn lock(&self) -> anyhow::Result<Lock> {
         Lock::take(&Config::lock_path())
+    }
+
+    /// Insists that the lock could be taken, for who only looks; tells whether it was passed down.
+    ///
+    /// # Errors
+    /// Refused (4) when another run holds it.
+    pub fn look_at_lock(&self) -> anyhow::Result<bool> {
+        Lock::look(&Config::lock_path())
     }
 
     /// Insists that the directory of snapshots is provably on the asset.
@@ -156,9 +166,19 @@ impl Ground {
     /// # Errors
     /// Refused (4): a snapshot whose holding nobody knows might be restored over newer files.
     pub fn number(&self, run: &mut dyn Run) -> anyhow::Result<Option<u64>> {
-        let mut numbering =
-            ledger::Numbering { config: &self.config, asset: &*self.asset, run, by: ledger::By::Itself };
-        numbering.number().context("number this holding of the asset").or_status(Status::Refused)
+        self.numbering(run).number().context(NUMBERING).or_status(Status::Refused)
+    }
+
+    /// Insists that the holding under way could be numbered; changes nothing.
+    ///
+    /// # Errors
+    /// As [`Ground::number`].
+    pub fn look_at_number(&self, run: &mut dyn Run) -> anyhow::Result<()> {
+        self.numbering(run).look().context(NUMBERING).or_status(Status::Refused)
+    }
+
+    fn numbering<'a>(&'a self, run: &'a mut dyn Run) -> ledger::Numbering<'a> {
+        ledger::Numbering { config: &self.config, asset: &*self.asset, run, by: ledger::By::Itself }
     }
 
     /// Returns the number of the holding under way, if it has one; changes nothing.

@@ -19,7 +19,8 @@ pub fn prune(ground: &Ground, store: &Store, taken: SnapshotName) -> anyhow::Res
     for name in going.into_iter().filter(|name| taken.whole || !name.whole) {
         // The snapshot itself is safe by now; only its room is not given back.
         store
-            .prune(name)
+            .insist_on_removable(name)
+            .and_then(|()| store.prune(name))
             .with_context(|| format!("the snapshot {taken} is published"))
             .map_err(|error| status::mark(error, Status::Failed))?;
         pruned.push(name);
@@ -30,7 +31,7 @@ pub fn prune(ground: &Ground, store: &Store, taken: SnapshotName) -> anyhow::Res
 /// Returns what would be pruned if this host took a snapshot of this name now.
 ///
 /// # Errors
-/// When the directory cannot be read.
+/// When the directory cannot be read, or one of them could not be removed.
 pub fn preview(
     ground: &Ground,
     store: Option<&Store>,
@@ -43,6 +44,9 @@ pub fn preview(
     candidates.push(Candidate { name: next, host, taken: now, is_named: false, continues });
     let mut going = prunable(&candidates, ground.backup.keep, now);
     going.retain(|name| next.whole || !name.whole);
+    for (name, store) in going.iter().zip(store.into_iter().cycle()) {
+        store.insist_on_removable(*name)?;
+    }
     Ok(going)
 }
 

@@ -80,17 +80,21 @@ pub fn taken_by(source: &FileStat) -> u64 {
     source.st_blocks.unsigned_abs().saturating_mul(512).min(source.st_size.unsigned_abs())
 }
 
-/// Insists that all of a snapshot fits below `folder`; `survey` counts what it takes, and is asked only
-/// when all that is stored where the sources are would not fit in any case.
+/// Insists that all of a snapshot fits below `folder`, where so much will be `freed` first; `survey` counts what
+/// it takes, and is asked only when all that is stored where the sources are would not fit in any case.
 ///
 /// # Errors
 /// Says how much is needed and how much there is.
 pub fn insist_on_all(
     folder: impl AsFd,
+    freed: Need,
     sources: &[&Path],
     survey: impl FnOnce() -> anyhow::Result<Need>,
 ) -> anyhow::Result<()> {
-    let room = room(&folder)?;
+    let mut room = room(&folder)?;
+    room.free = room.free.saturating_add(freed.bytes);
+    room.usable = room.usable.saturating_add(freed.bytes);
+    room.inodes = room.inodes.saturating_add(freed.inodes);
     if fits_in_any_case(room, sources) || may_compress(&folder) {
         return Ok(());
     }

@@ -16,7 +16,7 @@ use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::unistd::geteuid;
 use std::ffi::CString;
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::rc::Rc;
@@ -219,13 +219,7 @@ impl Root {
 
     /// Returns why nothing can be made or replaced in the folder that a path is in, whoever asks.
     pub fn closed(&mut self, path: &Verbatim) -> Option<&'static str> {
-        let folder = self.folder_of(path).ok()?.fd;
-        if kernel::is_fixed(&*folder) {
-            return Some("is immutable or append-only here; chattr -ia it");
-        }
-        let is_read_only = fstatvfs(&*folder).is_ok_and(|found| found.flags().contains(FsFlags::ST_RDONLY));
-        is_read_only
-            .then_some("lies on a file system that is mounted read-only; remount it (mount -o remount,rw)")
+        closed(&*self.folder_of(path).ok()?.fd)
     }
 
     /// Adds the hash to what was found of a file.
@@ -245,6 +239,16 @@ impl Root {
         }
         Ok(())
     }
+}
+
+/// Returns why nothing can be made or replaced in an open folder, whoever asks.
+pub fn closed(folder: impl AsFd) -> Option<&'static str> {
+    if kernel::is_fixed(&folder) {
+        return Some("is immutable or append-only here; chattr -ia it");
+    }
+    let is_read_only = fstatvfs(&folder).is_ok_and(|found| found.flags().contains(FsFlags::ST_RDONLY));
+    is_read_only
+        .then_some("lies on a file system that is mounted read-only; remount it (mount -o remount,rw)")
 }
 
 /// Opens a folder that is named by a person, so links on the way to it are followed.

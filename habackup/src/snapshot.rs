@@ -13,6 +13,7 @@ mod file;
 mod links;
 mod sharing;
 
+pub(crate) use file::open_to_read;
 pub(crate) use links::objection;
 
 use crate::copy::Copier;

@@ -4,6 +4,8 @@
 //! has a name that begins with a dot, and the next run removes it.
 //! Invariant: `latest` only ever leads to a whole snapshot.
 
+mod look;
+
 use crate::id::{Id, SnapshotName};
 use crate::manifest::{self, Header, Reader, Trailer};
 use anyhow::{Context, bail, ensure};
@@ -69,14 +71,7 @@ impl Store {
             })?;
         }
         let store = Self::open(path)?;
-        let found = store.folder.metadata().with_context(|| format!("look at {}", path.display()))?;
-        let me = nix::unistd::geteuid().as_raw();
-        if found.uid() != me && found.uid() != 0 {
-            return Err(fail(
-                Status::Refused,
-                format!("{}: belongs to user {}; chown root it", path.display(), found.uid()),
-            ));
-        }
+        let found = store.insist_on_owner()?;
         if found.mode() & 0o7777 != 0o700 {
             store.folder.set_permissions(PermissionsExt::from_mode(0o700)).map_err(|error| {
                 fail(Status::Refused, format!("close {} to others: {error}", path.display()))
@@ -84,14 +79,24 @@ impl Store {
         }
         match store.folder.try_lock() {
             Ok(()) => Ok(store),
-            Err(TryLockError::WouldBlock) => Err(fail(
-                Status::Refused,
-                format!("another run works in {}; wait for it to end", path.display()),
-            )),
+            Err(TryLockError::WouldBlock) => Err(at_work(path)),
             Err(TryLockError::Error(error)) => {
                 Err(fail(Status::Refused, format!("lock {}: {error}", path.display())))
             }
         }
+    }
+
+    fn insist_on_owner(&self) -> anyhow::Result<std::fs::Metadata> {
+        let path = self.path.display();
+        let found = self.folder.metadata().with_context(|| format!("look at {path}"))?;
+        let me = nix::unistd::geteuid().as_raw();
+        if found.uid() != me && found.uid() != 0 {
+            return Err(fail(
+                Status::Refused,
+                format!("{path}: belongs to user {}; chown root it", found.uid()),
+            ));
+        }
+        Ok(found)
     }
 
     pub fn path(&self) -> &Path {
@@ -164,15 +169,10 @@ impl Store {
     /// When something cannot be removed.
     pub fn clean(&self) -> anyhow::Result<Vec<String>> {
         let mut removed = Vec::new();
-        for name in self.names()? {
-            let is_debris = [STAGING, PRUNING, NEW_LATEST]
-                .iter()
-                .any(|start| name.as_bytes().starts_with(start.as_bytes()));
-            if is_debris {
-                remove_tree(&self.folder, name.as_bytes())
-                    .with_context(|| format!("remove the left-over {}", self.at(&name)))?;
-                removed.push(name.to_string_lossy().into_owned());
-            }
+        for name in self.debris()? {
+            remove_tree(&self.folder, name.as_bytes())
+                .with_context(|| format!("remove the left-over {}", self.at(&name)))?;
+            removed.push(name.to_string_lossy().into_owned());
         }
         if let Some(newest) = self.newest_whole()?
             && !readlinkat(&self.folder, LATEST).is_ok_and(|target| target == newest.to_string().as_str())
@@ -180,6 +180,14 @@ impl Store {
             self.point_latest(newest)?;
         }
         Ok(removed)
+    }
+
+    /// Returns what a killed run left behind, which the next one removes.
+    fn debris(&self) -> anyhow::Result<Vec<OsString>> {
+        let starts = [STAGING, PRUNING, NEW_LATEST];
+        let is_debris =
+            |name: &OsString| starts.iter().any(|start| name.as_bytes().starts_with(start.as_bytes()));
+        Ok(self.names()?.into_iter().filter(is_debris).collect())
     }
 
     /// Begins a snapshot beside the others, with an empty `tree`.
@@ -317,6 +325,10 @@ impl Staging {
     }
 }
 
+fn at_work(path: &Path) -> anyhow::Error {
+    fail(Status::Refused, format!("another run works in {}; wait for it to end", path.display()))
+}
+
 /// Begins to read the manifest in the folder of a snapshot.
 ///
 /// # Errors
@@ -346,11 +358,19 @@ pub fn next_id(
         }
         return Ok(Id::now());
     }
+    following(newest)
+}
+
+/// Returns the name that a snapshot after this one has at the earliest.
+///
+/// # Errors
+/// When there is none.
+pub fn following(newest: Id) -> anyhow::Result<Id> {
     let next = newest.next();
     if next <= newest {
         bail!("no name follows that of the snapshot {newest}; remove that snapshot");
     }
-    Ok(next)
+    Ok(next.max(Id::now()))
 }
 
 /// Removes a file, or a folder with all that is in it, without following links.

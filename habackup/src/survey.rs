@@ -4,12 +4,15 @@
 //! looked at. What is counted is a lower bound: a run is given up here only when it cannot succeed.
 
 use crate::exclude::Excludes;
-use crate::manifest::{Entry, Kind};
+use crate::manifest::{Entry, Kind, Remark};
 use crate::metadata;
 use crate::previous::Previous;
 use crate::progress::Progress;
 use crate::room::{self, Need};
+use crate::snapshot;
+use crate::verbatim::Verbatim;
 use crate::walk::{self, Listed, Scope};
+use nix::errno::Errno;
 use nix::fcntl::{AtFlags, openat};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use std::collections::HashSet;
@@ -29,7 +32,18 @@ pub struct Survey<'a, 'p> {
     pub progress: Progress<'p>,
     /// Files with several names that were come past.
     seen: HashSet<(u64, u64)>,
-    need: Need,
+    /// Whether what cannot be read is named.
+    names_problems: bool,
+    found: Surveyed,
+}
+
+/// What a survey amounts to.
+#[derive(Debug, Default)]
+pub struct Surveyed {
+    /// What the snapshot takes at least.
+    pub need: Need,
+    /// What cannot be read, where that was asked for.
+    pub problems: Vec<Remark>,
 }
 
 /// A folder on the way.
@@ -46,7 +60,13 @@ impl<'a, 'p> Survey<'a, 'p> {
         previous: Option<Previous>,
         progress: Progress<'p>,
     ) -> Self {
-        Self { excludes, store, previous, progress, seen: HashSet::new(), need: Need::default() }
+        let (seen, found) = (HashSet::new(), Surveyed::default());
+        Self { excludes, store, previous, progress, seen, names_problems: false, found }
+    }
+
+    /// Names what the snapshot would name because it cannot be read; for that, files are opened.
+    pub fn naming_problems(self) -> Self {
+        Self { names_problems: true, ..self }
     }
 
     /// Returns what a snapshot of `scope` takes at least. What cannot be read takes nothing: the
@@ -54,9 +74,15 @@ impl<'a, 'p> Survey<'a, 'p> {
     ///
     /// # Errors
     /// When somebody asked us to stop.
-    pub fn of(mut self, source: OwnedFd, scope: &Scope) -> anyhow::Result<Need> {
+    pub fn of(mut self, source: OwnedFd, scope: &Scope) -> anyhow::Result<Surveyed> {
         self.contents(&Level { path: Vec::new(), folder: source, depth: 0 }, scope)?;
-        Ok(self.need)
+        Ok(self.found)
+    }
+
+    fn problem(&mut self, path: Vec<u8>, reason: String) {
+        if self.names_problems {
+            self.found.problems.push(Remark { path: Verbatim::new(path), reason });
+        }
     }
 
     fn contents(&mut self, level: &Level, scope: &Scope) -> anyhow::Result<()> {
@@ -66,7 +92,7 @@ impl<'a, 'p> Survey<'a, 'p> {
                     let Ok(name) = CString::new(&**name) else { continue };
                     let stat = fstatat(&level.folder, &*name, AtFlags::AT_SYMLINK_NOFOLLOW);
                     if stat.is_ok_and(|stat| Kind::of_mode(stat.st_mode) == Kind::Directory) {
-                        let opened = openat(&level.folder, &*name, crate::store::FOLDER, Mode::empty()).ok();
+                        let opened = openat(&level.folder, &*name, crate::store::FOLDER, Mode::empty());
                         self.folder(level, &name, opened, &wanted.scope)?;
                     } else {
                         self.other(level, &name)?;
@@ -74,14 +100,18 @@ impl<'a, 'p> Survey<'a, 'p> {
                 }
             }
             Scope::Whole => {
-                for (name, listed) in walk::listing(&level.folder).unwrap_or_default() {
+                let names = walk::listing(&level.folder).unwrap_or_else(|error| {
+                    self.problem(level.path.clone(), format!("read the directory: {}", error.desc()));
+                    Vec::new()
+                });
+                for (name, listed) in names {
                     if self.excludes.matches(&walk::join(&level.path, name.as_bytes())) {
                         continue;
                     }
                     match listed {
                         // Opened before it is looked at, as the snapshot does.
                         Listed::Folder => {
-                            let opened = walk::open_on_same_mount(&level.folder, &name).ok();
+                            let opened = walk::open_on_same_mount(&level.folder, &name);
                             self.folder(level, &name, opened, &Scope::Whole)?;
                         }
                         Listed::Other | Listed::Unknown => self.other(level, &name)?,
@@ -96,16 +126,24 @@ impl<'a, 'p> Survey<'a, 'p> {
         &mut self,
         level: &Level,
         name: &CStr,
-        opened: Option<OwnedFd>,
+        opened: Result<OwnedFd, Errno>,
         scope: &Scope,
     ) -> anyhow::Result<()> {
-        let Some(folder) = opened else { return Ok(()) };
+        let path = walk::join(&level.path, name.to_bytes());
+        let folder = match opened {
+            Ok(folder) => folder,
+            // Gone by now, or left out because something else is mounted there.
+            Err(Errno::ENOENT | Errno::EXDEV) => return Ok(()),
+            Err(error) => {
+                self.problem(path, format!("open the directory: {}", error.desc()));
+                return Ok(());
+            }
+        };
         let Ok(stat) = fstat(&folder) else { return Ok(()) };
         if (stat.st_dev, stat.st_ino) == self.store || level.depth >= DEEPEST {
             return Ok(());
         }
-        self.need.inodes += 1;
-        let path = walk::join(&level.path, name.to_bytes());
+        self.found.need.inodes += 1;
         self.contents(&Level { path, folder, depth: level.depth + 1 }, scope)
     }
 
@@ -115,26 +153,32 @@ impl<'a, 'p> Survey<'a, 'p> {
         let before = self.previous.as_mut().and_then(|previous| previous.find(&path));
         let Ok(stat) = fstatat(&level.folder, name, AtFlags::AT_SYMLINK_NOFOLLOW) else { return Ok(()) };
         match Kind::of_mode(stat.st_mode) {
-            Kind::File => self.file(&stat, before.as_ref().map(|before| &before.entry)),
+            Kind::File if self.takes_room(&stat, before.as_ref().map(|before| &before.entry)) => {
+                self.found.need.inodes += 1;
+                self.found.need.bytes += room::taken_by(&stat);
+                if self.names_problems
+                    && let Err(error) = snapshot::open_to_read(&level.folder, name)
+                    && error != Errno::ENOENT
+                {
+                    self.problem(path, error.desc().to_owned());
+                }
+            }
             // On a file system that does not tell; the snapshot will find out.
-            Kind::Directory | Kind::Socket => {}
-            Kind::Symlink | Kind::Fifo | Kind::CharDevice | Kind::BlockDevice => self.need.inodes += 1,
+            Kind::File | Kind::Directory | Kind::Socket => {}
+            Kind::Symlink | Kind::Fifo | Kind::CharDevice | Kind::BlockDevice => {
+                self.found.need.inodes += 1;
+            }
         }
         Ok(())
     }
 
-    fn file(&mut self, stat: &FileStat, before: Option<&Entry>) {
+    /// Tells whether a file needs a copy of its own. Of one whose contents look the same, the data of the copy
+    /// before may be shared.
+    fn takes_room(&mut self, stat: &FileStat, before: Option<&Entry>) -> bool {
         if stat.st_nlink > 1 && !self.seen.insert((stat.st_dev, stat.st_ino)) {
-            return;
+            return false;
         }
-        // Of a file whose contents look the same, the data of the copy before may be shared.
         let mtime_ns = metadata::mtime_ns(stat);
-        if before
-            .is_some_and(|before| (before.size, before.mtime_ns) == (stat.st_size.unsigned_abs(), mtime_ns))
-        {
-            return;
-        }
-        self.need.inodes += 1;
-        self.need.bytes += room::taken_by(stat);
+        before.is_none_or(|before| (before.size, before.mtime_ns) != (stat.st_size.unsigned_abs(), mtime_ns))
     }
 }

@@ -3,12 +3,14 @@
 use crate::args::Args;
 use crate::exclude::Excludes;
 use crate::ground::{Ground, Held};
-use crate::id::{Id, SnapshotName};
+use crate::id::SnapshotName;
 use crate::manifest::{self, Header, Sources, Totals, Trailer, Writer};
+use crate::preview;
 use crate::previous::Previous;
 use crate::progress::{Progress, show_bytes};
-use crate::pruning::{self, prune};
-use crate::room;
+use crate::pruning::prune;
+use crate::ready;
+use crate::room::{self, Need};
 use crate::snapshot::{self, Found, Plan};
 use crate::store::{self, Staging, Store};
 use crate::survey::Survey;
@@ -43,25 +45,27 @@ struct Report<'a> {
 /// See the exit-status table in the manual page.
 pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow::Result<Status> {
     let ground = Ground::open(args)?;
+    let mut lock = None;
     // Asked before the lock is: on the other host a takeover may be under way, which is none of ours.
     if let Held::No(why) = ground.held(runner)? {
         return not_held(args, &why, reporter);
     }
-    let lock = ground.lock()?;
+    let is_passed = match args.dry_run {
+        true => ground.look_at_lock()?,
+        false => lock.insert(ground.lock()?).is_passed(),
+    };
     // Asked again: it may have been released while we waited to be alone.
     if let Held::No(why) = ground.held(runner)? {
         return not_held(args, &why, reporter);
     }
-    if !lock.is_passed() && handover::is_unfinished(Program::Takeover)? {
+    if !is_passed && handover::is_unfinished(Program::Takeover)? {
         return amid_takeover(args, reporter);
     }
-    ground.insist_on_none_due()?;
-    ground.insist_on_services(runner)?;
-    ground.insist_on_place(runner)?;
-    let asset = ground.asset(runner)?;
+    let ready = ready::insist(&ground, runner)?;
     if args.dry_run {
-        return preview(&ground, reporter);
+        return preview::show(&ground, &ready, runner, reporter);
     }
+    let asset = ready.asset;
     let store = Store::open_to_write(&ground.backup.directory)?;
     let holding = ground.number(runner)?;
     // Once more, now that the directory is there for certain and open.
@@ -147,11 +151,11 @@ fn take(
     let scope = Scope::new(&backup.include, &backup.optional);
     let excludes = Excludes::new(&backup.exclude);
     let sources: Vec<&Path> = backup.include.iter().chain(&backup.optional).map(PathBuf::as_path).collect();
-    room::insist_on_all(&staging.tree, &sources, || {
+    room::insist_on_all(&staging.tree, Need::default(), &sources, || {
         let before = Previous::open(store, &snapshots, &ground.config.own.name, &header.hostid);
         let progress = Progress::new(reporter, runner, "survey", expected);
         let survey = Survey::new(&excludes, store.identity()?, before.unzip().0, progress);
-        survey.of(crate::root::open_folder("/".as_ref())?, &scope)
+        Ok(survey.of(crate::root::open_folder("/".as_ref())?, &scope)?.need)
     })?;
     let writer = Writer::begin(staging.create_manifest()?, &header)?;
     let progress = Progress::new(reporter, runner, "snapshot", expected);
@@ -165,10 +169,8 @@ fn take(
     };
     let (writer, found) = snapshot::walk(plan, &staging.tree, writer, progress)?;
     if found.sources == 0 {
-        let paths: Vec<String> =
-            found.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.reason)).collect();
-        let message = format!("nothing that backup.include names is there: {}", paths.join("; "));
-        return Err(fail(Status::Rejected, message));
+        let paths = found.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.reason));
+        return Err(ready::nothing_there(paths));
     }
     let complete = found.problems.is_empty();
     let trailer = Trailer {
@@ -230,70 +232,4 @@ fn report(name: SnapshotName, found: &Found, pruned: Vec<SnapshotName>, reporter
         pruned: pruned.iter().map(ToString::to_string).collect(),
     });
     status
-}
-
-/// What `--dry-run --json` prints.
-#[derive(Debug, Serialize)]
-struct Preview {
-    format: &'static str,
-    record: &'static str,
-    directory: PathBuf,
-    include: Vec<PathBuf>,
-    missing: Vec<PathBuf>,
-    /// Sources that are links to what no source has.
-    linked: Vec<PathBuf>,
-    would_prune: Vec<String>,
-}
-
-/// Returns the sources that are links to what no source has, each with the reason.
-fn linked_sources(backup: &orderly_host::config::Backup) -> Vec<(PathBuf, String)> {
-    let scope = Scope::new(&backup.include, &backup.optional);
-    let excludes = Excludes::new(&backup.exclude);
-    let sources = backup.include.iter().map(|path| (path, false));
-    let sources = sources.chain(backup.optional.iter().map(|path| (path, true)));
-    sources
-        .filter_map(|(path, may_be_absent)| {
-            let why = snapshot::objection(path, may_be_absent, &scope, &excludes)?;
-            Some((path.clone(), why))
-        })
-        .collect()
-}
-
-fn preview(ground: &Ground, reporter: &mut Reporter) -> anyhow::Result<Status> {
-    let backup = &ground.backup;
-    let (there, missing): (Vec<_>, Vec<_>) =
-        backup.include.iter().cloned().partition(|path| path.symlink_metadata().is_ok());
-    let linked = linked_sources(backup);
-    let there: Vec<PathBuf> =
-        there.into_iter().filter(|path| linked.iter().all(|(link, _)| link != path)).collect();
-    let is_whole = missing.is_empty() && linked.is_empty();
-    let store = Store::open(&backup.directory).ok();
-    let newest = store.as_ref().map(Store::snapshots).transpose()?.and_then(|all| all.last().copied());
-    let id = newest.map_or_else(Id::now, |last| last.id.next().max(Id::now()));
-    let next = SnapshotName { id, whole: is_whole };
-    let going = pruning::preview(ground, store.as_ref(), next)?.into_iter();
-    let going: Vec<String> = going.map(|name| name.to_string()).collect();
-    for path in &there {
-        reporter.message(&format!("would copy {}", path.display()));
-    }
-    for path in &missing {
-        reporter.warn(format!("{} is not there: the snapshot would be incomplete", path.display()));
-    }
-    for (path, why) in &linked {
-        reporter.warn(format!("{}: {why}: the snapshot would be incomplete", path.display()));
-    }
-    for name in &going {
-        reporter.message(&format!("would prune {name}"));
-    }
-    let none = there.is_empty();
-    reporter.record(&Preview {
-        format: "orderly-backup/1",
-        record: "preview",
-        directory: backup.directory.clone(),
-        include: there,
-        missing,
-        linked: linked.into_iter().map(|(path, _)| path).collect(),
-        would_prune: going,
-    });
-    Ok(if none { Status::Rejected } else { Status::Done })
 }

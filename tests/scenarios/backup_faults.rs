@@ -216,7 +216,7 @@ fn a_store_that_may_not_be_written_is_refused_and_still_read() {
     host.program("habackup").arg("-q").run();
     host.shell("mount -o remount,bind,ro asset").run();
     let before = host.shell("ls -A shared/habackup").any_stdout().run().stdout;
-    host.program("habackup").status(1).stderr_contains("Read-only file system").run();
+    host.program("habackup").status(4).stderr_contains("mounted read-only; remount it").run();
     assert_eq!(host.shell("ls -A shared/habackup").any_stdout().run().stdout, before);
     host.program("habackup").arg("--verify").any_stdout().run();
     bed.write("source/a", "2");

@@ -15,6 +15,7 @@ mod examples;
 mod fence;
 mod filesystem;
 mod flags;
+mod foreseen;
 mod growth;
 mod halt_fails;
 mod hints;

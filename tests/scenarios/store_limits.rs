@@ -123,7 +123,7 @@ fn a_source_that_is_a_link_to_what_no_source_has_makes_a_snapshot_incomplete() {
     let shown = |below: &str| format!("[ROOT]/{below}");
     let problem = |sources: &[&str], optional: &[&str], said: &str| {
         include(sources, optional);
-        host.program("habackup").arg("-n").any_stdout().stderr_contains(said).run();
+        host.program("habackup").arg("-n").status(1).any_stdout().stderr_contains(said).run();
         host.program("habackup").status(1).any_stdout().stderr_contains(said).run();
     };
     let unsaved = format!(

@@ -3,6 +3,8 @@
 use crate::room;
 use crate::status::{OrStatus, Status, fail};
 use anyhow::Context;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -185,6 +187,23 @@ pub fn check_replaceable(path: &Path) -> anyhow::Result<()> {
     let (_, beside) = beside(path)?;
     let tried = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside);
     tried.and_then(|_| fs::remove_file(&beside)).with_context(attempt)
+}
+
+/// Makes sure that a file can be made in a folder, or in the nearest one above it that is there and in which it
+/// would be made; asks the kernel and makes nothing.
+///
+/// # Errors
+/// Names the folder and what stands in the way.
+pub fn check_writable(folder: &Path) -> anyhow::Result<()> {
+    let there = folder.ancestors().find(|above| fs::symlink_metadata(above).is_ok()).unwrap_or(folder);
+    let attempt = || format!("make a file in {}", there.display());
+    let found = fs::metadata(there).with_context(attempt)?;
+    if !found.is_dir() {
+        anyhow::bail!("{}: it is not a directory", attempt());
+    }
+    let wanted = AccessFlags::W_OK | AccessFlags::X_OK;
+    let asked = faccessat(AT_FDCWD, there, wanted, AtFlags::AT_EACCESS);
+    asked.map_err(std::io::Error::from).with_context(attempt)
 }
 
 /// Returns a file's folder, and the name beside it under which it is written before it is renamed.

@@ -42,16 +42,8 @@ impl Lock {
         if let Some(parent) = path.parent() {
             files::private_directory(parent).or_status(Status::Refused)?;
         }
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(nix::libc::O_NOFOLLOW)
-            .open(path)
-            .with_context(|| format!("open the lock {}", path.display()))
-            .or_status(Status::Refused)?;
+        let file =
+            open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600))?;
         let passed = passed_down(&file);
         match (file.try_lock(), passed) {
             (Ok(()), _) => {
@@ -66,11 +58,29 @@ impl Lock {
             }
             (Err(TryLockError::WouldBlock), _) => {
                 let by = Self::holder(path).unwrap_or_else(|| "a process that cannot be seen".to_owned());
-                Err(fail(Status::Refused, format!("{HELD} {}: {by}; wait for it to end", path.display())))
+                Err(held_elsewhere(path, &by))
             }
             (Err(TryLockError::Error(error)), _) => {
                 Err(error).with_context(|| format!("lock {}", path.display())).or_status(Status::Refused)
             }
+        }
+    }
+
+    /// Makes sure that the lock at `path` could be taken now, for who only looks: makes no file and takes
+    /// nothing. Tells whether the calling program passed it down.
+    ///
+    /// # Errors
+    /// As [`Lock::take`].
+    pub fn look(path: &Path) -> anyhow::Result<bool> {
+        if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            files::check_writable(path.parent().unwrap_or(path)).or_status(Status::Refused)?;
+            return Ok(false);
+        }
+        let file = open(path, OpenOptions::new().read(true).write(true))?;
+        match (Self::holder(path), passed_down(&file)) {
+            (None, _) => Ok(false),
+            (Some(_), Some(_)) => Ok(true),
+            (Some(by), None) => Err(held_elsewhere(path, &by)),
         }
     }
 
@@ -120,6 +130,18 @@ impl Lock {
         fcntl(&copy, FcntlArg::F_SETFD(FdFlag::empty())).context("let the lock be inherited")?;
         Ok(copy)
     }
+}
+
+/// Opens a lock file, never through a link.
+fn open(path: &Path, how: &mut OpenOptions) -> anyhow::Result<File> {
+    how.custom_flags(nix::libc::O_NOFOLLOW)
+        .open(path)
+        .with_context(|| format!("open the lock {}", path.display()))
+        .or_status(Status::Refused)
+}
+
+fn held_elsewhere(path: &Path, by: &str) -> anyhow::Error {
+    fail(Status::Refused, format!("{HELD} {}: {by}; wait for it to end", path.display()))
 }
 
 /// Reads `/proc/locks` (proc_locks(5)) for the holder of a lock on this file.

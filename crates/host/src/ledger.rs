@@ -6,7 +6,7 @@ use crate::asset::Asset;
 use crate::config::{Argv, Config, Platform};
 use crate::mounts;
 use anyhow::{Context, bail};
-use orderly_exec::files::{self, Found};
+use orderly_exec::files;
 use orderly_exec::job::{Job, show};
 use orderly_exec::paths;
 use orderly_exec::runner::Run;
@@ -131,7 +131,7 @@ impl Ledger {
     /// Rejected (3) when the file is damaged.
     pub fn read() -> anyhow::Result<Self> {
         let path = path();
-        let Found::Text(text) = files::read_if_there(&path)? else { return Ok(Self::default()) };
+        let files::Found::Text(text) = files::read_if_there(&path)? else { return Ok(Self::default()) };
         let ledger: Self = serde_json::from_str(&text)
             .with_context(|| format!("read {}; look at it, and remove it", path.display()))
             .or_status(Status::Rejected)?;
@@ -221,8 +221,16 @@ pub fn owed(config: &Config) -> anyhow::Result<Option<Source>> {
 /// Reads a label. A missing one is none; an unreadable one is an error.
 fn read_label(folder: &Path) -> anyhow::Result<Option<Label>> {
     let path = folder.join(LABEL);
-    let Found::Text(text) = files::read_if_there(&path)? else { return Ok(None) };
+    let files::Found::Text(text) = files::read_if_there(&path)? else { return Ok(None) };
     serde_json::from_str(&text).with_context(|| format!("read {}; remove it", path.display())).map(Some)
+}
+
+/// What the number of the holding under way follows from.
+struct Found {
+    place: PathBuf,
+    label: Option<Label>,
+    ledger: Ledger,
+    number: Number,
 }
 
 /// A host that holds the asset, as far as its label needs it.
@@ -255,10 +263,7 @@ impl Numbering<'_> {
     /// # Errors
     /// When the label can be neither read nor written.
     pub fn number(&mut self) -> anyhow::Result<Option<u64>> {
-        let Some(place) = self.place()? else { return Ok(None) };
-        let label = read_label(&place)?;
-        let mut ledger = Ledger::read()?;
-        let number = self.judge(label.as_ref(), &ledger);
+        let Some(Found { place, label, mut ledger, number }) = self.find()? else { return Ok(None) };
         if ledger.took.as_ref().is_none_or(|took| took.holding != number.get()) {
             // Before the label: a crash between the two skips a number, and gives none twice.
             ledger.holding = ledger.holding.max(number.get());
@@ -278,6 +283,28 @@ impl Numbering<'_> {
             self.note_take()?;
         }
         Ok(Some(number.get()))
+    }
+
+    /// Insists that [`Numbering::number`] could succeed; changes nothing.
+    ///
+    /// # Errors
+    /// As it.
+    pub fn look(&mut self) -> anyhow::Result<()> {
+        match self.find()? {
+            Some(Found { place, number: Number::Begins(_), .. }) => {
+                files::check_writable(&paths::state_directory())?;
+                files::check_writable(&place)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Reads all that the number follows from; `None` where there is no place for a label.
+    fn find(&mut self) -> anyhow::Result<Option<Found>> {
+        let Some(place) = self.place()? else { return Ok(None) };
+        let (label, ledger) = (read_label(&place)?, Ledger::read()?);
+        let number = self.judge(label.as_ref(), &ledger);
+        Ok(Some(Found { place, label, ledger, number }))
     }
 
     /// Tells whether the asset was mounted again in this holding, by hand after a boot or by a takeover that was
@@ -325,9 +352,7 @@ impl Numbering<'_> {
     /// # Errors
     /// When the label cannot be read.
     pub fn goes_on(&mut self) -> anyhow::Result<Option<bool>> {
-        let Some(place) = self.place()? else { return Ok(None) };
-        let number = self.judge(read_label(&place)?.as_ref(), &Ledger::read()?);
-        Ok(Some(matches!(number, Number::GoesOn(_))))
+        Ok(self.find()?.map(|found| matches!(found.number, Number::GoesOn(_))))
     }
 
     /// Tells whether the holding under way has its number.

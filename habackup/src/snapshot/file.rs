@@ -17,7 +17,7 @@ use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, fstat};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 use std::ffi::CStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// How often a file that changes while it is read is read again.
 const ATTEMPTS: u32 = 3;
@@ -112,7 +112,7 @@ impl Snapshot<'_> {
     /// Copies a file; tells whether it could be read.
     fn copy(&mut self, at: &At<'_>, entry: &mut Entry, before: Option<&Entry>) -> anyhow::Result<bool> {
         for attempt in 1..=ATTEMPTS {
-            let source = match open_to_read(at) {
+            let source = match open_to_read(&at.level.source, at.name) {
                 Ok(source) => source,
                 Err(error) => return self.unreadable(at, error),
             };
@@ -240,9 +240,10 @@ fn remove(at: &At<'_>) -> anyhow::Result<()> {
     unlinkat(&at.level.target, at.name, UnlinkatFlags::NoRemoveDir).with_context(|| at.writing())
 }
 
-fn open_to_read(at: &At<'_>) -> Result<OwnedFd, Errno> {
+/// Opens a file of a source as a snapshot reads it.
+pub(crate) fn open_to_read(folder: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let open = |flags| openat(&at.level.source, at.name, flags, Mode::empty());
+    let open = |flags| openat(&folder, name, flags, Mode::empty());
     // Reading must not change the time of access; only the owner may ask for that.
     open(flags | OFlag::O_NOATIME)
         .or_else(|error| if error == Errno::EPERM { open(flags) } else { Err(error) })
