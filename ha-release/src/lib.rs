@@ -22,6 +22,7 @@ use orderly_host::handover::{self, Manner, Program, Said};
 use orderly_host::ledger::Ledger;
 use orderly_host::machine::Machine;
 use orderly_host::{standing, state, way_back};
+use orderly_plan::permit::Since;
 use orderly_plan::release::{FORMAT, Release};
 use orderly_plan::step::Verdict;
 use std::path::Path;
@@ -201,12 +202,23 @@ fn check_record_path(path: &Path, machine: &mut Machine<'_>) -> anyhow::Result<(
     }
 }
 
-/// Tells whether somebody took the asset since this host did: by the part of the change mark that a take alone
-/// moves, where the kind has one.
-fn was_taken_since(machine: &mut Machine<'_>) -> bool {
-    let took = Ledger::read().ok().and_then(|ledger| ledger.took).and_then(|took| took.mark);
-    let now = machine.asset.take_mark(&mut machine.runner).ok().flatten();
-    matches!((took, now), (Some(took), Some(now)) if took != now)
+/// Says how it is known that somebody took the asset since this host did, or may have: by the part of the change
+/// mark that a take alone moves, where the kind has one.
+fn was_taken_since(machine: &mut Machine<'_>) -> Option<String> {
+    let took = Ledger::read().ok().and_then(|ledger| ledger.took).and_then(|took| took.mark)?;
+    let now = machine.asset.take_mark(&mut machine.runner).ok().flatten()?;
+    let peer = &machine.config.peer.name;
+    match machine.asset.since(&took, &now) {
+        Since::Nothing => None,
+        Since::Taken => Some(format!(
+            "the asset was taken since this release was begun, and let go again, so what this release saved is older than \
+             what {peer} left"
+        )),
+        Since::Unknown(why) => Some(format!(
+            "cannot determine whether the asset was taken since this release was begun, so what this release saved may \
+             be older than what {peer} left: {why}"
+        )),
+    }
 }
 
 /// An unfinished release is not taken up once the peer has the asset: it would say that the asset is
@@ -214,15 +226,11 @@ fn was_taken_since(machine: &mut Machine<'_>) -> bool {
 fn insist_not_elsewhere(machine: &mut Machine<'_>) -> anyhow::Result<()> {
     let here = !machine.asset_mounts().holders.is_empty();
     let state = machine.asset_state();
-    if state == State::Free && was_taken_since(machine) {
-        return Err(fail(
-            Status::Refused,
-            format!(
-                "the asset was taken since this release was begun, and let go again, so what this release saved is older than \
-                 what {} left; --new-plan sets the unfinished release aside",
-                machine.config.peer.name
-            ),
-        ));
+    if state == State::Free
+        && let Some(why) = was_taken_since(machine)
+    {
+        let why = format!("{why}; --new-plan sets the unfinished release aside");
+        return Err(fail(Status::Refused, why));
     }
     match state {
         State::Elsewhere(why) if !here && way_back::may_have_it_back(machine) => Err(fail(

@@ -68,6 +68,13 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part], manner: Manner)
         maker.against.push(format!(
             "nobody can say who holds the asset: it is not held here and looks free, but {why}, and this host was not the last to release it"
         ));
+        let peer = machine.config.peer.name.clone();
+        if let Some(mount) = way_back::mount_line(machine) {
+            maker.against.push(format!(
+                "where {peer} holds it, it is released there: ssh {peer} ha-release; where neither host holds it, mount it here by \
+                 hand, and release it: ssh {peer} ha-release --status && {mount} && ha-release"
+            ));
+        }
     }
     if let Err(error) = machine.asset.identity(&mut machine.runner) {
         // A record that does not say of which asset it is would prove nothing in the end.

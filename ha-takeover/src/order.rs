@@ -95,7 +95,7 @@ pub(crate) fn insist_on_own_crash(record: &Release, machine: &mut Machine<'_>) -
         return refuse(format!("only {} can make one for this host", machine.config.peer.name));
     }
     if let Err(why) = way_back::crash(machine, record.take_mark.as_deref())? {
-        return refuse(why.to_string());
+        return refuse(format!("{why}; {}", way_back::onward(machine)));
     }
     let heard = Ledger::read()?.heard;
     if record.serial <= heard {

@@ -158,11 +158,14 @@ fn by_own_record(machine: &mut Machine<'_>) -> anyhow::Result<Proof> {
     let Some(record) =
         own.filter(|record| record.safe && record.mark.is_some() && record.host == machine.config.own.name)
     else {
+        let by_hand = way_back::by_hand(machine).map_or_else(String::new, |line| {
+            format!("; or, if neither host holds it, mount it by hand: {line}")
+        });
         return Err(fail(
             Status::Refused,
             format!(
                 "nothing proves that {peer} let go of the asset; give its record (--record FILE, or: ssh {peer} ha-release --json | ha-takeover --record -), \
-                 or power it off (--fence), or, if you know that it is off, say --peer-down {peer}"
+                 or power it off (--fence), or, if you know that it is off, say --peer-down {peer}{by_hand}"
             ),
         ));
     };

@@ -53,7 +53,7 @@ pub(crate) fn against(
     if (on_word || *proof == Proof::Fence) && wanted(Part::Witness) {
         against.extend(machine.unwitnessed());
     }
-    check_state(config, proof, state, &mut against);
+    check_state(machine, proof, state, &mut against);
     if !matches!(state, State::Unknown(_)) {
         against.extend(machine.asset.against_taking(end(proof, state), &mut machine.runner));
     }
@@ -113,7 +113,8 @@ pub(crate) fn against(
     against
 }
 
-fn check_state(config: &Config, proof: &Proof, state: &State, against: &mut Vec<String>) {
+fn check_state(machine: &mut Machine<'_>, proof: &Proof, state: &State, against: &mut Vec<String>) {
+    let config = machine.config;
     let peer = &config.peer.name;
     match (state, proof) {
         (State::Held | State::Free, _)
@@ -130,9 +131,8 @@ fn check_state(config: &Config, proof: &Proof, state: &State, against: &mut Vec<
                 "where {peer} runs and holds it: ssh {peer} ha-release --json | ha-takeover --record -"
             ));
             against.push(format!("where {peer} died and its power is off, or may be cut: ha-takeover {off}"));
-            against.push(format!(
-                "where this host itself died with it and {peer} does not have it: ssh {peer} ha-release --disclaim --json | ha-takeover --record -"
-            ));
+            let line = way_back::after_crash(machine);
+            against.push(format!("where this host itself died with it and {peer} does not have it: {line}"));
         }
         // The device may appear only once before_take has run.
         (State::Unknown(_), _) if !config.asset.before_take.is_empty() => {}

@@ -10,7 +10,7 @@ const REFUSALS: [(&str, &[&str]); 40] = [
     ("order::accept", &["the state directory has no room"]),
     ("way_back::crash", &["nobody can say who holds"]),
     ("order::insist_on_new_plan", &["this host went down amid its release"]),
-    ("order::insist_on_own_crash", &["the disclaimer does not permit"]),
+    ("order::insist_on_own_crash", &["the disclaimer does not permit", "neither host holds it"]),
     ("steps::owes", &["the state directory has no room"]),
     ("zfs::against_taking", &["the devices are missing", "the peer is not down"]),
     ("handover::unfinished", &["a release or a takeover was begun"]),
@@ -31,7 +31,12 @@ const REFUSALS: [(&str, &[&str]); 40] = [
     ("ha-release::report", &["the backup failed"]),
     (
         "steps::find",
-        &["the asset is not here", "nobody can say who holds", "that nothing here holds the asset"],
+        &[
+            "the asset is not here",
+            "nobody can say who holds",
+            "neither host holds it",
+            "that nothing here holds the asset",
+        ],
     ),
     ("steps::boot", &["this host would take the asset again"]),
     ("steps::services", &["nobody can say whether a service runs"]),
@@ -47,7 +52,10 @@ const REFUSALS: [(&str, &[&str]); 40] = [
     ("ha-takeover::report", &["the release record does not permit"]),
     ("proof::find", &["PEER does not answer, and its power can be", "no witness answers"]),
     ("proof::insist_on_same", &["the release record does not permit"]),
-    ("proof::by_own_record", &["nothing proves that PEER", "PEER does not answer, and its power cannot"]),
+    (
+        "proof::by_own_record",
+        &["nothing proves that PEER", "PEER does not answer, and its power cannot", "neither host holds it"],
+    ),
     (
         "proof::check_record",
         &[

@@ -28,6 +28,7 @@ use crate::mountinfo::{Mount, Mounts};
 use crate::mounts::MountSpec;
 use anyhow::Context;
 use orderly_exec::runner::Run;
+use orderly_plan::permit::Since;
 use std::path::{Path, PathBuf};
 
 /// Who holds the asset, seen from this host.
@@ -117,6 +118,12 @@ pub trait Asset: std::fmt::Debug {
     /// When it cannot be read.
     fn take_mark(&self, _run: &mut dyn Run) -> anyhow::Result<Option<String>> {
         Ok(None)
+    }
+
+    /// Tells what became of it since its mark, or the part that a take moves, was `then`. Where only a take moves
+    /// it, another one means a take.
+    fn since(&self, then: &str, now: &str) -> Since {
+        if then == now { Since::Nothing } else { Since::Taken }
     }
 
     /// Tells what would notice that the peer uses it at the same time.

@@ -1,13 +1,16 @@
 //! How a host gets back what it had: after its own crash by the peer's word, after its own release by what the
 //! kind of asset allows.
 
-use crate::asset::Guard;
+use crate::asset::{Guard, State};
+use crate::config::Kind;
 use crate::handover::{self, Program};
 use crate::ledger::Ledger;
 use crate::machine::Machine;
+use crate::mounts::MountSpec;
+use orderly_exec::job::show;
 use orderly_exec::journal::boot_id;
 use orderly_exec::{OrStatus, Status};
-use orderly_plan::permit::{self, Crash, Useless};
+use orderly_plan::permit::{self, Crash, Since, Useless};
 
 /// Returns what would go unnoticed if the peer used the asset as well; `None` where nothing would.
 pub fn unnoticed(machine: &mut Machine<'_>) -> Option<String> {
@@ -52,13 +55,66 @@ pub fn after_own_crash_above(machine: &Machine<'_>, serial: u64) -> String {
 }
 
 fn disclaim_line(machine: &Machine<'_>, after: &str) -> String {
-    // The run that the crash ended is neither finished nor taken back by a new proof alone.
+    let (peer, new_plan) = (&machine.config.peer.name, new_plan());
+    format!("ssh {peer} ha-release --disclaim{after} --json | ha-takeover{new_plan} --record -")
+}
+
+/// The run that a crash ended is neither finished nor taken back by a new proof alone.
+fn new_plan() -> &'static str {
     let is_unfinished = [Program::Release, Program::Takeover]
         .into_iter()
         .any(|run| handover::is_unfinished(run).unwrap_or(true));
-    let new_plan = if is_unfinished { " --new-plan" } else { "" };
-    let peer = &machine.config.peer.name;
-    format!("ssh {peer} ha-release --disclaim{after} --json | ha-takeover{new_plan} --record -")
+    if is_unfinished { " --new-plan" } else { "" }
+}
+
+/// Returns what is typed where no program knows who had the asset last, because it was mounted by hand or changed
+/// by a tool, and the operator finds that neither host has it: it is mounted here by hand, once the peer says that
+/// it does not hold it. `None` where the kind, or its state, has another way.
+pub fn by_hand(machine: &mut Machine<'_>) -> Option<String> {
+    let peer = machine.config.peer.name.clone();
+    let (mount, new_plan) = (mount_line(machine)?, new_plan());
+    let word = match machine.asset.take_mark(&mut machine.runner) {
+        Ok(Some(_)) => "--disclaim",
+        // Of that kind it says nothing but what it sees.
+        Ok(None) => "--status",
+        Err(_) => return None,
+    };
+    Some(format!("ssh {peer} ha-release {word} && {mount} && ha-takeover{new_plan}"))
+}
+
+/// Returns the commands that mount a file system which shows neither that it is held nor that it is free.
+pub fn mount_line(machine: &mut Machine<'_>) -> Option<String> {
+    let may_be_had = match machine.asset_state() {
+        State::Elsewhere(_) => true,
+        State::Free => matches!(machine.asset.guard(&mut machine.runner), Guard::Blind(_)),
+        State::Held | State::Unknown(_) => false,
+    };
+    let (config, asset) = (machine.config, machine.asset.as_ref());
+    if !may_be_had || !matches!(config.asset.kind, Kind::Filesystem { .. }) {
+        return None;
+    }
+    let mounts = config.asset.mounts.iter().map(|table| MountSpec::configured(asset, table));
+    let commands = mounts.flat_map(|mount| mount.commands(config.platform));
+    Some(commands.map(|argv| show(&argv)).collect::<Vec<_>>().join(" && "))
+}
+
+/// Returns what is typed where this host went down with the asset, as the operator knows, and the peer does not
+/// have it.
+pub fn after_crash(machine: &mut Machine<'_>) -> String {
+    let by_hand = if may_have_it_back(machine) { None } else { by_hand(machine) };
+    by_hand.unwrap_or_else(|| after_own_crash(machine))
+}
+
+/// Returns what leads on where a record of the peer, or its word, does not serve this host.
+pub fn onward(machine: &mut Machine<'_>) -> String {
+    let release = format!("ssh {} ha-release --json | ha-takeover --record -", machine.config.peer.name);
+    match by_hand(machine) {
+        Some(line) => format!(
+            "where {} holds it: {release}; where neither host holds it, mount it by hand: {line}",
+            machine.config.peer.name
+        ),
+        None => release,
+    }
 }
 
 /// Tells whether this host went down with the asset and may have it back with the peer's word.
@@ -75,5 +131,10 @@ pub fn crash(machine: &mut Machine<'_>, recorded: Option<&str>) -> anyhow::Resul
     let ledger = Ledger::read()?;
     let (boot_then, taken) = ledger.last_take().unwrap_or_default();
     let now = machine.asset.take_mark(&mut machine.runner).or_status(Status::Refused)?;
-    Ok(permit::serves(&Crash { taken, now: now.as_deref(), recorded, boot_then, boot_now: &boot_id() }))
+    let since = |mark: Option<&str>| match (taken, mark) {
+        (Some(taken), Some(mark)) => machine.asset.since(taken, mark),
+        _ => Since::Unknown("it has no change mark".to_owned()),
+    };
+    let (now, recorded) = (since(now.as_deref()), since(recorded));
+    Ok(permit::serves(&Crash { taken: taken.is_some(), now, recorded, boot_then, boot_now: &boot_id() }))
 }

@@ -41,23 +41,34 @@ pub fn serial(known: u64, after: Option<u64>) -> u64 {
     known.max(after.unwrap_or(0)).saturating_add(1)
 }
 
+/// What became of an asset since its change mark was read, as far as the mark tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// Nobody took it.
+    Nothing,
+    /// Somebody took it.
+    Taken,
+    /// The mark does not tell, and why.
+    Unknown(String),
+}
+
 /// What is known, on this host, of its own last take and of the asset now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crash<'a> {
-    /// The part of the change mark that a take alone moves: after the last take of this host, if there was
-    /// one that no release ended.
-    pub taken: Option<&'a str>,
-    /// The same part now.
-    pub now: Option<&'a str>,
-    /// The same part as the record has it.
-    pub recorded: Option<&'a str>,
+    /// The last take of this host was not ended by a release, and left the part of the change mark that a take
+    /// alone moves.
+    pub taken: bool,
+    /// What became of the asset since, by that part as it is now.
+    pub now: Since,
+    /// The same, by that part as the record has it.
+    pub recorded: Since,
     /// This host's boot id at its take, and now.
     pub boot_then: &'a str,
     pub boot_now: &'a str,
 }
 
 /// Why a disclaimer does not serve this host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Useless {
     /// This host did not take the asset last, or released it since.
     NotTaken,
@@ -65,15 +76,21 @@ pub enum Useless {
     NotDown,
     /// Somebody took it since.
     TakenSince,
+    /// Whether somebody took it since cannot be determined.
+    Unknown(String),
 }
 
 impl fmt::Display for Useless {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotTaken => "this host did not hold the asset when it went down",
-            Self::NotDown => "this host did not go down since it took the asset",
-            Self::TakenSince => "the asset was taken again since this host held it",
-        })
+        match self {
+            Self::NotTaken => f.write_str("this host noted no take that it went down with"),
+            Self::NotDown => f.write_str("this host did not go down since it took the asset"),
+            Self::TakenSince => f.write_str("the asset was taken again since this host noted its take"),
+            Self::Unknown(why) => write!(
+                f,
+                "cannot determine whether the asset was taken again since this host noted its take: {why}"
+            ),
+        }
     }
 }
 
@@ -82,14 +99,17 @@ impl fmt::Display for Useless {
 /// # Errors
 /// Says which condition does not hold.
 pub fn serves(crash: &Crash<'_>) -> Result<(), Useless> {
-    let Some(taken) = crash.taken else { return Err(Useless::NotTaken) };
+    if !crash.taken {
+        return Err(Useless::NotTaken);
+    }
     if crash.boot_then.is_empty() || crash.boot_now.is_empty() || crash.boot_then == crash.boot_now {
         return Err(Useless::NotDown);
     }
-    if crash.now != Some(taken) || crash.recorded != Some(taken) {
-        return Err(Useless::TakenSince);
+    match (&crash.now, &crash.recorded) {
+        (Since::Nothing, Since::Nothing) => Ok(()),
+        (Since::Taken, _) | (_, Since::Taken) => Err(Useless::TakenSince),
+        (Since::Unknown(why), _) | (_, Since::Unknown(why)) => Err(Useless::Unknown(why.clone())),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -116,13 +136,26 @@ mod tests {
 
     #[test]
     fn a_disclaimer_serves_the_host_that_went_down_with_it_and_nobody_else() {
-        let crash =
-            Crash { taken: Some("t"), now: Some("t"), recorded: Some("t"), boot_then: "b1", boot_now: "b2" };
-        assert_eq!(serves(&crash), Ok(()));
-        assert_eq!(serves(&Crash { taken: None, ..crash }), Err(Useless::NotTaken));
-        assert_eq!(serves(&Crash { boot_now: "b1", ..crash }), Err(Useless::NotDown));
-        assert_eq!(serves(&Crash { boot_then: "", ..crash }), Err(Useless::NotDown), "unknown is not down");
-        assert_eq!(serves(&Crash { now: Some("u"), ..crash }), Err(Useless::TakenSince));
-        assert_eq!(serves(&Crash { recorded: Some("s"), ..crash }), Err(Useless::TakenSince), "an old one");
+        let crash = || Crash {
+            taken: true,
+            now: Since::Nothing,
+            recorded: Since::Nothing,
+            boot_then: "b1",
+            boot_now: "b2",
+        };
+        assert_eq!(serves(&crash()), Ok(()));
+        assert_eq!(serves(&Crash { taken: false, ..crash() }), Err(Useless::NotTaken));
+        assert_eq!(serves(&Crash { boot_now: "b1", ..crash() }), Err(Useless::NotDown));
+        assert_eq!(serves(&Crash { boot_then: "", ..crash() }), Err(Useless::NotDown), "unknown is not down");
+        assert_eq!(serves(&Crash { now: Since::Taken, ..crash() }), Err(Useless::TakenSince));
+        assert_eq!(
+            serves(&Crash { recorded: Since::Taken, ..crash() }),
+            Err(Useless::TakenSince),
+            "an old one"
+        );
+        let unknown = || Since::Unknown("why".into());
+        let told = Err(Useless::Unknown("why".into()));
+        assert_eq!(serves(&Crash { now: unknown(), ..crash() }), told, "unknown is not nothing");
+        assert_eq!(serves(&Crash { recorded: unknown(), ..crash() }), told);
     }
 }

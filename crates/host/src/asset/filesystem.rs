@@ -5,11 +5,12 @@
 //! one is proof that nobody has it differs by type: see [`Guard`].
 
 use super::device::{self, Found};
-use super::{Asset, End, Guard, State, Superblock, Volume};
+use super::{Asset, End, Guard, State, Superblock, Volume, superblock};
 use crate::config::MountTable;
 use crate::mountinfo::{Mount, own};
 use anyhow::bail;
 use orderly_exec::runner::Run;
+use orderly_plan::permit::Since;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -135,6 +136,10 @@ impl Asset for Filesystem {
 
     fn take_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
         Ok(self.superblock(run)?.take_mark)
+    }
+
+    fn since(&self, then: &str, now: &str) -> Since {
+        superblock::since(then, now)
     }
 
     fn guard(&self, run: &mut dyn Run) -> Guard {

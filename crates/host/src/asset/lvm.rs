@@ -19,6 +19,7 @@ use crate::mountinfo::Mount;
 use anyhow::bail;
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
+use orderly_plan::permit::Since;
 use report::Group;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -194,6 +195,16 @@ impl Asset for Lvm {
 
     fn take_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
         self.mark(run)
+    }
+
+    fn since(&self, then: &str, now: &str) -> Since {
+        if then == now {
+            return Since::Nothing;
+        }
+        Since::Unknown(format!(
+            "the metadata of {} was changed, as a take does, but also lvextend, lvcreate and vgchange",
+            self.group
+        ))
     }
 
     fn devices(&self, run: &mut dyn Run) -> Vec<PathBuf> {

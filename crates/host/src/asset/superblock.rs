@@ -12,6 +12,8 @@ use super::device;
 use super::xfslog::Log;
 use anyhow::bail;
 use orderly_exec::runner::Run;
+use orderly_plan::permit::Since;
+use std::cmp::Ordering;
 use std::path::Path;
 use std::time::Duration;
 
@@ -138,6 +140,57 @@ fn parse_btrfs(head: &[u8]) -> Option<Superblock> {
     })
 }
 
+/// Tells what became of a file system since its mark was `then`.
+///
+/// Seen with e2fsprogs 1.47 and Linux 6.18: a mount counts the mounts up and sets their last time. A full check
+/// (e2fsck -f) sets the count to 0 and leaves the time; tune2fs -C sets the count alone; e2fsck -b puts back a
+/// copy of the superblock, which has neither. tune2fs -L and -U, e2label and resize2fs move neither.
+pub(super) fn since(then: &str, now: &str) -> Since {
+    if then == now {
+        return Since::Nothing;
+    }
+    let (Some(before), Some(after)) = (Mounts::of(then), Mounts::of(now)) else {
+        return Since::Unknown(
+            "its kind does not tell a mount from a repair, a new label and the like (xfs_repair, xfs_admin, \
+             btrfs check --repair)"
+                .to_owned(),
+        );
+    };
+    match after.last.cmp(&before.last) {
+        Ordering::Greater => Since::Taken,
+        // A mount would have counted it up from there.
+        Ordering::Equal if after.count == before.count || after.count == 0 => Since::Nothing,
+        Ordering::Equal => Since::Unknown(format!(
+            "its mount count went from {} to {} while its last mount time stayed, as after tune2fs -C, or after a mount \
+             in the same second",
+            before.count, after.count
+        )),
+        Ordering::Less => Since::Unknown(format!(
+            "its last mount time went back from {} to {}, as after e2fsck -b, or after a mount on a host whose clock \
+             is behind",
+            before.last, after.last
+        )),
+    }
+}
+
+/// What an ext4 says of its mounts.
+struct Mounts {
+    count: u64,
+    /// When the last one began, by the clock of its host.
+    last: u64,
+}
+
+impl Mounts {
+    /// Reads it from a mark.
+    fn of(mark: &str) -> Option<Self> {
+        let field = |name: &str| {
+            let mut words = mark.split(' ');
+            words.find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
+        };
+        Some(Self { count: field("mounts")?, last: field("mounted")? })
+    }
+}
+
 fn devices_of_btrfs(head: &[u8]) -> Option<u64> {
     le(head, 64 * 1024 + 0x88, 8)
 }
@@ -190,6 +243,27 @@ mod tests {
         let mounted = Superblock::parse(&head).unwrap();
         assert!(!mounted.is_clean && mounted.is_protected);
         assert_ne!(mounted.mark, clean.mark);
+    }
+
+    /// "Taken again" was concluded from every one of these.
+    #[test]
+    fn what_a_check_of_an_ext4_moves_is_no_take() {
+        let then = "mounts=3 mounted=1700000000";
+        assert_eq!(since(then, then), Since::Nothing);
+        assert_eq!(since(then, "mounts=4 mounted=1700000009"), Since::Taken);
+        assert_eq!(since(then, "mounts=1 mounted=1700000009"), Since::Taken, "checked, then mounted");
+        assert_eq!(since(then, "mounts=0 mounted=1700000000"), Since::Nothing, "checked");
+        let unknown = |now: &str, words: &str| match since(then, now) {
+            Since::Unknown(why) => assert!(why.contains(words), "{why}"),
+            told @ (Since::Nothing | Since::Taken) => panic!("{now}: {told:?}"),
+        };
+        unknown("mounts=9 mounted=1700000000", "from 3 to 9");
+        unknown("mounts=1 mounted=1700000000", "tune2fs -C");
+        unknown("mounts=0 mounted=0", "went back from 1700000000 to 0");
+        unknown("mounts=4 mounted=1699999999", "clock is behind");
+        let whole = |rest: &str| format!("{then} written={rest}");
+        assert_eq!(since(&whole("1 kbytes=2"), &whole("5 kbytes=9")), Since::Nothing, "a new label");
+        assert!(matches!(since("log=1:2 lsn=7", "log=4:2 lsn=7"), Since::Unknown(_)), "an xfs");
     }
 
     proptest! {

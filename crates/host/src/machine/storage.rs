@@ -10,8 +10,10 @@ use crate::ledger;
 use crate::mountinfo::{Mount, Mounts};
 use crate::mounts::{MountSpec, loopback_mount, shows, unmount_command};
 use crate::shares::{self, Export};
+use crate::way_back;
 use anyhow::{Context, bail};
 use orderly_exec::{clock, files, paths};
+use orderly_plan::permit::Since;
 use orderly_plan::release::Release;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -421,10 +423,18 @@ impl Machine<'_> {
     pub(super) fn compare_take(&mut self, identity: &str, take_mark: &str) -> anyhow::Result<()> {
         self.compare(identity, None)?;
         let found = self.asset.take_mark(&mut self.runner)?;
-        if found.as_deref() != Some(take_mark) {
-            bail!("the asset was taken again since this host held it");
+        let since = found.map_or_else(
+            || Since::Unknown("it has no change mark".to_owned()),
+            |found| self.asset.since(take_mark, &found),
+        );
+        match since {
+            Since::Nothing => Ok(()),
+            Since::Taken => bail!("the asset was taken since {} disclaimed it", self.config.peer.name),
+            Since::Unknown(why) => bail!(
+                "cannot determine whether the asset was taken since {} disclaimed it: {why}",
+                self.config.peer.name
+            ),
         }
-        Ok(())
     }
 
     /// Compares the asset with what a release record says of it; reads, and opens nothing.
@@ -437,17 +447,34 @@ impl Machine<'_> {
             bail!("the release record is of another asset: it names {identity}, and this one is {found}");
         }
         let found = self.asset.mark(&mut self.runner)?;
-        if mark.is_some() && found.as_deref() != mark {
-            let peer = &self.config.peer.name;
-            bail!(
-                "the asset was held again after its release, so a newer record counts; {}; ssh {peer} ha-release --json | \
-                 ha-takeover --record - (change mark then \"{}\", now \"{}\")",
-                self.held_since(),
-                mark.unwrap_or_default(),
-                found.unwrap_or_default()
-            );
+        match mark {
+            Some(mark) if found.as_deref() != Some(mark) => {
+                bail!("{}", self.outdated(mark, &found.unwrap_or_default()))
+            }
+            Some(_) | None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Says why a record of this change mark does not count any more.
+    fn outdated(&mut self, mark: &str, found: &str) -> String {
+        let onward = way_back::onward(self);
+        let what = match self.asset.since(mark, found) {
+            Since::Nothing => {
+                "the asset was changed after its release without being mounted, as e2fsck, tune2fs and \
+                               resize2fs do, so a newer record counts"
+                    .to_owned()
+            }
+            Since::Taken => format!(
+                "the asset was held again after its release, so a newer record counts; {}",
+                self.held_since()
+            ),
+            Since::Unknown(why) => format!(
+                "the asset was held again after its release, or changed without being held, so a newer record counts \
+                 ({why}); {}",
+                self.held_since()
+            ),
+        };
+        format!("{what}; {onward} (change mark then \"{mark}\", now \"{found}\")")
     }
 
     /// Says what is known of who had the asset last: of this host its own journal, of the peer nothing.

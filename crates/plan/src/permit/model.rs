@@ -242,10 +242,14 @@ impl World {
             let (now, boot) = (self.take_mark(), host.boot.to_string());
             let since = !self.holds(Rule::TakenSince);
             let taken = took.and_then(|took| took.mark.as_deref());
+            let judge = |mark: Option<&str>| match since || mark == taken {
+                true => Since::Nothing,
+                false => Since::Taken,
+            };
             let crash = Crash {
-                taken,
-                now: if since { taken } else { now.as_deref() },
-                recorded: if since { taken } else { Some(recorded) },
+                taken: taken.is_some(),
+                now: judge(now.as_deref()),
+                recorded: judge(Some(recorded)),
                 boot_then: took.map_or("", |took| took.boot.as_str()),
                 boot_now: &boot,
             };
