@@ -28,11 +28,14 @@ test:
 	packaging/test-needs.sh
 	$(CARGO) test --locked --workspace
 
-# The tests that kill and cut at every point instead of at some, and try 10,000 random orders; takes long.
+# The tests that kill and cut at every point instead of at some, and try 10,000 random orders; then every input format is
+# fuzzed for FUZZ seconds (fuzz/run.sh; needs a C++ compiler). Takes long: three hours for the latter alone.
+FUZZ = 600
 soak:
 	packaging/test-needs.sh
 	PROPTEST_CASES=10000 $(CARGO) test --locked --release -p orderly-plan
 	ORDERLY_SOAK=1 $(CARGO) test --locked --workspace
+	fuzz/run.sh $(FUZZ)
 
 # Hands a real ZFS pool, and then an LVM group, over between two real (emulated) machines, and pulls plugs;
 # as root, on Debian.

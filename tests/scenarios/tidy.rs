@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Who may import whom, exactly as drawn in ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("orderly-plan", &[]),
     ("orderly-exec", &["orderly-plan"]),
     ("orderly-nodes", &["orderly-exec", "orderly-plan"]),
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("habackup", &["orderly-exec", "orderly-host", "orderly-plan"]),
     ("ha-release", &["orderly-exec", "orderly-host", "orderly-plan"]),
     ("ha-takeover", &["orderly-exec", "orderly-host", "orderly-plan"]),
+    ("orderly-fuzz", &["habackup", "orderly-exec", "orderly-host", "orderly-nodes", "orderly-plan"]),
     ("orderly-tests", &[]),
 ];
 

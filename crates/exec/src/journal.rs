@@ -79,7 +79,11 @@ pub fn read<A: Serialize + DeserializeOwned>(path: &Path) -> anyhow::Result<Opti
     })
 }
 
-fn parse<A: DeserializeOwned>(bytes: &[u8]) -> Result<Stored<A>, (usize, String)> {
+/// Reads the bytes of a journal.
+///
+/// # Errors
+/// The byte offset of what cannot be read, and why.
+pub fn parse<A: DeserializeOwned>(bytes: &[u8]) -> Result<Stored<A>, (usize, String)> {
     let mut whole = 0;
     let mut stored: Option<Stored<A>> = None;
     let mut records = Vec::new();
