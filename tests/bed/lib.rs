@@ -11,6 +11,7 @@
 
 pub mod binaries;
 pub mod bmc;
+pub mod chance;
 pub mod expected;
 pub mod fakes;
 pub mod loopfs;
@@ -21,6 +22,7 @@ pub mod running;
 pub mod sshd;
 pub mod systemd;
 
+pub use chance::Chance;
 pub use fakes::{Answer, Fake};
 pub use program::{Program, pipeline};
 pub use real::Need;

@@ -4,7 +4,7 @@
 //! The oracle knows the statements that were written and nothing else; it shares no code with the
 //! programs. `make soak` tries 10,000 orders each way, a plain run some of them.
 
-use bed::Bed;
+use bed::{Bed, Chance};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,19 +15,6 @@ const GLANCE: f64 = 0.2;
 
 fn cases() -> u64 {
     if std::env::var_os("ORDERLY_SOAK").is_some() { 10_000 } else { 60 }
-}
-
-/// Splitmix64: every case is its number, and can be tried again by it.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % end as u64) as usize
-    }
 }
 
 /// What a sequence file states.
