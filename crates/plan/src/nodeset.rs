@@ -6,9 +6,11 @@
 //!
 //! Invariant: no set makes more than [`LIMIT`] names, however few characters ask for them.
 
+mod budget;
 mod fold;
 mod pattern;
 
+pub use budget::Budget;
 pub use fold::{fold, fold_words};
 
 use crate::name::Names;

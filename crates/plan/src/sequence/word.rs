@@ -8,8 +8,7 @@ use crate::faults::Faults;
 use crate::fleet::NodeId;
 use crate::inventory::Inventory;
 use crate::name::Names;
-use crate::nodeset;
-use std::cell::Cell;
+use crate::nodeset::{self, Budget};
 use std::ops::Range;
 
 /// What the members of groups are.
@@ -20,10 +19,6 @@ pub(super) enum Members<'i> {
     /// Full paths of commands.
     Commands,
 }
-
-/// The most names that the members of one file stand for, before any are taken away: a thousand short lines could
-/// each stand for millions.
-const NAMES: u64 = if cfg!(test) { 20_000 } else { 20_000_000 };
 
 /// How many unknown names of one set are gathered for its message.
 const GATHERED: usize = 1000;
@@ -37,13 +32,18 @@ pub(super) struct Finder<'s> {
     pub(super) own: Names,
     /// Nodes that are not in the inventory: the only errors that may be forgiven.
     pub(super) strange: Faults<'s>,
-    /// How many names were looked at.
-    met: Cell<u64>,
+    budget: Budget,
 }
 
 impl<'s> Finder<'s> {
     pub(super) fn new(source: Source<'s>, members: Members<'s>) -> Self {
-        Self { source, members, own: Names::default(), strange: Faults::new(source), met: Cell::new(0) }
+        Self {
+            source,
+            members,
+            own: Names::default(),
+            strange: Faults::new(source),
+            budget: Budget::default(),
+        }
     }
 
     /// Tells whether a name is a node of the inventory.
@@ -54,27 +54,22 @@ impl<'s> Finder<'s> {
     /// Adds what the word at `range` stands for to `found`.
     pub(super) fn find(&mut self, range: Range<usize>, found: &mut Vec<Member>, wrong: &mut Faults<'_>) {
         let word = &self.source.text[range.clone()];
-        let had = self.met.get();
-        if had > NAMES {
+        if self.budget.is_spent() {
             return;
         }
-        self.meet(cost(word));
         let before = found.len();
-        if self.met.get() <= NAMES {
+        if self.budget.spend(cost(word)) {
             match self.members {
                 Members::Commands => self.command(word, range.clone(), found, wrong),
                 Members::Nodes(None) => self.unchecked(word, range.clone(), found, wrong),
                 Members::Nodes(Some(inventory)) => self.node(inventory, word, range.clone(), found, wrong),
             }
         }
-        if self.met.get() > NAMES {
+        if self.budget.is_spent() {
             found.truncate(before);
-            wrong.at(range, format!("the members of one file stand for more than {NAMES} names"));
+            let most = Budget::NAMES;
+            wrong.at(range, format!("the members of one file stand for more than {most} names"));
         }
-    }
-
-    fn meet(&self, names: u64) {
-        self.met.set(self.met.get().saturating_add(names));
     }
 
     fn command(&mut self, word: &str, range: Range<usize>, found: &mut Vec<Member>, wrong: &mut Faults<'_>) {
@@ -171,8 +166,7 @@ impl<'s> Finder<'s> {
             let mut missing: Vec<String> = Vec::new();
             let members = |group: &str| {
                 let nodes = inventory.group(group)?;
-                self.meet(nodes.len() as u64);
-                if self.met.get() > NAMES {
+                if !self.budget.spend(nodes.len() as u64) {
                     return Some(Vec::new());
                 }
                 Some(nodes.iter().map(|node| inventory.name(*node).to_owned()).collect())

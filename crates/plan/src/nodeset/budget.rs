@@ -1,0 +1,29 @@
+//! How many names all words of one text may stand for together: a thousand short words could each stand for millions.
+
+use std::cell::Cell;
+
+/// Counts the names that words stand for, before any are taken away.
+#[derive(Debug, Default)]
+pub struct Budget(Cell<u64>);
+
+impl Budget {
+    /// The most names of all words of one text.
+    pub const NAMES: u64 = if cfg!(test) { 20_000 } else { 20_000_000 };
+
+    /// Counts names, and tells whether all so far are within the limit.
+    pub fn spend(&self, names: u64) -> bool {
+        self.0.set(self.0.get().saturating_add(names));
+        !self.is_spent()
+    }
+
+    /// Tells whether the limit is passed.
+    pub fn is_spent(&self) -> bool {
+        self.0.get() > Self::NAMES
+    }
+
+    /// Returns how many names were counted.
+    #[cfg(test)]
+    pub(crate) fn met(&self) -> u64 {
+        self.0.get()
+    }
+}

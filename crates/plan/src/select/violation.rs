@@ -1,0 +1,150 @@
+//! Nodes that are not as the sequence needs them: they are no target, or a target that follows them runs already.
+
+use crate::fleet::NodeId;
+use crate::graph::Order;
+use crate::survey::Condition;
+
+/// Which way a run goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Startup,
+    Shutdown,
+}
+
+impl Direction {
+    /// Tells whether a node that is not a target stands as what follows it needs it. Unknown never
+    /// does: not up enough to lead a start, not down enough to lead a shutdown.
+    fn is_served_by(self, condition: Condition) -> bool {
+        match self {
+            Self::Startup => condition == Condition::Up,
+            Self::Shutdown => condition == Condition::Down,
+        }
+    }
+}
+
+/// What is wrong about a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breach {
+    /// It is no target, and not up (at shutdown: not down) although targets need that.
+    Unserved,
+    /// It is a target and not up, while targets that depend on it run already.
+    Outrun,
+}
+
+/// A node that is not as the sequence needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    pub breach: Breach,
+    pub node: NodeId,
+    pub condition: Condition,
+    /// The targets that wait for it, sorted; left empty after the first [`DETAILED`] violations.
+    pub affects: Vec<NodeId>,
+}
+
+/// For how many violations the targets concerned are worked out: each costs a walk of the order.
+pub const DETAILED: usize = 256;
+
+/// Returns the non-target nodes that stand in the way of acting on `targets` (sorted), in the order
+/// at hand (for a shutdown: the order of shutdown). `conditions` is by node of the inventory.
+pub fn unserved(
+    direction: Direction,
+    order: &Order,
+    targets: &[NodeId],
+    conditions: &[Condition],
+) -> Vec<Violation> {
+    let nodes: Vec<NodeId> = needed(direction, order, targets, conditions);
+    detail(order, targets, conditions, Breach::Unserved, &nodes)
+}
+
+/// Returns the nodes by which `-E` extends the targets: all non-targets that lead them and are not
+/// as they must be.
+pub fn needed(
+    direction: Direction,
+    order: &Order,
+    targets: &[NodeId],
+    conditions: &[Condition],
+) -> Vec<NodeId> {
+    order
+        .all_leading(targets)
+        .into_iter()
+        .filter(|node| targets.binary_search(node).is_err())
+        .filter(|node| !direction.is_served_by(conditions[node.index()]))
+        .collect()
+}
+
+/// Returns the targets that are not up while targets that wait for them are.
+pub fn outrun(order: &Order, targets: &[NodeId], conditions: &[Condition]) -> Vec<Violation> {
+    let up = running(targets, conditions);
+    let nodes: Vec<NodeId> = order
+        .all_leading(&up)
+        .into_iter()
+        .filter(|node| targets.binary_search(node).is_ok() && conditions[node.index()] != Condition::Up)
+        .collect();
+    detail(order, &up, conditions, Breach::Outrun, &nodes)
+}
+
+/// Returns the running targets that a reset would cure (`-z`): those that wait for a target not up.
+pub fn curable(order: &Order, targets: &[NodeId], conditions: &[Condition]) -> Vec<NodeId> {
+    let down: Vec<NodeId> =
+        targets.iter().copied().filter(|node| conditions[node.index()] != Condition::Up).collect();
+    let after = order.all_trailing(&down);
+    running(targets, conditions).into_iter().filter(|node| after.binary_search(node).is_ok()).collect()
+}
+
+fn running(targets: &[NodeId], conditions: &[Condition]) -> Vec<NodeId> {
+    targets.iter().copied().filter(|node| conditions[node.index()] == Condition::Up).collect()
+}
+
+fn detail(
+    order: &Order,
+    targets: &[NodeId],
+    conditions: &[Condition],
+    breach: Breach,
+    nodes: &[NodeId],
+) -> Vec<Violation> {
+    let one = |(at, &node): (usize, &NodeId)| {
+        let affects = if at < DETAILED {
+            let after = order.all_trailing(&[node]);
+            after.into_iter().filter(|node| targets.binary_search(node).is_ok()).collect()
+        } else {
+            Vec::new()
+        };
+        Violation { breach, node, condition: conditions[node.index()], affects }
+    };
+    nodes.iter().enumerate().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::GroupId;
+
+    /// n0 > n1 > n2, n3 alone.
+    fn chain() -> Order {
+        let groups: Vec<Vec<NodeId>> = (0..3).map(|n| vec![NodeId(n)]).collect();
+        Order::new(4, &groups, &[(GroupId(0), GroupId(1)), (GroupId(1), GroupId(2))])
+    }
+
+    #[test]
+    fn a_leading_node_is_followed_transitively() {
+        use Condition::{Down, Unknown, Up};
+        let found =
+            unserved(Direction::Startup, &chain(), &[NodeId(2), NodeId(3)], &[Unknown, Up, Down, Down]);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].node, found[0].condition), (NodeId(0), Unknown));
+        assert_eq!(found[0].affects, [NodeId(2)]);
+        let mirrored = chain().mirrored();
+        let found = unserved(Direction::Shutdown, &mirrored, &[NodeId(0)], &[Up, Down, Unknown, Up]);
+        assert_eq!(found.iter().map(|one| one.node).collect::<Vec<_>>(), [NodeId(2)], "unknown is not down");
+    }
+
+    #[test]
+    fn a_running_target_before_its_leader_is_found_and_curable() {
+        use Condition::{Down, On, Up};
+        let all: Vec<NodeId> = (0..4).map(NodeId).collect();
+        let found = outrun(&chain(), &all, &[On, Up, Down, Up]);
+        assert_eq!(found.iter().map(|one| one.node).collect::<Vec<_>>(), [NodeId(0)]);
+        assert_eq!(found[0].affects, [NodeId(1)]);
+        assert_eq!(curable(&chain(), &all, &[On, Up, Down, Up]), [NodeId(1)]);
+    }
+}
