@@ -52,6 +52,7 @@ mod real_clush;
 mod real_hosts;
 mod real_inventories;
 mod real_ipmi;
+mod real_nodesets;
 mod real_pdsh;
 mod real_powerman;
 mod real_shells;

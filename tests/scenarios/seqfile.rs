@@ -1,7 +1,7 @@
 //! seqfile: what it writes, what it refuses, and that both ends of a pipe are treated well.
 
 use bed::binaries::workspace;
-use bed::{Bed, Need, pipeline, real};
+use bed::{Bed, pipeline};
 use std::os::unix::fs::PermissionsExt;
 
 /// Two levels of servers, and a node that nobody serves.
@@ -314,84 +314,6 @@ fn the_examples_are_right() {
     for name in ["cstartSeq", "cshutSeq", "subsysSeq"] {
         let inventory = example("inventory.json");
         bed.program("seqfile").arg("--check").arg(example(name)).arg("-i").arg(inventory).run();
-    }
-}
-
-/// Returns the parts of a folded set, sorted: cluset prints them in the order of Python's hashes, which
-/// differs from run to run.
-fn pieces(set: &str) -> Vec<String> {
-    let mut depth = 0;
-    let part = |c: char| {
-        match c {
-            '[' => depth += 1,
-            ']' => depth -= 1,
-            _ => {}
-        }
-        c == ',' && depth == 0
-    };
-    let mut pieces: Vec<String> = set.split(part).map(str::to_owned).collect();
-    pieces.sort();
-    pieces
-}
-
-/// The sets that ClusterShell and we expand and fold alike, beyond those in the unit tests.
-#[test]
-fn node_sets_mean_what_they_do_to_clustershell() {
-    if !real::require(&[Need::Program("cluset")]) {
-        return;
-    }
-    let bed = Bed::new();
-    bed.tools(&["cluset", "python3", "env"]);
-    let mut seed = 7u64;
-    let mut below = |limit: u64| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 33) % limit
-    };
-    for _ in 0..30 {
-        // Members of a group are joined like words on the command line of cluset.
-        let words: Vec<String> = (0..1 + below(3))
-            .map(|_| {
-                let mut set = String::new();
-                for operand in 0..1 + below(4) {
-                    if operand > 0 {
-                        // A comma ends a member of a sequence file; the unit tests have sets with commas.
-                        set.push(['!', '&', '^'][usize::try_from(below(3)).unwrap()]);
-                    }
-                    let (first, width) = (below(12), [1, 2, 3][usize::try_from(below(3)).unwrap()]);
-                    let (last, step) = (first + below(9), 1 + below(3));
-                    set.push_str(&format!("n[{first:0width$}-{last:0width$}/{step}]"));
-                    if below(3) == 0 {
-                        set.push_str(&format!("-r[{}-{},0{}]", below(2), 2 + below(2), below(9)));
-                    }
-                    if below(4) == 0 {
-                        set.push_str(&format!("x[{}-11]y", below(10)));
-                    }
-                }
-                set
-            })
-            .collect();
-        let set = words.join("\", \"");
-        let ours = bed.program("seqfile").args(["--from-json", "-", "--fold"]);
-        let document = format!(
-            r#"{{"format": "orderly-sequence/1", "groups": [{{"name": "g", "members": ["{set}"]}}]}}"#
-        );
-        let ours = ours.stdin(document).any_stdout().any_stderr().any_status().run();
-        let theirs = bed
-            .external(real::find("cluset").unwrap())
-            .arg("-f")
-            .args(&words)
-            .any_stdout()
-            .any_stderr()
-            .any_status()
-            .run();
-        assert_eq!(ours.status == 0, theirs.status == 0, "{set}\n{}\n{}", ours.stderr, theirs.stderr);
-        if theirs.status == 0 {
-            // Which of several foldings is printed first is a matter of taste; who is meant is not.
-            let text = ours.stdout.replace("\\\n    ", "").replace("g:", "");
-            let words: Vec<&str> = text.split_whitespace().collect();
-            let again = bed.external(real::find("cluset").unwrap()).arg("-f").args(words).any_stdout().run();
-            assert_eq!(pieces(again.stdout.trim()), pieces(theirs.stdout.trim()), "{set}\n{text}");
-        }
     }
 }
 

@@ -220,6 +220,7 @@ fn parse(text: &str) -> Result<Vec<Term<'_>>, Fault> {
     let mut terms: Vec<Term<'_>> = Vec::new();
     let mut pending: Option<(Operator, usize)> = None;
     let mut total = 0u64;
+    let mut joined_by_blank: Option<Range<usize>> = None;
     let mut at = 0;
     while at < bytes.len() {
         if bytes[at].is_ascii_whitespace() {
@@ -238,6 +239,10 @@ fn parse(text: &str) -> Result<Vec<Term<'_>>, Fault> {
                 return Err(Fault::new(at..end, format!("stands for more than {LIMIT} names")));
             }
             // Blanks alone join like a comma.
+            if pending.is_none() && !terms.is_empty() {
+                check_no_bracket_first(bytes, at)?;
+                joined_by_blank.get_or_insert(at..end);
+            }
             terms.push(Term {
                 operator: pending.take().map_or(Operator::Union, |(operator, _)| operator),
                 operand,
@@ -251,7 +256,23 @@ fn parse(text: &str) -> Result<Vec<Term<'_>>, Fault> {
     if terms.is_empty() {
         return Err(Fault::new(0..text.len(), "an empty node set"));
     }
-    Ok(terms)
+    match joined_by_blank {
+        Some(place) if terms.iter().any(|term| term.operator != Operator::Union) => {
+            Err(Fault::new(place, "a blank beside \"!\", \"&\" or \"^\"; write a comma, or two arguments"))
+        }
+        _ => Ok(terms),
+    }
+}
+
+/// Rejects `n [1-3]`, which is not `n[1-3]` and not meant as two.
+fn check_no_bracket_first(bytes: &[u8], at: usize) -> Result<(), Fault> {
+    if bytes[at] == b'[' {
+        return Err(Fault::new(
+            at..at + 1,
+            "a blank before a bracket; write n[1-3], or a comma between two sets",
+        ));
+    }
+    Ok(())
 }
 
 impl Operand<'_> {
@@ -351,6 +372,10 @@ mod tests {
             "n[1-4]0[3-4]",
             "7-12: only digits between two brackets; write one bracket with all of the number",
         );
+        check(
+            "n[1-3/2]7",
+            "8-9: digits after a bracket with a step; write the whole numbers in the bracket (n[13,33], not n[1-3/2]3)",
+        );
         for word in ["prod-1[9-10]", "0[7-10]", "n1[9,10]"] {
             assert!(expand(word).unwrap_err().message.contains("of different lengths"), "{word}");
         }
@@ -359,6 +384,22 @@ mod tests {
         check("n[1-2]\u{200b}", "6-9: a name cannot contain \"\\u{200b}\"");
         check("@", "0-1: the name of a group is missing after \"@\"");
         check("@io", "0-3: no node group named \"io\"");
+    }
+
+    /// In a file each of two words is an expression of its own, ClusterShell has names with blanks; here the second
+    /// word was joined to the first, so that `n1 n[2-3]!n1` meant n[1-3] in a file and n[2-3] on a command line.
+    #[test]
+    fn a_blank_joins_nothing_that_a_file_reads_otherwise() {
+        check("n1 n[2-3]", "n1 n2 n3");
+        check("n[1-3] ! n2 , n5", "n1 n3 n5");
+        let refused = "a blank beside \"!\", \"&\" or \"^\"; write a comma, or two arguments";
+        check("n1 n[2-3]!n1", &format!("3-9: {refused}"));
+        check("n[1-3]!n2 n4", &format!("10-12: {refused}"));
+        check("n[1-3]&n1\tn4", &format!("10-12: {refused}"));
+        check("n [1-3]", "2-3: a blank before a bracket; write n[1-3], or a comma between two sets");
+        for word in ["n1,", ",n1", " , n1", "n1,,n2", "n1,!n2", " ", "\t"] {
+            assert!(expand(word).is_err(), "{word}");
+        }
     }
 
     #[test]

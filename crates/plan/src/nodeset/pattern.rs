@@ -23,6 +23,8 @@ struct Span {
     last: i64,
     step: i64,
     width: usize,
+    /// Whether a step is written, be it 1.
+    is_stepped: bool,
 }
 
 impl Span {
@@ -39,6 +41,7 @@ impl<'t> Pattern<'t> {
         while at < range.end {
             if text.as_bytes()[at] != b'[' {
                 let end = text[at..range.end].find('[').map_or(range.end, |offset| at + offset);
+                check_after(&parts, text, at..end)?;
                 parts.push(Part::Text(&text[at..end]));
                 at = end;
                 continue;
@@ -146,6 +149,17 @@ fn check_before(parts: &[Part<'_>], spans: &[Span], place: Range<usize>) -> Resu
     Ok(())
 }
 
+/// Rejects digits right after a bracket with a step: they belong to its numbers, and ClusterShell takes none there.
+fn check_after(parts: &[Part<'_>], text: &str, place: Range<usize>) -> Result<(), Fault> {
+    let Some(Part::Numbers(spans)) = parts.last() else { return Ok(()) };
+    let digits = text[place.clone()].bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 0 || spans.iter().all(|span| !span.is_stepped) {
+        return Ok(());
+    }
+    let message = "digits after a bracket with a step; write the whole numbers in the bracket (n[13,33], not n[1-3/2]3)";
+    Err(Fault::new(place.start..place.start + digits, message))
+}
+
 fn write_number(name: &mut String, number: i64, width: usize) {
     // Writing to a String cannot fail.
     write!(name, "{number:0width$}").ok();
@@ -196,7 +210,7 @@ fn parse_span(piece: &str, start: usize) -> Result<Span, Fault> {
     if padded && from.len() != to.len() {
         return Err(Fault::new(place, format!("the ends of the range {ends} are padded differently")));
     }
-    Ok(Span { first, last, step, width: if padded { from.len() } else { 0 } })
+    Ok(Span { first, last, step, width: if padded { from.len() } else { 0 }, is_stepped: word.contains('/') })
 }
 
 fn is_padded(digits: &str) -> bool {
