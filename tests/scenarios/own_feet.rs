@@ -284,9 +284,12 @@ fn a_target_with_the_controller_or_address_of_another_node_is_rejected() {
                 "both places: {}",
                 rejected.stderr
             );
+            // The file was named twice, before and after the place.
+            assert!(!rejected.stderr.contains("inventory.json: n1 and n2"), "{}", rejected.stderr);
         }
         let warned = run(&bed, "seqfile -i inventory.json").run();
         assert!(warned.stderr.contains(&format!("n1 and n2 have the same {what}")), "{}", warned.stderr);
+        assert!(!warned.stderr.contains("inventory.json: n1 and n2"), "{}", warned.stderr);
         assert_eq!(told(&bed), "");
     }
 }
@@ -337,6 +340,40 @@ fn a_target_whose_controller_resolves_to_that_of_another_or_whose_command_is_the
             assert!(!ended.stderr.contains("have the same"), "{}", ended.stderr);
             let ended = run(&bed, "cshutdown -k n1").any_status().run();
             assert!(!ended.stderr.contains("have the same"), "{}", ended.stderr);
+        }
+    }
+}
+
+/// Two aliases of ssh behind a wildcard of the DNS were rejected as one machine, without a way out. The numbers are
+/// addresses as the resolver reads them, so that two words resolve to one address without any DNS.
+#[test]
+fn names_that_resolve_to_one_address_are_rejected_unless_ssh_leads_them_elsewhere() {
+    let nodes = r#"{"name": "n1", "address": "192.0.513"}, {"name": "n2", "address": "0xc0000201"}"#;
+    let tcp = "[probe]\ndriver = \"tcp\"\nport = 22\n";
+    let command = "[probe]\ndriver = \"command\"\nup = [\"/bin/true\", \"{node}\"]\n";
+    for (aliases, probe, said) in [
+        ("", command, Some("address, 192.0.2.1")),
+        ("", tcp, Some("address, 192.0.2.1")),
+        ("aliases = true\n", command, None),
+        ("aliases = true\n", tcp, Some("address and port of the TCP probe, 192.0.2.1")),
+    ] {
+        let bed = Bed::new();
+        world(&bed, nodes, OTHER, "");
+        let ssh = bed.script("ssh", "exit 0");
+        let text = bed.read("etc/cluster.toml");
+        let (from, to) = (text.find("[shell]").unwrap(), text.find("[shutdown]").unwrap());
+        let shell = format!("[shell]\ndriver = \"ssh\"\nprogram = {ssh:?}\n{aliases}");
+        bed.config("cluster.toml", format!("{}{shell}{probe}{}", &text[..from], &text[to..]));
+        let ended = run(&bed, "cstartup -k ALL").any_stdout().any_status().run();
+        match said {
+            Some(said) => {
+                assert_eq!(ended.status, 3, "{}", ended.stderr);
+                let said = format!("n1 and n2 have the same {said}");
+                assert!(ended.stderr.contains(&said), "{said}: {}", ended.stderr);
+                let way_out = ended.stderr.contains("set shell.aliases = true in cluster.toml");
+                assert_eq!(way_out, aliases.is_empty(), "{}", ended.stderr);
+            }
+            None => assert!(!ended.stderr.contains("have the same"), "{}", ended.stderr),
         }
     }
 }

@@ -3,6 +3,10 @@
 //!
 //! Several systems behind one controller are told apart by its port and by the options that address them
 //! (`-t`, `-b` of ipmitool); a unit and the nodes powered with it are one on purpose.
+//!
+//! Names that resolve to one address are one machine wherever they are connected to as they resolve, also where
+//! a wildcard of the DNS answers for all of them. Only ssh can lead elsewhere, by its own configuration, and it is
+//! `shell.aliases` that says so. A TCP probe never reads that and goes by the address.
 
 use crate::config::{PowerDriver, ProbeDriver, Profile, ShellDriver};
 use crate::fleet::Drivers;
@@ -33,6 +37,7 @@ enum What {
     PowerCommand,
     ShellCommand,
     Address,
+    ProbedAddress,
 }
 
 impl What {
@@ -42,6 +47,7 @@ impl What {
             Self::PowerCommand => "power command",
             Self::ShellCommand => "shell command",
             Self::Address => "address",
+            Self::ProbedAddress => "address and port of the TCP probe",
         }
     }
 }
@@ -56,7 +62,7 @@ struct Mark {
 }
 
 /// Returns no addresses: names are compared as they are written.
-pub fn at_hand() -> Addresses {
+pub fn unresolved() -> Addresses {
     Addresses::new()
 }
 
@@ -64,13 +70,15 @@ pub fn at_hand() -> Addresses {
 /// simulation nobody is asked.
 pub fn resolved(site: &Site, drivers: &Drivers) -> Addresses {
     if drivers.is_simulated() {
-        return at_hand();
+        return unresolved();
     }
     let mut asked = BTreeSet::new();
     for id in ids(site) {
         let profile = site.profile(id);
         let controller = tool(&profile).and_then(|tool| controller(site, id, tool));
-        let address = is_reached_by_name(&profile).then(|| site.roster.member(id).address.as_str());
+        let is_probed = profile.shell.aliases && matches!(profile.probe.driver, ProbeDriver::Tcp { .. });
+        let address =
+            (is_reached_by_name(&profile) || is_probed).then(|| site.roster.member(id).address.as_str());
         asked.extend(controller.into_iter().chain(address).map(plain));
     }
     asked.retain(|name| name.parse::<IpAddr>().is_err());
@@ -159,8 +167,13 @@ fn marks(site: &Site, id: NodeId, addresses: &Addresses) -> Vec<Mark> {
         }
     };
     let apart = port.map(|port| port.to_string()).unwrap_or_default();
-    let addresses = if is_reached_by_name(&profile) { addresses } else { &at_hand() };
-    marks.extend(at(What::Address, &member.address, &apart, addresses));
+    let known = if is_reached_by_name(&profile) { addresses } else { &unresolved() };
+    marks.extend(at(What::Address, &member.address, &apart, known));
+    if profile.shell.aliases
+        && let ProbeDriver::Tcp { port, .. } = &profile.probe.driver
+    {
+        marks.extend(at(What::ProbedAddress, &member.address, &port.to_string(), addresses));
+    }
     marks
 }
 
@@ -215,6 +228,7 @@ fn addressing(tool: &Tool) -> String {
 /// ssh that only ssh reads, lead there.
 fn is_reached_by_name(profile: &Profile) -> bool {
     match &profile.shell.driver {
+        ShellDriver::Ssh(_) | ShellDriver::Parallel(_) if profile.shell.aliases => false,
         ShellDriver::Ssh(ssh) => ssh.options.is_empty(),
         ShellDriver::Parallel(parallel) => {
             parallel.run.is_none()
@@ -227,17 +241,40 @@ fn is_reached_by_name(profile: &Profile) -> bool {
     }
 }
 
+/// Returns what to do about an address that nodes share only by what their names resolve to.
+fn way_out(site: &Site, mark: &Mark, nodes: &[NodeId]) -> Option<String> {
+    let is_written = |node: &NodeId| plain(&site.roster.member(*node).address) == mark.shown;
+    if mark.what != What::Address || nodes.iter().all(is_written) {
+        return None;
+    }
+    let own = "give each node an address of its own in the inventory";
+    let by_ssh = |node: &NodeId| {
+        matches!(site.profile(*node).shell.driver, ShellDriver::Ssh(_) | ShellDriver::Parallel(_))
+    };
+    Some(if nodes.iter().any(by_ssh) {
+        format!(
+            "{own}; or, if they are aliases that ssh itself leads to different machines (Host in ssh_config(5)), set \
+             shell.aliases = true in cluster.toml"
+        )
+    } else {
+        own.to_owned()
+    })
+}
+
 fn diagnose(site: &Site, mark: &Mark, nodes: &[NodeId]) -> Diagnostic {
     let names = match nodes {
         [first, second] => format!("{} and {}", site.name(*first), site.name(*second)),
         _ => nodeset::fold(nodes.iter().map(|&node| site.name(node))),
     };
     let message = format!("{names} have the same {}, {}", mark.what.words(), mark.shown);
-    let mut diagnostic = Diagnostic::about(site.inventory.file(), message);
     let place = |node: &NodeId| {
         Some(*node).filter(|node| !site.is_unit(*node)).and_then(|node| site.inventory.place(node))
     };
-    diagnostic.place = nodes.get(1).and_then(place);
+    let diagnostic = Diagnostic::at(nodes.get(1).and_then(place), site.inventory.file(), message);
+    let diagnostic = match way_out(site, mark, nodes) {
+        Some(hint) => diagnostic.hint(hint),
+        None => diagnostic,
+    };
     match nodes.first().and_then(|first| Some((*first, place(first)?))) {
         Some((first, place)) => diagnostic.note(place, format!("{} is defined here", site.name(first))),
         None => diagnostic,

@@ -75,7 +75,7 @@ impl Typed {
         }
         let targets = Targets { nodes, partition };
         targets.check_partition(site)?;
-        identity::check(site, &targets.nodes, &identity::at_hand())?;
+        identity::check(site, &targets.nodes, &identity::unresolved())?;
         Ok(targets)
     }
 

@@ -185,6 +185,14 @@ impl Diagnostic {
         }
     }
 
+    /// Returns a diagnostic at a place, or about the whole file where the place is not known.
+    pub fn at(place: Option<Place>, file: &str, message: impl fmt::Display) -> Self {
+        match place {
+            None => Self::about(file, message),
+            Some(_) => Self { place, message: message.to_string(), ..Self::about(file, "") },
+        }
+    }
+
     /// Adds the remedy.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

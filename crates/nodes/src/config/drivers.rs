@@ -63,6 +63,8 @@ pub struct Shell {
     pub driver: ShellDriver,
     /// For one command; `[limits] timeout` when it is not given.
     pub timeout: Option<Duration>,
+    /// Where ssh goes is up to its own configuration, not to what a name resolves to.
+    pub aliases: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -33,6 +33,7 @@ pub struct PowerPatch {
 pub struct ShellPatch {
     pub driver: Option<ShellDriver>,
     pub timeout: Option<Duration>,
+    pub aliases: Option<bool>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,6 +76,7 @@ impl Profile {
         set(&mut self.power.timeout, &patch.power.timeout);
         set(&mut self.shell.driver, &patch.shell.driver);
         self.shell.timeout = patch.shell.timeout.or(self.shell.timeout);
+        set(&mut self.shell.aliases, &patch.shell.aliases);
         set(&mut self.probe.driver, &patch.probe.driver);
         set(&mut self.probe.interval, &patch.probe.interval);
         set(&mut self.probe.timeout, &patch.probe.timeout);

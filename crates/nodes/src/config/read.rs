@@ -85,7 +85,7 @@ fn read_outside(root: &Table<'_>) -> Vec<String> {
 fn read_profile(root: &Table<'_>) -> Profile {
     let mut profile = Profile {
         power: Power { driver: PowerDriver::None, timeout: Duration::from_secs(60) },
-        shell: Shell { driver: ShellDriver::None, timeout: None },
+        shell: Shell { driver: ShellDriver::None, timeout: None, aliases: false },
         probe: Probe {
             driver: ProbeDriver::None,
             interval: Duration::from_secs(2),

@@ -45,8 +45,7 @@ impl Shared {
     pub fn diagnose(&self, inventory: &Inventory, what: &str) -> Diagnostic {
         let (first, second) = (inventory.name(self.first), inventory.name(self.second));
         let message = format!("{first} and {second} have the same {what}, {}", self.value);
-        let mut diagnostic = Diagnostic::about(inventory.file(), message);
-        diagnostic.place = inventory.place(self.second);
+        let diagnostic = Diagnostic::at(inventory.place(self.second), inventory.file(), message);
         match inventory.place(self.first) {
             Some(place) => diagnostic.note(place, format!("{first} is defined here")),
             None => diagnostic,

@@ -31,6 +31,7 @@ pub(super) fn read_shell(table: &Table<'_>, base: Option<&ShellDriver>) -> Shell
                 "port",
                 "connect_timeout",
                 "options",
+                "aliases",
             ] {
                 table.has(key);
             }
@@ -47,7 +48,9 @@ pub(super) fn read_shell(table: &Table<'_>, base: Option<&ShellDriver>) -> Shell
             read_run(table).map(ShellDriver::Command)
         }
     };
-    ShellPatch { driver, timeout }
+    let by_ssh = matches!(driver.as_ref().or(base), Some(ShellDriver::Ssh(_) | ShellDriver::Parallel(_)));
+    let aliases = if by_ssh { table.flag("aliases") } else { None };
+    ShellPatch { driver, timeout, aliases }
 }
 
 fn read_run(table: &Table<'_>) -> Option<Template> {
