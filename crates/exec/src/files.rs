@@ -115,14 +115,14 @@ pub fn check_only_owner_writes(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks that a file with a secret is there and that nobody but its owner can read it.
+/// Checks that a file with a secret is there, and that nobody but its owner can read it or put another in its place.
 ///
 /// # Errors
 /// Rejected (3), with the remedy.
 pub fn check_only_owner_reads(path: &Path) -> anyhow::Result<()> {
-    check_only_owner_writes(path)?;
     let found =
         fs::metadata(path).with_context(|| format!("read {}", path.display())).or_status(Status::Rejected)?;
+    crate::trust::check_only_owner_changes(path)?;
     if found.mode() & 0o077 != 0 {
         return Err(fail(
             Status::Rejected,

@@ -2,58 +2,117 @@
 
 use crate::status::{OrStatus, Status, fail};
 use anyhow::Context;
+use nix::libc;
 use nix::unistd::{Gid, Group, Uid, User};
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 const STICKY: u32 = 0o1000;
 
+/// The extended attribute in which Linux keeps who else may do what with a file.
+#[cfg(target_os = "linux")]
+const ACCESS_LIST: &CStr = c"system.posix_acl_access";
+
+/// More links than the kernel follows.
+const LINKS: usize = 40;
+
 /// Checks that nobody but root, or the user who runs this, can change a file or put another in its
-/// place: neither by the file, nor by a directory above it, nor by a link on the way. Directories with the
-/// sticky bit pass, and the private group of the owner is not others. What is missing is no concern here.
+/// place: neither by the file, nor by any directory or link that is passed on the way to it. Directories with the
+/// sticky bit pass, and the private group of the owner is not others, unless an access list names more. What is
+/// missing is no concern here.
 ///
 /// # Errors
-/// Rejected (3), with the remedy.
+/// Rejected (3), with the remedy, for what is nearest to the file.
 pub fn check_only_owner_changes(path: &Path) -> anyhow::Result<()> {
     let named = std::path::absolute(path)
         .with_context(|| format!("find {}", path.display()))
         .or_status(Status::Rejected)?;
-    let Ok(real) = fs::canonicalize(&named) else { return Ok(()) };
-    let mut wrong = fs::metadata(&real).ok().and_then(|found| {
-        let clause = objection(&found, false)?;
-        Some(if real == named { clause } else { format!("{} (a link): {clause}", real.display()) })
-    });
-    for way in [&named, &real] {
-        if let Ok(link) = fs::symlink_metadata(way)
-            && !is_trusted(link.uid())
-        {
-            wrong.get_or_insert_with(|| "the link belongs to another user; chown -h root it".to_owned());
-        }
-        for above in way.ancestors().skip(1) {
-            let clause = fs::metadata(above).ok().and_then(|found| objection(&found, true));
-            let clause = clause.map(|clause| format!("the directory {}: {clause}", above.display()));
-            wrong = wrong.or(clause);
-        }
-    }
-    match wrong {
+    match objection_on_the_way(&named) {
         None => Ok(()),
         Some(clause) => Err(fail(Status::Rejected, format!("{}: {clause}", path.display()))),
     }
 }
 
+/// Goes from the root to the file, link by link, as the kernel does; returns what is wrong nearest to the file.
+fn objection_on_the_way(named: &Path) -> Option<String> {
+    let mut ahead: Vec<OsString> = parts(named);
+    let (mut at, mut links, mut wrong) = (PathBuf::from("/"), 0, None);
+    loop {
+        let Some(part) = ahead.pop() else {
+            let found = fs::symlink_metadata(&at).ok()?;
+            let shown = if at == named { String::new() } else { format!("{} (a link): ", at.display()) };
+            let own = objection(&at, &found, false).map(|clause| format!("{shown}{clause}"));
+            return own.or(wrong);
+        };
+        if let Some(clause) = fs::symlink_metadata(&at).ok().and_then(|found| objection(&at, &found, true)) {
+            wrong = Some(format!("the directory {}: {clause}", at.display()));
+        }
+        if part == ".." {
+            at.pop();
+            continue;
+        }
+        let next = at.join(&part);
+        let found = fs::symlink_metadata(&next).ok()?;
+        if !found.is_symlink() {
+            at = next;
+            continue;
+        }
+        if !is_trusted(found.uid()) {
+            let next = next.display();
+            wrong = Some(format!("the link {next} belongs to another user; chown -h root {next}"));
+        }
+        links += 1;
+        let target = fs::read_link(&next).ok().filter(|_| links <= LINKS)?;
+        if target.is_absolute() {
+            at = PathBuf::from("/");
+        }
+        ahead.extend(parts(&target));
+    }
+}
+
+/// Returns the parts of a path, the last one first.
+fn parts(path: &Path) -> Vec<OsString> {
+    let parts = path.components().rev().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some(OsString::from("..")),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    parts.collect()
+}
+
 /// Returns why what is found there could be changed by others.
-fn objection(found: &Metadata, is_directory: bool) -> Option<String> {
+fn objection(path: &Path, found: &Metadata, is_directory: bool) -> Option<String> {
     if !is_trusted(found.uid()) {
         return Some("belongs to another user; chown root it".to_owned());
     }
     if is_directory && found.mode() & STICKY != 0 {
         return None;
     }
-    let by_group = found.mode() & 0o020 != 0 && !is_private(found.gid(), found.uid());
-    (by_group || found.mode() & 0o002 != 0)
-        .then(|| "others can write it, and it says what is run as root; chmod go-w it".to_owned())
+    let by_group = found.mode() & 0o020 != 0;
+    if found.mode() & 0o002 != 0 || by_group && !is_private(found.gid(), found.uid()) {
+        return Some("others can write it, and it says what is run as root; chmod go-w it".to_owned());
+    }
+    // With an access list the bits of the group are the most that any of those named in it may do.
+    (by_group && has_access_list(path)).then(|| {
+        "its access list lets others write it (getfacl shows them); setfacl -b and chmod go-w it".to_owned()
+    })
+}
+
+/// Tells whether a file has more of an access list than its mode shows.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "the standard library reads no extended attributes")]
+fn has_access_list(path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_encoded_bytes()) else { return false };
+    // SAFETY: both names end with a zero byte, and with a length of zero nothing is written.
+    let length = unsafe { libc::getxattr(path.as_ptr(), ACCESS_LIST.as_ptr(), std::ptr::null_mut(), 0) };
+    length > 0
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_access_list(_path: &Path) -> bool {
+    false
 }
 
 fn is_trusted(uid: u32) -> bool {
@@ -82,7 +141,7 @@ pub fn find_program(name: &OsStr) -> Option<OsString> {
     std::env::split_paths(&path)
         .map(|directory| directory.join(name))
         .find(|program| !name.is_empty() && can_run(program))
-        .map(std::path::PathBuf::into_os_string)
+        .map(PathBuf::into_os_string)
 }
 
 /// Checks that a program is there and that nobody else can change it.
@@ -133,6 +192,63 @@ mod tests {
             chmod(path, if path == &file { 0o644 } else { 0o755 });
         }
         check_only_owner_changes(&dir.path().join("missing")).unwrap();
+    }
+
+    /// Only the directories of the first name and of the file were looked at, not those of links between them.
+    #[test]
+    fn a_link_on_the_way_that_others_can_exchange_is_rejected() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for name in ["ours", "theirs", "etc"] {
+            fs::create_dir(at(name)).unwrap();
+            chmod(&at(name), 0o755);
+        }
+        fs::write(at("ours/file"), "").unwrap();
+        chmod(&at("ours/file"), 0o644);
+        symlink(at("ours/file"), at("theirs/file")).unwrap();
+        symlink("../theirs/file", at("etc/file")).unwrap();
+        symlink(at("ours"), at("theirs/ours")).unwrap();
+        symlink("../theirs/ours", at("etc/ours")).unwrap();
+        for named in ["etc/file", "etc/ours/file", "etc/../etc/file"] {
+            check_only_owner_changes(&at(named)).unwrap();
+            chmod(&at("theirs"), 0o777);
+            let said = format!("{:#}", check_only_owner_changes(&at(named)).unwrap_err());
+            assert!(said.contains("theirs: others can write it"), "{named}: {said}");
+            chmod(&at("theirs"), 0o1777);
+            check_only_owner_changes(&at(named)).unwrap();
+            chmod(&at("theirs"), 0o755);
+        }
+        symlink("loop", at("etc/loop")).unwrap();
+        check_only_owner_changes(&at("etc/loop")).unwrap();
+    }
+
+    /// Where the owner's private group may write, an access list may name anybody: its mask is shown as the group's bits.
+    #[cfg(target_os = "linux")]
+    #[test]
+    #[allow(unsafe_code, reason = "the standard library sets no extended attributes")]
+    fn an_access_list_that_lets_others_write_is_rejected() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        chmod(&file, 0o664);
+        if check_only_owner_changes(&file).is_err() {
+            return; // Whoever runs this has no private group; then any group is others.
+        }
+        let all = u32::MAX;
+        let mut list = 2u32.to_le_bytes().to_vec();
+        for (tag, may, who) in [(1u16, 6u16, all), (2, 6, 12345), (4, 6, all), (0x10, 6, all), (0x20, 4, all)]
+        {
+            list.extend([tag.to_le_bytes(), may.to_le_bytes()].concat());
+            list.extend(who.to_le_bytes());
+        }
+        let path = CString::new(file.as_os_str().as_encoded_bytes()).unwrap();
+        let name = ACCESS_LIST.as_ptr();
+        // SAFETY: the names end with a zero byte, and the length is that of the list.
+        let set = unsafe { libc::setxattr(path.as_ptr(), name, list.as_ptr().cast(), list.len(), 0) };
+        if set == 0 {
+            let said = format!("{:#}", check_only_owner_changes(&file).unwrap_err());
+            assert!(said.contains("its access list lets others write it"), "{said}");
+        }
     }
 
     #[test]

@@ -5,8 +5,9 @@ use crate::power::Tool;
 use crate::template::Template;
 use orderly_exec::trust;
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::path::Path;
 
 /// Says of each program of these profiles that is missing, or that others can write, where it is named. The shell
 /// driver is of no concern to a run that runs no commands on nodes and does not probe by them.
@@ -17,15 +18,29 @@ pub(crate) fn check<'p>(
     wrong: &mut Diagnostics,
 ) {
     let mut named: BTreeMap<OsString, &'static str> = BTreeMap::new();
-    for (key, program) in profiles.flat_map(|profile| programs(profile, runs_commands)) {
-        named.entry(program).or_insert(key);
+    let mut leads: BTreeSet<&Path> = BTreeSet::new();
+    for profile in profiles {
+        for (key, program) in programs(profile, runs_commands) {
+            named.entry(program).or_insert(key);
+        }
+        leads.extend(topology(profile));
     }
-    for (program, key) in named {
-        if let Err(error) = trust::check_program(&program) {
+    let programs = named.iter().map(|(program, key)| (*key, trust::check_program(program)));
+    let files = leads.iter().map(|path| ("shell.topology", trust::check_only_owner_changes(path)));
+    for (key, checked) in programs.chain(files) {
+        if let Err(error) = checked {
             let why = format!("{error:#}");
             let why = why.trim_start_matches("rejected: ");
             wrong.push(Diagnostic::about(file, format!("{key}: {why}")));
         }
+    }
+}
+
+/// Returns the file that says through which gateways commands go: whoever writes it is given them all.
+fn topology(profile: &Profile) -> Option<&Path> {
+    match &profile.shell.driver {
+        ShellDriver::Parallel(parallel) => parallel.topology.as_deref(),
+        ShellDriver::None | ShellDriver::Simulator | ShellDriver::Ssh(_) | ShellDriver::Command(_) => None,
     }
 }
 
