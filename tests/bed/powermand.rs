@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What this bed needs of the machine.
 pub const NEEDS: [Need; 3] = [Need::Program("powermand"), Need::Program("powerman"), Need::Program("vpcd")];
@@ -31,7 +32,7 @@ pub enum Manner {
 pub struct Powermand<'a> {
     bed: &'a Bed,
     daemon: Child,
-    port: u16,
+    host: String,
 }
 
 impl<'a> Powermand<'a> {
@@ -42,12 +43,14 @@ impl<'a> Powermand<'a> {
 
     /// Starts a daemon with so many controllers, of which these (counted from 0) misbehave.
     pub fn but_for(bed: &'a Bed, controllers: usize, strange: &[(usize, Manner)]) -> Self {
+        let address = own_address();
         let port = {
-            let free = TcpListener::bind("127.0.0.1:0").expect("find a free port");
+            let free = TcpListener::bind((address.as_str(), 0)).expect("find a free port");
             free.local_addr().expect("a listener has an address").port()
         };
+        let host = format!("{address}:{port}");
         let vpcd = real::find("vpcd").expect("vpcd was required");
-        let mut text = format!("listen \"127.0.0.1:{port}\"\ninclude \"/etc/powerman/vpc.dev\"\n");
+        let mut text = format!("listen \"{host}\"\ninclude \"/etc/powerman/vpc.dev\"\n");
         for at in 0..controllers {
             let how = match strange.iter().find(|(number, _)| *number == at) {
                 Some((_, manner)) => manner.take_place(),
@@ -62,13 +65,13 @@ impl<'a> Powermand<'a> {
         command.arg("-f").arg("-c").arg(path).env("ORDERLY_BED", bed.root());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let daemon = crate::start(&mut command);
-        wait_until("powermand answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Self { bed, daemon, port }
+        wait_until("powermand answers", || TcpStream::connect(&host).is_ok());
+        Self { bed, daemon, host }
     }
 
     /// Returns `HOST:PORT` of the daemon.
     pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.host.clone()
     }
 
     /// Stops the daemon where it is; it takes connections, and does nothing for them.
@@ -116,10 +119,18 @@ impl<'a> Powermand<'a> {
     }
 }
 
+/// Returns a loopback address that nobody else has: a port that is let go there is not taken by another test's daemon.
+fn own_address() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let (number, process) = (NEXT.fetch_add(1, Ordering::Relaxed), std::process::id());
+    format!("127.{}.{}.{}", 100 + number % 100, process / 250 % 250, 1 + process % 250)
+}
+
 impl Manner {
     /// Returns the address of a controller of this kind, which lives until the daemon hangs up.
     fn take_place(self) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("listen in place of a controller");
+        let listener =
+            TcpListener::bind((own_address().as_str(), 0)).expect("listen in place of a controller");
         let address = listener.local_addr().expect("a listener has an address").to_string();
         if self != Self::Refuses {
             std::thread::spawn(move || {

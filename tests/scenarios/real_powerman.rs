@@ -239,3 +239,47 @@ fn a_daemon_that_hangs_is_told_of_once_and_its_nodes_are_unreachable() {
     assert!(said.contains("unreachable: n[0-15] (16 nodes"), "{said}");
     assert!(said.contains("; powermand, or the controller behind it, does not answer"), "{said}");
 }
+
+/// A controller rejects a call that is to turn on an enclosure and the blade in it, and units may have units.
+#[test]
+fn units_of_units_are_switched_one_after_the_other_and_back() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let listed = r#"{"name": "n0", "power_with": ["n1", "n2"]}, {"name": "n3", "power_with": ["n1", "n4"]}"#;
+    // A unit may be an entry of its own.
+    let chained = r#"{"name": "n0", "power_with": ["n1"]}, {"name": "n1", "power_with": ["n2"]}"#;
+    for (nodes, on, off) in [
+        (listed, ["-1 n1", "-1 n[2,4]", "-1 n[0,3]"], ["-0 n[0,3]", "-0 n[2,4]", "-0 n1"]),
+        (chained, ["-1 n2", "-1 n1", "-1 n0"], ["-0 n0", "-0 n1", "-0 n2"]),
+    ] {
+        let bed = Bed::new();
+        let daemon = Powermand::new(&bed, 1);
+        daemon.lend_client();
+        configure(&bed, &daemon.host(), 1, "[shutdown]\nend_users = \"none\"\nsettle = \"20ms\"\n");
+        bed.write("etc/inventory.json", format!("{{\"nodes\": [{nodes}]}}"));
+        bed.write("cstartSeq", "");
+        bed.program("cstartup").arg("ALL").any_stdout().any_stderr().run();
+        // A node is down when it was told to halt.
+        let rsh = bed.script("rsh", &format!(": >{:?}/$1.down", bed.path("tmp")));
+        let probe = bed.script("probe", &format!("[ ! -e {:?}/$1.down ]", bed.path("tmp")));
+        let (config, new) = (
+            bed.read("etc/cluster.toml"),
+            format!(
+                "[shell]\ndriver = \"command\"\nrun = [{rsh:?}, \"{{node}}\", \"{{command}}\"]\n\
+                 [probe]\ndriver = \"command\"\nup = [{probe:?}, \"{{node}}\"]\n"
+            ),
+        );
+        bed.config("cluster.toml", config.replace("[probe]\ndriver = \"power\"\n", &new));
+        let ended = bed.program("cshutdown").args(["-F", "ALL"]).any_status().any_stdout().any_stderr().run();
+        assert_eq!(ended.status, 0, "{}", ended.stderr);
+        let switched = |flag: &str| -> Vec<String> {
+            daemon.calls().into_iter().filter(|call| call.starts_with(flag)).collect()
+        };
+        assert_eq!(
+            (switched("-1"), switched("-0")),
+            (on.map(str::to_owned).into(), off.map(str::to_owned).into())
+        );
+        assert_eq!(daemon.count_on("n[0-4]"), 0);
+    }
+}
