@@ -182,6 +182,16 @@ impl<'d> Table<'d> {
         Some(limit)
     }
 
+    /// Returns the number of a port, from 1 to 65535.
+    pub fn port(&self, key: &'static str) -> Option<u16> {
+        let number = self.number(key)?;
+        let port = u16::try_from(number).ok().filter(|&port| port > 0);
+        if port.is_none() {
+            self.reject(key, format!("{}: from 1 to 65535", self.named(key)));
+        }
+        port
+    }
+
     /// Returns a list of texts.
     pub fn texts(&self, key: &'static str) -> Option<Vec<String>> {
         self.find(key).and_then(|value| self.text_list(key, value))
@@ -229,6 +239,22 @@ impl<'d> Table<'d> {
                 .push(self.source.diagnose(span, message).suggest(&text, words.iter().copied()));
         }
         found
+    }
+
+    /// Returns one of some words; where the key is left out, `base`, without which it is needed.
+    pub fn word_or(
+        &self,
+        key: &'static str,
+        words: &[&'static str],
+        base: Option<&'static str>,
+    ) -> Option<&'static str> {
+        if self.has(key) {
+            return self.word(key, words);
+        }
+        if base.is_none() {
+            self.need(key);
+        }
+        base
     }
 
     /// Returns a table below this one.

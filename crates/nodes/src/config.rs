@@ -8,12 +8,11 @@ mod profile;
 pub(crate) mod programs;
 mod read;
 
-pub use drivers::{
-    Parallel, ParallelTool, Power, PowerCommands, PowerDriver, Probe, ProbeDriver, Shell, ShellDriver, Ssh,
-};
+pub use drivers::{Power, Probe, Shell};
 pub use profile::{LimitsPatch, Patch, PowerPatch, ProbePatch, Profile, ShellPatch, ShutdownPatch};
 
 use crate::simulator::SimulatorSettings;
+use crate::users::EndUsers;
 use anyhow::Context;
 use orderly_exec::status::{OrStatus, Status, fail};
 use orderly_exec::{files, paths, trust};
@@ -105,16 +104,6 @@ pub struct Shutdown {
     pub grace: Duration,
     /// How long a probe must read down before a node counts as down without a power reading.
     pub settle: Duration,
-}
-
-/// Whose processes are ended before the nodes go down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndUsers {
-    /// Those of login sessions, of people (uid UID_MIN and above).
-    Sessions,
-    /// All those of people, batch jobs included.
-    Nonroot,
-    None,
 }
 
 /// The limits that may differ from node to node.

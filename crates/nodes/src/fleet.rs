@@ -4,14 +4,14 @@
 mod ahead;
 mod controllers;
 mod programs;
-mod reading;
 mod wires;
 
 use crate::config::programs as named;
-use crate::config::{Cluster, PowerDriver, Probe, ProbeDriver, Profile, ShellDriver};
+use crate::config::{Cluster, Probe, Profile};
+use crate::probe::ProbeDriver;
 use crate::roster::{Kind, Roster};
+use crate::shell::ShellDriver;
 use crate::simulator::{Condition, Initial, Nature, Simulation, Store};
-use nix::sys::signal::Signal;
 use orderly_exec::children::Children;
 use orderly_exec::files;
 use orderly_exec::job::{Ended, Ending};
@@ -21,8 +21,8 @@ use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use orderly_plan::fleet::{Abilities, Event, Failure, Fleet, NodeId, Task};
 use orderly_plan::inventory::Inventory;
 use orderly_plan::nodeset;
-pub(crate) use reading::power_lines;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 use wires::Wires;
 
@@ -80,17 +80,12 @@ impl Wiring {
     pub(crate) fn abilities(&self, node: NodeId) -> Abilities {
         let profile = self.profile(node);
         let runs = self.roster.member(node).kind == Kind::Node;
-        let resets = match &profile.power.driver {
-            PowerDriver::None => false,
-            PowerDriver::Simulator => true,
-            PowerDriver::Command(commands) => commands.reset.is_some(),
-            PowerDriver::Tool(tool) => tool.resets(),
-        };
+        let power = &profile.power.driver;
         Abilities {
-            switches_power: profile.power.driver != PowerDriver::None,
-            reads_power: profile.reads_power(),
-            confirms_power: matches!(profile.power.driver, PowerDriver::Tool(_)),
-            resets,
+            switches_power: power.switches(),
+            reads_power: power.reads(),
+            confirms_power: power.is_known() && power.switches() && !power.is_simulated(),
+            resets: power.resets(),
             runs_commands: runs && profile.shell.driver != ShellDriver::None,
             probes: runs && profile.probe.driver != ProbeDriver::None,
             interval: profile.probe.interval,
@@ -299,11 +294,6 @@ impl Fleet for Drivers {
     }
 }
 
-/// Returns how a signal is heard of.
-pub(crate) fn signal_event(signal: Signal) -> Event {
-    if signal == Signal::SIGUSR1 { Event::Attention } else { Event::Signal(signal as i32) }
-}
-
 fn nothing_ran() -> Ended {
     Ended {
         ending: Ending::Exited(0),
@@ -386,8 +376,7 @@ fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, Diagnostics>
     }
     let mut wiring = Wiring { profile_of, profiles, roster };
     for profile in &wiring.profiles {
-        let PowerDriver::Tool(tool) = &profile.power.driver else { continue };
-        if let Some(Err(error)) = tool.password_file().map(files::check_only_owner_reads) {
+        if let Some(Err(error)) = profile.power.driver.password_file().map(files::check_only_owner_reads) {
             let why = format!("{error:#}");
             let why = why.trim_start_matches("rejected: ");
             let clause = format!("power.password_file: {why}");
@@ -398,8 +387,8 @@ fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, Diagnostics>
     let mut without: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (at, node) in inventory.nodes().iter().enumerate() {
         let id = NodeId(u32::try_from(at).unwrap_or(u32::MAX));
-        let PowerDriver::Tool(tool) = &wiring.profile(id).power.driver else { continue };
-        let Some(attribute) = tool.attribute() else { continue };
+        let driver = Arc::clone(&wiring.profile(id).power.driver);
+        let Some(attribute) = driver.attribute() else { continue };
         match node.attributes.get(attribute).and_then(|value| value.as_str()) {
             Some(address)
                 if !address.is_empty()
@@ -467,18 +456,7 @@ fn unusable(profile: &Profile, member: &crate::roster::Member) -> Vec<String> {
         }
     }
     if member.kind == Kind::Node && member.number.is_none() {
-        let power = match &profile.power.driver {
-            PowerDriver::Command(commands) => {
-                let all = [
-                    Some(&commands.on),
-                    Some(&commands.off),
-                    commands.reset.as_ref(),
-                    commands.status.as_ref(),
-                ];
-                all.into_iter().flatten().any(crate::template::Template::needs_number)
-            }
-            PowerDriver::None | PowerDriver::Simulator | PowerDriver::Tool(_) => false,
-        };
+        let power = profile.power.driver.templates().iter().any(|(_, template)| template.needs_number());
         let shell = matches!(&profile.shell.driver, ShellDriver::Command(run) if run.needs_number());
         let probe = matches!(&profile.probe.driver, ProbeDriver::Command(up) if up.needs_number());
         for (table, needs) in [("power", power), ("shell", shell), ("probe", probe)] {

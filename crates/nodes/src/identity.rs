@@ -8,11 +8,13 @@
 //! a wildcard of the DNS answers for all of them. Only ssh can lead elsewhere, by its own configuration, and it is
 //! `shell.aliases` that says so. A TCP probe never reads that and goes by the address.
 
-use crate::config::{PowerDriver, ProbeDriver, Profile, ShellDriver};
+use crate::config::Profile;
 use crate::fleet::Drivers;
 use crate::names;
-use crate::power::{Ipmi, Tool};
+use crate::power::PowerDriver;
+use crate::probe::ProbeDriver;
 use crate::roster::{Kind, Member};
+use crate::shell::ShellDriver;
 use crate::site::Site;
 use crate::template::{Reach, Template};
 use orderly_exec::here::plain;
@@ -26,9 +28,6 @@ use std::net::IpAddr;
 
 /// What names resolve to.
 pub type Addresses = HashMap<String, Vec<IpAddr>>;
-
-/// Options by which ipmitool and ipmipower address one system of several behind a controller.
-const ADDRESSING: [&str; 7] = ["-t", "-T", "-b", "-B", "-l", "-m", "--target-"];
 
 /// What two nodes may share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,7 +74,7 @@ pub fn resolved(site: &Site, drivers: &Drivers) -> Addresses {
     let mut asked = BTreeSet::new();
     for id in ids(site) {
         let profile = site.profile(id);
-        let controller = tool(&profile).and_then(|tool| controller(site, id, tool));
+        let controller = controller(site, id, &*profile.power.driver);
         let is_probed = profile.shell.aliases && matches!(profile.probe.driver, ProbeDriver::Tcp { .. });
         let address =
             (is_reached_by_name(&profile) || is_probed).then(|| site.roster.member(id).address.as_str());
@@ -132,20 +131,12 @@ fn marks(site: &Site, id: NodeId, addresses: &Addresses) -> Vec<Mark> {
     let profile = site.profile(id);
     let member = site.roster.member(id);
     let mut marks = Vec::new();
-    match &profile.power.driver {
-        PowerDriver::None | PowerDriver::Simulator => {}
-        PowerDriver::Tool(tool) => {
-            if let Some(place) = controller(site, id, tool) {
-                let apart = addressing(tool);
-                marks.extend(at(What::Controller, place, &apart, addresses));
-            }
-        }
-        PowerDriver::Command(commands) => {
-            let acts = [Some(&commands.on), Some(&commands.off), commands.reset.as_ref()];
-            marks
-                .extend(acts.into_iter().flatten().filter_map(|act| filled(What::PowerCommand, act, member)));
-        }
+    let driver = &profile.power.driver;
+    if let Some(place) = controller(site, id, &**driver) {
+        marks.extend(at(What::Controller, place, &driver.addressing(), addresses));
     }
+    let acts = driver.templates().into_iter().filter(|(key, _)| *key != "power.status");
+    marks.extend(acts.filter_map(|(_, act)| filled(What::PowerCommand, act, member)));
     if member.kind == Kind::Unit {
         return marks;
     }
@@ -194,34 +185,13 @@ fn filled(what: What, template: &Template, member: &Member) -> Option<Mark> {
     Some(Mark { what, key: shown.clone(), shown })
 }
 
-fn tool(profile: &Profile) -> Option<&Tool> {
-    match &profile.power.driver {
-        PowerDriver::Tool(tool) => Some(tool),
-        PowerDriver::None | PowerDriver::Simulator | PowerDriver::Command(_) => None,
-    }
-}
-
 /// Returns where a member's power controller is; a unit is one itself.
-fn controller<'s>(site: &'s Site, id: NodeId, tool: &Tool) -> Option<&'s str> {
-    let attribute = tool.attribute()?;
+fn controller<'s>(site: &'s Site, id: NodeId, driver: &dyn PowerDriver) -> Option<&'s str> {
+    let attribute = driver.attribute()?;
     if site.is_unit(id) {
         return Some(&site.roster.member(id).address);
     }
     site.inventory.node(id).attributes.get(attribute)?.as_str()
-}
-
-/// Returns what addresses one system of several behind a controller.
-fn addressing(tool: &Tool) -> String {
-    let (Tool::Ipmitool(ipmi) | Tool::Ipmipower(ipmi)) = tool else { return String::new() };
-    let Ipmi { port, options, .. } = ipmi;
-    let mut words = vec![port.unwrap_or(crate::power::RMCP).to_string()];
-    for (at, option) in options.iter().enumerate() {
-        if ADDRESSING.iter().any(|known| option.starts_with(known)) {
-            words.push(option.clone());
-            words.extend(options.get(at + 1).filter(|_| option.len() == 2).cloned());
-        }
-    }
-    words.join(" ")
 }
 
 /// Tells whether a node is reached at what its name resolves to: not where a program of the site, or settings of

@@ -1,9 +1,7 @@
 //! Which nodes powermand knows: asked once, and of no controller, so that none can hang.
 
 use crate::asked;
-use crate::config::PowerDriver;
 use crate::fleet::{Command, Drivers, Host};
-use crate::power::Tool;
 use crate::site::Site;
 use orderly_exec::{Status, fail};
 use orderly_plan::fleet::NodeId;
@@ -25,10 +23,8 @@ pub fn check(site: &Site, nodes: &[NodeId], drivers: &mut Drivers) -> anyhow::Re
     }
     let mut by_daemon: BTreeMap<Vec<String>, Vec<NodeId>> = BTreeMap::new();
     for &node in nodes {
-        if let PowerDriver::Tool(tool) = &site.profile(node).power.driver
-            && let Tool::Powerman(powerman) = &**tool
-        {
-            by_daemon.entry(powerman.list()).or_default().push(node);
+        if let Some(list) = site.profile(node).power.driver.list() {
+            by_daemon.entry(list).or_default().push(node);
         }
     }
     let command = |argv: &Vec<String>| Command {

@@ -5,18 +5,44 @@
 
 mod hearing;
 mod parallel;
+mod settings;
 mod wrapper;
 
 pub(crate) use hearing::{Hearing, Verdict};
 pub(crate) use parallel::{Errand, job, target, unnamable};
+pub use parallel::{Parallel, ParallelTool};
+pub(crate) use settings::read;
 pub(crate) use wrapper::{announced, begun, draw_mark, fed, unless_self, wrap};
 
-use crate::config::{ShellDriver, Ssh};
 use crate::roster::Member;
+use crate::template::Template;
 use orderly_exec::job::{Ended, Ending, show};
 use orderly_plan::fleet::{Failure, FailureKind, Teller};
 use std::ffi::OsString;
 use std::time::Duration;
+
+/// How commands are run on a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShellDriver {
+    /// There is no `[shell]`: no command can be run on the node.
+    None,
+    Simulator,
+    Ssh(Ssh),
+    /// One call for all nodes that are ready.
+    Parallel(Box<Parallel>),
+    Command(Template),
+}
+
+/// The settings of `driver = "ssh"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ssh {
+    pub program: String,
+    pub user: Option<String>,
+    pub port: Option<u16>,
+    pub connect_timeout: Duration,
+    /// Given to ssh before ours, and ssh takes the first value it gets of each.
+    pub options: Vec<String>,
+}
 
 /// The exit status by which ssh, and programs like it, say that it was not the command that failed.
 const LOST: i32 = 255;

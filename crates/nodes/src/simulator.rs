@@ -13,9 +13,7 @@ pub(crate) use store::Store;
 pub use world::{Answer, Condition, Deed, Nature, Reads, What, World};
 
 use orderly_exec::children::{Children, Seen};
-use orderly_plan::fleet::{
-    Abilities, Errand, Event, Failure, FailureKind, Fleet, NodeId, Power, Probe, Task,
-};
+use orderly_plan::fleet::{Abilities, Errand, Event, Failure, FailureKind, Fleet, NodeId, Task};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
@@ -215,7 +213,7 @@ impl Simulation {
         {
             real.store.changed(node);
         }
-        answer(task, node, result)
+        Event::answer(task, node, result)
     }
 
     /// Takes what is due at `now` off the agenda.
@@ -263,7 +261,7 @@ impl Simulation {
             };
             let wake = wake.and_then(|wake| real.began.checked_add(wake.saturating_sub(real.epoch)));
             match real.children.next(wake) {
-                Ok(Some(Seen::Signal(signal))) => return vec![crate::fleet::signal_event(signal)],
+                Ok(Some(Seen::Signal(signal))) => return vec![crate::signal::event(signal)],
                 Ok(_) => {}
                 // Without a loop there is no waiting; what is on the agenda is answered at once.
                 Err(_) => return self.due(Duration::MAX),
@@ -318,16 +316,6 @@ impl Drop for Simulation {
     fn drop(&mut self) {
         // A run that ends early leaves the world as it made it; there is nobody left to tell.
         self.save().ok();
-    }
-}
-
-/// Returns how the end of a task is heard of: readings that failed are unknown.
-pub(crate) fn answer(task: Task, node: NodeId, result: Result<(), Failure>) -> Event {
-    match task {
-        Task::Probe => Event::Probe(node, Probe::Unknown),
-        Task::ReadPower => Event::Power(node, Power::Unknown),
-        Task::Run(Errand::ReadBootId) => Event::BootId(node, None),
-        Task::PowerOn | Task::PowerOff | Task::Reset | Task::Run(_) => Event::Ended(node, task, result),
     }
 }
 

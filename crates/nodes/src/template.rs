@@ -4,6 +4,7 @@
 //! looks like a place is not one.
 
 use crate::roster::Member;
+use orderly_exec::settings::Table;
 use orderly_plan::{nodeset, suggest};
 use std::ffi::OsString;
 
@@ -72,6 +73,27 @@ impl Template {
             }
         }
         Ok(Self { words, reach: if set { Reach::Set } else { Reach::Each } })
+    }
+
+    /// Reads the command of a key; `{command}` stands in `run` alone.
+    pub(crate) fn read(table: &Table<'_>, key: &'static str) -> Option<Self> {
+        let argv = table.argv(key)?;
+        match Self::parse(&argv) {
+            Ok(template) if template.takes_command() && key != "run" => {
+                table.reject(key, format!("{}: {{command}} stands only in shell.run", table.named(key)));
+                None
+            }
+            Ok(template) => Some(template),
+            Err(clause) => {
+                table.reject(key, format!("{}: {clause}", table.named(key)));
+                None
+            }
+        }
+    }
+
+    /// Returns the program, which is the same for all nodes.
+    pub(crate) fn program(&self) -> OsString {
+        self.fill(&[], "").into_iter().next().unwrap_or_default()
     }
 
     pub fn reach(&self) -> Reach {

@@ -3,8 +3,17 @@
 //! It goes in as a part of the command line, whole or not at all, and is read by a shell of its own; it says
 //! `orderly:` at its end: silence means that it never ran to that.
 
-use crate::config::EndUsers;
 use std::time::Duration;
+
+/// Whose processes are ended before the nodes go down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndUsers {
+    /// Those of login sessions, of people (uid UID_MIN and above).
+    Sessions,
+    /// All those of people, batch jobs included.
+    Nonroot,
+    None,
+}
 
 /// The script. POSIX sh; nothing is needed of the node but `/proc`, `kill` and `sleep`.
 pub(crate) const SCRIPT: &str = include_str!("users.sh");

@@ -101,6 +101,18 @@ pub enum Event {
     Attention,
 }
 
+impl Event {
+    /// Returns how a task of a node is answered that told nothing but how it ended: a question stays unknown.
+    pub fn answer(task: Task, node: NodeId, result: Result<(), Failure>) -> Self {
+        match task {
+            Task::Probe => Self::Probe(node, Probe::Unknown),
+            Task::ReadPower => Self::Power(node, Power::Unknown),
+            Task::Run(Errand::ReadBootId) => Self::BootId(node, None),
+            Task::PowerOn | Task::PowerOff | Task::Reset | Task::Run(_) => Self::Ended(node, task, result),
+        }
+    }
+}
+
 /// The nodes of a run, real or imagined.
 pub trait Fleet {
     /// Returns the time since the run began.

@@ -1,10 +1,15 @@
 //! What holds for one node, and how an override changes it.
 
-use super::{EndUsers, NodeLimits, Power, PowerDriver, Probe, ProbeDriver, Shell, ShellDriver, Shutdown};
+use super::{NodeLimits, Power, Probe, Shell, Shutdown};
+use crate::power::PowerDriver;
+use crate::probe::ProbeDriver;
+use crate::shell::ShellDriver;
+use crate::users::EndUsers;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Drivers, commands and limits of a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Profile {
     pub power: Power,
     pub shell: Shell,
@@ -14,7 +19,7 @@ pub struct Profile {
 }
 
 /// What an override says; what it leaves out stays as it was.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Patch {
     pub power: PowerPatch,
     pub shell: ShellPatch,
@@ -23,9 +28,9 @@ pub struct Patch {
     pub limits: LimitsPatch,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct PowerPatch {
-    pub driver: Option<PowerDriver>,
+    pub driver: Option<Arc<dyn PowerDriver>>,
     pub timeout: Option<Duration>,
 }
 
@@ -97,14 +102,14 @@ impl Profile {
 
     /// Tells whether some driver is the simulator.
     pub fn is_simulated(&self) -> bool {
-        self.power.driver == PowerDriver::Simulator
+        self.power.driver.is_simulated()
             || self.shell.driver == ShellDriver::Simulator
             || self.probe.driver == ProbeDriver::Simulator
     }
 
     /// Tells whether some driver acts on, or asks, something outside the simulator.
     pub fn is_real(&self) -> bool {
-        power_is_real(&self.power.driver)
+        power_is_real(&*self.power.driver)
             || shell_is_real(&self.shell.driver)
             || probe_is_real(&self.probe.driver)
     }
@@ -128,21 +133,21 @@ impl Profile {
 impl Patch {
     /// Tells whether it brings the simulator in.
     pub fn is_simulated(&self) -> bool {
-        self.power.driver == Some(PowerDriver::Simulator)
+        self.power.driver.as_ref().is_some_and(|driver| driver.is_simulated())
             || self.shell.driver == Some(ShellDriver::Simulator)
             || self.probe.driver == Some(ProbeDriver::Simulator)
     }
 
     /// Tells whether it brings in a driver outside the simulator.
     pub fn is_real(&self) -> bool {
-        self.power.driver.as_ref().is_some_and(power_is_real)
+        self.power.driver.as_deref().is_some_and(power_is_real)
             || self.shell.driver.as_ref().is_some_and(shell_is_real)
             || self.probe.driver.as_ref().is_some_and(probe_is_real)
     }
 }
 
-fn power_is_real(driver: &PowerDriver) -> bool {
-    matches!(driver, PowerDriver::Command(_) | PowerDriver::Tool(_))
+fn power_is_real(driver: &dyn PowerDriver) -> bool {
+    driver.switches() && !driver.is_simulated()
 }
 
 fn shell_is_real(driver: &ShellDriver) -> bool {

@@ -1,8 +1,8 @@
 //! The programs that a configuration names: each must be there, and nobody else may write it.
 
-use super::{PowerDriver, ProbeDriver, Profile, ShellDriver};
-use crate::power::Tool;
-use crate::template::Template;
+use super::Profile;
+use crate::probe::ProbeDriver;
+use crate::shell::ShellDriver;
 use orderly_exec::trust;
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,16 +46,9 @@ fn topology(profile: &Profile) -> Option<&Path> {
 
 fn programs(profile: &Profile, runs_commands: bool) -> Vec<(&'static str, OsString)> {
     let mut all = Vec::new();
-    match &profile.power.driver {
-        PowerDriver::None | PowerDriver::Simulator => {}
-        PowerDriver::Command(commands) => {
-            all.push(("power.on", commands.on.program()));
-            all.push(("power.off", commands.off.program()));
-            all.extend(commands.reset.as_ref().map(|reset| ("power.reset", reset.program())));
-            all.extend(commands.status.as_ref().map(|status| ("power.status", status.program())));
-        }
-        PowerDriver::Tool(tool) => all.push(("power.driver", tool.program().into())),
-    }
+    let power = &profile.power.driver;
+    all.extend(power.program().map(|program| ("power.driver", program.into())));
+    all.extend(power.templates().into_iter().map(|(key, template)| (key, template.program())));
     let asks_by_shell = matches!(profile.probe.driver, ProbeDriver::Shell { .. });
     match &profile.shell.driver {
         _ if !runs_commands && !asks_by_shell => {}
@@ -68,19 +61,4 @@ fn programs(profile: &Profile, runs_commands: bool) -> Vec<(&'static str, OsStri
         all.push(("probe.up", up.program()));
     }
     all
-}
-
-impl Tool {
-    fn program(&self) -> &str {
-        match self {
-            Self::Powerman(powerman) => &powerman.program,
-            Self::Ipmitool(ipmi) | Self::Ipmipower(ipmi) => &ipmi.program,
-        }
-    }
-}
-
-impl Template {
-    fn program(&self) -> OsString {
-        self.fill(&[], "").into_iter().next().unwrap_or_default()
-    }
 }

@@ -1,22 +1,22 @@
 //! Reads `cluster.toml`, all errors at once.
 
-mod shell;
-
-use super::profile::{LimitsPatch, PowerPatch, ProbePatch, ShutdownPatch};
+use super::profile::{LimitsPatch, PowerPatch, ProbePatch, ShellPatch, ShutdownPatch};
 use super::{
-    Cluster, EndUsers, Limits, NodeLimits, Patch, Power, PowerCommands, PowerDriver, Probe, ProbeDriver,
-    Profile, SequencePaths, Shell, ShellDriver, Shutdown, Subsystem, SubsystemHost,
+    Cluster, Limits, NodeLimits, Patch, Power, Probe, Profile, SequencePaths, Shell, Shutdown, Subsystem,
+    SubsystemHost,
 };
-use crate::power::{Ipmi, Tool, secret_flag};
+use crate::power::{DRIVERS, NoPower, PowerDriver};
+use crate::probe::{self, ProbeDriver};
+use crate::shell::{self, ShellDriver};
 use crate::simulator::SimulatorSettings;
-use crate::template::{Reach, Template};
+use crate::users::EndUsers;
 use orderly_exec::paths;
 use orderly_exec::settings::{Document, Table};
 use orderly_plan::diagnostic::Diagnostics;
 use orderly_plan::nodeset;
-use shell::read_shell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Cluster {
@@ -84,7 +84,7 @@ fn read_outside(root: &Table<'_>) -> Vec<String> {
 
 fn read_profile(root: &Table<'_>) -> Profile {
     let mut profile = Profile {
-        power: Power { driver: PowerDriver::None, timeout: Duration::from_secs(60) },
+        power: Power { driver: Arc::new(NoPower), timeout: Duration::from_secs(60) },
         shell: Shell { driver: ShellDriver::None, timeout: None, aliases: false },
         probe: Probe {
             driver: ProbeDriver::None,
@@ -157,7 +157,7 @@ fn read_overrides(root: &Table<'_>, base: &Profile) -> (BTreeMap<String, Patch>,
 fn read_patch(table: &Table<'_>, base: Option<&Profile>) -> Patch {
     let mut patch = Patch::default();
     if let Some(power) = table.table("power") {
-        patch.power = read_power(&power, base.map(|base| &base.power.driver));
+        patch.power = read_power(&power, base.map(|base| &*base.power.driver));
         power.end();
     }
     if let Some(shell) = table.table("shell") {
@@ -175,184 +175,31 @@ fn read_patch(table: &Table<'_>, base: Option<&Profile>) -> Patch {
     patch
 }
 
-/// Reads `driver`: the word, else the driver of the table that is overridden.
-fn read_driver(
-    table: &Table<'_>,
-    words: &[&'static str],
-    base: Option<&'static str>,
-) -> Option<&'static str> {
-    if !table.has("driver") {
-        if base.is_none() {
-            table.need("driver");
-        }
-        return base;
-    }
-    table.word("driver", words)
-}
-
-fn read_power(table: &Table<'_>, base: Option<&PowerDriver>) -> PowerPatch {
-    let timeout = read_time(table, "timeout");
-    let words = ["simulator", "powerman", "ipmitool", "ipmipower", "command", "none"];
-    let base_word = base.map(|base| match base {
-        PowerDriver::None => "none",
-        PowerDriver::Simulator => "simulator",
-        PowerDriver::Command(_) => "command",
-        PowerDriver::Tool(tool) => tool.word(),
-    });
-    let driver = match read_driver(table, &words, base_word) {
+fn read_power(table: &Table<'_>, base: Option<&dyn PowerDriver>) -> PowerPatch {
+    let timeout = table.limit("timeout");
+    let word = table.word_or("driver", &DRIVERS.map(|driver| driver.word), base.map(PowerDriver::word));
+    let driver = match DRIVERS.iter().find(|driver| Some(driver.word) == word) {
+        Some(driver) => (driver.read)(table, base),
         None => {
             // The keys are looked at even so, or they would all be called unknown.
-            for key in [
-                "on",
-                "off",
-                "reset",
-                "status",
-                "program",
-                "host",
-                "bmc",
-                "user",
-                "password_file",
-                "cipher",
-                "port",
-                "look_ahead",
-                "options",
-            ] {
+            for key in DRIVERS.iter().flat_map(|driver| driver.keys) {
                 table.has(key);
             }
             None
-        }
-        Some("none") => Some(PowerDriver::None),
-        Some("simulator") => Some(PowerDriver::Simulator),
-        Some("powerman") => {
-            let mut powerman = match base {
-                Some(PowerDriver::Tool(tool)) => tool.as_powerman(),
-                Some(_) | None => None,
-            }
-            .unwrap_or_default();
-            if let Some(program) = table.text("program") {
-                powerman.program = program;
-            }
-            powerman.host = table.text("host").or(powerman.host);
-            Some(PowerDriver::Tool(Box::new(Tool::Powerman(powerman))))
-        }
-        Some("ipmitool") => {
-            Some(PowerDriver::Tool(Box::new(Tool::Ipmitool(read_ipmi(table, base, "ipmitool")))))
-        }
-        Some("ipmipower") => {
-            Some(PowerDriver::Tool(Box::new(Tool::Ipmipower(read_ipmi(table, base, "ipmipower")))))
-        }
-        Some(_) => {
-            let before = match base {
-                Some(PowerDriver::Command(before)) => Some(before),
-                Some(PowerDriver::None | PowerDriver::Simulator | PowerDriver::Tool(_)) | None => None,
-            };
-            read_power_commands(table, before.map(|before| &**before))
-                .map(|commands| PowerDriver::Command(Box::new(commands)))
         }
     };
     PowerPatch { driver, timeout }
 }
 
-fn read_ipmi(table: &Table<'_>, base: Option<&PowerDriver>, word: &str) -> Ipmi {
-    let before = match base {
-        Some(PowerDriver::Tool(tool)) => tool.as_ipmi(word),
-        Some(PowerDriver::None | PowerDriver::Simulator | PowerDriver::Command(_)) | None => None,
-    };
-    let mut ipmi = before.unwrap_or_else(|| Ipmi::new(word));
-    if let Some(program) = table.text("program") {
-        ipmi.program = program;
-    }
-    if let Some(bmc) = table.text("bmc") {
-        ipmi.bmc = bmc;
-    }
-    if let Some(options) = table.texts("options") {
-        if let Some(flag) = secret_flag(&options, word) {
-            let why = "would show a secret to every user of this machine; put it into a password_file";
-            table.reject_unshown("options", format!("{}: {flag} {why}", table.named("options")));
-        }
-        ipmi.options = options;
-    }
-    if table.has("password") {
-        let clause = "is not written here; put it into a file of mode 0600, and name that in password_file";
-        table.reject_unshown("password", format!("{}: {clause}", table.named("password")));
-    }
-    if let Some(cipher) = table.number("cipher") {
-        match u32::try_from(cipher).ok().filter(|&cipher| cipher <= 17) {
-            Some(cipher) => ipmi.cipher = cipher,
-            None => table.reject("cipher", format!("{}: from 0 to 17", table.named("cipher"))),
-        }
-    }
-    ipmi.user = table.text("user").or(ipmi.user);
-    ipmi.port = read_port(table).or(ipmi.port);
-    ipmi.look_ahead = table.flag("look_ahead").unwrap_or(ipmi.look_ahead);
-    if let Some(file) = table.absolute_path("password_file") {
-        ipmi.password_file = Some(file);
-    }
-    ipmi
-}
-
-fn read_power_commands(table: &Table<'_>, base: Option<&PowerCommands>) -> Option<PowerCommands> {
-    if base.is_none() {
-        table.need("on");
-        table.need("off");
-    }
-    let on = read_template(table, "on");
-    let off = read_template(table, "off");
-    let reset = read_template(table, "reset");
-    let status = read_template(table, "status");
-    Some(PowerCommands {
-        on: on.or_else(|| base.map(|base| base.on.clone()))?,
-        off: off.or_else(|| base.map(|base| base.off.clone()))?,
-        reset: reset.or_else(|| base.and_then(|base| base.reset.clone())),
-        status: status.or_else(|| base.and_then(|base| base.status.clone())),
-    })
+fn read_shell(table: &Table<'_>, base: Option<&ShellDriver>) -> ShellPatch {
+    let driver = shell::read(table, base);
+    let by_ssh = matches!(driver.as_ref().or(base), Some(ShellDriver::Ssh(_) | ShellDriver::Parallel(_)));
+    let aliases = if by_ssh { table.flag("aliases") } else { None };
+    ShellPatch { driver, timeout: table.limit("timeout"), aliases }
 }
 
 fn read_probe(table: &Table<'_>, base: Option<&ProbeDriver>) -> ProbePatch {
-    let words = ["tcp", "shell", "power", "command", "simulator", "none"];
-    let base_word = base.map(|base| match base {
-        ProbeDriver::None => "none",
-        ProbeDriver::Simulator => "simulator",
-        ProbeDriver::Power => "power",
-        ProbeDriver::Tcp { .. } => "tcp",
-        ProbeDriver::Shell { .. } => "shell",
-        ProbeDriver::Command(_) => "command",
-    });
-    let driver = match read_driver(table, &words, base_word) {
-        None => {
-            for key in ["up", "port", "banner", "command"] {
-                table.has(key);
-            }
-            None
-        }
-        Some("none") => Some(ProbeDriver::None),
-        Some("simulator") => Some(ProbeDriver::Simulator),
-        Some("power") => Some(ProbeDriver::Power),
-        Some("tcp") => read_tcp(table, base),
-        Some("shell") => {
-            let mut command = "true".to_owned();
-            if let Some(ProbeDriver::Shell { command: before }) = base {
-                command.clone_from(before);
-            }
-            Some(ProbeDriver::Shell { command: table.text("command").unwrap_or(command) })
-        }
-        Some(_) => {
-            if !matches!(base, Some(ProbeDriver::Command(_))) {
-                table.need("up");
-            }
-            read_template(table, "up").and_then(|up| {
-                let one = up.reach() == Reach::Each;
-                if !one {
-                    let message = format!(
-                        "{}: one exit status cannot tell many nodes apart; write {{node}}",
-                        table.named("up")
-                    );
-                    table.reject("up", message);
-                }
-                one.then_some(ProbeDriver::Command(up))
-            })
-        }
-    };
+    let driver = probe::read(table, base);
     let stable = table.number("stable").and_then(|stable| {
         let fits = u32::try_from(stable).ok().filter(|stable| (1..=100).contains(stable));
         if fits.is_none() {
@@ -360,26 +207,7 @@ fn read_probe(table: &Table<'_>, base: Option<&ProbeDriver>) -> ProbePatch {
         }
         fits
     });
-    ProbePatch {
-        driver,
-        interval: read_time(table, "interval"),
-        timeout: read_time(table, "timeout"),
-        stable,
-    }
-}
-
-fn read_tcp(table: &Table<'_>, base: Option<&ProbeDriver>) -> Option<ProbeDriver> {
-    let (mut base_port, mut base_banner) = (None, String::new());
-    if let Some(ProbeDriver::Tcp { port, banner }) = base {
-        base_port = Some(*port);
-        base_banner.clone_from(banner);
-    }
-    if base_port.is_none() {
-        table.need("port");
-    }
-    let port = read_port(table).or(base_port);
-    let banner = table.text("banner").unwrap_or(base_banner);
-    Some(ProbeDriver::Tcp { port: port?, banner })
+    ProbePatch { driver, interval: table.limit("interval"), timeout: table.limit("timeout"), stable }
 }
 
 fn read_shutdown(table: &Table<'_>) -> ShutdownPatch {
@@ -434,7 +262,7 @@ fn read_subsystem(root: &Table<'_>) -> Subsystem {
         Some("control") => subsystem.host = SubsystemHost::Control,
         Some(node) => subsystem.host = SubsystemHost::Node(node.to_owned()),
     }
-    if let Some(timeout) = read_time(&table, "timeout") {
+    if let Some(timeout) = table.limit("timeout") {
         subsystem.timeout = timeout;
     }
     table.end();
@@ -474,7 +302,7 @@ fn read_limits(root: &Table<'_>) -> Limits {
 
 fn read_node_limits(table: &Table<'_>) -> LimitsPatch {
     LimitsPatch {
-        boot: read_time(table, "boot"),
+        boot: table.limit("boot"),
         reset_stuck: table.text("stuck").and_then(|word| match word.as_str() {
             "fail" => Some(false),
             "reset" => Some(true),
@@ -483,41 +311,7 @@ fn read_node_limits(table: &Table<'_>) -> LimitsPatch {
                 None
             }
         }),
-        timeout: read_time(table, "timeout"),
+        timeout: table.limit("timeout"),
         retries: table.number("retries").map(|retries| u32::try_from(retries).unwrap_or(u32::MAX)),
     }
-}
-
-fn read_template(table: &Table<'_>, key: &'static str) -> Option<Template> {
-    let argv = table.argv(key)?;
-    match Template::parse(&argv) {
-        Ok(template) if template.takes_command() && key != "run" => {
-            table.reject(key, format!("{}: {{command}} stands only in shell.run", table.named(key)));
-            None
-        }
-        Ok(template) => Some(template),
-        Err(clause) => {
-            table.reject(key, format!("{}: {clause}", table.named(key)));
-            None
-        }
-    }
-}
-
-/// Reads a limit, which must not be 0: nothing would ever be in time.
-fn read_time(table: &Table<'_>, key: &'static str) -> Option<Duration> {
-    let time = table.duration(key)?;
-    if time.is_zero() {
-        table.reject(key, format!("{}: more than 0", table.named(key)));
-        return None;
-    }
-    Some(time)
-}
-
-fn read_port(table: &Table<'_>) -> Option<u16> {
-    let number = table.number("port")?;
-    let port = u16::try_from(number).ok().filter(|&port| port > 0);
-    if port.is_none() {
-        table.reject("port", format!("{}: from 1 to 65535", table.named("port")));
-    }
-    port
 }

@@ -7,7 +7,6 @@
 //! whenever they are asked about: a controller that gets its power later is found then.
 
 use super::Wiring;
-use crate::config::PowerDriver;
 use crate::power::presence::{Asked, Pinger, Presence};
 use orderly_exec::children::Children;
 use orderly_plan::fleet::{NodeId, Task};
@@ -63,11 +62,7 @@ impl LookAhead {
         let mut of = Vec::with_capacity(wiring.roster.len());
         for (index, member) in wiring.roster.members().iter().enumerate() {
             let node = NodeId(u32::try_from(index).unwrap_or(u32::MAX));
-            let PowerDriver::Tool(tool) = &wiring.profile(node).power.driver else {
-                of.push(None);
-                continue;
-            };
-            of.push(tool.presence(member).map(|(address, port)| {
+            of.push(wiring.profile(node).power.driver.presence(member).map(|(address, port)| {
                 *known.entry((address.to_owned(), port)).or_insert_with(|| {
                     let address = address.to_owned();
                     controllers.push(Controller { address, port, standing: Standing::Unasked, tried: false });

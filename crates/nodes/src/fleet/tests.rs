@@ -286,10 +286,10 @@ fn a_probe_command_says_up_down_or_nothing_and_new_states_must_be_stable() {
 fn signals_are_events() {
     let bed = Bed::new();
     let mut drivers = bed.drivers("[power]\ndriver=\"none\"\n[probe]\ndriver=\"none\"\n", nodes(1));
-    nix::sys::signal::raise(Signal::SIGUSR1).unwrap();
+    nix::sys::signal::raise(nix::sys::signal::Signal::SIGUSR1).unwrap();
     assert_eq!(drivers.next(None), [Event::Attention]);
     // Not HUP, which under nohup stays ignored.
-    nix::sys::signal::raise(Signal::SIGTERM).unwrap();
+    nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM).unwrap();
     assert_eq!(drivers.next(None), [Event::Signal(15)]);
     assert_eq!(drivers.next(Some(drivers.now())), []);
 }

@@ -3,10 +3,11 @@
 use super::ahead::{Ahead, LookAhead};
 use super::controllers::Controllers;
 use super::programs::Programs;
-use super::{Command, CommandId, Host, Wiring, signal_event};
+use super::{Command, CommandId, Host, Wiring};
 use crate::boot;
-use crate::config::{Cluster, PowerDriver, ProbeDriver, Profile};
+use crate::config::{Cluster, Profile};
 use crate::power::wanted;
+use crate::probe::ProbeDriver;
 use crate::roster::Member;
 use crate::shell;
 use crate::steady::{Steady, Verdict};
@@ -19,6 +20,7 @@ use orderly_plan::fleet::{Abilities, Event, Failure, FailureKind, NodeId, Probe,
 use orderly_plan::inventory::Inventory;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod call;
@@ -35,7 +37,7 @@ use crew::Crews;
 use errands::{OnNode, users_command};
 use judging::Judgement;
 use unheard::Unheard;
-use ways::{Asks, Way, power_template};
+use ways::{Asks, Way};
 
 /// How far past nodes whose controller is busy a free one is looked for: further than any one
 /// controller has nodes, because one that hangs would hold back all behind it.
@@ -271,16 +273,9 @@ impl Wires {
 
     fn power_job(&mut self, task: Task, nodes: &[NodeId]) -> Option<Job> {
         let profile = self.wiring.profile(*nodes.first()?);
-        let members = self.members(nodes);
-        let argv = match &profile.power.driver {
-            PowerDriver::None | PowerDriver::Simulator => return None,
-            PowerDriver::Tool(tool) => {
-                let job = tool.job(task, &members, profile.power_timeout());
-                return self.callable(job);
-            }
-            PowerDriver::Command(commands) => power_template(commands, task)?.fill(&members, ""),
-        };
-        Some(Job::new(argv, profile.power_timeout()))
+        let driver = Arc::clone(&profile.power.driver);
+        let job = driver.job(task, &self.members(nodes), profile.power_timeout());
+        self.callable(job)
     }
 
     fn status_job(&mut self, nodes: &[NodeId]) -> Option<Job> {
@@ -371,7 +366,7 @@ impl Wires {
                     self.prober.ready(&mut self.children, watch);
                     self.take_probes();
                 }
-                Seen::Signal(signal) => self.answers.push(signal_event(signal)),
+                Seen::Signal(signal) => self.answers.push(crate::signal::event(signal)),
             }
             next = if self.answers.len() < AT_ONCE {
                 self.children.next(Some(now)).ok().flatten()

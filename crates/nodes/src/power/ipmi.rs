@@ -1,4 +1,5 @@
-//! IPMI: ipmitool (one process a controller) and ipmipower (one for all).
+//! What ipmitool (one process a controller) and ipmipower (one for all) have in common: their settings, and the
+//! words of IPMI by which failures are told apart.
 //!
 //! The password never stands on a command line: ipmitool reads its file, ipmipower gets it on
 //! standard input.
@@ -6,36 +7,41 @@
 use crate::roster::Member;
 use anyhow::Context;
 use orderly_exec::files;
-use orderly_exec::job::{Ended, Ending, Job};
-use orderly_plan::fleet::{FailureKind, Power, Task};
-use std::ffi::OsString;
-use std::fmt::Write as _;
+use orderly_exec::job::{Ended, Ending};
+use orderly_exec::settings::Table;
+use orderly_plan::fleet::FailureKind;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// The port of RMCP, by which IPMI is spoken over a network.
-pub(crate) const RMCP: u16 = 623;
+const RMCP: u16 = 623;
 
 /// The settings of `driver = "ipmitool"` and `driver = "ipmipower"`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ipmi {
-    pub program: String,
+#[derive(Debug, Clone)]
+pub(super) struct Ipmi {
+    pub(super) program: String,
     /// The inventory attribute with the address of a node's controller.
-    pub bmc: String,
-    pub user: Option<String>,
+    pub(super) bmc: String,
+    pub(super) user: Option<String>,
     /// Its first line is the password.
-    pub password_file: Option<PathBuf>,
+    pub(super) password_file: Option<PathBuf>,
     /// The cipher suite; asking the controller for its list costs some of them ten seconds.
-    pub cipher: u32,
-    pub port: Option<u16>,
+    pub(super) cipher: u32,
+    pub(super) port: Option<u16>,
     /// Controllers that take no pings are not waited for, each with a process of its own.
-    pub look_ahead: bool,
+    pub(super) look_ahead: bool,
     /// Given to the program before ours.
-    pub options: Vec<String>,
+    pub(super) options: Vec<String>,
 }
 
+/// The keys of both programs.
+pub(super) const KEYS: &[&str] =
+    &["program", "bmc", "user", "password_file", "cipher", "port", "look_ahead", "options"];
+
+/// Options by which ipmitool and ipmipower address one system of several behind a controller.
+const ADDRESSING: [&str; 7] = ["-t", "-T", "-b", "-B", "-l", "-m", "--target-"];
+
 impl Ipmi {
-    pub fn new(program: &str) -> Self {
+    pub(super) fn new(program: &str) -> Self {
         Self {
             program: program.to_owned(),
             bmc: "bmc".into(),
@@ -48,152 +54,81 @@ impl Ipmi {
         }
     }
 
-    /// Returns the call of ipmitool for a node's controller.
-    ///
-    /// # Errors
-    /// When the password cannot be read; ipmitool itself would ask for one, and call it wrong.
-    pub fn ipmitool(&self, task: Task, node: &Member, timeout: Duration) -> anyhow::Result<Job> {
-        self.password()?;
-        let mut argv: Vec<OsString> = vec![self.program.clone().into()];
-        argv.extend(self.options.iter().map(OsString::from));
-        // Without -v a wrong password and a controller that is away read the same.
-        argv.extend(["-v", "-I", "lanplus", "-C"].map(OsString::from));
-        argv.push(self.cipher.to_string().into());
-        if let Some(port) = self.port {
-            argv.extend(["-p".into(), port.to_string().into()]);
+    /// Reads the table of a program; `flags` put a secret on its command line.
+    pub(super) fn read(
+        table: &Table<'_>,
+        base: Option<&Self>,
+        program: &str,
+        flags: &[&'static str],
+    ) -> Self {
+        let mut ipmi = base.cloned().unwrap_or_else(|| Self::new(program));
+        if let Some(program) = table.text("program") {
+            ipmi.program = program;
         }
-        if let Some(user) = &self.user {
-            argv.extend(["-U".into(), user.into()]);
+        if let Some(bmc) = table.text("bmc") {
+            ipmi.bmc = bmc;
         }
-        if let Some(file) = &self.password_file {
-            argv.extend(["-f".into(), file.into()]);
+        if let Some(options) = table.texts("options") {
+            if let Some(flag) = secret_flag(&options, flags) {
+                let why = "would show a secret to every user of this machine; put it into a password_file";
+                table.reject_unshown("options", format!("{}: {flag} {why}", table.named("options")));
+            }
+            ipmi.options = options;
         }
-        argv.extend(["-H".into(), bmc(node).into()]);
-        let action = match task {
-            Task::PowerOn => "on",
-            Task::PowerOff => "off",
-            Task::Reset => "reset",
-            Task::ReadPower | Task::Probe | Task::Run(_) => "status",
-        };
-        argv.extend(["chassis", "power", action].map(OsString::from));
-        Ok(Job::new(argv, timeout))
+        if table.has("password") {
+            let clause =
+                "is not written here; put it into a file of mode 0600, and name that in password_file";
+            table.reject_unshown("password", format!("{}: {clause}", table.named("password")));
+        }
+        if let Some(cipher) = table.number("cipher") {
+            match u32::try_from(cipher).ok().filter(|&cipher| cipher <= 17) {
+                Some(cipher) => ipmi.cipher = cipher,
+                None => table.reject("cipher", format!("{}: from 0 to 17", table.named("cipher"))),
+            }
+        }
+        ipmi.user = table.text("user").or(ipmi.user);
+        ipmi.port = table.port("port").or(ipmi.port);
+        ipmi.look_ahead = table.flag("look_ahead").unwrap_or(ipmi.look_ahead);
+        if let Some(file) = table.absolute_path("password_file") {
+            ipmi.password_file = Some(file);
+        }
+        ipmi
+    }
+
+    /// Returns what addresses one system of several behind a controller: its port, and the options for that.
+    pub(super) fn addressing(&self) -> String {
+        let mut words = vec![self.port.unwrap_or(RMCP).to_string()];
+        for (at, option) in self.options.iter().enumerate() {
+            if ADDRESSING.iter().any(|known| option.starts_with(known)) {
+                words.push(option.clone());
+                words.extend(self.options.get(at + 1).filter(|_| option.len() == 2).cloned());
+            }
+        }
+        words.join(" ")
     }
 
     /// Returns the password, where one is configured.
-    fn password(&self) -> anyhow::Result<Option<String>> {
+    pub(super) fn password(&self) -> anyhow::Result<Option<String>> {
         let Some(file) = &self.password_file else { return Ok(None) };
         let text = files::read(file)
             .context("the password of the controllers is gone (put the file of power.password_file back)")?;
         Ok(Some(text.lines().next().unwrap_or_default().to_owned()))
     }
 
-    /// Returns the call of ipmipower for the controllers of many nodes.
-    ///
-    /// # Errors
-    /// When the password cannot be read.
-    pub fn ipmipower(&self, task: Task, nodes: &[&Member], timeout: Duration) -> anyhow::Result<Job> {
-        let mut argv: Vec<OsString> = vec![self.program.clone().into()];
-        argv.extend(self.options.iter().map(OsString::from));
-        argv.extend(["--driver-type=LAN_2_0".into(), format!("--cipher-suite-id={}", self.cipher).into()]);
-        let hosts: Vec<String> = nodes.iter().map(|node| self.host(node)).collect();
-        argv.push(format!("--hostname={}", hosts.join(",")).into());
-        argv.push(
-            match task {
-                Task::PowerOn => "--on",
-                Task::PowerOff => "--off",
-                Task::Reset => "--reset",
-                Task::ReadPower | Task::Probe | Task::Run(_) => "--stat",
-            }
-            .into(),
-        );
-        // It then says "ok" only of those that read as wanted, and asks for that itself, in one
-        // process; what it says is looked at once more all the same.
-        match task {
-            Task::PowerOn => argv.push("--wait-until-on".into()),
-            Task::PowerOff => argv.push("--wait-until-off".into()),
-            Task::Reset | Task::ReadPower | Task::Probe | Task::Run(_) => {}
-        }
-        let mut settings = String::new();
-        if let Some(user) = &self.user {
-            let _ = writeln!(settings, "username {}", quoted(user));
-        }
-        if let Some(password) = self.password()? {
-            let _ = writeln!(settings, "password {}", quoted(&password));
-        }
-        if !settings.is_empty() {
-            argv.push("--config-file=/dev/stdin".into());
-        }
-        let mut job = Job::new(argv, timeout);
-        job.stdin = settings.into_bytes();
-        Ok(job)
-    }
-
-    pub(crate) fn presence<'m>(&self, node: &'m Member) -> Option<(&'m str, u16)> {
+    pub(super) fn presence<'m>(&self, node: &'m Member) -> Option<(&'m str, u16)> {
         self.look_ahead.then(|| (bmc(node), self.port.unwrap_or(RMCP)))
-    }
-
-    fn host(&self, node: &Member) -> String {
-        match self.port {
-            Some(port) => format!("{}:{port}", bmc(node)),
-            None => bmc(node).to_owned(),
-        }
     }
 }
 
 /// Returns the flag among some options that puts a password or a key on the command line, where every
 /// user of the machine can read it.
-pub(crate) fn secret_flag(options: &[String], program: &str) -> Option<&'static str> {
-    let flags: &[&str] = match program {
-        "ipmitool" => &["-P", "-k", "-y"],
-        // It takes long options at any length at which they are unmistakable.
-        _ => &["-p", "--pass", "-k", "--k"],
-    };
+pub(super) fn secret_flag(options: &[String], flags: &[&'static str]) -> Option<&'static str> {
     flags.iter().copied().find(|flag| options.iter().any(|option| option.starts_with(flag)))
 }
 
-/// Returns a word as FreeIPMI's configuration files have it: bare, it would end at a `#` or a blank.
-fn quoted(word: &str) -> String {
-    let mut text = String::from("\"");
-    for c in word.chars() {
-        if matches!(c, '"' | '\\' | '#') {
-            text.push('\\');
-        }
-        text.push(c);
-    }
-    text.push('"');
-    text
-}
-
 /// Returns the address of a node's controller; a unit is a controller itself.
-fn bmc(node: &Member) -> &str {
+pub(super) fn bmc(node: &Member) -> &str {
     node.bmc.as_deref().unwrap_or(&node.address)
-}
-
-/// Returns what ipmitool's status says: this sentence and nothing like it.
-pub(super) fn ipmitool_power(ended: &Ended) -> Power {
-    let text = ended.text();
-    let mut said = text.lines().filter_map(|line| line.trim().strip_prefix("Chassis Power is "));
-    match (said.next(), said.next(), ended.succeeded()) {
-        (Some("on"), None, true) => Power::On,
-        (Some("off"), None, true) => Power::Off,
-        _ => Power::Unknown,
-    }
-}
-
-/// Returns what ipmipower said of a node's controller: its last word after the address.
-pub(super) fn ipmipower_said<'t>(text: &'t str, node: &Member) -> Option<&'t str> {
-    text.split_inclusive('\n').filter(|line| line.ends_with('\n')).find_map(|line| {
-        let (host, said) = line.trim_end().split_once(": ")?;
-        (host == bmc(node)).then_some(said.trim())
-    })
-}
-
-pub(super) fn ipmipower_power(text: &str, node: &Member) -> Power {
-    match ipmipower_said(text, node) {
-        Some("on") => Power::On,
-        Some("off") => Power::Off,
-        Some(_) | None => Power::Unknown,
-    }
 }
 
 const PASSWORD: [&str; 9] = [
@@ -249,7 +184,7 @@ pub(super) fn classify_words(words: &str, timed_out: bool) -> Option<(FailureKin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::tests::member;
+    use std::time::Duration;
 
     fn ended(code: i32, out: &str, err: &str) -> Ended {
         Ended {
@@ -259,63 +194,6 @@ mod tests {
             truncated: false,
             took: Duration::ZERO,
         }
-    }
-
-    #[test]
-    fn the_password_is_never_on_the_command_line() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("password");
-        std::fs::write(&file, "s3cret\n").unwrap();
-        let ipmi = Ipmi { user: Some("admin".into()), password_file: Some(file), ..Ipmi::new("ipmipower") };
-        let node = Member { bmc: Some("10.1.0.1".into()), ..member("n1", 1) };
-        let job = ipmi.ipmipower(Task::PowerOn, &[&node], Duration::from_secs(1)).unwrap();
-        assert_eq!(job.stdin, b"username \"admin\"\npassword \"s3cret\"\n");
-        assert!(job.shown().contains("--hostname=10.1.0.1 --on --wait-until-on"), "{}", job.shown());
-        let tool = ipmi.ipmitool(Task::PowerOn, &node, Duration::from_secs(1)).unwrap();
-        assert!(tool.shown().ends_with("-H 10.1.0.1 chassis power on"), "{}", tool.shown());
-        assert!(!job.shown().contains("s3cret") && !tool.shown().contains("s3cret"));
-    }
-
-    #[test]
-    fn options_that_show_a_secret_are_found() {
-        let among = |program: &str, options: &[&str]| {
-            let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
-            secret_flag(&options, program)
-        };
-        for options in [["-N", "-Psecret"], ["-v", "-P"], ["-k", "key"], ["-y", "00ff"]] {
-            assert!(among("ipmitool", &options).is_some(), "{options:?}");
-        }
-        for options in [["-p", "secret"], ["--password=secret", "-v"], ["--pass", "secret"], ["--k-g", "key"]]
-        {
-            assert!(among("ipmipower", &options).is_some(), "{options:?}");
-        }
-        assert_eq!(among("ipmitool", &["-p", "624", "-E", "-N", "1"]), None);
-        assert_eq!(among("ipmipower", &["-W", "opensesspriv", "--session-timeout=2000"]), None);
-    }
-
-    /// A password with a `#` was cut there, and called wrong.
-    #[test]
-    fn a_password_of_any_characters_reaches_ipmipower_whole() {
-        assert_eq!(quoted(r#"a b#c"d\e'="#), r#""a b\#c\"d\\e'=""#);
-    }
-
-    #[test]
-    fn only_the_exact_sentence_is_a_reading() {
-        for (code, out, power) in [
-            (0, "Chassis Power is on\n", Power::On),
-            (0, "Chassis Power is off\n", Power::Off),
-            (1, "Chassis Power is off\n", Power::Unknown),
-            (0, "password verification failed\n", Power::Unknown),
-            (0, "Chassis Power is on\nChassis Power is off\n", Power::Unknown),
-            (0, "", Power::Unknown),
-        ] {
-            assert_eq!(ipmitool_power(&ended(code, out, "")), power, "{out}");
-        }
-        let node = Member { bmc: Some("10.1.0.1".into()), ..member("n1", 1) };
-        let text = "10.1.0.11: on\n10.1.0.1: off\n10.1.0.2: o";
-        assert_eq!(ipmipower_power(text, &node), Power::Off);
-        assert_eq!(ipmipower_power("10.1.0.1: password verification timeout\n", &node), Power::Unknown);
-        assert_eq!(ipmipower_power("10.1.0.1: on", &node), Power::Unknown);
     }
 
     #[test]

@@ -3,12 +3,50 @@
 //! How many nodes are reached at a time is theirs (`-f`), and so is what lies between: gateways are
 //! ClusterShell's topology.conf. A node that hangs takes one place of that many until its limit (`-u`).
 
-use crate::config::{Parallel, ParallelTool};
 use crate::roster::Member;
+use crate::template::Template;
 use nix::sys::signal::Signal;
 use orderly_exec::job::Job;
 use orderly_plan::nodeset;
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// The settings of `driver = "clush"` and `driver = "pdsh"`, programs that run a command on many nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parallel {
+    pub tool: ParallelTool,
+    pub program: String,
+    /// What it reaches nodes by (`-R`); none is its own default.
+    pub worker: Option<String>,
+    /// What takes the command to a node, in the place of a worker of its own.
+    pub run: Option<Template>,
+    /// clush: the file that says which gateway leads where, when it is not in its usual place.
+    pub topology: Option<PathBuf>,
+    /// Nodes are called by their names even where they have an address.
+    pub names: bool,
+    pub user: Option<String>,
+    pub port: Option<u16>,
+    pub connect_timeout: Duration,
+    /// Given to ssh, before ours.
+    pub options: Vec<String>,
+}
+
+/// A program that runs a command on many nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParallelTool {
+    Clush,
+    Pdsh,
+}
+
+impl ParallelTool {
+    /// Returns the word of `driver`, which is also the program's usual name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Clush => "clush",
+            Self::Pdsh => "pdsh",
+        }
+    }
+}
 
 /// One argument may have 128 KiB.
 const LONGEST: usize = 126 * 1024;
@@ -146,7 +184,6 @@ fn whole_seconds(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::Template;
     use crate::template::tests::member;
 
     fn parallel(tool: ParallelTool) -> Parallel {

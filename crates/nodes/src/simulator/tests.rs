@@ -2,7 +2,7 @@
 
 use super::*;
 use orderly_exec::signals::Signals;
-use orderly_plan::fleet::Errand;
+use orderly_plan::fleet::{Errand, Power, Probe};
 use proptest::prelude::*;
 use std::path::Path;
 

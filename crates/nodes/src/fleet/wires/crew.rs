@@ -6,10 +6,8 @@
 use super::ways::NAMES;
 use super::{Later, Purpose, Wires};
 use crate::boot;
-use crate::config::{Parallel, ShellDriver};
 use crate::fleet::CommandId;
-use crate::shell::{self, Hearing, Verdict};
-use crate::simulator::answer;
+use crate::shell::{self, Hearing, Parallel, ShellDriver, Verdict};
 use crate::users;
 use orderly_exec::children::{ChildId, Said, Seen};
 use orderly_exec::job::{Ended, Ending};
@@ -241,7 +239,7 @@ impl Wires {
             Work::Task(Task::Run(errand)) => self.errand_line(node, *errand),
             Work::Task(_) => {
                 let probe = &self.wiring.profile(node).probe;
-                let crate::config::ProbeDriver::Shell { command } = &probe.driver else { return None };
+                let crate::probe::ProbeDriver::Shell { command } = &probe.driver else { return None };
                 Some((command.clone(), Vec::new(), probe.timeout))
             }
             Work::Command { line, stdin, timeout } => Some((line.clone(), stdin.clone(), *timeout)),
@@ -364,7 +362,7 @@ impl Wires {
                 self.answers.push(Event::BootId(hand.node, id));
             }
             (Work::Task(task), _) => {
-                self.answers.push(answer(*task, hand.node, result.map(|_| ())));
+                self.answers.push(Event::answer(*task, hand.node, result.map(|_| ())));
             }
             (Work::Command { .. }, Some(id)) => self.ended.push((id, result)),
             (Work::Command { .. }, None) => {}

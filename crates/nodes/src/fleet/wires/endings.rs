@@ -3,11 +3,9 @@
 use super::judging::Judgement;
 use super::{Call, Purpose, Wires};
 use crate::boot;
-use crate::config::ProbeDriver;
-use crate::fleet::reading::power_lines;
 use crate::power::{wanted, without_effect};
+use crate::probe::ProbeDriver;
 use crate::shell;
-use crate::simulator::answer;
 use crate::users;
 use orderly_exec::children::ChildId;
 use orderly_exec::job::{Ended, Ending};
@@ -84,18 +82,20 @@ impl Wires {
         }
         let Some(mut failure) = act_failure(task, call, ended) else {
             // A power program's "done" says that the command was passed on, and no more.
-            if self.tool(first).is_some() && wanted(task).is_some() && !call.told {
+            if self.power_driver(first).is_known() && wanted(task).is_some() && !call.told {
                 let until = Instant::now() + self.wiring.profile(first).power_timeout();
                 let failure = Failure::own(FailureKind::NoEffect, without_effect(task));
                 self.settle(Judgement { task, failure, until }, nodes);
                 return;
             }
-            self.answers.extend(nodes.into_iter().map(|node| answer(task, node, Ok(()))));
+            self.answers.extend(nodes.into_iter().map(|node| Event::answer(task, node, Ok(()))));
             return;
         };
         let is_power = failure.teller == Teller::Power;
-        let tool = self.tool(first).filter(|_| is_power && failure.kind != FailureKind::Ended);
-        if let Some((kind, words)) = tool.and_then(|tool| tool.classify(ended)) {
+        if is_power
+            && failure.kind != FailureKind::Ended
+            && let Some((kind, words)) = self.power_driver(first).classify(ended)
+        {
             failure = failure.named(kind, words);
         }
         let nodes = if is_power { self.without_named(task, nodes, ended) } else { nodes };
@@ -115,8 +115,7 @@ impl Wires {
     fn without_named(&mut self, task: Task, mut nodes: Vec<NodeId>, ended: &Ended) -> Vec<NodeId> {
         let mut silent: BTreeMap<String, Vec<NodeId>> = BTreeMap::new();
         nodes.retain(|&node| {
-            let said =
-                self.tool(node).and_then(|tool| tool.classify_one(self.wiring.roster.member(node), ended));
+            let said = self.power_driver(node).classify_one(self.wiring.roster.member(node), ended);
             let Some((kind, detail)) = said else { return true };
             // ipmipower says the same of a controller that is away and of one that answered all the time
             // and whose power never changed: a status tells them apart.
@@ -124,7 +123,7 @@ impl Wires {
                 silent.entry(detail).or_default().push(node);
             } else {
                 let failure = Failure::of_call(Teller::Power, kind, String::new(), detail);
-                self.answers.push(answer(task, node, Err(failure)));
+                self.answers.push(Event::answer(task, node, Err(failure)));
             }
             false
         });
@@ -138,18 +137,9 @@ impl Wires {
     /// Returns what a status command said of each node. One that failed is believed where it speaks
     /// of several nodes, line by line: a dead controller must not hide those that answered.
     pub(super) fn powers(&self, nodes: Vec<NodeId>, ended: &Ended) -> Vec<(NodeId, Power)> {
-        if let Some(tool) = nodes.first().and_then(|&node| self.tool(node)) {
-            let powers = tool.powers(&self.members(&nodes), ended);
-            return nodes.into_iter().zip(powers).collect();
-        }
-        let mut text = ended.text();
-        if ended.succeeded() && !ended.truncated {
-            text.push('\n');
-        }
-        let believed = ended.succeeded() || nodes.len() > 1;
-        let said = power_lines(&text);
-        let power = |node: NodeId| said.get(self.wiring.roster.name(node)).copied().unwrap_or(Power::Unknown);
-        nodes.into_iter().map(|node| (node, if believed { power(node) } else { Power::Unknown })).collect()
+        let Some(&first) = nodes.first() else { return Vec::new() };
+        let powers = self.power_driver(first).powers(&self.members(&nodes), ended);
+        nodes.into_iter().zip(powers).collect()
     }
 
     fn looked_after(&mut self, other: ChildId, nodes: Vec<NodeId>, ended: &Ended) {
@@ -164,7 +154,7 @@ impl Wires {
         let answers = &mut self.answers;
         call.nodes.retain(|node| {
             if done.contains(node) {
-                answers.push(answer(task, *node, Ok(())));
+                answers.push(Event::answer(task, *node, Ok(())));
             }
             !done.contains(node)
         });
@@ -224,7 +214,7 @@ impl Wires {
             }
         };
         for node in call.nodes {
-            self.answers.push(answer(task, node, Err(failure.clone())));
+            self.answers.push(Event::answer(task, node, Err(failure.clone())));
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::{Purpose, Wires};
 use crate::boot;
-use crate::config::{ProbeDriver, Profile, ShellDriver};
-use crate::shell;
+use crate::config::Profile;
+use crate::probe::ProbeDriver;
+use crate::shell::{self, ShellDriver};
 use crate::users;
 use orderly_exec::job::Job;
 use orderly_plan::fleet::{Errand, NodeId, Task};

@@ -3,7 +3,6 @@
 use super::unheard::stranger;
 use super::{Call, Later, Purpose, Wires};
 use crate::power::{wanted, without_effect};
-use crate::simulator::answer;
 use orderly_exec::children::ChildId;
 use orderly_exec::job::{Ended, Job};
 use orderly_plan::fleet::{Event, Failure, FailureKind, NodeId, Power, Task};
@@ -71,9 +70,9 @@ impl Wires {
     }
 
     /// Returns a call, or takes note of why it cannot be made; people are told once.
-    pub(super) fn callable(&mut self, job: anyhow::Result<Job>) -> Option<Job> {
+    pub(super) fn callable(&mut self, job: anyhow::Result<Option<Job>>) -> Option<Job> {
         let why = match job {
-            Ok(job) => return Some(job),
+            Ok(job) => return job,
             Err(error) => format!("{error:#}"),
         };
         if self.uncallable.as_ref() != Some(&why) {
@@ -95,7 +94,7 @@ impl Wires {
         let task = judgement.task;
         let (done, waiting): (Vec<_>, Vec<_>) =
             powers.into_iter().partition(|(_, power)| wanted(task) == Some(*power));
-        self.answers.extend(done.into_iter().map(|(node, _)| answer(task, node, Ok(()))));
+        self.answers.extend(done.into_iter().map(|(node, _)| Event::answer(task, node, Ok(()))));
         if told {
             // Whether it had an effect was not found out: it was not waited for.
             let waiting = waiting.into_iter().map(|(node, _)| node).collect();
@@ -105,7 +104,7 @@ impl Wires {
         if Instant::now() >= judgement.until {
             for (node, power) in waiting {
                 let failure = Err(judgement.failure_at(power));
-                self.answers.push(answer(task, node, failure));
+                self.answers.push(Event::answer(task, node, failure));
             }
             return;
         }
@@ -131,7 +130,7 @@ impl Wires {
     }
 
     pub(super) fn fail_all(&mut self, task: Task, nodes: Vec<NodeId>, failure: &Failure) {
-        self.answers.extend(nodes.into_iter().map(|node| answer(task, node, Err(failure.clone()))));
+        self.answers.extend(nodes.into_iter().map(|node| Event::answer(task, node, Err(failure.clone()))));
     }
 
     /// Asks in parts what one status call for many does not answer: a controller that hangs keeps
@@ -195,8 +194,10 @@ impl Wires {
     /// Returns whether that is what happened.
     pub(super) fn without_strangers(&mut self, call: &mut Call, nodes: &[NodeId], ended: &Ended) -> bool {
         let Some(&first) = nodes.first() else { return false };
-        let Some(tool) = self.tool(first).filter(|_| call.purpose.is_of_power()) else { return false };
-        let names = tool.refused_names(ended);
+        if !call.purpose.is_of_power() {
+            return false;
+        }
+        let names = self.power_driver(first).refused_names(ended);
         let (strangers, rest): (Vec<NodeId>, Vec<NodeId>) = nodes
             .iter()
             .copied()

@@ -2,10 +2,9 @@
 
 use super::{Ahead, Asks, Way, Wires};
 use crate::power::{SILENT, wanted};
-use crate::simulator::answer;
 use crate::template::fold;
 use orderly_exec::job::Ended;
-use orderly_plan::fleet::{NodeId, Power, Task};
+use orderly_plan::fleet::{Event, NodeId, Power, Task};
 use std::collections::{BTreeMap, VecDeque};
 
 impl Wires {
@@ -26,7 +25,7 @@ impl Wires {
                 if self.remember_silence(node, SILENT) {
                     self.silent.push(node);
                 }
-                Way::Known(answer(task, node, Err(super::told_to_end())))
+                Way::Known(Event::answer(task, node, Err(super::told_to_end())))
             }
         }
     }
@@ -58,7 +57,7 @@ impl Wires {
     /// Answers for the questions that wait for a look.
     pub(super) fn end_looking(&mut self) {
         for (task, node) in self.ahead.end() {
-            self.answers.push(answer(task, node, Err(super::told_to_end())));
+            self.answers.push(Event::answer(task, node, Err(super::told_to_end())));
         }
     }
 

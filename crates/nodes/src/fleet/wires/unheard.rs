@@ -1,13 +1,12 @@
 //! Why an answer is unknown: what was said in its place, once a node, and whether asking again is in vain.
 
 use super::{Call, Wires};
-use crate::config::{PowerDriver, ProbeDriver};
-use crate::fleet::reading::is_answer;
-use crate::power::{STRANGER, Tool};
+use crate::power::{PowerDriver, STRANGER};
+use crate::probe::ProbeDriver;
 use crate::roster::Member;
 use crate::shell;
 use crate::template::fold;
-use orderly_exec::job::{Ended, Ending, shorten};
+use orderly_exec::job::{Ended, shorten};
 use orderly_plan::fleet::{Failure, FailureKind, NodeId, Power, Probe, Teller};
 use orderly_plan::report;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -73,7 +72,11 @@ impl Wires {
                 self.unheard.understood.insert(self.wiring.profile_of[node.index()]);
                 continue;
             }
-            let (kind, words) = self.why_power_is_unknown(node, first, ended);
+            let (driver, member) = (self.power_driver(first), self.wiring.roster.member(node));
+            let (kind, words) = driver.why_unknown(member, ended);
+            if driver.is_answer(member, ended) {
+                self.unheard.understood.insert(self.wiring.profile_of[node.index()]);
+            }
             let cause =
                 if ended.succeeded() { self.not_understood(node, ended) } else { failed.cause.clone() };
             let why = Failure { cause, ..failed.clone() }.named(kind, words);
@@ -87,34 +90,6 @@ impl Wires {
                 };
                 self.unheard.complain(key, said, node);
             }
-        }
-    }
-
-    /// Returns what kind of answer it is that tells neither on nor off, and its name where a person should
-    /// read it first.
-    fn why_power_is_unknown(
-        &mut self,
-        node: NodeId,
-        first: NodeId,
-        ended: &Ended,
-    ) -> (FailureKind, &'static str) {
-        let member = self.wiring.roster.member(node);
-        if let Some(tool) = self.tool(first) {
-            let why = tool.words_of(member, ended).or_else(|| tool.classify(ended));
-            return why.unwrap_or((FailureKind::Failed, ""));
-        }
-        match ended.ending {
-            Ending::Exited(126 | 127) => (FailureKind::NotStarted, ""),
-            Ending::Exited(0) if is_answer(&ended.text(), &member.name) => {
-                self.unheard.understood.insert(self.wiring.profile_of[node.index()]);
-                (FailureKind::Failed, "")
-            }
-            // Silence is an answer that a status may give of a node (see cluster.toml).
-            Ending::Exited(0) if !ended.text().trim().is_empty() => (FailureKind::Misconfigured, ""),
-            Ending::Exited(_) | Ending::Killed(_) | Ending::TimedOut | Ending::Unkillable => {
-                (FailureKind::Failed, "")
-            }
-            Ending::NotStarted => (FailureKind::NotStarted, ""),
         }
     }
 
@@ -157,9 +132,8 @@ impl Wires {
     /// credentials are refused, or no answer of a whole configuration was ever understood.
     pub(in crate::fleet) fn hopeless(&self, node: NodeId) -> Option<Failure> {
         let why = self.unheard.power.get(&node)?;
-        let is_form = self.tool(node).is_none();
         let in_vain = match why.kind {
-            FailureKind::Misconfigured if is_form => {
+            FailureKind::Misconfigured if !self.power_driver(node).is_known() => {
                 !self.unheard.understood.contains(&self.wiring.profile_of[node.index()])
             }
             FailureKind::Misconfigured | FailureKind::NotStarted | FailureKind::Authentication => true,
@@ -201,14 +175,7 @@ impl Wires {
     /// Says what a status that succeeded printed of a node, and what it should have.
     fn not_understood(&self, node: NodeId, ended: &Ended) -> String {
         let name = self.wiring.roster.name(node);
-        let expected = match self.tool(node) {
-            Some(Tool::Ipmitool(_)) => "\"Chassis Power is on\" or \"Chassis Power is off\"".to_owned(),
-            Some(Tool::Ipmipower(_)) => {
-                let bmc = self.wiring.roster.member(node).bmc.as_deref().unwrap_or(name);
-                format!("\"{bmc}: on\" or \"{bmc}: off\"")
-            }
-            Some(Tool::Powerman(_)) | None => format!("\"{name}: on\" or \"{name}: off\""),
-        };
+        let expected = self.power_driver(node).expected(self.wiring.roster.member(node));
         let text = ended.text();
         let own = text.lines().find(|line| report::without_name(line, name) != *line);
         let heard = own.or_else(|| text.lines().find(|line| !line.trim().is_empty())).map(str::trim);
@@ -246,12 +213,8 @@ impl Wires {
         self.take_warnings()
     }
 
-    /// Returns the power program of a node, where its driver is one that is known.
-    pub(super) fn tool(&self, node: NodeId) -> Option<&Tool> {
-        match &self.wiring.profile(node).power.driver {
-            PowerDriver::Tool(tool) => Some(tool),
-            PowerDriver::None | PowerDriver::Simulator | PowerDriver::Command(_) => None,
-        }
+    pub(super) fn power_driver(&self, node: NodeId) -> &dyn PowerDriver {
+        &*self.wiring.profile(node).power.driver
     }
 
     /// Returns why a probe by a process told neither up nor down.

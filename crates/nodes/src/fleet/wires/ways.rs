@@ -2,9 +2,9 @@
 //! or for many.
 
 use super::{Wires, told_to_end, users_command};
-use crate::config::{PowerCommands, PowerDriver, ProbeDriver, Profile};
-use crate::simulator::answer;
-use crate::template::{Reach, Template};
+use crate::config::Profile;
+use crate::probe::ProbeDriver;
+use crate::template::Reach;
 use orderly_plan::fleet::{Errand, Event, Failure, FailureKind, NodeId, Power, Probe, Task};
 use std::collections::VecDeque;
 
@@ -64,16 +64,16 @@ impl Wires {
 
     pub(super) fn way(&self, task: Task, node: NodeId) -> Way {
         if self.ending {
-            return Way::Known(answer(task, node, Err(told_to_end())));
+            return Way::Known(Event::answer(task, node, Err(told_to_end())));
         }
         let profile = self.wiring.profile(node);
         match task {
             Task::Probe => self.way_to_probe(profile, node),
-            Task::ReadPower => match profile.power.driver.status_reach() {
+            Task::ReadPower => match profile.power.driver.reach(Task::ReadPower) {
                 Some(reach) => Way::Process(reach, Asks::Controller),
                 None => Way::Known(Event::Power(node, Power::Unknown)),
             },
-            Task::PowerOn | Task::PowerOff | Task::Reset => match power_reach(&profile.power.driver, task) {
+            Task::PowerOn | Task::PowerOff | Task::Reset => match profile.power.driver.reach(task) {
                 Some(reach) => Way::Process(reach, Asks::Controller),
                 None => Way::Known(cannot(task, node, "it has no driver for that (see [power])")),
             },
@@ -99,7 +99,7 @@ impl Wires {
             ProbeDriver::Tcp { .. } => Way::Tcp,
             ProbeDriver::Shell { .. } if self.parallel(node).is_some() => Way::Crew,
             ProbeDriver::Shell { .. } | ProbeDriver::Command(_) => Way::Process(Reach::Each, Asks::Node),
-            ProbeDriver::Power => match profile.power.driver.status_reach() {
+            ProbeDriver::Power => match profile.power.driver.reach(Task::ReadPower) {
                 Some(reach) => Way::Process(reach, Asks::Controller),
                 None => Way::Known(Event::Probe(node, Probe::Unknown)),
             },
@@ -109,22 +109,5 @@ impl Wires {
 }
 
 fn cannot(task: Task, node: NodeId, why: &str) -> Event {
-    answer(task, node, Err(Failure::own(FailureKind::NotStarted, why.to_owned())))
-}
-
-fn power_reach(driver: &PowerDriver, task: Task) -> Option<Reach> {
-    match driver {
-        PowerDriver::None | PowerDriver::Simulator => None,
-        PowerDriver::Tool(tool) => (task != Task::Reset || tool.resets()).then(|| tool.reach()),
-        PowerDriver::Command(commands) => power_template(commands, task).map(Template::reach),
-    }
-}
-
-pub(super) fn power_template(commands: &PowerCommands, task: Task) -> Option<&Template> {
-    match task {
-        Task::PowerOn => Some(&commands.on),
-        Task::PowerOff => Some(&commands.off),
-        Task::Reset => commands.reset.as_ref(),
-        Task::ReadPower | Task::Probe | Task::Run(_) => commands.status.as_ref(),
-    }
+    Event::answer(task, node, Err(Failure::own(FailureKind::NotStarted, why.to_owned())))
 }

@@ -1,16 +1,14 @@
 //! Reads `[shell]`: how commands are run on a node.
 
-use super::super::profile::ShellPatch;
-use super::super::{Parallel, ParallelTool, ShellDriver, Ssh};
-use super::{read_driver, read_port, read_template, read_time};
+use super::{Parallel, ParallelTool, ShellDriver, Ssh};
 use crate::template::{Reach, Template};
 use orderly_exec::settings::Table;
 use std::time::Duration;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) fn read_shell(table: &Table<'_>, base: Option<&ShellDriver>) -> ShellPatch {
-    let timeout = read_time(table, "timeout");
+/// Reads the keys of a shell driver; `base` is what an override changes.
+pub(crate) fn read(table: &Table<'_>, base: Option<&ShellDriver>) -> Option<ShellDriver> {
     let base_word = match base {
         None | Some(ShellDriver::None) => None,
         Some(ShellDriver::Simulator) => Some("simulator"),
@@ -19,7 +17,7 @@ pub(super) fn read_shell(table: &Table<'_>, base: Option<&ShellDriver>) -> Shell
         Some(ShellDriver::Command(_)) => Some("command"),
     };
     let words = ["ssh", "clush", "pdsh", "command", "simulator"];
-    let driver = match read_driver(table, &words, base_word) {
+    match table.word_or("driver", &words, base_word) {
         None => {
             for key in [
                 "run",
@@ -47,14 +45,11 @@ pub(super) fn read_shell(table: &Table<'_>, base: Option<&ShellDriver>) -> Shell
             }
             read_run(table).map(ShellDriver::Command)
         }
-    };
-    let by_ssh = matches!(driver.as_ref().or(base), Some(ShellDriver::Ssh(_) | ShellDriver::Parallel(_)));
-    let aliases = if by_ssh { table.flag("aliases") } else { None };
-    ShellPatch { driver, timeout, aliases }
+    }
 }
 
 fn read_run(table: &Table<'_>) -> Option<Template> {
-    let run = read_template(table, "run")?;
+    let run = Template::read(table, "run")?;
     let wrong = if !run.takes_command() {
         "has no {command}"
     } else if run.reach() == Reach::Set {
@@ -87,8 +82,8 @@ fn read_ssh(table: &Table<'_>, base: Option<&ShellDriver>) -> Ssh {
         ssh.program = program;
     }
     ssh.user = table.text("user").or(ssh.user);
-    ssh.port = read_port(table).or(ssh.port);
-    if let Some(connect_timeout) = read_time(table, "connect_timeout") {
+    ssh.port = table.port("port").or(ssh.port);
+    if let Some(connect_timeout) = table.limit("connect_timeout") {
         ssh.connect_timeout = connect_timeout;
     }
     if let Some(options) = table.texts("options") {
@@ -137,8 +132,8 @@ fn read_parallel(table: &Table<'_>, base: Option<&ShellDriver>, tool: ParallelTo
         parallel.names = names;
     }
     parallel.user = table.text("user").or(parallel.user);
-    parallel.port = read_port(table).or(parallel.port);
-    if let Some(connect_timeout) = read_time(table, "connect_timeout") {
+    parallel.port = table.port("port").or(parallel.port);
+    if let Some(connect_timeout) = table.limit("connect_timeout") {
         parallel.connect_timeout = connect_timeout;
     }
     if let Some(options) = table.texts("options") {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 /// Returns what is known of each name after `NODE: on` and `NODE: off` lines. Any other line says
 /// nothing, a last line without its end may be half of one, and who is called both is unknown.
-pub(crate) fn power_lines(output: &str) -> HashMap<&str, Power> {
+pub(super) fn power_lines(output: &str) -> HashMap<&str, Power> {
     let mut said = HashMap::new();
     for line in output.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
         let Some((name, state)) = line.trim_end().rsplit_once(": ") else { continue };
@@ -26,7 +26,7 @@ pub(crate) fn power_lines(output: &str) -> HashMap<&str, Power> {
 }
 
 /// Tells whether something is said of a name in the form that is understood, be it that nothing is known.
-pub(crate) fn is_answer(output: &str, name: &str) -> bool {
+pub(super) fn is_answer(output: &str, name: &str) -> bool {
     let is_own = |line: &str| {
         line.trim().rsplit_once(": ").is_some_and(|(own, said)| own == name && said == "unknown")
     };

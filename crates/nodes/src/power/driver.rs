@@ -1,0 +1,142 @@
+//! What a power driver is: what it can do, its calls, and what their ends mean.
+
+use crate::roster::Member;
+use crate::template::{Reach, Template};
+use orderly_exec::job::{Ended, Job};
+use orderly_exec::settings::Table;
+use orderly_plan::fleet::{FailureKind, Power, Task};
+use std::any::Any;
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A power driver, as `[power]` names it.
+pub(crate) struct Entry {
+    /// The word of `driver`.
+    pub(crate) word: &'static str,
+    /// Its keys beside `driver` and `timeout`.
+    pub(crate) keys: &'static [&'static str],
+    /// Reads its table. `base` is the driver that an override changes, which may be another one.
+    pub(crate) read: Read,
+}
+
+type Read = fn(&Table<'_>, base: Option<&dyn PowerDriver>) -> Option<Arc<dyn PowerDriver>>;
+
+/// A way to switch and read the power of nodes, with its settings.
+pub trait PowerDriver: Any + Debug {
+    /// Returns the word of `driver`.
+    fn word(&self) -> &'static str;
+
+    /// Returns how many nodes one call of a task stands for; none where the driver cannot do it. Whatever
+    /// does not switch asks for the status.
+    fn reach(&self, task: Task) -> Option<Reach>;
+
+    /// Returns the call for a task; none where the driver makes none.
+    ///
+    /// # Errors
+    /// When what it takes cannot be read (a password).
+    fn job(&self, task: Task, nodes: &[&Member], timeout: Duration) -> anyhow::Result<Option<Job>>;
+
+    /// Returns what a status says of each node. What is printed in whole lines for several nodes is
+    /// believed even when the call failed: a dead controller must not hide those that answered.
+    fn powers(&self, nodes: &[&Member], ended: &Ended) -> Vec<Power>;
+
+    /// Tells whether the nodes are imagined.
+    fn is_simulated(&self) -> bool {
+        false
+    }
+
+    /// Tells whether power can be switched.
+    fn switches(&self) -> bool {
+        true
+    }
+
+    /// Tells whether power can be read.
+    fn reads(&self) -> bool {
+        self.reach(Task::ReadPower).is_some()
+    }
+
+    /// Tells whether it has a reset of its own that can be trusted.
+    fn resets(&self) -> bool {
+        self.reach(Task::Reset).is_some()
+    }
+
+    /// Tells whether its answers are known here, so that a call that says "done" is looked after until the status
+    /// says so too; what the site states is believed.
+    fn is_known(&self) -> bool {
+        true
+    }
+
+    /// Returns the program that it calls, where it is always the same.
+    fn program(&self) -> Option<&str> {
+        None
+    }
+
+    /// Returns the commands that the site states, each with its key.
+    fn templates(&self) -> Vec<(&'static str, &Template)> {
+        Vec::new()
+    }
+
+    /// Returns the inventory attribute with the address of a node's controller, where one is needed.
+    fn attribute(&self) -> Option<&str> {
+        None
+    }
+
+    /// Returns what addresses one system of several behind a controller.
+    fn addressing(&self) -> String {
+        String::new()
+    }
+
+    /// Returns where a node's controller takes pings, if it is to be looked at before it is asked.
+    fn presence<'m>(&self, _node: &'m Member) -> Option<(&'m str, u16)> {
+        None
+    }
+
+    /// Returns the file with the password, which nobody else may read.
+    fn password_file(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Returns the call that lists the nodes its daemon knows, one a line.
+    fn list(&self) -> Option<Vec<String>> {
+        None
+    }
+
+    /// Returns the names that made it refuse the whole call, so that the rest can be tried without.
+    fn refused_names(&self, _ended: &Ended) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns what kind of failure an end is, and its name where a person should read it first.
+    fn classify(&self, _ended: &Ended) -> Option<(FailureKind, &'static str)> {
+        None
+    }
+
+    /// Returns what a call said of one node, where it speaks of each: one controller that refuses is
+    /// not what is wrong with the others.
+    fn classify_one(&self, _node: &Member, _ended: &Ended) -> Option<(FailureKind, String)> {
+        None
+    }
+
+    /// Returns what kind of answer it is that tells neither on nor off, and its name where a person should read
+    /// it first.
+    fn why_unknown(&self, _node: &Member, ended: &Ended) -> (FailureKind, &'static str) {
+        self.classify(ended).unwrap_or((FailureKind::Failed, ""))
+    }
+
+    /// Tells whether something is said of a node in the form that is understood, be it that nothing is known.
+    fn is_answer(&self, _node: &Member, _ended: &Ended) -> bool {
+        false
+    }
+
+    /// Returns what a status must print of a node to be understood.
+    fn expected(&self, node: &Member) -> String {
+        format!("\"{0}: on\" or \"{0}: off\"", node.name)
+    }
+}
+
+/// Returns the settings that an override changes, where they are of the same driver.
+pub(super) fn before<D: PowerDriver>(base: Option<&dyn PowerDriver>) -> Option<&D> {
+    base.and_then(|base| (base as &dyn Any).downcast_ref())
+}

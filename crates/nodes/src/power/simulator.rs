@@ -1,0 +1,45 @@
+//! `driver = "simulator"`: power of imagined nodes, which the simulator answers for without a call.
+
+use super::driver::{Entry, PowerDriver};
+use crate::roster::Member;
+use crate::template::Reach;
+use orderly_exec::job::{Ended, Job};
+use orderly_plan::fleet::{Power, Task};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) const ENTRY: Entry =
+    Entry { word: "simulator", keys: &[], read: |_, _| Some(Arc::new(SimulatedPower)) };
+
+#[derive(Debug, Clone, Copy)]
+struct SimulatedPower;
+
+impl PowerDriver for SimulatedPower {
+    fn word(&self) -> &'static str {
+        ENTRY.word
+    }
+
+    fn reach(&self, _task: Task) -> Option<Reach> {
+        None
+    }
+
+    fn job(&self, _task: Task, _nodes: &[&Member], _timeout: Duration) -> anyhow::Result<Option<Job>> {
+        Ok(None)
+    }
+
+    fn powers(&self, nodes: &[&Member], _ended: &Ended) -> Vec<Power> {
+        vec![Power::Unknown; nodes.len()]
+    }
+
+    fn is_simulated(&self) -> bool {
+        true
+    }
+
+    fn reads(&self) -> bool {
+        true
+    }
+
+    fn resets(&self) -> bool {
+        true
+    }
+}
