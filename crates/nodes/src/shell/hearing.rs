@@ -8,7 +8,7 @@
 //! Invariant: no node speaks for another, and no output of a command for its end
 //! (`no_node_speaks_for_another_and_no_command_for_its_end`).
 
-use super::wrapper::{self, Mark};
+use super::wrapper::{self, LOST, Mark};
 use orderly_exec::children::Said;
 use orderly_exec::job::{Ended, Ending};
 use orderly_plan::nodeset;
@@ -161,7 +161,7 @@ impl Hearing {
         let ending = match ending {
             Ending::Exited(_) | Ending::Killed(_) if useless => Ending::NotStarted,
             // It broke off, or knows nothing; of the command that says nothing.
-            Ending::Exited(_) | Ending::Killed(_) => Ending::Exited(super::LOST),
+            Ending::Exited(_) | Ending::Killed(_) => Ending::Exited(LOST),
             Ending::TimedOut | Ending::Unkillable | Ending::NotStarted => ending,
         };
         self.close(at, ending, true)
@@ -184,7 +184,7 @@ impl Hearing {
                     push_last(&mut self.nodes[at].err, b"the connection was lost while the command ran\n");
                 }
                 // What ends otherwise than ssh does when it is lost never reached the node either.
-                let code = if begun { super::LOST } else { code };
+                let code = if begun { LOST } else { code };
                 Some(self.close(at, Ending::Exited(code), true))
             }
         }
@@ -274,7 +274,7 @@ impl Hearing {
         } else if clause.contains("timeout") {
             Told::Late
         } else if clause.contains("killed by signal") {
-            Told::Exit(super::LOST)
+            Told::Exit(LOST)
         } else {
             return None;
         };

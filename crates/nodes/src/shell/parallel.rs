@@ -3,6 +3,8 @@
 //! How many nodes are reached at a time is theirs (`-f`), and so is what lies between: gateways are
 //! ClusterShell's topology.conf. A node that hangs takes one place of that many until its limit (`-u`).
 
+use super::quoting::quote;
+use super::ssh::safeguards;
 use crate::roster::Member;
 use crate::template::Template;
 use nix::sys::signal::Signal;
@@ -119,7 +121,7 @@ pub(crate) fn job(parallel: &Parallel, nodes: &[&Member], errand: &Errand<'_>) -
     let options = ssh_options(parallel);
     if parallel.tool == ParallelTool::Clush && worker.is_none_or(|worker| worker == "ssh") {
         // clush takes them apart as a shell does.
-        argv.extend(["-o".to_owned(), super::quote(&options)]);
+        argv.extend(["-o".to_owned(), quote(&options)]);
     }
     argv.extend(["-w".to_owned(), set]);
     argv.extend(command_words(parallel, errand.line));
@@ -159,7 +161,7 @@ fn command_words(parallel: &Parallel, line: &str) -> Vec<String> {
     let words = run.fill(&[&hole], line);
     let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     // pdsh starts the program with these words, clush gives one line to a shell.
-    let words = if pdsh { words } else { vec![super::quote(&words)] };
+    let words = if pdsh { words } else { vec![quote(&words)] };
     words.iter().map(|word| escape_places(word).replace('\u{1}', "%h")).collect()
 }
 
@@ -169,7 +171,7 @@ fn escape_places(text: &str) -> String {
 
 fn ssh_options(parallel: &Parallel) -> Vec<String> {
     let mut options = parallel.options.clone();
-    options.extend(super::safeguards(parallel.connect_timeout));
+    options.extend(safeguards(parallel.connect_timeout));
     options.push("-T".into());
     if let Some(port) = parallel.port {
         options.extend(["-p".to_owned(), port.to_string()]);

@@ -1,6 +1,8 @@
 //! Reads `[shell]`: how commands are run on a node.
 
-use super::{Parallel, ParallelTool, ShellDriver, Ssh};
+use super::driver::ShellDriver;
+use super::parallel::{Parallel, ParallelTool};
+use super::ssh::Ssh;
 use crate::template::{Reach, Template};
 use orderly_exec::settings::Table;
 use std::time::Duration;

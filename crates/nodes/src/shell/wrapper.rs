@@ -5,11 +5,14 @@
 //! the command, and one with its exit status after it; both carry a number drawn for the call, which
 //! what the command itself prints cannot know.
 
-use super::quote;
+use super::quoting::quote;
 use anyhow::Context;
 use orderly_exec::job::{Ended, Ending};
 use std::fmt::Write;
 use std::io::Read;
+
+/// The exit status by which ssh, and programs like it, say that it was not the command that failed.
+pub(super) const LOST: i32 = 255;
 
 /// `$1` is the mark, `$2` the command. A line of its own even after output without an end; on stderr
 /// as well, because the last words of a command that failed must be in before it is judged.
@@ -86,9 +89,9 @@ pub(crate) fn begun(mark: &str, mut ended: Ended) -> Ended {
         return ended;
     }
     if let Ending::Exited(status) = ended.ending
-        && status != super::LOST
+        && status != LOST
     {
-        ended.ending = Ending::Exited(super::LOST);
+        ended.ending = Ending::Exited(LOST);
         let words = format!(
             "the login ended with status {status} before the command began; look at the start files of the login shell\n"
         );

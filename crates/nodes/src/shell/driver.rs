@@ -1,0 +1,29 @@
+//! The ways to run commands on nodes, and the call of those that take one node at a time.
+
+use super::parallel::Parallel;
+use super::ssh::{Ssh, ssh_argv};
+use crate::roster::Member;
+use crate::template::Template;
+use std::ffi::OsString;
+
+/// How commands are run on a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShellDriver {
+    /// There is no `[shell]`: no command can be run on the node.
+    None,
+    Simulator,
+    Ssh(Ssh),
+    /// One call for all nodes that are ready.
+    Parallel(Box<Parallel>),
+    Command(Template),
+}
+
+/// Returns the argument vector that runs a command line on one node; none without a shell driver, and
+/// with one that takes many nodes.
+pub(crate) fn argv(driver: &ShellDriver, node: &Member, command: &str) -> Option<Vec<OsString>> {
+    match driver {
+        ShellDriver::None | ShellDriver::Simulator | ShellDriver::Parallel(_) => None,
+        ShellDriver::Command(run) => Some(run.fill(&[node], command)),
+        ShellDriver::Ssh(ssh) => Some(ssh_argv(ssh, node, command)),
+    }
+}
