@@ -3,6 +3,7 @@
 mod args;
 mod busy;
 mod disclaim;
+mod foresee;
 mod inuse;
 mod steps;
 
@@ -15,6 +16,7 @@ use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::room::Room;
 use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, fail, files};
+use orderly_host::action::Action;
 use orderly_host::asset::{self, Place, State};
 use orderly_host::carry::Ending;
 use orderly_host::config::{Config, Platform};
@@ -67,6 +69,7 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     let mut reporter = Reporter::new(manner.voice, manner.output);
     if args.holders.is_none() && !args.status {
         state::insist_on_own(&config)?;
+        state::insist_on_files()?;
     }
     let changes_nothing = args.status || args.dry_run || (args.holders.is_some() && !args.kill);
     let lock = if changes_nothing { None } else { Some(Lock::take(&Config::lock_path())?) };
@@ -89,15 +92,18 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
         check_record_path(path, &mut machine)?;
     }
     if args.dry_run {
-        handover::tell_running(&reporter);
+        handover::look_at_lock(&reporter)?;
     }
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
     if let Some(stored) = unfinished.as_ref() {
+        insist_not_elsewhere(&mut machine)?;
         if args.dry_run {
-            handover::show_unfinished(stored, &mut machine, &mut reporter)?;
+            let backs_up = handover::backs_up(stored, &mut machine)?;
+            let outlook = foresee::backup(backs_up, &mut machine, &reporter)
+                .map_err(|why| fail(Status::Refused, why))?;
+            handover::show_unfinished(stored, outlook.as_ref(), &mut machine, &mut reporter)?;
             return Ok(Status::Done);
         }
-        insist_not_elsewhere(&mut machine)?;
         let (ending, journal) = handover::finish(PROGRAM, stored, &mut machine, &mut reporter)?;
         return report(&args, &mut machine, &mut reporter, ending, journal);
     }
@@ -116,6 +122,14 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     if args.no_unwind {
         found.never_unwind();
     }
+    let plan = &found.plan;
+    found.against.extend(foresee::programs(plan, args.poweroff, &mut machine));
+    found.notes.extend(machine.missing_for_undo(plan));
+    let backs_up = args.dry_run && plan.steps.iter().any(|step| step.action == Action::Backup);
+    let outlook = foresee::backup(backs_up, &mut machine, &reporter).unwrap_or_else(|why| {
+        found.against.push(why);
+        None
+    });
     for note in &found.notes {
         if args.dry_run { reporter.say(note) } else { reporter.detail(note) }
     }
@@ -123,7 +137,7 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
         return Err(fail(Status::Refused, found.against.join("\n")));
     }
     if args.dry_run {
-        handover::show_plan(&found.plan, &mut machine, &mut reporter);
+        handover::show_plan(&found.plan, outlook.as_ref(), &mut machine, &mut reporter);
         if args.poweroff {
             let off = off_command(config.platform).map(str::to_owned).to_vec();
             handover::show_step("power off", &[off], &mut reporter);

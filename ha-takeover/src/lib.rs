@@ -58,6 +58,7 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     let mut reporter = Reporter::new(manner.voice, manner.output);
     if !args.status {
         state::insist_on_own(&config)?;
+        state::insist_on_files()?;
     }
     let lock = if args.status || args.dry_run { None } else { Some(Lock::take(&Config::lock_path())?) };
     // Found out before anybody is fenced.
@@ -77,19 +78,19 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     // Waited for before the asset is looked at: in a pipeline the peer still holds it until then.
     let record = proof::given(args)?;
     if args.dry_run {
-        handover::tell_running(&reporter);
+        handover::look_at_lock(&reporter)?;
     }
     order::insist_on_new_plan(args.new_plan, &mut machine)?;
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
     if let Some(stored) = &unfinished
         && args.dry_run
+        && may_go_on(stored, &mut machine, &reporter)
     {
-        handover::show_unfinished(stored, &mut machine, &mut reporter)?;
-        reporter.say("if its proof still stands; otherwise it is set aside and a new one begun");
+        handover::show_unfinished(stored, None, &mut machine, &mut reporter)?;
         return Ok(Status::Done);
     }
     let sets_aside = unfinished.is_some();
-    if let Some(stored) = unfinished
+    if let Some(stored) = unfinished.filter(|_| !args.dry_run)
         && let Some(status) = finish(&stored, &words, &mut machine, &mut reporter)?
     {
         return Ok(status);
@@ -101,9 +102,7 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     let asked = steps::Asked { proof: &proof, on_word, left_out: &left_out };
     let mut against = steps::against(&mut machine, asked, &state);
     let plan = steps::plan(&mut machine, asked, &state)?;
-    if !matches!(proof, proof::Proof::HeldHere(_)) {
-        against.extend(machine.missing_programs(&plan));
-    }
+    against.extend(machine.missing_programs(&plan));
     if !against.is_empty() {
         return Err(fail(Status::Refused, against.join("\n")));
     }
@@ -118,7 +117,7 @@ fn act(args: &Args) -> anyhow::Result<Status> {
         });
     }
     if args.dry_run {
-        handover::show_plan(&plan, &mut machine, &mut reporter);
+        handover::show_plan(&plan, None, &mut machine, &mut reporter);
         let forget = machine.forget_commands();
         if !forget.is_empty() {
             handover::show_step("take away the word of the release", &forget, &mut reporter);
@@ -162,6 +161,20 @@ fn manner(args: &Args) -> Manner {
     Manner { voice, output: if args.json { Output::Json } else { Output::Text }, new_plan: args.new_plan }
 }
 
+/// Tells whether an unfinished run goes on: its proof still stands, or it was letting go anyway. Says why not.
+fn may_go_on(stored: &Stored<Action>, machine: &mut Machine<'_>, reporter: &Reporter) -> bool {
+    let plan = &stored.header.plan;
+    let unwinds = Progress::replay(plan, &stored.records()).is_ok_and(|mut progress| {
+        progress.record(Record::Resumed).ok();
+        matches!(progress.next(), Next::Undo(_))
+    });
+    if !unwinds && let Err(why) = steps::proof_stands(machine, plan) {
+        reporter.say(format!("the takeover begun {} cannot go on as it was: {why}", stored.header.at));
+        return false;
+    }
+    true
+}
+
 /// Finishes an unfinished run if its proof still stands, or if it was letting go anyway. `None` when
 /// a new proof is needed.
 fn finish(
@@ -171,12 +184,7 @@ fn finish(
     reporter: &mut Reporter,
 ) -> anyhow::Result<Option<Status>> {
     let plan = &stored.header.plan;
-    let unwinds = Progress::replay(plan, &stored.records()).is_ok_and(|mut progress| {
-        progress.record(Record::Resumed).ok();
-        matches!(progress.next(), Next::Undo(_))
-    });
-    if !unwinds && let Err(why) = steps::proof_stands(machine, plan) {
-        reporter.say(format!("the takeover begun {} cannot go on as it was: {why}", stored.header.at));
+    if !may_go_on(stored, machine, reporter) {
         return Ok(None);
     }
     let takes = |step: &orderly_plan::step::Step<Action>| matches!(step.action, Action::Take { .. });

@@ -92,7 +92,10 @@ pub(crate) fn against(
             None if !at.exists() => {
                 against.push(format!("{} is not there; make it (mkdir -p)", at.display()));
             }
-            None => against.extend(check_is_itself(at)),
+            None => {
+                against.extend(check_is_itself(at));
+                against.extend(machine.against_loopback(loopback).filter(|_| *state == State::Held));
+            }
         }
     }
     if *state != State::Held && wanted(Part::Services) {
@@ -106,9 +109,7 @@ pub(crate) fn against(
         check_peer_can_be_asked(machine, &mut against);
     }
     for share in config.shares.iter().filter(|_| wanted(Part::Shares)) {
-        if let Err(error) = shares::found(share, config.platform, &mut machine.runner) {
-            against.push(format!("share {}: {error:#}", share.path.display()));
-        }
+        against.extend(machine.against_sharing(share, *state == State::Held));
     }
     against
 }

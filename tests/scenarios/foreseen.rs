@@ -1,9 +1,10 @@
 //! What `-n` says beforehand against what the run then does, in worlds of which each has one thing broken: a yes
 //! of `-n` is a run that does not fail, a no is a run that refuses with the same words and touches nothing.
 
+use crate::pair::{Asset, Pair, possible};
 use crate::snapshot::{configure, holder, ready};
 use bed::loopfs::Host;
-use bed::{Bed, Need, real};
+use bed::{Bed, Need, Program, real};
 
 /// A world: what is broken, how that is mended, how the run ends, and what both say.
 type World = (&'static str, &'static str, i32, &'static str);
@@ -105,4 +106,194 @@ fn a_dry_run_of_a_backup_says_what_the_run_says() {
             host.shell(&format!("flock {lock} {line}")).status(4).any_stdout().stderr_contains(said).run();
         }
     }
+}
+
+/// A line of ha.toml that is wrong (`from` is replaced by `to`), or a state of the host that is.
+struct Broken {
+    from: &'static str,
+    to: &'static str,
+    line: &'static str,
+    mended: &'static str,
+    said: &'static str,
+}
+
+const fn setting(from: &'static str, to: &'static str, said: &'static str) -> Broken {
+    Broken { from, to, line: "true", mended: "true", said }
+}
+
+const fn host(line: &'static str, mended: &'static str, said: &'static str) -> Broken {
+    Broken { from: "", to: "", line, mended, said }
+}
+
+/// Returns what is wrong with what `-n` and the run say of each world, in all of which nothing may be done.
+fn disagreements<'a>(
+    pair: &Pair<'a>,
+    host: usize,
+    worlds: &[Broken],
+    run: &dyn Fn() -> Program<'a>,
+) -> Vec<String> {
+    let text = pair.bed.read("etc/ha.toml");
+    let root = pair.bed.root().display().to_string();
+    let mut wrong = Vec::new();
+    for Broken { from, to, line, mended, said } in worlds {
+        assert!(text.contains(from), "{from}");
+        pair.bed.config("ha.toml", text.replacen(from, &to.replace("ROOT", &root), 1));
+        let before = pair.world(host);
+        pair.shell(host, line).any_stdout().any_stderr().any_status().run();
+        pair.forget();
+        let shown = run().arg("-n").any_stdout().any_stderr().any_status().run();
+        let ended = run().any_stdout().any_stderr().any_status().run();
+        let acts: Vec<String> = pair.acts().into_iter().filter(|act| !act.contains("habackup")).collect();
+        pair.shell(host, mended).any_stdout().any_stderr().any_status().run();
+        let is_untouched = pair.world(host) == before && acts.is_empty();
+        let has_said = shown.stderr.contains(said) && ended.stderr.contains(said);
+        if (shown.status, ended.status) != (4, 4) || !is_untouched || !has_said {
+            let acts = acts.join("; ");
+            wrong.push(format!(
+                "{line} {to}: {}\n{}{}\n{}{acts}",
+                shown.status, shown.stderr, ended.status, ended.stderr
+            ));
+        }
+    }
+    pair.bed.config("ha.toml", text);
+    wrong
+}
+
+const STATE: [Broken; 4] = [
+    host(
+        "mkdir $ORDERLY_STATE_DIR/proved.json",
+        "rmdir $ORDERLY_STATE_DIR/proved.json",
+        "proved.json is a directory",
+    ),
+    host(
+        "mkdir $ORDERLY_STATE_DIR/mark-before-take $ORDERLY_STATE_DIR/used-records",
+        "rmdir $ORDERLY_STATE_DIR/mark-before-take $ORDERLY_STATE_DIR/used-records",
+        "mark-before-take is a directory",
+    ),
+    host(
+        "rm -f $ORDERLY_STATE_DIR/ha.lock; ln -s nowhere $ORDERLY_STATE_DIR/ha.lock",
+        "rm $ORDERLY_STATE_DIR/ha.lock",
+        "open the lock",
+    ),
+    host(
+        "/bin/mount --bind source source && /bin/mount -o remount,bind,ro source",
+        "/bin/umount source",
+        "note who holds the asset: make a file in ",
+    ),
+];
+
+/// `-n` of a release showed the step backup and not what `habackup` would refuse, nor that a program is not there: the
+/// run stopped services and then failed, or was refused at night.
+#[test]
+fn a_dry_run_of_a_release_says_what_the_run_says() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tools(&["ln", "mkdir", "rmdir"]);
+    let pair = Pair::new(&bed, &Asset::Whole);
+    let no_backup = "no whole snapshot was made in this holding, so none is younger than max_age (--no-backup goes on without)";
+    const WORLDS: [Broken; 9] = [
+        host("echo x >at/.orderly-holder", "rm at/.orderly-holder", "orderly-holder; remove it"),
+        host(
+            "mkdir at/other && ln -s other at/habackup",
+            "rm at/habackup; rmdir at/other",
+            "open the backup directory",
+        ),
+        host("echo x >at/habackup", "rm at/habackup", "backup: "),
+        setting("/outside\"]", "/nowhere\"]", "nothing that backup.include names is there"),
+        setting(
+            "stop = [\"svc\", \"proxy\", \"stop\"]",
+            "stop = [\"gone\", \"x\"]",
+            "stop proxy: there is no program gone here",
+        ),
+        setting(
+            "status = [\"svc\", \"ec\", \"status\"]",
+            "status = [\"gone\"]",
+            "service ec: nobody can say whether it runs",
+        ),
+        setting(
+            "[\"svc\", \"logout\", \"stop\"]",
+            "[\"ROOT/gone\"]",
+            "after release 1: there is no program ",
+        ),
+        setting(
+            "[\"svc\", \"cable\", \"stop\"]",
+            "[\"ROOT/at/cable\"]",
+            "/at/cable lies on the asset, which is not here then",
+        ),
+        host("mv fakes/exportfs away", "mv away fakes/exportfs", "exportfs"),
+    ];
+    let mut wrong = disagreements(&pair, 1, &WORLDS, &|| pair.release(1));
+    wrong.extend(disagreements(&pair, 1, &STATE, &|| pair.release(1)));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    pair.shell(1, "mkdir at/habackup && /bin/chown 54321 at/habackup").run();
+    pair.release(1).arg("-n").status(4).any_stdout().stderr_contains(no_backup).run();
+    pair.release(1).args(["-n", "--no-backup"]).any_stdout().any_stderr().run();
+    pair.shell(1, "rmdir at/habackup").run();
+
+    // Where it would succeed that is said, and where a young snapshot makes up for it.
+    pair.release(1).arg("-n").any_stdout().stderr_contains("backup: would succeed").run();
+    pair.program(1, "habackup").any_stdout().any_stderr().run();
+    pair.shell(1, "mv at/habackup/latest was && mkdir at/habackup/latest").run();
+    let shown = pair.release(1).args(["-n", "--json"]).any_stdout().any_stderr().run();
+    assert!(shown.stderr.contains("backup: would fail (habackup: exit status 4: "), "{}", shown.stderr);
+    assert!(shown.stderr.contains("; the release would go on, because the snapshot 2"), "{}", shown.stderr);
+    let step = shown.records().into_iter().find(|record| record["step"] == "backup").unwrap();
+    assert_eq!(step["outlook"], "passed_over", "{step}");
+    assert!(
+        step["reason"].as_str().unwrap().contains("what changed since would not be handed over"),
+        "{step}"
+    );
+    pair.release(1).any_stdout().stderr_contains("what changed since is not handed over").run();
+}
+
+/// The same of a takeover, before it takes anything and where it completes what is here.
+#[test]
+fn a_dry_run_of_a_takeover_says_what_the_run_says() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tools(&["ln", "mkdir", "rmdir"]);
+    let pair = Pair::new(&bed, &Asset::Whole);
+    const HERE: [Broken; 2] = [
+        host(
+            "/bin/umount loop && mv at/opt at/away",
+            "mv at/away at/opt && /bin/mount --bind at/opt loop",
+            "/at/opt cannot be mounted at ",
+        ),
+        host(
+            "exportfs -u ec9:$ORDERLY_BED/at/share && mv at/share at/away",
+            "mv at/away at/share && exportfs -o rw,fsid=9,sync ec9:$ORDERLY_BED/at/share",
+            "/at/share: it is not there; make it",
+        ),
+    ];
+    let mut wrong = disagreements(&pair, 1, &HERE, &|| pair.takeover(1));
+    pair.release(1).any_stdout().any_stderr().run();
+    let record = pair.state(1).join("release.json");
+    const WORLDS: [Broken; 7] = [
+        setting(
+            "[\"svc\", \"login\", \"start\"]",
+            "[\"gone\"]",
+            "before take 1: there is no program gone here",
+        ),
+        setting("[\"svc\", \"login\", \"start\"]", "[\"ROOT/loop/login\"]", "/loop/login lies on the asset"),
+        setting(
+            "start = [\"svc\", \"ec\", \"start\"]",
+            "start = [\"gone\"]",
+            "start ec: there is no program gone here",
+        ),
+        host("echo >at/x", "rm at/x", "/at is not empty"),
+        host("rmdir loop", "mkdir loop", "/loop is not there; make it"),
+        host("mv fakes/exportfs away", "mv away fakes/exportfs", "exportfs"),
+        host("mv fakes/ping away", "mv away fakes/ping", "ping"),
+    ];
+    let takeover = || pair.takeover(2).arg("--record").arg(&record);
+    // The record is of one configuration, and would be no proof of another.
+    wrong.extend(disagreements(&pair, 2, &WORLDS, &|| pair.takeover(2).args(["--peer-down", "ec1"])));
+    wrong.extend(disagreements(&pair, 2, &STATE, &takeover));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    takeover().arg("-n").any_stdout().any_stderr().run();
+    takeover().any_stdout().any_stderr().run();
 }

@@ -39,7 +39,7 @@ me=${0##*/}
 did=0
 act() { work "$@"; did=$?; }
 # Only what changes something counts.
-case "$me $*" in *" status"|"exportfs -s"|"ip -o"*|*" state"|*" id"|*" mark"|vgs*|pvs*|lvm*|"zpool list"*|"zpool get"*|"zpool import -d"*|*" --check "*) act "$@"; exit $did;; esac
+case "$me $*" in *" status"|"exportfs -s"|"ip -o"*|*" state"|*" id"|*" mark"|vgs*|pvs*|lvm*|"zpool list"*|"zpool get"*|"zpool import -d"*|*" --check "*|*" -n -q") act "$@"; exit $did;; esac
 n=$(cat "$ORDERLY_BED/count" 2>/dev/null); n=$((${n:-0} + 1)); echo $n >"$ORDERLY_BED/count"
 echo "$(uname -n) $me $*" >>"$ORDERLY_BED/acts"
 told=$(grep -o "^[a-z-]* $n\$" "$ORDERLY_BED/trouble" 2>/dev/null)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every function that refuses, with the rows of the table that lead out of what it says.
-const REFUSALS: [(&str, &[&str]); 40] = [
+const REFUSALS: [(&str, &[&str]); 42] = [
     ("disclaim::run", &["nothing is disclaimed"]),
     ("order::accept", &["the state directory has no room"]),
     ("way_back::crash", &["nobody can say who holds"]),
@@ -20,7 +20,17 @@ const REFUSALS: [(&str, &[&str]); 40] = [
     ("busy::of_asset", &["that nothing here holds the asset could not be proven"]),
     ("busy::mount_of", &["something that no service owns"]),
     ("inuse::judge", &["something that no service owns"]),
-    ("ha-release::act", &["nobody can say who holds", "the record cannot be written"]),
+    (
+        "ha-release::act",
+        &[
+            "nobody can say who holds",
+            "the record cannot be written",
+            "a step needs a program",
+            "the backup failed",
+        ],
+    ),
+    ("state::insist_on_files", &["the state directory has a directory"]),
+    ("sharing::against_sharing", &["a share cannot be listed"]),
     ("ha-release::hold_room", &["the state directory has no room"]),
     ("ha-release::leave_folder", &["the record cannot be written"]),
     ("ha-release::check_record_path", &["the record cannot be written"]),
@@ -74,6 +84,7 @@ const REFUSALS: [(&str, &[&str]); 40] = [
         &[
             "a mount point is not empty",
             "a share cannot be listed",
+            "the source of a loopback",
             "the network device is missing",
             "the device is write-protected",
             "an automounter has a trigger",

@@ -161,7 +161,7 @@ pub trait Asset: std::fmt::Debug {
         Vec::new()
     }
 
-    /// Says why it can never be let go of, whatever is done before.
+    /// Says why it could not be let go of, whatever is done before.
     fn against_releasing(&self) -> Option<String> {
         None
     }

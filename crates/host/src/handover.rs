@@ -1,15 +1,16 @@
 //! What `ha-release` and `ha-takeover` share: journals begun and resumed, a plan carried out or
 //! shown, release records written.
 
+mod show;
+
 use crate::action::Action;
 use crate::carry::{Carrier, Ending};
-use crate::config::{Argv, Config};
+use crate::config::Config;
 use crate::hostid;
 use crate::ledger::{self, Ledger};
 use crate::machine::{Machine, Proved};
 use anyhow::Context;
-use orderly_exec::job::show;
-use orderly_exec::journal::{self, Header, Journal, Stored};
+use orderly_exec::journal::{self, Journal, Stored};
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::{Status, clock, fail, files, paths};
@@ -18,7 +19,8 @@ use orderly_plan::permit;
 use orderly_plan::record::{Line, fingerprint};
 use orderly_plan::release::{FORMAT, Failure, Outcome, Release};
 use orderly_plan::step::Record;
-use orderly_plan::step::{Next, Plan, Progress, StepId, Undo, Verdict};
+use orderly_plan::step::{Plan, Progress, StepId, Verdict};
+pub use show::{backs_up, show_plan, show_step, show_unfinished};
 use std::path::PathBuf;
 
 /// The programs that hand over; one must not begin while the other is unfinished.
@@ -200,39 +202,6 @@ pub fn finish(
     Ok(carrier.run(machine))
 }
 
-/// Shows what finishing a run would do (`-n`).
-///
-/// # Errors
-/// When its journal does not fit its plan.
-pub fn show_unfinished(
-    stored: &Stored<Action>,
-    machine: &mut Machine<'_>,
-    reporter: &mut Reporter,
-) -> anyhow::Result<()> {
-    let Header { plan, at, program, .. } = &stored.header;
-    reporter.say(format!("the run of {program} begun {at} would be finished, and nothing else:"));
-    let mut progress = Progress::replay(plan, &stored.records()).context("replay the journal")?;
-    progress.record(Record::Resumed).ok();
-    for next in progress.left() {
-        match next {
-            Next::Run(id) => {
-                let step = &plan.steps[id.0];
-                show_step(&step.name.0, &machine.commands(&step.action), reporter);
-            }
-            Next::Undo(id) => {
-                let step = &plan.steps[id.0];
-                let commands = match &step.undo {
-                    Undo::Action(action) | Undo::UntilDone(action) => machine.commands(action),
-                    Undo::Nothing | Undo::Never => Vec::new(),
-                };
-                show_step(&format!("take back {}", step.name), &commands, reporter);
-            }
-            Next::Finished(_) => {}
-        }
-    }
-    Ok(())
-}
-
 /// Returns when the last completed takeover of this host was begun.
 pub fn last_takeover() -> Option<String> {
     let stored = journal::read::<Action>(&Program::Takeover.journal()).ok().flatten()?;
@@ -245,11 +214,20 @@ pub fn running() -> Option<String> {
     Lock::holder(&Config::lock_path())
 }
 
-/// Says to who only looks that a run is going on, so that what is shown may change.
-pub fn tell_running(reporter: &Reporter) {
+/// Insists, for who only looks, that a run could take the lock; says that another one has it now, so that what is
+/// shown may change.
+///
+/// # Errors
+/// Refused (4) when it could never be taken.
+pub fn look_at_lock(reporter: &Reporter) -> anyhow::Result<()> {
+    match Lock::look(&Config::lock_path()) {
+        Err(error) if !Lock::is_held_elsewhere(&error) => return Err(error),
+        Ok(_) | Err(_) => {}
+    }
     if let Some(who) = running() {
         reporter.say(format!("{who} is at work on this now: what is shown may change"));
     }
+    Ok(())
 }
 
 /// How many release records are remembered as used; a host has hardly more than that in its life.
@@ -300,32 +278,6 @@ pub fn close(journal: Option<Journal>, verdict: Verdict, reporter: &Reporter) {
     {
         reporter.warn(format!("{error:#}; the next run will look at every step again"));
     }
-}
-
-/// Shows a plan: each step with the commands it would run.
-pub fn show_plan(plan: &Plan<Action>, machine: &mut Machine<'_>, reporter: &mut Reporter) {
-    for step in &plan.steps {
-        show_step(&step.name.0, &machine.commands(&step.action), reporter);
-    }
-}
-
-/// Shows one step with the commands it would run.
-pub fn show_step(name: &str, commands: &[Argv], reporter: &mut Reporter) {
-    reporter.record(&PlannedStep { format: "orderly-plan/1", step: name, commands });
-    let shown: Vec<String> = commands.iter().map(|argv| show(argv)).collect();
-    reporter.answer(&if shown.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{name}: {}", shown.join("; "))
-    });
-}
-
-/// One step of a dry run.
-#[derive(Debug, serde::Serialize)]
-struct PlannedStep<'a> {
-    format: &'static str,
-    step: &'a str,
-    commands: &'a [Argv],
 }
 
 /// What a record says beside where the asset is.

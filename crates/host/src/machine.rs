@@ -4,6 +4,7 @@ mod addressing;
 mod backing;
 mod fencing;
 mod ground;
+mod programs;
 mod restoring;
 mod sharing;
 mod storage;
@@ -11,6 +12,7 @@ mod storage;
 mod twice;
 mod writable;
 
+pub use backing::Backing;
 pub use ground::trigger_over;
 
 use crate::action::{Action, Answer, Perform};

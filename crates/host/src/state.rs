@@ -77,6 +77,37 @@ pub fn insist_on_own(config: &Config) -> anyhow::Result<()> {
     }
 }
 
+/// What a hand-over writes to the state folder beside its lock.
+const WRITTEN: [&str; 10] = [
+    "owner.json",
+    "ledger.json",
+    "release.json",
+    "proved.json",
+    "used-records",
+    "mark-before-take",
+    ".orderly-intent",
+    ".orderly-holder",
+    "ha-release.journal.last",
+    "ha-takeover.journal.last",
+];
+
+/// Insists that every file that a hand-over writes to the state folder can be one: a record that cannot be kept would
+/// be found out once the asset is gone.
+///
+/// # Errors
+/// Refused (4), naming each that is a directory.
+pub fn insist_on_files() -> anyhow::Result<()> {
+    let paths = WRITTEN.iter().map(|name| paths::state_directory().join(name));
+    let is_folder = |path: &PathBuf| path.symlink_metadata().is_ok_and(|found| found.is_dir());
+    let said: Vec<String> = paths
+        .filter(is_folder)
+        .map(|path| {
+            format!("{} is a directory, and a hand-over writes a file there; remove it", path.display())
+        })
+        .collect();
+    if said.is_empty() { Ok(()) } else { Err(fail(Status::Refused, said.join("\n"))) }
+}
+
 /// Notes whose the state folder is; for a run that holds the lock.
 ///
 /// # Errors

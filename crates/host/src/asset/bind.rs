@@ -136,6 +136,16 @@ impl Asset for Bind {
         mount.device == *device && mount.root.starts_with(root) && !self.source.starts_with(&mount.at)
     }
 
+    /// Who holds it is written there.
+    fn against_releasing(&self) -> Option<String> {
+        let noted = files::check_writable(&self.source).context("note who holds the asset");
+        noted.err().map(|error| format!("{error:#}"))
+    }
+
+    fn against_taking(&self, _end: End, _run: &mut dyn Run) -> Vec<String> {
+        self.against_releasing().into_iter().collect()
+    }
+
     fn volume(&self, _mount: &MountTable) -> Volume {
         Volume::Folder(self.source.to_string_lossy().into_owned())
     }

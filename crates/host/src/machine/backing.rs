@@ -8,29 +8,84 @@ use crate::services;
 use anyhow::bail;
 use orderly_plan::owed::{self, Naming};
 
+/// What comes of the backup of a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Backing {
+    Made,
+    /// It fails, and the release goes on with this snapshot of this holding, which is young enough.
+    PassedOver {
+        why: String,
+        snapshot: String,
+    },
+    /// It fails, and the release with it.
+    Fails(String),
+}
+
+impl Backing {
+    /// Returns its word in records of a dry run.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Made => "succeeds",
+            Self::PassedOver { .. } => "passed_over",
+            Self::Fails(_) => "fails",
+        }
+    }
+
+    /// Returns what would come of it now, as a clause.
+    pub fn foreseen(&self) -> String {
+        match self {
+            Self::Made => "would succeed".to_owned(),
+            Self::PassedOver { why, snapshot } => format!(
+                "would fail ({why}); the release would go on, because the snapshot {snapshot} of this holding is young \
+                 enough now; what changed since would not be handed over"
+            ),
+            Self::Fails(why) => format!("would fail: {why}"),
+        }
+    }
+}
+
 impl Machine<'_> {
     pub(super) fn backup(&mut self) -> anyhow::Result<()> {
-        let Some(settings) = &self.config.backup else { return Ok(()) };
-        let ended = backup::run(self.config, &[], settings.timeout, self.lock, &mut self.runner)?;
+        match self.back_up(&[])? {
+            Backing::Made => {}
+            Backing::PassedOver { why, snapshot } => {
+                self.passed_over = Some(format!(
+                    "{why}; going on, because the snapshot {snapshot} of this holding is young enough; what changed since is not handed over"
+                ));
+            }
+            Backing::Fails(why) => bail!("{why}"),
+        }
+        Ok(())
+    }
+
+    /// Returns what would come of the backup of a release now; makes nothing.
+    ///
+    /// # Errors
+    /// When `habackup` cannot be run.
+    pub fn foresee_backup(&mut self) -> anyhow::Result<Backing> {
+        self.back_up(&["-n", "-q"])
+    }
+
+    fn back_up(&mut self, arguments: &[&str]) -> anyhow::Result<Backing> {
+        let Some(settings) = &self.config.backup else { return Ok(Backing::Made) };
+        let ended = backup::run(self.config, arguments, settings.timeout, self.lock, &mut self.runner)?;
         if ended.succeeded() {
-            return Ok(());
+            return Ok(Backing::Made);
         }
         let why = format!("habackup: {}", ended.clause());
-        match backup::in_holding(self.config, self.lock, &mut self.runner) {
-            Ok(InHolding { snapshot: Some(id), fresh: true }) => {
-                self.passed_over = Some(format!(
-                    "{why}; going on, because the snapshot {id} of this holding is young enough; what changed since is not handed over"
-                ));
-                Ok(())
+        let more = match backup::in_holding(self.config, self.lock, &mut self.runner) {
+            Ok(InHolding { snapshot: Some(snapshot), fresh: true }) => {
+                return Ok(Backing::PassedOver { why, snapshot });
             }
-            Ok(InHolding { snapshot: Some(id), .. }) => bail!(
-                "{why}; and {id}, the newest whole snapshot of this holding, is older than max_age (--no-backup goes on without)"
-            ),
-            Ok(InHolding { snapshot: None, .. }) => bail!(
-                "{why}; and no whole snapshot was made in this holding, so none is younger than max_age (--no-backup goes on without)"
-            ),
-            Err(error) => bail!("{why}; and {error:#} (--no-backup goes on without)"),
-        }
+            Ok(InHolding { snapshot: Some(id), .. }) => {
+                format!("{id}, the newest whole snapshot of this holding, is older than max_age")
+            }
+            Ok(InHolding { snapshot: None, .. }) => {
+                "no whole snapshot was made in this holding, so none is younger than max_age".to_owned()
+            }
+            Err(error) => format!("{error:#}"),
+        };
+        Ok(Backing::Fails(format!("{why}; and {more} (--no-backup goes on without)")))
     }
 
     /// Tells whether any service is not provably down.

@@ -4,14 +4,11 @@
 //! just before the asset is taken (`orderly_plan::fence`).
 
 use super::{LOOKING, Machine};
-use crate::action::{Action, Answer};
+use crate::action::Answer;
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ended, Ending, Job, show};
 use orderly_exec::runner::Run;
 use orderly_plan::fence::proves_off;
-use orderly_plan::step::Plan;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::time::Instant;
 
 /// How many lines of what `fence_status` printed are shown.
@@ -64,44 +61,6 @@ impl Machine<'_> {
             Answer::Untold => bail!("nothing tells whether {} is off", self.config.peer.name),
         }
     }
-
-    /// Returns the programs of a plan that cannot be started on this host, each with its remedy. What lies
-    /// on the asset is there only later, and is not looked for.
-    pub fn missing_programs(&mut self, plan: &Plan<Action>) -> Vec<String> {
-        let mut missing: Vec<String> = Vec::new();
-        for step in &plan.steps {
-            let mut commands = self.commands(&step.action);
-            if matches!(step.action, Action::AddAddress { .. }) {
-                // Telling the neighbours may fail.
-                commands.truncate(1);
-            }
-            let programs =
-                commands.iter().filter_map(|argv| argv.first()).filter(|program| !self.is_there(program));
-            let said: Vec<String> = programs
-                .map(|program| format!("{}: there is no program {program} here", step.name))
-                .collect();
-            missing.extend(said);
-        }
-        missing.dedup();
-        missing
-    }
-
-    fn is_there(&self, program: &str) -> bool {
-        let path = Path::new(program);
-        let places = self.config.asset.mounts.iter().map(|mount| &mount.at);
-        let mut places = places.chain(self.config.loopbacks.iter().map(|loopback| &loopback.at));
-        if path.components().count() > 1 {
-            return places.any(|at| path.starts_with(at)) || is_executable(path);
-        }
-        let folders = orderly_exec::paths::search_path();
-        folders
-            .iter()
-            .any(|folder| places.any(|at| folder.starts_with(at)) || is_executable(&folder.join(path)))
-    }
-}
-
-fn is_executable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// Returns what a command printed, on one line, with how it ended.

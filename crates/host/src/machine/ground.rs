@@ -4,7 +4,7 @@
 use super::Machine;
 use crate::addresses::{self, Knock};
 use crate::asset;
-use crate::config::Platform;
+use crate::config::{Loopback, Platform};
 use crate::mountinfo::Mounts;
 use std::path::Path;
 
@@ -29,6 +29,29 @@ impl Machine<'_> {
                 .extend(unfit.map(|why| format!("address {}: {why}; or use --skip addresses", address.cidr)));
         }
         against
+    }
+
+    /// Tells whether a place lies in what is mounted of the asset, there or not.
+    pub(super) fn is_on_asset(&mut self, path: &Path) -> bool {
+        let Ok(mounts) = self.mounts() else { return false };
+        mounts.covering(path).is_some_and(|mount| self.asset.is_on(mount))
+    }
+
+    /// Returns what keeps a loopback from being mounted where the asset is mounted already, with its remedy.
+    pub fn against_loopback(&mut self, loopback: &Loopback) -> Option<String> {
+        let (source, at) = (loopback.source.display(), loopback.at.display());
+        if !self.is_on_asset(&loopback.source) {
+            return None;
+        }
+        match std::fs::metadata(&loopback.source) {
+            Err(error) => Some(format!(
+                "{source} cannot be mounted at {at}: {error}; make it, or take the [[loopback]] out"
+            )),
+            Ok(found) if found.is_dir() != loopback.at.is_dir() => Some(format!(
+                "{source} cannot be mounted at {at}: one of them is a directory, and the other is not"
+            )),
+            Ok(_) => None,
+        }
     }
 
     /// Returns why no witness vouches for this host's network; `None` where one answers, or none is configured.

@@ -18,6 +18,27 @@ use std::time::{Duration, Instant};
 const LEASE: &str = "/proc/fs/nfsd/nfsv4leasetime";
 
 impl Machine<'_> {
+    /// Returns what would keep a share from being exported, each with its remedy. What lies on the asset can be seen
+    /// only where it is held.
+    pub fn against_sharing(&mut self, share: &Share, is_held: bool) -> Vec<String> {
+        let shown = share.path.display();
+        let mut against = Vec::new();
+        let is_new = match shares::found(share, self.config.platform, &mut self.runner) {
+            Ok(found) => found.is_empty(),
+            Err(error) => {
+                against.push(format!("share {shown}: {error:#}"));
+                true
+            }
+        };
+        let is_mounted = is_held && is_new && self.is_on_asset(&share.path);
+        if is_mounted && !share.path.exists() {
+            against.push(format!("share {shown}: it is not there; make it, or take the [[share]] out"));
+        } else if is_mounted && let Err(error) = self.insist_on_fsid(share) {
+            against.push(format!("share {shown}: {error:#}"));
+        }
+        against
+    }
+
     pub(super) fn check_share(&mut self, path: &Path, wanted: &[Export]) -> Answer {
         let Some(share) = self.share(path) else { return gone("share", &path.display().to_string()) };
         let found = match shares::found(share, self.config.platform, &mut self.runner) {

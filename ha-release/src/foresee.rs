@@ -1,0 +1,50 @@
+//! What can be known of a release before its first step: whether its programs are there, and, for `-n`, what
+//! would come of its backup.
+
+use crate::off_command;
+use orderly_exec::reporter::Reporter;
+use orderly_host::action::Action;
+use orderly_host::handover::{self, Program};
+use orderly_host::machine::{Backing, Machine};
+use orderly_plan::step::Plan;
+
+/// Returns the programs of a release that cannot be started, each with its remedy.
+pub(crate) fn programs(plan: &Plan<Action>, poweroff: bool, machine: &mut Machine<'_>) -> Vec<String> {
+    let mut missing = machine.missing_programs(plan);
+    let [off, _] = off_command(machine.config.platform);
+    if poweroff && let Some(why) = machine.unfit_program(off, true) {
+        missing.push(format!("power off: {why}"));
+    }
+    missing
+}
+
+/// Says what would come of the backup, where the run takes one.
+///
+/// # Errors
+/// Says why it would fail, where the release would be refused for it.
+pub(crate) fn backup(
+    backs_up: bool,
+    machine: &mut Machine<'_>,
+    reporter: &Reporter,
+) -> Result<Option<Backing>, String> {
+    if !backs_up {
+        return Ok(None);
+    }
+    if handover::running().is_some() {
+        reporter.say("backup: whether it would succeed can be told once that run has ended");
+        return Ok(None);
+    }
+    if handover::is_unfinished(Program::Takeover).unwrap_or(true) {
+        reporter
+            .say("backup: whether it would succeed can be told once the unfinished takeover is set aside");
+        return Ok(None);
+    }
+    let backing = machine.foresee_backup().map_err(|error| format!("backup: {error:#}"))?;
+    let said = format!("backup: {}", backing.foreseen());
+    match backing {
+        Backing::Fails(_) => return Err(said),
+        Backing::PassedOver { .. } => reporter.warn(said),
+        Backing::Made => reporter.say(said),
+    }
+    Ok(Some(backing))
+}
