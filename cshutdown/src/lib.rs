@@ -30,10 +30,10 @@ use orderly_exec::{Status, lock::Lock, program};
 use orderly_nodes::fleet::Drivers;
 use orderly_nodes::history::{Action, History};
 use orderly_nodes::log::Log;
+use orderly_nodes::permanent;
 use orderly_nodes::run::Telling;
 use orderly_nodes::targets::fold;
 use orderly_nodes::turn;
-use orderly_nodes::vain;
 use orderly_plan::duration;
 use orderly_plan::fleet::{Fleet, NodeId};
 use phases::Phases;
@@ -125,9 +125,9 @@ fn shut_down(
     let mut telling = Telling { reporter, log: None, name: &name };
     if args.only_verifies() {
         let checked = Checked::new(args, input, drivers, &mut telling)?;
-        let vain = vain::among(site, &[checked.targets(), checked.units.clone()].concat(), drivers);
-        preview::show(args, input, (&checked, &vain), &history, reporter);
-        return Ok(Next::Ended(if vain.is_empty() { Status::Done } else { Status::Failed }));
+        let failures = permanent::among(site, &[checked.targets(), checked.units.clone()].concat(), drivers);
+        preview::show(args, input, (&checked, &failures), &history, reporter);
+        return Ok(Next::Ended(if failures.is_empty() { Status::Done } else { Status::Failed }));
     }
     let lock = if args.acts() { Some(turn::take()?) } else { None };
     telling.reporter.show_progress();

@@ -7,9 +7,9 @@ use crate::patience;
 use orderly_exec::clock;
 use orderly_exec::reporter::Reporter;
 use orderly_nodes::history::History;
+use orderly_nodes::permanent::{self, PermanentFailure};
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::{counted, fold};
-use orderly_nodes::vain::{self, Vain};
 use orderly_plan::duration;
 use orderly_plan::fleet::NodeId;
 use orderly_plan::shutdown::Goal;
@@ -31,7 +31,7 @@ struct Record<'r> {
     power_off: Vec<&'r str>,
     /// Those that can never succeed as they are configured.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    in_vain: &'r [Vain<'r>],
+    permanent_failures: &'r [PermanentFailure<'r>],
     #[serde(skip_serializing_if = "Option::is_none")]
     expected_seconds: Option<f64>,
 }
@@ -40,7 +40,7 @@ struct Record<'r> {
 pub(crate) fn show(
     args: &Args,
     input: &Input,
-    (checked, vain): (&Checked, &[Vain<'_>]),
+    (checked, failures): (&Checked, &[PermanentFailure<'_>]),
     history: &History,
     reporter: &mut Reporter,
 ) {
@@ -88,7 +88,7 @@ pub(crate) fn show(
     if let Some(expected) = expected {
         reporter.message(&format!("expected to take {}", duration::show(input.wait + expected)));
     }
-    vain::lines(site, vain).into_iter().for_each(|line| reporter.warn(line));
+    permanent::lines(site, failures).into_iter().for_each(|line| reporter.warn(line));
     let named = |nodes: &[NodeId]| nodes.iter().map(|&node| site.name(node)).collect();
     reporter.record(&Record {
         format: "orderly-run/1",
@@ -100,7 +100,7 @@ pub(crate) fn show(
         subsystems,
         already_down: named(&down),
         power_off: named(&units),
-        in_vain: vain,
+        permanent_failures: failures,
         expected_seconds: expected
             .map(|expected| ((input.wait + expected).as_secs_f64() * 1000.0).round() / 1000.0),
     });

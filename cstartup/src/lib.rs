@@ -16,6 +16,7 @@ use orderly_nodes::fleet::Drivers;
 use orderly_nodes::history::{Action, History};
 use orderly_nodes::identity;
 use orderly_nodes::log::Log;
+use orderly_nodes::permanent;
 use orderly_nodes::probe::ProbeDriver;
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::simulator::Initial;
@@ -23,7 +24,6 @@ use orderly_nodes::site::{Site, Wanted};
 use orderly_nodes::targets::{self, Targets, Typed};
 use orderly_nodes::turn;
 use orderly_nodes::up::WasUp;
-use orderly_nodes::vain;
 use orderly_plan::duration;
 use orderly_plan::fleet::{Fleet, NodeId};
 use orderly_plan::nodeset;
@@ -205,14 +205,14 @@ fn carry_out(
     let plan = Plan::new(args, site, targets, &conditions, (&own, &addresses), &history)?;
     if args.dry_run {
         reporter.end_progress();
-        let vain = vain::among(site, plan.to_be_started(), drivers);
+        let failures = permanent::among(site, plan.to_be_started(), drivers);
         if args.json {
-            reporter.record(&plan.record(&vain));
+            reporter.record(&plan.record(&failures));
         } else {
             reporter.data(&plan.text());
         }
-        vain::lines(site, &vain).into_iter().for_each(|line| reporter.warn(line));
-        return Ok(if vain.is_empty() { Status::Done } else { Status::Failed });
+        permanent::lines(site, &failures).into_iter().for_each(|line| reporter.warn(line));
+        return Ok(if failures.is_empty() { Status::Done } else { Status::Failed });
     }
     start(args, site, plan, (begun, &readings), history, drivers, reporter)
 }

@@ -9,9 +9,9 @@ use orderly_nodes::boot;
 use orderly_nodes::history::History;
 use orderly_nodes::identity::{self, Addresses};
 use orderly_nodes::own::Found;
+use orderly_nodes::permanent::PermanentFailure;
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::{Command, Targets, counted, describe, fold};
-use orderly_nodes::vain::Vain;
 use orderly_plan::duration;
 use orderly_plan::fleet::NodeId;
 use orderly_plan::graph::Order;
@@ -137,7 +137,10 @@ impl Plan {
     }
 
     /// Returns the plan for programs.
-    pub(crate) fn record<'p>(&'p self, in_vain: &'p [Vain<'p>]) -> impl Serialize + 'p {
+    pub(crate) fn record<'p>(
+        &'p self,
+        permanent_failures: &'p [PermanentFailure<'p>],
+    ) -> impl Serialize + 'p {
         #[derive(Serialize)]
         struct Record<'p> {
             format: &'static str,
@@ -148,7 +151,7 @@ impl Plan {
             already_up: &'p [String],
             /// Those that can never succeed as they are configured.
             #[serde(skip_serializing_if = "<[_]>::is_empty")]
-            in_vain: &'p [Vain<'p>],
+            permanent_failures: &'p [PermanentFailure<'p>],
             #[serde(skip_serializing_if = "Option::is_none")]
             expected_seconds: Option<f64>,
         }
@@ -159,7 +162,7 @@ impl Plan {
             program: "cstartup",
             waves: &self.waves,
             already_up: &self.up,
-            in_vain,
+            permanent_failures,
             expected_seconds: self
                 .expected
                 .map(|expected| (expected.as_secs_f64() * 1000.0).round() / 1000.0),

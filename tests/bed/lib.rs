@@ -211,7 +211,7 @@ pub fn wait_until(what: &str, is_true: impl FnMut() -> bool) {
 pub fn wait_longer(patience: Duration, what: &str, mut is_true: impl FnMut() -> bool) {
     let deadline = Instant::now() + patience;
     while !is_true() {
-        assert!(Instant::now() < deadline, "waited {patience:?} in vain until {what}");
+        assert!(Instant::now() < deadline, "timed out after {patience:?}, waiting until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -236,7 +236,7 @@ fn judge(records: &[Value], before: &[Vec<bool>], bad: &Bad, well: &str, at_once
                 let outcome = record["outcome"].as_str().unwrap();
                 over.insert(node, (at, outcome));
                 if outcome == "held" && !before[node_of(&record["held_by"])][node] {
-                    objections.push(format!("n{node:02} is held by a stranger"));
+                    objections.push(format!("n{node:02} is held by a node that does not lead it"));
                 }
             }
             _ => {}

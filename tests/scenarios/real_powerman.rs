@@ -95,6 +95,11 @@ fn a_node_powerman_does_not_know_is_named_at_once_and_by_a_check() {
         "{}",
         check.stderr
     );
+    let check =
+        bed.program("cstartup").args(["-k", "--json", "ALL"]).status(1).any_stdout().any_stderr().run();
+    let plan: serde_json::Value = serde_json::from_str(&check.stdout).unwrap();
+    assert_eq!(plan["permanent_failures"][0]["node"], "n16", "{plan}");
+    assert_eq!(plan["permanent_failures"][0]["failure"], "misconfigured", "{plan}");
     let ended = bed.program("cstartup").arg("ALL").status(1).any_stdout().any_stderr().run();
     assert_eq!(daemon.count_on("n[0-15]"), 16, "{}", ended.stderr);
     assert!(ended.stderr.contains("failed: n16: not in powerman.conf"), "{}", ended.stderr);

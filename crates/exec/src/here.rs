@@ -92,9 +92,9 @@ impl Here {
 
     /// Returns all names and addresses by which this machine is known without asking anybody.
     pub fn words(&self) -> BTreeSet<String> {
-        let at_hand = self.hosts.keys().filter(|name| self.is_at(name));
+        let local = self.hosts.keys().filter(|name| self.is_at(name));
         let addresses = self.addresses.iter().map(ToString::to_string);
-        self.names.iter().chain(at_hand).cloned().chain(addresses).collect()
+        self.names.iter().chain(local).cloned().chain(addresses).collect()
     }
 }
 

@@ -155,17 +155,19 @@ impl Drivers {
     }
 
     /// Returns why nothing can come of asking a node about its power, or of probing it, as it is configured.
-    pub fn in_vain(&self, node: NodeId) -> Option<Failure> {
+    pub fn permanent_failure(&self, node: NodeId) -> Option<Failure> {
         match &self.fleet {
-            Kindred::Real(wires) => wires.hopeless(node).or_else(|| wires.turned_away(node)),
+            Kindred::Real(wires) => {
+                wires.permanent_power_failure(node).or_else(|| wires.permanent_probe_failure(node))
+            }
             Kindred::Simulated(_) => None,
         }
     }
 
     /// Takes note that the power program does not know these nodes; people are told.
-    pub(crate) fn estrange(&mut self, nodes: &[NodeId]) {
+    pub(crate) fn mark_unlisted(&mut self, nodes: &[NodeId]) {
         if let Kindred::Real(wires) = &mut self.fleet {
-            wires.estrange(nodes);
+            wires.mark_unlisted(nodes);
         }
     }
 
@@ -272,9 +274,9 @@ impl Fleet for Drivers {
         }
     }
 
-    fn hopeless(&self, node: NodeId) -> Option<Failure> {
+    fn permanent_power_failure(&self, node: NodeId) -> Option<Failure> {
         match &self.fleet {
-            Kindred::Real(wires) => wires.hopeless(node),
+            Kindred::Real(wires) => wires.permanent_power_failure(node),
             Kindred::Simulated(_) => None,
         }
     }

@@ -14,6 +14,7 @@ pub mod listed;
 pub mod log;
 mod names;
 pub mod own;
+pub mod permanent;
 pub mod power;
 pub mod probe;
 pub mod roster;
@@ -29,7 +30,6 @@ pub mod template;
 pub mod turn;
 pub mod up;
 pub mod users;
-pub mod vain;
 pub mod watch;
 
 /// The loop reaps all children of its process, so the tests that start any run one at a time.

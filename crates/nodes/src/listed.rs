@@ -43,9 +43,9 @@ pub fn check(site: &Site, nodes: &[NodeId], drivers: &mut Drivers) -> anyhow::Re
                 let text = ended.text();
                 let known: HashSet<String> =
                     text.lines().filter_map(|line| nodeset::expand(line.trim()).ok()).flatten().collect();
-                let is_stranger = |node: &NodeId| !known.contains(site.name(*node));
-                let strangers: Vec<NodeId> = nodes.into_iter().filter(is_stranger).collect();
-                drivers.estrange(&strangers);
+                let is_unlisted = |node: &NodeId| !known.contains(site.name(*node));
+                let unlisted: Vec<NodeId> = nodes.into_iter().filter(is_unlisted).collect();
+                drivers.mark_unlisted(&unlisted);
                 continue;
             }
             Ok(ended) => ended.clause(),

@@ -51,7 +51,7 @@ impl Own {
     }
 
     /// Returns what a node is reached by, and whether that can be said without asking anybody.
-    fn at_hand(&self, node: &Node) -> Option<By> {
+    fn matched_locally(&self, node: &Node) -> Option<By> {
         let words = [node.name.as_str(), node.address()];
         if words.iter().any(|word| self.0.is_called(word)) {
             return Some(By::Name);
@@ -64,7 +64,7 @@ impl Own {
     /// Returns the targets that are this machine by what is known without asking anybody.
     pub fn among(&self, inventory: &Inventory, targets: &[NodeId]) -> BTreeMap<NodeId, By> {
         let is_node = |node: &NodeId| node.index() < inventory.len();
-        let hit = |node: NodeId| Some((node, self.at_hand(inventory.node(node))?));
+        let hit = |node: NodeId| Some((node, self.matched_locally(inventory.node(node))?));
         targets.iter().copied().filter(is_node).filter_map(hit).collect()
     }
 

@@ -18,7 +18,7 @@ mod simulator;
 pub use driver::PowerDriver;
 pub(crate) use ipmi::SILENT;
 pub use none::NoPower;
-pub(crate) use powerman::STRANGER;
+pub(crate) use powerman::UNLISTED;
 
 use driver::Entry;
 use orderly_plan::fleet::{Power, Task};

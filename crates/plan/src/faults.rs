@@ -1,4 +1,4 @@
-//! Errors of one text, collected without letting a hopeless input cost for ever.
+//! Errors of one text, collected without letting a badly broken input cost for ever.
 //!
 //! Placing an error costs as much as the text before it, and a did-you-mean as much as there are
 //! candidates. So only the first [`SHOWN`] are placed and the rest are counted.

@@ -159,8 +159,8 @@ pub trait Fleet {
         None
     }
 
-    /// Returns why nothing can ever be heard of a node's power, where that is known: asking again is in vain.
-    fn hopeless(&self, _node: NodeId) -> Option<Failure> {
+    /// Returns why nothing can ever be heard of a node's power, where that is known: asking again would change nothing.
+    fn permanent_power_failure(&self, _node: NodeId) -> Option<Failure> {
         None
     }
 

@@ -324,10 +324,11 @@ mod tests {
     /// Sixteen nodes of one controller ended in two rows, by what was heard before their limit fell.
     #[test]
     fn nodes_that_fail_alike_share_a_row_whatever_was_heard_last() {
-        let unheard = |aside: &str| Outcome::Unreachable(Reason::with_aside("power unknown for 10s", aside));
+        let unreachable =
+            |aside: &str| Outcome::Unreachable(Reason::with_aside("power unknown for 10s", aside));
         let why = "; the controller does not answer";
         let endings = [(0, ""), (1, why), (2, why), (3, "; no login")]
-            .map(|(node, aside)| ending(node, unheard(aside), Some(0), Some(10)));
+            .map(|(node, aside)| ending(node, unreachable(aside), Some(0), Some(10)));
         let said: Vec<String> = rows(&endings, &name).into_iter().map(|row| row.text).collect();
         assert_eq!(
             said,

@@ -147,7 +147,7 @@ impl<'o> Shutdown<'o> {
 
     fn begin_node(&mut self, node: NodeId, fleet: &dyn Fleet) {
         let stopping = Stopping::new(fleet.abilities(node), self.wishes, self.patience[node.index()])
-            .unreadable(fleet.hopeless(node));
+            .unreadable(fleet.permanent_power_failure(node));
         self.open += 1;
         self.nodes[node.index()] = Some(stopping);
         self.endings[node.index()] = Some(Ending {

@@ -10,7 +10,7 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
     if let Some(same) = candidates.iter().find(|candidate| candidate.eq_ignore_ascii_case(word)) {
         return Some(same);
     }
-    // A third of the letters may differ: with more, the suggestion names a stranger. Comparing two words costs the
+    // A third of the letters may differ: with more, the suggestion is an unrelated word. Comparing two words costs the
     // product of their lengths, and of a very long one nobody sees the slip.
     let limit = match word.chars().count() {
         0..=1 => return None,

@@ -29,14 +29,14 @@ mod endings;
 mod errands;
 mod judging;
 mod looking;
-mod unheard;
+mod unknown;
 mod ways;
 
 use call::{Call, Later, Purpose};
 use crew::Crews;
 use errands::{OnNode, users_command};
 use judging::Judgement;
-use unheard::Unheard;
+use unknown::Unknowns;
 use ways::{Asks, Way};
 
 /// How far past nodes whose controller is busy a free one is looked for: further than any one
@@ -78,7 +78,7 @@ pub(super) struct Wires {
     /// Calls that are over, whose nodes are asked again later.
     waiting: HashMap<u64, (Judgement, Vec<NodeId>)>,
     judgements: u64,
-    unheard: Unheard,
+    unknowns: Unknowns,
     /// Nodes whose controllers take no pings, to be told of together.
     silent: Vec<NodeId>,
     ahead: LookAhead,
@@ -120,7 +120,7 @@ impl Wires {
             ending: false,
             waiting: HashMap::new(),
             judgements: 0,
-            unheard: Unheard::default(),
+            unknowns: Unknowns::default(),
             silent: Vec::new(),
             ahead: LookAhead::new(&wiring),
             uncallable: None,
@@ -338,11 +338,11 @@ impl Wires {
             // With every place taken, the end of a call is waited for, and not the time of the next.
             let crews = self.crews.due().filter(|_| self.calls.len() < self.fanout);
             let later = self.later.peek().map(|Reverse((at, _))| *at);
-            let wake = [until, self.prober.deadline(), later, crews, self.unheard.due()];
+            let wake = [until, self.prober.deadline(), later, crews, self.unknowns.due()];
             match self.children.next(wake.into_iter().flatten().min()) {
                 Ok(Some(seen)) => self.see_all(seen),
                 Ok(None) => {
-                    let due = [until, self.unheard.due()].into_iter().flatten().min();
+                    let due = [until, self.unknowns.due()].into_iter().flatten().min();
                     if due.is_some_and(|due| Instant::now() >= due) {
                         self.do_what_is_due();
                         return std::mem::take(&mut self.answers);

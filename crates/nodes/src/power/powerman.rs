@@ -23,7 +23,7 @@ const NO_SUCH_NODES: i32 = 209;
 /// Another client's command for these nodes is still under way.
 const IN_PROGRESS: i32 = 206;
 /// What is said of a node that powermand does not have.
-pub(crate) const STRANGER: &str = "not in powerman.conf";
+pub(crate) const UNLISTED: &str = "not in powerman.conf";
 
 #[derive(Debug, Clone)]
 struct Powerman {
@@ -106,7 +106,7 @@ impl PowerDriver for Powerman {
         let said = String::from_utf8_lossy(&ended.stderr);
         match ended.ending {
             Ending::Exited(IN_PROGRESS) => Some((FailureKind::Busy, "busy")),
-            Ending::Exited(NO_SUCH_NODES) => Some((FailureKind::Misconfigured, STRANGER)),
+            Ending::Exited(NO_SUCH_NODES) => Some((FailureKind::Misconfigured, UNLISTED)),
             Ending::Exited(1) if said.contains("could not connect") || said.contains("could not find") => {
                 Some((FailureKind::Unreachable, "powermand does not answer"))
             }

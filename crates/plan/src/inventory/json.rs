@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hopeless_inventory_is_rejected_without_counting_lines_for_ever() {
+    fn a_badly_broken_inventory_is_rejected_without_counting_lines_for_ever() {
         let nodes = vec!["{\"name\":\"a\"}"; 50_000].join(",");
         assert!(wrong(&format!("{{\"nodes\":[{nodes}]}}")).contains("49999 errors, of which the first 100"));
     }

@@ -88,7 +88,7 @@ pub(super) struct Stopping {
     deadline: Option<Duration>,
     last: Option<Failure>,
     /// Why nothing can ever be heard of its power.
-    hopeless: Option<Failure>,
+    permanent: Option<Failure>,
     is_identified: bool,
     /// The boot it was in before it was told to restart.
     boot_before: Option<BootId>,
@@ -118,15 +118,15 @@ impl Stopping {
             cut_at: Duration::ZERO,
             deadline: None,
             last: None,
-            hopeless: None,
+            permanent: None,
             is_identified: false,
             boot_before: None,
         }
     }
 
     /// Returns the same node, of whose power nothing can ever be heard, where a reason is given.
-    pub(super) fn unreadable(self, hopeless: Option<Failure>) -> Self {
-        Self { hopeless, ..self }
+    pub(super) fn unreadable(self, permanent: Option<Failure>) -> Self {
+        Self { permanent, ..self }
     }
 
     /// Tells whether the node was told to go down, or its power cut: such a node is followed to its end.
@@ -294,7 +294,7 @@ impl Stopping {
         }
         if self.probe == Probe::Unknown
             && self.power == Power::Unknown
-            && let Some(failure) = self.hopeless.clone()
+            && let Some(failure) = self.permanent.clone()
         {
             // It would be told, and nothing would ever show that it is down.
             return self.refuse(failure);

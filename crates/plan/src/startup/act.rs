@@ -80,7 +80,7 @@ impl Startup<'_> {
                     self.finish(node, Outcome::Failed(clause.into()), now);
                 }
             }
-            Condition::Unknown => match fleet.hopeless(node) {
+            Condition::Unknown => match fleet.permanent_power_failure(node) {
                 Some(failure) => self.finish(node, failure.into(), now),
                 None => {
                     self.start_clock(node, now);

@@ -459,12 +459,12 @@ proptest! {
                 }
                 Outcome::Held(by) => {
                     let held_by: Vec<u32> = by.iter().map(|node| node.0).collect();
-                    let began_in_vain = |node: &u32| {
+                    let began_and_failed = |node: &u32| {
                         let other = ended(*node);
                         other.began.is_some() && !other.let_go && !other.outcome.is_well()
                     };
                     let all: Vec<u32> = (0..COUNT)
-                        .filter(|node| before[ending.node.index()].contains(node) && began_in_vain(node))
+                        .filter(|node| before[ending.node.index()].contains(node) && began_and_failed(node))
                         .collect();
                     prop_assert!(!held_by.is_empty() && held_by.iter().all(|node| all.contains(node)));
                     prop_assert!(case.interrupt.is_some() || held_by == all, "{held_by:?} of {all:?}");

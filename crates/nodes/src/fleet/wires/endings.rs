@@ -26,7 +26,7 @@ impl Wires {
         };
         self.controllers.free(&call.occupies);
         let nodes = std::mem::take(&mut call.nodes);
-        if self.without_strangers(&mut call, &nodes, &ended) {
+        if self.without_unlisted(&mut call, &nodes, &ended) {
             return;
         }
         self.complain(&nodes, &call, &ended);

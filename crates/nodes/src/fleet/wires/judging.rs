@@ -1,6 +1,6 @@
 //! Judging a power call by what power reads afterwards, and by parts when a status takes its time.
 
-use super::unheard::stranger;
+use super::unknown::unlisted_failure;
 use super::{Call, Later, Purpose, Wires};
 use crate::power::{wanted, without_effect};
 use orderly_exec::children::ChildId;
@@ -192,39 +192,39 @@ impl Wires {
 
     /// Goes on without nodes the program does not know: it did nothing for the others either.
     /// Returns whether that is what happened.
-    pub(super) fn without_strangers(&mut self, call: &mut Call, nodes: &[NodeId], ended: &Ended) -> bool {
+    pub(super) fn without_unlisted(&mut self, call: &mut Call, nodes: &[NodeId], ended: &Ended) -> bool {
         let Some(&first) = nodes.first() else { return false };
         if !call.purpose.is_of_power() {
             return false;
         }
         let names = self.power_driver(first).refused_names(ended);
-        let (strangers, rest): (Vec<NodeId>, Vec<NodeId>) = nodes
+        let (unlisted, rest): (Vec<NodeId>, Vec<NodeId>) = nodes
             .iter()
             .copied()
             .partition(|&node| names.iter().any(|name| name == self.wiring.roster.name(node)));
-        if strangers.is_empty() || rest.is_empty() || call.told {
+        if unlisted.is_empty() || rest.is_empty() || call.told {
             return false;
         }
         let purpose = std::mem::replace(&mut call.purpose, Purpose::ReadPower);
         let job = match &purpose {
             Purpose::Act(task) => {
-                self.estrange(&strangers);
-                let failure = stranger();
-                self.fail_all(*task, strangers, &failure);
+                self.mark_unlisted(&unlisted);
+                let failure = unlisted_failure();
+                self.fail_all(*task, unlisted, &failure);
                 self.power_job(*task, &rest)
             }
             Purpose::Settle(judgement) => {
-                self.fail_all(judgement.task, strangers, &judgement.failure);
+                self.fail_all(judgement.task, unlisted, &judgement.failure);
                 self.status_job(&rest)
             }
             Purpose::ReadPower => {
-                self.estrange(&strangers);
-                self.answers.extend(strangers.into_iter().map(|node| Event::Power(node, Power::Unknown)));
+                self.mark_unlisted(&unlisted);
+                self.answers.extend(unlisted.into_iter().map(|node| Event::Power(node, Power::Unknown)));
                 self.status_job(&rest)
             }
             Purpose::ProbePower => {
-                self.estrange(&strangers);
-                for node in strangers {
+                self.mark_unlisted(&unlisted);
+                for node in unlisted {
                     self.probed(node, orderly_plan::fleet::Probe::Unknown);
                 }
                 self.status_job(&rest)

@@ -39,10 +39,10 @@ impl World {
         tried.disclaim(1 - h);
         tried.release(h, None);
         let fresh = before.saturating_sub(1);
-        let at_hand: Vec<Record> = tried.records[fresh..].to_vec();
+        let available: Vec<Record> = tried.records[fresh..].to_vec();
         // An own record stands until the peer makes one; it was made last here.
         let is_own_enough = self.clean && self.kind == Kind::Mmp;
-        at_hand.iter().filter(|record| record.host != h || is_own_enough).any(|record| {
+        available.iter().filter(|record| record.host != h || is_own_enough).any(|record| {
             let mut alone = self.clone();
             alone.hosts[h].last =
                 if record.host == h { Some(record.clone()) } else { self.hosts[h].last.clone() };

@@ -103,12 +103,15 @@ fn judge(asked: &Asked<'_>, world: &World, endings: &[Ending]) -> Result<(), Tes
             ending.node
         );
         if let Outcome::Held(by) = outcome {
-            let in_vain = |other: &&Ending| {
+            let without_success = |other: &&Ending| {
                 let is_before = leads[other.node.index()][ending.node.index()];
                 is_before && other.began.is_some() && !other.let_go && !other.outcome.is_well()
             };
-            let all: Vec<NodeId> = endings.iter().filter(in_vain).map(|other| other.node).collect();
-            prop_assert!(!by.is_empty() && by.iter().all(|node| all.contains(node)), "held by a stranger");
+            let all: Vec<NodeId> = endings.iter().filter(without_success).map(|other| other.node).collect();
+            prop_assert!(
+                !by.is_empty() && by.iter().all(|node| all.contains(node)),
+                "held by a node that did not fail"
+            );
             prop_assert!(asked.interrupted || **by == *all, "held by {by:?}, not by all of {all:?}");
         }
         let node = &world.nodes[ending.node.index()];

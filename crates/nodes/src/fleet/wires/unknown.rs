@@ -1,7 +1,7 @@
-//! Why an answer is unknown: what was said in its place, once a node, and whether asking again is in vain.
+//! Why an answer is unknown: what was said in its place, once a node, and whether the failure is permanent.
 
 use super::{Call, Wires};
-use crate::power::{PowerDriver, STRANGER};
+use crate::power::{PowerDriver, UNLISTED};
 use crate::probe::ProbeDriver;
 use crate::roster::Member;
 use crate::shell;
@@ -18,7 +18,7 @@ const TOGETHER: Duration = Duration::from_millis(300);
 
 /// What is known of answers that say nothing.
 #[derive(Debug, Default)]
-pub(super) struct Unheard {
+pub(super) struct Unknowns {
     /// By node: why its power is unknown.
     power: HashMap<NodeId, Failure>,
     /// What a probe met instead of an answer.
@@ -32,7 +32,7 @@ pub(super) struct Unheard {
     due: Option<Instant>,
 }
 
-impl Unheard {
+impl Unknowns {
     /// Returns when people are to be told.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
@@ -68,37 +68,37 @@ impl Wires {
         let failed = shell::plain_failure(Teller::Power, &call.argv, ended);
         for (node, power) in self.powers(nodes.to_vec(), ended) {
             if power != Power::Unknown {
-                self.unheard.power.remove(&node);
-                self.unheard.understood.insert(self.wiring.profile_of[node.index()]);
+                self.unknowns.power.remove(&node);
+                self.unknowns.understood.insert(self.wiring.profile_of[node.index()]);
                 continue;
             }
             let (driver, member) = (self.power_driver(first), self.wiring.roster.member(node));
             let (kind, words) = driver.why_unknown(member, ended);
             if driver.is_answer(member, ended) {
-                self.unheard.understood.insert(self.wiring.profile_of[node.index()]);
+                self.unknowns.understood.insert(self.wiring.profile_of[node.index()]);
             }
             let cause =
                 if ended.succeeded() { self.not_understood(node, ended) } else { failed.cause.clone() };
             let why = Failure { cause, ..failed.clone() }.named(kind, words);
             let said = format!("power unknown: {why}");
-            if self.unheard.remember(node, why) {
+            if self.unknowns.remember(node, why) {
                 // Where each node has a call or a line of its own, its name would keep the same words apart.
                 let key = if nodes.len() == 1 || ended.succeeded() {
                     without_own(&said, self.wiring.roster.member(node))
                 } else {
                     said.clone()
                 };
-                self.unheard.complain(key, said, node);
+                self.unknowns.complain(key, said, node);
             }
         }
     }
 
     /// Says of nodes that the power program does not know them; it has nobody to ask.
-    pub(in crate::fleet) fn estrange(&mut self, nodes: &[NodeId]) {
+    pub(in crate::fleet) fn mark_unlisted(&mut self, nodes: &[NodeId]) {
         for &node in nodes {
-            if self.unheard.remember(node, stranger()) {
-                let said = format!("power unknown: {STRANGER} (powerman -x -l lists the nodes that are)");
-                self.unheard.complain(said.clone(), said, node);
+            if self.unknowns.remember(node, unlisted_failure()) {
+                let said = format!("power unknown: {UNLISTED} (powerman -x -l lists the nodes that are)");
+                self.unknowns.complain(said.clone(), said, node);
             }
         }
     }
@@ -106,35 +106,35 @@ impl Wires {
     /// Remembers that a controller takes no pings; tells whether that is the first word of it.
     pub(super) fn remember_silence(&mut self, node: NodeId, words: &'static str) -> bool {
         let why = Failure::of_call(Teller::Power, FailureKind::Unreachable, String::new(), String::new());
-        self.unheard.remember(node, why.named(FailureKind::Unreachable, words))
+        self.unknowns.remember(node, why.named(FailureKind::Unreachable, words))
     }
 
     /// Remembers what a probe met that tells neither up nor down, until it tells one of them.
     pub(super) fn probe_met(&mut self, node: NodeId, reading: Probe, why: Option<Failure>) {
         match (reading, why) {
             (Probe::Unknown, Some(why)) => {
-                self.unheard.probe.insert(node, why);
+                self.unknowns.probe.insert(node, why);
             }
             (Probe::Unknown, None) => {}
             (Probe::Up | Probe::Down, _) => {
-                self.unheard.probe.remove(&node);
+                self.unknowns.probe.remove(&node);
             }
         }
     }
 
     pub(in crate::fleet) fn why_unknown(&self, node: NodeId) -> Option<String> {
-        let power = self.unheard.power.get(&node);
+        let power = self.unknowns.power.get(&node);
         let power = power.map(|why| why.name.map_or_else(|| why.detail(), str::to_owned));
-        power.or_else(|| self.unheard.probe.get(&node).map(Failure::detail))
+        power.or_else(|| self.unknowns.probe.get(&node).map(Failure::detail))
     }
 
     /// Returns why nothing can ever be heard of a node's power: the program does not know it or is not there,
     /// credentials are refused, or no answer of a whole configuration was ever understood.
-    pub(in crate::fleet) fn hopeless(&self, node: NodeId) -> Option<Failure> {
-        let why = self.unheard.power.get(&node)?;
-        let in_vain = match why.kind {
+    pub(in crate::fleet) fn permanent_power_failure(&self, node: NodeId) -> Option<Failure> {
+        let why = self.unknowns.power.get(&node)?;
+        let is_permanent = match why.kind {
             FailureKind::Misconfigured if !self.power_driver(node).is_known() => {
-                !self.unheard.understood.contains(&self.wiring.profile_of[node.index()])
+                !self.unknowns.understood.contains(&self.wiring.profile_of[node.index()])
             }
             FailureKind::Misconfigured | FailureKind::NotStarted | FailureKind::Authentication => true,
             FailureKind::Failed
@@ -147,25 +147,25 @@ impl Wires {
             | FailureKind::Ended
             | FailureKind::Itself => false,
         };
-        in_vain.then(|| why.clone())
+        is_permanent.then(|| why.clone())
     }
 
     /// Returns why a node's probe is turned away for good.
-    pub(in crate::fleet) fn turned_away(&self, node: NodeId) -> Option<Failure> {
+    pub(in crate::fleet) fn permanent_probe_failure(&self, node: NodeId) -> Option<Failure> {
         let is_for_good = |why: &&Failure| {
             matches!(
                 why.kind,
                 FailureKind::Authentication | FailureKind::NotStarted | FailureKind::Misconfigured
             )
         };
-        self.unheard.probe.get(&node).filter(is_for_good).cloned()
+        self.unknowns.probe.get(&node).filter(is_for_good).cloned()
     }
 
     /// Returns what people should know of nodes whose status failed, in one line for all of whom the
     /// same is to be said.
     fn take_complaints(&mut self) -> Vec<String> {
-        self.unheard.due = None;
-        let complaints = std::mem::take(&mut self.unheard.complaints);
+        self.unknowns.due = None;
+        let complaints = std::mem::take(&mut self.unknowns.complaints);
         complaints
             .into_iter()
             .map(|(key, (said, nodes))| complaint(&key, &said, &self.members(&nodes)))
@@ -189,7 +189,7 @@ impl Wires {
     pub(in crate::fleet) fn take_warnings(&mut self) -> Vec<String> {
         let silence = self.silence();
         self.warnings.extend(silence);
-        if self.unheard.due.is_some_and(|due| due <= Instant::now()) {
+        if self.unknowns.due.is_some_and(|due| due <= Instant::now()) {
             let complaints = self.take_complaints();
             self.warnings.extend(complaints);
         }
@@ -200,16 +200,16 @@ impl Wires {
     /// may say anything for a while.
     pub(in crate::fleet) fn take_last_warnings(&mut self) -> Vec<String> {
         let mut met: Vec<(NodeId, String)> =
-            self.unheard.probe.iter().map(|(node, why)| (*node, why.detail())).collect();
+            self.unknowns.probe.iter().map(|(node, why)| (*node, why.detail())).collect();
         met.sort_unstable_by_key(|(node, _)| *node);
         for (node, said) in met {
-            if self.unheard.told[1].insert(node) {
+            if self.unknowns.told[1].insert(node) {
                 let said = format!("probe unknown: {said}");
                 let key = without_own(&said, self.wiring.roster.member(node));
-                self.unheard.complain(key, said, node);
+                self.unknowns.complain(key, said, node);
             }
         }
-        self.unheard.due = self.unheard.due.map(|_| Instant::now());
+        self.unknowns.due = self.unknowns.due.map(|_| Instant::now());
         self.take_warnings()
     }
 
@@ -231,8 +231,8 @@ impl Wires {
 }
 
 /// Returns the failure of a node that powermand does not have.
-pub(super) fn stranger() -> Failure {
-    Failure::of_call(Teller::Power, FailureKind::Misconfigured, String::new(), STRANGER)
+pub(super) fn unlisted_failure() -> Failure {
+    Failure::of_call(Teller::Power, FailureKind::Misconfigured, String::new(), UNLISTED)
 }
 
 /// Returns what people read of nodes that told nothing, in the words that were said of the first.
