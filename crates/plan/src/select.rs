@@ -3,109 +3,19 @@
 //! Words are resolved all at once, with every wrong one reported. A violation is a node that is no
 //! target and is not as the sequence needs it; what to do about it is the caller's (`-E`, `-X`).
 
+mod asked;
 mod finder;
 mod violation;
 
+pub use asked::{ALL, Asked, Field, Kind, Word, words};
 pub use violation::{Breach, DETAILED, Direction, Violation, curable, needed, outrun, unserved};
 
-use crate::diagnostic::{Diagnostics, Place};
+use crate::diagnostic::Diagnostics;
 use crate::fleet::NodeId;
 use crate::graph::Order;
 use crate::inventory::Inventory;
 use finder::Finder;
 use std::collections::BTreeSet;
-
-/// The word that means every node of the current partition.
-pub const ALL: &str = "ALL";
-
-/// How target words are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Names and node sets.
-    Names,
-    /// Node numbers and ranges of them (`-N`).
-    Numbers,
-    /// Node groups of the inventory (`-g`).
-    Groups,
-}
-
-/// A word that names nodes; `place` is where it stands when it was read from a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
-    pub text: String,
-    pub place: Option<Place>,
-}
-
-impl Word {
-    /// Returns a word of the command line.
-    pub fn typed(text: impl Into<String>) -> Self {
-        Self { text: text.into(), place: None }
-    }
-}
-
-/// Returns the words of a file of targets: separated by blanks or line ends, `#` begins a comment.
-pub fn words(file: &str, text: &str) -> Vec<Word> {
-    let mut words = Vec::new();
-    for (line, full) in text.lines().enumerate() {
-        let kept = full.split('#').next().unwrap_or_default();
-        let mut from = 0;
-        for word in kept.split_whitespace() {
-            let at = kept[from..].find(word).map_or(from, |at| from + at);
-            from = at + word.len();
-            let place =
-                Place { file: file.to_owned(), line: line + 1, column: kept[..at].chars().count() + 1 };
-            words.push(Word { text: word.to_owned(), place: Some(place) });
-        }
-    }
-    words
-}
-
-/// Targets as they were asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    pub kind: Kind,
-    pub words: Vec<Word>,
-    /// Node sets taken away (`-x`).
-    pub exclude: Vec<Word>,
-}
-
-/// The nodes one may name, and how far `ALL` reaches.
-#[derive(Debug, Clone, Copy)]
-pub struct Field<'i> {
-    pub inventory: &'i Inventory,
-    /// How many of the inventory are nodes; what follows are units, which cannot be targets.
-    pub nodes: usize,
-    /// The current partition; `None` is all of them.
-    pub partition: Option<&'i str>,
-}
-
-impl Field<'_> {
-    fn all(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.inventory.ids().take(self.nodes).filter(|&node| self.is_inside(node))
-    }
-
-    /// Tells whether a node is in the current partition. Units belong to whatever needs them.
-    pub fn is_inside(&self, node: NodeId) -> bool {
-        let Some(partition) = self.partition else { return true };
-        node.index() >= self.nodes || self.inventory.node(node).partition.as_deref() == Some(partition)
-    }
-
-    fn by_name(&self, name: &str) -> Option<NodeId> {
-        self.inventory.by_name(name).filter(|node| node.index() < self.nodes)
-    }
-
-    /// Returns the names of the members of a node group, if there is such a group.
-    fn group(&self, name: &str) -> Option<Vec<String>> {
-        self.inventory.group(name).map(|nodes| {
-            let nodes = nodes.iter().filter(|node| node.index() < self.nodes);
-            nodes.map(|node| self.inventory.name(*node).to_owned()).collect()
-        })
-    }
-
-    fn names(&self) -> impl Iterator<Item = &str> {
-        self.inventory.nodes().iter().take(self.nodes).map(|node| node.name.as_str())
-    }
-}
 
 /// Returns the targets, sorted. May be empty, which the caller refuses: empty never means all.
 ///
@@ -209,18 +119,6 @@ mod tests {
         assert!(resolve(Kind::Numbers, &["3"], &[]).is_err());
         assert!(resolve(Kind::Numbers, &["7-3"], &[]).is_err());
         assert!(resolve(Kind::Groups, &["oi"], &[]).unwrap_err().contains("no node group"));
-    }
-
-    #[test]
-    fn words_of_a_file_carry_their_place() {
-        let found = words("targets", "n01  n02 # not n03\n\tn04\n");
-        let shown: Vec<String> = found
-            .iter()
-            .map(|word| {
-                format!("{} {}", word.place.as_ref().map_or_else(String::new, ToString::to_string), word.text)
-            })
-            .collect();
-        assert_eq!(shown, ["targets:1:1 n01", "targets:1:6 n02", "targets:2:2 n04"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What words name: every wrong one is reported, and all words together stand for a limited number of names, so that
 //! no short file of targets takes memory or time without limit.
 
-use super::{ALL, Field, Kind, Word};
+use super::asked::{ALL, Field, Kind, Word};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::faults::Faults;
 use crate::fleet::NodeId;

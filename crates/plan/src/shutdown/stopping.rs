@@ -6,6 +6,8 @@
 //! Invariant: a reading of unknown proves nothing; a node that answers its probe is not off whatever
 //! its power reads.
 
+mod cutting;
+
 use super::{Goal, Patience, Wishes};
 use crate::duration;
 use crate::fleet::{Abilities, BootId, Errand, Failure, FailureKind, Power, Probe, Task};
@@ -432,53 +434,6 @@ impl Stopping {
         }
     }
 
-    fn begin_cut(&mut self) -> Move {
-        self.stage = Stage::Cutting;
-        Move::Do(Task::PowerOff)
-    }
-
-    /// A power-off that limits hold back must not fall on a node that came up meanwhile.
-    fn reconsider(&mut self) -> Move {
-        if self.probe == Probe::Down || self.forced || self.patience.unit {
-            return Move::Poll;
-        }
-        self.stage = Stage::Sinking;
-        Move::Withdraw
-    }
-
-    fn cut(&mut self, now: Duration) -> Move {
-        if !self.able.reads_power {
-            return Move::Over(self.off_outcome());
-        }
-        self.stage = Stage::Verifying;
-        self.cut_at = now;
-        self.deadline = Some(now.saturating_add(self.patience.timeout));
-        Move::Look
-    }
-
-    fn not_cut(&mut self, failure: Failure) -> Move {
-        self.cuts += 1;
-        match back_off(failure.kind, self.cuts).filter(|_| self.cuts <= self.patience.retries) {
-            Some(wait) => {
-                // Down is to be proven anew: somebody may have switched it on between two attempts.
-                self.stage = Stage::Sinking;
-                Move::Retry(failure, wait)
-            }
-            None => Move::Fail(failure.into()),
-        }
-    }
-
-    fn verify(&mut self, now: Duration) -> Move {
-        if self.is_off() {
-            return Move::Over(self.off_outcome());
-        }
-        let settled = now.saturating_sub(self.cut_at) >= self.patience.settle && self.is_settled(now);
-        if self.power == Power::Unknown && self.probe == Probe::Down && settled {
-            return Move::Over(Outcome::Down);
-        }
-        Move::Poll
-    }
-
     fn out_of_time(&mut self) -> Move {
         let limit = duration::show(self.patience.timeout);
         let (state, forcible) = match self.stage {
@@ -499,21 +454,6 @@ impl Stopping {
             return self.force(Failure::own(kind, reason.words().to_owned()));
         }
         Move::Fail(Outcome::failed(kind, reason))
-    }
-
-    /// Gives the node up; its power is cut all the same only where the operator said so.
-    fn refuse(&mut self, failure: Failure) -> Move {
-        if self.is_to_be_forced() { self.force(failure) } else { Move::Fail(failure.into()) }
-    }
-
-    fn is_to_be_forced(&self) -> bool {
-        self.wishes.force_off && self.able.switches_power && !self.forced
-    }
-
-    fn force(&mut self, failure: Failure) -> Move {
-        self.forced = true;
-        self.last = Some(failure);
-        self.begin_cut()
     }
 
     fn off_outcome(&self) -> Outcome {
