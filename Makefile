@@ -24,9 +24,10 @@ demo: all
 	BIN_DIR="$(BUILT)" packaging/demo.sh
 
 # Installs what the tests need (as root, where apt-get is), then runs them all.
+# Two threads a core: most tests wait, for daemons, deadlines and processes.
 test:
 	packaging/test-needs.sh
-	$(CARGO) test --locked --workspace
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(($$(getconf _NPROCESSORS_ONLN) * 2))} $(CARGO) test --locked --workspace
 
 # The tests that kill and cut at every point instead of at some, and try 10,000 random orders; then every input format is
 # fuzzed for FUZZ seconds (fuzz/run.sh; needs a C++ compiler). Takes long: three hours for the latter alone.
