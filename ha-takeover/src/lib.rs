@@ -130,6 +130,7 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     if let proof::Proof::Record(record) = &proof
         && record.host == config.own.name
         && config.backup.is_some()
+        && !left_out.contains(&Part::Restore)
         && !plan.steps.iter().any(|step| step.action == Action::Restore)
     {
         reporter.say(format!("{} released the asset last; nothing is restored", record.host));

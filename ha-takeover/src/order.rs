@@ -70,13 +70,20 @@ pub(crate) fn naming_of_let_go(plan: &Plan<Action>, config: &Config) -> Naming {
         .steps
         .iter()
         .find_map(|step| if let Action::Hold { wanted, .. } = &step.action { wanted.as_ref() } else { None });
-    let none = format!("{} had nothing to restore", config.own.name);
     match wanted {
         Some(Wanted::Named { id, host }) => {
             let holding = Some(ledger.holding);
             Naming { holding, snapshot: Some(id.clone()), made_by: Some(host.clone()), none: None }
         }
-        Some(Wanted::LastHolding) | None => Naming { none: Some(none), ..Naming::default() },
+        Some(Wanted::LastHolding) => {
+            let own = &config.own.name;
+            let none = format!("{own} let go of it before it looked for a snapshot of {}", config.peer.name);
+            Naming { none: Some(none), ..Naming::default() }
+        }
+        None => {
+            let none = format!("{} held it before, and had nothing to restore", config.own.name);
+            Naming { none: Some(none), ..Naming::default() }
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use orderly_host::handover;
 use orderly_host::machine::{Machine, trigger_over};
 use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount, shows};
-use orderly_host::{ledger, services, shares, way_back};
+use orderly_host::{ledger, past, services, shares, way_back};
 use orderly_plan::owed::Wanted;
 use orderly_plan::release::Release;
 use orderly_plan::step::{Plan, Step, StepName, Undo};
@@ -381,7 +381,7 @@ fn told(proof: &Proof, machine: &mut Machine<'_>) -> anyhow::Result<Option<Wante
         Proof::Record(record) => Some(order::wanted(record)),
         // What went down was a takeover, before it noted what it had to restore.
         Proof::Disclaimed(_) if ledger::Ledger::read()?.mounted.is_some() => {
-            Some(handover::told_before().unwrap_or(Wanted::LastHolding))
+            Some(past::told_before().unwrap_or(Wanted::LastHolding))
         }
         Proof::Disclaimed(record) => Some(order::wanted(record)),
         Proof::Fence | Proof::PeerDown | Proof::Cluster(_) => Some(Wanted::LastHolding),
@@ -397,7 +397,7 @@ fn told_here(record: Option<&Release>, machine: &mut Machine<'_>) -> anyhow::Res
     let last = machine.numbering().label()?.map_or(0, |label| label.holding);
     let by_record = record.filter(|record| record.safe && record.holding >= Some(last)).map(order::wanted);
     let known = ledger::Ledger::read()?.holding;
-    let before = || handover::told_before().filter(|_| last <= known);
+    let before = || past::told_before().filter(|_| last <= known);
     Ok(Some(by_record.or_else(before).unwrap_or(Wanted::LastHolding)))
 }
 

@@ -330,3 +330,66 @@ fn after_its_own_crash_a_host_gets_its_asset_back_with_the_peers_word() {
     pair.shell(2, down).any_status().any_stderr().run();
     pair.takeover(1).args(["--record", "-"]).stdin(&word.stdout).status(4).any_stderr().run();
 }
+
+/// Returns all that a run says for people.
+fn said(program: bed::Program<'_>) -> String {
+    let ended = program.any_stdout().any_stderr().run();
+    ended.stdout + &ended.stderr
+}
+
+/// "ec2 left no newer snapshot; nothing is restored" was said of one that ec2 had made without the restore it owed.
+#[test]
+fn a_snapshot_that_is_passed_over_is_named_with_its_reason() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    with_backup(&pair);
+    hand_over(&pair, 1, 2);
+    hand_over(&pair, 2, 1);
+    edit(&pair, 1, "v1\n");
+    pair.release(1).any_stdout().any_stderr().run();
+    let skipping = pair.takeover(2).args(["--skip", "restore", "--record"]).arg(record(&pair, 1));
+    skipping.any_stdout().any_stderr().run();
+    pair.program(2, "habackup").any_stdout().any_stderr().run();
+    pair.release(2).any_stdout().any_stderr().run();
+    let back = said(pair.takeover(1).arg("--record").arg(record(&pair, 2)));
+    assert!(!back.contains("left no newer"), "{back}");
+    assert!(back.contains("which ec2 made while it owed a restore"), "{back}");
+    let (_, rest) = back.split_once("; habackup --diff ").expect(&back);
+    let (id, rest) = rest.split_once(' ').unwrap();
+    let line = format!("live shows what differs, habackup --restore {id} restores it");
+    assert!(rest.starts_with(&line), "{back}");
+    // What it says to type does what it says.
+    let differs =
+        pair.program(1, "habackup").args(["--diff", id, "live"]).any_status().any_stdout().any_stderr().run();
+    assert!(differs.stdout.contains("file"), "{}{}", differs.stdout, differs.stderr);
+    pair.program(1, "habackup").args(["--restore", id, "--yes"]).any_stdout().any_stderr().run();
+    assert_eq!(outside(&pair, 1), pair.bed.read("outside.2/file"));
+}
+
+/// "ec1 released the asset last; nothing is restored" was the reason, and the operator had left it out.
+#[test]
+fn each_reason_for_restoring_nothing_is_the_one_that_it_is() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    with_backup(&pair);
+    edit(&pair, 1, "v1\n");
+    pair.release(1).any_stdout().any_stderr().run();
+    let back = said(pair.way_back(1).args(["--skip", "restore"]));
+    assert!(!back.contains("nothing is restored"), "skipped: {back}");
+    pair.release(1).any_stdout().any_stderr().run();
+    pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
+    // It restored it; then it went down, and the peer had nothing since.
+    bed.tool("sync");
+    crash(&pair, &disk, 2);
+    let word = pair.release(1).args(["--disclaim", "--json"]).any_stdout().any_stderr().run().stdout;
+    let back = said(pair.takeover(2).args(["--record", "-"]).stdin(&word));
+    assert!(back.contains("is restored here already, and ec1 left no newer whole snapshot"), "{back}");
+}

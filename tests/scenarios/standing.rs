@@ -122,3 +122,52 @@ fn what_was_asked_for_is_told_also_when_quiet() {
     }
     pair.takeover(2).args(["--status", "-q"]).stdout_contains("ec2").run();
 }
+
+/// Damages the snapshot that the record of the first host names, so that no takeover can restore it.
+fn damaged(pair: &Pair<'_>, disk: &Disk) {
+    let line = format!(
+        "mount -o noatime {0} at && for f in at/habackup/2*Z/tree{1}/outside/file; do echo evil >$f; done && umount at",
+        disk.device().display(),
+        pair.bed.root().display()
+    );
+    pair.shell(1, &line).run();
+    pair.forget();
+}
+
+/// The line that it proposed failed at the same restore, as often as it was typed.
+#[test]
+fn after_a_restore_that_failed_the_next_command_leaves_it_out_and_helps() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    with_backup(&pair);
+    pair.release(1).any_stdout().any_stderr().run();
+    damaged(&pair, &disk);
+    let word = pair.release(1).args(["--json", "-q"]).any_stdout().any_stderr().run().stdout;
+    let take = |word: &str, args: &[&str]| {
+        let take = pair.takeover(2).args(["--record", "-"]).args(args).stdin(word);
+        take.any_status().any_stdout().any_stderr().run()
+    };
+    assert_eq!(take(&word, &[]).status, 1);
+    pair.release(2)
+        .arg("--status")
+        .stdout_contains("taken back, because its restore failed: habackup ")
+        .run();
+    let proposed = next(&pair, 2);
+    let (_, line) = proposed.split_once("or here, to take it back: ssh ec1 ha-release ").expect(&proposed);
+    let (release, takeover) = line.split_once(" | ha-takeover --record -").expect(line);
+    let again = || pair.release(1).args(release.split(' ')).any_stdout().any_stderr().run().stdout;
+    // Damaged it stays, so only the whole line helps.
+    let taken = take(&again(), &takeover.split_whitespace().collect::<Vec<_>>());
+    assert_eq!((taken.status, pair.holders()), (0, vec![2]), "{proposed}: {}", taken.stderr);
+    assert!(!next(&pair, 2).contains("--skip"), "{}", next(&pair, 2));
+    // Once the peer made a new snapshot there is nothing to leave out.
+    pair.release(2).any_stdout().any_stderr().run();
+    pair.takeover(1).arg("--record").arg(pair.state(2).join("release.json")).any_stdout().any_stderr().run();
+    pair.program(1, "habackup").any_stdout().any_stderr().run();
+    pair.release(1).any_stdout().any_stderr().run();
+    assert!(!next(&pair, 2).contains("--skip"), "{}", next(&pair, 2));
+}

@@ -14,11 +14,10 @@ use orderly_exec::journal::{self, Journal, Stored};
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::{Status, clock, fail, files, paths};
-use orderly_plan::owed::{Naming, Wanted};
+use orderly_plan::owed::Naming;
 use orderly_plan::permit;
 use orderly_plan::record::{Line, fingerprint};
 use orderly_plan::release::{FORMAT, Failure, Outcome, Release};
-use orderly_plan::step::Record;
 use orderly_plan::step::{Plan, Progress, StepId, Verdict};
 pub use show::{backs_up, show_plan, show_step, show_unfinished};
 use std::path::PathBuf;
@@ -46,7 +45,7 @@ impl Program {
         }
     }
 
-    fn journal(self) -> PathBuf {
+    pub(crate) fn journal(self) -> PathBuf {
         paths::state_directory().join(format!("{}.journal", self.name()))
     }
 }
@@ -127,16 +126,6 @@ pub fn is_unfinished(program: Program) -> anyhow::Result<bool> {
     Ok(journal::read::<Action>(&program.journal())?.is_some_and(|stored| !stored.is_closed()))
 }
 
-/// Returns what the unfinished takeover of this host was told to restore, if it began to take the asset.
-pub fn told_before() -> Option<Wanted> {
-    let stored = journal::read::<Action>(&Program::Takeover.journal()).ok().flatten()?;
-    let steps = &stored.header.plan.steps;
-    let take = steps.iter().position(|step| matches!(step.action, Action::Take { .. })).map(StepId)?;
-    let began = !stored.is_closed() && stored.records().contains(&Record::Started(take));
-    let told = |action: &Action| if let Action::Hold { wanted, .. } = action { wanted.clone() } else { None };
-    steps.iter().filter(|_| began).find_map(|step| told(&step.action))
-}
-
 /// Closes the unfinished runs of a host that holds nothing, and returns the names of their programs.
 ///
 /// # Errors
@@ -200,13 +189,6 @@ pub fn finish(
     let mut carrier = Carrier::new(&stored.header.plan, progress, Some(journal), reporter);
     carrier.resume(machine);
     Ok(carrier.run(machine))
-}
-
-/// Returns when the last completed takeover of this host was begun.
-pub fn last_takeover() -> Option<String> {
-    let stored = journal::read::<Action>(&Program::Takeover.journal()).ok().flatten()?;
-    let is_over = stored.lines.last().and_then(|line| line.verdict) == Some(Verdict::Completed);
-    is_over.then_some(stored.header.at)
 }
 
 /// Returns which run is going on, of whatever program of the family.

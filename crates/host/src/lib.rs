@@ -20,6 +20,7 @@ pub mod machine;
 pub mod mnttab;
 pub mod mountinfo;
 pub mod mounts;
+pub mod past;
 pub mod reservations;
 pub mod services;
 pub mod shares;

@@ -10,6 +10,7 @@ mod sharing;
 mod storage;
 #[cfg(test)]
 mod twice;
+mod unrestored;
 mod writable;
 
 pub use backing::Backing;

@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::mountinfo::Mounts;
 use crate::mounts::{loopback_mount, shows};
 use crate::shares::Export;
-use crate::{ledger, services, shares, state, way_back};
+use crate::{ledger, past, services, shares, state, way_back};
 use orderly_exec::journal;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{files, paths};
@@ -41,6 +41,8 @@ struct Standing {
     record: Option<LastRecord>,
     /// The restore that this host still owes.
     owed: Option<Owed>,
+    /// Why the restore of the last takeover failed, which was taken back for that and would be again.
+    failed_restore: Option<String>,
     /// The command that makes sense now.
     next: String,
 }
@@ -121,19 +123,29 @@ pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
         None if running.is_some() => (Vec::new(), last_record(machine, state)),
         None => {
             let programs = [Program::Release, Program::Takeover].into_iter();
-            (programs.filter_map(unfinished).collect(), last_record(machine, state))
+            let begun = programs.filter_map(unfinished).chain(unread_ledger()).collect();
+            (begun, last_record(machine, state))
         }
+    };
+    let failed_restore = match (&foreign, &running) {
+        (None, None) => failed_restore(machine, state, record.as_ref()),
+        _ => None,
     };
     let standing = Standing {
         next: match (&foreign, &running) {
             (Some(error), _) => error.root_cause().to_string(),
             (None, Some(_)) => "nothing, until that run has ended; then ask again".to_owned(),
-            (None, None) => next(machine, state, &parts, &unfinished, record.as_ref()),
+            (None, None) => {
+                let at_hand =
+                    AtHand { unfinished: &unfinished, record: record.as_ref(), failed: &failed_restore };
+                next(machine, state, &parts, at_hand)
+            }
         },
         here: here(state, &parts),
         owed: if foreign.is_none() { owed(machine) } else { None },
         snapshot: if state == "held" { last_snapshot(machine) } else { None },
         record,
+        failed_restore,
         format: "orderly-status/1",
         host: machine.config.own.name.clone(),
         peer: machine.config.peer.name.clone(),
@@ -210,6 +222,9 @@ fn show(standing: &Standing, reporter: &mut Reporter) {
         };
         reporter.answer(&format!("restore owed: {snapshot} of {made_by}; {when}"));
     }
+    if let Some(why) = &standing.failed_restore {
+        reporter.answer(&format!("last takeover: taken back, because its restore failed: {why}"));
+    }
     reporter.answer(&format!("next: {}", standing.next));
 }
 
@@ -246,14 +261,25 @@ fn last_record(machine: &mut Machine<'_>, state: &str) -> Option<LastRecord> {
     Some(LastRecord { at: release.at, safe: release.safe, reason: release.reason, fits })
 }
 
+/// Returns why the restore of the last takeover failed, where nobody had the asset since: the next one would fail
+/// at the same.
+fn failed_restore(machine: &Machine<'_>, state: &str, record: Option<&LastRecord>) -> Option<String> {
+    let is_since = state == "held" || record.is_some_and(|record| record.safe && record.fits != Some(false));
+    let owes = ledger::owed(machine.config).ok().flatten().is_some();
+    if is_since && owes { past::failed_restore() } else { None }
+}
+
+/// What this host has at hand for its next step.
+struct AtHand<'a> {
+    unfinished: &'a [Unfinished],
+    record: Option<&'a LastRecord>,
+    failed: &'a Option<String>,
+}
+
 /// Returns what a person would do next; advice, and proof of nothing.
-fn next(
-    machine: &mut Machine<'_>,
-    state: &str,
-    parts: &[Part],
-    unfinished: &[Unfinished],
-    record: Option<&LastRecord>,
-) -> String {
+fn next(machine: &mut Machine<'_>, state: &str, parts: &[Part], at_hand: AtHand<'_>) -> String {
+    let AtHand { unfinished, record, failed } = at_hand;
+    let skip = if failed.is_some() { " --skip restore" } else { "" };
     let peer = &machine.config.peer.name;
     // Whatever run the crash ended.
     if state != "held" && way_back::may_have_it_back(machine) {
@@ -277,11 +303,11 @@ fn next(
     }
     match (state, parts.iter().find(|part| part.is_missing())) {
         ("held", Some(part)) => {
-            format!("ha-takeover, to complete what is here: {} is {}", part.name, part.state)
+            format!("ha-takeover{skip}, to complete what is here: {} is {}", part.name, part.state)
         }
         ("held", None) => format!("ha-release --json | ssh {peer} ha-takeover --record -, to hand it over"),
         ("free", _) if record.is_some_and(|record| record.safe && record.fits != Some(false)) => format!(
-            "ha-takeover --record on {peer}, with {}; or here, to take it back: {}",
+            "ha-takeover --record on {peer}, with {}; or here, to take it back: {}{skip}",
             handover::record_path().display(),
             way_back::after_own_release(machine)
         ),
@@ -364,6 +390,12 @@ fn parts(machine: &mut Machine<'_>) -> Vec<Part> {
         add("address", address.cidr.clone(), state);
     }
     parts
+}
+
+/// What is owed, and whether this host went down with the asset, is not known without it.
+fn unread_ledger() -> Option<Unfinished> {
+    let error = format!("{:#}", ledger::Ledger::read().err()?);
+    Some(Unfinished { next: format!("mend what this says: {error}"), said: error })
 }
 
 fn unfinished(program: Program) -> Option<Unfinished> {

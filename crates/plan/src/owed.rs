@@ -84,14 +84,36 @@ fn of_last_holding<'a>(
     own: &str,
     held: u64,
 ) -> Option<(&'a str, &'a str)> {
-    let by_label = label.filter(|label| label.host == own).map(|label| label.holding);
-    let by_snapshot = snapshots.iter().filter(|one| one.host == own).filter_map(|one| one.holding);
-    let last = by_snapshot.chain(by_label).fold(held, u64::max);
+    let last = last_held(label, snapshots, own, held);
     let continues = |one: &&Snapshot| one.host != own && !one.owes && one.holding.is_some_and(|n| n > last);
     let later = snapshots.iter().filter(continues);
     // The first of equals is the newest.
     let newest = later.rev().max_by_key(|one| one.holding)?;
     Some((&newest.id, &newest.host))
+}
+
+/// Returns the number of a host's last holding, by all that is known of it.
+pub fn last_held(label: Option<&Label>, snapshots: &[Snapshot], own: &str, held: u64) -> u64 {
+    let by_label = label.filter(|label| label.host == own).map(|label| label.holding);
+    let by_snapshot = snapshots.iter().filter(|one| one.host == own).filter_map(|one| one.holding);
+    by_snapshot.chain(by_label).fold(held, u64::max)
+}
+
+/// Returns the whole snapshots of the peer that may be newer than what is live here, and that no takeover restores
+/// by itself: their maker owed a restore then, or they have no number. `last` is this host's last holding, `done` the
+/// snapshot that it has instead.
+pub fn passed_over<'a>(
+    snapshots: &'a [Snapshot],
+    own: &str,
+    last: u64,
+    done: Option<&str>,
+) -> Vec<&'a Snapshot> {
+    let floor = done.and_then(|id| snapshots.iter().find(|one| one.id == id)?.holding).unwrap_or(last);
+    let is_passed = |one: &&Snapshot| match one.holding {
+        Some(holding) => one.owes && holding > floor,
+        None => done.is_none(),
+    };
+    snapshots.iter().filter(|one| one.host != own).filter(is_passed).collect()
 }
 
 /// What a release record says of snapshots.
@@ -160,6 +182,26 @@ mod tests {
         let skipped = [Snapshot { owes: true, ..made("d", "ec1", 4) }, made("c", "ec1", 3)];
         assert_eq!(last(None, &skipped), Some("c".into()), "d was made without the restore that was owed");
         assert_eq!(last(None, &[Snapshot { holding: None, ..made("a", "ec1", 0) }]), None, "unnumbered");
+    }
+
+    /// "left no newer snapshot" was said of each of these.
+    #[test]
+    fn what_is_passed_over_is_known() {
+        let all = [
+            Snapshot { owes: true, ..made("d", "ec1", 5) },
+            made("c", "ec1", 4),
+            made("b", "ec2", 3),
+            Snapshot { owes: true, ..made("a", "ec1", 2) },
+            Snapshot { holding: None, ..made("0", "ec1", 0) },
+        ];
+        let ids = |last, done| {
+            let passed = passed_over(&all, "ec2", last, done);
+            passed.into_iter().map(|one| one.id.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(3, None), ["d", "0"], "a is older than what ec2 has");
+        assert_eq!(ids(3, Some("c")), ["d"]);
+        assert_eq!(ids(6, None), ["0"], "of that one nobody knows");
+        assert_eq!(last_held(None, &all, "ec2", 1), 3);
     }
 
     #[test]

@@ -8,10 +8,10 @@ use crate::action::Answer;
 use crate::addresses::{self, Knock};
 use crate::asset::State;
 use crate::backup::{self, Restored};
-use crate::handover;
 use crate::ledger::{self, Ledger};
 use crate::mounts::MountSpec;
-use anyhow::{Context, bail};
+use crate::past;
+use anyhow::{anyhow, bail};
 use orderly_plan::ancestry::{self, Common};
 use orderly_plan::owed::{self, Source, Wanted};
 use orderly_plan::snapshot::Snapshot;
@@ -117,7 +117,7 @@ impl Machine<'_> {
         if self.asset_state() != State::Held {
             return Ok(noted);
         }
-        match (self.numbering().goes_on()?, handover::told_before()) {
+        match (self.numbering().goes_on()?, past::told_before()) {
             (Some(false), Some(wanted)) => self.source(&wanted),
             // Without its mount nobody can look for the last holding.
             (None, Some(wanted)) if wanted != Wanted::LastHolding => self.source(&wanted),
@@ -156,8 +156,8 @@ impl Machine<'_> {
         let (Some(settings), config) = (&self.config.backup, self.config) else { return Ok(()) };
         let source = Ledger::read()?.source.filter(|source| source.is_due(&config.own.name));
         let Some(Source { id, host, .. }) = source else {
-            let peer = &config.peer.name;
-            self.notes.push(format!("{peer} left no newer snapshot; nothing is restored"));
+            let why = self.why_nothing_is_restored()?;
+            self.notes.push(why);
             return Ok(());
         };
         if self.runs_a_service() {
@@ -181,9 +181,13 @@ impl Machine<'_> {
         let mut arguments = vec!["--restore", &id];
         arguments.extend(base.iter().flat_map(|base| ["--base", base]));
         let restored = backup::restore(config, &arguments, settings.timeout, self.lock, &mut self.runner)
-            .context("--skip restore takes the asset without it, and leaves it owed")?;
+            .map_err(|error| {
+                anyhow!("{error:#}; --skip restore takes the asset without it, and leaves it owed")
+            })?;
         let source = format!("{id} of {host}");
         self.notes.extend(sentences(&restored, &source, base.as_deref(), &config.own.name));
+        let passed = self.passed_over(Some(&id))?;
+        self.notes.extend(passed);
         if let (Some(gone), Some(saved), 1..) = (gone, &restored.saved, restored.updated) {
             self.notes.push(format!(
                 "{gone}, which both hosts continue, is not there any more, so nothing was compared; what {} had is in {} \

@@ -10,7 +10,7 @@ use crate::ledger;
 use crate::mountinfo::{Mount, Mounts};
 use crate::mounts::{MountSpec, loopback_mount, shows, unmount_command};
 use crate::shares::{self, Export};
-use crate::way_back;
+use crate::{past, way_back};
 use anyhow::{Context, bail};
 use orderly_exec::{clock, files, paths};
 use orderly_plan::permit::Since;
@@ -480,13 +480,16 @@ impl Machine<'_> {
     /// Says what is known of who had the asset last: of this host its own journal, of the peer nothing.
     fn held_since(&self) -> String {
         let (own, peer) = (&self.config.own.name, &self.config.peer.name);
-        match handover::last_takeover() {
-            Some(at) => {
+        match past::last_takeover() {
+            Ok(Some(at)) => {
                 format!("{own} itself took it last on {at}; if that was before the release, it was {peer}")
             }
-            None => format!(
+            Ok(None) => format!(
                 "no takeover stands in the journal of {own}, so it was {peer}, or somebody who mounted it by hand"
             ),
+            Err(error) => {
+                format!("who had it is not known, because its journal on {own} cannot be read ({error:#})")
+            }
         }
     }
 }

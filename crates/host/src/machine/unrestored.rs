@@ -1,0 +1,111 @@
+//! Why a takeover restores nothing, or not the newest that there is: "there is none" is said only where that is so.
+
+use super::Machine;
+use crate::backup;
+use crate::ledger::Ledger;
+use orderly_plan::owed::{self, Source};
+use orderly_plan::snapshot::Snapshot;
+
+/// How many snapshots a sentence names.
+const NAMED: usize = 3;
+
+impl Machine<'_> {
+    /// Says why nothing is restored where nothing is due, with what a person may type instead.
+    pub(super) fn why_nothing_is_restored(&mut self) -> anyhow::Result<String> {
+        let (own, peer) = (&self.config.own.name, &self.config.peer.name);
+        let source = Ledger::read()?.source.filter(|source| source.host != *own);
+        let done = source.as_ref().filter(|source| source.paid).map(|source| source.id.clone());
+        let passed = self.passed_over(done.as_deref())?;
+        let why = match (&source, &passed) {
+            (Some(source), _) if !source.paid => ran_without(source, own),
+            (Some(Source { id, host, .. }), None) => {
+                format!(
+                    "{id} of {host} is restored here already, and {peer} left no newer whole snapshot; nothing is restored"
+                )
+            }
+            (Some(Source { id, host, .. }), Some(_)) => {
+                format!("{id} of {host} is restored here already; nothing is restored")
+            }
+            (None, None) => format!("{peer} left no newer whole snapshot; nothing is restored"),
+            (None, Some(_)) => "nothing is restored".to_owned(),
+        };
+        Ok(passed.map_or_else(|| why.clone(), |passed| format!("{why}; {passed}")))
+    }
+
+    /// Names the snapshots of the peer that are, or may be, newer than what is live here once `done` is restored, and
+    /// that nothing restores by itself.
+    pub(super) fn passed_over(&mut self, done: Option<&str>) -> anyhow::Result<Option<String>> {
+        let Some(settings) = &self.config.backup else { return Ok(None) };
+        let snapshots = backup::whole_snapshots(settings)?;
+        let (own, ledger) = (&self.config.own.name, Ledger::read()?);
+        // The holding under way has a number already.
+        let now = ledger.took.as_ref().map(|took| took.holding);
+        let before = ledger.took.as_ref().and_then(|took| took.before.as_ref());
+        let is_earlier = |one: &&Snapshot| one.host != *own || one.holding != now;
+        let earlier: Vec<Snapshot> = snapshots.iter().filter(is_earlier).cloned().collect();
+        let ran = Some(ledger.ran).filter(|ran| Some(*ran) != now).unwrap_or(ledger.ran_before);
+        let last = owed::last_held(before, &earlier, own, ledger.ended.max(ran));
+        Ok(sentence(&owed::passed_over(&earlier, own, last, done)))
+    }
+}
+
+fn ran_without(Source { id, host, .. }: &Source, own: &str) -> String {
+    format!(
+        "not restored: services of {own} ran without {id} of {host}, and what they wrote would be replaced; \
+         habackup --diff {id} live shows what differs, habackup --restore {id} restores it"
+    )
+}
+
+/// Names the snapshots with what keeps them from being restored; `None` where there is none.
+fn sentence(passed: &[&Snapshot]) -> Option<String> {
+    let Snapshot { id, host, .. } = passed.first()?;
+    let (owing, unnumbered): (Vec<&Snapshot>, Vec<&Snapshot>) =
+        passed.iter().partition(|one| one.holding.is_some());
+    let owes =
+        format!("which {host} made while it owed a restore, so that does not continue what was handed over");
+    let old = format!(
+        "which an earlier version made on {host} without a number, so nobody knows whether it is newer"
+    );
+    let clauses = [(owing, owes), (unnumbered, old)];
+    let named =
+        clauses.iter().filter(|(all, _)| !all.is_empty()).map(|(all, why)| format!("{}, {why}", list(all)));
+    Some(format!(
+        "not restored: {}; habackup --diff {id} live shows what differs, habackup --restore {id} restores it",
+        named.collect::<Vec<_>>().join("; and ")
+    ))
+}
+
+/// Names the first ones, and counts the rest.
+fn list(all: &[&Snapshot]) -> String {
+    let named: Vec<&str> = all.iter().take(NAMED).map(|one| one.id.as_str()).collect();
+    match all.len().saturating_sub(NAMED) {
+        0 => named.join(" and "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_snapshot_that_is_passed_over_is_named_with_its_reason() {
+        let made = |id: &str, holding| Snapshot {
+            id: id.into(),
+            host: "ec1".into(),
+            holding,
+            owes: true,
+            continues: None,
+        };
+        let all = [made("d", Some(4)), made("c", Some(4)), made("b", None)];
+        let said = sentence(&all.iter().collect::<Vec<_>>()).unwrap();
+        assert!(said.contains("d and c, which ec1 made while it owed a restore"), "{said}");
+        assert!(said.contains("and b, which an earlier version made"), "{said}");
+        let line = "habackup --diff d live shows what differs, habackup --restore d restores it";
+        assert!(said.ends_with(line), "{said}");
+        let many = [made("d", None), made("c", None), made("b", None), made("a", None)];
+        let counted = sentence(&many.iter().collect::<Vec<_>>()).unwrap();
+        assert!(counted.contains("d, c, b and 1 more, which an earlier"), "{counted}");
+        assert_eq!(sentence(&[]), None);
+    }
+}
