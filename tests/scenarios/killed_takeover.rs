@@ -189,6 +189,37 @@ fn a_stale_run_of_a_host_that_holds_nothing_is_closed_by_its_disclaimer() {
     assert_eq!(pair.holders(), [1]);
 }
 
+/// The same of a release: what it began is over once the asset is gone from its host.
+#[test]
+fn a_stale_release_of_a_host_that_holds_nothing_is_closed_by_its_disclaimer() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tool("sync");
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    // ec1 is killed amid its release, and its power is cut; ec2 takes the asset, and goes down with it.
+    pair.trouble("before 3");
+    pair.release(1).any_status().any_stdout().any_stderr().run();
+    power_cut(&pair, &disk, 1);
+    pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
+    power_cut(&pair, &disk, 2);
+    let status = pair.release(1).arg("--status").any_stdout().any_stderr().run().stdout;
+    assert!(status.contains("ha-release was begun"), "{status}");
+    // What runs there might still need the asset.
+    pair.shell(1, "svc ec start").run();
+    let runs = pair.release(1).arg("--disclaim").status(4).any_stderr().run();
+    assert!(runs.stderr.contains("service ec runs here; stop it"), "{}", runs.stderr);
+    pair.shell(1, "svc ec stop").run();
+    let word = pair.release(1).args(["--disclaim", "--json"]).any_stdout().any_stderr().run();
+    assert!(word.stderr.contains("the unfinished run of ha-release is closed"), "{}", word.stderr);
+    let status = pair.release(1).arg("--status").any_stdout().any_stderr().run().stdout;
+    assert!(!status.contains("unfinished"), "{status}");
+    pair.takeover(2).args(["--record", "-"]).stdin(&word.stdout).any_stdout().any_stderr().run();
+    assert_eq!(pair.holders(), [2]);
+}
+
 /// The mark was noted only at the end of a takeover, so after a power cut amid it no disclaimer served.
 #[test]
 fn a_host_that_loses_power_amid_its_takeover_has_the_asset_back_with_the_peers_word() {

@@ -131,3 +131,45 @@ fn the_way_back_from_a_killed_release_is_named_and_leads_back() {
     };
     assert_eq!(lines(&pair.world(1)), lines(&before));
 }
+
+/// What a power controller prints of two machines is no proof for one, and is shown as it was printed.
+#[test]
+fn a_fence_status_with_a_second_state_is_shown_and_is_no_proof() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    let down = "umount loop; umount at; svc proxy stop; svc ec stop; ip address del 192.0.2.10/32 dev lo";
+    pair.shell(1, down).any_stderr().any_status().run();
+    bed.write("power.ec1", "ec1: unreachable, ec9: off\n");
+    let ended = pair.takeover(2).args(["-n", "--fence"]).any_stdout().any_stderr().run();
+    golden(&bed, "fence-two-states-dry-run", "ha-takeover -n --fence", &ended);
+    let fence = pair.takeover(2).args(["--fence", "--timeout", "1s"]).status(5);
+    let ended = fence.any_stdout().any_stderr().run();
+    golden(&bed, "fence-two-states", "ha-takeover --fence", &ended);
+}
+
+/// The operator's word beside a record is a step of its own, before anything is taken.
+#[test]
+fn the_word_beside_a_record_is_shown_as_a_step() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    pair.release(1).any_stdout().any_stderr().run();
+    let by_word = || {
+        pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).args(["--peer-down", "ec1"])
+    };
+    let command = "ha-takeover --record release.json --peer-down ec1";
+    let ended = by_word().arg("-n").any_stdout().any_stderr().run();
+    golden(&bed, "word-beside-a-record-dry-run", &format!("{command} -n"), &ended);
+    // Whoever answers is not down, whatever the record says.
+    bed.write("answers.192.0.2.1", "");
+    let ended = by_word().status(4).any_stdout().any_stderr().run();
+    golden(&bed, "word-beside-a-record-that-is-not-true", command, &ended);
+    std::fs::remove_file(bed.path("answers.192.0.2.1")).unwrap();
+    let ended = by_word().any_stdout().any_stderr().run();
+    golden(&bed, "word-beside-a-record", command, &ended);
+}
