@@ -20,7 +20,7 @@ use orderly_host::action::Action;
 use orderly_host::asset::{self, Place, State};
 use orderly_host::carry::Ending;
 use orderly_host::config::{Config, Platform};
-use orderly_host::handover::{self, Manner, Program, Said};
+use orderly_host::handover::{self, Beginning, Manner, Program, Said};
 use orderly_host::ledger::Ledger;
 use orderly_host::machine::Machine;
 use orderly_host::{standing, state, way_back};
@@ -98,9 +98,10 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     if let Some(stored) = unfinished.as_ref() {
         insist_not_elsewhere(&mut machine)?;
         if args.dry_run {
-            let backs_up = handover::backs_up(stored, &mut machine)?;
-            let outlook = foresee::backup(backs_up, &mut machine, &reporter)
-                .map_err(|why| fail(Status::Refused, why))?;
+            let Beginning { backs_up, takes_back } = handover::beginning(stored, &mut machine)?;
+            let status = if takes_back { Status::Failed } else { Status::Refused };
+            let outlook = foresee::backup(backs_up, &mut machine, &reporter);
+            let outlook = outlook.map_err(|why| fail(status, why))?;
             handover::show_unfinished(stored, outlook.as_ref(), &mut machine, &mut reporter)?;
             return Ok(Status::Done);
         }

@@ -297,3 +297,46 @@ fn a_dry_run_of_a_takeover_says_what_the_run_says() {
     takeover().arg("-n").any_stdout().any_stderr().run();
     takeover().any_stdout().any_stderr().run();
 }
+
+/// Runs it for show and in earnest; both end so and say so.
+fn same<'a>(run: &dyn Fn() -> Program<'a>, status: i32, said: &str) {
+    for args in [&["-n"][..], &[]] {
+        run().args(args).status(status).any_stdout().stderr_contains(said).run();
+    }
+}
+
+/// `-n` of a run that was not finished showed what is left of it, whatever became of the asset meanwhile.
+#[test]
+fn a_dry_run_of_an_unfinished_run_says_what_the_run_says() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tools(&["mkdir"]);
+    let pair = Pair::new(&bed, &Asset::Whole);
+    let release = || pair.release(1);
+    let killed = |run: Program<'_>| {
+        assert_eq!(run.any_status().any_stdout().any_stderr().run().status, 128 + 9);
+        pair.forget();
+    };
+    // Killed at its backup, which would now fail.
+    pair.trouble("before 1");
+    killed(release());
+    pair.shell(1, "mkdir at/habackup && /bin/chown 54321 at/habackup").run();
+    same(&release, 4, "belongs to user 54321");
+    pair.shell(1, "/bin/chown 0 at/habackup").run();
+    // Killed once it had let go, and taken by the other host.
+    pair.trouble("before 9");
+    killed(release());
+    pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
+    same(&release, 4, "the asset is not here: ");
+    // Given back by a record, by which a takeover was begun that another one overtook.
+    pair.release(2).any_stdout().any_stderr().run();
+    let record = pair.state(2).join("release.json");
+    let by_record = || pair.takeover(1).args(["--new-plan", "--record"]).arg(&record);
+    pair.trouble("before 1");
+    killed(by_record());
+    pair.way_back(2).any_stdout().any_stderr().run();
+    let takeover = || pair.takeover(1).arg("--record").arg(&record);
+    same(&takeover, 4, "the asset was held again");
+}

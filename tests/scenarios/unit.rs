@@ -105,3 +105,29 @@ fn a_unit_that_reloads_is_up_and_is_released() {
     let state = ec1.shell("systemctl is-active reloads.service").any_status().any_stdout().run().stdout;
     assert!(["inactive\n", "failed\n"].contains(&state.as_str()), "{state}");
 }
+
+/// `-n` said yes, and the release failed at `systemctl stop` (and the takeover at `systemctl start`, with the asset taken).
+#[test]
+fn a_unit_that_refuses_to_be_stopped_or_started_is_found_beforehand() {
+    if !real::require(&SYSTEMD_NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tools(&["mount", "umount", "mv", "rm", "grep", "sync"]);
+    let firm = format!("RefuseManualStop=yes\n{WHOLE}");
+    let shy = format!("RefuseManualStart=yes\n{WHOLE}");
+    let ec1 = Booted::new(&bed, "ec1", &[("firm.service", firm), ("shy.service", shy)]);
+    with_unit(&bed, "firm.service");
+    ec1.shell("mount --bind source at && systemctl start firm.service").run();
+    let said = "stop controller: firm.service cannot be stopped by hand";
+    for args in [&["-n"][..], &[]] {
+        ec1.program("ha-release").args(args).status(4).any_stdout().stderr_contains(said).run();
+    }
+    // What does not run need not be stopped.
+    with_unit(&bed, "shy.service");
+    ec1.program("ha-release").any_stdout().any_stderr().run();
+    let said = "start controller: shy.service cannot be started by hand";
+    for args in [&["-n"][..], &[]] {
+        ec1.program("ha-takeover").args(args).status(4).any_stdout().stderr_contains(said).run();
+    }
+}

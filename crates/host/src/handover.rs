@@ -19,7 +19,7 @@ use orderly_plan::permit;
 use orderly_plan::record::{Line, fingerprint};
 use orderly_plan::release::{FORMAT, Failure, Outcome, Release};
 use orderly_plan::step::{Plan, Progress, StepId, Verdict};
-pub use show::{backs_up, show_plan, show_step, show_unfinished};
+pub use show::{Beginning, beginning, show_plan, show_step, show_unfinished};
 use std::path::PathBuf;
 
 /// The programs that hand over; one must not begin while the other is unfinished.

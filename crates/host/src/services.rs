@@ -46,6 +46,21 @@ pub fn start_command(service: &Service) -> Argv {
     }
 }
 
+/// Returns why systemd stops or starts a unit for nobody who asks, as a clause with its remedy. A systemd that does not
+/// tell is believed to do it.
+pub fn refusal(service: &Service, is_start: bool, run: &mut dyn Run) -> Option<String> {
+    let Control::Unit(unit) = &service.control else { return None };
+    let (property, word, setting) = match is_start {
+        true => ("CanStart", "started", "RefuseManualStart="),
+        false => ("CanStop", "stopped", "RefuseManualStop="),
+    };
+    let asked = format!("--property={property}");
+    let ended = run.run(&Job::new(["systemctl", "show", &asked, "--", unit], ASKING));
+    let is_refused = ended.text().lines().any(|line| line == format!("{property}=no"));
+    is_refused
+        .then(|| format!("{unit} cannot be {word} by hand (systemctl edit {unit}, and take {setting} out)"))
+}
+
 /// Reads what a `status` command said: its last line that is not blank, or else its exit status.
 fn judge(ended: &Ended) -> State {
     let text = ended.text();

@@ -7,7 +7,7 @@ use anyhow::Context;
 use orderly_exec::job::show;
 use orderly_exec::journal::{Header, Stored};
 use orderly_exec::reporter::Reporter;
-use orderly_plan::step::{Next, Plan, Progress, Record, StepId, Undo, Verdict};
+use orderly_plan::step::{Next, Plan, Progress, Record, Step, StepId, Undo, Verdict};
 
 /// Returns what finishing a run would do: what is left of it, and the backup anew where it counts no more.
 fn left(stored: &Stored<Action>, machine: &mut Machine<'_>) -> anyhow::Result<Vec<Next>> {
@@ -25,13 +25,30 @@ fn left(stored: &Stored<Action>, machine: &mut Machine<'_>) -> anyhow::Result<Ve
     Ok(left)
 }
 
-/// Tells whether finishing a run would take a backup.
+/// What finishing a run begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beginning {
+    /// It would take a backup.
+    pub backs_up: bool,
+    /// There is something to take back should that fail.
+    pub takes_back: bool,
+}
+
+/// Tells what finishing a run begins with.
 ///
 /// # Errors
 /// When its journal does not fit its plan.
-pub fn backs_up(stored: &Stored<Action>, machine: &mut Machine<'_>) -> anyhow::Result<bool> {
-    let is_backup = |next: &Next| matches!(next, Next::Run(id) if stored.header.plan.steps[id.0].action == Action::Backup);
-    Ok(left(stored, machine)?.iter().any(is_backup))
+pub fn beginning(stored: &Stored<Action>, machine: &mut Machine<'_>) -> anyhow::Result<Beginning> {
+    let plan = &stored.header.plan;
+    let is_backup = |next: &Next| matches!(next, Next::Run(id) if plan.steps[id.0].action == Action::Backup);
+    let progress = Progress::replay(plan, &stored.records()).context("replay the journal")?;
+    let is_undone = |(index, step): (usize, &Step<Action>)| {
+        progress.is_done(StepId(index)) && !matches!(step.undo, Undo::Nothing | Undo::Never)
+    };
+    Ok(Beginning {
+        backs_up: left(stored, machine)?.iter().any(is_backup),
+        takes_back: plan.steps.iter().enumerate().any(is_undone),
+    })
 }
 
 /// Shows what finishing a run would do (`-n`).

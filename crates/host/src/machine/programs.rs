@@ -1,16 +1,18 @@
-//! Whether the programs that a plan runs can be started, looked at before its first step.
+//! Whether the programs that a plan runs can be started, and its units stopped or started, looked at before its first
+//! step.
 
 use super::Machine;
 use crate::action::{Action, Answer, Perform};
 use crate::asset::State;
+use crate::services;
 use orderly_exec::paths;
 use orderly_plan::step::{Plan, Undo};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 impl Machine<'_> {
-    /// Returns the programs of a plan that cannot be started on this host, each with its remedy. What lies on the
-    /// asset is there while the asset is mounted, and is looked for only where it is not.
+    /// Returns the programs of a plan that cannot be started on this host, and the units that systemd would not stop or
+    /// start, each with its remedy. What lies on the asset is there while the asset is mounted, and is looked for only where it is not.
     pub fn missing_programs(&mut self, plan: &Plan<Action>) -> Vec<String> {
         let mut missing: Vec<String> = Vec::new();
         for step in &plan.steps {
@@ -36,7 +38,7 @@ impl Machine<'_> {
             if let Undo::Action(action) | Undo::UntilDone(action) = &step.undo {
                 let said = self.missing_for(action);
                 missing.extend(
-                    said.iter().map(|why| format!("{}: {why}, so it could not be taken back", step.name)),
+                    said.iter().map(|why| format!("{}, which is for taking it back: {why}", step.name)),
                 );
             }
         }
@@ -55,6 +57,12 @@ impl Machine<'_> {
         let programs = commands.iter().filter_map(|argv| argv.first());
         let mut said: Vec<String> =
             programs.filter_map(|program| self.unfit_program(program, without_asset)).collect();
+        if let Action::StopService { service } | Action::StartService { service } = action
+            && let Some(service) = self.service(service)
+        {
+            let is_start = matches!(action, Action::StartService { .. });
+            said.extend(services::refusal(service, is_start, &mut self.runner));
+        }
         said.dedup();
         said
     }
@@ -78,7 +86,7 @@ impl Machine<'_> {
         Some(if without_asset && here.is_empty() {
             format!("{program} lies on the asset, which is not here then; put it elsewhere")
         } else {
-            format!("there is no program {program} here")
+            format!("there is no program {program} here; install it, or mend ha.toml")
         })
     }
 }
