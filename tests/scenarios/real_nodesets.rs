@@ -3,17 +3,24 @@
 use bed::{Bed, Chance, Need, real};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Reads a JSON list of sets and prints what ClusterShell reads in each: a list of names, or null.
+/// Reads JSON from standard input, groups and a list of sets, and prints what ClusterShell reads in each: a list of
+/// names, or null.
 const THEIRS: &str = r#"
 import json, sys
 from ClusterShell.NodeSet import NodeSet
+from ClusterShell.NodeUtils import GroupResolver, GroupSource
+asked = json.load(sys.stdin)
+resolver = GroupResolver(GroupSource("test", asked["groups"]))
 def read(text):
     try:
-        return sorted(NodeSet(text))
+        return sorted(NodeSet(text, resolver=resolver))
     except Exception:
         return None
-json.dump([read(text) for text in json.load(sys.stdin)], sys.stdout)
+json.dump([read(text) for text in asked["sets"]], sys.stdout)
 "#;
+
+/// The groups of sets that name any.
+const GROUPS: [(&str, &str); 2] = [("io", "n[1-3]"), ("gpu", "n[3-5]")];
 
 /// The names of a set; nothing where it is rejected.
 type Read = Option<BTreeSet<String>>;
@@ -21,7 +28,9 @@ type Read = Option<BTreeSet<String>>;
 fn by_clustershell(bed: &Bed, sets: &[String]) -> Vec<Read> {
     let cluset = std::fs::read_to_string(real::find("cluset").unwrap()).unwrap();
     let python = cluset.lines().next().unwrap().trim_start_matches("#!").trim();
-    let asked = bed.external(python).args(["-c", THEIRS]).stdin(serde_json::to_string(sets).unwrap());
+    let groups: BTreeMap<&str, &str> = GROUPS.into_iter().collect();
+    let document = serde_json::json!({"groups": groups, "sets": sets}).to_string();
+    let asked = bed.external(python).args(["-c", THEIRS]).stdin(document);
     serde_json::from_str(&asked.any_stdout().run().stdout).unwrap()
 }
 
@@ -236,6 +245,50 @@ fn generated_sets_are_read_as_clustershell_reads_them() {
     let sets: Vec<String> = (0..500).map(|at| set(&mut chance, &format!("s{at}x"))).collect();
     // Digits before a bracket: only where its numbers are of one length do both mean the same.
     compare(&sets, |set| set.contains("r1[") || set.contains("x0[") || set.contains("y2["));
+}
+
+/// A group with its operators, each in a file of its own against one inventory.
+#[test]
+fn groups_in_a_set_mean_what_they_do_to_clustershell() {
+    if !real::require(&[Need::Program("cluset")]) {
+        return;
+    }
+    let bed = Bed::new();
+    let groups =
+        |node: u32| [(1..=3, "io"), (3..=5, "gpu")].map(|(of, name)| of.contains(&node).then_some(name));
+    let nodes: Vec<serde_json::Value> = (1..=6)
+        .map(|node| serde_json::json!({"name": format!("n{node}"), "groups": groups(node).into_iter().flatten().collect::<Vec<_>>()}))
+        .collect();
+    bed.write("inventory.json", serde_json::json!({"nodes": nodes}).to_string());
+    let sets = [
+        "@io",
+        "@io!n2",
+        "@io,@gpu",
+        "@io&@gpu",
+        "@io^@gpu",
+        "n[1-6]!@io",
+        "@io!@gpu,n6",
+        "n6,@io&n[2-6]",
+        "@io,n[4-6]!@gpu",
+        "@io!@io",
+        "@gpu^n[1-4]",
+        "@gpu,",
+        "@io!",
+        "@io!!@gpu",
+    ]
+    .map(str::to_owned);
+    let ours = sets.iter().map(|set| {
+        let asked = bed.program("seqfile").args(["--read", "-", "-i", "inventory.json", "--json"]);
+        let read = asked.stdin(format!("g: {set}\n")).any_stdout().any_stderr().any_status().run();
+        let document: Option<serde_json::Value> = serde_json::from_str(&read.stdout).ok();
+        document.map(|document| serde_json::from_value(document["groups"][0]["members"].clone()).unwrap())
+    });
+    let ours: Vec<Read> = ours.collect();
+    for (set, (ours, theirs)) in sets.iter().zip(ours.into_iter().zip(by_clustershell(&bed, &sets))) {
+        // A comma at the end of a member ends it.
+        let theirs = if set == "@gpu," { Some(["n3", "n4", "n5"].map(str::to_owned).into()) } else { theirs };
+        assert_eq!(ours, theirs, "{set}");
+    }
 }
 
 /// Which of several foldings is printed is a matter of taste; who is meant is not.
