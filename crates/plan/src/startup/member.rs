@@ -171,10 +171,18 @@ impl Member {
         }
     }
 
+    /// Returns its readings, in which what has not answered is unknown, like what answered nothing: which of the two it
+    /// is at its limit is chance, and the report would keep nodes apart by it.
+    fn asked_of(&self, able: Abilities) -> Reading {
+        let power = self.reading.power.or(able.reads_power.then_some(Power::Unknown));
+        let probe = self.reading.probe.or(able.probes.then_some(Probe::Unknown));
+        Reading { power, probe }
+    }
+
     /// Returns the outcome of a node whose time is up.
     pub(super) fn timed_out(&self, able: Abilities, limit: Duration, why: Option<&str>) -> Outcome {
         let limit = crate::duration::show(limit);
-        let shown = self.reading.shown();
+        let shown = self.asked_of(able).shown();
         let asks = able.probes || able.reads_power;
         if let Some(failure) = &self.last_failure
             && failure.kind.met_nobody()
@@ -201,5 +209,44 @@ impl Member {
             self.reading.probe == Some(Probe::Unknown) || self.reading.power == Some(Power::Unknown);
         let why = why.filter(|_| is_unknown).map_or_else(String::new, |why| format!("; {why}"));
         Outcome::TimedOut(Reason::with_aside(&class, &format!("{why}; {doing}{before}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of sixteen nodes behind one hung controller the report made two lines: the status of one had not come back
+    /// by its limit.
+    #[test]
+    fn what_did_not_answer_by_the_limit_and_what_answered_nothing_fail_alike() {
+        let able = Abilities {
+            switches_power: true,
+            reads_power: true,
+            confirms_power: true,
+            resets: false,
+            runs_commands: false,
+            probes: true,
+            interval: Duration::from_secs(1),
+        };
+        let limit = Duration::from_secs(20);
+        let words = |power, probe| {
+            let outcome = Member::new(Reading { power, probe }).timed_out(able, limit, Some("no answer"));
+            let Outcome::Unreachable(reason) = &outcome else { panic!("{outcome:?}") };
+            reason.words().to_owned()
+        };
+        let both = words(Some(Power::Unknown), Some(Probe::Unknown));
+        assert!(both.starts_with("power unknown, probe unknown for 20s"), "{both}");
+        assert_eq!(words(None, Some(Probe::Unknown)), both);
+        assert_eq!(words(Some(Power::Unknown), None), both);
+        assert_eq!(words(None, None), both);
+        // So do those that were powered on.
+        let acted = |power| {
+            let member = Member { acted: true, ..Member::new(Reading { power, probe: Some(Probe::Down) }) };
+            let outcome = member.timed_out(able, limit, None);
+            let Outcome::TimedOut(reason) = &outcome else { panic!("{outcome:?}") };
+            reason.words().to_owned()
+        };
+        assert_eq!(acted(None), acted(Some(Power::Unknown)));
     }
 }
