@@ -103,6 +103,11 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     let mut against = steps::against(&mut machine, asked, &state);
     let plan = steps::plan(&mut machine, asked, &state)?;
     against.extend(machine.missing_programs(&plan));
+    // Elsewhere the snapshots can be seen only once the asset is mounted.
+    let restores = plan.steps.iter().any(|step| step.action == Action::Restore);
+    if restores && matches!(proof, proof::Proof::HeldHere(_)) {
+        against.extend(machine.against_restore(&plan).or_status(Status::Refused)?);
+    }
     if !against.is_empty() {
         return Err(fail(Status::Refused, against.join("\n")));
     }

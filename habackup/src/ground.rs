@@ -81,6 +81,14 @@ impl Ground {
         Lock::look(&Config::lock_path())
     }
 
+    /// Takes the lock, or, for who `looks` only, insists that it could be taken.
+    ///
+    /// # Errors
+    /// Refused (4) when another run holds it.
+    pub fn lock_unless(&self, looks: bool) -> anyhow::Result<Option<Lock>> {
+        if looks { self.look_at_lock().map(|_| None) } else { self.lock().map(Some) }
+    }
+
     /// Insists that the directory of snapshots is provably on the asset.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     }
     let root = args.into.clone().unwrap_or_else(|| PathBuf::from("/"));
     let ground = Ground::open(args)?;
-    let _lock = ground.lock()?;
+    let _lock = ground.lock_unless(args.dry_run)?;
     let store = ground.open_store(runner)?;
     let name = choice::snapshot(&store, choice.names.first().map(String::as_str), args.made_by.as_deref())?;
     // Read once to its end before anything is believed: the checksum stands there.
@@ -89,7 +89,7 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
         }
         let status = tell_left(&comparison.left, reporter);
         reporter.record(&report(status, &comparison, lines, None));
-        return Ok(if args.dry_run { Status::Done } else { status });
+        return Ok(status);
     }
     let question = format!("restore {name} made by {} onto {}?", header.host, root.display());
     match consent::ask(&question, args.yes, runner, reporter)? {
@@ -280,7 +280,7 @@ pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
         return Err(fail(Status::Usage, "--undo takes no operands: it undoes the last restore as a whole"));
     }
     let ground = Ground::open(args)?;
-    let _lock = ground.lock()?;
+    let _lock = ground.lock_unless(args.dry_run)?;
     let Some(saved) = Saved::newest().or_status(Status::Rejected)? else {
         return Err(fail(Status::Refused, "there is no restore to undo"));
     };

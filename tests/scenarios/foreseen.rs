@@ -340,3 +340,33 @@ fn a_dry_run_of_an_unfinished_run_says_what_the_run_says() {
     let takeover = || pair.takeover(1).arg("--record").arg(&record);
     same(&takeover, 4, "the asset was held again");
 }
+
+/// Where the asset is mounted here already, the restore that is due can be tried: `-n` said yes, and the run mounted,
+/// failed at a snapshot that is damaged, and ended with 5.
+#[test]
+fn a_dry_run_where_the_asset_is_here_tries_the_restore_that_is_due() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Whole);
+    pair.release(1).any_stdout().any_stderr().run();
+    let record = pair.state(1).join("release.json");
+    // Killed at its restore.
+    pair.trouble("before 3");
+    let killed = pair.takeover(2).arg("--record").arg(&record).any_status().any_stdout().any_stderr().run();
+    assert_eq!(killed.status, 128 + 9, "{}", killed.stderr);
+    pair.forget();
+    let takeover = || pair.takeover(2).args(["--new-plan", "--record"]).arg(&record);
+    takeover().arg("-n").any_stdout().any_stderr().run();
+    pair.shell(
+        2,
+        "for f in at/habackup/2*/tree/$ORDERLY_BED/outside/file; do mv $f was && echo damaged >$f; done",
+    )
+    .run();
+    let before = pair.world(2);
+    same(&takeover, 4, "; --skip restore leaves it owed");
+    assert_eq!(pair.world(2), before);
+    pair.shell(2, "for f in at/habackup/2*/tree/$ORDERLY_BED/outside/file; do mv was $f; done").run();
+    takeover().any_stdout().stderr_contains("restore: done").run();
+}

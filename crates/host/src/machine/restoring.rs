@@ -4,7 +4,7 @@
 //! the newest files.
 
 use super::Machine;
-use crate::action::Answer;
+use crate::action::{Action, Answer};
 use crate::addresses::{self, Knock};
 use crate::asset::State;
 use crate::backup::{self, Restored};
@@ -15,6 +15,7 @@ use anyhow::{anyhow, bail};
 use orderly_plan::ancestry::{self, Common};
 use orderly_plan::owed::{self, Source, Wanted};
 use orderly_plan::snapshot::Snapshot;
+use orderly_plan::step::Plan;
 use std::path::Path;
 
 /// What a restore compares with.
@@ -24,6 +25,22 @@ enum Base {
     Gone(String),
     /// There is none, and what this host wrote in this holding is in no snapshot.
     Unsaved(u64),
+}
+
+/// A restore that is to be made.
+struct Due {
+    source: Source,
+    /// What it compares with.
+    base: Option<String>,
+    /// What it would compare with, and is not there any more.
+    gone: Option<String>,
+}
+
+/// Returns what `habackup` is told.
+fn arguments<'a>(id: &'a str, base: Option<&'a str>) -> Vec<&'a str> {
+    let mut arguments = vec!["--restore", id];
+    arguments.extend(base.into_iter().flat_map(|base| ["--base", base]));
+    arguments
 }
 
 /// Says what a restore did, and what became of what was changed here since its base.
@@ -154,32 +171,14 @@ impl Machine<'_> {
     /// Restores what is due; `habackup` notes that it is paid, also where it is run by hand.
     pub(super) fn restore(&mut self) -> anyhow::Result<()> {
         let (Some(settings), config) = (&self.config.backup, self.config) else { return Ok(()) };
-        let source = Ledger::read()?.source.filter(|source| source.is_due(&config.own.name));
-        let Some(Source { id, host, .. }) = source else {
-            let why = self.why_nothing_is_restored()?;
-            self.notes.push(why);
-            return Ok(());
-        };
-        if self.runs_a_service() {
-            self.notes.push(format!(
-                "not restored: a service runs here or may run, and what it wrote would be replaced; habackup --restore {id} restores it"
-            ));
-            return Ok(());
-        }
-        let (base, gone) = match self.base(&id)? {
-            Base::Is(base) => (base, None),
-            Base::Gone(gone) => (None, Some(gone)),
-            Base::Unsaved(holding) => {
-                let own = &config.own.name;
-                self.notes.push(format!(
-                    "not restored: what {own} wrote in its holding {holding} is in no snapshot, and {id} of {host} does not \
-                     continue it; habackup --diff {id} live shows what differs, habackup --restore {id} restores it"
-                ));
+        let Due { source: Source { id, host, .. }, base, gone } = match self.due(Ledger::read()?.source)? {
+            Ok(due) => due,
+            Err(why) => {
+                self.notes.push(why);
                 return Ok(());
             }
         };
-        let mut arguments = vec!["--restore", &id];
-        arguments.extend(base.iter().flat_map(|base| ["--base", base]));
+        let arguments = arguments(&id, base.as_deref());
         let restored = backup::restore(config, &arguments, settings.timeout, self.lock, &mut self.runner)
             .map_err(|error| {
                 anyhow!("{error:#}; --skip restore takes the asset without it, and leaves it owed")
@@ -197,6 +196,54 @@ impl Machine<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// Says why a restore that a plan has would fail, where the asset is mounted here already.
+    ///
+    /// # Errors
+    /// When what is due cannot be found out.
+    pub fn against_restore(&mut self, plan: &Plan<Action>) -> anyhow::Result<Option<String>> {
+        let Some(settings) = &self.config.backup else { return Ok(None) };
+        let told = plan.steps.iter().find_map(|step| {
+            if let Action::Hold { wanted, .. } = &step.action { wanted.as_ref() } else { None }
+        });
+        let source = match told {
+            Some(wanted) if self.numbering().goes_on()? != Some(true) => self.source(wanted)?,
+            Some(_) | None => Ledger::read()?.source,
+        };
+        // Said when it comes to that.
+        let said = self.notes.len();
+        let due = self.due(source);
+        self.notes.truncate(said);
+        let Ok(Due { source, base, .. }) = due? else { return Ok(None) };
+        let arguments = [arguments(&source.id, base.as_deref()), vec!["-n"]].concat();
+        let tried = backup::restore(self.config, &arguments, settings.timeout, self.lock, &mut self.runner);
+        Ok(tried.err().map(|error| format!("restore: {error:#}; --skip restore leaves it owed")))
+    }
+
+    /// Returns the restore that is due, or why none is.
+    fn due(&mut self, source: Option<Source>) -> anyhow::Result<Result<Due, String>> {
+        let own = &self.config.own.name;
+        let Some(source) = source.filter(|source| source.is_due(own)) else {
+            return Ok(Err(self.why_nothing_is_restored()?));
+        };
+        let Source { id, host, .. } = &source;
+        if self.runs_a_service() {
+            return Ok(Err(format!(
+                "not restored: a service runs here or may run, and what it wrote would be replaced; habackup --restore {id} restores it"
+            )));
+        }
+        let (base, gone) = match self.base(id)? {
+            Base::Is(base) => (base, None),
+            Base::Gone(gone) => (None, Some(gone)),
+            Base::Unsaved(holding) => {
+                return Ok(Err(format!(
+                    "not restored: what {own} wrote in its holding {holding} is in no snapshot, and {id} of {host} does not \
+                     continue it; habackup --diff {id} live shows what differs, habackup --restore {id} restores it"
+                )));
+            }
+        };
+        Ok(Ok(Due { source, base, gone }))
     }
 
     /// Finds the snapshot that what is live here and the one to be restored both continue.
