@@ -99,7 +99,8 @@ pub(crate) fn insist_on_own_crash(record: &Release, machine: &mut Machine<'_>) -
         ))
     };
     if record.host != machine.config.peer.name {
-        return refuse(format!("only {} can make one for this host", machine.config.peer.name));
+        let (peer, line) = (&machine.config.peer.name, way_back::after_own_crash(machine));
+        return refuse(format!("only {peer} can make one for this host: {line}"));
     }
     if let Err(why) = way_back::crash(machine, record.take_mark.as_deref())? {
         return refuse(format!("{why}; {}", way_back::onward(machine)));

@@ -109,7 +109,10 @@ fn insist_on_same(record: Option<&Release>, machine: &mut Machine<'_>) -> anyhow
     }
     Err(fail(
         Status::Refused,
-        format!("the release record is of another asset: it names {named}, and this host holds {here}"),
+        format!(
+            "the release record is of another asset: it names {named}, and this host holds {here}; ha-takeover without \
+             --record completes what is held here"
+        ),
     ))
 }
 
@@ -179,14 +182,16 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
     let refuse = |why: String| {
         Err(fail(Status::Refused, format!("the release record does not permit a takeover: {why}")))
     };
+    let anew = way_back::anew(record.host == *own, machine);
     if !record.safe && !record.disclaims {
+        let finish = if record.host == *own { "ha-release" } else { anew.as_str() };
         return refuse(format!(
-            "it says NOT safe: {}",
+            "it says NOT safe: {}; finish that release: {finish}",
             record.reason.as_deref().unwrap_or("no reason is given")
         ));
     }
     if record.host != *peer && record.host != *own {
-        return refuse(format!("{} made it, which is neither {own} nor {peer}", record.host));
+        return refuse(format!("{} made it, which is neither {own} nor {peer}; {anew}", record.host));
     }
     let here = orderly_exec::journal::boot_id();
     if record.host == *peer && !here.is_empty() && record.boot_id == here {
@@ -195,15 +200,17 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
         ));
     }
     if record.version != VERSION {
-        return refuse(format!("version {} of ha-release made it, and this is {VERSION}", record.version));
+        return refuse(format!(
+            "version {} of ha-release made it, and this is {VERSION}; install one version on both, and release anew: {anew}",
+            record.version
+        ));
     }
     if !permit::is_plausible(record.serial) {
-        return refuse(format!("no ha-release comes to the serial {}", record.serial));
+        return refuse(format!("no ha-release comes to the serial {}; release anew: {anew}", record.serial));
     }
     if record.configuration != config.fingerprint {
         return refuse(format!(
-            "{} made it with another configuration than the one here; make ha.toml alike on both, and release anew: \
-             ssh {peer} ha-release --json | ha-takeover --record -",
+            "{} made it with another configuration than the one here; make ha.toml alike on both, and release anew: {anew}",
             record.host
         ));
     }
@@ -214,7 +221,7 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
         return refuse(why);
     }
     let Some(identity) = &record.identity else {
-        return refuse("it does not say of which asset it is".to_owned());
+        return refuse(format!("it does not say of which asset it is; release anew: {anew}"));
     };
     if record.disclaims {
         machine.compare(identity, None).or_status(Status::Refused)?;
@@ -223,17 +230,22 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
     if record.snapshot.is_some() && record.made_by.is_none() && config.backup.is_some() {
         return refuse(format!(
             "an earlier version of ha-release made it, which does not say of which holding its snapshot is; release it anew: \
-             ssh {peer} ha-release --json | ha-takeover --record -"
+             {anew}"
         ));
     }
     // A record this host made itself says nothing of what the peer did since.
     if record.mark.is_none() && record.host != *peer && !peer_down {
-        return refuse(format!("the asset has no change mark, so it also needs --peer-down {peer}"));
+        return refuse(format!(
+            "this host made it, and the asset has no change mark, so it does not tell whether {peer} took it since: {}; or, if \
+             you know that {peer} is off, say also --peer-down {peer}",
+            way_back::peers_word(config)
+        ));
     }
     // Without a mark nothing about the asset tells a record from last year from one of today.
     if record.mark.is_none() && handover::is_used_up(&record.checksum)? {
         return refuse(format!(
-            "this host took the asset by it before, and it says nothing of what {peer} did since; release it anew"
+            "this host took the asset by it before, and it says nothing of what {peer} did since; release it anew: {}",
+            way_back::peers_word(config)
         ));
     }
     // Where before_take must run first, the asset cannot be seen yet; the step "proof" compares then.

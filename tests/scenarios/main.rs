@@ -57,6 +57,7 @@ mod real_pdsh;
 mod real_powerman;
 mod real_shells;
 mod real_sshd;
+mod records;
 mod refusals;
 mod rehearsal;
 mod release;

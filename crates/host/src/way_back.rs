@@ -2,7 +2,7 @@
 //! kind of asset allows.
 
 use crate::asset::{Guard, State};
-use crate::config::Kind;
+use crate::config::{Config, Kind};
 use crate::handover::{self, Program};
 use crate::ledger::Ledger;
 use crate::machine::Machine;
@@ -30,18 +30,41 @@ pub fn unnoticed(machine: &mut Machine<'_>) -> Option<String> {
 /// takes exclude each other, because the peer may hold the same record.
 pub fn after_own_release(machine: &mut Machine<'_>) -> String {
     let peer = machine.config.peer.name.clone();
-    let serial = handover::own_record(machine.config).map_or(0, |own| own.serial);
     match machine.asset.guard(&mut machine.runner) {
         Guard::Watched => "ha-takeover".to_owned(),
-        Guard::Unwatched(_) => {
-            format!("ssh {peer} ha-release --after {serial} --json | ha-takeover --record -")
-        }
+        Guard::Unwatched(_) => peers_word(machine.config),
         // There the peer cannot say that nobody has it, unless it had it last.
         Guard::Blind(_) => format!(
             "ssh {peer} ha-takeover --record - <{}; ssh {peer} ha-release --json | ha-takeover --record -",
             handover::record_path().display()
         ),
     }
+}
+
+/// Returns what leads on where a record does not count whatever the asset is like now: its maker makes another one.
+/// `own` tells whether this host made it.
+pub fn anew(own: bool, machine: &mut Machine<'_>) -> String {
+    if !own {
+        // A record of this host at the same mark would come after one that says nothing of it.
+        return match handover::own_record(machine.config) {
+            Some(record) if record.safe => peers_word(machine.config),
+            Some(_) | None => {
+                format!("ssh {} ha-release --json | ha-takeover --record -", machine.config.peer.name)
+            }
+        };
+    }
+    let line = after_own_release(machine);
+    match machine.asset.guard(&mut machine.runner) {
+        // The record of the peer counts beside the one that this host has.
+        Guard::Unwatched(_) => line,
+        Guard::Watched | Guard::Blind(_) => format!("ha-release && {line}"),
+    }
+}
+
+/// Returns what gets the peer's word that nobody has the asset, above the last record of this host.
+pub fn peers_word(config: &Config) -> String {
+    let serial = handover::own_record(config).map_or(0, |own| own.serial);
+    format!("ssh {} ha-release --after {serial} --json | ha-takeover --record -", config.peer.name)
 }
 
 /// Returns what is typed to get the asset back by the peer's word that it does not have it.

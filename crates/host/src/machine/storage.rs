@@ -444,7 +444,10 @@ impl Machine<'_> {
     pub fn compare(&mut self, identity: &str, mark: Option<&str>) -> anyhow::Result<()> {
         let found = self.asset.identity(&mut self.runner)?;
         if found != identity {
-            bail!("the release record is of another asset: it names {identity}, and this one is {found}");
+            bail!(
+                "the release record is of another asset: it names {identity}, and this one is {found}; {}",
+                way_back::anew(false, self)
+            );
         }
         let found = self.asset.mark(&mut self.runner)?;
         match mark {
