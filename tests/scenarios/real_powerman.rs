@@ -2,6 +2,7 @@
 
 use bed::powermand::{Manner, NEEDS, Powermand};
 use bed::{Bed, real};
+use std::collections::BTreeSet;
 
 /// Writes the shipped example with this daemon, nodes that are up when powered, and the inventory.
 fn configure(bed: &Bed, host: &str, count: usize, more: &str) {
@@ -245,23 +246,15 @@ fn a_daemon_that_hangs_is_told_of_once_and_its_nodes_are_unreachable() {
     assert!(said.contains("; powermand, or the controller behind it, does not answer"), "{said}");
 }
 
-/// Says what is wrong where the nodes of a stage are not all switched, in one call or several, before those of the next.
-fn in_stages<'s>(calls: &[String], flag: &str, stages: impl Iterator<Item = &'s &'s [&'s str]>) -> String {
-    let mut calls = calls.iter().filter_map(|call| call.strip_prefix(flag));
-    for stage in stages {
-        let mut left = stage.to_vec();
-        while !left.is_empty() {
-            let Some(call) = calls.next() else { return format!("{left:?} were not switched") };
-            let numbers = call.trim_start_matches('n').trim_start_matches('[').trim_end_matches(']');
-            for name in numbers.split(',').map(|number| format!("n{number}")) {
-                match left.iter().position(|one| *one == name) {
-                    Some(at) => drop(left.remove(at)),
-                    None => return format!("{flag}{call} amid {left:?} of {stage:?}"),
-                }
-            }
-        }
+/// Returns the names in the calls with this flag, each with the number of its call.
+fn switched(calls: &[String], flag: &str) -> Vec<(String, usize)> {
+    let mut names = Vec::new();
+    for (at, call) in calls.iter().filter_map(|call| call.strip_prefix(flag)).enumerate() {
+        let numbers = call.trim_start_matches('n').trim_start_matches('[').trim_end_matches(']');
+        names.extend(numbers.split(',').map(|number| (format!("n{number}"), at)));
     }
-    calls.next().map_or_else(String::new, |call| format!("{call} is one too many"))
+    names.sort();
+    names
 }
 
 /// A controller rejects a call that is to turn on an enclosure and the blade in it, and units may have units.
@@ -273,9 +266,10 @@ fn units_of_units_are_switched_one_after_the_other_and_back() {
     let listed = r#"{"name": "n0", "power_with": ["n1", "n2"]}, {"name": "n3", "power_with": ["n1", "n4"]}"#;
     // A unit may be an entry of its own.
     let chained = r#"{"name": "n0", "power_with": ["n1"]}, {"name": "n1", "power_with": ["n2"]}"#;
-    for (nodes, stages) in
-        [(listed, [&["n1"][..], &["n2", "n4"], &["n0", "n3"]]), (chained, [&["n2"], &["n1"], &["n0"]])]
-    {
+    for (nodes, chains) in [
+        (listed, [["n1", "n2", "n0"], ["n1", "n4", "n3"]]),
+        (chained, [["n2", "n1", "n0"], ["n2", "n1", "n0"]]),
+    ] {
         let bed = Bed::new();
         let daemon = Powermand::new(&bed, 1);
         daemon.lend_client();
@@ -296,8 +290,17 @@ fn units_of_units_are_switched_one_after_the_other_and_back() {
         bed.config("cluster.toml", config.replace("[probe]\ndriver = \"power\"\n", &new));
         let ended = bed.program("cshutdown").args(["-F", "ALL"]).any_status().any_stdout().any_stderr().run();
         assert_eq!(ended.status, 0, "{}", ended.stderr);
-        assert_eq!(in_stages(&daemon.calls(), "-1 ", stages.iter()), "");
-        assert_eq!(in_stages(&daemon.calls(), "-0 ", stages.iter().rev()), "");
+        let all: BTreeSet<&str> = chains.iter().flatten().copied().collect();
+        for flag in ["-1 ", "-0 "] {
+            let calls = switched(&daemon.calls(), flag);
+            // Each once; and each in a call of its own along its chain, whatever the other chain does.
+            assert!(calls.iter().map(|(name, _)| name.as_str()).eq(all.iter().copied()), "{calls:?}");
+            let call_of = |name: &str| calls.iter().find(|(one, _)| one == name).map(|(_, at)| *at);
+            for pair in chains.iter().flat_map(|chain| chain.windows(2)) {
+                let (unit, other) = (call_of(pair[0]), call_of(pair[1]));
+                assert!(if flag == "-1 " { unit < other } else { unit > other }, "{flag}{pair:?}: {calls:?}");
+            }
+        }
         assert_eq!(daemon.count_on("n[0-4]"), 0);
     }
 }
