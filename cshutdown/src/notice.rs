@@ -6,7 +6,7 @@ use orderly_exec::job::{Ended, Ending};
 use orderly_nodes::fleet::Drivers;
 use orderly_nodes::run::{Telling, drive, fold};
 use orderly_plan::duration;
-use orderly_plan::fleet::{Errand, Event, Fleet, NodeId};
+use orderly_plan::fleet::{Event, Fleet, NodeId, RemoteCommand};
 use orderly_plan::shutdown::Round;
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ impl Notice<'_> {
             return None;
         }
         drivers.set_message(text);
-        let mut round = Round::new(Errand::Notify, self.nodes);
+        let mut round = Round::new(RemoteCommand::Notify, self.nodes);
         drive(&mut round, drivers, telling)
     }
 

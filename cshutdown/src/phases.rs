@@ -18,7 +18,7 @@ use orderly_nodes::targets::fold;
 use orderly_nodes::turn;
 use orderly_nodes::up::WasUp;
 use orderly_nodes::users::EndUsers;
-use orderly_plan::fleet::{Errand, Event, Fleet, NodeId};
+use orderly_plan::fleet::{Event, Fleet, NodeId, RemoteCommand};
 use orderly_plan::machine::{Ending, Machine, Outcome};
 use orderly_plan::shutdown::{Goal, Round, Shutdown};
 use orderly_plan::survey::Condition;
@@ -182,7 +182,7 @@ impl Phases<'_, '_> {
         if nodes.is_empty() {
             return false;
         }
-        let mut round = Round::new(Errand::EndUsers, &nodes);
+        let mut round = Round::new(RemoteCommand::EndUsers, &nodes);
         self.signal = drive(&mut round, self.drivers, self.telling);
         self.signal.is_some()
     }

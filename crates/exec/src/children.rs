@@ -23,7 +23,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-pub use child::Said;
+pub use child::ChildOutput;
 
 /// How long a child may survive KILL before it is left behind as unkillable.
 const KILL_GRACE: Duration = Duration::from_secs(5);
@@ -38,10 +38,10 @@ pub struct ChildId(u64);
 
 /// What the loop saw.
 #[derive(Debug)]
-pub enum Seen {
+pub enum ChildEvent {
     Ended(ChildId, Ended),
     /// A child that is followed said something; see [`Children::follow`].
-    Said(ChildId, Said),
+    Said(ChildId, ChildOutput),
     /// A descriptor given to [`Children::watch`] is ready; it is no longer watched.
     Ready(u64),
     Signal(Signal),
@@ -56,7 +56,7 @@ pub struct Children {
     by_pid: HashMap<Pid, u64>,
     /// Next deadlines, soonest first; entries of ended children are skipped.
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
-    seen: VecDeque<Seen>,
+    seen: VecDeque<ChildEvent>,
     next_id: u64,
     /// Children whose output is not watched yet, and from when on it is; oldest first.
     young: VecDeque<(Instant, u64)>,
@@ -110,12 +110,12 @@ impl Children {
                 truncated: false,
                 took: Duration::ZERO,
             };
-            self.seen.push_back(Seen::Ended(ChildId(id), ended));
+            self.seen.push_back(ChildEvent::Ended(ChildId(id), ended));
         }
         ChildId(id)
     }
 
-    /// Passes on what a child says while it runs, as [`Seen::Said`]; its [`Ended`] then has no output.
+    /// Passes on what a child says while it runs, as [`ChildEvent::Said`]; its [`Ended`] then has no output.
     /// To be asked for before the next [`Children::next`].
     pub fn follow(&mut self, id: ChildId) {
         if let Some(child) = self.running.get_mut(&id.0) {
@@ -123,7 +123,7 @@ impl Children {
         }
     }
 
-    /// Watches a descriptor once, for reading or writing; [`Seen::Ready`] carries the number returned.
+    /// Watches a descriptor once, for reading or writing; [`ChildEvent::Ready`] carries the number returned.
     ///
     /// # Errors
     /// When the kernel cannot watch it.
@@ -160,7 +160,7 @@ impl Children {
     ///
     /// # Errors
     /// When the event loop itself fails; children still run then.
-    pub fn next(&mut self, until: Option<Instant>) -> anyhow::Result<Option<Seen>> {
+    pub fn next(&mut self, until: Option<Instant>) -> anyhow::Result<Option<ChildEvent>> {
         loop {
             if let Some(seen) = self.seen.pop_front() {
                 return Ok(Some(seen));
@@ -233,13 +233,13 @@ impl Children {
         for event in &events[..count] {
             match event.data() {
                 SIGNALS => signalled = true,
-                data if data % STREAMS == WATCHED => self.seen.push_back(Seen::Ready(data / STREAMS)),
+                data if data % STREAMS == WATCHED => self.seen.push_back(ChildEvent::Ready(data / STREAMS)),
                 data => {
                     if let Some(child) = self.running.get_mut(&(data / STREAMS)) {
                         if child.followed && data % STREAMS != STDIN {
                             let said = child.listen();
                             let id = ChildId(data / STREAMS);
-                            self.seen.extend(said.map(|said| Seen::Said(id, said)));
+                            self.seen.extend(said.map(|said| ChildEvent::Said(id, said)));
                         } else {
                             child.serve(data % STREAMS);
                         }
@@ -256,7 +256,7 @@ impl Children {
     fn take_signals(&mut self) {
         for signal in self.signals.take() {
             if signal != Signal::SIGCHLD {
-                self.seen.push_back(Seen::Signal(signal));
+                self.seen.push_back(ChildEvent::Signal(signal));
             }
         }
         // Several children may stand behind one CHLD, so all that ended are reaped.
@@ -273,7 +273,7 @@ impl Children {
         let Some(id) = self.by_pid.remove(&pid) else { return };
         let Some(mut child) = self.running.remove(&id) else { return };
         if child.followed {
-            self.seen.extend(child.listen().map(|said| Seen::Said(ChildId(id), said)));
+            self.seen.extend(child.listen().map(|said| ChildEvent::Said(ChildId(id), said)));
         } else {
             child.serve(STDOUT);
             child.serve(STDERR);
@@ -284,7 +284,7 @@ impl Children {
             // Its descendants may have outlived it.
             killpg(pid, Signal::SIGKILL).ok();
         }
-        self.seen.push_back(Seen::Ended(ChildId(id), child.finish(ending)));
+        self.seen.push_back(ChildEvent::Ended(ChildId(id), child.finish(ending)));
     }
 
     fn pass_deadlines(&mut self) {
@@ -308,7 +308,7 @@ impl Children {
                 Phase::Killed => {
                     if let Some(child) = self.running.remove(&id) {
                         self.by_pid.remove(&child.pid);
-                        self.seen.push_back(Seen::Ended(ChildId(id), child.finish(Ending::Unkillable)));
+                        self.seen.push_back(ChildEvent::Ended(ChildId(id), child.finish(Ending::Unkillable)));
                     }
                 }
             }

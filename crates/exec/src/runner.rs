@@ -1,6 +1,6 @@
 //! Commands one after the other, for the programs that work on this machine.
 
-use crate::children::{Children, Seen};
+use crate::children::{ChildEvent, Children};
 use crate::job::{Ended, Ending, Job};
 use crate::signals::Signals;
 use nix::sys::signal::Signal;
@@ -44,7 +44,7 @@ impl Runner {
     pub fn pause(&mut self, time: Duration) {
         let until = Instant::now() + time;
         while let Ok(Some(seen)) = self.children.next(Some(until)) {
-            if let Seen::Signal(signal) = seen {
+            if let ChildEvent::Signal(signal) = seen {
                 self.note(signal);
                 if self.interrupted.is_some() {
                     return;
@@ -71,13 +71,13 @@ impl Run for Runner {
         let wanted = self.children.start(job);
         loop {
             match self.children.next(None) {
-                Ok(Some(Seen::Ended(id, ended))) if id == wanted => {
+                Ok(Some(ChildEvent::Ended(id, ended))) if id == wanted => {
                     if ended.ending == Ending::Unkillable {
                         self.left_behind.get_or_insert_with(|| job.shown());
                     }
                     return ended;
                 }
-                Ok(Some(Seen::Signal(signal))) => self.note(signal),
+                Ok(Some(ChildEvent::Signal(signal))) => self.note(signal),
                 Ok(_) => {}
                 Err(error) => {
                     self.left_behind.get_or_insert_with(|| job.shown());

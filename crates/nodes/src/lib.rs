@@ -6,6 +6,7 @@
 mod asked;
 pub mod boot;
 pub mod config;
+mod debounce;
 pub mod fleet;
 pub mod guard;
 pub mod history;
@@ -23,7 +24,6 @@ pub mod shell;
 mod signal;
 pub mod simulator;
 pub mod site;
-mod steady;
 pub mod targets;
 mod tcp;
 pub mod template;

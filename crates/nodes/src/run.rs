@@ -5,7 +5,7 @@ use crate::watch;
 use orderly_exec::clock;
 use orderly_exec::reporter::Reporter;
 use orderly_plan::duration;
-use orderly_plan::fleet::{Errand, Event, Fleet, NodeId, Probe, Task, Teller};
+use orderly_plan::fleet::{Event, Fleet, NodeId, Probe, RemoteCommand, Task, Teller};
 use orderly_plan::machine::{Happening, Machine, Notice, Outcome, Reason};
 use orderly_plan::report::{self, Naming};
 use serde::Serialize;
@@ -329,12 +329,12 @@ fn task_clause(task: Task) -> &'static str {
         Task::Reset => "resetting",
         Task::ReadPower => "reading power",
         Task::Probe => "probing",
-        Task::Run(Errand::Notify) => "telling users",
-        Task::Run(Errand::EndUsers) => "ending users' processes",
-        Task::Run(Errand::Halt) => "halting",
-        Task::Run(Errand::Restart) => "restarting",
-        Task::Run(Errand::Maintenance) => "going to maintenance",
-        Task::Run(Errand::ReadBootId) => "reading its boot id",
+        Task::Run(RemoteCommand::Notify) => "telling users",
+        Task::Run(RemoteCommand::EndUsers) => "ending users' processes",
+        Task::Run(RemoteCommand::Halt) => "halting",
+        Task::Run(RemoteCommand::Restart) => "restarting",
+        Task::Run(RemoteCommand::Maintenance) => "going to maintenance",
+        Task::Run(RemoteCommand::ReadBootId) => "reading its boot id",
     }
 }
 
@@ -345,12 +345,12 @@ fn task_word(task: Task) -> &'static str {
         Task::Reset => "reset",
         Task::ReadPower => "read_power",
         Task::Probe => "probe",
-        Task::Run(Errand::Notify) => "notify",
-        Task::Run(Errand::EndUsers) => "end_users",
-        Task::Run(Errand::Halt) => "halt",
-        Task::Run(Errand::Restart) => "restart",
-        Task::Run(Errand::Maintenance) => "maintenance",
-        Task::Run(Errand::ReadBootId) => "read_boot_id",
+        Task::Run(RemoteCommand::Notify) => "notify",
+        Task::Run(RemoteCommand::EndUsers) => "end_users",
+        Task::Run(RemoteCommand::Halt) => "halt",
+        Task::Run(RemoteCommand::Restart) => "restart",
+        Task::Run(RemoteCommand::Maintenance) => "maintenance",
+        Task::Run(RemoteCommand::ReadBootId) => "read_boot_id",
     }
 }
 

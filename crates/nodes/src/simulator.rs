@@ -12,8 +12,8 @@ pub use settings::{Initial, SimulatorSettings};
 pub(crate) use store::Store;
 pub use world::{Answer, Condition, Deed, Nature, Reads, What, World};
 
-use orderly_exec::children::{Children, Seen};
-use orderly_plan::fleet::{Abilities, Errand, Event, Failure, FailureKind, Fleet, NodeId, Task};
+use orderly_exec::children::{ChildEvent, Children};
+use orderly_plan::fleet::{Abilities, Event, Failure, FailureKind, Fleet, NodeId, RemoteCommand, Task};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
@@ -197,7 +197,7 @@ impl Simulation {
                 self.running -= 1;
                 return Event::Power(node, self.world.power(at, node));
             }
-            Item::Answer(Task::Run(Errand::ReadBootId), node) => {
+            Item::Answer(Task::Run(RemoteCommand::ReadBootId), node) => {
                 self.running -= 1;
                 return Event::BootId(node, self.world.boot_id(at, node));
             }
@@ -261,7 +261,7 @@ impl Simulation {
             };
             let wake = wake.and_then(|wake| real.began.checked_add(wake.saturating_sub(real.epoch)));
             match real.children.next(wake) {
-                Ok(Some(Seen::Signal(signal))) => return vec![crate::signal::event(signal)],
+                Ok(Some(ChildEvent::Signal(signal))) => return vec![crate::signal::event(signal)],
                 Ok(_) => {}
                 // Without a loop there is no waiting; what is on the agenda is answered at once.
                 Err(_) => return self.due(Duration::MAX),

@@ -46,13 +46,13 @@ pub enum Task {
     /// Answered by [`Event::Probe`].
     Probe,
     /// A command on the node, through the shell driver.
-    Run(Errand),
+    Run(RemoteCommand),
 }
 
 /// What is run on a node through its shell driver: the commands of `[shutdown]` in `cluster.toml`, and
 /// the question which boot it is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Errand {
+pub enum RemoteCommand {
     Notify,
     EndUsers,
     Halt,
@@ -107,7 +107,7 @@ impl Event {
         match task {
             Task::Probe => Self::Probe(node, Probe::Unknown),
             Task::ReadPower => Self::Power(node, Power::Unknown),
-            Task::Run(Errand::ReadBootId) => Self::BootId(node, None),
+            Task::Run(RemoteCommand::ReadBootId) => Self::BootId(node, None),
             Task::PowerOn | Task::PowerOff | Task::Reset | Task::Run(_) => Self::Ended(node, task, result),
         }
     }

@@ -13,7 +13,7 @@ mod stopping;
 #[cfg(test)]
 mod tests;
 
-use crate::fleet::{Errand, Event, Fleet, NodeId, Probe, Task};
+use crate::fleet::{Event, Fleet, NodeId, Probe, RemoteCommand, Task};
 use crate::graph::Order;
 use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
 use crate::progress::{Progress, Standing};
@@ -223,7 +223,7 @@ impl<'o> Shutdown<'o> {
         self.outstanding += 1;
         let Some(stopping) = &mut self.nodes[node.index()] else { return };
         stopping.begun(task, now);
-        if matches!(task, Task::ReadPower | Task::Probe | Task::Run(Errand::ReadBootId)) {
+        if matches!(task, Task::ReadPower | Task::Probe | Task::Run(RemoteCommand::ReadBootId)) {
             return;
         }
         self.notice(node, now, Happening::Began(task));

@@ -13,7 +13,7 @@ mod member;
 #[cfg(test)]
 mod tests;
 
-use crate::fleet::{BootId, Errand, Event, Fleet, NodeId, Task};
+use crate::fleet::{BootId, Event, Fleet, NodeId, RemoteCommand, Task};
 use crate::graph::Order;
 use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
 use crate::progress::{Progress, Standing};
@@ -349,7 +349,7 @@ impl Machine for Startup<'_> {
         // would otherwise never be seen to be.
         self.outstanding += begin_asking(fleet, Task::Probe, &mut self.to_probe);
         self.outstanding += begin_asking(fleet, Task::ReadPower, &mut self.to_read);
-        self.outstanding += begin_asking(fleet, Task::Run(Errand::ReadBootId), &mut self.to_identify);
+        self.outstanding += begin_asking(fleet, Task::Run(RemoteCommand::ReadBootId), &mut self.to_identify);
         self.begin_acts(fleet, now);
     }
 

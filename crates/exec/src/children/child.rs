@@ -27,7 +27,7 @@ pub(super) const STDERR: u64 = 2;
 /// What a followed child said since it was last heard. What it wrote to stdout before these bytes of
 /// stderr is in this `stdout`, or was in an earlier one.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct ChildOutput {
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
 }
@@ -166,11 +166,11 @@ impl Child {
     }
 
     /// Takes what there is to hear; stderr first, so that stdout is read at least as far.
-    pub(super) fn listen(&mut self) -> Option<Said> {
-        let mut said = Said::default();
+    pub(super) fn listen(&mut self) -> Option<ChildOutput> {
+        let mut said = ChildOutput::default();
         hear(&mut self.stderr, &mut said.stderr);
         hear(&mut self.stdout, &mut said.stdout);
-        (said != Said::default()).then_some(said)
+        (said != ChildOutput::default()).then_some(said)
     }
 
     /// Writes what fits; tells whether all is written or nobody reads any more.

@@ -13,7 +13,7 @@ fn run(jobs: &[Job]) -> Vec<(usize, Ended)> {
     let ids: Vec<ChildId> = jobs.iter().map(|job| children.start(job)).collect();
     let mut ended = Vec::new();
     while ended.len() < ids.len() {
-        if let Some(Seen::Ended(id, end)) = children.next(None).unwrap() {
+        if let Some(ChildEvent::Ended(id, end)) = children.next(None).unwrap() {
             ended.push((ids.iter().position(|known| *known == id).unwrap(), end));
         }
     }
@@ -81,7 +81,7 @@ fn a_followed_child_is_heard_while_it_runs_and_a_flood_is_passed_on_in_parts() {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let ended = loop {
         match children.next(None).unwrap() {
-            Some(Seen::Said(_, said)) => {
+            Some(ChildEvent::Said(_, said)) => {
                 assert!(said.stdout.len() < EARFUL + 16 * 1024);
                 stdout.extend(said.stdout);
                 stderr.extend(said.stderr);
@@ -89,7 +89,7 @@ fn a_followed_child_is_heard_while_it_runs_and_a_flood_is_passed_on_in_parts() {
                     std::fs::write(&go, "").unwrap();
                 }
             }
-            Some(Seen::Ended(_, ended)) => break ended,
+            Some(ChildEvent::Ended(_, ended)) => break ended,
             _ => {}
         }
     };

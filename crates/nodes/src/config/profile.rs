@@ -4,7 +4,7 @@ use super::{NodeLimits, Power, Probe, Shell, Shutdown};
 use crate::power::PowerDriver;
 use crate::probe::ProbeDriver;
 use crate::shell::ShellDriver;
-use crate::users::EndUsers;
+use crate::users::{self, EndUsers};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,6 +122,11 @@ impl Profile {
     /// Returns the limit of one command on the node.
     pub fn shell_timeout(&self) -> Duration {
         self.shell.timeout.unwrap_or(self.limits.timeout).min(self.limits.timeout)
+    }
+
+    /// Returns the command that ends users' processes, where that is wanted.
+    pub(crate) fn users_command(&self) -> Option<String> {
+        users::command(self.shutdown.end_users, self.shutdown.grace)
     }
 
     /// Tells whether power can be read.

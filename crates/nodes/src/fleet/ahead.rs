@@ -6,7 +6,7 @@
 //! same, and the first that answers ends the look ahead for the run. Those silent are pinged again
 //! whenever they are asked about: a controller that gets its power later is found then.
 
-use super::Wiring;
+use super::wiring::Wiring;
 use crate::power::presence::{Asked, Pinger, Presence};
 use orderly_exec::children::Children;
 use orderly_plan::fleet::{NodeId, Task};

@@ -1,7 +1,7 @@
 //! Tests of the drivers against real processes: scripts in a temporary folder, never a power tool.
 
 use super::*;
-use orderly_plan::fleet::{Errand, FailureKind, Power, Probe};
+use orderly_plan::fleet::{FailureKind, Power, Probe, RemoteCommand};
 use orderly_plan::inventory::Node;
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 use tempfile::TempDir;
 
-mod crew;
+mod batch;
 mod remote;
 
 /// A folder of scripts, and the right to start processes.
@@ -361,6 +361,6 @@ fn a_unit_has_power_and_nothing_else() {
     assert!(unit.switches_power && !unit.probes && !unit.runs_commands);
     carry_out(&mut drivers, Task::PowerOn, 1..2);
     assert_eq!(bed.read("log"), "io7\n");
-    let halted = carry_out(&mut drivers, Task::Run(Errand::Halt), 1..2);
+    let halted = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 1..2);
     assert_eq!(kinds(&halted), [Some(FailureKind::NotStarted)]);
 }

@@ -1,19 +1,20 @@
 //! Real nodes: which process or probe a task is, within the limits of the run.
 
-use super::ahead::{Ahead, LookAhead};
+use super::ahead::LookAhead;
+use super::command::{Command, CommandId, Host};
 use super::controllers::Controllers;
 use super::programs::Programs;
-use super::{Command, CommandId, Host, Wiring};
+use super::wiring::Wiring;
 use crate::boot;
 use crate::config::{Cluster, Profile};
+use crate::debounce::{Debouncer, Verdict};
 use crate::power::wanted;
 use crate::probe::ProbeDriver;
 use crate::roster::Member;
 use crate::shell;
-use crate::steady::{Steady, Verdict};
 use crate::tcp::{self, Met, Prober, Question};
 use crate::template::Reach;
-use orderly_exec::children::{ChildId, Children, Seen};
+use orderly_exec::children::{ChildEvent, ChildId, Children};
 use orderly_exec::descriptors;
 use orderly_exec::job::{Ended, Job};
 use orderly_plan::fleet::{Abilities, Event, Failure, FailureKind, NodeId, Probe, Task, Teller};
@@ -23,21 +24,22 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod batches;
+mod batching;
 mod call;
-mod crew;
-mod endings;
-mod errands;
-mod judging;
+mod completion;
+mod confirm;
 mod looking;
-mod unknown;
-mod ways;
+mod remote;
+mod report_unknown;
+mod route;
+mod routing;
+mod unknowns;
 
-use call::{Call, Later, Purpose};
-use crew::Crews;
-use errands::{OnNode, users_command};
-use judging::Judgement;
-use unknown::Unknowns;
-use ways::{Asks, Way};
+use batches::Batches;
+use call::{Call, Confirmation, OnNode, Purpose, Timer};
+use route::{Asks, Route};
+use unknowns::Unknowns;
 
 /// How far past nodes whose controller is busy a free one is looked for: further than any one
 /// controller has nodes, because one that hangs would hold back all behind it.
@@ -62,11 +64,11 @@ pub(super) struct Wires {
     fanout: usize,
     controllers: Controllers,
     programs: Programs,
-    crews: Crews,
+    batches: Batches,
     prober: Prober,
-    steady: Vec<Steady>,
+    debouncers: Vec<Debouncer>,
     /// What is to be done later: probes to be repeated, calls to be looked after.
-    later: BinaryHeap<Reverse<(Instant, Later)>>,
+    timers: BinaryHeap<Reverse<(Instant, Timer)>>,
     again: VecDeque<NodeId>,
     answers: Vec<Event>,
     ended: Vec<(CommandId, Result<Ended, Failure>)>,
@@ -76,8 +78,8 @@ pub(super) struct Wires {
     may_be_self: Vec<NodeId>,
     ending: bool,
     /// Calls that are over, whose nodes are asked again later.
-    waiting: HashMap<u64, (Judgement, Vec<NodeId>)>,
-    judgements: u64,
+    waiting: HashMap<u64, (Confirmation, Vec<NodeId>)>,
+    confirmations: u64,
     unknowns: Unknowns,
     /// Nodes whose controllers take no pings, to be told of together.
     silent: Vec<NodeId>,
@@ -107,10 +109,10 @@ impl Wires {
             fanout,
             controllers: Controllers::new(inventory, cluster.limits.per.as_deref(), cluster.limits.max),
             programs: Programs::default(),
-            crews: Crews::default(),
+            batches: Batches::default(),
             prober: Prober::new(probes),
-            steady: vec![Steady::default(); count],
-            later: BinaryHeap::new(),
+            debouncers: vec![Debouncer::default(); count],
+            timers: BinaryHeap::new(),
             again: VecDeque::new(),
             answers: Vec::new(),
             ended: Vec::new(),
@@ -119,7 +121,7 @@ impl Wires {
             may_be_self: Vec::new(),
             ending: false,
             waiting: HashMap::new(),
-            judgements: 0,
+            confirmations: 0,
             unknowns: Unknowns::default(),
             silent: Vec::new(),
             ahead: LookAhead::new(&wiring),
@@ -162,23 +164,23 @@ impl Wires {
         while at < nodes.len().min(LOOK_AHEAD) {
             let node = nodes[at];
             match self.after_a_look(task, node) {
-                Way::Known(event) => self.answers.push(event),
-                Way::Looked => {}
-                Way::Tcp if self.prober.has_room() => self.begin_tcp(node),
-                Way::Process(..) | Way::Crew if self.calls.len() >= self.fanout => break,
-                Way::Crew => self.gather_task(task, node),
-                Way::Process(_, Asks::Controller) if !self.controllers.has_room(node) => {
+                Route::Known(event) => self.answers.push(event),
+                Route::Looked => {}
+                Route::Tcp if self.prober.has_room() => self.begin_tcp(node),
+                Route::Process(..) | Route::Batch if self.calls.len() >= self.fanout => break,
+                Route::Batch => self.gather_task(task, node),
+                Route::Process(_, Asks::Controller) if !self.controllers.has_room(node) => {
                     at += 1;
                     continue;
                 }
-                Way::Process(Reach::Each, _) => self.begin_process(task, vec![node]),
-                Way::Process(Reach::Set, _) => {
+                Route::Process(Reach::Each, _) => self.begin_process(task, vec![node]),
+                Route::Process(Reach::Set, _) => {
                     let set = self.take_set(task, node, nodes);
                     begun.extend(&set);
                     self.begin_process(task, set);
                     continue;
                 }
-                Way::Tcp => break,
+                Route::Tcp => break,
             }
             begun.extend(nodes.remove(at));
         }
@@ -201,8 +203,8 @@ impl Wires {
 
     fn begin_process(&mut self, task: Task, nodes: Vec<NodeId>) {
         let Some(&first) = nodes.first() else { return };
-        if let Task::Run(errand) = task {
-            self.begin_errand(first, errand);
+        if let Task::Run(remote) = task {
+            self.begin_remote(first, remote);
             return;
         }
         let profile = self.wiring.profile(first);
@@ -240,12 +242,12 @@ impl Wires {
             *program = written;
         }
         let occupies = match purpose {
-            Purpose::Act(Task::Run(_)) | Purpose::Probe | Purpose::Command(_) | Purpose::Crew => Vec::new(),
+            Purpose::Act(Task::Run(_)) | Purpose::Probe | Purpose::Command(_) | Purpose::Batch => Vec::new(),
             Purpose::Act(_)
             | Purpose::ReadPower
             | Purpose::ProbePower
             | Purpose::LookAfter(_)
-            | Purpose::Settle(_) => nodes.clone(),
+            | Purpose::Confirm(_) => nodes.clone(),
         };
         self.controllers.occupy(&occupies);
         if let (Purpose::Act(task), Some(&first)) = (&purpose, nodes.first())
@@ -254,14 +256,14 @@ impl Wires {
             && self.wiring.profile(first).reads_power()
         {
             let interval = self.wiring.profile(first).probe.interval;
-            self.later.push(Reverse((Instant::now() + interval, Later::LookAfter(id))));
+            self.timers.push(Reverse((Instant::now() + interval, Timer::LookAfter(id))));
         }
         if purpose.asks_power()
             && nodes.len() > 1
             && let Some(&first) = nodes.first()
         {
             let interval = self.wiring.profile(first).probe.interval;
-            self.later.push(Reverse((Instant::now() + interval, Later::Split(id))));
+            self.timers.push(Reverse((Instant::now() + interval, Timer::Split(id))));
         }
         self.calls.insert(id, Call { purpose, nodes, occupies, argv: job.argv, mark: None, told: false });
         id
@@ -313,13 +315,13 @@ impl Wires {
             call.told = true;
         }
         self.children.end_all();
-        self.give_up_crews(&told_to_end());
+        self.give_up_batches(&told_to_end());
         self.prober.end_all();
         self.take_probes();
-        self.end_judging();
+        self.end_confirming();
         self.end_looking();
-        for Reverse((_, later)) in std::mem::take(&mut self.later) {
-            if let Later::ProbeAgain(node) = later {
+        for Reverse((_, later)) in std::mem::take(&mut self.timers) {
+            if let Timer::ProbeAgain(node) = later {
                 self.again.push_back(node);
             }
         }
@@ -336,9 +338,9 @@ impl Wires {
                 return std::mem::take(&mut self.answers);
             }
             // With every place taken, the end of a call is waited for, and not the time of the next.
-            let crews = self.crews.due().filter(|_| self.calls.len() < self.fanout);
-            let later = self.later.peek().map(|Reverse((at, _))| *at);
-            let wake = [until, self.prober.deadline(), later, crews, self.unknowns.due()];
+            let batches = self.batches.due().filter(|_| self.calls.len() < self.fanout);
+            let later = self.timers.peek().map(|Reverse((at, _))| *at);
+            let wake = [until, self.prober.deadline(), later, batches, self.unknowns.due()];
             match self.children.next(wake.into_iter().flatten().min()) {
                 Ok(Some(seen)) => self.see_all(seen),
                 Ok(None) => {
@@ -354,19 +356,19 @@ impl Wires {
     }
 
     /// Takes what was seen, and what else there is to see by now.
-    fn see_all(&mut self, seen: Seen) {
+    fn see_all(&mut self, seen: ChildEvent) {
         let mut next = Some(seen);
         let now = Instant::now();
         while let Some(seen) = next {
             match seen {
-                Seen::Ended(id, ended) => self.call_ended(id, ended),
-                Seen::Said(id, said) => self.crew_said(id, &said),
-                Seen::Ready(watch) if self.ahead.ready(&mut self.children, watch) => {}
-                Seen::Ready(watch) => {
+                ChildEvent::Ended(id, ended) => self.call_ended(id, ended),
+                ChildEvent::Said(id, said) => self.batch_said(id, &said),
+                ChildEvent::Ready(watch) if self.ahead.ready(&mut self.children, watch) => {}
+                ChildEvent::Ready(watch) => {
                     self.prober.ready(&mut self.children, watch);
                     self.take_probes();
                 }
-                Seen::Signal(signal) => self.answers.push(crate::signal::event(signal)),
+                ChildEvent::Signal(signal) => self.answers.push(crate::signal::event(signal)),
             }
             next = if self.answers.len() < AT_ONCE {
                 self.children.next(Some(now)).ok().flatten()
@@ -380,23 +382,23 @@ impl Wires {
         let now = Instant::now();
         self.prober.expire(now);
         self.take_probes();
-        while let Some(&Reverse((at, later))) = self.later.peek() {
+        while let Some(&Reverse((at, later))) = self.timers.peek() {
             if at > now {
                 break;
             }
-            self.later.pop();
+            self.timers.pop();
             match later {
-                Later::ProbeAgain(node) => self.again.push_back(node),
-                Later::LookAfter(id) => self.look_after(id),
-                Later::Split(id) => self.split(id),
-                Later::SettleAgain(id) => self.settle_again(id),
-                Later::LookAtCrew(id) => self.look_at_crew(id),
-                Later::ReleaseCrew(id) => self.release_crew(id),
+                Timer::ProbeAgain(node) => self.again.push_back(node),
+                Timer::LookAfter(id) => self.look_after(id),
+                Timer::Split(id) => self.split(id),
+                Timer::ConfirmAgain(id) => self.confirm_again(id),
+                Timer::LookAtBatch(id) => self.look_at_batch(id),
+                Timer::ReleaseBatch(id) => self.release_batch(id),
             }
         }
         self.probe_again();
         self.go_on_after_looks();
-        self.call_crews();
+        self.call_batches();
     }
 
     fn probe_again(&mut self) {
@@ -417,10 +419,10 @@ impl Wires {
     /// Takes a reading of a probe; it is passed on when it counts.
     fn probed(&mut self, node: NodeId, reading: Probe) {
         let probe = &self.wiring.profile(node).probe;
-        match self.steady[node.index()].take(reading, probe.stable) {
+        match self.debouncers[node.index()].take(reading, probe.stable) {
             Verdict::Answer(probe) => self.answers.push(Event::Probe(node, probe)),
             Verdict::AskAgain => {
-                self.later.push(Reverse((Instant::now() + probe.interval, Later::ProbeAgain(node))));
+                self.timers.push(Reverse((Instant::now() + probe.interval, Timer::ProbeAgain(node))));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What the end of a command on a node means: it failed, was lost on the way, or met nobody.
 
-use super::hearing::Verdict;
+use super::output_parser::Verdict;
 use super::wrapper::{self, LOST};
 use orderly_exec::job::{Ended, Ending, show};
 use orderly_plan::fleet::{Failure, FailureKind, Teller};

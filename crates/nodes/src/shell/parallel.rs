@@ -58,7 +58,7 @@ const MARGIN: Duration = Duration::from_secs(10);
 
 /// A command for many nodes, ready to be sent.
 #[derive(Debug)]
-pub(crate) struct Errand<'e> {
+pub(crate) struct BatchCall<'e> {
     /// The line for the nodes' shells.
     pub line: &'e str,
     /// For the command on one node.
@@ -93,11 +93,11 @@ pub(crate) fn unnamable(parallel: &Parallel, node: &Member) -> Option<String> {
 ///
 /// # Errors
 /// When the command line would be longer than the kernel takes.
-pub(crate) fn job(parallel: &Parallel, nodes: &[&Member], errand: &Errand<'_>) -> Result<Job, String> {
+pub(crate) fn job(parallel: &Parallel, nodes: &[&Member], remote: &BatchCall<'_>) -> Result<Job, String> {
     let set = nodeset::fold(nodes.iter().map(|node| target(parallel, node)));
     let connecting = whole_seconds(parallel.connect_timeout);
     // The program counts from before it connects, and ours is the limit that counts.
-    let limit = whole_seconds(errand.limit).saturating_add(connecting).saturating_add(1);
+    let limit = whole_seconds(remote.limit).saturating_add(connecting).saturating_add(1);
     let mut argv: Vec<String> = vec![parallel.program.clone()];
     match parallel.tool {
         ParallelTool::Clush => {
@@ -112,7 +112,7 @@ pub(crate) fn job(parallel: &Parallel, nodes: &[&Member], errand: &Errand<'_>) -
     }
     let worker = if parallel.run.is_some() { Some("exec") } else { parallel.worker.as_deref() };
     argv.extend(worker.into_iter().flat_map(|worker| ["-R".to_owned(), worker.to_owned()]));
-    for (flag, number) in [("-f", errand.fanout as u64), ("-t", connecting), ("-u", limit)] {
+    for (flag, number) in [("-f", remote.fanout as u64), ("-t", connecting), ("-u", limit)] {
         argv.extend([flag.to_owned(), number.to_string()]);
     }
     if let Some(user) = &parallel.user {
@@ -124,11 +124,11 @@ pub(crate) fn job(parallel: &Parallel, nodes: &[&Member], errand: &Errand<'_>) -
         argv.extend(["-o".to_owned(), quote(&options)]);
     }
     argv.extend(["-w".to_owned(), set]);
-    argv.extend(command_words(parallel, errand.line));
+    argv.extend(command_words(parallel, remote.line));
     if argv.iter().any(|word| word.len() > LONGEST) {
         return Err(format!("the call of {} would be longer than a command line can be", parallel.program));
     }
-    let rounds = u32::try_from(nodes.len().div_ceil(errand.fanout.max(1))).unwrap_or(u32::MAX);
+    let rounds = u32::try_from(nodes.len().div_ceil(remote.fanout.max(1))).unwrap_or(u32::MAX);
     let each = Duration::from_secs(limit) + MARGIN;
     let mut job = Job::new(argv, each.saturating_mul(rounds.max(1)));
     match parallel.tool {
@@ -205,8 +205,8 @@ mod tests {
 
     fn call(parallel: &Parallel, line: &str) -> Job {
         let (one, two) = (member("n1", 1), member("n2", 2));
-        let errand = Errand { line, limit: Duration::from_secs(20), fanout: 64 };
-        job(parallel, &[&one, &two], &errand).unwrap()
+        let remote = BatchCall { line, limit: Duration::from_secs(20), fanout: 64 };
+        job(parallel, &[&one, &two], &remote).unwrap()
     }
 
     fn words(job: &Job) -> Vec<&str> {
@@ -321,7 +321,7 @@ mod tests {
     fn a_line_that_is_too_long_is_said_so() {
         let one = member("n1", 1);
         let line = "x".repeat(LONGEST + 1);
-        let errand = Errand { line: &line, limit: Duration::from_secs(1), fanout: 1 };
-        assert!(job(&parallel(ParallelTool::Pdsh), &[&one], &errand).unwrap_err().contains("longer"));
+        let remote = BatchCall { line: &line, limit: Duration::from_secs(1), fanout: 1 };
+        assert!(job(&parallel(ParallelTool::Pdsh), &[&one], &remote).unwrap_err().contains("longer"));
     }
 }

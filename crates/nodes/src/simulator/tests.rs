@@ -2,7 +2,7 @@
 
 use super::*;
 use orderly_exec::signals::Signals;
-use orderly_plan::fleet::{Errand, Power, Probe};
+use orderly_plan::fleet::{Power, Probe, RemoteCommand};
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -31,7 +31,7 @@ fn a_node_boots_and_halts_on_the_virtual_clock_in_an_instant() {
     begin(&mut fleet, Task::Probe, &[0]);
     begin(&mut fleet, Task::ReadPower, &[0]);
     assert_eq!(fleet.next(None), [Event::Probe(node, Probe::Up), Event::Power(node, Power::On)]);
-    let halt = Task::Run(Errand::Halt);
+    let halt = Task::Run(RemoteCommand::Halt);
     begin(&mut fleet, halt, &[0]);
     assert_eq!(fleet.next(None), [Event::Ended(node, halt, Ok(()))]);
     fleet.next(Some(20 * SECOND));
@@ -155,9 +155,9 @@ proptest! {
                 2 => Task::Reset,
                 3 => Task::ReadPower,
                 4 => Task::Probe,
-                5 => Task::Run(Errand::Halt),
-                6 => Task::Run(Errand::Restart),
-                _ => Task::Run(Errand::Maintenance),
+                5 => Task::Run(RemoteCommand::Halt),
+                6 => Task::Run(RemoteCommand::Restart),
+                _ => Task::Run(RemoteCommand::Maintenance),
             };
             let mut queue = VecDeque::from([NodeId(node)]);
             fleet.begin(task, &mut queue);

@@ -1,6 +1,6 @@
 //! What imagined nodes are, what becomes of them, and the log of both.
 
-use orderly_plan::fleet::{BootId, Errand, Failure, FailureKind, NodeId, Power, Probe, Task};
+use orderly_plan::fleet::{BootId, Failure, FailureKind, NodeId, Power, Probe, RemoteCommand, Task};
 use std::time::Duration;
 
 /// What an imagined node is at the moment. Times are the world's; none is never.
@@ -280,14 +280,16 @@ impl World {
             Task::PowerOn if condition == Condition::Off => boots,
             Task::PowerOff => Condition::Off,
             Task::Reset if condition != Condition::Off => boots,
-            Task::Run(Errand::Halt) => halts(halted),
-            Task::Run(Errand::Restart) => halts(Then::Boots),
-            Task::Run(Errand::Maintenance) => halts(Then::Halted),
+            Task::Run(RemoteCommand::Halt) => halts(halted),
+            Task::Run(RemoteCommand::Restart) => halts(Then::Boots),
+            Task::Run(RemoteCommand::Maintenance) => halts(Then::Halted),
             Task::PowerOn
             | Task::Reset
             | Task::Probe
             | Task::ReadPower
-            | Task::Run(Errand::Notify | Errand::EndUsers | Errand::ReadBootId) => return,
+            | Task::Run(RemoteCommand::Notify | RemoteCommand::EndUsers | RemoteCommand::ReadBootId) => {
+                return;
+            }
         };
         let power_lost = matches!(task, Task::PowerOff | Task::Reset);
         if power_lost && condition.is_running() {

@@ -1,7 +1,7 @@
 //! Tests of TCP probes against real sockets on loopback.
 
 use super::*;
-use orderly_exec::children::Seen;
+use orderly_exec::children::ChildEvent;
 use orderly_exec::signals::Signals;
 use std::io::Write;
 use std::net::TcpListener;
@@ -26,7 +26,7 @@ fn probe(questions: &[(&str, u16, &str)], timeout: Duration) -> Vec<Probe> {
             break;
         }
         match children.next(prober.deadline()).unwrap() {
-            Some(Seen::Ready(watch)) => assert!(prober.ready(&mut children, watch)),
+            Some(ChildEvent::Ready(watch)) => assert!(prober.ready(&mut children, watch)),
             Some(other) => panic!("{other:?}"),
             None => prober.expire(Instant::now()),
         }

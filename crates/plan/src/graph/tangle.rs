@@ -138,28 +138,28 @@ impl Tangle {
     /// Walks along all steps, as deep as it goes first; tells of those that come back to the way.
     fn walk_in_depth(&self, mut came_back: impl FnMut(u32, u32)) {
         #[derive(Clone, Copy, PartialEq)]
-        enum Seen {
+        enum ChildEvent {
             Never,
             OnTheWay,
             Left,
         }
-        let mut seen = vec![Seen::Never; self.len()];
-        seen[0] = Seen::OnTheWay;
+        let mut seen = vec![ChildEvent::Never; self.len()];
+        seen[0] = ChildEvent::OnTheWay;
         let mut way: Vec<(u32, usize)> = vec![(0, 0)];
         while let Some((vertex, step)) = way.last_mut() {
             let Some(&next) = self.leads(*vertex).get(*step) else {
-                seen[*vertex as usize] = Seen::Left;
+                seen[*vertex as usize] = ChildEvent::Left;
                 way.pop();
                 continue;
             };
             *step += 1;
             match seen[next as usize] {
-                Seen::Never => {
-                    seen[next as usize] = Seen::OnTheWay;
+                ChildEvent::Never => {
+                    seen[next as usize] = ChildEvent::OnTheWay;
                     way.push((next, 0));
                 }
-                Seen::OnTheWay => came_back(*vertex, next),
-                Seen::Left => {}
+                ChildEvent::OnTheWay => came_back(*vertex, next),
+                ChildEvent::Left => {}
             }
         }
     }

@@ -1,14 +1,14 @@
 //! One command on many nodes at once, in no order: users are told, users' processes are ended.
 
-use crate::fleet::{Errand, Event, Failure, FailureKind, Fleet, NodeId, Task};
+use crate::fleet::{Event, Failure, FailureKind, Fleet, NodeId, RemoteCommand, Task};
 use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// Runs an errand once on each node.
+/// Runs a remote command once on each node.
 #[derive(Debug)]
 pub struct Round {
-    errand: Errand,
+    remote: RemoteCommand,
     to_begin: VecDeque<NodeId>,
     endings: BTreeMap<NodeId, Ending>,
     notices: Vec<Notice>,
@@ -18,12 +18,12 @@ pub struct Round {
 }
 
 impl Round {
-    pub fn new(errand: Errand, nodes: &[NodeId]) -> Self {
+    pub fn new(remote: RemoteCommand, nodes: &[NodeId]) -> Self {
         let skipped = |&node| {
             (node, Ending { node, outcome: Outcome::Skipped, began: None, ended: None, let_go: false })
         };
         Self {
-            errand,
+            remote,
             to_begin: nodes.iter().copied().collect(),
             endings: nodes.iter().map(skipped).collect(),
             notices: Vec::new(),
@@ -39,10 +39,13 @@ impl Round {
     }
 
     fn doing(&self) -> &'static str {
-        match self.errand {
-            Errand::Notify => "telling its users",
-            Errand::EndUsers => "ending its users' processes",
-            Errand::Halt | Errand::Restart | Errand::Maintenance | Errand::ReadBootId => "being told",
+        match self.remote {
+            RemoteCommand::Notify => "telling its users",
+            RemoteCommand::EndUsers => "ending its users' processes",
+            RemoteCommand::Halt
+            | RemoteCommand::Restart
+            | RemoteCommand::Maintenance
+            | RemoteCommand::ReadBootId => "being told",
         }
     }
 
@@ -56,7 +59,7 @@ impl Round {
             // The node stands as it stood; only a failure is worth telling.
             Ok(()) => Outcome::Up,
             Err(failure) => {
-                let what = Happening::Missed(Task::Run(self.errand), failure.clone());
+                let what = Happening::Missed(Task::Run(self.remote), failure.clone());
                 self.notices.push(Notice { at: now, node, what });
                 failure.into()
             }
@@ -78,13 +81,13 @@ impl Machine for Round {
             self.end(node, now, Err(Failure::own(FailureKind::NotStarted, detail)));
         }
         if !self.to_begin.is_empty() {
-            self.outstanding += fleet.begin(Task::Run(self.errand), &mut self.to_begin).len();
+            self.outstanding += fleet.begin(Task::Run(self.remote), &mut self.to_begin).len();
         }
     }
 
     fn hear(&mut self, event: &Event, now: Duration) {
         let Event::Ended(node, task, result) = event else { return };
-        if *task == Task::Run(self.errand) {
+        if *task == Task::Run(self.remote) {
             self.outstanding = self.outstanding.saturating_sub(1);
             self.end(*node, now, result.clone());
         }

@@ -10,7 +10,7 @@ mod cutting;
 
 use super::{Goal, Patience, Wishes};
 use crate::duration;
-use crate::fleet::{Abilities, BootId, Errand, Failure, FailureKind, Power, Probe, Task};
+use crate::fleet::{Abilities, BootId, Failure, FailureKind, Power, Probe, RemoteCommand, Task};
 use crate::machine::{Outcome, Reason, back_off};
 use crate::survey::Reading;
 use std::time::Duration;
@@ -187,7 +187,7 @@ impl Stopping {
 
     /// Takes note that a queued task has begun: the node's time runs from its first command on.
     pub(super) fn begun(&mut self, task: Task, now: Duration) {
-        if matches!(task, Task::ReadPower | Task::Probe | Task::Run(Errand::ReadBootId)) {
+        if matches!(task, Task::ReadPower | Task::Probe | Task::Run(RemoteCommand::ReadBootId)) {
             return;
         }
         self.running = true;
@@ -224,7 +224,7 @@ impl Stopping {
             Stage::Cutting => self.reconsider(),
             Stage::Verifying => self.verify(now),
             Stage::Rising if self.probe != Probe::Up => Move::Poll,
-            Stage::Rising if self.boot_before.is_some() => Move::Do(Task::Run(Errand::ReadBootId)),
+            Stage::Rising if self.boot_before.is_some() => Move::Do(Task::Run(RemoteCommand::ReadBootId)),
             Stage::Rising => Move::Over(Outcome::Restarted),
             Stage::Asking | Stage::Identifying => Move::Wait,
         };
@@ -308,17 +308,17 @@ impl Stopping {
         let can_tell = self.restarts_by_itself() && self.able.runs_commands && self.able.probes;
         if can_tell && !std::mem::replace(&mut self.is_identified, true) {
             self.stage = Stage::Identifying;
-            return Move::Do(Task::Run(Errand::ReadBootId));
+            return Move::Do(Task::Run(RemoteCommand::ReadBootId));
         }
         self.stage = Stage::Asking;
-        Move::Do(Task::Run(self.errand()))
+        Move::Do(Task::Run(self.command()))
     }
 
-    fn errand(&self) -> Errand {
+    fn command(&self) -> RemoteCommand {
         match self.wishes.goal {
-            Goal::Maintenance => Errand::Maintenance,
-            Goal::Restart if self.restarts_by_itself() => Errand::Restart,
-            Goal::Halt | Goal::Restart => Errand::Halt,
+            Goal::Maintenance => RemoteCommand::Maintenance,
+            Goal::Restart if self.restarts_by_itself() => RemoteCommand::Restart,
+            Goal::Halt | Goal::Restart => RemoteCommand::Halt,
         }
     }
 
@@ -387,7 +387,7 @@ impl Stopping {
         match self.probe {
             Probe::Unknown => Move::Poll,
             Probe::Up if !self.told => self.ask(),
-            Probe::Up if self.boot_before.is_some() => Move::Do(Task::Run(Errand::ReadBootId)),
+            Probe::Up if self.boot_before.is_some() => Move::Do(Task::Run(RemoteCommand::ReadBootId)),
             Probe::Up if self.doubt => self.tell_again(),
             Probe::Up => Move::Poll,
             Probe::Down if self.told && self.restarts_by_itself() => {

@@ -4,7 +4,7 @@ mod random;
 mod world;
 
 use super::*;
-use crate::fleet::Errand;
+use crate::fleet::RemoteCommand;
 use crate::graph::GroupId;
 use world::{Imagined, Manner, World, able, imagined, patience, run, seconds, wishes};
 
@@ -49,7 +49,7 @@ fn a_lost_connection_is_unknown_and_the_state_decides() {
     let (outcome, world) = alone(imagined(Manner::StaysUp), wishes());
     assert!(matches!(outcome, Outcome::TimedOut(_)), "{outcome:?}");
     assert!(!was_cut(&world));
-    let told = world.log.iter().filter(|(.., task)| *task == Task::Run(Errand::Halt)).count();
+    let told = world.log.iter().filter(|(.., task)| *task == Task::Run(RemoteCommand::Halt)).count();
     assert_eq!(told, 3, "told once and twice again");
 }
 
@@ -82,7 +82,7 @@ fn a_node_is_not_told_again_after_its_time() {
     let hasty = Patience { timeout: seconds(6), ..patience() };
     let (outcome, world) = alone_with(imagined(Manner::StaysUp), wishes(), hasty);
     assert!(matches!(outcome, Outcome::TimedOut(_)), "{outcome:?}");
-    let told = world.log.iter().filter(|(.., task)| *task == Task::Run(Errand::Halt)).count();
+    let told = world.log.iter().filter(|(.., task)| *task == Task::Run(RemoteCommand::Halt)).count();
     assert_eq!(told, 2, "not after its time was over: {:?}", world.log);
 }
 
@@ -137,7 +137,11 @@ fn maintenance_is_done_when_the_probe_says_down_and_power_stays_on() {
     let maintenance = Wishes { goal: Goal::Maintenance, power_off: false, ..wishes() };
     let (outcome, world) = alone(imagined(Manner::Halts { takes: 5, early: 0 }), maintenance);
     assert_eq!((outcome, was_cut(&world)), (Outcome::Maintenance, false));
-    assert!(world.log.contains(&(world.told_at[0].unwrap(), NodeId(0), Task::Run(Errand::Maintenance))));
+    assert!(world.log.contains(&(
+        world.told_at[0].unwrap(),
+        NodeId(0),
+        Task::Run(RemoteCommand::Maintenance)
+    )));
     assert!(world.now < seconds(10));
 }
 
@@ -146,7 +150,7 @@ fn a_node_without_a_switch_is_told_to_restart() {
     let node = Imagined { able: able(false, false, true), ..imagined(Manner::Halts { takes: 5, early: 0 }) };
     let (outcome, world) = alone(node, Wishes { goal: Goal::Restart, ..wishes() });
     assert!(matches!(outcome, Outcome::TimedOut(_)), "it never comes up in this world: {outcome:?}");
-    assert!(world.log.iter().any(|(.., task)| *task == Task::Run(Errand::Restart)));
+    assert!(world.log.iter().any(|(.., task)| *task == Task::Run(RemoteCommand::Restart)));
 }
 
 #[test]
@@ -243,7 +247,7 @@ fn an_interrupt_begins_nothing_more_and_waits_for_calls_only() {
 #[test]
 fn a_round_runs_once_on_each_node_within_the_limit_and_reports_failures() {
     let mut world = World::new(vec![imagined(Manner::Hangs), imagined(Manner::Refuses)], 1);
-    let mut round = Round::new(Errand::Notify, &[NodeId(0), NodeId(1)]);
+    let mut round = Round::new(RemoteCommand::Notify, &[NodeId(0), NodeId(1)]);
     while !round.is_over() {
         round.advance(&mut world);
         for event in world.next(round.wake()) {

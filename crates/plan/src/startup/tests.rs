@@ -164,7 +164,7 @@ impl Fleet for World {
                     let on = if self.on[node.index()] { Power::On } else { Power::Off };
                     (SECOND / 5, Event::Power(node, if silent { Power::Unknown } else { on }))
                 }
-                Task::Run(Errand::ReadBootId) => {
+                Task::Run(RemoteCommand::ReadBootId) => {
                     let id = match self.own == Some(node) {
                         true => OWN,
                         false => BootId(self.booted[node.index()].into()),

@@ -42,15 +42,15 @@ fn ssh_is_asked_without_terminal_or_questions_and_what_it_says_is_told_apart() {
     let mut drivers = bed.drivers(&toml, nodes(1));
     bed.script("wall", "cat > $D/read");
     drivers.set_message("going down in 5 minutes");
-    assert_eq!(kinds(&carry_out(&mut drivers, Task::Run(Errand::Notify), 0..1)), [None]);
+    assert_eq!(kinds(&carry_out(&mut drivers, Task::Run(RemoteCommand::Notify), 0..1)), [None]);
     let argv = bed.read("argv");
     assert!(argv.starts_with("-F\nnone\n-o\nBatchMode=yes\n-o\nConnectTimeout=10\n"), "{argv}");
     assert!(argv.contains("-l\nroot\n--\nn1\necho orderly-") && argv.contains("; exec sh -c "), "{argv}");
     assert_eq!(bed.read("read"), "going down in 5 minutes\n");
-    let halt = carry_out(&mut drivers, Task::Run(Errand::Halt), 0..1);
+    let halt = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..1);
     assert_eq!(kinds(&halt), [Some(FailureKind::Unreachable)]);
     assert!(detail(&halt[0]).contains("'shutdown -h now': exit status 255"), "{}", detail(&halt[0]));
-    let restart = carry_out(&mut drivers, Task::Run(Errand::Restart), 0..1);
+    let restart = carry_out(&mut drivers, Task::Run(RemoteCommand::Restart), 0..1);
     assert_eq!(kinds(&restart), [Some(FailureKind::Authentication)]);
     // Somebody was there and would not let us in: that is not down.
     assert_eq!(carry_out(&mut drivers, Task::Probe, 0..1), [Event::Probe(NodeId(0), Probe::Unknown)]);
@@ -72,7 +72,7 @@ fn what_ssh_says_is_not_told_as_the_power_controllers() {
         let mut inventory = nodes(1);
         inventory[0].attributes.insert("bmc".into(), "b1".into());
         let mut drivers = bed.drivers(&toml, inventory);
-        let events = carry_out(&mut drivers, Task::Run(Errand::Halt), 0..1);
+        let events = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..1);
         assert_eq!(kinds(&events), [Some(FailureKind::Failed)], "{power}: {}", detail(&events[0]));
         assert!(matches!(&events[0], Event::Ended(_, _, Err(failure)) if failure.teller == Teller::Shell));
         assert!(detail(&events[0]).starts_with(&ssh), "{power}: {}", detail(&events[0]));
@@ -108,7 +108,7 @@ fn a_shell_command_gets_the_command_as_one_argument() {
          [probe]\ndriver=\"shell\"\ncommand=\"exit 3\"\n[shutdown]\nhalt=\"echo halting; exit 5\"\n"
     );
     let mut drivers = bed.drivers(&toml, nodes(1));
-    let events = carry_out(&mut drivers, Task::Run(Errand::Halt), 0..1);
+    let events = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..1);
     assert!(detail(&events[0]).ends_with("exit status 5: halting"), "{}", detail(&events[0]));
     assert_eq!(bed.read("log"), "2|n1|echo halting; exit 5\n");
     // It ran, so the node is not down; it failed, so the node is not up.
@@ -129,7 +129,7 @@ fn a_shell_that_drops_the_script_has_not_ended_users() {
         "{NO_POWER}[shell]\ndriver=\"command\"\nrun=[\"{rsh}\",\"{{node}}\",\"{{command}}\"]\n[probe]\ndriver=\"none\"\n"
     );
     let mut drivers = bed.drivers(&toml, nodes(1));
-    let events = carry_out(&mut drivers, Task::Run(Errand::EndUsers), 0..1);
+    let events = carry_out(&mut drivers, Task::Run(RemoteCommand::EndUsers), 0..1);
     assert!(detail(&events[0]).contains("does the shell driver pass on"), "{}", detail(&events[0]));
 }
 
@@ -293,10 +293,10 @@ fn a_real_sshd_runs_what_it_is_told_and_its_words_are_understood() {
     }
     assert_eq!(up, Event::Probe(NodeId(0), Probe::Up), "{:?}", drivers.take_ended());
     assert!(bed.read("log").lines().all(|line| line == "true"));
-    let halted = carry_out(&mut drivers, Task::Run(Errand::Halt), 0..1);
+    let halted = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..1);
     assert_eq!(kinds(&halted), [Some(FailureKind::Failed)]);
     assert!(detail(&halted[0]).contains("exit status 6: "), "{}", detail(&halted[0]));
-    let lost = carry_out(&mut drivers, Task::Run(Errand::Halt), 1..3);
+    let lost = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 1..3);
     assert_eq!(kinds(&lost), [Some(FailureKind::Authentication), Some(FailureKind::Refused)]);
     assert_eq!(
         carry_out(&mut drivers, Task::Probe, 1..3),

@@ -1,20 +1,25 @@
 //! Running processes: what each is for, whom it stands for, and what is to be done with it later.
 
-use super::judging::Judgement;
-use crate::fleet::CommandId;
+use crate::fleet::command::CommandId;
+use crate::power::without_effect;
 use orderly_exec::children::ChildId;
-use orderly_plan::fleet::{NodeId, Task};
+use orderly_plan::fleet::{Failure, FailureKind, NodeId, Power, Task};
 use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+/// What is said where the script that ends users' processes was never run.
+pub(super) const UNSAID: &str = "the node did not run the script that ends users' processes to its end: does the shell \
+                                 driver pass on what is printed?";
 
 /// What is to be done at a later time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Later {
+pub(super) enum Timer {
     ProbeAgain(NodeId),
     LookAfter(ChildId),
     Split(ChildId),
-    SettleAgain(u64),
-    LookAtCrew(ChildId),
-    ReleaseCrew(ChildId),
+    ConfirmAgain(u64),
+    LookAtBatch(ChildId),
+    ReleaseBatch(ChildId),
 }
 
 /// A running process and whom it is for.
@@ -44,10 +49,10 @@ pub(super) enum Purpose {
     /// Asks what became of the nodes of another call while that still runs.
     LookAfter(ChildId),
     /// Asks what became of the nodes of a call that is over.
-    Settle(Judgement),
+    Confirm(Confirmation),
     Command(CommandId),
-    /// Commands on many nodes; what is known of them is kept by `crew`.
-    Crew,
+    /// Commands on many nodes; what is known of them is kept by `batching`.
+    Batch,
 }
 
 impl Purpose {
@@ -59,11 +64,11 @@ impl Purpose {
             Self::Probe => Self::Probe,
             Self::ProbePower => Self::ProbePower,
             Self::LookAfter(id) => Self::LookAfter(*id),
-            Self::Settle(Judgement { task, failure, until }) => {
-                Self::Settle(Judgement { task: *task, failure: failure.clone(), until: *until })
+            Self::Confirm(Confirmation { task, failure, until }) => {
+                Self::Confirm(Confirmation { task: *task, failure: failure.clone(), until: *until })
             }
             Self::Command(id) => Self::Command(*id),
-            Self::Crew => Self::Crew,
+            Self::Batch => Self::Batch,
         }
     }
 
@@ -73,6 +78,33 @@ impl Purpose {
     }
 
     pub(super) fn asks_power(&self) -> bool {
-        matches!(self, Self::ReadPower | Self::ProbePower | Self::LookAfter(_) | Self::Settle(_))
+        matches!(self, Self::ReadPower | Self::ProbePower | Self::LookAfter(_) | Self::Confirm(_))
     }
+}
+
+/// Nodes of a power call that is over, whose power does not read as wanted yet.
+#[derive(Debug)]
+pub(super) struct Confirmation {
+    pub(super) task: Task,
+    /// What is said of a node that does not get there.
+    pub(super) failure: Failure,
+    pub(super) until: Instant,
+}
+
+impl Confirmation {
+    /// Returns what is said of a node whose power reads like this in the end. A controller that tells how
+    /// its node stands is not one that does not answer.
+    pub(super) fn failure_at(&self, power: Power) -> Failure {
+        if power != Power::Unknown && self.failure.kind.met_nobody() {
+            return Failure::own(FailureKind::NoEffect, without_effect(self.task));
+        }
+        self.failure.clone()
+    }
+}
+
+/// A command line for a node.
+pub(super) struct OnNode<'c> {
+    pub(super) line: &'c str,
+    pub(super) input: &'c [u8],
+    pub(super) limit: Duration,
 }

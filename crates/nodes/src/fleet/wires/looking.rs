@@ -1,6 +1,8 @@
 //! Questions to power controllers wait for the look ahead, and come out of it here.
 
-use super::{Ahead, Asks, Way, Wires};
+use super::Wires;
+use super::route::{Asks, Route};
+use crate::fleet::ahead::Ahead;
 use crate::power::{SILENT, wanted};
 use crate::template::fold;
 use orderly_exec::job::Ended;
@@ -9,23 +11,23 @@ use std::collections::{BTreeMap, VecDeque};
 
 impl Wires {
     /// Returns what a task is for a node once its controller has been looked at.
-    pub(super) fn after_a_look(&mut self, task: Task, node: NodeId) -> Way {
-        let way = self.way(task, node);
-        if !matches!(way, Way::Process(_, Asks::Controller)) || wanted(task).is_some() {
-            return way;
+    pub(super) fn after_a_look(&mut self, task: Task, node: NodeId) -> Route {
+        let route = self.route(task, node);
+        if !matches!(route, Route::Process(_, Asks::Controller)) || wanted(task).is_some() {
+            return route;
         }
         match self.ahead.verdict(task, node) {
-            Ahead::Go => way,
+            Ahead::Go => route,
             Ahead::Look => {
                 self.ahead.look(&mut self.children, task, node);
-                Way::Looked
+                Route::Looked
             }
-            Ahead::Silent if self.has_room_to_try() && self.ahead.is_tried_now(node) => way,
+            Ahead::Silent if self.has_room_to_try() && self.ahead.is_tried_now(node) => route,
             Ahead::Silent => {
                 if self.remember_silence(node, SILENT) {
                     self.silent.push(node);
                 }
-                Way::Known(Event::answer(task, node, Err(super::told_to_end())))
+                Route::Known(Event::answer(task, node, Err(super::told_to_end())))
             }
         }
     }

@@ -126,7 +126,7 @@ impl World {
                 self.cut_at[node.index()].get_or_insert(self.now);
                 Event::Ended(node, task, Ok(()))
             }
-            Task::Run(Errand::ReadBootId) => Event::BootId(node, Some(BootId(0))),
+            Task::Run(RemoteCommand::ReadBootId) => Event::BootId(node, Some(BootId(0))),
             Task::Run(_) => {
                 let halted = self.is_halted(node, self.now);
                 let result = match self.nodes[node.index()].manner {

@@ -53,7 +53,7 @@ fn one_call_answers_for_each_node_by_itself() {
         "{HALT}\"case $NODE in b) echo no such thing >&2; exit 6;; c) exit 255;; esac; echo done\""
     ));
     let mut drivers = stage.drivers(&["a", "b", "c", "d"]);
-    let events = carry_out(&mut drivers, Task::Run(Errand::Halt), 0..4);
+    let events = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..4);
     // 255 is the command's own here: it ran.
     assert_eq!(kinds(&events), [None, Some(FailureKind::Failed), Some(FailureKind::Failed), None]);
     assert!(detail(&events[1]).ends_with("exit status 6: no such thing"), "{}", detail(&events[1]));
@@ -66,7 +66,7 @@ fn who_hangs_is_late_at_its_own_limit_and_the_others_are_heard_before() {
     let stage = stage(&format!("timeout=\"5s\"\n{HALT}\"[ $NODE != b ] || exec sleep 600\""));
     let mut drivers = stage.drivers(&["a", "b", "c"]);
     let mut queue: VecDeque<NodeId> = [0, 1, 2].map(NodeId).into();
-    drivers.begin(Task::Run(Errand::Halt), &mut queue);
+    drivers.begin(Task::Run(RemoteCommand::Halt), &mut queue);
     let mut heard: Vec<Event> = Vec::new();
     while heard.len() < 3 {
         heard.extend(drivers.next(None));
@@ -81,7 +81,7 @@ fn who_hangs_is_late_at_its_own_limit_and_the_others_are_heard_before() {
 fn two_nodes_with_one_address_never_answer_for_each_other() {
     let stage = stage(&format!("{HALT}\"true\""));
     let mut drivers = stage.drivers(&["a", "a", "b"]);
-    let events = carry_out(&mut drivers, Task::Run(Errand::Halt), 0..3);
+    let events = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..3);
     assert_eq!(kinds(&events), [None, None, None]);
     // The two calls run at once: either may write its line first.
     let mut calls = stage.calls();
@@ -95,7 +95,7 @@ fn a_program_that_breaks_off_leaves_unknown_what_it_did_not_tell() {
     let killer = "(until [ -e $D/go ]; do sleep 0.05; done; kill -9 $$) &\n";
     fs::write(stage.bed.path().join("before"), killer).unwrap();
     let mut drivers = stage.drivers(&["a", "b"]);
-    drivers.begin(Task::Run(Errand::Halt), &mut [NodeId(0), NodeId(1)].into());
+    drivers.begin(Task::Run(RemoteCommand::Halt), &mut [NodeId(0), NodeId(1)].into());
     let mut events = drivers.next(None);
     fs::write(stage.bed.path().join("go"), "").unwrap();
     events.extend(drivers.next(None));
@@ -107,7 +107,7 @@ fn a_program_that_does_not_work_is_said_so_and_not_tried_again() {
     let stage = stage(&format!("{HALT}\"true\""));
     fs::write(stage.bed.path().join("before"), "echo 'clush: error: no such option' >&2; exit 2\n").unwrap();
     let mut drivers = stage.drivers(&["a", "b"]);
-    let events = carry_out(&mut drivers, Task::Run(Errand::Halt), 0..2);
+    let events = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..2);
     assert_eq!(kinds(&events), [Some(FailureKind::NotStarted), Some(FailureKind::NotStarted)]);
     assert!(detail(&events[0]).contains("no such option"), "{}", detail(&events[0]));
 }
@@ -144,7 +144,7 @@ fn a_node_that_nobody_answers_for_is_down_and_one_that_turns_us_away_is_not() {
     let said = [Probe::Down, Probe::Unknown, Probe::Unknown];
     let expected: Vec<Event> = said.into_iter().zip(0..).map(|(p, n)| Event::Probe(NodeId(n), p)).collect();
     assert_eq!(carry_out(&mut drivers, Task::Probe, 0..3), expected);
-    let events = carry_out(&mut drivers, Task::Run(Errand::Halt), 0..3);
+    let events = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..3);
     let expected = [FailureKind::Refused, FailureKind::Authentication, FailureKind::TimedOut].map(Some);
     assert_eq!(kinds(&events), expected);
 }
@@ -178,13 +178,13 @@ fn commands_that_are_alike_go_together_and_each_has_its_own_output() {
 fn what_is_gathered_and_what_runs_is_ended_on_request() {
     let stage = stage(&format!("{HALT}\"sleep 600\""));
     let mut drivers = stage.drivers(&["a", "b"]);
-    drivers.begin(Task::Run(Errand::Halt), &mut [NodeId(0)].into());
+    drivers.begin(Task::Run(RemoteCommand::Halt), &mut [NodeId(0)].into());
     // The first one is called out before the second one is gathered.
     while stage.calls().is_empty() {
         let until = drivers.now() + Duration::from_millis(50);
         assert_eq!(drivers.next(Some(until)), []);
     }
-    drivers.begin(Task::Run(Errand::Halt), &mut [NodeId(1)].into());
+    drivers.begin(Task::Run(RemoteCommand::Halt), &mut [NodeId(1)].into());
     drivers.end_all();
     let mut heard = Vec::new();
     while heard.len() < 2 {

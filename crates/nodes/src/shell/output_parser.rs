@@ -9,7 +9,7 @@
 //! (`no_node_speaks_for_another_and_no_command_for_its_end`).
 
 use super::wrapper::{self, LOST, Mark};
-use orderly_exec::children::Said;
+use orderly_exec::children::ChildOutput;
 use orderly_exec::job::{Ended, Ending};
 use orderly_plan::nodeset;
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ pub(crate) struct Verdict {
 
 /// What is heard of the nodes of one call.
 #[derive(Debug)]
-pub(crate) struct Hearing {
+pub(crate) struct OutputParser {
     mark: String,
     /// The program's name, which begins the lines it says itself.
     program: String,
@@ -65,7 +65,7 @@ enum Told {
     Late,
 }
 
-impl Hearing {
+impl OutputParser {
     /// Listens to a call for nodes that the program calls `targets`; of each one's stdout `keep` bytes
     /// are kept.
     pub(crate) fn new<'t>(
@@ -105,7 +105,7 @@ impl Hearing {
     }
 
     /// Takes what was said; returns the nodes of which all is known now, each with its verdict.
-    pub(crate) fn hear(&mut self, said: &Said) -> Vec<(usize, Verdict)> {
+    pub(crate) fn hear(&mut self, said: &ChildOutput) -> Vec<(usize, Verdict)> {
         let mut touched = Vec::new();
         // stdout first: a node's mark was printed before the program told of its end.
         for line in self.stdout.take(&said.stdout) {
@@ -334,16 +334,16 @@ mod tests {
 
     const MARK: &str = "orderly-m";
 
-    fn hearing(targets: &[&str]) -> Hearing {
-        Hearing::new("/usr/bin/clush", MARK.to_owned(), targets.iter().copied(), 100)
+    fn hearing(targets: &[&str]) -> OutputParser {
+        OutputParser::new("/usr/bin/clush", MARK.to_owned(), targets.iter().copied(), 100)
     }
 
-    fn out(text: &str) -> Said {
-        Said { stdout: text.as_bytes().to_vec(), stderr: Vec::new() }
+    fn out(text: &str) -> ChildOutput {
+        ChildOutput { stdout: text.as_bytes().to_vec(), stderr: Vec::new() }
     }
 
-    fn err(text: &str) -> Said {
-        Said { stdout: Vec::new(), stderr: text.as_bytes().to_vec() }
+    fn err(text: &str) -> ChildOutput {
+        ChildOutput { stdout: Vec::new(), stderr: text.as_bytes().to_vec() }
     }
 
     /// A verdict in short: place, ending, whether lost, stdout, last words.
@@ -431,7 +431,7 @@ mod tests {
         let mut hearing = hearing(&["n1", "n2"]);
         hearing.hear(&out("n1: orderly-m begin\n"));
         for _ in 0..100 {
-            hearing.hear(&Said {
+            hearing.hear(&ChildOutput {
                 stdout: [b"n1: ", vec![b'A'; 50_000].as_slice()].concat(),
                 stderr: vec![0xff; 5_000],
             });

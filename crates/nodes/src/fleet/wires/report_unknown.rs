@@ -1,6 +1,8 @@
 //! Why an answer is unknown: what was said in its place, once a node, and whether the failure is permanent.
 
-use super::{Call, Wires};
+use super::Wires;
+use super::call::Call;
+use super::unknowns::unlisted_failure;
 use crate::power::{PowerDriver, UNLISTED};
 use crate::probe::ProbeDriver;
 use crate::roster::Member;
@@ -9,53 +11,8 @@ use crate::template::fold;
 use orderly_exec::job::{Ended, shorten};
 use orderly_plan::fleet::{Failure, FailureKind, NodeId, Power, Probe, Teller};
 use orderly_plan::report;
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
-use std::time::{Duration, Instant};
-
-/// How long a complaint waits for others like it, which come one by one from calls for a node each.
-const TOGETHER: Duration = Duration::from_millis(300);
-
-/// What is known of answers that say nothing.
-#[derive(Debug, Default)]
-pub(super) struct Unknowns {
-    /// By node: why its power is unknown.
-    power: HashMap<NodeId, Failure>,
-    /// What a probe met instead of an answer.
-    probe: HashMap<NodeId, Failure>,
-    /// Profiles in which an answer of a status was understood: their form is right.
-    understood: HashSet<u32>,
-    /// Nodes of which it was said why their power, and their probe, is unknown.
-    told: [HashSet<NodeId>; 2],
-    /// By what is to be said: the words for the first, and the nodes.
-    complaints: BTreeMap<String, (String, Vec<NodeId>)>,
-    due: Option<Instant>,
-}
-
-impl Unknowns {
-    /// Returns when people are to be told.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.due
-    }
-
-    /// Remembers why the power of a node is unknown; tells whether that is the first word of it. A wrong
-    /// password stays the reason: controllers turn busy or silent after a few of them. So do words after
-    /// which only a status without any came.
-    fn remember(&mut self, node: NodeId, why: Failure) -> bool {
-        let stays = self.power.get(&node).is_some_and(|before| {
-            before.kind == FailureKind::Authentication || (why.name.is_none() && before.name.is_some())
-        });
-        if !stays {
-            self.power.insert(node, why);
-        }
-        self.told[0].insert(node)
-    }
-
-    fn complain(&mut self, key: String, said: String, node: NodeId) {
-        self.due.get_or_insert(Instant::now() + TOGETHER);
-        self.complaints.entry(key).or_insert_with(|| (said, Vec::new())).1.push(node);
-    }
-}
+use std::time::Instant;
 
 impl Wires {
     /// Says, once a node, why a status that failed leaves its power unknown: a wrong password is
@@ -228,11 +185,6 @@ impl Wires {
             | ProbeDriver::Command(_) => shell::plain_failure(Teller::Probe, argv, ended),
         }
     }
-}
-
-/// Returns the failure of a node that powermand does not have.
-pub(super) fn unlisted_failure() -> Failure {
-    Failure::of_call(Teller::Power, FailureKind::Misconfigured, String::new(), UNLISTED)
 }
 
 /// Returns what people read of nodes that told nothing, in the words that were said of the first.

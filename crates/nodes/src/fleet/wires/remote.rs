@@ -1,21 +1,14 @@
 //! What is run on nodes, or asked of them by a command: lines, input, limits.
 
-use super::{Purpose, Wires};
+use super::Wires;
+use super::call::{OnNode, Purpose};
 use crate::boot;
-use crate::config::Profile;
 use crate::probe::ProbeDriver;
 use crate::shell::{self, ShellDriver};
 use crate::users;
 use orderly_exec::job::Job;
-use orderly_plan::fleet::{Errand, NodeId, Task};
+use orderly_plan::fleet::{NodeId, RemoteCommand, Task};
 use std::time::Duration;
-
-/// A command line for a node.
-pub(super) struct OnNode<'c> {
-    pub(super) line: &'c str,
-    pub(super) input: &'c [u8],
-    pub(super) limit: Duration,
-}
 
 impl Wires {
     pub(super) fn probe_job(&self, node: NodeId) -> Option<Job> {
@@ -31,9 +24,9 @@ impl Wires {
         Some(Job::new(argv, profile.probe.timeout))
     }
 
-    pub(super) fn begin_errand(&mut self, node: NodeId, errand: Errand) {
-        let task = Task::Run(errand);
-        let begun = self.errand_line(node, errand).is_some_and(|(line, input, limit)| {
+    pub(super) fn begin_remote(&mut self, node: NodeId, remote: RemoteCommand) {
+        let task = Task::Run(remote);
+        let begun = self.remote_line(node, remote).is_some_and(|(line, input, limit)| {
             self.call_on(node, Purpose::Act(task), &OnNode { line: &line, input: &input, limit })
         });
         if !begun {
@@ -44,28 +37,28 @@ impl Wires {
 
     /// Begins a command on one node; tells whether its shell driver can.
     pub(super) fn call_on(&mut self, node: NodeId, purpose: Purpose, what: &OnNode<'_>) -> bool {
-        let errand = match purpose {
-            Purpose::Act(Task::Run(errand)) => Some(errand),
+        let remote = match purpose {
+            Purpose::Act(Task::Run(remote)) => Some(remote),
             Purpose::Act(_)
             | Purpose::ReadPower
             | Purpose::Probe
             | Purpose::ProbePower
             | Purpose::LookAfter(_)
-            | Purpose::Settle(_)
+            | Purpose::Confirm(_)
             | Purpose::Command(_)
-            | Purpose::Crew => None,
+            | Purpose::Batch => None,
         };
         let mut line = what.line.to_owned();
         // As a part of the line it arrives whole or not at all: a start file may read standard input.
         if !what.input.is_empty() {
             line = shell::fed(&line, what.input);
         }
-        if let Some(own) = errand.and_then(|errand| self.spares_self(node, errand)) {
+        if let Some(own) = remote.and_then(|remote| self.spares_self(node, remote)) {
             line = shell::unless_self(own, &line);
         }
         let driver = &self.wiring.profile(node).shell.driver;
         // A boot id proves by itself that it was read.
-        let is_announced = matches!(driver, ShellDriver::Ssh(_)) && errand != Some(Errand::ReadBootId);
+        let is_announced = matches!(driver, ShellDriver::Ssh(_)) && remote != Some(RemoteCommand::ReadBootId);
         let mark = if is_announced { shell::draw_mark().ok() } else { None };
         if let Some(mark) = &mark {
             line = shell::announced(mark, &line);
@@ -84,12 +77,15 @@ impl Wires {
         true
     }
 
-    /// Returns the boot id that keeps a node from carrying out an errand, where it is to be compared there:
+    /// Returns the boot id that keeps a node from carrying out a remote command, where it is to be compared there:
     /// whatever halts or restarts a node, or ends its users, through a shell that is known.
-    pub(super) fn spares_self(&self, node: NodeId, errand: Errand) -> Option<&str> {
-        let ends = match errand {
-            Errand::Halt | Errand::Restart | Errand::Maintenance | Errand::EndUsers => true,
-            Errand::Notify | Errand::ReadBootId => false,
+    pub(super) fn spares_self(&self, node: NodeId, remote: RemoteCommand) -> Option<&str> {
+        let ends = match remote {
+            RemoteCommand::Halt
+            | RemoteCommand::Restart
+            | RemoteCommand::Maintenance
+            | RemoteCommand::EndUsers => true,
+            RemoteCommand::Notify | RemoteCommand::ReadBootId => false,
         };
         let knows_shell = match &self.wiring.profile(node).shell.driver {
             ShellDriver::Ssh(_) | ShellDriver::Parallel(_) => true,
@@ -99,34 +95,33 @@ impl Wires {
         (ends && knows_shell && !self.may_be_self.contains(&node)).then_some(own)
     }
 
-    /// Returns the command line of an errand, what it reads, and how long it may take.
-    pub(super) fn errand_line(&self, node: NodeId, errand: Errand) -> Option<(String, Vec<u8>, Duration)> {
+    /// Returns the command line of a remote command, what it reads, and how long it may take.
+    pub(super) fn remote_line(
+        &self,
+        node: NodeId,
+        remote: RemoteCommand,
+    ) -> Option<(String, Vec<u8>, Duration)> {
         let profile = self.wiring.profile(node);
         let shutdown = &profile.shutdown;
         let timeout = profile.shell_timeout();
-        let line = match errand {
+        let line = match remote {
             // One terminal that takes nothing more must not hold up a whole shutdown.
-            Errand::Notify => {
+            RemoteCommand::Notify => {
                 let timeout = timeout.min(shutdown.notify_timeout);
                 return Some((shutdown.notify.clone(), self.message.clone(), timeout));
             }
-            Errand::Halt => &shutdown.halt,
-            Errand::Restart => &shutdown.restart,
-            Errand::Maintenance => &shutdown.maintenance,
-            Errand::EndUsers => {
+            RemoteCommand::Halt => &shutdown.halt,
+            RemoteCommand::Restart => &shutdown.restart,
+            RemoteCommand::Maintenance => &shutdown.maintenance,
+            RemoteCommand::EndUsers => {
                 // The grace is the script's own waiting and not a node that does not answer.
                 let timeout = timeout.max(shutdown.grace + Duration::from_secs(60));
-                return Some((users_command(profile)?, users::SCRIPT.into(), timeout));
+                return Some((profile.users_command()?, users::SCRIPT.into(), timeout));
             }
-            Errand::ReadBootId => {
+            RemoteCommand::ReadBootId => {
                 return Some((boot::COMMAND.to_owned(), Vec::new(), timeout.min(boot::TIMEOUT)));
             }
         };
         Some((line.clone(), Vec::new(), timeout))
     }
-}
-
-/// Returns the command that ends users' processes, where that is wanted.
-pub(super) fn users_command(profile: &Profile) -> Option<String> {
-    users::command(profile.shutdown.end_users, profile.shutdown.grace)
 }

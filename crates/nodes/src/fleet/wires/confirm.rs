@@ -1,34 +1,15 @@
 //! Judging a power call by what power reads afterwards, and by parts when a status takes its time.
 
-use super::unknown::unlisted_failure;
-use super::{Call, Later, Purpose, Wires};
-use crate::power::{wanted, without_effect};
+use super::Wires;
+use super::call::{Call, Confirmation, Purpose, Timer};
+use super::unknowns::unlisted_failure;
+use crate::power::wanted;
 use orderly_exec::children::ChildId;
 use orderly_exec::job::{Ended, Job};
 use orderly_plan::fleet::{Event, Failure, FailureKind, NodeId, Power, Task};
 use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::time::Instant;
-
-/// Nodes of a power call that is over, whose power does not read as wanted yet.
-#[derive(Debug)]
-pub(super) struct Judgement {
-    pub(super) task: Task,
-    /// What is said of a node that does not get there.
-    pub(super) failure: Failure,
-    pub(super) until: Instant,
-}
-
-impl Judgement {
-    /// Returns what is said of a node whose power reads like this in the end. A controller that tells how
-    /// its node stands is not one that does not answer.
-    fn failure_at(&self, power: Power) -> Failure {
-        if power != Power::Unknown && self.failure.kind.met_nobody() {
-            return Failure::own(FailureKind::NoEffect, without_effect(self.task));
-        }
-        self.failure.clone()
-    }
-}
 
 impl Wires {
     /// Asks how far the nodes of a call are that takes its time: one that hangs holds nobody else.
@@ -51,20 +32,20 @@ impl Wires {
 
     pub(super) fn look_after_later(&mut self, id: ChildId, node: NodeId) {
         // The parts of a look end one by one, and one next look is enough.
-        if self.later.iter().any(|Reverse((_, later))| *later == Later::LookAfter(id)) {
+        if self.timers.iter().any(|Reverse((_, later))| *later == Timer::LookAfter(id)) {
             return;
         }
         let interval = self.wiring.profile(node).probe.interval;
-        self.later.push(Reverse((Instant::now() + interval, Later::LookAfter(id))));
+        self.timers.push(Reverse((Instant::now() + interval, Timer::LookAfter(id))));
     }
 
     /// Asks what became of the nodes of a call that is over.
-    pub(super) fn settle(&mut self, judgement: Judgement, nodes: Vec<NodeId>) {
+    pub(super) fn confirm(&mut self, confirmation: Confirmation, nodes: Vec<NodeId>) {
         match self.status_job(&nodes) {
-            Some(job) => self.begin_call(job, Purpose::Settle(judgement), nodes),
+            Some(job) => self.begin_call(job, Purpose::Confirm(confirmation), nodes),
             None => {
                 let failure = self.no_call();
-                self.fail_all(judgement.task, nodes, &failure);
+                self.fail_all(confirmation.task, nodes, &failure);
             }
         }
     }
@@ -90,8 +71,8 @@ impl Wires {
 
     /// Takes what power reads after a call. What is not as wanted is asked again while there is
     /// time: controllers say "done" first and act then.
-    pub(super) fn settled(&mut self, judgement: Judgement, powers: Vec<(NodeId, Power)>, told: bool) {
-        let task = judgement.task;
+    pub(super) fn confirmed(&mut self, confirmation: Confirmation, powers: Vec<(NodeId, Power)>, told: bool) {
+        let task = confirmation.task;
         let (done, waiting): (Vec<_>, Vec<_>) =
             powers.into_iter().partition(|(_, power)| wanted(task) == Some(*power));
         self.answers.extend(done.into_iter().map(|(node, _)| Event::answer(task, node, Ok(()))));
@@ -101,9 +82,9 @@ impl Wires {
             self.fail_all(task, waiting, &unjudged(task));
             return;
         }
-        if Instant::now() >= judgement.until {
+        if Instant::now() >= confirmation.until {
             for (node, power) in waiting {
-                let failure = Err(judgement.failure_at(power));
+                let failure = Err(confirmation.failure_at(power));
                 self.answers.push(Event::answer(task, node, failure));
             }
             return;
@@ -111,21 +92,21 @@ impl Wires {
         let waiting: Vec<NodeId> = waiting.into_iter().map(|(node, _)| node).collect();
         let Some(&first) = waiting.first() else { return };
         let at = Instant::now() + self.wiring.profile(first).probe.interval;
-        self.judgements += 1;
-        self.waiting.insert(self.judgements, (judgement, waiting));
-        self.later.push(Reverse((at, Later::SettleAgain(self.judgements))));
+        self.confirmations += 1;
+        self.waiting.insert(self.confirmations, (confirmation, waiting));
+        self.timers.push(Reverse((at, Timer::ConfirmAgain(self.confirmations))));
     }
 
-    pub(super) fn settle_again(&mut self, id: u64) {
-        if let Some((judgement, nodes)) = self.waiting.remove(&id) {
-            self.settle(judgement, nodes);
+    pub(super) fn confirm_again(&mut self, id: u64) {
+        if let Some((confirmation, nodes)) = self.waiting.remove(&id) {
+            self.confirm(confirmation, nodes);
         }
     }
 
     /// Answers for the nodes of calls that are over and not judged yet.
-    pub(super) fn end_judging(&mut self) {
-        for (_, (judgement, nodes)) in std::mem::take(&mut self.waiting) {
-            self.fail_all(judgement.task, nodes, &unjudged(judgement.task));
+    pub(super) fn end_confirming(&mut self) {
+        for (_, (confirmation, nodes)) in std::mem::take(&mut self.waiting) {
+            self.fail_all(confirmation.task, nodes, &unjudged(confirmation.task));
         }
     }
 
@@ -142,7 +123,7 @@ impl Wires {
         let Some(&first) = call.nodes.first() else { return };
         if self.calls.len() + 1 >= self.fanout {
             let at = Instant::now() + self.wiring.profile(first).probe.interval;
-            self.later.push(Reverse((at, Later::Split(id))));
+            self.timers.push(Reverse((at, Timer::Split(id))));
             return;
         }
         let Some(call) = self.calls.remove(&id) else { return };
@@ -213,8 +194,8 @@ impl Wires {
                 self.fail_all(*task, unlisted, &failure);
                 self.power_job(*task, &rest)
             }
-            Purpose::Settle(judgement) => {
-                self.fail_all(judgement.task, unlisted, &judgement.failure);
+            Purpose::Confirm(confirmation) => {
+                self.fail_all(confirmation.task, unlisted, &confirmation.failure);
                 self.status_job(&rest)
             }
             Purpose::ReadPower => {
@@ -230,7 +211,7 @@ impl Wires {
                 self.status_job(&rest)
             }
             Purpose::LookAfter(_) => self.status_job(&rest),
-            Purpose::Probe | Purpose::Command(_) | Purpose::Crew => None,
+            Purpose::Probe | Purpose::Command(_) | Purpose::Batch => None,
         };
         match job {
             Some(job) => self.begin_call(job, purpose, rest),

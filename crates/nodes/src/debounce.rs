@@ -7,7 +7,7 @@ use orderly_plan::fleet::Probe;
 
 /// What a node's probe said so far.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Steady {
+pub(crate) struct Debouncer {
     known: Option<Probe>,
     last: Option<Probe>,
     equal: u32,
@@ -21,7 +21,7 @@ pub(crate) enum Verdict {
     AskAgain,
 }
 
-impl Steady {
+impl Debouncer {
     /// Takes a reading; after too many that differ, the answer is unknown.
     pub(crate) fn take(&mut self, reading: Probe, stable: u32) -> Verdict {
         if stable <= 1 {
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_new_state_counts_after_enough_equal_readings_and_flapping_is_unknown() {
-        let mut steady = Steady::default();
+        let mut steady = Debouncer::default();
         let mut take = |reading| steady.take(reading, 3);
         assert_eq!(take(Probe::Up), Verdict::AskAgain);
         assert_eq!(take(Probe::Up), Verdict::AskAgain);
@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(take(Probe::Up), Verdict::Answer(Probe::Up));
         assert_eq!(take(Probe::Unknown), Verdict::Answer(Probe::Unknown));
         assert_eq!(steady.take(Probe::Down, 1), Verdict::Answer(Probe::Down));
-        let mut flapping = Steady::default();
+        let mut flapping = Debouncer::default();
         let mut said = Vec::new();
         for turn in 0..12 {
             said.push(flapping.take(if turn % 2 == 0 { Probe::Up } else { Probe::Down }, 3));

@@ -1,36 +1,13 @@
 //! Which way a task takes: what is known already, a connection of our own, or a process, for one node
 //! or for many.
 
-use super::{Wires, told_to_end, users_command};
+use super::route::{Asks, NAMES, Route};
+use super::{Wires, told_to_end};
 use crate::config::Profile;
 use crate::probe::ProbeDriver;
 use crate::template::Reach;
-use orderly_plan::fleet::{Errand, Event, Failure, FailureKind, NodeId, Power, Probe, Task};
+use orderly_plan::fleet::{Event, Failure, FailureKind, NodeId, Power, Probe, RemoteCommand, Task};
 use std::collections::VecDeque;
-
-/// Bytes of node names one process gets: a single argument may have 128 KiB.
-pub(super) const NAMES: usize = 96 * 1024;
-
-/// What a task is for a node.
-pub(super) enum Way {
-    /// Answered without asking anybody.
-    Known(Event),
-    Tcp,
-    /// Its controller is looked at first.
-    Looked,
-    /// A process; one for many when its template says so.
-    Process(Reach, Asks),
-    /// A part in the next call of a program that runs commands on many nodes.
-    Crew,
-}
-
-/// Whom a process asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asks {
-    /// The power controller, of which only so much may be asked at once.
-    Controller,
-    Node,
-}
 
 impl Wires {
     /// Takes from `nodes` those that can go into one process with `first`, which is one of them.
@@ -62,48 +39,48 @@ impl Wires {
         set
     }
 
-    pub(super) fn way(&self, task: Task, node: NodeId) -> Way {
+    pub(super) fn route(&self, task: Task, node: NodeId) -> Route {
         if self.ending {
-            return Way::Known(Event::answer(task, node, Err(told_to_end())));
+            return Route::Known(Event::answer(task, node, Err(told_to_end())));
         }
         let profile = self.wiring.profile(node);
         match task {
-            Task::Probe => self.way_to_probe(profile, node),
+            Task::Probe => self.route_to_probe(profile, node),
             Task::ReadPower => match profile.power.driver.reach(Task::ReadPower) {
-                Some(reach) => Way::Process(reach, Asks::Controller),
-                None => Way::Known(Event::Power(node, Power::Unknown)),
+                Some(reach) => Route::Process(reach, Asks::Controller),
+                None => Route::Known(Event::Power(node, Power::Unknown)),
             },
             Task::PowerOn | Task::PowerOff | Task::Reset => match profile.power.driver.reach(task) {
-                Some(reach) => Way::Process(reach, Asks::Controller),
-                None => Way::Known(cannot(task, node, "it has no driver for that (see [power])")),
+                Some(reach) => Route::Process(reach, Asks::Controller),
+                None => Route::Known(cannot(task, node, "it has no driver for that (see [power])")),
             },
-            Task::Run(errand) => {
-                if errand == Errand::EndUsers && users_command(profile).is_none() {
-                    Way::Known(Event::Ended(node, task, Ok(())))
+            Task::Run(remote) => {
+                if remote == RemoteCommand::EndUsers && profile.users_command().is_none() {
+                    Route::Known(Event::Ended(node, task, Ok(())))
                 } else if self.parallel(node).is_some() && self.abilities[node.index()].runs_commands {
-                    Way::Crew
+                    Route::Batch
                 } else if self.abilities[node.index()].runs_commands {
-                    Way::Process(Reach::Each, Asks::Node)
+                    Route::Process(Reach::Each, Asks::Node)
                 } else {
-                    Way::Known(cannot(task, node, "it has no shell driver (see [shell])"))
+                    Route::Known(cannot(task, node, "it has no shell driver (see [shell])"))
                 }
             }
         }
     }
 
-    fn way_to_probe(&self, profile: &Profile, node: NodeId) -> Way {
+    fn route_to_probe(&self, profile: &Profile, node: NodeId) -> Route {
         if !self.abilities[node.index()].probes {
-            return Way::Known(Event::Probe(node, Probe::Unknown));
+            return Route::Known(Event::Probe(node, Probe::Unknown));
         }
         match &profile.probe.driver {
-            ProbeDriver::Tcp { .. } => Way::Tcp,
-            ProbeDriver::Shell { .. } if self.parallel(node).is_some() => Way::Crew,
-            ProbeDriver::Shell { .. } | ProbeDriver::Command(_) => Way::Process(Reach::Each, Asks::Node),
+            ProbeDriver::Tcp { .. } => Route::Tcp,
+            ProbeDriver::Shell { .. } if self.parallel(node).is_some() => Route::Batch,
+            ProbeDriver::Shell { .. } | ProbeDriver::Command(_) => Route::Process(Reach::Each, Asks::Node),
             ProbeDriver::Power => match profile.power.driver.reach(Task::ReadPower) {
-                Some(reach) => Way::Process(reach, Asks::Controller),
-                None => Way::Known(Event::Probe(node, Probe::Unknown)),
+                Some(reach) => Route::Process(reach, Asks::Controller),
+                None => Route::Known(Event::Probe(node, Probe::Unknown)),
             },
-            ProbeDriver::None | ProbeDriver::Simulator => Way::Known(Event::Probe(node, Probe::Unknown)),
+            ProbeDriver::None | ProbeDriver::Simulator => Route::Known(Event::Probe(node, Probe::Unknown)),
         }
     }
 }

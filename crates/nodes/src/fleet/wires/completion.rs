@@ -1,7 +1,7 @@
 //! What the end of a process means for the nodes it was for.
 
-use super::judging::Judgement;
-use super::{Call, Purpose, Wires};
+use super::Wires;
+use super::call::{Call, Confirmation, Purpose, UNSAID};
 use crate::boot;
 use crate::power::{wanted, without_effect};
 use crate::probe::ProbeDriver;
@@ -9,13 +9,9 @@ use crate::shell;
 use crate::users;
 use orderly_exec::children::ChildId;
 use orderly_exec::job::{Ended, Ending};
-use orderly_plan::fleet::{Errand, Event, Failure, FailureKind, NodeId, Power, Probe, Task, Teller};
+use orderly_plan::fleet::{Event, Failure, FailureKind, NodeId, Power, Probe, RemoteCommand, Task, Teller};
 use std::collections::BTreeMap;
 use std::time::Instant;
-
-/// What is said where the script that ends users' processes was never run.
-pub(super) const UNSAID: &str = "the node did not run the script that ends users' processes to its end: does the shell \
-                                 driver pass on what is printed?";
 
 impl Wires {
     pub(super) fn call_ended(&mut self, id: ChildId, ended: Ended) {
@@ -60,22 +56,22 @@ impl Wires {
                 }
             }
             Purpose::LookAfter(other) => self.looked_after(*other, nodes, &ended),
-            Purpose::Settle(Judgement { task, failure, until }) => {
-                let judgement = Judgement { task: *task, failure: failure.clone(), until: *until };
+            Purpose::Confirm(Confirmation { task, failure, until }) => {
+                let confirmation = Confirmation { task: *task, failure: failure.clone(), until: *until };
                 let powers = self.powers(nodes, &ended);
-                self.settled(judgement, powers, call.told);
+                self.confirmed(confirmation, powers, call.told);
             }
             Purpose::Command(id) => {
                 let result = command_failure(&call, &ended, !nodes.is_empty());
                 self.ended.push((*id, result.map_or(Ok(ended), Err)));
             }
-            Purpose::Crew => self.crew_ended(id, &ended, call.told),
+            Purpose::Batch => self.batch_ended(id, &ended, call.told),
         }
     }
 
     fn act_ended(&mut self, task: Task, nodes: Vec<NodeId>, call: &Call, ended: &Ended) {
         let Some(&first) = nodes.first() else { return };
-        if task == Task::Run(Errand::ReadBootId) {
+        if task == Task::Run(RemoteCommand::ReadBootId) {
             let id = if ended.succeeded() { boot::id(&ended.text()) } else { None };
             self.answers.extend(nodes.into_iter().map(|node| Event::BootId(node, id)));
             return;
@@ -85,7 +81,7 @@ impl Wires {
             if self.power_driver(first).is_known() && wanted(task).is_some() && !call.told {
                 let until = Instant::now() + self.wiring.profile(first).power_timeout();
                 let failure = Failure::own(FailureKind::NoEffect, without_effect(task));
-                self.settle(Judgement { task, failure, until }, nodes);
+                self.confirm(Confirmation { task, failure, until }, nodes);
                 return;
             }
             self.answers.extend(nodes.into_iter().map(|node| Event::answer(task, node, Ok(()))));
@@ -105,7 +101,7 @@ impl Wires {
             && failure.kind != FailureKind::Ended
             && self.wiring.profile(first).reads_power();
         if can_ask {
-            self.settle(Judgement { task, failure, until: Instant::now() }, nodes);
+            self.confirm(Confirmation { task, failure, until: Instant::now() }, nodes);
         } else {
             self.fail_all(task, nodes, &failure);
         }
@@ -129,7 +125,7 @@ impl Wires {
         });
         for (detail, nodes) in silent {
             let failure = Failure::of_call(Teller::Power, FailureKind::Unreachable, String::new(), detail);
-            self.settle(Judgement { task, failure, until: Instant::now() }, nodes);
+            self.confirm(Confirmation { task, failure, until: Instant::now() }, nodes);
         }
         nodes
     }
@@ -190,7 +186,7 @@ impl Wires {
             let failure = Failure::own(FailureKind::Ended, why.to_owned());
             self.give_up(id, call, &failure);
         }
-        self.give_up_crews(&Failure::own(FailureKind::Ended, why.to_owned()));
+        self.give_up_batches(&Failure::own(FailureKind::Ended, why.to_owned()));
         self.prober.end_all();
         self.take_probes();
         self.end_looking();
@@ -200,12 +196,12 @@ impl Wires {
     pub(super) fn give_up(&mut self, id: ChildId, call: Call, failure: &Failure) {
         self.controllers.free(&call.occupies);
         let task = match call.purpose {
-            Purpose::Act(task) | Purpose::Settle(Judgement { task, .. }) => task,
+            Purpose::Act(task) | Purpose::Confirm(Confirmation { task, .. }) => task,
             Purpose::ReadPower => Task::ReadPower,
             Purpose::Probe | Purpose::ProbePower => Task::Probe,
             Purpose::LookAfter(_) => return,
-            Purpose::Crew => {
-                self.lose_crew(id, failure);
+            Purpose::Batch => {
+                self.lose_batch(id, failure);
                 return;
             }
             Purpose::Command(id) => {
@@ -220,11 +216,11 @@ impl Wires {
 }
 
 fn act_failure(task: Task, call: &Call, ended: &Ended) -> Option<Failure> {
-    let is_errand = matches!(task, Task::Run(_));
+    let is_remote = matches!(task, Task::Run(_));
     let failure = if ended.succeeded() {
-        let unsaid = task == Task::Run(Errand::EndUsers) && !users::ran(&ended.text());
+        let unsaid = task == Task::Run(RemoteCommand::EndUsers) && !users::ran(&ended.text());
         return unsaid.then(|| Failure::of_call(Teller::Shell, FailureKind::Failed, String::new(), UNSAID));
-    } else if is_errand {
+    } else if is_remote {
         shell::failure(&call.argv, ended)
     } else {
         shell::plain_failure(Teller::Power, &call.argv, ended)

@@ -1,0 +1,178 @@
+//! What each member gets, after all overrides, and what can only be checked with the inventory at hand.
+
+use crate::config::{Cluster, Probe, Profile};
+use crate::probe::ProbeDriver;
+use crate::roster::{Kind, Member, Roster};
+use crate::shell::ShellDriver;
+use orderly_exec::files;
+use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
+use orderly_plan::fleet::{Abilities, NodeId};
+use orderly_plan::inventory::Inventory;
+use orderly_plan::nodeset;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// What each member gets, after all overrides.
+#[derive(Debug)]
+pub(super) struct Wiring {
+    pub(super) roster: Roster,
+    pub(super) profiles: Vec<Profile>,
+    /// By member.
+    pub(super) profile_of: Vec<u32>,
+}
+
+impl Wiring {
+    pub(super) fn profile(&self, node: NodeId) -> &Profile {
+        &self.profiles[self.profile_of[node.index()] as usize]
+    }
+
+    pub(super) fn abilities(&self, node: NodeId) -> Abilities {
+        let profile = self.profile(node);
+        let runs = self.roster.member(node).kind == Kind::Node;
+        let power = &profile.power.driver;
+        Abilities {
+            switches_power: power.switches(),
+            reads_power: power.reads(),
+            confirms_power: power.is_known() && power.switches() && !power.is_simulated(),
+            resets: power.resets(),
+            runs_commands: runs && profile.shell.driver != ShellDriver::None,
+            probes: runs && profile.probe.driver != ProbeDriver::None,
+            interval: profile.probe.interval,
+        }
+    }
+}
+
+/// Gives every member its profile and checks what can only be checked with the inventory at hand.
+pub(super) fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, Diagnostics> {
+    let roster = Roster::of(inventory);
+    let mut wrong = Diagnostics::default();
+    check_overrides(cluster, &roster, &mut wrong);
+    let mut profiles = vec![cluster.profile.clone()];
+    let mut profile_of = Vec::with_capacity(roster.len());
+    // Members with the same overrides share a profile, however many there are.
+    let mut known: HashMap<(Vec<&str>, Option<&str>), u32> = HashMap::from([((Vec::new(), None), 0)]);
+    for member in roster.members() {
+        let groups: Vec<&str> = member
+            .groups
+            .iter()
+            .map(String::as_str)
+            .filter(|group| cluster.group_overrides.contains_key(*group))
+            .collect();
+        let own = cluster.node_overrides.get_key_value(&member.name);
+        let key = (groups, own.map(|(name, _)| name.as_str()));
+        let index = known.get(&key).copied().unwrap_or_else(|| {
+            let mut profile = cluster.profile.clone();
+            let patches = key.0.iter().filter_map(|group| cluster.group_overrides.get(*group));
+            patches.chain(own.map(|(_, patch)| patch)).for_each(|patch| profile.apply(patch));
+            profiles.push(profile);
+            let index = u32::try_from(profiles.len() - 1).unwrap_or(u32::MAX);
+            known.insert(key, index);
+            index
+        });
+        profile_of.push(index);
+    }
+    let mut wiring = Wiring { profile_of, profiles, roster };
+    for profile in &wiring.profiles {
+        if let Some(Err(error)) = profile.power.driver.password_file().map(files::check_only_owner_reads) {
+            let why = format!("{error:#}");
+            let why = why.trim_start_matches("rejected: ");
+            let clause = format!("power.password_file: {why}");
+            let hint = "its first line is the password, and only its owner may read it (mode 0600)";
+            wrong.push(Diagnostic::about(&cluster.file, clause).hint(hint));
+        }
+    }
+    let mut without: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (at, node) in inventory.nodes().iter().enumerate() {
+        let id = NodeId(u32::try_from(at).unwrap_or(u32::MAX));
+        let driver = Arc::clone(&wiring.profile(id).power.driver);
+        let Some(attribute) = driver.attribute() else { continue };
+        match node.attributes.get(attribute).and_then(|value| value.as_str()) {
+            Some(address)
+                if !address.is_empty()
+                    && !address.contains([',', ' ', '[', '\n'])
+                    && !address.starts_with('-') =>
+            {
+                let address = address.to_owned();
+                wiring.roster.set_bmc(id, address);
+            }
+            Some(address) => {
+                let clause =
+                    format!("node {}: \"{address}\" cannot be the address of a controller", node.name);
+                wrong.push(Diagnostic::about(&cluster.file, clause));
+            }
+            None => without.entry(attribute.to_owned()).or_default().push(node.name.as_str()),
+        }
+    }
+    // One line: a misspelt attribute is missing from all nodes alike.
+    for (attribute, nodes) in without {
+        let nodes = nodeset::fold(nodes);
+        let clause = format!(
+            "{nodes}: the inventory has no text \"{attribute}\" for them, the address of a node's controller \
+             (power.bmc names the attribute)"
+        );
+        wrong.push(Diagnostic::about(&cluster.file, clause));
+    }
+    for (index, member) in wiring.roster.members().iter().enumerate() {
+        let node = NodeId(u32::try_from(index).unwrap_or(u32::MAX));
+        for clause in unusable(wiring.profile(node), member) {
+            wrong.push(Diagnostic::about(&cluster.file, clause));
+        }
+    }
+    wrong.or(wiring)
+}
+
+fn check_overrides(cluster: &Cluster, roster: &Roster, wrong: &mut Diagnostics) {
+    let mut groups: Vec<&str> =
+        roster.members().iter().flat_map(|member| member.groups.iter().map(String::as_str)).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    for name in cluster.group_overrides.keys() {
+        if groups.binary_search(&name.as_str()).is_err() {
+            let message = format!("override.group.{name}: the inventory has no node group \"{name}\"");
+            wrong.push(Diagnostic::about(&cluster.file, message).suggest(name, groups.iter().copied()));
+        }
+    }
+    let names: std::collections::HashSet<&str> =
+        roster.members().iter().map(|member| member.name.as_str()).collect();
+    for name in cluster.node_overrides.keys() {
+        if !names.contains(name.as_str()) {
+            let message = format!("override.node.{name}: the inventory has no node \"{name}\"");
+            wrong.push(Diagnostic::about(&cluster.file, message).suggest(name, names.iter().copied()));
+        }
+    }
+}
+
+/// Returns why drivers cannot be used on a member.
+fn unusable(profile: &Profile, member: &Member) -> Vec<String> {
+    let mut clauses = Vec::new();
+    let name = &member.name;
+    for word in [name, &member.address] {
+        if word.starts_with('-') {
+            clauses.push(format!("node {name}: \"{word}\" would be taken for an option"));
+            break;
+        }
+    }
+    if member.kind == Kind::Node && member.number.is_none() {
+        let power = profile.power.driver.templates().iter().any(|(_, template)| template.needs_number());
+        let shell = matches!(&profile.shell.driver, ShellDriver::Command(run) if run.needs_number());
+        let probe = matches!(&profile.probe.driver, ProbeDriver::Command(up) if up.needs_number());
+        for (table, needs) in [("power", power), ("shell", shell), ("probe", probe)] {
+            if needs {
+                clauses.push(format!("{table}: {{number}} is asked for, and node {name} has no number"));
+            }
+        }
+    }
+    if member.kind == Kind::Node {
+        if let ShellDriver::Parallel(parallel) = &profile.shell.driver {
+            clauses.extend(crate::shell::unnamable(parallel, member));
+        }
+        let Probe { driver, .. } = &profile.probe;
+        if *driver == ProbeDriver::Power && !profile.reads_power() {
+            clauses.push(format!("node {name}: its probe is \"power\", and its power cannot be read"));
+        }
+        if matches!(driver, ProbeDriver::Shell { .. }) && profile.shell.driver == ShellDriver::None {
+            clauses.push(format!("node {name}: its probe is \"shell\", and it has no shell driver"));
+        }
+    }
+    clauses
+}
