@@ -4,11 +4,30 @@ use crate::pair::{Asset, Pair, possible, with_backup};
 use bed::fakes::Answer;
 use bed::loopfs::Disk;
 use bed::{Bed, Need, real};
+use std::os::unix::fs::PermissionsExt;
 
 /// Adds lines right below `[asset]`.
 fn with_asset(pair: &Pair<'_>, lines: &str) {
     let text = pair.bed.read("etc/ha.toml");
     pair.bed.config("ha.toml", text.replacen("[asset]\n", &format!("[asset]\n{lines}\n"), 1));
+}
+
+/// Whoever can put another file in its place says what is run as root; only the file itself was looked at.
+#[test]
+fn a_configuration_that_others_can_exchange_is_rejected() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    let before = pair.world(1);
+    let folder = bed.path("etc");
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+    for program in ["ha-release", "ha-takeover", "habackup"] {
+        let ended = pair.program(1, program).status(3).any_stderr().run();
+        assert!(ended.stderr.contains("etc: others can write it"), "{}", ended.stderr);
+    }
+    assert_eq!(pair.world(1), before);
 }
 
 /// The superblock was not clean, so the asset passed for another host's, and the undo was stuck (5).

@@ -89,32 +89,6 @@ fn dangling(path: &Path) -> String {
     }
 }
 
-/// Checks that nobody but root, or the user who runs this, can change a file that says what is run.
-///
-/// # Errors
-/// Rejected (3), naming the remedy.
-pub fn check_only_owner_writes(path: &Path) -> anyhow::Result<()> {
-    let found =
-        fs::metadata(path).with_context(|| format!("read {}", path.display())).or_status(Status::Rejected)?;
-    let me = nix::unistd::geteuid().as_raw();
-    if found.uid() != 0 && found.uid() != me {
-        return Err(fail(
-            Status::Rejected,
-            format!("{}: belongs to another user; chown root it", path.display()),
-        ));
-    }
-    if found.mode() & 0o022 != 0 {
-        return Err(fail(
-            Status::Rejected,
-            format!(
-                "{}: others can write it, and it says what is run as root; chmod go-w it",
-                path.display()
-            ),
-        ));
-    }
-    Ok(())
-}
-
 /// Checks that a file with a secret is there, and that nobody but its owner can read it or put another in its place.
 ///
 /// # Errors

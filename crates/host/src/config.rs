@@ -14,7 +14,7 @@ pub use asset::{AssetTable, Kind, MountTable};
 
 use anyhow::Context;
 use orderly_exec::settings::Document;
-use orderly_exec::{OrStatus, Status, fail, files, paths};
+use orderly_exec::{OrStatus, Status, fail, files, paths, trust};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -189,7 +189,7 @@ impl Config {
             ));
         }
         let text = files::read(&path)?;
-        files::check_only_owner_writes(&path)?;
+        trust::check_only_owner_changes(&path)?;
         let own = own_name().or_status(Status::Rejected)?;
         let config = Self::read(&path, &text, &own).or_status(Status::Rejected)?;
         config.insist_on_local_state().or_status(Status::Rejected)?;
