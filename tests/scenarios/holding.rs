@@ -283,10 +283,10 @@ pub(crate) fn crash(pair: &Pair<'_>, disk: &Disk, host: usize) {
                 ip address del 192.0.2.10/32 dev lo";
     pair.shell(host, down).any_stdout().any_stderr().any_status().run();
     disk.put(&dirty);
-    pair.bed.write(
-        format!("boot_id.ec{host}"),
-        format!("booted-{}\n", pair.bed.read(format!("boot_id.ec{host}")).len()),
-    );
+    // Never one that it had before.
+    let name = format!("boot_id.ec{host}");
+    let booted = format!("{}-again\n", pair.bed.read(&name).trim());
+    pair.bed.write(name, booted);
     pair.forget();
 }
 

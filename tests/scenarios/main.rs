@@ -38,6 +38,7 @@ mod ocf;
 mod older;
 mod opscenter;
 mod order;
+mod own_crash;
 mod own_feet;
 mod own_word;
 mod pair;
