@@ -2,7 +2,7 @@
 //! taken the asset who did not, and what the mark does not tell is called unknown, with a line that leads on.
 
 use crate::holding::crash;
-use crate::pair::{Asset, Pair, possible};
+use crate::pair::{Asset, Pair, possible, with_backup};
 use bed::loopfs::{Disk, FILESYSTEM_NEEDS};
 use bed::{Bed, Ended, Need, real};
 use std::path::PathBuf;
@@ -135,6 +135,39 @@ fn a_mount_by_hand_that_nobody_saw_has_a_way_out_after_a_crash() {
         assert!(refused.contains(why), "{noted}: {refused}");
         by_hand(&pair, 1, &refused);
         assert_eq!(pair.holders(), [1]);
+    }
+}
+
+/// Between the mount and the note of it nothing on this host tells that it was its own.
+#[test]
+fn a_power_cut_between_a_mount_and_its_note_has_a_way_out_and_restores() {
+    if !possible() || !real::require(&FILESYSTEM_NEEDS) {
+        return;
+    }
+    for kind in ["ext4", "btrfs"] {
+        let bed = Bed::new();
+        bed.tool("sync");
+        let disk = if kind == "btrfs" { Disk::btrfs(&bed) } else { Disk::ext4(&bed, 16) };
+        let pair = Pair::new(&bed, &Asset::Disk(&disk));
+        with_backup(&pair);
+        bed.write("outside.1/file", "v1\n");
+        done(pair.release(1));
+        pair.trouble("after 1");
+        let run = pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr();
+        run.status(137).run();
+        pair.forget();
+        done(pair.shell(2, "touch at/seen"));
+        crash(&pair, &disk, 2);
+        let word =
+            pair.release(1).args(["--disclaim", "--json"]).any_status().any_stdout().any_stderr().run();
+        let refused = match word.status {
+            0 => pair.takeover(2).args(["--new-plan", "--record", "-"]).stdin(&word.stdout),
+            // There is no such word of this kind.
+            _ => pair.takeover(2).arg("--new-plan"),
+        };
+        let refused = refused.status(4).any_stdout().any_stderr().run().stderr;
+        by_hand(&pair, 2, &refused);
+        assert_eq!((pair.holders(), bed.read("outside.2/file")), (vec![2], "v1\n".into()), "{kind}");
     }
 }
 

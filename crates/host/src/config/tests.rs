@@ -64,6 +64,13 @@ fn a_whole_configuration_is_read_and_each_host_knows_its_peer() {
     assert_eq!(two.fingerprint, one.fingerprint);
     let other = Config::read(Path::new("ha.toml"), &WHOLE.replace("noatime", "relatime"), "ec1").unwrap();
     assert_ne!(other.fingerprint, one.fingerprint);
+    // Which host is listed first means nothing: records of both are ordered by the hosts' names (`permit`).
+    let (before, hosts) = WHOLE.split_once("[[host]]").unwrap();
+    let (first, rest) = hosts.split_once("[[host]]").unwrap();
+    let (second, rest) = rest.split_once("\n[").unwrap();
+    let swapped = format!("{before}[[host]]{second}\n[[host]]{first}\n[{rest}");
+    let swapped = Config::read(Path::new("ha.toml"), &swapped, "ec1").unwrap();
+    assert_eq!((swapped.own.name.as_str(), &swapped.fingerprint), ("ec1", &one.fingerprint));
 }
 
 /// The wait for an NFS client that is gone ended after a minute, and its lease after one and a half.
