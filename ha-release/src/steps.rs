@@ -8,9 +8,10 @@ use orderly_host::asset::State;
 use orderly_host::boot;
 use orderly_host::config::{Config, Control, Kind, Platform};
 use orderly_host::machine::Machine;
+use orderly_host::machine::way_back;
 use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount};
-use orderly_host::{addresses, services, shares, way_back};
+use orderly_host::{addresses, services, shares};
 use orderly_plan::owed::Source;
 use orderly_plan::step::{Plan, Step, StepName, Undo};
 
@@ -296,7 +297,7 @@ impl Maker {
                 .iter()
                 .filter_map(|table| {
                     let mount = mounts.at(&table.at)?;
-                    let spec = MountSpec::configured(machine.asset.as_ref(), table);
+                    let spec = orderly_host::mounts::configured(machine.asset.as_ref(), table);
                     (spec.what.is_none() || machine.asset.is_on(mount)).then(|| spec.as_found(mount))
                 })
                 .collect()

@@ -7,7 +7,7 @@ use orderly_host::config::Config;
 use orderly_host::handover::{self, Program};
 use orderly_host::ledger::{self, Ledger};
 use orderly_host::machine::Machine;
-use orderly_host::way_back;
+use orderly_host::machine::way_back;
 use orderly_plan::owed::{Naming, Wanted};
 use orderly_plan::permit::Claim;
 use orderly_plan::release::Release;

@@ -14,7 +14,7 @@ use orderly_host::config::Kind;
 use orderly_host::handover::{self, VERSION};
 use orderly_host::hostid;
 use orderly_host::machine::Machine;
-use orderly_host::way_back;
+use orderly_host::machine::way_back;
 use orderly_plan::permit;
 use orderly_plan::release::{Outcome, Release};
 use std::path::Path;

@@ -4,16 +4,19 @@ use crate::args::Part;
 use crate::order;
 use crate::proof::Proof;
 use orderly_exec::{OrStatus, Status};
-use orderly_host::action::{Action, Answer, Perform};
+use orderly_host::action::{Action, Perform};
 use orderly_host::addresses::{self, Knock};
+use orderly_host::answer::Answer;
 use orderly_host::asset::{End, State};
 use orderly_host::backup;
 use orderly_host::config::Config;
 use orderly_host::handover;
-use orderly_host::machine::{Machine, trigger_over};
+use orderly_host::machine::Machine;
+use orderly_host::machine::way_back;
 use orderly_host::mountinfo::Mounts;
+use orderly_host::mountinfo::trigger_over;
 use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount, shows};
-use orderly_host::{ledger, past, services, shares, way_back};
+use orderly_host::{ledger, runs, services, shares};
 use orderly_plan::owed::Wanted;
 use orderly_plan::release::Release;
 use orderly_plan::step::{Plan, Step, StepName, Undo};
@@ -295,7 +298,7 @@ pub(crate) fn plan(
         .asset
         .mounts
         .iter()
-        .map(|table| MountSpec::configured(machine.asset.as_ref(), table))
+        .map(|table| orderly_host::mounts::configured(machine.asset.as_ref(), table))
         .collect();
     for mount in mounts.iter().filter(|mount| mount.what.is_some()) {
         let at = mount.at.clone();
@@ -381,7 +384,7 @@ fn told(proof: &Proof, machine: &mut Machine<'_>) -> anyhow::Result<Option<Wante
         Proof::Record(record) => Some(order::wanted(record)),
         // What went down was a takeover, before it noted what it had to restore.
         Proof::Disclaimed(_) if ledger::Ledger::read()?.mounted.is_some() => {
-            Some(past::told_before().unwrap_or(Wanted::LastHolding))
+            Some(runs::told_before().unwrap_or(Wanted::LastHolding))
         }
         Proof::Disclaimed(record) => Some(order::wanted(record)),
         Proof::Fence | Proof::PeerDown | Proof::Cluster(_) => Some(Wanted::LastHolding),
@@ -397,7 +400,7 @@ fn told_here(record: Option<&Release>, machine: &mut Machine<'_>) -> anyhow::Res
     let last = machine.numbering().label()?.map_or(0, |label| label.holding);
     let by_record = record.filter(|record| record.safe && record.holding >= Some(last)).map(order::wanted);
     let known = ledger::Ledger::read()?.holding;
-    let before = || past::told_before().filter(|_| last <= known);
+    let before = || runs::told_before().filter(|_| last <= known);
     Ok(Some(by_record.or_else(before).unwrap_or(Wanted::LastHolding)))
 }
 

@@ -8,12 +8,12 @@
 use crate::chosen::Chosen;
 use crate::comparison::{Aspect, Change, Compared, Comparison, Item};
 use crate::copy::{Copier, Fault};
+use crate::kernel::FOLDER;
 use crate::left::Left;
 use crate::manifest::{Entry, Kind};
 use crate::metadata::{self, Owner, Owners};
 use crate::progress::Progress;
 use crate::root::{Folder, Place, Root, Trouble};
-use crate::store::FOLDER;
 use crate::verbatim::Verbatim;
 use crate::workshop::{MADE, Notes, Workshops, empty};
 use anyhow::{Context, anyhow, bail, ensure};

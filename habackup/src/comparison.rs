@@ -358,7 +358,7 @@ impl Extras<'_> {
     fn enter(&mut self, path: &Verbatim, live: &mut Root) {
         // What cannot be listed is found out, and told, when it is compared.
         let Ok(place) = live.place(path) else { return };
-        let opened = openat(&*place.folder, place.name.as_c_str(), crate::store::FOLDER, Mode::empty());
+        let opened = openat(&*place.folder, place.name.as_c_str(), crate::kernel::FOLDER, Mode::empty());
         let Ok(mut names) = opened.and_then(walk::names) else { return };
         names.reverse();
         self.folders.push((path.clone(), names));

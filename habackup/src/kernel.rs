@@ -4,8 +4,13 @@
 #![expect(unsafe_code, reason = "nix offers none of these calls safely")]
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::libc;
 use std::os::fd::{AsFd, AsRawFd};
+
+/// The flags with which a directory is opened without ever following a link.
+pub(crate) const FOLDER: OFlag =
+    OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
 
 /// Allows as many open files as this process may ask for: a walk keeps three a level open.
 pub(crate) fn allow_many_files() {

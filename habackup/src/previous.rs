@@ -2,8 +2,9 @@
 //! searched nor whole in memory.
 
 use crate::id::{SnapshotName, moment_ns};
+use crate::kernel::FOLDER;
 use crate::manifest::{self, Entry, Reader, Totals};
-use crate::store::{FOLDER, Store};
+use crate::store::Store;
 use nix::fcntl::openat;
 use nix::sys::stat::Mode;
 use std::os::fd::OwnedFd;

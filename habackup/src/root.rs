@@ -3,9 +3,9 @@
 
 use crate::copy::{Copier, Fault};
 use crate::kernel;
+use crate::kernel::FOLDER;
 use crate::manifest::{Entry, Kind};
 use crate::metadata::{self, Owners};
-use crate::store::FOLDER;
 use crate::verbatim::Verbatim;
 use crate::xattr;
 use anyhow::Context;

@@ -10,20 +10,22 @@
 
 mod ahead;
 mod file;
+mod level;
 mod links;
 mod sharing;
 
 pub(crate) use file::open_to_read;
+use level::Level;
 pub(crate) use links::objection;
 
 use crate::copy::Copier;
 use crate::exclude::Excludes;
+use crate::kernel::FOLDER;
 use crate::manifest::entry::Digest;
 use crate::manifest::{Entry, Kind, Remark, Totals, Writer};
 use crate::metadata::{self, Owner, Owners};
 use crate::previous::Previous;
 use crate::progress::Progress;
-use crate::store::FOLDER;
 use crate::verbatim::Verbatim;
 use crate::walk::{self, Listed, Scope};
 use crate::xattr;
@@ -89,16 +91,6 @@ struct First {
     changed: bool,
     /// How many of its names the walk has not come to.
     to_come: u64,
-}
-
-/// One folder of the walk, on both sides.
-#[derive(Debug)]
-struct Level {
-    path: Vec<u8>,
-    depth: usize,
-    source: OwnedFd,
-    target: OwnedFd,
-    previous: Option<OwnedFd>,
 }
 
 /// What a walk is given.

@@ -7,6 +7,7 @@
 mod look;
 
 use crate::id::{Id, SnapshotName};
+use crate::kernel::FOLDER;
 use crate::manifest::{self, Header, Reader, Trailer};
 use anyhow::{Context, bail, ensure};
 use nix::errno::Errno;
@@ -27,10 +28,6 @@ pub const LATEST: &str = "latest";
 const STAGING: &str = ".staging";
 const PRUNING: &str = ".pruning";
 const NEW_LATEST: &str = ".latest";
-
-/// The flags with which a folder is opened without ever following a link.
-pub(crate) const FOLDER: OFlag =
-    OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
 
 /// The folder of snapshots.
 #[derive(Debug)]

@@ -92,7 +92,7 @@ impl<'a, 'p> Survey<'a, 'p> {
                     let Ok(name) = CString::new(&**name) else { continue };
                     let stat = fstatat(&level.folder, &*name, AtFlags::AT_SYMLINK_NOFOLLOW);
                     if stat.is_ok_and(|stat| Kind::of_mode(stat.st_mode) == Kind::Directory) {
-                        let opened = openat(&level.folder, &*name, crate::store::FOLDER, Mode::empty());
+                        let opened = openat(&level.folder, &*name, crate::kernel::FOLDER, Mode::empty());
                         self.folder(level, &name, opened, &wanted.scope)?;
                     } else {
                         self.other(level, &name)?;

@@ -26,7 +26,7 @@ pub fn names(folder: impl AsFd) -> Result<Vec<CString>, Errno> {
 /// What the kernel said.
 pub fn listing(folder: impl AsFd) -> Result<Vec<ListedName>, Errno> {
     // Opened anew, because a listing moves the position that copies of a descriptor share.
-    let own = openat(folder, c".", crate::store::FOLDER, Mode::empty())?;
+    let own = openat(folder, c".", crate::kernel::FOLDER, Mode::empty())?;
     let mut names: Vec<ListedName> = Vec::new();
     for entry in Dir::from_fd(own)?.iter() {
         let entry = entry?;
@@ -177,7 +177,7 @@ pub fn open_on_same_mount(folder: impl AsFd, name: &CStr) -> Result<OwnedFd, Err
         // An old kernel, or a sandbox that does not know the call: mounts of the same device are then
         // not told apart.
         Err(Errno::ENOSYS | Errno::EPERM) => {
-            let opened = openat(&folder, name, crate::store::FOLDER, Mode::empty())?;
+            let opened = openat(&folder, name, crate::kernel::FOLDER, Mode::empty())?;
             if fstat(&opened)?.st_dev == fstat(&folder)?.st_dev { Ok(opened) } else { Err(Errno::EXDEV) }
         }
         result => result,

@@ -6,8 +6,8 @@
 //!
 //! Where one is made is written down before, so that the run after a killed one finds and removes it.
 
+use crate::kernel::FOLDER;
 use crate::root::{Folder, Mount, Root, Spot};
-use crate::store::FOLDER;
 use crate::verbatim::{Verbatim, encode_hex};
 use crate::walk;
 use anyhow::{Context, bail};

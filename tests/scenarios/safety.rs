@@ -334,7 +334,7 @@ fn the_intent_has_a_mode_of_its_own_and_goes_when_the_asset_is_held_again() {
     pair.shell(1, "touch source/.orderly-intent; /bin/chmod 4777 source/.orderly-intent").run();
     pair.release(1).any_stdout().any_stderr().run();
     let found = std::fs::metadata(bed.path("source/.orderly-intent")).unwrap();
-    assert_eq!(PermissionsExt::mode(&found.permissions()) & 0o7777, 0o600);
+    assert_eq!(found.permissions().mode() & 0o7777, 0o600);
     pair.takeover(1).any_stdout().any_stderr().run();
     assert!(!bed.path("source/.orderly-intent").exists());
 }

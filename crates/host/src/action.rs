@@ -2,9 +2,10 @@
 //!
 //! Every action can be carried out twice, and undone where there is nothing to undo.
 
-use crate::asset::End;
+use crate::answer::Answer;
+use crate::asset::kind::End;
 use crate::config::Argv;
-use crate::mounts::MountSpec;
+use crate::mounts::spec::MountSpec;
 use crate::shares::Export;
 use orderly_plan::owed::Wanted;
 use serde::{Deserialize, Serialize};
@@ -104,18 +105,6 @@ pub enum Action {
     Run {
         argv: Argv,
     },
-}
-
-/// Whether the goal of an action is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    Yes,
-    /// Not, and what stands in the way.
-    No(String),
-    /// Nobody can say, and why. Never taken for yes.
-    Unknown(String),
-    /// There is nothing to ask: the action itself tells.
-    Untold,
 }
 
 /// Carries out actions; the seam at which a test puts something else.

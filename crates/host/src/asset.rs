@@ -1,13 +1,15 @@
-//! The storage that changes hands: one trait, one file a kind.
+//! The storage that changes hands: one file a kind, each of which is an [`Asset`] (`asset/kind.rs`).
 //!
 //! A kind says who holds the asset, what identifies it, and what changes whenever it was held. The
 //! answers come from the kernel and from the asset itself, never from exit statuses or memory.
 //! "Here" is this process's mount namespace; `holders` looks into all others of this host.
 
 mod bind;
+mod bytes;
 mod command;
 mod device;
 mod filesystem;
+pub mod kind;
 mod lvm;
 mod superblock;
 mod xfslog;
@@ -18,237 +20,13 @@ pub use bind::Bind;
 pub use command::Command;
 pub use device::write_protection;
 pub use filesystem::Filesystem;
+pub use kind::{Asset, End, Guard, Place, State, Volume, place};
 pub use lvm::Lvm;
 pub use superblock::Superblock;
 pub use zfs::{Pool, Zfs};
 pub use zpool::Zpool;
 
-use crate::config::{Argv, AssetTable, Config, Kind, MountTable, Platform};
-use crate::mountinfo::{Mount, Mounts};
-use crate::mounts::MountSpec;
-use anyhow::Context;
-use orderly_exec::runner::Run;
-use orderly_plan::permit::Since;
-use std::path::{Path, PathBuf};
-
-/// Who holds the asset, seen from this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// This host.
-    Held,
-    /// Nobody: it was let go cleanly.
-    Free,
-    /// Not this host, and somebody else holds it or never let go of it cleanly; says why.
-    Elsewhere(String),
-    /// Nothing can be said, and why. Never taken for any of the others.
-    Unknown(String),
-}
-
-/// How the last holder ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum End {
-    /// It let go, and proved it.
-    Clean,
-    /// It is proven off, or the operator says so.
-    PoweredOff,
-    /// It was this host, which went down with it, and the peer disclaims it.
-    OwnCrash,
-}
-
-/// What would notice that the peer uses the asset, beside the proof that is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Guard {
-    /// A host that has it is seen, and of two that take it at the same moment one is stopped.
-    Watched,
-    /// A host that has it is seen; of two that take it at the same moment none is. Says why.
-    Unwatched(String),
-    /// A host that has it and writes nothing is not seen, either: free is never proven by the asset
-    /// alone. Says why.
-    Blind(String),
-}
-
-/// What is given to mount(8) for one mount of the asset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Volume {
-    /// A device or whatever the type takes as its source.
-    Device(String),
-    /// A folder, bind mounted.
-    Folder(String),
-    /// A dataset of a pool.
-    Dataset(String),
-    /// Mounted by the act of taking; only verified.
-    Itself,
-}
-
-/// One kind of storage.
-pub trait Asset: std::fmt::Debug {
-    /// Returns the name people know it by.
-    fn title(&self) -> String;
-
-    /// Asks who holds it.
-    fn state(&self, run: &mut dyn Run) -> State;
-
-    /// Returns what both hosts see alike and no other asset has.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn identity(&self, run: &mut dyn Run) -> anyhow::Result<String>;
-
-    /// Returns what is different after every time it was held; `None` where the kind has no such thing.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>>;
-
-    /// Tells whether taking it, with its label written, moves the change mark.
-    fn take_moves_mark(&self) -> bool {
-        false
-    }
-
-    /// Tells whether a mount is read-only because the asset itself has it so, without any option.
-    fn is_read_only_itself(&self, _mount: &Mount, _run: &mut dyn Run) -> bool {
-        false
-    }
-
-    /// Returns the part of the mark that a take alone moves, and nothing that is written later; `None` where
-    /// the kind has no such part.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn take_mark(&self, _run: &mut dyn Run) -> anyhow::Result<Option<String>> {
-        Ok(None)
-    }
-
-    /// Tells what became of it since its mark, or the part that a take moves, was `then`. Where only a take moves
-    /// it, another one means a take.
-    fn since(&self, then: &str, now: &str) -> Since {
-        if then == now { Since::Nothing } else { Since::Taken }
-    }
-
-    /// Tells what would notice that the peer uses it at the same time.
-    fn guard(&self, _run: &mut dyn Run) -> Guard {
-        Guard::Watched
-    }
-
-    /// Returns the block devices that it lies on, as far as this host sees them.
-    fn devices(&self, _run: &mut dyn Run) -> Vec<PathBuf> {
-        Vec::new()
-    }
-
-    /// Tells whether a mount, of any namespace of this host, keeps the asset in use.
-    fn is_on(&self, mount: &Mount) -> bool;
-
-    /// Tells whether a mount shows this part of the asset, as [`Asset::volume`] names it.
-    fn is_made_of(&self, mount: &Mount, _what: &str) -> bool {
-        self.is_on(mount)
-    }
-
-    /// Tells whether the asset can be mounted at all; one that cannot is in no mount table.
-    fn has_mounts(&self) -> bool {
-        true
-    }
-
-    /// Returns what would take the asset at boot, beside mounts at the configured places; each with
-    /// its remedy.
-    fn takers(&self, _run: &mut dyn Run) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// Returns what speaks against taking it from a host that ended like this, before anything is
-    /// touched; each with its remedy. Who holds it is told by the state.
-    fn against_taking(&self, _end: End, _run: &mut dyn Run) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// Says why it could not be let go of, whatever is done before.
-    fn against_releasing(&self) -> Option<String> {
-        None
-    }
-
-    /// Returns what is mounted for one `[[asset.mount]]`.
-    fn volume(&self, mount: &MountTable) -> Volume;
-
-    /// Says why nothing but powering this host off ends its hold.
-    fn is_stuck(&self, _run: &mut dyn Run) -> Option<String> {
-        None
-    }
-
-    /// Says that this host has it in use where no table of mounts shows it, and who may be to blame.
-    fn hidden(&self, _run: &mut dyn Run) -> Option<String> {
-        None
-    }
-
-    /// Says what a mount that fails as busy may mean, beside what mount(8) says.
-    fn busy_elsewhere(&self, _run: &mut dyn Run) -> Option<String> {
-        None
-    }
-
-    /// Says by what it is seen that another host is alive and uses it, whatever anybody says.
-    fn is_alive_elsewhere(&self, _run: &mut dyn Run) -> Option<String> {
-        None
-    }
-
-    /// Returns how all that is mounted of it now is mounted again, in that order, for kinds with
-    /// mounts beside the configured ones.
-    fn found_mounts(&self, _mounts: &Mounts, _run: &mut dyn Run) -> Option<anyhow::Result<Vec<MountSpec>>> {
-        None
-    }
-
-    /// Tells whether a mount of it beside the configured ones comes and goes with it.
-    fn mounts_itself(&self, _mount: &Mount) -> bool {
-        false
-    }
-
-    /// Tells whether taking it and letting go of it make the system forget exports of other paths.
-    fn disturbs_shares(&self) -> bool {
-        false
-    }
-
-    /// Mounts what mounts itself once the asset is taken.
-    ///
-    /// # Errors
-    /// Says what failed; the asset is held then, and incomplete.
-    fn mount_own(&self, _run: &mut dyn Run) -> anyhow::Result<()> {
-        Ok(())
-    }
-
-    /// Takes the asset, before its mounts are made. Taking what is taken succeeds.
-    ///
-    /// # Errors
-    /// Says what failed; the caller asks for the state.
-    fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()>;
-
-    /// Returns the commands that [`Asset::take`] runs, for whoever wants to see them beforehand.
-    fn take_commands(&self, _end: End) -> Vec<Argv> {
-        Vec::new()
-    }
-
-    /// Returns the commands that [`Asset::let_go`] runs.
-    fn release_commands(&self) -> Vec<Argv> {
-        Vec::new()
-    }
-
-    /// Tells whether letting go also unmounts what is mounted explicitly.
-    fn unmounts_when_let_go(&self) -> bool {
-        false
-    }
-
-    /// Notes on the asset that this host holds it, for kinds that are told by a note; before it is
-    /// unmounted, so that a release cut short is not taken for another host's.
-    ///
-    /// # Errors
-    /// Says what failed.
-    fn claim(&self) -> anyhow::Result<()> {
-        Ok(())
-    }
-
-    /// Lets go of the asset, after its mounts are gone. Letting go of what is free succeeds.
-    ///
-    /// # Errors
-    /// Says what failed; the caller asks for the state.
-    fn let_go(&self, run: &mut dyn Run) -> anyhow::Result<()>;
-}
+use crate::config::{AssetTable, Config, Kind, Platform};
 
 /// Returns the asset of a configuration.
 pub fn of(config: &Config) -> Box<dyn Asset> {
@@ -288,36 +66,4 @@ pub fn of(config: &Config) -> Box<dyn Asset> {
             timeout: *timeout,
         }),
     }
-}
-
-/// Where a path lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    OnAsset,
-    /// Provably somewhere else; names the mount it is on.
-    Off(String),
-    Unknown(String),
-}
-
-/// Tells whether a path is provably on the asset. What does not exist yet is judged by the nearest
-/// folder above it that does. Only for a host that holds the asset: it looks at the path.
-pub fn place(asset: &dyn Asset, path: &Path, mounts: anyhow::Result<Mounts>) -> Place {
-    match mounts.and_then(|mounts| find(asset, path, &mounts)) {
-        Ok(place) => place,
-        Err(error) => Place::Unknown(format!("{error:#}")),
-    }
-}
-
-fn find(asset: &dyn Asset, path: &Path, mounts: &Mounts) -> anyhow::Result<Place> {
-    let there = path
-        .ancestors()
-        .find(|above| above.symlink_metadata().is_ok())
-        .context("no folder above it exists")?;
-    let resolved = std::fs::canonicalize(there).with_context(|| format!("resolve {}", there.display()))?;
-    let mount =
-        mounts.covering(&resolved).with_context(|| format!("find the mount of {}", resolved.display()))?;
-    if asset.is_on(mount) {
-        return Ok(Place::OnAsset);
-    }
-    Ok(Place::Off(format!("{} is on {} ({})", path.display(), mount.at.display(), mount.fstype)))
 }

@@ -3,7 +3,8 @@
 //! Where a run stands is decided by [`Progress`]; what is true is asked of [`Perform`]. Exit
 //! statuses and memory decide nothing.
 
-use crate::action::{Answer, Perform};
+use crate::action::Perform;
+use crate::answer::Answer;
 use orderly_exec::clock;
 use orderly_exec::journal::Journal;
 use orderly_exec::reporter::Reporter;

@@ -8,47 +8,21 @@ use crate::carry::{Carrier, Ending};
 use crate::config::Config;
 use crate::hostid;
 use crate::ledger::{self, Ledger};
-use crate::machine::{Machine, Proved};
+use crate::machine::Machine;
+use crate::proved::proved;
+pub use crate::records::{is_used_up, keep_record, own_record, record_path, recorded_snapshots, use_up};
+pub use crate::runs::{Program, close_unfinished, is_unfinished};
 use anyhow::Context;
 use orderly_exec::journal::{self, Journal, Stored};
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::{Output, Reporter, Voice};
-use orderly_exec::{Status, clock, fail, files, paths};
+use orderly_exec::{Status, clock, fail};
 use orderly_plan::owed::Naming;
 use orderly_plan::permit;
 use orderly_plan::record::{Line, fingerprint};
 use orderly_plan::release::{FORMAT, Failure, Outcome, Release};
-use orderly_plan::step::{Plan, Progress, StepId, Verdict};
+use orderly_plan::step::{Plan, Progress, Verdict};
 pub use show::{Beginning, beginning, show_plan, show_step, show_unfinished};
-use std::path::PathBuf;
-
-/// The programs that hand over; one must not begin while the other is unfinished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
-    Release,
-    Takeover,
-}
-
-impl Program {
-    /// Returns the name of the program.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Release => "ha-release",
-            Self::Takeover => "ha-takeover",
-        }
-    }
-
-    fn other(self) -> Self {
-        match self {
-            Self::Release => Self::Takeover,
-            Self::Takeover => Self::Release,
-        }
-    }
-
-    pub(crate) fn journal(self) -> PathBuf {
-        paths::state_directory().join(format!("{}.journal", self.name()))
-    }
-}
 
 /// The version that both hosts must share.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -118,31 +92,6 @@ pub fn unfinished(
     }
 }
 
-/// Tells whether a run of this program was begun and not finished.
-///
-/// # Errors
-/// Rejected (3) when its journal is damaged.
-pub fn is_unfinished(program: Program) -> anyhow::Result<bool> {
-    Ok(journal::read::<Action>(&program.journal())?.is_some_and(|stored| !stored.is_closed()))
-}
-
-/// Closes the unfinished runs of a host that holds nothing, and returns the names of their programs.
-///
-/// # Errors
-/// Rejected (3) when a journal is damaged; when it cannot be written.
-pub fn close_unfinished() -> anyhow::Result<Vec<&'static str>> {
-    let mut closed = Vec::new();
-    for program in [Program::Takeover, Program::Release] {
-        let stored = journal::read::<Action>(&program.journal())?.filter(|stored| !stored.is_closed());
-        if let Some(stored) = stored {
-            let mut journal = Journal::go_on(&program.journal(), &stored)?;
-            journal.append(&Line::closed(Verdict::Unwound, clock::now()))?;
-            closed.push(program.name());
-        }
-    }
-    Ok(closed)
-}
-
 /// Prints, with `--json`, the record of a run that ended in an error, in place of a report of this format.
 pub fn tell_failure(format: &str, output: Output, error: &anyhow::Error) {
     let status = error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed);
@@ -210,46 +159,6 @@ pub fn look_at_lock(reporter: &Reporter) -> anyhow::Result<()> {
         reporter.say(format!("{who} is at work on this now: what is shown may change"));
     }
     Ok(())
-}
-
-/// How many release records are remembered as used; a host has hardly more than that in its life.
-const REMEMBERED: usize = 10_000;
-
-/// Tells whether this host took the asset by this release record before.
-///
-/// # Errors
-/// Rejected (3) when what was kept of it is damaged.
-pub fn is_used_up(checksum: &str) -> anyhow::Result<bool> {
-    Ok(used_records()?.lines().any(|line| line == checksum))
-}
-
-/// Remembers the release record by which a completed takeover took the asset. Before its journal is
-/// closed: who is killed in between remembers it when the run is finished.
-///
-/// # Errors
-/// When the local disk does not take it.
-pub fn use_up(plan: &Plan<Action>) -> anyhow::Result<()> {
-    let of_record = plan
-        .steps
-        .iter()
-        .find_map(|step| if let Action::Compare { record, .. } = &step.action { Some(record) } else { None });
-    let Some(record) = of_record else { return Ok(()) };
-    let before = used_records()?;
-    let mut lines: Vec<&str> = before.lines().filter(|line| line != record).collect();
-    lines.push(record);
-    let first = lines.len().saturating_sub(REMEMBERED);
-    files::replace(&used_path(), format!("{}\n", lines[first..].join("\n")).as_bytes())
-}
-
-fn used_records() -> anyhow::Result<String> {
-    match files::read_if_there(&used_path())? {
-        files::Found::Missing => Ok(String::new()),
-        files::Found::Text(text) => Ok(text),
-    }
-}
-
-fn used_path() -> PathBuf {
-    paths::state_directory().join("used-records")
 }
 
 /// Closes the journal of a run that is over; that of a stuck one stays open, for the next run.
@@ -366,67 +275,4 @@ fn next_serial(after: Option<u64>) -> anyhow::Result<u64> {
     let serial = permit::serial(Ledger::read()?.serial, after);
     ledger::change(|ledger| ledger.serial = serial)?;
     Ok(serial)
-}
-
-/// Returns what the run proved, if it came so far: the file alone may be of an earlier run.
-fn proved(plan: &Plan<Action>, progress: &Progress<'_, Action>) -> anyhow::Result<Option<Proved>> {
-    let step = plan.steps.iter().position(|step| step.action == Action::Prove).map(StepId);
-    if !step.is_some_and(|id| progress.is_done(id)) {
-        return Ok(None);
-    }
-    match files::read_if_there(&proved_path())? {
-        files::Found::Missing => Ok(None),
-        files::Found::Text(text) => {
-            serde_json::from_str(&text).with_context(|| format!("read {}", proved_path().display())).map(Some)
-        }
-    }
-}
-
-fn proved_path() -> PathBuf {
-    paths::state_directory().join("proved.json")
-}
-
-/// Keeps what the asset was when it was proven released, for a run that is killed after it.
-///
-/// # Errors
-/// When the local disk does not take it.
-pub fn keep_proved(proved: &Proved) -> anyhow::Result<()> {
-    files::replace(&proved_path(), format!("{}\n", serde_json::to_string(proved)?).as_bytes())
-}
-
-/// Returns where this host keeps the last release record it made.
-pub fn record_path() -> PathBuf {
-    paths::state_directory().join("release.json")
-}
-
-/// Returns the last record that this host made, if it can be read.
-pub fn own_record(config: &Config) -> Option<Release> {
-    let files::Found::Text(text) = files::read_if_there(&record_path()).ok()? else { return None };
-    Release::read(&text).ok().filter(|record| record.host == config.own.name)
-}
-
-/// Returns the snapshots that this host's last release record names, and its ledger: a takeover may need them, to
-/// restore one or to compare with it.
-pub fn recorded_snapshots() -> std::collections::BTreeSet<String> {
-    let text = match files::read_if_there(&record_path()) {
-        Ok(files::Found::Text(text)) => Some(text),
-        Ok(files::Found::Missing) | Err(_) => None,
-    };
-    let recorded = text.and_then(|text| Release::read(&text).ok()).and_then(|record| record.snapshot);
-    let ledger = Ledger::read().unwrap_or_default();
-    let source = ledger.source.map(|source| source.id);
-    let restored = ledger.restored.map(|restored| restored.snapshot);
-    recorded.into_iter().chain(source).chain(restored).collect()
-}
-
-/// Writes a record to the state folder.
-///
-/// # Errors
-/// When the local disk does not take it.
-pub fn keep_record(release: &Release) -> anyhow::Result<()> {
-    let path = record_path();
-    if let Some(folder) = path.parent() {
-        files::private_directory(folder)?;
-    }
-    files::replace(&path, format!("{}\n", release.line()).as_bytes())
 }

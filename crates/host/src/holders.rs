@@ -7,141 +7,27 @@
 //! `holders/devices.rs` and `holders/nfs.rs`.
 
 mod devices;
+mod holder;
 mod login;
 mod namespaces;
 mod nfs;
 mod overlay;
 mod process;
+mod processes;
 mod strays;
 mod unit;
 
-use crate::asset::Asset;
+pub use holder::Holder;
+pub(crate) use processes::threads;
+
+use crate::asset::kind::Asset;
 use crate::mountinfo::{Device, Mount};
 use namespaces::{Tables, read_table};
 use orderly_exec::reporter::printable;
+use processes::{mount_id, processes};
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs;
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// Something that keeps the asset busy.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Holder {
-    Process {
-        pid: u32,
-        user: String,
-        command: String,
-        unit: Option<String>,
-        uses: String,
-    },
-    /// A mount in the namespace of this process.
-    Mount {
-        #[serde(serialize_with = "as_text")]
-        at: PathBuf,
-        pid: Option<u32>,
-    },
-    /// A mount in a mount namespace that no process is in and a bind mount keeps.
-    Kept {
-        #[serde(serialize_with = "as_text")]
-        at: PathBuf,
-        #[serde(serialize_with = "as_text")]
-        by: PathBuf,
-    },
-    Loop {
-        device: String,
-        #[serde(serialize_with = "as_text")]
-        file: PathBuf,
-    },
-    /// A device of device-mapper or md that is built on a device of the asset, or on a loop device
-    /// whose file lies on it.
-    Built {
-        device: String,
-        on: String,
-    },
-    Swap {
-        #[serde(serialize_with = "as_text")]
-        file: PathBuf,
-    },
-    /// An overlay that has a directory of the asset as one of its layers.
-    Overlay {
-        #[serde(serialize_with = "as_text")]
-        at: PathBuf,
-        part: String,
-        #[serde(serialize_with = "as_text")]
-        path: PathBuf,
-        /// A process in its mount namespace, where that is not this one's.
-        pid: Option<u32>,
-    },
-    Export {
-        #[serde(serialize_with = "as_text")]
-        path: PathBuf,
-    },
-    /// A file that a client of the kernel's NFS server has open.
-    Client {
-        /// Its address, as the server shows it.
-        client: String,
-        file: String,
-        /// Where the server is told to forget it.
-        #[serde(serialize_with = "as_text")]
-        control: PathBuf,
-    },
-}
-
-impl fmt::Display for Holder {
-    /// One line, whatever names are in it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |path: &Path| printable(&path.to_string_lossy());
-        match self {
-            Self::Process { pid, user, command, unit, uses } => {
-                write!(f, "process {pid} ({}, user {user}", printable(command))?;
-                if let Some(unit) = unit {
-                    write!(f, ", {}", printable(unit))?;
-                }
-                write!(f, ") uses {}", printable(uses))
-            }
-            Self::Mount { at, pid: None } => write!(f, "something is mounted at {}; umount it", shown(at)),
-            Self::Mount { at, pid: Some(pid) } => {
-                write!(f, "mounted at {} in the mount namespace of process {pid}; end it", shown(at))
-            }
-            Self::Kept { at, by } => write!(
-                f,
-                "mounted at {} in a mount namespace without processes; umount {}, which keeps it",
-                shown(at),
-                shown(by)
-            ),
-            Self::Built { device, on } if device.starts_with("/dev/md") => {
-                write!(f, "{device} is built on {on}; mdadm --stop {device}")
-            }
-            Self::Built { device, on } => write!(f, "{device} is built on {on}; dmsetup remove {device}"),
-            Self::Client { client, file, control } => write!(
-                f,
-                "NFS client {client} has {} open; end it there, or echo expire >{}",
-                printable(file),
-                shown(control)
-            ),
-            Self::Loop { device, file } => write!(f, "{device} uses {}; losetup -d {device}", shown(file)),
-            Self::Swap { file } => write!(f, "swap is on {}; swapoff it", shown(file)),
-            Self::Overlay { at, part, path, pid: None } => {
-                write!(f, "the overlay at {0} has {1} as its {part}; umount {0}", shown(at), shown(path))
-            }
-            Self::Overlay { at, part, path, pid: Some(pid) } => write!(
-                f,
-                "the overlay at {} in the mount namespace of process {pid} has {} as its {part}; end it",
-                shown(at),
-                shown(path)
-            ),
-            Self::Export { path } => write!(f, "the kernel exports {}; exportfs -u it", shown(path)),
-        }
-    }
-}
-
-/// JSON has no bytes; a path that is no text is shown as well as it can be.
-fn as_text<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&path.to_string_lossy())
-}
 
 /// What a look through this host found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -238,43 +124,6 @@ pub fn mounts(asset: &dyn Asset) -> Holders {
     found
 }
 
-/// A process that ended meanwhile, or is dead and waits to be reaped, holds nothing.
-fn gone_is_none<T>(result: std::io::Result<T>, path: &str) -> Result<Option<T>, String> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) if matches!(error.raw_os_error(), Some(nix::libc::ESRCH | nix::libc::EINVAL)) => Ok(None),
-        Err(error) => Err(format!("{path}: {error}")),
-    }
-}
-
-/// A `/proc` that cannot be listed shows nobody, and proves nothing.
-fn processes(unread: &mut Vec<String>) -> Vec<u32> {
-    let entries = match fs::read_dir("/proc") {
-        Ok(entries) => entries.flatten(),
-        Err(error) => {
-            unread.push(format!("/proc: {error}"));
-            return Vec::new();
-        }
-    };
-    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    pids.sort_unstable();
-    pids
-}
-
-/// Returns the threads of a process, the first one first. A thread can be in a mount namespace of its
-/// own, and the first one can end before the others: then it shows nothing any more, and they do.
-pub(crate) fn threads(pid: u32) -> Vec<u32> {
-    let folder = format!("/proc/{pid}/task");
-    // One link for each thread, and two of the folder itself.
-    if fs::metadata(&folder).is_ok_and(|found| found.nlink() <= 3) {
-        return vec![pid];
-    }
-    let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-    let others = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    std::iter::once(pid).chain(others.filter(|thread| *thread != pid)).collect()
-}
-
 /// Returns who may keep a file system in use that is mounted nowhere any more: files that are open on a mount
 /// that no table shows, and overlays. Of which file system these are, nothing says.
 pub fn astray() -> Vec<String> {
@@ -337,16 +186,6 @@ fn thread_uses_for_certain(pid: u32, on: &dyn Fn(&Mount) -> bool) -> bool {
         && ["cwd", "exe"].into_iter().any(|name| {
             link(name).is_some_and(|path| path.is_absolute() && mounts.covering(&path).is_some_and(on))
         })
-}
-
-/// Returns the mount an open file is on, also where its path is hidden or deleted.
-fn mount_id(pid: u32, descriptor: &str) -> Option<u64> {
-    // The number stands in the third line; what follows may be long.
-    let mut text = [0; 1024];
-    let mut file = fs::File::open(format!("/proc/{pid}/fdinfo/{descriptor}")).ok()?;
-    let length = file.read(&mut text).ok()?;
-    let text = String::from_utf8_lossy(&text[..length]);
-    text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
 }
 
 #[cfg(test)]

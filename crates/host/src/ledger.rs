@@ -1,8 +1,8 @@
 //! What this host knows of the asset from one hand-over to the next: its last take and the number of its
 //! holdings. In the state directory; the label on the asset (`.orderly-holder`) says the same to the peer.
 
-use crate::action::Answer;
-use crate::asset::Asset;
+use crate::answer::Answer;
+use crate::asset::kind::Asset;
 use crate::config::{Argv, Config, Platform};
 use crate::mounts;
 use anyhow::{Context, bail};

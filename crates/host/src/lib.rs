@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod addresses;
+pub mod answer;
 pub mod asset;
 pub mod backup;
 pub mod boot;
@@ -20,10 +21,11 @@ pub mod machine;
 pub mod mnttab;
 pub mod mountinfo;
 pub mod mounts;
-pub mod past;
+mod proved;
+pub mod records;
 pub mod reservations;
+pub mod runs;
 pub mod services;
 pub mod shares;
 pub mod standing;
 pub mod state;
-pub mod way_back;

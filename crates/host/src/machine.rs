@@ -11,13 +11,15 @@ mod storage;
 #[cfg(test)]
 mod twice;
 mod unrestored;
+pub mod way_back;
 mod writable;
 
+pub use crate::proved::Proved;
 pub use backing::Backing;
-pub use ground::trigger_over;
 
-use crate::action::{Action, Answer, Perform};
+use crate::action::{Action, Perform};
 use crate::addresses::{self, Knock};
+use crate::answer::Answer;
 use crate::asset::{self, Asset, End, State};
 use crate::backup;
 use crate::config::{Address, Argv, Config, Loopback, Platform, Service, Share};
@@ -60,13 +62,6 @@ pub struct Machine<'c> {
     passed_over: Option<String>,
     /// A command that not even KILL ended. It may still do its work, so nothing is known any more.
     wedged: Option<String>,
-}
-
-/// What the asset was when it was proven released.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Proved {
-    pub identity: String,
-    pub mark: Option<String>,
 }
 
 impl<'c> Machine<'c> {

@@ -252,6 +252,18 @@ pub fn escape(path: &Path) -> Vec<u8> {
     escaped
 }
 
+/// Returns the automounter's trigger that lies over a place, as a clause with its remedy: whoever looks there
+/// would have something mounted.
+pub fn trigger_over(at: &Path, mounts: &Mounts) -> Option<String> {
+    let trigger = mounts.0.iter().find(|mount| mount.fstype == "autofs" && at.starts_with(&mount.at))?;
+    Some(format!(
+        "{} is under an automounter, which mounts at {} ({}) as soon as somebody looks there; take that out of its map, or stop its unit",
+        at.display(),
+        trigger.at.display(),
+        trigger.source.display()
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

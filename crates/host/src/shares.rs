@@ -2,7 +2,7 @@
 //!
 //! Linux has `exportfs`, Solaris `share` and `unshare` (share(1M)); a share may have its own commands.
 
-mod client;
+pub mod client;
 
 use crate::config::{Argv, Platform, Share};
 use anyhow::{Context, bail};

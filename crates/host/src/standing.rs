@@ -8,10 +8,11 @@ use crate::backup;
 use crate::config::Platform;
 use crate::handover::{self, Program};
 use crate::machine::Machine;
+use crate::machine::way_back;
 use crate::mountinfo::Mounts;
 use crate::mounts::{loopback_mount, shows};
 use crate::shares::Export;
-use crate::{ledger, past, services, shares, state, way_back};
+use crate::{ledger, runs, services, shares, state};
 use orderly_exec::journal;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{files, paths};
@@ -266,7 +267,7 @@ fn last_record(machine: &mut Machine<'_>, state: &str) -> Option<LastRecord> {
 fn failed_restore(machine: &Machine<'_>, state: &str, record: Option<&LastRecord>) -> Option<String> {
     let is_since = state == "held" || record.is_some_and(|record| record.safe && record.fits != Some(false));
     let owes = ledger::owed(machine.config).ok().flatten().is_some();
-    if is_since && owes { past::failed_restore() } else { None }
+    if is_since && owes { runs::failed_restore() } else { None }
 }
 
 /// What this host has at hand for its next step.

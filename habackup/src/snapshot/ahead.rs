@@ -2,8 +2,9 @@
 //! helpers are at. It is settled in the order of the walk, so the manifest stands in that order and a
 //! folder gets its times after all in it is made.
 
+use super::level::Level;
 use super::sharing::{Answer, Name, Names, Outcome};
-use super::{At, LISTED, Level, Snapshot};
+use super::{At, LISTED, Snapshot};
 use crate::manifest::{Entry, Kind};
 use crate::walk;
 use nix::errno::Errno;

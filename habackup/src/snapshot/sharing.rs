@@ -5,7 +5,7 @@
 //! Helpers only add names below the folder that is being made, which nobody sees; the walk ends, one
 //! way or the other, only after they have.
 
-use super::Level;
+use super::level::Level;
 use crate::manifest::{Entry, Kind};
 use crate::metadata::{self, Owners};
 use crate::previous::{Before, proves_unchanged};

@@ -5,7 +5,7 @@
 //! often it was let go stands in a file beside the data, `.orderly-mark`. Letting go counts up the
 //! change mark; while it is held, the holder's name there keeps the other host away.
 
-use super::{Asset, End, State, Volume};
+use super::kind::{Asset, End, State, Volume};
 use crate::config::MountTable;
 use crate::mountinfo::{Device, Mount, own};
 use anyhow::{Context, bail};

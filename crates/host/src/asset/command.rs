@@ -1,6 +1,6 @@
 //! An asset of any kind, through the site's own commands.
 
-use super::{Asset, End, State, Volume};
+use super::kind::{Asset, End, State, Volume};
 use crate::config::{Argv, MountTable};
 use crate::mountinfo::{self, Mount};
 use anyhow::{Context, bail};

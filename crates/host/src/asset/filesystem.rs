@@ -5,7 +5,8 @@
 //! one is proof that nobody has it differs by type: see [`Guard`].
 
 use super::device::{self, Found};
-use super::{Asset, End, Guard, State, Superblock, Volume, superblock};
+use super::kind::{Asset, End, Guard, State, Volume};
+use super::{Superblock, superblock};
 use crate::config::MountTable;
 use crate::mountinfo::{Mount, own};
 use anyhow::bail;

@@ -12,7 +12,7 @@
 mod active;
 mod report;
 
-use super::{Asset, End, State, Volume};
+use super::kind::{Asset, End, State, Volume};
 use crate::boot;
 use crate::config::{Argv, MountTable};
 use crate::mountinfo::Mount;

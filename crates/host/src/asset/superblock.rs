@@ -8,6 +8,7 @@
 //! that is logged; a btrfs never. Seen on Linux 6.18: mounted and left alone, neither of the two
 //! differs by a byte of its superblock or log from one that nobody has mounted.
 
+use super::bytes::{be, label, le, uuid};
 use super::device;
 use super::xfslog::Log;
 use anyhow::bail;
@@ -193,26 +194,6 @@ impl Mounts {
 
 fn devices_of_btrfs(head: &[u8]) -> Option<u64> {
     le(head, 64 * 1024 + 0x88, 8)
-}
-
-fn le(bytes: &[u8], at: usize, width: usize) -> Option<u64> {
-    Some(bytes.get(at..at + width)?.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
-}
-
-/// Returns a number of this many bytes, the highest first.
-pub(super) fn be(bytes: &[u8], at: usize, width: usize) -> Option<u64> {
-    Some(bytes.get(at..at + width)?.iter().fold(0, |value, &byte| value << 8 | u64::from(byte)))
-}
-
-/// Returns a text that ends with the first zero.
-fn label(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes.split(|&byte| byte == 0).next().unwrap_or_default()).into_owned()
-}
-
-/// Returns 16 bytes as people write a UUID.
-pub(super) fn uuid(bytes: &[u8]) -> String {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 #[cfg(test)]

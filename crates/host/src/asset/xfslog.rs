@@ -4,7 +4,7 @@
 //! was written, so the end is where the number falls; a clean unmount leaves a record of its own
 //! there. Source: "XFS Algorithms & Data Structures", chapter "Journaling Log".
 
-use super::superblock::{be, uuid};
+use super::bytes::{be, uuid};
 
 /// The unit in which the log counts.
 const BLOCK: u64 = 512;

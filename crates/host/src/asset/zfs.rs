@@ -16,11 +16,11 @@ mod kernel;
 mod label;
 mod listing;
 
-use super::{Asset, End, Guard, State, Volume};
+use super::kind::{Asset, End, Guard, State, Volume};
 use crate::config::{Argv, MountTable};
 use crate::hostid;
 use crate::mountinfo::{Mount, Mounts, own};
-use crate::mounts::MountSpec;
+use crate::mounts::spec::MountSpec;
 use anyhow::{Context, bail};
 use calls::Calls;
 use kernel::Here;
@@ -543,7 +543,7 @@ impl Zfs {
             );
         }
         for mount in ours.iter().rev() {
-            self.calls.expect(&crate::mounts::unmount_command(&mount.at), run)?;
+            self.calls.expect(&crate::mounts::spec::unmount_command(&mount.at), run)?;
         }
         let left = crate::holders::mounts(self);
         if !left.holders.is_empty() {

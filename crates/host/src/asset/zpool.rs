@@ -8,7 +8,7 @@
 //! (zpool(1M)), so nothing is unmounted before. There is no change mark: the label that changes
 //! whenever the pool is held is not among what `zpool import` shows.
 
-use super::{Asset, End, State, Volume};
+use super::kind::{Asset, End, State, Volume};
 use crate::config::{Argv, MountTable};
 use crate::mountinfo::Mount;
 use anyhow::{Context, bail};

@@ -5,7 +5,7 @@
 //! one of direct mounts is reported as unknown.
 
 use super::{Named, unread};
-use crate::machine::trigger_over;
+use crate::mountinfo::trigger_over;
 use crate::mountinfo::{self, Mounts};
 use std::fs;
 use std::io::ErrorKind;

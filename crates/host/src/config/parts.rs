@@ -4,7 +4,7 @@ use super::{
     Address, Backup, Control, Host, Keep, Loopback, MINUTE, MountTable, Platform, Service, Share,
     ShareCommands,
 };
-use crate::shares::{is_client, plain_client};
+use crate::shares::client::{is_client, plain_client};
 use orderly_exec::settings::Table;
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use std::net::IpAddr;

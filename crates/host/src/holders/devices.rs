@@ -1,6 +1,6 @@
 //! What the kernel keeps open by itself: loop devices, what is built on a device, swap.
 
-use super::Holder;
+use super::holder::Holder;
 use crate::mountinfo::{Device, Mount, Mounts};
 use std::collections::BTreeSet;
 use std::ffi::OsString;

@@ -1,6 +1,6 @@
 //! Mount tables of all mount namespaces of this host, also of those that no process is in.
 
-use super::gone_is_none;
+use super::processes::{gone_is_none, threads};
 use crate::mountinfo::Mounts;
 use nix::fcntl::{OFlag, openat};
 use nix::sched::{self, CloneFlags};
@@ -36,7 +36,7 @@ impl Tables {
 
     /// Returns the first thread of a process that shows its namespace, having read its table.
     pub(super) fn first_thread(&mut self, pid: u32) -> Option<u32> {
-        super::threads(pid).into_iter().find(|thread| matches!(self.named(*thread), Ok(Some(_))))
+        threads(pid).into_iter().find(|thread| matches!(self.named(*thread), Ok(Some(_))))
     }
 
     /// Returns the table of a namespace that a process showed.

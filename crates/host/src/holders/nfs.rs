@@ -3,7 +3,7 @@
 //! A client with an open file keeps a file system busy also after its export is gone
 //! (`/proc/fs/nfsd/clients/*/states`, Linux 5.3 and later).
 
-use super::Holder;
+use super::holder::Holder;
 use crate::mountinfo::{Device, Mount, Mounts};
 use std::collections::BTreeMap;
 use std::fs;

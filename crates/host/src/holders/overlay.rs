@@ -3,7 +3,7 @@
 //! The kernel keeps a layer's file system in use by a mount of its own that no table shows: unmounting the
 //! asset succeeds, and the file system stays.
 
-use super::Holder;
+use super::holder::Holder;
 use super::namespaces::Tables;
 use crate::mountinfo::{Device, Mount, Mounts, unescape};
 use std::collections::BTreeSet;

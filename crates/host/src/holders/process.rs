@@ -5,8 +5,10 @@
 //! written from the root of the namespace, so a file's path begins with the place of its mount, also
 //! where another mount hides it.
 
+use super::holder::Holder;
 use super::namespaces::Tables;
-use super::{Holder, devices, mount_id, processes, threads, unit};
+use super::processes::{mount_id, processes, threads};
+use super::{devices, unit};
 use crate::mountinfo::{Device, Mount, Mounts};
 use nix::dir::Dir;
 use nix::fcntl::{OFlag, readlinkat};

@@ -1,7 +1,7 @@
 //! Mounts that keep the asset busy: of the asset at places that nobody configured, of anything on top
 //! of it, and in mount namespaces where an unmount on this host's side changes nothing.
 
-use super::Holder;
+use super::holder::Holder;
 use super::namespaces::Tables;
 use crate::mountinfo::{Mount, Mounts};
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! The addresses that move: added, removed, looked at. The others of their devices stay as they are.
 
 use super::{Machine, gone};
-use crate::action::Answer;
 use crate::addresses::{self, Kept, Knock};
+use crate::answer::Answer;
 use crate::config::{Address, Argv, Platform};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@
 //! just before the asset is taken (`orderly_plan::fence`).
 
 use super::{LOOKING, Machine};
-use crate::action::Answer;
+use crate::answer::Answer;
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ended, Ending, Job, show};
 use orderly_exec::runner::Run;

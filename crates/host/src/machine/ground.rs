@@ -5,7 +5,6 @@ use super::Machine;
 use crate::addresses::{self, Knock};
 use crate::asset;
 use crate::config::{Loopback, Platform};
-use crate::mountinfo::Mounts;
 use std::path::Path;
 
 impl Machine<'_> {
@@ -77,16 +76,4 @@ impl Machine<'_> {
             silent.join("; ")
         ))
     }
-}
-
-/// Returns the automounter's trigger that lies over a place, as a clause with its remedy: whoever looks there
-/// would have something mounted.
-pub fn trigger_over(at: &Path, mounts: &Mounts) -> Option<String> {
-    let trigger = mounts.0.iter().find(|mount| mount.fstype == "autofs" && at.starts_with(&mount.at))?;
-    Some(format!(
-        "{} is under an automounter, which mounts at {} ({}) as soon as somebody looks there; take that out of its map, or stop its unit",
-        at.display(),
-        trigger.at.display(),
-        trigger.source.display()
-    ))
 }

@@ -2,7 +2,8 @@
 //! step.
 
 use super::Machine;
-use crate::action::{Action, Answer, Perform};
+use crate::action::{Action, Perform};
+use crate::answer::Answer;
 use crate::asset::State;
 use crate::services;
 use orderly_exec::paths;

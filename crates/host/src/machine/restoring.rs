@@ -4,13 +4,14 @@
 //! the newest files.
 
 use super::Machine;
-use crate::action::{Action, Answer};
+use crate::action::Action;
 use crate::addresses::{self, Knock};
+use crate::answer::Answer;
 use crate::asset::State;
 use crate::backup::{self, Restored};
 use crate::ledger::{self, Ledger};
 use crate::mounts::MountSpec;
-use crate::past;
+use crate::runs;
 use anyhow::{anyhow, bail};
 use orderly_plan::ancestry::{self, Common};
 use orderly_plan::owed::{self, Source, Wanted};
@@ -134,7 +135,7 @@ impl Machine<'_> {
         if self.asset_state() != State::Held {
             return Ok(noted);
         }
-        match (self.numbering().goes_on()?, past::told_before()) {
+        match (self.numbering().goes_on()?, runs::told_before()) {
             (Some(false), Some(wanted)) => self.source(&wanted),
             // Without its mount nobody can look for the last holding.
             (None, Some(wanted)) if wanted != Wanted::LastHolding => self.source(&wanted),

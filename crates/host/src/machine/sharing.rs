@@ -6,7 +6,7 @@
 //! drop the locks, flush until it is forgotten; then wait for clients that are gone, at most a lease.
 
 use super::{LOOKING, Machine, gone};
-use crate::action::Answer;
+use crate::answer::Answer;
 use crate::config::{Platform, Share};
 use crate::holders::{self, Holder};
 use crate::shares::{self, Export};

@@ -1,16 +1,17 @@
 //! Mounts and the asset itself: mounted, unmounted, released, taken, compared.
 
 use super::{LOOKING, Machine, Proved};
-use crate::action::Answer;
+use crate::answer::Answer;
 use crate::asset::{End, Guard, State};
 use crate::config::Argv;
-use crate::handover;
 use crate::holders::Holder;
 use crate::ledger;
+use crate::machine::way_back;
 use crate::mountinfo::{Mount, Mounts};
 use crate::mounts::{MountSpec, loopback_mount, shows, unmount_command};
+use crate::records;
+use crate::runs;
 use crate::shares::{self, Export};
-use crate::{past, way_back};
 use anyhow::{Context, bail};
 use orderly_exec::{clock, files, paths};
 use orderly_plan::permit::Since;
@@ -125,7 +126,7 @@ impl Machine<'_> {
         }
         if let Ok(identity) = self.asset.identity(&mut self.runner) {
             let proved = Proved { identity, mark: self.asset.mark(&mut self.runner)? };
-            handover::keep_proved(&proved)?;
+            proved.keep()?;
             self.proved = Some(proved);
         }
         Ok(())
@@ -407,7 +408,7 @@ impl Machine<'_> {
     /// kind shows only writing, and this host was not the last to let go of it.
     pub fn doubt(&mut self) -> Option<String> {
         let Guard::Blind(why) = self.asset.guard(&mut self.runner) else { return None };
-        let own = match files::read_if_there(&handover::record_path()) {
+        let own = match files::read_if_there(&records::record_path()) {
             Ok(files::Found::Text(text)) => Release::read(&text).ok(),
             Ok(files::Found::Missing) | Err(_) => None,
         };
@@ -483,7 +484,7 @@ impl Machine<'_> {
     /// Says what is known of who had the asset last: of this host its own journal, of the peer nothing.
     fn held_since(&self) -> String {
         let (own, peer) = (&self.config.own.name, &self.config.peer.name);
-        match past::last_takeover() {
+        match runs::last_takeover() {
             Ok(Some(at)) => {
                 format!("{own} itself took it last on {at}; if that was before the release, it was {peer}")
             }

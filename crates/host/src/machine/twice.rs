@@ -157,7 +157,7 @@ fn there_and_back(machine: &mut Machine<'_>, root: &Path, action: &Action, undo:
 
 /// A takeover from nothing, then a release back to nothing; each step stays done for the next one.
 fn table(machine: &mut Machine<'_>, root: &Path) {
-    let mount = MountSpec::configured(machine.asset.as_ref(), &machine.config.asset.mounts[0]);
+    let mount = mounts::configured(machine.asset.as_ref(), &machine.config.asset.mounts[0]);
     let mounts = vec![mount.clone()];
     let loopback = MountSpec::loopback(&machine.config.loopbacks[0]);
     let (at, share) = (mount.at.clone(), machine.config.shares[0].path.clone());

@@ -3,7 +3,7 @@
 //! A read-only take leaves no mark, so the other host would take the asset, too, and nobody would notice.
 
 use super::Machine;
-use crate::action::Answer;
+use crate::answer::Answer;
 use crate::config::{Platform, asks_read_only};
 use crate::mountinfo::Mount;
 use crate::mounts::MountSpec;

@@ -2,7 +2,7 @@
 
 use super::calls::Calls;
 use crate::mountinfo::Mount;
-use crate::mounts::MountSpec;
+use crate::mounts::spec::MountSpec;
 use anyhow::{Context, bail};
 use orderly_exec::runner::Run;
 use std::path::{Path, PathBuf};

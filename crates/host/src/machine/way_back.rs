@@ -3,10 +3,11 @@
 
 use crate::asset::{Guard, State};
 use crate::config::{Config, Kind};
-use crate::handover::{self, Program};
 use crate::ledger::Ledger;
 use crate::machine::Machine;
-use crate::mounts::MountSpec;
+use crate::mounts;
+use crate::records;
+use crate::runs::{self, Program};
 use orderly_exec::job::show;
 use orderly_exec::journal::boot_id;
 use orderly_exec::{OrStatus, Status};
@@ -36,7 +37,7 @@ pub fn after_own_release(machine: &mut Machine<'_>) -> String {
         // There the peer cannot say that nobody has it, unless it had it last.
         Guard::Blind(_) => format!(
             "ssh {peer} ha-takeover --record - <{}; ssh {peer} ha-release --json | ha-takeover --record -",
-            handover::record_path().display()
+            records::record_path().display()
         ),
     }
 }
@@ -46,7 +47,7 @@ pub fn after_own_release(machine: &mut Machine<'_>) -> String {
 pub fn anew(own: bool, machine: &mut Machine<'_>) -> String {
     if !own {
         // A record of this host at the same mark would come after one that says nothing of it.
-        return match handover::own_record(machine.config) {
+        return match records::own_record(machine.config) {
             Some(record) if record.safe => peers_word(machine.config),
             Some(_) | None => {
                 format!("ssh {} ha-release --json | ha-takeover --record -", machine.config.peer.name)
@@ -63,7 +64,7 @@ pub fn anew(own: bool, machine: &mut Machine<'_>) -> String {
 
 /// Returns what gets the peer's word that nobody has the asset, above the last record of this host.
 pub fn peers_word(config: &Config) -> String {
-    let serial = handover::own_record(config).map_or(0, |own| own.serial);
+    let serial = records::own_record(config).map_or(0, |own| own.serial);
     format!("ssh {} ha-release --after {serial} --json | ha-takeover --record -", config.peer.name)
 }
 
@@ -84,9 +85,8 @@ fn disclaim_line(machine: &Machine<'_>, after: &str) -> String {
 
 /// The run that a crash ended is neither finished nor taken back by a new proof alone.
 fn new_plan() -> &'static str {
-    let is_unfinished = [Program::Release, Program::Takeover]
-        .into_iter()
-        .any(|run| handover::is_unfinished(run).unwrap_or(true));
+    let is_unfinished =
+        [Program::Release, Program::Takeover].into_iter().any(|run| runs::is_unfinished(run).unwrap_or(true));
     if is_unfinished { " --new-plan" } else { "" }
 }
 
@@ -116,7 +116,7 @@ pub fn mount_line(machine: &mut Machine<'_>) -> Option<String> {
     if !may_be_had || !matches!(config.asset.kind, Kind::Filesystem { .. }) {
         return None;
     }
-    let mounts = config.asset.mounts.iter().map(|table| MountSpec::configured(asset, table));
+    let mounts = config.asset.mounts.iter().map(|table| mounts::configured(asset, table));
     let commands = mounts.flat_map(|mount| mount.commands(config.platform));
     Some(commands.map(|argv| show(&argv)).collect::<Vec<_>>().join(" && "))
 }

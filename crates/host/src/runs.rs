@@ -1,12 +1,66 @@
-//! What the journal of this host says of its last takeover: what it was told, whether it came to its take, and
-//! what it failed at.
+//! The runs of the two programs on this host, as their journals tell: which is unfinished, what the last takeover
+//! was told, whether it came to its take, and what it failed at.
 
 use crate::action::Action;
-use crate::handover::Program;
-use orderly_exec::journal;
+use orderly_exec::journal::{self, Journal};
+use orderly_exec::{clock, paths};
 use orderly_plan::owed::Wanted;
 use orderly_plan::record::{Event, Line};
 use orderly_plan::step::{Record, Step, StepId, Verdict};
+use std::path::PathBuf;
+
+/// The programs that hand over; one must not begin while the other is unfinished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    Release,
+    Takeover,
+}
+
+impl Program {
+    /// Returns the name of the program.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Release => "ha-release",
+            Self::Takeover => "ha-takeover",
+        }
+    }
+
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Release => Self::Takeover,
+            Self::Takeover => Self::Release,
+        }
+    }
+
+    pub(crate) fn journal(self) -> PathBuf {
+        paths::state_directory().join(format!("{}.journal", self.name()))
+    }
+}
+
+/// Tells whether a run of this program was begun and not finished.
+///
+/// # Errors
+/// Rejected (3) when its journal is damaged.
+pub fn is_unfinished(program: Program) -> anyhow::Result<bool> {
+    Ok(journal::read::<Action>(&program.journal())?.is_some_and(|stored| !stored.is_closed()))
+}
+
+/// Closes the unfinished runs of a host that holds nothing, and returns the names of their programs.
+///
+/// # Errors
+/// Rejected (3) when a journal is damaged; when it cannot be written.
+pub fn close_unfinished() -> anyhow::Result<Vec<&'static str>> {
+    let mut closed = Vec::new();
+    for program in [Program::Takeover, Program::Release] {
+        let stored = journal::read::<Action>(&program.journal())?.filter(|stored| !stored.is_closed());
+        if let Some(stored) = stored {
+            let mut journal = Journal::go_on(&program.journal(), &stored)?;
+            journal.append(&Line::closed(Verdict::Unwound, clock::now()))?;
+            closed.push(program.name());
+        }
+    }
+    Ok(closed)
+}
 
 /// Returns what the unfinished takeover of this host was told to restore, if it began to take the asset.
 pub fn told_before() -> Option<Wanted> {
