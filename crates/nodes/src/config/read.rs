@@ -293,7 +293,7 @@ fn read_limits(root: &Table<'_>) -> Limits {
         );
     }
     // `read_profile` reads these.
-    for key in ["boot", "timeout", "retries"] {
+    for key in ["boot", "stuck", "timeout", "retries"] {
         table.has(key);
     }
     table.end();

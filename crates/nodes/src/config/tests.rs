@@ -6,6 +6,8 @@ use crate::probe::ProbeDriver;
 use crate::shell::{ParallelTool, ShellDriver};
 
 /// The whole of the file as the specification shows it.
+const LEAST: &str = "[power]\ndriver = \"none\"\n[probe]\ndriver = \"none\"\n";
+
 const WHOLE: &str = r#"
 partition = "prod"
 inventory = "/etc/orderly/inventory.json"
@@ -66,7 +68,7 @@ fn refused(text: &str) -> String {
 #[test]
 fn the_file_of_the_specification_states_the_defaults() {
     let whole = parse(WHOLE);
-    let least = parse("[power]\ndriver = \"none\"\n[probe]\ndriver = \"none\"\n");
+    let least = parse(LEAST);
     assert_eq!(whole.sequence, least.sequence);
     assert_eq!(whole.subsystem, least.subsystem);
     assert_eq!(whole.log_dir, least.log_dir);
@@ -82,6 +84,18 @@ fn the_file_of_the_specification_states_the_defaults() {
     assert!(storage.power.driver.is_none() && storage.power.timeout.is_none());
     assert!(!whole.is_simulated() && whole.profile.reads_power());
     assert_eq!(whole.control_address(&[]).unwrap(), "129.40.64.70");
+}
+
+#[test]
+fn each_limit_of_a_node_is_a_key_of_the_table_as_well() {
+    for limit in ["boot = \"7s\"", "stuck = \"reset\"", "timeout = \"7s\"", "retries = 7"] {
+        let set = parse(&format!("{LEAST}[limits]\n{limit}\n")).profile.limits;
+        let mut by_override = parse(&format!("{LEAST}[override.node.n1.limits]\n{limit}\n"));
+        let mut profile = by_override.profile.clone();
+        profile.apply(&by_override.node_overrides.remove("n1").unwrap());
+        assert_eq!(set, profile.limits, "{limit}");
+        assert_ne!(set, by_override.profile.limits, "{limit}");
+    }
 }
 
 #[test]
