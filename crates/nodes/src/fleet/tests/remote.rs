@@ -82,9 +82,12 @@ fn what_ssh_says_is_not_told_as_the_power_controllers() {
 /// Such a node was unknown for a quarter of an hour, without a word of what was heard.
 #[test]
 fn a_status_that_is_not_understood_is_told_with_what_was_heard() {
-    for (said, heard) in
-        [("n1 on", "it says \"n1 on\""), ("n1: ON", "it says \"n1: ON\""), ("", "it says nothing")]
-    {
+    for (said, heard) in [
+        ("n1 on", "it says \"n1 on\""),
+        ("n1: ON", "it says \"n1: ON\""),
+        ("", "it says nothing"),
+        ("n1: on\nn1: on\nn1: off", "it says both \"n1: on\" and \"n1: off\""),
+    ] {
         let bed = Bed::new();
         let status = bed.script("status", &format!("echo '{said}'"));
         let toml = format!(
@@ -97,6 +100,21 @@ fn a_status_that_is_not_understood_is_told_with_what_was_heard() {
         assert!(warnings.contains(heard), "{warnings}");
         assert!(warnings.contains("is understood when it says \"n1: on\" or \"n1: off\""), "{warnings}");
     }
+}
+
+/// Powermand's own word for a silent controller was told as one that is not understood.
+#[test]
+fn a_status_that_says_unknown_is_not_told_as_one_that_is_not_understood() {
+    let bed = Bed::new();
+    let status = bed.script("status", "echo 'n1: unknown'");
+    let toml = format!(
+        "[power]\ndriver=\"command\"\non=[\"{status}\"]\noff=[\"{status}\"]\nstatus=[\"{status}\",\"{{node}}\"]\n\
+         [probe]\ndriver=\"none\"\n"
+    );
+    let mut drivers = bed.drivers(&toml, nodes(1));
+    assert_eq!(carry_out(&mut drivers, Task::ReadPower, 0..1), [Event::Power(NodeId(0), Power::Unknown)]);
+    let warnings = drivers.take_last_warnings().join("\n");
+    assert!(warnings.ends_with("it says \"n1: unknown\""), "{warnings}");
 }
 
 #[test]

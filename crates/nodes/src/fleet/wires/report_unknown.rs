@@ -134,11 +134,19 @@ impl Wires {
         let name = self.wiring.roster.name(node);
         let expected = self.power_driver(node).expected(self.wiring.roster.member(node));
         let text = ended.text();
-        let own = text.lines().find(|line| report::without_name(line, name) != *line);
-        let heard = own.or_else(|| text.lines().find(|line| !line.trim().is_empty())).map(str::trim);
-        let heard = match heard {
-            Some(line) => format!("it says \"{}\"", shorten(line.to_owned())),
-            None => "it says nothing".to_owned(),
+        let mut own = text.lines().filter(|line| report::without_name(line, name) != *line).map(str::trim);
+        let first = own.next();
+        let other = own.find(|line| Some(*line) != first);
+        let heard = first.or_else(|| text.lines().map(str::trim).find(|line| !line.is_empty()));
+        let quote = |line: &str| format!("\"{}\"", shorten(line.to_owned()));
+        // The status itself says that it cannot tell, in a form that is understood.
+        let is_unknown =
+            |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.trim_end() == ": unknown");
+        let heard = match (heard, other) {
+            (Some(line), None) if is_unknown(line) => return format!("it says {}", quote(line)),
+            (Some(line), Some(other)) => format!("it says both {} and {}", quote(line), quote(other)),
+            (Some(line), None) => format!("it says {}", quote(line)),
+            (None, _) => "it says nothing".to_owned(),
         };
         format!("{heard}, and is understood when it says {expected}")
     }
