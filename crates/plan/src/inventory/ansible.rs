@@ -25,6 +25,7 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
     };
     let mut groups: BTreeMap<String, Group<'s>> = BTreeMap::new();
     let mut hosts = Hosts::default();
+    drafts.once(&members);
     for member in &members {
         if member.key == "_meta" {
             read_host_variables(&member.value, &mut hosts, &mut drafts);
@@ -110,7 +111,10 @@ fn read_host_variables<'a>(meta: &Json<'a>, hosts: &mut Hosts<'a>, drafts: &mut 
 fn objects<'a>(part: &Member<'a>, drafts: &mut Drafts<'_>) -> Vec<Member<'a>> {
     let value = &part.value;
     match value.members() {
-        Some(members) => members,
+        Some(members) => {
+            drafts.once(&members);
+            members
+        }
         None if value.is_null() || value.items().is_some_and(|items| items.is_empty()) => Vec::new(),
         None => {
             drafts.wrong.add(|| value.diagnose(format!("\"{}\" must be an object of variables", part.key)));
@@ -125,6 +129,7 @@ fn read_group<'a>(member: &Member<'a>, hosts: &mut Hosts<'a>, drafts: &mut Draft
     if let Some(items) = member.value.items() {
         group.hosts = read_names(&items, drafts);
     } else if let Some(parts) = member.value.members() {
+        drafts.once(&parts);
         for part in parts {
             match (part.key.as_ref(), part.value.items()) {
                 ("hosts", Some(items)) => group.hosts = read_names(&items, drafts),
@@ -260,6 +265,48 @@ fn beside(member: &Member<'_>, [first, second]: [&str; 2]) -> crate::diagnostic:
 mod tests {
     use crate::diagnostic::Source;
     use crate::inventory::{Format, Outside, read};
+
+    /// Of two values the first was dropped in silence, with the server it stated.
+    #[test]
+    fn a_key_that_stands_twice_is_rejected() {
+        for text in [
+            r#"{"_meta": {"hostvars": {"n1": {"boot_server": "s1"}, "n1": {}}}, "g": ["n1", "s1"]}"#,
+            r#"{"_meta": {"hostvars": {"n1": {"boot_server": "s1", "boot_server": "s2"}}}, "g": ["n1", "s1", "s2"]}"#,
+            r#"{"g": {"hosts": ["n1"], "vars": {"boot_server": "s1"}}, "h": ["s1"], "g": ["n1"]}"#,
+            r#"{"g": {"hosts": ["n1"], "vars": {"boot_server": "s1"}, "vars": {}}, "h": ["s1"]}"#,
+        ] {
+            let said = read(&Source { name: "a", text }, Format::Ansible, &Outside::default()).unwrap_err();
+            assert!(said.to_string().contains("stands twice"), "{text}\n{said}");
+        }
+    }
+
+    /// JSON warned of it, and the others dropped the server in silence.
+    #[test]
+    fn a_misspelt_server_is_doubted_in_every_format() {
+        for key in ["bootserver", "Boot_Server", "boot-server", "boot_servers"] {
+            for (format, text) in [
+                (
+                    Format::Ansible,
+                    format!(r#"{{"_meta": {{"hostvars": {{"n1": {{"{key}": "s1"}}}}}}, "g": ["n1", "s1"]}}"#),
+                ),
+                (Format::Warewulf, format!(r#"{{"n1": {{"Tags": {{"{key}": "s1"}}}}, "s1": {{}}}}"#)),
+                (Format::Genders, format!("n1 {key}=s1\ns1\n")),
+                (Format::Xcat, format!("n1:\n  {key}=s1\ns1:\n")),
+                (
+                    Format::Json,
+                    format!(r#"{{"nodes": [{{"name": "n1", "{key}": "s1"}}, {{"name": "s1"}}]}}"#),
+                ),
+            ] {
+                let inventory =
+                    read(&Source { name: "i", text: &text }, format, &Outside::default()).unwrap();
+                let said: Vec<String> = inventory.doubts().iter().map(ToString::to_string).collect();
+                assert!(
+                    said.len() == 1 && said[0].contains("did you mean \"boot_server\"?"),
+                    "{text}\n{said:?}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn what_ansible_inventory_prints_is_read() {

@@ -10,6 +10,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Source, positions};
 use crate::faults::Faults;
 use crate::fleet::NodeId;
 use crate::graph::{GroupId, Order, What};
+use crate::json::Member;
 use crate::name::Names;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -117,6 +118,28 @@ impl<'s> Drafts<'s> {
         self.doubt(at.clone(), ("kept", key), || source.diagnose(at, message));
     }
 
+    /// Doubts an attribute that is likely a relation, misspelt: a server that is stated is never dropped in silence.
+    pub(super) fn doubt_server(&mut self, key: &str, at: Range<usize>) {
+        let letters: String = key.chars().filter(char::is_ascii_alphanumeric).collect();
+        if key != "boot_server"
+            && (letters.eq_ignore_ascii_case("bootserver") || letters.eq_ignore_ascii_case("bootservers"))
+        {
+            let source = self.source;
+            self.doubt(at.clone(), ("kept", key), || {
+                let message = format!("\"{key}\" is kept as an attribute of the node");
+                source.diagnose(at, message).hint("did you mean \"boot_server\"?")
+            });
+        }
+    }
+
+    /// Rejects keys that stand twice in one object: of two values one would be dropped in silence.
+    pub(super) fn once(&mut self, members: &[Member<'_>]) {
+        let mut seen: HashSet<&str> = HashSet::with_capacity(members.len());
+        for member in members.iter().filter(|member| !seen.insert(member.key.as_ref())) {
+            self.wrong.add(|| member.diagnose_key(format!("the key \"{}\" stands twice", member.key)));
+        }
+    }
+
     /// Takes what a format without types states of a node; keys that mean nothing to us become
     /// attributes.
     pub(super) fn state(&mut self, draft: &mut Draft, key: &str, value: &str, at: Range<usize>) {
@@ -136,6 +159,7 @@ impl<'s> Drafts<'s> {
             "boot_server" if value.is_empty() => {}
             "boot_server" => draft.servers.push((Wanted::Text(value.to_owned()), at)),
             _ => {
+                self.doubt_server(key, at);
                 draft.node.attributes.insert(key.to_owned(), value.into());
             }
         }

@@ -161,6 +161,7 @@ impl<'s> Reader<'s> {
             self.drafts.state(draft, attribute.key, &value, attribute.at.clone());
             return;
         }
+        self.drafts.doubt_server(attribute.key, attribute.at.clone());
         let group = format!("{}={value}", attribute.key);
         draft.node.attributes.insert(attribute.key.to_owned(), value.into());
         if crate::name::fault(attribute.key).is_none() {

@@ -59,6 +59,12 @@ fn guess(text: &str) -> Option<Looks> {
     if text.trim_start().starts_with('{') {
         return guess_json(text);
     }
+    // A list of JSON, which no format is, begins as a section of INI does.
+    if let Some(item) = text.trim_start().strip_prefix('[')
+        && item.trim_start().starts_with(['{', '[', ']', '"'])
+    {
+        return None;
+    }
     let is_said = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with(['#', ';']);
     let mut lines = text.lines().filter(is_said);
     let (first, second) = (lines.next()?, lines.next().unwrap_or_default());
@@ -144,6 +150,14 @@ mod tests {
         }
         let said = read(&Source { name: "i", text: "n1" }, Format::Json, &Outside::default()).unwrap_err();
         assert!(!said.to_string().contains("looks like"), "{said}");
+        // Each was "an Ansible inventory in INI form".
+        for text in ["[]", r#"[{"name": "n1"}]"#, r#"["n1"]"#, "[\n  {\"Id\": \"n1\"}\n]"] {
+            for format in formats {
+                let said =
+                    read(&Source { name: "i", text }, format, &Outside::default()).unwrap_err().to_string();
+                assert!(!said.contains("looks like"), "{format:?}: {text}\n{said}");
+            }
+        }
     }
 
     /// "not JSON: expected value", of a sign that nobody sees.

@@ -20,6 +20,10 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
     if nodes.iter().any(|member| member.key == "_meta") {
         return Err(top.diagnose("\"_meta\" is no node, but a part of an Ansible inventory").into());
     }
+    if nodes.iter().any(|member| member.key == "nodeprofiles") {
+        let wrong = top.diagnose("\"nodeprofiles\" is no node, but a part of nodes.conf");
+        return Err(wrong.hint("wwctl node list --json prints what is read here").into());
+    }
     for member in &nodes {
         let mut draft = Draft { at: member.key_range(), ..Draft::default() };
         draft.node.name = member.key.clone().into_owned();
@@ -33,6 +37,7 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
 }
 
 fn read_node(fields: &[Member<'_>], draft: &mut Draft, drafts: &mut Drafts<'_>) {
+    drafts.once(fields);
     if let Some(profiles) = field(fields, &["profiles"]) {
         read_profiles(&profiles, draft, drafts);
     }
@@ -42,6 +47,7 @@ fn read_node(fields: &[Member<'_>], draft: &mut Draft, drafts: &mut Drafts<'_>) 
     if let (Some(value), None) = (tags, &members) {
         drafts.wrong.add(|| value.diagnose("the tags of a node must be an object"));
     }
+    drafts.once(members.as_deref().unwrap_or_default());
     for tag in members.unwrap_or_default() {
         match plain(&tag.value) {
             // What is not set.
@@ -99,6 +105,25 @@ fn field<'a>(fields: &[Member<'a>], keys: &[&str]) -> Option<Json<'a>> {
 mod tests {
     use crate::diagnostic::Source;
     use crate::inventory::{Format, Outside, read};
+
+    /// The file itself, converted, was two nodes named `nodes` and `nodeprofiles`.
+    #[test]
+    fn nodes_conf_and_keys_that_stand_twice_are_rejected() {
+        for (text, part) in [
+            (
+                r#"{"nodeprofiles": {"default": {}}, "nodes": {"n1": {"tags": {"boot_server": "s1"}}, "s1": {}}}"#,
+                "nodes.conf",
+            ),
+            (
+                r#"{"n1": {"tags": {"boot_server": "s1", "boot_server": "s2"}}, "s1": {}, "s2": {}}"#,
+                "stands twice",
+            ),
+            (r#"{"n1": {"tags": {"boot_server": "s1"}, "tags": {}}, "s1": {}}"#, "stands twice"),
+        ] {
+            let said = read(&Source { name: "w", text }, Format::Warewulf, &Outside::default()).unwrap_err();
+            assert!(said.to_string().contains(part), "{text}\n{said}");
+        }
+    }
 
     #[test]
     fn both_spellings_are_read() {
