@@ -82,6 +82,10 @@ impl Checked {
         } else {
             Vec::new()
         };
+        let objections = guard::unit_objections(site, &units, &nodes, args.even_self);
+        if !objections.is_empty() {
+            return Err(fail(Status::Refused, objections.join("\n")));
+        }
         if args.wishes().power_off {
             let switched = [nodes.as_slice(), &own, &units].concat();
             for doubt in listed::check(site, &switched, drivers)? {

@@ -294,6 +294,67 @@ fn a_target_with_the_controller_or_address_of_another_node_is_rejected() {
     }
 }
 
+/// The unit of a target is switched off with it: by the controller of a node that is no target, that node's power
+/// was cut.
+#[test]
+fn a_unit_of_a_target_with_the_controller_of_another_node_is_rejected() {
+    for (nodes, pair) in [
+        (r#"{"name": "n1", "bmc": "b1", "power_with": ["b2"]}, {"name": "n2", "bmc": "b2"}"#, "n2 and b2"),
+        (r#"{"name": "n1", "bmc": "b1", "power_with": ["B2."]}, {"name": "n2", "bmc": "b2"}"#, "n2 and B2."),
+        (
+            r#"{"name": "n1", "bmc": "b1", "power_with": ["io"]}, {"name": "n2", "bmc": "b2", "power_with": ["IO"]}"#,
+            "IO and io",
+        ),
+    ] {
+        let bed = Bed::new();
+        world(&bed, nodes, OTHER, "");
+        let text = bed.read("etc/cluster.toml");
+        let (from, to) = (text.find("[power]").unwrap(), text.find("[shell]").unwrap());
+        bed.config(
+            "cluster.toml",
+            format!("{}[power]\ndriver = \"ipmitool\"\n{}", &text[..from], &text[to..]),
+        );
+        for line in ["cshutdown -F n1", "cshutdown -k n1", "cstartup n1"] {
+            let rejected = run(&bed, line).status(3).run();
+            let said = format!("{pair} have the same power controller");
+            assert!(rejected.stderr.contains(&said), "{}", rejected.stderr);
+        }
+        assert_eq!(told(&bed), "");
+    }
+}
+
+/// A unit was switched off whatever it is: this machine by its own name, and the gateway of others.
+#[test]
+fn a_unit_that_is_this_machine_or_leads_to_others_is_not_switched_off() {
+    let (mine, capitals) = (host(), host().to_uppercase());
+    for (unit, more) in [
+        (mine.as_str(), ""),
+        (capitals.as_str(), ""),
+        ("localhost", ""),
+        ("mgmt1", "control_node = \"mgmt1\""),
+    ] {
+        let bed = Bed::new();
+        world(&bed, &format!(r#"{{"name": "n1", "power_with": ["{unit}"]}}, {{"name": "n2"}}"#), OTHER, more);
+        for flags in ["-F", "-k", "-F -r", "-F -m -P", "-F --even-self"] {
+            let refused = run(&bed, &format!("cshutdown {flags} ALL")).status(4).run();
+            let said = format!("{unit}, which is switched off with n1, is this very machine");
+            assert!(refused.stderr.contains(&said), "{flags}: {}", refused.stderr);
+            assert!(refused.stderr.contains("(-x n1)"), "{}", refused.stderr);
+        }
+        assert_eq!(told(&bed), "", "{unit}");
+        run(&bed, "cshutdown -k -x n1 ALL").run();
+    }
+    let bed = Bed::new();
+    let nodes = r#"{"name": "n1", "power_with": ["sw"]}, {"name": "n2", "gateway": "sw"}"#;
+    world(&bed, nodes, OTHER, "");
+    let refused = run(&bed, "cshutdown -F ALL").status(4).run();
+    let said = "sw, which is switched off with n1, is the gateway of n2, which may still be up then";
+    assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    assert_eq!(told(&bed), "");
+    world(&bed, &nodes.replace("\"gateway\"", "\"power_with\": [\"sw\"], \"gateway\""), OTHER, "");
+    run(&bed, "cshutdown -k ALL").run();
+}
+
 /// Under two names one controller passed for two, and so did a command that is the same for two nodes.
 #[test]
 fn a_target_whose_controller_resolves_to_that_of_another_or_whose_command_is_the_same_is_rejected() {

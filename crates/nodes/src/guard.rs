@@ -1,7 +1,8 @@
 //! Keeps a run from sawing off the branch it sits on: this very machine, and nodes through which the
 //! run reaches others.
 
-use crate::own::Found;
+use crate::own::{Found, Own};
+use crate::site::Site;
 use orderly_plan::fleet::NodeId;
 use orderly_plan::graph::Order;
 use orderly_plan::inventory::Inventory;
@@ -10,7 +11,7 @@ use orderly_plan::nodeset;
 /// Attributes of the inventory that name the nodes through which a node is reached or powered.
 const RELAYS: [&str; 3] = ["gateway", "power_server", "console_server"];
 
-/// Units follow the nodes of an inventory; they are never this machine.
+/// Units follow the nodes of an inventory.
 fn is_node(inventory: &Inventory, node: NodeId) -> bool {
     node.index() < inventory.len()
 }
@@ -66,6 +67,45 @@ fn all_relays(inventory: &Inventory, targets: &[NodeId], relays: &[NodeId]) -> V
         }
     }
     found
+}
+
+/// Returns what speaks against switching these units off with `targets`: one that is called as this machine is,
+/// whatever was allowed, and, unless `even_self`, one through which targets are reached that it is not powered with.
+pub fn unit_objections(site: &Site, units: &[NodeId], targets: &[NodeId], even_self: bool) -> Vec<String> {
+    let own = Own::here(site.cluster.control_node.as_deref());
+    let fold = |nodes: &[NodeId]| nodeset::fold(nodes.iter().map(|&node| site.name(node)));
+    let mut lines = Vec::new();
+    for &unit in units {
+        let (name, with) = (site.name(unit), site.nodes_with(unit));
+        let powered = fold(&with);
+        if own.is_called(name) {
+            let stopped: Vec<NodeId> = with.iter().copied().filter(|node| targets.contains(node)).collect();
+            let stopped = fold(&stopped);
+            lines.push(format!(
+                "{name}, which is switched off with {powered}, is this very machine; take it out of power_with of \
+                 {powered} in the inventory, or exclude {stopped} (-x {stopped})"
+            ));
+        }
+        for attribute in RELAYS.into_iter().filter(|_| !even_self) {
+            let needs = |node: &NodeId| {
+                let words = site.inventory.node(*node).attributes.get(attribute);
+                let words =
+                    words.map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
+                words.is_some_and(|words| words.iter().any(|word| word.as_str() == Some(name)))
+            };
+            let needing: Vec<NodeId> =
+                targets.iter().copied().filter(|node| !with.contains(node) && needs(node)).collect();
+            if !needing.is_empty() {
+                let needing = fold(&needing);
+                lines.push(format!(
+                    "{name}, which is switched off with {powered}, is the {} of {needing}, which may still be up \
+                     then; name it in power_with of {needing} as well, or use --even-self",
+                    attribute.replace('_', " "),
+                ));
+            }
+        }
+    }
+    lines
 }
 
 fn named(inventory: &Inventory, node: NodeId, attribute: &str) -> Vec<NodeId> {

@@ -94,7 +94,9 @@ pub fn check(site: &Site, targets: &[NodeId], addresses: &Addresses) -> anyhow::
         let own: BTreeSet<Mark> = marks(site, id, addresses).into_iter().collect();
         own.into_iter().for_each(|mark| known.entry(mark).or_default().push(id));
     }
-    let is_target = |node: &NodeId| targets.binary_search(node).is_ok();
+    // A unit of a target is switched with it.
+    let units = site.units_of(targets);
+    let is_target = |node: &NodeId| targets.binary_search(node).is_ok() || units.binary_search(node).is_ok();
     let mut told: BTreeSet<(What, Vec<NodeId>)> = BTreeSet::new();
     let mut found: Vec<(Vec<NodeId>, Diagnostic)> = Vec::new();
     for (mark, nodes) in known {

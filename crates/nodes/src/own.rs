@@ -61,6 +61,11 @@ impl Own {
         is_here.then_some(By::Address)
     }
 
+    /// Tells whether this name is one of this machine.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.0.is_called(name)
+    }
+
     /// Returns the targets that are this machine by what is known without asking anybody.
     pub fn among(&self, inventory: &Inventory, targets: &[NodeId]) -> BTreeMap<NodeId, By> {
         let is_node = |node: &NodeId| node.index() < inventory.len();
