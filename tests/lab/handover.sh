@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/settings.sh"
 BIN_DIR=${BIN_DIR:?"names the folder of the built programs"}
 DISKS=/dev/disk/by-id/virtio-shared
-SCENARIOS="round_trip busy stray_bind other_exports alive_peer lost_power cut_release cut_takeover hung multihost_off"
+SCENARIOS="round_trip busy stray_bind other_exports alive_peer lost_power cut_release cut_takeover cut_forced hung multihost_off"
 LOG=$RUN/log
 scenario=setup
 
@@ -290,6 +290,27 @@ cut_takeover() {
 		on ec2 "rm -f /usr/local/sbin/zpool; exportfs -o rw,fsid=9 '*:/srv/other'"
 		want 0 ec2 "ha-takeover --record /root/record"
 		whole_on ec2
+		pipe ec2 ec1
+		whole_on ec1
+	done
+}
+
+# The peer is dead, and whoever takes its pool loses power before anything is noted of that.
+cut_forced() {
+	local when
+	for when in before after; do
+		begin on
+		guests cut ec1
+		hang ec2 $when 'import*-N*'
+		on ec2 "ha-takeover --peer-down ec1 >/tmp/said 2>&1 </dev/null &"
+		await_hang ec2
+		guests cut ec2
+		guests start ec2
+		on ec2 "rm -f /usr/local/sbin/zpool; exportfs -o rw,fsid=9 '*:/srv/other'"
+		want 0 ec2 "ha-takeover --peer-down ec1"
+		whole_on ec2
+		guests start ec1
+		on ec1 "exportfs -o rw,fsid=9 '*:/srv/other'"
 		pipe ec2 ec1
 		whole_on ec1
 	done
