@@ -1,7 +1,7 @@
 //! Power drivers: how the power of nodes is switched and read.
 //!
 //! Each is a file below `power/`, which reads its own table of `cluster.toml` and knows its own calls and their
-//! answers; [`DRIVERS`] lists them. A program whose answers are known is not believed when it says "done": its
+//! answers; `DRIVERS` lists them. A program whose answers are known is not believed when it says "done": its
 //! status tells, node by node.
 
 mod command;
