@@ -179,7 +179,7 @@ impl FromStr for Wait {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "AUTO" {
+        if text.eq_ignore_ascii_case("AUTO") {
             return Ok(Self::Auto);
         }
         duration::parse(text).map(Self::Seconds).map_err(|clause| format!("{clause}, and not AUTO"))

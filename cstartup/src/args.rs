@@ -117,7 +117,10 @@ pub enum Late {
 }
 
 fn late(text: &str) -> Result<Late, String> {
-    if text == "AUTO" { Ok(Late::Auto) } else { duration::parse(text).map(Late::After) }
+    if text.eq_ignore_ascii_case("AUTO") {
+        return Ok(Late::Auto);
+    }
+    duration::parse(text).map(Late::After).map_err(|clause| format!("{clause}, and not AUTO"))
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

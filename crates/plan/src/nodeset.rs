@@ -71,10 +71,10 @@ pub fn size(text: &str) -> u64 {
     parse(text).map_or(0, |terms| terms.iter().map(|term| term.operand.size()).sum())
 }
 
-/// Returns the set that somebody means who writes `n1-n3` or `n1-3`, as other programs have it; and the first and the
-/// last name of it.
+/// Returns the set that somebody means who writes `n1-n3`, `n1-3`, `n1..n3` or `n1:n3`, as other programs have it; and
+/// the first and the last name of it.
 pub fn dashed(word: &str) -> Option<(String, [String; 2])> {
-    let (from, to) = word.split_once('-')?;
+    let (from, to) = ["..", ":", "-"].iter().find_map(|between| word.split_once(between))?;
     let stem = from.trim_end_matches(|c: char| c.is_ascii_digit());
     let (first, last) = (&from[stem.len()..], to.strip_prefix(stem).unwrap_or(to));
     let is_number =

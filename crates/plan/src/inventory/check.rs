@@ -176,6 +176,11 @@ impl<'s> Drafts<'s> {
         let name = &draft.node.name;
         if let Some(fault) = crate::name::fault(name) {
             self.wrong.at(draft.at.clone(), fault);
+        } else if let Some(word) =
+            draft.node.address.as_deref().filter(|word| word.contains(char::is_whitespace))
+        {
+            // Every comparison with this machine, or with another node, would miss it.
+            self.wrong.at(draft.at.clone(), format!("the address \"{word}\" has a blank in it"));
         } else if let Some((word, what)) = several(&draft.node) {
             self.wrong.with_hint(
                 draft.at.clone(),

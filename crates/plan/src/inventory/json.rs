@@ -266,4 +266,17 @@ mod tests {
         let nodes = vec!["{\"name\":\"a\"}"; 50_000].join(",");
         assert!(wrong(&format!("{{\"nodes\":[{nodes}]}}")).contains("49999 errors, of which the first 100"));
     }
+
+    /// It was accepted, and neither known as this machine nor as another node's.
+    #[test]
+    fn an_address_with_a_blank_is_rejected_with_its_place() {
+        for address in ["127.0.0.1 ", " n2", "n 2"] {
+            let text = format!(
+                "{{\"format\":\"orderly-inventory/1\",\"nodes\":[{{\"name\":\"n1\",\"address\":\"{address}\"}}]}}"
+            );
+            let source = Source { name: "inv", text: &text };
+            let said = read(&source, Format::Json, &Outside::default()).unwrap_err().to_string();
+            assert!(said.contains("inv:1:") && said.contains("has a blank in it"), "{said}");
+        }
+    }
 }

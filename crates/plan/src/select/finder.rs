@@ -92,8 +92,16 @@ impl<'f> Finder<'f> {
     fn numbers(&mut self, word: &Word, found: &mut BTreeSet<NodeId>) {
         for part in word.text.split(',').filter(|part| !part.is_empty()) {
             let Some((from, to)) = number_range(part) else {
-                let message = || format!("\"{part}\" is no node number or range of numbers");
-                self.wrong.add(|| complain(word, message()).hint("with -N write 3, 3-7 or 1,3-7"));
+                self.wrong.add(|| match part.split_once('-').map(|(from, to)| (to, from)) {
+                    Some((from, to)) if number_range(&format!("{from}-{to}")).is_some() => {
+                        complain(word, format!("\"{part}\" is upside down"))
+                            .hint(format!("write {from}-{to}"))
+                    }
+                    Some(_) | None => {
+                        complain(word, format!("\"{part}\" is no node number or range of numbers"))
+                            .hint("with -N write 3, 3-7 or 1,3-7")
+                    }
+                });
                 continue;
             };
             // A range means the nodes that have such numbers, as numbers leave gaps; a single number,
@@ -248,5 +256,22 @@ mod tests {
         assert_eq!(said.matches("no node named \"x*\"").count(), 100);
         assert!(said.contains("wildcards are not expanded"), "{said}");
         assert!(said.contains("the targets: 150 errors, of which the first 100 are shown"), "{said}");
+    }
+
+    #[test]
+    fn a_range_that_is_written_otherwise_is_told_as_what_to_write() {
+        let inventory = inventory(5);
+        let field = Field { inventory: &inventory, nodes: 5, partition: None };
+        let name = |at: usize| inventory.name(NodeId(u32::try_from(at).unwrap())).to_owned();
+        for between in ["-", "..", ":"] {
+            let mut finder = Finder::new(field);
+            finder.of_kind(Kind::Names, &words("file", &format!("{}{between}{}", name(0), name(2))));
+            let said = finder.or(()).unwrap_err().to_string();
+            assert!(said.contains("[") && said.contains("]"), "{between}: {said}");
+        }
+        let mut finder = Finder::new(field);
+        finder.of_kind(Kind::Numbers, &words("file", "3-1"));
+        let said = finder.or(()).unwrap_err().to_string();
+        assert!(said.contains("\"3-1\" is upside down") && said.contains("write 1-3"), "{said}");
     }
 }
