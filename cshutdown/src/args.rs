@@ -1,189 +1,71 @@
 //! What was typed; nothing resolved.
 //!
-//! The one table of flags: each says where its meaning comes from. *doc* is stated in IBM's PSSP
-//! documentation, *chosen* is our reading where the public text is silent.
+//! Where the meaning of a flag comes from, IBM's text or our choice, stands in the manual page.
 
 use clap::ArgGroup;
-use orderly_plan::duration;
-use std::path::PathBuf;
+use orderly_nodes::flags::RunFlags;
 use std::str::FromStr;
-use std::time::Duration;
 
 /// Stops nodes in order: tells users, quiets subsystems, halts, powers off or restarts.
 #[derive(Debug, Clone, clap::Parser)]
-#[command(name = "cshutdown", version, disable_help_flag = true)]
+#[command(name = "cshutdown", version, max_term_width = 100, disable_help_flag = true)]
 #[command(group(ArgGroup::new("what").args(["halt", "verify", "maintenance", "restart"])))]
-#[command(group(ArgGroup::new("kind").args(["numbers", "groups"])))]
-#[command(group(ArgGroup::new("others").args(["extend", "ignore_others"])))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
-    /// Cross partitions; `-G ALL` is every node of the inventory (doc).
-    #[arg(short = 'G')]
-    pub all_partitions: bool,
-
-    /// Power off what is down; the default, except with -m (doc).
-    #[arg(short = 'P')]
-    pub power_off: bool,
-
-    /// Targets are node numbers and ranges of them (doc).
-    #[arg(short = 'N')]
-    pub numbers: bool,
-
-    /// Targets are node groups (doc).
-    #[arg(short = 'g')]
-    pub groups: bool,
-
-    /// Targets stand in the file named, `-` for standard input (doc).
-    #[arg(short = 'R')]
-    pub from_file: bool,
-
-    /// Let those after a node go on when it is not down after SECONDS (doc); AUTO is twice what it
-    /// took in all but the slowest of its earlier shutdowns (chosen).
-    #[arg(short = 'W', value_name = "SECONDS|AUTO", action = clap::ArgAction::Append)]
-    pub wait: Vec<Wait>,
-
-    /// Ignore nodes that are no targets in the check of the sequence (chosen).
-    #[arg(short = 'X')]
-    pub ignore_others: bool,
-
-    /// Extend the targets by the nodes that must go down before them (chosen).
-    #[arg(short = 'E')]
-    pub extend: bool,
-
-    /// Go on when a subsystem fails (doc).
-    #[arg(short = 'Y')]
-    pub go_on: bool,
-
-    /// Do not notify users; -T is waited for all the same (doc).
-    #[arg(short = 'F')]
-    pub no_notice: bool,
-
-    /// Halt; the default (doc).
-    #[arg(short = 'h')]
+    #[command(flatten)]
+    pub flags: RunFlags,
+    /// Halt; the default
+    #[arg(short = 'h', long)]
     pub halt: bool,
-
-    /// Verify only: check and print what would be done (doc).
-    #[arg(short = 'k')]
-    pub verify: bool,
-
-    /// Bring to maintenance mode; power stays on unless -P is given (doc).
-    #[arg(short = 'm')]
-    pub maintenance: bool,
-
-    /// Restart: when all are down, run cstartup on the same targets (doc).
-    #[arg(short = 'r')]
+    /// Restart: when all are down, run cstartup on the same targets
+    #[arg(short = 'r', long)]
     pub restart: bool,
-
-    /// Options for cstartup, as one argument; only with -r (doc).
-    #[arg(short = 'C', value_name = "CSTARTUP_OPTIONS", requires = "restart",
+    /// Options for cstartup, as one argument; only with -r
+    #[arg(short = 'C', long, value_name = "CSTARTUP_OPTIONS", requires = "restart",
           conflicts_with_all = ["halt", "verify", "maintenance"], allow_hyphen_values = true)]
     pub startup_options: Option<String>,
-
-    /// Stop at the first node that fails (chosen).
-    #[arg(short = 's')]
-    pub stop_at_failure: bool,
-
-    /// Wait this many minutes, or until this time of day, and warn users meanwhile (doc).
-    #[arg(short = 'T', value_name = "MINUTES|HH:MM")]
-    pub at: Option<At>,
-
-    /// What users are told; only with -T (doc).
-    #[arg(short = 'M', value_name = "MESSAGE", requires = "at", allow_hyphen_values = true)]
-    pub message: Option<String>,
-
-    /// Run at most so many driver processes at once (chosen for -K).
-    #[arg(short = 'K', long, value_name = "NUMBER", value_parser = parse_count)]
-    pub fanout: Option<usize>,
-
-    /// Leave these nodes out (chosen).
-    #[arg(short = 'x', long, value_name = "NODESET", action = clap::ArgAction::Append)]
-    pub exclude: Vec<String>,
-
-    /// Check and print what would be done, like -k, for what -h, -m or -r says (chosen).
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
-
-    /// Give a node this long to go down, and to power off (chosen).
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
-    pub timeout: Option<Duration>,
-
-    /// Power off also what cannot be reached or does not halt: unwritten data are lost (chosen).
+    /// Bring to maintenance mode; power stays on unless -P is given
+    #[arg(short = 'm', long)]
+    pub maintenance: bool,
+    /// Power off what is down; the default, except with -m
+    #[arg(short = 'P', long)]
+    pub power_off: bool,
+    /// Power off also what cannot be reached or does not halt: unwritten data are lost
     #[arg(long, conflicts_with = "maintenance")]
     pub force_off: bool,
-
-    /// Allow stopping this very machine, and nodes this run still needs (chosen).
-    #[arg(long)]
-    pub even_self: bool,
-
-    /// Refuse when the number of targets is not COUNT (chosen).
-    #[arg(long, value_name = "COUNT")]
-    pub confirm: Option<usize>,
-
-    /// Imagine the whole run on a virtual clock; nothing is asked or touched (chosen).
-    #[arg(long, conflicts_with_all = ["verify", "dry_run"])]
-    pub rehearse: bool,
-
-    /// Imagine that these nodes do not go down (chosen).
-    #[arg(long, value_name = "NODESET", requires = "rehearse", action = clap::ArgAction::Append)]
-    pub fail: Vec<String>,
-
-    /// Cancel the shutdown that waits for its -T on this machine (chosen).
+    /// Verify only: check and print what would be done
+    #[arg(short = 'k', long, conflicts_with = "rehearse")]
+    pub verify: bool,
+    /// Check and print what would be done, like -k, for what -h, -m or -r says
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Wait this many minutes, or until this time of day, and warn users meanwhile
+    #[arg(short = 'T', long, value_name = "MINUTES|HH:MM")]
+    pub at: Option<At>,
+    /// What users are told; only with -T
+    #[arg(short = 'M', long, value_name = "MESSAGE", requires = "at", allow_hyphen_values = true)]
+    pub message: Option<String>,
+    /// Do not notify users; -T is waited for all the same
+    #[arg(short = 'F', long)]
+    pub no_notice: bool,
+    /// Cancel the shutdown that waits for its -T on this machine
     #[arg(long, exclusive = true)]
     pub cancel: bool,
-
-    /// Do not add what is up to the record for cstartup --restore (chosen).
+    /// Go on when a subsystem fails
+    #[arg(short = 'Y', long)]
+    pub go_on: bool,
+    /// Stop at the first node that fails
+    #[arg(short = 's', long)]
+    pub stop_at_failure: bool,
+    /// Do not add what is up to the record for cstartup --restore
     #[arg(long)]
     pub no_record: bool,
-
-    /// Take the order from FILE instead of cshutSeq (chosen).
-    #[arg(long, value_name = "FILE")]
-    pub sequence: Option<PathBuf>,
-
-    /// Read this configuration (chosen).
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-
-    /// Read this inventory, `-` for standard input (chosen).
-    #[arg(short = 'i', long, value_name = "FILE")]
-    pub inventory: Option<PathBuf>,
-
-    /// Print records on standard output, one a line (chosen).
-    #[arg(long)]
-    pub json: bool,
-
-    /// Say only what failed (chosen).
-    #[arg(short = 'q', long)]
-    pub quiet: bool,
-
-    /// Say also what is of interest only when something is wrong (chosen).
-    #[arg(short = 'v', long, conflicts_with = "quiet")]
-    pub verbose: bool,
-
-    /// Print help.
+    /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     pub help: Option<bool>,
-
-    /// ALL, node names, node sets; with -N numbers, with -g groups, with -R a file.
-    #[arg(value_name = "TARGET", required_unless_present_any = ["cancel"])]
+    /// ALL, node names, node sets; numbers with -N, groups with -g, a file with -R
+    #[arg(value_name = "TARGET", required_unless_present = "cancel")]
     pub targets: Vec<String>,
-}
-
-/// What `-W` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    Seconds(Duration),
-    Auto,
-}
-
-impl FromStr for Wait {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.eq_ignore_ascii_case("AUTO") {
-            return Ok(Self::Auto);
-        }
-        duration::parse(text).map(Self::Seconds).map_err(|clause| format!("{clause}, and not AUTO"))
-    }
 }
 
 /// The longest wait in minutes, a week: more is taken for a slip of the hand.
@@ -238,13 +120,6 @@ fn hint(text: &str) -> String {
 
 fn hour_text(text: &str) -> &str {
     text.split(':').next().unwrap_or_default()
-}
-
-fn parse_count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err("a number from 1 on".to_owned()),
-        Ok(count) => Ok(count),
-    }
 }
 
 #[cfg(test)]

@@ -53,15 +53,16 @@ impl Checked {
         // A unit is no target by itself and waits for its nodes: it cannot be in the way.
         let violations: Vec<_> =
             violations.into_iter().filter(|violation| !site.is_unit(violation.node)).collect();
-        if args.extend {
+        if args.flags.extend {
             all.nodes.extend(violations.iter().map(|violation| violation.node));
             all.nodes.sort_unstable();
             all.check_partition(site)?;
             identity::check(site, &all.nodes, &addresses)?;
-        } else if !args.ignore_others && !violations.is_empty() {
+        } else if !args.flags.ignore_others && !violations.is_empty() {
             // Nobody is told to stop this very machine.
             let others: Vec<NodeId> = violations.iter().map(|violation| violation.node).collect();
-            let barred = !args.even_self && !own::find(site, &others, &readings, drivers)?.nodes.is_empty();
+            let barred =
+                !args.flags.even_self && !own::find(site, &others, &readings, drivers)?.nodes.is_empty();
             let arguments: Vec<String> = std::env::args().skip(1).collect();
             let command = targets::Command {
                 direction: Direction::Shutdown,
@@ -82,7 +83,7 @@ impl Checked {
         } else {
             Vec::new()
         };
-        let objections = guard::unit_objections(site, &units, &nodes, args.even_self);
+        let objections = guard::unit_objections(site, &units, &nodes, args.flags.even_self);
         if !objections.is_empty() {
             return Err(fail(Status::Refused, objections.join("\n")));
         }
@@ -175,7 +176,7 @@ fn check_shells(
 }
 
 fn confirm(args: &Args, count: usize) -> anyhow::Result<()> {
-    match args.confirm {
+    match args.flags.confirm {
         Some(wanted) if wanted != count => Err(fail(
             Status::Refused,
             format!("there are {count} targets, and --confirm says {wanted}; nothing is done"),
@@ -195,7 +196,7 @@ fn guard(
     let site = &input.site;
     let own = own::find(site, targets, readings, drivers)?;
     let relays = guard::relays(&site.inventory, &site.order, targets);
-    if args.even_self {
+    if args.flags.even_self {
         let own = own.nodes;
         if !own.is_empty() && args.wishes().goal == Goal::Restart {
             let name = fold(site, &own);

@@ -4,10 +4,10 @@ use crate::args::{Args, At};
 use crate::restart;
 use orderly_exec::files::{self, Found};
 use orderly_exec::{OrStatus, Status, clock, fail, trust};
-use orderly_nodes::config::{Cluster, Flags, SubsystemHost};
+use orderly_nodes::config::{Cluster, SubsystemHost};
 use orderly_nodes::guard;
 use orderly_nodes::site::{Site, Wanted};
-use orderly_nodes::targets::{Targets, Typed};
+use orderly_nodes::targets::Targets;
 use orderly_plan::diagnostic::Source;
 use orderly_plan::fleet::NodeId;
 use orderly_plan::graph::Order;
@@ -15,7 +15,7 @@ use orderly_plan::select::Direction;
 use orderly_plan::sequence::{self, Sequence};
 use orderly_plan::shutdown::{Goal, Wishes};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What was read and found right.
@@ -49,11 +49,11 @@ impl Input {
         let (wait, since) = (wait(args.at)?, Instant::now());
         let wanted = Wanted {
             direction: Direction::Shutdown,
-            config: args.config.clone(),
-            sequence: args.sequence.clone(),
-            flags: flags(args),
+            config: args.flags.config.clone(),
+            sequence: args.flags.sequence.clone(),
+            flags: args.flags.overrides(),
         };
-        let (site, subsystems) = match (Site::read(&wanted), subsystems(args.config.as_deref())) {
+        let (site, subsystems) = match (Site::read(&wanted), subsystems(args.flags.config.as_deref())) {
             (Ok(site), Ok(subsystems)) => (site, subsystems),
             (Err(site), Err(Unread::Subsystems(other))) => {
                 let status = site.downcast_ref::<Status>().copied().unwrap_or(Status::Rejected);
@@ -63,8 +63,8 @@ impl Input {
                 return Err(error);
             }
         };
-        let targets = typed(args).resolve(&site)?;
-        let site = if args.even_self { relays_last(site, &targets.nodes) } else { site };
+        let targets = args.flags.typed(args.targets.clone()).resolve(&site)?;
+        let site = if args.flags.even_self { relays_last(site, &targets.nodes) } else { site };
         Ok(Self { site, targets, subsystems, startup_options, wait, since })
     }
 
@@ -127,8 +127,8 @@ fn check_programs<'n>(file: &str, programs: impl Iterator<Item = &'n str>) -> an
 }
 
 fn check_standard_input(args: &Args) -> anyhow::Result<()> {
-    let targets = args.from_file && args.targets.iter().any(|target| target == "-");
-    let inventory = args.inventory.as_deref() == Some(Path::new("-"));
+    let targets = args.flags.read_targets && args.targets.iter().any(|target| target == "-");
+    let inventory = args.flags.inventory().is_some_and(|path| path == Path::new("-"));
     if targets && inventory {
         return Err(fail(Status::Usage, "-R - and -i - cannot both read standard input"));
     }
@@ -155,28 +155,6 @@ fn left(wait: Duration, at: Option<At>, passed: Duration) -> Duration {
     }
 }
 
-fn flags(args: &Args) -> Flags {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    Flags {
-        inventory: args.inventory.clone().or_else(|| set("ORDERLY_INVENTORY").map(PathBuf::from)),
-        fanout: args.fanout,
-        timeout: args.timeout,
-        ..Flags::default()
-    }
-}
-
-fn typed(args: &Args) -> Typed {
-    Typed {
-        words: args.targets.clone(),
-        numbers: args.numbers,
-        groups: args.groups,
-        file: args.from_file,
-        exclude: args.exclude.clone(),
-        across_partitions: args.all_partitions,
-        partition: std::env::var("SP_NAME").ok().filter(|name| !name.is_empty()),
-    }
-}
-
 impl Args {
     /// Returns what the nodes are to become.
     pub(crate) fn wishes(&self) -> Wishes {
@@ -200,7 +178,7 @@ impl Args {
 
     /// Tells whether the run acts, on nodes real or simulated, and does not only look or imagine.
     pub(crate) fn acts(&self) -> bool {
-        !self.only_verifies() && !self.rehearse
+        !self.only_verifies() && !self.flags.rehearse
     }
 
     /// Returns the flag that subsystems get.

@@ -25,7 +25,7 @@ use check::Checked;
 use clap::CommandFactory;
 use input::Input;
 use notice::Logins;
-use orderly_exec::reporter::{Output, Reporter, Voice};
+use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, lock::Lock, program};
 use orderly_nodes::fleet::Drivers;
 use orderly_nodes::history::{Action, History};
@@ -54,19 +54,13 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     if args.cancel {
         return pending::cancel();
     }
-    let voice = match (args.quiet, args.verbose) {
-        (true, _) => Voice::Quiet,
-        (_, true) => Voice::Verbose,
-        _ => Voice::Plain,
-    };
-    let output = if args.json { Output::Json } else { Output::Text };
-    let mut reporter = Reporter::new(voice, output);
+    let mut reporter = args.flags.speech.reporter();
     let input = Input::read(&args)?;
-    if args.restart && !args.rehearse {
+    if args.restart && !args.flags.rehearse {
         restart(&args, &input, &input.targets.nodes).check()?;
     }
     let history = History::read(Action::Halt, input.site.cluster.is_simulated(), |line| reporter.say(line));
-    let mut drivers = if args.rehearse {
+    let mut drivers = if args.flags.rehearse {
         rehearsal::drivers(&args, &input.site, &history)?
     } else {
         let drivers = Drivers::new(&input.site.cluster, &input.site.inventory)?;
@@ -97,7 +91,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
 
 /// Says first and last that nothing real is touched.
 fn say_simulated(args: &Args, drivers: &Drivers, reporter: &Reporter) {
-    if args.rehearse {
+    if args.flags.rehearse {
         reporter.say("simulated: a rehearsal, nothing real is asked or touched");
     } else if drivers.is_simulated() {
         reporter.say("simulated: cluster.toml names the simulator, nothing real is touched");
@@ -147,7 +141,7 @@ fn carry_out(
     drivers: &mut Drivers,
     reporter: &mut Reporter,
 ) -> anyhow::Result<(Status, Vec<NodeId>)> {
-    let mut log = match args.rehearse {
+    let mut log = match args.flags.rehearse {
         true => None,
         false => Some(Log::begin(&input.site.cluster.log_dir, "cshut", &program::arguments())?),
     };
@@ -258,20 +252,24 @@ fn report(
 fn restart(args: &Args, input: &Input, nodes: &[NodeId]) -> Restart {
     let mut options: Vec<OsString> = input.startup_options.clone();
     let has = |options: &[OsString], flags: &[&str]| {
-        options.iter().any(|option| flags.iter().any(|flag| option == flag))
+        let is = |option: &OsString, flag: &str| {
+            let glued = option.to_str().and_then(|option| option.strip_prefix(flag));
+            glued.is_some_and(|value| value.is_empty() || value.starts_with('='))
+        };
+        options.iter().any(|option| flags.iter().any(|flag| is(option, flag)))
     };
-    if args.all_partitions && !has(&options, &["-G"]) {
+    if args.flags.across_partitions && !has(&options, &["-G"]) {
         options.push("-G".into());
     }
-    if args.json && !has(&options, &["--json"]) {
+    if args.flags.speech.json && !has(&options, &["--json"]) {
         options.push("--json".into());
     }
     // What -C says of the voice wins.
     if !has(&options, &["-q", "--quiet", "-v", "--verbose"]) {
-        let voice = [("-q", args.quiet), ("-v", args.verbose)];
+        let voice = [("-q", args.flags.speech.quiet), ("-v", args.flags.speech.verbose)];
         options.extend(voice.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| OsString::from(flag)));
     }
-    if args.rehearse {
+    if args.flags.rehearse {
         // The others are as this rehearsal left them.
         for flag in ["--rehearse", "--others-up"] {
             if !has(&options, &[flag]) {
@@ -279,10 +277,16 @@ fn restart(args: &Args, input: &Input, nodes: &[NodeId]) -> Restart {
             }
         }
     }
-    for (flag, path) in [("--config", &args.config), ("-i", &args.inventory)] {
-        if let Some(path) = path {
-            options.extend([OsString::from(flag), path.into()]);
+    // What -C names wins, as it does above.
+    for (flags, path) in
+        [(&["--config"][..], args.flags.config.as_ref()), (&["-i", "--inventory"], args.flags.inventory())]
+    {
+        if let Some(path) = path.filter(|_| !has(&options, flags)) {
+            options.extend([OsString::from(flags[0]), path.into()]);
         }
+    }
+    if let Some(name) = args.flags.partition.as_ref().filter(|_| !has(&options, &["--partition"])) {
+        options.extend(["--partition".into(), name.into()]);
     }
     Restart::new(options, nodes.iter().map(|&node| input.site.name(node)))
 }

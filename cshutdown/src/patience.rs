@@ -1,8 +1,8 @@
 //! How long each node is waited for: what `cluster.toml` says, for a node after its overrides, and
 //! with `-W AUTO` what its own history says.
 
-use crate::args::Wait;
 use orderly_nodes::config::{Cluster, Profile};
+use orderly_nodes::flags::RunFlags;
 use orderly_nodes::history::History;
 use orderly_nodes::site::Site;
 use orderly_plan::fleet::NodeId;
@@ -13,8 +13,9 @@ use std::time::Duration;
 const USUAL: u64 = 60_000;
 
 /// Returns the patience with each node and unit.
-pub(crate) fn all(site: &Site, waits: &[Wait], history: &History) -> Vec<Patience> {
-    let (for_all, by_history) = (let_go(waits), waits.contains(&Wait::Auto));
+pub(crate) fn all(site: &Site, flags: &RunFlags, history: &History) -> Vec<Patience> {
+    // Where a node has no history, AUTO means what is given beside it.
+    let (for_all, by_history) = (flags.late_after(), flags.is_late_by_history());
     members(site)
         .map(|node| {
             if site.is_unit(node) {
@@ -46,14 +47,6 @@ pub(crate) fn expected(site: &Site, nodes: &[NodeId], history: &History) -> Opti
 
 fn members(site: &Site) -> impl Iterator<Item = NodeId> {
     (0..site.roster.len()).map(|at| NodeId(u32::try_from(at).unwrap_or(u32::MAX)))
-}
-
-/// Where a node has no history, `AUTO` means what is given beside it.
-fn let_go(waits: &[Wait]) -> Option<Duration> {
-    waits.iter().rev().find_map(|wait| match wait {
-        Wait::Seconds(limit) => Some(*limit),
-        Wait::Auto => None,
-    })
 }
 
 fn patience(cluster: &Cluster, profile: &Profile, unit: bool, let_go: Option<Duration>) -> Patience {

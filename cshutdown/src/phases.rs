@@ -104,8 +104,8 @@ impl Phases<'_, '_> {
         let nodes = self.checked.alive();
         let asked_by = orderly_nodes::log::who();
         // A virtual clock needs no haste.
-        let speed = if self.args.rehearse { 1 } else { self.input.site.cluster.speed() };
-        let wait = match self.args.rehearse {
+        let speed = if self.args.flags.rehearse { 1 } else { self.input.site.cluster.speed() };
+        let wait = match self.args.flags.rehearse {
             true => self.input.wait,
             false => self.input.wait_from_now(self.args.at, speed),
         };
@@ -116,7 +116,7 @@ impl Phases<'_, '_> {
             message: self.args.message.as_deref(),
             wait,
             silent: self.args.no_notice,
-            imagined: self.args.rehearse,
+            imagined: self.args.flags.rehearse,
             speed,
         };
         let mut waited = notice.give(self.drivers, &mut self.logins, self.telling);
@@ -314,7 +314,7 @@ impl Phases<'_, '_> {
 
     fn stop(&mut self, nodes: &[NodeId]) -> Vec<Ending> {
         let site = &self.input.site;
-        let patience = patience::all(site, &self.args.wait, &self.history);
+        let patience = patience::all(site, &self.args.flags, &self.history);
         let priority = site.order.critical(&patience::takes(site, nodes, &self.history));
         let mut machine = Shutdown::new(&site.order, nodes, priority, self.args.wishes(), patience);
         let signal = drive(&mut machine, self.drivers, self.telling);

@@ -28,7 +28,7 @@ pub(crate) fn drivers(args: &Args, site: &Site, history: &History) -> anyhow::Re
 
 fn failing(args: &Args, site: &Site) -> anyhow::Result<Vec<NodeId>> {
     let mut failing = Vec::new();
-    for set in &args.fail {
+    for set in &args.flags.fail {
         for name in site.inventory.expand(set).or_status(Status::Usage)? {
             match site.inventory.by_name(&name).or_else(|| site.roster.unit(&name)) {
                 Some(node) => failing.push(node),

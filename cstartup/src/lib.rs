@@ -6,10 +6,10 @@ mod own;
 mod plan;
 mod restored;
 
-pub use args::{Args, Late};
+pub use args::Args;
 use clap::CommandFactory;
 use closing::Closing;
-use orderly_exec::reporter::{Output, Reporter, Voice};
+use orderly_exec::reporter::Reporter;
 use orderly_exec::{OrStatus, Status, fail, program};
 use orderly_nodes::config::Flags;
 use orderly_nodes::fleet::Drivers;
@@ -44,16 +44,16 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// See the exit-status table in the manual page.
 pub fn run(args: Args) -> anyhow::Result<Status> {
-    let mut reporter = reporter(&args);
+    let mut reporter = args.flags.speech.reporter();
     let site = read(&args)?;
     let (typed, gone) = typed(&args, &site)?;
     let targets = typed.resolve(&site)?;
-    if !args.extend {
+    if !args.flags.extend {
         plan::confirm(&args, targets.nodes.len())?;
     }
     let history = History::read(Action::Start, site.cluster.is_simulated(), |line| reporter.say(line));
     let mut drivers = drivers(&args, &site, &targets.nodes, &history)?;
-    let acts = !args.dry_run && !args.rehearse;
+    let acts = !args.dry_run && !args.flags.rehearse;
     let _turn = acts.then(turn::take).transpose()?;
     let simulated = simulated(&args, &drivers);
     if let Some(what) = simulated {
@@ -91,61 +91,34 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     Ok(status)
 }
 
-fn reporter(args: &Args) -> Reporter {
-    let voice = match (args.quiet, args.verbose) {
-        (true, _) => Voice::Quiet,
-        (_, true) => Voice::Verbose,
-        _ => Voice::Plain,
-    };
-    Reporter::new(voice, if args.json { Output::Json } else { Output::Text })
-}
-
 fn read(args: &Args) -> anyhow::Result<Site> {
-    let flags = Flags {
-        inventory: args.inventory.clone(),
-        fanout: args.fanout,
-        stagger: args.stagger,
-        timeout: args.timeout,
-        reset_stuck: args.reset_stuck,
-        ..Flags::default()
-    };
+    let flags = Flags { stagger: args.stagger, reset_stuck: args.reset_stuck, ..args.flags.overrides() };
     Site::read(&Wanted {
         direction: Direction::Startup,
-        config: args.config.clone(),
-        sequence: args.sequence.clone(),
+        config: args.flags.config.clone(),
+        sequence: args.flags.sequence.clone(),
         flags,
     })
 }
 
 /// Returns the targets as they are typed or recorded, and recorded nodes that are gone and were left out.
 fn typed(args: &Args, site: &Site) -> anyhow::Result<(Typed, Vec<String>)> {
-    let (words, exclude, gone) = if args.restore {
-        let restored = Restored::read(site, &args.exclude)?;
-        (restored.words, restored.exclude, restored.gone)
-    } else {
-        (args.targets.clone(), args.exclude.clone(), Vec::new())
-    };
-    let typed = Typed {
-        words,
-        numbers: args.numbers,
-        groups: args.groups,
-        file: args.read_targets,
-        exclude,
-        across_partitions: args.across_partitions,
-        partition: args.partition.clone(),
-    };
-    Ok((typed, gone))
+    if !args.restore {
+        return Ok((args.flags.typed(args.targets.clone()), Vec::new()));
+    }
+    let Restored { words, exclude, gone } = Restored::read(site, &args.flags.exclude)?;
+    Ok((Typed { exclude, ..args.flags.typed(words) }, gone))
 }
 
 /// Returns the nodes behind their drivers, or imagined ones for a rehearsal.
 fn drivers(args: &Args, site: &Site, targets: &[NodeId], history: &History) -> anyhow::Result<Drivers> {
-    if !args.rehearse {
+    if !args.flags.rehearse {
         let drivers = Drivers::new(&site.cluster, &site.inventory)?;
         drivers.check_programs(&site.cluster, false)?;
         return Ok(drivers);
     }
     let mut failing = Vec::new();
-    for set in &args.fail {
+    for set in &args.flags.fail {
         for name in site.inventory.expand(set).or_status(Status::Usage)? {
             match site.inventory.by_name(&name).or_else(|| site.roster.unit(&name)) {
                 Some(node) => failing.push(node),
@@ -177,7 +150,7 @@ fn drivers(args: &Args, site: &Site, targets: &[NodeId], history: &History) -> a
 
 /// Returns why nothing real is touched, where that is so; it is said first and last.
 fn simulated(args: &Args, drivers: &Drivers) -> Option<&'static str> {
-    match (args.rehearse, drivers.is_simulated()) {
+    match (args.flags.rehearse, drivers.is_simulated()) {
         (true, _) => Some("a rehearsal"),
         (false, true) => Some("cluster.toml names the simulator"),
         (false, false) => None,
@@ -206,7 +179,7 @@ fn carry_out(
     if args.dry_run {
         reporter.end_progress();
         let failures = permanent::among(site, plan.to_be_started(), drivers);
-        if args.json {
+        if args.flags.speech.json {
             reporter.record(&plan.record(&failures));
         } else {
             reporter.data(&plan.text());
@@ -255,7 +228,7 @@ fn start(
     drivers: &mut Drivers,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
-    let mut log = match args.rehearse {
+    let mut log = match args.flags.rehearse {
         true => None,
         false => Some(Log::begin(&site.cluster.log_dir, "cstart", &program::arguments())?),
     };
@@ -278,7 +251,7 @@ fn start(
         asking,
         took: drivers.now().saturating_sub(begun),
     };
-    if !args.rehearse {
+    if !args.flags.rehearse {
         closing.remember(&mut history, |node| {
             readings[node.index()].condition() == Condition::Down || reset.binary_search(&node).is_ok()
         });

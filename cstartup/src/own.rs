@@ -43,7 +43,7 @@ pub(crate) fn objections(
     reset: &[NodeId],
     own: &Found,
 ) -> Vec<String> {
-    if args.even_self {
+    if args.flags.even_self {
         return Vec::new();
     }
     let nodes = own.nodes.iter().copied().filter(|node| reset.binary_search(node).is_ok()).collect();

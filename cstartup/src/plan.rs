@@ -74,7 +74,7 @@ impl Plan {
         history: &History,
     ) -> Result<Self> {
         let judged = without_units(site, conditions);
-        if args.extend {
+        if args.flags.extend {
             let needed = select::needed(Direction::Startup, &site.order, &targets.nodes, &judged);
             targets.nodes.extend(needed);
             targets.nodes.sort_unstable();
@@ -175,7 +175,7 @@ impl Plan {
 /// # Errors
 /// Refused (4).
 pub(crate) fn confirm(args: &Args, found: usize) -> Result<()> {
-    match args.confirm {
+    match args.flags.confirm {
         Some(count) if count != found => {
             let are = if found == 1 { "is 1 target".to_owned() } else { format!("are {found} targets") };
             Err(fail(Status::Refused, format!("--confirm {count}: there {are}")))
@@ -195,7 +195,7 @@ fn without_units(site: &Site, conditions: &[Condition]) -> Vec<Condition> {
 /// Refuses what would violate the sequence.
 fn check(args: &Args, site: &Site, targets: &[NodeId], conditions: &[Condition], own: &Found) -> Result<()> {
     let mut violations = Vec::new();
-    if !args.ignore_others {
+    if !args.flags.ignore_others {
         violations.extend(select::unserved(Direction::Startup, &site.order, targets, conditions));
     }
     if !args.ignore_running && !args.reset && !args.reset_all {
@@ -223,21 +223,21 @@ fn to_be_reset(args: &Args, order: &Order, targets: &[NodeId], conditions: &[Con
 }
 
 fn options(args: &Args, site: &Site, history: &History, reset: Vec<NodeId>, own: &[NodeId]) -> Options {
-    let for_all = args.late_after();
+    let for_all = args.flags.late_after();
     let members = (0..site.roster.len()).map(|at| NodeId(u32::try_from(at).unwrap_or(u32::MAX)));
     let mut patience = Vec::with_capacity(site.roster.len());
     let mut takes = Vec::with_capacity(site.roster.len());
     for node in members {
         let limits = site.profile(node).limits.clone();
         let name = site.name(node);
-        let by_history = if args.is_late_by_history() { history.late(name) } else { None };
+        let by_history = if args.flags.is_late_by_history() { history.late(name) } else { None };
         patience.push(Patience {
             unit: site.is_unit(node),
             timeout: limits.timeout,
             boot: limits.boot,
             retries: limits.retries,
             late: by_history.or(for_all),
-            reset_stuck: limits.reset_stuck && (args.even_self || !own.contains(&node)),
+            reset_stuck: limits.reset_stuck && (args.flags.even_self || !own.contains(&node)),
         });
         let usual = history.usual(name).unwrap_or(Duration::from_secs(60));
         takes.push(u64::try_from(usual.as_millis()).unwrap_or(u64::MAX >> 32));
@@ -250,7 +250,7 @@ fn options(args: &Args, site: &Site, history: &History, reset: Vec<NodeId>, own:
         reset,
         takes,
         is_foretold: false,
-        own_boot: if args.even_self { None } else { boot::own() },
+        own_boot: if args.flags.even_self { None } else { boot::own() },
     }
 }
 

@@ -1,15 +1,13 @@
 //! What was typed; nothing resolved.
 
 use clap::{Parser, ValueEnum};
+use orderly_host::flags::HandoverFlags;
 use std::path::PathBuf;
 
 /// Lets go of the shared storage on this host, so that the other host may take it.
 #[derive(Debug, Parser)]
 #[command(name = "ha-release", version, disable_help_subcommand = true)]
 pub struct Args {
-    /// Read this configuration instead of /etc/orderly/ha.toml
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
     /// Leave this part out; may be given several times
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub skip: Vec<Part>,
@@ -19,11 +17,8 @@ pub struct Args {
     /// Leave what was done when a step fails, for a cluster manager that powers this host off then
     #[arg(long)]
     pub no_unwind: bool,
-    /// Check everything and print the commands that would run, in order; change nothing
-    #[arg(short = 'n', long, conflicts_with = "status")]
-    pub dry_run: bool,
     /// Tell where this host stands; change nothing
-    #[arg(long, conflicts_with_all = ["poweroff", "record"])]
+    #[arg(long, conflicts_with_all = ["dry_run", "poweroff", "record"])]
     pub status: bool,
     /// List who keeps the asset, or the file system of PATH, busy; change nothing
     #[arg(
@@ -51,24 +46,11 @@ pub struct Args {
         conflicts_with_all = ["status", "dry_run", "poweroff", "record", "skip", "no_backup", "no_unwind", "new_plan", "holders"]
     )]
     pub disclaim: bool,
-    /// Set aside an unfinished run and its plan; check every step anew
-    #[arg(long)]
-    pub new_plan: bool,
-    /// Give each command at most this long, whatever the configuration says
-    #[arg(long, value_name = "DURATION", value_parser = orderly_plan::duration::parse_limit)]
-    pub timeout: Option<std::time::Duration>,
     /// Shut the operating system down after a safe release
     #[arg(long)]
     pub poweroff: bool,
-    /// Print JSON records, the release record last
-    #[arg(long)]
-    pub json: bool,
-    /// Say nothing but failures
-    #[arg(short, long, conflicts_with = "verbose")]
-    pub quiet: bool,
-    /// Say more
-    #[arg(short, long)]
-    pub verbose: bool,
+    #[command(flatten)]
+    pub flags: HandoverFlags,
 }
 
 /// A part of the release that can be left out.

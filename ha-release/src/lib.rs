@@ -12,7 +12,7 @@ pub use args::{Args, Part};
 use clap::CommandFactory;
 use orderly_exec::job::Job;
 use orderly_exec::lock::Lock;
-use orderly_exec::reporter::{Output, Reporter, Voice};
+use orderly_exec::reporter::Reporter;
 use orderly_exec::room::Room;
 use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, fail, files};
@@ -43,8 +43,8 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// See the exit-status table in the manual page.
 pub fn run(args: Args) -> anyhow::Result<Status> {
-    let output = manner(&args).output;
-    let format = match (args.status, args.dry_run, &args.holders) {
+    let output = args.flags.manner().output;
+    let format = match (args.status, args.flags.dry_run, &args.holders) {
         (true, ..) => "orderly-status/1",
         (_, _, Some(_)) => "orderly-holders/1",
         (_, true, _) => "orderly-plan/1",
@@ -57,22 +57,22 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     if let Some(Some(path)) = args.holders.clone() {
         return holders_of(&path, &mut args);
     }
-    let mut config = Config::load(args.config.as_deref())?;
+    let mut config = Config::load(args.flags.config.as_deref())?;
     leave_folder(&mut args)?;
     let left_out = args.left_out();
     let mut words: Vec<&str> = left_out.iter().map(|part| part.word()).collect();
     words.extend(args.no_unwind.then_some("unwinding"));
     let digest = handover::digest(&config, &words);
-    if let Some(limit) = args.timeout {
+    if let Some(limit) = args.flags.timeout {
         config.limit_all(limit);
     }
-    let manner = manner(&args);
+    let manner = args.flags.manner();
     let mut reporter = Reporter::new(manner.voice, manner.output);
     if args.holders.is_none() && !args.status {
         state::insist_on_own(&config)?;
         state::insist_on_files()?;
     }
-    let changes_nothing = args.status || args.dry_run || (args.holders.is_some() && !args.kill);
+    let changes_nothing = args.status || args.flags.dry_run || (args.holders.is_some() && !args.kill);
     let lock = if changes_nothing { None } else { Some(Lock::take(&Config::lock_path())?) };
     let _room = hold_room(&args)?;
     let mut machine = Machine::new(&config, lock.as_ref())?;
@@ -92,13 +92,13 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     if let Some(path) = &args.record {
         check_record_path(path, &mut machine)?;
     }
-    if args.dry_run {
+    if args.flags.dry_run {
         handover::look_at_lock(&reporter)?;
     }
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
     if let Some(stored) = unfinished.as_ref() {
         insist_not_elsewhere(&mut machine)?;
-        if args.dry_run {
+        if args.flags.dry_run {
             let Beginning { backs_up, takes_back } = handover::beginning(stored, &mut machine)?;
             let status = if takes_back { Status::Failed } else { Status::Refused };
             let outlook = foresee::backup(backs_up, &mut machine, &reporter);
@@ -110,7 +110,7 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
         return report(&args, &mut machine, &mut reporter, ending, journal);
     }
     if let Some(why) = machine.asset.is_stuck(&mut machine.runner) {
-        if args.dry_run {
+        if args.flags.dry_run {
             return Err(fail(Status::Stuck, why));
         }
         return report(&args, &mut machine, &mut reporter, Ending::before_anything("asset", why), None);
@@ -127,18 +127,18 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     let plan = &found.plan;
     found.against.extend(foresee::programs(plan, args.poweroff, &mut machine));
     found.notes.extend(machine.missing_for_undo(plan));
-    let backs_up = args.dry_run && plan.steps.iter().any(|step| step.action == Action::Backup);
+    let backs_up = args.flags.dry_run && plan.steps.iter().any(|step| step.action == Action::Backup);
     let outlook = foresee::backup(backs_up, &mut machine, &reporter).unwrap_or_else(|why| {
         found.against.push(why);
         None
     });
     for note in &found.notes {
-        if args.dry_run { reporter.say(note) } else { reporter.detail(note) }
+        if args.flags.dry_run { reporter.say(note) } else { reporter.detail(note) }
     }
     if !found.against.is_empty() {
         return Err(fail(Status::Refused, found.against.join("\n")));
     }
-    if args.dry_run {
+    if args.flags.dry_run {
         handover::show_plan(&found.plan, outlook.as_ref(), &mut machine, &mut reporter);
         if args.poweroff {
             let off = off_command(config.platform).map(str::to_owned).to_vec();
@@ -159,7 +159,7 @@ fn hold_room(args: &Args) -> anyhow::Result<Option<Room>> {
     if args.status || args.holders.is_some() {
         return Ok(None);
     }
-    if args.dry_run {
+    if args.flags.dry_run {
         return Room::look().or_status(Status::Refused).map(|()| None);
     }
     match Room::hold() {
@@ -172,7 +172,7 @@ fn hold_room(args: &Args) -> anyhow::Result<Option<Room>> {
 fn holders_of(path: &Path, args: &mut Args) -> anyhow::Result<Status> {
     let path = std::path::absolute(path).or_status(Status::Usage)?;
     leave_folder(args)?;
-    let Manner { voice, output, .. } = manner(args);
+    let Manner { voice, output, .. } = args.flags.manner();
     let _lock = if args.kill { Some(Lock::take(&Config::lock_path())?) } else { None };
     busy::of_path(&path, args.kill, &mut Reporter::new(voice, output))
 }
@@ -193,15 +193,6 @@ fn leave_folder(args: &mut Args) -> anyhow::Result<()> {
         }
     }
     std::env::set_current_dir("/").context("go to the folder /").or_status(Status::Refused)
-}
-
-fn manner(args: &Args) -> Manner {
-    let voice = match (args.quiet, args.verbose) {
-        (true, _) => Voice::Quiet,
-        (_, true) => Voice::Verbose,
-        _ => Voice::Plain,
-    };
-    Manner { voice, output: if args.json { Output::Json } else { Output::Text }, new_plan: args.new_plan }
 }
 
 /// A record that cannot be written would be found out only when the asset is gone.

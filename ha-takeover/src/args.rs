@@ -1,15 +1,13 @@
 //! What was typed; nothing resolved.
 
 use clap::{Parser, ValueEnum};
+use orderly_host::flags::HandoverFlags;
 use std::path::PathBuf;
 
 /// Takes the shared storage on this host, once it is proven that the other host let go of it.
 #[derive(Debug, Parser)]
 #[command(name = "ha-takeover", version, disable_help_subcommand = true)]
 pub struct Args {
-    /// Read this configuration instead of /etc/orderly/ha.toml
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
     /// Take the release record in this file for proof; - is standard input
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -25,27 +23,11 @@ pub struct Args {
     /// Leave this part out; may be given several times
     #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "status")]
     pub skip: Vec<Part>,
-    /// Check everything and print the commands that would run, in order; change nothing
-    #[arg(short = 'n', long, conflicts_with = "status")]
-    pub dry_run: bool,
     /// Tell where this host stands; change nothing
-    #[arg(long, conflicts_with_all = ["record", "fence", "peer_down", "cluster_fenced"])]
+    #[arg(long, conflicts_with_all = ["dry_run", "record", "fence", "peer_down", "cluster_fenced"])]
     pub status: bool,
-    /// Set aside an unfinished run and its plan; check every step anew
-    #[arg(long)]
-    pub new_plan: bool,
-    /// Give each command at most this long, whatever the configuration says
-    #[arg(long, value_name = "DURATION", value_parser = orderly_plan::duration::parse_limit)]
-    pub timeout: Option<std::time::Duration>,
-    /// Print JSON records, the report last
-    #[arg(long)]
-    pub json: bool,
-    /// Say nothing but failures
-    #[arg(short, long, conflicts_with = "verbose")]
-    pub quiet: bool,
-    /// Say more
-    #[arg(short, long)]
-    pub verbose: bool,
+    #[command(flatten)]
+    pub flags: HandoverFlags,
 }
 
 /// A part of the takeover that can be left out. Proof is none: nothing is taken without.

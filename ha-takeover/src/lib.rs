@@ -11,7 +11,7 @@ use clap::CommandFactory;
 use fenced::Fenced;
 use orderly_exec::journal::{Journal, Stored};
 use orderly_exec::lock::Lock;
-use orderly_exec::reporter::{Output, Reporter, Voice};
+use orderly_exec::reporter::Reporter;
 use orderly_exec::room::Room;
 use orderly_exec::{OrStatus, Status, clock, fail};
 use orderly_host::action::Action;
@@ -19,7 +19,7 @@ use orderly_host::answer::Answer;
 use orderly_host::asset::State;
 use orderly_host::carry::Ending;
 use orderly_host::config::Config;
-use orderly_host::handover::{self, Manner, Program, Said, VERSION};
+use orderly_host::handover::{self, Program, Said, VERSION};
 use orderly_host::machine::Machine;
 use orderly_host::machine::way_back;
 use orderly_host::{ledger, standing, state};
@@ -40,33 +40,33 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// See the exit-status table in the manual page.
 pub fn run(args: Args) -> anyhow::Result<Status> {
-    let format = match (args.status, args.dry_run) {
+    let format = match (args.status, args.flags.dry_run) {
         (true, _) => "orderly-status/1",
         (_, true) => "orderly-plan/1",
         _ => TAKEOVER,
     };
-    act(&args).inspect_err(|error| handover::tell_failure(format, manner(&args).output, error))
+    act(&args).inspect_err(|error| handover::tell_failure(format, args.flags.manner().output, error))
 }
 
 fn act(args: &Args) -> anyhow::Result<Status> {
-    let mut config = Config::load(args.config.as_deref())?;
+    let mut config = Config::load(args.flags.config.as_deref())?;
     let left_out = args.left_out();
     let words: Vec<&str> = left_out.iter().map(|part| part.word()).collect();
     let digest = handover::digest(&config, &words);
-    if let Some(limit) = args.timeout {
+    if let Some(limit) = args.flags.timeout {
         config.limit_all(limit);
     }
-    let manner = manner(args);
+    let manner = args.flags.manner();
     let mut reporter = Reporter::new(manner.voice, manner.output);
     if !args.status {
         state::insist_on_own(&config)?;
         state::insist_on_files()?;
     }
-    let lock = if args.status || args.dry_run { None } else { Some(Lock::take(&Config::lock_path())?) };
+    let lock = if args.status || args.flags.dry_run { None } else { Some(Lock::take(&Config::lock_path())?) };
     // Found out before anybody is fenced.
     let _room = match &lock {
         Some(_) => Some(Room::hold().or_status(Status::Refused)?),
-        None if args.dry_run => Room::look().or_status(Status::Refused).map(|()| None)?,
+        None if args.flags.dry_run => Room::look().or_status(Status::Refused).map(|()| None)?,
         None => None,
     };
     let mut machine = Machine::new(&config, lock.as_ref())?;
@@ -79,20 +79,20 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     }
     // Waited for before the asset is looked at: in a pipeline the peer still holds it until then.
     let record = proof::given(args)?;
-    if args.dry_run {
+    if args.flags.dry_run {
         handover::look_at_lock(&reporter)?;
     }
-    order::insist_on_new_plan(args.new_plan, &mut machine)?;
+    order::insist_on_new_plan(args.flags.new_plan, &mut machine)?;
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
     if let Some(stored) = &unfinished
-        && args.dry_run
+        && args.flags.dry_run
         && may_go_on(stored, &mut machine, &reporter)
     {
         handover::show_unfinished(stored, None, &mut machine, &mut reporter)?;
         return Ok(Status::Done);
     }
     let sets_aside = unfinished.is_some();
-    if let Some(stored) = unfinished.filter(|_| !args.dry_run)
+    if let Some(stored) = unfinished.filter(|_| !args.flags.dry_run)
         && let Some(status) = finish(&stored, &words, &mut machine, &mut reporter)?
     {
         return Ok(status);
@@ -113,7 +113,7 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     if !against.is_empty() {
         return Err(fail(Status::Refused, against.join("\n")));
     }
-    if args.dry_run && proof == proof::Proof::Fence {
+    if args.flags.dry_run && proof == proof::Proof::Fence {
         let peer = &config.peer.name;
         reporter.say(match machine.is_fenced() {
             Answer::Yes => format!("the power of {peer} is proven to be off now"),
@@ -123,7 +123,7 @@ fn act(args: &Args) -> anyhow::Result<Status> {
             Answer::Untold => format!("nothing tells whether {peer} is off"),
         });
     }
-    if args.dry_run {
+    if args.flags.dry_run {
         handover::show_plan(&plan, None, &mut machine, &mut reporter);
         let forget = machine.forget_commands();
         if !forget.is_empty() {
@@ -158,15 +158,6 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     use_up(&plan, &ending, &reporter);
     let run = Ran { plan: &plan, left_out: &words, before: Before::Nothing };
     report(&proof.word(&ending), &run, &mut machine, &mut reporter, ending, journal)
-}
-
-fn manner(args: &Args) -> Manner {
-    let voice = match (args.quiet, args.verbose) {
-        (true, _) => Voice::Quiet,
-        (_, true) => Voice::Verbose,
-        _ => Voice::Plain,
-    };
-    Manner { voice, output: if args.json { Output::Json } else { Output::Text }, new_plan: args.new_plan }
 }
 
 /// Tells whether an unfinished run goes on: its proof still stands, or it was letting go anyway. Says why not.

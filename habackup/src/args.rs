@@ -1,6 +1,7 @@
 //! What was typed; nothing resolved.
 
 use clap::ArgGroup;
+use orderly_exec::cli::Speech;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,27 +13,27 @@ use std::time::Duration;
 #[derive(Debug, Clone, clap::Parser)]
 #[command(name = "habackup", version, group = ArgGroup::new("mode").multiple(false))]
 pub struct Args {
-    /// Lists the snapshots, oldest first
+    /// List the snapshots, oldest first
     #[arg(long, group = "mode")]
     pub list: bool,
 
-    /// Hashes a snapshot again and compares it with its manifest
+    /// Hash a snapshot again and compare it with its manifest
     #[arg(long, group = "mode")]
     pub verify: bool,
 
-    /// Compares a snapshot with the one before it, with another one, or with the live system
+    /// Compare a snapshot with the one before it, with another one, or with the live system
     #[arg(long, group = "mode")]
     pub diff: bool,
 
-    /// Tells whether the newest whole snapshot is fresh: exit status 0, or 1 when it is stale
+    /// Tell whether the newest whole snapshot is fresh: exit status 0, or 1 when it is stale
     #[arg(long, group = "mode")]
     pub check: bool,
 
-    /// Restores a snapshot, or the named paths of it
+    /// Restore a snapshot, or the named paths of it
     #[arg(long, group = "mode")]
     pub restore: bool,
 
-    /// Brings back what the last restore overwrote
+    /// Bring back what the last restore overwrote
     #[arg(long, group = "mode")]
     pub undo: bool,
 
@@ -40,51 +41,42 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", requires = "check", value_parser = orderly_plan::duration::parse)]
     pub max_age: Option<Duration>,
 
-    /// With --check: counts only what this host made since it took the asset
+    /// With --check: count only what this host made since it took the asset
     #[arg(long, requires = "check")]
     pub this_holding: bool,
 
-    /// Chooses the newest whole snapshot that this host made
+    /// Choose the newest whole snapshot that this host made
     #[arg(long, value_name = "HOST", conflicts_with_all = ["list", "diff", "check", "undo"])]
     pub made_by: Option<String>,
 
-    /// Restores below this directory instead of /
+    /// Restore below this directory instead of /
     #[arg(long, value_name = "DIR", conflicts_with_all = ["list", "verify", "diff", "check", "undo"])]
     pub into: Option<PathBuf>,
 
-    /// Also restores a snapshot that another version of habackup made
+    /// Also restore a snapshot that another version of habackup made
     #[arg(long, conflicts_with_all = ["list", "verify", "diff", "check", "undo"])]
     pub any_version: bool,
 
-    /// Leaves what was changed here since this snapshot, and not in the one to be restored
+    /// Leave what was changed here since this snapshot, and not in the one to be restored
     #[arg(long, value_name = "ID", conflicts_with_all = ["list", "verify", "diff", "check", "undo"])]
     pub base: Option<String>,
 
-    /// Restores, or undoes, without asking
+    /// Restore, or undo, without asking
     #[arg(short, long, conflicts_with_all = ["list", "verify", "diff", "check"])]
     pub yes: bool,
 
-    /// Does nothing, successfully, on the host that provably does not hold the asset
+    /// Do nothing, successfully, on the host that provably does not hold the asset
     #[arg(long)]
     pub if_held: bool,
 
-    /// Checks everything and shows what would be done; does nothing
+    /// Check everything and show what would be done; change nothing
     #[arg(short = 'n', long, conflicts_with_all = ["list", "verify", "diff", "check"])]
     pub dry_run: bool,
 
-    /// Prints JSON on standard output
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub speech: Speech,
 
-    /// Says nothing but failures
-    #[arg(short, long, conflicts_with = "verbose")]
-    pub quiet: bool,
-
-    /// Says more
-    #[arg(short, long)]
-    pub verbose: bool,
-
-    /// Reads this file instead of ha.toml in /etc/orderly
+    /// Use this file instead of /etc/orderly/ha.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 

@@ -47,7 +47,6 @@ pub mod xattr;
 pub use args::Args;
 use args::Mode;
 use clap::CommandFactory;
-use orderly_exec::reporter::{Output, Reporter, Voice};
 use orderly_exec::runner::Runner;
 use orderly_exec::{Status, clock, fail, program};
 use serde::Serialize;
@@ -64,12 +63,7 @@ pub fn command() -> clap::Command {
 pub fn run(args: Args) -> anyhow::Result<Status> {
     // What is made is for its owner alone until it is given the permissions of its original.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
-    let voice = match (args.quiet, args.verbose) {
-        (true, _) => Voice::Quiet,
-        (_, true) => Voice::Verbose,
-        (false, false) => Voice::Plain,
-    };
-    let mut reporter = Reporter::new(voice, if args.json { Output::Json } else { Output::Text });
+    let mut reporter = args.speech.reporter();
     let mut runner = Runner::new()?;
     let mode = args.mode(&program::program_name());
     insist_on_sense(&args, mode)?;

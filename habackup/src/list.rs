@@ -66,7 +66,7 @@ pub fn list(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
         }
     };
     let status = if rows.iter().any(|row| row.unreadable.is_some()) { Status::Failed } else { Status::Done };
-    if args.json {
+    if args.speech.json {
         let latest = names.iter().rfind(|name| name.whole).map(ToString::to_string);
         reporter.record(&Listing {
             format: "orderly-snapshots/1",
@@ -316,7 +316,7 @@ pub fn diff(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
         pair => pair,
     };
     if second == Some("live") {
-        let output = if args.json { Output::Json } else { Output::Text };
+        let output = args.speech.output();
         return diff_live(&store, choice::snapshot(&store, first, None)?, runner, reporter, output);
     }
     let (old, new) = match second {

@@ -75,7 +75,7 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     chosen.remarks().for_each(|remark| reporter.say(remark));
     insist_on_no_conflict(&comparison)?;
     // A caller that wants the counts alone need not take in a line for each path.
-    let output = if args.json && !args.quiet { Output::Json } else { Output::Text };
+    let output = if args.speech.json && !args.speech.quiet { Output::Json } else { Output::Text };
     let lines = report::show(&mut chosen, &comparison, reporter, output)?;
     let report = |status: Status, comparison: &Comparison, lines: Vec<Line>, saved: Option<&Path>| {
         Report::of_restore(status, name, &header, comparison, lines, saved)

@@ -32,6 +32,7 @@ mod logins;
 mod loopback;
 mod lvm;
 mod man;
+mod man_rendered;
 mod marks;
 mod nfs;
 mod ocf;

@@ -1,11 +1,46 @@
 //! From the command line to the exit status: the `main` of all six programs.
 
 use crate::program::program_name;
-use crate::reporter::{is_incomplete, write_lines};
+use crate::reporter::{Output, Reporter, Voice, is_incomplete, write_lines};
 use crate::status::Status;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+
+/// How a program speaks: the flags that are the same in all that say what they do.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Speech {
+    /// Print JSON records on standard output, one a line
+    #[arg(long)]
+    pub json: bool,
+    /// Say nothing but failures
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+impl Speech {
+    /// Returns how much is said.
+    pub fn voice(&self) -> Voice {
+        match (self.quiet, self.verbose) {
+            (true, _) => Voice::Quiet,
+            (_, true) => Voice::Verbose,
+            (false, false) => Voice::Plain,
+        }
+    }
+
+    /// Returns what standard output is for.
+    pub fn output(&self) -> Output {
+        if self.json { Output::Json } else { Output::Text }
+    }
+
+    /// Returns what tells people and programs of the run.
+    pub fn reporter(&self) -> Reporter {
+        Reporter::new(self.voice(), self.output())
+    }
+}
 
 /// Parses the arguments, runs the program, prints what went wrong, returns the exit status.
 pub fn main<A: clap::Parser>(run: fn(A) -> anyhow::Result<Status>) -> ExitCode {

@@ -12,6 +12,7 @@ pub mod backup;
 pub mod boot;
 pub mod carry;
 pub mod config;
+pub mod flags;
 pub mod handover;
 pub mod holders;
 pub mod hostid;

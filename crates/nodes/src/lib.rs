@@ -7,6 +7,7 @@ mod asked;
 pub mod boot;
 pub mod config;
 mod debounce;
+pub mod flags;
 pub mod fleet;
 pub mod guard;
 pub mod history;

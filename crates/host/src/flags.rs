@@ -1,0 +1,32 @@
+//! The flags that `ha-release` and `ha-takeover` have in common, in the same words.
+
+use crate::handover::Manner;
+use orderly_exec::cli::Speech;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What both programs understand alike.
+#[derive(Debug, Clone, clap::Args)]
+pub struct HandoverFlags {
+    /// Use this file instead of /etc/orderly/ha.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Check everything and print the commands that would run, in order; change nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Set aside an unfinished run and its plan; check every step anew
+    #[arg(long)]
+    pub new_plan: bool,
+    /// Give each command at most this long, whatever the configuration says
+    #[arg(long, value_name = "DURATION", value_parser = orderly_plan::duration::parse_limit)]
+    pub timeout: Option<Duration>,
+    #[command(flatten)]
+    pub speech: Speech,
+}
+
+impl HandoverFlags {
+    /// Returns how the run goes and speaks.
+    pub fn manner(&self) -> Manner {
+        Manner { voice: self.speech.voice(), output: self.speech.output(), new_plan: self.new_plan }
+    }
+}

@@ -1,0 +1,145 @@
+//! The flags that `cstartup` and `cshutdown` have in common, in the same words.
+//!
+//! Where each meaning comes from, IBM's text or our choice, stands in the manual pages.
+
+use crate::config::Flags;
+use crate::targets::Typed;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use orderly_exec::cli::Speech;
+use orderly_plan::duration;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// What both programs understand alike.
+#[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub struct RunFlags {
+    /// Extend the targets by the nodes that have to come before them
+    #[arg(short = 'E', long, conflicts_with = "ignore_others")]
+    pub extend: bool,
+    /// Ignore nodes that are no targets in the check of the sequence
+    #[arg(short = 'X', long)]
+    pub ignore_others: bool,
+    /// Act across partitions; ALL is then every node
+    #[arg(short = 'G', long)]
+    pub across_partitions: bool,
+    /// Targets are node numbers and ranges of them
+    #[arg(short = 'N', long, conflicts_with = "groups")]
+    pub numbers: bool,
+    /// Targets are node groups of the inventory
+    #[arg(short = 'g', long)]
+    pub groups: bool,
+    /// The one operand is a file of targets; `-` is standard input
+    #[arg(short = 'R', long)]
+    pub read_targets: bool,
+    /// Leave these nodes out
+    #[arg(short = 'x', long, value_name = "NODESET")]
+    pub exclude: Vec<String>,
+    /// Let what waits for a node go on when the node takes longer than this; may be given twice
+    #[arg(short = 'W', long, value_name = "SECONDS|AUTO")]
+    pub late: Vec<Late>,
+    /// Run at most this many driver processes at once
+    #[arg(short = 'K', long, value_name = "NUMBER", value_parser = at_least_one)]
+    pub fanout: Option<usize>,
+    /// How long a node, and each driver call, may take
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub timeout: Option<Duration>,
+    /// Do nothing unless there are exactly this many targets
+    #[arg(long, value_name = "COUNT")]
+    pub confirm: Option<usize>,
+    /// Act also on this very machine, last, and on nodes that this run still needs
+    #[arg(long)]
+    pub even_self: bool,
+    /// Imagine the whole run on a virtual clock; nothing is asked or touched
+    #[arg(long, conflicts_with = "dry_run")]
+    pub rehearse: bool,
+    /// Imagine that these nodes fail
+    #[arg(long, value_name = "NODESET", requires = "rehearse")]
+    pub fail: Vec<String>,
+    /// The current partition
+    #[arg(long, value_name = "NAME", env = "SP_NAME", hide_env_values = true)]
+    pub partition: Option<String>,
+    /// Use this sequence file
+    #[arg(long, value_name = "FILE")]
+    pub sequence: Option<PathBuf>,
+    /// Use this inventory; `-` is standard input
+    #[arg(short, long, value_name = "FILE", env = "ORDERLY_INVENTORY", hide_env_values = true,
+          value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    inventory: Option<PathBuf>,
+    /// Use this file instead of /etc/orderly/cluster.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub speech: Speech,
+}
+
+impl RunFlags {
+    /// Returns the inventory that was named; an empty variable of the environment names none.
+    pub fn inventory(&self) -> Option<&PathBuf> {
+        self.inventory.as_ref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// Returns what they say in the place of `cluster.toml`.
+    pub fn overrides(&self) -> Flags {
+        Flags {
+            inventory: self.inventory().cloned(),
+            fanout: self.fanout,
+            timeout: self.timeout,
+            ..Flags::default()
+        }
+    }
+
+    /// Returns these targets with what says how they are meant.
+    pub fn typed(&self, words: Vec<String>) -> Typed {
+        Typed {
+            words,
+            numbers: self.numbers,
+            groups: self.groups,
+            file: self.read_targets,
+            exclude: self.exclude.clone(),
+            across_partitions: self.across_partitions,
+            partition: self.partition.clone(),
+        }
+    }
+
+    /// Returns the limit of `-W` that holds for all nodes, where one was given.
+    pub fn late_after(&self) -> Option<Duration> {
+        self.late.iter().rev().find_map(|late| match late {
+            Late::After(limit) => Some(*limit),
+            Late::Auto => None,
+        })
+    }
+
+    /// Tells whether nodes are waited for as their own history says.
+    pub fn is_late_by_history(&self) -> bool {
+        self.late.contains(&Late::Auto)
+    }
+}
+
+/// A limit on waiting for a late node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    /// The same for all nodes.
+    After(Duration),
+    /// Twice what the node took in all but the slowest of its earlier runs.
+    Auto,
+}
+
+impl FromStr for Late {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("AUTO") {
+            return Ok(Self::Auto);
+        }
+        duration::parse(text).map(Self::After).map_err(|clause| format!("{clause}, and not AUTO"))
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!("\"{text}\" is not a number from 1 on")),
+        Ok(number) => Ok(number),
+    }
+}
