@@ -192,7 +192,7 @@ fn leave_folder(args: &mut Args) -> anyhow::Result<()> {
             *path = folder.join(name);
         }
     }
-    std::env::set_current_dir("/").context("go to the folder /").or_status(Status::Refused)
+    std::env::set_current_dir("/").context("go to the directory /").or_status(Status::Refused)
 }
 
 /// A record that cannot be written would be found out only when the asset is gone.

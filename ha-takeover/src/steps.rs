@@ -83,7 +83,7 @@ pub(crate) fn against(
                 against.push(format!("{} is mounted at {}; umount it", other.source.display(), at.display()));
             }
             Some(other) if !shows(other, &loopback.source, &mounts) => against.push(format!(
-                "another folder of the asset ({}) is mounted at {}, not {}; umount it",
+                "another directory of the asset ({}) is mounted at {}, not {}; umount it",
                 other.root.display(),
                 at.display(),
                 loopback.source.display()

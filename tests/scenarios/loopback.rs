@@ -18,12 +18,15 @@ fn a_loopback_of_another_folder_of_the_asset_is_told_and_never_passes_for_the_ri
     pair.release(1)
         .arg("--status")
         .stdout_contains("not everything that belongs to it is here")
-        .stdout_contains("of another folder")
+        .stdout_contains("of another directory")
         .stdout_contains(
-            "next: umount [ROOT]/loop, which shows another folder of the asset, then ha-takeover",
+            "next: umount [ROOT]/loop, which shows another directory of the asset, then ha-takeover",
         )
         .run();
-    pair.takeover(1).status(4).stderr_contains("another folder of the asset (/other) is mounted at ").run();
+    pair.takeover(1)
+        .status(4)
+        .stderr_contains("another directory of the asset (/other) is mounted at ")
+        .run();
     // What is taken back is what was found, not what should have been.
     pair.shell(1, "sleep 1000 9>at/held.open </dev/null >/dev/null 2>&1 & echo $! >holder.pid").run();
     pair.release(1).status(1).any_stdout().any_stderr().run();

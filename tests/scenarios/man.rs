@@ -19,6 +19,17 @@ const SECTIONS: [(&str, bool); 9] = [
     ("SEE ALSO", true),
 ];
 
+/// How the pages begin to explain each status; the same word is in the report.
+const STATUSES: [(&str, &str); 7] = [
+    ("0", "Done"),
+    ("1", "Failed: "),
+    ("2", "Usage: wrong arguments; nothing was touched."),
+    ("3", "Rejected: "),
+    ("4", "Refused: "),
+    ("5", "Stuck: "),
+    ("128+n", "Ended by signal n"),
+];
+
 #[test]
 fn every_program_has_a_page_that_says_what_it_does() {
     let mut wrong = Vec::new();
@@ -110,6 +121,14 @@ fn check(name: &str, page: &Page, wrong: &mut Vec<String>) {
     for status in ["0", "1", "2", "3", "4", "5", "128+n"] {
         if !statuses.contains(status) {
             say(format!("EXIT STATUS does not list {status}"));
+        }
+    }
+    let explained: Vec<&str> = page.lines("EXIT STATUS").collect();
+    for (status, word) in STATUSES {
+        let item = format!(".It {status}");
+        let text = explained.iter().skip_while(|line| **line != item).nth(1).unwrap_or(&"");
+        if !text.starts_with(word) {
+            say(format!("EXIT STATUS {status} begins \"{text}\", not \"{word}\" as everywhere"));
         }
     }
 }

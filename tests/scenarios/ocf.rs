@@ -206,7 +206,7 @@ fn a_second_resource_with_the_state_folder_of_the_first_is_not_started_and_fence
         |action: &str| code(agent(&pair, 1, action).env("OCF_RESKEY_config", bed.path("etc/other.toml")));
     assert_eq!(second("monitor").status, 7);
     let started = second("start");
-    assert!(started.status == 1 && started.stderr.contains("state folder"), "{}", started.stderr);
+    assert!(started.status == 1 && started.stderr.contains("state directory"), "{}", started.stderr);
     assert_eq!((second("stop").status, second("monitor").status), (0, 7));
     assert_eq!(status("monitor"), 0);
 }

@@ -275,7 +275,7 @@ fn a_record_that_cannot_be_written_refuses_before_anything_changes() {
     let before = pair.world(1);
     for (path, why) in [
         ("nowhere/record.json", "No such file or directory"),
-        ("home", "it is a folder"),
+        ("home", "it is a directory"),
         ("at/record.json", "lies on the asset"),
         ("loop/record.json", "lies on the asset"),
     ] {

@@ -68,7 +68,7 @@ fn a_state_folder_is_of_one_configuration() {
     // Where the other asset stands is told all the same, without what is not its own.
     let status =
         pair.release(1).arg("--config").arg(with("other.toml")).arg("--status").any_stdout().run().stdout;
-    assert!(status.contains("next: the state folder") && !status.contains("last record"), "{status}");
+    assert!(status.contains("next: the state directory") && !status.contains("last record"), "{status}");
     for args in [&["-n"][..], &["--new-plan"]] {
         let refused = pair.release(1).arg("--config").arg(with("other.toml")).args(args).status(4);
         refused.stderr_contains("belongs to [ROOT]/etc/ha.toml (asset [ROOT]/source); give").run();
@@ -99,8 +99,8 @@ fn a_state_folder_that_is_no_folder_is_refused() {
             std::fs::remove_file(pair.state(1)).unwrap();
             std::os::unix::fs::symlink("/nowhere", pair.state(1)).unwrap();
         }
-        pair.release(1).status(4).stderr_contains("is no folder").run();
-        pair.takeover(1).status(4).stderr_contains("is no folder").run();
+        pair.release(1).status(4).stderr_contains("is no directory").run();
+        pair.takeover(1).status(4).stderr_contains("is no directory").run();
     }
     assert!(pair.acts().is_empty());
 }

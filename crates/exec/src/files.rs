@@ -151,7 +151,7 @@ pub fn check_replaceable(path: &Path) -> anyhow::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(attempt),
         Ok(found) if found.is_file() => {}
-        Ok(found) if found.is_dir() => anyhow::bail!("{}: it is a folder", attempt()),
+        Ok(found) if found.is_dir() => anyhow::bail!("{}: it is a directory", attempt()),
         Ok(found) if found.is_symlink() => {
             anyhow::bail!("{}: it is a link; name the file itself", attempt());
         }
@@ -231,7 +231,7 @@ pub fn private_directory(path: &Path) -> anyhow::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .with_context(|| format!("make the folder {}", path.display()))
+        .with_context(|| format!("make the directory {}", path.display()))
 }
 
 #[cfg(test)]

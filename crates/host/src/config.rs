@@ -204,7 +204,7 @@ impl Config {
         let mut places = mounts.chain(self.loopbacks.iter().map(|loopback| &loopback.at));
         match places.find(|at| named.starts_with(at) || real.starts_with(at)) {
             Some(at) => anyhow::bail!(
-                "{}: the state folder {} lies below {}, and would go with the asset; ORDERLY_STATE_DIR must name one \
+                "{}: the state directory {} lies below {}, and would go with the asset; ORDERLY_STATE_DIR must name one \
                  on a local disk",
                 self.path.display(),
                 named.display(),

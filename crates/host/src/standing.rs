@@ -97,8 +97,8 @@ impl Part {
     }
 }
 
-/// What is said of a loopback that shows another folder of the asset than the configured one.
-const ASTRAY: &str = "of another folder";
+/// What is said of a loopback that shows another directory of the asset than the configured one.
+const ASTRAY: &str = "of another directory";
 
 /// What is said of a share that is exported with other options than the configured ones.
 const OTHERWISE: &str = "exported with other options";
@@ -300,7 +300,10 @@ fn next(machine: &mut Machine<'_>, state: &str, parts: &[Part], at_hand: AtHand<
     }
     // A takeover mounts nothing over it.
     if let Some(astray) = parts.iter().find(|part| part.state == ASTRAY) {
-        return format!("umount {}, which shows another folder of the asset, then ha-takeover", astray.name);
+        return format!(
+            "umount {}, which shows another directory of the asset, then ha-takeover",
+            astray.name
+        );
     }
     match (state, parts.iter().find(|part| part.is_missing())) {
         ("held", Some(part)) => {

@@ -54,7 +54,7 @@ pub fn insist_on_own(config: &Config) -> anyhow::Result<()> {
     let folder = paths::state_directory();
     if folder.symlink_metadata().is_ok() && !folder.is_dir() {
         let why = format!(
-            "the state folder {} is no folder, or a link to none; remove it, or name another one in ORDERLY_STATE_DIR",
+            "the state directory {} is no directory, or a link to none; remove it, or name another one in ORDERLY_STATE_DIR",
             folder.display()
         );
         return Err(fail(Status::Refused, why));
@@ -64,7 +64,7 @@ pub fn insist_on_own(config: &Config) -> anyhow::Result<()> {
         Some(owner) if !owner.is_of(&own) => Err(fail(
             Status::Refused,
             format!(
-                "the state folder {} belongs to {} (asset {}); give {} one of its own (ORDERLY_STATE_DIR), or, where \
+                "the state directory {} belongs to {} (asset {}); give {} one of its own (ORDERLY_STATE_DIR), or, where \
                  the other is used no more, remove {}",
                 folder.display(),
                 owner.configuration.display(),

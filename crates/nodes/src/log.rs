@@ -45,7 +45,7 @@ impl Log {
             .mode(0o755)
             .create(folder)
             .with_context(|| {
-                format!("make the log folder {} (log_dir in cluster.toml names another)", folder.display())
+                format!("make the log directory {} (log_dir in cluster.toml names another)", folder.display())
             })
             .or_status(Status::Refused)?;
         let path = folder.join(format!("{stem}.{}.{}", clock::log_stamp(), std::process::id()));
@@ -57,7 +57,7 @@ impl Log {
             .custom_flags(libc::O_NOFOLLOW)
             .open(&path)
             .with_context(|| {
-                format!("make the log {} (log_dir in cluster.toml names another folder)", path.display())
+                format!("make the log {} (log_dir in cluster.toml names another directory)", path.display())
             })
             .or_status(Status::Refused)?;
         let mut log = Self { file, path, syslog: connect(), lost: 0 };

@@ -249,7 +249,7 @@ fn find(asset: &dyn Asset, path: &Path, mounts: &Mounts) -> anyhow::Result<Place
     let there = path
         .ancestors()
         .find(|above| above.symlink_metadata().is_ok())
-        .context("no folder above it exists")?;
+        .context("no directory above it exists")?;
     let resolved = std::fs::canonicalize(there).with_context(|| format!("resolve {}", there.display()))?;
     let mount =
         mounts.covering(&resolved).with_context(|| format!("find the mount of {}", resolved.display()))?;

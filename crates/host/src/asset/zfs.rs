@@ -145,7 +145,7 @@ impl Zfs {
 
     fn shown_devices(&self) -> String {
         let shown: Vec<String> = self.devices.iter().map(|path| path.display().to_string()).collect();
-        if shown.is_empty() { "the usual folders".to_owned() } else { shown.join(", ") }
+        if shown.is_empty() { "the usual directories".to_owned() } else { shown.join(", ") }
     }
 
     /// Returns the newest label on the devices of the pool.

@@ -151,7 +151,7 @@ impl<'a> Look<'a> {
 
     /// Returns the folder of the asset that a thread works in or has for its root.
     fn folder_use(&mut self, thread: u32, mounts: &Mounts) -> Option<String> {
-        [("cwd", "as its working folder"), ("root", "as its root")].into_iter().find_map(|(link, word)| {
+        [("cwd", "as its working directory"), ("root", "as its root")].into_iter().find_map(|(link, word)| {
             let path = fs::read_link(format!("/proc/{thread}/{link}")).ok()?;
             self.is_on_asset(&path, mounts).then(|| format!("{} {word}", path.display()))
         })
