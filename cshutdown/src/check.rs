@@ -4,8 +4,8 @@
 use crate::args::Args;
 use crate::input::Input;
 use orderly_exec::{Status, fail};
+use orderly_nodes::backend::Backend;
 use orderly_nodes::config::SubsystemHost;
-use orderly_nodes::fleet::Drivers;
 use orderly_nodes::guard;
 use orderly_nodes::identity;
 use orderly_nodes::listed;
@@ -13,7 +13,7 @@ use orderly_nodes::own;
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::{self, fold};
-use orderly_plan::fleet::{Fleet, NodeId};
+use orderly_plan::drivers::NodeId;
 use orderly_plan::select::{self, Direction};
 use orderly_plan::shutdown::Goal;
 use orderly_plan::survey::{Condition, Reading, Survey};
@@ -40,7 +40,7 @@ impl Checked {
     pub(crate) fn new(
         args: &Args,
         input: &Input,
-        drivers: &mut Drivers,
+        drivers: &mut dyn Backend,
         telling: &mut Telling<'_>,
     ) -> anyhow::Result<Self> {
         let site = &input.site;
@@ -124,7 +124,7 @@ impl Checked {
 fn survey(
     input: &Input,
     targets: &[NodeId],
-    drivers: &mut Drivers,
+    drivers: &mut dyn Backend,
     telling: &mut Telling<'_>,
 ) -> anyhow::Result<Vec<Reading>> {
     let site = &input.site;
@@ -158,7 +158,7 @@ fn check_shells(
     site: &Site,
     targets: &[NodeId],
     conditions: &[Condition],
-    drivers: &Drivers,
+    drivers: &dyn Backend,
 ) -> anyhow::Result<()> {
     let is_mute = |node: &NodeId| {
         conditions[node.index()] != Condition::Down && !drivers.abilities(*node).runs_commands
@@ -191,7 +191,7 @@ fn guard(
     input: &Input,
     targets: &[NodeId],
     readings: &[Reading],
-    drivers: &mut Drivers,
+    drivers: &mut dyn Backend,
 ) -> anyhow::Result<Vec<NodeId>> {
     let site = &input.site;
     let own = own::find(site, targets, readings, drivers)?;
@@ -216,7 +216,7 @@ fn units(
     input: &Input,
     targets: &[NodeId],
     conditions: &[Condition],
-    drivers: &Drivers,
+    drivers: &dyn Backend,
 ) -> Vec<NodeId> {
     let site = &input.site;
     let restarts = args.wishes().goal == Goal::Restart;

@@ -1,8 +1,9 @@
 //! A command on each of many nodes, no more at a time than the run may have processes.
 
 use orderly_exec::job::Ended;
-use orderly_nodes::fleet::{Command, CommandId, Drivers, Host};
-use orderly_plan::fleet::{Event, Failure, Fleet, NodeId};
+use orderly_nodes::backend::Backend;
+use orderly_nodes::command::{Command, CommandId, RunsOn};
+use orderly_plan::drivers::{Event, Failure, NodeId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub(crate) type Answer = (NodeId, Result<Ended, Failure>);
 impl Script<'_> {
     /// Runs it on each node that can run one; returns how it ended on those it was begun on, and the
     /// signal that came meanwhile, after which it is begun on no more and what runs is ended.
-    pub(crate) fn run(&self, nodes: &[NodeId], drivers: &mut Drivers) -> (Vec<Answer>, Option<i32>) {
+    pub(crate) fn run(&self, nodes: &[NodeId], drivers: &mut dyn Backend) -> (Vec<Answer>, Option<i32>) {
         let able = |node: &NodeId| drivers.abilities(*node).runs_commands;
         let mut to_begin: VecDeque<NodeId> = nodes.iter().copied().filter(able).collect();
         let mut running: BTreeMap<CommandId, NodeId> = BTreeMap::new();
@@ -58,7 +59,7 @@ impl Script<'_> {
 
     fn command(&self, node: NodeId) -> Command {
         Command {
-            on: Host::Node(node),
+            on: RunsOn::Node(node),
             argv: ["sh", "-c", self.lines].map(str::to_owned).to_vec(),
             stdin: Vec::new(),
             timeout: self.timeout,

@@ -9,7 +9,7 @@ use orderly_nodes::guard;
 use orderly_nodes::site::{Site, Wanted};
 use orderly_nodes::targets::Targets;
 use orderly_plan::diagnostic::Source;
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Order;
 use orderly_plan::select::Direction;
 use orderly_plan::sequence::{self, Sequence};

@@ -27,15 +27,15 @@ use input::Input;
 use notice::Logins;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, lock::Lock, program};
-use orderly_nodes::fleet::Drivers;
+use orderly_nodes::backend::{self, Backend};
 use orderly_nodes::history::{Action, History};
 use orderly_nodes::log::Log;
 use orderly_nodes::permanent;
 use orderly_nodes::run::Telling;
 use orderly_nodes::targets::fold;
 use orderly_nodes::turn;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
-use orderly_plan::fleet::{Fleet, NodeId};
 use phases::Phases;
 use restart::Restart;
 use std::ffi::OsString;
@@ -63,12 +63,12 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     let mut drivers = if args.flags.rehearse {
         rehearsal::drivers(&args, &input.site, &history)?
     } else {
-        let drivers = Drivers::new(&input.site.cluster, &input.site.inventory)?;
+        let drivers = backend::connect(&input.site.cluster, &input.site.inventory)?;
         drivers.check_programs(&input.site.cluster, true)?;
         drivers
     };
-    say_simulated(&args, &drivers, &reporter);
-    let next = shut_down(&args, &input, history, &mut drivers, &mut reporter);
+    say_simulated(&args, &*drivers, &reporter);
+    let next = shut_down(&args, &input, history, &mut *drivers, &mut reporter);
     reporter.end_progress();
     // Said last, after what went wrong.
     let next = next.or_else(|error| {
@@ -78,7 +78,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         reporter.warn(format!("{error:#}"));
         Ok(Next::Ended(error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed)))
     });
-    say_simulated(&args, &drivers, &reporter);
+    say_simulated(&args, &*drivers, &reporter);
     drivers.close()?;
     match next? {
         Next::Ended(status) => Ok(status),
@@ -90,7 +90,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
 }
 
 /// Says first and last that nothing real is touched.
-fn say_simulated(args: &Args, drivers: &Drivers, reporter: &Reporter) {
+fn say_simulated(args: &Args, drivers: &dyn Backend, reporter: &Reporter) {
     if args.flags.rehearse {
         reporter.say("simulated: a rehearsal, nothing real is asked or touched");
     } else if drivers.is_simulated() {
@@ -108,7 +108,7 @@ fn shut_down(
     args: &Args,
     input: &Input,
     history: History,
-    drivers: &mut Drivers,
+    drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Next> {
     let site = &input.site;
@@ -138,7 +138,7 @@ fn carry_out(
     input: &Input,
     (begun, checked): (Duration, Checked),
     (lock, history): (Option<Lock>, History),
-    drivers: &mut Drivers,
+    drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<(Status, Vec<NodeId>)> {
     let mut log = match args.flags.rehearse {
@@ -204,7 +204,7 @@ fn next(
     input: &Input,
     status: Status,
     stopped: Vec<NodeId>,
-    drivers: &Drivers,
+    drivers: &dyn Backend,
     reporter: &Reporter,
 ) -> Next {
     // Those without a power switch restart by themselves, and are up again by now.

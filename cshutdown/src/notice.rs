@@ -3,10 +3,10 @@
 use crate::each::{Answer, Script};
 use crate::warning::{self, Warning};
 use orderly_exec::job::{Ended, Ending};
-use orderly_nodes::fleet::Drivers;
+use orderly_nodes::backend::Backend;
 use orderly_nodes::run::{Telling, drive, fold};
+use orderly_plan::drivers::{Event, NodeId, RemoteCommand};
 use orderly_plan::duration;
-use orderly_plan::fleet::{Event, Fleet, NodeId, RemoteCommand};
 use orderly_plan::shutdown::Round;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl Notice<'_> {
     /// Tells users, as often as the wait asks for, and waits.
     pub(crate) fn give(
         &self,
-        drivers: &mut Drivers,
+        drivers: &mut dyn Backend,
         logins: &mut Logins,
         telling: &mut Telling<'_>,
     ) -> Waited {
@@ -85,7 +85,12 @@ impl Notice<'_> {
     }
 
     /// Tells users that nothing comes of it.
-    pub(crate) fn take_back(&self, drivers: &mut Drivers, logins: &mut Logins, telling: &mut Telling<'_>) {
+    pub(crate) fn take_back(
+        &self,
+        drivers: &mut dyn Backend,
+        logins: &mut Logins,
+        telling: &mut Telling<'_>,
+    ) {
         let left = logins.open(self.nodes, drivers, telling);
         // A further signal ends this as well; the shutdown is cancelled either way.
         self.tell(drivers, &warning::cancelled(self.asked_by), telling);
@@ -98,7 +103,7 @@ impl Notice<'_> {
         }
     }
 
-    fn tell(&self, drivers: &mut Drivers, text: &str, telling: &mut Telling<'_>) -> Option<i32> {
+    fn tell(&self, drivers: &mut dyn Backend, text: &str, telling: &mut Telling<'_>) -> Option<i32> {
         if self.silent || self.nodes.is_empty() {
             return None;
         }
@@ -110,7 +115,7 @@ impl Notice<'_> {
     /// Waits until a warning is due; returns the signal that came meanwhile.
     fn pause(
         &self,
-        drivers: &mut Drivers,
+        drivers: &mut dyn Backend,
         began: Duration,
         warning: Warning,
         telling: &mut Telling<'_>,
@@ -167,7 +172,7 @@ impl Logins {
         &self,
         nodes: &[NodeId],
         lines: &str,
-        drivers: &mut Drivers,
+        drivers: &mut dyn Backend,
     ) -> (Vec<(NodeId, Option<i32>)>, Option<i32>) {
         let script = Script { lines, timeout: LOGINS, fanout: self.fanout };
         let (answers, signal) = script.run(nodes, drivers);
@@ -184,7 +189,7 @@ impl Logins {
         &mut self,
         nodes: &[NodeId],
         text: &str,
-        drivers: &mut Drivers,
+        drivers: &mut dyn Backend,
         telling: &mut Telling<'_>,
     ) -> Option<i32> {
         if !self.closed.is_empty() {
@@ -214,7 +219,7 @@ impl Logins {
     pub(crate) fn open(
         &mut self,
         nodes: &[NodeId],
-        drivers: &mut Drivers,
+        drivers: &mut dyn Backend,
         telling: &mut Telling<'_>,
     ) -> Vec<NodeId> {
         let (mut left, rest): (Vec<NodeId>, _) = self.closed.drain(..).partition(|node| nodes.contains(node));
@@ -247,7 +252,7 @@ impl Logins {
 }
 
 /// Waits; tells whether a signal came meanwhile.
-fn pause(time: Duration, drivers: &mut Drivers) -> bool {
+fn pause(time: Duration, drivers: &mut dyn Backend) -> bool {
     let until = drivers.now() + time;
     while drivers.now() < until {
         if drivers.next(Some(until)).iter().any(|event| matches!(event, Event::Signal(_))) {

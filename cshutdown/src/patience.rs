@@ -5,7 +5,7 @@ use orderly_nodes::config::{Cluster, Profile};
 use orderly_nodes::flags::RunFlags;
 use orderly_nodes::history::History;
 use orderly_nodes::site::Site;
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::shutdown::Patience;
 use std::time::Duration;
 

@@ -7,8 +7,8 @@ use anyhow::Context;
 use orderly_exec::files::Found;
 use orderly_exec::lock::Lock;
 use orderly_exec::{Status, fail, files, paths, signals};
-use orderly_nodes::fleet::Drivers;
-use orderly_plan::fleet::{Event, Fleet};
+use orderly_nodes::backend::Backend;
+use orderly_plan::drivers::Event;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -62,7 +62,7 @@ impl Pending {
     ///
     /// # Errors
     /// When the state directory cannot be used.
-    pub(crate) fn end(&self, drivers: &mut Drivers) -> anyhow::Result<Option<i32>> {
+    pub(crate) fn end(&self, drivers: &mut dyn Backend) -> anyhow::Result<Option<i32>> {
         std::fs::remove_file(number_path()).ok();
         let until = drivers.now() + LATE;
         // Whoever has the turn may have read the number before it went, and is about to use it.

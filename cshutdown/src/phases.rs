@@ -9,8 +9,9 @@ use crate::pending::Pending;
 use crate::subsystem::{Place, Quiet, Subsystems, operand};
 use orderly_exec::lock::Lock;
 use orderly_exec::{Status, fail};
+use orderly_nodes::backend::Backend;
+use orderly_nodes::command::RunsOn;
 use orderly_nodes::config::SubsystemHost;
-use orderly_nodes::fleet::{Drivers, Host};
 use orderly_nodes::history::History;
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::simulator::Simulation;
@@ -18,7 +19,7 @@ use orderly_nodes::targets::fold;
 use orderly_nodes::turn;
 use orderly_nodes::up::WasUp;
 use orderly_nodes::users::EndUsers;
-use orderly_plan::fleet::{Event, Fleet, NodeId, RemoteCommand};
+use orderly_plan::drivers::{Event, NodeId, RemoteCommand};
 use orderly_plan::machine::{Ending, Machine, Outcome};
 use orderly_plan::shutdown::{Goal, Round, Shutdown};
 use orderly_plan::survey::Condition;
@@ -31,7 +32,7 @@ use std::time::Duration;
 pub(crate) struct Phases<'p, 't> {
     pub args: &'p Args,
     pub input: &'p Input,
-    pub drivers: &'p mut Drivers,
+    pub drivers: &'p mut dyn Backend,
     pub telling: &'p mut Telling<'t>,
     pub log: &'p Path,
     pub checked: Checked,
@@ -261,12 +262,12 @@ impl Phases<'_, '_> {
         partitions.into_iter().map(place).collect()
     }
 
-    fn host(&self, partition: Option<&str>) -> Result<(Host, String), String> {
+    fn host(&self, partition: Option<&str>) -> Result<(RunsOn, String), String> {
         let site = &self.input.site;
         match &site.cluster.subsystem.host {
-            SubsystemHost::Control => Ok((Host::Control, "this machine".to_owned())),
+            SubsystemHost::Control => Ok((RunsOn::Control, "this machine".to_owned())),
             SubsystemHost::Node(name) => match site.inventory.by_name(name) {
-                Some(node) => Ok((Host::Node(node), name.clone())),
+                Some(node) => Ok((RunsOn::Node(node), name.clone())),
                 None => Err(format!("subsystem.host: the inventory has no node \"{name}\"")),
             },
             SubsystemHost::Random => {
@@ -280,7 +281,7 @@ impl Phases<'_, '_> {
                 // Any will do: this only spreads the work.
                 let chance = usize::try_from(RandomState::new().hash_one(up.len()) % (1 << 31)).unwrap_or(0);
                 match up.get(chance % up.len().max(1)) {
-                    Some(&node) => Ok((Host::Node(node), site.name(node).to_owned())),
+                    Some(&node) => Ok((RunsOn::Node(node), site.name(node).to_owned())),
                     None => {
                         Err(format!("no node of partition {} can be reached", partition.unwrap_or("(none)")))
                     }
@@ -395,7 +396,7 @@ fn stays_up(ending: &Ending) -> bool {
 }
 
 /// Takes the lock of the nodes again; another run is waited for. The signal, when one came meanwhile.
-fn take_again(drivers: &mut Drivers, telling: &mut Telling<'_>) -> anyhow::Result<Result<Lock, i32>> {
+fn take_again(drivers: &mut dyn Backend, telling: &mut Telling<'_>) -> anyhow::Result<Result<Lock, i32>> {
     let mut said = false;
     loop {
         match turn::take() {

@@ -2,19 +2,19 @@
 
 use crate::args::Args;
 use orderly_exec::{OrStatus, Status, fail};
-use orderly_nodes::fleet::Drivers;
+use orderly_nodes::backend::{self, Backend};
 use orderly_nodes::history::History;
 use orderly_nodes::simulator::Initial;
 use orderly_nodes::site::Site;
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 
 /// Returns them; those of `--fail` refuse what they are told.
 ///
 /// # Errors
 /// Usage (2) when `--fail` names nobody.
-pub(crate) fn drivers(args: &Args, site: &Site, history: &History) -> anyhow::Result<Drivers> {
+pub(crate) fn drivers(args: &Args, site: &Site, history: &History) -> anyhow::Result<Box<dyn Backend>> {
     let failing = failing(args, site)?;
-    let mut drivers = Drivers::rehearse(&site.cluster, &site.inventory, Initial::Up)?;
+    let mut drivers = backend::rehearse(&site.cluster, &site.inventory, Initial::Up)?;
     if let Some(simulation) = drivers.simulation() {
         for node in site.inventory.ids() {
             if let Some(usual) = history.usual(site.name(node)) {

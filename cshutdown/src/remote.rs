@@ -1,9 +1,10 @@
 //! A log line for another machine: `csLogger`, run there through the shell driver.
 
 use orderly_exec::{Status, fail};
+use orderly_nodes::backend;
+use orderly_nodes::command::{Command, RunsOn};
 use orderly_nodes::config::Cluster;
-use orderly_nodes::fleet::{Command, Drivers, Host};
-use orderly_plan::fleet::{Event, Fleet, NodeId};
+use orderly_plan::drivers::{Event, NodeId};
 use orderly_plan::inventory::{Inventory, Node};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,12 +19,12 @@ pub(crate) fn log(config: Option<&Path>, address: IpAddr, file: &Path, text: &st
     // The control workstation need not be a node, and no override is about it.
     cluster.group_overrides.clear();
     cluster.node_overrides.clear();
-    let mut drivers = Drivers::new(&cluster, &Inventory::new(vec![workstation(address)]))?;
+    let mut drivers = backend::connect(&cluster, &Inventory::new(vec![workstation(address)]))?;
     let address = address.to_string();
     let file = file.to_string_lossy();
     let argv = ["csLogger", "--here", "-b", &address, "-f", &file, "--", text];
     let id = drivers.start(&Command {
-        on: Host::Node(NodeId(0)),
+        on: RunsOn::Node(NodeId(0)),
         argv: argv.map(str::to_owned).to_vec(),
         stdin: Vec::new(),
         timeout: cluster.profile.shell_timeout(),

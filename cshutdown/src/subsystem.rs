@@ -3,9 +3,10 @@
 
 use crate::ask::{Answer, ask};
 use orderly_exec::job::Ended;
-use orderly_nodes::fleet::{Command, CommandId, Drivers, Host};
+use orderly_nodes::backend::Backend;
+use orderly_nodes::command::{Command, CommandId, RunsOn};
 use orderly_nodes::run::Telling;
-use orderly_plan::fleet::{Event, Failure, FailureKind, Fleet, NodeId};
+use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId};
 use orderly_plan::graph::Order;
 use orderly_plan::inventory::Inventory;
 use orderly_plan::name::Names;
@@ -20,7 +21,7 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// Where a partition's subsystems are called, and for which of its nodes.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
-    pub host: Host,
+    pub host: RunsOn,
     /// What people call the host.
     pub name: String,
     /// The targets of the partition, as subsystems are given them.
@@ -65,7 +66,7 @@ pub(crate) fn operand(inventory: &Inventory, node: NodeId) -> String {
 
 impl Subsystems<'_> {
     /// Calls all of them; returns when none runs any more.
-    pub(crate) fn call(&self, drivers: &mut Drivers, telling: &mut Telling<'_>) -> Quiet {
+    pub(crate) fn call(&self, drivers: &mut dyn Backend, telling: &mut Telling<'_>) -> Quiet {
         let all: Vec<NodeId> = (0..u32::try_from(self.names.len()).unwrap_or(u32::MAX)).map(NodeId).collect();
         let mut round = Round {
             subsystems: self,
@@ -101,7 +102,7 @@ impl Subsystems<'_> {
         }
     }
 
-    fn goes_on(&self, failed: &[NodeId], drivers: &mut Drivers, telling: &mut Telling<'_>) -> Answer {
+    fn goes_on(&self, failed: &[NodeId], drivers: &mut dyn Backend, telling: &mut Telling<'_>) -> Answer {
         let names: Vec<&str> = failed.iter().map(|one| self.names.get(one.0)).collect();
         let names = names.join(", ");
         if self.go_on {
@@ -162,7 +163,7 @@ struct Round<'r> {
 
 impl Round<'_> {
     /// Begins what may begin; nothing more once one failed, so that whoever is asked sees the end.
-    fn begin(&mut self, drivers: &mut Drivers, telling: &mut Telling<'_>) {
+    fn begin(&mut self, drivers: &mut dyn Backend, telling: &mut Telling<'_>) {
         while self.failed.is_empty()
             && self.signal.is_none()
             && let Some(subsystem) = self.progress.take()
@@ -182,7 +183,7 @@ impl Round<'_> {
         }
     }
 
-    fn listen(&mut self, drivers: &mut Drivers, telling: &mut Telling<'_>) {
+    fn listen(&mut self, drivers: &mut dyn Backend, telling: &mut Telling<'_>) {
         for event in drivers.next(None) {
             match event {
                 Event::Signal(signal) => {

@@ -5,7 +5,7 @@ use orderly_exec::{Status, clock};
 use orderly_nodes::history::History;
 use orderly_nodes::log::Log;
 use orderly_nodes::site::Site;
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::machine::{Ending, Outcome};
 use orderly_plan::{duration, report};
 use std::time::Duration;

@@ -11,8 +11,8 @@ use clap::CommandFactory;
 use closing::Closing;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{OrStatus, Status, fail, program};
+use orderly_nodes::backend::{self, Backend};
 use orderly_nodes::config::Flags;
-use orderly_nodes::fleet::Drivers;
 use orderly_nodes::history::{Action, History};
 use orderly_nodes::identity;
 use orderly_nodes::log::Log;
@@ -24,8 +24,8 @@ use orderly_nodes::site::{Site, Wanted};
 use orderly_nodes::targets::{self, Targets, Typed};
 use orderly_nodes::turn;
 use orderly_nodes::up::WasUp;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
-use orderly_plan::fleet::{Fleet, NodeId};
 use orderly_plan::nodeset;
 use orderly_plan::select::Direction;
 use orderly_plan::startup::Startup;
@@ -55,7 +55,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     let mut drivers = drivers(&args, &site, &targets.nodes, &history)?;
     let acts = !args.dry_run && !args.flags.rehearse;
     let _turn = acts.then(turn::take).transpose()?;
-    let simulated = simulated(&args, &drivers);
+    let simulated = simulated(&args, &*drivers);
     if let Some(what) = simulated {
         reporter.say(format!("simulated: {what}, nothing real is touched"));
     }
@@ -75,7 +75,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
                 .say(format!("{gone}: no longer in the inventory, so left out, and taken out of the record"));
         }
     }
-    let outcome = carry_out(&args, &site, targets, history, &mut drivers, &mut reporter);
+    let outcome = carry_out(&args, &site, targets, history, &mut *drivers, &mut reporter);
     let outcome = outcome.and_then(|status| drivers.close().map(|()| status));
     if acts && outcome.is_ok() && !gone.is_empty() {
         WasUp::brought_up(site.cluster.is_simulated(), gone.iter().map(String::as_str))?;
@@ -111,9 +111,14 @@ fn typed(args: &Args, site: &Site) -> anyhow::Result<(Typed, Vec<String>)> {
 }
 
 /// Returns the nodes behind their drivers, or imagined ones for a rehearsal.
-fn drivers(args: &Args, site: &Site, targets: &[NodeId], history: &History) -> anyhow::Result<Drivers> {
+fn drivers(
+    args: &Args,
+    site: &Site,
+    targets: &[NodeId],
+    history: &History,
+) -> anyhow::Result<Box<dyn Backend>> {
     if !args.flags.rehearse {
-        let drivers = Drivers::new(&site.cluster, &site.inventory)?;
+        let drivers = backend::connect(&site.cluster, &site.inventory)?;
         drivers.check_programs(&site.cluster, false)?;
         return Ok(drivers);
     }
@@ -129,7 +134,7 @@ fn drivers(args: &Args, site: &Site, targets: &[NodeId], history: &History) -> a
         }
     }
     let initial = if args.others_up { Initial::Up } else { Initial::Off };
-    let mut drivers = Drivers::rehearse(&site.cluster, &site.inventory, initial)?;
+    let mut drivers = backend::rehearse(&site.cluster, &site.inventory, initial)?;
     if let Some(simulation) = drivers.simulation() {
         targets.iter().for_each(|&target| simulation.switch_off(target));
         // A unit was switched off with the last of its nodes.
@@ -149,7 +154,7 @@ fn drivers(args: &Args, site: &Site, targets: &[NodeId], history: &History) -> a
 }
 
 /// Returns why nothing real is touched, where that is so; it is said first and last.
-fn simulated(args: &Args, drivers: &Drivers) -> Option<&'static str> {
+fn simulated(args: &Args, drivers: &dyn Backend) -> Option<&'static str> {
     match (args.flags.rehearse, drivers.is_simulated()) {
         (true, _) => Some("a rehearsal"),
         (false, true) => Some("cluster.toml names the simulator"),
@@ -162,7 +167,7 @@ fn carry_out(
     site: &Site,
     targets: Targets,
     history: History,
-    drivers: &mut Drivers,
+    drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
     let addresses = identity::resolved(site, drivers);
@@ -195,7 +200,7 @@ fn ask(
     args: &Args,
     site: &Site,
     targets: &Targets,
-    drivers: &mut Drivers,
+    drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> Result<Vec<Reading>, i32> {
     let units = (0..site.roster.len())
@@ -225,7 +230,7 @@ fn start(
     plan: Plan,
     (begun, readings): (Duration, &[Reading]),
     mut history: History,
-    drivers: &mut Drivers,
+    drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
     let mut log = match args.flags.rehearse {

@@ -3,12 +3,12 @@
 use crate::args::Args;
 use anyhow::Result;
 use orderly_exec::{Status, fail};
-use orderly_nodes::fleet::Drivers;
+use orderly_nodes::backend::Backend;
 use orderly_nodes::guard;
 use orderly_nodes::own::{self, Found, Own};
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::{Targets, fold};
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Order;
 use orderly_plan::survey::{Condition, Reading};
 
@@ -21,7 +21,7 @@ pub(crate) fn find(
     site: &Site,
     targets: &Targets,
     readings: &[Reading],
-    drivers: &mut Drivers,
+    drivers: &mut dyn Backend,
 ) -> Result<Found> {
     let resets = |node: &NodeId| {
         site.profile(*node).limits.reset_stuck && readings[node.index()].condition() != Condition::Up

@@ -1,6 +1,6 @@
 //! A sequence as a graph for Graphviz: groups, their order, and the nodes by which groups hang together.
 
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::GroupId;
 use orderly_plan::name::Roster;
 use orderly_plan::nodeset;

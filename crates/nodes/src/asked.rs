@@ -1,15 +1,19 @@
 //! Commands beside a run, begun together and waited for.
 
-use crate::fleet::{Command, Drivers};
+use crate::backend::Backend;
+use crate::command::Command;
 use orderly_exec::job::Ended;
-use orderly_plan::fleet::{Event, Failure, Fleet};
+use orderly_plan::drivers::{Event, Failure};
 use std::collections::HashMap;
 
 /// Runs commands at once and returns how each ended, in their order.
 ///
 /// # Errors
 /// The number of the signal that came meanwhile; what ran was ended.
-pub(crate) fn all(commands: &[Command], drivers: &mut Drivers) -> Result<Vec<Result<Ended, Failure>>, i32> {
+pub(crate) fn all(
+    commands: &[Command],
+    drivers: &mut dyn Backend,
+) -> Result<Vec<Result<Ended, Failure>>, i32> {
     let mut waiting: HashMap<_, usize> =
         commands.iter().enumerate().map(|(at, command)| (drivers.start(command), at)).collect();
     let (mut answers, mut signal) = (Vec::new(), None);

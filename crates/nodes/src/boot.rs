@@ -1,6 +1,6 @@
 //! The kernel's boot id: another one proves that a node booted, however quickly.
 
-use orderly_plan::fleet::BootId;
+use orderly_plan::drivers::BootId;
 use std::time::Duration;
 
 /// Prints it, on a node that runs Linux.

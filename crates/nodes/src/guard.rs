@@ -3,7 +3,7 @@
 
 use crate::own::{Found, Own};
 use crate::site::Site;
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Order;
 use orderly_plan::inventory::Inventory;
 use orderly_plan::nodeset;

@@ -8,8 +8,8 @@
 //! a wildcard of the DNS answers for all of them. Only ssh can lead elsewhere, by its own configuration, and it is
 //! `shell.aliases` that says so. A TCP probe never reads that and goes by the address.
 
+use crate::backend::Backend;
 use crate::config::Profile;
-use crate::fleet::Drivers;
 use crate::names;
 use crate::power::PowerDriver;
 use crate::probe::ProbeDriver;
@@ -21,7 +21,7 @@ use orderly_exec::here::plain;
 use orderly_exec::job::show;
 use orderly_exec::{OrStatus, Status};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::nodeset;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -67,7 +67,7 @@ pub fn unresolved() -> Addresses {
 
 /// Asks the resolver for the names of all controllers, and of all nodes that are reached by theirs; in a
 /// simulation nobody is asked.
-pub fn resolved(site: &Site, drivers: &Drivers) -> Addresses {
+pub fn resolved(site: &Site, drivers: &dyn Backend) -> Addresses {
     if drivers.is_simulated() {
         return unresolved();
     }

@@ -1,14 +1,17 @@
 //! OTHER MACHINES. `cluster.toml` and the drivers: power, shell, probe; the simulator is one of them.
 //!
-//! Start reading at [`config`] (what an administrator writes), then [`fleet`] (how it is carried out)
+//! Start reading at [`config`] (what an administrator writes), then [`backend`] (real nodes or imagined ones)
 //! and [`run`] (the loop of a run). [`site`] reads everything an executor needs.
 
+mod agenda;
 mod asked;
+pub mod backend;
 pub mod boot;
+pub mod command;
 pub mod config;
-mod debounce;
+mod dispatcher;
+mod driver;
 pub mod flags;
-pub mod fleet;
 pub mod guard;
 pub mod history;
 pub mod identity;
@@ -21,17 +24,18 @@ pub mod power;
 pub mod probe;
 pub mod roster;
 pub mod run;
+mod runtime;
 pub mod shell;
 mod signal;
 pub mod simulator;
 pub mod site;
 pub mod targets;
-mod tcp;
 pub mod template;
 pub mod turn;
 pub mod up;
 pub mod users;
 pub mod watch;
+mod wiring;
 
 /// The loop reaps all children of its process, so the tests that start any run one at a time.
 #[cfg(test)]

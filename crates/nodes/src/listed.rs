@@ -1,10 +1,11 @@
 //! Which nodes powermand knows: asked once, and of no controller, so that none can hang.
 
 use crate::asked;
-use crate::fleet::{Command, Drivers, Host};
+use crate::backend::Backend;
+use crate::command::{Command, RunsOn};
 use crate::site::Site;
 use orderly_exec::{Status, fail};
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::nodeset;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -17,18 +18,18 @@ const ANSWERING: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// Ended by a signal.
-pub fn check(site: &Site, nodes: &[NodeId], drivers: &mut Drivers) -> anyhow::Result<Vec<String>> {
+pub fn check(site: &Site, nodes: &[NodeId], drivers: &mut dyn Backend) -> anyhow::Result<Vec<String>> {
     if drivers.is_simulated() {
         return Ok(Vec::new());
     }
     let mut by_daemon: BTreeMap<Vec<String>, Vec<NodeId>> = BTreeMap::new();
     for &node in nodes {
-        if let Some(list) = site.profile(node).power.driver.list() {
-            by_daemon.entry(list).or_default().push(node);
+        if let Some(listing) = site.profile(node).power.driver.listing() {
+            by_daemon.entry(listing.call).or_default().push(node);
         }
     }
     let command = |argv: &Vec<String>| Command {
-        on: Host::Control,
+        on: RunsOn::Control,
         argv: argv.clone(),
         stdin: Vec::new(),
         timeout: ANSWERING,

@@ -8,14 +8,15 @@
 //! Invariant: what cannot be found out overrules nothing (`an_address_is_overruled_by_another_boot_alone`).
 
 use crate::asked;
+use crate::backend::Backend;
 use crate::boot;
-use crate::fleet::{Command, Drivers, Host};
+use crate::command::{Command, RunsOn};
 use crate::names;
 use crate::site::Site;
 use orderly_exec::here::{Here, plain};
 use orderly_exec::job::Ended;
 use orderly_exec::{Status, fail};
-use orderly_plan::fleet::{BootId, Event, Failure, Fleet, NodeId, Power};
+use orderly_plan::drivers::{BootId, Event, Failure, NodeId, Power};
 use orderly_plan::inventory::{Inventory, Node};
 use orderly_plan::machine::back_off;
 use orderly_plan::survey::Reading;
@@ -148,7 +149,7 @@ pub fn find(
     site: &Site,
     targets: &[NodeId],
     readings: &[Reading],
-    drivers: &mut Drivers,
+    drivers: &mut dyn Backend,
 ) -> anyhow::Result<Found> {
     let own = Own::here(site.cluster.control_node.as_deref());
     let hits = if drivers.is_simulated() {
@@ -196,7 +197,7 @@ pub fn find(
 fn boot_ids(
     site: &Site,
     mut nodes: Vec<NodeId>,
-    drivers: &mut Drivers,
+    drivers: &mut dyn Backend,
 ) -> Result<Of<Result<BootId, String>>, i32> {
     let mut ids = Vec::new();
     let mut attempts = 0;
@@ -227,10 +228,10 @@ fn said(ended: &Ended) -> Result<BootId, String> {
 }
 
 /// Asks each once.
-fn ask(nodes: &[NodeId], drivers: &mut Drivers) -> Result<Of<Result<Ended, Failure>>, i32> {
+fn ask(nodes: &[NodeId], drivers: &mut dyn Backend) -> Result<Of<Result<Ended, Failure>>, i32> {
     let argv: Vec<String> = boot::COMMAND.split(' ').map(str::to_owned).collect();
     let command = |&node: &NodeId| Command {
-        on: Host::Node(node),
+        on: RunsOn::Node(node),
         argv: argv.clone(),
         stdin: Vec::new(),
         timeout: ANSWERING,
@@ -239,7 +240,7 @@ fn ask(nodes: &[NodeId], drivers: &mut Drivers) -> Result<Of<Result<Ended, Failu
     Ok(nodes.iter().copied().zip(asked::all(&commands, drivers)?).collect())
 }
 
-fn pause(drivers: &mut Drivers) -> Result<(), i32> {
+fn pause(drivers: &mut dyn Backend) -> Result<(), i32> {
     let until = drivers.now() + PAUSE;
     while drivers.now() < until {
         for event in drivers.next(Some(until)) {

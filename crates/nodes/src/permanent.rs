@@ -1,9 +1,9 @@
 //! Nodes that fail at every try as they are configured; a check (`-k`) names them and fails.
 
-use crate::fleet::Drivers;
+use crate::backend::Backend;
 use crate::site::Site;
 use crate::targets::fold;
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::report;
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ pub struct PermanentFailure<'s> {
 }
 
 /// Returns those of `nodes` of which it is known by now, after they were asked how they stand.
-pub fn among<'s>(site: &'s Site, nodes: &[NodeId], drivers: &Drivers) -> Vec<PermanentFailure<'s>> {
+pub fn among<'s>(site: &'s Site, nodes: &[NodeId], drivers: &dyn Backend) -> Vec<PermanentFailure<'s>> {
     let one = |&id: &NodeId| {
         let failure = drivers.permanent_failure(id)?;
         Some(PermanentFailure {

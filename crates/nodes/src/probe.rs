@@ -1,5 +1,12 @@
 //! Probes: how a node is seen to be up. The connections of our own are in `tcp`; a probe by power or by a command
-//! on the node goes through the other two drivers.
+//! on the node goes through the other two drivers. Which reading counts is decided here for all (`calls`).
+
+mod calls;
+mod debounce;
+mod tcp;
+
+pub(crate) use calls::ProbeCalls;
+pub(crate) use tcp::MOST;
 
 use crate::template::{Reach, Template};
 use orderly_exec::settings::Table;

@@ -3,7 +3,7 @@
 //! A unit (an expansion shelf, a switch) has power and no operating system. Units follow the nodes:
 //! the first one's [`NodeId`] is the number of nodes in the inventory.
 
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::inventory::Inventory;
 use std::collections::{BTreeSet, HashMap};
 

@@ -4,8 +4,8 @@ use crate::log::Log;
 use crate::watch;
 use orderly_exec::clock;
 use orderly_exec::reporter::Reporter;
+use orderly_plan::drivers::{Drivers, Event, NodeId, Probe, RemoteCommand, Task, Teller};
 use orderly_plan::duration;
-use orderly_plan::fleet::{Event, Fleet, NodeId, Probe, RemoteCommand, Task, Teller};
 use orderly_plan::machine::{Happening, Machine, Notice, Outcome, Reason};
 use orderly_plan::report::{self, Naming};
 use serde::Serialize;
@@ -33,22 +33,22 @@ impl std::fmt::Debug for Telling<'_> {
 ///
 /// The first INT, TERM or HUP begins nothing more and waits for the driver calls that run; the second
 /// ends those too. SIGUSR1 prints where the run stands.
-pub fn drive(machine: &mut dyn Machine, fleet: &mut dyn Fleet, telling: &mut Telling<'_>) -> Option<i32> {
-    let signal = turn(machine, fleet, telling);
-    for warning in fleet.take_last_warnings() {
+pub fn drive(machine: &mut dyn Machine, drivers: &mut dyn Drivers, telling: &mut Telling<'_>) -> Option<i32> {
+    let signal = turn(machine, drivers, telling);
+    for warning in drivers.take_last_warnings() {
         telling.warn(&warning);
     }
     signal
 }
 
 /// The loop of [`drive`].
-fn turn(machine: &mut dyn Machine, fleet: &mut dyn Fleet, telling: &mut Telling<'_>) -> Option<i32> {
-    let began = fleet.now();
+fn turn(machine: &mut dyn Machine, drivers: &mut dyn Drivers, telling: &mut Telling<'_>) -> Option<i32> {
+    let began = drivers.now();
     let mut signal = None;
     let mut ended_rest = false;
     let mut glance = began;
     loop {
-        machine.advance(fleet);
+        machine.advance(drivers);
         telling.notices(&machine.take_notices());
         if machine.is_over() {
             if machine.outstanding() == 0 {
@@ -57,11 +57,11 @@ fn turn(machine: &mut dyn Machine, fleet: &mut dyn Fleet, telling: &mut Telling<
             // Every node has its outcome: what still runs (a call hanging on one node of many, a
             // probe on its way) can tell nothing new.
             if !std::mem::replace(&mut ended_rest, true) {
-                fleet.end_all();
+                drivers.end_all();
             }
         }
-        if telling.reporter.is_live() && fleet.now() >= glance {
-            let now = fleet.now();
+        if telling.reporter.is_live() && drivers.now() >= glance {
+            let now = drivers.now();
             glance = now + GLANCE;
             telling.reporter.progress(watch::line(&machine.stand(now), began, now, telling.name));
         }
@@ -72,8 +72,8 @@ fn turn(machine: &mut dyn Machine, fleet: &mut dyn Fleet, telling: &mut Telling<
             return signal;
         }
         let until = [wake, telling.reporter.is_live().then_some(glance)].into_iter().flatten().min();
-        let events = fleet.next(until);
-        for warning in fleet.take_warnings() {
+        let events = drivers.next(until);
+        for warning in drivers.take_warnings() {
             telling.warn(&warning);
         }
         for event in events {
@@ -85,16 +85,16 @@ fn turn(machine: &mut dyn Machine, fleet: &mut dyn Fleet, telling: &mut Telling<
                 }
                 Event::Signal(_) => {
                     telling.warn("interrupted again: ending what runs");
-                    fleet.end_all();
+                    drivers.end_all();
                 }
                 Event::Attention => {
-                    let now = fleet.now();
+                    let now = drivers.now();
                     for line in watch::whole(&machine.stand(now), began, now, telling.name) {
                         telling.reporter.warn(line);
                     }
                 }
                 Event::Power(..) | Event::Probe(..) | Event::BootId(..) | Event::Ended(..) => {
-                    machine.hear(&event, fleet.now());
+                    machine.hear(&event, drivers.now());
                 }
             }
         }
@@ -362,7 +362,7 @@ pub fn fold<'n>(nodes: &[NodeId], name: &Naming<'n>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use orderly_plan::fleet::{Failure, FailureKind};
+    use orderly_plan::drivers::{Failure, FailureKind};
 
     const NAMES: [&str; 4] = ["n01", "n02", "n03", "n04"];
 

@@ -1,7 +1,7 @@
 //! Signals, as a run hears of them.
 
 use nix::sys::signal::Signal;
-use orderly_plan::fleet::Event;
+use orderly_plan::drivers::Event;
 
 /// Returns how a signal is heard of.
 pub(crate) fn event(signal: Signal) -> Event {

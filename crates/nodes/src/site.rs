@@ -10,7 +10,7 @@ use orderly_exec::files::{self, Found};
 use orderly_exec::here::Here;
 use orderly_exec::{OrStatus, Status, fail, trust};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Order;
 use orderly_plan::inventory::{self, Format, Inventory, Outside};
 use orderly_plan::name;

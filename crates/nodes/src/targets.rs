@@ -7,7 +7,7 @@ use crate::identity;
 use crate::site::Site;
 pub use describe::{Command, describe};
 use orderly_exec::{Status, fail, files};
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::nodeset;
 use orderly_plan::select::{self, Asked, Field, Kind, Word};
 use std::path::Path;

@@ -74,7 +74,7 @@ pub fn whole<'n>(stand: &Stand, began: Duration, now: Duration, name: &Naming<'n
 #[cfg(test)]
 mod tests {
     use super::*;
-    use orderly_plan::fleet::NodeId;
+    use orderly_plan::drivers::NodeId;
 
     const NAMES: [&str; 3] = ["n01", "n02", "n03"];
 

@@ -54,6 +54,11 @@ impl FailureKind {
         }
     }
 
+    /// Tells whether every further try fails alike, as things are configured.
+    pub fn is_permanent(self) -> bool {
+        matches!(self, Self::Authentication | Self::NotStarted | Self::Misconfigured)
+    }
+
     /// Tells whether nobody heard what was asked.
     pub fn met_nobody(self) -> bool {
         matches!(self, Self::Unreachable | Self::Refused)

@@ -11,7 +11,7 @@
 mod cycles;
 mod tangle;
 
-use crate::fleet::NodeId;
+use crate::drivers::NodeId;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use std::collections::VecDeque;

@@ -7,10 +7,10 @@ mod faults;
 
 pub mod ancestry;
 pub mod diagnostic;
+pub mod drivers;
 pub mod duration;
 pub mod failure;
 pub mod fence;
-pub mod fleet;
 pub mod graph;
 pub mod holding;
 pub mod inventory;

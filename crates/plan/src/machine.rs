@@ -1,10 +1,10 @@
 //! What a run is to the loop that drives it: a machine that begins tasks, hears events and says what
-//! happened. It has no clock and no input or output of its own; [`Fleet`] is all it sees of the world.
+//! happened. It has no clock and no input or output of its own; [`Drivers`] is all it sees of the world.
 //!
 //! [`crate::survey`] asks how nodes stand, [`crate::startup`] starts them, [`crate::shutdown`] stops
 //! them. Times are [`Duration`]s since the run began.
 
-use crate::fleet::{Event, Failure, FailureKind, Fleet, NodeId, Probe, Task, Teller};
+use crate::drivers::{Drivers, Event, Failure, FailureKind, NodeId, Probe, Task, Teller};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// A run, one step at a time: `advance`, wait for events until `wake`, `hear` each, `advance` again.
 pub trait Machine {
     /// Begins what may begin and passes the limits that have come.
-    fn advance(&mut self, fleet: &mut dyn Fleet);
+    fn advance(&mut self, drivers: &mut dyn Drivers);
 
     /// Takes note of an event. Signals are not for the machine; see [`Machine::interrupt`].
     fn hear(&mut self, event: &Event, now: Duration);

@@ -3,7 +3,7 @@
 //! A sequence of a million nodes is read without a `String` a name: [`Names`] keeps all of them in
 //! one text, and [`Index`] finds them by hash in eight bytes a slot.
 
-use crate::fleet::NodeId;
+use crate::drivers::NodeId;
 use std::hash::{BuildHasher, RandomState};
 
 /// Returns what is wrong with a name of a node, group or partition, or nothing.

@@ -7,7 +7,7 @@
 //! Invariant: a node is handed out only when all targets before it are complete or let go
 //! (`no_node_is_handed_out_before_its_leading_nodes`).
 
-use crate::fleet::NodeId;
+use crate::drivers::NodeId;
 use crate::graph::{Order, Vertex, What};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashSet};

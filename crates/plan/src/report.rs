@@ -1,7 +1,7 @@
 //! What came of a run, for people (folded by reason) and for programs (the `report` record).
 
+use crate::drivers::{NodeId, Teller};
 use crate::duration;
-use crate::fleet::{NodeId, Teller};
 use crate::graph::Order;
 use crate::machine::{Ending, Outcome, Reason};
 use crate::nodeset;

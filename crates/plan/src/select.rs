@@ -11,7 +11,7 @@ pub use asked::{ALL, Asked, Field, Kind, Word, words};
 pub use violation::{Breach, DETAILED, Direction, Violation, curable, needed, outrun, unserved};
 
 use crate::diagnostic::Diagnostics;
-use crate::fleet::NodeId;
+use crate::drivers::NodeId;
 use crate::graph::Order;
 use crate::inventory::Inventory;
 use finder::Finder;

@@ -1,7 +1,7 @@
 //! Stopping nodes: each is halted after all that must go down before it, watched until it is really
 //! down, and then powered off.
 //!
-//! Nothing here has a clock or a process: the machine begins tasks on a [`Fleet`] and hears events.
+//! Nothing here has a clock or a process: the machine begins tasks on a [`Drivers`] and hears events.
 //! What is done with one node is decided in `shutdown/stopping.rs`; here is who may begin, what waits
 //! for a limit, and what came of it.
 //!
@@ -13,7 +13,7 @@ mod stopping;
 #[cfg(test)]
 mod tests;
 
-use crate::fleet::{Event, Fleet, NodeId, Probe, RemoteCommand, Task};
+use crate::drivers::{Drivers, Event, NodeId, Probe, RemoteCommand, Task};
 use crate::graph::Order;
 use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
 use crate::progress::{Progress, Standing};
@@ -130,39 +130,39 @@ impl<'o> Shutdown<'o> {
     }
 
     /// Begins nodes whose turn has come; what is in their way is only limits from here on.
-    fn begin_nodes(&mut self, fleet: &dyn Fleet) {
+    fn begin_nodes(&mut self, drivers: &dyn Drivers) {
         for unit in std::mem::take(&mut self.kept) {
-            self.begin_unit(unit, fleet);
+            self.begin_unit(unit, drivers);
         }
         while !self.stopped
             && let Some(node) = self.progress.take()
         {
             if self.patience[node.index()].unit {
-                self.begin_unit(node, fleet);
+                self.begin_unit(node, drivers);
             } else {
-                self.begin_node(node, fleet);
+                self.begin_node(node, drivers);
             }
         }
     }
 
-    fn begin_node(&mut self, node: NodeId, fleet: &dyn Fleet) {
-        let stopping = Stopping::new(fleet.abilities(node), self.wishes, self.patience[node.index()])
-            .unreadable(fleet.permanent_power_failure(node));
+    fn begin_node(&mut self, node: NodeId, drivers: &dyn Drivers) {
+        let stopping = Stopping::new(drivers.abilities(node), self.wishes, self.patience[node.index()])
+            .unreadable(drivers.permanent_power_failure(node));
         self.open += 1;
         self.nodes[node.index()] = Some(stopping);
         self.endings[node.index()] = Some(Ending {
             node,
             outcome: Outcome::Begun,
-            began: Some(fleet.now()),
+            began: Some(drivers.now()),
             ended: None,
             let_go: false,
         });
-        self.carry_out(node, Move::Look, fleet.now());
+        self.carry_out(node, Move::Look, drivers.now());
     }
 
     /// Begins a unit unless a node before it is not down: `-W` lets followers go on, and never permits
     /// a power-off, least of all that of the disks under a running node.
-    fn begin_unit(&mut self, unit: NodeId, fleet: &dyn Fleet) {
+    fn begin_unit(&mut self, unit: NodeId, drivers: &dyn Drivers) {
         let leading = self.order.all_leading(&[unit]);
         let mut standing = leading.iter().map(|&node| (node, self.progress.standing(node)));
         let failed = standing.clone().find(|(_, standing)| *standing == Standing::Failed);
@@ -175,11 +175,11 @@ impl<'o> Shutdown<'o> {
                 ended: None,
                 let_go: false,
             });
-            self.notice(unit, fleet.now(), Happening::Over(Outcome::Held([by].into())));
+            self.notice(unit, drivers.now(), Happening::Over(Outcome::Held([by].into())));
         } else if standing.any(|(_, standing)| !matches!(standing, Standing::Outside | Standing::Complete)) {
             self.kept.push(unit);
         } else {
-            self.begin_node(unit, fleet);
+            self.begin_node(unit, drivers);
         }
     }
 
@@ -208,13 +208,13 @@ impl<'o> Shutdown<'o> {
         self.progress.let_go(node);
     }
 
-    /// Offers what is queued to the fleet, in the order in which it should be begun.
-    fn offer(&mut self, fleet: &mut dyn Fleet) {
+    /// Offers what is queued to the drivers, in the order in which it should be begun.
+    fn offer(&mut self, drivers: &mut dyn Drivers) {
         let tasks: Vec<Task> = self.queues.keys().copied().collect();
         for task in tasks {
             let Some(queue) = self.queues.get_mut(&task).filter(|queue| !queue.is_empty()) else { continue };
-            for node in fleet.begin(task, queue) {
-                self.begun(node, task, fleet.now());
+            for node in drivers.begin(task, queue) {
+                self.begun(node, task, drivers.now());
             }
         }
     }
@@ -355,13 +355,13 @@ impl<'o> Shutdown<'o> {
 }
 
 impl Machine for Shutdown<'_> {
-    fn advance(&mut self, fleet: &mut dyn Fleet) {
+    fn advance(&mut self, drivers: &mut dyn Drivers) {
         if self.interrupted {
             return;
         }
-        self.pass_timers(fleet.now());
-        self.begin_nodes(fleet);
-        self.offer(fleet);
+        self.pass_timers(drivers.now());
+        self.begin_nodes(drivers);
+        self.offer(drivers);
     }
 
     fn hear(&mut self, event: &Event, now: Duration) {

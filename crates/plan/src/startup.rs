@@ -1,7 +1,7 @@
 //! Starts nodes: off is powered on, up is left alone, on but not up is waited for and then given up (or,
 //! where that was asked for, reset once), unknown is asked again and never acted on. What follows a failure is held, all else goes on.
 //!
-//! Events are put into an inbox and worked off by `advance`, because deciding needs the fleet's
+//! Events are put into an inbox and worked off by `advance`, because deciding needs the drivers's
 //! abilities. Per event the work is constant but for the queue of nodes waiting for a driver.
 //!
 //! Invariant: no node's power is touched before every target that leads it is up, or was let go
@@ -13,7 +13,7 @@ mod member;
 #[cfg(test)]
 mod tests;
 
-use crate::fleet::{BootId, Event, Fleet, NodeId, RemoteCommand, Task};
+use crate::drivers::{BootId, Drivers, Event, NodeId, RemoteCommand, Task};
 use crate::graph::Order;
 use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
 use crate::progress::{Progress, Standing};
@@ -276,28 +276,28 @@ impl<'o> Startup<'o> {
         }
     }
 
-    fn work_off_inbox(&mut self, fleet: &dyn Fleet) {
+    fn work_off_inbox(&mut self, drivers: &dyn Drivers) {
         for (at, event) in std::mem::take(&mut self.inbox) {
             match event {
                 Event::Probe(node, probe) => {
                     self.member(node).note_probe(probe);
-                    self.weigh(fleet, node, at);
+                    self.weigh(drivers, node, at);
                 }
                 Event::Power(node, power) => {
                     self.member(node).note_power(power);
-                    self.weigh(fleet, node, at);
+                    self.weigh(drivers, node, at);
                 }
-                Event::BootId(node, id) => self.identified(fleet, node, id, at),
-                Event::Ended(node, task, result) => self.acted(fleet, node, task, result, at),
+                Event::BootId(node, id) => self.identified(drivers, node, id, at),
+                Event::Ended(node, task, result) => self.acted(drivers, node, task, result, at),
                 Event::Signal(_) | Event::Attention => {}
             }
         }
     }
 
-    fn pass_timers(&mut self, fleet: &dyn Fleet, now: Duration) {
+    fn pass_timers(&mut self, drivers: &dyn Drivers, now: Duration) {
         while let Some((node, timer)) = self.timers.take_due(now) {
             match timer {
-                Timer::Poll => self.ask(fleet, node),
+                Timer::Poll => self.ask(drivers, node),
                 Timer::Retry => {
                     if let State::Pausing(act) = self.members[node.index()].state {
                         self.queue(node, act, now);
@@ -305,19 +305,19 @@ impl<'o> Startup<'o> {
                 }
                 Timer::Check => {
                     self.member(node).checked = true;
-                    self.ask_power(fleet, node);
+                    self.ask_power(drivers, node);
                 }
                 Timer::Late => {
                     self.member(node).late = true;
                     self.let_go_if_late(node, now);
                 }
-                Timer::Boot => self.boot_is_over(fleet, node, now),
-                Timer::Deadline => self.time_is_up(fleet, node, now),
+                Timer::Boot => self.boot_is_over(drivers, node, now),
+                Timer::Deadline => self.time_is_up(drivers, node, now),
             }
         }
     }
 
-    fn give_turns(&mut self, fleet: &dyn Fleet, now: Duration) {
+    fn give_turns(&mut self, drivers: &dyn Drivers, now: Duration) {
         while let Some(node) = self.progress.take() {
             let reset = self.is_to_be_reset(node);
             let member = self.member(node);
@@ -327,30 +327,31 @@ impl<'o> Startup<'o> {
             if reset {
                 // What was read at the beginning is no ground to reset it now.
                 self.start_clock(node, now);
-                self.ask(fleet, node);
+                self.ask(drivers, node);
             } else {
-                self.weigh(fleet, node, now);
+                self.weigh(drivers, node, now);
             }
         }
     }
 }
 
 impl Machine for Startup<'_> {
-    fn advance(&mut self, fleet: &mut dyn Fleet) {
-        let now = fleet.now();
+    fn advance(&mut self, drivers: &mut dyn Drivers) {
+        let now = drivers.now();
         self.advanced_at = now;
-        self.work_off_inbox(fleet);
+        self.work_off_inbox(drivers);
         if self.interrupted {
             return;
         }
-        self.pass_timers(fleet, now);
-        self.give_turns(fleet, now);
+        self.pass_timers(drivers, now);
+        self.give_turns(drivers, now);
         // Asking goes first: with few driver processes and many acts that hang, a node that is up
         // would otherwise never be seen to be.
-        self.outstanding += begin_asking(fleet, Task::Probe, &mut self.to_probe);
-        self.outstanding += begin_asking(fleet, Task::ReadPower, &mut self.to_read);
-        self.outstanding += begin_asking(fleet, Task::Run(RemoteCommand::ReadBootId), &mut self.to_identify);
-        self.begin_acts(fleet, now);
+        self.outstanding += begin_asking(drivers, Task::Probe, &mut self.to_probe);
+        self.outstanding += begin_asking(drivers, Task::ReadPower, &mut self.to_read);
+        self.outstanding +=
+            begin_asking(drivers, Task::Run(RemoteCommand::ReadBootId), &mut self.to_identify);
+        self.begin_acts(drivers, now);
     }
 
     fn hear(&mut self, event: &Event, now: Duration) {
@@ -436,6 +437,6 @@ impl Machine for Startup<'_> {
     }
 }
 
-fn begin_asking(fleet: &mut dyn Fleet, task: Task, queue: &mut VecDeque<NodeId>) -> usize {
-    if queue.is_empty() { 0 } else { fleet.begin(task, queue).len() }
+fn begin_asking(drivers: &mut dyn Drivers, task: Task, queue: &mut VecDeque<NodeId>) -> usize {
+    if queue.is_empty() { 0 } else { drivers.begin(task, queue).len() }
 }

@@ -4,7 +4,7 @@
 //! run asks again by itself ([`Survey::asked_again_later`]) leaves those behind that are silent long
 //! after all others answered; what it does not know of them is unknown, never down.
 
-use crate::fleet::{Event, Fleet, NodeId, Power, Probe, Task};
+use crate::drivers::{Drivers, Event, NodeId, Power, Probe, Task};
 use crate::graph::Order;
 use crate::machine::{Busy, Ending, Machine, Notice, Outcome, Stand};
 use std::collections::VecDeque;
@@ -165,10 +165,10 @@ impl<'o> Survey<'o> {
         self.readings.iter().map(|reading| reading.condition()).collect()
     }
 
-    fn sort_out(&mut self, fleet: &dyn Fleet) {
+    fn sort_out(&mut self, drivers: &dyn Drivers) {
         for &node in &self.nodes {
             let unit = self.units.get(node.index()).copied().unwrap_or(false);
-            if !unit && fleet.abilities(node).probes {
+            if !unit && drivers.abilities(node).probes {
                 self.to_probe.push_back(node);
             } else {
                 self.not_up.push(node);
@@ -176,15 +176,15 @@ impl<'o> Survey<'o> {
         }
     }
 
-    fn begin(&mut self, fleet: &mut dyn Fleet, task: Task) -> usize {
+    fn begin(&mut self, drivers: &mut dyn Drivers, task: Task) -> usize {
         let queue = if task == Task::Probe { &mut self.to_probe } else { &mut self.to_read };
         if queue.is_empty() {
             return 0;
         }
-        let begun = fleet.begin(task, queue);
+        let begun = drivers.begin(task, queue);
         begun.iter().for_each(|node| self.asked[node.index()] = true);
         if !begun.is_empty() && self.probing + self.reading == 0 {
-            self.began = fleet.now();
+            self.began = drivers.now();
             self.heard = self.began;
         }
         begun.len()
@@ -250,25 +250,25 @@ impl<'o> Survey<'o> {
 }
 
 impl Machine for Survey<'_> {
-    fn advance(&mut self, fleet: &mut dyn Fleet) {
+    fn advance(&mut self, drivers: &mut dyn Drivers) {
         if self.interrupted {
             return;
         }
         if !std::mem::replace(&mut self.sorted_out, true) {
-            self.sort_out(fleet);
+            self.sort_out(drivers);
         }
-        self.leave_behind(fleet.now());
-        self.probing += self.begin(fleet, Task::Probe);
+        self.leave_behind(drivers.now());
+        self.probing += self.begin(drivers, Task::Probe);
         // Read together, once all probes are in: drivers that take many nodes a call then need one.
         if self.probing == 0 && self.to_probe.is_empty() {
             for node in std::mem::take(&mut self.not_up) {
-                if fleet.abilities(node).reads_power {
+                if drivers.abilities(node).reads_power {
                     self.to_read.push_back(node);
                 } else {
                     self.answer(node);
                 }
             }
-            self.reading += self.begin(fleet, Task::ReadPower);
+            self.reading += self.begin(drivers, Task::ReadPower);
         }
     }
 

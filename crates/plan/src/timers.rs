@@ -1,6 +1,6 @@
 //! Limits and appointments of nodes: what is due next, without looking at every node.
 
-use crate::fleet::NodeId;
+use crate::drivers::NodeId;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::Hash;

@@ -8,7 +8,7 @@ use crate::roster::Member;
 use crate::template::{Reach, Template};
 use orderly_exec::job::{Ended, Ending, Job};
 use orderly_exec::settings::Table;
-use orderly_plan::fleet::{FailureKind, Power, Task};
+use orderly_plan::drivers::{FailureKind, Power, Task};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,10 +1,11 @@
 //! What a power driver is: what it can do, its calls, and what their ends mean.
 
+use super::ipmi::{self, Ipmi};
 use crate::roster::Member;
 use crate::template::{Reach, Template};
 use orderly_exec::job::{Ended, Job};
 use orderly_exec::settings::Table;
-use orderly_plan::fleet::{FailureKind, Power, Task};
+use orderly_plan::drivers::{FailureKind, Power, Task};
 use std::any::Any;
 use std::fmt::Debug;
 use std::path::Path;
@@ -22,6 +23,17 @@ pub(crate) struct Entry {
 }
 
 type Read = fn(&Table<'_>, base: Option<&dyn PowerDriver>) -> Option<Arc<dyn PowerDriver>>;
+
+/// How the nodes that a daemon knows are found out.
+#[derive(Debug)]
+pub struct Listing {
+    /// Lists them, one a line.
+    pub call: Vec<String>,
+    /// The same as people type it.
+    pub shown: &'static str,
+    /// What is said of a node that is not among them.
+    pub missing: &'static str,
+}
 
 /// A way to switch and read the power of nodes, with its settings.
 pub trait PowerDriver: Any + Debug {
@@ -68,9 +80,15 @@ pub trait PowerDriver: Any + Debug {
         true
     }
 
+    /// Returns the settings of IPMI, where it speaks that with a controller of each node; what follows of them
+    /// need not be said again.
+    fn ipmi(&self) -> Option<&Ipmi> {
+        None
+    }
+
     /// Returns the program that it calls, where it is always the same.
     fn program(&self) -> Option<&str> {
-        None
+        self.ipmi().map(|ipmi| ipmi.program.as_str())
     }
 
     /// Returns the commands that the site states, each with its key.
@@ -80,26 +98,26 @@ pub trait PowerDriver: Any + Debug {
 
     /// Returns the inventory attribute with the address of a node's controller, where one is needed.
     fn attribute(&self) -> Option<&str> {
-        None
+        self.ipmi().map(|ipmi| ipmi.bmc.as_str())
     }
 
     /// Returns what addresses one system of several behind a controller.
     fn addressing(&self) -> String {
-        String::new()
+        self.ipmi().map_or_else(String::new, Ipmi::addressing)
     }
 
     /// Returns where a node's controller takes pings, if it is to be looked at before it is asked.
-    fn presence<'m>(&self, _node: &'m Member) -> Option<(&'m str, u16)> {
-        None
+    fn ping_address<'m>(&self, node: &'m Member) -> Option<(&'m str, u16)> {
+        self.ipmi()?.ping_address(node)
     }
 
     /// Returns the file with the password, which nobody else may read.
     fn password_file(&self) -> Option<&Path> {
-        None
+        self.ipmi()?.password_file.as_deref()
     }
 
-    /// Returns the call that lists the nodes its daemon knows, one a line.
-    fn list(&self) -> Option<Vec<String>> {
+    /// Returns how the nodes that its daemon knows are found out, where there is one that lists them.
+    fn listing(&self) -> Option<Listing> {
         None
     }
 
@@ -109,8 +127,8 @@ pub trait PowerDriver: Any + Debug {
     }
 
     /// Returns what kind of failure an end is, and its name where a person should read it first.
-    fn classify(&self, _ended: &Ended) -> Option<(FailureKind, &'static str)> {
-        None
+    fn classify(&self, ended: &Ended) -> Option<(FailureKind, &'static str)> {
+        self.ipmi().and_then(|_| ipmi::classify(ended))
     }
 
     /// Returns what a call said of one node, where it speaks of each: one controller that refuses is

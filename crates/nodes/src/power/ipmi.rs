@@ -9,7 +9,7 @@ use anyhow::Context;
 use orderly_exec::files;
 use orderly_exec::job::{Ended, Ending};
 use orderly_exec::settings::Table;
-use orderly_plan::fleet::FailureKind;
+use orderly_plan::drivers::FailureKind;
 use std::path::PathBuf;
 
 /// The port of RMCP, by which IPMI is spoken over a network.
@@ -17,7 +17,7 @@ const RMCP: u16 = 623;
 
 /// The settings of `driver = "ipmitool"` and `driver = "ipmipower"`.
 #[derive(Debug, Clone)]
-pub(super) struct Ipmi {
+pub struct Ipmi {
     pub(super) program: String,
     /// The inventory attribute with the address of a node's controller.
     pub(super) bmc: String,
@@ -115,7 +115,8 @@ impl Ipmi {
         Ok(Some(text.lines().next().unwrap_or_default().to_owned()))
     }
 
-    pub(super) fn presence<'m>(&self, node: &'m Member) -> Option<(&'m str, u16)> {
+    /// Returns where a node's controller takes pings, if it is to be pinged before it is asked.
+    pub(super) fn ping_address<'m>(&self, node: &'m Member) -> Option<(&'m str, u16)> {
         self.look_ahead.then(|| (bmc(node), self.port.unwrap_or(RMCP)))
     }
 }
@@ -144,7 +145,7 @@ const PASSWORD: [&str; 9] = [
 ];
 
 /// What is said of a controller from which nothing comes.
-pub(crate) const SILENT: &str = "the controller does not answer";
+pub(super) const SILENT: &str = "the controller does not answer";
 
 /// Returns what kind of failure the words of either program mean.
 pub(super) fn classify(ended: &Ended) -> Option<(FailureKind, &'static str)> {

@@ -5,10 +5,9 @@ use super::ipmi::{self, Ipmi, bmc, classify, classify_words};
 use crate::roster::Member;
 use crate::template::Reach;
 use orderly_exec::job::{Ended, Job, shorten};
-use orderly_plan::fleet::{FailureKind, Power, Task};
+use orderly_plan::drivers::{FailureKind, Power, Task};
 use std::ffi::OsString;
 use std::fmt::Write;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,28 +94,8 @@ impl PowerDriver for Ipmipower {
         nodes.iter().map(|node| power(&text, node)).collect()
     }
 
-    fn password_file(&self) -> Option<&Path> {
-        self.0.password_file.as_deref()
-    }
-
-    fn program(&self) -> Option<&str> {
-        Some(&self.0.program)
-    }
-
-    fn attribute(&self) -> Option<&str> {
-        Some(&self.0.bmc)
-    }
-
-    fn addressing(&self) -> String {
-        self.0.addressing()
-    }
-
-    fn presence<'m>(&self, node: &'m Member) -> Option<(&'m str, u16)> {
-        self.0.presence(node)
-    }
-
-    fn classify(&self, ended: &Ended) -> Option<(FailureKind, &'static str)> {
-        classify(ended)
+    fn ipmi(&self) -> Option<&Ipmi> {
+        Some(&self.0)
     }
 
     fn classify_one(&self, node: &Member, ended: &Ended) -> Option<(FailureKind, String)> {

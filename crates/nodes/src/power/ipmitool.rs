@@ -1,14 +1,13 @@
 //! `driver = "ipmitool"`: a process for each controller.
 
 use super::driver::{Entry, PowerDriver, before};
-use super::ipmi::{self, Ipmi, bmc, classify};
+use super::ipmi::{self, Ipmi, bmc};
 use crate::roster::Member;
 use crate::template::Reach;
 use anyhow::Context;
 use orderly_exec::job::{Ended, Job};
-use orderly_plan::fleet::{FailureKind, Power, Task};
+use orderly_plan::drivers::{Power, Task};
 use std::ffi::OsString;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,28 +78,8 @@ impl PowerDriver for Ipmitool {
         vec![power(ended); nodes.len()]
     }
 
-    fn password_file(&self) -> Option<&Path> {
-        self.0.password_file.as_deref()
-    }
-
-    fn program(&self) -> Option<&str> {
-        Some(&self.0.program)
-    }
-
-    fn attribute(&self) -> Option<&str> {
-        Some(&self.0.bmc)
-    }
-
-    fn addressing(&self) -> String {
-        self.0.addressing()
-    }
-
-    fn presence<'m>(&self, node: &'m Member) -> Option<(&'m str, u16)> {
-        self.0.presence(node)
-    }
-
-    fn classify(&self, ended: &Ended) -> Option<(FailureKind, &'static str)> {
-        classify(ended)
+    fn ipmi(&self) -> Option<&Ipmi> {
+        Some(&self.0)
     }
 
     fn expected(&self, _node: &Member) -> String {

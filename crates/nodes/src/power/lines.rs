@@ -1,6 +1,6 @@
 //! What a status command said of each node.
 
-use orderly_plan::fleet::Power;
+use orderly_plan::drivers::Power;
 use std::collections::HashMap;
 
 /// Returns what is known of each name after `NODE: on` and `NODE: off` lines. Any other line says

@@ -4,7 +4,7 @@ use super::driver::{Entry, PowerDriver};
 use crate::roster::Member;
 use crate::template::Reach;
 use orderly_exec::job::{Ended, Job};
-use orderly_plan::fleet::{Power, Task};
+use orderly_plan::drivers::{Power, Task};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
 //! `driver = "powerman"`: one call of its client for all nodes, which powermand knows by name.
 
-use super::driver::{Entry, PowerDriver, before};
+use super::driver::{Entry, Listing, PowerDriver, before};
 use super::lines::power_lines;
 use crate::roster::Member;
 use crate::template::{Reach, fold};
 use orderly_exec::job::{Ended, Ending, Job};
 use orderly_exec::settings::Table;
-use orderly_plan::fleet::{FailureKind, Power, Task};
+use orderly_plan::drivers::{FailureKind, Power, Task};
 use orderly_plan::nodeset;
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const NO_SUCH_NODES: i32 = 209;
 /// Another client's command for these nodes is still under way.
 const IN_PROGRESS: i32 = 206;
 /// What is said of a node that powermand does not have.
-pub(crate) const UNLISTED: &str = "not in powerman.conf";
+const UNLISTED: &str = "not in powerman.conf";
 
 #[derive(Debug, Clone)]
 struct Powerman {
@@ -87,10 +87,11 @@ impl PowerDriver for Powerman {
         Some(&self.program)
     }
 
-    fn list(&self) -> Option<Vec<String>> {
+    fn listing(&self) -> Option<Listing> {
         let host = self.host.iter().flat_map(|host| ["-h".to_owned(), host.clone()]);
         let words = ["-x".to_owned(), "-l".to_owned()];
-        Some(std::iter::once(self.program.clone()).chain(host).chain(words).collect())
+        let call = std::iter::once(self.program.clone()).chain(host).chain(words).collect();
+        Some(Listing { call, shown: "powerman -x -l", missing: UNLISTED })
     }
 
     fn refused_names(&self, ended: &Ended) -> Vec<String> {

@@ -18,9 +18,24 @@ pub enum ShellDriver {
     Command(Template),
 }
 
+impl ShellDriver {
+    /// Returns the settings of the program that takes many nodes, where it is one.
+    pub(crate) fn parallel(&self) -> Option<&Parallel> {
+        match self {
+            Self::Parallel(parallel) => Some(parallel),
+            Self::None | Self::Simulator | Self::Ssh(_) | Self::Command(_) => None,
+        }
+    }
+
+    /// Tells whether what takes a command line on the node is known to be a shell.
+    pub(super) fn knows_shell(&self) -> bool {
+        matches!(self, Self::Ssh(_) | Self::Parallel(_))
+    }
+}
+
 /// Returns the argument vector that runs a command line on one node; none without a shell driver, and
 /// with one that takes many nodes.
-pub(crate) fn argv(driver: &ShellDriver, node: &Member, command: &str) -> Option<Vec<OsString>> {
+pub(super) fn argv(driver: &ShellDriver, node: &Member, command: &str) -> Option<Vec<OsString>> {
     match driver {
         ShellDriver::None | ShellDriver::Simulator | ShellDriver::Parallel(_) => None,
         ShellDriver::Command(run) => Some(run.fill(&[node], command)),

@@ -3,7 +3,7 @@
 use super::output_parser::Verdict;
 use super::wrapper::{self, LOST};
 use orderly_exec::job::{Ended, Ending, show};
-use orderly_plan::fleet::{Failure, FailureKind, Teller};
+use orderly_plan::drivers::{Failure, FailureKind, Teller};
 use std::ffi::OsString;
 
 /// How long a command may be in a message; a node set of ten thousand names helps nobody.

@@ -4,7 +4,7 @@ use super::world::{Condition, Then, World};
 use anyhow::Context;
 use orderly_exec::files::{self, Found};
 use orderly_exec::status::{OrStatus, Status, fail};
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use super::*;
 use orderly_exec::signals::Signals;
-use orderly_plan::fleet::{Power, Probe, RemoteCommand};
+use orderly_plan::drivers::{Power, Probe, RemoteCommand};
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -12,31 +12,31 @@ fn sound() -> Nature {
     Nature { latency: Duration::from_millis(100), ..Nature::sound(3 * SECOND, 2 * SECOND) }
 }
 
-fn begin(fleet: &mut Simulation, task: Task, nodes: &[u32]) {
+fn begin(drivers: &mut Simulation, task: Task, nodes: &[u32]) {
     let mut queue = nodes.iter().copied().map(NodeId).collect();
-    fleet.begin(task, &mut queue);
+    drivers.begin(task, &mut queue);
     assert!(queue.is_empty());
 }
 
 #[test]
 fn a_node_boots_and_halts_on_the_virtual_clock_in_an_instant() {
-    let mut fleet = Simulation::imagine(vec![(sound(), Condition::Off)]);
+    let mut drivers = Simulation::imagine(vec![(sound(), Condition::Off)]);
     let node = NodeId(0);
-    begin(&mut fleet, Task::PowerOn, &[0]);
-    assert_eq!(fleet.next(None), [Event::Ended(node, Task::PowerOn, Ok(()))]);
-    assert_eq!(fleet.now(), Duration::from_millis(100));
-    begin(&mut fleet, Task::Probe, &[0]);
-    assert_eq!(fleet.next(None), [Event::Probe(node, Probe::Down)]);
-    assert_eq!(fleet.next(Some(3200 * SECOND / 1000)), []);
-    begin(&mut fleet, Task::Probe, &[0]);
-    begin(&mut fleet, Task::ReadPower, &[0]);
-    assert_eq!(fleet.next(None), [Event::Probe(node, Probe::Up), Event::Power(node, Power::On)]);
+    begin(&mut drivers, Task::PowerOn, &[0]);
+    assert_eq!(drivers.next(None), [Event::Ended(node, Task::PowerOn, Ok(()))]);
+    assert_eq!(drivers.now(), Duration::from_millis(100));
+    begin(&mut drivers, Task::Probe, &[0]);
+    assert_eq!(drivers.next(None), [Event::Probe(node, Probe::Down)]);
+    assert_eq!(drivers.next(Some(3200 * SECOND / 1000)), []);
+    begin(&mut drivers, Task::Probe, &[0]);
+    begin(&mut drivers, Task::ReadPower, &[0]);
+    assert_eq!(drivers.next(None), [Event::Probe(node, Probe::Up), Event::Power(node, Power::On)]);
     let halt = Task::Run(RemoteCommand::Halt);
-    begin(&mut fleet, halt, &[0]);
-    assert_eq!(fleet.next(None), [Event::Ended(node, halt, Ok(()))]);
-    fleet.next(Some(20 * SECOND));
+    begin(&mut drivers, halt, &[0]);
+    assert_eq!(drivers.next(None), [Event::Ended(node, halt, Ok(()))]);
+    drivers.next(Some(20 * SECOND));
     let deeds: Vec<(u128, What)> =
-        fleet.deeds().into_iter().map(|deed| (deed.at.as_millis(), deed.what)).collect();
+        drivers.deeds().into_iter().map(|deed| (deed.at.as_millis(), deed.what)).collect();
     assert!(deeds.contains(&(3100, What::Became(Condition::Up))), "{deeds:?}");
     assert!(deeds.contains(&(5400, What::Became(Condition::Off))), "{deeds:?}");
     assert!(!deeds.iter().any(|(_, what)| *what == What::Crashed));
@@ -44,11 +44,11 @@ fn a_node_boots_and_halts_on_the_virtual_clock_in_an_instant() {
 
 #[test]
 fn power_taken_from_a_running_node_is_noted_as_a_crash() {
-    let mut fleet = Simulation::imagine(vec![(sound(), Condition::Up), (sound(), Condition::Halted)]);
-    begin(&mut fleet, Task::PowerOff, &[0, 1]);
-    fleet.next(None);
+    let mut drivers = Simulation::imagine(vec![(sound(), Condition::Up), (sound(), Condition::Halted)]);
+    begin(&mut drivers, Task::PowerOff, &[0, 1]);
+    drivers.next(None);
     let crashed: Vec<NodeId> =
-        fleet.deeds().iter().filter(|deed| deed.what == What::Crashed).map(|deed| deed.node).collect();
+        drivers.deeds().iter().filter(|deed| deed.what == What::Crashed).map(|deed| deed.node).collect();
     assert_eq!(crashed, [NodeId(0)]);
 }
 
@@ -61,36 +61,36 @@ fn failures_end_after_their_times_and_hangs_at_the_limit() {
     let mut deaf = sound();
     deaf.power = Answer::Ignores;
     let natures = [hung, failing, deaf].map(|nature| (nature, Condition::Off)).to_vec();
-    let mut fleet = Simulation::imagine(natures);
-    begin(&mut fleet, Task::PowerOn, &[0, 1, 2]);
+    let mut drivers = Simulation::imagine(natures);
+    begin(&mut drivers, Task::PowerOn, &[0, 1, 2]);
     let kind = |event: &Event| {
         let Event::Ended(node, _, result) = event else { panic!("{event:?}") };
         (node.0, result.as_ref().err().map(|failure| failure.kind))
     };
-    let soon: Vec<_> = fleet.next(None).iter().map(kind).collect();
+    let soon: Vec<_> = drivers.next(None).iter().map(kind).collect();
     assert_eq!(soon, [(1, Some(FailureKind::Unreachable)), (2, None)]);
-    begin(&mut fleet, Task::PowerOn, &[1]);
-    assert_eq!(fleet.next(None).iter().map(kind).collect::<Vec<_>>(), [(1, None)]);
-    assert_eq!(fleet.next(None).iter().map(kind).collect::<Vec<_>>(), [(0, Some(FailureKind::TimedOut))]);
-    assert_eq!(fleet.now(), 60 * SECOND);
-    assert_eq!(fleet.world().condition(NodeId(2)), Condition::Off);
-    assert_eq!(fleet.next(None), [], "nothing will ever happen, and that is said without waiting");
+    begin(&mut drivers, Task::PowerOn, &[1]);
+    assert_eq!(drivers.next(None).iter().map(kind).collect::<Vec<_>>(), [(1, None)]);
+    assert_eq!(drivers.next(None).iter().map(kind).collect::<Vec<_>>(), [(0, Some(FailureKind::TimedOut))]);
+    assert_eq!(drivers.now(), 60 * SECOND);
+    assert_eq!(drivers.world().condition(NodeId(2)), Condition::Off);
+    assert_eq!(drivers.next(None), [], "nothing will ever happen, and that is said without waiting");
 }
 
 #[test]
 fn what_was_begun_is_answered_for_when_everything_ends() {
-    let mut fleet = Simulation::imagine(vec![(sound(), Condition::Off), (sound(), Condition::Up)]);
-    fleet.interrupt_at(Duration::from_millis(50), 2);
-    begin(&mut fleet, Task::PowerOn, &[0]);
-    begin(&mut fleet, Task::Probe, &[1]);
-    assert_eq!(fleet.next(None), [Event::Signal(2)]);
-    fleet.end_all();
-    let heard = fleet.next(None);
+    let mut drivers = Simulation::imagine(vec![(sound(), Condition::Off), (sound(), Condition::Up)]);
+    drivers.interrupt_at(Duration::from_millis(50), 2);
+    begin(&mut drivers, Task::PowerOn, &[0]);
+    begin(&mut drivers, Task::Probe, &[1]);
+    assert_eq!(drivers.next(None), [Event::Signal(2)]);
+    drivers.end_all();
+    let heard = drivers.next(None);
     assert!(heard.contains(&Event::Probe(NodeId(1), Probe::Unknown)), "{heard:?}");
     assert!(heard.iter().any(
         |event| matches!(event, Event::Ended(_, _, Err(failure)) if failure.kind == FailureKind::Ended)
     ));
-    assert_eq!(fleet.world().condition(NodeId(0)), Condition::Off);
+    assert_eq!(drivers.world().condition(NodeId(0)), Condition::Off);
 }
 
 fn real(path: &Path, condition: Condition) -> anyhow::Result<Simulation> {
@@ -144,8 +144,8 @@ proptest! {
         natures[1].0.power = Answer::Hangs;
         natures[2].0.hang();
         natures[3].0.probe_reads = Reads::OftenUnknown;
-        let mut fleet = Simulation::imagine(natures);
-        fleet.set_fanout(fanout);
+        let mut drivers = Simulation::imagine(natures);
+        drivers.set_fanout(fanout);
         let (mut begun, mut answered) = (0, 0);
         let mut before = Duration::ZERO;
         for (turn, (node, task, pause)) in tasks.into_iter().enumerate() {
@@ -160,24 +160,24 @@ proptest! {
                 _ => Task::Run(RemoteCommand::Maintenance),
             };
             let mut queue = VecDeque::from([NodeId(node)]);
-            fleet.begin(task, &mut queue);
+            drivers.begin(task, &mut queue);
             begun += 1 - queue.len();
             if end_at == Some(turn) {
-                fleet.end_all();
+                drivers.end_all();
             }
-            answered += fleet.next(Some(before + Duration::from_millis(pause))).len();
-            prop_assert!(fleet.now() >= before);
-            before = fleet.now();
+            answered += drivers.next(Some(before + Duration::from_millis(pause))).len();
+            prop_assert!(drivers.now() >= before);
+            before = drivers.now();
         }
         loop {
-            let heard = fleet.next(None).len();
+            let heard = drivers.next(None).len();
             if heard == 0 {
                 break;
             }
             answered += heard;
         }
         prop_assert_eq!(begun, answered);
-        let deeds = fleet.deeds();
+        let deeds = drivers.deeds();
         prop_assert!(deeds.windows(2).all(|pair| pair[0].at <= pair[1].at));
     }
 }

@@ -1,6 +1,6 @@
 //! What imagined nodes are, what becomes of them, and the log of both.
 
-use orderly_plan::fleet::{BootId, Failure, FailureKind, NodeId, Power, Probe, RemoteCommand, Task};
+use orderly_plan::drivers::{BootId, Failure, FailureKind, NodeId, Power, Probe, RemoteCommand, Task};
 use std::time::Duration;
 
 /// What an imagined node is at the moment. Times are the world's; none is never.

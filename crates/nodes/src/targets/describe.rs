@@ -4,7 +4,7 @@
 use super::fold;
 use crate::site::Site;
 use orderly_exec::job::show;
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::select::{Breach, Direction, Violation};
 use orderly_plan::sequence::{Link, Reason};
 use std::collections::BTreeSet;

@@ -79,7 +79,7 @@ impl Order {
 mod tests {
     use super::super::tests::{edge, ids};
     use super::*;
-    use crate::fleet::NodeId;
+    use crate::drivers::NodeId;
     use crate::graph::GroupId;
     use proptest::prelude::*;
 

@@ -3,7 +3,7 @@
 use super::outside::Outside;
 use super::relation::Aliases;
 use crate::diagnostic::{Diagnostic, Place};
-use crate::fleet::NodeId;
+use crate::drivers::NodeId;
 use crate::name::{Index, Roster};
 use std::collections::{BTreeMap, HashMap};
 

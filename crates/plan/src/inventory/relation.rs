@@ -2,7 +2,7 @@
 
 use super::nodes::Inventory;
 use super::outside::{plain, short};
-use crate::fleet::NodeId;
+use crate::drivers::NodeId;
 use crate::nodeset;
 use serde_json::Value;
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 
 use super::nodes::Inventory;
 use crate::diagnostic::Diagnostic;
-use crate::fleet::NodeId;
+use crate::drivers::NodeId;
 use std::collections::HashMap;
 
 /// Two nodes that share a value.

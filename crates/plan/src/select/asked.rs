@@ -1,7 +1,7 @@
 //! Targets as they are asked for: words, how they are read, and the nodes that may be named.
 
 use crate::diagnostic::Place;
-use crate::fleet::NodeId;
+use crate::drivers::NodeId;
 use crate::inventory::Inventory;
 
 /// The word that means every node of the current partition.

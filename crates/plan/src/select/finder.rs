@@ -3,8 +3,8 @@
 
 use super::asked::{ALL, Field, Kind, Word};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
+use crate::drivers::NodeId;
 use crate::faults::Faults;
-use crate::fleet::NodeId;
 use crate::inventory::Node;
 use crate::nodeset::{self, Budget, Fault};
 use std::collections::BTreeSet;

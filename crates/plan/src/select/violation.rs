@@ -1,6 +1,6 @@
 //! Nodes that are not as the sequence needs them: they are no target, or a target that follows them runs already.
 
-use crate::fleet::NodeId;
+use crate::drivers::NodeId;
 use crate::graph::Order;
 use crate::survey::Condition;
 

@@ -2,7 +2,7 @@
 
 use super::groups::{At, Edge, Sequence};
 use crate::diagnostic::Diagnostic;
-use crate::fleet::NodeId;
+use crate::drivers::NodeId;
 use crate::graph::{GroupId, Order, Vertex, What};
 use crate::inventory::Inventory;
 use crate::name::Roster;

@@ -2,7 +2,7 @@
 
 use super::groups::{At, Member, Sequence};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::fleet::NodeId;
+use crate::drivers::NodeId;
 use crate::graph::{GroupId, Order, Vertex, What};
 use crate::name::Roster;
 use std::collections::HashMap;

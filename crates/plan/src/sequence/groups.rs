@@ -5,7 +5,7 @@
 
 use super::lexer::word_end;
 use crate::diagnostic::{Diagnostic, Place, Source};
-use crate::fleet::NodeId;
+use crate::drivers::NodeId;
 use crate::graph::GroupId;
 use crate::name::Names;
 

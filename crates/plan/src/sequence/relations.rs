@@ -6,7 +6,7 @@
 
 use super::groups::{At, Edge, Group, Member, Sequence};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::fleet::NodeId;
+use crate::drivers::NodeId;
 use crate::graph::GroupId;
 use crate::inventory::Inventory;
 use std::collections::BTreeMap;

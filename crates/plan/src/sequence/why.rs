@@ -2,7 +2,7 @@
 
 use super::groups::Sequence;
 use crate::diagnostic::Place;
-use crate::fleet::NodeId;
+use crate::drivers::NodeId;
 use crate::graph::{GroupId, Order, What};
 use crate::name::Roster;
 use std::fmt::Write;

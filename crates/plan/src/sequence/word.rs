@@ -4,8 +4,8 @@
 
 use super::groups::{At, Member};
 use crate::diagnostic::Source;
+use crate::drivers::NodeId;
 use crate::faults::Faults;
-use crate::fleet::NodeId;
 use crate::inventory::Inventory;
 use crate::name::Names;
 use crate::nodeset::{self, Budget};

@@ -1,6 +1,6 @@
 //! One command on many nodes at once, in no order: users are told, users' processes are ended.
 
-use crate::fleet::{Event, Failure, FailureKind, Fleet, NodeId, RemoteCommand, Task};
+use crate::drivers::{Drivers, Event, Failure, FailureKind, NodeId, RemoteCommand, Task};
 use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -68,20 +68,20 @@ impl Round {
 }
 
 impl Machine for Round {
-    fn advance(&mut self, fleet: &mut dyn Fleet) {
+    fn advance(&mut self, drivers: &mut dyn Drivers) {
         if self.interrupted || self.to_begin.is_empty() {
             return;
         }
-        let now = fleet.now();
+        let now = drivers.now();
         let (mute, able): (VecDeque<NodeId>, VecDeque<NodeId>) =
-            self.to_begin.drain(..).partition(|&node| !fleet.abilities(node).runs_commands);
+            self.to_begin.drain(..).partition(|&node| !drivers.abilities(node).runs_commands);
         self.to_begin = able;
         for node in mute {
             let detail = "no command can be run on it: it has no shell driver".to_owned();
             self.end(node, now, Err(Failure::own(FailureKind::NotStarted, detail)));
         }
         if !self.to_begin.is_empty() {
-            self.outstanding += fleet.begin(Task::Run(self.remote), &mut self.to_begin).len();
+            self.outstanding += drivers.begin(Task::Run(self.remote), &mut self.to_begin).len();
         }
     }
 

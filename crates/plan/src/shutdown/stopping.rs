@@ -9,8 +9,8 @@
 mod cutting;
 
 use super::{Goal, Patience, Wishes};
+use crate::drivers::{Abilities, BootId, Failure, FailureKind, Power, Probe, RemoteCommand, Task};
 use crate::duration;
-use crate::fleet::{Abilities, BootId, Failure, FailureKind, Power, Probe, RemoteCommand, Task};
 use crate::machine::{Outcome, Reason, back_off};
 use crate::survey::Reading;
 use std::time::Duration;

@@ -4,7 +4,7 @@ mod random;
 mod world;
 
 use super::*;
-use crate::fleet::RemoteCommand;
+use crate::drivers::RemoteCommand;
 use crate::graph::GroupId;
 use world::{Imagined, Manner, World, able, imagined, patience, run, seconds, wishes};
 

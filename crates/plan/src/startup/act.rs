@@ -2,8 +2,8 @@
 
 use super::member::{Act, State};
 use super::{Patience, Startup, Timer};
+use crate::drivers::{Abilities, Drivers, Failure, FailureKind, NodeId, Power, Probe, Task};
 use crate::duration;
-use crate::fleet::{Abilities, Failure, FailureKind, Fleet, NodeId, Power, Probe, Task};
 use crate::machine::{Happening, Outcome, back_off};
 use crate::survey::Condition;
 use std::time::Duration;
@@ -14,17 +14,17 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 
 impl Startup<'_> {
     /// Decides about a node after something was heard of it.
-    pub(super) fn weigh(&mut self, fleet: &dyn Fleet, node: NodeId, now: Duration) {
-        let able = self.able(fleet, node);
+    pub(super) fn weigh(&mut self, drivers: &dyn Drivers, node: NodeId, now: Duration) {
+        let able = self.able(drivers, node);
         let member = &self.members[node.index()];
         let power = member.reading.power;
         if member.expired && !member.is_over() {
-            return self.time_is_up(fleet, node, now);
+            return self.time_is_up(drivers, node, now);
         }
         match member.state.clone() {
             // Half an answer would let what was read long ago decide the rest.
             State::Asking if member.asked_probe || member.asked_power => {}
-            State::Asking => self.decide(fleet, node, now),
+            State::Asking => self.decide(drivers, node, now),
             State::Booting if member.is_up() => self.finish(node, Outcome::Up, now),
             // Controllers need their time to show a power-on, so only half of it all is proof.
             State::Booting if power == Some(Power::Off) && member.checked => self.reads_off(node, now),
@@ -48,8 +48,8 @@ impl Startup<'_> {
     }
 
     /// Decides about a node whose turn has come, by what is known of it.
-    fn decide(&mut self, fleet: &dyn Fleet, node: NodeId, now: Duration) {
-        let able = self.able(fleet, node);
+    fn decide(&mut self, drivers: &dyn Drivers, node: NodeId, now: Duration) {
+        let able = self.able(drivers, node);
         let condition = self.members[node.index()].reading.condition();
         match condition {
             Condition::Up if self.is_to_be_reset(node) => self.reset(able, node, now),
@@ -80,7 +80,7 @@ impl Startup<'_> {
                     self.finish(node, Outcome::Failed(clause.into()), now);
                 }
             }
-            Condition::Unknown => match fleet.permanent_power_failure(node) {
+            Condition::Unknown => match drivers.permanent_power_failure(node) {
                 Some(failure) => self.finish(node, failure.into(), now),
                 None => {
                     self.start_clock(node, now);
@@ -139,18 +139,18 @@ impl Startup<'_> {
 
     /// Looks again at a node that was on but not up for long enough; what is read then decides
     /// whether it is given up or reset. Unknown never resets it.
-    pub(super) fn boot_is_over(&mut self, fleet: &dyn Fleet, node: NodeId, now: Duration) {
+    pub(super) fn boot_is_over(&mut self, drivers: &dyn Drivers, node: NodeId, now: Duration) {
         if self.members[node.index()].state == State::Booting {
             self.member(node).boot_over = true;
             self.enter(node, State::Asking, now);
-            self.ask(fleet, node);
-            self.poll_later(self.able(fleet, node), node, now);
+            self.ask(drivers, node);
+            self.poll_later(self.able(drivers, node), node, now);
         }
     }
 
     /// Begins what is queued, as far as the limits allow. What is to be switched on goes first: it may
     /// have been switched off for its reset.
-    pub(super) fn begin_acts(&mut self, fleet: &mut dyn Fleet, now: Duration) {
+    pub(super) fn begin_acts(&mut self, drivers: &mut dyn Drivers, now: Duration) {
         for act in [Act::On, Act::Off, Act::Reset] {
             let room = self.room(act, now);
             let queue = match act {
@@ -161,8 +161,8 @@ impl Startup<'_> {
             if room == 0 || queue.is_empty() {
                 continue;
             }
-            for node in fleet.begin_at_most(room, act.task(), queue) {
-                self.begun(fleet, node, act, now);
+            for node in drivers.begin_at_most(room, act.task(), queue) {
+                self.begun(drivers, node, act, now);
                 if act == Act::On {
                     self.next_power = now + self.options.stagger;
                 }
@@ -182,8 +182,8 @@ impl Startup<'_> {
         }
     }
 
-    fn begun(&mut self, fleet: &dyn Fleet, node: NodeId, act: Act, now: Duration) {
-        let able = self.able(fleet, node);
+    fn begun(&mut self, drivers: &dyn Drivers, node: NodeId, act: Act, now: Duration) {
+        let able = self.able(drivers, node);
         self.outstanding += 1;
         let member = &mut self.members[node.index()];
         member.state = State::Acting(act);
@@ -227,13 +227,13 @@ impl Startup<'_> {
     /// Takes note that the driver is done with a node.
     pub(super) fn acted(
         &mut self,
-        fleet: &dyn Fleet,
+        drivers: &dyn Drivers,
         node: NodeId,
         task: Task,
         result: Result<(), Failure>,
         now: Duration,
     ) {
-        let able = self.able(fleet, node);
+        let able = self.able(drivers, node);
         let State::Acting(act) = self.members[node.index()].state else { return };
         if act.task() != task {
             return;
@@ -247,18 +247,18 @@ impl Startup<'_> {
                 }
                 Act::Off if able.reads_power => {
                     self.enter(node, State::GoingOff, now);
-                    self.ask(fleet, node);
+                    self.ask(drivers, node);
                 }
                 Act::Off => self.queue(node, Act::On, now),
             },
-            Err(failure) => self.act_failed(able, fleet, node, act, failure, now),
+            Err(failure) => self.act_failed(able, drivers, node, act, failure, now),
         }
     }
 
     fn act_failed(
         &mut self,
         able: Abilities,
-        fleet: &dyn Fleet,
+        drivers: &dyn Drivers,
         node: NodeId,
         act: Act,
         failure: Failure,
@@ -268,17 +268,13 @@ impl Startup<'_> {
             return self.finish(node, Outcome::Unknown(failure.into()), now);
         }
         self.member(node).last_failure = Some(Box::new(failure.clone()));
-        let has_begun = !matches!(
-            failure.kind,
-            FailureKind::NotStarted | FailureKind::Misconfigured | FailureKind::Authentication
-        );
-        if act == Act::On && able.reads_power && has_begun {
+        if act == Act::On && able.reads_power && !failure.kind.is_permanent() {
             // A call for many nodes fails as a whole when one of them does: the status decides.
             self.enter(node, State::Judging(failure), now);
             if self.interrupted {
                 return;
             }
-            self.ask_power(fleet, node);
+            self.ask_power(drivers, node);
         } else if act == Act::Reset && failure.kind == FailureKind::TimedOut {
             // It may have been reset; a second one would interrupt its boot.
             self.boot(able, node, now);
@@ -307,8 +303,8 @@ impl Startup<'_> {
     }
 
     /// Gives up a node whose time is up, unless an answer is on its way that may show it up.
-    pub(super) fn time_is_up(&mut self, fleet: &dyn Fleet, node: NodeId, now: Duration) {
-        let able = self.able(fleet, node);
+    pub(super) fn time_is_up(&mut self, drivers: &dyn Drivers, node: NodeId, now: Duration) {
+        let able = self.able(drivers, node);
         let limit = self.patience(node).timeout;
         let member = self.member(node);
         if member.is_up() {
@@ -319,7 +315,7 @@ impl Startup<'_> {
             let end = *member.last_word.get_or_insert(now + LAST_WORD);
             self.timers.set(node, Timer::Deadline, end);
         } else {
-            let outcome = member.timed_out(able, limit, fleet.why_unknown(node).as_deref());
+            let outcome = member.timed_out(able, limit, drivers.why_unknown(node).as_deref());
             self.finish(node, outcome, now);
         }
     }
@@ -383,8 +379,8 @@ impl Startup<'_> {
     }
 
     /// Asks what tells whether the node got on.
-    pub(super) fn ask(&mut self, fleet: &dyn Fleet, node: NodeId) {
-        let able = self.able(fleet, node);
+    pub(super) fn ask(&mut self, drivers: &dyn Drivers, node: NodeId) {
+        let able = self.able(drivers, node);
         let asks_both = matches!(self.members[node.index()].state, State::Asking);
         let wants_off = matches!(self.members[node.index()].state, State::GoingOff);
         let member = &mut self.members[node.index()];
@@ -392,12 +388,12 @@ impl Startup<'_> {
             self.to_probe.push_back(node);
         }
         if asks_both || wants_off || !able.probes {
-            self.ask_power(fleet, node);
+            self.ask_power(drivers, node);
         }
     }
 
-    pub(super) fn ask_power(&mut self, fleet: &dyn Fleet, node: NodeId) {
-        let able = self.able(fleet, node);
+    pub(super) fn ask_power(&mut self, drivers: &dyn Drivers, node: NodeId) {
+        let able = self.able(drivers, node);
         let member = &mut self.members[node.index()];
         if able.reads_power && !std::mem::replace(&mut member.asked_power, true) {
             self.to_read.push_back(node);
@@ -405,8 +401,8 @@ impl Startup<'_> {
     }
 
     /// Returns what can be asked of a node; units are never probed.
-    pub(super) fn able(&self, fleet: &dyn Fleet, node: NodeId) -> Abilities {
-        let able = fleet.abilities(node);
+    pub(super) fn able(&self, drivers: &dyn Drivers, node: NodeId) -> Abilities {
+        let able = drivers.abilities(node);
         Abilities { probes: able.probes && !self.patience(node).unit, ..able }
     }
 }

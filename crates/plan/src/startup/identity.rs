@@ -3,7 +3,7 @@
 
 use super::member::State;
 use super::{Startup, Timer};
-use crate::fleet::{Abilities, BootId, Fleet, NodeId, Probe};
+use crate::drivers::{Abilities, BootId, Drivers, NodeId, Probe};
 use crate::machine::Outcome;
 use crate::survey::Condition;
 use std::time::Duration;
@@ -40,7 +40,13 @@ impl Startup<'_> {
     }
 
     /// Hears which boot a node is in; `None` where it cannot tell, which proves nothing.
-    pub(super) fn identified(&mut self, fleet: &dyn Fleet, node: NodeId, id: Option<BootId>, now: Duration) {
+    pub(super) fn identified(
+        &mut self,
+        drivers: &dyn Drivers,
+        node: NodeId,
+        id: Option<BootId>,
+        now: Duration,
+    ) {
         let member = self.member(node);
         member.asked_boot = false;
         match member.state {
@@ -50,7 +56,7 @@ impl Startup<'_> {
                     let clause = "it is the very machine this run is on (same boot id), and is not reset";
                     self.finish(node, Outcome::Failed(clause.to_owned().into()), now);
                 } else if !self.interrupted {
-                    self.reset(self.able(fleet, node), node, now);
+                    self.reset(self.able(drivers, node), node, now);
                 }
             }
             State::Booting if id.is_some() && id != member.boot_before => {

@@ -1,6 +1,6 @@
 //! One node of a start: what it is at, what was read of it, what it still may do.
 
-use crate::fleet::{Abilities, BootId, Failure, Power, Probe, Task};
+use crate::drivers::{Abilities, BootId, Failure, Power, Probe, Task};
 use crate::machine::{Outcome, Reason};
 use crate::survey::{Condition, Reading};
 use std::time::Duration;

@@ -6,7 +6,7 @@
 mod single;
 
 use super::*;
-use crate::fleet::{Abilities, BootId, Failure, FailureKind, Power, Probe};
+use crate::drivers::{Abilities, BootId, Failure, FailureKind, Power, Probe};
 use crate::graph::GroupId;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,7 +137,7 @@ impl World {
     }
 }
 
-impl Fleet for World {
+impl Drivers for World {
     fn now(&self) -> Duration {
         self.now
     }

@@ -1,7 +1,7 @@
-//! Who is waited for: nodes that never answer, behind a fleet with a clock of its own.
+//! Who is waited for: nodes that never answer, behind drivers with a clock of its own.
 
 use super::*;
-use crate::fleet::Abilities;
+use crate::drivers::Abilities;
 use crate::graph::GroupId;
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ struct World {
     ended: bool,
 }
 
-impl Fleet for World {
+impl Drivers for World {
     fn now(&self) -> Duration {
         self.now
     }

@@ -1,7 +1,7 @@
 //! How the power of a node is cut, as the end of its way down or because the operator said so, and how that is seen.
 
 use super::{Move, Stage, Stopping};
-use crate::fleet::{Failure, Power, Probe, Task};
+use crate::drivers::{Failure, Power, Probe, Task};
 use crate::machine::{Outcome, back_off};
 use std::time::Duration;
 

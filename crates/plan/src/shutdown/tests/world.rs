@@ -2,8 +2,8 @@
 //! of it.
 
 use super::super::*;
-use crate::fleet::{Abilities, BootId, Power, Probe};
-use crate::fleet::{Failure, FailureKind};
+use crate::drivers::{Abilities, BootId, Power, Probe};
+use crate::drivers::{Failure, FailureKind};
 
 /// How a node behaves when it is told to go down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl World {
     }
 }
 
-impl Fleet for World {
+impl Drivers for World {
     fn now(&self) -> Duration {
         self.now
     }

@@ -148,7 +148,7 @@ fn a_late_leader_lets_others_go_and_a_failed_one_does_not() {
     }
 }
 
-/// Nodes were taken for begun by their place in the queue, and a fleet may pass over some.
+/// Nodes were taken for begun by their place in the queue, and drivers may pass over some.
 #[test]
 fn a_node_whose_controller_is_busy_is_not_taken_for_begun() {
     let order = Order::new(4, &[], &[]);

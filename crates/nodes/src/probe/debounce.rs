@@ -3,7 +3,7 @@
 //! A new state is believed only then, so that a service that comes up, falls over and comes up again
 //! does not let others start. The state that is known already is believed at once.
 
-use orderly_plan::fleet::Probe;
+use orderly_plan::drivers::Probe;
 
 /// What a node's probe said so far.
 #[derive(Debug, Clone, Copy, Default)]

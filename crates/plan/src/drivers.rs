@@ -114,7 +114,7 @@ impl Event {
 }
 
 /// The nodes of a run, real or imagined.
-pub trait Fleet {
+pub trait Drivers {
     /// Returns the time since the run began.
     fn now(&self) -> Duration;
 
@@ -129,7 +129,7 @@ pub trait Fleet {
     /// failure (or as `Unknown`), so that every node begun is answered for exactly once.
     fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId>;
 
-    /// Begins `task` on at most so many nodes, as [`Fleet::begin`] does: one that cannot begin now is
+    /// Begins `task` on at most so many nodes, as [`Drivers::begin`] does: one that cannot begin now is
     /// passed over and takes no other's place.
     fn begin_at_most(&mut self, most: usize, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
         if most >= nodes.len() {
@@ -169,7 +169,7 @@ pub trait Fleet {
         Vec::new()
     }
 
-    /// Returns what [`Fleet::take_warnings`] still holds back, to say it of many nodes in one line.
+    /// Returns what [`Drivers::take_warnings`] still holds back, to say it of many nodes in one line.
     fn take_last_warnings(&mut self) -> Vec<String> {
         Vec::new()
     }

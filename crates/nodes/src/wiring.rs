@@ -6,27 +6,38 @@ use crate::roster::{Kind, Member, Roster};
 use crate::shell::ShellDriver;
 use orderly_exec::files;
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
-use orderly_plan::fleet::{Abilities, NodeId};
+use orderly_plan::drivers::{Abilities, NodeId};
 use orderly_plan::inventory::Inventory;
 use orderly_plan::nodeset;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// What each member gets, after all overrides.
 #[derive(Debug)]
-pub(super) struct Wiring {
-    pub(super) roster: Roster,
-    pub(super) profiles: Vec<Profile>,
+pub(crate) struct Wiring {
+    pub(crate) roster: Roster,
+    profiles: Vec<Profile>,
     /// By member.
-    pub(super) profile_of: Vec<u32>,
+    profile_of: Vec<u32>,
 }
 
 impl Wiring {
-    pub(super) fn profile(&self, node: NodeId) -> &Profile {
+    /// Returns the number of a node's profile.
+    pub(crate) fn profile_number(&self, node: NodeId) -> u32 {
+        self.profile_of[node.index()]
+    }
+
+    pub(crate) fn profile(&self, node: NodeId) -> &Profile {
         &self.profiles[self.profile_of[node.index()] as usize]
     }
 
-    pub(super) fn abilities(&self, node: NodeId) -> Abilities {
+    /// Returns the profiles that some member has.
+    pub(crate) fn profiles_in_use(&self) -> impl Iterator<Item = &Profile> {
+        let used: BTreeSet<u32> = self.profile_of.iter().copied().collect();
+        used.into_iter().map(|at| &self.profiles[at as usize])
+    }
+
+    pub(crate) fn abilities(&self, node: NodeId) -> Abilities {
         let profile = self.profile(node);
         let runs = self.roster.member(node).kind == Kind::Node;
         let power = &profile.power.driver;
@@ -43,7 +54,7 @@ impl Wiring {
 }
 
 /// Gives every member its profile and checks what can only be checked with the inventory at hand.
-pub(super) fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, Diagnostics> {
+pub(crate) fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, Diagnostics> {
     let roster = Roster::of(inventory);
     let mut wrong = Diagnostics::default();
     check_overrides(cluster, &roster, &mut wrong);

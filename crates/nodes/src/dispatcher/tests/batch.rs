@@ -32,7 +32,7 @@ fn stage(more: &str) -> Stage {
 }
 
 impl Stage {
-    fn drivers(&self, addresses: &[&str]) -> Drivers {
+    fn drivers(&self, addresses: &[&str]) -> Box<dyn Backend> {
         let mut members = nodes(u32::try_from(addresses.len()).unwrap());
         for (node, address) in members.iter_mut().zip(addresses) {
             node.address = Some((*address).to_owned());
@@ -53,7 +53,7 @@ fn one_call_answers_for_each_node_by_itself() {
         "{HALT}\"case $NODE in b) echo no such thing >&2; exit 6;; c) exit 255;; esac; echo done\""
     ));
     let mut drivers = stage.drivers(&["a", "b", "c", "d"]);
-    let events = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..4);
+    let events = carry_out(&mut *drivers, Task::Run(RemoteCommand::Halt), 0..4);
     // 255 is the command's own here: it ran.
     assert_eq!(kinds(&events), [None, Some(FailureKind::Failed), Some(FailureKind::Failed), None]);
     assert!(detail(&events[1]).ends_with("exit status 6: no such thing"), "{}", detail(&events[1]));
@@ -81,7 +81,7 @@ fn who_hangs_is_late_at_its_own_limit_and_the_others_are_heard_before() {
 fn two_nodes_with_one_address_never_answer_for_each_other() {
     let stage = stage(&format!("{HALT}\"true\""));
     let mut drivers = stage.drivers(&["a", "a", "b"]);
-    let events = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..3);
+    let events = carry_out(&mut *drivers, Task::Run(RemoteCommand::Halt), 0..3);
     assert_eq!(kinds(&events), [None, None, None]);
     // The two calls run at once: either may write its line first.
     let mut calls = stage.calls();
@@ -107,7 +107,7 @@ fn a_program_that_does_not_work_is_said_so_and_not_tried_again() {
     let stage = stage(&format!("{HALT}\"true\""));
     fs::write(stage.bed.path().join("before"), "echo 'clush: error: no such option' >&2; exit 2\n").unwrap();
     let mut drivers = stage.drivers(&["a", "b"]);
-    let events = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..2);
+    let events = carry_out(&mut *drivers, Task::Run(RemoteCommand::Halt), 0..2);
     assert_eq!(kinds(&events), [Some(FailureKind::NotStarted), Some(FailureKind::NotStarted)]);
     assert!(detail(&events[0]).contains("no such option"), "{}", detail(&events[0]));
 }
@@ -120,7 +120,7 @@ fn one_call_probes_a_whole_set_and_is_not_torn_apart_by_its_answers() {
     let mut drivers = stage.drivers(&["a", "b", "c"]);
     let up = |node| Event::Probe(NodeId(node), Probe::Up);
     let expected = [up(0), Event::Probe(NodeId(1), Probe::Unknown), up(2)];
-    assert_eq!(carry_out(&mut drivers, Task::Probe, 0..3), expected);
+    assert_eq!(carry_out(&mut *drivers, Task::Probe, 0..3), expected);
     // Asked for one after the other, as answers come in, they still go together.
     for node in 0..3 {
         drivers.begin(Task::Probe, &mut [NodeId(node)].into());
@@ -143,8 +143,8 @@ fn a_node_that_nobody_answers_for_is_down_and_one_that_turns_us_away_is_not() {
     let mut drivers = stage.drivers(&["a", "b", "c"]);
     let said = [Probe::Down, Probe::Unknown, Probe::Unknown];
     let expected: Vec<Event> = said.into_iter().zip(0..).map(|(p, n)| Event::Probe(NodeId(n), p)).collect();
-    assert_eq!(carry_out(&mut drivers, Task::Probe, 0..3), expected);
-    let events = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..3);
+    assert_eq!(carry_out(&mut *drivers, Task::Probe, 0..3), expected);
+    let events = carry_out(&mut *drivers, Task::Run(RemoteCommand::Halt), 0..3);
     let expected = [FailureKind::Refused, FailureKind::Authentication, FailureKind::TimedOut].map(Some);
     assert_eq!(kinds(&events), expected);
 }
@@ -154,7 +154,7 @@ fn commands_that_are_alike_go_together_and_each_has_its_own_output() {
     let stage = stage("[probe]\ndriver=\"none\"");
     let mut drivers = stage.drivers(&["a", "b"]);
     let command = |node| Command {
-        on: Host::Node(NodeId(node)),
+        on: RunsOn::Node(NodeId(node)),
         argv: ["sh", "-c", "echo \"I am $NODE\"; exit $1", "sh", "3"].map(str::to_owned).to_vec(),
         stdin: Vec::new(),
         timeout: Duration::from_secs(60),
@@ -200,7 +200,7 @@ fn a_name_the_program_would_take_for_syntax_is_refused_before_anything_is_touche
     let mut members = nodes(2);
     members[0].address = Some("@all".into());
     members[1].address = Some("n[1-9]".into());
-    let error = Drivers::new(&cluster, &Inventory::new(members)).unwrap_err();
+    let error = connect(&cluster, &Inventory::new(members)).unwrap_err();
     assert_eq!(error.downcast_ref(), Some(&Status::Rejected));
     let said = format!("{error:#}");
     assert!(said.contains("node n1: clush would take \"@all\" for its own syntax"), "{said}");

@@ -13,7 +13,7 @@ use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::SocketError;
 use nix::unistd::read;
 use orderly_exec::children::{Children, Writable};
-use orderly_plan::fleet::{NodeId, Probe};
+use orderly_plan::drivers::{NodeId, Probe};
 use resolver::Resolver;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};

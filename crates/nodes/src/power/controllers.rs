@@ -1,7 +1,7 @@
 //! How many power calls run at once for each controller: more would make a BMC freeze. And which
 //! nodes are behind one that hangs: they are asked apart from all others, who would wait with them.
 
-use orderly_plan::fleet::NodeId;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::inventory::Inventory;
 use std::collections::{HashMap, HashSet};
 
@@ -53,10 +53,6 @@ impl Controllers {
 
     pub(super) fn is_suspect(&self, node: NodeId) -> bool {
         !self.suspects.is_empty() && self.suspects.contains(&node)
-    }
-
-    pub(super) fn has_suspects(&self) -> bool {
-        !self.suspects.is_empty()
     }
 
     /// Counts one call for each controller that has a part in it.

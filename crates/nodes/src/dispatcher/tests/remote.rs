@@ -4,12 +4,12 @@ use super::*;
 use crate::users;
 use orderly_exec::job::Job;
 use orderly_exec::runner::{Run, Runner};
-use orderly_plan::fleet::Teller;
+use orderly_plan::drivers::Teller;
 
 const NO_POWER: &str = "[power]\ndriver=\"none\"\n";
 
 /// Runs a command to its end and returns what came of it.
-fn run(drivers: &mut Drivers, on: Host, argv: &[&str], stdin: &str) -> Result<Ended, Failure> {
+fn run(drivers: &mut dyn Backend, on: RunsOn, argv: &[&str], stdin: &str) -> Result<Ended, Failure> {
     let command = Command {
         on,
         argv: argv.iter().map(|&word| word.to_owned()).collect(),
@@ -42,18 +42,18 @@ fn ssh_is_asked_without_terminal_or_questions_and_what_it_says_is_told_apart() {
     let mut drivers = bed.drivers(&toml, nodes(1));
     bed.script("wall", "cat > $D/read");
     drivers.set_message("going down in 5 minutes");
-    assert_eq!(kinds(&carry_out(&mut drivers, Task::Run(RemoteCommand::Notify), 0..1)), [None]);
+    assert_eq!(kinds(&carry_out(&mut *drivers, Task::Run(RemoteCommand::Notify), 0..1)), [None]);
     let argv = bed.read("argv");
     assert!(argv.starts_with("-F\nnone\n-o\nBatchMode=yes\n-o\nConnectTimeout=10\n"), "{argv}");
     assert!(argv.contains("-l\nroot\n--\nn1\necho orderly-") && argv.contains("; exec sh -c "), "{argv}");
     assert_eq!(bed.read("read"), "going down in 5 minutes\n");
-    let halt = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..1);
+    let halt = carry_out(&mut *drivers, Task::Run(RemoteCommand::Halt), 0..1);
     assert_eq!(kinds(&halt), [Some(FailureKind::Unreachable)]);
     assert!(detail(&halt[0]).contains("'shutdown -h now': exit status 255"), "{}", detail(&halt[0]));
-    let restart = carry_out(&mut drivers, Task::Run(RemoteCommand::Restart), 0..1);
+    let restart = carry_out(&mut *drivers, Task::Run(RemoteCommand::Restart), 0..1);
     assert_eq!(kinds(&restart), [Some(FailureKind::Authentication)]);
     // Somebody was there and would not let us in: that is not down.
-    assert_eq!(carry_out(&mut drivers, Task::Probe, 0..1), [Event::Probe(NodeId(0), Probe::Unknown)]);
+    assert_eq!(carry_out(&mut *drivers, Task::Probe, 0..1), [Event::Probe(NodeId(0), Probe::Unknown)]);
 }
 
 /// A message of sudo on the node was told as a wrong password of its power controller, and a hanging ssh as
@@ -72,7 +72,7 @@ fn what_ssh_says_is_not_told_as_the_power_controllers() {
         let mut inventory = nodes(1);
         inventory[0].attributes.insert("bmc".into(), "b1".into());
         let mut drivers = bed.drivers(&toml, inventory);
-        let events = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..1);
+        let events = carry_out(&mut *drivers, Task::Run(RemoteCommand::Halt), 0..1);
         assert_eq!(kinds(&events), [Some(FailureKind::Failed)], "{power}: {}", detail(&events[0]));
         assert!(matches!(&events[0], Event::Ended(_, _, Err(failure)) if failure.teller == Teller::Shell));
         assert!(detail(&events[0]).starts_with(&ssh), "{power}: {}", detail(&events[0]));
@@ -95,7 +95,10 @@ fn a_status_that_is_not_understood_is_told_with_what_was_heard() {
              [probe]\ndriver=\"none\"\n"
         );
         let mut drivers = bed.drivers(&toml, nodes(1));
-        assert_eq!(carry_out(&mut drivers, Task::ReadPower, 0..1), [Event::Power(NodeId(0), Power::Unknown)]);
+        assert_eq!(
+            carry_out(&mut *drivers, Task::ReadPower, 0..1),
+            [Event::Power(NodeId(0), Power::Unknown)]
+        );
         let warnings = drivers.take_last_warnings().join("\n");
         assert!(warnings.contains(heard), "{warnings}");
         assert!(warnings.contains("is understood when it says \"n1: on\" or \"n1: off\""), "{warnings}");
@@ -112,7 +115,7 @@ fn a_status_that_says_unknown_is_not_told_as_one_that_is_not_understood() {
          [probe]\ndriver=\"none\"\n"
     );
     let mut drivers = bed.drivers(&toml, nodes(1));
-    assert_eq!(carry_out(&mut drivers, Task::ReadPower, 0..1), [Event::Power(NodeId(0), Power::Unknown)]);
+    assert_eq!(carry_out(&mut *drivers, Task::ReadPower, 0..1), [Event::Power(NodeId(0), Power::Unknown)]);
     let warnings = drivers.take_last_warnings().join("\n");
     assert!(warnings.ends_with("it says \"n1: unknown\""), "{warnings}");
 }
@@ -126,17 +129,17 @@ fn a_shell_command_gets_the_command_as_one_argument() {
          [probe]\ndriver=\"shell\"\ncommand=\"exit 3\"\n[shutdown]\nhalt=\"echo halting; exit 5\"\n"
     );
     let mut drivers = bed.drivers(&toml, nodes(1));
-    let events = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..1);
+    let events = carry_out(&mut *drivers, Task::Run(RemoteCommand::Halt), 0..1);
     assert!(detail(&events[0]).ends_with("exit status 5: halting"), "{}", detail(&events[0]));
     assert_eq!(bed.read("log"), "2|n1|echo halting; exit 5\n");
     // It ran, so the node is not down; it failed, so the node is not up.
-    assert_eq!(carry_out(&mut drivers, Task::Probe, 0..1), [Event::Probe(NodeId(0), Probe::Unknown)]);
+    assert_eq!(carry_out(&mut *drivers, Task::Probe, 0..1), [Event::Probe(NodeId(0), Probe::Unknown)]);
     let words = ["printf", "%s|", "a b", "it's", "$HOME", "[x]*", ""];
-    let ended = run(&mut drivers, Host::Node(NodeId(0)), &words, "").unwrap();
+    let ended = run(&mut *drivers, RunsOn::Node(NodeId(0)), &words, "").unwrap();
     assert_eq!(ended.text(), "a b|it's|$HOME|[x]*||");
-    let ended = run(&mut drivers, Host::Control, &["sh", "-c", "cat; exit 4"], "input").unwrap();
+    let ended = run(&mut *drivers, RunsOn::Control, &["sh", "-c", "cat; exit 4"], "input").unwrap();
     assert_eq!((ended.text().as_str(), ended.ending), ("input", Ending::Exited(4)));
-    assert!(run(&mut drivers, Host::Control, &["/no/such/program"], "").is_err());
+    assert!(run(&mut *drivers, RunsOn::Control, &["/no/such/program"], "").is_err());
 }
 
 #[test]
@@ -147,7 +150,7 @@ fn a_shell_that_drops_the_script_has_not_ended_users() {
         "{NO_POWER}[shell]\ndriver=\"command\"\nrun=[\"{rsh}\",\"{{node}}\",\"{{command}}\"]\n[probe]\ndriver=\"none\"\n"
     );
     let mut drivers = bed.drivers(&toml, nodes(1));
-    let events = carry_out(&mut drivers, Task::Run(RemoteCommand::EndUsers), 0..1);
+    let events = carry_out(&mut *drivers, Task::Run(RemoteCommand::EndUsers), 0..1);
     assert!(detail(&events[0]).contains("does the shell driver pass on"), "{}", detail(&events[0]));
 }
 
@@ -294,15 +297,11 @@ fn a_real_sshd_runs_what_it_is_told_and_its_words_are_understood() {
         node.address = Some("127.0.0.1".into());
     }
     let mut drivers = bed.drivers(&toml, members);
-    let Kindred::Real(wires) = &mut drivers.fleet else { panic!("not real") };
     let argv = server.argv.iter().map(|word| word.to_str().unwrap().to_owned()).collect();
-    wires.start(
-        CommandId(99),
-        &Command { on: Host::Control, argv, stdin: Vec::new(), timeout: server.timeout },
-    );
+    drivers.start(&Command { on: RunsOn::Control, argv, stdin: Vec::new(), timeout: server.timeout });
     let mut up = Event::Probe(NodeId(0), Probe::Unknown);
     for _ in 0..100 {
-        up = carry_out(&mut drivers, Task::Probe, 0..1).remove(0);
+        up = carry_out(&mut *drivers, Task::Probe, 0..1).remove(0);
         if up == Event::Probe(NodeId(0), Probe::Up) {
             break;
         }
@@ -311,17 +310,17 @@ fn a_real_sshd_runs_what_it_is_told_and_its_words_are_understood() {
     }
     assert_eq!(up, Event::Probe(NodeId(0), Probe::Up), "{:?}", drivers.take_ended());
     assert!(bed.read("log").lines().all(|line| line == "true"));
-    let halted = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 0..1);
+    let halted = carry_out(&mut *drivers, Task::Run(RemoteCommand::Halt), 0..1);
     assert_eq!(kinds(&halted), [Some(FailureKind::Failed)]);
     assert!(detail(&halted[0]).contains("exit status 6: "), "{}", detail(&halted[0]));
-    let lost = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 1..3);
+    let lost = carry_out(&mut *drivers, Task::Run(RemoteCommand::Halt), 1..3);
     assert_eq!(kinds(&lost), [Some(FailureKind::Authentication), Some(FailureKind::Refused)]);
     assert_eq!(
-        carry_out(&mut drivers, Task::Probe, 1..3),
+        carry_out(&mut *drivers, Task::Probe, 1..3),
         [Event::Probe(NodeId(1), Probe::Unknown), Event::Probe(NodeId(2), Probe::Down),]
     );
     let words = ["printf", "%s|", "a b", "it's"];
-    let ended = run(&mut drivers, Host::Node(NodeId(0)), &words, "").unwrap();
+    let ended = run(&mut *drivers, RunsOn::Node(NodeId(0)), &words, "").unwrap();
     assert_eq!(ended.text(), "a b|it's|");
     drivers.end_all();
     while drivers.take_ended().is_empty() {

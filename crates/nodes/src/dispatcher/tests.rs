@@ -1,7 +1,11 @@
 //! Tests of the drivers against real processes: scripts in a temporary folder, never a power tool.
 
 use super::*;
-use orderly_plan::fleet::{FailureKind, Power, Probe, RemoteCommand};
+use crate::backend::{Backend, connect};
+use crate::command::{Command, RunsOn};
+use orderly_exec::job::{Ended, Ending};
+use orderly_exec::status::Status;
+use orderly_plan::drivers::{FailureKind, Power, Probe, RemoteCommand};
 use orderly_plan::inventory::Node;
 use std::collections::BTreeMap;
 use std::fs;
@@ -41,10 +45,10 @@ impl Bed {
         fs::read_to_string(self.path().join(name)).unwrap_or_default()
     }
 
-    fn drivers(&self, toml: &str, nodes: Vec<Node>) -> Drivers {
+    fn drivers(&self, toml: &str, nodes: Vec<Node>) -> Box<dyn Backend> {
         let cluster = Cluster::parse("cluster.toml", toml).unwrap_or_else(|wrong| panic!("{wrong}"));
         let all: Vec<NodeId> = (0..nodes.len()).map(|at| NodeId(u32::try_from(at).unwrap())).collect();
-        let mut drivers = Drivers::new(&cluster, &Inventory::new(nodes)).unwrap();
+        let mut drivers = connect(&cluster, &Inventory::new(nodes)).unwrap();
         // All of them are in the boot of this machine.
         drivers.allow_self(&all);
         drivers
@@ -67,7 +71,7 @@ fn nodes(count: u32) -> Vec<Node> {
 }
 
 /// Does a task on nodes and returns all events, one for each node.
-fn carry_out(drivers: &mut Drivers, task: Task, nodes: impl IntoIterator<Item = u32>) -> Vec<Event> {
+fn carry_out(drivers: &mut dyn Backend, task: Task, nodes: impl IntoIterator<Item = u32>) -> Vec<Event> {
     let mut queue: VecDeque<NodeId> = nodes.into_iter().map(NodeId).collect();
     let count = queue.len();
     let mut events = Vec::new();
@@ -113,17 +117,17 @@ fn one_process_a_node_and_a_failure_says_what_was_run() {
          [probe]\ndriver=\"none\"\n"
     );
     let mut drivers = bed.drivers(&toml, nodes(3));
-    let events = carry_out(&mut drivers, Task::PowerOn, 0..3);
+    let events = carry_out(&mut *drivers, Task::PowerOn, 0..3);
     assert_eq!(kinds(&events), [None, Some(FailureKind::Failed), None]);
     assert_eq!(detail(&events[1]), format!("{power} on n2: exit status 4: no such plug"));
     assert_eq!(bed.read("log").lines().count(), 3);
-    let events = carry_out(&mut drivers, Task::PowerOff, 0..1);
+    let events = carry_out(&mut *drivers, Task::PowerOff, 0..1);
     assert_eq!(kinds(&events), [Some(FailureKind::NotStarted)]);
     assert!(detail(&events[0]).contains("/no/such/tool"), "{}", detail(&events[0]));
-    let events = carry_out(&mut drivers, Task::Reset, 0..1);
+    let events = carry_out(&mut *drivers, Task::Reset, 0..1);
     assert_eq!(kinds(&events), [Some(FailureKind::NotStarted)]);
     assert!(!drivers.abilities(NodeId(0)).resets && !drivers.abilities(NodeId(0)).reads_power);
-    assert_eq!(carry_out(&mut drivers, Task::ReadPower, 0..1), [Event::Power(NodeId(0), Power::Unknown)]);
+    assert_eq!(carry_out(&mut *drivers, Task::ReadPower, 0..1), [Event::Power(NodeId(0), Power::Unknown)]);
 }
 
 /// A reading was told beside the answer; runs count what is outstanding by the answers, and one ended early.
@@ -137,7 +141,7 @@ fn a_power_call_whose_effect_is_waited_for_is_answered_once_a_node() {
     let toml = format!("[power]\ndriver=\"powerman\"\nprogram=\"{powerman}\"\n[probe]\ndriver=\"power\"\n");
     let mut drivers = bed.drivers(&toml, nodes(2));
     assert!(drivers.abilities(NodeId(0)).confirms_power);
-    assert_eq!(kinds(&carry_out(&mut drivers, Task::PowerOn, 0..2)), [None, None]);
+    assert_eq!(kinds(&carry_out(&mut *drivers, Task::PowerOn, 0..2)), [None, None]);
     let until = drivers.now() + Duration::from_millis(50);
     assert_eq!(drivers.next(Some(until)), []);
 }
@@ -154,11 +158,11 @@ fn one_process_for_the_whole_ready_set() {
          status=[\"{power}\",\"status\",\"{{nodes}}\"]\n[probe]\ndriver=\"power\"\n"
     );
     let mut drivers = bed.drivers(&toml, nodes(300));
-    assert!(kinds(&carry_out(&mut drivers, Task::PowerOn, 0..300)).iter().all(Option::is_none));
+    assert!(kinds(&carry_out(&mut *drivers, Task::PowerOn, 0..300)).iter().all(Option::is_none));
     assert_eq!(bed.read("log"), "on n[1-300]\n");
-    let events = carry_out(&mut drivers, Task::ReadPower, 0..300);
+    let events = carry_out(&mut *drivers, Task::ReadPower, 0..300);
     assert!(events.iter().all(|event| matches!(event, Event::Power(_, Power::On))));
-    let events = carry_out(&mut drivers, Task::Probe, 0..2);
+    let events = carry_out(&mut *drivers, Task::Probe, 0..2);
     assert_eq!(events, [0, 1].map(|node| Event::Probe(NodeId(node), Probe::Up)));
     assert_eq!(bed.read("log").lines().count(), 3);
 }
@@ -176,7 +180,7 @@ fn a_status_that_fails_is_unknown_and_a_dead_controller_hides_nobody_else() {
     };
     let read = |toml: String, count| {
         let mut drivers = bed.drivers(&toml, nodes(count));
-        carry_out(&mut drivers, Task::ReadPower, 0..count)
+        carry_out(&mut *drivers, Task::ReadPower, 0..count)
             .into_iter()
             .map(|event| {
                 let Event::Power(_, power) = event else { panic!("{event:?}") };
@@ -229,7 +233,7 @@ fn no_more_processes_than_the_fan_out_and_no_more_calls_than_a_controller_bears(
          [limits]\nfanout=5\nper=\"bmc\"\nmax=2\n"
     );
     let mut drivers = bed.drivers(&toml, members);
-    carry_out(&mut drivers, Task::PowerOn, 0..24);
+    carry_out(&mut *drivers, Task::PowerOn, 0..24);
     let most = |word: &str| {
         let log = bed.read("log");
         log.lines().filter_map(|line| line.strip_prefix(word)?.trim().parse::<u32>().ok()).max()
@@ -268,7 +272,7 @@ fn a_probe_command_says_up_down_or_nothing_and_new_states_must_be_stable() {
     );
     let mut drivers = bed.drivers(&toml, nodes(5));
     let wanted = [Probe::Up, Probe::Down, Probe::Unknown, Probe::Unknown, Probe::Unknown];
-    let events = carry_out(&mut drivers, Task::Probe, 0..5);
+    let events = carry_out(&mut *drivers, Task::Probe, 0..5);
     let said: Vec<Event> =
         wanted.into_iter().zip(0..).map(|(probe, node)| Event::Probe(NodeId(node), probe)).collect();
     assert_eq!(events, said);
@@ -278,7 +282,7 @@ fn a_probe_command_says_up_down_or_nothing_and_new_states_must_be_stable() {
         "[power]\ndriver=\"none\"\n[probe]\ndriver=\"command\"\nup=[\"{flap}\"]\ninterval=\"10ms\"\nstable=3\n"
     );
     let mut drivers = bed.drivers(&toml, nodes(1));
-    assert_eq!(carry_out(&mut drivers, Task::Probe, 0..1), [Event::Probe(NodeId(0), Probe::Up)]);
+    assert_eq!(carry_out(&mut *drivers, Task::Probe, 0..1), [Event::Probe(NodeId(0), Probe::Up)]);
     assert_eq!(bed.read("asked").lines().count(), 5, "up, down, then three times up");
 }
 
@@ -305,7 +309,7 @@ fn everything_that_cannot_be_used_is_told_before_anything_is_touched() {
     members[0].groups.push("storage".into());
     members[0].number = None;
     members[1].address = Some("-oProxyCommand=evil".into());
-    let error = Drivers::new(&cluster, &Inventory::new(members)).unwrap_err();
+    let error = connect(&cluster, &Inventory::new(members)).unwrap_err();
     assert_eq!(error.downcast_ref(), Some(&Status::Rejected));
     let said = format!("{error:#}");
     for part in [
@@ -326,7 +330,7 @@ fn nodes_without_a_controller_are_told_in_one_line() {
     let _bed = Bed::new();
     let toml = "[power]\ndriver=\"ipmitool\"\nbmc=\"bcm\"\n[probe]\ndriver=\"power\"\n";
     let cluster = Cluster::parse("cluster.toml", toml).unwrap();
-    let said = format!("{:#}", Drivers::new(&cluster, &Inventory::new(nodes(500))).unwrap_err());
+    let said = format!("{:#}", connect(&cluster, &Inventory::new(nodes(500))).unwrap_err());
     assert!(said.contains("n[1-500]: the inventory has no text \"bcm\" for them"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
 }
@@ -341,7 +345,7 @@ fn overrides_of_groups_and_then_of_the_node_win() {
     members[0].groups.push("a".into());
     members[1].groups.push("a".into());
     let mut drivers = bed.drivers(toml, members);
-    let events = carry_out(&mut drivers, Task::PowerOn, 0..3);
+    let events = carry_out(&mut *drivers, Task::PowerOn, 0..3);
     assert_eq!(kinds(&events), [None, Some(FailureKind::Failed), Some(FailureKind::Failed)]);
     assert!(detail(&events[1]).contains("exit status 7"));
 }
@@ -359,8 +363,8 @@ fn a_unit_has_power_and_nothing_else() {
     let mut drivers = bed.drivers(&toml, members);
     let unit = drivers.abilities(NodeId(1));
     assert!(unit.switches_power && !unit.probes && !unit.runs_commands);
-    carry_out(&mut drivers, Task::PowerOn, 1..2);
+    carry_out(&mut *drivers, Task::PowerOn, 1..2);
     assert_eq!(bed.read("log"), "io7\n");
-    let halted = carry_out(&mut drivers, Task::Run(RemoteCommand::Halt), 1..2);
+    let halted = carry_out(&mut *drivers, Task::Run(RemoteCommand::Halt), 1..2);
     assert_eq!(kinds(&halted), [Some(FailureKind::NotStarted)]);
 }

@@ -1,0 +1,105 @@
+//! The nodes of a run: real ones through their drivers, imagined ones through the simulator.
+
+use crate::command::{Command, CommandId};
+use crate::config::Cluster;
+use crate::dispatcher::Dispatcher;
+use crate::runtime::CommandEnd;
+use crate::simulator::{Initial, Simulation, Store};
+use crate::wiring::wire;
+use orderly_exec::children::Children;
+use orderly_exec::signals::Signals;
+use orderly_exec::status::{OrStatus, Status};
+use orderly_plan::drivers::{Drivers, Failure, NodeId};
+use orderly_plan::inventory::Inventory;
+use std::fmt::Debug;
+
+/// What the programs ask of the nodes of a run beside the run itself. What is left out here asks nothing of
+/// imagined nodes.
+pub trait Backend: Drivers + Debug {
+    /// Checks that the programs by which the nodes are reached are there, and that nobody else can change
+    /// them: nothing could be asked or done without them. A shutdown runs commands on nodes, a start none.
+    ///
+    /// # Errors
+    /// Rejected (3), with all that is wrong.
+    fn check_programs(&self, _cluster: &Cluster, _runs_commands: bool) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Tells whether the nodes are imagined; such a run says *simulated* first and last.
+    fn is_simulated(&self) -> bool {
+        false
+    }
+
+    /// Returns the simulation, where there is one.
+    fn simulation(&mut self) -> Option<&mut Simulation> {
+        None
+    }
+
+    /// Lets these nodes be stopped although they are this very machine (`--even-self`).
+    fn allow_self(&mut self, _nodes: &[NodeId]) {}
+
+    /// Sets what users are told by `RemoteCommand::Notify`.
+    fn set_message(&mut self, _message: &str) {}
+
+    /// Returns why nothing can come of asking a node about its power, or of probing it, as it is configured.
+    fn permanent_failure(&self, _node: NodeId) -> Option<Failure> {
+        None
+    }
+
+    /// Takes note that the power program does not know these nodes; people are told.
+    fn mark_unlisted(&mut self, _nodes: &[NodeId]) {}
+
+    /// Returns how many driver processes run at a time: as many as were asked for, or as there can be.
+    fn at_once(&self, asked: usize) -> usize {
+        asked
+    }
+
+    /// Tells whether commands on this node go together with those on others, in one process: then
+    /// nothing is gained by beginning only so many at a time.
+    fn takes_many(&self, _node: NodeId) -> bool {
+        false
+    }
+
+    /// Begins a command; [`Backend::take_ended`] tells of its end after a later `next`, which may
+    /// then return no event. In a simulation nothing runs and all succeeds.
+    fn start(&mut self, command: &Command) -> CommandId;
+
+    /// Returns the commands that ended since the last call. One that ran is `Ok`, whatever its exit
+    /// status; a failure means that it did not run, or that its end is not known.
+    fn take_ended(&mut self) -> Vec<CommandEnd>;
+
+    /// Ends the run: what is to be remembered is written.
+    ///
+    /// # Errors
+    /// When the simulated world cannot be written.
+    fn close(&mut self) -> anyhow::Result<()>;
+}
+
+/// Makes the nodes of `inventory` ready, as `cluster` says, and listens to signals. Once a process.
+///
+/// # Errors
+/// Rejected (3) when an override names nobody, or a driver cannot be used on a node.
+pub fn connect(cluster: &Cluster, inventory: &Inventory) -> anyhow::Result<Box<dyn Backend>> {
+    let wiring = wire(cluster, inventory).or_status(Status::Rejected)?;
+    let children = Children::new(Signals::listen()?)?;
+    if !cluster.is_simulated() {
+        return Ok(Box::new(Dispatcher::new(cluster, inventory, wiring, children)));
+    }
+    let names = wiring.roster.members().iter().map(|member| member.name.clone()).collect();
+    let store = Store::at(cluster.simulator_state());
+    let simulation = Simulation::of(cluster, &wiring, cluster.simulator.initial);
+    Ok(Box::new(simulation.on_real_clock(children, store, names)?))
+}
+
+/// Imagines the same nodes on a virtual clock, whatever their drivers: nothing is touched.
+///
+/// # Errors
+/// As [`connect`].
+pub fn rehearse(
+    cluster: &Cluster,
+    inventory: &Inventory,
+    initial: Initial,
+) -> anyhow::Result<Box<dyn Backend>> {
+    let wiring = wire(cluster, inventory).or_status(Status::Rejected)?;
+    Ok(Box::new(Simulation::of(cluster, &wiring, initial)))
+}

@@ -1,0 +1,58 @@
+//! What the programs ask of real nodes beside the run itself.
+
+use super::Dispatcher;
+use crate::backend::Backend;
+use crate::command::{Command, CommandId};
+use crate::config::{Cluster, programs};
+use crate::runtime::CommandEnd;
+use orderly_exec::status::{OrStatus, Status};
+use orderly_plan::diagnostic::Diagnostics;
+use orderly_plan::drivers::{Drivers, Failure, NodeId};
+
+impl Backend for Dispatcher {
+    fn check_programs(&self, cluster: &Cluster, runs_commands: bool) -> anyhow::Result<()> {
+        let mut wrong = Diagnostics::default();
+        programs::check(&cluster.file, self.runtime.wiring.profiles_in_use(), runs_commands, &mut wrong);
+        wrong.or(()).or_status(Status::Rejected)
+    }
+
+    fn allow_self(&mut self, nodes: &[NodeId]) {
+        self.shell.allow_self(nodes);
+    }
+
+    fn set_message(&mut self, message: &str) {
+        self.shell.set_message(message);
+    }
+
+    fn permanent_failure(&self, node: NodeId) -> Option<Failure> {
+        self.permanent_power_failure(node).or_else(|| self.probe.permanent_failure(node))
+    }
+
+    fn mark_unlisted(&mut self, nodes: &[NodeId]) {
+        self.power.mark_unlisted(&mut self.runtime, nodes);
+    }
+
+    fn at_once(&self, _asked: usize) -> usize {
+        self.runtime.fanout
+    }
+
+    fn takes_many(&self, node: NodeId) -> bool {
+        self.runtime.profile(node).shell.driver.parallel().is_some()
+    }
+
+    fn start(&mut self, command: &Command) -> CommandId {
+        self.commands += 1;
+        let id = CommandId(self.commands);
+        self.shell.start(&mut self.runtime, id, command);
+        id
+    }
+
+    fn take_ended(&mut self) -> Vec<CommandEnd> {
+        std::mem::take(&mut self.runtime.answers.commands)
+    }
+
+    fn close(&mut self) -> anyhow::Result<()> {
+        self.shell.close(&mut self.runtime);
+        Ok(())
+    }
+}

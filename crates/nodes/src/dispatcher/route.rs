@@ -1,0 +1,37 @@
+//! Which driver a task goes to.
+
+use crate::driver::DriverKind;
+use crate::probe::ProbeDriver;
+use crate::runtime::Runtime;
+use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId, Probe, RemoteCommand, Task};
+
+/// Returns which driver carries a task out; where none does, the answer.
+pub(super) fn route(runtime: &Runtime, task: Task, node: NodeId) -> Result<DriverKind, Event> {
+    let (profile, able) = (runtime.profile(node), runtime.abilities(node));
+    match task {
+        Task::Probe => match &profile.probe.driver {
+            _ if !able.probes => Err(Event::Probe(node, Probe::Unknown)),
+            ProbeDriver::Tcp { .. } | ProbeDriver::Command(_) => Ok(DriverKind::Probe),
+            ProbeDriver::Shell { .. } => Ok(DriverKind::Shell),
+            ProbeDriver::Power if profile.reads_power() => Ok(DriverKind::Power),
+            ProbeDriver::Power | ProbeDriver::None | ProbeDriver::Simulator => {
+                Err(Event::Probe(node, Probe::Unknown))
+            }
+        },
+        Task::Run(RemoteCommand::EndUsers) if profile.users_command().is_none() => {
+            Err(Event::Ended(node, task, Ok(())))
+        }
+        Task::Run(_) if able.runs_commands => Ok(DriverKind::Shell),
+        Task::Run(_) => Err(cannot(task, node, "it has no shell driver (see [shell])")),
+        Task::ReadPower | Task::PowerOn | Task::PowerOff | Task::Reset => {
+            match profile.power.driver.reach(task) {
+                Some(_) => Ok(DriverKind::Power),
+                None => Err(cannot(task, node, "it has no driver for that (see [power])")),
+            }
+        }
+    }
+}
+
+fn cannot(task: Task, node: NodeId, why: &str) -> Event {
+    Event::answer(task, node, Err(Failure::own(FailureKind::NotStarted, why.to_owned())))
+}

@@ -1,0 +1,140 @@
+//! Why power is unknown: what was said in its place, told once a node, and whether the failure is permanent.
+
+use super::calls::{PowerCalls, power_driver};
+use super::ipmi::SILENT;
+use crate::roster::Member;
+use crate::runtime::{Runtime, without_own};
+use orderly_exec::job::{Ended, shorten};
+use orderly_plan::drivers::{Failure, FailureKind, NodeId, Power, Teller};
+use orderly_plan::report;
+use std::collections::{HashMap, HashSet};
+
+/// What is known of statuses that tell neither on nor off.
+#[derive(Debug, Default)]
+pub(super) struct Unknowns {
+    /// By node: why its power is unknown.
+    why: HashMap<NodeId, Failure>,
+    /// Profiles in which an answer was understood: their form is right.
+    understood: HashSet<u32>,
+    /// Nodes of which it was said why.
+    told: HashSet<NodeId>,
+}
+
+impl Unknowns {
+    /// Says, once a node, why a status that failed leaves its power unknown: a wrong password is
+    /// neither on nor off, and nobody would look for it behind the word "unknown".
+    pub(super) fn take_status(
+        &mut self,
+        runtime: &mut Runtime,
+        powers: &[(NodeId, Power)],
+        failed: &Failure,
+        ended: &Ended,
+    ) {
+        for &(node, power) in powers {
+            let profile = runtime.wiring.profile_number(node);
+            if power != Power::Unknown {
+                self.why.remove(&node);
+                self.understood.insert(profile);
+                continue;
+            }
+            let (driver, member) = (power_driver(runtime, node), runtime.member(node));
+            let (kind, words) = driver.why_unknown(member, ended);
+            if driver.is_answer(member, ended) {
+                self.understood.insert(profile);
+            }
+            let cause = if ended.succeeded() {
+                not_understood(member, &driver.expected(member), ended)
+            } else {
+                failed.cause.clone()
+            };
+            let why = Failure { cause, ..failed.clone() }.named(kind, words);
+            let said = format!("power unknown: {why}");
+            if self.remember(node, why) {
+                // Where each node has a call or a line of its own, its name would keep the same words apart.
+                let is_own = powers.len() == 1 || ended.succeeded();
+                let key = if is_own { without_own(&said, member) } else { said.clone() };
+                runtime.complaints.complain(key, said, node);
+            }
+        }
+    }
+
+    /// Says, once a node, that its controller takes no pings.
+    pub(super) fn take_silence(&mut self, runtime: &mut Runtime, node: NodeId) {
+        let why = Failure::of_call(Teller::Power, FailureKind::Unreachable, String::new(), String::new());
+        if self.remember(node, why.named(FailureKind::Unreachable, SILENT)) {
+            let said =
+                format!("power unknown: {SILENT} pings (RMCP); is it powered, and is its address right?");
+            runtime.complaints.complain(said.clone(), said, node);
+        }
+    }
+
+    /// Remembers why the power of a node is unknown; tells whether that is the first word of it. A wrong
+    /// password stays the reason: controllers turn busy or silent after a few of them. So do words after
+    /// which only a status without any came.
+    fn remember(&mut self, node: NodeId, why: Failure) -> bool {
+        let stays = self.why.get(&node).is_some_and(|before| {
+            before.kind == FailureKind::Authentication || (why.name.is_none() && before.name.is_some())
+        });
+        if !stays {
+            self.why.insert(node, why);
+        }
+        self.told.insert(node)
+    }
+}
+
+impl PowerCalls {
+    /// Says of nodes that the power program does not know them; it has nobody to ask. Returns their failures.
+    pub(crate) fn mark_unlisted(
+        &mut self,
+        runtime: &mut Runtime,
+        nodes: &[NodeId],
+    ) -> Vec<(NodeId, Failure)> {
+        let mut failures = Vec::new();
+        for &node in nodes {
+            let Some(listing) = power_driver(runtime, node).listing() else { continue };
+            let (kind, missing) = (FailureKind::Misconfigured, listing.missing);
+            let failure = Failure::of_call(Teller::Power, kind, String::new(), missing);
+            if self.unknowns.remember(node, failure.clone()) {
+                let said = format!("power unknown: {missing} ({} lists the nodes that are)", listing.shown);
+                runtime.complaints.complain(said.clone(), said, node);
+            }
+            failures.push((node, failure));
+        }
+        failures
+    }
+
+    pub(crate) fn why_unknown(&self, node: NodeId) -> Option<String> {
+        let why = self.unknowns.why.get(&node)?;
+        Some(why.name.map_or_else(|| why.detail(), str::to_owned))
+    }
+
+    /// Returns why nothing can ever be heard of a node's power: the program does not know it or is not there,
+    /// credentials are refused, or no answer of a whole configuration was ever understood.
+    pub(crate) fn permanent_failure(&self, runtime: &Runtime, node: NodeId) -> Option<Failure> {
+        let why = self.unknowns.why.get(&node)?;
+        let is_of_site = why.kind == FailureKind::Misconfigured && !power_driver(runtime, node).is_known();
+        let was_understood = self.unknowns.understood.contains(&runtime.wiring.profile_number(node));
+        (why.kind.is_permanent() && !(is_of_site && was_understood)).then(|| why.clone())
+    }
+}
+
+/// Says what a status that succeeded printed of a node, and what it should have.
+fn not_understood(node: &Member, expected: &str, ended: &Ended) -> String {
+    let name = &node.name;
+    let text = ended.text();
+    let mut own = text.lines().filter(|line| report::without_name(line, name) != *line).map(str::trim);
+    let first = own.next();
+    let other = own.find(|line| Some(*line) != first);
+    let heard = first.or_else(|| text.lines().map(str::trim).find(|line| !line.is_empty()));
+    let quote = |line: &str| format!("\"{}\"", shorten(line.to_owned()));
+    // The status itself says that it cannot tell, in a form that is understood.
+    let is_unknown =
+        |line: &str| line.strip_prefix(name.as_str()).is_some_and(|rest| rest.trim_end() == ": unknown");
+    let heard = match (heard, other) {
+        (Some(line), None) if is_unknown(line) => return format!("it says {}", quote(line)),
+        (Some(line), Some(other)) => format!("it says both {} and {}", quote(line), quote(other)),
+        (Some(line), None) => format!("it says {}", quote(line)),
+        (None, _) => "it says nothing".to_owned(),
+    };
+    format!("{heard}, and is understood when it says {expected}")
+}
