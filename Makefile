@@ -1,20 +1,26 @@
 # What people do with Orderly. `.ci/run` calls the same targets.
 
-PREFIX     = /usr/local
-DESTDIR    =
-SBINDIR    = $(PREFIX)/sbin
-MANDIR     = $(PREFIX)/share/man
-DOCDIR     = $(PREFIX)/share/doc/orderly
-SYSCONFDIR = /etc
-UNITDIR    = /lib/systemd/system
-OCFDIR     = /usr/lib/ocf/resource.d
-CARGO      = cargo
-INSTALL    = install
+PREFIX      = /usr/local
+DESTDIR     =
+SBINDIR     = $(PREFIX)/sbin
+MANDIR      = $(PREFIX)/share/man
+DOCDIR      = $(PREFIX)/share/doc/orderly
+UNITDIR     = $(PREFIX)/lib/systemd/system
+BASHCOMPDIR = $(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR  = $(PREFIX)/share/zsh/site-functions
+FISHCOMPDIR = $(PREFIX)/share/fish/vendor_completions.d
+# cron and Pacemaker look in one place each, whatever the prefix is. Below a prefix of one's own everything is below it.
+APART       = $(if $(filter /usr /usr/local,$(PREFIX)),,$(PREFIX))
+SYSCONFDIR  = $(APART)/etc
+OCFDIR      = $(or $(APART),/usr)/lib/ocf/resource.d
+CARGO       = cargo
+INSTALL     = install
 
 PROGRAMS = seqfile cstartup cshutdown habackup ha-release ha-takeover
+VERSION  = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 BUILT    = $${CARGO_TARGET_DIR:-target}/release
 
-.PHONY: all demo test soak guards lab-test bench check man-lint install completions deb clean
+.PHONY: all demo test soak guards lab-test bench check man-lint install uninstall completions deb clean
 
 all:
 	$(CARGO) build --locked --release --workspace --bins
@@ -75,15 +81,20 @@ man-lint:
 		echo "mandoc -T lint man/*.[578]"; mandoc -T lint -W warning man/*.[578]; \
 	else echo "did not run: man-lint: needs the program mandoc"; fi
 
-install: all completions
-	BIN_DIR="$(BUILT)" DESTDIR="$(DESTDIR)" SBINDIR="$(SBINDIR)" MANDIR="$(MANDIR)" DOCDIR="$(DOCDIR)" \
-	SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" OCFDIR="$(OCFDIR)" PREFIX="$(PREFIX)" INSTALL="$(INSTALL)" \
-	PROGRAMS="$(PROGRAMS)" packaging/install.sh
+FOLDERS = BIN_DIR="$(BUILT)" DESTDIR="$(DESTDIR)" SBINDIR="$(SBINDIR)" MANDIR="$(MANDIR)" DOCDIR="$(DOCDIR)" \
+	SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" OCFDIR="$(OCFDIR)" BASHCOMPDIR="$(BASHCOMPDIR)" \
+	ZSHCOMPDIR="$(ZSHCOMPDIR)" FISHCOMPDIR="$(FISHCOMPDIR)" INSTALL="$(INSTALL)" PROGRAMS="$(PROGRAMS)"
 
-# A Debian package, in target/.
+install: all completions
+	$(FOLDERS) packaging/install.sh
+
+# Takes the same variables as install, and removes what that installed.
+uninstall:
+	$(FOLDERS) packaging/install.sh uninstall
+
+# A Debian package, in target/; needs debhelper.
 deb: all completions
-	BIN_DIR="$(BUILT)" DEB_DIR=target PROGRAMS="$(PROGRAMS)" \
-	VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)" packaging/deb.sh
+	BIN_DIR="$(BUILT)" PROGRAMS="$(PROGRAMS)" VERSION="$(VERSION)" packaging/deb.sh
 
 # Bash, zsh and fish complete the flags of all programs.
 completions:

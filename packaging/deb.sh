@@ -1,68 +1,41 @@
 #!/bin/sh
-# Builds a Debian package of what was built, in the folder DEB_DIR; `make deb` calls it.
-# DEBFULLNAME and DEBEMAIL name the maintainer, as for other Debian tools.
+# Builds a Debian package of what was built, in target/ or DEB_DIR; `make deb` calls it. packaging/debian is for debhelper.
+# DEBFULLNAME and DEBEMAIL name the maintainer, as for other Debian tools. With SOURCE_DATE_EPOCH (else: the date of the
+# last commit) the same source makes the same package.
 set -eu
-: "${BIN_DIR:?}" "${DEB_DIR:?}" "${VERSION:?}" "${PROGRAMS:?}"
-here=$(dirname "$0")
-architecture=$(dpkg --print-architecture)
-root=$(mktemp -d)
-trap 'rm -rf "$root"' EXIT
-chmod 755 "$root"
-doc=$root/usr/share/doc/orderly
+: "${BIN_DIR:?}" "${VERSION:?}" "${PROGRAMS:?}"
+TOP=$(cd "$(dirname "$0")/.." && pwd)
+BIN_DIR=$(cd "$BIN_DIR" && pwd)
+mkdir -p "${DEB_DIR:=$TOP/target}"
+DEB_DIR=$(cd "$DEB_DIR" && pwd)
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$TOP" log -1 --format=%ct 2>/dev/null || stat -c %Y "$TOP/CHANGELOG.md")}
+export TOP BIN_DIR PROGRAMS SOURCE_DATE_EPOCH
+
+for need in dpkg-buildpackage:dpkg-dev dh:debhelper; do
+	command -v "${need%:*}" >/dev/null 2>&1 || { echo "deb: needs ${need%:*}: apt-get install ${need#*:}" >&2; exit 1; }
+done
 
 umask 022
-export BIN_DIR PROGRAMS
-DESTDIR=$root PREFIX=/usr SBINDIR=/usr/sbin MANDIR=/usr/share/man DOCDIR=/usr/share/doc/orderly SYSCONFDIR=/etc \
-	UNITDIR=/lib/systemd/system INSTALL=install "$here/install.sh" >/dev/null
-find "$root/usr/sbin" -type f -exec strip --strip-unneeded {} +
-# The newest C library any of the programs asks for.
-libc=$(find "$root/usr/sbin" -type f -exec objdump -T {} + | sed -n 's/.*GLIBC_\([0-9.]*\).*/\1/p' | sort -Vu | tail -n 1)
-if [ -d "$root/usr/share/man" ]; then
-	find "$root/usr/share/man" -type f -exec gzip -9n {} +
-fi
-gzip -9nc "$here/../CHANGELOG.md" >"$doc/changelog.gz"
-rm -f "$doc/CHANGELOG.md"
-maintainer="${DEBFULLNAME:-$(id -un)} <${DEBEMAIL:-$(id -un)@$(uname -n)}>"
-gzip -9nc >"$doc/changelog.Debian.gz" <<END
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/orderly"
+cp -R "$TOP/packaging/debian" "$work/orderly/debian"
+cd "$work/orderly"
+maintainer="${DEBFULLNAME:-Built with make deb} <${DEBEMAIL:-orderly@example.org}>"
+sed "s|@MAINTAINER@|$maintainer|" "$TOP/packaging/debian/control" >debian/control
+cat >debian/changelog <<END
 orderly ($VERSION-1local1) unstable; urgency=medium
 
   * Built with make deb; what changed is in changelog.gz.
 
- -- $maintainer  $(date -uR)
+ -- $maintainer  $(date -uRd "@$SOURCE_DATE_EPOCH")
 END
-cat >"$doc/copyright" <<END
-Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
-Upstream-Name: orderly
-
-Files: *
-Copyright: 2026 the Orderly authors
-License: Apache-2.0
- On Debian systems the full text of this license is in
- /usr/share/common-licenses/Apache-2.0.
-END
-
-mkdir "$root/DEBIAN"
-if [ -d "$root/etc" ]; then
-	find "$root/etc" -type f | sed "s|^$root||" | sort >"$root/DEBIAN/conffiles"
+# -d: the programs are built already, so what builds them need not be a package.
+if ! dpkg-buildpackage -d -b -us -uc >"$work/log" 2>&1; then
+	cat "$work/log" >&2
+	exit 1
 fi
-cat >"$root/DEBIAN/control" <<END
-Package: orderly
-Version: $VERSION-1local1
-Architecture: $architecture
-Maintainer: $maintainer
-Installed-Size: $(du -ks "$root" | cut -f1)
-Depends: libc6 (>= $libc), libgcc-s1
-Suggests: openssh-client, cron, iputils-ping, iputils-arping, pacemaker
-Section: admin
-Priority: optional
-Description: bring a cluster up and down in order, hand its storage over
- Six small programs: seqfile, cstartup and cshutdown start and stop the nodes
- of a cluster, many at once and never before what they depend on; habackup,
- ha-release and ha-takeover hand shared storage from one controller to
- another without losing data.
- .
- They keep the names, flags and files of the commands of IBM PSSP and of
- Sun Ops Center.
-END
-mkdir -p "$DEB_DIR"
-dpkg-deb --root-owner-group --build "$root" "$DEB_DIR/orderly_$VERSION-1local1_$architecture.deb"
+for package in "$work"/*.deb; do
+	mv "$package" "$DEB_DIR/"
+	echo "$DEB_DIR/$(basename "$package")"
+done

@@ -1,62 +1,105 @@
 #!/bin/sh
-# Installs what was built; `make install` names the folders.
+# Installs what was built (`install.sh`), or removes it (`install.sh uninstall`); `make` names the folders.
+# One list serves both, so what was installed is what is removed. Folders that others use as well stay.
 set -eu
-: "${BIN_DIR:?}" "${SBINDIR:?}" "${MANDIR:?}" "${DOCDIR:?}" "${SYSCONFDIR:?}" "${UNITDIR:?}" "${PREFIX:?}" "${PROGRAMS:?}"
+: "${BIN_DIR:?}" "${SBINDIR:?}" "${MANDIR:?}" "${DOCDIR:?}" "${SYSCONFDIR:?}" "${UNITDIR:?}" "${OCFDIR:?}"
+: "${BASHCOMPDIR:?}" "${ZSHCOMPDIR:?}" "${FISHCOMPDIR:?}" "${PROGRAMS:?}"
 DESTDIR=${DESTDIR:-}
 INSTALL=${INSTALL:-install}
 here=$(dirname "$0")
 top=$here/..
+task=${1:-install}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
-# put MODE SOURCE... FOLDER: installs what is there of the sources.
+# put MODE SOURCE... FOLDER: installs the sources in a folder, or removes them from it.
 put() {
 	mode=$1
 	shift
-	for last; do :; done
+	for folder; do :; done
 	while [ $# -gt 1 ]; do
-		if [ -f "$1" ]; then
-			$INSTALL -d -m 755 "$DESTDIR$last"
-			echo "install $1 in $DESTDIR$last"
-			$INSTALL -m "$mode" "$1" "$DESTDIR$last/"
+		if [ "$task" = uninstall ]; then
+			remove "$folder/$(basename "$1")"
+		elif [ -f "$1" ]; then
+			$INSTALL -d -m 755 "$DESTDIR$folder"
+			echo "install $1 in $DESTDIR$folder"
+			$INSTALL -m "$mode" "$1" "$DESTDIR$folder/"
 		fi
 		shift
 	done
 }
 
-for program in $PROGRAMS; do
-	[ -x "$BIN_DIR/$program" ] || { echo "install: $BIN_DIR/$program is missing: run make first" >&2; exit 1; }
-done
+remove() {
+	if [ -e "$DESTDIR$1" ] || [ -L "$DESTDIR$1" ]; then
+		echo "remove $DESTDIR$1"
+		rm -f "$DESTDIR$1"
+	fi
+}
+
+# A live system: not a folder that a package is made of.
+is_live() { [ -z "$DESTDIR" ] && [ -d /run/systemd/system ]; }
+
+case $task in
+install)
+	for program in $PROGRAMS; do
+		[ -x "$BIN_DIR/$program" ] || { echo "install: $BIN_DIR/$program is missing: run make first" >&2; exit 1; }
+	done
+	;;
+uninstall)
+	# Else the timer would go on without its unit, and its link would lead nowhere.
+	if is_live && [ -f "$UNITDIR/habackup.timer" ]; then
+		systemctl disable --now habackup.timer
+	fi
+	;;
+*)
+	echo "usage: install.sh [install|uninstall]" >&2
+	exit 2
+	;;
+esac
+
 for program in $PROGRAMS csLogger; do
 	put 755 "$BIN_DIR/$program" "$SBINDIR"
 done
-# The old name for "restore the latest snapshot"; one program, two names.
-ln -sf habackup "$DESTDIR$SBINDIR/harestore"
+# The old name for "restore the latest snapshot"; one program, two names, one page.
+if [ "$task" = install ]; then
+	ln -sf habackup "$DESTDIR$SBINDIR/harestore"
+else
+	remove "$SBINDIR/harestore"
+fi
+echo ".so man8/habackup.8" >"$work/harestore.8"
 
 put 644 "$top"/man/*.5 "$MANDIR/man5"
 put 644 "$top"/man/*.7 "$MANDIR/man7"
-put 644 "$top"/man/*.8 "$MANDIR/man8"
-if [ -f "$DESTDIR$MANDIR/man8/habackup.8" ]; then
-	echo ".so man8/habackup.8" >"$DESTDIR$MANDIR/man8/harestore.8"
-	chmod 644 "$DESTDIR$MANDIR/man8/harestore.8"
-fi
+put 644 "$top"/man/*.8 "$work/harestore.8" "$MANDIR/man8"
 put 644 "$top/README.md" "$top/CHANGELOG.md" "$DOCDIR"
 put 644 "$top"/examples/*.toml "$top"/examples/*.json "$top"/examples/*Seq "$DOCDIR/examples"
 
-# The hourly job of habackup, for cron and for systemd; both do nothing where the asset is not held.
-# They are written for /usr/sbin; where the programs lie elsewhere, they say so.
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-for job in "$here"/habackup.cron "$here"/*.service "$here"/*.timer; do
-	[ -f "$job" ] || continue
+# The hourly job of habackup, for cron and for systemd, and the agent are written for /usr/sbin; where the programs
+# lie elsewhere, they say so.
+for job in "$here"/habackup.cron "$here"/habackup.service "$here"/habackup.timer; do
 	sed "s|/usr/sbin/|$SBINDIR/|g" "$job" >"$work/$(basename "$job" .cron)"
 done
+sed "s|:/usr/sbin:/usr/local/sbin|&:$SBINDIR|" "$top/ocf/asset" >"$work/asset"
 put 644 "$work/habackup" "$SYSCONFDIR/cron.d"
-put 644 "$work"/*.service "$work"/*.timer "$UNITDIR"
-# Pacemaker looks for agents in one place, whatever the prefix is.
-put 755 "$top/ocf/asset" "${OCFDIR:-/usr/lib/ocf/resource.d}/orderly"
+put 644 "$work/habackup.service" "$work/habackup.timer" "$UNITDIR"
+put 755 "$work/asset" "$OCFDIR/orderly"
 
-share=$PREFIX/share
 for program in $PROGRAMS csLogger harestore; do
-	put 644 "$BIN_DIR/completions/$program.bash" "$share/bash-completion/completions"
-	put 644 "$BIN_DIR/completions/_$program" "$share/zsh/site-functions"
-	put 644 "$BIN_DIR/completions/$program.fish" "$share/fish/vendor_completions.d"
+	# bash-completion looks for the very name of a program.
+	[ "$task" = uninstall ] || cp "$BIN_DIR/completions/$program.bash" "$work/$program" 2>/dev/null || continue
+	put 644 "$work/$program" "$BASHCOMPDIR"
+	put 644 "$BIN_DIR/completions/_$program" "$ZSHCOMPDIR"
+	put 644 "$BIN_DIR/completions/$program.fish" "$FISHCOMPDIR"
 done
+
+if [ "$task" = uninstall ]; then
+	# What nobody else puts anything into; whatever somebody did put there stays, and its folder.
+	for folder in "$DOCDIR/examples" "$DOCDIR" "$OCFDIR/orderly"; do
+		rmdir "$DESTDIR$folder" 2>/dev/null || :
+	done
+	if is_live; then
+		systemctl daemon-reload
+	fi
+elif is_live; then
+	echo "for an hourly snapshot: systemctl daemon-reload && systemctl enable --now habackup.timer"
+fi

@@ -30,23 +30,37 @@ pub struct Booted<'a> {
 impl<'a> Booted<'a> {
     /// Boots a container of this name (`uname -n`) with these units: name and text of each.
     pub fn new(bed: &'a Bed, name: &str, units: &[(&str, String)]) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
         let lone = "[Unit]\nDefaultDependencies=no\n";
         for (unit, text) in units.iter().chain(&[("up.target", String::new())]) {
             bed.write(format!("units/{unit}"), format!("{lone}{text}"));
         }
-        let nspawn = real::find("systemd-nspawn").expect("systemd-nspawn is there");
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let root = bed.root().display();
-        let mut command = Command::new(nspawn);
-        command.args(["-q", "-D", "/", "--volatile=yes", "--boot", "--private-network", "--register=no"]);
-        command.args(["--keep-unit", "--resolv-conf=off", "--timezone=off", "--link-journal=no"]);
-        command.arg("--console=pipe").arg(format!("--hostname={name}"));
-        command.arg(format!("--machine=orderly-{}-{count}", std::process::id()));
-        command.arg(format!("--bind={root}"));
+        let mut command = nspawn(bed, name);
+        command.args(["-D", "/", "--volatile=yes"]);
         command.arg(format!("--bind-ro={}", binaries::folder().display()));
         command.arg(format!("--setenv=SYSTEMD_UNIT_PATH={root}/units"));
-        command.args(["systemd.unit=up.target", "systemd.show_status=no"]);
+        Self::boot(bed, name, command, "up.target")
+    }
+
+    /// Boots a container that has a copy of everything on this machine's root file system, as packages are installed
+    /// in. What is written there goes no further. None of the machine's services is started.
+    pub fn whole(bed: &'a Bed, name: &str) -> Self {
+        std::fs::create_dir(bed.path("machine")).expect("make a folder for a container");
+        let mut inner = nspawn(bed, name);
+        inner.arg("-D").arg(bed.path("machine/root"));
+        // An overlay cannot keep what is written below what it lies over, so that is kept in memory.
+        let script = "set -e; cd \"$0\"; mount -t tmpfs tmpfs machine; mkdir machine/made machine/work machine/root\n\
+                      mount -t overlay overlay -o lowerdir=/,upperdir=machine/made,workdir=machine/work machine/root\n\
+                      rm -f machine/root/usr/sbin/policy-rc.d machine/root/etc/hostname; exec \"$@\"";
+        let mut command = Command::new(real::find("unshare").expect("unshare is there"));
+        command.args(["-m", "--propagation", "private", "sh", "-c", script]).arg(bed.root());
+        command.arg(inner.get_program()).args(inner.get_args());
+        Self::boot(bed, name, command, "sysinit.target")
+    }
+
+    /// Starts the container with this target, and waits until that is reached.
+    fn boot(bed: &'a Bed, name: &str, mut command: Command, target: &str) -> Self {
+        command.arg(format!("systemd.unit={target}")).arg("systemd.show_status=no");
         let console = std::fs::File::create(bed.path("console")).expect("make a file for the console");
         command.stdout(console.try_clone().expect("share the console")).stderr(console);
         let mut container = crate::start(command.stdin(Stdio::null()).env("ORDERLY_BED", bed.root()));
@@ -67,7 +81,7 @@ impl<'a> Booted<'a> {
             let found = std::fs::read_to_string(&children).unwrap_or_default();
             found.trim().clone_into(&mut first);
             let asked = (!first.is_empty())
-                .then(|| enter(bed.shell("systemctl is-active up.target"), &first))
+                .then(|| enter(bed.shell(&format!("systemctl is-active {target}")), &first))
                 .map(|asked| asked.any_status().any_stdout().any_stderr().run());
             asked.is_some_and(|asked| asked.stdout == "active\n")
         });
@@ -93,6 +107,19 @@ impl<'a> Booted<'a> {
     pub fn shell(&self, line: &str) -> Program<'a> {
         enter(self.bed.shell(line), &self.first)
     }
+}
+
+/// Returns the start of a container, without its root and its target.
+fn nspawn(bed: &Bed, name: &str) -> Command {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut command = Command::new(real::find("systemd-nspawn").expect("systemd-nspawn is there"));
+    command.args(["-q", "--boot", "--private-network", "--register=no", "--keep-unit"]);
+    command.args(["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe"]);
+    command.arg(format!("--hostname={name}"));
+    command.arg(format!("--machine=orderly-{}-{count}", std::process::id()));
+    command.arg(format!("--bind={}", bed.root().display()));
+    command
 }
 
 fn enter<'a>(program: Program<'a>, first: &str) -> Program<'a> {

@@ -18,9 +18,12 @@ fn the_shipped_cron_file_takes_a_snapshot_in_silence() {
     bed.tools(&["cron", "mkdir", "cp", "chmod", "chown"]);
     bed.write("source/a", "1");
     let shipped = fs::read_to_string(bed::binaries::workspace().join("packaging/habackup.cron")).unwrap();
-    let hourly = "\n7 * * * * root test -d /run/systemd/system || /usr/sbin/habackup -q --if-held\n";
+    let hourly = "\n7 * * * * root if [ ! -d /run/systemd/system ] && [ -x /usr/sbin/habackup ] && [ -e /etc/orderly/ha.toml ]; \
+                  then /usr/sbin/habackup -q --if-held; fi\n";
     assert!(shipped.contains(hourly), "{shipped}");
-    bed.write("jobs/habackup", shipped.replace("\n7 * * * * root", "\n* * * * * root"));
+    let here = format!("{}/etc/ha.toml", bed.root().display());
+    let job = shipped.replace("\n7 * * * * root", "\n* * * * * root").replace("/etc/orderly/ha.toml", &here);
+    bed.write("jobs/habackup", job);
     bed.write("crontab", "");
     let host = holder(&bed, "ec1");
     let program = host.shell("command -v habackup").any_stdout().run().stdout;

@@ -2,12 +2,13 @@
 
 use bed::binaries::{self, workspace};
 use bed::{Bed, Program};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// What the scripts of the yard use of a Debian machine.
-const TOOLS: [&str; 22] = [
+const TOOLS: [&str; 23] = [
     "basename", "cat", "chmod", "cp", "date", "dirname", "head", "id", "install", "ln", "mkdir", "mktemp",
-    "mount", "rm", "sed", "sh", "tail", "umount", "unshare", "wc", "mv", "sync",
+    "mount", "rm", "sed", "sh", "tail", "umount", "unshare", "wc", "mv", "rmdir", "sync",
 ];
 
 fn script<'a>(bed: &'a Bed, name: &str) -> Program<'a> {
@@ -15,23 +16,49 @@ fn script<'a>(bed: &'a Bed, name: &str) -> Program<'a> {
     bed.external(workspace().join("packaging").join(name)).env("BIN_DIR", bed.path("bin"))
 }
 
+/// What `make install PREFIX=/opt/orderly` tells the script.
+fn installer<'a>(bed: &'a Bed, task: &[&str]) -> Program<'a> {
+    script(bed, "install.sh")
+        .args(task)
+        .env("DESTDIR", bed.path("target"))
+        .env("SBINDIR", "/opt/orderly/sbin")
+        .env("MANDIR", "/opt/orderly/share/man")
+        .env("DOCDIR", "/opt/orderly/share/doc/orderly")
+        .env("SYSCONFDIR", "/opt/orderly/etc")
+        .env("UNITDIR", "/opt/orderly/lib/systemd/system")
+        .env("OCFDIR", "/opt/orderly/lib/ocf/resource.d")
+        .env("BASHCOMPDIR", "/opt/orderly/share/bash-completion/completions")
+        .env("ZSHCOMPDIR", "/opt/orderly/share/zsh/site-functions")
+        .env("FISHCOMPDIR", "/opt/orderly/share/fish/vendor_completions.d")
+        .env("PROGRAMS", binaries::PROGRAMS.join(" "))
+}
+
+/// Puts the programs and their completions where `BIN_DIR` has them.
+pub(crate) fn with_completions(bed: &Bed) {
+    let built = std::env::current_exe().unwrap();
+    let writer = built.parent().unwrap().parent().unwrap().join("examples/completions");
+    bed.external(writer).arg(bed.path("bin/completions")).run();
+}
+
+/// Returns all files and links below a folder.
+fn files_below(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files_below(&entry.path()));
+        } else {
+            found.insert(entry.path());
+        }
+    }
+    found
+}
+
 #[test]
 fn what_is_installed_is_what_an_administrator_looks_for() {
     let bed = Bed::new();
-    let target = bed.path("target");
-    let prefix = |below: &str| format!("/opt/orderly/{below}");
-    script(&bed, "install.sh")
-        .env("DESTDIR", &target)
-        .env("PREFIX", "/opt/orderly")
-        .env("SBINDIR", prefix("sbin"))
-        .env("MANDIR", prefix("share/man"))
-        .env("DOCDIR", prefix("share/doc/orderly"))
-        .env("SYSCONFDIR", "/etc")
-        .env("UNITDIR", "/lib/systemd/system")
-        .env("PROGRAMS", binaries::PROGRAMS.join(" "))
-        .any_stdout()
-        .run();
-    let installed = |below: &str| target.join("opt/orderly").join(below);
+    with_completions(&bed);
+    installer(&bed, &[]).any_stdout().run();
+    let installed = |below: &str| bed.path("target/opt/orderly").join(below);
     for name in binaries::PROGRAMS {
         bed.external(installed("sbin").join(name)).arg("--version").any_stdout().run();
     }
@@ -44,22 +71,61 @@ fn what_is_installed_is_what_an_administrator_looks_for() {
         // harestore has a page of its own name, which is habackup's.
         assert_eq!(pages, written + usize::from(section == "8"), "pages of section {section}");
     }
-    let agent = target.join("usr/lib/ocf/resource.d/orderly/asset");
-    bed.external("/bin/sh").arg("-n").arg(agent).run();
-    let job = std::fs::read_to_string(target.join("etc/cron.d/habackup")).unwrap();
-    assert!(job.contains("/opt/orderly/sbin/habackup -q --if-held"), "{job}");
+    bed.external("/bin/sh").arg("-n").arg(installed("lib/ocf/resource.d/orderly/asset")).run();
+    // What is written for /usr/sbin finds the programs where they are.
+    for (file, wanted) in [
+        ("etc/cron.d/habackup", "/opt/orderly/sbin/habackup -q --if-held"),
+        ("lib/systemd/system/habackup.service", "ExecStart=/opt/orderly/sbin/habackup -q --if-held"),
+        ("lib/ocf/resource.d/orderly/asset", ":/opt/orderly/sbin command -v"),
+    ] {
+        let text = std::fs::read_to_string(installed(file)).unwrap();
+        assert!(text.contains(wanted), "{file}: {text}");
+    }
+    for program in binaries::PROGRAMS.iter().chain(&["csLogger", "harestore"]) {
+        for file in [
+            format!("share/bash-completion/completions/{program}"),
+            format!("share/zsh/site-functions/_{program}"),
+            format!("share/fish/vendor_completions.d/{program}.fish"),
+        ] {
+            assert!(installed(&file).exists(), "{file}");
+        }
+    }
+    // Nothing is written beside the prefix.
+    let beside: Vec<PathBuf> = files_below(&bed.path("target"))
+        .into_iter()
+        .filter(|file| !file.starts_with(bed.path("target/opt/orderly")))
+        .collect();
+    assert_eq!(beside, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_is_uninstalled_is_what_was_installed_and_nothing_else() {
+    let bed = Bed::new();
+    with_completions(&bed);
+    // Files of others in the folders that are shared, and one of the administrator's in a folder of ours.
+    for below in ["sbin/other", "share/man/man8/other.8", "etc/cron.d/other", "share/doc/orderly/notes"] {
+        bed.write(format!("target/opt/orderly/{below}"), "mine");
+    }
+    let before = files_below(&bed.path("target"));
+    installer(&bed, &[]).any_stdout().run();
+    assert!(files_below(&bed.path("target")).len() > before.len() + 50, "it was installed");
+    // What was built is gone by then, as after `make clean`.
+    let task = || installer(&bed, &["uninstall"]).env("BIN_DIR", bed.path("gone"));
+    task().any_stdout().run();
+    assert_eq!(files_below(&bed.path("target")), before);
+    for ours in ["share/doc/orderly/examples", "lib/ocf/resource.d/orderly"] {
+        assert!(!bed.path("target/opt/orderly").join(ours).exists(), "{ours}");
+    }
+    // Where nothing is installed, nothing is to be removed.
+    task().run();
+    assert_eq!(files_below(&bed.path("target")), before);
 }
 
 #[test]
 fn a_program_that_was_not_built_stops_the_installation_before_anything_is_written() {
     let bed = Bed::new();
-    let mut install =
-        script(&bed, "install.sh").env("BIN_DIR", bed.path("empty")).env("DESTDIR", bed.path("target"));
-    for name in ["SBINDIR", "MANDIR", "DOCDIR", "SYSCONFDIR", "UNITDIR", "PREFIX"] {
-        install = install.env(name, "/x");
-    }
-    install
-        .env("PROGRAMS", "seqfile")
+    installer(&bed, &[])
+        .env("BIN_DIR", bed.path("empty"))
         .status(1)
         .stderr("install: [ROOT]/empty/seqfile is missing: run make first\n")
         .run();

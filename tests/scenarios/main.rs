@@ -42,6 +42,7 @@ mod order;
 mod own_crash;
 mod own_feet;
 mod own_word;
+mod packages;
 mod pair;
 mod power_examples;
 mod powercut;
