@@ -1,7 +1,8 @@
 //! What can be known of a release before its first step: whether its programs are there, and, for `-n`, what
 //! would come of its backup.
 
-use crate::off_command;
+use crate::{Part, UNPROVEN, off_command};
+use orderly_exec::Status;
 use orderly_exec::reporter::Reporter;
 use orderly_host::action::Action;
 use orderly_host::handover::{self, Program};
@@ -47,4 +48,13 @@ pub(crate) fn backup(
         Backing::Made => reporter.say(said),
     }
     Ok(Some(backing))
+}
+
+/// Returns how a run would end of which no step fails; says so where that is not well.
+pub(crate) fn end(left_out: &[Part], machine: &Machine<'_>, reporter: &Reporter) -> Status {
+    if !left_out.contains(&Part::Proof) {
+        return Status::Done;
+    }
+    reporter.warn(format!("would end NOT safe to take over: {}: {UNPROVEN}", machine.asset.title()));
+    Status::Stuck
 }

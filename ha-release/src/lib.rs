@@ -33,6 +33,9 @@ use std::time::Duration;
 
 const PROGRAM: Program = Program::Release;
 
+/// Why a release without its proof is never safe.
+const UNPROVEN: &str = "the proof was left out";
+
 /// Returns the command line as data, for tests, man pages and completions.
 pub fn command() -> clap::Command {
     Args::command()
@@ -99,12 +102,11 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     if let Some(stored) = unfinished.as_ref() {
         insist_not_elsewhere(&mut machine)?;
         if args.flags.dry_run {
-            let Beginning { backs_up, takes_back } = handover::beginning(stored, &mut machine)?;
-            let status = if takes_back { Status::Failed } else { Status::Refused };
+            let Beginning { backs_up, failing } = handover::beginning(stored, &mut machine)?;
             let outlook = foresee::backup(backs_up, &mut machine, &reporter);
-            let outlook = outlook.map_err(|why| fail(status, why))?;
+            let outlook = outlook.map_err(|why| fail(failing, why))?;
             handover::show_unfinished(stored, outlook.as_ref(), &mut machine, &mut reporter)?;
-            return Ok(Status::Done);
+            return Ok(foresee::end(&left_out, &machine, &reporter));
         }
         let (ending, journal) = handover::finish(PROGRAM, stored, &mut machine, &mut reporter)?;
         return report(&args, &mut machine, &mut reporter, ending, journal);
@@ -140,11 +142,11 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     }
     if args.flags.dry_run {
         handover::show_plan(&found.plan, outlook.as_ref(), &mut machine, &mut reporter);
-        if args.poweroff {
+        if args.poweroff && !left_out.contains(&Part::Proof) {
             let off = off_command(config.platform).map(str::to_owned).to_vec();
             handover::show_step("power off", &[off], &mut reporter);
         }
-        return Ok(Status::Done);
+        return Ok(foresee::end(&left_out, &machine, &reporter));
     }
     machine.note_source().or_status(Status::Refused)?;
     reporter.show_progress();
@@ -159,12 +161,10 @@ fn hold_room(args: &Args) -> anyhow::Result<Option<Room>> {
     if args.status || args.holders.is_some() {
         return Ok(None);
     }
-    if args.flags.dry_run {
-        return Room::look().or_status(Status::Refused).map(|()| None);
-    }
-    match Room::hold() {
+    let held = if args.flags.dry_run { Room::look().map(|()| None) } else { Room::hold().map(Some) };
+    match held {
         Err(_) if args.no_unwind => Ok(None),
-        held => held.or_status(Status::Refused).map(Some),
+        held => held.or_status(Status::Refused),
     }
 }
 
@@ -274,7 +274,7 @@ fn report(
     let skipped: Vec<String> = args.left_out().iter().map(|part| part.word().to_owned()).collect();
     let unproven = args.left_out().contains(&Part::Proof);
     let why = match ending.verdict {
-        Verdict::Completed if unproven => Some("the proof was left out".to_owned()),
+        Verdict::Completed if unproven => Some(UNPROVEN.to_owned()),
         Verdict::Completed => None,
         Verdict::Unwound => Some(format!("{}: {}", as_before(machine), ending.clause())),
         Verdict::Stuck => Some(format!("a person must look: {}", ending.clause())),

@@ -27,9 +27,10 @@ pub(crate) struct Found {
 
 impl Found {
     /// Makes a plan of which nothing is taken back: a service that is started again on a host that a
-    /// cluster manager is about to power off would lose what it writes.
+    /// cluster manager is about to power off would lose what it writes. A backup leaves nothing to take back, so one
+    /// that fails still refuses the release.
     pub(crate) fn never_unwind(&mut self) {
-        for step in &mut self.plan.steps {
+        for step in self.plan.steps.iter_mut().filter(|step| step.action != Action::Backup) {
             step.undo = Undo::Never;
         }
     }
@@ -120,6 +121,15 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part], manner: Manner)
             maker.against.extend(machine.asset.against_releasing());
         }
         maker.asset(machine, &mounts);
+        if !wanted(Part::Loopbacks) {
+            maker.loopbacks_left(machine, &mounts);
+        }
+    } else if wanted(Part::Proof) && state == State::Held {
+        maker.against.push(
+            "--skip asset leaves the asset held here, so the proof would fail; do without --skip asset, or use \
+             --skip asset,proof, which stops the services and is never safe"
+                .to_owned(),
+        );
     }
     // Proven while the asset can still be seen: what comes next may take it out of sight.
     if wanted(Part::Proof) {
@@ -235,6 +245,25 @@ impl Maker {
                     loopback.source.display()
                 )),
                 (None, None) => {}
+            }
+        }
+    }
+
+    /// A loopback that is left out keeps the asset busy, unless the asset takes its mounts along.
+    fn loopbacks_left(&mut self, machine: &Machine<'_>, mounts: &Mounts) {
+        let goes_by_itself = self
+            .steps
+            .iter()
+            .any(|step| matches!(&step.action, Action::Release { mounts } if machine.goes_by_itself(mounts)));
+        if goes_by_itself {
+            return;
+        }
+        for loopback in &machine.config.loopbacks {
+            if loopback_mount(machine.asset.as_ref(), loopback, mounts).is_some() {
+                let at = show(&[loopback.at.display().to_string()]);
+                self.against.push(format!(
+                    "{at} is mounted and keeps the asset busy; umount {at}, or do without --skip loopbacks"
+                ));
             }
         }
     }

@@ -90,6 +90,12 @@ fn a_state_directory_that_is_nearly_full_refuses_before_anything_is_stopped() {
     }
     assert!(pair.acts().is_empty(), "{:?}", pair.acts());
     assert_eq!(pair.world(1), before);
+    // What a cluster manager stops is stopped all the same, as -n says.
+    pair.release(1).args(["-n", "--no-unwind"]).any_stdout().any_stderr().run();
+    pair.release(1).arg("--no-unwind").any_stdout().any_stderr().run();
+    pair.shell(1, "rm -f state/ec1/filler").run();
+    pair.way_back(1).any_stdout().any_stderr().run();
+    fill(300);
     // Somebody else fills it amid the run: what was held is used.
     pair.shell(1, "rm -f state/ec1/filler").run();
     let service = bed.read("fakes/svc");

@@ -370,3 +370,138 @@ fn a_dry_run_where_the_asset_is_here_tries_the_restore_that_is_due() {
     pair.shell(2, "for f in at/habackup/2*/tree/$ORDERLY_BED/outside/file; do mv was $f; done").run();
     takeover().any_stdout().stderr_contains("restore: done").run();
 }
+
+/// With each flag, where the backup would fail: with --no-unwind `-n` said 4 and the run ended with 5, though it had
+/// changed nothing.
+#[test]
+fn with_each_flag_a_backup_that_fails_refuses_the_release_and_its_dry_run() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tools(&["mkdir"]);
+    let pair = Pair::new(&bed, &Asset::Whole);
+    pair.shell(1, "mkdir at/habackup && /bin/chown 54321 at/habackup").run();
+    let before = pair.world(1);
+    let mut wrong = Vec::new();
+    for flags in [
+        "",
+        "--no-unwind",
+        "--new-plan",
+        "--new-plan --no-unwind",
+        "--json",
+        "--json -q --no-unwind",
+        "-q",
+        "-v",
+        "--kill",
+        "--poweroff",
+        "--after 7",
+        "--record copy",
+        "--timeout 5s",
+        "--skip boot",
+        "--skip services",
+        "--skip addresses",
+        "--skip shares",
+        "--skip services,addresses,shares,proof --no-unwind",
+        "--skip proof",
+        "--skip loopbacks,asset,proof",
+    ] {
+        let run = || pair.release(1).args(flags.split_whitespace()).any_status().any_stdout().any_stderr();
+        pair.forget();
+        let (shown, ended) = (run().arg("-n").run(), run().run());
+        let acts: Vec<String> = pair.acts().into_iter().filter(|act| !act.contains("habackup")).collect();
+        let say = |text: &str| text.contains("belongs to user 54321; chown root it; and no whole snapshot");
+        let is_told =
+            say(&shown.stderr) && say(&ended.stderr) && ended.stderr.contains("NOT safe to take over: ");
+        let records = flags.contains("--json").then(|| (shown.records().pop(), ended.records().pop()));
+        let is_recorded = records.is_none_or(|(shown, ended)| {
+            shown.is_some_and(|one| one["record"] == "failure")
+                && ended.is_some_and(|one| one["safe"] == false)
+        });
+        if (shown.status, ended.status) != (4, 4) || !is_told || !is_recorded || !acts.is_empty() {
+            wrong.push(format!(
+                "{flags}: {} {}\n{}{}{acts:?}",
+                shown.status, ended.status, shown.stderr, ended.stderr
+            ));
+        }
+        assert_eq!(pair.world(1), before, "{flags}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+
+    // What was begun in earnest, and needs its backup anew, ends with 5, or with 1 where it is taken back.
+    for (manner, status) in [(&["--no-unwind"][..], 5), (&[], 1)] {
+        pair.shell(1, "/bin/chown 0 at/habackup").run();
+        pair.trouble("before 3");
+        pair.release(1).args(manner).status(128 + 9).any_stdout().any_stderr().run();
+        pair.forget();
+        pair.shell(1, "svc proxy start; mv at/habackup/latest was; /bin/rm -r at/habackup/2*; /bin/chown 54321 at/habackup")
+            .any_stderr()
+            .any_status()
+            .run();
+        let release = || pair.release(1).args(manner);
+        same(&release, status, "belongs to user 54321");
+        pair.shell(1, "/bin/chown 0 at/habackup").run();
+        pair.release(1).args(manner).args(["--new-plan"]).any_stdout().any_stderr().run();
+        pair.way_back(1).any_stdout().any_stderr().run();
+    }
+}
+
+/// With each flag, where nothing is broken: without the loopbacks or the asset `-n` said yes, and the run stopped the
+/// services and failed; without the proof it said yes to what is never safe.
+#[test]
+fn with_each_flag_a_dry_run_ends_as_the_run_does() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Whole);
+    // The share is exported as it is configured from here on.
+    pair.release(1).any_stdout().any_stderr().run();
+    pair.way_back(1).any_stdout().any_stderr().run();
+    let before = pair.world(1);
+    let safe = "released: ";
+    let unproven = "NOT safe to take over: [ROOT]/source: the proof was left out";
+    let unproven = unproven.replace("[ROOT]", &bed.root().display().to_string());
+    let busy = "/loop, or do without --skip loopbacks";
+    let held = "--skip asset leaves the asset held here";
+    let mut wrong = Vec::new();
+    for (flags, status, said) in [
+        ("", 0, safe),
+        ("--no-unwind", 0, safe),
+        ("--new-plan", 0, safe),
+        ("--json", 0, safe),
+        ("--kill", 0, safe),
+        ("--no-backup", 0, safe),
+        ("--skip boot,backup,services,addresses,shares", 0, safe),
+        ("--skip loopbacks", 4, busy),
+        ("--skip loopbacks --no-unwind", 4, busy),
+        ("--skip asset", 4, held),
+        ("--skip asset --no-unwind", 4, held),
+        ("--skip loopbacks,asset", 4, held),
+        ("--skip proof", 5, &unproven),
+        ("--skip proof --no-unwind --no-backup", 5, &unproven),
+        ("--skip asset,proof", 5, &unproven),
+        ("--skip loopbacks,asset,proof", 5, &unproven),
+    ] {
+        let run = || pair.release(1).args(flags.split_whitespace()).any_status().any_stdout().any_stderr();
+        let shown = run().arg("-n").run();
+        let between = pair.world(1);
+        let ended = run().run();
+        let told = [&shown, &ended].map(|one| format!("{}{}", one.stdout, one.stderr).contains(said));
+        let is_told = told[1] && (told[0] || status == 0);
+        let is_kept = status != 4 || pair.world(1) == before;
+        if (shown.status, ended.status) != (status, status) || !is_told || !is_kept || between != before {
+            wrong.push(format!(
+                "{flags}: {} {}\n{}{}",
+                shown.status, ended.status, shown.stderr, ended.stderr
+            ));
+        }
+        if pair.holders().is_empty() {
+            // Those that were left out.
+            pair.shell(1, "svc proxy stop; svc ec stop").run();
+        }
+        pair.takeover(1).args(["--new-plan", "--peer-down", "ec2"]).any_stdout().any_stderr().run();
+        assert_eq!(pair.world(1), before, "{flags}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

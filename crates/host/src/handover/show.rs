@@ -4,10 +4,11 @@ use crate::action::{Action, Perform};
 use crate::config::Argv;
 use crate::machine::{Backing, Machine};
 use anyhow::Context;
+use orderly_exec::Status;
 use orderly_exec::job::show;
 use orderly_exec::journal::{Header, Stored};
 use orderly_exec::reporter::Reporter;
-use orderly_plan::step::{Next, Plan, Progress, Record, Step, StepId, Undo, Verdict};
+use orderly_plan::step::{Next, Plan, Progress, Record, StepId, Undo, Verdict};
 
 /// Returns what finishing a run would do: what is left of it, and the backup anew where it counts no more.
 fn left(stored: &Stored<Action>, machine: &mut Machine<'_>) -> anyhow::Result<Vec<Next>> {
@@ -25,13 +26,13 @@ fn left(stored: &Stored<Action>, machine: &mut Machine<'_>) -> anyhow::Result<Ve
     Ok(left)
 }
 
-/// What finishing a run begins with.
+/// The backup that finishing a run begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Beginning {
     /// It would take a backup.
     pub backs_up: bool,
-    /// There is something to take back should that fail.
-    pub takes_back: bool,
+    /// How the run would end if that failed.
+    pub failing: Status,
 }
 
 /// Tells what finishing a run begins with.
@@ -41,14 +42,19 @@ pub struct Beginning {
 pub fn beginning(stored: &Stored<Action>, machine: &mut Machine<'_>) -> anyhow::Result<Beginning> {
     let plan = &stored.header.plan;
     let is_backup = |next: &Next| matches!(next, Next::Run(id) if plan.steps[id.0].action == Action::Backup);
-    let progress = Progress::replay(plan, &stored.records()).context("replay the journal")?;
-    let is_undone = |(index, step): (usize, &Step<Action>)| {
-        progress.is_done(StepId(index)) && !matches!(step.undo, Undo::Nothing | Undo::Never)
+    let Some(Next::Run(backup)) = left(stored, machine)?.into_iter().find(is_backup) else {
+        return Ok(Beginning { backs_up: false, failing: Status::Refused });
     };
-    Ok(Beginning {
-        backs_up: left(stored, machine)?.iter().any(is_backup),
-        takes_back: plan.steps.iter().enumerate().any(is_undone),
-    })
+    let mut progress = Progress::replay(plan, &stored.records()).context("replay the journal")?;
+    for record in [Record::Resumed, Record::Started(backup), Record::Failed(backup)] {
+        progress.record(record).context("foresee a backup that fails")?;
+    }
+    let failing = match progress.next() {
+        Next::Undo(_) => Status::Failed,
+        Next::Finished(Verdict::Stuck) => Status::Stuck,
+        Next::Run(_) | Next::Finished(_) => Status::Refused,
+    };
+    Ok(Beginning { backs_up: true, failing })
 }
 
 /// Shows what finishing a run would do (`-n`).

@@ -163,8 +163,9 @@ impl Machine<'_> {
             }
         }
         // Letting go under a mount in another namespace would say that it is free while it is not.
-        let goes_by_itself = mounts.iter().any(|mount| !self.is_unmounted_by_hand(mount));
-        if !goes_by_itself && let Some(Answer::No(why)) = self.still_mounted() {
+        if !self.goes_by_itself(mounts)
+            && let Some(Answer::No(why)) = self.still_mounted()
+        {
             bail!("{why}");
         }
         self.let_go()?;
@@ -177,6 +178,11 @@ impl Machine<'_> {
             self.runner.pause(LOOKING);
         }
         Ok(())
+    }
+
+    /// Tells whether letting go of the asset unmounts what is still mounted of it.
+    pub fn goes_by_itself(&self, mounts: &[MountSpec]) -> bool {
+        mounts.iter().any(|mount| !self.is_unmounted_by_hand(mount))
     }
 
     pub(super) fn let_go(&mut self) -> anyhow::Result<()> {
