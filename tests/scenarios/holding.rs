@@ -115,6 +115,52 @@ fn a_snapshot_of_an_earlier_holding_is_no_backup_of_this_one_and_is_not_restored
     }
 }
 
+/// The record gave no reason where nothing is ever saved.
+#[test]
+fn a_record_of_a_host_without_a_backup_says_why_nothing_is_restored() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    pair.release(1).any_stdout().any_stderr().run();
+    let told = read_record(&pair, 1);
+    assert!(told["snapshot"].is_null(), "{told}");
+    let why = told["no_snapshot"].as_str().unwrap_or_default();
+    assert!(why.starts_with("ec1 saves nothing: ") && why.ends_with("/ha.toml has no [backup]"), "{told}");
+}
+
+/// "left no newer whole snapshot" was all that was said, also where most of the newest files are in one.
+#[test]
+fn an_incomplete_snapshot_that_is_newer_is_named_where_it_is_not_restored() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    with_backup(&pair);
+    hand_over(&pair, 1, 2);
+    hand_over(&pair, 2, 1);
+    edit(&pair, 1, "v3\n");
+    let good = bed.read("etc/ha.toml");
+    bed.config("ha.toml", good.replace("/outside\"]", "/outside\", \"/nowhere/at/all\"]"));
+    pair.program(1, "habackup").status(1).any_stdout().any_stderr().run();
+    bed.config("ha.toml", &good);
+    pair.release(1).arg("--no-backup").any_stdout().any_stderr().run();
+    let takeover = pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
+    let said = takeover.stderr.split("not restored: ").nth(1).unwrap_or_default();
+    let (id, rest) = said.split_once(", which ec1 could not make whole; ").unwrap_or_default();
+    assert!(id.ends_with(".incomplete"), "{}", takeover.stderr);
+    let line = format!("habackup --restore {id} restores it");
+    assert!(rest.contains(&line), "{}", takeover.stderr);
+    // The line that is shown works.
+    assert_ne!(outside(&pair, 2), "v3\n");
+    let restore = pair.program(2, "habackup").args(["--restore", id, "--yes"]);
+    restore.any_status().any_stdout().any_stderr().run();
+    assert_eq!(outside(&pair, 2), "v3\n");
+}
+
 /// The restore was taken back, the retry that was proposed ran on stale files, and later put them over newer
 /// ones.
 #[test]

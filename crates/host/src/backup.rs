@@ -172,6 +172,18 @@ pub fn newest_restore() -> anyhow::Result<Option<String>> {
 /// When the folder or a manifest cannot be read: a snapshot that is passed over in silence is
 /// missed when it matters. A missing folder has no snapshots.
 pub fn whole_snapshots(backup: &Backup) -> anyhow::Result<Vec<Snapshot>> {
+    snapshots(backup, is_id)
+}
+
+/// Returns the incomplete snapshots, newest first, with the host that made each; each is called by its whole name.
+///
+/// # Errors
+/// As [`whole_snapshots`].
+pub fn incomplete_snapshots(backup: &Backup) -> anyhow::Result<Vec<Snapshot>> {
+    snapshots(backup, |name| name.strip_suffix(".incomplete").is_some_and(is_id))
+}
+
+fn snapshots(backup: &Backup, is_wanted: fn(&str) -> bool) -> anyhow::Result<Vec<Snapshot>> {
     let attempt = || format!("read {}", backup.directory.display());
     let entries = match std::fs::read_dir(&backup.directory) {
         Ok(entries) => entries,
@@ -182,7 +194,7 @@ pub fn whole_snapshots(backup: &Backup) -> anyhow::Result<Vec<Snapshot>> {
     for entry in entries {
         let entry = entry.with_context(attempt)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if is_id(&name) {
+        if is_wanted(&name) {
             ids.push((name, entry.path()));
         }
     }

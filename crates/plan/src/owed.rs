@@ -116,6 +116,25 @@ pub fn passed_over<'a>(
     snapshots.iter().filter(|one| one.host != own).filter(is_passed).collect()
 }
 
+/// Returns the incomplete snapshots of the peer that have, or may have, something newer than what is live here. `last`
+/// is this host's last holding, `done` the snapshot that was restored since.
+pub fn incomplete<'a>(
+    snapshots: &'a [Snapshot],
+    own: &str,
+    last: u64,
+    done: Option<&Snapshot>,
+) -> Vec<&'a Snapshot> {
+    let is_newer = |one: &&Snapshot| match (one.holding, done) {
+        // Within a holding they are named in their order.
+        (Some(holding), Some(done)) if done.holding == Some(holding) && done.host == one.host => {
+            one.id > done.id
+        }
+        (Some(holding), done) => holding > done.and_then(|done| done.holding).unwrap_or(last),
+        (None, done) => done.is_none(),
+    };
+    snapshots.iter().filter(|one| one.host != own).filter(is_newer).collect()
+}
+
 /// What a release record says of snapshots.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -202,6 +221,25 @@ mod tests {
         assert_eq!(ids(3, Some("c")), ["d"]);
         assert_eq!(ids(6, None), ["0"], "of that one nobody knows");
         assert_eq!(last_held(None, &all, "ec2", 1), 3);
+    }
+
+    /// They were passed over without a word.
+    #[test]
+    fn incomplete_snapshots_with_something_newer_are_known() {
+        let all = [
+            made("4.incomplete", "ec1", 4),
+            made("3.incomplete", "ec2", 3),
+            made("2.incomplete", "ec1", 2),
+            Snapshot { holding: None, ..made("0.incomplete", "ec1", 0) },
+        ];
+        let ids = |last, done| {
+            let found = incomplete(&all, "ec2", last, done);
+            found.into_iter().map(|one| one.id.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(3, None), ["4.incomplete", "0.incomplete"], "2 is older than what ec2 has");
+        let (before, after) = (made("3", "ec1", 4), made("5", "ec1", 4));
+        assert_eq!(ids(1, Some(&before)), ["4.incomplete"], "made later in the same holding");
+        assert_eq!(ids(1, Some(&after)), Vec::<&str>::new(), "a whole one followed");
     }
 
     #[test]

@@ -120,7 +120,8 @@ impl Machine<'_> {
         };
         let mut naming = owed::naming(holding, own, newest, ledger.source.as_ref());
         if self.config.backup.is_none() {
-            naming = Naming { holding: Some(holding), ..Naming::default() };
+            let none = format!("{own} saves nothing: {} has no [backup]", self.config.path.display());
+            naming = Naming { holding: Some(holding), none: Some(none), ..Naming::default() };
         }
         ledger::change(|ledger| {
             ledger.leaving = Some(naming);

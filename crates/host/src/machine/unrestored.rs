@@ -45,7 +45,13 @@ impl Machine<'_> {
         let earlier: Vec<Snapshot> = snapshots.iter().filter(is_earlier).cloned().collect();
         let ran = Some(ledger.ran).filter(|ran| Some(*ran) != now).unwrap_or(ledger.ran_before);
         let last = owed::last_held(before, &earlier, own, ledger.ended.max(ran));
-        Ok(sentence(&owed::passed_over(&earlier, own, last, done)))
+        let incomplete = backup::incomplete_snapshots(settings).unwrap_or_else(|error| {
+            self.notes.push(format!("which snapshots are incomplete cannot be told: {error:#}"));
+            Vec::new()
+        });
+        let restored = done.and_then(|id| snapshots.iter().find(|one| one.id == id));
+        let incomplete = owed::incomplete(&incomplete, own, last, restored);
+        Ok(sentence(&owed::passed_over(&earlier, own, last, done), &incomplete))
     }
 }
 
@@ -57,8 +63,8 @@ fn ran_without(Source { id, host, .. }: &Source, own: &str) -> String {
 }
 
 /// Names the snapshots with what keeps them from being restored; `None` where there is none.
-fn sentence(passed: &[&Snapshot]) -> Option<String> {
-    let Snapshot { id, host, .. } = passed.first()?;
+fn sentence(passed: &[&Snapshot], incomplete: &[&Snapshot]) -> Option<String> {
+    let Snapshot { id, host, .. } = passed.first().or(incomplete.first())?;
     let (owing, unnumbered): (Vec<&Snapshot>, Vec<&Snapshot>) =
         passed.iter().partition(|one| one.holding.is_some());
     let owes =
@@ -66,7 +72,8 @@ fn sentence(passed: &[&Snapshot]) -> Option<String> {
     let old = format!(
         "which an earlier version made on {host} without a number, so nobody knows whether it is newer"
     );
-    let clauses = [(owing, owes), (unnumbered, old)];
+    let partial = format!("which {host} could not make whole");
+    let clauses = [(owing, owes), (unnumbered, old), (incomplete.to_vec(), partial)];
     let named =
         clauses.iter().filter(|(all, _)| !all.is_empty()).map(|(all, why)| format!("{}, {why}", list(all)));
     Some(format!(
@@ -98,14 +105,20 @@ mod tests {
             continues: None,
         };
         let all = [made("d", Some(4)), made("c", Some(4)), made("b", None)];
-        let said = sentence(&all.iter().collect::<Vec<_>>()).unwrap();
+        let said = sentence(&all.iter().collect::<Vec<_>>(), &[]).unwrap();
         assert!(said.contains("d and c, which ec1 made while it owed a restore"), "{said}");
         assert!(said.contains("and b, which an earlier version made"), "{said}");
         let line = "habackup --diff d live shows what differs, habackup --restore d restores it";
         assert!(said.ends_with(line), "{said}");
         let many = [made("d", None), made("c", None), made("b", None), made("a", None)];
-        let counted = sentence(&many.iter().collect::<Vec<_>>()).unwrap();
+        let counted = sentence(&many.iter().collect::<Vec<_>>(), &[]).unwrap();
         assert!(counted.contains("d, c, b and 1 more, which an earlier"), "{counted}");
-        assert_eq!(sentence(&[]), None);
+        let half = made("e.incomplete", Some(4));
+        let said = sentence(&[], &[&half]).unwrap();
+        assert!(
+            said.contains("not restored: e.incomplete, which ec1 could not make whole; habackup --diff"),
+            "{said}"
+        );
+        assert_eq!(sentence(&[], &[]), None);
     }
 }
