@@ -8,6 +8,7 @@ use orderly_host::action::Action;
 use orderly_host::handover::{self, Program};
 use orderly_host::machine::{Backing, Machine};
 use orderly_plan::step::Plan;
+use std::time::Duration;
 
 /// Returns the programs of a release that cannot be started, each with its remedy.
 pub(crate) fn programs(plan: &Plan<Action>, poweroff: bool, machine: &mut Machine<'_>) -> Vec<String> {
@@ -40,7 +41,7 @@ pub(crate) fn backup(
             .say("backup: whether it would succeed can be told once the unfinished takeover is set aside");
         return Ok(None);
     }
-    let backing = machine.foresee_backup().map_err(|error| format!("backup: {error:#}"))?;
+    let backing = machine.foresee_backup(Duration::MAX).map_err(|error| format!("backup: {error:#}"))?;
     let said = format!("backup: {}", backing.foreseen());
     match backing {
         Backing::Fails(_) => return Err(said),

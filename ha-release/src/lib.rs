@@ -24,7 +24,8 @@ use orderly_host::handover::{self, Beginning, Manner, Program, Said};
 use orderly_host::ledger::Ledger;
 use orderly_host::machine::Machine;
 use orderly_host::machine::way_back;
-use orderly_host::{standing, state};
+use orderly_host::standing::{self, Backups};
+use orderly_host::state;
 use orderly_plan::permit::Since;
 use orderly_plan::release::{FORMAT, Release};
 use orderly_plan::step::Verdict;
@@ -83,7 +84,8 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
         state::claim(&config)?;
     }
     if args.status {
-        standing::tell(&mut machine, &mut reporter);
+        let backups = if left_out.contains(&Part::Backup) { Backups::LeftOut } else { Backups::Foreseen };
+        standing::tell(backups, &mut machine, &mut reporter);
         return Ok(Status::Done);
     }
     if args.disclaim {

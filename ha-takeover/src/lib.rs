@@ -22,7 +22,8 @@ use orderly_host::config::Config;
 use orderly_host::handover::{self, Program, Said, VERSION};
 use orderly_host::machine::Machine;
 use orderly_host::machine::way_back;
-use orderly_host::{ledger, standing, state};
+use orderly_host::standing::{self, Backups};
+use orderly_host::{ledger, state};
 use orderly_plan::owed::Source;
 use orderly_plan::release::{TAKEOVER, Takeover};
 use orderly_plan::step::Record;
@@ -74,7 +75,7 @@ fn act(args: &Args) -> anyhow::Result<Status> {
         state::claim(&config)?;
     }
     if args.status {
-        standing::tell(&mut machine, &mut reporter);
+        standing::tell(Backups::Foreseen, &mut machine, &mut reporter);
         return Ok(Status::Done);
     }
     // Waited for before the asset is looked at: in a pipeline the peer still holds it until then.

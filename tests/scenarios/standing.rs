@@ -171,3 +171,37 @@ fn after_a_restore_that_failed_the_next_command_leaves_it_out_and_helps() {
     pair.release(1).any_stdout().any_stderr().run();
     assert!(!next(&pair, 2).contains("--skip"), "{}", next(&pair, 2));
 }
+
+/// It proposed a release that was then refused, because no backup could be taken.
+#[test]
+fn what_would_come_of_the_backup_is_told_before_a_release_is_proposed() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tools(&["mkdir"]);
+    let pair = Pair::new(&bed, &Asset::Whole);
+    let status = |args: &[&str]| pair.release(1).arg("--status").args(args).any_stdout().run();
+    let told = |args: &[&str]| status(&[args, &["--json"]].concat()).records().pop().unwrap();
+    let hand_over = "next: ha-release --json | ssh ec2 ha-takeover --record -, to hand it over\n";
+    let said = status(&[]).stdout;
+    assert!(said.contains("backup: would succeed\n") && said.ends_with(hand_over), "{said}");
+    assert_eq!(told(&[])["backup"]["outlook"], "succeeds");
+    assert!(pair.takeover(1).arg("--status").any_stdout().run().stdout.contains("backup: would succeed\n"));
+
+    pair.shell(1, "mkdir at/habackup && /bin/chown 54321 at/habackup").run();
+    let said = status(&[]).stdout;
+    let why = format!("{}/at/habackup: belongs to user 54321", bed.root().display());
+    assert!(said.contains("\nbackup: would fail: habackup: ") && said.contains(&why), "{said}");
+    let next = "next: mend what the backup fails for, then hand it over; to hand it over without a new snapshot: \
+                ha-release --no-backup --json | ssh ec2 ha-takeover --record -\n";
+    assert!(said.ends_with(next), "{said}");
+    assert_eq!(told(&[])["backup"]["outlook"], "fails");
+    // A cluster manager asks every few seconds, and takes none.
+    assert_eq!(told(&["--no-backup"])["backup"], serde_json::Value::Null);
+    // Both lines work.
+    pair.release(1).status(4).any_stdout().any_stderr().run();
+    pair.release(1).arg("--no-backup").any_stdout().any_stderr().run();
+    // Where nothing is held none would be taken.
+    assert_eq!(told(&[])["backup"], serde_json::Value::Null);
+}

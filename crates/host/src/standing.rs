@@ -18,6 +18,7 @@ use orderly_exec::reporter::Reporter;
 use orderly_exec::{files, paths};
 use orderly_plan::release::Release;
 use serde::Serialize;
+use std::time::Duration;
 
 /// The answer to `--status`.
 #[derive(Debug, Serialize)]
@@ -38,6 +39,8 @@ struct Standing {
     running: Option<String>,
     /// The newest whole snapshot; looked for only where the asset is held.
     snapshot: Option<LastSnapshot>,
+    /// What would come of the backup of a release; asked only where one would be taken.
+    backup: Option<Outlook>,
     /// The last release record this host made.
     record: Option<LastRecord>,
     /// The restore that this host still owes.
@@ -60,6 +63,21 @@ struct Owed {
 struct LastSnapshot {
     id: String,
     age_seconds: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Outlook {
+    /// succeeds, passed_over, fails or unknown.
+    outlook: &'static str,
+    /// The same as a clause, with the reason.
+    reason: String,
+}
+
+/// Whether `--status` asks what would come of a backup, which looks at every file that it would copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backups {
+    Foreseen,
+    LeftOut,
 }
 
 #[derive(Debug, Serialize)]
@@ -106,8 +124,11 @@ const OTHERWISE: &str = "exported with other options";
 /// How many holders are listed before the rest is counted: the answer fits on a screen.
 const SHOWN: usize = 6;
 
+/// How long the look at what a backup would copy may take: who asks where this host stands waits for it.
+const FORESEEING: Duration = Duration::from_secs(20);
+
 /// Tells where this host stands.
-pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
+pub fn tell(backups: Backups, machine: &mut Machine<'_>, reporter: &mut Reporter) {
     let running = handover::running();
     let (state, reason) = match machine.asset_state() {
         State::Held => ("held", None),
@@ -132,19 +153,29 @@ pub fn tell(machine: &mut Machine<'_>, reporter: &mut Reporter) {
         (None, None) => failed_restore(machine, state, record.as_ref()),
         _ => None,
     };
+    let owed = if foreign.is_none() { owed(machine) } else { None };
+    let is_asked = backups == Backups::Foreseen && foreign.is_none() && running.is_none();
+    // A release that owes a restore takes none, and one that is to be finished may take none.
+    let takes_one = is_asked && unfinished.is_empty() && !owed.as_ref().is_some_and(|owed| owed.due);
+    let backup = if takes_one && state == "held" { outlook(machine) } else { None };
     let standing = Standing {
         next: match (&foreign, &running) {
             (Some(error), _) => error.root_cause().to_string(),
             (None, Some(_)) => "nothing, until that run has ended; then ask again".to_owned(),
             (None, None) => {
-                let at_hand =
-                    AtHand { unfinished: &unfinished, record: record.as_ref(), failed: &failed_restore };
+                let at_hand = AtHand {
+                    unfinished: &unfinished,
+                    record: record.as_ref(),
+                    failed: &failed_restore,
+                    backup: backup.as_ref(),
+                };
                 next(machine, state, &parts, at_hand)
             }
         },
         here: here(state, &parts),
-        owed: if foreign.is_none() { owed(machine) } else { None },
+        owed,
         snapshot: if state == "held" { last_snapshot(machine) } else { None },
+        backup,
         record,
         failed_restore,
         format: "orderly-status/1",
@@ -206,6 +237,9 @@ fn show(standing: &Standing, reporter: &mut Reporter) {
         let age = age_seconds.map_or_else(String::new, |age| format!(", {} min old", age / 60));
         reporter.answer(&format!("last snapshot: {id}{age}"));
     }
+    if let Some(Outlook { reason, .. }) = &standing.backup {
+        reporter.answer(&format!("backup: {reason}"));
+    }
     if let Some(LastRecord { at, safe, reason, fits }) = &standing.record {
         let word = if *safe { "safe" } else { "NOT safe" };
         let why = match (reason, fits) {
@@ -234,6 +268,17 @@ fn last_snapshot(machine: &mut Machine<'_>) -> Option<LastSnapshot> {
     let id = backup::latest(backup, &mut machine.runner)?;
     let age_seconds = backup::age(&id).map(|age| age.as_secs());
     Some(LastSnapshot { id, age_seconds })
+}
+
+/// Asks `habackup` what would come of the backup of a release; `None` where nothing is ever saved.
+fn outlook(machine: &mut Machine<'_>) -> Option<Outlook> {
+    machine.config.backup.as_ref()?;
+    Some(match machine.foresee_backup(FORESEEING) {
+        Ok(backing) => Outlook { outlook: backing.word(), reason: backing.foreseen() },
+        Err(error) => {
+            Outlook { outlook: "unknown", reason: format!("unknown whether it would succeed: {error:#}") }
+        }
+    })
 }
 
 fn owed(machine: &Machine<'_>) -> Option<Owed> {
@@ -275,11 +320,12 @@ struct AtHand<'a> {
     unfinished: &'a [Unfinished],
     record: Option<&'a LastRecord>,
     failed: &'a Option<String>,
+    backup: Option<&'a Outlook>,
 }
 
 /// Returns what a person would do next; advice, and proof of nothing.
 fn next(machine: &mut Machine<'_>, state: &str, parts: &[Part], at_hand: AtHand<'_>) -> String {
-    let AtHand { unfinished, record, failed } = at_hand;
+    let AtHand { unfinished, record, failed, backup } = at_hand;
     let skip = if failed.is_some() { " --skip restore" } else { "" };
     let peer = &machine.config.peer.name;
     // Whatever run the crash ended.
@@ -309,6 +355,10 @@ fn next(machine: &mut Machine<'_>, state: &str, parts: &[Part], at_hand: AtHand<
         ("held", Some(part)) => {
             format!("ha-takeover{skip}, to complete what is here: {} is {}", part.name, part.state)
         }
+        ("held", None) if backup.is_some_and(|backup| backup.outlook == "fails") => format!(
+            "mend what the backup fails for, then hand it over; to hand it over without a new snapshot: ha-release --no-backup \
+             --json | ssh {peer} ha-takeover --record -"
+        ),
         ("held", None) => format!("ha-release --json | ssh {peer} ha-takeover --record -, to hand it over"),
         ("free", _) if record.is_some_and(|record| record.safe && record.fits != Some(false)) => format!(
             "ha-takeover --record on {peer}, with {}; or here, to take it back: {}{skip}",

@@ -6,7 +6,9 @@ use crate::backup::{self, InHolding};
 use crate::ledger::{self, Ledger};
 use crate::services;
 use anyhow::bail;
+use orderly_exec::job::Ending;
 use orderly_plan::owed::{self, Naming};
+use std::time::Duration;
 
 /// What comes of the backup of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +48,7 @@ impl Backing {
 
 impl Machine<'_> {
     pub(super) fn backup(&mut self) -> anyhow::Result<()> {
-        match self.back_up(&[])? {
+        match self.back_up(&[], Duration::MAX)? {
             Backing::Made => {}
             Backing::PassedOver { why, snapshot } => {
                 self.passed_over = Some(format!(
@@ -61,14 +63,22 @@ impl Machine<'_> {
     /// Returns what would come of the backup of a release now; makes nothing.
     ///
     /// # Errors
-    /// When `habackup` cannot be run.
-    pub fn foresee_backup(&mut self) -> anyhow::Result<Backing> {
-        self.back_up(&["-n", "-q"])
+    /// When `habackup` cannot be run, or does not say it within this limit.
+    pub fn foresee_backup(&mut self, limit: Duration) -> anyhow::Result<Backing> {
+        self.back_up(&["-n", "-q"], limit)
     }
 
-    fn back_up(&mut self, arguments: &[&str]) -> anyhow::Result<Backing> {
+    fn back_up(&mut self, arguments: &[&str], limit: Duration) -> anyhow::Result<Backing> {
         let Some(settings) = &self.config.backup else { return Ok(Backing::Made) };
-        let ended = backup::run(self.config, arguments, settings.timeout, self.lock, &mut self.runner)?;
+        let shorter = settings.timeout.min(limit);
+        let ended = backup::run(self.config, arguments, shorter, self.lock, &mut self.runner)?;
+        if shorter < settings.timeout && matches!(ended.ending, Ending::TimedOut | Ending::Unkillable) {
+            bail!(
+                "habackup {} took longer than {} s; ha-release -n waits for it",
+                arguments.join(" "),
+                limit.as_secs()
+            );
+        }
         if ended.succeeded() {
             return Ok(Backing::Made);
         }
