@@ -49,15 +49,20 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part], manner: Manner)
         State::Elsewhere(why) => {
             let peer = &machine.config.peer.name;
             maker.against.push(format!("the asset is not here: {why}"));
-            maker.against.push(format!("where {peer} has it, it is released there: ssh {peer} ha-release"));
+            maker.against.push(format!("if {peer} holds it, release it there: ssh {peer} ha-release"));
             if way_back::may_have_it_back(machine) {
                 maker.against.push(format!(
-                    "this host held it when it went down, and gets it back by the word of {peer}: {}",
+                    "this host held it when it went down; get it back by the word of {peer}: {}",
                     way_back::after_own_crash(machine)
                 ));
             }
+            if machine.config.peer.fence.is_some() {
+                maker.against.push(format!(
+                    "if {peer} died with it, power it off and take it here: ha-takeover --fence"
+                ));
+            }
             maker.against.push(format!(
-                "where {peer} died with it, it is taken here once the power of {peer} is off: ha-takeover --fence, or --peer-down {peer}"
+                "if {peer} died with it and is powered off, take it here: ha-takeover --peer-down {peer}"
             ));
         }
         State::Unknown(why) => maker.against.push(format!("nobody can say who holds the asset: {why}")),
@@ -72,9 +77,9 @@ pub(crate) fn find(machine: &mut Machine<'_>, left_out: &[Part], manner: Manner)
         ));
         let peer = machine.config.peer.name.clone();
         if let Some(mount) = way_back::mount_line(machine) {
+            maker.against.push(format!("if {peer} holds it, release it there: ssh {peer} ha-release"));
             maker.against.push(format!(
-                "where {peer} holds it, it is released there: ssh {peer} ha-release; where neither host holds it, mount it here by \
-                 hand, and release it: ssh {peer} ha-release --status && {mount} && ha-release"
+                "if neither host holds it, mount it here by hand and release it: ssh {peer} ha-release --status && {mount} && ha-release"
             ));
         }
     }

@@ -103,7 +103,7 @@ pub(crate) fn insist_on_own_crash(record: &Release, machine: &mut Machine<'_>) -
         return refuse(format!("only {peer} can make one for this host: {line}"));
     }
     if let Err(why) = way_back::crash(machine, record.take_mark.as_deref())? {
-        return refuse(format!("{why}; {}", way_back::onward(machine)));
+        return refuse(format!("{why}\n{}", way_back::onward(machine)));
     }
     let heard = Ledger::read()?.heard;
     if record.serial <= heard {

@@ -161,16 +161,19 @@ fn by_own_record(machine: &mut Machine<'_>) -> anyhow::Result<Proof> {
     let Some(record) =
         own.filter(|record| record.safe && record.mark.is_some() && record.host == machine.config.own.name)
     else {
-        let by_hand = way_back::by_hand(machine).map_or_else(String::new, |line| {
-            format!("; or, if neither host holds it, mount it by hand: {line}")
-        });
-        return Err(fail(
-            Status::Refused,
+        let mut lines = vec![
+            format!("nothing proves that {peer} let go of the asset"),
             format!(
-                "nothing proves that {peer} let go of the asset; give its record (--record FILE, or: ssh {peer} ha-release --json | ha-takeover --record -), \
-                 or power it off (--fence), or, if you know that it is off, say --peer-down {peer}{by_hand}"
+                "if {peer} answers, take it by its record: ssh {peer} ha-release --json | ha-takeover --record -"
             ),
-        ));
+        ];
+        if machine.config.peer.fence.is_some() {
+            lines.push(format!("if {peer} does not answer, power it off: ha-takeover --fence"));
+        }
+        lines.push(format!("if you know that {peer} is powered off: ha-takeover --peer-down {peer}"));
+        let by_hand = way_back::by_hand(machine);
+        lines.extend(by_hand.map(|line| format!("if neither host holds it, mount it by hand: {line}")));
+        return Err(fail(Status::Refused, lines.join("\n")));
     };
     check_record(&record, machine, false)?;
     Ok(Proof::Record(Box::new(record)))
@@ -311,7 +314,7 @@ fn check_peer_down(name: &str, machine: &mut Machine<'_>) -> anyhow::Result<()> 
         Knock::Silent => Ok(()),
         Knock::Answered => Err(fail(
             Status::Refused,
-            format!("{name} is not down: {address} answers; use --fence, or power it off"),
+            format!("{name} is not down: {address} answers; power it off first: ha-takeover --fence"),
         )),
         Knock::Unknown(why) => {
             Err(fail(Status::Refused, format!("nobody can say whether {name} answers: {why}")))

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every function that refuses, with the rows of the table that lead out of what it says.
-const REFUSALS: [(&str, &[&str]); 42] = [
+const REFUSALS: [(&str, &[&str]); 44] = [
     ("disclaim::run", &["nothing is disclaimed"]),
     ("order::accept", &["the state directory has no room"]),
     ("way_back::crash", &["nobody can say who holds"]),
@@ -39,6 +39,7 @@ const REFUSALS: [(&str, &[&str]); 42] = [
         &["the asset is not here", "the asset was taken since", "a release or a takeover was begun"],
     ),
     ("ha-release::report", &["the backup failed"]),
+    ("show::beginning", &["the backup failed"]),
     (
         "steps::find",
         &[
@@ -46,8 +47,10 @@ const REFUSALS: [(&str, &[&str]); 42] = [
             "nobody can say who holds",
             "neither host holds it",
             "that nothing here holds the asset",
+            "without the asset the proof",
         ],
     ),
+    ("steps::loopbacks_left", &["a loopback is left out of a release"]),
     ("steps::boot", &["this host would take the asset again"]),
     ("steps::services", &["nobody can say whether a service runs"]),
     ("steps::addresses", &["an address is on another device"]),

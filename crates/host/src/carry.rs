@@ -32,10 +32,10 @@ impl Ending {
         Self { verdict: Verdict::Stuck, failure, signal: None, steps: Vec::new() }
     }
 
-    /// Returns the failure as a clause.
+    /// Returns the failure as a clause, which stays within its line.
     pub fn clause(&self) -> String {
         match (&self.failure, self.signal) {
-            (Some((step, why)), _) => format!("{step}: {why}"),
+            (Some((step, why)), _) => format!("{step}: {}", why.replace('\n', "; ")),
             (None, Some(signal)) => format!("interrupted by signal {signal}"),
             (None, None) => "it did not finish".to_owned(),
         }

@@ -181,9 +181,9 @@ impl Config {
             return Err(fail(
                 Status::Rejected,
                 format!(
-                    "read {}: No such file or directory; make it from one of the examples of Orderly \
-                     (share/doc/orderly/examples/ha-*.toml; man 5 ha.toml), alike on both hosts, or \
-                     name another file with --config; then: ha-release --status",
+                    "read {}: No such file or directory\nmake it from an example, alike on both hosts \
+                     (share/doc/orderly/examples/ha-*.toml; man 5 ha.toml), or name another file with --config\n\
+                     then see where this host stands: ha-release --status",
                     path.display()
                 ),
             ));

@@ -59,11 +59,11 @@ pub fn unfinished(
         // A new plan checks every step anew: what still runs stays, and what was stopped is started.
         let why = match program {
             Program::Takeover => {
-                "a release was begun on this host and not finished; run ha-release to finish it; to stay on this host \
+                "a release was begun on this host and not finished\nto finish it: ha-release\nto stay on this host \
                  instead, with all that was stopped: ha-takeover --new-plan"
             }
             Program::Release => {
-                "a takeover was begun on this host and not finished; run ha-takeover to finish it; to let go instead: \
+                "a takeover was begun on this host and not finished\nto finish it: ha-takeover\nto let go instead: \
                  ha-release --new-plan"
             }
         };

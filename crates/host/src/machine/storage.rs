@@ -465,26 +465,27 @@ impl Machine<'_> {
         }
     }
 
-    /// Says why a record of this change mark does not count any more.
+    /// Says why a record of this change mark does not count any more, who had the asset since, and what to type.
     fn outdated(&mut self, mark: &str, found: &str) -> String {
         let onward = way_back::onward(self);
-        let what = match self.asset.since(mark, found) {
+        let (what, who) = match self.asset.since(mark, found) {
             Since::Nothing => {
-                "the asset was changed after its release without being mounted, as e2fsck, tune2fs and \
-                               resize2fs do, so a newer record counts"
-                    .to_owned()
+                let what = "the asset was changed after its release without being mounted, as e2fsck, tune2fs and \
+                            resize2fs do, so a newer record counts";
+                (what.to_owned(), None)
             }
-            Since::Taken => format!(
-                "the asset was held again after its release, so a newer record counts; {}",
-                self.held_since()
-            ),
-            Since::Unknown(why) => format!(
-                "the asset was held again after its release, or changed without being held, so a newer record counts \
-                 ({why}); {}",
-                self.held_since()
-            ),
+            Since::Taken => {
+                let what = "the asset was held again after its release, so a newer record counts";
+                (what.to_owned(), Some(self.held_since()))
+            }
+            Since::Unknown(why) => {
+                let what = "the asset was held again after its release, or changed without being held, so a newer record \
+                            counts";
+                (format!("{what}: {why}"), Some(self.held_since()))
+            }
         };
-        format!("{what}; {onward} (change mark then \"{mark}\", now \"{found}\")")
+        let marks = format!("change mark then \"{mark}\", now \"{found}\"");
+        [Some(what), who, Some(marks), Some(onward)].into_iter().flatten().collect::<Vec<_>>().join("\n")
     }
 
     /// Says what is known of who had the asset last: of this host its own journal, of the peer nothing.
@@ -492,13 +493,13 @@ impl Machine<'_> {
         let (own, peer) = (&self.config.own.name, &self.config.peer.name);
         match runs::last_takeover() {
             Ok(Some(at)) => {
-                format!("{own} itself took it last on {at}; if that was before the release, it was {peer}")
+                format!("{own} took it last on {at}; if that was before the release, {peer} had it since")
             }
             Ok(None) => format!(
-                "no takeover stands in the journal of {own}, so it was {peer}, or somebody who mounted it by hand"
+                "{peer} had it since, or somebody mounted it by hand: the journal of {own} has no takeover"
             ),
             Err(error) => {
-                format!("who had it is not known, because its journal on {own} cannot be read ({error:#})")
+                format!("who had it since is unknown: the journal of {own} cannot be read: {error:#}")
             }
         }
     }

@@ -128,15 +128,15 @@ pub fn after_crash(machine: &mut Machine<'_>) -> String {
     by_hand.unwrap_or_else(|| after_own_crash(machine))
 }
 
-/// Returns what leads on where a record of the peer, or its word, does not serve this host.
+/// Returns what leads on where a record of the peer, or its word, does not serve this host: a line for each case.
 pub fn onward(machine: &mut Machine<'_>) -> String {
-    let release = format!("ssh {} ha-release --json | ha-takeover --record -", machine.config.peer.name);
+    let peer = machine.config.peer.name.clone();
+    let release = format!("ssh {peer} ha-release --json | ha-takeover --record -");
     match by_hand(machine) {
-        Some(line) => format!(
-            "where {} holds it: {release}; where neither host holds it, mount it by hand: {line}",
-            machine.config.peer.name
-        ),
-        None => release,
+        Some(line) => {
+            format!("if {peer} holds it: {release}\nif neither host holds it, mount it by hand: {line}")
+        }
+        None => format!("take it by a new record: {release}"),
     }
 }
 
