@@ -256,3 +256,31 @@ fn on_xfs_and_btrfs_a_repair_is_not_called_a_take() {
         }
     }
 }
+
+/// An ext4 dates its mounts by the second, so that of two in one second nobody could say that the asset was taken in
+/// between. A takeover waits for the next one, also where the clock of the peer is a little ahead.
+#[test]
+fn a_takeover_mounts_in_a_later_second_than_the_last_mount() {
+    if !possible() || !real::require(&[Need::Program("debugfs")]) {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    done(pair.release(1));
+    // The tool of the bed waits as well.
+    let real_mount = real::find("mount").unwrap();
+    bed.script("fakes/mount", &format!("exec {} \"$@\"", real_mount.display()));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let device = disk.device().display().to_string();
+    let line = format!("set_super_value mtime @{}", now + 2);
+    let ended = Command::new(real::find("debugfs").unwrap()).args(["-w", "-R", &line, &device]).output();
+    assert!(ended.unwrap().status.success());
+    let last_mount = || {
+        let head = std::fs::read(disk.device()).unwrap();
+        u64::from(u32::from_le_bytes(head[1024 + 0x2c..][..4].try_into().unwrap()))
+    };
+    assert_eq!(last_mount(), now + 2);
+    done(pair.takeover(2).args(["--peer-down", "ec1"]));
+    assert!(last_mount() > now + 2, "mounted at {}, last before at {}", last_mount(), now + 2);
+}

@@ -1,6 +1,7 @@
 //! This machine as the steps of a hand-over act on it: every [`Action`] checked and carried out.
 
 mod addressing;
+mod apart;
 mod backing;
 mod fencing;
 mod ground;

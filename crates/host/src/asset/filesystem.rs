@@ -139,6 +139,10 @@ impl Asset for Filesystem {
         Ok(self.superblock(run)?.take_mark)
     }
 
+    fn last_mount(&self, run: &mut dyn Run) -> Option<i64> {
+        self.superblock(run).ok()?.last_mount()
+    }
+
     fn since(&self, then: &str, now: &str) -> Since {
         superblock::since(then, now)
     }

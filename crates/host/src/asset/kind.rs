@@ -97,6 +97,11 @@ pub trait Asset: std::fmt::Debug {
         Ok(None)
     }
 
+    /// Returns the second of its last mount, in seconds since 1970, where that is all that tells two mounts apart.
+    fn last_mount(&self, _run: &mut dyn Run) -> Option<i64> {
+        None
+    }
+
     /// Tells what became of it since its mark, or the part that a take moves, was `then`. Where only a take moves
     /// it, another one means a take.
     fn since(&self, then: &str, now: &str) -> Since {

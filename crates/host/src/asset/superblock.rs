@@ -64,6 +64,11 @@ impl Superblock {
         Ok(found)
     }
 
+    /// Returns when an ext4 was mounted last, in seconds since 1970.
+    pub fn last_mount(&self) -> Option<i64> {
+        i64::try_from(Mounts::of(self.take_mark.as_deref()?)?.last).ok()
+    }
+
     /// Reads the first bytes of a device.
     pub fn parse(head: &[u8]) -> Option<Self> {
         parse_ext4(head).or_else(|| parse_xfs(head)).or_else(|| parse_btrfs(head))
@@ -224,6 +229,8 @@ mod tests {
         let mounted = Superblock::parse(&head).unwrap();
         assert!(!mounted.is_clean && mounted.is_protected);
         assert_ne!(mounted.mark, clean.mark);
+        head[1024 + 0x2c] = 9;
+        assert_eq!(Superblock::parse(&head).unwrap().last_mount(), Some(9));
     }
 
     /// "Taken again" was concluded from every one of these.

@@ -376,6 +376,9 @@ impl Machine<'_> {
         if self.check_mounted(mount) == Answer::Yes {
             return Ok(());
         }
+        if self.loopback(&mount.at).is_none() {
+            self.wait_for_another_second();
+        }
         let mounted = self.run(&mount.commands(self.config.platform), self.limit(&mount.at));
         let is_busy = |error: &anyhow::Error| format!("{error:#}").contains("busy");
         match mounted {
