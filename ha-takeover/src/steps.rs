@@ -49,8 +49,13 @@ pub(crate) fn against(
     if *state != State::Held && *proof != Proof::Fence && config.asset.before_take.is_empty() {
         check_reservations(machine, &mut against);
     }
-    // What comes before the take may make the disks appear, or writable.
-    if *state != State::Held && config.asset.before_take.is_empty() {
+    // What comes before the take may make the disks appear, or writable. What is held may be mounted nowhere yet.
+    let is_there = |at: &Path| mounts.at(at).is_some_and(|found| machine.asset.is_on(found));
+    let writes = match state {
+        State::Held => !config.asset.mounts.iter().all(|mount| is_there(&mount.at)),
+        State::Free | State::Elsewhere(_) | State::Unknown(_) => config.asset.before_take.is_empty(),
+    };
+    if writes {
         against.extend(machine.against_devices());
     }
     if (on_word || *proof == Proof::Fence) && wanted(Part::Witness) {
@@ -68,7 +73,7 @@ pub(crate) fn against(
     }
     for mount in &config.asset.mounts {
         let ours = mounts.at(&mount.at).is_some_and(|found| machine.asset.is_on(found));
-        if !ours && *state != State::Held && !config.asset.has_within(&mount.at) {
+        if !ours && !config.asset.has_within(&mount.at) {
             against.extend(check_mountpoint(&mount.at, &mounts));
         }
     }

@@ -4,8 +4,8 @@
 //! in which the scripts say what is active.
 
 use crate::pair::{Asset, Pair, possible};
-use bed::Bed;
 use bed::loopfs::Disk;
+use bed::{Bed, Need, real};
 
 /// What the scripts share: the group's label on the disk, and how it is printed.
 const GROUP: &str = r#"
@@ -318,5 +318,67 @@ fn whatever_fails_with_a_group_the_world_is_as_before_or_a_person_is_called() {
         assert!(ended.stderr.contains("safe for the other host"), "{told}: {}", ended.stderr);
         assert_eq!(pair.world(2), after, "{told}");
         assert!(label(&bed).starts_with(" exported "), "{told}: {}", label(&bed));
+    }
+}
+
+/// What was held and mounted nowhere was not looked at: it was mounted read-only, or over what was at its place, and
+/// then taken down.
+#[test]
+fn a_held_group_that_is_not_mounted_yet_is_looked_at_like_one_that_is_free() {
+    if !possible() || !real::require(&[Need::Program("blockdev")]) {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Lvm(&disk));
+    let said = bed.read("fakes/pvs").replace("[unknown]", &disk.device().display().to_string());
+    bed.script("fakes/pvs", &said);
+    pair.shell(1, "umount loop; umount at; svc proxy stop; svc ec stop; ip address del 192.0.2.10/32 dev lo")
+        .run();
+    pair.shell(1, "exportfs -u ec9:$ORDERLY_BED/at/share").run();
+    pair.forget();
+    disk.protect();
+    for args in [&["-n"][..], &[]] {
+        pair.takeover(1).args(args).status(4).any_stdout().stderr_contains("is write-protected").run();
+    }
+    disk.unprotect();
+    bed.write("at/forgotten", "");
+    for args in [&["-n"][..], &[]] {
+        pair.takeover(1).args(args).status(4).any_stdout().stderr_contains("/at is not empty").run();
+    }
+    assert!(pair.acts().is_empty(), "{:?}", pair.acts());
+    std::fs::remove_file(bed.path("at/forgotten")).unwrap();
+    pair.takeover(1).any_stdout().any_stderr().run();
+    assert_eq!(pair.holders(), [1]);
+}
+
+/// A host that loses its power between the import and the mount owns the group, and has noted no take of it; the
+/// commands are scripts here.
+#[test]
+fn a_host_that_loses_power_between_import_and_mount_has_the_group_back() {
+    if !possible() {
+        return;
+    }
+    // Killed before and after the import, and after the activation.
+    for told in ["after 1", "before 2", "after 2"] {
+        let bed = Bed::new();
+        let disk = Disk::ext4(&bed, 16);
+        let pair = Pair::new(&bed, &Asset::Lvm(&disk));
+        pair.shell(1, "echo newest >at/file").run();
+        pair.release(1).any_stdout().any_stderr().run();
+        let record = pair.state(1).join("release.json");
+        pair.trouble(told);
+        let killed =
+            pair.takeover(2).arg("--record").arg(&record).any_status().any_stdout().any_stderr().run();
+        assert_eq!(killed.status, 128 + 9, "{told}: {}", killed.stderr);
+        pair.forget();
+        pair.shell(2, "rm -rf /sys/block/dm-0; rm -f /dev/mapper/shared-data").run();
+        bed.write("boot_id.ec2", "second\n");
+        assert!(label(&bed).starts_with("ec2  "), "{told}: {}", label(&bed));
+        // The other host cannot have it meanwhile, by whatever record.
+        pair.way_back(1).status(4).any_stdout().any_stderr().run();
+        let back = pair.takeover(2).arg("--record").arg(&record).any_status().any_stdout().any_stderr().run();
+        assert_eq!((back.status, pair.holders()), (0, vec![2]), "{told}: {}{}", back.stdout, back.stderr);
+        pair.shell(2, "cat at/file").stdout("newest\n").run();
     }
 }
