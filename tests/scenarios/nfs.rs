@@ -136,6 +136,36 @@ fn a_share_without_an_id_that_both_hosts_give_alike_is_refused() {
     assert!(pair.holders().is_empty(), "let go again");
 }
 
+/// It was found out when the asset was taken already, also where the configuration tells it.
+#[test]
+fn a_share_without_an_id_is_refused_before_the_take_where_the_configuration_tells_its_file_system() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    let text = bed.read("etc/ha.toml");
+    bed.config("ha.toml", text.replace("fsid = \"7\"\n", ""));
+    pair.release(1).any_stdout().any_stderr().run();
+    // Nobody else's reasons are hidden, and it is one of them.
+    pair.shell(2, "/bin/mount -t tmpfs tmpfs source && /bin/mkdir source/share source/opt").run();
+    pair.forget();
+    let shown = pair.takeover(2).args(["-n", "--peer-down", "ec1"]).status(4).any_stdout().any_stderr().run();
+    assert!(shown.stderr.contains("/share is on tmpfs, which has no id of its own"), "{}", shown.stderr);
+
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Command);
+    let text = bed.read("etc/ha.toml").replace("fsid = \"7\"\n", "");
+    let at = format!("at = \"{}/at\"\n", bed.root().display());
+    assert!(text.contains(&at));
+    bed.config("ha.toml", text.replacen(&at, &format!("{at}fstype = \"tmpfs\"\n"), 1));
+    pair.release(1).any_stdout().any_stderr().run();
+    pair.forget();
+    let refused = pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).status(4);
+    refused.any_stdout().stderr_contains("/share is on tmpfs, which has no id of its own").run();
+    assert!(pair.acts().is_empty(), "{:?}", pair.acts());
+}
+
 #[test]
 fn clients_find_mount_export_and_address_in_that_order() {
     if !possible() {

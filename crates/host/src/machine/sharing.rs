@@ -7,7 +7,7 @@
 
 use super::{LOOKING, Machine, gone};
 use crate::answer::Answer;
-use crate::config::{Platform, Share};
+use crate::config::{Kind, Platform, Share};
 use crate::holders::{self, Holder};
 use crate::shares::{self, Export};
 use anyhow::bail;
@@ -19,7 +19,7 @@ const LEASE: &str = "/proc/fs/nfsd/nfsv4leasetime";
 
 impl Machine<'_> {
     /// Returns what would keep a share from being exported, each with its remedy. What lies on the asset can be seen
-    /// only where it is held.
+    /// only where it is held; of its file system the configuration may tell.
     pub fn against_sharing(&mut self, share: &Share, is_held: bool) -> Vec<String> {
         let shown = share.path.display();
         let mut against = Vec::new();
@@ -35,8 +35,30 @@ impl Machine<'_> {
             against.push(format!("share {shown}: it is not there; make it, or take the [[share]] out"));
         } else if is_mounted && let Err(error) = self.insist_on_fsid(share) {
             against.push(format!("share {shown}: {error:#}"));
+        } else if is_new
+            && !is_mounted
+            && let Some(fstype) = self.foreseen_type(&share.path)
+            && let Err(error) = self.insist_on_id(share, &fstype)
+        {
+            against.push(format!("share {shown}: {error:#}"));
         }
         against
+    }
+
+    /// Returns the type of the file system that a place will be on once the asset is held, where the configuration
+    /// tells it.
+    fn foreseen_type(&mut self, path: &Path) -> Option<String> {
+        let asset = &self.config.asset;
+        let over = asset.mounts.iter().filter(|mount| path.starts_with(&mount.at));
+        let mount = over.max_by_key(|mount| mount.at.components().count())?;
+        if mount.fstype.is_some() {
+            return mount.fstype.clone();
+        }
+        // A directory is mounted that this host sees already.
+        let Kind::Bind { source } = &asset.kind else { return None };
+        let within = source.join(path.strip_prefix(&mount.at).ok()?);
+        let mounts = self.mounts().ok()?;
+        mounts.covering(&within).map(|found| found.fstype.clone())
     }
 
     pub(super) fn check_share(&mut self, path: &Path, wanted: &[Export]) -> Answer {
@@ -100,13 +122,15 @@ impl Machine<'_> {
     /// Clients find their files again by the id of the file system. One that the other host would not
     /// give alike leaves them with stale handles after every hand-over.
     fn insist_on_fsid(&mut self, share: &Share) -> anyhow::Result<()> {
-        let says_itself = share.commands.is_some() || shares::has_fsid(share);
-        if says_itself || self.config.platform == Platform::Solaris {
-            return Ok(());
-        }
         let mounts = self.mounts()?;
         let fstype = mounts.covering(&share.path).map_or("an unknown file system", |mount| &mount.fstype);
-        if shares::has_id_of_its_own(fstype) {
+        self.insist_on_id(share, fstype)
+    }
+
+    fn insist_on_id(&self, share: &Share, fstype: &str) -> anyhow::Result<()> {
+        let says_itself = share.commands.is_some() || shares::has_fsid(share);
+        let is_named = says_itself || self.config.platform == Platform::Solaris;
+        if is_named || shares::has_id_of_its_own(fstype) {
             return Ok(());
         }
         bail!(
