@@ -246,10 +246,13 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
     }
     // Without a mark nothing about the asset tells a record from last year from one of today.
     if record.mark.is_none() && handover::is_used_up(&record.checksum)? {
-        return refuse(format!(
-            "this host took the asset by it before, and it says nothing of what {peer} did since; release it anew: {}",
-            way_back::peers_word(config)
-        ));
+        let used =
+            format!("this host took the asset by it before, and it says nothing of what {peer} did since");
+        return refuse(match peer_down {
+            // Whoever is down makes no other one.
+            true => format!("{used}; by your word alone: ha-takeover --peer-down {peer}"),
+            false => format!("{used}; release it anew: {}", way_back::peers_word(config)),
+        });
     }
     // Where before_take must run first, the asset cannot be seen yet; the step "proof" compares then.
     let is_seen = machine.asset.identity(&mut machine.runner).is_ok();

@@ -283,7 +283,13 @@ fn a_record_without_a_mark_is_used_once() {
     pair.release(2).any_stdout().any_stderr().run();
     for used in [&old, &newer] {
         take(2, used).status(4).stderr_contains("took the asset by it before").run();
+        // The operator's word makes it no better, and the peer was asked for another one though it is down.
+        let word = take(2, used).args(["--peer-down", "ec1"]).status(4).any_stdout();
+        word.stderr_contains("by your word alone: ha-takeover --peer-down ec1").run();
     }
+    assert!(pair.holders().is_empty());
+    pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
+    assert_eq!(pair.holders(), [2]);
 }
 
 /// With its fence commands left out of what both hosts compare, one host could power off another machine.
