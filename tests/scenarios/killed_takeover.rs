@@ -2,6 +2,7 @@
 //! is not forgotten, nothing older passes for newer, and there is a way on.
 
 use crate::pair::{Asset, Pair, possible, with_backup};
+use crate::proofs;
 use bed::Bed;
 use bed::loopfs::Disk;
 use std::path::PathBuf;
@@ -269,4 +270,70 @@ fn a_holding_that_was_mounted_by_hand_after_a_boot_is_had_back_after_a_crash() {
     let word = pair.release(2).args(["--disclaim", "--json"]).any_stdout().any_stderr().run();
     pair.takeover(1).args(["--record", "-"]).stdin(&word.stdout).any_stdout().any_stderr().run();
     assert_eq!(pair.holders(), [1]);
+}
+
+/// Runs a program that is killed as it is about to replace a file of its state directory for this time: the ledger, the
+/// list of used records, its record, what lies between them and the end of its journal. Tells whether it came so far.
+fn killed_at_file(pair: &Pair<'_>, host: usize, file: usize, line: &str) -> bool {
+    let strace = format!(
+        "strace -qq -o trace -e trace=/^rename -e inject=/^rename:signal=KILL:when={file} {line} </dev/null"
+    );
+    let ended = pair.shell(host, &strace).any_status().any_stdout().any_stderr().run();
+    assert!(
+        [0, 137].contains(&ended.status),
+        "file {file}: {} {}{}",
+        ended.status,
+        ended.stdout,
+        ended.stderr
+    );
+    ended.status == 137
+}
+
+/// Between the label on the asset and the end of the journal a run writes several files, and only records of the
+/// journal were points to kill at. Files are edited in between, where services run.
+#[test]
+fn killed_at_each_file_that_it_writes_a_hand_over_is_finished_and_loses_nothing() {
+    if !proofs::ready() {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tool("strace");
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    with_backup(&pair);
+    let (mut releases, mut takeovers) = (true, true);
+    let mut kills = 0;
+    for file in 1.. {
+        if !releases && !takeovers {
+            break;
+        }
+        if !proofs::is_turn("ext4", file, 0) {
+            continue;
+        }
+        let newest = format!("v{file}\n");
+        edit(&pair, 1, &newest);
+        releases = releases && killed_at_file(&pair, 1, file, "ha-release");
+        let mut newest = newest;
+        if pair.world(1).contains("proxy online") {
+            newest = format!("v{file}, later\n");
+            edit(&pair, 1, &newest);
+        }
+        pair.takeover(2).status(4).any_stdout().any_stderr().run();
+        release(&pair, 1);
+        let path = record(&pair, 1).display().to_string();
+        takeovers = takeovers && killed_at_file(&pair, 2, file, &format!("ha-takeover --record {path}"));
+        pair.way_back(1).any_status().any_stdout().any_stderr().run();
+        proofs::never_both(&pair, &format!("file {file}"));
+        if pair.holders() == [1] {
+            release(&pair, 1);
+        }
+        take(&pair, 2, 1);
+        assert_eq!((pair.holders(), outside(&pair, 2)), (vec![2], newest), "file {file}");
+        edit(&pair, 2, &format!("of ec2 {file}\n"));
+        release(&pair, 2);
+        take(&pair, 1, 2);
+        assert_eq!(outside(&pair, 1), format!("of ec2 {file}\n"), "file {file}");
+        kills += usize::from(releases) + usize::from(takeovers);
+    }
+    assert!(kills > 4, "{kills} kills only");
 }
