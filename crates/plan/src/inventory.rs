@@ -13,13 +13,14 @@ mod nodes;
 mod outside;
 mod relation;
 mod shared;
+mod spelling;
 mod warewulf;
 mod xcat;
 
 pub use format::Format;
 pub use nodes::{Inventory, Node};
 pub use outside::Outside;
-pub use relation::CONTROL;
+pub use relation::{CONTROL, node_number};
 pub use shared::{Shared, shared};
 
 use crate::diagnostic::{Diagnostics, Source};

@@ -121,6 +121,29 @@ mod tests {
         assert!(resolve(Kind::Groups, &["oi"], &[]).unwrap_err().contains("no node group"));
     }
 
+    /// Every node was stopped where a group of this name was meant.
+    #[test]
+    fn a_group_called_all_is_not_every_node() {
+        let node = |name: &str, groups: &[&str]| Node {
+            name: name.into(),
+            groups: groups.iter().map(|&group| group.to_owned()).collect(),
+            ..Node::default()
+        };
+        let inventory = Inventory::new(vec![node("n1", &["ALL"]), node("n2", &[])]);
+        let field = Field { inventory: &inventory, nodes: 2, partition: None };
+        let asked = |kind, word: &str| {
+            targets(field, &Asked { kind, words: vec![Word::typed(word)], exclude: vec![] })
+        };
+        let said = asked(Kind::Groups, "ALL").unwrap_err().to_string();
+        assert!(said.contains("is a node group") && said.contains("write @ALL"), "{said}");
+        assert_eq!(asked(Kind::Names, "@ALL").unwrap(), [NodeId(0)]);
+        assert_eq!(asked(Kind::Names, "ALL").unwrap(), [NodeId(0), NodeId(1)]);
+        let inventory = Inventory::new(vec![node("n1", &["ALL"]), node("n2", &["ALL"])]);
+        let field = Field { inventory: &inventory, nodes: 2, partition: None };
+        let asked = Asked { kind: Kind::Groups, words: vec![Word::typed("ALL")], exclude: vec![] };
+        assert_eq!(targets(field, &asked).unwrap().len(), 2);
+    }
+
     #[test]
     fn what_lies_outside_the_partition_is_told_apart() {
         let inventory = inventory();

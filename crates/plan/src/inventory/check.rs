@@ -5,7 +5,8 @@
 
 use super::nodes::{Inventory, Node};
 use super::outside::{Outside, plain, short};
-use super::relation::{Resolver, Unknown, Wanted};
+use super::relation::{Resolver, Unknown, Wanted, node_number};
+use super::spelling;
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, positions};
 use crate::drivers::NodeId;
 use crate::faults::Faults;
@@ -144,13 +145,15 @@ impl<'s> Drafts<'s> {
     /// attributes.
     pub(super) fn state(&mut self, draft: &mut Draft, key: &str, value: &str, at: Range<usize>) {
         match key {
-            "number" => match value.parse().ok().filter(|number: &u32| *number > 0) {
+            "number" => match node_number(value).filter(|number| *number > 0) {
                 Some(number) => {
                     draft.node.number = Some(number);
                     draft.number_at = at;
                 }
                 None => self.keep(draft, key, value, at, "is no node number, a whole number from 1"),
             },
+            // Nothing is stated.
+            "address" if value.is_empty() => {}
             "address" => draft.node.address = Some(value.to_owned()),
             "partition" => match crate::name::fault(value) {
                 Some(fault) => self.keep(draft, key, value, at, &format!("is no partition: {fault}")),
@@ -176,17 +179,8 @@ impl<'s> Drafts<'s> {
         let name = &draft.node.name;
         if let Some(fault) = crate::name::fault(name) {
             self.wrong.at(draft.at.clone(), fault);
-        } else if let Some(word) =
-            draft.node.address.as_deref().filter(|word| word.contains(char::is_whitespace))
-        {
-            // Every comparison with this machine, or with another node, would miss it.
-            self.wrong.at(draft.at.clone(), format!("the address \"{word}\" has a blank in it"));
-        } else if let Some((word, what)) = several(&draft.node) {
-            self.wrong.with_hint(
-                draft.at.clone(),
-                format!("{what} \"{word}\" stands for several nodes"),
-                "an inventory has an entry for each node, with a name of its own",
-            );
+        } else if let Some(fault) = spelling::fault(&draft.node) {
+            self.wrong.with_hint(draft.at.clone(), fault.message, fault.hint);
         } else if let Some(first) = self.names.find(name) {
             let (source, first) = (self.source, self.drafts[first as usize].at.clone());
             self.wrong.add(|| {
@@ -273,28 +267,6 @@ fn count(facts: &mut usize, more: usize, at: Range<usize>, wrong: &mut Faults<'_
         wrong.at(at, format!("more than {FACTS} groups, servers and attributes of nodes in all"));
     }
     *facts <= FACTS
-}
-
-/// Returns the name, address or unit of a node that is a node set or a range of numbers, and what it is.
-fn several(node: &Node) -> Option<(&str, &'static str)> {
-    let is_range = |word: &str| {
-        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        word.split_once('-').is_some_and(|(from, to)| digits(from) && digits(to))
-    };
-    let has_brackets = |word: &str| word.contains(['[', ']']);
-    let units = node.power_with.iter().map(|unit| (unit.as_str(), "the unit"));
-    let address = node.address.as_deref().filter(|word| !is_literal(word)).map(|word| (word, "the address"));
-    std::iter::once((node.name.as_str(), "the name"))
-        .chain(address)
-        .chain(units)
-        .find(|(word, _)| has_brackets(word) || is_range(word))
-}
-
-/// Tells whether an address stands in brackets as IPv6 addresses do.
-fn is_literal(word: &str) -> bool {
-    let inner = word.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(inner, _)| inner);
-    let is_part = |c: char| c.is_ascii_hexdigit() || c == ':' || c == '.';
-    inner.is_some_and(|inner| inner.contains("::") && inner.chars().all(is_part))
 }
 
 fn look_up(

@@ -11,6 +11,12 @@ use std::fmt;
 /// The number of the control workstation, which is no node and is never started or stopped.
 pub const CONTROL: u32 = 0;
 
+/// Reads a node number as it is written: `001` and `+1` are none, and may be the names of other nodes.
+pub fn node_number(word: &str) -> Option<u32> {
+    let is_plain = word == "0" || !word.starts_with(['0', '+']);
+    word.parse().ok().filter(|_| is_plain)
+}
+
 /// A server as somebody wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
@@ -128,7 +134,7 @@ impl Resolver<'_> {
         if let Some(id) = self.0.by_name(name) {
             return Ok(vec![id]);
         }
-        if let Ok(number) = name.parse() {
+        if let Some(number) = node_number(name) {
             return self.number(number);
         }
         match self.0.aliases.find(name) {

@@ -41,6 +41,9 @@ impl<'f> Finder<'f> {
                 break;
             }
             match kind {
+                Kind::Groups if word.text == ALL && self.is_part(ALL) => {
+                    self.wrong.add(|| both_all_and_group(word));
+                }
                 _ if word.text == ALL => self.all(&mut found),
                 Kind::Names => self.names(word, &mut found),
                 Kind::Numbers => self.numbers(word, &mut found),
@@ -52,6 +55,15 @@ impl<'f> Finder<'f> {
             }
         }
         found
+    }
+
+    /// Tells whether there is a node group of this name that is not the whole partition.
+    fn is_part(&self, name: &str) -> bool {
+        let group = self.field.inventory.group(name);
+        group.is_some_and(|members| {
+            let members: BTreeSet<NodeId> = members.iter().copied().collect();
+            members != self.field.all().collect()
+        })
     }
 
     fn all(&self, found: &mut BTreeSet<NodeId>) {
@@ -194,6 +206,11 @@ fn no_such_node(field: Field<'_>, word: &Word, unknown: &[String]) -> Diagnostic
     } else {
         diagnostic.suggest(first, field.names())
     }
+}
+
+fn both_all_and_group(word: &Word) -> Diagnostic {
+    complain(word, "\"ALL\" is a node group of the inventory, and means every node".to_owned())
+        .hint("write @ALL for the group, and ALL without -g for every node")
 }
 
 fn number_range(part: &str) -> Option<(u32, u32)> {

@@ -7,6 +7,7 @@ use crate::diagnostic::Source;
 use crate::drivers::NodeId;
 use crate::faults::Faults;
 use crate::inventory::Inventory;
+use crate::inventory::node_number;
 use crate::name::Names;
 use crate::nodeset::{self, Budget};
 use std::ops::Range;
@@ -172,7 +173,7 @@ impl<'s> Finder<'s> {
                 Some(nodes.iter().map(|node| inventory.name(*node).to_owned()).collect())
             };
             let visited = nodeset::visit(word, &members, &mut |name| {
-                match inventory.by_name(name).or_else(|| inventory.by_number(name.parse().ok()?)) {
+                match inventory.by_name(name).or_else(|| inventory.by_number(node_number(name)?)) {
                     Some(node) => take(node),
                     None => missing.push(name.to_owned()),
                 }
@@ -183,9 +184,22 @@ impl<'s> Finder<'s> {
                 Ok(()) if !missing.is_empty() => self.report_missing(inventory, word, range, &missing),
                 Ok(()) => {}
             }
+        } else if is_padded(word) {
+            let hint = "it is no node number either: those have no zeros in front";
+            self.strange.with_hint(range, format!("no node named \"{word}\""), hint);
         } else if let Some(numbers) = numbers(word) {
             match numbers {
                 Err(clause) => wrong.at(range, clause),
+                Ok(numbers) if word.split('-').any(is_padded) => {
+                    let (from, to) = numbers.into_inner();
+                    let message = format!("node numbers have no zeros in front; write {from}-{to}");
+                    let names = word.replacen('-', " to ", 1);
+                    self.strange.with_hint(
+                        range,
+                        message,
+                        format!("nodes named {names} are written in brackets"),
+                    );
+                }
                 Ok(_) if !inventory.is_numbered() => self.strange.with_hint(
                     range,
                     format!("no node named \"{word}\", and the inventory gives no numbers"),
@@ -258,6 +272,11 @@ impl<'s> Finder<'s> {
 /// Tells whether a word is a range of names as other programs write it, from one node to another.
 fn is_dashed(inventory: &Inventory, word: &str) -> bool {
     nodeset::dashed(word).is_some_and(|(_, ends)| ends.iter().all(|end| inventory.by_name(end).is_some()))
+}
+
+/// Tells whether a word is digits that are no node number: it is the name of a node that is not there.
+fn is_padded(word: &str) -> bool {
+    word.len() > 1 && word.starts_with('0') && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Returns how many names a word stands for; the members of groups are counted where they are looked up.

@@ -1,7 +1,7 @@
 //! The nodes of a line of genders, as libgenders reads them: names with at most one bracket, no node sets.
 //!
-//! `n!1` is a name, a range is padded as its first number is, and commas too many are passed over. What
-//! libgenders refuses is refused: dots, more than 64 characters, ranges of more than 16,384 numbers.
+//! `n!1` is a name (which no inventory can have), a range is padded as its first number is, and commas too many are
+//! passed over. What libgenders refuses is refused: dots, more than 64 characters, ranges of more than 16,384 numbers.
 
 use crate::inventory::check::NODES as MOST;
 use crate::nodeset::Fault;

@@ -144,6 +144,35 @@ fn without_an_inventory_names_are_counted_and_sets_still_overlap() {
     assert!(check("a: 7-9\nb: 8\na > b\n").is_err());
 }
 
+/// `001`, a name that is not in the inventory, was taken for node number 1: another node.
+#[test]
+fn digits_with_zeros_in_front_are_a_name_and_no_node_number() {
+    let text = r#"{"nodes": [{"name": "a", "number": 1}, {"name": "002", "number": 3}, {"name": "b", "number": 2}]}"#;
+    let inventory = read(&Source { name: "i", text }, Format::Json, &Outside::default()).unwrap();
+    let check = |text: &str| {
+        let sequence = parse(&Source { name: "s", text }, Some(&inventory));
+        sequence.map(|sequence| members(&sequence, &inventory, "g")).map_err(|wrong| wrong.to_string())
+    };
+    assert_eq!(check("g: 1 002\n").as_deref(), Ok("002 a"));
+    assert_eq!(check("g: 1-2\n").as_deref(), Ok("a b"));
+    for (word, said) in [
+        ("001", "s:1:4: no node named \"001\""),
+        ("[001-002]", "s:1:4: no node named 001"),
+        ("01-02", "s:1:4: node numbers have no zeros in front; write 1-2"),
+        ("+1,b", "s:1:4: no node named \"+1\""),
+    ] {
+        let wrong = check(&format!("g: {word}\n")).unwrap_err();
+        assert!(wrong.contains(said), "{word}: {wrong}");
+    }
+    for server in ["001", "+1"] {
+        let text = format!(
+            r#"{{"nodes": [{{"name": "a", "number": 1}}, {{"name": "b", "boot_server": "{server}"}}]}}"#
+        );
+        let wrong = read(&Source { name: "i", text: &text }, Format::Json, &Outside::default()).unwrap_err();
+        assert!(wrong.to_string().contains(&format!("no node named \"{server}\"")), "{wrong}");
+    }
+}
+
 /// Found by fuzzing: written plainly, the node `5-06` was read back as the nodes 5 and 6.
 #[test]
 fn a_name_that_looks_like_numbers_is_read_back_without_an_inventory() {
