@@ -119,6 +119,16 @@ impl<'s> Drafts<'s> {
         self.doubt(at.clone(), ("kept", key), || source.diagnose(at, message));
     }
 
+    /// Remembers that an attribute of an xCAT group cannot be taken.
+    pub(super) fn doubt_expression(&mut self, key: &str, at: Range<usize>) {
+        let source = self.source;
+        self.doubt(at.clone(), ("expression", key), || {
+            source
+                .diagnose(at, format!("\"{key}\" of a group is an expression, and is left out"))
+                .hint("lsdef -t node -z prints what it stands for, node by node")
+        });
+    }
+
     /// Doubts an attribute that is likely a relation, misspelt: a server that is stated is never dropped in silence.
     pub(super) fn doubt_server(&mut self, key: &str, at: Range<usize>) {
         let letters: String = key.chars().filter(char::is_ascii_alphanumeric).collect();

@@ -3,14 +3,15 @@
 //! `servicenode` and `xcatmaster` (lists) name the servers of a node, by any of the names and addresses that
 //! xCAT gives to a node: `ip`, `hostnames`, `otherinterfaces`, `nicips`, `nicaliases`, and its name with the
 //! prefix or suffix of a network interface. `groups` are groups, `ip` is the address, all else are attributes.
-//! Stanzas of other objects than nodes are passed over.
+//! What a stanza of a group states of servers holds for its nodes, as in xCAT: where a node does not state it itself,
+//! and of the first of its groups that does. Stanzas of other objects are passed over.
 
-use super::check::{Draft, Drafts};
+use super::check::{Draft, Drafts, weight};
 use super::nodes::Inventory;
 use super::outside::short;
 use super::relation::Wanted;
 use crate::diagnostic::{Diagnostics, Source};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
@@ -20,17 +21,101 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
         read_line(start, line.trim_end(), &mut stanzas, &mut drafts);
         start += line.len();
     }
-    for mut stanza in stanzas.into_iter().filter(|stanza| stanza.is_node) {
+    let (groups, nodes) = stanzas.into_iter().partition::<Vec<_>, _>(|stanza| stanza.object == Object::Group);
+    let groups = Groups::of(&groups);
+    for mut stanza in nodes.into_iter().filter(|stanza| stanza.object == Object::Node) {
+        groups.inherit(&mut stanza, &mut drafts);
         stanza.draft.aliases = aliases(&stanza);
         drafts.add(stanza.draft);
     }
     drafts.finish()
 }
 
+/// Attributes that name the servers of a node.
+const SERVERS: [&str; 2] = ["servicenode", "xcatmaster"];
+/// Attributes that are kept and may be relations.
+const RELATIONS: [&str; 3] = ["nfsserver", "tftpserver", "monserver"];
+
 struct Stanza {
     draft: Draft,
-    is_node: bool,
+    object: Object,
     nics: Nics,
+    /// What it states of servers, in these attributes.
+    stated: BTreeMap<String, Stated>,
+    /// Nodes that a group lists.
+    members: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Object {
+    Node,
+    Group,
+    Other,
+}
+
+#[derive(Debug, Clone)]
+struct Stated {
+    value: String,
+    at: Range<usize>,
+}
+
+/// Groups that say something of servers, by name, and those that list a node, by the node.
+struct Groups<'s> {
+    stated: HashMap<&'s str, &'s BTreeMap<String, Stated>>,
+    listing: HashMap<&'s str, Vec<&'s str>>,
+}
+
+impl<'s> Groups<'s> {
+    fn of(stanzas: &'s [Stanza]) -> Self {
+        let mut groups = Self { stated: HashMap::new(), listing: HashMap::new() };
+        for stanza in stanzas.iter().filter(|stanza| !stanza.stated.is_empty()) {
+            let name = stanza.draft.node.name.as_str();
+            groups.stated.insert(name, &stanza.stated);
+            for member in &stanza.members {
+                groups.listing.entry(member).or_default().push(name);
+            }
+        }
+        groups
+    }
+
+    /// Gives a node what its groups state of servers and it does not.
+    fn inherit(&self, stanza: &mut Stanza, drafts: &mut Drafts<'_>) {
+        if self.stated.is_empty() {
+            return;
+        }
+        let own = stanza.draft.node.groups.clone();
+        let listing = self.listing.get(stanza.draft.node.name.as_str()).map_or(&[][..], Vec::as_slice);
+        let groups = own.iter().map(String::as_str).chain(listing.iter().copied());
+        let groups: Vec<_> = groups.filter_map(|group| self.stated.get(group)).collect();
+        for key in SERVERS.into_iter().chain(RELATIONS) {
+            if stanza.stated.contains_key(key) {
+                continue;
+            }
+            let Some(stated) = groups.iter().find_map(|group| group.get(key)) else { continue };
+            // What one line states, each of its nodes has.
+            let facts = weight(stated.value.len()).max(list(&stated.value).count());
+            if stated.value.starts_with('|') {
+                drafts.doubt_expression(key, stated.at.clone());
+            } else if drafts.has_room(facts, stated.at.clone()) {
+                stanza.take_server(key, &stated.value, &stated.at);
+            }
+        }
+    }
+}
+
+impl Stanza {
+    fn take_server(&mut self, key: &str, value: &str, at: &Range<usize>) {
+        if SERVERS.contains(&key) {
+            let servers = list(value).map(|server| (Wanted::Text(server.to_owned()), at.clone()));
+            self.draft.servers.extend(servers);
+        } else {
+            self.draft.node.attributes.insert(key.to_owned(), value.into());
+        }
+    }
+}
+
+fn list(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(str::trim).filter(|value| !value.is_empty())
 }
 
 /// What xCAT calls a node by its network interfaces.
@@ -102,7 +187,13 @@ fn read_line(start: usize, line: &str, stanzas: &mut Vec<Stanza>, drafts: &mut D
             let mut draft = Draft { at: at.start..at.end - 1, ..Draft::default() };
             name.clone_into(&mut draft.node.name);
             // lsdef leaves the type out only where it prints nothing but nodes.
-            stanzas.push(Stanza { draft, is_node: true, nics: Nics::default() });
+            stanzas.push(Stanza {
+                draft,
+                object: Object::Node,
+                nics: Nics::default(),
+                stated: BTreeMap::new(),
+                members: Vec::new(),
+            });
         }
         (_, Some((key, value))) => match stanzas.last_mut() {
             Some(stanza) => read_attribute(stanza, key.trim(), value.trim(), at, drafts),
@@ -113,14 +204,24 @@ fn read_line(start: usize, line: &str, stanzas: &mut Vec<Stanza>, drafts: &mut D
 }
 
 fn read_attribute(stanza: &mut Stanza, key: &str, value: &str, at: Range<usize>, drafts: &mut Drafts<'_>) {
-    let values = || value.split(',').map(str::trim).filter(|value| !value.is_empty());
+    if (SERVERS.contains(&key) || RELATIONS.contains(&key)) && !value.is_empty() {
+        stanza.take_server(key, value, &at);
+        stanza.stated.insert(key.to_owned(), Stated { value: value.to_owned(), at });
+        return;
+    }
     match key {
-        "objtype" => stanza.is_node = value == "node",
-        "servicenode" | "xcatmaster" => {
-            let servers = values().map(|server| (Wanted::Text(server.to_owned()), at.clone()));
-            stanza.draft.servers.extend(servers);
+        "objtype" => {
+            stanza.object = match value {
+                "node" => Object::Node,
+                "group" => Object::Group,
+                _ => Object::Other,
+            };
         }
-        "groups" => stanza.draft.node.groups = values().map(str::to_owned).collect(),
+        // As if it were not stated.
+        _ if SERVERS.contains(&key) || RELATIONS.contains(&key) => {}
+        "members" => stanza.members = list(value).map(str::to_owned).collect(),
+        "groups" => stanza.draft.node.groups = list(value).map(str::to_owned).collect(),
+        "ip" if value.is_empty() => {}
         "ip" => stanza.draft.node.address = Some(value.to_owned()),
         // xCAT's own words for other things than ours.
         "address" | "boot_server" | "partition" => {
@@ -222,6 +323,34 @@ mod tests {
         assert!(said.contains("x:31:1: no node named \"master\"") && said.contains("--outside"), "{said}");
         let said = servers("ip=10.1.0.2\ncn3:\nxcatmaster=10.1.0.2\n").unwrap_err();
         assert!(said.contains("several nodes are known as \"10.1.0.2\""), "{said}");
+    }
+
+    /// It was passed over, with nothing said, and the clients started before their servers.
+    #[test]
+    fn a_server_stated_for_a_group_is_that_of_its_nodes_unless_they_state_one() {
+        let text = "sn1:\n  objtype=node\nsn2:\n  objtype=node\n\
+            cn1:\n  objtype=node\n  groups=rack1,compute\n\
+            cn2:\n  objtype=node\n  groups=compute\n  servicenode=sn1\n  nfsserver=sn1\n\
+            cn3:\n  objtype=node\n  xcatmaster=\n\
+            compute:\n  objtype=group\n  grouptype=static\n  members=cn1,cn2,cn3\n  servicenode=sn2\n  nfsserver=sn2\n\
+            rack1:\n  objtype=group\n  servicenode=sn1,sn2\n  xcatmaster=|\\D+|sn1|\n\
+            x:\n  objtype=network\n  nfsserver=sn9\n";
+        let inventory =
+            read(&Source { name: "x", text }, Format::Xcat, &outside()).map_err(|d| d.to_string()).unwrap();
+        let said = |name: &str| {
+            let node = inventory.node(inventory.by_name(name).unwrap());
+            let servers: Vec<&str> = node.boot_servers.iter().map(|id| inventory.name(*id)).collect();
+            format!("{} {}", servers.join(","), node.attributes["nfsserver"].as_str().unwrap())
+        };
+        assert_eq!((said("cn1"), said("cn2")), ("sn1,sn2 sn2".into(), "sn1 sn1".into()));
+        assert_eq!(said("cn3"), "sn2 sn2");
+        assert_eq!(inventory.len(), 5);
+        let doubts: Vec<String> = inventory.doubts().iter().map(ToString::to_string).collect();
+        assert_eq!(doubts.len(), 1);
+        assert!(doubts[0].starts_with("x:25:3: \"xcatmaster\" of a group is an expression"), "{doubts:?}");
+        let text = "cn1:\n  objtype=node\n  groups=g\ng:\n  objtype=group\n  servicenode=sn9\n";
+        let said = read(&Source { name: "x", text }, Format::Xcat, &outside()).unwrap_err().to_string();
+        assert!(said.contains("x:6:3: no node named \"sn9\""), "{said}");
     }
 
     #[test]
