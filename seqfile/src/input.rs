@@ -86,19 +86,16 @@ fn outside(sets: &[String]) -> anyhow::Result<Outside> {
 /// Returns who shares an address, or a controller that nothing else tells apart: cstartup and cshutdown do not act
 /// on such nodes.
 fn shared(inventory: &Inventory) -> Vec<Diagnostic> {
-    let text = |node, key: &str| inventory.node(node).attributes.get(key).and_then(|value| value.as_str());
-    let controller = |node| {
-        let is_told_apart = ["system", "outlet", "plug", "slot"]
-            .iter()
-            .any(|key| inventory.node(node).attributes.contains_key(*key));
-        text(node, "bmc").filter(|_| !is_told_apart).map(|value| (value, None))
+    let told = |found: Vec<Shared<'_>>, what| {
+        let told = found.iter().take(WARNED).map(|shared| {
+            let hint = format!("give each {what} once; where both are one machine, leave one of them out");
+            shared.diagnose(inventory, what).hint(hint)
+        });
+        told.collect::<Vec<_>>()
     };
-    let addresses = inventory::shared(inventory, |node| Some((inventory.node(node).address(), None)));
-    let controllers = inventory::shared(inventory, controller);
-    let told = |found: Vec<Shared>, what| {
-        found.into_iter().take(WARNED).map(move |pair| pair.diagnose(inventory, what))
-    };
-    told(addresses, "address").chain(told(controllers, "power controller")).collect()
+    let addresses = told(inventory::addresses(inventory), "address");
+    let controllers = told(inventory::controllers(inventory), "power controller");
+    [addresses, controllers].concat()
 }
 
 /// Returns the default sequence of an inventory, as the flags want it.

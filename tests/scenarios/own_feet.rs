@@ -316,8 +316,10 @@ fn a_unit_of_a_target_with_the_controller_of_another_node_is_rejected() {
         );
         for line in ["cshutdown -F n1", "cshutdown -k n1", "cstartup n1"] {
             let rejected = run(&bed, line).status(3).run();
-            let said = format!("{pair} have the same power controller");
-            assert!(rejected.stderr.contains(&said), "{}", rejected.stderr);
+            let said = format!(": {pair} have the same power controller");
+            let line = rejected.stderr.lines().find(|line| line.contains(&said)).unwrap_or_default();
+            assert!(line.contains("inventory.json:1:"), "{}", rejected.stderr);
+            assert!(rejected.stderr.contains(" is a unit of n"), "{}", rejected.stderr);
         }
         assert_eq!(told(&bed), "");
     }

@@ -76,9 +76,9 @@ impl Here {
     /// Tells whether a word is an address of this machine, or a name that the hosts file gives to one.
     pub fn is_at(&self, word: &str) -> bool {
         let word = plain(word);
-        match word.parse() {
-            Ok(address) => self.holds(address),
-            Err(_) => {
+        match address_of(&word) {
+            Some(address) => self.holds(address),
+            None => {
                 self.is_called(&word)
                     || self.hosts.get(&word).is_some_and(|found| found.iter().any(|&at| self.holds(at)))
             }
@@ -96,6 +96,29 @@ impl Here {
         let addresses = self.addresses.iter().map(ToString::to_string);
         self.names.iter().chain(local).cloned().chain(addresses).collect()
     }
+}
+
+/// Returns a word as places are compared: that of an address is the shortest way to write it, in its zone.
+pub fn canonical(word: &str) -> String {
+    let word = plain(word);
+    let zone = word.find('%').map_or("", |at| &word[at..]);
+    match address_of(&word) {
+        Some(address) => format!("{}{zone}", address.to_canonical()),
+        None => word,
+    }
+}
+
+/// Tells whether a word is an address, so that there is nobody to ask for it.
+pub fn is_address(word: &str) -> bool {
+    address_of(&plain(word)).is_some()
+}
+
+/// Returns the address that a word is, with or without a zone behind it (`fe80::1%eth0`).
+fn address_of(word: &str) -> Option<IpAddr> {
+    // Which device leads there does not matter: what has an address of ours is this machine, or in doubt.
+    let address = word.split_once('%').map_or(word, |(address, _)| address);
+    let address: IpAddr = address.parse().ok()?;
+    (address.is_ipv6() || !word.contains('%')).then_some(address)
 }
 
 /// Returns a word as names are compared: the host of it, without what ssh or a command of the site's may have around
@@ -169,6 +192,20 @@ mod tests {
         assert_eq!(words, ["10.0.0.5", "door", "head", "localhost", "mgmt1", "mgmt1.example.org"]);
     }
 
+    #[test]
+    fn two_spellings_of_an_address_are_one_and_two_zones_are_two() {
+        for (word, wanted) in [
+            ("FE80:0::1%eth0", "fe80::1%eth0"),
+            ("root@[fe80::0001%eth1]:22", "fe80::1%eth1"),
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("10.0.0.1:22", "10.0.0.1"),
+            ("N1.", "n1"),
+        ] {
+            assert_eq!(canonical(word), wanted);
+            assert_eq!(is_address(word), wanted != "n1", "{word}");
+        }
+    }
+
     /// With a port or in brackets it passed for another machine, and was halted.
     #[test]
     fn what_stands_around_a_host_is_none_of_its_name() {
@@ -179,11 +216,20 @@ mod tests {
         for word in ["mgmt1:22", "root@MGMT1.:2222", "ssh://root@localhost:22", "[mgmt1]:22"] {
             assert!(here.is_at(word) && !here.is_called(word), "{word}: a port may be another machine's");
         }
-        for word in ["[::1]", "[2001:db8::5]:22", "ssh://root@[2001:db8:0::5]:22", "127.0.0.1:22", "root@::1"]
-        {
+        for word in [
+            "[::1]",
+            "::1%lo",
+            "ssh://root@[2001:db8::5%eth0]:22",
+            "[2001:db8::5]:22",
+            "ssh://root@[2001:db8:0::5]:22",
+            "127.0.0.1:22",
+            "root@::1",
+        ] {
             assert!(here.is_at(word), "{word}");
         }
-        for word in ["mgmt2:22", "[2001:db8::6]:22", "2001:db8::5:22", "x:mgmt1"] {
+        for word in
+            ["mgmt2:22", "[2001:db8::6]:22", "2001:db8::5:22", "x:mgmt1", "2001:db8::6%lo", "127.0.0.1%lo"]
+        {
             assert!(!here.is_called(word) && !here.is_at(word), "{word}");
         }
     }

@@ -1,7 +1,7 @@
 //! Keeps a run from sawing off the branch it sits on: this very machine, and nodes through which the
 //! run reaches others.
 
-use crate::own::{Found, Own};
+use crate::own::{By, Found, Own, Unread};
 use crate::site::Site;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Order;
@@ -128,10 +128,16 @@ pub fn objections(inventory: &Inventory, own: &Found, relays: &[Relay], verb: &s
         let name = inventory.name(node);
         let is = match own.unread.get(&node) {
             None => "is this very machine".to_owned(),
-            Some(why) => format!(
-                "may be this very machine: it is reached at an address of it, and did not say that it is in \
-                 another boot ({why})"
-            ),
+            Some(Unread { by, why }) => {
+                let found = match by {
+                    By::Name => "it is called as this machine is".to_owned(),
+                    By::Address => "it is reached at an address of it".to_owned(),
+                    By::Attribute(field) => format!("its {field} in the inventory is one of this machine"),
+                };
+                format!(
+                    "may be this very machine: {found}, and it did not say that it is in another boot ({why})"
+                )
+            }
         };
         lines.push(format!("{name} {is}; exclude it (-x {name}), or use --even-self to {verb} it last"));
     }

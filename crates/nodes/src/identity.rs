@@ -17,10 +17,10 @@ use crate::roster::{Kind, Member};
 use crate::shell::ShellDriver;
 use crate::site::Site;
 use crate::template::{Reach, Template};
-use orderly_exec::here::plain;
+use orderly_exec::here::{canonical, is_address, plain};
 use orderly_exec::job::show;
 use orderly_exec::{OrStatus, Status};
-use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
+use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Place};
 use orderly_plan::drivers::NodeId;
 use orderly_plan::nodeset;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -80,7 +80,7 @@ pub fn resolved(site: &Site, drivers: &dyn Backend) -> Addresses {
             (is_reached_by_name(&profile) || is_probed).then(|| site.roster.member(id).address.as_str());
         asked.extend(controller.into_iter().chain(address).map(plain));
     }
-    asked.retain(|name| name.parse::<IpAddr>().is_err());
+    asked.retain(|name| !is_address(name));
     names::resolve(asked, names::TOGETHER)
 }
 
@@ -172,11 +172,9 @@ fn marks(site: &Site, id: NodeId, addresses: &Addresses) -> Vec<Mark> {
 
 /// Returns what a place is compared by: as it is written, and by what it resolves to.
 fn at(what: What, place: &str, apart: &str, addresses: &Addresses) -> Vec<Mark> {
-    let written = plain(place);
     let found =
-        addresses.get(&written).into_iter().flatten().map(|address| address.to_canonical().to_string());
-    let places =
-        found.chain([written.parse::<IpAddr>().map_or(written.clone(), |ip| ip.to_canonical().to_string())]);
+        addresses.get(&plain(place)).into_iter().flatten().map(|address| address.to_canonical().to_string());
+    let places = found.chain([canonical(place)]);
     places.map(|place| Mark { what, key: format!("{place} {apart}"), shown: place }).collect()
 }
 
@@ -213,24 +211,48 @@ fn is_reached_by_name(profile: &Profile) -> bool {
     }
 }
 
-/// Returns what to do about an address that nodes share only by what their names resolve to.
-fn way_out(site: &Site, mark: &Mark, nodes: &[NodeId]) -> Option<String> {
-    let is_written = |node: &NodeId| plain(&site.roster.member(*node).address) == mark.shown;
-    if mark.what != What::Address || nodes.iter().all(is_written) {
-        return None;
-    }
-    let own = "give each node an address of its own in the inventory";
+/// Returns what to do about what nodes share.
+fn way_out(site: &Site, mark: &Mark, nodes: &[NodeId]) -> String {
+    let is_written = |node: &NodeId| canonical(&site.roster.member(*node).address) == mark.shown;
     let by_ssh = |node: &NodeId| {
         matches!(site.profile(*node).shell.driver, ShellDriver::Ssh(_) | ShellDriver::Parallel(_))
     };
-    Some(if nodes.iter().any(by_ssh) {
-        format!(
+    let own = "give each node an address of its own in the inventory";
+    match mark.what {
+        What::Address if nodes.iter().all(is_written) => {
+            format!("{own}; where both are one machine, leave one of them out")
+        }
+        What::Address if nodes.iter().any(by_ssh) => format!(
             "{own}; or, if they are aliases that ssh itself leads to different machines (Host in ssh_config(5)), set \
              shell.aliases = true in cluster.toml"
-        )
-    } else {
-        own.to_owned()
-    })
+        ),
+        What::Address => own.to_owned(),
+        What::ProbedAddress => format!("{own}, or a probe.port in an override of cluster.toml"),
+        What::Controller => {
+            "give each a controller of its own in the inventory; several systems behind one are told \
+                             apart by its port, or by power.options in overrides of cluster.toml"
+                .to_owned()
+        }
+        What::PowerCommand | What::ShellCommand => {
+            "let the command say which node it is for: {node}, {number} or {address}".to_owned()
+        }
+    }
+}
+
+/// Returns where a member is defined; of a unit, where the first node is that is powered with it.
+fn place(site: &Site, id: NodeId) -> Option<Place> {
+    let node = if site.is_unit(id) { *site.nodes_with(id).first()? } else { id };
+    site.inventory.place(node)
+}
+
+/// Returns where a member is defined, in words.
+fn defined(site: &Site, id: NodeId) -> String {
+    let name = site.name(id);
+    let with = if site.is_unit(id) { site.nodes_with(id) } else { Vec::new() };
+    match with.first() {
+        Some(&node) => format!("{name} is a unit of {}, which is defined here", site.name(node)),
+        None => format!("{name} is defined here"),
+    }
 }
 
 fn diagnose(site: &Site, mark: &Mark, nodes: &[NodeId]) -> Diagnostic {
@@ -239,16 +261,14 @@ fn diagnose(site: &Site, mark: &Mark, nodes: &[NodeId]) -> Diagnostic {
         _ => nodeset::fold(nodes.iter().map(|&node| site.name(node))),
     };
     let message = format!("{names} have the same {}, {}", mark.what.words(), mark.shown);
-    let place = |node: &NodeId| {
-        Some(*node).filter(|node| !site.is_unit(*node)).and_then(|node| site.inventory.place(node))
-    };
-    let diagnostic = Diagnostic::at(nodes.get(1).and_then(place), site.inventory.file(), message);
-    let diagnostic = match way_out(site, mark, nodes) {
-        Some(hint) => diagnostic.hint(hint),
+    let second = nodes.get(1).and_then(|&node| place(site, node));
+    let diagnostic = Diagnostic::at(second, site.inventory.file(), message);
+    let diagnostic = diagnostic.hint(way_out(site, mark, nodes));
+    // The place of a unit is another node's, which has to be said.
+    let unit = nodes.get(1).copied().filter(|&node| site.is_unit(node));
+    let noted = nodes.first().copied().into_iter().chain(unit);
+    noted.fold(diagnostic, |diagnostic, node| match place(site, node) {
+        Some(at) => diagnostic.note(at, defined(site, node)),
         None => diagnostic,
-    };
-    match nodes.first().and_then(|first| Some((*first, place(first)?))) {
-        Some((first, place)) => diagnostic.note(place, format!("{} is defined here", site.name(first))),
-        None => diagnostic,
-    }
+    })
 }

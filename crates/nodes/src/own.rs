@@ -1,4 +1,5 @@
-//! Which nodes are this very machine: by name, by alias, by address, and what overrules an address.
+//! Which nodes are this very machine: by name, by alias, by address, by what else the inventory says of them, and
+//! what overrules all but a name.
 //!
 //! A name proves it. An address alone does not, because several nodes may be reached through one
 //! address of this machine (a port forwarded, a network of its own); a boot id that the node says and that
@@ -39,6 +40,8 @@ pub enum By {
     Name,
     /// It is reached at an address of this machine.
     Address,
+    /// The inventory gives it, in this attribute, a name, an address or a number of this machine.
+    Attribute(&'static str),
 }
 
 /// What this machine is called, and where it is reached.
@@ -57,9 +60,11 @@ impl Own {
         if words.iter().any(|word| self.0.is_called(word)) {
             return Some(By::Name);
         }
+        if words.iter().any(|word| self.0.is_at(word)) {
+            return Some(By::Address);
+        }
         let is_hit = |word: &str| self.0.is_called(word) || self.0.is_at(word) || self.0.is_made_of(word);
-        let is_here = words.iter().any(|word| self.0.is_at(word)) || also_said(node).any(is_hit);
-        is_here.then_some(By::Address)
+        also_said(node).find(|(_, word)| is_hit(word)).map(|(field, _)| By::Attribute(field))
     }
 
     /// Tells whether this name is one of this machine.
@@ -122,14 +127,17 @@ const FIELDS: [&str; 16] = [
     "system_uuid",
 ];
 
-/// Returns the words of these attributes; xCAT puts several into one (`eth0!10.0.0.1,ib0!10.1.0.1`).
-fn also_said(node: &Node) -> impl Iterator<Item = &str> {
-    let values = FIELDS.iter().filter_map(|field| node.attributes.get(*field));
-    let texts = values.flat_map(|value| {
+/// Returns the words of these attributes, each with the attribute; xCAT puts several into one
+/// (`eth0!10.0.0.1,ib0!10.1.0.1`).
+fn also_said(node: &Node) -> impl Iterator<Item = (&'static str, &str)> {
+    let values = FIELDS.iter().filter_map(|&field| Some((field, node.attributes.get(field)?)));
+    let texts = values.flat_map(|(field, value)| {
         let all = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        all.iter().filter_map(|one| one.as_str())
+        all.iter().filter_map(move |one| Some((field, one.as_str()?)))
     });
-    texts.flat_map(|text| text.split([' ', ',', '|', '!', ';'])).filter(|word| !word.is_empty())
+    texts
+        .flat_map(|(field, text)| text.split([' ', ',', '|', '!', ';']).map(move |word| (field, word)))
+        .filter(|(_, word)| !word.is_empty())
 }
 
 /// The targets that are this machine.
@@ -137,8 +145,16 @@ fn also_said(node: &Node) -> impl Iterator<Item = &str> {
 pub struct Found {
     /// Sorted.
     pub nodes: Vec<NodeId>,
-    /// Those of them that are only reached at an address of it, and why they did not say which boot they are in.
-    pub unread: BTreeMap<NodeId, String>,
+    /// Those of them that are not called as it is, and did not say which boot they are in.
+    pub unread: BTreeMap<NodeId, Unread>,
+}
+
+/// A node that may be this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    pub by: By,
+    /// Why it did not say which boot it is in.
+    pub why: String,
 }
 
 /// Returns the targets that are this machine; in a simulation nobody is asked.
@@ -162,13 +178,15 @@ pub fn find(
         |node: NodeId| readings.get(node.index()).is_some_and(|reading| reading.power == Some(Power::Off));
     let mut found = Found::default();
     let mut asked = Vec::new();
-    for (node, by) in hits {
+    for (&node, &by) in &hits {
         match by {
-            By::Address if is_off(node) => continue,
-            By::Address if drivers.is_simulated() => {}
-            By::Address if drivers.abilities(node).runs_commands => asked.push(node),
-            By::Address => {
-                found.unread.insert(node, "no command can be run on it, see [shell]".to_owned());
+            By::Address | By::Attribute(_) if is_off(node) => continue,
+            By::Address | By::Attribute(_) if drivers.is_simulated() => {}
+            By::Address | By::Attribute(_) if drivers.abilities(node).runs_commands => asked.push(node),
+            By::Address | By::Attribute(_) => {
+                found
+                    .unread
+                    .insert(node, Unread { by, why: "no command can be run on it, see [shell]".into() });
             }
             By::Name => {}
         }
@@ -182,7 +200,8 @@ pub fn find(
             Ok(id) if id != here => found.nodes.retain(|other| *other != node),
             Ok(_) => {}
             Err(why) => {
-                found.unread.insert(node, why);
+                let by = hits.get(&node).copied().unwrap_or(By::Address);
+                found.unread.insert(node, Unread { by, why });
             }
         }
     }
@@ -303,6 +322,9 @@ mod tests {
             "::ffff:127.0.0.1",
             "10.0.0.5",
             "root@10.0.0.5",
+            "::1%lo",
+            "[::1%1]:22",
+            "::ffff:127.0.0.1%lo",
             "ip6-loopback",
             "loghost",
             "door",
@@ -310,6 +332,27 @@ mod tests {
             let inventory = inventory(&[("n1", Some(address))]);
             let found = own("mgmt1.example.org", None).among(&inventory, &[NodeId(0)]);
             assert_eq!(found.get(&NodeId(0)), Some(&By::Address), "{address}");
+        }
+    }
+
+    /// It was said to be reached at an address of it, which nobody found in the inventory.
+    #[test]
+    fn what_else_the_inventory_says_of_this_machine_is_told_as_that() {
+        for (field, value) in [
+            ("hostname", "Mgmt1"),
+            ("aliases", "x,head.example.org"),
+            ("nicips", "ib0!10.0.0.5"),
+            ("ip", "10.0.0.5"),
+        ] {
+            let node = |attribute: bool| Node {
+                name: "n1".into(),
+                attributes: attribute.then(|| (field.to_owned(), value.into())).into_iter().collect(),
+                ..Node::default()
+            };
+            let inventory = Inventory::new(vec![node(true)]);
+            let found = own("mgmt1.example.org", None).among(&inventory, &[NodeId(0)]);
+            assert_eq!(found.get(&NodeId(0)), Some(&By::Attribute(field)), "{field}");
+            assert!(own("mgmt1", None).among(&Inventory::new(vec![node(false)]), &[NodeId(0)]).is_empty());
         }
     }
 
