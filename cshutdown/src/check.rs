@@ -78,15 +78,16 @@ impl Checked {
         let own = guard(args, input, &all.nodes, &readings, drivers)?;
         drivers.allow_self(&own);
         let nodes: Vec<NodeId> = all.nodes.iter().copied().filter(|node| !own.contains(node)).collect();
-        let units = if args.wishes().power_off {
+        let (units, kept) = if args.wishes().power_off {
             units(args, input, &nodes, &conditions, drivers)
         } else {
-            Vec::new()
+            (Vec::new(), Vec::new())
         };
         let objections = guard::unit_objections(site, &units, &nodes, args.flags.even_self);
         if !objections.is_empty() {
             return Err(fail(Status::Refused, objections.join("\n")));
         }
+        kept.iter().for_each(|line| telling.say(line));
         if args.wishes().power_off {
             let switched = [nodes.as_slice(), &own, &units].concat();
             for doubt in listed::check(site, &switched, drivers)? {
@@ -133,6 +134,7 @@ fn survey(
     // A unit is switched off once nobody needs it, so all that share one matter.
     let units = site.units_of(targets);
     asked.extend(units.iter().flat_map(|&unit| site.nodes_with(unit)));
+    asked.extend(guard::leads(site, &units).into_iter().map(|lead| lead.node));
     asked.extend(units);
     if input.subsystems.is_some() && site.cluster.subsystem.host == SubsystemHost::Random {
         let partitions: BTreeSet<_> =
@@ -210,14 +212,15 @@ fn guard(
     if objections.is_empty() { Ok(Vec::new()) } else { Err(fail(Status::Refused, objections.join("\n"))) }
 }
 
-/// Returns the units that nobody needs once the targets are down.
+/// Returns the units that nobody needs once the targets are down, and why others stay on that are needed only by
+/// nodes that are reached or powered through them.
 fn units(
     args: &Args,
     input: &Input,
     targets: &[NodeId],
     conditions: &[Condition],
     drivers: &dyn Backend,
-) -> Vec<NodeId> {
+) -> (Vec<NodeId>, Vec<String>) {
     let site = &input.site;
     let restarts = args.wishes().goal == Goal::Restart;
     let is_done_with = |&node: &NodeId| {
@@ -230,5 +233,12 @@ fn units(
     let free = |&unit: &NodeId| {
         drivers.abilities(unit).switches_power && site.nodes_with(unit).iter().all(is_done_with)
     };
-    site.units_of(targets).into_iter().filter(free).collect()
+    let free: Vec<NodeId> = site.units_of(targets).into_iter().filter(free).collect();
+    // Those that go down themselves are for the guard.
+    let goes_on =
+        |node: NodeId| targets.binary_search(&node).is_err() && conditions[node.index()] != Condition::Down;
+    let mut leads = guard::leads(site, &free);
+    leads.retain(|lead| goes_on(lead.node));
+    let needed: BTreeSet<NodeId> = leads.iter().map(|lead| lead.unit).collect();
+    (free.into_iter().filter(|unit| !needed.contains(unit)).collect(), guard::kept(site, &leads))
 }

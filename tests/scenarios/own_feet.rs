@@ -357,6 +357,44 @@ fn a_unit_that_is_this_machine_or_leads_to_others_is_not_switched_off() {
     run(&bed, "cshutdown -k ALL").run();
 }
 
+/// `cshutdown n1` took the network from a node that nobody wanted to stop.
+#[test]
+fn a_unit_through_which_a_node_is_reached_that_is_no_target_stays_on() {
+    let world = |nodes: &str| {
+        let bed = Bed::new();
+        world(&bed, nodes, OTHER, "");
+        let (told, off) = (bed.path("told"), bed.path("tmp/off"));
+        bed.script(
+            "power",
+            &format!(
+                "[ $1 = status ] || {{ echo \"power $*\" >>{told:?}; : >{off:?}.$2; exit; }}\n\
+                 [ -e {off:?}.$2 ] && echo \"$2: off\" || echo \"$2: on\""
+            ),
+        );
+        bed.write("tmp/n1.down", "");
+        bed
+    };
+    for attribute in ["gateway", "power_server", "console_server"] {
+        let bed = world(&format!(
+            r#"{{"name": "n1", "power_with": ["sw"]}}, {{"name": "n2", "{attribute}": ["x", "sw"]}}"#
+        ));
+        let what = attribute.replace('_', " ");
+        let said = format!("sw stays on: it is the {what} of n2, which is not known to be down");
+        for flags in ["-k", "-k --even-self", "-F"] {
+            let kept = run(&bed, &format!("cshutdown {flags} n1")).run();
+            assert!(kept.stderr.contains(&said), "{flags}: {}", kept.stderr);
+            assert!(!kept.stdout.contains("sw"), "{}", kept.stdout);
+        }
+        assert!(told(&bed).contains("power off n1") && !told(&bed).contains("off sw"), "{}", told(&bed));
+    }
+    // Nobody needs it once those nodes are down.
+    let bed = world(r#"{"name": "n1", "power_with": ["sw"]}, {"name": "n2", "gateway": "sw"}"#);
+    bed.write("tmp/n2.down", "");
+    bed.write("tmp/off.n2", "");
+    let both = run(&bed, "cshutdown -F n1").run();
+    assert!(told(&bed).contains("power off sw"), "{}\n{}", both.stderr, told(&bed));
+}
+
 /// Under two names one controller passed for two, and so did a command that is the same for two nodes.
 #[test]
 fn a_target_whose_controller_resolves_to_that_of_another_or_whose_command_is_the_same_is_rejected() {

@@ -7,6 +7,7 @@ use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Order;
 use orderly_plan::inventory::Inventory;
 use orderly_plan::nodeset;
+use std::collections::BTreeMap;
 
 /// Attributes of the inventory that name the nodes through which a node is reached or powered.
 const RELAYS: [&str; 3] = ["gateway", "power_server", "console_server"];
@@ -69,11 +70,38 @@ fn all_relays(inventory: &Inventory, targets: &[NodeId], relays: &[NodeId]) -> V
     found
 }
 
+/// A unit through which a node is reached or powered that is not powered with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lead {
+    pub unit: NodeId,
+    pub attribute: &'static str,
+    pub node: NodeId,
+}
+
+/// Returns who is reached or powered through which of these units (sorted).
+pub fn leads(site: &Site, units: &[NodeId]) -> Vec<Lead> {
+    let mut found = Vec::new();
+    for node in site.inventory.ids() {
+        let stated = site.inventory.node(node);
+        for attribute in RELAYS {
+            let Some(value) = stated.attributes.get(attribute) else { continue };
+            let words = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+            let names = words.iter().filter_map(|word| word.as_str());
+            let is_with = |name: &&str| stated.power_with.iter().any(|unit| unit == name);
+            let named = names.filter(|name| !is_with(name)).filter_map(|name| site.roster.unit(name));
+            let named = named.filter(|unit| units.binary_search(unit).is_ok());
+            found.extend(named.map(|unit| Lead { unit, attribute, node }));
+        }
+    }
+    found
+}
+
 /// Returns what speaks against switching these units off with `targets`: one that is called as this machine is,
 /// whatever was allowed, and, unless `even_self`, one through which targets are reached that it is not powered with.
 pub fn unit_objections(site: &Site, units: &[NodeId], targets: &[NodeId], even_self: bool) -> Vec<String> {
     let own = Own::here(site.cluster.control_node.as_deref());
     let fold = |nodes: &[NodeId]| nodeset::fold(nodes.iter().map(|&node| site.name(node)));
+    let leads = if even_self { Vec::new() } else { leads(site, units) };
     let mut lines = Vec::new();
     for &unit in units {
         let (name, with) = (site.name(unit), site.nodes_with(unit));
@@ -86,15 +114,10 @@ pub fn unit_objections(site: &Site, units: &[NodeId], targets: &[NodeId], even_s
                  {powered} in the inventory, or exclude {stopped} (-x {stopped})"
             ));
         }
-        for attribute in RELAYS.into_iter().filter(|_| !even_self) {
-            let needs = |node: &NodeId| {
-                let words = site.inventory.node(*node).attributes.get(attribute);
-                let words =
-                    words.map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
-                words.is_some_and(|words| words.iter().any(|word| word.as_str() == Some(name)))
-            };
+        for attribute in RELAYS {
+            let of_unit = leads.iter().filter(|lead| lead.unit == unit && lead.attribute == attribute);
             let needing: Vec<NodeId> =
-                targets.iter().copied().filter(|node| !with.contains(node) && needs(node)).collect();
+                of_unit.map(|lead| lead.node).filter(|node| targets.contains(node)).collect();
             if !needing.is_empty() {
                 let needing = fold(&needing);
                 lines.push(format!(
@@ -106,6 +129,20 @@ pub fn unit_objections(site: &Site, units: &[NodeId], targets: &[NodeId], even_s
         }
     }
     lines
+}
+
+/// Returns why units stay on that nobody else needs: nodes that go on are reached or powered through them.
+pub fn kept(site: &Site, leads: &[Lead]) -> Vec<String> {
+    let mut needing: BTreeMap<(NodeId, &str), Vec<NodeId>> = BTreeMap::new();
+    for lead in leads {
+        needing.entry((lead.unit, lead.attribute)).or_default().push(lead.node);
+    }
+    let line = |(unit, attribute): (NodeId, &str), nodes: &[NodeId]| {
+        let nodes = nodeset::fold(nodes.iter().map(|&node| site.name(node)));
+        let what = attribute.replace('_', " ");
+        format!("{} stays on: it is the {what} of {nodes}, which is not known to be down", site.name(unit))
+    };
+    needing.into_iter().map(|(key, nodes)| line(key, &nodes)).collect()
 }
 
 fn named(inventory: &Inventory, node: NodeId, attribute: &str) -> Vec<NodeId> {
@@ -161,7 +198,6 @@ mod tests {
     use orderly_plan::graph::GroupId;
     use orderly_plan::inventory::Node;
     use serde_json::json;
-    use std::collections::BTreeMap;
 
     fn node(name: &str, address: Option<&str>, attributes: &[(&str, serde_json::Value)]) -> Node {
         Node {
