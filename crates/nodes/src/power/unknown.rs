@@ -30,6 +30,8 @@ impl Unknowns {
         failed: &Failure,
         ended: &Ended,
     ) {
+        // It is looked for once a call, and only where it is needed.
+        let mut stray_line = None;
         for &(node, power) in powers {
             let profile = runtime.wiring.profile_number(node);
             if power != Power::Unknown {
@@ -43,16 +45,25 @@ impl Unknowns {
                 self.understood.insert(profile);
             }
             let cause = if ended.succeeded() {
-                not_understood(member, &driver.expected(member), ended)
+                let names = powers.iter().map(|(node, _)| runtime.member(*node).name.as_str());
+                let stray = stray_line.get_or_insert_with(|| stray(&ended.text(), names));
+                not_understood(member, &driver.expected(member), stray.as_deref(), ended)
             } else {
                 failed.cause.clone()
             };
             let why = Failure { cause, ..failed.clone() }.named(kind, words);
             let said = format!("power unknown: {why}");
+            // Where each node has a call or a line of its own, its name would keep the same words apart. A call for
+            // several names them all, and is the same for all.
+            let key = match powers {
+                [_] => without_own(&said, member),
+                _ if ended.succeeded() => {
+                    let cause = without_own(&why.cause, member);
+                    format!("power unknown: {}", Failure { cause, ..why.clone() })
+                }
+                _ => said.clone(),
+            };
             if self.remember(node, why) {
-                // Where each node has a call or a line of its own, its name would keep the same words apart.
-                let is_own = powers.len() == 1 || ended.succeeded();
-                let key = if is_own { without_own(&said, member) } else { said.clone() };
                 runtime.complaints.complain(key, said, node);
             }
         }
@@ -118,14 +129,25 @@ impl PowerCalls {
     }
 }
 
-/// Says what a status that succeeded printed of a node, and what it should have.
-fn not_understood(node: &Member, expected: &str, ended: &Ended) -> String {
+fn has(line: &str, name: &str) -> bool {
+    report::without_name(line, name) != line
+}
+
+/// Returns the first line that names none of these nodes: what is said of another says nothing of this one.
+fn stray<'n>(text: &str, names: impl Iterator<Item = &'n str> + Clone) -> Option<String> {
+    let is_stray = |line: &&str| !line.is_empty() && !names.clone().any(|name| has(line, name));
+    text.lines().map(str::trim).find(is_stray).map(str::to_owned)
+}
+
+/// Says what a status that succeeded printed of a node, and what it should have; `stray` is a line that names no node
+/// of the call.
+fn not_understood(node: &Member, expected: &str, stray: Option<&str>, ended: &Ended) -> String {
     let name = &node.name;
     let text = ended.text();
-    let mut own = text.lines().filter(|line| report::without_name(line, name) != *line).map(str::trim);
+    let mut own = text.lines().filter(|line| has(line, name)).map(str::trim);
     let first = own.next();
     let other = own.find(|line| Some(*line) != first);
-    let heard = first.or_else(|| text.lines().map(str::trim).find(|line| !line.is_empty()));
+    let heard = first.or(stray);
     let quote = |line: &str| format!("\"{}\"", shorten(line.to_owned()));
     // The status itself says that it cannot tell, in a form that is understood.
     let is_unknown =
@@ -134,7 +156,8 @@ fn not_understood(node: &Member, expected: &str, ended: &Ended) -> String {
         (Some(line), None) if is_unknown(line) => return format!("it says {}", quote(line)),
         (Some(line), Some(other)) => format!("it says both {} and {}", quote(line), quote(other)),
         (Some(line), None) => format!("it says {}", quote(line)),
-        (None, _) => "it says nothing".to_owned(),
+        (None, _) if text.trim().is_empty() => "it says nothing".to_owned(),
+        (None, _) => "it says nothing of this node".to_owned(),
     };
     format!("{heard}, and is understood when it says {expected}")
 }

@@ -105,6 +105,43 @@ fn a_status_that_is_not_understood_is_told_with_what_was_heard() {
     }
 }
 
+/// In one call for many each had a line of its own, and one of which nothing was said was blamed for another's words.
+#[test]
+fn what_is_not_understood_of_many_nodes_is_one_line_for_all_of_whom_the_same_was_said() {
+    for (said, lines) in [
+        ("n1 on\nn2 on\nn3 on", vec!["n[1-3]: power unknown: STATUS n1 n2 n3: it says \"n1 on\", and"]),
+        ("no such table", vec!["n[1-3]: power unknown: STATUS n1 n2 n3: it says \"no such table\", and"]),
+        ("", vec!["n[1-3]: power unknown: STATUS n1 n2 n3: it says nothing, and"]),
+        ("n1: on", vec!["n[2-3]: power unknown: STATUS n1 n2 n3: it says nothing of this node, and"]),
+        (
+            "n1 on\nn2 on\nN3: on",
+            vec![
+                "n[1-2]: power unknown: STATUS n1 n2 n3: it says \"n1 on\"",
+                "n3: power unknown: STATUS n1 n2 n3: it says \"N3: on\"",
+            ],
+        ),
+    ] {
+        let bed = Bed::new();
+        let status = bed.script("status", &format!("echo '{said}'"));
+        let toml = format!(
+            "[power]\ndriver=\"command\"\non=[\"{status}\"]\noff=[\"{status}\"]\nstatus=[\"{status}\",\"{{nodes}}\"]\n\
+             [probe]\ndriver=\"none\"\n"
+        );
+        let mut drivers = bed.drivers(&toml, nodes(3));
+        carry_out(&mut *drivers, Task::ReadPower, 0..3);
+        let warnings = drivers.take_last_warnings();
+        assert_eq!(warnings.len(), lines.len(), "{said}\n{warnings:#?}");
+        for line in lines {
+            let line = line.replace("STATUS", &status);
+            assert_eq!(
+                warnings.iter().filter(|said| said.starts_with(&line)).count(),
+                1,
+                "{line}\n{warnings:#?}"
+            );
+        }
+    }
+}
+
 /// Powermand's own word for a silent controller was told as one that is not understood.
 #[test]
 fn a_status_that_says_unknown_is_not_told_as_one_that_is_not_understood() {
