@@ -371,9 +371,17 @@ fn all_that_hold_a_node_are_named() {
     }
     let ended = cstartup(&bed, &["--json", "ALL"], 1);
     assert_said(&ended, &["held by n[01,03-04]: n02"]);
-    let report = ended.records().pop().unwrap();
+    let mut records = ended.records();
+    let report = records.pop().unwrap();
     let held = report["nodes"].as_array().unwrap().iter().find(|node| node["node"] == "n02").unwrap();
     assert_eq!(held["held_by"], "n[01,03-04]");
+    // Its own record named the first that had failed.
+    let own = |event: &str| records.iter().find(|record| record["node"] == "n02" && record["event"] == event);
+    assert_eq!(
+        (&own("over").unwrap()["outcome"], &own("over").unwrap()["held_by"]),
+        (&"held".into(), &held["held_by"])
+    );
+    assert!(own("held").unwrap()["outcome"].is_null(), "of the first alone it is told at once");
 }
 
 /// `done after 0ms`, when asking how the nodes stand had taken a second and more.

@@ -219,6 +219,7 @@ fn judge(records: &[Value], before: &[Vec<bool>], bad: &Bad, well: &str, at_once
     }
     let mut began: BTreeMap<usize, f64> = BTreeMap::new();
     let mut over: BTreeMap<usize, (f64, &str)> = BTreeMap::new();
+    let mut ends: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     let node_of = |name: &Value| name.as_str().unwrap()[1..].parse::<usize>().unwrap();
     for record in records.iter().filter(|record| record["record"] == "node") {
         let (node, at) = (node_of(&record["node"]), record["seconds"].as_f64().unwrap());
@@ -235,9 +236,11 @@ fn judge(records: &[Value], before: &[Vec<bool>], bad: &Bad, well: &str, at_once
             "over" => {
                 let outcome = record["outcome"].as_str().unwrap();
                 over.insert(node, (at, outcome));
-                if outcome == "held" && !before[node_of(&record["held_by"])][node] {
+                let by = record["held_by"].as_str().map(expanded).unwrap_or_default();
+                if !by.iter().all(|&other| before[other][node]) {
                     objections.push(format!("n{node:02} is held by a node that does not lead it"));
                 }
+                ends.insert(node, by);
             }
             _ => {}
         }
@@ -277,6 +280,9 @@ fn judge(records: &[Value], before: &[Vec<bool>], bad: &Bad, well: &str, at_once
             Some("held") => (0..NODES).filter(|&leader| before[leader][node] && root(leader)).collect(),
             _ => BTreeSet::new(),
         };
+        if by != ends.get(&node).cloned().unwrap_or_default() {
+            objections.push(format!("n{node:02} is held by {by:?}, and its own record says otherwise"));
+        }
         if by != all {
             objections.push(format!("n{node:02} is held by {all:?}, and the report names {by:?}"));
         }

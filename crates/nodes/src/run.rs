@@ -6,7 +6,7 @@ use orderly_exec::clock;
 use orderly_exec::reporter::Reporter;
 use orderly_plan::drivers::{Drivers, Event, NodeId, Probe, RemoteCommand, Task, Teller};
 use orderly_plan::duration;
-use orderly_plan::machine::{Happening, Machine, Notice, Outcome, Reason};
+use orderly_plan::machine::{Ending, Happening, Machine, Notice, Outcome, Reason};
 use orderly_plan::report::{self, Naming};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -35,6 +35,7 @@ impl std::fmt::Debug for Telling<'_> {
 /// ends those too. SIGUSR1 prints where the run stands.
 pub fn drive(machine: &mut dyn Machine, drivers: &mut dyn Drivers, telling: &mut Telling<'_>) -> Option<i32> {
     let signal = turn(machine, drivers, telling);
+    telling.held(&machine.endings(), drivers.now());
     for warning in drivers.take_last_warnings() {
         telling.warn(&warning);
     }
@@ -128,6 +129,27 @@ struct Record<'r> {
     detail: Option<Cow<'r, str>>,
 }
 
+impl<'r> Record<'r> {
+    /// Returns the record that a node is over.
+    fn of(node: &'r str, at: Duration) -> Self {
+        Self {
+            format: "orderly-run/1",
+            record: "node",
+            time: clock::now(),
+            seconds: (at.as_secs_f64() * 1000.0).round() / 1000.0,
+            node,
+            event: "over",
+            task: None,
+            outcome: None,
+            held_by: None,
+            after_seconds: None,
+            failure: None,
+            told_by: None,
+            detail: None,
+        }
+    }
+}
+
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Weight {
@@ -162,21 +184,7 @@ impl Telling<'_> {
             let line = format!("{name}: {clause}");
             if weight == Weight::Failure { log.failure(&line) } else { log.line(&line) }
         }
-        let mut record = Record {
-            format: "orderly-run/1",
-            record: "node",
-            time: clock::now(),
-            seconds: (notice.at.as_secs_f64() * 1000.0).round() / 1000.0,
-            node: name,
-            event: "over",
-            task: None,
-            outcome: None,
-            held_by: None,
-            after_seconds: None,
-            failure: None,
-            told_by: None,
-            detail: None,
-        };
+        let mut record = Record::of(name, notice.at);
         match &notice.what {
             Happening::Began(task) => (record.event, record.task) = ("began", Some(task_word(*task))),
             Happening::WaitedFor(limit) => {
@@ -198,14 +206,27 @@ impl Telling<'_> {
             Happening::LetGo(_, limit) => {
                 (record.event, record.after_seconds) = ("let_go", Some(limit.as_secs_f64()));
             }
+            Happening::Over(Outcome::Held(by)) => {
+                (record.event, record.held_by) = ("held", Some(fold(by, self.name)));
+            }
             Happening::Over(outcome) => {
                 record.outcome = Some(outcome.word());
-                record.held_by = outcome.held_by().map(|by| fold(by, self.name));
                 record.detail = outcome.detail().map(Cow::Borrowed);
                 record.told_by = outcome.reason().and_then(Reason::teller).map(Teller::word);
             }
         }
         self.reporter.record(&record);
+    }
+
+    /// Tells programs how held nodes end. Who else holds them is only known at the end: others before them may fail
+    /// later than the first.
+    fn held(&mut self, endings: &[Ending], at: Duration) {
+        for ending in endings.iter().filter(|ending| ending.outcome.held_by().is_some()) {
+            let mut record = Record::of((self.name)(ending.node), at);
+            record.outcome = Some(ending.outcome.word());
+            record.held_by = ending.outcome.held_by().map(|by| fold(by, self.name));
+            self.reporter.record(&record);
+        }
     }
 
     /// Says something to people and the log.
