@@ -4,7 +4,7 @@
 # Needs a C++ compiler and the crate libfuzzer-sys. Any Rust will do, not only a nightly one with cargo-fuzz: the flags below
 # are those by which cargo-fuzz has the coverage counted. Ends with 1 when something was found; the input is then in
 # fuzz/artifacts, and when the fault is mended it becomes a seed in fuzz/src/formats.rs, which every `make test` replays.
-# fuzz/corpus keeps what was learned.
+# fuzz/corpus keeps what was learned, and beside it the words of the JSON formats (FORMAT.dict).
 set -eu
 cd "$(dirname "$0")"
 seconds=${1:-600}
@@ -22,7 +22,10 @@ mkdir -p artifacts
 found=0
 for format; do
 	log=artifacts/$format.log
-	if ORDERLY_FORMAT=$format "targets/target/$host/release/fuzz" -max_total_time="$seconds" -timeout=120 \
+	words=
+	[ ! -e "corpus/$format.dict" ] || words=-dict=corpus/$format.dict
+	# shellcheck disable=SC2086 # no words are no argument
+	if ORDERLY_FORMAT=$format "targets/target/$host/release/fuzz" -max_total_time="$seconds" -timeout=120 $words \
 		-rss_limit_mb=4096 -max_len=4096 -artifact_prefix="artifacts/$format-" "corpus/$format" >"$log" 2>&1; then
 		echo "fuzz: $format: $(tail -n 1 "$log")"
 	else

@@ -1,4 +1,4 @@
-//! Writes the seeds of every format below a directory and prints the names of the formats, for `run.sh`.
+//! Writes the seeds of every format, and the dictionaries of those that have one, below a directory and prints the names of the formats, for `run.sh`.
 
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a tool for those who work on the programs")]
 
@@ -11,6 +11,10 @@ fn main() {
         std::fs::create_dir_all(&into).expect("make a directory for seeds");
         for (number, seed) in format.seeds.iter().enumerate() {
             std::fs::write(into.join(format!("seed-{number}")), seed).expect("write a seed");
+        }
+        if let Some(words) = format.dictionary() {
+            let path = Path::new(&directory).join(format!("{}.dict", format.name));
+            std::fs::write(path, words).expect("write a dictionary");
         }
         println!("{}", format.name);
     }

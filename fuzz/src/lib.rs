@@ -4,6 +4,7 @@
 
 #![allow(clippy::panic, clippy::missing_panics_doc, reason = "a fault that is found ends with a panic")]
 
+mod dictionary;
 mod formats;
 mod plan;
 
@@ -20,6 +21,11 @@ pub struct Format {
 }
 
 impl Format {
+    /// Returns words for the fuzzer, as libFuzzer reads them; nothing for a format that is no JSON.
+    pub fn dictionary(&self) -> Option<String> {
+        dictionary::of(self)
+    }
+
     /// Returns the format of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         FORMATS.iter().find(|format| format.name == name)
