@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     pub id: u64,
-    /// The mount it stands on; itself or a stranger at the root.
+    /// The mount it stands on; at the root itself, or a mount that is not seen here.
     pub parent: u64,
     pub device: Device,
     /// The folder of the file system that is mounted; `/` unless it is a bind mount or a subvolume.

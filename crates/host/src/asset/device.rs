@@ -18,8 +18,8 @@ use std::time::Duration;
 /// Direct reads begin and end at multiples of this; no device has larger sectors.
 const BLOCK: u64 = 4096;
 
-/// How long a strange device is waited for while the right one is looked for.
-const STRANGER: Duration = Duration::from_secs(10);
+/// How long each candidate is waited for while the right device is looked for.
+const CANDIDATE: Duration = Duration::from_secs(10);
 
 /// A block device of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub(super) fn with_uuid(uuid: &str, limit: Duration, run: &mut dyn Run) -> anyho
     let found: Vec<PathBuf> = names
         .into_iter()
         .map(|name| Path::new("/dev").join(name))
-        .filter(|path| is_it(path, limit.min(STRANGER)))
+        .filter(|path| is_it(path, limit.min(CANDIDATE)))
         .collect();
     match found.as_slice() {
         [one] => named(one),

@@ -101,9 +101,9 @@ impl Lvm {
         };
         self.insist_on_name(run)?;
         let shown = &self.group;
-        let stranger = active.iter().find(|volume| volume.group != group.plain_uuid());
+        let other = active.iter().find(|volume| volume.group != group.plain_uuid());
         Ok(match (active.is_empty(), group.owner()) {
-            _ if stranger.is_some() => {
+            _ if other.is_some() => {
                 State::Unknown(format!("another volume group named {shown} is active here"))
             }
             (false, owner) if owner != Some(&self.own) => State::Unknown(format!(
