@@ -18,9 +18,21 @@ pub(crate) fn find(path: &Path, input: &Input<'_>, args: &Args) -> anyhow::Resul
     stated.order(&inventory).or_status(Status::Rejected)?;
     let default = input::default_sequence(&inventory, args)?;
     let drift = sequence::drift(&stated, &default, &inventory);
+    // Every line of it would contradict the inventory, and none is wrong. One line alone may well be.
+    let is_other_way = drift.contradictions.len() > 1
+        && sequence::states_the_same(&default, &stated.clone().mirrored(), &inventory);
+    let contradictions = if is_other_way { &[][..] } else { &drift.contradictions };
 
     let mut found = String::new();
-    for diagnostic in gone.0.iter().chain(&drift.contradictions) {
+    if is_other_way {
+        let (way, remedy) = if args.shutdown {
+            ("start-up", "leave out --shutdown")
+        } else {
+            ("shutdown", "use --drift with --shutdown")
+        };
+        writeln!(found, "{name}: this is the order of {way}\n  hint: {remedy}").ok();
+    }
+    for diagnostic in gone.0.iter().chain(contradictions) {
         // Writing to a String cannot fail.
         writeln!(found, "{diagnostic}").ok();
     }

@@ -94,3 +94,40 @@ fn what_could_not_be_written_is_a_failure_of_every_program() {
         bed.shell(&format!("{program} --version >&-")).any_stdout().run();
     }
 }
+
+/// Every line of it was told as a contradiction.
+#[test]
+fn the_order_of_shutdown_given_to_drift_is_told_as_that() {
+    let bed = Bed::new();
+    bed.write("i", super::seqfile::INVENTORY);
+    for (made, asked, said) in [
+        ("--shutdown", "", "shut: this is the order of shutdown\n  hint: use --drift with --shutdown\n"),
+        ("", "--shutdown", "shut: this is the order of start-up\n  hint: leave out --shutdown\n"),
+    ] {
+        bed.shell(&format!("seqfile -i i {made} -o shut")).run();
+        bed.shell(&format!("seqfile -i i {made} --drift shut")).stdout("").run();
+        bed.shell(&format!("seqfile -i i {asked} --drift shut")).status(1).stdout(said).run();
+    }
+}
+
+/// "invalid digit found in string", and two nodes with one address without a word of what to do.
+#[test]
+fn a_count_that_is_none_and_an_address_twice_are_answered_with_what_to_write() {
+    let bed = cluster("");
+    for program in ["cstartup", "cshutdown"] {
+        let said = bed.program(program).args(["--confirm", "x", "ALL"]).status(2).any_stderr().run().stderr;
+        assert!(said.contains("write how many targets there are, as in --confirm 16"), "{said}");
+    }
+    let nodes =
+        r#"{"nodes": [{"name": "n1", "address": "10.0.0.1"}, {"name": "n2", "address": "10.0.0.1"}]}"#;
+    bed.write("etc/inventory.json", nodes);
+    bed.write("etc/cstartSeq", "");
+    let said = cstartup(&bed, &["n1"], 3).stderr;
+    assert!(said.contains("leave one of them out"), "{said}");
+    let said =
+        bed.program("seqfile").args(["-i", "etc/inventory.json"]).any_stdout().any_stderr().run().stderr;
+    assert!(
+        said.contains("n1 and n2 have the same address") && said.contains("leave one of them out"),
+        "{said}"
+    );
+}

@@ -46,7 +46,7 @@ pub struct RunFlags {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub timeout: Option<Duration>,
     /// Do nothing unless there are exactly this many targets
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = crate::targets::read_count)]
     pub confirm: Option<usize>,
     /// Act also on this very machine, last, and on nodes that this run still needs
     #[arg(long)]

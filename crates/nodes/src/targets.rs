@@ -154,6 +154,14 @@ fn field<'s>(site: &'s Site, partition: Option<&'s str>) -> Field<'s> {
     Field { inventory: &site.inventory, nodes: site.inventory.len(), partition }
 }
 
+/// Reads the number of `--confirm`.
+///
+/// # Errors
+/// What to write.
+pub fn read_count(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "write how many targets there are, as in --confirm 16".to_owned())
+}
+
 /// Returns nodes as people read them: folded.
 pub fn fold(site: &Site, nodes: &[NodeId]) -> String {
     nodeset::fold(nodes.iter().map(|&node| site.name(node)))

@@ -4,6 +4,7 @@
 
 use super::format::Format;
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
+use core::net::IpAddr;
 
 /// What a text looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +12,9 @@ enum Looks {
     Like(Format),
     Yaml,
     Ini,
+    Hosts,
+    Slurm,
+    Sequence,
 }
 
 /// Returns the errors of a text that was read as `format`; where it looks like something else, this and the remedy come
@@ -26,6 +30,15 @@ pub(super) fn explain(source: &Source<'_>, format: Format, mut wrong: Diagnostic
         Looks::Ini => (
             "an Ansible inventory in INI form",
             "ansible-inventory -i FILE --list prints what --from ansible reads".into(),
+        ),
+        Looks::Hosts => ("a hosts file", "an inventory has a line or an entry a node, see orderly-inventory(5)".into()),
+        Looks::Slurm => (
+            "a configuration of Slurm",
+            "write its nodes as a genders file (n[1-16] compute) or as JSON, see orderly-inventory(5)".into(),
+        ),
+        Looks::Sequence => (
+            "orderly-sequence/1",
+            "seqfile --from-json FILE makes a sequence file of it; an inventory is another file".into(),
         ),
     };
     let message = format!("this is read as {} and looks like {what}", name(format));
@@ -68,6 +81,12 @@ fn guess(text: &str) -> Option<Looks> {
     let is_said = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with(['#', ';']);
     let mut lines = text.lines().filter(is_said);
     let (first, second) = (lines.next()?, lines.next().unwrap_or_default());
+    if first.split_whitespace().next().is_some_and(|word| word.parse::<IpAddr>().is_ok()) {
+        return Some(Looks::Hosts);
+    }
+    if text.lines().filter(is_said).any(is_of_slurm) {
+        return Some(Looks::Slurm);
+    }
     let is_indented = second.starts_with([' ', '\t']);
     if first.trim_end() == "---" || first.trim_start().starts_with("- ") {
         return Some(Looks::Yaml);
@@ -94,9 +113,24 @@ fn guess(text: &str) -> Option<Looks> {
     }
 }
 
+/// Tells whether a line is one that only Slurm's files have.
+fn is_of_slurm(line: &str) -> bool {
+    let key = line.split_once('=').map_or("", |(key, _)| key.trim());
+    ["NodeName", "ClusterName", "PartitionName", "SlurmctldHost"]
+        .iter()
+        .any(|own| own.eq_ignore_ascii_case(key))
+}
+
 fn guess_json(text: &str) -> Option<Looks> {
     let has = |keys: &[&str]| keys.iter().any(|key| text.contains(&format!("\"{key}\"")));
-    let format = if has(&["orderly-inventory/1"]) || text.contains("\"nodes\"") && has(&["format"]) {
+    if has(&["orderly-sequence/1"]) {
+        return Some(Looks::Sequence);
+    }
+    let is_list = |rest: &str| {
+        rest.trim_start().strip_prefix(':').is_some_and(|rest| rest.trim_start().starts_with('['))
+    };
+    let lists_nodes = text.split_once("\"nodes\"").is_some_and(|(_, rest)| is_list(rest));
+    let format = if has(&["orderly-inventory/1"]) || lists_nodes && !has(&["_meta", "hosts"]) {
         Format::Json
     } else if has(&["_meta", "hostvars", "hosts", "children"]) {
         Format::Ansible
@@ -131,6 +165,13 @@ mod tests {
             ("---\nall:\n  hosts:\n    n1:\n", "ansible-inventory -i FILE --list"),
             ("all:\n  hosts:\n    n1: {}\n", "ansible-inventory -i FILE --list"),
             ("[compute]\nn1\nn2 ansible_host=10.0.0.2\n", "ansible-inventory -i FILE --list"),
+            // Each was read as genders, with nodes that nobody has, or rejected line by line.
+            ("127.0.0.1 localhost\n10.0.0.1 n1 # first\n", "see orderly-inventory(5)"),
+            ("::1 ip6-localhost\n", "see orderly-inventory(5)"),
+            ("# slurm\nClusterName=c\nNodeName=n[1-3] CPUs=2\n", "see orderly-inventory(5)"),
+            ("nodename=n[1-3] CPUs=2 State=UNKNOWN\n", "see orderly-inventory(5)"),
+            (r#"{"nodes": [{"name": "n1"}]}"#, "use --from json"),
+            (r#"{"format": "orderly-sequence/1", "groups": []}"#, "seqfile --from-json FILE"),
         ];
         let formats = [Format::Json, Format::Genders, Format::Ansible, Format::Warewulf, Format::Xcat];
         for (text, remedy) in texts {

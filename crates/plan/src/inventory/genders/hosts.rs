@@ -24,6 +24,10 @@ pub(super) fn expand(text: &str) -> Result<Vec<String>, Fault> {
         if made.iter().any(|name| name.contains('.')) {
             return Err(fault(place, "a name with a dot; genders takes short host names alone"));
         }
+        if piece.contains('=') {
+            let message = "a node name with \"=\"; a line of genders begins with the names of nodes";
+            return Err(fault(place, message));
+        }
         if made.iter().any(|name| name.len() > LONGEST) {
             return Err(fault(
                 place,
@@ -111,6 +115,10 @@ mod tests {
         check("n[2-1]", "2-5: the range 2-1 is upside down");
         check("n[1-16385]", "2-9: a range of more than 16384 numbers, which genders does not take");
         check("a,n1.x", "2-6: a name with a dot; genders takes short host names alone");
+        check(
+            "n1,NodeName=n[1-2]",
+            "3-18: a node name with \"=\"; a line of genders begins with the names of nodes",
+        );
         check("n[1-2]x[1-2]", "0-12: more than one bracket in a name, which genders does not expand");
         assert_eq!(expand("n[1-16384]").map(|names| names.len()), Ok(16_384));
         assert!(expand(&"a".repeat(64)).is_ok() && expand(&"a".repeat(65)).is_err());
