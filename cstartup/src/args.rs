@@ -5,8 +5,8 @@
 //! table of them.
 
 use clap::Parser;
+use orderly_exec::duration;
 use orderly_nodes::flags::RunFlags;
-use orderly_plan::duration;
 use std::time::Duration;
 
 /// Starts nodes in order, many at once, never before what they depend on.

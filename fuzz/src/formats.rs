@@ -2,6 +2,7 @@
 
 use crate::{Format, plan};
 use habackup::manifest::Reader;
+use orderly_exec::duration;
 use orderly_host::action::Action;
 use orderly_host::config::Config;
 use orderly_host::ledger::Ledger;
@@ -9,7 +10,6 @@ use orderly_host::mountinfo::Mounts;
 use orderly_nodes::config::Cluster;
 use orderly_nodes::history::History;
 use orderly_nodes::up::WasUp;
-use orderly_plan::duration;
 use orderly_plan::inventory::Format as Written;
 use orderly_plan::release::Release;
 use std::path::Path;

@@ -3,6 +3,7 @@
 //! Nothing on the file system is looked at: a path is compared with the kernel's table of mounts.
 
 use anyhow::Context;
+use orderly_exec::columns::{padded, widest};
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::config::Platform;
@@ -126,13 +127,12 @@ fn show(of: &str, found: &Holders, reporter: &mut Reporter) {
     }
     let rows: Vec<[String; 5]> = found.holders.iter().map(row).collect();
     let head = ["PID", "USER", "COMMAND", "UNIT", "USES"].map(str::to_owned);
-    let width = |column: usize| {
-        rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or_default()
-    };
-    let widths = [0, 1, 2, 3].map(width);
+    let widths =
+        [0, 1, 2, 3].map(|column| widest(rows.iter().chain([&head]).map(|row| row[column].as_str())));
     for [pid, user, command, unit, uses] in [&head].into_iter().chain(&rows) {
         let [a, b, c, d] = widths;
-        reporter.answer(&format!("{pid:>a$}  {user:<b$}  {command:<c$}  {unit:<d$}  {uses}"));
+        let (user, command, unit) = (padded(user, b), padded(command, c), padded(unit, d));
+        reporter.answer(&format!("{pid:>a$}  {user}  {command}  {unit}  {uses}"));
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Args {
     pub undo: bool,
 
     /// How old the newest whole snapshot may be (default: max_age of ha.toml)
-    #[arg(long, value_name = "DURATION", requires = "check", value_parser = orderly_plan::duration::parse)]
+    #[arg(long, value_name = "DURATION", requires = "check", value_parser = orderly_exec::duration::parse)]
     pub max_age: Option<Duration>,
 
     /// With --check: count only what this host made since it took the asset

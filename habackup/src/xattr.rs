@@ -3,12 +3,11 @@
 //! Addressed by descriptor, or as `/proc/self/fd/N` where it was opened only as a place (`O_PATH`),
 //! as links and devices must be: both reach exactly the open inode.
 
-#![expect(unsafe_code, reason = "neither the standard library nor nix has the calls for extended attributes")]
-
 use crate::manifest::Xattr;
 use crate::verbatim::Verbatim;
 use nix::errno::Errno;
 use nix::libc;
+use rustix::fs::XattrFlags;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -64,52 +63,40 @@ pub(crate) fn write_all(fd: impl AsFd, wanted: &[Xattr]) -> Vec<Verbatim> {
             && !wanted.iter().any(|xattr| xattr.name == extra.name)
             && let Ok(name) = CString::new(extra.name.as_bytes())
         {
-            // SAFETY: both are strings that end in NUL and live through the call.
-            unsafe { libc::removexattr(path.as_ptr(), name.as_ptr()) };
+            rustix::fs::removexattr(path.as_c_str(), name.as_c_str()).ok();
         }
     }
     wanted.iter().filter(|xattr| set(&path, xattr).is_err()).map(|xattr| xattr.name.clone()).collect()
 }
 
-fn set(path: &CStr, xattr: &Xattr) -> Result<(), Errno> {
-    let name = CString::new(xattr.name.as_bytes()).map_err(|_| Errno::EINVAL)?;
-    // SAFETY: the strings end in NUL, the value is passed with its length.
-    let result = unsafe {
-        libc::setxattr(path.as_ptr(), name.as_ptr(), xattr.value.as_ptr().cast(), xattr.value.len(), 0)
-    };
-    Errno::result(result).map(drop)
+fn set(path: &CStr, xattr: &Xattr) -> rustix::io::Result<()> {
+    rustix::fs::setxattr(path, xattr.name.as_bytes(), &xattr.value, XattrFlags::empty())
 }
 
 fn list(fd: impl AsFd) -> Result<Vec<u8>, Errno> {
-    let number = fd.as_fd().as_raw_fd();
-    // SAFETY: the buffer is passed with its length.
-    let direct = grow(|buffer| unsafe { libc::flistxattr(number, buffer.as_mut_ptr().cast(), buffer.len()) });
+    let direct = grow(|buffer| rustix::fs::flistxattr(&fd, buffer));
     if direct != Err(Errno::EBADF) {
         return direct;
     }
-    let path = proc_path(fd);
-    // SAFETY: the path ends in NUL, the buffer is passed with its length.
-    grow(|buffer| unsafe { libc::listxattr(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) })
+    let path = proc_path(&fd);
+    grow(|buffer| rustix::fs::listxattr(path.as_c_str(), buffer))
 }
 
 fn get(path: &CStr, name: &CStr) -> Result<Vec<u8>, Errno> {
-    // SAFETY: the strings end in NUL, the buffer is passed with its length.
-    grow(|buffer| unsafe {
-        libc::getxattr(path.as_ptr(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
-    })
+    grow(|buffer| rustix::fs::getxattr(path, name, buffer))
 }
 
-fn grow(mut call: impl FnMut(&mut [u8]) -> isize) -> Result<Vec<u8>, Errno> {
+fn grow(mut call: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>) -> Result<Vec<u8>, Errno> {
     let mut buffer = vec![0; 256];
     loop {
-        match Errno::result(call(&mut buffer)) {
+        match call(&mut buffer) {
             Ok(length) => {
-                buffer.truncate(length.unsigned_abs());
+                buffer.truncate(length);
                 return Ok(buffer);
             }
             // 64 KiB is the kernel's own limit for both.
-            Err(Errno::ERANGE) if buffer.len() < 1 << 16 => buffer.resize(buffer.len() * 16, 0),
-            Err(error) => return Err(error),
+            Err(rustix::io::Errno::RANGE) if buffer.len() < 1 << 16 => buffer.resize(buffer.len() * 16, 0),
+            Err(error) => return Err(Errno::from_raw(error.raw_os_error())),
         }
     }
 }

@@ -5,7 +5,9 @@
 pub mod children;
 pub mod cli;
 pub mod clock;
+pub mod columns;
 pub mod descriptors;
+pub mod duration;
 pub mod files;
 pub mod here;
 pub mod job;

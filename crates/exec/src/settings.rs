@@ -4,8 +4,8 @@
 //! A key that is misspelt and silently ignored powers off the wrong thing, so a [`Table`] remembers
 //! which keys were asked for and reports all others when it is closed.
 
+use crate::duration;
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Excerpt, Source};
-use orderly_plan::duration;
 use std::cell::RefCell;
 use std::ops::Range;
 use std::path::PathBuf;

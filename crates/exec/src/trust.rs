@@ -2,9 +2,8 @@
 
 use crate::status::{OrStatus, Status, fail};
 use anyhow::Context;
-use nix::libc;
 use nix::unistd::{Gid, Group, Uid, User};
-use std::ffi::{CStr, CString, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
@@ -13,7 +12,7 @@ const STICKY: u32 = 0o1000;
 
 /// The extended attribute in which Linux keeps who else may do what with a file.
 #[cfg(target_os = "linux")]
-const ACCESS_LIST: &CStr = c"system.posix_acl_access";
+const ACCESS_LIST: &str = "system.posix_acl_access";
 
 /// More links than the kernel follows.
 const LINKS: usize = 40;
@@ -102,12 +101,8 @@ fn objection(path: &Path, found: &Metadata, is_directory: bool) -> Option<String
 
 /// Tells whether a file has more of an access list than its mode shows.
 #[cfg(target_os = "linux")]
-#[allow(unsafe_code, reason = "the standard library reads no extended attributes")]
 fn has_access_list(path: &Path) -> bool {
-    let Ok(path) = CString::new(path.as_os_str().as_encoded_bytes()) else { return false };
-    // SAFETY: both names end with a zero byte, and with a length of zero nothing is written.
-    let length = unsafe { libc::getxattr(path.as_ptr(), ACCESS_LIST.as_ptr(), std::ptr::null_mut(), 0) };
-    length > 0
+    rustix::fs::getxattr_query(path, ACCESS_LIST).is_ok_and(|length| length > 0)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -225,7 +220,6 @@ mod tests {
     /// Where the owner's private group may write, an access list may name anybody: its mask is shown as the group's bits.
     #[cfg(target_os = "linux")]
     #[test]
-    #[allow(unsafe_code, reason = "the standard library sets no extended attributes")]
     fn an_access_list_that_lets_others_write_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
@@ -241,11 +235,7 @@ mod tests {
             list.extend([tag.to_le_bytes(), may.to_le_bytes()].concat());
             list.extend(who.to_le_bytes());
         }
-        let path = CString::new(file.as_os_str().as_encoded_bytes()).unwrap();
-        let name = ACCESS_LIST.as_ptr();
-        // SAFETY: the names end with a zero byte, and the length is that of the list.
-        let set = unsafe { libc::setxattr(path.as_ptr(), name, list.as_ptr().cast(), list.len(), 0) };
-        if set == 0 {
+        if rustix::fs::setxattr(&file, ACCESS_LIST, &list, rustix::fs::XattrFlags::empty()).is_ok() {
             let said = format!("{:#}", check_only_owner_changes(&file).unwrap_err());
             assert!(said.contains("its access list lets others write it"), "{said}");
         }

@@ -18,7 +18,7 @@ pub struct HandoverFlags {
     #[arg(long)]
     pub new_plan: bool,
     /// Give each command at most this long, whatever the configuration says
-    #[arg(long, value_name = "DURATION", value_parser = orderly_plan::duration::parse_limit)]
+    #[arg(long, value_name = "DURATION", value_parser = orderly_exec::duration::parse_limit)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
     pub speech: Speech,

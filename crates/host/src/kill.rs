@@ -7,9 +7,9 @@
 
 use crate::holders::{self, Holder};
 use crate::mountinfo::Mount;
-use nix::libc;
+use rustix::process::{Pid, PidfdFlags, Signal};
 use std::fs;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// How long TERM may take before KILL, and KILL before it is given up.
@@ -61,7 +61,7 @@ pub fn end_users(on: &dyn Fn(&Mount) -> bool) -> Vec<String> {
         }
     }
     let signalled = !wanted.is_empty();
-    for signal in [libc::SIGTERM, libc::SIGKILL] {
+    for signal in [Signal::TERM, Signal::KILL] {
         wanted.retain(|(pid, _)| holders::uses_for_certain(*pid, on));
         for (_, handle) in &wanted {
             send(handle, signal);
@@ -107,29 +107,14 @@ fn parent(pid: u32) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
 }
 
-#[expect(unsafe_code, reason = "neither std nor nix opens a pidfd")]
 fn open(pid: u32) -> Option<OwnedFd> {
-    let pid = libc::pid_t::try_from(pid).ok()?;
-    // SAFETY: takes two numbers and returns a new descriptor that nobody else owns, or -1.
-    let number = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    let number = i32::try_from(number).ok().filter(|number| *number >= 0)?;
-    // SAFETY: the descriptor was just made and is owned here alone.
-    Some(unsafe { OwnedFd::from_raw_fd(number) })
+    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+    rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
 /// A process that ended meanwhile is what was wanted.
-#[expect(unsafe_code, reason = "neither std nor nix signals through a pidfd")]
-fn send(handle: &OwnedFd, signal: i32) {
-    // SAFETY: the descriptor is open, and no siginfo is passed.
-    unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            handle.as_raw_fd(),
-            signal,
-            std::ptr::null::<libc::siginfo_t>(),
-            0,
-        )
-    };
+fn send(handle: &OwnedFd, signal: Signal) {
+    rustix::process::pidfd_send_signal(handle, signal).ok();
 }
 
 #[cfg(test)]

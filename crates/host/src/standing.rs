@@ -15,7 +15,7 @@ use crate::shares::Export;
 use crate::{ledger, runs, services, shares, state};
 use orderly_exec::journal;
 use orderly_exec::reporter::Reporter;
-use orderly_exec::{files, paths};
+use orderly_exec::{columns, files, paths};
 use orderly_plan::release::Release;
 use serde::Serialize;
 use std::time::Duration;
@@ -217,9 +217,9 @@ fn show(standing: &Standing, reporter: &mut Reporter) {
     };
     let place = if *state == "elsewhere" { ", not on" } else { " on" };
     reporter.answer(&format!("{asset}: {state}{place} {host}{reason}{amount}"));
-    let width = standing.parts.iter().map(|part| part.name.chars().count()).max().unwrap_or_default();
+    let width = columns::widest(standing.parts.iter().map(|part| part.name.as_str()));
     for Part { kind, name, state } in &standing.parts {
-        reporter.answer(&format!("  {kind:<8}  {name:<width$}  {state}"));
+        reporter.answer(&format!("  {kind:<8}  {}  {state}", columns::padded(name, width)));
     }
     for line in standing.holders.iter().take(SHOWN) {
         reporter.answer(&format!("in use: {line}"));

@@ -6,7 +6,7 @@ use crate::config::Flags;
 use crate::targets::Typed;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use orderly_exec::cli::Speech;
-use orderly_plan::duration;
+use orderly_exec::duration;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;

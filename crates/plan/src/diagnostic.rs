@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use unicode_width::UnicodeWidthChar;
 
 /// A text with the name people know it by; turns byte ranges into places.
 #[derive(Debug, Clone, Copy)]
@@ -141,23 +142,9 @@ impl Excerpt {
     }
 }
 
-/// Returns how many columns of a terminal a character takes: ideographs, Hangul, full-width forms and
-/// pictures take two, combining signs none (Unicode Annex 11, in its large blocks).
+/// Returns how many columns of a terminal a character takes.
 fn cells(c: char) -> usize {
-    match u32::from(c) {
-        0x300..=0x36f | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x2069 | 0xfe00..=0xfe0f | 0xfeff => 0,
-        0x1100..=0x115f
-        | 0x2e80..=0xa4cf
-        | 0xac00..=0xd7a3
-        | 0xf900..=0xfaff
-        | 0xfe30..=0xfe6f
-        | 0xff00..=0xff60
-        | 0xffe0..=0xffe6
-        | 0x1f300..=0x1f64f
-        | 0x1f900..=0x1f9ff
-        | 0x20000..=0x3fffd => 2,
-        _ => 1,
-    }
+    c.width().unwrap_or(0)
 }
 
 /// One thing that is wrong, with its place and, where there is one, its remedy.
