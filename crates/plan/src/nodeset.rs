@@ -65,10 +65,11 @@ pub fn expand_with(text: &str, members: &Members<'_>) -> Result<Vec<String>, Fau
     Ok(names.iter().map(str::to_owned).collect())
 }
 
-/// Returns how many names the parts of a set have in all, which is what reading it costs; a group counts as one,
-/// and what is no set as none.
-pub fn size(text: &str) -> u64 {
-    parse(text).map_or(0, |terms| terms.iter().map(|term| term.operand.size()).sum())
+/// Returns what reading a set costs: how many names its parts have in all, of which a long one counts for several;
+/// a group counts as one, and what is no set as none.
+pub fn cost(text: &str) -> u64 {
+    parse(text)
+        .map_or(0, |terms| terms.iter().fold(0, |sum: u64, term| sum.saturating_add(term.operand.cost())))
 }
 
 /// Returns the set that somebody means who writes `n1-n3`, `n1-3`, `n1..n3` or `n1:n3`, as other programs have it; and
@@ -280,6 +281,13 @@ impl Operand<'_> {
         match self {
             Self::Group(_) => 1,
             Self::Pattern(pattern) => pattern.size(),
+        }
+    }
+
+    fn cost(&self) -> u64 {
+        match self {
+            Self::Group(_) => 1,
+            Self::Pattern(pattern) => pattern.cost(),
         }
     }
 }

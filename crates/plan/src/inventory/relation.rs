@@ -29,7 +29,7 @@ impl Wanted {
     /// Returns how many names are looked up for it.
     pub(super) fn size(&self) -> u64 {
         match self {
-            Self::Text(text) if nodeset::is_set(text) => nodeset::size(text),
+            Self::Text(text) if nodeset::is_set(text) => nodeset::cost(text),
             Self::Number(_) | Self::Text(_) => 1,
         }
     }

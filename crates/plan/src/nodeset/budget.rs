@@ -2,6 +2,9 @@
 
 use std::cell::Cell;
 
+/// A name counts once more for every so many bytes.
+const LONG: usize = 32;
+
 /// Counts the names that words stand for, before any are taken away.
 #[derive(Debug, Default)]
 pub struct Budget(Cell<u64>);
@@ -9,6 +12,11 @@ pub struct Budget(Cell<u64>);
 impl Budget {
     /// The most names of all words of one text.
     pub const NAMES: u64 = if cfg!(test) { 20_000 } else { 20_000_000 };
+
+    /// Returns for how many names one of so many bytes counts.
+    pub(super) fn weight(bytes: usize) -> u64 {
+        u64::try_from(bytes / LONG).unwrap_or(u64::MAX).saturating_add(1)
+    }
 
     /// Counts names, and tells whether all so far are within the limit.
     pub fn spend(&self, names: u64) -> bool {

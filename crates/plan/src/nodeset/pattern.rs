@@ -1,6 +1,6 @@
 //! One name with ranges in brackets: `n[01-16,20]-ib[0-1]`.
 
-use super::Fault;
+use super::{Budget, Fault};
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -66,6 +66,16 @@ impl<'t> Pattern<'t> {
                 total.saturating_mul(spans.iter().fold(0, |sum: u64, span| sum.saturating_add(span.size())))
             }
         })
+    }
+
+    /// Returns for how many names it counts in a budget: a name is as long as text and brackets can make it, so a
+    /// short set of long names takes as much room as a long one.
+    pub(super) fn cost(&self) -> u64 {
+        let longest = self.parts.iter().map(|part| match part {
+            Part::Text(text) => text.len(),
+            Part::Numbers(spans) => spans.iter().map(|span| span.width.max(1)).max().unwrap_or_default(),
+        });
+        self.size().saturating_mul(Budget::weight(longest.sum()))
     }
 
     /// Passes each name to `take` until it says no; the last bracket turns fastest.

@@ -78,7 +78,7 @@ impl<'f> Finder<'f> {
             found.insert(node);
             return;
         }
-        if !self.budget.spend(nodeset::size(&word.text)) {
+        if !self.budget.spend(nodeset::cost(&word.text)) {
             return;
         }
         let (field, budget) = (self.field, &self.budget);

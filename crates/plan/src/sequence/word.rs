@@ -284,7 +284,7 @@ fn cost(word: &str) -> u64 {
     match numbers(word) {
         Some(Ok(numbers)) => u64::from(numbers.end() - numbers.start()) + 1,
         Some(Err(_)) => 1,
-        None if nodeset::is_set(word) => nodeset::size(word),
+        None if nodeset::is_set(word) => nodeset::cost(word),
         None => 1,
     }
 }

@@ -229,6 +229,10 @@ fn names_of_one_file_are_counted_before_any_are_taken_away() {
             assert_eq!(said.matches(fault).count(), 1, "{said}");
         }
     }
+    // Two and a half kilobytes that were 4 GiB of names: found by the fuzzer.
+    let text = format!("g: {}\n", format!("n[2-3]{}", "o".repeat(300)).repeat(10));
+    let said = parse(&Source { name: "s", text: &text }, None).unwrap_err().to_string();
+    assert!(said.contains("stand for more than 20000 names"), "{said}");
     let text = "g: @storage!@storage\n".repeat(2_100);
     let said = parse(&Source { name: "s", text: &text }, Some(&inventory())).unwrap_err().to_string();
     assert_eq!(
