@@ -71,7 +71,7 @@ echo ".so man8/habackup.8" >"$work/harestore.8"
 put 644 "$top"/man/*.5 "$MANDIR/man5"
 put 644 "$top"/man/*.7 "$MANDIR/man7"
 put 644 "$top"/man/*.8 "$work/harestore.8" "$MANDIR/man8"
-put 644 "$top/README.md" "$top/CHANGELOG.md" "$DOCDIR"
+put 644 "$top/README.md" "$top/CHANGELOG.md" "$top/LICENSE" "$BIN_DIR/THIRD-PARTY.md" "$DOCDIR"
 put 644 "$top"/examples/*.toml "$top"/examples/*.json "$top"/examples/*Seq "$DOCDIR/examples"
 
 # The hourly job of habackup, for cron and for systemd, and the agent are written for /usr/sbin; where the programs

@@ -35,9 +35,37 @@ fn installer<'a>(bed: &'a Bed, task: &[&str]) -> Program<'a> {
 
 /// Puts the programs and their completions where `BIN_DIR` has them.
 pub(crate) fn with_completions(bed: &Bed) {
+    bed.external(example("completions")).arg(bed.path("bin/completions")).run();
+}
+
+/// Returns a program of `tests/examples`: the test executable lies in `deps`, beside `examples`.
+fn example(name: &str) -> PathBuf {
     let built = std::env::current_exe().unwrap();
-    let writer = built.parent().unwrap().parent().unwrap().join("examples/completions");
-    bed.external(writer).arg(bed.path("bin/completions")).run();
+    built.parent().unwrap().parent().unwrap().join("examples").join(name)
+}
+
+#[test]
+fn the_licences_of_what_the_programs_contain_are_listed_and_nothing_else() {
+    let bed = Bed::new();
+    bed.tools(&["cargo", "rustc"]);
+    // cargo finds its packages where the user who tests has them.
+    let mut notices = bed.external(example("notices")).arg(bed.path("notices"));
+    for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME"] {
+        if let Some(value) = std::env::var_os(name) {
+            notices = notices.env(name, value);
+        }
+    }
+    notices.run();
+    let said = bed.read("notices");
+    for (name, license) in [("clap", "MIT OR Apache-2.0"), ("indicatif", "MIT"), ("blake3", "CC0-1.0 OR")] {
+        let has = |line: &str| line.starts_with(&format!("- {name} ")) && line.contains(license);
+        assert!(said.lines().any(has), "{name}: {said}");
+    }
+    // What only tests, and what is ours.
+    for name in ["proptest", "tempfile", "clap_complete", "orderly-plan", "seqfile"] {
+        assert!(!said.contains(&format!("- {name} ")), "{name}");
+    }
+    assert!(said.contains("Permission is hereby granted"), "the texts are there");
 }
 
 /// Returns all files and links below a folder.
@@ -130,6 +158,27 @@ fn a_program_that_was_not_built_stops_the_installation_before_anything_is_writte
         .stderr("install: [ROOT]/empty/seqfile is missing: run make first\n")
         .run();
     assert!(!bed.path("target").exists());
+}
+
+/// It ended with the first package of which a test failed, and nobody saw what did not run.
+#[test]
+fn the_tests_go_on_after_a_failure_and_end_with_one_line() {
+    let bed = Bed::new();
+    bed.tools(&["getconf", "tee", "grep", "awk"]);
+    bed.script(
+        "fakes/cargo",
+        "echo \"$@\"; echo 'test a::b ... FAILED'; echo 'did not run: c: needs root (1 so far)' >&2\n\
+         echo 'test result: FAILED. 7 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s'\n\
+         echo 'test result: ok. 20 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s'; exit 101",
+    );
+    let ended = script(&bed, "test.sh").status(101).any_stdout().run();
+    assert!(ended.stdout.starts_with("test --locked --workspace --no-fail-fast\n"), "{}", ended.stdout);
+    let last = "\n\ntest a::b ... FAILED\ndid not run: c: needs root (1 so far)\ntests: 26 passed, 1 failed, 1 did not run\n";
+    assert!(ended.stdout.ends_with(last), "{}", ended.stdout);
+    // A run in which all is well, but for what did not compile.
+    bed.script("fakes/cargo", "echo 'error: could not compile' >&2; exit 101");
+    let ended = script(&bed, "test.sh").status(101).any_stdout().run();
+    assert!(ended.stdout.ends_with("\ntests: 0 passed, 0 failed, 0 did not run\n"), "{}", ended.stdout);
 }
 
 #[test]

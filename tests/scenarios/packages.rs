@@ -1,11 +1,12 @@
-//! The Debian package: built twice, looked at by lintian, and installed on a real systemd, where the hourly job runs
-//! without a hand, and from where it goes without a trace.
+//! The packages: built twice, compared with each other, looked at by lintian; the Debian one is installed on a real
+//! systemd, where the hourly job runs without a hand, and from where it goes without a trace.
 
 use super::install::with_completions;
 use bed::binaries::{self, workspace};
 use bed::systemd::{Booted, SYSTEMD_NEEDS};
 use bed::{Bed, Need, Program, real};
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// What building takes.
 const NEEDS: [Need; 2] = [Need::Program("dpkg-buildpackage"), Need::Program("dh")];
@@ -16,8 +17,17 @@ const MACHINE: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// One call of packaging/deb.sh for the programs of this folder, into a folder of this name.
 fn build<'a>(bed: &'a Bed, programs: &str, to: &str) -> Program<'a> {
+    package_of(bed, "deb.sh", programs).env("DEB_DIR", bed.path(to))
+}
+
+/// One call of packaging/rpm.sh, likewise.
+fn build_rpm<'a>(bed: &'a Bed, programs: &str, to: &str) -> Program<'a> {
+    package_of(bed, "rpm.sh", programs).env("RPM_DIR", bed.path(to))
+}
+
+fn package_of<'a>(bed: &'a Bed, script: &str, programs: &str) -> Program<'a> {
     bed.shell("umask $UMASK; exec \"$0\"")
-        .arg(workspace().join("packaging/deb.sh"))
+        .arg(workspace().join("packaging").join(script))
         .env("UMASK", "022")
         .env("PATH", MACHINE)
         .env("BIN_DIR", bed.path(programs))
@@ -26,7 +36,6 @@ fn build<'a>(bed: &'a Bed, programs: &str, to: &str) -> Program<'a> {
         .env("SOURCE_DATE_EPOCH", "1790000000")
         // Testing is no time to press well.
         .env("DPKG_DEB_COMPRESSOR_LEVEL", "0")
-        .env("DEB_DIR", bed.path(to))
         .any_stdout()
 }
 
@@ -38,29 +47,78 @@ fn package(bed: &Bed, folder: &str) -> PathBuf {
     package.clone()
 }
 
+/// Small programs stand in where what they are is no matter.
+fn with_small_programs(bed: &Bed) {
+    with_completions(bed);
+    std::fs::rename(bed.path("bin/completions"), bed.write("small/x", "").with_file_name("completions"))
+        .unwrap();
+    bed.write("small/THIRD-PARTY.md", "notices");
+    for name in binaries::PROGRAMS.iter().chain(&["csLogger"]) {
+        std::fs::copy(real::find("true").unwrap(), bed.path("small").join(name)).unwrap();
+    }
+}
+
+/// Another user, at another place, with other settings.
+fn elsewhere<'a>(bed: &Bed, program: Program<'a>) -> Program<'a> {
+    let temporary = bed.write("elsewhere/x", "").with_file_name("");
+    let program = program.env("UMASK", "077").env("TMPDIR", temporary).env("HOME", "/nonexistent");
+    program.env("TZ", "Pacific/Kiritimati").env("LC_ALL", "C.UTF-8")
+}
+
+fn assert_same(bed: &Bed, one: &str, two: &str) {
+    let (one, two) = (package(bed, one), package(bed, two));
+    assert!(std::fs::read(&one).unwrap() == std::fs::read(&two).unwrap(), "diffoscope {one:?} {two:?}");
+}
+
 #[test]
-fn the_same_source_makes_the_same_package() {
+fn the_same_source_makes_the_same_debian_package() {
     if !real::require(&NEEDS) {
         return;
     }
     let bed = Bed::new();
-    // Small programs stand in: what they are is no matter here.
-    for name in binaries::PROGRAMS.iter().chain(&["csLogger"]) {
-        std::fs::create_dir_all(bed.path("small")).unwrap();
-        std::fs::copy(real::find("true").unwrap(), bed.path("small").join(name)).unwrap();
-    }
+    with_small_programs(&bed);
     build(&bed, "small", "one").run();
-    let elsewhere = bed.path("else where");
-    std::fs::create_dir(&elsewhere).unwrap();
-    build(&bed, "small", "two")
-        .env("UMASK", "077")
-        .env("TMPDIR", &elsewhere)
-        .env("HOME", "/nonexistent")
-        .env("TZ", "Pacific/Kiritimati")
-        .env("LC_ALL", "C.UTF-8")
-        .run();
-    let (one, two) = (package(&bed, "one"), package(&bed, "two"));
-    assert!(std::fs::read(&one).unwrap() == std::fs::read(&two).unwrap(), "diffoscope {one:?} {two:?}");
+    elsewhere(&bed, build(&bed, "small", "two")).run();
+    assert_same(&bed, "one", "two");
+}
+
+#[test]
+fn the_rpm_package_has_the_files_of_the_debian_one_each_at_its_place() {
+    let rpm = ["rpmbuild", "rpm", "strip"].map(Need::Program);
+    if !real::require(&NEEDS) || !real::require(&rpm) {
+        return;
+    }
+    let bed = Bed::new();
+    with_small_programs(&bed);
+    build(&bed, "small", "deb").run();
+    build_rpm(&bed, "small", "rpm").run();
+    elsewhere(&bed, build_rpm(&bed, "small", "again")).run();
+    assert_same(&bed, "rpm", "again");
+    let listed = |line: &str, package: &Path| {
+        let said = bed.shell(line).arg(package).env("PATH", MACHINE).any_stdout().run().stdout;
+        // Each distribution says in folders of its own how it is licensed and what changed.
+        let said =
+            said.lines().filter(|file| !file.contains("/doc/orderly/") && !file.contains("/licenses/"));
+        said.map(str::to_owned).collect::<BTreeSet<String>>()
+    };
+    let debian = listed(
+        "dpkg-deb --fsys-tarfile \"$0\" | tar -t | grep -v '/$' | sed 's|^[.]||'",
+        &package(&bed, "deb"),
+    );
+    let debian: BTreeSet<String> = debian
+        .iter()
+        .map(|file| file.replace("/vendor-completions/", "/site-functions/"))
+        .map(|file| if file.starts_with("/lib/") { format!("/usr{file}") } else { file })
+        .collect();
+    let rocky = listed(
+        "rpm -qp --qf '[%{FILEMODES:perms} %{FILENAMES}\n]' \"$0\" | sed -n 's|^[^d][^ ]* ||p'",
+        &package(&bed, "rpm"),
+    );
+    assert!(rocky.contains("/usr/sbin/habackup"), "{rocky:?}");
+    let only = |these: &BTreeSet<String>, those: &BTreeSet<String>| {
+        these.difference(those).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!((only(&debian, &rocky), only(&rocky, &debian)), (vec![], vec![]));
 }
 
 #[test]
@@ -89,6 +147,8 @@ fn the_hourly_job_runs_once_the_package_is_installed_and_is_gone_with_it() {
     let package = package(&bed, "out").display().to_string();
     let ec1 = Booted::whole(&bed, "ec1");
     let shell = |line: &str| ec1.shell(line).env("PATH", MACHINE).any_stderr().any_stdout().run().stdout;
+    // What whoever tests here has configured is no matter.
+    shell("rm -rf /etc/orderly /var/lib/orderly");
     // Nothing asks the administrator, and manual pages need not be indexed here.
     shell(&format!("dpkg --no-triggers -i {package}"));
     let timer = shell("systemctl show -P ActiveState,UnitFileState,TimersCalendar habackup.timer");
