@@ -8,7 +8,7 @@
 use crate::chosen::Chosen;
 use crate::comparison::{Aspect, Change, Compared, Comparison, Item};
 use crate::copy::{Copier, Fault};
-use crate::kernel::FOLDER;
+use crate::kernel::{FOLDER, move_to_free_name};
 use crate::left::Left;
 use crate::manifest::{Entry, Kind};
 use crate::metadata::{self, Owner, Owners};
@@ -18,7 +18,7 @@ use crate::verbatim::Verbatim;
 use crate::workshop::{MADE, Notes, Workshops, empty};
 use anyhow::{Context, anyhow, bail, ensure};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, makedev, mkdirat, mknodat};
 use nix::unistd::{UnlinkatFlags, fsync, linkat, mkfifoat, symlinkat, unlinkat};
 use std::collections::HashMap;
@@ -200,7 +200,7 @@ impl<'a> Application<'a> {
 
     /// Makes a folder and puts it in place, open all the while; the inner error is that of its place.
     fn make_folder(&mut self, within: &Folder, place: &Place) -> anyhow::Result<Result<OwnedFd, Errno>> {
-        self.make_and_move(within, place, RenameFlags::RENAME_NOREPLACE, &mut |_, workshop| {
+        self.make_and_move(within, place, Taken::Kept, &mut |_, workshop| {
             mkdirat(workshop, MADE, Mode::S_IRWXU)?;
             Ok(openat(workshop, MADE, FOLDER, Mode::empty())?)
         })
@@ -213,7 +213,7 @@ impl<'a> Application<'a> {
         place: &Place,
         progress: &mut Progress<'_>,
     ) -> anyhow::Result<Put> {
-        let moved = self.make_and_move(within, place, RenameFlags::empty(), &mut |this, workshop| {
+        let moved = self.make_and_move(within, place, Taken::Replaced, &mut |this, workshop| {
             this.make(entry, workshop, progress)
         })?;
         match moved {
@@ -233,17 +233,17 @@ impl<'a> Application<'a> {
         &mut self,
         within: &Folder,
         place: &Place,
-        flags: RenameFlags,
+        taken: Taken,
         make: &mut dyn FnMut(&mut Self, &OwnedFd) -> anyhow::Result<T>,
     ) -> anyhow::Result<Result<T, Errno>> {
         let workshop = self.workshops.enter(within)?;
         let mut made = in_workshop(&workshop, || make(self, &workshop))?;
-        let mut moved = move_made(&workshop, place, flags);
+        let mut moved = move_made(&workshop, place, taken);
         if moved == Err(Errno::EXDEV) {
             empty(&workshop);
             let workshop = self.workshops.enter_beside(within)?;
             made = in_workshop(&workshop, || make(self, &workshop))?;
-            moved = move_made(&workshop, place, flags);
+            moved = move_made(&workshop, place, taken);
             if moved.is_err() {
                 empty(&workshop);
             }
@@ -389,10 +389,17 @@ fn in_workshop<T>(workshop: &OwnedFd, make: impl FnOnce() -> anyhow::Result<T>) 
     make().inspect_err(|_| empty(workshop))
 }
 
-fn move_made(workshop: &OwnedFd, place: &Place, flags: RenameFlags) -> Result<(), Errno> {
+/// What becomes of whoever stands at a place already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Replaced,
+    Kept,
+}
+
+fn move_made(workshop: &OwnedFd, place: &Place, taken: Taken) -> Result<(), Errno> {
     let name = place.name.as_c_str();
-    if !flags.is_empty() {
-        match renameat2(workshop, MADE, &*place.folder, name, flags) {
+    if taken == Taken::Kept {
+        match move_to_free_name(workshop, MADE, &*place.folder, name) {
             // A file system without the flag; an empty folder that somebody made is then replaced.
             Err(Errno::EINVAL | Errno::ENOSYS) => {}
             result => return result,

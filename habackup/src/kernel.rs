@@ -1,11 +1,12 @@
 //! Calls of the kernel that the standard library has no name for: how many files may be open, two files sharing
-//! their data, and whether a file can be changed at all.
+//! their data, moving to a free name, and whether a file can be changed at all.
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags};
+use rustix::fs::{AtFlags, RenameFlags, Statx, StatxAttributes, StatxFlags};
 use rustix::rand::GetRandomFlags;
+use std::ffi::CStr;
 use std::os::fd::AsFd;
 
 /// The flags with which a directory is opened without ever following a link.
@@ -31,6 +32,20 @@ pub(crate) fn files_allowed() -> u64 {
 /// What the kernel said; then `target` is as it was.
 pub(crate) fn share_data(source: impl AsFd, target: impl AsFd) -> Result<(), Errno> {
     rustix::fs::ioctl_ficlone(target, source).map_err(|error| Errno::from_raw(error.raw_os_error()))
+}
+
+/// Moves an entry of one open directory to a name of another that must be free.
+///
+/// # Errors
+/// What the kernel said: `EEXIST` where the name is taken, `EINVAL` or `ENOSYS` where this cannot be asked for.
+pub(crate) fn move_to_free_name(
+    from: impl AsFd,
+    name: &CStr,
+    to: impl AsFd,
+    new: &CStr,
+) -> Result<(), Errno> {
+    let moved = rustix::fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE);
+    moved.map_err(|error| Errno::from_raw(error.raw_os_error()))
 }
 
 /// Tells whether a file or directory may not be replaced, whoever asks (`chattr +i`, `+a`).

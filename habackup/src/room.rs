@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::stat::FileStat;
-use nix::sys::statfs::{EXT4_SUPER_MAGIC, TMPFS_MAGIC, XFS_SUPER_MAGIC, fstatfs};
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, TMPFS_MAGIC, fstatfs};
 use nix::sys::statvfs::{Statvfs, fstatvfs, statvfs};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -119,6 +119,8 @@ fn fits_in_any_case(room: Room, sources: &[&Path]) -> bool {
 
 /// Tells whether a copy may take less room than its original, so that nothing can be said before.
 fn may_compress(folder: impl AsFd) -> bool {
+    // statfs(2); nix names it for the GNU C library alone.
+    const XFS_SUPER_MAGIC: FsType = FsType(0x5846_5342);
     let plain = [EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, TMPFS_MAGIC];
     fstatfs(folder).map_or(true, |found| !plain.contains(&found.filesystem_type()))
 }
