@@ -128,7 +128,7 @@ fn check_programs<'n>(file: &str, programs: impl Iterator<Item = &'n str>) -> an
 
 fn check_standard_input(args: &Args) -> anyhow::Result<()> {
     let targets = args.flags.read_targets && args.targets.iter().any(|target| target == "-");
-    let inventory = args.flags.inventory().is_some_and(|path| path == Path::new("-"));
+    let inventory = args.flags.source.path().is_some_and(|path| path == Path::new("-"));
     if targets && inventory {
         return Err(fail(Status::Usage, "-R - and -i - cannot both read standard input"));
     }

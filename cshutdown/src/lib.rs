@@ -279,11 +279,14 @@ fn restart(args: &Args, input: &Input, nodes: &[NodeId]) -> Restart {
     }
     // What -C names wins, as it does above.
     for (flags, path) in
-        [(&["--config"][..], args.flags.config.as_ref()), (&["-i", "--inventory"], args.flags.inventory())]
+        [(&["--config"][..], args.flags.config.as_ref()), (&["-i", "--inventory"], args.flags.source.path())]
     {
         if let Some(path) = path.filter(|_| !has(&options, flags)) {
             options.extend([OsString::from(flags[0]), path.into()]);
         }
+    }
+    if let Some(format) = args.flags.source.format().filter(|_| !has(&options, &["--from"])) {
+        options.extend(["--from", format.word()].map(OsString::from));
     }
     if let Some(name) = args.flags.partition.as_ref().filter(|_| !has(&options, &["--partition"])) {
         options.extend(["--partition".into(), name.into()]);

@@ -3,8 +3,8 @@
 //! Where the public text is silent about a flag, its meaning is chosen here and said to be chosen in
 //! the manual page: this file is the one table of them.
 
-use clap::{Args as ClapArgs, Parser, ValueEnum};
-use orderly_plan::inventory::Format;
+use clap::{Args as ClapArgs, Parser};
+use orderly_exec::inventory::InventoryFlags;
 use std::path::PathBuf;
 
 /// Writes, checks and draws node sequence files.
@@ -16,12 +16,8 @@ pub struct Args {
     /// Relate nodes by their boot-install servers; the default, accepted for old scripts
     #[arg(short = 'b')]
     pub boot_install: bool,
-    /// The inventory; `-` is standard input [default: /etc/orderly/inventory.json]
-    #[arg(short, long, value_name = "FILE", env = "ORDERLY_INVENTORY", hide_env_values = true)]
-    pub inventory: Option<PathBuf>,
-    /// How the inventory is written
-    #[arg(long = "from", value_name = "FORMAT", value_enum, default_value_t)]
-    pub format: InventoryFormat,
+    #[command(flatten)]
+    pub source: InventoryFlags,
     /// Relate nodes by this attribute as well, which names servers
     #[arg(long = "relation", value_name = "ATTR")]
     pub relations: Vec<String>,
@@ -78,27 +74,4 @@ pub struct Shape {
     /// Write a table of what would run when
     #[arg(long)]
     pub waves: bool,
-}
-
-/// The formats of `--from`, as they are spelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum InventoryFormat {
-    #[default]
-    Json,
-    Genders,
-    Ansible,
-    Warewulf,
-    Xcat,
-}
-
-impl From<InventoryFormat> for Format {
-    fn from(written: InventoryFormat) -> Self {
-        match written {
-            InventoryFormat::Json => Self::Json,
-            InventoryFormat::Genders => Self::Genders,
-            InventoryFormat::Ansible => Self::Ansible,
-            InventoryFormat::Warewulf => Self::Warewulf,
-            InventoryFormat::Xcat => Self::Xcat,
-        }
-    }
 }

@@ -3,8 +3,9 @@
 use crate::args::Args;
 use orderly_exec::files::Found;
 use orderly_exec::here::Here;
+use orderly_exec::inventory::InventoryKeys;
 use orderly_exec::reporter::Reporter;
-use orderly_exec::{OrStatus, Status, fail, files, paths};
+use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
 use orderly_plan::inventory::{self, Format, Inventory, Outside, Shared};
 use orderly_plan::name::Roster;
@@ -17,31 +18,31 @@ use std::path::{Path, PathBuf};
 /// More pairs that share something say nothing new.
 const WARNED: usize = 10;
 
-const INVENTORY: &str = "inventory.json";
-
 /// Where the inventory comes from.
 #[derive(Debug)]
 pub(crate) struct Input<'r> {
     named: Option<PathBuf>,
-    format: Format,
-    outside: Outside,
+    format: Option<Format>,
+    /// Machines of the command line that may serve nodes and are none.
+    outside: Vec<String>,
     reporter: &'r Reporter,
 }
 
 impl<'r> Input<'r> {
     pub(crate) fn new(args: &Args, reporter: &'r Reporter) -> anyhow::Result<Self> {
-        let named = args.inventory.clone().filter(|path| !path.as_os_str().is_empty());
-        Ok(Self { named, format: args.format.into(), outside: outside(&args.outside)?, reporter })
+        let named = args.source.path().cloned();
+        Ok(Self { named, format: args.source.format(), outside: outside(&args.outside)?, reporter })
     }
 
-    /// Returns the inventory: the one named, else the one of this machine.
+    /// Returns the inventory: the one named, else that of `cluster.toml`, else the one of this machine.
     pub(crate) fn inventory(&self) -> anyhow::Result<Inventory> {
+        let keys = self.keys()?;
         if let Some(named) = &self.named {
-            return self.read(named);
+            return self.read(named, &keys);
         }
-        let path = paths::config_path(None, INVENTORY);
-        match files::read_if_there(&path)? {
-            Found::Text(text) => self.inventory_of(&path, &text),
+        let path = &keys.path;
+        match files::read_if_there(path)? {
+            Found::Text(text) => self.inventory_of(path, &text, &keys),
             Found::Missing => Err(fail(
                 Status::Rejected,
                 format!("{} is missing; name the inventory with -i", path.display()),
@@ -51,17 +52,36 @@ impl<'r> Input<'r> {
 
     /// Returns the inventory if one is named (`-i`, `ORDERLY_INVENTORY`).
     pub(crate) fn inventory_if_named(&self) -> anyhow::Result<Option<Inventory>> {
-        self.named.as_deref().map(|path| self.read(path)).transpose()
+        let Some(named) = &self.named else { return Ok(None) };
+        self.read(named, &self.keys()?).map(Some)
     }
 
-    fn read(&self, path: &Path) -> anyhow::Result<Inventory> {
-        self.inventory_of(path, &files::read(path)?)
+    /// Returns what `cluster.toml` says of the inventory, which is for what the command line leaves open.
+    fn keys(&self) -> anyhow::Result<InventoryKeys> {
+        InventoryKeys::of_this_machine().or_else(|error| {
+            if self.named.is_none() || self.format.is_none() {
+                let why = format!("{error:#}");
+                let why = why.trim_start_matches("rejected: ");
+                let hint = "to do without it, name the inventory and its format: -i FILE --from FORMAT";
+                return Err(fail(Status::Rejected, format!("{why}\n  hint: {hint}")));
+            }
+            // A user who may not read what root runs can do without it; servers it allows are then rejected.
+            self.reporter.warn(format!("warning: not regarded: {error:#}"));
+            Ok(InventoryKeys::default())
+        })
     }
 
-    fn inventory_of(&self, path: &Path, text: &str) -> anyhow::Result<Inventory> {
+    fn read(&self, path: &Path, keys: &InventoryKeys) -> anyhow::Result<Inventory> {
+        self.inventory_of(path, &files::read(path)?, keys)
+    }
+
+    fn inventory_of(&self, path: &Path, text: &str, keys: &InventoryKeys) -> anyhow::Result<Inventory> {
         let name = shown(path);
-        let inventory = inventory::read(&Source { name: &name, text }, self.format, &self.outside)
-            .or_status(Status::Rejected)?;
+        let here = Here::found(keys.control_node.as_deref()).words();
+        let outside = Outside::new(here.into_iter().chain(self.outside.clone()).chain(keys.outside.clone()));
+        let format = self.format.unwrap_or(keys.format);
+        let inventory =
+            inventory::read(&Source { name: &name, text }, format, &outside).or_status(Status::Rejected)?;
         for doubt in inventory.doubts() {
             self.reporter.warn(format!("warning: {doubt}"));
         }
@@ -72,15 +92,15 @@ impl<'r> Input<'r> {
     }
 }
 
-/// Returns the machines that may serve nodes and are none: this one, and those that the command line names.
-fn outside(sets: &[String]) -> anyhow::Result<Outside> {
-    let mut words: Vec<String> = Here::found(None).words().into_iter().collect();
+/// Returns the machines that the command line names as ones that may serve nodes and are none.
+fn outside(sets: &[String]) -> anyhow::Result<Vec<String>> {
+    let mut words = Vec::new();
     for set in sets {
         let names = nodeset::expand(set)
             .map_err(|fault| fail(Status::Usage, format!("--outside \"{set}\" is no node set: {fault}")))?;
         words.extend(names);
     }
-    Ok(Outside::new(words))
+    Ok(words)
 }
 
 /// Returns who shares an address, or a controller that nothing else tells apart: cstartup and cshutdown do not act

@@ -88,7 +88,8 @@ fn check_flags(args: &Args) -> anyhow::Result<()> {
 /// a valid one.
 fn check_standard_input(args: &Args) -> anyhow::Result<()> {
     let Task { check, read, reverse, from_json, drift } = &args.task;
-    let inputs = args.inventory.iter().chain(check).chain(read).chain(reverse).chain(from_json).chain(drift);
+    let inputs =
+        args.source.path().into_iter().chain(check).chain(read).chain(reverse).chain(from_json).chain(drift);
     if inputs.filter(|path| path.as_path() == Path::new("-")).count() > 1 {
         return Err(fail(Status::Usage, "standard input (\"-\") can be read only once"));
     }

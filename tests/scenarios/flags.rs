@@ -98,6 +98,7 @@ fn every_flag_of_cstartup_does_what_the_table_says() {
         let bed = cluster("");
         bed.write("targets", "n01 # the server\nn04\n");
         bed.write("empty", "# nobody\n");
+        bed.write("hosts", "n01 partition=prod\nn[02-03] boot_server=n01,partition=prod\n");
         bed
     });
 }
@@ -126,6 +127,7 @@ fn every_flag_of_cshutdown_does_what_the_table_says() {
         shutdown_plan::cluster(&bed, "");
         bed.write("targets", "n2 # the client\n");
         bed.write("numbers", "2\n");
+        bed.write("hosts", "n1 partition=a\nn2 partition=a,boot_server=n1\nn[3-4] partition=b\n");
         bed.write("copy", bed.read("cstartSeq"));
         bed
     });

@@ -16,6 +16,7 @@ mod fence;
 mod filesystem;
 mod flags;
 mod foreseen;
+mod formats;
 mod growth;
 mod halt_fails;
 mod hints;

@@ -10,6 +10,7 @@ pub mod descriptors;
 pub mod duration;
 pub mod files;
 pub mod here;
+pub mod inventory;
 pub mod job;
 pub mod journal;
 pub mod lock;

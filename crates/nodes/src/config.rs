@@ -16,6 +16,7 @@ use crate::users::EndUsers;
 use anyhow::Context;
 use orderly_exec::status::{OrStatus, Status, fail};
 use orderly_exec::{files, paths, trust};
+use orderly_plan::inventory::Format;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct Cluster {
     /// The current partition when `SP_NAME` is unset.
     pub partition: Option<String>,
     pub inventory: PathBuf,
+    /// How it is written.
+    pub inventory_format: Format,
     pub log_dir: PathBuf,
     /// What subsystems get as `-b`; found out when it is not given.
     pub control_address: Option<String>,
@@ -123,6 +126,7 @@ pub struct NodeLimits {
 pub struct Flags {
     pub partition: Option<String>,
     pub inventory: Option<PathBuf>,
+    pub inventory_format: Option<Format>,
     pub log_dir: Option<PathBuf>,
     pub fanout: Option<usize>,
     /// 0 is no limit, as in the file.
@@ -168,6 +172,7 @@ impl Cluster {
             self.partition.clone_from(&flags.partition);
         }
         set(&mut self.inventory, flags.inventory.as_ref());
+        set(&mut self.inventory_format, flags.inventory_format.as_ref());
         set(&mut self.log_dir, flags.log_dir.as_ref());
         set(&mut self.limits.fanout, flags.fanout.as_ref());
         set(&mut self.limits.stagger, flags.stagger.as_ref());

@@ -4,9 +4,9 @@
 
 use crate::config::Flags;
 use crate::targets::Typed;
-use clap::builder::{OsStringValueParser, TypedValueParser};
 use orderly_exec::cli::Speech;
 use orderly_exec::duration;
+use orderly_exec::inventory::InventoryFlags;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -63,10 +63,8 @@ pub struct RunFlags {
     /// Use this sequence file
     #[arg(long, value_name = "FILE")]
     pub sequence: Option<PathBuf>,
-    /// Use this inventory; `-` is standard input
-    #[arg(short, long, value_name = "FILE", env = "ORDERLY_INVENTORY", hide_env_values = true,
-          value_parser = OsStringValueParser::new().map(PathBuf::from))]
-    inventory: Option<PathBuf>,
+    #[command(flatten)]
+    pub source: InventoryFlags,
     /// Use this file instead of /etc/orderly/cluster.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -75,15 +73,11 @@ pub struct RunFlags {
 }
 
 impl RunFlags {
-    /// Returns the inventory that was named; an empty variable of the environment names none.
-    pub fn inventory(&self) -> Option<&PathBuf> {
-        self.inventory.as_ref().filter(|path| !path.as_os_str().is_empty())
-    }
-
     /// Returns what they say in the place of `cluster.toml`.
     pub fn overrides(&self) -> Flags {
         Flags {
-            inventory: self.inventory().cloned(),
+            inventory: self.source.path().cloned(),
+            inventory_format: self.source.format(),
             fanout: self.fanout,
             timeout: self.timeout,
             ..Flags::default()

@@ -12,7 +12,7 @@ use orderly_exec::{OrStatus, Status, fail, trust};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
 use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Order;
-use orderly_plan::inventory::{self, Format, Inventory, Outside};
+use orderly_plan::inventory::{self, Inventory, Outside};
 use orderly_plan::name;
 use orderly_plan::select::Direction;
 use orderly_plan::sequence::{self, Form, Process, Sequence};
@@ -75,7 +75,7 @@ impl Site {
         let source = Source { name: &named, text: &inventory_text };
         let here = Here::found(cluster.control_node.as_deref());
         let outside = Outside::new(here.words().into_iter().chain(cluster.outside.iter().cloned()));
-        let inventory = match inventory::read(&source, Format::Json, &outside) {
+        let inventory = match inventory::read(&source, cluster.inventory_format, &outside) {
             Ok(inventory) => inventory,
             Err(mut wrong) => {
                 // What the sequence file says wrong by itself is told in the same breath.

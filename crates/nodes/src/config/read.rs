@@ -10,10 +10,9 @@ use crate::probe::{self, ProbeDriver};
 use crate::shell::{self, ShellDriver};
 use crate::simulator::SimulatorSettings;
 use crate::users::EndUsers;
-use orderly_exec::paths;
+use orderly_exec::inventory::InventoryKeys;
 use orderly_exec::settings::{Document, Table};
 use orderly_plan::diagnostic::Diagnostics;
-use orderly_plan::nodeset;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,18 +33,18 @@ impl Cluster {
 }
 
 fn read_root(name: &str, root: &Table<'_>) -> Cluster {
+    let inventory = InventoryKeys::read(root);
     let profile = read_profile(root);
     let (group_overrides, node_overrides) = read_overrides(root, &profile);
     let cluster = Cluster {
         file: name.to_owned(),
         partition: root.text("partition"),
-        inventory: root
-            .absolute_path("inventory")
-            .unwrap_or_else(|| paths::config_path(None, "inventory.json")),
+        inventory: inventory.path,
+        inventory_format: inventory.format,
         log_dir: root.absolute_path("log_dir").unwrap_or_else(|| "/var/adm/SPlogs/cs".into()),
         control_address: root.text("control_address"),
-        control_node: root.text("control_node"),
-        outside: read_outside(root),
+        control_node: inventory.control_node,
+        outside: inventory.outside,
         sequence: read_sequence(root),
         subsystem: read_subsystem(root),
         limits: read_limits(root),
@@ -69,17 +68,6 @@ fn read_root(name: &str, root: &Table<'_>) -> Cluster {
         );
     }
     cluster
-}
-
-fn read_outside(root: &Table<'_>) -> Vec<String> {
-    match root.text("outside").map(|set| nodeset::expand(&set)) {
-        None => Vec::new(),
-        Some(Ok(names)) => names,
-        Some(Err(fault)) => {
-            root.reject("outside", format!("outside: {fault}"));
-            Vec::new()
-        }
-    }
 }
 
 fn read_profile(root: &Table<'_>) -> Profile {

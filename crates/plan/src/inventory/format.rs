@@ -15,3 +15,23 @@ pub enum Format {
     /// What `lsdef -z` prints.
     Xcat,
 }
+
+impl Format {
+    pub const ALL: [Self; 5] = [Self::Json, Self::Genders, Self::Ansible, Self::Warewulf, Self::Xcat];
+
+    /// Returns the word of `--from` and of `inventory_format`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Genders => "genders",
+            Self::Ansible => "ansible",
+            Self::Warewulf => "warewulf",
+            Self::Xcat => "xcat",
+        }
+    }
+
+    /// Returns the format of a word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.word() == word)
+    }
+}

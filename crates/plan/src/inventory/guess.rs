@@ -22,7 +22,10 @@ enum Looks {
 pub(super) fn explain(source: &Source<'_>, format: Format, mut wrong: Diagnostics) -> Diagnostics {
     let Some(looks) = guess(source.text).filter(|looks| *looks != Looks::Like(format)) else { return wrong };
     let (what, remedy) = match looks {
-        Looks::Like(format) => (name(format), format!("use --from {}", flag(format))),
+        Looks::Like(format) => {
+            let word = format.word();
+            (name(format), format!("use --from {word} (or inventory_format = \"{word}\" in cluster.toml)"))
+        }
         Looks::Yaml => (
             "YAML",
             "convert it; of an Ansible inventory, ansible-inventory -i FILE --list prints what --from ansible reads".into(),
@@ -54,16 +57,6 @@ fn name(format: Format) -> &'static str {
         Format::Ansible => "the JSON of ansible-inventory --list",
         Format::Warewulf => "the JSON of wwctl node list --json",
         Format::Xcat => "the stanzas of lsdef -z",
-    }
-}
-
-fn flag(format: Format) -> &'static str {
-    match format {
-        Format::Json => "json",
-        Format::Genders => "genders",
-        Format::Ansible => "ansible",
-        Format::Warewulf => "warewulf",
-        Format::Xcat => "xcat",
     }
 }
 
@@ -178,7 +171,7 @@ mod tests {
             for format in formats {
                 let source = Source { name: "i", text };
                 let Err(wrong) = read(&source, format, &Outside::default()) else {
-                    assert!(remedy.ends_with(super::flag(format)), "{text} is read as {format:?}");
+                    assert!(remedy.ends_with(format.word()), "{text} is read as {format:?}");
                     continue;
                 };
                 let said = wrong.to_string();
