@@ -7,10 +7,10 @@ mod ask;
 mod check;
 mod each;
 mod input;
+mod limits;
 pub mod logger;
 mod notice;
 mod outcome;
-mod patience;
 mod pending;
 mod phases;
 mod preview;
@@ -152,7 +152,7 @@ fn carry_out(
     let shown = log.as_ref().map(|_| format!(" (log {})", path.display())).unwrap_or_default();
     let mut telling = Telling { reporter, log: log.as_mut(), name: &name };
     telling.say(&format!("stopping {}{shown}", fold(&input.site, &checked.targets())));
-    if let Some(expected) = patience::expected(&input.site, &checked.running(), &history) {
+    if let Some(expected) = limits::expected(&input.site, &checked.running(), &history) {
         telling.say(&format!("the nodes are expected to take {}", duration::show(expected)));
     }
     let logins = Logins::new(drivers.at_once(input.site.cluster.limits.fanout));

@@ -7,6 +7,7 @@ use orderly_nodes::backend::Backend;
 use orderly_nodes::run::{Telling, drive, fold};
 use orderly_plan::drivers::{Event, NodeId, RemoteCommand};
 use orderly_plan::duration;
+use orderly_plan::graph::Order;
 use orderly_plan::shutdown::Round;
 use std::time::Duration;
 
@@ -108,7 +109,8 @@ impl Notice<'_> {
             return None;
         }
         drivers.set_message(text);
-        let mut round = Round::new(RemoteCommand::Notify, self.nodes);
+        let order = Order::unordered(self.nodes);
+        let mut round = Round::new(&order, RemoteCommand::Notify, self.nodes);
         drive(&mut round, drivers, telling)
     }
 

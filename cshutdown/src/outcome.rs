@@ -4,7 +4,7 @@ use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, clock};
 use orderly_nodes::site::Site;
 use orderly_plan::duration;
-use orderly_plan::machine::{Ending, Outcome};
+use orderly_plan::outcome::{NodeEnding, Outcome};
 use orderly_plan::report::{self, Report};
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How the whole run went.
 #[derive(Debug)]
 pub(crate) struct Course<'r> {
-    pub endings: &'r [Ending],
+    pub endings: &'r [NodeEnding],
     /// The first signal that came.
     pub signal: Option<i32>,
     /// Something else than a node failed: a subsystem that was gone on without.
@@ -48,7 +48,7 @@ impl Course<'_> {
             lines.push((true, format!("took {}: {}", duration::show(self.took), phases.join(", "))));
         }
         let path = report::critical_path(&site.order, self.endings);
-        let is_deed = |ending: &&Ending| ending.outcome != Outcome::AlreadyDown;
+        let is_deed = |ending: &&NodeEnding| ending.outcome != Outcome::AlreadyDown;
         if path.len() > 1 && path.iter().any(is_deed) {
             lines.push((true, format!("critical path: {}", report::show_path(&path, &name))));
         }

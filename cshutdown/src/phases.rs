@@ -3,8 +3,8 @@
 use crate::args::Args;
 use crate::check::Checked;
 use crate::input::Input;
+use crate::limits;
 use crate::notice::{Logins, Notice, Waited};
-use crate::patience;
 use crate::pending::Pending;
 use crate::subsystem::{Place, Quiet, Subsystems, operand};
 use orderly_exec::lock::Lock;
@@ -20,7 +20,9 @@ use orderly_nodes::turn;
 use orderly_nodes::up::WasUp;
 use orderly_nodes::users::EndUsers;
 use orderly_plan::drivers::{Event, NodeId, RemoteCommand};
-use orderly_plan::machine::{Ending, Machine, Outcome};
+use orderly_plan::graph::Order;
+use orderly_plan::outcome::{NodeEnding, Outcome};
+use orderly_plan::run::Run;
 use orderly_plan::shutdown::{Goal, Round, Shutdown};
 use orderly_plan::survey::Condition;
 use std::collections::BTreeMap;
@@ -54,7 +56,7 @@ impl Phases<'_, '_> {
     ///
     /// # Errors
     /// Refused (4) when the sequence no longer allows it after the wait; ended by a signal.
-    pub(crate) fn run(&mut self, begun: Duration) -> anyhow::Result<Vec<Ending>> {
+    pub(crate) fn run(&mut self, begun: Duration) -> anyhow::Result<Vec<NodeEnding>> {
         let now = self.phase("asking how the nodes stand", begun);
         let nodes = self.prepare(now);
         // Whatever was not stopped is to be of use again.
@@ -68,7 +70,7 @@ impl Phases<'_, '_> {
         nodes
     }
 
-    fn prepare(&mut self, begun: Duration) -> anyhow::Result<Vec<Ending>> {
+    fn prepare(&mut self, begun: Duration) -> anyhow::Result<Vec<NodeEnding>> {
         self.notify()?;
         let now = self.phase("notice", begun);
         if self.end_users() {
@@ -183,7 +185,8 @@ impl Phases<'_, '_> {
         if nodes.is_empty() {
             return false;
         }
-        let mut round = Round::new(RemoteCommand::EndUsers, &nodes);
+        let order = Order::unordered(&nodes);
+        let mut round = Round::new(&order, RemoteCommand::EndUsers, &nodes);
         self.signal = drive(&mut round, self.drivers, self.telling);
         self.signal.is_some()
     }
@@ -290,7 +293,7 @@ impl Phases<'_, '_> {
         }
     }
 
-    fn stop_nodes(&mut self) -> Vec<Ending> {
+    fn stop_nodes(&mut self) -> Vec<NodeEnding> {
         let mut all = [self.checked.nodes.as_slice(), &self.checked.units].concat();
         all.sort_unstable();
         let mut record = self.begin_record();
@@ -313,18 +316,18 @@ impl Phases<'_, '_> {
         endings
     }
 
-    fn stop(&mut self, nodes: &[NodeId]) -> Vec<Ending> {
+    fn stop(&mut self, nodes: &[NodeId]) -> Vec<NodeEnding> {
         let site = &self.input.site;
-        let patience = patience::all(site, &self.args.flags, &self.history);
-        let priority = site.order.critical(&patience::takes(site, nodes, &self.history));
-        let mut machine = Shutdown::new(&site.order, nodes, priority, self.args.wishes(), patience);
-        let signal = drive(&mut machine, self.drivers, self.telling);
+        let limits = limits::all(site, &self.args.flags, &self.history);
+        let priority = site.order.critical(&limits::takes(site, nodes, &self.history));
+        let mut run = Shutdown::new(&site.order, nodes, priority, self.args.wishes(), &limits);
+        let signal = drive(&mut run, self.drivers, self.telling);
         self.signal = self.signal.or(signal);
-        machine.endings()
+        run.endings()
     }
 
     /// Remembers how long the nodes took that were halted; forced ones only took their limit.
-    fn remember(&mut self, endings: &[Ending]) {
+    fn remember(&mut self, endings: &[NodeEnding]) {
         let site = &self.input.site;
         if !self.args.acts() || self.args.force_off {
             return;
@@ -361,7 +364,7 @@ impl Phases<'_, '_> {
         Some(record)
     }
 
-    fn end_record(&mut self, record: Option<&mut WasUp>, endings: &[Ending]) {
+    fn end_record(&mut self, record: Option<&mut WasUp>, endings: &[NodeEnding]) {
         let Some(record) = record else { return };
         // Those whose state was not known, and that turned out to be down.
         for ending in endings.iter().filter(|ending| ending.outcome == Outcome::AlreadyDown) {
@@ -380,18 +383,18 @@ impl Phases<'_, '_> {
     }
 
     /// Returns the endings of a run that stopped no node.
-    pub(crate) fn nothing_stopped(&self) -> Vec<Ending> {
+    pub(crate) fn nothing_stopped(&self) -> Vec<NodeEnding> {
         self.checked.targets().into_iter().map(skipped).collect()
     }
 }
 
 /// Returns the ending of a node that was not begun.
-fn skipped(node: NodeId) -> Ending {
-    Ending { node, outcome: Outcome::Skipped, began: None, ended: None, let_go: false }
+fn skipped(node: NodeId) -> NodeEnding {
+    NodeEnding { node, outcome: Outcome::Skipped, began: None, ended: None, let_go: false }
 }
 
 /// Tells whether a node was not stopped, and is not about to.
-fn stays_up(ending: &Ending) -> bool {
+fn stays_up(ending: &NodeEnding) -> bool {
     !ending.outcome.is_well() && !matches!(ending.outcome, Outcome::Begun | Outcome::Unknown(_))
 }
 

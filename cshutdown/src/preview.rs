@@ -3,7 +3,7 @@
 use crate::args::Args;
 use crate::check::Checked;
 use crate::input::Input;
-use crate::patience;
+use crate::limits;
 use orderly_exec::clock;
 use orderly_exec::reporter::Reporter;
 use orderly_nodes::history::History;
@@ -84,7 +84,7 @@ pub(crate) fn show(
     if !down.is_empty() {
         reporter.message(&format!("already down: {}", counted(site, &down)));
     }
-    let expected = patience::expected(site, &checked.running(), history);
+    let expected = limits::expected(site, &checked.running(), history);
     if let Some(expected) = expected {
         reporter.message(&format!("expected to take {}", duration::show(input.wait + expected)));
     }

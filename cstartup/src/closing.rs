@@ -6,7 +6,7 @@ use orderly_nodes::history::History;
 use orderly_nodes::log::Log;
 use orderly_nodes::site::Site;
 use orderly_plan::drivers::NodeId;
-use orderly_plan::machine::{Ending, Outcome};
+use orderly_plan::outcome::{NodeEnding, Outcome};
 use orderly_plan::{duration, report};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Closing<'s> {
     pub(crate) site: &'s Site,
-    pub(crate) endings: Vec<Ending>,
+    pub(crate) endings: Vec<NodeEnding>,
     pub(crate) signal: Option<i32>,
     pub(crate) simulated: bool,
     /// Until it was known how all nodes stand.
@@ -54,7 +54,7 @@ impl Closing<'_> {
 
     /// Returns the names of the nodes that are up.
     pub(crate) fn up(&self) -> impl Iterator<Item = &str> {
-        let is_up = |ending: &&Ending| ending.outcome.is_well() && !self.site.is_unit(ending.node);
+        let is_up = |ending: &&NodeEnding| ending.outcome.is_well() && !self.site.is_unit(ending.node);
         self.endings.iter().filter(is_up).map(|ending| self.site.name(ending.node))
     }
 

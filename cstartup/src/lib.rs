@@ -27,6 +27,7 @@ use orderly_nodes::up::WasUp;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
 use orderly_plan::nodeset;
+use orderly_plan::run::Run;
 use orderly_plan::select::Direction;
 use orderly_plan::startup::Startup;
 use orderly_plan::survey::{Condition, Reading, Survey};
@@ -250,7 +251,7 @@ fn start(
     let signal = drive(&mut startup, drivers, &mut telling);
     let closing = Closing {
         site,
-        endings: orderly_plan::machine::Machine::endings(&startup),
+        endings: startup.endings(),
         signal,
         simulated: drivers.is_simulated(),
         asking,

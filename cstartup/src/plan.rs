@@ -16,7 +16,7 @@ use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
 use orderly_plan::graph::Order;
 use orderly_plan::select::{self, Direction};
-use orderly_plan::startup::{Options, Patience};
+use orderly_plan::startup::{StartLimits, StartOptions};
 use orderly_plan::survey::Condition;
 use serde::Serialize;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(crate) struct Plan {
     pub(crate) targets: Vec<NodeId>,
     /// The targets that are not up, or to be reset.
     to_start: Vec<NodeId>,
-    pub(crate) options: Options,
+    pub(crate) options: StartOptions,
     /// The order of the site, with this machine after all others where it is to be reset.
     pub(crate) order: Order,
     /// How long it would take, where every node to be started has a history.
@@ -222,31 +222,31 @@ fn to_be_reset(args: &Args, order: &Order, targets: &[NodeId], conditions: &[Con
     }
 }
 
-fn options(args: &Args, site: &Site, history: &History, reset: Vec<NodeId>, own: &[NodeId]) -> Options {
+fn options(args: &Args, site: &Site, history: &History, reset: Vec<NodeId>, own: &[NodeId]) -> StartOptions {
     let for_all = args.flags.late_after();
     let members = (0..site.roster.len()).map(|at| NodeId(u32::try_from(at).unwrap_or(u32::MAX)));
-    let mut patience = Vec::with_capacity(site.roster.len());
+    let mut limits = Vec::with_capacity(site.roster.len());
     let mut takes = Vec::with_capacity(site.roster.len());
     for node in members {
-        let limits = site.profile(node).limits.clone();
+        let own_limits = site.profile(node).limits.clone();
         let name = site.name(node);
         let by_history = if args.flags.is_late_by_history() { history.late(name) } else { None };
-        patience.push(Patience {
+        limits.push(StartLimits {
             unit: site.is_unit(node),
-            timeout: limits.timeout,
-            boot: limits.boot,
-            retries: limits.retries,
+            timeout: own_limits.timeout,
+            boot: own_limits.boot,
+            retries: own_limits.retries,
             late: by_history.or(for_all),
-            reset_stuck: limits.reset_stuck && (args.flags.even_self || !own.contains(&node)),
+            reset_stuck: own_limits.reset_stuck && (args.flags.even_self || !own.contains(&node)),
         });
         let usual = history.usual(name).unwrap_or(Duration::from_secs(60));
         takes.push(u64::try_from(usual.as_millis()).unwrap_or(u64::MAX >> 32));
     }
-    let limits = &site.cluster.limits;
-    Options {
-        patience,
-        stagger: limits.stagger,
-        booting: limits.booting,
+    let of_all = &site.cluster.limits;
+    StartOptions {
+        limits,
+        stagger: of_all.stagger,
+        booting: of_all.booting,
         reset,
         takes,
         is_foretold: false,
@@ -274,14 +274,14 @@ fn waves(
     nodes: &[NodeId],
     conditions: &[Condition],
     reset: &[NodeId],
-    options: &Options,
+    options: &StartOptions,
 ) -> Vec<Wave> {
     let mut waves = Vec::new();
     let by_wave = order.waves_of(|node| nodes.binary_search(&node).is_ok());
     for (number, nodes) in (1..).zip(by_wave) {
         let does = |node: &NodeId| match conditions[node.index()] {
             _ if reset.binary_search(node).is_ok() => "reset",
-            Condition::On if options.patience[node.index()].reset_stuck => "on, waited for, then reset",
+            Condition::On if options.limits[node.index()].reset_stuck => "on, waited for, then reset",
             Condition::On => "on, waited for",
             Condition::Down => "power on",
             Condition::Up | Condition::Unknown => "not known, asked again",

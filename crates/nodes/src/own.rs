@@ -19,7 +19,6 @@ use orderly_exec::job::Ended;
 use orderly_exec::{Status, fail};
 use orderly_plan::drivers::{BootId, Event, Failure, NodeId, Power};
 use orderly_plan::inventory::{Inventory, Node};
-use orderly_plan::machine::back_off;
 use orderly_plan::survey::Reading;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -223,7 +222,7 @@ fn boot_ids(
     while !nodes.is_empty() {
         attempts += 1;
         let lost = |node: NodeId, failure: &Failure| {
-            attempts <= site.profile(node).limits.retries && back_off(failure.kind, attempts).is_some()
+            attempts <= site.profile(node).limits.retries && failure.kind.back_off(attempts).is_some()
         };
         let mut again = Vec::new();
         for (node, result) in ask(&nodes, drivers)? {

@@ -1,4 +1,4 @@
-//! The one loop of a run: advance the machine, wait, hear; and who is told what on the way.
+//! The one loop of a run: advance the run, wait, hear; and who is told what on the way.
 
 use crate::log::Log;
 use crate::watch;
@@ -6,8 +6,10 @@ use orderly_exec::clock;
 use orderly_exec::reporter::Reporter;
 use orderly_plan::drivers::{Drivers, Event, NodeId, Probe, RemoteCommand, Task, Teller};
 use orderly_plan::duration;
-use orderly_plan::machine::{Ending, Happening, Machine, Notice, Outcome, Reason};
+use orderly_plan::notice::{Happening, Notice};
+use orderly_plan::outcome::{NodeEnding, Outcome, Reason};
 use orderly_plan::report::{self, Naming};
+use orderly_plan::run::Run;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -29,13 +31,13 @@ impl std::fmt::Debug for Telling<'_> {
     }
 }
 
-/// Drives a machine to its end and returns the first signal that interrupted it, if one did.
+/// Drives a run to its end and returns the first signal that interrupted it, if one did.
 ///
 /// The first INT, TERM or HUP begins nothing more and waits for the driver calls that run; the second
 /// ends those too. SIGUSR1 prints where the run stands.
-pub fn drive(machine: &mut dyn Machine, drivers: &mut dyn Drivers, telling: &mut Telling<'_>) -> Option<i32> {
-    let signal = turn(machine, drivers, telling);
-    telling.held(&machine.endings(), drivers.now());
+pub fn drive(run: &mut dyn Run, drivers: &mut dyn Drivers, telling: &mut Telling<'_>) -> Option<i32> {
+    let signal = drive_to_end(run, drivers, telling);
+    telling.held(&run.endings(), drivers.now());
     for warning in drivers.take_last_warnings() {
         telling.warn(&warning);
     }
@@ -43,16 +45,16 @@ pub fn drive(machine: &mut dyn Machine, drivers: &mut dyn Drivers, telling: &mut
 }
 
 /// The loop of [`drive`].
-fn turn(machine: &mut dyn Machine, drivers: &mut dyn Drivers, telling: &mut Telling<'_>) -> Option<i32> {
+fn drive_to_end(run: &mut dyn Run, drivers: &mut dyn Drivers, telling: &mut Telling<'_>) -> Option<i32> {
     let began = drivers.now();
     let mut signal = None;
     let mut ended_rest = false;
     let mut glance = began;
     loop {
-        machine.advance(drivers);
-        telling.notices(&machine.take_notices());
-        if machine.is_over() {
-            if machine.outstanding() == 0 {
+        run.advance(drivers);
+        telling.notices(&run.take_notices());
+        if run.is_over() {
+            if run.outstanding() == 0 {
                 return signal;
             }
             // Every node has its outcome: what still runs (a call hanging on one node of many, a
@@ -64,10 +66,10 @@ fn turn(machine: &mut dyn Machine, drivers: &mut dyn Drivers, telling: &mut Tell
         if telling.reporter.is_live() && drivers.now() >= glance {
             let now = drivers.now();
             glance = now + GLANCE;
-            telling.reporter.progress(watch::line(&machine.stand(now), began, now, telling.name));
+            telling.reporter.progress(watch::line(&run.status(now), began, now, telling.name));
         }
-        let wake = machine.wake();
-        if wake.is_none() && machine.outstanding() == 0 {
+        let wake = run.wake();
+        if wake.is_none() && run.outstanding() == 0 {
             // Nothing runs and nothing is due, so nothing will ever be heard: what is left is
             // reported as it stands.
             return signal;
@@ -81,8 +83,8 @@ fn turn(machine: &mut dyn Machine, drivers: &mut dyn Drivers, telling: &mut Tell
             match event {
                 Event::Signal(number) if signal.is_none() => {
                     signal = Some(number);
-                    telling.interrupted(machine.outstanding());
-                    machine.interrupt();
+                    telling.interrupted(run.outstanding());
+                    run.interrupt();
                 }
                 Event::Signal(_) => {
                     telling.warn("interrupted again: ending what runs");
@@ -90,12 +92,12 @@ fn turn(machine: &mut dyn Machine, drivers: &mut dyn Drivers, telling: &mut Tell
                 }
                 Event::Attention => {
                     let now = drivers.now();
-                    for line in watch::whole(&machine.stand(now), began, now, telling.name) {
+                    for line in watch::whole(&run.status(now), began, now, telling.name) {
                         telling.reporter.warn(line);
                     }
                 }
                 Event::Power(..) | Event::Probe(..) | Event::BootId(..) | Event::Ended(..) => {
-                    machine.hear(&event, drivers.now());
+                    run.hear(drivers, &event);
                 }
             }
         }
@@ -220,7 +222,7 @@ impl Telling<'_> {
 
     /// Tells programs how held nodes end. Who else holds them is only known at the end: others before them may fail
     /// later than the first.
-    fn held(&mut self, endings: &[Ending], at: Duration) {
+    fn held(&mut self, endings: &[NodeEnding], at: Duration) {
         for ending in endings.iter().filter(|ending| ending.outcome.held_by().is_some()) {
             let mut record = Record::of((self.name)(ending.node), at);
             record.outcome = Some(ending.outcome.word());

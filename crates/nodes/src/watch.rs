@@ -1,8 +1,8 @@
 //! Where a run stands, for whoever looks: the live line of a terminal, and all of it on SIGUSR1.
 
 use orderly_plan::duration;
-use orderly_plan::machine::{Busy, Stand};
 use orderly_plan::nodeset;
+use orderly_plan::notice::{Busy, RunStatus};
 use orderly_plan::report::Naming;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use std::time::Duration;
 const NAMED: usize = 8;
 
 /// Returns the live line: phase, done of total, rate, expected end, and the slowest nodes with how long.
-pub fn line<'n>(stand: &Stand, began: Duration, now: Duration, name: &Naming<'n>) -> String {
-    let mut text = summary(stand, began, now);
-    if let Some(slowest) = stand.busy.first() {
-        let alike: Vec<&Busy> = stand
+pub fn line<'n>(status: &RunStatus, began: Duration, now: Duration, name: &Naming<'n>) -> String {
+    let mut text = summary(status, began, now);
+    if let Some(slowest) = status.busy.first() {
+        let alike: Vec<&Busy> = status
             .busy
             .iter()
             .filter(|busy| busy.doing == slowest.doing && busy.last == slowest.last)
@@ -33,30 +33,30 @@ fn told(last: &str) -> String {
     if last.is_empty() { String::new() } else { format!(" ({last})") }
 }
 
-fn summary(stand: &Stand, began: Duration, now: Duration) -> String {
-    let over = stand.done + stand.failed + stand.held;
-    let mut text = format!("{} {}/{}", stand.phase, over, stand.total);
-    if stand.failed > 0 {
-        text.push_str(&format!(", {} failed", stand.failed));
+fn summary(status: &RunStatus, began: Duration, now: Duration) -> String {
+    let over = status.done + status.failed + status.held;
+    let mut text = format!("{} {}/{}", status.phase, over, status.total);
+    if status.failed > 0 {
+        text.push_str(&format!(", {} failed", status.failed));
     }
-    if stand.held > 0 {
-        text.push_str(&format!(", {} held", stand.held));
+    if status.held > 0 {
+        text.push_str(&format!(", {} held", status.held));
     }
     let minutes = now.saturating_sub(began).as_secs_f64() / 60.0;
-    if stand.done > 0 && minutes > 0.05 {
-        text.push_str(&format!(", {:.0} a minute", stand.done as f64 / minutes));
+    if status.done > 0 && minutes > 0.05 {
+        text.push_str(&format!(", {:.0} a minute", status.done as f64 / minutes));
     }
-    if let Some(left) = stand.left {
+    if let Some(left) = status.left {
         text.push_str(&format!(", {} left by history", duration::show(left)));
     }
     text
 }
 
 /// Returns all of it: a first line, then the nodes being worked on, folded by what they are at.
-pub fn whole<'n>(stand: &Stand, began: Duration, now: Duration, name: &Naming<'n>) -> Vec<String> {
-    let mut lines = vec![summary(stand, began, now)];
+pub fn whole<'n>(status: &RunStatus, began: Duration, now: Duration, name: &Naming<'n>) -> Vec<String> {
+    let mut lines = vec![summary(status, began, now)];
     let mut alike: BTreeMap<(&str, &str), Vec<&Busy>> = BTreeMap::new();
-    for busy in &stand.busy {
+    for busy in &status.busy {
         alike.entry((busy.doing, &busy.last)).or_default().push(busy);
     }
     for ((doing, last), nodes) in alike {
@@ -64,7 +64,8 @@ pub fn whole<'n>(stand: &Stand, began: Duration, now: Duration, name: &Naming<'n
         let longest = nodes.iter().map(|busy| now.saturating_sub(busy.since)).max().unwrap_or_default();
         lines.push(format!("{set}: {doing} for up to {}{}", duration::show(longest), told(last)));
     }
-    let waiting = stand.total - (stand.done + stand.failed + stand.held + stand.busy.len()).min(stand.total);
+    let waiting =
+        status.total - (status.done + status.failed + status.held + status.busy.len()).min(status.total);
     if waiting > 0 {
         lines.push(format!("{waiting} wait for others"));
     }
@@ -78,14 +79,14 @@ mod tests {
 
     const NAMES: [&str; 3] = ["n01", "n02", "n03"];
 
-    fn stand() -> Stand {
+    fn status() -> RunStatus {
         let busy = |node, since| Busy {
             node: NodeId(node),
             doing: "booting",
             since: Duration::from_secs(since),
             last: "power on, probe down".to_owned(),
         };
-        Stand {
+        RunStatus {
             phase: "starting",
             done: 2,
             failed: 1,
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_live_line_names_the_slowest_with_how_long() {
-        let said = line(&stand(), Duration::ZERO, Duration::from_secs(60), &|node| NAMES[node.index()]);
+        let said = line(&status(), Duration::ZERO, Duration::from_secs(60), &|node| NAMES[node.index()]);
         assert_eq!(
             said,
             "starting 3/7, 1 failed, 2 a minute, 1m30s left by history; n[01-02] booting for 50s (power on, probe down)"
@@ -108,16 +109,16 @@ mod tests {
     /// Those who said something else are not said to have said the same.
     #[test]
     fn the_live_line_puts_no_words_into_anybodys_mouth() {
-        let mut stand = stand();
-        stand.busy[1].last = "power unknown".to_owned();
-        stand.busy[0].last = String::new();
-        let said = line(&stand, Duration::ZERO, Duration::from_secs(60), &|node| NAMES[node.index()]);
+        let mut status = status();
+        status.busy[1].last = "power unknown".to_owned();
+        status.busy[0].last = String::new();
+        let said = line(&status, Duration::ZERO, Duration::from_secs(60), &|node| NAMES[node.index()]);
         assert!(said.ends_with("; n01 booting for 50s"), "{said}");
     }
 
     #[test]
     fn somebody_who_asks_is_told_everything() {
-        let said = whole(&stand(), Duration::ZERO, Duration::from_secs(60), &|node| NAMES[node.index()]);
+        let said = whole(&status(), Duration::ZERO, Duration::from_secs(60), &|node| NAMES[node.index()]);
         assert_eq!(said.len(), 3);
         assert_eq!(said[1], "n[01-02]: booting for up to 50s (power on, probe down)");
         assert_eq!(said[2], "2 wait for others");

@@ -1,8 +1,8 @@
 //! What a run asks of the nodes and what it hears back: the seam between deciding and doing.
 //!
-//! `startup` and `shutdown` are pure state machines that speak only in these words. The drivers in
+//! `startup` and `shutdown` are pure and speak only in these words. The drivers in
 //! `crates/nodes` carry them out on real nodes, the simulator on imagined ones, with a real or a
-//! virtual clock; the machines cannot tell the difference. Times are [`Duration`]s since the run
+//! virtual clock; a run cannot tell the difference. Times are [`Duration`]s since the run
 //! began.
 
 pub use crate::failure::{Failure, FailureKind, Teller};
@@ -66,8 +66,8 @@ pub enum RemoteCommand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BootId(pub u128);
 
-/// What is known of a node's drivers before anything is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is known of a node's drivers before anything is asked; by default they can do nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Abilities {
     /// Power can be switched (the power driver is not `none`).
     pub switches_power: bool,
@@ -102,6 +102,16 @@ pub enum Event {
 }
 
 impl Event {
+    /// Returns the node that an answer is of.
+    pub fn node(&self) -> Option<NodeId> {
+        match *self {
+            Self::Power(node, _) | Self::Probe(node, _) | Self::BootId(node, _) | Self::Ended(node, ..) => {
+                Some(node)
+            }
+            Self::Signal(_) | Self::Attention => None,
+        }
+    }
+
     /// Returns how a task of a node is answered that told nothing but how it ended: a question stays unknown.
     pub fn answer(task: Task, node: NodeId, result: Result<(), Failure>) -> Self {
         match task {

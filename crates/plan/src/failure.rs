@@ -4,6 +4,7 @@
 //! is decided by what a person reads (`what_ssh_says_is_not_told_as_the_power_controllers`).
 
 use std::fmt;
+use std::time::Duration;
 
 /// Why a task did not succeed; told apart because each is retried, and mended, in its own way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +58,26 @@ impl FailureKind {
     /// Tells whether every further try fails alike, as things are configured.
     pub fn is_permanent(self) -> bool {
         matches!(self, Self::Authentication | Self::NotStarted | Self::Misconfigured)
+    }
+
+    /// Returns how long to wait before a task that failed is tried again, or nothing where trying again
+    /// cannot help. `attempts` counts from 1.
+    pub fn back_off(self, attempts: u32) -> Option<Duration> {
+        let first = match self {
+            Self::Failed | Self::TimedOut => Duration::from_secs(1),
+            // It is there, and what takes the connection is being started, or what was accepted sinks in.
+            Self::Refused | Self::NoEffect => Duration::from_secs(2),
+            // A controller that is away may be rebooting itself, which takes longer than to say no.
+            Self::Unreachable => Duration::from_secs(4),
+            // More of the same would keep it busy.
+            Self::Busy => Duration::from_secs(8),
+            // Whatever took the power away (a supply, a limit, heat) is given time to pass.
+            Self::FellBack => Duration::from_secs(15),
+            Self::Authentication | Self::NotStarted | Self::Misconfigured | Self::Ended | Self::Itself => {
+                return None;
+            }
+        };
+        Some(first * 2u32.pow(attempts.saturating_sub(1).min(5)))
     }
 
     /// Tells whether nobody heard what was asked.

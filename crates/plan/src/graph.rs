@@ -52,6 +52,12 @@ pub struct Order {
 }
 
 impl Order {
+    /// Returns the order of nodes of which none comes before another.
+    pub fn unordered(nodes: &[NodeId]) -> Self {
+        let count = nodes.iter().map(|node| node.index() + 1).max().unwrap_or(0);
+        Self::new(count, &[], &[])
+    }
+
     /// Returns the order of `nodes` nodes under these groups and edges (`(a, b)`: all of `a` before
     /// all of `b`). Cycles are allowed here and found by [`Order::cycles`].
     ///

@@ -3,8 +3,8 @@
 use crate::drivers::{NodeId, Teller};
 use crate::duration;
 use crate::graph::Order;
-use crate::machine::{Ending, Outcome, Reason};
 use crate::nodeset;
+use crate::outcome::{NodeEnding, Outcome, Reason};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -23,8 +23,8 @@ pub struct Row {
 }
 
 /// Returns the endings folded by reason: what went well first, then what did not.
-pub fn rows<'n>(endings: &[Ending], name: &Naming<'n>) -> Vec<Row> {
-    let mut folded: BTreeMap<(u8, String, String), Vec<&Ending>> = BTreeMap::new();
+pub fn rows<'n>(endings: &[NodeEnding], name: &Naming<'n>) -> Vec<Row> {
+    let mut folded: BTreeMap<(u8, String, String), Vec<&NodeEnding>> = BTreeMap::new();
     let classes = endings.iter().map(|ending| ending.outcome.reason().map_or("", Reason::class));
     let classes = comparable(classes.zip(endings.iter().map(|ending| name(ending.node))));
     let holders = Holders::new(endings, name);
@@ -36,7 +36,7 @@ pub fn rows<'n>(endings: &[Ending], name: &Naming<'n>) -> Vec<Row> {
 }
 
 /// Endings with the same key, and comparable reasons, share a row.
-fn key(ending: &Ending, holders: &Holders<'_>) -> (u8, String) {
+fn key(ending: &NodeEnding, holders: &Holders<'_>) -> (u8, String) {
     let rank = match ending.outcome {
         Outcome::Up | Outcome::Down | Outcome::Restarted | Outcome::Maintenance => 0,
         Outcome::AlreadyUp | Outcome::AlreadyDown => 1,
@@ -59,7 +59,7 @@ fn key(ending: &Ending, holders: &Holders<'_>) -> (u8, String) {
 struct Holders<'e>(HashMap<&'e [NodeId], String>);
 
 impl<'e> Holders<'e> {
-    fn new<'n>(endings: &'e [Ending], name: &Naming<'n>) -> Self {
+    fn new<'n>(endings: &'e [NodeEnding], name: &Naming<'n>) -> Self {
         let mut folded = HashMap::new();
         for by in endings.iter().filter_map(|ending| ending.outcome.held_by()) {
             folded.entry(by).or_insert_with(|| nodeset::fold(by.iter().map(|&node| name(node))));
@@ -67,7 +67,7 @@ impl<'e> Holders<'e> {
         Self(folded)
     }
 
-    fn of(&self, ending: &Ending) -> Option<&str> {
+    fn of(&self, ending: &NodeEnding) -> Option<&str> {
         self.0.get(ending.outcome.held_by()?).map(String::as_str)
     }
 }
@@ -120,7 +120,7 @@ pub fn of_all<'t>(key: &str, mut said: impl Iterator<Item = &'t str>) -> String 
     format!("{first}{alike}")
 }
 
-fn row<'n>(head: &str, ended: &[&Ending], name: &Naming<'n>) -> Row {
+fn row<'n>(head: &str, ended: &[&NodeEnding], name: &Naming<'n>) -> Row {
     let nodes: Vec<NodeId> = ended.iter().map(|ending| ending.node).collect();
     let set = nodeset::fold(nodes.iter().map(|&node| name(node)));
     let mut text = format!("{head}: {set}");
@@ -150,7 +150,7 @@ fn row<'n>(head: &str, ended: &[&Ending], name: &Naming<'n>) -> Row {
 }
 
 /// Returns the words that were said of most of these nodes, and whether others are only alike.
-fn said_most(ended: &[&Ending]) -> Option<String> {
+fn said_most(ended: &[&NodeEnding]) -> Option<String> {
     let mut count: HashMap<&str, usize> = HashMap::new();
     let all = ended.iter().filter_map(|ending| ending.outcome.detail());
     all.clone().for_each(|words| *count.entry(words).or_default() += 1);
@@ -164,10 +164,10 @@ const PATH: usize = 16;
 
 /// Returns why a run took as long as it did: the node that ended last, before it the one it waited
 /// for longest, and so on; the first one first.
-pub fn critical_path<'e>(order: &Order, endings: &'e [Ending]) -> Vec<&'e Ending> {
-    let by_node: BTreeMap<NodeId, &Ending> = endings.iter().map(|ending| (ending.node, ending)).collect();
+pub fn critical_path<'e>(order: &Order, endings: &'e [NodeEnding]) -> Vec<&'e NodeEnding> {
+    let by_node: BTreeMap<NodeId, &NodeEnding> = endings.iter().map(|ending| (ending.node, ending)).collect();
     let mut path = Vec::new();
-    let took = |ending: &&Ending| ending.began.is_some() && ending.ended > ending.began;
+    let took = |ending: &&NodeEnding| ending.began.is_some() && ending.ended > ending.began;
     let mut last = endings.iter().filter(took).max_by_key(|ending| (ending.ended, ending.node));
     while let Some(ending) = last {
         path.push(ending);
@@ -187,8 +187,8 @@ pub fn critical_path<'e>(order: &Order, endings: &'e [Ending]) -> Vec<&'e Ending
 }
 
 /// Returns a critical path as people read it: `n01 (30s), then n04 (2m40s)`.
-pub fn show_path<'n>(path: &[&Ending], name: &Naming<'n>) -> String {
-    let took = |ending: &Ending| {
+pub fn show_path<'n>(path: &[&NodeEnding], name: &Naming<'n>) -> String {
+    let took = |ending: &NodeEnding| {
         let took = ending.ended.unwrap_or_default().saturating_sub(ending.began.unwrap_or_default());
         format!("{} ({})", name(ending.node), duration::show(took))
     };
@@ -242,7 +242,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 /// Returns how many nodes ended how.
-pub fn counts(endings: &[Ending]) -> BTreeMap<&'static str, usize> {
+pub fn counts(endings: &[NodeEnding]) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     for ending in endings {
         *counts.entry(ending.outcome.word()).or_insert(0) += 1;
@@ -251,7 +251,7 @@ pub fn counts(endings: &[Ending]) -> BTreeMap<&'static str, usize> {
 }
 
 /// Returns the endings for programs.
-pub fn nodes<'r>(endings: &'r [Ending], name: &Naming<'r>) -> Vec<NodeReport<'r>> {
+pub fn nodes<'r>(endings: &'r [NodeEnding], name: &Naming<'r>) -> Vec<NodeReport<'r>> {
     let holders = Holders::new(endings, name);
     let seconds = |time: Duration| (time.as_secs_f64() * 1000.0).round() / 1000.0;
     endings
@@ -283,9 +283,9 @@ mod tests {
         NAMES[node.index()]
     }
 
-    fn ending(node: u32, outcome: Outcome, began: Option<u64>, ended: Option<u64>) -> Ending {
+    fn ending(node: u32, outcome: Outcome, began: Option<u64>, ended: Option<u64>) -> NodeEnding {
         let time = |seconds: Option<u64>| seconds.map(Duration::from_secs);
-        Ending { node: NodeId(node), outcome, began: time(began), ended: time(ended), let_go: false }
+        NodeEnding { node: NodeId(node), outcome, began: time(began), ended: time(ended), let_go: false }
     }
 
     #[test]
@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn what_was_run_for_many_nodes_at_once_keeps_no_rows_apart() {
         let lost = || Outcome::Unknown("power on n01 n02 n03: interrupted".to_owned().into());
-        let endings: Vec<Ending> = (0..3).map(|node| ending(node, lost(), Some(0), Some(3))).collect();
+        let endings: Vec<NodeEnding> = (0..3).map(|node| ending(node, lost(), Some(0), Some(3))).collect();
         let said: Vec<String> = rows(&endings, &name).into_iter().map(|row| row.text).collect();
         assert_eq!(said, ["unknown: n[01-03] (3 nodes, 3.0s): power on n01 n02 n03: interrupted"]);
     }

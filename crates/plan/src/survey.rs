@@ -6,7 +6,9 @@
 
 use crate::drivers::{Drivers, Event, NodeId, Power, Probe, Task};
 use crate::graph::Order;
-use crate::machine::{Busy, Ending, Machine, Notice, Outcome, Stand};
+use crate::notice::{Busy, Notice, RunStatus};
+use crate::outcome::NodeEnding;
+use crate::run::Run;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -249,7 +251,7 @@ impl<'o> Survey<'o> {
     }
 }
 
-impl Machine for Survey<'_> {
+impl Run for Survey<'_> {
     fn advance(&mut self, drivers: &mut dyn Drivers) {
         if self.interrupted {
             return;
@@ -272,7 +274,8 @@ impl Machine for Survey<'_> {
         }
     }
 
-    fn hear(&mut self, event: &Event, now: Duration) {
+    fn hear(&mut self, drivers: &dyn Drivers, event: &Event) {
+        let now = drivers.now();
         match *event {
             Event::Probe(node, _) | Event::Power(node, _) if !self.is_awaited(node, now) => {}
             Event::Probe(node, probe) => {
@@ -313,9 +316,9 @@ impl Machine for Survey<'_> {
         Vec::new()
     }
 
-    fn stand(&self, _now: Duration) -> Stand {
+    fn status(&self, _now: Duration) -> RunStatus {
         let waiting = self.nodes.iter().filter(|node| !self.answered[node.index()]);
-        Stand {
+        RunStatus {
             phase: "asking",
             done: self.nodes.len() - self.left,
             failed: 0,
@@ -333,15 +336,12 @@ impl Machine for Survey<'_> {
                     },
                 })
                 .collect(),
-            ..Stand::default()
+            ..RunStatus::default()
         }
     }
 
-    fn endings(&self) -> Vec<Ending> {
-        self.nodes
-            .iter()
-            .map(|&node| Ending { node, outcome: Outcome::Skipped, began: None, ended: None, let_go: false })
-            .collect()
+    fn endings(&self) -> Vec<NodeEnding> {
+        self.nodes.iter().copied().map(NodeEnding::skipped).collect()
     }
 }
 

@@ -207,6 +207,6 @@ mod tests {
         assert_eq!(kind("Invalid command"), None);
         // Said under load, too: a node was given up for good because of it, and is tried again.
         let busy = kind("10.1.0.1: password verification timeout");
-        assert!(busy.is_some_and(|kind| orderly_plan::machine::back_off(kind, 1).is_some()), "{busy:?}");
+        assert!(busy.is_some_and(|kind| kind.back_off(1).is_some()), "{busy:?}");
     }
 }

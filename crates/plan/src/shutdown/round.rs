@@ -1,41 +1,79 @@
 //! One command on many nodes at once, in no order: users are told, users' processes are ended.
 
-use crate::drivers::{Drivers, Event, Failure, FailureKind, NodeId, RemoteCommand, Task};
-use crate::machine::{Busy, Ending, Happening, Machine, Notice, Outcome, Stand};
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use crate::drivers::{Event, Failure, FailureKind, NodeId, RemoteCommand, Task};
+use crate::graph::Order;
+use crate::notice::Happening;
+use crate::outcome::Outcome;
+use crate::run::{Moment, NodeCourse, NodeRun};
 
-/// Runs a remote command once on each node.
-#[derive(Debug)]
-pub struct Round {
-    remote: RemoteCommand,
-    to_begin: VecDeque<NodeId>,
-    endings: BTreeMap<NodeId, Ending>,
-    notices: Vec<Notice>,
-    outstanding: usize,
-    left: usize,
-    interrupted: bool,
+/// A remote command, once on each node.
+pub type Round<'o> = NodeRun<'o, Told>;
+
+impl<'o> Round<'o> {
+    /// Returns a round over `nodes`; `order` must state none among them.
+    pub fn new(order: &'o Order, remote: RemoteCommand, nodes: &[NodeId]) -> Self {
+        Self::of_courses(order, nodes.iter().map(|&node| (node, Told { remote })), Vec::new())
+    }
 }
 
-impl Round {
-    pub fn new(remote: RemoteCommand, nodes: &[NodeId]) -> Self {
-        let skipped = |&node| {
-            (node, Ending { node, outcome: Outcome::Skipped, began: None, ended: None, let_go: false })
+/// One node that is told something.
+#[derive(Debug)]
+pub struct Told {
+    remote: RemoteCommand,
+}
+
+impl Told {
+    fn over(&self, result: Result<(), Failure>, now: &mut Moment<'_, Never>) {
+        let outcome = match result {
+            // The node stands as it stood; only a failure is worth telling.
+            Ok(()) => Outcome::Up,
+            Err(failure) => {
+                now.notice(Happening::Missed(Task::Run(self.remote), failure.clone()));
+                failure.into()
+            }
         };
-        Self {
-            remote,
-            to_begin: nodes.iter().copied().collect(),
-            endings: nodes.iter().map(skipped).collect(),
-            notices: Vec::new(),
-            outstanding: 0,
-            left: nodes.len(),
-            interrupted: false,
+        now.finish_silently(outcome);
+    }
+}
+
+/// No appointment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Never {}
+
+impl NodeCourse for Told {
+    type Timer = Never;
+    const TIMERS: &'static [Never] = &[];
+    const FIRST: &'static [Task] = &[];
+
+    fn phase(&self) -> &'static str {
+        self.doing()
+    }
+
+    fn turn(&mut self, now: &mut Moment<'_, Never>) {
+        if now.abilities().runs_commands {
+            now.queue(Task::Run(self.remote));
+        } else {
+            let detail = "no command can be run on it: it has no shell driver";
+            self.over(Err(Failure::own(FailureKind::NotStarted, detail)), now);
         }
     }
 
-    /// Returns the nodes on which it did not succeed, with the reason.
-    pub fn failures(&self) -> impl Iterator<Item = (NodeId, &str)> {
-        self.endings.values().filter_map(|ending| Some((ending.node, ending.outcome.detail()?)))
+    fn begun(&mut self, _task: Task, _now: &mut Moment<'_, Never>) {}
+
+    fn hear(&mut self, event: &Event, now: &mut Moment<'_, Never>) {
+        if let Event::Ended(_, task, result) = event
+            && *task == Task::Run(self.remote)
+        {
+            self.over(result.clone(), now);
+        }
+    }
+
+    fn due(&mut self, timer: Never, _now: &mut Moment<'_, Never>) {
+        match timer {}
+    }
+
+    fn unfinished(&self) -> Option<Outcome> {
+        None
     }
 
     fn doing(&self) -> &'static str {
@@ -49,91 +87,7 @@ impl Round {
         }
     }
 
-    fn end(&mut self, node: NodeId, now: Duration, result: Result<(), Failure>) {
-        let Some(ending) = self.endings.get_mut(&node) else { return };
-        if ending.ended.is_none() {
-            self.left -= 1;
-        }
-        ending.ended = Some(now);
-        ending.outcome = match result {
-            // The node stands as it stood; only a failure is worth telling.
-            Ok(()) => Outcome::Up,
-            Err(failure) => {
-                let what = Happening::Missed(Task::Run(self.remote), failure.clone());
-                self.notices.push(Notice { at: now, node, what });
-                failure.into()
-            }
-        };
-    }
-}
-
-impl Machine for Round {
-    fn advance(&mut self, drivers: &mut dyn Drivers) {
-        if self.interrupted || self.to_begin.is_empty() {
-            return;
-        }
-        let now = drivers.now();
-        let (mute, able): (VecDeque<NodeId>, VecDeque<NodeId>) =
-            self.to_begin.drain(..).partition(|&node| !drivers.abilities(node).runs_commands);
-        self.to_begin = able;
-        for node in mute {
-            let detail = "no command can be run on it: it has no shell driver".to_owned();
-            self.end(node, now, Err(Failure::own(FailureKind::NotStarted, detail)));
-        }
-        if !self.to_begin.is_empty() {
-            self.outstanding += drivers.begin(Task::Run(self.remote), &mut self.to_begin).len();
-        }
-    }
-
-    fn hear(&mut self, event: &Event, now: Duration) {
-        let Event::Ended(node, task, result) = event else { return };
-        if *task == Task::Run(self.remote) {
-            self.outstanding = self.outstanding.saturating_sub(1);
-            self.end(*node, now, result.clone());
-        }
-    }
-
-    fn wake(&self) -> Option<Duration> {
-        None
-    }
-
-    fn interrupt(&mut self) {
-        self.interrupted = true;
-        self.to_begin.clear();
-    }
-
-    fn is_over(&self) -> bool {
-        if self.interrupted { self.outstanding == 0 } else { self.left == 0 }
-    }
-
-    fn outstanding(&self) -> usize {
-        self.outstanding
-    }
-
-    fn take_notices(&mut self) -> Vec<Notice> {
-        std::mem::take(&mut self.notices)
-    }
-
-    fn stand(&self, _now: Duration) -> Stand {
-        let waiting = self.endings.values().filter(|ending| ending.ended.is_none());
-        let busy = |ending: &Ending| Busy {
-            node: ending.node,
-            doing: self.doing(),
-            since: Duration::ZERO,
-            last: String::new(),
-        };
-        Stand {
-            phase: self.doing(),
-            done: self.endings.len() - self.left,
-            failed: self.failures().count(),
-            held: 0,
-            total: self.endings.len(),
-            busy: waiting.map(busy).collect(),
-            ..Stand::default()
-        }
-    }
-
-    fn endings(&self) -> Vec<Ending> {
-        self.endings.values().cloned().collect()
+    fn last_heard(&self) -> String {
+        String::new()
     }
 }

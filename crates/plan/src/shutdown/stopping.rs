@@ -6,12 +6,13 @@
 //! Invariant: a reading of unknown proves nothing; a node that answers its probe is not off whatever
 //! its power reads.
 
+mod course;
 mod cutting;
 
-use super::{Goal, Patience, Wishes};
+use super::{Goal, StopLimits, Wishes};
 use crate::drivers::{Abilities, BootId, Failure, FailureKind, Power, Probe, RemoteCommand, Task};
 use crate::duration;
-use crate::machine::{Outcome, Reason, back_off};
+use crate::outcome::{Outcome, Reason};
 use crate::survey::Reading;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ enum Stage {
 
 /// What is to be done with a node next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Move {
+enum Move {
     /// Something is under way; its end will be heard of.
     Wait,
     /// Read power and probe now, as far as the drivers can.
@@ -51,171 +52,159 @@ pub(super) enum Move {
     Withdraw,
     /// Those that wait for this node may go on; it is watched further.
     LetGo,
-    /// Over, well.
     Over(Outcome),
-    /// Over, not well.
-    Fail(Outcome),
 }
 
-/// One node on its way down.
-#[derive(Debug, Clone)]
-pub(super) struct Stopping {
-    able: Abilities,
-    wishes: Wishes,
-    patience: Patience,
-    stage: Stage,
+/// What its drivers said last.
+#[derive(Debug)]
+struct Seen {
     /// Answers still to come to the last look.
     awaited: u8,
     power: Power,
     probe: Probe,
     /// The node answered, its probe or its shell, when last looked at.
     met: bool,
-    /// The command was accepted, or cut off while it ran: only the state can tell.
+    down_since: Option<Duration>,
+}
+
+/// The command by which it is told to go down, and what came of it.
+#[derive(Debug, Default)]
+struct OrderToGo {
+    /// It was accepted, or cut off while it ran: only the state can tell.
     told: bool,
-    /// The command was told once, whatever came of it: a node that is down from then on was not before.
-    asked: bool,
-    /// The command's connection was lost or it failed, so a node still up is to be told again.
+    /// It was told once, whatever came of it: a node that is down from then on was not before.
+    begun: bool,
+    /// Its connection was lost or it failed, so a node still up is to be told again.
     doubt: bool,
-    /// When the command failed on the node itself the last time: a halt that was accepted may end like that.
+    /// When it failed on the node itself the last time: a halt that was accepted may end like that.
     failed_at: Option<Duration>,
     /// It is to be told again when it is still up at the next look.
     again: bool,
+    attempts: u32,
+    /// What waits for the node went on (`-W`).
+    let_go: bool,
+}
+
+/// How its power is cut.
+#[derive(Debug, Default)]
+struct Cut {
     forced: bool,
+    /// Power-offs that failed.
+    failed: u32,
+    at: Duration,
+}
+
+/// By what a restart is proven.
+#[derive(Debug, Default)]
+struct BootProof {
+    is_identified: bool,
+    /// The boot it was in before it was told to restart.
+    before: Option<BootId>,
+}
+
+/// One node on its way down.
+#[derive(Debug)]
+pub struct Stopping {
+    /// What its drivers can do; nothing before its turn.
+    able: Abilities,
+    wishes: Wishes,
+    limits: StopLimits,
+    stage: Stage,
+    seen: Seen,
+    order: OrderToGo,
+    cut: Cut,
+    boot: BootProof,
     /// The task at hand has really begun (and is not only queued).
     running: bool,
-    attempts: u32,
-    cuts: u32,
-    down_since: Option<Duration>,
-    cut_at: Duration,
     deadline: Option<Duration>,
     last: Option<Failure>,
     /// Why nothing can ever be heard of its power.
     permanent: Option<Failure>,
-    is_identified: bool,
-    /// The boot it was in before it was told to restart.
-    boot_before: Option<BootId>,
 }
 
 impl Stopping {
-    pub(super) fn new(able: Abilities, wishes: Wishes, patience: Patience) -> Self {
+    pub(super) fn new(wishes: Wishes, limits: StopLimits) -> Self {
         Self {
-            able,
+            able: Abilities::default(),
             wishes,
-            patience,
+            limits,
             stage: Stage::Looking,
-            awaited: 0,
-            power: Power::Unknown,
-            probe: Probe::Unknown,
-            met: false,
-            told: false,
-            asked: false,
-            doubt: false,
-            failed_at: None,
-            again: false,
-            forced: false,
+            seen: Seen {
+                awaited: 0,
+                power: Power::Unknown,
+                probe: Probe::Unknown,
+                met: false,
+                down_since: None,
+            },
+            order: OrderToGo::default(),
+            cut: Cut::default(),
+            boot: BootProof::default(),
             running: false,
-            attempts: 0,
-            cuts: 0,
-            down_since: None,
-            cut_at: Duration::ZERO,
             deadline: None,
             last: None,
             permanent: None,
-            is_identified: false,
-            boot_before: None,
         }
-    }
-
-    /// Returns the same node, of whose power nothing can ever be heard, where a reason is given.
-    pub(super) fn unreadable(self, permanent: Option<Failure>) -> Self {
-        Self { permanent, ..self }
     }
 
     /// Tells whether the node was told to go down, or its power cut: such a node is followed to its end.
-    pub(super) fn is_told(&self) -> bool {
-        self.told || self.forced || self.running
-    }
-
-    /// Returns what it is waited for, in words.
-    pub(super) fn doing(&self) -> &'static str {
-        match self.stage {
-            Stage::Looking => "asked how it stands",
-            Stage::Identifying => "asked which boot it is in",
-            Stage::Asking if self.running => "being told to go down",
-            Stage::Asking => "waiting for its turn",
-            Stage::Sinking => "going down",
-            Stage::Cutting => "powering off",
-            Stage::Verifying => "waiting for power to read off",
-            Stage::Rising => "coming up again",
-        }
+    fn is_told(&self) -> bool {
+        self.order.told || self.cut.forced || self.running
     }
 
     /// Returns what its drivers said last.
-    pub(super) fn reading(&self) -> Reading {
+    fn reading(&self) -> Reading {
         Reading {
-            power: self.able.reads_power.then_some(self.power),
-            probe: (self.able.probes && !self.patience.unit).then_some(self.probe),
+            power: self.able.reads_power.then_some(self.seen.power),
+            probe: (self.able.probes && !self.limits.unit).then_some(self.seen.probe),
         }
     }
 
-    pub(super) fn interval(&self) -> Duration {
-        self.able.interval
-    }
-
     /// Returns what a look consists of, and counts on the answers.
-    pub(super) fn look(&mut self) -> Vec<Task> {
+    fn look(&mut self) -> Vec<Task> {
         let mut tasks = Vec::new();
         if self.able.reads_power {
             tasks.push(Task::ReadPower);
         }
-        if self.able.probes && !self.patience.unit {
+        if self.able.probes && !self.limits.unit {
             tasks.push(Task::Probe);
         }
-        self.awaited = tasks.len() as u8;
+        self.seen.awaited = tasks.len() as u8;
         tasks
     }
 
-    /// Goes on where a look can ask nothing.
-    pub(super) fn unseen(&mut self, now: Duration) -> Move {
-        self.answered(now)
-    }
-
     /// Tells whether a look makes sense now: answers are not still to come, and no action runs.
-    pub(super) fn may_look(&self) -> bool {
-        self.awaited == 0 && !self.running && !matches!(self.stage, Stage::Asking | Stage::Identifying)
+    fn may_look(&self) -> bool {
+        self.seen.awaited == 0 && !self.running && !matches!(self.stage, Stage::Asking | Stage::Identifying)
     }
 
-    /// Takes note that a queued task has begun: the node's time runs from its first command on.
-    pub(super) fn begun(&mut self, task: Task, now: Duration) {
-        if matches!(task, Task::ReadPower | Task::Probe | Task::Run(RemoteCommand::ReadBootId)) {
-            return;
-        }
+    /// Takes note that a queued act has begun: the node's time runs from its first command on.
+    fn act_begun(&mut self, task: Task, now: Duration) {
         self.running = true;
-        self.asked |= matches!(task, Task::Run(_));
-        self.deadline.get_or_insert(now.saturating_add(self.patience.timeout));
+        self.order.begun |= matches!(task, Task::Run(_));
+        self.deadline.get_or_insert(now.saturating_add(self.limits.timeout));
     }
 
-    pub(super) fn power(&mut self, power: Power, now: Duration) -> Move {
-        self.power = power;
+    fn power(&mut self, power: Power, now: Duration) -> Move {
+        self.seen.power = power;
         self.answered(now)
     }
 
-    pub(super) fn probe(&mut self, probe: Probe, now: Duration) -> Move {
-        self.probe = probe;
+    fn probe(&mut self, probe: Probe, now: Duration) -> Move {
+        self.seen.probe = probe;
         match probe {
-            Probe::Up => (self.met, self.down_since) = (true, None),
+            Probe::Up => (self.seen.met, self.seen.down_since) = (true, None),
             Probe::Down => {
-                self.met = false;
-                self.down_since.get_or_insert(now);
+                self.seen.met = false;
+                self.seen.down_since.get_or_insert(now);
             }
-            Probe::Unknown => self.down_since = None,
+            Probe::Unknown => self.seen.down_since = None,
         }
         self.answered(now)
     }
 
     fn answered(&mut self, now: Duration) -> Move {
-        self.awaited = self.awaited.saturating_sub(1);
-        if self.awaited > 0 || self.running {
+        self.seen.awaited = self.seen.awaited.saturating_sub(1);
+        if self.seen.awaited > 0 || self.running {
             return Move::Wait;
         }
         let next = match self.stage {
@@ -223,8 +212,8 @@ impl Stopping {
             Stage::Sinking => self.sink(now),
             Stage::Cutting => self.reconsider(),
             Stage::Verifying => self.verify(now),
-            Stage::Rising if self.probe != Probe::Up => Move::Poll,
-            Stage::Rising if self.boot_before.is_some() => Move::Do(Task::Run(RemoteCommand::ReadBootId)),
+            Stage::Rising if self.seen.probe != Probe::Up => Move::Poll,
+            Stage::Rising if self.boot.before.is_some() => Move::Do(Task::Run(RemoteCommand::ReadBootId)),
             Stage::Rising => Move::Over(Outcome::Restarted),
             Stage::Asking | Stage::Identifying => Move::Wait,
         };
@@ -238,20 +227,20 @@ impl Stopping {
 
     /// Hears which boot it is in: another one proves a restart, however quick. Where it cannot tell, its
     /// probe decides alone.
-    pub(super) fn booted(&mut self, id: Option<BootId>) -> Move {
-        let is_same = id.is_some() && id == self.boot_before;
+    fn booted(&mut self, id: Option<BootId>) -> Move {
+        let is_same = id.is_some() && id == self.boot.before;
         match self.stage {
             Stage::Identifying => {
-                self.boot_before = id;
+                self.boot.before = id;
                 self.ask()
             }
             Stage::Sinking if id.is_some() && !is_same => Move::Over(Outcome::Restarted),
-            Stage::Sinking if self.doubt => self.tell_again(),
+            Stage::Sinking if self.order.doubt => self.tell_again(),
             Stage::Sinking => Move::Poll,
             // A probe that was down and is up again may be that of a service that was restarted.
             Stage::Rising if is_same => {
                 let clause = "up again with the same boot id: it was not restarted";
-                Move::Fail(Outcome::Failed(clause.to_owned().into()))
+                Move::Over(Outcome::Failed(clause.to_owned().into()))
             }
             Stage::Rising => Move::Over(Outcome::Restarted),
             Stage::Looking | Stage::Asking | Stage::Cutting | Stage::Verifying => Move::Wait,
@@ -259,7 +248,7 @@ impl Stopping {
     }
 
     /// Hears how a command or a power-off ended.
-    pub(super) fn ended(&mut self, result: Result<(), Failure>, now: Duration) -> Move {
+    fn ended(&mut self, result: Result<(), Failure>, now: Duration) -> Move {
         self.running = false;
         match (self.stage, result) {
             (Stage::Asking, Ok(())) => self.accepted(),
@@ -276,26 +265,26 @@ impl Stopping {
         if self.is_off() {
             return Move::Over(self.off_outcome());
         }
-        if self.patience.unit {
+        if self.limits.unit {
             return if self.able.switches_power {
                 self.begin_cut()
             } else {
                 Move::Over(Outcome::AlreadyDown)
             };
         }
-        if self.probe == Probe::Down {
-            if self.wishes.goal == Goal::Maintenance && !self.wishes.power_off && !self.told {
+        if self.seen.probe == Probe::Down {
+            if self.wishes.goal == Goal::Maintenance && !self.wishes.power_off && !self.order.told {
                 return Move::Over(Outcome::AlreadyDown);
             }
             // Where power cannot be read, down through the settling time is all that off can mean.
-            if self.told || !self.able.reads_power {
+            if self.order.told || !self.able.reads_power {
                 self.stage = Stage::Sinking;
-                self.deadline.get_or_insert(now.saturating_add(self.patience.timeout));
+                self.deadline.get_or_insert(now.saturating_add(self.limits.timeout));
                 return self.sink(now);
             }
         }
-        if self.probe == Probe::Unknown
-            && self.power == Power::Unknown
+        if self.seen.probe == Probe::Unknown
+            && self.seen.power == Power::Unknown
             && let Some(failure) = self.permanent.clone()
         {
             // It would be told, and nothing would ever show that it is down.
@@ -306,7 +295,7 @@ impl Stopping {
 
     fn ask(&mut self) -> Move {
         let can_tell = self.restarts_by_itself() && self.able.runs_commands && self.able.probes;
-        if can_tell && !std::mem::replace(&mut self.is_identified, true) {
+        if can_tell && !std::mem::replace(&mut self.boot.is_identified, true) {
             self.stage = Stage::Identifying;
             return Move::Do(Task::Run(RemoteCommand::ReadBootId));
         }
@@ -328,8 +317,8 @@ impl Stopping {
     }
 
     fn accepted(&mut self) -> Move {
-        (self.told, self.met, self.doubt, self.failed_at) = (true, true, false, None);
-        self.down_since = None;
+        (self.order.told, self.seen.met, self.order.doubt, self.order.failed_at) = (true, true, false, None);
+        self.seen.down_since = None;
         self.stage = Stage::Sinking;
         let by_probe_alone =
             self.restarts_by_itself() || (self.wishes.goal == Goal::Maintenance && !self.wishes.power_off);
@@ -354,17 +343,17 @@ impl Stopping {
     fn not_accepted(&mut self, failure: Failure, now: Duration) -> Move {
         // Nor is the power of this very machine cut: `--force-off` was said of others.
         if matches!(failure.kind, FailureKind::Ended | FailureKind::Itself) {
-            return Move::Fail(failure.into());
+            return Move::Over(failure.into());
         }
         // The connection may have been lost because the node went down: the state decides. So it does
         // when a node that is going down already answers a second telling with anything at all.
         let lost = failure.kind.met_nobody() || failure.kind == FailureKind::TimedOut;
         // One that ran there and failed may have been ended by the very shutdown that it began.
         let ran = failure.kind == FailureKind::Failed;
-        self.failed_at = ran.then_some(now);
-        if self.told || ((ran || lost && self.met) && !self.is_blind()) {
-            (self.told, self.doubt) = (true, true);
-            self.down_since = None;
+        self.order.failed_at = ran.then_some(now);
+        if self.order.told || ((ran || lost && self.seen.met) && !self.is_blind()) {
+            (self.order.told, self.order.doubt) = (true, true);
+            self.seen.down_since = None;
             self.last = Some(failure);
             self.stage = Stage::Sinking;
             return Move::Look;
@@ -376,30 +365,32 @@ impl Stopping {
         if self.is_off() {
             return Move::Over(self.off_outcome());
         }
-        if self.forced || self.patience.unit {
+        if self.cut.forced || self.limits.unit {
             return self.begin_cut();
         }
-        if !self.doubt && self.probe != Probe::Down && self.is_plainly_failed(now) {
+        if !self.order.doubt && self.seen.probe != Probe::Down && self.is_plainly_failed(now) {
             let detail = "not told to go down".to_owned();
             let failure = self.last.clone().unwrap_or(Failure::own(FailureKind::Failed, detail));
             return self.refuse(failure);
         }
-        match self.probe {
+        match self.seen.probe {
             Probe::Unknown => Move::Poll,
-            Probe::Up if !self.told => self.ask(),
-            Probe::Up if self.boot_before.is_some() => Move::Do(Task::Run(RemoteCommand::ReadBootId)),
-            Probe::Up if self.doubt => self.tell_again(),
+            Probe::Up if !self.order.told => self.ask(),
+            Probe::Up if self.boot.before.is_some() => Move::Do(Task::Run(RemoteCommand::ReadBootId)),
+            Probe::Up if self.order.doubt => self.tell_again(),
             Probe::Up => Move::Poll,
-            Probe::Down if self.told && self.restarts_by_itself() => {
+            Probe::Down if self.order.told && self.restarts_by_itself() => {
                 self.stage = Stage::Rising;
-                self.deadline = Some(now.saturating_add(self.patience.timeout));
+                self.deadline = Some(now.saturating_add(self.limits.timeout));
                 Move::LetGo
             }
-            Probe::Down if self.told && self.wishes.goal == Goal::Maintenance && !self.wishes.power_off => {
+            Probe::Down
+                if self.order.told && self.wishes.goal == Goal::Maintenance && !self.wishes.power_off =>
+            {
                 Move::Over(Outcome::Maintenance)
             }
             Probe::Down if !self.is_settled(now) => Move::Poll,
-            Probe::Down if !self.told => Move::Over(self.off_outcome()),
+            Probe::Down if !self.order.told => Move::Over(self.off_outcome()),
             Probe::Down if self.wishes.power_off && self.able.switches_power => self.begin_cut(),
             Probe::Down => Move::Over(Outcome::Down),
         }
@@ -408,24 +399,28 @@ impl Stopping {
     /// A node that was lost while it was told, and is still up: it may be on its way down, so it is told
     /// again only after a while, and given its whole time whatever comes of that.
     fn tell_again(&mut self) -> Move {
-        if std::mem::replace(&mut self.again, false) {
+        if std::mem::replace(&mut self.order.again, false) {
             return self.ask();
         }
-        self.attempts += 1;
-        let failure = self.last.clone().filter(|_| self.attempts <= self.patience.retries);
-        let Some((failure, wait)) =
-            failure.and_then(|failure| back_off(failure.kind, self.attempts).map(|wait| (failure, wait)))
+        self.order.attempts += 1;
+        let failure = self.last.clone().filter(|_| self.order.attempts <= self.limits.retries);
+        let Some((failure, wait)) = failure
+            .and_then(|failure| failure.kind.back_off(self.order.attempts).map(|wait| (failure, wait)))
         else {
-            self.doubt = false;
+            self.order.doubt = false;
             return Move::Poll;
         };
-        self.again = true;
+        self.order.again = true;
         Move::Retry(failure, wait)
     }
 
     fn try_again(&mut self, failure: Failure) -> Move {
-        self.attempts += 1;
-        match back_off(failure.kind, self.attempts).filter(|_| self.attempts <= self.patience.retries) {
+        self.order.attempts += 1;
+        match failure
+            .kind
+            .back_off(self.order.attempts)
+            .filter(|_| self.order.attempts <= self.limits.retries)
+        {
             Some(wait) => {
                 self.stage = Stage::Looking;
                 Move::Retry(failure, wait)
@@ -435,17 +430,17 @@ impl Stopping {
     }
 
     fn out_of_time(&mut self) -> Move {
-        let limit = duration::show(self.patience.timeout);
+        let limit = duration::show(self.limits.timeout);
         let (state, forcible) = match self.stage {
             Stage::Rising => ("not up again", false),
             Stage::Verifying => ("told to power off, and power does not read off", false),
             Stage::Cutting => ("its power-off could not begin", false),
-            _ if self.probe == Probe::Up => ("still up", true),
+            _ if self.seen.probe == Probe::Up => ("still up", true),
             Stage::Looking | Stage::Identifying | Stage::Asking | Stage::Sinking => {
                 ("not known to be down", true)
             }
         };
-        let blind = self.power == Power::Unknown && self.probe == Probe::Unknown;
+        let blind = self.seen.power == Power::Unknown && self.seen.probe == Probe::Unknown;
         let kind = if blind { FailureKind::Unreachable } else { FailureKind::TimedOut };
         let seen = self.reading().shown();
         let last = self.last.as_ref().map_or_else(String::new, |last| format!("; {}", last.detail()));
@@ -453,11 +448,11 @@ impl Stopping {
         if forcible && self.is_to_be_forced() {
             return self.force(Failure::own(kind, reason.words().to_owned()));
         }
-        Move::Fail(Outcome::failed(kind, reason))
+        Move::Over(Outcome::failed(kind, reason))
     }
 
     fn off_outcome(&self) -> Outcome {
-        if self.forced || self.told || self.asked || self.cut_at > Duration::ZERO {
+        if self.cut.forced || self.order.told || self.order.begun || self.cut.at > Duration::ZERO {
             Outcome::Down
         } else {
             Outcome::AlreadyDown
@@ -466,11 +461,11 @@ impl Stopping {
 
     /// Tells whether the command failed on the node, and the node showed for a settling time that it meant it.
     fn is_plainly_failed(&self, now: Duration) -> bool {
-        self.failed_at.is_some_and(|at| now.saturating_sub(at) >= self.patience.settle)
+        self.order.failed_at.is_some_and(|at| now.saturating_sub(at) >= self.limits.settle)
     }
 
     fn is_off(&self) -> bool {
-        self.power == Power::Off && self.probe != Probe::Up
+        self.seen.power == Power::Off && self.seen.probe != Probe::Up
     }
 
     fn is_blind(&self) -> bool {
@@ -478,6 +473,6 @@ impl Stopping {
     }
 
     fn is_settled(&self, now: Duration) -> bool {
-        self.down_since.is_some_and(|since| now.saturating_sub(since) >= self.patience.settle)
+        self.seen.down_since.is_some_and(|since| now.saturating_sub(since) >= self.limits.settle)
     }
 }

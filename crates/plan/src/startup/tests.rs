@@ -6,9 +6,15 @@
 mod single;
 
 use super::*;
-use crate::drivers::{Abilities, BootId, Failure, FailureKind, Power, Probe};
+use crate::drivers::{
+    Abilities, BootId, Drivers, Event, Failure, FailureKind, Power, Probe, RemoteCommand, Task,
+};
 use crate::graph::GroupId;
+use crate::notice::{Happening, Notice};
+use crate::outcome::{NodeEnding, Outcome};
+use crate::run::Run;
 use proptest::prelude::*;
+use std::collections::VecDeque;
 use std::collections::{BTreeMap, BTreeSet};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -208,7 +214,7 @@ impl Drivers for World {
     }
 }
 
-fn drive(machine: &mut dyn Machine, world: &mut World, interrupt_at: Option<Duration>) -> Vec<Notice> {
+fn drive(machine: &mut dyn Run, world: &mut World, interrupt_at: Option<Duration>) -> Vec<Notice> {
     let mut notices = Vec::new();
     let mut interrupted = false;
     for _ in 0..200_000 {
@@ -219,14 +225,14 @@ fn drive(machine: &mut dyn Machine, world: &mut World, interrupt_at: Option<Dura
         }
         let until = [machine.wake(), interrupt_at.filter(|_| !interrupted)].into_iter().flatten().min();
         for event in world.next(until) {
-            machine.hear(&event, world.now);
+            machine.hear(world, &event);
         }
         if !interrupted && interrupt_at.is_some_and(|at| at <= world.now) {
             interrupted = true;
             machine.interrupt();
         }
     }
-    panic!("the run does not end: {:?}", machine.stand(world.now));
+    panic!("the run does not end: {:?}", machine.status(world.now));
 }
 
 /// The same question answered without [`Order`]: who comes before whom, by closure over groups.
@@ -346,7 +352,7 @@ fn case() -> impl Strategy<Value = Case> {
         )
 }
 
-fn run(case: &Case, order: &Order) -> (World, Vec<Reading>, Vec<Notice>, Vec<Ending>) {
+fn run(case: &Case, order: &Order) -> (World, Vec<Reading>, Vec<Notice>, Vec<NodeEnding>) {
     let mut world = World::new(&case.natures, &case.boots, case.able, case.fanout);
     world.controllers = case.controllers;
     world.own = case.own.map(NodeId);
@@ -354,20 +360,20 @@ fn run(case: &Case, order: &Order) -> (World, Vec<Reading>, Vec<Notice>, Vec<End
     let mut survey = crate::survey::Survey::new(COUNT as usize, targets.clone(), Vec::new());
     drive(&mut survey, &mut world, None);
     let readings = survey.readings().to_vec();
-    let patience = Patience {
+    let limits = StartLimits {
         timeout: 120 * SECOND,
         boot: 60 * SECOND,
         late: case.late.map(Duration::from_secs),
         reset_stuck: case.reset_stuck,
-        ..Patience::default()
+        ..StartLimits::default()
     };
-    let options = Options {
-        patience: vec![patience; COUNT as usize],
+    let options = StartOptions {
+        limits: vec![limits; COUNT as usize],
         stagger: Duration::from_secs(case.stagger),
         booting: case.booting,
         reset: targets.iter().copied().filter(|node| is_reset(case, &readings, *node)).collect(),
         own_boot: case.own.map(|_| OWN),
-        ..Options::default()
+        ..StartOptions::default()
     };
     let mut startup = Startup::new(order, &targets, &readings, options);
     let notices = drive(&mut startup, &mut world, case.interrupt.map(Duration::from_secs));
@@ -391,7 +397,7 @@ fn judge(
     before: &[BTreeSet<u32>],
     world: &World,
     notices: &[Notice],
-    endings: &[Ending],
+    endings: &[NodeEnding],
 ) -> Result<(), String> {
     for (&(at, node, task), were_up) in world.deeds.iter().zip(&world.were_up) {
         for &leader in &before[node.index()] {

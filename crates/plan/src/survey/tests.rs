@@ -90,7 +90,7 @@ fn ask(world: &mut World) -> (Vec<Condition>, Vec<NodeId>) {
             world.end_all();
         }
         for event in world.next(survey.wake()) {
-            survey.hear(&event, world.now);
+            survey.hear(world, &event);
         }
     }
     (survey.conditions(), survey.left_behind().to_vec())

@@ -2,7 +2,7 @@
 
 use super::{Move, Stage, Stopping};
 use crate::drivers::{Failure, Power, Probe, Task};
-use crate::machine::{Outcome, back_off};
+use crate::outcome::Outcome;
 use std::time::Duration;
 
 impl Stopping {
@@ -13,7 +13,7 @@ impl Stopping {
 
     /// A power-off that limits hold back must not fall on a node that came up meanwhile.
     pub(super) fn reconsider(&mut self) -> Move {
-        if self.probe == Probe::Down || self.forced || self.patience.unit {
+        if self.seen.probe == Probe::Down || self.cut.forced || self.limits.unit {
             return Move::Poll;
         }
         self.stage = Stage::Sinking;
@@ -25,20 +25,20 @@ impl Stopping {
             return Move::Over(self.off_outcome());
         }
         self.stage = Stage::Verifying;
-        self.cut_at = now;
-        self.deadline = Some(now.saturating_add(self.patience.timeout));
+        self.cut.at = now;
+        self.deadline = Some(now.saturating_add(self.limits.timeout));
         Move::Look
     }
 
     pub(super) fn not_cut(&mut self, failure: Failure) -> Move {
-        self.cuts += 1;
-        match back_off(failure.kind, self.cuts).filter(|_| self.cuts <= self.patience.retries) {
+        self.cut.failed += 1;
+        match failure.kind.back_off(self.cut.failed).filter(|_| self.cut.failed <= self.limits.retries) {
             Some(wait) => {
                 // Down is to be proven anew: somebody may have switched it on between two attempts.
                 self.stage = Stage::Sinking;
                 Move::Retry(failure, wait)
             }
-            None => Move::Fail(failure.into()),
+            None => Move::Over(failure.into()),
         }
     }
 
@@ -46,8 +46,8 @@ impl Stopping {
         if self.is_off() {
             return Move::Over(self.off_outcome());
         }
-        let settled = now.saturating_sub(self.cut_at) >= self.patience.settle && self.is_settled(now);
-        if self.power == Power::Unknown && self.probe == Probe::Down && settled {
+        let settled = now.saturating_sub(self.cut.at) >= self.limits.settle && self.is_settled(now);
+        if self.seen.power == Power::Unknown && self.seen.probe == Probe::Down && settled {
             return Move::Over(Outcome::Down);
         }
         Move::Poll
@@ -55,15 +55,15 @@ impl Stopping {
 
     /// Gives the node up; its power is cut all the same only where the operator said so.
     pub(super) fn refuse(&mut self, failure: Failure) -> Move {
-        if self.is_to_be_forced() { self.force(failure) } else { Move::Fail(failure.into()) }
+        if self.is_to_be_forced() { self.force(failure) } else { Move::Over(failure.into()) }
     }
 
     pub(super) fn is_to_be_forced(&self) -> bool {
-        self.wishes.force_off && self.able.switches_power && !self.forced
+        self.wishes.force_off && self.able.switches_power && !self.cut.forced
     }
 
     pub(super) fn force(&mut self, failure: Failure) -> Move {
-        self.forced = true;
+        self.cut.forced = true;
         self.last = Some(failure);
         self.begin_cut()
     }

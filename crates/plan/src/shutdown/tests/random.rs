@@ -3,9 +3,12 @@
 
 use super::super::*;
 use super::world::{
-    Imagined, Manner, World, able, imagined, patience, run, run_and_interrupt, seconds, wishes,
+    Imagined, Manner, World, able, imagined, limits, run, run_and_interrupt, seconds, wishes,
 };
+use crate::drivers::Task;
 use crate::graph::GroupId;
+use crate::outcome::{NodeEnding, Outcome};
+use crate::run::Run;
 use proptest::prelude::*;
 
 /// Who must be down before whom, by brute force over groups and stated orders.
@@ -74,7 +77,7 @@ struct Asked<'r> {
 }
 
 /// Judges a run by what truly became of the nodes.
-fn judge(asked: &Asked<'_>, world: &World, endings: &[Ending]) -> Result<(), TestCaseError> {
+fn judge(asked: &Asked<'_>, world: &World, endings: &[NodeEnding]) -> Result<(), TestCaseError> {
     let leads = asked.leads;
     for &(at, node, task) in &world.log {
         prop_assert!(asked.targets.contains(&node), "{task:?} on a node that is no target");
@@ -103,7 +106,7 @@ fn judge(asked: &Asked<'_>, world: &World, endings: &[Ending]) -> Result<(), Tes
             ending.node
         );
         if let Outcome::Held(by) = outcome {
-            let without_success = |other: &&Ending| {
+            let without_success = |other: &&NodeEnding| {
                 let is_before = leads[other.node.index()][ending.node.index()];
                 is_before && other.began.is_some() && !other.let_go && !other.outcome.is_well()
             };
@@ -177,10 +180,10 @@ proptest! {
         let stated: Vec<_> = edges.iter().map(|&(a, b)| (GroupId(a), GroupId(b))).collect();
         let order = Order::new(10, &members, &stated);
         let wishes = Wishes { force_off, stop_at_failure, ..wishes() };
-        let patience = vec![Patience { let_go: let_go.map(seconds), ..patience() }; 10];
+        let limits = vec![StopLimits { let_go: let_go.map(seconds), ..limits() }; 10];
         let targets: Vec<NodeId> = targets.iter().copied().map(NodeId).collect();
         let mut world = World::new(nodes, fanout);
-        let mut machine = Shutdown::new(&order, &targets, Vec::new(), wishes, patience);
+        let mut machine = Shutdown::new(&order, &targets, Vec::new(), wishes, &limits);
         run_and_interrupt(&mut machine, &mut world, interrupt);
         let asked = Asked { leads: &leads, targets: &targets, wishes, let_go, interrupted: interrupt.is_some() };
         judge(&asked, &world, &machine.endings())?;
@@ -200,7 +203,7 @@ fn the_judge_objects_when_a_line_of_the_order_is_dropped() {
         let stated: Vec<_> = kept.map(|(_, &(a, b))| (GroupId(a), GroupId(b))).collect();
         let order = Order::new(4, &members, &stated);
         let mut world = World::new(vec![imagined(Manner::Halts { takes: 20, early: 5 }); 4], 8);
-        let mut machine = Shutdown::new(&order, &targets, Vec::new(), wishes(), vec![patience(); 4]);
+        let mut machine = Shutdown::new(&order, &targets, Vec::new(), wishes(), &[limits(); 4]);
         run(&mut machine, &mut world);
         let asked =
             Asked { leads: &leads, targets: &targets, wishes: wishes(), let_go: None, interrupted: false };

@@ -2,8 +2,12 @@
 //! of it.
 
 use super::super::*;
-use crate::drivers::{Abilities, BootId, Power, Probe};
-use crate::drivers::{Failure, FailureKind};
+use crate::drivers::{
+    Abilities, BootId, Drivers, Event, Failure, FailureKind, Power, Probe, RemoteCommand, Task,
+};
+use crate::outcome::Outcome;
+use crate::run::Run;
+use std::collections::{BTreeMap, VecDeque};
 
 /// How a node behaves when it is told to go down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,8 +195,8 @@ pub(super) fn wishes() -> Wishes {
     Wishes { goal: Goal::Halt, power_off: true, force_off: false, stop_at_failure: false }
 }
 
-pub(super) fn patience() -> Patience {
-    Patience { unit: false, settle: seconds(30), timeout: seconds(300), retries: 2, let_go: None }
+pub(super) fn limits() -> StopLimits {
+    StopLimits { unit: false, settle: seconds(30), timeout: seconds(300), retries: 2, let_go: None }
 }
 
 pub(super) fn able(switches_power: bool, reads_power: bool, probes: bool) -> Abilities {
@@ -237,8 +241,8 @@ pub(super) fn run_and_interrupt(
             return machine.endings().into_iter().map(|ending| ending.outcome).collect();
         }
         for event in world.next(machine.wake()) {
-            machine.hear(&event, world.now);
+            machine.hear(world, &event);
         }
     }
-    panic!("never over: {:?}", machine.stand(world.now));
+    panic!("never over: {:?}", machine.status(world.now));
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn alone(nature: Nature, able: Abilities) -> (World, Vec<Ending>) {
+fn alone(nature: Nature, able: Abilities) -> (World, Vec<NodeEnding>) {
     let case = Case {
         groups: Vec::new(),
         edges: Vec::new(),
@@ -87,7 +87,7 @@ fn a_running_target_is_reset_and_waited_for_until_it_was_seen_down() {
     let order = Order::new(1, &[], &[]);
     let mut world = World::new(&[Nature::Running], &[10], ALL, usize::MAX);
     let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Up) }];
-    let options = Options { reset: vec![NodeId(0)], ..Options::default() };
+    let options = StartOptions { reset: vec![NodeId(0)], ..StartOptions::default() };
     let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
     drive(&mut startup, &mut world, None);
     assert_eq!(startup.endings()[0].outcome, Outcome::Up);
@@ -100,8 +100,8 @@ fn reset_in_no_time(nature: Nature, able: Abilities) -> (World, Outcome) {
     let mut world = World::new(&[nature], &[0], able, usize::MAX);
     (world.on[0], world.up_at[0]) = (true, Some(Duration::ZERO));
     let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Up) }];
-    let patience = Patience { timeout: 60 * SECOND, ..Patience::default() };
-    let options = Options { reset: vec![NodeId(0)], patience: vec![patience], ..Options::default() };
+    let limits = StartLimits { timeout: 60 * SECOND, ..StartLimits::default() };
+    let options = StartOptions { reset: vec![NodeId(0)], limits: vec![limits], ..StartOptions::default() };
     let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
     drive(&mut startup, &mut world, None);
     (world, startup.endings()[0].outcome.clone())
@@ -138,8 +138,8 @@ fn a_late_leader_lets_others_go_and_a_failed_one_does_not() {
     {
         let mut world = World::new(&[nature, Nature::Sound], &[10, 10], ALL, usize::MAX);
         let readings = [Reading { power: Some(Power::Off), probe: Some(Probe::Down) }; 2];
-        let patience = Patience { late: Some(30 * SECOND), ..Patience::default() };
-        let options = Options { patience: vec![patience; 2], ..Options::default() };
+        let limits = StartLimits { late: Some(30 * SECOND), ..StartLimits::default() };
+        let options = StartOptions { limits: vec![limits; 2], ..StartOptions::default() };
         let mut startup = Startup::new(&order, &[NodeId(0), NodeId(1)], &readings, options);
         drive(&mut startup, &mut world, None);
         let endings = startup.endings();
@@ -157,8 +157,8 @@ fn a_node_whose_controller_is_busy_is_not_taken_for_begun() {
     let mut world = World::new(&natures, &[5; 4], ALL, usize::MAX);
     world.controllers = 2;
     let readings = [Reading { power: Some(Power::Off), probe: Some(Probe::Down) }; 4];
-    let patience = Patience { retries: 0, ..Patience::default() };
-    let options = Options { patience: vec![patience; 4], ..Options::default() };
+    let limits = StartLimits { retries: 0, ..StartLimits::default() };
+    let options = StartOptions { limits: vec![limits; 4], ..StartOptions::default() };
     let targets: Vec<NodeId> = (0..4).map(NodeId).collect();
     let mut startup = Startup::new(&order, &targets, &readings, options);
     startup.advance(&mut world);
@@ -181,7 +181,7 @@ fn a_node_switched_off_and_on_again_is_not_up_before_it_answers_anew() {
         Reading { power: Some(Power::On), probe: Some(Probe::Up) },
         Reading { power: Some(Power::Off), probe: Some(Probe::Down) },
     ];
-    let options = Options { reset: vec![NodeId(0)], ..Options::default() };
+    let options = StartOptions { reset: vec![NodeId(0)], ..StartOptions::default() };
     let mut startup = Startup::new(&order, &[NodeId(0), NodeId(1)], &readings, options);
     drive(&mut startup, &mut world, None);
     let (at, ..) = world.deeds.iter().find(|deed| deed.1 == NodeId(1)).unwrap();
@@ -190,7 +190,7 @@ fn a_node_switched_off_and_on_again_is_not_up_before_it_answers_anew() {
 }
 
 /// Returns a start of these nodes, all off, by which limits; nodes with even numbers share a controller.
-fn begun_at_once(natures: &[Nature], options: Options) -> Vec<u32> {
+fn begun_at_once(natures: &[Nature], options: StartOptions) -> Vec<u32> {
     let order = Order::new(natures.len(), &[], &[]);
     let mut world = World::new(natures, &vec![5; natures.len()], ALL, usize::MAX);
     world.controllers = 2;
@@ -202,7 +202,7 @@ fn begun_at_once(natures: &[Nature], options: Options) -> Vec<u32> {
         startup.advance(&mut world);
         let until = startup.wake().map(|wake| wake.min(world.now + SECOND));
         for event in world.next(until.or(Some(world.now + SECOND))) {
-            startup.hear(&event, world.now);
+            startup.hear(&world, &event);
         }
     }
     world.deeds.iter().map(|deed| deed.1.0).collect()
@@ -213,9 +213,9 @@ fn begun_at_once(natures: &[Nature], options: Options) -> Vec<u32> {
 fn a_busy_controller_at_the_head_delays_nobody_under_a_limit() {
     let mut natures = [Nature::Sound; 6];
     natures[0] = Nature::Hanging;
-    let staggered = begun_at_once(&natures, Options { stagger: SECOND / 2, ..Options::default() });
+    let staggered = begun_at_once(&natures, StartOptions { stagger: SECOND / 2, ..StartOptions::default() });
     assert_eq!(staggered, [0, 1, 3, 5], "2 and 4 wait for the controller of 0");
-    let booting = begun_at_once(&natures, Options { booting: Some(2), ..Options::default() });
+    let booting = begun_at_once(&natures, StartOptions { booting: Some(2), ..StartOptions::default() });
     assert_eq!(booting, [0, 1, 3, 5]);
 }
 
@@ -227,14 +227,14 @@ fn nodes_that_are_reset_count_among_those_that_boot() {
         let mut world = World::new(&[Nature::Running; 5], &[30; 5], able, usize::MAX);
         let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Up) }; 5];
         let targets: Vec<NodeId> = (0..5).map(NodeId).collect();
-        let options = Options { reset: targets.clone(), booting: Some(2), ..Options::default() };
+        let options = StartOptions { reset: targets.clone(), booting: Some(2), ..StartOptions::default() };
         let mut startup = Startup::new(&order, &targets, &readings, options);
         let mut most = 0;
         while !startup.is_over() {
             startup.advance(&mut world);
             most = most.max(targets.iter().filter(|&&node| !world.is_up(node)).count());
             for event in world.next(startup.wake()) {
-                startup.hear(&event, world.now);
+                startup.hear(&world, &event);
             }
         }
         assert!(startup.endings().iter().all(|ending| ending.outcome == Outcome::Up));
@@ -248,9 +248,9 @@ fn a_node_found_on_has_its_whole_boot_limit_and_then_its_reset() {
     let order = Order::new(1, &[], &[]);
     let mut world = World::new(&[Nature::Stuck], &[5], ALL, usize::MAX);
     let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Down) }];
-    let patience =
-        Patience { timeout: 20 * SECOND, boot: 60 * SECOND, reset_stuck: true, ..Patience::default() };
-    let options = Options { patience: vec![patience], ..Options::default() };
+    let limits =
+        StartLimits { timeout: 20 * SECOND, boot: 60 * SECOND, reset_stuck: true, ..StartLimits::default() };
+    let options = StartOptions { limits: vec![limits], ..StartOptions::default() };
     let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
     drive(&mut startup, &mut world, None);
     assert_eq!(startup.endings()[0].outcome, Outcome::Up);
@@ -263,8 +263,8 @@ fn a_node_that_stays_on_but_not_up_is_not_reset_unasked() {
     let order = Order::new(1, &[], &[]);
     let mut world = World::new(&[Nature::Stuck], &[5], ALL, usize::MAX);
     let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Down) }];
-    let patience = Patience { boot: 60 * SECOND, ..Patience::default() };
-    let options = Options { patience: vec![patience], ..Options::default() };
+    let limits = StartLimits { boot: 60 * SECOND, ..StartLimits::default() };
+    let options = StartOptions { limits: vec![limits], ..StartOptions::default() };
     let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
     drive(&mut startup, &mut world, None);
     let outcome = startup.endings()[0].outcome.clone();
@@ -281,7 +281,8 @@ fn a_node_in_the_boot_of_this_machine_is_not_reset() {
     let order = Order::new(1, &[], &[]);
     let mut world = World::new(&[Nature::Running], &[10], ALL, usize::MAX);
     let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Up) }];
-    let options = Options { reset: vec![NodeId(0)], own_boot: Some(BootId(0)), ..Options::default() };
+    let options =
+        StartOptions { reset: vec![NodeId(0)], own_boot: Some(BootId(0)), ..StartOptions::default() };
     let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
     drive(&mut startup, &mut world, None);
     let outcome = startup.endings()[0].outcome.clone();
@@ -297,12 +298,12 @@ fn the_end_is_foretold_by_the_longest_chain_that_is_left() {
     let order = Order::new(2, &[vec![NodeId(0)], vec![NodeId(1)]], &[(GroupId(0), GroupId(1))]);
     let mut world = World::new(&[Nature::Sound; 2], &[40, 10], ALL, usize::MAX);
     let readings = [Reading { power: Some(Power::Off), probe: Some(Probe::Down) }; 2];
-    let options = Options { takes: vec![30_000, 10_000], is_foretold: true, ..Options::default() };
+    let options = StartOptions { takes: vec![30_000, 10_000], is_foretold: true, ..StartOptions::default() };
     let mut startup = Startup::new(&order, &[NodeId(0), NodeId(1)], &readings, options);
     startup.advance(&mut world);
     for (now, left) in [(0, Some(40)), (12, Some(28)), (35, Some(10))] {
-        assert_eq!(startup.stand(now * SECOND).left, left.map(|left| left * SECOND), "after {now} s");
+        assert_eq!(startup.status(now * SECOND).left, left.map(|left| left * SECOND), "after {now} s");
     }
     drive(&mut startup, &mut world, None);
-    assert_eq!(startup.stand(world.now).left, None);
+    assert_eq!(startup.status(world.now).left, None);
 }

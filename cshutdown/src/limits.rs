@@ -6,23 +6,23 @@ use orderly_nodes::flags::RunFlags;
 use orderly_nodes::history::History;
 use orderly_nodes::site::Site;
 use orderly_plan::drivers::NodeId;
-use orderly_plan::shutdown::Patience;
+use orderly_plan::shutdown::StopLimits;
 use std::time::Duration;
 
 /// How long a node is thought to take of which nothing is known, in milliseconds.
 const USUAL: u64 = 60_000;
 
-/// Returns the patience with each node and unit.
-pub(crate) fn all(site: &Site, flags: &RunFlags, history: &History) -> Vec<Patience> {
+/// Returns the limits of each node and unit.
+pub(crate) fn all(site: &Site, flags: &RunFlags, history: &History) -> Vec<StopLimits> {
     // Where a node has no history, AUTO means what is given beside it.
     let (for_all, by_history) = (flags.late_after(), flags.is_late_by_history());
     members(site)
         .map(|node| {
             if site.is_unit(node) {
-                return patience(&site.cluster, &site.cluster.profile, true, None);
+                return limits(&site.cluster, &site.cluster.profile, true, None);
             }
             let own = by_history.then(|| history.late(site.name(node))).flatten();
-            patience(&site.cluster, &site.profile(node), false, own.or(for_all))
+            limits(&site.cluster, &site.profile(node), false, own.or(for_all))
         })
         .collect()
 }
@@ -49,10 +49,10 @@ fn members(site: &Site) -> impl Iterator<Item = NodeId> {
     (0..site.roster.len()).map(|at| NodeId(u32::try_from(at).unwrap_or(u32::MAX)))
 }
 
-fn patience(cluster: &Cluster, profile: &Profile, unit: bool, let_go: Option<Duration>) -> Patience {
+fn limits(cluster: &Cluster, profile: &Profile, unit: bool, let_go: Option<Duration>) -> StopLimits {
     // Imagined time may run faster, and settling is nothing but waiting.
     let speed = cluster.speed();
-    Patience {
+    StopLimits {
         unit,
         settle: profile.shutdown.settle.div_f64(f64::from(speed)),
         timeout: profile.limits.timeout,

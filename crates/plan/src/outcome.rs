@@ -1,68 +1,10 @@
-//! What a run is to the loop that drives it: a machine that begins tasks, hears events and says what
-//! happened. It has no clock and no input or output of its own; [`Drivers`] is all it sees of the world.
-//!
-//! [`crate::survey`] asks how nodes stand, [`crate::startup`] starts them, [`crate::shutdown`] stops
-//! them. Times are [`Duration`]s since the run began.
+//! How nodes ended in a run, and why.
 
-use crate::drivers::{Drivers, Event, Failure, FailureKind, NodeId, Probe, Task, Teller};
+use crate::drivers::NodeId;
+use crate::failure::{Failure, FailureKind, Teller};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A run, one step at a time: `advance`, wait for events until `wake`, `hear` each, `advance` again.
-pub trait Machine {
-    /// Begins what may begin and passes the limits that have come.
-    fn advance(&mut self, drivers: &mut dyn Drivers);
-
-    /// Takes note of an event. Signals are not for the machine; see [`Machine::interrupt`].
-    fn hear(&mut self, event: &Event, now: Duration);
-
-    /// Returns when `advance` is to be called at the latest, whatever is heard.
-    fn wake(&self) -> Option<Duration>;
-
-    /// Begins nothing more; the run is over when all tasks begun are answered for.
-    fn interrupt(&mut self);
-
-    /// Tells whether every node has its outcome, or, once interrupted, nothing is outstanding.
-    fn is_over(&self) -> bool;
-
-    /// Returns how many tasks were begun and not yet answered for.
-    fn outstanding(&self) -> usize;
-
-    /// Returns what happened since the last call, in order.
-    fn take_notices(&mut self) -> Vec<Notice>;
-
-    /// Returns where the run stands, for people who ask.
-    fn stand(&self, now: Duration) -> Stand;
-
-    /// Returns how each node of the run ended, in order of nodes; those not over yet as they stand.
-    fn endings(&self) -> Vec<Ending>;
-}
-
-/// Something that happened to a node in a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
-    pub at: Duration,
-    pub node: NodeId,
-    pub what: Happening,
-}
-
-/// What can happen to a node in a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Happening {
-    /// A task that changes the node was begun.
-    Began(Task),
-    /// It is on but not up: it may be booting and is waited for, this long before it is reset.
-    WaitedFor(Duration),
-    /// A task failed and is tried again after this long.
-    Retried(Failure, Duration),
-    /// A task failed on which nothing else depends: its users could not be told.
-    Missed(Task, Failure),
-    /// It does not yet answer like this, and what waits for it goes on (`-W`, with the limit).
-    LetGo(Probe, Duration),
-    /// Nothing more will be done to it.
-    Over(Outcome),
-}
 
 /// How a node ended in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,7 +181,7 @@ impl fmt::Display for Outcome {
 
 /// How one node of a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending {
+pub struct NodeEnding {
     pub node: NodeId,
     pub outcome: Outcome,
     /// When its turn came; `None` where it never did.
@@ -249,51 +191,9 @@ pub struct Ending {
     pub let_go: bool,
 }
 
-/// Where a run stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stand {
-    /// What the run is at, in a word: `starting`.
-    pub phase: &'static str,
-    pub done: usize,
-    pub failed: usize,
-    pub held: usize,
-    pub total: usize,
-    /// Nodes whose turn has come and that are not over, the longest first.
-    pub busy: Vec<Busy>,
-    /// How long it takes still by what nodes took before; nothing where that is not known.
-    pub left: Option<Duration>,
-}
-
-/// A node that is being worked on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Busy {
-    pub node: NodeId,
-    /// What it is waited for: `powering on`, `booting`.
-    pub doing: &'static str,
-    /// Since when.
-    pub since: Duration,
-    /// What its power and probe said last: `power on, probe down`.
-    pub last: String,
-}
-
-/// Returns how long to wait before a task that failed is tried again, or nothing where trying again
-/// cannot help. `attempts` counts from 1.
-pub fn back_off(kind: FailureKind, attempts: u32) -> Option<Duration> {
-    let first = match kind {
-        FailureKind::Failed | FailureKind::TimedOut => Duration::from_secs(1),
-        // It is there, and what takes the connection is being started, or what was accepted sinks in.
-        FailureKind::Refused | FailureKind::NoEffect => Duration::from_secs(2),
-        // A controller that is away may be rebooting itself, which takes longer than to say no.
-        FailureKind::Unreachable => Duration::from_secs(4),
-        // More of the same would keep it busy.
-        FailureKind::Busy => Duration::from_secs(8),
-        // Whatever took the power away (a supply, a limit, heat) is given time to pass.
-        FailureKind::FellBack => Duration::from_secs(15),
-        FailureKind::Authentication
-        | FailureKind::NotStarted
-        | FailureKind::Misconfigured
-        | FailureKind::Ended
-        | FailureKind::Itself => return None,
-    };
-    Some(first * 2u32.pow(attempts.saturating_sub(1).min(5)))
+impl NodeEnding {
+    /// Returns the ending of a node whose turn never came.
+    pub fn skipped(node: NodeId) -> Self {
+        Self { node, outcome: Outcome::Skipped, began: None, ended: None, let_go: false }
+    }
 }

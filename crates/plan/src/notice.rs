@@ -1,0 +1,58 @@
+//! What is told of a run while it goes on: what happened to a node, and where all stand.
+
+use crate::drivers::{NodeId, Probe, Task};
+use crate::failure::Failure;
+use crate::outcome::Outcome;
+use std::time::Duration;
+
+/// Something that happened to a node in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub at: Duration,
+    pub node: NodeId,
+    pub what: Happening,
+}
+
+/// What can happen to a node in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happening {
+    /// A task that changes the node was begun.
+    Began(Task),
+    /// It is on but not up: it may be booting and is waited for, this long before it is reset.
+    WaitedFor(Duration),
+    /// A task failed and is tried again after this long.
+    Retried(Failure, Duration),
+    /// A task failed on which nothing else depends: its users could not be told.
+    Missed(Task, Failure),
+    /// It does not yet answer like this, and what waits for it goes on (`-W`, with the limit).
+    LetGo(Probe, Duration),
+    /// Nothing more will be done to it.
+    Over(Outcome),
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunStatus {
+    /// What the run is at, in a word: `starting`.
+    pub phase: &'static str,
+    pub done: usize,
+    pub failed: usize,
+    pub held: usize,
+    pub total: usize,
+    /// Nodes whose turn has come and that are not over, the longest first.
+    pub busy: Vec<Busy>,
+    /// How long it takes still by what nodes took before; nothing where that is not known.
+    pub left: Option<Duration>,
+}
+
+/// A node that is being worked on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Busy {
+    pub node: NodeId,
+    /// What it is waited for: `powering on`, `booting`.
+    pub doing: &'static str,
+    /// Since when.
+    pub since: Duration,
+    /// What its power and probe said last: `power on, probe down`.
+    pub last: String,
+}

@@ -1,0 +1,142 @@
+//! A node's way down as the course of a run: what each move has done, and asked.
+
+use super::{Move, Stage, Stopping};
+use crate::drivers::{Event, Probe, RemoteCommand, Task};
+use crate::notice::Happening;
+use crate::outcome::Outcome;
+use crate::run::{Moment, NodeCourse};
+use std::time::Duration;
+
+/// An appointment of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StopTimer {
+    Look,
+    LetGo,
+}
+
+/// What happens to a node of a shutdown.
+type Now<'r> = Moment<'r, StopTimer>;
+
+impl Stopping {
+    fn carry_out(&mut self, next: Move, now: &mut Now<'_>) {
+        match next {
+            Move::Wait => {}
+            Move::Look => {
+                let tasks = self.look();
+                if tasks.is_empty() {
+                    // It goes on where nothing can be asked.
+                    let next = self.answered(now.at);
+                    self.carry_out(next, now);
+                }
+                tasks.into_iter().for_each(|task| now.queue(task));
+            }
+            Move::Poll => self.look_after(self.able.interval, now),
+            Move::Retry(failure, wait) => {
+                now.notice(Happening::Retried(failure, wait));
+                self.look_after(wait, now);
+            }
+            Move::Do(task) => {
+                now.queue(task);
+                if task == Task::PowerOff {
+                    self.look_after(self.able.interval, now);
+                }
+            }
+            Move::Withdraw => {
+                now.withdraw(Task::PowerOff);
+                self.look_after(self.able.interval, now);
+            }
+            Move::LetGo => {
+                now.let_go();
+                self.look_after(self.able.interval, now);
+            }
+            Move::Over(outcome) => now.finish(outcome),
+        }
+    }
+
+    fn look_after(&self, wait: Duration, now: &mut Now<'_>) {
+        // An interval of nothing would ask for ever without time passing.
+        now.set(StopTimer::Look, now.at.saturating_add(wait.max(Duration::from_millis(1))));
+    }
+}
+
+impl NodeCourse for Stopping {
+    type Timer = StopTimer;
+    const TIMERS: &'static [StopTimer] = &[StopTimer::Look, StopTimer::LetGo];
+    const FIRST: &'static [Task] = &[];
+
+    fn phase(&self) -> &'static str {
+        "stopping"
+    }
+
+    fn turn(&mut self, now: &mut Now<'_>) {
+        self.able = now.abilities();
+        self.permanent = now.permanent_power_failure();
+        self.carry_out(Move::Look, now);
+    }
+
+    fn begun(&mut self, task: Task, now: &mut Now<'_>) {
+        if matches!(task, Task::ReadPower | Task::Probe | Task::Run(RemoteCommand::ReadBootId)) {
+            return;
+        }
+        self.act_begun(task, now.at);
+        now.notice(Happening::Began(task));
+        // Told again, it is not given more time.
+        let fresh = !now.has(StopTimer::LetGo) && !self.order.let_go;
+        if let (Task::Run(_), Some(limit), true) = (task, self.limits.let_go, fresh) {
+            now.set(StopTimer::LetGo, now.at.saturating_add(limit));
+        }
+    }
+
+    fn hear(&mut self, event: &Event, now: &mut Now<'_>) {
+        let next = match event {
+            Event::Power(_, power) => self.power(*power, now.at),
+            Event::Probe(_, probe) => self.probe(*probe, now.at),
+            Event::Ended(_, _, result) => self.ended(result.clone(), now.at),
+            Event::BootId(_, id) => self.booted(*id),
+            Event::Signal(_) | Event::Attention => Move::Wait,
+        };
+        self.carry_out(next, now);
+    }
+
+    fn due(&mut self, timer: StopTimer, now: &mut Now<'_>) {
+        match (timer, self.limits.let_go) {
+            (StopTimer::Look, _) if self.may_look() => self.carry_out(Move::Look, now),
+            (StopTimer::LetGo, Some(limit)) => {
+                self.order.let_go = true;
+                now.notice(Happening::LetGo(Probe::Down, limit));
+                now.let_go();
+            }
+            (StopTimer::Look | StopTimer::LetGo, _) => {}
+        }
+    }
+
+    /// `-W` lets followers go on, and never permits a power-off, least of all that of the disks under a running node.
+    fn waits_for_ends(&self) -> bool {
+        self.limits.unit
+    }
+
+    fn can_be_taken_back(&self) -> bool {
+        !self.is_told()
+    }
+
+    fn unfinished(&self) -> Option<Outcome> {
+        self.is_told().then_some(Outcome::Begun)
+    }
+
+    fn doing(&self) -> &'static str {
+        match self.stage {
+            Stage::Looking => "asked how it stands",
+            Stage::Identifying => "asked which boot it is in",
+            Stage::Asking if self.running => "being told to go down",
+            Stage::Asking => "waiting for its turn",
+            Stage::Sinking => "going down",
+            Stage::Cutting => "powering off",
+            Stage::Verifying => "waiting for power to read off",
+            Stage::Rising => "coming up again",
+        }
+    }
+
+    fn last_heard(&self) -> String {
+        self.reading().shown()
+    }
+}
