@@ -6,7 +6,7 @@ use orderly_exec::files::{self, Found};
 use orderly_exec::{OrStatus, Status, clock, fail, trust};
 use orderly_nodes::config::{Cluster, SubsystemHost};
 use orderly_nodes::guard;
-use orderly_nodes::site::{Site, Wanted};
+use orderly_nodes::site::{Site, SiteRequest};
 use orderly_nodes::targets::Targets;
 use orderly_plan::diagnostic::Source;
 use orderly_plan::drivers::NodeId;
@@ -47,7 +47,7 @@ impl Input {
             None => Vec::new(),
         };
         let (wait, since) = (wait(args.at)?, Instant::now());
-        let wanted = Wanted {
+        let wanted = SiteRequest {
             direction: Direction::Shutdown,
             config: args.flags.config.clone(),
             sequence: args.flags.sequence.clone(),

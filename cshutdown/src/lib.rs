@@ -3,17 +3,17 @@
 //! `input` reads, `check` checks, `preview` shows the plan, `phases` carries it out, `outcome` reports.
 
 mod args;
-mod ask;
 mod check;
-mod each;
 mod input;
 mod limits;
 pub mod logger;
 mod notice;
+mod on_each_node;
 mod outcome;
 mod pending;
 mod phases;
 mod preview;
+mod prompt;
 mod rehearsal;
 mod remote;
 mod restart;
@@ -28,12 +28,12 @@ use notice::Logins;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, lock::Lock, program};
 use orderly_nodes::backend::{self, Backend};
-use orderly_nodes::history::{Action, History};
+use orderly_nodes::history::{History, RunKind};
 use orderly_nodes::log::Log;
 use orderly_nodes::permanent;
 use orderly_nodes::run::Telling;
+use orderly_nodes::run_lock;
 use orderly_nodes::targets::fold;
-use orderly_nodes::turn;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
 use phases::Phases;
@@ -59,7 +59,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     if args.restart && !args.flags.rehearse {
         restart(&args, &input, &input.targets.nodes).check()?;
     }
-    let history = History::read(Action::Halt, input.site.cluster.is_simulated(), |line| reporter.say(line));
+    let history = History::read(RunKind::Halt, input.site.cluster.is_simulated(), |line| reporter.say(line));
     let mut drivers = if args.flags.rehearse {
         rehearsal::drivers(&args, &input.site, &history)?
     } else {
@@ -123,7 +123,7 @@ fn shut_down(
         preview::show(args, input, (&checked, &failures), &history, reporter);
         return Ok(Next::Ended(if failures.is_empty() { Status::Done } else { Status::Failed }));
     }
-    let lock = if args.acts() { Some(turn::take()?) } else { None };
+    let lock = if args.acts() { Some(run_lock::take()?) } else { None };
     telling.reporter.show_progress();
     let begun = drivers.now();
     let checked = Checked::new(args, input, drivers, &mut telling)?;

@@ -1,6 +1,6 @@
 //! Telling users, and the wait until the time of `-T`.
 
-use crate::each::{Answer, Script};
+use crate::on_each_node::{NodeAnswer, Script};
 use crate::warning::{self, Warning};
 use orderly_exec::job::{Ended, Ending};
 use orderly_nodes::backend::Backend;
@@ -25,7 +25,7 @@ const OURS: &str = "grep -qs '^This node .* asked by' \"$f\"";
 
 /// Who is told what, and how long before.
 #[derive(Debug)]
-pub(crate) struct Notice<'a> {
+pub(crate) struct ShutdownNotice<'a> {
     /// The targets that are not known to be down.
     pub nodes: &'a [NodeId],
     /// `goes down`, `restarts`, `goes to maintenance`.
@@ -55,7 +55,7 @@ pub(crate) struct Logins {
     fanout: usize,
 }
 
-impl Notice<'_> {
+impl ShutdownNotice<'_> {
     /// Tells users, as often as the wait asks for, and waits.
     pub(crate) fn give(
         &self,
@@ -182,7 +182,7 @@ impl Logins {
             Ending::Exited(status) => Some(status),
             Ending::Killed(_) | Ending::TimedOut | Ending::Unkillable | Ending::NotStarted => None,
         };
-        let known = |(node, result): Answer| (node, result.ok().and_then(status));
+        let known = |(node, result): NodeAnswer| (node, result.ok().and_then(status));
         (answers.into_iter().map(known).collect(), signal)
     }
 

@@ -4,9 +4,9 @@ use crate::args::Args;
 use crate::check::Checked;
 use crate::input::Input;
 use crate::limits;
-use crate::notice::{Logins, Notice, Waited};
+use crate::notice::{Logins, ShutdownNotice, Waited};
 use crate::pending::Pending;
-use crate::subsystem::{Place, Quiet, Subsystems, operand};
+use crate::subsystem::{Quiet, SubsystemPlace, Subsystems, operand};
 use orderly_exec::lock::Lock;
 use orderly_exec::{Status, fail};
 use orderly_nodes::backend::Backend;
@@ -14,9 +14,9 @@ use orderly_nodes::command::RunsOn;
 use orderly_nodes::config::SubsystemHost;
 use orderly_nodes::history::History;
 use orderly_nodes::run::{Telling, drive};
+use orderly_nodes::run_lock;
 use orderly_nodes::simulator::Simulation;
 use orderly_nodes::targets::fold;
-use orderly_nodes::turn;
 use orderly_nodes::up::WasUp;
 use orderly_nodes::users::EndUsers;
 use orderly_plan::drivers::{Event, NodeId, RemoteCommand};
@@ -112,7 +112,7 @@ impl Phases<'_, '_> {
             true => self.input.wait,
             false => self.input.wait_from_now(self.args.at, speed),
         };
-        let notice = Notice {
+        let notice = ShutdownNotice {
             nodes: &nodes,
             verb: self.args.verb(),
             asked_by: &asked_by,
@@ -248,7 +248,7 @@ impl Phases<'_, '_> {
     }
 
     /// Returns where subsystems are called: once a partition.
-    fn places(&self, targets: &[NodeId]) -> Result<Vec<Place>, String> {
+    fn places(&self, targets: &[NodeId]) -> Result<Vec<SubsystemPlace>, String> {
         let site = &self.input.site;
         let mut partitions: BTreeMap<Option<&str>, Vec<NodeId>> = BTreeMap::new();
         for &node in targets {
@@ -260,7 +260,7 @@ impl Phases<'_, '_> {
         let place = |(partition, nodes): (Option<&str>, Vec<NodeId>)| {
             let (host, name) = self.host(partition)?;
             let operands = nodes.iter().map(|&node| operand(&site.inventory, node)).collect();
-            Ok(Place { host, name, operands })
+            Ok(SubsystemPlace { host, name, operands })
         };
         partitions.into_iter().map(place).collect()
     }
@@ -402,7 +402,7 @@ fn stays_up(ending: &NodeEnding) -> bool {
 fn take_again(drivers: &mut dyn Backend, telling: &mut Telling<'_>) -> anyhow::Result<Result<Lock, i32>> {
     let mut said = false;
     loop {
-        match turn::take() {
+        match run_lock::take() {
             Ok(lock) => return Ok(Ok(lock)),
             Err(error) if !Lock::is_held_elsewhere(&error) => return Err(error),
             Err(_) if !std::mem::replace(&mut said, true) => {

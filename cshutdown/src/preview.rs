@@ -18,7 +18,7 @@ use serde::Serialize;
 
 /// The plan, for programs.
 #[derive(Debug, Serialize)]
-struct Record<'r> {
+struct PreviewRecord<'r> {
     format: &'static str,
     record: &'static str,
     time: String,
@@ -90,7 +90,7 @@ pub(crate) fn show(
     }
     permanent::lines(site, failures).into_iter().for_each(|line| reporter.warn(line));
     let named = |nodes: &[NodeId]| nodes.iter().map(|&node| site.name(node)).collect();
-    reporter.record(&Record {
+    reporter.record(&PreviewRecord {
         format: "orderly-run/1",
         record: "plan",
         time: clock::now(),

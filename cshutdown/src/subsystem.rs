@@ -1,7 +1,7 @@
 //! Special subsystems: programs told of a shutdown before any node is halted, in the order that
 //! `subsysSeq` states, on one node of each partition.
 
-use crate::ask::{Answer, ask};
+use crate::prompt::{PromptAnswer, prompt};
 use orderly_exec::job::Ended;
 use orderly_nodes::backend::Backend;
 use orderly_nodes::command::{Command, CommandId, RunsOn};
@@ -20,7 +20,7 @@ const GLANCE: Duration = Duration::from_millis(100);
 
 /// Where a partition's subsystems are called, and for which of its nodes.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct SubsystemPlace {
     pub host: RunsOn,
     /// What people call the host.
     pub name: String,
@@ -33,7 +33,7 @@ pub(crate) struct Place {
 pub(crate) struct Subsystems<'a> {
     pub names: &'a Names,
     pub order: &'a Order,
-    pub places: Vec<Place>,
+    pub places: Vec<SubsystemPlace>,
     /// `-h`, `-r` or `-m`.
     pub flag: &'static str,
     pub control: String,
@@ -68,7 +68,7 @@ impl Subsystems<'_> {
     /// Calls all of them; returns when none runs any more.
     pub(crate) fn call(&self, drivers: &mut dyn Backend, telling: &mut Telling<'_>) -> Quiet {
         let all: Vec<NodeId> = (0..u32::try_from(self.names.len()).unwrap_or(u32::MAX)).map(NodeId).collect();
-        let mut round = Round {
+        let mut round = SubsystemRound {
             subsystems: self,
             progress: Progress::new(self.order, &all, Vec::new()),
             running: BTreeMap::new(),
@@ -88,9 +88,9 @@ impl Subsystems<'_> {
                     return if partly { Quiet::Partly } else { Quiet::All };
                 }
                 match self.goes_on(&round.failed, drivers, telling) {
-                    Answer::Continue => {}
-                    Answer::Quit => return Quiet::Stopped,
-                    Answer::Signal(signal) => return Quiet::Interrupted(signal),
+                    PromptAnswer::Continue => {}
+                    PromptAnswer::Quit => return Quiet::Stopped,
+                    PromptAnswer::Signal(signal) => return Quiet::Interrupted(signal),
                 }
                 partly = true;
                 for failed in std::mem::take(&mut round.failed) {
@@ -102,12 +102,17 @@ impl Subsystems<'_> {
         }
     }
 
-    fn goes_on(&self, failed: &[NodeId], drivers: &mut dyn Backend, telling: &mut Telling<'_>) -> Answer {
+    fn goes_on(
+        &self,
+        failed: &[NodeId],
+        drivers: &mut dyn Backend,
+        telling: &mut Telling<'_>,
+    ) -> PromptAnswer {
         let names: Vec<&str> = failed.iter().map(|one| self.names.get(one.0)).collect();
         let names = names.join(", ");
         if self.go_on {
             telling.warn(&format!("going on without {names}, as -Y says"));
-            return Answer::Continue;
+            return PromptAnswer::Continue;
         }
         // The live line would write over the question.
         let live = telling.reporter.is_live();
@@ -117,21 +122,21 @@ impl Subsystems<'_> {
             let number = |event| if let Event::Signal(number) = event { Some(number) } else { None };
             drivers.next(Some(until)).into_iter().find_map(number)
         };
-        let answer = ask(&format!("{names} failed"), &mut signal);
+        let answer = prompt(&format!("{names} failed"), &mut signal);
         if live {
             telling.reporter.show_progress();
         }
         match answer {
-            Some(Answer::Continue) => {
+            Some(PromptAnswer::Continue) => {
                 telling.warn(&format!("going on without {names}, as was answered"));
             }
-            Some(Answer::Signal(_)) => telling.warn("interrupted at the question: no node is stopped"),
-            Some(Answer::Quit) | None => {}
+            Some(PromptAnswer::Signal(_)) => telling.warn("interrupted at the question: no node is stopped"),
+            Some(PromptAnswer::Quit) | None => {}
         }
-        answer.unwrap_or(Answer::Quit)
+        answer.unwrap_or(PromptAnswer::Quit)
     }
 
-    fn command(&self, subsystem: NodeId, place: &Place) -> Command {
+    fn command(&self, subsystem: NodeId, place: &SubsystemPlace) -> Command {
         Command {
             on: place.host,
             argv: argv(self.names.get(subsystem.0), self.flag, &self.control, self.log, &place.operands),
@@ -148,7 +153,7 @@ fn argv(command: &str, flag: &str, control: &str, log: &Path, operands: &[String
     fixed.into_iter().chain(operands.iter().cloned()).collect()
 }
 
-struct Round<'r> {
+struct SubsystemRound<'r> {
     subsystems: &'r Subsystems<'r>,
     progress: Progress<'r>,
     running: BTreeMap<CommandId, (NodeId, usize)>,
@@ -161,7 +166,7 @@ struct Round<'r> {
     torn: bool,
 }
 
-impl Round<'_> {
+impl SubsystemRound<'_> {
     /// Begins what may begin; nothing more once one failed, so that whoever is asked sees the end.
     fn begin(&mut self, drivers: &mut dyn Backend, telling: &mut Telling<'_>) {
         while self.failed.is_empty()

@@ -13,16 +13,16 @@ use orderly_exec::reporter::Reporter;
 use orderly_exec::{OrStatus, Status, fail, program};
 use orderly_nodes::backend::{self, Backend};
 use orderly_nodes::config::Flags;
-use orderly_nodes::history::{Action, History};
+use orderly_nodes::history::{History, RunKind};
 use orderly_nodes::identity;
 use orderly_nodes::log::Log;
 use orderly_nodes::permanent;
 use orderly_nodes::probe::ProbeDriver;
 use orderly_nodes::run::{Telling, drive};
+use orderly_nodes::run_lock;
 use orderly_nodes::simulator::Initial;
-use orderly_nodes::site::{Site, Wanted};
+use orderly_nodes::site::{Site, SiteRequest};
 use orderly_nodes::targets::{self, Targets, Typed};
-use orderly_nodes::turn;
 use orderly_nodes::up::WasUp;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
@@ -52,10 +52,10 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     if !args.flags.extend {
         plan::confirm(&args, targets.nodes.len())?;
     }
-    let history = History::read(Action::Start, site.cluster.is_simulated(), |line| reporter.say(line));
+    let history = History::read(RunKind::Start, site.cluster.is_simulated(), |line| reporter.say(line));
     let mut drivers = drivers(&args, &site, &targets.nodes, &history)?;
     let acts = !args.dry_run && !args.flags.rehearse;
-    let _turn = acts.then(turn::take).transpose()?;
+    let _lock = acts.then(run_lock::take).transpose()?;
     let simulated = simulated(&args, &*drivers);
     if let Some(what) = simulated {
         reporter.say(format!("simulated: {what}, nothing real is touched"));
@@ -94,7 +94,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
 
 fn read(args: &Args) -> anyhow::Result<Site> {
     let flags = Flags { stagger: args.stagger, reset_stuck: args.reset_stuck, ..args.flags.overrides() };
-    Site::read(&Wanted {
+    Site::read(&SiteRequest {
         direction: Direction::Startup,
         config: args.flags.config.clone(),
         sequence: args.flags.sequence.clone(),

@@ -142,7 +142,7 @@ impl Plan {
         permanent_failures: &'p [PermanentFailure<'p>],
     ) -> impl Serialize + 'p {
         #[derive(Serialize)]
-        struct Record<'p> {
+        struct PlanRecord<'p> {
             format: &'static str,
             record: &'static str,
             time: String,
@@ -155,7 +155,7 @@ impl Plan {
             #[serde(skip_serializing_if = "Option::is_none")]
             expected_seconds: Option<f64>,
         }
-        Record {
+        PlanRecord {
             format: "orderly-run/1",
             record: "plan",
             time: orderly_exec::clock::now(),

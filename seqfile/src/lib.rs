@@ -16,7 +16,7 @@ use args::Task;
 use clap::CommandFactory;
 use document::Shape;
 use input::Input;
-use orderly_exec::reporter::{Output, Reporter, Voice};
+use orderly_exec::reporter::{Output, Reporter, Verbosity};
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_plan::diagnostic::Source;
 use orderly_plan::sequence::{self, Form, Process, Sequence};
@@ -32,7 +32,7 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// See the exit-status table in the manual page.
 pub fn run(args: Args) -> anyhow::Result<Status> {
-    let reporter = Reporter::new(Voice::Plain, Output::Text);
+    let reporter = Reporter::new(Verbosity::Plain, Output::Text);
     check_flags(&args)?;
     check_standard_input(&args)?;
     let input = Input::new(&args, &reporter)?;

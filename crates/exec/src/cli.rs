@@ -1,7 +1,7 @@
 //! From the command line to the exit status: the `main` of all six programs.
 
 use crate::program::program_name;
-use crate::reporter::{Output, Reporter, Voice, is_incomplete, write_lines};
+use crate::reporter::{Output, Reporter, Verbosity, is_incomplete, write_lines};
 use crate::status::Status;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -23,11 +23,11 @@ pub struct Speech {
 
 impl Speech {
     /// Returns how much is said.
-    pub fn voice(&self) -> Voice {
+    pub fn voice(&self) -> Verbosity {
         match (self.quiet, self.verbose) {
-            (true, _) => Voice::Quiet,
-            (_, true) => Voice::Verbose,
-            (false, false) => Voice::Plain,
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Plain,
         }
     }
 

@@ -18,7 +18,7 @@ pub(crate) fn is_incomplete() -> bool {
 
 /// How much is said on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Voice {
+pub enum Verbosity {
     /// Only failures (`-q`).
     Quiet,
     /// One line an event.
@@ -40,7 +40,7 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Reporter {
     program: String,
-    voice: Voice,
+    voice: Verbosity,
     output: Output,
     bar: Option<ProgressBar>,
     stdout_lost: bool,
@@ -48,13 +48,13 @@ pub struct Reporter {
 
 impl Reporter {
     /// Returns the reporter of this program.
-    pub fn new(voice: Voice, output: Output) -> Self {
+    pub fn new(voice: Verbosity, output: Output) -> Self {
         Self { program: crate::program::program_name(), voice, output, bar: None, stdout_lost: false }
     }
 
     /// Shows a live line of progress below everything said, on a terminal that can and unless quiet.
     pub fn show_progress(&mut self) {
-        if self.voice > Voice::Quiet && std::io::stderr().is_terminal() && can_draw() {
+        if self.voice > Verbosity::Quiet && std::io::stderr().is_terminal() && can_draw() {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
                 bar.set_style(style);
@@ -85,14 +85,14 @@ impl Reporter {
 
     /// Says what happened, unless quiet.
     pub fn say(&self, line: impl AsRef<str>) {
-        if self.voice > Voice::Quiet {
+        if self.voice > Verbosity::Quiet {
             self.warn(line);
         }
     }
 
     /// Says what is of interest only to somebody who looks closely (`-v`).
     pub fn detail(&self, line: impl AsRef<str>) {
-        if self.voice == Voice::Verbose {
+        if self.voice == Verbosity::Verbose {
             self.warn(line);
         }
     }
@@ -109,7 +109,7 @@ impl Reporter {
     /// Prints a documented one-line message on stdout, unless quiet or speaking JSON. It stays one line,
     /// whatever names of files are in it.
     pub fn message(&mut self, line: &str) {
-        if self.output == Output::Text && self.voice > Voice::Quiet {
+        if self.output == Output::Text && self.voice > Verbosity::Quiet {
             self.put(&format!("{}\n", printable(line)));
         }
     }

@@ -32,7 +32,7 @@ impl<'a> Document<'a> {
         let mut wrong = Diagnostics::default();
         for error in errors {
             let span = error.span().unwrap_or(0..0);
-            wrong.push(hushed(source.diagnose(span, error.message().to_lowercase())));
+            wrong.push(redacted(source.diagnose(span, error.message().to_lowercase())));
         }
         wrong.or(Self { source, root, wrong: RefCell::default() })
     }
@@ -54,7 +54,7 @@ impl<'a> Document<'a> {
     /// # Errors
     /// Everything that was wrong, in order of place.
     pub fn finish<T>(self, value: T) -> Result<T, Diagnostics> {
-        let wrong = self.wrong.into_inner().0.into_iter().map(hushed).collect();
+        let wrong = self.wrong.into_inner().0.into_iter().map(redacted).collect();
         Diagnostics(wrong).or(value)
     }
 }
@@ -382,7 +382,7 @@ impl<'d> Table<'d> {
 
 /// Returns a diagnostic without its line where that may hold a password: what is wrong is printed,
 /// mailed by cron and pasted into tickets.
-fn hushed(mut diagnostic: Diagnostic) -> Diagnostic {
+fn redacted(mut diagnostic: Diagnostic) -> Diagnostic {
     let tells = |excerpt: &Excerpt| excerpt.line.to_lowercase().contains("password");
     if diagnostic.excerpt.as_ref().is_some_and(tells) {
         diagnostic.excerpt = None;

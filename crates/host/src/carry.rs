@@ -234,7 +234,7 @@ impl<'a, A> Carrier<'a, A> {
 mod tests {
     use super::*;
     use orderly_exec::journal;
-    use orderly_exec::reporter::{Output, Voice};
+    use orderly_exec::reporter::{Output, Verbosity};
     use orderly_plan::step::Step;
     use std::collections::BTreeSet;
     use std::path::Path;
@@ -288,7 +288,7 @@ mod tests {
     }
 
     fn run(plan: &Plan<Act>, world: &mut World, path: &Path) -> Ending {
-        let mut reporter = Reporter::new(Voice::Quiet, Output::Text);
+        let mut reporter = Reporter::new(Verbosity::Quiet, Output::Text);
         let (records, journal) = match journal::read::<Act>(path).unwrap() {
             Some(stored) => (stored.records(), Journal::go_on(path, &stored).unwrap()),
             None => (

@@ -15,7 +15,7 @@ pub use crate::runs::{Program, close_unfinished, is_unfinished};
 use anyhow::Context;
 use orderly_exec::journal::{self, Journal, Stored};
 use orderly_exec::lock::Lock;
-use orderly_exec::reporter::{Output, Reporter, Voice};
+use orderly_exec::reporter::{Output, Reporter, Verbosity};
 use orderly_exec::{Status, clock, fail};
 use orderly_plan::owed::Naming;
 use orderly_plan::permit;
@@ -30,7 +30,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What the command line says of a run, alike in both programs.
 #[derive(Debug, Clone, Copy)]
 pub struct Manner {
-    pub voice: Voice,
+    pub voice: Verbosity,
     pub output: Output,
     pub new_plan: bool,
 }
@@ -96,7 +96,7 @@ pub fn unfinished(
 pub fn tell_failure(format: &str, output: Output, error: &anyhow::Error) {
     let status = error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed);
     let failure = Failure::new(format, status.word(), clock::now(), format!("{error:#}"));
-    Reporter::new(Voice::Quiet, output).record(&failure);
+    Reporter::new(Verbosity::Quiet, output).record(&failure);
 }
 
 /// Carries out a plan from its beginning.

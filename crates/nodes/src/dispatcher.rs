@@ -16,7 +16,7 @@ use crate::wiring::Wiring;
 use orderly_exec::children::{ChildEvent, Children};
 use orderly_plan::drivers::{Abilities, Drivers, Event, Failure, FailureKind, NodeId, Task};
 use orderly_plan::inventory::Inventory;
-use room::Room;
+use room::ProcessRoom;
 use route::route;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ pub(crate) struct Dispatcher {
 
 impl Dispatcher {
     pub(crate) fn new(cluster: &Cluster, inventory: &Inventory, wiring: Wiring, children: Children) -> Self {
-        let room = Room::for_fanout(cluster.limits.fanout.max(1));
+        let room = ProcessRoom::for_fanout(cluster.limits.fanout.max(1));
         let mut runtime = Runtime::new(wiring, children, room.processes);
         room.warning.into_iter().for_each(|warning| runtime.complaints.warn(warning));
         Self {

@@ -19,7 +19,7 @@ const NODES: usize = 20_000;
 
 /// What the times are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub enum RunKind {
     /// From the turn of a node until it is up.
     Start,
     /// From the turn of a node until it is down.
@@ -42,12 +42,12 @@ const FORMAT: &str = "orderly-history/1";
 impl History {
     /// Reads the history of an action from the state directory; simulated nodes have one of their
     /// own. A history that cannot be read is told of and taken for empty: it only ever guides.
-    pub fn read(action: Action, simulated: bool, warn: impl FnOnce(String)) -> Self {
+    pub fn read(action: RunKind, simulated: bool, warn: impl FnOnce(String)) -> Self {
         let name = match (action, simulated) {
-            (Action::Start, false) => "start-history.json",
-            (Action::Start, true) => "start-history.simulated.json",
-            (Action::Halt, false) => "halt-history.json",
-            (Action::Halt, true) => "halt-history.simulated.json",
+            (RunKind::Start, false) => "start-history.json",
+            (RunKind::Start, true) => "start-history.simulated.json",
+            (RunKind::Halt, false) => "halt-history.json",
+            (RunKind::Halt, true) => "halt-history.simulated.json",
         };
         let path = paths::state_directory().join(name);
         let empty = |path| Self { format: FORMAT.to_owned(), seconds: BTreeMap::new(), path };

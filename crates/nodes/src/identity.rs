@@ -13,7 +13,7 @@ use crate::config::Profile;
 use crate::names;
 use crate::power::PowerDriver;
 use crate::probe::ProbeDriver;
-use crate::roster::{Kind, Member};
+use crate::roster::{Member, MemberKind};
 use crate::shell::ShellDriver;
 use crate::site::Site;
 use crate::template::{Reach, Template};
@@ -139,7 +139,7 @@ fn marks(site: &Site, id: NodeId, addresses: &Addresses) -> Vec<Mark> {
     }
     let acts = driver.templates().into_iter().filter(|(key, _)| *key != "power.status");
     marks.extend(acts.filter_map(|(_, act)| filled(What::PowerCommand, act, member)));
-    if member.kind == Kind::Unit {
+    if member.kind == MemberKind::Unit {
         return marks;
     }
     // Behind one address, another port is another node.

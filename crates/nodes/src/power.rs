@@ -24,12 +24,12 @@ pub use driver::{Listing, PowerDriver};
 pub use ipmi::Ipmi;
 pub use none::NoPower;
 
-use driver::Entry;
+use driver::PowerEntry;
 use orderly_plan::drivers::{Power, Task};
 
 /// All power drivers, as they are offered when `driver` is misspelt.
-pub(crate) const DRIVERS: [Entry; 6] =
-    [simulator::ENTRY, powerman::ENTRY, ipmitool::ENTRY, ipmipower::ENTRY, command::ENTRY, none::ENTRY];
+pub(crate) const DRIVERS: &[PowerEntry] =
+    &[simulator::ENTRY, powerman::ENTRY, ipmitool::ENTRY, ipmipower::ENTRY, command::ENTRY, none::ENTRY];
 
 /// Returns what a task that was accepted, and changed nothing, is called.
 fn without_effect(task: Task) -> String {

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 
 /// What a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MemberKind {
     Node,
     /// It has power, but nothing runs on it.
     Unit,
@@ -23,7 +23,7 @@ pub struct Member {
     /// Where it is reached.
     pub address: String,
     pub groups: Vec<String>,
-    pub kind: Kind,
+    pub kind: MemberKind,
     /// Where its power controller is reached, when its power driver needs to know.
     pub bmc: Option<String>,
 }
@@ -47,7 +47,7 @@ impl Roster {
                 number: node.number,
                 address: node.address().to_owned(),
                 groups: node.groups.clone(),
-                kind: Kind::Node,
+                kind: MemberKind::Node,
                 bmc: None,
             })
             .collect();
@@ -65,7 +65,7 @@ impl Roster {
                 number: None,
                 address: name.clone(),
                 groups: Vec::new(),
-                kind: Kind::Unit,
+                kind: MemberKind::Unit,
                 bmc: None,
             });
         }
@@ -124,6 +124,6 @@ mod tests {
         assert_eq!(roster.len(), 4);
         assert_eq!((roster.unit("io7"), roster.unit("sw")), (Some(NodeId(2)), Some(NodeId(3))));
         assert_eq!(roster.unit("n2"), None);
-        assert_eq!(roster.member(NodeId(2)).kind, Kind::Unit);
+        assert_eq!(roster.member(NodeId(2)).kind, MemberKind::Unit);
     }
 }

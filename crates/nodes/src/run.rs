@@ -106,7 +106,7 @@ fn drive_to_end(run: &mut dyn Run, drivers: &mut dyn Drivers, telling: &mut Tell
 
 /// One thing that happened, for programs.
 #[derive(Debug, Serialize)]
-struct Record<'r> {
+struct NodeRecord<'r> {
     format: &'static str,
     record: &'static str,
     time: String,
@@ -131,7 +131,7 @@ struct Record<'r> {
     detail: Option<Cow<'r, str>>,
 }
 
-impl<'r> Record<'r> {
+impl<'r> NodeRecord<'r> {
     /// Returns the record that a node is over.
     fn of(node: &'r str, at: Duration) -> Self {
         Self {
@@ -186,7 +186,7 @@ impl Telling<'_> {
             let line = format!("{name}: {clause}");
             if weight == Weight::Failure { log.failure(&line) } else { log.line(&line) }
         }
-        let mut record = Record::of(name, notice.at);
+        let mut record = NodeRecord::of(name, notice.at);
         match &notice.what {
             Happening::Began(task) => (record.event, record.task) = ("began", Some(task_word(*task))),
             Happening::WaitedFor(limit) => {
@@ -224,7 +224,7 @@ impl Telling<'_> {
     /// later than the first.
     fn held(&mut self, endings: &[NodeEnding], at: Duration) {
         for ending in endings.iter().filter(|ending| ending.outcome.held_by().is_some()) {
-            let mut record = Record::of((self.name)(ending.node), at);
+            let mut record = NodeRecord::of((self.name)(ending.node), at);
             record.outcome = Some(ending.outcome.word());
             record.held_by = ending.outcome.held_by().map(|by| fold(by, self.name));
             self.reporter.record(&record);
@@ -272,14 +272,14 @@ impl Telling<'_> {
 
 /// One line for people.
 #[derive(Debug, PartialEq, Eq)]
-struct Line {
+struct NoticeLine {
     weight: Weight,
     text: String,
 }
 
 /// Returns the lines of notices that came together, in order, those to whose nodes the same happened
 /// in one. What happened to a node is never said before what happened to it earlier.
-fn folded<'n>(notices: &[Notice], name: &Naming<'n>) -> Vec<Line> {
+fn folded<'n>(notices: &[Notice], name: &Naming<'n>) -> Vec<NoticeLine> {
     // Each with the numbers of its notices.
     let mut lines: Vec<(Weight, String, Vec<usize>)> = Vec::new();
     let mut alike: HashMap<(Weight, String), usize> = HashMap::new();
@@ -306,7 +306,10 @@ fn folded<'n>(notices: &[Notice], name: &Naming<'n>) -> Vec<Line> {
         let said = report::of_all(key, numbers.iter().map(|&number| clauses[number].1.as_str()));
         format!("{}: {said}", fold(&nodes, name))
     };
-    lines.iter().map(|(weight, key, numbers)| Line { weight: *weight, text: text(key, numbers) }).collect()
+    lines
+        .iter()
+        .map(|(weight, key, numbers)| NoticeLine { weight: *weight, text: text(key, numbers) })
+        .collect()
 }
 
 fn clause<'n>(what: &Happening, name: &Naming<'n>) -> (Weight, String) {

@@ -20,7 +20,7 @@ pub use driver::ShellDriver;
 use driver::argv;
 pub(crate) use failure::plain_failure;
 use failure::{failure, failure_on_one, is_lost, met_nobody};
-use output_parser::{OutputParser, Verdict};
+use output_parser::{NodeVerdict, OutputParser};
 pub(crate) use parallel::unnamable;
 use parallel::{BatchCall, job, target};
 pub use parallel::{Parallel, ParallelTool};

@@ -11,7 +11,7 @@ mod world;
 
 pub use settings::{Initial, SimulatorSettings};
 pub(crate) use store::Store;
-pub use world::{Answer, Condition, Deed, Nature, Reads, What, World};
+pub use world::{Deed, DeedKind, Nature, NodeState, Reads, SimulatedAnswer, World};
 
 use crate::backend::Backend;
 use crate::command::{Command, CommandId};
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Item {
     /// A call ends.
-    Answer(Task, NodeId),
+    SimulatedAnswer(Task, NodeId),
     /// A call is given up, at its limit or because all were told to end.
     GiveUp(Task, NodeId, FailureKind),
     Signal(i32),
@@ -69,7 +69,7 @@ pub struct Simulation {
 impl Simulation {
     /// Returns imagined nodes on a virtual clock, which stands at 0. All can do everything until
     /// [`Simulation::set_abilities`] says otherwise.
-    pub fn imagine(natures: Vec<(Nature, Condition)>) -> Self {
+    pub fn imagine(natures: Vec<(Nature, NodeState)>) -> Self {
         let abilities = Abilities {
             switches_power: true,
             reads_power: true,
@@ -135,7 +135,7 @@ impl Simulation {
 
     /// Has a node be off from the beginning.
     pub fn switch_off(&mut self, node: NodeId) {
-        self.world.set_condition(node, Condition::Off);
+        self.world.set_condition(node, NodeState::Off);
     }
 
     pub fn world(&self) -> &World {
@@ -189,10 +189,10 @@ impl Simulation {
 
     fn begin_one(&mut self, task: Task, node: NodeId) {
         let now = self.world_time();
-        self.world.note(now, node, What::Begun(task));
+        self.world.note(now, node, DeedKind::Begun(task));
         let latency = self.world.latency(task, node);
         let item = match latency {
-            Some(latency) if latency < self.limit => (now + latency, Item::Answer(task, node)),
+            Some(latency) if latency < self.limit => (now + latency, Item::SimulatedAnswer(task, node)),
             Some(_) | None => (now + self.limit, Item::GiveUp(task, node, FailureKind::TimedOut)),
         };
         self.schedule(item.0, item.1);
@@ -202,16 +202,18 @@ impl Simulation {
     fn happen(&mut self, at: Duration, item: Item) -> Event {
         let (task, node, result) = match item {
             Item::Signal(number) => return Event::Signal(number),
-            Item::Answer(Task::Probe, node) => return Event::Probe(node, self.world.probe(at, node)),
-            Item::Answer(Task::ReadPower, node) => {
+            Item::SimulatedAnswer(Task::Probe, node) => {
+                return Event::Probe(node, self.world.probe(at, node));
+            }
+            Item::SimulatedAnswer(Task::ReadPower, node) => {
                 self.running -= 1;
                 return Event::Power(node, self.world.power(at, node));
             }
-            Item::Answer(Task::Run(RemoteCommand::ReadBootId), node) => {
+            Item::SimulatedAnswer(Task::Run(RemoteCommand::ReadBootId), node) => {
                 self.running -= 1;
                 return Event::BootId(node, self.world.boot_id(at, node));
             }
-            Item::Answer(task, node) => (task, node, self.world.act(at, node, task)),
+            Item::SimulatedAnswer(task, node) => (task, node, self.world.act(at, node, task)),
             Item::GiveUp(task, node, kind) => {
                 let detail = if kind == FailureKind::TimedOut { "simulated hang" } else { "interrupted" };
                 (task, node, Err(Failure::own(kind, detail)))
@@ -306,7 +308,7 @@ impl Drivers for Simulation {
         let now = self.world_time();
         for Reverse((_, _, item)) in std::mem::take(&mut self.agenda) {
             match item {
-                Item::Answer(task, node) | Item::GiveUp(task, node, _) => {
+                Item::SimulatedAnswer(task, node) | Item::GiveUp(task, node, _) => {
                     self.schedule(now, Item::GiveUp(task, node, FailureKind::Ended));
                 }
                 Item::Signal(_) => {}

@@ -5,7 +5,7 @@
 //! an empty one means no order, an unreadable one is rejected.
 
 use crate::config::{Cluster, Flags, Profile};
-use crate::roster::{Kind, Roster};
+use crate::roster::{MemberKind, Roster};
 use orderly_exec::files::{self, Found};
 use orderly_exec::here::Here;
 use orderly_exec::{OrStatus, Status, fail, trust};
@@ -26,7 +26,7 @@ const RELATIONS: &[&str] = &["boot_server"];
 
 /// Which files are to be read.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct SiteRequest {
     pub direction: Direction,
     /// `--config`.
     pub config: Option<PathBuf>,
@@ -57,7 +57,7 @@ impl Site {
     /// # Errors
     /// Rejected (3) with everything that is wrong; refused (4) where the shutdown sequence is a copy
     /// of the start sequence.
-    pub fn read(wanted: &Wanted) -> anyhow::Result<Self> {
+    pub fn read(wanted: &SiteRequest) -> anyhow::Result<Self> {
         let mut cluster = Cluster::read(wanted.config.as_deref())?;
         cluster.apply(&wanted.flags);
         let inventory_text = files::read(&cluster.inventory).map_err(|error| {
@@ -99,7 +99,7 @@ impl Site {
 
     /// Tells whether this is a unit, which has power and no operating system.
     pub fn is_unit(&self, node: NodeId) -> bool {
-        self.roster.member(node).kind == Kind::Unit
+        self.roster.member(node).kind == MemberKind::Unit
     }
 
     /// Returns what holds for a node or unit, after the overrides of its groups and its own.
@@ -176,7 +176,7 @@ struct Parsed {
 }
 
 impl Texts {
-    fn read(cluster: &Cluster, wanted: &Wanted) -> anyhow::Result<Self> {
+    fn read(cluster: &Cluster, wanted: &SiteRequest) -> anyhow::Result<Self> {
         let paths = &cluster.sequence;
         let usual = match wanted.direction {
             Direction::Startup => &paths.start,
@@ -369,7 +369,7 @@ mod tests {
     }
 
     fn read(dir: &tempfile::TempDir, direction: Direction) -> anyhow::Result<Site> {
-        Site::read(&Wanted {
+        Site::read(&SiteRequest {
             direction,
             config: Some(dir.path().join("cluster.toml")),
             sequence: None,

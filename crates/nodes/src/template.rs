@@ -8,17 +8,17 @@ use orderly_exec::settings::Table;
 use orderly_plan::{nodeset, suggest};
 use std::ffi::OsString;
 
-const PLACES: [(&str, Place); 6] = [
-    ("node", Place::Node),
-    ("number", Place::Number),
-    ("address", Place::Address),
-    ("nodes", Place::Nodes),
-    ("nodeset", Place::Nodeset),
-    ("command", Place::Command),
+const PLACES: [(&str, Placeholder); 6] = [
+    ("node", Placeholder::Node),
+    ("number", Placeholder::Number),
+    ("address", Placeholder::Address),
+    ("nodes", Placeholder::Nodes),
+    ("nodeset", Placeholder::Nodeset),
+    ("command", Placeholder::Command),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Placeholder {
     Node,
     Number,
     Address,
@@ -28,9 +28,9 @@ enum Place {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum WordPart {
     Text(String),
-    Place(Place),
+    Placeholder(Placeholder),
 }
 
 /// How many nodes one process stands for.
@@ -45,7 +45,7 @@ pub enum Reach {
 /// An argument vector with places for nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
-    words: Vec<Vec<Part>>,
+    words: Vec<Vec<WordPart>>,
     reach: Reach,
 }
 
@@ -55,19 +55,22 @@ impl Template {
     /// # Errors
     /// A clause that says what is wrong and what to write instead.
     pub fn parse(argv: &[String]) -> Result<Self, String> {
-        let words: Vec<Vec<Part>> = argv.iter().map(|word| parse_word(word)).collect::<Result<_, _>>()?;
-        let has = |place| words.iter().flatten().any(|part| *part == Part::Place(place));
-        let each = has(Place::Node) || has(Place::Number) || has(Place::Address);
-        let set = has(Place::Nodes) || has(Place::Nodeset);
+        let words: Vec<Vec<WordPart>> = argv.iter().map(|word| parse_word(word)).collect::<Result<_, _>>()?;
+        let has = |place| words.iter().flatten().any(|part| *part == WordPart::Placeholder(place));
+        let each = has(Placeholder::Node) || has(Placeholder::Number) || has(Placeholder::Address);
+        let set = has(Placeholder::Nodes) || has(Placeholder::Nodeset);
         if each && set {
             return Err("{nodes} and {nodeset} cannot stand beside {node}, {number} or {address}".into());
         }
-        if words.first().is_some_and(|program| program.iter().any(|part| matches!(part, Part::Place(_)))) {
+        if words
+            .first()
+            .is_some_and(|program| program.iter().any(|part| matches!(part, WordPart::Placeholder(_))))
+        {
             return Err("the program itself cannot depend on the node".into());
         }
         for word in &words {
-            for whole in [Place::Nodes, Place::Command] {
-                if word.len() > 1 && word.contains(&Part::Place(whole)) {
+            for whole in [Placeholder::Nodes, Placeholder::Command] {
+                if word.len() > 1 && word.contains(&WordPart::Placeholder(whole)) {
                     return Err(format!("{{{}}} must be an argument of its own", named(whole)));
                 }
             }
@@ -102,24 +105,24 @@ impl Template {
 
     /// Tells whether the command says which node it is for.
     pub fn names_node(&self) -> bool {
-        self.has(Place::Node)
-            || self.has(Place::Number)
-            || self.has(Place::Address)
+        self.has(Placeholder::Node)
+            || self.has(Placeholder::Number)
+            || self.has(Placeholder::Address)
             || self.reach == Reach::Set
     }
 
     /// Tells whether `{command}` stands in it.
     pub fn takes_command(&self) -> bool {
-        self.has(Place::Command)
+        self.has(Placeholder::Command)
     }
 
     /// Tells whether `{number}` stands in it, which a node without a number cannot fill.
     pub fn needs_number(&self) -> bool {
-        self.has(Place::Number)
+        self.has(Placeholder::Number)
     }
 
-    fn has(&self, place: Place) -> bool {
-        self.words.iter().flatten().any(|part| *part == Part::Place(place))
+    fn has(&self, place: Placeholder) -> bool {
+        self.words.iter().flatten().any(|part| *part == WordPart::Placeholder(place))
     }
 
     /// Returns the arguments for these nodes; a template for each takes the first one.
@@ -127,8 +130,8 @@ impl Template {
         let mut argv = Vec::with_capacity(self.words.len() + nodes.len());
         for word in &self.words {
             match word.as_slice() {
-                [Part::Text(text)] => argv.push(OsString::from(text)),
-                [Part::Place(Place::Nodes)] => {
+                [WordPart::Text(text)] => argv.push(OsString::from(text)),
+                [WordPart::Placeholder(Placeholder::Nodes)] => {
                     argv.extend(nodes.iter().map(|node| OsString::from(&node.name)));
                 }
                 parts => argv.push(OsString::from(fill_word(parts, nodes, command))),
@@ -138,29 +141,29 @@ impl Template {
     }
 }
 
-fn fill_word(parts: &[Part], nodes: &[&Member], command: &str) -> String {
+fn fill_word(parts: &[WordPart], nodes: &[&Member], command: &str) -> String {
     let mut word = String::new();
     for part in parts {
         match part {
-            Part::Text(text) => word.push_str(text),
-            Part::Place(place) => fill_place(*place, nodes, command, &mut word),
+            WordPart::Text(text) => word.push_str(text),
+            WordPart::Placeholder(place) => fill_place(*place, nodes, command, &mut word),
         }
     }
     word
 }
 
-fn fill_place(place: Place, nodes: &[&Member], command: &str, word: &mut String) {
+fn fill_place(place: Placeholder, nodes: &[&Member], command: &str, word: &mut String) {
     let first = nodes.first();
     match place {
-        Place::Node => word.push_str(first.map_or("", |node| &node.name)),
-        Place::Address => word.push_str(first.map_or("", |node| &node.address)),
-        Place::Number => {
+        Placeholder::Node => word.push_str(first.map_or("", |node| &node.name)),
+        Placeholder::Address => word.push_str(first.map_or("", |node| &node.address)),
+        Placeholder::Number => {
             if let Some(number) = first.and_then(|node| node.number) {
                 word.push_str(&number.to_string());
             }
         }
-        Place::Nodes | Place::Nodeset => word.push_str(&fold(nodes)),
-        Place::Command => word.push_str(command),
+        Placeholder::Nodes | Placeholder::Nodeset => word.push_str(&fold(nodes)),
+        Placeholder::Command => word.push_str(command),
     }
 }
 
@@ -169,13 +172,13 @@ pub(crate) fn fold(nodes: &[&Member]) -> String {
     nodeset::fold(nodes.iter().map(|node| node.name.as_str()))
 }
 
-fn named(place: Place) -> &'static str {
+fn named(place: Placeholder) -> &'static str {
     PLACES.iter().find(|(_, known)| *known == place).map_or("", |(name, _)| name)
 }
 
 /// Cuts a word at its places. Braces around anything else are text (`awk '{print $1}'`), unless
 /// they are nearly a place: then somebody's hand slipped.
-fn parse_word(word: &str) -> Result<Vec<Part>, String> {
+fn parse_word(word: &str) -> Result<Vec<WordPart>, String> {
     let mut parts = Vec::new();
     let mut text = String::new();
     let mut rest = word;
@@ -187,9 +190,9 @@ fn parse_word(word: &str) -> Result<Vec<Part>, String> {
         let place = PLACES.iter().find(|(known, _)| closed && *known == name);
         if let Some((_, place)) = place {
             if !text.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut text)));
+                parts.push(WordPart::Text(std::mem::take(&mut text)));
             }
-            parts.push(Part::Place(*place));
+            parts.push(WordPart::Placeholder(*place));
             rest = &inside[name.len() + 1..];
             continue;
         }
@@ -201,7 +204,7 @@ fn parse_word(word: &str) -> Result<Vec<Part>, String> {
     }
     text.push_str(rest);
     if !text.is_empty() || parts.is_empty() {
-        parts.push(Part::Text(text));
+        parts.push(WordPart::Text(text));
     }
     Ok(parts)
 }
@@ -209,7 +212,7 @@ fn parse_word(word: &str) -> Result<Vec<Part>, String> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::roster::Kind;
+    use crate::roster::MemberKind;
     use proptest::prelude::*;
 
     pub(crate) fn member(name: &str, number: u32) -> Member {
@@ -218,7 +221,7 @@ pub(crate) mod tests {
             number: Some(number),
             address: format!("10.0.0.{number}"),
             groups: Vec::new(),
-            kind: Kind::Node,
+            kind: MemberKind::Node,
             bmc: None,
         }
     }
@@ -262,8 +265,8 @@ pub(crate) mod tests {
         fn text_without_places_stays_as_it_is(word in "[ -z{}|~]{0,40}") {
             if let Ok(parts) = parse_word(&word) {
                 let whole: String = parts.iter().map(|part| match part {
-                    Part::Text(text) => text.clone(),
-                    Part::Place(place) => format!("{{{}}}", named(*place)),
+                    WordPart::Text(text) => text.clone(),
+                    WordPart::Placeholder(place) => format!("{{{}}}", named(*place)),
                 }).collect();
                 prop_assert_eq!(whole, word);
             }

@@ -2,7 +2,7 @@
 
 use crate::config::{Cluster, Probe, Profile};
 use crate::probe::ProbeDriver;
-use crate::roster::{Kind, Member, Roster};
+use crate::roster::{Member, MemberKind, Roster};
 use crate::shell::ShellDriver;
 use orderly_exec::files;
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
@@ -39,7 +39,7 @@ impl Wiring {
 
     pub(crate) fn abilities(&self, node: NodeId) -> Abilities {
         let profile = self.profile(node);
-        let runs = self.roster.member(node).kind == Kind::Node;
+        let runs = self.roster.member(node).kind == MemberKind::Node;
         let power = &profile.power.driver;
         Abilities {
             switches_power: power.switches(),
@@ -163,7 +163,7 @@ fn unusable(profile: &Profile, member: &Member) -> Vec<String> {
             break;
         }
     }
-    if member.kind == Kind::Node && member.number.is_none() {
+    if member.kind == MemberKind::Node && member.number.is_none() {
         let power = profile.power.driver.templates().iter().any(|(_, template)| template.needs_number());
         let shell = matches!(&profile.shell.driver, ShellDriver::Command(run) if run.needs_number());
         let probe = matches!(&profile.probe.driver, ProbeDriver::Command(up) if up.needs_number());
@@ -173,7 +173,7 @@ fn unusable(profile: &Profile, member: &Member) -> Vec<String> {
             }
         }
     }
-    if member.kind == Kind::Node {
+    if member.kind == MemberKind::Node {
         if let ShellDriver::Parallel(parallel) = &profile.shell.driver {
             clauses.extend(crate::shell::unnamable(parallel, member));
         }

@@ -9,7 +9,7 @@
 //! statement give the same waves (`shuffled_statements_give_the_same_waves`).
 
 mod cycles;
-mod tangle;
+mod scc;
 
 use crate::drivers::NodeId;
 use petgraph::Direction;
@@ -38,7 +38,7 @@ impl Vertex {
 
 /// What a vertex stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum What {
+pub enum VertexKind {
     Node(NodeId),
     Begin(GroupId),
     End(GroupId),
@@ -89,16 +89,16 @@ impl Order {
             order.graph.add_node(());
         }
         for group in (0..groups).map(GroupId) {
-            let (begin, end) = (order.vertex(What::Begin(group)), order.vertex(What::End(group)));
+            let (begin, end) = (order.vertex(VertexKind::Begin(group)), order.vertex(VertexKind::End(group)));
             order.add(begin, end);
             for node in members(group) {
                 assert!(node.0 < nodes, "members are nodes of the inventory");
-                order.add(begin, order.vertex(What::Node(node)));
-                order.add(order.vertex(What::Node(node)), end);
+                order.add(begin, order.vertex(VertexKind::Node(node)));
+                order.add(order.vertex(VertexKind::Node(node)), end);
             }
         }
         for (before, after) in edges {
-            order.add(order.vertex(What::End(before)), order.vertex(What::Begin(after)));
+            order.add(order.vertex(VertexKind::End(before)), order.vertex(VertexKind::Begin(after)));
         }
         order
     }
@@ -109,7 +109,7 @@ impl Order {
 
     /// Puts one node before another, beside what the groups say.
     pub fn put_before(&mut self, before: NodeId, after: NodeId) {
-        self.add(self.vertex(What::Node(before)), self.vertex(What::Node(after)));
+        self.add(self.vertex(VertexKind::Node(before)), self.vertex(VertexKind::Node(after)));
     }
 
     /// Returns how many nodes are ordered.
@@ -125,18 +125,22 @@ impl Order {
     }
 
     /// Returns the vertex of something.
-    pub fn vertex(&self, what: What) -> Vertex {
+    pub fn vertex(&self, what: VertexKind) -> Vertex {
         match what {
-            What::Node(node) => Vertex(node.0),
-            What::Begin(group) => Vertex(self.nodes + 2 * group.0),
-            What::End(group) => Vertex(self.nodes + 2 * group.0 + 1),
+            VertexKind::Node(node) => Vertex(node.0),
+            VertexKind::Begin(group) => Vertex(self.nodes + 2 * group.0),
+            VertexKind::End(group) => Vertex(self.nodes + 2 * group.0 + 1),
         }
     }
 
     /// Returns what a vertex stands for. In a mirrored order beginnings come after ends.
-    pub fn what(&self, vertex: Vertex) -> What {
-        let Some(group) = vertex.0.checked_sub(self.nodes) else { return What::Node(NodeId(vertex.0)) };
-        if group % 2 == 0 { What::Begin(GroupId(group / 2)) } else { What::End(GroupId(group / 2)) }
+    pub fn what(&self, vertex: Vertex) -> VertexKind {
+        let Some(group) = vertex.0.checked_sub(self.nodes) else { return VertexKind::Node(NodeId(vertex.0)) };
+        if group % 2 == 0 {
+            VertexKind::Begin(GroupId(group / 2))
+        } else {
+            VertexKind::End(GroupId(group / 2))
+        }
     }
 
     /// Returns how many vertices there are.
@@ -227,7 +231,7 @@ impl Order {
         let mut waves: Vec<Vec<NodeId>> = Vec::new();
         for vertex in sorted {
             let mut after = level[vertex.index()];
-            if let What::Node(node) = self.what(vertex)
+            if let VertexKind::Node(node) = self.what(vertex)
                 && runs(node)
             {
                 if waves.len() <= after as usize {
@@ -254,8 +258,8 @@ impl Order {
         for &vertex in sorted.iter().rev() {
             let after = self.trailing(vertex).map(|next| rest[next.index()]).max().unwrap_or(0);
             rest[vertex.index()] = match self.what(vertex) {
-                What::Node(node) => after + takes[node.index()],
-                What::Begin(_) | What::End(_) => after,
+                VertexKind::Node(node) => after + takes[node.index()],
+                VertexKind::Begin(_) | VertexKind::End(_) => after,
             };
         }
         rest.truncate(self.node_count());
@@ -339,7 +343,7 @@ mod tests {
         edges.push(edge(count - 1, 0));
         let order = Order::new(count as usize, &groups, &edges);
         assert!(order.sorted().is_none());
-        // Trying every group of a large tangle took minutes.
+        // Trying every group of a large component took minutes.
         assert_eq!(order.cycles().len(), 1);
     }
 

@@ -20,7 +20,7 @@ pub struct Json<'a> {
 
 /// A key of an object and its value.
 #[derive(Debug)]
-pub struct Member<'a> {
+pub struct JsonMember<'a> {
     pub key: Cow<'a, str>,
     pub value: Json<'a>,
     source: Source<'a>,
@@ -53,14 +53,14 @@ impl<'a> Json<'a> {
 
     /// Returns the members of an object in the order written, keys that stand twice twice; nothing
     /// when it is no object.
-    pub fn members(&self) -> Option<Vec<Member<'a>>> {
+    pub fn members(&self) -> Option<Vec<JsonMember<'a>>> {
         let members: Members<'a> = serde_json::from_str(self.raw.get()).ok()?;
         let source = self.source;
         Some(
             members
                 .0
                 .into_iter()
-                .map(|(key, raw)| Member { key: key.0, value: Json { source, raw }, source })
+                .map(|(key, raw)| JsonMember { key: key.0, value: Json { source, raw }, source })
                 .collect(),
         )
     }
@@ -94,7 +94,7 @@ impl<'a> Json<'a> {
     }
 }
 
-impl<'a> Member<'a> {
+impl<'a> JsonMember<'a> {
     /// Returns where the key stands in the text, quotes included.
     pub fn key_range(&self) -> Range<usize> {
         match &self.key {
@@ -109,11 +109,11 @@ impl<'a> Member<'a> {
 
     /// Returns a member of another name, or another value of the same text.
     #[must_use]
-    pub fn with<'k>(&self, key: &'k str, value: Json<'k>) -> Member<'k>
+    pub fn with<'k>(&self, key: &'k str, value: Json<'k>) -> JsonMember<'k>
     where
         'a: 'k,
     {
-        Member { key: Cow::Borrowed(key), value, source: self.source }
+        JsonMember { key: Cow::Borrowed(key), value, source: self.source }
     }
 
     /// Returns a diagnostic that underlines the key.

@@ -8,7 +8,7 @@
 //! (`no_node_is_handed_out_before_its_leading_nodes`).
 
 use crate::drivers::NodeId;
-use crate::graph::{Order, Vertex, What};
+use crate::graph::{Order, Vertex, VertexKind};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashSet};
 use std::sync::Arc;
@@ -115,7 +115,7 @@ impl<'o> Progress<'o> {
 
     /// Lets those that wait for `node` go on although it is not over (`-W`).
     pub fn let_go(&mut self, node: NodeId) {
-        let vertex = self.order.vertex(What::Node(node));
+        let vertex = self.order.vertex(VertexKind::Node(node));
         // A node never begun (left alone because it is up already) may still wait for others.
         self.pass(vertex);
     }
@@ -124,7 +124,7 @@ impl<'o> Progress<'o> {
     /// it was let go before, those that went on are not called back.
     pub fn fail(&mut self, node: NodeId) -> Vec<NodeId> {
         self.standing[node.index()] = Standing::Failed;
-        let vertex = self.order.vertex(What::Node(node));
+        let vertex = self.order.vertex(VertexKind::Node(node));
         let mut all_held = Vec::new();
         if self.passed[vertex.index()] {
             return all_held;
@@ -137,7 +137,7 @@ impl<'o> Progress<'o> {
                     continue;
                 }
                 self.broken[next.index()] = true;
-                if let What::Node(held) = self.order.what(next)
+                if let VertexKind::Node(held) = self.order.what(next)
                     && self.standing[held.index()] == Standing::Waiting
                 {
                     self.standing[held.index()] = Standing::Held(node);
@@ -158,7 +158,7 @@ impl<'o> Progress<'o> {
         let mut of_node = vec![none.clone(); self.standing.len()];
         for vertex in self.order.sorted().unwrap_or_default() {
             let what = self.order.what(vertex);
-            if let What::Node(node) = what {
+            if let VertexKind::Node(node) = what {
                 match self.standing[node.index()] {
                     Standing::Held(_) => of_node[node.index()] = of_vertex[vertex.index()].clone(),
                     Standing::Failed => of_vertex[vertex.index()] = Arc::from([node]),
@@ -221,7 +221,7 @@ impl<'o> Progress<'o> {
     /// be as long as the cluster is large.
     fn reach(&mut self, mut reached: Vec<Vertex>) {
         while let Some(vertex) = reached.pop() {
-            if let What::Node(node) = self.order.what(vertex) {
+            if let VertexKind::Node(node) = self.order.what(vertex) {
                 match self.standing[node.index()] {
                     Standing::Waiting => {
                         self.standing[node.index()] = Standing::Ready;

@@ -51,7 +51,7 @@ pub trait Run {
 
 /// A node of the run.
 #[derive(Debug)]
-struct Member<C> {
+struct RunNode<C> {
     course: C,
     /// When its turn came.
     began: Option<Duration>,
@@ -61,7 +61,7 @@ struct Member<C> {
     let_go: bool,
 }
 
-impl<C> Member<C> {
+impl<C> RunNode<C> {
     /// Tells whether its turn has come and it is not over.
     fn is_open(&self) -> bool {
         self.began.is_some() && self.outcome.is_none()
@@ -94,7 +94,7 @@ pub struct NodeRun<'o, C: NodeCourse> {
     order: &'o Order,
     targets: Vec<NodeId>,
     /// By node of the order; nothing for those that are no targets.
-    members: Vec<Option<Member<C>>>,
+    members: Vec<Option<RunNode<C>>>,
     progress: Progress<'o>,
     /// Nodes that were let go to, and wait for the ends of those before them all the same.
     kept: Vec<NodeId>,
@@ -115,12 +115,12 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
         courses: impl IntoIterator<Item = (NodeId, C)>,
         priority: Vec<u64>,
     ) -> Self {
-        let mut members: Vec<Option<Member<C>>> = (0..order.node_count()).map(|_| None).collect();
+        let mut members: Vec<Option<RunNode<C>>> = (0..order.node_count()).map(|_| None).collect();
         let mut targets = Vec::new();
         for (node, course) in courses {
             targets.push(node);
             members[node.index()] =
-                Some(Member { course, began: None, ended: None, outcome: None, let_go: false });
+                Some(RunNode { course, began: None, ended: None, outcome: None, let_go: false });
         }
         Self {
             order,
@@ -290,7 +290,7 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
                 self.counts.open -= 1;
             }
         }
-        let is_open = |node: &NodeId| self.members[node.index()].as_ref().is_some_and(Member::is_open);
+        let is_open = |node: &NodeId| self.members[node.index()].as_ref().is_some_and(RunNode::is_open);
         self.desk.queues.values_mut().for_each(|queue| queue.retain(|node| is_open(node)));
     }
 

@@ -16,7 +16,7 @@ mod word;
 mod write;
 
 pub use compare::{Drift, conflicts, drift, states_the_same};
-pub use groups::{At, Edge, Group, Member, Sequence};
+pub use groups::{At, Edge, Group, GroupMember, Sequence};
 pub use json::{Document, from_json};
 pub use parser::{lists_subsystems, parse, parse_leniently, parse_subsystems};
 pub use relations::{Form, Process};

@@ -165,7 +165,8 @@ fn read_patch(table: &Table<'_>, base: Option<&Profile>) -> Patch {
 
 fn read_power(table: &Table<'_>, base: Option<&dyn PowerDriver>) -> PowerPatch {
     let timeout = table.limit("timeout");
-    let word = table.word_or("driver", &DRIVERS.map(|driver| driver.word), base.map(PowerDriver::word));
+    let words: Vec<&str> = DRIVERS.iter().map(|driver| driver.word).collect();
+    let word = table.word_or("driver", &words, base.map(PowerDriver::word));
     let driver = match DRIVERS.iter().find(|driver| Some(driver.word) == word) {
         Some(driver) => (driver.read)(table, base),
         None => {

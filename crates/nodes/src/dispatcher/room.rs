@@ -11,14 +11,14 @@ const FEW: usize = 16;
 
 /// How many processes and probes there may be at once.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct ProcessRoom {
     pub(super) processes: usize,
     pub(super) probes: usize,
     /// What people should know of it.
     pub(super) warning: Option<String>,
 }
 
-impl Room {
+impl ProcessRoom {
     /// Returns the room for so many processes, or for as many as there can be.
     pub(super) fn for_fanout(fanout: usize) -> Self {
         let limit = descriptors::at_least(SPARE + fanout.saturating_mul(A_CHILD) + MOST);

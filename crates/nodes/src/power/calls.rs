@@ -3,7 +3,7 @@
 //! How a program is called and what it answers is its driver's ([`PowerDriver`]).
 
 use super::bmc_ping::{Admission, BmcPings};
-use super::confirm::{Confirmation, Timer};
+use super::confirm::{ConfirmTimer, Confirmation};
 use super::controllers::Controllers;
 use super::unknown::Unknowns;
 use super::{PowerDriver, wanted, without_effect};
@@ -54,7 +54,7 @@ pub(super) struct PowerCall {
 #[derive(Debug)]
 pub(crate) struct PowerCalls {
     pub(super) calls: HashMap<ChildId, PowerCall>,
-    pub(super) timers: Agenda<Timer>,
+    pub(super) timers: Agenda<ConfirmTimer>,
     pub(super) controllers: Controllers,
     pub(super) pings: BmcPings,
     pub(super) unknowns: Unknowns,
@@ -145,14 +145,14 @@ impl PowerCalls {
             let at = runtime.an_interval_from_now(first);
             match purpose {
                 CallPurpose::Act(task) if wanted(task).is_some() && runtime.profile(first).reads_power() => {
-                    self.timers.push(at, Timer::LookAfter(id));
+                    self.timers.push(at, ConfirmTimer::LookAfter(id));
                 }
                 CallPurpose::Act(_) => {}
                 CallPurpose::ReadPower
                 | CallPurpose::Probe
                 | CallPurpose::LookAfter(_)
                 | CallPurpose::Confirm(_) => {
-                    self.timers.push(at, Timer::Split(id));
+                    self.timers.push(at, ConfirmTimer::Split(id));
                 }
             }
         }
@@ -361,9 +361,9 @@ impl Driver for PowerCalls {
         let now = Instant::now();
         while let Some(timer) = self.timers.take_due(now) {
             match timer {
-                Timer::LookAfter(id) => self.look_after(runtime, id),
-                Timer::Split(id) => self.split(runtime, id),
-                Timer::ConfirmAgain(confirmation, nodes) => self.confirm(runtime, confirmation, nodes),
+                ConfirmTimer::LookAfter(id) => self.look_after(runtime, id),
+                ConfirmTimer::Split(id) => self.split(runtime, id),
+                ConfirmTimer::ConfirmAgain(confirmation, nodes) => self.confirm(runtime, confirmation, nodes),
             }
         }
         for (task, node) in self.pings.take_decided() {

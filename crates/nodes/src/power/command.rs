@@ -2,7 +2,7 @@
 //!
 //! They are believed: an exit status of 0 switched the power. A status prints `NODE: on` or `NODE: off`.
 
-use super::driver::{Entry, PowerDriver, before};
+use super::driver::{PowerDriver, PowerEntry, before};
 use super::lines::{is_answer, power_lines};
 use crate::roster::Member;
 use crate::template::{Reach, Template};
@@ -12,7 +12,7 @@ use orderly_plan::drivers::{FailureKind, Power, Task};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: PowerEntry = PowerEntry {
     word: "command",
     keys: &["on", "off", "reset", "status"],
     read: |table, base| read(table, before(base)),

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 /// What is to be done later with a call.
 #[derive(Debug)]
-pub(super) enum Timer {
+pub(super) enum ConfirmTimer {
     LookAfter(ChildId),
     Split(ChildId),
     ConfirmAgain(Confirmation, Vec<NodeId>),
@@ -55,8 +55,8 @@ impl PowerCalls {
 
     fn look_after_later(&mut self, runtime: &Runtime, id: ChildId, node: NodeId) {
         // The parts of a look end one by one, and one next look is enough.
-        if !self.timers.iter().any(|timer| matches!(timer, Timer::LookAfter(of) if *of == id)) {
-            self.timers.push(runtime.an_interval_from_now(node), Timer::LookAfter(id));
+        if !self.timers.iter().any(|timer| matches!(timer, ConfirmTimer::LookAfter(of) if *of == id)) {
+            self.timers.push(runtime.an_interval_from_now(node), ConfirmTimer::LookAfter(id));
         }
     }
 
@@ -110,7 +110,7 @@ impl PowerCalls {
             // Whether it had an effect was not found out: it was not waited for.
             runtime.fail_all(task, waiting, &unjudged(task));
         } else {
-            let again = Timer::ConfirmAgain(confirmation, waiting);
+            let again = ConfirmTimer::ConfirmAgain(confirmation, waiting);
             self.timers.push(runtime.an_interval_from_now(first), again);
         }
     }
@@ -118,7 +118,7 @@ impl PowerCalls {
     /// Answers for the nodes of calls that are over and not judged yet.
     pub(super) fn give_up_confirming(&mut self, runtime: &mut Runtime) {
         for timer in self.timers.take_all() {
-            if let Timer::ConfirmAgain(Confirmation { task, .. }, nodes) = timer {
+            if let ConfirmTimer::ConfirmAgain(Confirmation { task, .. }, nodes) = timer {
                 runtime.fail_all(task, nodes, &unjudged(task));
             }
         }
@@ -131,7 +131,7 @@ impl PowerCalls {
             return;
         };
         if runtime.room() < 2 {
-            self.timers.push(runtime.an_interval_from_now(call.nodes[0]), Timer::Split(id));
+            self.timers.push(runtime.an_interval_from_now(call.nodes[0]), ConfirmTimer::Split(id));
             return;
         }
         let Some(call) = self.calls.remove(&id) else { return };

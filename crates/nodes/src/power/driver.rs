@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A power driver, as `[power]` names it.
-pub(crate) struct Entry {
+pub(crate) struct PowerEntry {
     /// The word of `driver`.
     pub(crate) word: &'static str,
     /// Its keys beside `driver` and `timeout`.

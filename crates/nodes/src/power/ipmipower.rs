@@ -1,6 +1,6 @@
 //! `driver = "ipmipower"`: one process for all controllers.
 
-use super::driver::{Entry, PowerDriver, before};
+use super::driver::{PowerDriver, PowerEntry, before};
 use super::ipmi::{self, Ipmi, bmc, classify, classify_words};
 use crate::roster::Member;
 use crate::template::Reach;
@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: PowerEntry = PowerEntry {
     word: "ipmipower",
     keys: ipmi::KEYS,
     read: |table, base| {

@@ -1,6 +1,6 @@
 //! `driver = "ipmitool"`: a process for each controller.
 
-use super::driver::{Entry, PowerDriver, before};
+use super::driver::{PowerDriver, PowerEntry, before};
 use super::ipmi::{self, Ipmi, bmc};
 use crate::roster::Member;
 use crate::template::Reach;
@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: PowerEntry = PowerEntry {
     word: "ipmitool",
     keys: ipmi::KEYS,
     read: |table, base| {

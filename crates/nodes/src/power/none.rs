@@ -1,6 +1,6 @@
 //! `driver = "none"`: power is neither switched nor read.
 
-use super::driver::{Entry, PowerDriver};
+use super::driver::{PowerDriver, PowerEntry};
 use crate::roster::Member;
 use crate::template::Reach;
 use orderly_exec::job::{Ended, Job};
@@ -8,7 +8,8 @@ use orderly_plan::drivers::{Power, Task};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) const ENTRY: Entry = Entry { word: "none", keys: &[], read: |_, _| Some(Arc::new(NoPower)) };
+pub(super) const ENTRY: PowerEntry =
+    PowerEntry { word: "none", keys: &[], read: |_, _| Some(Arc::new(NoPower)) };
 
 /// No power driver.
 #[derive(Debug, Clone, Copy)]

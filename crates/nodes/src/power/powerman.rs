@@ -1,6 +1,6 @@
 //! `driver = "powerman"`: one call of its client for all nodes, which powermand knows by name.
 
-use super::driver::{Entry, Listing, PowerDriver, before};
+use super::driver::{Listing, PowerDriver, PowerEntry, before};
 use super::lines::power_lines;
 use crate::roster::Member;
 use crate::template::{Reach, fold};
@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: PowerEntry = PowerEntry {
     word: "powerman",
     keys: &["program", "host"],
     read: |table, base| Some(Arc::new(Powerman::read(table, before(base)))),

@@ -1,6 +1,6 @@
 //! `driver = "simulator"`: power of imagined nodes, which the simulator answers for without a call.
 
-use super::driver::{Entry, PowerDriver};
+use super::driver::{PowerDriver, PowerEntry};
 use crate::roster::Member;
 use crate::template::Reach;
 use orderly_exec::job::{Ended, Job};
@@ -8,8 +8,8 @@ use orderly_plan::drivers::{Power, Task};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) const ENTRY: Entry =
-    Entry { word: "simulator", keys: &[], read: |_, _| Some(Arc::new(SimulatedPower)) };
+pub(super) const ENTRY: PowerEntry =
+    PowerEntry { word: "simulator", keys: &[], read: |_, _| Some(Arc::new(SimulatedPower)) };
 
 #[derive(Debug, Clone, Copy)]
 struct SimulatedPower;

@@ -2,7 +2,7 @@
 //! was made.
 
 use super::ProbeDriver;
-use super::debounce::{Debouncer, Verdict};
+use super::debounce::{Debounced, Debouncer};
 use super::tcp::{Met, Prober, Question};
 use crate::agenda::Agenda;
 use crate::driver::{Begun, Driver, DriverKind};
@@ -65,8 +65,8 @@ impl ProbeCalls {
                 }
             }
             match self.debouncers[node.index()].take(reading, runtime.profile(node).probe.stable) {
-                Verdict::Answer(probe) => runtime.answer(Event::Probe(node, probe)),
-                Verdict::AskAgain => self.again.push(runtime.an_interval_from_now(node), node),
+                Debounced::Answer(probe) => runtime.answer(Event::Probe(node, probe)),
+                Debounced::AskAgain => self.again.push(runtime.an_interval_from_now(node), node),
             }
         }
     }

@@ -55,7 +55,7 @@ impl Met {
 }
 
 #[derive(Debug)]
-enum Stage {
+enum ProbeStage {
     Resolving,
     Connecting,
     /// Connected; the first words are waited for.
@@ -67,7 +67,7 @@ struct Attempt {
     node: NodeId,
     port: u16,
     banner: String,
-    stage: Stage,
+    stage: ProbeStage,
     socket: Option<OwnedFd>,
     address: String,
 }
@@ -171,7 +171,7 @@ impl Prober {
             node: question.node,
             port: question.port,
             banner: question.banner.to_owned(),
-            stage: Stage::Resolving,
+            stage: ProbeStage::Resolving,
             socket: None,
             address: question.address.to_owned(),
         };
@@ -226,9 +226,9 @@ impl Prober {
             self.deadlines.pop();
             if let Some(attempt) = self.attempts.remove(&id) {
                 self.answers.push(match attempt.stage {
-                    Stage::Connecting => Met::known(attempt.node, Probe::Down),
-                    Stage::Listening => attempt.without_banner("takes the connection and says nothing"),
-                    Stage::Resolving => {
+                    ProbeStage::Connecting => Met::known(attempt.node, Probe::Down),
+                    ProbeStage::Listening => attempt.without_banner("takes the connection and says nothing"),
+                    ProbeStage::Resolving => {
                         let said = format!("the resolver does not answer for {}", attempt.address);
                         Met::unknown(attempt.node, said)
                     }
@@ -255,7 +255,7 @@ impl Prober {
                 self.connected(children, id, attempt);
             }
             Ok(Dialled::UnderWay(socket)) => {
-                attempt.stage = Stage::Connecting;
+                attempt.stage = ProbeStage::Connecting;
                 attempt.socket = Some(socket);
                 self.watch(children, id, attempt, Writable::Yes);
             }
@@ -267,10 +267,10 @@ impl Prober {
     fn go_on(&mut self, children: &mut Children, id: u64, attempt: Attempt) {
         let Some(socket) = &attempt.socket else { return };
         match attempt.stage {
-            Stage::Listening => {
+            ProbeStage::Listening => {
                 self.answers.push(attempt.judge_banner(socket));
             }
-            Stage::Connecting | Stage::Resolving => match getsockopt(socket, SocketError) {
+            ProbeStage::Connecting | ProbeStage::Resolving => match getsockopt(socket, SocketError) {
                 Ok(0) => self.connected(children, id, attempt),
                 Ok(error) => self.answers.push(attempt.judge(Errno::from_raw(error))),
                 Err(error) => self.answers.push(attempt.judge(error)),
@@ -282,7 +282,7 @@ impl Prober {
         if attempt.banner.is_empty() {
             self.answers.push(Met::known(attempt.node, Probe::Up));
         } else {
-            attempt.stage = Stage::Listening;
+            attempt.stage = ProbeStage::Listening;
             self.watch(children, id, attempt, Writable::No);
         }
     }

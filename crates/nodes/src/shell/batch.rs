@@ -5,7 +5,7 @@
 
 use super::calls::probe_line;
 use super::remote::{CommandLine, RemoteCommands, unsaid};
-use super::{BatchCall, OutputParser, Parallel, Verdict};
+use super::{BatchCall, NodeVerdict, OutputParser, Parallel};
 use super::{draw_mark, failure_on_one, job, met_nobody, quote, target, unless_self, wrap};
 use crate::agenda::Agenda;
 use crate::boot;
@@ -69,7 +69,7 @@ struct Batch {
     left: usize,
     is_watched: bool,
     /// Readings of a probe that are handed over together, or nodes would become ready one by one.
-    held: Vec<(usize, Verdict)>,
+    held: Vec<(usize, NodeVerdict)>,
     is_to_release: bool,
     /// It was told to end because everything was.
     told: bool,
@@ -77,7 +77,7 @@ struct Batch {
 
 /// What is to be done later with a call.
 #[derive(Debug, Clone, Copy)]
-enum Timer {
+enum BatchTimer {
     /// Its time may be up, as a whole or for some of its nodes.
     Look(ChildId),
     /// What was read so far is handed over: one node that hangs holds the others for so long and no longer.
@@ -91,7 +91,7 @@ pub(super) struct Batches {
     running: HashMap<ChildId, Batch>,
     /// When nodes of a profile may be probed again.
     next_probe: HashMap<u32, Instant>,
-    timers: Agenda<Timer>,
+    timers: Agenda<BatchTimer>,
 }
 
 impl Batches {
@@ -135,8 +135,8 @@ impl Batches {
     pub(super) fn do_due(&mut self, runtime: &mut Runtime, remote: &RemoteCommands, now: Instant) {
         while let Some(timer) = self.timers.take_due(now) {
             match timer {
-                Timer::Look(id) => self.look(runtime, id),
-                Timer::Release(id) => self.release(runtime, id),
+                BatchTimer::Look(id) => self.look(runtime, id),
+                BatchTimer::Release(id) => self.release(runtime, id),
             }
         }
         while runtime.has_room()
@@ -243,7 +243,7 @@ impl Batches {
         batch.answer(runtime, verdicts);
     }
 
-    fn take_verdicts(&mut self, runtime: &mut Runtime, id: ChildId, verdicts: Vec<(usize, Verdict)>) {
+    fn take_verdicts(&mut self, runtime: &mut Runtime, id: ChildId, verdicts: Vec<(usize, NodeVerdict)>) {
         let Some(batch) = self.running.get_mut(&id) else { return };
         batch.left = batch.left.saturating_sub(verdicts.len());
         let was_last = batch.left == 0 && !verdicts.is_empty();
@@ -253,7 +253,7 @@ impl Batches {
             batch.answer(runtime, all);
         } else if !batch.held.is_empty() && !std::mem::replace(&mut batch.is_to_release, true) {
             let hold = batch.members.first().map(|member| runtime.profile(member.node).probe.interval / 2);
-            self.timers.push(Instant::now() + hold.unwrap_or_default(), Timer::Release(id));
+            self.timers.push(Instant::now() + hold.unwrap_or_default(), BatchTimer::Release(id));
         }
         let due = if was_last {
             Instant::now().checked_add(LINGER)
@@ -262,7 +262,7 @@ impl Batches {
         };
         if let Some(due) = due {
             batch.is_watched = true;
-            self.timers.push(due, Timer::Look(id));
+            self.timers.push(due, BatchTimer::Look(id));
         }
     }
 
@@ -310,7 +310,7 @@ impl Batches {
 }
 
 impl Batch {
-    fn answer(&self, runtime: &mut Runtime, verdicts: Vec<(usize, Verdict)>) {
+    fn answer(&self, runtime: &mut Runtime, verdicts: Vec<(usize, NodeVerdict)>) {
         for (at, verdict) in verdicts {
             let Some(&member) = self.members.get(at) else { continue };
             let (before, after) = &self.shown;
@@ -333,7 +333,7 @@ impl Batch {
 
 impl Work {
     /// Returns why a command that ran to its end did not do what it is for.
-    fn failure(&self, shown: &str, verdict: &Verdict) -> Option<Failure> {
+    fn failure(&self, shown: &str, verdict: &NodeVerdict) -> Option<Failure> {
         match self {
             // The caller looks at the status itself.
             Self::Command(_) => None,
@@ -401,7 +401,7 @@ fn answer(runtime: &mut Runtime, work: &Work, member: BatchMember, result: Resul
 
 /// A command that fails was run by somebody, and ssh may be turned away by somebody: such a node is
 /// neither up nor down. Only where nobody took the connection it is down.
-fn probe_reading(verdict: &Verdict) -> Probe {
+fn probe_reading(verdict: &NodeVerdict) -> Probe {
     if !verdict.lost && verdict.ended.succeeded() {
         Probe::Up
     } else if verdict.lost && met_nobody(&verdict.ended) {

@@ -1,6 +1,6 @@
 //! What the end of a command on a node means: it failed, was lost on the way, or met nobody.
 
-use super::output_parser::Verdict;
+use super::output_parser::NodeVerdict;
 use super::wrapper::{self, LOST};
 use orderly_exec::job::{Ended, Ending, show};
 use orderly_plan::drivers::{Failure, FailureKind, Teller};
@@ -73,7 +73,7 @@ pub(crate) fn failure(argv: &[OsString], ended: &Ended) -> Failure {
 
 /// Returns why a command for many nodes did not succeed on one of them; `shown` is how it would be
 /// typed for that one.
-pub(crate) fn failure_on_one(shown: &str, verdict: &Verdict) -> Failure {
+pub(crate) fn failure_on_one(shown: &str, verdict: &NodeVerdict) -> Failure {
     let kind = match verdict.ended.ending {
         Ending::TimedOut | Ending::Unkillable => FailureKind::TimedOut,
         Ending::NotStarted => FailureKind::NotStarted,

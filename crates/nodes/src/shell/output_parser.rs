@@ -23,7 +23,7 @@ const WORDS: usize = 2 * 1024;
 
 /// How the command ended on a node, in the words of a process of its own.
 #[derive(Debug)]
-pub(crate) struct Verdict {
+pub(crate) struct NodeVerdict {
     pub(crate) ended: Ended,
     /// It is not known how the command ended: it was never begun, or the node was lost on the way.
     pub(crate) lost: bool,
@@ -105,7 +105,7 @@ impl OutputParser {
     }
 
     /// Takes what was said; returns the nodes of which all is known now, each with its verdict.
-    pub(crate) fn hear(&mut self, said: &ChildOutput) -> Vec<(usize, Verdict)> {
+    pub(crate) fn hear(&mut self, said: &ChildOutput) -> Vec<(usize, NodeVerdict)> {
         let mut touched = Vec::new();
         // stdout first: a node's mark was printed before the program told of its end.
         for line in self.stdout.take(&said.stdout) {
@@ -124,7 +124,7 @@ impl OutputParser {
     }
 
     /// Returns the nodes whose command began more than `limit` ago and is not heard to have ended.
-    pub(crate) fn late(&mut self, limit: Duration, now: Instant) -> Vec<(usize, Verdict)> {
+    pub(crate) fn late(&mut self, limit: Duration, now: Instant) -> Vec<(usize, NodeVerdict)> {
         let is_late = |heard: &Heard| {
             !heard.judged && heard.begun.is_some_and(|begun| now.saturating_duration_since(begun) >= limit)
         };
@@ -139,7 +139,7 @@ impl OutputParser {
     }
 
     /// Returns the verdict on every node that is left when the program is over, with its last words.
-    pub(crate) fn end(&mut self, ending: Ending, words: &[u8]) -> Vec<(usize, Verdict)> {
+    pub(crate) fn end(&mut self, ending: Ending, words: &[u8]) -> Vec<(usize, NodeVerdict)> {
         push_last(&mut self.words, words);
         // A program that reached nobody at all does not work.
         let useless = !matches!(ending, Ending::Exited(0) | Ending::TimedOut | Ending::Unkillable)
@@ -148,7 +148,7 @@ impl OutputParser {
         left.into_iter().map(|at| (at, self.close_left(at, ending, useless))).collect()
     }
 
-    fn close_left(&mut self, at: usize, ending: Ending, useless: bool) -> Verdict {
+    fn close_left(&mut self, at: usize, ending: Ending, useless: bool) -> NodeVerdict {
         let heard = &mut self.nodes[at];
         // Only its last words are missing.
         if let Some(status) = heard.status {
@@ -167,7 +167,7 @@ impl OutputParser {
         self.close(at, ending, true)
     }
 
-    fn judge(&mut self, at: usize) -> Option<Verdict> {
+    fn judge(&mut self, at: usize) -> Option<NodeVerdict> {
         let heard = &self.nodes[at];
         if heard.judged {
             return None;
@@ -190,7 +190,7 @@ impl OutputParser {
         }
     }
 
-    fn close(&mut self, at: usize, ending: Ending, lost: bool) -> Verdict {
+    fn close(&mut self, at: usize, ending: Ending, lost: bool) -> NodeVerdict {
         let heard = &mut self.nodes[at];
         heard.judged = true;
         let ended = Ended {
@@ -200,7 +200,7 @@ impl OutputParser {
             truncated: heard.truncated,
             took: heard.begun.unwrap_or(self.began).elapsed(),
         };
-        Verdict { ended, lost }
+        NodeVerdict { ended, lost }
     }
 
     fn hear_stdout(&mut self, line: &[u8]) -> Option<usize> {
@@ -347,7 +347,7 @@ mod tests {
     }
 
     /// A verdict in short: place, ending, whether lost, stdout, last words.
-    fn short(verdicts: Vec<(usize, Verdict)>) -> Vec<(usize, String, bool, String, String)> {
+    fn short(verdicts: Vec<(usize, NodeVerdict)>) -> Vec<(usize, String, bool, String, String)> {
         verdicts
             .into_iter()
             .map(|(at, verdict)| {

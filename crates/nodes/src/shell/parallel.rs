@@ -155,7 +155,7 @@ fn command_words(parallel: &Parallel, line: &str) -> Vec<String> {
         number: None,
         address: "\u{1}".into(),
         groups: Vec::new(),
-        kind: crate::roster::Kind::Node,
+        kind: crate::roster::MemberKind::Node,
         bmc: None,
     };
     let words = run.fill(&[&hole], line);

@@ -1,8 +1,8 @@
 //! The simulation of a cluster, as `[simulator]` and the drivers' abilities say.
 
-use super::{Condition, Initial, Nature, Simulation};
+use super::{Initial, Nature, NodeState, Simulation};
 use crate::config::Cluster;
-use crate::roster::Kind;
+use crate::roster::MemberKind;
 use crate::wiring::Wiring;
 use orderly_plan::drivers::NodeId;
 use std::time::Duration;
@@ -18,8 +18,10 @@ impl Simulation {
             .map(|member| {
                 let name = member.name.as_str();
                 let (boot, halt) = match member.kind {
-                    Kind::Node => (settings.time(name, settings.boot), settings.time(name, settings.halt)),
-                    Kind::Unit => (Duration::ZERO, Duration::ZERO),
+                    MemberKind::Node => {
+                        (settings.time(name, settings.boot), settings.time(name, settings.halt))
+                    }
+                    MemberKind::Unit => (Duration::ZERO, Duration::ZERO),
                 };
                 let mut nature = Nature::sound(boot, halt);
                 nature.latency = settings.latency;
@@ -31,8 +33,8 @@ impl Simulation {
                     nature.fail();
                 }
                 let condition = match initial {
-                    Initial::Off => Condition::Off,
-                    Initial::Up => Condition::Up,
+                    Initial::Off => NodeState::Off,
+                    Initial::Up => NodeState::Up,
                 };
                 (nature, condition)
             })

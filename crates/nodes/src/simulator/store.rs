@@ -1,6 +1,6 @@
 //! The file in which a simulated world outlives its process.
 
-use super::world::{Condition, Then, World};
+use super::world::{NodeState, Then, World};
 use anyhow::Context;
 use orderly_exec::files::{self, Found};
 use orderly_exec::status::{OrStatus, Status, fail};
@@ -19,13 +19,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[serde(deny_unknown_fields)]
 struct File {
     format: String,
-    nodes: BTreeMap<String, Entry>,
+    nodes: BTreeMap<String, StoredNode>,
 }
 
 /// A node in the file; `until` is in milliseconds since 1970, none is never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, tag = "condition", rename_all = "snake_case")]
-enum Entry {
+enum StoredNode {
     Off,
     Booting { until: Option<u64> },
     Up,
@@ -129,12 +129,12 @@ fn milliseconds(until: Option<Duration>) -> Option<u64> {
     until.map(|until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn entry(condition: Condition) -> Entry {
+fn entry(condition: NodeState) -> StoredNode {
     match condition {
-        Condition::Off => Entry::Off,
-        Condition::Booting { until } => Entry::Booting { until: milliseconds(until) },
-        Condition::Up => Entry::Up,
-        Condition::Halting { until, then } => Entry::Halting {
+        NodeState::Off => StoredNode::Off,
+        NodeState::Booting { until } => StoredNode::Booting { until: milliseconds(until) },
+        NodeState::Up => StoredNode::Up,
+        NodeState::Halting { until, then } => StoredNode::Halting {
             until: milliseconds(until),
             then: match then {
                 Then::Off => EntryThen::Off,
@@ -142,17 +142,17 @@ fn entry(condition: Condition) -> Entry {
                 Then::Boots => EntryThen::Boots,
             },
         },
-        Condition::Halted => Entry::Halted,
+        NodeState::Halted => StoredNode::Halted,
     }
 }
 
-fn condition(entry: Entry) -> Condition {
+fn condition(entry: StoredNode) -> NodeState {
     let time = |until: Option<u64>| until.map(Duration::from_millis);
     match entry {
-        Entry::Off => Condition::Off,
-        Entry::Booting { until } => Condition::Booting { until: time(until) },
-        Entry::Up => Condition::Up,
-        Entry::Halting { until, then } => Condition::Halting {
+        StoredNode::Off => NodeState::Off,
+        StoredNode::Booting { until } => NodeState::Booting { until: time(until) },
+        StoredNode::Up => NodeState::Up,
+        StoredNode::Halting { until, then } => NodeState::Halting {
             until: time(until),
             then: match then {
                 EntryThen::Off => Then::Off,
@@ -160,6 +160,6 @@ fn condition(entry: Entry) -> Condition {
                 EntryThen::Boots => Then::Boots,
             },
         },
-        Entry::Halted => Condition::Halted,
+        StoredNode::Halted => NodeState::Halted,
     }
 }

@@ -20,7 +20,7 @@ fn begin(drivers: &mut Simulation, task: Task, nodes: &[u32]) {
 
 #[test]
 fn a_node_boots_and_halts_on_the_virtual_clock_in_an_instant() {
-    let mut drivers = Simulation::imagine(vec![(sound(), Condition::Off)]);
+    let mut drivers = Simulation::imagine(vec![(sound(), NodeState::Off)]);
     let node = NodeId(0);
     begin(&mut drivers, Task::PowerOn, &[0]);
     assert_eq!(drivers.next(None), [Event::Ended(node, Task::PowerOn, Ok(()))]);
@@ -35,32 +35,32 @@ fn a_node_boots_and_halts_on_the_virtual_clock_in_an_instant() {
     begin(&mut drivers, halt, &[0]);
     assert_eq!(drivers.next(None), [Event::Ended(node, halt, Ok(()))]);
     drivers.next(Some(20 * SECOND));
-    let deeds: Vec<(u128, What)> =
+    let deeds: Vec<(u128, DeedKind)> =
         drivers.deeds().into_iter().map(|deed| (deed.at.as_millis(), deed.what)).collect();
-    assert!(deeds.contains(&(3100, What::Became(Condition::Up))), "{deeds:?}");
-    assert!(deeds.contains(&(5400, What::Became(Condition::Off))), "{deeds:?}");
-    assert!(!deeds.iter().any(|(_, what)| *what == What::Crashed));
+    assert!(deeds.contains(&(3100, DeedKind::Became(NodeState::Up))), "{deeds:?}");
+    assert!(deeds.contains(&(5400, DeedKind::Became(NodeState::Off))), "{deeds:?}");
+    assert!(!deeds.iter().any(|(_, what)| *what == DeedKind::Crashed));
 }
 
 #[test]
 fn power_taken_from_a_running_node_is_noted_as_a_crash() {
-    let mut drivers = Simulation::imagine(vec![(sound(), Condition::Up), (sound(), Condition::Halted)]);
+    let mut drivers = Simulation::imagine(vec![(sound(), NodeState::Up), (sound(), NodeState::Halted)]);
     begin(&mut drivers, Task::PowerOff, &[0, 1]);
     drivers.next(None);
     let crashed: Vec<NodeId> =
-        drivers.deeds().iter().filter(|deed| deed.what == What::Crashed).map(|deed| deed.node).collect();
+        drivers.deeds().iter().filter(|deed| deed.what == DeedKind::Crashed).map(|deed| deed.node).collect();
     assert_eq!(crashed, [NodeId(0)]);
 }
 
 #[test]
 fn failures_end_after_their_times_and_hangs_at_the_limit() {
     let mut hung = sound();
-    hung.power = Answer::Hangs;
+    hung.power = SimulatedAnswer::Hangs;
     let mut failing = sound();
-    failing.power = Answer::Fails(FailureKind::Unreachable, 1);
+    failing.power = SimulatedAnswer::Fails(FailureKind::Unreachable, 1);
     let mut deaf = sound();
-    deaf.power = Answer::Ignores;
-    let natures = [hung, failing, deaf].map(|nature| (nature, Condition::Off)).to_vec();
+    deaf.power = SimulatedAnswer::Ignores;
+    let natures = [hung, failing, deaf].map(|nature| (nature, NodeState::Off)).to_vec();
     let mut drivers = Simulation::imagine(natures);
     begin(&mut drivers, Task::PowerOn, &[0, 1, 2]);
     let kind = |event: &Event| {
@@ -73,13 +73,13 @@ fn failures_end_after_their_times_and_hangs_at_the_limit() {
     assert_eq!(drivers.next(None).iter().map(kind).collect::<Vec<_>>(), [(1, None)]);
     assert_eq!(drivers.next(None).iter().map(kind).collect::<Vec<_>>(), [(0, Some(FailureKind::TimedOut))]);
     assert_eq!(drivers.now(), 60 * SECOND);
-    assert_eq!(drivers.world().condition(NodeId(2)), Condition::Off);
+    assert_eq!(drivers.world().condition(NodeId(2)), NodeState::Off);
     assert_eq!(drivers.next(None), [], "nothing will ever happen, and that is said without waiting");
 }
 
 #[test]
 fn what_was_begun_is_answered_for_when_everything_ends() {
-    let mut drivers = Simulation::imagine(vec![(sound(), Condition::Off), (sound(), Condition::Up)]);
+    let mut drivers = Simulation::imagine(vec![(sound(), NodeState::Off), (sound(), NodeState::Up)]);
     drivers.interrupt_at(Duration::from_millis(50), 2);
     begin(&mut drivers, Task::PowerOn, &[0]);
     begin(&mut drivers, Task::Probe, &[1]);
@@ -90,10 +90,10 @@ fn what_was_begun_is_answered_for_when_everything_ends() {
     assert!(heard.iter().any(
         |event| matches!(event, Event::Ended(_, _, Err(failure)) if failure.kind == FailureKind::Ended)
     ));
-    assert_eq!(drivers.world().condition(NodeId(0)), Condition::Off);
+    assert_eq!(drivers.world().condition(NodeId(0)), NodeState::Off);
 }
 
-fn real(path: &Path, condition: Condition) -> anyhow::Result<Simulation> {
+fn real(path: &Path, condition: NodeState) -> anyhow::Result<Simulation> {
     let children = Children::new(Signals::listen()?)?;
     let nature = Nature { latency: Duration::from_millis(1), ..Nature::sound(SECOND / 10, SECOND / 10) };
     let natures = vec![(nature.clone(), condition), (nature, condition)];
@@ -106,17 +106,17 @@ fn the_world_goes_on_from_one_run_to_the_next() {
     let _alone = crate::ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state/world.json");
-    let mut first = real(&path, Condition::Off).unwrap();
+    let mut first = real(&path, NodeState::Off).unwrap();
     begin(&mut first, Task::PowerOn, &[0]);
     assert_eq!(first.next(None).len(), 1);
     // A second run at the same time changes another node; neither forgets the other.
-    let mut second = real(&path, Condition::Off).unwrap();
+    let mut second = real(&path, NodeState::Off).unwrap();
     begin(&mut second, Task::PowerOn, &[1]);
     assert_eq!(second.next(None).len(), 1);
     second.save().unwrap();
     first.save().unwrap();
     drop((first, second));
-    let mut third = real(&path, Condition::Off).unwrap();
+    let mut third = real(&path, NodeState::Off).unwrap();
     let until = third.now() + SECOND / 5;
     assert_eq!(third.next(Some(until)), []);
     begin(&mut third, Task::Probe, &[0, 1]);
@@ -127,9 +127,9 @@ fn the_world_goes_on_from_one_run_to_the_next() {
     assert_eq!(heard, [0, 1].map(|node| Event::Probe(NodeId(node), Probe::Up)));
     drop(third);
     std::fs::write(&path, "{\"format\":\"orderly-simulator/2\",\"nodes\":{}}").unwrap();
-    assert!(real(&path, Condition::Off).is_err());
+    assert!(real(&path, NodeState::Off).is_err());
     std::fs::write(&path, "half a file").unwrap();
-    assert!(format!("{:#}", real(&path, Condition::Off).unwrap_err()).contains("remove it"));
+    assert!(format!("{:#}", real(&path, NodeState::Off).unwrap_err()).contains("remove it"));
 }
 
 proptest! {
@@ -140,8 +140,8 @@ proptest! {
         end_at in prop::option::of(0usize..60),
         fanout in 1usize..5,
     ) {
-        let mut natures: Vec<(Nature, Condition)> = vec![(sound(), Condition::Off); 4];
-        natures[1].0.power = Answer::Hangs;
+        let mut natures: Vec<(Nature, NodeState)> = vec![(sound(), NodeState::Off); 4];
+        natures[1].0.power = SimulatedAnswer::Hangs;
         natures[2].0.hang();
         natures[3].0.probe_reads = Reads::OftenUnknown;
         let mut drivers = Simulation::imagine(natures);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// What an imagined node is at the moment. Times are the world's; none is never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
+pub enum NodeState {
     Off,
     Booting {
         until: Option<Duration>,
@@ -28,7 +28,7 @@ pub enum Then {
     Boots,
 }
 
-impl Condition {
+impl NodeState {
     /// Tells whether an operating system runs, so that a loss of power would do harm.
     pub fn is_running(self) -> bool {
         match self {
@@ -40,7 +40,7 @@ impl Condition {
 
 /// How a node takes what it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum SimulatedAnswer {
     Obeys,
     /// Refuses, this many times; then it obeys.
     Fails(FailureKind, u32),
@@ -71,9 +71,9 @@ pub struct Nature {
     /// How long a call takes.
     pub latency: Duration,
     /// Power on, off and reset.
-    pub power: Answer,
+    pub power: SimulatedAnswer,
     /// Commands on the node.
-    pub shell: Answer,
+    pub shell: SimulatedAnswer,
     pub power_reads: Reads,
     pub probe_reads: Reads,
     /// A halted node switches its power off by itself.
@@ -87,8 +87,8 @@ impl Nature {
             boot: Some(boot),
             halt: Some(halt),
             latency: Duration::from_millis(20),
-            power: Answer::Obeys,
-            shell: Answer::Obeys,
+            power: SimulatedAnswer::Obeys,
+            shell: SimulatedAnswer::Obeys,
             power_reads: Reads::Truth,
             probe_reads: Reads::Truth,
             powers_off: true,
@@ -97,8 +97,8 @@ impl Nature {
 
     /// Makes it refuse whatever it is told.
     pub fn fail(&mut self) {
-        self.power = Answer::Fails(FailureKind::Failed, u32::MAX);
-        self.shell = Answer::Fails(FailureKind::Failed, u32::MAX);
+        self.power = SimulatedAnswer::Fails(FailureKind::Failed, u32::MAX);
+        self.shell = SimulatedAnswer::Fails(FailureKind::Failed, u32::MAX);
     }
 
     /// Makes it never come up, and never go down.
@@ -113,17 +113,17 @@ impl Nature {
 pub struct Deed {
     pub at: Duration,
     pub node: NodeId,
-    pub what: What,
+    pub what: DeedKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub enum DeedKind {
     /// A call was begun.
     Begun(Task),
     /// A call took effect.
     Acted(Task),
     /// The node is now this.
-    Became(Condition),
+    Became(NodeState),
     /// Its power was taken away under a running operating system.
     Crashed,
 }
@@ -131,7 +131,7 @@ pub enum What {
 #[derive(Debug, Clone)]
 struct Imagined {
     nature: Nature,
-    condition: Condition,
+    condition: NodeState,
     readings: u32,
     /// How often it booted.
     boots: u32,
@@ -145,7 +145,7 @@ pub struct World {
 }
 
 impl World {
-    pub(crate) fn new(natures: Vec<(Nature, Condition)>) -> Self {
+    pub(crate) fn new(natures: Vec<(Nature, NodeState)>) -> Self {
         let nodes = natures
             .into_iter()
             .map(|(nature, condition)| Imagined { nature, condition, readings: 0, boots: 0 })
@@ -162,12 +162,12 @@ impl World {
     }
 
     /// Returns what a node was when it was last looked at or acted on.
-    pub fn condition(&self, node: NodeId) -> Condition {
+    pub fn condition(&self, node: NodeId) -> NodeState {
         self.nodes[node.index()].condition
     }
 
     /// Returns what a node is at `now`.
-    pub fn condition_at(&mut self, now: Duration, node: NodeId) -> Condition {
+    pub fn condition_at(&mut self, now: Duration, node: NodeId) -> NodeState {
         self.pass(now, node);
         self.condition(node)
     }
@@ -180,11 +180,11 @@ impl World {
         &mut self.nodes[node.index()].nature
     }
 
-    pub(crate) fn set_condition(&mut self, node: NodeId, condition: Condition) {
+    pub(crate) fn set_condition(&mut self, node: NodeId, condition: NodeState) {
         self.nodes[node.index()].condition = condition;
     }
 
-    pub(crate) fn note(&mut self, at: Duration, node: NodeId, what: What) {
+    pub(crate) fn note(&mut self, at: Duration, node: NodeId, what: DeedKind) {
         self.deeds.push(Deed { at, node, what });
     }
 
@@ -203,15 +203,15 @@ impl World {
         let answer = match task {
             Task::PowerOn | Task::PowerOff | Task::Reset => nature.power,
             Task::Run(_) => nature.shell,
-            Task::Probe | Task::ReadPower => Answer::Obeys,
+            Task::Probe | Task::ReadPower => SimulatedAnswer::Obeys,
         };
-        (answer != Answer::Hangs).then_some(nature.latency)
+        (answer != SimulatedAnswer::Hangs).then_some(nature.latency)
     }
 
     pub(crate) fn probe(&mut self, now: Duration, node: NodeId) -> Probe {
         self.pass(now, node);
         // One that hangs on its way down answers still, or it would be taken for down.
-        let up = matches!(self.condition(node), Condition::Up | Condition::Halting { until: None, .. });
+        let up = matches!(self.condition(node), NodeState::Up | NodeState::Halting { until: None, .. });
         match self.read(node, self.nature(node).probe_reads, up) {
             None => Probe::Unknown,
             Some(true) => Probe::Up,
@@ -221,7 +221,7 @@ impl World {
 
     pub(crate) fn power(&mut self, now: Duration, node: NodeId) -> Power {
         self.pass(now, node);
-        let on = self.condition(node) != Condition::Off;
+        let on = self.condition(node) != NodeState::Off;
         match self.read(node, self.nature(node).power_reads, on) {
             None => Power::Unknown,
             Some(true) => Power::On,
@@ -233,7 +233,7 @@ impl World {
     pub(crate) fn boot_id(&mut self, now: Duration, node: NodeId) -> Option<BootId> {
         self.pass(now, node);
         let node = &self.nodes[node.index()];
-        let answers = node.condition == Condition::Up && node.nature.shell == Answer::Obeys;
+        let answers = node.condition == NodeState::Up && node.nature.shell == SimulatedAnswer::Obeys;
         answers.then(|| BootId(node.boots.into()))
     }
 
@@ -252,20 +252,20 @@ impl World {
     pub(crate) fn act(&mut self, now: Duration, node: NodeId, task: Task) -> Result<(), Failure> {
         self.pass(now, node);
         let is_power = !matches!(task, Task::Run(_));
-        if !is_power && self.condition(node) != Condition::Up {
+        if !is_power && self.condition(node) != NodeState::Up {
             let detail = "simulated: nothing answers there";
             return Err(Failure::own(FailureKind::Unreachable, detail));
         }
         let nature = self.nature_mut(node);
         match if is_power { &mut nature.power } else { &mut nature.shell } {
-            Answer::Fails(kind, times @ 1..) => {
+            SimulatedAnswer::Fails(kind, times @ 1..) => {
                 *times -= u32::from(*times < u32::MAX);
                 return Err(Failure::own(*kind, "simulated failure"));
             }
-            Answer::Ignores => return Ok(()),
-            Answer::Obeys | Answer::Fails(_, 0) | Answer::Hangs => {}
+            SimulatedAnswer::Ignores => return Ok(()),
+            SimulatedAnswer::Obeys | SimulatedAnswer::Fails(_, 0) | SimulatedAnswer::Hangs => {}
         }
-        self.note(now, node, What::Acted(task));
+        self.note(now, node, DeedKind::Acted(task));
         self.obey(now, node, task);
         Ok(())
     }
@@ -273,13 +273,13 @@ impl World {
     fn obey(&mut self, now: Duration, node: NodeId, task: Task) {
         let condition = self.condition(node);
         let nature = self.nature(node);
-        let boots = Condition::Booting { until: nature.boot.map(|boot| now + boot) };
-        let halts = |then| Condition::Halting { until: nature.halt.map(|halt| now + halt), then };
+        let boots = NodeState::Booting { until: nature.boot.map(|boot| now + boot) };
+        let halts = |then| NodeState::Halting { until: nature.halt.map(|halt| now + halt), then };
         let halted = if nature.powers_off { Then::Off } else { Then::Halted };
         let next = match task {
-            Task::PowerOn if condition == Condition::Off => boots,
-            Task::PowerOff => Condition::Off,
-            Task::Reset if condition != Condition::Off => boots,
+            Task::PowerOn if condition == NodeState::Off => boots,
+            Task::PowerOff => NodeState::Off,
+            Task::Reset if condition != NodeState::Off => boots,
             Task::Run(RemoteCommand::Halt) => halts(halted),
             Task::Run(RemoteCommand::Restart) => halts(Then::Boots),
             Task::Run(RemoteCommand::Maintenance) => halts(Then::Halted),
@@ -293,19 +293,19 @@ impl World {
         };
         let power_lost = matches!(task, Task::PowerOff | Task::Reset);
         if power_lost && condition.is_running() {
-            self.note(now, node, What::Crashed);
+            self.note(now, node, DeedKind::Crashed);
         }
         self.become_at(now, node, next);
         self.pass(now, node);
     }
 
-    fn become_at(&mut self, at: Duration, node: NodeId, condition: Condition) {
-        if matches!(condition, Condition::Booting { .. }) {
+    fn become_at(&mut self, at: Duration, node: NodeId, condition: NodeState) {
+        if matches!(condition, NodeState::Booting { .. }) {
             self.nodes[node.index()].boots += 1;
         }
         if self.condition(node) != condition {
             self.set_condition(node, condition);
-            self.note(at, node, What::Became(condition));
+            self.note(at, node, DeedKind::Became(condition));
         }
     }
 
@@ -313,22 +313,22 @@ impl World {
     fn pass(&mut self, now: Duration, node: NodeId) {
         loop {
             let (at, next) = match self.condition(node) {
-                Condition::Booting { until: Some(until) } if until <= now => (until, Condition::Up),
-                Condition::Halting { until: Some(until), then } if until <= now => {
+                NodeState::Booting { until: Some(until) } if until <= now => (until, NodeState::Up),
+                NodeState::Halting { until: Some(until), then } if until <= now => {
                     let next = match then {
-                        Then::Off => Condition::Off,
-                        Then::Halted => Condition::Halted,
+                        Then::Off => NodeState::Off,
+                        Then::Halted => NodeState::Halted,
                         Then::Boots => {
-                            Condition::Booting { until: self.nature(node).boot.map(|boot| until + boot) }
+                            NodeState::Booting { until: self.nature(node).boot.map(|boot| until + boot) }
                         }
                     };
                     (until, next)
                 }
-                Condition::Off
-                | Condition::Up
-                | Condition::Halted
-                | Condition::Booting { .. }
-                | Condition::Halting { .. } => return,
+                NodeState::Off
+                | NodeState::Up
+                | NodeState::Halted
+                | NodeState::Booting { .. }
+                | NodeState::Halting { .. } => return,
             };
             self.become_at(at, node, next);
         }

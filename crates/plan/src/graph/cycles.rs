@@ -1,11 +1,11 @@
-//! Where an order leads back to itself: the shortest loop of each tangle, by which people are told of a cycle.
+//! Where an order leads back to itself: the shortest loop of each component, by which people are told of a cycle.
 
-use super::tangle::Tangle;
-use super::{Order, Vertex, What};
+use super::scc::Component;
+use super::{Order, Vertex, VertexKind};
 use petgraph::algo::kosaraju_scc;
 
 impl Order {
-    /// Returns a shortest loop of each tangle, the shortest first; each as the vertices along it,
+    /// Returns a shortest loop of each component, the shortest first; each as the vertices along it,
     /// beginning at the smallest.
     pub fn cycles(&self) -> Vec<Vec<Vertex>> {
         if self.sorted().is_some() {
@@ -14,8 +14,8 @@ impl Order {
         let mut place_of: Vec<Option<u32>> = vec![None; self.vertex_count()];
         let mut loops: Vec<Vec<Vertex>> = kosaraju_scc(&self.graph)
             .iter()
-            .filter_map(|tangle| {
-                let mut members: Vec<Vertex> = tangle
+            .filter_map(|component| {
+                let mut members: Vec<Vertex> = component
                     .iter()
                     .map(|index| Vertex(u32::try_from(index.index()).unwrap_or(u32::MAX)))
                     .filter(|&vertex| !self.is_passed_by(vertex))
@@ -35,13 +35,13 @@ impl Order {
     fn is_passed_by(&self, vertex: Vertex) -> bool {
         let group = |mut beside: Box<dyn Iterator<Item = Vertex> + '_>| match (beside.next(), beside.next()) {
             (Some(one), None) => match self.what(one) {
-                What::Begin(group) | What::End(group) => Some(group),
-                What::Node(_) => None,
+                VertexKind::Begin(group) | VertexKind::End(group) => Some(group),
+                VertexKind::Node(_) => None,
             },
             _ => None,
         };
         let before = group(Box::new(self.leading(vertex)));
-        matches!(self.what(vertex), What::Node(_))
+        matches!(self.what(vertex), VertexKind::Node(_))
             && before.is_some()
             && before == group(Box::new(self.trailing(vertex)))
     }
@@ -55,23 +55,23 @@ impl Order {
         let leads = |place: u32| {
             self.trailing(members[place as usize]).filter_map(move |next| place_of[next.index()])
         };
-        let found = Tangle::new(members.len(), leads).shortest_loop()?;
+        let found = Component::new(members.len(), leads).shortest_loop()?;
         let mut found: Vec<Vertex> = found.iter().map(|&place| members[place as usize]).collect();
         let smallest = (0..found.len()).min_by_key(|&at| found[at]).unwrap_or(0);
         found.rotate_left(smallest);
         Some(found)
     }
 
-    /// Returns for each vertex the number of its tangle: vertices that come before each other share
+    /// Returns for each vertex the number of its component: vertices that come before each other share
     /// one. Without a cycle all numbers differ.
-    pub fn tangles(&self) -> Vec<u32> {
-        let mut tangle_of = vec![0; self.vertex_count()];
-        for (number, tangle) in (0..).zip(kosaraju_scc(&self.graph)) {
-            for index in tangle {
-                tangle_of[index.index()] = number;
+    pub fn components(&self) -> Vec<u32> {
+        let mut component_of = vec![0; self.vertex_count()];
+        for (number, component) in (0..).zip(kosaraju_scc(&self.graph)) {
+            for index in component {
+                component_of[index.index()] = number;
             }
         }
-        tangle_of
+        component_of
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
         let named = |one: &Vec<Vertex>| -> Vec<u32> {
             let order = Order::new(7, &groups, &edges);
             one.iter()
-                .filter_map(|v| if let What::Begin(g) = order.what(*v) { Some(g.0) } else { None })
+                .filter_map(|v| if let VertexKind::Begin(g) = order.what(*v) { Some(g.0) } else { None })
                 .collect()
         };
         assert_eq!(loops.iter().map(named).collect::<Vec<_>>(), [vec![0, 1], vec![4, 5, 6]]);

@@ -12,7 +12,7 @@ use super::check::{Draft, Drafts, weight};
 use super::json::{read_key, read_servers};
 use super::nodes::Inventory;
 use crate::diagnostic::{Diagnostics, Source};
-use crate::json::{Json, Member};
+use crate::json::{Json, JsonMember};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
@@ -70,19 +70,19 @@ const UNSAFE: &str = "__ansible_unsafe";
 struct Group<'a> {
     hosts: Vec<String>,
     children: Vec<String>,
-    variables: Vec<Member<'a>>,
+    variables: Vec<JsonMember<'a>>,
     at: Range<usize>,
 }
 
 /// Hosts in the order in which they are first named, each with its own variables.
 #[derive(Default)]
 struct Hosts<'a> {
-    found: Vec<(Draft, Vec<Member<'a>>)>,
+    found: Vec<(Draft, Vec<JsonMember<'a>>)>,
     by_name: HashMap<String, usize>,
 }
 
 impl<'a> Hosts<'a> {
-    fn get(&mut self, name: &str, at: Range<usize>) -> &mut Vec<Member<'a>> {
+    fn get(&mut self, name: &str, at: Range<usize>) -> &mut Vec<JsonMember<'a>> {
         let next = self.found.len();
         let place = *self.by_name.entry(name.to_owned()).or_insert(next);
         if place == next {
@@ -108,7 +108,7 @@ fn read_host_variables<'a>(meta: &Json<'a>, hosts: &mut Hosts<'a>, drafts: &mut 
 
 /// Returns the members of an object of variables; null is none of them, and so is an empty list, as PHP and
 /// Perl write an empty object.
-fn objects<'a>(part: &Member<'a>, drafts: &mut Drafts<'_>) -> Vec<Member<'a>> {
+fn objects<'a>(part: &JsonMember<'a>, drafts: &mut Drafts<'_>) -> Vec<JsonMember<'a>> {
     let value = &part.value;
     match value.members() {
         Some(members) => {
@@ -124,7 +124,7 @@ fn objects<'a>(part: &Member<'a>, drafts: &mut Drafts<'_>) -> Vec<Member<'a>> {
 }
 
 /// Reads `{"hosts": […], "children": […], "vars": {…}}`, or the older plain list of hosts.
-fn read_group<'a>(member: &Member<'a>, hosts: &mut Hosts<'a>, drafts: &mut Drafts<'_>) -> Group<'a> {
+fn read_group<'a>(member: &JsonMember<'a>, hosts: &mut Hosts<'a>, drafts: &mut Drafts<'_>) -> Group<'a> {
     let mut group = Group { at: member.key_range(), ..Group::default() };
     if let Some(items) = member.value.items() {
         group.hosts = read_names(&items, drafts);
@@ -174,10 +174,10 @@ impl Teller {
     fn variables<'v, 'a>(
         tree: &Tree<'v, 'a>,
         above: &[usize],
-        own: &'v [Member<'a>],
+        own: &'v [JsonMember<'a>],
         drafts: &mut Drafts<'_>,
-    ) -> BTreeMap<&'v str, &'v Member<'a>> {
-        let mut variables: BTreeMap<&str, (Option<usize>, &Member<'_>)> = BTreeMap::new();
+    ) -> BTreeMap<&'v str, &'v JsonMember<'a>> {
+        let mut variables: BTreeMap<&str, (Option<usize>, &JsonMember<'_>)> = BTreeMap::new();
         for &group in above {
             for member in tree.variables(group) {
                 let before = variables.insert(&member.key, (Some(group), member));
@@ -195,7 +195,12 @@ impl Teller {
         variables.into_iter().map(|(key, (_, member))| (key, member)).collect()
     }
 
-    fn state(&mut self, variables: &BTreeMap<&str, &Member<'_>>, draft: &mut Draft, drafts: &mut Drafts<'_>) {
+    fn state(
+        &mut self,
+        variables: &BTreeMap<&str, &JsonMember<'_>>,
+        draft: &mut Draft,
+        drafts: &mut Drafts<'_>,
+    ) {
         for (&name, member) in variables {
             let start = member.value.range().start;
             if self.wrong.contains(&start) {
@@ -252,7 +257,7 @@ fn make_plain(value: &mut Value) {
 }
 
 /// Returns the doubt about a server that two groups state, neither of them nearer to the host.
-fn beside(member: &Member<'_>, [first, second]: [&str; 2]) -> crate::diagnostic::Diagnostic {
+fn beside(member: &JsonMember<'_>, [first, second]: [&str; 2]) -> crate::diagnostic::Diagnostic {
     member
         .diagnose_key(format!("the groups \"{first}\" and \"{second}\" state different servers of one host"))
         .hint(

@@ -10,8 +10,8 @@ use super::spelling;
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, positions};
 use crate::drivers::NodeId;
 use crate::faults::Faults;
-use crate::graph::{GroupId, Order, What};
-use crate::json::Member;
+use crate::graph::{GroupId, Order, VertexKind};
+use crate::json::JsonMember;
 use crate::name::Names;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -144,7 +144,7 @@ impl<'s> Drafts<'s> {
     }
 
     /// Rejects keys that stand twice in one object: of two values one would be dropped in silence.
-    pub(super) fn once(&mut self, members: &[Member<'_>]) {
+    pub(super) fn once(&mut self, members: &[JsonMember<'_>]) {
         let mut seen: HashSet<&str> = HashSet::with_capacity(members.len());
         for member in members.iter().filter(|member| !seen.insert(member.key.as_ref())) {
             self.wrong.add(|| member.diagnose_key(format!("the key \"{}\" stands twice", member.key)));
@@ -340,7 +340,7 @@ fn report_loops(
     for found in order.cycles() {
         let mut nodes: Vec<NodeId> = found
             .iter()
-            .filter_map(|vertex| if let What::Node(id) = order.what(*vertex) { Some(id) } else { None })
+            .filter_map(|vertex| if let VertexKind::Node(id) = order.what(*vertex) { Some(id) } else { None })
             .collect();
         // The order runs from servers to clients; people say whom a node boots from.
         nodes.reverse();

@@ -4,7 +4,7 @@ use super::check::{Draft, Drafts};
 use super::nodes::{Inventory, Node};
 use super::relation::Wanted;
 use crate::diagnostic::{Diagnostics, Source};
-use crate::json::{Json, Member};
+use crate::json::{Json, JsonMember};
 use crate::suggest;
 use std::collections::HashSet;
 
@@ -87,7 +87,7 @@ fn read_name(value: &Json<'_>, draft: &mut Draft, drafts: &mut Drafts<'_>) -> bo
     true
 }
 
-pub(super) fn read_key(member: &Member<'_>, draft: &mut Draft, drafts: &mut Drafts<'_>) {
+pub(super) fn read_key(member: &JsonMember<'_>, draft: &mut Draft, drafts: &mut Drafts<'_>) {
     let (key, value, node) = (member.key.as_ref(), &member.value, &mut draft.node);
     // Null is what generators write for "not set".
     if value.is_null() {
@@ -161,7 +161,7 @@ pub(super) fn read_servers<'j>(
     }
 }
 
-fn read_attribute(member: &Member<'_>, node: &mut Node, drafts: &mut Drafts<'_>) {
+fn read_attribute(member: &JsonMember<'_>, node: &mut Node, drafts: &mut Drafts<'_>) {
     match member.value.value() {
         Ok(value) => {
             if let Some(near) = suggest::nearest(&member.key, KNOWN) {

@@ -8,7 +8,7 @@
 use super::check::{Draft, Drafts};
 use super::nodes::Inventory;
 use crate::diagnostic::{Diagnostics, Source};
-use crate::json::{Json, Member};
+use crate::json::{Json, JsonMember};
 use std::borrow::Cow;
 
 pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
@@ -36,7 +36,7 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
     drafts.finish()
 }
 
-fn read_node(fields: &[Member<'_>], draft: &mut Draft, drafts: &mut Drafts<'_>) {
+fn read_node(fields: &[JsonMember<'_>], draft: &mut Draft, drafts: &mut Drafts<'_>) {
     drafts.once(fields);
     if let Some(profiles) = field(fields, &["profiles"]) {
         read_profiles(&profiles, draft, drafts);
@@ -58,7 +58,7 @@ fn read_node(fields: &[Member<'_>], draft: &mut Draft, drafts: &mut Drafts<'_>) 
     }
 }
 
-fn address<'a>(fields: &[Member<'a>]) -> Option<Cow<'a, str>> {
+fn address<'a>(fields: &[JsonMember<'a>]) -> Option<Cow<'a, str>> {
     let networks = field(fields, &["network devices", "netdevs"])?.members()?;
     let primary = field(fields, &["primary network", "primarynetdev"]).and_then(|value| plain(&value));
     let named = |name: &str| networks.iter().find(|network| network.key == name);
@@ -96,7 +96,7 @@ fn plain<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
 }
 
 /// Returns the value of the first of these keys that is there, in capitals or not.
-fn field<'a>(fields: &[Member<'a>], keys: &[&str]) -> Option<Json<'a>> {
+fn field<'a>(fields: &[JsonMember<'a>], keys: &[&str]) -> Option<Json<'a>> {
     let found = fields.iter().find(|field| keys.iter().any(|key| field.key.eq_ignore_ascii_case(key)))?;
     Some(found.value)
 }

@@ -3,7 +3,7 @@
 use super::groups::{At, Edge, Sequence};
 use crate::diagnostic::Diagnostic;
 use crate::drivers::NodeId;
-use crate::graph::{GroupId, Order, Vertex, What};
+use crate::graph::{GroupId, Order, Vertex, VertexKind};
 use crate::inventory::Inventory;
 use crate::name::Roster;
 
@@ -54,7 +54,7 @@ struct Both<'s> {
     first: &'s Sequence,
     second: &'s Sequence,
     order: Order,
-    tangles: Vec<u32>,
+    components: Vec<u32>,
 }
 
 impl<'s> Both<'s> {
@@ -77,22 +77,22 @@ impl<'s> Both<'s> {
             |id| group(id).members.iter().map(|member| member.node),
             edges.into_iter(),
         );
-        let tangles = order.tangles();
-        Self { first, second, order, tangles }
+        let components = order.components();
+        Self { first, second, order, components }
     }
 
     /// Returns the edges of the second sequence that are part of a loop.
     fn contradicting(&self) -> impl Iterator<Item = &'s Edge> {
         self.second.edges.iter().filter(|edge| {
             let (from, to) = self.ends(edge);
-            self.tangles[from.index()] == self.tangles[to.index()]
+            self.components[from.index()] == self.components[to.index()]
         })
     }
 
     fn ends(&self, edge: &Edge) -> (Vertex, Vertex) {
         let shift = u32::try_from(self.first.groups.len()).unwrap_or(u32::MAX);
-        let end = self.order.vertex(What::End(GroupId(edge.before.0 + shift)));
-        (end, self.order.vertex(What::Begin(GroupId(edge.after.0 + shift))))
+        let end = self.order.vertex(VertexKind::End(GroupId(edge.before.0 + shift)));
+        (end, self.order.vertex(VertexKind::Begin(GroupId(edge.after.0 + shift))))
     }
 
     fn describe(&self, edge: &Edge, roster: &dyn Roster) -> Diagnostic {
@@ -101,8 +101,8 @@ impl<'s> Both<'s> {
         let (end, begin) = self.ends(edge);
         let way = self.order.path(begin, end).unwrap_or_default();
         let mut nodes = way.iter().filter_map(|vertex| match self.order.what(*vertex) {
-            What::Node(node) => Some(roster.name(node)),
-            What::Begin(_) | What::End(_) => None,
+            VertexKind::Node(node) => Some(roster.name(node)),
+            VertexKind::Begin(_) | VertexKind::End(_) => None,
         });
         let (early, late) = (nodes.next(), nodes.next_back());
         let against = way.windows(2).find_map(|step| self.edge_of_first(step[0], step[1]));
@@ -120,7 +120,9 @@ impl<'s> Both<'s> {
 
     /// Returns the place and words of the order of the first sequence between two vertices.
     fn edge_of_first(&self, from: Vertex, to: Vertex) -> Option<(At, String)> {
-        let (What::End(before), What::Begin(after)) = (self.order.what(from), self.order.what(to)) else {
+        let (VertexKind::End(before), VertexKind::Begin(after)) =
+            (self.order.what(from), self.order.what(to))
+        else {
             return None;
         };
         (before.index() < self.first.groups.len() && after.index() < self.first.groups.len()).then(|| {

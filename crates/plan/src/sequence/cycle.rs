@@ -1,9 +1,9 @@
 //! The order a sequence puts on nodes, and the loops in it as people can mend them.
 
-use super::groups::{At, Member, Sequence};
+use super::groups::{At, GroupMember, Sequence};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::drivers::NodeId;
-use crate::graph::{GroupId, Order, Vertex, What};
+use crate::graph::{GroupId, Order, Vertex, VertexKind};
 use crate::name::Roster;
 use std::collections::HashMap;
 
@@ -46,7 +46,7 @@ impl Sequence {
 
     /// Returns where it is stated that a node is in a group.
     pub(super) fn member_at(&self, group: GroupId, node: NodeId) -> At {
-        let of_node = |member: &&Member| member.node == node;
+        let of_node = |member: &&GroupMember| member.node == node;
         self.group(group).members.iter().find(of_node).map_or(At::NOWHERE, |member| member.at)
     }
 
@@ -81,17 +81,17 @@ struct Loop(Vec<Stretch>);
 
 impl Loop {
     fn new(order: &Order, vertices: &[Vertex]) -> Self {
-        let mut turned: Vec<What> = vertices.iter().map(|vertex| order.what(*vertex)).collect();
+        let mut turned: Vec<VertexKind> = vertices.iter().map(|vertex| order.what(*vertex)).collect();
         // A beginning is only reached by an order, so a loop read from one falls into stretches.
-        let start = turned.iter().position(|what| matches!(what, What::Begin(_))).unwrap_or(0);
+        let start = turned.iter().position(|what| matches!(what, VertexKind::Begin(_))).unwrap_or(0);
         turned.rotate_left(start);
         let mut stretches = Vec::new();
         let (mut enters, mut shared) = (GroupId(0), None);
         for what in turned {
             match what {
-                What::Begin(group) => (enters, shared) = (group, None),
-                What::Node(node) => shared = Some(node),
-                What::End(leaves) => {
+                VertexKind::Begin(group) => (enters, shared) = (group, None),
+                VertexKind::Node(node) => shared = Some(node),
+                VertexKind::End(leaves) => {
                     let shared = shared.filter(|_| leaves != enters);
                     stretches.push(Stretch { enters, shared, leaves });
                 }

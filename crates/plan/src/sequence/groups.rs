@@ -25,13 +25,13 @@ pub struct Sequence {
 /// A group: its members, and where it is first defined.
 #[derive(Debug, Clone, Default)]
 pub struct Group {
-    pub members: Vec<Member>,
+    pub members: Vec<GroupMember>,
     pub at: At,
 }
 
 /// A node in a group, and where that is stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Member {
+pub struct GroupMember {
     pub node: NodeId,
     pub at: At,
 }

@@ -6,7 +6,7 @@ use super::write::Spelling;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::faults::Faults;
 use crate::graph::Order;
-use crate::json::{Json, Member};
+use crate::json::{Json, JsonMember};
 use crate::name::Roster;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -117,7 +117,7 @@ impl Reader<'_> {
         found
     }
 
-    fn unknown_key<const N: usize>(&mut self, member: &Member<'_>, known: [&'static str; N]) {
+    fn unknown_key<const N: usize>(&mut self, member: &JsonMember<'_>, known: [&'static str; N]) {
         self.wrong.add(|| {
             member.diagnose_key(format!("unknown key \"{}\"", member.key)).suggest(&member.key, known)
         });

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 /// What a piece of a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     Word,
     Colon,
     Comma,
@@ -21,7 +21,7 @@ pub(super) enum Kind {
 /// A piece of a line and where it stands in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token {
-    pub(super) kind: Kind,
+    pub(super) kind: TokenKind,
     start: u32,
     end: u32,
 }
@@ -68,13 +68,13 @@ impl<'t> Lexer<'t> {
                 b'\r' if matches!(bytes.get(self.at + 1), Some(b'\n') | None) => self.at += 1,
                 b'\\' => match self.joined_line(self.at) {
                     Some(next) => self.at = next,
-                    None => self.push(Kind::Backslash, self.at + 1, tokens),
+                    None => self.push(TokenKind::Backslash, self.at + 1, tokens),
                 },
-                b':' => self.push(Kind::Colon, self.at + 1, tokens),
-                b',' => self.push(Kind::Comma, self.at + 1, tokens),
-                b'>' => self.push(Kind::Before, self.at + 1, tokens),
-                b'(' | b')' => self.push(Kind::Parenthesis, self.at + 1, tokens),
-                _ => self.push(Kind::Word, word_end(self.text, self.at), tokens),
+                b':' => self.push(TokenKind::Colon, self.at + 1, tokens),
+                b',' => self.push(TokenKind::Comma, self.at + 1, tokens),
+                b'>' => self.push(TokenKind::Before, self.at + 1, tokens),
+                b'(' | b')' => self.push(TokenKind::Parenthesis, self.at + 1, tokens),
+                _ => self.push(TokenKind::Word, word_end(self.text, self.at), tokens),
             }
         }
         let end = self.at;
@@ -82,7 +82,7 @@ impl<'t> Lexer<'t> {
         Some(start..end)
     }
 
-    fn push(&mut self, kind: Kind, end: usize, tokens: &mut Vec<Token>) {
+    fn push(&mut self, kind: TokenKind, end: usize, tokens: &mut Vec<Token>) {
         let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         tokens.push(Token { kind, start: offset(self.at), end: offset(end) });
         self.at = end;

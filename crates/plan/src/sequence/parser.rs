@@ -1,7 +1,7 @@
 //! From logical lines to groups and orders; every error, not the first one.
 
 use super::groups::{At, Edge, Group, Sequence};
-use super::lexer::{self, Kind, Lexer, Token};
+use super::lexer::{self, Lexer, Token, TokenKind};
 use super::word::{Finder, Members};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::faults::Faults;
@@ -48,7 +48,7 @@ pub fn lists_subsystems(text: &str) -> bool {
     let (mut lexer, mut tokens) = (Lexer::new(text), Vec::new());
     while lexer.line(&mut tokens).is_some() {
         if let [_, colon, member, ..] = tokens.as_slice()
-            && colon.kind == Kind::Colon
+            && colon.kind == TokenKind::Colon
         {
             return text[member.range()].starts_with('/');
         }
@@ -113,7 +113,7 @@ impl<'s> Parser<'s> {
         if self.has_forbidden(tokens) {
             // The group is there and has its other members: nobody is to be told that it has not.
             if let [name, colon, members @ ..] = tokens
-                && (name.kind, colon.kind) == (Kind::Word, Kind::Colon)
+                && (name.kind, colon.kind) == (TokenKind::Word, TokenKind::Colon)
             {
                 self.definition(*name, &clear_of_forbidden(members));
             }
@@ -121,11 +121,11 @@ impl<'s> Parser<'s> {
         }
         match tokens
             .iter()
-            .find(|token| matches!(token.kind, Kind::Colon | Kind::Before))
+            .find(|token| matches!(token.kind, TokenKind::Colon | TokenKind::Before))
             .map(|token| token.kind)
         {
-            Some(Kind::Colon) => match rest.split_first() {
-                Some((colon, members)) if first.kind == Kind::Word && colon.kind == Kind::Colon => {
+            Some(TokenKind::Colon) => match rest.split_first() {
+                Some((colon, members)) if first.kind == TokenKind::Word && colon.kind == TokenKind::Colon => {
                     self.definition(*first, members);
                 }
                 _ => self.bad_head(tokens),
@@ -155,7 +155,7 @@ impl<'s> Parser<'s> {
 
     /// Reports what stands before the colon when it is not one name.
     fn bad_head(&mut self, tokens: &[Token]) {
-        let colon = tokens.iter().position(|token| token.kind == Kind::Colon).unwrap_or(0);
+        let colon = tokens.iter().position(|token| token.kind == TokenKind::Colon).unwrap_or(0);
         if colon == 0 {
             self.wrong.at(tokens[0].range(), "the name of the group is missing before \":\"");
         } else {
@@ -178,15 +178,15 @@ impl<'s> Parser<'s> {
         while let Some(token) = members.get(at) {
             at += 1;
             match token.kind {
-                Kind::Word => {
+                TokenKind::Word => {
                     let group = &mut self.sequence.groups[id.index()];
                     let start = token.range().start;
                     let end = expressions.end(self.source.text, start);
                     at += members[at..].iter().take_while(|token| token.range().start < end).count();
                     self.finder.find(start..end, &mut group.members, &mut self.wrong);
                 }
-                Kind::Comma => {}
-                Kind::Before => {
+                TokenKind::Comma => {}
+                TokenKind::Before => {
                     self.wrong.with_hint(
                         token.range(),
                         "an order within the members of a group",
@@ -194,7 +194,7 @@ impl<'s> Parser<'s> {
                     );
                     return;
                 }
-                Kind::Colon | Kind::Parenthesis | Kind::Backslash => {
+                TokenKind::Colon | TokenKind::Parenthesis | TokenKind::Backslash => {
                     self.wrong.at(token.range(), "a name cannot contain \":\"");
                     return;
                 }
@@ -205,7 +205,7 @@ impl<'s> Parser<'s> {
     /// Reads `a, b > c > d`.
     fn order(&mut self, tokens: &[Token]) {
         let mut before: Option<Vec<(GroupId, At)>> = None;
-        let sides = tokens.split(|token| token.kind == Kind::Before);
+        let sides = tokens.split(|token| token.kind == TokenKind::Before);
         let mut sign = 0;
         for side in sides {
             // The sign next to this side, for errors about what is missing there.
@@ -237,7 +237,7 @@ impl<'s> Parser<'s> {
         let mut expects_name = true;
         for token in tokens {
             let clause = match (token.kind, expects_name) {
-                (Kind::Word, true) => {
+                (TokenKind::Word, true) => {
                     let range = token.range();
                     let id = self.group(range.clone())?;
                     self.used[id.index()].get_or_insert(token.span());
@@ -245,13 +245,13 @@ impl<'s> Parser<'s> {
                     expects_name = false;
                     continue;
                 }
-                (Kind::Comma, false) => {
+                (TokenKind::Comma, false) => {
                     expects_name = true;
                     continue;
                 }
-                (Kind::Word, false) => "a comma or \">\" is missing before this group",
-                (Kind::Comma, true) => "the name of a group is missing before \",\"",
-                (Kind::Colon | Kind::Before | Kind::Parenthesis | Kind::Backslash, _) => {
+                (TokenKind::Word, false) => "a comma or \">\" is missing before this group",
+                (TokenKind::Comma, true) => "the name of a group is missing before \",\"",
+                (TokenKind::Colon | TokenKind::Before | TokenKind::Parenthesis | TokenKind::Backslash, _) => {
                     "an order and members on one line"
                 }
             };
@@ -317,11 +317,11 @@ impl<'s> Parser<'s> {
 }
 
 /// Returns why a token stands nowhere.
-fn forbidden(kind: Kind) -> Option<&'static str> {
+fn forbidden(kind: TokenKind) -> Option<&'static str> {
     match kind {
-        Kind::Parenthesis => Some("parentheses are reserved and have no meaning yet"),
-        Kind::Backslash => Some("a backslash joins lines and stands at the end of one"),
-        Kind::Word | Kind::Colon | Kind::Comma | Kind::Before => None,
+        TokenKind::Parenthesis => Some("parentheses are reserved and have no meaning yet"),
+        TokenKind::Backslash => Some("a backslash joins lines and stands at the end of one"),
+        TokenKind::Word | TokenKind::Colon | TokenKind::Comma | TokenKind::Before => None,
     }
 }
 

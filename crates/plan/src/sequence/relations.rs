@@ -4,7 +4,7 @@
 //! it does not use; a server that is itself a client stands in both kinds, which is what chains the
 //! levels. The compact form is the classic one: two groups a level.
 
-use super::groups::{At, Edge, Group, Member, Sequence};
+use super::groups::{At, Edge, Group, GroupMember, Sequence};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::drivers::NodeId;
 use crate::graph::GroupId;
@@ -94,7 +94,7 @@ impl Sequence {
 
     fn add_group(&mut self, name: &str, members: impl IntoIterator<Item = NodeId>) -> GroupId {
         let id = GroupId(u32::try_from(self.groups.len()).unwrap_or(u32::MAX));
-        let members = members.into_iter().map(|node| Member { node, at: At::NOWHERE }).collect();
+        let members = members.into_iter().map(|node| GroupMember { node, at: At::NOWHERE }).collect();
         self.names.intern(name);
         self.groups.push(Group { members, at: At::NOWHERE });
         id
@@ -154,11 +154,11 @@ fn compact(
     inventory: &Inventory,
     servers: &[Vec<NodeId>],
     sorted: &[crate::graph::Vertex],
-    what: impl Fn(crate::graph::Vertex) -> crate::graph::What,
+    what: impl Fn(crate::graph::Vertex) -> crate::graph::VertexKind,
 ) -> Sequence {
     let mut depth = vec![0usize; inventory.len()];
     for &vertex in sorted {
-        if let crate::graph::What::Node(id) = what(vertex) {
+        if let crate::graph::VertexKind::Node(id) = what(vertex) {
             let above = servers[id.index()].iter().map(|server| depth[server.index()] + 1);
             depth[id.index()] = above.max().unwrap_or(0);
         }

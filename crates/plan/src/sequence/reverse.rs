@@ -3,7 +3,7 @@
 //! Comments and the spelling of members are what people put work into, so the text is mirrored and
 //! not written anew.
 
-use super::lexer::{Kind, Lexer};
+use super::lexer::{Lexer, TokenKind};
 
 /// Returns the text with every order turned round; mirrored again it states what it did at first. To
 /// be called with a text that was found valid.
@@ -12,13 +12,13 @@ pub fn reversed_text(text: &str) -> String {
     let (mut lexer, mut tokens, mut copied) = (Lexer::new(text), Vec::new(), 0);
     while lexer.line(&mut tokens).is_some() {
         let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { continue };
-        if !tokens.iter().any(|token| token.kind == Kind::Before) {
+        if !tokens.iter().any(|token| token.kind == TokenKind::Before) {
             continue;
         }
         reversed.push_str(&text[copied..first.range().start]);
         copied = last.range().end;
-        let sides = tokens.split(|token| token.kind == Kind::Before).map(|side| {
-            let names = side.iter().filter(|token| token.kind == Kind::Word);
+        let sides = tokens.split(|token| token.kind == TokenKind::Before).map(|side| {
+            let names = side.iter().filter(|token| token.kind == TokenKind::Word);
             names.map(|token| &text[token.range()]).collect::<Vec<_>>().join(", ")
         });
         let mut sides: Vec<String> = sides.collect();

@@ -3,7 +3,7 @@
 use super::groups::Sequence;
 use crate::diagnostic::Place;
 use crate::drivers::NodeId;
-use crate::graph::{GroupId, Order, What};
+use crate::graph::{GroupId, Order, VertexKind};
 use crate::name::Roster;
 use std::fmt::Write;
 
@@ -26,13 +26,13 @@ impl Sequence {
     /// Returns a shortest chain of statements that makes `waits` wait for `leads`, beginning at
     /// `leads`; nothing when it does not wait. `order` is what [`Sequence::order`] returned.
     pub fn explain(&self, order: &Order, waits: NodeId, leads: NodeId) -> Option<Vec<Link>> {
-        let path = order.path(order.vertex(What::Node(leads)), order.vertex(What::Node(waits)))?;
+        let path =
+            order.path(order.vertex(VertexKind::Node(leads)), order.vertex(VertexKind::Node(waits)))?;
         let steps = path.windows(2).map(|step| (order.what(step[0]), order.what(step[1])));
         let reasons = steps.filter_map(|step| match step {
-            (What::Node(node), What::End(group)) | (What::Begin(group), What::Node(node)) => {
-                Some(Reason::Member { node, group })
-            }
-            (What::End(before), What::Begin(after)) => Some(Reason::Before { before, after }),
+            (VertexKind::Node(node), VertexKind::End(group))
+            | (VertexKind::Begin(group), VertexKind::Node(node)) => Some(Reason::Member { node, group }),
+            (VertexKind::End(before), VertexKind::Begin(after)) => Some(Reason::Before { before, after }),
             _ => None,
         });
         let reasons: Vec<Reason> = reasons.collect();

@@ -2,7 +2,7 @@
 //!
 //! An exact name of the inventory wins, then a node set, then numbers.
 
-use super::groups::{At, Member};
+use super::groups::{At, GroupMember};
 use crate::diagnostic::Source;
 use crate::drivers::NodeId;
 use crate::faults::Faults;
@@ -53,7 +53,7 @@ impl<'s> Finder<'s> {
     }
 
     /// Adds what the word at `range` stands for to `found`.
-    pub(super) fn find(&mut self, range: Range<usize>, found: &mut Vec<Member>, wrong: &mut Faults<'_>) {
+    pub(super) fn find(&mut self, range: Range<usize>, found: &mut Vec<GroupMember>, wrong: &mut Faults<'_>) {
         let word = &self.source.text[range.clone()];
         if self.budget.is_spent() {
             return;
@@ -73,7 +73,13 @@ impl<'s> Finder<'s> {
         }
     }
 
-    fn command(&mut self, word: &str, range: Range<usize>, found: &mut Vec<Member>, wrong: &mut Faults<'_>) {
+    fn command(
+        &mut self,
+        word: &str,
+        range: Range<usize>,
+        found: &mut Vec<GroupMember>,
+        wrong: &mut Faults<'_>,
+    ) {
         if !word.starts_with('/') {
             wrong.with_hint(
                 range,
@@ -85,11 +91,17 @@ impl<'s> Finder<'s> {
         self.take_own(word, range, found, wrong);
     }
 
-    fn take_own(&mut self, word: &str, range: Range<usize>, found: &mut Vec<Member>, wrong: &mut Faults<'_>) {
+    fn take_own(
+        &mut self,
+        word: &str,
+        range: Range<usize>,
+        found: &mut Vec<GroupMember>,
+        wrong: &mut Faults<'_>,
+    ) {
         if let Some(fault) = odd_character(word) {
             wrong.at(range, fault);
         } else if let Some(id) = self.own.intern(word) {
-            found.push(Member { node: NodeId(id), at: At::offset(range.start) });
+            found.push(GroupMember { node: NodeId(id), at: At::offset(range.start) });
         } else {
             wrong.at(range, "more names than fit into 4 GiB");
         }
@@ -101,7 +113,7 @@ impl<'s> Finder<'s> {
         &mut self,
         word: &str,
         range: Range<usize>,
-        found: &mut Vec<Member>,
+        found: &mut Vec<GroupMember>,
         wrong: &mut Faults<'_>,
     ) {
         let at = At::offset(range.start);
@@ -113,7 +125,7 @@ impl<'s> Finder<'s> {
                 return;
             }
             match self.own.intern(word) {
-                Some(id) => found.push(Member { node: NodeId(id), at }),
+                Some(id) => found.push(GroupMember { node: NodeId(id), at }),
                 None => wrong.at(range, "more names than fit into 4 GiB"),
             }
         } else if let Some(numbers) = numbers(word) {
@@ -126,7 +138,7 @@ impl<'s> Finder<'s> {
                 Ok(numbers) => {
                     for number in numbers {
                         let id = self.own.intern(&number.to_string());
-                        found.extend(id.map(|id| Member { node: NodeId(id), at }));
+                        found.extend(id.map(|id| GroupMember { node: NodeId(id), at }));
                     }
                 }
             }
@@ -136,7 +148,7 @@ impl<'s> Finder<'s> {
             let visited = nodeset::visit(word, &|_| None, &mut |name| {
                 let id = own.intern(name);
                 full = id.is_none();
-                found.extend(id.map(|id| Member { node: NodeId(id), at }));
+                found.extend(id.map(|id| GroupMember { node: NodeId(id), at }));
                 !full
             });
             match visited {
@@ -154,11 +166,11 @@ impl<'s> Finder<'s> {
         inventory: &Inventory,
         word: &str,
         range: Range<usize>,
-        found: &mut Vec<Member>,
+        found: &mut Vec<GroupMember>,
         wrong: &mut Faults<'_>,
     ) {
         let at = At::offset(range.start);
-        let mut take = |node| found.push(Member { node, at });
+        let mut take = |node| found.push(GroupMember { node, at });
         if let Some(node) = inventory.by_name(word) {
             take(node);
         } else if let Some(fault) = odd_character(word) {

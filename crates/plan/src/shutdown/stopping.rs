@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// Where a node is on its way down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum StopStage {
     /// Its state is read to see whether anything is to be done.
     Looking,
     /// It restarts by itself, and is asked which boot it is in, to be able to tell it from the next.
@@ -109,7 +109,7 @@ pub struct Stopping {
     able: Abilities,
     wishes: Wishes,
     limits: StopLimits,
-    stage: Stage,
+    stage: StopStage,
     seen: Seen,
     order: OrderToGo,
     cut: Cut,
@@ -128,7 +128,7 @@ impl Stopping {
             able: Abilities::default(),
             wishes,
             limits,
-            stage: Stage::Looking,
+            stage: StopStage::Looking,
             seen: Seen {
                 awaited: 0,
                 power: Power::Unknown,
@@ -174,7 +174,9 @@ impl Stopping {
 
     /// Tells whether a look makes sense now: answers are not still to come, and no action runs.
     fn may_look(&self) -> bool {
-        self.seen.awaited == 0 && !self.running && !matches!(self.stage, Stage::Asking | Stage::Identifying)
+        self.seen.awaited == 0
+            && !self.running
+            && !matches!(self.stage, StopStage::Asking | StopStage::Identifying)
     }
 
     /// Takes note that a queued act has begun: the node's time runs from its first command on.
@@ -208,14 +210,14 @@ impl Stopping {
             return Move::Wait;
         }
         let next = match self.stage {
-            Stage::Looking => self.look_over(now),
-            Stage::Sinking => self.sink(now),
-            Stage::Cutting => self.reconsider(),
-            Stage::Verifying => self.verify(now),
-            Stage::Rising if self.seen.probe != Probe::Up => Move::Poll,
-            Stage::Rising if self.boot.before.is_some() => Move::Do(Task::Run(RemoteCommand::ReadBootId)),
-            Stage::Rising => Move::Over(Outcome::Restarted),
-            Stage::Asking | Stage::Identifying => Move::Wait,
+            StopStage::Looking => self.look_over(now),
+            StopStage::Sinking => self.sink(now),
+            StopStage::Cutting => self.reconsider(),
+            StopStage::Verifying => self.verify(now),
+            StopStage::Rising if self.seen.probe != Probe::Up => Move::Poll,
+            StopStage::Rising if self.boot.before.is_some() => Move::Do(Task::Run(RemoteCommand::ReadBootId)),
+            StopStage::Rising => Move::Over(Outcome::Restarted),
+            StopStage::Asking | StopStage::Identifying => Move::Wait,
         };
         // Nor is it told once more, which might take as long again.
         let waits = matches!(next, Move::Poll | Move::Retry(..) | Move::Do(Task::Run(_)));
@@ -230,20 +232,20 @@ impl Stopping {
     fn booted(&mut self, id: Option<BootId>) -> Move {
         let is_same = id.is_some() && id == self.boot.before;
         match self.stage {
-            Stage::Identifying => {
+            StopStage::Identifying => {
                 self.boot.before = id;
                 self.ask()
             }
-            Stage::Sinking if id.is_some() && !is_same => Move::Over(Outcome::Restarted),
-            Stage::Sinking if self.order.doubt => self.tell_again(),
-            Stage::Sinking => Move::Poll,
+            StopStage::Sinking if id.is_some() && !is_same => Move::Over(Outcome::Restarted),
+            StopStage::Sinking if self.order.doubt => self.tell_again(),
+            StopStage::Sinking => Move::Poll,
             // A probe that was down and is up again may be that of a service that was restarted.
-            Stage::Rising if is_same => {
+            StopStage::Rising if is_same => {
                 let clause = "up again with the same boot id: it was not restarted";
                 Move::Over(Outcome::Failed(clause.to_owned().into()))
             }
-            Stage::Rising => Move::Over(Outcome::Restarted),
-            Stage::Looking | Stage::Asking | Stage::Cutting | Stage::Verifying => Move::Wait,
+            StopStage::Rising => Move::Over(Outcome::Restarted),
+            StopStage::Looking | StopStage::Asking | StopStage::Cutting | StopStage::Verifying => Move::Wait,
         }
     }
 
@@ -251,13 +253,18 @@ impl Stopping {
     fn ended(&mut self, result: Result<(), Failure>, now: Duration) -> Move {
         self.running = false;
         match (self.stage, result) {
-            (Stage::Asking, Ok(())) => self.accepted(),
-            (Stage::Asking, Err(failure)) => self.not_accepted(failure, now),
-            (Stage::Cutting, Ok(())) => self.cut(now),
-            (Stage::Cutting, Err(failure)) => self.not_cut(failure),
-            (Stage::Looking | Stage::Identifying | Stage::Sinking | Stage::Verifying | Stage::Rising, _) => {
-                Move::Wait
-            }
+            (StopStage::Asking, Ok(())) => self.accepted(),
+            (StopStage::Asking, Err(failure)) => self.not_accepted(failure, now),
+            (StopStage::Cutting, Ok(())) => self.cut(now),
+            (StopStage::Cutting, Err(failure)) => self.not_cut(failure),
+            (
+                StopStage::Looking
+                | StopStage::Identifying
+                | StopStage::Sinking
+                | StopStage::Verifying
+                | StopStage::Rising,
+                _,
+            ) => Move::Wait,
         }
     }
 
@@ -278,7 +285,7 @@ impl Stopping {
             }
             // Where power cannot be read, down through the settling time is all that off can mean.
             if self.order.told || !self.able.reads_power {
-                self.stage = Stage::Sinking;
+                self.stage = StopStage::Sinking;
                 self.deadline.get_or_insert(now.saturating_add(self.limits.timeout));
                 return self.sink(now);
             }
@@ -296,10 +303,10 @@ impl Stopping {
     fn ask(&mut self) -> Move {
         let can_tell = self.restarts_by_itself() && self.able.runs_commands && self.able.probes;
         if can_tell && !std::mem::replace(&mut self.boot.is_identified, true) {
-            self.stage = Stage::Identifying;
+            self.stage = StopStage::Identifying;
             return Move::Do(Task::Run(RemoteCommand::ReadBootId));
         }
-        self.stage = Stage::Asking;
+        self.stage = StopStage::Asking;
         Move::Do(Task::Run(self.command()))
     }
 
@@ -319,7 +326,7 @@ impl Stopping {
     fn accepted(&mut self) -> Move {
         (self.order.told, self.seen.met, self.order.doubt, self.order.failed_at) = (true, true, false, None);
         self.seen.down_since = None;
-        self.stage = Stage::Sinking;
+        self.stage = StopStage::Sinking;
         let by_probe_alone =
             self.restarts_by_itself() || (self.wishes.goal == Goal::Maintenance && !self.wishes.power_off);
         if by_probe_alone && !self.able.probes {
@@ -355,7 +362,7 @@ impl Stopping {
             (self.order.told, self.order.doubt) = (true, true);
             self.seen.down_since = None;
             self.last = Some(failure);
-            self.stage = Stage::Sinking;
+            self.stage = StopStage::Sinking;
             return Move::Look;
         }
         self.try_again(failure)
@@ -380,7 +387,7 @@ impl Stopping {
             Probe::Up if self.order.doubt => self.tell_again(),
             Probe::Up => Move::Poll,
             Probe::Down if self.order.told && self.restarts_by_itself() => {
-                self.stage = Stage::Rising;
+                self.stage = StopStage::Rising;
                 self.deadline = Some(now.saturating_add(self.limits.timeout));
                 Move::LetGo
             }
@@ -422,7 +429,7 @@ impl Stopping {
             .filter(|_| self.order.attempts <= self.limits.retries)
         {
             Some(wait) => {
-                self.stage = Stage::Looking;
+                self.stage = StopStage::Looking;
                 Move::Retry(failure, wait)
             }
             None => self.refuse(failure),
@@ -432,11 +439,11 @@ impl Stopping {
     fn out_of_time(&mut self) -> Move {
         let limit = duration::show(self.limits.timeout);
         let (state, forcible) = match self.stage {
-            Stage::Rising => ("not up again", false),
-            Stage::Verifying => ("told to power off, and power does not read off", false),
-            Stage::Cutting => ("its power-off could not begin", false),
+            StopStage::Rising => ("not up again", false),
+            StopStage::Verifying => ("told to power off, and power does not read off", false),
+            StopStage::Cutting => ("its power-off could not begin", false),
             _ if self.seen.probe == Probe::Up => ("still up", true),
-            Stage::Looking | Stage::Identifying | Stage::Asking | Stage::Sinking => {
+            StopStage::Looking | StopStage::Identifying | StopStage::Asking | StopStage::Sinking => {
                 ("not known to be down", true)
             }
         };

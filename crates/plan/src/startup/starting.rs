@@ -72,7 +72,7 @@ pub(super) enum StartState {
 
 /// Questions that are queued or on their way.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct Questions {
     pub(super) probe: bool,
     pub(super) power: bool,
     pub(super) boot: bool,
@@ -117,7 +117,7 @@ pub struct Starting {
     /// When it went into its state.
     pub(super) since: Duration,
     pub(super) reading: Reading,
-    pub(super) asked: Asked,
+    pub(super) asked: Questions,
     pub(super) acts: Acts,
     pub(super) reset: Reset,
     /// It was on but not up for as long as booting may take.
@@ -137,7 +137,7 @@ impl Starting {
             state: StartState::Waiting,
             since: Duration::ZERO,
             reading,
-            asked: Asked::default(),
+            asked: Questions::default(),
             acts: Acts::default(),
             reset: Reset::default(),
             boot_over: false,

@@ -4,7 +4,7 @@
 //! later wins. Every host is in `all`.
 
 use super::Group;
-use crate::json::Member;
+use crate::json::JsonMember;
 use std::collections::{BTreeMap, HashMap};
 
 /// The groups of an inventory, by number in the order of their names.
@@ -82,7 +82,7 @@ impl<'v, 'a> Tree<'v, 'a> {
         self.weights[group]
     }
 
-    pub(super) fn variables(&self, group: usize) -> &'v [Member<'a>] {
+    pub(super) fn variables(&self, group: usize) -> &'v [JsonMember<'a>] {
         &self.groups[group].1.variables
     }
 }

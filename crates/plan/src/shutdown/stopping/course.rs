@@ -1,6 +1,6 @@
 //! A node's way down as the course of a run: what each move has done, and asked.
 
-use super::{Move, Stage, Stopping};
+use super::{Move, StopStage, Stopping};
 use crate::drivers::{Event, Probe, RemoteCommand, Task};
 use crate::notice::Happening;
 use crate::outcome::Outcome;
@@ -125,14 +125,14 @@ impl NodeCourse for Stopping {
 
     fn doing(&self) -> &'static str {
         match self.stage {
-            Stage::Looking => "asked how it stands",
-            Stage::Identifying => "asked which boot it is in",
-            Stage::Asking if self.running => "being told to go down",
-            Stage::Asking => "waiting for its turn",
-            Stage::Sinking => "going down",
-            Stage::Cutting => "powering off",
-            Stage::Verifying => "waiting for power to read off",
-            Stage::Rising => "coming up again",
+            StopStage::Looking => "asked how it stands",
+            StopStage::Identifying => "asked which boot it is in",
+            StopStage::Asking if self.running => "being told to go down",
+            StopStage::Asking => "waiting for its turn",
+            StopStage::Sinking => "going down",
+            StopStage::Cutting => "powering off",
+            StopStage::Verifying => "waiting for power to read off",
+            StopStage::Rising => "coming up again",
         }
     }
 

@@ -1,13 +1,13 @@
 //! How the power of a node is cut, as the end of its way down or because the operator said so, and how that is seen.
 
-use super::{Move, Stage, Stopping};
+use super::{Move, StopStage, Stopping};
 use crate::drivers::{Failure, Power, Probe, Task};
 use crate::outcome::Outcome;
 use std::time::Duration;
 
 impl Stopping {
     pub(super) fn begin_cut(&mut self) -> Move {
-        self.stage = Stage::Cutting;
+        self.stage = StopStage::Cutting;
         Move::Do(Task::PowerOff)
     }
 
@@ -16,7 +16,7 @@ impl Stopping {
         if self.seen.probe == Probe::Down || self.cut.forced || self.limits.unit {
             return Move::Poll;
         }
-        self.stage = Stage::Sinking;
+        self.stage = StopStage::Sinking;
         Move::Withdraw
     }
 
@@ -24,7 +24,7 @@ impl Stopping {
         if !self.able.reads_power {
             return Move::Over(self.off_outcome());
         }
-        self.stage = Stage::Verifying;
+        self.stage = StopStage::Verifying;
         self.cut.at = now;
         self.deadline = Some(now.saturating_add(self.limits.timeout));
         Move::Look
@@ -35,7 +35,7 @@ impl Stopping {
         match failure.kind.back_off(self.cut.failed).filter(|_| self.cut.failed <= self.limits.retries) {
             Some(wait) => {
                 // Down is to be proven anew: somebody may have switched it on between two attempts.
-                self.stage = Stage::Sinking;
+                self.stage = StopStage::Sinking;
                 Move::Retry(failure, wait)
             }
             None => Move::Over(failure.into()),

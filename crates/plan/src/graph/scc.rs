@@ -1,4 +1,4 @@
-//! The shortest loop of a tangle: of vertices that all come before each other.
+//! The shortest loop of a component: of vertices that all come before each other.
 //!
 //! A search from every vertex would be quadratic. What keeps this short, without giving up that no loop
 //! is shorter than the one found:
@@ -15,11 +15,11 @@
 //! - After [`STEPS`] steps the best found so far will do: ten thousands of groups without a short loop are searched
 //!   from nearly all of them otherwise.
 //!
-//! Invariant: no loop of the tangle is shorter (`no_loop_is_shorter_than_the_one_found`), unless it took too many steps.
+//! Invariant: no loop of the component is shorter (`no_loop_is_shorter_than_the_one_found`), unless it took too many steps.
 
 use std::collections::VecDeque;
 
-/// Searches that share one walk over the tangle, one bit each.
+/// Searches that share one walk over the component, one bit each.
 type Bits = u128;
 const TOGETHER: usize = Bits::BITS as usize;
 
@@ -28,7 +28,7 @@ const STEPS: usize = if cfg!(test) { 1_000_000 } else { 100_000_000 };
 
 /// A strongly connected graph: vertices by place, and where each leads, sorted.
 #[derive(Debug)]
-pub(super) struct Tangle {
+pub(super) struct Component {
     /// Where the steps of each vertex begin; one entry more than there are vertices.
     from: Vec<usize>,
     steps: Vec<u32>,
@@ -41,18 +41,18 @@ struct Best {
     through: u32,
 }
 
-impl Tangle {
-    /// Returns the tangle of `count` vertices; `leads` returns to which a vertex leads.
+impl Component {
+    /// Returns the component of `count` vertices; `leads` returns to which a vertex leads.
     pub(super) fn new<L: IntoIterator<Item = u32>>(count: usize, leads: impl Fn(u32) -> L) -> Self {
-        let mut tangle = Self { from: Vec::with_capacity(count + 1), steps: Vec::new() };
+        let mut component = Self { from: Vec::with_capacity(count + 1), steps: Vec::new() };
         for vertex in 0..count {
-            let begin = tangle.steps.len();
-            tangle.from.push(begin);
-            tangle.steps.extend(leads(place(vertex)));
-            tangle.steps[begin..].sort_unstable();
+            let begin = component.steps.len();
+            component.from.push(begin);
+            component.steps.extend(leads(place(vertex)));
+            component.steps[begin..].sort_unstable();
         }
-        tangle.from.push(tangle.steps.len());
-        tangle
+        component.from.push(component.steps.len());
+        component
     }
 
     /// Returns a shortest loop, as the vertices along it; nothing where there is no step at all.
@@ -235,7 +235,7 @@ impl Search {
     }
 
     /// Returns the shortest loop through any of `starts` that is not longer than `longest`.
-    fn run(&mut self, tangle: &Tangle, starts: &[u32], longest: usize) -> Option<Best> {
+    fn run(&mut self, component: &Component, starts: &[u32], longest: usize) -> Option<Best> {
         let mut here: Vec<u32> = starts.to_vec();
         let mut touched: Vec<u32> = Vec::new();
         for (number, &start) in starts.iter().enumerate() {
@@ -249,8 +249,8 @@ impl Search {
             let mut there: Vec<u32> = Vec::new();
             for &vertex in &here {
                 let bits = std::mem::replace(&mut self.now[vertex as usize], 0);
-                self.steps += tangle.leads(vertex).len();
-                for &next in tangle.leads(vertex) {
+                self.steps += component.leads(vertex).len();
+                for &next in component.leads(vertex) {
                     if self.done[next as usize] {
                         continue;
                     }
@@ -301,20 +301,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn tangle(count: usize, edges: &[(u32, u32)]) -> Tangle {
+    fn component(count: usize, edges: &[(u32, u32)]) -> Component {
         let mut leads = vec![Vec::new(); count];
         edges.iter().for_each(|&(from, to)| leads[from as usize].push(to));
-        Tangle::new(count, |vertex| leads[vertex as usize].clone())
+        Component::new(count, |vertex| leads[vertex as usize].clone())
     }
 
     /// The same asked plainly: from every vertex, how far it is back to itself.
     fn shortest_by_trying_all(count: usize, edges: &[(u32, u32)]) -> Option<usize> {
-        let tangle = tangle(count, edges);
+        let component = component(count, edges);
         let back = |start: u32| {
             let mut steps = vec![None; count];
             let mut queue = VecDeque::from([(start, 0)]);
             while let Some((vertex, far)) = queue.pop_front() {
-                for &next in tangle.leads(vertex) {
+                for &next in component.leads(vertex) {
                     if steps[next as usize].is_none() {
                         steps[next as usize] = Some(far + 1);
                         queue.push_back((next, far + 1));
@@ -337,11 +337,11 @@ mod tests {
             count in 1usize..24,
             chords in prop::collection::vec((0u32..24, 0u32..24), 0..40),
         ) {
-            // A ring makes a tangle of whatever else there is.
+            // A ring makes a component of whatever else there is.
             let size = place(count);
             let mut edges: Vec<(u32, u32)> = (0..size).map(|at| (at, (at + 1) % size)).collect();
             edges.extend(chords.iter().map(|&(from, to)| (from % size, to % size)));
-            let found = tangle(count, &edges).shortest_loop().unwrap();
+            let found = component(count, &edges).shortest_loop().unwrap();
             prop_assert!(is_loop(&edges, &found), "{found:?}");
             prop_assert_eq!(Some(found.len()), shortest_by_trying_all(count, &edges));
         }
@@ -355,7 +355,7 @@ mod tests {
             let size = place(count);
             let mut edges: Vec<(u32, u32)> = (0..size).map(|at| (at, (at + 1) % size)).collect();
             edges.extend(chords.iter().map(|&(from, by)| (from % size, (from % size + by) % size)));
-            let found = tangle(count, &edges).shortest_loop().unwrap();
+            let found = component(count, &edges).shortest_loop().unwrap();
             prop_assert!(is_loop(&edges, &found), "{found:?}");
             prop_assert_eq!(Some(found.len()), shortest_by_trying_all(count, &edges));
         }
@@ -366,8 +366,8 @@ mod tests {
     fn a_search_for_something_shorter_ends() {
         let steps = |size: u32| {
             let edges = (0..size).flat_map(|at| [(at, (at + 2) % size), (at, (at + 3) % size)]);
-            let tangle = tangle(size as usize, &edges.collect::<Vec<_>>());
-            let (found, steps) = tangle.search();
+            let component = component(size as usize, &edges.collect::<Vec<_>>());
+            let (found, steps) = component.search();
             assert!(found.unwrap().length >= size as usize / 3);
             steps
         };
@@ -383,6 +383,6 @@ mod tests {
             let (a, b) = (1 + 2 * at, 2 + 2 * at);
             edges.extend([(a, b), (b, 0), (0, a), (b, if at == 599 { a } else { 0 })]);
         }
-        assert_eq!(tangle(1201, &edges).shortest_loop().unwrap().len(), 2);
+        assert_eq!(component(1201, &edges).shortest_loop().unwrap().len(), 2);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{TryRecvError, channel};
 
 /// What may be answered; a shell is opened and the question asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum PromptAnswer {
     Continue,
     Quit,
     /// A signal came instead.
@@ -18,7 +18,7 @@ const INT: i32 = 2;
 
 /// Asks whether to go on after `what` happened; nothing when nobody is there. `signal` waits a moment
 /// and returns the signal that came, if one did: a person who presses Ctrl-C has answered.
-pub(crate) fn ask(what: &str, signal: &mut dyn FnMut() -> Option<i32>) -> Option<Answer> {
+pub(crate) fn prompt(what: &str, signal: &mut dyn FnMut() -> Option<i32>) -> Option<PromptAnswer> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return None;
     }
@@ -30,18 +30,18 @@ pub(crate) fn ask(what: &str, signal: &mut dyn FnMut() -> Option<i32>) -> Option
             Ok(line) => line,
             Err(signal) => {
                 writeln!(out).ok();
-                return Some(Answer::Signal(signal));
+                return Some(PromptAnswer::Signal(signal));
             }
         };
         match line.as_deref().map(str::trim) {
-            None => return Some(Answer::Quit),
-            Some("c" | "continue") => return Some(Answer::Continue),
-            Some("q" | "quit") => return Some(Answer::Quit),
+            None => return Some(PromptAnswer::Quit),
+            Some("c" | "continue") => return Some(PromptAnswer::Continue),
+            Some("q" | "quit") => return Some(PromptAnswer::Quit),
             Some("s" | "shell") => {
                 open_shell();
                 // An interrupt was meant for what ran in the shell; anything else is for this run.
                 if let Some(signal) = signal().filter(|signal| *signal != INT) {
-                    return Some(Answer::Signal(signal));
+                    return Some(PromptAnswer::Signal(signal));
                 }
             }
             Some(_) => {}

@@ -19,12 +19,12 @@ pub(crate) struct Script<'s> {
 }
 
 /// How it ended on a node.
-pub(crate) type Answer = (NodeId, Result<Ended, Failure>);
+pub(crate) type NodeAnswer = (NodeId, Result<Ended, Failure>);
 
 impl Script<'_> {
     /// Runs it on each node that can run one; returns how it ended on those it was begun on, and the
     /// signal that came meanwhile, after which it is begun on no more and what runs is ended.
-    pub(crate) fn run(&self, nodes: &[NodeId], drivers: &mut dyn Backend) -> (Vec<Answer>, Option<i32>) {
+    pub(crate) fn run(&self, nodes: &[NodeId], drivers: &mut dyn Backend) -> (Vec<NodeAnswer>, Option<i32>) {
         let able = |node: &NodeId| drivers.abilities(*node).runs_commands;
         let mut to_begin: VecDeque<NodeId> = nodes.iter().copied().filter(able).collect();
         let mut running: BTreeMap<CommandId, NodeId> = BTreeMap::new();
