@@ -327,6 +327,7 @@ mod tests {
 
     #[test]
     fn the_own_table_is_readable() {
-        assert!(own().unwrap().at(Path::new("/")).is_some());
+        // In a chroot the root itself may be no mount; where the table is read from is one.
+        assert!(own().unwrap().at(Path::new("/proc")).is_some());
     }
 }
