@@ -59,6 +59,7 @@ fn workstation(address: IpAddr) -> Node {
         boot_servers: Vec::new(),
         groups: Vec::new(),
         power_with: Vec::new(),
+        known_as: Vec::new(),
         attributes: BTreeMap::new(),
     }
 }

@@ -87,6 +87,10 @@ pub(crate) fn inventory(text: &str, format: Format) {
     if inventory.len() > MANY {
         return;
     }
+    let written = inventory.to_json();
+    let again = inventory::read(&Source { name: "i", text: &written }, Format::Json, &Outside::default())
+        .unwrap_or_else(|wrong| panic!("{wrong}\n{written}"));
+    assert_eq!(again.nodes(), inventory.nodes(), "{written}");
     for form in [Form::Each, Form::Compact] {
         let sequence = Sequence::from_inventory(&inventory, &["boot_server"], Process::Startup, form)
             .expect("an inventory has no cycles of servers")

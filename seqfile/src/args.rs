@@ -74,4 +74,7 @@ pub struct Shape {
     /// Write a table of what would run when
     #[arg(long)]
     pub waves: bool,
+    /// Write the inventory itself as JSON, with all that was read
+    #[arg(long)]
+    pub inventory_json: bool,
 }

@@ -60,10 +60,13 @@ fn check_flags(args: &Args) -> anyhow::Result<()> {
     let Task { check, read, reverse, from_json, .. } = &args.task;
     let writes_default = check.is_empty() && read.is_none() && reverse.is_none() && from_json.is_none();
     let makes_default = writes_default && args.task.drift.is_none();
+    let inventory_json = args.shape.inventory_json;
+    let makes_sequence = makes_default && !inventory_json;
     let idle = [
-        ("--compact", args.compact && !makes_default),
-        ("--relation", !args.relations.is_empty() && !writes_default),
-        ("--shutdown", args.shutdown && !writes_default),
+        ("--inventory-json", inventory_json && !makes_default),
+        ("--compact", args.compact && !makes_sequence),
+        ("--relation", !args.relations.is_empty() && (!writes_default || inventory_json)),
+        ("--shutdown", args.shutdown && (!writes_default || inventory_json)),
         (
             "--json, --dot and --waves",
             args.shape.any() && (!args.task.check.is_empty() || args.task.drift.is_some()),
@@ -73,7 +76,8 @@ fn check_flags(args: &Args) -> anyhow::Result<()> {
             args.fold
                 && (args.task.reverse.is_some() && !args.shape.any()
                     || !args.task.check.is_empty()
-                    || args.task.drift.is_some()),
+                    || args.task.drift.is_some()
+                    || inventory_json),
         ),
     ];
     match idle.iter().find(|(_, is_idle)| *is_idle) {
@@ -98,6 +102,9 @@ fn check_standard_input(args: &Args) -> anyhow::Result<()> {
 
 fn default(input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
     let inventory = input.inventory()?;
+    if args.shape.inventory_json {
+        return Ok(inventory.to_json());
+    }
     let sequence = input::default_sequence(&inventory, args)?.listing_all(&inventory);
     Shape::of(args).write(&sequence, &inventory)
 }

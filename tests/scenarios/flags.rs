@@ -138,7 +138,7 @@ fn every_flag_of_seqfile_does_what_the_table_says() {
     let rows = table("seqfile");
     assert_eq!(unused("seqfile", &rows), Vec::<String>::new(), "flags without a line in the table");
     let tasks = ["--check", "--read", "--reverse", "--from-json", "--drift"];
-    let shapes = ["--json", "--dot", "--waves"];
+    let shapes = ["--json", "--dot", "--waves", "--inventory-json"];
     let pairs = |of: &[&'static str]| -> Vec<(&str, &str)> {
         of.iter().enumerate().flat_map(|(at, &a)| of[at + 1..].iter().map(move |&b| (a, b))).collect()
     };

@@ -1,6 +1,7 @@
 //! Every program reads every format of inventory, named by a flag, the environment or `cluster.toml`.
 
-use bed::{Bed, Ended};
+use bed::binaries::workspace;
+use bed::{Bed, Ended, pipeline};
 
 /// One cluster in every format: io1 serves n1 and n2, which are in the group `compute`.
 const FORMATS: [(&str, &str); 5] = [
@@ -185,4 +186,69 @@ fn seqfile_reads_the_inventory_that_cluster_toml_names() {
     // Who names both needs none of it, and hears of it.
     let named = bed.program("seqfile").args(["-i", "etc/xcat", "--from", "xcat"]).stdout(DEFAULT);
     named.stderr_contains("cluster.toml:1:13").run();
+}
+
+/// Each case is an inventory and, beside it, all that was read of it. `ORDERLY_GOLDEN=write` writes these anew.
+#[test]
+fn what_was_read_is_written_as_our_own_format() {
+    let bed = Bed::new();
+    for (format, _) in FORMATS {
+        let case = workspace().join("tests/golden/inventory").join(format);
+        let text = std::fs::read_to_string(&case).unwrap();
+        let written = |text: &str, format: &str| {
+            let read =
+                bed.program("seqfile").args(["-i", "-", "--from", format, "--inventory-json"]).stdin(text);
+            read.any_stdout().any_stderr().run().stdout
+        };
+        let said = written(&text, format);
+        let wanted = case.with_extension("expected");
+        if std::env::var_os("ORDERLY_GOLDEN").is_some() {
+            std::fs::write(&wanted, &said).unwrap();
+        }
+        assert_eq!(said, std::fs::read_to_string(&wanted).unwrap(), "{format}");
+        assert_eq!(written(&said, "json"), said, "{format}: what was written reads back as it was");
+    }
+}
+
+#[test]
+fn an_inventory_through_a_pipe_is_the_inventory() {
+    for (format, _) in FORMATS {
+        let bed = site("");
+        let from = ["--from", format, "-i", &format!("etc/{format}")];
+        for (program, target, status) in [
+            ("cstartup", "n1", 4),
+            ("cstartup", "ALL", 0),
+            ("cshutdown", "io1", 0),
+            ("cshutdown", "@compute", 0),
+        ] {
+            let straight = bed.program(program).args(from).args(["-k", target]).status(status);
+            let straight = straight.any_stdout().any_stderr().run();
+            let written = bed.program("seqfile").args(from).arg("--inventory-json").any_stdout();
+            let piped = bed.program(program).args(["-i", "-", "-k", target]).status(status);
+            let piped = pipeline([written, piped.any_stdout().any_stderr()]).pop().unwrap();
+            assert_eq!(piped.stdout, straight.stdout, "{format}: {program} {target}");
+            // Refusals repeat the command line.
+            let said =
+                |ended: &Ended| ended.stderr.replace(&format!("--from {format} -i etc/{format}"), "-i -");
+            assert_eq!(said(&piped), said(&straight), "{format}: {program} {target}");
+        }
+    }
+}
+
+/// A flag that does nothing to an inventory would be taken for done.
+#[test]
+fn an_inventory_is_replaced_as_a_whole_and_takes_no_flags_of_sequences() {
+    let bed = site("");
+    let from = ["--from", "genders", "-i", "etc/genders", "--inventory-json"];
+    bed.program("seqfile").args(from).args(["-o", "inventory.json"]).run();
+    bed.program("seqfile").args(["-i", "inventory.json"]).stdout(DEFAULT).run();
+    bed.write("inventory.json", "as it was");
+    bed.write("etc/broken", "n1 boot_server=n2\n");
+    let broken = ["--from", "genders", "-i", "etc/broken", "--inventory-json", "-o", "inventory.json"];
+    run(&bed, "seqfile", &broken, 3);
+    assert_eq!(bed.read("inventory.json"), "as it was");
+    for flag in ["--shutdown", "--compact", "--fold", "--relation=rack"] {
+        let said = run(&bed, "seqfile", &[&from[..], &[flag]].concat(), 2).stderr;
+        assert!(said.contains("cannot be used with what is asked for"), "{said}");
+    }
 }

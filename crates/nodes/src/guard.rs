@@ -208,6 +208,7 @@ mod tests {
             boot_servers: Vec::new(),
             groups: Vec::new(),
             power_with: Vec::new(),
+            known_as: Vec::new(),
             attributes: attributes
                 .iter()
                 .map(|(key, value)| ((*key).to_owned(), value.clone()))

@@ -117,6 +117,7 @@ mod tests {
             boot_servers: Vec::new(),
             groups: Vec::new(),
             power_with: with.iter().map(|&unit| unit.to_owned()).collect(),
+            known_as: Vec::new(),
             attributes: std::collections::BTreeMap::new(),
         };
         let roster =

@@ -15,6 +15,7 @@ mod relation;
 mod shared;
 mod spelling;
 mod warewulf;
+mod writer;
 mod xcat;
 
 pub use format::Format;

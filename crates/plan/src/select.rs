@@ -79,6 +79,7 @@ mod tests {
             boot_servers: Vec::new(),
             groups: groups.iter().map(|&group| group.to_owned()).collect(),
             power_with: Vec::new(),
+            known_as: Vec::new(),
             attributes: BTreeMap::new(),
         }
     }

@@ -65,6 +65,7 @@ fn nodes(count: u32) -> Vec<Node> {
             boot_servers: Vec::new(),
             groups: Vec::new(),
             power_with: Vec::new(),
+            known_as: Vec::new(),
             attributes: BTreeMap::new(),
         })
         .collect()

@@ -9,7 +9,7 @@
 mod tree;
 
 use super::check::{Draft, Drafts, weight};
-use super::json::{read_key, read_servers};
+use super::json::{read_attribute, read_key, read_servers};
 use super::nodes::Inventory;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::json::{Json, JsonMember};
@@ -210,6 +210,7 @@ impl Teller {
             // Somebody's own word; the address is ansible_host.
             if name == "address" {
                 let value = member.value.value().ok();
+                let value = value.filter(|value| !value.is_null());
                 draft.node.attributes.extend(value.map(|value| (name.to_owned(), value)));
                 continue;
             }
@@ -224,8 +225,13 @@ impl Teller {
                     let servers = value.items().unwrap_or_else(|| vec![value]);
                     read_servers(servers.iter().map(plain), draft, drafts);
                 }
-                None => {
+                None if matches!(key, "number" | "address" | "partition") => {
                     read_key(&member.with(key, value), draft, drafts);
+                }
+                // What is not set.
+                None if value.is_null() => {}
+                None => {
+                    read_attribute(&member.with(key, value), &mut draft.node, drafts);
                     draft.node.attributes.get_mut(key).into_iter().for_each(make_plain);
                 }
             }

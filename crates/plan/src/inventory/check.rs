@@ -24,8 +24,6 @@ pub(super) struct Draft {
     pub(super) at: Range<usize>,
     pub(super) number_at: Range<usize>,
     pub(super) servers: Vec<(Wanted, Range<usize>)>,
-    /// By what else servers may name it, where the format says so.
-    pub(super) aliases: Vec<String>,
 }
 
 /// All nodes of a text and what is wrong with it so far.
@@ -227,17 +225,16 @@ impl<'s> Drafts<'s> {
         let places = positions(self.source.text, &starts);
         let mut wanted = Vec::with_capacity(self.drafts.len());
         let mut nodes = Vec::with_capacity(self.drafts.len());
-        let mut aliases = Vec::with_capacity(self.drafts.len());
         for draft in self.drafts {
             wanted.push(draft.servers);
             nodes.push(draft.node);
-            aliases.push(draft.aliases);
         }
         drop((self.names, self.numbers));
         let mut inventory = Inventory::new(nodes);
         inventory.outside = self.outside;
-        for (id, aliases) in inventory.ids().zip(aliases) {
-            aliases.iter().for_each(|word| inventory.aliases.add(word, id));
+        for id in inventory.ids() {
+            let known_as = &inventory.nodes[id.index()].known_as;
+            known_as.iter().for_each(|word| inventory.aliases.add(word, id));
         }
         let mut servers: Vec<Vec<NodeId>> = Vec::with_capacity(wanted.len());
         let mut told = HashSet::new();

@@ -8,9 +8,20 @@ use crate::json::{Json, JsonMember};
 use crate::suggest;
 use std::collections::HashSet;
 
-const FORMAT: &str = "orderly-inventory/1";
+pub(super) const FORMAT: &str = "orderly-inventory/1";
 const TOP: [&str; 2] = ["format", "nodes"];
-const KNOWN: [&str; 7] = ["name", "number", "address", "partition", "boot_server", "groups", "power_with"];
+/// The keys of a node that mean something; `attributes` holds those of another meaning.
+pub(super) const KNOWN: [&str; 9] = [
+    "name",
+    "number",
+    "address",
+    "partition",
+    "boot_server",
+    "groups",
+    "power_with",
+    "known_as",
+    "attributes",
+];
 
 pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
     let top = Json::parse(source)?;
@@ -108,6 +119,8 @@ pub(super) fn read_key(member: &JsonMember<'_>, draft: &mut Draft, drafts: &mut 
         "boot_server" => {
             read_servers(value.items().unwrap_or_else(|| vec![*value]).into_iter(), draft, drafts);
         }
+        "known_as" => node.known_as = read_words(key, value, drafts),
+        "attributes" => read_attributes(value, node, drafts),
         _ => read_attribute(member, node, drafts),
     }
 }
@@ -141,6 +154,43 @@ fn read_names(key: &str, value: &Json<'_>, drafts: &mut Drafts<'_>) -> Option<Ve
     Some(names)
 }
 
+/// Reads a list of texts that are no names of ours.
+fn read_words(key: &str, value: &Json<'_>, drafts: &mut Drafts<'_>) -> Vec<String> {
+    let texts = value.items().and_then(|items| items.iter().map(Json::text).collect::<Option<Vec<_>>>());
+    let Some(texts) = texts.filter(|texts| texts.iter().all(|text| !text.is_empty())) else {
+        drafts.wrong.add(|| value.diagnose(format!("\"{key}\" must be a list of texts")));
+        return Vec::new();
+    };
+    texts.into_iter().map(std::borrow::Cow::into_owned).collect()
+}
+
+/// Reads attributes that stand apart because our format means something else by their names.
+fn read_attributes(value: &Json<'_>, node: &mut Node, drafts: &mut Drafts<'_>) {
+    let Some(members) = value.members() else {
+        drafts.wrong.add(|| value.diagnose("\"attributes\" must be an object"));
+        return;
+    };
+    drafts.once(&members);
+    let mut seen: HashSet<&str> = HashSet::new();
+    for member in members.iter().filter(|member| !member.value.is_null() && seen.insert(&member.key)) {
+        insert(member, node, drafts);
+    }
+}
+
+fn insert(member: &JsonMember<'_>, node: &mut Node, drafts: &mut Drafts<'_>) {
+    match member.value.value() {
+        Ok(value) => {
+            let before = node.attributes.insert(member.key.clone().into_owned(), value);
+            if before.is_some() {
+                // Once beside the keys of the node, and once in `attributes`.
+                let message = format!("the attribute \"{}\" stands twice", member.key);
+                drafts.wrong.add(|| member.diagnose_key(message));
+            }
+        }
+        Err(wrong) => wrong.0.into_iter().for_each(|wrong| drafts.wrong.add(|| wrong)),
+    }
+}
+
 pub(super) fn read_servers<'j>(
     servers: impl Iterator<Item = Json<'j>>,
     draft: &mut Draft,
@@ -161,20 +211,15 @@ pub(super) fn read_servers<'j>(
     }
 }
 
-fn read_attribute(member: &JsonMember<'_>, node: &mut Node, drafts: &mut Drafts<'_>) {
-    match member.value.value() {
-        Ok(value) => {
-            if let Some(near) = suggest::nearest(&member.key, KNOWN) {
-                drafts.doubt(member.key_range(), ("kept", &member.key), || {
-                    member
-                        .diagnose_key(format!("\"{}\" is kept as an attribute of the node", member.key))
-                        .hint(format!("did you mean \"{near}\"?"))
-                });
-            }
-            node.attributes.insert(member.key.clone().into_owned(), value);
-        }
-        Err(wrong) => wrong.0.into_iter().for_each(|diagnostic| drafts.wrong.add(|| diagnostic)),
+pub(super) fn read_attribute(member: &JsonMember<'_>, node: &mut Node, drafts: &mut Drafts<'_>) {
+    if let Some(near) = suggest::nearest(&member.key, KNOWN) {
+        drafts.doubt(member.key_range(), ("kept", &member.key), || {
+            member
+                .diagnose_key(format!("\"{}\" is kept as an attribute of the node", member.key))
+                .hint(format!("did you mean \"{near}\"?"))
+        });
     }
+    insert(member, node, drafts);
 }
 
 #[cfg(test)]

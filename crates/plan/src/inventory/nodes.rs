@@ -22,6 +22,8 @@ pub struct Node {
     pub groups: Vec<String>,
     /// Units powered on before this node and off after it; they run no operating system.
     pub power_with: Vec<String>,
+    /// By what else servers may name it.
+    pub known_as: Vec<String>,
     /// All further keys; each can be a relation.
     pub attributes: BTreeMap<String, serde_json::Value>,
 }

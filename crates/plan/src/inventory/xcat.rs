@@ -25,7 +25,7 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
     let groups = Groups::of(&groups);
     for mut stanza in nodes.into_iter().filter(|stanza| stanza.object == Object::Node) {
         groups.inherit(&mut stanza, &mut drafts);
-        stanza.draft.aliases = aliases(&stanza);
+        stanza.draft.node.known_as = aliases(&stanza);
         drafts.add(stanza.draft);
     }
     drafts.finish()
@@ -104,6 +104,17 @@ impl<'s> Groups<'s> {
 }
 
 impl Stanza {
+    /// Takes the groups of a node; what cannot be named here makes none.
+    fn read_groups(&mut self, value: &str, at: &Range<usize>, drafts: &mut Drafts<'_>) {
+        self.draft.node.groups.clear();
+        for name in list(value) {
+            match crate::name::fault(name) {
+                None => self.draft.node.groups.push(name.to_owned()),
+                Some(fault) => drafts.no_group(at.clone(), name, &fault),
+            }
+        }
+    }
+
     fn take_server(&mut self, key: &str, value: &str, at: &Range<usize>) {
         if SERVERS.contains(&key) {
             let servers = list(value).map(|server| (Wanted::Text(server.to_owned()), at.clone()));
@@ -146,6 +157,9 @@ fn aliases(stanza: &Stanza) -> Vec<String> {
         let both = prefixes.iter().zip(suffixes);
         aliases.extend(both.map(|(prefix, suffix)| format!("{prefix}{name}{suffix}")));
     }
+    aliases.retain(|word| !word.is_empty());
+    aliases.sort_unstable();
+    aliases.dedup();
     aliases
 }
 
@@ -220,7 +234,7 @@ fn read_attribute(stanza: &mut Stanza, key: &str, value: &str, at: Range<usize>,
         // As if it were not stated.
         _ if SERVERS.contains(&key) || RELATIONS.contains(&key) => {}
         "members" => stanza.members = list(value).map(str::to_owned).collect(),
-        "groups" => stanza.draft.node.groups = list(value).map(str::to_owned).collect(),
+        "groups" => stanza.read_groups(value, &at, drafts),
         "ip" if value.is_empty() => {}
         "ip" => stanza.draft.node.address = Some(value.to_owned()),
         // xCAT's own words for other things than ours.
@@ -310,6 +324,16 @@ mod tests {
             let found = servers(masters).map(|names| names.join(" "));
             assert_eq!(found.as_deref(), Ok(wanted), "{masters}");
         }
+    }
+
+    /// It was a group that nothing could name, and made our own format unreadable.
+    #[test]
+    fn a_group_that_cannot_be_named_here_makes_none_and_is_a_doubt() {
+        let text = "n1:\n  objtype=node\n  groups=a:b,c\n";
+        let inventory = read(&Source { name: "x", text }, Format::Xcat, &outside()).unwrap();
+        assert_eq!(inventory.nodes()[0].groups, ["c"]);
+        let said = inventory.doubts()[0].to_string();
+        assert!(said.starts_with("x:3:3: \"a:b\" makes no group: a name cannot contain \":\""), "{said}");
     }
 
     #[test]
