@@ -6,7 +6,7 @@
 
 use bed::binaries::{PROGRAMS, workspace};
 use bed::expected::{is_like, masked};
-use bed::{Bed, Program};
+use bed::{Bed, Need, Program, real};
 use std::collections::BTreeSet;
 use std::process::Command;
 
@@ -27,6 +27,65 @@ fn the_examples_of_the_readme_run() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A `console genders` or `console ansible` block is a whole site: its lines are one script, run from nothing.
+#[test]
+fn a_site_that_has_an_inventory_gets_from_nothing_to_a_plan_in_under_ten_lines() {
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    for kind in ["genders", "ansible"] {
+        let found = blocks(&readme, &format!("console {kind}"));
+        let [block] = found.as_slice() else { panic!("{} transcripts of {kind}", found.len()) };
+        let lines = prompts(block);
+        assert!(lines.len() < 10, "{kind}: {} lines", lines.len());
+        let bed = Bed::new();
+        bed.tool("mkdir");
+        if kind == "ansible" {
+            if !real::require(&[Need::Program("ansible-inventory"), Need::Program("python3")]) {
+                continue;
+            }
+            bed.tools(&["ansible-inventory", "python3"]);
+        }
+        let script: String = lines.iter().map(|(line, _)| format!("{line}\n")).collect();
+        let wanted: String = lines.into_iter().map(|(_, printed)| printed).collect();
+        let ended = bed.shell(&format!("exec 2>&1\nset -e\n{script}")).env("LC_ALL", "C.UTF-8");
+        let ended = ended.any_status().any_stdout().run();
+        let said = masked(&ended.stdout, bed.root(), ended.pid);
+        assert!(ended.status == 0 && is_like(&said, &wanted), "{kind}: [{}]\n{said}", ended.status);
+    }
+}
+
+/// The table of what was elsewhere: files and commands of its right column are there.
+#[test]
+fn what_the_table_of_the_migration_names_is_there() {
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let table =
+        readme.split("## Coming from PSSP or Ops Center").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+    assert_eq!(rows.len(), 5, "a row without a test: {rows:?}");
+    // Row by row: other formats for all three, default paths, flags, the restorer, the hand-over.
+    for format in ["genders", "ansible", "warewulf", "xcat"] {
+        assert!(rows[0].contains(format), "{}", rows[0]);
+        for program in ["seqfile", "cstartup", "cshutdown"] {
+            let bed = Bed::new();
+            let said = bed.program(program).args(["--from", format, "--help"]).any_stdout().run().stdout;
+            assert!(said.contains(format) && rows[0].contains(program), "{program} {format}");
+        }
+    }
+    let bed = Bed::new();
+    bed.config("cluster.toml", "power.driver = \"simulator\"\nprobe.driver = \"simulator\"\n");
+    bed.config("inventory.json", r#"{"format": "orderly-inventory/1", "nodes": [{"name": "n1"}]}"#);
+    for (program, file) in [("cstartup", "/etc/cstartSeq"), ("cshutdown", "/etc/cshutSeq")] {
+        assert!(rows[1].contains(file), "{}", rows[1]);
+        if !std::path::Path::new(file).exists() {
+            let read = bed.program(program).args(["-k", "ALL"]).any_stdout();
+            read.stderr_contains(&format!("{file} is missing")).run();
+        }
+    }
+    for (row, program, flag) in [(3, "harestore", ""), (4, "ha-release", "--poweroff")] {
+        assert!(rows[row].contains(program) && rows[row].contains(flag), "{}", rows[row]);
+        bed.program(program).arg("--help").any_stdout().stdout_contains(flag).run();
+    }
 }
 
 #[test]
