@@ -88,6 +88,8 @@ bench: all
 
 check: man-lint deny
 	$(CARGO) fmt --all --check
+	@# The fuzzer has a lock file of its own, which is forgotten when dependencies change.
+	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/targets/Cargo.toml >/dev/null
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 # The scenario of the same name compares the pages with the programs; this looks at their language.
