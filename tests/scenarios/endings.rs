@@ -20,7 +20,7 @@ fn a_backup_that_failed_is_not_called_done() {
     bed.config("ha.toml", &bad);
     let ended = pair.release(1).arg("-q").any_stdout().any_stderr().run();
     assert!(ended.stderr.contains("backup: not done: habackup: "), "{}", ended.stderr);
-    pair.way_back(1).any_stdout().any_stderr().run();
+    pair.taken_back(1);
     // Only one of the same holding counts.
     bed.config("ha.toml", &good);
     pair.program(1, "habackup").any_stdout().any_stderr().run();
@@ -52,12 +52,12 @@ fn the_closing_sentence_is_on_stderr_where_stdout_speaks_json() {
     pair.forget();
     let said = format!("released: {title} is safe to take over");
     pair.release(1).arg("--json").any_stdout().stderr_contains(&said).run();
-    let record = pair.state(1).join("release.json");
+    let record = pair.record(1);
     let takeover = || pair.takeover(2).arg("--json").arg("--record").arg(&record);
     pair.trouble("fail 2");
     takeover().status(1).any_stdout().stderr_contains("not taken: ").run();
     pair.forget();
-    let own = pair.state(2).join("release.json");
+    let own = pair.record(2);
     let record = if own.exists() { own } else { record.clone() };
     let said = format!("taken: ec2 holds {title}");
     pair.takeover(2).arg("--json").arg("--record").arg(&record).any_stdout().stderr_contains(&said).run();
@@ -94,14 +94,14 @@ fn a_state_directory_that_is_nearly_full_refuses_before_anything_is_stopped() {
     pair.release(1).args(["-n", "--no-unwind"]).any_stdout().any_stderr().run();
     pair.release(1).arg("--no-unwind").any_stdout().any_stderr().run();
     pair.shell(1, "rm -f state/ec1/filler").run();
-    pair.way_back(1).any_stdout().any_stderr().run();
+    pair.taken_back(1);
     fill(300);
     // Somebody else fills it amid the run: what was held is used.
     pair.shell(1, "rm -f state/ec1/filler").run();
     let service = bed.read("fakes/svc");
     let greedy = "case $* in \"ec stop\") /bin/dd if=/dev/zero of=\"$ORDERLY_BED/state/ec1/filler\" bs=1k 2>/dev/null;; esac";
     bed.script("fakes/svc", &format!("{greedy}\n{service}"));
-    let ended = pair.release(1).any_stdout().any_stderr().run();
+    let ended = pair.released(1);
     assert!(ended.stdout.contains("is safe to take over"), "{}{}", ended.stdout, ended.stderr);
     assert!(!ended.stderr.contains("without a journal"), "{}", ended.stderr);
     let kept = pair.shell(1, "cat state/ec1/release.json; ls -A state/ec1").any_stdout().run().stdout;
@@ -125,8 +125,8 @@ fn a_command_asset_that_is_held_is_not_taken_a_second_time() {
     pair.release(1).status(1).any_stdout().any_stderr().run();
     pair.shell(1, "read -r pid <pid; kill $pid; while [ -e /proc/$pid/cwd ]; do :; done").run();
     assert_eq!(takes(), 0, "{:?}", pair.acts());
-    pair.release(1).any_stdout().any_stderr().run();
-    pair.way_back(1).any_stdout().any_stderr().run();
+    pair.released(1);
+    pair.taken_back(1);
     assert_eq!(takes(), 1, "{:?}", pair.acts());
 }
 
@@ -154,5 +154,5 @@ fn an_export_of_the_asset_that_is_not_configured_refuses_and_is_named() {
     // What is exported elsewhere is nobody's business, and a cluster manager never meets it.
     pair.release(1).args(["-n", "--no-unwind"]).any_stdout().any_stderr().run();
     pair.shell(1, &format!("exportfs -u '192.0.2.0/24:{path}' && exportfs -u '*:{path}'")).run();
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
 }

@@ -23,8 +23,8 @@ fn disk(bed: &Bed, kind: &str) -> Disk {
 
 /// Hands over with the record and returns it.
 fn hand_over(pair: &Pair<'_>, from: usize, to: usize) -> String {
-    pair.release(from).any_stdout().any_stderr().run();
-    let record = std::fs::read_to_string(pair.state(from).join("release.json")).unwrap();
+    pair.released(from);
+    let record = std::fs::read_to_string(pair.record(from)).unwrap();
     pair.takeover(to).args(["--record", "-"]).stdin(&record).any_stdout().any_stderr().run();
     record
 }
@@ -51,14 +51,14 @@ fn every_file_system_goes_there_and_back_and_an_old_record_is_refused() {
             let ended = pair.takeover(1).args(["--record", "-"]).stdin(record).status(4).any_stderr().run();
             assert!(ended.stderr.contains("held again after its release"), "{kind}: {}", ended.stderr);
         }
-        pair.release(2).any_stdout().any_stderr().run();
+        pair.released(2);
         pair.forget();
         for record in &records {
             let ended = pair.takeover(1).args(["--record", "-"]).stdin(record).status(4).any_stderr().run();
             assert!(ended.stderr.contains("held again after its release"), "{kind}: {}", ended.stderr);
         }
         assert!(pair.acts().is_empty(), "{kind}: {:?}", pair.acts());
-        let newest = pair.state(2).join("release.json");
+        let newest = pair.record(2);
         pair.takeover(1).arg("--record").arg(newest).any_stdout().any_stderr().run();
     }
 }
@@ -99,7 +99,7 @@ fn without_an_activity_check_the_way_back_needs_a_typed_word() {
         let bed = Bed::new();
         let disk = disk(&bed, kind);
         let pair = Pair::new(&bed, &Asset::Disk(&disk));
-        pair.release(1).any_stdout().any_stderr().run();
+        pair.released(1);
         pair.forget();
         pair.takeover(1).status(4).stderr_contains(said).stderr_contains("--record").run();
         assert!(pair.acts().is_empty(), "{kind}: {:?}", pair.acts());
@@ -129,7 +129,7 @@ fn a_line_of_fstab_that_names_what_is_on_the_device_refuses() {
         pair.release(1).status(4).stderr_contains("/etc/fstab:1: /mnt/old is mounted at boot").run();
     }
     bed.write("fstab", "LABEL=my /mnt/old ext4\nPARTUUID=1 /mnt/b ext4\nUUID=1 /mnt/c ext4\n");
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
 }
 
 /// An ext4 with multiple mount protection is looked after by the kernel, so nothing need be typed.
@@ -146,7 +146,7 @@ fn an_ext4_with_multiple_mount_protection_is_taken_back_without_a_word() {
         .any_stderr()
         .run();
     let pair = Pair::new(&bed, &Asset::Disk(&disk));
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     let ended = pair.takeover(1).any_stdout().any_stderr().run();
     assert!(!ended.stderr.contains("nothing would notice"), "{}", ended.stderr);
     assert_eq!(pair.holders(), [1]);
@@ -162,11 +162,11 @@ fn a_host_that_did_not_hold_an_xfs_cannot_call_it_released() {
         let bed = Bed::new();
         let disk = disk(&bed, kind);
         let pair = Pair::new(&bed, &Asset::Disk(&disk));
-        pair.release(1).any_stdout().any_stderr().run();
+        pair.released(1);
         pair.forget();
         let ended = pair.release(2).status(4).any_stderr().run();
         assert!(ended.stderr.contains("was not the last to release it"), "{kind}: {}", ended.stderr);
-        assert!(!pair.state(2).join("release.json").exists());
+        assert!(!pair.record(2).exists());
         // The host that did release it says so again.
         pair.release(1).stdout_contains("is safe to take over").any_stderr().run();
     }
@@ -183,7 +183,7 @@ fn a_disk_that_the_peer_writes_to_is_elsewhere() {
         let bed = Bed::new();
         let disk = disk(&bed, kind);
         let pair = Pair::new(&bed, &Asset::Disk(&disk));
-        pair.release(1).any_stdout().any_stderr().run();
+        pair.released(1);
         let mount = format!("mount {} at && echo new >at/new && sync at/new", disk.device().display());
         pair.shell(2, &mount).run();
         pair.forget();
@@ -221,7 +221,7 @@ fn after_a_power_cut_what_was_synced_is_there_once_the_peer_is_proven_off() {
         pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
         assert_eq!(pair.holders(), [2], "{kind}");
         pair.shell(2, "cat at/synced").stdout("synced\n").run();
-        pair.release(2).any_stdout().any_stderr().run();
+        pair.released(2);
     }
 }
 
@@ -234,8 +234,8 @@ fn a_cut_edited_or_foreign_record_opens_nothing() {
         let bed = Bed::new();
         let disk = disk(&bed, kind);
         let pair = Pair::new(&bed, &Asset::Disk(&disk));
-        pair.release(1).any_stdout().any_stderr().run();
-        let record = std::fs::read_to_string(pair.state(1).join("release.json")).unwrap();
+        pair.released(1);
+        let record = std::fs::read_to_string(pair.record(1)).unwrap();
         pair.forget();
         let mark = if kind == "xfs" { "log=" } else { "generation=" };
         assert!(record.contains(mark), "{record}");
@@ -265,8 +265,8 @@ fn a_device_that_does_not_answer_is_unknown_within_its_limit() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Disk(&disk));
-    pair.release(1).any_stdout().any_stderr().run();
-    let record = pair.state(1).join("release.json");
+    pair.released(1);
+    let record = pair.record(1);
     std::fs::remove_file(bed.path("tools/dd")).unwrap();
     bed.script("fakes/dd", "exec sleep 1000");
     pair.forget();
@@ -353,7 +353,7 @@ fn a_namespace_that_only_an_open_file_keeps_is_seen_in_the_kernel() {
         assert!(kept.stderr.contains("NOT safe"), "{kind}: {}", kept.stderr);
         assert_eq!(pair.world(1), before, "{kind}");
         pair.shell(1, "read -r pid <holder.pid; kill $pid").run();
-        pair.release(1).any_stdout().any_stderr().run();
+        pair.released(1);
     }
 }
 
@@ -380,8 +380,8 @@ fn an_ext4_with_multiple_mount_protection_is_had_by_one_of_two_hosts_that_take_i
     assert_eq!(pair.holders(), [1]);
     let mut holder = 1;
     for round in 0..2 {
-        pair.release(holder).any_stdout().any_stderr().run();
-        let record = pair.state(holder).join("release.json");
+        pair.released(holder);
+        let record = pair.record(holder);
         let run = |host| {
             let take = pair.takeover(host).arg("--record").arg(&record);
             take.any_status().any_stdout().any_stderr().spawn()
@@ -393,5 +393,5 @@ fn an_ext4_with_multiple_mount_protection_is_had_by_one_of_two_hosts_that_take_i
         assert_eq!((won.len(), pair.holders()), (1, won.clone()), "{said}");
         holder = won[0];
     }
-    pair.release(holder).any_stdout().any_stderr().run();
+    pair.released(holder);
 }

@@ -270,8 +270,8 @@ fn a_dry_run_of_a_takeover_says_what_the_run_says() {
         ),
     ];
     let mut wrong = disagreements(&pair, 1, &HERE, &|| pair.takeover(1));
-    pair.release(1).any_stdout().any_stderr().run();
-    let record = pair.state(1).join("release.json");
+    pair.released(1);
+    let record = pair.record(1);
     const WORLDS: [Broken; 7] = [
         setting(
             "[\"svc\", \"login\", \"start\"]",
@@ -331,12 +331,12 @@ fn a_dry_run_of_an_unfinished_run_says_what_the_run_says() {
     pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
     same(&release, 4, "the asset is not here: ");
     // Given back by a record, by which a takeover was begun that another one overtook.
-    pair.release(2).any_stdout().any_stderr().run();
-    let record = pair.state(2).join("release.json");
+    pair.released(2);
+    let record = pair.record(2);
     let by_record = || pair.takeover(1).args(["--new-plan", "--record"]).arg(&record);
     pair.trouble("before 1");
     killed(by_record());
-    pair.way_back(2).any_stdout().any_stderr().run();
+    pair.taken_back(2);
     let takeover = || pair.takeover(1).arg("--record").arg(&record);
     same(&takeover, 4, "the asset was held again");
 }
@@ -350,8 +350,8 @@ fn a_dry_run_where_the_asset_is_here_tries_the_restore_that_is_due() {
     }
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Whole);
-    pair.release(1).any_stdout().any_stderr().run();
-    let record = pair.state(1).join("release.json");
+    pair.released(1);
+    let record = pair.record(1);
     // Killed at its restore.
     pair.trouble("before 3");
     let killed = pair.takeover(2).arg("--record").arg(&record).any_status().any_stdout().any_stderr().run();
@@ -442,7 +442,7 @@ fn with_each_flag_a_backup_that_fails_refuses_the_release_and_its_dry_run() {
         same(&release, status, "belongs to user 54321");
         pair.shell(1, "/bin/chown 0 at/habackup").run();
         pair.release(1).args(manner).args(["--new-plan"]).any_stdout().any_stderr().run();
-        pair.way_back(1).any_stdout().any_stderr().run();
+        pair.taken_back(1);
     }
 }
 
@@ -456,8 +456,8 @@ fn with_each_flag_a_dry_run_ends_as_the_run_does() {
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Whole);
     // The share is exported as it is configured from here on.
-    pair.release(1).any_stdout().any_stderr().run();
-    pair.way_back(1).any_stdout().any_stderr().run();
+    pair.released(1);
+    pair.taken_back(1);
     let before = pair.world(1);
     let safe = "released: ";
     let unproven = "NOT safe to take over: [ROOT]/source: the proof was left out";

@@ -40,7 +40,7 @@ fn a_namespace_without_processes_that_holds_the_asset_is_found_and_named() {
     assert!(ended.stderr.contains(&said), "{}", ended.stderr);
     pair.shell(1, "umount keep/ns && umount keep").run();
     assert_eq!(pair.world(1), before);
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
 }
 
 /// Starts a process that is a holder by its second thread alone, and waits until it is so far.
@@ -94,7 +94,7 @@ fn a_process_whose_first_thread_has_ended_is_a_holder_like_any_other() {
     pair.release(1).arg("--holders").stdout_contains("held.open").run();
     let ended = pair.release(1).args(["--holders", "--kill"]).any_stdout().run().stdout;
     assert!(ended.contains("after the signals:\nnobody is seen"), "{ended}");
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
 }
 
 /// Only the release itself found them, after it had stopped the services; who asked beforehand was told
@@ -134,7 +134,7 @@ fn mounts_that_keep_the_asset_are_told_to_who_asks_beforehand() {
         }
     }
     pair.shell(1, "umount at/nested && umount second && read -r pid <hidden.pid && kill $pid").run();
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
 }
 
 /// Services were stopped for nothing although none could have made the mount go.
@@ -189,7 +189,7 @@ fn a_namespace_without_processes_that_does_not_hold_the_asset_is_in_nobodys_way(
     let root = bed.root().display().to_string();
     pair.shell(1, &format!("{KEEP}keep /bin/sh -c 'umount {root}/loop && umount {root}/at'")).run();
     pair.forget();
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     pair.shell(1, "umount keep/ns && umount keep").run();
 }
 
@@ -219,7 +219,7 @@ fn a_loop_device_on_the_asset_and_what_is_mounted_of_it_are_named() {
             "{said}"
         );
     }
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
 }
 
 /// A virtual machine or a copy that has the device itself open is on no mount.
@@ -274,7 +274,7 @@ fn each_holder_is_looked_at_again_before_each_signal() {
         )
         .run();
     }
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
 }
 
 /// Swap in a file of the asset; the file is swapped on for real, in a machine that allows it.
@@ -347,5 +347,5 @@ fn holders_that_come_back_are_named_and_the_release_fails_clearly() {
     assert_eq!(pair.world(1), before);
     bed.write("enough", "");
     pair.release(1).args(["--holders", "--kill"]).any_stdout().any_stderr().run();
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
 }

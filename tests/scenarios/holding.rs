@@ -4,12 +4,6 @@
 use crate::pair::{Asset, Pair, possible, with_backup};
 use bed::Bed;
 use bed::loopfs::Disk;
-use std::path::PathBuf;
-
-/// Returns where a host keeps its last record.
-fn record(pair: &Pair<'_>, host: usize) -> PathBuf {
-    pair.state(host).join("release.json")
-}
 
 /// Returns the manifests' first lines, oldest first: the host that made each, and in which holding.
 fn made(pair: &Pair<'_>, host: usize) -> Vec<(String, u64)> {
@@ -37,10 +31,10 @@ fn each_take_has_the_next_number_and_snapshots_carry_it() {
             pair.program(1, "habackup").stdout("Backup complete.\n").any_stderr().run();
         }
         for (from, to) in [(1, 2), (2, 2), (2, 1)] {
-            pair.release(from).any_stdout().any_stderr().run();
+            pair.released(from);
             let take = match from == to {
                 true => pair.way_back(to),
-                false => pair.takeover(to).arg("--record").arg(record(&pair, from)),
+                false => pair.takeover(to).arg("--record").arg(pair.record(from)),
             };
             take.any_stdout().any_stderr().run();
         }
@@ -66,13 +60,13 @@ fn edit(pair: &Pair<'_>, host: usize, text: &str) {
 
 /// Hands the asset over, and expects no trouble.
 fn hand_over(pair: &Pair<'_>, from: usize, to: usize) {
-    pair.release(from).any_stdout().any_stderr().run();
-    pair.takeover(to).arg("--record").arg(record(pair, from)).any_stdout().any_stderr().run();
+    pair.released(from);
+    pair.taken(to);
 }
 
 /// Returns a host's last record.
 fn read_record(pair: &Pair<'_>, host: usize) -> serde_json::Value {
-    serde_json::from_str(&std::fs::read_to_string(record(pair, host)).unwrap()).unwrap()
+    serde_json::from_str(&std::fs::read_to_string(pair.record(host)).unwrap()).unwrap()
 }
 
 /// The snapshot of the holding before the last but one was "young enough", and was put over newer files.
@@ -109,7 +103,7 @@ fn a_snapshot_of_an_earlier_holding_is_no_backup_of_this_one_and_is_not_restored
             pair.release(1).arg("--no-backup").any_stdout().any_stderr().run();
             let told = read_record(&pair, 1);
             assert!(told["snapshot"].is_null() && told["no_snapshot"].is_string(), "{told}");
-            pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
+            pair.taken(2);
         }
         assert_eq!(outside(&pair, 2), "v2\n", "an older snapshot was put over it");
     }
@@ -123,7 +117,7 @@ fn a_record_of_a_host_without_a_backup_says_why_nothing_is_restored() {
     }
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     let told = read_record(&pair, 1);
     assert!(told["snapshot"].is_null(), "{told}");
     let why = told["no_snapshot"].as_str().unwrap_or_default();
@@ -148,7 +142,7 @@ fn an_incomplete_snapshot_that_is_newer_is_named_where_it_is_not_restored() {
     pair.program(1, "habackup").status(1).any_stdout().any_stderr().run();
     bed.config("ha.toml", &good);
     pair.release(1).arg("--no-backup").any_stdout().any_stderr().run();
-    let takeover = pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
+    let takeover = pair.taken(2);
     let said = takeover.stderr.split("not restored: ").nth(1).unwrap_or_default();
     let (id, rest) = said.split_once(", which ec1 could not make whole; ").unwrap_or_default();
     assert!(id.ends_with(".incomplete"), "{}", takeover.stderr);
@@ -173,11 +167,11 @@ fn a_restore_that_was_taken_back_is_owed_and_the_next_takeover_pays_it() {
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     with_backup(&pair);
     edit(&pair, 1, "v1\n");
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     // The last command of all starts a service.
     pair.trouble("fail 6");
     let failed =
-        pair.takeover(2).arg("--record").arg(record(&pair, 1)).status(1).any_stdout().any_stderr().run();
+        pair.takeover(2).arg("--record").arg(pair.record(1)).status(1).any_stdout().any_stderr().run();
     assert!(failed.stderr.contains("restore: taken back"), "{}", failed.stderr);
     assert!(
         failed.stderr.contains("restore owed: ") && failed.stderr.contains(" of ec1; the next"),
@@ -191,19 +185,19 @@ fn a_restore_that_was_taken_back_is_owed_and_the_next_takeover_pays_it() {
     );
     let status = pair.release(2).arg("--status").any_stdout().run().stdout;
     assert!(status.contains("restore owed: ") && status.contains(" of ec1"), "{status}");
-    let retried = pair.way_back(2).any_stdout().any_stderr().run();
+    let retried = pair.taken_back(2);
     assert!(retried.stdout.contains("restore: done"), "{}", retried.stdout);
     assert_eq!(outside(&pair, 2), "v1\n");
     // On the host that made it it is never restored.
     edit(&pair, 2, "v2\n");
     hand_over(&pair, 2, 1);
     edit(&pair, 1, "v3\n");
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     pair.trouble("fail 6");
-    pair.takeover(2).arg("--record").arg(record(&pair, 1)).status(1).any_stdout().any_stderr().run();
+    pair.takeover(2).arg("--record").arg(pair.record(1)).status(1).any_stdout().any_stderr().run();
     pair.forget();
     edit(&pair, 1, "v4\n");
-    pair.takeover(1).arg("--record").arg(record(&pair, 2)).any_stdout().any_stderr().run();
+    pair.taken(1);
     assert_eq!(outside(&pair, 1), "v4\n");
 }
 
@@ -218,7 +212,7 @@ fn a_restore_that_is_skipped_stays_owed_and_nothing_passes_for_newer() {
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     with_backup(&pair);
     edit(&pair, 1, "v1\n");
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     let id = read_record(&pair, 1)["snapshot"].as_str().unwrap().to_owned();
     let damage = |text: &str| {
         let line = format!(
@@ -254,9 +248,9 @@ fn a_restore_that_is_skipped_stays_owed_and_nothing_passes_for_newer() {
     let status = pair.release(2).arg("--status").any_stdout().run().stdout;
     assert!(status.contains(&format!("restore owed: {id} of ec1")), "{status}");
     // What it has does not continue what the other one has, so none is named.
-    pair.release(2).any_stdout().any_stderr().run();
+    pair.released(2);
     assert!(read_record(&pair, 2)["no_snapshot"].as_str().unwrap().contains("ran without restoring"));
-    pair.takeover(1).arg("--record").arg(record(&pair, 2)).any_stdout().any_stderr().run();
+    pair.taken(1);
     assert_eq!(outside(&pair, 1), "v1\n");
 }
 
@@ -276,16 +270,16 @@ fn a_release_that_is_taken_up_again_takes_its_backup_anew() {
     pair.release(1).status(137).any_stdout().any_stderr().run();
     pair.forget();
     edit(&pair, 1, "v2\n");
-    pair.release(1).any_stdout().any_stderr().run();
-    pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
+    pair.released(1);
+    pair.taken(2);
     assert_eq!(outside(&pair, 2), "v2\n");
     // Once the services are down nothing is taken anew, and nothing is refused.
     pair.trouble("before 3");
     pair.release(2).status(137).any_stdout().any_stderr().run();
     pair.forget();
     let before = made(&pair, 2).len();
-    pair.release(2).any_stdout().any_stderr().run();
-    pair.way_back(2).any_stdout().any_stderr().run();
+    pair.released(2);
+    pair.taken_back(2);
     assert_eq!(made(&pair, 2).len(), before);
 }
 
@@ -298,12 +292,12 @@ fn of_two_records_that_were_exchanged_only_one_permits() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
-    pair.release(1).any_stdout().any_stderr().run();
-    pair.release(2).any_stdout().any_stderr().run();
+    pair.released(1);
+    pair.released(2);
     let dry = |host: usize, other: usize| {
         pair.takeover(host)
             .args(["-n", "--record"])
-            .arg(record(&pair, other))
+            .arg(pair.record(other))
             .any_status()
             .any_stdout()
             .any_stderr()
@@ -349,8 +343,8 @@ fn after_its_own_crash_a_host_gets_its_asset_back_with_the_peers_word() {
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     with_backup(&pair);
     edit(&pair, 1, "v1\n");
-    pair.release(1).any_stdout().any_stderr().run();
-    pair.way_back(1).any_stdout().any_stderr().run();
+    pair.released(1);
+    pair.taken_back(1);
     edit(&pair, 1, "v2\n");
     pair.program(1, "habackup").stdout("Backup complete.\n").any_stderr().run();
     // While it lives its peer's word gives it nothing, and who holds it disclaims nothing.
@@ -360,7 +354,7 @@ fn after_its_own_crash_a_host_gets_its_asset_back_with_the_peers_word() {
     pair.takeover(1).status(4).stderr_contains(line).run();
     let word = pair.release(2).args(["--disclaim", "--json"]).any_stdout().any_stderr().run();
     assert_eq!(word.records().last().unwrap()["safe"].as_bool(), Some(false));
-    assert!(!record(&pair, 2).exists(), "it changes nothing");
+    assert!(!pair.record(2).exists(), "it changes nothing");
     // It serves that host, and only now.
     pair.takeover(2).args(["--record", "-"]).stdin(&word.stdout).status(4).any_stderr().run();
     let back = pair.takeover(1).args(["--record", "-"]).stdin(&word.stdout).any_stdout().any_stderr().run();
@@ -369,7 +363,7 @@ fn after_its_own_crash_a_host_gets_its_asset_back_with_the_peers_word() {
     // What was saved before the crash is of this holding.
     pair.shell(1, "svc proxy stop").run();
     pair.release(1).any_stdout().stderr_contains("young enough").run();
-    pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
+    pair.taken(2);
     assert_eq!(outside(&pair, 2), "v2\n");
     // An old word is worth nothing once somebody took it.
     let down = "umount loop; umount at; svc proxy stop; svc ec stop; ip address del 192.0.2.10/32 dev lo";
@@ -396,12 +390,12 @@ fn a_snapshot_that_is_passed_over_is_named_with_its_reason() {
     hand_over(&pair, 1, 2);
     hand_over(&pair, 2, 1);
     edit(&pair, 1, "v1\n");
-    pair.release(1).any_stdout().any_stderr().run();
-    let skipping = pair.takeover(2).args(["--skip", "restore", "--record"]).arg(record(&pair, 1));
+    pair.released(1);
+    let skipping = pair.takeover(2).args(["--skip", "restore", "--record"]).arg(pair.record(1));
     skipping.any_stdout().any_stderr().run();
     pair.program(2, "habackup").any_stdout().any_stderr().run();
-    pair.release(2).any_stdout().any_stderr().run();
-    let back = said(pair.takeover(1).arg("--record").arg(record(&pair, 2)));
+    pair.released(2);
+    let back = said(pair.takeover(1).arg("--record").arg(pair.record(2)));
     assert!(!back.contains("left no newer"), "{back}");
     assert!(back.contains("which ec2 made while it owed a restore"), "{back}");
     let (_, rest) = back.split_once("; habackup --diff ").expect(&back);
@@ -427,11 +421,11 @@ fn each_reason_for_restoring_nothing_is_the_one_that_it_is() {
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     with_backup(&pair);
     edit(&pair, 1, "v1\n");
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     let back = said(pair.way_back(1).args(["--skip", "restore"]));
     assert!(!back.contains("nothing is restored"), "skipped: {back}");
-    pair.release(1).any_stdout().any_stderr().run();
-    pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
+    pair.released(1);
+    pair.taken(2);
     // It restored it; then it went down, and the peer had nothing since.
     bed.tool("sync");
     crash(&pair, &disk, 2);

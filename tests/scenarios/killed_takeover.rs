@@ -5,11 +5,6 @@ use crate::pair::{Asset, Pair, possible, with_backup};
 use crate::proofs;
 use bed::Bed;
 use bed::loopfs::Disk;
-use std::path::PathBuf;
-
-fn record(pair: &Pair<'_>, host: usize) -> PathBuf {
-    pair.state(host).join("release.json")
-}
 
 fn outside(pair: &Pair<'_>, host: usize) -> String {
     pair.bed.read(format!("outside.{host}/file"))
@@ -20,11 +15,11 @@ fn edit(pair: &Pair<'_>, host: usize, text: &str) {
 }
 
 fn release(pair: &Pair<'_>, host: usize) {
-    pair.release(host).any_stdout().any_stderr().run();
+    pair.released(host);
 }
 
 fn take(pair: &Pair<'_>, host: usize, from: usize) {
-    pair.takeover(host).arg("--record").arg(record(pair, from)).any_stdout().any_stderr().run();
+    pair.takeover(host).arg("--record").arg(pair.record(from)).any_stdout().any_stderr().run();
 }
 
 /// Begins a takeover that is killed as told.
@@ -65,7 +60,7 @@ fn a_takeover_killed_between_mount_and_hold_is_begun_anew_and_still_restores() {
         take(&pair, 2, 1);
         edit(&pair, 2, "v2\n");
         release(&pair, 2);
-        let path = record(&pair, 2).display().to_string();
+        let path = pair.record(2).display().to_string();
         killed(&pair, 1, "after 1", &["--record", &path]);
         let mut arguments = vec!["--new-plan", "--skip", "addresses"];
         arguments.extend([["--record", path.as_str()]].iter().flatten().filter(|_| given));
@@ -130,7 +125,7 @@ fn a_takeover_killed_after_its_mount_leaves_no_backup_that_passes_for_newer() {
     bed.config("ha.toml", bed.read("etc/ha.toml") + "require_services = false\n");
     edit(&pair, 1, "v1\n");
     release(&pair, 1);
-    killed(&pair, 2, "after 1", &["--record", &record(&pair, 1).display().to_string()]);
+    killed(&pair, 2, "after 1", &["--record", &pair.record(1).display().to_string()]);
     pair.program(2, "habackup").args(["-q", "--if-held"]).run();
     let refused = pair.program(2, "habackup").status(4).any_stderr().run();
     assert!(refused.stderr.contains("run ha-takeover to finish it"), "{}", refused.stderr);
@@ -153,7 +148,7 @@ fn a_takeover_that_skipped_the_restore_and_was_killed_at_its_end_restores_nothin
     with_backup(&pair);
     edit(&pair, 1, "v1\n");
     release(&pair, 1);
-    let path = record(&pair, 1).display().to_string();
+    let path = pair.record(1).display().to_string();
     // 1 mount, 2 loopback, 3 share, 4 address, 5 its announcement, 6 and 7 services.
     killed(&pair, 2, "after 7", &["--skip", "restore", "--record", &path]);
     assert_eq!(pair.shell(2, "svc proxy status").any_stdout().run().stdout, "online\n");
@@ -175,8 +170,8 @@ fn a_stale_run_of_a_host_that_holds_nothing_is_closed_by_its_disclaimer() {
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     release(&pair, 1);
-    killed(&pair, 2, "before 1", &["--record", &record(&pair, 1).display().to_string()]);
-    pair.way_back(1).any_stdout().any_stderr().run();
+    killed(&pair, 2, "before 1", &["--record", &pair.record(1).display().to_string()]);
+    pair.taken_back(1);
     power_cut(&pair, &disk, 1);
     let refused = pair.takeover(2).status(4).any_stderr().run();
     assert!(!refused.stderr.contains("set aside"), "{}", refused.stderr);
@@ -237,7 +232,7 @@ fn a_host_that_loses_power_amid_its_takeover_has_the_asset_back_with_the_peers_w
         edit(&pair, 1, "v1\n");
         release(&pair, 1);
         // At its second change the label is not written yet.
-        killed(&pair, 2, told, &["--record", &record(&pair, 1).display().to_string()]);
+        killed(&pair, 2, told, &["--record", &pair.record(1).display().to_string()]);
         power_cut(&pair, &disk, 2);
         let word = pair.release(1).args(["--disclaim", "--json"]).any_stdout().any_stderr().run();
         let back =
@@ -320,7 +315,7 @@ fn killed_at_each_file_that_it_writes_a_hand_over_is_finished_and_loses_nothing(
         }
         pair.takeover(2).status(4).any_stdout().any_stderr().run();
         release(&pair, 1);
-        let path = record(&pair, 1).display().to_string();
+        let path = pair.record(1).display().to_string();
         takeovers = takeovers && killed_at_file(&pair, 2, file, &format!("ha-takeover --record {path}"));
         pair.way_back(1).any_status().any_stdout().any_stderr().run();
         proofs::never_both(&pair, &format!("file {file}"));

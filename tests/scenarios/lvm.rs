@@ -130,7 +130,7 @@ fn a_group_goes_there_and_back_and_every_letting_go_has_a_mark_of_its_own() {
         assert!(held.starts_with(&format!("ec{from}  ")), "{held}");
         pair.release(from).stdout_contains("released: shared is safe to take over").any_stderr().run();
         assert!(label(&bed).starts_with(" exported "), "{}", label(&bed));
-        let record = std::fs::read_to_string(pair.state(from).join("release.json")).unwrap();
+        let record = std::fs::read_to_string(pair.record(from)).unwrap();
         assert!(record.contains("lvm:ZZe68b-qY4v-t7or-g3Wc-dMHz-oV6X-EbUlBs"), "{record}");
         if let Some(old) = old.replace(record.clone()) {
             let take = pair.takeover(to).args(["--record", "-"]).stdin(old);
@@ -184,7 +184,7 @@ fn a_name_that_is_neither_host_is_nobodys_to_replace() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Lvm(&disk));
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     bed.write("vg.exported", "\n");
     bed.write("vg.systemid", "ec9\n");
     pair.forget();
@@ -204,10 +204,10 @@ fn who_loses_the_race_for_the_label_activates_nothing() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Lvm(&disk));
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     pair.forget();
     bed.write("vg.winner", "ec1\n");
-    let record = pair.state(1).join("release.json");
+    let record = pair.record(1);
     let ended = pair.takeover(2).arg("--record").arg(record).status(1).any_stdout().any_stderr().run();
     assert!(ended.stderr.contains("ec1 took shared at the same moment"), "{}", ended.stderr);
     assert_eq!(pair.acts(), ["ec2 vgimport shared"]);
@@ -222,9 +222,9 @@ fn missing_devices_and_a_second_group_of_the_name_are_named() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Lvm(&disk));
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     pair.forget();
-    let record = pair.state(1).join("release.json");
+    let record = pair.record(1);
     let take = || pair.takeover(2).arg("--record").arg(&record).status(4);
     bed.write("vg.missing", "1\n");
     take().stderr_contains("gVJjxF-mSsd-F2rV-eKZd-yqeu-qgba-ceRrCF").run();
@@ -301,17 +301,16 @@ fn whatever_fails_with_a_group_the_world_is_as_before_or_a_person_is_called() {
         assert_eq!(pair.world(1), before, "{told}");
         assert!(label(&bed).starts_with("ec1  "), "{told}: {}", label(&bed));
     }
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     let after = pair.world(2);
     for told in ["fail 1", "fail-after 1", "fail 2", "fail-after 2", "fail 3", "fail 4"] {
         pair.trouble(told);
-        let newest =
-            [2, 1].map(|host| pair.state(host).join("release.json")).into_iter().find(|path| path.exists());
+        let newest = [2, 1].map(|host| pair.record(host)).into_iter().find(|path| path.exists());
         let take = pair.takeover(2).arg("--record").arg(newest.unwrap());
         let ended = take.any_status().any_stdout().any_stderr().run();
         pair.forget();
         if ended.status == 0 {
-            pair.release(2).any_stdout().any_stderr().run();
+            pair.released(2);
             continue;
         }
         assert_eq!(ended.status, 1, "{told}: {}", ended.stderr);
@@ -365,8 +364,8 @@ fn a_host_that_loses_power_between_import_and_mount_has_the_group_back() {
         let disk = Disk::ext4(&bed, 16);
         let pair = Pair::new(&bed, &Asset::Lvm(&disk));
         pair.shell(1, "echo newest >at/file").run();
-        pair.release(1).any_stdout().any_stderr().run();
-        let record = pair.state(1).join("release.json");
+        pair.released(1);
+        let record = pair.record(1);
         pair.trouble(told);
         let killed =
             pair.takeover(2).arg("--record").arg(&record).any_status().any_stdout().any_stderr().run();

@@ -5,7 +5,6 @@ use crate::holding::crash;
 use crate::pair::{Asset, Pair, possible, with_backup};
 use bed::loopfs::{Disk, FILESYSTEM_NEEDS};
 use bed::{Bed, Ended, Need, real};
-use std::path::PathBuf;
 use std::process::Command;
 
 const EXT4_TOOLS: [Need; 3] = [Need::Program("e2fsck"), Need::Program("tune2fs"), Need::Program("resize2fs")];
@@ -15,10 +14,6 @@ const OTHER_TOOLS: [Need; 4] = [
     Need::Program("btrfs"),
     Need::Program("btrfstune"),
 ];
-
-fn record(pair: &Pair<'_>, host: usize) -> PathBuf {
-    pair.state(host).join("release.json")
-}
 
 fn done(program: bed::Program<'_>) -> Ended {
     program.any_stdout().any_stderr().run()
@@ -153,7 +148,7 @@ fn a_power_cut_between_a_mount_and_its_note_has_a_way_out_and_restores() {
         bed.write("outside.1/file", "v1\n");
         done(pair.release(1));
         pair.trouble("after 1");
-        let run = pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr();
+        let run = pair.takeover(2).arg("--record").arg(pair.record(1)).any_stdout().any_stderr();
         run.status(137).run();
         pair.forget();
         done(pair.shell(2, "touch at/seen"));
@@ -191,14 +186,8 @@ fn a_record_from_before_a_repair_is_refused_for_what_it_was() {
         // The time of the last write is in seconds.
         std::thread::sleep(std::time::Duration::from_millis(1100));
         tool(&disk, line);
-        let ended = pair
-            .takeover(2)
-            .arg("--record")
-            .arg(record(&pair, 1))
-            .any_status()
-            .any_stdout()
-            .any_stderr()
-            .run();
+        let ended =
+            pair.takeover(2).arg("--record").arg(pair.record(1)).any_status().any_stdout().any_stderr().run();
         if ended.status == 0 {
             // Some of them leave no trace.
             assert_eq!(pair.holders(), [2], "{line}");
@@ -232,14 +221,8 @@ fn on_xfs_and_btrfs_a_repair_is_not_called_a_take() {
         let pair = Pair::new(&bed, &Asset::Disk(&disk));
         done(pair.release(1));
         tool(&disk, line);
-        let ended = pair
-            .takeover(2)
-            .arg("--record")
-            .arg(record(&pair, 1))
-            .any_status()
-            .any_stdout()
-            .any_stderr()
-            .run();
+        let ended =
+            pair.takeover(2).arg("--record").arg(pair.record(1)).any_status().any_stdout().any_stderr().run();
         assert_eq!(ended.status, if moves { 4 } else { 0 }, "{line}: {}", ended.stderr);
         if moves {
             let words = "held again after its release, or changed without being held";
@@ -250,7 +233,7 @@ fn on_xfs_and_btrfs_a_repair_is_not_called_a_take() {
             let (host, refused) = if line.starts_with("xfs") { (1, refused) } else { (2, ended.stderr) };
             by_hand(&pair, host, &refused);
             if host == 1 {
-                done(pair.takeover(2).arg("--record").arg(record(&pair, 1)));
+                done(pair.takeover(2).arg("--record").arg(pair.record(1)));
             }
             assert_eq!(pair.holders(), [2], "{line}");
         }

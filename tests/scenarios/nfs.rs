@@ -44,7 +44,7 @@ fn an_export_that_stays_in_the_kernel_is_flushed_until_it_is_gone() {
     // It goes at the third flush; locks are dropped before, of this path alone.
     std::fs::remove_file(bed.path("flushes")).unwrap();
     forgets_at(&pair, 3);
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     let acts = pair.acts();
     assert_eq!(acts.iter().filter(|act| *act == "ec1 exportfs -f").count(), 3, "{acts:?}");
     assert_eq!(acts.last().map(String::as_str), Some("ec1 umount /at"));
@@ -88,7 +88,7 @@ fn a_client_that_is_gone_is_waited_for_until_its_lease_ends() {
         "[ \"$1\" != -f ] || { sleep 1; rm -rf /proc/fs/nfsd/clients/3; } </dev/null >/dev/null 2>&1 &";
     let exportfs = bed.read("fakes/exportfs");
     bed.script("fakes/exportfs", &exportfs.replace("#!/bin/sh\n", &format!("{ends}\n")));
-    let released = pair.release(1).any_stdout().any_stderr().run();
+    let released = pair.released(1);
     assert!(!released.stderr.contains("busy"), "{}", released.stderr);
     assert!(pair.holders().is_empty());
 }
@@ -122,10 +122,10 @@ fn a_share_without_an_id_that_both_hosts_give_alike_is_refused() {
     let pair = Pair::new(&bed, &Asset::Command);
     let text = bed.read("etc/ha.toml");
     bed.config("ha.toml", text.replace("fsid = \"7\"\n", ""));
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     pair.shell(2, "/bin/mount -t tmpfs tmpfs source && /bin/mkdir source/share source/opt").run();
     pair.forget();
-    let taken = pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).status(1);
+    let taken = pair.takeover(2).arg("--record").arg(pair.record(1)).status(1);
     taken
         .any_stdout()
         .stderr_contains("on tmpfs, which has no id of its own")
@@ -146,7 +146,7 @@ fn a_share_without_an_id_is_refused_before_the_take_where_the_configuration_tell
     let pair = Pair::new(&bed, &Asset::Bind);
     let text = bed.read("etc/ha.toml");
     bed.config("ha.toml", text.replace("fsid = \"7\"\n", ""));
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     // Nobody else's reasons are hidden, and it is one of them.
     pair.shell(2, "/bin/mount -t tmpfs tmpfs source && /bin/mkdir source/share source/opt").run();
     pair.forget();
@@ -159,9 +159,9 @@ fn a_share_without_an_id_is_refused_before_the_take_where_the_configuration_tell
     let at = format!("at = \"{}/at\"\n", bed.root().display());
     assert!(text.contains(&at));
     bed.config("ha.toml", text.replacen(&at, &format!("{at}fstype = \"tmpfs\"\n"), 1));
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     pair.forget();
-    let refused = pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).status(4);
+    let refused = pair.takeover(2).arg("--record").arg(pair.record(1)).status(4);
     refused.any_stdout().stderr_contains("/share is on tmpfs, which has no id of its own").run();
     assert!(pair.acts().is_empty(), "{:?}", pair.acts());
 }
@@ -173,9 +173,9 @@ fn clients_find_mount_export_and_address_in_that_order() {
     }
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     pair.forget();
-    let record = pair.state(1).join("release.json");
+    let record = pair.record(1);
     pair.takeover(2).arg("--record").arg(record).any_stdout().any_stderr().run();
     let acts = pair.acts();
     let at = |part: &str| {
@@ -230,9 +230,9 @@ fn clients_of_ipv6_are_released_and_taken_however_they_are_written() {
         now.lines().count() == 3 && now.contains("2001:db8::1(ro,") && now.contains("2001:DB8:0::/32(ro,"),
         "{before}{now}"
     );
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     assert_eq!(bed.read("etab.ec1"), "");
-    let record = pair.state(1).join("release.json");
+    let record = pair.record(1);
     // Taken back once, and then taken.
     bed.script(
         "fakes/svc",
@@ -243,7 +243,7 @@ fn clients_of_ipv6_are_released_and_taken_however_they_are_written() {
     assert!(failed.stderr.contains("taken back"), "{}", failed.stderr);
     assert_eq!(bed.read("etab.ec2"), "");
     std::fs::remove_file(bed.path("broken")).unwrap();
-    pair.way_back(2).any_stdout().any_stderr().run();
+    pair.taken_back(2);
     let taken = bed.read("etab.ec2");
     for client in ["2001:db8::/32", "2001:db8::1", "192.0.2.0/24"] {
         assert!(taken.contains(&format!("{share}  {client}(ro,fsid=7)")), "{taken}");

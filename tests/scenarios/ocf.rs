@@ -88,7 +88,7 @@ fn a_cluster_that_does_not_fence_starts_nothing() {
     }
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     pair.forget();
     for (answer, wanted) in [("echo false", 6), ("echo 0", 6), ("exit 102", 1)] {
         fences(&bed, answer);
@@ -132,7 +132,7 @@ fn a_stop_that_fails_takes_nothing_back_and_is_finished_by_the_next() {
     assert!(!acts.iter().any(|act| act.ends_with(" start") || act.contains(" add ")), "{acts:?}");
     pair.forget();
     assert!(pair.world(1).contains("proxy offline"));
-    pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).status(4).any_stderr().run();
+    pair.takeover(2).arg("--record").arg(pair.record(1)).status(4).any_stderr().run();
     pair.forget();
     let said = code(agent(&pair, 1, "stop"));
     assert_eq!((said.status, pair.holders()), (0, Vec::new()), "{}", said.stderr);
@@ -173,7 +173,7 @@ fn the_cluster_is_shown_the_reason_and_not_the_last_hint() {
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
     fences(&bed, "echo true");
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     // Several things speak against the start.
     pair.shell(2, "svc proxy start && svc ec start && touch at/in-the-way").run();
     let said = code(agent(&pair, 2, "start"));
@@ -337,7 +337,7 @@ fn a_real_pacemaker_runs_the_asset() {
     cluster("crm_attribute --node ec1 --name standby --update on");
     wait_until("nobody holds the asset", || pair.holders().is_empty());
     wait_for(&pair, "Node ec1: standby");
-    let record = std::fs::read_to_string(pair.state(1).join("release.json")).unwrap();
+    let record = std::fs::read_to_string(pair.record(1)).unwrap();
     assert!(record.contains("\"safe\":true"), "{record}");
     cluster("crm_attribute --node ec1 --name standby --delete");
     wait_until("the asset is held again", || pair.holders() == [1]);

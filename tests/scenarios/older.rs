@@ -4,10 +4,6 @@ use crate::pair::{Asset, Pair, possible, with_backup};
 use bed::Bed;
 use bed::loopfs::Disk;
 
-fn record(pair: &Pair<'_>, host: usize) -> std::path::PathBuf {
-    pair.state(host).join("release.json")
-}
-
 fn outside(pair: &Pair<'_>, host: usize) -> String {
     pair.bed.read(format!("outside.{host}/file"))
 }
@@ -33,7 +29,7 @@ fn an_old_release_that_is_finished_after_the_peer_held_the_asset_names_nothing()
     pair.forget();
     pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
     edit(&pair, 2, "v2\n");
-    pair.release(2).any_stdout().any_stderr().run();
+    pair.released(2);
     let said = "the asset was taken since this release was begun, and let go again";
     pair.release(1).status(4).any_stdout().stderr_contains(said).stderr_contains("--new-plan").run();
     let fresh =
@@ -56,11 +52,11 @@ fn a_snapshot_of_a_host_that_owed_a_restore_is_not_restored_after_a_fence() {
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     with_backup(&pair);
     edit(&pair, 1, "v1\n");
-    pair.release(1).any_stdout().any_stderr().run();
-    pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
+    pair.released(1);
+    pair.taken(2);
     edit(&pair, 2, "v2\n");
-    pair.release(2).any_stdout().any_stderr().run();
-    let takeover = pair.takeover(1).args(["--skip", "restore", "--record"]).arg(record(&pair, 2));
+    pair.released(2);
+    let takeover = pair.takeover(1).args(["--skip", "restore", "--record"]).arg(pair.record(2));
     takeover.any_stdout().any_stderr().run();
     pair.program(1, "habackup").any_stdout().any_stderr().run();
     let died = "exportfs -u '*:'$ORDERLY_BED/at/share; umount loop; umount at; svc proxy stop; svc ec stop; \

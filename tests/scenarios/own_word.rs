@@ -4,11 +4,6 @@ use crate::holding::crash;
 use crate::pair::{Asset, Pair, possible, with_backup};
 use bed::loopfs::Disk;
 use bed::{Bed, Ended};
-use std::path::PathBuf;
-
-fn record(pair: &Pair<'_>, host: usize) -> PathBuf {
-    pair.state(host).join("release.json")
-}
 
 fn done(program: bed::Program<'_>) -> Ended {
     program.any_stdout().any_stderr().run()
@@ -36,13 +31,13 @@ fn one_record_never_permits_both_hosts() {
     pair.forget();
     let line = "ssh ec1 ha-release --after 1 --json | ha-takeover --record -";
     assert!(next(&pair, 2).ends_with(line), "{}", next(&pair, 2));
-    let own = pair.takeover(2).arg("--record").arg(record(&pair, 2)).status(4);
+    let own = pair.takeover(2).arg("--record").arg(pair.record(2)).status(4);
     own.stderr_contains("ec1 may hold the same record").stderr_contains(line).run();
     pair.takeover(2).status(4).stderr_contains(line).run();
-    done(pair.takeover(1).args(["-n", "--record"]).arg(record(&pair, 2)));
+    done(pair.takeover(1).args(["-n", "--record"]).arg(pair.record(2)));
     // What it tells to type makes the record useless that both had.
     let word = done(pair.release(1).args(["--after", "1", "--json"]));
-    pair.takeover(1).arg("--record").arg(record(&pair, 2)).status(4).any_stderr().run();
+    pair.takeover(1).arg("--record").arg(pair.record(2)).status(4).any_stderr().run();
     done(pair.takeover(2).args(["--record", "-"]).stdin(&word.stdout));
     assert_eq!(pair.holders(), [2]);
 }
@@ -78,7 +73,7 @@ fn the_word_beside_an_own_record_is_a_step_and_asks_the_witness() {
     let text = bed.read("etc/ha.toml");
     bed.config("ha.toml", format!("witness = [\"192.0.2.254\"]\n{text}"));
     done(pair.release(1));
-    let record = record(&pair, 1);
+    let record = pair.record(1);
     let by_word = |options: &[&str]| {
         pair.takeover(1).arg("--record").arg(&record).args(["--peer-down", "ec2"]).args(options)
     };
@@ -193,7 +188,7 @@ fn a_record_of_another_configuration_is_made_anew() {
     with_backup(&pair);
     done(pair.release(1));
     bed.config("ha.toml", bed.read("etc/ha.toml").replace("max_age = \"1h\"", "max_age = \"2h\""));
-    let by_it = pair.takeover(2).arg("--record").arg(record(&pair, 1)).status(4);
+    let by_it = pair.takeover(2).arg("--record").arg(pair.record(1)).status(4);
     let line = "release anew: ssh ec1 ha-release --json | ha-takeover --record -";
     by_it.stderr_contains("another configuration").stderr_contains(line).run();
     let word = done(pair.release(1).arg("--json")).stdout;
@@ -232,7 +227,7 @@ fn a_missing_program_refuses_a_takeover_by_a_record() {
     done(pair.release(1));
     pair.forget();
     for options in [&["-n"][..], &[]] {
-        let by_it = pair.takeover(2).args(options).arg("--record").arg(record(&pair, 1)).status(4);
+        let by_it = pair.takeover(2).args(options).arg("--record").arg(pair.record(1)).status(4);
         by_it.stderr_contains("there is no program nosuch here").run();
     }
     pair.takeover(2).args(["--peer-down", "ec1"]).status(4).stderr_contains("no program nosuch").run();

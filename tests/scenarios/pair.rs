@@ -2,6 +2,7 @@
 //! the scenarios of a hand-over. Every command they run can be told to fail, or to kill its caller.
 
 use bed::loopfs::{DISK_NEEDS, Disk, HOST_NEEDS, Host};
+use bed::running::Ended;
 use bed::{Bed, Need, Program, real};
 
 /// What changes hands.
@@ -220,6 +221,28 @@ impl<'a> Pair<'a> {
         self.program(host, "ha-release")
     }
 
+    /// Releases the asset on a host, without a failure on the way.
+    pub(crate) fn released(&self, host: usize) -> Ended {
+        let ended = self.release(host).stdout_contains("is safe to take over").any_stderr().run();
+        assert!(!ended.stderr.contains("failed"), "{}", ended.stderr);
+        ended
+    }
+
+    /// Takes the asset on a host by the last record of the other one, without a failure on the way.
+    pub(crate) fn taken(&self, host: usize) -> Ended {
+        let run = self.takeover(host).arg("--record").arg(self.record(3 - host));
+        let ended = run.stdout_contains("taken: ").any_stderr().run();
+        assert!(!ended.stderr.contains("failed"), "{}", ended.stderr);
+        ended
+    }
+
+    /// Takes the asset back on the host that released it last, without a failure on the way.
+    pub(crate) fn taken_back(&self, host: usize) -> Ended {
+        let ended = self.way_back(host).stdout_contains("taken: ").any_stderr().run();
+        assert!(!ended.stderr.contains("failed"), "{}", ended.stderr);
+        ended
+    }
+
     /// Returns a run of `ha-takeover` on a host.
     pub(crate) fn takeover(&self, host: usize) -> Program<'a> {
         self.program(host, "ha-takeover")
@@ -249,6 +272,11 @@ impl<'a> Pair<'a> {
     /// Returns a host's state folder.
     pub(crate) fn state(&self, host: usize) -> std::path::PathBuf {
         self.bed.path(format!("state/ec{host}"))
+    }
+
+    /// Returns where a host keeps its last release record.
+    pub(crate) fn record(&self, host: usize) -> std::path::PathBuf {
+        self.state(host).join("release.json")
     }
 
     /// Lets a tool of this machine count, and be in trouble, like those that change something.

@@ -15,7 +15,6 @@ use bed::loopfs::{Disk, FILESYSTEM_NEEDS};
 use bed::{Bed, Ended, Need, real};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::path::PathBuf;
 
 pub(crate) const TROUBLES: [&str; 5] = ["fail", "fail-after", "hang", "before", "after"];
 
@@ -91,10 +90,6 @@ pub(crate) fn is_turn(kind: &str, at: usize, trouble: usize) -> bool {
     is_soak() || (at + trouble).is_multiple_of(turns)
 }
 
-fn record(pair: &Pair<'_>, host: usize) -> PathBuf {
-    pair.state(host).join("release.json")
-}
-
 pub(crate) fn never_both(pair: &Pair<'_>, case: &str) {
     let holders = pair.holders();
     assert!(holders.len() < 2, "{case}: both hold it");
@@ -122,7 +117,7 @@ fn judge_release(pair: &Pair<'_>, before: &str, ended: &Ended, case: &str) -> &'
         1 => {
             assert!(said.contains("NOT safe"), "{case}: {said}");
             assert_eq!(pair.world(1), before, "{case}: {said}");
-            let take = pair.takeover(2).arg("--record").arg(record(pair, 1));
+            let take = pair.takeover(2).arg("--record").arg(pair.record(1));
             take.status(4).any_stderr().run();
             "taken back"
         }
@@ -158,7 +153,7 @@ fn judge_takeover(pair: &Pair<'_>, before: &str, ended: &Ended, case: &str) -> &
         let take = if maker == host {
             pair.way_back(host)
         } else {
-            pair.takeover(host).arg("--record").arg(record(pair, maker))
+            pair.takeover(host).arg("--record").arg(pair.record(maker))
         };
         take.any_status().any_stdout().any_stderr().run()
     };
@@ -170,7 +165,7 @@ fn judge_takeover(pair: &Pair<'_>, before: &str, ended: &Ended, case: &str) -> &
             // Safe is a promise: the other host can have it.
             let other = by_newest(1, said);
             assert_eq!(other.status, 0, "{case}: the other host: {}", other.stderr);
-            pair.release(1).any_stdout().any_stderr().run();
+            pair.released(1);
             return if ended.status == 4 { "refused, nothing touched" } else { "let go again" };
         }
         5 => {
@@ -188,17 +183,17 @@ fn judge_takeover(pair: &Pair<'_>, before: &str, ended: &Ended, case: &str) -> &
     }
     assert!(last.as_ref().is_none_or(|run| run.status == 0), "{case}: again: {}", last.unwrap().stderr);
     assert_eq!(pair.holders(), [2], "{case}");
-    pair.release(2).any_stdout().any_stderr().run();
-    let back = pair.takeover(1).arg("--record").arg(record(pair, 2));
+    pair.released(2);
+    let back = pair.takeover(1).arg("--record").arg(pair.record(2));
     back.any_stdout().any_stderr().run();
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     what
 }
 
 fn release_commands(kind: &str) {
     of_kind(kind, "release, commands", |pair, kind, count| {
         pair.forget();
-        pair.release(1).any_stdout().any_stderr().run();
+        pair.released(1);
         let acts = pair.acts();
         let mut before = give_back(pair, "a clean run");
         for (index, act) in acts.iter().enumerate() {
@@ -244,15 +239,15 @@ fn every_command_of_a_release_of_other_kinds_fails_hangs_and_dies() {
 
 fn takeover_commands(kind: &str) {
     of_kind(kind, "takeover, commands", |pair, kind, count| {
-        pair.release(1).any_stdout().any_stderr().run();
+        pair.released(1);
         pair.forget();
-        let take = || pair.takeover(2).arg("--record").arg(record(pair, 1));
+        let take = || pair.takeover(2).arg("--record").arg(pair.record(1));
         take().any_stdout().any_stderr().run();
         let acts = pair.acts();
-        pair.release(2).any_stdout().any_stderr().run();
-        let back = pair.takeover(1).arg("--record").arg(record(pair, 2));
+        pair.released(2);
+        let back = pair.takeover(1).arg("--record").arg(pair.record(2));
         back.any_stdout().any_stderr().run();
-        pair.release(1).any_stdout().any_stderr().run();
+        pair.released(1);
         for (index, act) in acts.iter().enumerate() {
             for (turn, trouble) in TROUBLES.iter().enumerate().filter(|(turn, _)| is_turn(kind, index, *turn))
             {
@@ -321,8 +316,8 @@ fn judge_rescue(pair: &Pair<'_>, before: &str, mut ended: Ended, proof: &[&str],
         ended = pair.takeover(2).args(proof).any_status().any_stdout().any_stderr().run();
     }
     assert_eq!((ended.status, pair.holders()), (0, vec![2]), "{case}: again: {}", ended.stderr);
-    pair.release(2).any_stdout().any_stderr().run();
-    pair.takeover(1).arg("--record").arg(record(pair, 2)).any_stdout().any_stderr().run();
+    pair.released(2);
+    pair.taken(1);
     what
 }
 
@@ -336,8 +331,8 @@ fn rescue_commands(proof: &[&str]) {
     die(&pair);
     pair.takeover(2).args(proof).any_stdout().any_stderr().run();
     let acts = pair.acts();
-    pair.release(2).any_stdout().any_stderr().run();
-    pair.takeover(1).arg("--record").arg(record(&pair, 2)).any_stdout().any_stderr().run();
+    pair.released(2);
+    pair.taken(1);
     for (index, act) in acts.iter().enumerate() {
         let turns = TROUBLES.iter().enumerate().filter(|(turn, _)| is_turn("whole", index, *turn));
         for (_, trouble) in turns {
@@ -382,11 +377,11 @@ fn the_tables_have_every_kind_of_step() {
     let mut found = BTreeSet::new();
     pair.release(1).arg("--kill").any_stdout().any_stderr().run();
     found.extend(actions(&pair, 1, "ha-release"));
-    pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
+    pair.taken(2);
     found.extend(actions(&pair, 2, "ha-takeover"));
     for proof in [&["--fence", "--skip", "witness"][..], &["--peer-down", "ec1"]] {
-        pair.release(2).any_stdout().any_stderr().run();
-        pair.takeover(1).arg("--record").arg(record(&pair, 2)).any_stdout().any_stderr().run();
+        pair.released(2);
+        pair.taken(1);
         die(&pair);
         pair.takeover(2).args(proof).any_stdout().any_stderr().run();
         found.extend(actions(&pair, 2, "ha-takeover"));
@@ -437,7 +432,7 @@ fn records(pair: &Pair<'_>, host: usize, program: &str) -> usize {
 
 fn release_records(kind: &str) {
     of_kind(kind, "release, records", |pair, kind, count| {
-        pair.release(1).any_stdout().any_stderr().run();
+        pair.released(1);
         let all = records(pair, 1, "ha-release");
         let mut before = give_back(pair, "a clean run");
         for at in (1..=all).filter(|at| is_turn(kind, *at, 0)) {
@@ -477,16 +472,16 @@ fn killed_after_every_record_of_its_journal_a_release_of_other_kinds_is_finished
 
 fn takeover_records(kind: &str) {
     of_kind(kind, "takeover, records", |pair, kind, count| {
-        pair.release(1).any_stdout().any_stderr().run();
-        pair.takeover(2).arg("--record").arg(record(pair, 1)).any_stdout().any_stderr().run();
+        pair.released(1);
+        pair.taken(2);
         let all = records(pair, 2, "ha-takeover");
-        pair.release(2).any_stdout().any_stderr().run();
-        pair.takeover(1).arg("--record").arg(record(pair, 2)).any_stdout().any_stderr().run();
-        pair.release(1).any_stdout().any_stderr().run();
+        pair.released(2);
+        pair.taken(1);
+        pair.released(1);
         for at in (1..=all).filter(|at| is_turn(kind, *at, 0)) {
             let case = format!("{kind}: killed after record {at} of {all}");
             let before = pair.world(2);
-            let line = format!("ha-takeover --record {}", record(pair, 1).display());
+            let line = format!("ha-takeover --record {}", pair.record(1).display());
             let ended = killed_after(pair, 2, at, &line);
             assert!(ended.status > 128, "{case}: {} {}", ended.status, ended.stderr);
             count.add(judge_takeover(pair, &before, &ended, &case));

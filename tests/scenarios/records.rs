@@ -7,17 +7,13 @@ use bed::loopfs::{Disk, FILESYSTEM_NEEDS};
 use bed::real;
 use std::path::PathBuf;
 
-fn record(pair: &Pair<'_>, host: usize) -> PathBuf {
-    pair.state(host).join("release.json")
-}
-
 fn done(program: bed::Program<'_>) -> bed::Ended {
     program.any_stdout().any_stderr().run()
 }
 
 /// Makes another record of one: what was changed in it, with the checksum that fits.
 fn edited(pair: &Pair<'_>, host: usize, change: impl Fn(&str) -> String) -> PathBuf {
-    let text = std::fs::read_to_string(record(pair, host)).unwrap();
+    let text = std::fs::read_to_string(pair.record(host)).unwrap();
     let text = change(text.trim());
     let (bare, _) = text.split_once("\"checksum\":\"").unwrap();
     let bare = format!("{bare}\"checksum\":\"");
@@ -79,7 +75,7 @@ fn leads_on(pair: &Pair<'_>, path: &std::path::Path, words: &str, case: &str) {
 fn released(pair: &Pair<'_>, maker: usize) {
     done(pair.release(1));
     if maker == 2 {
-        done(pair.takeover(2).arg("--record").arg(record(pair, 1)));
+        done(pair.takeover(2).arg("--record").arg(pair.record(1)));
         done(pair.release(2));
     }
 }
@@ -107,7 +103,7 @@ fn a_record_of_another_configuration_is_made_anew_by_whoever_made_it() {
         }
         with_other_configuration(&pair);
         let case = format!("{kind}, by ec{maker}");
-        leads_on(&pair, &record(&pair, maker), "another configuration", &case);
+        leads_on(&pair, &pair.record(maker), "another configuration", &case);
     }
 }
 
@@ -167,13 +163,13 @@ fn without_a_mark_the_peers_word_is_proposed() {
     let pair = Pair::new(&bed, &Asset::Command);
     unmarked(&bed);
     released(&pair, 1);
-    leads_on(&pair, &record(&pair, 1), "no change mark", "its own");
+    leads_on(&pair, &pair.record(1), "no change mark", "its own");
     // ec1 has it by a record of ec2; after its next release that one is used up.
     let used = bed.path("used.json");
     done(pair.release(1));
-    done(pair.takeover(2).arg("--record").arg(record(&pair, 1)));
+    done(pair.takeover(2).arg("--record").arg(pair.record(1)));
     done(pair.release(2));
-    std::fs::copy(record(&pair, 2), &used).unwrap();
+    std::fs::copy(pair.record(2), &used).unwrap();
     done(pair.takeover(1).arg("--record").arg(&used));
     done(pair.release(1));
     leads_on(&pair, &used, "took the asset by it before", "the peer's");

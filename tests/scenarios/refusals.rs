@@ -50,8 +50,8 @@ fn a_record_that_is_out_of_date_says_who_had_it_since_and_what_to_type() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
-    let record = pair.state(1).join("release.json");
-    pair.release(1).any_stdout().any_stderr().run();
+    let record = pair.record(1);
+    pair.released(1);
     std::fs::copy(&record, bed.path("old.json")).unwrap();
     pair.shell(1, &format!("mount {} at && umount at", disk.device().display())).run();
     let old = bed.path("old.json");
@@ -67,9 +67,9 @@ fn an_asset_that_is_not_free_says_both_that_it_may_be() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
-    let record = pair.state(1).join("release.json");
-    pair.release(1).any_stdout().any_stderr().run();
-    pair.way_back(1).any_stdout().any_stderr().run();
+    let record = pair.record(1);
+    pair.released(1);
+    pair.taken_back(1);
     let device = disk.device().display().to_string();
     let ended = pair.takeover(2).status(4).any_stdout().any_stderr().run();
     golden(&bed, "nothing-proves-it", "ha-takeover", &ended);
@@ -158,10 +158,8 @@ fn the_word_beside_a_record_is_shown_as_a_step() {
     }
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
-    pair.release(1).any_stdout().any_stderr().run();
-    let by_word = || {
-        pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).args(["--peer-down", "ec1"])
-    };
+    pair.released(1);
+    let by_word = || pair.takeover(2).arg("--record").arg(pair.record(1)).args(["--peer-down", "ec1"]);
     let command = "ha-takeover --record release.json --peer-down ec1";
     let ended = by_word().arg("-n").any_stdout().any_stderr().run();
     golden(&bed, "word-beside-a-record-dry-run", &format!("{command} -n"), &ended);

@@ -59,7 +59,7 @@ fn every_command_of_a_run_was_shown_beforehand() {
         // The pool's export makes exports of others vanish, or not; they are made again where it did.
         let mended = if kind == "zfs" { vec!["exportfs -o ro other:/home"] } else { Vec::new() };
         assert_eq!(missing, mended, "{kind}: release");
-        let record = pair.state(1).join("release.json");
+        let record = pair.record(1);
         let missing = not_shown(&pair, &|| pair.takeover(2).arg("--record").arg(&record));
         assert_eq!(missing, [""; 0], "{kind}: takeover");
     }

@@ -12,7 +12,7 @@ fn a_release_goes_in_the_order_of_the_procedure_and_leaves_nothing() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
-    let ended = pair.release(1).any_stdout().any_stderr().run();
+    let ended = pair.released(1);
     let device = disk.device().display().to_string();
     let root = bed.root().display().to_string();
     assert_eq!(
@@ -34,7 +34,7 @@ fn a_release_goes_in_the_order_of_the_procedure_and_leaves_nothing() {
     );
     assert_eq!(pair.world(1), "proxy offline\nec offline\n/home  other(ro)\n", "other exports stay");
     // Where it is free already, a release is done.
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
 }
 
 #[test]
@@ -51,14 +51,9 @@ fn a_busy_asset_is_given_back_as_it_was_and_its_holder_is_named() {
         pair.release(1).status(1).any_stdout().stderr_contains("held.open").stderr_contains("NOT safe").run();
     assert!(ended.stderr.contains("(sleep, user root)"), "{}", ended.stderr);
     assert_eq!(pair.world(1), before);
-    pair.takeover(2)
-        .args(["--record"])
-        .arg(pair.state(1).join("release.json"))
-        .status(4)
-        .stderr_contains("NOT safe")
-        .run();
+    pair.takeover(2).args(["--record"]).arg(pair.record(1)).status(4).stderr_contains("NOT safe").run();
     pair.shell(1, "read -r pid <holder.pid; kill $pid; while [ -e /proc/$pid/fd/9 ]; do :; done").run();
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
 }
 
 #[test]
@@ -88,15 +83,10 @@ fn where_the_asset_is_elsewhere_a_release_is_refused() {
     for command in [false, true] {
         let bed = Bed::new();
         let pair = if command { Pair::new(&bed, &Asset::Command) } else { Pair::new(&bed, &Asset::Bind) };
-        pair.release(1).any_stdout().any_stderr().run();
-        pair.takeover(2)
-            .arg("--record")
-            .arg(pair.state(1).join("release.json"))
-            .any_stdout()
-            .any_stderr()
-            .run();
+        pair.released(1);
+        pair.taken(2);
         pair.release(1).status(4).stderr_contains("the asset is not here").run();
-        pair.release(2).any_stdout().any_stderr().run();
+        pair.released(2);
     }
 }
 
@@ -131,7 +121,7 @@ fn a_device_that_is_mounted_elsewhere_at_boot_under_another_name_refuses() {
     pair.forget();
     pair.release(1).status(4).stderr_contains("/etc/fstab:1: /mnt/old is mounted at boot").run();
     bed.write("fstab", format!("/dev/../dev/{name} /mnt/old ext4 noauto 0 2\n/dev/null /mnt/b ext4\n"));
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
 }
 
 /// Only units named for the configured place were looked for, so one that mounts the very device
@@ -172,7 +162,7 @@ fn a_unit_that_mounts_the_device_elsewhere_at_boot_refuses() {
         .stderr_contains("disable app.service")
         .run();
     make(&format!("rm {units}/multi-user.target.wants/app.service"));
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
 }
 
 /// All services were stopped, and started again, before it was said.
@@ -201,7 +191,7 @@ fn a_release_without_its_proof_is_never_safe() {
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
     pair.release(1).args(["--skip", "proof"]).status(5).any_stdout().stderr_contains("NOT safe").run();
-    pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).status(4).any_stderr().run();
+    pair.takeover(2).arg("--record").arg(pair.record(1)).status(4).any_stderr().run();
 }
 
 #[test]
@@ -260,7 +250,7 @@ fn what_the_peer_holds_and_never_released_is_not_free_here() {
         let pair = Pair::new(&bed, &asset);
         pair.release(2).status(4).stderr_contains("the asset is not here").run();
         pair.takeover(2).status(4).stderr_contains("nothing proves").run();
-        assert!(!pair.state(2).join("release.json").exists());
+        assert!(!pair.record(2).exists());
     }
 }
 

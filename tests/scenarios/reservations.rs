@@ -46,8 +46,8 @@ fn a_reservation_of_another_host_is_named_refused_and_never_cleared() {
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     with_scsi_disk(&pair, &disk);
-    pair.release(1).any_stdout().any_stderr().run();
-    let record = pair.state(1).join("release.json");
+    pair.released(1);
+    let record = pair.record(1);
     let take = || pair.takeover(2).arg("--record").arg(&record);
     pair.forget();
     // Whoever made it may write, and nobody else.
@@ -62,7 +62,7 @@ fn a_reservation_of_another_host_is_named_refused_and_never_cleared() {
     let text = bed.read("etc/ha.toml");
     bed.config("ha.toml", text.replace("name = \"ec2\"", "name = \"ec2\"\nreservation_key = \"0xabc002\""));
     // A record is of the configuration that both hosts have now.
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     pair.forget();
     take().status(4).stderr_contains("the key 0xabc002 of this host is not among those").run();
     assert_eq!(pair.acts(), [""; 0], "nothing was touched");
@@ -90,13 +90,13 @@ fn a_disk_of_which_nobody_knows_whether_it_is_reserved_for_this_host_is_said_so(
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     with_scsi_disk(&pair, &disk);
     let hand_over = |said: &str| {
-        pair.release(1).any_stdout().any_stderr().run();
-        let take = pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json"));
+        pair.released(1);
+        let take = pair.takeover(2).arg("--record").arg(pair.record(1));
         let taken = take.any_stdout().any_stderr().run();
         assert_eq!(taken.stderr.contains("SCSI reservation"), !said.is_empty(), "{}", taken.stderr);
         assert!(taken.stderr.contains(said), "{said}: {}", taken.stderr);
-        pair.release(2).any_stdout().any_stderr().run();
-        let back = pair.takeover(1).arg("--record").arg(pair.state(2).join("release.json"));
+        pair.released(2);
+        let back = pair.takeover(1).arg("--record").arg(pair.record(2));
         back.any_stdout().any_stderr().run();
     };
     hand_over("apt-get install sg3-utils");
@@ -125,9 +125,9 @@ fn a_reservation_that_stays_until_the_take_lets_go_again() {
         text.replace("[asset]\n", "[asset]\nbefore_take = [[\"svc\", \"login\", \"start\"]]\n"),
     );
     with_scsi_disk(&pair, &disk);
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     reserved(&bed, ALONE, KEYS);
-    let take = pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json"));
+    let take = pair.takeover(2).arg("--record").arg(pair.record(1));
     take.status(1)
         .any_stdout()
         .stderr_contains("has a SCSI reservation")
@@ -148,7 +148,7 @@ fn a_disk_that_a_reservation_keeps_from_being_read_is_named() {
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     let text = bed.read("etc/ha.toml");
     let device = disk.device().display().to_string();
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     std::fs::remove_file(bed.path("tools/dd")).unwrap();
     // As dd says what the kernel makes of a reservation conflict (EBADE).
     bed.script("fakes/dd", "echo \"dd: error reading 'disk': Invalid exchange\" >&2; exit 1");

@@ -14,7 +14,7 @@ fn any_beginning_of_a_journal_is_finished() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     let journal = pair.state(1).join("ha-release.journal");
     let text = std::fs::read_to_string(&journal).unwrap();
     let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
@@ -22,7 +22,7 @@ fn any_beginning_of_a_journal_is_finished() {
         // Also with half a line behind it.
         for torn in ["", "{\"format\":\"orderly-jour"] {
             std::fs::write(&journal, format!("{}{torn}", &text[..end])).unwrap();
-            pair.release(1).any_stdout().any_stderr().run();
+            pair.released(1);
         }
     }
     std::fs::write(&journal, text.replacen("started", "stardet", 1)).unwrap();
@@ -41,7 +41,7 @@ fn an_unfinished_run_with_another_plan_is_refused_until_a_new_plan() {
     pair.release(1).any_status().any_stdout().any_stderr().run();
     pair.forget();
     pair.release(1).args(["--skip", "boot"]).status(4).stderr_contains("has another plan").run();
-    pair.takeover(1).status(4).stderr_contains("run ha-release to finish it").run();
+    pair.takeover(1).status(4).stderr_contains("to finish it: ha-release").run();
     pair.release(1).arg("--status").stdout_contains("is not finished").run();
     // A dry run showed a whole new release, which the next run would not have been.
     let before = pair.world(1);
@@ -59,7 +59,7 @@ fn a_state_folder_is_of_one_configuration() {
     }
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     let record = bed.read("state/ec1/release.json");
     let text = bed.read("etc/ha.toml");
     std::fs::create_dir(bed.path("other")).unwrap();
@@ -147,13 +147,13 @@ fn there_and_back_with_kills_the_data_is_whole_and_one_host_holds_it() {
         let released = pair.release(from).any_status().any_stdout().any_stderr().run();
         // A run that was interrupted is first taken back, and then begun anew.
         if released.status == 1 {
-            pair.release(from).any_stdout().any_stderr().run();
+            pair.released(from);
         } else {
             assert_eq!(released.status, 0, "turn {turn}, {told}: {}", released.stderr);
         }
         assert!(pair.holders().is_empty(), "turn {turn}, {told}");
         let told = trouble();
-        let record = |host: usize| pair.state(host).join("release.json");
+        let record = |host: usize| pair.record(host);
         let take = |by: usize| {
             let take =
                 if by == to { pair.way_back(to) } else { pair.takeover(to).arg("--record").arg(record(by)) };

@@ -64,15 +64,15 @@ fn an_older_snapshot_of_the_peer_is_not_restored_over_newer_files() {
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     with_backup(&pair);
-    pair.release(1).any_stdout().any_stderr().run();
-    pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).any_stdout().any_stderr().run();
+    pair.released(1);
+    pair.taken(2);
     bed.write("outside.2/file", "newest\n");
-    pair.release(2).any_stdout().any_stderr().run();
+    pair.released(2);
     // The way back, by the own record and by the operator's word.
     let own = pair.way_back(2).any_stdout().stderr_contains("nothing is restored").run();
     assert!(!own.stdout.contains("restore"), "{}", own.stdout);
-    pair.release(2).any_stdout().any_stderr().run();
-    std::fs::remove_file(pair.state(2).join("release.json")).unwrap();
+    pair.released(2);
+    std::fs::remove_file(pair.record(2)).unwrap();
     pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().stderr_contains("nothing is restored").run();
     assert_eq!(bed.read("outside.2/file"), "newest\n");
 }
@@ -88,8 +88,8 @@ fn a_takeover_that_is_taken_back_takes_back_what_it_restored() {
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     with_backup(&pair);
     let before = bed.read("outside.2/file");
-    pair.release(1).any_stdout().any_stderr().run();
-    let record = pair.state(1).join("release.json");
+    pair.released(1);
+    let record = pair.record(1);
     // The fourth command makes the loopback's mount, shares, or adds the address: after the restore.
     pair.trouble("fail 3");
     let ended = pair.takeover(2).arg("--record").arg(&record).status(1).any_stdout().any_stderr().run();
@@ -97,10 +97,10 @@ fn a_takeover_that_is_taken_back_takes_back_what_it_restored() {
     pair.forget();
     assert_eq!(bed.read("outside.2/file"), before);
     // The next one restores again, and keeps it.
-    let record = pair.state(2).join("release.json");
+    let record = pair.record(2);
     pair.takeover(1).arg("--record").arg(&record).any_stdout().any_stderr().run();
-    pair.release(1).any_stdout().any_stderr().run();
-    let record = pair.state(1).join("release.json");
+    pair.released(1);
+    let record = pair.record(1);
     pair.takeover(2).arg("--record").arg(&record).any_stdout().any_stderr().run();
     assert_eq!(bed.read("outside.2/file"), "of 1\n");
 }
@@ -158,15 +158,10 @@ fn an_asset_that_is_detached_after_its_release_is_safe_also_after_a_kill() {
             assert!(bed.path("unplugged").exists());
             pair.forget();
         }
-        let ended = pair.release(1).any_stdout().any_stderr().run();
+        let ended = pair.released(1);
         assert!(ended.stdout.contains("is safe to take over"), "{}", ended.stderr);
         std::fs::remove_file(bed.path("unplugged")).unwrap();
-        pair.takeover(2)
-            .arg("--record")
-            .arg(pair.state(1).join("release.json"))
-            .any_stdout()
-            .any_stderr()
-            .run();
+        pair.taken(2);
     }
 }
 
@@ -178,15 +173,15 @@ fn a_record_of_this_very_machine_is_no_proof_of_a_peer() {
     }
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     pair.takeover(1)
         .env("ORDERLY_HOST", "ec2")
         .arg("--record")
-        .arg(pair.state(1).join("release.json"))
+        .arg(pair.record(1))
         .status(4)
         .stderr_contains("boot id of this very machine")
         .run();
-    pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).any_stdout().any_stderr().run();
+    pair.taken(2);
 }
 
 /// An error message that happened to end with the word was taken for the power being off.
@@ -223,7 +218,7 @@ fn an_address_at_which_somebody_answers_is_not_added() {
     bed.write("answers.192.0.2.10", "");
     pair.takeover(1).status(4).stderr_contains("somebody answers at 192.0.2.10").run();
     std::fs::remove_file(bed.path("answers.192.0.2.10")).unwrap();
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     // It begins to answer while the takeover is under way.
     let text = bed.read("etc/ha.toml");
     let service = bed.read("fakes/exportfs");
@@ -231,7 +226,7 @@ fn an_address_at_which_somebody_answers_is_not_added() {
     bed.config("ha.toml", text);
     pair.takeover(2)
         .arg("--record")
-        .arg(pair.state(1).join("release.json"))
+        .arg(pair.record(1))
         .status(1)
         .any_stdout()
         .stderr_contains("somebody answers at 192.0.2.10")
@@ -248,7 +243,7 @@ fn the_word_of_the_operator_stands_in_the_journal() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     pair.takeover(2)
         .args(["--peer-down", "ec1"])
         .stdout_contains("ec1 is down, says the operator: done")
@@ -268,19 +263,19 @@ fn a_record_without_a_mark_is_used_once() {
     let pair = Pair::new(&bed, &Asset::Command);
     let text = bed.read("etc/ha.toml");
     bed.config("ha.toml", text.replace("mark = [\"myasset\", \"mark\"]\n", ""));
-    pair.release(1).any_stdout().any_stderr().run();
-    let old = std::fs::read_to_string(pair.state(1).join("release.json")).unwrap();
+    pair.released(1);
+    let old = std::fs::read_to_string(pair.record(1)).unwrap();
     let take = |host: usize, record: &str| pair.takeover(host).args(["--record", "-"]).stdin(record);
     take(2, &old).any_stdout().any_stderr().run();
-    pair.release(2).any_stdout().any_stderr().run();
+    pair.released(2);
     take(2, &old).status(4).stderr_contains("took the asset by it before").run();
-    let new = std::fs::read_to_string(pair.state(2).join("release.json")).unwrap();
+    let new = std::fs::read_to_string(pair.record(2)).unwrap();
     take(1, &new).any_stdout().any_stderr().run();
     // Also where another takeover lies between, which was all that was remembered.
-    pair.release(1).any_stdout().any_stderr().run();
-    let newer = std::fs::read_to_string(pair.state(1).join("release.json")).unwrap();
+    pair.released(1);
+    let newer = std::fs::read_to_string(pair.record(1)).unwrap();
     take(2, &newer).any_stdout().any_stderr().run();
-    pair.release(2).any_stdout().any_stderr().run();
+    pair.released(2);
     for used in [&old, &newer] {
         take(2, used).status(4).stderr_contains("took the asset by it before").run();
         // The operator's word makes it no better, and the peer was asked for another one though it is down.
@@ -300,8 +295,8 @@ fn a_configuration_with_another_fence_is_another_configuration() {
     }
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
-    pair.release(1).any_stdout().any_stderr().run();
-    let record = pair.state(1).join("release.json");
+    pair.released(1);
+    let record = pair.record(1);
     let text = bed.read("etc/ha.toml");
     bed.config(
         "ha.toml",
@@ -320,11 +315,11 @@ fn a_place_behind_a_link_is_refused_before_anything_is_taken() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     std::fs::rename(bed.path("at"), bed.path("elsewhere")).unwrap();
     std::os::unix::fs::symlink("elsewhere", bed.path("at")).unwrap();
     pair.forget();
-    let record = pair.state(1).join("release.json");
+    let record = pair.record(1);
     pair.takeover(2).arg("--record").arg(&record).status(4).stderr_contains("leads to").run();
     assert!(pair.acts().is_empty());
 }
@@ -338,7 +333,7 @@ fn the_intent_has_a_mode_of_its_own_and_goes_when_the_asset_is_held_again() {
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
     pair.shell(1, "touch source/.orderly-intent; /bin/chmod 4777 source/.orderly-intent").run();
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     let found = std::fs::metadata(bed.path("source/.orderly-intent")).unwrap();
     assert_eq!(found.permissions().mode() & 0o7777, 0o600);
     pair.takeover(1).any_stdout().any_stderr().run();
@@ -397,7 +392,7 @@ fn who_keeps_the_asset_busy_is_listed_and_ended_when_told_to() {
     let ended = pair.release(1).args(["--holders", "--kill"]).any_stdout().run().stdout;
     assert!(ended.contains("after the signals:\nnobody is seen"), "{ended}");
     pair.shell(1, "read -r pid <bystander.pid; [ -e /proc/$pid/cwd ] && kill $pid").run();
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
 }
 
 /// Started in a folder of the asset, by a line that ends in exec, it kept the asset busy itself.
@@ -425,7 +420,7 @@ fn a_state_folder_that_is_named_from_where_one_stands_stays_there() {
     with_backup(&pair);
     let released = pair.release(1).env("ORDERLY_STATE_DIR", "state/ec1").any_stdout().any_stderr().run();
     assert!(released.stdout.contains("backup: done"), "{}", released.stdout);
-    let record = pair.state(1).join("release.json");
+    let record = pair.record(1);
     pair.takeover(2)
         .arg("--record")
         .arg(record)

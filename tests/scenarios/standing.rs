@@ -23,7 +23,7 @@ fn the_next_sensible_command_is_named_in_every_state_and_helps() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
-    let record = |host: usize| pair.state(host).join("release.json");
+    let record = |host: usize| pair.record(host);
     assert_eq!(next(&pair, 1), "ha-release --json | ssh ec2 ha-takeover --record -, to hand it over");
     assert_eq!(next(&pair, 2), "nothing, while ec1 is alive; when it is dead: ha-takeover --fence");
     pair.shell(1, "svc proxy stop").run();
@@ -37,7 +37,7 @@ fn the_next_sensible_command_is_named_in_every_state_and_helps() {
         next(&pair, 1),
         "ha-release, to finish what was begun; or, to stay on this host: ha-takeover --new-plan"
     );
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     let path = record(1).display().to_string();
     let line = "ssh ec2 ha-release --after 1 --json | ha-takeover --record -";
     assert_eq!(
@@ -47,10 +47,10 @@ fn the_next_sensible_command_is_named_in_every_state_and_helps() {
     assert_eq!(next(&pair, 2), "ha-takeover --record, with the record of ec1");
     pair.shell(1, "svc proxy start").run();
     assert_eq!(next(&pair, 1), "ha-release, to take down what is left here: proxy is up");
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     pair.takeover(2).arg("--record").arg(record(1)).any_stdout().any_stderr().run();
     assert_eq!(next(&pair, 1), "nothing, while ec2 is alive; when it is dead: ha-takeover --peer-down ec2");
-    pair.release(2).any_stdout().any_stderr().run();
+    pair.released(2);
     // Its own record is from before the peer held it; that one was offered as if it still counted.
     assert_eq!(next(&pair, 1), "ha-takeover --record, with the record of ec2");
     pair.release(1)
@@ -72,7 +72,7 @@ fn a_damaged_journal_is_named_and_set_aside_by_what_is_named() {
     }
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     let journal = pair.state(1).join("ha-release.journal");
     let text = std::fs::read_to_string(&journal).unwrap();
     std::fs::write(&journal, text.replacen("started", "stardet", 1)).unwrap();
@@ -144,7 +144,7 @@ fn after_a_restore_that_failed_the_next_command_leaves_it_out_and_helps() {
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     with_backup(&pair);
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     damaged(&pair, &disk);
     let word = pair.release(1).args(["--json", "-q"]).any_stdout().any_stderr().run().stdout;
     let take = |word: &str, args: &[&str]| {
@@ -165,10 +165,10 @@ fn after_a_restore_that_failed_the_next_command_leaves_it_out_and_helps() {
     assert_eq!((taken.status, pair.holders()), (0, vec![2]), "{proposed}: {}", taken.stderr);
     assert!(!next(&pair, 2).contains("--skip"), "{}", next(&pair, 2));
     // Once the peer made a new snapshot there is nothing to leave out.
-    pair.release(2).any_stdout().any_stderr().run();
-    pair.takeover(1).arg("--record").arg(pair.state(2).join("release.json")).any_stdout().any_stderr().run();
+    pair.released(2);
+    pair.taken(1);
     pair.program(1, "habackup").any_stdout().any_stderr().run();
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     assert!(!next(&pair, 2).contains("--skip"), "{}", next(&pair, 2));
 }
 

@@ -46,11 +46,11 @@ fn the_way_back_ends_where_the_release_began() {
         let bed = Bed::new();
         let disk = Disk::ext4(&bed, 16);
         let pair = Pair::new(&bed, &[Asset::Bind, Asset::Ext4(&disk), Asset::Command][asset]);
-        pair.release(1).any_stdout().any_stderr().run();
-        pair.way_back(1).any_stdout().any_stderr().run();
+        pair.released(1);
+        pair.taken_back(1);
         let once = pair.world(1);
-        pair.release(1).any_stdout().any_stderr().run();
-        pair.way_back(1).any_stdout().any_stderr().run();
+        pair.released(1);
+        pair.taken_back(1);
         assert_eq!(pair.world(1), once);
     }
 }
@@ -63,10 +63,10 @@ fn no_proof_no_takeover() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
-    let record = pair.state(1).join("release.json");
+    let record = pair.record(1);
     pair.takeover(2).status(4).stderr_contains("--peer-down ec1").run();
     pair.takeover(2).args(["--record", "-"]).status(3).stderr_contains("it is empty").run();
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     let text = std::fs::read_to_string(&record).unwrap();
     pair.forget();
     for wrong in [&text[..text.len() / 2], &text.replace("ec1", "ec9"), "{}\n", "safe\n"] {
@@ -78,8 +78,8 @@ fn no_proof_no_takeover() {
             .run();
     }
     // Another asset, another mark: the disk was held again after this record.
-    pair.way_back(1).any_stdout().any_stderr().run();
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.taken_back(1);
+    pair.released(1);
     pair.forget();
     pair.takeover(2)
         .args(["--record", "-"])
@@ -151,8 +151,8 @@ fn two_takeovers_at_once_are_one() {
     }
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
-    pair.release(1).any_stdout().any_stderr().run();
-    let record = pair.state(1).join("release.json");
+    pair.released(1);
+    let record = pair.record(1);
     let run = || pair.takeover(2).arg("--record").arg(&record).any_status().any_stdout().any_stderr().spawn();
     let (first, second) = (run(), run());
     let mut codes = [first.end().status, second.end().status];
@@ -172,8 +172,8 @@ fn of_two_hosts_that_take_it_at_the_same_moment_one_has_it() {
     let pair = Pair::new(&bed, &Asset::Bind);
     let mut holder = 1;
     for round in 0..6 {
-        pair.release(holder).any_stdout().any_stderr().run();
-        let record = pair.state(holder).join("release.json");
+        pair.released(holder);
+        let record = pair.record(holder);
         let run = |host| {
             pair.takeover(host).arg("--record").arg(&record).any_status().any_stdout().any_stderr().spawn()
         };
@@ -196,14 +196,9 @@ fn a_place_that_is_not_empty_is_not_mounted_over() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     bed.write("at/precious", "data");
-    pair.takeover(2)
-        .arg("--record")
-        .arg(pair.state(1).join("release.json"))
-        .status(4)
-        .stderr_contains("is not empty")
-        .run();
+    pair.takeover(2).arg("--record").arg(pair.record(1)).status(4).stderr_contains("is not empty").run();
 }
 
 #[test]
@@ -216,18 +211,18 @@ fn what_the_peer_backed_up_is_restored_and_what_is_own_is_not() {
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     with_backup(&pair);
     let outside = |host: usize| bed.read(format!("outside.{host}/file"));
-    let record = |host: usize| pair.state(host).join("release.json");
+    let record = |host: usize| pair.record(host);
     let released = pair.release(1).arg("--json").any_stdout().any_stderr().run();
     assert!(released.records().last().unwrap()["snapshot"].is_string(), "{}", released.stdout);
     bed.write("outside.1/file", "newer\n");
     // The way back restores nothing of its own: it would put the older file back.
     pair.way_back(1).any_stdout().stderr_contains("nothing is restored").run();
     assert_eq!(outside(1), "newer\n");
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     pair.takeover(2).arg("--record").arg(record(1)).stdout_contains("restore: done").any_stderr().run();
     assert_eq!(outside(2), "newer\n");
     bed.write("outside.2/file", "newest\n");
-    pair.release(2).any_stdout().any_stderr().run();
+    pair.released(2);
     pair.takeover(1).arg("--record").arg(record(2)).any_stdout().any_stderr().run();
     assert_eq!(outside(1), "newest\n");
 }
@@ -275,16 +270,16 @@ fn a_mount_within_the_asset_is_made_after_the_one_that_it_lies_in() {
     pair.forget();
     let before = pair.world(1);
     for (from, to) in [(1, 2), (2, 1)] {
-        pair.release(from).any_stdout().any_stderr().run();
+        pair.released(from);
         assert!(pair.holders().is_empty());
-        let record = pair.state(from).join("release.json");
+        let record = pair.record(from);
         pair.takeover(to).arg("-n").arg("--record").arg(&record).any_stdout().any_stderr().run();
         pair.takeover(to).arg("--record").arg(&record).any_stdout().any_stderr().run();
     }
     let mounts = |world: &str| world.lines().filter(|line| line.starts_with("mount ")).count();
     assert_eq!((mounts(&pair.world(1)), pair.holders()), (mounts(&before), vec![1]));
     // What lies there already would be hidden, and that is found out before anything is mounted over it.
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     pair.shell(2, &format!("mount {} at && touch at/within/precious && umount at", disk.device().display()))
         .run();
     let taken = pair.takeover(2).args(["--peer-down", "ec1"]).status(1).any_stdout();
@@ -317,8 +312,8 @@ fn an_address_that_was_here_before_stays_when_a_takeover_is_taken_back() {
     }
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
-    pair.release(1).any_stdout().any_stderr().run();
-    let record = pair.state(1).join("release.json");
+    pair.released(1);
+    let record = pair.record(1);
     pair.shell(2, "ip address add 192.0.2.10/32 dev lo").run();
     let before = pair.world(2);
     let text = bed.read("etc/ha.toml");

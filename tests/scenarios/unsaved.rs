@@ -5,10 +5,6 @@ use crate::pair::{Asset, Pair, possible, with_backup};
 use bed::Bed;
 use bed::loopfs::Disk;
 
-fn record(pair: &Pair<'_>, host: usize) -> std::path::PathBuf {
-    pair.state(host).join("release.json")
-}
-
 fn read(pair: &Pair<'_>, host: usize, name: &str) -> String {
     pair.bed.read(format!("outside.{host}/{name}"))
 }
@@ -20,7 +16,7 @@ fn edit(pair: &Pair<'_>, host: usize, name: &str, text: &str) {
 /// Hands the asset over, and returns what the takeover printed.
 fn hand_over(pair: &Pair<'_>, from: usize, to: usize, args: &[&str]) -> String {
     pair.release(from).args(args).any_stdout().any_stderr().run();
-    let taken = pair.takeover(to).arg("--record").arg(record(pair, from)).any_stdout().any_stderr().run();
+    let taken = pair.takeover(to).arg("--record").arg(pair.record(from)).any_stdout().any_stderr().run();
     taken.stdout + &taken.stderr
 }
 
@@ -118,8 +114,8 @@ fn what_both_hosts_continue_is_not_pruned() {
     bed.config("ha.toml", bed.read("etc/ha.toml") + "keep = 1\n");
     for _ in 0..2 {
         edit(&pair, 1, "file", "v2 of ec1\n");
-        pair.release(1).any_stdout().any_stderr().run();
-        let by_record = pair.takeover(2).arg("--record").arg(record(&pair, 1));
+        pair.released(1);
+        let by_record = pair.takeover(2).arg("--record").arg(pair.record(1));
         by_record.args(["--skip", "restore"]).any_stdout().any_stderr().run();
         edit(&pair, 2, "other", "v2 of ec2\n");
         hand_over(&pair, 2, 1, &[]);
@@ -224,7 +220,7 @@ fn what_services_wrote_before_a_takeover_was_taken_back_is_kept() {
     with_backup(&pair);
     edit(&pair, 1, "file", "v1\n");
     edit(&pair, 1, "new", "v1\n");
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     let writes = "start) : >\"$here\"; [ \"$1\" != ec ] || { echo ec >>\"$ORDERLY_BED/outside/file\"; echo ec >>\"$ORDERLY_BED/outside/new\"; };;";
     bed.script(
         "fakes/svc",
@@ -232,15 +228,8 @@ fn what_services_wrote_before_a_takeover_was_taken_back_is_kept() {
     );
     // The last command of all starts the other service.
     pair.trouble("fail 7");
-    let failed = pair
-        .takeover(2)
-        .arg("--record")
-        .arg(record(&pair, 1))
-        .status(1)
-        .any_stdout()
-        .any_stderr()
-        .run()
-        .stderr;
+    let failed =
+        pair.takeover(2).arg("--record").arg(pair.record(1)).status(1).any_stdout().any_stderr().run().stderr;
     assert!(failed.contains("what was written here since the restore is in "), "{failed}");
     let kept =
         failed.split("since the restore is in ").nth(1).and_then(|rest| rest.split(": ").next()).unwrap();
@@ -265,7 +254,7 @@ fn a_snapshot_that_the_peer_never_had_is_restored_though_the_last_record_names_n
         let pair = Pair::new(&bed, &Asset::Ext4(&disk));
         with_backup(&pair);
         edit(&pair, 1, "file", "v1\n");
-        pair.release(1).any_stdout().any_stderr().run();
+        pair.released(1);
         if fails {
             for _ in 0..2 {
                 pair.forget();
@@ -274,10 +263,10 @@ fn a_snapshot_that_the_peer_never_had_is_restored_though_the_last_record_names_n
             }
             pair.forget();
         } else {
-            pair.way_back(1).any_stdout().any_stderr().run();
+            pair.taken_back(1);
             pair.release(1).arg("--no-backup").any_stdout().any_stderr().run();
         }
-        pair.takeover(2).arg("--record").arg(record(&pair, 1)).any_stdout().any_stderr().run();
+        pair.taken(2);
         assert_eq!(read(&pair, 2, "file"), "v1\n", "fails: {fails}");
     }
 }

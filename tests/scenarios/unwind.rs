@@ -21,9 +21,9 @@ fn an_interrupt_takes_back_what_was_begun_and_finishes_what_was_released() {
     }
     // At the unmount of the asset itself it is too late: the release is finished.
     pair.trouble("int 7");
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     pair.forget();
-    pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).any_stdout().any_stderr().run();
+    pair.taken(2);
 }
 
 #[test]
@@ -34,12 +34,12 @@ fn a_takeover_that_is_interrupted_lets_go_again() {
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
     let before = pair.world(2);
     for at in 1..=5 {
         pair.trouble(&format!("int {at}"));
         let take = match at {
-            1 => pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")),
+            1 => pair.takeover(2).arg("--record").arg(pair.record(1)),
             _ => pair.way_back(2),
         };
         let ended = take.status(128 + 15).any_stdout().any_stderr().run();
@@ -62,11 +62,11 @@ fn an_undo_that_fails_calls_a_person_and_the_next_run_goes_on_with_it() {
     pair.trouble("fail 4\nfail 5\n");
     let ended = pair.release(1).status(5).any_stdout().stderr_contains("cannot be taken back").run();
     assert!(ended.stderr.contains("NOT safe"), "{}", ended.stderr);
-    pair.takeover(2).arg("--record").arg(pair.state(1).join("release.json")).status(4).any_stderr().run();
+    pair.takeover(2).arg("--record").arg(pair.record(1)).status(4).any_stderr().run();
     pair.forget();
     pair.release(1).status(1).any_stdout().any_stderr().run();
     assert_eq!(pair.world(1), before);
-    pair.release(1).any_stdout().any_stderr().run();
+    pair.released(1);
 }
 
 /// It was said to run, although it had been stopped before.
