@@ -156,7 +156,7 @@ impl Driver for ProbeCalls {
 
     fn do_due(&mut self, runtime: &mut Runtime) {
         let now = Instant::now();
-        self.prober.expire(now);
+        self.prober.expire(&mut runtime.children, now);
         self.take_met(runtime);
         while let Some(node) = self.again.take_due(now) {
             runtime.begin_again(Task::Probe, node);

@@ -1,6 +1,7 @@
 //! TCP probes, made in the loop itself: no process, no thread a probe, thousands a second.
 //!
 //! A connection is *up*. A refusal, "no route to host" and silence are *down*: nothing serves there.
+//! Of a name with several addresses each is tried, as ssh(1) does: one that is up is enough, and down is what all are.
 //! What fails on this machine (no descriptor, no network, a name that is not found) is *unknown*,
 //! and so is a connection that does not say the banner that was asked for: somebody is there.
 
@@ -16,7 +17,7 @@ use orderly_exec::children::{Children, Writable};
 use orderly_plan::drivers::{NodeId, Probe};
 use resolver::Resolver;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
@@ -70,9 +71,53 @@ struct Attempt {
     stage: ProbeStage,
     socket: Option<OwnedFd>,
     address: String,
+    /// Addresses that are still to be tried.
+    rest: VecDeque<IpAddr>,
+    /// What was met at addresses that were tried, where that is not down.
+    doubt: Option<Met>,
+    /// Whether an address that was tried is down.
+    is_down: bool,
+    /// Why this machine has no way to an address.
+    no_way: Option<Met>,
+    /// The loop's number of the socket.
+    watch: Option<u64>,
+    /// When the address that is tried now is given up.
+    until: Instant,
+    deadline: Instant,
 }
 
 impl Attempt {
+    /// Returns the next address to be tried; each gets its part of the time.
+    fn next_address(&mut self) -> Option<IpAddr> {
+        let left = u32::try_from(self.rest.len()).unwrap_or(u32::MAX);
+        let address = self.rest.pop_front()?;
+        let now = Instant::now();
+        self.until =
+            if left == 1 { self.deadline } else { now + self.deadline.saturating_duration_since(now) / left };
+        (self.stage, self.socket) = (ProbeStage::Connecting, None);
+        Some(address)
+    }
+
+    /// Returns what is met where no address is up: down needs one that is, and none that nobody knows of. That this
+    /// machine has no way to one (no IPv6, say) tells nothing where there is a way to another.
+    fn settled(self) -> Met {
+        match self.doubt {
+            Some(doubt) => doubt,
+            None if self.is_down => Met::known(self.node, Probe::Down),
+            None => self.no_way.clone().unwrap_or_else(|| self.lost()),
+        }
+    }
+
+    /// Keeps what a failed connect tells of the address.
+    fn note(&mut self, error: Errno) {
+        let met = self.judge(error);
+        match (met.reading, error) {
+            (Probe::Down, _) => self.is_down = true,
+            (_, Errno::ENETUNREACH | Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT) => self.no_way = Some(met),
+            _ => self.doubt = Some(met),
+        }
+    }
+
     /// Returns why a failed connect tells neither up nor down, or that it tells down.
     fn judge(&self, error: Errno) -> Met {
         if matches!(
@@ -167,27 +212,38 @@ impl Prober {
     pub(crate) fn begin(&mut self, children: &mut Children, question: Question<'_>) {
         self.next += 1;
         let id = self.next;
-        let attempt = Attempt {
+        let mut attempt = Attempt {
             node: question.node,
             port: question.port,
             banner: question.banner.to_owned(),
             stage: ProbeStage::Resolving,
             socket: None,
             address: question.address.to_owned(),
+            rest: VecDeque::new(),
+            doubt: None,
+            is_down: false,
+            no_way: None,
+            watch: None,
+            until: question.deadline,
+            deadline: question.deadline,
         };
-        self.deadlines.push(Reverse((question.deadline, id)));
         if let Ok(address) = question.address.parse::<IpAddr>() {
-            self.connect(children, id, attempt, address);
+            attempt.rest.push_back(address);
+            self.try_next(children, id, attempt);
             return;
         }
         if self.resolver.is_none() {
             self.resolver = Resolver::new(children).ok();
         }
         match self.resolver.as_ref().and_then(|resolver| resolver.known(question.address)) {
-            Some(address) => self.connect(children, id, attempt, address),
+            Some(addresses) => {
+                attempt.rest.extend(addresses);
+                self.try_next(children, id, attempt);
+            }
             None => match &mut self.resolver {
                 Some(resolver) => {
                     resolver.ask(id, question.address);
+                    self.deadlines.push(Reverse((question.deadline, id)));
                     self.attempts.insert(id, attempt);
                 }
                 None => self.answers.push(attempt.lost()),
@@ -199,13 +255,13 @@ impl Prober {
     pub(crate) fn ready(&mut self, children: &mut Children, watch: u64) -> bool {
         if let Some(resolver) = self.resolver.as_mut().filter(|resolver| resolver.is_watched_as(watch)) {
             for (id, found) in resolver.take(children) {
-                let Some(attempt) = self.attempts.remove(&id) else { continue };
-                match found {
-                    Some(address) => self.connect(children, id, attempt, address),
-                    None => {
-                        let said = format!("no address is found for {}", attempt.address);
-                        self.answers.push(Met::unknown(attempt.node, said));
-                    }
+                let Some(mut attempt) = self.attempts.remove(&id) else { continue };
+                if found.is_empty() {
+                    let said = format!("no address is found for {}", attempt.address);
+                    self.answers.push(Met::unknown(attempt.node, said));
+                } else {
+                    attempt.rest.extend(found);
+                    self.try_next(children, id, attempt);
                 }
             }
             return true;
@@ -218,21 +274,28 @@ impl Prober {
     }
 
     /// Gives up what ran out of its time.
-    pub(crate) fn expire(&mut self, now: Instant) {
+    pub(crate) fn expire(&mut self, children: &mut Children, now: Instant) {
         while let Some(&Reverse((at, id))) = self.deadlines.peek() {
             if at > now {
                 break;
             }
             self.deadlines.pop();
-            if let Some(attempt) = self.attempts.remove(&id) {
-                self.answers.push(match attempt.stage {
-                    ProbeStage::Connecting => Met::known(attempt.node, Probe::Down),
-                    ProbeStage::Listening => attempt.without_banner("takes the connection and says nothing"),
-                    ProbeStage::Resolving => {
-                        let said = format!("the resolver does not answer for {}", attempt.address);
-                        Met::unknown(attempt.node, said)
-                    }
-                });
+            // One that went on to another address has another time.
+            let Some(attempt) = self.attempts.get(&id).filter(|attempt| attempt.until <= at) else {
+                continue;
+            };
+            let met = match attempt.stage {
+                ProbeStage::Connecting => Met::known(attempt.node, Probe::Down),
+                ProbeStage::Listening => attempt.without_banner("takes the connection and says nothing"),
+                ProbeStage::Resolving => Met::unknown(
+                    attempt.node,
+                    format!("the resolver does not answer for {}", attempt.address),
+                ),
+            };
+            if let Some(mut attempt) = self.attempts.remove(&id) {
+                // An event of this socket that is on its way must not be taken for one of the next.
+                attempt.watch.take().map(|watch| self.watched.remove(&watch));
+                self.meet(children, id, attempt, met);
             }
         }
     }
@@ -248,34 +311,51 @@ impl Prober {
         }));
     }
 
-    fn connect(&mut self, children: &mut Children, id: u64, mut attempt: Attempt, address: IpAddr) {
-        match dial(SocketAddr::new(address, attempt.port)) {
-            Ok(Dialled::Connected(socket)) => {
-                attempt.socket = Some(socket);
-                self.connected(children, id, attempt);
+    /// Tries the next address, and those after it that fail at once; answers when there is none.
+    fn try_next(&mut self, children: &mut Children, id: u64, mut attempt: Attempt) {
+        while let Some(address) = attempt.next_address() {
+            match dial(SocketAddr::new(address, attempt.port)) {
+                Ok(Dialled::Connected(socket)) => {
+                    attempt.socket = Some(socket);
+                    return self.connected(children, id, attempt);
+                }
+                Ok(Dialled::UnderWay(socket)) => {
+                    attempt.socket = Some(socket);
+                    return self.watch(children, id, attempt, Writable::Yes);
+                }
+                Err(Failed::There(error)) => attempt.note(error),
+                Err(Failed::Here) => attempt.doubt = Some(attempt.lost()),
             }
-            Ok(Dialled::UnderWay(socket)) => {
-                attempt.stage = ProbeStage::Connecting;
-                attempt.socket = Some(socket);
-                self.watch(children, id, attempt, Writable::Yes);
-            }
-            Err(Failed::There(error)) => self.answers.push(attempt.judge(error)),
-            Err(Failed::Here) => self.answers.push(attempt.lost()),
         }
+        self.answers.push(attempt.settled());
+    }
+
+    /// Answers with what was met, or tries the next address.
+    fn meet(&mut self, children: &mut Children, id: u64, mut attempt: Attempt, met: Met) {
+        match met.reading {
+            Probe::Up => return self.answers.push(met),
+            Probe::Down => attempt.is_down = true,
+            _ => attempt.doubt = Some(met),
+        }
+        self.try_next(children, id, attempt);
     }
 
     fn go_on(&mut self, children: &mut Children, id: u64, attempt: Attempt) {
         let Some(socket) = &attempt.socket else { return };
-        match attempt.stage {
-            ProbeStage::Listening => {
-                self.answers.push(attempt.judge_banner(socket));
-            }
+        let met = match attempt.stage {
+            ProbeStage::Listening => attempt.judge_banner(socket),
             ProbeStage::Connecting | ProbeStage::Resolving => match getsockopt(socket, SocketError) {
-                Ok(0) => self.connected(children, id, attempt),
-                Ok(error) => self.answers.push(attempt.judge(Errno::from_raw(error))),
-                Err(error) => self.answers.push(attempt.judge(error)),
+                Ok(0) => return self.connected(children, id, attempt),
+                Ok(error) => return self.failed(children, id, attempt, Errno::from_raw(error)),
+                Err(error) => return self.failed(children, id, attempt, error),
             },
-        }
+        };
+        self.meet(children, id, attempt, met);
+    }
+
+    fn failed(&mut self, children: &mut Children, id: u64, mut attempt: Attempt, error: Errno) {
+        attempt.note(error);
+        self.try_next(children, id, attempt);
     }
 
     fn connected(&mut self, children: &mut Children, id: u64, mut attempt: Attempt) {
@@ -287,11 +367,13 @@ impl Prober {
         }
     }
 
-    fn watch(&mut self, children: &mut Children, id: u64, attempt: Attempt, writable: Writable) {
+    fn watch(&mut self, children: &mut Children, id: u64, mut attempt: Attempt, writable: Writable) {
         let watched = attempt.socket.as_ref().map(|socket| children.watch(socket, writable));
         match watched {
             Some(Ok(watch)) => {
                 self.watched.insert(watch, id);
+                attempt.watch = Some(watch);
+                self.deadlines.push(Reverse((attempt.until, id)));
                 self.attempts.insert(id, attempt);
             }
             Some(Err(_)) | None => self.answers.push(attempt.lost()),

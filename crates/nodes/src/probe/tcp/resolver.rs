@@ -15,10 +15,10 @@ const THREADS: usize = 8;
 #[derive(Debug)]
 pub(super) struct Resolver {
     names: Sender<String>,
-    found: Receiver<(String, Option<IpAddr>)>,
+    found: Receiver<(String, Vec<IpAddr>)>,
     bell: PipeReader,
     watch: u64,
-    known: HashMap<String, IpAddr>,
+    known: HashMap<String, Vec<IpAddr>>,
     waiting: HashMap<String, Vec<u64>>,
     asked: HashSet<String>,
 }
@@ -49,9 +49,16 @@ impl Resolver {
         })
     }
 
-    /// Returns the address of a name that was found before.
-    pub(super) fn known(&self, name: &str) -> Option<IpAddr> {
-        self.known.get(name).copied()
+    /// Returns the addresses of a name that was found before.
+    pub(super) fn known(&self, name: &str) -> Option<&[IpAddr]> {
+        self.known.get(name).map(Vec::as_slice)
+    }
+
+    /// Makes a name known.
+    #[cfg(test)]
+    pub(super) fn remember(&mut self, name: &str, addresses: &[&str]) {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        self.known.insert(name.to_owned(), addresses);
     }
 
     /// Asks for a name on behalf of an attempt.
@@ -67,8 +74,8 @@ impl Resolver {
         self.watch == watch
     }
 
-    /// Returns the attempts whose name was found, or not.
-    pub(super) fn take(&mut self, children: &mut Children) -> Vec<(u64, Option<IpAddr>)> {
+    /// Returns the attempts whose name was looked up, with its addresses; none where it is not found.
+    pub(super) fn take(&mut self, children: &mut Children) -> Vec<(u64, Vec<IpAddr>)> {
         let mut bytes = [0u8; 512];
         match self.bell.read(&mut bytes) {
             Ok(_) => {}
@@ -78,11 +85,11 @@ impl Resolver {
         let mut answers = Vec::new();
         while let Ok((name, found)) = self.found.try_recv() {
             self.asked.remove(&name);
-            if let Some(address) = found {
-                self.known.insert(name.clone(), address);
-            }
             let waiting = self.waiting.remove(&name).unwrap_or_default();
-            answers.extend(waiting.into_iter().map(|attempt| (attempt, found)));
+            answers.extend(waiting.into_iter().map(|attempt| (attempt, found.clone())));
+            if !found.is_empty() {
+                self.known.insert(name, found);
+            }
         }
         if let Ok(watch) = children.watch(&self.bell, Writable::No) {
             self.watch = watch;
@@ -91,19 +98,16 @@ impl Resolver {
     }
 }
 
-fn resolve(
-    queue: &Mutex<Receiver<String>>,
-    answers: &Sender<(String, Option<IpAddr>)>,
-    mut ringer: PipeWriter,
-) {
+fn resolve(queue: &Mutex<Receiver<String>>, answers: &Sender<(String, Vec<IpAddr>)>, mut ringer: PipeWriter) {
     loop {
         let name = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(name) = name else { return };
-        let found = (name.as_str(), 0)
-            .to_socket_addrs()
-            .ok()
-            .and_then(|mut addresses| addresses.next())
-            .map(|address| address.ip());
+        let mut found = Vec::new();
+        for address in (name.as_str(), 0).to_socket_addrs().into_iter().flatten() {
+            if !found.contains(&address.ip()) {
+                found.push(address.ip());
+            }
+        }
         if answers.send((name, found)).is_err() || ringer.write_all(b".").is_err() {
             return;
         }

@@ -12,6 +12,11 @@ fn probe(questions: &[(&str, u16, &str)], timeout: Duration) -> Vec<Probe> {
     let _alone = crate::ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut children = Children::new(Signals::listen().unwrap()).unwrap();
     let mut prober = Prober::new(512);
+    let mut resolver = Resolver::new(&mut children).unwrap();
+    resolver.remember("two", &["127.0.0.2", "127.0.0.1"]);
+    resolver.remember("turned", &["127.0.0.1", "127.0.0.2"]);
+    resolver.remember("no-way", &["240.0.0.1", "127.0.0.1"]);
+    prober.resolver = Some(resolver);
     let deadline = Instant::now() + timeout;
     let mut answers = Vec::new();
     let mut waiting = questions.iter().zip(0..).peekable();
@@ -28,7 +33,7 @@ fn probe(questions: &[(&str, u16, &str)], timeout: Duration) -> Vec<Probe> {
         match children.next(prober.deadline()).unwrap() {
             Some(ChildEvent::Ready(watch)) => assert!(prober.ready(&mut children, watch)),
             Some(other) => panic!("{other:?}"),
-            None => prober.expire(Instant::now()),
+            None => prober.expire(&mut children, Instant::now()),
         }
         answers.extend(prober.take());
     }
@@ -111,6 +116,11 @@ fn silence_is_down_and_what_is_given_up_is_unknown() {
     let _alone = crate::ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut children = Children::new(Signals::listen().unwrap()).unwrap();
     let mut prober = Prober::new(512);
+    let mut resolver = Resolver::new(&mut children).unwrap();
+    resolver.remember("two", &["127.0.0.2", "127.0.0.1"]);
+    resolver.remember("turned", &["127.0.0.1", "127.0.0.2"]);
+    resolver.remember("no-way", &["240.0.0.1", "127.0.0.1"]);
+    prober.resolver = Some(resolver);
     let deadline = Instant::now() + Duration::from_secs(30);
     let question =
         Question { node: NodeId(7), address: "127.0.0.1", port: address.port(), banner: "", deadline };
@@ -118,4 +128,34 @@ fn silence_is_down_and_what_is_given_up_is_unknown() {
     prober.end_all();
     let told = prober.take();
     assert_eq!((told[0].node, told[0].reading), (NodeId(7), Probe::Unknown));
+}
+
+/// A host with `::1` beside `127.0.0.1` for a name called an open port down: only the first address was tried.
+#[test]
+fn of_a_name_with_two_addresses_one_that_is_up_is_enough_and_down_is_what_both_are() {
+    let (listener, closed) = ports();
+    let open = listener.local_addr().unwrap().port();
+    let questions = [
+        ("two", open, ""),
+        ("turned", open, ""),
+        ("two", closed, ""),
+        ("turned", closed, ""),
+        ("no-way", open, ""),
+    ];
+    let answers = probe(&questions, Duration::from_secs(8));
+    assert_eq!(answers, [Probe::Up, Probe::Up, Probe::Down, Probe::Down, Probe::Up]);
+}
+
+/// Silence at one address takes its part of the time, and leaves the other its own.
+#[test]
+fn an_address_that_is_silent_leaves_time_for_the_next() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let silent = TcpListener::bind(("127.0.0.2", port)).unwrap();
+    nix::sys::socket::listen(&silent, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
+    // Nobody accepts: once the queue is full, the kernel answers no more.
+    let full: Vec<_> = (0..4).map(|_| dial(silent.local_addr().unwrap())).collect();
+    let answers = probe(&[("two", port, ""), ("127.0.0.2", port, "")], Duration::from_millis(900));
+    assert_eq!(answers, [Probe::Up, Probe::Down]);
+    drop(full);
 }
