@@ -369,6 +369,7 @@ fn a_rehearsal_prints_the_whole_procedure_and_changes_nothing() {
              \u{20} loopback  /var/opt/SUNWuce                     mounted\n\
              \u{20} loopback  /opt/SUNWuce                         mounted\n\
              \u{20} share     /var/opt/sun/xvm/osp/share/allstart  exported\n\
+             backup: would succeed\n\
              next: ha-release --json | ssh ec2 ha-takeover --record -, to hand it over\n",
         )
         .run();
