@@ -270,6 +270,10 @@ fn targets_are_names_numbers_groups_or_a_file() {
     assert_said(&cstartup(&bed, &["n05"], 2), &["no node named \"n05\"", "did you mean"]);
     bed.write("targets", "n01\nn05\n");
     assert_said(&cstartup(&bed, &["-R", "targets"], 3), &["targets:2:1: "]);
+    // An editor of another system begins files with a mark that nobody sees; it was part of the first name.
+    bed.write("targets", "\u{feff}n01\r\nn04\r\n");
+    let ended = cstartup(&bed, &["-k", "-R", "targets"], 0);
+    assert!(ended.stdout.starts_with("wave 1: power on: n[01,04] (2 nodes)\n"), "{}", ended.stdout);
     assert_said(&cstartup(&bed, &["-x", "n04", "n04"], 2), &["-x leaves nothing of \"n04\""]);
     cstartup(&bed, &["-E", "-X", "ALL"], 2);
     cstartup(&bed, &["-z", "-Z", "ALL"], 2);

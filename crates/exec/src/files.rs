@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// The largest input read into memory: a limit against `/dev/zero`, not against clusters.
 const INPUT_LIMIT: u64 = 1 << 30;
 
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// What stands at a path. Unreadable is an error and never one of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -59,6 +62,10 @@ fn read_bounded(reader: impl Read, text: &mut String) -> std::io::Result<()> {
     let mut bytes = Vec::new();
     if reader.take(INPUT_LIMIT).read_to_end(&mut bytes)? as u64 == INPUT_LIMIT {
         return Err(std::io::Error::new(ErrorKind::FileTooLarge, "larger than 1 GiB"));
+    }
+    // Editors on other systems begin files with a mark nobody sees.
+    if bytes.starts_with(MARK) {
+        bytes.drain(..MARK.len());
     }
     *text = String::from_utf8(bytes)
         .map_err(|error| std::io::Error::new(ErrorKind::InvalidData, not_utf8(&error)))?;
@@ -237,6 +244,15 @@ pub fn private_directory(path: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The first name of a file of targets had it, and so had the password of the controllers.
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("names");
+        fs::write(&path, "\u{feff}n1\n\u{feff}n2\n").unwrap();
+        assert_eq!(read(&path).unwrap(), "n1\n\u{feff}n2\n");
+    }
 
     #[test]
     fn a_dangling_link_is_unreadable_and_not_missing() {

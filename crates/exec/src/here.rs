@@ -115,7 +115,8 @@ pub fn is_address(word: &str) -> bool {
 
 /// Returns the address that a word is, with or without a zone behind it (`fe80::1%eth0`).
 fn address_of(word: &str) -> Option<IpAddr> {
-    // Which device leads there does not matter: what has an address of ours is this machine, or in doubt.
+    // Which device leads there does not matter: two devices may be on one link, so what has an address of ours is
+    // this machine, or in doubt, and in doubt its boot id tells.
     let address = word.split_once('%').map_or(word, |(address, _)| address);
     let address: IpAddr = address.parse().ok()?;
     (address.is_ipv6() || !word.contains('%')).then_some(address)
@@ -220,6 +221,7 @@ mod tests {
             "[::1]",
             "::1%lo",
             "ssh://root@[2001:db8::5%eth0]:22",
+            "2001:db8::5%eth9",
             "[2001:db8::5]:22",
             "ssh://root@[2001:db8:0::5]:22",
             "127.0.0.1:22",

@@ -20,7 +20,7 @@ use crate::template::{Reach, Template};
 use orderly_exec::here::{canonical, is_address, plain};
 use orderly_exec::job::show;
 use orderly_exec::{OrStatus, Status};
-use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Place};
+use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use orderly_plan::drivers::NodeId;
 use orderly_plan::nodeset;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -239,12 +239,6 @@ fn way_out(site: &Site, mark: &Mark, nodes: &[NodeId]) -> String {
     }
 }
 
-/// Returns where a member is defined; of a unit, where the first node is that is powered with it.
-fn place(site: &Site, id: NodeId) -> Option<Place> {
-    let node = if site.is_unit(id) { *site.nodes_with(id).first()? } else { id };
-    site.inventory.place(node)
-}
-
 /// Returns where a member is defined, in words.
 fn defined(site: &Site, id: NodeId) -> String {
     let name = site.name(id);
@@ -261,13 +255,14 @@ fn diagnose(site: &Site, mark: &Mark, nodes: &[NodeId]) -> Diagnostic {
         _ => nodeset::fold(nodes.iter().map(|&node| site.name(node))),
     };
     let message = format!("{names} have the same {}, {}", mark.what.words(), mark.shown);
-    let second = nodes.get(1).and_then(|&node| place(site, node));
+    let place = |node: NodeId| site.roster.place(&site.inventory, node);
+    let second = nodes.get(1).and_then(|&node| place(node));
     let diagnostic = Diagnostic::at(second, site.inventory.file(), message);
     let diagnostic = diagnostic.hint(way_out(site, mark, nodes));
     // The place of a unit is another node's, which has to be said.
     let unit = nodes.get(1).copied().filter(|&node| site.is_unit(node));
     let noted = nodes.first().copied().into_iter().chain(unit);
-    noted.fold(diagnostic, |diagnostic, node| match place(site, node) {
+    noted.fold(diagnostic, |diagnostic, node| match place(node) {
         Some(at) => diagnostic.note(at, defined(site, node)),
         None => diagnostic,
     })

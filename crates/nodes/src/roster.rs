@@ -3,6 +3,7 @@
 //! A unit (an expansion shelf, a switch) has power and no operating system. Units follow the nodes:
 //! the first one's [`NodeId`] is the number of nodes in the inventory.
 
+use orderly_plan::diagnostic::Place;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::inventory::Inventory;
 use std::collections::{BTreeSet, HashMap};
@@ -82,6 +83,16 @@ impl Roster {
 
     pub fn name(&self, id: NodeId) -> &str {
         &self.members[id.index()].name
+    }
+
+    /// Returns where a member is defined; of a unit, where the first node is that is powered with it.
+    pub(crate) fn place(&self, inventory: &Inventory, id: NodeId) -> Option<Place> {
+        let is_powered_with =
+            |node: &NodeId| inventory.node(*node).power_with.iter().any(|unit| unit == self.name(id));
+        match self.member(id).kind {
+            MemberKind::Node => inventory.place(id),
+            MemberKind::Unit => inventory.place(inventory.ids().find(is_powered_with)?),
+        }
     }
 
     /// Returns the unit of this name, which is not a node.

@@ -107,9 +107,9 @@ pub(crate) fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, D
                 wiring.roster.set_bmc(id, address);
             }
             Some(address) => {
-                let clause =
-                    format!("node {}: \"{address}\" cannot be the address of a controller", node.name);
-                wrong.push(Diagnostic::about(&cluster.file, clause));
+                let clause = format!("\"{address}\" cannot be the address of a controller");
+                let hint = format!("write one name or address as \"{attribute}\" of {}", node.name);
+                wrong.push(Diagnostic::at(inventory.place(id), inventory.file(), clause).hint(hint));
             }
             None => without.entry(attribute.to_owned()).or_default().push(node.name.as_str()),
         }
@@ -125,6 +125,12 @@ pub(crate) fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, D
     }
     for (index, member) in wiring.roster.members().iter().enumerate() {
         let node = NodeId(u32::try_from(index).unwrap_or(u32::MAX));
+        if let Some(word) = [&member.name, &member.address].into_iter().find(|word| word.starts_with('-')) {
+            let clause = format!("{}: \"{word}\" would be taken for an option", member.name);
+            let place = wiring.roster.place(inventory, node);
+            let diagnostic = Diagnostic::at(place, inventory.file(), clause);
+            wrong.push(diagnostic.hint("write it without the \"-\" in front"));
+        }
         for clause in unusable(wiring.profile(node), member) {
             wrong.push(Diagnostic::about(&cluster.file, clause));
         }
@@ -157,12 +163,6 @@ fn check_overrides(cluster: &Cluster, roster: &Roster, wrong: &mut Diagnostics) 
 fn unusable(profile: &Profile, member: &Member) -> Vec<String> {
     let mut clauses = Vec::new();
     let name = &member.name;
-    for word in [name, &member.address] {
-        if word.starts_with('-') {
-            clauses.push(format!("node {name}: \"{word}\" would be taken for an option"));
-            break;
-        }
-    }
     if member.kind == MemberKind::Node && member.number.is_none() {
         let power = profile.power.driver.templates().iter().any(|(_, template)| template.needs_number());
         let shell = matches!(&profile.shell.driver, ShellDriver::Command(run) if run.needs_number());

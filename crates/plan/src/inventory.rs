@@ -32,8 +32,7 @@ use check::Drafts;
 /// # Errors
 /// Everything that is wrong with it, each with its place.
 pub fn read(source: &Source<'_>, format: Format, outside: &Outside) -> Result<Inventory, Diagnostics> {
-    // Editors on other systems begin files with a mark nobody sees.
-    let source = Source { text: source.text.strip_prefix('\u{feff}').unwrap_or(source.text), ..*source };
+    let source = *source;
     let drafts = Drafts::new(source, outside);
     let inventory = match format {
         Format::Json => json::read(source, drafts),

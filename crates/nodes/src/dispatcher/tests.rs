@@ -5,8 +5,9 @@ use crate::backend::{Backend, connect};
 use crate::command::{Command, RunsOn};
 use orderly_exec::job::{Ended, Ending};
 use orderly_exec::status::Status;
+use orderly_plan::diagnostic::Source;
 use orderly_plan::drivers::{FailureKind, Power, Probe, RemoteCommand};
-use orderly_plan::inventory::Node;
+use orderly_plan::inventory::{self, Format, Node, Outside};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -309,7 +310,6 @@ fn everything_that_cannot_be_used_is_told_before_anything_is_touched() {
     let mut members = nodes(2);
     members[0].groups.push("storage".into());
     members[0].number = None;
-    members[1].address = Some("-oProxyCommand=evil".into());
     let error = connect(&cluster, &Inventory::new(members)).unwrap_err();
     assert_eq!(error.downcast_ref(), Some(&Status::Rejected));
     let said = format!("{error:#}");
@@ -319,9 +319,34 @@ fn everything_that_cannot_be_used_is_told_before_anything_is_touched() {
         "did you mean \"storage\"?",
         "power: {number} is asked for, and node n1 has no number",
         "node n1: its probe is \"power\", and its power cannot be read",
-        "node n2: \"-oProxyCommand=evil\" would be taken for an option",
     ] {
         assert!(said.contains(part), "{part}\nin\n{said}");
+    }
+}
+
+/// Each was told without its place.
+#[test]
+fn an_address_that_cannot_be_one_is_told_with_the_place_of_its_node() {
+    let _bed = Bed::new();
+    let cluster = Cluster::parse("cluster.toml", "[power]\ndriver=\"ipmitool\"\n[probe]\ndriver=\"power\"\n");
+    for (fields, said) in [
+        (r#""name": "n1", "bmc": "b1,b2""#, "\"b1,b2\" cannot be the address of a controller"),
+        (r#""name": "n1", "bmc": "b1 b2""#, "\"b1 b2\" cannot be the address of a controller"),
+        (r#""name": "n1", "bmc": "-oX""#, "\"-oX\" cannot be the address of a controller"),
+        (r#""name": "n1", "bmc": """#, "\"\" cannot be the address of a controller"),
+        (r#""name": "-n1", "bmc": "b1""#, "-n1: \"-n1\" would be taken for an option"),
+        (
+            r#""name": "n1", "bmc": "b1", "address": "-oProxyCommand=evil""#,
+            "n1: \"-oProxyCommand=evil\" would be",
+        ),
+        (r#""name": "n1", "bmc": "b1", "power_with": ["-u"]"#, "-u: \"-u\" would be taken for an option"),
+    ] {
+        let text = format!("{{\"nodes\": [{{\"name\": \"n0\", \"bmc\": \"b0\"}},\n{{{fields}}}]}}");
+        let source = Source { name: "i.json", text: &text };
+        let inventory = inventory::read(&source, Format::Json, &Outside::default()).unwrap();
+        let rejected = format!("{:#}", connect(cluster.as_ref().unwrap(), &inventory).unwrap_err());
+        assert!(rejected.contains(&format!("i.json:2:10: {said}")), "{fields}\n{rejected}");
+        assert!(rejected.contains("\n  hint: write "), "{rejected}");
     }
 }
 

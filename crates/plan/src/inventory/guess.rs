@@ -193,19 +193,4 @@ mod tests {
             }
         }
     }
-
-    /// "not JSON: expected value", of a sign that nobody sees.
-    #[test]
-    fn a_byte_order_mark_is_no_part_of_an_inventory() {
-        for (text, format) in [
-            ("\u{feff}{\"format\": \"orderly-inventory/1\", \"nodes\": [{\"name\": \"n1\"}]}", Format::Json),
-            ("\u{feff}n1 a\n", Format::Genders),
-            ("\u{feff}{\"g\": [\"n1\"]}", Format::Ansible),
-            ("\u{feff}{\"n1\": {}}", Format::Warewulf),
-            ("\u{feff}n1:\n  objtype=node\n", Format::Xcat),
-        ] {
-            let inventory = read(&Source { name: "i", text }, format, &Outside::default()).unwrap();
-            assert_eq!(inventory.nodes()[0].name, "n1");
-        }
-    }
 }

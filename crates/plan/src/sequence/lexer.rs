@@ -45,8 +45,7 @@ pub(super) struct Lexer<'t> {
 
 impl<'t> Lexer<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        // Editors on other systems begin files with a mark nobody sees.
-        Self { text, at: if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 } }
+        Self { text, at: 0 }
     }
 
     /// Returns the bytes of the next logical line, its pieces put into `tokens`; nothing at the end.
@@ -190,7 +189,7 @@ mod tests {
         assert_eq!(lines("a: \\\r\n b\r\n"), [vec!["a", ":", "b"]]);
         assert_eq!(lines("a: n[1, 3-4]x n[1 y"), [vec!["a", ":", "n[1, 3-4]x", "n[1", "y"]]);
         assert_eq!(lines("# a \\\nb: c"), [vec![], vec!["b", ":", "c"]]);
-        assert_eq!(lines("\u{feff}a: b\\"), [vec!["a", ":", "b"]]);
+        assert_eq!(lines("a: b\\"), [vec!["a", ":", "b"]]);
         assert_eq!(lines("a\\b"), [vec!["a", "\\", "b"]]);
     }
 
