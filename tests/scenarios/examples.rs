@@ -1,5 +1,5 @@
 //! The shipped `cluster-*.toml` do what they say. Those of powerman, IPMI, clush and pdsh are run where
-//! their programs are (`real_*`); here are the others: real ssh, commands of a site, imagined nodes.
+//! their programs are (`real_*`), those with places for attributes in `attributes`; here are the others: real ssh, commands of a site, imagined nodes.
 
 use bed::sshd::{Cluster, NEEDS};
 use bed::{Bed, binaries, real};
@@ -22,7 +22,20 @@ fn no_example_is_forgotten() {
     names.sort();
     assert_eq!(
         names,
-        ["clush", "command", "ipmipower", "ipmitool", "pdsh", "powerman", "simulator", "ssh"],
+        [
+            "clush",
+            "command",
+            "curl",
+            "ipmipower",
+            "ipmitool",
+            "libvirt",
+            "pdsh",
+            "pdu",
+            "powerman",
+            "simulator",
+            "ssh",
+            "wol"
+        ],
         "an example without a test that runs it"
     );
 }

@@ -4,6 +4,7 @@
 
 mod address;
 mod at_once;
+mod attributes;
 mod backup_faults;
 mod boot;
 mod completions;

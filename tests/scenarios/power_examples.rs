@@ -7,10 +7,10 @@ use bed::powermand::{self, Powermand};
 use bed::sshd::{self, Cluster};
 use bed::{Bed, Ended, real, wait_until};
 
-const NAMES: [&str; 2] = ["n1", "n2"];
+pub(crate) const NAMES: [&str; 2] = ["n1", "n2"];
 
 /// Returns an example with these words put in place of others, each of which must be there.
-fn example(driver: &str, changes: &[(&str, &str)]) -> String {
+pub(crate) fn example(driver: &str, changes: &[(&str, &str)]) -> String {
     let path = bed::binaries::workspace().join(format!("examples/cluster-{driver}.toml"));
     let mut text = std::fs::read_to_string(path).unwrap();
     for (old, new) in changes {
@@ -21,7 +21,12 @@ fn example(driver: &str, changes: &[(&str, &str)]) -> String {
 }
 
 /// Writes the configuration, the inventory with what else is said of each node, and the orders.
-fn configure(bed: &Bed, cluster: &Cluster<'_>, text: &str, more: impl Fn(usize) -> serde_json::Value) {
+pub(crate) fn configure(
+    bed: &Bed,
+    cluster: &Cluster<'_>,
+    text: &str,
+    more: impl Fn(usize) -> serde_json::Value,
+) {
     let head = cluster.head();
     bed.config("cluster.toml", head + text);
     let mut inventory: serde_json::Value = serde_json::from_str(&cluster.inventory()).unwrap();
@@ -38,7 +43,7 @@ fn run(bed: &Bed, program: &str, arguments: &[&str]) -> Ended {
 }
 
 /// Starts the nodes, which boot as soon as they have power, and stops them again.
-fn there_and_back(bed: &Bed, cluster: &Cluster<'_>, is_on: impl Fn(&str) -> bool) {
+pub(crate) fn there_and_back(bed: &Bed, cluster: &Cluster<'_>, is_on: impl Fn(&str) -> bool) {
     let mut start = bed.program("cstartup").arg("ALL").any_stdout().any_stderr().spawn();
     for name in NAMES {
         wait_until("a node has power", || {
@@ -59,12 +64,12 @@ fn there_and_back(bed: &Bed, cluster: &Cluster<'_>, is_on: impl Fn(&str) -> bool
 }
 
 /// How the nodes are reached, and waits that are shorter than a site's.
-fn reached(cluster: &Cluster<'_>) -> String {
+pub(crate) fn reached(cluster: &Cluster<'_>) -> String {
     format!("port = {}\nbanner = \"SSH-\"\ninterval = \"100ms\"", cluster.port())
 }
 
-const REACHED: &str = "port = 22\nbanner = \"SSH-\"\ninterval = \"2s\"";
-const SHUTDOWN: &str = "\n[shutdown]\nsettle = \"100ms\"\ngrace = \"100ms\"\n";
+pub(crate) const REACHED: &str = "port = 22\nbanner = \"SSH-\"\ninterval = \"2s\"";
+pub(crate) const SHUTDOWN: &str = "\n[shutdown]\nsettle = \"100ms\"\ngrace = \"100ms\"\n";
 
 #[test]
 fn powerman() {

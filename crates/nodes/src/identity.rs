@@ -181,7 +181,9 @@ fn at(what: What, place: &str, apart: &str, addresses: &Addresses) -> Vec<Mark> 
 /// Returns what a command is for one node; for many it names them.
 fn filled(what: What, template: &Template, member: &Member) -> Option<Mark> {
     let each = template.reach() == Reach::Each;
-    let shown = each.then(|| show(&template.fill(&[member], "COMMAND")))?;
+    // A node that lacks what is asked for has no command in common with another.
+    let filled = each.then(|| template.fill(&[member], "COMMAND").ok())?;
+    let shown = show(&filled?);
     Some(Mark { what, key: shown.clone(), shown })
 }
 
@@ -234,7 +236,8 @@ fn way_out(site: &Site, mark: &Mark, nodes: &[NodeId]) -> String {
                 .to_owned()
         }
         What::PowerCommand | What::ShellCommand => {
-            "let the command say which node it is for: {node}, {number} or {address}".to_owned()
+            "let the command say which node it is for: {node}, {number}, {address} or an attribute of its own"
+                .to_owned()
         }
     }
 }

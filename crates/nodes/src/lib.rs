@@ -20,6 +20,7 @@ pub mod log;
 mod names;
 pub mod own;
 pub mod permanent;
+pub mod places;
 pub mod power;
 pub mod probe;
 pub mod roster;

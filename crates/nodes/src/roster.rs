@@ -5,8 +5,8 @@
 
 use orderly_plan::diagnostic::Place;
 use orderly_plan::drivers::NodeId;
-use orderly_plan::inventory::Inventory;
-use std::collections::{BTreeSet, HashMap};
+use orderly_plan::inventory::{Inventory, Node};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Member {
     pub kind: MemberKind,
     /// Where its power controller is reached, when its power driver needs to know.
     pub bmc: Option<String>,
+    /// What the inventory says of it beside all this, of that what commands ask for; texts and numbers only.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// All members, by [`NodeId`].
@@ -38,8 +40,8 @@ pub struct Roster {
 
 impl Roster {
     /// Returns the nodes of an inventory, then the units named in `power_with` that are not nodes,
-    /// sorted by name.
-    pub fn of(inventory: &Inventory) -> Self {
+    /// sorted by name. Of the attributes of nodes, those `asked` for are kept.
+    pub fn of(inventory: &Inventory, asked: &BTreeSet<String>) -> Self {
         let mut members: Vec<Member> = inventory
             .nodes()
             .iter()
@@ -50,6 +52,7 @@ impl Roster {
                 groups: node.groups.clone(),
                 kind: MemberKind::Node,
                 bmc: None,
+                attributes: attributes(node, asked),
             })
             .collect();
         let names: BTreeSet<&String> = inventory
@@ -68,6 +71,7 @@ impl Roster {
                 groups: Vec::new(),
                 kind: MemberKind::Unit,
                 bmc: None,
+                attributes: BTreeMap::new(),
             });
         }
         Self { members, units }
@@ -113,10 +117,21 @@ impl Roster {
     }
 }
 
+fn attributes(node: &Node, asked: &BTreeSet<String>) -> BTreeMap<String, String> {
+    let text = |name: &String| match node.attributes.get(name)? {
+        serde_json::Value::String(text) => Some((name.clone(), text.clone())),
+        serde_json::Value::Number(number) => Some((name.clone(), number.to_string())),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Array(_)
+        | serde_json::Value::Object(_) => None,
+    };
+    asked.iter().filter_map(text).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use orderly_plan::inventory::Node;
 
     #[test]
     fn units_follow_the_nodes_and_a_node_is_no_unit() {
@@ -129,10 +144,12 @@ mod tests {
             groups: Vec::new(),
             power_with: with.iter().map(|&unit| unit.to_owned()).collect(),
             known_as: Vec::new(),
-            attributes: std::collections::BTreeMap::new(),
+            attributes: BTreeMap::new(),
         };
-        let roster =
-            Roster::of(&Inventory::new(vec![node("n1", &["sw", "io7", "n2"]), node("n2", &["io7"])]));
+        let roster = Roster::of(
+            &Inventory::new(vec![node("n1", &["sw", "io7", "n2"]), node("n2", &["io7"])]),
+            &BTreeSet::new(),
+        );
         assert_eq!(roster.len(), 4);
         assert_eq!((roster.unit("io7"), roster.unit("sw")), (Some(NodeId(2)), Some(NodeId(3))));
         assert_eq!(roster.unit("n2"), None);

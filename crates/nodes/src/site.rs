@@ -5,6 +5,7 @@
 //! an empty one means no order, an unreadable one is rejected.
 
 use crate::config::{Cluster, Flags, Profile};
+use crate::places;
 use crate::roster::{MemberKind, Roster};
 use orderly_exec::files::{self, Found};
 use orderly_exec::here::Here;
@@ -86,7 +87,7 @@ impl Site {
         let parsed = texts.parse(Some(&inventory)).or_status(Status::Rejected)?;
         let mut remarks: Vec<String> = inventory.doubts().iter().map(ToString::to_string).collect();
         let sequence = texts.sequence(&cluster, wanted.direction, parsed, &inventory, &mut remarks)?;
-        let roster = Roster::of(&inventory);
+        let roster = Roster::of(&inventory, &places::attributes(&cluster));
         let order = sequence.order(&roster).or_status(Status::Rejected)?;
         let order = with_units(order, wanted.direction, &inventory, &roster)?;
         Ok(Self { cluster, inventory, roster, sequence, order, remarks })

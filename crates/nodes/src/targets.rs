@@ -4,6 +4,7 @@
 mod describe;
 
 use crate::identity;
+use crate::places;
 use crate::site::Site;
 pub use describe::{Command, describe};
 use orderly_exec::{Status, fail, files};
@@ -75,6 +76,7 @@ impl Typed {
         }
         let targets = Targets { nodes, partition };
         targets.check_partition(site)?;
+        places::check(site, &targets.nodes)?;
         identity::check(site, &targets.nodes, &identity::unresolved())?;
         Ok(targets)
     }

@@ -1,6 +1,7 @@
 //! What each member gets, after all overrides, and what can only be checked with the inventory at hand.
 
 use crate::config::{Cluster, Probe, Profile};
+use crate::places;
 use crate::probe::ProbeDriver;
 use crate::roster::{Member, MemberKind, Roster};
 use crate::shell::ShellDriver;
@@ -55,7 +56,7 @@ impl Wiring {
 
 /// Gives every member its profile and checks what can only be checked with the inventory at hand.
 pub(crate) fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, Diagnostics> {
-    let roster = Roster::of(inventory);
+    let roster = Roster::of(inventory, &places::attributes(cluster));
     let mut wrong = Diagnostics::default();
     check_overrides(cluster, &roster, &mut wrong);
     let mut profiles = vec![cluster.profile.clone()];
@@ -163,16 +164,6 @@ fn check_overrides(cluster: &Cluster, roster: &Roster, wrong: &mut Diagnostics) 
 fn unusable(profile: &Profile, member: &Member) -> Vec<String> {
     let mut clauses = Vec::new();
     let name = &member.name;
-    if member.kind == MemberKind::Node && member.number.is_none() {
-        let power = profile.power.driver.templates().iter().any(|(_, template)| template.needs_number());
-        let shell = matches!(&profile.shell.driver, ShellDriver::Command(run) if run.needs_number());
-        let probe = matches!(&profile.probe.driver, ProbeDriver::Command(up) if up.needs_number());
-        for (table, needs) in [("power", power), ("shell", shell), ("probe", probe)] {
-            if needs {
-                clauses.push(format!("{table}: {{number}} is asked for, and node {name} has no number"));
-            }
-        }
-    }
     if member.kind == MemberKind::Node {
         if let ShellDriver::Parallel(parallel) = &profile.shell.driver {
             clauses.extend(crate::shell::unnamable(parallel, member));

@@ -317,7 +317,6 @@ fn everything_that_cannot_be_used_is_told_before_anything_is_touched() {
         "override.node.n9: the inventory has no node \"n9\"",
         "override.group.stroage: the inventory has no node group \"stroage\"",
         "did you mean \"storage\"?",
-        "power: {number} is asked for, and node n1 has no number",
         "node n1: its probe is \"power\", and its power cannot be read",
     ] {
         assert!(said.contains(part), "{part}\nin\n{said}");

@@ -10,7 +10,7 @@ use super::{PowerDriver, wanted, without_effect};
 use crate::agenda::Agenda;
 use crate::config::Cluster;
 use crate::driver::{Begun, Driver, DriverKind};
-use crate::runtime::{NAMES, Runtime, interrupted, told_to_end};
+use crate::runtime::{NAMES, Runtime, interrupted, told_to_end, without_own};
 use crate::shell;
 use crate::template::Reach;
 use crate::wiring::Wiring;
@@ -18,7 +18,7 @@ use orderly_exec::children::ChildId;
 use orderly_exec::job::{Ended, Job};
 use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId, Power, Probe, Task, Teller};
 use orderly_plan::inventory::Inventory;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Instant;
@@ -60,6 +60,8 @@ pub(crate) struct PowerCalls {
     pub(super) unknowns: Unknowns,
     /// Why the last program could not be called.
     uncallable: Option<String>,
+    /// What people were told of that.
+    told_uncallable: HashSet<String>,
 }
 
 impl PowerCalls {
@@ -71,6 +73,7 @@ impl PowerCalls {
             pings: BmcPings::new(wiring),
             unknowns: Unknowns::default(),
             uncallable: None,
+            told_uncallable: HashSet::new(),
         }
     }
 
@@ -162,16 +165,21 @@ impl PowerCalls {
 
     /// Returns the job of a call; where there is none, why is remembered, and people are told once.
     fn job(&mut self, runtime: &mut Runtime, task: Task, nodes: &[NodeId]) -> Option<Job> {
-        let profile = runtime.profile(*nodes.first()?);
+        let first = *nodes.first()?;
+        let profile = runtime.profile(first);
         let driver = Arc::clone(&profile.power.driver);
         let why = match driver.job(task, &runtime.members(nodes), profile.power_timeout()) {
             Ok(job) => return job,
             Err(error) => format!("{error:#}"),
         };
-        if self.uncallable.as_ref() != Some(&why) {
-            runtime.complaints.warn(format!("the power program cannot be called: {why}"));
-            self.uncallable = Some(why);
+        if self.told_uncallable.insert(why.clone()) {
+            let said = format!("the power program cannot be called: {why}");
+            match nodes {
+                [_] => runtime.complaints.complain(without_own(&said, runtime.member(first)), said, first),
+                _ => runtime.complaints.warn(said),
+            }
         }
+        self.uncallable = Some(why);
         None
     }
 

@@ -69,7 +69,8 @@ impl PowerDriver for PowerCommands {
     }
 
     fn job(&self, task: Task, nodes: &[&Member], timeout: Duration) -> anyhow::Result<Option<Job>> {
-        Ok(self.template(task).map(|template| Job::new(template.fill(nodes, ""), timeout)))
+        let Some(template) = self.template(task) else { return Ok(None) };
+        Ok(Some(Job::new(template.fill(nodes, "")?, timeout)))
     }
 
     fn powers(&self, nodes: &[&Member], ended: &Ended) -> Vec<Power> {

@@ -119,11 +119,16 @@ impl Driver for ProbeCalls {
                 self.prober.begin(&mut runtime.children, question);
                 self.take_met(runtime);
             }
-            ProbeDriver::Command(up) if runtime.has_room() => {
-                let job = Job::new(up.fill(&[member], ""), timeout);
-                let (id, argv) = runtime.start(DriverKind::Probe, job);
-                self.calls.insert(id, ProbeCall { node, argv, told: false });
-            }
+            ProbeDriver::Command(up) if runtime.has_room() => match up.fill(&[member], "") {
+                Ok(argv) => {
+                    let (id, argv) = runtime.start(DriverKind::Probe, Job::new(argv, timeout));
+                    self.calls.insert(id, ProbeCall { node, argv, told: false });
+                }
+                Err(error) => {
+                    let why = Failure::own(FailureKind::NotStarted, error.to_string());
+                    runtime.read_probe(node, Probe::Unknown, Some(why), false);
+                }
+            },
             ProbeDriver::Tcp { .. } | ProbeDriver::Command(_) => return Begun::Full,
             ProbeDriver::Shell { .. } | ProbeDriver::Power | ProbeDriver::None | ProbeDriver::Simulator => {
                 runtime.answer(Event::Probe(node, Probe::Unknown));

@@ -74,9 +74,8 @@ impl ShellCalls {
             CommandLine { line: quote(&command.argv), input: command.stdin.clone(), limit: command.timeout };
         if runtime.profile(node).shell.driver.parallel().is_some() {
             self.batches.gather_command(runtime, node, id, line);
-        } else if !self.call(runtime, node, purpose, &line) {
-            let detail = "the node has no shell driver (see [shell])";
-            runtime.answers.commands.push((id, Err(Failure::own(FailureKind::NotStarted, detail))));
+        } else if let Err(failure) = self.call(runtime, node, purpose, &line) {
+            runtime.answers.commands.push((id, Err(failure)));
         }
     }
 
@@ -85,14 +84,17 @@ impl ShellCalls {
         self.batches.close(runtime);
     }
 
-    /// Begins a command on one node; tells whether its shell driver can.
+    /// Begins a command on one node.
+    ///
+    /// # Errors
+    /// When its shell driver cannot.
     fn call(
         &mut self,
         runtime: &mut Runtime,
         node: NodeId,
         purpose: ShellPurpose,
         what: &CommandLine,
-    ) -> bool {
+    ) -> Result<(), Failure> {
         let mut line = what.line.clone();
         // As a part of the line it arrives whole or not at all: a start file may read standard input.
         if !what.input.is_empty() {
@@ -112,13 +114,12 @@ impl ShellCalls {
             line = announced(mark, &line);
         }
         // Shown as it was written, without what is around it.
-        let (Some(words), Some(shown)) = (argv(driver, member, &line), argv(driver, member, &what.line))
-        else {
-            return false;
-        };
+        let cannot = |error: anyhow::Error| Failure::own(FailureKind::NotStarted, error.to_string());
+        let words = argv(driver, member, &line).map_err(cannot)?;
+        let shown = argv(driver, member, &what.line).map_err(cannot)?;
         let (id, _) = runtime.start(DriverKind::Shell, Job::new(words, what.limit));
         self.calls.insert(id, ShellCall { purpose, argv: shown, mark, told: false });
-        true
+        Ok(())
     }
 
     /// Begins a task on one node.
@@ -129,8 +130,9 @@ impl ShellCalls {
                 (ShellPurpose::Probe(node), probe_line(runtime, node))
             }
         };
-        if !line.is_some_and(|line| self.call(runtime, node, purpose, &line)) {
-            let failure = Failure::own(FailureKind::NotStarted, "no driver for that");
+        let none = || Failure::own(FailureKind::NotStarted, "no driver for that");
+        let called = line.ok_or_else(none).and_then(|line| self.call(runtime, node, purpose, &line));
+        if let Err(failure) = called {
             runtime.fail_all(task, [node], &failure);
         }
     }

@@ -4,6 +4,7 @@ use super::parallel::Parallel;
 use super::ssh::{Ssh, ssh_argv};
 use crate::roster::Member;
 use crate::template::Template;
+use anyhow::anyhow;
 use std::ffi::OsString;
 
 /// How commands are run on a node.
@@ -33,12 +34,16 @@ impl ShellDriver {
     }
 }
 
-/// Returns the argument vector that runs a command line on one node; none without a shell driver, and
-/// with one that takes many nodes.
-pub(super) fn argv(driver: &ShellDriver, node: &Member, command: &str) -> Option<Vec<OsString>> {
+/// Returns the argument vector that runs a command line on one node.
+///
+/// # Errors
+/// Without a shell driver, with one that takes many nodes, and where the node lacks what the command asks for.
+pub(super) fn argv(driver: &ShellDriver, node: &Member, command: &str) -> anyhow::Result<Vec<OsString>> {
     match driver {
-        ShellDriver::None | ShellDriver::Simulator | ShellDriver::Parallel(_) => None,
-        ShellDriver::Command(run) => Some(run.fill(&[node], command)),
-        ShellDriver::Ssh(ssh) => Some(ssh_argv(ssh, node, command)),
+        ShellDriver::None | ShellDriver::Simulator | ShellDriver::Parallel(_) => {
+            Err(anyhow!("the node has no shell driver (see [shell])"))
+        }
+        ShellDriver::Command(run) => run.fill(&[node], command),
+        ShellDriver::Ssh(ssh) => Ok(ssh_argv(ssh, node, command)),
     }
 }

@@ -157,8 +157,9 @@ fn command_words(parallel: &Parallel, line: &str) -> Vec<String> {
         groups: Vec::new(),
         kind: crate::roster::MemberKind::Node,
         bmc: None,
+        attributes: std::collections::BTreeMap::new(),
     };
-    let words = run.fill(&[&hole], line);
+    let words = run.fill_as_is(&[&hole], line);
     let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     // pdsh starts the program with these words, clush gives one line to a shell.
     let words = if pdsh { words } else { vec![quote(&words)] };

@@ -58,7 +58,7 @@ fn read_run(table: &Table<'_>) -> Option<Template> {
         "runs on one node at a time; write {node} or {address}"
     } else if !run.names_node() {
         // Without it, the halt command would halt this machine.
-        "does not say which node; write {node}, {number} or {address}"
+        "does not say which node; write {node}, {number}, {address} or an attribute"
     } else {
         return Some(run);
     };
@@ -116,11 +116,13 @@ fn read_parallel(table: &Table<'_>, base: Option<&ShellDriver>, tool: ParallelTo
     }
     if table.has("run") {
         parallel.run = read_run(table).filter(|run| {
-            if run.needs_number() {
-                let message = format!("{}: {{number}} cannot stand here; write {{node}}", table.named("run"));
+            let place = run.optional_place();
+            if let Some(place) = place {
+                let message =
+                    format!("{}: {{{place}}} cannot stand here; write {{node}}", table.named("run"));
                 table.reject("run", message);
             }
-            !run.needs_number()
+            place.is_none()
         });
     }
     if let Some(worker) = table.text("worker") {

@@ -1,0 +1,109 @@
+//! Places of commands that only some nodes can fill: attributes of the inventory, and numbers.
+//!
+//! A name that no node has is a slip of the hand. What a target lacks is told before anything runs; what another node
+//! lacks concerns it alone: it is unknown where it is asked.
+
+use crate::config::{Cluster, Patch, Profile};
+use crate::probe::ProbeDriver;
+use crate::roster::MemberKind;
+use crate::shell::ShellDriver;
+use crate::site::Site;
+use crate::targets::fold;
+use crate::template::{self, Template};
+use orderly_exec::{OrStatus, Status};
+use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
+use orderly_plan::drivers::NodeId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Returns the attributes of the inventory for which some command asks.
+pub fn attributes(cluster: &Cluster) -> BTreeSet<String> {
+    of_cluster(cluster).iter().flat_map(|(_, template)| template.attributes()).map(str::to_owned).collect()
+}
+
+/// Rejects places that no node has, and targets for which a command cannot be made.
+///
+/// # Errors
+/// Rejected (3), all at once.
+pub fn check(site: &Site, targets: &[NodeId]) -> anyhow::Result<()> {
+    let mut wrong = unknown(site);
+    if wrong.is_empty() {
+        wrong = unfilled(site, targets);
+    }
+    wrong.or(()).or_status(Status::Rejected)
+}
+
+/// Says of places that no node has them.
+fn unknown(site: &Site) -> Diagnostics {
+    let known: BTreeSet<&str> =
+        site.inventory.nodes().iter().flat_map(|node| node.attributes.keys().map(String::as_str)).collect();
+    let mut asked: BTreeMap<&str, BTreeSet<&'static str>> = BTreeMap::new();
+    for (key, template) in of_cluster(&site.cluster) {
+        let unknown = template.attributes().into_iter().filter(|name| !known.contains(name));
+        unknown.for_each(|name| {
+            asked.entry(name).or_default().insert(key);
+        });
+    }
+    let mut wrong = Diagnostics::default();
+    let words: Vec<&str> = known.into_iter().chain(template::PLACES.iter().map(|(name, _)| *name)).collect();
+    for (name, keys) in asked {
+        let keys: Vec<&str> = keys.into_iter().collect();
+        let clause = format!(
+            "{}: {{{name}}} is no place for a node, and no node of {} has an attribute \"{name}\"",
+            keys.join(", "),
+            site.inventory.file()
+        );
+        let blanks = format!("braces that are meant as they stand have blanks within them: {{ {name} }}");
+        let diagnostic = Diagnostic::about(&site.cluster.file, clause).suggest(name, words.iter().copied());
+        wrong.push(if diagnostic.hint.is_some() { diagnostic } else { diagnostic.hint(blanks) });
+    }
+    wrong
+}
+
+/// Says for which of these nodes, and of the units that are switched with them, a command cannot be made.
+fn unfilled(site: &Site, targets: &[NodeId]) -> Diagnostics {
+    // One line for all of whom the same is to be said.
+    let mut found: BTreeMap<(&'static str, String), Vec<NodeId>> = BTreeMap::new();
+    for &id in targets.iter().chain(&site.units_of(targets)) {
+        let member = site.roster.member(id);
+        let profile = site.profile(id);
+        for (key, template) in of_profile(&profile) {
+            if (member.kind == MemberKind::Node || key.starts_with("power"))
+                && let Some(objection) = template.objection(member)
+            {
+                found.entry((key, objection.clause)).or_default().push(id);
+            }
+        }
+    }
+    let mut wrong = Diagnostics::default();
+    for ((key, clause), nodes) in found {
+        let clause = format!("{}: {key}: {clause}", fold(site, &nodes));
+        let hint = "write it into the inventory, or give such nodes a command of their own in an override";
+        wrong.push(Diagnostic::about(&site.cluster.file, clause).hint(hint));
+    }
+    wrong
+}
+
+fn of_cluster(cluster: &Cluster) -> Vec<(&'static str, &Template)> {
+    let overrides = cluster.group_overrides.values().chain(cluster.node_overrides.values());
+    of_profile(&cluster.profile).into_iter().chain(overrides.flat_map(of_patch)).collect()
+}
+
+fn of_profile(profile: &Profile) -> Vec<(&'static str, &Template)> {
+    let power = profile.power.driver.templates();
+    power.into_iter().chain(of_shell(&profile.shell.driver)).chain(of_probe(&profile.probe.driver)).collect()
+}
+
+fn of_patch(patch: &Patch) -> Vec<(&'static str, &Template)> {
+    let power = patch.power.driver.iter().flat_map(|driver| driver.templates());
+    let shell = patch.shell.driver.iter().filter_map(of_shell);
+    let probe = patch.probe.driver.iter().filter_map(of_probe);
+    power.chain(shell).chain(probe).collect()
+}
+
+fn of_shell(driver: &ShellDriver) -> Option<(&'static str, &Template)> {
+    if let ShellDriver::Command(run) = driver { Some(("shell.run", run)) } else { None }
+}
+
+fn of_probe(driver: &ProbeDriver) -> Option<(&'static str, &Template)> {
+    if let ProbeDriver::Command(up) = driver { Some(("probe.up", up)) } else { None }
+}
