@@ -69,6 +69,7 @@ impl Course<'_> {
             seconds: (self.took.as_secs_f64() * 1000.0).round() / 1000.0,
             counts: report::counts(self.endings),
             nodes: report::nodes(self.endings, &|node| site.name(node)),
+            shortages: Vec::new(),
             log: log.map(|log| log.display().to_string()),
         });
     }

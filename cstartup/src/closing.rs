@@ -6,7 +6,11 @@ use orderly_nodes::history::History;
 use orderly_nodes::log::Log;
 use orderly_nodes::site::Site;
 use orderly_plan::drivers::NodeId;
+use orderly_plan::graph::Gate;
 use orderly_plan::outcome::{NodeEnding, Outcome};
+use orderly_plan::progress::Shortage;
+use orderly_plan::report::ShortageReport;
+use orderly_plan::sequence::Edge;
 use orderly_plan::{duration, report};
 use std::time::Duration;
 
@@ -15,6 +19,7 @@ use std::time::Duration;
 pub(crate) struct Closing<'s> {
     pub(crate) site: &'s Site,
     pub(crate) endings: Vec<NodeEnding>,
+    pub(crate) shortages: Vec<Shortage>,
     pub(crate) signal: Option<i32>,
     pub(crate) simulated: bool,
     /// Until it was known how all nodes stand.
@@ -71,6 +76,11 @@ impl Closing<'_> {
             }
             lines.push(row.text);
         }
+        for shortage in &self.shortages {
+            let line = self.shortage(shortage);
+            reporter.warn(&line);
+            lines.push(line);
+        }
         let last = self.last_line(status);
         reporter.say(&last);
         let path = log.as_ref().map(|log| log.path().display().to_string());
@@ -92,9 +102,37 @@ impl Closing<'_> {
             seconds: (self.took.as_secs_f64() * 1000.0).round() / 1000.0,
             counts: report::counts(&self.endings),
             nodes: report::nodes(&self.endings, &name),
+            shortages: self.shortages.iter().map(|one| self.shortage_report(one)).collect(),
             log: path,
         });
         status
+    }
+
+    /// Returns the groups that wait for so many of a group.
+    fn waiting_for(&self, shortage: &Shortage) -> Vec<&str> {
+        let Gate { group, threshold } = shortage.gate;
+        let sequence = &self.site.sequence;
+        let waits = |edge: &&Edge| (edge.before, edge.threshold) == (group, Some(threshold));
+        sequence.edges().iter().filter(waits).map(|edge| sequence.group_name(edge.after)).collect()
+    }
+
+    /// Returns a line for people: `mds: 1 of 3 up, and clients waits for 2`.
+    fn shortage(&self, shortage: &Shortage) -> String {
+        let Shortage { gate, up, needed, members } = shortage;
+        let group = self.site.sequence.group_name(gate.group);
+        let waiting = self.waiting_for(shortage);
+        let wait = if waiting.len() == 1 { "waits" } else { "wait" };
+        format!("{group}: {up} of {members} up, and {} {wait} for {needed}", waiting.join(", "))
+    }
+
+    fn shortage_report(&self, shortage: &Shortage) -> ShortageReport<'_> {
+        ShortageReport {
+            group: self.site.sequence.group_name(shortage.gate.group),
+            up: shortage.up,
+            needed: shortage.needed,
+            members: shortage.members,
+            waiting: self.waiting_for(shortage),
+        }
     }
 
     /// Returns the closing line, which says why it took as long as it did.

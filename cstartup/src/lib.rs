@@ -252,6 +252,7 @@ fn start(
     let closing = Closing {
         site,
         endings: startup.endings(),
+        shortages: startup.shortages(),
         signal,
         simulated: drivers.is_simulated(),
         asking,

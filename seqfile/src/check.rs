@@ -33,8 +33,9 @@ pub(crate) fn files(paths: &[PathBuf], input: &Input<'_>, reporter: &Reporter) -
 fn file(path: &Path, inventory: Option<&Inventory>) -> Result<Vec<String>, String> {
     let text = files::read(path).map_err(|error| reason(&error))?;
     let name = input::shown(path);
-    let sequence =
-        input::parse(&Source { name: &name, text: &text }, inventory).map_err(|wrong| wrong.to_string())?;
+    let process = process_of(path).unwrap_or(Process::Startup);
+    let source = Source { name: &name, text: &text };
+    let sequence = input::parse_for(process, &source, inventory).map_err(|wrong| wrong.to_string())?;
     Ok(inventory.map(|inventory| contradictions(path, &sequence, inventory)).unwrap_or_default())
 }
 
@@ -70,7 +71,9 @@ fn process_of(path: &Path) -> Option<Process> {
     match path.file_name()?.to_str()? {
         "cstartSeq" => Some(Process::Startup),
         // As a link it is mirrored by cshutdown and states the order of start-up.
-        "cshutSeq" if !path.is_symlink() => Some(Process::Shutdown),
+        "cshutSeq" if path.is_symlink() => None,
+        "cshutSeq" if files::is_same_file(path, &path.with_file_name("cstartSeq")) => Some(Process::Startup),
+        "cshutSeq" => Some(Process::Shutdown),
         _ => None,
     }
 }

@@ -8,7 +8,8 @@ use orderly_plan::sequence::{Sequence, Spelling};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-/// Returns the graph. An order that is stated twice is one arrow. Groups that share nodes are joined by a dashed line
+/// Returns the graph. An order that is stated twice is one arrow; how many
+/// of a group are enough stands at it. Groups that share nodes are joined by a dashed line
 /// without an arrow, which names the nodes: that is how one level of servers leads to the next.
 pub(crate) fn graph(sequence: &Sequence, roster: &dyn Roster) -> String {
     let mut text = String::from("digraph sequence {\n    rankdir = LR\n    node [shape = box]\n");
@@ -20,9 +21,10 @@ pub(crate) fn graph(sequence: &Sequence, roster: &dyn Roster) -> String {
     }
     let mut drawn = BTreeSet::new();
     for edge in sequence.edges() {
-        if drawn.insert((edge.before, edge.after)) {
+        if drawn.insert((edge.before, edge.after, edge.threshold)) {
             let (before, after) = (sequence.group_name(edge.before), sequence.group_name(edge.after));
-            writeln!(text, "    \"{}\" -> \"{}\"", quoted(before), quoted(after)).ok();
+            let label = edge.threshold.map(|enough| format!(" [label = \"({enough})\"]")).unwrap_or_default();
+            writeln!(text, "    \"{}\" -> \"{}\"{label}", quoted(before), quoted(after)).ok();
         }
     }
     for ((one, other), shared) in shared(sequence, roster.count()) {

@@ -10,7 +10,7 @@ use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
 use orderly_plan::inventory::{self, Format, Inventory, Outside, Shared};
 use orderly_plan::name::Roster;
 use orderly_plan::nodeset;
-use orderly_plan::sequence::{self, Sequence};
+use orderly_plan::sequence::{self, Process, Sequence};
 use orderly_plan::suggest;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -141,14 +141,25 @@ fn check_relations(inventory: &Inventory, relations: &[String]) -> anyhow::Resul
     Err(fail(Status::Usage, format!("--relation {unknown}: no node has an attribute of this name{hint}")))
 }
 
-/// Parses a node or subsystem sequence, whichever the text is.
+/// Parses a node or subsystem sequence, whichever the text is; one of nodes as the order of a start.
 pub(crate) fn parse(source: &Source<'_>, inventory: Option<&Inventory>) -> Result<Sequence, Diagnostics> {
+    parse_for(Process::Startup, source, inventory)
+}
+
+/// Parses a node or subsystem sequence, whichever the text is.
+pub(crate) fn parse_for(
+    process: Process,
+    source: &Source<'_>,
+    inventory: Option<&Inventory>,
+) -> Result<Sequence, Diagnostics> {
     // A site may well have nodes that are named like paths; then members are nodes.
     let has_paths = |inventory: &Inventory| inventory.nodes().iter().any(|node| node.name.starts_with('/'));
     if sequence::lists_subsystems(source.text) && !inventory.is_some_and(has_paths) {
-        sequence::parse_subsystems(source)
-    } else {
-        sequence::parse(source, inventory)
+        return sequence::parse_subsystems(source);
+    }
+    match process {
+        Process::Startup => sequence::parse(source, inventory),
+        Process::Shutdown => sequence::parse_shutdown(source, inventory),
     }
 }
 

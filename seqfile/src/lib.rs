@@ -44,7 +44,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
             return output::print(&found).map(|()| status);
         }
         Task { read: Some(file), .. } => read(file, &input, &args)?,
-        Task { reverse: Some(file), .. } => reverse(file, &input, &args)?,
+        Task { reverse: Some(file), .. } => reverse(file, &input, &args, &reporter)?,
         Task { from_json: Some(file), .. } => from_json(file, &input, &args)?,
         Task { .. } => default(&input, &args)?,
     };
@@ -119,12 +119,17 @@ fn read(file: &Path, input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
     draw(sequence, inventory.as_ref(), args)
 }
 
-fn reverse(file: &Path, input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
+fn reverse(file: &Path, input: &Input<'_>, args: &Args, reporter: &Reporter) -> anyhow::Result<String> {
     let text = files::read(file)?;
     let name = input::shown(file);
     let source = Source { name: &name, text: &text };
     let inventory = input.inventory_if_named()?;
     let sequence = input::parse(&source, inventory.as_ref()).or_status(Status::Rejected)?;
+    if sequence.has_thresholds() {
+        reporter.say(format!(
+            "{name}: how many of a group are enough is left out: mirrored, all of it are waited for"
+        ));
+    }
     if !args.shape.any() {
         return Ok(sequence::reversed_text(&text));
     }

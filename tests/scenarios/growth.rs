@@ -125,6 +125,16 @@ fn a_sequence_file_of_twice_the_size_takes_twice_the_work() {
         row("joined lines", 0, 500, |size| format!("g: {}\n", join(size, "\\\n", |at| format!(" n{at}")))),
         row("brackets that are not closed", 3, 1000, |size| format!("g: {}\n", "[1,".repeat(size))),
         row("backslashes", 3, 1000, |size| format!("g: {}x\n", "\\ ".repeat(size))),
+        row("many thresholds of a large group", 0, 500, |size| {
+            let members = join(size, " ", |at| format!("n{at}"));
+            let orders = join(size, "\n", |at| format!("h{at}: m{at}\ng({}) > h{at}", at % 16 + 1));
+            format!("g: {members}\n{orders}\n")
+        }),
+        row("too many thresholds of a large group", 3, 500, |size| {
+            let members = join(size, " ", |at| format!("n{at}"));
+            let orders = join(size, "\n", |at| format!("h{at}: m{at}\ng({}) > h{at}", at + 1));
+            format!("g: {members}\n{orders}\n")
+        }),
         row("parentheses", 3, 1000, |size| format!("g: {}\n", "(n".repeat(size))),
         row("two long names that are alike", 3, 1000, |size| {
             format!("{}a: n1\n{}b > {}a\n", "g".repeat(size), "g".repeat(size), "g".repeat(size))

@@ -9,29 +9,31 @@ use bed::{Bed, Chance};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-const NODES: usize = 12;
-const GROUPS: usize = 7;
+pub(super) const NODES: usize = 12;
+pub(super) const GROUPS: usize = 7;
 /// Between two records a reading or two may lie, each of 20 ms; no node of these boots that fast.
-const GLANCE: f64 = 0.2;
+pub(super) const GLANCE: f64 = 0.2;
 
-fn cases() -> u64 {
+pub(super) fn cases() -> u64 {
     if std::env::var_os("ORDERLY_SOAK").is_some() { 10_000 } else { 60 }
 }
 
 /// What a sequence file states.
 #[derive(Debug, Clone)]
-struct Stated {
-    members: Vec<BTreeSet<usize>>,
+pub(super) struct Stated {
+    pub(super) members: Vec<BTreeSet<usize>>,
     /// Group before group.
-    orders: Vec<(usize, usize)>,
+    pub(super) orders: Vec<(usize, usize)>,
+    /// By order, as it is written: how many of the group before are enough; all where nothing is written.
+    pub(super) enough: Vec<String>,
 }
 
 impl Stated {
     /// Makes one up. Statements by which a node would come before itself are left out.
-    fn any(chance: &mut Chance) -> Self {
+    pub(super) fn any(chance: &mut Chance) -> Self {
         let members =
             (0..GROUPS).map(|_| (0..chance.below(5)).map(|_| chance.below(NODES)).collect()).collect();
-        let mut stated = Self { members, orders: Vec::new() };
+        let mut stated = Self { members, orders: Vec::new(), enough: Vec::new() };
         for _ in 0..chance.below(10) {
             let (a, b) = (chance.below(GROUPS), chance.below(GROUPS));
             stated.orders.push((a, b));
@@ -64,7 +66,7 @@ impl Stated {
     }
 
     /// Writes it down, lines in any order, some groups on several lines.
-    fn text(&self, chance: &mut Chance) -> String {
+    pub(super) fn text(&self, chance: &mut Chance) -> String {
         let mut lines = Vec::new();
         for (group, members) in self.members.iter().enumerate() {
             let names: Vec<String> = members.iter().map(|&node| name(node)).collect();
@@ -72,7 +74,8 @@ impl Stated {
             lines.push(format!("g{group}: {}", names[..at].join(", ")));
             lines.push(format!("g{group} :\t{} # more", names[at..].join(" ")));
         }
-        lines.extend(self.orders.iter().map(|(a, b)| format!("g{a}>g{b}")));
+        let enough = |at: usize| self.enough.get(at).map_or("", String::as_str);
+        lines.extend(self.orders.iter().enumerate().map(|(at, (a, b))| format!("g{a}{}>g{b}", enough(at))));
         for last in (1..lines.len()).rev() {
             lines.swap(last, chance.below(last + 1));
         }
@@ -115,11 +118,11 @@ fn expanded(set: &str) -> BTreeSet<usize> {
 
 /// The nodes that do not do what they are told, and those that are one machine.
 #[derive(Debug, Default)]
-struct Bad {
-    refuse: BTreeSet<usize>,
-    hang: BTreeSet<usize>,
+pub(super) struct Bad {
+    pub(super) refuse: BTreeSet<usize>,
+    pub(super) hang: BTreeSet<usize>,
     /// The second is written with an address that is the first.
-    twins: Option<(usize, usize)>,
+    pub(super) twins: Option<(usize, usize)>,
 }
 
 impl Bad {
@@ -159,7 +162,7 @@ impl Bad {
 }
 
 /// Writes the cluster of a case.
-fn settle(bed: &Bed, seed: u64, bad: &Bad, initial: &str) {
+pub(super) fn settle(bed: &Bed, seed: u64, bad: &Bad, initial: &str) {
     let nodes: Vec<String> = (0..NODES).map(|node| bad.entry(node, seed)).collect();
     let inventory = format!("{{\"format\": \"orderly-inventory/1\", \"nodes\": [{}]}}", nodes.join(", "));
     let inventory = bed.write("inventory.json", inventory);
@@ -182,7 +185,7 @@ fn settle(bed: &Bed, seed: u64, bad: &Bad, initial: &str) {
 }
 
 /// Returns the records of a run; the first one, of the oracle's own, is its status.
-fn records(bed: &Bed, program: &str, more: &[&str]) -> Vec<Value> {
+pub(super) fn records(bed: &Bed, program: &str, more: &[&str]) -> Vec<Value> {
     let run = bed.program(program).args(["--rehearse", "--json", "-q"]).args(more).arg("ALL");
     let ended = run.any_status().any_stdout().any_stderr().run();
     assert!(matches!(ended.status, 0 | 1 | 3), "{program}: {}\n{}", ended.status, ended.stderr);

@@ -96,6 +96,14 @@ fn dangling(path: &Path) -> String {
     }
 }
 
+/// Tells whether two names lead to one file, by a symbolic or a hard link.
+pub fn is_same_file(first: &Path, second: &Path) -> bool {
+    match (fs::metadata(first), fs::metadata(second)) {
+        (Ok(first), Ok(second)) => (first.dev(), first.ino()) == (second.dev(), second.ino()),
+        _ => false,
+    }
+}
+
 /// Checks that a file with a secret is there, and that nobody but its owner can read it or put another in its place.
 ///
 /// # Errors

@@ -19,7 +19,6 @@ use orderly_plan::select::Direction;
 use orderly_plan::sequence::{self, Form, Process, Sequence};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The relation that the default order is made of.
@@ -167,7 +166,11 @@ struct Texts {
     start: Option<(String, Found)>,
     /// Both names lead to one file.
     is_one_file: bool,
+    direction: Direction,
 }
+
+/// How the text of a sequence file is read.
+type Grammar = fn(&Source<'_>, Option<&Inventory>) -> Result<Sequence, Diagnostics>;
 
 /// What the texts say; nothing for a missing file.
 #[derive(Debug)]
@@ -192,9 +195,10 @@ impl Texts {
         };
         if wanted.direction == Direction::Startup {
             from_the_owner(path)?;
-            return Ok(Self { own: (shown(path), own?), start: None, is_one_file: false });
+            let own = (shown(path), own?);
+            return Ok(Self { own, start: None, is_one_file: false, direction: wanted.direction });
         }
-        let is_one_file = is_same_file(path, &paths.start);
+        let is_one_file = files::is_same_file(path, &paths.start);
         // A missing cshutSeq is compared with nothing.
         let start = match &own {
             Ok(Found::Text(_)) if !is_one_file => files::read_if_there(&paths.start).map(Some),
@@ -203,14 +207,14 @@ impl Texts {
         let (own, start) = both(own, start)?;
         both(from_the_owner(path), from_the_owner(&paths.start))?;
         let start = start.map(|found| (shown(&paths.start), found));
-        Ok(Self { own: (shown(path), own), start, is_one_file })
+        Ok(Self { own: (shown(path), own), start, is_one_file, direction: wanted.direction })
     }
 
     fn parse(&self, inventory: Option<&Inventory>) -> Result<Parsed, Diagnostics> {
         let mut wrong = Diagnostics::default();
-        let mut parse = |named: &(String, Found)| match &named.1 {
+        let mut parse = |named: &(String, Found), grammar: Grammar| match &named.1 {
             Found::Missing => None,
-            Found::Text(text) => match sequence::parse(&Source { name: &named.0, text }, inventory) {
+            Found::Text(text) => match grammar(&Source { name: &named.0, text }, inventory) {
                 Ok(sequence) => Some(sequence),
                 Err(errors) => {
                     wrong.0.extend(errors.0);
@@ -218,7 +222,9 @@ impl Texts {
                 }
             },
         };
-        let (own, start) = (parse(&self.own), self.start.as_ref().and_then(&mut parse));
+        let is_shutdown = self.direction == Direction::Shutdown && !self.is_one_file;
+        let own = parse(&self.own, if is_shutdown { sequence::parse_shutdown } else { sequence::parse });
+        let start = self.start.as_ref().and_then(|start| parse(start, sequence::parse));
         wrong.or(Parsed { own, start })
     }
 
@@ -286,14 +292,6 @@ fn copied(shut: &str, start: &str) -> anyhow::Error {
 
 fn warn_of(conflicts: &[Diagnostic], remarks: &mut Vec<String>) {
     remarks.extend(conflicts.iter().map(|conflict| format!("warning: {conflict}")));
-}
-
-/// Tells whether two names lead to one file, by a symbolic or a hard link.
-fn is_same_file(first: &Path, second: &Path) -> bool {
-    match (std::fs::metadata(first), std::fs::metadata(second)) {
-        (Ok(first), Ok(second)) => (first.dev(), first.ino()) == (second.dev(), second.ino()),
-        _ => false,
-    }
 }
 
 /// Puts units before their nodes at start-up and after them at shutdown.

@@ -3,18 +3,22 @@
 //! A group is two vertices, its beginning and its end. A node lies between them, and `a > b` is one
 //! edge from the end of `a` to the beginning of `b`. So the graph is linear in members and stated
 //! orders, however large the groups, and a node in several groups obeys them all by itself. petgraph
-//! is used here and in `cycles`, and nowhere else.
+//! is used here and in `cycles`, and nowhere else. Where not all of a group are waited for there is a third
+//! vertex, see [`Gate`].
 //!
 //! Invariant: the order is a function of content; the same groups and edges in any order of
 //! statement give the same waves (`shuffled_statements_give_the_same_waves`).
 
 mod cycles;
+mod enough;
 mod scc;
 
 use crate::drivers::NodeId;
+use crate::threshold::Threshold;
+pub use enough::{Counted, Gate};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 /// A group, by its place among the groups of its sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +53,9 @@ pub enum VertexKind {
 pub struct Order {
     graph: DiGraph<(), (), u32>,
     nodes: u32,
+    groups: u32,
+    gates: Vec<Gate>,
+    is_mirrored: bool,
 }
 
 impl Order {
@@ -64,11 +71,12 @@ impl Order {
     /// # Panics
     /// When a member or an edge names a node or group that is not there.
     pub fn new(nodes: usize, groups: &[Vec<NodeId>], edges: &[(GroupId, GroupId)]) -> Self {
-        Self::of(nodes, groups.len(), |group| groups[group.index()].iter().copied(), edges.iter().copied())
+        let edges = edges.iter().map(|&(before, after)| (before, after, None));
+        Self::of(nodes, groups.len(), |group| groups[group.index()].iter().copied(), edges)
     }
 
     /// Returns the same as [`Order::new`] from groups that are kept in another form; `members` returns
-    /// those of one group.
+    /// those of one group. An edge may say how many of the group before are enough.
     ///
     /// # Panics
     /// When a member or an edge names a node or group that is not there.
@@ -76,7 +84,7 @@ impl Order {
         nodes: usize,
         groups: usize,
         members: impl Fn(GroupId) -> M,
-        edges: impl ExactSizeIterator<Item = (GroupId, GroupId)>,
+        edges: impl ExactSizeIterator<Item = (GroupId, GroupId, Option<Threshold>)>,
     ) -> Self {
         let count = u32::try_from(nodes + 2 * groups).expect("an order has less than 2^32 vertices");
         let groups = u32::try_from(groups).unwrap_or(0);
@@ -84,7 +92,8 @@ impl Order {
         // Counted first: growing by doubling would cost half the memory again.
         let memberships: usize = (0..groups).map(|group| members(GroupId(group)).count()).sum();
         let capacity = 2 * memberships + groups as usize + edges.len();
-        let mut order = Self { graph: DiGraph::with_capacity(count as usize, capacity), nodes };
+        let graph = DiGraph::with_capacity(count as usize, capacity);
+        let mut order = Self { graph, nodes, groups, gates: Vec::new(), is_mirrored: false };
         for _ in 0..count {
             order.graph.add_node(());
         }
@@ -97,10 +106,32 @@ impl Order {
                 order.add(order.vertex(VertexKind::Node(node)), end);
             }
         }
-        for (before, after) in edges {
-            order.add(order.vertex(VertexKind::End(before)), order.vertex(VertexKind::Begin(after)));
+        let mut known = HashMap::new();
+        for (before, after, threshold) in edges {
+            let from = match threshold {
+                None => order.vertex(VertexKind::End(before)),
+                Some(threshold) => {
+                    let gate = Gate { group: before, threshold };
+                    *known.entry(gate).or_insert_with(|| order.add_gate(gate, members(before)))
+                }
+            };
+            order.add(from, order.vertex(VertexKind::Begin(after)));
         }
         order
+    }
+
+    fn add_gate(&mut self, gate: Gate, members: impl Iterator<Item = NodeId>) -> Vertex {
+        let vertex = Vertex(u32::try_from(self.graph.add_node(()).index()).unwrap_or(u32::MAX));
+        self.gates.push(gate);
+        // One that is named twice is one all the same.
+        let members: BTreeSet<NodeId> = members.collect();
+        if members.is_empty() {
+            self.add(self.vertex(VertexKind::Begin(gate.group)), vertex);
+        }
+        for node in members {
+            self.add(self.vertex(VertexKind::Node(node)), vertex);
+        }
+        vertex
     }
 
     fn add(&mut self, from: Vertex, to: Vertex) {
@@ -117,10 +148,12 @@ impl Order {
         self.nodes as usize
     }
 
-    /// Returns the order read backwards: what came first comes last.
+    /// Returns the order read backwards: what came first comes last. Thresholds are of the order as it was made:
+    /// backwards, all are waited for.
     #[must_use]
     pub fn mirrored(mut self) -> Self {
         self.graph.reverse();
+        self.is_mirrored = !self.is_mirrored;
         self
     }
 
@@ -133,8 +166,12 @@ impl Order {
         }
     }
 
-    /// Returns what a vertex stands for. In a mirrored order beginnings come after ends.
+    /// Returns what a vertex stands for. In a mirrored order beginnings come after ends. A threshold is an end of its
+    /// group as well.
     pub fn what(&self, vertex: Vertex) -> VertexKind {
+        if let Some(gate) = self.gate_number(vertex) {
+            return VertexKind::End(self.gates[gate].group);
+        }
         let Some(group) = vertex.0.checked_sub(self.nodes) else { return VertexKind::Node(NodeId(vertex.0)) };
         if group % 2 == 0 {
             VertexKind::Begin(GroupId(group / 2))
@@ -230,7 +267,13 @@ impl Order {
         let mut level = vec![0u32; self.vertex_count()];
         let mut waves: Vec<Vec<NodeId>> = Vec::new();
         for vertex in sorted {
-            let mut after = level[vertex.index()];
+            let mut after = self.gate(vertex).map_or(level[vertex.index()], |gate| {
+                let mut over: Vec<u32> =
+                    self.members_of(vertex).map(|node| level[node.index()] + u32::from(runs(node))).collect();
+                over.sort_unstable();
+                let last = gate.threshold.needed(over.len()).checked_sub(1);
+                last.and_then(|at| over.get(at).copied()).unwrap_or(level[vertex.index()])
+            });
             if let VertexKind::Node(node) = self.what(vertex)
                 && runs(node)
             {

@@ -34,5 +34,6 @@ pub mod startup;
 pub mod step;
 pub mod suggest;
 pub mod survey;
+pub mod threshold;
 mod throttle;
 pub mod timers;

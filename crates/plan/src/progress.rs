@@ -4,13 +4,17 @@
 //! waits for is complete, whatever unrelated nodes do. Nodes that are not targets are passed through
 //! at once, so that the order between targets holds across them.
 //!
+//! Where so many of a group are enough ([`Gate`]), a node that is no target counts among them if it is up; where none
+//! of the group is a target or up, all are passed through as elsewhere.
+//!
 //! Invariant: a node is handed out only when all targets before it are complete or let go
 //! (`no_node_is_handed_out_before_its_leading_nodes`).
 
 use crate::drivers::NodeId;
-use crate::graph::{Order, Vertex, VertexKind};
+use crate::graph::{Gate, Order, Vertex, VertexKind};
+use crate::threshold::Threshold;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashSet};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Where a node stands in a run.
@@ -33,6 +37,28 @@ pub enum Standing {
     Held(NodeId),
 }
 
+/// A group of which too few came up for those that wait for so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shortage {
+    pub gate: Gate,
+    /// How many are up, among targets and others.
+    pub up: usize,
+    /// How many would have been enough.
+    pub needed: usize,
+    /// How many there are.
+    pub members: usize,
+}
+
+/// How a threshold of a group is counted.
+#[derive(Debug)]
+struct Tally {
+    threshold: Threshold,
+    /// Which members count, sorted.
+    counts: Vec<NodeId>,
+    /// How many of them may still fail.
+    spare: usize,
+}
+
 /// The count-down of one run.
 #[derive(Debug)]
 pub struct Progress<'o> {
@@ -44,14 +70,34 @@ pub struct Progress<'o> {
     passed: Vec<bool>,
     /// For each vertex, whether a failure before it holds it.
     broken: Vec<bool>,
+    tallies: HashMap<Vertex, Tally>,
     priority: Vec<u64>,
     ready: BinaryHeap<(u64, Reverse<NodeId>)>,
+}
+
+impl Tally {
+    fn counts(&self, member: Vertex, order: &Order) -> bool {
+        match order.what(member) {
+            VertexKind::Node(node) => self.counts.binary_search(&node).is_ok(),
+            VertexKind::Begin(_) | VertexKind::End(_) => true,
+        }
+    }
 }
 
 impl<'o> Progress<'o> {
     /// Returns the beginning of a run over `targets`. `priority` has a number for each node (the
     /// rest of its critical path, see [`Order::critical`]); of those ready, larger ones go first.
     pub fn new(order: &'o Order, targets: &[NodeId], priority: Vec<u64>) -> Self {
+        Self::among(order, targets, |_| false, priority)
+    }
+
+    /// Returns the same where some nodes that are no targets are up already (`is_up`).
+    pub fn among(
+        order: &'o Order,
+        targets: &[NodeId],
+        is_up: impl Fn(NodeId) -> bool,
+        priority: Vec<u64>,
+    ) -> Self {
         let count = order.vertex_count();
         let mut pending = vec![0u32; count];
         for vertex in order.vertices() {
@@ -69,13 +115,35 @@ impl<'o> Progress<'o> {
             pending,
             passed: vec![false; count],
             broken: vec![false; count],
+            tallies: HashMap::new(),
             priority,
             ready: BinaryHeap::new(),
         };
+        for (vertex, gate) in order.gates() {
+            progress.count(vertex, gate, &is_up);
+        }
         let free: Vec<Vertex> =
             order.vertices().filter(|vertex| progress.pending[vertex.index()] == 0).collect();
         progress.reach(free);
         progress
+    }
+
+    /// Says how many a threshold waits for, and which members are among them.
+    fn count(&mut self, vertex: Vertex, gate: Gate, is_up: &impl Fn(NodeId) -> bool) {
+        let mut members: Vec<NodeId> = self.order.members_of(vertex).collect();
+        if members.is_empty() {
+            return;
+        }
+        members.sort_unstable();
+        let all = members.len();
+        let is_counted = |node: &NodeId| self.standing[node.index()] != Standing::Outside || is_up(*node);
+        let counts: Vec<NodeId> = members.iter().copied().filter(is_counted).collect();
+        let is_all = gate.threshold == Threshold::Ended || counts.is_empty();
+        let counts = if is_all { members } else { counts };
+        let needed = if is_all { all } else { gate.threshold.needed(all).min(counts.len()) };
+        self.pending[vertex.index()] = u32::try_from(needed).unwrap_or(u32::MAX);
+        let spare = counts.len() - needed;
+        self.tallies.insert(vertex, Tally { threshold: gate.threshold, counts, spare });
     }
 
     /// Returns where a node stands.
@@ -129,11 +197,14 @@ impl<'o> Progress<'o> {
         if self.passed[vertex.index()] {
             return all_held;
         }
-        let mut stack = vec![vertex];
+        let (mut stack, mut reached) = (vec![vertex], Vec::new());
         self.broken[vertex.index()] = true;
         while let Some(vertex) = stack.pop() {
             for next in self.order.trailing(vertex) {
                 if self.broken[next.index()] || self.passed[next.index()] {
+                    continue;
+                }
+                if self.stands_without(vertex, next, &mut reached) {
                     continue;
                 }
                 self.broken[next.index()] = true;
@@ -146,7 +217,24 @@ impl<'o> Progress<'o> {
                 stack.push(next);
             }
         }
+        self.reach(reached);
         all_held
+    }
+
+    /// Tells whether `next` is a threshold that can still be reached although a member of its group ended unwell. One
+    /// that waits for nothing else is `reached`.
+    fn stands_without(&mut self, member: Vertex, next: Vertex, reached: &mut Vec<Vertex>) -> bool {
+        let Some(tally) = self.tallies.get_mut(&next) else { return false };
+        if tally.threshold == Threshold::Ended {
+            self.count_down(member, next, reached);
+            return true;
+        }
+        if !tally.counts(member, self.order) {
+            return true;
+        }
+        let stands = tally.spare > 0;
+        tally.spare = tally.spare.saturating_sub(1);
+        stands
     }
 
     /// Returns, by node, all failed nodes that hold it, sorted; none for one that is not held. Those held alike
@@ -174,6 +262,9 @@ impl<'o> Progress<'o> {
                 continue;
             }
             for next in self.order.trailing(vertex) {
+                if self.tallies.contains_key(&next) && !self.broken[next.index()] {
+                    continue;
+                }
                 let before = &of_vertex[next.index()];
                 if before.is_empty() {
                     of_vertex[next.index()] = own.clone();
@@ -187,6 +278,19 @@ impl<'o> Progress<'o> {
             }
         }
         of_node
+    }
+
+    /// Returns the groups of which too few can come up, in the order in which thresholds are stated.
+    pub fn shortages(&self) -> Vec<Shortage> {
+        let short = self.order.gates().filter(|(vertex, _)| self.broken[vertex.index()]);
+        let shortage = |(vertex, gate): (Vertex, Gate)| {
+            let counted = self.tallies.get(&vertex).map_or(&[][..], |tally| &tally.counts);
+            let is_up = |node: &&NodeId| self.passed[self.order.vertex(VertexKind::Node(**node)).index()];
+            let members = self.order.members_of(vertex).count();
+            let up = counted.iter().filter(is_up).count();
+            Shortage { gate, up, needed: gate.threshold.needed(members), members }
+        };
+        short.map(shortage).collect()
     }
 
     /// Tells whether nothing is begun or may start: what still waits then waits for ever.
@@ -210,10 +314,20 @@ impl<'o> Progress<'o> {
             return;
         }
         for next in self.order.trailing(vertex) {
-            self.pending[next.index()] -= 1;
-            if self.pending[next.index()] == 0 {
-                reached.push(next);
-            }
+            self.count_down(vertex, next, reached);
+        }
+    }
+
+    /// Counts one that `next` waited for.
+    fn count_down(&mut self, vertex: Vertex, next: Vertex, reached: &mut Vec<Vertex>) {
+        if let Some(tally) = self.tallies.get(&next)
+            && (self.pending[next.index()] == 0 || !tally.counts(vertex, self.order))
+        {
+            return;
+        }
+        self.pending[next.index()] -= 1;
+        if self.pending[next.index()] == 0 {
+            reached.push(next);
         }
     }
 

@@ -210,8 +210,21 @@ pub struct Report<'r> {
     /// How many nodes ended how.
     pub counts: BTreeMap<&'static str, usize>,
     pub nodes: Vec<NodeReport<'r>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shortages: Vec<ShortageReport<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+}
+
+/// A group of which too few came up for others that wait for so many, for programs.
+#[derive(Debug, Serialize)]
+pub struct ShortageReport<'r> {
+    pub group: &'r str,
+    pub up: usize,
+    pub needed: usize,
+    pub members: usize,
+    /// The groups that wait.
+    pub waiting: Vec<&'r str>,
 }
 
 /// How one node ended, for programs.

@@ -12,7 +12,7 @@ use crate::drivers::{Drivers, Event, NodeId, Task};
 use crate::graph::Order;
 use crate::notice::{Busy, Happening, Notice, RunStatus};
 use crate::outcome::{NodeEnding, Outcome};
-use crate::progress::{Progress, Standing};
+use crate::progress::{Progress, Shortage, Standing};
 use crate::throttle::Throttle;
 use course::Desk;
 pub use course::{Moment, NodeCourse};
@@ -109,10 +109,11 @@ pub struct NodeRun<'o, C: NodeCourse> {
 
 impl<'o, C: NodeCourse> NodeRun<'o, C> {
     /// Returns a run of these nodes, each with its course, in `order`, which must be acyclic among them. `priority`
-    /// is as for [`Progress::new`].
+    /// is as for [`Progress::new`], `is_up` as for [`Progress::among`].
     pub(crate) fn of_courses(
         order: &'o Order,
         courses: impl IntoIterator<Item = (NodeId, C)>,
+        is_up: impl Fn(NodeId) -> bool,
         priority: Vec<u64>,
     ) -> Self {
         let mut members: Vec<Option<RunNode<C>>> = (0..order.node_count()).map(|_| None).collect();
@@ -125,7 +126,7 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
         Self {
             order,
             members,
-            progress: Progress::new(order, &targets, priority.clone()),
+            progress: Progress::among(order, &targets, is_up, priority.clone()),
             targets,
             kept: Vec::new(),
             desk: Desk::new(priority),
@@ -134,6 +135,11 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
             stops_at_failure: false,
             forecast: None,
         }
+    }
+
+    /// Returns the groups of which too few came up for those that wait for so many.
+    pub fn shortages(&self) -> Vec<Shortage> {
+        self.progress.shortages()
     }
 
     /// Limits how many nodes boot at a time, and how soon one is powered on after another.

@@ -18,7 +18,7 @@ mod write;
 pub use compare::{Drift, conflicts, drift, states_the_same};
 pub use groups::{At, Edge, Group, GroupMember, Sequence};
 pub use json::{Document, from_json};
-pub use parser::{lists_subsystems, parse, parse_leniently, parse_subsystems};
+pub use parser::{lists_subsystems, parse, parse_leniently, parse_shutdown, parse_subsystems};
 pub use relations::{Form, Process};
 pub use reverse::reversed_text;
 pub use why::{Link, Reason};

@@ -73,6 +73,6 @@ impl<'o> Shutdown<'o> {
         targets.sort_unstable();
         targets.dedup();
         let courses = targets.into_iter().map(|node| (node, Stopping::new(wishes, limits[node.index()])));
-        Self::of_courses(order, courses, priority).stopping_at_failure(wishes.stop_at_failure)
+        Self::of_courses(order, courses, |_| false, priority).stopping_at_failure(wishes.stop_at_failure)
     }
 }

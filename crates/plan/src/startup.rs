@@ -96,7 +96,10 @@ impl<'o> Startup<'o> {
             let course = Starting::new(limits, leads, readings[node.index()]);
             (node, course.resettable(is_to_be_reset, options.own_boot))
         });
-        let run = Self::of_courses(order, courses, order.critical(&takes))
+        let is_up = |node: NodeId| {
+            readings.get(node.index()).is_some_and(|reading| reading.condition() == Condition::Up)
+        };
+        let run = Self::of_courses(order, courses, is_up, order.critical(&takes))
             .throttled(Throttle::new(options.stagger, options.booting));
         if options.is_foretold { run.foretold(options.takes.clone()) } else { run }
     }

@@ -1,7 +1,7 @@
 //! Nodes that are not as the sequence needs them: they are no target, or a target that follows them runs already.
 
 use crate::drivers::NodeId;
-use crate::graph::Order;
+use crate::graph::{Counted, Order};
 use crate::survey::Condition;
 
 /// Which way a run goes.
@@ -52,42 +52,73 @@ pub fn unserved(
     targets: &[NodeId],
     conditions: &[Condition],
 ) -> Vec<Violation> {
-    let nodes: Vec<NodeId> = needed(direction, order, targets, conditions);
-    detail(order, targets, conditions, Breach::Unserved, &nodes)
+    let counted = serving(direction, order, targets, conditions);
+    let nodes = wanting(direction, &counted, targets, conditions);
+    detail(&counted, targets, conditions, Breach::Unserved, &nodes)
 }
 
 /// Returns the nodes by which `-E` extends the targets: all non-targets that lead them and are not
-/// as they must be.
+/// as they must be. Where enough of a group are, or will be, its others are left out.
 pub fn needed(
     direction: Direction,
     order: &Order,
     targets: &[NodeId],
     conditions: &[Condition],
 ) -> Vec<NodeId> {
-    order
-        .all_leading(targets)
-        .into_iter()
+    wanting(direction, &serving(direction, order, targets, conditions), targets, conditions)
+}
+
+/// Returns the order as it binds when all targets will be as they must be.
+fn serving<'o>(
+    direction: Direction,
+    order: &'o Order,
+    targets: &[NodeId],
+    conditions: &[Condition],
+) -> Counted<'o> {
+    order.counting(|node| {
+        targets.binary_search(&node).is_ok() || direction.is_served_by(condition_of(conditions, node))
+    })
+}
+
+fn wanting(
+    direction: Direction,
+    counted: &Counted<'_>,
+    targets: &[NodeId],
+    conditions: &[Condition],
+) -> Vec<NodeId> {
+    let leading = counted.leading(targets).into_iter();
+    leading
         .filter(|node| targets.binary_search(node).is_err())
         .filter(|node| !direction.is_served_by(conditions[node.index()]))
         .collect()
 }
 
+fn condition_of(conditions: &[Condition], node: NodeId) -> Condition {
+    conditions.get(node.index()).copied().unwrap_or(Condition::Unknown)
+}
+
+/// Returns the order as it binds while only these are up.
+fn as_it_is<'o>(order: &'o Order, conditions: &[Condition]) -> Counted<'o> {
+    order.counting(|node| condition_of(conditions, node) == Condition::Up)
+}
+
 /// Returns the targets that are not up while targets that wait for them are.
 pub fn outrun(order: &Order, targets: &[NodeId], conditions: &[Condition]) -> Vec<Violation> {
     let up = running(targets, conditions);
-    let nodes: Vec<NodeId> = order
-        .all_leading(&up)
+    let counted = as_it_is(order, conditions);
+    let nodes: Vec<NodeId> = counted
+        .leading(&up)
         .into_iter()
         .filter(|node| targets.binary_search(node).is_ok() && conditions[node.index()] != Condition::Up)
         .collect();
-    detail(order, &up, conditions, Breach::Outrun, &nodes)
+    detail(&counted, &up, conditions, Breach::Outrun, &nodes)
 }
 
 /// Returns the running targets that a reset would cure (`-z`): those that wait for a target not up.
 pub fn curable(order: &Order, targets: &[NodeId], conditions: &[Condition]) -> Vec<NodeId> {
     let down: Vec<NodeId> =
         targets.iter().copied().filter(|node| conditions[node.index()] != Condition::Up).collect();
-    let after = order.all_trailing(&down);
+    let after = as_it_is(order, conditions).trailing(&down);
     running(targets, conditions).into_iter().filter(|node| after.binary_search(node).is_ok()).collect()
 }
 
@@ -96,7 +127,7 @@ fn running(targets: &[NodeId], conditions: &[Condition]) -> Vec<NodeId> {
 }
 
 fn detail(
-    order: &Order,
+    counted: &Counted<'_>,
     targets: &[NodeId],
     conditions: &[Condition],
     breach: Breach,
@@ -104,7 +135,7 @@ fn detail(
 ) -> Vec<Violation> {
     let one = |(at, &node): (usize, &NodeId)| {
         let affects = if at < DETAILED {
-            let after = order.all_trailing(&[node]);
+            let after = counted.trailing(&[node]);
             after.into_iter().filter(|node| targets.binary_search(node).is_ok()).collect()
         } else {
             Vec::new()
@@ -118,6 +149,7 @@ fn detail(
 mod tests {
     use super::*;
     use crate::graph::GroupId;
+    use crate::threshold::Threshold;
 
     /// n0 > n1 > n2, n3 alone.
     fn chain() -> Order {
@@ -136,6 +168,40 @@ mod tests {
         let mirrored = chain().mirrored();
         let found = unserved(Direction::Shutdown, &mirrored, &[NodeId(0)], &[Up, Down, Unknown, Up]);
         assert_eq!(found.iter().map(|one| one.node).collect::<Vec<_>>(), [NodeId(2)], "unknown is not down");
+    }
+
+    /// n0, n1 and n2 are `mds`, n3 waits for two of them.
+    fn two_of_three() -> Order {
+        let groups = [vec![NodeId(0), NodeId(1), NodeId(2)], vec![NodeId(3)]];
+        let edges = [(GroupId(0), GroupId(1), Some(Threshold::Count(2)))];
+        Order::of(4, 2, |group| groups[group.index()].iter().copied(), edges.into_iter())
+    }
+
+    #[test]
+    fn where_enough_of_a_group_are_up_or_targets_its_others_are_no_violation() {
+        use Condition::{Down, Unknown, Up};
+        let order = two_of_three();
+        let found = |targets: &[u32], conditions: &[Condition]| -> Vec<u32> {
+            let targets: Vec<NodeId> = targets.iter().copied().map(NodeId).collect();
+            let found = unserved(Direction::Startup, &order, &targets, conditions);
+            assert!(found.iter().all(|one| one.affects == [NodeId(3)]));
+            found.iter().map(|one| one.node.0).collect()
+        };
+        assert!(found(&[3], &[Up, Down, Up, Down]).is_empty());
+        assert!(found(&[0, 3], &[Down, Down, Up, Down]).is_empty(), "a target will be up");
+        assert!(found(&[0, 1, 3], &[Down, Down, Unknown, Down]).is_empty());
+        assert_eq!(found(&[3], &[Up, Down, Unknown, Down]), [1, 2], "-E adds all of a group that is short");
+    }
+
+    #[test]
+    fn a_target_that_runs_with_enough_before_it_is_no_violation() {
+        use Condition::{Down, Up};
+        let all: Vec<NodeId> = (0..4).map(NodeId).collect();
+        assert_eq!(outrun(&two_of_three(), &all, &[Up, Up, Down, Up]), []);
+        assert_eq!(curable(&two_of_three(), &all, &[Up, Up, Down, Up]), []);
+        let found = outrun(&two_of_three(), &all, &[Up, Down, Down, Up]);
+        assert_eq!(found.iter().map(|one| one.node.0).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(curable(&two_of_three(), &all, &[Up, Down, Down, Up]), [NodeId(3)]);
     }
 
     #[test]

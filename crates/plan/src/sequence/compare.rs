@@ -60,11 +60,11 @@ struct Both<'s> {
 impl<'s> Both<'s> {
     fn new(first: &'s Sequence, second: &'s Sequence, roster: &dyn Roster) -> Self {
         let shift = u32::try_from(first.groups.len()).unwrap_or(u32::MAX);
-        let shifted = |edge: &Edge| (GroupId(edge.before.0 + shift), GroupId(edge.after.0 + shift));
+        let shifted = |edge: &Edge| (GroupId(edge.before.0 + shift), GroupId(edge.after.0 + shift), None);
         let edges: Vec<_> = first
             .edges
             .iter()
-            .map(|edge| (edge.before, edge.after))
+            .map(|edge| (edge.before, edge.after, None))
             .chain(second.edges.iter().map(shifted))
             .collect();
         let group = |id: GroupId| match first.groups.get(id.index()) {
@@ -97,7 +97,7 @@ impl<'s> Both<'s> {
 
     fn describe(&self, edge: &Edge, roster: &dyn Roster) -> Diagnostic {
         let second = self.second;
-        let stated = second.written(edge.before, edge.after);
+        let stated = second.written(edge.before, edge.after, edge.threshold);
         let (end, begin) = self.ends(edge);
         let way = self.order.path(begin, end).unwrap_or_default();
         let mut nodes = way.iter().filter_map(|vertex| match self.order.what(*vertex) {
@@ -126,8 +126,9 @@ impl<'s> Both<'s> {
             return None;
         };
         (before.index() < self.first.groups.len() && after.index() < self.first.groups.len()).then(|| {
-            let words = self.first.written(before, after);
-            (self.first.edge_at(before, after), words)
+            let edge = self.first.edge(before, after);
+            let words = self.first.written(before, after, edge.and_then(|edge| edge.threshold));
+            (edge.map_or(At::NOWHERE, |edge| edge.at), words)
         })
     }
 }

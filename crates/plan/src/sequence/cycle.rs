@@ -1,11 +1,12 @@
 //! The order a sequence puts on nodes, and the loops in it as people can mend them.
 
-use super::groups::{At, GroupMember, Sequence};
+use super::groups::{At, Edge, GroupMember, Sequence};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::drivers::NodeId;
 use crate::graph::{GroupId, Order, Vertex, VertexKind};
 use crate::name::Roster;
 use std::collections::HashMap;
+use std::hash::Hash;
 
 /// How many loops are described; each is mended alone, and mending one often mends others.
 const DESCRIBED: usize = 20;
@@ -22,7 +23,7 @@ impl Sequence {
         if cycles.is_empty() {
             return Ok(order);
         }
-        let stated = self.first_stated();
+        let stated = self.first_stated(|edge| (edge.before, edge.after));
         let mut described = Vec::new();
         for found in cycles.iter().take(DESCRIBED) {
             described.push(Loop::new(&order, found).describe(self, &stated, roster));
@@ -40,7 +41,7 @@ impl Sequence {
             roster.count(),
             self.groups.len(),
             |group| self.group(group).members.iter().map(|member| member.node),
-            self.edges.iter().map(|edge| (edge.before, edge.after)),
+            self.edges.iter().map(|edge| (edge.before, edge.after, edge.threshold)),
         )
     }
 
@@ -50,24 +51,23 @@ impl Sequence {
         self.group(group).members.iter().find(of_node).map_or(At::NOWHERE, |member| member.at)
     }
 
-    /// Returns where each order is first stated.
-    pub(super) fn first_stated(&self) -> Stated {
-        let mut stated = Stated::with_capacity(self.edges.len());
+    /// Returns where each order is first stated; those with equal keys are one.
+    pub(super) fn first_stated<K: Eq + Hash>(&self, key: impl Fn(&Edge) -> K) -> HashMap<K, At> {
+        let mut stated = HashMap::with_capacity(self.edges.len());
         for edge in &self.edges {
-            stated.entry((edge.before, edge.after)).or_insert(edge.at);
+            stated.entry(key(edge)).or_insert(edge.at);
         }
         stated
     }
 
-    /// Returns where it is first stated that one group is before another.
-    pub(super) fn edge_at(&self, before: GroupId, after: GroupId) -> At {
-        let stated = self.edges.iter().find(|edge| (edge.before, edge.after) == (before, after));
-        stated.map_or(At::NOWHERE, |edge| edge.at)
+    /// Returns the first statement that one group is before another.
+    pub(super) fn edge(&self, before: GroupId, after: GroupId) -> Option<&Edge> {
+        self.edges.iter().find(|edge| (edge.before, edge.after) == (before, after))
     }
 }
 
 /// Orders, and where they are stated.
-pub(super) type Stated = HashMap<(GroupId, GroupId), At>;
+type Stated = HashMap<(GroupId, GroupId), At>;
 
 /// A stretch of a loop from where it enters a group to where it leaves one: the same, or another
 /// that shares a node with it.

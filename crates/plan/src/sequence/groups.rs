@@ -8,6 +8,7 @@ use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::drivers::NodeId;
 use crate::graph::GroupId;
 use crate::name::Names;
+use crate::threshold::Threshold;
 
 /// Groups and their order, with the places in the file that state them.
 #[derive(Debug, Clone, Default)]
@@ -36,11 +37,12 @@ pub struct GroupMember {
     pub at: At,
 }
 
-/// All of one group before all of another, and where that is stated.
+/// All of one group, or as many as are enough, before all of another, and where that is stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edge {
     pub before: GroupId,
     pub after: GroupId,
+    pub threshold: Option<Threshold>,
     pub at: At,
 }
 
@@ -105,20 +107,27 @@ impl Sequence {
         self.groups.is_empty() && self.edges.is_empty()
     }
 
-    /// Returns the order backwards: what came first comes last.
+    /// Returns the order backwards: what came first comes last. How many are enough holds forwards only.
     #[must_use]
     pub fn mirrored(mut self) -> Self {
         for edge in &mut self.edges {
             std::mem::swap(&mut edge.before, &mut edge.after);
+            edge.threshold = None;
         }
         self.is_mirrored = !self.is_mirrored && !self.file.is_empty();
         self
     }
 
+    /// Tells whether some group has a number that is enough.
+    pub fn has_thresholds(&self) -> bool {
+        self.edges.iter().any(|edge| edge.threshold.is_some())
+    }
+
     /// Returns an order of groups as it is written, so that people find it in the file.
-    pub(super) fn written(&self, before: GroupId, after: GroupId) -> String {
+    pub(super) fn written(&self, before: GroupId, after: GroupId, threshold: Option<Threshold>) -> String {
         let (left, right) = if self.is_mirrored { (after, before) } else { (before, after) };
-        format!("{} > {}", self.group_name(left), self.group_name(right))
+        let threshold = threshold.map(|threshold| format!("({threshold})")).unwrap_or_default();
+        format!("{}{threshold} > {}", self.group_name(left), self.group_name(right))
     }
 
     /// Returns where something is stated, for people.

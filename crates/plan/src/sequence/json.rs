@@ -8,6 +8,7 @@ use crate::faults::Faults;
 use crate::graph::Order;
 use crate::json::{Json, JsonMember};
 use crate::name::Roster;
+use crate::threshold::Threshold;
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -33,6 +34,25 @@ struct GroupOut<'s> {
 struct EdgeOut<'s> {
     before: &'s str,
     after: &'s str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enough: Option<Enough>,
+}
+
+/// How many of a group are enough: a number, or a text (`90%`, `ended`).
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Enough {
+    Count(u32),
+    Words(String),
+}
+
+impl From<Threshold> for Enough {
+    fn from(threshold: Threshold) -> Self {
+        match threshold {
+            Threshold::Count(count) => Self::Count(count),
+            Threshold::Percent(_) | Threshold::Ended => Self::Words(threshold.to_string()),
+        }
+    }
 }
 
 impl<'s> Document<'s> {
@@ -45,6 +65,7 @@ impl<'s> Document<'s> {
         let edges = sequence.edges().iter().map(|edge| EdgeOut {
             before: sequence.group_name(edge.before),
             after: sequence.group_name(edge.after),
+            enough: edge.threshold.map(Enough::from),
         });
         let waves = order.waves().into_iter().map(|mut wave| {
             // Not as the inventory happens to list them.
@@ -152,11 +173,25 @@ impl Reader<'_> {
     }
 
     fn edge(&mut self, item: &Json<'_>) {
-        let [before, after] = self.fields(item, "an edge", ["before", "after"]);
+        let [before, after, enough] = self.fields(item, "an edge", ["before", "after", "enough"]);
         self.name(item, "before", before);
+        if let Some(value) = enough {
+            self.threshold(&value);
+        }
         self.text.push_str(" > ");
         self.name(item, "after", after);
         self.text.push('\n');
+    }
+
+    fn threshold(&mut self, value: &Json<'_>) {
+        let text = value.text().or_else(|| value.number().map(|number| number.to_string().into()));
+        match text
+            .ok_or("\"enough\" must be a number of nodes, or a text")
+            .map(|text| Threshold::parse(&text))
+        {
+            Ok(Ok(threshold)) => self.text.push_str(&format!("({threshold})")),
+            Ok(Err(message)) | Err(message) => self.wrong.add(|| value.diagnose(message)),
+        }
     }
 
     fn name(&mut self, item: &Json<'_>, key: &str, value: Option<Json<'_>>) {

@@ -1,16 +1,16 @@
 //! From logical lines to groups and orders; every error, not the first one.
 
-use super::groups::{At, Edge, Group, Sequence};
+mod order;
+
+use super::groups::{At, Group, Sequence};
 use super::lexer::{self, Lexer, Token, TokenKind};
 use super::word::{Finder, Members};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::faults::Faults;
 use crate::graph::GroupId;
 use crate::inventory::Inventory;
+use order::{Allowed, StatedThreshold};
 use std::ops::Range;
-
-/// The most orders one file states: two long lists around a `>` mean their product.
-const EDGES: usize = if cfg!(test) { 5_000 } else { 5_000_000 };
 
 /// Reads a node sequence file. Without an inventory names are not looked up; the sequence then counts
 /// the names it uses itself ([`Sequence::own_names`]).
@@ -19,6 +19,16 @@ const EDGES: usize = if cfg!(test) { 5_000 } else { 5_000_000 };
 /// Everything that is wrong, cycles included, each with its place.
 pub fn parse(source: &Source<'_>, inventory: Option<&Inventory>) -> Result<Sequence, Diagnostics> {
     Parser::new(*source, Members::Nodes(inventory)).run().strictly(inventory)
+}
+
+/// Reads a file that lists the order of shutdown, in which all of a group are waited for.
+///
+/// # Errors
+/// Everything that is wrong, cycles and thresholds included, each with its place.
+pub fn parse_shutdown(source: &Source<'_>, inventory: Option<&Inventory>) -> Result<Sequence, Diagnostics> {
+    Parser { thresholds: Allowed::No, ..Parser::new(*source, Members::Nodes(inventory)) }
+        .run()
+        .strictly(inventory)
 }
 
 /// Reads a node sequence file of which some nodes may be gone: these are left out and returned.
@@ -40,7 +50,7 @@ pub fn parse_leniently(
 /// # Errors
 /// Everything that is wrong, cycles included, each with its place.
 pub fn parse_subsystems(source: &Source<'_>) -> Result<Sequence, Diagnostics> {
-    Parser::new(*source, Members::Commands).run().strictly(None)
+    Parser { thresholds: Allowed::No, ..Parser::new(*source, Members::Commands) }.run().strictly(None)
 }
 
 /// Tells whether a text reads as a subsystem sequence: the first member it names is a path.
@@ -58,6 +68,8 @@ pub fn lists_subsystems(text: &str) -> bool {
 
 struct Parser<'s> {
     source: Source<'s>,
+    thresholds: Allowed,
+    stated: Vec<StatedThreshold>,
     sequence: Sequence,
     /// By group: where it is first used in an order, to report it if it is never defined.
     used: Vec<Option<(u32, u32)>>,
@@ -71,6 +83,8 @@ impl<'s> Parser<'s> {
             Sequence { file: source.name.to_owned(), text: source.text.to_owned(), ..Sequence::default() };
         Self {
             source,
+            thresholds: Allowed::Yes,
+            stated: Vec::new(),
             sequence,
             used: Vec::new(),
             finder: Finder::new(source, members),
@@ -85,12 +99,14 @@ impl<'s> Parser<'s> {
             self.line(&tokens);
         }
         self.report_undefined();
+        self.limit_thresholds();
         self.sequence.own = std::mem::take(&mut self.finder.own);
         self.drop_repeated_members();
         self
     }
 
     fn strictly(mut self, inventory: Option<&Inventory>) -> Result<Sequence, Diagnostics> {
+        self.check_thresholds();
         self.wrong.extend(self.finder.strange);
         let order = match inventory {
             Some(inventory) => self.sequence.order(inventory),
@@ -110,7 +126,11 @@ impl<'s> Parser<'s> {
 
     fn line(&mut self, tokens: &[Token]) {
         let Some((first, rest)) = tokens.split_first() else { return };
-        if self.has_forbidden(tokens) {
+        let sign = tokens
+            .iter()
+            .find(|token| matches!(token.kind, TokenKind::Colon | TokenKind::Before))
+            .map(|token| token.kind);
+        if self.has_forbidden(tokens, sign == Some(TokenKind::Before)) {
             // The group is there and has its other members: nobody is to be told that it has not.
             if let [name, colon, members @ ..] = tokens
                 && (name.kind, colon.kind) == (TokenKind::Word, TokenKind::Colon)
@@ -119,11 +139,7 @@ impl<'s> Parser<'s> {
             }
             return;
         }
-        match tokens
-            .iter()
-            .find(|token| matches!(token.kind, TokenKind::Colon | TokenKind::Before))
-            .map(|token| token.kind)
-        {
+        match sign {
             Some(TokenKind::Colon) => match rest.split_first() {
                 Some((colon, members)) if first.kind == TokenKind::Word && colon.kind == TokenKind::Colon => {
                     self.definition(*first, members);
@@ -142,11 +158,17 @@ impl<'s> Parser<'s> {
         }
     }
 
-    fn has_forbidden(&mut self, tokens: &[Token]) -> bool {
+    fn has_forbidden(&mut self, tokens: &[Token], is_order: bool) -> bool {
         let mut found = false;
         for token in tokens {
-            if let Some(message) = forbidden(token.kind) {
-                found = true;
+            if is_order && token.kind == TokenKind::Parenthesis {
+                continue;
+            }
+            let Some(message) = forbidden(token.kind) else { continue };
+            found = true;
+            if token.kind == TokenKind::Parenthesis {
+                self.wrong.with_hint(token.range(), message, order::REMEDY);
+            } else {
                 self.wrong.at(token.range(), message);
             }
         }
@@ -202,69 +224,6 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// Reads `a, b > c > d`.
-    fn order(&mut self, tokens: &[Token]) {
-        let mut before: Option<Vec<(GroupId, At)>> = None;
-        let sides = tokens.split(|token| token.kind == TokenKind::Before);
-        let mut sign = 0;
-        for side in sides {
-            // The sign next to this side, for errors about what is missing there.
-            sign += side.len();
-            let near = tokens.get(sign).or(tokens.last()).map_or(0..0, |token| token.range());
-            sign += 1;
-            let Some(after) = self.side(side, near) else { return };
-            for &(before, at) in before.iter().flatten() {
-                for &(after, _) in &after {
-                    if self.sequence.edges.len() >= EDGES {
-                        let whole = tokens[0].range().start..near_end(tokens);
-                        self.wrong.with_hint(
-                            whole,
-                            format!("states more than {EDGES} orders"),
-                            "put a group without members between the two lists",
-                        );
-                        return;
-                    }
-                    self.sequence.edges.push(Edge { before, after, at });
-                }
-            }
-            before = Some(after);
-        }
-    }
-
-    /// Reads the groups on one side of a `>`, separated by commas.
-    fn side(&mut self, tokens: &[Token], near: Range<usize>) -> Option<Vec<(GroupId, At)>> {
-        let mut groups = Vec::new();
-        let mut expects_name = true;
-        for token in tokens {
-            let clause = match (token.kind, expects_name) {
-                (TokenKind::Word, true) => {
-                    let range = token.range();
-                    let id = self.group(range.clone())?;
-                    self.used[id.index()].get_or_insert(token.span());
-                    groups.push((id, At::offset(range.start)));
-                    expects_name = false;
-                    continue;
-                }
-                (TokenKind::Comma, false) => {
-                    expects_name = true;
-                    continue;
-                }
-                (TokenKind::Word, false) => "a comma or \">\" is missing before this group",
-                (TokenKind::Comma, true) => "the name of a group is missing before \",\"",
-                (TokenKind::Colon | TokenKind::Before | TokenKind::Parenthesis | TokenKind::Backslash, _) => {
-                    "an order and members on one line"
-                }
-            };
-            self.wrong.at(token.range(), clause);
-            return None;
-        }
-        if expects_name {
-            self.wrong.at(near, "the name of a group is missing here");
-            return None;
-        }
-        Some(groups)
-    }
-
     /// Returns the group with this name, which may be new.
     fn group(&mut self, range: Range<usize>) -> Option<GroupId> {
         let name = &self.source.text[range.clone()];
@@ -316,10 +275,10 @@ impl<'s> Parser<'s> {
     }
 }
 
-/// Returns why a token stands nowhere.
+/// Returns why a token does not stand among names.
 fn forbidden(kind: TokenKind) -> Option<&'static str> {
     match kind {
-        TokenKind::Parenthesis => Some("parentheses are reserved and have no meaning yet"),
+        TokenKind::Parenthesis => Some("names cannot contain parentheses"),
         TokenKind::Backslash => Some("a backslash joins lines and stands at the end of one"),
         TokenKind::Word | TokenKind::Colon | TokenKind::Comma | TokenKind::Before => None,
     }
@@ -338,10 +297,6 @@ fn clear_of_forbidden(tokens: &[Token]) -> Vec<Token> {
             && !tokens.get(at..at + 2).is_some_and(parts)
     };
     (0..tokens.len()).filter(|at| is_clear(*at)).map(|at| tokens[at]).collect()
-}
-
-fn near_end(tokens: &[Token]) -> usize {
-    tokens.last().map_or(0, |token| token.range().end)
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ impl Sequence {
     ) {
         let before = self.add_group(servers, server_members);
         let after = self.add_group(clients, client_members);
-        self.edges.push(Edge { before, after, at: At::NOWHERE });
+        self.edges.push(Edge { before, after, threshold: None, at: At::NOWHERE });
     }
 
     fn add_group(&mut self, name: &str, members: impl IntoIterator<Item = NodeId>) -> GroupId {

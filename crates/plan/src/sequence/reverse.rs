@@ -18,8 +18,12 @@ pub fn reversed_text(text: &str) -> String {
         reversed.push_str(&text[copied..first.range().start]);
         copied = last.range().end;
         let sides = tokens.split(|token| token.kind == TokenKind::Before).map(|side| {
-            let names = side.iter().filter(|token| token.kind == TokenKind::Word);
-            names.map(|token| &text[token.range()]).collect::<Vec<_>>().join(", ")
+            // A word after a parenthesis is how many, not who.
+            let is_name = |at: &usize| {
+                side[*at].kind == TokenKind::Word
+                    && !(*at > 0 && side[*at - 1].kind == TokenKind::Parenthesis)
+            };
+            (0..side.len()).filter(is_name).map(|at| &text[side[at].range()]).collect::<Vec<_>>().join(", ")
         });
         let mut sides: Vec<String> = sides.collect();
         sides.reverse();

@@ -5,6 +5,7 @@ use crate::diagnostic::Place;
 use crate::drivers::NodeId;
 use crate::graph::{GroupId, Order, VertexKind};
 use crate::name::Roster;
+use crate::threshold::Threshold;
 use std::fmt::Write;
 
 /// One statement of a chain that makes a node wait.
@@ -19,7 +20,7 @@ pub struct Link {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     Member { node: NodeId, group: GroupId },
-    Before { before: GroupId, after: GroupId },
+    Before { before: GroupId, after: GroupId, threshold: Option<Threshold> },
 }
 
 impl Sequence {
@@ -28,18 +29,22 @@ impl Sequence {
     pub fn explain(&self, order: &Order, waits: NodeId, leads: NodeId) -> Option<Vec<Link>> {
         let path =
             order.path(order.vertex(VertexKind::Node(leads)), order.vertex(VertexKind::Node(waits)))?;
-        let steps = path.windows(2).map(|step| (order.what(step[0]), order.what(step[1])));
-        let reasons = steps.filter_map(|step| match step {
+        let reasons = path.windows(2).filter_map(|step| match (order.what(step[0]), order.what(step[1])) {
             (VertexKind::Node(node), VertexKind::End(group))
             | (VertexKind::Begin(group), VertexKind::Node(node)) => Some(Reason::Member { node, group }),
-            (VertexKind::End(before), VertexKind::Begin(after)) => Some(Reason::Before { before, after }),
+            (VertexKind::End(before), VertexKind::Begin(after)) => {
+                let threshold = order.gate(step[0]).map(|gate| gate.threshold);
+                Some(Reason::Before { before, after, threshold })
+            }
             _ => None,
         });
         let reasons: Vec<Reason> = reasons.collect();
-        let stated = self.first_stated();
+        let stated = self.first_stated(|edge| (edge.before, edge.after, edge.threshold));
         let places = self.places(reasons.iter().map(|reason| match *reason {
             Reason::Member { node, group } => self.member_at(group, node),
-            Reason::Before { before, after } => stated.get(&(before, after)).copied().unwrap_or_default(),
+            Reason::Before { before, after, threshold } => {
+                stated.get(&(before, after, threshold)).copied().unwrap_or_default()
+            }
         }));
         Some(reasons.into_iter().zip(places).map(|(reason, place)| Link { reason, place }).collect())
     }
@@ -56,9 +61,9 @@ impl Sequence {
                 Reason::Member { node, group } => {
                     writeln!(text, "{} is in {}", roster.name(node), self.group_name(group)).ok();
                 }
-                Reason::Before { before, after } => {
+                Reason::Before { before, after, threshold } => {
                     let mirrored = if self.is_mirrored { " (mirrored)" } else { "" };
-                    writeln!(text, "{}{mirrored}", self.written(before, after)).ok();
+                    writeln!(text, "{}{mirrored}", self.written(before, after, threshold)).ok();
                 }
             }
         }

@@ -41,6 +41,9 @@ impl Sequence {
         }
         for edge in &self.edges {
             text.push_str(self.group_name(edge.before));
+            if let Some(threshold) = edge.threshold {
+                text.push_str(&format!("({threshold})"));
+            }
             text.push_str(" > ");
             text.push_str(self.group_name(edge.after));
             text.push('\n');

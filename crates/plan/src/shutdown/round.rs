@@ -12,7 +12,7 @@ pub type Round<'o> = NodeRun<'o, Told>;
 impl<'o> Round<'o> {
     /// Returns a round over `nodes`; `order` must state none among them.
     pub fn new(order: &'o Order, remote: RemoteCommand, nodes: &[NodeId]) -> Self {
-        Self::of_courses(order, nodes.iter().map(|&node| (node, Told { remote })), Vec::new())
+        Self::of_courses(order, nodes.iter().map(|&node| (node, Told { remote })), |_| false, Vec::new())
     }
 }
 

@@ -3,6 +3,7 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "an imagined world names only what it does differently")]
 
+mod enough;
 mod single;
 
 use super::*;

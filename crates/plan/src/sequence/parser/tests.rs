@@ -3,7 +3,7 @@
 use super::*;
 use crate::inventory::{Format, Outside, read};
 use crate::name::Roster;
-use crate::sequence::Spelling;
+use crate::sequence::{Document, Spelling, from_json};
 use proptest::prelude::*;
 
 fn inventory() -> Inventory {
@@ -88,8 +88,7 @@ fn all_errors_come_at_once_with_place_and_remedy() {
         "seq:4:3: a comma or \">\" is missing before this group",
         "seq:5:1: the name of a group is missing here",
         "seq:6:3: the name of a group is missing here",
-        "seq:7:1: parentheses are reserved",
-        "seq:7:3: parentheses are reserved",
+        "seq:7:1: a parenthesis stands behind the name of a group and its number",
         "seq:8:1: a group has one name",
         "seq:9:1: the name of the group is missing before \":\"",
         "seq:10:1: neither a group nor an order",
@@ -100,6 +99,55 @@ fn all_errors_come_at_once_with_place_and_remedy() {
     ] {
         assert!(said.contains(part), "{part}\nin\n{said}");
     }
+}
+
+#[test]
+fn a_threshold_that_cannot_hold_is_an_error_with_its_place() {
+    let said = wrong(
+        "a: n01 n02\nb: n03\na(3) > b\na(0) > b\na(101%) > b\na(x) > b\na() > b\na(1 > b\na(1)(1) > b\n\
+         a > b(1)\na)1( > b\na(1, 2) > b\na(1) b > b\nc: n04(1)\nd(1) > b\na(01) > b\n",
+    );
+    for part in [
+        "seq:3:2: a has 2 members, so 3 are never up",
+        "seq:4:2: a threshold of 0 makes nothing wait",
+        "seq:5:2: more than 100%",
+        "seq:6:2: a threshold is a number of nodes, a percentage or \"ended\"",
+        "seq:7:2: no number in parentheses",
+        "seq:8:2: no number in parentheses",
+        "seq:9:5: a parenthesis stands behind the name",
+        "seq:10:6: nothing waits for this group, so no number of it is enough",
+        "seq:11:2: no number in parentheses",
+        "seq:12:2: one number stands between parentheses",
+        "seq:13:6: a comma or \">\" is missing before this group",
+        "seq:14:7: names cannot contain parentheses",
+        "seq:15:1: no group named \"d\"",
+    ] {
+        assert!(said.contains(part), "{part}\nin\n{said}");
+    }
+    assert!(!said.contains("seq:16"), "{said}");
+}
+
+#[test]
+fn how_many_are_enough_is_said_in_a_start_order_only() {
+    let text = "a: n01 n02\nb: n03\na(1), b(ended) > b\n";
+    let source = Source { name: "cshutSeq", text };
+    let said = parse_shutdown(&source, Some(&inventory())).unwrap_err().to_string();
+    for place in ["3:2", "3:8"] {
+        let part = format!("cshutSeq:{place}: how many are enough is said in a start order only");
+        assert!(said.contains(&part), "{said}");
+    }
+    assert!(said.contains("all of a group are waited for"), "{said}");
+    let commands = Source { name: "subsysSeq", text: "a: /one /two\nb: /three\na(1) > b\n" };
+    assert!(parse_subsystems(&commands).unwrap_err().to_string().contains("subsysSeq:3:2: how many"));
+}
+
+#[test]
+fn more_different_thresholds_than_can_be_meant_are_refused() {
+    let mut text = "a: n[1-40]\nb: m\n".to_owned();
+    (1..=40).for_each(|count| text.push_str(&format!("a({count}) > b\n")));
+    let said = parse(&Source { name: "seq", text: &text }, None).unwrap_err().to_string();
+    assert!(said.contains("seq:19:2: more than 16 different numbers of one group"), "{said}");
+    assert_eq!(said.matches("seq:").count(), 1, "{said}");
 }
 
 /// The line with the parenthesis was left out whole: its group was then said not to be there, and
@@ -254,7 +302,7 @@ fn nodes_that_are_gone_can_be_forgiven() {
 proptest! {
     #[test]
     fn any_text_is_a_sequence_or_an_error(
-        text in "([a-c]: ?[a-c]{0,2}|[a-c] > [a-c]|[a:>,#\\\\ \\[\\]1@!\n()é-]{0,12}|\n){0,12}|\\PC{0,30}"
+        text in "([a-c]: ?[a-c]{0,2}|[a-c] > [a-c]|[a-c]\\([12]%?\\) > [a-c]|[a:>,#\\\\ \\[\\]1@!\n()é-]{0,12}|\n){0,12}|\\PC{0,30}"
     ) {
         let source = Source { name: "s", text: &text };
         if let Ok(sequence) = parse(&source, None) {
@@ -267,7 +315,11 @@ proptest! {
             let twice = super::super::reversed_text(&turned);
             let back = parse(&Source { name: "s", text: &twice }, None).map_err(|d| d.to_string()).unwrap();
             prop_assert_eq!(back.edges().len(), sequence.edges().len());
-            let expected = sequence.order(own).unwrap().waves();
+            let document = Document::new(&sequence, &sequence.order(own).unwrap(), own, Spelling::Names);
+            let json = serde_json::to_string(&document).unwrap();
+            prop_assert_eq!(from_json(&Source { name: "j", text: &json }).unwrap(), sequence.to_text(own, Spelling::Names));
+            // How many are enough holds forwards only.
+            let expected = sequence.clone().mirrored().mirrored().order(own).unwrap().waves();
             prop_assert_eq!(back.order(back.own_names()).unwrap().waves(), expected.clone());
             let mirrored = parse(&Source { name: "s", text: &turned }, None).unwrap().mirrored();
             prop_assert_eq!(mirrored.order(own).unwrap().waves(), expected);
