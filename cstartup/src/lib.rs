@@ -17,7 +17,7 @@ use orderly_nodes::history::{History, RunKind};
 use orderly_nodes::identity;
 use orderly_nodes::log::Log;
 use orderly_nodes::permanent;
-use orderly_nodes::probe::ProbeDriver;
+use orderly_nodes::probe::ProbeBy;
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::run_lock;
 use orderly_nodes::simulator::Initial;
@@ -210,7 +210,7 @@ fn ask(
     let mut survey = Survey::new(site.roster.len(), concerned(site, targets), units);
     // Who is to be reset is decided by what is read now, and a plan is to show how all stand.
     if !(args.dry_run || args.reset || args.reset_all) {
-        let by_power = |node: &NodeId| matches!(site.profile(*node).probe.driver, ProbeDriver::Power);
+        let by_power = |node: &NodeId| site.profile(*node).probe.driver.by == ProbeBy::Power;
         let probed = targets.nodes.iter().copied().filter(by_power).collect();
         let mut read = site.units_of(&targets.nodes);
         read.extend(&targets.nodes);

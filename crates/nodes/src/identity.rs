@@ -12,9 +12,7 @@ use crate::backend::Backend;
 use crate::config::Profile;
 use crate::names;
 use crate::power::PowerDriver;
-use crate::probe::ProbeDriver;
 use crate::roster::{Member, MemberKind};
-use crate::shell::ShellDriver;
 use crate::site::Site;
 use crate::template::{Reach, Template};
 use orderly_exec::here::{canonical, is_address, plain};
@@ -75,7 +73,7 @@ pub fn resolved(site: &Site, drivers: &dyn Backend) -> Addresses {
     for id in ids(site) {
         let profile = site.profile(id);
         let controller = controller(site, id, &*profile.power.driver);
-        let is_probed = profile.shell.aliases && matches!(profile.probe.driver, ProbeDriver::Tcp { .. });
+        let is_probed = profile.shell.aliases && profile.probe.driver.port().is_some();
         let address =
             (is_reached_by_name(&profile) || is_probed).then(|| site.roster.member(id).address.as_str());
         asked.extend(controller.into_iter().chain(address).map(plain));
@@ -143,27 +141,19 @@ fn marks(site: &Site, id: NodeId, addresses: &Addresses) -> Vec<Mark> {
         return marks;
     }
     // Behind one address, another port is another node.
-    let port = match &profile.shell.driver {
-        ShellDriver::Ssh(ssh) => ssh.port,
-        ShellDriver::Parallel(parallel) => parallel.port,
-        ShellDriver::None | ShellDriver::Simulator => match &profile.probe.driver {
-            ProbeDriver::Tcp { port, .. } => Some(*port),
-            ProbeDriver::None
-            | ProbeDriver::Simulator
-            | ProbeDriver::Power
-            | ProbeDriver::Shell { .. }
-            | ProbeDriver::Command(_) => None,
-        },
-        ShellDriver::Command(run) => {
+    let port = match (profile.shell.ssh(), profile.shell.template()) {
+        (Some(ssh), _) => ssh.port,
+        (None, Some(run)) => {
             marks.extend(filled(What::ShellCommand, run, member));
             None
         }
+        (None, None) => profile.probe.driver.port(),
     };
     let apart = port.map(|port| port.to_string()).unwrap_or_default();
     let known = if is_reached_by_name(&profile) { addresses } else { &unresolved() };
     marks.extend(at(What::Address, &member.address, &apart, known));
     if profile.shell.aliases
-        && let ProbeDriver::Tcp { port, .. } = &profile.probe.driver
+        && let Some(port) = profile.probe.driver.port()
     {
         marks.extend(at(What::ProbedAddress, &member.address, &port.to_string(), addresses));
     }
@@ -199,26 +189,16 @@ fn controller<'s>(site: &'s Site, id: NodeId, driver: &dyn PowerDriver) -> Optio
 /// Tells whether a node is reached at what its name resolves to: not where a program of the site, or settings of
 /// ssh that only ssh reads, lead there.
 fn is_reached_by_name(profile: &Profile) -> bool {
-    match &profile.shell.driver {
-        ShellDriver::Ssh(_) | ShellDriver::Parallel(_) if profile.shell.aliases => false,
-        ShellDriver::Ssh(ssh) => ssh.options.is_empty(),
-        ShellDriver::Parallel(parallel) => {
-            parallel.run.is_none()
-                && parallel.options.is_empty()
-                && parallel.worker.as_deref().is_none_or(|worker| worker == "ssh")
-        }
-        ShellDriver::None | ShellDriver::Simulator | ShellDriver::Command(_) => {
-            matches!(profile.probe.driver, ProbeDriver::Tcp { .. })
-        }
+    match profile.shell.driver.as_deref().filter(|driver| driver.ssh().is_some()) {
+        Some(driver) => !profile.shell.aliases && driver.goes_by_name(),
+        None => profile.probe.driver.port().is_some(),
     }
 }
 
 /// Returns what to do about what nodes share.
 fn way_out(site: &Site, mark: &Mark, nodes: &[NodeId]) -> String {
     let is_written = |node: &NodeId| canonical(&site.roster.member(*node).address) == mark.shown;
-    let by_ssh = |node: &NodeId| {
-        matches!(site.profile(*node).shell.driver, ShellDriver::Ssh(_) | ShellDriver::Parallel(_))
-    };
+    let by_ssh = |node: &NodeId| site.profile(*node).shell.ssh().is_some();
     let own = "give each node an address of its own in the inventory";
     match mark.what {
         What::Address if nodes.iter().all(is_written) => {

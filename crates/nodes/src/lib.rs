@@ -11,6 +11,7 @@ pub mod command;
 pub mod config;
 mod dispatcher;
 mod driver;
+mod entry;
 pub mod flags;
 pub mod guard;
 pub mod history;

@@ -4,9 +4,7 @@
 //! lacks concerns it alone: it is unknown where it is asked.
 
 use crate::config::{Cluster, Patch, Profile};
-use crate::probe::ProbeDriver;
 use crate::roster::MemberKind;
-use crate::shell::ShellDriver;
 use crate::site::Site;
 use crate::targets::fold;
 use crate::template::{self, Template};
@@ -89,21 +87,14 @@ fn of_cluster(cluster: &Cluster) -> Vec<(&'static str, &Template)> {
 }
 
 fn of_profile(profile: &Profile) -> Vec<(&'static str, &Template)> {
-    let power = profile.power.driver.templates();
-    power.into_iter().chain(of_shell(&profile.shell.driver)).chain(of_probe(&profile.probe.driver)).collect()
+    let shell = profile.shell.template().map(|run| ("shell.run", run));
+    let probe = profile.probe.driver.template().map(|up| ("probe.up", up));
+    profile.power.driver.templates().into_iter().chain(shell).chain(probe).collect()
 }
 
 fn of_patch(patch: &Patch) -> Vec<(&'static str, &Template)> {
     let power = patch.power.driver.iter().flat_map(|driver| driver.templates());
-    let shell = patch.shell.driver.iter().filter_map(of_shell);
-    let probe = patch.probe.driver.iter().filter_map(of_probe);
+    let shell = patch.shell.driver.iter().filter_map(|driver| Some(("shell.run", driver.template()?)));
+    let probe = patch.probe.driver.iter().filter_map(|driver| Some(("probe.up", driver.template()?)));
     power.chain(shell).chain(probe).collect()
-}
-
-fn of_shell(driver: &ShellDriver) -> Option<(&'static str, &Template)> {
-    if let ShellDriver::Command(run) = driver { Some(("shell.run", run)) } else { None }
-}
-
-fn of_probe(driver: &ProbeDriver) -> Option<(&'static str, &Template)> {
-    if let ProbeDriver::Command(up) = driver { Some(("probe.up", up)) } else { None }
 }

@@ -1,95 +1,85 @@
-//! Probes: how a node is seen to be up. The connections of our own are in `tcp`; a probe by power or by a command
-//! on the node goes through the other two drivers. Which reading counts is decided here for all (`calls`).
+//! Probes: how a node is seen to be up.
+//!
+//! Each driver is an entry of `DRIVERS` and reads its own table of `cluster.toml`. The connections of our own are in
+//! `tcp`; a probe by power or by a command on the node goes through the other two drivers. Which reading counts is
+//! decided here for all (`calls`).
 
 mod calls;
+mod command;
 mod debounce;
+mod shell;
 mod tcp;
 
 pub(crate) use calls::ProbeCalls;
 pub(crate) use tcp::MOST;
 
-use crate::template::{Reach, Template};
-use orderly_exec::settings::Table;
+use crate::entry::DriverEntry;
+use crate::template::Template;
 
 /// How a node is asked whether it is up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProbeDriver {
-    /// Up as soon as the power-on succeeded.
-    None,
+pub struct ProbeDriver {
+    /// The word of `driver`.
+    pub word: &'static str,
+    pub by: ProbeBy,
+}
+
+/// By what a node is seen to be up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeBy {
+    /// It is as soon as the power-on succeeded.
+    Nothing,
     Simulator,
-    /// Up when power reads on.
+    /// Its power reads on.
     Power,
-    Tcp {
+    /// A connection is taken.
+    Connection {
         port: u16,
         /// What the other side must say first; nothing is asked for when it is empty.
         banner: String,
     },
-    /// Up when this succeeds on the node.
-    Shell {
-        command: String,
-    },
+    /// This succeeds on it.
+    CommandThere(String),
     /// Exit status 0 is up, 1 is down, anything else unknown.
-    Command(Template),
+    CommandHere(Template),
 }
 
-/// Reads the keys of a probe driver; `base` is what an override changes.
-pub(crate) fn read(table: &Table<'_>, base: Option<&ProbeDriver>) -> Option<ProbeDriver> {
-    let words = ["tcp", "shell", "power", "command", "simulator", "none"];
-    let base_word = base.map(|base| match base {
-        ProbeDriver::None => "none",
-        ProbeDriver::Simulator => "simulator",
-        ProbeDriver::Power => "power",
-        ProbeDriver::Tcp { .. } => "tcp",
-        ProbeDriver::Shell { .. } => "shell",
-        ProbeDriver::Command(_) => "command",
-    });
-    match table.word_or("driver", &words, base_word) {
-        None => {
-            for key in ["up", "port", "banner", "command"] {
-                table.has(key);
-            }
-            None
-        }
-        Some("none") => Some(ProbeDriver::None),
-        Some("simulator") => Some(ProbeDriver::Simulator),
-        Some("power") => Some(ProbeDriver::Power),
-        Some("tcp") => read_tcp(table, base),
-        Some("shell") => {
-            let mut command = "true".to_owned();
-            if let Some(ProbeDriver::Shell { command: before }) = base {
-                command.clone_from(before);
-            }
-            Some(ProbeDriver::Shell { command: table.text("command").unwrap_or(command) })
-        }
-        Some(_) => {
-            if !matches!(base, Some(ProbeDriver::Command(_))) {
-                table.need("up");
-            }
-            Template::read(table, "up").and_then(|up| {
-                let one = up.reach() == Reach::Each;
-                if !one {
-                    let message = format!(
-                        "{}: one exit status cannot tell many nodes apart; write {{node}}",
-                        table.named("up")
-                    );
-                    table.reject("up", message);
-                }
-                one.then_some(ProbeDriver::Command(up))
-            })
-        }
+impl ProbeDriver {
+    /// No probe.
+    pub const NONE: Self = Self { word: "none", by: ProbeBy::Nothing };
+
+    /// Returns the port that is connected to.
+    pub fn port(&self) -> Option<u16> {
+        if let ProbeBy::Connection { port, .. } = self.by { Some(port) } else { None }
+    }
+
+    /// Returns the command of the site.
+    pub(crate) fn template(&self) -> Option<&Template> {
+        if let ProbeBy::CommandHere(up) = &self.by { Some(up) } else { None }
+    }
+
+    /// Tells whether it asks through the shell driver.
+    pub(crate) fn needs_shell(&self) -> bool {
+        matches!(self.by, ProbeBy::CommandThere(_))
     }
 }
 
-fn read_tcp(table: &Table<'_>, base: Option<&ProbeDriver>) -> Option<ProbeDriver> {
-    let (mut base_port, mut base_banner) = (None, String::new());
-    if let Some(ProbeDriver::Tcp { port, banner }) = base {
-        base_port = Some(*port);
-        base_banner.clone_from(banner);
-    }
-    if base_port.is_none() {
-        table.need("port");
-    }
-    let port = table.port("port").or(base_port);
-    let banner = table.text("banner").unwrap_or(base_banner);
-    Some(ProbeDriver::Tcp { port: port?, banner })
-}
+pub(crate) type ProbeEntry = DriverEntry<ProbeDriver>;
+
+/// All probe drivers, as they are offered when `driver` is misspelt.
+pub(crate) const DRIVERS: &[ProbeEntry] = &[
+    tcp::ENTRY,
+    shell::ENTRY,
+    ProbeEntry {
+        word: "power",
+        keys: &[],
+        read: |_, _| Some(ProbeDriver { word: "power", by: ProbeBy::Power }),
+    },
+    command::ENTRY,
+    ProbeEntry {
+        word: "simulator",
+        keys: &[],
+        read: |_, _| Some(ProbeDriver { word: "simulator", by: ProbeBy::Simulator }),
+    },
+    ProbeEntry { word: "none", keys: &[], read: |_, _| Some(ProbeDriver::NONE) },
+];

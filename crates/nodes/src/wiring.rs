@@ -2,9 +2,8 @@
 
 use crate::config::{Cluster, Probe, Profile};
 use crate::places;
-use crate::probe::ProbeDriver;
+use crate::probe::ProbeBy;
 use crate::roster::{Member, MemberKind, Roster};
-use crate::shell::ShellDriver;
 use orderly_exec::files;
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use orderly_plan::drivers::{Abilities, NodeId};
@@ -47,8 +46,8 @@ impl Wiring {
             reads_power: power.reads(),
             confirms_power: power.is_known() && power.switches() && !power.is_simulated(),
             resets: power.resets(),
-            runs_commands: runs && profile.shell.driver != ShellDriver::None,
-            probes: runs && profile.probe.driver != ProbeDriver::None,
+            runs_commands: runs && profile.shell.driver.is_some(),
+            probes: runs && profile.probe.driver.by != ProbeBy::Nothing,
             interval: profile.probe.interval,
         }
     }
@@ -165,14 +164,14 @@ fn unusable(profile: &Profile, member: &Member) -> Vec<String> {
     let mut clauses = Vec::new();
     let name = &member.name;
     if member.kind == MemberKind::Node {
-        if let ShellDriver::Parallel(parallel) = &profile.shell.driver {
+        if let Some(parallel) = profile.shell.parallel() {
             clauses.extend(crate::shell::unnamable(parallel, member));
         }
         let Probe { driver, .. } = &profile.probe;
-        if *driver == ProbeDriver::Power && !profile.reads_power() {
+        if driver.by == ProbeBy::Power && !profile.reads_power() {
             clauses.push(format!("node {name}: its probe is \"power\", and its power cannot be read"));
         }
-        if matches!(driver, ProbeDriver::Shell { .. }) && profile.shell.driver == ShellDriver::None {
+        if driver.needs_shell() && profile.shell.driver.is_none() {
             clauses.push(format!("node {name}: its probe is \"shell\", and it has no shell driver"));
         }
     }

@@ -2,7 +2,8 @@
 
 use crate::power::PowerDriver;
 use crate::probe::ProbeDriver;
-use crate::shell::ShellDriver;
+use crate::shell::{Parallel, ShellDriver, Ssh};
+use crate::template::Template;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +16,31 @@ pub struct Power {
 }
 
 /// How commands are run on a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Shell {
-    pub driver: ShellDriver,
+    /// None without `[shell]`: no command can be run on the node.
+    pub driver: Option<Arc<dyn ShellDriver>>,
     /// For one command; `[limits] timeout` when it is not given.
     pub timeout: Option<Duration>,
     /// Where ssh goes is up to its own configuration, not to what a name resolves to.
     pub aliases: bool,
+}
+
+impl Shell {
+    /// Returns the settings of the program that takes many nodes, where it is one.
+    pub(crate) fn parallel(&self) -> Option<&Parallel> {
+        self.driver.as_deref()?.parallel()
+    }
+
+    /// Returns the settings of ssh, where that leads to the node.
+    pub(crate) fn ssh(&self) -> Option<&Ssh> {
+        self.driver.as_deref()?.ssh()
+    }
+
+    /// Returns the command of the site.
+    pub(crate) fn template(&self) -> Option<&Template> {
+        self.driver.as_deref()?.template()
+    }
 }
 
 /// How a node is seen to be up.

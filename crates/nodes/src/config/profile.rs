@@ -2,7 +2,7 @@
 
 use super::{NodeLimits, Power, Probe, Shell, Shutdown};
 use crate::power::PowerDriver;
-use crate::probe::ProbeDriver;
+use crate::probe::{ProbeBy, ProbeDriver};
 use crate::shell::ShellDriver;
 use crate::users::{self, EndUsers};
 use std::sync::Arc;
@@ -34,9 +34,9 @@ pub struct PowerPatch {
     pub timeout: Option<Duration>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct ShellPatch {
-    pub driver: Option<ShellDriver>,
+    pub driver: Option<Arc<dyn ShellDriver>>,
     pub timeout: Option<Duration>,
     pub aliases: Option<bool>,
 }
@@ -79,7 +79,7 @@ impl Profile {
         }
         set(&mut self.power.driver, &patch.power.driver);
         set(&mut self.power.timeout, &patch.power.timeout);
-        set(&mut self.shell.driver, &patch.shell.driver);
+        self.shell.driver = patch.shell.driver.clone().or(self.shell.driver.take());
         self.shell.timeout = patch.shell.timeout.or(self.shell.timeout);
         set(&mut self.shell.aliases, &patch.shell.aliases);
         set(&mut self.probe.driver, &patch.probe.driver);
@@ -103,14 +103,14 @@ impl Profile {
     /// Tells whether some driver is the simulator.
     pub fn is_simulated(&self) -> bool {
         self.power.driver.is_simulated()
-            || self.shell.driver == ShellDriver::Simulator
-            || self.probe.driver == ProbeDriver::Simulator
+            || self.shell.driver.as_deref().is_some_and(ShellDriver::is_simulated)
+            || self.probe.driver.by == ProbeBy::Simulator
     }
 
     /// Tells whether some driver acts on, or asks, something outside the simulator.
     pub fn is_real(&self) -> bool {
         power_is_real(&*self.power.driver)
-            || shell_is_real(&self.shell.driver)
+            || self.shell.driver.as_deref().is_some_and(shell_is_real)
             || probe_is_real(&self.probe.driver)
     }
 
@@ -139,14 +139,14 @@ impl Patch {
     /// Tells whether it brings the simulator in.
     pub fn is_simulated(&self) -> bool {
         self.power.driver.as_ref().is_some_and(|driver| driver.is_simulated())
-            || self.shell.driver == Some(ShellDriver::Simulator)
-            || self.probe.driver == Some(ProbeDriver::Simulator)
+            || self.shell.driver.as_deref().is_some_and(ShellDriver::is_simulated)
+            || self.probe.driver.as_ref().is_some_and(|driver| driver.by == ProbeBy::Simulator)
     }
 
     /// Tells whether it brings in a driver outside the simulator.
     pub fn is_real(&self) -> bool {
         self.power.driver.as_deref().is_some_and(power_is_real)
-            || self.shell.driver.as_ref().is_some_and(shell_is_real)
+            || self.shell.driver.as_deref().is_some_and(shell_is_real)
             || self.probe.driver.as_ref().is_some_and(probe_is_real)
     }
 }
@@ -155,11 +155,11 @@ fn power_is_real(driver: &dyn PowerDriver) -> bool {
     driver.switches() && !driver.is_simulated()
 }
 
-fn shell_is_real(driver: &ShellDriver) -> bool {
-    matches!(driver, ShellDriver::Ssh(_) | ShellDriver::Parallel(_) | ShellDriver::Command(_))
+fn shell_is_real(driver: &dyn ShellDriver) -> bool {
+    !driver.is_simulated()
 }
 
 // `power` and `shell` ask through the other two drivers, and are as real as those.
 fn probe_is_real(driver: &ProbeDriver) -> bool {
-    matches!(driver, ProbeDriver::Tcp { .. } | ProbeDriver::Command(_))
+    matches!(driver.by, ProbeBy::Connection { .. } | ProbeBy::CommandHere(_))
 }

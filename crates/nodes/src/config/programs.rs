@@ -1,8 +1,6 @@
 //! The programs that a configuration names: each must be there, and nobody else may write it.
 
 use super::Profile;
-use crate::probe::ProbeDriver;
-use crate::shell::ShellDriver;
 use orderly_exec::trust;
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +21,8 @@ pub(crate) fn check<'p>(
         for (key, program) in programs(profile, runs_commands) {
             named.entry(program).or_insert(key);
         }
-        leads.extend(topology(profile));
+        // It says through which gateways commands go: whoever writes it is given them all.
+        leads.extend(profile.shell.parallel().and_then(|parallel| parallel.topology.as_deref()));
     }
     let programs = named.iter().map(|(program, key)| (*key, trust::check_program(program)));
     let files = leads.iter().map(|path| ("shell.topology", trust::check_only_owner_changes(path)));
@@ -36,29 +35,15 @@ pub(crate) fn check<'p>(
     }
 }
 
-/// Returns the file that says through which gateways commands go: whoever writes it is given them all.
-fn topology(profile: &Profile) -> Option<&Path> {
-    match &profile.shell.driver {
-        ShellDriver::Parallel(parallel) => parallel.topology.as_deref(),
-        ShellDriver::None | ShellDriver::Simulator | ShellDriver::Ssh(_) | ShellDriver::Command(_) => None,
-    }
-}
-
 fn programs(profile: &Profile, runs_commands: bool) -> Vec<(&'static str, OsString)> {
     let mut all = Vec::new();
     let power = &profile.power.driver;
     all.extend(power.program().map(|program| ("power.driver", program.into())));
     all.extend(power.templates().into_iter().map(|(key, template)| (key, template.program())));
-    let asks_by_shell = matches!(profile.probe.driver, ProbeDriver::Shell { .. });
-    match &profile.shell.driver {
-        _ if !runs_commands && !asks_by_shell => {}
-        ShellDriver::None | ShellDriver::Simulator => {}
-        ShellDriver::Ssh(ssh) => all.push(("shell.driver", ssh.program.clone().into())),
-        ShellDriver::Parallel(parallel) => all.push(("shell.driver", parallel.program.clone().into())),
-        ShellDriver::Command(run) => all.push(("shell.run", run.program())),
+    if runs_commands || profile.probe.driver.needs_shell() {
+        all.extend(profile.shell.ssh().map(|ssh| ("shell.driver", ssh.program.clone().into())));
+        all.extend(profile.shell.template().map(|run| ("shell.run", run.program())));
     }
-    if let ProbeDriver::Command(up) = &profile.probe.driver {
-        all.push(("probe.up", up.program()));
-    }
+    all.extend(profile.probe.driver.template().map(|up| ("probe.up", up.program())));
     all
 }

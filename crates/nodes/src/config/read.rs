@@ -5,8 +5,9 @@ use super::{
     Cluster, Limits, NodeLimits, Patch, Power, Probe, Profile, SequencePaths, Shell, Shutdown, Subsystem,
     SubsystemHost,
 };
-use crate::power::{DRIVERS, NoPower, PowerDriver};
-use crate::probe::{self, ProbeDriver};
+use crate::entry;
+use crate::power::{self, NoPower, PowerDriver};
+use crate::probe::{self, ProbeBy, ProbeDriver};
 use crate::shell::{self, ShellDriver};
 use crate::simulator::SimulatorSettings;
 use crate::users::EndUsers;
@@ -73,9 +74,9 @@ fn read_root(name: &str, root: &Table<'_>) -> Cluster {
 fn read_profile(root: &Table<'_>) -> Profile {
     let mut profile = Profile {
         power: Power { driver: Arc::new(NoPower), timeout: Duration::from_secs(60) },
-        shell: Shell { driver: ShellDriver::None, timeout: None, aliases: false },
+        shell: Shell { driver: None, timeout: None, aliases: false },
         probe: Probe {
-            driver: ProbeDriver::None,
+            driver: ProbeDriver::NONE,
             interval: Duration::from_secs(2),
             timeout: Duration::from_secs(10),
             stable: 1,
@@ -106,14 +107,13 @@ fn read_profile(root: &Table<'_>) -> Profile {
         patch.limits = read_node_limits(&limits);
     }
     profile.apply(&patch);
-    if profile.probe.driver == ProbeDriver::Power && !profile.reads_power() && root.has("power") {
+    if profile.probe.driver.by == ProbeBy::Power && !profile.reads_power() && root.has("power") {
         root.reject(
             "probe",
             "probe.driver: \"power\" needs a power driver that can be read; write power.status",
         );
     }
-    if matches!(profile.probe.driver, ProbeDriver::Shell { .. }) && profile.shell.driver == ShellDriver::None
-    {
+    if profile.probe.driver.needs_shell() && profile.shell.driver.is_none() {
         root.reject("probe", "probe.driver: \"shell\" needs a [shell] table");
     }
     profile
@@ -145,11 +145,11 @@ fn read_overrides(root: &Table<'_>, base: &Profile) -> (BTreeMap<String, Patch>,
 fn read_patch(table: &Table<'_>, base: Option<&Profile>) -> Patch {
     let mut patch = Patch::default();
     if let Some(power) = table.table("power") {
-        patch.power = read_power(&power, base.map(|base| &*base.power.driver));
+        patch.power = read_power(&power, base.map(|base| &base.power.driver));
         power.end();
     }
     if let Some(shell) = table.table("shell") {
-        patch.shell = read_shell(&shell, base.map(|base| &base.shell.driver));
+        patch.shell = read_shell(&shell, base.and_then(|base| base.shell.driver.as_ref()));
         shell.end();
     }
     if let Some(probe) = table.table("probe") {
@@ -163,32 +163,20 @@ fn read_patch(table: &Table<'_>, base: Option<&Profile>) -> Patch {
     patch
 }
 
-fn read_power(table: &Table<'_>, base: Option<&dyn PowerDriver>) -> PowerPatch {
-    let timeout = table.limit("timeout");
-    let words: Vec<&str> = DRIVERS.iter().map(|driver| driver.word).collect();
-    let word = table.word_or("driver", &words, base.map(PowerDriver::word));
-    let driver = match DRIVERS.iter().find(|driver| Some(driver.word) == word) {
-        Some(driver) => (driver.read)(table, base),
-        None => {
-            // The keys are looked at even so, or they would all be called unknown.
-            for key in DRIVERS.iter().flat_map(|driver| driver.keys) {
-                table.has(key);
-            }
-            None
-        }
-    };
-    PowerPatch { driver, timeout }
+fn read_power(table: &Table<'_>, base: Option<&Arc<dyn PowerDriver>>) -> PowerPatch {
+    let base = base.map(|base| (base.word(), base));
+    PowerPatch { driver: entry::read(table, power::DRIVERS, base), timeout: table.limit("timeout") }
 }
 
-fn read_shell(table: &Table<'_>, base: Option<&ShellDriver>) -> ShellPatch {
-    let driver = shell::read(table, base);
-    let by_ssh = matches!(driver.as_ref().or(base), Some(ShellDriver::Ssh(_) | ShellDriver::Parallel(_)));
+fn read_shell(table: &Table<'_>, base: Option<&Arc<dyn ShellDriver>>) -> ShellPatch {
+    let driver = entry::read(table, shell::DRIVERS, base.map(|base| (base.word(), base)));
+    let by_ssh = driver.as_ref().or(base).is_some_and(|driver| driver.ssh().is_some());
     let aliases = if by_ssh { table.flag("aliases") } else { None };
     ShellPatch { driver, timeout: table.limit("timeout"), aliases }
 }
 
 fn read_probe(table: &Table<'_>, base: Option<&ProbeDriver>) -> ProbePatch {
-    let driver = probe::read(table, base);
+    let driver = entry::read(table, probe::DRIVERS, base.map(|base| (base.word, base)));
     let stable = table.number("stable").and_then(|stable| {
         let fits = u32::try_from(stable).ok().filter(|stable| (1..=100).contains(stable));
         if fits.is_none() {

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::power::PowerDriver;
-use crate::probe::ProbeDriver;
-use crate::shell::{ParallelTool, ShellDriver};
+use crate::probe::{ProbeBy, ProbeDriver};
+use crate::shell::ParallelTool;
 
 /// The whole of the file as the specification shows it.
 const LEAST: &str = "[power]\ndriver = \"none\"\n[probe]\ndriver = \"none\"\n";
@@ -75,12 +75,15 @@ fn the_file_of_the_specification_states_the_defaults() {
     assert_eq!(whole.profile.shutdown, least.profile.shutdown);
     assert_eq!(whole.profile.limits, least.profile.limits);
     assert_eq!(whole.profile.power.timeout, least.profile.power.timeout);
-    let probe = Probe { driver: ProbeDriver::None, ..whole.profile.probe.clone() };
+    let probe = Probe { driver: ProbeDriver::NONE, ..whole.profile.probe.clone() };
     assert_eq!(probe, least.profile.probe);
     let limits = Limits { per: None, max: usize::MAX, ..whole.limits.clone() };
     assert_eq!(limits, least.limits);
     let storage = &whole.group_overrides["storage"];
-    assert_eq!(storage.probe.driver, Some(ProbeDriver::Tcp { port: 2049, banner: String::new() }));
+    assert_eq!(
+        storage.probe.driver,
+        Some(ProbeDriver { word: "tcp", by: ProbeBy::Connection { port: 2049, banner: String::new() } })
+    );
     assert!(storage.power.driver.is_none() && storage.power.timeout.is_none());
     assert!(!whole.is_simulated() && whole.profile.reads_power());
     assert_eq!(whole.control_address(&[]).unwrap(), "129.40.64.70");
@@ -175,19 +178,23 @@ fn shell(lines: &str) -> String {
 #[test]
 fn clush_and_pdsh_are_told_how_to_reach_nodes_as_ssh_is() {
     let cluster = parse(&shell("driver=\"pdsh\"\nuser=\"root\"\nport=2222\noptions=[\"-F\",\"/x\"]"));
-    let ShellDriver::Parallel(pdsh) = cluster.profile.shell.driver else { panic!("not parallel") };
+    let pdsh = cluster.profile.shell.parallel().unwrap();
     assert_eq!((pdsh.tool, pdsh.worker.as_deref()), (ParallelTool::Pdsh, Some("ssh")));
-    assert_eq!((pdsh.user.as_deref(), pdsh.port, pdsh.options.len()), (Some("root"), Some(2222), 2));
+    assert_eq!(
+        (pdsh.ssh.user.as_deref(), pdsh.ssh.port, pdsh.ssh.options.len()),
+        (Some("root"), Some(2222), 2)
+    );
     let text = shell(
         "driver=\"clush\"\ntopology=\"/etc/t.conf\"\nnames=true\nrun=[\"rsh\",\"{node}\",\"{command}\"]",
     ) + "[override.node.n1]\nshell={ user=\"admin\" }\n[override.node.n2]\nshell={ driver=\"pdsh\" }\n";
     let cluster = parse(&text);
-    let of = |node: &str| match cluster.node_overrides[node].shell.driver.clone() {
-        Some(ShellDriver::Parallel(parallel)) => *parallel,
-        driver => panic!("{driver:?}"),
+    let of = |node: &str| {
+        cluster.node_overrides[node].shell.driver.as_ref().and_then(|driver| driver.parallel()).unwrap()
     };
     let (one, two) = (of("n1"), of("n2"));
-    assert!(one.names && one.run.is_some() && one.topology.is_some() && one.user.as_deref() == Some("admin"));
+    assert!(
+        one.names && one.run.is_some() && one.topology.is_some() && one.ssh.user.as_deref() == Some("admin")
+    );
     assert!(two.tool == ParallelTool::Pdsh && !two.names && two.run.is_none());
 }
 
@@ -247,7 +254,7 @@ fn an_override_changes_only_what_it_says() {
     // What an override of the commands leaves as it is: a test of `power::command`.
     let base_on = |driver: &dyn PowerDriver| format!("{:?}", driver.templates()[0]);
     assert_ne!(base_on(&*with("n2").power.driver), base_on(&*cluster.profile.power.driver));
-    assert!(matches!(with("n3").shell.driver, ShellDriver::Ssh(ssh) if ssh.port == Some(2222)));
+    assert_eq!(with("n3").shell.ssh().unwrap().port, Some(2222));
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Backend for Dispatcher {
     }
 
     fn takes_many(&self, node: NodeId) -> bool {
-        self.runtime.profile(node).shell.driver.parallel().is_some()
+        self.runtime.profile(node).shell.parallel().is_some()
     }
 
     fn start(&mut self, command: &Command) -> CommandId {

@@ -1,7 +1,7 @@
 //! Which driver a task goes to.
 
 use crate::driver::DriverKind;
-use crate::probe::ProbeDriver;
+use crate::probe::ProbeBy;
 use crate::runtime::Runtime;
 use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId, Probe, RemoteCommand, Task};
 
@@ -9,14 +9,12 @@ use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId, Probe, RemoteCo
 pub(super) fn route(runtime: &Runtime, task: Task, node: NodeId) -> Result<DriverKind, Event> {
     let (profile, able) = (runtime.profile(node), runtime.abilities(node));
     match task {
-        Task::Probe => match &profile.probe.driver {
+        Task::Probe => match &profile.probe.driver.by {
             _ if !able.probes => Err(Event::Probe(node, Probe::Unknown)),
-            ProbeDriver::Tcp { .. } | ProbeDriver::Command(_) => Ok(DriverKind::Probe),
-            ProbeDriver::Shell { .. } => Ok(DriverKind::Shell),
-            ProbeDriver::Power if profile.reads_power() => Ok(DriverKind::Power),
-            ProbeDriver::Power | ProbeDriver::None | ProbeDriver::Simulator => {
-                Err(Event::Probe(node, Probe::Unknown))
-            }
+            ProbeBy::Connection { .. } | ProbeBy::CommandHere(_) => Ok(DriverKind::Probe),
+            ProbeBy::CommandThere(_) => Ok(DriverKind::Shell),
+            ProbeBy::Power if profile.reads_power() => Ok(DriverKind::Power),
+            ProbeBy::Power | ProbeBy::Nothing | ProbeBy::Simulator => Err(Event::Probe(node, Probe::Unknown)),
         },
         Task::Run(RemoteCommand::EndUsers) if profile.users_command().is_none() => {
             Err(Event::Ended(node, task, Ok(())))

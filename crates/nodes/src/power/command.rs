@@ -128,9 +128,9 @@ mod tests {
     fn an_override_changes_only_the_command_that_it_states() {
         let whole = "on = [\"a\"]\noff = [\"b\"]\nstatus = [\"c\", \"{nodes}\"]\n";
         let base = read_text(whole, None);
-        let base = before::<PowerCommands>(Some(&*base)).unwrap();
+        let base = before::<PowerCommands>(Some(&base)).unwrap();
         let other = read_text("on = [\"other\", \"{node}\"]\n", Some(base));
-        let other = before::<PowerCommands>(Some(&*other)).unwrap();
+        let other = before::<PowerCommands>(Some(&other)).unwrap();
         assert!(other.on != base.on && other.off == base.off && other.status == base.status);
     }
 }

@@ -1,10 +1,10 @@
 //! What a power driver is: what it can do, its calls, and what their ends mean.
 
 use super::ipmi::{self, Ipmi};
+use crate::entry::DriverEntry;
 use crate::roster::Member;
 use crate::template::{Reach, Template};
 use orderly_exec::job::{Ended, Job};
-use orderly_exec::settings::Table;
 use orderly_plan::drivers::{FailureKind, Power, Task};
 use std::any::Any;
 use std::fmt::Debug;
@@ -13,16 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A power driver, as `[power]` names it.
-pub(crate) struct PowerEntry {
-    /// The word of `driver`.
-    pub(crate) word: &'static str,
-    /// Its keys beside `driver` and `timeout`.
-    pub(crate) keys: &'static [&'static str],
-    /// Reads its table. `base` is the driver that an override changes, which may be another one.
-    pub(crate) read: Read,
-}
-
-type Read = fn(&Table<'_>, base: Option<&dyn PowerDriver>) -> Option<Arc<dyn PowerDriver>>;
+pub(crate) type PowerEntry = DriverEntry<Arc<dyn PowerDriver>>;
 
 /// How the nodes that a daemon knows are found out.
 #[derive(Debug)]
@@ -155,6 +146,6 @@ pub trait PowerDriver: Any + Debug {
 }
 
 /// Returns the settings that an override changes, where they are of the same driver.
-pub(super) fn before<D: PowerDriver>(base: Option<&dyn PowerDriver>) -> Option<&D> {
-    base.and_then(|base| (base as &dyn Any).downcast_ref())
+pub(super) fn before<D: PowerDriver>(base: Option<&Arc<dyn PowerDriver>>) -> Option<&D> {
+    base.and_then(|base| (&**base as &dyn Any).downcast_ref())
 }

@@ -1,7 +1,7 @@
 //! Probes of nodes: connections of our own, commands of the site, and which reading counts, by whichever driver it
 //! was made.
 
-use super::ProbeDriver;
+use super::ProbeBy;
 use super::debounce::{Debounced, Debouncer};
 use super::tcp::{Met, Prober, Question};
 use crate::agenda::Agenda;
@@ -112,14 +112,14 @@ impl Driver for ProbeCalls {
         let node = nodes[at];
         let (profile, member) = (runtime.wiring.profile(node), runtime.wiring.roster.member(node));
         let timeout = profile.probe.timeout;
-        match &profile.probe.driver {
-            ProbeDriver::Tcp { port, banner } if self.prober.has_room() => {
+        match &profile.probe.driver.by {
+            ProbeBy::Connection { port, banner } if self.prober.has_room() => {
                 let (address, port, deadline) = (member.address.as_str(), *port, Instant::now() + timeout);
                 let question = Question { node, address, port, banner, deadline };
                 self.prober.begin(&mut runtime.children, question);
                 self.take_met(runtime);
             }
-            ProbeDriver::Command(up) if runtime.has_room() => match up.fill(&[member], "") {
+            ProbeBy::CommandHere(up) if runtime.has_room() => match up.fill(&[member], "") {
                 Ok(argv) => {
                     let (id, argv) = runtime.start(DriverKind::Probe, Job::new(argv, timeout));
                     self.calls.insert(id, ProbeCall { node, argv, told: false });
@@ -129,8 +129,8 @@ impl Driver for ProbeCalls {
                     runtime.read_probe(node, Probe::Unknown, Some(why), false);
                 }
             },
-            ProbeDriver::Tcp { .. } | ProbeDriver::Command(_) => return Begun::Full,
-            ProbeDriver::Shell { .. } | ProbeDriver::Power | ProbeDriver::None | ProbeDriver::Simulator => {
+            ProbeBy::Connection { .. } | ProbeBy::CommandHere(_) => return Begun::Full,
+            ProbeBy::CommandThere(_) | ProbeBy::Power | ProbeBy::Nothing | ProbeBy::Simulator => {
                 runtime.answer(Event::Probe(node, Probe::Unknown));
             }
         }

@@ -8,6 +8,7 @@
 mod dial;
 mod resolver;
 
+use super::{ProbeBy, ProbeDriver, ProbeEntry};
 use dial::{Dialled, Failed, dial};
 use nix::errno::Errno;
 use nix::sys::socket::getsockopt;
@@ -21,6 +22,24 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
+
+pub(super) const ENTRY: ProbeEntry = ProbeEntry {
+    word: "tcp",
+    keys: &["port", "banner"],
+    read: |table, base| {
+        let before = match base.map(|base| &base.by) {
+            Some(ProbeBy::Connection { port, banner }) => Some((*port, banner)),
+            _ => None,
+        };
+        if before.is_none() {
+            table.need("port");
+        }
+        let port = table.port("port").or(before.map(|(port, _)| port));
+        let banner = table.text("banner").or(before.map(|(_, banner)| banner.clone()));
+        let by = ProbeBy::Connection { port: port?, banner: banner.unwrap_or_default() };
+        Some(ProbeDriver { word: ENTRY.word, by })
+    },
+};
 
 /// The most probes at once.
 pub(crate) const MOST: usize = 8192;

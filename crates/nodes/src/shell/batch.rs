@@ -165,7 +165,7 @@ impl Batches {
     fn call(&mut self, runtime: &mut Runtime, remote: &RemoteCommands, pending: PendingBatch) {
         let PendingBatch { work, profile, began, due, members } = pending;
         let Some(&BatchMember { node: first, .. }) = members.first() else { return };
-        let Some(parallel) = runtime.profile(first).shell.driver.parallel().cloned() else { return };
+        let Some(parallel) = runtime.profile(first).shell.parallel().cloned() else { return };
         let (members, rest) = part(runtime, &parallel, members);
         if !rest.is_empty() {
             self.pending.push(PendingBatch { work: work.clone(), profile, began, due, members: rest });
@@ -199,7 +199,7 @@ impl Batches {
             left: members.len(),
             members,
             parser,
-            shown: (format!("{} -w", parallel.program), quote(&[what.line])),
+            shown: (format!("{} -w", parallel.ssh.program), quote(&[what.line])),
             limit: what.limit,
             is_watched: false,
             held: Vec::new(),
@@ -362,7 +362,7 @@ fn prepare(
     let nodes: Vec<_> = members.iter().map(|member| runtime.member(member.node)).collect();
     let job = job(parallel, &nodes, &call)?;
     let targets = nodes.iter().map(|node| target(parallel, node));
-    Ok((job, OutputParser::new(&parallel.program, mark, targets, keep)))
+    Ok((job, OutputParser::new(&parallel.ssh.program, mark, targets, keep)))
 }
 
 /// Parts those that fit into one call from the rest: what names them has an end, and of two with

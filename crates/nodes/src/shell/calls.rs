@@ -3,14 +3,14 @@
 use super::batch::Batches;
 use super::remote::{CommandLine, RemoteCommands, unsaid};
 use super::{
-    announced, argv, begun, draw_mark, failure, fed, is_lost, met_nobody, plain_failure, quote, unless_self,
+    NO_SHELL, announced, begun, draw_mark, failure, fed, is_lost, met_nobody, plain_failure, quote,
+    unless_self,
 };
 use crate::boot;
 use crate::command::{Command, CommandId, RunsOn};
 use crate::driver::{Begun, Driver, DriverKind};
-use crate::probe::ProbeDriver;
+use crate::probe::ProbeBy;
 use crate::runtime::{Runtime, interrupted};
-use crate::shell::ShellDriver;
 use orderly_exec::children::{ChildId, ChildOutput};
 use orderly_exec::job::{Ended, Ending, Job};
 use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId, Probe, RemoteCommand, Task, Teller};
@@ -72,7 +72,7 @@ impl ShellCalls {
         };
         let line =
             CommandLine { line: quote(&command.argv), input: command.stdin.clone(), limit: command.timeout };
-        if runtime.profile(node).shell.driver.parallel().is_some() {
+        if runtime.profile(node).shell.parallel().is_some() {
             self.batches.gather_command(runtime, node, id, line);
         } else if let Err(failure) = self.call(runtime, node, purpose, &line) {
             runtime.answers.commands.push((id, Err(failure)));
@@ -105,9 +105,11 @@ impl ShellCalls {
         {
             line = unless_self(own, &line);
         }
-        let (driver, member) = (&runtime.profile(node).shell.driver, runtime.member(node));
+        let (Some(driver), member) = (&runtime.profile(node).shell.driver, runtime.member(node)) else {
+            return Err(Failure::own(FailureKind::NotStarted, NO_SHELL));
+        };
         // A boot id proves by itself that it was read, and a probe asks for no more than a login.
-        let is_announced = matches!(driver, ShellDriver::Ssh(_))
+        let is_announced = driver.ssh().is_some()
             && !matches!(purpose, ShellPurpose::Run(_, RemoteCommand::ReadBootId) | ShellPurpose::Probe(_));
         let mark = if is_announced { draw_mark().ok() } else { None };
         if let Some(mark) = &mark {
@@ -115,8 +117,8 @@ impl ShellCalls {
         }
         // Shown as it was written, without what is around it.
         let cannot = |error: anyhow::Error| Failure::own(FailureKind::NotStarted, error.to_string());
-        let words = argv(driver, member, &line).map_err(cannot)?;
-        let shown = argv(driver, member, &what.line).map_err(cannot)?;
+        let words = driver.argv(member, &line).map_err(cannot)?;
+        let shown = driver.argv(member, &what.line).map_err(cannot)?;
         let (id, _) = runtime.start(DriverKind::Shell, Job::new(words, what.limit));
         self.calls.insert(id, ShellCall { purpose, argv: shown, mark, told: false });
         Ok(())
@@ -141,7 +143,7 @@ impl ShellCalls {
 /// Returns the command whose success says that a node is up.
 pub(super) fn probe_line(runtime: &Runtime, node: NodeId) -> Option<CommandLine> {
     let probe = &runtime.profile(node).probe;
-    let ProbeDriver::Shell { command } = &probe.driver else { return None };
+    let ProbeBy::CommandThere(command) = &probe.driver.by else { return None };
     Some(CommandLine { line: command.clone(), input: Vec::new(), limit: probe.timeout })
 }
 
@@ -215,7 +217,7 @@ impl Driver for ShellCalls {
         if !runtime.has_room() {
             return Begun::Full;
         }
-        if runtime.profile(node).shell.driver.parallel().is_some() {
+        if runtime.profile(node).shell.parallel().is_some() {
             self.batches.gather_task(runtime, task, node);
         } else {
             self.call_for(runtime, task, node);

@@ -1,49 +1,61 @@
-//! The ways to run commands on nodes, and the call of those that take one node at a time.
+//! What a shell driver is: how a command line gets to a node.
 
 use super::parallel::Parallel;
-use super::ssh::{Ssh, ssh_argv};
+use super::ssh::Ssh;
+use crate::entry::DriverEntry;
 use crate::roster::Member;
 use crate::template::Template;
-use anyhow::anyhow;
+use std::any::Any;
 use std::ffi::OsString;
+use std::fmt::Debug;
+use std::sync::Arc;
 
-/// How commands are run on a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ShellDriver {
-    /// There is no `[shell]`: no command can be run on the node.
-    None,
-    Simulator,
-    Ssh(Ssh),
-    /// One call for all nodes that are ready.
-    Parallel(Box<Parallel>),
-    Command(Template),
+/// A shell driver, as `[shell]` names it.
+pub(crate) type ShellEntry = DriverEntry<Arc<dyn ShellDriver>>;
+
+/// What is said where no command can be run on a node.
+pub(super) const NO_SHELL: &str = "the node has no shell driver (see [shell])";
+
+/// A way to run commands on nodes, with its settings.
+pub trait ShellDriver: Any + Debug {
+    /// Returns the word of `driver`.
+    fn word(&self) -> &'static str;
+
+    /// Returns the argument vector that runs a command line on one node.
+    ///
+    /// # Errors
+    /// Where it makes no call for one node, and where the node lacks what the command of the site asks for.
+    fn argv(&self, _node: &Member, _command: &str) -> anyhow::Result<Vec<OsString>> {
+        anyhow::bail!(NO_SHELL)
+    }
+
+    /// Returns the settings of the program that takes all nodes that are ready, where it is one.
+    fn parallel(&self) -> Option<&Parallel> {
+        None
+    }
+
+    /// Returns the settings of ssh, where that leads to the nodes: what takes a command line there is a shell.
+    fn ssh(&self) -> Option<&Ssh> {
+        None
+    }
+
+    /// Tells whether ssh goes where the name of a node leads, and not where settings lead that only ssh reads.
+    fn goes_by_name(&self) -> bool {
+        self.ssh().is_some_and(|ssh| ssh.options.is_empty())
+    }
+
+    /// Returns the command that the site states.
+    fn template(&self) -> Option<&Template> {
+        None
+    }
+
+    /// Tells whether the nodes are imagined.
+    fn is_simulated(&self) -> bool {
+        false
+    }
 }
 
-impl ShellDriver {
-    /// Returns the settings of the program that takes many nodes, where it is one.
-    pub(crate) fn parallel(&self) -> Option<&Parallel> {
-        match self {
-            Self::Parallel(parallel) => Some(parallel),
-            Self::None | Self::Simulator | Self::Ssh(_) | Self::Command(_) => None,
-        }
-    }
-
-    /// Tells whether what takes a command line on the node is known to be a shell.
-    pub(super) fn knows_shell(&self) -> bool {
-        matches!(self, Self::Ssh(_) | Self::Parallel(_))
-    }
-}
-
-/// Returns the argument vector that runs a command line on one node.
-///
-/// # Errors
-/// Without a shell driver, with one that takes many nodes, and where the node lacks what the command asks for.
-pub(super) fn argv(driver: &ShellDriver, node: &Member, command: &str) -> anyhow::Result<Vec<OsString>> {
-    match driver {
-        ShellDriver::None | ShellDriver::Simulator | ShellDriver::Parallel(_) => {
-            Err(anyhow!("the node has no shell driver (see [shell])"))
-        }
-        ShellDriver::Command(run) => run.fill(&[node], command),
-        ShellDriver::Ssh(ssh) => Ok(ssh_argv(ssh, node, command)),
-    }
+/// Returns the settings that an override changes, where they are of the same driver.
+pub(super) fn before<D: ShellDriver>(base: Option<&Arc<dyn ShellDriver>>) -> Option<&D> {
+    base.and_then(|base| (&**base as &dyn Any).downcast_ref())
 }

@@ -4,7 +4,7 @@
 //! ClusterShell's topology.conf. A node that hangs takes one place of that many until its limit (`-u`).
 
 use super::quoting::quote;
-use super::ssh::safeguards;
+use super::ssh::Ssh;
 use crate::roster::Member;
 use crate::template::Template;
 use nix::sys::signal::Signal;
@@ -17,7 +17,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parallel {
     pub tool: ParallelTool,
-    pub program: String,
+    /// The program, and what it gives to ssh.
+    pub ssh: Ssh,
     /// What it reaches nodes by (`-R`); none is its own default.
     pub worker: Option<String>,
     /// What takes the command to a node, in the place of a worker of its own.
@@ -26,11 +27,6 @@ pub struct Parallel {
     pub topology: Option<PathBuf>,
     /// Nodes are called by their names even where they have an address.
     pub names: bool,
-    pub user: Option<String>,
-    pub port: Option<u16>,
-    pub connect_timeout: Duration,
-    /// Given to ssh, before ours.
-    pub options: Vec<String>,
 }
 
 /// A program that runs a command on many nodes.
@@ -95,10 +91,10 @@ pub(crate) fn unnamable(parallel: &Parallel, node: &Member) -> Option<String> {
 /// When the command line would be longer than the kernel takes.
 pub(crate) fn job(parallel: &Parallel, nodes: &[&Member], remote: &BatchCall<'_>) -> Result<Job, String> {
     let set = nodeset::fold(nodes.iter().map(|node| target(parallel, node)));
-    let connecting = whole_seconds(parallel.connect_timeout);
+    let connecting = whole_seconds(parallel.ssh.connect_timeout);
     // The program counts from before it connects, and ours is the limit that counts.
     let limit = whole_seconds(remote.limit).saturating_add(connecting).saturating_add(1);
-    let mut argv: Vec<String> = vec![parallel.program.clone()];
+    let mut argv: Vec<String> = vec![parallel.ssh.program.clone()];
     match parallel.tool {
         ParallelTool::Clush => {
             // Whatever clush.conf says: exit statuses node by node, and no colours in the names.
@@ -115,7 +111,7 @@ pub(crate) fn job(parallel: &Parallel, nodes: &[&Member], remote: &BatchCall<'_>
     for (flag, number) in [("-f", remote.fanout as u64), ("-t", connecting), ("-u", limit)] {
         argv.extend([flag.to_owned(), number.to_string()]);
     }
-    if let Some(user) = &parallel.user {
+    if let Some(user) = &parallel.ssh.user {
         argv.extend(["-l".to_owned(), user.clone()]);
     }
     let options = ssh_options(parallel);
@@ -126,7 +122,10 @@ pub(crate) fn job(parallel: &Parallel, nodes: &[&Member], remote: &BatchCall<'_>
     argv.extend(["-w".to_owned(), set]);
     argv.extend(command_words(parallel, remote.line));
     if argv.iter().any(|word| word.len() > LONGEST) {
-        return Err(format!("the call of {} would be longer than a command line can be", parallel.program));
+        return Err(format!(
+            "the call of {} would be longer than a command line can be",
+            parallel.ssh.program
+        ));
     }
     let rounds = u32::try_from(nodes.len().div_ceil(remote.fanout.max(1))).unwrap_or(u32::MAX);
     let each = Duration::from_secs(limit) + MARGIN;
@@ -171,10 +170,10 @@ fn escape_places(text: &str) -> String {
 }
 
 fn ssh_options(parallel: &Parallel) -> Vec<String> {
-    let mut options = parallel.options.clone();
-    options.extend(safeguards(parallel.connect_timeout));
+    let mut options = parallel.ssh.options.clone();
+    options.extend(parallel.ssh.safeguards());
     options.push("-T".into());
-    if let Some(port) = parallel.port {
+    if let Some(port) = parallel.ssh.port {
         options.extend(["-p".to_owned(), port.to_string()]);
     }
     options
@@ -192,15 +191,17 @@ mod tests {
     fn parallel(tool: ParallelTool) -> Parallel {
         Parallel {
             tool,
-            program: tool.word().into(),
+            ssh: Ssh {
+                program: tool.word().into(),
+                user: Some("root".into()),
+                port: Some(2222),
+                connect_timeout: Duration::from_millis(2500),
+                options: vec!["-F".into(), "/etc/orderly/ssh_config".into()],
+            },
             worker: (tool == ParallelTool::Pdsh).then(|| "ssh".into()),
             run: None,
             topology: None,
             names: false,
-            user: Some("root".into()),
-            port: Some(2222),
-            connect_timeout: Duration::from_millis(2500),
-            options: vec!["-F".into(), "/etc/orderly/ssh_config".into()],
         }
     }
 

@@ -48,7 +48,7 @@ impl RemoteCommands {
             | RemoteCommand::EndUsers => true,
             RemoteCommand::Notify | RemoteCommand::ReadBootId => false,
         };
-        let knows_shell = runtime.profile(node).shell.driver.knows_shell();
+        let knows_shell = runtime.profile(node).shell.ssh().is_some();
         let own = self.own_boot.as_deref()?;
         (ends && knows_shell && !self.may_be_self.contains(&node)).then_some(own)
     }
