@@ -114,8 +114,9 @@ impl Driver for ProbeCalls {
         let timeout = profile.probe.timeout;
         match &profile.probe.driver.by {
             ProbeBy::Connection { port, banner } if self.prober.has_room() => {
-                let (address, port, deadline) = (member.address.as_str(), *port, Instant::now() + timeout);
-                let question = Question { node, address, port, banner, deadline };
+                let (address, banner) = (member.address.clone(), banner.clone());
+                let question =
+                    Question { node, address, port: *port, banner, deadline: Instant::now() + timeout };
                 self.prober.begin(&mut runtime.children, question);
                 self.take_met(runtime);
             }

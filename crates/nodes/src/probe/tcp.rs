@@ -5,22 +5,24 @@
 //! What fails on this machine (no descriptor, no network, a name that is not found) is *unknown*,
 //! and so is a connection that does not say the banner that was asked for: somebody is there.
 
+mod addresses;
+mod attempt;
 mod dial;
 mod resolver;
 
 use super::{ProbeBy, ProbeDriver, ProbeEntry};
+use addresses::AtAddress;
+use attempt::{Attempt, ProbeStage};
 use dial::{Dialled, Failed, dial};
 use nix::errno::Errno;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::SocketError;
-use nix::unistd::read;
 use orderly_exec::children::{Children, Writable};
 use orderly_plan::drivers::{NodeId, Probe};
 use resolver::Resolver;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::collections::{BinaryHeap, HashMap};
+use std::net::IpAddr;
 use std::time::Instant;
 
 pub(super) const ENTRY: ProbeEntry = ProbeEntry {
@@ -45,14 +47,20 @@ pub(super) const ENTRY: ProbeEntry = ProbeEntry {
 pub(crate) const MOST: usize = 8192;
 
 /// What is probed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Question<'a> {
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
     pub(crate) node: NodeId,
     /// A numeric address, or a name.
-    pub(crate) address: &'a str,
+    pub(crate) address: String,
     pub(crate) port: u16,
-    pub(crate) banner: &'a str,
+    pub(crate) banner: String,
     pub(crate) deadline: Instant,
+}
+
+impl Question {
+    fn shown(&self) -> String {
+        format!("{} port {}", self.address, self.port)
+    }
 }
 
 /// What a probe met.
@@ -62,127 +70,6 @@ pub(crate) struct Met {
     pub(crate) reading: Probe,
     /// What was met that is neither up nor down.
     pub(crate) said: Option<String>,
-}
-
-impl Met {
-    fn known(node: NodeId, reading: Probe) -> Self {
-        Self { node, reading, said: None }
-    }
-
-    fn unknown(node: NodeId, said: String) -> Self {
-        Self { node, reading: Probe::Unknown, said: Some(said) }
-    }
-}
-
-#[derive(Debug)]
-enum ProbeStage {
-    Resolving,
-    Connecting,
-    /// Connected; the first words are waited for.
-    Listening,
-}
-
-#[derive(Debug)]
-struct Attempt {
-    node: NodeId,
-    port: u16,
-    banner: String,
-    stage: ProbeStage,
-    socket: Option<OwnedFd>,
-    address: String,
-    /// Addresses that are still to be tried.
-    rest: VecDeque<IpAddr>,
-    /// What was met at addresses that were tried, where that is not down.
-    doubt: Option<Met>,
-    /// Whether an address that was tried is down.
-    is_down: bool,
-    /// Why this machine has no way to an address.
-    no_way: Option<Met>,
-    /// The loop's number of the socket.
-    watch: Option<u64>,
-    /// When the address that is tried now is given up.
-    until: Instant,
-    deadline: Instant,
-}
-
-impl Attempt {
-    /// Returns the next address to be tried; each gets its part of the time.
-    fn next_address(&mut self) -> Option<IpAddr> {
-        let left = u32::try_from(self.rest.len()).unwrap_or(u32::MAX);
-        let address = self.rest.pop_front()?;
-        let now = Instant::now();
-        self.until =
-            if left == 1 { self.deadline } else { now + self.deadline.saturating_duration_since(now) / left };
-        (self.stage, self.socket) = (ProbeStage::Connecting, None);
-        Some(address)
-    }
-
-    /// Returns what is met where no address is up: down needs one that is, and none that nobody knows of. That this
-    /// machine has no way to one (no IPv6, say) tells nothing where there is a way to another.
-    fn settled(self) -> Met {
-        match self.doubt {
-            Some(doubt) => doubt,
-            None if self.is_down => Met::known(self.node, Probe::Down),
-            None => self.no_way.clone().unwrap_or_else(|| self.lost()),
-        }
-    }
-
-    /// Keeps what a failed connect tells of the address.
-    fn note(&mut self, error: Errno) {
-        let met = self.judge(error);
-        match (met.reading, error) {
-            (Probe::Down, _) => self.is_down = true,
-            (_, Errno::ENETUNREACH | Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT) => self.no_way = Some(met),
-            _ => self.doubt = Some(met),
-        }
-    }
-
-    /// Returns why a failed connect tells neither up nor down, or that it tells down.
-    fn judge(&self, error: Errno) -> Met {
-        if matches!(
-            error,
-            Errno::ECONNREFUSED
-                | Errno::ETIMEDOUT
-                | Errno::EHOSTUNREACH
-                | Errno::EHOSTDOWN
-                | Errno::ECONNRESET
-        ) {
-            return Met::known(self.node, Probe::Down);
-        }
-        Met::unknown(self.node, format!("connect to {} port {}: {}", self.address, self.port, error.desc()))
-    }
-
-    /// Returns what is said of a connection on which no banner came.
-    fn without_banner(&self, what: &str) -> Met {
-        Met::unknown(
-            self.node,
-            format!("port {} {what}, and is up when it says \"{}\"", self.port, self.banner),
-        )
-    }
-
-    fn lost(&self) -> Met {
-        let (address, port) = (&self.address, self.port);
-        Met::unknown(
-            self.node,
-            format!("no socket for a connection to {address} port {port} could be had here"),
-        )
-    }
-
-    fn judge_banner(&self, socket: &OwnedFd) -> Met {
-        let mut said = [0u8; 256];
-        match read(socket, &mut said) {
-            Ok(count) if said[..count].starts_with(self.banner.as_bytes()) => {
-                Met::known(self.node, Probe::Up)
-            }
-            Ok(0) => self.without_banner("closes the connection without a word"),
-            Ok(count) => {
-                let words = String::from_utf8_lossy(&said[..count]);
-                let line = words.lines().next().unwrap_or_default().trim_end();
-                self.without_banner(&format!("says \"{line}\""))
-            }
-            Err(error) => self.without_banner(&format!("is lost ({})", error.desc())),
-        }
-    }
 }
 
 /// Probes under way.
@@ -228,45 +115,25 @@ impl Prober {
     }
 
     /// Begins a probe; its answer may be there at once.
-    pub(crate) fn begin(&mut self, children: &mut Children, question: Question<'_>) {
+    pub(crate) fn begin(&mut self, children: &mut Children, question: Question) {
         self.next += 1;
         let id = self.next;
-        let mut attempt = Attempt {
-            node: question.node,
-            port: question.port,
-            banner: question.banner.to_owned(),
-            stage: ProbeStage::Resolving,
-            socket: None,
-            address: question.address.to_owned(),
-            rest: VecDeque::new(),
-            doubt: None,
-            is_down: false,
-            no_way: None,
-            watch: None,
-            until: question.deadline,
-            deadline: question.deadline,
-        };
-        if let Ok(address) = question.address.parse::<IpAddr>() {
-            attempt.rest.push_back(address);
-            self.try_next(children, id, attempt);
-            return;
-        }
-        if self.resolver.is_none() {
+        let numeric = question.address.parse::<IpAddr>().ok().map(|address| vec![address]);
+        if numeric.is_none() && self.resolver.is_none() {
             self.resolver = Resolver::new(children).ok();
         }
-        match self.resolver.as_ref().and_then(|resolver| resolver.known(question.address)) {
-            Some(addresses) => {
-                attempt.rest.extend(addresses);
+        let known = || self.resolver.as_ref()?.known(&question.address).map(<[IpAddr]>::to_vec);
+        match (numeric.or_else(known), &mut self.resolver) {
+            (None, Some(resolver)) => {
+                resolver.ask(id, &question.address);
+                self.deadlines.push(Reverse((question.deadline, id)));
+                self.attempts.insert(id, Attempt::new(question));
+            }
+            (addresses, _) => {
+                let mut attempt = Attempt::new(question);
+                attempt.addresses.add(addresses.unwrap_or_default());
                 self.try_next(children, id, attempt);
             }
-            None => match &mut self.resolver {
-                Some(resolver) => {
-                    resolver.ask(id, question.address);
-                    self.deadlines.push(Reverse((question.deadline, id)));
-                    self.attempts.insert(id, attempt);
-                }
-                None => self.answers.push(attempt.lost()),
-            },
         }
     }
 
@@ -276,12 +143,11 @@ impl Prober {
             for (id, found) in resolver.take(children) {
                 let Some(mut attempt) = self.attempts.remove(&id) else { continue };
                 if found.is_empty() {
-                    let said = format!("no address is found for {}", attempt.address);
-                    self.answers.push(Met::unknown(attempt.node, said));
-                } else {
-                    attempt.rest.extend(found);
-                    self.try_next(children, id, attempt);
+                    let why = format!("no address is found for {}", attempt.question.address);
+                    attempt.addresses.note(AtAddress::Unknown(why));
                 }
+                attempt.addresses.add(found);
+                self.try_next(children, id, attempt);
             }
             return true;
         }
@@ -303,14 +169,7 @@ impl Prober {
             let Some(attempt) = self.attempts.get(&id).filter(|attempt| attempt.until <= at) else {
                 continue;
             };
-            let met = match attempt.stage {
-                ProbeStage::Connecting => Met::known(attempt.node, Probe::Down),
-                ProbeStage::Listening => attempt.without_banner("takes the connection and says nothing"),
-                ProbeStage::Resolving => Met::unknown(
-                    attempt.node,
-                    format!("the resolver does not answer for {}", attempt.address),
-                ),
-            };
+            let met = attempt.timed_out();
             if let Some(mut attempt) = self.attempts.remove(&id) {
                 // An event of this socket that is on its way must not be taken for one of the next.
                 attempt.watch.take().map(|watch| self.watched.remove(&watch));
@@ -323,17 +182,18 @@ impl Prober {
     pub(crate) fn end_all(&mut self) {
         self.watched.clear();
         self.deadlines.clear();
-        self.answers.extend(self.attempts.drain().map(|(_, attempt)| Met {
-            node: attempt.node,
+        let given_up = |(_, attempt): (_, Attempt)| Met {
+            node: attempt.question.node,
             reading: Probe::Unknown,
             said: None,
-        }));
+        };
+        self.answers.extend(self.attempts.drain().map(given_up));
     }
 
     /// Tries the next address, and those after it that fail at once; answers when there is none.
     fn try_next(&mut self, children: &mut Children, id: u64, mut attempt: Attempt) {
         while let Some(address) = attempt.next_address() {
-            match dial(SocketAddr::new(address, attempt.port)) {
+            match dial(address) {
                 Ok(Dialled::Connected(socket)) => {
                     attempt.socket = Some(socket);
                     return self.connected(children, id, attempt);
@@ -342,44 +202,51 @@ impl Prober {
                     attempt.socket = Some(socket);
                     return self.watch(children, id, attempt, Writable::Yes);
                 }
-                Err(Failed::There(error)) => attempt.note(error),
-                Err(Failed::Here) => attempt.doubt = Some(attempt.lost()),
+                Err(Failed::There(error)) => attempt.note_failure(error),
+                Err(Failed::Here) => attempt.addresses.note(AtAddress::Unknown(attempt.lost())),
             }
         }
-        self.answers.push(attempt.settled());
+        let lost = attempt.lost();
+        let met = attempt.addresses.settled().unwrap_or(AtAddress::Unknown(lost));
+        self.answer(attempt.question.node, met);
+    }
+
+    fn answer(&mut self, node: NodeId, met: AtAddress) {
+        let (reading, said) = match met {
+            AtAddress::Up => (Probe::Up, None),
+            AtAddress::Down => (Probe::Down, None),
+            AtAddress::Unknown(why) | AtAddress::NoWay(why) => (Probe::Unknown, Some(why)),
+        };
+        self.answers.push(Met { node, reading, said });
     }
 
     /// Answers with what was met, or tries the next address.
-    fn meet(&mut self, children: &mut Children, id: u64, mut attempt: Attempt, met: Met) {
-        match met.reading {
-            Probe::Up => return self.answers.push(met),
-            Probe::Down => attempt.is_down = true,
-            _ => attempt.doubt = Some(met),
+    fn meet(&mut self, children: &mut Children, id: u64, mut attempt: Attempt, met: AtAddress) {
+        if met == AtAddress::Up {
+            return self.answer(attempt.question.node, met);
         }
+        attempt.addresses.note(met);
         self.try_next(children, id, attempt);
     }
 
-    fn go_on(&mut self, children: &mut Children, id: u64, attempt: Attempt) {
+    fn go_on(&mut self, children: &mut Children, id: u64, mut attempt: Attempt) {
         let Some(socket) = &attempt.socket else { return };
-        let met = match attempt.stage {
-            ProbeStage::Listening => attempt.judge_banner(socket),
-            ProbeStage::Connecting | ProbeStage::Resolving => match getsockopt(socket, SocketError) {
-                Ok(0) => return self.connected(children, id, attempt),
-                Ok(error) => return self.failed(children, id, attempt, Errno::from_raw(error)),
-                Err(error) => return self.failed(children, id, attempt, error),
-            },
+        if matches!(attempt.stage, ProbeStage::Listening) {
+            let met = attempt.judge_banner(socket);
+            return self.meet(children, id, attempt, met);
+        }
+        let error = match getsockopt(socket, SocketError) {
+            Ok(0) => return self.connected(children, id, attempt),
+            Ok(error) => Errno::from_raw(error),
+            Err(error) => error,
         };
-        self.meet(children, id, attempt, met);
-    }
-
-    fn failed(&mut self, children: &mut Children, id: u64, mut attempt: Attempt, error: Errno) {
-        attempt.note(error);
+        attempt.note_failure(error);
         self.try_next(children, id, attempt);
     }
 
     fn connected(&mut self, children: &mut Children, id: u64, mut attempt: Attempt) {
-        if attempt.banner.is_empty() {
-            self.answers.push(Met::known(attempt.node, Probe::Up));
+        if attempt.question.banner.is_empty() {
+            self.answer(attempt.question.node, AtAddress::Up);
         } else {
             attempt.stage = ProbeStage::Listening;
             self.watch(children, id, attempt, Writable::No);
@@ -395,7 +262,7 @@ impl Prober {
                 self.deadlines.push(Reverse((attempt.until, id)));
                 self.attempts.insert(id, attempt);
             }
-            Some(Err(_)) | None => self.answers.push(attempt.lost()),
+            Some(Err(_)) | None => self.answer(attempt.question.node, AtAddress::Unknown(attempt.lost())),
         }
     }
 }

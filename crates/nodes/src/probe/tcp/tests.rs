@@ -7,24 +7,34 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::time::Duration;
 
+/// Returns a resolver that knows names with two addresses.
+fn resolver(children: &mut Children) -> Resolver {
+    let mut resolver = Resolver::new(children).unwrap();
+    resolver.remember("two", &["127.0.0.2", "127.0.0.1"]);
+    resolver.remember("turned", &["127.0.0.1", "127.0.0.2"]);
+    resolver.remember("no-way", &["240.0.0.1", "127.0.0.1"]);
+    resolver
+}
+
+fn question(node: u32, (address, port, banner): (&str, u16, &str), deadline: Instant) -> Question {
+    let (address, banner) = (address.to_owned(), banner.to_owned());
+    Question { node: NodeId(node), address, port, banner, deadline }
+}
+
 /// Probes each address and returns the answers in order.
 fn probe(questions: &[(&str, u16, &str)], timeout: Duration) -> Vec<Probe> {
     let _alone = crate::ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut children = Children::new(Signals::listen().unwrap()).unwrap();
     let mut prober = Prober::new(512);
-    let mut resolver = Resolver::new(&mut children).unwrap();
-    resolver.remember("two", &["127.0.0.2", "127.0.0.1"]);
-    resolver.remember("turned", &["127.0.0.1", "127.0.0.2"]);
-    resolver.remember("no-way", &["240.0.0.1", "127.0.0.1"]);
-    prober.resolver = Some(resolver);
+    prober.resolver = Some(resolver(&mut children));
     let deadline = Instant::now() + timeout;
     let mut answers = Vec::new();
     let mut waiting = questions.iter().zip(0..).peekable();
     while answers.len() < questions.len() {
         while prober.has_room()
-            && let Some((&(address, port, banner), node)) = waiting.next()
+            && let Some((&asked, node)) = waiting.next()
         {
-            prober.begin(&mut children, Question { node: NodeId(node), address, port, banner, deadline });
+            prober.begin(&mut children, question(node, asked, deadline));
         }
         answers.extend(prober.take());
         if answers.len() == questions.len() {
@@ -116,15 +126,8 @@ fn silence_is_down_and_what_is_given_up_is_unknown() {
     let _alone = crate::ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut children = Children::new(Signals::listen().unwrap()).unwrap();
     let mut prober = Prober::new(512);
-    let mut resolver = Resolver::new(&mut children).unwrap();
-    resolver.remember("two", &["127.0.0.2", "127.0.0.1"]);
-    resolver.remember("turned", &["127.0.0.1", "127.0.0.2"]);
-    resolver.remember("no-way", &["240.0.0.1", "127.0.0.1"]);
-    prober.resolver = Some(resolver);
     let deadline = Instant::now() + Duration::from_secs(30);
-    let question =
-        Question { node: NodeId(7), address: "127.0.0.1", port: address.port(), banner: "", deadline };
-    prober.begin(&mut children, question);
+    prober.begin(&mut children, question(7, ("127.0.0.1", address.port(), ""), deadline));
     prober.end_all();
     let told = prober.take();
     assert_eq!((told[0].node, told[0].reading), (NodeId(7), Probe::Unknown));
