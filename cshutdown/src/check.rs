@@ -208,7 +208,7 @@ fn guard(
         }
         return Ok(own);
     }
-    let objections = guard::objections(&site.inventory, &own, &relays, "stop");
+    let objections = guard::objections(&site.inventory, &own, &relays, Direction::Shutdown);
     if objections.is_empty() { Ok(Vec::new()) } else { Err(fail(Status::Refused, objections.join("\n"))) }
 }
 

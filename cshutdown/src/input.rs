@@ -3,6 +3,7 @@
 use crate::args::{Args, At};
 use crate::restart;
 use orderly_exec::files::{self, Found};
+use orderly_exec::status::unmarked;
 use orderly_exec::{OrStatus, Status, clock, fail, trust};
 use orderly_nodes::config::{Cluster, SubsystemHost};
 use orderly_nodes::guard;
@@ -119,8 +120,7 @@ fn subsystems(config: Option<&Path>) -> Result<Option<(Sequence, Order)>, Unread
 fn check_programs<'n>(file: &str, programs: impl Iterator<Item = &'n str>) -> anyhow::Result<()> {
     let wrong = |program: &str| {
         let error = trust::check_program(program.as_ref()).err()?;
-        let why = format!("{error:#}");
-        Some(format!("{file}: {}", why.trim_start_matches("rejected: ")))
+        Some(format!("{file}: {}", unmarked(&error)))
     };
     let wrong: Vec<String> = programs.filter_map(wrong).collect();
     if wrong.is_empty() { Ok(()) } else { Err(fail(Status::Rejected, wrong.join("\n"))) }

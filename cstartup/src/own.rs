@@ -10,6 +10,7 @@ use orderly_nodes::site::Site;
 use orderly_nodes::targets::{Targets, fold};
 use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Order;
+use orderly_plan::select::Direction;
 use orderly_plan::survey::{Condition, Reading};
 
 /// Returns the targets that are this machine. Where none can be reset, nobody is asked for it.
@@ -50,7 +51,7 @@ pub(crate) fn objections(
     let hit = Found { nodes, unread: own.unread.clone() };
     let acted = acted(targets, conditions, reset);
     let relays = guard::relays_reset(&site.inventory, &site.order, &acted, reset);
-    guard::objections(&site.inventory, &hit, &relays, "reset")
+    guard::objections(&site.inventory, &hit, &relays, Direction::Startup)
 }
 
 /// Refuses to reset this machine, and nodes the run still needs.

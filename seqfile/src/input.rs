@@ -5,6 +5,7 @@ use orderly_exec::files::Found;
 use orderly_exec::here::Here;
 use orderly_exec::inventory::InventoryKeys;
 use orderly_exec::reporter::Reporter;
+use orderly_exec::status::unmarked;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
 use orderly_plan::inventory::{self, Format, Inventory, Outside, Shared};
@@ -60,8 +61,7 @@ impl<'r> Input<'r> {
     fn keys(&self) -> anyhow::Result<InventoryKeys> {
         InventoryKeys::of_this_machine().or_else(|error| {
             if self.named.is_none() || self.format.is_none() {
-                let why = format!("{error:#}");
-                let why = why.trim_start_matches("rejected: ");
+                let why = unmarked(&error);
                 let hint = "to do without it, name the inventory and its format: -i FILE --from FORMAT";
                 return Err(fail(Status::Rejected, format!("{why}\n  hint: {hint}")));
             }

@@ -83,6 +83,12 @@ pub fn mark(error: anyhow::Error, status: Status) -> anyhow::Error {
     error.context(status)
 }
 
+/// Returns what an error says without the word of its status, which is said once.
+pub fn unmarked(error: &anyhow::Error) -> String {
+    let marks = usize::from(error.downcast_ref::<Status>().is_some());
+    error.chain().skip(marks).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// Returns an error with `status` and this message.
 pub fn fail(status: Status, message: impl fmt::Display) -> anyhow::Error {
     mark(anyhow::anyhow!("{message}"), status)

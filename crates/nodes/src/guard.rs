@@ -7,6 +7,7 @@ use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Order;
 use orderly_plan::inventory::Inventory;
 use orderly_plan::nodeset;
+use orderly_plan::select::Direction;
 use std::collections::BTreeMap;
 
 /// Attributes of the inventory that name the nodes through which a node is reached or powered.
@@ -157,9 +158,13 @@ fn named(inventory: &Inventory, node: NodeId, attribute: &str) -> Vec<NodeId> {
     }
 }
 
-/// Returns why a run is refused, all reasons at once; nothing when it may go on. `verb` is what would be
-/// done: `stop`, `reset`.
-pub fn objections(inventory: &Inventory, own: &Found, relays: &[Relay], verb: &str) -> Vec<String> {
+/// Returns why a run is refused, all reasons at once; nothing when it may go on. A shutdown would stop them, a
+/// start reset them.
+pub fn objections(inventory: &Inventory, own: &Found, relays: &[Relay], direction: Direction) -> Vec<String> {
+    let (act, acted, state) = match direction {
+        Direction::Startup => ("reset", "is reset", "not be up yet"),
+        Direction::Shutdown => ("stop", "goes down", "still be up"),
+    };
     let mut lines = Vec::new();
     for &node in &own.nodes {
         let name = inventory.name(node);
@@ -176,14 +181,12 @@ pub fn objections(inventory: &Inventory, own: &Found, relays: &[Relay], verb: &s
                 )
             }
         };
-        lines.push(format!("{name} {is}; exclude it (-x {name}), or use --even-self to {verb} it last"));
+        lines.push(format!("{name} {is}; exclude it (-x {name}), or use --even-self to {act} it last"));
     }
     for relay in relays {
         let needing = nodeset::fold(relay.needed_by.iter().map(|&node| inventory.name(node)));
-        let (verb, state) =
-            if verb == "reset" { ("is reset", "not be up yet") } else { ("goes down", "still be up") };
         lines.push(format!(
-            "{} is the {} of {needing}, which may {state} when it {verb}; order them in the \
+            "{} is the {} of {needing}, which may {state} when it {acted}; order them in the \
              sequence file ({needing} before it), exclude it, or use --even-self",
             inventory.name(relay.node),
             relay.attribute.replace('_', " "),
@@ -228,7 +231,8 @@ mod tests {
         let found = relays(&inventory, &order, &all);
         assert_eq!(found, [Relay { node: NodeId(0), attribute: "gateway", needed_by: vec![NodeId(2)] }]);
         assert!(
-            objections(&inventory, &Found::default(), &found, "stop")[0].contains("gw is the gateway of b")
+            objections(&inventory, &Found::default(), &found, Direction::Shutdown)[0]
+                .contains("gw is the gateway of b")
         );
         assert!(relays(&inventory, &order, &all[1..]).is_empty(), "not a target");
     }

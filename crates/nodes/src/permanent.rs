@@ -4,7 +4,7 @@ use crate::backend::Backend;
 use crate::site::Site;
 use crate::targets::fold;
 use orderly_plan::drivers::NodeId;
-use orderly_plan::report;
+use orderly_plan::words::Words;
 use serde::Serialize;
 
 /// One of them, for programs.
@@ -13,6 +13,8 @@ pub struct PermanentFailure<'s> {
     pub node: &'s str,
     pub failure: &'static str,
     pub detail: String,
+    #[serde(skip)]
+    words: Words,
     #[serde(skip)]
     id: NodeId,
 }
@@ -25,6 +27,7 @@ pub fn among<'s>(site: &'s Site, nodes: &[NodeId], drivers: &dyn Backend) -> Vec
             node: site.name(id),
             failure: failure.kind.word(),
             detail: failure.detail(),
+            words: failure.words(),
             id,
         })
     };
@@ -33,18 +36,15 @@ pub fn among<'s>(site: &'s Site, nodes: &[NodeId], drivers: &dyn Backend) -> Vec
 
 /// Returns what people are told, those of whom the same is to be said in one line.
 pub fn lines(site: &Site, failures: &[PermanentFailure<'_>]) -> Vec<String> {
-    let keys = report::comparable(failures.iter().map(|one| (one.detail.as_str(), one.node)));
-    let mut rows: Vec<(&String, Vec<&PermanentFailure<'_>>)> = Vec::new();
-    for (key, one) in keys.iter().zip(failures) {
-        match rows.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, row)) => row.push(one),
-            None => rows.push((key, vec![one])),
+    let mut rows: Vec<(&Words, Vec<NodeId>)> = Vec::new();
+    for one in failures {
+        match rows.iter_mut().find(|(words, _)| **words == one.words) {
+            Some((_, nodes)) => nodes.push(one.id),
+            None => rows.push((&one.words, vec![one.id])),
         }
     }
-    let line = |(key, row): &(&String, Vec<&PermanentFailure<'_>>)| {
-        let nodes: Vec<NodeId> = row.iter().map(|one| one.id).collect();
-        let said = report::of_all(key, row.iter().map(|one| one.detail.as_str()));
-        format!("{}: cannot succeed as configured: {said}", fold(site, &nodes))
+    let line = |(words, nodes): &(&Words, Vec<NodeId>)| {
+        format!("{}: cannot succeed as configured: {}", fold(site, nodes), words.of_count(nodes.len()))
     };
     rows.iter().map(line).collect()
 }

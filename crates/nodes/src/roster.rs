@@ -6,6 +6,7 @@
 use orderly_plan::diagnostic::Place;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::inventory::{Inventory, Node};
+use orderly_plan::words::Words;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a member is.
@@ -29,6 +30,13 @@ pub struct Member {
     pub bmc: Option<String>,
     /// What the inventory says of it beside all this, of that what commands ask for; texts and numbers only.
     pub attributes: BTreeMap<String, String>,
+}
+
+impl Member {
+    /// Returns what is said of this one, in which its name and addresses are told apart from what is said of all.
+    pub(crate) fn words(&self, said: impl Into<String>) -> Words {
+        Words::of_node(said, &[&self.name, &self.address, self.bmc.as_deref().unwrap_or_default()])
+    }
 }
 
 /// All members, by [`NodeId`].

@@ -8,8 +8,9 @@ use orderly_plan::drivers::{Drivers, Event, NodeId, Probe, RemoteCommand, Task, 
 use orderly_plan::duration;
 use orderly_plan::notice::{Happening, Notice};
 use orderly_plan::outcome::{NodeEnding, Outcome, Reason};
-use orderly_plan::report::{self, Naming};
+use orderly_plan::report::Naming;
 use orderly_plan::run::Run;
+use orderly_plan::words::Words;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -280,70 +281,68 @@ struct NoticeLine {
 /// Returns the lines of notices that came together, in order, those to whose nodes the same happened
 /// in one. What happened to a node is never said before what happened to it earlier.
 fn folded<'n>(notices: &[Notice], name: &Naming<'n>) -> Vec<NoticeLine> {
-    // Each with the numbers of its notices.
-    let mut lines: Vec<(Weight, String, Vec<usize>)> = Vec::new();
-    let mut alike: HashMap<(Weight, String), usize> = HashMap::new();
+    let mut lines: Vec<((Weight, Words), Vec<NodeId>)> = Vec::new();
+    let mut alike: HashMap<(Weight, Words), usize> = HashMap::new();
     let mut last: HashMap<NodeId, usize> = HashMap::new();
-    let clauses: Vec<(Weight, String)> = notices.iter().map(|notice| clause(&notice.what, name)).collect();
-    let said = clauses.iter().zip(notices).map(|((_, clause), notice)| (clause.as_str(), name(notice.node)));
-    let keys = report::comparable(said);
-    for (number, ((notice, (weight, _)), clause)) in notices.iter().zip(&clauses).zip(keys).enumerate() {
+    for notice in notices {
         let earliest = last.get(&notice.node).map_or(0, |at| at + 1);
-        let key = (*weight, clause);
+        let key = clause(&notice.what, name);
         let at = match alike.get(&key) {
             Some(&at) if at >= earliest => at,
             Some(_) | None => {
-                lines.push((*weight, key.1.clone(), Vec::new()));
+                lines.push((key.clone(), Vec::new()));
                 alike.insert(key, lines.len() - 1);
                 lines.len() - 1
             }
         };
-        lines[at].2.push(number);
+        lines[at].1.push(notice.node);
         last.insert(notice.node, at);
     }
-    let text = |key: &str, numbers: &[usize]| {
-        let nodes: Vec<NodeId> = numbers.iter().map(|&number| notices[number].node).collect();
-        let said = report::of_all(key, numbers.iter().map(|&number| clauses[number].1.as_str()));
-        format!("{}: {said}", fold(&nodes, name))
+    let line = |((weight, said), nodes): ((Weight, Words), Vec<NodeId>)| NoticeLine {
+        weight,
+        text: format!("{}: {}", fold(&nodes, name), said.of_count(nodes.len())),
     };
-    lines
-        .iter()
-        .map(|(weight, key, numbers)| NoticeLine { weight: *weight, text: text(key, numbers) })
-        .collect()
+    lines.into_iter().map(line).collect()
 }
 
-fn clause<'n>(what: &Happening, name: &Naming<'n>) -> (Weight, String) {
+/// Returns what people read of it, equal where it is the same for several nodes.
+fn clause<'n>(what: &Happening, name: &Naming<'n>) -> (Weight, Words) {
     match what {
-        Happening::Began(task) => (Weight::Event, task_clause(*task).to_owned()),
+        Happening::Began(task) => (Weight::Event, task_clause(*task).into()),
         Happening::WaitedFor(limit) => {
             let limit = duration::show(*limit);
-            (Weight::Event, format!("not up; it may be booting, and is waited for up to {limit}"))
+            (Weight::Event, format!("not up; it may be booting, and is waited for up to {limit}").into())
         }
         Happening::Retried(failure, pause) => {
-            let pause = duration::show(*pause);
-            (Weight::Event, format!("{}; tried again in {pause}", failure.detail()))
+            let again = format!("; tried again in {}", duration::show(*pause));
+            (Weight::Event, failure.words().then(again))
         }
         Happening::Missed(task, failure) => {
-            (Weight::Failure, format!("{} did not succeed: {}", task_clause(*task), failure.detail()))
+            let what = format!("{} did not succeed: ", task_clause(*task));
+            (Weight::Failure, Words::from(what).then(failure.words()))
         }
         Happening::LetGo(wanted, limit) => {
             let limit = duration::show(*limit);
             let wanted = if *wanted == Probe::Down { "down" } else { "up" };
-            (Weight::Failure, format!("not {wanted} after {limit}, and what waits for it goes on (-W)"))
+            (
+                Weight::Failure,
+                format!("not {wanted} after {limit}, and what waits for it goes on (-W)").into(),
+            )
         }
         Happening::Over(outcome) => over(outcome, name),
     }
 }
 
-fn over<'n>(outcome: &Outcome, name: &Naming<'n>) -> (Weight, String) {
+fn over<'n>(outcome: &Outcome, name: &Naming<'n>) -> (Weight, Words) {
+    let words = Words::from(outcome.to_string());
     match (outcome, outcome.held_by()) {
         // Each failure holds many: they are named once, folded, at the end.
-        (_, Some(by)) => (Weight::Event, format!("not begun, held by {}", fold(by, name))),
-        (Outcome::AlreadyUp | Outcome::AlreadyDown, _) => (Weight::Detail, outcome.to_string()),
-        _ if outcome.is_well() => (Weight::Event, outcome.to_string()),
-        _ => match outcome.detail() {
-            Some(detail) => (Weight::Failure, format!("{outcome}: {detail}")),
-            None => (Weight::Failure, outcome.to_string()),
+        (_, Some(by)) => (Weight::Event, format!("not begun, held by {}", fold(by, name)).into()),
+        (Outcome::AlreadyUp | Outcome::AlreadyDown, _) => (Weight::Detail, words),
+        _ if outcome.is_well() => (Weight::Event, words),
+        _ => match outcome.reason() {
+            Some(reason) => (Weight::Failure, words.then(": ").then(reason.words().clone())),
+            None => (Weight::Failure, words),
         },
     }
 }
@@ -413,13 +412,17 @@ mod tests {
     #[test]
     fn the_own_name_of_a_node_in_what_was_run_keeps_no_lines_apart() {
         let failed = |name: &str| {
-            let detail = format!("power on {name}: no");
-            Happening::Retried(Failure::own(FailureKind::Failed, detail), Duration::from_secs(1))
+            let cause = Words::of_node(format!("power on {name}: no"), &[name]);
+            Happening::Retried(Failure::own(FailureKind::Failed, cause), Duration::from_secs(1))
         };
         assert_eq!(said(&[(0, failed("n01"))]), ["n01: power on n01: no; tried again in 1.0s"]);
         let both = said(&[(0, failed("n01")), (2, failed("n03"))]);
         assert_eq!(both, ["n[01,03]: power on n01: no; tried again in 1.0s (the others alike)"]);
-        let call = said(&[(0, failed("n01 n03")), (2, failed("n01 n03"))]);
+        let of_both = || {
+            let failure = Failure::own(FailureKind::Failed, "power on n01 n03: no");
+            Happening::Retried(failure, Duration::from_secs(1))
+        };
+        let call = said(&[(0, of_both()), (2, of_both())]);
         assert_eq!(call, ["n[01,03]: power on n01 n03: no; tried again in 1.0s"]);
     }
 }

@@ -9,7 +9,6 @@ use crate::driver::DriverKind;
 use crate::roster::Member;
 use crate::wiring::Wiring;
 use complaints::Complaints;
-pub(crate) use complaints::without_own;
 use orderly_exec::children::{ChildId, Children};
 use orderly_exec::job::{Ended, Job};
 use orderly_plan::drivers::{Abilities, Event, Failure, FailureKind, NodeId, Probe, Task};
@@ -176,5 +175,5 @@ pub(crate) fn told_to_end() -> Failure {
 
 /// Returns the failure of a call that was ended because everything was: its time was not up.
 pub(crate) fn interrupted(failure: Failure, ended: &Ended) -> Failure {
-    Failure { kind: FailureKind::Ended, cause: ended.clause_of("interrupted"), ..failure }
+    Failure { kind: FailureKind::Ended, cause: ended.clause_of("interrupted").into(), ..failure }
 }

@@ -9,6 +9,7 @@ use crate::places;
 use crate::roster::{MemberKind, Roster};
 use orderly_exec::files::{self, Found};
 use orderly_exec::here::Here;
+use orderly_exec::status::unmarked;
 use orderly_exec::{OrStatus, Status, fail, trust};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
 use orderly_plan::drivers::NodeId;
@@ -142,12 +143,6 @@ fn both<A, B>(first: anyhow::Result<A>, second: anyhow::Result<B>) -> anyhow::Re
             Err(fail(Status::Rejected, format!("{}\n{}", unmarked(&first), unmarked(&second))))
         }
     }
-}
-
-/// Returns an error without the word of its status, which is said once.
-fn unmarked(error: &anyhow::Error) -> String {
-    let marks = usize::from(error.downcast_ref::<Status>().is_some());
-    error.chain().skip(marks).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Checks that nobody else can change what says what is run; standard input is of whoever runs this.

@@ -5,6 +5,7 @@ use crate::places;
 use crate::probe::ProbeBy;
 use crate::roster::{Member, MemberKind, Roster};
 use orderly_exec::files;
+use orderly_exec::status::unmarked;
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use orderly_plan::drivers::{Abilities, NodeId};
 use orderly_plan::inventory::Inventory;
@@ -85,9 +86,7 @@ pub(crate) fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, D
     let mut wiring = Wiring { profile_of, profiles, roster };
     for profile in &wiring.profiles {
         if let Some(Err(error)) = profile.power.driver.password_file().map(files::check_only_owner_reads) {
-            let why = format!("{error:#}");
-            let why = why.trim_start_matches("rejected: ");
-            let clause = format!("power.password_file: {why}");
+            let clause = format!("power.password_file: {}", unmarked(&error));
             let hint = "its first line is the password, and only its owner may read it (mode 0600)";
             wrong.push(Diagnostic::about(&cluster.file, clause).hint(hint));
         }

@@ -3,6 +3,7 @@
 //! Invariant: a failure is of the program that told it. What ssh says is no word of a power controller, and nothing
 //! is decided by what a person reads (`what_ssh_says_is_not_told_as_the_power_controllers`).
 
+use crate::words::Words;
 use std::fmt;
 use std::time::Duration;
 
@@ -119,20 +120,20 @@ pub struct Failure {
     /// What it is called, where its words are known: `the controller is busy`.
     pub name: Option<&'static str>,
     /// What was run, as one would type it; empty where nothing was.
-    pub call: String,
+    pub call: Words,
     /// One line, what came of it in the cause's own words.
-    pub cause: String,
+    pub cause: Words,
 }
 
 impl Failure {
     /// Returns a failure that no program told.
-    pub fn own(kind: FailureKind, cause: impl Into<String>) -> Self {
-        Self { kind, teller: Teller::Run, name: None, call: String::new(), cause: cause.into() }
+    pub fn own(kind: FailureKind, cause: impl Into<Words>) -> Self {
+        Self::told(Teller::Run, kind, cause)
     }
 
-    /// Returns a failure of a program that was called.
-    pub fn of_call(teller: Teller, kind: FailureKind, call: String, cause: impl Into<String>) -> Self {
-        Self { kind, teller, name: None, call, cause: cause.into() }
+    /// Returns a failure in a program's words.
+    pub fn told(teller: Teller, kind: FailureKind, cause: impl Into<Words>) -> Self {
+        Self { kind, teller, name: None, call: Words::default(), cause: cause.into() }
     }
 
     /// Returns the same failure under what it is called.
@@ -142,15 +143,21 @@ impl Failure {
     }
 
     /// Returns it as a person reads it, in one line.
+    pub fn words(&self) -> Words {
+        let parts = [Words::from(self.name.unwrap_or_default()), self.call.clone(), self.cause.clone()];
+        let mut parts = parts.into_iter().filter(|part| !part.is_empty());
+        let first = parts.next().unwrap_or_default();
+        parts.fold(first, |words, part| words.then(": ").then(part))
+    }
+
+    /// Returns the same as a text.
     pub fn detail(&self) -> String {
-        self.to_string()
+        self.words().to_string()
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = [self.name.unwrap_or_default(), &self.call, &self.cause];
-        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        f.write_str(&parts.join(": "))
+        self.words().fmt(f)
     }
 }

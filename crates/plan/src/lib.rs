@@ -37,3 +37,4 @@ pub mod survey;
 pub mod threshold;
 mod throttle;
 pub mod timers;
+pub mod words;

@@ -2,6 +2,7 @@
 
 use crate::drivers::NodeId;
 use crate::failure::{Failure, FailureKind, Teller};
+use crate::words::Words;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,21 +35,22 @@ pub enum Outcome {
     Skipped,
 }
 
-/// A reason in words. Those that say the same of several nodes are told in one line: the same means by what
-/// holds for them all, and not by which call ran just then.
+/// A reason in words. Nodes whose reasons have the same class are told in one line: what holds for them all counts,
+/// and not which call ran just then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
-    words: String,
-    /// How much of the words has to be the same.
-    class: usize,
+    class: Words,
+    /// The class, and what is also known of this one node.
+    words: Words,
     /// Whose words they are, where it is one program's failure.
     teller: Option<Teller>,
 }
 
 impl Reason {
     /// Returns a reason with what is also known of this one node.
-    pub fn with_aside(class: &str, aside: &str) -> Self {
-        Self { words: format!("{class}{aside}"), class: class.len(), teller: None }
+    pub fn with_aside(class: impl Into<Words>, aside: &str) -> Self {
+        let class = class.into();
+        Self { words: class.clone().then(aside), class, teller: None }
     }
 
     /// Returns whose words they are, where it is one program's failure.
@@ -56,25 +58,25 @@ impl Reason {
         self.teller
     }
 
-    pub fn words(&self) -> &str {
+    pub fn words(&self) -> &Words {
         &self.words
     }
 
     /// Returns what nodes that failed alike have in common.
-    pub fn class(&self) -> &str {
-        self.words.get(..self.class).unwrap_or(&self.words)
+    pub fn class(&self) -> &Words {
+        &self.class
     }
 }
 
-impl From<String> for Reason {
-    fn from(words: String) -> Self {
-        Self { class: words.len(), words, teller: None }
+impl<T: Into<Words>> From<T> for Reason {
+    fn from(words: T) -> Self {
+        Self::with_aside(words, "")
     }
 }
 
 impl From<Failure> for Reason {
     fn from(failure: Failure) -> Self {
-        Self { teller: Some(failure.teller), ..Self::from(failure.detail()) }
+        Self { teller: Some(failure.teller), ..Self::from(failure.words()) }
     }
 }
 
@@ -136,7 +138,7 @@ impl Outcome {
 
     /// Returns the reason in words, where there is one.
     pub fn detail(&self) -> Option<&str> {
-        self.reason().map(Reason::words)
+        self.reason().map(|reason| &**reason.words())
     }
 
     /// Returns the reason, where there is one.

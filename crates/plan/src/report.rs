@@ -5,6 +5,7 @@ use crate::duration;
 use crate::graph::Order;
 use crate::nodeset;
 use crate::outcome::{NodeEnding, Outcome, Reason};
+use crate::words::{ALIKE, Words};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -24,12 +25,11 @@ pub struct Row {
 
 /// Returns the endings folded by reason: what went well first, then what did not.
 pub fn rows<'n>(endings: &[NodeEnding], name: &Naming<'n>) -> Vec<Row> {
-    let mut folded: BTreeMap<(u8, String, String), Vec<&NodeEnding>> = BTreeMap::new();
-    let classes = endings.iter().map(|ending| ending.outcome.reason().map_or("", Reason::class));
-    let classes = comparable(classes.zip(endings.iter().map(|ending| name(ending.node))));
+    let mut folded: BTreeMap<(u8, String, Option<&Words>), Vec<&NodeEnding>> = BTreeMap::new();
     let holders = Holders::new(endings, name);
-    for (ending, class) in endings.iter().zip(classes) {
+    for ending in endings {
         let (rank, head) = key(ending, &holders);
+        let class = ending.outcome.reason().map(Reason::class);
         folded.entry((rank, head, class)).or_default().push(ending);
     }
     folded.into_iter().map(|((_, head, _), ended)| row(&head, &ended, name)).collect()
@@ -70,54 +70,6 @@ impl<'e> Holders<'e> {
     fn of(&self, ending: &NodeEnding) -> Option<&str> {
         self.0.get(ending.outcome.held_by()?).map(String::as_str)
     }
-}
-
-/// Stands for a node's own name in what is compared. It is never shown, and no driver can say it: a NUL
-/// cannot be in an argument, and is escaped in an answer.
-const OWN: char = '\0';
-
-/// What folded nodes are said to share when the words shown are those of the first one.
-pub const ALIKE: &str = " (the others alike)";
-
-/// Returns keys of what was said of nodes (text and name of each): those of whom the same was said have
-/// the same key. A text often holds the node's own name (the command that was run), which would keep them
-/// apart, so a key has none. What was run for several at once names them all, and stays as it is. Keys are
-/// for comparing and never shown: people read a text as it was said.
-pub fn comparable<'t>(said: impl Iterator<Item = (&'t str, &'t str)> + Clone) -> Vec<String> {
-    let mut count: HashMap<&str, usize> = HashMap::new();
-    for (text, _) in said.clone() {
-        *count.entry(text).or_default() += 1;
-    }
-    said.map(|(text, name)| if count[text] > 1 { text.to_owned() } else { without_name(text, name) })
-        .collect()
-}
-
-/// Returns a text without a node's name, so that what was said of many nodes can be compared.
-/// A name that only happens to be in another word (`n1` in `n17`) stays.
-pub fn without_name(text: &str, name: &str) -> String {
-    let mut kept = String::new();
-    let mut rest = text;
-    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
-    while let Some(at) = rest.find(name).filter(|_| !name.is_empty()) {
-        let (before, from) = rest.split_at(at);
-        let after = &from[name.len()..];
-        let inside = is_part(before.chars().last().or(kept.chars().last())) || is_part(after.chars().next());
-        kept.push_str(before);
-        if inside {
-            kept.push_str(name);
-        } else {
-            kept.push(OWN);
-        }
-        rest = after;
-    }
-    kept + rest
-}
-
-/// Returns what was said of nodes with this key: the words of the first, and whether the others' differ.
-pub fn of_all<'t>(key: &str, mut said: impl Iterator<Item = &'t str>) -> String {
-    let first = said.next().unwrap_or_default();
-    let alike = if key.contains(OWN) && said.next().is_some() { ALIKE } else { "" };
-    format!("{first}{alike}")
 }
 
 fn row<'n>(head: &str, ended: &[&NodeEnding], name: &Naming<'n>) -> Row {
@@ -303,7 +255,7 @@ mod tests {
 
     #[test]
     fn endings_are_folded_by_reason() {
-        let failed = |node: &str| Outcome::Failed(format!("power on {node}: no").into());
+        let failed = |node| Outcome::Failed(Words::of_node(format!("power on {node}: no"), &[node]).into());
         let endings = [
             ending(0, Outcome::Up, Some(0), Some(20)),
             ending(1, Outcome::Up, Some(0), Some(30)),
@@ -354,11 +306,6 @@ mod tests {
             endings[1].outcome.detail(),
             Some("power unknown for 10s; the controller does not answer")
         );
-    }
-
-    #[test]
-    fn a_name_inside_another_is_not_taken_for_it() {
-        assert_eq!(without_name("n1: held by n17, not n1", "n1"), "\0: held by n17, not \0");
     }
 
     /// `user NODEADMIN rejected` was told as `user n01ADMIN rejected`.

@@ -1,6 +1,7 @@
 //! The programs that a configuration names: each must be there, and nobody else may write it.
 
 use super::Profile;
+use orderly_exec::status::unmarked;
 use orderly_exec::trust;
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,9 +29,7 @@ pub(crate) fn check<'p>(
     let files = leads.iter().map(|path| ("shell.topology", trust::check_only_owner_changes(path)));
     for (key, checked) in programs.chain(files) {
         if let Err(error) = checked {
-            let why = format!("{error:#}");
-            let why = why.trim_start_matches("rejected: ");
-            wrong.push(Diagnostic::about(file, format!("{key}: {why}")));
+            wrong.push(Diagnostic::about(file, format!("{key}: {}", unmarked(&error))));
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{PowerDriver, wanted, without_effect};
 use crate::agenda::Agenda;
 use crate::config::Cluster;
 use crate::driver::{Begun, Driver, DriverKind};
-use crate::runtime::{NAMES, Runtime, interrupted, told_to_end, without_own};
+use crate::runtime::{NAMES, Runtime, interrupted, told_to_end};
 use crate::shell;
 use crate::template::Reach;
 use crate::wiring::Wiring;
@@ -175,7 +175,7 @@ impl PowerCalls {
         if self.told_uncallable.insert(why.clone()) {
             let said = format!("the power program cannot be called: {why}");
             match nodes {
-                [_] => runtime.complaints.complain(without_own(&said, runtime.member(first)), said, first),
+                [_] => runtime.complaints.complain(runtime.member(first).words(said), first),
                 _ => runtime.complaints.warn(said),
             }
         }
@@ -209,7 +209,7 @@ impl PowerCalls {
             nodes.into_iter().for_each(|node| runtime.answer(Event::answer(task, node, Ok(()))));
             return;
         }
-        let mut failure = shell::plain_failure(Teller::Power, &call.argv, ended);
+        let mut failure = told(runtime, &nodes, &call.argv, ended);
         if call.told && failure.kind == FailureKind::TimedOut {
             failure = interrupted(failure, ended);
         } else if let Some((kind, words)) = power_driver(runtime, first).classify(ended) {
@@ -245,13 +245,13 @@ impl PowerCalls {
             if kind.met_nobody() && wanted(task).is_some() {
                 silent.entry(detail).or_default().push(node);
             } else {
-                let failure = Failure::of_call(Teller::Power, kind, String::new(), detail);
+                let failure = Failure::told(Teller::Power, kind, runtime.member(node).words(detail));
                 runtime.answer(Event::answer(task, node, Err(failure)));
             }
             false
         });
         for (detail, nodes) in silent {
-            let failure = Failure::of_call(Teller::Power, FailureKind::Unreachable, String::new(), detail);
+            let failure = Failure::told(Teller::Power, FailureKind::Unreachable, detail);
             self.confirm(runtime, Confirmation { task, failure, until: Instant::now() }, nodes);
         }
         nodes
@@ -261,7 +261,7 @@ impl PowerCalls {
     fn status_ended(&mut self, runtime: &mut Runtime, nodes: &[NodeId], call: PowerCall, ended: &Ended) {
         let powers = powers(runtime, nodes, ended);
         if !call.told {
-            let failed = shell::plain_failure(Teller::Power, &call.argv, ended);
+            let failed = told(runtime, nodes, &call.argv, ended);
             self.unknowns.take_status(runtime, &powers, &failed, ended);
         }
         self.heed_answers_of_silent(runtime, &powers);
@@ -401,6 +401,12 @@ impl Driver for PowerCalls {
 }
 
 /// Returns the task of the power driver that a task is.
+/// Returns why a call did not succeed; what was asked of one node is said of that one.
+fn told(runtime: &Runtime, nodes: &[NodeId], argv: &[OsString], ended: &Ended) -> Failure {
+    let one = if let &[node] = nodes { Some(runtime.member(node)) } else { None };
+    shell::plain_failure(Teller::Power, argv, ended, one)
+}
+
 fn power_task(task: Task) -> Task {
     if task == Task::Probe { Task::ReadPower } else { task }
 }

@@ -3,10 +3,10 @@
 use super::calls::{PowerCalls, power_driver};
 use super::ipmi::SILENT;
 use crate::roster::Member;
-use crate::runtime::{Runtime, without_own};
+use crate::runtime::Runtime;
 use orderly_exec::job::{Ended, shorten};
 use orderly_plan::drivers::{Failure, FailureKind, NodeId, Power, Teller};
-use orderly_plan::report;
+use orderly_plan::words::{Words, mentions};
 use std::collections::{HashMap, HashSet};
 
 /// What is known of statuses that tell neither on nor off.
@@ -44,38 +44,27 @@ impl Unknowns {
             if driver.is_answer(member, ended) {
                 self.understood.insert(profile);
             }
-            let cause = if ended.succeeded() {
+            let mut why = failed.clone().named(kind, words);
+            if ended.succeeded() {
                 let names = powers.iter().map(|(node, _)| runtime.member(*node).name.as_str());
                 let stray = stray_line.get_or_insert_with(|| stray(&ended.text(), names));
-                not_understood(member, &driver.expected(member), stray.as_deref(), ended)
-            } else {
-                failed.cause.clone()
-            };
-            let why = Failure { cause, ..failed.clone() }.named(kind, words);
-            let said = format!("power unknown: {why}");
-            // Where each node has a call or a line of its own, its name would keep the same words apart. A call for
-            // several names them all, and is the same for all.
-            let key = match powers {
-                [_] => without_own(&said, member),
-                _ if ended.succeeded() => {
-                    let cause = without_own(&why.cause, member);
-                    format!("power unknown: {}", Failure { cause, ..why.clone() })
-                }
-                _ => said.clone(),
-            };
+                let heard = not_understood(member, &driver.expected(member), stray.as_deref(), ended);
+                why.cause = member.words(heard);
+            }
+            let said = Words::from("power unknown: ").then(why.words());
             if self.remember(node, why) {
-                runtime.complaints.complain(key, said, node);
+                runtime.complaints.complain(said, node);
             }
         }
     }
 
     /// Says, once a node, that its controller takes no pings.
     pub(super) fn take_silence(&mut self, runtime: &mut Runtime, node: NodeId) {
-        let why = Failure::of_call(Teller::Power, FailureKind::Unreachable, String::new(), String::new());
+        let why = Failure::told(Teller::Power, FailureKind::Unreachable, "");
         if self.remember(node, why.named(FailureKind::Unreachable, SILENT)) {
             let said =
                 format!("power unknown: {SILENT} pings (RMCP); is it powered, and is its address right?");
-            runtime.complaints.complain(said.clone(), said, node);
+            runtime.complaints.complain(said.into(), node);
         }
     }
 
@@ -104,10 +93,10 @@ impl PowerCalls {
         for &node in nodes {
             let Some(listing) = power_driver(runtime, node).listing() else { continue };
             let (kind, missing) = (FailureKind::Misconfigured, listing.missing);
-            let failure = Failure::of_call(Teller::Power, kind, String::new(), missing);
+            let failure = Failure::told(Teller::Power, kind, missing);
             if self.unknowns.remember(node, failure.clone()) {
                 let said = format!("power unknown: {missing} ({} lists the nodes that are)", listing.shown);
-                runtime.complaints.complain(said.clone(), said, node);
+                runtime.complaints.complain(said.into(), node);
             }
             failures.push((node, failure));
         }
@@ -129,13 +118,9 @@ impl PowerCalls {
     }
 }
 
-fn has(line: &str, name: &str) -> bool {
-    report::without_name(line, name) != line
-}
-
 /// Returns the first line that names none of these nodes: what is said of another says nothing of this one.
 fn stray<'n>(text: &str, names: impl Iterator<Item = &'n str> + Clone) -> Option<String> {
-    let is_stray = |line: &&str| !line.is_empty() && !names.clone().any(|name| has(line, name));
+    let is_stray = |line: &&str| !line.is_empty() && !names.clone().any(|name| mentions(line, name));
     text.lines().map(str::trim).find(is_stray).map(str::to_owned)
 }
 
@@ -144,7 +129,7 @@ fn stray<'n>(text: &str, names: impl Iterator<Item = &'n str> + Clone) -> Option
 fn not_understood(node: &Member, expected: &str, stray: Option<&str>, ended: &Ended) -> String {
     let name = &node.name;
     let text = ended.text();
-    let mut own = text.lines().filter(|line| has(line, name)).map(str::trim);
+    let mut own = text.lines().filter(|line| mentions(line, name)).map(str::trim);
     let first = own.next();
     let other = own.find(|line| Some(*line) != first);
     let heard = first.or(stray);

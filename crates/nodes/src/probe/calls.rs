@@ -6,11 +6,12 @@ use super::debounce::{Debounced, Debouncer};
 use super::tcp::{Met, Prober, Question};
 use crate::agenda::Agenda;
 use crate::driver::{Begun, Driver, DriverKind};
-use crate::runtime::{ProbeReading, Runtime, without_own};
+use crate::runtime::{ProbeReading, Runtime};
 use crate::shell;
 use orderly_exec::children::ChildId;
 use orderly_exec::job::{Ended, Ending, Job};
 use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId, Probe, Task, Teller};
+use orderly_plan::words::Words;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::time::Instant;
@@ -84,9 +85,7 @@ impl ProbeCalls {
     pub(crate) fn complain(&mut self, runtime: &mut Runtime) {
         for (&node, why) in &self.unknown {
             if self.told.insert(node) {
-                let said = format!("probe unknown: {}", why.detail());
-                let key = without_own(&said, runtime.member(node));
-                runtime.complaints.complain(key, said, node);
+                runtime.complaints.complain(Words::from("probe unknown: ").then(why.words()), node);
             }
         }
     }
@@ -94,8 +93,8 @@ impl ProbeCalls {
     /// Takes what connections met.
     fn take_met(&mut self, runtime: &mut Runtime) {
         for Met { node, reading, said } in self.prober.take() {
-            let why =
-                said.map(|said| Failure::of_call(Teller::Probe, FailureKind::Failed, String::new(), said));
+            let said = said.map(|said| runtime.member(node).words(said));
+            let why = said.map(|said| Failure::told(Teller::Probe, FailureKind::Failed, said));
             runtime.read_probe(node, reading, why, false);
         }
     }
@@ -150,7 +149,8 @@ impl Driver for ProbeCalls {
             | Ending::Unkillable
             | Ending::NotStarted => Probe::Unknown,
         };
-        let why = shell::plain_failure(Teller::Probe, &call.argv, &ended);
+        let node = Some(runtime.member(call.node));
+        let why = shell::plain_failure(Teller::Probe, &call.argv, &ended, node);
         runtime.read_probe(call.node, reading, Some(why), call.told);
     }
 

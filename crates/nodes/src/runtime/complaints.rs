@@ -4,7 +4,7 @@
 use crate::roster::{Member, Roster};
 use crate::template::fold;
 use orderly_plan::drivers::NodeId;
-use orderly_plan::report;
+use orderly_plan::words::Words;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ const TOGETHER: Duration = Duration::from_millis(300);
 /// What people are still to be told.
 #[derive(Debug, Default)]
 pub(crate) struct Complaints {
-    /// By what is to be said: the words for the first, and the nodes.
-    of_nodes: BTreeMap<String, (String, Vec<NodeId>)>,
+    /// By what is to be said, in the words for the first, the nodes.
+    of_nodes: BTreeMap<Words, Vec<NodeId>>,
     due: Option<Instant>,
     plain: Vec<String>,
 }
@@ -26,10 +26,10 @@ impl Complaints {
         self.plain.push(line);
     }
 
-    /// Has something told of a node; those with the same key share a line.
-    pub(crate) fn complain(&mut self, key: String, said: String, node: NodeId) {
+    /// Has something told of a node; those of whom the same is said share a line.
+    pub(crate) fn complain(&mut self, said: Words, node: NodeId) {
         self.due.get_or_insert_with(|| Instant::now() + TOGETHER);
-        self.of_nodes.entry(key).or_insert_with(|| (said, Vec::new())).1.push(node);
+        self.of_nodes.entry(said).or_default().push(node);
     }
 
     /// Returns when people are to be told.
@@ -47,53 +47,51 @@ impl Complaints {
         let mut lines = std::mem::take(&mut self.plain);
         if self.due.is_some_and(|due| due <= Instant::now()) {
             self.due = None;
-            lines.extend(std::mem::take(&mut self.of_nodes).into_iter().map(|(key, (said, nodes))| {
+            lines.extend(std::mem::take(&mut self.of_nodes).into_iter().map(|(said, nodes)| {
                 let members: Vec<&Member> = nodes.iter().map(|&node| roster.member(node)).collect();
-                line(&key, &said, &members)
+                format!("{}: {}", fold(&members), said.of_count(members.len()))
             }));
         }
         lines
     }
 }
 
-/// Returns what people read of nodes that told nothing, in the words that were said of the first.
-fn line(key: &str, said: &str, nodes: &[&Member]) -> String {
-    let said = report::of_all(key, nodes.iter().map(|_| said));
-    format!("{}: {said}", fold(nodes))
-}
-
-/// Returns what was run for one node without its name, and without the address of its controller.
-pub(crate) fn without_own(detail: &str, node: &Member) -> String {
-    let detail = match &node.bmc {
-        Some(bmc) => report::without_name(detail, bmc),
-        None => detail.to_owned(),
-    };
-    report::without_name(&report::without_name(&detail, &node.address), &node.name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::tests::member;
+    use orderly_plan::inventory::{Inventory, Node};
+    use std::collections::BTreeSet;
 
-    /// Each controller has its own address, and thirty with a wrong password were thirty lines.
-    #[test]
-    fn the_address_of_its_controller_keeps_no_complaint_apart() {
-        let node = |name: &str, number, bmc: &str| Member { bmc: Some(bmc.into()), ..member(name, number) };
-        let (one, two) = (node("n1", 1, "10.1.0.1"), node("n2", 2, "10.1.0.2"));
-        let whole = "power unknown: ipmitool -H 10.1.0.1 status: no";
-        let said = without_own(whole, &one);
-        assert_eq!(said, without_own("power unknown: ipmitool -H 10.1.0.2 status: no", &two));
-        assert_eq!(line(&said, whole, &[&one]), "n1: power unknown: ipmitool -H 10.1.0.1 status: no");
+    fn told(names: &[&str], said: impl Fn(&Member) -> Words) -> Vec<String> {
+        let node = |&name: &&str| Node { name: name.to_owned(), ..Node::default() };
+        let mut roster = Roster::of(&Inventory::new(names.iter().map(node).collect()), &BTreeSet::new());
+        let mut complaints = Complaints::default();
+        for at in 0..names.len() {
+            let id = NodeId(u32::try_from(at).unwrap());
+            roster.set_bmc(id, format!("10.1.0.{at}"));
+            complaints.complain(said(roster.member(id)), id);
+        }
+        complaints.hurry();
+        complaints.take(&roster)
     }
 
-    /// Sixteen nodes of one controller that hung were sixteen lines, alike but for a name.
+    /// Each controller has its own address, and thirty with a wrong password were thirty lines; so were sixteen nodes
+    /// of one controller that hung, alike but for a name.
     #[test]
     fn the_same_complaint_of_many_nodes_is_one_line() {
-        let (one, two) = (member("n1", 1), member("n2", 2));
-        let said = "power unknown: powerman -x -q n1: exit status 211";
-        let key = without_own(said, &one);
-        assert_eq!(line(&key, said, &[&one]), format!("n1: {said}"));
-        assert_eq!(line(&key, said, &[&one, &two]), format!("n[1-2]: {said} (the others alike)"));
+        let by_address =
+            |node: &Member| node.words(format!("ipmitool -H {} status: no", node.bmc.as_deref().unwrap()));
+        let by_name = |node: &Member| node.words(format!("powerman -x -q {}: exit status 211", node.name));
+        assert_eq!(told(&["n1"], by_address), ["n1: ipmitool -H 10.1.0.0 status: no"]);
+        assert_eq!(
+            told(&["n1", "n2"], by_address),
+            ["n[1-2]: ipmitool -H 10.1.0.0 status: no (the others alike)"]
+        );
+        assert_eq!(
+            told(&["n1", "n2"], by_name),
+            ["n[1-2]: powerman -x -q n1: exit status 211 (the others alike)"]
+        );
+        let by_both = |_: &Member| Words::from("powerman -x -q n[1-2]: exit status 211");
+        assert_eq!(told(&["n1", "n2"], by_both), ["n[1-2]: powerman -x -q n[1-2]: exit status 211"]);
     }
 }

@@ -11,6 +11,7 @@ use crate::agenda::Agenda;
 use crate::boot;
 use crate::command::CommandId;
 use crate::driver::DriverKind;
+use crate::roster::Member;
 use crate::runtime::{NAMES, Runtime, interrupted, told_to_end};
 use orderly_exec::children::{ChildEvent, ChildId, ChildOutput};
 use orderly_exec::job::{Ended, Ending, Job};
@@ -314,17 +315,18 @@ impl Batch {
         for (at, verdict) in verdicts {
             let Some(&member) = self.members.get(at) else { continue };
             let (before, after) = &self.shown;
-            let shown = format!("{before} {} {after}", runtime.member(member.node).name);
+            let node = runtime.member(member.node);
+            let shown = format!("{before} {} {after}", node.name);
             if self.work == Work::Task(Task::Probe) {
-                let why = Failure { teller: Teller::Probe, ..failure_on_one(&shown, &verdict) };
+                let why = Failure { teller: Teller::Probe, ..failure_on_one(&shown, &verdict, node) };
                 runtime.read_probe(member.node, probe_reading(&verdict), Some(why), self.told);
                 continue;
             }
             let failure = if verdict.lost || verdict.ended.ending == Ending::TimedOut {
-                let failure = failure_on_one(&shown, &verdict);
+                let failure = failure_on_one(&shown, &verdict, node);
                 Some(if self.told { interrupted(failure, &verdict.ended) } else { failure })
             } else {
-                self.work.failure(&shown, &verdict)
+                self.work.failure(&shown, &verdict, node)
             };
             answer(runtime, &self.work, member, failure.map_or(Ok(verdict.ended), Err));
         }
@@ -333,11 +335,11 @@ impl Batch {
 
 impl Work {
     /// Returns why a command that ran to its end did not do what it is for.
-    fn failure(&self, shown: &str, verdict: &NodeVerdict) -> Option<Failure> {
+    fn failure(&self, shown: &str, verdict: &NodeVerdict, node: &Member) -> Option<Failure> {
         match self {
             // The caller looks at the status itself.
             Self::Command(_) => None,
-            Self::Task(_) if !verdict.ended.succeeded() => Some(failure_on_one(shown, verdict)),
+            Self::Task(_) if !verdict.ended.succeeded() => Some(failure_on_one(shown, verdict, node)),
             Self::Task(Task::Run(remote)) => unsaid(*remote, &verdict.ended),
             Self::Task(_) => None,
         }

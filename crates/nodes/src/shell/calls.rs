@@ -10,6 +10,7 @@ use crate::boot;
 use crate::command::{Command, CommandId, RunsOn};
 use crate::driver::{Begun, Driver, DriverKind};
 use crate::probe::ProbeBy;
+use crate::roster::Member;
 use crate::runtime::{Runtime, interrupted};
 use orderly_exec::children::{ChildId, ChildOutput};
 use orderly_exec::job::{Ended, Ending, Job};
@@ -156,8 +157,11 @@ impl ShellCall {
                 runtime.answer(Event::BootId(node, id));
             }
             ShellPurpose::Run(node, remote) => {
-                let failure =
-                    if ended.succeeded() { unsaid(remote, &ended) } else { Some(self.failure(&ended)) };
+                let failure = if ended.succeeded() {
+                    unsaid(remote, &ended)
+                } else {
+                    Some(self.failure(&ended, runtime.member(node)))
+                };
                 runtime.answer(Event::answer(Task::Run(remote), node, failure.map_or(Ok(()), Err)));
             }
             ShellPurpose::Probe(node) => {
@@ -172,27 +176,30 @@ impl ShellCall {
                     | Ending::Unkillable
                     | Ending::NotStarted => Probe::Unknown,
                 };
-                let why = Failure { teller: Teller::Probe, ..failure(&self.argv, &ended) };
+                let why =
+                    Failure { teller: Teller::Probe, ..failure(&self.argv, &ended, runtime.member(node)) };
                 runtime.read_probe(node, reading, Some(why), self.told);
             }
             ShellPurpose::Command(id, on) => {
-                let result = self.why_not_its_own(on, &ended).map_or(Ok(ended), Err);
+                let result = self.why_not_its_own(runtime, on, &ended).map_or(Ok(ended), Err);
                 runtime.answers.commands.push((id, result));
             }
         }
     }
 
     /// Returns why a command on a node failed.
-    fn failure(&self, ended: &Ended) -> Failure {
-        let failure = failure(&self.argv, ended);
+    fn failure(&self, ended: &Ended, node: &Member) -> Failure {
+        let failure = failure(&self.argv, ended, node);
         if self.told && failure.kind == FailureKind::TimedOut { interrupted(failure, ended) } else { failure }
     }
 
     /// Returns why the end of a command is not its own: it did not run, or was lost on the way.
-    fn why_not_its_own(&self, on: RunsOn, ended: &Ended) -> Option<Failure> {
+    fn why_not_its_own(&self, runtime: &Runtime, on: RunsOn, ended: &Ended) -> Option<Failure> {
         let on_node = matches!(on, RunsOn::Node(_));
-        let failure =
-            if on_node { failure(&self.argv, ended) } else { plain_failure(Teller::Run, &self.argv, ended) };
+        let failure = match on {
+            RunsOn::Node(node) => failure(&self.argv, ended, runtime.member(node)),
+            RunsOn::Control => plain_failure(Teller::Run, &self.argv, ended, None),
+        };
         match ended.ending {
             Ending::Exited(_) if on_node && is_lost(ended) => Some(failure),
             Ending::Exited(_) | Ending::Killed(_) => None,

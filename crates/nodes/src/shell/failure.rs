@@ -2,6 +2,7 @@
 
 use super::output_parser::NodeVerdict;
 use super::wrapper::{self, LOST};
+use crate::roster::Member;
 use orderly_exec::job::{Ended, Ending, show};
 use orderly_plan::drivers::{Failure, FailureKind, Teller};
 use std::ffi::OsString;
@@ -58,8 +59,8 @@ fn why_lost(ended: &Ended) -> FailureKind {
 }
 
 /// Returns why a command on a node did not succeed.
-pub(crate) fn failure(argv: &[OsString], ended: &Ended) -> Failure {
-    let mut failure = plain_failure(Teller::Shell, argv, ended);
+pub(crate) fn failure(argv: &[OsString], ended: &Ended, node: &Member) -> Failure {
+    let mut failure = plain_failure(Teller::Shell, argv, ended, Some(node));
     if is_lost(ended) {
         failure.kind = why_lost(ended);
     } else if wrapper::is_self(ended) {
@@ -73,7 +74,7 @@ pub(crate) fn failure(argv: &[OsString], ended: &Ended) -> Failure {
 
 /// Returns why a command for many nodes did not succeed on one of them; `shown` is how it would be
 /// typed for that one.
-pub(crate) fn failure_on_one(shown: &str, verdict: &NodeVerdict) -> Failure {
+pub(crate) fn failure_on_one(shown: &str, verdict: &NodeVerdict, node: &Member) -> Failure {
     let kind = match verdict.ended.ending {
         Ending::TimedOut | Ending::Unkillable => FailureKind::TimedOut,
         Ending::NotStarted => FailureKind::NotStarted,
@@ -83,17 +84,24 @@ pub(crate) fn failure_on_one(shown: &str, verdict: &NodeVerdict) -> Failure {
         Ending::Exited(126 | 127) => FailureKind::NotStarted,
         Ending::Exited(_) | Ending::Killed(_) => why_lost(&verdict.ended),
     };
-    Failure::of_call(Teller::Shell, kind, shorten(shown), verdict.ended.clause())
+    let call = node.words(shorten(shown));
+    Failure { call, ..Failure::told(Teller::Shell, kind, node.words(verdict.ended.clause())) }
 }
 
-/// Returns why a command of ours did not succeed.
-pub(crate) fn plain_failure(teller: Teller, argv: &[OsString], ended: &Ended) -> Failure {
+/// Returns why a command of ours did not succeed, which was for this one node, or for several or none.
+pub(crate) fn plain_failure(
+    teller: Teller,
+    argv: &[OsString],
+    ended: &Ended,
+    node: Option<&Member>,
+) -> Failure {
     let kind = match ended.ending {
         Ending::Exited(_) | Ending::Killed(_) => FailureKind::Failed,
         Ending::TimedOut | Ending::Unkillable => FailureKind::TimedOut,
         Ending::NotStarted => FailureKind::NotStarted,
     };
-    Failure::of_call(teller, kind, shorten(&show(argv)), ended.clause())
+    let words = |said: String| node.map_or_else(|| said.clone().into(), |node| node.words(&said));
+    Failure { call: words(shorten(&show(argv))), ..Failure::told(teller, kind, words(ended.clause())) }
 }
 
 fn shorten(line: &str) -> String {
@@ -106,6 +114,7 @@ fn shorten(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::template::tests::member;
     use std::time::Duration;
 
     #[test]
@@ -124,7 +133,7 @@ mod tests {
             (255, "Host key verification failed.", FailureKind::Authentication),
             (1, "Permission denied (publickey).", FailureKind::Failed),
         ] {
-            let failure = failure(&["ssh".into(), "n1".into()], &ended(code, words));
+            let failure = failure(&["ssh".into(), "n1".into()], &ended(code, words), &member("n1", 1));
             assert_eq!(failure.kind, kind, "{words}");
             assert!(failure.detail().starts_with("ssh n1: exit status"), "{}", failure.detail());
         }

@@ -81,5 +81,5 @@ impl RemoteCommands {
 /// Returns why a remote command that ended well did not do what it is for.
 pub(super) fn unsaid(remote: RemoteCommand, ended: &Ended) -> Option<Failure> {
     let is_unsaid = remote == RemoteCommand::EndUsers && !users::ran(&ended.text());
-    is_unsaid.then(|| Failure::of_call(Teller::Shell, FailureKind::Failed, String::new(), UNSAID))
+    is_unsaid.then(|| Failure::told(Teller::Shell, FailureKind::Failed, UNSAID))
 }

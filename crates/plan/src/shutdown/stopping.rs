@@ -451,7 +451,7 @@ impl Stopping {
         let kind = if blind { FailureKind::Unreachable } else { FailureKind::TimedOut };
         let seen = self.reading().shown();
         let last = self.last.as_ref().map_or_else(String::new, |last| format!("; {}", last.detail()));
-        let reason = Reason::with_aside(&format!("{state} after {limit} ({seen})"), &last);
+        let reason = Reason::with_aside(format!("{state} after {limit} ({seen})"), &last);
         if forcible && self.is_to_be_forced() {
             return self.force(Failure::own(kind, reason.words().to_owned()));
         }

@@ -208,7 +208,7 @@ impl Starting {
         }
         if asks && self.reading.condition() == Condition::Unknown && !self.acts.any {
             let why = why.map_or_else(String::new, |why| format!("; {why}"));
-            return Outcome::Unreachable(Reason::with_aside(&format!("{shown} for {limit}"), &why));
+            return Outcome::Unreachable(Reason::with_aside(format!("{shown} for {limit}"), &why));
         }
         if self.reset.must_go_down {
             let clause = format!("the reset was accepted and had no effect for {limit}; {shown}");

@@ -18,15 +18,21 @@ pub(super) enum AtAddress {
 impl AtAddress {
     /// Returns what a failed connect tells; `to` is what was connected to.
     pub(super) fn of_failure(error: Errno, to: &str) -> Self {
-        let said = || format!("connect to {to}: {}", error.desc());
-        match error {
+        if matches!(
+            error,
             Errno::ECONNREFUSED
-            | Errno::ETIMEDOUT
-            | Errno::EHOSTUNREACH
-            | Errno::EHOSTDOWN
-            | Errno::ECONNRESET => Self::Down,
-            Errno::ENETUNREACH | Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT => Self::NoWay(said()),
-            _ => Self::Unknown(said()),
+                | Errno::ETIMEDOUT
+                | Errno::EHOSTUNREACH
+                | Errno::EHOSTDOWN
+                | Errno::ECONNRESET
+        ) {
+            return Self::Down;
+        }
+        let said = format!("connect to {to}: {}", error.desc());
+        if matches!(error, Errno::ENETUNREACH | Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT) {
+            Self::NoWay(said)
+        } else {
+            Self::Unknown(said)
         }
     }
 }
