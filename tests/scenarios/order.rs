@@ -398,3 +398,51 @@ fn the_time_a_run_took_is_counted_from_the_first_question() {
     assert_said(&ended, &["; asking how the nodes stand took "]);
     assert!(ended.records().last().unwrap()["seconds"].as_f64().unwrap() >= 1.2);
 }
+
+/// Gives n01 and n04 a power strip each, and returns the cluster and whether n04 began before n01, which never comes
+/// up, was over.
+fn begins_beside(strips: [&str; 2], extra: &str) -> bool {
+    let bed = cluster(&format!("[limits]\n{extra}\n"));
+    let mut inventory = bed.read("etc/inventory.json");
+    for (node, strip) in ["n01", "n04"].iter().zip(strips) {
+        let name = format!(r#""name": "{node}""#);
+        inventory = inventory.replace(&name, &format!(r#"{name}, "strip": "{strip}""#));
+    }
+    bed.config("inventory.json", inventory);
+    mark(&bed, "dead", "n01");
+    let records = cstartup(&bed, &["--json", "--timeout", "3s", "n01", "n04"], 1).records();
+    let at = |node: &str, event: &str| {
+        let is = |record: &&serde_json::Value| record["node"] == node && record["event"] == event;
+        records.iter().position(|record| is(&record)).unwrap_or_else(|| panic!("{node} {event}"))
+    };
+    at("n04", "began") < at("n01", "over")
+}
+
+#[test]
+fn nodes_of_one_power_strip_boot_one_after_the_other_and_others_beside_them() {
+    let limit = "booting = 1\nbooting_per = \"strip\"";
+    assert!(!begins_beside(["a", "a"], limit));
+    assert!(begins_beside(["a", "b"], limit));
+    assert!(!begins_beside(["a", "b"], "booting = 1"));
+    assert!(begins_beside(["a", "a"], ""));
+}
+
+/// A limit for an attribute that no node has held for nothing, in silence.
+#[test]
+fn a_limit_for_the_values_of_an_attribute_that_no_node_has_is_rejected() {
+    for (limit, key) in [
+        ("booting = 1\nbooting_per = \"numbers\"", "limits.booting_per"),
+        ("per = \"numbers\"\nmax = 1", "limits.per"),
+    ] {
+        let bed = cluster(&format!("[limits]\n{limit}\n"));
+        let inventory =
+            bed.read("etc/inventory.json").replace(r#""name": "n04""#, r#""name": "n04", "numbr": 4"#);
+        bed.config("inventory.json", inventory);
+        let said = cstartup(&bed, &["-k", "n04"], 3).stderr;
+        assert!(said.contains(&format!("{key}: no node of")), "{said}");
+        assert!(said.contains("did you mean \"numbr\"?"), "{said}");
+    }
+    let bed = cluster("[limits]\nbooting_per = \"strip\"\n");
+    let said = cstartup(&bed, &["-k", "n04"], 3).stderr;
+    assert!(said.contains("limits.booting_per needs limits.booting"), "{said}");
+}

@@ -84,6 +84,8 @@ pub struct Limits {
     pub fanout: usize,
     /// Nodes between power-on and up at once; none is no limit.
     pub booting: Option<usize>,
+    /// The attribute for each value of which that limit is; of all nodes together without it.
+    pub booting_per: Option<String>,
     /// Time between two power-ons.
     pub stagger: Duration,
     /// The inventory attribute that names a node's power controller.

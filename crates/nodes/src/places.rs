@@ -24,6 +24,7 @@ pub fn attributes(cluster: &Cluster) -> BTreeSet<String> {
 /// Rejected (3), all at once.
 pub fn check(site: &Site, targets: &[NodeId]) -> anyhow::Result<()> {
     let mut wrong = unknown(site);
+    wrong.0.extend(unknown_limits(site).0);
     if wrong.is_empty() {
         wrong = unfilled(site, targets);
     }
@@ -53,6 +54,20 @@ fn unknown(site: &Site) -> Diagnostics {
         let blanks = format!("braces that are meant as they stand have blanks within them: {{ {name} }}");
         let diagnostic = Diagnostic::about(&site.cluster.file, clause).suggest(name, words.iter().copied());
         wrong.push(if diagnostic.hint.is_some() { diagnostic } else { diagnostic.hint(blanks) });
+    }
+    wrong
+}
+
+/// Says of attributes for whose values there is a limit that no node has them: it would hold for nothing.
+fn unknown_limits(site: &Site) -> Diagnostics {
+    let limits = &site.cluster.limits;
+    let known: BTreeSet<&str> =
+        site.inventory.nodes().iter().flat_map(|node| node.attributes.keys().map(String::as_str)).collect();
+    let mut wrong = Diagnostics::default();
+    for (key, name) in [("limits.per", &limits.per), ("limits.booting_per", &limits.booting_per)] {
+        let Some(name) = name.as_deref().filter(|name| !known.contains(name)) else { continue };
+        let clause = format!("{key}: no node of {} has an attribute \"{name}\"", site.inventory.file());
+        wrong.push(Diagnostic::about(&site.cluster.file, clause).suggest(name, known.iter().copied()));
     }
     wrong
 }

@@ -35,6 +35,6 @@ pub mod step;
 pub mod suggest;
 pub mod survey;
 pub mod threshold;
-mod throttle;
+pub mod throttle;
 pub mod timers;
 pub mod words;

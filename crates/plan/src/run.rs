@@ -272,14 +272,11 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
         let rest = self.desk.queues.keys().copied().filter(|task| !C::FIRST.contains(task));
         let tasks: Vec<Task> = C::FIRST.iter().copied().chain(rest).collect();
         for task in tasks {
-            let room = self.desk.throttle.room(task, now);
-            let Some(queue) = self.desk.queues.get_mut(&task) else { continue };
-            if queue.is_empty() || room == 0 {
+            let Some(queue) = self.desk.queues.get_mut(&task).filter(|queue| !queue.is_empty()) else {
                 continue;
-            }
-            for node in drivers.begin_at_most(room, task, queue) {
+            };
+            for node in self.desk.throttle.begin(drivers, task, queue, now) {
                 self.counts.outstanding += 1;
-                self.desk.throttle.begun(task, node, now);
                 self.visit((drivers, now), node, |course, moment| course.begun(task, moment));
             }
         }

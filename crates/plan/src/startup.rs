@@ -18,7 +18,7 @@ use crate::drivers::{BootId, NodeId};
 use crate::graph::Order;
 use crate::run::NodeRun;
 use crate::survey::{Condition, Reading};
-use crate::throttle::Throttle;
+use crate::throttle::{Booting, Throttle};
 pub use starting::Starting;
 use std::time::Duration;
 
@@ -59,8 +59,8 @@ pub struct StartOptions {
     pub limits: Vec<StartLimits>,
     /// Least time between two power-ons.
     pub stagger: Duration,
-    /// Most nodes between power-on and up; `None` is no limit.
-    pub booting: Option<usize>,
+    /// Most nodes between power-on and up.
+    pub booting: Booting,
     /// Running targets that are reset (`-z`, `-Z`), sorted.
     pub reset: Vec<NodeId>,
     /// By node: how long it is expected to take, in milliseconds, for the longest path. May be empty.

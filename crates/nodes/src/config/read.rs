@@ -247,8 +247,14 @@ fn read_subsystem(root: &Table<'_>) -> Subsystem {
 }
 
 fn read_limits(root: &Table<'_>) -> Limits {
-    let mut limits =
-        Limits { fanout: 64, booting: None, stagger: Duration::ZERO, per: None, max: usize::MAX };
+    let mut limits = Limits {
+        fanout: 64,
+        booting: None,
+        booting_per: None,
+        stagger: Duration::ZERO,
+        per: None,
+        max: usize::MAX,
+    };
     let Some(table) = root.table("limits") else { return limits };
     let count =
         |key: &'static str| table.number(key).map(|number| usize::try_from(number).unwrap_or(usize::MAX));
@@ -260,6 +266,13 @@ fn read_limits(root: &Table<'_>) -> Limits {
         }
     }
     limits.booting = count("booting").filter(|&booting| booting > 0);
+    limits.booting_per = table.text("booting_per");
+    if limits.booting_per.is_some() && limits.booting.is_none() {
+        table.reject(
+            "booting_per",
+            "limits.booting_per needs limits.booting: how many nodes with an equal value may boot at once",
+        );
+    }
     limits.stagger = table.duration("stagger").unwrap_or_default();
     limits.per = table.text("per");
     if limits.per.is_some() != table.has("max") {

@@ -4,6 +4,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "an imagined world names only what it does differently")]
 
 mod enough;
+mod judges;
 mod single;
 
 use super::*;
@@ -14,6 +15,7 @@ use crate::graph::GroupId;
 use crate::notice::{Happening, Notice};
 use crate::outcome::{NodeEnding, Outcome};
 use crate::run::Run;
+use judges::{judge, keeps_the_limit, spares_itself};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::collections::{BTreeMap, BTreeSet};
@@ -273,6 +275,8 @@ struct Case {
     fanout: usize,
     controllers: u32,
     booting: Option<usize>,
+    /// By node: the limit of those that boot is of each class.
+    class_of: Vec<u32>,
     reset_stuck: bool,
     own: Option<u32>,
     stagger: u64,
@@ -324,12 +328,25 @@ fn case() -> impl Strategy<Value = Case> {
             ],
             any::<bool>(),
             prop::option::of(0..COUNT),
+            prop_oneof![Just(Vec::new()), prop::collection::vec(0u32..3, COUNT as usize)],
         ),
     )
         .prop_map(
             |(
                 (groups, edges, natures, boots),
-                (able, fanout, controllers, booting, stagger, late, interrupt, reset, reset_stuck, own),
+                (
+                    able,
+                    fanout,
+                    controllers,
+                    booting,
+                    stagger,
+                    late,
+                    interrupt,
+                    reset,
+                    reset_stuck,
+                    own,
+                    class_of,
+                ),
             )| {
                 let count = u32::try_from(groups.len()).unwrap();
                 let edges = edges.into_iter().filter(|&(a, b)| a < b && b < count).collect();
@@ -342,6 +359,7 @@ fn case() -> impl Strategy<Value = Case> {
                     fanout,
                     controllers,
                     booting,
+                    class_of,
                     stagger,
                     late,
                     interrupt,
@@ -371,7 +389,7 @@ fn run(case: &Case, order: &Order) -> (World, Vec<Reading>, Vec<Notice>, Vec<Nod
     let options = StartOptions {
         limits: vec![limits; COUNT as usize],
         stagger: Duration::from_secs(case.stagger),
-        booting: case.booting,
+        booting: Booting { limit: case.booting, class_of: case.class_of.clone() },
         reset: targets.iter().copied().filter(|node| is_reset(case, &readings, *node)).collect(),
         own_boot: case.own.map(|_| OWN),
         ..StartOptions::default()
@@ -393,46 +411,6 @@ fn order_of(case: &Case) -> Order {
     Order::new(COUNT as usize, &groups, &edges)
 }
 
-/// Objects to the first deed on a node that came before all that leads the node was up or let go.
-fn judge(
-    before: &[BTreeSet<u32>],
-    world: &World,
-    notices: &[Notice],
-    endings: &[NodeEnding],
-) -> Result<(), String> {
-    for (&(at, node, task), were_up) in world.deeds.iter().zip(&world.were_up) {
-        for &leader in &before[node.index()] {
-            let leader = &endings[leader as usize];
-            let over = leader.ended.is_some_and(|end| end <= at) && leader.outcome.is_well();
-            let let_go = notices.iter().any(|notice| {
-                notice.node == leader.node && notice.at <= at && matches!(notice.what, Happening::LetGo(..))
-            });
-            // A probe that tells the truth leaves no room for a leader believed up.
-            let is_believed = over && world.able.probes && !were_up[leader.node.index()];
-            if is_believed && !let_go {
-                return Err(format!("{node:?} {task:?} at {at:?}, and {leader:?} is not up"));
-            }
-            if !over && !let_go {
-                return Err(format!("{node:?} {task:?} at {at:?} before {leader:?}"));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Objects to a reset of the node that is the machine of the run, which was up and said so.
-fn spares_itself(case: &Case, world: &World, readings: &[Reading]) -> Result<(), String> {
-    let Some(own) = case.own.map(NodeId) else { return Ok(()) };
-    if !case.able.probes || readings[own.index()].condition() != Condition::Up {
-        return Ok(());
-    }
-    let is_off = |task: Task| matches!(task, Task::Reset | Task::PowerOff);
-    match world.deeds.iter().find(|&&(_, node, task)| node == own && is_off(task)) {
-        Some((at, _, task)) => Err(format!("{task:?} of the run's own machine at {at:?}")),
-        None => Ok(()),
-    }
-}
-
 proptest! {
     // Orders with a cycle are rejected, and the 10,000 of `make soak` meet more than the usual 1,024.
     #![proptest_config(ProptestConfig { max_global_rejects: 100_000, ..ProptestConfig::default() })]
@@ -448,6 +426,7 @@ proptest! {
 
         prop_assert_eq!(judge(&before, &world, &notices, &endings), Ok(()));
         prop_assert_eq!(spares_itself(&case, &world, &readings), Ok(()));
+        prop_assert_eq!(keeps_the_limit(&case, &world, &endings), Ok(()));
         for &(_, node, task) in &world.deeds {
             prop_assert!(world.natures[node.index()] != Nature::Silent || blind, "unknown was acted on");
             if task == Task::Reset || task == Task::PowerOff {
@@ -553,6 +532,7 @@ fn the_oracle_objects_to_a_run_that_resets_its_own_machine() {
         fanout: usize::MAX,
         controllers: COUNT,
         booting: None,
+        class_of: Vec::new(),
         stagger: 0,
         late: None,
         interrupt: None,

@@ -166,6 +166,7 @@ fn one_of_three_is_dead() -> Case {
         fanout: usize::MAX,
         controllers: COUNT,
         booting: None,
+        class_of: Vec::new(),
         stagger: 0,
         late: None,
         interrupt: None,

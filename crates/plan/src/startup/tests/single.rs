@@ -12,6 +12,7 @@ fn alone(nature: Nature, able: Abilities) -> (World, Vec<NodeEnding>) {
         fanout: usize::MAX,
         controllers: COUNT,
         booting: None,
+        class_of: Vec::new(),
         stagger: 0,
         late: None,
         interrupt: None,
@@ -208,6 +209,10 @@ fn begun_at_once(natures: &[Nature], options: StartOptions) -> Vec<u32> {
     world.deeds.iter().map(|deed| deed.1.0).collect()
 }
 
+fn at_most(limit: usize) -> Booting {
+    Booting { limit: Some(limit), ..Booting::default() }
+}
+
 /// Only the first so many of the queue were offered, and their controller was busy.
 #[test]
 fn a_busy_controller_at_the_head_delays_nobody_under_a_limit() {
@@ -215,8 +220,21 @@ fn a_busy_controller_at_the_head_delays_nobody_under_a_limit() {
     natures[0] = Nature::Hanging;
     let staggered = begun_at_once(&natures, StartOptions { stagger: SECOND / 2, ..StartOptions::default() });
     assert_eq!(staggered, [0, 1, 3, 5], "2 and 4 wait for the controller of 0");
-    let booting = begun_at_once(&natures, StartOptions { booting: Some(2), ..StartOptions::default() });
+    let booting = begun_at_once(&natures, StartOptions { booting: at_most(2), ..StartOptions::default() });
     assert_eq!(booting, [0, 1, 3, 5]);
+}
+
+#[test]
+fn nodes_that_boot_are_counted_by_their_class() {
+    // 0, 2 and 4 are on one controller, and 0 hangs there; 0, 1 and 2 are on one PDU.
+    let mut natures = [Nature::Dead; 6];
+    natures[0] = Nature::Hanging;
+    let booting = Booting { limit: Some(1), class_of: vec![7, 7, 7, 8, 8, 9] };
+    let begun = begun_at_once(&natures, StartOptions { booting, ..StartOptions::default() });
+    assert_eq!(begun, [0, 3, 5], "1, 2 and 4 wait for their classes");
+    let booting = Booting { limit: Some(2), class_of: vec![7, 7, 7, 8, 8, 9] };
+    let begun = begun_at_once(&natures, StartOptions { booting, ..StartOptions::default() });
+    assert_eq!(begun, [0, 1, 3, 5], "2 waits for its class, 4 for the controller of 0");
 }
 
 #[test]
@@ -227,7 +245,7 @@ fn nodes_that_are_reset_count_among_those_that_boot() {
         let mut world = World::new(&[Nature::Running; 5], &[30; 5], able, usize::MAX);
         let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Up) }; 5];
         let targets: Vec<NodeId> = (0..5).map(NodeId).collect();
-        let options = StartOptions { reset: targets.clone(), booting: Some(2), ..StartOptions::default() };
+        let options = StartOptions { reset: targets.clone(), booting: at_most(2), ..StartOptions::default() };
         let mut startup = Startup::new(&order, &targets, &readings, options);
         let mut most = 0;
         while !startup.is_over() {
