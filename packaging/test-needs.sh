@@ -9,7 +9,7 @@ losetup:mount unshare:util-linux ip:iproute2 setfacl:acl setfattr:attr cron:cron
 nodeattr:genders cluset:clustershell clush:clustershell pdsh:pdsh python3:python3 ansible-inventory:ansible-core
 powermand:powerman ipmi_sim:openipmi ipmitool:ipmitool ipmipower:freeipmi-tools
   mkfs.xfs:xfsprogs systemd-analyze:systemd systemd-nspawn:systemd-container setcap:libcap2-bin chattr:e2fsprogs flock:util-linux mkfs.btrfs:btrfs-progs dd:coreutils corosync:corosync pacemakerd:pacemaker crm_mon:pacemaker-cli-utils ocf-tester:resource-agents xmllint:libxml2-utils ping:iputils-ping arping:iputils-arping shellcheck:shellcheck faketime:faketime valgrind:valgrind
-jq:jq curl:curl
+jq:jq curl:curl openssl:openssl
 dpkg-buildpackage:dpkg-dev dh:debhelper lintian:lintian rpmbuild:rpm strip:binutils"
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -17,11 +17,36 @@ missing=
 for need in $NEEDS; do
 	command -v "${need%%:*}" >/dev/null 2>&1 || missing="$missing ${need#*:}"
 done
+# What Debian has no package of, each in an environment of its own below target/peers.
+peers() {
+	peers=${CARGO_TARGET_DIR:-target}/peers
+	if [ -x "$peers/sushy/bin/sushy-emulator" ]; then
+		return
+	fi
+	if [ ! -x /usr/bin/python3 ]; then
+		echo "test: not installed here: sushy-tools (needs python3); scenarios that use it say so"
+		return
+	fi
+	if ! /usr/bin/python3 -c 'import ensurepip' 2>/dev/null && [ "$(id -u)" -eq 0 ]; then
+		echo "test: installing: python3-venv"
+		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-venv || :
+	fi
+	echo "test: installing in $peers: sushy-tools (from PyPI)"
+	rm -rf "$peers/sushy"
+	mkdir -p "$peers"
+	if ! /usr/bin/python3 -m venv "$peers/sushy" || ! "$peers/sushy/bin/pip" install --quiet sushy-tools==2.2.0; then
+		rm -rf "$peers/sushy"
+		echo "test: could not be installed: sushy-tools; scenarios that use it say so" >&2
+	fi
+}
+
 if [ -z "$missing" ]; then
+	peers
 	exit 0
 fi
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
 	echo "test: not installed here:$missing (needs root and apt-get); scenarios that use them say so"
+	peers
 	exit 0
 fi
 
@@ -40,11 +65,13 @@ restore() { if [ "$ours" = yes ]; then rm -f "$policy"; fi; }
 trap restore EXIT
 # shellcheck disable=SC2086
 if apt-get install -y --no-install-recommends $missing; then
+	peers
 	exit 0
 fi
 # A fresh machine has no lists of packages yet.
 # shellcheck disable=SC2086
 if apt-get update && apt-get install -y --no-install-recommends $missing; then
+	peers
 	exit 0
 fi
 echo "test: could not be installed:$missing; scenarios that use them say so" >&2

@@ -34,6 +34,7 @@ use orderly_nodes::permanent;
 use orderly_nodes::run::Telling;
 use orderly_nodes::run_lock;
 use orderly_nodes::targets::fold;
+use orderly_nodes::versions;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
 use phases::Phases;
@@ -63,8 +64,9 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     let mut drivers = if args.flags.rehearse {
         rehearsal::drivers(&args, &input.site, &history)?
     } else {
-        let drivers = backend::connect(&input.site.cluster, &input.site.inventory)?;
+        let mut drivers = backend::connect(&input.site.cluster, &input.site.inventory)?;
         drivers.check_programs(&input.site.cluster, true)?;
+        versions::check(&input.site.cluster, &mut *drivers)?;
         drivers
     };
     say_simulated(&args, &*drivers, &reporter);

@@ -24,6 +24,7 @@ use orderly_nodes::simulator::Initial;
 use orderly_nodes::site::{Site, SiteRequest};
 use orderly_nodes::targets::{self, Targets, Typed};
 use orderly_nodes::up::WasUp;
+use orderly_nodes::versions;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
 use orderly_plan::nodeset;
@@ -119,8 +120,9 @@ fn drivers(
     history: &History,
 ) -> anyhow::Result<Box<dyn Backend>> {
     if !args.flags.rehearse {
-        let drivers = backend::connect(&site.cluster, &site.inventory)?;
+        let mut drivers = backend::connect(&site.cluster, &site.inventory)?;
         drivers.check_programs(&site.cluster, false)?;
+        versions::check(&site.cluster, &mut *drivers)?;
         return Ok(drivers);
     }
     let mut failing = Vec::new();

@@ -24,6 +24,13 @@ pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests lies in the workspace")
 }
 
+/// Returns where packaging/test-needs.sh installs what Debian has no package of.
+pub fn peers() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace().join("target"), PathBuf::from)
+        .join("peers")
+}
+
 /// Links the programs into a folder of their own: an installed one may hold `halt` as well.
 pub(crate) fn link_into(bin: &Path) {
     for name in PROGRAMS.iter().chain(&ALONG) {

@@ -18,6 +18,7 @@ pub mod loopfs;
 pub mod powermand;
 pub mod program;
 pub mod real;
+pub mod redfish;
 pub mod running;
 pub mod sshd;
 pub mod systemd;

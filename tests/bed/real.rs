@@ -1,5 +1,6 @@
 //! What a scenario needs of the machine. Missing it fails in CI and is said plainly elsewhere.
 
+use crate::binaries::peers;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,9 @@ pub enum Need {
     UserNamespace,
     /// A program of this name.
     Program(&'static str),
+    /// A program that is installed beside the tests, of a package that Debian has not: its environment, and its name
+    /// (packaging/test-needs.sh).
+    Peer(&'static str, &'static str),
     /// A device at this path.
     Device(&'static str),
 }
@@ -68,6 +72,7 @@ fn is_there(need: Need) -> bool {
         Need::UserNamespace => *USER.get_or_init(|| works("unshare", &["-Urm", "true"])),
         Need::Loop => *LOOP.get_or_init(|| works("losetup", &["-f"])),
         Need::Program(name) => find(name).is_some(),
+        Need::Peer(environment, name) => is_executable(&peers().join(environment).join("bin").join(name)),
         Need::Device(path) => Path::new(path).exists(),
     }
 }
@@ -86,6 +91,7 @@ fn describe(need: &Need) -> String {
         Need::MountNamespace => "private mount namespaces".to_owned(),
         Need::UserNamespace => "private user namespaces".to_owned(),
         Need::Program(name) => format!("the program {name}"),
+        Need::Peer(_, name) => format!("the program {name} (packaging/test-needs.sh installs it)"),
         Need::Device(path) => format!("the device {path}"),
     }
 }

@@ -32,6 +32,7 @@ fn no_example_is_forgotten() {
             "pdsh",
             "pdu",
             "powerman",
+            "redfish",
             "simulator",
             "ssh",
             "wol"

@@ -62,6 +62,7 @@ mod real_ipmi;
 mod real_nodesets;
 mod real_pdsh;
 mod real_powerman;
+mod real_redfish;
 mod real_shells;
 mod real_sshd;
 mod records;

@@ -4,6 +4,7 @@
 
 use bed::bmc::{self, Bmcs, PASSWORD};
 use bed::powermand::{self, Powermand};
+use bed::redfish::{self, Redfish};
 use bed::sshd::{self, Cluster};
 use bed::{Bed, Ended, real, wait_until};
 
@@ -107,6 +108,31 @@ fn ipmi(driver: &str, options: &str) {
         &cluster,
         &(example(driver, &changes) + SHUTDOWN),
         |at| serde_json::json!({"bmc": addresses["nodes"][at]["bmc"]}),
+    );
+    there_and_back(&bed, &cluster, |name| bmcs.is_on(name[1..].parse().unwrap()));
+}
+
+#[test]
+fn redfish() {
+    if !real::require(&redfish::NEEDS) || !real::require(&sshd::NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let cluster = Cluster::new(&bed, &NAMES);
+    let bmcs = Redfish::new(&bed, 2);
+    bed.tool("curl");
+    let file = bed.config("bmc-password", format!("{}\n", redfish::PASSWORD));
+    let ca = bmcs.ca();
+    let changes = [
+        ("/etc/orderly/bmc-password", file.to_str().unwrap()),
+        ("/etc/orderly/bmc-ca.pem", ca.to_str().unwrap()),
+        (REACHED, &reached(&cluster)),
+    ];
+    configure(
+        &bed,
+        &cluster,
+        &(example("redfish", &changes) + SHUTDOWN),
+        |at| serde_json::json!({"bmc": bmcs.bmc(at + 1)}),
     );
     there_and_back(&bed, &cluster, |name| bmcs.is_on(name[1..].parse().unwrap()));
 }

@@ -1,5 +1,5 @@
 //! One hanging controller among 64 delays nobody else, and is named at its own limit: powerman and
-//! the IPMI programs against real daemons, `command` against a script.
+//! the IPMI programs and Redfish against real daemons, `command` against a script.
 //!
 //! The others are tried again, as packets are lost under load; the hanging one is never acted on.
 //!
@@ -9,6 +9,7 @@
 
 use bed::bmc::{self, Bmcs, Manner, StandIn};
 use bed::powermand::{self, PLUGS, Powermand};
+use bed::redfish::{self, Redfish};
 use bed::{Bed, real, wait_longer};
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -125,6 +126,33 @@ fn through_ipmitool() {
 fn through_ipmipower() {
     // The simulated controllers know one privilege handshake of ipmipower's only.
     through_ipmi("ipmipower", r#"["-W", "opensesspriv", "--session-timeout=60000"]"#);
+}
+
+#[test]
+fn through_redfish() {
+    if !real::require(&redfish::NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let bmcs = Redfish::new(&bed, NODES);
+    bmcs.tell(HUNG, "hang");
+    bed.tool("curl");
+    bed.config("bmc-password", format!("{}\n", redfish::PASSWORD));
+    let inventory = bmcs.inventory(NODES);
+    let (name, hung) = (format!("\"n{HUNG}\""), format!("\"n{HUNG}\",\"groups\":[\"hung\"]"));
+    assert!(inventory.contains(&name));
+    bed.write("etc/inventory.json", inventory.replace(&name, &hung));
+    bed.write("cstartSeq", format!("all: n[1-{NODES}]\n"));
+    let power = format!(
+        "driver = \"redfish\"\nuser = {:?}\npassword_file = {:?}\nca_file = {:?}\n",
+        redfish::USER,
+        bed.path("etc/bmc-password"),
+        bmcs.ca()
+    );
+    others_come_up(&bed, &power, NODES - 1, || {
+        (1..=NODES).all(|number| number == HUNG || bmcs.is_on(number))
+    });
+    the_hung_is_named(&bed, &power, &format!("n{HUNG} "));
 }
 
 /// A power command whose controller of one node hangs in everything that names that node.

@@ -19,6 +19,7 @@ pub mod program;
 pub mod reporter;
 pub mod room;
 pub mod runner;
+pub mod scratch;
 pub mod settings;
 pub mod signals;
 pub mod status;

@@ -149,12 +149,36 @@ pub fn check_program(name: &OsStr) -> anyhow::Result<()> {
         None => {
             let place = if name.as_encoded_bytes().contains(&b'/') { "" } else { " in PATH" };
             let name = name.to_string_lossy();
+            let package = package(&name).map(|package| format!(" (package {package})")).unwrap_or_default();
             Err(fail(
                 Status::Rejected,
-                format!("{name}: there is no such program{place}; install it, or name another"),
+                format!("{name}: there is no such program{place}; install it{package}, or name another"),
             ))
         }
     }
+}
+
+/// In which package of Debian's a program is; others call it the same, or nearly so.
+const PACKAGES: [(&str, &str); 14] = [
+    ("clush", "clustershell"),
+    ("curl", "curl"),
+    ("ipmipower", "freeipmi-tools"),
+    ("ipmitool", "ipmitool"),
+    ("jq", "jq"),
+    ("pdsh", "pdsh"),
+    ("powerman", "powerman"),
+    ("scontrol", "slurm-client"),
+    ("sinfo", "slurm-client"),
+    ("snmpget", "snmp"),
+    ("snmpset", "snmp"),
+    ("ssh", "openssh-client"),
+    ("virsh", "libvirt-clients"),
+    ("wakeonlan", "wakeonlan"),
+];
+
+fn package(program: &str) -> Option<&'static str> {
+    let name = program.rsplit('/').next()?;
+    PACKAGES.iter().find(|(known, _)| *known == name).map(|(_, package)| *package)
 }
 
 #[cfg(test)]
@@ -257,5 +281,7 @@ mod tests {
             let said = format!("{:#}", check_program(OsStr::new(name)).unwrap_err());
             assert!(said.contains("there is no such program"), "{said}");
         }
+        let said = format!("{:#}", check_program(OsStr::new("/no/such/virsh")).unwrap_err());
+        assert!(said.contains("install it (package libvirt-clients), or name another"), "{said}");
     }
 }

@@ -11,13 +11,14 @@ mod read;
 pub use drivers::{Power, Probe, Shell};
 pub use profile::{LimitsPatch, Patch, PowerPatch, ProbePatch, Profile, ShellPatch, ShutdownPatch};
 
+use crate::power::PowerDriver;
 use crate::simulator::SimulatorSettings;
 use crate::users::EndUsers;
 use anyhow::Context;
 use orderly_exec::status::{OrStatus, Status, fail};
 use orderly_exec::{files, paths, trust};
 use orderly_plan::inventory::Format;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -191,6 +192,19 @@ impl Cluster {
         set(&mut self.profile.limits.timeout, flags.timeout.as_ref());
         set(&mut self.profile.limits.retries, flags.retries.as_ref());
         self.profile.limits.reset_stuck |= flags.reset_stuck;
+    }
+
+    /// Returns the power drivers of all nodes, as the file names them.
+    pub fn power_drivers(&self) -> impl Iterator<Item = &dyn PowerDriver> {
+        let overrides = self.group_overrides.values().chain(self.node_overrides.values());
+        let drivers = overrides.filter_map(|patch| patch.power.driver.as_ref());
+        drivers.chain([&self.profile.power.driver]).map(|driver| &**driver)
+    }
+
+    /// Returns what people are to be told at every run.
+    pub fn remarks(&self) -> Vec<String> {
+        let remarks: BTreeSet<String> = self.power_drivers().filter_map(PowerDriver::remark).collect();
+        remarks.into_iter().map(|remark| format!("warning: {}: {remark}", self.file)).collect()
     }
 
     /// Tells whether the nodes are imagined; such a run says *simulated* first and last.

@@ -72,7 +72,8 @@ pub fn resolved(site: &Site, drivers: &dyn Backend) -> Addresses {
     let mut asked = BTreeSet::new();
     for id in ids(site) {
         let profile = site.profile(id);
-        let controller = controller(site, id, &*profile.power.driver);
+        let driver = &profile.power.driver;
+        let controller = controller(site, id, &**driver).map(|place| driver.host(place));
         let is_probed = profile.shell.aliases && profile.probe.driver.port().is_some();
         let address =
             (is_reached_by_name(&profile) || is_probed).then(|| site.roster.member(id).address.as_str());
@@ -133,7 +134,8 @@ fn marks(site: &Site, id: NodeId, addresses: &Addresses) -> Vec<Mark> {
     let mut marks = Vec::new();
     let driver = &profile.power.driver;
     if let Some(place) = controller(site, id, &**driver) {
-        marks.extend(at(What::Controller, place, &driver.addressing(), addresses));
+        let (host, apart) = (driver.host(place), driver.apart(member, place));
+        marks.extend(at(What::Controller, host, &apart, addresses));
     }
     let acts = driver.templates().into_iter().filter(|(key, _)| *key != "power.status");
     marks.extend(acts.filter_map(|(_, act)| filled(What::PowerCommand, act, member)));

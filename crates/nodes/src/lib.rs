@@ -36,6 +36,7 @@ pub mod targets;
 pub mod template;
 pub mod up;
 pub mod users;
+pub mod versions;
 pub mod watch;
 mod wiring;
 

@@ -4,6 +4,7 @@
 //! lacks concerns it alone: it is unknown where it is asked.
 
 use crate::config::{Cluster, Patch, Profile};
+use crate::power::PowerDriver;
 use crate::roster::MemberKind;
 use crate::site::Site;
 use crate::targets::fold;
@@ -13,9 +14,12 @@ use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use orderly_plan::drivers::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Returns the attributes of the inventory for which some command asks.
+/// Returns the attributes of the inventory for which some command or driver asks.
 pub fn attributes(cluster: &Cluster) -> BTreeSet<String> {
-    of_cluster(cluster).iter().flat_map(|(_, template)| template.attributes()).map(str::to_owned).collect()
+    let of_commands = of_cluster(cluster);
+    let of_commands = of_commands.iter().flat_map(|(_, template)| template.attributes());
+    let of_drivers = cluster.power_drivers().flat_map(PowerDriver::attributes);
+    of_commands.chain(of_drivers).map(str::to_owned).collect()
 }
 
 /// Rejects places that no node has, and targets for which a command cannot be made.

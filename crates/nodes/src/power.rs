@@ -13,14 +13,17 @@ mod driver;
 mod ipmi;
 mod ipmipower;
 mod ipmitool;
+mod judged;
 mod lines;
 mod none;
+mod password;
 mod powerman;
+mod redfish;
 mod simulator;
 mod unknown;
 
 pub(crate) use calls::PowerCalls;
-pub use driver::{Listing, PowerDriver};
+pub use driver::{Judged, Listing, PowerDriver, ProgramVersion};
 pub use ipmi::Ipmi;
 pub use none::NoPower;
 
@@ -28,8 +31,15 @@ use driver::PowerEntry;
 use orderly_plan::drivers::{Power, Task};
 
 /// All power drivers, as they are offered when `driver` is misspelt.
-pub(crate) const DRIVERS: &[PowerEntry] =
-    &[simulator::ENTRY, powerman::ENTRY, ipmitool::ENTRY, ipmipower::ENTRY, command::ENTRY, none::ENTRY];
+pub(crate) const DRIVERS: &[PowerEntry] = &[
+    simulator::ENTRY,
+    powerman::ENTRY,
+    ipmitool::ENTRY,
+    ipmipower::ENTRY,
+    redfish::ENTRY,
+    command::ENTRY,
+    none::ENTRY,
+];
 
 /// Returns what a task that was accepted, and changed nothing, is called.
 fn without_effect(task: Task) -> String {

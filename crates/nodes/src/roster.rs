@@ -35,7 +35,10 @@ pub struct Member {
 impl Member {
     /// Returns what is said of this one, in which its name and addresses are told apart from what is said of all.
     pub(crate) fn words(&self, said: impl Into<String>) -> Words {
-        Words::of_node(said, &[&self.name, &self.address, self.bmc.as_deref().unwrap_or_default()])
+        let bmc = self.bmc.as_deref().unwrap_or_default();
+        // A URL, or a host with a port, is seldom shown as it is written.
+        let host = bmc.trim_start_matches("https://").split(['/', ':']).next().unwrap_or_default();
+        Words::of_node(said, &[&self.name, &self.address, bmc, host])
     }
 }
 

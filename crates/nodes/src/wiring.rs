@@ -97,19 +97,16 @@ pub(crate) fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, D
         let driver = Arc::clone(&wiring.profile(id).power.driver);
         let Some(attribute) = driver.attribute() else { continue };
         match node.attributes.get(attribute).and_then(|value| value.as_str()) {
-            Some(address)
-                if !address.is_empty()
-                    && !address.contains([',', ' ', '[', '\n'])
-                    && !address.starts_with('-') =>
-            {
-                let address = address.to_owned();
-                wiring.roster.set_bmc(id, address);
-            }
-            Some(address) => {
-                let clause = format!("\"{address}\" cannot be the address of a controller");
-                let hint = format!("write one name or address as \"{attribute}\" of {}", node.name);
-                wrong.push(Diagnostic::at(inventory.place(id), inventory.file(), clause).hint(hint));
-            }
+            Some(address) => match driver.unfit(wiring.roster.member(id), address) {
+                None => {
+                    let address = address.to_owned();
+                    wiring.roster.set_bmc(id, address);
+                }
+                Some(clause) => {
+                    let hint = format!("write one name or address as \"{attribute}\" of {}", node.name);
+                    wrong.push(Diagnostic::at(inventory.place(id), inventory.file(), clause).hint(hint));
+                }
+            },
             None => without.entry(attribute.to_owned()).or_default().push(node.name.as_str()),
         }
     }

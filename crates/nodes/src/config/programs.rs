@@ -2,7 +2,7 @@
 
 use super::Profile;
 use orderly_exec::status::unmarked;
-use orderly_exec::trust;
+use orderly_exec::{files, trust};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -17,16 +17,20 @@ pub(crate) fn check<'p>(
     wrong: &mut Diagnostics,
 ) {
     let mut named: BTreeMap<OsString, &'static str> = BTreeMap::new();
-    let mut leads: BTreeSet<&Path> = BTreeSet::new();
+    let mut leads: BTreeSet<(&str, &Path)> = BTreeSet::new();
     for profile in profiles {
         for (key, program) in programs(profile, runs_commands) {
             named.entry(program).or_insert(key);
         }
         // It says through which gateways commands go: whoever writes it is given them all.
-        leads.extend(profile.shell.parallel().and_then(|parallel| parallel.topology.as_deref()));
+        let topology = profile.shell.parallel().and_then(|parallel| parallel.topology.as_deref());
+        leads.extend(topology.map(|path| ("shell.topology", path)));
+        leads.extend(profile.power.driver.trusted_file());
     }
     let programs = named.iter().map(|(program, key)| (*key, trust::check_program(program)));
-    let files = leads.iter().map(|path| ("shell.topology", trust::check_only_owner_changes(path)));
+    let is_trusted =
+        |path: &Path| trust::check_only_owner_changes(path).and_then(|()| files::read(path).map(|_| ()));
+    let files = leads.iter().map(|(key, path)| (*key, is_trusted(path)));
     for (key, checked) in programs.chain(files) {
         if let Err(error) = checked {
             wrong.push(Diagnostic::about(file, format!("{key}: {}", unmarked(&error))));

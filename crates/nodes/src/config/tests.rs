@@ -114,7 +114,7 @@ fn all_errors_come_at_once_with_their_place() {
         "cluster.toml:1:1: unknown key partion",
         "did you mean \"partition\"?",
         "inventory: must be an absolute path",
-        "power.driver: \"comand\" is not one of simulator, powerman, ipmitool, ipmipower, command, none",
+        "power.driver: \"comand\" is not one of simulator, powerman, ipmitool, ipmipower, redfish, command, none",
         "did you mean \"command\"?",
         "shell.run: does not say which node",
         "probe.port: from 1 to 65535",

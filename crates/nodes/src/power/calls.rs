@@ -5,6 +5,7 @@
 use super::bmc_ping::{Admission, BmcPings};
 use super::confirm::{ConfirmTimer, Confirmation};
 use super::controllers::Controllers;
+use super::judged::Heard;
 use super::unknown::Unknowns;
 use super::{PowerDriver, wanted, without_effect};
 use crate::agenda::Agenda;
@@ -14,7 +15,7 @@ use crate::runtime::{NAMES, Runtime, interrupted, told_to_end};
 use crate::shell;
 use crate::template::Reach;
 use crate::wiring::Wiring;
-use orderly_exec::children::ChildId;
+use orderly_exec::children::{ChildId, ChildOutput};
 use orderly_exec::job::{Ended, Job};
 use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId, Power, Probe, Task, Teller};
 use orderly_plan::inventory::Inventory;
@@ -37,7 +38,7 @@ pub(super) enum CallPurpose {
 }
 
 /// A call that runs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct PowerCall {
     pub(super) purpose: CallPurpose,
     /// Those not answered for yet.
@@ -48,6 +49,15 @@ pub(super) struct PowerCall {
     argv: Vec<OsString>,
     /// It was told to end because everything was.
     pub(super) told: bool,
+    /// What was heard of it so far, where each node is judged as soon as it is heard of.
+    pub(super) heard: Option<Heard>,
+}
+
+impl CallPurpose {
+    /// Returns the task of the power driver that a call is.
+    pub(super) fn task(&self) -> Task {
+        if let Self::Act(task) = self { *task } else { Task::ReadPower }
+    }
 }
 
 /// The calls of power programs.
@@ -137,14 +147,17 @@ impl PowerCalls {
         purpose: CallPurpose,
         nodes: Vec<NodeId>,
     ) -> Result<(), Vec<NodeId>> {
-        let task = if let CallPurpose::Act(task) = purpose { task } else { Task::ReadPower };
+        let task = purpose.task();
         let Some(mut job) = self.job(runtime, task, &nodes) else { return Err(nodes) };
         if task == Task::ReadPower {
             job.keep = 64 * 1024 + nodes.len() * 512;
         }
         let (id, argv) = runtime.start(DriverKind::Power, job);
         self.controllers.occupy(&nodes);
-        if let [first, _, ..] = nodes[..] {
+        let judges = nodes.first().is_some_and(|&first| power_driver(runtime, first).judges_each());
+        if judges {
+            runtime.children.follow(id);
+        } else if let [first, _, ..] = nodes[..] {
             let at = runtime.an_interval_from_now(first);
             match purpose {
                 CallPurpose::Act(task) if wanted(task).is_some() && runtime.profile(first).reads_power() => {
@@ -159,7 +172,9 @@ impl PowerCalls {
                 }
             }
         }
-        self.calls.insert(id, PowerCall { purpose, occupies: nodes.clone(), nodes, argv, told: false });
+        let heard = judges.then(Heard::default);
+        self.calls
+            .insert(id, PowerCall { purpose, occupies: nodes.clone(), nodes, argv, told: false, heard });
         Ok(())
     }
 
@@ -258,7 +273,13 @@ impl PowerCalls {
     }
 
     /// Takes what a status call said.
-    fn status_ended(&mut self, runtime: &mut Runtime, nodes: &[NodeId], call: PowerCall, ended: &Ended) {
+    pub(super) fn status_ended(
+        &mut self,
+        runtime: &mut Runtime,
+        nodes: &[NodeId],
+        call: PowerCall,
+        ended: &Ended,
+    ) {
         let powers = powers(runtime, nodes, ended);
         if !call.told {
             let failed = told(runtime, nodes, &call.argv, ended);
@@ -284,6 +305,14 @@ impl PowerCalls {
             CallPurpose::LookAfter(other) => self.looked_after(runtime, other, &powers),
             CallPurpose::Confirm(confirmation) => self.confirmed(runtime, confirmation, powers, call.told),
         }
+    }
+
+    /// Tells whether a controller wants to be left alone for now; the task then begins when that is over.
+    fn is_left_alone(&mut self, runtime: &Runtime, task: Task, node: NodeId) -> bool {
+        let until = power_driver(runtime, node).leave_alone_until(runtime.member(node));
+        let Some(until) = until.filter(|until| *until > Instant::now()) else { return false };
+        self.timers.push(until, ConfirmTimer::BeginAgain(task, node));
+        true
     }
 
     /// Ends the look ahead when one that took no ping answers all the same.
@@ -320,6 +349,10 @@ impl PowerCalls {
 impl Driver for PowerCalls {
     fn begin(&mut self, runtime: &mut Runtime, task: Task, nodes: &mut VecDeque<NodeId>, at: usize) -> Begun {
         let node = nodes[at];
+        if self.is_left_alone(runtime, task, node) {
+            nodes.remove(at);
+            return Begun::On(vec![node]);
+        }
         let mut admission = self.pings.admission(task, node);
         if admission == Admission::Silent && self.has_room_to_try(runtime) && self.pings.is_tried_now(node) {
             admission = Admission::Ask;
@@ -349,6 +382,10 @@ impl Driver for PowerCalls {
         let Some(mut call) = self.calls.remove(&id) else { return };
         self.controllers.free(&call.occupies);
         let nodes = std::mem::take(&mut call.nodes);
+        if call.heard.is_some() {
+            self.judge_last(runtime, &call, &nodes, ended);
+            return;
+        }
         let Some(call) = self.without_unlisted(runtime, call, &nodes, &ended) else { return };
         match call.purpose {
             CallPurpose::Act(task) => self.act_ended(runtime, task, nodes, &call, &ended),
@@ -359,6 +396,10 @@ impl Driver for PowerCalls {
                 self.status_ended(runtime, &nodes, call, &ended);
             }
         }
+    }
+
+    fn heard(&mut self, _runtime: &mut Runtime, id: ChildId, said: &ChildOutput) {
+        self.hear(id, said);
     }
 
     fn ready(&mut self, runtime: &mut Runtime, watch: u64) -> bool {
@@ -372,6 +413,8 @@ impl Driver for PowerCalls {
                 ConfirmTimer::LookAfter(id) => self.look_after(runtime, id),
                 ConfirmTimer::Split(id) => self.split(runtime, id),
                 ConfirmTimer::ConfirmAgain(confirmation, nodes) => self.confirm(runtime, confirmation, nodes),
+                ConfirmTimer::Judge(id) => self.judge(runtime, id),
+                ConfirmTimer::BeginAgain(task, node) => runtime.begin_again(task, node),
             }
         }
         for (task, node) in self.pings.take_decided() {

@@ -2,7 +2,7 @@
 
 use super::calls::{CallPurpose, PowerCall, PowerCalls, power_driver};
 use super::{wanted, without_effect};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, told_to_end};
 use orderly_exec::children::ChildId;
 use orderly_exec::job::Ended;
 use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId, Power, Probe, Task};
@@ -15,6 +15,10 @@ pub(super) enum ConfirmTimer {
     LookAfter(ChildId),
     Split(ChildId),
     ConfirmAgain(Confirmation, Vec<NodeId>),
+    /// Looks at what has been heard of a call in which each node is judged by itself.
+    Judge(ChildId),
+    /// Begins a task on a node whose controller wanted to be left alone.
+    BeginAgain(Task, NodeId),
 }
 
 /// What is confirmed of nodes of a power call that is over, whose power does not read as wanted yet.
@@ -80,9 +84,34 @@ impl PowerCalls {
     /// Asks what became of the nodes of a call that is over.
     pub(super) fn confirm(&mut self, runtime: &mut Runtime, confirmation: Confirmation, nodes: Vec<NodeId>) {
         let task = confirmation.task;
+        let nodes = self.without_those_left_alone(runtime, &confirmation, nodes);
+        if nodes.is_empty() {
+            return;
+        }
         if let Err(nodes) = self.call(runtime, CallPurpose::Confirm(confirmation), nodes) {
             runtime.fail_all(task, nodes, &self.no_call());
         }
+    }
+
+    /// Puts off those whose controllers want to be left alone.
+    fn without_those_left_alone(
+        &mut self,
+        runtime: &Runtime,
+        confirmation: &Confirmation,
+        nodes: Vec<NodeId>,
+    ) -> Vec<NodeId> {
+        let now = Instant::now();
+        let (mut rest, mut later) = (Vec::new(), std::collections::BTreeMap::<Instant, Vec<NodeId>>::new());
+        for node in nodes {
+            match power_driver(runtime, node).leave_alone_until(runtime.member(node)) {
+                Some(until) if until > now => later.entry(until).or_default().push(node),
+                Some(_) | None => rest.push(node),
+            }
+        }
+        for (until, nodes) in later {
+            self.timers.push(until, ConfirmTimer::ConfirmAgain(confirmation.clone(), nodes));
+        }
+        rest
     }
 
     /// Takes what power reads after a call. What is not as wanted is asked again while there is
@@ -118,8 +147,12 @@ impl PowerCalls {
     /// Answers for the nodes of calls that are over and not judged yet.
     pub(super) fn give_up_confirming(&mut self, runtime: &mut Runtime) {
         for timer in self.timers.take_all() {
-            if let ConfirmTimer::ConfirmAgain(Confirmation { task, .. }, nodes) = timer {
-                runtime.fail_all(task, nodes, &unjudged(task));
+            match timer {
+                ConfirmTimer::ConfirmAgain(Confirmation { task, .. }, nodes) => {
+                    runtime.fail_all(task, nodes, &unjudged(task));
+                }
+                ConfirmTimer::BeginAgain(task, node) => runtime.fail_all(task, [node], &told_to_end()),
+                ConfirmTimer::LookAfter(_) | ConfirmTimer::Split(_) | ConfirmTimer::Judge(_) => {}
             }
         }
     }

@@ -68,6 +68,16 @@ impl Controllers {
         }
     }
 
+    /// As [`Controllers::free`], but for those controllers that some of the others are still waited for from.
+    pub(super) fn free_without(&mut self, nodes: &[NodeId], others: &[NodeId]) {
+        let busy = self.distinct(others);
+        for controller in self.distinct(nodes) {
+            if busy.binary_search(&controller).is_err() {
+                self.busy[controller] = self.busy[controller].saturating_sub(1);
+            }
+        }
+    }
+
     /// Parts nodes by controller; those without one are together.
     pub(super) fn parts(&self, nodes: &[NodeId]) -> Vec<Vec<NodeId>> {
         let mut parts: std::collections::BTreeMap<Option<usize>, Vec<NodeId>> =

@@ -10,10 +10,31 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A power driver, as `[power]` names it.
 pub(crate) type PowerEntry = DriverEntry<Arc<dyn PowerDriver>>;
+
+/// What is known of a node while its call runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judged {
+    /// Nothing was heard of it yet.
+    Waiting,
+    /// It answered, and another question follows, in a call of the same kind.
+    GoesOn,
+    Done,
+}
+
+/// Which version of its program a driver needs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProgramVersion {
+    /// Prints its version, as the second word.
+    pub ask: Vec<String>,
+    /// The first that will do.
+    pub least: (u32, u32),
+    /// The package it comes in.
+    pub package: &'static str,
+}
 
 /// How the nodes that a daemon knows are found out.
 #[derive(Debug)]
@@ -44,6 +65,32 @@ pub trait PowerDriver: Any + Debug {
     /// Returns what a status says of each node. What is printed in whole lines for several nodes is
     /// believed even when the call failed: a dead controller must not hide those that answered.
     fn powers(&self, nodes: &[&Member], ended: &Ended) -> Vec<Power>;
+
+    /// Tells whether each node of a call is judged by itself, by `judge`, as soon as it is heard of.
+    fn judges_each(&self) -> bool {
+        false
+    }
+
+    /// Takes what has been heard of a call, and returns what is known of each node by it; when the call `is_over`,
+    /// nothing more will be heard.
+    fn judge(&self, _task: Task, nodes: &[&Member], _ended: &Ended, _is_over: bool) -> Vec<Judged> {
+        vec![Judged::Done; nodes.len()]
+    }
+
+    /// Returns until when a node's controller wants to be left alone.
+    fn leave_alone_until(&self, _node: &Member) -> Option<Instant> {
+        None
+    }
+
+    /// Tells whether a node's power is between on and off, as it should be: nobody needs to hear of that.
+    fn is_on_the_way(&self, _node: &Member) -> bool {
+        false
+    }
+
+    /// Returns what a node's controller said in its own words of the power, where each is judged.
+    fn state(&self, _node: &Member) -> Option<String> {
+        None
+    }
 
     /// Tells whether the nodes are imagined.
     fn is_simulated(&self) -> bool {
@@ -92,9 +139,41 @@ pub trait PowerDriver: Any + Debug {
         self.ipmi().map(|ipmi| ipmi.bmc.as_str())
     }
 
-    /// Returns what addresses one system of several behind a controller.
-    fn addressing(&self) -> String {
+    /// Returns the inventory attributes that it reads beside that one, each if it is there.
+    fn attributes(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// Returns why a node's controller cannot be reached at what the inventory says.
+    fn unfit(&self, _node: &Member, address: &str) -> Option<String> {
+        let is_fit =
+            !address.is_empty() && !address.contains([',', ' ', '[', '\n']) && !address.starts_with('-');
+        (!is_fit).then(|| format!("\"{address}\" cannot be the address of a controller"))
+    }
+
+    /// Returns the name or address of the machine in the address of a controller.
+    fn host<'a>(&self, address: &'a str) -> &'a str {
+        address
+    }
+
+    /// Returns what tells a node's system from others at the same host.
+    fn apart(&self, _node: &Member, _address: &str) -> String {
         self.ipmi().map_or_else(String::new, Ipmi::addressing)
+    }
+
+    /// Returns a file of which nobody else may change what it says, with its key.
+    fn trusted_file(&self) -> Option<(&'static str, &Path)> {
+        None
+    }
+
+    /// Returns what people are to be told at every run.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns which version of its program it needs.
+    fn version(&self) -> Option<ProgramVersion> {
+        None
     }
 
     /// Returns where a node's controller takes pings, if it is to be looked at before it is asked.

@@ -4,9 +4,8 @@
 //! The password never stands on a command line: ipmitool reads its file, ipmipower gets it on
 //! standard input.
 
+use super::password;
 use crate::roster::Member;
-use anyhow::Context;
-use orderly_exec::files;
 use orderly_exec::job::{Ended, Ending};
 use orderly_exec::settings::Table;
 use orderly_plan::drivers::FailureKind;
@@ -75,11 +74,7 @@ impl Ipmi {
             }
             ipmi.options = options;
         }
-        if table.has("password") {
-            let clause =
-                "is not written here; put it into a file of mode 0600, and name that in password_file";
-            table.reject_unshown("password", format!("{}: {clause}", table.named("password")));
-        }
+        password::reject_written(table);
         if let Some(cipher) = table.number("cipher") {
             match u32::try_from(cipher).ok().filter(|&cipher| cipher <= 17) {
                 Some(cipher) => ipmi.cipher = cipher,
@@ -109,10 +104,7 @@ impl Ipmi {
 
     /// Returns the password, where one is configured.
     pub(super) fn password(&self) -> anyhow::Result<Option<String>> {
-        let Some(file) = &self.password_file else { return Ok(None) };
-        let text = files::read(file)
-            .context("the password of the controllers is gone (put the file of power.password_file back)")?;
-        Ok(Some(text.lines().next().unwrap_or_default().to_owned()))
+        self.password_file.as_deref().map(password::read).transpose()
     }
 
     /// Returns where a node's controller takes pings, if it is to be pinged before it is asked.

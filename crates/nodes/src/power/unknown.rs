@@ -40,12 +40,20 @@ impl Unknowns {
                 continue;
             }
             let (driver, member) = (power_driver(runtime, node), runtime.member(node));
+            if driver.is_on_the_way(member) {
+                self.understood.insert(profile);
+                continue;
+            }
             let (kind, words) = driver.why_unknown(member, ended);
             if driver.is_answer(member, ended) {
                 self.understood.insert(profile);
             }
             let mut why = failed.clone().named(kind, words);
-            if ended.succeeded() {
+            if driver.judges_each() {
+                let own = driver.classify_one(member, ended).map(|(_, words)| words);
+                let own = own.or_else(|| driver.state(member)).unwrap_or_default();
+                why = Failure::told(Teller::Power, kind, member.words(own));
+            } else if ended.succeeded() {
                 let names = powers.iter().map(|(node, _)| runtime.member(*node).name.as_str());
                 let stray = stray_line.get_or_insert_with(|| stray(&ended.text(), names));
                 let heard = not_understood(member, &driver.expected(member), stray.as_deref(), ended);
