@@ -4,6 +4,7 @@
 use crate::args::Args;
 use crate::input::Input;
 use orderly_exec::{Status, fail};
+use orderly_nodes::absent::Absence;
 use orderly_nodes::backend::Backend;
 use orderly_nodes::config::SubsystemHost;
 use orderly_nodes::guard;
@@ -30,6 +31,8 @@ pub(crate) struct Checked {
     pub units: Vec<NodeId>,
     /// How everything stands, by node.
     pub conditions: Vec<Condition>,
+    /// Targets that are away, and are not waited for.
+    pub away: Vec<NodeId>,
 }
 
 impl Checked {
@@ -49,7 +52,14 @@ impl Checked {
         let readings = survey(input, &input.targets.nodes, drivers, telling)?;
         let conditions: Vec<Condition> = readings.iter().map(|reading| reading.condition()).collect();
         let mut all = input.targets.clone();
-        let violations = select::unserved(Direction::Shutdown, &site.order, &all.nodes, &conditions);
+        let absence = Absence::of(site, &readings);
+        if let Some(remark) = absence.remark(site) {
+            telling.say(&remark);
+        }
+        let away;
+        (all.nodes, away) = absence.part(all.nodes);
+        let judged = absence.judged(&conditions);
+        let violations = select::unserved(Direction::Shutdown, &site.order, &all.nodes, &judged);
         // A unit is no target by itself and waits for its nodes: it cannot be in the way.
         let violations: Vec<_> =
             violations.into_iter().filter(|violation| !site.is_unit(violation.node)).collect();
@@ -70,6 +80,7 @@ impl Checked {
                 arguments: &arguments,
                 targets: &all.nodes,
                 barred,
+                absent: &absence.silent,
             };
             return Err(fail(Status::Refused, targets::describe(site, &command, &violations)));
         }
@@ -97,7 +108,7 @@ impl Checked {
                 telling.warn(&warning);
             }
         }
-        Ok(Self { nodes, own, units, conditions })
+        Ok(Self { nodes, own, units, conditions, away })
     }
 
     /// Returns all targets, this machine included.
@@ -147,7 +158,7 @@ fn survey(
     }
     let count = site.roster.len();
     let units = (0..count).map(|at| at >= site.inventory.len()).collect();
-    let mut survey = Survey::new(count, asked.into_iter().collect(), units);
+    let mut survey = Survey::new(count, asked.into_iter().collect(), units).not_waiting_for(&site.absent);
     match drive(&mut survey, drivers, telling) {
         Some(signal) => Err(fail(Status::Signal(signal), "interrupted before anything was stopped")),
         None => Ok(survey.readings().to_vec()),

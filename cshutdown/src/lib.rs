@@ -182,10 +182,12 @@ fn carry_out(
         _ => None,
     });
     let (signal, partly, torn) = (phases.signal.or(signalled), phases.partly, phases.torn);
+    let away = std::mem::take(&mut phases.checked.away);
     let took_each = std::mem::take(&mut phases.took);
     let stopped = phases.checked.nodes.clone();
     let took = drivers.now().saturating_sub(begun);
-    let course = outcome::Course { endings: &endings, signal, partly, torn, took, phases: &took_each };
+    let course =
+        outcome::Course { endings: &endings, away: &away, signal, partly, torn, took, phases: &took_each };
     reporter.end_progress();
     let simulated = drivers.is_simulated();
     let Some(error) = ended else {

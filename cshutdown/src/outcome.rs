@@ -2,7 +2,10 @@
 
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, clock};
+use orderly_nodes::absent;
 use orderly_nodes::site::Site;
+use orderly_nodes::targets::fold;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
 use orderly_plan::outcome::{NodeEnding, Outcome};
 use orderly_plan::report::{self, Report};
@@ -13,6 +16,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Course<'r> {
     pub endings: &'r [NodeEnding],
+    /// Targets that are away, and were not waited for.
+    pub away: &'r [NodeId],
     /// The first signal that came.
     pub signal: Option<i32>,
     /// Something else than a node failed: a subsystem that was gone on without.
@@ -42,6 +47,7 @@ impl Course<'_> {
         let name = |node| site.name(node);
         let mut lines: Vec<(bool, String)> =
             report::rows(self.endings, &name).into_iter().map(|row| (row.well, row.text)).collect();
+        lines.extend(absent::line(site, self.away).map(|line| (true, line)));
         let phases: Vec<String> =
             self.phases.iter().map(|(phase, took)| format!("{phase} {}", duration::show(*took))).collect();
         if !phases.is_empty() {
@@ -69,6 +75,7 @@ impl Course<'_> {
             seconds: (self.took.as_secs_f64() * 1000.0).round() / 1000.0,
             counts: report::counts(self.endings),
             nodes: report::nodes(self.endings, &|node| site.name(node)),
+            absent: (!self.away.is_empty()).then(|| fold(site, self.away)),
             shortages: Vec::new(),
             log: log.map(|log| log.display().to_string()),
         });

@@ -6,6 +6,7 @@ use crate::input::Input;
 use crate::limits;
 use orderly_exec::clock;
 use orderly_exec::reporter::Reporter;
+use orderly_nodes::absent;
 use orderly_nodes::history::History;
 use orderly_nodes::permanent::{self, PermanentFailure};
 use orderly_nodes::site::Site;
@@ -84,6 +85,7 @@ pub(crate) fn show(
     if !down.is_empty() {
         reporter.message(&format!("already down: {}", counted(site, &down)));
     }
+    absent::line(site, &checked.away).into_iter().for_each(|line| reporter.message(&line));
     let expected = limits::expected(site, &checked.running(), history);
     if let Some(expected) = expected {
         reporter.message(&format!("expected to take {}", duration::show(input.wait + expected)));

@@ -2,9 +2,11 @@
 
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, clock};
+use orderly_nodes::absent;
 use orderly_nodes::history::History;
 use orderly_nodes::log::Log;
 use orderly_nodes::site::Site;
+use orderly_nodes::targets::fold;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Gate;
 use orderly_plan::outcome::{NodeEnding, Outcome};
@@ -20,6 +22,8 @@ pub(crate) struct Closing<'s> {
     pub(crate) site: &'s Site,
     pub(crate) endings: Vec<NodeEnding>,
     pub(crate) shortages: Vec<Shortage>,
+    /// Targets that are away, and were not waited for.
+    pub(crate) away: Vec<NodeId>,
     pub(crate) signal: Option<i32>,
     pub(crate) simulated: bool,
     /// Until it was known how all nodes stand.
@@ -81,6 +85,10 @@ impl Closing<'_> {
             reporter.warn(&line);
             lines.push(line);
         }
+        if let Some(line) = absent::line(self.site, &self.away) {
+            reporter.say(&line);
+            lines.push(line);
+        }
         let last = self.last_line(status);
         reporter.say(&last);
         let path = log.as_ref().map(|log| log.path().display().to_string());
@@ -102,6 +110,7 @@ impl Closing<'_> {
             seconds: (self.took.as_secs_f64() * 1000.0).round() / 1000.0,
             counts: report::counts(&self.endings),
             nodes: report::nodes(&self.endings, &name),
+            absent: (!self.away.is_empty()).then(|| fold(self.site, &self.away)),
             shortages: self.shortages.iter().map(|one| self.shortage_report(one)).collect(),
             log: path,
         });

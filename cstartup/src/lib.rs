@@ -11,6 +11,7 @@ use clap::CommandFactory;
 use closing::Closing;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{OrStatus, Status, fail, program};
+use orderly_nodes::absent::{self, Absence};
 use orderly_nodes::backend::{self, Backend};
 use orderly_nodes::config::Flags;
 use orderly_nodes::history::{History, RunKind};
@@ -47,7 +48,7 @@ pub fn command() -> clap::Command {
 /// See the exit-status table in the manual page.
 pub fn run(args: Args) -> anyhow::Result<Status> {
     let mut reporter = args.flags.speech.reporter();
-    let site = read(&args)?;
+    let mut site = read(&args)?;
     let (typed, gone) = typed(&args, &site)?;
     let targets = typed.resolve(&site)?;
     if !args.flags.extend {
@@ -77,7 +78,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
                 .say(format!("{gone}: no longer in the inventory, so left out, and taken out of the record"));
         }
     }
-    let outcome = carry_out(&args, &site, targets, history, &mut *drivers, &mut reporter);
+    let outcome = carry_out(&args, &mut site, targets, history, &mut *drivers, &mut reporter);
     let outcome = outcome.and_then(|status| drivers.close().map(|()| status));
     if acts && outcome.is_ok() && !gone.is_empty() {
         WasUp::brought_up(site.cluster.is_simulated(), gone.iter().map(String::as_str))?;
@@ -167,8 +168,8 @@ fn simulated(args: &Args, drivers: &dyn Backend) -> Option<&'static str> {
 
 fn carry_out(
     args: &Args,
-    site: &Site,
-    targets: Targets,
+    site: &mut Site,
+    mut targets: Targets,
     history: History,
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
@@ -181,9 +182,17 @@ fn carry_out(
         Ok(readings) => readings,
         Err(signal) => return Ok(Status::Signal(signal)),
     };
+    let absence = Absence::of(site, &readings);
+    site.order.leave_out(&absence.silent);
+    let site = &*site;
+    if let Some(remark) = absence.remark(site) {
+        reporter.say(remark);
+    }
+    let away;
+    (targets.nodes, away) = absence.part(targets.nodes);
     let conditions: Vec<_> = readings.iter().map(|reading| reading.condition()).collect();
     let own = own::find(args, site, &targets, &readings, drivers)?;
-    let plan = Plan::new(args, site, targets, &conditions, (&own, &addresses), &history)?;
+    let plan = Plan::new(args, site, targets, (&conditions, &absence), (&own, &addresses), &history)?;
     if args.dry_run {
         reporter.end_progress();
         let failures = permanent::among(site, plan.to_be_started(), drivers);
@@ -192,10 +201,11 @@ fn carry_out(
         } else {
             reporter.data(&plan.text());
         }
+        absent::line(site, &away).into_iter().for_each(|line| reporter.say(line));
         permanent::lines(site, &failures).into_iter().for_each(|line| reporter.warn(line));
         return Ok(if failures.is_empty() { Status::Done } else { Status::Failed });
     }
-    start(args, site, plan, (begun, &readings), history, drivers, reporter)
+    start(args, site, (plan, away), (begun, &readings), history, drivers, reporter)
 }
 
 /// Asks how all nodes stand that matter; the signal when that was interrupted.
@@ -209,7 +219,8 @@ fn ask(
     let units = (0..site.roster.len())
         .map(|at| site.is_unit(NodeId(u32::try_from(at).unwrap_or(u32::MAX))))
         .collect();
-    let mut survey = Survey::new(site.roster.len(), concerned(site, targets), units);
+    let mut survey =
+        Survey::new(site.roster.len(), concerned(site, targets), units).not_waiting_for(&site.absent);
     // Who is to be reset is decided by what is read now, and a plan is to show how all stand.
     if !(args.dry_run || args.reset || args.reset_all) {
         let by_power = |node: &NodeId| site.profile(*node).probe.driver.by == ProbeBy::Power;
@@ -220,8 +231,10 @@ fn ask(
     }
     let mut telling = Telling { reporter, log: None, name: &|node| site.name(node) };
     let signal = drive(&mut survey, drivers, &mut telling);
-    if !survey.left_behind().is_empty() {
-        let silent = targets::fold(site, survey.left_behind());
+    let is_awaited = |node: &NodeId| site.absent.binary_search(node).is_err();
+    let silent: Vec<NodeId> = survey.left_behind().iter().copied().filter(is_awaited).collect();
+    if !silent.is_empty() {
+        let silent = targets::fold(site, &silent);
         reporter.say(format!("{silent}: no answer yet; asked again while the others go on"));
     }
     signal.map_or_else(|| Ok(survey.readings().to_vec()), Err)
@@ -230,7 +243,7 @@ fn ask(
 fn start(
     args: &Args,
     site: &Site,
-    plan: Plan,
+    (plan, away): (Plan, Vec<NodeId>),
     (begun, readings): (Duration, &[Reading]),
     mut history: History,
     drivers: &mut dyn Backend,
@@ -255,6 +268,7 @@ fn start(
         site,
         endings: startup.endings(),
         shortages: startup.shortages(),
+        away,
         signal,
         simulated: drivers.is_simulated(),
         asking,

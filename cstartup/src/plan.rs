@@ -5,6 +5,7 @@ use crate::own;
 use anyhow::Result;
 use orderly_exec::program::{arguments, program_name};
 use orderly_exec::{Status, fail};
+use orderly_nodes::absent::Absence;
 use orderly_nodes::boot;
 use orderly_nodes::history::History;
 use orderly_nodes::identity::{self, Addresses};
@@ -71,20 +72,21 @@ impl Plan {
         args: &Args,
         site: &Site,
         mut targets: Targets,
-        conditions: &[Condition],
+        (conditions, absence): (&[Condition], &Absence),
         (own, addresses): (&Found, &Addresses),
         history: &History,
     ) -> Result<Self> {
-        let judged = without_units(site, conditions);
+        let judged = absence.judged(&without_units(site, conditions));
         if args.flags.extend {
             let needed = select::needed(Direction::Startup, &site.order, &targets.nodes, &judged);
-            targets.nodes.extend(needed);
+            // Nobody can start what is away.
+            targets.nodes.extend(needed.into_iter().filter(|node| !absence.is_silent(*node)));
             targets.nodes.sort_unstable();
             targets.check_partition(site)?;
         }
         identity::check(site, &targets.nodes, addresses)?;
         confirm(args, targets.nodes.len())?;
-        check(args, site, &targets.nodes, &judged, own)?;
+        check(args, site, &targets.nodes, (&judged, absence), own)?;
         let reset = to_be_reset(args, &site.order, &targets.nodes, &judged);
         own::guard(args, site, &targets.nodes, &judged, &reset, own)?;
         let starts =
@@ -195,7 +197,13 @@ fn without_units(site: &Site, conditions: &[Condition]) -> Vec<Condition> {
 }
 
 /// Refuses what would violate the sequence.
-fn check(args: &Args, site: &Site, targets: &[NodeId], conditions: &[Condition], own: &Found) -> Result<()> {
+fn check(
+    args: &Args,
+    site: &Site,
+    targets: &[NodeId],
+    (conditions, absence): (&[Condition], &Absence),
+    own: &Found,
+) -> Result<()> {
     let mut violations = Vec::new();
     if !args.flags.ignore_others {
         violations.extend(select::unserved(Direction::Startup, &site.order, targets, conditions));
@@ -209,7 +217,8 @@ fn check(args: &Args, site: &Site, targets: &[NodeId], conditions: &[Condition],
     let (program, arguments) = (&program_name(), &arguments());
     let cure = select::curable(&site.order, targets, conditions);
     let barred = !own::objections(args, site, targets, conditions, &cure, own).is_empty();
-    let command = Command { direction: Direction::Startup, program, arguments, targets, barred };
+    let absent = &absence.silent;
+    let command = Command { direction: Direction::Startup, program, arguments, targets, barred, absent };
     Err(fail(Status::Refused, describe(site, &command, &violations)))
 }
 

@@ -39,6 +39,9 @@ pub struct Cluster {
     pub control_node: Option<String>,
     /// Machines that may serve nodes and are none of the inventory.
     pub outside: Vec<String>,
+    /// Nodes that are known to be away: a node set, and a file of such.
+    pub absent: Option<String>,
+    pub absent_file: Option<PathBuf>,
     pub sequence: SequencePaths,
     pub subsystem: Subsystem,
     pub limits: Limits,

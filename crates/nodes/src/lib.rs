@@ -3,6 +3,7 @@
 //! Start reading at [`config`] (what an administrator writes), then [`backend`] (real nodes or imagined ones)
 //! and [`run`] (the loop of a run). [`site`] reads everything an executor needs.
 
+pub mod absent;
 mod agenda;
 mod asked;
 pub mod backend;

@@ -4,6 +4,7 @@
 //! Missing, empty and unreadable are three things: a missing sequence file means the default order,
 //! an empty one means no order, an unreadable one is rejected.
 
+use crate::absent;
 use crate::config::{Cluster, Flags, Profile};
 use crate::places;
 use crate::roster::{MemberKind, Roster};
@@ -48,6 +49,8 @@ pub struct Site {
     pub sequence: Sequence,
     /// The order of nodes and units for the command at hand.
     pub order: Order,
+    /// Nodes that are known to be away, sorted.
+    pub absent: Vec<NodeId>,
     /// What people should know of what was read, each for a line of stderr.
     pub remarks: Vec<String>,
 }
@@ -91,7 +94,8 @@ impl Site {
         let roster = Roster::of(&inventory, &places::attributes(&cluster));
         let order = sequence.order(&roster).or_status(Status::Rejected)?;
         let order = with_units(order, wanted.direction, &inventory, &roster)?;
-        Ok(Self { cluster, inventory, roster, sequence, order, remarks })
+        let absent = absent::listed(&cluster, &inventory)?;
+        Ok(Self { cluster, inventory, roster, sequence, order, absent, remarks })
     }
 
     /// Returns the name of a node or unit.

@@ -162,6 +162,9 @@ pub struct Report<'r> {
     /// How many nodes ended how.
     pub counts: BTreeMap<&'static str, usize>,
     pub nodes: Vec<NodeReport<'r>>,
+    /// Targets that are away, and were not waited for, as a node set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absent: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shortages: Vec<ShortageReport<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]

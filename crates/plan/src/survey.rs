@@ -98,6 +98,8 @@ pub struct Survey<'o> {
     /// Those that may be left behind when they do not answer this, sorted.
     again: [Vec<NodeId>; 2],
     order: Option<&'o Order>,
+    /// Known to be away, sorted: nothing depends on what these say.
+    absent: Vec<NodeId>,
     /// A question was begun and has no answer yet, by node.
     asked: Vec<bool>,
     behind: Vec<NodeId>,
@@ -130,6 +132,7 @@ impl<'o> Survey<'o> {
             interrupted: false,
             again: [Vec::new(), Vec::new()],
             order: None,
+            absent: Vec::new(),
             asked: vec![false; count],
             behind: Vec::new(),
             void: 0,
@@ -149,6 +152,13 @@ impl<'o> Survey<'o> {
         self.order = Some(order);
         self.again = [probes, powers];
         self.again.iter_mut().for_each(|nodes| nodes.sort_unstable());
+        self
+    }
+
+    /// Lets these nodes, sorted, be left behind in the same way, whatever they lead.
+    #[must_use]
+    pub fn not_waiting_for(mut self, absent: &[NodeId]) -> Self {
+        self.absent = absent.to_vec();
         self
     }
 
@@ -201,22 +211,24 @@ impl<'o> Survey<'o> {
     /// Returns when the nodes that are silent now are left behind, unless an answer comes before.
     fn patience_ends(&self) -> Option<Duration> {
         let waits = self.probing + self.reading > 0 && self.to_probe.is_empty() && self.to_read.is_empty();
-        (waits && self.order.is_some() && self.answers > self.insisted)
+        let may_leave = self.order.is_some() || !self.absent.is_empty();
+        (waits && may_leave && self.answers > self.insisted)
             .then(|| self.heard + PATIENCE.max(self.heard.saturating_sub(self.began)))
     }
 
     /// Leaves silent nodes behind when their time has come and nothing depends on what they say.
     fn leave_behind(&mut self, now: Duration) {
-        let (Some(end), Some(order)) = (self.patience_ends(), self.order) else { return };
-        if now < end {
+        if self.patience_ends().is_none_or(|end| now < end) {
             return;
         }
         let silent: Vec<NodeId> =
             self.nodes.iter().copied().filter(|node| self.asked[node.index()]).collect();
         let again = &self.again[usize::from(self.probing == 0)];
         let is_up = |node: &NodeId| self.readings[node.index()].condition() == Condition::Up;
-        if silent.iter().any(|node| again.binary_search(node).is_err())
-            || order.all_trailing(&silent).iter().any(is_up)
+        let missed: Vec<NodeId> =
+            silent.iter().copied().filter(|node| self.absent.binary_search(node).is_err()).collect();
+        if missed.iter().any(|node| again.binary_search(node).is_err())
+            || self.order.is_some_and(|order| order.all_trailing(&missed).iter().any(is_up))
         {
             self.insisted = self.answers;
             return;

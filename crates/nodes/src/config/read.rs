@@ -46,6 +46,8 @@ fn read_root(name: &str, root: &Table<'_>) -> Cluster {
         control_address: root.text("control_address"),
         control_node: inventory.control_node,
         outside: inventory.outside,
+        absent: root.text("absent"),
+        absent_file: root.absolute_path("absent_file"),
         sequence: read_sequence(root),
         subsystem: read_subsystem(root),
         limits: read_limits(root),

@@ -24,6 +24,8 @@ pub struct Command<'c> {
     /// Stopping the others too (resetting what runs too early) would hit this very machine, or a node the
     /// run needs: that is no way out.
     pub barred: bool,
+    /// Nodes that are known to be away, sorted: starting these is no way out either.
+    pub absent: &'c [NodeId],
 }
 
 /// Violations that differ only in the node; by the default order, in which every server has a group of
@@ -44,8 +46,8 @@ pub fn describe(site: &Site, command: &Command<'_>, violations: &[Violation]) ->
         1 => "the sequence would be violated, so nothing is done:".to_owned(),
         count => format!("the sequence would be violated {count} times, so nothing is done:"),
     }];
-    for (at, kind) in kinds(site, violations).iter().enumerate() {
-        lines.push(format!("  {}", sentence(site, command.direction, kind)));
+    for (at, kind) in kinds(site, command.absent, violations).iter().enumerate() {
+        lines.push(format!("  {}", sentence(site, command, kind)));
         if !kind.is_shared {
             lines.push(format!("    {}", default_order(command.direction)));
         } else if at < EXPLAINED && !kind.chain.is_empty() {
@@ -61,7 +63,8 @@ pub fn describe(site: &Site, command: &Command<'_>, violations: &[Violation]) ->
     lines.join("\n")
 }
 
-fn kinds<'v>(site: &Site, violations: &'v [Violation]) -> Vec<Kind<'v>> {
+fn kinds<'v>(site: &Site, absent: &[NodeId], violations: &'v [Violation]) -> Vec<Kind<'v>> {
+    let is_absent = |violation: &Violation| absent.binary_search(&violation.node).is_ok();
     let mut kinds: Vec<Kind<'v>> = Vec::new();
     let by_default = site.sequence.file().is_empty();
     for violation in violations {
@@ -75,6 +78,7 @@ fn kinds<'v>(site: &Site, violations: &'v [Violation]) -> Vec<Kind<'v>> {
         };
         let alike = kinds.iter_mut().find(|kind| {
             (kind.first.breach, kind.first.condition) == (violation.breach, violation.condition)
+                && is_absent(kind.first) == is_absent(violation)
                 && (by_default || is_same(kind))
         });
         match alike {
@@ -117,7 +121,7 @@ fn statements(chain: &[Link], own: NodeId) -> impl Iterator<Item = Reason> {
     })
 }
 
-fn sentence(site: &Site, direction: Direction, kind: &Kind<'_>) -> String {
+fn sentence(site: &Site, command: &Command<'_>, kind: &Kind<'_>) -> String {
     let nodes = fold(site, &kind.nodes);
     let affected: Vec<NodeId> = kind.affects.iter().copied().collect();
     let affects = if affected.is_empty() { "targets".to_owned() } else { fold(site, &affected) };
@@ -127,7 +131,11 @@ fn sentence(site: &Site, direction: Direction, kind: &Kind<'_>) -> String {
         _ => ("are", "not targets", "them", "need"),
     };
     let (they_need, they_run) = if affected.len() == 1 { ("needs", "runs") } else { ("need", "run") };
-    match (kind.first.breach, direction) {
+    let is_absent = command.absent.binary_search(&kind.first.node).is_ok();
+    match (kind.first.breach, command.direction) {
+        (Breach::Unserved, Direction::Startup) if is_absent => {
+            format!("{nodes} {is} absent, and {affects} {they_need} {it} up")
+        }
         (Breach::Outrun, _) => {
             format!("{nodes} {is} {condition}, and {affects}, which must follow {it}, {they_run}")
         }
@@ -159,7 +167,9 @@ fn remedies(site: &Site, command: &Command<'_>, violations: &[Violation]) -> Vec
             Direction::Startup => ("start them too", "start without them"),
             Direction::Shutdown => ("stop them too", "stop in spite of them"),
         };
-        if !(command.barred && command.direction == Direction::Shutdown) {
+        let is_away = |violation: &Violation| command.absent.binary_search(&violation.node).is_ok();
+        let is_no_way = command.barred && command.direction == Direction::Shutdown;
+        if !is_no_way && !violations.iter().any(is_away) {
             (cure, cures) = (vec!["-E"], vec![too]);
         }
         (ignore, ignores) = (vec!["-X"], vec![anyway]);

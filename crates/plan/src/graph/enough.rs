@@ -7,6 +7,7 @@ use super::{GroupId, Order, Vertex, VertexKind};
 use crate::drivers::NodeId;
 use crate::threshold::Threshold;
 use petgraph::Direction;
+use petgraph::graph::NodeIndex;
 use std::collections::VecDeque;
 
 /// A threshold of a group.
@@ -40,6 +41,22 @@ impl Order {
             VertexKind::Node(node) => Some(node),
             VertexKind::Begin(_) | VertexKind::End(_) => None,
         })
+    }
+
+    /// Leaves nodes that are away out of the groups of which so many are enough: a percentage is of the others.
+    pub fn leave_out(&mut self, away: &[NodeId]) {
+        let gates: Vec<(Vertex, Gate)> = self.gates().collect();
+        for (vertex, gate) in gates {
+            for node in away {
+                let (from, to) = (NodeIndex::new(node.index()), NodeIndex::new(vertex.index()));
+                if let Some(edge) = self.graph.find_edge(from, to) {
+                    self.graph.remove_edge(edge);
+                }
+            }
+            if self.leading(vertex).next().is_none() {
+                self.add(self.vertex(VertexKind::Begin(gate.group)), vertex);
+            }
+        }
     }
 
     /// Returns the order as it binds while these nodes are as they must be: where enough of a group are, nobody
@@ -138,6 +155,19 @@ mod tests {
     fn those_that_ended_need_not_be_up() {
         let order = order(Threshold::Ended);
         assert_eq!(order.counting(|node| node.0 == 1).leading(&ids(&[3])), ids(&[1]));
+    }
+
+    #[test]
+    fn a_percentage_is_of_those_that_are_not_away() {
+        let mut order = order(Threshold::Percent(67));
+        let needed =
+            |order: &Order, up: &[u32]| order.counting(|node| up.contains(&node.0)).leading(&ids(&[3]));
+        assert_eq!(needed(&order, &[0, 2]), ids(&[0, 1, 2]), "three of three");
+        order.leave_out(&ids(&[1, 3]));
+        assert_eq!(needed(&order, &[0, 2]), ids(&[0, 2]), "two of two");
+        order.leave_out(&ids(&[0, 2]));
+        assert_eq!(needed(&order, &[]), ids(&[]), "a group of nobody makes nobody wait");
+        assert_eq!(order.waves(), [ids(&[0, 1, 2, 3])]);
     }
 
     #[test]

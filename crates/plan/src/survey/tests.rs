@@ -76,11 +76,18 @@ impl Drivers for World {
 
 /// Four nodes, of which the first leads the second; every one may be left behind.
 fn ask(world: &mut World) -> (Vec<Condition>, Vec<NodeId>) {
+    ask_with(world, &[])
+}
+
+fn ask_with(world: &mut World, absent: &[NodeId]) -> (Vec<Condition>, Vec<NodeId>) {
     let all: Vec<NodeId> = (0..4).map(NodeId).collect();
     let groups: Vec<Vec<NodeId>> = all.iter().map(|&node| vec![node]).collect();
     let order = Order::new(4, &groups, &[(GroupId(0), GroupId(1))]);
     let survey = Survey::new(4, all.clone(), Vec::new());
-    let mut survey = survey.asked_again_later(&order, all.clone(), all);
+    let mut survey = match absent {
+        [] => survey.asked_again_later(&order, all.clone(), all),
+        _ => survey.not_waiting_for(absent),
+    };
     loop {
         survey.advance(world);
         if survey.is_over() {
@@ -113,6 +120,22 @@ fn a_silent_node_that_leads_one_found_up_is_waited_for() {
     let (conditions, behind) = ask(&mut world);
     assert_eq!(conditions[..2], [Condition::Down, Condition::Up]);
     assert!(behind.is_empty() && world.now > Duration::from_secs(900), "{:?}", world.now);
+}
+
+/// A client that is out for repair kept its server from being stopped for as long as its controller took to time out.
+#[test]
+fn one_that_is_known_to_be_away_is_waited_for_by_nobody_whatever_it_leads() {
+    let mut world = World { up: [1].into(), silent_power: [0].into(), ..World::default() };
+    let (conditions, behind) = ask_with(&mut world, &[NodeId(0)]);
+    assert_eq!(conditions[..2], [Condition::Unknown, Condition::Up]);
+    assert!(behind == [NodeId(0)] && world.now < Duration::from_secs(60), "{:?}", world.now);
+    let mut world = World { up: [1].into(), silent_power: [0, 2].into(), ..World::default() };
+    let (_, behind) = ask_with(&mut world, &[NodeId(0)]);
+    assert!(
+        behind.is_empty() && world.now > Duration::from_secs(900),
+        "another is waited for: {:?}",
+        world.now
+    );
 }
 
 #[test]

@@ -1,0 +1,105 @@
+//! Nodes that are known to be away (`absent`, `absent_file`): they are asked once. One that answers is like any other;
+//! a silent one counts as down and is waited for by nobody.
+//!
+//! That it counts as down holds for the sequence alone. Whether a unit may be switched off is decided by what was read.
+
+use crate::config::Cluster;
+use crate::site::Site;
+use crate::targets::fold;
+use orderly_exec::{OrStatus, Status, files, trust};
+use orderly_plan::diagnostic::Diagnostics;
+use orderly_plan::drivers::NodeId;
+use orderly_plan::inventory::Inventory;
+use orderly_plan::select::{self, Asked, Field, Kind, Word};
+use orderly_plan::survey::{Condition, Reading};
+use std::path::Path;
+
+/// Returns the nodes that are listed as absent, sorted.
+///
+/// # Errors
+/// Rejected (3): words that name no node, each with its place, or a list that cannot be read or that others may write.
+pub fn listed(cluster: &Cluster, inventory: &Inventory) -> anyhow::Result<Vec<NodeId>> {
+    let field = Field { inventory, nodes: inventory.len(), partition: None };
+    let named = |words: Vec<Word>| {
+        let asked = Asked { kind: Kind::Names, words, exclude: Vec::new() };
+        if asked.words.is_empty() { Ok(Vec::new()) } else { select::targets(field, &asked) }
+    };
+    let (mut nodes, mut wrong) = (Vec::new(), Diagnostics::default());
+    if let Some(set) = &cluster.absent {
+        match named(set.split_whitespace().map(Word::typed).collect()) {
+            Ok(found) => nodes.extend(found),
+            Err(mut unknown) => {
+                for diagnostic in &mut unknown.0 {
+                    diagnostic.message = format!("{}: absent: {}", cluster.file, diagnostic.message);
+                }
+                wrong.0.append(&mut unknown.0);
+            }
+        }
+    }
+    if let Some(path) = &cluster.absent_file {
+        match named(words_of(path)?) {
+            Ok(found) => nodes.extend(found),
+            Err(mut unknown) => wrong.0.append(&mut unknown.0),
+        }
+    }
+    nodes.sort_unstable();
+    nodes.dedup();
+    wrong.or(nodes).or_status(Status::Rejected)
+}
+
+fn words_of(path: &Path) -> anyhow::Result<Vec<Word>> {
+    let text = files::read(path)?;
+    trust::check_only_owner_changes(path)?;
+    Ok(select::words(&path.display().to_string(), &text))
+}
+
+/// What was heard of the nodes that are listed as absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Absence {
+    /// Neither up nor on, as far as is known; sorted.
+    pub silent: Vec<NodeId>,
+    /// Up or on; sorted.
+    pub answering: Vec<NodeId>,
+}
+
+impl Absence {
+    /// Returns what was heard of those of a site; those that were not asked are neither.
+    pub fn of(site: &Site, readings: &[Reading]) -> Self {
+        let asked = |node: &&NodeId| readings[node.index()] != Reading::default();
+        let answers =
+            |node: &NodeId| matches!(readings[node.index()].condition(), Condition::Up | Condition::On);
+        let (answering, silent) = site.absent.iter().filter(asked).copied().partition(answers);
+        Self { silent, answering }
+    }
+
+    pub fn is_silent(&self, node: NodeId) -> bool {
+        self.silent.binary_search(&node).is_ok()
+    }
+
+    /// Returns how nodes stand as far as the sequence is concerned.
+    pub fn judged(&self, conditions: &[Condition]) -> Vec<Condition> {
+        let mut judged = conditions.to_vec();
+        self.silent.iter().for_each(|node| judged[node.index()] = Condition::Down);
+        judged
+    }
+
+    /// Returns what people are told at first: who is there after all.
+    pub fn remark(&self, site: &Site) -> Option<String> {
+        let nodes = fold(site, &self.answering);
+        match self.answering.len() {
+            0 => None,
+            1 => Some(format!("{nodes} is listed as absent and answers: it counts as any other")),
+            _ => Some(format!("{nodes} are listed as absent and answer: they count as any other")),
+        }
+    }
+
+    /// Parts what was asked for: the nodes that a run is about, and those that are away.
+    pub fn part(&self, targets: Vec<NodeId>) -> (Vec<NodeId>, Vec<NodeId>) {
+        targets.into_iter().partition(|node| !self.is_silent(*node))
+    }
+}
+
+/// Returns the line about targets that are away, for the end of a run.
+pub fn line(site: &Site, away: &[NodeId]) -> Option<String> {
+    (!away.is_empty()).then(|| format!("absent, and not waited for: {}", fold(site, away)))
+}

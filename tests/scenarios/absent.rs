@@ -1,0 +1,117 @@
+//! Nodes that are listed as absent: asked once, waited for by nobody, and like any other as soon as they answer.
+
+use super::order::{cluster, cstartup, mark, power};
+use bed::Bed;
+
+/// The cluster of `order`, with this at the top of cluster.toml, and a shell that is never used.
+fn listing(keys: &str) -> Bed {
+    let bed = cluster("[shell]\ndriver = \"command\"\nrun = [\"myprobe\", \"{node}\", \"{command}\"]\n");
+    let text = bed.read("etc/cluster.toml");
+    bed.config("cluster.toml", format!("{keys}\n{text}"));
+    bed
+}
+
+#[test]
+fn a_node_that_is_away_is_neither_started_nor_waited_for_and_is_told_of_once() {
+    // Off, and without any answer.
+    for state in ["on/.keep", "mute/n04"] {
+        let bed = listing("absent = \"n04\"");
+        bed.write(state, "");
+        let ended = cstartup(&bed, &["--json", "ALL"], 0);
+        assert_eq!(ended.stderr.matches("absent, and not waited for: n04").count(), 1, "{}", ended.stderr);
+        assert!(!power(&bed).iter().any(|line| line.contains("n04")), "{:?}", power(&bed));
+        let report = ended.records().pop().unwrap();
+        assert_eq!((&report["absent"], &report["counts"]["up"]), (&"n04".into(), &3.into()), "{report}");
+    }
+}
+
+#[test]
+fn a_node_that_answers_counts_as_any_other_and_is_named() {
+    let bed = listing("absent = \"n[01,04]\"");
+    mark(&bed, "up", "n01");
+    let said = cstartup(&bed, &["ALL"], 0).stderr;
+    assert!(said.contains("n01 is listed as absent and answers: it counts as any other"), "{said}");
+    assert!(said.contains("absent, and not waited for: n04"), "{said}");
+    assert_eq!(power(&bed).len(), 4, "n02 and n03: {:?}", power(&bed));
+}
+
+#[test]
+fn a_leader_that_is_away_is_down_and_no_remedy_proposes_to_start_it() {
+    let bed = listing("absent = \"n01\"");
+    let said = cstartup(&bed, &["ALL"], 4).stderr;
+    assert!(said.contains("n01 is absent, and n[02-03] need it up"), "{said}");
+    assert!(!said.contains("-E") && said.contains("cstartup -X"), "{said}");
+    assert!(cstartup(&bed, &["-E", "ALL"], 4).stderr.contains("n01 is absent"));
+    assert_eq!(power(&bed), Vec::<String>::new());
+    cstartup(&bed, &["-X", "ALL"], 0);
+    assert!(!power(&bed).iter().any(|line| line.contains("n01")), "{:?}", power(&bed));
+}
+
+#[test]
+fn where_all_are_away_there_is_nothing_to_do() {
+    let bed = listing("absent = \"@io\"");
+    let ended = cstartup(&bed, &["n01"], 0);
+    assert!(ended.stderr.contains("absent, and not waited for: n01"), "{}", ended.stderr);
+    let plan = cstartup(&bed, &["-k", "ALL", "-X"], 0);
+    assert!(plan.stderr.contains("absent, and not waited for: n01"), "{}", plan.stderr);
+    assert!(!plan.stdout.contains("n01"), "{}", plan.stdout);
+}
+
+#[test]
+fn a_percentage_is_of_those_that_are_not_away() {
+    let bed = listing("absent = \"n03\"");
+    let inventory = bed.read("etc/inventory.json").replace(r#", "boot_server": 1"#, "");
+    bed.config("inventory.json", inventory.replace(r#", "boot_server": "n01""#, ""));
+    bed.write("etc/cstartSeq", "mds: n[01-03]\nclients: n04\nmds(67%) > clients\n");
+    let said = cstartup(&bed, &["ALL"], 0).stderr;
+    assert!(said.contains("up: n[01-02,04]"), "{said}");
+}
+
+#[test]
+fn a_list_that_is_wrong_is_rejected_with_its_place() {
+    let bed = listing("absent = \"n05\"");
+    let said = cstartup(&bed, &["ALL"], 3).stderr;
+    assert!(said.contains("cluster.toml: absent: the inventory has no node named \"n05\""), "{said}");
+
+    let bed = Bed::new();
+    let list = bed.path("etc/absent").display().to_string();
+    drop(bed);
+    let bed = listing(&format!("absent_file = \"{list}\""));
+    let said = cstartup(&bed, &["ALL"], 3).stderr;
+    assert!(said.contains(&list) && said.contains("No such file"), "{said}");
+
+    let bed = cluster("");
+    let list = bed.write("etc/absent", "# in repair\nn04 # fan\n n0x\n");
+    let text = bed.read("etc/cluster.toml");
+    bed.config("cluster.toml", format!("absent_file = {list:?}\n{text}"));
+    let said = cstartup(&bed, &["ALL"], 3).stderr;
+    assert!(said.contains("etc/absent:3:2: the inventory has no node named \"n0x\""), "{said}");
+    bed.write("etc/absent", "# in repair\nn04 # fan\n");
+    cstartup(&bed, &["ALL"], 0);
+    assert!(!power(&bed).iter().any(|line| line.contains("n04")));
+    // Who can write the list can have nodes left out, and their servers stopped.
+    std::fs::set_permissions(&list, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    assert!(cstartup(&bed, &["ALL"], 3).stderr.contains("etc/absent"));
+}
+
+/// n01 serves n02 and n03, and n03 does not answer.
+#[test]
+fn a_client_that_is_away_keeps_no_server_from_being_stopped() {
+    for (keys, status) in [("", 4), ("absent = \"n03\"", 0)] {
+        let bed = listing(keys);
+        bed.write("etc/cshutSeq", "servers: n01\nclients: n[02-03]\nclients > servers\n");
+        ["n01", "n02"].iter().for_each(|node| mark(&bed, "up", node));
+        mark(&bed, "mute", "n03");
+        let check = |targets: &[&str]| {
+            let program = bed.program("cshutdown").arg("-k").args(targets);
+            program.status(status).any_stdout().any_stderr().run()
+        };
+        let ended = check(&["n01", "n02"]);
+        assert_eq!(ended.stderr.contains("n03 is unknown and not a target"), status == 4, "{}", ended.stderr);
+        if status == 0 {
+            let ended = check(&["n01", "n02", "n03"]);
+            assert!(ended.stdout.contains("absent, and not waited for: n03"), "{}", ended.stdout);
+            assert!(!ended.stdout.contains("halt n[02-03]"), "{}", ended.stdout);
+        }
+    }
+}
