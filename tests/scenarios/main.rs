@@ -21,6 +21,7 @@ mod flags;
 mod foreseen;
 mod formats;
 mod growth;
+mod guards;
 mod halt_fails;
 mod hints;
 mod holders;
