@@ -86,6 +86,15 @@ impl Checked {
         }
         confirm(args, all.nodes.len())?;
         check_shells(args, site, &all.nodes, &conditions, drivers)?;
+        let only_halted =
+            |node: &NodeId| conditions[node.index()] != Condition::Down && is_only_halted(*node, drivers);
+        let only_halted: Vec<NodeId> = all.nodes.iter().copied().filter(only_halted).collect();
+        if !only_halted.is_empty() {
+            let names = fold(site, &only_halted);
+            telling.say(&format!(
+                "{names}: halted by the controller alone: users are not told, and their processes are not ended"
+            ));
+        }
         let own = guard(args, input, &all.nodes, &readings, drivers)?;
         drivers.allow_self(&own);
         let nodes: Vec<NodeId> = all.nodes.iter().copied().filter(|node| !own.contains(node)).collect();
@@ -165,6 +174,12 @@ fn survey(
     }
 }
 
+/// Tells whether a node can be told to go down and nothing else.
+pub(crate) fn is_only_halted(node: NodeId, drivers: &dyn Backend) -> bool {
+    let able = drivers.abilities(node);
+    able.halts && !able.runs_commands
+}
+
 /// Rejects nodes that would have to be told to go down, and on which no command can be run.
 fn check_shells(
     args: &Args,
@@ -173,8 +188,14 @@ fn check_shells(
     conditions: &[Condition],
     drivers: &dyn Backend,
 ) -> anyhow::Result<()> {
+    // What only its BMC can tell to go down can be told nothing else.
+    let only_halts =
+        |node: NodeId| args.maintenance || args.restart && !drivers.abilities(node).switches_power;
     let is_mute = |node: &NodeId| {
-        conditions[node.index()] != Condition::Down && !drivers.abilities(*node).runs_commands
+        let able = drivers.abilities(*node);
+        conditions[node.index()] != Condition::Down
+            && !able.runs_commands
+            && (!able.halts || only_halts(*node))
     };
     let mute: Vec<NodeId> = targets.iter().copied().filter(is_mute).collect();
     if mute.is_empty() || args.force_off {

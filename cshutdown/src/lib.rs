@@ -66,7 +66,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     } else {
         let mut drivers = backend::connect(&input.site.cluster, &input.site.inventory)?;
         drivers.check_programs(&input.site.cluster, true)?;
-        versions::check(&input.site.cluster, &mut *drivers)?;
+        versions::check(&input.site.cluster, true, &mut *drivers)?;
         drivers
     };
     say_simulated(&args, &*drivers, &reporter);

@@ -1,5 +1,6 @@
 //! Telling users, and the wait until the time of `-T`.
 
+use crate::check;
 use crate::on_each_node::{NodeAnswer, Script};
 use crate::warning::{self, Warning};
 use orderly_exec::job::{Ended, Ending};
@@ -108,9 +109,14 @@ impl ShutdownNotice<'_> {
         if self.silent || self.nodes.is_empty() {
             return None;
         }
+        let can_be_told = |node: &NodeId| !check::is_only_halted(*node, drivers);
+        let nodes: Vec<NodeId> = self.nodes.iter().copied().filter(can_be_told).collect();
+        if nodes.is_empty() {
+            return None;
+        }
         drivers.set_message(text);
-        let order = Order::unordered(self.nodes);
-        let mut round = Round::new(&order, RemoteCommand::Notify, self.nodes);
+        let order = Order::unordered(&nodes);
+        let mut round = Round::new(&order, RemoteCommand::Notify, &nodes);
         drive(&mut round, drivers, telling)
     }
 

@@ -1,6 +1,7 @@
 //! The phases of a shutdown, in their order: notice, users' processes, subsystems, nodes.
 
 use crate::args::Args;
+use crate::check;
 use crate::check::Checked;
 use crate::input::Input;
 use crate::limits;
@@ -180,6 +181,7 @@ impl Phases<'_, '_> {
             .alive()
             .into_iter()
             .filter(|node| !self.checked.own.contains(node))
+            .filter(|&node| !check::is_only_halted(node, self.drivers))
             .filter(wants)
             .collect();
         if nodes.is_empty() {

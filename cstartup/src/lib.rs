@@ -123,7 +123,7 @@ fn drivers(
     if !args.flags.rehearse {
         let mut drivers = backend::connect(&site.cluster, &site.inventory)?;
         drivers.check_programs(&site.cluster, false)?;
-        versions::check(&site.cluster, &mut *drivers)?;
+        versions::check(&site.cluster, false, &mut *drivers)?;
         return Ok(drivers);
     }
     let mut failing = Vec::new();

@@ -443,3 +443,82 @@ fn a_curl_that_is_missing_or_too_old_is_named_with_its_package_before_anything_i
     }
     assert!(bmcs.asked(1).is_empty());
 }
+
+#[test]
+fn nodes_without_a_shell_are_halted_by_their_bmc_and_told_nothing_else() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let bmcs = Redfish::new(&bed, 3);
+    configure(&bed, &bmcs, 3, "[shell]\ndriver = \"redfish\"\n[shutdown]\nsettle = \"1s\"\n");
+    bed.write("cstartSeq", "first: n1\nthen: n[2-3]\nfirst > then\n");
+    bed.write("cshutSeq", "first: n[2-3]\nthen: n1\nfirst > then\n");
+    let shut = bed.path("cshutSeq").display().to_string();
+    let (status, said) = start(&bed, &["ALL"]);
+    assert_eq!(status, 0, "{said}");
+    let stop = |arguments: &[&str]| {
+        let run = bed.program("cshutdown").args(["--sequence", shut.as_str()]).args(arguments);
+        run.any_status().any_stdout().any_stderr().run()
+    };
+    let alone =
+        "n[1-3]: halted by the controller alone: users are not told, and their processes are not ended";
+    let said = stop(&["-k", "ALL"]);
+    assert!(said.status == 0 && said.stderr.matches(alone).count() == 1, "{}", said.stderr);
+    // Nothing but a halt can be asked for.
+    let said = stop(&["-m", "ALL"]);
+    assert!(said.status == 3 && said.stderr.contains("no command can be run there"), "{}", said.stderr);
+    assert!((1..=3).all(|number| bmcs.resets(number) == ["On"]));
+    let said = stop(&["ALL"]);
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    assert_eq!(said.stderr.matches(alone).count(), 1, "{}", said.stderr);
+    for number in 1..=3 {
+        assert!(!bmcs.is_on(number), "{}", said.stderr);
+        assert_eq!(bmcs.resets(number), ["On", "GracefulShutdown"], "{}", said.stderr);
+    }
+    let asked = bed.read("redfish/requests");
+    let halted = |number| asked.rfind(&format!("Systems/{}/Actions", system(number))).unwrap();
+    assert!(halted(1) > halted(2) && halted(1) > halted(3), "{asked}");
+}
+
+#[test]
+fn a_halt_that_a_system_does_not_allow_is_named_and_the_node_stays_on() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let bmcs = Redfish::new(&bed, 1);
+    configure(&bed, &bmcs, 1, "[shell]\ndriver = \"redfish\"\n[shutdown]\nsettle = \"1s\"\n");
+    assert_eq!(start(&bed, &["ALL"]).0, 0);
+    bmcs.tell(1, "allows On ForceOff");
+    let said = bed.program("cshutdown").arg("ALL").status(1).any_stdout().any_stderr().run().stderr;
+    let named = "the system allows On, ForceOff, and not GracefulShutdown; write one of them as soft_off";
+    assert!(said.contains(named) && bmcs.is_on(1), "{said}");
+    assert_eq!(bmcs.resets(1), ["On"], "{said}");
+}
+
+/// What the table power does not have, because it is of something else, the table shell has to say.
+#[test]
+fn a_shell_of_bmcs_beside_another_power_driver_says_who_asks_them() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let bmcs = Redfish::new(&bed, 1);
+    configure(&bed, &bmcs, 1, "");
+    let file = bed.read("etc/cluster.toml");
+    let head = &file[..file.find("[power]").unwrap()];
+    let rest = "[power]\ndriver = \"none\"\n[probe]\ndriver = \"none\"\n[shell]\ndriver = \"redfish\"\n";
+    bed.config("cluster.toml", format!("{head}{rest}"));
+    let said = bed.program("cshutdown").arg("ALL").status(3).any_stderr().run().stderr;
+    assert!(said.contains("shell.user is missing (and power.driver is not \"redfish\""), "{said}");
+    let own = format!(
+        "user = \"admin\"\npassword_file = {:?}\nca_file = {:?}\nsoft_off = \"ForceOff\"\n",
+        bed.path("etc/bmc-password"),
+        bmcs.ca()
+    );
+    bed.config("cluster.toml", format!("{head}{rest}{own}"));
+    bed.program("cshutdown").args(["-k", "ALL"]).any_status().any_stdout().any_stderr().run();
+    let said = bed.program("cshutdown").arg("ALL").any_status().any_stdout().any_stderr().run().stderr;
+    assert_eq!(bmcs.resets(1), ["ForceOff"], "{said}");
+}

@@ -12,6 +12,7 @@ pub use drivers::{Power, Probe, Shell};
 pub use profile::{LimitsPatch, Patch, PowerPatch, ProbePatch, Profile, ShellPatch, ShutdownPatch};
 
 use crate::power::PowerDriver;
+use crate::shell::ShellDriver;
 use crate::simulator::SimulatorSettings;
 use crate::users::EndUsers;
 use anyhow::Context;
@@ -204,9 +205,18 @@ impl Cluster {
         drivers.chain([&self.profile.power.driver]).map(|driver| &**driver)
     }
 
+    /// Returns the shell drivers of all nodes, as the file names them.
+    pub fn shell_drivers(&self) -> impl Iterator<Item = &dyn ShellDriver> {
+        let overrides = self.group_overrides.values().chain(self.node_overrides.values());
+        let drivers = overrides.filter_map(|patch| patch.shell.driver.as_deref());
+        drivers.chain(self.profile.shell.driver.as_deref())
+    }
+
     /// Returns what people are to be told at every run.
     pub fn remarks(&self) -> Vec<String> {
-        let remarks: BTreeSet<String> = self.power_drivers().filter_map(PowerDriver::remark).collect();
+        let of_shell = self.shell_drivers().filter_map(ShellDriver::remark);
+        let remarks: BTreeSet<String> =
+            self.power_drivers().filter_map(PowerDriver::remark).chain(of_shell).collect();
         remarks.into_iter().map(|remark| format!("warning: {}: {remark}", self.file)).collect()
     }
 

@@ -6,6 +6,7 @@
 use crate::config::{Cluster, Patch, Profile};
 use crate::power::PowerDriver;
 use crate::roster::MemberKind;
+use crate::shell::ShellDriver;
 use crate::site::Site;
 use crate::targets::fold;
 use crate::template::{self, Template};
@@ -19,7 +20,8 @@ pub fn attributes(cluster: &Cluster) -> BTreeSet<String> {
     let of_commands = of_cluster(cluster);
     let of_commands = of_commands.iter().flat_map(|(_, template)| template.attributes());
     let of_drivers = cluster.power_drivers().flat_map(PowerDriver::attributes);
-    of_commands.chain(of_drivers).map(str::to_owned).collect()
+    let of_shell = cluster.shell_drivers().flat_map(ShellDriver::attributes);
+    of_commands.chain(of_drivers).chain(of_shell).map(str::to_owned).collect()
 }
 
 /// Rejects places that no node has, and targets for which a command cannot be made.

@@ -18,7 +18,7 @@ mod lines;
 mod none;
 mod password;
 mod powerman;
-mod redfish;
+pub(crate) mod redfish;
 mod simulator;
 mod unknown;
 

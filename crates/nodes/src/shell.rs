@@ -13,6 +13,7 @@ mod failure;
 mod output_parser;
 mod parallel;
 mod quoting;
+mod redfish;
 mod remote;
 mod simulator;
 mod ssh;
@@ -33,4 +34,4 @@ use wrapper::{announced, begun, draw_mark, fed, unless_self, wrap};
 
 /// All shell drivers, as they are offered when `driver` is misspelt.
 pub(crate) const DRIVERS: &[ShellEntry] =
-    &[ssh::ENTRY, clush_pdsh::CLUSH, clush_pdsh::PDSH, command::ENTRY, simulator::ENTRY];
+    &[ssh::ENTRY, clush_pdsh::CLUSH, clush_pdsh::PDSH, redfish::ENTRY, command::ENTRY, simulator::ENTRY];

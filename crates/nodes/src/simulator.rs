@@ -76,6 +76,7 @@ impl Simulation {
             confirms_power: true,
             resets: true,
             runs_commands: true,
+            halts: true,
             probes: true,
             interval: Duration::from_secs(2),
         };

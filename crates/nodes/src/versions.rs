@@ -5,6 +5,7 @@ use crate::backend::Backend;
 use crate::command::{Command, RunsOn};
 use crate::config::Cluster;
 use crate::power::ProgramVersion;
+use crate::shell::ShellDriver;
 use orderly_exec::job::Ended;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
@@ -14,15 +15,18 @@ use std::time::Duration;
 /// For a program to print its version.
 const ANSWERING: Duration = Duration::from_secs(10);
 
-/// Asks the programs of power drivers for their versions, where that matters.
+/// Asks the programs of drivers for their versions, where that matters; those of shell drivers where the run
+/// `runs_commands`.
 ///
 /// # Errors
 /// Rejected (3) with each that is too old, or does not say; ended by a signal.
-pub fn check(cluster: &Cluster, drivers: &mut dyn Backend) -> anyhow::Result<()> {
+pub fn check(cluster: &Cluster, runs_commands: bool, drivers: &mut dyn Backend) -> anyhow::Result<()> {
     if drivers.is_simulated() {
         return Ok(());
     }
     let of_cluster = cluster.power_drivers().filter_map(|driver| driver.version());
+    let of_shell = cluster.shell_drivers().filter(|_| runs_commands).filter_map(ShellDriver::version);
+    let of_cluster = of_cluster.chain(of_shell);
     let wanted: Vec<ProgramVersion> = of_cluster.collect::<BTreeSet<_>>().into_iter().collect();
     let command = |version: &ProgramVersion| Command {
         on: RunsOn::Control,

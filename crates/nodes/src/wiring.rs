@@ -47,7 +47,8 @@ impl Wiring {
             reads_power: power.reads(),
             confirms_power: power.is_known() && power.switches() && !power.is_simulated(),
             resets: power.resets(),
-            runs_commands: runs && profile.shell.driver.is_some(),
+            runs_commands: runs && profile.shell.runs_commands(),
+            halts: runs && profile.shell.driver.is_some(),
             probes: runs && profile.probe.driver.by != ProbeBy::Nothing,
             interval: profile.probe.interval,
         }
@@ -84,30 +85,41 @@ pub(crate) fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, D
         profile_of.push(index);
     }
     let mut wiring = Wiring { profile_of, profiles, roster };
+    find_halting(cluster, &mut wiring, &mut wrong);
     for profile in &wiring.profiles {
-        if let Some(Err(error)) = profile.power.driver.password_file().map(files::check_only_owner_reads) {
-            let clause = format!("power.password_file: {}", unmarked(&error));
-            let hint = "its first line is the password, and only its owner may read it (mode 0600)";
-            wrong.push(Diagnostic::about(&cluster.file, clause).hint(hint));
+        let (power, halting) = (&profile.power.driver, profile.shell.halting.as_ref());
+        let files = [("power", Some(power)), ("shell", halting)];
+        let files = files.into_iter().filter_map(|(table, driver)| Some((table, driver?.password_file()?)));
+        // Most have it in common.
+        for (table, file) in
+            files.collect::<BTreeMap<_, _>>().into_iter().take(if halting.is_some() { 2 } else { 1 })
+        {
+            if let Err(error) = files::check_only_owner_reads(file) {
+                let clause = format!("{table}.password_file: {}", unmarked(&error));
+                let hint = "its first line is the password, and only its owner may read it (mode 0600)";
+                wrong.push(Diagnostic::about(&cluster.file, clause).hint(hint));
+            }
         }
     }
     let mut without: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (at, node) in inventory.nodes().iter().enumerate() {
         let id = NodeId(u32::try_from(at).unwrap_or(u32::MAX));
-        let driver = Arc::clone(&wiring.profile(id).power.driver);
-        let Some(attribute) = driver.attribute() else { continue };
-        match node.attributes.get(attribute).and_then(|value| value.as_str()) {
-            Some(address) => match driver.unfit(wiring.roster.member(id), address) {
-                None => {
-                    let address = address.to_owned();
-                    wiring.roster.set_bmc(id, address);
-                }
-                Some(clause) => {
-                    let hint = format!("write one name or address as \"{attribute}\" of {}", node.name);
-                    wrong.push(Diagnostic::at(inventory.place(id), inventory.file(), clause).hint(hint));
-                }
-            },
-            None => without.entry(attribute.to_owned()).or_default().push(node.name.as_str()),
+        let power = Arc::clone(&wiring.profile(id).power.driver);
+        let halting = wiring.profile(id).shell.halting.clone();
+        let halting = halting.filter(|halting| halting.attribute() != power.attribute());
+        for driver in [Some(&power), halting.as_ref()].into_iter().flatten() {
+            let Some(attribute) = driver.attribute() else { continue };
+            match node.attributes.get(attribute).and_then(|value| value.as_str()) {
+                Some(address) => match driver.unfit(wiring.roster.member(id), address) {
+                    None if Arc::ptr_eq(driver, &power) => wiring.roster.set_bmc(id, address.to_owned()),
+                    None => {}
+                    Some(clause) => {
+                        let hint = format!("write one name or address as \"{attribute}\" of {}", node.name);
+                        wrong.push(Diagnostic::at(inventory.place(id), inventory.file(), clause).hint(hint));
+                    }
+                },
+                None => without.entry(attribute.to_owned()).or_default().push(node.name.as_str()),
+            }
         }
     }
     // One line: a misspelt attribute is missing from all nodes alike.
@@ -132,6 +144,23 @@ pub(crate) fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, D
         }
     }
     wrong.or(wiring)
+}
+
+/// Finds by what nodes are halted on which no command can be run.
+fn find_halting(cluster: &Cluster, wiring: &mut Wiring, wrong: &mut Diagnostics) {
+    let used: BTreeSet<u32> = wiring.profile_of.iter().copied().collect();
+    let mut told = BTreeSet::new();
+    for at in used {
+        let profile = &mut wiring.profiles[at as usize];
+        let halting = profile.shell.driver.as_ref().and_then(|shell| shell.halting(&*profile.power.driver));
+        match halting {
+            Some(Ok(driver)) => profile.shell.halting = Some(driver),
+            Some(Err(clause)) if told.insert(clause.clone()) => {
+                wrong.push(Diagnostic::about(&cluster.file, clause));
+            }
+            Some(Err(_)) | None => {}
+        }
+    }
 }
 
 fn check_overrides(cluster: &Cluster, roster: &Roster, wrong: &mut Diagnostics) {

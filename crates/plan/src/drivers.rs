@@ -79,6 +79,8 @@ pub struct Abilities {
     pub resets: bool,
     /// Commands can be run on it (it has a shell driver; units such as shelves have none).
     pub runs_commands: bool,
+    /// It can be told to halt, be it by a command or otherwise.
+    pub halts: bool,
     /// A probe can tell up from down (the probe driver is not `none`).
     pub probes: bool,
     /// Time between two probes of a node that is waited for.

@@ -20,6 +20,8 @@ pub struct Power {
 pub struct Shell {
     /// None without `[shell]`: no command can be run on the node.
     pub driver: Option<Arc<dyn ShellDriver>>,
+    /// By which nodes are halted on which no command can be run; found when each node gets what is its own.
+    pub halting: Option<Arc<dyn PowerDriver>>,
     /// For one command; `[limits] timeout` when it is not given.
     pub timeout: Option<Duration>,
     /// Where ssh goes is up to its own configuration, not to what a name resolves to.
@@ -27,6 +29,11 @@ pub struct Shell {
 }
 
 impl Shell {
+    /// Tells whether commands can be run on the node.
+    pub(crate) fn runs_commands(&self) -> bool {
+        self.driver.as_deref().is_some_and(ShellDriver::runs_commands)
+    }
+
     /// Returns the settings of the program that takes many nodes, where it is one.
     pub(crate) fn parallel(&self) -> Option<&Parallel> {
         self.driver.as_deref()?.parallel()

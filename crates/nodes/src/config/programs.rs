@@ -26,6 +26,8 @@ pub(crate) fn check<'p>(
         let topology = profile.shell.parallel().and_then(|parallel| parallel.topology.as_deref());
         leads.extend(topology.map(|path| ("shell.topology", path)));
         leads.extend(profile.power.driver.trusted_file());
+        let halting = profile.shell.halting.as_ref().and_then(|halting| halting.trusted_file());
+        leads.extend(halting.map(|(_, path)| ("shell.ca_file", path)));
     }
     let programs = named.iter().map(|(program, key)| (*key, trust::check_program(program)));
     let is_trusted =
@@ -43,6 +45,10 @@ fn programs(profile: &Profile, runs_commands: bool) -> Vec<(&'static str, OsStri
     let power = &profile.power.driver;
     all.extend(power.program().map(|program| ("power.driver", program.into())));
     all.extend(power.templates().into_iter().map(|(key, template)| (key, template.program())));
+    if runs_commands {
+        let halting = profile.shell.halting.as_ref().and_then(|halting| halting.program());
+        all.extend(halting.map(|program| ("shell.driver", program.into())));
+    }
     if runs_commands || profile.probe.driver.needs_shell() {
         all.extend(profile.shell.ssh().map(|ssh| ("shell.driver", ssh.program.clone().into())));
         all.extend(profile.shell.template().map(|run| ("shell.run", run.program())));

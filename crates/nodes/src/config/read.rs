@@ -76,7 +76,7 @@ fn read_root(name: &str, root: &Table<'_>) -> Cluster {
 fn read_profile(root: &Table<'_>) -> Profile {
     let mut profile = Profile {
         power: Power { driver: Arc::new(NoPower), timeout: Duration::from_secs(60) },
-        shell: Shell { driver: None, timeout: None, aliases: false },
+        shell: Shell { driver: None, halting: None, timeout: None, aliases: false },
         probe: Probe {
             driver: ProbeDriver::NONE,
             interval: Duration::from_secs(2),
@@ -115,8 +115,11 @@ fn read_profile(root: &Table<'_>) -> Profile {
             "probe.driver: \"power\" needs a power driver that can be read; write power.status",
         );
     }
-    if profile.probe.driver.needs_shell() && profile.shell.driver.is_none() {
-        root.reject("probe", "probe.driver: \"shell\" needs a [shell] table");
+    if profile.probe.driver.needs_shell() && !profile.shell.runs_commands() {
+        root.reject(
+            "probe",
+            "probe.driver: \"shell\" needs a [shell] table with a driver that runs commands",
+        );
     }
     profile
 }

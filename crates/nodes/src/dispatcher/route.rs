@@ -20,6 +20,10 @@ pub(super) fn route(runtime: &Runtime, task: Task, node: NodeId) -> Result<Drive
             Err(Event::Ended(node, task, Ok(())))
         }
         Task::Run(_) if able.runs_commands => Ok(DriverKind::Shell),
+        Task::Run(RemoteCommand::Halt) if profile.shell.halting.is_some() => Ok(DriverKind::Power),
+        Task::Run(_) if able.halts => {
+            Err(cannot(task, node, "it has no shell: its BMC halts it, and no more"))
+        }
         Task::Run(_) => Err(cannot(task, node, "it has no shell driver (see [shell])")),
         Task::ReadPower | Task::PowerOn | Task::PowerOff | Task::Reset => {
             match profile.power.driver.reach(task) {

@@ -154,7 +154,7 @@ impl PowerCalls {
         }
         let (id, argv) = runtime.start(DriverKind::Power, job);
         self.controllers.occupy(&nodes);
-        let judges = nodes.first().is_some_and(|&first| power_driver(runtime, first).judges_each());
+        let judges = nodes.first().is_some_and(|&first| driver_for(runtime, task, first).judges_each());
         if judges {
             runtime.children.follow(id);
         } else if let [first, _, ..] = nodes[..] {
@@ -182,7 +182,8 @@ impl PowerCalls {
     fn job(&mut self, runtime: &mut Runtime, task: Task, nodes: &[NodeId]) -> Option<Job> {
         let first = *nodes.first()?;
         let profile = runtime.profile(first);
-        let driver = Arc::clone(&profile.power.driver);
+        let halting = profile.shell.halting.as_ref().filter(|_| matches!(task, Task::Run(_)));
+        let driver = Arc::clone(halting.unwrap_or(&profile.power.driver));
         let why = match driver.job(task, &runtime.members(nodes), profile.power_timeout()) {
             Ok(job) => return job,
             Err(error) => format!("{error:#}"),
@@ -309,7 +310,7 @@ impl PowerCalls {
 
     /// Tells whether a controller wants to be left alone for now; the task then begins when that is over.
     fn is_left_alone(&mut self, runtime: &Runtime, task: Task, node: NodeId) -> bool {
-        let until = power_driver(runtime, node).leave_alone_until(runtime.member(node));
+        let until = driver_for(runtime, task, node).leave_alone_until(runtime.member(node));
         let Some(until) = until.filter(|until| *until > Instant::now()) else { return false };
         self.timers.push(until, ConfirmTimer::BeginAgain(task, node));
         true
@@ -360,9 +361,7 @@ impl Driver for PowerCalls {
         match admission {
             Admission::Ask if !runtime.has_room() => return Begun::Full,
             Admission::Ask if !self.controllers.has_room(node) => return Begun::Later,
-            Admission::Ask
-                if runtime.profile(node).power.driver.reach(power_task(task)) == Some(Reach::Set) =>
-            {
+            Admission::Ask if driver_for(runtime, task, node).reach(power_task(task)) == Some(Reach::Set) => {
                 let set = self.take_set(runtime, task, node, nodes);
                 self.call_for(runtime, task, set.clone());
                 return Begun::On(set);
@@ -456,6 +455,14 @@ fn power_task(task: Task) -> Task {
 
 pub(super) fn power_driver(runtime: &Runtime, node: NodeId) -> &dyn PowerDriver {
     &*runtime.profile(node).power.driver
+}
+
+/// Returns the driver that carries a task out: power's own, but for halts of nodes that their controllers halt.
+pub(super) fn driver_for(runtime: &Runtime, task: Task, node: NodeId) -> &dyn PowerDriver {
+    match (task, &runtime.profile(node).shell.halting) {
+        (Task::Run(_), Some(halting)) => &**halting,
+        _ => power_driver(runtime, node),
+    }
 }
 
 /// Returns what a status command said of each node. One that failed is believed where it speaks

@@ -1,7 +1,7 @@
 //! Calls in which each node is judged by itself, as soon as it is heard of: one that hangs keeps no answer back, and
 //! how the program ends says nothing of anybody of whom it has spoken.
 
-use super::calls::{CallPurpose, PowerCall, PowerCalls, power_driver};
+use super::calls::{CallPurpose, PowerCall, PowerCalls, driver_for};
 use super::confirm::{ConfirmTimer, Confirmation};
 use super::driver::Judged;
 use super::{wanted, without_effect};
@@ -115,13 +115,14 @@ impl PowerCalls {
         told: bool,
         ended: &Ended,
     ) {
+        let teller = if matches!(task, Task::Run(_)) { Teller::Shell } else { Teller::Power };
         let is_confirmed = wanted(task).is_some() && !told;
         let mut passed_on: Vec<NodeId> = Vec::new();
         let mut in_doubt: BTreeMap<(FailureKind, String), Vec<NodeId>> = BTreeMap::new();
         for node in nodes {
             let member = runtime.member(node);
             let words = |said: String| member.words(said);
-            match power_driver(runtime, node).classify_one(member, ended) {
+            match driver_for(runtime, task, node).classify_one(member, ended) {
                 None if is_confirmed => passed_on.push(node),
                 None => runtime.answer(Event::answer(task, node, Ok(()))),
                 Some((kind, detail)) if is_confirmed && is_in_doubt(kind) => {
@@ -129,11 +130,11 @@ impl PowerCalls {
                 }
                 Some((_, detail)) if told => {
                     let kind = FailureKind::Ended;
-                    let failure = Failure::told(Teller::Power, kind, words(format!("interrupted: {detail}")));
+                    let failure = Failure::told(teller, kind, words(format!("interrupted: {detail}")));
                     runtime.fail_all(task, [node], &failure);
                 }
                 Some((kind, detail)) => {
-                    let failure = Failure::told(Teller::Power, kind, words(detail));
+                    let failure = Failure::told(teller, kind, words(detail));
                     runtime.fail_all(task, [node], &failure);
                 }
             }
@@ -164,7 +165,7 @@ impl Verdicts {
         let mut all = Self { waiting: Vec::new(), going_on: Vec::new(), done: Vec::new() };
         let Some(&first) = nodes.first() else { return all };
         let task = call.purpose.task();
-        let judged = power_driver(runtime, first).judge(task, &runtime.members(nodes), ended, is_over);
+        let judged = driver_for(runtime, task, first).judge(task, &runtime.members(nodes), ended, is_over);
         for (&node, judged) in nodes.iter().zip(judged) {
             match judged {
                 Judged::Waiting => all.waiting.push(node),

@@ -24,6 +24,8 @@ use orderly_exec::scratch::Scratch;
 use orderly_plan::drivers::{FailureKind, Power, Task};
 use request::{BODY, HEADERS, Request};
 use settings::Settings;
+pub(crate) use settings::Stated;
+use std::any::Any;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
@@ -38,6 +40,21 @@ pub(super) const ENTRY: PowerEntry = PowerEntry {
         Some(Arc::new(Redfish { settings, memory: Mutex::default() }))
     },
 };
+
+/// Returns the driver by which nodes are halted whose table shell states this; what it leaves out is as the power
+/// driver has it.
+///
+/// # Errors
+/// A clause that names the key that is missing.
+pub(crate) fn halting(stated: &Stated, power: &dyn PowerDriver) -> Result<Arc<dyn PowerDriver>, String> {
+    let power = (power as &dyn Any).downcast_ref::<Redfish>().map(|power| &power.settings);
+    match Settings::of_shell(stated, power) {
+        Ok(settings) => Ok(Arc::new(Redfish { settings, memory: Mutex::default() })),
+        Err(key) => {
+            Err(format!("shell.{key} is missing (and power.driver is not \"redfish\", which would have it)"))
+        }
+    }
+}
 
 /// The first curl that prints `errormsg` and `exitcode` of parallel transfers without mistakes.
 const LEAST: (u32, u32) = (7, 76);
@@ -75,9 +92,14 @@ impl Redfish {
         node.attributes.get(&self.settings.system).map(|named| address::system_path(named)).transpose()
     }
 
+    /// Returns where a node's BMC is; a unit is one itself.
+    fn address<'m>(&self, node: &'m Member) -> &'m str {
+        node.attributes.get(&self.settings.bmc).map_or_else(|| super::ipmi::bmc(node), String::as_str)
+    }
+
     fn request(&self, memory: &mut Memory, task: Task, node: &Member) -> anyhow::Result<Request> {
         let address =
-            Address::parse(super::ipmi::bmc(node)).map_err(|clause| anyhow!("{}: {clause}", node.name))?;
+            Address::parse(self.address(node)).map_err(|clause| anyhow!("{}: {clause}", node.name))?;
         let named = self.named_system(node).map_err(|clause| anyhow!("{}: {clause}", node.name))?;
         let known = memory.known.entry(node.name.clone()).or_insert_with(|| Known::named(named));
         let wanted = self.wanted(task);
@@ -132,6 +154,19 @@ fn taken(folder: &Path, number: u64, suffix: &str) -> String {
     let bytes = fs::read(&path).unwrap_or_default();
     fs::remove_file(&path).ok();
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Returns which version of curl is needed.
+pub(crate) fn version_of(program: &str) -> ProgramVersion {
+    let ask = [program, "--disable", "--version"].map(str::to_owned).to_vec();
+    ProgramVersion { ask, least: LEAST, package: "curl" }
+}
+
+/// Returns what people are told at every run that trusts whoever answers.
+pub(crate) fn of_insecure(key: &str) -> String {
+    format!(
+        "{key} is set: certificates of BMCs are not verified, and whoever answers in their place gets the password"
+    )
 }
 
 impl PowerDriver for Redfish {
@@ -221,8 +256,7 @@ impl PowerDriver for Redfish {
     }
 
     fn version(&self) -> Option<ProgramVersion> {
-        let ask = vec![self.settings.program.clone(), "--disable".to_owned(), "--version".to_owned()];
-        Some(ProgramVersion { ask, least: LEAST, package: "curl" })
+        Some(version_of(&self.settings.program))
     }
 
     fn attribute(&self) -> Option<&str> {
@@ -230,7 +264,7 @@ impl PowerDriver for Redfish {
     }
 
     fn attributes(&self) -> Vec<&str> {
-        vec![&self.settings.system]
+        vec![&self.settings.bmc, &self.settings.system]
     }
 
     fn unfit(&self, node: &Member, address: &str) -> Option<String> {
@@ -256,8 +290,6 @@ impl PowerDriver for Redfish {
     }
 
     fn remark(&self) -> Option<String> {
-        let said = "power.insecure is set: certificates of BMCs are not verified, and whoever answers in their place gets \
-                    the password";
-        self.settings.insecure.then(|| said.to_owned())
+        self.settings.insecure.then(|| of_insecure("power.insecure"))
     }
 }

@@ -3,6 +3,7 @@
 use super::parallel::Parallel;
 use super::ssh::Ssh;
 use crate::entry::DriverEntry;
+use crate::power::{PowerDriver, ProgramVersion};
 use crate::roster::Member;
 use crate::template::Template;
 use std::any::Any;
@@ -42,6 +43,32 @@ pub trait ShellDriver: Any + Debug {
     /// Tells whether ssh goes where the name of a node leads, and not where settings lead that only ssh reads.
     fn goes_by_name(&self) -> bool {
         self.ssh().is_some_and(|ssh| ssh.options.is_empty())
+    }
+
+    /// Tells whether commands can be run on a node; else it can be halted, and no more.
+    fn runs_commands(&self) -> bool {
+        true
+    }
+
+    /// Returns the driver by which nodes are halted on which no command can be run, beside this power driver; or why
+    /// there is none.
+    fn halting(&self, _power: &dyn PowerDriver) -> Option<Result<Arc<dyn PowerDriver>, String>> {
+        None
+    }
+
+    /// Returns the inventory attributes that it reads, each if it is there.
+    fn attributes(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// Returns what people are to be told at every run.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns which version of its program it needs.
+    fn version(&self) -> Option<ProgramVersion> {
+        None
     }
 
     /// Returns the command that the site states.

@@ -388,6 +388,7 @@ mod tests {
             confirms_power: true,
             resets: false,
             runs_commands: false,
+            halts: false,
             probes: true,
             interval: Duration::from_secs(1),
         };

@@ -304,6 +304,7 @@ fn case() -> impl Strategy<Value = Case> {
             confirms_power: false,
             resets,
             runs_commands: true,
+            halts: true,
             probes,
             interval: 2 * SECOND,
         });

@@ -28,6 +28,7 @@ impl Drivers for World {
             confirms_power: false,
             resets: true,
             runs_commands: false,
+            halts: false,
             probes: true,
             interval: Duration::from_secs(2),
         }

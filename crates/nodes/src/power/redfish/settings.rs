@@ -4,7 +4,7 @@ use crate::power::PowerDriver;
 use crate::power::driver::before;
 use crate::power::password;
 use orderly_exec::settings::Table;
-use orderly_plan::drivers::Task;
+use orderly_plan::drivers::{RemoteCommand, Task};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,10 +27,23 @@ pub(super) struct Settings {
     pub(super) on: String,
     pub(super) off: String,
     pub(super) reset: String,
+    /// By which a node without a shell is halted.
+    pub(super) soft_off: String,
 }
 
-pub(super) const KEYS: &[&str] =
-    &["program", "bmc", "system", "user", "password_file", "ca_file", "insecure", "on", "off", "reset"];
+pub(super) const KEYS: &[&str] = &[
+    "program",
+    "bmc",
+    "system",
+    "user",
+    "password_file",
+    "ca_file",
+    "insecure",
+    "on",
+    "off",
+    "reset",
+    "soft_off",
+];
 
 /// The ResetTypes of the schema ComputerSystem.
 const RESET_TYPES: [&str; 14] = [
@@ -50,42 +63,148 @@ const RESET_TYPES: [&str; 14] = [
     "Reset",
 ];
 
-impl Settings {
-    /// Reads the table of a driver; `base` is what an override changes.
-    pub(super) fn read(table: &Table<'_>, base: Option<&Self>) -> Option<Self> {
+/// What a table says of BMCs, be it power or shell; what it leaves out is said elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Stated {
+    program: Option<String>,
+    bmc: Option<String>,
+    system: Option<String>,
+    user: Option<String>,
+    password_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    insecure: Option<bool>,
+    soft_off: Option<String>,
+}
+
+impl Stated {
+    /// The keys of the table shell.
+    pub(crate) const KEYS: &'static [&'static str] =
+        &["program", "bmc", "system", "user", "password_file", "ca_file", "insecure", "soft_off"];
+
+    pub(crate) fn read(table: &Table<'_>) -> Self {
         password::reject_written(table);
-        let user = table.text("user").or_else(|| base.map(|base| base.user.clone()));
-        if user.is_none() {
-            table.need("user");
-        }
+        let user = table.text("user");
         if user.as_ref().is_some_and(|user| user.contains(':') || user.contains(char::is_control)) {
             table
                 .reject("user", format!("{}: no user of a BMC has a \":\" in its name", table.named("user")));
         }
-        let password_file =
-            table.absolute_path("password_file").or_else(|| base.map(|base| base.password_file.clone()));
-        if password_file.is_none() && !table.has("password_file") {
-            table.need("password_file");
+        let (ca_file, insecure) = (table.absolute_path("ca_file"), table.flag("insecure"));
+        if table.has("ca_file") && insecure == Some(true) {
+            let clause = "certificates are either verified by ca_file, or not at all";
+            table.reject("insecure", format!("{}: {clause}", table.named("insecure")));
         }
-        let (ca_file, insecure) = read_trust(table, base);
-        let text = |key: &'static str, before: Option<&String>, usual: &str| {
-            table.text(key).or_else(|| before.cloned()).unwrap_or_else(|| usual.to_owned())
-        };
-        let on = read_type(table, "on", base.map(|base| &base.on), "On");
-        let off = read_type(table, "off", base.map(|base| &base.off), "ForceOff");
-        let reset = read_type(table, "reset", base.map(|base| &base.reset), "ForceRestart");
-        Some(Self {
-            program: text("program", base.map(|base| &base.program), "curl"),
-            bmc: text("bmc", base.map(|base| &base.bmc), "bmc"),
-            system: text("system", base.map(|base| &base.system), "system"),
-            user: user?,
-            password_file: password_file?,
+        Self {
+            program: table.text("program"),
+            bmc: table.text("bmc"),
+            system: table.text("system"),
+            user,
+            password_file: table.absolute_path("password_file"),
             ca_file,
             insecure,
-            on,
-            off,
-            reset,
+            soft_off: read_type(table, "soft_off", SOFT_OFF),
+        }
+    }
+
+    /// Returns the same with what is left out as another table has it.
+    pub(crate) fn or(self, other: &Self) -> Self {
+        let says_trust = self.ca_file.is_some() || self.insecure == Some(true);
+        Self {
+            program: self.program.or_else(|| other.program.clone()),
+            bmc: self.bmc.or_else(|| other.bmc.clone()),
+            system: self.system.or_else(|| other.system.clone()),
+            user: self.user.or_else(|| other.user.clone()),
+            password_file: self.password_file.or_else(|| other.password_file.clone()),
+            // One of both rules out the other.
+            ca_file: self.ca_file.or_else(|| other.ca_file.clone().filter(|_| !says_trust)),
+            insecure: self.insecure.or_else(|| other.insecure.filter(|_| !says_trust)),
+            soft_off: self.soft_off.or_else(|| other.soft_off.clone()),
+        }
+    }
+
+    /// Returns the inventory attributes that are read.
+    pub(crate) fn attributes(&self) -> [&str; 2] {
+        [self.bmc.as_deref().unwrap_or(BMC), self.system.as_deref().unwrap_or(SYSTEM)]
+    }
+
+    pub(crate) fn is_insecure(&self) -> bool {
+        self.insecure == Some(true)
+    }
+
+    pub(crate) fn program(&self) -> &str {
+        self.program.as_deref().unwrap_or(PROGRAM)
+    }
+
+    /// Returns the whole settings.
+    ///
+    /// # Errors
+    /// The key that is missing.
+    fn whole(self, types: [Option<String>; 3]) -> Result<Settings, &'static str> {
+        let [on, off, reset] = types;
+        let [bmc, system] = self.attributes().map(str::to_owned);
+        Ok(Settings {
+            program: self.program().to_owned(),
+            bmc,
+            system,
+            user: self.user.ok_or("user")?,
+            password_file: self.password_file.ok_or("password_file")?,
+            ca_file: self.ca_file,
+            insecure: self.insecure.unwrap_or(false),
+            on: on.unwrap_or_else(|| "On".to_owned()),
+            off: off.unwrap_or_else(|| "ForceOff".to_owned()),
+            reset: reset.unwrap_or_else(|| "ForceRestart".to_owned()),
+            soft_off: self.soft_off.unwrap_or_else(|| SOFT_OFF.to_owned()),
         })
+    }
+}
+
+const PROGRAM: &str = "curl";
+const BMC: &str = "bmc";
+const SYSTEM: &str = "system";
+const SOFT_OFF: &str = "GracefulShutdown";
+
+impl Settings {
+    /// Reads the table power; `base` is what an override changes.
+    pub(super) fn read(table: &Table<'_>, base: Option<&Self>) -> Option<Self> {
+        let types = [("on", "On"), ("off", "ForceOff"), ("reset", "ForceRestart")]
+            .map(|(key, usual)| read_type(table, key, usual));
+        let before = base.map(|base| [&base.on, &base.off, &base.reset].map(|word| Some(word.clone())));
+        let [on, off, reset] = before.unwrap_or_default();
+        let types = {
+            let [own_on, own_off, own_reset] = types;
+            [own_on.or(on), own_off.or(off), own_reset.or(reset)]
+        };
+        let stated = Stated::read(table).or(&base.map(Self::stated).unwrap_or_default());
+        for (key, is_missing) in
+            [("user", stated.user.is_none()), ("password_file", stated.password_file.is_none())]
+        {
+            if is_missing {
+                table.need(key);
+            }
+        }
+        stated.whole(types).ok()
+    }
+
+    /// Returns the settings by which nodes are halted: those that the table shell states, else those of the table power
+    /// where that is of BMCs as well.
+    ///
+    /// # Errors
+    /// The key that is missing.
+    pub(super) fn of_shell(stated: &Stated, power: Option<&Self>) -> Result<Self, &'static str> {
+        let of_power = power.map(Self::stated).unwrap_or_default();
+        stated.clone().or(&of_power).whole([None, None, None])
+    }
+
+    fn stated(&self) -> Stated {
+        Stated {
+            program: Some(self.program.clone()),
+            bmc: Some(self.bmc.clone()),
+            system: Some(self.system.clone()),
+            user: Some(self.user.clone()),
+            password_file: Some(self.password_file.clone()),
+            ca_file: self.ca_file.clone(),
+            insecure: Some(self.insecure),
+            soft_off: Some(self.soft_off.clone()),
+        }
     }
 
     /// Returns the ResetType of a task; none of one that only reads.
@@ -94,6 +213,7 @@ impl Settings {
             Task::PowerOn => Some(&self.on),
             Task::PowerOff => Some(&self.off),
             Task::Reset => Some(&self.reset),
+            Task::Run(RemoteCommand::Halt) => Some(&self.soft_off),
             Task::ReadPower | Task::Probe | Task::Run(_) => None,
         }
     }
@@ -103,29 +223,15 @@ impl Settings {
         match task {
             Task::PowerOn => "power.on",
             Task::PowerOff => "power.off",
-            Task::Reset | Task::ReadPower | Task::Probe | Task::Run(_) => "power.reset",
+            Task::Reset | Task::ReadPower | Task::Probe => "power.reset",
+            Task::Run(_) => "soft_off",
         }
     }
 }
 
-/// Reads by what certificates are verified.
-fn read_trust(table: &Table<'_>, base: Option<&Settings>) -> (Option<PathBuf>, bool) {
-    let (ca_file, insecure) = (table.absolute_path("ca_file"), table.flag("insecure"));
-    if table.has("ca_file") && insecure == Some(true) {
-        let clause = "certificates are either verified by ca_file, or not at all";
-        table.reject("insecure", format!("{}: {clause}", table.named("insecure")));
-    }
-    match (ca_file, insecure) {
-        (Some(file), _) => (Some(file), false),
-        (None, Some(true)) => (None, true),
-        (None, Some(false)) => (base.and_then(|base| base.ca_file.clone()), false),
-        (None, None) => base.map_or((None, false), |base| (base.ca_file.clone(), base.insecure)),
-    }
-}
-
 /// Reads a ResetType. A maker's own goes through, a slip of the hand does not: it would be found out by a node only.
-fn read_type(table: &Table<'_>, key: &'static str, before: Option<&String>, usual: &str) -> String {
-    let Some(word) = table.text(key) else { return before.cloned().unwrap_or_else(|| usual.to_owned()) };
+fn read_type(table: &Table<'_>, key: &'static str, usual: &str) -> Option<String> {
+    let word = table.text(key)?;
     let near = orderly_plan::suggest::nearest(&word, RESET_TYPES);
     if word.is_empty() || !word.chars().all(|c| c.is_ascii_alphanumeric()) {
         table.reject(key, format!("{}: write a ResetType, such as {usual}", table.named(key)));
@@ -133,7 +239,7 @@ fn read_type(table: &Table<'_>, key: &'static str, before: Option<&String>, usua
         let named = table.named(key);
         table.reject(key, format!("{named}: \"{word}\" is no ResetType; did you mean \"{near}\"?"));
     }
-    word
+    Some(word)
 }
 
 /// Returns the settings of the driver that an override changes, where it is this one.

@@ -208,6 +208,7 @@ pub(super) fn able(switches_power: bool, reads_power: bool, probes: bool) -> Abi
         interval: seconds(2),
         resets: false,
         runs_commands: true,
+        halts: true,
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) const ALL: Abilities = Abilities {
     confirms_power: false,
     resets: true,
     runs_commands: true,
+    halts: true,
     probes: true,
     interval: Duration::from_secs(2),
 };
