@@ -522,3 +522,44 @@ fn a_shell_of_bmcs_beside_another_power_driver_says_who_asks_them() {
     let said = bed.program("cshutdown").arg("ALL").any_status().any_stdout().any_stderr().run().stderr;
     assert_eq!(bmcs.resets(1), ["ForceOff"], "{said}");
 }
+
+/// A node without a system took the only one, which another node named: switching one off switched off the other.
+#[test]
+fn a_node_that_names_no_system_may_be_the_one_that_another_names() {
+    let bed = Bed::new();
+    let password = bed.config("bmc-password", format!("{PASSWORD}\n")).display().to_string();
+    bed.script("fakes/curl", "echo curl 8.14.1");
+    bed.config(
+        "cluster.toml",
+        format!(
+            "inventory = {:?}\nsequence = {{ start = {:?}, shut = {:?} }}\n\
+             [power]\ndriver = \"redfish\"\nuser = \"admin\"\npassword_file = {password:?}\ninsecure = true\n\
+             [probe]\ndriver = \"power\"\n",
+            bed.path("etc/inventory.json"),
+            bed.path("cstartSeq"),
+            bed.path("cstartSeq"),
+        ),
+    );
+    let check = |one: &str, other: &str| {
+        let nodes = format!(r#"{{"nodes": [{{"name": "n1", {one}}}, {{"name": "n2", {other}}}]}}"#);
+        bed.write("etc/inventory.json", nodes);
+        start(&bed, &["-k", "n1"])
+    };
+    for (one, other) in [
+        (r#""bmc": "127.0.0.1""#, r#""bmc": "127.0.0.1", "system": "1""#),
+        (r#""bmc": "https://127.0.0.1/", "system": "2""#, r#""bmc": "127.0.0.1:443""#),
+        (r#""bmc": "127.0.0.1""#, r#""bmc": "[::ffff:127.0.0.1]""#),
+        (r#""bmc": "127.0.0.1", "system": "1""#, r#""bmc": "127.0.0.1", "system": "/redfish/v1/Systems/1/""#),
+    ] {
+        let (status, said) = check(one, other);
+        assert_eq!(status, 3, "{one} {other}: {said}");
+        assert!(said.contains("n1 and n2 have the same power controller"), "{said}");
+    }
+    for (one, other) in [
+        (r#""bmc": "127.0.0.1", "system": "1""#, r#""bmc": "127.0.0.1", "system": "2""#),
+        (r#""bmc": "127.0.0.1:8443""#, r#""bmc": "127.0.0.1", "system": "2""#),
+    ] {
+        let (_, said) = check(one, other);
+        assert!(!said.contains("the same power controller"), "{said}");
+    }
+}

@@ -31,6 +31,8 @@ pub type Addresses = HashMap<String, Vec<IpAddr>>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
     Controller,
+    /// A controller of several systems, of which some node does not say which is its own.
+    SystemUnsaid,
     PowerCommand,
     ShellCommand,
     Address,
@@ -40,7 +42,7 @@ enum What {
 impl What {
     fn words(self) -> &'static str {
         match self {
-            Self::Controller => "power controller",
+            Self::Controller | Self::SystemUnsaid => "power controller",
             Self::PowerCommand => "power command",
             Self::ShellCommand => "shell command",
             Self::Address => "address",
@@ -100,6 +102,9 @@ pub fn check(site: &Site, targets: &[NodeId], addresses: &Addresses) -> anyhow::
     let mut found: Vec<(Vec<NodeId>, Diagnostic)> = Vec::new();
     for (mark, nodes) in known {
         let nodes = apart(site, nodes);
+        if mark.what == What::SystemUnsaid && !says_and_does_not(site, &nodes) {
+            continue;
+        }
         if nodes.len() > 1 && nodes.iter().any(is_target) && told.insert((mark.what, nodes.clone())) {
             let diagnostic = diagnose(site, &mark, &nodes);
             found.push((nodes, diagnostic));
@@ -109,6 +114,13 @@ pub fn check(site: &Site, targets: &[NodeId], addresses: &Addresses) -> anyhow::
     let mut wrong = Diagnostics::default();
     found.into_iter().for_each(|(_, diagnostic)| wrong.push(diagnostic));
     wrong.or(()).or_status(Status::Rejected)
+}
+
+/// Tells whether some of these nodes say which system of their controller they are, and others do not: these mean the
+/// only one.
+fn says_and_does_not(site: &Site, nodes: &[NodeId]) -> bool {
+    let says = |node: &NodeId| site.profile(*node).power.driver.names_system(site.roster.member(*node));
+    nodes.iter().any(says) && !nodes.iter().all(says)
 }
 
 fn ids(site: &Site) -> impl Iterator<Item = NodeId> {
@@ -136,6 +148,9 @@ fn marks(site: &Site, id: NodeId, addresses: &Addresses) -> Vec<Mark> {
     if let Some(place) = controller(site, id, &**driver) {
         let (host, apart) = (driver.host(place), driver.apart(member, place));
         marks.extend(at(What::Controller, host, &apart, addresses));
+        if let Some(service) = driver.service(place) {
+            marks.extend(at(What::SystemUnsaid, host, &service, addresses));
+        }
     }
     let acts = driver.templates().into_iter().filter(|(key, _)| *key != "power.status");
     marks.extend(acts.filter_map(|(_, act)| filled(What::PowerCommand, act, member)));
@@ -212,9 +227,13 @@ fn way_out(site: &Site, mark: &Mark, nodes: &[NodeId]) -> String {
         ),
         What::Address => own.to_owned(),
         What::ProbedAddress => format!("{own}, or a probe.port in an override of cluster.toml"),
+        What::SystemUnsaid => {
+            "say of each which system of the controller it is: \"system\" in the inventory (power.system in cluster.toml(5))".to_owned()
+        }
         What::Controller => {
             "give each a controller of its own in the inventory; several systems behind one are told \
-                             apart by its port, or by power.options in overrides of cluster.toml"
+                             apart by its port, by a system of its own (redfish), or by power.options in overrides of \
+                             cluster.toml"
                 .to_owned()
         }
         What::PowerCommand | What::ShellCommand => {

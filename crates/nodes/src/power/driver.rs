@@ -161,6 +161,18 @@ pub trait PowerDriver: Any + Debug {
         self.ipmi().map_or_else(String::new, Ipmi::addressing)
     }
 
+    /// Returns what tells a controller of several systems from others at the same host, where a node says which system
+    /// is its own.
+    fn service(&self, _address: &str) -> Option<String> {
+        None
+    }
+
+    /// Tells whether a node says which of the systems of its controller it is; else the only one is meant, whoever names
+    /// that too.
+    fn names_system(&self, _node: &Member) -> bool {
+        true
+    }
+
     /// Returns a file of which nobody else may change what it says, with its key.
     fn trusted_file(&self) -> Option<(&'static str, &Path)> {
         None

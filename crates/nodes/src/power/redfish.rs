@@ -281,6 +281,14 @@ impl PowerDriver for Redfish {
         format!("{service} {system}")
     }
 
+    fn service(&self, address: &str) -> Option<String> {
+        Address::parse(address).ok().map(|address| address.service())
+    }
+
+    fn names_system(&self, node: &Member) -> bool {
+        matches!(self.named_system(node), Ok(Some(_)))
+    }
+
     fn password_file(&self) -> Option<&Path> {
         Some(&self.settings.password_file)
     }
