@@ -6,7 +6,7 @@ use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::asset::State;
 use orderly_host::handover::{self, Manner, Program, Said};
 use orderly_host::machine::Machine;
-use orderly_host::services;
+use orderly_host::parts::{self, Kind, Presence};
 use orderly_plan::release::Release;
 
 /// Makes the record and prints it.
@@ -70,14 +70,14 @@ fn close_unfinished(machine: &mut Machine<'_>, reporter: &Reporter) -> anyhow::R
     if !handover::is_unfinished(Program::Takeover)? && !handover::is_unfinished(Program::Release)? {
         return Ok(Ok(()));
     }
-    for service in &machine.config.services {
-        let name = &service.name;
-        match services::state(service, &mut machine.runner) {
-            services::State::Down => {}
-            services::State::Up => {
+    for part in parts::configured(Kind::Service, machine) {
+        let (_, name) = part.title();
+        match part.presence(machine) {
+            Presence::Missing(_) => {}
+            Presence::Here(_) | Presence::Other(_) => {
                 return Ok(Err(format!("a run is not finished, and service {name} runs here; stop it")));
             }
-            services::State::Unknown(why) => {
+            Presence::Unknown(why) => {
                 return Ok(Err(format!("a run is not finished, and service {name} is unknown: {why}")));
             }
         }

@@ -28,7 +28,7 @@ use orderly_host::standing::{self, Backups};
 use orderly_host::state;
 use orderly_plan::permit::Since;
 use orderly_plan::release::{FORMAT, Release};
-use orderly_plan::step::Verdict;
+use orderly_plan::step::{Plan, Undo, Verdict};
 use std::path::Path;
 use std::time::Duration;
 
@@ -126,7 +126,7 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     };
     let mut found = steps::find(&mut machine, &left_out, holders);
     if args.no_unwind {
-        found.never_unwind();
+        never_unwind(&mut found.plan);
     }
     let plan = &found.plan;
     found.against.extend(foresee::programs(plan, args.poweroff, &mut machine));
@@ -155,6 +155,14 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     let (ending, journal) =
         handover::begin(PROGRAM, &found.plan, digest, manner, &mut machine, &mut reporter)?;
     report(&args, &mut machine, &mut reporter, ending, journal)
+}
+
+/// Lets nothing of a plan be taken back: a service that is started again on a host that a cluster manager is about to
+/// power off would lose what it writes. A backup leaves nothing to take back, so one that fails still refuses the release.
+fn never_unwind(plan: &mut Plan<Action>) {
+    for step in plan.steps.iter_mut().filter(|step| step.action != Action::Backup) {
+        step.undo = Undo::Never;
+    }
 }
 
 /// Without room for its journal and its record a release would be found out to be none when it is over. A

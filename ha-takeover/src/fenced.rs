@@ -6,7 +6,7 @@
 use crate::steps::{fence_step, off_step};
 use orderly_host::action::Action;
 use orderly_host::carry::Ending;
-use orderly_host::config::Host;
+use orderly_host::config::HostTable;
 use orderly_plan::release::Outcome;
 use orderly_plan::step::{Plan, StepName};
 
@@ -36,7 +36,7 @@ impl Fenced {
 }
 
 /// Returns what came of fencing; `None` where nobody was fenced.
-pub(crate) fn of(plan: &Plan<Action>, ending: &Ending, peer: &Host) -> Option<Fenced> {
+pub(crate) fn of(plan: &Plan<Action>, ending: &Ending, peer: &HostTable) -> Option<Fenced> {
     let fencing = plan.steps.iter().position(|step| step.action == Action::Fence)?;
     let last = |name: &str| ending.steps.iter().rev().find(|step| step.step == name);
     let is_bad = |outcome: &Outcome| outcome.outcome != "done";
@@ -54,9 +54,9 @@ pub(crate) fn of(plan: &Plan<Action>, ending: &Ending, peer: &Host) -> Option<Fe
 }
 
 /// Tells whether a step asks at the peer's own address: whoever answers there shows that its power is on.
-fn is_peers(plan: &Plan<Action>, name: &StepName, peer: &Host) -> bool {
+fn is_peers(plan: &Plan<Action>, name: &StepName, peer: &HostTable) -> bool {
     plan.steps.iter().any(|step| {
         step.name == *name
-            && matches!(&step.action, Action::Knock { ip } if Some(ip) == peer.address.as_ref())
+            && matches!(&step.action, Action::Silence { ip } if Some(ip) == peer.address.as_ref())
     })
 }

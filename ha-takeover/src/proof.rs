@@ -7,7 +7,6 @@
 use crate::args::Args;
 use crate::order;
 use orderly_exec::{OrStatus, Status, fail, files};
-use orderly_host::addresses::{self, Knock};
 use orderly_host::asset::{End, State};
 use orderly_host::carry::Ending;
 use orderly_host::config::Kind;
@@ -15,6 +14,7 @@ use orderly_host::handover::{self, VERSION};
 use orderly_host::hostid;
 use orderly_host::machine::Machine;
 use orderly_host::machine::way_back;
+use orderly_host::parts::address::reachability::Reachability;
 use orderly_plan::permit;
 use orderly_plan::release::{Outcome, Release};
 use std::path::Path;
@@ -290,15 +290,15 @@ fn by_cluster(machine: &mut Machine<'_>, state: &State) -> anyhow::Result<End> {
     }
     let peer = &machine.config.peer;
     let Some(address) = &peer.address else { return Ok(End::PoweredOff) };
-    match (addresses::knock(address, machine.config.platform, &mut machine.runner), state) {
-        (Knock::Silent, _) => Ok(End::PoweredOff),
+    match (machine.reach(address), state) {
+        (Reachability::Silent, _) => Ok(End::PoweredOff),
         // It can be seen only once before_take has run, and is asked for again then.
-        (Knock::Answered, State::Unknown(_)) => Ok(End::Clean),
-        (Knock::Answered, _) => Err(fail(
+        (Reachability::Answered, State::Unknown(_)) => Ok(End::Clean),
+        (Reachability::Answered, _) => Err(fail(
             Status::Refused,
             format!("{} did not let go of the asset and is not fenced: {address} answers", peer.name),
         )),
-        (Knock::Unknown(why), _) => {
+        (Reachability::Unknown(why), _) => {
             Err(fail(Status::Refused, format!("nobody can say whether {} answers: {why}", peer.name)))
         }
     }
@@ -313,13 +313,13 @@ fn check_peer_down(name: &str, machine: &mut Machine<'_>) -> anyhow::Result<()> 
             .push(format!("{name} has no address in the configuration, so nobody asked whether it answers"));
         return Ok(());
     };
-    match addresses::knock(address, machine.config.platform, &mut machine.runner) {
-        Knock::Silent => Ok(()),
-        Knock::Answered => Err(fail(
+    match machine.reach(address) {
+        Reachability::Silent => Ok(()),
+        Reachability::Answered => Err(fail(
             Status::Refused,
             format!("{name} is not down: {address} answers; power it off first: ha-takeover --fence"),
         )),
-        Knock::Unknown(why) => {
+        Reachability::Unknown(why) => {
             Err(fail(Status::Refused, format!("nobody can say whether {name} answers: {why}")))
         }
     }

@@ -5,7 +5,6 @@ use crate::order;
 use crate::proof::Proof;
 use orderly_exec::{OrStatus, Status};
 use orderly_host::action::{Action, Perform};
-use orderly_host::addresses::{self, Knock};
 use orderly_host::answer::Answer;
 use orderly_host::asset::{End, State};
 use orderly_host::backup;
@@ -14,13 +13,31 @@ use orderly_host::handover;
 use orderly_host::machine::Machine;
 use orderly_host::machine::way_back;
 use orderly_host::mountinfo::Mounts;
-use orderly_host::mountinfo::trigger_over;
-use orderly_host::mounts::{MountSpec, deepest_first, loopback_mount, shows};
-use orderly_host::{ledger, runs, services, shares};
+use orderly_host::parts::address::reachability::Reachability;
+use orderly_host::parts::mount::AssetMount;
+use orderly_host::parts::{self, Draft, Kind, Situation, Way};
+use orderly_host::{ledger, runs};
 use orderly_plan::owed::Wanted;
 use orderly_plan::release::Release;
-use orderly_plan::step::{Plan, Step, StepName, Undo};
+use orderly_plan::step::{Plan, Undo};
 use std::path::Path;
+
+/// The parts in the order in which they are looked at beforehand, each with what leaves it out.
+const LOOKED_AT: [(Kind, Option<Part>); 5] = [
+    (Kind::Mount, None),
+    (Kind::Loopback, Some(Part::Loopbacks)),
+    (Kind::Service, Some(Part::Services)),
+    (Kind::Address, Some(Part::Addresses)),
+    (Kind::Share, Some(Part::Shares)),
+];
+
+/// The parts in the order in which they are taken once the asset is mounted.
+const ORDER: [(Kind, Part); 4] = [
+    (Kind::Loopback, Part::Loopbacks),
+    (Kind::Share, Part::Shares),
+    (Kind::Address, Part::Addresses),
+    (Kind::Service, Part::Services),
+];
 
 /// What a takeover was asked to do, and by what right.
 #[derive(Debug, Clone, Copy)]
@@ -71,53 +88,17 @@ pub(crate) fn against(
     {
         against.push(format!("{} is not down: {why}; use --fence, or power it off", config.peer.name));
     }
-    for mount in &config.asset.mounts {
-        let ours = mounts.at(&mount.at).is_some_and(|found| machine.asset.is_on(found));
-        if !ours && !config.asset.has_within(&mount.at) {
-            against.extend(check_mountpoint(&mount.at, &mounts));
-        }
-    }
-    for loopback in config.loopbacks.iter().filter(|_| wanted(Part::Loopbacks)) {
-        let at = &loopback.at;
-        if let Some(why) = trigger_over(at, &mounts) {
-            against.push(why);
-            continue;
-        }
-        match mounts.at(at) {
-            Some(other) if loopback_mount(machine.asset.as_ref(), loopback, &mounts).is_none() => {
-                against.push(format!("{} is mounted at {}; umount it", other.source.display(), at.display()));
-            }
-            Some(other) if !shows(other, &loopback.source, &mounts) => against.push(format!(
-                "another directory of the asset ({}) is mounted at {}, not {}; umount it",
-                other.root.display(),
-                at.display(),
-                loopback.source.display()
-            )),
-            Some(_) => {}
-            // There only once the asset, or the loopback that it lies in, is mounted.
-            None if *state != State::Held && config.asset.has_within(at) => {}
-            None if config.loopbacks.iter().any(|other| other.at != *at && at.starts_with(&other.at)) => {}
-            None if !at.exists() => {
-                against.push(format!("{} is not there; make it (mkdir -p)", at.display()));
-            }
-            None => {
-                against.extend(check_is_itself(at));
-                against.extend(machine.against_loopback(loopback).filter(|_| *state == State::Held));
+    let situation =
+        Situation { is_held: *state == State::Held, fences: *proof == Proof::Fence, mounts: &mounts };
+    for (kind, group) in LOOKED_AT {
+        if group.is_none_or(wanted) {
+            for part in parts::configured(kind, machine) {
+                against.extend(part.against_taking(situation, machine));
             }
         }
-    }
-    if *state != State::Held && wanted(Part::Services) {
-        check_services(machine, &mut against);
-    }
-    if wanted(Part::Addresses) {
-        against.extend(machine.against_links());
-        check_addresses(machine, proof, &mut against);
     }
     if *proof == Proof::Fence {
         check_peer_can_be_asked(machine, &mut against);
-    }
-    for share in config.shares.iter().filter(|_| wanted(Part::Shares)) {
-        against.extend(machine.against_sharing(share, *state == State::Held));
     }
     against
 }
@@ -156,84 +137,16 @@ fn check_reservations(machine: &mut Machine<'_>, against: &mut Vec<String>) {
     machine.notes.extend(found.notes.into_iter().chain(found.unasked));
 }
 
-fn check_mountpoint(at: &Path, mounts: &Mounts) -> Option<String> {
-    let shown = at.display();
-    if let Some(why) = trigger_over(at, mounts) {
-        return Some(why);
-    }
-    if let Some(other) = mounts.at(at) {
-        return Some(format!("{} is mounted at {shown}; umount it", other.source.display()));
-    }
-    if let Some(why) = check_is_itself(at) {
-        return Some(why);
-    }
-    match std::fs::read_dir(at) {
-        Ok(mut entries) => entries
-            .next()
-            .map(|_| format!("{shown} is not empty, and mounting would hide what is in it; move that away")),
-        Err(error) => Some(format!("{shown} cannot be mounted on: {error}; make it (mkdir -p)")),
-    }
-}
-
-/// The kernel lists a mount by where it really is, so one behind a link would never be found again.
-fn check_is_itself(at: &Path) -> Option<String> {
-    let there = std::fs::canonicalize(at).ok()?;
-    (there != at)
-        .then(|| format!("{} leads to {}; name that in the configuration", at.display(), there.display()))
-}
-
-fn check_services(machine: &mut Machine<'_>, against: &mut Vec<String>) {
-    for service in &machine.config.services {
-        match services::state(service, &mut machine.runner) {
-            services::State::Down => {}
-            services::State::Up => {
-                against.push(format!("service {} runs here without the asset; stop it", service.name));
-            }
-            services::State::Unknown(why) => {
-                against.push(format!("service {}: nobody can say whether it runs: {why}", service.name));
-            }
-        }
-    }
-}
-
-/// With --fence somebody may still answer, who must be silent once the peer is off; that nobody could be
-/// asked then is found out now.
-fn check_addresses(machine: &mut Machine<'_>, proof: &Proof, against: &mut Vec<String>) {
-    let config = machine.config;
-    for address in &config.addresses {
-        let cidr = &address.cidr;
-        match addresses::is_here(address, config.platform, &mut machine.runner) {
-            Ok(true) => continue,
-            Ok(false) => {}
-            Err(why) => against.push(format!("address {cidr}: {why}")),
-        }
-        match addresses::knock(address.ip(), config.platform, &mut machine.runner) {
-            Knock::Silent => {}
-            Knock::Answered if *proof == Proof::Fence => machine.notes.push(format!(
-                "somebody answers at {}, and must be silent once {} is off",
-                address.ip(),
-                config.peer.name
-            )),
-            Knock::Answered => against
-                .push(format!("somebody answers at {}; take the address off that host first", address.ip())),
-            Knock::Unknown(why) => against.push(format!(
-                "nobody can say whether somebody answers at {}: {why}; or use --skip addresses",
-                address.ip()
-            )),
-        }
-    }
-}
-
 /// Whether the peer is silent is asked once its power is off; that it cannot be asked is found out now.
 fn check_peer_can_be_asked(machine: &mut Machine<'_>, against: &mut Vec<String>) {
     let peer = &machine.config.peer;
     let Some(address) = &peer.address else { return };
-    match addresses::knock(address, machine.config.platform, &mut machine.runner) {
-        Knock::Silent => {}
-        Knock::Answered => machine
+    match machine.reach(address) {
+        Reachability::Silent => {}
+        Reachability::Answered => machine
             .notes
             .push(format!("{} answers at {address}, and must be silent once it is off", peer.name)),
-        Knock::Unknown(why) => {
+        Reachability::Unknown(why) => {
             against.push(format!("nobody can say whether {} answers at {address}: {why}", peer.name));
         }
     }
@@ -253,114 +166,77 @@ pub(crate) fn plan(
     let restored = backup::newest_restore().or_status(Status::Refused)?;
     let told = told(proof, machine).or_status(Status::Refused)?;
     let restores = restores(config, proof, told.as_ref()).or_status(Status::Refused)?;
-    let mut steps: Vec<Step<Action>> = Vec::new();
-    let mut step = |name: String, action: Action, undo: Undo<Action>| {
-        steps.push(Step { name: StepName(name), action, undo });
-    };
+    let mut draft = Draft::default();
     for part in left_out {
         let part = part.word().to_owned();
-        step(format!("without {part}, says the operator"), Action::LeftOut { part }, Undo::Nothing);
+        draft.lasting(format!("without {part}, says the operator"), Action::LeftOut { part });
     }
     if *proof == Proof::Fence {
-        step(fence_step(&config.peer.name), Action::Fence, Undo::Nothing);
+        draft.lasting(fence_step(&config.peer.name), Action::Fence);
         let moving = config.addresses.iter().filter(|_| wanted(Part::Addresses));
         let silent = config.peer.address.as_deref().into_iter().chain(moving.map(|address| address.ip()));
         for ip in silent {
-            step(format!("{ip} is silent"), Action::Knock { ip: ip.to_owned() }, Undo::Nothing);
+            draft.lasting(format!("{ip} is silent"), Action::Silence { ip: ip.to_owned() });
         }
     }
     if on_word {
         let peer = config.peer.name.clone();
         let name = format!("{peer} is down, says the operator");
-        step(name, Action::PeerDown { peer }, Undo::Nothing);
+        draft.lasting(name, Action::PeerDown { peer });
     }
     if *proof == Proof::Cluster(End::PoweredOff) {
         let peer = config.peer.name.clone();
-        step(format!("{peer} is fenced, says the cluster"), Action::PeerDown { peer }, Undo::Nothing);
+        draft.lasting(format!("{peer} is fenced, says the cluster"), Action::PeerDown { peer });
     }
     if !matches!(proof, Proof::HeldHere(_)) {
         for (index, argv) in config.asset.before_take.iter().enumerate() {
-            step(format!("before take {}", index + 1), Action::Run { argv: argv.clone() }, Undo::Nothing);
+            draft.lasting(format!("before take {}", index + 1), Action::Run { argv: argv.clone() });
         }
     }
     if let Proof::Record(record) = proof
         && let Some(identity) = record.identity.clone()
     {
         let (mark, record) = (record.mark.clone(), record.checksum.clone());
-        step("proof".to_owned(), Action::Compare { identity, mark, record }, Undo::Nothing);
+        draft.lasting("proof".to_owned(), Action::Compare { identity, mark, record });
     }
     if let Proof::Disclaimed(record) = proof
         && let (Some(identity), Some(take_mark)) = (record.identity.clone(), record.take_mark.clone())
     {
-        step("proof".to_owned(), Action::CompareTake { identity, take_mark }, Undo::Nothing);
+        draft.lasting("proof".to_owned(), Action::CompareTake { identity, take_mark });
     }
     if *proof == Proof::Fence {
-        step(off_step(&config.peer.name), Action::ProveOff, Undo::Nothing);
+        draft.lasting(off_step(&config.peer.name), Action::ProveOff);
     }
     let title = machine.asset.title();
-    step(format!("take {title}"), Action::Take { end: end(proof, state) }, Undo::Action(Action::LetGo));
-    let mounts: Vec<MountSpec> = config
-        .asset
-        .mounts
-        .iter()
-        .map(|table| orderly_host::mounts::configured(machine.asset.as_ref(), table))
-        .collect();
-    for mount in mounts.iter().filter(|mount| mount.what.is_some()) {
-        let at = mount.at.clone();
-        step(
-            format!("mount {}", at.display()),
-            Action::Mount { mount: mount.clone() },
-            Undo::Action(Action::Unmount { at }),
-        );
+    draft.step(format!("take {title}"), Action::Take { end: end(proof, state) }, Undo::Action(Action::LetGo));
+    let mounts = parts::configured(Kind::Mount, machine).into_iter();
+    let mounts =
+        mounts.filter_map(|part| if let parts::Part::Mount(mount) = part { Some(mount) } else { None });
+    let mounts: Vec<AssetMount> = mounts.collect();
+    for mount in mounts.iter().filter(|mount| mount.0.what.is_some()) {
+        draft.part(Way::Take, parts::Part::Mount(mount.clone()));
     }
-    step(format!("hold {title}"), Action::Hold { mounts, wanted: told }, Undo::Nothing);
+    draft.lasting(format!("hold {title}"), Action::Hold { mounts, wanted: told });
     if restores && wanted(Part::Restore) {
         let undo = Undo::Action(Action::Unrestore { before: restored });
-        step("restore".to_owned(), Action::Restore, undo);
+        draft.step("restore".to_owned(), Action::Restore, undo);
     }
-    let loopbacks = config.loopbacks.iter().filter(|_| wanted(Part::Loopbacks)).collect();
-    let mut loopbacks = deepest_first(loopbacks, |loopback| loopback.at.clone());
-    loopbacks.reverse();
-    for loopback in loopbacks {
-        let at = loopback.at.clone();
-        let mount = MountSpec::loopback(loopback);
-        step(
-            format!("mount {}", at.display()),
-            Action::Mount { mount },
-            Undo::Action(Action::Unmount { at }),
-        );
-    }
-    for share in config.shares.iter().filter(|_| wanted(Part::Shares)) {
-        let (path, exports) = (share.path.clone(), shares::wanted(share, config.platform));
-        let undo = Undo::Action(Action::Unshare { path: path.clone(), exports: exports.clone() });
-        step(format!("share {}", path.display()), Action::Share { path, exports }, undo);
-    }
-    for address in config.addresses.iter().filter(|_| wanted(Part::Addresses)) {
-        let cidr = address.cidr.clone();
-        let undo = match machine.check(&Action::AddAddress { cidr: cidr.clone() }) {
-            // It was here before this run.
-            Answer::Yes => Undo::Nothing,
-            Answer::No(_) | Answer::Unknown(_) | Answer::Untold => {
-                Undo::Action(Action::RemoveAddress { cidr: cidr.clone() })
+    for (kind, group) in ORDER {
+        for part in parts::in_order(kind, Way::Take, machine).into_iter().filter(|_| wanted(group)) {
+            // An address that was here before this run stays.
+            if kind == Kind::Address && part.is_any_here(machine) {
+                draft.lasting_part(Way::Take, part);
+            } else {
+                draft.part(Way::Take, part);
             }
-        };
-        step(format!("add {cidr}"), Action::AddAddress { cidr }, undo);
+        }
     }
-    for service in config.services.iter().rev().filter(|_| wanted(Part::Services)) {
-        let name = service.name.clone();
-        let undo = Undo::Action(Action::StopService { service: name.clone() });
-        step(format!("start {name}"), Action::StartService { service: name }, undo);
-    }
+    let mut plan = draft.plan;
     if matches!(proof, Proof::HeldHere(_)) {
         // What was here before this run is not taken down because a part of it cannot be completed.
-        for step in &mut steps {
-            let was_here = if let Action::Mount { mount } = &step.action {
-                // Also one that cannot be written to is not unmounted.
-                machine.is_in_place(mount)
-            } else if let Action::Share { path, .. } = &step.action {
-                // Exported to somebody: taking one client back would not bring back what was found.
-                let nobody = Action::Unshare { path: path.clone(), exports: Vec::new() };
-                machine.check(&nobody) != Answer::Yes
+        for step in &mut plan.steps {
+            let was_here = if let Action::Part { part, .. } = &step.action {
+                part.is_any_here(machine)
             } else {
                 matches!(step.action, Action::Take { .. }) || machine.check(&step.action) == Answer::Yes
             };
@@ -369,7 +245,7 @@ pub(crate) fn plan(
             }
         }
     }
-    Ok(Plan { steps })
+    Ok(plan)
 }
 
 /// Returns the name of the step that powers the peer off.

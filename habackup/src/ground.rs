@@ -9,9 +9,11 @@ use orderly_exec::lock::Lock;
 use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::asset::{self, Asset, Place, State};
-use orderly_host::config::{Backup, Config, Kind};
+use orderly_host::backup::BackupTable;
+use orderly_host::config::{Config, Kind};
 use orderly_host::ledger::{self, Ledger};
-use orderly_host::{mounts, services};
+use orderly_host::mounts;
+use orderly_host::parts::service;
 use orderly_plan::snapshot::Continued;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +23,7 @@ const NUMBERING: &str = "number this holding of the asset";
 #[derive(Debug)]
 pub struct Ground {
     pub config: Config,
-    pub backup: Backup,
+    pub backup: BackupTable,
     asset: Box<dyn Asset>,
 }
 
@@ -131,10 +133,10 @@ impl Ground {
         if !self.backup.require_services {
             return Ok(());
         }
-        let idle = self.config.services.iter().filter_map(|service| match services::state(service, run) {
-            services::State::Up => None,
-            services::State::Down => Some(format!("{} is down", service.name)),
-            services::State::Unknown(why) => Some(format!("{} is unknown: {why}", service.name)),
+        let idle = self.config.services.iter().filter_map(|service| match service::state(service, run) {
+            service::State::Up => None,
+            service::State::Down => Some(format!("{} is down", service.name)),
+            service::State::Unknown(why) => Some(format!("{} is unknown: {why}", service.name)),
         });
         let idle: Vec<String> = idle.collect();
         if idle.is_empty() {

@@ -10,7 +10,7 @@ use crate::walk::Scope;
 use nix::errno::Errno;
 use orderly_exec::runner::Run;
 use orderly_exec::{Status, fail};
-use orderly_host::config::Backup;
+use orderly_host::backup::BackupTable;
 use std::path::PathBuf;
 
 /// What is known once everything holds.
@@ -32,7 +32,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    fn look(backup: &Backup) -> Self {
+    fn look(backup: &BackupTable) -> Self {
         let (scope, excludes) =
             (Scope::new(&backup.include, &backup.optional), Excludes::new(&backup.exclude));
         let sources = backup.include.iter().map(|path| (path, false));
@@ -50,7 +50,7 @@ impl Sources {
     }
 
     /// Insists that anything would be copied.
-    fn insist_on_any(self, backup: &Backup) -> anyhow::Result<Self> {
+    fn insist_on_any(self, backup: &BackupTable) -> anyhow::Result<Self> {
         if !self.there.is_empty() || backup.optional.iter().any(|path| path.symlink_metadata().is_ok()) {
             return Ok(self);
         }

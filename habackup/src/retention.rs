@@ -5,7 +5,7 @@
 //! one continues stays: the next restore on either host compares with it.
 
 use crate::id::SnapshotName;
-use orderly_host::config::Keep;
+use orderly_host::backup::Keep;
 use std::collections::{BTreeMap, BTreeSet};
 
 const HOUR: i64 = 3600;

@@ -363,7 +363,8 @@ fn every_command_of_a_takeover_on_the_operators_word_fails_hangs_and_dies() {
 /// Returns the words of all actions in the plan of a journal, and of those that take them back.
 fn actions(pair: &Pair<'_>, host: usize, program: &str) -> BTreeSet<String> {
     let text = std::fs::read_to_string(pair.state(host).join(format!("{program}.journal"))).unwrap();
-    text.split("\"act\":\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+    let words = ["\"act\":\"", "\"part\":{\"kind\":\""].into_iter().flat_map(|key| text.split(key).skip(1));
+    words.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
 }
 
 /// A step that no table has in it is proven by none.
@@ -386,16 +387,9 @@ fn the_tables_have_every_kind_of_step() {
         pair.takeover(2).args(proof).any_stdout().any_stderr().run();
         found.extend(actions(&pair, 2, "ha-takeover"));
     }
-    let source =
-        std::fs::read_to_string(bed::binaries::workspace().join("crates/host/src/action.rs")).unwrap();
-    let (_, list) = source.split_once("pub enum Action {\n").unwrap();
-    let (list, _) = list.split_once("\n}\n").unwrap();
-    let names = list.lines().filter_map(|line| {
-        let name = line.strip_prefix("    ")?.trim_end_matches([',', '{', ' ']);
-        name.starts_with(|first: char| first.is_ascii_uppercase()).then_some(name)
-    });
-    let all: BTreeSet<String> = names.map(snake).collect();
-    assert!(all.len() > 20, "{all:?}");
+    let (mut all, parts) = (variants("action.rs", "Action"), variants("parts.rs", "Part"));
+    assert!(all.len() > 17 && parts.len() > 4, "{all:?} {parts:?}");
+    all.extend(parts);
     // The kind `whole` shows no take, so a host gets nothing of it back by the peer's word.
     let bed = Bed::new();
     let disk = Disk::ext4(&bed, 16);
@@ -403,6 +397,19 @@ fn the_tables_have_every_kind_of_step() {
     by_disclaimer(&pair).any_stdout().any_stderr().run();
     found.extend(actions(&pair, 1, "ha-takeover"));
     assert_eq!(found, all);
+}
+
+/// Returns the variants of an enum in a file of `orderly-host`, as journals have them.
+fn variants(file: &str, name: &str) -> BTreeSet<String> {
+    let path = bed::binaries::workspace().join("crates/host/src").join(file);
+    let source = std::fs::read_to_string(path).unwrap();
+    let (_, list) = source.split_once(&format!("pub enum {name} {{\n")).unwrap();
+    let (list, _) = list.split_once("\n}\n").unwrap();
+    let names = list.lines().filter_map(|line| {
+        let name = line.strip_prefix("    ")?.split([',', '{', '(', ' ']).next()?;
+        name.starts_with(|first: char| first.is_ascii_uppercase()).then_some(name)
+    });
+    names.map(snake).collect()
 }
 
 fn snake(name: &str) -> String {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every function that refuses, with the rows of the table that lead out of what it says.
-const REFUSALS: [(&str, &[&str]); 44] = [
+const REFUSALS: [(&str, &[&str]); 51] = [
     ("disclaim::run", &["nothing is disclaimed"]),
     ("order::accept", &["the state directory has no room"]),
     ("way_back::crash", &["nobody can say who holds"]),
@@ -30,7 +30,6 @@ const REFUSALS: [(&str, &[&str]); 44] = [
         ],
     ),
     ("state::insist_on_files", &["the state directory has a directory"]),
-    ("sharing::against_sharing", &["a share cannot be listed"]),
     ("ha-release::hold_room", &["the state directory has no room"]),
     ("ha-release::leave_folder", &["the record cannot be written"]),
     ("ha-release::check_record_path", &["the record cannot be written"]),
@@ -52,9 +51,17 @@ const REFUSALS: [(&str, &[&str]); 44] = [
     ),
     ("steps::loopbacks_left", &["a loopback is left out of a release"]),
     ("steps::boot", &["this host would take the asset again"]),
-    ("steps::services", &["nobody can say whether a service runs"]),
-    ("steps::addresses", &["an address is on another device"]),
-    ("steps::shares", &["a share cannot be taken back"]),
+    ("service::plan_release", &["nobody can say whether a service runs"]),
+    ("service::against_taking", &["a service runs here"]),
+    ("mount::against_taking", &["a mount point is not empty"]),
+    ("mount::against_place", &["a mount point is not empty", "an automounter has a trigger"]),
+    ("mount::against_link", &["a mount point is not empty"]),
+    ("loopback::against_taking", &["the source of a loopback", "an automounter has a trigger"]),
+    ("loopback::against_source", &["the source of a loopback"]),
+    ("share::plan_release", &["a share cannot be taken back"]),
+    ("share::against_taking", &["a share cannot be listed"]),
+    ("address::plan_release", &["an address is on another device"]),
+    ("address::against_taking", &["the network device is missing", "somebody answers at"]),
     ("steps::other_exports", &["an export of the asset is not configured"]),
     ("steps::asset", &["the asset cannot be released"]),
     ("steps::holders", &["something that no service owns"]),
@@ -99,10 +106,8 @@ const REFUSALS: [(&str, &[&str]); 44] = [
 ];
 
 /// Those of which a row is told by what calls them.
-const PARTS: [(&str, &[&str]); 4] = [
+const PARTS: [(&str, &[&str]); 2] = [
     ("steps::check_reservations", &["a SCSI reservation"]),
-    ("steps::check_services", &["a service runs here"]),
-    ("steps::check_addresses", &["somebody answers at"]),
     ("steps::check_peer_can_be_asked", &["PEER does not answer, and its power cannot"]),
 ];
 
@@ -156,9 +161,12 @@ fn refusing() -> BTreeSet<String> {
                     function =
                         rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
                 }
-                if ["Status::Refused", "against.push(", "against.extend(", "refuse("]
-                    .iter()
-                    .any(|word| line.contains(word))
+                let is_of_part = path.components().any(|folder| folder.as_os_str() == "parts");
+                let objects = is_of_part && line.contains("fn against");
+                if objects
+                    || ["Status::Refused", "against.push(", "against.extend(", "refuse("]
+                        .iter()
+                        .any(|word| line.contains(word))
                 {
                     found.insert(format!("{file}::{function}"));
                 }

@@ -3,6 +3,7 @@
 use crate::children::{ChildEvent, Children};
 use crate::job::{Ended, Ending, Job};
 use crate::signals::Signals;
+use anyhow::bail;
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,30 @@ use std::time::{Duration, Instant};
 pub trait Run {
     /// Runs a command to its end.
     fn run(&mut self, job: &Job) -> Ended;
+
+    /// Runs a command that must succeed.
+    ///
+    /// # Errors
+    /// The command, and how it ended.
+    fn expect(&mut self, job: &Job) -> anyhow::Result<Ended> {
+        let ended = self.run(job);
+        if !ended.succeeded() {
+            bail!("{}: {}", job.shown(), ended.clause());
+        }
+        Ok(ended)
+    }
+
+    /// Runs a command that must succeed, and returns all that it printed.
+    ///
+    /// # Errors
+    /// As [`Run::expect`]; also when it printed more than is kept.
+    fn text(&mut self, job: &Job) -> anyhow::Result<String> {
+        let ended = self.expect(job)?;
+        if ended.truncated {
+            bail!("{}: {}", job.shown(), ended.clause());
+        }
+        Ok(ended.text())
+    }
 }
 
 /// Runs real commands and remembers the signals that came meanwhile.

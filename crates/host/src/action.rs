@@ -5,69 +5,36 @@
 use crate::answer::Answer;
 use crate::asset::kind::End;
 use crate::config::Argv;
-use crate::mounts::spec::MountSpec;
-use crate::shares::Export;
+use crate::parts::mount::AssetMount;
+use crate::parts::{Part, Way};
 use orderly_plan::owed::Wanted;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 
 /// One thing that a step does to this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
+    /// Takes a part, or lets go of it.
+    Part { way: Way, part: Part },
     /// Takes a snapshot.
     Backup,
     /// Puts back the state outside the asset from the snapshot that is due.
     Restore,
     /// Takes back the restores that were made since this one.
-    Unrestore {
-        before: Option<String>,
-    },
-    StopService {
-        service: String,
-    },
-    StartService {
-        service: String,
-    },
+    Unrestore { before: Option<String> },
     /// Ends the processes that use the asset, but for those that are never signalled.
     EndUsers,
-    AddAddress {
-        cidr: String,
-    },
-    RemoveAddress {
-        cidr: String,
-    },
-    Mount {
-        mount: MountSpec,
-    },
-    Unmount {
-        at: PathBuf,
-    },
-    Share {
-        path: PathBuf,
-        exports: Vec<Export>,
-    },
-    Unshare {
-        path: PathBuf,
-        exports: Vec<Export>,
-    },
     /// Unmounts the asset and lets go of it.
-    Release {
-        mounts: Vec<MountSpec>,
-    },
+    Release { mounts: Vec<AssetMount> },
     /// Takes back a release that did not come about.
-    Retake {
-        mounts: Vec<MountSpec>,
-    },
+    Retake { mounts: Vec<AssetMount> },
     /// Takes the asset, before its mounts are made.
-    Take {
-        end: End,
-    },
+    Take { end: End },
     /// Lets go of an asset that was taken.
     LetGo,
     /// Makes sure that this host holds the asset and all its mounts, and numbers its holding.
     Hold {
-        mounts: Vec<MountSpec>,
+        mounts: Vec<AssetMount>,
         /// What the takeover is told to restore; absent where the asset was held here before.
         wanted: Option<Wanted>,
     },
@@ -81,30 +48,19 @@ pub enum Action {
         record: String,
     },
     /// Compares what a take alone moves of the mark with what it was when this host took the asset.
-    CompareTake {
-        identity: String,
-        take_mark: String,
-    },
+    CompareTake { identity: String, take_mark: String },
     /// Makes sure that nobody answers at an address.
-    Knock {
-        ip: String,
-    },
+    Silence { ip: String },
     /// Notes the operator's word that the peer is down, and asks whether it answers all the same.
-    PeerDown {
-        peer: String,
-    },
+    PeerDown { peer: String },
     /// Powers the peer off and makes sure that it is.
     Fence,
     /// Makes sure that the peer's power is still off.
     ProveOff,
     /// Notes the operator's word that a part of the takeover is to be left out.
-    LeftOut {
-        part: String,
-    },
+    LeftOut { part: String },
     /// A command of the configuration.
-    Run {
-        argv: Argv,
-    },
+    Run { argv: Argv },
 }
 
 /// Carries out actions; the seam at which a test puts something else.

@@ -2,19 +2,42 @@
 //!
 //! Another program of the family: it is run, not linked, and joins the caller's lock.
 
-use crate::config::{Argv, Backup, Config};
+use crate::config::{Argv, Config, MINUTE, MountTable, insist_on_asset};
+use crate::parts::share::ShareTable;
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ended, Ending, Job};
 use orderly_exec::lock::{Lock, PASSED_LOCK};
 use orderly_exec::runner::Run;
+use orderly_exec::settings::Table;
 use orderly_exec::{clock, paths};
 use orderly_plan::snapshot::Continued;
 use orderly_plan::snapshot::Snapshot;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
+
+/// What `habackup` keeps, and how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BackupTable {
+    pub directory: PathBuf,
+    pub include: Vec<PathBuf>,
+    pub optional: Vec<PathBuf>,
+    pub exclude: Vec<String>,
+    pub keep: Keep,
+    pub max_age: Duration,
+    pub require_services: bool,
+    pub timeout: Duration,
+}
+
+/// How many snapshots stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    Last(u64),
+    Spread { hourly: u64, daily: u64, weekly: u64 },
+}
 
 /// Runs `habackup` with these arguments under the caller's lock.
 ///
@@ -128,7 +151,7 @@ const LOOKING: Duration = Duration::from_secs(10);
 
 /// Returns the id of the newest whole snapshot, whoever made it. The link is read in a child, by ls(1),
 /// which every platform has: a disk that died hangs whoever looks at it.
-pub fn latest(backup: &Backup, run: &mut dyn Run) -> Option<String> {
+pub fn latest(backup: &BackupTable, run: &mut dyn Run) -> Option<String> {
     let link = backup.directory.join("latest");
     let ended = run.run(&Job::new(["ls", "-ld", &link.to_string_lossy()], LOOKING));
     let text = ended.succeeded().then(|| ended.text())?;
@@ -171,7 +194,7 @@ pub fn newest_restore() -> anyhow::Result<Option<String>> {
 /// # Errors
 /// When the folder or a manifest cannot be read: a snapshot that is passed over in silence is
 /// missed when it matters. A missing folder has no snapshots.
-pub fn whole_snapshots(backup: &Backup) -> anyhow::Result<Vec<Snapshot>> {
+pub fn whole_snapshots(backup: &BackupTable) -> anyhow::Result<Vec<Snapshot>> {
     snapshots(backup, is_id)
 }
 
@@ -179,11 +202,11 @@ pub fn whole_snapshots(backup: &Backup) -> anyhow::Result<Vec<Snapshot>> {
 ///
 /// # Errors
 /// As [`whole_snapshots`].
-pub fn incomplete_snapshots(backup: &Backup) -> anyhow::Result<Vec<Snapshot>> {
+pub fn incomplete_snapshots(backup: &BackupTable) -> anyhow::Result<Vec<Snapshot>> {
     snapshots(backup, |name| name.strip_suffix(".incomplete").is_some_and(is_id))
 }
 
-fn snapshots(backup: &Backup, is_wanted: fn(&str) -> bool) -> anyhow::Result<Vec<Snapshot>> {
+fn snapshots(backup: &BackupTable, is_wanted: fn(&str) -> bool) -> anyhow::Result<Vec<Snapshot>> {
     let attempt = || format!("read {}", backup.directory.display());
     let entries = match std::fs::read_dir(&backup.directory) {
         Ok(entries) => entries,
@@ -242,15 +265,83 @@ fn maker_of(manifest: &Path) -> anyhow::Result<Maker> {
     }
 }
 
+/// Reads `[backup]`.
+pub(crate) fn read(table: Table<'_>, mounts: &[MountTable], shares: &[ShareTable]) -> Option<BackupTable> {
+    table.need("directory");
+    let directory = table.absolute_path("directory");
+    if let Some(directory) = &directory {
+        insist_on_asset(&table, "directory", directory, mounts, &[]);
+        if let Some(share) = shares.iter().find(|share| directory.starts_with(&share.path)) {
+            let message = format!(
+                "{}: lies under the exported {}, and snapshots hold what only root may read",
+                table.named("directory"),
+                share.path.display()
+            );
+            table.reject("directory", message);
+        }
+    }
+    table.need("include");
+    let include = absolute_paths(&table, "include");
+    let optional = absolute_paths(&table, "optional");
+    let keep = read_keep(&table);
+    let backup = directory.map(|directory| BackupTable {
+        directory,
+        include,
+        optional,
+        exclude: table.texts("exclude").unwrap_or_default(),
+        keep,
+        max_age: table.duration("max_age").unwrap_or(120 * MINUTE),
+        require_services: table.flag("require_services").unwrap_or(true),
+        timeout: table.limit("timeout").unwrap_or(60 * MINUTE),
+    });
+    table.end();
+    backup
+}
+
+fn read_keep(table: &Table<'_>) -> Keep {
+    let spread = ["hourly", "daily", "weekly"].map(|key| (table.has(key), table.number(key).unwrap_or(0)));
+    let keep = table.number("keep");
+    if spread.iter().any(|(there, _)| *there) {
+        if table.has("keep") {
+            table.reject(
+                "keep",
+                format!("{}: stands instead of hourly, daily and weekly", table.named("keep")),
+            );
+        }
+        let [(_, hourly), (_, daily), (_, weekly)] = spread;
+        return Keep::Spread { hourly, daily, weekly };
+    }
+    if keep == Some(0) {
+        table.reject("keep", format!("{}: at least 1, or no snapshot would stay", table.named("keep")));
+    }
+    Keep::Last(keep.unwrap_or(48))
+}
+
+fn absolute_paths(table: &Table<'_>, key: &'static str) -> Vec<PathBuf> {
+    let paths: Vec<PathBuf> = table.texts(key).unwrap_or_default().into_iter().map(PathBuf::from).collect();
+    for path in &paths {
+        if !is_plain(path) {
+            table.reject(
+                key,
+                format!("{}: {} must be an absolute path without \"..\"", table.named(key), path.display()),
+            );
+        }
+    }
+    paths
+}
+
+fn is_plain(path: &Path) -> bool {
+    path.is_absolute() && !path.components().any(|part| part == Component::ParentDir)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Keep;
 
     #[test]
     fn snapshots_are_told_by_name_and_maker() {
         let dir = tempfile::tempdir().unwrap();
-        let backup = Backup {
+        let backup = BackupTable {
             directory: dir.path().join("habackup"),
             include: Vec::new(),
             optional: Vec::new(),

@@ -1,19 +1,25 @@
 //! `ha.toml`: one configuration for both hosts of the pair, read as a whole, all errors at once.
 //!
-//! What is said about the asset itself is read in `config/asset.rs`, everything else in
-//! `config/parts.rs`. Whether it is true of this machine is found out elsewhere; nothing here looks
-//! beyond the file and the host's own name.
+//! What is said about the asset itself is read in `config/asset.rs`, about the hosts in `config/hosts.rs`, and about
+//! each part that moves with the asset in the file of that part. Whether it is true of this machine is found out
+//! elsewhere; nothing here looks beyond the file and the host's own name.
 
 mod asset;
-mod parts;
+mod hosts;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use asset::asks_read_only;
 pub use asset::{AssetTable, Kind, MountTable};
+pub use hosts::HostTable;
 
+use crate::backup::{self, BackupTable};
+use crate::parts::address::{self, AddressTable};
+use crate::parts::loopback::{self, LoopbackTable};
+use crate::parts::service::{self, ServiceTable};
+use crate::parts::share::{self, ShareTable};
 use anyhow::Context;
-use orderly_exec::settings::Document;
+use orderly_exec::settings::{Document, Table};
 use orderly_exec::{OrStatus, Status, fail, files, paths, trust};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use serde::Serialize;
@@ -46,125 +52,24 @@ pub struct Config {
     pub fingerprint: String,
     /// This host. Which of the two it is stands in no fingerprint: the configuration means the same on both.
     #[serde(skip)]
-    pub own: Host,
+    pub own: HostTable,
     /// The other host.
     #[serde(skip)]
-    pub peer: Host,
+    pub peer: HostTable,
     pub platform: Platform,
     pub asset: AssetTable,
     /// Of these one must answer before the peer is powered off, or taken for off by somebody's word.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub witness: Vec<String>,
     /// In stop order.
-    pub services: Vec<Service>,
-    pub loopbacks: Vec<Loopback>,
-    pub shares: Vec<Share>,
-    pub addresses: Vec<Address>,
-    pub backup: Option<Backup>,
+    pub services: Vec<ServiceTable>,
+    pub loopbacks: Vec<LoopbackTable>,
+    pub shares: Vec<ShareTable>,
+    pub addresses: Vec<AddressTable>,
+    pub backup: Option<BackupTable>,
 }
 
-/// One of the two hosts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Host {
-    pub name: String,
-    /// Where it would answer if it were alive.
-    pub address: Option<String>,
-    /// How the other host powers it off.
-    pub fence: Option<Argv>,
-    /// Proven only by the word `off`.
-    pub fence_status: Option<Argv>,
-    /// By which SCSI disks know its reservations.
-    pub reservation_key: Option<u64>,
-}
-
-/// A service that needs the asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Service {
-    pub name: String,
-    pub control: Control,
-    pub timeout: Duration,
-}
-
-/// How a service is asked, stopped and started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Control {
-    Commands { status: Argv, stop: Argv, start: Argv },
-    Unit(String),
-}
-
-/// A bind mount backed by the asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Loopback {
-    pub source: PathBuf,
-    pub at: PathBuf,
-    pub timeout: Duration,
-}
-
-/// An exported folder on the asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Share {
-    pub path: PathBuf,
-    pub clients: Vec<String>,
-    pub options: String,
-    pub fsid: Option<String>,
-    pub description: Option<String>,
-    /// Commands in place of the platform's own: all three or none.
-    pub commands: Option<ShareCommands>,
-    pub timeout: Duration,
-}
-
-/// What is run instead of the platform's share commands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ShareCommands {
-    /// Prints one exported path a line.
-    pub list: Argv,
-    pub add: Argv,
-    pub remove: Argv,
-}
-
-/// An address that moves with the asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Address {
-    pub cidr: String,
-    pub device: String,
-    pub timeout: Duration,
-}
-
-impl Address {
-    /// Returns the address without its prefix length.
-    pub fn ip(&self) -> &str {
-        self.cidr.split('/').next().unwrap_or(&self.cidr)
-    }
-
-    /// Tells whether it is an address of IPv6.
-    pub fn is_ipv6(&self) -> bool {
-        self.cidr.contains(':')
-    }
-}
-
-/// What `habackup` keeps, and how long.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Backup {
-    pub directory: PathBuf,
-    pub include: Vec<PathBuf>,
-    pub optional: Vec<PathBuf>,
-    pub exclude: Vec<String>,
-    pub keep: Keep,
-    pub max_age: Duration,
-    pub require_services: bool,
-    pub timeout: Duration,
-}
-
-/// How many snapshots stay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Keep {
-    Last(u64),
-    Spread { hourly: u64, daily: u64, weekly: u64 },
-}
-
-const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 impl Config {
     /// Reads `ha.toml`: `--config FILE`, else in `ORDERLY_CONFIG_DIR`, else in `/etc/orderly`.
@@ -226,20 +131,20 @@ impl Config {
             Some("solaris") => Platform::Solaris,
             _ => Platform::Linux,
         };
-        let hosts = parts::read_hosts(&root);
+        let hosts = hosts::read_all(&root);
         let asset = asset::read(&root, platform);
         let mounts = asset.as_ref().map_or(&[][..], |asset| &asset.mounts);
-        let loopbacks = parts::read_loopbacks(&root, mounts);
-        let shares = parts::read_shares(&root, platform, mounts, &loopbacks);
-        let services = parts::read_services(&root, platform);
-        let addresses = parts::read_addresses(&root);
-        let witness = parts::read_witness(&root, &hosts, &addresses);
-        let backup = root.table("backup").and_then(|table| parts::read_backup(table, mounts, &shares));
+        let loopbacks = loopback::read_all(&root, mounts);
+        let shares = share::read_all(&root, platform, mounts, &loopbacks);
+        let services = service::read_all(&root, platform);
+        let addresses = address::read_all(&root);
+        let witness = hosts::read_witness(&root, &hosts, &addresses);
+        let backup = root.table("backup").and_then(|table| backup::read(table, mounts, &shares));
         root.end();
         document.finish(())?;
         // Nothing was wrong, so everything that must be there is.
         let missing = || Diagnostics::from(Diagnostic::about(&name, "is incomplete"));
-        let (own, peer) = parts::choose(&name, hosts, own)?;
+        let (own, peer) = hosts::choose(&name, hosts, own)?;
         let mut config = Self {
             path: path.to_owned(),
             fingerprint: String::new(),
@@ -295,4 +200,24 @@ pub fn own_name() -> anyhow::Result<String> {
         None => nix::unistd::gethostname().context("ask for this host's name")?,
     };
     name.into_string().map_err(|name| anyhow::anyhow!("this host's name {} is not UTF-8", name.display()))
+}
+
+/// What moves with the asset must lie on it, or it would stay behind with the wrong host.
+pub(crate) fn insist_on_asset(
+    table: &Table<'_>,
+    key: &'static str,
+    path: &Path,
+    mounts: &[MountTable],
+    loopbacks: &[LoopbackTable],
+) {
+    let mut places =
+        mounts.iter().map(|mount| &mount.at).chain(loopbacks.iter().map(|loopback| &loopback.at));
+    if !mounts.is_empty() && !places.any(|at| path.starts_with(at)) {
+        let message = format!(
+            "{}: {} is not on the asset; no [[asset.mount]] is at or above it",
+            table.named(key),
+            path.display()
+        );
+        table.reject(key, message);
+    }
 }

@@ -7,7 +7,7 @@ use crate::config::{Argv, Config, Platform};
 use crate::mounts;
 use anyhow::{Context, bail};
 use orderly_exec::files;
-use orderly_exec::job::{Job, show};
+use orderly_exec::job::Job;
 use orderly_exec::paths;
 use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, clock, journal};
@@ -403,10 +403,7 @@ impl Numbering<'_> {
         // Closed to all others: it is moved with its mode.
         files::replace_with_mode(&paths::state_directory().join(LABEL), text.as_bytes(), 0o600)?;
         for argv in commands(place, self.config.platform) {
-            let ended = self.run.run(&Job::new(&argv, self.config.asset.timeout));
-            if !ended.succeeded() {
-                bail!("{}: {}", show(&argv), ended.clause());
-            }
+            self.run.expect(&Job::new(&argv, self.config.asset.timeout))?;
         }
         match read_label(place)? {
             Some(label) if label.host == *own && label.holding == number => Ok(()),

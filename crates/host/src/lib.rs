@@ -5,7 +5,6 @@
 //! `orderly_exec::runner::Run`, so a test or a dry run can stand in for it.
 
 pub mod action;
-pub mod addresses;
 pub mod answer;
 pub mod asset;
 pub mod backup;
@@ -22,11 +21,10 @@ pub mod machine;
 pub mod mnttab;
 pub mod mountinfo;
 pub mod mounts;
+pub mod parts;
 mod proved;
 pub mod records;
 pub mod reservations;
 pub mod runs;
-pub mod services;
-pub mod shares;
 pub mod standing;
 pub mod state;

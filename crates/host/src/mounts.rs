@@ -7,13 +7,13 @@ pub mod spec;
 pub use spec::{MountSpec, shows, unmount_command};
 
 use crate::asset::kind::{Asset, Volume};
-use crate::config::{Loopback, MountTable, Platform};
+use crate::config::{MountTable, Platform};
 use crate::mountinfo::{Mount, Mounts};
+use crate::parts::loopback::LoopbackTable;
 use crate::{mnttab, mountinfo};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long the table of mounts may take; it asks no file system.
@@ -27,11 +27,8 @@ pub fn table(platform: Platform, run: &mut dyn Run) -> anyhow::Result<Mounts> {
     match platform {
         Platform::Linux => mountinfo::own(),
         Platform::Solaris => {
-            let ended = run.run(&Job::new(["mount", "-v"], ASKING));
-            if !ended.succeeded() || ended.truncated {
-                bail!("mount -v: {}", ended.clause());
-            }
-            mnttab::parse(&ended.text()).context("read what mount -v prints")
+            let text = run.text(&Job::new(["mount", "-v"], ASKING))?;
+            mnttab::parse(&text).context("read what mount -v prints")
         }
     }
 }
@@ -53,14 +50,12 @@ pub fn configured(asset: &dyn Asset, table: &MountTable) -> MountSpec {
 
 /// Returns the mount at a loopback's place if it is one to be unmounted: of the asset, whatever folder of it
 /// it shows, or of the loopback's source.
-pub fn loopback_mount<'m>(asset: &dyn Asset, loopback: &Loopback, mounts: &'m Mounts) -> Option<&'m Mount> {
+pub fn loopback_mount<'m>(
+    asset: &dyn Asset,
+    loopback: &LoopbackTable,
+    mounts: &'m Mounts,
+) -> Option<&'m Mount> {
     let mount = mounts.at(&loopback.at)?;
     let source = mounts.locate(&loopback.source);
     (asset.is_on(mount) || source == Some((mount.device, mount.root.clone()))).then_some(mount)
-}
-
-/// Returns paths with the deepest first, so that nothing is unmounted under a mount.
-pub fn deepest_first<T>(mut items: Vec<T>, at: impl Fn(&T) -> PathBuf) -> Vec<T> {
-    items.sort_by_key(|item| std::cmp::Reverse(at(item).components().count()));
-    items
 }

@@ -2,17 +2,13 @@
 //! Changes nothing and needs no lock.
 
 use crate::action::Action;
-use crate::addresses;
 use crate::asset::State;
 use crate::backup;
-use crate::config::Platform;
 use crate::handover::{self, Program};
 use crate::machine::Machine;
 use crate::machine::way_back;
-use crate::mountinfo::Mounts;
-use crate::mounts::{loopback_mount, shows};
-use crate::shares::Export;
-use crate::{ledger, runs, services, shares, state};
+use crate::parts::{self, Kind, Presence};
+use crate::{ledger, runs, state};
 use orderly_exec::journal;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{columns, files, paths};
@@ -32,7 +28,7 @@ struct Standing {
     reason: Option<String>,
     /// all, part, nothing or unknown: how much of what belongs to the asset is on this host.
     here: &'static str,
-    parts: Vec<Part>,
+    parts: Vec<PartStatus>,
     holders: Vec<String>,
     unfinished: Vec<String>,
     /// The run that is going on.
@@ -99,27 +95,23 @@ struct Unfinished {
 }
 
 #[derive(Debug, Serialize)]
-struct Part {
+struct PartStatus {
     kind: &'static str,
     name: String,
     state: String,
+    #[serde(skip)]
+    presence: Presence,
 }
 
-impl Part {
+impl PartStatus {
     fn is_here(&self) -> bool {
-        ["up", "mounted", "exported", OTHERWISE, "here"].contains(&self.state.as_str())
+        matches!(self.presence, Presence::Here(_))
     }
 
     fn is_missing(&self) -> bool {
-        ["down", "not mounted", ASTRAY, "not exported", "not here"].contains(&self.state.as_str())
+        matches!(self.presence, Presence::Missing(_) | Presence::Other(_))
     }
 }
-
-/// What is said of a loopback that shows another directory of the asset than the configured one.
-const ASTRAY: &str = "of another directory";
-
-/// What is said of a share that is exported with other options than the configured ones.
-const OTHERWISE: &str = "exported with other options";
 
 /// How many holders are listed before the rest is counted: the answer fits on a screen.
 const SHOWN: usize = 6;
@@ -194,12 +186,12 @@ pub fn tell(backups: Backups, machine: &mut Machine<'_>, reporter: &mut Reporter
 }
 
 /// Tells how much of what belongs to the asset is on this host. Unknown is neither.
-fn here(state: &str, parts: &[Part]) -> &'static str {
+fn here(state: &str, parts: &[PartStatus]) -> &'static str {
     let known = parts.iter().all(|part| part.is_here() || part.is_missing());
     match state {
-        "held" if parts.iter().any(Part::is_missing) => "part",
+        "held" if parts.iter().any(PartStatus::is_missing) => "part",
         "held" if known => "all",
-        "free" | "elsewhere" if parts.iter().any(Part::is_here) => "part",
+        "free" | "elsewhere" if parts.iter().any(PartStatus::is_here) => "part",
         "free" | "elsewhere" if known => "nothing",
         _ => "unknown",
     }
@@ -218,7 +210,7 @@ fn show(standing: &Standing, reporter: &mut Reporter) {
     let place = if *state == "elsewhere" { ", not on" } else { " on" };
     reporter.answer(&format!("{asset}: {state}{place} {host}{reason}{amount}"));
     let width = columns::widest(standing.parts.iter().map(|part| part.name.as_str()));
-    for Part { kind, name, state } in &standing.parts {
+    for PartStatus { kind, name, state, .. } in &standing.parts {
         reporter.answer(&format!("  {kind:<8}  {}  {state}", columns::padded(name, width)));
     }
     for line in standing.holders.iter().take(SHOWN) {
@@ -324,7 +316,7 @@ struct AtHand<'a> {
 }
 
 /// Returns what a person would do next; advice, and proof of nothing.
-fn next(machine: &mut Machine<'_>, state: &str, parts: &[Part], at_hand: AtHand<'_>) -> String {
+fn next(machine: &mut Machine<'_>, state: &str, parts: &[PartStatus], at_hand: AtHand<'_>) -> String {
     let AtHand { unfinished, record, failed, backup } = at_hand;
     let skip = if failed.is_some() { " --skip restore" } else { "" };
     let peer = &machine.config.peer.name;
@@ -345,10 +337,10 @@ fn next(machine: &mut Machine<'_>, state: &str, parts: &[Part], at_hand: AtHand<
         return format!("ha-release, to take down what is left here: {} is {}", left.name, left.state);
     }
     // A takeover mounts nothing over it.
-    if let Some(astray) = parts.iter().find(|part| part.state == ASTRAY) {
+    if let Some(other) = parts.iter().find(|part| matches!(part.presence, Presence::Other(_))) {
         return format!(
             "umount {}, which shows another directory of the asset, then ha-takeover",
-            astray.name
+            other.name
         );
     }
     match (state, parts.iter().find(|part| part.is_missing())) {
@@ -383,67 +375,16 @@ fn by_power(machine: &Machine<'_>) -> String {
 pub fn absent(machine: &mut Machine<'_>) -> Vec<String> {
     let parts = parts(machine);
     let absent = parts.iter().filter(|part| !part.is_here());
-    absent.map(|Part { kind, name, state }| format!("{kind} {name} is {state}")).collect()
+    absent.map(|PartStatus { kind, name, state, .. }| format!("{kind} {name} is {state}")).collect()
 }
 
-fn parts(machine: &mut Machine<'_>) -> Vec<Part> {
-    let config = machine.config;
-    let mut parts = Vec::new();
-    let mut add = |kind, name: String, state: String| parts.push(Part { kind, name, state });
-    for service in &config.services {
-        let state = match services::state(service, &mut machine.runner) {
-            services::State::Up => "up".to_owned(),
-            services::State::Down => "down".to_owned(),
-            services::State::Unknown(why) => format!("unknown ({why})"),
-        };
-        add("service", service.name.clone(), state);
+fn parts(machine: &mut Machine<'_>) -> Vec<PartStatus> {
+    let mut standings = Vec::new();
+    for part in Kind::ALL.into_iter().flat_map(|kind| parts::configured(kind, machine)).collect::<Vec<_>>() {
+        let ((kind, name), presence) = (part.title(), part.presence(machine));
+        standings.push(PartStatus { kind, name, state: presence.word(), presence });
     }
-    let mounts = machine.mounts();
-    let word = |there: &dyn Fn(&Mounts) -> bool| match &mounts {
-        Ok(mounts) => if there(mounts) { "mounted" } else { "not mounted" }.to_owned(),
-        Err(error) => format!("unknown ({error:#})"),
-    };
-    let asset = machine.asset.as_ref();
-    for mount in &config.asset.mounts {
-        let there = |mounts: &Mounts| mounts.at(&mount.at).is_some_and(|found| asset.is_on(found));
-        add("mount", mount.at.display().to_string(), word(&there));
-    }
-    for loopback in &config.loopbacks {
-        let there = |mounts: &Mounts| loopback_mount(asset, loopback, mounts).is_some();
-        let is_right = |mounts: &Mounts| {
-            mounts.at(&loopback.at).is_some_and(|found| shows(found, &loopback.source, mounts))
-        };
-        let state = match &mounts {
-            Ok(mounts) if there(mounts) && !is_right(mounts) => ASTRAY.to_owned(),
-            _ => word(&there),
-        };
-        add("loopback", loopback.at.display().to_string(), state);
-    }
-    for share in &config.shares {
-        let state = match shares::found(share, config.platform, &mut machine.runner) {
-            Ok(found) if found.is_empty() => "not exported".to_owned(),
-            Ok(found) => {
-                let wanted = shares::wanted(share, config.platform);
-                let differs = |there: &Export| {
-                    let same = wanted.iter().find(|export| shares::is_same(&export.client, &there.client));
-                    same.is_some_and(|export| shares::difference(there, export).is_some())
-                };
-                let is_otherwise = config.platform == Platform::Linux && found.iter().any(differs);
-                if is_otherwise { OTHERWISE } else { "exported" }.to_owned()
-            }
-            Err(error) => format!("unknown ({error:#})"),
-        };
-        add("share", share.path.display().to_string(), state);
-    }
-    for address in &config.addresses {
-        let state = match addresses::is_here(address, config.platform, &mut machine.runner) {
-            Ok(true) => "here".to_owned(),
-            Ok(false) => "not here".to_owned(),
-            Err(why) => format!("unknown ({why})"),
-        };
-        add("address", address.cidr.clone(), state);
-    }
-    parts
+    standings
 }
 
 /// What is owed, and whether this host went down with the asset, is not known without it.

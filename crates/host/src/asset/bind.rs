@@ -136,6 +136,10 @@ impl Asset for Bind {
         mount.device == *device && mount.root.starts_with(root) && !self.source.starts_with(&mount.at)
     }
 
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.source)
+    }
+
     /// Who holds it is written there.
     fn against_releasing(&self) -> Option<String> {
         let noted = files::check_writable(&self.source).context("note who holds the asset");

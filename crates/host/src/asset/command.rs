@@ -33,11 +33,7 @@ pub struct Command {
 
 impl Command {
     fn run(&self, argv: &Argv, run: &mut dyn Run) -> anyhow::Result<String> {
-        let ended = run.run(&Job::new(argv, self.timeout));
-        if !ended.succeeded() {
-            bail!("{}: {}", show(argv), ended.clause());
-        }
-        Ok(ended.text().trim().to_owned())
+        Ok(run.expect(&Job::new(argv, self.timeout))?.text().trim().to_owned())
     }
 
     /// Tells whether all that taking it mounts is mounted: a run may have been killed amid the command.

@@ -126,6 +126,11 @@ pub trait Asset: std::fmt::Debug {
         self.is_on(mount)
     }
 
+    /// Returns the directory that is mounted, where this host sees it also while it is not.
+    fn folder(&self) -> Option<&Path> {
+        None
+    }
+
     /// Tells whether the asset can be mounted at all; one that cannot is in no mount table.
     fn has_mounts(&self) -> bool {
         true

@@ -46,12 +46,7 @@ impl Lvm {
 
     /// Runs a command and returns what it printed.
     fn command(&self, argv: &[String], run: &mut dyn Run) -> anyhow::Result<String> {
-        let job = Job::new(argv, self.timeout);
-        let ended = run.run(&job);
-        if !ended.succeeded() {
-            bail!("{}: {}", job.shown(), ended.clause());
-        }
-        Ok(ended.text())
+        Ok(run.expect(&Job::new(argv, self.timeout))?.text())
     }
 
     /// Reads the group from its devices, whoever it belongs to.

@@ -1,6 +1,9 @@
 //! What the configuration reader must say, and what it must not let through.
 
 use super::*;
+use crate::backup::Keep;
+use crate::parts::Way;
+use crate::parts::service::Control;
 
 const WHOLE: &str = r#"
 platform = "linux"
@@ -244,7 +247,7 @@ fn both_examples_hold_the_procedure_of_ops_center() {
     {
         let text = std::fs::read_to_string(folder.join(name)).unwrap();
         let config = Config::read(Path::new(name), &text, "ec1").unwrap();
-        let stops: Vec<Argv> = config.services.iter().map(crate::services::stop_command).collect();
+        let stops: Vec<Argv> = config.services.iter().map(|table| table.command(Way::LetGo)).collect();
         assert_eq!(
             stops,
             ["proxyadm", "satadm"].map(|adm| [&format!("{commands}/{adm}"), "stop", "-w"].map(str::to_owned))

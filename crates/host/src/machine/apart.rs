@@ -10,7 +10,7 @@ const AHEAD: i64 = 3;
 
 impl Machine<'_> {
     /// Waits until a mount would have another date than the last one.
-    pub(super) fn wait_for_another_second(&mut self) {
+    pub(crate) fn wait_for_another_second(&mut self) {
         let Some(last) = self.asset.last_mount(&mut self.runner) else { return };
         while is_too_near(last, now()) && self.runner.interrupted().is_none() {
             self.runner.pause(LOOKING / 5);

@@ -4,7 +4,7 @@ use super::Machine;
 use crate::asset::State;
 use crate::backup::{self, InHolding};
 use crate::ledger::{self, Ledger};
-use crate::services;
+use crate::parts::service;
 use anyhow::bail;
 use orderly_exec::job::Ending;
 use orderly_plan::owed::{self, Naming};
@@ -101,8 +101,8 @@ impl Machine<'_> {
     /// Tells whether any service is not provably down.
     pub(super) fn runs_a_service(&mut self) -> bool {
         let services = self.config.services.iter();
-        let mut states = services.map(|service| services::state(service, &mut self.runner));
-        states.any(|state| state != services::State::Down)
+        let mut states = services.map(|table| service::state(table, &mut self.runner));
+        states.any(|state| state != service::State::Down)
     }
 
     /// Finds out what the record will name, while the snapshots can still be seen. What cannot be found out

@@ -2,9 +2,10 @@
 //! before anything is touched, and before the peer is powered off.
 
 use super::Machine;
-use crate::addresses::{self, Knock};
 use crate::asset;
-use crate::config::{Loopback, Platform};
+use crate::config::Platform;
+use crate::parts::address;
+use crate::parts::address::reachability::Reachability;
 use std::path::Path;
 
 impl Machine<'_> {
@@ -18,39 +19,10 @@ impl Machine<'_> {
         devices.iter().filter_map(|device| asset::write_protection(device)).collect()
     }
 
-    /// Returns what keeps the configured addresses from serving anybody here, each with its remedy.
-    pub fn against_links(&mut self) -> Vec<String> {
-        let config = self.config;
-        let mut against: Vec<String> = Vec::new();
-        for address in &config.addresses {
-            let unfit = addresses::unfit_device(&address.device, config.platform, &mut self.runner);
-            against
-                .extend(unfit.map(|why| format!("address {}: {why}; or use --skip addresses", address.cidr)));
-        }
-        against
-    }
-
     /// Tells whether a place lies in what is mounted of the asset, there or not.
-    pub(super) fn is_on_asset(&mut self, path: &Path) -> bool {
+    pub(crate) fn is_on_asset(&mut self, path: &Path) -> bool {
         let Ok(mounts) = self.mounts() else { return false };
         mounts.covering(path).is_some_and(|mount| self.asset.is_on(mount))
-    }
-
-    /// Returns what keeps a loopback from being mounted where the asset is mounted already, with its remedy.
-    pub fn against_loopback(&mut self, loopback: &Loopback) -> Option<String> {
-        let (source, at) = (loopback.source.display(), loopback.at.display());
-        if !self.is_on_asset(&loopback.source) {
-            return None;
-        }
-        match std::fs::metadata(&loopback.source) {
-            Err(error) => Some(format!(
-                "{source} cannot be mounted at {at}: {error}; make it, or take the [[loopback]] out"
-            )),
-            Ok(found) if found.is_dir() != loopback.at.is_dir() => Some(format!(
-                "{source} cannot be mounted at {at}: one of them is a directory, and the other is not"
-            )),
-            Ok(_) => None,
-        }
     }
 
     /// Returns why no witness vouches for this host's network; `None` where one answers, or none is configured.
@@ -61,14 +33,14 @@ impl Machine<'_> {
         }
         let mut silent = Vec::new();
         for witness in &config.witness {
-            if addresses::is_own(witness, config.platform, &mut self.runner) {
+            if address::is_own(witness, config.platform, &mut self.runner) {
                 silent.push(format!("{witness} is this host itself"));
                 continue;
             }
-            match addresses::knock(witness, config.platform, &mut self.runner) {
-                Knock::Answered => return None,
-                Knock::Silent => silent.push(format!("{witness} does not answer")),
-                Knock::Unknown(why) => silent.push(format!("{witness}: {why}")),
+            match self.reach(witness) {
+                Reachability::Answered => return None,
+                Reachability::Silent => silent.push(format!("{witness} does not answer")),
+                Reachability::Unknown(why) => silent.push(format!("{witness}: {why}")),
             }
         }
         Some(format!(

@@ -5,7 +5,6 @@ use super::Machine;
 use crate::action::{Action, Perform};
 use crate::answer::Answer;
 use crate::asset::State;
-use crate::services;
 use orderly_exec::paths;
 use orderly_plan::step::{Plan, Undo};
 use std::os::unix::fs::PermissionsExt;
@@ -48,21 +47,18 @@ impl Machine<'_> {
     }
 
     fn missing_for(&mut self, action: &Action) -> Vec<String> {
-        let mut commands = self.commands(action);
-        if matches!(action, Action::AddAddress { .. }) {
-            // Telling the neighbours may fail.
-            commands.truncate(1);
-        }
+        let commands = if let Action::Part { way, part } = action {
+            part.needed_commands(*way, self)
+        } else {
+            self.commands(action)
+        };
         let without_asset =
             matches!(action, Action::Run { .. } | Action::Fence | Action::ProveOff | Action::Take { .. });
         let programs = commands.iter().filter_map(|argv| argv.first());
         let mut said: Vec<String> =
             programs.filter_map(|program| self.unfit_program(program, without_asset)).collect();
-        if let Action::StopService { service } | Action::StartService { service } = action
-            && let Some(service) = self.service(service)
-        {
-            let is_start = matches!(action, Action::StartService { .. });
-            said.extend(services::refusal(service, is_start, &mut self.runner));
+        if let Action::Part { way, part } = action {
+            said.extend(part.refusal(*way, self));
         }
         said.dedup();
         said

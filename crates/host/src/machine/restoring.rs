@@ -5,12 +5,12 @@
 
 use super::Machine;
 use crate::action::Action;
-use crate::addresses::{self, Knock};
 use crate::answer::Answer;
 use crate::asset::State;
 use crate::backup::{self, Restored};
 use crate::ledger::{self, Ledger};
-use crate::mounts::MountSpec;
+use crate::parts::address::reachability::Reachability;
+use crate::parts::mount::AssetMount;
 use crate::runs;
 use anyhow::{anyhow, bail};
 use orderly_plan::ancestry::{self, Common};
@@ -152,12 +152,7 @@ impl Machine<'_> {
         ledger::change(|ledger| ledger.source = source)
     }
 
-    /// Notes that services are about to run here: from then on what this host has is newer than what is owed.
-    pub(super) fn note_running(&mut self) -> anyhow::Result<()> {
-        ledger::change(Ledger::note_running)
-    }
-
-    pub(super) fn check_hold(&mut self, mounts: &[MountSpec], wanted: Option<&Wanted>) -> Answer {
+    pub(super) fn check_hold(&mut self, mounts: &[AssetMount], wanted: Option<&Wanted>) -> Answer {
         let held = self.check_held(mounts);
         if held != Answer::Yes || wanted.is_none() {
             return held;
@@ -304,10 +299,10 @@ impl Machine<'_> {
             }
             return Ok(());
         };
-        match addresses::knock(address, self.config.platform, &mut self.runner) {
-            Knock::Silent => Ok(()),
-            Knock::Answered => bail!("{peer} is not down: {address} answers"),
-            Knock::Unknown(why) => bail!("nobody can say whether {peer} answers: {why}"),
+        match self.reach(address) {
+            Reachability::Silent => Ok(()),
+            Reachability::Answered => bail!("{peer} is not down: {address} answers"),
+            Reachability::Unknown(why) => bail!("nobody can say whether {peer} answers: {why}"),
         }
     }
 }

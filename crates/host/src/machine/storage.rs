@@ -7,12 +7,12 @@ use crate::config::Argv;
 use crate::holders::Holder;
 use crate::ledger;
 use crate::machine::way_back;
-use crate::mountinfo::{Mount, Mounts};
-use crate::mounts::{MountSpec, loopback_mount, shows, unmount_command};
+use crate::parts::mount::AssetMount;
+use crate::parts::share::exports::{self, Export};
+use crate::parts::{Transfer, Way};
 use crate::records;
 use crate::runs;
-use crate::shares::{self, Export};
-use anyhow::{Context, bail};
+use anyhow::bail;
 use orderly_exec::{clock, files, paths};
 use orderly_plan::permit::Since;
 use orderly_plan::release::Release;
@@ -26,64 +26,8 @@ const INTENT: &str = ".orderly-intent";
 const NAMED: usize = 8;
 
 impl Machine<'_> {
-    pub(super) fn check_mounted(&mut self, mount: &MountSpec) -> Answer {
-        match self.mounts() {
-            Err(error) => Answer::Unknown(format!("{error:#}")),
-            Ok(mounts) if self.is_mounted(mount, &mounts) => Answer::Yes,
-            Ok(mounts) => match mounts.at(&mount.at) {
-                Some(other) => Answer::No(format!("{} is mounted there", self.shown(other))),
-                None => Answer::No(format!("nothing is mounted at {}", mount.at.display())),
-            },
-        }
-    }
-
-    /// Returns what a mount shows, for people: of the asset the folder, which alone tells one from another.
-    fn shown(&self, mount: &Mount) -> String {
-        let folder =
-            if self.asset.is_on(mount) { format!(" ({})", mount.root.display()) } else { String::new() };
-        format!("{}{folder}", mount.source.display())
-    }
-
-    fn is_mounted(&self, spec: &MountSpec, mounts: &Mounts) -> bool {
-        let Some(mount) = mounts.at(&spec.at) else { return false };
-        match (&spec.what, self.loopback(&spec.at)) {
-            (None, _) => self.asset.is_on(mount),
-            (Some(what), Some(_)) => shows(mount, Path::new(what), mounts),
-            (Some(what), None) => self.asset.is_made_of(mount, what),
-        }
-    }
-
-    pub(super) fn check_unmounted(&mut self, at: &Path) -> Answer {
-        let mounts = match self.mounts() {
-            Ok(mounts) => mounts,
-            Err(error) => return Answer::Unknown(format!("{error:#}")),
-        };
-        let ours = match (self.loopback(at), mounts.at(at)) {
-            (_, None) => false,
-            (_, Some(mount)) if self.strays.contains(&mount.id) => true,
-            (Some(loopback), Some(_)) => loopback_mount(self.asset.as_ref(), loopback, &mounts).is_some(),
-            (None, Some(mount)) => self.asset.is_on(mount),
-        };
-        if ours { Answer::No("it is still mounted".to_owned()) } else { Answer::Yes }
-    }
-
-    pub(super) fn unmount(&mut self, at: &Path) -> anyhow::Result<()> {
-        let limit = self.limit(at);
-        // Mounts can stand on one another at one place; a bound, for a table that grows as fast.
-        for _ in 0..16 {
-            if self.check_unmounted(at) == Answer::Yes {
-                return Ok(());
-            }
-            if let Err(error) = self.run(&[unmount_command(at)], limit) {
-                // What umount(8) says ends with a full stop.
-                bail!("{}; {}", format!("{error:#}").trim_end_matches('.'), self.held_by());
-            }
-        }
-        bail!("{} is mounted again and again", at.display())
-    }
-
     /// Returns who keeps the asset busy, as a clause.
-    fn held_by(&mut self) -> String {
+    pub(crate) fn held_by(&mut self) -> String {
         let found = self.users();
         let mut named: Vec<String> = found.holders.iter().take(NAMED).map(Holder::to_string).collect();
         if found.holders.len() > NAMED {
@@ -153,13 +97,13 @@ impl Machine<'_> {
         found.unread_clause().map(Answer::Unknown)
     }
 
-    pub(super) fn release(&mut self, mounts: &[MountSpec]) -> anyhow::Result<()> {
+    pub(super) fn release(&mut self, mounts: &[AssetMount]) -> anyhow::Result<()> {
         self.name_snapshot()?;
         self.asset.claim()?;
         self.leave_intent(mounts);
         for mount in mounts.iter().rev() {
-            if self.is_unmounted_by_hand(mount) {
-                self.unmount(&mount.at)?;
+            if mount.is_unmounted_by_hand(self) {
+                mount.act(Way::LetGo, self)?;
             }
         }
         // Letting go under a mount in another namespace would say that it is free while it is not.
@@ -181,8 +125,8 @@ impl Machine<'_> {
     }
 
     /// Tells whether letting go of the asset unmounts what is still mounted of it.
-    pub fn goes_by_itself(&self, mounts: &[MountSpec]) -> bool {
-        mounts.iter().any(|mount| !self.is_unmounted_by_hand(mount))
+    pub fn goes_by_itself(&self, mounts: &[AssetMount]) -> bool {
+        mounts.iter().any(|mount| !mount.is_unmounted_by_hand(self))
     }
 
     pub(super) fn let_go(&mut self) -> anyhow::Result<()> {
@@ -217,7 +161,7 @@ impl Machine<'_> {
             return Vec::new();
         }
         let asset = &self.config.asset;
-        match shares::all(asset.timeout, &mut self.runner) {
+        match exports::all(asset.timeout, &mut self.runner) {
             Ok(mut all) => {
                 all.retain(|(path, _)| !asset.mounts.iter().any(|mount| path.starts_with(&mount.at)));
                 all
@@ -237,7 +181,7 @@ impl Machine<'_> {
             return;
         }
         let limit = self.config.asset.timeout;
-        let now = match shares::all(limit, &mut self.runner) {
+        let now = match exports::all(limit, &mut self.runner) {
             Ok(now) => now,
             Err(error) => {
                 self.notes.push(format!("other exports may be gone: {error:#}"));
@@ -245,7 +189,7 @@ impl Machine<'_> {
             }
         };
         let is_there = |(path, export): &(PathBuf, Export)| {
-            now.iter().any(|(other, there)| other == path && shares::is_same(&there.client, &export.client))
+            now.iter().any(|(other, there)| other == path && exports::is_same(&there.client, &export.client))
         };
         for (path, export) in before.iter().filter(|one| !is_there(one)) {
             let shown = format!("{}:{}", export.client, path.display());
@@ -253,7 +197,7 @@ impl Machine<'_> {
             if path.symlink_metadata().is_err() {
                 continue;
             }
-            match self.run(&[shares::export_command(path, export)], limit) {
+            match self.run(&[exports::export_command(path, export)], limit) {
                 Ok(()) => self.notes.push(format!("{shown} was exported no more, and is exported again")),
                 Err(error) => self.notes.push(format!("{shown} is exported no more: {error:#}")),
             }
@@ -261,14 +205,14 @@ impl Machine<'_> {
     }
 
     /// Leaves a word on the asset for whoever finds it half released. It never counts as a record.
-    fn leave_intent(&mut self, mounts: &[MountSpec]) {
+    fn leave_intent(&mut self, mounts: &[AssetMount]) {
         let Ok(table) = self.mounts() else { return };
-        let Some(first) = mounts.iter().find(|mount| self.is_mounted(mount, &table)) else { return };
+        let Some(first) = mounts.iter().find(|mount| mount.is_mounted(&table, self)) else { return };
         let intent =
             Word { format: "orderly-intent/1", safe: false, host: &self.config.own.name, at: clock::now() };
         let written = intent
             .put(INTENT)
-            .and_then(|()| self.run(&[intent_command(&first.at)], self.config.asset.timeout));
+            .and_then(|()| self.run(&[intent_command(&first.0.at)], self.config.asset.timeout));
         if let Err(error) = written {
             self.notes.push(format!("{error:#}"));
         }
@@ -313,10 +257,10 @@ impl Machine<'_> {
         }
     }
 
-    pub(super) fn retake(&mut self, mounts: &[MountSpec]) -> anyhow::Result<()> {
+    pub(super) fn retake(&mut self, mounts: &[AssetMount]) -> anyhow::Result<()> {
         self.asset.take(End::Clean, &mut self.runner)?;
         for mount in mounts {
-            self.mount(mount)?;
+            mount.mount(self)?;
         }
         self.leave_trace()?;
         // Mounting it again moved the mark.
@@ -328,75 +272,12 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Mounts what is not mounted yet. A place within the asset is looked at only now: before, it was not
-    /// there.
-    pub(super) fn mount_first(&mut self, mount: &MountSpec) -> anyhow::Result<()> {
-        let is_within = self.loopback(&mount.at).is_none() && self.config.asset.has_within(&mount.at);
-        if is_within && self.check_mounted(mount) != Answer::Yes {
-            let shown = mount.at.display();
-            let mut entries = std::fs::read_dir(&mount.at)
-                .with_context(|| format!("look into {shown}; make it (mkdir -p)"))?;
-            if entries.next().is_some() {
-                bail!("{shown} is not empty, and mounting would hide what is in it; move that away");
-            }
-        }
-        if self.loopback(&mount.at).is_some() && self.check_mounted(mount) != Answer::Yes {
-            return self.mount_loopback(mount);
-        }
-        self.mount(mount)?;
-        if self.loopback(&mount.at).is_none() && self.check_mounted(mount) == Answer::Yes {
-            // A host that goes down from here on had the asset.
-            if let Err(error) = self.numbering().note_mount() {
-                self.notes.push(format!("{error:#}; the asset is taken all the same"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Mounts a folder of the asset. Whoever owns a folder there could put a link into it, and have any
-    /// folder of this host mounted: so where it leads is looked at before, and what came of it after.
-    fn mount_loopback(&mut self, mount: &MountSpec) -> anyhow::Result<()> {
-        let source = Path::new(mount.what.as_deref().unwrap_or_default());
-        let real = std::fs::canonicalize(source).with_context(|| format!("find {}", source.display()))?;
-        let mounts = self.mounts()?;
-        let is_on_asset = mounts.covering(&real).is_some_and(|found| self.asset.is_on(found));
-        if real != source && !is_on_asset {
-            bail!("{} leads to {}, which is not on the asset", source.display(), real.display());
-        }
-        let before = mounts.at(&mount.at).map(|found| found.id);
-        let done = self.mount(mount);
-        if self.check_mounted(mount) != Answer::Yes {
-            let stray = self.mounts()?.at(&mount.at).map(|found| found.id);
-            self.strays.extend(stray.filter(|_| stray != before));
-        }
-        done
-    }
-
-    pub(super) fn mount(&mut self, mount: &MountSpec) -> anyhow::Result<()> {
-        if self.check_mounted(mount) == Answer::Yes {
-            return Ok(());
-        }
-        if self.loopback(&mount.at).is_none() {
-            self.wait_for_another_second();
-        }
-        let mounted = self.run(&mount.commands(self.config.platform), self.limit(&mount.at));
-        let is_busy = |error: &anyhow::Error| format!("{error:#}").contains("busy");
-        match mounted {
-            Err(error) if is_busy(&error) && self.loopback(&mount.at).is_none() => {
-                match self.asset.busy_elsewhere(&mut self.runner) {
-                    Some(why) => Err(error.context(why)),
-                    None => Err(error),
-                }
-            }
-            other => other,
-        }
-    }
-
-    pub(super) fn check_held(&mut self, mounts: &[MountSpec]) -> Answer {
+    pub(super) fn check_held(&mut self, mounts: &[AssetMount]) -> Answer {
         for mount in mounts {
-            match self.check_mount(mount) {
-                Answer::Yes => {}
-                other @ (Answer::No(_) | Answer::Unknown(_) | Answer::Untold) => return other,
+            match mount.check(Way::Take, self) {
+                Ok(Answer::Yes) => {}
+                Ok(other) => return other,
+                Err(error) => return Answer::Unknown(format!("{error:#}")),
             }
         }
         match self.asset_state() {

@@ -9,8 +9,9 @@
 use super::*;
 use crate::asset::End;
 use crate::mountinfo;
+use crate::parts::{self, Kind, Part};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const NAME: &str = "machine::twice::every_action_and_every_undo_may_be_repeated";
@@ -157,15 +158,16 @@ fn there_and_back(machine: &mut Machine<'_>, root: &Path, action: &Action, undo:
 
 /// A takeover from nothing, then a release back to nothing; each step stays done for the next one.
 fn table(machine: &mut Machine<'_>, root: &Path) {
-    let mount = mounts::configured(machine.asset.as_ref(), &machine.config.asset.mounts[0]);
-    let mounts = vec![mount.clone()];
-    let loopback = MountSpec::loopback(&machine.config.loopbacks[0]);
-    let (at, share) = (mount.at.clone(), machine.config.shares[0].path.clone());
-    let exports = shares::wanted(&machine.config.shares[0], machine.config.platform);
+    let parts = Kind::ALL.map(|kind| parts::configured(kind, machine).remove(0));
+    let [service, mount, loopback, share, address] = parts;
+    let Part::Mount(asset_mount) = &mount else { panic!("{mount:?}") };
+    let (at, mounts) = (asset_mount.0.at.clone(), vec![asset_mount.clone()]);
+    let take = |part: &Part| Action::Part { way: Way::Take, part: part.clone() };
+    let let_go = |part: &Part| Action::Part { way: Way::LetGo, part: part.clone() };
     // A bind asset that was never released belongs to nobody for certain.
     machine.act(&Action::LetGo).unwrap();
     for action in [
-        Action::Knock { ip: "192.0.2.10".to_owned() },
+        Action::Silence { ip: "192.0.2.10".to_owned() },
         Action::PeerDown { peer: "ec2".to_owned() },
         Action::Fence,
         Action::EndUsers,
@@ -178,32 +180,19 @@ fn table(machine: &mut Machine<'_>, root: &Path) {
     let mark = machine.asset.mark(&mut machine.runner).unwrap();
     twice(machine, root, &Action::Compare { identity, mark, record: String::new() });
     there_and_back(machine, root, &Action::Take { end: End::Clean }, &Action::LetGo);
-    there_and_back(
-        machine,
-        root,
-        &Action::Mount { mount: mount.clone() },
-        &Action::Unmount { at: at.clone() },
-    );
+    there_and_back(machine, root, &take(&mount), &let_go(&mount));
     twice(machine, root, &Action::Hold { mounts: mounts.clone(), wanted: None });
     for folder in ["opt", "share"] {
         std::fs::create_dir_all(at.join(folder)).unwrap();
     }
-    let below = loopback.at.clone();
-    there_and_back(machine, root, &Action::Mount { mount: loopback }, &Action::Unmount { at: below.clone() });
-    let unshare = Action::Unshare { path: share.clone(), exports: exports.clone() };
-    let export = Action::Share { path: share, exports };
-    there_and_back(machine, root, &export, &unshare);
-    let cidr = "192.0.2.10/32".to_owned();
-    let (add, remove) = (Action::AddAddress { cidr: cidr.clone() }, Action::RemoveAddress { cidr });
-    there_and_back(machine, root, &add, &remove);
-    let (start, stop) =
-        (Action::StartService { service: "a".to_owned() }, Action::StopService { service: "a".to_owned() });
-    there_and_back(machine, root, &start, &stop);
-    // The way down, whose undoing is the way up.
-    for (action, undo) in [(&stop, &start), (&remove, &add), (&unshare, &export)] {
-        there_and_back(machine, root, action, undo);
+    for part in [&loopback, &share, &address, &service] {
+        there_and_back(machine, root, &take(part), &let_go(part));
     }
-    twice(machine, root, &Action::Unmount { at: below });
+    // The way down, whose undoing is the way up.
+    for part in [&service, &address, &share] {
+        there_and_back(machine, root, &let_go(part), &take(part));
+    }
+    twice(machine, root, &let_go(&loopback));
     there_and_back(machine, root, &Action::Release { mounts: mounts.clone() }, &Action::Retake { mounts });
     twice(machine, root, &Action::Prove);
     // Backups and restores are repeated in the scenarios of habackup.

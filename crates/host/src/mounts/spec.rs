@@ -1,7 +1,9 @@
 //! Making and unmaking mounts: commands as data.
 
-use crate::config::{Argv, Loopback, Platform};
+use crate::config::{Argv, Platform};
 use crate::mountinfo::{Mount, Mounts};
+use crate::parts::Way;
+use crate::parts::loopback::LoopbackTable;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -18,13 +20,13 @@ pub struct MountSpec {
 
 impl MountSpec {
     /// Returns a loopback mount as configured.
-    pub fn loopback(loopback: &Loopback) -> Self {
+    pub fn loopback(loopback: &LoopbackTable) -> Self {
         let what = Some(loopback.source.to_string_lossy().into_owned());
         Self { what, at: loopback.at.clone(), fstype: None, options: None, bind: true }
     }
 
     /// Returns the bind mount that was found at a loopback's place, also one of another folder than configured.
-    pub fn loopback_as_found(loopback: &Loopback, mount: &Mount, mounts: &Mounts) -> Self {
+    pub fn loopback_as_found(loopback: &LoopbackTable, mount: &Mount, mounts: &Mounts) -> Self {
         let mut found = Self::loopback(loopback).as_found(mount);
         if !shows(mount, &loopback.source, mounts)
             && let Some(source) = mounts.path_of(mount)
@@ -42,6 +44,11 @@ impl MountSpec {
             self.fstype = Some(mount.fstype.clone());
         }
         self
+    }
+
+    /// Returns the name of the step that makes or unmakes it.
+    pub fn step_name(&self, way: Way) -> String {
+        format!("{} {}", if way == Way::Take { "mount" } else { "unmount" }, self.at.display())
     }
 
     /// Returns the commands that make it.
@@ -122,7 +129,7 @@ mod tests {
         let found = &mounts.0[1];
         assert!(shows(found, Path::new("/srv/xvm/opt"), &mounts));
         assert!(!shows(found, Path::new("/srv/xvm/etc.opt"), &mounts));
-        let loopback = |source: &str| Loopback {
+        let loopback = |source: &str| LoopbackTable {
             source: source.into(),
             at: "/etc/a".into(),
             timeout: std::time::Duration::ZERO,

@@ -39,7 +39,7 @@ pub(super) fn mount_own(
 ) -> anyhow::Result<()> {
     let mut all = list(pool, calls, run)?;
     if all.iter().any(|dataset| dataset.is_locked) {
-        calls.expect(&["zfs", "load-key", "-r", pool].map(str::to_owned).to_vec(), run)?;
+        calls.expect(&["zfs", "load-key", "-r", pool].map(str::to_owned), run)?;
         all = list(pool, calls, run)?;
     }
     all.retain(|dataset| dataset.is_automatic && !dataset.is_mounted && dataset.mountpoint.starts_with('/'));
@@ -59,7 +59,7 @@ pub(super) fn mount_own(
             );
         }
         insist_on_empty(dataset)?;
-        calls.expect(&["zfs", "mount", &dataset.name].map(str::to_owned).to_vec(), run)?;
+        calls.expect(&["zfs", "mount", &dataset.name].map(str::to_owned), run)?;
     }
     Ok(())
 }

@@ -1,12 +1,11 @@
-//! Exported folders: listed, taken back and exported again. Only the listed paths; never all.
+//! What is exported, and the commands that export a path and take that back.
 //!
 //! Linux has `exportfs`, Solaris `share` and `unshare` (share(1M)); a share may have its own commands.
 
-pub mod client;
-
-use crate::config::{Argv, Platform, Share};
+use super::ShareTable;
+pub use super::client::{is_same, name};
+use crate::config::{Argv, Platform};
 use anyhow::{Context, bail};
-pub use client::{is_client, is_same, name, plain_client};
 use orderly_exec::job::{Ending, Job, show};
 use orderly_exec::runner::Run;
 use serde::{Deserialize, Serialize};
@@ -28,13 +27,8 @@ pub struct Export {
 ///
 /// # Errors
 /// When it cannot be found out.
-pub fn found(share: &Share, platform: Platform, run: &mut dyn Run) -> anyhow::Result<Vec<Export>> {
-    let list = list_command(share, platform);
-    let ended = run.run(&Job::new(&list, share.timeout));
-    if !ended.succeeded() || ended.truncated {
-        bail!("{}: {}", show(&list), ended.clause());
-    }
-    let text = ended.text();
+pub fn found(share: &ShareTable, platform: Platform, run: &mut dyn Run) -> anyhow::Result<Vec<Export>> {
+    let text = run.text(&Job::new(list_command(share, platform), share.timeout))?;
     if share.commands.is_some() {
         let listed = text.lines().any(|line| Path::new(line.trim()) == share.path);
         return Ok(if listed { vec![plain(String::new(), String::new())] } else { Vec::new() });
@@ -71,7 +65,7 @@ pub fn export_command(path: &Path, export: &Export) -> Argv {
 }
 
 /// Returns how a path is to be exported by the configuration.
-pub fn wanted(share: &Share, platform: Platform) -> Vec<Export> {
+pub fn wanted(share: &ShareTable, platform: Platform) -> Vec<Export> {
     if platform == Platform::Solaris {
         let (options, description) = (share.options.clone(), share.description.clone());
         return vec![Export { client: String::new(), options, description }];
@@ -115,7 +109,7 @@ pub fn difference(there: &Export, wanted: &Export) -> Option<(String, String)> {
     opposite.or_else(valued)
 }
 
-fn list_command(share: &Share, platform: Platform) -> Argv {
+fn list_command(share: &ShareTable, platform: Platform) -> Argv {
     match (&share.commands, platform) {
         (Some(commands), _) => commands.list.clone(),
         (None, Platform::Linux) => vec!["exportfs".to_owned(), "-s".to_owned()],
@@ -124,7 +118,7 @@ fn list_command(share: &Share, platform: Platform) -> Argv {
 }
 
 /// Returns the commands that export a path.
-pub fn add_commands(share: &Share, platform: Platform, exports: &[Export]) -> Vec<Argv> {
+pub fn add_commands(share: &ShareTable, platform: Platform, exports: &[Export]) -> Vec<Argv> {
     let linux =
         |export: &Export| vec!["exportfs".into(), "-o".into(), export.options.clone(), pair(share, export)];
     match (&share.commands, platform) {
@@ -134,7 +128,7 @@ pub fn add_commands(share: &Share, platform: Platform, exports: &[Export]) -> Ve
     }
 }
 
-fn share_command(share: &Share, export: &Export) -> Argv {
+fn share_command(share: &ShareTable, export: &Export) -> Argv {
     let mut command = ["share", "-F", "nfs"].map(str::to_owned).to_vec();
     let described = export.description.as_deref().filter(|words| !words.is_empty());
     for (flag, value) in [("-o", Some(export.options.as_str())), ("-d", described)] {
@@ -145,7 +139,7 @@ fn share_command(share: &Share, export: &Export) -> Argv {
 }
 
 /// Returns the commands that take an export back, and make the kernel forget it.
-pub fn remove_commands(share: &Share, platform: Platform, exports: &[Export]) -> Vec<Argv> {
+pub fn remove_commands(share: &ShareTable, platform: Platform, exports: &[Export]) -> Vec<Argv> {
     let linux = |export: &Export| vec!["exportfs".into(), "-u".into(), pair(share, export)];
     match (&share.commands, platform) {
         (Some(commands), _) => vec![commands.remove.clone()],
@@ -162,7 +156,7 @@ pub fn flush_command() -> Argv {
 }
 
 /// Tells whether a share says by which id clients know its file system (exports(5)).
-pub fn has_fsid(share: &Share) -> bool {
+pub fn has_fsid(share: &ShareTable) -> bool {
     let says = |option: &str| option.starts_with("fsid=") || option.starts_with("uuid=");
     share.fsid.is_some() || share.options.split(',').any(says)
 }
@@ -173,7 +167,7 @@ pub fn has_id_of_its_own(fstype: &str) -> bool {
         .contains(&fstype)
 }
 
-fn pair(share: &Share, export: &Export) -> String {
+fn pair(share: &ShareTable, export: &Export) -> String {
     name(&export.client, &share.path)
 }
 
@@ -286,7 +280,7 @@ mod tests {
 
     #[test]
     fn what_was_exported_is_exported_again_as_it_was() {
-        let share = Share {
+        let share = ShareTable {
             path: "/var/js".into(),
             clients: vec!["*".into()],
             options: "ro".into(),
@@ -310,7 +304,7 @@ mod tests {
 
     #[test]
     fn on_solaris_a_share_is_found_and_made_again_with_its_options_and_words() {
-        let share = Share {
+        let share = ShareTable {
             path: "/var/opt/sun/xvm/osp/share/allstart".into(),
             clients: vec!["*".into()],
             options: "ro".into(),

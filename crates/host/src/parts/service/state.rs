@@ -1,8 +1,9 @@
-//! Services: asked, stopped and started, by their own commands or through systemd.
+//! How a service is: asked by its own command, or of systemd.
 //!
 //! Three answers, never two: a status that cannot be understood is unknown, and unknown is not down.
 
-use crate::config::{Argv, Control, Service};
+use super::{Control, ServiceTable};
+use crate::parts::Way;
 use orderly_exec::job::{Ended, Ending, Job};
 use orderly_exec::runner::Run;
 use std::collections::BTreeSet;
@@ -23,36 +24,19 @@ pub enum State {
 const ASKING: Duration = Duration::from_secs(60);
 
 /// Asks for the state of a service.
-pub fn state(service: &Service, run: &mut dyn Run) -> State {
+pub fn state(service: &ServiceTable, run: &mut dyn Run) -> State {
     match &service.control {
         Control::Commands { status, .. } => judge(&run.run(&Job::new(status, ASKING.min(service.timeout)))),
         Control::Unit(unit) => unit_state(unit, run),
     }
 }
 
-/// Returns the command that stops a service.
-pub fn stop_command(service: &Service) -> Argv {
-    match &service.control {
-        Control::Commands { stop, .. } => stop.clone(),
-        Control::Unit(unit) => ["systemctl", "stop", "--", unit].map(str::to_owned).to_vec(),
-    }
-}
-
-/// Returns the command that starts a service.
-pub fn start_command(service: &Service) -> Argv {
-    match &service.control {
-        Control::Commands { start, .. } => start.clone(),
-        Control::Unit(unit) => ["systemctl", "start", "--", unit].map(str::to_owned).to_vec(),
-    }
-}
-
 /// Returns why systemd stops or starts a unit for nobody who asks, as a clause with its remedy. A systemd that does not
 /// tell is believed to do it.
-pub fn refusal(service: &Service, is_start: bool, run: &mut dyn Run) -> Option<String> {
-    let Control::Unit(unit) = &service.control else { return None };
-    let (property, word, setting) = match is_start {
-        true => ("CanStart", "started", "RefuseManualStart="),
-        false => ("CanStop", "stopped", "RefuseManualStop="),
+pub(super) fn refusal(unit: &str, way: Way, run: &mut dyn Run) -> Option<String> {
+    let (property, word, setting) = match way {
+        Way::Take => ("CanStart", "started", "RefuseManualStart="),
+        Way::LetGo => ("CanStop", "stopped", "RefuseManualStop="),
     };
     let asked = format!("--property={property}");
     let ended = run.run(&Job::new(["systemctl", "show", &asked, "--", unit], ASKING));
@@ -230,8 +214,8 @@ mod tests {
         }
     }
 
-    fn service(control: Control) -> Service {
-        Service { name: "s".into(), control, timeout: Duration::from_secs(1) }
+    fn service(control: Control) -> ServiceTable {
+        ServiceTable { name: "s".into(), control, timeout: Duration::from_secs(1) }
     }
 
     #[test]

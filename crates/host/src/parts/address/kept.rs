@@ -1,23 +1,23 @@
 //! The other IPv4 addresses of a device, with all that makes them again.
 
-use super::ASKING;
+use super::listing::ASKING;
 use crate::config::Argv;
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
 
 /// An address as `ip` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    pub cidr: String,
+pub(super) struct Kept {
+    pub(super) cidr: String,
     /// Whether it is one of its network that came after the first: it goes when that one goes.
-    pub is_secondary: bool,
+    pub(super) is_secondary: bool,
     /// Broadcast, scope, label, lifetimes: as `ip address add` takes them.
     rest: Vec<String>,
 }
 
 impl Kept {
     /// Returns the command that adds it again.
-    pub fn add_command(&self, device: &str) -> Argv {
+    pub(super) fn add_command(&self, device: &str) -> Argv {
         let words = ["ip", "address", "add", &self.cidr].into_iter().map(str::to_owned);
         words.chain(self.rest.clone()).chain(["dev".to_owned(), device.to_owned()]).collect()
     }
@@ -26,14 +26,10 @@ impl Kept {
 /// Returns the IPv4 addresses of a device.
 ///
 /// # Errors
-/// A clause, when the system does not say.
-pub fn of_device(device: &str, run: &mut dyn Run) -> Result<Vec<Kept>, String> {
+/// When the system does not say.
+pub(super) fn of_device(device: &str, run: &mut dyn Run) -> anyhow::Result<Vec<Kept>> {
     let ask = ["ip", "-o", "-4", "address", "show", "dev", device];
-    let ended = run.run(&Job::new(ask, ASKING));
-    if !ended.succeeded() || ended.truncated {
-        return Err(format!("{}: {}", ask.join(" "), ended.clause()));
-    }
-    Ok(ended.text().lines().filter_map(|line| read(line, device)).collect())
+    Ok(run.text(&Job::new(ask, ASKING))?.lines().filter_map(|line| read(line, device)).collect())
 }
 
 /// Reads `3: eth0    inet 192.0.2.20/24 brd 192.0.2.255 scope global secondary eth0:1\       valid_lft 3600sec

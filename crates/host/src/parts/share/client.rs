@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Returns a client as it is compared: an address, or a network with its prefix length, in its usual form.
 /// Names, wildcards and netgroups stay as they are.
-pub fn plain_client(text: &str) -> String {
+pub(super) fn plain_client(text: &str) -> String {
     let bare = text.replace(['[', ']'], "");
     let Some((ip, length)) = bare.split_once('/') else {
         return match bare.parse::<IpAddr>() {
@@ -25,7 +25,7 @@ pub fn plain_client(text: &str) -> String {
 }
 
 /// Tells whether a client can be given to exportfs: what has a colon must be an address of IPv6.
-pub fn is_client(text: &str) -> bool {
+pub(super) fn is_client(text: &str) -> bool {
     let plain = plain_client(text);
     let is_ip = |ip: &str| ip.parse::<IpAddr>().is_ok();
     !plain.contains(':')

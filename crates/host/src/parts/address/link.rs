@@ -1,13 +1,13 @@
 //! Whether a network device could carry an address: there, up, with carrier.
 
-use super::{ASKING, listed_ips};
+use super::listing::{ASKING, listed_ips};
 use crate::config::Platform;
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
 use std::net::IpAddr;
 
 /// Returns why an address on this device would serve nobody, with its remedy. Solaris is not asked.
-pub fn unfit_device(device: &str, platform: Platform, run: &mut dyn Run) -> Option<String> {
+pub(super) fn unfit_device(device: &str, platform: Platform, run: &mut dyn Run) -> Option<String> {
     if platform == Platform::Solaris {
         return None;
     }

@@ -1,20 +1,14 @@
-//! Addresses that move with the asset: asked for, added, announced and removed through `ip`, on
-//! Solaris through `ifconfig`. Whether somebody else answers there is asked in `addresses/knock.rs`.
+//! The addresses that this host has, and the commands that add, announce and remove one: through `ip`, on Solaris
+//! through `ifconfig`.
 
-mod kept;
-mod knock;
-mod link;
-
-use crate::config::{Address, Argv, Platform};
-pub use kept::{Kept, of_device};
-pub use knock::{Knock, knock};
-pub use link::{is_own, unfit_device};
+use super::AddressTable;
+use crate::config::{Argv, Platform};
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-const ASKING: Duration = Duration::from_secs(15);
+pub(super) const ASKING: Duration = Duration::from_secs(15);
 
 /// How long duplicate address detection may take; it takes one or two seconds.
 const DETECTION: Duration = Duration::from_secs(5);
@@ -26,12 +20,12 @@ pub struct Found {
     /// With the prefix length that it really has.
     pub cidr: String,
     pub device: String,
-    pub state: State,
+    pub usability: Usability,
 }
 
 /// Whether an address can be used (ip-address(8)); IPv4 addresses always can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum Usability {
     Usable,
     /// Its neighbours are still being asked.
     Tentative,
@@ -44,11 +38,11 @@ pub enum State {
 ///
 /// # Errors
 /// A clause, when the system does not say.
-pub fn find(address: &Address, platform: Platform, run: &mut dyn Run) -> Result<Option<Found>, String> {
+pub fn find(address: &AddressTable, platform: Platform, run: &mut dyn Run) -> anyhow::Result<Option<Found>> {
     let until = Instant::now() + DETECTION;
     loop {
         let found = look(address, platform, run)?;
-        let waits = found.as_ref().is_some_and(|found| found.state == State::Tentative);
+        let waits = found.as_ref().is_some_and(|found| found.usability == Usability::Tentative);
         if !waits || Instant::now() >= until {
             return Ok(found);
         }
@@ -56,33 +50,21 @@ pub fn find(address: &Address, platform: Platform, run: &mut dyn Run) -> Result<
     }
 }
 
-/// Tells whether this host has the address and can use it.
-///
-/// # Errors
-/// A clause, when the system does not say.
-pub fn is_here(address: &Address, platform: Platform, run: &mut dyn Run) -> Result<bool, String> {
-    Ok(find(address, platform, run)?.is_some_and(|found| found.state == State::Usable))
-}
-
-fn look(address: &Address, platform: Platform, run: &mut dyn Run) -> Result<Option<Found>, String> {
+fn look(address: &AddressTable, platform: Platform, run: &mut dyn Run) -> anyhow::Result<Option<Found>> {
     Ok(listed(&listing(platform, run)?, address, platform))
 }
 
 /// Returns what the platform prints of all addresses of this host.
-fn listing(platform: Platform, run: &mut dyn Run) -> Result<String, String> {
+fn listing(platform: Platform, run: &mut dyn Run) -> anyhow::Result<String> {
     let list = match platform {
         Platform::Linux => &["ip", "-o", "address", "show"][..],
         Platform::Solaris => &["ifconfig", "-a"][..],
     };
-    let ended = run.run(&Job::new(list, ASKING));
-    if !ended.succeeded() || ended.truncated {
-        return Err(format!("{}: {}", list.join(" "), ended.clause()));
-    }
-    Ok(ended.text())
+    run.text(&Job::new(list, ASKING))
 }
 
 /// Returns every address that this host has.
-fn listed_ips(platform: Platform, run: &mut dyn Run) -> Result<Vec<IpAddr>, String> {
+pub(super) fn listed_ips(platform: Platform, run: &mut dyn Run) -> anyhow::Result<Vec<IpAddr>> {
     let text = listing(platform, run)?;
     let words: Vec<&str> = text.split_whitespace().collect();
     let named = words.windows(2).filter(|pair| ["inet", "inet6"].contains(&pair[0])).map(|pair| pair[1]);
@@ -91,7 +73,7 @@ fn listed_ips(platform: Platform, run: &mut dyn Run) -> Result<Vec<IpAddr>, Stri
 
 /// Both programs print `inet ADDRESS` or `inet6 ADDRESS`, with or without a prefix length; `ip` prints
 /// the device before it, and after it what became of the detection of duplicates.
-fn listed(listing: &str, address: &Address, platform: Platform) -> Option<Found> {
+fn listed(listing: &str, address: &AddressTable, platform: Platform) -> Option<Found> {
     let wanted: IpAddr = address.ip().parse().ok()?;
     listing.lines().find_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -101,29 +83,31 @@ fn listed(listing: &str, address: &Address, platform: Platform) -> Option<Found>
             }
             _ => false,
         })?;
-        let state = match words.contains(&"dadfailed") {
-            true => State::Refused,
+        let usability = match words.contains(&"dadfailed") {
+            true => Usability::Refused,
             // An optimistic one is usable while its neighbours are asked.
-            false if words.contains(&"tentative") && !words.contains(&"optimistic") => State::Tentative,
-            false => State::Usable,
+            false if words.contains(&"tentative") && !words.contains(&"optimistic") => Usability::Tentative,
+            false => Usability::Usable,
         };
         Some(match platform {
             Platform::Linux => {
                 let shown = words[at + 1];
                 let whole = if wanted.is_ipv4() { 32 } else { 128 };
                 let cidr = if shown.contains('/') { shown.to_owned() } else { format!("{shown}/{whole}") };
-                Found { cidr, device: words.get(1)?.trim_end_matches(':').to_owned(), state }
+                Found { cidr, device: words.get(1)?.trim_end_matches(':').to_owned(), usability }
             }
-            Platform::Solaris => {
-                Found { cidr: address.cidr.clone(), device: address.device.clone(), state: State::Usable }
-            }
+            Platform::Solaris => Found {
+                cidr: address.cidr.clone(),
+                device: address.device.clone(),
+                usability: Usability::Usable,
+            },
         })
     })
 }
 
 /// Returns the command that removes an address.
-pub fn remove_command(address: &Address, platform: Platform) -> Argv {
-    let Address { cidr, device, .. } = address;
+pub fn remove_command(address: &AddressTable, platform: Platform) -> Argv {
+    let AddressTable { cidr, device, .. } = address;
     match platform {
         Platform::Linux => ["ip", "address", "del", cidr, "dev", device].map(str::to_owned).to_vec(),
         Platform::Solaris => ifconfig(address, "removeif", address.ip(), &[]),
@@ -131,15 +115,15 @@ pub fn remove_command(address: &Address, platform: Platform) -> Argv {
 }
 
 /// Returns the command that adds an address.
-pub fn add_command(address: &Address, platform: Platform) -> Argv {
-    let Address { cidr, device, .. } = address;
+pub fn add_command(address: &AddressTable, platform: Platform) -> Argv {
+    let AddressTable { cidr, device, .. } = address;
     match platform {
         Platform::Linux => ["ip", "address", "add", cidr, "dev", device].map(str::to_owned).to_vec(),
         Platform::Solaris => ifconfig(address, "addif", cidr, &["up"]),
     }
 }
 
-fn ifconfig(address: &Address, verb: &str, what: &str, rest: &[&str]) -> Argv {
+fn ifconfig(address: &AddressTable, verb: &str, what: &str, rest: &[&str]) -> Argv {
     let family = address.is_ipv6().then_some("inet6");
     let words = ["ifconfig", &address.device].into_iter().chain(family).chain([verb, what]);
     words.chain(rest.iter().copied()).map(str::to_owned).collect()
@@ -148,7 +132,7 @@ fn ifconfig(address: &Address, verb: &str, what: &str, rest: &[&str]) -> Argv {
 /// Returns the command that tells the neighbours where the address is now. Solaris tells them by itself
 /// when an address comes up; neighbours of IPv6 ask again by themselves when the old host is silent
 /// (RFC 4861, 7.3).
-pub fn announce_command(address: &Address, platform: Platform) -> Option<Argv> {
+pub fn announce_command(address: &AddressTable, platform: Platform) -> Option<Argv> {
     let command = ["arping", "-U", "-c", "3", "-I", &address.device, address.ip()];
     let is_told = platform == Platform::Linux && !address.is_ipv6();
     is_told.then(|| command.map(str::to_owned).to_vec())
@@ -162,7 +146,7 @@ mod tests {
     fn an_address_is_found_whole_and_not_as_the_beginning_of_another() {
         let listing = "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n\
                        2: eth0    inet 192.0.2.10/24 brd 192.0.2.255 scope global eth0\n";
-        let address = |cidr: &str| Address { cidr: cidr.into(), device: "eth0".into(), timeout: ASKING };
+        let address = |cidr: &str| AddressTable { cidr: cidr.into(), device: "eth0".into(), timeout: ASKING };
         let found = |cidr: &str| listed(listing, &address(cidr), Platform::Linux);
         assert_eq!(found("192.0.2.1/24"), None);
         // As it is there, with whatever prefix length.
@@ -177,14 +161,14 @@ mod tests {
         let listing = |flags: &str| {
             format!("2: eth0    inet6 2001:db8::10/64 scope global {flags} \\       valid_lft\n")
         };
-        let address = |cidr: &str| Address { cidr: cidr.into(), device: "eth0".into(), timeout: ASKING };
+        let address = |cidr: &str| AddressTable { cidr: cidr.into(), device: "eth0".into(), timeout: ASKING };
         let state = |flags: &str, cidr: &str| {
-            listed(&listing(flags), &address(cidr), Platform::Linux).map(|found| found.state)
+            listed(&listing(flags), &address(cidr), Platform::Linux).map(|found| found.usability)
         };
-        assert_eq!(state("", "2001:0DB8::0010/64"), Some(State::Usable));
+        assert_eq!(state("", "2001:0DB8::0010/64"), Some(Usability::Usable));
         assert_eq!(state("", "2001:db8::11/64"), None);
-        assert_eq!(state("dadfailed tentative", "2001:db8::10/64"), Some(State::Refused));
-        assert_eq!(state("tentative", "2001:db8::10/64"), Some(State::Tentative));
+        assert_eq!(state("dadfailed tentative", "2001:db8::10/64"), Some(Usability::Refused));
+        assert_eq!(state("tentative", "2001:db8::10/64"), Some(Usability::Tentative));
         assert_eq!(announce_command(&address("2001:db8::10/64"), Platform::Linux), None);
     }
 
@@ -192,9 +176,10 @@ mod tests {
     fn on_solaris_the_address_is_an_additional_one_of_its_device() {
         let listing = "e1000g0: flags=1000843<UP,BROADCAST,RUNNING,MULTICAST,IPv4> mtu 1500 index 2\n\
                        \tinet 192.0.2.1 netmask ffffff00 broadcast 192.0.2.255\n";
-        let address = |cidr: &str| Address { cidr: cidr.into(), device: "e1000g0".into(), timeout: ASKING };
+        let address =
+            |cidr: &str| AddressTable { cidr: cidr.into(), device: "e1000g0".into(), timeout: ASKING };
         let moving = address("192.0.2.10/24");
-        let is_listed = |address: &Address| listed(listing, address, Platform::Solaris).is_some();
+        let is_listed = |address: &AddressTable| listed(listing, address, Platform::Solaris).is_some();
         assert!(is_listed(&address("192.0.2.1/24")) && !is_listed(&moving));
         assert_eq!(
             add_command(&moving, Platform::Solaris),

@@ -6,7 +6,7 @@
 //! Invariant: silence is said only of an address that was asked and did not answer
 //! (`only_what_says_that_nobody_answered_is_silence`).
 
-use super::ASKING;
+use super::listing::ASKING;
 use crate::config::Platform;
 use orderly_exec::job::{Ending, Job};
 use orderly_exec::runner::Run;
@@ -14,9 +14,9 @@ use std::io::ErrorKind;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-/// What a knock at an address brings.
+/// Whether anybody answers at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Knock {
+pub enum Reachability {
     Answered,
     Silent,
     Unknown(String),
@@ -27,31 +27,31 @@ const PORTS: [u16; 2] = [22, 2049];
 const CONNECTING: Duration = Duration::from_secs(1);
 
 /// Asks whether anybody answers at an address. What cannot be asked is unknown, never silent.
-pub fn knock(ip: &str, platform: Platform, run: &mut dyn Run) -> Knock {
+pub fn ask(ip: &str, platform: Platform, run: &mut dyn Run) -> Reachability {
     let pinged = ping(ip, platform, run);
-    if pinged != Knock::Silent || platform != Platform::Linux {
+    if pinged != Reachability::Silent || platform != Platform::Linux {
         return pinged;
     }
     let answers = match way(ip, run) {
         Some(Way::Neighbour(device)) => is_neighbour(ip, &device, run),
         Some(Way::Far) | None => PORTS.iter().any(|port| is_reached(ip, *port)),
     };
-    if answers { Knock::Answered } else { Knock::Silent }
+    if answers { Reachability::Answered } else { Reachability::Silent }
 }
 
-fn ping(ip: &str, platform: Platform, run: &mut dyn Run) -> Knock {
+fn ping(ip: &str, platform: Platform, run: &mut dyn Run) -> Reachability {
     let ask = match platform {
         Platform::Linux => &["ping", "-n", "-q", "-c", "3", "-i", "0.3", "-W", "1", ip][..],
         Platform::Solaris => &["ping", ip, "3"][..],
     };
     let ended = run.run(&Job::new(ask, ASKING));
-    let unknown = |remedy: &str| Knock::Unknown(format!("ping {ip}: {}{remedy}", ended.clause()));
+    let unknown = |remedy: &str| Reachability::Unknown(format!("ping {ip}: {}{remedy}", ended.clause()));
     match ended.ending {
-        Ending::Exited(0) => Knock::Answered,
+        Ending::Exited(0) => Reachability::Answered,
         // ping(8): 1 when no reply came at all, anything else is an error of its own.
-        Ending::Exited(1) if platform == Platform::Linux => Knock::Silent,
+        Ending::Exited(1) if platform == Platform::Linux => Reachability::Silent,
         // ping(1M) exits 1 also for a host it does not know.
-        Ending::Exited(1) if ended.text().contains("no answer from") => Knock::Silent,
+        Ending::Exited(1) if ended.text().contains("no answer from") => Reachability::Silent,
         Ending::NotStarted if platform == Platform::Linux => {
             unknown("; install ping (on Debian and its like: apt-get install iputils-ping)")
         }
@@ -132,19 +132,22 @@ mod tests {
 
     #[test]
     fn only_what_says_that_nobody_answered_is_silence() {
-        let knock = |platform, ending, text| ping("192.0.2.1", platform, &mut Says(ending, text));
-        assert_eq!(knock(Platform::Linux, Ending::Exited(1), ""), Knock::Silent);
-        assert_eq!(knock(Platform::Solaris, Ending::Exited(1), "no answer from 192.0.2.1\n"), Knock::Silent);
-        assert_eq!(knock(Platform::Solaris, Ending::Exited(0), "192.0.2.1 is alive\n"), Knock::Answered);
+        let ask = |platform, ending, text| ping("192.0.2.1", platform, &mut Says(ending, text));
+        assert_eq!(ask(Platform::Linux, Ending::Exited(1), ""), Reachability::Silent);
+        assert_eq!(
+            ask(Platform::Solaris, Ending::Exited(1), "no answer from 192.0.2.1\n"),
+            Reachability::Silent
+        );
+        assert_eq!(ask(Platform::Solaris, Ending::Exited(0), "192.0.2.1 is alive\n"), Reachability::Answered);
         for (platform, ending) in [
             (Platform::Linux, Ending::Exited(2)),
             (Platform::Linux, Ending::TimedOut),
             (Platform::Solaris, Ending::Exited(1)),
             (Platform::Solaris, Ending::NotStarted),
         ] {
-            assert!(matches!(knock(platform, ending, ""), Knock::Unknown(_)), "{ending:?}");
+            assert!(matches!(ask(platform, ending, ""), Reachability::Unknown(_)), "{ending:?}");
         }
-        let Knock::Unknown(why) = knock(Platform::Linux, Ending::NotStarted, "") else { panic!() };
+        let Reachability::Unknown(why) = ask(Platform::Linux, Ending::NotStarted, "") else { panic!() };
         assert!(why.contains("apt-get install iputils-ping"), "{why}");
     }
 

@@ -1,0 +1,205 @@
+//! Loopbacks: folders of the asset, mounted where programs look for them.
+
+use super::mount::{against_link, other, unmount};
+use super::{Draft, Part, Presence, Situation, Transfer, Way};
+use crate::answer::Answer;
+use crate::config::{Argv, MINUTE, MountTable, insist_on_asset};
+use crate::machine::Machine;
+use crate::mountinfo::{Mounts, trigger_over};
+use crate::mounts::{MountSpec, loopback_mount, shows, unmount_command};
+use anyhow::{Context, bail};
+use orderly_exec::settings::Table;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// One `[[loopback]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LoopbackTable {
+    pub source: PathBuf,
+    pub at: PathBuf,
+    pub timeout: Duration,
+}
+
+/// A bind mount of a folder of the asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loopback(pub MountSpec);
+
+impl Loopback {
+    /// Returns the loopback of a table.
+    pub fn of(table: &LoopbackTable) -> Self {
+        Self(MountSpec::loopback(table))
+    }
+
+    fn table<'c>(&self, host: &Machine<'c>) -> anyhow::Result<&'c LoopbackTable> {
+        let found = host.config.loopbacks.iter().find(|table| table.at == self.0.at);
+        found.with_context(|| format!("the configuration has no loopback {} any more", self.0.at.display()))
+    }
+
+    fn source(&self) -> &Path {
+        Path::new(self.0.what.as_deref().unwrap_or_default())
+    }
+
+    fn is_mounted(&self, mounts: &Mounts) -> bool {
+        mounts.at(&self.0.at).is_some_and(|mount| shows(mount, self.source(), mounts))
+    }
+
+    /// Mounts a folder of the asset. Whoever owns a folder there could put a link into it, and have any
+    /// folder of this host mounted: so where it leads is looked at before, and what came of it after.
+    fn mount(&self, host: &mut Machine<'_>) -> anyhow::Result<()> {
+        let (source, at) = (self.source(), &self.0.at);
+        let mounts = host.mounts()?;
+        if self.is_mounted(&mounts) {
+            return Ok(());
+        }
+        let real = std::fs::canonicalize(source).with_context(|| format!("find {}", source.display()))?;
+        let is_on_asset = mounts.covering(&real).is_some_and(|found| host.asset.is_on(found));
+        if real != source && !is_on_asset {
+            bail!("{} leads to {}, which is not on the asset", source.display(), real.display());
+        }
+        let before = mounts.at(at).map(|found| found.id);
+        let done = host.run(&self.commands(Way::Take, host), self.table(host)?.timeout);
+        let mounts = host.mounts()?;
+        if !self.is_mounted(&mounts) {
+            let foreign = mounts.at(at).map(|found| found.id);
+            host.foreign_mounts.extend(foreign.filter(|_| foreign != before));
+        }
+        done
+    }
+
+    /// Returns what keeps it from being mounted where the asset is mounted already, with its remedy.
+    fn against_source(&self, host: &mut Machine<'_>) -> Option<String> {
+        let (source, at) = (self.source().display(), self.0.at.display());
+        if !host.is_on_asset(self.source()) {
+            return None;
+        }
+        match std::fs::metadata(self.source()) {
+            Err(error) => Some(format!(
+                "{source} cannot be mounted at {at}: {error}; make it, or take the [[loopback]] out"
+            )),
+            Ok(found) if found.is_dir() != self.0.at.is_dir() => Some(format!(
+                "{source} cannot be mounted at {at}: one of them is a directory, and the other is not"
+            )),
+            Ok(_) => None,
+        }
+    }
+}
+
+impl Transfer for Loopback {
+    fn title(&self) -> (&'static str, String) {
+        ("loopback", self.0.at.display().to_string())
+    }
+
+    fn step_name(&self, way: Way) -> String {
+        self.0.step_name(way)
+    }
+
+    fn look(&self, host: &mut Machine<'_>) -> anyhow::Result<Presence> {
+        let (table, mounts) = (self.table(host)?, host.mounts()?);
+        Ok(match loopback_mount(host.asset.as_ref(), table, &mounts) {
+            None => Presence::Missing("not mounted"),
+            Some(mount) if shows(mount, &table.source, &mounts) => Presence::Here("mounted"),
+            Some(_) => Presence::Other("of another directory"),
+        })
+    }
+
+    fn check(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<Answer> {
+        let (table, mounts) = (self.table(host)?, host.mounts()?);
+        if way == Way::Take {
+            return Ok(if self.is_mounted(&mounts) { Answer::Yes } else { other(&self.0.at, &mounts, host) });
+        }
+        let is_foreign = mounts.at(&self.0.at).is_some_and(|mount| host.foreign_mounts.contains(&mount.id));
+        let is_ours = is_foreign || loopback_mount(host.asset.as_ref(), table, &mounts).is_some();
+        Ok(if is_ours { Answer::No("it is still mounted".to_owned()) } else { Answer::Yes })
+    }
+
+    fn act(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<()> {
+        match way {
+            Way::Take => self.mount(host),
+            Way::LetGo => unmount(self, &self.0.at, self.table(host)?.timeout, host),
+        }
+    }
+
+    fn commands(&self, way: Way, host: &Machine<'_>) -> Vec<Argv> {
+        match way {
+            Way::Take => self.0.commands(host.config.platform),
+            Way::LetGo => vec![unmount_command(&self.0.at)],
+        }
+    }
+
+    fn against_taking(&self, situation: Situation<'_>, host: &mut Machine<'_>) -> Vec<String> {
+        let (Ok(table), at, mounts) = (self.table(host), &self.0.at, situation.mounts) else {
+            return Vec::new();
+        };
+        let (config, shown) = (host.config, at.display());
+        let why = match (trigger_over(at, mounts), mounts.at(at)) {
+            (Some(why), _) => Some(why),
+            (None, Some(other)) if loopback_mount(host.asset.as_ref(), table, mounts).is_none() => {
+                Some(format!("{} is mounted at {shown}; umount it", other.source.display()))
+            }
+            (None, Some(other)) if !shows(other, &table.source, mounts) => Some(format!(
+                "another directory of the asset ({}) is mounted at {shown}, not {}; umount it",
+                other.root.display(),
+                table.source.display()
+            )),
+            (None, Some(_)) => None,
+            // There only once the asset, or the loopback that it lies in, is mounted.
+            (None, None) if !situation.is_held && config.asset.has_within(at) => None,
+            (None, None)
+                if config.loopbacks.iter().any(|other| other.at != *at && at.starts_with(&other.at)) =>
+            {
+                None
+            }
+            (None, None) if !at.exists() => Some(format!("{shown} is not there; make it (mkdir -p)")),
+            (None, None) => {
+                let source = if situation.is_held { self.against_source(host) } else { None };
+                return against_link(at).into_iter().chain(source).collect();
+            }
+        };
+        why.into_iter().collect()
+    }
+
+    fn plan_release(&self, mounts: &Mounts, draft: &mut Draft, host: &mut Machine<'_>) {
+        let Ok(table) = self.table(host) else { return };
+        match (loopback_mount(host.asset.as_ref(), table, mounts), mounts.at(&self.0.at)) {
+            (Some(mount), _) => {
+                let found = MountSpec::loopback_as_found(table, mount, mounts);
+                draft.part(Way::LetGo, Part::Loopback(Self(found)));
+            }
+            (None, Some(other)) => draft.notes.push(format!(
+                "{} is mounted at {}, not {}; it is left alone",
+                other.source.display(),
+                self.0.at.display(),
+                table.source.display()
+            )),
+            (None, None) => {}
+        }
+    }
+}
+
+/// Reads every `[[loopback]]`.
+pub(crate) fn read_all(root: &Table<'_>, mounts: &[MountTable]) -> Vec<LoopbackTable> {
+    let mut loopbacks: Vec<LoopbackTable> = Vec::new();
+    for table in root.tables("loopback") {
+        table.need("source");
+        table.need("at");
+        let (source, at) = (table.absolute_path("source"), table.absolute_path("at"));
+        if let Some(source) = &source {
+            insist_on_asset(&table, "source", source, mounts, &[]);
+        }
+        if let Some(at) = &at
+            && (loopbacks.iter().any(|other| other.at == *at) || mounts.iter().any(|mount| mount.at == *at))
+        {
+            table.reject(
+                "at",
+                format!("{}: something else is mounted at {}", table.named("at"), at.display()),
+            );
+        }
+        let timeout = table.limit("timeout").unwrap_or(MINUTE);
+        if let (Some(source), Some(at)) = (source, at) {
+            loopbacks.push(LoopbackTable { source, at, timeout });
+        }
+        table.end();
+    }
+    loopbacks
+}

@@ -1,0 +1,199 @@
+//! Services: stopped before the asset goes, started when it is here. How one is asked is in `service/state.rs`.
+
+pub mod state;
+
+use super::{Draft, Part, Presence, Situation, Transfer, Way};
+use crate::answer::Answer;
+use crate::boot;
+use crate::config::{Argv, MINUTE, Platform};
+use crate::ledger::{self, Ledger};
+use crate::machine::{LOOKING, Machine};
+use crate::mountinfo::Mounts;
+use anyhow::Context;
+use orderly_exec::settings::Table;
+use serde::{Deserialize, Serialize};
+pub use state::{State, state};
+use std::time::{Duration, Instant};
+
+/// One `[[service]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceTable {
+    pub name: String,
+    pub control: Control,
+    pub timeout: Duration,
+}
+
+/// How a service is asked, stopped and started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    Commands { status: Argv, stop: Argv, start: Argv },
+    Unit(String),
+}
+
+/// A service that needs the asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    name: String,
+}
+
+impl Service {
+    /// Returns the service of a table.
+    pub fn of(table: &ServiceTable) -> Self {
+        Self { name: table.name.clone() }
+    }
+
+    fn table<'c>(&self, host: &Machine<'c>) -> anyhow::Result<&'c ServiceTable> {
+        let found = host.config.services.iter().find(|table| table.name == self.name);
+        found.with_context(|| format!("the configuration has no service {} any more", self.name))
+    }
+
+    fn state(&self, host: &mut Machine<'_>) -> anyhow::Result<State> {
+        Ok(state(self.table(host)?, &mut host.runner))
+    }
+}
+
+impl Transfer for Service {
+    fn title(&self) -> (&'static str, String) {
+        ("service", self.name.clone())
+    }
+
+    fn step_name(&self, way: Way) -> String {
+        format!("{} {}", if way == Way::Take { "start" } else { "stop" }, self.name)
+    }
+
+    fn look(&self, host: &mut Machine<'_>) -> anyhow::Result<Presence> {
+        Ok(match self.state(host)? {
+            State::Up => Presence::Here("up"),
+            State::Down => Presence::Missing("down"),
+            State::Unknown(why) => Presence::Unknown(why),
+        })
+    }
+
+    fn check(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<Answer> {
+        Ok(match (self.state(host)?, way) {
+            (State::Unknown(why), _) => Answer::Unknown(why),
+            (State::Up, Way::Take) | (State::Down, Way::LetGo) => Answer::Yes,
+            (State::Up, Way::LetGo) => Answer::No("it still runs".to_owned()),
+            (State::Down, Way::Take) => Answer::No("it does not run".to_owned()),
+        })
+    }
+
+    /// A command that returns has not always finished: the state is waited for within the limit.
+    fn act(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<()> {
+        let limit = self.table(host)?.timeout;
+        if way == Way::Take {
+            ledger::change(Ledger::note_running)?;
+        }
+        let until = Instant::now() + limit;
+        host.run(&self.commands(way, host), limit)?;
+        while self.check(way, host)? != Answer::Yes && Instant::now() < until {
+            host.runner.pause(LOOKING);
+            if host.runner.interrupted().is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn commands(&self, way: Way, host: &Machine<'_>) -> Vec<Argv> {
+        self.table(host).map(|table| table.command(way)).into_iter().collect()
+    }
+
+    fn refusal(&self, way: Way, host: &mut Machine<'_>) -> Option<String> {
+        let Control::Unit(unit) = &self.table(host).ok()?.control else { return None };
+        state::refusal(unit, way, &mut host.runner)
+    }
+
+    fn against_taking(&self, situation: Situation<'_>, host: &mut Machine<'_>) -> Vec<String> {
+        if situation.is_held {
+            return Vec::new();
+        }
+        let name = &self.name;
+        let why = match self.presence(host) {
+            Presence::Missing(_) => None,
+            Presence::Unknown(why) => Some(format!("service {name}: nobody can say whether it runs: {why}")),
+            Presence::Here(_) | Presence::Other(_) => {
+                Some(format!("service {name} runs here without the asset; stop it"))
+            }
+        };
+        why.into_iter().collect()
+    }
+
+    /// A service that is down stays in the plan: it must still be down at the end.
+    fn plan_release(&self, _mounts: &Mounts, draft: &mut Draft, host: &mut Machine<'_>) {
+        if let Ok(ServiceTable { control: Control::Unit(unit), .. }) = self.table(host)
+            && let Some(by) = boot::wanted(unit)
+        {
+            host.notes.push(format!(
+                "{unit} is wanted by {by}, so it starts at boot, with the asset or without; systemctl disable {unit}"
+            ));
+        }
+        let (name, part) = (&self.name, Part::Service(self.clone()));
+        match self.presence(host) {
+            Presence::Here(_) | Presence::Other(_) => draft.part(Way::LetGo, part),
+            Presence::Missing(_) => draft.lasting_part(Way::LetGo, part),
+            Presence::Unknown(why) => {
+                draft.against.push(format!("service {name}: nobody can say whether it runs: {why}"));
+            }
+        }
+    }
+}
+
+impl ServiceTable {
+    /// Returns the command that starts or stops it.
+    pub fn command(&self, way: Way) -> Argv {
+        let verb = if way == Way::Take { "start" } else { "stop" };
+        match &self.control {
+            Control::Commands { start, stop, .. } => if way == Way::Take { start } else { stop }.clone(),
+            Control::Unit(unit) => ["systemctl", verb, "--", unit].map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// Reads every `[[service]]`.
+pub(crate) fn read_all(root: &Table<'_>, platform: Platform) -> Vec<ServiceTable> {
+    let mut services: Vec<ServiceTable> = Vec::new();
+    for table in root.tables("service") {
+        table.need("name");
+        let name = table.filled_text("name", "a name for people").unwrap_or_default();
+        if !name.is_empty() && services.iter().any(|service| service.name == name) {
+            table.reject("name", format!("{}: a second service named \"{name}\"", table.named("name")));
+        }
+        if platform == Platform::Solaris && table.has("unit") {
+            let message =
+                format!("{}: systemd is not on solaris; give status, stop and start", table.named("unit"));
+            table.reject("unit", message);
+        }
+        let control = read_control(&table);
+        let timeout = table.limit("timeout").unwrap_or(10 * MINUTE);
+        services.extend(control.map(|control| ServiceTable { name, control, timeout }));
+        table.end();
+    }
+    services
+}
+
+fn read_control(table: &Table<'_>) -> Option<Control> {
+    let unit = table.single_word("unit", "the name of a systemd unit, as systemctl has it");
+    let commands = ["status", "stop", "start"].map(|key| table.has(key));
+    if table.has("unit") {
+        if commands.contains(&true) {
+            table
+                .reject("unit", format!("{}: stands instead of status, stop and start", table.named("unit")));
+        }
+        return unit.map(Control::Unit);
+    }
+    if commands == [false; 3] {
+        table.reject("name", format!("{}: needs unit, or status, stop and start", table.named("name")));
+        return None;
+    }
+    for key in ["status", "stop", "start"] {
+        table.need(key);
+    }
+    Some(Control::Commands {
+        status: table.argv("status")?,
+        stop: table.argv("stop")?,
+        start: table.argv("start")?,
+    })
+}

@@ -1,0 +1,347 @@
+//! Shares: made with an id that both hosts give alike, and taken back until the kernel's NFS server
+//! has forgotten them. Only the listed paths; never all.
+//!
+//! An export that is gone from the table can stay in the kernel's cache, and locks and open files of
+//! clients stay longer than that. In the order of the agent `exportfs` of resource-agents: unexport,
+//! drop the locks, flush until it is forgotten; then wait for clients that are gone, at most a lease.
+
+mod client;
+pub mod exports;
+
+use super::{Draft, Part, Presence, Situation, Transfer, Way};
+use crate::answer::Answer;
+use crate::config::{Argv, MINUTE, MountTable, Platform, insist_on_asset};
+use crate::holders::{self, Holder};
+use crate::machine::{LOOKING, Machine};
+use crate::mountinfo::Mounts;
+use crate::parts::loopback::LoopbackTable;
+use anyhow::{Context, bail};
+use client::{is_client, plain_client};
+use exports::Export;
+use orderly_exec::settings::Table;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long a client of NFS version 4 that is gone keeps its files open, in seconds (nfsd(7)).
+const LEASE: &str = "/proc/fs/nfsd/nfsv4leasetime";
+
+/// One `[[share]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShareTable {
+    pub path: PathBuf,
+    pub clients: Vec<String>,
+    pub options: String,
+    pub fsid: Option<String>,
+    pub description: Option<String>,
+    /// Commands in place of the platform's own: all three or none.
+    pub commands: Option<ShareCommands>,
+    pub timeout: Duration,
+}
+
+/// What is run instead of the platform's share commands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShareCommands {
+    /// Prints one exported path a line.
+    pub list: Argv,
+    pub add: Argv,
+    pub remove: Argv,
+}
+
+/// An exported folder on the asset, with its exports as they are to be or were found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    path: PathBuf,
+    exports: Vec<Export>,
+}
+
+impl Share {
+    /// Returns the share of a table.
+    pub fn of(table: &ShareTable, platform: Platform) -> Self {
+        Self { path: table.path.clone(), exports: exports::wanted(table, platform) }
+    }
+
+    fn table<'c>(&self, host: &Machine<'c>) -> anyhow::Result<&'c ShareTable> {
+        let found = host.config.shares.iter().find(|table| table.path == self.path);
+        found.with_context(|| format!("the configuration has no share {} any more", self.path.display()))
+    }
+
+    fn found(&self, host: &mut Machine<'_>) -> anyhow::Result<Vec<Export>> {
+        exports::found(self.table(host)?, host.config.platform, &mut host.runner)
+    }
+
+    /// Where a share has its own commands, its server may be another one than the kernel's.
+    fn is_by_kernel(&self, host: &Machine<'_>) -> bool {
+        let has_commands = self.table(host).is_ok_and(|table| table.commands.is_some());
+        !has_commands && host.config.platform == Platform::Linux
+    }
+
+    /// What is exported already is exported anew, or no more, by the name that it has there.
+    fn as_listed(&self, host: &mut Machine<'_>) -> anyhow::Result<Self> {
+        let mut exports = self.exports.clone();
+        if self.is_by_kernel(host) {
+            exports = exports::as_listed(&exports, &self.found(host)?);
+        }
+        Ok(Self { path: self.path.clone(), exports })
+    }
+
+    fn add(&self, host: &mut Machine<'_>) -> anyhow::Result<()> {
+        let table = self.table(host)?;
+        // What was found is given back as it was.
+        if self.exports == exports::wanted(table, host.config.platform) {
+            self.insist_on_fsid(host)?;
+        }
+        let commands = self.as_listed(host)?.commands(Way::Take, host);
+        host.run(&commands, table.timeout)
+    }
+
+    fn remove(&self, host: &mut Machine<'_>) -> anyhow::Result<()> {
+        let limit = self.table(host)?.timeout;
+        let commands = self.as_listed(host)?.commands(Way::LetGo, host);
+        host.run(&commands, limit)?;
+        if !self.is_by_kernel(host) {
+            return Ok(());
+        }
+        exports::drop_locks(&self.path)?;
+        let until = Instant::now() + limit;
+        while holders::is_exported(&self.path) {
+            if Instant::now() >= until || host.runner.interrupted().is_some() {
+                bail!("the kernel's NFS server still exports {}", self.path.display());
+            }
+            host.runner.pause(LOOKING);
+            host.run(&[exports::flush_command()], limit)?;
+        }
+        wait_for_clients(until, host);
+        Ok(())
+    }
+
+    /// Clients find their files again by the id of the file system. One that the other host would not
+    /// give alike leaves them with stale handles after every hand-over.
+    fn insist_on_fsid(&self, host: &mut Machine<'_>) -> anyhow::Result<()> {
+        let mounts = host.mounts()?;
+        let fstype = mounts.covering(&self.path).map_or("an unknown file system", |mount| &mount.fstype);
+        self.insist_on_id(fstype, host)
+    }
+
+    fn insist_on_id(&self, fstype: &str, host: &Machine<'_>) -> anyhow::Result<()> {
+        let is_named = !self.is_by_kernel(host) || self.table(host).is_ok_and(exports::has_fsid);
+        if is_named || exports::has_id_of_its_own(fstype) {
+            return Ok(());
+        }
+        bail!(
+            "{} is on {fstype}, which has no id of its own, so clients would meet stale handles after a takeover; \
+             give the share an fsid",
+            self.path.display()
+        )
+    }
+
+    /// Returns the type of the file system that a share will be on once the asset is held, where the configuration
+    /// tells it.
+    fn foreseen_type(&self, host: &mut Machine<'_>) -> Option<String> {
+        let over = host.config.asset.mounts.iter().filter(|mount| self.path.starts_with(&mount.at));
+        let mount = over.max_by_key(|mount| mount.at.components().count())?;
+        if mount.fstype.is_some() {
+            return mount.fstype.clone();
+        }
+        // A directory is mounted that this host sees already.
+        let within = host.asset.folder()?.join(self.path.strip_prefix(&mount.at).ok()?);
+        let mounts = host.mounts().ok()?;
+        mounts.covering(&within).map(|found| found.fstype.clone())
+    }
+}
+
+impl Transfer for Share {
+    fn title(&self) -> (&'static str, String) {
+        ("share", self.path.display().to_string())
+    }
+
+    fn step_name(&self, way: Way) -> String {
+        format!("{} {}", if way == Way::Take { "share" } else { "unshare" }, self.path.display())
+    }
+
+    fn look(&self, host: &mut Machine<'_>) -> anyhow::Result<Presence> {
+        let found = self.found(host)?;
+        if found.is_empty() {
+            return Ok(Presence::Missing("not exported"));
+        }
+        let differs = |there: &Export| {
+            let same = self.exports.iter().find(|export| client::is_same(&export.client, &there.client));
+            same.is_some_and(|export| exports::difference(there, export).is_some())
+        };
+        let is_otherwise = host.config.platform == Platform::Linux && found.iter().any(differs);
+        Ok(Presence::Here(if is_otherwise { "exported with other options" } else { "exported" }))
+    }
+
+    fn check(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<Answer> {
+        let (found, has_commands) = (self.found(host)?, self.table(host)?.commands.is_some());
+        if way == Way::LetGo {
+            return Ok(if !found.is_empty() {
+                Answer::No("it is still exported".to_owned())
+            } else if self.is_by_kernel(host) && holders::is_exported(&self.path) {
+                Answer::No("the kernel's NFS server still exports it".to_owned())
+            } else {
+                Answer::Yes
+            });
+        }
+        if has_commands && !found.is_empty() {
+            return Ok(Answer::Yes);
+        }
+        let against = self.exports.iter().find_map(|export| {
+            let Some(there) = found.iter().find(|there| client::is_same(&there.client, &export.client))
+            else {
+                return Some(format!("it is not exported to {}", export.client));
+            };
+            if host.config.platform == Platform::Solaris {
+                return None;
+            }
+            let (is, should) = exports::difference(there, export)?;
+            Some(format!("it is exported to {} with {is}, not {should}", export.client))
+        });
+        Ok(against.map_or(Answer::Yes, Answer::No))
+    }
+
+    fn act(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<()> {
+        match way {
+            Way::Take => self.add(host),
+            Way::LetGo => self.remove(host),
+        }
+    }
+
+    fn commands(&self, way: Way, host: &Machine<'_>) -> Vec<Argv> {
+        let (Ok(table), platform) = (self.table(host), host.config.platform) else { return Vec::new() };
+        match way {
+            Way::Take => exports::add_commands(table, platform, &self.exports),
+            Way::LetGo => exports::remove_commands(table, platform, &self.exports),
+        }
+    }
+
+    /// Exported to somebody: taking one client back would not bring back what was found.
+    fn is_any_here(&self, host: &mut Machine<'_>) -> bool {
+        !matches!(self.check(Way::LetGo, host), Ok(Answer::Yes))
+    }
+
+    /// What lies on the asset can be seen only where it is held; of its file system the configuration may tell.
+    fn against_taking(&self, situation: Situation<'_>, host: &mut Machine<'_>) -> Vec<String> {
+        let mut against = Vec::new();
+        let is_new = match self.found(host) {
+            Ok(found) => found.is_empty(),
+            Err(error) => {
+                against.push(format!("{error:#}"));
+                true
+            }
+        };
+        let is_mounted = situation.is_held && is_new && host.is_on_asset(&self.path);
+        let fsid = if is_mounted && !self.path.exists() {
+            Err(anyhow::anyhow!("it is not there; make it, or take the [[share]] out"))
+        } else if is_mounted {
+            self.insist_on_fsid(host)
+        } else if is_new && let Some(fstype) = self.foreseen_type(host) {
+            self.insist_on_id(&fstype, host)
+        } else {
+            Ok(())
+        };
+        against.extend(fsid.err().map(|error| format!("{error:#}")));
+        against.iter().map(|why| format!("share {}: {why}", self.path.display())).collect()
+    }
+
+    fn plan_release(&self, _mounts: &Mounts, draft: &mut Draft, host: &mut Machine<'_>) {
+        match self.found(host) {
+            Ok(exports) if exports.is_empty() => {}
+            Ok(exports) => draft.part(Way::LetGo, Part::Share(Self { path: self.path.clone(), exports })),
+            Err(error) => {
+                let path = self.path.display();
+                draft.against.push(format!("share {path}: {error:#}; or use --skip shares"));
+            }
+        }
+    }
+}
+
+/// A client that is gone lets go of its files when its lease ends. One that is alive does not; the
+/// unmount names it then.
+fn wait_for_clients(until: Instant, host: &mut Machine<'_>) {
+    let seconds = std::fs::read_to_string(LEASE).ok().and_then(|text| text.trim().parse().ok());
+    let Some(lease) = seconds.map(Duration::from_secs) else { return };
+    let until = until.min(Instant::now() + lease + Duration::from_secs(2));
+    let is_open = |holder: &Holder| matches!(holder, Holder::Client { .. });
+    while Instant::now() < until
+        && host.runner.interrupted().is_none()
+        && host.users().holders.iter().any(is_open)
+    {
+        host.runner.pause(LOOKING);
+    }
+}
+
+/// Reads every `[[share]]`.
+pub(crate) fn read_all(
+    root: &Table<'_>,
+    platform: Platform,
+    mounts: &[MountTable],
+    loopbacks: &[LoopbackTable],
+) -> Vec<ShareTable> {
+    let mut shares: Vec<ShareTable> = Vec::new();
+    for table in root.tables("share") {
+        table.need("path");
+        let path = table.absolute_path("path");
+        if let Some(path) = &path {
+            insist_on_asset(&table, "path", path, mounts, loopbacks);
+            if shares.iter().any(|share| share.path == *path) {
+                table.reject(
+                    "path",
+                    format!("{}: listed twice; put all its clients in one table", table.named("path")),
+                );
+            }
+        }
+        for key in ["clients", "fsid"].into_iter().filter(|_| platform == Platform::Solaris) {
+            if table.has(key) {
+                let message = format!(
+                    "{}: is for linux; on solaris the options say it (ro=host1:host2), and ZFS has its own fsid",
+                    table.named(key)
+                );
+                table.reject(key, message);
+            }
+        }
+        let clients = table.texts("clients").unwrap_or_else(|| vec!["*".to_owned()]);
+        if clients.iter().any(|client| client.is_empty() || client.contains(char::is_whitespace)) {
+            table.reject("clients", format!("{}: a client has no blanks in it", table.named("clients")));
+        }
+        if let Some(wrong) = clients.iter().find(|client| !is_client(client)) {
+            let named = table.named("clients");
+            table.reject(
+                "clients",
+                format!(
+                    "{named}: \"{wrong}\" has a colon, and is no IPv6 address or network (2001:db8::/32)"
+                ),
+            );
+        }
+        if clients.is_empty() {
+            let message = format!(
+                "{}: names nobody; name the clients, or leave it out for all",
+                table.named("clients")
+            );
+            table.reject("clients", message);
+        }
+        let share = path.map(|path| ShareTable {
+            path,
+            clients: clients.iter().map(|client| plain_client(client)).collect(),
+            options: table.text("options").unwrap_or_else(|| "ro".to_owned()),
+            fsid: table.single_word("fsid", "a number or a UUID, or leave it out"),
+            description: table.text("description"),
+            commands: read_share_commands(&table),
+            // Longer than a client that is gone keeps its files open (90 s, nfsd(7)).
+            timeout: table.limit("timeout").unwrap_or(2 * MINUTE),
+        });
+        shares.extend(share);
+        table.end();
+    }
+    shares
+}
+
+fn read_share_commands(table: &Table<'_>) -> Option<ShareCommands> {
+    let keys = ["list", "add", "remove"];
+    if !keys.into_iter().any(|key| table.has(key)) {
+        return None;
+    }
+    keys.into_iter().for_each(|key| table.need(key));
+    Some(ShareCommands { list: table.argv("list")?, add: table.argv("add")?, remove: table.argv("remove")? })
+}
