@@ -18,8 +18,8 @@ use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_host::action::Action;
 use orderly_host::asset::{self, Place, State};
-use orderly_host::carry::Ending;
 use orderly_host::config::{Config, Platform};
+use orderly_host::executor::Ending;
 use orderly_host::handover::{self, Beginning, Manner, Program, Said};
 use orderly_host::ledger::Ledger;
 use orderly_host::machine::Machine;
@@ -271,7 +271,7 @@ fn report(
     args: &Args,
     machine: &mut Machine<'_>,
     reporter: &mut Reporter,
-    ending: Ending,
+    ending: Ending<Action>,
     journal: Option<orderly_exec::journal::Journal>,
 ) -> anyhow::Result<Status> {
     reporter.end_progress();
@@ -290,7 +290,7 @@ fn report(
         Verdict::Stuck => Some(format!("a person must look: {}", ending.clause())),
     };
     let naming = handover::naming(machine);
-    let said = Said { steps: ending.steps.clone(), skipped, naming, after: args.after, unsafe_because: why };
+    let said = Said { steps: ending.outcomes(), skipped, naming, after: args.after, unsafe_because: why };
     let mut release = handover::record(machine, said);
     if let Err(error) = keep(args, &release) {
         // A record that did not reach the disk is none: the next run makes it again.
@@ -303,7 +303,10 @@ fn report(
         (Verdict::Completed, _) if release.safe => Status::Done,
         (Verdict::Completed | Verdict::Stuck, _) => Status::Stuck,
         (Verdict::Unwound, Some(signal)) if ending.failure.is_none() => Status::Signal(signal),
-        (Verdict::Unwound, _) if failed_at_backup(&ending) => Status::Refused,
+        // The backup comes first and changes nothing here, so a release that fails there was refused.
+        (Verdict::Unwound, _) if ending.failed_at_first(|action| *action == Action::Backup) => {
+            Status::Refused
+        }
         (Verdict::Unwound, _) => Status::Failed,
     };
     handover::close(journal, ending.verdict, reporter);
@@ -326,11 +329,6 @@ fn as_before(machine: &mut Machine<'_>) -> String {
         return "still held and running here".to_owned();
     }
     format!("held here, as it was found ({})", absent.join("; "))
-}
-
-/// The backup comes first and changes nothing here, so a release that fails there was refused.
-fn failed_at_backup(ending: &Ending) -> bool {
-    ending.steps.len() == 1 && ending.failure.as_ref().is_some_and(|(step, _)| step.0 == "backup")
 }
 
 fn keep(args: &Args, release: &Release) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use crate::inuse::{self, Manner};
 use orderly_exec::job::show;
 use orderly_host::action::Action;
 use orderly_host::asset::State;
-use orderly_host::config::{self, Config, Platform};
+use orderly_host::config::{Config, Platform};
 use orderly_host::machine::Machine;
 use orderly_host::machine::way_back;
 use orderly_host::mountinfo::Mounts;
@@ -149,15 +149,7 @@ fn owes(draft: &mut Draft, machine: &mut Machine<'_>) -> bool {
 }
 
 fn boot(draft: &mut Draft, machine: &mut Machine<'_>) {
-    let config = machine.config;
-    let device = match &config.asset.kind {
-        config::Kind::Filesystem { device } => Some(device.as_str()),
-        config::Kind::Bind { .. }
-        | config::Kind::Command { .. }
-        | config::Kind::Lvm { .. }
-        | config::Kind::Zfs { .. } => None,
-    };
-    let mut takers = orderly_host::boot::takers(config, device);
+    let mut takers = orderly_host::boot::takers(machine.config, machine.asset.fstab_name());
     takers.extend(machine.asset.takers(&mut machine.runner));
     takers.sort();
     takers.dedup();

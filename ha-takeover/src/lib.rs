@@ -17,15 +17,15 @@ use orderly_exec::{OrStatus, Status, clock, fail};
 use orderly_host::action::Action;
 use orderly_host::answer::Answer;
 use orderly_host::asset::State;
-use orderly_host::carry::Ending;
 use orderly_host::config::Config;
+use orderly_host::executor::Ending;
 use orderly_host::handover::{self, Program, Said, VERSION};
 use orderly_host::machine::Machine;
 use orderly_host::machine::way_back;
 use orderly_host::standing::{self, Backups};
 use orderly_host::{ledger, state};
 use orderly_plan::owed::Source;
-use orderly_plan::release::{TAKEOVER, Takeover};
+use orderly_plan::release::{StepOutcome, TAKEOVER, Takeover};
 use orderly_plan::step::Record;
 use orderly_plan::step::{Next, Plan, Progress, StepId, Verdict};
 
@@ -187,8 +187,7 @@ fn finish(
     if !may_go_on(stored, machine, reporter) {
         return Ok(None);
     }
-    let takes = |step: &orderly_plan::step::Step<Action>| matches!(step.action, Action::Take { .. });
-    let took = plan.steps.iter().position(takes).map(|index| Record::Started(StepId(index)));
+    let took = plan.steps.iter().position(|step| takes(&step.action)).map(|at| Record::Started(StepId(at)));
     let before = match took {
         Some(took) if stored.records().contains(&took) => Before::Took,
         Some(_) | None => Before::Nothing,
@@ -197,6 +196,10 @@ fn finish(
     use_up(plan, &ending, reporter);
     let run = Ran { plan, left_out: words, before };
     report("the proof of the run that was finished", &run, machine, reporter, ending, journal).map(Some)
+}
+
+fn takes(action: &Action) -> bool {
+    matches!(action, Action::Take { .. })
 }
 
 /// What a run had done before it was killed and is finished now.
@@ -215,7 +218,7 @@ struct Ran<'a> {
 }
 
 /// A release record permits one takeover.
-fn use_up(plan: &Plan<Action>, ending: &Ending, reporter: &Reporter) {
+fn use_up(plan: &Plan<Action>, ending: &Ending<Action>, reporter: &Reporter) {
     if ending.verdict == Verdict::Completed
         && let Err(error) = handover::use_up(plan)
     {
@@ -229,7 +232,7 @@ fn report(
     run: &Ran<'_>,
     machine: &mut Machine<'_>,
     reporter: &mut Reporter,
-    ending: Ending,
+    ending: Ending<Action>,
     journal: Option<Journal>,
 ) -> anyhow::Result<Status> {
     let Ran { plan, left_out, before } = *run;
@@ -248,11 +251,15 @@ fn report(
     let holds = ending.verdict == Verdict::Unwound && machine.asset_state() == State::Held;
     // A host that took nothing has nothing to say about letting go.
     let began = before == Before::Took
-        || ending.steps.iter().any(|step| step.outcome == "undone" && step.step.starts_with("take "));
+        || ending.steps.iter().any(|step| step.outcome == StepOutcome::Undone && takes(&step.action));
     if ending.verdict == Verdict::Unwound && began && machine.asset_state() == State::Free {
         stuck |= !keep_release(plan, machine, reporter, &ending);
     }
-    let refused = ending.verdict == Verdict::Unwound && failed_at_proof(&ending);
+    // Nothing was taken yet when the asset turned out not to be the one of the record.
+    let is_proof = |action: &Action| matches!(action, Action::Compare { .. } | Action::CompareTake { .. });
+    let refused = ending.verdict == Verdict::Unwound && ending.failed_at_first(is_proof);
+    let is_of_asset = |action: &Action| matches!(action, Action::Run { .. }) || takes(action);
+    let came_to_asset = ending.steps.iter().any(|step| is_of_asset(&step.action));
     stuck |= holds;
     let fenced = fenced::of(plan, &ending, &machine.config.peer);
     stuck |= fenced == Some(Fenced::Unproven);
@@ -267,13 +274,13 @@ fn report(
                 "taken, restore owed: {own} holds {title} without {id} of {host} (habackup --restore {id} restores it)"
             ),
         },
-        (false, true) if !came_to_asset(&ending) && fenced == Some(Fenced::Unproven) => {
+        (false, true) if !came_to_asset && fenced == Some(Fenced::Unproven) => {
             format!("NOT safe for the other host: {title} was not touched here: {}", ending.clause())
         }
         (false, true) => {
             format!("NOT safe for the other host: {title}: a person must look: {}", ending.clause())
         }
-        (false, false) if !came_to_asset(&ending) => {
+        (false, false) if !came_to_asset => {
             format!("not taken: {title} was not touched: {}", ending.clause())
         }
         (false, false) => {
@@ -308,7 +315,7 @@ fn report(
         owed: owed.map(|source| source.id),
         at: clock::now(),
         version: VERSION.to_owned(),
-        steps: ending.steps,
+        steps: ending.outcomes(),
         skipped: left_out.iter().map(|&word| word.to_owned()).collect(),
     });
     Ok(status)
@@ -335,10 +342,10 @@ fn keep_release(
     plan: &Plan<Action>,
     machine: &mut Machine<'_>,
     reporter: &mut Reporter,
-    ending: &Ending,
+    ending: &Ending<Action>,
 ) -> bool {
     let naming = order::naming_of_let_go(plan, machine.config);
-    let said = Said { steps: ending.steps.clone(), naming, ..Said::default() };
+    let said = Said { steps: ending.outcomes(), naming, ..Said::default() };
     let release = handover::record(machine, said);
     match handover::keep_record(&release) {
         Ok(()) => {
@@ -356,14 +363,4 @@ fn keep_release(
             false
         }
     }
-}
-
-/// Whether anything but the proof was begun.
-fn came_to_asset(ending: &Ending) -> bool {
-    ending.steps.iter().any(|step| step.step.starts_with("before take ") || step.step.starts_with("take "))
-}
-
-/// Nothing was taken yet when the asset turned out not to be the one of the record.
-fn failed_at_proof(ending: &Ending) -> bool {
-    ending.steps.len() == 1 && ending.failure.as_ref().is_some_and(|(step, _)| step.0 == "proof")
 }

@@ -7,16 +7,16 @@
 use crate::args::Args;
 use crate::order;
 use orderly_exec::{OrStatus, Status, fail, files};
-use orderly_host::asset::{End, State};
-use orderly_host::carry::Ending;
-use orderly_host::config::Kind;
+use orderly_host::action::Action;
+use orderly_host::asset::{LastRelease, State};
+use orderly_host::executor::{EndedStep, Ending};
 use orderly_host::handover::{self, VERSION};
 use orderly_host::hostid;
 use orderly_host::machine::Machine;
 use orderly_host::machine::way_back;
 use orderly_host::parts::address::reachability::Reachability;
 use orderly_plan::permit;
-use orderly_plan::release::{Outcome, Release};
+use orderly_plan::release::{Release, StepOutcome};
 use std::path::Path;
 
 /// A proof that was offered and holds as far as it can be checked without the asset.
@@ -30,13 +30,14 @@ pub(crate) enum Proof {
     Fence,
     PeerDown,
     /// A cluster manager says that the peer let go or is fenced; how it ended, as far as can be seen.
-    Cluster(End),
+    Cluster(LastRelease),
 }
 
 impl Proof {
     /// Returns what stands in the report of a run that ended so: what was proven, or was to be.
-    pub(crate) fn word(&self, ending: &Ending) -> String {
-        let fenced = |step: &Outcome| step.step.starts_with("fence ") && step.outcome == "done";
+    pub(crate) fn word(&self, ending: &Ending<Action>) -> String {
+        let fenced =
+            |step: &EndedStep<Action>| step.action == Action::Fence && step.outcome == StepOutcome::Done;
         match self {
             Self::HeldHere(_) => "this host held the asset already".to_owned(),
             Self::Record(release) => format!("the record of {} from {}", release.host, release.at),
@@ -217,7 +218,7 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
             record.host
         ));
     }
-    if matches!(config.asset.kind, Kind::Zfs { .. })
+    if machine.asset.tells_hosts_by_hostid()
         && record.host == *peer
         && let Err(why) = check_hostids(record, machine)
     {
@@ -284,16 +285,16 @@ fn check_name(name: &str, machine: &Machine<'_>) -> anyhow::Result<()> {
 
 /// A peer that let go in order stays alive in its cluster, so it may answer. One that did not let go
 /// must be off: then it does not.
-fn by_cluster(machine: &mut Machine<'_>, state: &State) -> anyhow::Result<End> {
+fn by_cluster(machine: &mut Machine<'_>, state: &State) -> anyhow::Result<LastRelease> {
     if *state == State::Free {
-        return Ok(End::Clean);
+        return Ok(LastRelease::Clean);
     }
     let peer = &machine.config.peer;
-    let Some(address) = &peer.address else { return Ok(End::PoweredOff) };
+    let Some(address) = &peer.address else { return Ok(LastRelease::PoweredOff) };
     match (machine.reach(address), state) {
-        (Reachability::Silent, _) => Ok(End::PoweredOff),
+        (Reachability::Silent, _) => Ok(LastRelease::PoweredOff),
         // It can be seen only once before_take has run, and is asked for again then.
-        (Reachability::Answered, State::Unknown(_)) => Ok(End::Clean),
+        (Reachability::Answered, State::Unknown(_)) => Ok(LastRelease::Clean),
         (Reachability::Answered, _) => Err(fail(
             Status::Refused,
             format!("{} did not let go of the asset and is not fenced: {address} answers", peer.name),

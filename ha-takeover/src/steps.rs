@@ -6,7 +6,7 @@ use crate::proof::Proof;
 use orderly_exec::{OrStatus, Status};
 use orderly_host::action::{Action, Perform};
 use orderly_host::answer::Answer;
-use orderly_host::asset::{End, State};
+use orderly_host::asset::{LastRelease, State};
 use orderly_host::backup;
 use orderly_host::config::Config;
 use orderly_host::handover;
@@ -82,7 +82,7 @@ pub(crate) fn against(
     if !matches!(state, State::Unknown(_)) {
         against.extend(machine.asset.against_taking(end(proof, state), &mut machine.runner));
     }
-    if matches!(proof, Proof::PeerDown | Proof::Cluster(End::PoweredOff))
+    if matches!(proof, Proof::PeerDown | Proof::Cluster(LastRelease::PoweredOff))
         && matches!(state, State::Elsewhere(_))
         && let Some(why) = machine.asset.is_alive_elsewhere(&mut machine.runner)
     {
@@ -172,7 +172,7 @@ pub(crate) fn plan(
         draft.lasting(format!("without {part}, says the operator"), Action::LeftOut { part });
     }
     if *proof == Proof::Fence {
-        draft.lasting(fence_step(&config.peer.name), Action::Fence);
+        draft.lasting(format!("fence {}", config.peer.name), Action::Fence);
         let moving = config.addresses.iter().filter(|_| wanted(Part::Addresses));
         let silent = config.peer.address.as_deref().into_iter().chain(moving.map(|address| address.ip()));
         for ip in silent {
@@ -184,7 +184,7 @@ pub(crate) fn plan(
         let name = format!("{peer} is down, says the operator");
         draft.lasting(name, Action::PeerDown { peer });
     }
-    if *proof == Proof::Cluster(End::PoweredOff) {
+    if *proof == Proof::Cluster(LastRelease::PoweredOff) {
         let peer = config.peer.name.clone();
         draft.lasting(format!("{peer} is fenced, says the cluster"), Action::PeerDown { peer });
     }
@@ -205,7 +205,7 @@ pub(crate) fn plan(
         draft.lasting("proof".to_owned(), Action::CompareTake { identity, take_mark });
     }
     if *proof == Proof::Fence {
-        draft.lasting(off_step(&config.peer.name), Action::ProveOff);
+        draft.lasting(format!("{} is still off", config.peer.name), Action::ProveOff);
     }
     let title = machine.asset.title();
     draft.step(format!("take {title}"), Action::Take { end: end(proof, state) }, Undo::Action(Action::LetGo));
@@ -248,16 +248,6 @@ pub(crate) fn plan(
     Ok(plan)
 }
 
-/// Returns the name of the step that powers the peer off.
-pub(crate) fn fence_step(peer: &str) -> String {
-    format!("fence {peer}")
-}
-
-/// Returns the name of the step that reads its power again just before the take.
-pub(crate) fn off_step(peer: &str) -> String {
-    format!("{peer} is still off")
-}
-
 /// Returns what the proof tells to restore; nothing where this host's own holding goes on.
 fn told(proof: &Proof, machine: &mut Machine<'_>) -> anyhow::Result<Option<Wanted>> {
     Ok(match proof {
@@ -298,13 +288,13 @@ fn restores(config: &Config, proof: &Proof, wanted: Option<&Wanted>) -> anyhow::
 }
 
 /// After a clean end the plain form is enough, also when the peer was powered off since.
-fn end(proof: &Proof, state: &State) -> End {
+fn end(proof: &Proof, state: &State) -> LastRelease {
     match (proof, state) {
         (Proof::Cluster(end), _) => *end,
-        (Proof::Disclaimed(_), _) => End::OwnCrash,
+        (Proof::Disclaimed(_), _) => LastRelease::OwnCrash,
         (Proof::HeldHere(_) | Proof::Record(_), _)
-        | (Proof::Fence | Proof::PeerDown, State::Held | State::Free) => End::Clean,
-        (Proof::Fence | Proof::PeerDown, State::Elsewhere(_) | State::Unknown(_)) => End::PoweredOff,
+        | (Proof::Fence | Proof::PeerDown, State::Held | State::Free) => LastRelease::Clean,
+        (Proof::Fence | Proof::PeerDown, State::Elsewhere(_) | State::Unknown(_)) => LastRelease::PoweredOff,
     }
 }
 

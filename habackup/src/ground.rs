@@ -10,7 +10,7 @@ use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::asset::{self, Asset, Place, State};
 use orderly_host::backup::BackupTable;
-use orderly_host::config::{Config, Kind};
+use orderly_host::config::Config;
 use orderly_host::ledger::{self, Ledger};
 use orderly_host::mounts;
 use orderly_host::parts::service;
@@ -160,14 +160,7 @@ impl Ground {
             .identity(run)
             .with_context(|| format!("ask for the identity of {title}"))
             .or_status(Status::Refused)?;
-        let kind = match self.config.asset.kind {
-            Kind::Bind { .. } => "bind",
-            Kind::Filesystem { .. } => "filesystem",
-            Kind::Lvm { .. } => "lvm",
-            Kind::Zfs { .. } => "zfs",
-            Kind::Command { .. } => "command",
-        };
-        Ok(manifest::Asset { kind: kind.to_owned(), name: title, identity })
+        Ok(manifest::Asset { kind: self.config.asset.kind.word().to_owned(), name: title, identity })
     }
 
     /// Returns the number of the holding under way, which begins with the first snapshot where the asset was

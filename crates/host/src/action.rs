@@ -3,7 +3,7 @@
 //! Every action can be carried out twice, and undone where there is nothing to undo.
 
 use crate::answer::Answer;
-use crate::asset::kind::End;
+use crate::asset::kind::LastRelease;
 use crate::config::Argv;
 use crate::parts::mount::AssetMount;
 use crate::parts::{Part, Way};
@@ -29,7 +29,7 @@ pub enum Action {
     /// Takes back a release that did not come about.
     Retake { mounts: Vec<AssetMount> },
     /// Takes the asset, before its mounts are made.
-    Take { end: End },
+    Take { end: LastRelease },
     /// Lets go of an asset that was taken.
     LetGo,
     /// Makes sure that this host holds the asset and all its mounts, and numbers its holding.

@@ -10,7 +10,7 @@ mod hosts;
 mod tests;
 
 pub(crate) use asset::asks_read_only;
-pub use asset::{AssetTable, Kind, MountTable};
+pub use asset::{AssetTable, MountTable};
 pub use hosts::HostTable;
 
 use crate::backup::{self, BackupTable};

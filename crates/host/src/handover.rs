@@ -4,8 +4,8 @@
 mod show;
 
 use crate::action::Action;
-use crate::carry::{Carrier, Ending};
 use crate::config::Config;
+use crate::executor::{Ending, PlanRunner};
 use crate::hostid;
 use crate::ledger::{self, Ledger};
 use crate::machine::Machine;
@@ -110,7 +110,7 @@ pub fn begin(
     manner: Manner,
     machine: &mut Machine<'_>,
     reporter: &mut Reporter,
-) -> anyhow::Result<(Ending, Option<Journal>)> {
+) -> anyhow::Result<(Ending<Action>, Option<Journal>)> {
     if manner.new_plan {
         journal::set_aside(&program.other().journal())?;
     }
@@ -118,7 +118,7 @@ pub fn begin(
     let header = journal::header(program.name(), VERSION, &machine.config.own.name, digest, plan.clone());
     let journal = Journal::begin(&program.journal(), &header)?;
     let progress = Progress::replay(plan, &[]).context("begin with an empty journal")?;
-    Ok(Carrier::new(plan, progress, Some(journal), reporter).run(machine))
+    Ok(PlanRunner::new(plan, progress, Some(journal), reporter).run(machine))
 }
 
 /// Finishes what a killed or stuck run left.
@@ -130,14 +130,14 @@ pub fn finish(
     stored: &Stored<Action>,
     machine: &mut Machine<'_>,
     reporter: &mut Reporter,
-) -> anyhow::Result<(Ending, Option<Journal>)> {
+) -> anyhow::Result<(Ending<Action>, Option<Journal>)> {
     reporter.say(format!("finishing the run begun {}", stored.header.at));
     let journal = Journal::go_on(&program.journal(), stored)?;
     let progress = Progress::replay(&stored.header.plan, &stored.records()).context("replay the journal")?;
     machine.proved = proved(&stored.header.plan, &progress)?;
-    let mut carrier = Carrier::new(&stored.header.plan, progress, Some(journal), reporter);
-    carrier.resume(machine);
-    Ok(carrier.run(machine))
+    let mut runner = PlanRunner::new(&stored.header.plan, progress, Some(journal), reporter);
+    runner.resume(machine);
+    Ok(runner.run(machine))
 }
 
 /// Returns which run is going on, of whatever program of the family.
@@ -201,7 +201,7 @@ pub fn record(machine: &mut Machine<'_>, said: Said) -> Release {
         Some(proved) => (Some(proved.identity), proved.mark),
         None => (
             read("identity", machine.asset.identity(&mut machine.runner).map(Some)),
-            read("change mark", machine.asset.mark(&mut machine.runner)),
+            read("change mark", machine.asset.change_mark(&mut machine.runner)),
         ),
     };
     let serial = next_serial(said.after).unwrap_or_else(|error| {

@@ -191,33 +191,30 @@ fn thread_uses_for_certain(pid: u32, on: &dyn Fn(&Mount) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asset::{Asset, Bind};
+    use crate::asset::{self, Asset};
+    use crate::config::Config;
     use std::os::unix::ffi::OsStrExt;
+
+    fn asset(table: &str) -> Box<dyn Asset> {
+        let text = format!("[[host]]\nname = \"ec1\"\n[[host]]\nname = \"ec2\"\n[asset]\n{table}\n");
+        asset::of(&Config::read(Path::new("ha.toml"), &text, "ec1").unwrap())
+    }
 
     #[test]
     fn a_process_that_works_in_the_asset_is_named() {
         // This test's own folder plays the asset: what is mounted nowhere has no users.
         let dir = tempfile::tempdir().unwrap();
-        let bind = Bind::new(dir.path(), "ec1", "ec2");
+        let source = dir.path().display();
+        let bind = asset(&format!("kind = \"bind\"\nsource = \"{source}\"\n[[asset.mount]]\nat = \"/at\""));
         assert_eq!(users_of(&|mount| bind.is_on(mount), &|_| false).holders, []);
-        assert_eq!(mounts(&bind).holders, []);
+        assert_eq!(mounts(bind.as_ref()).holders, []);
     }
 
     /// Where `/proc/1` cannot be read, the release of an asset without mounts ended as unknown.
     #[test]
     fn nothing_is_looked_for_where_nothing_can_be_mounted() {
-        let asset = crate::asset::Command {
-            identity: Vec::new(),
-            state: Vec::new(),
-            mark: None,
-            take: Vec::new(),
-            take_dead: None,
-            release: None,
-            mounts: Vec::new(),
-            mounted_by_take: Vec::new(),
-            timeout: std::time::Duration::ZERO,
-        };
-        assert_eq!(mounts(&asset), Holders::default());
+        let asset = asset("kind = \"command\"\nidentity = [\"id\"]\nstate = [\"state\"]\ntake = [\"take\"]");
+        assert_eq!(mounts(asset.as_ref()), Holders::default());
     }
 
     /// A name with a line feed in it forged a line that said "released".

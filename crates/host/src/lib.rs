@@ -1,7 +1,7 @@
 //! THIS MACHINE. Mounts, holders, shares, services, addresses, and the assets that change hands.
 //!
 //! Start reading at [`config`] (what people write), then [`asset`] (what changes hands), then
-//! [`carry`] (how steps are carried out) and [`action`] (what they do). Every command runs through
+//! [`executor`] (how steps are carried out) and [`action`] (what they do). Every command runs through
 //! `orderly_exec::runner::Run`, so a test or a dry run can stand in for it.
 
 pub mod action;
@@ -9,8 +9,8 @@ pub mod answer;
 pub mod asset;
 pub mod backup;
 pub mod boot;
-pub mod carry;
 pub mod config;
+pub mod executor;
 pub mod flags;
 pub mod handover;
 pub mod holders;

@@ -18,7 +18,7 @@ pub use backing::Backing;
 
 use crate::action::{Action, Perform};
 use crate::answer::Answer;
-use crate::asset::{self, Asset, End, State};
+use crate::asset::{self, Asset, LastRelease, State};
 use crate::backup;
 use crate::config::{Argv, Config, Platform};
 use crate::holders::{self, Holder, Holders};
@@ -176,7 +176,7 @@ impl<'c> Machine<'c> {
             }
             Action::Retake { mounts } => {
                 let remounted = mounts.iter().flat_map(|mount| mount.commands(Way::Take, self));
-                self.asset.take_commands(End::Clean).into_iter().chain(remounted).collect()
+                self.asset.take_commands(LastRelease::Clean).into_iter().chain(remounted).collect()
             }
             Action::Fence => {
                 self.config.peer.fence.iter().chain(&self.config.peer.fence_status).cloned().collect()

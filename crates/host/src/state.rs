@@ -4,10 +4,9 @@
 //! by which alone the first may be taken back.
 
 use crate::asset;
-use crate::config::{Config, Kind};
+use crate::config::Config;
 use anyhow::Context;
 use orderly_exec::files::{self, Found};
-use orderly_exec::job::show;
 use orderly_exec::paths;
 use orderly_exec::{OrStatus, Status, fail};
 use serde::{Deserialize, Serialize};
@@ -27,16 +26,7 @@ struct Owner {
 impl Owner {
     fn new(config: &Config) -> Self {
         let path = std::fs::canonicalize(&config.path).unwrap_or_else(|_| config.path.clone());
-        let asset = match &config.asset.kind {
-            // Its title names a place, and without one says nothing.
-            Kind::Command { identity, .. } if config.asset.mounts.is_empty() => show(identity),
-            Kind::Command { .. }
-            | Kind::Bind { .. }
-            | Kind::Filesystem { .. }
-            | Kind::Lvm { .. }
-            | Kind::Zfs { .. } => asset::of(config).title(),
-        };
-        Self { format: FORMAT.to_owned(), configuration: path, asset }
+        Self { format: FORMAT.to_owned(), configuration: path, asset: asset::of(config).known_as() }
     }
 
     /// A configuration that was moved is told by its asset, and one whose asset has another name now by its

@@ -131,8 +131,20 @@ impl Failure {
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
     pub step: String,
-    /// `done`, or what the journal says of it.
-    pub outcome: String,
+    pub outcome: StepOutcome,
+}
+
+/// What became of a step that was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    Done,
+    /// It failed, and stopped nothing.
+    NotDone,
+    Failed,
+    Unknown,
+    Undone,
+    UndoFailed,
 }
 
 /// Why a text is no release record.
@@ -225,7 +237,7 @@ mod tests {
             serial: 1,
             disclaims: false,
             take_mark: None,
-            steps: vec![Outcome { step: "stop a".into(), outcome: "done".into() }],
+            steps: vec![Outcome { step: "stop a".into(), outcome: StepOutcome::Done }],
             skipped: Vec::new(),
             checksum: String::new(),
         }

@@ -5,8 +5,8 @@
 //! often it was let go stands in a file beside the data, `.orderly-mark`. Letting go counts up the
 //! change mark; while it is held, the holder's name there keeps the other host away.
 
-use super::kind::{Asset, End, State, Volume};
-use crate::config::MountTable;
+use super::kind::{Asset, Keys, KindTable, LastRelease, State, Volume};
+use crate::config::{Config, MountTable};
 use crate::mountinfo::{Device, Mount, own};
 use anyhow::{Context, bail};
 use orderly_exec::files::{self, Found};
@@ -19,9 +19,37 @@ use std::path::{Path, PathBuf};
 const FORMAT: &str = "orderly-bind/1";
 const MARK: &str = ".orderly-mark";
 
+/// What `ha.toml` says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BindTable {
+    source: PathBuf,
+}
+
+impl KindTable for BindTable {
+    const WORD: &'static str = "bind";
+
+    fn read(keys: &Keys<'_>) -> Option<Self> {
+        keys.table.need("source");
+        let source = keys.table.absolute_path("source")?;
+        if keys.mounts.len() != 1 {
+            keys.reject("source", "kind bind needs exactly one [[asset.mount]]");
+        }
+        for MountTable { at, .. } in keys.mounts {
+            if at.starts_with(&source) || source.starts_with(at) {
+                keys.reject("source", format!("and the mount at {} cover one another", at.display()));
+            }
+        }
+        Some(Self { source })
+    }
+
+    fn open(&self, config: &Config) -> Box<dyn Asset> {
+        Box::new(Bind::new(&self.source, &config.own.name, &config.peer.name))
+    }
+}
+
 /// The asset kind `bind`.
 #[derive(Debug)]
-pub struct Bind {
+struct Bind {
     source: PathBuf,
     own: String,
     peer: String,
@@ -40,7 +68,7 @@ struct Mark {
 
 impl Bind {
     /// Returns the folder as the hosts `own` and `peer` hand it over.
-    pub fn new(source: &Path, own: &str, peer: &str) -> Self {
+    fn new(source: &Path, own: &str, peer: &str) -> Self {
         let place = locate(source).ok();
         Self { source: source.to_owned(), own: own.to_owned(), peer: peer.to_owned(), place }
     }
@@ -121,7 +149,7 @@ impl Asset for Bind {
         Ok(format!("bind:{filesystem:x}:{inode}"))
     }
 
-    fn mark(&self, _run: &mut dyn Run) -> anyhow::Result<Option<String>> {
+    fn change_mark(&self, _run: &mut dyn Run) -> anyhow::Result<Option<String>> {
         let mark = self.read()?;
         Ok(Some(format!("change={}", mark.change)))
     }
@@ -146,7 +174,7 @@ impl Asset for Bind {
         noted.err().map(|error| format!("{error:#}"))
     }
 
-    fn against_taking(&self, _end: End, _run: &mut dyn Run) -> Vec<String> {
+    fn against_taking(&self, _end: LastRelease, _run: &mut dyn Run) -> Vec<String> {
         self.against_releasing().into_iter().collect()
     }
 
@@ -154,9 +182,9 @@ impl Asset for Bind {
         Volume::Folder(self.source.to_string_lossy().into_owned())
     }
 
-    fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {
+    fn take(&self, end: LastRelease, run: &mut dyn Run) -> anyhow::Result<()> {
         self.alone(|| match (self.state(run), end) {
-            (State::Held | State::Free, _) | (State::Elsewhere(_), End::PoweredOff) => {
+            (State::Held | State::Free, _) | (State::Elsewhere(_), LastRelease::PoweredOff) => {
                 self.write(Some(&self.own))
             }
             (State::Elsewhere(why) | State::Unknown(why), _) => bail!("{why}"),
@@ -199,17 +227,17 @@ mod tests {
         let run = &mut Nothing;
         assert_eq!(one.identity(run).unwrap(), two.identity(run).unwrap());
         one.let_go(run).unwrap();
-        let released = one.mark(run).unwrap();
+        let released = one.change_mark(run).unwrap();
         one.let_go(run).unwrap();
-        assert_eq!(one.mark(run).unwrap(), released, "letting go twice is letting go once");
-        two.take(End::Clean, run).unwrap();
+        assert_eq!(one.change_mark(run).unwrap(), released, "letting go twice is letting go once");
+        two.take(LastRelease::Clean, run).unwrap();
         assert!(matches!(one.state(run), State::Elsewhere(_)));
-        assert!(one.take(End::Clean, run).is_err(), "never both");
+        assert!(one.take(LastRelease::Clean, run).is_err(), "never both");
         one.let_go(run).unwrap();
         assert!(matches!(one.state(run), State::Elsewhere(_)), "not ours to let go of");
         two.let_go(run).unwrap();
         assert_eq!(one.state(run), State::Free);
-        assert_ne!(one.mark(run).unwrap(), released);
+        assert_ne!(one.change_mark(run).unwrap(), released);
     }
 
     /// Nothing is run here.

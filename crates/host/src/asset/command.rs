@@ -1,34 +1,57 @@
 //! An asset of any kind, through the site's own commands.
 
-use super::kind::{Asset, End, State, Volume};
-use crate::config::{Argv, MountTable};
+use super::kind::{Asset, Keys, KindTable, LastRelease, State, Volume};
+use crate::config::{Argv, Config, MountTable};
 use crate::mountinfo::{self, Mount};
 use anyhow::{Context, bail};
 use orderly_exec::job::{Job, show};
 use orderly_exec::runner::Run;
-use std::path::PathBuf;
+use serde::Serialize;
 use std::time::Duration;
 
 /// What an asset without a command to release it means.
 const NEVER: &str =
     "the asset cannot be released (asset.release is not configured); only a powered-off host lets go of it";
 
+/// What `ha.toml` says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CommandTable {
+    identity: Argv,
+    /// Prints `held`, `free` or `elsewhere`.
+    state: Argv,
+    mark: Option<Argv>,
+    take: Argv,
+    /// In place of `take` after an unclean end.
+    take_dead: Option<Argv>,
+    release: Option<Argv>,
+}
+
+impl KindTable for CommandTable {
+    const WORD: &'static str = "command";
+    const ON_SOLARIS: bool = true;
+
+    fn read(keys: &Keys<'_>) -> Option<Self> {
+        for key in ["identity", "state", "take"] {
+            keys.table.need(key);
+        }
+        let argv = |key| keys.table.argv(key);
+        let (mark, take_dead, release) = (argv("mark"), argv("take_dead"), argv("release"));
+        let (identity, state, take) = (argv("identity"), argv("state"), argv("take"));
+        Some(Self { identity: identity?, state: state?, mark, take: take?, take_dead, release })
+    }
+
+    fn open(&self, config: &Config) -> Box<dyn Asset> {
+        let (mounts, timeout) = (config.asset.mounts.clone(), config.asset.timeout);
+        Box::new(Command { table: self.clone(), mounts, timeout })
+    }
+}
+
 /// The asset kind `command`.
 #[derive(Debug)]
-pub struct Command {
-    pub identity: Argv,
-    /// Prints `held`, `free` or `elsewhere`.
-    pub state: Argv,
-    pub mark: Option<Argv>,
-    pub take: Argv,
-    /// In place of `take` after an unclean end.
-    pub take_dead: Option<Argv>,
-    pub release: Option<Argv>,
-    /// Where it is mounted.
-    pub mounts: Vec<PathBuf>,
-    /// Those that taking it mounts.
-    pub mounted_by_take: Vec<PathBuf>,
-    pub timeout: Duration,
+struct Command {
+    table: CommandTable,
+    mounts: Vec<MountTable>,
+    timeout: Duration,
 }
 
 impl Command {
@@ -38,11 +61,12 @@ impl Command {
 
     /// Tells whether all that taking it mounts is mounted: a run may have been killed amid the command.
     fn is_whole(&self) -> anyhow::Result<bool> {
-        if self.mounted_by_take.is_empty() {
+        let mut by_take = self.mounts.iter().filter(|mount| mount.volume.is_none()).peekable();
+        if by_take.peek().is_none() {
             return Ok(true);
         }
         let mounts = mountinfo::own()?;
-        Ok(self.mounted_by_take.iter().all(|at| mounts.at(at).is_some()))
+        Ok(by_take.all(|mount| mounts.at(&mount.at).is_some()))
     }
 
     fn word(&self, argv: &Argv, run: &mut dyn Run) -> anyhow::Result<String> {
@@ -56,18 +80,23 @@ impl Command {
 
 impl Asset for Command {
     fn title(&self) -> String {
-        self.mounts.first().map_or_else(|| "the asset".to_owned(), |at| at.display().to_string())
+        self.mounts.first().map_or_else(|| "the asset".to_owned(), |mount| mount.at.display().to_string())
+    }
+
+    /// Its title names a place, and without one says nothing.
+    fn known_as(&self) -> String {
+        if self.mounts.is_empty() { show(&self.table.identity) } else { self.title() }
     }
 
     fn state(&self, run: &mut dyn Run) -> State {
-        match self.run(&self.state, run) {
+        match self.run(&self.table.state, run) {
             Ok(said) => match said.as_str() {
                 "held" => State::Held,
                 "free" => State::Free,
-                "elsewhere" => State::Elsewhere(format!("{} says so", show(&self.state))),
+                "elsewhere" => State::Elsewhere(format!("{} says so", show(&self.table.state))),
                 other => State::Unknown(format!(
                     "{} says \"{other}\", not held, free or elsewhere",
-                    show(&self.state)
+                    show(&self.table.state)
                 )),
             },
             Err(error) => State::Unknown(format!("{error:#}")),
@@ -75,11 +104,11 @@ impl Asset for Command {
     }
 
     fn identity(&self, run: &mut dyn Run) -> anyhow::Result<String> {
-        self.word(&self.identity, run).context("ask for the identity of the asset")
+        self.word(&self.table.identity, run).context("ask for the identity of the asset")
     }
 
-    fn mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
-        self.mark
+    fn change_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
+        self.table.mark
             .as_ref()
             .map(|argv| self.word(argv, run))
             .transpose()
@@ -87,11 +116,11 @@ impl Asset for Command {
     }
 
     fn take_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
-        self.mark(run)
+        self.change_mark(run)
     }
 
     fn is_on(&self, mount: &Mount) -> bool {
-        self.mounts.iter().any(|at| mount.at.starts_with(at))
+        self.mounts.iter().any(|ours| mount.at.starts_with(&ours.at))
     }
 
     fn has_mounts(&self) -> bool {
@@ -102,37 +131,37 @@ impl Asset for Command {
         mount.volume.clone().map_or(Volume::Itself, Volume::Device)
     }
 
-    fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {
+    fn take(&self, end: LastRelease, run: &mut dyn Run) -> anyhow::Result<()> {
         // Asked once more: between the look beforehand and this lies everything that came first.
         let argv = match (self.state(run), end) {
             // Whoever wrote the command need not expect to be called a second time.
             (State::Held, _) if self.is_whole()? => return Ok(()),
-            (State::Held | State::Free, End::Clean) => &self.take,
-            (State::Elsewhere(why) | State::Unknown(why), End::Clean) => bail!("{why}"),
+            (State::Held | State::Free, LastRelease::Clean) => &self.table.take,
+            (State::Elsewhere(why) | State::Unknown(why), LastRelease::Clean) => bail!("{why}"),
             // The site's command is asked: this host had it, and the peer has not.
-            (_, End::OwnCrash) => &self.take,
-            (_, End::PoweredOff) => self.take_dead.as_ref().unwrap_or(&self.take),
+            (_, LastRelease::OwnCrash) => &self.table.take,
+            (_, LastRelease::PoweredOff) => self.table.take_dead.as_ref().unwrap_or(&self.table.take),
         };
         self.run(argv, run).map(drop)
     }
 
-    fn take_commands(&self, end: End) -> Vec<Argv> {
+    fn take_commands(&self, end: LastRelease) -> Vec<Argv> {
         match end {
-            End::Clean | End::OwnCrash => vec![self.take.clone()],
-            End::PoweredOff => vec![self.take_dead.as_ref().unwrap_or(&self.take).clone()],
+            LastRelease::Clean | LastRelease::OwnCrash => vec![self.table.take.clone()],
+            LastRelease::PoweredOff => vec![self.table.take_dead.as_ref().unwrap_or(&self.table.take).clone()],
         }
     }
 
     fn release_commands(&self) -> Vec<Argv> {
-        self.release.iter().cloned().collect()
+        self.table.release.iter().cloned().collect()
     }
 
     fn against_releasing(&self) -> Option<String> {
-        self.release.is_none().then(|| NEVER.to_owned())
+        self.table.release.is_none().then(|| NEVER.to_owned())
     }
 
     fn let_go(&self, run: &mut dyn Run) -> anyhow::Result<()> {
-        match &self.release {
+        match &self.table.release {
             Some(argv) => self.run(argv, run).map(drop),
             None => bail!("{NEVER}"),
         }

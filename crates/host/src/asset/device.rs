@@ -7,13 +7,13 @@ use super::Superblock;
 use crate::boot::{self, Named};
 use crate::mountinfo::{self, Device, Mounts};
 use anyhow::{Context, bail};
-use orderly_exec::job::Job;
+use orderly_exec::job::{Ending, Job};
 use orderly_exec::runner::Run;
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fmt, fs};
 
 /// Direct reads begin and end at multiples of this; no device has larger sectors.
 const BLOCK: u64 = 4096;
@@ -27,6 +27,24 @@ pub(super) struct Found {
     pub(super) path: PathBuf,
     pub(super) number: Device,
 }
+
+/// Why a device could not be read.
+#[derive(Debug)]
+pub(super) struct Unread {
+    said: String,
+    /// It did not answer in time, and would not the next time.
+    pub(super) is_silent: bool,
+    /// It may carry what is looked for, as far as is known.
+    may_be_it: bool,
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said)
+    }
+}
+
+impl std::error::Error for Unread {}
 
 /// Reads bytes of a device; what lies behind its end is left out.
 ///
@@ -57,9 +75,12 @@ pub(super) fn read(
     if !ended.succeeded() {
         let why = ended.clause();
         // What the kernel makes of a reservation conflict (EBADE).
-        let hint =
-            if why.contains("Invalid exchange") { "; another host has a SCSI reservation of it" } else { "" };
-        bail!("read {}: dd: {why}{hint}", device.display());
+        let is_reserved = why.contains("Invalid exchange");
+        let hint = if is_reserved { "; another host has a SCSI reservation of it" } else { "" };
+        let is_silent = matches!(ended.ending, Ending::TimedOut | Ending::Unkillable);
+        let may_be_it = is_silent || is_reserved || ended.ending == Ending::NotStarted;
+        let said = format!("read {}: dd: {why}{hint}", device.display());
+        bail!(Unread { said, is_silent, may_be_it });
     }
     let begin = usize::try_from(offset - first * BLOCK).unwrap_or(usize::MAX);
     let wanted = usize::try_from(length).unwrap_or(usize::MAX);
@@ -88,12 +109,8 @@ pub(super) fn with_uuid(uuid: &str, limit: Duration, run: &mut dyn Run) -> anyho
         Ok(found) => found.uuid == uuid,
         // What is no file system is not asked about again; what did not answer may be the one.
         Err(error) => {
-            let said = format!("{error:#}");
-            if ["timed out", "cannot be killed", "not started", "SCSI reservation"]
-                .iter()
-                .any(|fault| said.contains(fault))
-            {
-                silent.push(said);
+            if error.downcast_ref().is_some_and(|unread: &Unread| unread.may_be_it) {
+                silent.push(format!("{error:#}"));
             }
             false
         }

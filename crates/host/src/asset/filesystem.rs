@@ -2,23 +2,52 @@
 //!
 //! Identity and change mark are in its superblock (and in the log of an xfs). It is held where it is
 //! mounted; unmounted here and not clean, somebody else holds it or died holding it. How far a clean
-//! one is proof that nobody has it differs by type: see [`Guard`].
+//! one is proof that nobody has it differs by type: see [`Detection`].
 
-use super::device::{self, Found};
-use super::kind::{Asset, End, Guard, State, Volume};
+use super::device::{self, Found, Unread};
+use super::kind::{Asset, Detection, Keys, KindTable, LastRelease, State, Volume};
 use super::{Superblock, superblock};
-use crate::config::MountTable;
+use crate::config::{Config, MountTable};
 use crate::mountinfo::{Mount, own};
 use anyhow::bail;
 use orderly_exec::runner::Run;
 use orderly_plan::permit::Since;
+use serde::Serialize;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// What `ha.toml` says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FilesystemTable {
+    device: String,
+}
+
+impl KindTable for FilesystemTable {
+    const WORD: &'static str = "filesystem";
+
+    fn read(keys: &Keys<'_>) -> Option<Self> {
+        let device = keys.table.need_text("device")?;
+        let is_uuid = |uuid: &str| uuid.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        let named = device.strip_prefix("UUID=").is_some_and(|uuid| !uuid.is_empty() && is_uuid(uuid));
+        let plain = Path::new(&device).is_absolute() && !device.split('/').any(|part| part == "..");
+        if !named && !plain {
+            keys.reject("device", "must be UUID=… or the absolute path of a device");
+        }
+        if keys.mounts.is_empty() {
+            keys.reject("device", "kind filesystem needs an [[asset.mount]]");
+        }
+        Some(Self { device })
+    }
+
+    fn open(&self, config: &Config) -> Box<dyn Asset> {
+        Box::new(Filesystem::new(&self.device, config.asset.timeout))
+    }
+}
+
 /// The asset kind `filesystem`.
 #[derive(Debug)]
-pub struct Filesystem {
+struct Filesystem {
     /// As configured: `UUID=…` or a path.
     device: String,
     /// For each read of the device.
@@ -31,7 +60,7 @@ pub struct Filesystem {
 
 impl Filesystem {
     /// Returns the file system on this device and looks for the device without reading any.
-    pub fn new(device: &str, limit: Duration) -> Self {
+    fn new(device: &str, limit: Duration) -> Self {
         let found = match device.strip_prefix("UUID=") {
             Some(uuid) => device::link(uuid),
             None => device::named(Path::new(device)).ok(),
@@ -58,9 +87,8 @@ impl Filesystem {
         }
         let device = self.look(run)?.path;
         let read = Superblock::read(&device, self.limit, run).inspect_err(|error| {
-            let said = format!("{error:#}");
-            if said.contains("timed out") || said.contains("cannot be killed") {
-                *self.silent.borrow_mut() = Some(format!("{said}; the device does not answer"));
+            if error.downcast_ref().is_some_and(|unread: &Unread| unread.is_silent) {
+                *self.silent.borrow_mut() = Some(format!("{error:#}; the device does not answer"));
             }
         })?;
         match self.device.strip_prefix("UUID=").filter(|uuid| !uuid.eq_ignore_ascii_case(&read.uuid)) {
@@ -131,7 +159,7 @@ impl Asset for Filesystem {
         Ok(format!("{}:{}", found.fstype, found.uuid))
     }
 
-    fn mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
+    fn change_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
         Ok(Some(self.superblock(run)?.mark))
     }
 
@@ -147,18 +175,18 @@ impl Asset for Filesystem {
         superblock::since(then, now)
     }
 
-    fn guard(&self, run: &mut dyn Run) -> Guard {
+    fn detection(&self, run: &mut dyn Run) -> Detection {
         match self.superblock(run) {
-            Ok(found) if found.is_protected => Guard::Watched,
-            Ok(found) if found.fstype == "ext4" => Guard::Unwatched(format!(
+            Ok(found) if found.is_protected => Detection::Watched,
+            Ok(found) if found.fstype == "ext4" => Detection::Unwatched(format!(
                 "{} is an ext4 without multiple mount protection (tune2fs -O mmp)",
                 self.device
             )),
-            Ok(found) => Guard::Blind(format!(
+            Ok(found) => Detection::Blind(format!(
                 "{} is {}, which does not show that it is mounted until something is written to it",
                 self.device, found.fstype
             )),
-            Err(error) => Guard::Blind(format!("{error:#}")),
+            Err(error) => Detection::Blind(format!("{error:#}")),
         }
     }
 
@@ -195,6 +223,14 @@ impl Asset for Filesystem {
         )
     }
 
+    fn fstab_name(&self) -> Option<&str> {
+        Some(&self.device)
+    }
+
+    fn is_taken_by_mounting(&self) -> bool {
+        true
+    }
+
     fn busy_elsewhere(&self, run: &mut dyn Run) -> Option<String> {
         self.superblock(run).ok().filter(|found| found.is_protected).map(|_| {
             format!(
@@ -225,12 +261,12 @@ impl Asset for Filesystem {
         ))
     }
 
-    fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {
+    fn take(&self, end: LastRelease, run: &mut dyn Run) -> anyhow::Result<()> {
         match (self.state(run), end) {
             (State::Held | State::Free, _) => Ok(()),
             // Replaying the log is part of mounting, and ext4's own protection then looks for
             // a host that is still alive.
-            (State::Elsewhere(_), End::PoweredOff | End::OwnCrash) => Ok(()),
+            (State::Elsewhere(_), LastRelease::PoweredOff | LastRelease::OwnCrash) => Ok(()),
             (State::Elsewhere(why) | State::Unknown(why), _) => bail!("{why}"),
         }
     }

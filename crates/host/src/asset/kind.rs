@@ -1,10 +1,11 @@
 //! What each kind of storage must say of itself and do.
 
-use crate::config::{Argv, MountTable};
+use crate::config::{Argv, Config, MountTable, Platform};
 use crate::mountinfo::{Mount, Mounts};
 use crate::mounts::spec::MountSpec;
 use anyhow::Context;
 use orderly_exec::runner::Run;
+use orderly_exec::settings::Table;
 use orderly_plan::permit::Since;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,7 @@ pub enum State {
 /// How the last holder ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum End {
+pub enum LastRelease {
     /// It let go, and proved it.
     Clean,
     /// It is proven off, or the operator says so.
@@ -35,7 +36,7 @@ pub enum End {
 
 /// What would notice that the peer uses the asset, beside the proof that is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Guard {
+pub enum Detection {
     /// A host that has it is seen, and of two that take it at the same moment one is stopped.
     Watched,
     /// A host that has it is seen; of two that take it at the same moment none is. Says why.
@@ -58,6 +59,43 @@ pub enum Volume {
     Itself,
 }
 
+/// What the `[asset]` table says, for a kind to read its own keys.
+#[derive(Debug)]
+pub struct Keys<'a> {
+    pub table: &'a Table<'a>,
+    pub mounts: &'a [MountTable],
+    pub platform: Platform,
+}
+
+impl Keys<'_> {
+    pub(super) fn read<T: KindTable>(&self) -> Option<T> {
+        if self.platform == Platform::Solaris && !T::ON_SOLARIS {
+            let (kind, word) = (self.table.named("kind"), T::WORD);
+            let message = format!("{kind}: {word} is for linux; on solaris use zfs or command");
+            self.table.reject("kind", message);
+        }
+        T::read(self)
+    }
+
+    pub(super) fn reject(&self, key: &'static str, why: impl std::fmt::Display) {
+        self.table.reject(key, format!("{}: {why}", self.table.named(key)));
+    }
+}
+
+/// What `ha.toml` says of one kind of storage.
+pub trait KindTable: Sized {
+    /// Its word in `ha.toml`.
+    const WORD: &'static str;
+    /// Whether it is there on Solaris, too.
+    const ON_SOLARIS: bool = false;
+
+    /// Reads its keys, and remembers what is wrong with them.
+    fn read(keys: &Keys<'_>) -> Option<Self>;
+
+    /// Returns the asset that it describes.
+    fn open(&self, config: &Config) -> Box<dyn Asset>;
+}
+
 /// One kind of storage.
 pub trait Asset: std::fmt::Debug {
     /// Returns the name people know it by.
@@ -76,7 +114,7 @@ pub trait Asset: std::fmt::Debug {
     ///
     /// # Errors
     /// When it cannot be read.
-    fn mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>>;
+    fn change_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>>;
 
     /// Tells whether taking it, with its label written, moves the change mark.
     fn take_moves_mark(&self) -> bool {
@@ -109,8 +147,8 @@ pub trait Asset: std::fmt::Debug {
     }
 
     /// Tells what would notice that the peer uses it at the same time.
-    fn guard(&self, _run: &mut dyn Run) -> Guard {
-        Guard::Watched
+    fn detection(&self, _run: &mut dyn Run) -> Detection {
+        Detection::Watched
     }
 
     /// Returns the block devices that it lies on, as far as this host sees them.
@@ -124,6 +162,26 @@ pub trait Asset: std::fmt::Debug {
     /// Tells whether a mount shows this part of the asset, as [`Asset::volume`] names it.
     fn is_made_of(&self, mount: &Mount, _what: &str) -> bool {
         self.is_on(mount)
+    }
+
+    /// Returns what tells it from the assets of other configurations.
+    fn known_as(&self) -> String {
+        self.title()
+    }
+
+    /// Returns the device as it is configured, by which a line of fstab may name it.
+    fn fstab_name(&self) -> Option<&str> {
+        None
+    }
+
+    /// Tells whether it knows hosts by their hostids alone.
+    fn tells_hosts_by_hostid(&self) -> bool {
+        false
+    }
+
+    /// Tells whether mounting it is all that takes it.
+    fn is_taken_by_mounting(&self) -> bool {
+        false
     }
 
     /// Returns the directory that is mounted, where this host sees it also while it is not.
@@ -144,7 +202,7 @@ pub trait Asset: std::fmt::Debug {
 
     /// Returns what speaks against taking it from a host that ended like this, before anything is
     /// touched; each with its remedy. Who holds it is told by the state.
-    fn against_taking(&self, _end: End, _run: &mut dyn Run) -> Vec<String> {
+    fn against_taking(&self, _end: LastRelease, _run: &mut dyn Run) -> Vec<String> {
         Vec::new()
     }
 
@@ -204,10 +262,10 @@ pub trait Asset: std::fmt::Debug {
     ///
     /// # Errors
     /// Says what failed; the caller asks for the state.
-    fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()>;
+    fn take(&self, end: LastRelease, run: &mut dyn Run) -> anyhow::Result<()>;
 
     /// Returns the commands that [`Asset::take`] runs, for whoever wants to see them beforehand.
-    fn take_commands(&self, _end: End) -> Vec<Argv> {
+    fn take_commands(&self, _end: LastRelease) -> Vec<Argv> {
         Vec::new()
     }
 

@@ -12,15 +12,16 @@
 mod active;
 mod report;
 
-use super::kind::{Asset, End, State, Volume};
+use super::kind::{Asset, Keys, KindTable, LastRelease, State, Volume};
 use crate::boot;
-use crate::config::{Argv, MountTable};
+use crate::config::{Argv, Config, MountTable};
 use crate::mountinfo::Mount;
 use anyhow::bail;
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
 use orderly_plan::permit::Since;
 use report::Group;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,9 +29,37 @@ use std::time::Duration;
 /// the other host has reached the devices by then. In seconds.
 const SETTLING: &str = "2";
 
+/// What `ha.toml` says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LvmTable {
+    group: String,
+}
+
+impl KindTable for LvmTable {
+    const WORD: &'static str = "lvm";
+
+    /// What lvm(8) takes for the name of a group.
+    fn read(keys: &Keys<'_>) -> Option<Self> {
+        let group = keys.table.need_text("group")?;
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "+_.-".contains(c);
+        if group.is_empty() || group.starts_with(['-', '.']) || !group.chars().all(is_plain) {
+            keys.reject("group", format!("\"{group}\" is not the name of a volume group"));
+        }
+        for mount in keys.mounts.iter().filter(|mount| mount.volume.is_none()) {
+            keys.reject("group", format!("the mount at {} does not say which volume", mount.at.display()));
+        }
+        Some(Self { group })
+    }
+
+    fn open(&self, config: &Config) -> Box<dyn Asset> {
+        let (own, peer) = (config.own.name.clone(), config.peer.name.clone());
+        Box::new(Lvm { group: self.group.clone(), own, peer, timeout: config.asset.timeout })
+    }
+}
+
 /// The asset kind `lvm`.
 #[derive(Debug)]
-pub struct Lvm {
+struct Lvm {
     group: String,
     /// The name of this host, which must be its system ID, too.
     own: String,
@@ -39,11 +68,6 @@ pub struct Lvm {
 }
 
 impl Lvm {
-    /// Returns the group of this name as the hosts `own` and `peer` hand it over.
-    pub fn new(group: &str, own: &str, peer: &str, timeout: Duration) -> Self {
-        Self { group: group.to_owned(), own: own.to_owned(), peer: peer.to_owned(), timeout }
-    }
-
     /// Runs a command and returns what it printed.
     fn command(&self, argv: &[String], run: &mut dyn Run) -> anyhow::Result<String> {
         Ok(run.expect(&Job::new(argv, self.timeout))?.text())
@@ -184,12 +208,12 @@ impl Asset for Lvm {
         Ok(format!("lvm:{}", self.read(run)?.uuid))
     }
 
-    fn mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
+    fn change_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
         Ok(Some(format!("seqno={}", self.read(run)?.seqno)))
     }
 
     fn take_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
-        self.mark(run)
+        self.change_mark(run)
     }
 
     fn since(&self, then: &str, now: &str) -> Since {
@@ -248,9 +272,9 @@ impl Asset for Lvm {
         found
     }
 
-    fn against_taking(&self, end: End, run: &mut dyn Run) -> Vec<String> {
+    fn against_taking(&self, end: LastRelease, run: &mut dyn Run) -> Vec<String> {
         let checked = self.read(run).and_then(|group| {
-            if end == End::PoweredOff {
+            if end == LastRelease::PoweredOff {
                 self.insist_on_peer(&group)?;
             }
             self.insist_on_devices(&group, run)
@@ -258,10 +282,10 @@ impl Asset for Lvm {
         checked.err().map(|error| format!("{error:#}")).into_iter().collect()
     }
 
-    fn take_commands(&self, end: End) -> Vec<Argv> {
+    fn take_commands(&self, end: LastRelease) -> Vec<Argv> {
         let first = match end {
-            End::Clean | End::OwnCrash => self.import_command(),
-            End::PoweredOff => self.rewrite_command(),
+            LastRelease::Clean | LastRelease::OwnCrash => self.import_command(),
+            LastRelease::PoweredOff => self.rewrite_command(),
         };
         vec![first, self.activate_command()]
     }
@@ -270,7 +294,7 @@ impl Asset for Lvm {
         vec![self.deactivate_command(), self.export_command()]
     }
 
-    fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {
+    fn take(&self, end: LastRelease, run: &mut dyn Run) -> anyhow::Result<()> {
         match (self.state(run), end) {
             (State::Held, _) => {}
             (State::Free, _) => {
@@ -278,7 +302,7 @@ impl Asset for Lvm {
                 self.command(&self.import_command(), run)?;
                 self.settle(run)?;
             }
-            (State::Elsewhere(_), End::PoweredOff) => {
+            (State::Elsewhere(_), LastRelease::PoweredOff) => {
                 let group = self.read(run)?;
                 self.insist_on_devices(&group, run)?;
                 self.insist_on_peer(&group)?;

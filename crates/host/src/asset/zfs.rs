@@ -15,9 +15,14 @@ mod datasets;
 mod kernel;
 mod label;
 mod listing;
+mod seek;
+mod table;
+mod zpool;
 
-use super::kind::{Asset, End, Guard, State, Volume};
-use crate::config::{Argv, MountTable};
+pub(super) use table::ZfsTable;
+
+use super::kind::{Asset, Detection, LastRelease, State, Volume};
+use crate::config::{Argv, Config, MountTable};
 use crate::hostid;
 use crate::mountinfo::{Mount, Mounts, own};
 use crate::mounts::spec::MountSpec;
@@ -27,12 +32,10 @@ use kernel::Here;
 use label::{Label, Use};
 use listing::{Listed, Seen};
 use orderly_exec::clock;
-use orderly_exec::job::{Ending, show};
+use orderly_exec::job::show;
 use orderly_exec::runner::Run;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// What a suspended pool means for people.
 const SUSPENDED: &str = "is suspended: its devices do not answer, or another host wrote to it; no command on it \
@@ -43,12 +46,8 @@ const VERSION: &str = "/sys/module/zfs/version";
 
 /// The asset kind `zfs`.
 #[derive(Debug)]
-pub struct Zfs {
-    pool: String,
-    guid: Option<u64>,
-    /// Folders of devices, and devices.
-    devices: Vec<PathBuf>,
-    degraded: bool,
+struct Zfs {
+    table: ZfsTable,
     own: String,
     peer: String,
     /// Where datasets are mounted once the pool is taken, each in a step of its own.
@@ -59,142 +58,37 @@ pub struct Zfs {
     listed: RefCell<Option<Listed>>,
 }
 
-/// What the configuration says of a pool.
-#[derive(Debug, Clone)]
-pub struct Pool<'c> {
-    pub name: &'c str,
-    pub guid: Option<u64>,
-    pub devices: &'c [String],
-    pub degraded: bool,
-    pub mounts: &'c [MountTable],
-    pub timeout: Duration,
-}
-
 impl Zfs {
-    /// Returns the pool as the hosts `own` and `peer` hand it over.
-    pub fn new(pool: &Pool<'_>, own: &str, peer: &str) -> Self {
+    /// Returns the pool as the two hosts hand it over.
+    fn new(table: ZfsTable, config: &Config) -> Self {
+        let later = config.asset.mounts.iter().filter(|mount| mount.volume.is_some());
         Self {
-            pool: pool.name.to_owned(),
-            guid: pool.guid,
-            devices: pool.devices.iter().map(PathBuf::from).collect(),
-            degraded: pool.degraded,
-            own: own.to_owned(),
-            peer: peer.to_owned(),
-            later: pool.mounts.iter().filter(|m| m.volume.is_some()).map(|m| m.at.clone()).collect(),
+            own: config.own.name.clone(),
+            peer: config.peer.name.clone(),
+            later: later.map(|mount| mount.at.clone()).collect(),
             kstat: PathBuf::from(kernel::KSTAT),
-            calls: Calls::new(pool.timeout),
+            calls: Calls::new(config.asset.timeout),
             listed: RefCell::new(None),
+            table,
         }
     }
 
     fn here(&self, run: &mut dyn Run) -> Here {
-        kernel::look(&self.kstat, &self.pool, &self.calls, run)
+        kernel::look(&self.kstat, &self.table.pool, &self.calls, run)
     }
 
     /// Returns the pool that is imported here.
     fn held_guid(&self, run: &mut dyn Run) -> anyhow::Result<u64> {
-        let text = self.calls.text(&["zpool", "get", "-Hp", "-o", "value", "guid", &self.pool], run)?;
+        let text = self.calls.text(&["zpool", "get", "-Hp", "-o", "value", "guid", &self.table.pool], run)?;
         text.trim()
             .parse()
-            .with_context(|| format!("zpool get guid {} printed \"{}\"", self.pool, text.trim()))
-    }
-
-    /// Returns how `zpool import` lists the pool: now, or earlier in this run.
-    fn listed(&self, run: &mut dyn Run) -> anyhow::Result<Listed> {
-        if let Some(listed) = self.listed.borrow().as_ref() {
-            return Ok(listed.clone());
-        }
-        self.list(run)
-    }
-
-    fn list(&self, run: &mut dyn Run) -> anyhow::Result<Listed> {
-        self.listed.take();
-        let command = [&["zpool", "import"].map(str::to_owned)[..], &self.search()].concat();
-        let ended = self.calls.run(&command, run);
-        // Where there is nothing to import, it says so on stderr and exits with 0 or 1.
-        let nothing = String::from_utf8_lossy(&ended.stderr).contains("no pools available");
-        if ended.truncated || !(ended.succeeded() || (nothing && ended.ending == Ending::Exited(1))) {
-            bail!("{}: {}", show(&command), ended.clause());
-        }
-        let mut found = Listed::read_all(&ended.text())?;
-        found.retain(|listed| listed.name == self.pool && self.guid.is_none_or(|guid| guid == listed.guid));
-        if let [one, another, ..] = found.as_slice() {
-            bail!(
-                "two pools are named {}: {} and {}; name the right one by asset.guid",
-                self.pool,
-                one.guid,
-                another.guid
-            );
-        }
-        let Some(listed) = found.pop() else {
-            let guid = self.guid.map(|guid| format!(" with the guid {guid}")).unwrap_or_default();
-            bail!(
-                "no device under {} carries a pool named {}{guid}; one that the other host made on whole disks is seen \
-                 here only after blockdev --rereadpt DISK",
-                self.shown_devices(),
-                self.pool
-            )
-        };
-        self.listed.replace(Some(listed.clone()));
-        Ok(listed)
-    }
-
-    fn search(&self) -> Vec<String> {
-        self.devices.iter().flat_map(|path| ["-d".to_owned(), path.to_string_lossy().into_owned()]).collect()
-    }
-
-    fn shown_devices(&self) -> String {
-        let shown: Vec<String> = self.devices.iter().map(|path| path.display().to_string()).collect();
-        if shown.is_empty() { "the usual directories".to_owned() } else { shown.join(", ") }
-    }
-
-    /// Returns the newest label on the devices of the pool.
-    fn label(&self, run: &mut dyn Run) -> anyhow::Result<Label> {
-        let listed = self.listed(run)?;
-        let mut newest: Option<Label> = None;
-        for leaf in &listed.leaves {
-            for path in self.candidates(leaf) {
-                let command = ["zdb", "-l", "-u", &path.to_string_lossy()].map(str::to_owned);
-                let ended = self.calls.run(&command, run);
-                // It exits with 2 where there is no label: on the whole disk beside its partition.
-                if ended.truncated || !matches!(ended.ending, Ending::Exited(0 | 2)) {
-                    bail!("{}: {}", show(&command), ended.clause());
-                }
-                let label = Label::newest(&ended.text()).with_context(|| show(&command))?;
-                let Some(label) = label.filter(|label| label.guid == listed.guid) else { continue };
-                if newest.as_ref().is_none_or(|known| label.txg > known.txg) {
-                    newest = Some(label);
-                }
-            }
-        }
-        newest.with_context(|| format!("no device of {} shows its label", self.pool))
-    }
-
-    /// Returns where a device may be that `zpool import` names by the last part of its path, and,
-    /// where ZFS has the whole disk, without its partition.
-    fn candidates(&self, leaf: &str) -> BTreeSet<PathBuf> {
-        let is_it = |name: &str| {
-            name.strip_prefix(leaf).is_some_and(|rest| {
-                let number = rest.strip_prefix("-part").or(rest.strip_prefix('p')).unwrap_or(rest);
-                number.bytes().all(|byte| byte.is_ascii_digit())
-            })
-        };
-        let mut found = BTreeSet::new();
-        for device in &self.devices {
-            let names_it = |path: &Path| path.file_name().is_some_and(|name| is_it(&name.to_string_lossy()));
-            if names_it(device) {
-                found.insert(device.clone());
-            }
-            let entries = std::fs::read_dir(device).into_iter().flatten().flatten();
-            found.extend(entries.map(|entry| entry.path()).filter(|path| names_it(path)));
-        }
-        found
+            .with_context(|| format!("zpool get guid {} printed \"{}\"", self.table.pool, text.trim()))
     }
 
     /// Tells by its label who holds a pool that is not imported here.
     fn by_label(&self, run: &mut dyn Run) -> anyhow::Result<State> {
         let label = self.label(run)?;
-        let pool = &self.pool;
+        let pool = &self.table.pool;
         Ok(match label.use_of {
             Use::Exported => State::Free,
             Use::Other(state) => {
@@ -223,7 +117,7 @@ impl Zfs {
     }
 
     fn elsewhere(&self, label: &Label, run: &mut dyn Run) -> anyhow::Result<String> {
-        let (pool, holder) = (&self.pool, label.holder());
+        let (pool, holder) = (&self.table.pool, label.holder());
         let last = label.last.and_then(clock::at).map(|time| format!(" at {time}")).unwrap_or_default();
         Ok(match self.listed(run)?.seen {
             Seen::Active => format!("{pool} is imported on {holder}, which is alive: it writes to it now"),
@@ -240,15 +134,15 @@ impl Zfs {
     fn against_health(&self, listed: &Listed) -> Option<String> {
         match listed.health.as_str() {
             "ONLINE" => None,
-            "DEGRADED" if self.degraded => None,
+            "DEGRADED" if self.table.degraded => None,
             // Then nothing is said of its devices.
             "UNAVAIL" if listed.seen == Seen::Active => None,
             "DEGRADED" => Some(format!(
                 "{} is DEGRADED: devices are missing or faulty ({}); mend that, or say degraded = true in [asset]",
-                self.pool,
+                self.table.pool,
                 listed.faults.join(", ")
             )),
-            health => Some(format!("{} is {health}: {}", self.pool, listed.status)),
+            health => Some(format!("{} is {health}: {}", self.table.pool, listed.status)),
         }
     }
 
@@ -260,7 +154,7 @@ impl Zfs {
                 std::fs::read_to_string(VERSION).unwrap_or_else(|_| "of unknown version".to_owned());
             bail!(
                 "the label of {} says that {} exported it, and yet ZFS ({}) lists it as in use: {}",
-                self.pool,
+                self.table.pool,
                 label.holder(),
                 version.trim(),
                 listed.status
@@ -274,7 +168,7 @@ impl Zfs {
         if label.use_of == Use::Active && !is_named(&label.hostname, &self.peer) {
             bail!(
                 "the label of {} names {} as its last holder, which is neither {} nor {}; nothing that is known of {} proves that it let go",
-                self.pool,
+                self.table.pool,
                 label.holder(),
                 self.own,
                 self.peer,
@@ -284,7 +178,7 @@ impl Zfs {
         Ok(())
     }
 
-    fn import(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {
+    fn import(&self, end: LastRelease, run: &mut dyn Run) -> anyhow::Result<()> {
         // Whoever was alive then may have been fenced since. Listing a quiet pool again would only
         // repeat the activity check that importing it makes.
         let mut listed = self.listed(run)?;
@@ -297,15 +191,15 @@ impl Zfs {
         if let Some(why) = self.against_health(&listed) {
             bail!("{why}");
         }
-        let mut needed = End::Clean;
+        let mut needed = LastRelease::Clean;
         match (self.by_label(run)?, end) {
             (State::Held | State::Free, _) => {}
-            (State::Elsewhere(why), End::PoweredOff) => {
+            (State::Elsewhere(why), LastRelease::PoweredOff) => {
                 self.insist_on_peer(&label)?;
                 if listed.seen == Seen::Active {
                     bail!("{why}");
                 }
-                needed = End::PoweredOff;
+                needed = LastRelease::PoweredOff;
             }
             (State::Elsewhere(why) | State::Unknown(why), _) => bail!("{why}"),
         }
@@ -314,16 +208,16 @@ impl Zfs {
         self.calls.expect(&command, run)?;
         match self.here(run) {
             Here::Yes => Ok(()),
-            Here::Suspended => bail!("{} {SUSPENDED}", self.pool),
+            Here::Suspended => bail!("{} {SUSPENDED}", self.table.pool),
             Here::No => bail!("{} says done, and the pool is not imported", show(&command)),
             Here::Unknown(why) => bail!("{why}"),
         }
     }
 
     /// `-f` only in place of a host that is gone; never mounted by the import, never remembered.
-    fn import_command(&self, end: End, which: &str) -> Argv {
+    fn import_command(&self, end: LastRelease, which: &str) -> Argv {
         let mut command = vec!["zpool", "import"];
-        if end == End::PoweredOff {
+        if end == LastRelease::PoweredOff {
             command.push("-f");
         }
         command.extend(["-N", "-o", "cachefile=none"]);
@@ -334,17 +228,17 @@ impl Zfs {
     }
 
     fn export_command(&self) -> Argv {
-        ["zpool", "export", &self.pool].map(str::to_owned).to_vec()
+        ["zpool", "export", &self.table.pool].map(str::to_owned).to_vec()
     }
 
     /// Refuses to act on another pool that happens to have the same name.
     fn insist_on_guid(&self, run: &mut dyn Run) -> anyhow::Result<()> {
-        let Some(guid) = self.guid else { return Ok(()) };
+        let Some(guid) = self.table.guid else { return Ok(()) };
         let held = self.held_guid(run)?;
         if held != guid {
             bail!(
                 "another pool named {} is imported here (guid {held}, not {guid}); export that one",
-                self.pool
+                self.table.pool
             );
         }
         Ok(())
@@ -353,7 +247,7 @@ impl Zfs {
 
 impl Asset for Zfs {
     fn title(&self) -> String {
-        self.pool.clone()
+        self.table.pool.clone()
     }
 
     fn state(&self, run: &mut dyn Run) -> State {
@@ -362,7 +256,7 @@ impl Asset for Zfs {
                 Ok(()) => State::Held,
                 Err(error) => State::Unknown(format!("{error:#}")),
             },
-            Here::Suspended => State::Unknown(format!("{} {SUSPENDED}", self.pool)),
+            Here::Suspended => State::Unknown(format!("{} {SUSPENDED}", self.table.pool)),
             Here::Unknown(why) => State::Unknown(why),
             Here::No => self.by_label(run).unwrap_or_else(|error| State::Unknown(format!("{error:#}"))),
         }
@@ -372,14 +266,18 @@ impl Asset for Zfs {
         let guid = match self.here(run) {
             Here::Yes => self.held_guid(run)?,
             Here::No => self.listed(run)?.guid,
-            Here::Suspended => bail!("{} {SUSPENDED}", self.pool),
+            Here::Suspended => bail!("{} {SUSPENDED}", self.table.pool),
             Here::Unknown(why) => bail!("{why}"),
         };
         Ok(format!("zfs:{guid}"))
     }
 
+    fn tells_hosts_by_hostid(&self) -> bool {
+        true
+    }
+
     /// The transaction group of the export; a pool in use has none that stays.
-    fn mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
+    fn change_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
         match self.here(run) {
             Here::No => Ok(Some(format!("txg={}", self.label(run)?.txg))),
             Here::Yes | Here::Suspended => Ok(None),
@@ -396,16 +294,16 @@ impl Asset for Zfs {
         }
     }
 
-    fn guard(&self, run: &mut dyn Run) -> Guard {
+    fn detection(&self, run: &mut dyn Run) -> Detection {
         if self.here(run) != Here::No {
-            return Guard::Watched;
+            return Detection::Watched;
         }
         match self.label(run) {
-            Ok(label) if label.is_guarded => Guard::Watched,
-            Ok(_) => Guard::Unwatched(format!("multihost is off on {}", self.pool)),
-            Err(error) => Guard::Unwatched(format!(
+            Ok(label) if label.is_guarded => Detection::Watched,
+            Ok(_) => Detection::Unwatched(format!("multihost is off on {}", self.table.pool)),
+            Err(error) => Detection::Unwatched(format!(
                 "nobody can say whether multihost is on on {}: {error:#}",
-                self.pool
+                self.table.pool
             )),
         }
     }
@@ -419,7 +317,7 @@ impl Asset for Zfs {
     }
 
     fn is_on(&self, mount: &Mount) -> bool {
-        mount.fstype == "zfs" && datasets::is_of(&self.pool, &mount.source.to_string_lossy())
+        mount.fstype == "zfs" && datasets::is_of(&self.table.pool, &mount.source.to_string_lossy())
     }
 
     fn is_read_only_itself(&self, mount: &Mount, run: &mut dyn Run) -> bool {
@@ -437,14 +335,14 @@ impl Asset for Zfs {
     }
 
     fn is_stuck(&self, run: &mut dyn Run) -> Option<String> {
-        (self.here(run) == Here::Suspended).then(|| format!("{} {SUSPENDED}", self.pool))
+        (self.here(run) == Here::Suspended).then(|| format!("{} {SUSPENDED}", self.table.pool))
     }
 
     fn takers(&self, run: &mut dyn Run) -> Vec<String> {
-        boot::takers(&self.pool, self.here(run) == Here::Yes, &self.calls, run)
+        boot::takers(&self.table.pool, self.here(run) == Here::Yes, &self.calls, run)
     }
 
-    fn against_taking(&self, end: End, run: &mut dyn Run) -> Vec<String> {
+    fn against_taking(&self, end: LastRelease, run: &mut dyn Run) -> Vec<String> {
         if self.here(run) != Here::No {
             return Vec::new();
         }
@@ -461,7 +359,7 @@ impl Asset for Zfs {
             Err(_) => return against,
         }
         let agreed = self.label(run).and_then(|label| {
-            if end == End::PoweredOff && self.is_own(&label) == Ok(false) {
+            if end == LastRelease::PoweredOff && self.is_own(&label) == Ok(false) {
                 self.insist_on_peer(&label)?;
             }
             self.insist_on_agreement(&self.listed(run)?, &label)
@@ -475,19 +373,19 @@ impl Asset for Zfs {
         is_active.then(|| self.label(run).ok().and_then(|label| self.elsewhere(&label, run).ok()))?
     }
 
-    fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {
+    fn take(&self, end: LastRelease, run: &mut dyn Run) -> anyhow::Result<()> {
         match self.here(run) {
             Here::Yes => self.insist_on_guid(run),
             Here::No => self.import(end, run),
-            Here::Suspended => bail!("{} {SUSPENDED}", self.pool),
+            Here::Suspended => bail!("{} {SUSPENDED}", self.table.pool),
             Here::Unknown(why) => bail!("{why}"),
         }
     }
 
-    fn take_commands(&self, end: End) -> Vec<Argv> {
+    fn take_commands(&self, end: LastRelease) -> Vec<Argv> {
         // It is known by its guid once it was seen.
         let seen = self.listed.borrow().as_ref().map(|listed| listed.guid);
-        vec![self.import_command(end, &seen.or(self.guid).map_or(self.pool.clone(), |guid| guid.to_string()))]
+        vec![self.import_command(end, &seen.or(self.table.guid).map_or(self.table.pool.clone(), |guid| guid.to_string()))]
     }
 
     fn release_commands(&self) -> Vec<Argv> {
@@ -495,12 +393,12 @@ impl Asset for Zfs {
     }
 
     fn mount_own(&self, run: &mut dyn Run) -> anyhow::Result<()> {
-        datasets::mount_own(&self.pool, &self.later, &self.calls, run)
+        datasets::mount_own(&self.table.pool, &self.later, &self.calls, run)
     }
 
     fn found_mounts(&self, mounts: &Mounts, run: &mut dyn Run) -> Option<anyhow::Result<Vec<MountSpec>>> {
         let ours: Vec<&Mount> = mounts.0.iter().filter(|mount| self.is_on(mount)).collect();
-        Some(datasets::as_found(&self.pool, &ours, &self.calls, run))
+        Some(datasets::as_found(&self.table.pool, &ours, &self.calls, run))
     }
 
     /// Each of its datasets is mounted where the pool says; a second place shows only a part of it, most often.
@@ -516,9 +414,9 @@ impl Asset for Zfs {
     fn let_go(&self, run: &mut dyn Run) -> anyhow::Result<()> {
         match self.here(run) {
             Here::Yes => {}
-            Here::Suspended => bail!("{} {SUSPENDED}", self.pool),
+            Here::Suspended => bail!("{} {SUSPENDED}", self.table.pool),
             Here::Unknown(why) => bail!("{why}"),
-            Here::No if self.by_label(run)? == State::Held => self.import(End::Clean, run)?,
+            Here::No if self.by_label(run)? == State::Held => self.import(LastRelease::Clean, run)?,
             Here::No => return Ok(()),
         }
         self.insist_on_guid(run)?;
@@ -538,7 +436,7 @@ impl Zfs {
         if !strange.is_empty() {
             bail!(
                 "something of {} is also mounted at {}; umount it",
-                self.pool,
+                self.table.pool,
                 strange.iter().map(|mount| mount.at.display().to_string()).collect::<Vec<_>>().join(", ")
             );
         }

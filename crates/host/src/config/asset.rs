@@ -1,6 +1,7 @@
 //! The `[asset]` table: what changes hands, by kind, and where it is mounted.
 
 use super::{Argv, MINUTE, Platform};
+use crate::asset::{Keys, Kind};
 use orderly_exec::settings::Table;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -19,39 +20,6 @@ pub struct AssetTable {
     pub detach: Option<Argv>,
     /// In mount order.
     pub mounts: Vec<MountTable>,
-}
-
-/// The kind of the asset with what is special to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-pub enum Kind {
-    /// A folder that is bind mounted; for demonstrations and tests.
-    Bind { source: PathBuf },
-    /// A file system on a device both hosts see.
-    Filesystem { device: String },
-    /// An LVM volume group on devices both hosts see.
-    Lvm { group: String },
-    /// A ZFS pool.
-    Zfs {
-        pool: String,
-        /// The pool of that name that is meant, where there may be several.
-        guid: Option<u64>,
-        /// Folders of devices, or devices, in which the pool is looked for.
-        devices: Vec<String>,
-        /// Whether it may be taken while devices of it are missing. What one host must make do with
-        /// does not make its configuration another one.
-        #[serde(skip)]
-        degraded: bool,
-    },
-    /// Anything, through commands.
-    Command {
-        identity: Argv,
-        state: Argv,
-        mark: Option<Argv>,
-        take: Argv,
-        take_dead: Option<Argv>,
-        release: Option<Argv>,
-    },
 }
 
 /// One mount of the asset.
@@ -93,28 +61,10 @@ pub(super) fn read(root: &Table<'_>, platform: Platform) -> Option<AssetTable> {
     root.need("asset");
     let table = root.table("asset")?;
     table.need("kind");
-    let word = table.word("kind", &["bind", "filesystem", "command", "zfs", "lvm"]);
+    let word = table.word("kind", Kind::WORDS);
     let mounts = read_mounts(&table);
-    if platform == Platform::Solaris
-        && let Some(linux @ ("bind" | "filesystem" | "lvm")) = word
-    {
-        let message = format!("{}: {linux} is for linux; on solaris use zfs or command", table.named("kind"));
-        table.reject("kind", message);
-    }
-    let kind = match word {
-        Some("bind") => read_bind(&table, &mounts),
-        Some("filesystem") => read_filesystem(&table, &mounts),
-        Some("lvm") => read_lvm(&table, &mounts),
-        Some("command") => read_command(&table),
-        Some("zfs") => {
-            if platform == Platform::Solaris {
-                check_solaris_mounts(&table, &mounts);
-            }
-            read_zfs(&table, &mounts)
-        }
-        // `word` has rejected any other.
-        Some(_) | None => None,
-    };
+    // `word` has rejected any other.
+    let kind = word.and_then(|word| Kind::read(word, &Keys { table: &table, mounts: &mounts, platform }));
     let asset = kind.map(|kind| AssetTable {
         kind,
         timeout: table.limit("timeout").unwrap_or(2 * MINUTE),
@@ -128,133 +78,6 @@ pub(super) fn read(root: &Table<'_>, platform: Platform) -> Option<AssetTable> {
         table.end();
     }
     asset
-}
-
-fn read_bind(table: &Table<'_>, mounts: &[MountTable]) -> Option<Kind> {
-    table.need("source");
-    let source = table.absolute_path("source")?;
-    if mounts.len() != 1 {
-        table.reject(
-            "source",
-            format!("{}: kind bind needs exactly one [[asset.mount]]", table.named("source")),
-        );
-    }
-    for mount in mounts {
-        if mount.at.starts_with(&source) || source.starts_with(&mount.at) {
-            let message = format!(
-                "{}: and the mount at {} cover one another",
-                table.named("source"),
-                mount.at.display()
-            );
-            table.reject("source", message);
-        }
-    }
-    Some(Kind::Bind { source })
-}
-
-fn read_filesystem(table: &Table<'_>, mounts: &[MountTable]) -> Option<Kind> {
-    let device = table.need_text("device")?;
-    let named =
-        device.strip_prefix("UUID=").is_some_and(|uuid| !uuid.is_empty() && uuid.bytes().all(is_uuid_byte));
-    let plain = Path::new(&device).is_absolute() && !device.split('/').any(|part| part == "..");
-    if !named && !plain {
-        table.reject(
-            "device",
-            format!("{}: must be UUID=… or the absolute path of a device", table.named("device")),
-        );
-    }
-    if mounts.is_empty() {
-        table
-            .reject("device", format!("{}: kind filesystem needs an [[asset.mount]]", table.named("device")));
-    }
-    Some(Kind::Filesystem { device })
-}
-
-/// What lvm(8) takes for the name of a group.
-fn read_lvm(table: &Table<'_>, mounts: &[MountTable]) -> Option<Kind> {
-    let group = table.need_text("group")?;
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "+_.-".contains(c);
-    if group.is_empty() || group.starts_with(['-', '.']) || !group.chars().all(is_plain) {
-        let message = format!("{}: \"{group}\" is not the name of a volume group", table.named("group"));
-        table.reject("group", message);
-    }
-    for mount in mounts.iter().filter(|mount| mount.volume.is_none()) {
-        let message = format!(
-            "{}: the mount at {} does not say which volume",
-            table.named("group"),
-            mount.at.display()
-        );
-        table.reject("group", message);
-    }
-    Some(Kind::Lvm { group })
-}
-
-fn is_uuid_byte(byte: u8) -> bool {
-    byte.is_ascii_hexdigit() || byte == b'-'
-}
-
-/// Checks what zfs needs on Solaris beside what it needs everywhere.
-fn check_solaris_mounts(table: &Table<'_>, mounts: &[MountTable]) {
-    for mount in mounts.iter().filter(|mount| mount.volume.is_none() || mount.fstype.is_none()) {
-        let message = format!(
-            "{}: the mount at {} needs volume (a dataset with mountpoint=legacy) and fstype = \"zfs\"",
-            table.named("mount"),
-            mount.at.display()
-        );
-        table.reject("mount", message);
-    }
-}
-
-/// Where udev links every disk under a name that is alike on both hosts.
-const DEVICES: &str = "/dev/disk/by-id";
-
-fn read_zfs(table: &Table<'_>, mounts: &[MountTable]) -> Option<Kind> {
-    let pool = table.need_text("pool")?;
-    let is_name = pool.starts_with(|c: char| c.is_ascii_alphabetic())
-        && pool.chars().all(|c| c.is_ascii_alphanumeric() || "-_.: ".contains(c));
-    if !is_name {
-        table.reject("pool", format!("{}: \"{pool}\" is not the name of a pool", table.named("pool")));
-    }
-    let guid = table.text("guid").and_then(|text| {
-        let guid = text.parse().ok();
-        if guid.is_none() {
-            table.reject(
-                "guid",
-                format!("{}: must be the number that zpool get guid prints, in quotes", table.named("guid")),
-            );
-        }
-        guid
-    });
-    let devices = table.texts("devices").unwrap_or_else(|| vec![DEVICES.to_owned()]);
-    for device in &devices {
-        if !Path::new(device).is_absolute() || device.split('/').any(|part| part == "..") {
-            table.reject(
-                "devices",
-                format!("{}: \"{device}\" must be an absolute path without \"..\"", table.named("devices")),
-            );
-        }
-    }
-    for mount in mounts {
-        let ours = |volume: &String| {
-            *volume == pool || volume.strip_prefix(&pool).is_some_and(|rest| rest.starts_with('/'))
-        };
-        if mount.volume.as_ref().is_some_and(|volume| !ours(volume)) {
-            let message =
-                format!("{}: the volume mounted at {} is not in it", table.named("pool"), mount.at.display());
-            table.reject("pool", message);
-        }
-    }
-    let degraded = table.flag("degraded").unwrap_or(false);
-    Some(Kind::Zfs { pool, guid, devices, degraded })
-}
-
-fn read_command(table: &Table<'_>) -> Option<Kind> {
-    for key in ["identity", "state", "take"] {
-        table.need(key);
-    }
-    let (mark, take_dead, release) = (table.argv("mark"), table.argv("take_dead"), table.argv("release"));
-    let (identity, state, take) = (table.argv("identity"), table.argv("state"), table.argv("take"));
-    Some(Kind::Command { identity: identity?, state: state?, mark, take: take?, take_dead, release })
 }
 
 fn read_mounts(table: &Table<'_>) -> Vec<MountTable> {

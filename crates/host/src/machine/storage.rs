@@ -2,7 +2,7 @@
 
 use super::{LOOKING, Machine, Proved};
 use crate::answer::Answer;
-use crate::asset::{End, Guard, State};
+use crate::asset::{Detection, LastRelease, State};
 use crate::config::Argv;
 use crate::holders::Holder;
 use crate::ledger;
@@ -69,7 +69,7 @@ impl Machine<'_> {
             Answer::No(why) | Answer::Unknown(why) => bail!("{why}"),
         }
         if let Ok(identity) = self.asset.identity(&mut self.runner) {
-            let proved = Proved { identity, mark: self.asset.mark(&mut self.runner)? };
+            let proved = Proved { identity, mark: self.asset.change_mark(&mut self.runner)? };
             proved.keep()?;
             self.proved = Some(proved);
         }
@@ -137,7 +137,7 @@ impl Machine<'_> {
     }
 
     /// Takes it, with what mounts itself.
-    pub(super) fn take(&mut self, end: End) -> anyhow::Result<()> {
+    pub(super) fn take(&mut self, end: LastRelease) -> anyhow::Result<()> {
         // Looked at beforehand, too, but what comes first (fencing, before_take) may make and lift them.
         if let Some(why) = self.reservations().against.into_iter().next() {
             bail!("{why}");
@@ -241,7 +241,7 @@ impl Machine<'_> {
     }
 
     pub(super) fn needs_trace(&mut self) -> bool {
-        !self.traced && matches!(self.asset.guard(&mut self.runner), Guard::Blind(_))
+        !self.traced && matches!(self.asset.detection(&mut self.runner), Detection::Blind(_))
     }
 
     /// Takes the intent of a release away where the asset is held again: it says something untrue.
@@ -258,7 +258,7 @@ impl Machine<'_> {
     }
 
     pub(super) fn retake(&mut self, mounts: &[AssetMount]) -> anyhow::Result<()> {
-        self.asset.take(End::Clean, &mut self.runner)?;
+        self.asset.take(LastRelease::Clean, &mut self.runner)?;
         for mount in mounts {
             mount.mount(self)?;
         }
@@ -297,7 +297,7 @@ impl Machine<'_> {
     /// Tells why it is not proven that nobody holds an asset that is free as far as it shows: its
     /// kind shows only writing, and this host was not the last to let go of it.
     pub fn doubt(&mut self) -> Option<String> {
-        let Guard::Blind(why) = self.asset.guard(&mut self.runner) else { return None };
+        let Detection::Blind(why) = self.asset.detection(&mut self.runner) else { return None };
         let own = match files::read_if_there(&records::record_path()) {
             Ok(files::Found::Text(text)) => Release::read(&text).ok(),
             Ok(files::Found::Missing) | Err(_) => None,
@@ -340,7 +340,7 @@ impl Machine<'_> {
                 way_back::anew(false, self)
             );
         }
-        let found = self.asset.mark(&mut self.runner)?;
+        let found = self.asset.change_mark(&mut self.runner)?;
         match mark {
             Some(mark) if found.as_deref() != Some(mark) => {
                 bail!("{}", self.outdated(mark, &found.unwrap_or_default()))

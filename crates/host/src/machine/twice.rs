@@ -7,7 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "the world is looked at beside the runner that is tested")]
 
 use super::*;
-use crate::asset::End;
+use crate::asset::LastRelease;
 use crate::mountinfo;
 use crate::parts::{self, Kind, Part};
 use std::io::Write;
@@ -177,9 +177,9 @@ fn table(machine: &mut Machine<'_>, root: &Path) {
         twice(machine, root, &action);
     }
     let identity = machine.asset.identity(&mut machine.runner).unwrap();
-    let mark = machine.asset.mark(&mut machine.runner).unwrap();
+    let mark = machine.asset.change_mark(&mut machine.runner).unwrap();
     twice(machine, root, &Action::Compare { identity, mark, record: String::new() });
-    there_and_back(machine, root, &Action::Take { end: End::Clean }, &Action::LetGo);
+    there_and_back(machine, root, &Action::Take { end: LastRelease::Clean }, &Action::LetGo);
     there_and_back(machine, root, &take(&mount), &let_go(&mount));
     twice(machine, root, &Action::Hold { mounts: mounts.clone(), wanted: None });
     for folder in ["opt", "share"] {

@@ -1,8 +1,8 @@
 //! How a host gets back what it had: after its own crash by the peer's word, after its own release by what the
 //! kind of asset allows.
 
-use crate::asset::{Guard, State};
-use crate::config::{Config, Kind};
+use crate::asset::{Detection, State};
+use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::machine::Machine;
 use crate::mounts;
@@ -16,12 +16,12 @@ use orderly_plan::permit::{self, Crash, Since, Useless};
 /// Returns what would go unnoticed if the peer used the asset as well; `None` where nothing would.
 pub fn unnoticed(machine: &mut Machine<'_>) -> Option<String> {
     let peer = &machine.config.peer.name;
-    match machine.asset.guard(&mut machine.runner) {
-        Guard::Watched => None,
-        Guard::Unwatched(why) => {
+    match machine.asset.detection(&mut machine.runner) {
+        Detection::Watched => None,
+        Detection::Unwatched(why) => {
             Some(format!("{why}: nothing would notice {peer} taking it at the same moment"))
         }
-        Guard::Blind(why) => {
+        Detection::Blind(why) => {
             Some(format!("{why}: nothing would notice {peer} having it, or taking it at the same moment"))
         }
     }
@@ -31,11 +31,11 @@ pub fn unnoticed(machine: &mut Machine<'_>) -> Option<String> {
 /// takes exclude each other, because the peer may hold the same record.
 pub fn after_own_release(machine: &mut Machine<'_>) -> String {
     let peer = machine.config.peer.name.clone();
-    match machine.asset.guard(&mut machine.runner) {
-        Guard::Watched => "ha-takeover".to_owned(),
-        Guard::Unwatched(_) => peers_word(machine.config),
+    match machine.asset.detection(&mut machine.runner) {
+        Detection::Watched => "ha-takeover".to_owned(),
+        Detection::Unwatched(_) => peers_word(machine.config),
         // There the peer cannot say that nobody has it, unless it had it last.
-        Guard::Blind(_) => format!(
+        Detection::Blind(_) => format!(
             "ssh {peer} ha-takeover --record - <{}; ssh {peer} ha-release --json | ha-takeover --record -",
             records::record_path().display()
         ),
@@ -55,10 +55,10 @@ pub fn anew(own: bool, machine: &mut Machine<'_>) -> String {
         };
     }
     let line = after_own_release(machine);
-    match machine.asset.guard(&mut machine.runner) {
+    match machine.asset.detection(&mut machine.runner) {
         // The record of the peer counts beside the one that this host has.
-        Guard::Unwatched(_) => line,
-        Guard::Watched | Guard::Blind(_) => format!("ha-release && {line}"),
+        Detection::Unwatched(_) => line,
+        Detection::Watched | Detection::Blind(_) => format!("ha-release && {line}"),
     }
 }
 
@@ -109,11 +109,11 @@ pub fn by_hand(machine: &mut Machine<'_>) -> Option<String> {
 pub fn mount_line(machine: &mut Machine<'_>) -> Option<String> {
     let may_be_had = match machine.asset_state() {
         State::Elsewhere(_) => true,
-        State::Free => matches!(machine.asset.guard(&mut machine.runner), Guard::Blind(_)),
+        State::Free => matches!(machine.asset.detection(&mut machine.runner), Detection::Blind(_)),
         State::Held | State::Unknown(_) => false,
     };
     let (config, asset) = (machine.config, machine.asset.as_ref());
-    if !may_be_had || !matches!(config.asset.kind, Kind::Filesystem { .. }) {
+    if !may_be_had || !asset.is_taken_by_mounting() {
         return None;
     }
     let mounts = config.asset.mounts.iter().map(|table| mounts::configured(asset, table));

@@ -17,7 +17,8 @@ impl Machine<'_> {
         if !self.asset.take_moves_mark() || self.config.asset.is_read_only() {
             return Ok(());
         }
-        let mark = self.asset.mark(&mut self.runner).context("read the change mark before the take")?;
+        let mark =
+            self.asset.change_mark(&mut self.runner).context("read the change mark before the take")?;
         match mark {
             Some(mark) => files::replace(&noted(), format!("{mark}\n").as_bytes()),
             None => Ok(()),
@@ -31,7 +32,7 @@ impl Machine<'_> {
             Ok(Found::Text(text)) => text.trim().to_owned(),
             Err(error) => return Answer::Unknown(format!("{error:#}")),
         };
-        match self.asset.mark(&mut self.runner) {
+        match self.asset.change_mark(&mut self.runner) {
             Ok(Some(now)) if now == before => Answer::No(format!(
                 "its change mark is still \"{before}\": what is written here does not reach the disk, so nothing shows \
                  the other host that it is held"

@@ -8,7 +8,8 @@
 //! (zpool(1M)), so nothing is unmounted before. There is no change mark: the label that changes
 //! whenever the pool is held is not among what `zpool import` shows.
 
-use super::kind::{Asset, End, State, Volume};
+use super::ZfsTable;
+use crate::asset::kind::{Asset, LastRelease, State, Volume};
 use crate::config::{Argv, MountTable};
 use crate::mountinfo::Mount;
 use anyhow::{Context, bail};
@@ -18,15 +19,10 @@ use std::time::Duration;
 
 /// The asset kind `zfs` on Solaris.
 #[derive(Debug)]
-pub struct Zpool {
-    pub pool: String,
-    /// The pool of that name that is meant, where there may be several.
-    pub guid: Option<u64>,
-    /// Where the pool is looked for; nowhere in particular when empty.
-    pub devices: Vec<String>,
-    /// Whether it may be taken while devices of it are missing.
-    pub degraded: bool,
-    pub timeout: Duration,
+pub(super) struct Zpool {
+    /// Without devices the pool is looked for nowhere in particular.
+    pub(super) table: ZfsTable,
+    pub(super) timeout: Duration,
 }
 
 /// A pool that nobody on this host has imported, as `zpool import` shows it.
@@ -71,15 +67,15 @@ impl Zpool {
     }
 
     fn is_listed(&self, run: &mut dyn Run) -> anyhow::Result<bool> {
-        Ok(self.names("zpool", run)?.contains(&self.pool))
+        Ok(self.names("zpool", run)?.contains(&self.table.pool))
     }
 
     fn is_ours(&self, dataset: &str) -> bool {
-        dataset.strip_prefix(&self.pool).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        dataset.strip_prefix(&self.table.pool).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     fn search(&self) -> Vec<&str> {
-        let folders = self.devices.iter().flat_map(|folder| ["-d", folder.as_str()]);
+        let folders = self.table.devices.iter().flat_map(|folder| ["-d", folder.as_str()]);
         ["zpool", "import"].into_iter().chain(folders).collect()
     }
 
@@ -93,15 +89,15 @@ impl Zpool {
         }
         let text = ended.text();
         let mut found = parse_importable(&text)?;
-        found.retain(|pool| pool.pool == self.pool && self.guid.is_none_or(|guid| guid == pool.id));
+        found.retain(|pool| pool.pool == self.table.pool && self.table.guid.is_none_or(|guid| guid == pool.id));
         match found.as_slice() {
             [one] => Ok(one.clone()),
-            [] => bail!("{} shows no pool {}; are its devices seen here?", show(&argv), self.pool),
+            [] => bail!("{} shows no pool {}; are its devices seen here?", show(&argv), self.table.pool),
             several => bail!(
                 "{} shows {} pools named {} ({}); name one by asset.guid",
                 show(&argv),
                 several.len(),
-                self.pool,
+                self.table.pool,
                 several.iter().map(|pool| pool.id.to_string()).collect::<Vec<_>>().join(", ")
             ),
         }
@@ -112,36 +108,36 @@ impl Zpool {
             return Ok(State::Held);
         }
         if let Some(left) = self.names("zfs", run)?.into_iter().find(|name| self.is_ours(name)) {
-            bail!("zpool list does not show {}, but zfs list shows {left}", self.pool);
+            bail!("zpool list does not show {}, but zfs list shows {left}", self.table.pool);
         }
         let found = self.find(run)?;
         if found.was_in_use() {
             return Ok(State::Elsewhere(format!(
                 "{} was last used by another host and not let go: {}",
-                self.pool, found.words
+                self.table.pool, found.words
             )));
         }
-        let tolerable = if self.degraded { &["ONLINE", "DEGRADED"][..] } else { &["ONLINE"] };
+        let tolerable = if self.table.degraded { &["ONLINE", "DEGRADED"][..] } else { &["ONLINE"] };
         if !tolerable.contains(&found.state.as_str()) {
-            bail!("{} is {}: {}", self.pool, found.state, found.words);
+            bail!("{} is {}: {}", self.table.pool, found.state, found.words);
         }
         Ok(State::Free)
     }
 
     fn guid_when_held(&self, run: &mut dyn Run) -> anyhow::Result<u64> {
-        let text = self.ask(&["zpool", "get", "guid", &self.pool], run)?.text();
+        let text = self.ask(&["zpool", "get", "guid", &self.table.pool], run)?.text();
         let value = text.lines().find_map(|line| {
             let mut words = line.split_whitespace();
-            (words.next() == Some(&self.pool) && words.next() == Some("guid")).then(|| words.next())?
+            (words.next() == Some(&self.table.pool) && words.next() == Some("guid")).then(|| words.next())?
         });
         value.and_then(|value| value.parse().ok()).context("zpool get guid printed no number")
     }
 
-    fn import(&self, end: End, what: &str) -> Argv {
+    fn import(&self, end: LastRelease, what: &str) -> Argv {
         let mut argv = self.search();
         // Nothing is mounted by itself, and no boot of this host takes it again.
         argv.extend(["-N", "-o", "cachefile=none"]);
-        if end == End::PoweredOff {
+        if end == LastRelease::PoweredOff {
             argv.push("-f");
         }
         argv.push(what);
@@ -170,7 +166,7 @@ fn clause(ended: &Ended) -> String {
 
 impl Asset for Zpool {
     fn title(&self) -> String {
-        self.pool.clone()
+        self.table.pool.clone()
     }
 
     fn state(&self, run: &mut dyn Run) -> State {
@@ -179,13 +175,17 @@ impl Asset for Zpool {
 
     fn identity(&self, run: &mut dyn Run) -> anyhow::Result<String> {
         let guid = if self.is_listed(run)? { self.guid_when_held(run)? } else { self.find(run)?.id };
-        if self.guid.is_some_and(|wanted| wanted != guid) {
-            bail!("{} has the guid {guid}, which is not the one of asset.guid", self.pool);
+        if self.table.guid.is_some_and(|wanted| wanted != guid) {
+            bail!("{} has the guid {guid}, which is not the one of asset.guid", self.table.pool);
         }
         Ok(format!("zfs:{guid}"))
     }
 
-    fn mark(&self, _run: &mut dyn Run) -> anyhow::Result<Option<String>> {
+    fn tells_hosts_by_hostid(&self) -> bool {
+        true
+    }
+
+    fn change_mark(&self, _run: &mut dyn Run) -> anyhow::Result<Option<String>> {
         Ok(None)
     }
 
@@ -197,23 +197,23 @@ impl Asset for Zpool {
         mount.volume.clone().map_or(Volume::Itself, Volume::Device)
     }
 
-    fn take(&self, end: End, run: &mut dyn Run) -> anyhow::Result<()> {
+    fn take(&self, end: LastRelease, run: &mut dyn Run) -> anyhow::Result<()> {
         if self.is_listed(run)? {
             return Ok(());
         }
         let found = self.find(run)?;
         match (found.was_in_use(), end) {
-            (true, End::Clean | End::OwnCrash) => {
-                bail!("{} was last used by another host and not let go: {}", self.pool, found.words)
+            (true, LastRelease::Clean | LastRelease::OwnCrash) => {
+                bail!("{} was last used by another host and not let go: {}", self.table.pool, found.words)
             }
             // Forced only where that is what the label says, and the peer is proven off.
-            (true, End::PoweredOff) => self.run(&self.import(end, &found.id.to_string()), run),
-            (false, _) => self.run(&self.import(End::Clean, &found.id.to_string()), run),
+            (true, LastRelease::PoweredOff) => self.run(&self.import(end, &found.id.to_string()), run),
+            (false, _) => self.run(&self.import(LastRelease::Clean, &found.id.to_string()), run),
         }
     }
 
-    fn take_commands(&self, end: End) -> Vec<Argv> {
-        vec![self.import(end, &self.guid.map_or_else(|| self.pool.clone(), |guid| guid.to_string()))]
+    fn take_commands(&self, end: LastRelease) -> Vec<Argv> {
+        vec![self.import(end, &self.table.guid.map_or_else(|| self.table.pool.clone(), |guid| guid.to_string()))]
     }
 
     fn let_go(&self, run: &mut dyn Run) -> anyhow::Result<()> {
@@ -224,7 +224,7 @@ impl Asset for Zpool {
     }
 
     fn release_commands(&self) -> Vec<Argv> {
-        vec![["zpool", "export", &self.pool].map(str::to_owned).to_vec()]
+        vec![["zpool", "export", &self.table.pool].map(str::to_owned).to_vec()]
     }
 
     fn unmounts_when_let_go(&self) -> bool {

@@ -9,27 +9,48 @@ use orderly_exec::clock;
 use orderly_exec::journal::Journal;
 use orderly_exec::reporter::Reporter;
 use orderly_plan::record::Line;
-use orderly_plan::release::Outcome;
+use orderly_plan::release::{Outcome, StepOutcome};
 use orderly_plan::step::Record;
-use orderly_plan::step::{Next, Plan, Progress, StepId, StepName, Undo, Verdict};
+use orderly_plan::step::{Next, Plan, Progress, Step, StepId, StepName, Undo, Verdict};
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending {
+pub struct Ending<A> {
     pub verdict: Verdict,
     /// What failed first, and why.
     pub failure: Option<(StepName, String)>,
     /// The signal that told it to stop, if it did stop.
     pub signal: Option<i32>,
     /// Each step that was begun, with how it ended.
-    pub steps: Vec<Outcome>,
+    pub steps: Vec<EndedStep<A>>,
 }
 
-impl Ending {
+/// A step that was begun, and how that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedStep<A> {
+    pub id: StepId,
+    pub name: StepName,
+    pub action: A,
+    pub outcome: StepOutcome,
+}
+
+impl<A> Ending<A> {
     /// Returns the end of a run that cannot begin, and of which a person must know.
     pub fn before_anything(step: &str, why: String) -> Self {
         let failure = Some((StepName(step.to_owned()), why));
         Self { verdict: Verdict::Stuck, failure, signal: None, steps: Vec::new() }
+    }
+
+    /// Tells whether the only step that was begun is one of these, and failed.
+    pub fn failed_at_first(&self, is_it: impl Fn(&A) -> bool) -> bool {
+        let is_bad = |outcome| matches!(outcome, StepOutcome::Failed | StepOutcome::Unknown);
+        matches!(self.steps.as_slice(), [only] if is_it(&only.action) && is_bad(only.outcome))
+    }
+
+    /// Returns the steps as records have them.
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        let outcome = |step: &EndedStep<A>| Outcome { step: step.name.to_string(), outcome: step.outcome };
+        self.steps.iter().map(outcome).collect()
     }
 
     /// Returns the failure as a clause, which stays within its line.
@@ -44,7 +65,7 @@ impl Ending {
 
 /// A plan being carried out.
 #[derive(Debug)]
-pub struct Carrier<'a, A> {
+pub struct PlanRunner<'a, A> {
     plan: &'a Plan<A>,
     progress: Progress<'a, A>,
     /// `None` is a journal that took no more, or a run that needs none.
@@ -52,10 +73,10 @@ pub struct Carrier<'a, A> {
     reporter: &'a mut Reporter,
     failure: Option<(StepName, String)>,
     signal: Option<i32>,
-    steps: Vec<Outcome>,
+    steps: Vec<EndedStep<A>>,
 }
 
-impl<'a, A> Carrier<'a, A> {
+impl<'a, A: Clone> PlanRunner<'a, A> {
     /// Returns a run that begins where the records of its journal end.
     pub fn new(
         plan: &'a Plan<A>,
@@ -88,7 +109,7 @@ impl<'a, A> Carrier<'a, A> {
     }
 
     /// Runs to the end. The journal stays open when the run is stuck, so that the next one asks again.
-    pub fn run(mut self, perform: &mut dyn Perform<A>) -> (Ending, Option<Journal>) {
+    pub fn run(mut self, perform: &mut dyn Perform<A>) -> (Ending<A>, Option<Journal>) {
         let verdict = loop {
             if self.signal.is_none() {
                 self.listen(perform);
@@ -162,14 +183,15 @@ impl<'a, A> Carrier<'a, A> {
         let why = match (perform.check(action), acted) {
             (Answer::Yes, _) | (Answer::Untold, Ok(())) => {
                 self.put(Record::Undone(id), None);
-                self.say(id, "taken back");
+                self.reporter.say(format!("{}: taken back", self.plan.steps[id.0].name));
+                self.note(id, StepOutcome::Undone);
                 return;
             }
             (_, Err(why)) | (Answer::No(why) | Answer::Unknown(why), Ok(())) => why,
         };
         let name = &self.plan.steps[id.0].name;
         self.reporter.warn(format!("{name}: cannot be taken back: {why}"));
-        self.steps.push(Outcome { step: name.to_string(), outcome: "undo_failed".to_owned() });
+        self.note(id, StepOutcome::UndoFailed);
         self.failure = Some((name.clone(), format!("cannot be taken back: {why}")));
         self.put(Record::UndoFailed(id), Some(why));
     }
@@ -177,8 +199,8 @@ impl<'a, A> Carrier<'a, A> {
     fn fail(&mut self, id: StepId, record: Record, why: String) {
         let name = &self.plan.steps[id.0].name;
         self.reporter.warn(format!("{name}: failed: {why}"));
-        let outcome = if matches!(record, Record::Unknown(_)) { "unknown" } else { "failed" };
-        self.steps.push(Outcome { step: name.to_string(), outcome: outcome.to_owned() });
+        let is_unknown = matches!(record, Record::Unknown(_));
+        self.note(id, if is_unknown { StepOutcome::Unknown } else { StepOutcome::Failed });
         self.failure.get_or_insert((name.clone(), why.clone()));
         self.put(record, Some(why));
     }
@@ -187,7 +209,7 @@ impl<'a, A> Carrier<'a, A> {
     fn tell(&mut self, id: StepId, word: &str) {
         let name = self.plan.steps[id.0].name.to_string();
         self.reporter.message(&format!("{name}: {word}"));
-        self.steps.push(Outcome { step: name, outcome: "done".to_owned() });
+        self.note(id, StepOutcome::Done);
     }
 
     /// A step that failed and stops nothing is no failure of the run, and not done either.
@@ -195,14 +217,13 @@ impl<'a, A> Carrier<'a, A> {
         let name = self.plan.steps[id.0].name.to_string();
         self.reporter.message(&format!("{name}: not done"));
         self.reporter.warn(format!("{name}: not done: {why}"));
-        self.steps.push(Outcome { step: name, outcome: "not_done".to_owned() });
+        self.note(id, StepOutcome::NotDone);
         self.put(Record::Done(id), Some(format!("not done: {why}")));
     }
 
-    fn say(&mut self, id: StepId, word: &str) {
-        let name = self.plan.steps[id.0].name.to_string();
-        self.reporter.say(format!("{name}: {word}"));
-        self.steps.push(Outcome { step: name, outcome: "undone".to_owned() });
+    fn note(&mut self, id: StepId, outcome: StepOutcome) {
+        let Step { name, action, .. } = &self.plan.steps[id.0];
+        self.steps.push(EndedStep { id, name: name.clone(), action: action.clone(), outcome });
     }
 
     /// Notes a record: in the journal, synced, then in memory, then for whoever reads along. Tells
@@ -235,7 +256,6 @@ mod tests {
     use super::*;
     use orderly_exec::journal;
     use orderly_exec::reporter::{Output, Verbosity};
-    use orderly_plan::step::Step;
     use std::collections::BTreeSet;
     use std::path::Path;
 
@@ -287,7 +307,7 @@ mod tests {
         Plan { steps: (0..5).map(step).collect() }
     }
 
-    fn run(plan: &Plan<Act>, world: &mut World, path: &Path) -> Ending {
+    fn run(plan: &Plan<Act>, world: &mut World, path: &Path) -> Ending<Act> {
         let mut reporter = Reporter::new(Verbosity::Quiet, Output::Text);
         let (records, journal) = match journal::read::<Act>(path).unwrap() {
             Some(stored) => (stored.records(), Journal::go_on(path, &stored).unwrap()),
@@ -297,11 +317,11 @@ mod tests {
             ),
         };
         let progress = Progress::replay(plan, &records).unwrap();
-        let mut carrier = Carrier::new(plan, progress, Some(journal), &mut reporter);
+        let mut runner = PlanRunner::new(plan, progress, Some(journal), &mut reporter);
         if !records.is_empty() {
-            carrier.resume(world);
+            runner.resume(world);
         }
-        carrier.run(world).0
+        runner.run(world).0
     }
 
     #[test]
