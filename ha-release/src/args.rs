@@ -10,7 +10,7 @@ use std::path::PathBuf;
 pub struct Args {
     /// Leave this part out; may be given several times
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub skip: Vec<Part>,
+    pub skip: Vec<ReleasePart>,
     /// Do without a backup, also when the newest snapshot is too old (the same as --skip backup)
     #[arg(long)]
     pub no_backup: bool,
@@ -55,7 +55,7 @@ pub struct Args {
 
 /// A part of the release that can be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Part {
+pub enum ReleasePart {
     Boot,
     Backup,
     Services,
@@ -66,7 +66,7 @@ pub enum Part {
     Proof,
 }
 
-impl Part {
+impl ReleasePart {
     /// Returns its word on the command line and in records.
     pub fn word(self) -> &'static str {
         match self {
@@ -84,10 +84,10 @@ impl Part {
 
 impl Args {
     /// Returns the parts that are left out, each once, in order.
-    pub fn left_out(&self) -> Vec<Part> {
+    pub fn left_out(&self) -> Vec<ReleasePart> {
         let mut parts = self.skip.clone();
         if self.no_backup {
-            parts.push(Part::Backup);
+            parts.push(ReleasePart::Backup);
         }
         parts.sort_unstable();
         parts.dedup();

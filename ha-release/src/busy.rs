@@ -8,15 +8,15 @@ use orderly_exec::reporter::Reporter;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::config::Platform;
 use orderly_host::holders::{self, Holder, Holders};
+use orderly_host::host::Host;
 use orderly_host::kill;
-use orderly_host::machine::Machine;
 use orderly_host::mountinfo::{self, Mount};
 use serde::Serialize;
 use std::path::{Component, Path};
 
 /// The answer to `--holders`.
 #[derive(Debug, Serialize)]
-struct Answer<'a> {
+struct HolderList<'a> {
     format: &'static str,
     of: &'a str,
     holders: &'a [Holder],
@@ -27,26 +27,22 @@ struct Answer<'a> {
 }
 
 /// Lists who keeps the asset busy, ends them if told to, and says who is left.
-pub(crate) fn of_asset(
-    kill: bool,
-    machine: &mut Machine<'_>,
-    reporter: &mut Reporter,
-) -> anyhow::Result<Status> {
-    if machine.config.platform == Platform::Solaris {
-        let why = machine.users().unread.join("; ");
+pub(crate) fn of_asset(kill: bool, host: &mut Host<'_>, reporter: &mut Reporter) -> anyhow::Result<Status> {
+    if host.config.platform == Platform::Solaris {
+        let why = host.users().unread.join("; ");
         return Err(fail(Status::Refused, why));
     }
     // Asked before its mounts are looked for: only then its device is known for certain.
-    machine.asset_state();
-    let title = machine.asset.title();
-    let before = machine.users();
+    host.asset_state();
+    let title = host.asset.title();
+    let before = host.users();
     if !kill {
         return Ok(tell(&title, &before, &[], reporter));
     }
     announce(&title, &before, reporter);
-    let asset = machine.asset.as_ref();
+    let asset = host.asset.as_ref();
     let left = kill::end_users(&|mount| asset.is_on(mount));
-    Ok(tell_left(&title, &machine.users(), &left, reporter))
+    Ok(tell_left(&title, &host.users(), &left, reporter))
 }
 
 /// The same of the file system that a path is on.
@@ -110,7 +106,7 @@ fn tell(of: &str, found: &Holders, left: &[String], reporter: &mut Reporter) -> 
     if let Some(unread) = found.unread_clause() {
         reporter.warn(format!("cannot be read: {unread}"));
     }
-    reporter.record(&Answer {
+    reporter.record(&HolderList {
         format: "orderly-holders/1",
         of,
         holders: &found.holders,

@@ -4,9 +4,9 @@
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::asset::State;
-use orderly_host::handover::{self, Manner, Program, Said};
-use orderly_host::machine::Machine;
-use orderly_host::parts::{self, Kind, Presence};
+use orderly_host::handover::{self, Manner, Program, RecordContents};
+use orderly_host::host::Host;
+use orderly_host::parts::{self, PartKind, Presence};
 use orderly_plan::release::Release;
 
 /// Makes the record and prints it.
@@ -16,27 +16,27 @@ use orderly_plan::release::Release;
 pub(crate) fn run(
     after: Option<u64>,
     manner: Manner,
-    machine: &mut Machine<'_>,
+    host: &mut Host<'_>,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
     let refuse = |why: String| Err(fail(Status::Refused, format!("nothing is disclaimed: {why}")));
-    let mounts = machine.asset_mounts();
+    let mounts = host.asset_mounts();
     if let Some(holder) = mounts.holders.first() {
         return refuse(format!("{holder}; ha-release releases it"));
     }
     if let Some(unread) = mounts.unread_clause() {
         return refuse(format!("cannot determine whether something here holds the asset: {unread}"));
     }
-    match machine.asset_state() {
+    match host.asset_state() {
         State::Free | State::Elsewhere(_) => {}
         State::Held => return refuse("this host holds the asset; ha-release releases it".to_owned()),
         State::Unknown(why) => return refuse(format!("cannot determine who holds the asset: {why}")),
     }
-    if let Err(why) = close_unfinished(machine, reporter)? {
+    if let Err(why) = close_unfinished(host, reporter)? {
         return refuse(why);
     }
-    let take_mark = machine.asset.take_mark(&mut machine.runner).or_status(Status::Refused)?;
-    let (own, peer) = (&machine.config.own.name, &machine.config.peer.name);
+    let take_mark = host.asset.take_mark(&mut host.runner).or_status(Status::Refused)?;
+    let (own, peer) = (&host.config.own.name, &host.config.peer.name);
     let Some(take_mark) = take_mark else {
         return refuse(format!(
             "nothing on an asset of this kind tells a take from what is written later, so {peer} could not see whether \
@@ -45,8 +45,8 @@ pub(crate) fn run(
     };
     let why =
         format!("{own} holds nothing of it, and says no more: only {peer} can use this, after it went down");
-    let said = Said { after, unsafe_because: Some(why), ..Said::default() };
-    let release = handover::record(machine, said);
+    let said = RecordContents { after, unsafe_because: Some(why), ..RecordContents::default() };
+    let release = handover::record(host, said);
     if release.identity.is_none() {
         return refuse(release.reason.unwrap_or_default());
     }
@@ -66,13 +66,13 @@ pub(crate) fn run(
 
 /// A run that was killed here long ago holds nothing any more where nothing is held and no service runs; no
 /// other program could close it, because the peer has the asset.
-fn close_unfinished(machine: &mut Machine<'_>, reporter: &Reporter) -> anyhow::Result<Result<(), String>> {
+fn close_unfinished(host: &mut Host<'_>, reporter: &Reporter) -> anyhow::Result<Result<(), String>> {
     if !handover::is_unfinished(Program::Takeover)? && !handover::is_unfinished(Program::Release)? {
         return Ok(Ok(()));
     }
-    for part in parts::configured(Kind::Service, machine) {
+    for part in parts::configured(PartKind::Service, host) {
         let (_, name) = part.title();
-        match part.presence(machine) {
+        match part.presence(host) {
             Presence::Missing(_) => {}
             Presence::Here(_) | Presence::Other(_) => {
                 return Ok(Err(format!("a run is not finished, and service {name} runs here; stop it")));

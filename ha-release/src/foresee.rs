@@ -1,20 +1,20 @@
 //! What can be known of a release before its first step: whether its programs are there, and, for `-n`, what
 //! would come of its backup.
 
-use crate::{Part, UNPROVEN, off_command};
+use crate::{ReleasePart, UNPROVEN, off_command};
 use orderly_exec::Status;
 use orderly_exec::reporter::Reporter;
 use orderly_host::action::Action;
 use orderly_host::handover::{self, Program};
-use orderly_host::machine::{Backing, Machine};
+use orderly_host::host::{Backing, Host};
 use orderly_plan::step::Plan;
 use std::time::Duration;
 
 /// Returns the programs of a release that cannot be started, each with its remedy.
-pub(crate) fn programs(plan: &Plan<Action>, poweroff: bool, machine: &mut Machine<'_>) -> Vec<String> {
-    let mut missing = machine.missing_programs(plan);
-    let [off, _] = off_command(machine.config.platform);
-    if poweroff && let Some(why) = machine.unfit_program(off, true) {
+pub(crate) fn programs(plan: &Plan<Action>, poweroff: bool, host: &mut Host<'_>) -> Vec<String> {
+    let mut missing = host.missing_programs(plan);
+    let [off, _] = off_command(host.config.platform);
+    if poweroff && let Some(why) = host.unfit_program(off, true) {
         missing.push(format!("power off: {why}"));
     }
     missing
@@ -26,7 +26,7 @@ pub(crate) fn programs(plan: &Plan<Action>, poweroff: bool, machine: &mut Machin
 /// Says why it would fail, where the release would be refused for it.
 pub(crate) fn backup(
     backs_up: bool,
-    machine: &mut Machine<'_>,
+    host: &mut Host<'_>,
     reporter: &Reporter,
 ) -> Result<Option<Backing>, String> {
     if !backs_up {
@@ -41,7 +41,7 @@ pub(crate) fn backup(
             .say("backup: whether it would succeed can be told once the unfinished takeover is set aside");
         return Ok(None);
     }
-    let backing = machine.foresee_backup(Duration::MAX).map_err(|error| format!("backup: {error:#}"))?;
+    let backing = host.foresee_backup(Duration::MAX).map_err(|error| format!("backup: {error:#}"))?;
     let said = format!("backup: {}", backing.foreseen());
     match backing {
         Backing::Fails(_) => return Err(said),
@@ -52,10 +52,10 @@ pub(crate) fn backup(
 }
 
 /// Returns how a run would end of which no step fails; says so where that is not well.
-pub(crate) fn end(left_out: &[Part], machine: &Machine<'_>, reporter: &Reporter) -> Status {
-    if !left_out.contains(&Part::Proof) {
+pub(crate) fn end(left_out: &[ReleasePart], host: &Host<'_>, reporter: &Reporter) -> Status {
+    if !left_out.contains(&ReleasePart::Proof) {
         return Status::Done;
     }
-    reporter.warn(format!("would end NOT safe to take over: {}: {UNPROVEN}", machine.asset.title()));
+    reporter.warn(format!("would end NOT safe to take over: {}: {UNPROVEN}", host.asset.title()));
     Status::Stuck
 }

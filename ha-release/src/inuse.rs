@@ -11,7 +11,7 @@ const NAMED: usize = 8;
 
 /// What is done about holders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum OnHolders {
     /// What no service owns refuses.
     Refuse,
     /// Processes are ended; the operator knows of the rest (`--kill`).
@@ -22,17 +22,17 @@ pub(crate) enum Manner {
 
 /// What was found.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) against: Vec<String>,
+pub(crate) struct Judgement {
+    pub(crate) objections: Vec<String>,
     pub(crate) notes: Vec<String>,
 }
 
 /// Judges each holder.
-pub(crate) fn judge(users: &Holders, config: &Config, manner: Manner) -> Found {
-    let mut found = Found::default();
+pub(crate) fn judge(users: &Holders, config: &Config, manner: OnHolders) -> Judgement {
+    let mut found = Judgement::default();
     for holder in &users.holders {
-        match against(holder, config, manner) {
-            Some(line) => found.against.push(line),
+        match objections(holder, config, manner) {
+            Some(line) => found.objections.push(line),
             None => found.notes.push(format!("in use now: {holder}")),
         }
     }
@@ -41,12 +41,12 @@ pub(crate) fn judge(users: &Holders, config: &Config, manner: Manner) -> Found {
         found.notes.push(what.to_owned());
     }
     found.notes.extend(users.unread_clause());
-    if let Some(more @ 1..) = found.against.len().checked_sub(NAMED) {
-        found.against.truncate(NAMED);
-        found.against.push(format!("in use now: {more} more (ha-release --holders lists them)"));
+    if let Some(more @ 1..) = found.objections.len().checked_sub(NAMED) {
+        found.objections.truncate(NAMED);
+        found.objections.push(format!("in use now: {more} more (ha-release --holders lists them)"));
     }
-    if !found.against.is_empty() {
-        found.against.push(
+    if !found.objections.is_empty() {
+        found.objections.push(
             "stopping the services does not end that; end it as named, or use --kill, which ends the processes and \
              goes on with the rest"
                 .to_owned(),
@@ -55,8 +55,8 @@ pub(crate) fn judge(users: &Holders, config: &Config, manner: Manner) -> Found {
     found
 }
 
-fn against(holder: &Holder, config: &Config, manner: Manner) -> Option<String> {
-    if manner == Manner::List {
+fn objections(holder: &Holder, config: &Config, manner: OnHolders) -> Option<String> {
+    if manner == OnHolders::List {
         return None;
     }
     let refuses = match holder {
@@ -68,7 +68,7 @@ fn against(holder: &Holder, config: &Config, manner: Manner) -> Option<String> {
             let login = holders::login_of(*pid).filter(|_| !is_configured(unit.as_deref(), config))?;
             let Some(why) = kill::spared(*pid, command) else {
                 let line = format!("in use now: {holder} {login}; end it, or leave that directory");
-                return (manner == Manner::Refuse).then_some(line);
+                return (manner == OnHolders::Refuse).then_some(line);
             };
             return Some(format!(
                 "in use now: {holder} {login}; leave that directory, because --kill spares it: {why}"
@@ -86,7 +86,7 @@ fn against(holder: &Holder, config: &Config, manner: Manner) -> Option<String> {
         // What is configured is taken back, and clients are waited for.
         Holder::Export { .. } | Holder::Client { .. } => false,
     };
-    (refuses && manner == Manner::Refuse).then(|| format!("in use now: {holder}"))
+    (refuses && manner == OnHolders::Refuse).then(|| format!("in use now: {holder}"))
 }
 
 fn is_configured(unit: Option<&str>, config: &Config) -> bool {

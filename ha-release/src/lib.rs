@@ -8,7 +8,7 @@ mod inuse;
 mod steps;
 
 use anyhow::Context;
-pub use args::{Args, Part};
+pub use args::{Args, ReleasePart};
 use clap::CommandFactory;
 use orderly_exec::job::Job;
 use orderly_exec::lock::Lock;
@@ -17,15 +17,15 @@ use orderly_exec::room::Room;
 use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_host::action::Action;
-use orderly_host::asset::{self, Place, State};
+use orderly_host::asset::{self, PathPlace, State};
 use orderly_host::config::{Config, Platform};
-use orderly_host::executor::Ending;
-use orderly_host::handover::{self, Beginning, Manner, Program, Said};
+use orderly_host::executor::RunEnding;
+use orderly_host::handover::{self, Beginning, Manner, Program, RecordContents};
+use orderly_host::host::Host;
+use orderly_host::host::way_back;
 use orderly_host::ledger::Ledger;
-use orderly_host::machine::Machine;
-use orderly_host::machine::way_back;
-use orderly_host::standing::{self, Backups};
 use orderly_host::state;
+use orderly_host::status_report::{self, Backups};
 use orderly_plan::permit::Since;
 use orderly_plan::release::{FORMAT, Release};
 use orderly_plan::step::{Plan, Undo, Verdict};
@@ -71,7 +71,7 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
         config.limit_all(limit);
     }
     let manner = args.flags.manner();
-    let mut reporter = Reporter::new(manner.voice, manner.output);
+    let mut reporter = Reporter::new(manner.verbosity, manner.output);
     if args.holders.is_none() && !args.status {
         state::insist_on_own(&config)?;
         state::insist_on_files()?;
@@ -79,82 +79,82 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     let changes_nothing = args.status || args.flags.dry_run || (args.holders.is_some() && !args.kill);
     let lock = if changes_nothing { None } else { Some(Lock::take(&Config::lock_path())?) };
     let _room = hold_room(&args)?;
-    let mut machine = Machine::new(&config, lock.as_ref())?;
+    let mut host = Host::new(&config, lock.as_ref())?;
     if lock.is_some() && args.holders.is_none() {
         state::claim(&config)?;
     }
     if args.status {
-        let backups = if left_out.contains(&Part::Backup) { Backups::LeftOut } else { Backups::Foreseen };
-        standing::tell(backups, &mut machine, &mut reporter);
+        let backups =
+            if left_out.contains(&ReleasePart::Backup) { Backups::LeftOut } else { Backups::Foreseen };
+        status_report::tell(backups, &mut host, &mut reporter);
         return Ok(Status::Done);
     }
     if args.disclaim {
-        return disclaim::run(args.after, manner, &mut machine, &mut reporter);
+        return disclaim::run(args.after, manner, &mut host, &mut reporter);
     }
     if args.holders.is_some() {
-        return busy::of_asset(args.kill, &mut machine, &mut reporter);
+        return busy::of_asset(args.kill, &mut host, &mut reporter);
     }
     if let Some(path) = &args.record {
-        check_record_path(path, &mut machine)?;
+        check_record_path(path, &mut host)?;
     }
     if args.flags.dry_run {
         handover::look_at_lock(&reporter)?;
     }
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
     if let Some(stored) = unfinished.as_ref() {
-        insist_not_elsewhere(&mut machine)?;
+        insist_not_elsewhere(&mut host)?;
         if args.flags.dry_run {
-            let Beginning { backs_up, failing } = handover::beginning(stored, &mut machine)?;
-            let outlook = foresee::backup(backs_up, &mut machine, &reporter);
+            let Beginning { backs_up, failing } = handover::beginning(stored, &mut host)?;
+            let outlook = foresee::backup(backs_up, &mut host, &reporter);
             let outlook = outlook.map_err(|why| fail(failing, why))?;
-            handover::show_unfinished(stored, outlook.as_ref(), &mut machine, &mut reporter)?;
-            return Ok(foresee::end(&left_out, &machine, &reporter));
+            handover::show_unfinished(stored, outlook.as_ref(), &mut host, &mut reporter)?;
+            return Ok(foresee::end(&left_out, &host, &reporter));
         }
-        let (ending, journal) = handover::finish(PROGRAM, stored, &mut machine, &mut reporter)?;
-        return report(&args, &mut machine, &mut reporter, ending, journal);
+        let (ending, journal) = handover::finish(PROGRAM, stored, &mut host, &mut reporter)?;
+        return report(&args, &mut host, &mut reporter, ending, journal);
     }
-    if let Some(why) = machine.asset.is_stuck(&mut machine.runner) {
+    if let Some(why) = host.asset.is_stuck(&mut host.runner) {
         if args.flags.dry_run {
             return Err(fail(Status::Stuck, why));
         }
-        return report(&args, &mut machine, &mut reporter, Ending::before_anything("asset", why), None);
+        return report(&args, &mut host, &mut reporter, RunEnding::before_anything("asset", why), None);
     }
     let holders = match (args.no_unwind, args.kill) {
-        (true, _) => inuse::Manner::List,
-        (_, true) => inuse::Manner::Kill,
-        _ => inuse::Manner::Refuse,
+        (true, _) => inuse::OnHolders::List,
+        (_, true) => inuse::OnHolders::Kill,
+        _ => inuse::OnHolders::Refuse,
     };
-    let mut found = steps::find(&mut machine, &left_out, holders);
+    let mut found = steps::find(&mut host, &left_out, holders);
     if args.no_unwind {
         never_unwind(&mut found.plan);
     }
     let plan = &found.plan;
-    found.against.extend(foresee::programs(plan, args.poweroff, &mut machine));
-    found.notes.extend(machine.missing_for_undo(plan));
+    found.objections.extend(foresee::programs(plan, args.poweroff, &mut host));
+    found.notes.extend(host.missing_for_undo(plan));
     let backs_up = args.flags.dry_run && plan.steps.iter().any(|step| step.action == Action::Backup);
-    let outlook = foresee::backup(backs_up, &mut machine, &reporter).unwrap_or_else(|why| {
-        found.against.push(why);
+    let outlook = foresee::backup(backs_up, &mut host, &reporter).unwrap_or_else(|why| {
+        found.objections.push(why);
         None
     });
     for note in &found.notes {
         if args.flags.dry_run { reporter.say(note) } else { reporter.detail(note) }
     }
-    if !found.against.is_empty() {
-        return Err(fail(Status::Refused, found.against.join("\n")));
+    if !found.objections.is_empty() {
+        return Err(fail(Status::Refused, found.objections.join("\n")));
     }
     if args.flags.dry_run {
-        handover::show_plan(&found.plan, outlook.as_ref(), &mut machine, &mut reporter);
-        if args.poweroff && !left_out.contains(&Part::Proof) {
+        handover::show_plan(&found.plan, outlook.as_ref(), &mut host, &mut reporter);
+        if args.poweroff && !left_out.contains(&ReleasePart::Proof) {
             let off = off_command(config.platform).map(str::to_owned).to_vec();
             handover::show_step("power off", &[off], &mut reporter);
         }
-        return Ok(foresee::end(&left_out, &machine, &reporter));
+        return Ok(foresee::end(&left_out, &host, &reporter));
     }
-    machine.note_source().or_status(Status::Refused)?;
+    host.note_source().or_status(Status::Refused)?;
     reporter.show_progress();
-    let (ending, journal) =
-        handover::begin(PROGRAM, &found.plan, digest, manner, &mut machine, &mut reporter)?;
-    report(&args, &mut machine, &mut reporter, ending, journal)
+    let (ending, journal) = handover::begin(PROGRAM, &found.plan, digest, manner, &mut host, &mut reporter)?;
+    report(&args, &mut host, &mut reporter, ending, journal)
 }
 
 /// Lets nothing of a plan be taken back: a service that is started again on a host that a cluster manager is about to
@@ -182,9 +182,9 @@ fn hold_room(args: &Args) -> anyhow::Result<Option<Room>> {
 fn holders_of(path: &Path, args: &mut Args) -> anyhow::Result<Status> {
     let path = std::path::absolute(path).or_status(Status::Usage)?;
     leave_folder(args)?;
-    let Manner { voice, output, .. } = args.flags.manner();
+    let Manner { verbosity, output, .. } = args.flags.manner();
     let _lock = if args.kill { Some(Lock::take(&Config::lock_path())?) } else { None };
-    busy::of_path(&path, args.kill, &mut Reporter::new(voice, output))
+    busy::of_path(&path, args.kill, &mut Reporter::new(verbosity, output))
 }
 
 /// Goes where no asset is: whoever starts this in a folder of the asset would have it, and every command
@@ -206,26 +206,26 @@ fn leave_folder(args: &mut Args) -> anyhow::Result<()> {
 }
 
 /// A record that cannot be written would be found out only when the asset is gone.
-fn check_record_path(path: &Path, machine: &mut Machine<'_>) -> anyhow::Result<()> {
+fn check_record_path(path: &Path, host: &mut Host<'_>) -> anyhow::Result<()> {
     files::check_replaceable(path).or_status(Status::Refused)?;
-    let mounts = machine.mounts();
-    match asset::place(machine.asset.as_ref(), path, mounts) {
-        Place::OnAsset => {
+    let mounts = host.mounts();
+    match asset::place(host.asset.as_ref(), path, mounts) {
+        PathPlace::OnAsset => {
             let why =
                 format!("{} lies on the asset, which is about to go; write it elsewhere", path.display());
             Err(fail(Status::Refused, why))
         }
-        Place::Off(_) | Place::Unknown(_) => Ok(()),
+        PathPlace::Off(_) | PathPlace::Unknown(_) => Ok(()),
     }
 }
 
 /// Says how it is known that somebody took the asset since this host did, or may have: by the part of the change
 /// mark that a take alone moves, where the kind has one.
-fn was_taken_since(machine: &mut Machine<'_>) -> Option<String> {
+fn was_taken_since(host: &mut Host<'_>) -> Option<String> {
     let took = Ledger::read().ok().and_then(|ledger| ledger.took).and_then(|took| took.mark)?;
-    let now = machine.asset.take_mark(&mut machine.runner).ok().flatten()?;
-    let peer = &machine.config.peer.name;
-    match machine.asset.since(&took, &now) {
+    let now = host.asset.take_mark(&mut host.runner).ok().flatten()?;
+    let peer = &host.config.peer.name;
+    match host.asset.since(&took, &now) {
         Since::Nothing => None,
         Since::Taken => Some(format!(
             "the asset was taken since this release was begun, and let go again, so what this release saved is older than \
@@ -240,22 +240,22 @@ fn was_taken_since(machine: &mut Machine<'_>) -> Option<String> {
 
 /// An unfinished release is not taken up once the peer has the asset: it would say that the asset is
 /// safe to take while the peer writes to it.
-fn insist_not_elsewhere(machine: &mut Machine<'_>) -> anyhow::Result<()> {
-    let here = !machine.asset_mounts().holders.is_empty();
-    let state = machine.asset_state();
+fn insist_not_elsewhere(host: &mut Host<'_>) -> anyhow::Result<()> {
+    let here = !host.asset_mounts().holders.is_empty();
+    let state = host.asset_state();
     if state == State::Free
-        && let Some(why) = was_taken_since(machine)
+        && let Some(why) = was_taken_since(host)
     {
         let why = format!("{why}; --new-plan sets the unfinished release aside");
         return Err(fail(Status::Refused, why));
     }
     match state {
-        State::Elsewhere(why) if !here && way_back::may_have_it_back(machine) => Err(fail(
+        State::Elsewhere(why) if !here && way_back::may_have_it_back(host) => Err(fail(
             Status::Refused,
             format!(
                 "the asset is not here: {why}; this host held it when it went down, and gets it back by the word of {}: {}",
-                machine.config.peer.name,
-                way_back::after_own_crash(machine)
+                host.config.peer.name,
+                way_back::after_own_crash(host)
             ),
         )),
         State::Elsewhere(why) if !here => Err(fail(
@@ -269,34 +269,35 @@ fn insist_not_elsewhere(machine: &mut Machine<'_>) -> anyhow::Result<()> {
 /// Says how it ended, once for people and once for programs; the record is kept before it is shown.
 fn report(
     args: &Args,
-    machine: &mut Machine<'_>,
+    host: &mut Host<'_>,
     reporter: &mut Reporter,
-    ending: Ending<Action>,
+    ending: RunEnding<Action>,
     journal: Option<orderly_exec::journal::Journal>,
 ) -> anyhow::Result<Status> {
     reporter.end_progress();
     if ending.verdict == Verdict::Unwound {
-        machine.drop_intent();
+        host.drop_intent();
     }
-    for note in std::mem::take(&mut machine.notes) {
+    for note in std::mem::take(&mut host.notes) {
         reporter.say(note);
     }
     let skipped: Vec<String> = args.left_out().iter().map(|part| part.word().to_owned()).collect();
-    let unproven = args.left_out().contains(&Part::Proof);
+    let unproven = args.left_out().contains(&ReleasePart::Proof);
     let why = match ending.verdict {
         Verdict::Completed if unproven => Some(UNPROVEN.to_owned()),
         Verdict::Completed => None,
-        Verdict::Unwound => Some(format!("{}: {}", as_before(machine), ending.clause())),
+        Verdict::Unwound => Some(format!("{}: {}", as_before(host), ending.clause())),
         Verdict::Stuck => Some(format!("a person must look: {}", ending.clause())),
     };
-    let naming = handover::naming(machine);
-    let said = Said { steps: ending.outcomes(), skipped, naming, after: args.after, unsafe_because: why };
-    let mut release = handover::record(machine, said);
+    let naming = handover::naming(host);
+    let said =
+        RecordContents { steps: ending.outcomes(), skipped, naming, after: args.after, unsafe_because: why };
+    let mut release = handover::record(host, said);
     if let Err(error) = keep(args, &release) {
         // A record that did not reach the disk is none: the next run makes it again.
         reporter.warn(format!("{error:#}"));
         release = Release { safe: false, reason: Some(format!("{error:#}")), ..release }.seal();
-        tell(&release, machine, reporter);
+        tell(&release, host, reporter);
         return Ok(Status::Stuck);
     }
     let status = match (ending.verdict, ending.signal) {
@@ -310,21 +311,21 @@ fn report(
         (Verdict::Unwound, _) => Status::Failed,
     };
     handover::close(journal, ending.verdict, reporter);
-    tell(&release, machine, reporter);
+    tell(&release, host, reporter);
     if args.poweroff && status == Status::Done {
         // Whoever reads the record learns that it is whole before this host goes down.
         reporter.close_stdout();
-        return power_off(machine, reporter);
+        return power_off(host, reporter);
     }
     Ok(status)
 }
 
 /// Returns what an unwound release left, which is what it found: not always all that belongs to the asset.
-fn as_before(machine: &mut Machine<'_>) -> String {
-    if machine.asset_state() != State::Held {
+fn as_before(host: &mut Host<'_>) -> String {
+    if host.asset_state() != State::Held {
         return "as it was found".to_owned();
     }
-    let absent = standing::absent(machine);
+    let absent = status_report::absent(host);
     if absent.is_empty() {
         return "still held and running here".to_owned();
     }
@@ -339,12 +340,12 @@ fn keep(args: &Args, release: &Release) -> anyhow::Result<()> {
     }
 }
 
-fn tell(release: &Release, machine: &Machine<'_>, reporter: &mut Reporter) {
+fn tell(release: &Release, host: &Host<'_>, reporter: &mut Reporter) {
     let title = &release.asset;
     match &release.reason {
         None => {
             reporter.close_with(&format!("released: {title} is safe to take over"));
-            for line in left_by_hand(machine) {
+            for line in left_by_hand(host) {
                 reporter.say(line);
             }
         }
@@ -354,8 +355,8 @@ fn tell(release: &Release, machine: &Machine<'_>, reporter: &mut Reporter) {
 }
 
 /// What the procedure leaves to people once the asset is released.
-fn left_by_hand(machine: &Machine<'_>) -> Vec<String> {
-    let config = machine.config;
+fn left_by_hand(host: &Host<'_>) -> Vec<String> {
+    let config = host.config;
     let mut lines = vec![
         format!("the record is in {}", handover::record_path().display()),
         "left to do by hand:".to_owned(),
@@ -381,10 +382,10 @@ fn off_command(platform: Platform) -> [&'static str; 2] {
 }
 
 /// The last act of a safe release: everything said is flushed before, because nobody will hear more.
-fn power_off(machine: &mut Machine<'_>, reporter: &Reporter) -> anyhow::Result<Status> {
+fn power_off(host: &mut Host<'_>, reporter: &Reporter) -> anyhow::Result<Status> {
     reporter.say("shutting down the operating system");
-    let command = off_command(machine.config.platform);
-    let ended = machine.runner.run(&Job::new(command, Duration::from_secs(60)));
+    let command = off_command(host.config.platform);
+    let ended = host.runner.run(&Job::new(command, Duration::from_secs(60)));
     if ended.succeeded() {
         return Ok(Status::Done);
     }

@@ -22,7 +22,7 @@ pub struct Args {
     pub cluster_fenced: Option<String>,
     /// Leave this part out; may be given several times
     #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "status")]
-    pub skip: Vec<Part>,
+    pub skip: Vec<TakeoverPart>,
     /// Tell where this host stands; change nothing
     #[arg(long, conflicts_with_all = ["dry_run", "record", "fence", "peer_down", "cluster_fenced"])]
     pub status: bool,
@@ -32,7 +32,7 @@ pub struct Args {
 
 /// A part of the takeover that can be left out. Proof is none: nothing is taken without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Part {
+pub enum TakeoverPart {
     Restore,
     Loopbacks,
     Shares,
@@ -41,7 +41,7 @@ pub enum Part {
     Witness,
 }
 
-impl Part {
+impl TakeoverPart {
     /// Returns its word on the command line and in records.
     pub fn word(self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ impl Part {
 
 impl Args {
     /// Returns the parts that are left out, each once, in order.
-    pub fn left_out(&self) -> Vec<Part> {
+    pub fn left_out(&self) -> Vec<TakeoverPart> {
         let mut parts = self.skip.clone();
         parts.sort_unstable();
         parts.dedup();

@@ -5,7 +5,7 @@
 
 use orderly_host::action::Action;
 use orderly_host::config::HostTable;
-use orderly_host::executor::{EndedStep, Ending};
+use orderly_host::executor::{EndedStep, RunEnding};
 use orderly_plan::release::StepOutcome;
 use orderly_plan::step::Plan;
 
@@ -35,7 +35,7 @@ impl Fenced {
 }
 
 /// Returns what came of fencing; `None` where nobody was fenced.
-pub(crate) fn of(plan: &Plan<Action>, ending: &Ending<Action>, peer: &HostTable) -> Option<Fenced> {
+pub(crate) fn of(plan: &Plan<Action>, ending: &RunEnding<Action>, peer: &HostTable) -> Option<Fenced> {
     let fencing = plan.steps.iter().position(|step| step.action == Action::Fence)?;
     let last = |action: &Action| ending.steps.iter().rev().find(|step| step.action == *action);
     let is_bad = |step: &EndedStep<Action>| step.outcome != StepOutcome::Done;

@@ -6,7 +6,7 @@ mod order;
 mod proof;
 mod steps;
 
-pub use args::{Args, Part};
+pub use args::{Args, TakeoverPart};
 use clap::CommandFactory;
 use fenced::Fenced;
 use orderly_exec::journal::{Journal, Stored};
@@ -18,11 +18,11 @@ use orderly_host::action::Action;
 use orderly_host::answer::Answer;
 use orderly_host::asset::State;
 use orderly_host::config::Config;
-use orderly_host::executor::Ending;
-use orderly_host::handover::{self, Program, Said, VERSION};
-use orderly_host::machine::Machine;
-use orderly_host::machine::way_back;
-use orderly_host::standing::{self, Backups};
+use orderly_host::executor::RunEnding;
+use orderly_host::handover::{self, Program, RecordContents, VERSION};
+use orderly_host::host::Host;
+use orderly_host::host::way_back;
+use orderly_host::status_report::{self, Backups};
 use orderly_host::{ledger, state};
 use orderly_plan::owed::Source;
 use orderly_plan::release::{StepOutcome, TAKEOVER, Takeover};
@@ -58,7 +58,7 @@ fn act(args: &Args) -> anyhow::Result<Status> {
         config.limit_all(limit);
     }
     let manner = args.flags.manner();
-    let mut reporter = Reporter::new(manner.voice, manner.output);
+    let mut reporter = Reporter::new(manner.verbosity, manner.output);
     if !args.status {
         state::insist_on_own(&config)?;
         state::insist_on_files()?;
@@ -70,12 +70,12 @@ fn act(args: &Args) -> anyhow::Result<Status> {
         None if args.flags.dry_run => Room::look().or_status(Status::Refused).map(|()| None)?,
         None => None,
     };
-    let mut machine = Machine::new(&config, lock.as_ref())?;
+    let mut host = Host::new(&config, lock.as_ref())?;
     if lock.is_some() {
         state::claim(&config)?;
     }
     if args.status {
-        standing::tell(Backups::Foreseen, &mut machine, &mut reporter);
+        status_report::tell(Backups::Foreseen, &mut host, &mut reporter);
         return Ok(Status::Done);
     }
     // Waited for before the asset is looked at: in a pipeline the peer still holds it until then.
@@ -83,40 +83,40 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     if args.flags.dry_run {
         handover::look_at_lock(&reporter)?;
     }
-    order::insist_on_new_plan(args.flags.new_plan, &mut machine)?;
+    order::insist_on_new_plan(args.flags.new_plan, &mut host)?;
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
     if let Some(stored) = &unfinished
         && args.flags.dry_run
-        && may_go_on(stored, &mut machine, &reporter)
+        && may_go_on(stored, &mut host, &reporter)
     {
-        handover::show_unfinished(stored, None, &mut machine, &mut reporter)?;
+        handover::show_unfinished(stored, None, &mut host, &mut reporter)?;
         return Ok(Status::Done);
     }
     let sets_aside = unfinished.is_some();
     if let Some(stored) = unfinished.filter(|_| !args.flags.dry_run)
-        && let Some(status) = finish(&stored, &words, &mut machine, &mut reporter)?
+        && let Some(status) = finish(&stored, &words, &mut host, &mut reporter)?
     {
         return Ok(status);
     }
-    let state = machine.asset_state();
-    let proof = proof::find(args, record, &mut machine, &state)?;
+    let state = host.asset_state();
+    let proof = proof::find(args, record, &mut host, &state)?;
     // Beside a record, too, the word is asked about again just before the take.
     let on_word = args.peer_down.is_some() && !matches!(proof, proof::Proof::HeldHere(_));
-    let asked = steps::Asked { proof: &proof, on_word, left_out: &left_out };
-    let mut against = steps::against(&mut machine, asked, &state);
-    let plan = steps::plan(&mut machine, asked, &state)?;
-    against.extend(machine.missing_programs(&plan));
+    let asked = steps::Request { proof: &proof, on_word, left_out: &left_out };
+    let mut objections = steps::objections(&mut host, asked, &state);
+    let plan = steps::plan(&mut host, asked, &state)?;
+    objections.extend(host.missing_programs(&plan));
     // Elsewhere the snapshots can be seen only once the asset is mounted.
     let restores = plan.steps.iter().any(|step| step.action == Action::Restore);
     if restores && matches!(proof, proof::Proof::HeldHere(_)) {
-        against.extend(machine.against_restore(&plan).or_status(Status::Refused)?);
+        objections.extend(host.against_restore(&plan).or_status(Status::Refused)?);
     }
-    if !against.is_empty() {
-        return Err(fail(Status::Refused, against.join("\n")));
+    if !objections.is_empty() {
+        return Err(fail(Status::Refused, objections.join("\n")));
     }
     if args.flags.dry_run && proof == proof::Proof::Fence {
         let peer = &config.peer.name;
-        reporter.say(match machine.is_fenced() {
+        reporter.say(match host.is_fenced() {
             Answer::Yes => format!("the power of {peer} is proven to be off now"),
             Answer::No(why) | Answer::Unknown(why) => {
                 format!("the power of {peer} is not proven to be off now: {why}")
@@ -125,8 +125,8 @@ fn act(args: &Args) -> anyhow::Result<Status> {
         });
     }
     if args.flags.dry_run {
-        handover::show_plan(&plan, None, &mut machine, &mut reporter);
-        let forget = machine.forget_commands();
+        handover::show_plan(&plan, None, &mut host, &mut reporter);
+        let forget = host.forget_commands();
         if !forget.is_empty() {
             handover::show_step("take away the word of the release", &forget, &mut reporter);
         }
@@ -138,13 +138,13 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     if let proof::Proof::Record(record) = &proof
         && record.host == config.own.name
         && config.backup.is_some()
-        && !left_out.contains(&Part::Restore)
+        && !left_out.contains(&TakeoverPart::Restore)
         && !plan.steps.iter().any(|step| step.action == Action::Restore)
     {
         reporter.say(format!("{} released the asset last; nothing is restored", record.host));
     }
     if let proof::Proof::Record(record) = &proof
-        && let Some(why) = way_back::unnoticed(&mut machine)
+        && let Some(why) = way_back::unnoticed(&mut host)
     {
         reporter.say(format!("{why}; taken on the strength of the record of {}", record.host));
     }
@@ -155,20 +155,20 @@ fn act(args: &Args) -> anyhow::Result<Status> {
         reporter.say("the unfinished run is set aside, and a new one begun");
     }
     reporter.show_progress();
-    let (ending, journal) = handover::begin(PROGRAM, &plan, digest, manner, &mut machine, &mut reporter)?;
+    let (ending, journal) = handover::begin(PROGRAM, &plan, digest, manner, &mut host, &mut reporter)?;
     use_up(&plan, &ending, &reporter);
-    let run = Ran { plan: &plan, left_out: &words, before: Before::Nothing };
-    report(&proof.word(&ending), &run, &mut machine, &mut reporter, ending, journal)
+    let run = Ran { plan: &plan, left_out: &words, before: EarlierRun::Nothing };
+    report(&proof.word(&ending), &run, &mut host, &mut reporter, ending, journal)
 }
 
 /// Tells whether an unfinished run goes on: its proof still stands, or it was letting go anyway. Says why not.
-fn may_go_on(stored: &Stored<Action>, machine: &mut Machine<'_>, reporter: &Reporter) -> bool {
+fn may_go_on(stored: &Stored<Action>, host: &mut Host<'_>, reporter: &Reporter) -> bool {
     let plan = &stored.header.plan;
     let unwinds = Progress::replay(plan, &stored.records()).is_ok_and(|mut progress| {
         progress.record(Record::Resumed).ok();
         matches!(progress.next(), Next::Undo(_))
     });
-    if !unwinds && let Err(why) = steps::proof_stands(machine, plan) {
+    if !unwinds && let Err(why) = steps::proof_stands(host, plan) {
         reporter.say(format!("the takeover begun {} cannot go on as it was: {why}", stored.header.at));
         return false;
     }
@@ -180,22 +180,22 @@ fn may_go_on(stored: &Stored<Action>, machine: &mut Machine<'_>, reporter: &Repo
 fn finish(
     stored: &Stored<Action>,
     words: &[&str],
-    machine: &mut Machine<'_>,
+    host: &mut Host<'_>,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Option<Status>> {
     let plan = &stored.header.plan;
-    if !may_go_on(stored, machine, reporter) {
+    if !may_go_on(stored, host, reporter) {
         return Ok(None);
     }
     let took = plan.steps.iter().position(|step| takes(&step.action)).map(|at| Record::Started(StepId(at)));
     let before = match took {
-        Some(took) if stored.records().contains(&took) => Before::Took,
-        Some(_) | None => Before::Nothing,
+        Some(took) if stored.records().contains(&took) => EarlierRun::Took,
+        Some(_) | None => EarlierRun::Nothing,
     };
-    let (ending, journal) = handover::finish(PROGRAM, stored, machine, reporter)?;
+    let (ending, journal) = handover::finish(PROGRAM, stored, host, reporter)?;
     use_up(plan, &ending, reporter);
     let run = Ran { plan, left_out: words, before };
-    report("the proof of the run that was finished", &run, machine, reporter, ending, journal).map(Some)
+    report("the proof of the run that was finished", &run, host, reporter, ending, journal).map(Some)
 }
 
 fn takes(action: &Action) -> bool {
@@ -204,7 +204,7 @@ fn takes(action: &Action) -> bool {
 
 /// What a run had done before it was killed and is finished now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Before {
+enum EarlierRun {
     /// It began to take the asset: whatever became of that, the peer's record fits no more.
     Took,
     Nothing,
@@ -214,11 +214,11 @@ enum Before {
 struct Ran<'a> {
     plan: &'a Plan<Action>,
     left_out: &'a [&'a str],
-    before: Before,
+    before: EarlierRun,
 }
 
 /// A release record permits one takeover.
-fn use_up(plan: &Plan<Action>, ending: &Ending<Action>, reporter: &Reporter) {
+fn use_up(plan: &Plan<Action>, ending: &RunEnding<Action>, reporter: &Reporter) {
     if ending.verdict == Verdict::Completed
         && let Err(error) = handover::use_up(plan)
     {
@@ -230,30 +230,30 @@ fn use_up(plan: &Plan<Action>, ending: &Ending<Action>, reporter: &Reporter) {
 fn report(
     proof: &str,
     run: &Ran<'_>,
-    machine: &mut Machine<'_>,
+    host: &mut Host<'_>,
     reporter: &mut Reporter,
-    ending: Ending<Action>,
+    ending: RunEnding<Action>,
     journal: Option<Journal>,
 ) -> anyhow::Result<Status> {
     let Ran { plan, left_out, before } = *run;
     reporter.end_progress();
-    for note in std::mem::take(&mut machine.notes) {
+    for note in std::mem::take(&mut host.notes) {
         reporter.say(note);
     }
-    let (title, own) = (machine.asset.title(), machine.config.own.name.clone());
+    let (title, own) = (host.asset.title(), host.config.own.name.clone());
     let taken = ending.verdict == Verdict::Completed;
-    let owed = if taken { note_taken(machine) } else { None };
+    let owed = if taken { note_taken(host) } else { None };
     if taken {
-        machine.drop_intent();
+        host.drop_intent();
     }
     let mut stuck = ending.verdict == Verdict::Stuck;
     // What was held before this run is held after it, and must not be called safe.
-    let holds = ending.verdict == Verdict::Unwound && machine.asset_state() == State::Held;
+    let holds = ending.verdict == Verdict::Unwound && host.asset_state() == State::Held;
     // A host that took nothing has nothing to say about letting go.
-    let began = before == Before::Took
+    let began = before == EarlierRun::Took
         || ending.steps.iter().any(|step| step.outcome == StepOutcome::Undone && takes(&step.action));
-    if ending.verdict == Verdict::Unwound && began && machine.asset_state() == State::Free {
-        stuck |= !keep_release(plan, machine, reporter, &ending);
+    if ending.verdict == Verdict::Unwound && began && host.asset_state() == State::Free {
+        stuck |= !keep_release(plan, host, reporter, &ending);
     }
     // Nothing was taken yet when the asset turned out not to be the one of the record.
     let is_proof = |action: &Action| matches!(action, Action::Compare { .. } | Action::CompareTake { .. });
@@ -261,7 +261,7 @@ fn report(
     let is_of_asset = |action: &Action| matches!(action, Action::Run { .. }) || takes(action);
     let came_to_asset = ending.steps.iter().any(|step| is_of_asset(&step.action));
     stuck |= holds;
-    let fenced = fenced::of(plan, &ending, &machine.config.peer);
+    let fenced = fenced::of(plan, &ending, &host.config.peer);
     stuck |= fenced == Some(Fenced::Unproven);
     let sentence = match (taken, stuck) {
         _ if holds => format!(
@@ -288,7 +288,7 @@ fn report(
         }
     };
     let sentence = match &fenced {
-        Some(fenced) => format!("{sentence}; {}", fenced.clause(&machine.config.peer.name)),
+        Some(fenced) => format!("{sentence}; {}", fenced.clause(&host.config.peer.name)),
         None => sentence,
     };
     if taken {
@@ -322,31 +322,30 @@ fn report(
 }
 
 /// From now on what runs here is newer than what was restored. Returns the restore that is owed all the same.
-fn note_taken(machine: &mut Machine<'_>) -> Option<Source> {
+fn note_taken(host: &mut Host<'_>) -> Option<Source> {
     let noted = ledger::change(|ledger| {
         ledger.leaving = None;
         ledger.note_running();
     });
-    let noted = noted.and_then(|()| machine.numbering().note_take());
+    let noted = noted.and_then(|()| host.numbering().note_take());
     if let Err(error) = noted {
-        machine
-            .notes
+        host.notes
             .push(format!("{error:#}; after a crash this host needs --peer-down to get the asset back"));
     }
-    ledger::owed(machine.config).ok().flatten().filter(|_| machine.config.backup.is_some())
+    ledger::owed(host.config).ok().flatten().filter(|_| host.config.backup.is_some())
 }
 
 /// The asset was held here for a while, so the peer's own record no longer fits: this host leaves one. It
 /// names what this takeover had to restore, because nothing came of it.
 fn keep_release(
     plan: &Plan<Action>,
-    machine: &mut Machine<'_>,
+    host: &mut Host<'_>,
     reporter: &mut Reporter,
-    ending: &Ending<Action>,
+    ending: &RunEnding<Action>,
 ) -> bool {
-    let naming = order::naming_of_let_go(plan, machine.config);
-    let said = Said { steps: ending.outcomes(), naming, ..Said::default() };
-    let release = handover::record(machine, said);
+    let naming = order::naming_of_let_go(plan, host.config);
+    let said = RecordContents { steps: ending.outcomes(), naming, ..RecordContents::default() };
+    let release = handover::record(host, said);
     match handover::keep_record(&release) {
         Ok(()) => {
             reporter.say(format!("the record of letting go is in {}", handover::record_path().display()));

@@ -5,9 +5,9 @@ use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::action::Action;
 use orderly_host::config::Config;
 use orderly_host::handover::{self, Program};
+use orderly_host::host::Host;
+use orderly_host::host::way_back;
 use orderly_host::ledger::{self, Ledger};
-use orderly_host::machine::Machine;
-use orderly_host::machine::way_back;
 use orderly_plan::owed::{Naming, Wanted};
 use orderly_plan::permit::Claim;
 use orderly_plan::release::Release;
@@ -91,19 +91,19 @@ pub(crate) fn naming_of_let_go(plan: &Plan<Action>, config: &Config) -> Naming {
 ///
 /// # Errors
 /// Refused (4).
-pub(crate) fn insist_on_own_crash(record: &Release, machine: &mut Machine<'_>) -> anyhow::Result<()> {
+pub(crate) fn insist_on_own_crash(record: &Release, host: &mut Host<'_>) -> anyhow::Result<()> {
     let refuse = |why: String| {
         Err(fail(
             Status::Refused,
             format!("the disclaimer of {} does not permit a takeover: {why}", record.host),
         ))
     };
-    if record.host != machine.config.peer.name {
-        let (peer, line) = (&machine.config.peer.name, way_back::after_own_crash(machine));
+    if record.host != host.config.peer.name {
+        let (peer, line) = (&host.config.peer.name, way_back::after_own_crash(host));
         return refuse(format!("only {peer} can make one for this host: {line}"));
     }
-    if let Err(why) = way_back::crash(machine, record.take_mark.as_deref())? {
-        return refuse(format!("{why}\n{}", way_back::onward(machine)));
+    if let Err(why) = way_back::crash(host, record.take_mark.as_deref())? {
+        return refuse(format!("{why}\n{}", way_back::onward(host)));
     }
     let heard = Ledger::read()?.heard;
     if record.serial <= heard {
@@ -111,7 +111,7 @@ pub(crate) fn insist_on_own_crash(record: &Release, machine: &mut Machine<'_>) -
             "{} said so before its last word (serial {heard}, this one has {}), and may have taken it since; ask it anew: {}",
             record.host,
             record.serial,
-            way_back::after_own_crash_above(machine, heard)
+            way_back::after_own_crash_above(host, heard)
         ));
     }
     Ok(())
@@ -121,14 +121,14 @@ pub(crate) fn insist_on_own_crash(record: &Release, machine: &mut Machine<'_>) -
 ///
 /// # Errors
 /// Refused (4), with the line that gets the asset back.
-pub(crate) fn insist_on_new_plan(new_plan: bool, machine: &mut Machine<'_>) -> anyhow::Result<()> {
-    if new_plan || !handover::is_unfinished(Program::Release)? || !way_back::may_have_it_back(machine) {
+pub(crate) fn insist_on_new_plan(new_plan: bool, host: &mut Host<'_>) -> anyhow::Result<()> {
+    if new_plan || !handover::is_unfinished(Program::Release)? || !way_back::may_have_it_back(host) {
         return Ok(());
     }
     let why = format!(
         "this host went down amid its release, and gets the asset back by the word of {}: {}",
-        machine.config.peer.name,
-        way_back::after_own_crash(machine)
+        host.config.peer.name,
+        way_back::after_own_crash(host)
     );
     Err(fail(Status::Refused, why))
 }

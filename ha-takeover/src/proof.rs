@@ -9,11 +9,11 @@ use crate::order;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_host::action::Action;
 use orderly_host::asset::{LastRelease, State};
-use orderly_host::executor::{EndedStep, Ending};
+use orderly_host::executor::{EndedStep, RunEnding};
 use orderly_host::handover::{self, VERSION};
+use orderly_host::host::Host;
+use orderly_host::host::way_back;
 use orderly_host::hostid;
-use orderly_host::machine::Machine;
-use orderly_host::machine::way_back;
 use orderly_host::parts::address::reachability::Reachability;
 use orderly_plan::permit;
 use orderly_plan::release::{Release, StepOutcome};
@@ -35,7 +35,7 @@ pub(crate) enum Proof {
 
 impl Proof {
     /// Returns what stands in the report of a run that ended so: what was proven, or was to be.
-    pub(crate) fn word(&self, ending: &Ending<Action>) -> String {
+    pub(crate) fn word(&self, ending: &RunEnding<Action>) -> String {
         let fenced =
             |step: &EndedStep<Action>| step.action == Action::Fence && step.outcome == StepOutcome::Done;
         match self {
@@ -65,31 +65,31 @@ pub(crate) fn given(args: &Args) -> anyhow::Result<Option<Release>> {
 pub(crate) fn find(
     args: &Args,
     record: Option<Release>,
-    machine: &mut Machine<'_>,
+    host: &mut Host<'_>,
     state: &State,
 ) -> anyhow::Result<Proof> {
     if let Some(name) = &args.peer_down {
-        check_peer_down(name, machine)?;
+        check_peer_down(name, host)?;
     }
     if let Some(name) = &args.cluster_fenced {
-        check_name(name, machine)?;
+        check_name(name, host)?;
     }
     if *state == State::Held {
-        insist_on_same(record.as_ref(), machine)?;
+        insist_on_same(record.as_ref(), host)?;
         return Ok(Proof::HeldHere(record.map(Box::new)));
     }
     if args.cluster_fenced.is_some() {
-        return by_cluster(machine, state).map(Proof::Cluster);
+        return by_cluster(host, state).map(Proof::Cluster);
     }
     if let Some(record) = record {
-        check_record(&record, machine, args.peer_down.is_some())?;
+        check_record(&record, host, args.peer_down.is_some())?;
         return Ok(match record.disclaims {
             true => Proof::Disclaimed(Box::new(record)),
             false => Proof::Record(Box::new(record)),
         });
     }
     if args.fence {
-        let peer = &machine.config.peer;
+        let peer = &host.config.peer;
         if peer.fence.is_none() {
             return Err(fail(Status::Refused, format!("no fence command is configured for {}", peer.name)));
         }
@@ -98,13 +98,13 @@ pub(crate) fn find(
     if args.peer_down.is_some() {
         return Ok(Proof::PeerDown);
     }
-    by_own_record(machine)
+    by_own_record(host)
 }
 
 /// What is held here by the same name may be another asset than the one the peer released.
-fn insist_on_same(record: Option<&Release>, machine: &mut Machine<'_>) -> anyhow::Result<()> {
+fn insist_on_same(record: Option<&Release>, host: &mut Host<'_>) -> anyhow::Result<()> {
     let Some(named) = record.and_then(|record| record.identity.as_deref()) else { return Ok(()) };
-    let here = machine.asset.identity(&mut machine.runner).or_status(Status::Refused)?;
+    let here = host.asset.identity(&mut host.runner).or_status(Status::Refused)?;
     if here == *named {
         return Ok(());
     }
@@ -118,8 +118,8 @@ fn insist_on_same(record: Option<&Release>, machine: &mut Machine<'_>) -> anyhow
 }
 
 /// ZFS tells hosts apart by their hostids alone.
-fn check_hostids(record: &Release, machine: &mut Machine<'_>) -> Result<(), String> {
-    let own = hostid::ask(machine.config.platform, &mut machine.runner);
+fn check_hostids(record: &Release, host: &mut Host<'_>) -> Result<(), String> {
+    let own = hostid::ask(host.config.platform, &mut host.runner);
     if record.hostid == hostid::NONE {
         return Err(format!("{} has no hostid; zgenhostid there, reboot it, and release anew", record.host));
     }
@@ -141,15 +141,15 @@ fn read(path: &Path) -> anyhow::Result<Release> {
 }
 
 /// The host that released last takes back by its own record, as long as nobody held the asset since.
-fn by_own_record(machine: &mut Machine<'_>) -> anyhow::Result<Proof> {
-    if way_back::may_have_it_back(machine) {
-        let (own, peer) = (&machine.config.own.name, &machine.config.peer.name);
+fn by_own_record(host: &mut Host<'_>) -> anyhow::Result<Proof> {
+    if way_back::may_have_it_back(host) {
+        let (own, peer) = (&host.config.own.name, &host.config.peer.name);
         return Err(fail(
             Status::Refused,
             format!(
                 "{own} held the asset when it went down, and nobody took it since; {peer} must say that it does not have it: \
                  {}; or, if {peer} cannot be asked, power it off (--fence), or say --peer-down {peer}",
-                way_back::after_own_crash(machine)
+                way_back::after_own_crash(host)
             ),
         ));
     }
@@ -158,9 +158,9 @@ fn by_own_record(machine: &mut Machine<'_>) -> anyhow::Result<Proof> {
         files::Found::Text(text) => Release::read(&text).ok(),
         files::Found::Missing => None,
     };
-    let peer = &machine.config.peer.name;
+    let peer = &host.config.peer.name;
     let Some(record) =
-        own.filter(|record| record.safe && record.mark.is_some() && record.host == machine.config.own.name)
+        own.filter(|record| record.safe && record.mark.is_some() && record.host == host.config.own.name)
     else {
         let mut lines = vec![
             format!("nothing proves that {peer} let go of the asset"),
@@ -168,25 +168,25 @@ fn by_own_record(machine: &mut Machine<'_>) -> anyhow::Result<Proof> {
                 "if {peer} answers, take it by its record: ssh {peer} ha-release --json | ha-takeover --record -"
             ),
         ];
-        if machine.config.peer.fence.is_some() {
+        if host.config.peer.fence.is_some() {
             lines.push(format!("if {peer} does not answer, power it off: ha-takeover --fence"));
         }
         lines.push(format!("if you know that {peer} is powered off: ha-takeover --peer-down {peer}"));
-        let by_hand = way_back::by_hand(machine);
+        let by_hand = way_back::by_hand(host);
         lines.extend(by_hand.map(|line| format!("if neither host holds it, mount it by hand: {line}")));
         return Err(fail(Status::Refused, lines.join("\n")));
     };
-    check_record(&record, machine, false)?;
+    check_record(&record, host, false)?;
     Ok(Proof::Record(Box::new(record)))
 }
 
-fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) -> anyhow::Result<()> {
-    let config = machine.config;
+fn check_record(record: &Release, host: &mut Host<'_>, peer_down: bool) -> anyhow::Result<()> {
+    let config = host.config;
     let (own, peer) = (&config.own.name, &config.peer.name);
     let refuse = |why: String| {
         Err(fail(Status::Refused, format!("the release record does not permit a takeover: {why}")))
     };
-    let anew = way_back::anew(record.host == *own, machine);
+    let anew = way_back::anew(record.host == *own, host);
     if !record.safe && !record.disclaims {
         let finish = if record.host == *own { "ha-release" } else { anew.as_str() };
         return refuse(format!(
@@ -218,9 +218,9 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
             record.host
         ));
     }
-    if machine.asset.tells_hosts_by_hostid()
+    if host.asset.tells_hosts_by_hostid()
         && record.host == *peer
-        && let Err(why) = check_hostids(record, machine)
+        && let Err(why) = check_hostids(record, host)
     {
         return refuse(why);
     }
@@ -228,8 +228,8 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
         return refuse(format!("it does not say of which asset it is; release anew: {anew}"));
     };
     if record.disclaims {
-        machine.compare(identity, None).or_status(Status::Refused)?;
-        return order::insist_on_own_crash(record, machine);
+        host.compare(identity, None).or_status(Status::Refused)?;
+        return order::insist_on_own_crash(record, host);
     }
     if record.snapshot.is_some() && record.made_by.is_none() && config.backup.is_some() {
         return refuse(format!(
@@ -256,17 +256,17 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
         });
     }
     // Where before_take must run first, the asset cannot be seen yet; the step "proof" compares then.
-    let is_seen = machine.asset.identity(&mut machine.runner).is_ok();
-    if let Err(error) = machine.compare(identity, record.mark.as_deref())
+    let is_seen = host.asset.identity(&mut host.runner).is_ok();
+    if let Err(error) = host.compare(identity, record.mark.as_deref())
         && (is_seen || config.asset.before_take.is_empty())
     {
         return refuse(format!("{error:#}"));
     }
     if record.host == *own
         && !peer_down
-        && let Some(why) = way_back::unnoticed(machine)
+        && let Some(why) = way_back::unnoticed(host)
     {
-        let line = way_back::after_own_release(machine);
+        let line = way_back::after_own_release(host);
         return refuse(format!(
             "this host made it, but {why}, and {peer} may hold the same record; to take the asset back: {line}; \
              or, if you know that {peer} is off, say --peer-down {peer}"
@@ -275,8 +275,8 @@ fn check_record(record: &Release, machine: &mut Machine<'_>, peer_down: bool) ->
     order::overtaken(record, config).map_or(Ok(()), refuse)
 }
 
-fn check_name(name: &str, machine: &Machine<'_>) -> anyhow::Result<()> {
-    let peer = &machine.config.peer.name;
+fn check_name(name: &str, host: &Host<'_>) -> anyhow::Result<()> {
+    let peer = &host.config.peer.name;
     if name == peer {
         return Ok(());
     }
@@ -285,13 +285,13 @@ fn check_name(name: &str, machine: &Machine<'_>) -> anyhow::Result<()> {
 
 /// A peer that let go in order stays alive in its cluster, so it may answer. One that did not let go
 /// must be off: then it does not.
-fn by_cluster(machine: &mut Machine<'_>, state: &State) -> anyhow::Result<LastRelease> {
+fn by_cluster(host: &mut Host<'_>, state: &State) -> anyhow::Result<LastRelease> {
     if *state == State::Free {
         return Ok(LastRelease::Clean);
     }
-    let peer = &machine.config.peer;
+    let peer = &host.config.peer;
     let Some(address) = &peer.address else { return Ok(LastRelease::PoweredOff) };
-    match (machine.reach(address), state) {
+    match (host.reach(address), state) {
         (Reachability::Silent, _) => Ok(LastRelease::PoweredOff),
         // It can be seen only once before_take has run, and is asked for again then.
         (Reachability::Answered, State::Unknown(_)) => Ok(LastRelease::Clean),
@@ -305,16 +305,15 @@ fn by_cluster(machine: &mut Machine<'_>, state: &State) -> anyhow::Result<LastRe
     }
 }
 
-fn check_peer_down(name: &str, machine: &mut Machine<'_>) -> anyhow::Result<()> {
-    check_name(name, machine)?;
-    let peer = &machine.config.peer;
+fn check_peer_down(name: &str, host: &mut Host<'_>) -> anyhow::Result<()> {
+    check_name(name, host)?;
+    let peer = &host.config.peer;
     let Some(address) = &peer.address else {
-        machine
-            .notes
+        host.notes
             .push(format!("{name} has no address in the configuration, so nobody asked whether it answers"));
         return Ok(());
     };
-    match machine.reach(address) {
+    match host.reach(address) {
         Reachability::Silent => Ok(()),
         Reachability::Answered => Err(fail(
             Status::Refused,

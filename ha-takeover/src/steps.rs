@@ -1,6 +1,6 @@
 //! The steps of a takeover, and everything that is checked before the first.
 
-use crate::args::Part;
+use crate::args::TakeoverPart;
 use crate::order;
 use crate::proof::Proof;
 use orderly_exec::{OrStatus, Status};
@@ -10,12 +10,12 @@ use orderly_host::asset::{LastRelease, State};
 use orderly_host::backup;
 use orderly_host::config::Config;
 use orderly_host::handover;
-use orderly_host::machine::Machine;
-use orderly_host::machine::way_back;
+use orderly_host::host::Host;
+use orderly_host::host::way_back;
 use orderly_host::mountinfo::Mounts;
 use orderly_host::parts::address::reachability::Reachability;
 use orderly_host::parts::mount::AssetMount;
-use orderly_host::parts::{self, Draft, Kind, Situation, Way};
+use orderly_host::parts::{self, PartKind, PlanDraft, Situation, Way};
 use orderly_host::{ledger, runs};
 use orderly_plan::owed::Wanted;
 use orderly_plan::release::Release;
@@ -23,88 +23,88 @@ use orderly_plan::step::{Plan, Undo};
 use std::path::Path;
 
 /// The parts in the order in which they are looked at beforehand, each with what leaves it out.
-const LOOKED_AT: [(Kind, Option<Part>); 5] = [
-    (Kind::Mount, None),
-    (Kind::Loopback, Some(Part::Loopbacks)),
-    (Kind::Service, Some(Part::Services)),
-    (Kind::Address, Some(Part::Addresses)),
-    (Kind::Share, Some(Part::Shares)),
+const LOOKED_AT: [(PartKind, Option<TakeoverPart>); 5] = [
+    (PartKind::Mount, None),
+    (PartKind::Loopback, Some(TakeoverPart::Loopbacks)),
+    (PartKind::Service, Some(TakeoverPart::Services)),
+    (PartKind::Address, Some(TakeoverPart::Addresses)),
+    (PartKind::Share, Some(TakeoverPart::Shares)),
 ];
 
 /// The parts in the order in which they are taken once the asset is mounted.
-const ORDER: [(Kind, Part); 4] = [
-    (Kind::Loopback, Part::Loopbacks),
-    (Kind::Share, Part::Shares),
-    (Kind::Address, Part::Addresses),
-    (Kind::Service, Part::Services),
+const ORDER: [(PartKind, TakeoverPart); 4] = [
+    (PartKind::Loopback, TakeoverPart::Loopbacks),
+    (PartKind::Share, TakeoverPart::Shares),
+    (PartKind::Address, TakeoverPart::Addresses),
+    (PartKind::Service, TakeoverPart::Services),
 ];
 
 /// What a takeover was asked to do, and by what right.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct Request<'a> {
     pub(crate) proof: &'a Proof,
     /// The operator says that the peer is down.
     pub(crate) on_word: bool,
     /// Done without, as the operator says.
-    pub(crate) left_out: &'a [Part],
+    pub(crate) left_out: &'a [TakeoverPart],
 }
 
 /// Returns everything that speaks against a takeover, each with its remedy. Changes nothing.
-pub(crate) fn against(
-    machine: &mut Machine<'_>,
-    Asked { proof, on_word, left_out }: Asked<'_>,
+pub(crate) fn objections(
+    host: &mut Host<'_>,
+    Request { proof, on_word, left_out }: Request<'_>,
     state: &State,
 ) -> Vec<String> {
     let wanted = |part| !left_out.contains(&part);
-    let mut against = Vec::new();
-    let config = machine.config;
-    let mounts = machine.mounts().unwrap_or_else(|error| {
-        against.push(format!("{error:#}"));
+    let mut objections = Vec::new();
+    let config = host.config;
+    let mounts = host.mounts().unwrap_or_else(|error| {
+        objections.push(format!("{error:#}"));
         Mounts::default()
     });
     // Fencing may lift the peer's, and what comes before the take may make this host's.
     if *state != State::Held && *proof != Proof::Fence && config.asset.before_take.is_empty() {
-        check_reservations(machine, &mut against);
+        check_reservations(host, &mut objections);
     }
     // What comes before the take may make the disks appear, or writable. What is held may be mounted nowhere yet.
-    let is_there = |at: &Path| mounts.at(at).is_some_and(|found| machine.asset.is_on(found));
+    let is_there = |at: &Path| mounts.at(at).is_some_and(|found| host.asset.is_on(found));
     let writes = match state {
         State::Held => !config.asset.mounts.iter().all(|mount| is_there(&mount.at)),
         State::Free | State::Elsewhere(_) | State::Unknown(_) => config.asset.before_take.is_empty(),
     };
     if writes {
-        against.extend(machine.against_devices());
+        objections.extend(host.against_devices());
     }
-    if (on_word || *proof == Proof::Fence) && wanted(Part::Witness) {
-        against.extend(machine.unwitnessed());
+    if (on_word || *proof == Proof::Fence) && wanted(TakeoverPart::Witness) {
+        objections.extend(host.unwitnessed());
     }
-    check_state(machine, proof, state, &mut against);
+    check_state(host, proof, state, &mut objections);
     if !matches!(state, State::Unknown(_)) {
-        against.extend(machine.asset.against_taking(end(proof, state), &mut machine.runner));
+        objections.extend(host.asset.against_taking(end(proof, state), &mut host.runner));
     }
     if matches!(proof, Proof::PeerDown | Proof::Cluster(LastRelease::PoweredOff))
         && matches!(state, State::Elsewhere(_))
-        && let Some(why) = machine.asset.is_alive_elsewhere(&mut machine.runner)
+        && let Some(why) = host.asset.is_alive_elsewhere(&mut host.runner)
     {
-        against.push(format!("{} is not down: {why}; use --fence, or power it off", config.peer.name));
+        objections.push(format!("{} is not down: {why}; use --fence, or power it off", config.peer.name));
     }
     let situation =
         Situation { is_held: *state == State::Held, fences: *proof == Proof::Fence, mounts: &mounts };
     for (kind, group) in LOOKED_AT {
         if group.is_none_or(wanted) {
-            for part in parts::configured(kind, machine) {
-                against.extend(part.against_taking(situation, machine));
+            for part in parts::configured(kind, host) {
+                objections.extend(part.against_taking(situation, host));
             }
         }
     }
     if *proof == Proof::Fence {
-        check_peer_can_be_asked(machine, &mut against);
+        check_peer_can_be_asked(host, &mut objections);
     }
-    against
+    objections
 }
 
-fn check_state(machine: &mut Machine<'_>, proof: &Proof, state: &State, against: &mut Vec<String>) {
-    let config = machine.config;
+fn check_state(host: &mut Host<'_>, proof: &Proof, state: &State, objections: &mut Vec<String>) {
+    let config = host.config;
     let peer = &config.peer.name;
     match (state, proof) {
         (State::Held | State::Free, _)
@@ -116,38 +116,40 @@ fn check_state(machine: &mut Machine<'_>, proof: &Proof, state: &State, against:
             } else {
                 format!("--peer-down {peer}")
             };
-            against.push(format!("the asset is not free: {why}"));
-            against.push(format!(
+            objections.push(format!("the asset is not free: {why}"));
+            objections.push(format!(
                 "where {peer} runs and holds it: ssh {peer} ha-release --json | ha-takeover --record -"
             ));
-            against.push(format!("where {peer} died and its power is off, or may be cut: ha-takeover {off}"));
-            let line = way_back::after_crash(machine);
-            against.push(format!("where this host itself died with it and {peer} does not have it: {line}"));
+            objections
+                .push(format!("where {peer} died and its power is off, or may be cut: ha-takeover {off}"));
+            let line = way_back::after_crash(host);
+            objections
+                .push(format!("where this host itself died with it and {peer} does not have it: {line}"));
         }
         // The device may appear only once before_take has run.
         (State::Unknown(_), _) if !config.asset.before_take.is_empty() => {}
-        (State::Unknown(why), _) => against.push(format!("nobody can say who holds the asset: {why}")),
+        (State::Unknown(why), _) => objections.push(format!("nobody can say who holds the asset: {why}")),
     }
 }
 
 /// Said before anything else: a disk that another host reserved may show nothing at all.
-fn check_reservations(machine: &mut Machine<'_>, against: &mut Vec<String>) {
-    let found = machine.reservations();
-    against.extend(found.against);
-    machine.notes.extend(found.notes.into_iter().chain(found.unasked));
+fn check_reservations(host: &mut Host<'_>, objections: &mut Vec<String>) {
+    let found = host.reservations();
+    objections.extend(found.objections);
+    host.notes.extend(found.notes.into_iter().chain(found.unasked));
 }
 
 /// Whether the peer is silent is asked once its power is off; that it cannot be asked is found out now.
-fn check_peer_can_be_asked(machine: &mut Machine<'_>, against: &mut Vec<String>) {
-    let peer = &machine.config.peer;
+fn check_peer_can_be_asked(host: &mut Host<'_>, objections: &mut Vec<String>) {
+    let peer = &host.config.peer;
     let Some(address) = &peer.address else { return };
-    match machine.reach(address) {
+    match host.reach(address) {
         Reachability::Silent => {}
-        Reachability::Answered => machine
-            .notes
-            .push(format!("{} answers at {address}, and must be silent once it is off", peer.name)),
+        Reachability::Answered => {
+            host.notes.push(format!("{} answers at {address}, and must be silent once it is off", peer.name));
+        }
         Reachability::Unknown(why) => {
-            against.push(format!("nobody can say whether {} answers at {address}: {why}", peer.name));
+            objections.push(format!("nobody can say whether {} answers at {address}: {why}", peer.name));
         }
     }
 }
@@ -157,23 +159,23 @@ fn check_peer_can_be_asked(machine: &mut Machine<'_>, against: &mut Vec<String>)
 /// # Errors
 /// When what was restored before cannot be read, so that nobody could tell what to take back.
 pub(crate) fn plan(
-    machine: &mut Machine<'_>,
-    Asked { proof, on_word, left_out }: Asked<'_>,
+    host: &mut Host<'_>,
+    Request { proof, on_word, left_out }: Request<'_>,
     state: &State,
 ) -> anyhow::Result<Plan<Action>> {
     let wanted = |part| !left_out.contains(&part);
-    let config = machine.config;
+    let config = host.config;
     let restored = backup::newest_restore().or_status(Status::Refused)?;
-    let told = told(proof, machine).or_status(Status::Refused)?;
+    let told = told(proof, host).or_status(Status::Refused)?;
     let restores = restores(config, proof, told.as_ref()).or_status(Status::Refused)?;
-    let mut draft = Draft::default();
+    let mut draft = PlanDraft::default();
     for part in left_out {
         let part = part.word().to_owned();
         draft.lasting(format!("without {part}, says the operator"), Action::LeftOut { part });
     }
     if *proof == Proof::Fence {
         draft.lasting(format!("fence {}", config.peer.name), Action::Fence);
-        let moving = config.addresses.iter().filter(|_| wanted(Part::Addresses));
+        let moving = config.addresses.iter().filter(|_| wanted(TakeoverPart::Addresses));
         let silent = config.peer.address.as_deref().into_iter().chain(moving.map(|address| address.ip()));
         for ip in silent {
             draft.lasting(format!("{ip} is silent"), Action::Silence { ip: ip.to_owned() });
@@ -207,9 +209,9 @@ pub(crate) fn plan(
     if *proof == Proof::Fence {
         draft.lasting(format!("{} is still off", config.peer.name), Action::ProveOff);
     }
-    let title = machine.asset.title();
+    let title = host.asset.title();
     draft.step(format!("take {title}"), Action::Take { end: end(proof, state) }, Undo::Action(Action::LetGo));
-    let mounts = parts::configured(Kind::Mount, machine).into_iter();
+    let mounts = parts::configured(PartKind::Mount, host).into_iter();
     let mounts =
         mounts.filter_map(|part| if let parts::Part::Mount(mount) = part { Some(mount) } else { None });
     let mounts: Vec<AssetMount> = mounts.collect();
@@ -217,14 +219,14 @@ pub(crate) fn plan(
         draft.part(Way::Take, parts::Part::Mount(mount.clone()));
     }
     draft.lasting(format!("hold {title}"), Action::Hold { mounts, wanted: told });
-    if restores && wanted(Part::Restore) {
+    if restores && wanted(TakeoverPart::Restore) {
         let undo = Undo::Action(Action::Unrestore { before: restored });
         draft.step("restore".to_owned(), Action::Restore, undo);
     }
     for (kind, group) in ORDER {
-        for part in parts::in_order(kind, Way::Take, machine).into_iter().filter(|_| wanted(group)) {
+        for part in parts::in_order(kind, Way::Take, host).into_iter().filter(|_| wanted(group)) {
             // An address that was here before this run stays.
-            if kind == Kind::Address && part.is_any_here(machine) {
+            if kind == PartKind::Address && part.is_any_here(host) {
                 draft.lasting_part(Way::Take, part);
             } else {
                 draft.part(Way::Take, part);
@@ -236,9 +238,9 @@ pub(crate) fn plan(
         // What was here before this run is not taken down because a part of it cannot be completed.
         for step in &mut plan.steps {
             let was_here = if let Action::Part { part, .. } = &step.action {
-                part.is_any_here(machine)
+                part.is_any_here(host)
             } else {
-                matches!(step.action, Action::Take { .. }) || machine.check(&step.action) == Answer::Yes
+                matches!(step.action, Action::Take { .. }) || host.check(&step.action) == Answer::Yes
             };
             if was_here {
                 step.undo = Undo::Nothing;
@@ -249,9 +251,9 @@ pub(crate) fn plan(
 }
 
 /// Returns what the proof tells to restore; nothing where this host's own holding goes on.
-fn told(proof: &Proof, machine: &mut Machine<'_>) -> anyhow::Result<Option<Wanted>> {
+fn told(proof: &Proof, host: &mut Host<'_>) -> anyhow::Result<Option<Wanted>> {
     Ok(match proof {
-        Proof::HeldHere(record) => told_here(record.as_deref(), machine)?,
+        Proof::HeldHere(record) => told_here(record.as_deref(), host)?,
         Proof::Record(record) => Some(order::wanted(record)),
         // What went down was a takeover, before it noted what it had to restore.
         Proof::Disclaimed(_) if ledger::Ledger::read()?.mounted.is_some() => {
@@ -264,11 +266,11 @@ fn told(proof: &Proof, machine: &mut Machine<'_>) -> anyhow::Result<Option<Wante
 
 /// Mounted here by hand, or by a takeover that was killed before it numbered its holding. What was told then,
 /// or a record, counts only if the label names no later holding.
-fn told_here(record: Option<&Release>, machine: &mut Machine<'_>) -> anyhow::Result<Option<Wanted>> {
-    if machine.numbering().goes_on()? == Some(true) {
+fn told_here(record: Option<&Release>, host: &mut Host<'_>) -> anyhow::Result<Option<Wanted>> {
+    if host.numbering().goes_on()? == Some(true) {
         return Ok(None);
     }
-    let last = machine.numbering().label()?.map_or(0, |label| label.holding);
+    let last = host.numbering().label()?.map_or(0, |label| label.holding);
     let by_record = record.filter(|record| record.safe && record.holding >= Some(last)).map(order::wanted);
     let known = ledger::Ledger::read()?.holding;
     let before = || runs::told_before().filter(|_| last <= known);
@@ -299,25 +301,25 @@ fn end(proof: &Proof, state: &State) -> LastRelease {
 }
 
 /// Tells whether an unfinished takeover may go on: its proof must still hold.
-pub(crate) fn proof_stands(machine: &mut Machine<'_>, plan: &Plan<Action>) -> Result<(), String> {
+pub(crate) fn proof_stands(host: &mut Host<'_>, plan: &Plan<Action>) -> Result<(), String> {
     let compared = plan.steps.iter().find_map(|step| {
         let Action::Compare { identity, mark, record } = &step.action else { return None };
         Some((identity, mark, record))
     });
     let fenced = plan.steps.iter().any(|step| step.action == Action::Fence);
-    match (machine.asset_state(), compared) {
+    match (host.asset_state(), compared) {
         (State::Held, _) => Ok(()),
         // Its other half was a word of then.
         (State::Free, Some((_, _, record)))
-            if handover::own_record(machine.config).is_some_and(|own| own.checksum == *record)
-                && way_back::unnoticed(machine).is_some() =>
+            if handover::own_record(host.config).is_some_and(|own| own.checksum == *record)
+                && way_back::unnoticed(host).is_some() =>
         {
             Err("what proved that the peer does not take it must be proven again".to_owned())
         }
         (State::Free, Some((identity, mark, _))) if mark.is_some() => {
-            machine.compare(identity, mark.as_deref()).map_err(|error| format!("{error:#}"))
+            host.compare(identity, mark.as_deref()).map_err(|error| format!("{error:#}"))
         }
-        _ if fenced && machine.is_fenced() == Answer::Yes => Ok(()),
+        _ if fenced && host.is_fenced() == Answer::Yes => Ok(()),
         (State::Elsewhere(why) | State::Unknown(why), _) => Err(why),
         (State::Free, _) => Err("what proved that the peer let go must be proven again".to_owned()),
     }

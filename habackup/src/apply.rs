@@ -5,16 +5,16 @@
 //! nobody but root can reach it
 //! (`restore_race::who_owns_a_directory_on_the_way_gains_nothing_and_stops_nothing`).
 
-use crate::chosen::Chosen;
 use crate::comparison::{Aspect, Change, Compared, Comparison, Item};
 use crate::copy::{Copier, Fault};
 use crate::kernel::{FOLDER, move_to_free_name};
 use crate::left::Left;
 use crate::manifest::{Entry, Kind};
 use crate::metadata::{self, Owner, Owners};
+use crate::path_bytes::PathBytes;
 use crate::progress::Progress;
 use crate::root::{Folder, Place, Root, Trouble};
-use crate::verbatim::Verbatim;
+use crate::selection::Chosen;
 use crate::workshop::{MADE, Notes, Workshops, empty};
 use anyhow::{Context, anyhow, bail, ensure};
 use nix::errno::Errno;
@@ -35,7 +35,7 @@ pub struct Application<'a> {
     workshops: Workshops,
     owners: Owners,
     /// Where the first name of each file with several names stands, and its device and inode.
-    firsts: HashMap<u64, (Verbatim, (u64, u64))>,
+    firsts: HashMap<u64, (PathBytes, (u64, u64))>,
     /// Folders that the walk is in, whose permissions and times are set when all in them is done.
     folders: Vec<Open>,
     /// Attributes that could not be set, and names that could not be joined.
@@ -167,7 +167,7 @@ impl<'a> Application<'a> {
     }
 
     fn compared(&mut self, found: &FileStat) -> Compared {
-        Compared::of(&metadata::entry(Verbatim::default(), found, &mut self.owners))
+        Compared::of(&metadata::entry(PathBytes::default(), found, &mut self.owners))
     }
 
     fn put_folder(
@@ -319,7 +319,7 @@ impl<'a> Application<'a> {
 
     /// Makes a further name of a file that was restored or is as it was; tells whether that is possible. Looked at
     /// in the workshop, where nobody can exchange it any more.
-    fn join(&mut self, first: &Verbatim, expected: (u64, u64), workshop: &OwnedFd) -> anyhow::Result<bool> {
+    fn join(&mut self, first: &PathBytes, expected: (u64, u64), workshop: &OwnedFd) -> anyhow::Result<bool> {
         let Ok(first) = self.live.place(first) else { return Ok(false) };
         match linkat(&*first.folder, first.name.as_c_str(), workshop, MADE, AtFlags::empty()) {
             Ok(()) => {}
@@ -374,7 +374,7 @@ fn taken(error: Errno, within: &Folder) -> anyhow::Result<Put> {
     Ok(Put::Left(why.to_owned()))
 }
 
-fn place(folder: &Folder, path: &Verbatim) -> anyhow::Result<Place> {
+fn place(folder: &Folder, path: &PathBytes) -> anyhow::Result<Place> {
     let name = path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     Ok(Place { folder: Rc::clone(&folder.fd), name: CString::new(name)? })
 }

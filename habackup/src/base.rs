@@ -1,11 +1,11 @@
 //! The snapshot that a restore compares with, read beside the one that is restored: both stand in walk order.
 //! What was changed here alone since then stays (`orderly_plan::ancestry`).
 
-use crate::chosen::{Chosen, Pass};
 use crate::comparison::{Aspect, aspects};
 use crate::manifest::{Entry, Kind};
+use crate::path_bytes::PathBytes;
 use crate::root::Root;
-use crate::verbatim::Verbatim;
+use crate::selection::{Chosen, Pass};
 use orderly_plan::ancestry::{Changed, changed};
 
 /// One pass over a base.
@@ -30,7 +30,7 @@ impl<'a> Beside<'a> {
     ///
     /// # Errors
     /// When the manifest cannot be read on.
-    pub fn at(&mut self, path: &Verbatim) -> anyhow::Result<Option<&Entry>> {
+    pub fn at(&mut self, path: &PathBytes) -> anyhow::Result<Option<&Entry>> {
         while self.next.as_ref().is_some_and(|next| next.path < *path) {
             self.next = self.pass.next_entry()?.map(|(_, entry)| entry);
         }

@@ -1,8 +1,8 @@
 //! Which snapshot and which paths are meant by the operands.
 
 use crate::id::SnapshotName;
+use crate::path_bytes::PathBytes;
 use crate::store::{LATEST, Store};
-use crate::verbatim::Verbatim;
 use orderly_exec::{Status, fail};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 pub struct Choice {
     /// Words that are no paths.
     pub names: Vec<String>,
-    pub paths: Vec<Verbatim>,
+    pub paths: Vec<PathBytes>,
 }
 
 /// Tells the operands apart: what begins with `/` is a path.
@@ -24,7 +24,7 @@ pub fn read(operands: &[OsString]) -> anyhow::Result<Choice> {
     for operand in operands {
         let bytes = operand.as_bytes();
         if bytes.starts_with(b"/") {
-            let path = Verbatim::new(trim_slashes(bytes));
+            let path = PathBytes::new(trim_slashes(bytes));
             if !path.is_plain_path() {
                 return Err(fail(Status::Usage, format!("\"{path}\" is not a plain absolute path")));
             }
@@ -110,7 +110,7 @@ mod tests {
         let read = |words: &[&str]| read(&words.iter().map(OsString::from).collect::<Vec<_>>());
         let choice = read(&["latest", "/etc/a/", "/b"]).unwrap();
         assert_eq!(choice.names, ["latest"]);
-        assert_eq!(choice.paths, ["/etc/a", "/b"].map(Verbatim::from));
+        assert_eq!(choice.paths, ["/etc/a", "/b"].map(PathBytes::from));
         for wrong in [&["/a", "latest"][..], &["/a/../b"], &["/"], &["/a//b"]] {
             assert_eq!(read(wrong).unwrap_err().downcast_ref(), Some(&Status::Usage), "{wrong:?}");
         }

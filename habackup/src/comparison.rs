@@ -3,13 +3,13 @@
 
 use crate::apply;
 use crate::base::{self, Beside};
-use crate::chosen::{Chosen, Numbered, Step as Choice};
 use crate::exclude::Excludes;
 use crate::left::Left;
 use crate::manifest::{Entry, Kind, Reader, Remark};
+use crate::path_bytes::PathBytes;
 use crate::progress::Progress;
 use crate::root::{Root, Trouble};
-use crate::verbatim::Verbatim;
+use crate::selection::{Chosen, Numbered, Step as Choice};
 use crate::walk;
 use nix::fcntl::openat;
 use nix::sys::stat::Mode;
@@ -113,18 +113,18 @@ pub struct Comparison {
     /// What has its place taken by something else, and is left as it is.
     pub left: Vec<Left>,
     /// What was changed here since the base, and not in the snapshot: it stays. By path, and by number.
-    pub kept: Vec<Verbatim>,
+    pub kept: Vec<PathBytes>,
     pub kept_numbers: HashSet<u32>,
     /// What was changed both here and in the snapshot since the base, among what is updated.
-    pub both: Vec<Verbatim>,
+    pub both: Vec<PathBytes>,
     /// The first name of each file with several, where it stands: device and inode.
     pub firsts: HashMap<u64, Option<(u64, u64)>>,
     /// What is left out, and why.
     pub skipped: Vec<Remark>,
     /// What is this machine's identity, and left alone.
-    pub left_alone: Vec<Verbatim>,
+    pub left_alone: Vec<PathBytes>,
     /// What is there and not in the snapshot; restoring leaves it alone.
-    pub extra: Vec<Verbatim>,
+    pub extra: Vec<PathBytes>,
 }
 
 impl Comparison {
@@ -177,7 +177,7 @@ enum Verdict {
     /// It was changed here since the base, and not in the snapshot.
     Kept,
     /// Nothing may be restored at all: the path that stands against it, and why.
-    Conflict(Verbatim, String),
+    Conflict(PathBytes, String),
     /// Something else has its place.
     Left(String),
     Skipped(&'static str),
@@ -311,10 +311,10 @@ fn verdict(
 fn closed(entry: &Entry, live: &mut Root) -> Option<Verdict> {
     let why = live.closed(&entry.path)?;
     let folder = entry.path.as_path().parent().unwrap_or(Path::new("/"));
-    Some(Verdict::Conflict(Verbatim::new(folder.as_os_str().as_bytes()), why.to_owned()))
+    Some(Verdict::Conflict(PathBytes::new(folder.as_os_str().as_bytes()), why.to_owned()))
 }
 
-fn is_safe(live: &mut Root, path: &Verbatim) -> bool {
+fn is_safe(live: &mut Root, path: &PathBytes) -> bool {
     live.folder_of(path).is_ok_and(|folder| folder.is_safe)
 }
 
@@ -349,13 +349,13 @@ pub fn aspects(a: &Entry, b: &Entry) -> Vec<Aspect> {
 struct Extras<'a> {
     excludes: &'a Excludes,
     /// The folders the pass is in, outermost first, with the names in them not come past yet, last first.
-    folders: Vec<(Verbatim, Vec<CString>)>,
-    found: Vec<Verbatim>,
+    folders: Vec<(PathBytes, Vec<CString>)>,
+    found: Vec<PathBytes>,
 }
 
 impl Extras<'_> {
     /// Begins a folder that stands in the manifest.
-    fn enter(&mut self, path: &Verbatim, live: &mut Root) {
+    fn enter(&mut self, path: &PathBytes, live: &mut Root) {
         // What cannot be listed is found out, and told, when it is compared.
         let Ok(place) = live.place(path) else { return };
         let opened = openat(&*place.folder, place.name.as_c_str(), crate::kernel::FOLDER, Mode::empty());
@@ -365,7 +365,7 @@ impl Extras<'_> {
     }
 
     /// Comes past a path of the manifest: what sorts before it beside it is in no manifest.
-    fn pass(&mut self, path: &Verbatim) {
+    fn pass(&mut self, path: &PathBytes) {
         while let Some((folder, _)) = self.folders.last()
             && !path.is_within(folder.as_bytes())
         {
@@ -390,7 +390,7 @@ impl Extras<'_> {
         }
     }
 
-    fn end(mut self) -> Vec<Verbatim> {
+    fn end(mut self) -> Vec<PathBytes> {
         while !self.folders.is_empty() {
             self.leave();
         }
@@ -399,9 +399,9 @@ impl Extras<'_> {
     }
 }
 
-fn note_extra(path: Vec<u8>, excludes: &Excludes, found: &mut Vec<Verbatim>) {
+fn note_extra(path: Vec<u8>, excludes: &Excludes, found: &mut Vec<PathBytes>) {
     if !excludes.matches(&path) {
-        found.push(Verbatim::new(path));
+        found.push(PathBytes::new(path));
     }
 }
 
@@ -418,7 +418,7 @@ pub enum Step {
 ///
 /// # Errors
 /// When one of them cannot be read to its end.
-pub fn between(mut old: Reader, mut new: Reader) -> anyhow::Result<Vec<(Verbatim, Step)>> {
+pub fn between(mut old: Reader, mut new: Reader) -> anyhow::Result<Vec<(PathBytes, Step)>> {
     let mut found = Vec::new();
     let (mut old_firsts, mut new_firsts) = (Firsts::default(), Firsts::default());
     let (mut before, mut after) = (next(&mut old)?, next(&mut new)?);
@@ -458,11 +458,11 @@ pub fn between(mut old: Reader, mut new: Reader) -> anyhow::Result<Vec<(Verbatim
 
 /// The first name of each file with several names, by which its other names are known to be of one file.
 #[derive(Debug, Default)]
-struct Firsts(HashMap<u64, Verbatim>);
+struct Firsts(HashMap<u64, PathBytes>);
 
 impl Firsts {
     /// Returns the first name of the file that an entry is a name of: its own where it has no other.
-    fn of(&mut self, entry: &Entry) -> Verbatim {
+    fn of(&mut self, entry: &Entry) -> PathBytes {
         let own = || entry.path.clone();
         entry.link_group.map_or_else(own, |group| self.0.entry(group).or_insert_with(own).clone())
     }

@@ -2,8 +2,8 @@
 //! for others may have put another thing in its place since.
 
 use crate::manifest::{Entry, Kind};
+use crate::path_bytes::PathBytes;
 use crate::root::{Place, Root, Trouble};
-use crate::verbatim::Verbatim;
 use anyhow::{Context, anyhow};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 pub enum Created {
     /// With what was made there.
     Made {
-        path: Verbatim,
+        path: PathBytes,
         #[serde(rename = "type")]
         kind: Kind,
         uid: u32,
     },
     /// As an earlier version wrote it.
-    Path(Verbatim),
+    Path(PathBytes),
 }
 
 impl Created {
@@ -32,7 +32,7 @@ impl Created {
         Self::Made { path: entry.path.clone(), kind: entry.kind, uid: entry.uid }
     }
 
-    pub fn path(&self) -> &Verbatim {
+    pub fn path(&self) -> &PathBytes {
         match self {
             Self::Made { path, .. } | Self::Path(path) => path,
         }
@@ -54,7 +54,7 @@ impl Created {
 ///
 /// # Errors
 /// Names the path.
-pub fn remove(live: &mut Root, created: &[Created]) -> anyhow::Result<Vec<Verbatim>> {
+pub fn remove(live: &mut Root, created: &[Created]) -> anyhow::Result<Vec<PathBytes>> {
     let mut stayed = Vec::new();
     for created in created.iter().rev() {
         let path = created.path();

@@ -1,10 +1,10 @@
 //! What was edited since a restore: found, and kept before an undo puts back what was there.
 
 use crate::manifest::Kind;
+use crate::path_bytes::PathBytes;
 use crate::progress::Progress;
 use crate::root::Root;
 use crate::saved::{self, Undo};
-use crate::verbatim::Verbatim;
 use crate::walk::Scope;
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ impl Undo {
     ///
     /// # Errors
     /// When what was saved cannot be read.
-    pub fn edited(&mut self, live: &mut Root) -> anyhow::Result<Vec<Verbatim>> {
+    pub fn edited(&mut self, live: &mut Root) -> anyhow::Result<Vec<PathBytes>> {
         let mut strange = BTreeMap::new();
         for restored in &self.restored {
             let Ok(found) = live.look(&restored.path) else { continue };
@@ -44,7 +44,7 @@ impl Undo {
     /// When one cannot be copied; then nothing may be undone.
     pub fn keep(
         &self,
-        edited: &[Verbatim],
+        edited: &[PathBytes],
         live: &Root,
         progress: Progress<'_>,
     ) -> anyhow::Result<Option<OsString>> {

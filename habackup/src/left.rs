@@ -1,12 +1,12 @@
 //! Entries that a restore leaves as they are, because something else has their place: they are named and
 //! stop nothing, since whoever may write to a directory could otherwise stop every restore.
 
-use crate::verbatim::Verbatim;
+use crate::path_bytes::PathBytes;
 
 /// An entry that is left as it is, because something else has its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Left {
-    pub path: Verbatim,
+    pub path: PathBytes,
     pub reason: String,
     /// How many entries below it are left with it.
     pub below: usize,
@@ -14,7 +14,7 @@ pub struct Left {
 
 impl Left {
     /// Adds an entry to those that are left; one that lies below the last one is only counted.
-    pub fn note(list: &mut Vec<Self>, path: &Verbatim, reason: impl FnOnce() -> String) {
+    pub fn note(list: &mut Vec<Self>, path: &PathBytes, reason: impl FnOnce() -> String) {
         match list.last_mut() {
             Some(last) if last.path != *path && path.is_within(last.path.as_bytes()) => last.below += 1,
             Some(last) if last.path == *path => {}

@@ -3,18 +3,18 @@
 
 use crate::args::Args;
 use crate::choice;
-use crate::chosen::{Chosen, Selection};
 use crate::comparison::{self, Aspect, Step};
 use crate::exclude::Excludes;
-use crate::ground::{Ground, Held};
 use crate::id::{Id, SnapshotName, moment_ns};
 use crate::manifest::{Remark, Totals};
+use crate::path_bytes::PathBytes;
+use crate::preconditions::{Held, Preconditions};
 use crate::progress::{Progress, show_bytes};
 use crate::report::{self, Report, shown, words};
 use crate::restore::open_tree;
 use crate::root::Root;
+use crate::selection::{Chosen, Selection};
 use crate::store::Store;
-use crate::verbatim::Verbatim;
 use crate::verify;
 use orderly_exec::reporter::{Output, Reporter};
 use orderly_exec::runner::Runner;
@@ -52,11 +52,11 @@ struct Row {
 /// See the exit-status table in the manual page.
 pub fn list(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow::Result<Status> {
     no_operands(args, "--list")?;
-    let ground = Ground::open(args)?;
-    let (names, rows) = match open(args, &ground, runner, reporter)? {
+    let preconditions = Preconditions::open(args)?;
+    let (names, rows) = match open(args, &preconditions, runner, reporter)? {
         Opened::NotHeld => return Ok(Status::Done),
         Opened::NoneYet => {
-            reporter.say(none_yet(&ground));
+            reporter.say(none_yet(&preconditions));
             (Vec::new(), Vec::new())
         }
         Opened::Store(store) => {
@@ -70,7 +70,7 @@ pub fn list(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
         let latest = names.iter().rfind(|name| name.whole).map(ToString::to_string);
         reporter.record(&Listing {
             format: "orderly-snapshots/1",
-            directory: ground.backup.directory.clone(),
+            directory: preconditions.backup.directory.clone(),
             latest,
             snapshots: rows,
         });
@@ -135,14 +135,14 @@ struct Freshness {
 /// See the exit-status table in the manual page.
 pub fn check(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow::Result<Status> {
     no_operands(args, "--check")?;
-    let ground = Ground::open(args)?;
-    let limit = args.max_age.unwrap_or(ground.backup.max_age);
-    let (newest, unreadable) = match open(args, &ground, runner, reporter)? {
+    let preconditions = Preconditions::open(args)?;
+    let limit = args.max_age.unwrap_or(preconditions.backup.max_age);
+    let (newest, unreadable) = match open(args, &preconditions, runner, reporter)? {
         Opened::NotHeld => return Ok(Status::Done),
         Opened::NoneYet => (None, None),
         Opened::Store(store) => {
             let newest = if args.this_holding {
-                newest_of_holding(&store, &ground.config.own.name, ground.open_holding()?)?
+                newest_of_holding(&store, &preconditions.config.own.name, preconditions.open_holding()?)?
             } else {
                 store.newest_whole()?
             };
@@ -232,8 +232,8 @@ pub fn verify(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyh
     if choice.names.len() > 1 || !choice.paths.is_empty() {
         return Err(fail(Status::Usage, "--verify takes one snapshot"));
     }
-    let ground = Ground::open(args)?;
-    let Some(store) = open(args, &ground, runner, reporter)?.insist(&ground)? else {
+    let preconditions = Preconditions::open(args)?;
+    let Some(store) = open(args, &preconditions, runner, reporter)?.insist(&preconditions)? else {
         return Ok(Status::Done);
     };
     let name = choice::snapshot(&store, choice.names.first().map(String::as_str), args.made_by.as_deref())?;
@@ -291,7 +291,7 @@ struct Difference<'a> {
 
 #[derive(Debug, Serialize)]
 struct DifferenceLine<'a> {
-    path: &'a Verbatim,
+    path: &'a PathBytes,
     change: &'static str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     differs: &'a [Aspect],
@@ -306,8 +306,8 @@ pub fn diff(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
     if choice.names.len() > 2 || !choice.paths.is_empty() {
         return Err(fail(Status::Usage, "--diff takes a snapshot, then another one or \"live\""));
     }
-    let ground = Ground::open(args)?;
-    let Some(store) = open(args, &ground, runner, reporter)?.insist(&ground)? else {
+    let preconditions = Preconditions::open(args)?;
+    let Some(store) = open(args, &preconditions, runner, reporter)?.insist(&preconditions)? else {
         return Ok(Status::Done);
     };
     let mut names = choice.names.iter().map(String::as_str);
@@ -347,7 +347,7 @@ pub fn diff(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
             }
         }
     }
-    let line = |(path, step): &'_ (Verbatim, Step)| -> (&'static str, Vec<Aspect>, Verbatim) {
+    let line = |(path, step): &'_ (PathBytes, Step)| -> (&'static str, Vec<Aspect>, PathBytes) {
         match step {
             Step::Added => ("new", Vec::new(), path.clone()),
             Step::Removed => ("gone", Vec::new(), path.clone()),
@@ -406,30 +406,35 @@ enum Opened {
 
 impl Opened {
     /// Returns the snapshots where there must be one.
-    fn insist(self, ground: &Ground) -> anyhow::Result<Option<Store>> {
+    fn insist(self, preconditions: &Preconditions) -> anyhow::Result<Option<Store>> {
         match self {
             Self::Store(store) => Ok(Some(store)),
             Self::NotHeld => Ok(None),
-            Self::NoneYet => Err(fail(Status::Refused, none_yet(ground))),
+            Self::NoneYet => Err(fail(Status::Refused, none_yet(preconditions))),
         }
     }
 }
 
-fn none_yet(ground: &Ground) -> String {
-    format!("no snapshot was taken yet: {} is not there", ground.backup.directory.display())
+fn none_yet(preconditions: &Preconditions) -> String {
+    format!("no snapshot was taken yet: {} is not there", preconditions.backup.directory.display())
 }
 
-fn open(args: &Args, ground: &Ground, runner: &mut Runner, reporter: &Reporter) -> anyhow::Result<Opened> {
+fn open(
+    args: &Args,
+    preconditions: &Preconditions,
+    runner: &mut Runner,
+    reporter: &Reporter,
+) -> anyhow::Result<Opened> {
     if args.if_held
-        && let Held::No(why) = ground.held(runner)?
+        && let Held::No(why) = preconditions.held(runner)?
     {
         reporter.detail(format!("nothing to do: {why}"));
         return Ok(Opened::NotHeld);
     }
-    ground.insist_on_held(runner)?;
+    preconditions.insist_on_held(runner)?;
     let is_missing = |error: std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
-    if ground.backup.directory.symlink_metadata().is_err_and(is_missing) {
+    if preconditions.backup.directory.symlink_metadata().is_err_and(is_missing) {
         return Ok(Opened::NoneYet);
     }
-    Store::open(&ground.backup.directory).map(Opened::Store)
+    Store::open(&preconditions.backup.directory).map(Opened::Store)
 }

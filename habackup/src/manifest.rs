@@ -3,7 +3,7 @@
 //! `manifest.json` is one JSON document laid out one entry a line, so that a million entries are
 //! written and read in passing and never all in memory. The first line is the [`Header`], the last
 //! one the [`Trailer`], which ends in a checksum of everything before it: a cut or edited manifest is
-//! recognised. Entries stand in the order of a walk (see [`crate::verbatim::walk_order`]).
+//! recognised. Entries stand in the order of a walk (see [`crate::path_bytes::walk_order`]).
 
 pub mod entry;
 mod reader;
@@ -13,7 +13,7 @@ pub use entry::{Entry, Kind, Xattr};
 pub use reader::Reader;
 pub use writer::Writer;
 
-use crate::verbatim::Verbatim;
+use crate::path_bytes::PathBytes;
 use orderly_plan::snapshot::Continued;
 use serde::{Deserialize, Serialize};
 
@@ -65,8 +65,8 @@ pub struct Asset {
 /// What the configuration asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sources {
-    pub include: Vec<Verbatim>,
-    pub optional: Vec<Verbatim>,
+    pub include: Vec<PathBytes>,
+    pub optional: Vec<PathBytes>,
     pub exclude: Vec<String>,
 }
 
@@ -102,6 +102,6 @@ pub struct Totals {
 /// A path with what there is to say about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remark {
-    pub path: Verbatim,
+    pub path: PathBytes,
     pub reason: String,
 }

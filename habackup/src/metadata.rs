@@ -1,7 +1,7 @@
 //! From what the kernel says of a file to an entry, and from an entry back onto a file.
 
 use crate::manifest::{Entry, Kind};
-use crate::verbatim::Verbatim;
+use crate::path_bytes::PathBytes;
 use crate::xattr;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
@@ -36,7 +36,7 @@ impl Owners {
 
 /// Returns the entry of what was found at a path; contents, link target and attributes are not in
 /// it yet.
-pub fn entry(path: Verbatim, stat: &FileStat, owners: &mut Owners) -> Entry {
+pub fn entry(path: PathBytes, stat: &FileStat, owners: &mut Owners) -> Entry {
     let kind = Kind::of_mode(stat.st_mode);
     let is_device = matches!(kind, Kind::CharDevice | Kind::BlockDevice);
     Entry {
@@ -127,7 +127,7 @@ fn is_in_map(text: &str, number: u32) -> bool {
 ///
 /// # Errors
 /// What the kernel said. An owner that only root could set is left alone when we are not root.
-pub fn apply(fd: impl AsFd, entry: &Entry, owner: Owner) -> Result<Vec<Verbatim>, Errno> {
+pub fn apply(fd: impl AsFd, entry: &Entry, owner: Owner) -> Result<Vec<PathBytes>, Errno> {
     let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
     match fchownat(&fd, c"", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH) {
         Err(Errno::EPERM) if !Uid::effective().is_root() => {}

@@ -2,9 +2,9 @@
 //! nothing.
 
 use crate::exclude::Excludes;
-use crate::ground::Ground;
 use crate::id::{Id, SnapshotName};
 use crate::manifest::Remark;
+use crate::preconditions::Preconditions;
 use crate::previous::Previous;
 use crate::progress::Progress;
 use crate::pruning;
@@ -41,18 +41,18 @@ struct Preview {
 /// # Errors
 /// As the run: failed (1) when there is no room, or a snapshot that is due to go could not be pruned.
 pub fn show(
-    ground: &Ground,
+    preconditions: &Preconditions,
     ready: &Ready,
     runner: &mut Runner,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
-    let backup = &ground.backup;
+    let backup = &preconditions.backup;
     let Sources { there, missing, linked } = &ready.sources;
-    let problems = survey(ground, ready.store.as_ref(), runner, reporter)?;
+    let problems = survey(preconditions, ready.store.as_ref(), runner, reporter)?;
     let whole = missing.is_empty() && linked.is_empty() && problems.is_empty();
     let newest = ready.store.as_ref().map(Store::snapshots).transpose()?.and_then(|all| all.last().copied());
     let id = newest.map_or_else(|| Ok(Id::now()), |last| store::following(last.id))?;
-    let going = pruning::preview(ground, ready.store.as_ref(), SnapshotName { id, whole })?;
+    let going = pruning::preview(preconditions, ready.store.as_ref(), SnapshotName { id, whole })?;
     for path in there {
         reporter.message(&format!("would copy {}", path.display()));
     }
@@ -85,16 +85,17 @@ pub fn show(
 
 /// Looks at everything that would be copied: returns what cannot be read, and insists that the rest has room.
 fn survey(
-    ground: &Ground,
+    preconditions: &Preconditions,
     store: Option<&Store>,
     runner: &mut Runner,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Vec<Remark>> {
-    let backup = &ground.backup;
+    let backup = &preconditions.backup;
     let (scope, excludes) = (Scope::new(&backup.include, &backup.optional), Excludes::new(&backup.exclude));
-    let hostid = orderly_host::hostid::ask(ground.config.platform, runner);
+    let hostid = orderly_host::hostid::ask(preconditions.config.platform, runner);
     let snapshots = store.map_or(Ok(Vec::new()), Store::snapshots)?;
-    let before = store.and_then(|store| Previous::open(store, &snapshots, &ground.config.own.name, &hostid));
+    let before =
+        store.and_then(|store| Previous::open(store, &snapshots, &preconditions.config.own.name, &hostid));
     let (previous, before) = before.unzip();
     reporter.show_progress();
     let progress = Progress::new(reporter, runner, "survey", before.map_or(0, |totals| totals.files));

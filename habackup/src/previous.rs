@@ -68,7 +68,7 @@ impl Previous {
     pub fn find(&mut self, path: &[u8]) -> Option<Before> {
         loop {
             if let Some(next) = self.next.take() {
-                match crate::verbatim::walk_order(next.entry.path.as_bytes(), path) {
+                match crate::path_bytes::walk_order(next.entry.path.as_bytes(), path) {
                     std::cmp::Ordering::Less => {}
                     std::cmp::Ordering::Equal => return Some(next),
                     std::cmp::Ordering::Greater => {

@@ -1,7 +1,7 @@
 //! Takes old snapshots away: looks at what there is, has [`crate::retention`] choose, removes.
 
-use crate::ground::Ground;
 use crate::id::{Id, SnapshotName, moment_ns};
+use crate::preconditions::Preconditions;
 use crate::retention::{Candidate, prunable};
 use crate::store::Store;
 use anyhow::Context;
@@ -12,9 +12,13 @@ use std::collections::BTreeSet;
 ///
 /// # Errors
 /// When one cannot be removed, or the directory cannot be read.
-pub fn prune(ground: &Ground, store: &Store, taken: SnapshotName) -> anyhow::Result<Vec<SnapshotName>> {
+pub fn prune(
+    preconditions: &Preconditions,
+    store: &Store,
+    taken: SnapshotName,
+) -> anyhow::Result<Vec<SnapshotName>> {
     let candidates = candidates(store)?;
-    let going = prunable(&candidates, ground.backup.keep, Id::now().second());
+    let going = prunable(&candidates, preconditions.backup.keep, Id::now().second());
     let mut pruned = Vec::new();
     for name in going.into_iter().filter(|name| taken.whole || !name.whole) {
         // The snapshot itself is safe by now; only its room is not given back.
@@ -33,16 +37,16 @@ pub fn prune(ground: &Ground, store: &Store, taken: SnapshotName) -> anyhow::Res
 /// # Errors
 /// When the directory cannot be read, or one of them could not be removed.
 pub fn preview(
-    ground: &Ground,
+    preconditions: &Preconditions,
     store: Option<&Store>,
     next: SnapshotName,
 ) -> anyhow::Result<Vec<SnapshotName>> {
     let mut candidates = store.map_or(Ok(Vec::new()), candidates)?;
     let now = Id::now().second();
-    let host = Some(ground.config.own.name.clone());
-    let continues = ground.continues()?.map(|continued| continued.snapshot);
+    let host = Some(preconditions.config.own.name.clone());
+    let continues = preconditions.continues()?.map(|continued| continued.snapshot);
     candidates.push(Candidate { name: next, host, taken: now, is_named: false, continues });
-    let mut going = prunable(&candidates, ground.backup.keep, now);
+    let mut going = prunable(&candidates, preconditions.backup.keep, now);
     going.retain(|name| next.whole || !name.whole);
     for (name, store) in going.iter().zip(store.into_iter().cycle()) {
         store.insist_on_removable(*name)?;

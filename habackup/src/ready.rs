@@ -2,8 +2,8 @@
 //! changes anything.
 
 use crate::exclude::Excludes;
-use crate::ground::Ground;
 use crate::manifest;
+use crate::preconditions::Preconditions;
 use crate::snapshot;
 use crate::store::Store;
 use crate::walk::Scope;
@@ -72,17 +72,17 @@ pub(crate) fn nothing_there(problems: impl Iterator<Item = String>) -> anyhow::E
 ///
 /// # Errors
 /// Refused (4), or rejected (3) where what this host knows of the asset is damaged; every reason at once.
-pub fn insist(ground: &Ground, run: &mut dyn Run) -> anyhow::Result<Ready> {
+pub fn insist(preconditions: &Preconditions, run: &mut dyn Run) -> anyhow::Result<Ready> {
     let mut against = Against::default();
-    against.keep(ground.insist_on_none_due());
-    against.keep(ground.insist_on_services(run));
-    let asset = against.keep(ground.asset(run));
-    let sources = against.keep(Sources::look(&ground.backup).insist_on_any(&ground.backup));
+    against.keep(preconditions.insist_on_none_due());
+    against.keep(preconditions.insist_on_services(run));
+    let asset = against.keep(preconditions.asset(run));
+    let sources = against.keep(Sources::look(&preconditions.backup).insist_on_any(&preconditions.backup));
     let mut store = None;
     // Elsewhere than on the asset it is none of ours.
-    if against.keep(ground.insist_on_place(run)).is_some() {
-        store = against.keep(Store::look(&ground.backup.directory)).flatten();
-        against.keep(ground.look_at_number(run));
+    if against.keep(preconditions.insist_on_place(run)).is_some() {
+        store = against.keep(Store::look(&preconditions.backup.directory)).flatten();
+        against.keep(preconditions.look_at_number(run));
     }
     match (asset, sources) {
         (Some(asset), Some(sources)) if against.said.is_empty() => Ok(Ready { asset, sources, store }),

@@ -1,11 +1,11 @@
 //! What restoring did or would do, for people and for programs.
 
-use crate::chosen::Chosen;
 use crate::comparison::{Aspect, Change, Comparison};
 use crate::id::SnapshotName;
 use crate::left::Left;
 use crate::manifest::{Header, Remark};
-use crate::verbatim::Verbatim;
+use crate::path_bytes::PathBytes;
+use crate::selection::Chosen;
 use orderly_exec::reporter::{Output, Reporter};
 use orderly_exec::{Status, clock};
 use serde::Serialize;
@@ -41,7 +41,7 @@ pub struct Report {
 /// One path that differs.
 #[derive(Debug, Serialize)]
 pub struct Line {
-    path: Verbatim,
+    path: PathBytes,
     change: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     differs: Vec<Aspect>,
@@ -83,7 +83,7 @@ impl Report {
         status: Status,
         snapshot: &str,
         left: usize,
-        (edited, saved): (&[Verbatim], Option<PathBuf>),
+        (edited, saved): (&[PathBytes], Option<PathBuf>),
     ) -> Self {
         Self {
             format: "orderly-restore/1",
@@ -106,7 +106,7 @@ impl Report {
 }
 
 impl Line {
-    fn new(path: &Verbatim, change: &'static str, differs: &[Aspect], reason: Option<&str>) -> Self {
+    fn new(path: &PathBytes, change: &'static str, differs: &[Aspect], reason: Option<&str>) -> Self {
         let (path, differs, reason) = (path.clone(), differs.to_owned(), reason.map(str::to_owned));
         Self { path, change, differs, reason }
     }
@@ -124,7 +124,7 @@ pub fn show(
     output: Output,
 ) -> anyhow::Result<Vec<Line>> {
     let mut lines = Vec::new();
-    let mut keep = |path: &Verbatim, change, differs: &[Aspect], reason: Option<&str>| {
+    let mut keep = |path: &PathBytes, change, differs: &[Aspect], reason: Option<&str>| {
         if output == Output::Json {
             lines.push(Line::new(path, change, differs, reason));
         }
@@ -184,6 +184,6 @@ pub fn words(aspects: &[Aspect]) -> String {
 }
 
 /// Returns a path with nothing in it that moves a cursor.
-pub fn shown(path: &Verbatim) -> String {
+pub fn shown(path: &PathBytes) -> String {
     orderly_exec::reporter::printable(&path.to_string())
 }

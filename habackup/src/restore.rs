@@ -4,22 +4,22 @@
 use crate::apply::Application;
 use crate::args::Args;
 use crate::choice;
-use crate::chosen::{Chosen, Selection};
 use crate::comparison::{self, Comparison};
 use crate::consent::{self, Answer};
 use crate::exclude::Excludes;
-use crate::ground::Ground;
 use crate::id::SnapshotName;
 use crate::kernel::FOLDER;
 use crate::left::Left;
 use crate::manifest::{self, Header, Remark};
+use crate::path_bytes::PathBytes;
+use crate::preconditions::Preconditions;
 use crate::progress::Progress;
 use crate::report::{self, Line, Report};
 use crate::root::Root;
 use crate::saved::{self, Saved};
+use crate::selection::{Chosen, Selection};
 use crate::store::Store;
 use crate::take::machine;
-use crate::verbatim::Verbatim;
 use crate::verify;
 use anyhow::Context;
 use nix::fcntl::openat;
@@ -44,13 +44,13 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
         ));
     }
     let root = args.into.clone().unwrap_or_else(|| PathBuf::from("/"));
-    let ground = Ground::open(args)?;
-    let _lock = ground.lock_unless(args.dry_run)?;
-    let store = ground.open_store(runner)?;
+    let preconditions = Preconditions::open(args)?;
+    let _lock = preconditions.lock_unless(args.dry_run)?;
+    let store = preconditions.open_store(runner)?;
     let name = choice::snapshot(&store, choice.names.first().map(String::as_str), args.made_by.as_deref())?;
     // Read once to its end before anything is believed: the checksum stands there.
     let (header, trailer) = store.ends(name).or_status(Status::Rejected)?;
-    insist_on_fit(args, &ground, name, &header, runner)?;
+    insist_on_fit(args, &preconditions, name, &header, runner)?;
     if !name.whole {
         let problems = trailer.problems.len();
         reporter.warn(format!("{name} is incomplete: {problems} problems were met when it was made"));
@@ -86,7 +86,7 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     }
     if comparison.items.is_empty() || args.dry_run {
         if is_whole && !args.dry_run {
-            ledger::note_restore(continued(name, &header), &ground.config.own.name)?;
+            ledger::note_restore(continued(name, &header), &preconditions.config.own.name)?;
         }
         let status = tell_left(&comparison.left, reporter);
         reporter.record(&report(status, &comparison, lines, None));
@@ -113,7 +113,7 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     }
     lost.iter().for_each(|line| reporter.warn(line));
     if is_whole {
-        ledger::note_restore(continued(name, &header), &ground.config.own.name)?;
+        ledger::note_restore(continued(name, &header), &preconditions.config.own.name)?;
     }
     saved::prune()?;
     comparison.left.append(&mut left);
@@ -189,13 +189,13 @@ pub fn open_tree(store: &Store, name: SnapshotName) -> anyhow::Result<Root> {
 
 fn insist_on_fit(
     args: &Args,
-    ground: &Ground,
+    preconditions: &Preconditions,
     name: SnapshotName,
     header: &Header,
     runner: &mut Runner,
 ) -> anyhow::Result<()> {
     let refuse = |message: String| Err(fail(Status::Refused, message));
-    let asset = ground.asset(runner)?;
+    let asset = preconditions.asset(runner)?;
     if (&header.asset.kind, &header.asset.identity) != (&asset.kind, &asset.identity) {
         return refuse(format!(
             "the snapshot {name} is of another asset: {} {}, and this is {}",
@@ -227,11 +227,15 @@ fn series(version: &str) -> Vec<&str> {
 }
 
 /// Insists that every path that is named is in the snapshot.
-fn insist_on_presence(chosen: &mut Chosen<'_>, paths: &[Verbatim], name: SnapshotName) -> anyhow::Result<()> {
+fn insist_on_presence(
+    chosen: &mut Chosen<'_>,
+    paths: &[PathBytes],
+    name: SnapshotName,
+) -> anyhow::Result<()> {
     if paths.is_empty() {
         return Ok(());
     }
-    let mut missing: Vec<&Verbatim> = paths.iter().collect();
+    let mut missing: Vec<&PathBytes> = paths.iter().collect();
     let mut pass = chosen.pass()?;
     while let Some((_, entry)) = pass.next_entry()? {
         missing.retain(|path| **path != entry.path);
@@ -280,8 +284,8 @@ pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
     if !args.operands.is_empty() {
         return Err(fail(Status::Usage, "--undo takes no operands: it undoes the last restore as a whole"));
     }
-    let ground = Ground::open(args)?;
-    let _lock = ground.lock_unless(args.dry_run)?;
+    let preconditions = Preconditions::open(args)?;
+    let _lock = preconditions.lock_unless(args.dry_run)?;
     let Some(saved) = Saved::newest().or_status(Status::Rejected)? else {
         return Err(fail(Status::Refused, "there is no restore to undo"));
     };

@@ -6,7 +6,7 @@ use crate::kernel;
 use crate::kernel::FOLDER;
 use crate::manifest::{Entry, Kind};
 use crate::metadata::{self, Owners};
-use crate::verbatim::Verbatim;
+use crate::path_bytes::PathBytes;
 use crate::xattr;
 use anyhow::Context;
 use nix::errno::Errno;
@@ -35,7 +35,7 @@ pub struct Root {
 #[derive(Debug, Clone)]
 pub struct Folder {
     /// Empty for the root.
-    pub path: Verbatim,
+    pub path: PathBytes,
     pub fd: Rc<OwnedFd>,
     /// Device and inode.
     pub identity: (u64, u64),
@@ -50,7 +50,7 @@ pub struct Folder {
 /// make names, else the first one of the mount.
 #[derive(Debug)]
 pub struct Spot {
-    pub path: Verbatim,
+    pub path: PathBytes,
     pub fd: Rc<OwnedFd>,
 }
 
@@ -72,9 +72,9 @@ impl Folder {
         let is_safe = within.is_none_or(|within| within.is_safe) && own && (!others_write || is_sticky);
         let spot = match within {
             Some(within) if within.mount == mount && (!is_safe || others_write) => Rc::clone(&within.spot),
-            Some(_) | None => Rc::new(Spot { path: Verbatim::new(path), fd: Rc::clone(&fd) }),
+            Some(_) | None => Rc::new(Spot { path: PathBytes::new(path), fd: Rc::clone(&fd) }),
         };
-        Ok(Self { path: Verbatim::new(path), fd, identity, is_safe, mount, spot })
+        Ok(Self { path: PathBytes::new(path), fd, identity, is_safe, mount, spot })
     }
 }
 
@@ -90,7 +90,7 @@ pub struct Place {
 pub enum Trouble {
     Missing,
     /// This part of the path is a link, or no folder.
-    Through(Verbatim),
+    Through(PathBytes),
     Other(Errno),
 }
 
@@ -137,7 +137,7 @@ impl Root {
     ///
     /// # Errors
     /// Why the folder cannot be reached.
-    pub fn place(&mut self, path: &Verbatim) -> Result<Place, Trouble> {
+    pub fn place(&mut self, path: &PathBytes) -> Result<Place, Trouble> {
         let bytes = path.as_bytes();
         let cut = bytes.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
         let name = CString::new(bytes.get(cut + 1..).unwrap_or_default())
@@ -150,7 +150,7 @@ impl Root {
     ///
     /// # Errors
     /// Why the folder cannot be reached.
-    pub fn folder_at(&mut self, path: &Verbatim) -> Result<Folder, Trouble> {
+    pub fn folder_at(&mut self, path: &PathBytes) -> Result<Folder, Trouble> {
         self.enter(path.as_bytes())
     }
 
@@ -158,7 +158,7 @@ impl Root {
     ///
     /// # Errors
     /// Why the folder cannot be reached.
-    pub fn folder_of(&mut self, path: &Verbatim) -> Result<Folder, Trouble> {
+    pub fn folder_of(&mut self, path: &PathBytes) -> Result<Folder, Trouble> {
         let bytes = path.as_bytes();
         let cut = bytes.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
         self.enter(&bytes[..cut])
@@ -181,7 +181,7 @@ impl Root {
             let inner = match openat(&*folder.fd, name.as_c_str(), FOLDER, Mode::empty()) {
                 Ok(opened) => Folder::of(Rc::new(opened), &path[..length], Some(&folder))?,
                 Err(Errno::ELOOP | Errno::ENOTDIR) => {
-                    return Err(Trouble::Through(Verbatim::new(&path[..length])));
+                    return Err(Trouble::Through(PathBytes::new(&path[..length])));
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -200,25 +200,25 @@ impl Root {
     ///
     /// # Errors
     /// Why nothing can be said.
-    pub fn look(&mut self, path: &Verbatim) -> Result<Entry, Trouble> {
+    pub fn look(&mut self, path: &PathBytes) -> Result<Entry, Trouble> {
         let place = self.place(path)?;
         let stat = fstatat(&*place.folder, place.name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
         let mut entry = metadata::entry(path.clone(), &stat, &mut self.owners);
         entry.xattrs = xattr::read_all(place.open_as_place()?)?;
         if entry.kind == Kind::Symlink {
             let target = readlinkat(&*place.folder, place.name.as_c_str())?;
-            entry.target = Some(Verbatim::new(target.into_vec()));
+            entry.target = Some(PathBytes::new(target.into_vec()));
         }
         Ok(entry)
     }
 
     /// Tells whether what stands at a path may not be changed by anybody.
-    pub fn is_fixed(&mut self, path: &Verbatim) -> bool {
+    pub fn is_fixed(&mut self, path: &PathBytes) -> bool {
         self.place(path).is_ok_and(|place| place.open_as_place().is_ok_and(kernel::is_fixed))
     }
 
     /// Returns why nothing can be made or replaced in the folder that a path is in, whoever asks.
-    pub fn closed(&mut self, path: &Verbatim) -> Option<&'static str> {
+    pub fn closed(&mut self, path: &PathBytes) -> Option<&'static str> {
         closed(&*self.folder_of(path).ok()?.fd)
     }
 

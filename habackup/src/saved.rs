@@ -5,7 +5,6 @@
 //! no undo is done twice.
 
 use crate::apply::Application;
-use crate::chosen::{Chosen, Selection};
 use crate::comparison::{self, Change, Comparison};
 use crate::created::{self, Created};
 use crate::exclude::Excludes;
@@ -13,11 +12,12 @@ use crate::id::Id;
 use crate::kernel::FOLDER;
 use crate::left::Left;
 use crate::manifest::{self, Entry, Header, Kind, Reader, Remark, Trailer, Writer};
+use crate::path_bytes::PathBytes;
 use crate::progress::Progress;
 use crate::root::Root;
+use crate::selection::{Chosen, Selection};
 use crate::snapshot::{self, Plan};
 use crate::store;
-use crate::verbatim::Verbatim;
 use crate::verify;
 use crate::walk::Scope;
 use crate::workshop::{self, Notes};
@@ -64,7 +64,7 @@ struct Document {
 /// A file as it was restored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Restored {
-    pub(crate) path: Verbatim,
+    pub(crate) path: PathBytes,
     pub(crate) size: u64,
     pub(crate) mtime_ns: i128,
 }
@@ -254,7 +254,7 @@ impl Undo {
     ///
     /// # Errors
     /// When what was saved cannot be read.
-    pub fn each_put_back(&mut self, mut with: impl FnMut(&Verbatim)) -> anyhow::Result<()> {
+    pub fn each_put_back(&mut self, mut with: impl FnMut(&PathBytes)) -> anyhow::Result<()> {
         let mut pass = self.overwritten.pass()?;
         while let Some((_, entry)) = pass.next_entry()? {
             with(&entry.path);
@@ -298,7 +298,7 @@ impl Undo {
 #[derive(Debug, Default)]
 pub struct Undone {
     /// What was made and stays: folders with something in them, and what others put in its place.
-    pub stayed: Vec<Verbatim>,
+    pub stayed: Vec<PathBytes>,
     /// What could not be put back, because something else has its place.
     pub left: Vec<Left>,
 }
@@ -341,7 +341,7 @@ fn leave_unsaved(
     if problems.is_empty() {
         return Ok(());
     }
-    let mut unsaved: BTreeMap<&Verbatim, &Remark> =
+    let mut unsaved: BTreeMap<&PathBytes, &Remark> =
         problems.iter().map(|problem| (&problem.path, problem)).collect();
     let mut gone = BTreeSet::new();
     let mut items = comparison.items.iter().peekable();

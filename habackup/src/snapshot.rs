@@ -24,9 +24,9 @@ use crate::kernel::FOLDER;
 use crate::manifest::entry::Digest;
 use crate::manifest::{Entry, Kind, Remark, Totals, Writer};
 use crate::metadata::{self, Owner, Owners};
+use crate::path_bytes::PathBytes;
 use crate::previous::Previous;
 use crate::progress::Progress;
-use crate::verbatim::Verbatim;
 use crate::walk::{self, Listed, Scope};
 use crate::xattr;
 use ahead::Ahead;
@@ -75,7 +75,7 @@ pub struct Found {
     pub skipped: Vec<Remark>,
     pub problems: Vec<Remark>,
     /// Files that changed each time they were read.
-    pub changed: Vec<Verbatim>,
+    pub changed: Vec<PathBytes>,
     /// How many of the things asked for are there.
     pub sources: u64,
 }
@@ -83,7 +83,7 @@ pub struct Found {
 /// The first name of a file that has several.
 #[derive(Debug)]
 struct First {
-    path: Verbatim,
+    path: PathBytes,
     group: u64,
     size: u64,
     mtime_ns: i128,
@@ -236,7 +236,7 @@ impl Snapshot<'_> {
         if kind != Kind::Directory && *scope != Scope::Whole && !itself {
             let what = kind.word();
             for (leaf, _) in scope.leaves(&path, false) {
-                let from = Verbatim::new(path.clone());
+                let from = PathBytes::new(path.clone());
                 self.problem(leaf.as_bytes(), format!("{from} is a {what}; name the place itself"));
             }
             return Ok(());
@@ -308,7 +308,7 @@ impl Snapshot<'_> {
             self.skip(&at.path, "the snapshots themselves");
             return Ok(());
         }
-        let mut entry = metadata::entry(Verbatim::new(at.path.clone()), &stat, &mut self.owners);
+        let mut entry = metadata::entry(PathBytes::new(at.path.clone()), &stat, &mut self.owners);
         entry.parent = *scope != Scope::Whole && !itself;
         match xattr::read_all(&source) {
             Ok(xattrs) => entry.xattrs = xattrs,
@@ -340,7 +340,7 @@ impl Snapshot<'_> {
     /// Copies what has no contents: links, fifos, devices; sockets are only written down.
     fn special(&mut self, at: &At<'_>, stat: &FileStat) -> anyhow::Result<()> {
         self.progress.file()?;
-        let mut entry = metadata::entry(Verbatim::new(at.path.clone()), stat, &mut self.owners);
+        let mut entry = metadata::entry(PathBytes::new(at.path.clone()), stat, &mut self.owners);
         let opened = open_place(at);
         let xattrs = opened.as_ref().map_err(|error| *error).and_then(xattr::read_all);
         match xattrs {
@@ -352,7 +352,7 @@ impl Snapshot<'_> {
         let made = match entry.kind {
             Kind::Symlink => match readlinkat(&at.level.source, at.name) {
                 Ok(leads_to) => {
-                    let leads_to = Verbatim::new(leads_to.into_vec());
+                    let leads_to = PathBytes::new(leads_to.into_vec());
                     let made = symlinkat(leads_to.as_os_str(), target, at.name);
                     entry.target = Some(leads_to);
                     made
@@ -412,11 +412,11 @@ impl Snapshot<'_> {
     }
 
     fn problem(&mut self, path: &[u8], reason: String) {
-        self.found.problems.push(Remark { path: Verbatim::new(path), reason });
+        self.found.problems.push(Remark { path: PathBytes::new(path), reason });
     }
 
     fn skip(&mut self, path: &[u8], reason: &str) {
-        self.found.skipped.push(Remark { path: Verbatim::new(path), reason: reason.to_owned() });
+        self.found.skipped.push(Remark { path: PathBytes::new(path), reason: reason.to_owned() });
     }
 }
 

@@ -6,11 +6,11 @@
 use crate::exclude::Excludes;
 use crate::manifest::{Entry, Kind, Remark};
 use crate::metadata;
+use crate::path_bytes::PathBytes;
 use crate::previous::Previous;
 use crate::progress::Progress;
 use crate::room::{self, Need};
 use crate::snapshot;
-use crate::verbatim::Verbatim;
 use crate::walk::{self, Listed, Scope};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, openat};
@@ -81,7 +81,7 @@ impl<'a, 'p> Survey<'a, 'p> {
 
     fn problem(&mut self, path: Vec<u8>, reason: String) {
         if self.names_problems {
-            self.found.problems.push(Remark { path: Verbatim::new(path), reason });
+            self.found.problems.push(Remark { path: PathBytes::new(path), reason });
         }
     }
 

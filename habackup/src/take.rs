@@ -2,9 +2,10 @@
 
 use crate::args::Args;
 use crate::exclude::Excludes;
-use crate::ground::{Ground, Held};
 use crate::id::SnapshotName;
 use crate::manifest::{self, Header, Sources, Totals, Trailer, Writer};
+use crate::path_bytes::PathBytes;
+use crate::preconditions::{Held, Preconditions};
 use crate::preview;
 use crate::previous::Previous;
 use crate::progress::{Progress, show_bytes};
@@ -14,7 +15,6 @@ use crate::room::{self, Need};
 use crate::snapshot::{self, Found, Plan};
 use crate::store::{self, Staging, Store};
 use crate::survey::Survey;
-use crate::verbatim::Verbatim;
 use crate::walk::Scope;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::runner::Runner;
@@ -33,7 +33,7 @@ struct Report<'a> {
     snapshot: String,
     complete: bool,
     totals: Totals,
-    changed: &'a [Verbatim],
+    changed: &'a [PathBytes],
     skipped: &'a [manifest::Remark],
     problems: &'a [manifest::Remark],
     pruned: Vec<String>,
@@ -44,42 +44,46 @@ struct Report<'a> {
 /// # Errors
 /// See the exit-status table in the manual page.
 pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow::Result<Status> {
-    let ground = Ground::open(args)?;
+    let preconditions = Preconditions::open(args)?;
     let mut lock = None;
     // Asked before the lock is: on the other host a takeover may be under way, which is none of ours.
-    if let Held::No(why) = ground.held(runner)? {
+    if let Held::No(why) = preconditions.held(runner)? {
         return not_held(args, &why, reporter);
     }
     let is_passed = match args.dry_run {
-        true => ground.look_at_lock()?,
-        false => lock.insert(ground.lock()?).is_passed(),
+        true => preconditions.look_at_lock()?,
+        false => lock.insert(preconditions.lock()?).is_passed(),
     };
     // Asked again: it may have been released while we waited to be alone.
-    if let Held::No(why) = ground.held(runner)? {
+    if let Held::No(why) = preconditions.held(runner)? {
         return not_held(args, &why, reporter);
     }
     if !is_passed && handover::is_unfinished(Program::Takeover)? {
         return amid_takeover(args, reporter);
     }
-    let ready = ready::insist(&ground, runner)?;
+    let ready = ready::insist(&preconditions, runner)?;
     if args.dry_run {
-        return preview::show(&ground, &ready, runner, reporter);
+        return preview::show(&preconditions, &ready, runner, reporter);
     }
     let asset = ready.asset;
-    let store = Store::open_to_write(&ground.backup.directory)?;
-    let holding = ground.number(runner)?;
+    let store = Store::open_to_write(&preconditions.backup.directory)?;
+    let holding = preconditions.number(runner)?;
     // Once more, now that the directory is there for certain and open.
-    ground.insist_on_place(runner)?;
+    preconditions.insist_on_place(runner)?;
     for name in store.clean()? {
         reporter.say(format!("removed {name}, left behind by a run that was killed"));
     }
     let staging = store.stage()?;
-    let taken = take(&ground, &store, &staging, (asset, holding), runner, reporter).and_then(|taken| {
-        if let Some(signal) = runner.interrupted() {
-            return Err(fail(Status::Signal(signal as i32), "interrupted before the snapshot was published"));
-        }
-        Ok(taken)
-    });
+    let taken =
+        take(&preconditions, &store, &staging, (asset, holding), runner, reporter).and_then(|taken| {
+            if let Some(signal) = runner.interrupted() {
+                return Err(fail(
+                    Status::Signal(signal as i32),
+                    "interrupted before the snapshot was published",
+                ));
+            }
+            Ok(taken)
+        });
     reporter.end_progress();
     let (name, found) = match taken {
         Ok(taken) => taken,
@@ -92,7 +96,7 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
         store.abandon(staging);
         return Err(error);
     }
-    let pruned = prune(&ground, &store, name)?;
+    let pruned = prune(&preconditions, &store, name)?;
     Ok(report(name, &found, pruned, reporter))
 }
 
@@ -116,29 +120,30 @@ fn amid_takeover(args: &Args, reporter: &Reporter) -> anyhow::Result<Status> {
 }
 
 fn take(
-    ground: &Ground,
+    preconditions: &Preconditions,
     store: &Store,
     staging: &Staging,
     (asset, holding): (manifest::Asset, Option<u64>),
     runner: &mut Runner,
     reporter: &mut Reporter,
 ) -> anyhow::Result<(SnapshotName, Found)> {
-    let backup = &ground.backup;
+    let backup = &preconditions.backup;
     let snapshots = store.snapshots()?;
     let id = store::next_id(snapshots.last().copied(), &mut |time| runner.pause(time))?;
-    let hostid = orderly_host::hostid::ask(ground.config.platform, runner);
-    let (previous, before) = Previous::open(store, &snapshots, &ground.config.own.name, &hostid).unzip();
+    let hostid = orderly_host::hostid::ask(preconditions.config.platform, runner);
+    let (previous, before) =
+        Previous::open(store, &snapshots, &preconditions.config.own.name, &hostid).unzip();
     let header = Header {
         format: manifest::FORMAT.to_owned(),
         id: id.to_string(),
         started: clock::now(),
-        host: ground.config.own.name.clone(),
+        host: preconditions.config.own.name.clone(),
         hostid,
         machine: machine(),
         asset,
         holding,
-        owes: ground.owed()?,
-        continues: ground.continues()?,
+        owes: preconditions.owed()?,
+        continues: preconditions.continues()?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         sources: Sources {
             include: backup.include.iter().map(|path| path.as_path().into()).collect(),
@@ -152,7 +157,7 @@ fn take(
     let excludes = Excludes::new(&backup.exclude);
     let sources: Vec<&Path> = backup.include.iter().chain(&backup.optional).map(PathBuf::as_path).collect();
     room::insist_on_all(&staging.tree, Need::default(), &sources, || {
-        let before = Previous::open(store, &snapshots, &ground.config.own.name, &header.hostid);
+        let before = Previous::open(store, &snapshots, &preconditions.config.own.name, &header.hostid);
         let progress = Progress::new(reporter, runner, "survey", expected);
         let survey = Survey::new(&excludes, store.identity()?, before.unzip().0, progress);
         Ok(survey.of(crate::root::open_folder("/".as_ref())?, &scope)?.need)

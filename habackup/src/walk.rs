@@ -1,6 +1,6 @@
 //! What is walked over: the names in a folder, and which folders are wanted whole or in part.
 
-use crate::verbatim::Verbatim;
+use crate::path_bytes::PathBytes;
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
@@ -140,15 +140,15 @@ impl Scope {
     }
 
     /// Returns the paths at which whole things are wanted, below `path`, with whether they may be absent.
-    pub fn leaves(&self, path: &[u8], optional: bool) -> Vec<(Verbatim, bool)> {
+    pub fn leaves(&self, path: &[u8], optional: bool) -> Vec<(PathBytes, bool)> {
         match self {
-            Self::Whole => vec![(Verbatim::new(path), optional)],
+            Self::Whole => vec![(PathBytes::new(path), optional)],
             Self::Only(names) => {
                 let mut leaves = Vec::new();
                 for (name, wanted) in names {
                     let path = join(path, name);
                     if wanted.itself {
-                        leaves.push((Verbatim::new(path.as_slice()), wanted.optional));
+                        leaves.push((PathBytes::new(path.as_slice()), wanted.optional));
                     }
                     leaves.extend(wanted.scope.leaves(&path, wanted.optional));
                 }

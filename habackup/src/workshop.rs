@@ -7,8 +7,8 @@
 //! Where one is made is written down before, so that the run after a killed one finds and removes it.
 
 use crate::kernel::FOLDER;
+use crate::path_bytes::{PathBytes, encode_hex};
 use crate::root::{Folder, Mount, Root, Spot};
-use crate::verbatim::{Verbatim, encode_hex};
 use crate::walk;
 use anyhow::{Context, bail};
 use nix::errno::Errno;
@@ -53,7 +53,7 @@ pub struct Notes {
 struct Note {
     root: PathBuf,
     /// The folder that the workshop is in; empty for the root.
-    within: Verbatim,
+    within: PathBytes,
     name: String,
 }
 

@@ -4,7 +4,7 @@
 //! as links and devices must be: both reach exactly the open inode.
 
 use crate::manifest::Xattr;
-use crate::verbatim::Verbatim;
+use crate::path_bytes::PathBytes;
 use nix::errno::Errno;
 use nix::libc;
 use rustix::fs::XattrFlags;
@@ -37,7 +37,7 @@ pub(crate) fn read_all(fd: impl AsFd) -> Result<Vec<Xattr>, Errno> {
     for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
         let Ok(c_name) = CString::new(name) else { continue };
         match get(&path, &c_name) {
-            Ok(value) => found.push(Xattr { name: Verbatim::new(name), value }),
+            Ok(value) => found.push(Xattr { name: PathBytes::new(name), value }),
             // Removed since it was listed, or one of those that only the kernel may read.
             Err(Errno::ENODATA | Errno::EOPNOTSUPP) => {}
             Err(error) => return Err(error),
@@ -48,7 +48,7 @@ pub(crate) fn read_all(fd: impl AsFd) -> Result<Vec<Xattr>, Errno> {
 }
 
 /// Makes the attributes those of `wanted`; returns the names of what could not be set.
-pub(crate) fn write_all(fd: impl AsFd, wanted: &[Xattr]) -> Vec<Verbatim> {
+pub(crate) fn write_all(fd: impl AsFd, wanted: &[Xattr]) -> Vec<PathBytes> {
     let extras = read_all(&fd).unwrap_or_default();
     if extras.is_empty() && wanted.is_empty() {
         return Vec::new();

@@ -90,7 +90,7 @@ const REFUSALS: [(&str, &[&str]); 51] = [
     ("proof::by_cluster", &["PEER did not let go and is not fenced"]),
     ("proof::check_peer_down", &["the peer is not down"]),
     (
-        "steps::against",
+        "steps::objections",
         &[
             "a mount point is not empty",
             "a share cannot be listed",
@@ -164,7 +164,7 @@ fn refusing() -> BTreeSet<String> {
                 let is_of_part = path.components().any(|folder| folder.as_os_str() == "parts");
                 let objects = is_of_part && line.contains("fn against");
                 if objects
-                    || ["Status::Refused", "against.push(", "against.extend(", "refuse("]
+                    || ["Status::Refused", "objections.push(", "objections.extend(", "refuse("]
                         .iter()
                         .any(|word| line.contains(word))
                 {

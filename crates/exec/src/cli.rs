@@ -23,7 +23,7 @@ pub struct Speech {
 
 impl Speech {
     /// Returns how much is said.
-    pub fn voice(&self) -> Verbosity {
+    pub fn verbosity(&self) -> Verbosity {
         match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
             (_, true) => Verbosity::Verbose,
@@ -38,7 +38,7 @@ impl Speech {
 
     /// Returns what tells people and programs of the run.
     pub fn reporter(&self) -> Reporter {
-        Reporter::new(self.voice(), self.output())
+        Reporter::new(self.verbosity(), self.output())
     }
 }
 

@@ -40,7 +40,7 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Reporter {
     program: String,
-    voice: Verbosity,
+    verbosity: Verbosity,
     output: Output,
     bar: Option<ProgressBar>,
     stdout_lost: bool,
@@ -48,13 +48,13 @@ pub struct Reporter {
 
 impl Reporter {
     /// Returns the reporter of this program.
-    pub fn new(voice: Verbosity, output: Output) -> Self {
-        Self { program: crate::program::program_name(), voice, output, bar: None, stdout_lost: false }
+    pub fn new(verbosity: Verbosity, output: Output) -> Self {
+        Self { program: crate::program::program_name(), verbosity, output, bar: None, stdout_lost: false }
     }
 
     /// Shows a live line of progress below everything said, on a terminal that can and unless quiet.
     pub fn show_progress(&mut self) {
-        if self.voice > Verbosity::Quiet && std::io::stderr().is_terminal() && can_draw() {
+        if self.verbosity > Verbosity::Quiet && std::io::stderr().is_terminal() && can_draw() {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
                 bar.set_style(style);
@@ -85,14 +85,14 @@ impl Reporter {
 
     /// Says what happened, unless quiet.
     pub fn say(&self, line: impl AsRef<str>) {
-        if self.voice > Verbosity::Quiet {
+        if self.verbosity > Verbosity::Quiet {
             self.warn(line);
         }
     }
 
     /// Says what is of interest only to somebody who looks closely (`-v`).
     pub fn detail(&self, line: impl AsRef<str>) {
-        if self.voice == Verbosity::Verbose {
+        if self.verbosity == Verbosity::Verbose {
             self.warn(line);
         }
     }
@@ -109,7 +109,7 @@ impl Reporter {
     /// Prints a documented one-line message on stdout, unless quiet or speaking JSON. It stays one line,
     /// whatever names of files are in it.
     pub fn message(&mut self, line: &str) {
-        if self.output == Output::Text && self.voice > Verbosity::Quiet {
+        if self.output == Output::Text && self.verbosity > Verbosity::Quiet {
             self.put(&format!("{}\n", printable(line)));
         }
     }
@@ -122,7 +122,7 @@ impl Reporter {
         }
     }
 
-    /// Prints a line of the very answer that was asked for on stdout, whatever the voice, unless speaking JSON.
+    /// Prints a line of the very answer that was asked for on stdout, whatever the verbosity, unless speaking JSON.
     pub fn answer(&mut self, line: &str) {
         if self.output == Output::Text {
             self.put(&format!("{}\n", printable(line)));
@@ -139,7 +139,7 @@ impl Reporter {
         }
     }
 
-    /// Prints data on stdout, whatever the voice.
+    /// Prints data on stdout, whatever the verbosity.
     pub fn data(&mut self, text: &str) {
         self.put(text);
     }

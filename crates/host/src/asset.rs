@@ -11,7 +11,7 @@ mod superblock;
 mod xfslog;
 
 pub use device::write_protection;
-pub use kind::{Asset, Detection, Keys, KindTable, LastRelease, Place, State, Volume, place};
+pub use kind::{Asset, Detection, KindKeys, KindTable, LastRelease, PathPlace, State, Volume, place};
 pub use superblock::Superblock;
 
 use crate::config::Config;
@@ -25,16 +25,16 @@ macro_rules! kinds {
         /// The kind of the asset, with what is special to it.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
         #[serde(rename_all = "snake_case", tag = "kind")]
-        pub enum Kind {
+        pub enum AssetKind {
             $($kind($file::$table),)*
         }
 
-        impl Kind {
+        impl AssetKind {
             /// The words of all kinds.
             pub(crate) const WORDS: &[&str] = &[$($file::$table::WORD),*];
 
             /// Reads the keys of the kind that is called so, and remembers what is wrong with them.
-            pub(crate) fn read(word: &str, keys: &Keys<'_>) -> Option<Self> {
+            pub(crate) fn read(word: &str, keys: &KindKeys<'_>) -> Option<Self> {
                 match word {
                     $($file::$table::WORD => keys.read().map(Self::$kind),)*
                     _ => None,

@@ -20,21 +20,21 @@ const VFSTAB: &str = "/etc/vfstab";
 
 /// Whether a name in a table of mounts is that of the asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Named {
+pub enum NameMatch {
     Yes,
     No,
     /// It may be, and why nobody can say.
     Unknown(String),
 }
 
-impl From<bool> for Named {
+impl From<bool> for NameMatch {
     fn from(is_it: bool) -> Self {
         if is_it { Self::Yes } else { Self::No }
     }
 }
 
 /// Returns what would mount the asset, or a loopback on it, at boot; each with its remedy.
-pub fn takers(config: &Config, device: Option<&str>) -> Vec<String> {
+pub fn boot_mounts(config: &Config, device: Option<&str>) -> Vec<String> {
     let places = places(config);
     match config.platform {
         Platform::Linux => on_linux(&places, &|source| (device == Some(source)).into()),
@@ -43,7 +43,7 @@ pub fn takers(config: &Config, device: Option<&str>) -> Vec<String> {
 }
 
 /// Returns what mounts at boot, anywhere, a source for which `is_ours` does not say no; each with its remedy.
-pub fn mounted(is_ours: &dyn Fn(&str) -> Named) -> Vec<String> {
+pub fn mounted(is_ours: &dyn Fn(&str) -> NameMatch) -> Vec<String> {
     on_linux(&[], is_ours)
 }
 
@@ -53,16 +53,16 @@ pub fn wanted(unit: &str) -> Option<String> {
     Units::load(&units::folders()).wanted_by(&unit)
 }
 
-fn on_linux(places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Vec<String> {
+fn on_linux(places: &[PathBuf], is_ours: &dyn Fn(&str) -> NameMatch) -> Vec<String> {
     let mut units = Units::load(&units::folders());
     let mut found = read(fstab::PATH, |text| {
         let lines = fstab::lines(text);
-        let found = fstab::takers(&lines, places, is_ours);
+        let found = fstab::boot_mounts(&lines, places, is_ours);
         units.also(&lines);
         found
     });
-    found.extend(units.takers(places, is_ours));
-    found.extend(autofs::takers(places, is_ours));
+    found.extend(units.boot_mounts(places, is_ours));
+    found.extend(autofs::boot_mounts(places, is_ours));
     found
 }
 

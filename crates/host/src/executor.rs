@@ -15,7 +15,7 @@ use orderly_plan::step::{Next, Plan, Progress, Step, StepId, StepName, Undo, Ver
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending<A> {
+pub struct RunEnding<A> {
     pub verdict: Verdict,
     /// What failed first, and why.
     pub failure: Option<(StepName, String)>,
@@ -34,7 +34,7 @@ pub struct EndedStep<A> {
     pub outcome: StepOutcome,
 }
 
-impl<A> Ending<A> {
+impl<A> RunEnding<A> {
     /// Returns the end of a run that cannot begin, and of which a person must know.
     pub fn before_anything(step: &str, why: String) -> Self {
         let failure = Some((StepName(step.to_owned()), why));
@@ -109,7 +109,7 @@ impl<'a, A: Clone> PlanRunner<'a, A> {
     }
 
     /// Runs to the end. The journal stays open when the run is stuck, so that the next one asks again.
-    pub fn run(mut self, perform: &mut dyn Perform<A>) -> (Ending<A>, Option<Journal>) {
+    pub fn run(mut self, perform: &mut dyn Perform<A>) -> (RunEnding<A>, Option<Journal>) {
         let verdict = loop {
             if self.signal.is_none() {
                 self.listen(perform);
@@ -120,7 +120,7 @@ impl<'a, A: Clone> PlanRunner<'a, A> {
                 Next::Finished(verdict) => break verdict,
             }
         };
-        let ending = Ending { verdict, failure: self.failure, signal: self.signal, steps: self.steps };
+        let ending = RunEnding { verdict, failure: self.failure, signal: self.signal, steps: self.steps };
         (ending, self.journal)
     }
 
@@ -307,7 +307,7 @@ mod tests {
         Plan { steps: (0..5).map(step).collect() }
     }
 
-    fn run(plan: &Plan<Act>, world: &mut World, path: &Path) -> Ending<Act> {
+    fn run(plan: &Plan<Act>, world: &mut World, path: &Path) -> RunEnding<Act> {
         let mut reporter = Reporter::new(Verbosity::Quiet, Output::Text);
         let (records, journal) = match journal::read::<Act>(path).unwrap() {
             Some(stored) => (stored.records(), Journal::go_on(path, &stored).unwrap()),

@@ -27,6 +27,6 @@ pub struct HandoverFlags {
 impl HandoverFlags {
     /// Returns how the run goes and speaks.
     pub fn manner(&self) -> Manner {
-        Manner { voice: self.speech.voice(), output: self.speech.output(), new_plan: self.new_plan }
+        Manner { verbosity: self.speech.verbosity(), output: self.speech.output(), new_plan: self.new_plan }
     }
 }

@@ -5,10 +5,10 @@ mod show;
 
 use crate::action::Action;
 use crate::config::Config;
-use crate::executor::{Ending, PlanRunner};
+use crate::executor::{PlanRunner, RunEnding};
+use crate::host::Host;
 use crate::hostid;
 use crate::ledger::{self, Ledger};
-use crate::machine::Machine;
 use crate::proved::proved;
 pub use crate::records::{is_used_up, keep_record, own_record, record_path, recorded_snapshots, use_up};
 pub use crate::runs::{Program, close_unfinished, is_unfinished};
@@ -30,7 +30,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What the command line says of a run, alike in both programs.
 #[derive(Debug, Clone, Copy)]
 pub struct Manner {
-    pub voice: Verbosity,
+    pub verbosity: Verbosity,
     pub output: Output,
     pub new_plan: bool,
 }
@@ -108,17 +108,17 @@ pub fn begin(
     plan: &Plan<Action>,
     digest: String,
     manner: Manner,
-    machine: &mut Machine<'_>,
+    host: &mut Host<'_>,
     reporter: &mut Reporter,
-) -> anyhow::Result<(Ending<Action>, Option<Journal>)> {
+) -> anyhow::Result<(RunEnding<Action>, Option<Journal>)> {
     if manner.new_plan {
         journal::set_aside(&program.other().journal())?;
     }
     ledger::change(|ledger| ledger.leaving = None)?;
-    let header = journal::header(program.name(), VERSION, &machine.config.own.name, digest, plan.clone());
+    let header = journal::header(program.name(), VERSION, &host.config.own.name, digest, plan.clone());
     let journal = Journal::begin(&program.journal(), &header)?;
     let progress = Progress::replay(plan, &[]).context("begin with an empty journal")?;
-    Ok(PlanRunner::new(plan, progress, Some(journal), reporter).run(machine))
+    Ok(PlanRunner::new(plan, progress, Some(journal), reporter).run(host))
 }
 
 /// Finishes what a killed or stuck run left.
@@ -128,16 +128,16 @@ pub fn begin(
 pub fn finish(
     program: Program,
     stored: &Stored<Action>,
-    machine: &mut Machine<'_>,
+    host: &mut Host<'_>,
     reporter: &mut Reporter,
-) -> anyhow::Result<(Ending<Action>, Option<Journal>)> {
+) -> anyhow::Result<(RunEnding<Action>, Option<Journal>)> {
     reporter.say(format!("finishing the run begun {}", stored.header.at));
     let journal = Journal::go_on(&program.journal(), stored)?;
     let progress = Progress::replay(&stored.header.plan, &stored.records()).context("replay the journal")?;
-    machine.proved = proved(&stored.header.plan, &progress)?;
+    host.proved = proved(&stored.header.plan, &progress)?;
     let mut runner = PlanRunner::new(&stored.header.plan, progress, Some(journal), reporter);
-    runner.resume(machine);
-    Ok(runner.run(machine))
+    runner.resume(host);
+    Ok(runner.run(host))
 }
 
 /// Returns which run is going on, of whatever program of the family.
@@ -173,7 +173,7 @@ pub fn close(journal: Option<Journal>, verdict: Verdict, reporter: &Reporter) {
 
 /// What a record says beside where the asset is.
 #[derive(Debug, Default)]
-pub struct Said {
+pub struct RecordContents {
     pub steps: Vec<Outcome>,
     pub skipped: Vec<String>,
     pub naming: Naming,
@@ -184,7 +184,7 @@ pub struct Said {
 }
 
 /// Returns the record of how a release ended, and remembers its serial.
-pub fn record(machine: &mut Machine<'_>, said: Said) -> Release {
+pub fn record(host: &mut Host<'_>, said: RecordContents) -> Release {
     let is_safe = said.unsafe_because.is_none();
     let mut reason = said.unsafe_because;
     let mut read = |what: &str, value: anyhow::Result<Option<String>>| match value {
@@ -196,12 +196,12 @@ pub fn record(machine: &mut Machine<'_>, said: Said) -> Release {
         }
     };
     // What was proven is what the record is about: the storage may be detached by now.
-    let proved = machine.proved.clone().filter(|_| is_safe);
+    let proved = host.proved.clone().filter(|_| is_safe);
     let (identity, mark) = match proved {
         Some(proved) => (Some(proved.identity), proved.mark),
         None => (
-            read("identity", machine.asset.identity(&mut machine.runner).map(Some)),
-            read("change mark", machine.asset.change_mark(&mut machine.runner)),
+            read("identity", host.asset.identity(&mut host.runner).map(Some)),
+            read("change mark", host.asset.change_mark(&mut host.runner)),
         ),
     };
     let serial = next_serial(said.after).unwrap_or_else(|error| {
@@ -221,12 +221,12 @@ pub fn record(machine: &mut Machine<'_>, said: Said) -> Release {
         format: FORMAT.to_owned(),
         safe: reason.is_none(),
         reason,
-        asset: machine.asset.title(),
+        asset: host.asset.title(),
         identity,
         mark,
-        configuration: machine.config.fingerprint.clone(),
-        host: machine.config.own.name.clone(),
-        hostid: hostid::ask(machine.config.platform, &mut machine.runner),
+        configuration: host.config.fingerprint.clone(),
+        host: host.config.own.name.clone(),
+        hostid: hostid::ask(host.config.platform, &mut host.runner),
         boot_id: journal::boot_id(),
         at: clock::now(),
         version: VERSION.to_owned(),
@@ -246,7 +246,7 @@ pub fn record(machine: &mut Machine<'_>, said: Said) -> Release {
 
 /// Returns what the record of this run names: what was found out while the asset was here; where it was not,
 /// what this host's last record names, if nobody held the asset since.
-pub fn naming(machine: &mut Machine<'_>) -> Naming {
+pub fn naming(host: &mut Host<'_>) -> Naming {
     let none = |why: String| Naming { none: Some(why), ..Naming::default() };
     let leaving = match Ledger::read() {
         Ok(ledger) => ledger.leaving,
@@ -255,12 +255,12 @@ pub fn naming(machine: &mut Machine<'_>) -> Naming {
     if let Some(leaving) = leaving {
         return leaving;
     }
-    let last = own_record(machine.config).filter(|record| record.safe);
+    let last = own_record(host.config).filter(|record| record.safe);
     let last = last.filter(|record| match (&record.identity, &record.mark) {
-        (Some(identity), Some(mark)) => machine.compare(identity, Some(mark)).is_ok(),
+        (Some(identity), Some(mark)) => host.compare(identity, Some(mark)).is_ok(),
         _ => false,
     });
-    let own = &machine.config.own.name;
+    let own = &host.config.own.name;
     let nothing = || none(format!("{own} held nothing when it made this record"));
     last.map_or_else(nothing, |record| Naming {
         holding: record.holding,

@@ -7,6 +7,7 @@
 //! `holders/devices.rs` and `holders/nfs.rs`.
 
 mod devices;
+mod foreign_mounts;
 mod holder;
 mod login;
 mod namespaces;
@@ -14,7 +15,6 @@ mod nfs;
 mod overlay;
 mod process;
 mod processes;
-mod strays;
 mod unit;
 
 pub use holder::Holder;
@@ -75,8 +75,8 @@ pub fn users_of(on: &dyn Fn(&Mount) -> bool, known: &dyn Fn(&Mount) -> bool) -> 
     found.holders.extend(devices::users(&own, on));
     found.holders.extend(nfs::users(&own, on, &mut found.unread));
     found.holders.extend(process::users(&own, &mut tables, on, &mut found.unread));
-    let (strays, unread) = strays::find(&own, &tables, on, known);
-    found.holders.extend(strays);
+    let (foreign, unread) = foreign_mounts::find(&own, &tables, on, known);
+    found.holders.extend(foreign);
     found.holders.extend(overlay::users(&own, &tables, on));
     found.unread.extend(unread);
     found.holders.sort();
@@ -126,7 +126,7 @@ pub fn mounts(asset: &dyn Asset) -> Holders {
 
 /// Returns who may keep a file system in use that is mounted nowhere any more: files that are open on a mount
 /// that no table shows, and overlays. Of which file system these are, nothing says.
-pub fn astray() -> Vec<String> {
+pub fn detached_mounts() -> Vec<String> {
     let mut tables = Tables::default();
     let own = std::process::id();
     let pids: Vec<u32> = processes(&mut Vec::new()).into_iter().filter(|pid| *pid != own).collect();
@@ -136,7 +136,7 @@ pub fn astray() -> Vec<String> {
     let known: BTreeSet<u64> =
         tables.all().flat_map(|mounts| mounts.0.iter().map(|mount| mount.id)).collect();
     let name = |(pid, thread): (u32, u32)| {
-        let path = file_astray(thread, &known)?;
+        let path = file_of_detached_mount(thread, &known)?;
         let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         let (comm, path) = (printable(comm.trim()), printable(&path.to_string_lossy()));
         Some(format!("perhaps process {pid} ({comm}), which has {path} open"))
@@ -150,7 +150,7 @@ pub fn astray() -> Vec<String> {
     found
 }
 
-fn file_astray(pid: u32, known: &BTreeSet<u64>) -> Option<PathBuf> {
+fn file_of_detached_mount(pid: u32, known: &BTreeSet<u64>) -> Option<PathBuf> {
     let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     files.into_iter().find_map(|entry| {
         let path = fs::read_link(entry.path()).ok().filter(|path| path.is_absolute())?;

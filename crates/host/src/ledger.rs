@@ -226,7 +226,7 @@ fn read_label(folder: &Path) -> anyhow::Result<Option<Label>> {
 }
 
 /// What the number of the holding under way follows from.
-struct Found {
+struct Evidence {
     place: PathBuf,
     label: Option<Label>,
     ledger: Ledger,
@@ -238,12 +238,12 @@ pub struct Numbering<'a> {
     pub config: &'a Config,
     pub asset: &'a dyn Asset,
     pub run: &'a mut dyn Run,
-    pub by: By,
+    pub by: LabelWriter,
 }
 
 /// Who writes the label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
+pub enum LabelWriter {
     /// A child under a deadline: a disk that died hangs whoever writes to it.
     Child,
     /// This very program, which writes to the asset in any case.
@@ -263,7 +263,7 @@ impl Numbering<'_> {
     /// # Errors
     /// When the label can be neither read nor written.
     pub fn number(&mut self) -> anyhow::Result<Option<u64>> {
-        let Some(Found { place, label, mut ledger, number }) = self.find()? else { return Ok(None) };
+        let Some(Evidence { place, label, mut ledger, number }) = self.find()? else { return Ok(None) };
         if ledger.took.as_ref().is_none_or(|took| took.holding != number.get()) {
             // Before the label: a crash between the two skips a number, and gives none twice.
             ledger.holding = ledger.holding.max(number.get());
@@ -291,7 +291,7 @@ impl Numbering<'_> {
     /// As it.
     pub fn look(&mut self) -> anyhow::Result<()> {
         match self.find()? {
-            Some(Found { place, number: Number::Begins(_), .. }) => {
+            Some(Evidence { place, number: Number::Begins(_), .. }) => {
                 files::check_writable(&paths::state_directory())?;
                 files::check_writable(&place)
             }
@@ -300,11 +300,11 @@ impl Numbering<'_> {
     }
 
     /// Reads all that the number follows from; `None` where there is no place for a label.
-    fn find(&mut self) -> anyhow::Result<Option<Found>> {
+    fn find(&mut self) -> anyhow::Result<Option<Evidence>> {
         let Some(place) = self.place()? else { return Ok(None) };
         let (label, ledger) = (read_label(&place)?, Ledger::read()?);
         let number = self.judge(label.as_ref(), &ledger);
-        Ok(Some(Found { place, label, ledger, number }))
+        Ok(Some(Evidence { place, label, ledger, number }))
     }
 
     /// Tells whether the asset was mounted again in this holding, by hand after a boot or by a takeover that was
@@ -395,9 +395,9 @@ impl Numbering<'_> {
     /// Moves a new label over the old one, and lets it reach the disk.
     fn write(&mut self, place: &Path, number: u64) -> anyhow::Result<()> {
         let own = &self.config.own.name;
-        let word = Word { format: "orderly-holder/1", host: own, holding: number, at: clock::now() };
+        let word = LabelText { format: "orderly-holder/1", host: own, holding: number, at: clock::now() };
         let text = format!("{}\n", serde_json::to_string(&word)?);
-        if self.by == By::Itself {
+        if self.by == LabelWriter::Itself {
             return files::replace_with_mode(&place.join(LABEL), text.as_bytes(), 0o600);
         }
         // Closed to all others: it is moved with its mode.
@@ -416,7 +416,7 @@ impl Numbering<'_> {
 
 /// The text of a label.
 #[derive(Serialize)]
-struct Word<'a> {
+struct LabelText<'a> {
     format: &'static str,
     host: &'a str,
     holding: u64,

@@ -11,7 +11,7 @@ pub mod share;
 use crate::action::Action;
 use crate::answer::Answer;
 use crate::config::Argv;
-use crate::machine::Machine;
+use crate::host::Host;
 use crate::mountinfo::Mounts;
 use crate::mounts;
 use address::Address;
@@ -36,7 +36,7 @@ pub enum Part {
 
 /// The kinds of parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum PartKind {
     Service,
     Mount,
     Loopback,
@@ -44,7 +44,7 @@ pub enum Kind {
     Address,
 }
 
-impl Kind {
+impl PartKind {
     /// All of them, in the order in which they are shown.
     pub const ALL: [Self; 5] = [Self::Service, Self::Mount, Self::Loopback, Self::Share, Self::Address];
 }
@@ -99,10 +99,10 @@ pub trait Transfer {
     ///
     /// # Errors
     /// Why nobody can say.
-    fn look(&self, host: &mut Machine<'_>) -> anyhow::Result<Presence>;
+    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<Presence>;
 
     /// Tells how it is on this host, also where nobody can say.
-    fn presence(&self, host: &mut Machine<'_>) -> Presence {
+    fn presence(&self, host: &mut Host<'_>) -> Presence {
         self.look(host).unwrap_or_else(|error| Presence::Unknown(format!("{error:#}")))
     }
 
@@ -110,37 +110,37 @@ pub trait Transfer {
     ///
     /// # Errors
     /// Why nobody can say.
-    fn check(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<Answer>;
+    fn check(&self, way: Way, host: &mut Host<'_>) -> anyhow::Result<Answer>;
 
     /// Takes it or lets go of it.
     ///
     /// # Errors
     /// What failed.
-    fn act(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<()>;
+    fn act(&self, way: Way, host: &mut Host<'_>) -> anyhow::Result<()>;
 
     /// Returns the commands that do it.
-    fn commands(&self, way: Way, host: &Machine<'_>) -> Vec<Argv>;
+    fn commands(&self, way: Way, host: &Host<'_>) -> Vec<Argv>;
 
     /// Returns the commands without which it cannot be done.
-    fn needed_commands(&self, way: Way, host: &Machine<'_>) -> Vec<Argv> {
+    fn needed_commands(&self, way: Way, host: &Host<'_>) -> Vec<Argv> {
         self.commands(way, host)
     }
 
     /// Says why the system does it for nobody who asks, with the remedy.
-    fn refusal(&self, _way: Way, _host: &mut Machine<'_>) -> Option<String> {
+    fn refusal(&self, _way: Way, _host: &mut Host<'_>) -> Option<String> {
         None
     }
 
     /// Tells whether anything of it is here, which a takeover that only completes what is here leaves there.
-    fn is_any_here(&self, host: &mut Machine<'_>) -> bool {
+    fn is_any_here(&self, host: &mut Host<'_>) -> bool {
         matches!(self.check(Way::Take, host), Ok(Answer::Yes))
     }
 
     /// Returns what speaks against taking it, each with its remedy.
-    fn against_taking(&self, situation: Situation<'_>, host: &mut Machine<'_>) -> Vec<String>;
+    fn against_taking(&self, situation: Situation<'_>, host: &mut Host<'_>) -> Vec<String>;
 
     /// Adds to a release what lets go of it as it is here, or says what speaks against that.
-    fn plan_release(&self, _mounts: &Mounts, _draft: &mut Draft, _host: &mut Machine<'_>) {}
+    fn plan_release(&self, _mounts: &Mounts, _draft: &mut PlanDraft, _host: &mut Host<'_>) {}
 }
 
 impl std::ops::Deref for Part {
@@ -158,29 +158,31 @@ impl std::ops::Deref for Part {
 }
 
 /// Returns the parts of a kind, as they are configured.
-pub fn configured(kind: Kind, host: &Machine<'_>) -> Vec<Part> {
+pub fn configured(kind: PartKind, host: &Host<'_>) -> Vec<Part> {
     let config = host.config;
     let mount = |table| AssetMount(mounts::configured(host.asset.as_ref(), table));
     match kind {
-        Kind::Service => config.services.iter().map(|table| Part::Service(Service::of(table))).collect(),
-        Kind::Mount => config.asset.mounts.iter().map(|table| Part::Mount(mount(table))).collect(),
-        Kind::Loopback => config.loopbacks.iter().map(|table| Part::Loopback(Loopback::of(table))).collect(),
-        Kind::Share => {
+        PartKind::Service => config.services.iter().map(|table| Part::Service(Service::of(table))).collect(),
+        PartKind::Mount => config.asset.mounts.iter().map(|table| Part::Mount(mount(table))).collect(),
+        PartKind::Loopback => {
+            config.loopbacks.iter().map(|table| Part::Loopback(Loopback::of(table))).collect()
+        }
+        PartKind::Share => {
             config.shares.iter().map(|table| Part::Share(Share::of(table, config.platform))).collect()
         }
-        Kind::Address => config.addresses.iter().map(|table| Part::Address(Address::of(table))).collect(),
+        PartKind::Address => config.addresses.iter().map(|table| Part::Address(Address::of(table))).collect(),
     }
 }
 
 /// Returns the parts of a kind in the order in which they go this way: what needs another one goes before it, and comes
 /// back after it.
-pub fn in_order(kind: Kind, way: Way, host: &Machine<'_>) -> Vec<Part> {
+pub fn in_order(kind: PartKind, way: Way, host: &Host<'_>) -> Vec<Part> {
     let mut parts = configured(kind, host);
     parts.sort_by_key(|part| match part {
         Part::Loopback(loopback) => Reverse(loopback.0.at.components().count()),
         Part::Service(_) | Part::Mount(_) | Part::Share(_) | Part::Address(_) => Reverse(0),
     });
-    if way == Way::Take && matches!(kind, Kind::Service | Kind::Loopback) {
+    if way == Way::Take && matches!(kind, PartKind::Service | PartKind::Loopback) {
         parts.reverse();
     }
     parts
@@ -188,21 +190,21 @@ pub fn in_order(kind: Kind, way: Way, host: &Machine<'_>) -> Vec<Part> {
 
 /// A plan in the making, with everything that speaks against it.
 #[derive(Debug)]
-pub struct Draft {
+pub struct PlanDraft {
     pub plan: Plan<Action>,
     /// Each a reason to refuse, with its remedy.
-    pub against: Vec<String>,
+    pub objections: Vec<String>,
     /// What is worth knowing beforehand.
     pub notes: Vec<String>,
 }
 
-impl Default for Draft {
+impl Default for PlanDraft {
     fn default() -> Self {
-        Self { plan: Plan { steps: Vec::new() }, against: Vec::new(), notes: Vec::new() }
+        Self { plan: Plan { steps: Vec::new() }, objections: Vec::new(), notes: Vec::new() }
     }
 }
 
-impl Draft {
+impl PlanDraft {
     /// Adds a step.
     pub fn step(&mut self, name: impl Into<String>, action: Action, undo: Undo<Action>) {
         self.plan.steps.push(Step { name: StepName(name.into()), action, undo });

@@ -25,7 +25,7 @@ const DEEP: usize = 16;
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Reservations {
     /// Each a reservation that keeps this host out, with its remedy.
-    pub against: Vec<String>,
+    pub objections: Vec<String>,
     /// Reservations of which nobody can say whether they do.
     pub notes: Vec<String>,
     /// What could not be asked.
@@ -34,7 +34,7 @@ pub struct Reservations {
 
 /// A reservation as a disk shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Held {
+struct HeldReservation {
     /// 0 where all registrants hold it together.
     key: u64,
     kind: String,
@@ -66,7 +66,7 @@ pub fn look(devices: &[PathBuf], own: Option<u64>, limit: Duration, run: &mut dy
 }
 
 /// Says whether a reservation keeps this host out.
-fn judge(disk: &Path, held: &Held, keys: &[u64], own: Option<u64>, found: &mut Reservations) {
+fn judge(disk: &Path, held: &HeldReservation, keys: &[u64], own: Option<u64>, found: &mut Reservations) {
     let shown = disk.display();
     let registered = match keys {
         [] => "no key is registered".to_owned(),
@@ -86,7 +86,7 @@ fn judge(disk: &Path, held: &Held, keys: &[u64], own: Option<u64>, found: &mut R
         }
         None => "only the host that made it may write".to_owned(),
     };
-    found.against.push(format!(
+    found.objections.push(format!(
         "{what}: {why}. It is never cleared here: release it on the host that made it, or, when you know that it is \
          stale, by hand with sg_persist --out; if the key is this host's, give reservation_key in its [[host]]"
     ));
@@ -97,7 +97,11 @@ fn written(key: &u64) -> String {
 }
 
 /// Returns the reservation of a disk and the keys that are registered; `None` where there is none.
-fn ask(disk: &Path, limit: Duration, run: &mut dyn Run) -> Result<Option<(Held, Vec<u64>)>, String> {
+fn ask(
+    disk: &Path,
+    limit: Duration,
+    run: &mut dyn Run,
+) -> Result<Option<(HeldReservation, Vec<u64>)>, String> {
     let command = |what: &str| -> Argv {
         ["sg_persist", "--no-inquiry", "--in", what, &disk.to_string_lossy()].map(str::to_owned).to_vec()
     };
@@ -110,7 +114,7 @@ fn ask(disk: &Path, limit: Duration, run: &mut dyn Run) -> Result<Option<(Held, 
         // sg3_utils(8): a reservation of the old kind, which hides even this.
         Ending::Exited(24) => {
             let kind = "RESERVATION CONFLICT".to_owned();
-            return Ok(Some((Held { key: 0, kind }, Vec::new())));
+            return Ok(Some((HeldReservation { key: 0, kind }, Vec::new())));
         }
         Ending::NotStarted => {
             return Err(format!(
@@ -144,13 +148,13 @@ fn unreadable(command: &Argv, text: &str) -> String {
 }
 
 /// Reads what `sg_persist --read-reservation` prints; `None` where it is something else.
-fn reservation(text: &str) -> Option<Option<Held>> {
+fn reservation(text: &str) -> Option<Option<HeldReservation>> {
     if text.contains("there is NO reservation held") {
         return Some(None);
     }
     let key = text.lines().find_map(|line| line.trim().strip_prefix("Key=0x"))?;
     let kind = text.lines().find_map(|line| line.split_once("type: "))?.1.trim().to_owned();
-    Some(Some(Held { key: u64::from_str_radix(key.trim(), 16).ok()?, kind }))
+    Some(Some(HeldReservation { key: u64::from_str_radix(key.trim(), 16).ok()?, kind }))
 }
 
 /// Reads what `sg_persist --read-keys` prints; `None` where it is something else. A host that is
@@ -229,7 +233,7 @@ mod tests {
     fn what_sg_persist_prints_is_read_and_anything_else_is_not_none() {
         let kind = "Write Exclusive, registrants only".to_owned();
         assert_eq!(reservation(NONE), Some(None));
-        assert_eq!(reservation(RESERVED), Some(Some(Held { key: 0xabc001, kind })));
+        assert_eq!(reservation(RESERVED), Some(Some(HeldReservation { key: 0xabc001, kind })));
         assert_eq!(reservation("sg_persist: something new\n"), None);
         assert_eq!(keys(KEYS), Some(vec![0xabc001]));
         assert_eq!(
@@ -244,9 +248,9 @@ mod tests {
     fn a_reservation_keeps_out_whoever_has_no_part_in_it() {
         let judged = |kind: &str, own| {
             let mut found = Reservations::default();
-            let held = Held { key: 0xabc001, kind: kind.to_owned() };
+            let held = HeldReservation { key: 0xabc001, kind: kind.to_owned() };
             judge(Path::new("/dev/sdb"), &held, &[0xabc001, 0xabc003], own, &mut found);
-            (found.against.len(), found.notes.len())
+            (found.objections.len(), found.notes.len())
         };
         let (alone, registrants) = ("Exclusive Access", "Write Exclusive, registrants only");
         assert_eq!(judged(alone, Some(0xabc001)), (0, 0));

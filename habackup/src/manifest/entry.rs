@@ -1,6 +1,6 @@
 //! One entry of a manifest: a file, folder, link or special file with all that is restored of it.
 
-use crate::verbatim::{Verbatim, decode_hex, decode_hex_into, encode_hex};
+use crate::path_bytes::{PathBytes, decode_hex, decode_hex_into, encode_hex};
 use serde::de::{Deserializer, Error};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ impl Kind {
 /// One entry of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    pub path: Verbatim,
+    pub path: PathBytes,
     #[serde(rename = "type")]
     pub kind: Kind,
     pub size: u64,
@@ -72,7 +72,7 @@ pub struct Entry {
     pub blake3: Option<Digest>,
     /// Where a symbolic link leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<Verbatim>,
+    pub target: Option<PathBytes>,
     /// Major and minor number of a device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_number: Option<(u64, u64)>,
@@ -115,7 +115,7 @@ impl Entry {
 /// An extended attribute; POSIX ACLs and capabilities are among them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Xattr {
-    pub name: Verbatim,
+    pub name: PathBytes,
     /// In JSON as hexadecimal.
     #[serde(serialize_with = "hexadecimal", deserialize_with = "from_hexadecimal")]
     pub value: Vec<u8>,

@@ -2,7 +2,7 @@
 
 use super::writer::CHECKSUM;
 use super::{Entry, FORMAT, Header, Trailer};
-use crate::verbatim::walk_order;
+use crate::path_bytes::walk_order;
 use anyhow::{Context, bail, ensure};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -172,7 +172,7 @@ fn read_line(text: &mut impl BufRead, line: &mut Vec<u8>) -> anyhow::Result<()> 
 mod tests {
     use super::super::{Asset, Kind, Sources, Totals, Writer};
     use super::*;
-    use crate::verbatim::Verbatim;
+    use crate::path_bytes::PathBytes;
     use proptest::prelude::*;
     use std::io::{Seek, SeekFrom};
 
@@ -195,7 +195,7 @@ mod tests {
         let mut writer = Writer::begin(file.try_clone().unwrap(), &header).unwrap();
         for path in paths {
             let entry = Entry {
-                path: Verbatim::new(path.clone()),
+                path: PathBytes::new(path.clone()),
                 kind: Kind::File,
                 size: 3,
                 mode: 0o4755,

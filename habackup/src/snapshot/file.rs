@@ -7,9 +7,9 @@ use crate::copy::Fault;
 use crate::kernel;
 use crate::manifest::{Entry, Kind};
 use crate::metadata::{self, same_moment};
+use crate::path_bytes::PathBytes;
 use crate::previous::proves_unchanged;
 use crate::room;
-use crate::verbatim::Verbatim;
 use crate::xattr;
 use anyhow::Context;
 use nix::errno::Errno;
@@ -36,7 +36,7 @@ impl Snapshot<'_> {
     /// Shares or copies a file.
     pub(super) fn file(&mut self, at: &At<'_>, stat: &FileStat, before: Option<Entry>) -> anyhow::Result<()> {
         self.progress.file()?;
-        let mut entry = metadata::entry(Verbatim::new(at.path.clone()), stat, &mut self.owners);
+        let mut entry = metadata::entry(PathBytes::new(at.path.clone()), stat, &mut self.owners);
         let key = (stat.st_dev, stat.st_ino);
         let mut apart = None;
         if stat.st_nlink > 1 {

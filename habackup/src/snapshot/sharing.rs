@@ -8,8 +8,8 @@
 use super::level::Level;
 use crate::manifest::{Entry, Kind};
 use crate::metadata::{self, Owners};
+use crate::path_bytes::PathBytes;
 use crate::previous::{Before, proves_unchanged};
-use crate::verbatim::Verbatim;
 use anyhow::Context;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::fstatat;
@@ -185,7 +185,7 @@ fn share_one(
     if Kind::of_mode(stat.st_mode) != Kind::File || stat.st_nlink > 1 {
         return None;
     }
-    let now = metadata::entry(Verbatim::default(), &stat, owners);
+    let now = metadata::entry(PathBytes::default(), &stat, owners);
     if !proves_unchanged(settled_before, &now, &before.entry) {
         return None;
     }

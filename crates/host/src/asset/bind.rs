@@ -5,7 +5,7 @@
 //! often it was let go stands in a file beside the data, `.orderly-mark`. Letting go counts up the
 //! change mark; while it is held, the holder's name there keeps the other host away.
 
-use super::kind::{Asset, Keys, KindTable, LastRelease, State, Volume};
+use super::kind::{Asset, KindKeys, KindTable, LastRelease, State, Volume};
 use crate::config::{Config, MountTable};
 use crate::mountinfo::{Device, Mount, own};
 use anyhow::{Context, bail};
@@ -28,7 +28,7 @@ pub struct BindTable {
 impl KindTable for BindTable {
     const WORD: &'static str = "bind";
 
-    fn read(keys: &Keys<'_>) -> Option<Self> {
+    fn read(keys: &KindKeys<'_>) -> Option<Self> {
         keys.table.need("source");
         let source = keys.table.absolute_path("source")?;
         if keys.mounts.len() != 1 {
@@ -60,7 +60,7 @@ struct Bind {
 /// The text of `.orderly-mark`.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Mark {
+struct BindMark {
     format: String,
     holder: Option<String>,
     change: u64,
@@ -73,10 +73,10 @@ impl Bind {
         Self { source: source.to_owned(), own: own.to_owned(), peer: peer.to_owned(), place }
     }
 
-    fn read(&self) -> anyhow::Result<Mark> {
+    fn read(&self) -> anyhow::Result<BindMark> {
         let path = self.source.join(MARK);
-        let Found::Text(text) = files::read_if_there(&path)? else { return Ok(Mark::default()) };
-        let mark: Mark = serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))?;
+        let Found::Text(text) = files::read_if_there(&path)? else { return Ok(BindMark::default()) };
+        let mark: BindMark = serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))?;
         if mark.format != FORMAT {
             bail!("{}: format {} is not {FORMAT}", path.display(), mark.format);
         }
@@ -98,7 +98,7 @@ impl Bind {
             return Ok(());
         }
         let mark =
-            Mark { format: FORMAT.to_owned(), holder: holder.map(str::to_owned), change: before.change + 1 };
+            BindMark { format: FORMAT.to_owned(), holder: holder.map(str::to_owned), change: before.change + 1 };
         files::replace_with_mode(
             &self.source.join(MARK),
             format!("{}\n", serde_json::to_string(&mark)?).as_bytes(),

@@ -1,6 +1,6 @@
 //! An asset of any kind, through the site's own commands.
 
-use super::kind::{Asset, Keys, KindTable, LastRelease, State, Volume};
+use super::kind::{Asset, KindKeys, KindTable, LastRelease, State, Volume};
 use crate::config::{Argv, Config, MountTable};
 use crate::mountinfo::{self, Mount};
 use anyhow::{Context, bail};
@@ -30,7 +30,7 @@ impl KindTable for CommandTable {
     const WORD: &'static str = "command";
     const ON_SOLARIS: bool = true;
 
-    fn read(keys: &Keys<'_>) -> Option<Self> {
+    fn read(keys: &KindKeys<'_>) -> Option<Self> {
         for key in ["identity", "state", "take"] {
             keys.table.need(key);
         }
@@ -42,19 +42,19 @@ impl KindTable for CommandTable {
 
     fn open(&self, config: &Config) -> Box<dyn Asset> {
         let (mounts, timeout) = (config.asset.mounts.clone(), config.asset.timeout);
-        Box::new(Command { table: self.clone(), mounts, timeout })
+        Box::new(CommandAsset { table: self.clone(), mounts, timeout })
     }
 }
 
 /// The asset kind `command`.
 #[derive(Debug)]
-struct Command {
+struct CommandAsset {
     table: CommandTable,
     mounts: Vec<MountTable>,
     timeout: Duration,
 }
 
-impl Command {
+impl CommandAsset {
     fn run(&self, argv: &Argv, run: &mut dyn Run) -> anyhow::Result<String> {
         Ok(run.expect(&Job::new(argv, self.timeout))?.text().trim().to_owned())
     }
@@ -78,7 +78,7 @@ impl Command {
     }
 }
 
-impl Asset for Command {
+impl Asset for CommandAsset {
     fn title(&self) -> String {
         self.mounts.first().map_or_else(|| "the asset".to_owned(), |mount| mount.at.display().to_string())
     }

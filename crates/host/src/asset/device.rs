@@ -4,7 +4,7 @@
 //! made by dd(1) in a child: it is the child that hangs, and it is left behind.
 
 use super::Superblock;
-use crate::boot::{self, Named};
+use crate::boot::{self, NameMatch};
 use crate::mountinfo::{self, Device, Mounts};
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ending, Job};
@@ -23,14 +23,14 @@ const CANDIDATE: Duration = Duration::from_secs(10);
 
 /// A block device of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct BlockDevice {
     pub(super) path: PathBuf,
     pub(super) number: Device,
 }
 
 /// Why a device could not be read.
 #[derive(Debug)]
-pub(super) struct Unread {
+pub(super) struct UnreadDevice {
     said: String,
     /// It did not answer in time, and would not the next time.
     pub(super) is_silent: bool,
@@ -38,13 +38,13 @@ pub(super) struct Unread {
     may_be_it: bool,
 }
 
-impl fmt::Display for Unread {
+impl fmt::Display for UnreadDevice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.said)
     }
 }
 
-impl std::error::Error for Unread {}
+impl std::error::Error for UnreadDevice {}
 
 /// Reads bytes of a device; what lies behind its end is left out.
 ///
@@ -80,7 +80,7 @@ pub(super) fn read(
         let is_silent = matches!(ended.ending, Ending::TimedOut | Ending::Unkillable);
         let may_be_it = is_silent || is_reserved || ended.ending == Ending::NotStarted;
         let said = format!("read {}: dd: {why}{hint}", device.display());
-        bail!(Unread { said, is_silent, may_be_it });
+        bail!(UnreadDevice { said, is_silent, may_be_it });
     }
     let begin = usize::try_from(offset - first * BLOCK).unwrap_or(usize::MAX);
     let wanted = usize::try_from(length).unwrap_or(usize::MAX);
@@ -91,10 +91,10 @@ pub(super) fn read(
 ///
 /// # Errors
 /// When it is not there or is no block device.
-pub(super) fn named(path: &Path) -> anyhow::Result<Found> {
+pub(super) fn named(path: &Path) -> anyhow::Result<BlockDevice> {
     let path = fs::canonicalize(path).with_context(|| format!("find the device {}", path.display()))?;
     let number = number_of(&path)?;
-    Ok(Found { path, number })
+    Ok(BlockDevice { path, number })
 }
 
 /// Finds the device with this UUID: by udev's link, else by looking at every block device, as
@@ -102,14 +102,14 @@ pub(super) fn named(path: &Path) -> anyhow::Result<Found> {
 ///
 /// # Errors
 /// When none has it, or several: a copy is another asset, and nobody could say which one was meant.
-pub(super) fn with_uuid(uuid: &str, limit: Duration, run: &mut dyn Run) -> anyhow::Result<Found> {
+pub(super) fn with_uuid(uuid: &str, limit: Duration, run: &mut dyn Run) -> anyhow::Result<BlockDevice> {
     let uuid = uuid.to_ascii_lowercase();
     let mut silent: Vec<String> = Vec::new();
     let mut is_it = |path: &Path, limit: Duration| match Superblock::read(path, limit, run) {
         Ok(found) => found.uuid == uuid,
         // What is no file system is not asked about again; what did not answer may be the one.
         Err(error) => {
-            if error.downcast_ref().is_some_and(|unread: &Unread| unread.may_be_it) {
+            if error.downcast_ref().is_some_and(|unread: &UnreadDevice| unread.may_be_it) {
                 silent.push(format!("{error:#}"));
             }
             false
@@ -154,7 +154,7 @@ const LINKS: &str = "/dev/disk";
 
 /// Tells whether what stands first in a line of fstab(5) is this device, under whatever name. What is
 /// on the device counts, where it could be read: udev's links may be old, or not there at all.
-pub(super) fn named_in_fstab(spec: &str, device: Device, on_it: Option<&Superblock>) -> Named {
+pub(super) fn named_in_fstab(spec: &str, device: Device, on_it: Option<&Superblock>) -> NameMatch {
     let spec = mountinfo::unescape(spec.as_bytes()).to_string_lossy().replace('"', "");
     let Some((kind, name)) = tag(&spec) else {
         let path = Path::new(&spec);
@@ -163,8 +163,8 @@ pub(super) fn named_in_fstab(spec: &str, device: Device, on_it: Option<&Superblo
     };
     let folder = Path::new(LINKS).join(&kind);
     match (kind.as_str(), on_it) {
-        ("by-uuid", Some(on_it)) if on_it.uuid.eq_ignore_ascii_case(&name) => return Named::Yes,
-        ("by-label", Some(on_it)) if on_it.label == name => return Named::Yes,
+        ("by-uuid", Some(on_it)) if on_it.uuid.eq_ignore_ascii_case(&name) => return NameMatch::Yes,
+        ("by-label", Some(on_it)) if on_it.label == name => return NameMatch::Yes,
         _ => {}
     }
     let name = if kind == "by-uuid" { name.to_ascii_lowercase() } else { name };
@@ -172,8 +172,8 @@ pub(super) fn named_in_fstab(spec: &str, device: Device, on_it: Option<&Superblo
     let has_part = !kind.starts_with("by-part") || is_partition(device);
     match number_of(&folder.join(encode(&name))) {
         Ok(number) => (number == device).into(),
-        Err(_) if is_known || !has_part || folder.is_dir() => Named::No,
-        Err(_) => Named::Unknown(format!("there is no {}", folder.display())),
+        Err(_) if is_known || !has_part || folder.is_dir() => NameMatch::No,
+        Err(_) => NameMatch::Unknown(format!("there is no {}", folder.display())),
     }
 }
 
@@ -214,7 +214,7 @@ fn encode(name: &str) -> String {
 }
 
 /// Returns where udev says that a UUID is; a link may be old, so what it leads to is read again.
-pub(super) fn link(uuid: &str) -> Option<Found> {
+pub(super) fn link(uuid: &str) -> Option<BlockDevice> {
     named(&Path::new("/dev/disk/by-uuid").join(uuid.to_ascii_lowercase())).ok()
 }
 
@@ -311,13 +311,13 @@ mod tests {
             "/dev/disk/by-uuid/0a1b",
             "/dev/disk/by-label/my\\x20label",
         ] {
-            assert_eq!(named_in_fstab(ours, none, Some(&on_it())), Named::Yes, "{ours}");
+            assert_eq!(named_in_fstab(ours, none, Some(&on_it())), NameMatch::Yes, "{ours}");
         }
         for other in ["UUID=0a1c", "LABEL=my", "tmpfs", "/dev/null", "PARTUUID=0a1b"] {
-            assert_eq!(named_in_fstab(other, none, Some(&on_it())), Named::No, "{other}");
+            assert_eq!(named_in_fstab(other, none, Some(&on_it())), NameMatch::No, "{other}");
         }
         let unasked = named_in_fstab("/dev/disk/by-nothing/x", none, Some(&on_it()));
-        assert_eq!(unasked, Named::Unknown("there is no /dev/disk/by-nothing".to_owned()));
+        assert_eq!(unasked, NameMatch::Unknown("there is no /dev/disk/by-nothing".to_owned()));
         assert_eq!(encode("my label"), "my\\x20label");
     }
 }

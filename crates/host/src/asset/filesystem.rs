@@ -4,8 +4,8 @@
 //! mounted; unmounted here and not clean, somebody else holds it or died holding it. How far a clean
 //! one is proof that nobody has it differs by type: see [`Detection`].
 
-use super::device::{self, Found, Unread};
-use super::kind::{Asset, Detection, Keys, KindTable, LastRelease, State, Volume};
+use super::device::{self, BlockDevice, UnreadDevice};
+use super::kind::{Asset, Detection, KindKeys, KindTable, LastRelease, State, Volume};
 use super::{Superblock, superblock};
 use crate::config::{Config, MountTable};
 use crate::mountinfo::{Mount, own};
@@ -26,7 +26,7 @@ pub struct FilesystemTable {
 impl KindTable for FilesystemTable {
     const WORD: &'static str = "filesystem";
 
-    fn read(keys: &Keys<'_>) -> Option<Self> {
+    fn read(keys: &KindKeys<'_>) -> Option<Self> {
         let device = keys.table.need_text("device")?;
         let is_uuid = |uuid: &str| uuid.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
         let named = device.strip_prefix("UUID=").is_some_and(|uuid| !uuid.is_empty() && is_uuid(uuid));
@@ -53,7 +53,7 @@ struct Filesystem {
     /// For each read of the device.
     limit: Duration,
     /// Where it was found first; a device does not move while it is in use.
-    found: RefCell<Option<Found>>,
+    found: RefCell<Option<BlockDevice>>,
     /// Why the device is not read again: it did not answer in time, and would not the next time.
     silent: RefCell<Option<String>>,
 }
@@ -69,7 +69,7 @@ impl Filesystem {
     }
 
     /// The device may appear only when `before_take` has run, so it is looked for again.
-    fn look(&self, run: &mut dyn Run) -> anyhow::Result<Found> {
+    fn look(&self, run: &mut dyn Run) -> anyhow::Result<BlockDevice> {
         if let Some(found) = &*self.found.borrow() {
             return Ok(found.clone());
         }
@@ -87,7 +87,7 @@ impl Filesystem {
         }
         let device = self.look(run)?.path;
         let read = Superblock::read(&device, self.limit, run).inspect_err(|error| {
-            if error.downcast_ref().is_some_and(|unread: &Unread| unread.is_silent) {
+            if error.downcast_ref().is_some_and(|unread: &UnreadDevice| unread.is_silent) {
                 *self.silent.borrow_mut() = Some(format!("{error:#}; the device does not answer"));
             }
         })?;
@@ -208,7 +208,7 @@ impl Asset for Filesystem {
     }
 
     /// A line of fstab may name the device otherwise than the configuration does.
-    fn takers(&self, run: &mut dyn Run) -> Vec<String> {
+    fn boot_mounts(&self, run: &mut dyn Run) -> Vec<String> {
         let Ok(found) = self.look(run) else { return Vec::new() };
         let on_it = self.superblock(run).ok();
         crate::boot::mounted(&|source| device::named_in_fstab(source, found.number, on_it.as_ref()))
@@ -245,7 +245,7 @@ impl Asset for Filesystem {
         if !crate::holders::mounts(self).holders.is_empty() || !self.is_in_kernel(&found) {
             return None;
         }
-        let mut suspects = crate::holders::astray();
+        let mut suspects = crate::holders::detached_mounts();
         if let Some(more @ 1..) = suspects.len().checked_sub(SUSPECTS) {
             suspects.truncate(SUSPECTS);
             suspects.push(format!("and {more} more"));

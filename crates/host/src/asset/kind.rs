@@ -61,13 +61,13 @@ pub enum Volume {
 
 /// What the `[asset]` table says, for a kind to read its own keys.
 #[derive(Debug)]
-pub struct Keys<'a> {
+pub struct KindKeys<'a> {
     pub table: &'a Table<'a>,
     pub mounts: &'a [MountTable],
     pub platform: Platform,
 }
 
-impl Keys<'_> {
+impl KindKeys<'_> {
     pub(super) fn read<T: KindTable>(&self) -> Option<T> {
         if self.platform == Platform::Solaris && !T::ON_SOLARIS {
             let (kind, word) = (self.table.named("kind"), T::WORD);
@@ -90,7 +90,7 @@ pub trait KindTable: Sized {
     const ON_SOLARIS: bool = false;
 
     /// Reads its keys, and remembers what is wrong with them.
-    fn read(keys: &Keys<'_>) -> Option<Self>;
+    fn read(keys: &KindKeys<'_>) -> Option<Self>;
 
     /// Returns the asset that it describes.
     fn open(&self, config: &Config) -> Box<dyn Asset>;
@@ -196,7 +196,7 @@ pub trait Asset: std::fmt::Debug {
 
     /// Returns what would take the asset at boot, beside mounts at the configured places; each with
     /// its remedy.
-    fn takers(&self, _run: &mut dyn Run) -> Vec<String> {
+    fn boot_mounts(&self, _run: &mut dyn Run) -> Vec<String> {
         Vec::new()
     }
 
@@ -297,7 +297,7 @@ pub trait Asset: std::fmt::Debug {
 
 /// Where a path lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum PathPlace {
     OnAsset,
     /// Provably somewhere else; names the mount it is on.
     Off(String),
@@ -306,14 +306,14 @@ pub enum Place {
 
 /// Tells whether a path is provably on the asset. What does not exist yet is judged by the nearest
 /// folder above it that does. Only for a host that holds the asset: it looks at the path.
-pub fn place(asset: &dyn Asset, path: &Path, mounts: anyhow::Result<Mounts>) -> Place {
+pub fn place(asset: &dyn Asset, path: &Path, mounts: anyhow::Result<Mounts>) -> PathPlace {
     match mounts.and_then(|mounts| find(asset, path, &mounts)) {
         Ok(place) => place,
-        Err(error) => Place::Unknown(format!("{error:#}")),
+        Err(error) => PathPlace::Unknown(format!("{error:#}")),
     }
 }
 
-fn find(asset: &dyn Asset, path: &Path, mounts: &Mounts) -> anyhow::Result<Place> {
+fn find(asset: &dyn Asset, path: &Path, mounts: &Mounts) -> anyhow::Result<PathPlace> {
     let there = path
         .ancestors()
         .find(|above| above.symlink_metadata().is_ok())
@@ -322,7 +322,7 @@ fn find(asset: &dyn Asset, path: &Path, mounts: &Mounts) -> anyhow::Result<Place
     let mount =
         mounts.covering(&resolved).with_context(|| format!("find the mount of {}", resolved.display()))?;
     if asset.is_on(mount) {
-        return Ok(Place::OnAsset);
+        return Ok(PathPlace::OnAsset);
     }
-    Ok(Place::Off(format!("{} is on {} ({})", path.display(), mount.at.display(), mount.fstype)))
+    Ok(PathPlace::Off(format!("{} is on {} ({})", path.display(), mount.at.display(), mount.fstype)))
 }

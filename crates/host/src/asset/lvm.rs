@@ -12,7 +12,7 @@
 mod active;
 mod report;
 
-use super::kind::{Asset, Keys, KindTable, LastRelease, State, Volume};
+use super::kind::{Asset, KindKeys, KindTable, LastRelease, State, Volume};
 use crate::boot;
 use crate::config::{Argv, Config, MountTable};
 use crate::mountinfo::Mount;
@@ -20,7 +20,7 @@ use anyhow::bail;
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
 use orderly_plan::permit::Since;
-use report::Group;
+use report::VolumeGroup;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl KindTable for LvmTable {
     const WORD: &'static str = "lvm";
 
     /// What lvm(8) takes for the name of a group.
-    fn read(keys: &Keys<'_>) -> Option<Self> {
+    fn read(keys: &KindKeys<'_>) -> Option<Self> {
         let group = keys.table.need_text("group")?;
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "+_.-".contains(c);
         if group.is_empty() || group.starts_with(['-', '.']) || !group.chars().all(is_plain) {
@@ -74,9 +74,9 @@ impl Lvm {
     }
 
     /// Reads the group from its devices, whoever it belongs to.
-    fn read(&self, run: &mut dyn Run) -> anyhow::Result<Group> {
+    fn read(&self, run: &mut dyn Run) -> anyhow::Result<VolumeGroup> {
         let found = report::groups(&self.command(&report::command(&self.group), run)?)?;
-        match <[Group; 1]>::try_from(found) {
+        match <[VolumeGroup; 1]>::try_from(found) {
             Ok([group]) => Ok(group),
             Err(none) if none.is_empty() => bail!(
                 "no volume group {} is seen here (where /etc/lvm/devices lists devices, lvmdevices --adddev)",
@@ -175,7 +175,7 @@ impl Lvm {
     }
 
     /// Insists that the name on the group is the peer's: of any other host nothing is proven.
-    fn insist_on_peer(&self, group: &Group) -> anyhow::Result<()> {
+    fn insist_on_peer(&self, group: &VolumeGroup) -> anyhow::Result<()> {
         match group.owner() {
             Some(owner) if owner == self.peer => Ok(()),
             owner => bail!("{} belongs to {}, not to {}", self.group, owner.unwrap_or("nobody"), self.peer),
@@ -183,7 +183,7 @@ impl Lvm {
     }
 
     /// Insists that all devices of the group are here: LVM changes nothing about one that lacks some.
-    fn insist_on_devices(&self, group: &Group, run: &mut dyn Run) -> anyhow::Result<()> {
+    fn insist_on_devices(&self, group: &VolumeGroup, run: &mut dyn Run) -> anyhow::Result<()> {
         if group.missing == 0 {
             return Ok(());
         }
@@ -258,7 +258,7 @@ impl Asset for Lvm {
         })
     }
 
-    fn takers(&self, run: &mut dyn Run) -> Vec<String> {
+    fn boot_mounts(&self, run: &mut dyn Run) -> Vec<String> {
         let mut found = boot::mounted(&|source| active::is_named(&self.group, source).into());
         let said = self.command(&report::autoactivation_command(&self.group), run);
         match said.and_then(|text| report::is_autoactivated(&text)) {

@@ -28,9 +28,9 @@ use crate::mountinfo::{Mount, Mounts, own};
 use crate::mounts::spec::MountSpec;
 use anyhow::{Context, bail};
 use calls::Calls;
-use kernel::Here;
-use label::{Label, Use};
-use listing::{Listed, Seen};
+use kernel::Imported;
+use label::{PoolLabel, Use};
+use listing::{ListedPool, LastUse};
 use orderly_exec::clock;
 use orderly_exec::job::show;
 use orderly_exec::runner::Run;
@@ -55,7 +55,7 @@ struct Zfs {
     kstat: PathBuf,
     calls: Calls,
     /// How the pool was listed last; asking again may take the length of an activity check.
-    listed: RefCell<Option<Listed>>,
+    listed: RefCell<Option<ListedPool>>,
 }
 
 impl Zfs {
@@ -73,7 +73,7 @@ impl Zfs {
         }
     }
 
-    fn here(&self, run: &mut dyn Run) -> Here {
+    fn here(&self, run: &mut dyn Run) -> Imported {
         kernel::look(&self.kstat, &self.table.pool, &self.calls, run)
     }
 
@@ -104,7 +104,7 @@ impl Zfs {
     }
 
     /// Tells whether this host wrote a label.
-    fn is_own(&self, label: &Label) -> Result<bool, String> {
+    fn is_own(&self, label: &PoolLabel) -> Result<bool, String> {
         let own = own_hostid();
         match label.hostid {
             Some(hostid) if Some(hostid) == own && label.hostname == kernel_name() => Ok(true),
@@ -116,27 +116,27 @@ impl Zfs {
         }
     }
 
-    fn elsewhere(&self, label: &Label, run: &mut dyn Run) -> anyhow::Result<String> {
+    fn elsewhere(&self, label: &PoolLabel, run: &mut dyn Run) -> anyhow::Result<String> {
         let (pool, holder) = (&self.table.pool, label.holder());
         let last = label.last.and_then(clock::at).map(|time| format!(" at {time}")).unwrap_or_default();
         Ok(match self.listed(run)?.seen {
-            Seen::Active => format!("{pool} is imported on {holder}, which is alive: it writes to it now"),
-            Seen::Quiet | Seen::Unused if label.is_guarded => {
+            LastUse::Active => format!("{pool} is imported on {holder}, which is alive: it writes to it now"),
+            LastUse::Quiet | LastUse::Unused if label.is_guarded => {
                 format!("{pool} was last used by {holder}{last}, which did not export it and is quiet now")
             }
-            Seen::Quiet | Seen::Unused => format!(
+            LastUse::Quiet | LastUse::Unused => format!(
                 "{pool} was last used by {holder}{last}, which did not export it; whether it is alive, the pool does not tell (multihost is off)"
             ),
         })
     }
 
     /// Returns what is wrong with the pool itself, as it is listed now.
-    fn against_health(&self, listed: &Listed) -> Option<String> {
+    fn against_health(&self, listed: &ListedPool) -> Option<String> {
         match listed.health.as_str() {
             "ONLINE" => None,
             "DEGRADED" if self.table.degraded => None,
             // Then nothing is said of its devices.
-            "UNAVAIL" if listed.seen == Seen::Active => None,
+            "UNAVAIL" if listed.seen == LastUse::Active => None,
             "DEGRADED" => Some(format!(
                 "{} is DEGRADED: devices are missing or faulty ({}); mend that, or say degraded = true in [asset]",
                 self.table.pool,
@@ -148,8 +148,8 @@ impl Zfs {
 
     /// Some versions left an exported pool that looks like one in use. That is said with the version
     /// and left to people: switching multihost off would take the protection from both hosts.
-    fn insist_on_agreement(&self, listed: &Listed, label: &Label) -> anyhow::Result<()> {
-        if label.use_of == Use::Exported && listed.seen != Seen::Unused {
+    fn insist_on_agreement(&self, listed: &ListedPool, label: &PoolLabel) -> anyhow::Result<()> {
+        if label.use_of == Use::Exported && listed.seen != LastUse::Unused {
             let version =
                 std::fs::read_to_string(VERSION).unwrap_or_else(|_| "of unknown version".to_owned());
             bail!(
@@ -164,7 +164,7 @@ impl Zfs {
     }
 
     /// The label is asked again, at the last moment, whom it names.
-    fn insist_on_peer(&self, label: &Label) -> anyhow::Result<()> {
+    fn insist_on_peer(&self, label: &PoolLabel) -> anyhow::Result<()> {
         if label.use_of == Use::Active && !is_named(&label.hostname, &self.peer) {
             bail!(
                 "the label of {} names {} as its last holder, which is neither {} nor {}; nothing that is known of {} proves that it let go",
@@ -183,7 +183,7 @@ impl Zfs {
         // repeat the activity check that importing it makes.
         let mut listed = self.listed(run)?;
         let mut label = self.label(run)?;
-        if listed.seen == Seen::Active || label.use_of == Use::Exported {
+        if listed.seen == LastUse::Active || label.use_of == Use::Exported {
             listed = self.list(run)?;
             label = self.label(run)?;
         }
@@ -196,7 +196,7 @@ impl Zfs {
             (State::Held | State::Free, _) => {}
             (State::Elsewhere(why), LastRelease::PoweredOff) => {
                 self.insist_on_peer(&label)?;
-                if listed.seen == Seen::Active {
+                if listed.seen == LastUse::Active {
                     bail!("{why}");
                 }
                 needed = LastRelease::PoweredOff;
@@ -207,10 +207,10 @@ impl Zfs {
         self.listed.take();
         self.calls.expect(&command, run)?;
         match self.here(run) {
-            Here::Yes => Ok(()),
-            Here::Suspended => bail!("{} {SUSPENDED}", self.table.pool),
-            Here::No => bail!("{} says done, and the pool is not imported", show(&command)),
-            Here::Unknown(why) => bail!("{why}"),
+            Imported::Yes => Ok(()),
+            Imported::Suspended => bail!("{} {SUSPENDED}", self.table.pool),
+            Imported::No => bail!("{} says done, and the pool is not imported", show(&command)),
+            Imported::Unknown(why) => bail!("{why}"),
         }
     }
 
@@ -252,22 +252,22 @@ impl Asset for Zfs {
 
     fn state(&self, run: &mut dyn Run) -> State {
         match self.here(run) {
-            Here::Yes => match self.insist_on_guid(run) {
+            Imported::Yes => match self.insist_on_guid(run) {
                 Ok(()) => State::Held,
                 Err(error) => State::Unknown(format!("{error:#}")),
             },
-            Here::Suspended => State::Unknown(format!("{} {SUSPENDED}", self.table.pool)),
-            Here::Unknown(why) => State::Unknown(why),
-            Here::No => self.by_label(run).unwrap_or_else(|error| State::Unknown(format!("{error:#}"))),
+            Imported::Suspended => State::Unknown(format!("{} {SUSPENDED}", self.table.pool)),
+            Imported::Unknown(why) => State::Unknown(why),
+            Imported::No => self.by_label(run).unwrap_or_else(|error| State::Unknown(format!("{error:#}"))),
         }
     }
 
     fn identity(&self, run: &mut dyn Run) -> anyhow::Result<String> {
         let guid = match self.here(run) {
-            Here::Yes => self.held_guid(run)?,
-            Here::No => self.listed(run)?.guid,
-            Here::Suspended => bail!("{} {SUSPENDED}", self.table.pool),
-            Here::Unknown(why) => bail!("{why}"),
+            Imported::Yes => self.held_guid(run)?,
+            Imported::No => self.listed(run)?.guid,
+            Imported::Suspended => bail!("{} {SUSPENDED}", self.table.pool),
+            Imported::Unknown(why) => bail!("{why}"),
         };
         Ok(format!("zfs:{guid}"))
     }
@@ -279,23 +279,23 @@ impl Asset for Zfs {
     /// The transaction group of the export; a pool in use has none that stays.
     fn change_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
         match self.here(run) {
-            Here::No => Ok(Some(format!("txg={}", self.label(run)?.txg))),
-            Here::Yes | Here::Suspended => Ok(None),
-            Here::Unknown(why) => bail!("{why}"),
+            Imported::No => Ok(Some(format!("txg={}", self.label(run)?.txg))),
+            Imported::Yes | Imported::Suspended => Ok(None),
+            Imported::Unknown(why) => bail!("{why}"),
         }
     }
 
     /// Who held it last.
     fn take_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
         match self.here(run) {
-            Here::No => Ok(Some(format!("last={}", self.label(run)?.holder()))),
-            Here::Yes | Here::Suspended => Ok(None),
-            Here::Unknown(why) => bail!("{why}"),
+            Imported::No => Ok(Some(format!("last={}", self.label(run)?.holder()))),
+            Imported::Yes | Imported::Suspended => Ok(None),
+            Imported::Unknown(why) => bail!("{why}"),
         }
     }
 
     fn detection(&self, run: &mut dyn Run) -> Detection {
-        if self.here(run) != Here::No {
+        if self.here(run) != Imported::No {
             return Detection::Watched;
         }
         match self.label(run) {
@@ -309,7 +309,7 @@ impl Asset for Zfs {
     }
 
     fn devices(&self, run: &mut dyn Run) -> Vec<PathBuf> {
-        if self.here(run) != Here::No {
+        if self.here(run) != Imported::No {
             return Vec::new();
         }
         let leaves = self.listed(run).map(|listed| listed.leaves).unwrap_or_default();
@@ -335,15 +335,15 @@ impl Asset for Zfs {
     }
 
     fn is_stuck(&self, run: &mut dyn Run) -> Option<String> {
-        (self.here(run) == Here::Suspended).then(|| format!("{} {SUSPENDED}", self.table.pool))
+        (self.here(run) == Imported::Suspended).then(|| format!("{} {SUSPENDED}", self.table.pool))
     }
 
-    fn takers(&self, run: &mut dyn Run) -> Vec<String> {
-        boot::takers(&self.table.pool, self.here(run) == Here::Yes, &self.calls, run)
+    fn boot_mounts(&self, run: &mut dyn Run) -> Vec<String> {
+        boot::boot_mounts(&self.table.pool, self.here(run) == Imported::Yes, &self.calls, run)
     }
 
     fn against_taking(&self, end: LastRelease, run: &mut dyn Run) -> Vec<String> {
-        if self.here(run) != Here::No {
+        if self.here(run) != Imported::No {
             return Vec::new();
         }
         if own_hostid().is_none() {
@@ -352,11 +352,11 @@ impl Asset for Zfs {
                     .to_owned(),
             ];
         }
-        let mut against = Vec::new();
+        let mut objections = Vec::new();
         match self.listed(run) {
-            Ok(listed) => against.extend(self.against_health(&listed)),
+            Ok(listed) => objections.extend(self.against_health(&listed)),
             // Said by the state.
-            Err(_) => return against,
+            Err(_) => return objections,
         }
         let agreed = self.label(run).and_then(|label| {
             if end == LastRelease::PoweredOff && self.is_own(&label) == Ok(false) {
@@ -364,21 +364,21 @@ impl Asset for Zfs {
             }
             self.insist_on_agreement(&self.listed(run)?, &label)
         });
-        against.extend(agreed.err().map(|error| format!("{error:#}")));
-        against
+        objections.extend(agreed.err().map(|error| format!("{error:#}")));
+        objections
     }
 
     fn is_alive_elsewhere(&self, run: &mut dyn Run) -> Option<String> {
-        let is_active = self.here(run) == Here::No && self.listed(run).ok()?.seen == Seen::Active;
+        let is_active = self.here(run) == Imported::No && self.listed(run).ok()?.seen == LastUse::Active;
         is_active.then(|| self.label(run).ok().and_then(|label| self.elsewhere(&label, run).ok()))?
     }
 
     fn take(&self, end: LastRelease, run: &mut dyn Run) -> anyhow::Result<()> {
         match self.here(run) {
-            Here::Yes => self.insist_on_guid(run),
-            Here::No => self.import(end, run),
-            Here::Suspended => bail!("{} {SUSPENDED}", self.table.pool),
-            Here::Unknown(why) => bail!("{why}"),
+            Imported::Yes => self.insist_on_guid(run),
+            Imported::No => self.import(end, run),
+            Imported::Suspended => bail!("{} {SUSPENDED}", self.table.pool),
+            Imported::Unknown(why) => bail!("{why}"),
         }
     }
 
@@ -413,11 +413,11 @@ impl Asset for Zfs {
 
     fn let_go(&self, run: &mut dyn Run) -> anyhow::Result<()> {
         match self.here(run) {
-            Here::Yes => {}
-            Here::Suspended => bail!("{} {SUSPENDED}", self.table.pool),
-            Here::Unknown(why) => bail!("{why}"),
-            Here::No if self.by_label(run)? == State::Held => self.import(LastRelease::Clean, run)?,
-            Here::No => return Ok(()),
+            Imported::Yes => {}
+            Imported::Suspended => bail!("{} {SUSPENDED}", self.table.pool),
+            Imported::Unknown(why) => bail!("{why}"),
+            Imported::No if self.by_label(run)? == State::Held => self.import(LastRelease::Clean, run)?,
+            Imported::No => return Ok(()),
         }
         self.insist_on_guid(run)?;
         self.unmount_all(run)?;

@@ -4,7 +4,7 @@
 //! Maps in files are read. One from elsewhere (NIS, LDAP) is not: its triggers are seen while they are there, and
 //! one of direct mounts is reported as unknown.
 
-use super::{Named, unread};
+use super::{NameMatch, unread};
 use crate::mountinfo::trigger_over;
 use crate::mountinfo::{self, Mounts};
 use std::fs;
@@ -26,7 +26,7 @@ const DEPTH: usize = 8;
 
 /// Returns what an automounter mounts at or above these places, and where it mounts the asset itself; each with
 /// its remedy.
-pub(super) fn takers(places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Vec<String> {
+pub(super) fn boot_mounts(places: &[PathBuf], is_ours: &dyn Fn(&str) -> NameMatch) -> Vec<String> {
     let mut found: Vec<String> = match mountinfo::own() {
         Ok(mounts) => live(places, &mounts),
         Err(error) => vec![format!("nobody can say whether an automounter is at work: {error:#}")],
@@ -53,7 +53,7 @@ fn live(places: &[PathBuf], mounts: &Mounts) -> Vec<String> {
 
 struct Search<'s> {
     places: &'s [PathBuf],
-    is_ours: &'s dyn Fn(&str) -> Named,
+    is_ours: &'s dyn Fn(&str) -> NameMatch,
     found: Vec<String>,
 }
 
@@ -144,12 +144,12 @@ impl Search<'_> {
     fn location(&mut self, device: &str, key: &str, at: &Path, line: &str) {
         let at = at.join(key.trim_start_matches('/'));
         match (self.is_ours)(device) {
-            Named::No => {}
-            Named::Yes => self.found.push(format!(
+            NameMatch::No => {}
+            NameMatch::Yes => self.found.push(format!(
                 "{line}: the automounter mounts {device} at {} as soon as somebody looks there; take that line out, and reload it",
                 at.display()
             )),
-            Named::Unknown(why) => {
+            NameMatch::Unknown(why) => {
                 self.found.push(format!("{line}: nobody can say whether {device} is the asset ({why}); take that line out"));
             }
         }

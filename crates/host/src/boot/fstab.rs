@@ -1,7 +1,7 @@
 //! Lines of fstab(5): which of them mount the asset at boot, and which only when something asks for them.
 
 use super::options::Options;
-use super::{Named, unit};
+use super::{NameMatch, unit};
 use crate::mountinfo;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ pub(super) const PATH: &str = "/etc/fstab";
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct FstabLine {
     pub(super) number: usize,
     /// What is mounted, as it is written.
     pub(super) spec: String,
@@ -18,7 +18,7 @@ pub(super) struct Line {
     options: Options,
 }
 
-impl Line {
+impl FstabLine {
     /// Returns the values of an option that may be given several times.
     fn values<'l>(&'l self, name: &'l str) -> impl Iterator<Item = &'l str> {
         self.options.values(name)
@@ -49,7 +49,7 @@ impl Line {
 }
 
 /// Reads the lines that mount something.
-pub(super) fn lines(text: &[u8]) -> Vec<Line> {
+pub(super) fn lines(text: &[u8]) -> Vec<FstabLine> {
     let mut lines = Vec::new();
     for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
         let line = String::from_utf8_lossy(line);
@@ -60,18 +60,22 @@ pub(super) fn lines(text: &[u8]) -> Vec<Line> {
         }
         let options = Options::read(rest.get(1).copied().unwrap_or_default());
         let at = PathBuf::from(mountinfo::unescape(at.as_bytes()));
-        lines.push(Line { number: index + 1, spec: (*spec).to_owned(), at, options });
+        lines.push(FstabLine { number: index + 1, spec: (*spec).to_owned(), at, options });
     }
     lines
 }
 
 /// Returns the lines that mount the asset at boot or on access, each with its remedy. What `noauto`
 /// keeps back, other units may still ask for.
-pub(super) fn takers(lines: &[Line], places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Vec<String> {
-    lines.iter().filter_map(|line| taker(line, places, is_ours)).collect()
+pub(super) fn boot_mounts(
+    lines: &[FstabLine],
+    places: &[PathBuf],
+    is_ours: &dyn Fn(&str) -> NameMatch,
+) -> Vec<String> {
+    lines.iter().filter_map(|line| mount(line, places, is_ours)).collect()
 }
 
-fn taker(line: &Line, places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Option<String> {
+fn mount(line: &FstabLine, places: &[PathBuf], is_ours: &dyn Fn(&str) -> NameMatch) -> Option<String> {
     // Whatever noauto says (systemd.mount(5)).
     let on_access = line.options.has("x-systemd.automount") || line.options.has("comment=systemd.automount");
     let by = ["x-systemd.wanted-by", "x-systemd.required-by"]
@@ -83,11 +87,11 @@ fn taker(line: &Line, places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Op
     let (place, at) = (line.place(), line.at.display());
     // A trigger above a place mounts before the place can be reached.
     let is_over = |place: &PathBuf| *place == line.at || (on_access && place.starts_with(&line.at));
-    let named = if places.iter().any(is_over) { Named::Yes } else { is_ours(&line.spec) };
-    if named == Named::No {
+    let named = if places.iter().any(is_over) { NameMatch::Yes } else { is_ours(&line.spec) };
+    if named == NameMatch::No {
         return None;
     }
-    if let Named::Unknown(why) = named {
+    if let NameMatch::Unknown(why) = named {
         return Some(format!(
             "{place}: nobody can say whether {} is the asset: {why}; write its UUID, or add noauto to the options of {at}",
             line.spec
@@ -114,7 +118,7 @@ mod tests {
 
     fn found(text: &[u8], places: &[&str], ours: &str) -> Vec<String> {
         let places: Vec<PathBuf> = places.iter().map(PathBuf::from).collect();
-        takers(&lines(text), &places, &|source| (source == ours).into())
+        boot_mounts(&lines(text), &places, &|source| (source == ours).into())
     }
 
     #[test]
@@ -131,7 +135,7 @@ mod tests {
     #[test]
     fn a_line_of_which_nobody_knows_whether_it_is_the_asset_is_said() {
         let fstab = lines(b"PARTUUID=1 /b ext4 defaults\nPARTUUID=1 /c ext4 noauto\n");
-        let found = takers(&fstab, &[], &|_| Named::Unknown("there is no folder".to_owned()));
+        let found = boot_mounts(&fstab, &[], &|_| NameMatch::Unknown("there is no folder".to_owned()));
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("/etc/fstab:1: nobody can say whether PARTUUID=1 is the asset"));
     }

@@ -4,9 +4,9 @@
 //! makes start (`Requires=`, `RequiresMountsFor=` and the like). Whether the target itself is reached is
 //! not asked: who enabled a unit wants it started. A masked unit does not start.
 
-use super::fstab::{self, Line};
+use super::fstab::{self, FstabLine};
 use super::unit::{self, Unit};
-use super::{Named, unread};
+use super::{NameMatch, unread};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
 use std::io::ErrorKind;
@@ -55,7 +55,7 @@ pub(super) struct Units {
     drop_ins: HashMap<String, Vec<PathBuf>>,
     /// What folders want: the unit, and the link. `None` is a link that undoes one further on.
     wanted: HashMap<(String, String), Option<PathBuf>>,
-    lines: HashMap<String, Line>,
+    lines: HashMap<String, FstabLine>,
     /// What could not be read, said.
     unread: Vec<String>,
 }
@@ -84,7 +84,7 @@ impl Units {
     }
 
     /// Adds the units that systemd makes of the lines of fstab.
-    pub(super) fn also(&mut self, lines: &[Line]) {
+    pub(super) fn also(&mut self, lines: &[FstabLine]) {
         self.lines = lines.iter().map(|line| (line.unit(), line.clone())).collect();
     }
 
@@ -138,7 +138,11 @@ impl Units {
     }
 
     /// Returns the mounts of the asset that start at boot, each with its remedy.
-    pub(super) fn takers(mut self, places: &[PathBuf], is_ours: &dyn Fn(&str) -> Named) -> Vec<String> {
+    pub(super) fn boot_mounts(
+        mut self,
+        places: &[PathBuf],
+        is_ours: &dyn Fn(&str) -> NameMatch,
+    ) -> Vec<String> {
         let ours: HashSet<String> = places.iter().map(|place| unit::name_of(place)).collect();
         let above = places.iter().flat_map(|place| place.ancestors().skip(1));
         let above: HashSet<String> =
@@ -155,7 +159,7 @@ impl Units {
                 continue;
             }
             // Said of the line itself.
-            if line.is_some_and(Line::is_at_boot) {
+            if line.is_some_and(FstabLine::is_at_boot) {
                 continue;
             }
             let what = match line {
@@ -163,16 +167,16 @@ impl Units {
                 None => self.read(&mount).what(&mount),
             };
             let named = match &what {
-                _ if ours.contains(stem) => Named::Yes,
+                _ if ours.contains(stem) => NameMatch::Yes,
                 // A trigger above a place mounts before the place can be reached.
-                _ if kind == "automount" && above.contains(stem) => Named::Yes,
+                _ if kind == "automount" && above.contains(stem) => NameMatch::Yes,
                 Some(what) => is_ours(what),
-                None => Named::No,
+                None => NameMatch::No,
             };
             match named {
-                Named::Yes => found.push(self.explain(name, &starting)),
-                Named::No => {}
-                Named::Unknown(why) => found.push(format!(
+                NameMatch::Yes => found.push(self.explain(name, &starting)),
+                NameMatch::No => {}
+                NameMatch::Unknown(why) => found.push(format!(
                     "nobody can say whether {} is the asset ({why}), and {}",
                     what.unwrap_or_default(),
                     self.explain(name, &starting)
@@ -229,7 +233,7 @@ impl Units {
         let wanted = wanted
             .into_iter()
             .filter_map(|((_, unit), link)| Some((unit.clone(), Cause::Wanted(link.clone()?))));
-        let lines = self.lines.values().filter(|line| line.is_at_boot()).map(Line::unit);
+        let lines = self.lines.values().filter(|line| line.is_at_boot()).map(FstabLine::unit);
         let itself = lines.chain(["default.target".to_owned()]).map(|name| (name, Cause::Itself));
         wanted.chain(itself).collect()
     }
@@ -370,10 +374,10 @@ mod tests {
         }
 
         /// Returns what mounts `/srv/xvm`, or the device `ours`, with these lines of fstab.
-        fn takers(&self, fstab: &str) -> Vec<String> {
+        fn boot_mounts(&self, fstab: &str) -> Vec<String> {
             let mut units = Units::load(&self.folders());
             units.also(&fstab::lines(fstab.as_bytes()));
-            units.takers(&["/srv/xvm".into()], &|source| (source == "/dev/ours").into())
+            units.boot_mounts(&["/srv/xvm".into()], &|source| (source == "/dev/ours").into())
         }
     }
 
@@ -384,37 +388,37 @@ mod tests {
     #[test]
     fn a_mount_unit_that_starts_is_found_by_place_and_by_device() {
         let bed = Bed::new(&[("etc/data.mount", DATA)]);
-        assert!(bed.takers("").is_empty(), "nothing starts it");
+        assert!(bed.boot_mounts("").is_empty(), "nothing starts it");
         bed.put("etc/multi-user.target.wants/data.mount", "-> ../data.mount");
         bed.put("usr/local-fs.target.requires/srv-xvm.automount", "-> /nowhere");
         assert_eq!(
-            bed.takers(""),
+            bed.boot_mounts(""),
             [
                 "data.mount is wanted by multi-user.target.wants; systemctl disable data.mount",
                 "srv-xvm.automount is wanted by local-fs.target.requires; systemctl disable srv-xvm.automount"
             ]
         );
         bed.put("etc/data.mount.d/other.conf", "[Mount]\nWhat=/dev/another\n");
-        assert_eq!(bed.takers("").len(), 1, "a drop-in has the last word");
+        assert_eq!(bed.boot_mounts("").len(), 1, "a drop-in has the last word");
     }
 
     #[test]
     fn a_mount_that_something_that_starts_needs_is_found_with_or_without_a_unit_of_its_own() {
         let bed = Bed::new(&[("usr/app.service", APP), ("usr/my.target", "[Unit]\nWants=app.service\n")]);
         let noauto = "/dev/ours /srv/xvm ext4 noauto 0 2\n";
-        assert!(bed.takers(noauto).is_empty(), "nothing starts it");
+        assert!(bed.boot_mounts(noauto).is_empty(), "nothing starts it");
         bed.put("etc/multi-user.target.wants/my.target", "-> x");
         assert_eq!(
-            bed.takers(noauto),
+            bed.boot_mounts(noauto),
             [
                 "/etc/fstab:1: /srv/xvm is mounted at boot whatever noauto says: srv-xvm.mount is started by app.service \
               (RequiresMountsFor=/srv/xvm/db), which is started by my.target (Wants=app.service), which is wanted by \
               multi-user.target.wants; systemctl disable my.target"
             ]
         );
-        assert!(bed.takers("").is_empty(), "nothing says how it is mounted");
+        assert!(bed.boot_mounts("").is_empty(), "nothing says how it is mounted");
         bed.put("etc/app.service", "-> /dev/null");
-        assert!(bed.takers(noauto).is_empty(), "masked");
+        assert!(bed.boot_mounts(noauto).is_empty(), "masked");
     }
 
     #[test]
@@ -438,10 +442,10 @@ mod tests {
             &[("gen/x.wants/a.mount", "-> ../a.mount"), ("gen/a.mount", DATA)],
         ] {
             let files = [files, &[("usr/srv-xvm.mount", "[Mount]\nWhat=/dev/ours\n")]].concat();
-            assert_eq!(Bed::new(&files).takers("").len(), 1, "{files:?}");
+            assert_eq!(Bed::new(&files).boot_mounts("").len(), 1, "{files:?}");
         }
         let bind = "/dev/ours /srv/xvm ext4 noauto\n/srv/xvm/opt /etc/opt none bind\n";
-        let found = Bed::new(&[]).takers(bind);
+        let found = Bed::new(&[]).boot_mounts(bind);
         assert!(
             found.len() == 1
                 && found[0].ends_with(
@@ -456,12 +460,16 @@ mod tests {
         let wants = ("etc/x.wants/data.mount", "-> y");
         assert!(
             Bed::new(&[wants, ("etc/data.mount", "-> /dev/null"), ("usr/data.mount", DATA)])
-                .takers("")
+                .boot_mounts("")
                 .is_empty()
         );
-        assert!(Bed::new(&[wants, ("etc/data.mount", ""), ("usr/data.mount", DATA)]).takers("").is_empty());
+        assert!(
+            Bed::new(&[wants, ("etc/data.mount", ""), ("usr/data.mount", DATA)]).boot_mounts("").is_empty()
+        );
         assert_eq!(
-            Bed::new(&[wants, ("run/data.mount", "-> /dev/null"), ("usr/data.mount", DATA)]).takers("").len(),
+            Bed::new(&[wants, ("run/data.mount", "-> /dev/null"), ("usr/data.mount", DATA)])
+                .boot_mounts("")
+                .len(),
             1
         );
         let undone = [
@@ -469,12 +477,12 @@ mod tests {
             ("usr/x.wants/data.mount", "-> y"),
             ("usr/data.mount", DATA),
         ];
-        assert!(Bed::new(&undone).takers("").is_empty());
+        assert!(Bed::new(&undone).boot_mounts("").is_empty());
         // Made of a line of fstab that is mended by now.
         let old = format!("[Unit]\nSourcePath=/etc/fstab\n{DATA}");
         assert!(
             Bed::new(&[("gen/x.wants/data.mount", "-> ../data.mount"), ("gen/data.mount", &old)])
-                .takers("")
+                .boot_mounts("")
                 .is_empty()
         );
     }
@@ -484,7 +492,7 @@ mod tests {
         let bed = Bed::new(&[("etc/x.wants/data.mount", "-> y")]);
         // A folder reads for nobody, not even for root.
         fs::create_dir_all(bed.dir.path().join("etc/data.mount")).unwrap();
-        let found = bed.takers("");
+        let found = bed.boot_mounts("");
         assert!(!found.is_empty() && found[0].contains("cannot be read"), "{found:?}");
     }
 

@@ -1,7 +1,7 @@
 //! The `[asset]` table: what changes hands, by kind, and where it is mounted.
 
 use super::{Argv, MINUTE, Platform};
-use crate::asset::{Keys, Kind};
+use crate::asset::{AssetKind, KindKeys};
 use orderly_exec::settings::Table;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// What is said about the asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AssetTable {
-    pub kind: Kind,
+    pub kind: AssetKind,
     pub timeout: Duration,
     /// Run in order before the asset is taken.
     pub before_take: Vec<Argv>,
@@ -61,10 +61,11 @@ pub(super) fn read(root: &Table<'_>, platform: Platform) -> Option<AssetTable> {
     root.need("asset");
     let table = root.table("asset")?;
     table.need("kind");
-    let word = table.word("kind", Kind::WORDS);
+    let word = table.word("kind", AssetKind::WORDS);
     let mounts = read_mounts(&table);
     // `word` has rejected any other.
-    let kind = word.and_then(|word| Kind::read(word, &Keys { table: &table, mounts: &mounts, platform }));
+    let kind =
+        word.and_then(|word| AssetKind::read(word, &KindKeys { table: &table, mounts: &mounts, platform }));
     let asset = kind.map(|kind| AssetTable {
         kind,
         timeout: table.limit("timeout").unwrap_or(2 * MINUTE),

@@ -2,7 +2,7 @@
 
 use crate::action::{Action, Perform};
 use crate::config::Argv;
-use crate::machine::{Backing, Machine};
+use crate::host::{Backing, Host};
 use anyhow::Context;
 use orderly_exec::Status;
 use orderly_exec::job::show;
@@ -11,7 +11,7 @@ use orderly_exec::reporter::Reporter;
 use orderly_plan::step::{Next, Plan, Progress, Record, StepId, Undo, Verdict};
 
 /// Returns what finishing a run would do: what is left of it, and the backup anew where it counts no more.
-fn left(stored: &Stored<Action>, machine: &mut Machine<'_>) -> anyhow::Result<Vec<Next>> {
+fn left(stored: &Stored<Action>, host: &mut Host<'_>) -> anyhow::Result<Vec<Next>> {
     let plan = &stored.header.plan;
     let mut progress = Progress::replay(plan, &stored.records()).context("replay the journal")?;
     progress.record(Record::Resumed).ok();
@@ -19,7 +19,7 @@ fn left(stored: &Stored<Action>, machine: &mut Machine<'_>) -> anyhow::Result<Ve
     let goes_on = matches!(progress.next(), Next::Run(_) | Next::Finished(Verdict::Completed));
     let backup = plan.steps.iter().position(|step| step.action == Action::Backup).map(StepId);
     if let Some(backup) = backup.filter(|backup| goes_on && progress.is_done(*backup))
-        && machine.is_outdated(&Action::Backup)
+        && host.is_outdated(&Action::Backup)
     {
         left.insert(0, Next::Run(backup));
     }
@@ -39,10 +39,10 @@ pub struct Beginning {
 ///
 /// # Errors
 /// When its journal does not fit its plan.
-pub fn beginning(stored: &Stored<Action>, machine: &mut Machine<'_>) -> anyhow::Result<Beginning> {
+pub fn beginning(stored: &Stored<Action>, host: &mut Host<'_>) -> anyhow::Result<Beginning> {
     let plan = &stored.header.plan;
     let is_backup = |next: &Next| matches!(next, Next::Run(id) if plan.steps[id.0].action == Action::Backup);
-    let Some(Next::Run(backup)) = left(stored, machine)?.into_iter().find(is_backup) else {
+    let Some(Next::Run(backup)) = left(stored, host)?.into_iter().find(is_backup) else {
         return Ok(Beginning { backs_up: false, failing: Status::Refused });
     };
     let mut progress = Progress::replay(plan, &stored.records()).context("replay the journal")?;
@@ -64,22 +64,22 @@ pub fn beginning(stored: &Stored<Action>, machine: &mut Machine<'_>) -> anyhow::
 pub fn show_unfinished(
     stored: &Stored<Action>,
     backing: Option<&Backing>,
-    machine: &mut Machine<'_>,
+    host: &mut Host<'_>,
     reporter: &mut Reporter,
 ) -> anyhow::Result<()> {
     let Header { plan, at, program, .. } = &stored.header;
     reporter.say(format!("the run of {program} begun {at} would be finished, and nothing else:"));
-    for next in left(stored, machine)? {
+    for next in left(stored, host)? {
         match next {
             Next::Run(id) => {
                 let step = &plan.steps[id.0];
                 let backing = backing.filter(|_| step.action == Action::Backup);
-                show_foreseen(&step.name.0, &machine.commands(&step.action), backing, reporter);
+                show_foreseen(&step.name.0, &host.commands(&step.action), backing, reporter);
             }
             Next::Undo(id) => {
                 let step = &plan.steps[id.0];
                 let commands = match &step.undo {
-                    Undo::Action(action) | Undo::UntilDone(action) => machine.commands(action),
+                    Undo::Action(action) | Undo::UntilDone(action) => host.commands(action),
                     Undo::Nothing | Undo::Never => Vec::new(),
                 };
                 show_step(&format!("take back {}", step.name), &commands, reporter);
@@ -94,12 +94,12 @@ pub fn show_unfinished(
 pub fn show_plan(
     plan: &Plan<Action>,
     backing: Option<&Backing>,
-    machine: &mut Machine<'_>,
+    host: &mut Host<'_>,
     reporter: &mut Reporter,
 ) {
     for step in &plan.steps {
         let backing = backing.filter(|_| step.action == Action::Backup);
-        show_foreseen(&step.name.0, &machine.commands(&step.action), backing, reporter);
+        show_foreseen(&step.name.0, &host.commands(&step.action), backing, reporter);
     }
 }
 

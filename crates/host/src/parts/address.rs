@@ -5,10 +5,10 @@ mod link;
 pub mod listing;
 pub mod reachability;
 
-use super::{Draft, Part, Presence, Situation, Transfer, Way};
+use super::{Part, PlanDraft, Presence, Situation, Transfer, Way};
 use crate::answer::Answer;
 use crate::config::{Argv, MINUTE, Platform};
-use crate::machine::Machine;
+use crate::host::Host;
 use crate::mountinfo::Mounts;
 use anyhow::{Context, bail};
 use kept::Kept;
@@ -56,7 +56,7 @@ impl Address {
     }
 
     /// Returns what is configured for it, with the prefix length that this one has.
-    fn table(&self, host: &Machine<'_>) -> anyhow::Result<AddressTable> {
+    fn table(&self, host: &Host<'_>) -> anyhow::Result<AddressTable> {
         let ip = self.cidr.split('/').next();
         let found = host.config.addresses.iter().find(|table| Some(table.ip()) == ip);
         let found =
@@ -64,7 +64,7 @@ impl Address {
         Ok(AddressTable { cidr: self.cidr.clone(), ..found.clone() })
     }
 
-    fn add(&self, host: &mut Machine<'_>) -> anyhow::Result<()> {
+    fn add(&self, host: &mut Host<'_>) -> anyhow::Result<()> {
         let (table, platform) = (self.table(host)?, host.config.platform);
         // Asked once more: minutes lie between the look beforehand and this.
         if host.reach(table.ip()) == Reachability::Answered {
@@ -94,13 +94,13 @@ impl Transfer for Address {
         format!("{} {}", if way == Way::Take { "add" } else { "remove" }, self.cidr)
     }
 
-    fn look(&self, host: &mut Machine<'_>) -> anyhow::Result<Presence> {
+    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<Presence> {
         let found = find(&self.table(host)?, host.config.platform, &mut host.runner)?;
         let is_usable = found.is_some_and(|found| found.usability == Usability::Usable);
         Ok(if is_usable { Presence::Here("here") } else { Presence::Missing("not here") })
     }
 
-    fn check(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<Answer> {
+    fn check(&self, way: Way, host: &mut Host<'_>) -> anyhow::Result<Answer> {
         let found = find(&self.table(host)?, host.config.platform, &mut host.runner)?;
         Ok(match (found.map(|found| found.usability), way) {
             (None, Way::LetGo) | (Some(Usability::Usable), Way::Take) => Answer::Yes,
@@ -116,14 +116,14 @@ impl Transfer for Address {
         })
     }
 
-    fn act(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<()> {
+    fn act(&self, way: Way, host: &mut Host<'_>) -> anyhow::Result<()> {
         match way {
             Way::Take => self.add(host),
             Way::LetGo => remove(&self.table(host)?, host),
         }
     }
 
-    fn commands(&self, way: Way, host: &Machine<'_>) -> Vec<Argv> {
+    fn commands(&self, way: Way, host: &Host<'_>) -> Vec<Argv> {
         let (Ok(table), platform) = (self.table(host), host.config.platform) else { return Vec::new() };
         match way {
             Way::Take => [add_command(&table, platform)]
@@ -135,22 +135,22 @@ impl Transfer for Address {
     }
 
     /// Telling the neighbours may fail.
-    fn needed_commands(&self, way: Way, host: &Machine<'_>) -> Vec<Argv> {
+    fn needed_commands(&self, way: Way, host: &Host<'_>) -> Vec<Argv> {
         self.commands(way, host).into_iter().take(1).collect()
     }
 
     /// With --fence somebody may still answer, who must be silent once the peer is off; that nobody could be
     /// asked then is found out now.
-    fn against_taking(&self, situation: Situation<'_>, host: &mut Machine<'_>) -> Vec<String> {
+    fn against_taking(&self, situation: Situation<'_>, host: &mut Host<'_>) -> Vec<String> {
         let (Ok(table), platform) = (self.table(host), host.config.platform) else { return Vec::new() };
         let (cidr, ip) = (&self.cidr, table.ip());
-        let mut against: Vec<String> = unfit_device(&table.device, platform, &mut host.runner)
+        let mut objections: Vec<String> = unfit_device(&table.device, platform, &mut host.runner)
             .map(|why| format!("address {cidr}: {why}; or use --skip addresses"))
             .into_iter()
             .collect();
         match self.presence(host) {
-            Presence::Here(_) => return against,
-            Presence::Unknown(why) => against.push(format!("address {cidr}: {why}")),
+            Presence::Here(_) => return objections,
+            Presence::Unknown(why) => objections.push(format!("address {cidr}: {why}")),
             Presence::Missing(_) | Presence::Other(_) => {}
         }
         match host.reach(ip) {
@@ -160,26 +160,26 @@ impl Transfer for Address {
                 host.config.peer.name
             )),
             Reachability::Answered => {
-                against.push(format!("somebody answers at {ip}; take the address off that host first"));
+                objections.push(format!("somebody answers at {ip}; take the address off that host first"));
             }
-            Reachability::Unknown(why) => against.push(format!(
+            Reachability::Unknown(why) => objections.push(format!(
                 "nobody can say whether somebody answers at {ip}: {why}; or use --skip addresses"
             )),
         }
-        against
+        objections
     }
 
-    fn plan_release(&self, _mounts: &Mounts, draft: &mut Draft, host: &mut Machine<'_>) {
+    fn plan_release(&self, _mounts: &Mounts, draft: &mut PlanDraft, host: &mut Host<'_>) {
         let Ok(table) = self.table(host) else { return };
         match find(&table, host.config.platform, &mut host.runner) {
             Ok(None) => {}
-            Ok(Some(found)) if found.device != table.device => draft.against.push(format!(
+            Ok(Some(found)) if found.device != table.device => draft.objections.push(format!(
                 "address {} is on {}, and not on {} as configured; mend that, or use --skip addresses",
                 found.cidr, found.device, table.device
             )),
             Ok(Some(found)) => draft.part(Way::LetGo, Part::Address(Self { cidr: found.cidr })),
             Err(why) => {
-                draft.against.push(format!("address {}: {why:#}; or use --skip addresses", self.cidr));
+                draft.objections.push(format!("address {}: {why:#}; or use --skip addresses", self.cidr));
             }
         }
     }
@@ -187,7 +187,7 @@ impl Transfer for Address {
 
 /// Removes an address as it is here: its prefix length may be another one than was configured. Every other
 /// address of its device stays.
-fn remove(address: &AddressTable, host: &mut Machine<'_>) -> anyhow::Result<()> {
+fn remove(address: &AddressTable, host: &mut Host<'_>) -> anyhow::Result<()> {
     let platform = host.config.platform;
     let Some(found) = find(address, platform, &mut host.runner)? else { return Ok(()) };
     let there = AddressTable { cidr: found.cidr, device: found.device, timeout: address.timeout };
@@ -203,14 +203,14 @@ fn remove(address: &AddressTable, host: &mut Machine<'_>) -> anyhow::Result<()> 
 }
 
 /// Returns the other IPv4 addresses of a device.
-fn others(address: &AddressTable, host: &mut Machine<'_>) -> anyhow::Result<Vec<Kept>> {
+fn others(address: &AddressTable, host: &mut Host<'_>) -> anyhow::Result<Vec<Kept>> {
     let mut kept = kept::of_device(&address.device, &mut host.runner)?;
     kept.retain(|kept| kept.cidr != address.cidr);
     Ok(kept)
 }
 
 /// Adds again what the kernel removed with an address: those of its network that came after it.
-fn put_back(address: &AddressTable, before: &[Kept], host: &mut Machine<'_>) -> anyhow::Result<()> {
+fn put_back(address: &AddressTable, before: &[Kept], host: &mut Host<'_>) -> anyhow::Result<()> {
     let there = others(address, host)?;
     let mut failed = Vec::new();
     for lost in before.iter().filter(|kept| !there.iter().any(|there| there.cidr == kept.cidr)) {

@@ -1,10 +1,10 @@
 //! Loopbacks: folders of the asset, mounted where programs look for them.
 
 use super::mount::{against_link, other, unmount};
-use super::{Draft, Part, Presence, Situation, Transfer, Way};
+use super::{Part, PlanDraft, Presence, Situation, Transfer, Way};
 use crate::answer::Answer;
 use crate::config::{Argv, MINUTE, MountTable, insist_on_asset};
-use crate::machine::Machine;
+use crate::host::Host;
 use crate::mountinfo::{Mounts, trigger_over};
 use crate::mounts::{MountSpec, loopback_mount, shows, unmount_command};
 use anyhow::{Context, bail};
@@ -31,7 +31,7 @@ impl Loopback {
         Self(MountSpec::loopback(table))
     }
 
-    fn table<'c>(&self, host: &Machine<'c>) -> anyhow::Result<&'c LoopbackTable> {
+    fn table<'c>(&self, host: &Host<'c>) -> anyhow::Result<&'c LoopbackTable> {
         let found = host.config.loopbacks.iter().find(|table| table.at == self.0.at);
         found.with_context(|| format!("the configuration has no loopback {} any more", self.0.at.display()))
     }
@@ -46,7 +46,7 @@ impl Loopback {
 
     /// Mounts a folder of the asset. Whoever owns a folder there could put a link into it, and have any
     /// folder of this host mounted: so where it leads is looked at before, and what came of it after.
-    fn mount(&self, host: &mut Machine<'_>) -> anyhow::Result<()> {
+    fn mount(&self, host: &mut Host<'_>) -> anyhow::Result<()> {
         let (source, at) = (self.source(), &self.0.at);
         let mounts = host.mounts()?;
         if self.is_mounted(&mounts) {
@@ -68,7 +68,7 @@ impl Loopback {
     }
 
     /// Returns what keeps it from being mounted where the asset is mounted already, with its remedy.
-    fn against_source(&self, host: &mut Machine<'_>) -> Option<String> {
+    fn against_source(&self, host: &mut Host<'_>) -> Option<String> {
         let (source, at) = (self.source().display(), self.0.at.display());
         if !host.is_on_asset(self.source()) {
             return None;
@@ -94,7 +94,7 @@ impl Transfer for Loopback {
         self.0.step_name(way)
     }
 
-    fn look(&self, host: &mut Machine<'_>) -> anyhow::Result<Presence> {
+    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<Presence> {
         let (table, mounts) = (self.table(host)?, host.mounts()?);
         Ok(match loopback_mount(host.asset.as_ref(), table, &mounts) {
             None => Presence::Missing("not mounted"),
@@ -103,7 +103,7 @@ impl Transfer for Loopback {
         })
     }
 
-    fn check(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<Answer> {
+    fn check(&self, way: Way, host: &mut Host<'_>) -> anyhow::Result<Answer> {
         let (table, mounts) = (self.table(host)?, host.mounts()?);
         if way == Way::Take {
             return Ok(if self.is_mounted(&mounts) { Answer::Yes } else { other(&self.0.at, &mounts, host) });
@@ -113,21 +113,21 @@ impl Transfer for Loopback {
         Ok(if is_ours { Answer::No("it is still mounted".to_owned()) } else { Answer::Yes })
     }
 
-    fn act(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<()> {
+    fn act(&self, way: Way, host: &mut Host<'_>) -> anyhow::Result<()> {
         match way {
             Way::Take => self.mount(host),
             Way::LetGo => unmount(self, &self.0.at, self.table(host)?.timeout, host),
         }
     }
 
-    fn commands(&self, way: Way, host: &Machine<'_>) -> Vec<Argv> {
+    fn commands(&self, way: Way, host: &Host<'_>) -> Vec<Argv> {
         match way {
             Way::Take => self.0.commands(host.config.platform),
             Way::LetGo => vec![unmount_command(&self.0.at)],
         }
     }
 
-    fn against_taking(&self, situation: Situation<'_>, host: &mut Machine<'_>) -> Vec<String> {
+    fn against_taking(&self, situation: Situation<'_>, host: &mut Host<'_>) -> Vec<String> {
         let (Ok(table), at, mounts) = (self.table(host), &self.0.at, situation.mounts) else {
             return Vec::new();
         };
@@ -159,7 +159,7 @@ impl Transfer for Loopback {
         why.into_iter().collect()
     }
 
-    fn plan_release(&self, mounts: &Mounts, draft: &mut Draft, host: &mut Machine<'_>) {
+    fn plan_release(&self, mounts: &Mounts, draft: &mut PlanDraft, host: &mut Host<'_>) {
         let Ok(table) = self.table(host) else { return };
         match (loopback_mount(host.asset.as_ref(), table, mounts), mounts.at(&self.0.at)) {
             (Some(mount), _) => {

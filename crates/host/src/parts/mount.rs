@@ -3,7 +3,7 @@
 use super::{Presence, Situation, Transfer, Way};
 use crate::answer::Answer;
 use crate::config::{Argv, Platform, asks_read_only};
-use crate::machine::Machine;
+use crate::host::Host;
 use crate::mountinfo::{Mount, Mounts, trigger_over};
 use crate::mounts::{MountSpec, unmount_command};
 use anyhow::{Context, bail};
@@ -17,7 +17,7 @@ use std::time::Duration;
 pub struct AssetMount(pub MountSpec);
 
 impl AssetMount {
-    pub(crate) fn is_mounted(&self, mounts: &Mounts, host: &Machine<'_>) -> bool {
+    pub(crate) fn is_mounted(&self, mounts: &Mounts, host: &Host<'_>) -> bool {
         mounts.at(&self.0.at).is_some_and(|mount| match &self.0.what {
             None => host.asset.is_on(mount),
             Some(what) => host.asset.is_made_of(mount, what),
@@ -25,12 +25,12 @@ impl AssetMount {
     }
 
     /// What taking mounts, releasing unmounts; of some kinds that goes for every mount.
-    pub(crate) fn is_unmounted_by_hand(&self, host: &Machine<'_>) -> bool {
+    pub(crate) fn is_unmounted_by_hand(&self, host: &Host<'_>) -> bool {
         self.0.what.is_some() && !host.asset.unmounts_when_let_go()
     }
 
     /// Mounts it, unless it is mounted.
-    pub(crate) fn mount(&self, host: &mut Machine<'_>) -> anyhow::Result<()> {
+    pub(crate) fn mount(&self, host: &mut Host<'_>) -> anyhow::Result<()> {
         if self.is_any_here(host) {
             return Ok(());
         }
@@ -48,7 +48,7 @@ impl AssetMount {
 
     /// Mounts what is not mounted yet. A place within the asset is looked at only now: before, it was not
     /// there.
-    fn take(&self, host: &mut Machine<'_>) -> anyhow::Result<()> {
+    fn take(&self, host: &mut Host<'_>) -> anyhow::Result<()> {
         let at = &self.0.at;
         if host.config.asset.has_within(at) && !self.is_any_here(host) {
             let shown = at.display();
@@ -78,13 +78,13 @@ impl Transfer for AssetMount {
         self.0.step_name(way)
     }
 
-    fn look(&self, host: &mut Machine<'_>) -> anyhow::Result<Presence> {
+    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<Presence> {
         let is_here = host.mounts()?.at(&self.0.at).is_some_and(|found| host.asset.is_on(found));
         Ok(if is_here { Presence::Here("mounted") } else { Presence::Missing("not mounted") })
     }
 
     /// Taken, it can also be written to, unless its options say that it is not.
-    fn check(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<Answer> {
+    fn check(&self, way: Way, host: &mut Host<'_>) -> anyhow::Result<Answer> {
         let (at, mounts) = (&self.0.at, host.mounts()?);
         if way == Way::LetGo {
             let is_ours = mounts.at(at).is_some_and(|mount| host.asset.is_on(mount));
@@ -106,14 +106,14 @@ impl Transfer for AssetMount {
         })
     }
 
-    fn act(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<()> {
+    fn act(&self, way: Way, host: &mut Host<'_>) -> anyhow::Result<()> {
         match way {
             Way::Take => self.take(host),
             Way::LetGo => unmount(self, &self.0.at, host.config.asset.timeout, host),
         }
     }
 
-    fn commands(&self, way: Way, host: &Machine<'_>) -> Vec<Argv> {
+    fn commands(&self, way: Way, host: &Host<'_>) -> Vec<Argv> {
         match way {
             Way::Take => self.0.commands(host.config.platform),
             Way::LetGo => vec![unmount_command(&self.0.at)],
@@ -121,12 +121,12 @@ impl Transfer for AssetMount {
     }
 
     /// Also one that cannot be written to is not unmounted.
-    fn is_any_here(&self, host: &mut Machine<'_>) -> bool {
+    fn is_any_here(&self, host: &mut Host<'_>) -> bool {
         let mounts = host.mounts();
         mounts.is_ok_and(|mounts| self.is_mounted(&mounts, host))
     }
 
-    fn against_taking(&self, situation: Situation<'_>, host: &mut Machine<'_>) -> Vec<String> {
+    fn against_taking(&self, situation: Situation<'_>, host: &mut Host<'_>) -> Vec<String> {
         let (at, mounts) = (&self.0.at, situation.mounts);
         let is_ours = mounts.at(at).is_some_and(|found| host.asset.is_on(found));
         let why = if is_ours || host.config.asset.has_within(at) { None } else { against_place(at, mounts) };
@@ -161,7 +161,7 @@ pub(super) fn against_link(at: &Path) -> Option<String> {
 }
 
 /// Says what is mounted at a place instead; of the asset the folder, which alone tells one from another.
-pub(super) fn other(at: &Path, mounts: &Mounts, host: &Machine<'_>) -> Answer {
+pub(super) fn other(at: &Path, mounts: &Mounts, host: &Host<'_>) -> Answer {
     Answer::No(match mounts.at(at) {
         Some(other) if host.asset.is_on(other) => {
             format!("{} ({}) is mounted there", other.source.display(), other.root.display())
@@ -176,7 +176,7 @@ pub(super) fn unmount(
     part: &dyn Transfer,
     at: &Path,
     limit: Duration,
-    host: &mut Machine<'_>,
+    host: &mut Host<'_>,
 ) -> anyhow::Result<()> {
     // Mounts can stand on one another at one place; a bound, for a table that grows as fast.
     for _ in 0..16 {

@@ -2,17 +2,17 @@
 
 pub mod state;
 
-use super::{Draft, Part, Presence, Situation, Transfer, Way};
+use super::{Part, PlanDraft, Presence, Situation, Transfer, Way};
 use crate::answer::Answer;
 use crate::boot;
 use crate::config::{Argv, MINUTE, Platform};
+use crate::host::{Host, LOOKING};
 use crate::ledger::{self, Ledger};
-use crate::machine::{LOOKING, Machine};
 use crate::mountinfo::Mounts;
 use anyhow::Context;
 use orderly_exec::settings::Table;
 use serde::{Deserialize, Serialize};
-pub use state::{State, state};
+pub use state::{ServiceState, state};
 use std::time::{Duration, Instant};
 
 /// One `[[service]]`.
@@ -44,12 +44,12 @@ impl Service {
         Self { name: table.name.clone() }
     }
 
-    fn table<'c>(&self, host: &Machine<'c>) -> anyhow::Result<&'c ServiceTable> {
+    fn table<'c>(&self, host: &Host<'c>) -> anyhow::Result<&'c ServiceTable> {
         let found = host.config.services.iter().find(|table| table.name == self.name);
         found.with_context(|| format!("the configuration has no service {} any more", self.name))
     }
 
-    fn state(&self, host: &mut Machine<'_>) -> anyhow::Result<State> {
+    fn state(&self, host: &mut Host<'_>) -> anyhow::Result<ServiceState> {
         Ok(state(self.table(host)?, &mut host.runner))
     }
 }
@@ -63,25 +63,25 @@ impl Transfer for Service {
         format!("{} {}", if way == Way::Take { "start" } else { "stop" }, self.name)
     }
 
-    fn look(&self, host: &mut Machine<'_>) -> anyhow::Result<Presence> {
+    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<Presence> {
         Ok(match self.state(host)? {
-            State::Up => Presence::Here("up"),
-            State::Down => Presence::Missing("down"),
-            State::Unknown(why) => Presence::Unknown(why),
+            ServiceState::Up => Presence::Here("up"),
+            ServiceState::Down => Presence::Missing("down"),
+            ServiceState::Unknown(why) => Presence::Unknown(why),
         })
     }
 
-    fn check(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<Answer> {
+    fn check(&self, way: Way, host: &mut Host<'_>) -> anyhow::Result<Answer> {
         Ok(match (self.state(host)?, way) {
-            (State::Unknown(why), _) => Answer::Unknown(why),
-            (State::Up, Way::Take) | (State::Down, Way::LetGo) => Answer::Yes,
-            (State::Up, Way::LetGo) => Answer::No("it still runs".to_owned()),
-            (State::Down, Way::Take) => Answer::No("it does not run".to_owned()),
+            (ServiceState::Unknown(why), _) => Answer::Unknown(why),
+            (ServiceState::Up, Way::Take) | (ServiceState::Down, Way::LetGo) => Answer::Yes,
+            (ServiceState::Up, Way::LetGo) => Answer::No("it still runs".to_owned()),
+            (ServiceState::Down, Way::Take) => Answer::No("it does not run".to_owned()),
         })
     }
 
     /// A command that returns has not always finished: the state is waited for within the limit.
-    fn act(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<()> {
+    fn act(&self, way: Way, host: &mut Host<'_>) -> anyhow::Result<()> {
         let limit = self.table(host)?.timeout;
         if way == Way::Take {
             ledger::change(Ledger::note_running)?;
@@ -97,16 +97,16 @@ impl Transfer for Service {
         Ok(())
     }
 
-    fn commands(&self, way: Way, host: &Machine<'_>) -> Vec<Argv> {
+    fn commands(&self, way: Way, host: &Host<'_>) -> Vec<Argv> {
         self.table(host).map(|table| table.command(way)).into_iter().collect()
     }
 
-    fn refusal(&self, way: Way, host: &mut Machine<'_>) -> Option<String> {
+    fn refusal(&self, way: Way, host: &mut Host<'_>) -> Option<String> {
         let Control::Unit(unit) = &self.table(host).ok()?.control else { return None };
         state::refusal(unit, way, &mut host.runner)
     }
 
-    fn against_taking(&self, situation: Situation<'_>, host: &mut Machine<'_>) -> Vec<String> {
+    fn against_taking(&self, situation: Situation<'_>, host: &mut Host<'_>) -> Vec<String> {
         if situation.is_held {
             return Vec::new();
         }
@@ -122,7 +122,7 @@ impl Transfer for Service {
     }
 
     /// A service that is down stays in the plan: it must still be down at the end.
-    fn plan_release(&self, _mounts: &Mounts, draft: &mut Draft, host: &mut Machine<'_>) {
+    fn plan_release(&self, _mounts: &Mounts, draft: &mut PlanDraft, host: &mut Host<'_>) {
         if let Ok(ServiceTable { control: Control::Unit(unit), .. }) = self.table(host)
             && let Some(by) = boot::wanted(unit)
         {
@@ -135,7 +135,7 @@ impl Transfer for Service {
             Presence::Here(_) | Presence::Other(_) => draft.part(Way::LetGo, part),
             Presence::Missing(_) => draft.lasting_part(Way::LetGo, part),
             Presence::Unknown(why) => {
-                draft.against.push(format!("service {name}: nobody can say whether it runs: {why}"));
+                draft.objections.push(format!("service {name}: nobody can say whether it runs: {why}"));
             }
         }
     }

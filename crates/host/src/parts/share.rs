@@ -8,11 +8,11 @@
 mod client;
 pub mod exports;
 
-use super::{Draft, Part, Presence, Situation, Transfer, Way};
+use super::{Part, PlanDraft, Presence, Situation, Transfer, Way};
 use crate::answer::Answer;
 use crate::config::{Argv, MINUTE, MountTable, Platform, insist_on_asset};
 use crate::holders::{self, Holder};
-use crate::machine::{LOOKING, Machine};
+use crate::host::{Host, LOOKING};
 use crate::mountinfo::Mounts;
 use crate::parts::loopback::LoopbackTable;
 use anyhow::{Context, bail};
@@ -62,23 +62,23 @@ impl Share {
         Self { path: table.path.clone(), exports: exports::wanted(table, platform) }
     }
 
-    fn table<'c>(&self, host: &Machine<'c>) -> anyhow::Result<&'c ShareTable> {
+    fn table<'c>(&self, host: &Host<'c>) -> anyhow::Result<&'c ShareTable> {
         let found = host.config.shares.iter().find(|table| table.path == self.path);
         found.with_context(|| format!("the configuration has no share {} any more", self.path.display()))
     }
 
-    fn found(&self, host: &mut Machine<'_>) -> anyhow::Result<Vec<Export>> {
+    fn found(&self, host: &mut Host<'_>) -> anyhow::Result<Vec<Export>> {
         exports::found(self.table(host)?, host.config.platform, &mut host.runner)
     }
 
     /// Where a share has its own commands, its server may be another one than the kernel's.
-    fn is_by_kernel(&self, host: &Machine<'_>) -> bool {
+    fn is_by_kernel(&self, host: &Host<'_>) -> bool {
         let has_commands = self.table(host).is_ok_and(|table| table.commands.is_some());
         !has_commands && host.config.platform == Platform::Linux
     }
 
     /// What is exported already is exported anew, or no more, by the name that it has there.
-    fn as_listed(&self, host: &mut Machine<'_>) -> anyhow::Result<Self> {
+    fn as_listed(&self, host: &mut Host<'_>) -> anyhow::Result<Self> {
         let mut exports = self.exports.clone();
         if self.is_by_kernel(host) {
             exports = exports::as_listed(&exports, &self.found(host)?);
@@ -86,7 +86,7 @@ impl Share {
         Ok(Self { path: self.path.clone(), exports })
     }
 
-    fn add(&self, host: &mut Machine<'_>) -> anyhow::Result<()> {
+    fn add(&self, host: &mut Host<'_>) -> anyhow::Result<()> {
         let table = self.table(host)?;
         // What was found is given back as it was.
         if self.exports == exports::wanted(table, host.config.platform) {
@@ -96,7 +96,7 @@ impl Share {
         host.run(&commands, table.timeout)
     }
 
-    fn remove(&self, host: &mut Machine<'_>) -> anyhow::Result<()> {
+    fn remove(&self, host: &mut Host<'_>) -> anyhow::Result<()> {
         let limit = self.table(host)?.timeout;
         let commands = self.as_listed(host)?.commands(Way::LetGo, host);
         host.run(&commands, limit)?;
@@ -118,13 +118,13 @@ impl Share {
 
     /// Clients find their files again by the id of the file system. One that the other host would not
     /// give alike leaves them with stale handles after every hand-over.
-    fn insist_on_fsid(&self, host: &mut Machine<'_>) -> anyhow::Result<()> {
+    fn insist_on_fsid(&self, host: &mut Host<'_>) -> anyhow::Result<()> {
         let mounts = host.mounts()?;
         let fstype = mounts.covering(&self.path).map_or("an unknown file system", |mount| &mount.fstype);
         self.insist_on_id(fstype, host)
     }
 
-    fn insist_on_id(&self, fstype: &str, host: &Machine<'_>) -> anyhow::Result<()> {
+    fn insist_on_id(&self, fstype: &str, host: &Host<'_>) -> anyhow::Result<()> {
         let is_named = !self.is_by_kernel(host) || self.table(host).is_ok_and(exports::has_fsid);
         if is_named || exports::has_id_of_its_own(fstype) {
             return Ok(());
@@ -138,7 +138,7 @@ impl Share {
 
     /// Returns the type of the file system that a share will be on once the asset is held, where the configuration
     /// tells it.
-    fn foreseen_type(&self, host: &mut Machine<'_>) -> Option<String> {
+    fn foreseen_type(&self, host: &mut Host<'_>) -> Option<String> {
         let over = host.config.asset.mounts.iter().filter(|mount| self.path.starts_with(&mount.at));
         let mount = over.max_by_key(|mount| mount.at.components().count())?;
         if mount.fstype.is_some() {
@@ -160,7 +160,7 @@ impl Transfer for Share {
         format!("{} {}", if way == Way::Take { "share" } else { "unshare" }, self.path.display())
     }
 
-    fn look(&self, host: &mut Machine<'_>) -> anyhow::Result<Presence> {
+    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<Presence> {
         let found = self.found(host)?;
         if found.is_empty() {
             return Ok(Presence::Missing("not exported"));
@@ -173,7 +173,7 @@ impl Transfer for Share {
         Ok(Presence::Here(if is_otherwise { "exported with other options" } else { "exported" }))
     }
 
-    fn check(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<Answer> {
+    fn check(&self, way: Way, host: &mut Host<'_>) -> anyhow::Result<Answer> {
         let (found, has_commands) = (self.found(host)?, self.table(host)?.commands.is_some());
         if way == Way::LetGo {
             return Ok(if !found.is_empty() {
@@ -187,7 +187,7 @@ impl Transfer for Share {
         if has_commands && !found.is_empty() {
             return Ok(Answer::Yes);
         }
-        let against = self.exports.iter().find_map(|export| {
+        let objections = self.exports.iter().find_map(|export| {
             let Some(there) = found.iter().find(|there| client::is_same(&there.client, &export.client))
             else {
                 return Some(format!("it is not exported to {}", export.client));
@@ -198,17 +198,17 @@ impl Transfer for Share {
             let (is, should) = exports::difference(there, export)?;
             Some(format!("it is exported to {} with {is}, not {should}", export.client))
         });
-        Ok(against.map_or(Answer::Yes, Answer::No))
+        Ok(objections.map_or(Answer::Yes, Answer::No))
     }
 
-    fn act(&self, way: Way, host: &mut Machine<'_>) -> anyhow::Result<()> {
+    fn act(&self, way: Way, host: &mut Host<'_>) -> anyhow::Result<()> {
         match way {
             Way::Take => self.add(host),
             Way::LetGo => self.remove(host),
         }
     }
 
-    fn commands(&self, way: Way, host: &Machine<'_>) -> Vec<Argv> {
+    fn commands(&self, way: Way, host: &Host<'_>) -> Vec<Argv> {
         let (Ok(table), platform) = (self.table(host), host.config.platform) else { return Vec::new() };
         match way {
             Way::Take => exports::add_commands(table, platform, &self.exports),
@@ -217,17 +217,17 @@ impl Transfer for Share {
     }
 
     /// Exported to somebody: taking one client back would not bring back what was found.
-    fn is_any_here(&self, host: &mut Machine<'_>) -> bool {
+    fn is_any_here(&self, host: &mut Host<'_>) -> bool {
         !matches!(self.check(Way::LetGo, host), Ok(Answer::Yes))
     }
 
     /// What lies on the asset can be seen only where it is held; of its file system the configuration may tell.
-    fn against_taking(&self, situation: Situation<'_>, host: &mut Machine<'_>) -> Vec<String> {
-        let mut against = Vec::new();
+    fn against_taking(&self, situation: Situation<'_>, host: &mut Host<'_>) -> Vec<String> {
+        let mut objections = Vec::new();
         let is_new = match self.found(host) {
             Ok(found) => found.is_empty(),
             Err(error) => {
-                against.push(format!("{error:#}"));
+                objections.push(format!("{error:#}"));
                 true
             }
         };
@@ -241,17 +241,17 @@ impl Transfer for Share {
         } else {
             Ok(())
         };
-        against.extend(fsid.err().map(|error| format!("{error:#}")));
-        against.iter().map(|why| format!("share {}: {why}", self.path.display())).collect()
+        objections.extend(fsid.err().map(|error| format!("{error:#}")));
+        objections.iter().map(|why| format!("share {}: {why}", self.path.display())).collect()
     }
 
-    fn plan_release(&self, _mounts: &Mounts, draft: &mut Draft, host: &mut Machine<'_>) {
+    fn plan_release(&self, _mounts: &Mounts, draft: &mut PlanDraft, host: &mut Host<'_>) {
         match self.found(host) {
             Ok(exports) if exports.is_empty() => {}
             Ok(exports) => draft.part(Way::LetGo, Part::Share(Self { path: self.path.clone(), exports })),
             Err(error) => {
                 let path = self.path.display();
-                draft.against.push(format!("share {path}: {error:#}; or use --skip shares"));
+                draft.objections.push(format!("share {path}: {error:#}; or use --skip shares"));
             }
         }
     }
@@ -259,7 +259,7 @@ impl Transfer for Share {
 
 /// A client that is gone lets go of its files when its lease ends. One that is alive does not; the
 /// unmount names it then.
-fn wait_for_clients(until: Instant, host: &mut Machine<'_>) {
+fn wait_for_clients(until: Instant, host: &mut Host<'_>) {
     let seconds = std::fs::read_to_string(LEASE).ok().and_then(|text| text.trim().parse().ok());
     let Some(lease) = seconds.map(Duration::from_secs) else { return };
     let until = until.min(Instant::now() + lease + Duration::from_secs(2));

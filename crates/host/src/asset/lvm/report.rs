@@ -13,7 +13,7 @@ const COLUMNS: &str = "vg_name,vg_uuid,vg_seqno,vg_systemid,vg_exported,vg_missi
 
 /// A volume group as its devices describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Group {
+pub(super) struct VolumeGroup {
     pub(super) uuid: String,
     /// Counted up whenever the metadata is written.
     pub(super) seqno: u64,
@@ -23,7 +23,7 @@ pub(super) struct Group {
     pub(super) missing: u64,
 }
 
-impl Group {
+impl VolumeGroup {
     /// Returns the system ID of the host it belongs to.
     pub(super) fn owner(&self) -> Option<&str> {
         Some(self.system_id.as_str()).filter(|id| !id.is_empty())
@@ -105,12 +105,12 @@ struct ActivationRow {
 ///
 /// # Errors
 /// When it is no such report, or a number in it is none.
-pub(super) fn groups(text: &str) -> anyhow::Result<Vec<Group>> {
+pub(super) fn groups(text: &str) -> anyhow::Result<Vec<VolumeGroup>> {
     let tables: Vec<Groups<GroupRow>> = read(text)?;
     tables.into_iter().flat_map(|table| table.vg).map(group).collect()
 }
 
-fn group(row: GroupRow) -> anyhow::Result<Group> {
+fn group(row: GroupRow) -> anyhow::Result<VolumeGroup> {
     let number = |what: &str, text: &str| text.parse().with_context(|| format!("vgs: {what} is \"{text}\""));
     let is_exported = match row.vg_exported.as_str() {
         "exported" => true,
@@ -118,7 +118,7 @@ fn group(row: GroupRow) -> anyhow::Result<Group> {
         // A word nobody knows is not taken for "not exported".
         other => bail!("vgs: vg_exported is \"{other}\""),
     };
-    Ok(Group {
+    Ok(VolumeGroup {
         seqno: number("vg_seqno", &row.vg_seqno)?,
         missing: number("vg_missing_pv_count", &row.vg_missing_pv_count)?,
         uuid: row.vg_uuid,

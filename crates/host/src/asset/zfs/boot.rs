@@ -10,7 +10,7 @@ use std::path::Path;
 const CACHE: &str = "/etc/zfs/zpool.cache";
 
 /// Returns what would import the pool or mount a dataset of it at boot, each with its remedy.
-pub(super) fn takers(pool: &str, is_held: bool, calls: &Calls, run: &mut dyn Run) -> Vec<String> {
+pub(super) fn boot_mounts(pool: &str, is_held: bool, calls: &Calls, run: &mut dyn Run) -> Vec<String> {
     let mut found = boot::mounted(&|source| datasets::is_of(pool, source).into());
     if is_held {
         match calls.text(&["zpool", "get", "-H", "-o", "value", "cachefile", pool], run) {

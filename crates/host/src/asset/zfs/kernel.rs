@@ -10,7 +10,7 @@ pub(super) const KSTAT: &str = "/proc/spl/kstat/zfs";
 
 /// Whether a pool is imported on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Here {
+pub(super) enum Imported {
     No,
     Yes,
     /// Imported, and no command on it returns any more.
@@ -19,7 +19,7 @@ pub(super) enum Here {
 }
 
 /// Asks the kernel. Without that folder (no module is loaded, or another system) `zpool list` is asked.
-pub(super) fn look(kstat: &Path, pool: &str, calls: &Calls, run: &mut dyn Run) -> Here {
+pub(super) fn look(kstat: &Path, pool: &str, calls: &Calls, run: &mut dyn Run) -> Imported {
     if !kstat.is_dir() {
         return ask(pool, calls, run);
     }
@@ -28,25 +28,25 @@ pub(super) fn look(kstat: &Path, pool: &str, calls: &Calls, run: &mut dyn Run) -
         Ok(text) => of_word(&text),
         // Before OpenZFS 0.8 there is the folder and no state in it.
         Err(error) if error.kind() == ErrorKind::NotFound && folder.exists() => ask(pool, calls, run),
-        Err(error) if error.kind() == ErrorKind::NotFound => Here::No,
-        Err(error) => Here::Unknown(format!("read {}: {error}", folder.join("state").display())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Imported::No,
+        Err(error) => Imported::Unknown(format!("read {}: {error}", folder.join("state").display())),
     }
 }
 
-fn ask(pool: &str, calls: &Calls, run: &mut dyn Run) -> Here {
+fn ask(pool: &str, calls: &Calls, run: &mut dyn Run) -> Imported {
     let listed = match calls.text(&["zpool", "list", "-H", "-o", "name,health"], run) {
         Ok(text) => text,
-        Err(error) => return Here::Unknown(format!("{error:#}")),
+        Err(error) => return Imported::Unknown(format!("{error:#}")),
     };
     let health = listed.lines().find_map(|line| match line.split_once('\t') {
         Some((name, health)) if name == pool => Some(health),
         _ => None,
     });
-    health.map_or(Here::No, of_word)
+    health.map_or(Imported::No, of_word)
 }
 
-fn of_word(text: &str) -> Here {
-    if text.trim() == "SUSPENDED" { Here::Suspended } else { Here::Yes }
+fn of_word(text: &str) -> Imported {
+    if text.trim() == "SUSPENDED" { Imported::Suspended } else { Imported::Yes }
 }
 
 #[cfg(test)]
@@ -72,9 +72,9 @@ mod tests {
             std::fs::create_dir(dir.path().join(pool)).unwrap();
             std::fs::write(dir.path().join(pool).join("state"), word).unwrap();
         }
-        assert_eq!([look("tank"), look("sick"), look("dead")], [Here::Yes, Here::Yes, Here::Suspended]);
-        assert_eq!(look("tan"), Here::No);
+        assert_eq!([look("tank"), look("sick"), look("dead")], [Imported::Yes, Imported::Yes, Imported::Suspended]);
+        assert_eq!(look("tan"), Imported::No);
         std::fs::write(dir.path().join("file"), "").unwrap();
-        assert!(matches!(look("file"), Here::Unknown(_)), "unreadable is not absent");
+        assert!(matches!(look("file"), Imported::Unknown(_)), "unreadable is not absent");
     }
 }

@@ -9,7 +9,7 @@ use anyhow::Context;
 
 /// The label of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Label {
+pub(super) struct PoolLabel {
     pub(super) name: String,
     pub(super) guid: u64,
     pub(super) use_of: Use,
@@ -33,7 +33,7 @@ pub(super) enum Use {
     Other(u64),
 }
 
-impl Label {
+impl PoolLabel {
     /// Returns the newest of the labels that `zdb` printed of one device; `None` when it has none.
     ///
     /// # Errors
@@ -125,8 +125,8 @@ fn find<'t>(section: &'t str, key: &str) -> Option<&'t str> {
 mod tests {
     use super::*;
 
-    fn label(text: &str) -> Label {
-        Label::newest(text).unwrap().unwrap()
+    fn label(text: &str) -> PoolLabel {
+        PoolLabel::newest(text).unwrap().unwrap()
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
         assert!(exported.txg > active.txg);
         assert!(!label(include_str!("../../../../../tests/fakes/zfs/zdb-unguarded.txt")).is_guarded);
         let none = include_str!("../../../../../tests/fakes/zfs/zdb-none.txt");
-        assert_eq!(Label::newest(none).unwrap(), None);
+        assert_eq!(PoolLabel::newest(none).unwrap(), None);
     }
 
     #[test]
@@ -155,8 +155,8 @@ mod tests {
     #[test]
     fn a_label_that_cannot_be_understood_is_no_label_of_a_free_pool() {
         let text = include_str!("../../../../../tests/fakes/zfs/zdb-active.txt");
-        assert!(Label::newest(&text.replace("    state: 0\n", "")).is_err());
-        assert!(Label::newest(&text.replace("    txg: 4\n", "    txg: four\n")).is_err());
+        assert!(PoolLabel::newest(&text.replace("    state: 0\n", "")).is_err());
+        assert!(PoolLabel::newest(&text.replace("    txg: 4\n", "    txg: four\n")).is_err());
         assert_eq!(label(&text.replace("    hostid: 15466497\n", "")).holder(), "ec1 (without hostid)");
     }
 }

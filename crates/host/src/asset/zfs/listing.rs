@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 
 /// Whether somebody uses the pool, as far as the kernel can see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum LastUse {
     /// Nobody does: it was exported, or this host itself used it last.
     Unused,
     /// Somebody writes to it now.
@@ -19,21 +19,21 @@ pub(super) enum Seen {
 
 /// One pool that could be imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listed {
+pub(super) struct ListedPool {
     pub(super) name: String,
     pub(super) guid: u64,
     /// `ONLINE`, `DEGRADED`, `UNAVAIL`, `FAULTED`.
     pub(super) health: String,
     /// What is wrong, in the words of ZFS.
     pub(super) status: String,
-    pub(super) seen: Seen,
+    pub(super) seen: LastUse,
     /// Its devices, by the last part of their paths.
     pub(super) leaves: Vec<String>,
     /// The devices that are not well, each with how it is.
     pub(super) faults: Vec<String>,
 }
 
-impl Listed {
+impl ListedPool {
     /// Reads everything that was listed.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Listed {
         }
         let is_leaf =
             |index: usize| devices.get(index + 1).is_none_or(|next| next.depth <= devices[index].depth);
-        let leaves: Vec<&Device<'_>> =
+        let leaves: Vec<&PoolDevice<'_>> =
             (1..devices.len()).filter(|index| is_leaf(*index)).map(|index| &devices[index]).collect();
         let faults = leaves.iter().filter(|leaf| leaf.state != "ONLINE");
         Ok(Self {
@@ -80,32 +80,32 @@ impl Listed {
     }
 }
 
-fn seen(status: &str) -> Seen {
+fn seen(status: &str) -> LastUse {
     if status.contains("currently imported by another system") {
-        Seen::Active
+        LastUse::Active
     } else if status.contains("last accessed by another system") {
-        Seen::Quiet
+        LastUse::Quiet
     } else {
-        Seen::Unused
+        LastUse::Unused
     }
 }
 
 /// One line of the tree of devices.
-struct Device<'t> {
+struct PoolDevice<'t> {
     depth: usize,
     name: &'t str,
     /// With what is said beside it.
     state: String,
 }
 
-fn devices<'t>(lines: &[&'t str]) -> Vec<Device<'t>> {
+fn devices<'t>(lines: &[&'t str]) -> Vec<PoolDevice<'t>> {
     let tree = lines.iter().skip_while(|line| key(line).is_none_or(|(key, _)| key != "config")).skip(1);
     tree.filter_map(|line| {
         let line = line.strip_prefix('\t')?;
         let words = line.trim_start();
         let (name, state) = words.split_once(char::is_whitespace)?;
         let state = state.split_whitespace().collect::<Vec<_>>().join(" ");
-        Some(Device { depth: line.len() - words.len(), name, state })
+        Some(PoolDevice { depth: line.len() - words.len(), name, state })
     })
     .collect()
 }
@@ -130,8 +130,8 @@ fn key(line: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
-    fn listed(text: &str) -> Listed {
-        let all = Listed::read_all(text).unwrap();
+    fn listed(text: &str) -> ListedPool {
+        let all = ListedPool::read_all(text).unwrap();
         assert_eq!(all.len(), 1, "{all:?}");
         all.into_iter().next().unwrap()
     }
@@ -139,12 +139,12 @@ mod tests {
     #[test]
     fn every_listing_seen_in_the_lab_is_told_apart() {
         let cases = [
-            (include_str!("../../../../../tests/fakes/zfs/import-exported.txt"), "ONLINE", Seen::Unused),
-            (include_str!("../../../../../tests/fakes/zfs/import-active.txt"), "UNAVAIL", Seen::Active),
-            (include_str!("../../../../../tests/fakes/zfs/import-quiet.txt"), "ONLINE", Seen::Quiet),
-            (include_str!("../../../../../tests/fakes/zfs/import-unguarded.txt"), "ONLINE", Seen::Quiet),
-            (include_str!("../../../../../tests/fakes/zfs/import-no-hostid.txt"), "UNAVAIL", Seen::Unused),
-            (include_str!("../../../../../tests/fakes/zfs/import-degraded.txt"), "DEGRADED", Seen::Unused),
+            (include_str!("../../../../../tests/fakes/zfs/import-exported.txt"), "ONLINE", LastUse::Unused),
+            (include_str!("../../../../../tests/fakes/zfs/import-active.txt"), "UNAVAIL", LastUse::Active),
+            (include_str!("../../../../../tests/fakes/zfs/import-quiet.txt"), "ONLINE", LastUse::Quiet),
+            (include_str!("../../../../../tests/fakes/zfs/import-unguarded.txt"), "ONLINE", LastUse::Quiet),
+            (include_str!("../../../../../tests/fakes/zfs/import-no-hostid.txt"), "UNAVAIL", LastUse::Unused),
+            (include_str!("../../../../../tests/fakes/zfs/import-degraded.txt"), "DEGRADED", LastUse::Unused),
         ];
         for (text, health, seen) in cases {
             let found = listed(text);
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn two_pools_of_one_name_are_two() {
-        let all = Listed::read_all(include_str!("../../../../../tests/fakes/zfs/import-two.txt")).unwrap();
+        let all = ListedPool::read_all(include_str!("../../../../../tests/fakes/zfs/import-two.txt")).unwrap();
         assert_eq!(all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["tank", "tank"]);
         assert_ne!(all[0].guid, all[1].guid);
         assert_eq!(all[0].leaves, ["virtio-shared0-part1"], "a pool of one device");
@@ -183,11 +183,11 @@ mod tests {
     fn a_listing_cut_anywhere_is_read_in_part_or_rejected_and_never_a_panic() {
         let text = include_str!("../../../../../tests/fakes/zfs/import-active.txt");
         for end in 0..text.len() {
-            if let Ok(pools) = Listed::read_all(&text[..end]) {
+            if let Ok(pools) = ListedPool::read_all(&text[..end]) {
                 assert!(pools.iter().all(|pool| pool.guid == 14_097_120_482_456_537_026), "{end}");
             }
         }
-        assert!(Listed::read_all("   pool: tank\n     id: 7\n").is_err());
-        assert_eq!(Listed::read_all("").unwrap(), []);
+        assert!(ListedPool::read_all("   pool: tank\n     id: 7\n").is_err());
+        assert_eq!(ListedPool::read_all("").unwrap(), []);
     }
 }

@@ -1,8 +1,8 @@
 //! A pool that is not imported here, as its devices show it.
 
 use super::Zfs;
-use super::label::Label;
-use super::listing::Listed;
+use super::label::PoolLabel;
+use super::listing::ListedPool;
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ending, show};
 use orderly_exec::runner::Run;
@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 
 impl Zfs {
     /// Returns how `zpool import` lists the pool: now, or earlier in this run.
-    pub(super) fn listed(&self, run: &mut dyn Run) -> anyhow::Result<Listed> {
+    pub(super) fn listed(&self, run: &mut dyn Run) -> anyhow::Result<ListedPool> {
         if let Some(listed) = self.listed.borrow().as_ref() {
             return Ok(listed.clone());
         }
         self.list(run)
     }
 
-    pub(super) fn list(&self, run: &mut dyn Run) -> anyhow::Result<Listed> {
+    pub(super) fn list(&self, run: &mut dyn Run) -> anyhow::Result<ListedPool> {
         self.listed.take();
         let command = [&["zpool", "import"].map(str::to_owned)[..], &self.search()].concat();
         let ended = self.calls.run(&command, run);
@@ -27,7 +27,7 @@ impl Zfs {
         if ended.truncated || !(ended.succeeded() || (nothing && ended.ending == Ending::Exited(1))) {
             bail!("{}: {}", show(&command), ended.clause());
         }
-        let mut found = Listed::read_all(&ended.text())?;
+        let mut found = ListedPool::read_all(&ended.text())?;
         found.retain(|listed| listed.name == self.table.pool && self.table.guid.is_none_or(|guid| guid == listed.guid));
         if let [one, another, ..] = found.as_slice() {
             bail!(
@@ -60,9 +60,9 @@ impl Zfs {
     }
 
     /// Returns the newest label on the devices of the pool.
-    pub(super) fn label(&self, run: &mut dyn Run) -> anyhow::Result<Label> {
+    pub(super) fn label(&self, run: &mut dyn Run) -> anyhow::Result<PoolLabel> {
         let listed = self.listed(run)?;
-        let mut newest: Option<Label> = None;
+        let mut newest: Option<PoolLabel> = None;
         for leaf in &listed.leaves {
             for path in self.candidates(leaf) {
                 let command = ["zdb", "-l", "-u", &path.to_string_lossy()].map(str::to_owned);
@@ -71,7 +71,7 @@ impl Zfs {
                 if ended.truncated || !matches!(ended.ending, Ending::Exited(0 | 2)) {
                     bail!("{}: {}", show(&command), ended.clause());
                 }
-                let label = Label::newest(&ended.text()).with_context(|| show(&command))?;
+                let label = PoolLabel::newest(&ended.text()).with_context(|| show(&command))?;
                 let Some(label) = label.filter(|label| label.guid == listed.guid) else { continue };
                 if newest.as_ref().is_none_or(|known| label.txg > known.txg) {
                     newest = Some(label);

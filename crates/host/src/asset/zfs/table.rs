@@ -2,7 +2,7 @@
 
 use super::Zfs;
 use super::zpool::Zpool;
-use crate::asset::kind::{Asset, Keys, KindTable};
+use crate::asset::kind::{Asset, KindKeys, KindTable};
 use crate::config::{Config, Platform};
 use serde::Serialize;
 use std::path::Path;
@@ -28,7 +28,7 @@ impl KindTable for ZfsTable {
     const WORD: &'static str = "zfs";
     const ON_SOLARIS: bool = true;
 
-    fn read(keys: &Keys<'_>) -> Option<Self> {
+    fn read(keys: &KindKeys<'_>) -> Option<Self> {
         let table = keys.table;
         if keys.platform == Platform::Solaris {
             check_solaris_mounts(keys);
@@ -77,7 +77,7 @@ impl KindTable for ZfsTable {
 }
 
 /// Checks what zfs needs on Solaris beside what it needs everywhere.
-fn check_solaris_mounts(keys: &Keys<'_>) {
+fn check_solaris_mounts(keys: &KindKeys<'_>) {
     for mount in keys.mounts.iter().filter(|mount| mount.volume.is_none() || mount.fstype.is_none()) {
         let at = mount.at.display();
         keys.reject(

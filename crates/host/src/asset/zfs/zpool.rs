@@ -27,7 +27,7 @@ pub(super) struct Zpool {
 
 /// A pool that nobody on this host has imported, as `zpool import` shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Found {
+struct ImportablePool {
     pool: String,
     id: u64,
     state: String,
@@ -35,7 +35,7 @@ struct Found {
     words: String,
 }
 
-impl Found {
+impl ImportablePool {
     /// It was not exported by whoever used it last.
     fn was_in_use(&self) -> bool {
         self.words.contains("last accessed by another system") || self.words.contains("-f' flag")
@@ -80,7 +80,7 @@ impl Zpool {
     }
 
     /// Looks for the pool on the devices this host sees.
-    fn find(&self, run: &mut dyn Run) -> anyhow::Result<Found> {
+    fn find(&self, run: &mut dyn Run) -> anyhow::Result<ImportablePool> {
         let argv = self.search();
         let ended = run.run(&Job::new(&argv, self.timeout));
         let nothing = ended.last_words().contains("no pools available to import");
@@ -234,8 +234,8 @@ impl Asset for Zpool {
 
 /// Reads what `zpool import` prints: for each pool, `KEY: VALUE` lines whose values may go on in lines
 /// without a key, and a table of devices.
-fn parse_importable(text: &str) -> anyhow::Result<Vec<Found>> {
-    let mut pools: Vec<Found> = Vec::new();
+fn parse_importable(text: &str) -> anyhow::Result<Vec<ImportablePool>> {
+    let mut pools: Vec<ImportablePool> = Vec::new();
     let mut in_devices = false;
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (key, value) = match line.split_once(':') {
@@ -246,7 +246,7 @@ fn parse_importable(text: &str) -> anyhow::Result<Vec<Found>> {
         };
         if key == "pool" {
             in_devices = false;
-            pools.push(Found { pool: value.to_owned(), ..Found::default() });
+            pools.push(ImportablePool { pool: value.to_owned(), ..ImportablePool::default() });
             continue;
         }
         let Some(pool) = pools.last_mut() else { bail!("zpool import printed \"{line}\" before any pool") };

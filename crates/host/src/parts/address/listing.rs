@@ -16,7 +16,7 @@ const LOOKING: Duration = Duration::from_millis(200);
 
 /// An address as this host has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundAddress {
     /// With the prefix length that it really has.
     pub cidr: String,
     pub device: String,
@@ -38,7 +38,11 @@ pub enum Usability {
 ///
 /// # Errors
 /// A clause, when the system does not say.
-pub fn find(address: &AddressTable, platform: Platform, run: &mut dyn Run) -> anyhow::Result<Option<Found>> {
+pub fn find(
+    address: &AddressTable,
+    platform: Platform,
+    run: &mut dyn Run,
+) -> anyhow::Result<Option<FoundAddress>> {
     let until = Instant::now() + DETECTION;
     loop {
         let found = look(address, platform, run)?;
@@ -50,7 +54,11 @@ pub fn find(address: &AddressTable, platform: Platform, run: &mut dyn Run) -> an
     }
 }
 
-fn look(address: &AddressTable, platform: Platform, run: &mut dyn Run) -> anyhow::Result<Option<Found>> {
+fn look(
+    address: &AddressTable,
+    platform: Platform,
+    run: &mut dyn Run,
+) -> anyhow::Result<Option<FoundAddress>> {
     Ok(listed(&listing(platform, run)?, address, platform))
 }
 
@@ -73,7 +81,7 @@ pub(super) fn listed_ips(platform: Platform, run: &mut dyn Run) -> anyhow::Resul
 
 /// Both programs print `inet ADDRESS` or `inet6 ADDRESS`, with or without a prefix length; `ip` prints
 /// the device before it, and after it what became of the detection of duplicates.
-fn listed(listing: &str, address: &AddressTable, platform: Platform) -> Option<Found> {
+fn listed(listing: &str, address: &AddressTable, platform: Platform) -> Option<FoundAddress> {
     let wanted: IpAddr = address.ip().parse().ok()?;
     listing.lines().find_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -94,9 +102,9 @@ fn listed(listing: &str, address: &AddressTable, platform: Platform) -> Option<F
                 let shown = words[at + 1];
                 let whole = if wanted.is_ipv4() { 32 } else { 128 };
                 let cidr = if shown.contains('/') { shown.to_owned() } else { format!("{shown}/{whole}") };
-                Found { cidr, device: words.get(1)?.trim_end_matches(':').to_owned(), usability }
+                FoundAddress { cidr, device: words.get(1)?.trim_end_matches(':').to_owned(), usability }
             }
-            Platform::Solaris => Found {
+            Platform::Solaris => FoundAddress {
                 cidr: address.cidr.clone(),
                 device: address.device.clone(),
                 usability: Usability::Usable,

@@ -33,8 +33,8 @@ pub fn ask(ip: &str, platform: Platform, run: &mut dyn Run) -> Reachability {
         return pinged;
     }
     let answers = match way(ip, run) {
-        Some(Way::Neighbour(device)) => is_neighbour(ip, &device, run),
-        Some(Way::Far) | None => PORTS.iter().any(|port| is_reached(ip, *port)),
+        Some(NextHop::Neighbour(device)) => is_neighbour(ip, &device, run),
+        Some(NextHop::Far) | None => PORTS.iter().any(|port| is_reached(ip, *port)),
     };
     if answers { Reachability::Answered } else { Reachability::Silent }
 }
@@ -65,26 +65,26 @@ fn ping(ip: &str, platform: Platform, run: &mut dyn Run) -> Reachability {
 
 /// How packets go to an address.
 #[derive(Debug, PartialEq, Eq)]
-enum Way {
+enum NextHop {
     /// Straight, through this device.
     Neighbour(String),
     /// Through a router.
     Far,
 }
 
-fn way(ip: &str, run: &mut dyn Run) -> Option<Way> {
+fn way(ip: &str, run: &mut dyn Run) -> Option<NextHop> {
     let ended = run.run(&Job::new(["ip", "-o", "route", "get", ip], ASKING));
     if ended.succeeded() { read_way(&ended.text()) } else { None }
 }
 
 /// Reads what `ip route get` prints: the way, with `via ROUTER` where it leads through one.
-fn read_way(text: &str) -> Option<Way> {
+fn read_way(text: &str) -> Option<NextHop> {
     let words: Vec<&str> = text.split_whitespace().collect();
     if words.contains(&"via") {
-        return Some(Way::Far);
+        return Some(NextHop::Far);
     }
     let device = words.windows(2).find(|pair| pair[0] == "dev")?[1];
-    (device != "lo").then(|| Way::Neighbour(device.to_owned()))
+    (device != "lo").then(|| NextHop::Neighbour(device.to_owned()))
 }
 
 /// Makes the kernel forget where the address is and ask again: who tells it is alive.
@@ -154,12 +154,12 @@ mod tests {
     #[test]
     fn the_way_to_an_address_is_read_as_ip_prints_it() {
         let near = "10.9.9.2 dev wire src 10.9.9.1 uid 0 \\    cache \n";
-        assert_eq!(read_way(near), Some(Way::Neighbour("wire".to_owned())));
+        assert_eq!(read_way(near), Some(NextHop::Neighbour("wire".to_owned())));
         let near = "fd00::2 from :: dev wire proto kernel src fd00::1 metric 256 pref medium\n";
-        assert_eq!(read_way(near), Some(Way::Neighbour("wire".to_owned())));
+        assert_eq!(read_way(near), Some(NextHop::Neighbour("wire".to_owned())));
         assert_eq!(
             read_way("8.8.8.8 via 10.0.0.1 dev eth0 src 10.0.0.5 uid 0 \\    cache \n"),
-            Some(Way::Far)
+            Some(NextHop::Far)
         );
         assert_eq!(read_way("local 10.0.0.5 dev lo src 10.0.0.5 uid 0 \\    cache <local> \n"), None);
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// What is known of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub enum ServiceState {
     Up,
     Down,
     /// Why nothing can be said.
@@ -24,7 +24,7 @@ pub enum State {
 const ASKING: Duration = Duration::from_secs(60);
 
 /// Asks for the state of a service.
-pub fn state(service: &ServiceTable, run: &mut dyn Run) -> State {
+pub fn state(service: &ServiceTable, run: &mut dyn Run) -> ServiceState {
     match &service.control {
         Control::Commands { status, .. } => judge(&run.run(&Job::new(status, ASKING.min(service.timeout)))),
         Control::Unit(unit) => unit_state(unit, run),
@@ -46,19 +46,19 @@ pub(super) fn refusal(unit: &str, way: Way, run: &mut dyn Run) -> Option<String>
 }
 
 /// Reads what a `status` command said: its last line that is not blank, or else its exit status.
-fn judge(ended: &Ended) -> State {
+fn judge(ended: &Ended) -> ServiceState {
     let text = ended.text();
-    let unknown = |why: String| State::Unknown(why);
+    let unknown = |why: String| ServiceState::Unknown(why);
     if !matches!(ended.ending, Ending::Exited(_)) {
         return unknown(format!("status: {}", ended.clause()));
     }
     match text.lines().map(str::trim).rfind(|line| !line.is_empty()) {
-        Some("online" | "active" | "running") => State::Up,
-        Some("offline" | "inactive" | "stopped") => State::Down,
+        Some("online" | "active" | "running") => ServiceState::Up,
+        Some("offline" | "inactive" | "stopped") => ServiceState::Down,
         Some(line) => unknown(format!("status says \"{line}\"")),
         None => match ended.ending {
-            Ending::Exited(0) => State::Up,
-            Ending::Exited(3) => State::Down,
+            Ending::Exited(0) => ServiceState::Up,
+            Ending::Exited(3) => ServiceState::Down,
             Ending::Exited(_)
             | Ending::Killed(_)
             | Ending::TimedOut
@@ -76,61 +76,66 @@ const LOOKING: Duration = Duration::from_millis(250);
 
 /// What one answer of systemd says of a unit.
 #[derive(Debug, PartialEq, Eq)]
-enum Said {
-    Lasting(State),
+enum UnitAnswer {
+    Lasting(ServiceState),
     /// Something that passes, or no answer; said if it does not pass.
     Passing(String),
 }
 
 /// Asks systemd until it says something that lasts.
-fn unit_state(unit: &str, run: &mut dyn Run) -> State {
+fn unit_state(unit: &str, run: &mut dyn Run) -> ServiceState {
     let until = Instant::now() + PATIENCE;
     loop {
         match ask_systemd(unit, run) {
-            Said::Lasting(state) => return state,
-            Said::Passing(why) if Instant::now() + LOOKING >= until => return State::Unknown(why),
-            Said::Passing(_) => std::thread::sleep(LOOKING),
+            UnitAnswer::Lasting(state) => return state,
+            UnitAnswer::Passing(why) if Instant::now() + LOOKING >= until => {
+                return ServiceState::Unknown(why);
+            }
+            UnitAnswer::Passing(_) => std::thread::sleep(LOOKING),
         }
     }
 }
 
-fn ask_systemd(unit: &str, run: &mut dyn Run) -> Said {
+fn ask_systemd(unit: &str, run: &mut dyn Run) -> UnitAnswer {
     let properties = "--property=LoadState,ActiveState,SubState,ControlGroup";
     let ended = run.run(&Job::new(["systemctl", "show", properties, "--", unit], ASKING));
     if matches!(ended.ending, Ending::NotStarted | Ending::Unkillable) {
-        return Said::Lasting(State::Unknown(format!("systemctl show: {}", ended.clause())));
+        return UnitAnswer::Lasting(ServiceState::Unknown(format!("systemctl show: {}", ended.clause())));
     }
     if !ended.succeeded() {
-        return Said::Passing(format!("systemctl show: {}", ended.clause()));
+        return UnitAnswer::Passing(format!("systemctl show: {}", ended.clause()));
     }
     let text = ended.text();
     let property =
         |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or("");
     let state = match (property("LoadState"), property("ActiveState")) {
         // It runs while it reads its configuration anew.
-        ("loaded", "active" | "reloading" | "refreshing") => State::Up,
+        ("loaded", "active" | "reloading" | "refreshing") => ServiceState::Up,
         ("loaded", "inactive" | "failed") => stopped(unit, property("ControlGroup")),
         ("loaded", other @ ("activating" | "deactivating" | "maintenance")) => {
-            return Said::Passing(format!("{unit} is {other} ({}), and stays so", property("SubState")));
+            return UnitAnswer::Passing(format!(
+                "{unit} is {other} ({}), and stays so",
+                property("SubState")
+            ));
         }
-        ("loaded", other) => State::Unknown(format!("{unit} is {other}")),
-        ("", _) => return Said::Passing(format!("systemctl show says nothing of {unit}")),
-        (load, _) => State::Unknown(format!("{unit} is {load}")),
+        ("loaded", other) => ServiceState::Unknown(format!("{unit} is {other}")),
+        ("", _) => return UnitAnswer::Passing(format!("systemctl show says nothing of {unit}")),
+        (load, _) => ServiceState::Unknown(format!("{unit} is {load}")),
     };
-    Said::Lasting(state)
+    UnitAnswer::Lasting(state)
 }
 
 /// Stopped is not gone: with KillMode=process its children stay and hold the asset.
-fn stopped(unit: &str, group: &str) -> State {
+fn stopped(unit: &str, group: &str) -> ServiceState {
     match left_in(&GROUPS.map(Path::new), group) {
-        Some(left) if left.is_empty() => State::Down,
-        Some(left) => State::Unknown(format!(
+        Some(left) if left.is_empty() => ServiceState::Down,
+        Some(left) => ServiceState::Unknown(format!(
             "{unit} is stopped, but processes of it remain: {}; end them",
             named(&left)
         )),
-        None => {
-            State::Unknown(format!("{unit} is stopped, but whether processes of it remain cannot be read"))
-        }
+        None => ServiceState::Unknown(format!(
+            "{unit} is stopped, but whether processes of it remain cannot be read"
+        )),
     }
 }
 
@@ -224,11 +229,11 @@ mod tests {
         let service = service(Control::Commands { status: argv.clone(), stop: argv.clone(), start: argv });
         let said = |ending, text| state(&service, &mut Says(ending, text));
         for word in ["online", "active\n", "checking\nrunning\n\n"] {
-            assert_eq!(said(Ending::Exited(0), word), State::Up, "{word}");
+            assert_eq!(said(Ending::Exited(0), word), ServiceState::Up, "{word}");
         }
-        assert_eq!(said(Ending::Exited(1), "offline\n"), State::Down);
-        assert_eq!(said(Ending::Exited(0), ""), State::Up);
-        assert_eq!(said(Ending::Exited(3), " \n"), State::Down);
+        assert_eq!(said(Ending::Exited(1), "offline\n"), ServiceState::Down);
+        assert_eq!(said(Ending::Exited(0), ""), ServiceState::Up);
+        assert_eq!(said(Ending::Exited(3), " \n"), ServiceState::Down);
         for (ending, text) in [
             (Ending::Exited(1), ""),
             (Ending::Exited(0), "verification failed"),
@@ -236,7 +241,7 @@ mod tests {
             (Ending::Killed(9), ""),
             (Ending::NotStarted, ""),
         ] {
-            assert!(matches!(said(ending, text), State::Unknown(_)), "{ending} {text}");
+            assert!(matches!(said(ending, text), ServiceState::Unknown(_)), "{ending} {text}");
         }
     }
 
@@ -244,12 +249,15 @@ mod tests {
     fn a_unit_that_is_not_there_is_unknown_and_not_down() {
         let service = service(Control::Unit("a.service".into()));
         let said = |text| state(&service, &mut Says(Ending::Exited(0), text));
-        assert_eq!(said("LoadState=loaded\nActiveState=active\nControlGroup=/system.slice/a\n"), State::Up);
-        assert_eq!(said("LoadState=loaded\nActiveState=inactive\nControlGroup=\n"), State::Down);
+        assert_eq!(
+            said("LoadState=loaded\nActiveState=active\nControlGroup=/system.slice/a\n"),
+            ServiceState::Up
+        );
+        assert_eq!(said("LoadState=loaded\nActiveState=inactive\nControlGroup=\n"), ServiceState::Down);
         for text in
             ["LoadState=not-found\nActiveState=inactive\n", "LoadState=masked\nActiveState=inactive\n"]
         {
-            assert!(matches!(said(text), State::Unknown(_)), "{text}");
+            assert!(matches!(said(text), ServiceState::Unknown(_)), "{text}");
         }
     }
 
@@ -273,7 +281,11 @@ mod tests {
         for state in
             ["LoadState=loaded\nActiveState=reloading\n", "LoadState=loaded\nActiveState=refreshing\n"]
         {
-            assert_eq!(ask_systemd("a.service", &mut Says(ok, state)), Said::Lasting(State::Up), "{state}");
+            assert_eq!(
+                ask_systemd("a.service", &mut Says(ok, state)),
+                UnitAnswer::Lasting(ServiceState::Up),
+                "{state}"
+            );
         }
         let down = (ok, "LoadState=loaded\nActiveState=inactive\nSubState=dead\nControlGroup=\n");
         for passing in [
@@ -283,10 +295,10 @@ mod tests {
             (Ending::Exited(1), ""),
             (Ending::Killed(9), ""),
         ] {
-            assert_eq!(state(&service, &mut Answers(vec![passing, up])), State::Up, "{passing:?}");
+            assert_eq!(state(&service, &mut Answers(vec![passing, up])), ServiceState::Up, "{passing:?}");
             assert_eq!(
                 state(&service, &mut Answers(vec![passing, passing, down])),
-                State::Down,
+                ServiceState::Down,
                 "{passing:?}"
             );
         }
@@ -298,7 +310,10 @@ mod tests {
         let service = service(Control::Unit("a.service".into()));
         let text = "LoadState=loaded\nActiveState=activating\nSubState=auto-restart\n";
         let said = state(&service, &mut Says(Ending::Exited(0), text));
-        assert_eq!(said, State::Unknown("a.service is activating (auto-restart), and stays so".to_owned()));
+        assert_eq!(
+            said,
+            ServiceState::Unknown("a.service is activating (auto-restart), and stays so".to_owned())
+        );
     }
 
     /// In version 1 a process one group further down was not seen, and its unit passed for stopped.

@@ -14,9 +14,9 @@ use std::path::Path;
 
 /// A name as bytes.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct Verbatim(Box<[u8]>);
+pub struct PathBytes(Box<[u8]>);
 
-impl Verbatim {
+impl PathBytes {
     pub fn new(bytes: impl Into<Box<[u8]>>) -> Self {
         Self(bytes.into())
     }
@@ -60,43 +60,43 @@ pub fn walk_order(a: &[u8], b: &[u8]) -> Ordering {
     a[alike..].iter().map(rank).cmp(b[alike..].iter().map(rank))
 }
 
-impl Ord for Verbatim {
+impl Ord for PathBytes {
     fn cmp(&self, other: &Self) -> Ordering {
         walk_order(&self.0, &other.0)
     }
 }
 
-impl PartialOrd for Verbatim {
+impl PartialOrd for PathBytes {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl From<&Path> for Verbatim {
+impl From<&Path> for PathBytes {
     fn from(path: &Path) -> Self {
         Self(path.as_os_str().as_bytes().into())
     }
 }
 
-impl From<&str> for Verbatim {
+impl From<&str> for PathBytes {
     fn from(text: &str) -> Self {
         Self(text.as_bytes().into())
     }
 }
 
-impl fmt::Display for Verbatim {
+impl fmt::Display for PathBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from_utf8_lossy(&self.0))
     }
 }
 
-impl fmt::Debug for Verbatim {
+impl fmt::Debug for PathBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.as_os_str())
     }
 }
 
-impl Serialize for Verbatim {
+impl Serialize for PathBytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if let Ok(text) = std::str::from_utf8(&self.0) {
             return serializer.serialize_str(text);
@@ -108,7 +108,7 @@ impl Serialize for Verbatim {
     }
 }
 
-impl<'de> Deserialize<'de> for Verbatim {
+impl<'de> Deserialize<'de> for PathBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NameVisitor)
     }
@@ -117,24 +117,24 @@ impl<'de> Deserialize<'de> for Verbatim {
 struct NameVisitor;
 
 impl<'de> Visitor<'de> for NameVisitor {
-    type Value = Verbatim;
+    type Value = PathBytes;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a name, or {\"hex\": its bytes}")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Verbatim, E> {
-        Ok(Verbatim::from(text))
+    fn visit_str<E: Error>(self, text: &str) -> Result<PathBytes, E> {
+        Ok(PathBytes::from(text))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Verbatim, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PathBytes, A::Error> {
         let mut bytes = None;
         while let Some((key, value)) = map.next_entry::<String, String>()? {
             if key == "hex" {
                 bytes = Some(decode_hex(&value).ok_or_else(|| A::Error::custom("hex: not hexadecimal"))?);
             }
         }
-        bytes.map(Verbatim::new).ok_or_else(|| A::Error::missing_field("hex"))
+        bytes.map(PathBytes::new).ok_or_else(|| A::Error::missing_field("hex"))
     }
 }
 
@@ -186,9 +186,9 @@ mod tests {
     proptest! {
         #[test]
         fn every_name_survives_json(bytes: Vec<u8>) {
-            let name = Verbatim::new(bytes);
+            let name = PathBytes::new(bytes);
             let json = serde_json::to_string(&name).unwrap();
-            prop_assert_eq!(serde_json::from_str::<Verbatim>(&json).unwrap(), name);
+            prop_assert_eq!(serde_json::from_str::<PathBytes>(&json).unwrap(), name);
         }
 
         #[test]
@@ -211,9 +211,9 @@ mod tests {
             ("/a/.", false),
             ("", false),
         ] {
-            assert_eq!(Verbatim::from(path).is_plain_path(), plain, "{path}");
+            assert_eq!(PathBytes::from(path).is_plain_path(), plain, "{path}");
         }
-        assert!(!Verbatim::new(*b"/a\0b").is_plain_path());
-        assert!(Verbatim::from("/a/b").is_within(b"/a") && !Verbatim::from("/ab").is_within(b"/a"));
+        assert!(!PathBytes::new(*b"/a\0b").is_plain_path());
+        assert!(PathBytes::from("/a/b").is_within(b"/a") && !PathBytes::from("/ab").is_within(b"/a"));
     }
 }

@@ -1,6 +1,6 @@
 //! The backup of a release, and which snapshot its record names.
 
-use super::Machine;
+use super::Host;
 use crate::asset::State;
 use crate::backup::{self, InHolding};
 use crate::ledger::{self, Ledger};
@@ -46,7 +46,7 @@ impl Backing {
     }
 }
 
-impl Machine<'_> {
+impl Host<'_> {
     pub(super) fn backup(&mut self) -> anyhow::Result<()> {
         match self.back_up(&[], Duration::MAX)? {
             Backing::Made => {}
@@ -102,7 +102,7 @@ impl Machine<'_> {
     pub(super) fn runs_a_service(&mut self) -> bool {
         let services = self.config.services.iter();
         let mut states = services.map(|table| service::state(table, &mut self.runner));
-        states.any(|state| state != service::State::Down)
+        states.any(|state| state != service::ServiceState::Down)
     }
 
     /// Finds out what the record will name, while the snapshots can still be seen. What cannot be found out

@@ -3,7 +3,7 @@
 mod apart;
 mod backing;
 mod fencing;
-mod ground;
+mod preconditions;
 mod programs;
 mod restoring;
 mod storage;
@@ -41,7 +41,7 @@ pub(crate) const LOOKING: Duration = Duration::from_millis(250);
 
 /// This machine, with its configuration and the lock of the run.
 #[derive(Debug)]
-pub struct Machine<'c> {
+pub struct Host<'c> {
     pub config: &'c Config,
     pub asset: Box<dyn Asset>,
     pub runner: Runner,
@@ -62,7 +62,7 @@ pub struct Machine<'c> {
     wedged: Option<String>,
 }
 
-impl<'c> Machine<'c> {
+impl<'c> Host<'c> {
     /// Returns this machine.
     ///
     /// # Errors
@@ -217,7 +217,7 @@ impl<'c> Machine<'c> {
     }
 }
 
-impl Perform<Action> for Machine<'_> {
+impl Perform<Action> for Host<'_> {
     fn check(&mut self, action: &Action) -> Answer {
         // Whoever ran it: a step, or the asset for itself.
         if let Some(command) = self.runner.left_behind() {
@@ -315,13 +315,13 @@ mod tests {
         let text = "[[host]]\nname = \"ec1\"\n[[host]]\nname = \"ec2\"\n[asset]\nkind = \"bind\"\nsource = \"/a\"\n\
                     [[asset.mount]]\nat = \"/b\"\n";
         let config = Config::read(Path::new("ha.toml"), text, "ec1").unwrap();
-        let mut machine = Machine::new(&config, None).unwrap();
-        let mount = mounts::configured(machine.asset.as_ref(), &config.asset.mounts[0]);
+        let mut host = Host::new(&config, None).unwrap();
+        let mount = mounts::configured(host.asset.as_ref(), &config.asset.mounts[0]);
         let gone = Action::Part { way: Way::LetGo, part: Part::Mount(AssetMount(mount)) };
-        assert_eq!(machine.check(&gone), Answer::Yes);
-        machine.wedged = Some("umount /b cannot be ended".to_owned());
+        assert_eq!(host.check(&gone), Answer::Yes);
+        host.wedged = Some("umount /b cannot be ended".to_owned());
         for action in [gone, Action::LetGo, Action::Retake { mounts: Vec::new() }] {
-            assert_eq!(machine.check(&action), Answer::Unknown("umount /b cannot be ended".to_owned()));
+            assert_eq!(host.check(&action), Answer::Unknown("umount /b cannot be ended".to_owned()));
         }
     }
 }

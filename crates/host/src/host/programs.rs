@@ -1,7 +1,7 @@
 //! Whether the programs that a plan runs can be started, and its units stopped or started, looked at before its first
 //! step.
 
-use super::Machine;
+use super::Host;
 use crate::action::{Action, Perform};
 use crate::answer::Answer;
 use crate::asset::State;
@@ -10,7 +10,7 @@ use orderly_plan::step::{Plan, Undo};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-impl Machine<'_> {
+impl Host<'_> {
     /// Returns the programs of a plan that cannot be started on this host, and the units that systemd would not stop or
     /// start, each with its remedy. What lies on the asset is there while the asset is mounted, and is looked for only where it is not.
     pub fn missing_programs(&mut self, plan: &Plan<Action>) -> Vec<String> {

@@ -2,14 +2,14 @@
 //!
 //! A read-only take leaves no mark, so the other host would take the asset, too, and nobody would notice.
 
-use super::Machine;
+use super::Host;
 use crate::answer::Answer;
 use anyhow::Context;
 use orderly_exec::files::{self, Found};
 use orderly_exec::paths;
 use std::path::PathBuf;
 
-impl Machine<'_> {
+impl Host<'_> {
     /// Notes the change mark that the asset has before it is taken, where taking it moves the mark.
     pub(super) fn note_mark(&mut self) -> anyhow::Result<()> {
         // One that an earlier take left says nothing of this one.

@@ -1,14 +1,14 @@
 //! Mounts are kept apart: a file system that dates its mounts by the second is mounted in a later second than the last
 //! time. Of two mounts in one second nobody could say that the asset was taken in between.
 
-use super::{LOOKING, Machine};
+use super::{Host, LOOKING};
 use nix::time::{ClockId, clock_gettime};
 
 /// How far ahead of this host's clock the last mount may be dated for it to be waited for: that of the peer may be
 /// ahead. What is dated later is a clock that is wrong, which the comparison of marks tells.
 const AHEAD: i64 = 3;
 
-impl Machine<'_> {
+impl Host<'_> {
     /// Waits until a mount would have another date than the last one.
     pub(crate) fn wait_for_another_second(&mut self) {
         let Some(last) = self.asset.last_mount(&mut self.runner) else { return };

@@ -3,7 +3,7 @@
 //! A restore of a later takeover must not overwrite what is newer: whoever held the asset last has
 //! the newest files.
 
-use super::Machine;
+use super::Host;
 use crate::action::Action;
 use crate::answer::Answer;
 use crate::asset::State;
@@ -85,7 +85,7 @@ const NAMED: usize = 4;
 /// More restores than one run can make.
 const RESTORES: usize = 8;
 
-impl Machine<'_> {
+impl Host<'_> {
     /// Notes what this takeover has to restore, before it numbers its holding: by the label as it was found.
     /// Then what the record says if the takeover is taken back, which only now can be seen.
     pub(super) fn hold(&mut self, wanted: Option<&Wanted>) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use anyhow::Context;
 use orderly_exec::lock::Lock;
 use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, fail};
-use orderly_host::asset::{self, Asset, Place, State};
+use orderly_host::asset::{self, Asset, PathPlace, State};
 use orderly_host::backup::BackupTable;
 use orderly_host::config::Config;
 use orderly_host::ledger::{self, Ledger};
@@ -21,7 +21,7 @@ const NUMBERING: &str = "number this holding of the asset";
 
 /// The configuration with its asset.
 #[derive(Debug)]
-pub struct Ground {
+pub struct Preconditions {
     pub config: Config,
     pub backup: BackupTable,
     asset: Box<dyn Asset>,
@@ -35,7 +35,7 @@ pub enum Held {
     No(String),
 }
 
-impl Ground {
+impl Preconditions {
     /// Reads the configuration.
     ///
     /// # Errors
@@ -99,14 +99,14 @@ impl Ground {
         let directory = self.backup.directory.display();
         let table = mounts::table(self.config.platform, run);
         match asset::place(&*self.asset, &self.backup.directory, table) {
-            Place::OnAsset => {}
-            Place::Off(why) => {
+            PathPlace::OnAsset => {}
+            PathPlace::Off(why) => {
                 return Err(fail(
                     Status::Refused,
                     format!("{directory} is not on {}: {why}", self.asset.title()),
                 ));
             }
-            Place::Unknown(why) => {
+            PathPlace::Unknown(why) => {
                 return Err(fail(
                     Status::Refused,
                     format!("whether {directory} is on {} is unknown: {why}", self.asset.title()),
@@ -134,9 +134,9 @@ impl Ground {
             return Ok(());
         }
         let idle = self.config.services.iter().filter_map(|service| match service::state(service, run) {
-            service::State::Up => None,
-            service::State::Down => Some(format!("{} is down", service.name)),
-            service::State::Unknown(why) => Some(format!("{} is unknown: {why}", service.name)),
+            service::ServiceState::Up => None,
+            service::ServiceState::Down => Some(format!("{} is down", service.name)),
+            service::ServiceState::Unknown(why) => Some(format!("{} is unknown: {why}", service.name)),
         });
         let idle: Vec<String> = idle.collect();
         if idle.is_empty() {
@@ -175,13 +175,13 @@ impl Ground {
     /// Insists that the holding under way could be numbered; changes nothing.
     ///
     /// # Errors
-    /// As [`Ground::number`].
+    /// As [`Preconditions::number`].
     pub fn look_at_number(&self, run: &mut dyn Run) -> anyhow::Result<()> {
         self.numbering(run).look().context(NUMBERING).or_status(Status::Refused)
     }
 
     fn numbering<'a>(&'a self, run: &'a mut dyn Run) -> ledger::Numbering<'a> {
-        ledger::Numbering { config: &self.config, asset: &*self.asset, run, by: ledger::By::Itself }
+        ledger::Numbering { config: &self.config, asset: &*self.asset, run, by: ledger::LabelWriter::Itself }
     }
 
     /// Returns the number of the holding under way, if it has one; changes nothing.

@@ -9,12 +9,12 @@
 use super::*;
 use crate::asset::LastRelease;
 use crate::mountinfo;
-use crate::parts::{self, Kind, Part};
+use crate::parts::{self, Part, PartKind};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const NAME: &str = "machine::twice::every_action_and_every_undo_may_be_repeated";
+const NAME: &str = "host::twice::every_action_and_every_undo_may_be_repeated";
 const ROOT: &str = "ORDERLY_TWICE";
 
 /// Runs itself again as the first process of namespaces of its own, and there does the work.
@@ -88,8 +88,8 @@ fn apart(root: &Path, kind: &str) {
         None => format!("kind = \"bind\"\nsource = \"{}/source\"", root.display()),
     };
     let config = Config::read(Path::new("ha.toml"), &configuration(root, &asset), "ec1").unwrap();
-    let mut machine = Machine::new(&config, None).unwrap();
-    table(&mut machine, root);
+    let mut host = Host::new(&config, None).unwrap();
+    table(&mut host, root);
     if let Some(device) = disk {
         tool(&["losetup", "-d", &device]);
     }
@@ -120,7 +120,7 @@ fn configuration(root: &Path, asset: &str) -> String {
 }
 
 /// Everything that an action may change here, in a fixed order.
-fn world(machine: &mut Machine<'_>, root: &Path) -> String {
+fn world(host: &mut Host<'_>, root: &Path) -> String {
     let mounts = mountinfo::own().unwrap();
     let mut lines: Vec<String> = mounts
         .0
@@ -131,41 +131,41 @@ fn world(machine: &mut Machine<'_>, root: &Path) -> String {
     lines.push(tool(&["svc", "a", "status"]));
     lines.push(tool(&["exportfs", "-s"]));
     lines.push(tool(&["ip", "-o", "address", "show", "dev", "lo"]));
-    lines.push(format!("{:?}", machine.asset_state()));
+    lines.push(format!("{:?}", host.asset_state()));
     lines.join("\n")
 }
 
 /// Carries an action out twice; the second time changes nothing more.
-fn twice(machine: &mut Machine<'_>, root: &Path, action: &Action) {
-    machine.act(action).unwrap_or_else(|error| panic!("{action:?}: {error:#}"));
-    let once = world(machine, root);
-    machine.act(action).unwrap_or_else(|error| panic!("again: {action:?}: {error:#}"));
-    assert_eq!(world(machine, root), once, "{action:?}");
-    let answer = machine.check(action);
+fn twice(host: &mut Host<'_>, root: &Path, action: &Action) {
+    host.act(action).unwrap_or_else(|error| panic!("{action:?}: {error:#}"));
+    let once = world(host, root);
+    host.act(action).unwrap_or_else(|error| panic!("again: {action:?}: {error:#}"));
+    assert_eq!(world(host, root), once, "{action:?}");
+    let answer = host.check(action);
     assert!(matches!(answer, Answer::Yes | Answer::Untold), "{action:?}: {answer:?}");
 }
 
 /// An action twice, its undo twice: back to what was; and its undo where there is nothing to undo.
-fn there_and_back(machine: &mut Machine<'_>, root: &Path, action: &Action, undo: &Action) {
-    let before = world(machine, root);
-    twice(machine, root, undo);
-    assert_eq!(world(machine, root), before, "nothing to undo: {undo:?}");
-    twice(machine, root, action);
-    twice(machine, root, undo);
-    assert_eq!(world(machine, root), before, "{action:?} and {undo:?}");
-    twice(machine, root, action);
+fn there_and_back(host: &mut Host<'_>, root: &Path, action: &Action, undo: &Action) {
+    let before = world(host, root);
+    twice(host, root, undo);
+    assert_eq!(world(host, root), before, "nothing to undo: {undo:?}");
+    twice(host, root, action);
+    twice(host, root, undo);
+    assert_eq!(world(host, root), before, "{action:?} and {undo:?}");
+    twice(host, root, action);
 }
 
 /// A takeover from nothing, then a release back to nothing; each step stays done for the next one.
-fn table(machine: &mut Machine<'_>, root: &Path) {
-    let parts = Kind::ALL.map(|kind| parts::configured(kind, machine).remove(0));
+fn table(host: &mut Host<'_>, root: &Path) {
+    let parts = PartKind::ALL.map(|kind| parts::configured(kind, host).remove(0));
     let [service, mount, loopback, share, address] = parts;
     let Part::Mount(asset_mount) = &mount else { panic!("{mount:?}") };
     let (at, mounts) = (asset_mount.0.at.clone(), vec![asset_mount.clone()]);
     let take = |part: &Part| Action::Part { way: Way::Take, part: part.clone() };
     let let_go = |part: &Part| Action::Part { way: Way::LetGo, part: part.clone() };
     // A bind asset that was never released belongs to nobody for certain.
-    machine.act(&Action::LetGo).unwrap();
+    host.act(&Action::LetGo).unwrap();
     for action in [
         Action::Silence { ip: "192.0.2.10".to_owned() },
         Action::PeerDown { peer: "ec2".to_owned() },
@@ -174,26 +174,26 @@ fn table(machine: &mut Machine<'_>, root: &Path) {
         Action::Run { argv: vec!["true".to_owned()] },
         Action::Prove,
     ] {
-        twice(machine, root, &action);
+        twice(host, root, &action);
     }
-    let identity = machine.asset.identity(&mut machine.runner).unwrap();
-    let mark = machine.asset.change_mark(&mut machine.runner).unwrap();
-    twice(machine, root, &Action::Compare { identity, mark, record: String::new() });
-    there_and_back(machine, root, &Action::Take { end: LastRelease::Clean }, &Action::LetGo);
-    there_and_back(machine, root, &take(&mount), &let_go(&mount));
-    twice(machine, root, &Action::Hold { mounts: mounts.clone(), wanted: None });
+    let identity = host.asset.identity(&mut host.runner).unwrap();
+    let mark = host.asset.change_mark(&mut host.runner).unwrap();
+    twice(host, root, &Action::Compare { identity, mark, record: String::new() });
+    there_and_back(host, root, &Action::Take { end: LastRelease::Clean }, &Action::LetGo);
+    there_and_back(host, root, &take(&mount), &let_go(&mount));
+    twice(host, root, &Action::Hold { mounts: mounts.clone(), wanted: None });
     for folder in ["opt", "share"] {
         std::fs::create_dir_all(at.join(folder)).unwrap();
     }
     for part in [&loopback, &share, &address, &service] {
-        there_and_back(machine, root, &take(part), &let_go(part));
+        there_and_back(host, root, &take(part), &let_go(part));
     }
     // The way down, whose undoing is the way up.
     for part in [&service, &address, &share] {
-        there_and_back(machine, root, &let_go(part), &take(part));
+        there_and_back(host, root, &let_go(part), &take(part));
     }
-    twice(machine, root, &let_go(&loopback));
-    there_and_back(machine, root, &Action::Release { mounts: mounts.clone() }, &Action::Retake { mounts });
-    twice(machine, root, &Action::Prove);
+    twice(host, root, &let_go(&loopback));
+    there_and_back(host, root, &Action::Release { mounts: mounts.clone() }, &Action::Retake { mounts });
+    twice(host, root, &Action::Prove);
     // Backups and restores are repeated in the scenarios of habackup.
 }

@@ -5,9 +5,9 @@ use crate::action::Action;
 use crate::asset::State;
 use crate::backup;
 use crate::handover::{self, Program};
-use crate::machine::Machine;
-use crate::machine::way_back;
-use crate::parts::{self, Kind, Presence};
+use crate::host::Host;
+use crate::host::way_back;
+use crate::parts::{self, PartKind, Presence};
 use crate::{ledger, runs, state};
 use orderly_exec::journal;
 use orderly_exec::reporter::Reporter;
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// The answer to `--status`.
 #[derive(Debug, Serialize)]
-struct Standing {
+struct StatusReport {
     format: &'static str,
     host: String,
     peer: String,
@@ -120,37 +120,37 @@ const SHOWN: usize = 6;
 const FORESEEING: Duration = Duration::from_secs(20);
 
 /// Tells where this host stands.
-pub fn tell(backups: Backups, machine: &mut Machine<'_>, reporter: &mut Reporter) {
+pub fn tell(backups: Backups, host: &mut Host<'_>, reporter: &mut Reporter) {
     let running = handover::running();
-    let (state, reason) = match machine.asset_state() {
+    let (state, reason) = match host.asset_state() {
         State::Held => ("held", None),
         State::Free => ("free", None),
         State::Elsewhere(why) => ("elsewhere", Some(why)),
         State::Unknown(why) => ("unknown", Some(why)),
     };
-    let parts = parts(machine);
+    let parts = parts(host);
     // Journals and a record that are another configuration's say nothing of this asset.
-    let foreign = state::insist_on_own(machine.config).err();
+    let foreign = state::insist_on_own(host.config).err();
     let (unfinished, record) = match &foreign {
         Some(_) => (Vec::new(), None),
         // What it has begun is not unfinished, and its journal changes while it is read.
-        None if running.is_some() => (Vec::new(), last_record(machine, state)),
+        None if running.is_some() => (Vec::new(), last_record(host, state)),
         None => {
             let programs = [Program::Release, Program::Takeover].into_iter();
             let begun = programs.filter_map(unfinished).chain(unread_ledger()).collect();
-            (begun, last_record(machine, state))
+            (begun, last_record(host, state))
         }
     };
     let failed_restore = match (&foreign, &running) {
-        (None, None) => failed_restore(machine, state, record.as_ref()),
+        (None, None) => failed_restore(host, state, record.as_ref()),
         _ => None,
     };
-    let owed = if foreign.is_none() { owed(machine) } else { None };
+    let owed = if foreign.is_none() { owed(host) } else { None };
     let is_asked = backups == Backups::Foreseen && foreign.is_none() && running.is_none();
     // A release that owes a restore takes none, and one that is to be finished may take none.
     let takes_one = is_asked && unfinished.is_empty() && !owed.as_ref().is_some_and(|owed| owed.due);
-    let backup = if takes_one && state == "held" { outlook(machine) } else { None };
-    let standing = Standing {
+    let backup = if takes_one && state == "held" { outlook(host) } else { None };
+    let standing = StatusReport {
         next: match (&foreign, &running) {
             (Some(error), _) => error.root_cause().to_string(),
             (None, Some(_)) => "nothing, until that run has ended; then ask again".to_owned(),
@@ -161,23 +161,23 @@ pub fn tell(backups: Backups, machine: &mut Machine<'_>, reporter: &mut Reporter
                     failed: &failed_restore,
                     backup: backup.as_ref(),
                 };
-                next(machine, state, &parts, at_hand)
+                next(host, state, &parts, at_hand)
             }
         },
         here: here(state, &parts),
         owed,
-        snapshot: if state == "held" { last_snapshot(machine) } else { None },
+        snapshot: if state == "held" { last_snapshot(host) } else { None },
         backup,
         record,
         failed_restore,
         format: "orderly-status/1",
-        host: machine.config.own.name.clone(),
-        peer: machine.config.peer.name.clone(),
-        asset: machine.asset.title(),
+        host: host.config.own.name.clone(),
+        peer: host.config.peer.name.clone(),
+        asset: host.asset.title(),
         state,
         reason,
         parts,
-        holders: machine.users().holders.iter().map(ToString::to_string).collect(),
+        holders: host.users().holders.iter().map(ToString::to_string).collect(),
         unfinished: unfinished.into_iter().map(|run| run.said).collect(),
         running,
     };
@@ -198,8 +198,8 @@ fn here(state: &str, parts: &[PartStatus]) -> &'static str {
 }
 
 /// Shows it to a person: one line for the asset, a table of what belongs to it, what comes next last.
-fn show(standing: &Standing, reporter: &mut Reporter) {
-    let Standing { asset, state, host, .. } = standing;
+fn show(standing: &StatusReport, reporter: &mut Reporter) {
+    let StatusReport { asset, state, host, .. } = standing;
     let reason = standing.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
     let amount = match (*state, standing.here) {
         ("held", "all") => ", with everything that belongs to it",
@@ -255,17 +255,17 @@ fn show(standing: &Standing, reporter: &mut Reporter) {
     reporter.answer(&format!("next: {}", standing.next));
 }
 
-fn last_snapshot(machine: &mut Machine<'_>) -> Option<LastSnapshot> {
-    let backup = machine.config.backup.as_ref()?;
-    let id = backup::latest(backup, &mut machine.runner)?;
+fn last_snapshot(host: &mut Host<'_>) -> Option<LastSnapshot> {
+    let backup = host.config.backup.as_ref()?;
+    let id = backup::latest(backup, &mut host.runner)?;
     let age_seconds = backup::age(&id).map(|age| age.as_secs());
     Some(LastSnapshot { id, age_seconds })
 }
 
 /// Asks `habackup` what would come of the backup of a release; `None` where nothing is ever saved.
-fn outlook(machine: &mut Machine<'_>) -> Option<Outlook> {
-    machine.config.backup.as_ref()?;
-    Some(match machine.foresee_backup(FORESEEING) {
+fn outlook(host: &mut Host<'_>) -> Option<Outlook> {
+    host.config.backup.as_ref()?;
+    Some(match host.foresee_backup(FORESEEING) {
         Ok(backing) => Outlook { outlook: backing.word(), reason: backing.foreseen() },
         Err(error) => {
             Outlook { outlook: "unknown", reason: format!("unknown whether it would succeed: {error:#}") }
@@ -273,14 +273,14 @@ fn outlook(machine: &mut Machine<'_>) -> Option<Outlook> {
     })
 }
 
-fn owed(machine: &Machine<'_>) -> Option<Owed> {
-    machine.config.backup.as_ref()?;
-    let source = ledger::owed(machine.config).ok().flatten()?;
-    let due = source.is_due(&machine.config.own.name);
+fn owed(host: &Host<'_>) -> Option<Owed> {
+    host.config.backup.as_ref()?;
+    let source = ledger::owed(host.config).ok().flatten()?;
+    let due = source.is_due(&host.config.own.name);
     Some(Owed { snapshot: source.id, made_by: source.host, due })
 }
 
-fn last_record(machine: &mut Machine<'_>, state: &str) -> Option<LastRecord> {
+fn last_record(host: &mut Host<'_>, state: &str) -> Option<LastRecord> {
     let files::Found::Text(text) = files::read_if_there(&handover::record_path()).ok()? else { return None };
     let release = match Release::read(&text) {
         Ok(release) => release,
@@ -294,16 +294,16 @@ fn last_record(machine: &mut Machine<'_>, state: &str) -> Option<LastRecord> {
     let fits = match state {
         // Whoever has it took it since.
         "held" | "elsewhere" if release.safe => Some(false),
-        _ => comparable.map(|(identity, mark)| machine.compare(identity, Some(mark)).is_ok()),
+        _ => comparable.map(|(identity, mark)| host.compare(identity, Some(mark)).is_ok()),
     };
     Some(LastRecord { at: release.at, safe: release.safe, reason: release.reason, fits })
 }
 
 /// Returns why the restore of the last takeover failed, where nobody had the asset since: the next one would fail
 /// at the same.
-fn failed_restore(machine: &Machine<'_>, state: &str, record: Option<&LastRecord>) -> Option<String> {
+fn failed_restore(host: &Host<'_>, state: &str, record: Option<&LastRecord>) -> Option<String> {
     let is_since = state == "held" || record.is_some_and(|record| record.safe && record.fits != Some(false));
-    let owes = ledger::owed(machine.config).ok().flatten().is_some();
+    let owes = ledger::owed(host.config).ok().flatten().is_some();
     if is_since && owes { runs::failed_restore() } else { None }
 }
 
@@ -316,16 +316,16 @@ struct AtHand<'a> {
 }
 
 /// Returns what a person would do next; advice, and proof of nothing.
-fn next(machine: &mut Machine<'_>, state: &str, parts: &[PartStatus], at_hand: AtHand<'_>) -> String {
+fn next(host: &mut Host<'_>, state: &str, parts: &[PartStatus], at_hand: AtHand<'_>) -> String {
     let AtHand { unfinished, record, failed, backup } = at_hand;
     let skip = if failed.is_some() { " --skip restore" } else { "" };
-    let peer = &machine.config.peer.name;
+    let peer = &host.config.peer.name;
     // Whatever run the crash ended.
-    if state != "held" && way_back::may_have_it_back(machine) {
+    if state != "held" && way_back::may_have_it_back(host) {
         return format!(
             "{}, to have back what this host held when it went down; where {peer} cannot be asked: ha-takeover {}",
-            way_back::after_own_crash(machine),
-            by_power(machine)
+            way_back::after_own_crash(host),
+            by_power(host)
         );
     }
     if let Some(run) = unfinished.first() {
@@ -355,33 +355,33 @@ fn next(machine: &mut Machine<'_>, state: &str, parts: &[PartStatus], at_hand: A
         ("free", _) if record.is_some_and(|record| record.safe && record.fits != Some(false)) => format!(
             "ha-takeover --record on {peer}, with {}; or here, to take it back: {}{skip}",
             handover::record_path().display(),
-            way_back::after_own_release(machine)
+            way_back::after_own_release(host)
         ),
         ("free", _) => format!("ha-takeover --record, with the record of {peer}"),
         ("elsewhere", _) => {
-            format!("nothing, while {peer} is alive; when it is dead: ha-takeover {}", by_power(machine))
+            format!("nothing, while {peer} is alive; when it is dead: ha-takeover {}", by_power(host))
         }
         _ => "find out who holds the asset; neither program acts while that is unknown".to_owned(),
     }
 }
 
 /// Returns the proof of a peer that cannot be asked.
-fn by_power(machine: &Machine<'_>) -> String {
-    let peer = &machine.config.peer;
+fn by_power(host: &Host<'_>) -> String {
+    let peer = &host.config.peer;
     if peer.fence.is_some() { "--fence".to_owned() } else { format!("--peer-down {}", peer.name) }
 }
 
 /// Returns what belongs to the asset and is not here, or of which nobody can say it, each as a clause.
-pub fn absent(machine: &mut Machine<'_>) -> Vec<String> {
-    let parts = parts(machine);
+pub fn absent(host: &mut Host<'_>) -> Vec<String> {
+    let parts = parts(host);
     let absent = parts.iter().filter(|part| !part.is_here());
     absent.map(|PartStatus { kind, name, state, .. }| format!("{kind} {name} is {state}")).collect()
 }
 
-fn parts(machine: &mut Machine<'_>) -> Vec<PartStatus> {
+fn parts(host: &mut Host<'_>) -> Vec<PartStatus> {
     let mut standings = Vec::new();
-    for part in Kind::ALL.into_iter().flat_map(|kind| parts::configured(kind, machine)).collect::<Vec<_>>() {
-        let ((kind, name), presence) = (part.title(), part.presence(machine));
+    for part in PartKind::ALL.into_iter().flat_map(|kind| parts::configured(kind, host)).collect::<Vec<_>>() {
+        let ((kind, name), presence) = (part.title(), part.presence(host));
         standings.push(PartStatus { kind, name, state: presence.word(), presence });
     }
     standings

@@ -1,12 +1,12 @@
 //! Mounts and the asset itself: mounted, unmounted, released, taken, compared.
 
-use super::{LOOKING, Machine, Proved};
+use super::{Host, LOOKING, Proved};
 use crate::answer::Answer;
 use crate::asset::{Detection, LastRelease, State};
 use crate::config::Argv;
 use crate::holders::Holder;
+use crate::host::way_back;
 use crate::ledger;
-use crate::machine::way_back;
 use crate::parts::mount::AssetMount;
 use crate::parts::share::exports::{self, Export};
 use crate::parts::{Transfer, Way};
@@ -25,7 +25,7 @@ const INTENT: &str = ".orderly-intent";
 /// How many holders are named before the rest is counted.
 const NAMED: usize = 8;
 
-impl Machine<'_> {
+impl Host<'_> {
     /// Returns who keeps the asset busy, as a clause.
     pub(crate) fn held_by(&mut self) -> String {
         let found = self.users();
@@ -139,7 +139,7 @@ impl Machine<'_> {
     /// Takes it, with what mounts itself.
     pub(super) fn take(&mut self, end: LastRelease) -> anyhow::Result<()> {
         // Looked at beforehand, too, but what comes first (fencing, before_take) may make and lift them.
-        if let Some(why) = self.reservations().against.into_iter().next() {
+        if let Some(why) = self.reservations().objections.into_iter().next() {
             bail!("{why}");
         }
         if self.asset_state() != State::Held {
@@ -208,8 +208,12 @@ impl Machine<'_> {
     fn leave_intent(&mut self, mounts: &[AssetMount]) {
         let Ok(table) = self.mounts() else { return };
         let Some(first) = mounts.iter().find(|mount| mount.is_mounted(&table, self)) else { return };
-        let intent =
-            Word { format: "orderly-intent/1", safe: false, host: &self.config.own.name, at: clock::now() };
+        let intent = IntentText {
+            format: "orderly-intent/1",
+            safe: false,
+            host: &self.config.own.name,
+            at: clock::now(),
+        };
         let written = intent
             .put(INTENT)
             .and_then(|()| self.run(&[intent_command(&first.0.at)], self.config.asset.timeout));
@@ -236,7 +240,7 @@ impl Machine<'_> {
             config: self.config,
             asset: self.asset.as_ref(),
             run: &mut self.runner,
-            by: ledger::By::Child,
+            by: ledger::LabelWriter::Child,
         }
     }
 
@@ -407,14 +411,14 @@ pub(super) fn forget_command(at: &Path) -> Argv {
 
 /// What a file on the asset says.
 #[derive(serde::Serialize)]
-struct Word<'a> {
+struct IntentText<'a> {
     format: &'static str,
     safe: bool,
     host: &'a str,
     at: String,
 }
 
-impl Word<'_> {
+impl IntentText<'_> {
     /// Writes it to the local disk, under the name it is to have.
     fn put(&self, name: &str) -> anyhow::Result<()> {
         let path = paths::state_directory().join(name);

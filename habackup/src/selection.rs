@@ -5,7 +5,7 @@ use crate::exclude::Excludes;
 use crate::identity;
 use crate::manifest::{Entry, Reader};
 use crate::owner::OwnerMap;
-use crate::verbatim::Verbatim;
+use crate::path_bytes::PathBytes;
 
 /// Which entries of a manifest are meant.
 #[derive(Debug)]
@@ -16,12 +16,12 @@ pub enum Selection {
     Saved,
     /// What is to be restored: all but this machine's identity, or what is named with all below it.
     /// The folders above become parents.
-    Named { paths: Vec<Verbatim>, identity: Excludes },
+    Named { paths: Vec<PathBytes>, identity: Excludes },
 }
 
 impl Selection {
     /// Returns what restoring these paths means, or everything without any.
-    pub fn named(paths: Vec<Verbatim>) -> Self {
+    pub fn named(paths: Vec<PathBytes>) -> Self {
         Self::Named { paths, identity: identity::patterns() }
     }
 
@@ -57,7 +57,7 @@ impl Selection {
 pub enum Step {
     Entry(Entry),
     /// This machine's identity, which nobody named.
-    LeftAlone(Verbatim),
+    LeftAlone(PathBytes),
     /// Not meant.
     Other,
 }

@@ -3,7 +3,7 @@
 //! How `fence` ends is not judged: only what `fence_status` prints then is proof, and it is read again
 //! just before the asset is taken (`orderly_plan::fence`).
 
-use super::{LOOKING, Machine};
+use super::{Host, LOOKING};
 use crate::answer::Answer;
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ended, Ending, Job, show};
@@ -14,7 +14,7 @@ use std::time::Instant;
 /// How many lines of what `fence_status` printed are shown.
 const SHOWN: usize = 4;
 
-impl Machine<'_> {
+impl Host<'_> {
     /// Tells whether the peer's power is proven to be off.
     pub fn is_fenced(&mut self) -> Answer {
         let Some(argv) = &self.config.peer.fence_status else {

@@ -3,8 +3,8 @@
 
 use crate::asset::{Detection, State};
 use crate::config::Config;
+use crate::host::Host;
 use crate::ledger::Ledger;
-use crate::machine::Machine;
 use crate::mounts;
 use crate::records;
 use crate::runs::{self, Program};
@@ -14,9 +14,9 @@ use orderly_exec::{OrStatus, Status};
 use orderly_plan::permit::{self, Crash, Since, Useless};
 
 /// Returns what would go unnoticed if the peer used the asset as well; `None` where nothing would.
-pub fn unnoticed(machine: &mut Machine<'_>) -> Option<String> {
-    let peer = &machine.config.peer.name;
-    match machine.asset.detection(&mut machine.runner) {
+pub fn unnoticed(host: &mut Host<'_>) -> Option<String> {
+    let peer = &host.config.peer.name;
+    match host.asset.detection(&mut host.runner) {
         Detection::Watched => None,
         Detection::Unwatched(why) => {
             Some(format!("{why}: nothing would notice {peer} taking it at the same moment"))
@@ -29,11 +29,11 @@ pub fn unnoticed(machine: &mut Machine<'_>) -> Option<String> {
 
 /// Returns what the host that released last types to take the asset back; an own record permits only where two
 /// takes exclude each other, because the peer may hold the same record.
-pub fn after_own_release(machine: &mut Machine<'_>) -> String {
-    let peer = machine.config.peer.name.clone();
-    match machine.asset.detection(&mut machine.runner) {
+pub fn after_own_release(host: &mut Host<'_>) -> String {
+    let peer = host.config.peer.name.clone();
+    match host.asset.detection(&mut host.runner) {
         Detection::Watched => "ha-takeover".to_owned(),
-        Detection::Unwatched(_) => peers_word(machine.config),
+        Detection::Unwatched(_) => peers_word(host.config),
         // There the peer cannot say that nobody has it, unless it had it last.
         Detection::Blind(_) => format!(
             "ssh {peer} ha-takeover --record - <{}; ssh {peer} ha-release --json | ha-takeover --record -",
@@ -44,18 +44,18 @@ pub fn after_own_release(machine: &mut Machine<'_>) -> String {
 
 /// Returns what leads on where a record does not count whatever the asset is like now: its maker makes another one.
 /// `own` tells whether this host made it.
-pub fn anew(own: bool, machine: &mut Machine<'_>) -> String {
+pub fn anew(own: bool, host: &mut Host<'_>) -> String {
     if !own {
         // A record of this host at the same mark would come after one that says nothing of it.
-        return match records::own_record(machine.config) {
-            Some(record) if record.safe => peers_word(machine.config),
+        return match records::own_record(host.config) {
+            Some(record) if record.safe => peers_word(host.config),
             Some(_) | None => {
-                format!("ssh {} ha-release --json | ha-takeover --record -", machine.config.peer.name)
+                format!("ssh {} ha-release --json | ha-takeover --record -", host.config.peer.name)
             }
         };
     }
-    let line = after_own_release(machine);
-    match machine.asset.detection(&mut machine.runner) {
+    let line = after_own_release(host);
+    match host.asset.detection(&mut host.runner) {
         // The record of the peer counts beside the one that this host has.
         Detection::Unwatched(_) => line,
         Detection::Watched | Detection::Blind(_) => format!("ha-release && {line}"),
@@ -69,17 +69,17 @@ pub fn peers_word(config: &Config) -> String {
 }
 
 /// Returns what is typed to get the asset back by the peer's word that it does not have it.
-pub fn after_own_crash(machine: &Machine<'_>) -> String {
-    disclaim_line(machine, "")
+pub fn after_own_crash(host: &Host<'_>) -> String {
+    disclaim_line(host, "")
 }
 
 /// Returns the same, for a word with a serial above this one.
-pub fn after_own_crash_above(machine: &Machine<'_>, serial: u64) -> String {
-    disclaim_line(machine, &format!(" --after {serial}"))
+pub fn after_own_crash_above(host: &Host<'_>, serial: u64) -> String {
+    disclaim_line(host, &format!(" --after {serial}"))
 }
 
-fn disclaim_line(machine: &Machine<'_>, after: &str) -> String {
-    let (peer, new_plan) = (&machine.config.peer.name, new_plan());
+fn disclaim_line(host: &Host<'_>, after: &str) -> String {
+    let (peer, new_plan) = (&host.config.peer.name, new_plan());
     format!("ssh {peer} ha-release --disclaim{after} --json | ha-takeover{new_plan} --record -")
 }
 
@@ -93,10 +93,10 @@ fn new_plan() -> &'static str {
 /// Returns what is typed where no program knows who had the asset last, because it was mounted by hand or changed
 /// by a tool, and the operator finds that neither host has it: it is mounted here by hand, once the peer says that
 /// it does not hold it. `None` where the kind, or its state, has another way.
-pub fn by_hand(machine: &mut Machine<'_>) -> Option<String> {
-    let peer = machine.config.peer.name.clone();
-    let (mount, new_plan) = (mount_line(machine)?, new_plan());
-    let word = match machine.asset.take_mark(&mut machine.runner) {
+pub fn by_hand(host: &mut Host<'_>) -> Option<String> {
+    let peer = host.config.peer.name.clone();
+    let (mount, new_plan) = (mount_line(host)?, new_plan());
+    let word = match host.asset.take_mark(&mut host.runner) {
         Ok(Some(_)) => "--disclaim",
         // Of that kind it says nothing but what it sees.
         Ok(None) => "--status",
@@ -106,13 +106,13 @@ pub fn by_hand(machine: &mut Machine<'_>) -> Option<String> {
 }
 
 /// Returns the commands that mount a file system which shows neither that it is held nor that it is free.
-pub fn mount_line(machine: &mut Machine<'_>) -> Option<String> {
-    let may_be_had = match machine.asset_state() {
+pub fn mount_line(host: &mut Host<'_>) -> Option<String> {
+    let may_be_had = match host.asset_state() {
         State::Elsewhere(_) => true,
-        State::Free => matches!(machine.asset.detection(&mut machine.runner), Detection::Blind(_)),
+        State::Free => matches!(host.asset.detection(&mut host.runner), Detection::Blind(_)),
         State::Held | State::Unknown(_) => false,
     };
-    let (config, asset) = (machine.config, machine.asset.as_ref());
+    let (config, asset) = (host.config, host.asset.as_ref());
     if !may_be_had || !asset.is_taken_by_mounting() {
         return None;
     }
@@ -123,16 +123,16 @@ pub fn mount_line(machine: &mut Machine<'_>) -> Option<String> {
 
 /// Returns what is typed where this host went down with the asset, as the operator knows, and the peer does not
 /// have it.
-pub fn after_crash(machine: &mut Machine<'_>) -> String {
-    let by_hand = if may_have_it_back(machine) { None } else { by_hand(machine) };
-    by_hand.unwrap_or_else(|| after_own_crash(machine))
+pub fn after_crash(host: &mut Host<'_>) -> String {
+    let by_hand = if may_have_it_back(host) { None } else { by_hand(host) };
+    by_hand.unwrap_or_else(|| after_own_crash(host))
 }
 
 /// Returns what leads on where a record of the peer, or its word, does not serve this host: a line for each case.
-pub fn onward(machine: &mut Machine<'_>) -> String {
-    let peer = machine.config.peer.name.clone();
+pub fn onward(host: &mut Host<'_>) -> String {
+    let peer = host.config.peer.name.clone();
     let release = format!("ssh {peer} ha-release --json | ha-takeover --record -");
-    match by_hand(machine) {
+    match by_hand(host) {
         Some(line) => {
             format!("if {peer} holds it: {release}\nif neither host holds it, mount it by hand: {line}")
         }
@@ -141,21 +141,21 @@ pub fn onward(machine: &mut Machine<'_>) -> String {
 }
 
 /// Tells whether this host went down with the asset and may have it back with the peer's word.
-pub fn may_have_it_back(machine: &mut Machine<'_>) -> bool {
-    let now = machine.asset.take_mark(&mut machine.runner).ok().flatten();
-    crash(machine, now.as_deref()).is_ok_and(|serves| serves.is_ok())
+pub fn may_have_it_back(host: &mut Host<'_>) -> bool {
+    let now = host.asset.take_mark(&mut host.runner).ok().flatten();
+    crash(host, now.as_deref()).is_ok_and(|serves| serves.is_ok())
 }
 
 /// Judges whether this host went down with the asset and nobody took it since, by what the peer recorded.
 ///
 /// # Errors
 /// Refused (4) when the asset cannot be looked at, rejected (3) when the ledger is damaged.
-pub fn crash(machine: &mut Machine<'_>, recorded: Option<&str>) -> anyhow::Result<Result<(), Useless>> {
+pub fn crash(host: &mut Host<'_>, recorded: Option<&str>) -> anyhow::Result<Result<(), Useless>> {
     let ledger = Ledger::read()?;
     let (boot_then, taken) = ledger.last_take().unwrap_or_default();
-    let now = machine.asset.take_mark(&mut machine.runner).or_status(Status::Refused)?;
+    let now = host.asset.take_mark(&mut host.runner).or_status(Status::Refused)?;
     let since = |mark: Option<&str>| match (taken, mark) {
-        (Some(taken), Some(mark)) => machine.asset.since(taken, mark),
+        (Some(taken), Some(mark)) => host.asset.since(taken, mark),
         _ => Since::Unknown("it has no change mark".to_owned()),
     };
     let (now, recorded) = (since(now.as_deref()), since(recorded));

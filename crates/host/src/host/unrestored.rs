@@ -1,6 +1,6 @@
 //! Why a takeover restores nothing, or not the newest that there is: "there is none" is said only where that is so.
 
-use super::Machine;
+use super::Host;
 use crate::backup;
 use crate::ledger::Ledger;
 use orderly_plan::owed::{self, Source};
@@ -9,7 +9,7 @@ use orderly_plan::snapshot::Snapshot;
 /// How many snapshots a sentence names.
 const NAMED: usize = 3;
 
-impl Machine<'_> {
+impl Host<'_> {
     /// Says why nothing is restored where nothing is due, with what a person may type instead.
     pub(super) fn why_nothing_is_restored(&mut self) -> anyhow::Result<String> {
         let (own, peer) = (&self.config.own.name, &self.config.peer.name);

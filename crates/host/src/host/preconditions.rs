@@ -1,14 +1,14 @@
 //! Whether this machine could take the asset at all: its disks, its network, its places. Looked at
 //! before anything is touched, and before the peer is powered off.
 
-use super::Machine;
+use super::Host;
 use crate::asset;
 use crate::config::Platform;
 use crate::parts::address;
 use crate::parts::address::reachability::Reachability;
 use std::path::Path;
 
-impl Machine<'_> {
+impl Host<'_> {
     /// Returns the disks of the asset that are write-protected, each with its remedy; none where every mount
     /// of it is to be read-only. Asked of the kernel: no disk is opened for it.
     pub fn against_devices(&mut self) -> Vec<String> {
