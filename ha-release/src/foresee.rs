@@ -6,15 +6,17 @@ use orderly_exec::Status;
 use orderly_exec::reporter::Reporter;
 use orderly_host::action::Action;
 use orderly_host::handover::{self, Program};
+use orderly_host::host::backing;
+use orderly_host::host::programs;
 use orderly_host::host::{Backing, Host};
 use orderly_plan::step::Plan;
 use std::time::Duration;
 
 /// Returns the programs of a release that cannot be started, each with its remedy.
 pub(crate) fn programs(plan: &Plan<Action>, poweroff: bool, host: &mut Host<'_>) -> Vec<String> {
-    let mut missing = host.missing_programs(plan);
+    let mut missing = programs::missing_programs(host, plan);
     let [off, _] = off_command(host.config.platform);
-    if poweroff && let Some(why) = host.unfit_program(off, true) {
+    if poweroff && let Some(why) = programs::unfit_program(host, off, true) {
         missing.push(format!("power off: {why}"));
     }
     missing
@@ -41,7 +43,8 @@ pub(crate) fn backup(
             .say("backup: whether it would succeed can be told once the unfinished takeover is set aside");
         return Ok(None);
     }
-    let backing = host.foresee_backup(Duration::MAX).map_err(|error| format!("backup: {error:#}"))?;
+    let backing =
+        backing::foresee_backup(host, Duration::MAX).map_err(|error| format!("backup: {error:#}"))?;
     let said = format!("backup: {}", backing.foreseen());
     match backing {
         Backing::Fails(_) => return Err(said),

@@ -22,6 +22,9 @@ use orderly_host::config::{Config, Platform};
 use orderly_host::executor::RunEnding;
 use orderly_host::handover::{self, Beginning, Manner, Program, RecordContents};
 use orderly_host::host::Host;
+use orderly_host::host::programs;
+use orderly_host::host::restoring;
+use orderly_host::host::storage;
 use orderly_host::host::way_back;
 use orderly_host::ledger::Ledger;
 use orderly_host::state;
@@ -131,7 +134,7 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     }
     let plan = &found.plan;
     found.objections.extend(foresee::programs(plan, args.poweroff, &mut host));
-    found.notes.extend(host.missing_for_undo(plan));
+    found.notes.extend(programs::missing_for_undo(&mut host, plan));
     let backs_up = args.flags.dry_run && plan.steps.iter().any(|step| step.action == Action::Backup);
     let outlook = foresee::backup(backs_up, &mut host, &reporter).unwrap_or_else(|why| {
         found.objections.push(why);
@@ -151,7 +154,7 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
         }
         return Ok(foresee::end(&left_out, &host, &reporter));
     }
-    host.note_source().or_status(Status::Refused)?;
+    restoring::note_source(&mut host).or_status(Status::Refused)?;
     reporter.show_progress();
     let (ending, journal) = handover::begin(PROGRAM, &found.plan, digest, manner, &mut host, &mut reporter)?;
     report(&args, &mut host, &mut reporter, ending, journal)
@@ -276,7 +279,7 @@ fn report(
 ) -> anyhow::Result<Status> {
     reporter.end_progress();
     if ending.verdict == Verdict::Unwound {
-        host.drop_intent();
+        storage::drop_intent(host);
     }
     for note in std::mem::take(&mut host.notes) {
         reporter.say(note);

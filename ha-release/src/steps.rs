@@ -7,6 +7,8 @@ use orderly_host::action::Action;
 use orderly_host::asset::State;
 use orderly_host::config::{Config, Platform};
 use orderly_host::host::Host;
+use orderly_host::host::restoring;
+use orderly_host::host::storage;
 use orderly_host::host::way_back;
 use orderly_host::mountinfo::Mounts;
 use orderly_host::mounts::{MountSpec, loopback_mount};
@@ -57,7 +59,7 @@ pub(crate) fn find(host: &mut Host<'_>, left_out: &[ReleasePart], manner: OnHold
         State::Held | State::Free => {}
     }
     if state == State::Free
-        && let Some(why) = host.doubt()
+        && let Some(why) = storage::doubt(host)
     {
         // Safe would be a lie: the peer may have it mounted this very moment.
         draft.objections.push(format!(
@@ -134,7 +136,7 @@ pub(crate) fn find(host: &mut Host<'_>, left_out: &[ReleasePart], manner: OnHold
 /// record names that one.
 fn owes(draft: &mut PlanDraft, host: &mut Host<'_>) -> bool {
     let own = &host.config.own.name;
-    match host.source_now() {
+    match restoring::source_now(host) {
         Ok(Some(source)) if source.is_due(own) => {
             let Source { id, host, .. } = source;
             draft.notes.push(format!("no backup is taken: this host has not restored {id} of {host} yet"));
@@ -158,8 +160,7 @@ fn boot(draft: &mut PlanDraft, host: &mut Host<'_>) {
 
 /// A loopback that is left out keeps the asset busy, unless the asset takes its mounts along.
 fn loopbacks_left(draft: &mut PlanDraft, host: &Host<'_>, mounts: &Mounts) {
-    let goes_by_itself =
-        |action: &Action| matches!(action, Action::Release { mounts } if host.goes_by_itself(mounts));
+    let goes_by_itself = |action: &Action| matches!(action, Action::Release { mounts } if storage::goes_by_itself(host, mounts));
     if draft.plan.steps.iter().any(|step| goes_by_itself(&step.action)) {
         return;
     }

@@ -21,6 +21,10 @@ use orderly_host::config::Config;
 use orderly_host::executor::RunEnding;
 use orderly_host::handover::{self, Program, RecordContents, VERSION};
 use orderly_host::host::Host;
+use orderly_host::host::fencing;
+use orderly_host::host::programs;
+use orderly_host::host::restoring;
+use orderly_host::host::storage;
 use orderly_host::host::way_back;
 use orderly_host::status_report::{self, Backups};
 use orderly_host::{ledger, state};
@@ -105,18 +109,18 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     let asked = steps::Request { proof: &proof, on_word, left_out: &left_out };
     let mut objections = steps::objections(&mut host, asked, &state);
     let plan = steps::plan(&mut host, asked, &state)?;
-    objections.extend(host.missing_programs(&plan));
+    objections.extend(programs::missing_programs(&mut host, &plan));
     // Elsewhere the snapshots can be seen only once the asset is mounted.
     let restores = plan.steps.iter().any(|step| step.action == Action::Restore);
     if restores && matches!(proof, proof::Proof::HeldHere(_)) {
-        objections.extend(host.against_restore(&plan).or_status(Status::Refused)?);
+        objections.extend(restoring::against_restore(&mut host, &plan).or_status(Status::Refused)?);
     }
     if !objections.is_empty() {
         return Err(fail(Status::Refused, objections.join("\n")));
     }
     if args.flags.dry_run && proof == proof::Proof::Fence {
         let peer = &config.peer.name;
-        reporter.say(match host.is_fenced() {
+        reporter.say(match fencing::is_fenced(&mut host) {
             Answer::Yes => format!("the power of {peer} is proven to be off now"),
             Answer::No(why) | Answer::Unknown(why) => {
                 format!("the power of {peer} is not proven to be off now: {why}")
@@ -244,7 +248,7 @@ fn report(
     let taken = ending.verdict == Verdict::Completed;
     let owed = if taken { note_taken(host) } else { None };
     if taken {
-        host.drop_intent();
+        storage::drop_intent(host);
     }
     let mut stuck = ending.verdict == Verdict::Stuck;
     // What was held before this run is held after it, and must not be called safe.

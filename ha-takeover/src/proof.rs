@@ -12,6 +12,7 @@ use orderly_host::asset::{LastRelease, State};
 use orderly_host::executor::{EndedStep, RunEnding};
 use orderly_host::handover::{self, VERSION};
 use orderly_host::host::Host;
+use orderly_host::host::storage;
 use orderly_host::host::way_back;
 use orderly_host::hostid;
 use orderly_host::parts::address::reachability::Reachability;
@@ -228,7 +229,7 @@ fn check_record(record: &Release, host: &mut Host<'_>, peer_down: bool) -> anyho
         return refuse(format!("it does not say of which asset it is; release anew: {anew}"));
     };
     if record.disclaims {
-        host.compare(identity, None).or_status(Status::Refused)?;
+        storage::compare(host, identity, None).or_status(Status::Refused)?;
         return order::insist_on_own_crash(record, host);
     }
     if record.snapshot.is_some() && record.made_by.is_none() && config.backup.is_some() {
@@ -257,7 +258,7 @@ fn check_record(record: &Release, host: &mut Host<'_>, peer_down: bool) -> anyho
     }
     // Where before_take must run first, the asset cannot be seen yet; the step "proof" compares then.
     let is_seen = host.asset.identity(&mut host.runner).is_ok();
-    if let Err(error) = host.compare(identity, record.mark.as_deref())
+    if let Err(error) = storage::compare(host, identity, record.mark.as_deref())
         && (is_seen || config.asset.before_take.is_empty())
     {
         return refuse(format!("{error:#}"));

@@ -11,6 +11,9 @@ use orderly_host::backup;
 use orderly_host::config::Config;
 use orderly_host::handover;
 use orderly_host::host::Host;
+use orderly_host::host::fencing;
+use orderly_host::host::preconditions;
+use orderly_host::host::storage;
 use orderly_host::host::way_back;
 use orderly_host::mountinfo::Mounts;
 use orderly_host::parts::address::reachability::Reachability;
@@ -73,10 +76,10 @@ pub(crate) fn objections(
         State::Free | State::Elsewhere(_) | State::Unknown(_) => config.asset.before_take.is_empty(),
     };
     if writes {
-        objections.extend(host.against_devices());
+        objections.extend(preconditions::against_devices(host));
     }
     if (on_word || *proof == Proof::Fence) && wanted(TakeoverPart::Witness) {
-        objections.extend(host.unwitnessed());
+        objections.extend(preconditions::unwitnessed(host));
     }
     check_state(host, proof, state, &mut objections);
     if !matches!(state, State::Unknown(_)) {
@@ -317,9 +320,9 @@ pub(crate) fn proof_stands(host: &mut Host<'_>, plan: &Plan<Action>) -> Result<(
             Err("what proved that the peer does not take it must be proven again".to_owned())
         }
         (State::Free, Some((identity, mark, _))) if mark.is_some() => {
-            host.compare(identity, mark.as_deref()).map_err(|error| format!("{error:#}"))
+            storage::compare(host, identity, mark.as_deref()).map_err(|error| format!("{error:#}"))
         }
-        _ if fenced && host.is_fenced() == Answer::Yes => Ok(()),
+        _ if fenced && fencing::is_fenced(host) == Answer::Yes => Ok(()),
         (State::Elsewhere(why) | State::Unknown(why), _) => Err(why),
         (State::Free, _) => Err("what proved that the peer let go must be proven again".to_owned()),
     }

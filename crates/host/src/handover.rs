@@ -7,6 +7,7 @@ use crate::action::Action;
 use crate::config::Config;
 use crate::executor::{PlanRunner, RunEnding};
 use crate::host::Host;
+use crate::host::storage;
 use crate::hostid;
 use crate::ledger::{self, Ledger};
 use crate::proved::proved;
@@ -257,7 +258,7 @@ pub fn naming(host: &mut Host<'_>) -> Naming {
     }
     let last = own_record(host.config).filter(|record| record.safe);
     let last = last.filter(|record| match (&record.identity, &record.mark) {
-        (Some(identity), Some(mark)) => host.compare(identity, Some(mark)).is_ok(),
+        (Some(identity), Some(mark)) => storage::compare(host, identity, Some(mark)).is_ok(),
         _ => false,
     });
     let own = &host.config.own.name;

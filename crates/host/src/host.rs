@@ -1,17 +1,17 @@
 //! This machine as the steps of a hand-over act on it: every [`Action`] checked and carried out.
 
-mod apart;
-mod backing;
-mod fencing;
-mod preconditions;
-mod programs;
-mod restoring;
-mod storage;
+pub mod apart;
+pub mod backing;
+pub mod fencing;
+pub mod preconditions;
+pub mod programs;
+pub mod restoring;
+pub mod storage;
 #[cfg(test)]
 mod twice;
-mod unrestored;
+pub mod unrestored;
 pub mod way_back;
-mod writable;
+pub mod writable;
 
 pub use crate::proved::Proved;
 pub use backing::Backing;
@@ -211,6 +211,16 @@ impl<'c> Host<'c> {
         Ok(())
     }
 
+    /// Returns this host with its asset, for the label.
+    pub fn numbering(&mut self) -> ledger::Numbering<'_> {
+        ledger::Numbering {
+            config: self.config,
+            asset: self.asset.as_ref(),
+            run: &mut self.runner,
+            by: ledger::LabelWriter::Child,
+        }
+    }
+
     /// Asks whether anybody answers at an address.
     pub fn reach(&mut self, ip: &str) -> Reachability {
         reachability::ask(ip, self.config.platform, &mut self.runner)
@@ -233,11 +243,11 @@ impl Perform<Action> for Host<'_> {
                 let checked = part.check(*way, self);
                 checked.unwrap_or_else(|error| Answer::Unknown(format!("{error:#}")))
             }
-            Action::Release { .. } => self.check_released(),
-            Action::LetGo => self.check_let_go(),
-            Action::Retake { mounts } => self.check_held(mounts),
-            Action::Hold { mounts, wanted } => self.check_hold(mounts, wanted.as_ref()),
-            Action::Unrestore { before } => self.check_unrestored(before.as_deref()),
+            Action::Release { .. } => storage::check_released(self),
+            Action::LetGo => storage::check_let_go(self),
+            Action::Retake { mounts } => storage::check_held(self, mounts),
+            Action::Hold { mounts, wanted } => restoring::check_hold(self, mounts, wanted.as_ref()),
+            Action::Unrestore { before } => restoring::check_unrestored(before.as_deref()),
             // Fencing is proven by itself: one that was off before is fenced all the same.
             Action::Fence
             | Action::ProveOff
@@ -260,29 +270,29 @@ impl Perform<Action> for Host<'_> {
             // Some commands fail where there is nothing to do: an address that is gone, a service that is down.
             Action::Part { .. } if self.check(action) == Answer::Yes => Ok(()),
             Action::Part { way, part } => part.act(*way, self),
-            Action::Backup => self.backup(),
-            Action::Restore => self.restore(),
-            Action::Unrestore { before } => self.unrestore(before.as_deref()),
-            Action::PeerDown { peer } => self.ask_peer(peer),
+            Action::Backup => backing::backup(self),
+            Action::Restore => restoring::restore(self),
+            Action::Unrestore { before } => restoring::unrestore(self, before.as_deref()),
+            Action::PeerDown { peer } => restoring::ask_peer(self, peer),
             Action::EndUsers => {
                 self.notes.extend(kill::end_users(&|mount| self.asset.is_on(mount)));
                 Ok(())
             }
-            Action::Release { mounts } => self.release(mounts),
-            Action::Retake { mounts } => self.retake(mounts),
-            Action::Take { end } => self.take(*end),
-            Action::LetGo => self.let_go(),
-            Action::Hold { wanted, .. } => self.hold(wanted.as_ref()),
-            Action::Prove => self.prove(),
-            Action::Compare { identity, mark, .. } => self.compare(identity, mark.as_deref()),
-            Action::CompareTake { identity, take_mark } => self.compare_take(identity, take_mark),
+            Action::Release { mounts } => storage::release(self, mounts),
+            Action::Retake { mounts } => storage::retake(self, mounts),
+            Action::Take { end } => storage::take(self, *end),
+            Action::LetGo => storage::let_go(self),
+            Action::Hold { wanted, .. } => restoring::hold(self, wanted.as_ref()),
+            Action::Prove => storage::prove(self),
+            Action::Compare { identity, mark, .. } => storage::compare(self, identity, mark.as_deref()),
+            Action::CompareTake { identity, take_mark } => storage::compare_take(self, identity, take_mark),
             Action::Silence { ip } => match self.reach(ip) {
                 Reachability::Silent => Ok(()),
                 Reachability::Answered => bail!("somebody answers at {ip}"),
                 Reachability::Unknown(why) => bail!("nobody can say whether somebody answers: {why}"),
             },
-            Action::Fence => self.fence(),
-            Action::ProveOff => self.prove_off(),
+            Action::Fence => fencing::fence(self),
+            Action::ProveOff => fencing::prove_off(self),
             Action::LeftOut { .. } => Ok(()),
             Action::Run { argv } => self.run(std::slice::from_ref(argv), self.config.asset.timeout),
         }
@@ -294,7 +304,7 @@ impl Perform<Action> for Host<'_> {
 
     /// A backup is only as good as the services have been down since.
     fn is_outdated(&mut self, action: &Action) -> bool {
-        *action == Action::Backup && self.asset_state() == State::Held && self.runs_a_service()
+        *action == Action::Backup && self.asset_state() == State::Held && backing::runs_a_service(self)
     }
 
     fn interrupted(&mut self) -> Option<i32> {

@@ -6,6 +6,8 @@ use crate::asset::State;
 use crate::backup;
 use crate::handover::{self, Program};
 use crate::host::Host;
+use crate::host::backing;
+use crate::host::storage;
 use crate::host::way_back;
 use crate::parts::{self, PartKind, Presence};
 use crate::{ledger, runs, state};
@@ -265,7 +267,7 @@ fn last_snapshot(host: &mut Host<'_>) -> Option<LastSnapshot> {
 /// Asks `habackup` what would come of the backup of a release; `None` where nothing is ever saved.
 fn outlook(host: &mut Host<'_>) -> Option<Outlook> {
     host.config.backup.as_ref()?;
-    Some(match host.foresee_backup(FORESEEING) {
+    Some(match backing::foresee_backup(host, FORESEEING) {
         Ok(backing) => Outlook { outlook: backing.word(), reason: backing.foreseen() },
         Err(error) => {
             Outlook { outlook: "unknown", reason: format!("unknown whether it would succeed: {error:#}") }
@@ -294,7 +296,7 @@ fn last_record(host: &mut Host<'_>, state: &str) -> Option<LastRecord> {
     let fits = match state {
         // Whoever has it took it since.
         "held" | "elsewhere" if release.safe => Some(false),
-        _ => comparable.map(|(identity, mark)| host.compare(identity, Some(mark)).is_ok()),
+        _ => comparable.map(|(identity, mark)| storage::compare(host, identity, Some(mark)).is_ok()),
     };
     Some(LastRecord { at: release.at, safe: release.safe, reason: release.reason, fits })
 }

@@ -8,13 +8,11 @@ use nix::time::{ClockId, clock_gettime};
 /// ahead. What is dated later is a clock that is wrong, which the comparison of marks tells.
 const AHEAD: i64 = 3;
 
-impl Host<'_> {
-    /// Waits until a mount would have another date than the last one.
-    pub(crate) fn wait_for_another_second(&mut self) {
-        let Some(last) = self.asset.last_mount(&mut self.runner) else { return };
-        while is_too_near(last, now()) && self.runner.interrupted().is_none() {
-            self.runner.pause(LOOKING / 5);
-        }
+/// Waits until a mount would have another date than the last one.
+pub(crate) fn wait_for_another_second(host: &mut Host<'_>) {
+    let Some(last) = host.asset.last_mount(&mut host.runner) else { return };
+    while is_too_near(last, now()) && host.runner.interrupted().is_none() {
+        host.runner.pause(LOOKING / 5);
     }
 }
 

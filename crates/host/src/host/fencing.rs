@@ -14,52 +14,48 @@ use std::time::Instant;
 /// How many lines of what `fence_status` printed are shown.
 const SHOWN: usize = 4;
 
-impl Host<'_> {
-    /// Tells whether the peer's power is proven to be off.
-    pub fn is_fenced(&mut self) -> Answer {
-        let Some(argv) = &self.config.peer.fence_status else {
-            return Answer::No(format!("no fence_status is configured for {}", self.config.peer.name));
-        };
-        let ended = self.runner.run(&Job::new(argv, self.config.asset.timeout));
-        // fence-agents say OFF with exit status 2. Any other status is an error, whatever is printed.
-        let has_answered = matches!(ended.ending, Ending::Exited(0 | 2)) && !ended.truncated;
-        if has_answered && proves_off(&ended.text()) {
-            return Answer::Yes;
-        }
-        Answer::No(format!("{} does not say off: {}", show(argv), answer(&ended)))
+/// Tells whether the peer's power is proven to be off.
+pub fn is_fenced(host: &mut Host<'_>) -> Answer {
+    let Some(argv) = &host.config.peer.fence_status else {
+        return Answer::No(format!("no fence_status is configured for {}", host.config.peer.name));
+    };
+    let ended = host.runner.run(&Job::new(argv, host.config.asset.timeout));
+    // fence-agents say OFF with exit status 2. Any other status is an error, whatever is printed.
+    let has_answered = matches!(ended.ending, Ending::Exited(0 | 2)) && !ended.truncated;
+    if has_answered && proves_off(&ended.text()) {
+        return Answer::Yes;
     }
+    Answer::No(format!("{} does not say off: {}", show(argv), answer(&ended)))
+}
 
-    pub(super) fn fence(&mut self) -> anyhow::Result<()> {
-        let peer = &self.config.peer;
-        let argv = peer
-            .fence
-            .as_ref()
-            .with_context(|| format!("no fence command is configured for {}", peer.name))?;
-        let until = Instant::now() + self.config.asset.timeout;
-        let ended = self.runner.run(&Job::new(argv, self.config.asset.timeout));
-        loop {
-            match self.is_fenced() {
-                Answer::Yes => return Ok(()),
-                Answer::No(_) | Answer::Unknown(_) | Answer::Untold
-                    if Instant::now() < until && self.runner.interrupted().is_none() =>
-                {
-                    self.runner.pause(LOOKING);
-                }
-                Answer::No(why) | Answer::Unknown(why) => {
-                    bail!("{why}; {}: {}", show(argv), ended.clause())
-                }
-                Answer::Untold => bail!("{} tells nothing", show(argv)),
+pub(crate) fn fence(host: &mut Host<'_>) -> anyhow::Result<()> {
+    let peer = &host.config.peer;
+    let argv =
+        peer.fence.as_ref().with_context(|| format!("no fence command is configured for {}", peer.name))?;
+    let until = Instant::now() + host.config.asset.timeout;
+    let ended = host.runner.run(&Job::new(argv, host.config.asset.timeout));
+    loop {
+        match is_fenced(host) {
+            Answer::Yes => return Ok(()),
+            Answer::No(_) | Answer::Unknown(_) | Answer::Untold
+                if Instant::now() < until && host.runner.interrupted().is_none() =>
+            {
+                host.runner.pause(LOOKING);
             }
+            Answer::No(why) | Answer::Unknown(why) => {
+                bail!("{why}; {}: {}", show(argv), ended.clause())
+            }
+            Answer::Untold => bail!("{} tells nothing", show(argv)),
         }
     }
+}
 
-    /// Makes sure that the peer's power is still off.
-    pub(super) fn prove_off(&mut self) -> anyhow::Result<()> {
-        match self.is_fenced() {
-            Answer::Yes => Ok(()),
-            Answer::No(why) | Answer::Unknown(why) => bail!("{why}"),
-            Answer::Untold => bail!("nothing tells whether {} is off", self.config.peer.name),
-        }
+/// Makes sure that the peer's power is still off.
+pub(crate) fn prove_off(host: &mut Host<'_>) -> anyhow::Result<()> {
+    match is_fenced(host) {
+        Answer::Yes => Ok(()),
+        Answer::No(why) | Answer::Unknown(why) => bail!("{why}"),
+        Answer::Untold => bail!("nothing tells whether {} is off", host.config.peer.name),
     }
 }
 

@@ -4,6 +4,7 @@
 //! the newest files.
 
 use super::Host;
+use super::{backing, storage, unrestored};
 use crate::action::Action;
 use crate::answer::Answer;
 use crate::asset::State;
@@ -85,224 +86,223 @@ const NAMED: usize = 4;
 /// More restores than one run can make.
 const RESTORES: usize = 8;
 
-impl Host<'_> {
-    /// Notes what this takeover has to restore, before it numbers its holding: by the label as it was found.
-    /// Then what the record says if the takeover is taken back, which only now can be seen.
-    pub(super) fn hold(&mut self, wanted: Option<&Wanted>) -> anyhow::Result<()> {
-        let Some(wanted) = wanted else { return self.leave_trace() };
-        // What has its number was noted before: a run that is begun anew must not note it by another label.
-        if self.numbering().goes_on()? != Some(true) {
-            let source = self.source(wanted)?;
-            ledger::change(|ledger| ledger.source = source)?;
-        }
-        let own = &self.config.own.name;
-        let goes_on = self.numbering().check() == Answer::Yes;
-        let snapshots = match &self.config.backup {
-            Some(settings) if goes_on => backup::whole_snapshots(settings)?,
-            Some(_) | None => Vec::new(),
-        };
-        self.leave_trace()?;
-        let ledger = Ledger::read()?;
-        if ledger.leaving.is_some() {
+/// Notes what this takeover has to restore, before it numbers its holding: by the label as it was found.
+/// Then what the record says if the takeover is taken back, which only now can be seen.
+pub(crate) fn hold(host: &mut Host<'_>, wanted: Option<&Wanted>) -> anyhow::Result<()> {
+    let Some(wanted) = wanted else { return storage::leave_trace(host) };
+    // What has its number was noted before: a run that is begun anew must not note it by another label.
+    if host.numbering().goes_on()? != Some(true) {
+        let source = source(host, wanted)?;
+        ledger::change(|ledger| ledger.source = source)?;
+    }
+    let own = &host.config.own.name;
+    let goes_on = host.numbering().check() == Answer::Yes;
+    let snapshots = match &host.config.backup {
+        Some(settings) if goes_on => backup::whole_snapshots(settings)?,
+        Some(_) | None => Vec::new(),
+    };
+    storage::leave_trace(host)?;
+    let ledger = Ledger::read()?;
+    if ledger.leaving.is_some() {
+        return Ok(());
+    }
+    let holding = ledger.took.as_ref().map_or(ledger.holding, |took| took.holding);
+    let is_of_it = |one: &&Snapshot| goes_on && one.host == *own && one.holding == Some(holding);
+    let newest = snapshots.iter().find(is_of_it).map(|one| one.id.clone());
+    let leaving = owed::naming(holding, own, Ok(newest), ledger.source.as_ref());
+    ledger::change(|ledger| ledger.leaving = Some(leaving))
+}
+
+/// Returns what this host has to restore when it is told so, by the label as it is.
+fn source(host: &mut Host<'_>, wanted: &Wanted) -> anyhow::Result<Option<Source>> {
+    let label = host.numbering().label()?;
+    let snapshots = match &host.config.backup {
+        Some(settings) if *wanted == Wanted::LastHolding => backup::whole_snapshots(settings)?,
+        Some(_) | None => Vec::new(),
+    };
+    let ledger = Ledger::read()?;
+    let held = ledger.took.as_ref().map_or(0, |took| took.holding);
+    let own = host.config.own.name.as_str();
+    Ok(owed::source(wanted, label.as_ref(), &snapshots, (own, held), ledger.source.as_ref()))
+}
+
+/// Returns what this host has to restore, also where a takeover was killed before it noted that.
+///
+/// # Errors
+/// When the label, the snapshots or the ledger cannot be read.
+pub fn source_now(host: &mut Host<'_>) -> anyhow::Result<Option<Source>> {
+    let noted = Ledger::read()?.source;
+    if host.asset_state() != State::Held {
+        return Ok(noted);
+    }
+    match (host.numbering().goes_on()?, runs::told_before()) {
+        (Some(false), Some(wanted)) => source(host, &wanted),
+        // Without its mount nobody can look for the last holding.
+        (None, Some(wanted)) if wanted != Wanted::LastHolding => source(host, &wanted),
+        _ => Ok(noted),
+    }
+}
+
+/// Notes what this host has to restore, before the journal that tells it is set aside.
+///
+/// # Errors
+/// When it cannot be found out or not be written.
+pub fn note_source(host: &mut Host<'_>) -> anyhow::Result<()> {
+    let source = source_now(host)?;
+    ledger::change(|ledger| ledger.source = source)
+}
+
+pub(crate) fn check_hold(host: &mut Host<'_>, mounts: &[AssetMount], wanted: Option<&Wanted>) -> Answer {
+    let held = storage::check_held(host, mounts);
+    if held != Answer::Yes || wanted.is_none() {
+        return held;
+    }
+    match Ledger::read() {
+        Ok(ledger) if ledger.leaving.is_some() => Answer::Yes,
+        Ok(_) => Answer::No("what is to be restored is not noted yet".to_owned()),
+        Err(error) => Answer::Unknown(format!("{error:#}")),
+    }
+}
+
+/// Restores what is due; `habackup` notes that it is paid, also where it is run by hand.
+pub(crate) fn restore(host: &mut Host<'_>) -> anyhow::Result<()> {
+    let (Some(settings), config) = (&host.config.backup, host.config) else { return Ok(()) };
+    let Due { source: Source { id, host: maker, .. }, base, gone } = match due(host, Ledger::read()?.source)?
+    {
+        Ok(due) => due,
+        Err(why) => {
+            host.notes.push(why);
             return Ok(());
         }
-        let holding = ledger.took.as_ref().map_or(ledger.holding, |took| took.holding);
-        let is_of_it = |one: &&Snapshot| goes_on && one.host == *own && one.holding == Some(holding);
-        let newest = snapshots.iter().find(is_of_it).map(|one| one.id.clone());
-        let leaving = owed::naming(holding, own, Ok(newest), ledger.source.as_ref());
-        ledger::change(|ledger| ledger.leaving = Some(leaving))
+    };
+    let arguments = arguments(&id, base.as_deref());
+    let restored = backup::restore(config, &arguments, settings.timeout, host.lock, &mut host.runner)
+        .map_err(|error| {
+            anyhow!("{error:#}; --skip restore takes the asset without it, and leaves it owed")
+        })?;
+    let source = format!("{id} of {maker}");
+    host.notes.extend(sentences(&restored, &source, base.as_deref(), &config.own.name));
+    let passed = unrestored::passed_over(host, Some(&id))?;
+    host.notes.extend(passed);
+    if let (Some(gone), Some(saved), 1..) = (gone, &restored.saved, restored.updated) {
+        host.notes.push(format!(
+            "{gone}, which both hosts continue, is not there any more, so nothing was compared; what {} had is in {} \
+             (habackup --undo)",
+            config.own.name,
+            saved.display()
+        ));
     }
+    Ok(())
+}
 
-    /// Returns what this host has to restore when it is told so, by the label as it is.
-    fn source(&mut self, wanted: &Wanted) -> anyhow::Result<Option<Source>> {
-        let label = self.numbering().label()?;
-        let snapshots = match &self.config.backup {
-            Some(settings) if *wanted == Wanted::LastHolding => backup::whole_snapshots(settings)?,
-            Some(_) | None => Vec::new(),
-        };
-        let ledger = Ledger::read()?;
-        let held = ledger.took.as_ref().map_or(0, |took| took.holding);
-        let own = self.config.own.name.as_str();
-        Ok(owed::source(wanted, label.as_ref(), &snapshots, (own, held), ledger.source.as_ref()))
+/// Says why a restore that a plan has would fail, where the asset is mounted here already.
+///
+/// # Errors
+/// When what is due cannot be found out.
+pub fn against_restore(host: &mut Host<'_>, plan: &Plan<Action>) -> anyhow::Result<Option<String>> {
+    let Some(settings) = &host.config.backup else { return Ok(None) };
+    let told = plan
+        .steps
+        .iter()
+        .find_map(|step| if let Action::Hold { wanted, .. } = &step.action { wanted.as_ref() } else { None });
+    let source = match told {
+        Some(wanted) if host.numbering().goes_on()? != Some(true) => source(host, wanted)?,
+        Some(_) | None => Ledger::read()?.source,
+    };
+    // Said when it comes to that.
+    let said = host.notes.len();
+    let due = due(host, source);
+    host.notes.truncate(said);
+    let Ok(Due { source, base, .. }) = due? else { return Ok(None) };
+    let arguments = [arguments(&source.id, base.as_deref()), vec!["-n"]].concat();
+    let tried = backup::restore(host.config, &arguments, settings.timeout, host.lock, &mut host.runner);
+    Ok(tried.err().map(|error| format!("restore: {error:#}; --skip restore leaves it owed")))
+}
+
+/// Returns the restore that is due, or why none is.
+fn due(host: &mut Host<'_>, source: Option<Source>) -> anyhow::Result<Result<Due, String>> {
+    let own = &host.config.own.name;
+    let Some(source) = source.filter(|source| source.is_due(own)) else {
+        return Ok(Err(unrestored::why_nothing_is_restored(host)?));
+    };
+    let Source { id, host: maker, .. } = &source;
+    if backing::runs_a_service(host) {
+        return Ok(Err(format!(
+            "not restored: a service runs here or may run, and what it wrote would be replaced; habackup --restore {id} restores it"
+        )));
     }
-
-    /// Returns what this host has to restore, also where a takeover was killed before it noted that.
-    ///
-    /// # Errors
-    /// When the label, the snapshots or the ledger cannot be read.
-    pub fn source_now(&mut self) -> anyhow::Result<Option<Source>> {
-        let noted = Ledger::read()?.source;
-        if self.asset_state() != State::Held {
-            return Ok(noted);
-        }
-        match (self.numbering().goes_on()?, runs::told_before()) {
-            (Some(false), Some(wanted)) => self.source(&wanted),
-            // Without its mount nobody can look for the last holding.
-            (None, Some(wanted)) if wanted != Wanted::LastHolding => self.source(&wanted),
-            _ => Ok(noted),
-        }
-    }
-
-    /// Notes what this host has to restore, before the journal that tells it is set aside.
-    ///
-    /// # Errors
-    /// When it cannot be found out or not be written.
-    pub fn note_source(&mut self) -> anyhow::Result<()> {
-        let source = self.source_now()?;
-        ledger::change(|ledger| ledger.source = source)
-    }
-
-    pub(super) fn check_hold(&mut self, mounts: &[AssetMount], wanted: Option<&Wanted>) -> Answer {
-        let held = self.check_held(mounts);
-        if held != Answer::Yes || wanted.is_none() {
-            return held;
-        }
-        match Ledger::read() {
-            Ok(ledger) if ledger.leaving.is_some() => Answer::Yes,
-            Ok(_) => Answer::No("what is to be restored is not noted yet".to_owned()),
-            Err(error) => Answer::Unknown(format!("{error:#}")),
-        }
-    }
-
-    /// Restores what is due; `habackup` notes that it is paid, also where it is run by hand.
-    pub(super) fn restore(&mut self) -> anyhow::Result<()> {
-        let (Some(settings), config) = (&self.config.backup, self.config) else { return Ok(()) };
-        let Due { source: Source { id, host, .. }, base, gone } = match self.due(Ledger::read()?.source)? {
-            Ok(due) => due,
-            Err(why) => {
-                self.notes.push(why);
-                return Ok(());
-            }
-        };
-        let arguments = arguments(&id, base.as_deref());
-        let restored = backup::restore(config, &arguments, settings.timeout, self.lock, &mut self.runner)
-            .map_err(|error| {
-                anyhow!("{error:#}; --skip restore takes the asset without it, and leaves it owed")
-            })?;
-        let source = format!("{id} of {host}");
-        self.notes.extend(sentences(&restored, &source, base.as_deref(), &config.own.name));
-        let passed = self.passed_over(Some(&id))?;
-        self.notes.extend(passed);
-        if let (Some(gone), Some(saved), 1..) = (gone, &restored.saved, restored.updated) {
-            self.notes.push(format!(
-                "{gone}, which both hosts continue, is not there any more, so nothing was compared; what {} had is in {} \
-                 (habackup --undo)",
-                config.own.name,
-                saved.display()
-            ));
-        }
-        Ok(())
-    }
-
-    /// Says why a restore that a plan has would fail, where the asset is mounted here already.
-    ///
-    /// # Errors
-    /// When what is due cannot be found out.
-    pub fn against_restore(&mut self, plan: &Plan<Action>) -> anyhow::Result<Option<String>> {
-        let Some(settings) = &self.config.backup else { return Ok(None) };
-        let told = plan.steps.iter().find_map(|step| {
-            if let Action::Hold { wanted, .. } = &step.action { wanted.as_ref() } else { None }
-        });
-        let source = match told {
-            Some(wanted) if self.numbering().goes_on()? != Some(true) => self.source(wanted)?,
-            Some(_) | None => Ledger::read()?.source,
-        };
-        // Said when it comes to that.
-        let said = self.notes.len();
-        let due = self.due(source);
-        self.notes.truncate(said);
-        let Ok(Due { source, base, .. }) = due? else { return Ok(None) };
-        let arguments = [arguments(&source.id, base.as_deref()), vec!["-n"]].concat();
-        let tried = backup::restore(self.config, &arguments, settings.timeout, self.lock, &mut self.runner);
-        Ok(tried.err().map(|error| format!("restore: {error:#}; --skip restore leaves it owed")))
-    }
-
-    /// Returns the restore that is due, or why none is.
-    fn due(&mut self, source: Option<Source>) -> anyhow::Result<Result<Due, String>> {
-        let own = &self.config.own.name;
-        let Some(source) = source.filter(|source| source.is_due(own)) else {
-            return Ok(Err(self.why_nothing_is_restored()?));
-        };
-        let Source { id, host, .. } = &source;
-        if self.runs_a_service() {
+    let (base, gone) = match base(host, id)? {
+        Base::Is(base) => (base, None),
+        Base::Gone(gone) => (None, Some(gone)),
+        Base::Unsaved(holding) => {
             return Ok(Err(format!(
-                "not restored: a service runs here or may run, and what it wrote would be replaced; habackup --restore {id} restores it"
+                "not restored: what {own} wrote in its holding {holding} is in no snapshot, and {id} of {maker} does not \
+                 continue it; habackup --diff {id} live shows what differs, habackup --restore {id} restores it"
             )));
         }
-        let (base, gone) = match self.base(id)? {
-            Base::Is(base) => (base, None),
-            Base::Gone(gone) => (None, Some(gone)),
-            Base::Unsaved(holding) => {
-                return Ok(Err(format!(
-                    "not restored: what {own} wrote in its holding {holding} is in no snapshot, and {id} of {host} does not \
-                     continue it; habackup --diff {id} live shows what differs, habackup --restore {id} restores it"
-                )));
-            }
-        };
-        Ok(Ok(Due { source, base, gone }))
-    }
+    };
+    Ok(Ok(Due { source, base, gone }))
+}
 
-    /// Finds the snapshot that what is live here and the one to be restored both continue.
-    fn base(&mut self, id: &str) -> anyhow::Result<Base> {
-        let Some(settings) = &self.config.backup else { return Ok(Base::Is(None)) };
-        let snapshots = match backup::whole_snapshots(settings) {
-            Ok(snapshots) => snapshots,
-            Err(error) => {
-                self.notes.push(format!("restored without comparing with an earlier snapshot: {error:#}"));
-                return Ok(Base::Is(None));
-            }
-        };
-        let Some(restored) = snapshots.iter().find(|one| one.id == id) else { return Ok(Base::Is(None)) };
-        let ledger = Ledger::read()?;
-        Ok(match ancestry::common(ledger.here(&self.config.own.name), restored, &snapshots) {
-            Common::Snapshot(base) => Base::Is(Some(base.to_owned())),
-            Common::Nothing => Base::Is(None),
-            Common::Gone(base) => Base::Gone(base.to_owned()),
-            Common::Unsaved(holding) => Base::Unsaved(holding),
-        })
-    }
-
-    /// Tells whether the newest restore of this host is the one from before this run.
-    pub(super) fn check_unrestored(&mut self, before: Option<&str>) -> Answer {
-        match backup::newest_restore() {
-            Ok(newest) if newest.as_deref() == before => Answer::Yes,
-            Ok(_) => Answer::No("what was restored is still there".to_owned()),
-            Err(error) => Answer::Unknown(format!("{error:#}")),
+/// Finds the snapshot that what is live here and the one to be restored both continue.
+fn base(host: &mut Host<'_>, id: &str) -> anyhow::Result<Base> {
+    let Some(settings) = &host.config.backup else { return Ok(Base::Is(None)) };
+    let snapshots = match backup::whole_snapshots(settings) {
+        Ok(snapshots) => snapshots,
+        Err(error) => {
+            host.notes.push(format!("restored without comparing with an earlier snapshot: {error:#}"));
+            return Ok(Base::Is(None));
         }
-    }
+    };
+    let Some(restored) = snapshots.iter().find(|one| one.id == id) else { return Ok(Base::Is(None)) };
+    let ledger = Ledger::read()?;
+    Ok(match ancestry::common(ledger.here(&host.config.own.name), restored, &snapshots) {
+        Common::Snapshot(base) => Base::Is(Some(base.to_owned())),
+        Common::Nothing => Base::Is(None),
+        Common::Gone(base) => Base::Gone(base.to_owned()),
+        Common::Unsaved(holding) => Base::Unsaved(holding),
+    })
+}
 
-    /// A run that was killed and begun again may have restored more than once.
-    pub(super) fn unrestore(&mut self, before: Option<&str>) -> anyhow::Result<()> {
-        let (Some(settings), config) = (&self.config.backup, self.config) else { return Ok(()) };
-        // What the services of this run wrote goes with it, so it is due again.
-        ledger::change(Ledger::note_unrun)?;
-        for _ in 0..RESTORES {
-            if backup::newest_restore()?.as_deref() == before {
-                return Ok(());
-            }
-            let undone = backup::restore(config, &["--undo"], settings.timeout, self.lock, &mut self.runner)?;
-            if let Some(saved) = undone.saved.filter(|_| !undone.edited.is_empty()) {
-                let (edited, saved) = (list(&undone.edited), saved.display());
-                self.notes.push(format!("what was written here since the restore is in {saved}: {edited}"));
-            }
-        }
-        bail!("there are more restores than this takeover made")
+/// Tells whether the newest restore of this host is the one from before this run.
+pub(crate) fn check_unrestored(before: Option<&str>) -> Answer {
+    match backup::newest_restore() {
+        Ok(newest) if newest.as_deref() == before => Answer::Yes,
+        Ok(_) => Answer::No("what was restored is still there".to_owned()),
+        Err(error) => Answer::Unknown(format!("{error:#}")),
     }
+}
 
-    /// The operator's word stands in the journal; an answer of the peer is worth more than it.
-    pub(super) fn ask_peer(&mut self, peer: &str) -> anyhow::Result<()> {
-        let Some(address) = &self.config.peer.address else {
-            let note =
-                format!("{peer} has no address in the configuration, so nobody asked whether it answers");
-            if !self.notes.contains(&note) {
-                self.notes.push(note);
-            }
+/// A run that was killed and begun again may have restored more than once.
+pub(crate) fn unrestore(host: &mut Host<'_>, before: Option<&str>) -> anyhow::Result<()> {
+    let (Some(settings), config) = (&host.config.backup, host.config) else { return Ok(()) };
+    // What the services of this run wrote goes with it, so it is due again.
+    ledger::change(Ledger::note_unrun)?;
+    for _ in 0..RESTORES {
+        if backup::newest_restore()?.as_deref() == before {
             return Ok(());
-        };
-        match self.reach(address) {
-            Reachability::Silent => Ok(()),
-            Reachability::Answered => bail!("{peer} is not down: {address} answers"),
-            Reachability::Unknown(why) => bail!("nobody can say whether {peer} answers: {why}"),
         }
+        let undone = backup::restore(config, &["--undo"], settings.timeout, host.lock, &mut host.runner)?;
+        if let Some(saved) = undone.saved.filter(|_| !undone.edited.is_empty()) {
+            let (edited, saved) = (list(&undone.edited), saved.display());
+            host.notes.push(format!("what was written here since the restore is in {saved}: {edited}"));
+        }
+    }
+    bail!("there are more restores than this takeover made")
+}
+
+/// The operator's word stands in the journal; an answer of the peer is worth more than it.
+pub(crate) fn ask_peer(host: &mut Host<'_>, peer: &str) -> anyhow::Result<()> {
+    let Some(address) = &host.config.peer.address else {
+        let note = format!("{peer} has no address in the configuration, so nobody asked whether it answers");
+        if !host.notes.contains(&note) {
+            host.notes.push(note);
+        }
+        return Ok(());
+    };
+    match host.reach(address) {
+        Reachability::Silent => Ok(()),
+        Reachability::Answered => bail!("{peer} is not down: {address} answers"),
+        Reachability::Unknown(why) => bail!("nobody can say whether {peer} answers: {why}"),
     }
 }

@@ -1,12 +1,12 @@
 //! Mounts and the asset itself: mounted, unmounted, released, taken, compared.
 
 use super::{Host, LOOKING, Proved};
+use super::{backing, preconditions, writable};
 use crate::answer::Answer;
 use crate::asset::{Detection, LastRelease, State};
 use crate::config::Argv;
 use crate::holders::Holder;
 use crate::host::way_back;
-use crate::ledger;
 use crate::parts::mount::AssetMount;
 use crate::parts::share::exports::{self, Export};
 use crate::parts::{Transfer, Way};
@@ -25,370 +25,350 @@ const INTENT: &str = ".orderly-intent";
 /// How many holders are named before the rest is counted.
 const NAMED: usize = 8;
 
-impl Host<'_> {
-    /// Returns who keeps the asset busy, as a clause.
-    pub(crate) fn held_by(&mut self) -> String {
-        let found = self.users();
-        let mut named: Vec<String> = found.holders.iter().take(NAMED).map(Holder::to_string).collect();
-        if found.holders.len() > NAMED {
-            named.push(format!("and {} more", found.holders.len() - NAMED));
+/// Returns who keeps the asset busy, as a clause.
+pub(crate) fn held_by(host: &mut Host<'_>) -> String {
+    let found = host.users();
+    let mut named: Vec<String> = found.holders.iter().take(NAMED).map(Holder::to_string).collect();
+    if found.holders.len() > NAMED {
+        named.push(format!("and {} more", found.holders.len() - NAMED));
+    }
+    match found.unread_clause() {
+        _ if !named.is_empty() => format!("in use: {}", named.join("; ")),
+        Some(unread) => unread,
+        None => "nobody is seen to use it".to_owned(),
+    }
+}
+
+pub(crate) fn check_released(host: &mut Host<'_>) -> Answer {
+    if let Some(answer) = still_mounted(host) {
+        return answer;
+    }
+    match host.asset_state() {
+        State::Free => Answer::Yes,
+        State::Held => {
+            let hidden = host.asset.hidden(&mut host.runner);
+            Answer::No(hidden.unwrap_or_else(|| "this host still holds it".to_owned()))
         }
-        match found.unread_clause() {
-            _ if !named.is_empty() => format!("in use: {}", named.join("; ")),
-            Some(unread) => unread,
-            None => "nobody is seen to use it".to_owned(),
+        // Detached after it was proven released: who cannot see it does not hold it.
+        State::Unknown(_) if is_detached(host) => Answer::Yes,
+        State::Elsewhere(why) | State::Unknown(why) => Answer::Unknown(why),
+    }
+}
+
+fn is_detached(host: &mut Host<'_>) -> bool {
+    let asset = &host.config.asset;
+    let goes_away = asset.detach.is_some() || !asset.after_release.is_empty();
+    goes_away && host.proved.is_some() && host.asset.identity(&mut host.runner).is_err()
+}
+
+/// Makes sure that it is released, and notes what it is before it may go out of sight.
+pub(crate) fn prove(host: &mut Host<'_>) -> anyhow::Result<()> {
+    match check_released(host) {
+        Answer::Yes | Answer::Untold => {}
+        Answer::No(why) | Answer::Unknown(why) => bail!("{why}"),
+    }
+    if let Ok(identity) = host.asset.identity(&mut host.runner) {
+        let proved = Proved { identity, mark: host.asset.change_mark(&mut host.runner)? };
+        proved.keep()?;
+        host.proved = Some(proved);
+    }
+    Ok(())
+}
+
+/// Like a release, except that what another host holds is not held here.
+pub(crate) fn check_let_go(host: &mut Host<'_>) -> Answer {
+    match check_released(host) {
+        Answer::Unknown(why) => match host.asset_state() {
+            State::Elsewhere(_) if still_mounted(host).is_none() => Answer::Yes,
+            State::Held | State::Free | State::Elsewhere(_) | State::Unknown(_) => Answer::Unknown(why),
+        },
+        answer @ (Answer::Yes | Answer::No(_) | Answer::Untold) => answer,
+    }
+}
+
+/// Returns what speaks against the asset being gone from every mount namespace.
+fn still_mounted(host: &mut Host<'_>) -> Option<Answer> {
+    let found = host.asset_mounts();
+    if !found.holders.is_empty() {
+        let named: Vec<String> = found.holders.iter().take(NAMED).map(Holder::to_string).collect();
+        return Some(Answer::No(named.join("; ")));
+    }
+    found.unread_clause().map(Answer::Unknown)
+}
+
+pub(crate) fn release(host: &mut Host<'_>, mounts: &[AssetMount]) -> anyhow::Result<()> {
+    backing::name_snapshot(host)?;
+    host.asset.claim()?;
+    leave_intent(host, mounts);
+    for mount in mounts.iter().rev() {
+        if mount.is_unmounted_by_hand(host) {
+            mount.act(Way::LetGo, host)?;
         }
     }
-
-    pub(super) fn check_released(&mut self) -> Answer {
-        if let Some(answer) = self.still_mounted() {
-            return answer;
-        }
-        match self.asset_state() {
-            State::Free => Answer::Yes,
-            State::Held => {
-                let hidden = self.asset.hidden(&mut self.runner);
-                Answer::No(hidden.unwrap_or_else(|| "this host still holds it".to_owned()))
-            }
-            // Detached after it was proven released: who cannot see it does not hold it.
-            State::Unknown(_) if self.is_detached() => Answer::Yes,
-            State::Elsewhere(why) | State::Unknown(why) => Answer::Unknown(why),
-        }
+    // Letting go under a mount in another namespace would say that it is free while it is not.
+    if !goes_by_itself(host, mounts)
+        && let Some(Answer::No(why)) = still_mounted(host)
+    {
+        bail!("{why}");
     }
-
-    fn is_detached(&mut self) -> bool {
-        let asset = &self.config.asset;
-        let goes_away = asset.detach.is_some() || !asset.after_release.is_empty();
-        goes_away && self.proved.is_some() && self.asset.identity(&mut self.runner).is_err()
+    let_go(host)?;
+    // What ended just now may take a moment to be gone from the kernel.
+    let until = Instant::now() + LOOKING * 20;
+    while Instant::now() < until
+        && host.runner.interrupted().is_none()
+        && host.asset.hidden(&mut host.runner).is_some()
+    {
+        host.runner.pause(LOOKING);
     }
+    Ok(())
+}
 
-    /// Makes sure that it is released, and notes what it is before it may go out of sight.
-    pub(super) fn prove(&mut self) -> anyhow::Result<()> {
-        match self.check_released() {
-            Answer::Yes | Answer::Untold => {}
-            Answer::No(why) | Answer::Unknown(why) => bail!("{why}"),
-        }
-        if let Ok(identity) = self.asset.identity(&mut self.runner) {
-            let proved = Proved { identity, mark: self.asset.change_mark(&mut self.runner)? };
-            proved.keep()?;
-            self.proved = Some(proved);
-        }
-        Ok(())
+/// Tells whether letting go of the asset unmounts what is still mounted of it.
+pub fn goes_by_itself(host: &Host<'_>, mounts: &[AssetMount]) -> bool {
+    mounts.iter().any(|mount| !mount.is_unmounted_by_hand(host))
+}
+
+pub(crate) fn let_go(host: &mut Host<'_>) -> anyhow::Result<()> {
+    let others = other_exports(host);
+    let done = host.asset.let_go(&mut host.runner);
+    mend_exports(host, others);
+    done
+}
+
+/// Takes it, with what mounts itself.
+pub(crate) fn take(host: &mut Host<'_>, end: LastRelease) -> anyhow::Result<()> {
+    // Looked at beforehand, too, but what comes first (fencing, before_take) may make and lift them.
+    if let Some(why) = host.reservations().objections.into_iter().next() {
+        bail!("{why}");
     }
-
-    /// Like a release, except that what another host holds is not held here.
-    pub(super) fn check_let_go(&mut self) -> Answer {
-        match self.check_released() {
-            Answer::Unknown(why) => match self.asset_state() {
-                State::Elsewhere(_) if self.still_mounted().is_none() => Answer::Yes,
-                State::Held | State::Free | State::Elsewhere(_) | State::Unknown(_) => Answer::Unknown(why),
-            },
-            answer @ (Answer::Yes | Answer::No(_) | Answer::Untold) => answer,
-        }
-    }
-
-    /// Returns what speaks against the asset being gone from every mount namespace.
-    fn still_mounted(&mut self) -> Option<Answer> {
-        let found = self.asset_mounts();
-        if !found.holders.is_empty() {
-            let named: Vec<String> = found.holders.iter().take(NAMED).map(Holder::to_string).collect();
-            return Some(Answer::No(named.join("; ")));
-        }
-        found.unread_clause().map(Answer::Unknown)
-    }
-
-    pub(super) fn release(&mut self, mounts: &[AssetMount]) -> anyhow::Result<()> {
-        self.name_snapshot()?;
-        self.asset.claim()?;
-        self.leave_intent(mounts);
-        for mount in mounts.iter().rev() {
-            if mount.is_unmounted_by_hand(self) {
-                mount.act(Way::LetGo, self)?;
-            }
-        }
-        // Letting go under a mount in another namespace would say that it is free while it is not.
-        if !self.goes_by_itself(mounts)
-            && let Some(Answer::No(why)) = self.still_mounted()
-        {
+    if host.asset_state() != State::Held {
+        if let Some(why) = preconditions::against_devices(host).into_iter().next() {
             bail!("{why}");
         }
-        self.let_go()?;
-        // What ended just now may take a moment to be gone from the kernel.
-        let until = Instant::now() + LOOKING * 20;
-        while Instant::now() < until
-            && self.runner.interrupted().is_none()
-            && self.asset.hidden(&mut self.runner).is_some()
-        {
-            self.runner.pause(LOOKING);
-        }
-        Ok(())
+        writable::note_mark(host)?;
     }
+    let others = other_exports(host);
+    let taken = host.asset.take(end, &mut host.runner);
+    let done = taken.and_then(|()| host.asset.mount_own(&mut host.runner));
+    mend_exports(host, others);
+    done
+}
 
-    /// Tells whether letting go of the asset unmounts what is still mounted of it.
-    pub fn goes_by_itself(&self, mounts: &[AssetMount]) -> bool {
-        mounts.iter().any(|mount| !mount.is_unmounted_by_hand(self))
+/// Returns the exports that are not the asset's, where letting go of it would make them vanish.
+fn other_exports(host: &mut Host<'_>) -> Vec<(PathBuf, Export)> {
+    if !host.asset.disturbs_shares() {
+        return Vec::new();
     }
-
-    pub(super) fn let_go(&mut self) -> anyhow::Result<()> {
-        let others = self.other_exports();
-        let done = self.asset.let_go(&mut self.runner);
-        self.mend_exports(others);
-        done
-    }
-
-    /// Takes it, with what mounts itself.
-    pub(super) fn take(&mut self, end: LastRelease) -> anyhow::Result<()> {
-        // Looked at beforehand, too, but what comes first (fencing, before_take) may make and lift them.
-        if let Some(why) = self.reservations().objections.into_iter().next() {
-            bail!("{why}");
+    let asset = &host.config.asset;
+    match exports::all(asset.timeout, &mut host.runner) {
+        Ok(mut all) => {
+            all.retain(|(path, _)| !asset.mounts.iter().any(|mount| path.starts_with(&mount.at)));
+            all
         }
-        if self.asset_state() != State::Held {
-            if let Some(why) = self.against_devices().into_iter().next() {
-                bail!("{why}");
-            }
-            self.note_mark()?;
-        }
-        let others = self.other_exports();
-        let taken = self.asset.take(end, &mut self.runner);
-        let done = taken.and_then(|()| self.asset.mount_own(&mut self.runner));
-        self.mend_exports(others);
-        done
-    }
-
-    /// Returns the exports that are not the asset's, where letting go of it would make them vanish.
-    fn other_exports(&mut self) -> Vec<(PathBuf, Export)> {
-        if !self.asset.disturbs_shares() {
-            return Vec::new();
-        }
-        let asset = &self.config.asset;
-        match exports::all(asset.timeout, &mut self.runner) {
-            Ok(mut all) => {
-                all.retain(|(path, _)| !asset.mounts.iter().any(|mount| path.starts_with(&mount.at)));
-                all
-            }
-            Err(error) => {
-                self.notes.push(format!(
-                    "nobody can say whether other exports are still there ({error:#}); look at exportfs -s"
-                ));
-                Vec::new()
-            }
+        Err(error) => {
+            host.notes.push(format!(
+                "nobody can say whether other exports are still there ({error:#}); look at exportfs -s"
+            ));
+            Vec::new()
         }
     }
+}
 
-    /// Exports again what was exported before and is no more, and says so.
-    fn mend_exports(&mut self, before: Vec<(PathBuf, Export)>) {
-        if before.is_empty() {
+/// Exports again what was exported before and is no more, and says so.
+fn mend_exports(host: &mut Host<'_>, before: Vec<(PathBuf, Export)>) {
+    if before.is_empty() {
+        return;
+    }
+    let limit = host.config.asset.timeout;
+    let now = match exports::all(limit, &mut host.runner) {
+        Ok(now) => now,
+        Err(error) => {
+            host.notes.push(format!("other exports may be gone: {error:#}"));
             return;
         }
-        let limit = self.config.asset.timeout;
-        let now = match exports::all(limit, &mut self.runner) {
-            Ok(now) => now,
-            Err(error) => {
-                self.notes.push(format!("other exports may be gone: {error:#}"));
-                return;
-            }
-        };
-        let is_there = |(path, export): &(PathBuf, Export)| {
-            now.iter().any(|(other, there)| other == path && exports::is_same(&there.client, &export.client))
-        };
-        for (path, export) in before.iter().filter(|one| !is_there(one)) {
-            let shown = format!("{}:{}", export.client, path.display());
-            // What lay on the asset is gone with it.
-            if path.symlink_metadata().is_err() {
-                continue;
-            }
-            match self.run(&[exports::export_command(path, export)], limit) {
-                Ok(()) => self.notes.push(format!("{shown} was exported no more, and is exported again")),
-                Err(error) => self.notes.push(format!("{shown} is exported no more: {error:#}")),
-            }
+    };
+    let is_there = |(path, export): &(PathBuf, Export)| {
+        now.iter().any(|(other, there)| other == path && exports::is_same(&there.client, &export.client))
+    };
+    for (path, export) in before.iter().filter(|one| !is_there(one)) {
+        let shown = format!("{}:{}", export.client, path.display());
+        // What lay on the asset is gone with it.
+        if path.symlink_metadata().is_err() {
+            continue;
+        }
+        match host.run(&[exports::export_command(path, export)], limit) {
+            Ok(()) => host.notes.push(format!("{shown} was exported no more, and is exported again")),
+            Err(error) => host.notes.push(format!("{shown} is exported no more: {error:#}")),
         }
     }
+}
 
-    /// Leaves a word on the asset for whoever finds it half released. It never counts as a record.
-    fn leave_intent(&mut self, mounts: &[AssetMount]) {
-        let Ok(table) = self.mounts() else { return };
-        let Some(first) = mounts.iter().find(|mount| mount.is_mounted(&table, self)) else { return };
-        let intent = IntentText {
-            format: "orderly-intent/1",
-            safe: false,
-            host: &self.config.own.name,
-            at: clock::now(),
-        };
-        let written = intent
-            .put(INTENT)
-            .and_then(|()| self.run(&[intent_command(&first.0.at)], self.config.asset.timeout));
-        if let Err(error) = written {
-            self.notes.push(format!("{error:#}"));
+/// Leaves a word on the asset for whoever finds it half released. It never counts as a record.
+fn leave_intent(host: &mut Host<'_>, mounts: &[AssetMount]) {
+    let Ok(table) = host.mounts() else { return };
+    let Some(first) = mounts.iter().find(|mount| mount.is_mounted(&table, host)) else { return };
+    let intent =
+        IntentText { format: "orderly-intent/1", safe: false, host: &host.config.own.name, at: clock::now() };
+    let written =
+        intent.put(INTENT).and_then(|()| host.run(&[intent_command(&first.0.at)], host.config.asset.timeout));
+    if let Err(error) = written {
+        host.notes.push(format!("{error:#}"));
+    }
+}
+
+/// Numbers the holding on the asset's label. Where a kind shows only writing, that is also what the peer
+/// sees that it is held by, so it is written anew after every mount.
+pub(crate) fn leave_trace(host: &mut Host<'_>) -> anyhow::Result<()> {
+    let needs_trace = needs_trace(host);
+    host.numbering().number()?;
+    if needs_trace {
+        host.numbering().touch()?;
+    }
+    host.traced = true;
+    Ok(())
+}
+
+pub(crate) fn needs_trace(host: &mut Host<'_>) -> bool {
+    !host.traced && matches!(host.asset.detection(&mut host.runner), Detection::Blind(_))
+}
+
+/// Takes the intent of a release away where the asset is held again: it says something untrue.
+pub fn drop_intent(host: &mut Host<'_>) {
+    let Ok(table) = host.mounts() else { return };
+    for mount in &host.config.asset.mounts {
+        if !table.at(&mount.at).is_some_and(|found| host.asset.is_on(found)) {
+            continue;
+        }
+        if let Err(error) = host.run(&[forget_command(&mount.at)], host.config.asset.timeout) {
+            host.notes.push(format!("{error:#}"));
         }
     }
+}
 
-    /// Numbers the holding on the asset's label. Where a kind shows only writing, that is also what the peer
-    /// sees that it is held by, so it is written anew after every mount.
-    pub(super) fn leave_trace(&mut self) -> anyhow::Result<()> {
-        let needs_trace = self.needs_trace();
-        self.numbering().number()?;
-        if needs_trace {
-            self.numbering().touch()?;
-        }
-        self.traced = true;
-        Ok(())
+pub(crate) fn retake(host: &mut Host<'_>, mounts: &[AssetMount]) -> anyhow::Result<()> {
+    host.asset.take(LastRelease::Clean, &mut host.runner)?;
+    for mount in mounts {
+        mount.mount(host)?;
     }
-
-    /// Returns this host with its asset, for the label.
-    pub fn numbering(&mut self) -> ledger::Numbering<'_> {
-        ledger::Numbering {
-            config: self.config,
-            asset: self.asset.as_ref(),
-            run: &mut self.runner,
-            by: ledger::LabelWriter::Child,
-        }
+    leave_trace(host)?;
+    // Mounting it again moved the mark.
+    if let Err(error) = host.numbering().note_take() {
+        host.notes
+            .push(format!("{error:#}; after a crash this host may need --peer-down to get the asset back"));
     }
+    Ok(())
+}
 
-    pub(super) fn needs_trace(&mut self) -> bool {
-        !self.traced && matches!(self.asset.detection(&mut self.runner), Detection::Blind(_))
-    }
-
-    /// Takes the intent of a release away where the asset is held again: it says something untrue.
-    pub fn drop_intent(&mut self) {
-        let Ok(table) = self.mounts() else { return };
-        for mount in &self.config.asset.mounts {
-            if !table.at(&mount.at).is_some_and(|found| self.asset.is_on(found)) {
-                continue;
-            }
-            if let Err(error) = self.run(&[forget_command(&mount.at)], self.config.asset.timeout) {
-                self.notes.push(format!("{error:#}"));
-            }
+pub(crate) fn check_held(host: &mut Host<'_>, mounts: &[AssetMount]) -> Answer {
+    for mount in mounts {
+        match mount.check(Way::Take, host) {
+            Ok(Answer::Yes) => {}
+            Ok(other) => return other,
+            Err(error) => return Answer::Unknown(format!("{error:#}")),
         }
     }
-
-    pub(super) fn retake(&mut self, mounts: &[AssetMount]) -> anyhow::Result<()> {
-        self.asset.take(LastRelease::Clean, &mut self.runner)?;
-        for mount in mounts {
-            mount.mount(self)?;
-        }
-        self.leave_trace()?;
-        // Mounting it again moved the mark.
-        if let Err(error) = self.numbering().note_take() {
-            self.notes.push(format!(
-                "{error:#}; after a crash this host may need --peer-down to get the asset back"
-            ));
-        }
-        Ok(())
+    match host.asset_state() {
+        State::Held if needs_trace(host) => Answer::No("nothing on it shows yet that it is held".to_owned()),
+        State::Held => match host.numbering().check() {
+            Answer::Yes => writable::check_moved(host),
+            other @ (Answer::No(_) | Answer::Unknown(_) | Answer::Untold) => other,
+        },
+        State::Free => Answer::No("nobody holds it".to_owned()),
+        State::Elsewhere(why) => Answer::No(why),
+        State::Unknown(why) => Answer::Unknown(why),
     }
+}
 
-    pub(super) fn check_held(&mut self, mounts: &[AssetMount]) -> Answer {
-        for mount in mounts {
-            match mount.check(Way::Take, self) {
-                Ok(Answer::Yes) => {}
-                Ok(other) => return other,
-                Err(error) => return Answer::Unknown(format!("{error:#}")),
-            }
-        }
-        match self.asset_state() {
-            State::Held if self.needs_trace() => {
-                Answer::No("nothing on it shows yet that it is held".to_owned())
-            }
-            State::Held => match self.numbering().check() {
-                Answer::Yes => self.check_moved(),
-                other @ (Answer::No(_) | Answer::Unknown(_) | Answer::Untold) => other,
-            },
-            State::Free => Answer::No("nobody holds it".to_owned()),
-            State::Elsewhere(why) => Answer::No(why),
-            State::Unknown(why) => Answer::Unknown(why),
-        }
+/// Tells why it is not proven that nobody holds an asset that is free as far as it shows: its
+/// kind shows only writing, and this host was not the last to let go of it.
+pub fn doubt(host: &mut Host<'_>) -> Option<String> {
+    let Detection::Blind(why) = host.asset.detection(&mut host.runner) else { return None };
+    let own = match files::read_if_there(&records::record_path()) {
+        Ok(files::Found::Text(text)) => Release::read(&text).ok(),
+        Ok(files::Found::Missing) | Err(_) => None,
+    };
+    let own =
+        own.filter(|record| record.safe && record.host == host.config.own.name && record.mark.is_some());
+    let is_last = own.is_some_and(|record| {
+        record.identity.is_some_and(|identity| compare(host, &identity, record.mark.as_deref()).is_ok())
+    });
+    (!is_last).then_some(why)
+}
+
+/// Makes sure that nobody took the asset since this host did.
+pub(crate) fn compare_take(host: &mut Host<'_>, identity: &str, take_mark: &str) -> anyhow::Result<()> {
+    compare(host, identity, None)?;
+    let found = host.asset.take_mark(&mut host.runner)?;
+    let since = found.map_or_else(
+        || Since::Unknown("it has no change mark".to_owned()),
+        |found| host.asset.since(take_mark, &found),
+    );
+    match since {
+        Since::Nothing => Ok(()),
+        Since::Taken => bail!("the asset was taken since {} disclaimed it", host.config.peer.name),
+        Since::Unknown(why) => bail!(
+            "cannot determine whether the asset was taken since {} disclaimed it: {why}",
+            host.config.peer.name
+        ),
     }
+}
 
-    /// Tells why it is not proven that nobody holds an asset that is free as far as it shows: its
-    /// kind shows only writing, and this host was not the last to let go of it.
-    pub fn doubt(&mut self) -> Option<String> {
-        let Detection::Blind(why) = self.asset.detection(&mut self.runner) else { return None };
-        let own = match files::read_if_there(&records::record_path()) {
-            Ok(files::Found::Text(text)) => Release::read(&text).ok(),
-            Ok(files::Found::Missing) | Err(_) => None,
-        };
-        let own =
-            own.filter(|record| record.safe && record.host == self.config.own.name && record.mark.is_some());
-        let is_last = own.is_some_and(|record| {
-            record.identity.is_some_and(|identity| self.compare(&identity, record.mark.as_deref()).is_ok())
-        });
-        (!is_last).then_some(why)
-    }
-
-    /// Makes sure that nobody took the asset since this host did.
-    pub(super) fn compare_take(&mut self, identity: &str, take_mark: &str) -> anyhow::Result<()> {
-        self.compare(identity, None)?;
-        let found = self.asset.take_mark(&mut self.runner)?;
-        let since = found.map_or_else(
-            || Since::Unknown("it has no change mark".to_owned()),
-            |found| self.asset.since(take_mark, &found),
+/// Compares the asset with what a release record says of it; reads, and opens nothing.
+///
+/// # Errors
+/// Says in what they differ, or what cannot be read.
+pub fn compare(host: &mut Host<'_>, identity: &str, mark: Option<&str>) -> anyhow::Result<()> {
+    let found = host.asset.identity(&mut host.runner)?;
+    if found != identity {
+        bail!(
+            "the release record is of another asset: it names {identity}, and this one is {found}; {}",
+            way_back::anew(false, host)
         );
-        match since {
-            Since::Nothing => Ok(()),
-            Since::Taken => bail!("the asset was taken since {} disclaimed it", self.config.peer.name),
-            Since::Unknown(why) => bail!(
-                "cannot determine whether the asset was taken since {} disclaimed it: {why}",
-                self.config.peer.name
-            ),
-        }
     }
-
-    /// Compares the asset with what a release record says of it; reads, and opens nothing.
-    ///
-    /// # Errors
-    /// Says in what they differ, or what cannot be read.
-    pub fn compare(&mut self, identity: &str, mark: Option<&str>) -> anyhow::Result<()> {
-        let found = self.asset.identity(&mut self.runner)?;
-        if found != identity {
-            bail!(
-                "the release record is of another asset: it names {identity}, and this one is {found}; {}",
-                way_back::anew(false, self)
-            );
+    let found = host.asset.change_mark(&mut host.runner)?;
+    match mark {
+        Some(mark) if found.as_deref() != Some(mark) => {
+            bail!("{}", outdated(host, mark, &found.unwrap_or_default()))
         }
-        let found = self.asset.change_mark(&mut self.runner)?;
-        match mark {
-            Some(mark) if found.as_deref() != Some(mark) => {
-                bail!("{}", self.outdated(mark, &found.unwrap_or_default()))
-            }
-            Some(_) | None => Ok(()),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Says why a record of this change mark does not count any more, who had the asset since, and what to type.
+fn outdated(host: &mut Host<'_>, mark: &str, found: &str) -> String {
+    let onward = way_back::onward(host);
+    let (what, who) = match host.asset.since(mark, found) {
+        Since::Nothing => {
+            let what = "the asset was changed after its release without being mounted, as e2fsck, tune2fs and \
+                        resize2fs do, so a newer record counts";
+            (what.to_owned(), None)
         }
-    }
+        Since::Taken => {
+            let what = "the asset was held again after its release, so a newer record counts";
+            (what.to_owned(), Some(held_since(host)))
+        }
+        Since::Unknown(why) => {
+            let what = "the asset was held again after its release, or changed without being held, so a newer record \
+                        counts";
+            (format!("{what}: {why}"), Some(held_since(host)))
+        }
+    };
+    let marks = format!("change mark then \"{mark}\", now \"{found}\"");
+    [Some(what), who, Some(marks), Some(onward)].into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
 
-    /// Says why a record of this change mark does not count any more, who had the asset since, and what to type.
-    fn outdated(&mut self, mark: &str, found: &str) -> String {
-        let onward = way_back::onward(self);
-        let (what, who) = match self.asset.since(mark, found) {
-            Since::Nothing => {
-                let what = "the asset was changed after its release without being mounted, as e2fsck, tune2fs and \
-                            resize2fs do, so a newer record counts";
-                (what.to_owned(), None)
-            }
-            Since::Taken => {
-                let what = "the asset was held again after its release, so a newer record counts";
-                (what.to_owned(), Some(self.held_since()))
-            }
-            Since::Unknown(why) => {
-                let what = "the asset was held again after its release, or changed without being held, so a newer record \
-                            counts";
-                (format!("{what}: {why}"), Some(self.held_since()))
-            }
-        };
-        let marks = format!("change mark then \"{mark}\", now \"{found}\"");
-        [Some(what), who, Some(marks), Some(onward)].into_iter().flatten().collect::<Vec<_>>().join("\n")
-    }
-
-    /// Says what is known of who had the asset last: of this host its own journal, of the peer nothing.
-    fn held_since(&self) -> String {
-        let (own, peer) = (&self.config.own.name, &self.config.peer.name);
-        match runs::last_takeover() {
-            Ok(Some(at)) => {
-                format!("{own} took it last on {at}; if that was before the release, {peer} had it since")
-            }
-            Ok(None) => format!(
-                "{peer} had it since, or somebody mounted it by hand: the journal of {own} has no takeover"
-            ),
-            Err(error) => {
-                format!("who had it since is unknown: the journal of {own} cannot be read: {error:#}")
-            }
+/// Says what is known of who had the asset last: of this host its own journal, of the peer nothing.
+fn held_since(host: &Host<'_>) -> String {
+    let (own, peer) = (&host.config.own.name, &host.config.peer.name);
+    match runs::last_takeover() {
+        Ok(Some(at)) => {
+            format!("{own} took it last on {at}; if that was before the release, {peer} had it since")
+        }
+        Ok(None) => format!(
+            "{peer} had it since, or somebody mounted it by hand: the journal of {own} has no takeover"
+        ),
+        Err(error) => {
+            format!("who had it since is unknown: the journal of {own} cannot be read: {error:#}")
         }
     }
 }
@@ -400,12 +380,12 @@ fn move_command(name: &str, folder: &Path) -> Argv {
     ["mv", "-f", &file.to_string_lossy(), &folder.to_string_lossy()].map(str::to_owned).to_vec()
 }
 
-pub(super) fn intent_command(at: &Path) -> Argv {
+pub(crate) fn intent_command(at: &Path) -> Argv {
     move_command(INTENT, at)
 }
 
 /// Returns the command that takes the intent of a release away.
-pub(super) fn forget_command(at: &Path) -> Argv {
+pub(crate) fn forget_command(at: &Path) -> Argv {
     ["rm", "-f", &at.join(INTENT).to_string_lossy()].map(str::to_owned).to_vec()
 }
 

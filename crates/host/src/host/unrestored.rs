@@ -9,50 +9,48 @@ use orderly_plan::snapshot::Snapshot;
 /// How many snapshots a sentence names.
 const NAMED: usize = 3;
 
-impl Host<'_> {
-    /// Says why nothing is restored where nothing is due, with what a person may type instead.
-    pub(super) fn why_nothing_is_restored(&mut self) -> anyhow::Result<String> {
-        let (own, peer) = (&self.config.own.name, &self.config.peer.name);
-        let source = Ledger::read()?.source.filter(|source| source.host != *own);
-        let done = source.as_ref().filter(|source| source.paid).map(|source| source.id.clone());
-        let passed = self.passed_over(done.as_deref())?;
-        let why = match (&source, &passed) {
-            (Some(source), _) if !source.paid => ran_without(source, own),
-            (Some(Source { id, host, .. }), None) => {
-                format!(
-                    "{id} of {host} is restored here already, and {peer} left no newer whole snapshot; nothing is restored"
-                )
-            }
-            (Some(Source { id, host, .. }), Some(_)) => {
-                format!("{id} of {host} is restored here already; nothing is restored")
-            }
-            (None, None) => format!("{peer} left no newer whole snapshot; nothing is restored"),
-            (None, Some(_)) => "nothing is restored".to_owned(),
-        };
-        Ok(passed.map_or_else(|| why.clone(), |passed| format!("{why}; {passed}")))
-    }
+/// Says why nothing is restored where nothing is due, with what a person may type instead.
+pub(crate) fn why_nothing_is_restored(host: &mut Host<'_>) -> anyhow::Result<String> {
+    let (own, peer) = (&host.config.own.name, &host.config.peer.name);
+    let source = Ledger::read()?.source.filter(|source| source.host != *own);
+    let done = source.as_ref().filter(|source| source.paid).map(|source| source.id.clone());
+    let passed = passed_over(host, done.as_deref())?;
+    let why = match (&source, &passed) {
+        (Some(source), _) if !source.paid => ran_without(source, own),
+        (Some(Source { id, host, .. }), None) => {
+            format!(
+                "{id} of {host} is restored here already, and {peer} left no newer whole snapshot; nothing is restored"
+            )
+        }
+        (Some(Source { id, host, .. }), Some(_)) => {
+            format!("{id} of {host} is restored here already; nothing is restored")
+        }
+        (None, None) => format!("{peer} left no newer whole snapshot; nothing is restored"),
+        (None, Some(_)) => "nothing is restored".to_owned(),
+    };
+    Ok(passed.map_or_else(|| why.clone(), |passed| format!("{why}; {passed}")))
+}
 
-    /// Names the snapshots of the peer that are, or may be, newer than what is live here once `done` is restored, and
-    /// that nothing restores by itself.
-    pub(super) fn passed_over(&mut self, done: Option<&str>) -> anyhow::Result<Option<String>> {
-        let Some(settings) = &self.config.backup else { return Ok(None) };
-        let snapshots = backup::whole_snapshots(settings)?;
-        let (own, ledger) = (&self.config.own.name, Ledger::read()?);
-        // The holding under way has a number already.
-        let now = ledger.took.as_ref().map(|took| took.holding);
-        let before = ledger.took.as_ref().and_then(|took| took.before.as_ref());
-        let is_earlier = |one: &&Snapshot| one.host != *own || one.holding != now;
-        let earlier: Vec<Snapshot> = snapshots.iter().filter(is_earlier).cloned().collect();
-        let ran = Some(ledger.ran).filter(|ran| Some(*ran) != now).unwrap_or(ledger.ran_before);
-        let last = owed::last_held(before, &earlier, own, ledger.ended.max(ran));
-        let incomplete = backup::incomplete_snapshots(settings).unwrap_or_else(|error| {
-            self.notes.push(format!("which snapshots are incomplete cannot be told: {error:#}"));
-            Vec::new()
-        });
-        let restored = done.and_then(|id| snapshots.iter().find(|one| one.id == id));
-        let incomplete = owed::incomplete(&incomplete, own, last, restored);
-        Ok(sentence(&owed::passed_over(&earlier, own, last, done), &incomplete))
-    }
+/// Names the snapshots of the peer that are, or may be, newer than what is live here once `done` is restored, and
+/// that nothing restores by itself.
+pub(crate) fn passed_over(host: &mut Host<'_>, done: Option<&str>) -> anyhow::Result<Option<String>> {
+    let Some(settings) = &host.config.backup else { return Ok(None) };
+    let snapshots = backup::whole_snapshots(settings)?;
+    let (own, ledger) = (&host.config.own.name, Ledger::read()?);
+    // The holding under way has a number already.
+    let now = ledger.took.as_ref().map(|took| took.holding);
+    let before = ledger.took.as_ref().and_then(|took| took.before.as_ref());
+    let is_earlier = |one: &&Snapshot| one.host != *own || one.holding != now;
+    let earlier: Vec<Snapshot> = snapshots.iter().filter(is_earlier).cloned().collect();
+    let ran = Some(ledger.ran).filter(|ran| Some(*ran) != now).unwrap_or(ledger.ran_before);
+    let last = owed::last_held(before, &earlier, own, ledger.ended.max(ran));
+    let incomplete = backup::incomplete_snapshots(settings).unwrap_or_else(|error| {
+        host.notes.push(format!("which snapshots are incomplete cannot be told: {error:#}"));
+        Vec::new()
+    });
+    let restored = done.and_then(|id| snapshots.iter().find(|one| one.id == id));
+    let incomplete = owed::incomplete(&incomplete, own, last, restored);
+    Ok(sentence(&owed::passed_over(&earlier, own, last, done), &incomplete))
 }
 
 fn ran_without(Source { id, host, .. }: &Source, own: &str) -> String {

@@ -9,40 +9,37 @@ use orderly_exec::files::{self, Found};
 use orderly_exec::paths;
 use std::path::PathBuf;
 
-impl Host<'_> {
-    /// Notes the change mark that the asset has before it is taken, where taking it moves the mark.
-    pub(super) fn note_mark(&mut self) -> anyhow::Result<()> {
-        // One that an earlier take left says nothing of this one.
-        forget().with_context(|| format!("remove {}", noted().display()))?;
-        if !self.asset.take_moves_mark() || self.config.asset.is_read_only() {
-            return Ok(());
-        }
-        let mark =
-            self.asset.change_mark(&mut self.runner).context("read the change mark before the take")?;
-        match mark {
-            Some(mark) => files::replace(&noted(), format!("{mark}\n").as_bytes()),
-            None => Ok(()),
-        }
+/// Notes the change mark that the asset has before it is taken, where taking it moves the mark.
+pub(crate) fn note_mark(host: &mut Host<'_>) -> anyhow::Result<()> {
+    // One that an earlier take left says nothing of this one.
+    forget().with_context(|| format!("remove {}", noted().display()))?;
+    if !host.asset.take_moves_mark() || host.config.asset.is_read_only() {
+        return Ok(());
     }
+    let mark = host.asset.change_mark(&mut host.runner).context("read the change mark before the take")?;
+    match mark {
+        Some(mark) => files::replace(&noted(), format!("{mark}\n").as_bytes()),
+        None => Ok(()),
+    }
+}
 
-    /// Tells whether the mark has moved since it was noted; by this run, or by one that was killed.
-    pub(super) fn check_moved(&mut self) -> Answer {
-        let before = match files::read_if_there(&noted()) {
-            Ok(Found::Missing) => return Answer::Yes,
-            Ok(Found::Text(text)) => text.trim().to_owned(),
-            Err(error) => return Answer::Unknown(format!("{error:#}")),
-        };
-        match self.asset.change_mark(&mut self.runner) {
-            Ok(Some(now)) if now == before => Answer::No(format!(
-                "its change mark is still \"{before}\": what is written here does not reach the disk, so nothing shows \
-                 the other host that it is held"
-            )),
-            Ok(_) => match forget() {
-                Ok(()) => Answer::Yes,
-                Err(error) => Answer::Unknown(format!("remove {}: {error}", noted().display())),
-            },
-            Err(error) => Answer::Unknown(format!("{error:#}")),
-        }
+/// Tells whether the mark has moved since it was noted; by this run, or by one that was killed.
+pub(crate) fn check_moved(host: &mut Host<'_>) -> Answer {
+    let before = match files::read_if_there(&noted()) {
+        Ok(Found::Missing) => return Answer::Yes,
+        Ok(Found::Text(text)) => text.trim().to_owned(),
+        Err(error) => return Answer::Unknown(format!("{error:#}")),
+    };
+    match host.asset.change_mark(&mut host.runner) {
+        Ok(Some(now)) if now == before => Answer::No(format!(
+            "its change mark is still \"{before}\": what is written here does not reach the disk, so nothing shows \
+             the other host that it is held"
+        )),
+        Ok(_) => match forget() {
+            Ok(()) => Answer::Yes,
+            Err(error) => Answer::Unknown(format!("remove {}: {error}", noted().display())),
+        },
+        Err(error) => Answer::Unknown(format!("{error:#}")),
     }
 }
 

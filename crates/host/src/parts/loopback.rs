@@ -5,6 +5,7 @@ use super::{Part, PlanDraft, Presence, Situation, Transfer, Way};
 use crate::answer::Answer;
 use crate::config::{Argv, MINUTE, MountTable, insist_on_asset};
 use crate::host::Host;
+use crate::host::preconditions;
 use crate::mountinfo::{Mounts, trigger_over};
 use crate::mounts::{MountSpec, loopback_mount, shows, unmount_command};
 use anyhow::{Context, bail};
@@ -70,7 +71,7 @@ impl Loopback {
     /// Returns what keeps it from being mounted where the asset is mounted already, with its remedy.
     fn against_source(&self, host: &mut Host<'_>) -> Option<String> {
         let (source, at) = (self.source().display(), self.0.at.display());
-        if !host.is_on_asset(self.source()) {
+        if !preconditions::is_on_asset(host, self.source()) {
             return None;
         }
         match std::fs::metadata(self.source()) {

@@ -4,6 +4,8 @@ use super::{Presence, Situation, Transfer, Way};
 use crate::answer::Answer;
 use crate::config::{Argv, Platform, asks_read_only};
 use crate::host::Host;
+use crate::host::apart;
+use crate::host::storage;
 use crate::mountinfo::{Mount, Mounts, trigger_over};
 use crate::mounts::{MountSpec, unmount_command};
 use anyhow::{Context, bail};
@@ -34,7 +36,7 @@ impl AssetMount {
         if self.is_any_here(host) {
             return Ok(());
         }
-        host.wait_for_another_second();
+        apart::wait_for_another_second(host);
         let mounted = host.run(&self.commands(Way::Take, host), host.config.asset.timeout);
         let is_busy = |error: &anyhow::Error| format!("{error:#}").contains("busy");
         match mounted {
@@ -185,7 +187,7 @@ pub(super) fn unmount(
         }
         if let Err(error) = host.run(&[unmount_command(at)], limit) {
             // What umount(8) says ends with a full stop.
-            bail!("{}; {}", format!("{error:#}").trim_end_matches('.'), host.held_by());
+            bail!("{}; {}", format!("{error:#}").trim_end_matches('.'), storage::held_by(host));
         }
     }
     bail!("{} is mounted again and again", at.display())

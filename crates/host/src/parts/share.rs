@@ -12,6 +12,7 @@ use super::{Part, PlanDraft, Presence, Situation, Transfer, Way};
 use crate::answer::Answer;
 use crate::config::{Argv, MINUTE, MountTable, Platform, insist_on_asset};
 use crate::holders::{self, Holder};
+use crate::host::preconditions;
 use crate::host::{Host, LOOKING};
 use crate::mountinfo::Mounts;
 use crate::parts::loopback::LoopbackTable;
@@ -231,7 +232,7 @@ impl Transfer for Share {
                 true
             }
         };
-        let is_mounted = situation.is_held && is_new && host.is_on_asset(&self.path);
+        let is_mounted = situation.is_held && is_new && preconditions::is_on_asset(host, &self.path);
         let fsid = if is_mounted && !self.path.exists() {
             Err(anyhow::anyhow!("it is not there; make it, or take the [[share]] out"))
         } else if is_mounted {
