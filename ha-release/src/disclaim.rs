@@ -47,13 +47,13 @@ pub(crate) fn run(
         format!("{own} holds nothing of it, and says no more: only {peer} can use this, after it went down");
     let said = RecordContents { after, unsafe_because: Some(why), ..RecordContents::default() };
     let release = handover::record(host, said);
-    if release.identity.is_none() {
+    if release.of.identity.is_none() {
         return refuse(release.reason.unwrap_or_default());
     }
     let release = Release { disclaims: true, take_mark: Some(take_mark), ..release }.seal();
     reporter.message(&format!(
         "disclaimed: {own} holds nothing of {}; {peer} may take back what it held when it went down",
-        release.asset
+        release.of.title
     ));
     if manner.output == orderly_exec::reporter::Output::Text {
         reporter.say(format!(

@@ -344,7 +344,7 @@ fn keep(args: &Args, release: &Release) -> anyhow::Result<()> {
 }
 
 fn tell(release: &Release, host: &Host<'_>, reporter: &mut Reporter) {
-    let title = &release.asset;
+    let title = &release.of.title;
     match &release.reason {
         None => {
             reporter.close_with(&format!("released: {title} is safe to take over"));

@@ -140,17 +140,17 @@ fn act(args: &Args) -> anyhow::Result<Status> {
         reporter.say(format!("taken on the word of the operator that {} is down", config.peer.name));
     }
     if let proof::Proof::Record(record) = &proof
-        && record.host == config.own.name
+        && record.maker.host == config.own.name
         && config.backup.is_some()
         && !left_out.contains(&TakeoverPart::Restore)
         && !plan.steps.iter().any(|step| step.action == Action::Restore)
     {
-        reporter.say(format!("{} released the asset last; nothing is restored", record.host));
+        reporter.say(format!("{} released the asset last; nothing is restored", record.maker.host));
     }
     if let proof::Proof::Record(record) = &proof
         && let Some(why) = way_back::unnoticed(&mut host)
     {
-        reporter.say(format!("{why}; taken on the strength of the record of {}", record.host));
+        reporter.say(format!("{why}; taken on the strength of the record of {}", record.maker.host));
     }
     if let proof::Proof::Record(record) | proof::Proof::Disclaimed(record) = &proof {
         order::accept(record, &config)?;
@@ -353,8 +353,8 @@ fn keep_release(
     match handover::keep_record(&release) {
         Ok(()) => {
             reporter.say(format!("the record of letting go is in {}", handover::record_path().display()));
-            if let (Some(id), Some(host)) = (&release.snapshot, &release.made_by)
-                && *host != release.host
+            if let (Some(id), Some(host)) = (&release.naming.snapshot, &release.naming.made_by)
+                && *host != release.maker.host
             {
                 reporter.say(format!("restore owed: {id} of {host}; the next takeover here restores it"));
             }

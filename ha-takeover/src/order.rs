@@ -16,7 +16,7 @@ use orderly_plan::step::Plan;
 /// Says why the peer's record does not come after this host's own last one, with the line that gets one that
 /// does.
 pub(crate) fn overtaken(record: &Release, config: &Config) -> Option<String> {
-    if record.host == config.own.name {
+    if record.maker.host == config.own.name {
         return None;
     }
     let own = handover::own_record(config).filter(|own| own.safe)?;
@@ -34,7 +34,7 @@ pub(crate) fn overtaken(record: &Release, config: &Config) -> Option<String> {
 /// The two configurations may name the hosts in different orders, and count as one all the same, so the order
 /// is that of the names.
 fn claim(release: &Release) -> Claim<'_> {
-    Claim { serial: release.serial, host: &release.host, mark: release.mark.as_deref() }
+    Claim { serial: release.serial, host: &release.maker.host, mark: release.of.mark.as_deref() }
 }
 
 /// Remembers the serial of a record that is about to be acted upon.
@@ -43,18 +43,18 @@ fn claim(release: &Release) -> Claim<'_> {
 /// Refused (4) when the local disk does not take it.
 pub(crate) fn accept(record: &Release, config: &Config) -> anyhow::Result<()> {
     ledger::change(|ledger| {
-        if record.host == config.peer.name {
+        if record.maker.host == config.peer.name {
             ledger.heard = ledger.heard.max(record.serial);
         }
         ledger.serial = ledger.serial.max(record.serial);
-        ledger.holding = ledger.holding.max(record.holding.unwrap_or(0));
+        ledger.holding = ledger.holding.max(record.naming.holding.unwrap_or(0));
     })
     .or_status(Status::Refused)
 }
 
 /// Returns what a record tells to restore.
 pub(crate) fn wanted(record: &Release) -> Wanted {
-    match (&record.snapshot, &record.made_by) {
+    match (&record.naming.snapshot, &record.naming.made_by) {
         (Some(id), Some(host)) => Wanted::Named { id: id.clone(), host: host.clone() },
         _ => Wanted::LastHolding,
     }
@@ -95,10 +95,10 @@ pub(crate) fn insist_on_own_crash(record: &Release, host: &mut Host<'_>) -> anyh
     let refuse = |why: String| {
         Err(fail(
             Status::Refused,
-            format!("the disclaimer of {} does not permit a takeover: {why}", record.host),
+            format!("the disclaimer of {} does not permit a takeover: {why}", record.maker.host),
         ))
     };
-    if record.host != host.config.peer.name {
+    if record.maker.host != host.config.peer.name {
         let (peer, line) = (&host.config.peer.name, way_back::after_own_crash(host));
         return refuse(format!("only {peer} can make one for this host: {line}"));
     }
@@ -109,7 +109,7 @@ pub(crate) fn insist_on_own_crash(record: &Release, host: &mut Host<'_>) -> anyh
     if record.serial <= heard {
         return refuse(format!(
             "{} said so before its last word (serial {heard}, this one has {}), and may have taken it since; ask it anew: {}",
-            record.host,
+            record.maker.host,
             record.serial,
             way_back::after_own_crash_above(host, heard)
         ));

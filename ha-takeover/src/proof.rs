@@ -41,8 +41,12 @@ impl Proof {
             |step: &EndedStep<Action>| step.action == Action::Fence && step.outcome == StepOutcome::Done;
         match self {
             Self::HeldHere(_) => "this host held the asset already".to_owned(),
-            Self::Record(release) => format!("the record of {} from {}", release.host, release.at),
-            Self::Disclaimed(release) => format!("the disclaimer of {} from {}", release.host, release.at),
+            Self::Record(release) => {
+                format!("the record of {} from {}", release.maker.host, release.maker.at)
+            }
+            Self::Disclaimed(release) => {
+                format!("the disclaimer of {} from {}", release.maker.host, release.maker.at)
+            }
             Self::Fence if ending.steps.iter().any(fenced) => "the peer's power is off".to_owned(),
             Self::Fence => "none: the peer's power is not proven to be off".to_owned(),
             Self::PeerDown => "the operator says that the peer is down".to_owned(),
@@ -104,7 +108,7 @@ pub(crate) fn find(
 
 /// What is held here by the same name may be another asset than the one the peer released.
 fn insist_on_same(record: Option<&Release>, host: &mut Host<'_>) -> anyhow::Result<()> {
-    let Some(named) = record.and_then(|record| record.identity.as_deref()) else { return Ok(()) };
+    let Some(named) = record.and_then(|record| record.of.identity.as_deref()) else { return Ok(()) };
     let here = host.asset.identity(&mut host.runner).or_status(Status::Refused)?;
     if here == *named {
         return Ok(());
@@ -121,13 +125,16 @@ fn insist_on_same(record: Option<&Release>, host: &mut Host<'_>) -> anyhow::Resu
 /// ZFS tells hosts apart by their hostids alone.
 fn check_hostids(record: &Release, host: &mut Host<'_>) -> Result<(), String> {
     let own = hostid::ask(host.config.platform, &mut host.runner);
-    if record.hostid == hostid::NONE {
-        return Err(format!("{} has no hostid; zgenhostid there, reboot it, and release anew", record.host));
+    if record.maker.hostid == hostid::NONE {
+        return Err(format!(
+            "{} has no hostid; zgenhostid there, reboot it, and release anew",
+            record.maker.host
+        ));
     }
-    if record.hostid == own {
+    if record.maker.hostid == own {
         return Err(format!(
             "{} and this host have the same hostid {own}; give one of them another (zgenhostid -f), and reboot it",
-            record.host
+            record.maker.host
         ));
     }
     Ok(())
@@ -160,9 +167,9 @@ fn by_own_record(host: &mut Host<'_>) -> anyhow::Result<Proof> {
         files::Found::Missing => None,
     };
     let peer = &host.config.peer.name;
-    let Some(record) =
-        own.filter(|record| record.safe && record.mark.is_some() && record.host == host.config.own.name)
-    else {
+    let Some(record) = own.filter(|record| {
+        record.safe && record.of.mark.is_some() && record.maker.host == host.config.own.name
+    }) else {
         let mut lines = vec![
             format!("nothing proves that {peer} let go of the asset"),
             format!(
@@ -187,59 +194,59 @@ fn check_record(record: &Release, host: &mut Host<'_>, peer_down: bool) -> anyho
     let refuse = |why: String| {
         Err(fail(Status::Refused, format!("the release record does not permit a takeover: {why}")))
     };
-    let anew = way_back::anew(record.host == *own, host);
+    let anew = way_back::anew(record.maker.host == *own, host);
     if !record.safe && !record.disclaims {
-        let finish = if record.host == *own { "ha-release" } else { anew.as_str() };
+        let finish = if record.maker.host == *own { "ha-release" } else { anew.as_str() };
         return refuse(format!(
             "it says NOT safe: {}; finish that release: {finish}",
             record.reason.as_deref().unwrap_or("no reason is given")
         ));
     }
-    if record.host != *peer && record.host != *own {
-        return refuse(format!("{} made it, which is neither {own} nor {peer}; {anew}", record.host));
+    if record.maker.host != *peer && record.maker.host != *own {
+        return refuse(format!("{} made it, which is neither {own} nor {peer}; {anew}", record.maker.host));
     }
     let here = orderly_exec::journal::boot_id();
-    if record.host == *peer && !here.is_empty() && record.boot_id == here {
+    if record.maker.host == *peer && !here.is_empty() && record.maker.boot_id == here {
         return refuse(format!(
             "it names the boot id of this very machine, so {peer} and {own} are one; make ha.toml name two machines"
         ));
     }
-    if record.version != VERSION {
+    if record.maker.version != VERSION {
         return refuse(format!(
             "version {} of ha-release made it, and this is {VERSION}; install one version on both, and release anew: {anew}",
-            record.version
+            record.maker.version
         ));
     }
     if !permit::is_plausible(record.serial) {
         return refuse(format!("no ha-release comes to the serial {}; release anew: {anew}", record.serial));
     }
-    if record.configuration != config.fingerprint {
+    if record.maker.configuration != config.fingerprint {
         return refuse(format!(
             "{} made it with another configuration than the one here; make ha.toml alike on both, and release anew: {anew}",
-            record.host
+            record.maker.host
         ));
     }
     if host.asset.tells_hosts_by_hostid()
-        && record.host == *peer
+        && record.maker.host == *peer
         && let Err(why) = check_hostids(record, host)
     {
         return refuse(why);
     }
-    let Some(identity) = &record.identity else {
+    let Some(identity) = &record.of.identity else {
         return refuse(format!("it does not say of which asset it is; release anew: {anew}"));
     };
     if record.disclaims {
         storage::compare(host, identity, None).or_status(Status::Refused)?;
         return order::insist_on_own_crash(record, host);
     }
-    if record.snapshot.is_some() && record.made_by.is_none() && config.backup.is_some() {
+    if record.naming.snapshot.is_some() && record.naming.made_by.is_none() && config.backup.is_some() {
         return refuse(format!(
             "an earlier version of ha-release made it, which does not say of which holding its snapshot is; release it anew: \
              {anew}"
         ));
     }
     // A record this host made itself says nothing of what the peer did since.
-    if record.mark.is_none() && record.host != *peer && !peer_down {
+    if record.of.mark.is_none() && record.maker.host != *peer && !peer_down {
         return refuse(format!(
             "this host made it, and the asset has no change mark, so it does not tell whether {peer} took it since: {}; or, if \
              you know that {peer} is off, say also --peer-down {peer}",
@@ -247,7 +254,7 @@ fn check_record(record: &Release, host: &mut Host<'_>, peer_down: bool) -> anyho
         ));
     }
     // Without a mark nothing about the asset tells a record from last year from one of today.
-    if record.mark.is_none() && handover::is_used_up(&record.checksum)? {
+    if record.of.mark.is_none() && handover::is_used_up(&record.checksum)? {
         let used =
             format!("this host took the asset by it before, and it says nothing of what {peer} did since");
         return refuse(match peer_down {
@@ -258,12 +265,12 @@ fn check_record(record: &Release, host: &mut Host<'_>, peer_down: bool) -> anyho
     }
     // Where before_take must run first, the asset cannot be seen yet; the step "proof" compares then.
     let is_seen = host.asset.identity(&mut host.runner).is_ok();
-    if let Err(error) = storage::compare(host, identity, record.mark.as_deref())
+    if let Err(error) = storage::compare(host, identity, record.of.mark.as_deref())
         && (is_seen || config.asset.before_take.is_empty())
     {
         return refuse(format!("{error:#}"));
     }
-    if record.host == *own
+    if record.maker.host == *own
         && !peer_down
         && let Some(why) = way_back::unnoticed(host)
     {

@@ -199,13 +199,13 @@ pub(crate) fn plan(
         }
     }
     if let Proof::Record(record) = proof
-        && let Some(identity) = record.identity.clone()
+        && let Some(identity) = record.of.identity.clone()
     {
-        let (mark, record) = (record.mark.clone(), record.checksum.clone());
+        let (mark, record) = (record.of.mark.clone(), record.checksum.clone());
         draft.lasting("proof".to_owned(), Action::Compare { identity, mark, record });
     }
     if let Proof::Disclaimed(record) = proof
-        && let (Some(identity), Some(take_mark)) = (record.identity.clone(), record.take_mark.clone())
+        && let (Some(identity), Some(take_mark)) = (record.of.identity.clone(), record.take_mark.clone())
     {
         draft.lasting("proof".to_owned(), Action::CompareTake { identity, take_mark });
     }
@@ -274,7 +274,8 @@ fn told_here(record: Option<&Release>, host: &mut Host<'_>) -> anyhow::Result<Op
         return Ok(None);
     }
     let last = host.numbering().label()?.map_or(0, |label| label.holding);
-    let by_record = record.filter(|record| record.safe && record.holding >= Some(last)).map(order::wanted);
+    let by_record =
+        record.filter(|record| record.safe && record.naming.holding >= Some(last)).map(order::wanted);
     let known = ledger::Ledger::read()?.holding;
     let before = || runs::told_before().filter(|_| last <= known);
     Ok(Some(by_record.or_else(before).unwrap_or(Wanted::LastHolding)))

@@ -205,7 +205,7 @@ impl Preconditions {
     /// # Errors
     /// Rejected (3) when what this host knows of it is damaged.
     pub fn continues(&self) -> anyhow::Result<Option<Continued>> {
-        Ok(Ledger::read()?.restored)
+        Ok(Ledger::read()?.restores.last)
     }
 
     /// Insists that no restore is due here: what is live is then older than what the peer left, and a

@@ -21,7 +21,7 @@ use orderly_exec::{Status, clock, fail};
 use orderly_plan::owed::Naming;
 use orderly_plan::permit;
 use orderly_plan::record::{Line, fingerprint};
-use orderly_plan::release::{FORMAT, Failure, Outcome, Release};
+use orderly_plan::release::{AssetThen, FORMAT, Failure, Maker, Outcome, Release};
 use orderly_plan::step::{Plan, Progress, Verdict};
 pub use show::{Beginning, beginning, show_plan, show_step, show_unfinished};
 
@@ -222,19 +222,16 @@ pub fn record(host: &mut Host<'_>, said: RecordContents) -> Release {
         format: FORMAT.to_owned(),
         safe: reason.is_none(),
         reason,
-        asset: host.asset.title(),
-        identity,
-        mark,
-        configuration: host.config.fingerprint.clone(),
-        host: host.config.own.name.clone(),
-        hostid: hostid::ask(host.config.platform, &mut host.runner),
-        boot_id: journal::boot_id(),
-        at: clock::now(),
-        version: VERSION.to_owned(),
-        snapshot: said.naming.snapshot,
-        made_by: said.naming.made_by,
-        no_snapshot: said.naming.none,
-        holding: said.naming.holding,
+        of: AssetThen { title: host.asset.title(), identity, mark },
+        maker: Maker {
+            configuration: host.config.fingerprint.clone(),
+            host: host.config.own.name.clone(),
+            hostid: hostid::ask(host.config.platform, &mut host.runner),
+            boot_id: journal::boot_id(),
+            at: clock::now(),
+            version: VERSION.to_owned(),
+        },
+        naming: said.naming,
         serial,
         disclaims: false,
         take_mark: None,
@@ -257,18 +254,13 @@ pub fn naming(host: &mut Host<'_>) -> Naming {
         return leaving;
     }
     let last = own_record(host.config).filter(|record| record.safe);
-    let last = last.filter(|record| match (&record.identity, &record.mark) {
+    let last = last.filter(|record| match (&record.of.identity, &record.of.mark) {
         (Some(identity), Some(mark)) => storage::compare(host, identity, Some(mark)).is_ok(),
         _ => false,
     });
     let own = &host.config.own.name;
     let nothing = || none(format!("{own} held nothing when it made this record"));
-    last.map_or_else(nothing, |record| Naming {
-        holding: record.holding,
-        snapshot: record.snapshot,
-        made_by: record.made_by,
-        none: record.no_snapshot,
-    })
+    last.map_or_else(nothing, |record| record.naming)
 }
 
 /// Returns the serial of the next record, remembered before it is used.

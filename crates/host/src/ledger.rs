@@ -47,24 +47,38 @@ pub struct Ledger {
     /// What the record of the release under way will name, found out while the asset was still here.
     #[serde(default)]
     pub leaving: Option<Naming>,
-    /// The last snapshot of the peer that was restored here whole: what is live here continues it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restored: Option<Continued>,
-    /// What was that one's before, for when it is taken back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restored_before: Option<Continued>,
+    #[serde(flatten)]
+    pub restores: Restores,
     /// The first holding that this host remembers.
     #[serde(default)]
     pub since: u64,
-    /// The last holding in which services ran here.
-    #[serde(default)]
-    pub ran: u64,
-    /// That of before, for when a takeover is taken back.
-    #[serde(default)]
-    pub ran_before: u64,
+    #[serde(flatten)]
+    pub runs: ServiceRuns,
     /// A mount of this host whose holding has no number yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mounted: Option<Mounted>,
+}
+
+/// What was restored here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restores {
+    /// The last snapshot of the peer that was restored here whole: what is live here continues it.
+    #[serde(rename = "restored", default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Continued>,
+    /// What was that one's before, for when it is taken back.
+    #[serde(rename = "restored_before", default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Continued>,
+}
+
+/// When services ran here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceRuns {
+    /// The last holding in which they did.
+    #[serde(rename = "ran", default)]
+    pub last: u64,
+    /// That of before, for when a takeover is taken back.
+    #[serde(rename = "ran_before", default)]
+    pub before: u64,
 }
 
 /// A mount of the asset by a takeover.
@@ -101,7 +115,7 @@ impl Ledger {
 
     /// Returns what a restore on this host needs to know of what is live here.
     pub fn here<'a>(&'a self, name: &'a str) -> Here<'a> {
-        Here { name, restored: self.restored.as_ref(), since: self.since, ran: self.ran }
+        Here { name, restored: self.restores.last.as_ref(), since: self.since, ran: self.runs.last }
     }
 
     /// Notes that services run, or ran, in the holding under way.
@@ -109,9 +123,9 @@ impl Ledger {
         if let Some(source) = &mut self.source {
             source.ran = true;
         }
-        let now = self.took.as_ref().map_or(self.ran, |took| took.holding);
-        if self.ran != now {
-            (self.ran_before, self.ran) = (self.ran, now);
+        let now = self.took.as_ref().map_or(self.runs.last, |took| took.holding);
+        if self.runs.last != now {
+            (self.runs.before, self.runs.last) = (self.runs.last, now);
         }
     }
 
@@ -120,8 +134,8 @@ impl Ledger {
         if let Some(source) = &mut self.source {
             source.ran = false;
         }
-        if self.took.as_ref().is_some_and(|took| took.holding == self.ran) {
-            self.ran = self.ran_before;
+        if self.took.as_ref().is_some_and(|took| took.holding == self.runs.last) {
+            self.runs.last = self.runs.before;
         }
     }
 
@@ -174,9 +188,9 @@ pub fn change(act: impl FnOnce(&mut Ledger)) -> anyhow::Result<()> {
 pub fn note_restore(restored: Continued, own: &str) -> anyhow::Result<()> {
     change(|ledger| {
         note_paid(ledger, &restored.snapshot, true);
-        let is_noted = ledger.restored.as_ref().is_some_and(|last| last.snapshot == restored.snapshot);
+        let is_noted = ledger.restores.last.as_ref().is_some_and(|last| last.snapshot == restored.snapshot);
         if restored.host != own && !is_noted {
-            ledger.restored_before = ledger.restored.replace(restored);
+            ledger.restores.before = ledger.restores.last.replace(restored);
         }
     })
 }
@@ -188,8 +202,8 @@ pub fn note_restore(restored: Continued, own: &str) -> anyhow::Result<()> {
 pub fn note_undo(id: &str) -> anyhow::Result<()> {
     change(|ledger| {
         note_paid(ledger, id, false);
-        if ledger.restored.as_ref().is_some_and(|last| last.snapshot == id) {
-            ledger.restored = ledger.restored_before.take();
+        if ledger.restores.last.as_ref().is_some_and(|last| last.snapshot == id) {
+            ledger.restores.last = ledger.restores.before.take();
         }
     })
 }

@@ -16,7 +16,7 @@ pub fn record_path() -> PathBuf {
 /// Returns the last record that this host made, if it can be read.
 pub fn own_record(config: &Config) -> Option<Release> {
     let files::Found::Text(text) = files::read_if_there(&record_path()).ok()? else { return None };
-    Release::read(&text).ok().filter(|record| record.host == config.own.name)
+    Release::read(&text).ok().filter(|record| record.maker.host == config.own.name)
 }
 
 /// Returns the snapshots that this host's last release record names, and its ledger: a takeover may need them, to
@@ -26,10 +26,10 @@ pub fn recorded_snapshots() -> std::collections::BTreeSet<String> {
         Ok(files::Found::Text(text)) => Some(text),
         Ok(files::Found::Missing) | Err(_) => None,
     };
-    let recorded = text.and_then(|text| Release::read(&text).ok()).and_then(|record| record.snapshot);
+    let recorded = text.and_then(|text| Release::read(&text).ok()).and_then(|record| record.naming.snapshot);
     let ledger = Ledger::read().unwrap_or_default();
     let source = ledger.source.map(|source| source.id);
-    let restored = ledger.restored.map(|restored| restored.snapshot);
+    let restored = ledger.restores.last.map(|restored| restored.snapshot);
     recorded.into_iter().chain(source).chain(restored).collect()
 }
 

@@ -24,17 +24,38 @@ struct StatusReport {
     format: &'static str,
     host: String,
     peer: String,
-    asset: String,
-    /// held, free, elsewhere or unknown.
-    state: &'static str,
-    reason: Option<String>,
-    /// all, part, nothing or unknown: how much of what belongs to the asset is on this host.
-    here: &'static str,
+    #[serde(flatten)]
+    asset: AssetStatus,
     parts: Vec<PartStatus>,
     holders: Vec<String>,
     unfinished: Vec<String>,
     /// The run that is going on.
     running: Option<String>,
+    #[serde(flatten)]
+    saved: SavedStatus,
+    /// The command that makes sense now.
+    next: String,
+}
+
+#[derive(Debug, Serialize)]
+struct AssetStatus {
+    #[serde(rename = "asset")]
+    title: String,
+    /// held, free, elsewhere or unknown.
+    state: &'static str,
+    reason: Option<String>,
+    /// all, part, nothing or unknown: how much of what belongs to the asset is on this host.
+    here: &'static str,
+    /// The same as a clause.
+    #[serde(skip)]
+    amount: &'static str,
+    #[serde(skip)]
+    is_elsewhere: bool,
+}
+
+/// What this host knows of snapshots and records.
+#[derive(Debug, Serialize)]
+struct SavedStatus {
     /// The newest whole snapshot; looked for only where the asset is held.
     snapshot: Option<LastSnapshot>,
     /// What would come of the backup of a release; asked only where one would be taken.
@@ -45,8 +66,6 @@ struct StatusReport {
     owed: Option<Owed>,
     /// Why the restore of the last takeover failed, which was taken back for that and would be again.
     failed_restore: Option<String>,
-    /// The command that makes sense now.
-    next: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -124,117 +143,113 @@ const FORESEEING: Duration = Duration::from_secs(20);
 /// Tells where this host stands.
 pub fn tell(backups: Backups, host: &mut Host<'_>, reporter: &mut Reporter) {
     let running = handover::running();
-    let (state, reason) = match host.asset_state() {
-        State::Held => ("held", None),
-        State::Free => ("free", None),
-        State::Elsewhere(why) => ("elsewhere", Some(why)),
-        State::Unknown(why) => ("unknown", Some(why)),
-    };
+    let state = host.asset_state();
     let parts = parts(host);
     // Journals and a record that are another configuration's say nothing of this asset.
     let foreign = state::insist_on_own(host.config).err();
     let (unfinished, record) = match &foreign {
         Some(_) => (Vec::new(), None),
         // What it has begun is not unfinished, and its journal changes while it is read.
-        None if running.is_some() => (Vec::new(), last_record(host, state)),
+        None if running.is_some() => (Vec::new(), last_record(host, &state)),
         None => {
             let programs = [Program::Release, Program::Takeover].into_iter();
             let begun = programs.filter_map(unfinished).chain(unread_ledger()).collect();
-            (begun, last_record(host, state))
+            (begun, last_record(host, &state))
         }
     };
     let failed_restore = match (&foreign, &running) {
-        (None, None) => failed_restore(host, state, record.as_ref()),
+        (None, None) => failed_restore(host, &state, record.as_ref()),
         _ => None,
     };
     let owed = if foreign.is_none() { owed(host) } else { None };
     let is_asked = backups == Backups::Foreseen && foreign.is_none() && running.is_none();
     // A release that owes a restore takes none, and one that is to be finished may take none.
     let takes_one = is_asked && unfinished.is_empty() && !owed.as_ref().is_some_and(|owed| owed.due);
-    let backup = if takes_one && state == "held" { outlook(host) } else { None };
-    let standing = StatusReport {
-        next: match (&foreign, &running) {
-            (Some(error), _) => error.root_cause().to_string(),
-            (None, Some(_)) => "nothing, until that run has ended; then ask again".to_owned(),
-            (None, None) => {
-                let at_hand = AtHand {
-                    unfinished: &unfinished,
-                    record: record.as_ref(),
-                    failed: &failed_restore,
-                    backup: backup.as_ref(),
-                };
-                next(host, state, &parts, at_hand)
-            }
-        },
-        here: here(state, &parts),
-        owed,
-        snapshot: if state == "held" { last_snapshot(host) } else { None },
-        backup,
-        record,
-        failed_restore,
+    let backup = if takes_one && state == State::Held { outlook(host) } else { None };
+    let next = match (&foreign, &running) {
+        (Some(error), _) => error.root_cause().to_string(),
+        (None, Some(_)) => "nothing, until that run has ended; then ask again".to_owned(),
+        (None, None) => {
+            let at_hand = AtHand {
+                unfinished: &unfinished,
+                record: record.as_ref(),
+                failed: &failed_restore,
+                backup: backup.as_ref(),
+            };
+            next(host, &state, &parts, at_hand)
+        }
+    };
+    let ((here, amount), snapshot) = (here(&state, &parts), last_snapshot(host, &state));
+    let is_elsewhere = matches!(state, State::Elsewhere(_));
+    let (state, reason) = match state {
+        State::Held => ("held", None),
+        State::Free => ("free", None),
+        State::Elsewhere(why) => ("elsewhere", Some(why)),
+        State::Unknown(why) => ("unknown", Some(why)),
+    };
+    let report = StatusReport {
         format: "orderly-status/1",
         host: host.config.own.name.clone(),
         peer: host.config.peer.name.clone(),
-        asset: host.asset.title(),
-        state,
-        reason,
+        asset: AssetStatus { title: host.asset.title(), state, reason, here, amount, is_elsewhere },
         parts,
         holders: host.users().holders.iter().map(ToString::to_string).collect(),
         unfinished: unfinished.into_iter().map(|run| run.said).collect(),
         running,
+        saved: SavedStatus { snapshot, backup, record, owed, failed_restore },
+        next,
     };
-    show(&standing, reporter);
-    reporter.record(&standing);
+    show(&report, reporter);
+    reporter.record(&report);
 }
 
-/// Tells how much of what belongs to the asset is on this host. Unknown is neither.
-fn here(state: &str, parts: &[PartStatus]) -> &'static str {
+/// Tells how much of what belongs to the asset is on this host, as a word and as a clause. Unknown is neither.
+fn here(state: &State, parts: &[PartStatus]) -> (&'static str, &'static str) {
     let known = parts.iter().all(|part| part.is_here() || part.is_missing());
     match state {
-        "held" if parts.iter().any(PartStatus::is_missing) => "part",
-        "held" if known => "all",
-        "free" | "elsewhere" if parts.iter().any(PartStatus::is_here) => "part",
-        "free" | "elsewhere" if known => "nothing",
-        _ => "unknown",
+        State::Held if parts.iter().any(PartStatus::is_missing) => {
+            ("part", ", and not everything that belongs to it is here")
+        }
+        State::Held if known => ("all", ", with everything that belongs to it"),
+        State::Free | State::Elsewhere(_) if parts.iter().any(PartStatus::is_here) => {
+            ("part", ", and something that belongs to it is still here")
+        }
+        State::Free | State::Elsewhere(_) if known => ("nothing", ""),
+        State::Held | State::Free | State::Elsewhere(_) | State::Unknown(_) => ("unknown", ""),
     }
 }
 
 /// Shows it to a person: one line for the asset, a table of what belongs to it, what comes next last.
-fn show(standing: &StatusReport, reporter: &mut Reporter) {
-    let StatusReport { asset, state, host, .. } = standing;
-    let reason = standing.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-    let amount = match (*state, standing.here) {
-        ("held", "all") => ", with everything that belongs to it",
-        ("held", "part") => ", and not everything that belongs to it is here",
-        ("free" | "elsewhere", "part") => ", and something that belongs to it is still here",
-        _ => "",
-    };
-    let place = if *state == "elsewhere" { ", not on" } else { " on" };
-    reporter.answer(&format!("{asset}: {state}{place} {host}{reason}{amount}"));
-    let width = columns::widest(standing.parts.iter().map(|part| part.name.as_str()));
-    for PartStatus { kind, name, state, .. } in &standing.parts {
+fn show(report: &StatusReport, reporter: &mut Reporter) {
+    let StatusReport { host, asset, saved, .. } = report;
+    let AssetStatus { title, state, reason, amount, is_elsewhere, .. } = asset;
+    let reason = reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+    let place = if *is_elsewhere { ", not on" } else { " on" };
+    reporter.answer(&format!("{title}: {state}{place} {host}{reason}{amount}"));
+    let width = columns::widest(report.parts.iter().map(|part| part.name.as_str()));
+    for PartStatus { kind, name, state, .. } in &report.parts {
         reporter.answer(&format!("  {kind:<8}  {}  {state}", columns::padded(name, width)));
     }
-    for line in standing.holders.iter().take(SHOWN) {
+    for line in report.holders.iter().take(SHOWN) {
         reporter.answer(&format!("in use: {line}"));
     }
-    if let Some(more @ 1..) = standing.holders.len().checked_sub(SHOWN) {
+    if let Some(more @ 1..) = report.holders.len().checked_sub(SHOWN) {
         reporter.answer(&format!("in use: {more} more (ha-release --holders lists them)"));
     }
-    if let Some(run) = &standing.running {
+    if let Some(run) = &report.running {
         reporter.answer(&format!("at work: {run}"));
     }
-    for line in &standing.unfinished {
+    for line in &report.unfinished {
         reporter.answer(&format!("unfinished: {line}"));
     }
-    if let Some(LastSnapshot { id, age_seconds }) = &standing.snapshot {
+    if let Some(LastSnapshot { id, age_seconds }) = &saved.snapshot {
         let age = age_seconds.map_or_else(String::new, |age| format!(", {} min old", age / 60));
         reporter.answer(&format!("last snapshot: {id}{age}"));
     }
-    if let Some(Outlook { reason, .. }) = &standing.backup {
+    if let Some(Outlook { reason, .. }) = &saved.backup {
         reporter.answer(&format!("backup: {reason}"));
     }
-    if let Some(LastRecord { at, safe, reason, fits }) = &standing.record {
+    if let Some(LastRecord { at, safe, reason, fits }) = &saved.record {
         let word = if *safe { "safe" } else { "NOT safe" };
         let why = match (reason, fits) {
             (Some(why), _) => format!(" ({why})"),
@@ -243,7 +258,7 @@ fn show(standing: &StatusReport, reporter: &mut Reporter) {
         };
         reporter.answer(&format!("last record of this host: {at}, {word}{why}"));
     }
-    if let Some(Owed { snapshot, made_by, due }) = &standing.owed {
+    if let Some(Owed { snapshot, made_by, due }) = &saved.owed {
         let when = if *due {
             "the next takeover here restores it".to_owned()
         } else {
@@ -251,14 +266,14 @@ fn show(standing: &StatusReport, reporter: &mut Reporter) {
         };
         reporter.answer(&format!("restore owed: {snapshot} of {made_by}; {when}"));
     }
-    if let Some(why) = &standing.failed_restore {
+    if let Some(why) = &saved.failed_restore {
         reporter.answer(&format!("last takeover: taken back, because its restore failed: {why}"));
     }
-    reporter.answer(&format!("next: {}", standing.next));
+    reporter.answer(&format!("next: {}", report.next));
 }
 
-fn last_snapshot(host: &mut Host<'_>) -> Option<LastSnapshot> {
-    let backup = host.config.backup.as_ref()?;
+fn last_snapshot(host: &mut Host<'_>, state: &State) -> Option<LastSnapshot> {
+    let backup = host.config.backup.as_ref().filter(|_| *state == State::Held)?;
     let id = backup::latest(backup, &mut host.runner)?;
     let age_seconds = backup::age(&id).map(|age| age.as_secs());
     Some(LastSnapshot { id, age_seconds })
@@ -282,7 +297,7 @@ fn owed(host: &Host<'_>) -> Option<Owed> {
     Some(Owed { snapshot: source.id, made_by: source.host, due })
 }
 
-fn last_record(host: &mut Host<'_>, state: &str) -> Option<LastRecord> {
+fn last_record(host: &mut Host<'_>, state: &State) -> Option<LastRecord> {
     let files::Found::Text(text) = files::read_if_there(&handover::record_path()).ok()? else { return None };
     let release = match Release::read(&text) {
         Ok(release) => release,
@@ -291,20 +306,23 @@ fn last_record(host: &mut Host<'_>, state: &str) -> Option<LastRecord> {
             return Some(LastRecord { at: "unknown".to_owned(), safe: false, reason, fits: None });
         }
     };
-    let comparable = release.identity.as_deref().zip(release.mark.as_deref());
-    let comparable = comparable.filter(|_| release.safe && state == "free");
+    let comparable = release.of.identity.as_deref().zip(release.of.mark.as_deref());
+    let comparable = comparable.filter(|_| release.safe && *state == State::Free);
     let fits = match state {
         // Whoever has it took it since.
-        "held" | "elsewhere" if release.safe => Some(false),
-        _ => comparable.map(|(identity, mark)| storage::compare(host, identity, Some(mark)).is_ok()),
+        State::Held | State::Elsewhere(_) if release.safe => Some(false),
+        State::Held | State::Free | State::Elsewhere(_) | State::Unknown(_) => {
+            comparable.map(|(identity, mark)| storage::compare(host, identity, Some(mark)).is_ok())
+        }
     };
-    Some(LastRecord { at: release.at, safe: release.safe, reason: release.reason, fits })
+    Some(LastRecord { at: release.maker.at, safe: release.safe, reason: release.reason, fits })
 }
 
 /// Returns why the restore of the last takeover failed, where nobody had the asset since: the next one would fail
 /// at the same.
-fn failed_restore(host: &Host<'_>, state: &str, record: Option<&LastRecord>) -> Option<String> {
-    let is_since = state == "held" || record.is_some_and(|record| record.safe && record.fits != Some(false));
+fn failed_restore(host: &Host<'_>, state: &State, record: Option<&LastRecord>) -> Option<String> {
+    let is_since =
+        *state == State::Held || record.is_some_and(|record| record.safe && record.fits != Some(false));
     let owes = ledger::owed(host.config).ok().flatten().is_some();
     if is_since && owes { runs::failed_restore() } else { None }
 }
@@ -318,12 +336,12 @@ struct AtHand<'a> {
 }
 
 /// Returns what a person would do next; advice, and proof of nothing.
-fn next(host: &mut Host<'_>, state: &str, parts: &[PartStatus], at_hand: AtHand<'_>) -> String {
+fn next(host: &mut Host<'_>, state: &State, parts: &[PartStatus], at_hand: AtHand<'_>) -> String {
     let AtHand { unfinished, record, failed, backup } = at_hand;
     let skip = if failed.is_some() { " --skip restore" } else { "" };
     let peer = &host.config.peer.name;
     // Whatever run the crash ended.
-    if state != "held" && way_back::may_have_it_back(host) {
+    if *state != State::Held && way_back::may_have_it_back(host) {
         return format!(
             "{}, to have back what this host held when it went down; where {peer} cannot be asked: ha-takeover {}",
             way_back::after_own_crash(host),
@@ -333,7 +351,7 @@ fn next(host: &mut Host<'_>, state: &str, parts: &[PartStatus], at_hand: AtHand<
     if let Some(run) = unfinished.first() {
         return run.next.clone();
     }
-    if state == "free"
+    if *state == State::Free
         && let Some(left) = parts.iter().find(|part| part.is_here())
     {
         return format!("ha-release, to take down what is left here: {} is {}", left.name, left.state);
@@ -346,21 +364,25 @@ fn next(host: &mut Host<'_>, state: &str, parts: &[PartStatus], at_hand: AtHand<
         );
     }
     match (state, parts.iter().find(|part| part.is_missing())) {
-        ("held", Some(part)) => {
+        (State::Held, Some(part)) => {
             format!("ha-takeover{skip}, to complete what is here: {} is {}", part.name, part.state)
         }
-        ("held", None) if backup.is_some_and(|backup| backup.outlook == "fails") => format!(
+        (State::Held, None) if backup.is_some_and(|backup| backup.outlook == "fails") => format!(
             "mend what the backup fails for, then hand it over; to hand it over without a new snapshot: ha-release --no-backup \
              --json | ssh {peer} ha-takeover --record -"
         ),
-        ("held", None) => format!("ha-release --json | ssh {peer} ha-takeover --record -, to hand it over"),
-        ("free", _) if record.is_some_and(|record| record.safe && record.fits != Some(false)) => format!(
-            "ha-takeover --record on {peer}, with {}; or here, to take it back: {}{skip}",
-            handover::record_path().display(),
-            way_back::after_own_release(host)
-        ),
-        ("free", _) => format!("ha-takeover --record, with the record of {peer}"),
-        ("elsewhere", _) => {
+        (State::Held, None) => {
+            format!("ha-release --json | ssh {peer} ha-takeover --record -, to hand it over")
+        }
+        (State::Free, _) if record.is_some_and(|record| record.safe && record.fits != Some(false)) => {
+            format!(
+                "ha-takeover --record on {peer}, with {}; or here, to take it back: {}{skip}",
+                handover::record_path().display(),
+                way_back::after_own_release(host)
+            )
+        }
+        (State::Free, _) => format!("ha-takeover --record, with the record of {peer}"),
+        (State::Elsewhere(_), _) => {
             format!("nothing, while {peer} is alive; when it is dead: ha-takeover {}", by_power(host))
         }
         _ => "find out who holds the asset; neither program acts while that is unknown".to_owned(),

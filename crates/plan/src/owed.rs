@@ -139,15 +139,19 @@ pub fn incomplete<'a>(
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Naming {
-    /// The holding that ends; absent when the maker of the record held nothing, so that whoever takes by it
-    /// looks for the last holding itself.
-    pub holding: Option<u64>,
-    /// What a takeover is to restore.
+    /// The snapshot that a takeover by the record restores.
     pub snapshot: Option<String>,
-    /// Who made the snapshot.
+    /// The host that made the snapshot; absent in the record of an earlier version, whose snapshot may be
+    /// an old one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_by: Option<String>,
-    /// Why none is named.
+    /// Why no snapshot is named.
+    #[serde(rename = "no_snapshot", alias = "none", default, skip_serializing_if = "Option::is_none")]
     pub none: Option<String>,
+    /// The holding that ended; absent where the maker of the record held nothing, so that whoever takes by it
+    /// looks for the last holding itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holding: Option<u64>,
 }
 
 /// Returns what the record of a host names that ends its holding: the newest whole snapshot that it made in

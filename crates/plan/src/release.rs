@@ -1,11 +1,36 @@
 //! The release record: what a host says when it let go of the asset, so that the peer may take it.
 
+use crate::owed::Naming;
 use crate::record::fingerprint;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The first key of a release record.
 pub const FORMAT: &str = "orderly-release/1";
+
+/// The asset as a release record states it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssetThen {
+    /// The asset as people know it.
+    #[serde(rename = "asset")]
+    pub title: String,
+    /// What both hosts see alike; absent when it could not be read.
+    pub identity: Option<String>,
+    /// What is different after every time the asset was held; absent where the kind has none.
+    pub mark: Option<String>,
+}
+
+/// Who made a release record, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Maker {
+    /// Fingerprint of the configuration, which both hosts must share.
+    pub configuration: String,
+    pub host: String,
+    pub hostid: String,
+    pub boot_id: String,
+    pub at: String,
+    pub version: String,
+}
 
 /// The proof that a host let go of the asset, or the word that it did not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,31 +41,12 @@ pub struct Release {
     pub safe: bool,
     /// Why it is not safe.
     pub reason: Option<String>,
-    /// The asset as people know it.
-    pub asset: String,
-    /// What both hosts see alike; absent when it could not be read.
-    pub identity: Option<String>,
-    /// What is different after every time the asset was held; absent where the kind has none.
-    pub mark: Option<String>,
-    /// Fingerprint of the configuration, which both hosts must share.
-    pub configuration: String,
-    pub host: String,
-    pub hostid: String,
-    pub boot_id: String,
-    pub at: String,
-    pub version: String,
-    /// The snapshot that a takeover by this record restores.
-    pub snapshot: Option<String>,
-    /// The host that made the snapshot; absent in the record of an earlier version, whose snapshot may be
-    /// an old one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub made_by: Option<String>,
-    /// Why no snapshot is named.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub no_snapshot: Option<String>,
-    /// The holding that ended; absent where its maker held nothing when it made the record.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holding: Option<u64>,
+    #[serde(flatten)]
+    pub of: AssetThen,
+    #[serde(flatten)]
+    pub maker: Maker,
+    #[serde(flatten)]
+    pub naming: Naming,
     /// Orders the records of one change mark, see [`crate::permit`]; 0 in those of an earlier version.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub serial: u64,
@@ -221,19 +227,20 @@ mod tests {
             format: FORMAT.into(),
             safe: true,
             reason: None,
-            asset: "/srv/xvm".into(),
-            identity: Some("ext4:1".into()),
-            mark: Some("mounts=1".into()),
-            configuration: "c".into(),
-            host: "ec1".into(),
-            hostid: "007f0101".into(),
-            boot_id: "b".into(),
-            at: "2026-01-01T00:00:00.000Z".into(),
-            version: "0.1.0".into(),
-            snapshot: None,
-            made_by: None,
-            no_snapshot: None,
-            holding: Some(1),
+            of: AssetThen {
+                title: "/srv/xvm".into(),
+                identity: Some("ext4:1".into()),
+                mark: Some("mounts=1".into()),
+            },
+            maker: Maker {
+                configuration: "c".into(),
+                host: "ec1".into(),
+                hostid: "007f0101".into(),
+                boot_id: "b".into(),
+                at: "2026-01-01T00:00:00.000Z".into(),
+                version: "0.1.0".into(),
+            },
+            naming: Naming { holding: Some(1), ..Naming::default() },
             serial: 1,
             disclaims: false,
             take_mark: None,
@@ -259,9 +266,16 @@ mod tests {
 
     #[test]
     fn a_record_of_an_earlier_version_reads_back_as_it_was() {
-        let old = Release { serial: 0, holding: None, snapshot: Some("s".into()), ..release() }.seal();
+        let naming = Naming { snapshot: Some("s".into()), ..Naming::default() };
+        let old = Release { serial: 0, naming, ..release() }.seal();
         assert!(!old.line().contains("serial") && !old.line().contains("disclaims"), "{}", old.line());
         assert_eq!(Release::read(&old.line()), Ok(old));
+    }
+
+    #[test]
+    fn a_record_has_no_keys_but_its_own() {
+        let more = release().line().replace("\"serial\":1", "\"serial\":1,\"colour\":\"red\"");
+        assert!(matches!(Release::read(&more), Err(Unfit::NoRecord(why)) if why.contains("colour")));
     }
 
     #[test]

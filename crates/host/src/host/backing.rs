@@ -135,6 +135,6 @@ pub(crate) fn name_snapshot(host: &mut Host<'_>) -> anyhow::Result<()> {
     ledger::change(|ledger| {
         ledger.leaving = Some(naming);
         // Mounted by hand, and no takeover noted it.
-        ledger.ran = open.unwrap_or(ledger.ran).max(ledger.ran);
+        ledger.runs.last = open.unwrap_or(ledger.runs.last).max(ledger.runs.last);
     })
 }

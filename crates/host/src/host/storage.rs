@@ -287,10 +287,11 @@ pub fn doubt(host: &mut Host<'_>) -> Option<String> {
         Ok(files::Found::Text(text)) => Release::read(&text).ok(),
         Ok(files::Found::Missing) | Err(_) => None,
     };
-    let own =
-        own.filter(|record| record.safe && record.host == host.config.own.name && record.mark.is_some());
+    let own = own.filter(|record| {
+        record.safe && record.maker.host == host.config.own.name && record.of.mark.is_some()
+    });
     let is_last = own.is_some_and(|record| {
-        record.identity.is_some_and(|identity| compare(host, &identity, record.mark.as_deref()).is_ok())
+        record.of.identity.is_some_and(|identity| compare(host, &identity, record.of.mark.as_deref()).is_ok())
     });
     (!is_last).then_some(why)
 }

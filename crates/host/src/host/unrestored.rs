@@ -42,7 +42,7 @@ pub(crate) fn passed_over(host: &mut Host<'_>, done: Option<&str>) -> anyhow::Re
     let before = ledger.took.as_ref().and_then(|took| took.before.as_ref());
     let is_earlier = |one: &&Snapshot| one.host != *own || one.holding != now;
     let earlier: Vec<Snapshot> = snapshots.iter().filter(is_earlier).cloned().collect();
-    let ran = Some(ledger.ran).filter(|ran| Some(*ran) != now).unwrap_or(ledger.ran_before);
+    let ran = Some(ledger.runs.last).filter(|ran| Some(*ran) != now).unwrap_or(ledger.runs.before);
     let last = owed::last_held(before, &earlier, own, ledger.ended.max(ran));
     let incomplete = backup::incomplete_snapshots(settings).unwrap_or_else(|error| {
         host.notes.push(format!("which snapshots are incomplete cannot be told: {error:#}"));
