@@ -99,15 +99,20 @@ impl Compared {
     }
 }
 
+/// How many entries are as they were, shall be updated, shall be made.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Counts {
+    pub unchanged: usize,
+    pub updated: usize,
+    pub new: usize,
+}
+
 /// A snapshot beside the live system: what differs.
 #[derive(Debug, Default)]
 pub struct Comparison {
     /// In the order of the manifest.
     pub items: Vec<Item>,
-    /// How many entries are as they were, shall be updated, shall be made.
-    pub unchanged: usize,
-    pub updated: usize,
-    pub new: usize,
+    pub counts: Counts,
     /// What cannot be restored, and why; then nothing is.
     pub conflicts: Vec<Remark>,
     /// What has its place taken by something else, and is left as it is.
@@ -144,7 +149,7 @@ impl Comparison {
                 self.kept.push(entry.path);
             }
             Verdict::Unchanged if entry.parent => {}
-            Verdict::Unchanged => self.unchanged += 1,
+            Verdict::Unchanged => self.counts.unchanged += 1,
             Verdict::Change(change, compared, since) => {
                 if since == Some(Changed::Both) {
                     self.both.push(entry.path.clone());
@@ -152,8 +157,8 @@ impl Comparison {
                 // A folder above what is restored is made and not counted.
                 match change {
                     _ if entry.parent => {}
-                    Change::New => self.new += 1,
-                    Change::Updated(_) => self.updated += 1,
+                    Change::New => self.counts.new += 1,
+                    Change::Updated(_) => self.counts.updated += 1,
                 }
                 let folder = live.folder_of(&entry.path).ok();
                 self.items.push(Item {

@@ -1,6 +1,6 @@
 //! What restoring did or would do, for people and for programs.
 
-use crate::comparison::{Aspect, Change, Comparison};
+use crate::comparison::{Aspect, Change, Comparison, Counts};
 use crate::id::SnapshotName;
 use crate::left::Left;
 use crate::manifest::{Header, Remark};
@@ -21,11 +21,18 @@ pub struct Report {
     snapshot: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     made_by: Option<String>,
-    unchanged: usize,
-    updated: usize,
-    new: usize,
+    #[serde(flatten)]
+    counts: Counts,
     /// How many entries are left as they are, because something else has their place.
     left: usize,
+    #[serde(flatten)]
+    local: LocalChanges,
+    changes: Vec<Line>,
+}
+
+/// What was changed on this host alone, and what became of it.
+#[derive(Debug, Default, Serialize)]
+struct LocalChanges {
     /// What was changed here since the base, and not in the snapshot: it stays.
     kept: Vec<String>,
     /// What was changed both here and in the snapshot since the base; what was here is in `saved`.
@@ -35,7 +42,6 @@ pub struct Report {
     edited: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     saved: Option<PathBuf>,
-    changes: Vec<Line>,
 }
 
 /// One path that differs.
@@ -66,14 +72,14 @@ impl Report {
             time: clock::now(),
             snapshot: name.to_string(),
             made_by: Some(header.host.clone()),
-            unchanged: comparison.unchanged,
-            updated: comparison.updated,
-            new: comparison.new,
+            counts: comparison.counts,
             left: Left::count(&comparison.left),
-            kept: comparison.kept.iter().map(shown).collect(),
-            both: comparison.both.iter().map(shown).collect(),
-            edited: Vec::new(),
-            saved: saved.map(Path::to_owned),
+            local: LocalChanges {
+                kept: comparison.kept.iter().map(shown).collect(),
+                both: comparison.both.iter().map(shown).collect(),
+                edited: Vec::new(),
+                saved: saved.map(Path::to_owned),
+            },
             changes,
         }
     }
@@ -92,14 +98,13 @@ impl Report {
             time: clock::now(),
             snapshot: snapshot.to_owned(),
             made_by: None,
-            unchanged: 0,
-            updated: 0,
-            new: 0,
+            counts: Counts::default(),
             left,
-            kept: Vec::new(),
-            both: Vec::new(),
-            edited: edited.iter().map(shown).collect(),
-            saved,
+            local: LocalChanges {
+                edited: edited.iter().map(shown).collect(),
+                saved,
+                ..LocalChanges::default()
+            },
             changes: Vec::new(),
         }
     }
@@ -168,7 +173,7 @@ pub fn show(
         reporter.message(&format!("extra {}", shown(path)));
         keep(path, "extra", &[], None);
     }
-    let Comparison { unchanged, updated, new, extra, .. } = comparison;
+    let Comparison { counts: Counts { unchanged, updated, new }, extra, .. } = comparison;
     let extra = extra.len();
     let kept = match comparison.kept.len() {
         0 => String::new(),

@@ -53,19 +53,31 @@ pub struct Snapshot<'a> {
     /// The `tree` of the snapshot being made.
     tree: BorrowedFd<'a>,
     previous: Option<Previous>,
-    excludes: Excludes,
-    /// The folder of snapshots itself, by device and inode.
-    store: (u64, u64),
+    left_out: LeftOut,
     progress: Progress<'a>,
     copier: Copier,
     owners: Owners,
-    groups: HashMap<(u64, u64), First>,
-    last_group: u64,
+    groups: Groups,
     ahead: Ahead,
     helpers: Helpers,
     /// Sources that are links, with whether they may be absent.
     linked_sources: Vec<(Vec<u8>, Named)>,
     found: Found,
+}
+
+/// What is not copied.
+#[derive(Debug)]
+struct LeftOut {
+    excludes: Excludes,
+    /// The folder of snapshots itself, by device and inode.
+    store: (u64, u64),
+}
+
+/// Files with several names, by device and inode of the first one, and the last number that such a file was given.
+#[derive(Debug, Default)]
+struct Groups {
+    firsts: HashMap<(u64, u64), First>,
+    last: u64,
 }
 
 /// What a walk amounts to.
@@ -123,13 +135,11 @@ pub fn walk<'a>(
         writer,
         tree: tree.as_fd(),
         previous: plan.previous,
-        excludes: plan.excludes,
-        store: plan.store,
+        left_out: LeftOut { excludes: plan.excludes, store: plan.store },
         progress,
         copier: Copier::default(),
         owners: Owners::default(),
-        groups: HashMap::new(),
-        last_group: 0,
+        groups: Groups::default(),
         ahead: Ahead::default(),
         helpers,
         linked_sources: Vec::new(),
@@ -196,7 +206,7 @@ impl Snapshot<'_> {
         for (name, listed) in names {
             path.truncate(length);
             path.extend_from_slice(name.as_bytes());
-            if self.excludes.matches(&path) {
+            if self.left_out.excludes.matches(&path) {
                 continue;
             }
             if listed == Listed::Folder || listed == Listed::Unknown && is_folder(level, &name) {
@@ -304,7 +314,7 @@ impl Snapshot<'_> {
             }
         };
         let stat = fstat(&source).with_context(|| format!("look at {}", at.shown()))?;
-        if (stat.st_dev, stat.st_ino) == self.store {
+        if (stat.st_dev, stat.st_ino) == self.left_out.store {
             self.skip(&at.path, "the snapshots themselves");
             return Ok(());
         }

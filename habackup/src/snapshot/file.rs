@@ -57,8 +57,8 @@ impl Snapshot<'_> {
             return Ok(());
         }
         if stat.st_nlink > 1 {
-            let (group, to_come) = apart.unwrap_or((self.last_group + 1, stat.st_nlink - 1));
-            self.last_group = self.last_group.max(group);
+            let (group, to_come) = apart.unwrap_or((self.groups.last + 1, stat.st_nlink - 1));
+            self.groups.last = self.groups.last.max(group);
             entry.link_group = Some(group);
             let first = First {
                 path: entry.path.clone(),
@@ -69,7 +69,7 @@ impl Snapshot<'_> {
                 changed: entry.changed,
                 to_come,
             };
-            self.groups.insert(key, first);
+            self.groups.firsts.insert(key, first);
         }
         self.found.totals.bytes += entry.size;
         self.add(&entry)
@@ -77,10 +77,10 @@ impl Snapshot<'_> {
 
     /// Makes a further name of a file that is already in the snapshot.
     fn join_group(&mut self, at: &At<'_>, entry: &mut Entry, key: (u64, u64)) -> anyhow::Result<Joined> {
-        let Some(first) = self.groups.get(&key) else { return Ok(Joined::No) };
+        let Some(first) = self.groups.firsts.get(&key) else { return Ok(Joined::No) };
         // Written to between its two names: then they are copied as two files rather than wrongly as one.
         if (first.size, first.mtime_ns) != (entry.size, entry.mtime_ns) {
-            self.groups.remove(&key);
+            self.groups.firsts.remove(&key);
             return Ok(Joined::No);
         }
         let to_come = first.to_come.saturating_sub(1);
@@ -100,10 +100,10 @@ impl Snapshot<'_> {
             entry.xattrs = xattr::read_all(&opened).unwrap_or_default();
         }
         // Forgotten with its last name, so that a million of such files do not pile up.
-        if let Some(first) = self.groups.get_mut(&key) {
+        if let Some(first) = self.groups.firsts.get_mut(&key) {
             first.to_come = to_come;
             if first.to_come == 0 {
-                self.groups.remove(&key);
+                self.groups.firsts.remove(&key);
             }
         }
         Ok(Joined::Yes)

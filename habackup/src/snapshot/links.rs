@@ -20,7 +20,7 @@ impl Snapshot<'_> {
         for (path, named) in std::mem::take(&mut self.linked_sources) {
             let path_shown = Path::new(OsStr::from_bytes(&path));
             let is_optional = named == Named::Optional;
-            let why = objection(path_shown, is_optional, scope, &self.excludes)
+            let why = objection(path_shown, is_optional, scope, &self.left_out.excludes)
                 .or_else(|| self.left_out(path_shown));
             if let Some(why) = why {
                 self.found.sources = self.found.sources.saturating_sub(1);
