@@ -66,22 +66,6 @@ pub enum ReleasePart {
     Proof,
 }
 
-impl ReleasePart {
-    /// Returns its word on the command line and in records.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Boot => "boot",
-            Self::Backup => "backup",
-            Self::Services => "services",
-            Self::Addresses => "addresses",
-            Self::Loopbacks => "loopbacks",
-            Self::Shares => "shares",
-            Self::Asset => "asset",
-            Self::Proof => "proof",
-        }
-    }
-}
-
 impl Args {
     /// Returns the parts that are left out, each once, in order.
     pub fn left_out(&self) -> Vec<ReleasePart> {

@@ -20,6 +20,7 @@ use orderly_host::action::Action;
 use orderly_host::asset::{self, PathPlace, State};
 use orderly_host::config::{Config, Platform};
 use orderly_host::executor::RunEnding;
+use orderly_host::flags::word;
 use orderly_host::handover::{self, Beginning, Manner, Program, RecordContents};
 use orderly_host::host::Host;
 use orderly_host::host::programs;
@@ -67,8 +68,8 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     let mut config = Config::load(args.flags.config.as_deref())?;
     leave_folder(&mut args)?;
     let left_out = args.left_out();
-    let mut words: Vec<&str> = left_out.iter().map(|part| part.word()).collect();
-    words.extend(args.no_unwind.then_some("unwinding"));
+    let mut words: Vec<String> = left_out.iter().map(word).collect();
+    words.extend(args.no_unwind.then(|| "unwinding".to_owned()));
     let digest = handover::digest(&config, &words);
     if let Some(limit) = args.flags.timeout {
         config.limit_all(limit);
@@ -284,7 +285,7 @@ fn report(
     for note in std::mem::take(&mut host.notes) {
         reporter.say(note);
     }
-    let skipped: Vec<String> = args.left_out().iter().map(|part| part.word().to_owned()).collect();
+    let skipped: Vec<String> = args.left_out().iter().map(word).collect();
     let unproven = args.left_out().contains(&ReleasePart::Proof);
     let why = match ending.verdict {
         Verdict::Completed if unproven => Some(UNPROVEN.to_owned()),

@@ -41,20 +41,6 @@ pub enum TakeoverPart {
     Witness,
 }
 
-impl TakeoverPart {
-    /// Returns its word on the command line and in records.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Restore => "restore",
-            Self::Loopbacks => "loopbacks",
-            Self::Shares => "shares",
-            Self::Addresses => "addresses",
-            Self::Services => "services",
-            Self::Witness => "witness",
-        }
-    }
-}
-
 impl Args {
     /// Returns the parts that are left out, each once, in order.
     pub fn left_out(&self) -> Vec<TakeoverPart> {

@@ -19,6 +19,7 @@ use orderly_host::answer::Answer;
 use orderly_host::asset::State;
 use orderly_host::config::Config;
 use orderly_host::executor::RunEnding;
+use orderly_host::flags::word;
 use orderly_host::handover::{self, Program, RecordContents, VERSION};
 use orderly_host::host::Host;
 use orderly_host::host::fencing;
@@ -56,7 +57,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
 fn act(args: &Args) -> anyhow::Result<Status> {
     let mut config = Config::load(args.flags.config.as_deref())?;
     let left_out = args.left_out();
-    let words: Vec<&str> = left_out.iter().map(|part| part.word()).collect();
+    let words: Vec<String> = left_out.iter().map(word).collect();
     let digest = handover::digest(&config, &words);
     if let Some(limit) = args.flags.timeout {
         config.limit_all(limit);
@@ -183,7 +184,7 @@ fn may_go_on(stored: &Stored<Action>, host: &mut Host<'_>, reporter: &Reporter) 
 /// a new proof is needed.
 fn finish(
     stored: &Stored<Action>,
-    words: &[&str],
+    words: &[String],
     host: &mut Host<'_>,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Option<Status>> {
@@ -217,7 +218,7 @@ enum EarlierRun {
 /// What was carried out.
 struct Ran<'a> {
     plan: &'a Plan<Action>,
-    left_out: &'a [&'a str],
+    left_out: &'a [String],
     before: EarlierRun,
 }
 
@@ -320,7 +321,7 @@ fn report(
         at: clock::now(),
         version: VERSION.to_owned(),
         steps: ending.outcomes(),
-        skipped: left_out.iter().map(|&word| word.to_owned()).collect(),
+        skipped: left_out.to_vec(),
     });
     Ok(status)
 }

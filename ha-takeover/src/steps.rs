@@ -9,6 +9,7 @@ use orderly_host::answer::Answer;
 use orderly_host::asset::{LastRelease, State};
 use orderly_host::backup;
 use orderly_host::config::Config;
+use orderly_host::flags::word;
 use orderly_host::handover;
 use orderly_host::host::Host;
 use orderly_host::host::fencing;
@@ -173,7 +174,7 @@ pub(crate) fn plan(
     let restores = restores(config, proof, told.as_ref()).or_status(Status::Refused)?;
     let mut draft = PlanDraft::default();
     for part in left_out {
-        let part = part.word().to_owned();
+        let part = word(part);
         draft.lasting(format!("without {part}, says the operator"), Action::LeftOut { part });
     }
     if *proof == Proof::Fence {

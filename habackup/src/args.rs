@@ -97,6 +97,20 @@ pub enum Mode {
     Undo,
 }
 
+impl Mode {
+    /// Returns the format of what it reports.
+    pub fn format(self) -> &'static str {
+        match self {
+            Self::Take => "orderly-backup/1",
+            Self::List => "orderly-snapshots/1",
+            Self::Verify => "orderly-verification/1",
+            Self::Diff => "orderly-difference/1",
+            Self::Check => "orderly-freshness/1",
+            Self::Restore | Self::Undo => "orderly-restore/1",
+        }
+    }
+}
+
 impl Args {
     /// Returns what is to be done when called by `program`.
     pub fn mode(&self, program: &str) -> Mode {

@@ -48,8 +48,8 @@ pub use args::Args;
 use args::Mode;
 use clap::CommandFactory;
 use orderly_exec::runner::Runner;
-use orderly_exec::{Status, clock, fail, program};
-use serde::Serialize;
+use orderly_exec::{Status, fail, program};
+use orderly_host::handover;
 
 /// Returns the command line as data, for tests, man pages and completions.
 pub fn command() -> clap::Command {
@@ -77,38 +77,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         Mode::Restore => restore::run(&args, &mut runner, &mut reporter),
         Mode::Undo => restore::undo(&args, &mut runner, &mut reporter),
     };
-    done.inspect_err(|error| reporter.record(&Failure::new(mode, error)))
-}
-
-/// What `--json` prints of a run that ended in an error: a program that reads reports reads one.
-#[derive(Debug, Serialize)]
-struct Failure {
-    format: &'static str,
-    record: &'static str,
-    status: &'static str,
-    time: String,
-    error: String,
-}
-
-impl Failure {
-    fn new(mode: Mode, error: &anyhow::Error) -> Self {
-        let format = match mode {
-            Mode::Take => "orderly-backup/1",
-            Mode::List => "orderly-snapshots/1",
-            Mode::Verify => "orderly-verification/1",
-            Mode::Diff => "orderly-difference/1",
-            Mode::Check => "orderly-freshness/1",
-            Mode::Restore | Mode::Undo => "orderly-restore/1",
-        };
-        let status = error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed);
-        Self {
-            format,
-            record: "failure",
-            status: status.word(),
-            time: clock::now(),
-            error: format!("{error:#}"),
-        }
-    }
+    done.inspect_err(|error| reporter.record(&handover::failure(mode.format(), error)))
 }
 
 /// Refuses what says something that the mode would ignore.

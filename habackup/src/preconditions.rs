@@ -12,10 +12,10 @@ use orderly_host::asset::{self, Asset, PathPlace, State};
 use orderly_host::backup::BackupTable;
 use orderly_host::config::Config;
 use orderly_host::ledger::{self, Ledger};
-use orderly_host::mounts;
 use orderly_host::parts::service;
+use orderly_host::{mountinfo, mounts};
 use orderly_plan::snapshot::Continued;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const NUMBERING: &str = "number this holding of the asset";
 
@@ -267,23 +267,8 @@ fn exported_paths(text: &str) -> Vec<PathBuf> {
     let lines = text.lines().filter(|line| line.starts_with('/'));
     lines
         .filter_map(|line| line.split_whitespace().next())
-        .map(|field| Path::new(&unescape(field)).to_owned())
+        .map(|field| mountinfo::unescape(field.as_bytes()).into())
         .collect()
-}
-
-fn unescape(field: &str) -> std::ffi::OsString {
-    let bytes = field.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escaped = field
-            .get(at + 1..at + 4)
-            .filter(|_| bytes[at] == b'\\')
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        plain.push(escaped.unwrap_or(bytes[at]));
-        at += if escaped.is_some() { 4 } else { 1 };
-    }
-    std::os::unix::ffi::OsStringExt::from_vec(plain)
 }
 
 #[cfg(test)]

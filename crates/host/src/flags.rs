@@ -1,6 +1,7 @@
 //! The flags that `ha-release` and `ha-takeover` have in common, in the same words.
 
 use crate::handover::Manner;
+use clap::ValueEnum;
 use orderly_exec::cli::Speech;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +23,11 @@ pub struct HandoverFlags {
     pub timeout: Option<Duration>,
     #[command(flatten)]
     pub speech: Speech,
+}
+
+/// Returns the word of a part on the command line and in records.
+pub fn word(part: &impl ValueEnum) -> String {
+    part.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 impl HandoverFlags {

@@ -37,7 +37,7 @@ pub struct Manner {
 }
 
 /// Returns the fingerprint of what is asked for: another one means another plan.
-pub fn digest(config: &Config, left_out: &[&str]) -> String {
+pub fn digest(config: &Config, left_out: &[String]) -> String {
     fingerprint(&format!("{} {}", config.fingerprint, left_out.join(" ")))
 }
 
@@ -93,11 +93,15 @@ pub fn unfinished(
     }
 }
 
-/// Prints, with `--json`, the record of a run that ended in an error, in place of a report of this format.
-pub fn tell_failure(format: &str, output: Output, error: &anyhow::Error) {
+/// Returns the record of a run that ended in an error, in place of a report of this format.
+pub fn failure(format: &str, error: &anyhow::Error) -> Failure {
     let status = error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed);
-    let failure = Failure::new(format, status.word(), clock::now(), format!("{error:#}"));
-    Reporter::new(Verbosity::Quiet, output).record(&failure);
+    Failure::new(format, status.word(), clock::now(), format!("{error:#}"))
+}
+
+/// Prints it with `--json`.
+pub fn tell_failure(format: &str, output: Output, error: &anyhow::Error) {
+    Reporter::new(Verbosity::Quiet, output).record(&failure(format, error));
 }
 
 /// Carries out a plan from its beginning.

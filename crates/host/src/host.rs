@@ -238,13 +238,10 @@ impl Perform<Action> for Host<'_> {
         if let Some(why) = &self.wedged {
             return Answer::Unknown(why.clone());
         }
-        match action {
-            Action::Part { way, part } => {
-                let checked = part.check(*way, self);
-                checked.unwrap_or_else(|error| Answer::Unknown(format!("{error:#}")))
-            }
-            Action::Release { .. } => storage::check_released(self),
-            Action::LetGo => storage::check_let_go(self),
+        let checked = match action {
+            Action::Part { way, part } => part.check(*way, self),
+            Action::Release { .. } => Ok(storage::check_released(self)),
+            Action::LetGo => Ok(storage::check_let_go(self)),
             Action::Retake { mounts } => storage::check_held(self, mounts),
             Action::Hold { mounts, wanted } => restoring::check_hold(self, mounts, wanted.as_ref()),
             Action::Unrestore { before } => restoring::check_unrestored(before.as_deref()),
@@ -261,8 +258,9 @@ impl Perform<Action> for Host<'_> {
             | Action::Compare { .. }
             | Action::CompareTake { .. }
             | Action::Silence { .. }
-            | Action::Run { .. } => Answer::Untold,
-        }
+            | Action::Run { .. } => Ok(Answer::Untold),
+        };
+        checked.unwrap_or_else(|error| Answer::Unknown(format!("{error:#}")))
     }
 
     fn act(&mut self, action: &Action) -> anyhow::Result<()> {

@@ -1,7 +1,6 @@
 //! What this host knows of the asset from one hand-over to the next: its last take and the number of its
 //! holdings. In the state directory; the label on the asset (`.orderly-holder`) says the same to the peer.
 
-use crate::answer::Answer;
 use crate::asset::kind::Asset;
 use crate::config::{Argv, Config, Platform};
 use crate::mounts;
@@ -370,12 +369,8 @@ impl Numbering<'_> {
     }
 
     /// Tells whether the holding under way has its number.
-    pub(crate) fn check(&mut self) -> Answer {
-        match self.goes_on() {
-            Ok(Some(true) | None) => Answer::Yes,
-            Ok(Some(false)) => Answer::No("this holding has no number on its label yet".to_owned()),
-            Err(error) => Answer::Unknown(format!("{error:#}")),
-        }
+    pub(crate) fn is_numbered(&mut self) -> anyhow::Result<bool> {
+        Ok(self.goes_on()?.unwrap_or(true))
     }
 
     /// Writes the label anew, for a kind that shows only writing.

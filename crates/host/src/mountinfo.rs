@@ -215,7 +215,7 @@ fn parse_device(field: &[u8]) -> Option<Device> {
 }
 
 /// Returns the bytes behind the kernel's `\040`, `\011`, `\012`, `\134` and `\043`.
-pub(crate) fn unescape(field: &[u8]) -> OsString {
+pub fn unescape(field: &[u8]) -> OsString {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&first, tail)) = rest.split_first() {

@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::host::backing;
 use crate::host::storage;
 use crate::host::way_back;
-use crate::parts::{self, PartKind, Presence};
+use crate::parts::{self, Part, PartKind, Presence};
 use crate::{ledger, runs, state};
 use orderly_exec::journal;
 use orderly_exec::reporter::Reporter;
@@ -125,6 +125,11 @@ struct PartStatus {
 }
 
 impl PartStatus {
+    fn of(part: &Part, host: &mut Host<'_>) -> Self {
+        let ((kind, name), presence) = (part.title(), part.presence(host));
+        Self { kind, name, state: presence.word(), presence }
+    }
+
     fn is_here(&self) -> bool {
         matches!(self.presence, Presence::Here(_))
     }
@@ -403,12 +408,8 @@ pub fn absent(host: &mut Host<'_>) -> Vec<String> {
 }
 
 fn parts(host: &mut Host<'_>) -> Vec<PartStatus> {
-    let mut standings = Vec::new();
-    for part in PartKind::ALL.into_iter().flat_map(|kind| parts::configured(kind, host)).collect::<Vec<_>>() {
-        let ((kind, name), presence) = (part.title(), part.presence(host));
-        standings.push(PartStatus { kind, name, state: presence.word(), presence });
-    }
-    standings
+    let parts: Vec<_> = PartKind::ALL.into_iter().flat_map(|kind| parts::configured(kind, host)).collect();
+    parts.iter().map(|part| PartStatus::of(part, host)).collect()
 }
 
 /// What is owed, and whether this host went down with the asset, is not known without it.

@@ -199,11 +199,6 @@ impl<'p, A> Progress<'p, A> {
         }
     }
 
-    /// Returns the step, if any, that was started and whose end nobody recorded.
-    pub fn in_doubt(&self) -> Option<StepId> {
-        self.at.iter().position(|at| matches!(at, At::Started | At::UndoStarted)).map(StepId)
-    }
-
     /// Tells whether the point of no return is passed.
     pub fn is_past_return(&self) -> bool {
         self.plan.steps.iter().zip(&self.at).any(|(step, at)| match step.undo {
@@ -435,7 +430,7 @@ mod tests {
         let mut progress = Progress::replay(&plan, &[Record::Started(zero), Record::Unknown(zero)]).unwrap();
         assert_eq!(progress.next(), Next::Finished(Verdict::Stuck));
         progress.record(Record::Resumed).unwrap();
-        assert_eq!((progress.next(), progress.in_doubt()), (Next::Run(zero), Some(zero)));
+        assert_eq!(progress.next(), Next::Run(zero));
     }
 
     #[test]

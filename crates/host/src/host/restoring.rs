@@ -96,7 +96,7 @@ pub(crate) fn hold(host: &mut Host<'_>, wanted: Option<&Wanted>) -> anyhow::Resu
         ledger::change(|ledger| ledger.source = source)?;
     }
     let own = &host.config.own.name;
-    let goes_on = host.numbering().check() == Answer::Yes;
+    let goes_on = host.numbering().is_numbered().unwrap_or(false);
     let snapshots = match &host.config.backup {
         Some(settings) if goes_on => backup::whole_snapshots(settings)?,
         Some(_) | None => Vec::new(),
@@ -152,16 +152,16 @@ pub fn note_source(host: &mut Host<'_>) -> anyhow::Result<()> {
     ledger::change(|ledger| ledger.source = source)
 }
 
-pub(crate) fn check_hold(host: &mut Host<'_>, mounts: &[AssetMount], wanted: Option<&Wanted>) -> Answer {
-    let held = storage::check_held(host, mounts);
-    if held != Answer::Yes || wanted.is_none() {
-        return held;
+pub(crate) fn check_hold(
+    host: &mut Host<'_>,
+    mounts: &[AssetMount],
+    wanted: Option<&Wanted>,
+) -> anyhow::Result<Answer> {
+    let held = storage::check_held(host, mounts)?;
+    if held != Answer::Yes || wanted.is_none() || Ledger::read()?.leaving.is_some() {
+        return Ok(held);
     }
-    match Ledger::read() {
-        Ok(ledger) if ledger.leaving.is_some() => Answer::Yes,
-        Ok(_) => Answer::No("what is to be restored is not noted yet".to_owned()),
-        Err(error) => Answer::Unknown(format!("{error:#}")),
-    }
+    Ok(Answer::No("what is to be restored is not noted yet".to_owned()))
 }
 
 /// Restores what is due; `habackup` notes that it is paid, also where it is run by hand.
@@ -265,12 +265,9 @@ fn base(host: &mut Host<'_>, id: &str) -> anyhow::Result<Base> {
 }
 
 /// Tells whether the newest restore of this host is the one from before this run.
-pub(crate) fn check_unrestored(before: Option<&str>) -> Answer {
-    match backup::newest_restore() {
-        Ok(newest) if newest.as_deref() == before => Answer::Yes,
-        Ok(_) => Answer::No("what was restored is still there".to_owned()),
-        Err(error) => Answer::Unknown(format!("{error:#}")),
-    }
+pub(crate) fn check_unrestored(before: Option<&str>) -> anyhow::Result<Answer> {
+    let is_as_before = backup::newest_restore()?.as_deref() == before;
+    Ok(if is_as_before { Answer::Yes } else { Answer::No("what was restored is still there".to_owned()) })
 }
 
 /// A run that was killed and begun again may have restored more than once.

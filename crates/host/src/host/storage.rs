@@ -259,24 +259,21 @@ pub(crate) fn retake(host: &mut Host<'_>, mounts: &[AssetMount]) -> anyhow::Resu
     Ok(())
 }
 
-pub(crate) fn check_held(host: &mut Host<'_>, mounts: &[AssetMount]) -> Answer {
+pub(crate) fn check_held(host: &mut Host<'_>, mounts: &[AssetMount]) -> anyhow::Result<Answer> {
     for mount in mounts {
-        match mount.check(Way::Take, host) {
-            Ok(Answer::Yes) => {}
-            Ok(other) => return other,
-            Err(error) => return Answer::Unknown(format!("{error:#}")),
+        let checked = mount.check(Way::Take, host)?;
+        if checked != Answer::Yes {
+            return Ok(checked);
         }
     }
-    match host.asset_state() {
+    Ok(match host.asset_state() {
         State::Held if needs_trace(host) => Answer::No("nothing on it shows yet that it is held".to_owned()),
-        State::Held => match host.numbering().check() {
-            Answer::Yes => writable::check_moved(host),
-            other @ (Answer::No(_) | Answer::Unknown(_) | Answer::Untold) => other,
-        },
+        State::Held if host.numbering().is_numbered()? => writable::check_moved(host)?,
+        State::Held => Answer::No("this holding has no number on its label yet".to_owned()),
         State::Free => Answer::No("nobody holds it".to_owned()),
         State::Elsewhere(why) => Answer::No(why),
         State::Unknown(why) => Answer::Unknown(why),
-    }
+    })
 }
 
 /// Tells why it is not proven that nobody holds an asset that is free as far as it shows: its

@@ -24,23 +24,17 @@ pub(crate) fn note_mark(host: &mut Host<'_>) -> anyhow::Result<()> {
 }
 
 /// Tells whether the mark has moved since it was noted; by this run, or by one that was killed.
-pub(crate) fn check_moved(host: &mut Host<'_>) -> Answer {
-    let before = match files::read_if_there(&noted()) {
-        Ok(Found::Missing) => return Answer::Yes,
-        Ok(Found::Text(text)) => text.trim().to_owned(),
-        Err(error) => return Answer::Unknown(format!("{error:#}")),
-    };
-    match host.asset.change_mark(&mut host.runner) {
-        Ok(Some(now)) if now == before => Answer::No(format!(
+pub(crate) fn check_moved(host: &mut Host<'_>) -> anyhow::Result<Answer> {
+    let Found::Text(text) = files::read_if_there(&noted())? else { return Ok(Answer::Yes) };
+    let before = text.trim();
+    if host.asset.change_mark(&mut host.runner)?.as_deref() == Some(before) {
+        return Ok(Answer::No(format!(
             "its change mark is still \"{before}\": what is written here does not reach the disk, so nothing shows \
              the other host that it is held"
-        )),
-        Ok(_) => match forget() {
-            Ok(()) => Answer::Yes,
-            Err(error) => Answer::Unknown(format!("remove {}: {error}", noted().display())),
-        },
-        Err(error) => Answer::Unknown(format!("{error:#}")),
+        )));
     }
+    forget().with_context(|| format!("remove {}", noted().display()))?;
+    Ok(Answer::Yes)
 }
 
 /// Where the mark before the take is kept until it has moved, for a run that is killed in between.
