@@ -85,7 +85,7 @@ pub(crate) fn inventory(text: &str, format: Format) {
     else {
         return;
     };
-    let _: Vec<String> = inventory.doubts().iter().map(ToString::to_string).collect();
+    let _: Vec<String> = inventory.warnings().iter().map(ToString::to_string).collect();
     if inventory.len() > MANY {
         return;
     }

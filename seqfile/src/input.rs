@@ -82,8 +82,8 @@ impl<'r> Input<'r> {
         let format = self.format.unwrap_or(keys.format);
         let inventory =
             inventory::read(&Source { name: &name, text }, format, &outside).or_status(Status::Rejected)?;
-        for doubt in inventory.doubts() {
-            self.reporter.warn(format!("warning: {doubt}"));
+        for warning in inventory.warnings() {
+            self.reporter.warn(format!("warning: {warning}"));
         }
         for pair in shared(&inventory) {
             self.reporter.warn(format!("warning: {pair}"));

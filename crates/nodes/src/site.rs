@@ -89,7 +89,7 @@ impl Site {
         };
         let parsed = texts.parse(Some(&inventory)).or_status(Status::Rejected)?;
         let mut remarks = cluster.remarks();
-        remarks.extend(inventory.doubts().iter().map(ToString::to_string));
+        remarks.extend(inventory.warnings().iter().map(ToString::to_string));
         let sequence = texts.sequence(&cluster, wanted.direction, parsed, &inventory, &mut remarks)?;
         let roster = Roster::of(&inventory, &places::attributes(&cluster));
         let order = sequence.order(&roster).or_status(Status::Rejected)?;

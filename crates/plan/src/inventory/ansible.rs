@@ -187,7 +187,7 @@ impl Teller {
                     && before.value.value().ok() != member.value.value().ok()
                 {
                     let groups = [tree.name(other), tree.name(group)];
-                    drafts.doubt(member.key_range(), ("beside", &member.key), || beside(member, groups));
+                    drafts.warn(member.key_range(), ("beside", &member.key), || beside(member, groups));
                 }
             }
         }
@@ -262,7 +262,7 @@ fn make_plain(value: &mut Value) {
     }
 }
 
-/// Returns the doubt about a server that two groups state, neither of them nearer to the host.
+/// Returns the warning about a server that two groups state, neither of them nearer to the host.
 fn beside(member: &JsonMember<'_>, [first, second]: [&str; 2]) -> crate::diagnostic::Diagnostic {
     member
         .diagnose_key(format!("the groups \"{first}\" and \"{second}\" state different servers of one host"))
@@ -310,7 +310,7 @@ mod tests {
             ] {
                 let inventory =
                     read(&Source { name: "i", text: &text }, format, &Outside::default()).unwrap();
-                let said: Vec<String> = inventory.doubts().iter().map(ToString::to_string).collect();
+                let said: Vec<String> = inventory.warnings().iter().map(ToString::to_string).collect();
                 assert!(
                     said.len() == 1 && said[0].contains("did you mean \"boot_server\"?"),
                     "{text}\n{said:?}"
@@ -390,11 +390,11 @@ mod tests {
     }
 
     #[test]
-    fn two_groups_of_one_depth_with_different_servers_are_a_doubt() {
+    fn two_groups_of_one_depth_with_different_servers_are_a_warning() {
         let text = r#"{"a": {"hosts": ["n1", "n2"], "vars": {"boot_server": "s1"}},
             "b": {"hosts": ["n1", "n2"], "vars": {"boot_server": "s2"}}, "c": ["s1", "s2"]}"#;
         let inventory = read(&Source { name: "a", text }, Format::Ansible, &Outside::default()).unwrap();
-        assert_eq!(inventory.doubts().len(), 1);
+        assert_eq!(inventory.warnings().len(), 1);
         assert_eq!(servers(text).unwrap()[..2], ["n1:s2", "n2:s2"]);
     }
 
@@ -414,13 +414,13 @@ mod tests {
 
     /// One such name made the whole inventory unreadable.
     #[test]
-    fn a_group_that_cannot_be_named_here_makes_none_and_is_a_doubt() {
+    fn a_group_that_cannot_be_named_here_makes_none_and_is_a_warning() {
         let text = r#"{"aws: eu": {"hosts": ["n1"], "children": ["b"], "vars": {"boot_server": "n3"}},
             "b": ["n2"], "c": ["n3"]}"#;
         assert_eq!(servers(text).unwrap(), ["n1:n3", "n2:n3", "n3:"]);
         let inventory = read(&Source { name: "a", text }, Format::Ansible, &Outside::default()).unwrap();
         assert_eq!(inventory.group_names().collect::<Vec<_>>(), ["b", "c"]);
-        let said = inventory.doubts()[0].to_string();
+        let said = inventory.warnings()[0].to_string();
         assert!(said.starts_with("a:1:2: \"aws: eu\" makes no group: a name cannot contain \":\""), "{said}");
     }
 }

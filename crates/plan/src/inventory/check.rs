@@ -35,7 +35,7 @@ pub(super) struct Drafts<'s> {
     names: Names,
     numbers: HashMap<u32, usize>,
     /// Each with how many more there are like it.
-    doubts: Vec<(Diagnostic, usize)>,
+    warnings: Vec<(Diagnostic, usize)>,
     alike: HashMap<(&'static str, String), usize>,
     /// Where they stand.
     doubted: HashSet<usize>,
@@ -56,7 +56,7 @@ pub(super) fn weight(length: usize) -> usize {
 }
 
 /// More of these say nothing new.
-const DOUBTS: usize = 20;
+const WARNINGS: usize = 20;
 
 impl<'s> Drafts<'s> {
     pub(super) fn new(source: Source<'s>, outside: &Outside) -> Self {
@@ -66,7 +66,7 @@ impl<'s> Drafts<'s> {
             drafts: Vec::new(),
             names: Names::default(),
             numbers: HashMap::new(),
-            doubts: Vec::new(),
+            warnings: Vec::new(),
             alike: HashMap::new(),
             doubted: HashSet::new(),
             outside: outside.clone(),
@@ -82,7 +82,7 @@ impl<'s> Drafts<'s> {
 
     /// Remembers what is allowed and yet likely wrong; what one place states for many nodes is doubtful once.
     /// Doubts of one kind about one thing, such as a key, are told once and counted.
-    pub(super) fn doubt(
+    pub(super) fn warn(
         &mut self,
         at: Range<usize>,
         (kind, thing): (&'static str, &str),
@@ -92,10 +92,10 @@ impl<'s> Drafts<'s> {
             return;
         }
         match self.alike.get(&(kind, thing.to_owned())) {
-            Some(&first) => self.doubts[first].1 += 1,
-            None if self.doubts.len() < DOUBTS => {
-                self.alike.insert((kind, thing.to_owned()), self.doubts.len());
-                self.doubts.push((make(), 0));
+            Some(&first) => self.warnings[first].1 += 1,
+            None if self.warnings.len() < WARNINGS => {
+                self.alike.insert((kind, thing.to_owned()), self.warnings.len());
+                self.warnings.push((make(), 0));
             }
             None => {}
         }
@@ -104,7 +104,7 @@ impl<'s> Drafts<'s> {
     /// Remembers that something that is a group elsewhere makes none here.
     pub(super) fn no_group(&mut self, at: Range<usize>, name: &str, fault: &str) {
         let source = self.source;
-        self.doubt(at.clone(), ("no group", name), || {
+        self.warn(at.clone(), ("no group", name), || {
             source.diagnose(at, format!("\"{name}\" makes no group: {fault}"))
         });
     }
@@ -114,13 +114,13 @@ impl<'s> Drafts<'s> {
         draft.node.attributes.insert(key.to_owned(), value.into());
         let source = self.source;
         let message = format!("\"{value}\" {clause}; it is kept as an attribute");
-        self.doubt(at.clone(), ("kept", key), || source.diagnose(at, message));
+        self.warn(at.clone(), ("kept", key), || source.diagnose(at, message));
     }
 
     /// Remembers that an attribute of an xCAT group cannot be taken.
     pub(super) fn doubt_expression(&mut self, key: &str, at: Range<usize>) {
         let source = self.source;
-        self.doubt(at.clone(), ("expression", key), || {
+        self.warn(at.clone(), ("expression", key), || {
             source
                 .diagnose(at, format!("\"{key}\" of a group is an expression, and is left out"))
                 .hint("lsdef -t node -z prints what it stands for, node by node")
@@ -134,7 +134,7 @@ impl<'s> Drafts<'s> {
             && (letters.eq_ignore_ascii_case("bootserver") || letters.eq_ignore_ascii_case("bootservers"))
         {
             let source = self.source;
-            self.doubt(at.clone(), ("kept", key), || {
+            self.warn(at.clone(), ("kept", key), || {
                 let message = format!("\"{key}\" is kept as an attribute of the node");
                 source.diagnose(at, message).hint("did you mean \"boot_server\"?")
             });
@@ -254,17 +254,17 @@ impl<'s> Drafts<'s> {
         report_loops(&inventory, &wanted, self.source, &mut self.wrong);
         inventory.file = self.source.name.to_owned();
         inventory.places = places;
-        inventory.doubts = self.doubts.into_iter().map(counted).collect();
+        inventory.warnings = self.warnings.into_iter().map(counted).collect();
         self.wrong.or(inventory)
     }
 }
 
-/// Returns a doubt that says how many more there are like it.
-fn counted((mut doubt, more): (Diagnostic, usize)) -> Diagnostic {
+/// Returns a warning that says how many more there are like it.
+fn counted((mut warning, more): (Diagnostic, usize)) -> Diagnostic {
     if more > 0 {
-        doubt.message.push_str(&format!(" ({more} more like this)"));
+        warning.message.push_str(&format!(" ({more} more like this)"));
     }
-    doubt
+    warning
 }
 
 /// Adds to what is counted, and tells whether it is still little enough; what is too much is wrong once.

@@ -249,7 +249,7 @@ mod tests {
 
     /// Each made the whole file unreadable, and genders reads them all.
     #[test]
-    fn what_only_we_cannot_name_or_use_is_a_doubt() {
+    fn what_only_we_cannot_name_or_use_is_a_warning() {
         let text = "n[1-2] f:g=1,x(y,number=A7,partition=a:b\nn3,n1 b\n";
         let inventory = read(&Source { name: "g", text }, Format::Genders, &Outside::default()).unwrap();
         let names: Vec<&str> = inventory.nodes().iter().map(|node| node.name.as_str()).collect();
@@ -260,7 +260,7 @@ mod tests {
             (&["b".to_owned()][..], None, None)
         );
         assert_eq!((&n1.attributes["f:g"], &n1.attributes["number"]), (&"1".into(), &"A7".into()));
-        let said: Vec<String> = inventory.doubts().iter().map(ToString::to_string).collect();
+        let said: Vec<String> = inventory.warnings().iter().map(ToString::to_string).collect();
         for part in [
             "g:1:8: \"f:g\" makes no group: a name cannot contain \":\"",
             "g:1:14: \"x(y\" makes no group: a name cannot contain \"(\"",

@@ -213,7 +213,7 @@ pub(super) fn read_servers<'j>(
 
 pub(super) fn read_attribute(member: &JsonMember<'_>, node: &mut Node, drafts: &mut Drafts<'_>) {
     if let Some(near) = suggest::nearest(&member.key, KNOWN) {
-        drafts.doubt(member.key_range(), ("kept", &member.key), || {
+        drafts.warn(member.key_range(), ("kept", &member.key), || {
             member
                 .diagnose_key(format!("\"{}\" is kept as an attribute of the node", member.key))
                 .hint(format!("did you mean \"{near}\"?"))
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(inventory.group("io").map(<[_]>::len), Some(1));
         assert_eq!(inventory.node(inventory.by_number(2).unwrap()).attributes["rack"], 7);
         assert_eq!(inventory.place(inventory.by_name("n03").unwrap()).unwrap().to_string(), "i.json:4:26");
-        assert!(inventory.doubts().is_empty());
+        assert!(inventory.warnings().is_empty());
     }
 
     #[test]
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn a_misspelt_key_is_an_attribute_and_a_doubt() {
         let inventory = right(r#"{"nodes": [{"name": "a", "boot_sever": "b"}]}"#);
-        assert!(inventory.doubts()[0].to_string().contains("did you mean \"boot_server\"?"));
+        assert!(inventory.warnings()[0].to_string().contains("did you mean \"boot_server\"?"));
     }
 
     #[test]

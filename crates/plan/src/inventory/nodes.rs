@@ -46,7 +46,7 @@ pub struct Inventory {
     pub(super) outside: Outside,
     pub(super) file: String,
     pub(super) places: Vec<(u32, u32)>,
-    pub(super) doubts: Vec<Diagnostic>,
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 impl Inventory {
@@ -156,8 +156,8 @@ impl Inventory {
     }
 
     /// Returns what is allowed and yet likely a slip of the hand (`boot_sever`).
-    pub fn doubts(&self) -> &[Diagnostic] {
-        &self.doubts
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
     }
 }
 

@@ -328,11 +328,11 @@ mod tests {
 
     /// It was a group that nothing could name, and made our own format unreadable.
     #[test]
-    fn a_group_that_cannot_be_named_here_makes_none_and_is_a_doubt() {
+    fn a_group_that_cannot_be_named_here_makes_none_and_is_a_warning() {
         let text = "n1:\n  objtype=node\n  groups=a:b,c\n";
         let inventory = read(&Source { name: "x", text }, Format::Xcat, &outside()).unwrap();
         assert_eq!(inventory.nodes()[0].groups, ["c"]);
-        let said = inventory.doubts()[0].to_string();
+        let said = inventory.warnings()[0].to_string();
         assert!(said.starts_with("x:3:3: \"a:b\" makes no group: a name cannot contain \":\""), "{said}");
     }
 
@@ -369,9 +369,12 @@ mod tests {
         assert_eq!((said("cn1"), said("cn2")), ("sn1,sn2 sn2".into(), "sn1 sn1".into()));
         assert_eq!(said("cn3"), "sn2 sn2");
         assert_eq!(inventory.len(), 5);
-        let doubts: Vec<String> = inventory.doubts().iter().map(ToString::to_string).collect();
-        assert_eq!(doubts.len(), 1);
-        assert!(doubts[0].starts_with("x:25:3: \"xcatmaster\" of a group is an expression"), "{doubts:?}");
+        let warnings: Vec<String> = inventory.warnings().iter().map(ToString::to_string).collect();
+        assert_eq!(warnings.len(), 1);
+        assert!(
+            warnings[0].starts_with("x:25:3: \"xcatmaster\" of a group is an expression"),
+            "{warnings:?}"
+        );
         let text = "cn1:\n  objtype=node\n  groups=g\ng:\n  objtype=group\n  servicenode=sn9\n";
         let said = read(&Source { name: "x", text }, Format::Xcat, &outside()).unwrap_err().to_string();
         assert!(said.contains("x:6:3: no node named \"sn9\""), "{said}");
