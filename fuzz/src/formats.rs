@@ -1,7 +1,7 @@
 //! The input formats: how each is checked, and short inputs that are read.
 
 use crate::{Format, plan};
-use habackup::manifest::Reader;
+use habackup::manifest::ManifestReader;
 use orderly_exec::duration;
 use orderly_host::action::Action;
 use orderly_host::config::Config;
@@ -128,7 +128,7 @@ pub const FORMATS: &[Format] = &[
     Format {
         name: "manifest",
         check: |input| {
-            let Ok(mut reader) = Reader::begin(input) else { return };
+            let Ok(mut reader) = ManifestReader::begin(input) else { return };
             while let Ok(Some(_)) = reader.next_entry() {}
         },
         seeds: &[include_str!("../seeds/manifest.json")],

@@ -6,7 +6,7 @@ use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::asset::State;
 use orderly_host::handover::{self, Manner, Program, RecordContents};
 use orderly_host::host::Host;
-use orderly_host::parts::{self, PartKind, Presence};
+use orderly_host::parts::{self, PartKind, PartPresence};
 use orderly_plan::release::Release;
 
 /// Makes the record and prints it.
@@ -73,11 +73,11 @@ fn close_unfinished(host: &mut Host<'_>, reporter: &Reporter) -> anyhow::Result<
     for part in parts::configured(PartKind::Service, host) {
         let (_, name) = part.title();
         match part.presence(host) {
-            Presence::Missing(_) => {}
-            Presence::Here(_) | Presence::Other(_) => {
+            PartPresence::Missing(_) => {}
+            PartPresence::Here(_) | PartPresence::Other(_) => {
                 return Ok(Err(format!("a run is not finished, and service {name} runs here; stop it")));
             }
-            Presence::Unknown(why) => {
+            PartPresence::Unknown(why) => {
                 return Ok(Err(format!("a run is not finished, and service {name} is unknown: {why}")));
             }
         }

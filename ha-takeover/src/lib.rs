@@ -107,7 +107,7 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     let proof = proof::find(args, record, &mut host, &state)?;
     // Beside a record, too, the word is asked about again just before the take.
     let on_word = args.peer_down.is_some() && !matches!(proof, proof::Proof::HeldHere(_));
-    let asked = steps::Request { proof: &proof, on_word, left_out: &left_out };
+    let asked = steps::Terms { proof: &proof, on_word, left_out: &left_out };
     let mut objections = steps::objections(&mut host, asked, &state);
     let plan = steps::plan(&mut host, asked, &state)?;
     objections.extend(programs::missing_programs(&mut host, &plan));

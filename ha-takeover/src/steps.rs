@@ -45,7 +45,7 @@ const ORDER: [(PartKind, TakeoverPart); 4] = [
 
 /// What a takeover was asked to do, and by what right.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Request<'a> {
+pub(crate) struct Terms<'a> {
     pub(crate) proof: &'a Proof,
     /// The operator says that the peer is down.
     pub(crate) on_word: bool,
@@ -56,7 +56,7 @@ pub(crate) struct Request<'a> {
 /// Returns everything that speaks against a takeover, each with its remedy. Changes nothing.
 pub(crate) fn objections(
     host: &mut Host<'_>,
-    Request { proof, on_word, left_out }: Request<'_>,
+    Terms { proof, on_word, left_out }: Terms<'_>,
     state: &State,
 ) -> Vec<String> {
     let wanted = |part| !left_out.contains(&part);
@@ -164,7 +164,7 @@ fn check_peer_can_be_asked(host: &mut Host<'_>, objections: &mut Vec<String>) {
 /// When what was restored before cannot be read, so that nobody could tell what to take back.
 pub(crate) fn plan(
     host: &mut Host<'_>,
-    Request { proof, on_word, left_out }: Request<'_>,
+    Terms { proof, on_word, left_out }: Terms<'_>,
     state: &State,
 ) -> anyhow::Result<Plan<Action>> {
     let wanted = |part| !left_out.contains(&part);

@@ -5,16 +5,16 @@
 //! nobody but root can reach it
 //! (`restore_race::who_owns_a_directory_on_the_way_gains_nothing_and_stops_nothing`).
 
-use crate::comparison::{Aspect, Change, Compared, Comparison, Item};
-use crate::copy::{Copier, Fault};
+use crate::comparison::{Aspect, Change, Compared, ComparedItem, Comparison};
+use crate::copy::{Copier, CopyFault};
 use crate::kernel::{FOLDER, move_to_free_name};
 use crate::left::Left;
 use crate::manifest::{Entry, Kind};
-use crate::metadata::{self, Owner, Owners};
+use crate::metadata::{self, FileOwner, Owners};
 use crate::path_bytes::PathBytes;
-use crate::progress::Progress;
-use crate::root::{Folder, Place, Root, Trouble};
-use crate::selection::Chosen;
+use crate::progress::ShownProgress;
+use crate::root::{Folder, Root, RootPlace, Trouble};
+use crate::selection::ChosenEntries;
 use crate::workshop::{MADE, Notes, Workshops, empty};
 use anyhow::{Context, anyhow, bail, ensure};
 use nix::errno::Errno;
@@ -83,9 +83,9 @@ impl<'a> Application<'a> {
     /// Names the path; what was applied before it stays, and is for the caller to undo.
     pub fn apply_all(
         &mut self,
-        chosen: &mut Chosen<'_>,
+        chosen: &mut ChosenEntries<'_>,
         comparison: &Comparison,
-        progress: &mut Progress<'_>,
+        progress: &mut ShownProgress<'_>,
     ) -> anyhow::Result<()> {
         let mut items = comparison.items.iter().peekable();
         let mut pass = chosen.pass()?;
@@ -109,7 +109,12 @@ impl<'a> Application<'a> {
         self.finish_folders(|_| true)
     }
 
-    fn apply(&mut self, entry: &Entry, item: &Item, progress: &mut Progress<'_>) -> anyhow::Result<Put> {
+    fn apply(
+        &mut self,
+        entry: &Entry,
+        item: &ComparedItem,
+        progress: &mut ShownProgress<'_>,
+    ) -> anyhow::Result<Put> {
         if self.left.last().is_some_and(|left| entry.path.is_within(left.path.as_bytes())) {
             return Ok(Put::Left(String::new()));
         }
@@ -143,7 +148,7 @@ impl<'a> Application<'a> {
 
     /// Returns the folder that an entry belongs in, if it is the one that was compared or made; else why the
     /// entry is left.
-    fn folder(&mut self, entry: &Entry, item: &Item) -> anyhow::Result<Result<Folder, String>> {
+    fn folder(&mut self, entry: &Entry, item: &ComparedItem) -> anyhow::Result<Result<Folder, String>> {
         let parent = entry.path.as_path().parent();
         if let Some(open) = self.folders.iter().rev().find(|open| Some(open.entry.path.as_path()) == parent) {
             return Ok(Ok(open.folder.clone()));
@@ -159,7 +164,7 @@ impl<'a> Application<'a> {
 
     /// Opens what was compared, if it still stands there as it was, and has no name elsewhere: it would change
     /// there too, where nobody asked for it.
-    fn open_compared(&mut self, place: &Place, item: &Item) -> Option<OwnedFd> {
+    fn open_compared(&mut self, place: &RootPlace, item: &ComparedItem) -> Option<OwnedFd> {
         let opened = place.open_as_place().ok()?;
         let found = fstat(&opened).ok()?;
         let has_one_name = found.st_nlink == 1;
@@ -173,9 +178,9 @@ impl<'a> Application<'a> {
     fn put_folder(
         &mut self,
         entry: &Entry,
-        item: &Item,
+        item: &ComparedItem,
         within: &Folder,
-        place: Place,
+        place: RootPlace,
     ) -> anyhow::Result<Put> {
         let opened = if let Some(compared) = &item.compared {
             let opened = match openat(&*place.folder, place.name.as_c_str(), FOLDER, Mode::empty()) {
@@ -199,7 +204,7 @@ impl<'a> Application<'a> {
     }
 
     /// Makes a folder and puts it in place, open all the while; the inner error is that of its place.
-    fn make_folder(&mut self, within: &Folder, place: &Place) -> anyhow::Result<Result<OwnedFd, Errno>> {
+    fn make_folder(&mut self, within: &Folder, place: &RootPlace) -> anyhow::Result<Result<OwnedFd, Errno>> {
         self.make_and_move(within, place, Taken::Kept, &mut |_, workshop| {
             mkdirat(workshop, MADE, Mode::S_IRWXU)?;
             Ok(openat(workshop, MADE, FOLDER, Mode::empty())?)
@@ -210,8 +215,8 @@ impl<'a> Application<'a> {
         &mut self,
         entry: &Entry,
         within: &Folder,
-        place: &Place,
-        progress: &mut Progress<'_>,
+        place: &RootPlace,
+        progress: &mut ShownProgress<'_>,
     ) -> anyhow::Result<Put> {
         let moved = self.make_and_move(within, place, Taken::Replaced, &mut |this, workshop| {
             this.make(entry, workshop, progress)
@@ -232,7 +237,7 @@ impl<'a> Application<'a> {
     fn make_and_move<T>(
         &mut self,
         within: &Folder,
-        place: &Place,
+        place: &RootPlace,
         taken: Taken,
         make: &mut dyn FnMut(&mut Self, &OwnedFd) -> anyhow::Result<T>,
     ) -> anyhow::Result<Result<T, Errno>> {
@@ -258,7 +263,7 @@ impl<'a> Application<'a> {
         &mut self,
         entry: &Entry,
         workshop: &OwnedFd,
-        progress: &mut Progress<'_>,
+        progress: &mut ShownProgress<'_>,
     ) -> anyhow::Result<(u64, u64)> {
         let private = Mode::S_IRUSR | Mode::S_IWUSR;
         match entry.kind {
@@ -287,7 +292,7 @@ impl<'a> Application<'a> {
         &mut self,
         entry: &Entry,
         workshop: &OwnedFd,
-        progress: &mut Progress<'_>,
+        progress: &mut ShownProgress<'_>,
     ) -> anyhow::Result<(u64, u64)> {
         if let Some((first, expected)) = entry.link_group.and_then(|group| self.firsts.get(&group)).cloned() {
             if self.join(&first, expected, workshop)? {
@@ -306,9 +311,9 @@ impl<'a> Application<'a> {
         let digest = match self.copier.copy(&source, &target, entry.size, &mut |count| progress.bytes(count))
         {
             Ok(digest) => digest,
-            Err(Fault::Stopped(error)) => return Err(error),
-            Err(Fault::Source(error)) => return Err(error).context("read the copy"),
-            Err(Fault::Target(error)) => return Err(error.into()),
+            Err(CopyFault::Stopped(error)) => return Err(error),
+            Err(CopyFault::Source(error)) => return Err(error).context("read the copy"),
+            Err(CopyFault::Target(error)) => return Err(error.into()),
         };
         // It was verified a moment ago; what is not that any more is not put in place.
         ensure!(Some(digest) == entry.blake3, "the copy is not what its manifest says");
@@ -336,7 +341,7 @@ impl<'a> Application<'a> {
     }
 
     fn finish(&mut self, made: impl AsFd, entry: &Entry) -> anyhow::Result<()> {
-        let lost = match metadata::apply(made, entry, Owner::by_number(entry)) {
+        let lost = match metadata::apply(made, entry, FileOwner::by_number(entry)) {
             Err(Errno::EINVAL) if metadata::is_unmapped(entry) => bail!(metadata::unmapped(entry)),
             result => result?,
         };
@@ -374,9 +379,9 @@ fn taken(error: Errno, within: &Folder) -> anyhow::Result<Put> {
     Ok(Put::Left(why.to_owned()))
 }
 
-fn place(folder: &Folder, path: &PathBytes) -> anyhow::Result<Place> {
+fn place(folder: &Folder, path: &PathBytes) -> anyhow::Result<RootPlace> {
     let name = path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    Ok(Place { folder: Rc::clone(&folder.fd), name: CString::new(name)? })
+    Ok(RootPlace { folder: Rc::clone(&folder.fd), name: CString::new(name)? })
 }
 
 fn identity(made: impl AsFd) -> anyhow::Result<(u64, u64)> {
@@ -396,7 +401,7 @@ enum Taken {
     Kept,
 }
 
-fn move_made(workshop: &OwnedFd, place: &Place, taken: Taken) -> Result<(), Errno> {
+fn move_made(workshop: &OwnedFd, place: &RootPlace, taken: Taken) -> Result<(), Errno> {
     let name = place.name.as_c_str();
     if taken == Taken::Kept {
         match move_to_free_name(workshop, MADE, &*place.folder, name) {

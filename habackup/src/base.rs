@@ -5,7 +5,7 @@ use crate::comparison::{Aspect, aspects};
 use crate::manifest::{Entry, Kind};
 use crate::path_bytes::PathBytes;
 use crate::root::Root;
-use crate::selection::{Chosen, Pass};
+use crate::selection::{ChosenEntries, Pass};
 use orderly_plan::ancestry::{Changed, changed};
 
 /// One pass over a base.
@@ -20,7 +20,7 @@ impl<'a> Beside<'a> {
     ///
     /// # Errors
     /// When the manifest cannot be opened.
-    pub fn begin(base: &'a mut Chosen<'_>) -> anyhow::Result<Self> {
+    pub fn begin(base: &'a mut ChosenEntries<'_>) -> anyhow::Result<Self> {
         let mut pass = base.pass()?;
         let next = pass.next_entry()?.map(|(_, entry)| entry);
         Ok(Self { pass, next })

@@ -5,11 +5,11 @@ use crate::apply;
 use crate::base::{self, Beside};
 use crate::exclude::Excludes;
 use crate::left::Left;
-use crate::manifest::{Entry, Kind, Reader, Remark};
+use crate::manifest::{Entry, Kind, ManifestReader, Remark};
 use crate::path_bytes::PathBytes;
-use crate::progress::Progress;
+use crate::progress::ShownProgress;
 use crate::root::{Root, Trouble};
-use crate::selection::{Chosen, Numbered, Step as Choice};
+use crate::selection::{Choice, ChosenEntries, Numbered};
 use crate::walk;
 use nix::fcntl::openat;
 use nix::sys::stat::Mode;
@@ -62,7 +62,7 @@ pub enum Change {
 /// An entry of a snapshot that restoring would change something for; it is known by its number in the
 /// manifest, because its path alone would take a multiple of the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
+pub struct ComparedItem {
     pub number: u32,
     pub change: Change,
     /// What stood there when it was compared: nothing else is changed in place.
@@ -101,7 +101,7 @@ impl Compared {
 
 /// How many entries are as they were, shall be updated, shall be made.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Counts {
+pub struct RestoreCounts {
     pub unchanged: usize,
     pub updated: usize,
     pub new: usize,
@@ -111,8 +111,8 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub struct Comparison {
     /// In the order of the manifest.
-    pub items: Vec<Item>,
-    pub counts: Counts,
+    pub items: Vec<ComparedItem>,
+    pub counts: RestoreCounts,
     /// What cannot be restored, and why; then nothing is.
     pub conflicts: Vec<Remark>,
     /// What has its place taken by something else, and is left as it is.
@@ -133,24 +133,24 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    fn note(&mut self, number: u32, entry: Entry, verdict: Verdict, live: &mut Root) {
+    fn note(&mut self, number: u32, entry: Entry, verdict: EntryVerdict, live: &mut Root) {
         let remark = |reason| Remark { path: entry.path.clone(), reason };
         match verdict {
-            Verdict::Conflict(path, reason) => {
+            EntryVerdict::Conflict(path, reason) => {
                 let remark = Remark { path, reason };
                 if self.conflicts.last() != Some(&remark) {
                     self.conflicts.push(remark);
                 }
             }
-            Verdict::Left(why) => Left::note(&mut self.left, &entry.path, || why),
-            Verdict::Skipped(why) => self.skipped.push(remark(why.to_owned())),
-            Verdict::Kept => {
+            EntryVerdict::Left(why) => Left::note(&mut self.left, &entry.path, || why),
+            EntryVerdict::Skipped(why) => self.skipped.push(remark(why.to_owned())),
+            EntryVerdict::Kept => {
                 self.kept_numbers.insert(number);
                 self.kept.push(entry.path);
             }
-            Verdict::Unchanged if entry.parent => {}
-            Verdict::Unchanged => self.counts.unchanged += 1,
-            Verdict::Change(change, compared, since) => {
+            EntryVerdict::Unchanged if entry.parent => {}
+            EntryVerdict::Unchanged => self.counts.unchanged += 1,
+            EntryVerdict::Change(change, compared, since) => {
                 if since == Some(Changed::Both) {
                     self.both.push(entry.path.clone());
                 }
@@ -161,7 +161,7 @@ impl Comparison {
                     Change::Updated(_) => self.counts.updated += 1,
                 }
                 let folder = live.folder_of(&entry.path).ok();
-                self.items.push(Item {
+                self.items.push(ComparedItem {
                     number,
                     change,
                     compared,
@@ -175,7 +175,7 @@ impl Comparison {
 
 /// What is found of one entry.
 #[derive(Debug)]
-enum Verdict {
+enum EntryVerdict {
     Unchanged,
     /// With who changed it since the base, where there is one.
     Change(Change, Option<Compared>, Option<Changed>),
@@ -193,11 +193,11 @@ enum Verdict {
 /// # Errors
 /// When something on the live system cannot be read: what is unknown is not called unchanged.
 pub fn with_live(
-    chosen: &mut Chosen<'_>,
+    chosen: &mut ChosenEntries<'_>,
     live: &mut Root,
     excludes: &Excludes,
-    base: Option<&mut Chosen<'_>>,
-    progress: &mut Progress<'_>,
+    base: Option<&mut ChosenEntries<'_>>,
+    progress: &mut ShownProgress<'_>,
 ) -> anyhow::Result<Comparison> {
     let mut found = Comparison::default();
     let mut base = base.map(Beside::begin).transpose()?;
@@ -213,7 +213,7 @@ pub fn with_live(
                 }
                 let verdict =
                     if found.left.last().is_some_and(|left| entry.path.is_within(left.path.as_bytes())) {
-                        Verdict::Left(String::new())
+                        EntryVerdict::Left(String::new())
                     } else {
                         let base = base.as_mut().map_or(Ok(None), |base| base.at(&entry.path))?;
                         verdict(&entry, base, live, &mut found.firsts, progress)?
@@ -236,35 +236,35 @@ fn verdict(
     base: Option<&Entry>,
     live: &mut Root,
     firsts: &mut HashMap<u64, Option<(u64, u64)>>,
-    progress: &mut Progress<'_>,
-) -> anyhow::Result<Verdict> {
+    progress: &mut ShownProgress<'_>,
+) -> anyhow::Result<EntryVerdict> {
     let mut found = match live.look(&entry.path) {
         Ok(found) => found,
-        Err(Trouble::Missing) if entry.kind == Kind::Socket => return Ok(Verdict::Skipped("a socket")),
+        Err(Trouble::Missing) if entry.kind == Kind::Socket => return Ok(EntryVerdict::Skipped("a socket")),
         Err(Trouble::Missing) => {
             // Its other names are joined to the one that is made.
             entry.link_group.map(|group| firsts.entry(group).or_insert(None));
-            return Ok(closed(entry, live).unwrap_or(Verdict::Change(Change::New, None, None)));
+            return Ok(closed(entry, live).unwrap_or(EntryVerdict::Change(Change::New, None, None)));
         }
-        Err(trouble @ Trouble::Through(_)) => return Ok(Verdict::Left(trouble.to_string())),
+        Err(trouble @ Trouble::Through(_)) => return Ok(EntryVerdict::Left(trouble.to_string())),
         // Who may put things there could otherwise stop every restore with one that nobody can look at.
         Err(Trouble::Other(error)) if !is_safe(live, &entry.path) => {
-            return Ok(Verdict::Left(format!("cannot be looked at: {}", error.desc())));
+            return Ok(EntryVerdict::Left(format!("cannot be looked at: {}", error.desc())));
         }
         Err(Trouble::Other(error)) => anyhow::bail!("look at {}: {}", entry.path, error.desc()),
     };
     if entry.kind == Kind::Socket {
-        return Ok(Verdict::Skipped("a socket"));
+        return Ok(EntryVerdict::Skipped("a socket"));
     }
     if (found.kind == Kind::Directory) != (entry.kind == Kind::Directory) {
-        return Ok(Verdict::Left(format!(
+        return Ok(EntryVerdict::Left(format!(
             "is a {} here and a {} in the snapshot; move it away and restore it again",
             found.kind.word(),
             entry.kind.word()
         )));
     }
     if entry.parent {
-        return Ok(Verdict::Unchanged);
+        return Ok(EntryVerdict::Unchanged);
     }
     if entry.kind == Kind::File && found.kind == Kind::File && found.size == entry.size {
         let hashed = live.hash(&mut found, &mut |count| progress.bytes(count));
@@ -282,7 +282,7 @@ fn verdict(
     };
     // Before it could become the first of several names: what stays is joined to nothing.
     if since == Some(Changed::Here) {
-        return Ok(Verdict::Kept);
+        return Ok(EntryVerdict::Kept);
     }
     if let Some(group) = entry.link_group {
         let first = *firsts.entry(group).or_insert(Some((found.device, found.inode)));
@@ -291,14 +291,14 @@ fn verdict(
         }
     }
     if aspects.is_empty() {
-        return Ok(Verdict::Unchanged);
+        return Ok(EntryVerdict::Unchanged);
     }
     if live.is_fixed(&entry.path) {
         let why = "is immutable here; chattr -ia it, or leave it out".to_owned();
-        return Ok(Verdict::Conflict(entry.path.clone(), why));
+        return Ok(EntryVerdict::Conflict(entry.path.clone(), why));
     }
     if entry.kind == Kind::Directory && is_another_folder(entry, &found, &aspects, live) {
-        return Ok(Verdict::Left(format!(
+        return Ok(EntryVerdict::Left(format!(
             "belongs to {}:{} here and to {}:{} in the snapshot, and others than root may have put it there; move it \
              away, or chown it, and restore it again",
             found.uid, found.gid, entry.uid, entry.gid
@@ -309,14 +309,14 @@ fn verdict(
     {
         return Ok(verdict);
     }
-    Ok(Verdict::Change(Change::Updated(aspects), Some(Compared::of(&found)), since))
+    Ok(EntryVerdict::Change(Change::Updated(aspects), Some(Compared::of(&found)), since))
 }
 
 /// What stands against making anything in the folder of an entry.
-fn closed(entry: &Entry, live: &mut Root) -> Option<Verdict> {
+fn closed(entry: &Entry, live: &mut Root) -> Option<EntryVerdict> {
     let why = live.closed(&entry.path)?;
     let folder = entry.path.as_path().parent().unwrap_or(Path::new("/"));
-    Some(Verdict::Conflict(PathBytes::new(folder.as_os_str().as_bytes()), why.to_owned()))
+    Some(EntryVerdict::Conflict(PathBytes::new(folder.as_os_str().as_bytes()), why.to_owned()))
 }
 
 fn is_safe(live: &mut Root, path: &PathBytes) -> bool {
@@ -412,7 +412,7 @@ fn note_extra(path: Vec<u8>, excludes: &Excludes, found: &mut Vec<PathBytes>) {
 
 /// What differs between two snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum EntryDifference {
     Added,
     Removed,
     Changed(Vec<Aspect>),
@@ -423,7 +423,10 @@ pub enum Step {
 ///
 /// # Errors
 /// When one of them cannot be read to its end.
-pub fn between(mut old: Reader, mut new: Reader) -> anyhow::Result<Vec<(PathBytes, Step)>> {
+pub fn between(
+    mut old: ManifestReader,
+    mut new: ManifestReader,
+) -> anyhow::Result<Vec<(PathBytes, EntryDifference)>> {
     let mut found = Vec::new();
     let (mut old_firsts, mut new_firsts) = (Firsts::default(), Firsts::default());
     let (mut before, mut after) = (next(&mut old)?, next(&mut new)?);
@@ -437,12 +440,12 @@ pub fn between(mut old: Reader, mut new: Reader) -> anyhow::Result<Vec<(PathByte
         match order {
             Ordering::Less => {
                 before.iter().for_each(|entry| drop(old_firsts.of(entry)));
-                found.extend(before.map(|entry| (entry.path, Step::Removed)));
+                found.extend(before.map(|entry| (entry.path, EntryDifference::Removed)));
                 before = next(&mut old)?;
             }
             Ordering::Greater => {
                 after.iter().for_each(|entry| drop(new_firsts.of(entry)));
-                found.extend(after.map(|entry| (entry.path, Step::Added)));
+                found.extend(after.map(|entry| (entry.path, EntryDifference::Added)));
                 after = next(&mut new)?;
             }
             Ordering::Equal => {
@@ -452,7 +455,7 @@ pub fn between(mut old: Reader, mut new: Reader) -> anyhow::Result<Vec<(PathByte
                         aspects.push(Aspect::Links);
                     }
                     if !aspects.is_empty() {
-                        found.push((after.path, Step::Changed(aspects)));
+                        found.push((after.path, EntryDifference::Changed(aspects)));
                     }
                 }
                 (before, after) = (next(&mut old)?, next(&mut new)?);
@@ -474,7 +477,7 @@ impl Firsts {
 }
 
 /// Returns the next entry that was asked for itself.
-fn next(reader: &mut Reader) -> anyhow::Result<Option<Entry>> {
+fn next(reader: &mut ManifestReader) -> anyhow::Result<Option<Entry>> {
     while let Some(entry) = reader.next_entry()? {
         if !entry.parent {
             return Ok(Some(entry));

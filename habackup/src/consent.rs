@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 
 /// What was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum Consent {
     Yes,
     No,
 }
@@ -18,9 +18,9 @@ pub enum Answer {
 ///
 /// # Errors
 /// Refused (4) when there is nobody to ask; marked with the signal when one came meanwhile.
-pub fn ask(question: &str, yes: bool, runner: &mut Runner, reporter: &Reporter) -> anyhow::Result<Answer> {
+pub fn ask(question: &str, yes: bool, runner: &mut Runner, reporter: &Reporter) -> anyhow::Result<Consent> {
     if yes {
-        return Ok(Answer::Yes);
+        return Ok(Consent::Yes);
     }
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
@@ -38,7 +38,7 @@ pub fn ask(question: &str, yes: bool, runner: &mut Runner, reporter: &Reporter) 
             let mut line = String::new();
             stdin.lock().read_line(&mut line)?;
             let yes = matches!(line.trim().to_lowercase().as_str(), "y" | "yes");
-            return Ok(if yes { Answer::Yes } else { Answer::No });
+            return Ok(if yes { Consent::Yes } else { Consent::No });
         }
     }
 }

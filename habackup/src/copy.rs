@@ -19,7 +19,7 @@ const SPARSE: &[u8] = b"orderly-sparse/1\n";
 
 /// Why a copy was given up.
 #[derive(Debug)]
-pub enum Fault {
+pub enum CopyFault {
     /// The file could not be read: this file's own misfortune.
     Source(Errno),
     /// The copy could not be written: nothing else can be either.
@@ -55,7 +55,7 @@ impl Copier {
         target: impl AsFd,
         size: u64,
         on_bytes: OnBytes<'_>,
-    ) -> Result<Digest, Fault> {
+    ) -> Result<Digest, CopyFault> {
         self.pass(source.as_fd(), Some(target.as_fd()), size, on_bytes)
     }
 
@@ -63,7 +63,7 @@ impl Copier {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn hash(&mut self, source: impl AsFd, size: u64, on_bytes: OnBytes<'_>) -> Result<Digest, Fault> {
+    pub fn hash(&mut self, source: impl AsFd, size: u64, on_bytes: OnBytes<'_>) -> Result<Digest, CopyFault> {
         self.pass(source.as_fd(), None, size, on_bytes)
     }
 
@@ -73,13 +73,13 @@ impl Copier {
         target: Option<BorrowedFd<'_>>,
         size: u64,
         on_bytes: OnBytes<'_>,
-    ) -> Result<Digest, Fault> {
+    ) -> Result<Digest, CopyFault> {
         let mut contents = Contents::default();
         // A small file is read at once; looking for holes in it costs more than it saves.
         let may_have_holes = size > BLOCK as u64;
-        let mut pass = Pass { source, target, size, extent: Extent { data: 0, end: size }, written: 0 };
+        let mut pass = CopyPass { source, target, size, extent: Extent { data: 0, end: size }, written: 0 };
         if may_have_holes {
-            pass.extent = next_extent(source, 0, size).map_err(Fault::Source)?;
+            pass.extent = next_extent(source, 0, size).map_err(CopyFault::Source)?;
         }
         let mut at = 0;
         while at < size {
@@ -87,13 +87,13 @@ impl Copier {
             if hole > 0 {
                 contents.zeros(hole);
                 at += hole * BLOCK as u64;
-                on_bytes(hole * BLOCK as u64).map_err(Fault::Stopped)?;
+                on_bytes(hole * BLOCK as u64).map_err(CopyFault::Stopped)?;
                 continue;
             }
             let end = size.min(at + BLOCK as u64);
             let came = pass.block(&mut self.buffer, at, end)?;
             contents.block(&self.buffer[..length(at, came)]);
-            on_bytes(came - at).map_err(Fault::Stopped)?;
+            on_bytes(came - at).map_err(CopyFault::Stopped)?;
             at = came;
             if at < end {
                 break;
@@ -102,7 +102,7 @@ impl Copier {
         if let Some(target) = target
             && may_have_holes
         {
-            ftruncate(target, offset(at)).map_err(Fault::Target)?;
+            ftruncate(target, offset(at)).map_err(CopyFault::Target)?;
         }
         Ok(contents.finish())
     }
@@ -117,7 +117,7 @@ struct Extent {
 
 /// One way through a file, block by block.
 #[derive(Debug)]
-struct Pass<'a> {
+struct CopyPass<'a> {
     source: BorrowedFd<'a>,
     target: Option<BorrowedFd<'a>>,
     size: u64,
@@ -127,10 +127,10 @@ struct Pass<'a> {
     written: u64,
 }
 
-impl Pass<'_> {
+impl CopyPass<'_> {
     /// Reads what lies between `at` and `end` into the buffer, holes as zeros, and writes the data of it;
     /// returns where the file ended, if that is before `end`.
-    fn block(&mut self, buffer: &mut [u8], at: u64, end: u64) -> Result<u64, Fault> {
+    fn block(&mut self, buffer: &mut [u8], at: u64, end: u64) -> Result<u64, CopyFault> {
         if self.extent.data > at || self.extent.end < end {
             buffer.fill(0);
         }
@@ -142,14 +142,14 @@ impl Pass<'_> {
             }
             let (from, to) = (passed.max(self.extent.data), end.min(self.extent.end));
             let count = read_whole(self.source, &mut buffer[length(at, from)..length(at, to)])
-                .map_err(Fault::Source)?;
+                .map_err(CopyFault::Source)?;
             self.write(&buffer[length(at, from)..][..count], from)?;
             passed = from + count as u64;
             if passed < to {
                 break;
             }
             if passed == self.extent.end && passed < self.size {
-                let next = next_extent(self.source, passed, self.size).map_err(Fault::Source)?;
+                let next = next_extent(self.source, passed, self.size).map_err(CopyFault::Source)?;
                 // Its end: nothing more comes.
                 if next.end == passed {
                     break;
@@ -160,12 +160,12 @@ impl Pass<'_> {
         Ok(passed)
     }
 
-    fn write(&mut self, data: &[u8], at: u64) -> Result<(), Fault> {
+    fn write(&mut self, data: &[u8], at: u64) -> Result<(), CopyFault> {
         let Some(target) = self.target.filter(|_| !data.is_empty()) else { return Ok(()) };
         if at != self.written {
-            lseek(target, offset(at), Whence::SeekSet).map_err(Fault::Target)?;
+            lseek(target, offset(at), Whence::SeekSet).map_err(CopyFault::Target)?;
         }
-        write_whole(target, data).map_err(Fault::Target)?;
+        write_whole(target, data).map_err(CopyFault::Target)?;
         self.written = at + data.len() as u64;
         Ok(())
     }

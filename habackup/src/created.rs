@@ -3,7 +3,7 @@
 
 use crate::manifest::{Entry, Kind};
 use crate::path_bytes::PathBytes;
-use crate::root::{Place, Root, Trouble};
+use crate::root::{Root, RootPlace, Trouble};
 use anyhow::{Context, anyhow};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
@@ -39,7 +39,7 @@ impl Created {
     }
 
     /// Tells whether what stands there is of the kind and the owner that were restored.
-    fn is_at(&self, place: &Place) -> Result<bool, Errno> {
+    fn is_at(&self, place: &RootPlace) -> Result<bool, Errno> {
         let Self::Made { kind, uid, .. } = self else { return Ok(true) };
         match fstatat(&*place.folder, place.name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(found) => Ok((Kind::of_mode(found.st_mode), found.st_uid) == (*kind, *uid)),

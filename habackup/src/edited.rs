@@ -2,9 +2,9 @@
 
 use crate::manifest::Kind;
 use crate::path_bytes::PathBytes;
-use crate::progress::Progress;
+use crate::progress::ShownProgress;
 use crate::root::Root;
-use crate::saved::{self, Undo};
+use crate::saved::{self, UndoRun};
 use crate::walk::Scope;
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 const EDITED: &str = "edited";
 
-impl Undo {
+impl UndoRun {
     /// Returns the restored files that somebody wrote to since.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Undo {
         &self,
         edited: &[PathBytes],
         live: &Root,
-        progress: Progress<'_>,
+        progress: ShownProgress<'_>,
     ) -> anyhow::Result<Option<OsString>> {
         if edited.is_empty() {
             return Ok(None);

@@ -7,10 +7,10 @@
 
 /// The patterns of a configuration.
 #[derive(Debug, Clone, Default)]
-pub struct Excludes(Vec<Pattern>);
+pub struct Excludes(Vec<ExcludePattern>);
 
 #[derive(Debug, Clone)]
-struct Pattern {
+struct ExcludePattern {
     text: Vec<u8>,
     whole_path: bool,
 }
@@ -19,7 +19,7 @@ impl Excludes {
     pub fn new<S: AsRef<str>>(patterns: &[S]) -> Self {
         let pattern = |text: &S| {
             let text = text.as_ref().as_bytes().strip_suffix(b"/").unwrap_or(text.as_ref().as_bytes());
-            Pattern { text: text.to_vec(), whole_path: text.contains(&b'/') }
+            ExcludePattern { text: text.to_vec(), whole_path: text.contains(&b'/') }
         };
         Self(patterns.iter().map(pattern).collect())
     }

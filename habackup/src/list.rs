@@ -3,17 +3,17 @@
 
 use crate::args::Args;
 use crate::choice;
-use crate::comparison::{self, Aspect, Step};
+use crate::comparison::{self, Aspect, EntryDifference};
 use crate::exclude::Excludes;
 use crate::id::{Id, SnapshotName, moment_ns};
 use crate::manifest::{Remark, Totals};
 use crate::path_bytes::PathBytes;
 use crate::preconditions::{Held, Preconditions};
-use crate::progress::{Progress, show_bytes};
-use crate::report::{self, Report, shown, words};
+use crate::progress::{ShownProgress, show_bytes};
+use crate::report::{self, RestoreReport, shown, words};
 use crate::restore::open_tree;
 use crate::root::Root;
-use crate::selection::{Chosen, Selection};
+use crate::selection::{ChosenEntries, Selection};
 use crate::store::Store;
 use crate::verify;
 use orderly_exec::reporter::{Output, Reporter};
@@ -24,15 +24,15 @@ use serde::Serialize;
 use std::time::Duration;
 
 #[derive(Debug, Serialize)]
-struct Listing {
+struct SnapshotListing {
     format: &'static str,
     directory: std::path::PathBuf,
     latest: Option<String>,
-    snapshots: Vec<Row>,
+    snapshots: Vec<SnapshotRow>,
 }
 
 #[derive(Debug, Serialize)]
-struct Row {
+struct SnapshotRow {
     id: String,
     complete: bool,
     time: String,
@@ -61,14 +61,14 @@ pub fn list(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
         }
         Opened::Store(store) => {
             let names = store.snapshots()?;
-            let rows: Vec<Row> = names.iter().map(|&name| row(&store, name)).collect();
+            let rows: Vec<SnapshotRow> = names.iter().map(|&name| row(&store, name)).collect();
             (names, rows)
         }
     };
     let status = if rows.iter().any(|row| row.unreadable.is_some()) { Status::Failed } else { Status::Done };
     if args.speech.json {
         let latest = names.iter().rfind(|name| name.whole).map(ToString::to_string);
-        reporter.record(&Listing {
+        reporter.record(&SnapshotListing {
             format: "orderly-snapshots/1",
             directory: preconditions.backup.directory.clone(),
             latest,
@@ -91,8 +91,8 @@ pub fn list(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
     Ok(status)
 }
 
-fn row(store: &Store, name: SnapshotName) -> Row {
-    let mut row = Row {
+fn row(store: &Store, name: SnapshotName) -> SnapshotRow {
+    let mut row = SnapshotRow {
         id: name.to_string(),
         complete: name.whole,
         time: name.id.time(),
@@ -248,7 +248,7 @@ pub fn verify(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyh
     };
     let mut tree = open_tree(&store, name).or_status(Status::Failed)?;
     reporter.show_progress();
-    let mut progress = Progress::new(reporter, runner, "verify", trailer.totals.files);
+    let mut progress = ShownProgress::new(reporter, runner, "verify", trailer.totals.files);
     let wrong = verify::differences(|| manifest.next_entry(), &mut tree, &mut progress)?;
     reporter.end_progress();
     for remark in &wrong {
@@ -340,18 +340,18 @@ pub fn diff(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
         .or_status(Status::Rejected)?;
     for (path, step) in &steps {
         match step {
-            Step::Added => reporter.message(&format!("new {}", shown(path))),
-            Step::Removed => reporter.message(&format!("gone {}", shown(path))),
-            Step::Changed(aspects) => {
+            EntryDifference::Added => reporter.message(&format!("new {}", shown(path))),
+            EntryDifference::Removed => reporter.message(&format!("gone {}", shown(path))),
+            EntryDifference::Changed(aspects) => {
                 reporter.message(&format!("updated {} ({})", shown(path), words(aspects)));
             }
         }
     }
-    let line = |(path, step): &'_ (PathBytes, Step)| -> (&'static str, Vec<Aspect>, PathBytes) {
+    let line = |(path, step): &'_ (PathBytes, EntryDifference)| -> (&'static str, Vec<Aspect>, PathBytes) {
         match step {
-            Step::Added => ("new", Vec::new(), path.clone()),
-            Step::Removed => ("gone", Vec::new(), path.clone()),
-            Step::Changed(aspects) => ("updated", aspects.clone(), path.clone()),
+            EntryDifference::Added => ("new", Vec::new(), path.clone()),
+            EntryDifference::Removed => ("gone", Vec::new(), path.clone()),
+            EntryDifference::Changed(aspects) => ("updated", aspects.clone(), path.clone()),
         }
     };
     let lines: Vec<_> = steps.iter().map(line).collect();
@@ -374,15 +374,15 @@ fn diff_live(
     output: Output,
 ) -> anyhow::Result<Status> {
     let (header, trailer) = store.ends(name).or_status(Status::Rejected)?;
-    let mut chosen = Chosen::new(|| store.manifest(name), Selection::All);
+    let mut chosen = ChosenEntries::new(|| store.manifest(name), Selection::All);
     let mut live = Root::open("/".as_ref())?;
     let excludes = Excludes::new(&header.sources.exclude);
     reporter.show_progress();
-    let mut progress = Progress::new(reporter, runner, "compare", trailer.totals.entries);
+    let mut progress = ShownProgress::new(reporter, runner, "compare", trailer.totals.entries);
     let comparison = comparison::with_live(&mut chosen, &mut live, &excludes, None, &mut progress)?;
     reporter.end_progress();
     let lines = report::show(&mut chosen, &comparison, reporter, output)?;
-    reporter.record(&Report::of_restore(Status::Done, name, &header, &comparison, lines, None));
+    reporter.record(&RestoreReport::of_restore(Status::Done, name, &header, &comparison, lines, None));
     Ok(Status::Done)
 }
 

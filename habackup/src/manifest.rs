@@ -1,7 +1,7 @@
 //! The manifest of a snapshot: what it says, and how it stands on disk.
 //!
 //! `manifest.json` is one JSON document laid out one entry a line, so that a million entries are
-//! written and read in passing and never all in memory. The first line is the [`Header`], the last
+//! written and read in passing and never all in memory. The first line is the [`ManifestHeader`], the last
 //! one the [`Trailer`], which ends in a checksum of everything before it: a cut or edited manifest is
 //! recognised. Entries stand in the order of a walk (see [`crate::path_bytes::walk_order`]).
 
@@ -10,7 +10,7 @@ mod reader;
 mod writer;
 
 pub use entry::{Entry, Kind, Xattr};
-pub use reader::Reader;
+pub use reader::ManifestReader;
 pub use writer::Writer;
 
 use crate::path_bytes::PathBytes;
@@ -26,7 +26,7 @@ pub const TREE: &str = "tree";
 
 /// What is known before the first entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
+pub struct ManifestHeader {
     pub format: String,
     pub id: String,
     /// When the walk began, RFC 3339 UTC.
@@ -36,7 +36,7 @@ pub struct Header {
     pub hostid: String,
     /// The processor architecture: what was compiled for another one is no use there.
     pub machine: String,
-    pub asset: Asset,
+    pub asset: AssetTitle,
     /// The number of the holding of the asset that it was made in: of two snapshots the one of the higher
     /// number is the newer, whatever the clocks said. Absent in those of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,7 +55,7 @@ pub struct Header {
 
 /// Which asset the snapshot stands on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asset {
+pub struct AssetTitle {
     pub kind: String,
     pub name: String,
     /// The guid, UUID or what else tells it from every other.

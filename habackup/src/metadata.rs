@@ -83,12 +83,12 @@ pub fn same_moment(before: &FileStat, after: &FileStat) -> bool {
 
 /// Who a restored file shall belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Owner {
+pub struct FileOwner {
     pub uid: u32,
     pub gid: u32,
 }
 
-impl Owner {
+impl FileOwner {
     /// Returns the owner by number, as the entry has it.
     pub fn by_number(entry: &Entry) -> Self {
         Self { uid: entry.uid, gid: entry.gid }
@@ -127,7 +127,7 @@ fn is_in_map(text: &str, number: u32) -> bool {
 ///
 /// # Errors
 /// What the kernel said. An owner that only root could set is left alone when we are not root.
-pub fn apply(fd: impl AsFd, entry: &Entry, owner: Owner) -> Result<Vec<PathBytes>, Errno> {
+pub fn apply(fd: impl AsFd, entry: &Entry, owner: FileOwner) -> Result<Vec<PathBytes>, Errno> {
     let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
     match fchownat(&fd, c"", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH) {
         Err(Errno::EPERM) if !Uid::effective().is_root() => {}

@@ -153,14 +153,14 @@ impl Preconditions {
     ///
     /// # Errors
     /// Refused (4) when it cannot be found out.
-    pub fn asset(&self, run: &mut dyn Run) -> anyhow::Result<manifest::Asset> {
+    pub fn asset(&self, run: &mut dyn Run) -> anyhow::Result<manifest::AssetTitle> {
         let title = self.asset.title();
         let identity = self
             .asset
             .identity(run)
             .with_context(|| format!("ask for the identity of {title}"))
             .or_status(Status::Refused)?;
-        Ok(manifest::Asset { kind: self.config.asset.kind.word().to_owned(), name: title, identity })
+        Ok(manifest::AssetTitle { kind: self.config.asset.kind.word().to_owned(), name: title, identity })
     }
 
     /// Returns the number of the holding under way, which begins with the first snapshot where the asset was

@@ -6,12 +6,12 @@ use crate::id::{Id, SnapshotName};
 use crate::manifest::Remark;
 use crate::preconditions::Preconditions;
 use crate::previous::Previous;
-use crate::progress::Progress;
+use crate::progress::ShownProgress;
 use crate::pruning;
-use crate::ready::{Ready, Sources};
+use crate::ready::{Ready, SourcesNow};
 use crate::room::{self, Need};
 use crate::store::{self, Store};
-use crate::survey::Survey;
+use crate::survey::SizeSurvey;
 use crate::walk::Scope;
 use orderly_exec::Status;
 use orderly_exec::reporter::Reporter;
@@ -47,7 +47,7 @@ pub fn show(
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
     let backup = &preconditions.backup;
-    let Sources { there, missing, linked } = &ready.sources;
+    let SourcesNow { there, missing, linked } = &ready.sources;
     let problems = survey(preconditions, ready.store.as_ref(), runner, reporter)?;
     let whole = missing.is_empty() && linked.is_empty() && problems.is_empty();
     let newest = ready.store.as_ref().map(Store::snapshots).transpose()?.and_then(|all| all.last().copied());
@@ -98,9 +98,9 @@ fn survey(
         store.and_then(|store| Previous::open(store, &snapshots, &preconditions.config.own.name, &hostid));
     let (previous, before) = before.unzip();
     reporter.show_progress();
-    let progress = Progress::new(reporter, runner, "survey", before.map_or(0, |totals| totals.files));
+    let progress = ShownProgress::new(reporter, runner, "survey", before.map_or(0, |totals| totals.files));
     let identity = store.map_or(Ok((0, 0)), Store::identity)?;
-    let survey = Survey::new(&excludes, identity, previous, progress).naming_problems();
+    let survey = SizeSurvey::new(&excludes, identity, previous, progress).naming_problems();
     let surveyed = survey.of(crate::root::open_folder("/".as_ref())?, &scope);
     reporter.end_progress();
     let surveyed = surveyed?;

@@ -3,7 +3,7 @@
 
 use crate::id::{SnapshotName, moment_ns};
 use crate::kernel::FOLDER;
-use crate::manifest::{self, Entry, Reader, Totals};
+use crate::manifest::{self, Entry, ManifestReader, Totals};
 use crate::store::Store;
 use nix::fcntl::openat;
 use nix::sys::stat::Mode;
@@ -25,7 +25,7 @@ pub struct Before {
 /// The snapshot before.
 #[derive(Debug)]
 pub struct Previous {
-    reader: Reader,
+    reader: ManifestReader,
     tree: OwnedFd,
     next: Option<Before>,
     settled_before: i128,

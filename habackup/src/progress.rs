@@ -11,7 +11,7 @@ const REFRESH: Duration = Duration::from_millis(200);
 
 /// Counts what went by.
 #[derive(Debug)]
-pub struct Progress<'a> {
+pub struct ShownProgress<'a> {
     reporter: &'a Reporter,
     runner: &'a mut Runner,
     what: &'static str,
@@ -25,7 +25,7 @@ pub struct Progress<'a> {
     deaf: bool,
 }
 
-impl<'a> Progress<'a> {
+impl<'a> ShownProgress<'a> {
     /// Begins to count; `what` is the verb of the live line.
     pub fn new(
         reporter: &'a Reporter,

@@ -16,22 +16,22 @@ use std::path::PathBuf;
 /// What is known once everything holds.
 #[derive(Debug)]
 pub struct Ready {
-    pub asset: manifest::Asset,
-    pub sources: Sources,
+    pub asset: manifest::AssetTitle,
+    pub sources: SourcesNow,
     /// The directory of snapshots, unless the run makes it.
     pub store: Option<Store>,
 }
 
 /// The sources that the configuration names, as they are now.
 #[derive(Debug)]
-pub struct Sources {
+pub struct SourcesNow {
     pub there: Vec<PathBuf>,
     pub missing: Vec<PathBuf>,
     /// Links to what no source has, each with the reason.
     pub linked: Vec<(PathBuf, String)>,
 }
 
-impl Sources {
+impl SourcesNow {
     fn look(backup: &BackupTable) -> Self {
         let (scope, excludes) =
             (Scope::new(&backup.include, &backup.optional), Excludes::new(&backup.exclude));
@@ -77,7 +77,7 @@ pub fn insist(preconditions: &Preconditions, run: &mut dyn Run) -> anyhow::Resul
     against.keep(preconditions.insist_on_none_due());
     against.keep(preconditions.insist_on_services(run));
     let asset = against.keep(preconditions.asset(run));
-    let sources = against.keep(Sources::look(&preconditions.backup).insist_on_any(&preconditions.backup));
+    let sources = against.keep(SourcesNow::look(&preconditions.backup).insist_on_any(&preconditions.backup));
     let mut store = None;
     // Elsewhere than on the asset it is none of ours.
     if against.keep(preconditions.insist_on_place(run)).is_some() {

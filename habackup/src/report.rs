@@ -1,11 +1,11 @@
 //! What restoring did or would do, for people and for programs.
 
-use crate::comparison::{Aspect, Change, Comparison, Counts};
+use crate::comparison::{Aspect, Change, Comparison, RestoreCounts};
 use crate::id::SnapshotName;
 use crate::left::Left;
-use crate::manifest::{Header, Remark};
+use crate::manifest::{ManifestHeader, Remark};
 use crate::path_bytes::PathBytes;
-use crate::selection::Chosen;
+use crate::selection::ChosenEntries;
 use orderly_exec::reporter::{Output, Reporter};
 use orderly_exec::{Status, clock};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// What `--restore --json`, `--undo --json` and `--diff ID live --json` print.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct RestoreReport {
     format: &'static str,
     record: &'static str,
     status: &'static str,
@@ -22,12 +22,12 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     made_by: Option<String>,
     #[serde(flatten)]
-    counts: Counts,
+    counts: RestoreCounts,
     /// How many entries are left as they are, because something else has their place.
     left: usize,
     #[serde(flatten)]
     local: LocalChanges,
-    changes: Vec<Line>,
+    changes: Vec<ChangeLine>,
 }
 
 /// What was changed on this host alone, and what became of it.
@@ -46,7 +46,7 @@ struct LocalChanges {
 
 /// One path that differs.
 #[derive(Debug, Serialize)]
-pub struct Line {
+pub struct ChangeLine {
     path: PathBytes,
     change: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -55,14 +55,14 @@ pub struct Line {
     reason: Option<String>,
 }
 
-impl Report {
+impl RestoreReport {
     /// Returns the report of a restore, done or only compared.
     pub fn of_restore(
         status: Status,
         name: SnapshotName,
-        header: &Header,
+        header: &ManifestHeader,
         comparison: &Comparison,
-        changes: Vec<Line>,
+        changes: Vec<ChangeLine>,
         saved: Option<&Path>,
     ) -> Self {
         Self {
@@ -98,7 +98,7 @@ impl Report {
             time: clock::now(),
             snapshot: snapshot.to_owned(),
             made_by: None,
-            counts: Counts::default(),
+            counts: RestoreCounts::default(),
             left,
             local: LocalChanges {
                 edited: edited.iter().map(shown).collect(),
@@ -110,7 +110,7 @@ impl Report {
     }
 }
 
-impl Line {
+impl ChangeLine {
     fn new(path: &PathBytes, change: &'static str, differs: &[Aspect], reason: Option<&str>) -> Self {
         let (path, differs, reason) = (path.clone(), differs.to_owned(), reason.map(str::to_owned));
         Self { path, change, differs, reason }
@@ -123,15 +123,15 @@ impl Line {
 /// # Errors
 /// When the manifest cannot be read to its end.
 pub fn show(
-    chosen: &mut Chosen<'_>,
+    chosen: &mut ChosenEntries<'_>,
     comparison: &Comparison,
     reporter: &mut Reporter,
     output: Output,
-) -> anyhow::Result<Vec<Line>> {
+) -> anyhow::Result<Vec<ChangeLine>> {
     let mut lines = Vec::new();
     let mut keep = |path: &PathBytes, change, differs: &[Aspect], reason: Option<&str>| {
         if output == Output::Json {
-            lines.push(Line::new(path, change, differs, reason));
+            lines.push(ChangeLine::new(path, change, differs, reason));
         }
     };
     let mut items = comparison.items.iter().peekable();
@@ -173,7 +173,7 @@ pub fn show(
         reporter.message(&format!("extra {}", shown(path)));
         keep(path, "extra", &[], None);
     }
-    let Comparison { counts: Counts { unchanged, updated, new }, extra, .. } = comparison;
+    let Comparison { counts: RestoreCounts { unchanged, updated, new }, extra, .. } = comparison;
     let extra = extra.len();
     let kept = match comparison.kept.len() {
         0 => String::new(),

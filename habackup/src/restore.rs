@@ -5,19 +5,19 @@ use crate::apply::Application;
 use crate::args::Args;
 use crate::choice;
 use crate::comparison::{self, Comparison};
-use crate::consent::{self, Answer};
+use crate::consent::{self, Consent};
 use crate::exclude::Excludes;
 use crate::id::SnapshotName;
 use crate::kernel::FOLDER;
 use crate::left::Left;
-use crate::manifest::{self, Header, Remark};
+use crate::manifest::{self, ManifestHeader, Remark};
 use crate::path_bytes::PathBytes;
 use crate::preconditions::Preconditions;
-use crate::progress::Progress;
-use crate::report::{self, Line, Report};
+use crate::progress::ShownProgress;
+use crate::report::{self, ChangeLine, RestoreReport};
 use crate::root::Root;
 use crate::saved::{self, Saved};
-use crate::selection::{Chosen, Selection};
+use crate::selection::{ChosenEntries, Selection};
 use crate::store::Store;
 use crate::take::machine;
 use crate::verify;
@@ -56,15 +56,15 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
         reporter.warn(format!("{name} is incomplete: {problems} problems were met when it was made"));
     }
     let mut base = base(args, &store)?;
-    let mut chosen = Chosen::new(|| store.manifest(name), Selection::named(choice.paths.clone()));
+    let mut chosen = ChosenEntries::new(|| store.manifest(name), Selection::named(choice.paths.clone()));
     insist_on_presence(&mut chosen, &choice.paths, name)?;
     let mut tree = open_tree(&store, name)?;
     reporter.show_progress();
     let entries = trailer.totals.entries;
-    insist_on_sound(&mut chosen, &mut tree, name, Progress::new(reporter, runner, "verify", entries))?;
+    insist_on_sound(&mut chosen, &mut tree, name, ShownProgress::new(reporter, runner, "verify", entries))?;
     let mut live = Root::open(&root).or_status(Status::Refused)?;
     let excludes = Excludes::new(&header.sources.exclude);
-    let mut progress = Progress::new(reporter, runner, "compare", entries);
+    let mut progress = ShownProgress::new(reporter, runner, "compare", entries);
     let mut comparison =
         comparison::with_live(&mut chosen, &mut live, &excludes, base.as_mut(), &mut progress)
             .or_status(Status::Refused)?;
@@ -77,8 +77,8 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     // A caller that wants the counts alone need not take in a line for each path.
     let output = if args.speech.json && !args.speech.quiet { Output::Json } else { Output::Text };
     let lines = report::show(&mut chosen, &comparison, reporter, output)?;
-    let report = |status: Status, comparison: &Comparison, lines: Vec<Line>, saved: Option<&Path>| {
-        Report::of_restore(status, name, &header, comparison, lines, saved)
+    let report = |status: Status, comparison: &Comparison, lines: Vec<ChangeLine>, saved: Option<&Path>| {
+        RestoreReport::of_restore(status, name, &header, comparison, lines, saved)
     };
     let is_whole = choice.paths.is_empty() && root == Path::new("/");
     if !args.dry_run {
@@ -94,14 +94,14 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     }
     let question = format!("restore {name} made by {} onto {}?", header.host, root.display());
     match consent::ask(&question, args.yes, runner, reporter)? {
-        Answer::Yes => {}
-        Answer::No => return Err(fail(Status::Refused, "not restored: the answer was no")),
+        Consent::Yes => {}
+        Consent::No => return Err(fail(Status::Refused, "not restored: the answer was no")),
     }
     reporter.show_progress();
-    let progress = Progress::new(reporter, runner, "save", 0);
+    let progress = ShownProgress::new(reporter, runner, "save", 0);
     let saved = Saved::save(&mut chosen, &mut comparison, &header, (&root, &live), progress)?;
     let path = saved.path.clone();
-    let mut progress = Progress::new(reporter, runner, "restore", comparison.items.len() as u64);
+    let mut progress = ShownProgress::new(reporter, runner, "restore", comparison.items.len() as u64);
     let mut application = Application::new(&mut live, &mut tree, saved.notes(&root));
     let applied = application.apply_all(&mut chosen, &comparison, &mut progress);
     let (lost, mut left) = (std::mem::take(&mut application.lost), std::mem::take(&mut application.left));
@@ -129,15 +129,15 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
 }
 
 /// Opens the snapshot that `--base` names, once it is known to be whole to its last line.
-fn base<'a>(args: &Args, store: &'a Store) -> anyhow::Result<Option<Chosen<'a>>> {
+fn base<'a>(args: &Args, store: &'a Store) -> anyhow::Result<Option<ChosenEntries<'a>>> {
     let Some(id) = &args.base else { return Ok(None) };
     let base = choice::snapshot(store, Some(id), None)?;
     store.ends(base).or_status(Status::Rejected)?;
-    Ok(Some(Chosen::new(move || store.manifest(base), Selection::All)))
+    Ok(Some(ChosenEntries::new(move || store.manifest(base), Selection::All)))
 }
 
 /// Returns what live files continue once a snapshot is restored.
-fn continued(name: SnapshotName, header: &Header) -> Continued {
+fn continued(name: SnapshotName, header: &ManifestHeader) -> Continued {
     Continued { holding: header.holding, snapshot: name.to_string(), host: header.host.clone() }
 }
 
@@ -161,7 +161,7 @@ fn take_back(
     let path = saved.path.clone();
     // Not to be interrupted a second time: the counter that looks for signals is left out.
     let undone = saved.read().and_then(|mut undo| {
-        let mut progress = Progress::deaf(reporter, runner);
+        let mut progress = ShownProgress::deaf(reporter, runner);
         undo.carry_out(live, &mut progress)
     });
     match undone.and_then(|_| saved.close()) {
@@ -191,7 +191,7 @@ fn insist_on_fit(
     args: &Args,
     preconditions: &Preconditions,
     name: SnapshotName,
-    header: &Header,
+    header: &ManifestHeader,
     runner: &mut Runner,
 ) -> anyhow::Result<()> {
     let refuse = |message: String| Err(fail(Status::Refused, message));
@@ -228,7 +228,7 @@ fn series(version: &str) -> Vec<&str> {
 
 /// Insists that every path that is named is in the snapshot.
 fn insist_on_presence(
-    chosen: &mut Chosen<'_>,
+    chosen: &mut ChosenEntries<'_>,
     paths: &[PathBytes],
     name: SnapshotName,
 ) -> anyhow::Result<()> {
@@ -249,10 +249,10 @@ fn insist_on_presence(
 }
 
 fn insist_on_sound(
-    chosen: &mut Chosen<'_>,
+    chosen: &mut ChosenEntries<'_>,
     tree: &mut Root,
     name: SnapshotName,
-    mut progress: Progress<'_>,
+    mut progress: ShownProgress<'_>,
 ) -> anyhow::Result<()> {
     let mut pass = chosen.pass()?;
     let next = || Ok(pass.next_entry()?.map(|(_, entry)| entry));
@@ -290,7 +290,7 @@ pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
         return Err(fail(Status::Refused, "there is no restore to undo"));
     };
     let mut undo = saved.read().or_status(Status::Rejected)?;
-    let damage = undo.damage(&mut Progress::new(reporter, runner, "verify", 0))?;
+    let damage = undo.damage(&mut ShownProgress::new(reporter, runner, "verify", 0))?;
     reporter.end_progress();
     insist_on_none(&damage, || {
         format!("what was saved in {} is damaged and nothing was undone:", saved.path.display())
@@ -311,13 +311,13 @@ pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
     }
     let question = format!("undo the restore of {} onto {}?", undo.snapshot, undo.root.display());
     match consent::ask(&question, args.yes, runner, reporter)? {
-        Answer::Yes => {}
-        Answer::No => return Err(fail(Status::Refused, "not undone: the answer was no")),
+        Consent::Yes => {}
+        Consent::No => return Err(fail(Status::Refused, "not undone: the answer was no")),
     }
     let snapshot = undo.snapshot.clone();
-    let kept = undo.keep(&edited, &live, Progress::deaf(reporter, runner)).or_status(Status::Failed)?;
+    let kept = undo.keep(&edited, &live, ShownProgress::deaf(reporter, runner)).or_status(Status::Failed)?;
     let undone = undo
-        .carry_out(&mut live, &mut Progress::deaf(reporter, runner))
+        .carry_out(&mut live, &mut ShownProgress::deaf(reporter, runner))
         .with_context(|| {
             format!("the undo can be tried again; what was overwritten is in {}", saved.path.display())
         })
@@ -339,7 +339,7 @@ pub fn undo(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
     if let Some(kept) = &kept {
         reporter.message(&format!("What was edited since is in {}.", kept.display()));
     }
-    reporter.record(&Report::of_undo(status, &snapshot, Left::count(&undone.left), (&edited, kept)));
+    reporter.record(&RestoreReport::of_undo(status, &snapshot, Left::count(&undone.left), (&edited, kept)));
     Ok(status)
 }
 

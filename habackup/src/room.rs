@@ -25,14 +25,14 @@ pub struct Need {
 
 /// What is to be had below a folder.
 #[derive(Debug, Clone, Copy)]
-struct Room {
+struct RoomLeft {
     free: u64,
     usable: u64,
     /// Unlimited where the file system makes them as it goes.
     inodes: u64,
 }
 
-impl Room {
+impl RoomLeft {
     fn of(found: &Statvfs) -> Self {
         let unit = found.fragment_size();
         let total = found.blocks().saturating_mul(unit);
@@ -62,8 +62,8 @@ impl Room {
     }
 }
 
-fn room(folder: impl AsFd) -> anyhow::Result<Room> {
-    Ok(Room::of(&fstatvfs(folder).context("ask for the room on the asset")?))
+fn room(folder: impl AsFd) -> anyhow::Result<RoomLeft> {
+    Ok(RoomLeft::of(&fstatvfs(folder).context("ask for the room on the asset")?))
 }
 
 /// Insists that the copy of a file fits below `folder` and leaves the services their part.
@@ -103,7 +103,7 @@ pub fn insist_on_all(
 
 /// Tells whether everything on the file systems of the sources would fit. What is mounted below one is
 /// not copied with it.
-fn fits_in_any_case(room: Room, sources: &[&Path]) -> bool {
+fn fits_in_any_case(room: RoomLeft, sources: &[&Path]) -> bool {
     let mut stored = std::collections::BTreeMap::new();
     for source in sources {
         let Ok(found) = statvfs(*source) else { continue };

@@ -1,7 +1,7 @@
 //! A folder taken as `/`: the live system, or the `tree` of a snapshot. Paths are followed below it
 //! one part at a time and never through a link, so nothing leads out of it.
 
-use crate::copy::{Copier, Fault};
+use crate::copy::{Copier, CopyFault};
 use crate::kernel;
 use crate::kernel::FOLDER;
 use crate::manifest::{Entry, Kind};
@@ -80,7 +80,7 @@ impl Folder {
 
 /// A name in an open folder.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct RootPlace {
     pub folder: Rc<OwnedFd>,
     pub name: CString,
 }
@@ -137,13 +137,13 @@ impl Root {
     ///
     /// # Errors
     /// Why the folder cannot be reached.
-    pub fn place(&mut self, path: &PathBytes) -> Result<Place, Trouble> {
+    pub fn place(&mut self, path: &PathBytes) -> Result<RootPlace, Trouble> {
         let bytes = path.as_bytes();
         let cut = bytes.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
         let name = CString::new(bytes.get(cut + 1..).unwrap_or_default())
             .map_err(|_| Trouble::Other(Errno::EINVAL))?;
         let folder = self.enter(&bytes[..cut])?.fd;
-        Ok(Place { folder, name })
+        Ok(RootPlace { folder, name })
     }
 
     /// Returns the open folder at a path; an empty path is the root.
@@ -232,8 +232,8 @@ impl Root {
         let file = place.open_to_read().with_context(|| format!("read {}", entry.path))?;
         match self.copier.hash(&file, entry.size, on_bytes) {
             Ok(digest) => entry.blake3 = Some(digest),
-            Err(Fault::Stopped(error)) => return Err(error),
-            Err(Fault::Source(error) | Fault::Target(error)) => {
+            Err(CopyFault::Stopped(error)) => return Err(error),
+            Err(CopyFault::Source(error) | CopyFault::Target(error)) => {
                 return Err(error).with_context(|| format!("read {}", entry.path));
             }
         }
@@ -260,7 +260,7 @@ pub fn open_folder(path: &Path) -> anyhow::Result<OwnedFd> {
     openat(AT_FDCWD, path, flags, Mode::empty()).with_context(|| format!("open {}", path.display()))
 }
 
-impl Place {
+impl RootPlace {
     /// Opens the name as a place only, whatever stands there.
     ///
     /// # Errors

@@ -11,12 +11,12 @@ use crate::exclude::Excludes;
 use crate::id::Id;
 use crate::kernel::FOLDER;
 use crate::left::Left;
-use crate::manifest::{self, Entry, Header, Kind, Reader, Remark, Trailer, Writer};
+use crate::manifest::{self, Entry, Kind, ManifestHeader, ManifestReader, Remark, Trailer, Writer};
 use crate::path_bytes::PathBytes;
-use crate::progress::Progress;
+use crate::progress::ShownProgress;
 use crate::root::Root;
-use crate::selection::{Chosen, Selection};
-use crate::snapshot::{self, Plan};
+use crate::selection::{ChosenEntries, Selection};
+use crate::snapshot::{self, SnapshotPlan};
 use crate::store;
 use crate::verify;
 use crate::walk::Scope;
@@ -49,7 +49,7 @@ pub struct Saved {
 
 /// The text of `created.json`: what was not there before a restore, and where it was restored.
 #[derive(Debug, Serialize, Deserialize)]
-struct Document {
+struct SavedDocument {
     format: String,
     time: String,
     snapshot: String,
@@ -58,12 +58,12 @@ struct Document {
     created: Vec<Created>,
     /// What files were restored as, by which an edit made since is recognised.
     #[serde(default)]
-    restored: Vec<Restored>,
+    restored: Vec<SavedRestore>,
 }
 
 /// A file as it was restored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Restored {
+pub struct SavedRestore {
     pub(crate) path: PathBytes,
     pub(crate) size: u64,
     pub(crate) mtime_ns: i128,
@@ -79,11 +79,11 @@ impl Saved {
     /// # Errors
     /// When anything cannot be saved; then nothing may be overwritten.
     pub fn save(
-        chosen: &mut Chosen<'_>,
+        chosen: &mut ChosenEntries<'_>,
         comparison: &mut Comparison,
-        header: &Header,
+        header: &ManifestHeader,
         (root, live): (&Path, &Root),
-        progress: Progress<'_>,
+        progress: ShownProgress<'_>,
     ) -> anyhow::Result<Self> {
         files::private_directory(&folder())?;
         remove_never_begun()?;
@@ -103,11 +103,11 @@ impl Saved {
     /// Copies what will be overwritten.
     fn overwritten(
         &self,
-        chosen: &mut Chosen<'_>,
+        chosen: &mut ChosenEntries<'_>,
         comparison: &mut Comparison,
-        header: &Header,
+        header: &ManifestHeader,
         live: &Root,
-        progress: Progress<'_>,
+        progress: ShownProgress<'_>,
     ) -> anyhow::Result<()> {
         let mut scope = Scope::nothing();
         each_item(chosen, &*comparison, |entry, change| {
@@ -123,14 +123,14 @@ impl Saved {
     /// Writes down what was not there and what files are restored as, in passing.
     fn created(
         &self,
-        chosen: &mut Chosen<'_>,
+        chosen: &mut ChosenEntries<'_>,
         comparison: &Comparison,
-        header: &Header,
+        header: &ManifestHeader,
         root: &Path,
     ) -> anyhow::Result<()> {
         let folder = openat(AT_FDCWD, &self.path, FOLDER, Mode::empty())?;
         let mut file = std::io::BufWriter::new(new_file(&folder, UNFINISHED)?);
-        let head = Document {
+        let head = SavedDocument {
             format: FORMAT.to_owned(),
             time: clock::now(),
             snapshot: header.id.clone(),
@@ -156,7 +156,7 @@ impl Saved {
             if entry.kind == Kind::File {
                 let (path, size, mtime_ns) = (entry.path.clone(), entry.size, entry.mtime_ns);
                 file.write_all(comma.as_bytes())?;
-                serde_json::to_writer(&mut file, &Restored { path, size, mtime_ns })?;
+                serde_json::to_writer(&mut file, &SavedRestore { path, size, mtime_ns })?;
                 comma = ",";
             }
             Ok(())
@@ -187,9 +187,9 @@ impl Saved {
     ///
     /// # Errors
     /// When what was saved cannot be read.
-    pub fn read(&self) -> anyhow::Result<Undo> {
+    pub fn read(&self) -> anyhow::Result<UndoRun> {
         let what = || format!("read what was saved in {}", self.path.display());
-        let created: Document =
+        let created: SavedDocument =
             serde_json::from_str(&files::read(&self.path.join(CREATED))?).with_context(what)?;
         ensure!(
             created.format == FORMAT,
@@ -204,12 +204,13 @@ impl Saved {
         );
         let folder = openat(AT_FDCWD, &self.path, FOLDER, Mode::empty()).with_context(what)?;
         // Read once to its end before anything is put back from it: the checksum stands there.
-        let (header, _) = store::open_manifest(&folder).and_then(Reader::into_ends).with_context(what)?;
+        let (header, _) =
+            store::open_manifest(&folder).and_then(ManifestReader::into_ends).with_context(what)?;
         let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty()).with_context(what)?;
-        Ok(Undo {
+        Ok(UndoRun {
             header,
             path: self.path.clone(),
-            overwritten: Chosen::new(move || store::open_manifest(&folder), Selection::Saved),
+            overwritten: ChosenEntries::new(move || store::open_manifest(&folder), Selection::Saved),
             tree: Root::new(tree)?,
             notes: self.notes(&created.root),
             root: created.root,
@@ -236,20 +237,20 @@ impl Saved {
 
 /// What undoing a restore takes.
 #[derive(Debug)]
-pub struct Undo {
-    pub(crate) header: Header,
+pub struct UndoRun {
+    pub(crate) header: ManifestHeader,
     /// The directory of the restore.
     pub(crate) path: PathBuf,
-    pub(crate) overwritten: Chosen<'static>,
+    pub(crate) overwritten: ChosenEntries<'static>,
     pub created: Vec<Created>,
-    pub(crate) restored: Vec<Restored>,
+    pub(crate) restored: Vec<SavedRestore>,
     pub root: PathBuf,
     pub snapshot: String,
     tree: Root,
     notes: Notes,
 }
 
-impl Undo {
+impl UndoRun {
     /// Tells `with` of every path that is put back.
     ///
     /// # Errors
@@ -266,7 +267,7 @@ impl Undo {
     ///
     /// # Errors
     /// When it cannot be read, or somebody asked us to stop.
-    pub fn damage(&mut self, progress: &mut Progress<'_>) -> anyhow::Result<Vec<Remark>> {
+    pub fn damage(&mut self, progress: &mut ShownProgress<'_>) -> anyhow::Result<Vec<Remark>> {
         let mut pass = self.overwritten.pass()?;
         verify::differences(|| Ok(pass.next_entry()?.map(|(_, entry)| entry)), &mut self.tree, progress)
     }
@@ -275,7 +276,7 @@ impl Undo {
     ///
     /// # Errors
     /// Names the path; it can be tried again.
-    pub fn carry_out(&mut self, live: &mut Root, progress: &mut Progress<'_>) -> anyhow::Result<Undone> {
+    pub fn carry_out(&mut self, live: &mut Root, progress: &mut ShownProgress<'_>) -> anyhow::Result<Undone> {
         workshop::clear(&self.notes.path)?;
         live.forget();
         // What the restore never came to is left alone: it may be what made it fail.
@@ -307,17 +308,23 @@ pub struct Undone {
 pub(crate) fn copy_out(
     path: &Path,
     scope: &Scope,
-    header: &Header,
+    header: &ManifestHeader,
     live: &Root,
-    progress: Progress<'_>,
+    progress: ShownProgress<'_>,
 ) -> anyhow::Result<Vec<Remark>> {
     let folder = openat(AT_FDCWD, path, FOLDER, Mode::empty())?;
     mkdirat(&folder, manifest::TREE, Mode::S_IRWXU)?;
     let tree = openat(&folder, manifest::TREE, FOLDER, Mode::empty())?;
     let writer = Writer::begin(new_file(&folder, manifest::FILE)?, header)?;
     let source = openat(&**live.folder(), c".", FOLDER, Mode::empty())?;
-    let plan =
-        Plan { source, scope, excludes: Excludes::default(), store: (0, 0), previous: None, expected: 0 };
+    let plan = SnapshotPlan {
+        source,
+        scope,
+        excludes: Excludes::default(),
+        store: (0, 0),
+        previous: None,
+        expected: 0,
+    };
     let (writer, found) = snapshot::walk(plan, &tree, writer, progress)?;
     let trailer = Trailer {
         finished: clock::now(),
@@ -334,7 +341,7 @@ pub(crate) fn copy_out(
 /// Leaves out of a restore what could not be saved, where others than root may have made it so: whoever may
 /// write there could otherwise stop every restore.
 fn leave_unsaved(
-    chosen: &mut Chosen<'_>,
+    chosen: &mut ChosenEntries<'_>,
     comparison: &mut Comparison,
     problems: &[Remark],
 ) -> anyhow::Result<()> {
@@ -367,7 +374,7 @@ fn leave_unsaved(
 
 /// Calls `with` for every entry that would be changed.
 fn each_item(
-    chosen: &mut Chosen<'_>,
+    chosen: &mut ChosenEntries<'_>,
     comparison: &Comparison,
     mut with: impl FnMut(&Entry, &Change) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {

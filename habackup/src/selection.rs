@@ -3,7 +3,7 @@
 
 use crate::exclude::Excludes;
 use crate::identity;
-use crate::manifest::{Entry, Reader};
+use crate::manifest::{Entry, ManifestReader};
 use crate::owner::OwnerMap;
 use crate::path_bytes::PathBytes;
 
@@ -25,13 +25,13 @@ impl Selection {
         Self::Named { paths, identity: identity::patterns() }
     }
 
-    fn choose(&self, mut entry: Entry) -> Step {
+    fn choose(&self, mut entry: Entry) -> Choice {
         match self {
-            Self::All => Step::Entry(entry),
-            Self::Saved if entry.parent => Step::Other,
+            Self::All => Choice::Entry(entry),
+            Self::Saved if entry.parent => Choice::Other,
             Self::Saved => {
                 (entry.user, entry.group) = (None, None);
-                Step::Entry(entry)
+                Choice::Entry(entry)
             }
             Self::Named { paths, identity } => {
                 let is_above =
@@ -39,13 +39,13 @@ impl Selection {
                 let is_wanted =
                     paths.is_empty() || paths.iter().any(|path| entry.path.is_within(path.as_bytes()));
                 if !is_wanted && !is_above {
-                    return Step::Other;
+                    return Choice::Other;
                 }
                 if is_wanted && identity.matches(entry.path.as_bytes()) && !paths.contains(&entry.path) {
-                    return Step::LeftAlone(entry.path);
+                    return Choice::LeftAlone(entry.path);
                 }
                 entry.parent |= !is_wanted;
-                Step::Entry(entry)
+                Choice::Entry(entry)
             }
         }
     }
@@ -54,7 +54,7 @@ impl Selection {
 /// What a manifest says next, in the light of a selection.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly every step is an entry, and none is kept")]
-pub enum Step {
+pub enum Choice {
     Entry(Entry),
     /// This machine's identity, which nobody named.
     LeftAlone(PathBytes),
@@ -66,25 +66,25 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Numbered {
     pub number: u32,
-    pub step: Step,
+    pub step: Choice,
 }
 
 /// The entries of one manifest that are meant.
-pub struct Chosen<'a> {
-    open: Box<dyn Fn() -> anyhow::Result<Reader> + 'a>,
+pub struct ChosenEntries<'a> {
+    open: Box<dyn Fn() -> anyhow::Result<ManifestReader> + 'a>,
     selection: Selection,
     owners: OwnerMap,
 }
 
-impl std::fmt::Debug for Chosen<'_> {
+impl std::fmt::Debug for ChosenEntries<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Chosen").field("selection", &self.selection).finish_non_exhaustive()
+        f.debug_struct("ChosenEntries").field("selection", &self.selection).finish_non_exhaustive()
     }
 }
 
-impl<'a> Chosen<'a> {
+impl<'a> ChosenEntries<'a> {
     /// Returns what is meant of the manifest that `open` begins to read.
-    pub fn new(open: impl Fn() -> anyhow::Result<Reader> + 'a, selection: Selection) -> Self {
+    pub fn new(open: impl Fn() -> anyhow::Result<ManifestReader> + 'a, selection: Selection) -> Self {
         Self { open: Box::new(open), selection, owners: OwnerMap::default() }
     }
 
@@ -106,7 +106,7 @@ impl<'a> Chosen<'a> {
 /// One pass over a manifest.
 #[derive(Debug)]
 pub struct Pass<'a> {
-    reader: Reader,
+    reader: ManifestReader,
     selection: &'a Selection,
     owners: &'a mut OwnerMap,
     number: u32,
@@ -120,7 +120,7 @@ impl Pass<'_> {
     pub fn next_step(&mut self) -> anyhow::Result<Option<Numbered>> {
         let Some(entry) = self.reader.next_entry()? else { return Ok(None) };
         let mut step = self.selection.choose(entry);
-        if let Step::Entry(entry) = &mut step {
+        if let Choice::Entry(entry) = &mut step {
             (entry.uid, entry.gid) = self.owners.translate(entry);
         }
         self.number += 1;
@@ -133,7 +133,7 @@ impl Pass<'_> {
     /// When the manifest cannot be read to its end.
     pub fn next_entry(&mut self) -> anyhow::Result<Option<(u32, Entry)>> {
         while let Some(Numbered { number, step }) = self.next_step()? {
-            if let Step::Entry(entry) = step {
+            if let Choice::Entry(entry) = step {
                 return Ok(Some((number, entry)));
             }
         }

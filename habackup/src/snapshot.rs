@@ -23,10 +23,10 @@ use crate::exclude::Excludes;
 use crate::kernel::FOLDER;
 use crate::manifest::entry::Digest;
 use crate::manifest::{Entry, Kind, Remark, Totals, Writer};
-use crate::metadata::{self, Owner, Owners};
+use crate::metadata::{self, FileOwner, Owners};
 use crate::path_bytes::PathBytes;
 use crate::previous::Previous;
-use crate::progress::Progress;
+use crate::progress::ShownProgress;
 use crate::walk::{self, Listed, Scope};
 use crate::xattr;
 use ahead::Ahead;
@@ -48,21 +48,21 @@ const DEEPEST: usize = 1024;
 
 /// A walk under way.
 #[derive(Debug)]
-pub struct Snapshot<'a> {
+pub struct SnapshotWalk<'a> {
     writer: Writer,
     /// The `tree` of the snapshot being made.
     tree: BorrowedFd<'a>,
     previous: Option<Previous>,
     left_out: LeftOut,
-    progress: Progress<'a>,
+    progress: ShownProgress<'a>,
     copier: Copier,
     owners: Owners,
-    groups: Groups,
+    groups: NamedTwice,
     ahead: Ahead,
     helpers: Helpers,
     /// Sources that are links, with whether they may be absent.
-    linked_sources: Vec<(Vec<u8>, Named)>,
-    found: Found,
+    linked_sources: Vec<(Vec<u8>, LinkedSource)>,
+    found: WalkResult,
 }
 
 /// What is not copied.
@@ -75,14 +75,14 @@ struct LeftOut {
 
 /// Files with several names, by device and inode of the first one, and the last number that such a file was given.
 #[derive(Debug, Default)]
-struct Groups {
+struct NamedTwice {
     firsts: HashMap<(u64, u64), First>,
     last: u64,
 }
 
 /// What a walk amounts to.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct WalkResult {
     pub totals: Totals,
     pub skipped: Vec<Remark>,
     pub problems: Vec<Remark>,
@@ -107,7 +107,7 @@ struct First {
 
 /// What a walk is given.
 #[derive(Debug)]
-pub struct Plan<'a> {
+pub struct SnapshotPlan<'a> {
     /// What is taken as `/`.
     pub source: OwnedFd,
     pub scope: &'a Scope,
@@ -123,15 +123,15 @@ pub struct Plan<'a> {
 /// # Errors
 /// When the copy cannot be written, or somebody asked us to stop.
 pub fn walk<'a>(
-    plan: Plan<'_>,
+    plan: SnapshotPlan<'_>,
     tree: &'a OwnedFd,
     writer: Writer,
-    progress: Progress<'a>,
-) -> anyhow::Result<(Writer, Found)> {
+    progress: ShownProgress<'a>,
+) -> anyhow::Result<(Writer, WalkResult)> {
     let previous = plan.previous.as_ref().map(|previous| previous.tree().try_clone()).transpose()?;
     let root = Level { path: Vec::new(), depth: 0, source: plan.source, target: tree.try_clone()?, previous };
     let helpers = Helpers::call(plan.previous.as_ref().map(Previous::settled_before), plan.expected);
-    let mut snapshot = Snapshot {
+    let mut snapshot = SnapshotWalk {
         writer,
         tree: tree.as_fd(),
         previous: plan.previous,
@@ -139,11 +139,11 @@ pub fn walk<'a>(
         progress,
         copier: Copier::default(),
         owners: Owners::default(),
-        groups: Groups::default(),
+        groups: NamedTwice::default(),
         ahead: Ahead::default(),
         helpers,
         linked_sources: Vec::new(),
-        found: Found::default(),
+        found: WalkResult::default(),
     };
     snapshot.contents(&Arc::new(root), plan.scope)?;
     snapshot.settle_all()?;
@@ -159,7 +159,7 @@ pub fn walk<'a>(
 
 /// How a name came to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Named {
+enum LinkedSource {
     /// By the configuration.
     Asked,
     /// By the configuration, which says that it may be absent.
@@ -170,22 +170,23 @@ enum Named {
 
 /// What is wanted of a name.
 #[derive(Debug, Clone, Copy)]
-struct Request<'a> {
+struct CopyRequest<'a> {
     scope: &'a Scope,
-    named: Named,
+    named: LinkedSource,
     /// Of a folder: itself, not only what is in it.
     itself: bool,
 }
 
 /// What is wanted of a name that stands in a folder which is wanted whole.
-const LISTED: Request<'_> = Request { scope: &Scope::Whole, named: Named::Listed, itself: true };
+const LISTED: CopyRequest<'_> =
+    CopyRequest { scope: &Scope::Whole, named: LinkedSource::Listed, itself: true };
 
-impl Snapshot<'_> {
+impl SnapshotWalk<'_> {
     fn contents(&mut self, level: &Arc<Level>, scope: &Scope) -> anyhow::Result<()> {
         let Scope::Only(names) = scope else { return self.everything(level) };
         for (name, wanted) in names {
-            let named = if wanted.optional { Named::Optional } else { Named::Asked };
-            self.visit(level, name, Request { scope: &wanted.scope, named, itself: wanted.itself })?;
+            let named = if wanted.optional { LinkedSource::Optional } else { LinkedSource::Asked };
+            self.visit(level, name, CopyRequest { scope: &wanted.scope, named, itself: wanted.itself })?;
         }
         Ok(())
     }
@@ -225,8 +226,8 @@ impl Snapshot<'_> {
     }
 
     /// Walks over what the configuration names.
-    fn visit(&mut self, level: &Arc<Level>, name: &[u8], request: Request<'_>) -> anyhow::Result<()> {
-        let Request { scope, named, itself } = request;
+    fn visit(&mut self, level: &Arc<Level>, name: &[u8], request: CopyRequest<'_>) -> anyhow::Result<()> {
+        let CopyRequest { scope, named, itself } = request;
         let path = walk::join(&level.path, name);
         let Ok(c_name) = CString::new(name) else {
             self.problem(&path, "the name has a NUL in it".to_owned());
@@ -275,28 +276,31 @@ impl Snapshot<'_> {
         }
     }
 
-    fn absent(&mut self, path: &[u8], scope: &Scope, named: Named, error: Errno) {
-        for (leaf, optional) in scope.leaves(path, named == Named::Optional) {
+    fn absent(&mut self, path: &[u8], scope: &Scope, named: LinkedSource, error: Errno) {
+        for (leaf, optional) in scope.leaves(path, named == LinkedSource::Optional) {
             match (named, error) {
-                (Named::Listed, Errno::ENOENT) => {
+                (LinkedSource::Listed, Errno::ENOENT) => {
                     self.problem(leaf.as_bytes(), "vanished while the snapshot was taken".to_owned());
                 }
-                (Named::Asked | Named::Optional, Errno::ENOENT | Errno::ENOTDIR) if optional => {}
+                (LinkedSource::Asked | LinkedSource::Optional, Errno::ENOENT | Errno::ENOTDIR)
+                    if optional => {}
                 (_, error) => self.problem(leaf.as_bytes(), error.desc().to_owned()),
             }
         }
     }
 
-    fn directory(&mut self, at: &At<'_>, request: Request<'_>) -> anyhow::Result<()> {
-        let Request { scope, named, itself } = request;
+    fn directory(&mut self, at: &At<'_>, request: CopyRequest<'_>) -> anyhow::Result<()> {
+        let CopyRequest { scope, named, itself } = request;
         if at.level.depth >= DEEPEST {
             self.problem(&at.path, format!("lies more than {DEEPEST} directories deep"));
             return Ok(());
         }
         let opened = match named {
             // What is asked for by name may well be another file system.
-            Named::Asked | Named::Optional => openat(&at.level.source, at.name, FOLDER, Mode::empty()),
-            Named::Listed => walk::open_on_same_mount(&at.level.source, at.name),
+            LinkedSource::Asked | LinkedSource::Optional => {
+                openat(&at.level.source, at.name, FOLDER, Mode::empty())
+            }
+            LinkedSource::Listed => walk::open_on_same_mount(&at.level.source, at.name),
         };
         let source = match opened {
             Ok(source) => source,
@@ -304,7 +308,7 @@ impl Snapshot<'_> {
                 self.skip(&at.path, "something else is mounted there; include it by name to have it");
                 return Ok(());
             }
-            Err(Errno::ENOENT) if named == Named::Listed => {
+            Err(Errno::ENOENT) if named == LinkedSource::Listed => {
                 self.absent(&at.path, scope, named, Errno::ENOENT);
                 return Ok(());
             }
@@ -395,13 +399,13 @@ impl Snapshot<'_> {
 
     /// Gives a copy the owner, permissions, attributes and times of its original.
     fn finish(&mut self, target: impl AsFd, entry: &Entry) -> anyhow::Result<()> {
-        let lost = match metadata::apply(&target, entry, Owner::by_number(entry)) {
+        let lost = match metadata::apply(&target, entry, FileOwner::by_number(entry)) {
             Err(Errno::EINVAL) if metadata::is_unmapped(entry) => {
                 let why = metadata::unmapped(entry);
                 self.progress.say(format!("{}: {why}; it is kept in the manifest only", entry.path));
                 // Without its owner, what runs as its owner would run as us.
                 let plain = Entry { mode: entry.mode & 0o1777, ..entry.clone() };
-                metadata::apply(&target, &plain, Owner::of_this_process())
+                metadata::apply(&target, &plain, FileOwner::of_this_process())
             }
             result => result,
         };

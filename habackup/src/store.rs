@@ -8,7 +8,7 @@ mod look;
 
 use crate::id::{Id, SnapshotName};
 use crate::kernel::FOLDER;
-use crate::manifest::{self, Header, Reader, Trailer};
+use crate::manifest::{self, ManifestHeader, ManifestReader, Trailer};
 use anyhow::{Context, bail, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
@@ -141,7 +141,7 @@ impl Store {
     ///
     /// # Errors
     /// Names the snapshot.
-    pub fn manifest(&self, name: SnapshotName) -> anyhow::Result<Reader> {
+    pub fn manifest(&self, name: SnapshotName) -> anyhow::Result<ManifestReader> {
         let reader = open_manifest(&self.open_snapshot(name)?).with_context(|| format!("snapshot {name}"))?;
         ensure!(
             reader.header().id == name.id.to_string(),
@@ -155,7 +155,7 @@ impl Store {
     ///
     /// # Errors
     /// Names the snapshot and the line.
-    pub fn ends(&self, name: SnapshotName) -> anyhow::Result<(Header, Trailer)> {
+    pub fn ends(&self, name: SnapshotName) -> anyhow::Result<(ManifestHeader, Trailer)> {
         let what = || format!("snapshot {name}: {}", manifest::FILE);
         self.manifest(name)?.into_ends().with_context(what)
     }
@@ -330,10 +330,10 @@ fn at_work(path: &Path) -> anyhow::Error {
 ///
 /// # Errors
 /// When it is missing or no manifest.
-pub fn open_manifest(snapshot: impl AsFd) -> anyhow::Result<Reader> {
+pub fn open_manifest(snapshot: impl AsFd) -> anyhow::Result<ManifestReader> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let file = openat(snapshot, manifest::FILE, flags, Mode::empty()).context(manifest::FILE)?;
-    Reader::open(file.into()).context(manifest::FILE)
+    ManifestReader::open(file.into()).context(manifest::FILE)
 }
 
 /// Waits until no snapshot could have this second's name and returns it: later than `newest`, also

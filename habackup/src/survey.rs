@@ -8,7 +8,7 @@ use crate::manifest::{Entry, Kind, Remark};
 use crate::metadata;
 use crate::path_bytes::PathBytes;
 use crate::previous::Previous;
-use crate::progress::Progress;
+use crate::progress::ShownProgress;
 use crate::room::{self, Need};
 use crate::snapshot;
 use crate::walk::{self, Listed, Scope};
@@ -24,12 +24,12 @@ const DEEPEST: usize = 512;
 
 /// What is surveyed.
 #[derive(Debug)]
-pub struct Survey<'a, 'p> {
+pub struct SizeSurvey<'a, 'p> {
     pub excludes: &'a Excludes,
     /// The folder of snapshots, by device and inode.
     pub store: (u64, u64),
     pub previous: Option<Previous>,
-    pub progress: Progress<'p>,
+    pub progress: ShownProgress<'p>,
     /// Files with several names that were come past.
     seen: HashSet<(u64, u64)>,
     /// Whether what cannot be read is named.
@@ -47,18 +47,18 @@ pub struct Surveyed {
 }
 
 /// A folder on the way.
-struct Level {
+struct SurveyLevel {
     path: Vec<u8>,
     folder: OwnedFd,
     depth: usize,
 }
 
-impl<'a, 'p> Survey<'a, 'p> {
+impl<'a, 'p> SizeSurvey<'a, 'p> {
     pub fn new(
         excludes: &'a Excludes,
         store: (u64, u64),
         previous: Option<Previous>,
-        progress: Progress<'p>,
+        progress: ShownProgress<'p>,
     ) -> Self {
         let (seen, found) = (HashSet::new(), Surveyed::default());
         Self { excludes, store, previous, progress, seen, names_problems: false, found }
@@ -75,7 +75,7 @@ impl<'a, 'p> Survey<'a, 'p> {
     /// # Errors
     /// When somebody asked us to stop.
     pub fn of(mut self, source: OwnedFd, scope: &Scope) -> anyhow::Result<Surveyed> {
-        self.contents(&Level { path: Vec::new(), folder: source, depth: 0 }, scope)?;
+        self.contents(&SurveyLevel { path: Vec::new(), folder: source, depth: 0 }, scope)?;
         Ok(self.found)
     }
 
@@ -85,7 +85,7 @@ impl<'a, 'p> Survey<'a, 'p> {
         }
     }
 
-    fn contents(&mut self, level: &Level, scope: &Scope) -> anyhow::Result<()> {
+    fn contents(&mut self, level: &SurveyLevel, scope: &Scope) -> anyhow::Result<()> {
         match scope {
             Scope::Only(names) => {
                 for (name, wanted) in names {
@@ -124,7 +124,7 @@ impl<'a, 'p> Survey<'a, 'p> {
 
     fn folder(
         &mut self,
-        level: &Level,
+        level: &SurveyLevel,
         name: &CStr,
         opened: Result<OwnedFd, Errno>,
         scope: &Scope,
@@ -144,10 +144,10 @@ impl<'a, 'p> Survey<'a, 'p> {
             return Ok(());
         }
         self.found.need.inodes += 1;
-        self.contents(&Level { path, folder, depth: level.depth + 1 }, scope)
+        self.contents(&SurveyLevel { path, folder, depth: level.depth + 1 }, scope)
     }
 
-    fn other(&mut self, level: &Level, name: &CStr) -> anyhow::Result<()> {
+    fn other(&mut self, level: &SurveyLevel, name: &CStr) -> anyhow::Result<()> {
         self.progress.file()?;
         let path = walk::join(&level.path, name.to_bytes());
         let before = self.previous.as_mut().and_then(|previous| previous.find(&path));

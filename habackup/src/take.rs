@@ -3,18 +3,18 @@
 use crate::args::Args;
 use crate::exclude::Excludes;
 use crate::id::SnapshotName;
-use crate::manifest::{self, Header, Sources, Totals, Trailer, Writer};
+use crate::manifest::{self, ManifestHeader, Sources, Totals, Trailer, Writer};
 use crate::path_bytes::PathBytes;
 use crate::preconditions::{Held, Preconditions};
 use crate::preview;
 use crate::previous::Previous;
-use crate::progress::{Progress, show_bytes};
+use crate::progress::{ShownProgress, show_bytes};
 use crate::pruning::prune;
 use crate::ready;
 use crate::room::{self, Need};
-use crate::snapshot::{self, Found, Plan};
+use crate::snapshot::{self, SnapshotPlan, WalkResult};
 use crate::store::{self, Staging, Store};
-use crate::survey::Survey;
+use crate::survey::SizeSurvey;
 use crate::walk::Scope;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::runner::Runner;
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct TakeReport<'a> {
     format: &'static str,
     record: &'static str,
     status: &'static str,
@@ -123,17 +123,17 @@ fn take(
     preconditions: &Preconditions,
     store: &Store,
     staging: &Staging,
-    (asset, holding): (manifest::Asset, Option<u64>),
+    (asset, holding): (manifest::AssetTitle, Option<u64>),
     runner: &mut Runner,
     reporter: &mut Reporter,
-) -> anyhow::Result<(SnapshotName, Found)> {
+) -> anyhow::Result<(SnapshotName, WalkResult)> {
     let backup = &preconditions.backup;
     let snapshots = store.snapshots()?;
     let id = store::next_id(snapshots.last().copied(), &mut |time| runner.pause(time))?;
     let hostid = orderly_host::hostid::ask(preconditions.config.platform, runner);
     let (previous, before) =
         Previous::open(store, &snapshots, &preconditions.config.own.name, &hostid).unzip();
-    let header = Header {
+    let header = ManifestHeader {
         format: manifest::FORMAT.to_owned(),
         id: id.to_string(),
         started: clock::now(),
@@ -158,13 +158,13 @@ fn take(
     let sources: Vec<&Path> = backup.include.iter().chain(&backup.optional).map(PathBuf::as_path).collect();
     room::insist_on_all(&staging.tree, Need::default(), &sources, || {
         let before = Previous::open(store, &snapshots, &preconditions.config.own.name, &header.hostid);
-        let progress = Progress::new(reporter, runner, "survey", expected);
-        let survey = Survey::new(&excludes, store.identity()?, before.unzip().0, progress);
+        let progress = ShownProgress::new(reporter, runner, "survey", expected);
+        let survey = SizeSurvey::new(&excludes, store.identity()?, before.unzip().0, progress);
         Ok(survey.of(crate::root::open_folder("/".as_ref())?, &scope)?.need)
     })?;
     let writer = Writer::begin(staging.create_manifest()?, &header)?;
-    let progress = Progress::new(reporter, runner, "snapshot", expected);
-    let plan = Plan {
+    let progress = ShownProgress::new(reporter, runner, "snapshot", expected);
+    let plan = SnapshotPlan {
         source: crate::root::open_folder("/".as_ref())?,
         scope: &scope,
         excludes,
@@ -194,7 +194,12 @@ pub fn machine() -> String {
     std::env::consts::ARCH.to_owned()
 }
 
-fn report(name: SnapshotName, found: &Found, pruned: Vec<SnapshotName>, reporter: &mut Reporter) -> Status {
+fn report(
+    name: SnapshotName,
+    found: &WalkResult,
+    pruned: Vec<SnapshotName>,
+    reporter: &mut Reporter,
+) -> Status {
     for problem in &found.problems {
         reporter.warn(format!("{}: {}", problem.path, problem.reason));
     }
@@ -223,7 +228,7 @@ fn report(name: SnapshotName, found: &Found, pruned: Vec<SnapshotName>, reporter
             found.problems.len()
         ));
     }
-    reporter.record(&Report {
+    reporter.record(&TakeReport {
         format: "orderly-backup/1",
         record: "report",
         status: status.word(),

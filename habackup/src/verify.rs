@@ -1,7 +1,7 @@
 //! Whether a snapshot still is what its manifest says: every file hashed again.
 
 use crate::manifest::{Entry, Kind, Remark};
-use crate::progress::Progress;
+use crate::progress::ShownProgress;
 use crate::root::{Root, Trouble};
 
 /// Returns what differs between entries, which `next` returns one by one, and the copies below `tree`.
@@ -11,7 +11,7 @@ use crate::root::{Root, Trouble};
 pub fn differences(
     mut next: impl FnMut() -> anyhow::Result<Option<Entry>>,
     tree: &mut Root,
-    progress: &mut Progress<'_>,
+    progress: &mut ShownProgress<'_>,
 ) -> anyhow::Result<Vec<Remark>> {
     let mut wrong = Vec::new();
     while let Some(entry) = next()? {
@@ -23,7 +23,11 @@ pub fn differences(
     Ok(wrong)
 }
 
-fn difference(entry: &Entry, tree: &mut Root, progress: &mut Progress<'_>) -> anyhow::Result<Option<String>> {
+fn difference(
+    entry: &Entry,
+    tree: &mut Root,
+    progress: &mut ShownProgress<'_>,
+) -> anyhow::Result<Option<String>> {
     let mut found = match tree.look(&entry.path) {
         Ok(found) => found,
         // What only root could have made is kept in the manifest alone.

@@ -66,12 +66,12 @@ pub enum Scope {
     /// All that is in it.
     Whole,
     /// Only these names.
-    Only(BTreeMap<Box<[u8]>, Wanted>),
+    Only(BTreeMap<Box<[u8]>, WantedPath>),
 }
 
 /// What is wanted of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct WantedPath {
     pub scope: Scope,
     /// It may be absent.
     pub optional: bool,
@@ -111,7 +111,7 @@ impl Scope {
     }
 
     /// Returns what is wanted at a path, unless all above it is wanted anyhow.
-    fn reach(&mut self, path: &Path, optional: bool) -> Option<&mut Wanted> {
+    fn reach(&mut self, path: &Path, optional: bool) -> Option<&mut WantedPath> {
         let mut parts = path.strip_prefix("/").unwrap_or(path).iter();
         let mut wanted = self.child(parts.next()?.as_bytes(), optional)?;
         for part in parts {
@@ -120,9 +120,9 @@ impl Scope {
         Some(wanted)
     }
 
-    fn child(&mut self, name: &[u8], optional: bool) -> Option<&mut Wanted> {
+    fn child(&mut self, name: &[u8], optional: bool) -> Option<&mut WantedPath> {
         let Self::Only(names) = self else { return None };
-        let new = || Wanted { scope: Self::nothing(), optional, itself: false };
+        let new = || WantedPath { scope: Self::nothing(), optional, itself: false };
         let wanted = names.entry(name.into()).or_insert_with(new);
         wanted.optional &= optional;
         Some(wanted)

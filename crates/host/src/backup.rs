@@ -224,7 +224,7 @@ fn snapshots(backup: &BackupTable, is_wanted: fn(&str) -> bool) -> anyhow::Resul
     ids.sort_by(|a, b| b.0.cmp(&a.0));
     ids.into_iter()
         .map(|(id, path)| {
-            let Maker { host, holding, owes, continues } = maker_of(&path.join("manifest.json"))?;
+            let ManifestMaker { host, holding, owes, continues } = maker_of(&path.join("manifest.json"))?;
             Ok(Snapshot { id, host, holding, owes: owes.is_some(), continues })
         })
         .collect()
@@ -242,7 +242,7 @@ fn is_id(name: &str) -> bool {
 
 /// What the first line of a manifest says that matters to a hand-over.
 #[derive(Deserialize)]
-struct Maker {
+struct ManifestMaker {
     host: String,
     holding: Option<u64>,
     owes: Option<String>,
@@ -251,7 +251,7 @@ struct Maker {
 
 /// Reads who made a snapshot, in which holding, and what it continues. The manifest says so in its first line, before
 /// a million entries.
-fn maker_of(manifest: &Path) -> anyhow::Result<Maker> {
+fn maker_of(manifest: &Path) -> anyhow::Result<ManifestMaker> {
     let attempt = || format!("read who made {}", manifest.display());
     let mut first = String::new();
     BufReader::new(std::fs::File::open(manifest).with_context(attempt)?)

@@ -51,7 +51,7 @@ impl PartKind {
 
 /// How a part is on this host, each with its word for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Presence {
+pub enum PartPresence {
     Here(&'static str),
     Missing(&'static str),
     /// Something else has its place.
@@ -60,7 +60,7 @@ pub enum Presence {
     Unknown(String),
 }
 
-impl Presence {
+impl PartPresence {
     /// Returns what is shown of it.
     pub fn word(&self) -> String {
         match self {
@@ -99,11 +99,11 @@ pub trait Transfer {
     ///
     /// # Errors
     /// Why nobody can say.
-    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<Presence>;
+    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<PartPresence>;
 
     /// Tells how it is on this host, also where nobody can say.
-    fn presence(&self, host: &mut Host<'_>) -> Presence {
-        self.look(host).unwrap_or_else(|error| Presence::Unknown(format!("{error:#}")))
+    fn presence(&self, host: &mut Host<'_>) -> PartPresence {
+        self.look(host).unwrap_or_else(|error| PartPresence::Unknown(format!("{error:#}")))
     }
 
     /// Tells whether it is as a step that goes this way leaves it.

@@ -16,14 +16,14 @@ const FORMAT: &str = "orderly-owner/1";
 
 /// What the folder says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Owner {
+struct FolderOwner {
     format: String,
     configuration: PathBuf,
     /// The asset as people know it, or what identifies it.
     asset: String,
 }
 
-impl Owner {
+impl FolderOwner {
     fn new(config: &Config) -> Self {
         let path = std::fs::canonicalize(&config.path).unwrap_or_else(|_| config.path.clone());
         Self { format: FORMAT.to_owned(), configuration: path, asset: asset::of(config).known_as() }
@@ -49,7 +49,7 @@ pub fn insist_on_own(config: &Config) -> anyhow::Result<()> {
         );
         return Err(fail(Status::Refused, why));
     }
-    let own = Owner::new(config);
+    let own = FolderOwner::new(config);
     match read()? {
         Some(owner) if !owner.is_of(&own) => Err(fail(
             Status::Refused,
@@ -104,7 +104,7 @@ pub fn insist_on_files() -> anyhow::Result<()> {
 /// Refused (4) when it belongs to another configuration by now, or takes no file.
 pub fn claim(config: &Config) -> anyhow::Result<()> {
     insist_on_own(config)?;
-    let own = Owner::new(config);
+    let own = FolderOwner::new(config);
     if read()?.as_ref() == Some(&own) {
         return Ok(());
     }
@@ -112,7 +112,7 @@ pub fn claim(config: &Config) -> anyhow::Result<()> {
         .or_status(Status::Refused)
 }
 
-fn read() -> anyhow::Result<Option<Owner>> {
+fn read() -> anyhow::Result<Option<FolderOwner>> {
     let Found::Text(text) = files::read_if_there(&path())? else { return Ok(None) };
     let owner = serde_json::from_str(&text)
         .with_context(|| format!("read {}; look at it, and remove it", path().display()))

@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::host::backing;
 use crate::host::storage;
 use crate::host::way_back;
-use crate::parts::{self, Part, PartKind, Presence};
+use crate::parts::{self, Part, PartKind, PartPresence};
 use crate::{ledger, runs, state};
 use orderly_exec::journal;
 use orderly_exec::reporter::Reporter;
@@ -121,7 +121,7 @@ struct PartStatus {
     name: String,
     state: String,
     #[serde(skip)]
-    presence: Presence,
+    presence: PartPresence,
 }
 
 impl PartStatus {
@@ -131,11 +131,11 @@ impl PartStatus {
     }
 
     fn is_here(&self) -> bool {
-        matches!(self.presence, Presence::Here(_))
+        matches!(self.presence, PartPresence::Here(_))
     }
 
     fn is_missing(&self) -> bool {
-        matches!(self.presence, Presence::Missing(_) | Presence::Other(_))
+        matches!(self.presence, PartPresence::Missing(_) | PartPresence::Other(_))
     }
 }
 
@@ -362,7 +362,7 @@ fn next(host: &mut Host<'_>, state: &State, parts: &[PartStatus], at_hand: AtHan
         return format!("ha-release, to take down what is left here: {} is {}", left.name, left.state);
     }
     // A takeover mounts nothing over it.
-    if let Some(other) = parts.iter().find(|part| matches!(part.presence, Presence::Other(_))) {
+    if let Some(other) = parts.iter().find(|part| matches!(part.presence, PartPresence::Other(_))) {
         return format!(
             "umount {}, which shows another directory of the asset, then ha-takeover",
             other.name

@@ -1,7 +1,7 @@
 //! Reads a manifest in passing, an entry a line; a cut, edited or unordered one is an error.
 
 use super::writer::CHECKSUM;
-use super::{Entry, FORMAT, Header, Trailer};
+use super::{Entry, FORMAT, ManifestHeader, Trailer};
 use crate::path_bytes::walk_order;
 use anyhow::{Context, bail, ensure};
 use std::fs::File;
@@ -14,9 +14,9 @@ const HASHED_AT_ONCE: usize = 1 << 16;
 
 /// A manifest being read.
 #[derive(Debug)]
-pub struct Reader<R = BufReader<File>> {
+pub struct ManifestReader<R = BufReader<File>> {
     text: R,
-    header: Header,
+    header: ManifestHeader,
     trailer: Option<Trailer>,
     hasher: blake3::Hasher,
     line: Vec<u8>,
@@ -26,7 +26,7 @@ pub struct Reader<R = BufReader<File>> {
     last: Vec<u8>,
 }
 
-impl Reader {
+impl ManifestReader {
     /// Begins to read a manifest.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl Reader {
     }
 }
 
-impl<R: BufRead> Reader<R> {
+impl<R: BufRead> ManifestReader<R> {
     /// Begins to read a manifest from any text.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl<R: BufRead> Reader<R> {
         let Some(head) = line.strip_suffix(b",\"entries\":[\n") else {
             bail!("line 1: not a manifest of {FORMAT}")
         };
-        let header: Header = serde_json::from_slice(&[head, b"}"].concat()).context("line 1")?;
+        let header: ManifestHeader = serde_json::from_slice(&[head, b"}"].concat()).context("line 1")?;
         ensure!(header.format == FORMAT, "line 1: format \"{}\" is not {FORMAT}", header.format);
         let mut hasher = blake3::Hasher::new();
         hasher.update(&line);
@@ -58,7 +58,7 @@ impl<R: BufRead> Reader<R> {
         Ok(reader)
     }
 
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &ManifestHeader {
         &self.header
     }
 
@@ -119,7 +119,7 @@ impl<R: BufRead> Reader<R> {
     ///
     /// # Errors
     /// Names the line.
-    pub fn into_ends(mut self) -> anyhow::Result<(Header, Trailer)> {
+    pub fn into_ends(mut self) -> anyhow::Result<(ManifestHeader, Trailer)> {
         while self.next_line()? {}
         let trailer = self.trailer.context("the manifest ends early")?;
         Ok((self.header, trailer))
@@ -170,21 +170,21 @@ fn read_line(text: &mut impl BufRead, line: &mut Vec<u8>) -> anyhow::Result<()> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Asset, Kind, Sources, Totals, Writer};
+    use super::super::{AssetTitle, Kind, Sources, Totals, Writer};
     use super::*;
     use crate::path_bytes::PathBytes;
     use proptest::prelude::*;
     use std::io::{Seek, SeekFrom};
 
     fn sample(paths: &[Vec<u8>]) -> Vec<u8> {
-        let header = Header {
+        let header = ManifestHeader {
             format: FORMAT.into(),
             id: "2026-01-02T03-04-05Z".into(),
             started: "2026-01-02T03:04:05.000Z".into(),
             host: "ec1".into(),
             hostid: "007f0100".into(),
             machine: "x86_64".into(),
-            asset: Asset { kind: "bind".into(), name: "/srv".into(), identity: "1".into() },
+            asset: AssetTitle { kind: "bind".into(), name: "/srv".into(), identity: "1".into() },
             holding: Some(3),
             owes: Some("2026-01-01T00-00-00Z".into()),
             continues: None,
@@ -231,7 +231,7 @@ mod tests {
     }
 
     fn read(text: &[u8]) -> anyhow::Result<(Vec<Entry>, Trailer)> {
-        let mut reader = Reader::begin(text)?;
+        let mut reader = ManifestReader::begin(text)?;
         let mut entries = Vec::new();
         while let Some(entry) = reader.next_entry()? {
             entries.push(entry);

@@ -1,6 +1,6 @@
 //! Writes a manifest in passing, an entry a line.
 
-use super::{Entry, Header, Trailer};
+use super::{Entry, ManifestHeader, Trailer};
 use anyhow::Context;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -26,7 +26,7 @@ impl Writer {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn begin(file: File, header: &Header) -> anyhow::Result<Self> {
+    pub fn begin(file: File, header: &ManifestHeader) -> anyhow::Result<Self> {
         let mut writer = Self {
             file: BufWriter::with_capacity(1 << 17, file),
             hasher: blake3::Hasher::new(),

@@ -3,8 +3,8 @@
 //! folder gets its times after all in it is made.
 
 use super::level::Level;
-use super::sharing::{Answer, Name, Names, Outcome};
-use super::{At, LISTED, Snapshot};
+use super::sharing::{Name, ShareNames, ShareOutcome, Shares};
+use super::{At, LISTED, SnapshotWalk};
 use crate::manifest::{Entry, Kind};
 use crate::walk;
 use nix::errno::Errno;
@@ -22,7 +22,7 @@ const NAMES: usize = 8_192;
 /// Steps of the walk that are not settled, oldest first.
 #[derive(Debug)]
 pub(super) struct Ahead {
-    steps: VecDeque<Step>,
+    steps: VecDeque<AheadStep>,
     /// How many there may be.
     limit: usize,
     names: usize,
@@ -37,21 +37,21 @@ impl Default for Ahead {
 }
 
 #[derive(Debug)]
-enum Step {
+enum AheadStep {
     Enter(Arc<Entry>),
-    Names { answer: Answer, count: usize },
+    Names { answer: Shares, count: usize },
     Leave { level: Arc<Level>, entry: Arc<Entry> },
 }
 
-impl Snapshot<'_> {
+impl SnapshotWalk<'_> {
     /// Notes that a folder was entered.
     pub(super) fn enter_ahead(&mut self, entry: &Arc<Entry>) -> anyhow::Result<()> {
-        self.push_ahead(Step::Enter(Arc::clone(entry)))
+        self.push_ahead(AheadStep::Enter(Arc::clone(entry)))
     }
 
     /// Notes that all in a folder was come past.
     pub(super) fn leave_ahead(&mut self, level: Arc<Level>, entry: Arc<Entry>) -> anyhow::Result<()> {
-        self.push_ahead(Step::Leave { level, entry })
+        self.push_ahead(AheadStep::Leave { level, entry })
     }
 
     /// Has names of a folder shared.
@@ -60,9 +60,9 @@ impl Snapshot<'_> {
         if count == 0 {
             return Ok(());
         }
-        let answer = self.helpers.share(Names { level: Arc::clone(level), names });
+        let answer = self.helpers.share(ShareNames { level: Arc::clone(level), names });
         self.ahead.names += count;
-        self.push_ahead(Step::Names { answer, count })
+        self.push_ahead(AheadStep::Names { answer, count })
     }
 
     /// Settles everything.
@@ -73,7 +73,7 @@ impl Snapshot<'_> {
         Ok(())
     }
 
-    fn push_ahead(&mut self, step: Step) -> anyhow::Result<()> {
+    fn push_ahead(&mut self, step: AheadStep) -> anyhow::Result<()> {
         self.ahead.steps.push_back(step);
         while self.ahead.steps.len() > self.ahead.limit || self.ahead.names > NAMES {
             let Some(step) = self.ahead.steps.pop_front() else { break };
@@ -82,20 +82,20 @@ impl Snapshot<'_> {
         Ok(())
     }
 
-    fn settle(&mut self, step: Step) -> anyhow::Result<()> {
+    fn settle(&mut self, step: AheadStep) -> anyhow::Result<()> {
         match step {
-            Step::Enter(entry) => self.add(&entry),
-            Step::Names { answer, count } => {
+            AheadStep::Enter(entry) => self.add(&entry),
+            AheadStep::Names { answer, count } => {
                 self.ahead.names -= count;
                 self.settle_names(answer.wait()?)
             }
             // Last, because making what is in it changes its time, and its mode may forbid making any.
-            Step::Leave { level, entry } => self.finish(&level.target, &entry),
+            AheadStep::Leave { level, entry } => self.finish(&level.target, &entry),
         }
     }
 
-    fn settle_names(&mut self, outcome: Outcome) -> anyhow::Result<()> {
-        let Outcome { level, names, json } = outcome;
+    fn settle_names(&mut self, outcome: ShareOutcome) -> anyhow::Result<()> {
+        let ShareOutcome { level, names, json } = outcome;
         for (name, shared) in names {
             let Some(shared) = shared else {
                 self.settle_one(&level, name)?;

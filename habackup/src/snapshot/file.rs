@@ -2,8 +2,8 @@
 //! names of one file joined to its first.
 
 use super::sharing::share;
-use super::{At, First, Snapshot, cannot_hold, open_place, unholdable};
-use crate::copy::Fault;
+use super::{At, First, SnapshotWalk, cannot_hold, open_place, unholdable};
+use crate::copy::CopyFault;
 use crate::kernel;
 use crate::manifest::{Entry, Kind};
 use crate::metadata::{self, same_moment};
@@ -32,7 +32,7 @@ enum Joined {
     No,
 }
 
-impl Snapshot<'_> {
+impl SnapshotWalk<'_> {
     /// Shares or copies a file.
     pub(super) fn file(&mut self, at: &At<'_>, stat: &FileStat, before: Option<Entry>) -> anyhow::Result<()> {
         self.progress.file()?;
@@ -150,13 +150,13 @@ impl Snapshot<'_> {
             let progress = &mut self.progress;
             match self.copier.copy(&source, &target, entry.size, &mut |count| progress.bytes(count)) {
                 Ok(digest) => entry.blake3 = Some(digest),
-                Err(Fault::Stopped(error)) => return Err(error),
-                Err(Fault::Target(error)) if cannot_hold(error) => {
+                Err(CopyFault::Stopped(error)) => return Err(error),
+                Err(CopyFault::Target(error)) if cannot_hold(error) => {
                     remove(at)?;
                     return Ok(self.has_no_copy(at, error));
                 }
-                Err(Fault::Target(error)) => return Err(error).with_context(|| at.writing()),
-                Err(Fault::Source(error)) => {
+                Err(CopyFault::Target(error)) => return Err(error).with_context(|| at.writing()),
+                Err(CopyFault::Source(error)) => {
                     remove(at)?;
                     return self.unreadable(at, error);
                 }

@@ -3,7 +3,7 @@
 //! A link alone brings nothing back, so a source that is one without its target makes a snapshot
 //! incomplete.
 
-use super::{Named, Snapshot};
+use super::{LinkedSource, SnapshotWalk};
 use crate::exclude::Excludes;
 use crate::walk::Scope;
 use std::ffi::OsStr;
@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 /// As many links in a row as the kernel follows.
 const MOST: usize = 40;
 
-impl Snapshot<'_> {
+impl SnapshotWalk<'_> {
     /// Names the sources that are links to what no source has.
     pub(super) fn judge_linked_sources(&mut self, scope: &Scope) {
         for (path, named) in std::mem::take(&mut self.linked_sources) {
             let path_shown = Path::new(OsStr::from_bytes(&path));
-            let is_optional = named == Named::Optional;
+            let is_optional = named == LinkedSource::Optional;
             let why = objection(path_shown, is_optional, scope, &self.left_out.excludes)
                 .or_else(|| self.left_out(path_shown));
             if let Some(why) = why {

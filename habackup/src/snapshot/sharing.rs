@@ -35,41 +35,41 @@ pub(super) struct Name {
 
 /// Names of one folder, to be shared.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(super) struct ShareNames {
     pub(super) level: Arc<Level>,
     pub(super) names: Vec<Name>,
 }
 
 /// What became of names: for each whether it was shared.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(super) struct ShareOutcome {
     pub(super) level: Arc<Level>,
-    pub(super) names: Vec<(Name, Option<Shared>)>,
+    pub(super) names: Vec<(Name, Option<ShareResult>)>,
     /// The entries of what was shared, as JSON, one behind the other.
     pub(super) json: Vec<u8>,
 }
 
 /// A file that was shared.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct ShareResult {
     pub(super) size: u64,
-    /// Where its entry stands in [`Outcome::json`].
+    /// Where its entry stands in [`ShareOutcome::json`].
     pub(super) json: Range<usize>,
 }
 
 /// What becomes of names, now or later.
 #[derive(Debug)]
-pub(super) enum Answer {
-    Here(Outcome),
-    Coming(Receiver<Outcome>),
+pub(super) enum Shares {
+    Here(ShareOutcome),
+    Coming(Receiver<ShareOutcome>),
 }
 
-impl Answer {
+impl Shares {
     /// Waits for it.
     ///
     /// # Errors
     /// When the helper is gone.
-    pub(super) fn wait(self) -> anyhow::Result<Outcome> {
+    pub(super) fn wait(self) -> anyhow::Result<ShareOutcome> {
         match self {
             Self::Here(outcome) => Ok(outcome),
             Self::Coming(coming) => coming.recv().context("a helper ended before its work was done"),
@@ -77,7 +77,7 @@ impl Answer {
     }
 }
 
-type Job = (Names, Sender<Outcome>);
+type Job = (ShareNames, Sender<ShareOutcome>);
 
 /// Those who share.
 #[derive(Debug)]
@@ -113,18 +113,18 @@ impl Helpers {
     }
 
     /// Has names shared.
-    pub(super) fn share(&mut self, names: Names) -> Answer {
+    pub(super) fn share(&mut self, names: ShareNames) -> Shares {
         let names = match &self.work {
             None => names,
             Some(work) => {
                 let (answer, coming) = channel();
                 match work.send((names, answer)) {
-                    Ok(()) => return Answer::Coming(coming),
+                    Ok(()) => return Shares::Coming(coming),
                     Err(unsent) => unsent.0.0,
                 }
             }
         };
-        Answer::Here(share_all(names, self.settled_before, &mut self.owners))
+        Shares::Here(share_all(names, self.settled_before, &mut self.owners))
     }
 }
 
@@ -161,15 +161,15 @@ fn help(jobs: &Mutex<Receiver<Job>>, settled_before: i128, has_ended: &AtomicBoo
     }
 }
 
-fn share_all(names: Names, settled_before: Option<i128>, owners: &mut Owners) -> Outcome {
-    let Names { level, names } = names;
+fn share_all(names: ShareNames, settled_before: Option<i128>, owners: &mut Owners) -> ShareOutcome {
+    let ShareNames { level, names } = names;
     let mut json = Vec::with_capacity(if settled_before.is_some() { names.len() * 400 } else { 0 });
     let mut settle = |name: Name| {
         let shared = settled_before.and_then(|settled| share_one(&level, &name, settled, owners, &mut json));
         (name, shared)
     };
     let names = names.into_iter().map(&mut settle).collect();
-    Outcome { level, names, json }
+    ShareOutcome { level, names, json }
 }
 
 /// Shares a file that is proved unchanged and has no other name.
@@ -179,7 +179,7 @@ fn share_one(
     settled_before: i128,
     owners: &mut Owners,
     json: &mut Vec<u8>,
-) -> Option<Shared> {
+) -> Option<ShareResult> {
     let before = name.before.as_ref()?;
     let stat = fstatat(&level.source, name.name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
     if Kind::of_mode(stat.st_mode) != Kind::File || stat.st_nlink > 1 {
@@ -200,7 +200,7 @@ fn share_one(
         json.truncate(start);
         return None;
     }
-    Some(Shared { size: before.entry.size, json: start..json.len() })
+    Some(ShareResult { size: before.entry.size, json: start..json.len() })
 }
 
 /// Tells whether the entry of a file that is unchanged says word for word what it said before: also who

@@ -10,7 +10,7 @@
 
 use super::bytes::{be, label, le, uuid};
 use super::device;
-use super::xfslog::Log;
+use super::xfslog::XfsLog;
 use anyhow::bail;
 use orderly_exec::runner::Run;
 use orderly_plan::permit::Since;
@@ -66,7 +66,7 @@ impl Superblock {
 
     /// Returns when an ext4 was mounted last, in seconds since 1970.
     pub fn last_mount(&self) -> Option<i64> {
-        i64::try_from(Mounts::of(self.take_mark.as_deref()?)?.last).ok()
+        i64::try_from(MountTimes::of(self.take_mark.as_deref()?)?.last).ok()
     }
 
     /// Reads the first bytes of a device.
@@ -114,7 +114,7 @@ fn parse_xfs(head: &[u8]) -> Option<Superblock> {
 }
 
 /// Returns where the log lies; `None` when it has a device of its own.
-fn log_of_xfs(head: &[u8]) -> Option<Log> {
+fn log_of_xfs(head: &[u8]) -> Option<XfsLog> {
     let (block_size, start, blocks) = (be(head, 4, 4)?, be(head, 48, 8)?, be(head, 96, 4)?);
     let (group_blocks, shift) = (be(head, 84, 4)?, *head.get(124)?);
     if start == 0 {
@@ -124,7 +124,7 @@ fn log_of_xfs(head: &[u8]) -> Option<Log> {
     let (group, within) =
         (start.checked_shr(u32::from(shift))?, start & 1u64.checked_shl(u32::from(shift))?.wrapping_sub(1));
     let offset = group.checked_mul(group_blocks)?.checked_add(within)?.checked_mul(block_size)?;
-    Some(Log { offset, blocks: blocks * block_size / 512, uuid: uuid(head.get(32..48)?) })
+    Some(XfsLog { offset, blocks: blocks * block_size / 512, uuid: uuid(head.get(32..48)?) })
 }
 
 fn parse_btrfs(head: &[u8]) -> Option<Superblock> {
@@ -155,7 +155,7 @@ pub(super) fn since(then: &str, now: &str) -> Since {
     if then == now {
         return Since::Nothing;
     }
-    let (Some(before), Some(after)) = (Mounts::of(then), Mounts::of(now)) else {
+    let (Some(before), Some(after)) = (MountTimes::of(then), MountTimes::of(now)) else {
         return Since::Unknown(
             "its kind does not tell a mount from a repair, a new label and the like (xfs_repair, xfs_admin, \
              btrfs check --repair)"
@@ -180,13 +180,13 @@ pub(super) fn since(then: &str, now: &str) -> Since {
 }
 
 /// What an ext4 says of its mounts.
-struct Mounts {
+struct MountTimes {
     count: u64,
     /// When the last one began, by the clock of its host.
     last: u64,
 }
 
-impl Mounts {
+impl MountTimes {
     /// Reads it from a mark.
     fn of(mark: &str) -> Option<Self> {
         let field = |name: &str| {

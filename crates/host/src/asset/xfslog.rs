@@ -20,7 +20,7 @@ const LONGEST: u64 = 256 * 1024 / BLOCK + 8;
 
 /// Where the log lies, as the superblock says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Log {
+pub(super) struct XfsLog {
     /// In bytes, from the beginning of the device.
     pub(super) offset: u64,
     /// In blocks of the log.
@@ -39,7 +39,7 @@ pub(super) struct End {
     pub(super) is_unmount: bool,
 }
 
-impl Log {
+impl XfsLog {
     /// Finds the end. `read` returns bytes of the device: offset and length in bytes.
     ///
     /// # Errors
@@ -131,8 +131,8 @@ mod tests {
 
     const OURS: [u8; 16] = [0xab; 16];
 
-    fn log(blocks: u64) -> Log {
-        Log { offset: 0, blocks, uuid: uuid(&OURS) }
+    fn log(blocks: u64) -> XfsLog {
+        XfsLog { offset: 0, blocks, uuid: uuid(&OURS) }
     }
 
     fn block(cycle: u32) -> Vec<u8> {

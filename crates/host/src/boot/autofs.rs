@@ -31,7 +31,7 @@ pub(super) fn boot_mounts(places: &[PathBuf], is_ours: &dyn Fn(&str) -> NameMatc
         Ok(mounts) => live(places, &mounts),
         Err(error) => vec![format!("nobody can say whether an automounter is at work: {error:#}")],
     };
-    let mut search = Search { places, is_ours, found: Vec::new() };
+    let mut search = MapSearch { places, is_ours, found: Vec::new() };
     search.master(&master_map(fs::read_to_string(SETTINGS).unwrap_or_default().as_str()), DEPTH);
     found.append(&mut search.found);
     found
@@ -51,13 +51,13 @@ fn live(places: &[PathBuf], mounts: &Mounts) -> Vec<String> {
     places.iter().filter_map(|place| trigger_over(place, mounts)).collect()
 }
 
-struct Search<'s> {
+struct MapSearch<'s> {
     places: &'s [PathBuf],
     is_ours: &'s dyn Fn(&str) -> NameMatch,
     found: Vec<String>,
 }
 
-impl Search<'_> {
+impl MapSearch<'_> {
     /// Reads a map of maps: `MOUNTPOINT [TYPE:]MAP [OPTIONS]`, `+MAP`, `+dir:FOLDER`.
     fn master(&mut self, path: &Path, depth: usize) {
         for (number, words) in self.lines(path) {
@@ -233,7 +233,7 @@ mod tests {
             put("master", master);
             let places = [PathBuf::from("/srv/xvm")];
             let is_ours = |source: &str| (source == "/dev/ours").into();
-            let mut search = Search { places: &places, is_ours: &is_ours, found: Vec::new() };
+            let mut search = MapSearch { places: &places, is_ours: &is_ours, found: Vec::new() };
             search.master(&path("master"), DEPTH);
             search.found
         };

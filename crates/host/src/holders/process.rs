@@ -26,7 +26,7 @@ const SHARE: usize = 500;
 const LOOKERS: usize = 8;
 
 /// What is known of the asset before any process is looked at.
-struct Known<'a> {
+struct KnownMounts<'a> {
     tables: &'a Tables,
     places: Places,
     devices: BTreeSet<Device>,
@@ -76,7 +76,7 @@ pub(super) fn users(
     // All namespaces before any file: one opened in another namespace is told by its mount.
     let mut places = Places::default();
     tables.all().chain([own]).for_each(|mounts| places.add(mounts, on));
-    let known = Known { tables, places, devices: devices::of_asset(on, unread) };
+    let known = KnownMounts { tables, places, devices: devices::of_asset(on, unread) };
     let groups: Vec<&[Thread]> = threads.chunk_by(|one, other| one.pid == other.pid).collect();
     let lookers = std::thread::available_parallelism().map_or(1, usize::from).min(LOOKERS);
     let share = groups.len().div_ceil(lookers).max(SHARE);
@@ -115,7 +115,7 @@ fn all_threads(tables: &mut Tables, unread: &mut Vec<String>) -> Vec<Thread> {
 
 /// One look at processes, one after the other.
 struct Look<'a> {
-    known: &'a Known<'a>,
+    known: &'a KnownMounts<'a>,
     /// What was found behind paths in `/dev`; most processes have the same few open.
     behind: BTreeMap<PathBuf, Option<Device>>,
     /// What was read last; thousands of files go through it.
@@ -123,7 +123,7 @@ struct Look<'a> {
 }
 
 impl<'a> Look<'a> {
-    fn new(known: &'a Known<'a>) -> Self {
+    fn new(known: &'a KnownMounts<'a>) -> Self {
         Self { known, behind: BTreeMap::new(), text: vec![0; 64 * 1024] }
     }
 

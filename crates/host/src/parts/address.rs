@@ -5,7 +5,7 @@ mod link;
 pub mod listing;
 pub mod reachability;
 
-use super::{Part, PlanDraft, Presence, Situation, Transfer, Way};
+use super::{Part, PartPresence, PlanDraft, Situation, Transfer, Way};
 use crate::answer::Answer;
 use crate::config::{Argv, MINUTE, Platform};
 use crate::host::Host;
@@ -94,10 +94,10 @@ impl Transfer for Address {
         format!("{} {}", if way == Way::Take { "add" } else { "remove" }, self.cidr)
     }
 
-    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<Presence> {
+    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<PartPresence> {
         let found = find(&self.table(host)?, host.config.platform, &mut host.runner)?;
         let is_usable = found.is_some_and(|found| found.usability == Usability::Usable);
-        Ok(if is_usable { Presence::Here("here") } else { Presence::Missing("not here") })
+        Ok(if is_usable { PartPresence::Here("here") } else { PartPresence::Missing("not here") })
     }
 
     fn check(&self, way: Way, host: &mut Host<'_>) -> anyhow::Result<Answer> {
@@ -149,9 +149,9 @@ impl Transfer for Address {
             .into_iter()
             .collect();
         match self.presence(host) {
-            Presence::Here(_) => return objections,
-            Presence::Unknown(why) => objections.push(format!("address {cidr}: {why}")),
-            Presence::Missing(_) | Presence::Other(_) => {}
+            PartPresence::Here(_) => return objections,
+            PartPresence::Unknown(why) => objections.push(format!("address {cidr}: {why}")),
+            PartPresence::Missing(_) | PartPresence::Other(_) => {}
         }
         match host.reach(ip) {
             Reachability::Silent => {}

@@ -1,7 +1,7 @@
 //! Loopbacks: folders of the asset, mounted where programs look for them.
 
 use super::mount::{against_link, other, unmount};
-use super::{Part, PlanDraft, Presence, Situation, Transfer, Way};
+use super::{Part, PartPresence, PlanDraft, Situation, Transfer, Way};
 use crate::answer::Answer;
 use crate::config::{Argv, MINUTE, MountTable, insist_on_asset};
 use crate::host::Host;
@@ -95,12 +95,12 @@ impl Transfer for Loopback {
         self.0.step_name(way)
     }
 
-    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<Presence> {
+    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<PartPresence> {
         let (table, mounts) = (self.table(host)?, host.mounts()?);
         Ok(match loopback_mount(host.asset.as_ref(), table, &mounts) {
-            None => Presence::Missing("not mounted"),
-            Some(mount) if shows(mount, &table.source, &mounts) => Presence::Here("mounted"),
-            Some(_) => Presence::Other("of another directory"),
+            None => PartPresence::Missing("not mounted"),
+            Some(mount) if shows(mount, &table.source, &mounts) => PartPresence::Here("mounted"),
+            Some(_) => PartPresence::Other("of another directory"),
         })
     }
 

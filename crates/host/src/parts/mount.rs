@@ -1,6 +1,6 @@
 //! The mounts of the asset itself: made once it is taken, unmounted before it is let go of.
 
-use super::{Presence, Situation, Transfer, Way};
+use super::{PartPresence, Situation, Transfer, Way};
 use crate::answer::Answer;
 use crate::config::{Argv, Platform, asks_read_only};
 use crate::host::Host;
@@ -80,9 +80,9 @@ impl Transfer for AssetMount {
         self.0.step_name(way)
     }
 
-    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<Presence> {
+    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<PartPresence> {
         let is_here = host.mounts()?.at(&self.0.at).is_some_and(|found| host.asset.is_on(found));
-        Ok(if is_here { Presence::Here("mounted") } else { Presence::Missing("not mounted") })
+        Ok(if is_here { PartPresence::Here("mounted") } else { PartPresence::Missing("not mounted") })
     }
 
     /// Taken, it can also be written to, unless its options say that it is not.

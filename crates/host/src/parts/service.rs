@@ -2,7 +2,7 @@
 
 pub mod state;
 
-use super::{Part, PlanDraft, Presence, Situation, Transfer, Way};
+use super::{Part, PartPresence, PlanDraft, Situation, Transfer, Way};
 use crate::answer::Answer;
 use crate::boot;
 use crate::config::{Argv, MINUTE, Platform};
@@ -63,11 +63,11 @@ impl Transfer for Service {
         format!("{} {}", if way == Way::Take { "start" } else { "stop" }, self.name)
     }
 
-    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<Presence> {
+    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<PartPresence> {
         Ok(match self.state(host)? {
-            ServiceState::Up => Presence::Here("up"),
-            ServiceState::Down => Presence::Missing("down"),
-            ServiceState::Unknown(why) => Presence::Unknown(why),
+            ServiceState::Up => PartPresence::Here("up"),
+            ServiceState::Down => PartPresence::Missing("down"),
+            ServiceState::Unknown(why) => PartPresence::Unknown(why),
         })
     }
 
@@ -112,9 +112,11 @@ impl Transfer for Service {
         }
         let name = &self.name;
         let why = match self.presence(host) {
-            Presence::Missing(_) => None,
-            Presence::Unknown(why) => Some(format!("service {name}: nobody can say whether it runs: {why}")),
-            Presence::Here(_) | Presence::Other(_) => {
+            PartPresence::Missing(_) => None,
+            PartPresence::Unknown(why) => {
+                Some(format!("service {name}: nobody can say whether it runs: {why}"))
+            }
+            PartPresence::Here(_) | PartPresence::Other(_) => {
                 Some(format!("service {name} runs here without the asset; stop it"))
             }
         };
@@ -132,9 +134,9 @@ impl Transfer for Service {
         }
         let (name, part) = (&self.name, Part::Service(self.clone()));
         match self.presence(host) {
-            Presence::Here(_) | Presence::Other(_) => draft.part(Way::LetGo, part),
-            Presence::Missing(_) => draft.lasting_part(Way::LetGo, part),
-            Presence::Unknown(why) => {
+            PartPresence::Here(_) | PartPresence::Other(_) => draft.part(Way::LetGo, part),
+            PartPresence::Missing(_) => draft.lasting_part(Way::LetGo, part),
+            PartPresence::Unknown(why) => {
                 draft.objections.push(format!("service {name}: nobody can say whether it runs: {why}"));
             }
         }

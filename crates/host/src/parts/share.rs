@@ -8,7 +8,7 @@
 mod client;
 pub mod exports;
 
-use super::{Part, PlanDraft, Presence, Situation, Transfer, Way};
+use super::{Part, PartPresence, PlanDraft, Situation, Transfer, Way};
 use crate::answer::Answer;
 use crate::config::{Argv, MINUTE, MountTable, Platform, insist_on_asset};
 use crate::holders::{self, Holder};
@@ -161,17 +161,17 @@ impl Transfer for Share {
         format!("{} {}", if way == Way::Take { "share" } else { "unshare" }, self.path.display())
     }
 
-    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<Presence> {
+    fn look(&self, host: &mut Host<'_>) -> anyhow::Result<PartPresence> {
         let found = self.found(host)?;
         if found.is_empty() {
-            return Ok(Presence::Missing("not exported"));
+            return Ok(PartPresence::Missing("not exported"));
         }
         let differs = |there: &Export| {
             let same = self.exports.iter().find(|export| client::is_same(&export.client, &there.client));
             same.is_some_and(|export| exports::difference(there, export).is_some())
         };
         let is_otherwise = host.config.platform == Platform::Linux && found.iter().any(differs);
-        Ok(Presence::Here(if is_otherwise { "exported with other options" } else { "exported" }))
+        Ok(PartPresence::Here(if is_otherwise { "exported with other options" } else { "exported" }))
     }
 
     fn check(&self, way: Way, host: &mut Host<'_>) -> anyhow::Result<Answer> {

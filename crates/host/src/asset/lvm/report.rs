@@ -67,12 +67,12 @@ pub(super) fn autoactivation_command(group: &str) -> Argv {
 }
 
 #[derive(Debug, Deserialize)]
-struct Report<T> {
+struct LvmReport<T> {
     report: Vec<T>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Groups<T> {
+struct VolumeGroups<T> {
     vg: Vec<T>,
 }
 
@@ -106,7 +106,7 @@ struct ActivationRow {
 /// # Errors
 /// When it is no such report, or a number in it is none.
 pub(super) fn groups(text: &str) -> anyhow::Result<Vec<VolumeGroup>> {
-    let tables: Vec<Groups<GroupRow>> = read(text)?;
+    let tables: Vec<VolumeGroups<GroupRow>> = read(text)?;
     tables.into_iter().flat_map(|table| table.vg).map(group).collect()
 }
 
@@ -151,12 +151,12 @@ pub(super) fn devices(text: &str) -> anyhow::Result<Vec<PathBuf>> {
 /// # Errors
 /// When it is no such report.
 pub(super) fn is_autoactivated(text: &str) -> anyhow::Result<bool> {
-    let tables: Vec<Groups<ActivationRow>> = read(text)?;
+    let tables: Vec<VolumeGroups<ActivationRow>> = read(text)?;
     Ok(tables.iter().flat_map(|table| &table.vg).any(|row| !row.vg_autoactivation.is_empty()))
 }
 
 fn read<T: DeserializeOwned>(text: &str) -> anyhow::Result<Vec<T>> {
-    let report: Report<T> = serde_json::from_str(text).context("lvm printed no report")?;
+    let report: LvmReport<T> = serde_json::from_str(text).context("lvm printed no report")?;
     Ok(report.report)
 }
 
