@@ -15,7 +15,6 @@ use orderly_exec::reporter::Reporter;
 use orderly_exec::room::Room;
 use orderly_exec::{OrStatus, Status, clock, fail};
 use orderly_host::action::Action;
-use orderly_host::answer::Answer;
 use orderly_host::asset::State;
 use orderly_host::config::Config;
 use orderly_host::executor::RunEnding;
@@ -121,12 +120,9 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     }
     if args.flags.dry_run && proof == proof::Proof::Fence {
         let peer = &config.peer.name;
-        reporter.say(match fencing::is_fenced(&mut host) {
-            Answer::Yes => format!("the power of {peer} is proven to be off now"),
-            Answer::No(why) | Answer::Unknown(why) => {
-                format!("the power of {peer} is not proven to be off now: {why}")
-            }
-            Answer::Untold => format!("nothing tells whether {peer} is off"),
+        reporter.say(match fencing::prove_off(&mut host) {
+            Ok(()) => format!("the power of {peer} is proven to be off now"),
+            Err(why) => format!("the power of {peer} is not proven to be off now: {why}"),
         });
     }
     if args.flags.dry_run {

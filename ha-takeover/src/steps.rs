@@ -324,7 +324,7 @@ pub(crate) fn proof_stands(host: &mut Host<'_>, plan: &Plan<Action>) -> Result<(
         (State::Free, Some((identity, mark, _))) if mark.is_some() => {
             storage::compare(host, identity, mark.as_deref()).map_err(|error| format!("{error:#}"))
         }
-        _ if fenced && fencing::is_fenced(host) == Answer::Yes => Ok(()),
+        _ if fenced && fencing::prove_off(host).is_ok() => Ok(()),
         (State::Elsewhere(why) | State::Unknown(why), _) => Err(why),
         (State::Free, _) => Err("what proved that the peer let go must be proven again".to_owned()),
     }

@@ -19,6 +19,7 @@ use crate::verify;
 use orderly_exec::reporter::{Output, Reporter};
 use orderly_exec::runner::Runner;
 use orderly_exec::{OrStatus, Status, clock, fail};
+use orderly_host::ledger;
 use orderly_plan::duration;
 use serde::Serialize;
 use std::time::Duration;
@@ -142,7 +143,7 @@ pub fn check(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyho
         Opened::NoneYet => (None, None),
         Opened::Store(store) => {
             let newest = if args.this_holding {
-                newest_of_holding(&store, &preconditions.config.own.name, preconditions.open_holding()?)?
+                newest_of_holding(&store, &preconditions.config.own.name, ledger::open_holding()?)?
             } else {
                 store.newest_whole()?
             };

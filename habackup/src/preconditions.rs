@@ -11,10 +11,9 @@ use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::asset::{self, Asset, PathPlace, State};
 use orderly_host::backup::BackupTable;
 use orderly_host::config::Config;
-use orderly_host::ledger::{self, Ledger};
+use orderly_host::ledger;
 use orderly_host::parts::service;
 use orderly_host::{mountinfo, mounts};
-use orderly_plan::snapshot::Continued;
 use std::path::PathBuf;
 
 const NUMBERING: &str = "number this holding of the asset";
@@ -67,28 +66,14 @@ impl Preconditions {
         }
     }
 
-    /// Takes the lock of the configuration, or joins it when the calling program passed it down.
-    ///
-    /// # Errors
-    /// Refused (4) when another run holds it.
-    pub fn lock(&self) -> anyhow::Result<Lock> {
-        Lock::take(&Config::lock_path())
-    }
-
-    /// Insists that the lock could be taken, for who only looks; tells whether it was passed down.
-    ///
-    /// # Errors
-    /// Refused (4) when another run holds it.
-    pub fn look_at_lock(&self) -> anyhow::Result<bool> {
-        Lock::look(&Config::lock_path())
-    }
-
-    /// Takes the lock, or, for who `looks` only, insists that it could be taken.
+    /// Takes the lock of the configuration, or joins it when the calling program passed it down; for who `looks` only,
+    /// insists that it could be taken.
     ///
     /// # Errors
     /// Refused (4) when another run holds it.
     pub fn lock_unless(&self, looks: bool) -> anyhow::Result<Option<Lock>> {
-        if looks { self.look_at_lock().map(|_| None) } else { self.lock().map(Some) }
+        let path = Config::lock_path();
+        if looks { Lock::look(&path).map(|_| None) } else { Lock::take(&path).map(Some) }
     }
 
     /// Insists that the directory of snapshots is provably on the asset.
@@ -182,30 +167,6 @@ impl Preconditions {
 
     fn numbering<'a>(&'a self, run: &'a mut dyn Run) -> ledger::Numbering<'a> {
         ledger::Numbering { config: &self.config, asset: &*self.asset, run, by: ledger::LabelWriter::Itself }
-    }
-
-    /// Returns the number of the holding under way, if it has one; changes nothing.
-    ///
-    /// # Errors
-    /// Rejected (3) when what this host knows of it is damaged.
-    pub fn open_holding(&self) -> anyhow::Result<Option<u64>> {
-        ledger::open_holding()
-    }
-
-    /// Returns the snapshot that this host still owes a restore of.
-    ///
-    /// # Errors
-    /// Rejected (3) when what this host knows of it is damaged.
-    pub fn owed(&self) -> anyhow::Result<Option<String>> {
-        Ok(ledger::owed(&self.config)?.map(|source| source.id))
-    }
-
-    /// Returns the snapshot of the peer that was restored here last.
-    ///
-    /// # Errors
-    /// Rejected (3) when what this host knows of it is damaged.
-    pub fn continues(&self) -> anyhow::Result<Option<Continued>> {
-        Ok(Ledger::read()?.restores.last)
     }
 
     /// Insists that no restore is due here: what is live is then older than what the peer left, and a

@@ -6,6 +6,7 @@ use crate::retention::{Candidate, prunable};
 use crate::store::Store;
 use anyhow::Context;
 use orderly_exec::{Status, status};
+use orderly_host::ledger::Ledger;
 use std::collections::BTreeSet;
 
 /// Prunes after success only: an incomplete snapshot ends no whole one. Returns what went.
@@ -44,7 +45,7 @@ pub fn preview(
     let mut candidates = store.map_or(Ok(Vec::new()), candidates)?;
     let now = Id::now().second();
     let host = Some(preconditions.config.own.name.clone());
-    let continues = preconditions.continues()?.map(|continued| continued.snapshot);
+    let continues = Ledger::read()?.restores.last.map(|continued| continued.snapshot);
     candidates.push(Candidate { name: next, host, taken: now, is_named: false, continues });
     let mut going = prunable(&candidates, preconditions.backup.keep, now);
     going.retain(|name| next.whole || !name.whole);

@@ -16,10 +16,13 @@ use crate::snapshot::{self, SnapshotPlan, WalkResult};
 use crate::store::{self, Staging, Store};
 use crate::survey::SizeSurvey;
 use crate::walk::Scope;
+use orderly_exec::lock::Lock;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::runner::Runner;
 use orderly_exec::{Status, clock, fail};
+use orderly_host::config::Config;
 use orderly_host::handover::{self, Program};
+use orderly_host::ledger::{self, Ledger};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -51,8 +54,8 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
         return not_held(args, &why, reporter);
     }
     let is_passed = match args.dry_run {
-        true => preconditions.look_at_lock()?,
-        false => lock.insert(preconditions.lock()?).is_passed(),
+        true => Lock::look(&Config::lock_path())?,
+        false => lock.insert(Lock::take(&Config::lock_path())?).is_passed(),
     };
     // Asked again: it may have been released while we waited to be alone.
     if let Held::No(why) = preconditions.held(runner)? {
@@ -142,8 +145,8 @@ fn take(
         machine: machine(),
         asset,
         holding,
-        owes: preconditions.owed()?,
-        continues: preconditions.continues()?,
+        owes: ledger::owed(&preconditions.config)?.map(|source| source.id),
+        continues: Ledger::read()?.restores.last,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         sources: Sources {
             include: backup.include.iter().map(|path| path.as_path().into()).collect(),

@@ -4,7 +4,6 @@
 //! just before the asset is taken (`orderly_plan::fence`).
 
 use super::{Host, LOOKING};
-use crate::answer::Answer;
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ended, Ending, Job, show};
 use orderly_exec::runner::Run;
@@ -14,18 +13,21 @@ use std::time::Instant;
 /// How many lines of what `fence_status` printed are shown.
 const SHOWN: usize = 4;
 
-/// Tells whether the peer's power is proven to be off.
-pub fn is_fenced(host: &mut Host<'_>) -> Answer {
+/// Insists that the peer's power is proven to be off.
+///
+/// # Errors
+/// Why it is not.
+pub fn prove_off(host: &mut Host<'_>) -> anyhow::Result<()> {
     let Some(argv) = &host.config.peer.fence_status else {
-        return Answer::No(format!("no fence_status is configured for {}", host.config.peer.name));
+        bail!("no fence_status is configured for {}", host.config.peer.name);
     };
     let ended = host.runner.run(&Job::new(argv, host.config.asset.timeout));
     // fence-agents say OFF with exit status 2. Any other status is an error, whatever is printed.
     let has_answered = matches!(ended.ending, Ending::Exited(0 | 2)) && !ended.truncated;
     if has_answered && proves_off(&ended.text()) {
-        return Answer::Yes;
+        return Ok(());
     }
-    Answer::No(format!("{} does not say off: {}", show(argv), answer(&ended)))
+    bail!("{} does not say off: {}", show(argv), answer(&ended))
 }
 
 pub(crate) fn fence(host: &mut Host<'_>) -> anyhow::Result<()> {
@@ -35,27 +37,13 @@ pub(crate) fn fence(host: &mut Host<'_>) -> anyhow::Result<()> {
     let until = Instant::now() + host.config.asset.timeout;
     let ended = host.runner.run(&Job::new(argv, host.config.asset.timeout));
     loop {
-        match is_fenced(host) {
-            Answer::Yes => return Ok(()),
-            Answer::No(_) | Answer::Unknown(_) | Answer::Untold
-                if Instant::now() < until && host.runner.interrupted().is_none() =>
-            {
+        match prove_off(host) {
+            Err(_) if Instant::now() < until && host.runner.interrupted().is_none() => {
                 host.runner.pause(LOOKING);
             }
-            Answer::No(why) | Answer::Unknown(why) => {
-                bail!("{why}; {}: {}", show(argv), ended.clause())
-            }
-            Answer::Untold => bail!("{} tells nothing", show(argv)),
+            Err(why) => bail!("{why}; {}: {}", show(argv), ended.clause()),
+            Ok(()) => return Ok(()),
         }
-    }
-}
-
-/// Makes sure that the peer's power is still off.
-pub(crate) fn prove_off(host: &mut Host<'_>) -> anyhow::Result<()> {
-    match is_fenced(host) {
-        Answer::Yes => Ok(()),
-        Answer::No(why) | Answer::Unknown(why) => bail!("{why}"),
-        Answer::Untold => bail!("nothing tells whether {} is off", host.config.peer.name),
     }
 }
 
