@@ -6,6 +6,7 @@
 
 use bed::binaries::{PROGRAMS, workspace};
 use bed::expected::{is_like, masked};
+use bed::redfish::{self, Redfish};
 use bed::{Bed, Need, Program, real};
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -53,6 +54,36 @@ fn a_site_that_has_an_inventory_gets_from_nothing_to_a_plan_in_under_ten_lines()
         let said = masked(&ended.stdout, bed.root(), ended.pid);
         assert!(ended.status == 0 && is_like(&said, &wanted), "{kind}: [{}]\n{said}", ended.status);
     }
+}
+
+/// The `console redfish` block likewise, with real BMCs where it has addresses, and what it has at home.
+#[test]
+fn a_site_with_bmcs_gets_from_nothing_to_a_plan_in_under_ten_lines() {
+    if !real::require(&redfish::NEEDS) {
+        return;
+    }
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let found = blocks(&readme, "console redfish");
+    let [block] = found.as_slice() else { panic!("{} transcripts", found.len()) };
+    let lines = prompts(block);
+    assert!(lines.len() < 10, "{} lines", lines.len());
+    let bed = Bed::new();
+    let bmcs = Redfish::new(&bed, 3);
+    bed.tools(&["mkdir", "cp", "curl"]);
+    let password = bed.write("home/bmc.pw", format!("{}\n", redfish::PASSWORD));
+    std::fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::copy(bmcs.ca(), bed.path("home/bmc-ca.pem")).unwrap();
+    let mut script: String = lines.iter().map(|(line, _)| format!("{line}\n")).collect();
+    for number in 1..=3 {
+        let written = format!("bmc=10.1.0.{number}'");
+        assert!(script.contains(&written), "{script}");
+        script = script.replace(&written, &format!("bmc={}'", bmcs.bmc(number)));
+    }
+    let wanted: String = lines.into_iter().map(|(_, printed)| printed).collect();
+    let run = bed.shell(&format!("exec 2>&1\nset -e\n{script}")).env("LC_ALL", "C.UTF-8");
+    let ended = run.env("HOME", bed.path("home")).any_status().any_stdout().run();
+    let said = masked(&ended.stdout, bed.root(), ended.pid);
+    assert!(ended.status == 0 && is_like(&said, &wanted), "[{}]\n{said}", ended.status);
 }
 
 /// The table of what was elsewhere: files and commands of its right column are there.
