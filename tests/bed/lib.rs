@@ -14,6 +14,7 @@ pub mod bmc;
 pub mod chance;
 pub mod expected;
 pub mod fakes;
+pub mod libvirt;
 pub mod loopfs;
 pub mod powermand;
 pub mod program;

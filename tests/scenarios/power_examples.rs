@@ -3,6 +3,7 @@
 //! long is waited.
 
 use bed::bmc::{self, Bmcs, PASSWORD};
+use bed::libvirt::{self, Libvirt};
 use bed::powermand::{self, Powermand};
 use bed::redfish::{self, Redfish};
 use bed::sshd::{self, Cluster};
@@ -135,6 +136,32 @@ fn redfish() {
         |at| serde_json::json!({"bmc": bmcs.bmc(at + 1)}),
     );
     there_and_back(&bed, &cluster, |name| bmcs.is_on(name[1..].parse().unwrap()));
+}
+
+/// Real libvirt with real virsh; the domains are those of its test driver.
+#[test]
+fn libvirt() {
+    if !real::require(&libvirt::NEEDS) || !real::require(&sshd::NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let cluster = Cluster::new(&bed, &NAMES);
+    let domains = ["vm-a", "vm b"];
+    let daemon = Libvirt::new(&bed, &domains);
+    bed.tools(&["virsh", "sh"]);
+    configure(
+        &bed,
+        &cluster,
+        &(example("libvirt", &[(REACHED, &reached(&cluster))]) + SHUTDOWN),
+        |at| serde_json::json!({"hypervisor": daemon.uri(), "domain": domains[at]}),
+    );
+    let at = |name: &str| NAMES.iter().position(|known| *known == name).unwrap();
+    there_and_back(&bed, &cluster, |name| daemon.is_on(domains[at(name)]));
+    // A daemon that is gone is neither on nor off.
+    drop(daemon);
+    let said =
+        bed.program("cstartup").args(["-k", "ALL"]).any_status().any_stdout().any_stderr().run().stderr;
+    assert!(said.contains("power unknown") && said.contains("failed to connect to the hypervisor"), "{said}");
 }
 
 #[test]
