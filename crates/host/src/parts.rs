@@ -227,3 +227,73 @@ impl PlanDraft {
         self.lasting(part.step_name(way), Action::Part { way, part });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use std::path::Path;
+
+    const PAIR: &str = r#"
+[[host]]
+name = "ec1"
+[[host]]
+name = "ec2"
+[asset]
+kind = "command"
+identity = ["id"]
+state = ["state"]
+take = ["take"]
+[[asset.mount]]
+at = "/a"
+[[service]]
+name = "first"
+unit = "first.service"
+[[service]]
+name = "second"
+unit = "second.service"
+[[loopback]]
+source = "/a/b"
+at = "/b"
+[[loopback]]
+source = "/a/c"
+at = "/b/c"
+[[share]]
+path = "/a/s"
+[[share]]
+path = "/a/t"
+"#;
+
+    #[test]
+    fn what_needs_another_part_goes_before_it_and_comes_back_after_it() {
+        let config = Config::read(Path::new("ha.toml"), PAIR, "ec1").unwrap();
+        let host = Host::new(&config, None).unwrap();
+        let names = |kind, way| -> Vec<String> {
+            in_order(kind, way, &host).iter().map(|part| part.step_name(way)).collect()
+        };
+        assert_eq!(names(PartKind::Service, Way::LetGo), ["stop first", "stop second"]);
+        assert_eq!(names(PartKind::Service, Way::Take), ["start second", "start first"]);
+        assert_eq!(names(PartKind::Loopback, Way::LetGo), ["unmount /b/c", "unmount /b"]);
+        assert_eq!(names(PartKind::Loopback, Way::Take), ["mount /b", "mount /b/c"]);
+        for way in [Way::LetGo, Way::Take] {
+            let shares: Vec<(&str, String)> =
+                in_order(PartKind::Share, way, &host).iter().map(|part| part.title()).collect();
+            assert_eq!(shares, [("share", "/a/s".to_owned()), ("share", "/a/t".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn every_kind_of_part_is_listed_and_survives_the_journal() {
+        let text = format!("{PAIR}[[address]]\ncidr = \"192.0.2.10/24\"\ndevice = \"eth0\"\n");
+        let config = Config::read(Path::new("ha.toml"), &text, "ec1").unwrap();
+        let host = Host::new(&config, None).unwrap();
+        for kind in PartKind::ALL {
+            let mut draft = PlanDraft::default();
+            configured(kind, &host).into_iter().for_each(|part| draft.part(Way::LetGo, part));
+            assert!(!draft.plan.steps.is_empty(), "{kind:?}");
+            let json = serde_json::to_string(&draft.plan).unwrap();
+            assert!(json.contains(r#"{"act":"part","way":"let_go","part":{"kind":"#), "{json}");
+            assert_eq!(serde_json::from_str::<Plan<Action>>(&json).unwrap(), draft.plan);
+        }
+    }
+}
