@@ -37,6 +37,7 @@ use orderly_nodes::targets::fold;
 use orderly_nodes::versions;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
+use outcome::{PhaseResults, ShutdownResult};
 use phases::Phases;
 use restart::Restart;
 use std::ffi::OsString;
@@ -168,10 +169,7 @@ fn carry_out(
         lock,
         history,
         logins,
-        partly: false,
-        signal: None,
-        torn: false,
-        took: Vec::new(),
+        results: PhaseResults::default(),
     };
     let (endings, ended) = match phases.run(begun) {
         Ok(endings) => (endings, None),
@@ -181,20 +179,19 @@ fn carry_out(
         Some(&Status::Signal(signal)) => Some(signal),
         _ => None,
     });
-    let (signal, partly, torn) = (phases.signal.or(signalled), phases.partly, phases.torn);
+    let mut results = std::mem::take(&mut phases.results);
+    results.signal = results.signal.or(signalled);
     let away = std::mem::take(&mut phases.checked.away);
-    let took_each = std::mem::take(&mut phases.took);
     let stopped = phases.checked.nodes.clone();
     let took = drivers.now().saturating_sub(begun);
-    let course =
-        outcome::Course { endings: &endings, away: &away, signal, partly, torn, took, phases: &took_each };
+    let result = ShutdownResult { endings: &endings, away: &away, phases: results, took };
     reporter.end_progress();
     let simulated = drivers.is_simulated();
     let Some(error) = ended else {
-        return Ok((report(&course, input, simulated, log, reporter), stopped));
+        return Ok((report(&result, input, simulated, log, reporter), stopped));
     };
     if signalled.is_some() {
-        course.record(&input.site, simulated, log.as_ref().map(Log::path), reporter);
+        result.record(&input.site, simulated, log.as_ref().map(Log::path), reporter);
     }
     if let Some(log) = log {
         log.end(&format!("ended: {error:#}"));
@@ -226,7 +223,7 @@ fn next(
 }
 
 fn report(
-    result: &outcome::Course<'_>,
+    result: &ShutdownResult<'_>,
     input: &Input,
     simulated: bool,
     mut log: Option<Log>,

@@ -12,34 +12,41 @@ use orderly_plan::report::{self, Report};
 use std::path::Path;
 use std::time::Duration;
 
-/// How the whole run went.
-#[derive(Debug)]
-pub(crate) struct Course<'r> {
-    pub endings: &'r [NodeEnding],
-    /// Targets that are away, and were not waited for.
-    pub away: &'r [NodeId],
+/// What came of the phases, apart from the nodes.
+#[derive(Debug, Default)]
+pub(crate) struct PhaseResults {
     /// The first signal that came.
     pub signal: Option<i32>,
     /// Something else than a node failed: a subsystem that was gone on without.
     pub partly: bool,
     /// A subsystem was ended half-way: a person must look.
     pub torn: bool,
-    pub took: Duration,
     /// How long each phase took, in words.
-    pub phases: &'r [(&'static str, Duration)],
+    pub took: Vec<(&'static str, Duration)>,
 }
 
-impl Course<'_> {
+/// How the whole run went.
+#[derive(Debug)]
+pub(crate) struct ShutdownResult<'r> {
+    pub endings: &'r [NodeEnding],
+    /// Targets that are away, and were not waited for.
+    pub away: &'r [NodeId],
+    pub phases: PhaseResults,
+    pub took: Duration,
+}
+
+impl ShutdownResult<'_> {
     /// Returns the exit status. Unknown wins over a signal, and a signal over failures.
     pub(crate) fn status(&self) -> Status {
-        if self.torn || self.endings.iter().any(|ending| matches!(ending.outcome, Outcome::Unknown(_))) {
+        if self.phases.torn || self.endings.iter().any(|ending| matches!(ending.outcome, Outcome::Unknown(_)))
+        {
             return Status::Stuck;
         }
-        if let Some(signal) = self.signal {
+        if let Some(signal) = self.phases.signal {
             return Status::Signal(signal);
         }
         let well = self.endings.iter().all(|ending| ending.outcome.is_well());
-        if well && !self.partly { Status::Done } else { Status::Failed }
+        if well && !self.phases.partly { Status::Done } else { Status::Failed }
     }
 
     /// Returns the lines for people, and whether each is about something that went wrong.
@@ -48,8 +55,12 @@ impl Course<'_> {
         let mut lines: Vec<(bool, String)> =
             report::rows(self.endings, &name).into_iter().map(|row| (row.well, row.text)).collect();
         lines.extend(absent::line(site, self.away).map(|line| (true, line)));
-        let phases: Vec<String> =
-            self.phases.iter().map(|(phase, took)| format!("{phase} {}", duration::show(*took))).collect();
+        let phases: Vec<String> = self
+            .phases
+            .took
+            .iter()
+            .map(|(phase, took)| format!("{phase} {}", duration::show(*took)))
+            .collect();
         if !phases.is_empty() {
             lines.push((true, format!("took {}: {}", duration::show(self.took), phases.join(", "))));
         }

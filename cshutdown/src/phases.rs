@@ -6,6 +6,7 @@ use crate::check::Checked;
 use crate::input::Input;
 use crate::limits;
 use crate::notice::{Logins, ShutdownNotice, Waited};
+use crate::outcome::PhaseResults;
 use crate::pending::Pending;
 use crate::subsystem::{Quiet, SubsystemPlace, Subsystems, operand};
 use orderly_exec::lock::Lock;
@@ -43,12 +44,7 @@ pub(crate) struct Phases<'p, 't> {
     pub lock: Option<Lock>,
     pub history: History,
     pub logins: Logins,
-    /// A subsystem failed and was gone on without.
-    pub partly: bool,
-    pub signal: Option<i32>,
-    /// A subsystem was ended half-way.
-    pub torn: bool,
-    pub took: Vec<(&'static str, Duration)>,
+    pub results: PhaseResults,
 }
 
 impl Phases<'_, '_> {
@@ -92,7 +88,7 @@ impl Phases<'_, '_> {
         let now = self.drivers.now();
         // What takes no time is not worth a word.
         if now.saturating_sub(begun) >= Duration::from_millis(100) {
-            self.took.push((name, now.saturating_sub(begun)));
+            self.results.took.push((name, now.saturating_sub(begun)));
         }
         now
     }
@@ -189,8 +185,8 @@ impl Phases<'_, '_> {
         }
         let order = Order::unordered(&nodes);
         let mut round = Round::new(&order, RemoteCommand::EndUsers, &nodes);
-        self.signal = drive(&mut round, self.drivers, self.telling);
-        self.signal.is_some()
+        self.results.signal = drive(&mut round, self.drivers, self.telling);
+        self.results.signal.is_some()
     }
 
     /// Calls the subsystems; tells whether nodes may be stopped.
@@ -205,7 +201,7 @@ impl Phases<'_, '_> {
             Ok(places) => places,
             Err(clause) if self.args.go_on => {
                 self.telling.warn(&format!("subsystems are not called, and -Y goes on: {clause}"));
-                self.partly = true;
+                self.results.partly = true;
                 return Ok(true);
             }
             Err(clause) => {
@@ -231,19 +227,19 @@ impl Phases<'_, '_> {
         match quiet {
             Quiet::All => Ok(true),
             Quiet::Partly => {
-                self.partly = true;
+                self.results.partly = true;
                 Ok(true)
             }
             Quiet::Stopped => {
                 self.telling.warn(
                     "a subsystem failed: no node was stopped; users' processes were ended already (-Y goes on)",
                 );
-                self.partly = true;
+                self.results.partly = true;
                 Ok(false)
             }
             Quiet::Interrupted(signal) | Quiet::Torn(signal) => {
-                self.signal = Some(signal);
-                self.torn = quiet == Quiet::Torn(signal);
+                self.results.signal = Some(signal);
+                self.results.torn = quiet == Quiet::Torn(signal);
                 Ok(false)
             }
         }
@@ -307,7 +303,7 @@ impl Phases<'_, '_> {
         }
         let own = self.checked.own.clone();
         let name = fold(&self.input.site, &own);
-        if self.signal.is_none() && endings.iter().all(|ending| ending.outcome.is_well()) {
+        if self.results.signal.is_none() && endings.iter().all(|ending| ending.outcome.is_well()) {
             self.telling.say(&format!("all others are down: stopping this machine ({name})"));
             endings.extend(self.stop(&own));
         } else {
@@ -324,7 +320,7 @@ impl Phases<'_, '_> {
         let priority = site.order.critical(&limits::takes(site, nodes, &self.history));
         let mut run = Shutdown::new(&site.order, nodes, priority, self.args.wishes(), &limits);
         let signal = drive(&mut run, self.drivers, self.telling);
-        self.signal = self.signal.or(signal);
+        self.results.signal = self.results.signal.or(signal);
         run.endings()
     }
 
@@ -374,7 +370,8 @@ impl Phases<'_, '_> {
                 record.nodes.remove(self.input.site.name(ending.node));
             }
         }
-        record.complete = self.signal.is_none() && endings.iter().all(|ending| ending.outcome.is_well());
+        record.complete =
+            self.results.signal.is_none() && endings.iter().all(|ending| ending.outcome.is_well());
         self.keep(record);
     }
 

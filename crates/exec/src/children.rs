@@ -7,11 +7,12 @@
 //! service it started) is not waited for: its output is read until the child itself is gone.
 
 mod child;
+mod streams;
 
 use crate::job::{Ended, Ending, Job};
 use crate::signals::Signals;
 use anyhow::Context;
-use child::{Child, Phase, STDERR, STDIN, STDOUT};
+use child::{Child, Phase};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{Signal, killpg};
@@ -23,7 +24,8 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-pub use child::ChildOutput;
+pub use streams::ChildOutput;
+use streams::{STDERR, STDIN, STDOUT};
 
 /// How long a child may survive KILL before it is left behind as unkillable.
 const KILL_GRACE: Duration = Duration::from_secs(5);
@@ -206,7 +208,7 @@ impl Children {
                 self.young.push_front((at, id));
                 return;
             }
-            if child.watch_output(&self.epoll, id).is_err() {
+            if child.streams.watch_output(&self.epoll, id, child.followed).is_err() {
                 // The kernel is short of memory now; a child that says much waits meanwhile.
                 self.young.push_back((now + MOMENT, id));
                 return;
@@ -237,11 +239,11 @@ impl Children {
                 data => {
                     if let Some(child) = self.running.get_mut(&(data / STREAMS)) {
                         if child.followed && data % STREAMS != STDIN {
-                            let said = child.listen();
+                            let said = child.streams.listen();
                             let id = ChildId(data / STREAMS);
                             self.seen.extend(said.map(|said| ChildEvent::Said(id, said)));
                         } else {
-                            child.serve(data % STREAMS);
+                            child.streams.serve(data % STREAMS);
                         }
                     }
                 }
@@ -273,10 +275,10 @@ impl Children {
         let Some(id) = self.by_pid.remove(&pid) else { return };
         let Some(mut child) = self.running.remove(&id) else { return };
         if child.followed {
-            self.seen.extend(child.listen().map(|said| ChildEvent::Said(ChildId(id), said)));
+            self.seen.extend(child.streams.listen().map(|said| ChildEvent::Said(ChildId(id), said)));
         } else {
-            child.serve(STDOUT);
-            child.serve(STDERR);
+            child.streams.serve(STDOUT);
+            child.streams.serve(STDERR);
         }
         // A child that was told to end and exits by itself still ran out of its time.
         let ending = if child.phase == Phase::Running { ending } else { Ending::TimedOut };

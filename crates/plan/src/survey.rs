@@ -4,11 +4,14 @@
 //! run asks again by itself ([`Survey::asked_again_later`]) leaves those behind that are silent long
 //! after all others answered; what it does not know of them is unknown, never down.
 
+mod silence;
+
 use crate::drivers::{Drivers, Event, NodeId, Power, Probe, Task};
 use crate::graph::Order;
 use crate::notice::{Busy, Notice, RunStatus};
 use crate::outcome::NodeEnding;
 use crate::run::Run;
+use silence::Silence;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -73,9 +76,22 @@ impl Reading {
     }
 }
 
-/// The least time that silent nodes are waited for after the last answer. Sound controllers take a
-/// second or two under load; a call cut off sooner would often have been answered.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Nodes that are to be asked something, and how many are being asked.
+#[derive(Debug, Default)]
+struct Asking {
+    queue: VecDeque<NodeId>,
+    under_way: usize,
+}
+
+impl Asking {
+    fn is_done(&self) -> bool {
+        self.under_way == 0 && self.queue.is_empty()
+    }
+
+    fn answered(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
+    }
+}
 
 /// Asks how nodes stand, all at once.
 #[derive(Debug)]
@@ -84,33 +100,18 @@ pub struct Survey<'o> {
     /// By node of the inventory.
     readings: Vec<Reading>,
     answered: Vec<bool>,
+    /// A question was begun and has no answer yet, by node.
+    asked: Vec<bool>,
     /// Units have power and nothing to probe.
     units: Vec<bool>,
     sorted_out: bool,
-    to_probe: VecDeque<NodeId>,
-    probing: usize,
+    probes: Asking,
     /// Found not up; their power is to be read where it can be.
     not_up: Vec<NodeId>,
-    to_read: VecDeque<NodeId>,
-    reading: usize,
+    powers: Asking,
     left: usize,
     interrupted: bool,
-    /// Those that may be left behind when they do not answer this, sorted.
-    again: [Vec<NodeId>; 2],
-    order: Option<&'o Order>,
-    /// Known to be away, sorted: nothing depends on what these say.
-    absent: Vec<NodeId>,
-    /// A question was begun and has no answer yet, by node.
-    asked: Vec<bool>,
-    behind: Vec<NodeId>,
-    /// Questions to nodes left behind, whose answers count no more.
-    void: usize,
-    /// When the questions under way were begun, when the last answer came, and how many there were.
-    began: Duration,
-    heard: Duration,
-    answers: usize,
-    /// After so many answers it was found that silent nodes must be waited for.
-    insisted: usize,
+    silence: Silence<'o>,
 }
 
 impl<'o> Survey<'o> {
@@ -122,24 +123,14 @@ impl<'o> Survey<'o> {
             nodes,
             readings: vec![Reading::default(); count],
             answered: vec![false; count],
+            asked: vec![false; count],
             units,
             sorted_out: false,
-            to_probe: VecDeque::new(),
-            probing: 0,
+            probes: Asking::default(),
             not_up: Vec::new(),
-            to_read: VecDeque::new(),
-            reading: 0,
+            powers: Asking::default(),
             interrupted: false,
-            again: [Vec::new(), Vec::new()],
-            order: None,
-            absent: Vec::new(),
-            asked: vec![false; count],
-            behind: Vec::new(),
-            void: 0,
-            began: Duration::ZERO,
-            heard: Duration::ZERO,
-            answers: 0,
-            insisted: 0,
+            silence: Silence::default(),
         }
     }
 
@@ -149,22 +140,20 @@ impl<'o> Survey<'o> {
     /// depends on it.
     #[must_use]
     pub fn asked_again_later(mut self, order: &'o Order, probes: Vec<NodeId>, powers: Vec<NodeId>) -> Self {
-        self.order = Some(order);
-        self.again = [probes, powers];
-        self.again.iter_mut().for_each(|nodes| nodes.sort_unstable());
+        self.silence.excuse(order, probes, powers);
         self
     }
 
     /// Lets these nodes, sorted, be left behind in the same way, whatever they lead.
     #[must_use]
     pub fn not_waiting_for(mut self, absent: &[NodeId]) -> Self {
-        self.absent = absent.to_vec();
+        self.silence.absent = absent.to_vec();
         self
     }
 
     /// Returns the nodes that were left behind, sorted: they are asked still, and unknown.
     pub fn left_behind(&self) -> &[NodeId] {
-        &self.behind
+        &self.silence.behind
     }
 
     /// Returns what was read, by node of the inventory.
@@ -181,25 +170,29 @@ impl<'o> Survey<'o> {
         for &node in &self.nodes {
             let unit = self.units.get(node.index()).copied().unwrap_or(false);
             if !unit && drivers.abilities(node).probes {
-                self.to_probe.push_back(node);
+                self.probes.queue.push_back(node);
             } else {
                 self.not_up.push(node);
             }
         }
     }
 
-    fn begin(&mut self, drivers: &mut dyn Drivers, task: Task) -> usize {
-        let queue = if task == Task::Probe { &mut self.to_probe } else { &mut self.to_read };
-        if queue.is_empty() {
-            return 0;
+    fn begin(&mut self, drivers: &mut dyn Drivers, task: Task) {
+        let is_first = self.under_way() == 0;
+        let questions = if task == Task::Probe { &mut self.probes } else { &mut self.powers };
+        if questions.queue.is_empty() {
+            return;
         }
-        let begun = drivers.begin(task, queue);
+        let begun = drivers.begin(task, &mut questions.queue);
+        questions.under_way += begun.len();
         begun.iter().for_each(|node| self.asked[node.index()] = true);
-        if !begun.is_empty() && self.probing + self.reading == 0 {
-            self.began = drivers.now();
-            self.heard = self.began;
+        if !begun.is_empty() && is_first {
+            self.silence.begin(drivers.now());
         }
-        begun.len()
+    }
+
+    fn under_way(&self) -> usize {
+        self.probes.under_way + self.powers.under_way
     }
 
     fn answer(&mut self, node: NodeId) {
@@ -210,10 +203,8 @@ impl<'o> Survey<'o> {
 
     /// Returns when the nodes that are silent now are left behind, unless an answer comes before.
     fn patience_ends(&self) -> Option<Duration> {
-        let waits = self.probing + self.reading > 0 && self.to_probe.is_empty() && self.to_read.is_empty();
-        let may_leave = self.order.is_some() || !self.absent.is_empty();
-        (waits && may_leave && self.answers > self.insisted)
-            .then(|| self.heard + PATIENCE.max(self.heard.saturating_sub(self.began)))
+        let waits = self.under_way() > 0 && self.probes.queue.is_empty() && self.powers.queue.is_empty();
+        if waits { self.silence.ends() } else { None }
     }
 
     /// Leaves silent nodes behind when their time has come and nothing depends on what they say.
@@ -223,42 +214,29 @@ impl<'o> Survey<'o> {
         }
         let silent: Vec<NodeId> =
             self.nodes.iter().copied().filter(|node| self.asked[node.index()]).collect();
-        let again = &self.again[usize::from(self.probing == 0)];
+        let (is_probing, void) = (self.probes.under_way > 0, self.under_way());
         let is_up = |node: &NodeId| self.readings[node.index()].condition() == Condition::Up;
-        let missed: Vec<NodeId> =
-            silent.iter().copied().filter(|node| self.absent.binary_search(node).is_err()).collect();
-        if missed.iter().any(|node| again.binary_search(node).is_err())
-            || self.order.is_some_and(|order| order.all_trailing(&missed).iter().any(is_up))
-        {
-            self.insisted = self.answers;
+        if !self.silence.leave(&silent, is_probing, void, is_up) {
             return;
         }
         for node in silent {
             let reading = &mut self.readings[node.index()];
             // Without the second, a probe that said down would be taken for a node that is down.
-            if self.probing > 0 {
+            if is_probing {
                 reading.probe = Some(Probe::Unknown);
             } else {
                 reading.power = Some(Power::Unknown);
             }
             self.asked[node.index()] = false;
-            self.behind.push(node);
             self.answer(node);
         }
-        self.void += self.probing + self.reading;
-        (self.probing, self.reading) = (0, 0);
-        self.behind.sort_unstable();
+        (self.probes.under_way, self.powers.under_way) = (0, 0);
     }
 
     /// Tells whether an answer is waited for; one of a node left behind comes too late.
     fn is_awaited(&mut self, node: NodeId, now: Duration) -> bool {
         let awaited = std::mem::take(&mut self.asked[node.index()]);
-        if awaited {
-            self.answers += 1;
-            self.heard = now;
-        } else {
-            self.void = self.void.saturating_sub(1);
-        }
+        self.silence.heard(awaited, now);
         awaited
     }
 }
@@ -272,17 +250,17 @@ impl Run for Survey<'_> {
             self.sort_out(drivers);
         }
         self.leave_behind(drivers.now());
-        self.probing += self.begin(drivers, Task::Probe);
+        self.begin(drivers, Task::Probe);
         // Read together, once all probes are in: drivers that take many nodes a call then need one.
-        if self.probing == 0 && self.to_probe.is_empty() {
+        if self.probes.is_done() {
             for node in std::mem::take(&mut self.not_up) {
                 if drivers.abilities(node).reads_power {
-                    self.to_read.push_back(node);
+                    self.powers.queue.push_back(node);
                 } else {
                     self.answer(node);
                 }
             }
-            self.reading += self.begin(drivers, Task::ReadPower);
+            self.begin(drivers, Task::ReadPower);
         }
     }
 
@@ -291,7 +269,7 @@ impl Run for Survey<'_> {
         match *event {
             Event::Probe(node, _) | Event::Power(node, _) if !self.is_awaited(node, now) => {}
             Event::Probe(node, probe) => {
-                self.probing = self.probing.saturating_sub(1);
+                self.probes.answered();
                 self.readings[node.index()].probe = Some(probe);
                 if probe == Probe::Up {
                     self.answer(node);
@@ -300,7 +278,7 @@ impl Run for Survey<'_> {
                 }
             }
             Event::Power(node, power) => {
-                self.reading = self.reading.saturating_sub(1);
+                self.powers.answered();
                 self.readings[node.index()].power = Some(power);
                 self.answer(node);
             }
@@ -321,7 +299,7 @@ impl Run for Survey<'_> {
     }
 
     fn outstanding(&self) -> usize {
-        self.probing + self.reading + self.void
+        self.under_way() + self.silence.void
     }
 
     fn take_notices(&mut self) -> Vec<Notice> {

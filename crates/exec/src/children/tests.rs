@@ -1,6 +1,6 @@
 //! Tests of the loop, against real processes.
 
-use super::child::EARFUL;
+use super::streams::EARFUL;
 use super::*;
 use std::sync::Mutex;
 
