@@ -43,7 +43,7 @@ help:
 	@echo "make guards       takes each guard out and sees its test fail; GUARDS names some"
 	@echo "make lab-test     hand-overs on two emulated machines (as root, on Debian); LAB names some"
 	@echo "make clean        removes target/"
-	@echo "The folders of install and uninstall: SBINDIR MANDIR DOCDIR SYSCONFDIR UNITDIR OCFDIR BASHCOMPDIR ZSHCOMPDIR FISHCOMPDIR"
+	@echo "The directories of install and uninstall: SBINDIR MANDIR DOCDIR SYSCONFDIR UNITDIR OCFDIR BASHCOMPDIR ZSHCOMPDIR FISHCOMPDIR"
 
 # Builds everything and shows the main job end to end: no root, no cluster, no network.
 demo: all
@@ -98,7 +98,7 @@ man-lint:
 		echo "mandoc -T lint man/*.[578]"; mandoc -T lint -W warning man/*.[578]; \
 	else echo "did not run: man-lint: needs the program mandoc"; fi
 
-FOLDERS = BIN_DIR="$(BUILT)" DESTDIR="$(DESTDIR)" SBINDIR="$(SBINDIR)" MANDIR="$(MANDIR)" DOCDIR="$(DOCDIR)" \
+DIRECTORIES = BIN_DIR="$(BUILT)" DESTDIR="$(DESTDIR)" SBINDIR="$(SBINDIR)" MANDIR="$(MANDIR)" DOCDIR="$(DOCDIR)" \
 	SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" OCFDIR="$(OCFDIR)" BASHCOMPDIR="$(BASHCOMPDIR)" \
 	ZSHCOMPDIR="$(ZSHCOMPDIR)" FISHCOMPDIR="$(FISHCOMPDIR)" INSTALL="$(INSTALL)" PROGRAMS="$(PROGRAMS)"
 
@@ -112,11 +112,11 @@ deny:
 	@echo "did not run: cargo deny check advisories: needs the network"
 
 install: all completions notices
-	$(FOLDERS) packaging/install.sh
+	$(DIRECTORIES) packaging/install.sh
 
 # Takes the same variables as install, and removes what that installed.
 uninstall:
-	$(FOLDERS) packaging/install.sh uninstall
+	$(DIRECTORIES) packaging/install.sh uninstall
 
 # A Debian package, in target/; needs debhelper.
 deb: all completions notices
@@ -130,7 +130,7 @@ static:
 	$(CARGO) build --locked --release --target $(STATIC) --workspace --bins
 	@echo "in $(TARGET)/$(STATIC)/release: $(PROGRAMS) csLogger"
 
-# An RPM package with the folders of Rocky Linux 9, in target/; needs rpmbuild. Its programs are static, because those of
+# An RPM package with the directories of Rocky Linux 9, in target/; needs rpmbuild. Its programs are static, because those of
 # another distribution may ask for a newer C library.
 rpm: static completions notices
 	BIN_DIR="$(TARGET)/$(STATIC)/release" EXTRAS="$(BUILT)" PROGRAMS="$(PROGRAMS)" VERSION="$(VERSION)" packaging/rpm.sh

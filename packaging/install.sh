@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what was built (`install.sh`), or removes it (`install.sh uninstall`); `make` names the folders.
-# One list serves both, so what was installed is what is removed. Folders that others use as well stay.
+# Installs what was built (`install.sh`), or removes it (`install.sh uninstall`); `make` names the directories.
+# One list serves both, so what was installed is what is removed. Directories that others use as well stay.
 set -eu
 : "${BIN_DIR:?}" "${SBINDIR:?}" "${MANDIR:?}" "${DOCDIR:?}" "${SYSCONFDIR:?}" "${UNITDIR:?}" "${OCFDIR:?}"
 : "${BASHCOMPDIR:?}" "${ZSHCOMPDIR:?}" "${FISHCOMPDIR:?}" "${PROGRAMS:?}"
@@ -12,7 +12,7 @@ task=${1:-install}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# put MODE SOURCE... FOLDER: installs the sources in a folder, or removes them from it.
+# put MODE SOURCE... DIRECTORY: installs the sources in a directory, or removes them from it.
 put() {
 	mode=$1
 	shift
