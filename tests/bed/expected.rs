@@ -16,16 +16,30 @@ pub enum Expected {
     Exactly(String),
     /// Each of these somewhere.
     Containing(Vec<String>),
+    /// Lines of this program alone, of which none tells of a fault.
+    Quietly(String),
     /// Whatever; the scenario looks itself.
     Anything,
 }
+
+/// What a line says that tells of a fault.
+const FAULTS: [&str; 8] = [
+    "warning: ",
+    "failed",
+    "did not succeed",
+    "timed out",
+    "unreachable",
+    "unknown",
+    "held by",
+    "interrupted",
+];
 
 impl Expected {
     /// Adds a text that must appear.
     pub(crate) fn also(&mut self, text: &str) {
         match self {
             Self::Containing(texts) => texts.push(text.to_owned()),
-            Self::Nothing | Self::Exactly(_) | Self::Anything => {
+            Self::Nothing | Self::Exactly(_) | Self::Quietly(_) | Self::Anything => {
                 *self = Self::Containing(vec![text.to_owned()]);
             }
         }
@@ -42,6 +56,15 @@ impl Expected {
                 let missing: Vec<&str> =
                     wanted.iter().map(String::as_str).filter(|one| !text.contains(one)).collect();
                 (!missing.is_empty()).then(|| format!("should contain:\n{}", missing.join("\n")))
+            }
+            Self::Quietly(program) => {
+                // With -r cshutdown starts cstartup.
+                let is_own = |line: &str| {
+                    line.starts_with(&format!("{program}: "))
+                        || (program == "cshutdown" && line.starts_with("cstartup: "))
+                };
+                let is_fault = |line: &&str| !is_own(line) || FAULTS.iter().any(|fault| line.contains(fault));
+                text.lines().find(is_fault).map(|line| format!("should tell of no fault, and says:\n{line}"))
             }
             Self::Anything => None,
         }

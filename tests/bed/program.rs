@@ -149,6 +149,14 @@ impl<'a> Program<'a> {
         self
     }
 
+    /// Expects that all that is said on stderr are lines of the program's own without a word of a fault. Where another
+    /// status than 0 is expected, the scenario looks itself.
+    pub fn goes_well(mut self) -> Self {
+        let program = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.stderr = Expected::Quietly(program);
+        self
+    }
+
     /// Runs the program to its end and checks what was expected.
     pub fn run(self) -> Ended {
         self.spawn().end()
@@ -166,6 +174,9 @@ impl<'a> Program<'a> {
     }
 
     pub(crate) fn launch(mut self, stdin: Option<Stdio>, stdout: Option<Stdio>) -> Running {
+        if self.status != Some(0) && matches!(self.stderr, Expected::Quietly(_)) {
+            self.stderr = Expected::Anything;
+        }
         let mut command = self.command();
         let fed = stdin.is_some();
         let input = std::mem::replace(&mut self.input, Input::Nothing);

@@ -139,7 +139,7 @@ fn a_place_that_no_node_has_is_rejected_with_a_suggestion_and_nothing_is_run() {
     }
     // Near to another word, and an attribute all the same.
     site(&bed, r#""{mode}", "{bmc}""#, node);
-    bed.program("cstartup").arg("n1").any_stdout().any_stderr().run();
+    bed.program("cstartup").arg("n1").goes_well().run();
     assert_eq!(bed.read("calls"), "2: dry b1\n");
 }
 
@@ -158,7 +158,7 @@ fn what_a_target_lacks_is_rejected_before_anything_runs_and_what_another_lacks_i
         assert!(all.stderr.contains(said), "{said}\nis not in\n{}", all.stderr);
     }
     assert!(!bed.path("calls").exists());
-    bed.program("cstartup").args(["n1", "n6"]).any_stdout().any_stderr().run();
+    bed.program("cstartup").args(["n1", "n6"]).goes_well().run();
     let mut calls: Vec<String> = bed.read("calls").lines().map(str::to_owned).collect();
     calls.sort();
     assert_eq!(calls, ["2: on b1", "2: on b6"]);
@@ -192,7 +192,7 @@ fn a_unit_has_no_number_and_none_is_made_up_for_it() {
 fn a_value_is_one_argument_and_no_part_of_a_script() {
     let bed = Bed::new();
     site(&bed, r#""on", "{rack}""#, r#"{"name": "n1", "rack": "row 3; rm -rf $HOME {node}"}"#);
-    bed.program("cstartup").arg("n1").any_stdout().any_stderr().run();
+    bed.program("cstartup").arg("n1").goes_well().run();
     assert_eq!(bed.read("calls"), "2: on row 3; rm -rf $HOME {node}\n");
     site(&bed, r#""sh", "-c", "turn on {rack}""#, r#"{"name": "n1", "rack": "r1; reboot"}"#);
     let said = "could be read as more than a value within such a text (make it an argument of its own)";

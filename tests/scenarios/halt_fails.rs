@@ -48,7 +48,7 @@ fn cluster(bed: &Bed, status: u8, ups: usize, powers_off: bool, settle: &str) {
 
 /// Runs it; returns what was told, and how n1 and n2 ended.
 fn shut_down(bed: &Bed) -> (String, Vec<String>) {
-    let ended = bed.program("cshutdown").args(["-F", "--json", "ALL"]).any_stdout().any_stderr().run();
+    let ended = bed.program("cshutdown").args(["-F", "--json", "ALL"]).any_stdout().goes_well().run();
     let report = ended.records().pop().unwrap();
     let nodes = report["nodes"].as_array().unwrap();
     (bed.read("told"), nodes.iter().map(|node| node["outcome"].as_str().unwrap().to_owned()).collect())

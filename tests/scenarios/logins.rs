@@ -151,7 +151,7 @@ fn arrives_whole(tool: &'static str) {
     }
     nodes.power_on("n1").start_file("n1", "read -r line\nread -r line");
     nodes.configure_shell(&format!("driver = \"{tool}\"\nuser = \"root\"\n"));
-    bed.program("cshutdown").args(["-Y", "ALL"]).any_stdout().any_stderr().run();
+    bed.program("cshutdown").args(["-Y", "ALL"]).goes_well().run();
     assert!(nodes.script("n1").starts_with("# Ends users' processes"), "{}", nodes.script("n1"));
     assert!(nodes.heard("n1").contains("This node goes down now"), "{}", nodes.heard("n1"));
 }

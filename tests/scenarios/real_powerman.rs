@@ -40,7 +40,7 @@ fn five_hundred_and_twelve_nodes_go_on_with_one_client_for_each_ready_set() {
     daemon.lend_client();
     configure(&bed, &daemon.host(), 512, "");
     bed.write("cstartSeq", "servers: n[0-15]\nclients: n[16-511]\nservers > clients\n");
-    bed.program("cstartup").arg("ALL").any_stdout().any_stderr().run();
+    bed.program("cstartup").arg("ALL").goes_well().run();
     assert_eq!(daemon.count_on("n[0-511]"), 512);
     let switched: Vec<String> = daemon.calls().into_iter().filter(|call| call.starts_with("-1")).collect();
     assert_eq!(switched, ["-1 n[0-15]", "-1 n[16-511]"]);
@@ -116,7 +116,7 @@ fn a_node_powerman_does_not_know_is_named_at_once_and_by_a_check() {
         "{}",
         check.stderr
     );
-    let check = bed.program("cshutdown").args(["-k", "-x", "n16", "ALL"]).any_stdout().any_stderr().run();
+    let check = bed.program("cshutdown").args(["-k", "-x", "n16", "ALL"]).any_stdout().goes_well().run();
     assert!(!check.stderr.contains("powerman.conf"), "{}", check.stderr);
 }
 
@@ -203,14 +203,14 @@ fn nodes_are_reset_by_off_and_on_and_go_off() {
                  [shutdown]\nsettle = \"1s\"\n";
     configure(&bed, &daemon.host(), 32, shell);
     bed.tool("false").write("cstartSeq", "servers: n[0-15]\nclients: n[16-31]\nservers > clients\n");
-    bed.program("cstartup").arg("ALL").any_stdout().any_stderr().run();
+    bed.program("cstartup").arg("ALL").goes_well().run();
     let switched = |from: usize| {
         let calls = daemon.calls().split_off(from);
         let flags = calls.iter().filter_map(|call| call.split(' ').next());
         flags.filter(|flag| ["-1", "-0"].contains(flag)).map(str::to_owned).collect::<Vec<_>>()
     };
     let before = daemon.calls().len();
-    bed.program("cstartup").args(["-Z", "ALL"]).any_stdout().any_stderr().run();
+    bed.program("cstartup").args(["-Z", "ALL"]).goes_well().run();
     assert_eq!(daemon.count_on("n[0-31]"), 32);
     let reset = switched(before);
     assert!(reset.first().is_some_and(|first| first == "-0"), "{reset:?}");
@@ -276,7 +276,7 @@ fn units_of_units_are_switched_one_after_the_other_and_back() {
         configure(&bed, &daemon.host(), 1, "[shutdown]\nend_users = \"none\"\nsettle = \"20ms\"\n");
         bed.write("etc/inventory.json", format!("{{\"nodes\": [{nodes}]}}"));
         bed.write("cstartSeq", "");
-        bed.program("cstartup").arg("ALL").any_stdout().any_stderr().run();
+        bed.program("cstartup").arg("ALL").goes_well().run();
         // A node is down when it was told to halt.
         let rsh = bed.script("rsh", &format!(": >{:?}/$1.down", bed.path("tmp")));
         let probe = bed.script("probe", &format!("[ ! -e {:?}/$1.down ]", bed.path("tmp")));

@@ -51,8 +51,7 @@ pub(crate) fn one_call_for_each_ready_set(tool: &'static str) {
     bed.write("cshutSeq", "clients: n[2-6]\nservers: n1\nclients > servers\n");
 
     let message = "it's 100% %h \"over\" `now`; $HOME\nbye";
-    let ended =
-        bed.program("cshutdown").args(["-T", "0", "-M", message, "ALL"]).any_stdout().any_stderr().run();
+    let ended = bed.program("cshutdown").args(["-T", "0", "-M", message, "ALL"]).goes_well().run();
     let log = cluster.asked();
     for name in names {
         assert!(!cluster.is_up(name), "{}", ended.stderr);
@@ -252,7 +251,7 @@ pub(crate) fn a_program_of_the_site_takes_the_commands(tool: &'static str) {
     ));
     bed.write("cshutSeq", "");
     let message = "100% of %h and \"$HOME\"";
-    bed.program("cshutdown").args(["-T", "0", "-M", message, "ALL"]).any_stdout().any_stderr().run();
+    bed.program("cshutdown").args(["-T", "0", "-M", message, "ALL"]).goes_well().run();
     for name in ["n1", "n2"] {
         assert!(!cluster.is_on(name) && cluster.heard(name).contains(message), "{}", cluster.heard(name));
     }
@@ -283,8 +282,7 @@ pub(crate) fn a_gateway_passes_commands_on(tool: &'static str) {
     cluster.configure_shell(&driver(tool, &format!("names = true\ntopology = {topology:?}")));
     bed.write("cshutSeq", "clients: n[2-3]\nservers: n1\nclients > servers\n");
     let message = "through a gateway: 100% \"$HOME\"";
-    let ended =
-        bed.program("cshutdown").args(["-T", "0", "-M", message, "ALL"]).any_stdout().any_stderr().run();
+    let ended = bed.program("cshutdown").args(["-T", "0", "-M", message, "ALL"]).goes_well().run();
     assert!(bed.read("cluster/gateway.log").contains("ClusterShell.Gateway"), "{}", ended.stderr);
     for name in names {
         assert!(!cluster.is_up(name) && !cluster.is_on(name), "{}", ended.stderr);

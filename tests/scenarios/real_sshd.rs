@@ -62,7 +62,7 @@ fn a_cluster_goes_up_and_down_in_order_through_real_logins() {
     bed.write("cstartSeq", "servers: n1\nclients: n2 n3\nservers > clients\n");
     std::os::unix::fs::symlink(bed.path("cstartSeq"), bed.path("cshutSeq")).unwrap();
 
-    bed.program("cstartup").arg("ALL").any_stdout().any_stderr().run();
+    bed.program("cstartup").arg("ALL").goes_well().run();
     assert!(["n1", "n2", "n3"].iter().all(|name| cluster.is_up(name)));
     let asked = cluster.asked();
     let at = |asked: &[String], line: &str| {
@@ -70,7 +70,7 @@ fn a_cluster_goes_up_and_down_in_order_through_real_logins() {
     };
     assert!(at(&asked, "n1 power on") < at(&asked, "n2 power on").min(at(&asked, "n3 power on")));
 
-    bed.program("cshutdown").arg("ALL").any_stdout().any_stderr().run();
+    bed.program("cshutdown").arg("ALL").goes_well().run();
     assert!(["n1", "n2", "n3"].iter().all(|name| !cluster.is_up(name) && !cluster.is_on(name)));
     let asked = cluster.asked();
     let halt = |name: &str| at(&asked, &format!("{name} shutdown -h now"));
@@ -96,7 +96,7 @@ fn a_notice_that_hangs_on_one_node_is_ended_and_said_and_the_shutdown_goes_on() 
     bed.write("cshutSeq", "");
     cluster.power_on("n1").power_on("n2");
     cluster.answer("wall*", "[ $node = n2 ] || exec sleep 100000; cat >>\"$here/stdin\"");
-    let ended = bed.program("cshutdown").arg("ALL").any_stdout().any_stderr().run();
+    let ended = bed.program("cshutdown").arg("ALL").any_stderr().run();
     let said = ended.stderr.lines().find(|line| line.contains("telling users did not succeed"));
     assert!(said.is_some_and(|line| line.contains("n1") && line.contains("timed out")), "{}", ended.stderr);
     assert!(["n1", "n2"].iter().all(|name| !cluster.is_up(name) && !cluster.is_on(name)));

@@ -45,7 +45,7 @@ fn node(bed: &Bed, restarts: &str) {
 }
 
 fn restart<'a>(bed: &'a Bed, timeout: &str) -> Program<'a> {
-    bed.program("cshutdown").args(["-F", "-r", "--timeout", timeout, "n1"]).any_stderr()
+    bed.program("cshutdown").args(["-F", "-r", "--timeout", timeout, "n1"]).goes_well()
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn reset(bed: &Bed, resets: &str, status: i32) -> bed::Ended {
     );
     let text = bed.read("etc/cluster.toml").replacen("driver = \"none\"", &driver, 1);
     bed.config("cluster.toml", text);
-    bed.program("cstartup").args(["-Z", "--timeout", "5s", "n1"]).status(status).any_stderr().run()
+    bed.program("cstartup").args(["-Z", "--timeout", "5s", "n1"]).status(status).goes_well().run()
 }
 
 /// It was called failed after its whole time, because no probe had found it down.

@@ -23,7 +23,7 @@ fn halts(cluster: &Cluster<'_>) -> Vec<String> {
 }
 
 fn cshutdown<'a>(bed: &'a Bed, args: &[&str]) -> Program<'a> {
-    bed.program("cshutdown").args(args).any_stderr()
+    bed.program("cshutdown").args(args).goes_well()
 }
 
 fn log_of(bed: &Bed) -> String {

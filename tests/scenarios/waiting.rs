@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn cshutdown<'a>(bed: &'a Bed, args: &str) -> Program<'a> {
-    bed.program("cshutdown").args(args.split_whitespace()).any_stderr().any_stdout()
+    bed.program("cshutdown").args(args.split_whitespace()).any_stdout().goes_well()
 }
 
 /// Returns a shutdown of n1 that waits for ten imagined minutes, while n2, which was down, is started: it
