@@ -11,7 +11,7 @@ use std::str::FromStr;
 #[command(name = "cshutdown", version, max_term_width = 100, disable_help_flag = true)]
 #[command(group(ArgGroup::new("what").args(["halt", "verify", "maintenance", "restart"])))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub struct Args {
+pub struct ShutdownArgs {
     #[command(flatten)]
     pub flags: RunFlags,
     /// Halt; the default
@@ -41,7 +41,7 @@ pub struct Args {
     pub dry_run: bool,
     /// Wait this many minutes, or until this time of day, and warn users meanwhile
     #[arg(short = 'T', long, value_name = "MINUTES|HH:MM")]
-    pub at: Option<At>,
+    pub at: Option<EndTime>,
     /// What users are told; only with -T
     #[arg(short = 'M', long, value_name = "MESSAGE", requires = "at", allow_hyphen_values = true)]
     pub message: Option<String>,
@@ -73,12 +73,12 @@ const LONGEST: u32 = 7 * 24 * 60;
 
 /// What `-T` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum At {
+pub enum EndTime {
     Minutes(u32),
     Clock { hour: i8, minute: i8 },
 }
 
-impl FromStr for At {
+impl FromStr for EndTime {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -98,9 +98,9 @@ impl FromStr for At {
     }
 }
 
-fn minutes(text: &str) -> Result<At, String> {
+fn minutes(text: &str) -> Result<EndTime, String> {
     match text.parse() {
-        Ok(minutes) if minutes <= LONGEST => Ok(At::Minutes(minutes)),
+        Ok(minutes) if minutes <= LONGEST => Ok(EndTime::Minutes(minutes)),
         Ok(_) | Err(_) => Err(format!("{text} minutes are more than a week ({LONGEST}), the longest wait")),
     }
 }
@@ -139,14 +139,14 @@ mod tests {
             ("5h", "\"5h\" is neither a number of minutes nor a time of day like 18:30"),
             ("+", "is neither a number"),
         ] {
-            let error = text.parse::<At>().unwrap_err();
+            let error = text.parse::<EndTime>().unwrap_err();
             assert!(error.contains(said), "{text}: {error}");
         }
-        assert_eq!("10080".parse(), Ok(At::Minutes(10_080)));
+        assert_eq!("10080".parse(), Ok(EndTime::Minutes(10_080)));
     }
 
-    fn parse(line: &str) -> Result<Args, String> {
-        Args::try_parse_from(std::iter::once("cshutdown").chain(line.split_whitespace()))
+    fn parse(line: &str) -> Result<ShutdownArgs, String> {
+        ShutdownArgs::try_parse_from(std::iter::once("cshutdown").chain(line.split_whitespace()))
             .map_err(|error| error.to_string())
     }
 
@@ -201,10 +201,10 @@ mod tests {
 
     #[test]
     fn a_time_is_minutes_or_a_time_of_day() {
-        assert_eq!("0".parse(), Ok(At::Minutes(0)));
-        assert_eq!("18:05".parse(), Ok(At::Clock { hour: 18, minute: 5 }));
+        assert_eq!("0".parse(), Ok(EndTime::Minutes(0)));
+        assert_eq!("18:05".parse(), Ok(EndTime::Clock { hour: 18, minute: 5 }));
         for wrong in ["", "24:00", "1:60", "1:5", "+5", "5m", "12:", ":30", "99999", "-1", "1:+5", "é:30"] {
-            assert!(wrong.parse::<At>().is_err(), "{wrong}");
+            assert!(wrong.parse::<EndTime>().is_err(), "{wrong}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What must hold before anything is touched: how the nodes stand, the sequence, and that the run does
 //! not saw off the branch it sits on.
 
-use crate::args::Args;
-use crate::input::Input;
+use crate::args::ShutdownArgs;
+use crate::input::ShutdownInput;
 use orderly_exec::{Status, fail};
 use orderly_nodes::absent::Absence;
 use orderly_nodes::backend::Backend;
@@ -41,8 +41,8 @@ impl Checked {
     /// # Errors
     /// Refused (4) with every reason; ended by a signal.
     pub(crate) fn new(
-        args: &Args,
-        input: &Input,
+        args: &ShutdownArgs,
+        input: &ShutdownInput,
         drivers: &mut dyn Backend,
         telling: &mut Telling<'_>,
     ) -> anyhow::Result<Self> {
@@ -74,7 +74,7 @@ impl Checked {
             let barred =
                 !args.flags.even_self && !own::find(site, &others, &readings, drivers)?.nodes.is_empty();
             let arguments: Vec<String> = std::env::args().skip(1).collect();
-            let command = targets::Command {
+            let command = targets::TargetCommand {
                 direction: Direction::Shutdown,
                 program: "cshutdown",
                 arguments: &arguments,
@@ -143,7 +143,7 @@ impl Checked {
 /// Asks how the targets stand, and all nodes that must go down before them; where subsystems are called
 /// on any node of the partition, those too.
 fn survey(
-    input: &Input,
+    input: &ShutdownInput,
     targets: &[NodeId],
     drivers: &mut dyn Backend,
     telling: &mut Telling<'_>,
@@ -182,7 +182,7 @@ pub(crate) fn is_only_halted(node: NodeId, drivers: &dyn Backend) -> bool {
 
 /// Rejects nodes that would have to be told to go down, and on which no command can be run.
 fn check_shells(
-    args: &Args,
+    args: &ShutdownArgs,
     site: &Site,
     targets: &[NodeId],
     conditions: &[Condition],
@@ -209,7 +209,7 @@ fn check_shells(
     Err(fail(Status::Rejected, text))
 }
 
-fn confirm(args: &Args, count: usize) -> anyhow::Result<()> {
+fn confirm(args: &ShutdownArgs, count: usize) -> anyhow::Result<()> {
     match args.flags.confirm {
         Some(wanted) if wanted != count => Err(fail(
             Status::Refused,
@@ -221,8 +221,8 @@ fn confirm(args: &Args, count: usize) -> anyhow::Result<()> {
 
 /// Returns this machine, where it is among the targets and may be.
 fn guard(
-    args: &Args,
-    input: &Input,
+    args: &ShutdownArgs,
+    input: &ShutdownInput,
     targets: &[NodeId],
     readings: &[Reading],
     drivers: &mut dyn Backend,
@@ -247,8 +247,8 @@ fn guard(
 /// Returns the units that nobody needs once the targets are down, and why others stay on that are needed only by
 /// nodes that are reached or powered through them.
 fn units(
-    args: &Args,
-    input: &Input,
+    args: &ShutdownArgs,
+    input: &ShutdownInput,
     targets: &[NodeId],
     conditions: &[Condition],
     drivers: &dyn Backend,

@@ -1,6 +1,6 @@
 //! Everything that is read before anything is touched.
 
-use crate::args::{Args, At};
+use crate::args::{EndTime, ShutdownArgs};
 use crate::restart;
 use orderly_exec::files::{self, Found};
 use orderly_exec::status::unmarked;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 /// What was read and found right.
 #[derive(Debug)]
-pub(crate) struct Input {
+pub(crate) struct ShutdownInput {
     pub site: Site,
     pub targets: Targets,
     /// The subsystems and their order; nothing when none are listed.
@@ -34,12 +34,12 @@ pub(crate) struct Input {
     since: Instant,
 }
 
-impl Input {
+impl ShutdownInput {
     /// Reads configuration, inventory, sequence files and targets.
     ///
     /// # Errors
     /// Usage (2) for what was typed, rejected (3) for what was read, with everything that is wrong.
-    pub(crate) fn read(args: &Args) -> anyhow::Result<Self> {
+    pub(crate) fn read(args: &ShutdownArgs) -> anyhow::Result<Self> {
         check_standard_input(args)?;
         let startup_options = match &args.startup_options {
             Some(text) => {
@@ -56,11 +56,11 @@ impl Input {
         };
         let (site, subsystems) = match (Site::read(&wanted), subsystems(args.flags.config.as_deref())) {
             (Ok(site), Ok(subsystems)) => (site, subsystems),
-            (Err(site), Err(Unread::Subsystems(other))) => {
+            (Err(site), Err(UnreadInput::Subsystems(other))) => {
                 let status = site.downcast_ref::<Status>().copied().unwrap_or(Status::Rejected);
                 return Err(fail(status, format!("{site:#}\n{other:#}")));
             }
-            (Err(error), _) | (_, Err(Unread::Cluster(error) | Unread::Subsystems(error))) => {
+            (Err(error), _) | (_, Err(UnreadInput::Cluster(error) | UnreadInput::Subsystems(error))) => {
                 return Err(error);
             }
         };
@@ -70,7 +70,7 @@ impl Input {
     }
 
     /// Returns how long users are given from now on: minutes whole, up to a time of day what is left.
-    pub(crate) fn wait_from_now(&self, at: Option<At>, speed: u32) -> Duration {
+    pub(crate) fn wait_from_now(&self, at: Option<EndTime>, speed: u32) -> Duration {
         left(self.wait, at, self.since.elapsed().saturating_mul(speed))
     }
 }
@@ -88,14 +88,14 @@ fn relays_last(mut site: Site, targets: &[NodeId]) -> Site {
 }
 
 /// Why the subsystems could not be read: where they are listed, or the list.
-enum Unread {
+enum UnreadInput {
     Cluster(anyhow::Error),
     Subsystems(anyhow::Error),
 }
 
 /// Reads the list of subsystems; missing and empty both mean that none is called.
-fn subsystems(config: Option<&Path>) -> Result<Option<(Sequence, Order)>, Unread> {
-    let cluster = Cluster::read(config).map_err(Unread::Cluster)?;
+fn subsystems(config: Option<&Path>) -> Result<Option<(Sequence, Order)>, UnreadInput> {
+    let cluster = Cluster::read(config).map_err(UnreadInput::Cluster)?;
     let path = &cluster.sequence.subsystems;
     let name = path.display().to_string();
     let parse = || {
@@ -113,7 +113,7 @@ fn subsystems(config: Option<&Path>) -> Result<Option<(Sequence, Order)>, Unread
         }
         Ok(Some((sequence, order)))
     };
-    parse().map_err(Unread::Subsystems)
+    parse().map_err(UnreadInput::Subsystems)
 }
 
 /// Checks that the subsystems called on this machine are there, and that nobody else can change them.
@@ -126,7 +126,7 @@ fn check_programs<'n>(file: &str, programs: impl Iterator<Item = &'n str>) -> an
     if wrong.is_empty() { Ok(()) } else { Err(fail(Status::Rejected, wrong.join("\n"))) }
 }
 
-fn check_standard_input(args: &Args) -> anyhow::Result<()> {
+fn check_standard_input(args: &ShutdownArgs) -> anyhow::Result<()> {
     let targets = args.flags.read_targets && args.targets.iter().any(|target| target == "-");
     let inventory = args.flags.source.path().is_some_and(|path| path == Path::new("-"));
     if targets && inventory {
@@ -139,23 +139,23 @@ fn check_standard_input(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn wait(at: Option<At>) -> anyhow::Result<Duration> {
+fn wait(at: Option<EndTime>) -> anyhow::Result<Duration> {
     match at {
         None => Ok(Duration::ZERO),
-        Some(At::Minutes(minutes)) => Ok(Duration::from_secs(60 * u64::from(minutes))),
-        Some(At::Clock { hour, minute }) => clock::until(hour, minute).or_status(Status::Usage),
+        Some(EndTime::Minutes(minutes)) => Ok(Duration::from_secs(60 * u64::from(minutes))),
+        Some(EndTime::Clock { hour, minute }) => clock::until(hour, minute).or_status(Status::Usage),
     }
 }
 
 /// Asking how the nodes stand takes its time, and 18:00 is 18:00 all the same.
-fn left(wait: Duration, at: Option<At>, passed: Duration) -> Duration {
+fn left(wait: Duration, at: Option<EndTime>, passed: Duration) -> Duration {
     match at {
-        Some(At::Clock { .. }) => wait.saturating_sub(passed),
-        Some(At::Minutes(_)) | None => wait,
+        Some(EndTime::Clock { .. }) => wait.saturating_sub(passed),
+        Some(EndTime::Minutes(_)) | None => wait,
     }
 }
 
-impl Args {
+impl ShutdownArgs {
     /// Returns what the nodes are to become.
     pub(crate) fn wishes(&self) -> Wishes {
         let goal = match (self.maintenance, self.restart) {
@@ -207,9 +207,9 @@ mod tests {
     #[test]
     fn a_time_of_day_comes_no_later_for_what_was_asked_before() {
         let (hour, minute) = (Duration::from_secs(3600), Duration::from_secs(60));
-        let at_six = Some(At::Clock { hour: 18, minute: 0 });
+        let at_six = Some(EndTime::Clock { hour: 18, minute: 0 });
         assert_eq!(left(hour, at_six, minute), hour - minute);
         assert_eq!(left(minute, at_six, hour), Duration::ZERO, "it has come, and is not tomorrow's");
-        assert_eq!(left(hour, Some(At::Minutes(60)), minute), hour, "users are given all of it");
+        assert_eq!(left(hour, Some(EndTime::Minutes(60)), minute), hour, "users are given all of it");
     }
 }

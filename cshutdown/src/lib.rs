@@ -20,16 +20,16 @@ mod restart;
 mod subsystem;
 mod warning;
 
-pub use args::Args;
+pub use args::ShutdownArgs;
 use check::Checked;
 use clap::CommandFactory;
-use input::Input;
+use input::ShutdownInput;
 use notice::Logins;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, lock::Lock, program};
 use orderly_nodes::backend::{self, Backend};
 use orderly_nodes::history::{History, RunKind};
-use orderly_nodes::log::Log;
+use orderly_nodes::log::RunLog;
 use orderly_nodes::permanent;
 use orderly_nodes::run::Telling;
 use orderly_nodes::run_lock;
@@ -45,19 +45,19 @@ use std::time::Duration;
 
 /// Returns the command line as data, for tests, man pages and completions.
 pub fn command() -> clap::Command {
-    Args::command()
+    ShutdownArgs::command()
 }
 
 /// Runs the program.
 ///
 /// # Errors
 /// See the exit-status table in the manual page.
-pub fn run(args: Args) -> anyhow::Result<Status> {
+pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
     if args.cancel {
         return pending::cancel();
     }
     let mut reporter = args.flags.speech.reporter();
-    let input = Input::read(&args)?;
+    let input = ShutdownInput::read(&args)?;
     if args.restart && !args.flags.rehearse {
         restart(&args, &input, &input.targets.nodes).check()?;
     }
@@ -79,13 +79,13 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
             return Err(error);
         }
         reporter.warn(format!("{error:#}"));
-        Ok(Next::Ended(error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed)))
+        Ok(AfterShutdown::Ended(error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed)))
     });
     say_simulated(&args, &*drivers, &reporter);
     drivers.close()?;
     match next? {
-        Next::Ended(status) => Ok(status),
-        Next::Start(restart) => {
+        AfterShutdown::Ended(status) => Ok(status),
+        AfterShutdown::Start(restart) => {
             reporter.say(format!("all are down: {}", restart.shown()));
             restart.become_it()
         }
@@ -93,7 +93,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
 }
 
 /// Says first and last that nothing real is touched.
-fn say_simulated(args: &Args, drivers: &dyn Backend, reporter: &Reporter) {
+fn say_simulated(args: &ShutdownArgs, drivers: &dyn Backend, reporter: &Reporter) {
     if args.flags.rehearse {
         reporter.say("simulated: a rehearsal, nothing real is asked or touched");
     } else if drivers.is_simulated() {
@@ -102,18 +102,18 @@ fn say_simulated(args: &Args, drivers: &dyn Backend, reporter: &Reporter) {
 }
 
 /// What comes after the nodes are down.
-enum Next {
+enum AfterShutdown {
     Ended(Status),
     Start(Box<Restart>),
 }
 
 fn shut_down(
-    args: &Args,
-    input: &Input,
+    args: &ShutdownArgs,
+    input: &ShutdownInput,
     history: History,
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
-) -> anyhow::Result<Next> {
+) -> anyhow::Result<AfterShutdown> {
     let site = &input.site;
     let name = |node: NodeId| site.name(node);
     for remark in &site.remarks {
@@ -124,7 +124,7 @@ fn shut_down(
         let checked = Checked::new(args, input, drivers, &mut telling)?;
         let failures = permanent::among(site, &[checked.targets(), checked.units.clone()].concat(), drivers);
         preview::show(args, input, (&checked, &failures), &history, reporter);
-        return Ok(Next::Ended(if failures.is_empty() { Status::Done } else { Status::Failed }));
+        return Ok(AfterShutdown::Ended(if failures.is_empty() { Status::Done } else { Status::Failed }));
     }
     let lock = if args.acts() { Some(run_lock::take()?) } else { None };
     telling.reporter.show_progress();
@@ -137,8 +137,8 @@ fn shut_down(
 /// Goes through the phases, with a log, and reports what came of it; returns what was to be stopped,
 /// which may have changed during the wait.
 fn carry_out(
-    args: &Args,
-    input: &Input,
+    args: &ShutdownArgs,
+    input: &ShutdownInput,
     (begun, checked): (Duration, Checked),
     (lock, history): (Option<Lock>, History),
     drivers: &mut dyn Backend,
@@ -146,10 +146,10 @@ fn carry_out(
 ) -> anyhow::Result<(Status, Vec<NodeId>)> {
     let mut log = match args.flags.rehearse {
         true => None,
-        false => Some(Log::begin(&input.site.cluster.log_dir, "cshut", &program::arguments())?),
+        false => Some(RunLog::begin(&input.site.cluster.log_dir, "cshut", &program::arguments())?),
     };
     // csLogger, which gets this name, follows no link.
-    let whole = |log: &Log| std::fs::canonicalize(log.path()).unwrap_or_else(|_| log.path().to_owned());
+    let whole = |log: &RunLog| std::fs::canonicalize(log.path()).unwrap_or_else(|_| log.path().to_owned());
     let path = log.as_ref().map(whole).unwrap_or_default();
     let name = |node: NodeId| input.site.name(node);
     let shown = log.as_ref().map(|_| format!(" (log {})", path.display())).unwrap_or_default();
@@ -191,7 +191,7 @@ fn carry_out(
         return Ok((report(&result, input, simulated, log, reporter), stopped));
     };
     if signalled.is_some() {
-        result.record(&input.site, simulated, log.as_ref().map(Log::path), reporter);
+        result.record(&input.site, simulated, log.as_ref().map(RunLog::path), reporter);
     }
     if let Some(log) = log {
         log.end(&format!("ended: {error:#}"));
@@ -201,32 +201,32 @@ fn carry_out(
 
 /// Returns what comes next: with `-r`, once all are down, their start.
 fn next(
-    args: &Args,
-    input: &Input,
+    args: &ShutdownArgs,
+    input: &ShutdownInput,
     status: Status,
     stopped: Vec<NodeId>,
     drivers: &dyn Backend,
     reporter: &Reporter,
-) -> Next {
+) -> AfterShutdown {
     // Those without a power switch restart by themselves, and are up again by now.
     let off: Vec<NodeId> =
         stopped.into_iter().filter(|&node| drivers.abilities(node).switches_power).collect();
     if !args.restart || off.is_empty() {
-        return Next::Ended(status);
+        return AfterShutdown::Ended(status);
     }
     let restart = restart(args, input, &off);
     if status == Status::Done {
-        return Next::Start(Box::new(restart));
+        return AfterShutdown::Start(Box::new(restart));
     }
     reporter.warn(format!("not all are down, so none is started; to do it: {}", restart.shown()));
-    Next::Ended(status)
+    AfterShutdown::Ended(status)
 }
 
 fn report(
     result: &ShutdownResult<'_>,
-    input: &Input,
+    input: &ShutdownInput,
     simulated: bool,
-    mut log: Option<Log>,
+    mut log: Option<RunLog>,
     reporter: &mut Reporter,
 ) -> Status {
     let status = result.status();
@@ -240,7 +240,7 @@ fn report(
             log.line(&line);
         }
     }
-    result.record(&input.site, simulated, log.as_ref().map(Log::path), reporter);
+    result.record(&input.site, simulated, log.as_ref().map(RunLog::path), reporter);
     let Some(log) = log else { return status };
     let lost = log.end(&format!("{} ({})", status.word(), status.code()));
     if lost > 0 {
@@ -250,7 +250,7 @@ fn report(
 }
 
 /// Returns the call of `cstartup` for these nodes, with what both programs must agree on.
-fn restart(args: &Args, input: &Input, nodes: &[NodeId]) -> Restart {
+fn restart(args: &ShutdownArgs, input: &ShutdownInput, nodes: &[NodeId]) -> Restart {
     let mut options: Vec<OsString> = input.startup_options.clone();
     let has = |options: &[OsString], flags: &[&str]| {
         let is = |option: &OsString, flag: &str| {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Appends a line to the log of a run.
 #[derive(Debug, clap::Parser)]
 #[command(name = "csLogger", version)]
-pub struct Args {
+pub struct LoggerArgs {
     /// The address of the control workstation, where the log is (doc).
     #[arg(short = 'b', value_name = "IP")]
     control: IpAddr,
@@ -35,14 +35,14 @@ pub struct Args {
 
 /// Returns the command line as data, for tests, man pages and completions.
 pub fn command() -> clap::Command {
-    Args::command()
+    LoggerArgs::command()
 }
 
 /// Runs the program.
 ///
 /// # Errors
 /// See the exit-status table in the manual page.
-pub fn run(args: Args) -> anyhow::Result<Status> {
+pub fn run(args: LoggerArgs) -> anyhow::Result<Status> {
     check_name(&args.file)?;
     let text = escaped(&args.text.join(" "));
     if args.here || is_local(args.control) {
@@ -87,7 +87,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn log(file: &Path, text: &str) -> anyhow::Result<Status> {
-        run(Args {
+        run(LoggerArgs {
             control: IpAddr::from([127, 0, 0, 1]),
             file: file.to_owned(),
             here: false,

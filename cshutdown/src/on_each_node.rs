@@ -2,7 +2,7 @@
 
 use orderly_exec::job::Ended;
 use orderly_nodes::backend::Backend;
-use orderly_nodes::command::{Command, CommandId, RunsOn};
+use orderly_nodes::command::{CommandId, RunsOn, SideCommand};
 use orderly_plan::drivers::{Event, Failure, NodeId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -57,8 +57,8 @@ impl Script<'_> {
         }
     }
 
-    fn command(&self, node: NodeId) -> Command {
-        Command {
+    fn command(&self, node: NodeId) -> SideCommand {
+        SideCommand {
             on: RunsOn::Node(node),
             argv: ["sh", "-c", self.lines].map(str::to_owned).to_vec(),
             stdin: Vec::new(),

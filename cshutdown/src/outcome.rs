@@ -8,7 +8,7 @@ use orderly_nodes::targets::fold;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
 use orderly_plan::outcome::{NodeEnding, Outcome};
-use orderly_plan::report::{self, Report};
+use orderly_plan::report::{self, RunReport};
 use std::path::Path;
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ impl ShutdownResult<'_> {
     /// Prints the last record.
     pub(crate) fn record(&self, site: &Site, simulated: bool, log: Option<&Path>, reporter: &mut Reporter) {
         let status = self.status();
-        reporter.record(&Report {
+        reporter.record(&RunReport {
             format: "orderly-run/1",
             record: "report",
             time: clock::now(),

@@ -1,9 +1,9 @@
 //! The phases of a shutdown, in their order: notice, users' processes, subsystems, nodes.
 
-use crate::args::Args;
+use crate::args::ShutdownArgs;
 use crate::check;
 use crate::check::Checked;
-use crate::input::Input;
+use crate::input::ShutdownInput;
 use crate::limits;
 use crate::notice::{Logins, ShutdownNotice, Waited};
 use crate::outcome::PhaseResults;
@@ -34,8 +34,8 @@ use std::time::Duration;
 
 /// A shutdown under way.
 pub(crate) struct Phases<'p, 't> {
-    pub args: &'p Args,
-    pub input: &'p Input,
+    pub args: &'p ShutdownArgs,
+    pub input: &'p ShutdownInput,
     pub drivers: &'p mut dyn Backend,
     pub telling: &'p mut Telling<'t>,
     pub log: &'p Path,

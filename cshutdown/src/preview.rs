@@ -1,8 +1,8 @@
 //! What would be done (`-k`, `-n`): the targets by wave, and what comes before them.
 
-use crate::args::Args;
+use crate::args::ShutdownArgs;
 use crate::check::Checked;
-use crate::input::Input;
+use crate::input::ShutdownInput;
 use crate::limits;
 use orderly_exec::clock;
 use orderly_exec::reporter::Reporter;
@@ -39,8 +39,8 @@ struct PreviewRecord<'r> {
 
 /// Prints the plan on stdout.
 pub(crate) fn show(
-    args: &Args,
-    input: &Input,
+    args: &ShutdownArgs,
+    input: &ShutdownInput,
     (checked, failures): (&Checked, &[PermanentFailure<'_>]),
     history: &History,
     reporter: &mut Reporter,
@@ -110,7 +110,7 @@ pub(crate) fn show(
 
 /// Tells whether a target is left as it is because it is down already: for maintenance, also with its
 /// power on.
-fn is_down_already(args: &Args, condition: Condition) -> bool {
+fn is_down_already(args: &ShutdownArgs, condition: Condition) -> bool {
     let wishes = args.wishes();
     match condition {
         Condition::Down => true,

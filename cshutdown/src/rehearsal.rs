@@ -1,6 +1,6 @@
 //! The nodes of a rehearsal: imagined, all up, as slow as they were before, on a virtual clock.
 
-use crate::args::Args;
+use crate::args::ShutdownArgs;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_nodes::backend::{self, Backend};
 use orderly_nodes::history::History;
@@ -12,7 +12,11 @@ use orderly_plan::drivers::NodeId;
 ///
 /// # Errors
 /// Usage (2) when `--fail` names nobody.
-pub(crate) fn drivers(args: &Args, site: &Site, history: &History) -> anyhow::Result<Box<dyn Backend>> {
+pub(crate) fn drivers(
+    args: &ShutdownArgs,
+    site: &Site,
+    history: &History,
+) -> anyhow::Result<Box<dyn Backend>> {
     let failing = failing(args, site)?;
     let mut drivers = backend::rehearse(&site.cluster, &site.inventory, Initial::Up)?;
     if let Some(simulation) = drivers.simulation() {
@@ -26,7 +30,7 @@ pub(crate) fn drivers(args: &Args, site: &Site, history: &History) -> anyhow::Re
     Ok(drivers)
 }
 
-fn failing(args: &Args, site: &Site) -> anyhow::Result<Vec<NodeId>> {
+fn failing(args: &ShutdownArgs, site: &Site) -> anyhow::Result<Vec<NodeId>> {
     let mut failing = Vec::new();
     for set in &args.flags.fail {
         for name in site.inventory.expand(set).or_status(Status::Usage)? {

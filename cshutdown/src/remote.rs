@@ -2,7 +2,7 @@
 
 use orderly_exec::{Status, fail};
 use orderly_nodes::backend;
-use orderly_nodes::command::{Command, RunsOn};
+use orderly_nodes::command::{RunsOn, SideCommand};
 use orderly_nodes::config::Cluster;
 use orderly_plan::drivers::{Event, NodeId};
 use orderly_plan::inventory::{Inventory, Node};
@@ -23,7 +23,7 @@ pub(crate) fn log(config: Option<&Path>, address: IpAddr, file: &Path, text: &st
     let address = address.to_string();
     let file = file.to_string_lossy();
     let argv = ["csLogger", "--here", "-b", &address, "-f", &file, "--", text];
-    let id = drivers.start(&Command {
+    let id = drivers.start(&SideCommand {
         on: RunsOn::Node(NodeId(0)),
         argv: argv.map(str::to_owned).to_vec(),
         stdin: Vec::new(),

@@ -4,7 +4,7 @@
 use crate::prompt::{PromptAnswer, prompt};
 use orderly_exec::job::Ended;
 use orderly_nodes::backend::Backend;
-use orderly_nodes::command::{Command, CommandId, RunsOn};
+use orderly_nodes::command::{CommandId, RunsOn, SideCommand};
 use orderly_nodes::run::Telling;
 use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId};
 use orderly_plan::graph::Order;
@@ -136,8 +136,8 @@ impl Subsystems<'_> {
         answer.unwrap_or(PromptAnswer::Quit)
     }
 
-    fn command(&self, subsystem: NodeId, place: &SubsystemPlace) -> Command {
-        Command {
+    fn command(&self, subsystem: NodeId, place: &SubsystemPlace) -> SideCommand {
+        SideCommand {
             on: place.host,
             argv: argv(self.names.get(subsystem.0), self.flag, &self.control, self.log, &place.operands),
             stdin: Vec::new(),

@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(name = "cstartup", version, max_term_width = 100)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
-pub struct Args {
+pub struct StartupArgs {
     #[command(flatten)]
     pub flags: RunFlags,
     /// Check, print the plan, start nothing

@@ -4,7 +4,7 @@ use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, clock};
 use orderly_nodes::absent;
 use orderly_nodes::history::History;
-use orderly_nodes::log::Log;
+use orderly_nodes::log::RunLog;
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::fold;
 use orderly_plan::drivers::NodeId;
@@ -68,7 +68,7 @@ impl Closing<'_> {
     }
 
     /// Tells people, the log and programs, and returns the exit status.
-    pub(crate) fn tell(&self, reporter: &mut Reporter, log: Option<Log>) -> Status {
+    pub(crate) fn tell(&self, reporter: &mut Reporter, log: Option<RunLog>) -> Status {
         let status = self.status();
         let name = |node| self.site.name(node);
         let mut lines = Vec::new();
@@ -99,7 +99,7 @@ impl Closing<'_> {
                 reporter.warn(format!("{lost} lines of the log could not be written"));
             }
         }
-        reporter.record(&report::Report {
+        reporter.record(&report::RunReport {
             format: "orderly-run/1",
             record: "report",
             time: clock::now(),

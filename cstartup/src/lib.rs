@@ -6,7 +6,7 @@ mod own;
 mod plan;
 mod restored;
 
-pub use args::Args;
+pub use args::StartupArgs;
 use clap::CommandFactory;
 use closing::Closing;
 use orderly_exec::reporter::Reporter;
@@ -16,7 +16,7 @@ use orderly_nodes::backend::{self, Backend};
 use orderly_nodes::config::Flags;
 use orderly_nodes::history::{History, RunKind};
 use orderly_nodes::identity;
-use orderly_nodes::log::Log;
+use orderly_nodes::log::RunLog;
 use orderly_nodes::permanent;
 use orderly_nodes::probe::ProbeBy;
 use orderly_nodes::run::{Telling, drive};
@@ -33,20 +33,20 @@ use orderly_plan::run::Run;
 use orderly_plan::select::Direction;
 use orderly_plan::startup::Startup;
 use orderly_plan::survey::{Condition, Reading, Survey};
-use plan::{Plan, concerned};
-use restored::Restored;
+use plan::{StartPlan, concerned};
+use restored::RestoredNodes;
 use std::time::Duration;
 
 /// Returns the command line as data, for tests, man pages and completions.
 pub fn command() -> clap::Command {
-    Args::command()
+    StartupArgs::command()
 }
 
 /// Runs the program.
 ///
 /// # Errors
 /// See the exit-status table in the manual page.
-pub fn run(args: Args) -> anyhow::Result<Status> {
+pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
     let mut reporter = args.flags.speech.reporter();
     let mut site = read(&args)?;
     let (typed, gone) = typed(&args, &site)?;
@@ -94,7 +94,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     Ok(status)
 }
 
-fn read(args: &Args) -> anyhow::Result<Site> {
+fn read(args: &StartupArgs) -> anyhow::Result<Site> {
     let flags = Flags { stagger: args.stagger, reset_stuck: args.reset_stuck, ..args.flags.overrides() };
     Site::read(&SiteRequest {
         direction: Direction::Startup,
@@ -105,17 +105,17 @@ fn read(args: &Args) -> anyhow::Result<Site> {
 }
 
 /// Returns the targets as they are typed or recorded, and recorded nodes that are gone and were left out.
-fn typed(args: &Args, site: &Site) -> anyhow::Result<(Typed, Vec<String>)> {
+fn typed(args: &StartupArgs, site: &Site) -> anyhow::Result<(Typed, Vec<String>)> {
     if !args.restore {
         return Ok((args.flags.typed(args.targets.clone()), Vec::new()));
     }
-    let Restored { words, exclude, gone } = Restored::read(site, &args.flags.exclude)?;
+    let RestoredNodes { words, exclude, gone } = RestoredNodes::read(site, &args.flags.exclude)?;
     Ok((Typed { exclude, ..args.flags.typed(words) }, gone))
 }
 
 /// Returns the nodes behind their drivers, or imagined ones for a rehearsal.
 fn drivers(
-    args: &Args,
+    args: &StartupArgs,
     site: &Site,
     targets: &[NodeId],
     history: &History,
@@ -158,7 +158,7 @@ fn drivers(
 }
 
 /// Returns why nothing real is touched, where that is so; it is said first and last.
-fn simulated(args: &Args, drivers: &dyn Backend) -> Option<&'static str> {
+fn simulated(args: &StartupArgs, drivers: &dyn Backend) -> Option<&'static str> {
     match (args.flags.rehearse, drivers.is_simulated()) {
         (true, _) => Some("a rehearsal"),
         (false, true) => Some("cluster.toml names the simulator"),
@@ -167,7 +167,7 @@ fn simulated(args: &Args, drivers: &dyn Backend) -> Option<&'static str> {
 }
 
 fn carry_out(
-    args: &Args,
+    args: &StartupArgs,
     site: &mut Site,
     mut targets: Targets,
     history: History,
@@ -192,7 +192,7 @@ fn carry_out(
     (targets.nodes, away) = absence.part(targets.nodes);
     let conditions: Vec<_> = readings.iter().map(|reading| reading.condition()).collect();
     let own = own::find(args, site, &targets, &readings, drivers)?;
-    let plan = Plan::new(args, site, targets, (&conditions, &absence), (&own, &addresses), &history)?;
+    let plan = StartPlan::new(args, site, targets, (&conditions, &absence), (&own, &addresses), &history)?;
     if args.dry_run {
         reporter.end_progress();
         let failures = permanent::among(site, plan.to_be_started(), drivers);
@@ -210,7 +210,7 @@ fn carry_out(
 
 /// Asks how all nodes stand that matter; the signal when that was interrupted.
 fn ask(
-    args: &Args,
+    args: &StartupArgs,
     site: &Site,
     targets: &Targets,
     drivers: &mut dyn Backend,
@@ -241,9 +241,9 @@ fn ask(
 }
 
 fn start(
-    args: &Args,
+    args: &StartupArgs,
     site: &Site,
-    (plan, away): (Plan, Vec<NodeId>),
+    (plan, away): (StartPlan, Vec<NodeId>),
     (begun, readings): (Duration, &[Reading]),
     mut history: History,
     drivers: &mut dyn Backend,
@@ -251,7 +251,7 @@ fn start(
 ) -> anyhow::Result<Status> {
     let mut log = match args.flags.rehearse {
         true => None,
-        false => Some(Log::begin(&site.cluster.log_dir, "cstart", &program::arguments())?),
+        false => Some(RunLog::begin(&site.cluster.log_dir, "cstart", &program::arguments())?),
     };
     if drivers.is_simulated()
         && let Some(log) = &mut log

@@ -1,11 +1,11 @@
 //! Keeps a start from resetting this very machine, or a node the run still needs: a reset is an off.
 
-use crate::args::Args;
+use crate::args::StartupArgs;
 use anyhow::Result;
 use orderly_exec::{Status, fail};
 use orderly_nodes::backend::Backend;
 use orderly_nodes::guard;
-use orderly_nodes::own::{self, Found, Own};
+use orderly_nodes::own::{self, Own, OwnTargets};
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::{Targets, fold};
 use orderly_plan::drivers::NodeId;
@@ -18,12 +18,12 @@ use orderly_plan::survey::{Condition, Reading};
 /// # Errors
 /// Ended by a signal.
 pub(crate) fn find(
-    args: &Args,
+    args: &StartupArgs,
     site: &Site,
     targets: &Targets,
     readings: &[Reading],
     drivers: &mut dyn Backend,
-) -> Result<Found> {
+) -> Result<OwnTargets> {
     let resets = |node: &NodeId| {
         site.profile(*node).limits.reset_stuck && readings[node.index()].condition() != Condition::Up
     };
@@ -32,23 +32,23 @@ pub(crate) fn find(
     }
     let own = Own::here(site.cluster.control_node.as_deref());
     let nodes = own.among(&site.inventory, &targets.nodes).into_keys().collect();
-    Ok(Found { nodes, ..Found::default() })
+    Ok(OwnTargets { nodes, ..OwnTargets::default() })
 }
 
 /// Returns what there is to say against resetting these nodes.
 pub(crate) fn objections(
-    args: &Args,
+    args: &StartupArgs,
     site: &Site,
     targets: &[NodeId],
     conditions: &[Condition],
     reset: &[NodeId],
-    own: &Found,
+    own: &OwnTargets,
 ) -> Vec<String> {
     if args.flags.even_self {
         return Vec::new();
     }
     let nodes = own.nodes.iter().copied().filter(|node| reset.binary_search(node).is_ok()).collect();
-    let hit = Found { nodes, unread: own.unread.clone() };
+    let hit = OwnTargets { nodes, unread: own.unread.clone() };
     let acted = acted(targets, conditions, reset);
     let relays = guard::relays_reset(&site.inventory, &site.order, &acted, reset);
     guard::objections(&site.inventory, &hit, &relays, Direction::Startup)
@@ -59,12 +59,12 @@ pub(crate) fn objections(
 /// # Errors
 /// Refused (4) with every reason.
 pub(crate) fn guard(
-    args: &Args,
+    args: &StartupArgs,
     site: &Site,
     targets: &[NodeId],
     conditions: &[Condition],
     reset: &[NodeId],
-    own: &Found,
+    own: &OwnTargets,
 ) -> Result<()> {
     let lines = objections(args, site, targets, conditions, reset, own);
     if lines.is_empty() { Ok(()) } else { Err(fail(Status::Refused, lines.join("\n"))) }

@@ -1,6 +1,6 @@
 //! What is to be started: targets checked against the sequence and extended, and the limits of each.
 
-use crate::args::Args;
+use crate::args::StartupArgs;
 use crate::own;
 use anyhow::Result;
 use orderly_exec::program::{arguments, program_name};
@@ -9,10 +9,10 @@ use orderly_nodes::absent::Absence;
 use orderly_nodes::boot;
 use orderly_nodes::history::History;
 use orderly_nodes::identity::{self, Addresses};
-use orderly_nodes::own::Found;
+use orderly_nodes::own::OwnTargets;
 use orderly_nodes::permanent::PermanentFailure;
 use orderly_nodes::site::Site;
-use orderly_nodes::targets::{Command, Targets, counted, describe, fold};
+use orderly_nodes::targets::{TargetCommand, Targets, counted, describe, fold};
 use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
 use orderly_plan::graph::Order;
@@ -26,7 +26,7 @@ use std::time::Duration;
 
 /// A start that may be carried out.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct StartPlan {
     /// Sorted, with their units.
     pub(crate) targets: Vec<NodeId>,
     /// The targets that are not up, or to be reset.
@@ -63,17 +63,17 @@ pub(crate) fn concerned(site: &Site, targets: &Targets) -> Vec<NodeId> {
     nodes
 }
 
-impl Plan {
+impl StartPlan {
     /// Returns the plan, given how all [`concerned`] nodes stand.
     ///
     /// # Errors
     /// Refused (4) with every violation and the ways out.
     pub(crate) fn new(
-        args: &Args,
+        args: &StartupArgs,
         site: &Site,
         mut targets: Targets,
         (conditions, absence): (&[Condition], &Absence),
-        (own, addresses): (&Found, &Addresses),
+        (own, addresses): (&OwnTargets, &Addresses),
         history: &History,
     ) -> Result<Self> {
         let judged = absence.judged(&without_units(site, conditions));
@@ -178,7 +178,7 @@ impl Plan {
 ///
 /// # Errors
 /// Refused (4).
-pub(crate) fn confirm(args: &Args, found: usize) -> Result<()> {
+pub(crate) fn confirm(args: &StartupArgs, found: usize) -> Result<()> {
     match args.flags.confirm {
         Some(count) if count != found => {
             let are = if found == 1 { "is 1 target".to_owned() } else { format!("are {found} targets") };
@@ -198,11 +198,11 @@ fn without_units(site: &Site, conditions: &[Condition]) -> Vec<Condition> {
 
 /// Refuses what would violate the sequence.
 fn check(
-    args: &Args,
+    args: &StartupArgs,
     site: &Site,
     targets: &[NodeId],
     (conditions, absence): (&[Condition], &Absence),
-    own: &Found,
+    own: &OwnTargets,
 ) -> Result<()> {
     let mut violations = Vec::new();
     if !args.flags.ignore_others {
@@ -218,12 +218,18 @@ fn check(
     let cure = select::curable(&site.order, targets, conditions);
     let barred = !own::objections(args, site, targets, conditions, &cure, own).is_empty();
     let absent = &absence.silent;
-    let command = Command { direction: Direction::Startup, program, arguments, targets, barred, absent };
+    let command =
+        TargetCommand { direction: Direction::Startup, program, arguments, targets, barred, absent };
     Err(fail(Status::Refused, describe(site, &command, &violations)))
 }
 
 /// Returns the running targets that are reset.
-fn to_be_reset(args: &Args, order: &Order, targets: &[NodeId], conditions: &[Condition]) -> Vec<NodeId> {
+fn to_be_reset(
+    args: &StartupArgs,
+    order: &Order,
+    targets: &[NodeId],
+    conditions: &[Condition],
+) -> Vec<NodeId> {
     if args.reset_all {
         targets.iter().copied().filter(|node| conditions[node.index()] == Condition::Up).collect()
     } else if args.reset {
@@ -233,7 +239,13 @@ fn to_be_reset(args: &Args, order: &Order, targets: &[NodeId], conditions: &[Con
     }
 }
 
-fn options(args: &Args, site: &Site, history: &History, reset: Vec<NodeId>, own: &[NodeId]) -> StartOptions {
+fn options(
+    args: &StartupArgs,
+    site: &Site,
+    history: &History,
+    reset: Vec<NodeId>,
+    own: &[NodeId],
+) -> StartOptions {
     let for_all = args.flags.late_after();
     let members = (0..site.roster.len()).map(|at| NodeId(u32::try_from(at).unwrap_or(u32::MAX)));
     let mut limits = Vec::with_capacity(site.roster.len());

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 /// The targets of `--restore`.
 #[derive(Debug)]
-pub(crate) struct Restored {
+pub(crate) struct RestoredNodes {
     pub(crate) words: Vec<String>,
     /// `-x`, without the nodes that are gone.
     pub(crate) exclude: Vec<String>,
@@ -17,7 +17,7 @@ pub(crate) struct Restored {
     pub(crate) gone: Vec<String>,
 }
 
-impl Restored {
+impl RestoredNodes {
     /// Returns what the record says. A node that has left the inventory may have another name now, so it is left out
     /// only where that is asked for.
     ///

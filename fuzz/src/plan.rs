@@ -3,7 +3,7 @@
 use orderly_plan::diagnostic::Source;
 use orderly_plan::inventory::{self, Format, Inventory, Outside};
 use orderly_plan::nodeset;
-use orderly_plan::select::{self, Asked, Field, Kind};
+use orderly_plan::select::{self, AskedTargets, Field, TargetKind};
 use orderly_plan::sequence::{
     self, Form, Process, Sequence, Spelling, from_json, parse, parse_subsystems, reversed_text,
 };
@@ -71,9 +71,9 @@ pub(crate) fn targets(text: &str) {
     let known = inventory::read(&Source { name: "i", text: json }, Format::Json, &Outside::default())
         .expect("it is an inventory");
     let field = Field { inventory: &known, nodes: known.len(), partition: None };
-    for kind in [Kind::Names, Kind::Numbers, Kind::Groups] {
+    for kind in [TargetKind::Names, TargetKind::Numbers, TargetKind::Groups] {
         let words = select::words("w", text);
-        let _ = select::targets(field, &Asked { kind, exclude: words.clone(), words })
+        let _ = select::targets(field, &AskedTargets { kind, exclude: words.clone(), words })
             .map_err(|wrong| wrong.to_string());
     }
 }

@@ -13,7 +13,7 @@ use clap::CommandFactory;
 use orderly_exec::job::Job;
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::Reporter;
-use orderly_exec::room::Room;
+use orderly_exec::room::HeldRoom;
 use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_host::action::Action;
@@ -171,11 +171,11 @@ fn never_unwind(plan: &mut Plan<Action>) {
 
 /// Without room for its journal and its record a release would be found out to be none when it is over. A
 /// cluster manager needs neither.
-fn hold_room(args: &Args) -> anyhow::Result<Option<Room>> {
+fn hold_room(args: &Args) -> anyhow::Result<Option<HeldRoom>> {
     if args.status || args.holders.is_some() {
         return Ok(None);
     }
-    let held = if args.flags.dry_run { Room::look().map(|()| None) } else { Room::hold().map(Some) };
+    let held = if args.flags.dry_run { HeldRoom::look().map(|()| None) } else { HeldRoom::hold().map(Some) };
     match held {
         Err(_) if args.no_unwind => Ok(None),
         held => held.or_status(Status::Refused),

@@ -12,7 +12,7 @@ use fenced::Fenced;
 use orderly_exec::journal::{Journal, Stored};
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::Reporter;
-use orderly_exec::room::Room;
+use orderly_exec::room::HeldRoom;
 use orderly_exec::{OrStatus, Status, clock, fail};
 use orderly_host::action::Action;
 use orderly_host::asset::State;
@@ -70,8 +70,8 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     let lock = if args.status || args.flags.dry_run { None } else { Some(Lock::take(&Config::lock_path())?) };
     // Found out before anybody is fenced.
     let _room = match &lock {
-        Some(_) => Some(Room::hold().or_status(Status::Refused)?),
-        None if args.flags.dry_run => Room::look().or_status(Status::Refused).map(|()| None)?,
+        Some(_) => Some(HeldRoom::hold().or_status(Status::Refused)?),
+        None if args.flags.dry_run => HeldRoom::look().or_status(Status::Refused).map(|()| None)?,
         None => None,
     };
     let mut host = Host::new(&config, lock.as_ref())?;

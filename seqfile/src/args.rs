@@ -10,9 +10,9 @@ use std::path::PathBuf;
 /// Writes, checks and draws node sequence files.
 #[derive(Debug, Parser)]
 #[command(name = "seqfile", version, max_term_width = 100)]
-pub struct Args {
+pub struct SeqfileArgs {
     #[command(flatten)]
-    pub task: Task,
+    pub task: SeqfileTask,
     /// Relate nodes by their boot-install servers; the default, accepted for old scripts
     #[arg(short = 'b')]
     pub boot_install: bool,
@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long)]
     pub fold: bool,
     #[command(flatten)]
-    pub shape: Shape,
+    pub shape: ShapeFlags,
     /// Replace this file as a whole instead of writing to standard output (`-`)
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["check", "drift"])]
     pub output: Option<PathBuf>,
@@ -43,7 +43,7 @@ pub struct Args {
 /// What to do instead of writing the default sequence.
 #[derive(Debug, ClapArgs)]
 #[group(multiple = false)]
-pub struct Task {
+pub struct SeqfileTask {
     /// Check sequence files; without -i names are not looked up
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub check: Vec<PathBuf>,
@@ -64,7 +64,7 @@ pub struct Task {
 /// The shape of what is written; sequence text by default.
 #[derive(Debug, ClapArgs)]
 #[group(multiple = false)]
-pub struct Shape {
+pub struct ShapeFlags {
     /// Write JSON with groups, edges and waves
     #[arg(long)]
     pub json: bool,

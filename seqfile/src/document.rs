@@ -1,39 +1,39 @@
 //! The shapes a sequence is written in: sequence text, JSON, Graphviz, a table of waves.
 
-use crate::args::{self, Args};
+use crate::args::{self, SeqfileArgs};
 use crate::dot;
 use anyhow::Context;
 use orderly_exec::{OrStatus, Status};
 use orderly_plan::graph::Order;
 use orderly_plan::name::Roster;
 use orderly_plan::nodeset;
-use orderly_plan::sequence::{Document, Sequence, Spelling};
+use orderly_plan::sequence::{Sequence, SequenceDocument, Spelling};
 use std::fmt::Write;
 
 /// What is written, and how members are spelled in it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Shape {
+pub(crate) enum DocumentShape {
     Text(Spelling),
     Json(Spelling),
     Dot,
     Waves,
 }
 
-impl args::Shape {
+impl args::ShapeFlags {
     /// Tells whether another shape than text is asked for.
     pub(crate) fn any(&self) -> bool {
         self.json || self.dot || self.waves
     }
 }
 
-impl Shape {
-    pub(crate) fn of(args: &Args) -> Self {
+impl DocumentShape {
+    pub(crate) fn of(args: &SeqfileArgs) -> Self {
         let spelling = if args.fold { Spelling::Folded } else { Spelling::Names };
         match &args.shape {
-            args::Shape { json: true, .. } => Self::Json(spelling),
-            args::Shape { dot: true, .. } => Self::Dot,
-            args::Shape { waves: true, .. } => Self::Waves,
-            args::Shape { .. } => Self::Text(spelling),
+            args::ShapeFlags { json: true, .. } => Self::Json(spelling),
+            args::ShapeFlags { dot: true, .. } => Self::Dot,
+            args::ShapeFlags { waves: true, .. } => Self::Waves,
+            args::ShapeFlags { .. } => Self::Text(spelling),
         }
     }
 
@@ -44,7 +44,7 @@ impl Shape {
         Ok(match self {
             Self::Text(spelling) => sequence.to_text(roster, spelling),
             Self::Json(spelling) => {
-                let document = Document::new(sequence, &order()?, roster, spelling);
+                let document = SequenceDocument::new(sequence, &order()?, roster, spelling);
                 let mut text = serde_json::to_string_pretty(&document).context("write JSON")?;
                 text.push('\n');
                 text

@@ -1,6 +1,6 @@
 //! `--drift`: how a sequence file has fallen behind its inventory.
 
-use crate::args::Args;
+use crate::args::SeqfileArgs;
 use crate::input::{self, Input};
 use orderly_exec::{OrStatus, Status, files};
 use orderly_plan::diagnostic::Source;
@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 /// Returns the findings, a paragraph each; empty when the file is up to date.
-pub(crate) fn find(path: &Path, input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
+pub(crate) fn find(path: &Path, input: &Input<'_>, args: &SeqfileArgs) -> anyhow::Result<String> {
     let inventory = input.inventory()?;
     let text = files::read(path)?;
     let name = input::shown(path);

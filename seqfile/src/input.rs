@@ -1,14 +1,14 @@
 //! What is read: the inventory and sequence files, checked as a whole.
 
-use crate::args::Args;
+use crate::args::SeqfileArgs;
 use orderly_exec::files::Found;
-use orderly_exec::here::Here;
+use orderly_exec::here::ThisMachine;
 use orderly_exec::inventory::InventoryKeys;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::status::unmarked;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
-use orderly_plan::inventory::{self, Format, Inventory, Outside, Shared};
+use orderly_plan::inventory::{self, Format, Inventory, Outside, SharedValue};
 use orderly_plan::name::Roster;
 use orderly_plan::nodeset;
 use orderly_plan::sequence::{self, Process, Sequence};
@@ -30,7 +30,7 @@ pub(crate) struct Input<'r> {
 }
 
 impl<'r> Input<'r> {
-    pub(crate) fn new(args: &Args, reporter: &'r Reporter) -> anyhow::Result<Self> {
+    pub(crate) fn new(args: &SeqfileArgs, reporter: &'r Reporter) -> anyhow::Result<Self> {
         let named = args.source.path().cloned();
         Ok(Self { named, format: args.source.format(), outside: outside(&args.outside)?, reporter })
     }
@@ -77,7 +77,7 @@ impl<'r> Input<'r> {
 
     fn inventory_of(&self, path: &Path, text: &str, keys: &InventoryKeys) -> anyhow::Result<Inventory> {
         let name = shown(path);
-        let here = Here::found(keys.control_node.as_deref()).words();
+        let here = ThisMachine::found(keys.control_node.as_deref()).words();
         let outside = Outside::new(here.into_iter().chain(self.outside.clone()).chain(keys.outside.clone()));
         let format = self.format.unwrap_or(keys.format);
         let inventory =
@@ -106,7 +106,7 @@ fn outside(sets: &[String]) -> anyhow::Result<Vec<String>> {
 /// Returns who shares an address, or a controller that nothing else tells apart: cstartup and cshutdown do not act
 /// on such nodes.
 fn shared(inventory: &Inventory) -> Vec<Diagnostic> {
-    let told = |found: Vec<Shared<'_>>, what| {
+    let told = |found: Vec<SharedValue<'_>>, what| {
         let told = found.iter().take(WARNED).map(|shared| {
             let hint = format!("give each {what} once; where both are one machine, leave one of them out");
             shared.diagnose(inventory, what).hint(hint)
@@ -119,7 +119,7 @@ fn shared(inventory: &Inventory) -> Vec<Diagnostic> {
 }
 
 /// Returns the default sequence of an inventory, as the flags want it.
-pub(crate) fn default_sequence(inventory: &Inventory, args: &Args) -> anyhow::Result<Sequence> {
+pub(crate) fn default_sequence(inventory: &Inventory, args: &SeqfileArgs) -> anyhow::Result<Sequence> {
     check_relations(inventory, &args.relations)?;
     let mut relations = vec!["boot_server"];
     relations.extend(args.relations.iter().map(String::as_str));

@@ -11,10 +11,10 @@ mod drift;
 mod input;
 mod output;
 
-pub use args::Args;
-use args::Task;
+pub use args::SeqfileArgs;
+use args::SeqfileTask;
 use clap::CommandFactory;
-use document::Shape;
+use document::DocumentShape;
 use input::Input;
 use orderly_exec::reporter::{Output, Reporter, Verbosity};
 use orderly_exec::{OrStatus, Status, fail, files};
@@ -24,29 +24,29 @@ use std::path::Path;
 
 /// Returns the command line as data, for tests, man pages and completions.
 pub fn command() -> clap::Command {
-    Args::command()
+    SeqfileArgs::command()
 }
 
 /// Runs the program.
 ///
 /// # Errors
 /// See the exit-status table in the manual page.
-pub fn run(args: Args) -> anyhow::Result<Status> {
+pub fn run(args: SeqfileArgs) -> anyhow::Result<Status> {
     let reporter = Reporter::new(Verbosity::Plain, Output::Text);
     check_flags(&args)?;
     check_standard_input(&args)?;
     let input = Input::new(&args, &reporter)?;
     let text = match &args.task {
-        Task { check, .. } if !check.is_empty() => return check::files(check, &input, &reporter),
-        Task { drift: Some(file), .. } => {
+        SeqfileTask { check, .. } if !check.is_empty() => return check::files(check, &input, &reporter),
+        SeqfileTask { drift: Some(file), .. } => {
             let found = drift::find(file, &input, &args)?;
             let status = if found.is_empty() { Status::Done } else { Status::Failed };
             return output::print(&found).map(|()| status);
         }
-        Task { read: Some(file), .. } => read(file, &input, &args)?,
-        Task { reverse: Some(file), .. } => reverse(file, &input, &args, &reporter)?,
-        Task { from_json: Some(file), .. } => from_json(file, &input, &args)?,
-        Task { .. } => default(&input, &args)?,
+        SeqfileTask { read: Some(file), .. } => read(file, &input, &args)?,
+        SeqfileTask { reverse: Some(file), .. } => reverse(file, &input, &args, &reporter)?,
+        SeqfileTask { from_json: Some(file), .. } => from_json(file, &input, &args)?,
+        SeqfileTask { .. } => default(&input, &args)?,
     };
     match &args.output {
         Some(path) if path != Path::new("-") => output::replace(path, &text)?,
@@ -56,8 +56,8 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
 }
 
 /// Refuses flags that would silently do nothing.
-fn check_flags(args: &Args) -> anyhow::Result<()> {
-    let Task { check, read, reverse, from_json, .. } = &args.task;
+fn check_flags(args: &SeqfileArgs) -> anyhow::Result<()> {
+    let SeqfileTask { check, read, reverse, from_json, .. } = &args.task;
     let writes_default = check.is_empty() && read.is_none() && reverse.is_none() && from_json.is_none();
     let makes_default = writes_default && args.task.drift.is_none();
     let inventory_json = args.shape.inventory_json;
@@ -90,8 +90,8 @@ fn check_flags(args: &Args) -> anyhow::Result<()> {
 
 /// Refuses to read standard input twice: the second time it would be empty, and an empty sequence is
 /// a valid one.
-fn check_standard_input(args: &Args) -> anyhow::Result<()> {
-    let Task { check, read, reverse, from_json, drift } = &args.task;
+fn check_standard_input(args: &SeqfileArgs) -> anyhow::Result<()> {
+    let SeqfileTask { check, read, reverse, from_json, drift } = &args.task;
     let inputs =
         args.source.path().into_iter().chain(check).chain(read).chain(reverse).chain(from_json).chain(drift);
     if inputs.filter(|path| path.as_path() == Path::new("-")).count() > 1 {
@@ -100,17 +100,17 @@ fn check_standard_input(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn default(input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
+fn default(input: &Input<'_>, args: &SeqfileArgs) -> anyhow::Result<String> {
     let inventory = input.inventory()?;
     if args.shape.inventory_json {
         return Ok(inventory.to_json());
     }
     let sequence = input::default_sequence(&inventory, args)?.listing_all(&inventory);
-    Shape::of(args).write(&sequence, &inventory)
+    DocumentShape::of(args).write(&sequence, &inventory)
 }
 
 /// Writes a sequence file as it stands, in another shape or anew.
-fn read(file: &Path, input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
+fn read(file: &Path, input: &Input<'_>, args: &SeqfileArgs) -> anyhow::Result<String> {
     let text = files::read(file)?;
     let name = input::shown(file);
     let inventory = input.inventory_if_named()?;
@@ -119,7 +119,12 @@ fn read(file: &Path, input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
     draw(sequence, inventory.as_ref(), args)
 }
 
-fn reverse(file: &Path, input: &Input<'_>, args: &Args, reporter: &Reporter) -> anyhow::Result<String> {
+fn reverse(
+    file: &Path,
+    input: &Input<'_>,
+    args: &SeqfileArgs,
+    reporter: &Reporter,
+) -> anyhow::Result<String> {
     let text = files::read(file)?;
     let name = input::shown(file);
     let source = Source { name: &name, text: &text };
@@ -136,7 +141,7 @@ fn reverse(file: &Path, input: &Input<'_>, args: &Args, reporter: &Reporter) -> 
     draw(sequence.mirrored(), inventory.as_ref(), args)
 }
 
-fn from_json(file: &Path, input: &Input<'_>, args: &Args) -> anyhow::Result<String> {
+fn from_json(file: &Path, input: &Input<'_>, args: &SeqfileArgs) -> anyhow::Result<String> {
     let text = files::read(file)?;
     let name = input::shown(file);
     let inventory = input.inventory_if_named()?;
@@ -151,13 +156,13 @@ fn from_json(file: &Path, input: &Input<'_>, args: &Args) -> anyhow::Result<Stri
 fn draw(
     sequence: Sequence,
     inventory: Option<&orderly_plan::inventory::Inventory>,
-    args: &Args,
+    args: &SeqfileArgs,
 ) -> anyhow::Result<String> {
     let roster = input::roster(&sequence, inventory);
-    Shape::of(args).write(&sequence, roster)
+    DocumentShape::of(args).write(&sequence, roster)
 }
 
-impl Args {
+impl SeqfileArgs {
     fn process(&self) -> Process {
         if self.shutdown { Process::Shutdown } else { Process::Startup }
     }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// The names and addresses of this machine.
 #[derive(Debug, Clone, Default)]
-pub struct Here {
+pub struct ThisMachine {
     /// In lower case: the names of the kernel, those given and their aliases, whole and up to the first dot.
     names: HashSet<String>,
     /// What the hosts file says of all names, in lower case.
@@ -20,7 +20,7 @@ pub struct Here {
     hardware: HashSet<String>,
 }
 
-impl Here {
+impl ThisMachine {
     /// Returns what the kernel and the hosts file call this machine; `also` is a further name of it.
     pub fn found(also: Option<&str>) -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -58,7 +58,7 @@ impl Here {
     }
 
     /// Tells whether this machine has such a name, in any case and up to the first dot. With a port it is a place
-    /// where it is reached ([`Here::is_at`]): another machine may stand behind that.
+    /// where it is reached ([`ThisMachine::is_at`]): another machine may stand behind that.
     pub fn is_called(&self, name: &str) -> bool {
         let name = host_and_port(name).to_lowercase();
         let short = Some(&name).filter(|name| !name.contains(':') && name.parse::<IpAddr>().is_err());
@@ -188,7 +188,8 @@ mod tests {
     #[test]
     fn the_words_of_this_machine_are_its_names_aliases_and_addresses() {
         let hosts = "127.0.0.1 localhost\n10.0.0.5 mgmt1.example.org Head\n10.0.0.9 other\n10.0.0.5 door\n";
-        let here = Here::new("mgmt1.example.org", None, hosts, HashSet::from(["10.0.0.5".parse().unwrap()]));
+        let here =
+            ThisMachine::new("mgmt1.example.org", None, hosts, HashSet::from(["10.0.0.5".parse().unwrap()]));
         let words: Vec<String> = here.words().into_iter().collect();
         assert_eq!(words, ["10.0.0.5", "door", "head", "localhost", "mgmt1", "mgmt1.example.org"]);
     }
@@ -210,7 +211,7 @@ mod tests {
     /// With a port or in brackets it passed for another machine, and was halted.
     #[test]
     fn what_stands_around_a_host_is_none_of_its_name() {
-        let here = Here::new("mgmt1", None, "", HashSet::from(["2001:db8::5".parse().unwrap()]));
+        let here = ThisMachine::new("mgmt1", None, "", HashSet::from(["2001:db8::5".parse().unwrap()]));
         for word in ["root@MGMT1.", "ssh://root@mgmt1", "ssh://mgmt1/"] {
             assert!(here.is_called(word), "{word}");
         }

@@ -6,7 +6,7 @@
 
 use crate::files::{self, Found};
 use crate::paths;
-use crate::settings::{Document, Table};
+use crate::settings::{Table, TomlDocument};
 use crate::status::OrStatus;
 use crate::status::Status;
 use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -28,7 +28,7 @@ pub struct InventoryFlags {
     inventory: Option<PathBuf>,
     /// How the inventory is written [default: json]
     #[arg(long, value_name = "FORMAT", env = FORMAT_VARIABLE, hide_env_values = true, value_parser = FormatParser)]
-    from: Option<Named>,
+    from: Option<FormatFlag>,
 }
 
 impl InventoryFlags {
@@ -45,21 +45,21 @@ impl InventoryFlags {
 
 /// A format as it was named; nothing where the word is empty.
 #[derive(Debug, Clone, Copy)]
-struct Named(Option<Format>);
+struct FormatFlag(Option<Format>);
 
 /// Reads the word of a format; what is wrong with it is blamed on the variable where it comes from there.
 #[derive(Debug, Clone, Copy)]
 struct FormatParser;
 
 impl TypedValueParser for FormatParser {
-    type Value = Named;
+    type Value = FormatFlag;
 
     fn parse_ref(
         &self,
         command: &clap::Command,
         argument: Option<&clap::Arg>,
         value: &OsStr,
-    ) -> Result<Named, clap::Error> {
+    ) -> Result<FormatFlag, clap::Error> {
         self.parse_ref_(command, argument, value, ValueSource::CommandLine)
     }
 
@@ -69,13 +69,13 @@ impl TypedValueParser for FormatParser {
         argument: Option<&clap::Arg>,
         value: &OsStr,
         source: ValueSource,
-    ) -> Result<Named, clap::Error> {
+    ) -> Result<FormatFlag, clap::Error> {
         if value.is_empty() {
-            return Ok(Named(None));
+            return Ok(FormatFlag(None));
         }
         let known = PossibleValuesParser::new(Format::ALL.map(Format::word));
         match known.parse_ref(command, argument, value) {
-            Ok(word) => Ok(Named(Format::of_word(&word))),
+            Ok(word) => Ok(FormatFlag(Format::of_word(&word))),
             Err(mut error) => {
                 if source == ValueSource::EnvVariable {
                     let variable = ContextValue::String(FORMAT_VARIABLE.to_owned());
@@ -135,7 +135,7 @@ impl InventoryKeys {
         let path = paths::config_path(None, "cluster.toml");
         let Found::Text(text) = files::read_if_there(&path)? else { return Ok(Self::default()) };
         let name = path.display().to_string();
-        let document = Document::parse(&name, &text).or_status(Status::Rejected)?;
+        let document = TomlDocument::parse(&name, &text).or_status(Status::Rejected)?;
         let keys = Self::read(&document.root());
         document.finish(keys).or_status(Status::Rejected)
     }

@@ -17,9 +17,9 @@ static HOLDS: AtomicBool = AtomicBool::new(false);
 
 /// Room that is held; given back when dropped.
 #[derive(Debug)]
-pub struct Room(PathBuf);
+pub struct HeldRoom(PathBuf);
 
-impl Room {
+impl HeldRoom {
     /// Holds room in the state directory for the run that has its lock.
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl Room {
     /// Makes sure that there is room, for who only looks.
     ///
     /// # Errors
-    /// As [`Room::hold`].
+    /// As [`HeldRoom::hold`].
     pub fn look() -> anyhow::Result<()> {
         if !paths::state_directory().exists() {
             return Ok(());
@@ -68,7 +68,7 @@ impl Room {
     }
 }
 
-impl Drop for Room {
+impl Drop for HeldRoom {
     fn drop(&mut self) {
         fs::remove_file(&self.0).ok();
     }

@@ -15,13 +15,13 @@ use toml::de::{DeTable, DeValue};
 
 /// A parsed file and what was found wrong with it so far.
 #[derive(Debug)]
-pub struct Document<'a> {
+pub struct TomlDocument<'a> {
     source: Source<'a>,
     root: Spanned<DeTable<'a>>,
     wrong: RefCell<Diagnostics>,
 }
 
-impl<'a> Document<'a> {
+impl<'a> TomlDocument<'a> {
     /// Parses a text; `name` is the file's name for messages.
     ///
     /// # Errors
@@ -397,7 +397,7 @@ mod tests {
     #[test]
     fn all_errors_come_at_once_with_place_and_did_you_mean() {
         let text = "timeot = \"9s\"\ncommand = \"rm -rf /\"\n[limits]\nfanout = -1\nboot = \"soon\"\n";
-        let document = Document::parse("cluster.toml", text).unwrap();
+        let document = TomlDocument::parse("cluster.toml", text).unwrap();
         let root = document.root();
         root.duration("timeout");
         root.argv("command");

@@ -19,7 +19,7 @@ use crate::parts::loopback::{self, LoopbackTable};
 use crate::parts::service::{self, ServiceTable};
 use crate::parts::share::{self, ShareTable};
 use anyhow::Context;
-use orderly_exec::settings::{Document, Table};
+use orderly_exec::settings::{Table, TomlDocument};
 use orderly_exec::{OrStatus, Status, fail, files, paths, trust};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use serde::Serialize;
@@ -125,7 +125,7 @@ impl Config {
     /// Everything that is wrong with it, each with its place.
     pub fn read(path: &Path, text: &str, own: &str) -> Result<Self, Diagnostics> {
         let name = path.to_string_lossy();
-        let document = Document::parse(&name, text)?;
+        let document = TomlDocument::parse(&name, text)?;
         let root = document.root();
         let platform = match root.word("platform", &["linux", "solaris"]) {
             Some("solaris") => Platform::Solaris,

@@ -10,7 +10,7 @@ use orderly_exec::{OrStatus, Status, files, trust};
 use orderly_plan::diagnostic::Diagnostics;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::inventory::Inventory;
-use orderly_plan::select::{self, Asked, Field, Kind, Word};
+use orderly_plan::select::{self, AskedTargets, Field, TargetKind, TargetWord};
 use orderly_plan::survey::{Condition, Reading};
 use std::path::Path;
 
@@ -20,13 +20,13 @@ use std::path::Path;
 /// Rejected (3): words that name no node, each with its place, or a list that cannot be read or that others may write.
 pub fn listed(cluster: &Cluster, inventory: &Inventory) -> anyhow::Result<Vec<NodeId>> {
     let field = Field { inventory, nodes: inventory.len(), partition: None };
-    let named = |words: Vec<Word>| {
-        let asked = Asked { kind: Kind::Names, words, exclude: Vec::new() };
+    let named = |words: Vec<TargetWord>| {
+        let asked = AskedTargets { kind: TargetKind::Names, words, exclude: Vec::new() };
         if asked.words.is_empty() { Ok(Vec::new()) } else { select::targets(field, &asked) }
     };
     let (mut nodes, mut wrong) = (Vec::new(), Diagnostics::default());
     if let Some(set) = &cluster.absent {
-        match named(set.split_whitespace().map(Word::typed).collect()) {
+        match named(set.split_whitespace().map(TargetWord::typed).collect()) {
             Ok(found) => nodes.extend(found),
             Err(mut unknown) => {
                 for diagnostic in &mut unknown.0 {
@@ -47,7 +47,7 @@ pub fn listed(cluster: &Cluster, inventory: &Inventory) -> anyhow::Result<Vec<No
     wrong.or(nodes).or_status(Status::Rejected)
 }
 
-fn words_of(path: &Path) -> anyhow::Result<Vec<Word>> {
+fn words_of(path: &Path) -> anyhow::Result<Vec<TargetWord>> {
     let text = files::read(path)?;
     trust::check_only_owner_changes(path)?;
     Ok(select::words(&path.display().to_string(), &text))

@@ -1,7 +1,7 @@
 //! Commands beside a run, begun together and waited for.
 
 use crate::backend::Backend;
-use crate::command::Command;
+use crate::command::SideCommand;
 use orderly_exec::job::Ended;
 use orderly_plan::drivers::{Event, Failure};
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 /// # Errors
 /// The number of the signal that came meanwhile; what ran was ended.
 pub(crate) fn all(
-    commands: &[Command],
+    commands: &[SideCommand],
     drivers: &mut dyn Backend,
 ) -> Result<Vec<Result<Ended, Failure>>, i32> {
     let mut waiting: HashMap<_, usize> =

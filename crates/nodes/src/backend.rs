@@ -1,10 +1,10 @@
 //! The nodes of a run: real ones through their drivers, imagined ones through the simulator.
 
-use crate::command::{Command, CommandId};
+use crate::command::{CommandId, SideCommand};
 use crate::config::Cluster;
 use crate::dispatcher::Dispatcher;
 use crate::runtime::CommandEnd;
-use crate::simulator::{Initial, Simulation, Store};
+use crate::simulator::{Initial, Simulation, WorldStore};
 use crate::wiring::wire;
 use orderly_exec::children::Children;
 use orderly_exec::signals::Signals;
@@ -62,7 +62,7 @@ pub trait Backend: Drivers + Debug {
 
     /// Begins a command; [`Backend::take_ended`] tells of its end after a later `next`, which may
     /// then return no event. In a simulation nothing runs and all succeeds.
-    fn start(&mut self, command: &Command) -> CommandId;
+    fn start(&mut self, command: &SideCommand) -> CommandId;
 
     /// Returns the commands that ended since the last call. One that ran is `Ok`, whatever its exit
     /// status; a failure means that it did not run, or that its end is not known.
@@ -86,7 +86,7 @@ pub fn connect(cluster: &Cluster, inventory: &Inventory) -> anyhow::Result<Box<d
         return Ok(Box::new(Dispatcher::new(cluster, inventory, wiring, children)));
     }
     let names = wiring.roster.members().iter().map(|member| member.name.clone()).collect();
-    let store = Store::at(cluster.simulator_state());
+    let store = WorldStore::at(cluster.simulator_state());
     let simulation = Simulation::of(cluster, &wiring, cluster.simulator.initial);
     Ok(Box::new(simulation.on_real_clock(children, store, names)?))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// A command that is no part of a node's own course: a subsystem, a log line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command {
+pub struct SideCommand {
     pub on: RunsOn,
     /// The program and its arguments; on a node they arrive as the same words.
     pub argv: Vec<String>,

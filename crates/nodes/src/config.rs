@@ -8,7 +8,7 @@ mod profile;
 pub(crate) mod programs;
 mod read;
 
-pub use drivers::{Power, Probe, Shell};
+pub use drivers::{PowerSettings, ProbeSettings, ShellSettings};
 pub use profile::{LimitsPatch, Patch, PowerPatch, ProbePatch, Profile, ShellPatch, ShutdownPatch};
 
 use crate::power::PowerDriver;

@@ -1,7 +1,7 @@
 //! Keeps a run from sawing off the branch it sits on: this very machine, and nodes through which the
 //! run reaches others.
 
-use crate::own::{By, Found, Own, Unread};
+use crate::own::{Own, OwnBy, OwnTargets, UnreadBoot};
 use crate::site::Site;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Order;
@@ -160,7 +160,12 @@ fn named(inventory: &Inventory, node: NodeId, attribute: &str) -> Vec<NodeId> {
 
 /// Returns why a run is refused, all reasons at once; nothing when it may go on. A shutdown would stop them, a
 /// start reset them.
-pub fn objections(inventory: &Inventory, own: &Found, relays: &[Relay], direction: Direction) -> Vec<String> {
+pub fn objections(
+    inventory: &Inventory,
+    own: &OwnTargets,
+    relays: &[Relay],
+    direction: Direction,
+) -> Vec<String> {
     let (act, acted, state) = match direction {
         Direction::Startup => ("reset", "is reset", "not be up yet"),
         Direction::Shutdown => ("stop", "goes down", "still be up"),
@@ -170,11 +175,11 @@ pub fn objections(inventory: &Inventory, own: &Found, relays: &[Relay], directio
         let name = inventory.name(node);
         let is = match own.unread.get(&node) {
             None => "is this very machine".to_owned(),
-            Some(Unread { by, why }) => {
+            Some(UnreadBoot { by, why }) => {
                 let found = match by {
-                    By::Name => "it is called as this machine is".to_owned(),
-                    By::Address => "it is reached at an address of it".to_owned(),
-                    By::Attribute(field) => format!("its {field} in the inventory is one of this machine"),
+                    OwnBy::Name => "it is called as this machine is".to_owned(),
+                    OwnBy::Address => "it is reached at an address of it".to_owned(),
+                    OwnBy::Attribute(field) => format!("its {field} in the inventory is one of this machine"),
                 };
                 format!(
                     "may be this very machine: {found}, and it did not say that it is in another boot ({why})"
@@ -231,7 +236,7 @@ mod tests {
         let found = relays(&inventory, &order, &all);
         assert_eq!(found, [Relay { node: NodeId(0), attribute: "gateway", needed_by: vec![NodeId(2)] }]);
         assert!(
-            objections(&inventory, &Found::default(), &found, Direction::Shutdown)[0]
+            objections(&inventory, &OwnTargets::default(), &found, Direction::Shutdown)[0]
                 .contains("gw is the gateway of b")
         );
         assert!(relays(&inventory, &order, &all[1..]).is_empty(), "not a target");

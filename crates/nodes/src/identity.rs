@@ -53,7 +53,7 @@ impl What {
 
 /// What tells a node from others.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Mark {
+struct SharedMark {
     what: What,
     key: String,
     /// As people read it.
@@ -90,9 +90,9 @@ pub fn resolved(site: &Site, drivers: &dyn Backend) -> Addresses {
 /// # Errors
 /// Rejected (3), with the places of both.
 pub fn check(site: &Site, targets: &[NodeId], addresses: &Addresses) -> anyhow::Result<()> {
-    let mut known: BTreeMap<Mark, Vec<NodeId>> = BTreeMap::new();
+    let mut known: BTreeMap<SharedMark, Vec<NodeId>> = BTreeMap::new();
     for id in ids(site) {
-        let own: BTreeSet<Mark> = marks(site, id, addresses).into_iter().collect();
+        let own: BTreeSet<SharedMark> = marks(site, id, addresses).into_iter().collect();
         own.into_iter().for_each(|mark| known.entry(mark).or_default().push(id));
     }
     // A unit of a target is switched with it.
@@ -140,7 +140,7 @@ fn apart(site: &Site, nodes: Vec<NodeId>) -> Vec<NodeId> {
     nodes.iter().copied().filter(is_apart).collect()
 }
 
-fn marks(site: &Site, id: NodeId, addresses: &Addresses) -> Vec<Mark> {
+fn marks(site: &Site, id: NodeId, addresses: &Addresses) -> Vec<SharedMark> {
     let profile = site.profile(id);
     let member = site.roster.member(id);
     let mut marks = Vec::new();
@@ -178,20 +178,20 @@ fn marks(site: &Site, id: NodeId, addresses: &Addresses) -> Vec<Mark> {
 }
 
 /// Returns what a place is compared by: as it is written, and by what it resolves to.
-fn at(what: What, place: &str, apart: &str, addresses: &Addresses) -> Vec<Mark> {
+fn at(what: What, place: &str, apart: &str, addresses: &Addresses) -> Vec<SharedMark> {
     let found =
         addresses.get(&plain(place)).into_iter().flatten().map(|address| address.to_canonical().to_string());
     let places = found.chain([canonical(place)]);
-    places.map(|place| Mark { what, key: format!("{place} {apart}"), shown: place }).collect()
+    places.map(|place| SharedMark { what, key: format!("{place} {apart}"), shown: place }).collect()
 }
 
 /// Returns what a command is for one node; for many it names them.
-fn filled(what: What, template: &Template, member: &Member) -> Option<Mark> {
+fn filled(what: What, template: &Template, member: &Member) -> Option<SharedMark> {
     let each = template.reach() == Reach::Each;
     // A node that lacks what is asked for has no command in common with another.
     let filled = each.then(|| template.fill(&[member], "COMMAND").ok())?;
     let shown = show(&filled?);
-    Some(Mark { what, key: shown.clone(), shown })
+    Some(SharedMark { what, key: shown.clone(), shown })
 }
 
 /// Returns where a member's power controller is; a unit is one itself.
@@ -213,7 +213,7 @@ fn is_reached_by_name(profile: &Profile) -> bool {
 }
 
 /// Returns what to do about what nodes share.
-fn way_out(site: &Site, mark: &Mark, nodes: &[NodeId]) -> String {
+fn way_out(site: &Site, mark: &SharedMark, nodes: &[NodeId]) -> String {
     let is_written = |node: &NodeId| canonical(&site.roster.member(*node).address) == mark.shown;
     let by_ssh = |node: &NodeId| site.profile(*node).shell.ssh().is_some();
     let own = "give each node an address of its own in the inventory";
@@ -253,7 +253,7 @@ fn defined(site: &Site, id: NodeId) -> String {
     }
 }
 
-fn diagnose(site: &Site, mark: &Mark, nodes: &[NodeId]) -> Diagnostic {
+fn diagnose(site: &Site, mark: &SharedMark, nodes: &[NodeId]) -> Diagnostic {
     let names = match nodes {
         [first, second] => format!("{} and {}", site.name(*first), site.name(*second)),
         _ => nodeset::fold(nodes.iter().map(|&node| site.name(node))),

@@ -2,7 +2,7 @@
 
 use crate::asked;
 use crate::backend::Backend;
-use crate::command::{Command, RunsOn};
+use crate::command::{RunsOn, SideCommand};
 use crate::site::Site;
 use orderly_exec::{Status, fail};
 use orderly_plan::drivers::NodeId;
@@ -28,13 +28,13 @@ pub fn check(site: &Site, nodes: &[NodeId], drivers: &mut dyn Backend) -> anyhow
             by_daemon.entry(listing.call).or_default().push(node);
         }
     }
-    let command = |argv: &Vec<String>| Command {
+    let command = |argv: &Vec<String>| SideCommand {
         on: RunsOn::Control,
         argv: argv.clone(),
         stdin: Vec::new(),
         timeout: ANSWERING,
     };
-    let commands: Vec<Command> = by_daemon.keys().map(command).collect();
+    let commands: Vec<SideCommand> = by_daemon.keys().map(command).collect();
     let answers = asked::all(&commands, drivers)
         .map_err(|signal| fail(Status::Signal(signal), "interrupted before anything was done"))?;
     let mut doubts = Vec::new();

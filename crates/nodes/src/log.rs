@@ -27,14 +27,14 @@ enum Severity {
 /// The log of a run. A line that cannot be written is counted and fails nothing: what is done to the
 /// nodes matters more than the account of it.
 #[derive(Debug)]
-pub struct Log {
+pub struct RunLog {
     file: File,
     path: PathBuf,
     syslog: Option<UnixDatagram>,
     lost: usize,
 }
 
-impl Log {
+impl RunLog {
     /// Makes the log in `folder`, which is made where it is missing; `stem` is `cstart` or `cshut`.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn the_first_line_says_who_asked_and_control_characters_are_shown() {
         let dir = tempfile::tempdir().unwrap();
-        let mut log = Log::begin(&dir.path().join("SPlogs/cs"), "cstart", &["ALL".into()]).unwrap();
+        let mut log = RunLog::begin(&dir.path().join("SPlogs/cs"), "cstart", &["ALL".into()]).unwrap();
         log.line("n01: up\x1b[2J\nn02: up");
         let path = log.path().to_owned();
         assert_eq!(log.end("done"), 0);
@@ -155,7 +155,7 @@ mod tests {
     fn a_log_that_cannot_be_made_refuses_the_run() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("file"), "").unwrap();
-        let error = Log::begin(&dir.path().join("file/cs"), "cstart", &[]).unwrap_err();
+        let error = RunLog::begin(&dir.path().join("file/cs"), "cstart", &[]).unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Status::Refused));
         assert!(format!("{error:#}").contains("log_dir"));
     }

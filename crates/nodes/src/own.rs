@@ -11,10 +11,10 @@
 use crate::asked;
 use crate::backend::Backend;
 use crate::boot;
-use crate::command::{Command, RunsOn};
+use crate::command::{RunsOn, SideCommand};
 use crate::names;
 use crate::site::Site;
-use orderly_exec::here::{Here, plain};
+use orderly_exec::here::{ThisMachine, plain};
 use orderly_exec::job::Ended;
 use orderly_exec::{Status, fail};
 use orderly_plan::drivers::{BootId, Event, Failure, NodeId, Power};
@@ -34,7 +34,7 @@ type Of<T> = Vec<(NodeId, T)>;
 
 /// By what a node was found to be this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
+pub enum OwnBy {
     /// It is called as this machine is.
     Name,
     /// It is reached at an address of this machine.
@@ -45,25 +45,25 @@ pub enum By {
 
 /// What this machine is called, and where it is reached.
 #[derive(Debug, Clone, Default)]
-pub struct Own(Here);
+pub struct Own(ThisMachine);
 
 impl Own {
     /// Returns what the kernel, the hosts file and the configuration call this machine.
     pub fn here(control_node: Option<&str>) -> Self {
-        Self(Here::found(control_node))
+        Self(ThisMachine::found(control_node))
     }
 
     /// Returns what a node is reached by, and whether that can be said without asking anybody.
-    fn matched_locally(&self, node: &Node) -> Option<By> {
+    fn matched_locally(&self, node: &Node) -> Option<OwnBy> {
         let words = [node.name.as_str(), node.address()];
         if words.iter().any(|word| self.0.is_called(word)) {
-            return Some(By::Name);
+            return Some(OwnBy::Name);
         }
         if words.iter().any(|word| self.0.is_at(word)) {
-            return Some(By::Address);
+            return Some(OwnBy::Address);
         }
         let is_hit = |word: &str| self.0.is_called(word) || self.0.is_at(word) || self.0.is_made_of(word);
-        also_said(node).find(|(_, word)| is_hit(word)).map(|(field, _)| By::Attribute(field))
+        also_said(node).find(|(_, word)| is_hit(word)).map(|(field, _)| OwnBy::Attribute(field))
     }
 
     /// Tells whether this name is one of this machine.
@@ -72,14 +72,14 @@ impl Own {
     }
 
     /// Returns the targets that are this machine by what is known without asking anybody.
-    pub fn among(&self, inventory: &Inventory, targets: &[NodeId]) -> BTreeMap<NodeId, By> {
+    pub fn among(&self, inventory: &Inventory, targets: &[NodeId]) -> BTreeMap<NodeId, OwnBy> {
         let is_node = |node: &NodeId| node.index() < inventory.len();
         let hit = |node: NodeId| Some((node, self.matched_locally(inventory.node(node))?));
         targets.iter().copied().filter(is_node).filter_map(hit).collect()
     }
 
     /// The same, and with what the resolver says of their names and addresses, all asked together.
-    pub fn among_resolved(&self, inventory: &Inventory, targets: &[NodeId]) -> BTreeMap<NodeId, By> {
+    pub fn among_resolved(&self, inventory: &Inventory, targets: &[NodeId]) -> BTreeMap<NodeId, OwnBy> {
         let mut hits = self.among(inventory, targets);
         let open: Vec<NodeId> = targets
             .iter()
@@ -100,7 +100,7 @@ impl Own {
         hits.extend(
             open.into_iter()
                 .filter(|&node| words(node).any(|word| is_here(&word)))
-                .map(|node| (node, By::Address)),
+                .map(|node| (node, OwnBy::Address)),
         );
         hits
     }
@@ -141,17 +141,17 @@ fn also_said(node: &Node) -> impl Iterator<Item = (&'static str, &str)> {
 
 /// The targets that are this machine.
 #[derive(Debug, Clone, Default)]
-pub struct Found {
+pub struct OwnTargets {
     /// Sorted.
     pub nodes: Vec<NodeId>,
     /// Those of them that are not called as it is, and did not say which boot they are in.
-    pub unread: BTreeMap<NodeId, Unread>,
+    pub unread: BTreeMap<NodeId, UnreadBoot>,
 }
 
 /// A node that may be this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unread {
-    pub by: By,
+pub struct UnreadBoot {
+    pub by: OwnBy,
     /// Why it did not say which boot it is in.
     pub why: String,
 }
@@ -165,7 +165,7 @@ pub fn find(
     targets: &[NodeId],
     readings: &[Reading],
     drivers: &mut dyn Backend,
-) -> anyhow::Result<Found> {
+) -> anyhow::Result<OwnTargets> {
     let own = Own::here(site.cluster.control_node.as_deref());
     let hits = if drivers.is_simulated() {
         own.among(&site.inventory, targets)
@@ -175,19 +175,19 @@ pub fn find(
     // This machine runs: a node whose power reads off is another one.
     let is_off =
         |node: NodeId| readings.get(node.index()).is_some_and(|reading| reading.power == Some(Power::Off));
-    let mut found = Found::default();
+    let mut found = OwnTargets::default();
     let mut asked = Vec::new();
     for (&node, &by) in &hits {
         match by {
-            By::Address | By::Attribute(_) if is_off(node) => continue,
-            By::Address | By::Attribute(_) if drivers.is_simulated() => {}
-            By::Address | By::Attribute(_) if drivers.abilities(node).runs_commands => asked.push(node),
-            By::Address | By::Attribute(_) => {
+            OwnBy::Address | OwnBy::Attribute(_) if is_off(node) => continue,
+            OwnBy::Address | OwnBy::Attribute(_) if drivers.is_simulated() => {}
+            OwnBy::Address | OwnBy::Attribute(_) if drivers.abilities(node).runs_commands => asked.push(node),
+            OwnBy::Address | OwnBy::Attribute(_) => {
                 found
                     .unread
-                    .insert(node, Unread { by, why: "no command can be run on it, see [shell]".into() });
+                    .insert(node, UnreadBoot { by, why: "no command can be run on it, see [shell]".into() });
             }
-            By::Name => {}
+            OwnBy::Name => {}
         }
         found.nodes.push(node);
     }
@@ -199,8 +199,8 @@ pub fn find(
             Ok(id) if id != here => found.nodes.retain(|other| *other != node),
             Ok(_) => {}
             Err(why) => {
-                let by = hits.get(&node).copied().unwrap_or(By::Address);
-                found.unread.insert(node, Unread { by, why });
+                let by = hits.get(&node).copied().unwrap_or(OwnBy::Address);
+                found.unread.insert(node, UnreadBoot { by, why });
             }
         }
     }
@@ -248,13 +248,13 @@ fn said(ended: &Ended) -> Result<BootId, String> {
 /// Asks each once.
 fn ask(nodes: &[NodeId], drivers: &mut dyn Backend) -> Result<Of<Result<Ended, Failure>>, i32> {
     let argv: Vec<String> = boot::COMMAND.split(' ').map(str::to_owned).collect();
-    let command = |&node: &NodeId| Command {
+    let command = |&node: &NodeId| SideCommand {
         on: RunsOn::Node(node),
         argv: argv.clone(),
         stdin: Vec::new(),
         timeout: ANSWERING,
     };
-    let commands: Vec<Command> = nodes.iter().map(command).collect();
+    let commands: Vec<SideCommand> = nodes.iter().map(command).collect();
     Ok(nodes.iter().copied().zip(asked::all(&commands, drivers)?).collect())
 }
 
@@ -287,7 +287,7 @@ mod tests {
     fn own(host: &str, control: Option<&str>) -> Own {
         let hosts = "127.0.0.1 localhost loghost # us\n127.0.1.1 mgmt1.example.org mgmt1\n\
                      10.0.0.5 mgmt1.example.org Head\n::1 ip6-loopback\n10.0.0.9 other\n10.0.0.5 door\n";
-        Own(Here::new(host, control, hosts, HashSet::from(["10.0.0.5".parse().unwrap()])))
+        Own(ThisMachine::new(host, control, hosts, HashSet::from(["10.0.0.5".parse().unwrap()])))
     }
 
     #[test]
@@ -306,7 +306,7 @@ mod tests {
                 let inventory = inventory(&[node]);
                 let all: Vec<NodeId> = inventory.ids().collect();
                 let found = own("mgmt1.example.org", Some("n3")).among(&inventory, &all);
-                assert_eq!(found.get(&NodeId(0)), Some(&By::Name), "{node:?}");
+                assert_eq!(found.get(&NodeId(0)), Some(&OwnBy::Name), "{node:?}");
             }
         }
     }
@@ -330,7 +330,7 @@ mod tests {
         ] {
             let inventory = inventory(&[("n1", Some(address))]);
             let found = own("mgmt1.example.org", None).among(&inventory, &[NodeId(0)]);
-            assert_eq!(found.get(&NodeId(0)), Some(&By::Address), "{address}");
+            assert_eq!(found.get(&NodeId(0)), Some(&OwnBy::Address), "{address}");
         }
     }
 
@@ -350,7 +350,7 @@ mod tests {
             };
             let inventory = Inventory::new(vec![node(true)]);
             let found = own("mgmt1.example.org", None).among(&inventory, &[NodeId(0)]);
-            assert_eq!(found.get(&NodeId(0)), Some(&By::Attribute(field)), "{field}");
+            assert_eq!(found.get(&NodeId(0)), Some(&OwnBy::Attribute(field)), "{field}");
             assert!(own("mgmt1", None).among(&Inventory::new(vec![node(false)]), &[NodeId(0)]).is_empty());
         }
     }

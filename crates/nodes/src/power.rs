@@ -23,7 +23,7 @@ mod simulator;
 mod unknown;
 
 pub(crate) use calls::PowerCalls;
-pub use driver::{Judged, Listing, PowerDriver, ProgramVersion};
+pub use driver::{Judged, NodeListing, PowerDriver, ProgramVersion};
 pub use ipmi::Ipmi;
 pub use none::NoPower;
 

@@ -44,12 +44,12 @@ impl Member {
 
 /// All members, by [`NodeId`].
 #[derive(Debug, Clone, Default)]
-pub struct Roster {
+pub struct MemberRoster {
     members: Vec<Member>,
     units: HashMap<String, NodeId>,
 }
 
-impl Roster {
+impl MemberRoster {
     /// Returns the nodes of an inventory, then the units named in `power_with` that are not nodes,
     /// sorted by name. Of the attributes of nodes, those `asked` for are kept.
     pub fn of(inventory: &Inventory, asked: &BTreeSet<String>) -> Self {
@@ -157,7 +157,7 @@ mod tests {
             known_as: Vec::new(),
             attributes: BTreeMap::new(),
         };
-        let roster = Roster::of(
+        let roster = MemberRoster::of(
             &Inventory::new(vec![node("n1", &["sw", "io7", "n2"]), node("n2", &["io7"])]),
             &BTreeSet::new(),
         );

@@ -1,6 +1,6 @@
 //! The one loop of a run: advance the run, wait, hear; and who is told what on the way.
 
-use crate::log::Log;
+use crate::log::RunLog;
 use crate::watch;
 use orderly_exec::clock;
 use orderly_exec::reporter::Reporter;
@@ -22,7 +22,7 @@ const GLANCE: Duration = Duration::from_millis(500);
 /// Who is told what happens: people on stderr, programs on stdout, the log.
 pub struct Telling<'t> {
     pub reporter: &'t mut Reporter,
-    pub log: Option<&'t mut Log>,
+    pub log: Option<&'t mut RunLog>,
     pub name: &'t Naming<'t>,
 }
 

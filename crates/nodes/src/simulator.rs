@@ -10,11 +10,11 @@ mod store;
 mod world;
 
 pub use settings::{Initial, SimulatorSettings};
-pub(crate) use store::Store;
-pub use world::{Deed, DeedKind, Nature, NodeState, Reads, SimulatedAnswer, World};
+pub(crate) use store::WorldStore;
+pub use world::{Deed, DeedKind, Nature, NodeState, Reads, SimulatedAnswer, SimulatedWorld};
 
 use crate::backend::Backend;
-use crate::command::{Command, CommandId};
+use crate::command::{CommandId, SideCommand};
 use crate::runtime::CommandEnd;
 use orderly_exec::children::{ChildEvent, Children};
 use orderly_exec::job::{Ended, Ending};
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 /// What will happen, soonest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Item {
+enum SimulatedItem {
     /// A call ends.
     SimulatedAnswer(Task, NodeId),
     /// A call is given up, at its limit or because all were told to end.
@@ -45,7 +45,7 @@ struct Real {
     began: Instant,
     /// World time is counted from 1970, so that it goes on from one process to the next.
     epoch: Duration,
-    store: Store,
+    store: WorldStore,
     names: Vec<String>,
 }
 
@@ -53,9 +53,9 @@ struct Real {
 #[derive(Debug)]
 pub struct Simulation {
     clock: Clock,
-    world: World,
+    world: SimulatedWorld,
     abilities: Vec<Abilities>,
-    agenda: BinaryHeap<Reverse<(Duration, u64, Item)>>,
+    agenda: BinaryHeap<Reverse<(Duration, u64, SimulatedItem)>>,
     /// Numbers what is put on the agenda, so that things at the same time keep their order.
     count: u64,
     fanout: usize,
@@ -83,7 +83,7 @@ impl Simulation {
         Self {
             clock: Clock::Virtual(Duration::ZERO),
             abilities: vec![abilities; natures.len()],
-            world: World::new(natures),
+            world: SimulatedWorld::new(natures),
             agenda: BinaryHeap::new(),
             count: 0,
             fanout: usize::MAX,
@@ -98,7 +98,7 @@ impl Simulation {
     pub(crate) fn on_real_clock(
         mut self,
         children: Children,
-        mut store: Store,
+        mut store: WorldStore,
         names: Vec<String>,
     ) -> anyhow::Result<Self> {
         let epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -126,7 +126,7 @@ impl Simulation {
 
     /// Has a signal come at a time (of a virtual clock).
     pub fn interrupt_at(&mut self, at: Duration, signal: i32) {
-        self.schedule(at, Item::Signal(signal));
+        self.schedule(at, SimulatedItem::Signal(signal));
     }
 
     /// Makes a node refuse whatever it is told.
@@ -139,11 +139,11 @@ impl Simulation {
         self.world.set_condition(node, NodeState::Off);
     }
 
-    pub fn world(&self) -> &World {
+    pub fn world(&self) -> &SimulatedWorld {
         &self.world
     }
 
-    pub fn world_mut(&mut self) -> &mut World {
+    pub fn world_mut(&mut self) -> &mut SimulatedWorld {
         &mut self.world
     }
 
@@ -183,7 +183,7 @@ impl Simulation {
         }
     }
 
-    fn schedule(&mut self, at: Duration, item: Item) {
+    fn schedule(&mut self, at: Duration, item: SimulatedItem) {
         self.count += 1;
         self.agenda.push(Reverse((at, self.count, item)));
     }
@@ -193,29 +193,31 @@ impl Simulation {
         self.world.note(now, node, DeedKind::Begun(task));
         let latency = self.world.latency(task, node);
         let item = match latency {
-            Some(latency) if latency < self.limit => (now + latency, Item::SimulatedAnswer(task, node)),
-            Some(_) | None => (now + self.limit, Item::GiveUp(task, node, FailureKind::TimedOut)),
+            Some(latency) if latency < self.limit => {
+                (now + latency, SimulatedItem::SimulatedAnswer(task, node))
+            }
+            Some(_) | None => (now + self.limit, SimulatedItem::GiveUp(task, node, FailureKind::TimedOut)),
         };
         self.schedule(item.0, item.1);
         self.running += usize::from(task != Task::Probe);
     }
 
-    fn happen(&mut self, at: Duration, item: Item) -> Event {
+    fn happen(&mut self, at: Duration, item: SimulatedItem) -> Event {
         let (task, node, result) = match item {
-            Item::Signal(number) => return Event::Signal(number),
-            Item::SimulatedAnswer(Task::Probe, node) => {
+            SimulatedItem::Signal(number) => return Event::Signal(number),
+            SimulatedItem::SimulatedAnswer(Task::Probe, node) => {
                 return Event::Probe(node, self.world.probe(at, node));
             }
-            Item::SimulatedAnswer(Task::ReadPower, node) => {
+            SimulatedItem::SimulatedAnswer(Task::ReadPower, node) => {
                 self.running -= 1;
                 return Event::Power(node, self.world.power(at, node));
             }
-            Item::SimulatedAnswer(Task::Run(RemoteCommand::ReadBootId), node) => {
+            SimulatedItem::SimulatedAnswer(Task::Run(RemoteCommand::ReadBootId), node) => {
                 self.running -= 1;
                 return Event::BootId(node, self.world.boot_id(at, node));
             }
-            Item::SimulatedAnswer(task, node) => (task, node, self.world.act(at, node, task)),
-            Item::GiveUp(task, node, kind) => {
+            SimulatedItem::SimulatedAnswer(task, node) => (task, node, self.world.act(at, node, task)),
+            SimulatedItem::GiveUp(task, node, kind) => {
                 let detail = if kind == FailureKind::TimedOut { "simulated hang" } else { "interrupted" };
                 (task, node, Err(Failure::own(kind, detail)))
             }
@@ -309,10 +311,10 @@ impl Drivers for Simulation {
         let now = self.world_time();
         for Reverse((_, _, item)) in std::mem::take(&mut self.agenda) {
             match item {
-                Item::SimulatedAnswer(task, node) | Item::GiveUp(task, node, _) => {
-                    self.schedule(now, Item::GiveUp(task, node, FailureKind::Ended));
+                SimulatedItem::SimulatedAnswer(task, node) | SimulatedItem::GiveUp(task, node, _) => {
+                    self.schedule(now, SimulatedItem::GiveUp(task, node, FailureKind::Ended));
                 }
-                Item::Signal(_) => {}
+                SimulatedItem::Signal(_) => {}
             }
         }
     }
@@ -336,7 +338,7 @@ impl Backend for Simulation {
         Some(self)
     }
 
-    fn start(&mut self, _command: &Command) -> CommandId {
+    fn start(&mut self, _command: &SideCommand) -> CommandId {
         self.commands += 1;
         let id = CommandId(self.commands);
         self.ended.push((id, Ok(nothing_ran())));

@@ -7,9 +7,9 @@
 use crate::absent;
 use crate::config::{Cluster, Flags, Profile};
 use crate::places;
-use crate::roster::{MemberKind, Roster};
+use crate::roster::{MemberKind, MemberRoster};
 use orderly_exec::files::{self, Found};
-use orderly_exec::here::Here;
+use orderly_exec::here::ThisMachine;
 use orderly_exec::status::unmarked;
 use orderly_exec::{OrStatus, Status, fail, trust};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
@@ -44,7 +44,7 @@ pub struct Site {
     pub cluster: Cluster,
     pub inventory: Inventory,
     /// The nodes of the inventory, then units.
-    pub roster: Roster,
+    pub roster: MemberRoster,
     /// In the order of the command at hand.
     pub sequence: Sequence,
     /// The order of nodes and units for the command at hand.
@@ -77,7 +77,7 @@ impl Site {
         let (inventory_text, texts) = both(inventory_text, texts)?;
         let named = shown(&cluster.inventory);
         let source = Source { name: &named, text: &inventory_text };
-        let here = Here::found(cluster.control_node.as_deref());
+        let here = ThisMachine::found(cluster.control_node.as_deref());
         let outside = Outside::new(here.words().into_iter().chain(cluster.outside.iter().cloned()));
         let inventory = match inventory::read(&source, cluster.inventory_format, &outside) {
             Ok(inventory) => inventory,
@@ -91,7 +91,7 @@ impl Site {
         let mut remarks = cluster.remarks();
         remarks.extend(inventory.warnings().iter().map(ToString::to_string));
         let sequence = texts.sequence(&cluster, wanted.direction, parsed, &inventory, &mut remarks)?;
-        let roster = Roster::of(&inventory, &places::attributes(&cluster));
+        let roster = MemberRoster::of(&inventory, &places::attributes(&cluster));
         let order = sequence.order(&roster).or_status(Status::Rejected)?;
         let order = with_units(order, wanted.direction, &inventory, &roster)?;
         let absent = absent::listed(&cluster, &inventory)?;
@@ -299,7 +299,7 @@ fn with_units(
     mut order: Order,
     direction: Direction,
     inventory: &Inventory,
-    roster: &Roster,
+    roster: &MemberRoster,
 ) -> anyhow::Result<Order> {
     let mut put = |first, then| match direction {
         Direction::Startup => order.put_before(first, then),
@@ -326,7 +326,7 @@ fn with_units(
     Ok(order)
 }
 
-impl name::Roster for Roster {
+impl name::Roster for MemberRoster {
     fn count(&self) -> usize {
         self.len()
     }

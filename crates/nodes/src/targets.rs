@@ -6,11 +6,11 @@ mod describe;
 use crate::identity;
 use crate::places;
 use crate::site::Site;
-pub use describe::{Command, describe};
+pub use describe::{TargetCommand, describe};
 use orderly_exec::{Status, fail, files};
 use orderly_plan::drivers::NodeId;
 use orderly_plan::nodeset;
-use orderly_plan::select::{self, Asked, Field, Kind, Word};
+use orderly_plan::select::{self, AskedTargets, Field, TargetKind, TargetWord};
 use std::path::Path;
 
 /// The target part of a command line, as typed.
@@ -49,14 +49,14 @@ impl Typed {
     pub fn resolve(&self, site: &Site) -> anyhow::Result<Targets> {
         let partition = if self.across_partitions { None } else { self.current_partition(site)? };
         let field = field(site, partition.as_deref());
-        let asked = Asked {
+        let asked = AskedTargets {
             kind: match (self.numbers, self.groups) {
-                (true, _) => Kind::Numbers,
-                (_, true) => Kind::Groups,
-                _ => Kind::Names,
+                (true, _) => TargetKind::Numbers,
+                (_, true) => TargetKind::Groups,
+                _ => TargetKind::Names,
             },
             words: self.words()?,
-            exclude: self.exclude.iter().map(Word::typed).collect(),
+            exclude: self.exclude.iter().map(TargetWord::typed).collect(),
         };
         let nodes = select::targets(field, &asked).map_err(|wrong| {
             let typed = wrong.0.iter().all(|diagnostic| diagnostic.place.is_none());
@@ -81,9 +81,9 @@ impl Typed {
         Ok(targets)
     }
 
-    fn words(&self) -> anyhow::Result<Vec<Word>> {
+    fn words(&self) -> anyhow::Result<Vec<TargetWord>> {
         if !self.file {
-            return Ok(self.words.iter().map(Word::typed).collect());
+            return Ok(self.words.iter().map(TargetWord::typed).collect());
         }
         let [file] = self.words.as_slice() else {
             return Err(fail(Status::Usage, "with -R give one file of targets (- is standard input)"));

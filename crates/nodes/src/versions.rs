@@ -2,7 +2,7 @@
 
 use crate::asked;
 use crate::backend::Backend;
-use crate::command::{Command, RunsOn};
+use crate::command::{RunsOn, SideCommand};
 use crate::config::Cluster;
 use crate::power::ProgramVersion;
 use crate::shell::ShellDriver;
@@ -28,13 +28,13 @@ pub fn check(cluster: &Cluster, runs_commands: bool, drivers: &mut dyn Backend) 
     let of_shell = cluster.shell_drivers().filter(|_| runs_commands).filter_map(ShellDriver::version);
     let of_cluster = of_cluster.chain(of_shell);
     let wanted: Vec<ProgramVersion> = of_cluster.collect::<BTreeSet<_>>().into_iter().collect();
-    let command = |version: &ProgramVersion| Command {
+    let command = |version: &ProgramVersion| SideCommand {
         on: RunsOn::Control,
         argv: version.ask.clone(),
         stdin: Vec::new(),
         timeout: ANSWERING,
     };
-    let commands: Vec<Command> = wanted.iter().map(command).collect();
+    let commands: Vec<SideCommand> = wanted.iter().map(command).collect();
     let answers = asked::all(&commands, drivers)
         .map_err(|signal| fail(Status::Signal(signal), "interrupted before anything was done"))?;
     let mut wrong = Diagnostics::default();

@@ -1,9 +1,9 @@
 //! What each member gets, after all overrides, and what can only be checked with the inventory at hand.
 
-use crate::config::{Cluster, Probe, Profile};
+use crate::config::{Cluster, ProbeSettings, Profile};
 use crate::places;
 use crate::probe::ProbeBy;
-use crate::roster::{Member, MemberKind, Roster};
+use crate::roster::{Member, MemberKind, MemberRoster};
 use orderly_exec::files;
 use orderly_exec::status::unmarked;
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// What each member gets, after all overrides.
 #[derive(Debug)]
 pub(crate) struct Wiring {
-    pub(crate) roster: Roster,
+    pub(crate) roster: MemberRoster,
     profiles: Vec<Profile>,
     /// By member.
     profile_of: Vec<u32>,
@@ -57,7 +57,7 @@ impl Wiring {
 
 /// Gives every member its profile and checks what can only be checked with the inventory at hand.
 pub(crate) fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, Diagnostics> {
-    let roster = Roster::of(inventory, &places::attributes(cluster));
+    let roster = MemberRoster::of(inventory, &places::attributes(cluster));
     let mut wrong = Diagnostics::default();
     check_overrides(cluster, &roster, &mut wrong);
     let mut profiles = vec![cluster.profile.clone()];
@@ -163,7 +163,7 @@ fn find_halting(cluster: &Cluster, wiring: &mut Wiring, wrong: &mut Diagnostics)
     }
 }
 
-fn check_overrides(cluster: &Cluster, roster: &Roster, wrong: &mut Diagnostics) {
+fn check_overrides(cluster: &Cluster, roster: &MemberRoster, wrong: &mut Diagnostics) {
     let mut groups: Vec<&str> =
         roster.members().iter().flat_map(|member| member.groups.iter().map(String::as_str)).collect();
     groups.sort_unstable();
@@ -192,7 +192,7 @@ fn unusable(profile: &Profile, member: &Member) -> Vec<String> {
         if let Some(parallel) = profile.shell.parallel() {
             clauses.extend(crate::shell::unnamable(parallel, member));
         }
-        let Probe { driver, .. } = &profile.probe;
+        let ProbeSettings { driver, .. } = &profile.probe;
         if driver.by == ProbeBy::Power && !profile.reads_power() {
             clauses.push(format!("node {name}: its probe is \"power\", and its power cannot be read"));
         }

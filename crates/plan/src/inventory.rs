@@ -22,7 +22,7 @@ pub use format::Format;
 pub use nodes::{Inventory, Node};
 pub use outside::Outside;
 pub use relation::{CONTROL, node_number};
-pub use shared::{Shared, addresses, controllers};
+pub use shared::{SharedValue, addresses, controllers};
 
 use crate::diagnostic::{Diagnostics, Source};
 use check::Drafts;

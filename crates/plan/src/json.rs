@@ -54,7 +54,7 @@ impl<'a> Json<'a> {
     /// Returns the members of an object in the order written, keys that stand twice twice; nothing
     /// when it is no object.
     pub fn members(&self) -> Option<Vec<JsonMember<'a>>> {
-        let members: Members<'a> = serde_json::from_str(self.raw.get()).ok()?;
+        let members: JsonMembers<'a> = serde_json::from_str(self.raw.get()).ok()?;
         let source = self.source;
         Some(
             members
@@ -167,9 +167,9 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
-struct Members<'a>(Vec<(Borrowed<'a>, &'a RawValue)>);
+struct JsonMembers<'a>(Vec<(Borrowed<'a>, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Members<'de> {
+impl<'de> Deserialize<'de> for JsonMembers<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(MembersVisitor)
     }
@@ -178,7 +178,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 struct MembersVisitor;
 
 impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
+    type Value = JsonMembers<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -189,7 +189,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
         while let Some(member) = map.next_entry()? {
             members.push(member);
         }
-        Ok(Members(members))
+        Ok(JsonMembers(members))
     }
 }
 

@@ -14,7 +14,7 @@ pub use budget::Budget;
 pub use fold::{fold, fold_words};
 
 use crate::name::Names;
-use pattern::Pattern;
+use pattern::NamePattern;
 use std::ops::Range;
 
 /// The most names one set stands for; more is taken for a slip of the hand.
@@ -22,25 +22,25 @@ pub const LIMIT: u64 = 4_000_000;
 
 /// What is wrong with a set, and where in its text (in bytes).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct SetFault {
     pub range: Range<usize>,
     /// Lower case, no full stop.
     pub message: String,
 }
 
-impl Fault {
+impl SetFault {
     fn new(range: Range<usize>, message: impl Into<String>) -> Self {
         Self { range, message: message.into() }
     }
 }
 
-impl std::fmt::Display for Fault {
+impl std::fmt::Display for SetFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for SetFault {}
 
 /// Tells whether a word has any character that only a node set gives a meaning.
 pub fn is_set(word: &str) -> bool {
@@ -51,7 +51,7 @@ pub fn is_set(word: &str) -> bool {
 ///
 /// # Errors
 /// When the text is no set, is too large, or uses a group.
-pub fn expand(text: &str) -> Result<Vec<String>, Fault> {
+pub fn expand(text: &str) -> Result<Vec<String>, SetFault> {
     expand_with(text, &|_| None)
 }
 
@@ -59,7 +59,7 @@ pub fn expand(text: &str) -> Result<Vec<String>, Fault> {
 ///
 /// # Errors
 /// When the text is no set, is too large, or uses an unknown group.
-pub fn expand_with(text: &str, members: &Members<'_>) -> Result<Vec<String>, Fault> {
+pub fn expand_with(text: &str, members: &JsonMembers<'_>) -> Result<Vec<String>, SetFault> {
     let mut names = Names::default();
     visit(text, members, &mut |name| names.intern(name).is_some())?;
     Ok(names.iter().map(str::to_owned).collect())
@@ -85,7 +85,7 @@ pub fn dashed(word: &str) -> Option<(String, [String; 2])> {
 }
 
 /// Says who the members of a group are; nothing when there is no such group.
-pub type Members<'m> = dyn Fn(&str) -> Option<Vec<String>> + 'm;
+pub type JsonMembers<'m> = dyn Fn(&str) -> Option<Vec<String>> + 'm;
 
 /// Passes each name of a set to `take`, in the order written, possibly more than once, until `take`
 /// says no. Sets without `!`, `&` and `^` are never held in memory.
@@ -93,7 +93,11 @@ pub type Members<'m> = dyn Fn(&str) -> Option<Vec<String>> + 'm;
 /// # Errors
 /// When the text is no set, is too large, or uses an unknown group; some names may have been passed
 /// by then only if a group is unknown to `members`.
-pub fn visit(text: &str, members: &Members<'_>, take: &mut dyn FnMut(&str) -> bool) -> Result<(), Fault> {
+pub fn visit(
+    text: &str,
+    members: &JsonMembers<'_>,
+    take: &mut dyn FnMut(&str) -> bool,
+) -> Result<(), SetFault> {
     let terms = parse(text)?;
     if terms.iter().all(|term| term.operator == Operator::Union) {
         let mut go_on = true;
@@ -108,7 +112,7 @@ pub fn visit(text: &str, members: &Members<'_>, take: &mut dyn FnMut(&str) -> bo
         }
         return Ok(());
     }
-    let mut chosen = Chosen::default();
+    let mut chosen = ChosenRanges::default();
     for term in &terms {
         chosen.apply(term.operator, |pick| term.operand.visit(text, members, pick))?;
     }
@@ -119,7 +123,7 @@ pub fn visit(text: &str, members: &Members<'_>, take: &mut dyn FnMut(&str) -> bo
 /// The names chosen so far. Each operator costs as much as its right operand is large, whatever was
 /// chosen before, so that a long expression stays linear.
 #[derive(Debug, Default)]
-struct Chosen {
+struct ChosenRanges {
     met: Names,
     /// By name: the round in which it was last chosen, and the term in which it was last met.
     marks: Vec<(u32, u32)>,
@@ -127,12 +131,12 @@ struct Chosen {
     term: u32,
 }
 
-impl Chosen {
+impl ChosenRanges {
     fn apply(
         &mut self,
         operator: Operator,
-        operand: impl FnOnce(&mut dyn FnMut(&str) -> bool) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        operand: impl FnOnce(&mut dyn FnMut(&str) -> bool) -> Result<(), SetFault>,
+    ) -> Result<(), SetFault> {
         let (before, now) = match operator {
             // A new round forgets all that are not chosen again.
             Operator::Intersection => (self.round + 1, self.round + 2),
@@ -186,28 +190,28 @@ impl Operator {
 #[derive(Debug)]
 struct Term<'t> {
     operator: Operator,
-    operand: Operand<'t>,
+    operand: SetOperand<'t>,
 }
 
 #[derive(Debug)]
-enum Operand<'t> {
+enum SetOperand<'t> {
     Group(Range<usize>),
-    Pattern(Pattern<'t>),
+    NamePattern(NamePattern<'t>),
 }
 
-impl Operand<'_> {
+impl SetOperand<'_> {
     fn visit(
         &self,
         text: &str,
-        members: &Members<'_>,
+        members: &JsonMembers<'_>,
         take: &mut dyn FnMut(&str) -> bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), SetFault> {
         match self {
-            Self::Pattern(pattern) => pattern.visit(take),
+            Self::NamePattern(pattern) => pattern.visit(take),
             Self::Group(range) => {
                 let name = &text[range.start + 1..range.end];
                 let Some(members) = members(name) else {
-                    return Err(Fault::new(range.clone(), format!("no node group named \"{name}\"")));
+                    return Err(SetFault::new(range.clone(), format!("no node group named \"{name}\"")));
                 };
                 let _all_taken = members.iter().all(|name| take(name));
             }
@@ -216,7 +220,7 @@ impl Operand<'_> {
     }
 }
 
-fn parse(text: &str) -> Result<Vec<Term<'_>>, Fault> {
+fn parse(text: &str) -> Result<Vec<Term<'_>>, SetFault> {
     let bytes = text.as_bytes();
     let mut terms: Vec<Term<'_>> = Vec::new();
     let mut pending: Option<(Operator, usize)> = None;
@@ -228,7 +232,10 @@ fn parse(text: &str) -> Result<Vec<Term<'_>>, Fault> {
             at += 1;
         } else if let Some(operator) = Operator::of(bytes[at]) {
             if pending.is_some() || terms.is_empty() {
-                return Err(Fault::new(at..at + 1, format!("nothing before \"{}\"", char::from(bytes[at]))));
+                return Err(SetFault::new(
+                    at..at + 1,
+                    format!("nothing before \"{}\"", char::from(bytes[at])),
+                ));
             }
             pending = Some((operator, at));
             at += 1;
@@ -237,7 +244,7 @@ fn parse(text: &str) -> Result<Vec<Term<'_>>, Fault> {
             let operand = parse_operand(text, at..end)?;
             total = total.saturating_add(operand.size());
             if total > LIMIT {
-                return Err(Fault::new(at..end, format!("stands for more than {LIMIT} names")));
+                return Err(SetFault::new(at..end, format!("stands for more than {LIMIT} names")));
             }
             // Blanks alone join like a comma.
             if pending.is_none() && !terms.is_empty() {
@@ -252,23 +259,23 @@ fn parse(text: &str) -> Result<Vec<Term<'_>>, Fault> {
         }
     }
     if let Some((_, at)) = pending {
-        return Err(Fault::new(at..at + 1, format!("nothing after \"{}\"", char::from(bytes[at]))));
+        return Err(SetFault::new(at..at + 1, format!("nothing after \"{}\"", char::from(bytes[at]))));
     }
     if terms.is_empty() {
-        return Err(Fault::new(0..text.len(), "an empty node set"));
+        return Err(SetFault::new(0..text.len(), "an empty node set"));
     }
     match joined_by_blank {
         Some(place) if terms.iter().any(|term| term.operator != Operator::Union) => {
-            Err(Fault::new(place, "a blank beside \"!\", \"&\" or \"^\"; write a comma, or two arguments"))
+            Err(SetFault::new(place, "a blank beside \"!\", \"&\" or \"^\"; write a comma, or two arguments"))
         }
         _ => Ok(terms),
     }
 }
 
 /// Rejects `n [1-3]`, which is not `n[1-3]` and not meant as two.
-fn check_no_bracket_first(bytes: &[u8], at: usize) -> Result<(), Fault> {
+fn check_no_bracket_first(bytes: &[u8], at: usize) -> Result<(), SetFault> {
     if bytes[at] == b'[' {
-        return Err(Fault::new(
+        return Err(SetFault::new(
             at..at + 1,
             "a blank before a bracket; write n[1-3], or a comma between two sets",
         ));
@@ -276,56 +283,58 @@ fn check_no_bracket_first(bytes: &[u8], at: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-impl Operand<'_> {
+impl SetOperand<'_> {
     fn size(&self) -> u64 {
         match self {
             Self::Group(_) => 1,
-            Self::Pattern(pattern) => pattern.size(),
+            Self::NamePattern(pattern) => pattern.size(),
         }
     }
 
     fn cost(&self) -> u64 {
         match self {
             Self::Group(_) => 1,
-            Self::Pattern(pattern) => pattern.cost(),
+            Self::NamePattern(pattern) => pattern.cost(),
         }
     }
 }
 
 /// Returns where the operand that begins at `start` ends; separators within brackets belong to it.
-fn operand_end(text: &str, start: usize) -> Result<usize, Fault> {
+fn operand_end(text: &str, start: usize) -> Result<usize, SetFault> {
     let mut open = None;
     for (offset, byte) in text[start..].bytes().enumerate() {
         let at = start + offset;
         match (byte, open) {
             (b'[', None) => open = Some(at),
-            (b'[', Some(_)) => return Err(Fault::new(at..at + 1, "a bracket within brackets")),
+            (b'[', Some(_)) => return Err(SetFault::new(at..at + 1, "a bracket within brackets")),
             (b']', Some(_)) => open = None,
-            (b']', None) => return Err(Fault::new(at..at + 1, "a closing bracket without an opening one")),
+            (b']', None) => {
+                return Err(SetFault::new(at..at + 1, "a closing bracket without an opening one"));
+            }
             (_, None) if byte.is_ascii_whitespace() || Operator::of(byte).is_some() => return Ok(at),
             _ => {}
         }
     }
     match open {
-        Some(at) => Err(Fault::new(at..text.len(), "a bracket that is not closed")),
+        Some(at) => Err(SetFault::new(at..text.len(), "a bracket that is not closed")),
         None => Ok(text.len()),
     }
 }
 
-fn parse_operand(text: &str, range: Range<usize>) -> Result<Operand<'_>, Fault> {
+fn parse_operand(text: &str, range: Range<usize>) -> Result<SetOperand<'_>, SetFault> {
     // No name holds one, and folding relies on that.
     let is_odd = |c: &(usize, char)| c.1.is_control() && c.1 != '\t' || crate::name::is_unseen(c.1);
     if let Some((at, c)) = text[range.clone()].char_indices().find(is_odd) {
         let place = range.start + at..range.start + at + c.len_utf8();
-        return Err(Fault::new(place, format!("a name cannot contain \"{}\"", c.escape_debug())));
+        return Err(SetFault::new(place, format!("a name cannot contain \"{}\"", c.escape_debug())));
     }
     if text[range.clone()].starts_with('@') {
         if range.len() == 1 {
-            return Err(Fault::new(range, "the name of a group is missing after \"@\""));
+            return Err(SetFault::new(range, "the name of a group is missing after \"@\""));
         }
-        return Ok(Operand::Group(range));
+        return Ok(SetOperand::Group(range));
     }
-    Pattern::parse(text, range).map(Operand::Pattern)
+    NamePattern::parse(text, range).map(SetOperand::NamePattern)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub type Naming<'n> = dyn Fn(NodeId) -> &'n str + 'n;
 
 /// Nodes that ended alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct ReportRow {
     /// They are as was asked.
     pub well: bool,
     pub nodes: Vec<NodeId>,
@@ -24,9 +24,9 @@ pub struct Row {
 }
 
 /// Returns the endings folded by reason: what went well first, then what did not.
-pub fn rows<'n>(endings: &[NodeEnding], name: &Naming<'n>) -> Vec<Row> {
+pub fn rows<'n>(endings: &[NodeEnding], name: &Naming<'n>) -> Vec<ReportRow> {
     let mut folded: BTreeMap<(u8, String, Option<&Words>), Vec<&NodeEnding>> = BTreeMap::new();
-    let holders = Holders::new(endings, name);
+    let holders = HoldingNodes::new(endings, name);
     for ending in endings {
         let (rank, head) = key(ending, &holders);
         let class = ending.outcome.reason().map(Reason::class);
@@ -36,7 +36,7 @@ pub fn rows<'n>(endings: &[NodeEnding], name: &Naming<'n>) -> Vec<Row> {
 }
 
 /// Endings with the same key, and comparable reasons, share a row.
-fn key(ending: &NodeEnding, holders: &Holders<'_>) -> (u8, String) {
+fn key(ending: &NodeEnding, holders: &HoldingNodes<'_>) -> (u8, String) {
     let rank = match ending.outcome {
         Outcome::Up | Outcome::Down | Outcome::Restarted | Outcome::Maintenance => 0,
         Outcome::AlreadyUp | Outcome::AlreadyDown => 1,
@@ -56,9 +56,9 @@ fn key(ending: &NodeEnding, holders: &Holders<'_>) -> (u8, String) {
 }
 
 /// The failed nodes that hold others, folded; many are held by the same.
-struct Holders<'e>(HashMap<&'e [NodeId], String>);
+struct HoldingNodes<'e>(HashMap<&'e [NodeId], String>);
 
-impl<'e> Holders<'e> {
+impl<'e> HoldingNodes<'e> {
     fn new<'n>(endings: &'e [NodeEnding], name: &Naming<'n>) -> Self {
         let mut folded = HashMap::new();
         for by in endings.iter().filter_map(|ending| ending.outcome.held_by()) {
@@ -72,7 +72,7 @@ impl<'e> Holders<'e> {
     }
 }
 
-fn row<'n>(head: &str, ended: &[&NodeEnding], name: &Naming<'n>) -> Row {
+fn row<'n>(head: &str, ended: &[&NodeEnding], name: &Naming<'n>) -> ReportRow {
     let nodes: Vec<NodeId> = ended.iter().map(|ending| ending.node).collect();
     let set = nodeset::fold(nodes.iter().map(|&node| name(node)));
     let mut text = format!("{head}: {set}");
@@ -98,7 +98,7 @@ fn row<'n>(head: &str, ended: &[&NodeEnding], name: &Naming<'n>) -> Row {
     if let Some(said) = said_most(ended) {
         text.push_str(&format!(": {said}"));
     }
-    Row { well: ended.iter().all(|ending| ending.outcome.is_well()), nodes, text }
+    ReportRow { well: ended.iter().all(|ending| ending.outcome.is_well()), nodes, text }
 }
 
 /// Returns the words that were said of most of these nodes, and whether others are only alike.
@@ -149,7 +149,7 @@ pub fn show_path<'n>(path: &[&NodeEnding], name: &Naming<'n>) -> String {
 
 /// The last record of a run.
 #[derive(Debug, Serialize)]
-pub struct Report<'r> {
+pub struct RunReport<'r> {
     pub format: &'static str,
     pub record: &'static str,
     pub time: String,
@@ -220,7 +220,7 @@ pub fn counts(endings: &[NodeEnding]) -> BTreeMap<&'static str, usize> {
 
 /// Returns the endings for programs.
 pub fn nodes<'r>(endings: &'r [NodeEnding], name: &Naming<'r>) -> Vec<NodeReport<'r>> {
-    let holders = Holders::new(endings, name);
+    let holders = HoldingNodes::new(endings, name);
     let seconds = |time: Duration| (time.as_secs_f64() * 1000.0).round() / 1000.0;
     endings
         .iter()

@@ -7,24 +7,24 @@ mod asked;
 mod finder;
 mod violation;
 
-pub use asked::{ALL, Asked, Field, Kind, Word, words};
+pub use asked::{ALL, AskedTargets, Field, TargetKind, TargetWord, words};
 pub use violation::{Breach, DETAILED, Direction, Violation, curable, needed, outrun, unserved};
 
 use crate::diagnostic::Diagnostics;
 use crate::drivers::NodeId;
 use crate::graph::Order;
 use crate::inventory::Inventory;
-use finder::Finder;
+use finder::TargetFinder;
 use std::collections::BTreeSet;
 
 /// Returns the targets, sorted. May be empty, which the caller refuses: empty never means all.
 ///
 /// # Errors
 /// Every word that names nothing, and words that stand for too many names together.
-pub fn targets(field: Field<'_>, asked: &Asked) -> Result<Vec<NodeId>, Diagnostics> {
-    let mut finder = Finder::new(field);
+pub fn targets(field: Field<'_>, asked: &AskedTargets) -> Result<Vec<NodeId>, Diagnostics> {
+    let mut finder = TargetFinder::new(field);
     let found = finder.of_kind(asked.kind, &asked.words);
-    let excluded = finder.of_kind(Kind::Names, &asked.exclude);
+    let excluded = finder.of_kind(TargetKind::Names, &asked.exclude);
     finder.or(found.difference(&excluded).copied().collect())
 }
 
@@ -35,22 +35,22 @@ pub fn partitions(inventory: &Inventory) -> BTreeSet<&str> {
 
 /// Nodes outside the current partition that a command would touch or depend on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outside {
+pub struct OutsidePartition {
     pub targets: Vec<NodeId>,
     /// Nodes that targets wait for.
     pub leading: Vec<NodeId>,
 }
 
-impl Outside {
+impl OutsidePartition {
     pub fn is_empty(&self) -> bool {
         self.targets.is_empty() && self.leading.is_empty()
     }
 }
 
 /// Returns what lies outside the current partition, in the order at hand.
-pub fn outside(field: Field<'_>, order: &Order, targets: &[NodeId]) -> Outside {
+pub fn outside(field: Field<'_>, order: &Order, targets: &[NodeId]) -> OutsidePartition {
     if field.partition.is_none() {
-        return Outside::default();
+        return OutsidePartition::default();
     }
     let away = |node: &NodeId| !field.is_inside(*node);
     let outer: Vec<NodeId> = targets.iter().copied().filter(away).collect();
@@ -60,7 +60,7 @@ pub fn outside(field: Field<'_>, order: &Order, targets: &[NodeId]) -> Outside {
         .filter(away)
         .filter(|node| targets.binary_search(node).is_err())
         .collect();
-    Outside { targets: outer, leading }
+    OutsidePartition { targets: outer, leading }
 }
 
 #[cfg(test)]
@@ -93,33 +93,33 @@ mod tests {
         ])
     }
 
-    fn resolve(kind: Kind, words: &[&str], exclude: &[&str]) -> Result<Vec<u32>, String> {
+    fn resolve(kind: TargetKind, words: &[&str], exclude: &[&str]) -> Result<Vec<u32>, String> {
         let inventory = inventory();
         let field = Field { inventory: &inventory, nodes: 3, partition: Some("prod") };
-        let typed = |words: &[&str]| words.iter().map(|&word| Word::typed(word)).collect();
-        targets(field, &Asked { kind, words: typed(words), exclude: typed(exclude) })
+        let typed = |words: &[&str]| words.iter().map(|&word| TargetWord::typed(word)).collect();
+        targets(field, &AskedTargets { kind, words: typed(words), exclude: typed(exclude) })
             .map(|nodes| nodes.into_iter().map(|node| node.0).collect())
             .map_err(|wrong| wrong.to_string())
     }
 
     #[test]
     fn words_name_nodes_numbers_or_groups() {
-        assert_eq!(resolve(Kind::Names, &["ALL"], &[]), Ok(vec![0, 1]), "ALL is the current partition");
-        assert_eq!(resolve(Kind::Names, &["n[01-03]"], &["n02"]), Ok(vec![0, 2]));
-        assert_eq!(resolve(Kind::Numbers, &["2-8"], &[]), Ok(vec![1, 2]));
-        assert_eq!(resolve(Kind::Groups, &["io"], &[]), Ok(vec![0, 2]));
-        assert_eq!(resolve(Kind::Names, &["n01"], &["n01"]), Ok(vec![]), "empty is never all");
+        assert_eq!(resolve(TargetKind::Names, &["ALL"], &[]), Ok(vec![0, 1]), "ALL is the current partition");
+        assert_eq!(resolve(TargetKind::Names, &["n[01-03]"], &["n02"]), Ok(vec![0, 2]));
+        assert_eq!(resolve(TargetKind::Numbers, &["2-8"], &[]), Ok(vec![1, 2]));
+        assert_eq!(resolve(TargetKind::Groups, &["io"], &[]), Ok(vec![0, 2]));
+        assert_eq!(resolve(TargetKind::Names, &["n01"], &["n01"]), Ok(vec![]), "empty is never all");
     }
 
     #[test]
     fn all_wrong_words_are_named_at_once_with_their_remedy() {
-        let said = resolve(Kind::Names, &["n04", "io", "7", "shelf"], &["n0l"]).unwrap_err();
+        let said = resolve(TargetKind::Names, &["n04", "io", "7", "shelf"], &["n0l"]).unwrap_err();
         for part in ["no node named \"n04\"", "or use -g", "need -N", "it is a unit", "\"n0l\""] {
             assert!(said.contains(part), "{part}\nin\n{said}");
         }
-        assert!(resolve(Kind::Numbers, &["3"], &[]).is_err());
-        assert!(resolve(Kind::Numbers, &["7-3"], &[]).is_err());
-        assert!(resolve(Kind::Groups, &["oi"], &[]).unwrap_err().contains("no node group"));
+        assert!(resolve(TargetKind::Numbers, &["3"], &[]).is_err());
+        assert!(resolve(TargetKind::Numbers, &["7-3"], &[]).is_err());
+        assert!(resolve(TargetKind::Groups, &["oi"], &[]).unwrap_err().contains("no node group"));
     }
 
     /// Every node was stopped where a group of this name was meant.
@@ -133,15 +133,16 @@ mod tests {
         let inventory = Inventory::new(vec![node("n1", &["ALL"]), node("n2", &[])]);
         let field = Field { inventory: &inventory, nodes: 2, partition: None };
         let asked = |kind, word: &str| {
-            targets(field, &Asked { kind, words: vec![Word::typed(word)], exclude: vec![] })
+            targets(field, &AskedTargets { kind, words: vec![TargetWord::typed(word)], exclude: vec![] })
         };
-        let said = asked(Kind::Groups, "ALL").unwrap_err().to_string();
+        let said = asked(TargetKind::Groups, "ALL").unwrap_err().to_string();
         assert!(said.contains("is a node group") && said.contains("write @ALL"), "{said}");
-        assert_eq!(asked(Kind::Names, "@ALL").unwrap(), [NodeId(0)]);
-        assert_eq!(asked(Kind::Names, "ALL").unwrap(), [NodeId(0), NodeId(1)]);
+        assert_eq!(asked(TargetKind::Names, "@ALL").unwrap(), [NodeId(0)]);
+        assert_eq!(asked(TargetKind::Names, "ALL").unwrap(), [NodeId(0), NodeId(1)]);
         let inventory = Inventory::new(vec![node("n1", &["ALL"]), node("n2", &["ALL"])]);
         let field = Field { inventory: &inventory, nodes: 2, partition: None };
-        let asked = Asked { kind: Kind::Groups, words: vec![Word::typed("ALL")], exclude: vec![] };
+        let asked =
+            AskedTargets { kind: TargetKind::Groups, words: vec![TargetWord::typed("ALL")], exclude: vec![] };
         assert_eq!(targets(field, &asked).unwrap().len(), 2);
     }
 
@@ -151,6 +152,6 @@ mod tests {
         let order = Order::new(4, &[vec![NodeId(2)], vec![NodeId(0)]], &[(GroupId(0), GroupId(1))]);
         let field = Field { inventory: &inventory, nodes: 3, partition: Some("prod") };
         let found = outside(field, &order, &[NodeId(0)]);
-        assert_eq!(found, Outside { targets: vec![], leading: vec![NodeId(2)] });
+        assert_eq!(found, OutsidePartition { targets: vec![], leading: vec![NodeId(2)] });
     }
 }

@@ -17,9 +17,9 @@ mod write;
 
 pub use compare::{Drift, conflicts, drift, states_the_same};
 pub use groups::{At, Edge, Group, GroupMember, Sequence};
-pub use json::{Document, from_json};
+pub use json::{SequenceDocument, from_json};
 pub use parser::{lists_subsystems, parse, parse_leniently, parse_shutdown, parse_subsystems};
 pub use relations::{Form, Process};
 pub use reverse::reversed_text;
-pub use why::{Link, Reason};
+pub use why::{Link, LinkReason};
 pub use write::Spelling;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// How power is switched and read.
 #[derive(Debug, Clone)]
-pub struct Power {
+pub struct PowerSettings {
     pub driver: Arc<dyn PowerDriver>,
     /// For one call.
     pub timeout: Duration,
@@ -17,7 +17,7 @@ pub struct Power {
 
 /// How commands are run on a node.
 #[derive(Debug, Clone)]
-pub struct Shell {
+pub struct ShellSettings {
     /// None without `[shell]`: no command can be run on the node.
     pub driver: Option<Arc<dyn ShellDriver>>,
     /// By which nodes are halted on which no command can be run; found when each node gets what is its own.
@@ -28,7 +28,7 @@ pub struct Shell {
     pub aliases: bool,
 }
 
-impl Shell {
+impl ShellSettings {
     /// Tells whether commands can be run on the node.
     pub(crate) fn runs_commands(&self) -> bool {
         self.driver.as_deref().is_some_and(ShellDriver::runs_commands)
@@ -52,7 +52,7 @@ impl Shell {
 
 /// How a node is seen to be up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe {
+pub struct ProbeSettings {
     pub driver: ProbeDriver,
     /// Between two probes of a node that is waited for.
     pub interval: Duration,

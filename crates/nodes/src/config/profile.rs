@@ -1,6 +1,6 @@
 //! What holds for one node, and how an override changes it.
 
-use super::{NodeLimits, Power, Probe, Shell, Shutdown};
+use super::{NodeLimits, PowerSettings, ProbeSettings, ShellSettings, Shutdown};
 use crate::power::PowerDriver;
 use crate::probe::{ProbeBy, ProbeDriver};
 use crate::shell::ShellDriver;
@@ -11,9 +11,9 @@ use std::time::Duration;
 /// Drivers, commands and limits of a node.
 #[derive(Debug, Clone)]
 pub struct Profile {
-    pub power: Power,
-    pub shell: Shell,
-    pub probe: Probe,
+    pub power: PowerSettings,
+    pub shell: ShellSettings,
+    pub probe: ProbeSettings,
     pub shutdown: Shutdown,
     pub limits: NodeLimits,
 }

@@ -2,8 +2,8 @@
 
 use super::profile::{LimitsPatch, PowerPatch, ProbePatch, ShellPatch, ShutdownPatch};
 use super::{
-    Cluster, Limits, NodeLimits, Patch, Power, Probe, Profile, SequencePaths, Shell, Shutdown, Subsystem,
-    SubsystemHost,
+    Cluster, Limits, NodeLimits, Patch, PowerSettings, ProbeSettings, Profile, SequencePaths, ShellSettings,
+    Shutdown, Subsystem, SubsystemHost,
 };
 use crate::entry;
 use crate::power::{self, NoPower, PowerDriver};
@@ -12,7 +12,7 @@ use crate::shell::{self, ShellDriver};
 use crate::simulator::SimulatorSettings;
 use crate::users::EndUsers;
 use orderly_exec::inventory::InventoryKeys;
-use orderly_exec::settings::{Document, Table};
+use orderly_exec::settings::{Table, TomlDocument};
 use orderly_plan::diagnostic::Diagnostics;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ impl Cluster {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(name: &str, text: &str) -> Result<Self, Diagnostics> {
-        let document = Document::parse(name, text)?;
+        let document = TomlDocument::parse(name, text)?;
         let root = document.root();
         let cluster = read_root(name, &root);
         root.end();
@@ -75,9 +75,9 @@ fn read_root(name: &str, root: &Table<'_>) -> Cluster {
 
 fn read_profile(root: &Table<'_>) -> Profile {
     let mut profile = Profile {
-        power: Power { driver: Arc::new(NoPower), timeout: Duration::from_secs(60) },
-        shell: Shell { driver: None, halting: None, timeout: None, aliases: false },
-        probe: Probe {
+        power: PowerSettings { driver: Arc::new(NoPower), timeout: Duration::from_secs(60) },
+        shell: ShellSettings { driver: None, halting: None, timeout: None, aliases: false },
+        probe: ProbeSettings {
             driver: ProbeDriver::NONE,
             interval: Duration::from_secs(2),
             timeout: Duration::from_secs(10),

@@ -75,7 +75,7 @@ fn the_file_of_the_specification_states_the_defaults() {
     assert_eq!(whole.profile.shutdown, least.profile.shutdown);
     assert_eq!(whole.profile.limits, least.profile.limits);
     assert_eq!(whole.profile.power.timeout, least.profile.power.timeout);
-    let probe = Probe { driver: ProbeDriver::NONE, ..whole.profile.probe.clone() };
+    let probe = ProbeSettings { driver: ProbeDriver::NONE, ..whole.profile.probe.clone() };
     assert_eq!(probe, least.profile.probe);
     let limits = Limits { per: None, max: usize::MAX, ..whole.limits.clone() };
     assert_eq!(limits, least.limits);

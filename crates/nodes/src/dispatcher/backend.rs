@@ -2,7 +2,7 @@
 
 use super::Dispatcher;
 use crate::backend::Backend;
-use crate::command::{Command, CommandId};
+use crate::command::{CommandId, SideCommand};
 use crate::config::{Cluster, programs};
 use crate::runtime::CommandEnd;
 use orderly_exec::status::{OrStatus, Status};
@@ -40,7 +40,7 @@ impl Backend for Dispatcher {
         self.runtime.profile(node).shell.parallel().is_some()
     }
 
-    fn start(&mut self, command: &Command) -> CommandId {
+    fn start(&mut self, command: &SideCommand) -> CommandId {
         self.commands += 1;
         let id = CommandId(self.commands);
         self.shell.start(&mut self.runtime, id, command);

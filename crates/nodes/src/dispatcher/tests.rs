@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::backend::{Backend, connect};
-use crate::command::{Command, RunsOn};
+use crate::command::{RunsOn, SideCommand};
 use orderly_exec::job::{Ended, Ending};
 use orderly_exec::status::Status;
 use orderly_plan::diagnostic::Source;

@@ -117,10 +117,10 @@ impl PowerDriver for PowerCommands {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use orderly_exec::settings::Document;
+    use orderly_exec::settings::TomlDocument;
 
     fn read_text(text: &str, base: Option<&PowerCommands>) -> Arc<dyn PowerDriver> {
-        let document = Document::parse("cluster.toml", text).unwrap();
+        let document = TomlDocument::parse("cluster.toml", text).unwrap();
         read(&document.root(), base).unwrap()
     }
 

@@ -38,7 +38,7 @@ pub struct ProgramVersion {
 
 /// How the nodes that a daemon knows are found out.
 #[derive(Debug)]
-pub struct Listing {
+pub struct NodeListing {
     /// Lists them, one a line.
     pub call: Vec<String>,
     /// The same as people type it.
@@ -199,7 +199,7 @@ pub trait PowerDriver: Any + Debug {
     }
 
     /// Returns how the nodes that its daemon knows are found out, where there is one that lists them.
-    fn listing(&self) -> Option<Listing> {
+    fn listing(&self) -> Option<NodeListing> {
         None
     }
 

@@ -1,6 +1,6 @@
 //! `driver = "powerman"`: one call of its client for all nodes, which powermand knows by name.
 
-use super::driver::{Listing, PowerDriver, PowerEntry, before};
+use super::driver::{NodeListing, PowerDriver, PowerEntry, before};
 use super::lines::power_lines;
 use crate::roster::Member;
 use crate::template::{Reach, fold};
@@ -87,11 +87,11 @@ impl PowerDriver for Powerman {
         Some(&self.program)
     }
 
-    fn listing(&self) -> Option<Listing> {
+    fn listing(&self) -> Option<NodeListing> {
         let host = self.host.iter().flat_map(|host| ["-h".to_owned(), host.clone()]);
         let words = ["-x".to_owned(), "-l".to_owned()];
         let call = std::iter::once(self.program.clone()).chain(host).chain(words).collect();
-        Some(Listing { call, shown: "powerman -x -l", missing: UNLISTED })
+        Some(NodeListing { call, shown: "powerman -x -l", missing: UNLISTED })
     }
 
     fn refused_names(&self, ended: &Ended) -> Vec<String> {

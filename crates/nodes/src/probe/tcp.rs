@@ -19,7 +19,7 @@ use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::SocketError;
 use orderly_exec::children::{Children, Writable};
 use orderly_plan::drivers::{NodeId, Probe};
-use resolver::Resolver;
+use resolver::NameResolver;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::IpAddr;
@@ -81,7 +81,7 @@ pub(crate) struct Prober {
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
     next: u64,
     room: usize,
-    resolver: Option<Resolver>,
+    resolver: Option<NameResolver>,
     answers: Vec<Met>,
 }
 
@@ -120,7 +120,7 @@ impl Prober {
         let id = self.next;
         let numeric = question.address.parse::<IpAddr>().ok().map(|address| vec![address]);
         if numeric.is_none() && self.resolver.is_none() {
-            self.resolver = Resolver::new(children).ok();
+            self.resolver = NameResolver::new(children).ok();
         }
         let known = || self.resolver.as_ref()?.known(&question.address).map(<[IpAddr]>::to_vec);
         match (numeric.or_else(known), &mut self.resolver) {

@@ -1,7 +1,7 @@
 //! What people should know and no event says: why an answer is unknown, in one line for all of whom the same is to
 //! be said.
 
-use crate::roster::{Member, Roster};
+use crate::roster::{Member, MemberRoster};
 use crate::template::fold;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::words::Words;
@@ -43,7 +43,7 @@ impl Complaints {
     }
 
     /// Takes the lines that are due.
-    pub(crate) fn take(&mut self, roster: &Roster) -> Vec<String> {
+    pub(crate) fn take(&mut self, roster: &MemberRoster) -> Vec<String> {
         let mut lines = std::mem::take(&mut self.plain);
         if self.due.is_some_and(|due| due <= Instant::now()) {
             self.due = None;
@@ -64,7 +64,8 @@ mod tests {
 
     fn told(names: &[&str], said: impl Fn(&Member) -> Words) -> Vec<String> {
         let node = |&name: &&str| Node { name: name.to_owned(), ..Node::default() };
-        let mut roster = Roster::of(&Inventory::new(names.iter().map(node).collect()), &BTreeSet::new());
+        let mut roster =
+            MemberRoster::of(&Inventory::new(names.iter().map(node).collect()), &BTreeSet::new());
         let mut complaints = Complaints::default();
         for at in 0..names.len() {
             let id = NodeId(u32::try_from(at).unwrap());

@@ -7,7 +7,7 @@ use super::{
     unless_self,
 };
 use crate::boot;
-use crate::command::{Command, CommandId, RunsOn};
+use crate::command::{CommandId, RunsOn, SideCommand};
 use crate::driver::{Begun, Driver, DriverKind};
 use crate::probe::ProbeBy;
 use crate::roster::Member;
@@ -62,7 +62,7 @@ impl ShellCalls {
     }
 
     /// Begins a command that is no part of a node's own course.
-    pub(crate) fn start(&mut self, runtime: &mut Runtime, id: CommandId, command: &Command) {
+    pub(crate) fn start(&mut self, runtime: &mut Runtime, id: CommandId, command: &SideCommand) {
         let purpose = ShellPurpose::Command(id, command.on);
         let RunsOn::Node(node) = command.on else {
             let mut job = Job::new(command.argv.iter(), command.timeout);

@@ -8,7 +8,7 @@
 //! Invariant: no node speaks for another, and no output of a command for its end
 //! (`no_node_speaks_for_another_and_no_command_for_its_end`).
 
-use super::wrapper::{self, LOST, Mark};
+use super::wrapper::{self, ArrivalMark, LOST};
 use orderly_exec::children::ChildOutput;
 use orderly_exec::job::{Ended, Ending};
 use orderly_plan::nodeset;
@@ -51,7 +51,7 @@ struct Heard {
     status: Option<i32>,
     /// Its stderr is all there.
     has_spoken: bool,
-    told: Option<Told>,
+    told: Option<ToldEnd>,
     out: Vec<u8>,
     truncated: bool,
     err: Vec<u8>,
@@ -60,7 +60,7 @@ struct Heard {
 
 /// What the program tells of a node it is done with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
+enum ToldEnd {
     Exit(i32),
     Late,
 }
@@ -177,8 +177,8 @@ impl OutputParser {
                 Some(self.close(at, Ending::Exited(status), false))
             }
             (Some(_), _) | (None, None) => None,
-            (None, Some(Told::Late)) => Some(self.close(at, Ending::TimedOut, true)),
-            (None, Some(Told::Exit(code))) => {
+            (None, Some(ToldEnd::Late)) => Some(self.close(at, Ending::TimedOut, true)),
+            (None, Some(ToldEnd::Exit(code))) => {
                 let begun = heard.begun.is_some();
                 if begun {
                     push_last(&mut self.nodes[at].err, b"the connection was lost while the command ran\n");
@@ -208,14 +208,14 @@ impl OutputParser {
         let mark = std::str::from_utf8(text).ok().and_then(|text| wrapper::read(&self.mark, text));
         let heard = &mut self.nodes[at];
         match mark {
-            Some(Mark::Begin) => {
+            Some(ArrivalMark::Begin) => {
                 heard.begun.get_or_insert_with(Instant::now);
                 // What a login prints before is not the command's.
                 heard.out.clear();
                 heard.truncated = false;
                 None
             }
-            Some(Mark::End(status)) => {
+            Some(ArrivalMark::End(status)) => {
                 // The line end that keeps the mark apart.
                 if heard.out.ends_with(b"\n\n") || heard.out == b"\n" {
                     heard.out.pop();
@@ -241,11 +241,11 @@ impl OutputParser {
             let mark = std::str::from_utf8(text).ok().and_then(|text| wrapper::read(&self.mark, text));
             let heard = &mut self.nodes[at];
             match mark {
-                Some(Mark::End(_)) => {
+                Some(ArrivalMark::End(_)) => {
                     heard.has_spoken = true;
                     return vec![at];
                 }
-                Some(Mark::Begin) => {}
+                Some(ArrivalMark::Begin) => {}
                 None if heard.judged || heard.has_spoken => {}
                 None => {
                     push_last(&mut heard.err, text);
@@ -270,11 +270,11 @@ impl OutputParser {
         }
         let (set, clause) = rest.split_once(": ")?;
         let told = if let Some((_, code)) = clause.rsplit_once("exited with exit code ") {
-            Told::Exit(code.trim().parse().ok()?)
+            ToldEnd::Exit(code.trim().parse().ok()?)
         } else if clause.contains("timeout") {
-            Told::Late
+            ToldEnd::Late
         } else if clause.contains("killed by signal") {
-            Told::Exit(LOST)
+            ToldEnd::Exit(LOST)
         } else {
             return None;
         };

@@ -102,19 +102,19 @@ pub(crate) fn begun(mark: &str, mut ended: Ended) -> Ended {
 
 /// What a line that was printed says, without the node's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mark {
+pub(crate) enum ArrivalMark {
     Begin,
     End(i32),
 }
 
 /// Returns the mark a line is; none when it is any other output.
-pub(crate) fn read(mark: &str, line: &str) -> Option<Mark> {
+pub(crate) fn read(mark: &str, line: &str) -> Option<ArrivalMark> {
     let rest = line.strip_prefix(mark)?.strip_prefix(' ')?;
     if rest == "begin" {
-        return Some(Mark::Begin);
+        return Some(ArrivalMark::Begin);
     }
     let status: u8 = rest.parse().ok()?;
-    Some(Mark::End(i32::from(status)))
+    Some(ArrivalMark::End(i32::from(status)))
 }
 
 /// Returns bytes as `printf %b` reads them; only what no shell and no terminal takes for anything else
@@ -206,8 +206,8 @@ mod tests {
 
     #[test]
     fn only_a_whole_mark_is_one() {
-        assert_eq!(read("m", "m begin"), Some(Mark::Begin));
-        assert_eq!(read("m", "m 255"), Some(Mark::End(255)));
+        assert_eq!(read("m", "m begin"), Some(ArrivalMark::Begin));
+        assert_eq!(read("m", "m 255"), Some(ArrivalMark::End(255)));
         for line in ["m", "m ", "m x", "mm 0", " m 0", "m 0 ", "m 256", "m -1", "n m 0", "M 0"] {
             assert_eq!(read("m", line), None, "{line}");
         }

@@ -1,6 +1,6 @@
 //! The file in which a simulated world outlives its process.
 
-use super::world::{NodeState, Then, World};
+use super::world::{NodeState, SimulatedWorld, Then};
 use anyhow::Context;
 use orderly_exec::files::{self, Found};
 use orderly_exec::status::{OrStatus, Status, fail};
@@ -43,14 +43,14 @@ enum EntryThen {
 
 /// Where the world is kept, and what of it is not written yet.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub(crate) struct WorldStore {
     path: PathBuf,
     changed: BTreeSet<NodeId>,
     unwritten: bool,
     written: Option<Instant>,
 }
 
-impl Store {
+impl WorldStore {
     pub(crate) fn at(path: PathBuf) -> Self {
         Self { path, changed: BTreeSet::new(), unwritten: true, written: None }
     }
@@ -62,7 +62,7 @@ impl Store {
     }
 
     /// Makes the world as the file says; nodes that are not in it stay as they are.
-    pub(crate) fn load(&mut self, world: &mut World, names: &[String]) -> anyhow::Result<()> {
+    pub(crate) fn load(&mut self, world: &mut SimulatedWorld, names: &[String]) -> anyhow::Result<()> {
         let file = self.read()?;
         for (index, name) in names.iter().enumerate() {
             let node = NodeId(u32::try_from(index).unwrap_or(u32::MAX));
@@ -92,7 +92,7 @@ impl Store {
     }
 
     /// Writes what this run changed into the file; what another run changed meanwhile stays.
-    pub(crate) fn save(&mut self, world: &World, names: &[String]) -> anyhow::Result<()> {
+    pub(crate) fn save(&mut self, world: &SimulatedWorld, names: &[String]) -> anyhow::Result<()> {
         if !self.unwritten {
             return Ok(());
         }
@@ -116,7 +116,7 @@ impl Store {
     }
 
     /// Writes what was changed, unless that was done just now.
-    pub(crate) fn save_now_and_then(&mut self, world: &World, names: &[String]) {
+    pub(crate) fn save_now_and_then(&mut self, world: &SimulatedWorld, names: &[String]) {
         if self.unwritten && self.written.is_none_or(|written| written.elapsed() >= PAUSE) {
             // Told at the end of the run, when it is tried again.
             self.save(world, names).ok();

@@ -98,7 +98,7 @@ fn real(path: &Path, condition: NodeState) -> anyhow::Result<Simulation> {
     let nature = Nature { latency: Duration::from_millis(1), ..Nature::sound(SECOND / 10, SECOND / 10) };
     let natures = vec![(nature.clone(), condition), (nature, condition)];
     let names = vec!["n1".to_owned(), "n2".to_owned()];
-    Simulation::imagine(natures).on_real_clock(children, Store::at(path.to_owned()), names)
+    Simulation::imagine(natures).on_real_clock(children, WorldStore::at(path.to_owned()), names)
 }
 
 #[test]

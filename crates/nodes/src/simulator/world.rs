@@ -139,12 +139,12 @@ struct Imagined {
 
 /// All imagined nodes and what was done to them.
 #[derive(Debug, Clone)]
-pub struct World {
+pub struct SimulatedWorld {
     nodes: Vec<Imagined>,
     deeds: Vec<Deed>,
 }
 
-impl World {
+impl SimulatedWorld {
     pub(crate) fn new(natures: Vec<(Nature, NodeState)>) -> Self {
         let nodes = natures
             .into_iter()

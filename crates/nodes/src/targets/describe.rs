@@ -6,7 +6,7 @@ use crate::site::Site;
 use orderly_exec::job::show;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::select::{Breach, Direction, Violation};
-use orderly_plan::sequence::{Link, Reason};
+use orderly_plan::sequence::{Link, LinkReason};
 use std::collections::BTreeSet;
 
 /// How many kinds of violations get the chain of sequence lines that makes them.
@@ -14,7 +14,7 @@ const EXPLAINED: usize = 10;
 
 /// The command at hand.
 #[derive(Debug, Clone, Copy)]
-pub struct Command<'c> {
+pub struct TargetCommand<'c> {
     pub direction: Direction,
     pub program: &'c str,
     /// Without the program.
@@ -30,7 +30,7 @@ pub struct Command<'c> {
 
 /// Violations that differ only in the node; by the default order, in which every server has a group of
 /// its own, also in the targets concerned.
-struct Kind<'v> {
+struct ViolationKind<'v> {
     first: &'v Violation,
     nodes: Vec<NodeId>,
     /// The targets concerned; empty where that was not worked out for all.
@@ -41,7 +41,7 @@ struct Kind<'v> {
 }
 
 /// Returns why violations keep a command from acting, with the lines that make them and the ways out.
-pub fn describe(site: &Site, command: &Command<'_>, violations: &[Violation]) -> String {
+pub fn describe(site: &Site, command: &TargetCommand<'_>, violations: &[Violation]) -> String {
     let mut lines = vec![match violations.len() {
         1 => "the sequence would be violated, so nothing is done:".to_owned(),
         count => format!("the sequence would be violated {count} times, so nothing is done:"),
@@ -63,16 +63,16 @@ pub fn describe(site: &Site, command: &Command<'_>, violations: &[Violation]) ->
     lines.join("\n")
 }
 
-fn kinds<'v>(site: &Site, absent: &[NodeId], violations: &'v [Violation]) -> Vec<Kind<'v>> {
+fn kinds<'v>(site: &Site, absent: &[NodeId], violations: &'v [Violation]) -> Vec<ViolationKind<'v>> {
     let is_absent = |violation: &Violation| absent.binary_search(&violation.node).is_ok();
-    let mut kinds: Vec<Kind<'v>> = Vec::new();
+    let mut kinds: Vec<ViolationKind<'v>> = Vec::new();
     let by_default = site.sequence.file().is_empty();
     for violation in violations {
         let first = violation.affects.first();
         let chain = first
             .and_then(|&waits| site.sequence.explain(&site.order, waits, violation.node))
             .unwrap_or_default();
-        let is_same = |kind: &Kind<'_>| {
+        let is_same = |kind: &ViolationKind<'_>| {
             kind.first.affects == violation.affects
                 && statements(&kind.chain, kind.first.node).eq(statements(&chain, violation.node))
         };
@@ -91,7 +91,7 @@ fn kinds<'v>(site: &Site, absent: &[NodeId], violations: &'v [Violation]) -> Vec
                     kind.affects.extend(&violation.affects);
                 }
             }
-            None => kinds.push(Kind {
+            None => kinds.push(ViolationKind {
                 first: violation,
                 nodes: vec![violation.node],
                 affects: violation.affects.iter().copied().collect(),
@@ -114,14 +114,16 @@ fn default_order(direction: Direction) -> &'static str {
 }
 
 /// Returns what a chain states, whichever node it begins at.
-fn statements(chain: &[Link], own: NodeId) -> impl Iterator<Item = Reason> {
+fn statements(chain: &[Link], own: NodeId) -> impl Iterator<Item = LinkReason> {
     chain.iter().map(move |link| match link.reason {
-        Reason::Member { node, group } if node == own => Reason::Member { node: NodeId(u32::MAX), group },
-        reason @ (Reason::Member { .. } | Reason::Before { .. }) => reason,
+        LinkReason::Member { node, group } if node == own => {
+            LinkReason::Member { node: NodeId(u32::MAX), group }
+        }
+        reason @ (LinkReason::Member { .. } | LinkReason::Before { .. }) => reason,
     })
 }
 
-fn sentence(site: &Site, command: &Command<'_>, kind: &Kind<'_>) -> String {
+fn sentence(site: &Site, command: &TargetCommand<'_>, kind: &ViolationKind<'_>) -> String {
     let nodes = fold(site, &kind.nodes);
     let affected: Vec<NodeId> = kind.affects.iter().copied().collect();
     let affects = if affected.is_empty() { "targets".to_owned() } else { fold(site, &affected) };
@@ -149,7 +151,7 @@ fn sentence(site: &Site, command: &Command<'_>, kind: &Kind<'_>) -> String {
 }
 
 /// Returns the ways out. Each is enough by itself, and none is offered that was taken already.
-fn remedies(site: &Site, command: &Command<'_>, violations: &[Violation]) -> Vec<String> {
+fn remedies(site: &Site, command: &TargetCommand<'_>, violations: &[Violation]) -> Vec<String> {
     let shown = |flags: &[&str]| {
         let mut argv: Vec<&str> = vec![command.program];
         argv.extend(flags);

@@ -70,7 +70,7 @@ impl Component {
         let mut starts = self.starts(&levels);
         starts.sort_by_key(|&vertex| (levels[vertex as usize], vertex));
         let mut best: Option<Best> = None;
-        let mut search = Search::new(self.len());
+        let mut search = LoopSearch::new(self.len());
         for together in starts.chunks(TOGETHER) {
             let longest = best.map_or(usize::MAX, |best| best.length.saturating_sub(period));
             if longest < period || best.is_some() && search.steps > STEPS {
@@ -211,7 +211,7 @@ impl Ends {
 /// Searches from many vertices at once; where one was searched from before is not entered again, as
 /// its loops are known.
 #[derive(Debug)]
-struct Search {
+struct LoopSearch {
     /// By vertex: the searches that have come there, and those that are there now, and next.
     been: Vec<Bits>,
     now: Vec<Bits>,
@@ -222,7 +222,7 @@ struct Search {
     steps: usize,
 }
 
-impl Search {
+impl LoopSearch {
     fn new(count: usize) -> Self {
         Self {
             been: vec![0; count],

@@ -23,7 +23,7 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
     let Some(members) = top.members() else {
         return Err(top.diagnose("an Ansible inventory is an object of groups").into());
     };
-    let mut groups: BTreeMap<String, Group<'s>> = BTreeMap::new();
+    let mut groups: BTreeMap<String, AnsibleGroup<'s>> = BTreeMap::new();
     let mut hosts = Hosts::default();
     drafts.once(&members);
     for member in &members {
@@ -48,7 +48,7 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
         }
     }
     let tree = Tree::of(&groups);
-    let mut teller = Teller::default();
+    let mut teller = DoubtTeller::default();
     for (mut draft, own) in hosts.found {
         let above = tree.groups_of(&draft.node.name);
         // Each host has all that its groups state.
@@ -57,7 +57,7 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
             break;
         }
         draft.node.groups = tree.names(&above);
-        let variables = Teller::variables(&tree, &above, &own, &mut drafts);
+        let variables = DoubtTeller::variables(&tree, &above, &own, &mut drafts);
         teller.state(&variables, &mut draft, &mut drafts);
         drafts.add(draft);
     }
@@ -67,7 +67,7 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
 const UNSAFE: &str = "__ansible_unsafe";
 
 #[derive(Default)]
-struct Group<'a> {
+struct AnsibleGroup<'a> {
     hosts: Vec<String>,
     children: Vec<String>,
     variables: Vec<JsonMember<'a>>,
@@ -124,8 +124,12 @@ fn objects<'a>(part: &JsonMember<'a>, drafts: &mut Drafts<'_>) -> Vec<JsonMember
 }
 
 /// Reads `{"hosts": […], "children": […], "vars": {…}}`, or the older plain list of hosts.
-fn read_group<'a>(member: &JsonMember<'a>, hosts: &mut Hosts<'a>, drafts: &mut Drafts<'_>) -> Group<'a> {
-    let mut group = Group { at: member.key_range(), ..Group::default() };
+fn read_group<'a>(
+    member: &JsonMember<'a>,
+    hosts: &mut Hosts<'a>,
+    drafts: &mut Drafts<'_>,
+) -> AnsibleGroup<'a> {
+    let mut group = AnsibleGroup { at: member.key_range(), ..AnsibleGroup::default() };
     if let Some(items) = member.value.items() {
         group.hosts = read_names(&items, drafts);
     } else if let Some(parts) = member.value.members() {
@@ -165,11 +169,11 @@ fn read_names(items: &[Json<'_>], drafts: &mut Drafts<'_>) -> Vec<String> {
 
 /// Gives hosts their variables; what one place states for many hosts is wrong once.
 #[derive(Default)]
-struct Teller {
+struct DoubtTeller {
     wrong: HashSet<usize>,
 }
 
-impl Teller {
+impl DoubtTeller {
     /// Returns the variables of a host: of its groups, the farthest first, and its own.
     fn variables<'v, 'a>(
         tree: &Tree<'v, 'a>,

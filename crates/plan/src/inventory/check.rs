@@ -5,7 +5,7 @@
 
 use super::nodes::{Inventory, Node};
 use super::outside::{Outside, plain, short};
-use super::relation::{Resolver, Unknown, Wanted, node_number};
+use super::relation::{Resolver, Unknown, WantedServer, node_number};
 use super::spelling;
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, positions};
 use crate::drivers::NodeId;
@@ -23,7 +23,7 @@ pub(super) struct Draft {
     /// Where the name stands.
     pub(super) at: Range<usize>,
     pub(super) number_at: Range<usize>,
-    pub(super) servers: Vec<(Wanted, Range<usize>)>,
+    pub(super) servers: Vec<(WantedServer, Range<usize>)>,
 }
 
 /// All nodes of a text and what is wrong with it so far.
@@ -168,7 +168,7 @@ impl<'s> Drafts<'s> {
                 None => draft.node.partition = Some(value.to_owned()),
             },
             "boot_server" if value.is_empty() => {}
-            "boot_server" => draft.servers.push((Wanted::Text(value.to_owned()), at)),
+            "boot_server" => draft.servers.push((WantedServer::Text(value.to_owned()), at)),
             _ => {
                 self.doubt_server(key, at);
                 draft.node.attributes.insert(key.to_owned(), value.into());
@@ -279,7 +279,7 @@ fn count(facts: &mut usize, more: usize, at: Range<usize>, wrong: &mut Faults<'_
 fn look_up(
     inventory: &Inventory,
     id: NodeId,
-    wanted: &[(Wanted, Range<usize>)],
+    wanted: &[(WantedServer, Range<usize>)],
     told: &mut HashSet<usize>,
     wrong: &mut Faults<'_>,
 ) -> Vec<NodeId> {
@@ -329,7 +329,7 @@ fn known_as<'i>(inventory: &'i Inventory, word: &str) -> Option<&'i str> {
 
 fn report_loops(
     inventory: &Inventory,
-    wanted: &[Vec<(Wanted, Range<usize>)>],
+    wanted: &[Vec<(WantedServer, Range<usize>)>],
     source: Source<'_>,
     wrong: &mut Faults<'_>,
 ) {

@@ -15,20 +15,21 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 pub(super) fn read<'s>(source: Source<'s>, drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
-    let mut reader = Reader { drafts, names: Names::default(), nodes: Vec::new(), keys: Keys::default() };
+    let mut reader =
+        GendersReader { drafts, names: Names::default(), nodes: Vec::new(), keys: Keys::default() };
     let mut start = 0;
     for line in source.text.split_inclusive('\n') {
         reader.line(start, line.split('#').next().unwrap_or_default());
         start += line.len();
     }
-    let Reader { mut drafts, nodes, .. } = reader;
+    let GendersReader { mut drafts, nodes, .. } = reader;
     for node in nodes {
         drafts.add(node);
     }
     drafts.finish()
 }
 
-struct Reader<'s> {
+struct GendersReader<'s> {
     drafts: Drafts<'s>,
     names: Names,
     nodes: Vec<Draft>,
@@ -58,7 +59,7 @@ impl Attribute<'_> {
     }
 }
 
-impl<'s> Reader<'s> {
+impl<'s> GendersReader<'s> {
     fn line(&mut self, start: usize, line: &'s str) {
         let indent = line.len() - line.trim_start().len();
         let line = line.trim();

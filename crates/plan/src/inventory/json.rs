@@ -2,7 +2,7 @@
 
 use super::check::{Draft, Drafts};
 use super::nodes::{Inventory, Node};
-use super::relation::Wanted;
+use super::relation::WantedServer;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::json::{Json, JsonMember};
 use crate::suggest;
@@ -198,8 +198,8 @@ pub(super) fn read_servers<'j>(
 ) {
     for item in servers {
         let wanted = match (item.number(), item.text()) {
-            (Some(number), _) => Wanted::Number(number),
-            (None, Some(text)) => Wanted::Text(text.into_owned()),
+            (Some(number), _) => WantedServer::Number(number),
+            (None, Some(text)) => WantedServer::Text(text.into_owned()),
             (None, None) => {
                 drafts.wrong.add(|| {
                     item.diagnose("\"boot_server\" must be a node number, a node name or a list of them")

@@ -114,7 +114,7 @@ impl Inventory {
     ///
     /// # Errors
     /// When the text is no set, is too large, or uses an unknown group.
-    pub fn expand(&self, set: &str) -> Result<Vec<String>, crate::nodeset::Fault> {
+    pub fn expand(&self, set: &str) -> Result<Vec<String>, crate::nodeset::SetFault> {
         crate::nodeset::expand_with(set, &|group| {
             self.group(group).map(|nodes| nodes.iter().map(|node| self.name(*node).to_owned()).collect())
         })

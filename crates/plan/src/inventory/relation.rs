@@ -19,13 +19,13 @@ pub fn node_number(word: &str) -> Option<u32> {
 
 /// A server as somebody wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum WantedServer {
     Number(u32),
     /// A name, a node set or a number.
     Text(String),
 }
 
-impl Wanted {
+impl WantedServer {
     /// Returns how many names are looked up for it.
     pub(super) fn size(&self) -> u64 {
         match self {
@@ -92,10 +92,10 @@ pub(super) struct Resolver<'i>(pub(super) &'i Inventory);
 
 impl Resolver<'_> {
     /// Returns the nodes meant; none for the control workstation.
-    pub(super) fn resolve(self, wanted: &Wanted) -> Result<Vec<NodeId>, Unknown> {
+    pub(super) fn resolve(self, wanted: &WantedServer) -> Result<Vec<NodeId>, Unknown> {
         match wanted {
-            Wanted::Number(number) => self.number(*number),
-            Wanted::Text(text) => self.text(text),
+            WantedServer::Number(number) => self.number(*number),
+            WantedServer::Text(text) => self.text(text),
         }
     }
 

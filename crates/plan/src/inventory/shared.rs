@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Who has a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Holder<'i> {
+enum SharedHolder<'i> {
     Node(NodeId),
     /// A unit, and the first node that is powered with it.
     Unit(&'i str, NodeId),
@@ -16,9 +16,9 @@ enum Holder<'i> {
 
 /// Two nodes, or a node and a unit, that share a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shared<'i> {
-    first: Holder<'i>,
-    second: Holder<'i>,
+pub struct SharedValue<'i> {
+    first: SharedHolder<'i>,
+    second: SharedHolder<'i>,
     /// As the second one has it.
     value: &'i str,
 }
@@ -27,21 +27,21 @@ pub struct Shared<'i> {
 const APART: [&str; 4] = ["system", "outlet", "plug", "slot"];
 
 /// Returns who is reached at the address of an earlier node of the inventory.
-pub fn addresses(inventory: &Inventory) -> Vec<Shared<'_>> {
-    shared(inventory.ids().map(|node| (Holder::Node(node), inventory.node(node).address())))
+pub fn addresses(inventory: &Inventory) -> Vec<SharedValue<'_>> {
+    shared(inventory.ids().map(|node| (SharedHolder::Node(node), inventory.node(node).address())))
 }
 
 /// Returns who has the power controller of an earlier node (`bmc`) and nothing that tells the two apart. A unit is
 /// its own controller; that of the nodes powered with it may well be the same.
-pub fn controllers(inventory: &Inventory) -> Vec<Shared<'_>> {
+pub fn controllers(inventory: &Inventory) -> Vec<SharedValue<'_>> {
     let own = inventory.ids().filter_map(|node| {
         let attributes = &inventory.node(node).attributes;
         let is_told_apart = APART.iter().any(|key| attributes.contains_key(*key));
         let controller = attributes.get("bmc").filter(|_| !is_told_apart)?.as_str()?;
-        Some((Holder::Node(node), controller))
+        Some((SharedHolder::Node(node), controller))
     });
     let units = units(inventory);
-    let of_units = units.iter().map(|(&unit, &node)| (Holder::Unit(unit, node), unit));
+    let of_units = units.iter().map(|(&unit, &node)| (SharedHolder::Unit(unit, node), unit));
     let mut found = shared(own.chain(of_units));
     found.retain(|shared| !shared.is_on_purpose(inventory));
     found
@@ -58,13 +58,13 @@ fn units(inventory: &Inventory) -> BTreeMap<&str, NodeId> {
     units
 }
 
-fn shared<'i>(values: impl Iterator<Item = (Holder<'i>, &'i str)>) -> Vec<Shared<'i>> {
-    let mut known: HashMap<String, Holder<'i>> = HashMap::new();
+fn shared<'i>(values: impl Iterator<Item = (SharedHolder<'i>, &'i str)>) -> Vec<SharedValue<'i>> {
+    let mut known: HashMap<String, SharedHolder<'i>> = HashMap::new();
     let mut found = Vec::new();
     for (second, value) in values {
         let key = alike(value);
         match known.get(&key) {
-            Some(&first) => found.push(Shared { first, second, value }),
+            Some(&first) => found.push(SharedValue { first, second, value }),
             None => {
                 known.insert(key, second);
             }
@@ -78,7 +78,7 @@ fn alike(value: &str) -> String {
     plain(value.rsplit_once('@').map_or(value, |(_, host)| host))
 }
 
-impl Holder<'_> {
+impl SharedHolder<'_> {
     fn name<'n>(&'n self, inventory: &'n Inventory) -> &'n str {
         match self {
             Self::Node(node) => inventory.name(*node),
@@ -103,10 +103,11 @@ impl Holder<'_> {
     }
 }
 
-impl Shared<'_> {
+impl SharedValue<'_> {
     fn is_on_purpose(&self, inventory: &Inventory) -> bool {
         match (self.first, self.second) {
-            (Holder::Node(node), Holder::Unit(unit, _)) | (Holder::Unit(unit, _), Holder::Node(node)) => {
+            (SharedHolder::Node(node), SharedHolder::Unit(unit, _))
+            | (SharedHolder::Unit(unit, _), SharedHolder::Node(node)) => {
                 inventory.node(node).power_with.iter().any(|other| other == unit)
             }
             _ => false,
@@ -119,7 +120,7 @@ impl Shared<'_> {
         let message = format!("{first} and {second} have the same {what}, {}", self.value);
         let diagnostic = Diagnostic::at(inventory.place(self.second.node()), inventory.file(), message);
         // The place of a unit is another node's, which has to be said.
-        let unit = Some(self.second).filter(|second| matches!(second, Holder::Unit(..)));
+        let unit = Some(self.second).filter(|second| matches!(second, SharedHolder::Unit(..)));
         let noted = [Some(self.first), unit].into_iter().flatten();
         noted.fold(diagnostic, |diagnostic, holder| match inventory.place(holder.node()) {
             Some(place) => diagnostic.note(place, holder.defined(inventory)),
@@ -139,7 +140,7 @@ mod tests {
         let source = Source { name: "i", text: &text };
         let inventory =
             read(&source, Format::Json, &Outside::default()).map_err(|wrong| wrong.to_string()).unwrap();
-        let told = |found: Vec<Shared<'_>>, what| {
+        let told = |found: Vec<SharedValue<'_>>, what| {
             found.iter().map(|shared| shared.diagnose(&inventory, what).to_string()).collect::<Vec<_>>()
         };
         [told(addresses(&inventory), "address"), told(controllers(&inventory), "power controller")]

@@ -9,7 +9,7 @@
 use super::check::{Draft, Drafts, weight};
 use super::nodes::Inventory;
 use super::outside::short;
-use super::relation::Wanted;
+use super::relation::WantedServer;
 use crate::diagnostic::{Diagnostics, Source};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -22,7 +22,7 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
         start += line.len();
     }
     let (groups, nodes) = stanzas.into_iter().partition::<Vec<_>, _>(|stanza| stanza.object == Object::Group);
-    let groups = Groups::of(&groups);
+    let groups = XcatGroups::of(&groups);
     for mut stanza in nodes.into_iter().filter(|stanza| stanza.object == Object::Node) {
         groups.inherit(&mut stanza, &mut drafts);
         stanza.draft.node.known_as = aliases(&stanza);
@@ -60,12 +60,12 @@ struct Stated {
 }
 
 /// Groups that say something of servers, by name, and those that list a node, by the node.
-struct Groups<'s> {
+struct XcatGroups<'s> {
     stated: HashMap<&'s str, &'s BTreeMap<String, Stated>>,
     listing: HashMap<&'s str, Vec<&'s str>>,
 }
 
-impl<'s> Groups<'s> {
+impl<'s> XcatGroups<'s> {
     fn of(stanzas: &'s [Stanza]) -> Self {
         let mut groups = Self { stated: HashMap::new(), listing: HashMap::new() };
         for stanza in stanzas.iter().filter(|stanza| !stanza.stated.is_empty()) {
@@ -117,7 +117,7 @@ impl Stanza {
 
     fn take_server(&mut self, key: &str, value: &str, at: &Range<usize>) {
         if SERVERS.contains(&key) {
-            let servers = list(value).map(|server| (Wanted::Text(server.to_owned()), at.clone()));
+            let servers = list(value).map(|server| (WantedServer::Text(server.to_owned()), at.clone()));
             self.draft.servers.extend(servers);
         } else {
             self.draft.node.attributes.insert(key.to_owned(), value.into());

@@ -1,17 +1,17 @@
 //! One name with ranges in brackets: `n[01-16,20]-ib[0-1]`.
 
-use super::{Budget, Fault};
+use super::{Budget, SetFault};
 use std::fmt::Write;
 use std::ops::Range;
 
 /// A name in parts, each a text or the numbers of a bracket.
 #[derive(Debug)]
-pub(super) struct Pattern<'t> {
-    parts: Vec<Part<'t>>,
+pub(super) struct NamePattern<'t> {
+    parts: Vec<PatternPart<'t>>,
 }
 
 #[derive(Debug)]
-enum Part<'t> {
+enum PatternPart<'t> {
     Text(&'t str),
     Numbers(Vec<Span>),
 }
@@ -33,26 +33,26 @@ impl Span {
     }
 }
 
-impl<'t> Pattern<'t> {
+impl<'t> NamePattern<'t> {
     /// Parses the operand at `range` of `text`, whose brackets are known to be paired.
-    pub(super) fn parse(text: &'t str, range: Range<usize>) -> Result<Self, Fault> {
+    pub(super) fn parse(text: &'t str, range: Range<usize>) -> Result<Self, SetFault> {
         let mut parts = Vec::new();
         let mut at = range.start;
         while at < range.end {
             if text.as_bytes()[at] != b'[' {
                 let end = text[at..range.end].find('[').map_or(range.end, |offset| at + offset);
                 check_after(&parts, text, at..end)?;
-                parts.push(Part::Text(&text[at..end]));
+                parts.push(PatternPart::Text(&text[at..end]));
                 at = end;
                 continue;
             }
-            if let Some(Part::Numbers(_)) = parts.last() {
-                return Err(Fault::new(at..at + 1, "two brackets without anything between them"));
+            if let Some(PatternPart::Numbers(_)) = parts.last() {
+                return Err(SetFault::new(at..at + 1, "two brackets without anything between them"));
             }
             let close = text[at..range.end].find(']').map_or(range.end, |offset| at + offset);
             let spans = parse_spans(text, at + 1..close)?;
             check_before(&parts, &spans, at..(close + 1).min(range.end))?;
-            parts.push(Part::Numbers(spans));
+            parts.push(PatternPart::Numbers(spans));
             at = close + 1;
         }
         Ok(Self { parts })
@@ -61,8 +61,8 @@ impl<'t> Pattern<'t> {
     /// Returns how many names it stands for; the most a number can say when there are more.
     pub(super) fn size(&self) -> u64 {
         self.parts.iter().fold(1, |total: u64, part| match part {
-            Part::Text(_) => total,
-            Part::Numbers(spans) => {
+            PatternPart::Text(_) => total,
+            PatternPart::Numbers(spans) => {
                 total.saturating_mul(spans.iter().fold(0, |sum: u64, span| sum.saturating_add(span.size())))
             }
         })
@@ -72,8 +72,10 @@ impl<'t> Pattern<'t> {
     /// short set of long names takes as much room as a long one.
     pub(super) fn cost(&self) -> u64 {
         let longest = self.parts.iter().map(|part| match part {
-            Part::Text(text) => text.len(),
-            Part::Numbers(spans) => spans.iter().map(|span| span.width.max(1)).max().unwrap_or_default(),
+            PatternPart::Text(text) => text.len(),
+            PatternPart::Numbers(spans) => {
+                spans.iter().map(|span| span.width.max(1)).max().unwrap_or_default()
+            }
         });
         self.size().saturating_mul(Budget::weight(longest.sum()))
     }
@@ -91,8 +93,8 @@ impl<'t> Pattern<'t> {
         while let Some(found) = self.parts.get(part) {
             part += 1;
             match found {
-                Part::Text(text) => name.push_str(text),
-                Part::Numbers(spans) => {
+                PatternPart::Text(text) => name.push_str(text),
+                PatternPart::Numbers(spans) => {
                     if let [only] = spans.as_slice()
                         && only.size() == 1
                     {
@@ -137,15 +139,15 @@ impl<'t> Pattern<'t> {
 /// Rejects what ClusterShell rejects or reads otherwise: digits that stand right before a bracket belong to its
 /// numbers, so all of these must be of one length, and a bracket cannot follow another with nothing but digits
 /// between them.
-fn check_before(parts: &[Part<'_>], spans: &[Span], place: Range<usize>) -> Result<(), Fault> {
-    let Some(Part::Text(before)) = parts.last() else { return Ok(()) };
+fn check_before(parts: &[PatternPart<'_>], spans: &[Span], place: Range<usize>) -> Result<(), SetFault> {
+    let Some(PatternPart::Text(before)) = parts.last() else { return Ok(()) };
     if !before.ends_with(|c: char| c.is_ascii_digit()) {
         return Ok(());
     }
     let digits = before.bytes().all(|byte| byte.is_ascii_digit());
     if digits && parts.len() > 1 {
         let message = "only digits between two brackets; write one bracket with all of the number";
-        return Err(Fault::new(place, message));
+        return Err(SetFault::new(place, message));
     }
     let length = |number: i64, width: usize| number.to_string().len().max(width);
     let mut lengths =
@@ -154,20 +156,20 @@ fn check_before(parts: &[Part<'_>], spans: &[Span], place: Range<usize>) -> Resu
     if lengths.any(|other| Some(other) != first) {
         let message = "digits before a bracket whose numbers are of different lengths; write the whole numbers in the \
                        bracket (n[19-20], not n1[9-10])";
-        return Err(Fault::new(place, message));
+        return Err(SetFault::new(place, message));
     }
     Ok(())
 }
 
 /// Rejects digits right after a bracket with a step: they belong to its numbers, and ClusterShell takes none there.
-fn check_after(parts: &[Part<'_>], text: &str, place: Range<usize>) -> Result<(), Fault> {
-    let Some(Part::Numbers(spans)) = parts.last() else { return Ok(()) };
+fn check_after(parts: &[PatternPart<'_>], text: &str, place: Range<usize>) -> Result<(), SetFault> {
+    let Some(PatternPart::Numbers(spans)) = parts.last() else { return Ok(()) };
     let digits = text[place.clone()].bytes().take_while(u8::is_ascii_digit).count();
     if digits == 0 || spans.iter().all(|span| !span.is_stepped) {
         return Ok(());
     }
     let message = "digits after a bracket with a step; write the whole numbers in the bracket (n[13,33], not n[1-3/2]3)";
-    Err(Fault::new(place.start..place.start + digits, message))
+    Err(SetFault::new(place.start..place.start + digits, message))
 }
 
 fn write_number(name: &mut String, number: i64, width: usize) {
@@ -175,7 +177,7 @@ fn write_number(name: &mut String, number: i64, width: usize) {
     write!(name, "{number:0width$}").ok();
 }
 
-fn parse_spans(text: &str, range: Range<usize>) -> Result<Vec<Span>, Fault> {
+fn parse_spans(text: &str, range: Range<usize>) -> Result<Vec<Span>, SetFault> {
     let mut spans = Vec::new();
     let mut start = range.start;
     for piece in text[range].split(',') {
@@ -186,25 +188,28 @@ fn parse_spans(text: &str, range: Range<usize>) -> Result<Vec<Span>, Fault> {
 }
 
 /// Parses `7`, `1-16` or `0-30/2`; `start` is where the piece begins, for its faults.
-fn parse_span(piece: &str, start: usize) -> Result<Span, Fault> {
+fn parse_span(piece: &str, start: usize) -> Result<Span, SetFault> {
     let place = start..start + piece.len();
     let word = piece.trim();
     if word.is_empty() {
-        return Err(Fault::new(place, "an empty range"));
+        return Err(SetFault::new(place, "an empty range"));
     }
-    let no_range = || Fault::new(place.clone(), format!("\"{word}\" is not a range of numbers"));
+    let no_range = || SetFault::new(place.clone(), format!("\"{word}\" is not a range of numbers"));
     let (ends, step) = match word.split_once('/') {
         None => (word, 1),
         Some((ends, step)) => {
             let step = number(step.trim()).ok_or_else(no_range)?;
             if step < 1 {
-                return Err(Fault::new(place, "the step of a range must be 1 or more"));
+                return Err(SetFault::new(place, "the step of a range must be 1 or more"));
             }
             (ends.trim(), step)
         }
     };
     if word.contains('/') && !ends.char_indices().skip(1).any(|(_, c)| c == '-') {
-        return Err(Fault::new(place, format!("\"{word}\" has a step and is no range; write {ends} alone")));
+        return Err(SetFault::new(
+            place,
+            format!("\"{word}\" has a step and is no range; write {ends} alone"),
+        ));
     }
     // A minus at the front is a sign, as in ClusterShell; the next one makes a range.
     let dash = ends.char_indices().skip(1).find(|(_, c)| *c == '-').map(|(at, _)| at);
@@ -214,11 +219,11 @@ fn parse_span(piece: &str, start: usize) -> Result<Span, Fault> {
     };
     let (first, last) = (number(from).ok_or_else(no_range)?, number(to).ok_or_else(no_range)?);
     if first > last {
-        return Err(Fault::new(place, format!("the range {ends} is upside down")));
+        return Err(SetFault::new(place, format!("the range {ends} is upside down")));
     }
     let padded = is_padded(from) || is_padded(to);
     if padded && from.len() != to.len() {
-        return Err(Fault::new(place, format!("the ends of the range {ends} are padded differently")));
+        return Err(SetFault::new(place, format!("the ends of the range {ends} are padded differently")));
     }
     Ok(Span { first, last, step, width: if padded { from.len() } else { 0 }, is_stepped: word.contains('/') })
 }

@@ -9,7 +9,7 @@ pub const ALL: &str = "ALL";
 
 /// How target words are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum TargetKind {
     /// Names and node sets.
     Names,
     /// Node numbers and ranges of them (`-N`).
@@ -20,12 +20,12 @@ pub enum Kind {
 
 /// A word that names nodes; `place` is where it stands when it was read from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
+pub struct TargetWord {
     pub text: String,
     pub place: Option<Place>,
 }
 
-impl Word {
+impl TargetWord {
     /// Returns a word of the command line.
     pub fn typed(text: impl Into<String>) -> Self {
         Self { text: text.into(), place: None }
@@ -33,7 +33,7 @@ impl Word {
 }
 
 /// Returns the words of a file of targets: separated by blanks or line ends, `#` begins a comment.
-pub fn words(file: &str, text: &str) -> Vec<Word> {
+pub fn words(file: &str, text: &str) -> Vec<TargetWord> {
     let mut words = Vec::new();
     for (line, full) in text.lines().enumerate() {
         let kept = full.split('#').next().unwrap_or_default();
@@ -43,7 +43,7 @@ pub fn words(file: &str, text: &str) -> Vec<Word> {
             from = at + word.len();
             let place =
                 Place { file: file.to_owned(), line: line + 1, column: kept[..at].chars().count() + 1 };
-            words.push(Word { text: word.to_owned(), place: Some(place) });
+            words.push(TargetWord { text: word.to_owned(), place: Some(place) });
         }
     }
     words
@@ -51,11 +51,11 @@ pub fn words(file: &str, text: &str) -> Vec<Word> {
 
 /// Targets as they were asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    pub kind: Kind,
-    pub words: Vec<Word>,
+pub struct AskedTargets {
+    pub kind: TargetKind,
+    pub words: Vec<TargetWord>,
     /// Node sets taken away (`-x`).
-    pub exclude: Vec<Word>,
+    pub exclude: Vec<TargetWord>,
 }
 
 /// The nodes one may name, and how far `ALL` reaches.

@@ -1,12 +1,12 @@
 //! What words name: every wrong one is reported, and all words together stand for a limited number of names, so that
 //! no short file of targets takes memory or time without limit.
 
-use super::asked::{ALL, Field, Kind, Word};
+use super::asked::{ALL, Field, TargetKind, TargetWord};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::drivers::NodeId;
 use crate::faults::Faults;
 use crate::inventory::Node;
-use crate::nodeset::{self, Budget, Fault};
+use crate::nodeset::{self, Budget, SetFault};
 use std::collections::BTreeSet;
 
 /// How many unknown names of one set are gathered for its message.
@@ -14,7 +14,7 @@ const GATHERED: usize = 1000;
 
 /// Finds nodes by words, and remembers what it did not find.
 #[derive(Debug)]
-pub(super) struct Finder<'f> {
+pub(super) struct TargetFinder<'f> {
     field: Field<'f>,
     budget: Budget,
     wrong: Faults<'f>,
@@ -22,7 +22,7 @@ pub(super) struct Finder<'f> {
     numbered: Option<Vec<(u32, NodeId)>>,
 }
 
-impl<'f> Finder<'f> {
+impl<'f> TargetFinder<'f> {
     pub(super) fn new(field: Field<'f>) -> Self {
         let wrong = Faults::new(Source { name: "the targets", text: "" });
         Self { field, budget: Budget::default(), wrong, numbered: None }
@@ -34,20 +34,20 @@ impl<'f> Finder<'f> {
     }
 
     /// Returns the nodes that these words name. `ALL` is one of them for targets and exclusions alike.
-    pub(super) fn of_kind(&mut self, kind: Kind, words: &[Word]) -> BTreeSet<NodeId> {
+    pub(super) fn of_kind(&mut self, kind: TargetKind, words: &[TargetWord]) -> BTreeSet<NodeId> {
         let mut found = BTreeSet::new();
         for word in words {
             if self.budget.is_spent() {
                 break;
             }
             match kind {
-                Kind::Groups if word.text == ALL && self.is_part(ALL) => {
+                TargetKind::Groups if word.text == ALL && self.is_part(ALL) => {
                     self.wrong.add(|| both_all_and_group(word));
                 }
                 _ if word.text == ALL => self.all(&mut found),
-                Kind::Names => self.names(word, &mut found),
-                Kind::Numbers => self.numbers(word, &mut found),
-                Kind::Groups => self.groups(word, &mut found),
+                TargetKind::Names => self.names(word, &mut found),
+                TargetKind::Numbers => self.numbers(word, &mut found),
+                TargetKind::Groups => self.groups(word, &mut found),
             }
             if self.budget.is_spent() {
                 let message = format!("the words stand for more than {} names", Budget::NAMES);
@@ -72,7 +72,7 @@ impl<'f> Finder<'f> {
         }
     }
 
-    fn names(&mut self, word: &Word, found: &mut BTreeSet<NodeId>) {
+    fn names(&mut self, word: &TargetWord, found: &mut BTreeSet<NodeId>) {
         // An exact name wins: a node may be called like a range.
         if let Some(node) = self.field.by_name(&word.text) {
             found.insert(node);
@@ -101,7 +101,7 @@ impl<'f> Finder<'f> {
         }
     }
 
-    fn numbers(&mut self, word: &Word, found: &mut BTreeSet<NodeId>) {
+    fn numbers(&mut self, word: &TargetWord, found: &mut BTreeSet<NodeId>) {
         for part in word.text.split(',').filter(|part| !part.is_empty()) {
             let Some((from, to)) = number_range(part) else {
                 self.wrong.add(|| match part.split_once('-').map(|(from, to)| (to, from)) {
@@ -132,7 +132,7 @@ impl<'f> Finder<'f> {
         }
     }
 
-    fn groups(&mut self, word: &Word, found: &mut BTreeSet<NodeId>) {
+    fn groups(&mut self, word: &TargetWord, found: &mut BTreeSet<NodeId>) {
         for name in word.text.split(',').filter(|name| !name.is_empty()) {
             let field = self.field;
             let members = field.inventory.group(name).unwrap_or_default();
@@ -158,11 +158,11 @@ fn numbered(field: Field<'_>) -> Vec<(u32, NodeId)> {
     numbered
 }
 
-fn complain(word: &Word, message: String) -> Diagnostic {
+fn complain(word: &TargetWord, message: String) -> Diagnostic {
     Diagnostic { place: word.place.clone(), message, excerpt: None, notes: Vec::new(), hint: None }
 }
 
-fn bad_set(field: Field<'_>, word: &Word, fault: &Fault) -> Diagnostic {
+fn bad_set(field: Field<'_>, word: &TargetWord, fault: &SetFault) -> Diagnostic {
     let operand = &word.text[fault.range.clone()];
     if is_group(operand) {
         return no_group(field, word, &operand[1..]);
@@ -175,12 +175,12 @@ fn is_group(operand: &str) -> bool {
     operand.len() > 1 && operand.starts_with('@') && crate::name::fault(operand).is_none()
 }
 
-fn no_group(field: Field<'_>, word: &Word, name: &str) -> Diagnostic {
+fn no_group(field: Field<'_>, word: &TargetWord, name: &str) -> Diagnostic {
     let message = format!("the inventory has no node group \"{name}\"");
     complain(word, message).suggest(name, field.inventory.group_names())
 }
 
-fn no_such_node(field: Field<'_>, word: &Word, unknown: &[String]) -> Diagnostic {
+fn no_such_node(field: Field<'_>, word: &TargetWord, unknown: &[String]) -> Diagnostic {
     let Some(first) = unknown.first() else { return complain(word, String::new()) };
     let message = if unknown.len() == 1 {
         format!("the inventory has no node named \"{first}\"")
@@ -208,7 +208,7 @@ fn no_such_node(field: Field<'_>, word: &Word, unknown: &[String]) -> Diagnostic
     }
 }
 
-fn both_all_and_group(word: &Word) -> Diagnostic {
+fn both_all_and_group(word: &TargetWord) -> Diagnostic {
     complain(word, "\"ALL\" is a node group of the inventory, and means every node".to_owned())
         .hint("write @ALL for the group, and ALL without -g for every node")
 }
@@ -243,17 +243,17 @@ mod tests {
         let inventory = inventory(1000);
         let field = Field { inventory: &inventory, nodes: 1000, partition: None };
         let cases = [
-            (Kind::Names, "n[1-1000]"),
-            (Kind::Names, "@all"),
-            (Kind::Names, "@all,@all,@all"),
-            (Kind::Names, "x[1-9000]"),
-            (Kind::Names, "ALL"),
-            (Kind::Numbers, "1-1000"),
-            (Kind::Groups, "all"),
-            (Kind::Groups, "all,all,all"),
+            (TargetKind::Names, "n[1-1000]"),
+            (TargetKind::Names, "@all"),
+            (TargetKind::Names, "@all,@all,@all"),
+            (TargetKind::Names, "x[1-9000]"),
+            (TargetKind::Names, "ALL"),
+            (TargetKind::Numbers, "1-1000"),
+            (TargetKind::Groups, "all"),
+            (TargetKind::Groups, "all,all,all"),
         ];
         for (kind, word) in cases {
-            let mut finder = Finder::new(field);
+            let mut finder = TargetFinder::new(field);
             finder.of_kind(kind, &words("file", &format!("{word}\n").repeat(10_000)));
             let met = finder.budget.met();
             assert!((Budget::NAMES..2 * Budget::NAMES).contains(&met), "{word}: {met}");
@@ -267,8 +267,8 @@ mod tests {
     fn of_many_wrong_words_the_first_hundred_are_shown() {
         let inventory = inventory(3);
         let field = Field { inventory: &inventory, nodes: 3, partition: None };
-        let mut finder = Finder::new(field);
-        finder.of_kind(Kind::Names, &words("file", &"x*\n".repeat(150)));
+        let mut finder = TargetFinder::new(field);
+        finder.of_kind(TargetKind::Names, &words("file", &"x*\n".repeat(150)));
         let said = finder.or(()).unwrap_err().to_string();
         assert_eq!(said.matches("no node named \"x*\"").count(), 100);
         assert!(said.contains("wildcards are not expanded"), "{said}");
@@ -281,13 +281,13 @@ mod tests {
         let field = Field { inventory: &inventory, nodes: 5, partition: None };
         let name = |at: usize| inventory.name(NodeId(u32::try_from(at).unwrap())).to_owned();
         for between in ["-", "..", ":"] {
-            let mut finder = Finder::new(field);
-            finder.of_kind(Kind::Names, &words("file", &format!("{}{between}{}", name(0), name(2))));
+            let mut finder = TargetFinder::new(field);
+            finder.of_kind(TargetKind::Names, &words("file", &format!("{}{between}{}", name(0), name(2))));
             let said = finder.or(()).unwrap_err().to_string();
             assert!(said.contains("[") && said.contains("]"), "{between}: {said}");
         }
-        let mut finder = Finder::new(field);
-        finder.of_kind(Kind::Numbers, &words("file", "3-1"));
+        let mut finder = TargetFinder::new(field);
+        finder.of_kind(TargetKind::Numbers, &words("file", "3-1"));
         let said = finder.or(()).unwrap_err().to_string();
         assert!(said.contains("\"3-1\" is upside down") && said.contains("write 1-3"), "{said}");
     }

@@ -16,7 +16,7 @@ const FORMAT: &str = "orderly-sequence/1";
 
 /// A sequence as other programs read it.
 #[derive(Debug, Serialize)]
-pub struct Document<'s> {
+pub struct SequenceDocument<'s> {
     format: &'static str,
     groups: Vec<GroupOut<'s>>,
     edges: Vec<EdgeOut<'s>>,
@@ -55,7 +55,7 @@ impl From<Threshold> for Enough {
     }
 }
 
-impl<'s> Document<'s> {
+impl<'s> SequenceDocument<'s> {
     /// Returns the document of a sequence and its order.
     pub fn new(sequence: &'s Sequence, order: &Order, roster: &'s dyn Roster, spelling: Spelling) -> Self {
         let groups = sequence.group_ids().map(|id| GroupOut {
@@ -87,7 +87,7 @@ impl<'s> Document<'s> {
 /// Everything that is wrong with its form, each with its place.
 pub fn from_json(source: &Source<'_>) -> Result<String, Diagnostics> {
     let top = Json::parse(*source)?;
-    let mut reader = Reader { wrong: Faults::new(*source), text: String::new() };
+    let mut reader = SequenceReader { wrong: Faults::new(*source), text: String::new() };
     let known = ["format", "groups", "edges", "waves"];
     let [format, groups, edges, _] = reader.fields(&top, "a sequence", known);
     match format {
@@ -106,12 +106,12 @@ pub fn from_json(source: &Source<'_>) -> Result<String, Diagnostics> {
     reader.wrong.or(reader.text)
 }
 
-struct Reader<'s> {
+struct SequenceReader<'s> {
     wrong: Faults<'s>,
     text: String,
 }
 
-impl Reader<'_> {
+impl SequenceReader<'_> {
     /// Returns the values of the known keys of an object; other keys, and keys that stand twice, are
     /// wrong.
     fn fields<'j, const N: usize>(

@@ -189,7 +189,7 @@ mod tests {
     use crate::diagnostic::Source;
     use crate::inventory::Node;
     use crate::nodeset;
-    use crate::sequence::{Document, Spelling, from_json, parse};
+    use crate::sequence::{SequenceDocument, Spelling, from_json, parse};
     use proptest::prelude::*;
 
     /// Returns an inventory in which a node is served by some of those before it, without cycles.
@@ -260,7 +260,7 @@ mod tests {
                         prop_assert_eq!(&written, &text(&turned, process, form, spelling), "shuffled input");
                         let read = parse(&Source { name: "s", text: &written }, Some(&inventory)).unwrap();
                         prop_assert_eq!(read.order(&inventory).unwrap().waves(), order.waves());
-                        let document = Document::new(&sequence, &order, &inventory, spelling);
+                        let document = SequenceDocument::new(&sequence, &order, &inventory, spelling);
                         let json = serde_json::to_string(&document).unwrap();
                         let back = from_json(&Source { name: "j", text: &json }).unwrap();
                         let back = parse(&Source { name: "t", text: &back }, Some(&inventory)).unwrap();

@@ -11,14 +11,14 @@ use std::fmt::Write;
 /// One statement of a chain that makes a node wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    pub reason: Reason,
+    pub reason: LinkReason,
     /// Where it is stated; nothing for the default sequence.
     pub place: Option<Place>,
 }
 
 /// What is stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum LinkReason {
     Member { node: NodeId, group: GroupId },
     Before { before: GroupId, after: GroupId, threshold: Option<Threshold> },
 }
@@ -31,18 +31,18 @@ impl Sequence {
             order.path(order.vertex(VertexKind::Node(leads)), order.vertex(VertexKind::Node(waits)))?;
         let reasons = path.windows(2).filter_map(|step| match (order.what(step[0]), order.what(step[1])) {
             (VertexKind::Node(node), VertexKind::End(group))
-            | (VertexKind::Begin(group), VertexKind::Node(node)) => Some(Reason::Member { node, group }),
+            | (VertexKind::Begin(group), VertexKind::Node(node)) => Some(LinkReason::Member { node, group }),
             (VertexKind::End(before), VertexKind::Begin(after)) => {
                 let threshold = order.gate(step[0]).map(|gate| gate.threshold);
-                Some(Reason::Before { before, after, threshold })
+                Some(LinkReason::Before { before, after, threshold })
             }
             _ => None,
         });
-        let reasons: Vec<Reason> = reasons.collect();
+        let reasons: Vec<LinkReason> = reasons.collect();
         let stated = self.first_stated(|edge| (edge.before, edge.after, edge.threshold));
         let places = self.places(reasons.iter().map(|reason| match *reason {
-            Reason::Member { node, group } => self.member_at(group, node),
-            Reason::Before { before, after, threshold } => {
+            LinkReason::Member { node, group } => self.member_at(group, node),
+            LinkReason::Before { before, after, threshold } => {
                 stated.get(&(before, after, threshold)).copied().unwrap_or_default()
             }
         }));
@@ -58,10 +58,10 @@ impl Sequence {
                 write!(text, "{place}: ").ok();
             }
             match link.reason {
-                Reason::Member { node, group } => {
+                LinkReason::Member { node, group } => {
                     writeln!(text, "{} is in {}", roster.name(node), self.group_name(group)).ok();
                 }
-                Reason::Before { before, after, threshold } => {
+                LinkReason::Before { before, after, threshold } => {
                     let mirrored = if self.is_mirrored { " (mirrored)" } else { "" };
                     writeln!(text, "{}{mirrored}", self.written(before, after, threshold)).ok();
                 }

@@ -263,7 +263,7 @@ impl<'s> Finder<'s> {
         &mut self,
         inventory: &Inventory,
         range: &Range<usize>,
-        fault: nodeset::Fault,
+        fault: nodeset::SetFault,
         wrong: &mut Faults<'_>,
     ) {
         let named = &self.source.text[range.clone()][fault.range.clone()];
@@ -276,7 +276,7 @@ impl<'s> Finder<'s> {
         }
     }
 
-    fn bad_set(&self, range: &Range<usize>, fault: nodeset::Fault, wrong: &mut Faults<'_>) {
+    fn bad_set(&self, range: &Range<usize>, fault: nodeset::SetFault, wrong: &mut Faults<'_>) {
         wrong.at(range.start + fault.range.start..range.start + fault.range.end, fault.message);
     }
 }

@@ -57,7 +57,7 @@ enum Move {
 
 /// What its drivers said last.
 #[derive(Debug)]
-struct Seen {
+struct LastSeen {
     /// Answers still to come to the last look.
     awaited: u8,
     power: Power,
@@ -110,7 +110,7 @@ pub struct Stopping {
     wishes: Wishes,
     limits: StopLimits,
     stage: StopStage,
-    seen: Seen,
+    seen: LastSeen,
     order: OrderToGo,
     cut: Cut,
     boot: BootProof,
@@ -129,7 +129,7 @@ impl Stopping {
             wishes,
             limits,
             stage: StopStage::Looking,
-            seen: Seen {
+            seen: LastSeen {
                 awaited: 0,
                 power: Power::Unknown,
                 probe: Probe::Unknown,

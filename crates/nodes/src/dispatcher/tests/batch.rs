@@ -153,7 +153,7 @@ fn a_node_that_nobody_answers_for_is_down_and_one_that_turns_us_away_is_not() {
 fn commands_that_are_alike_go_together_and_each_has_its_own_output() {
     let stage = stage("[probe]\ndriver=\"none\"");
     let mut drivers = stage.drivers(&["a", "b"]);
-    let command = |node| Command {
+    let command = |node| SideCommand {
         on: RunsOn::Node(NodeId(node)),
         argv: ["sh", "-c", "echo \"I am $NODE\"; exit $1", "sh", "3"].map(str::to_owned).to_vec(),
         stdin: Vec::new(),

@@ -10,7 +10,7 @@ const NO_POWER: &str = "[power]\ndriver=\"none\"\n";
 
 /// Runs a command to its end and returns what came of it.
 fn run(drivers: &mut dyn Backend, on: RunsOn, argv: &[&str], stdin: &str) -> Result<Ended, Failure> {
-    let command = Command {
+    let command = SideCommand {
         on,
         argv: argv.iter().map(|&word| word.to_owned()).collect(),
         stdin: stdin.as_bytes().to_vec(),
@@ -335,7 +335,7 @@ fn a_real_sshd_runs_what_it_is_told_and_its_words_are_understood() {
     }
     let mut drivers = bed.drivers(&toml, members);
     let argv = server.argv.iter().map(|word| word.to_str().unwrap().to_owned()).collect();
-    drivers.start(&Command { on: RunsOn::Control, argv, stdin: Vec::new(), timeout: server.timeout });
+    drivers.start(&SideCommand { on: RunsOn::Control, argv, stdin: Vec::new(), timeout: server.timeout });
     let mut up = Event::Probe(NodeId(0), Probe::Unknown);
     for _ in 0..100 {
         up = carry_out(&mut *drivers, Task::Probe, 0..1).remove(0);

@@ -250,10 +250,10 @@ pub(super) fn of_base(base: Option<&Arc<dyn PowerDriver>>) -> Option<&Settings> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use orderly_exec::settings::Document;
+    use orderly_exec::settings::TomlDocument;
 
     fn read(text: &str, base: Option<&Settings>) -> Result<Settings, String> {
-        let document = Document::parse("cluster.toml", text).unwrap();
+        let document = TomlDocument::parse("cluster.toml", text).unwrap();
         let settings = Settings::read(&document.root(), base);
         document.finish(settings).map_err(|wrong| wrong.to_string()).map(Option::unwrap)
     }

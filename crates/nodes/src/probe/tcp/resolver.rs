@@ -13,7 +13,7 @@ const THREADS: usize = 8;
 
 /// A few threads that ask the system's resolver.
 #[derive(Debug)]
-pub(super) struct Resolver {
+pub(super) struct NameResolver {
     names: Sender<String>,
     found: Receiver<(String, Vec<IpAddr>)>,
     bell: PipeReader,
@@ -23,7 +23,7 @@ pub(super) struct Resolver {
     asked: HashSet<String>,
 }
 
-impl Resolver {
+impl NameResolver {
     pub(super) fn new(children: &mut Children) -> anyhow::Result<Self> {
         let (bell, ringer) = std::io::pipe().context("make the resolver's pipe")?;
         let (names, queue) = channel::<String>();

@@ -8,8 +8,8 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 /// Returns a resolver that knows names with two addresses.
-fn resolver(children: &mut Children) -> Resolver {
-    let mut resolver = Resolver::new(children).unwrap();
+fn resolver(children: &mut Children) -> NameResolver {
+    let mut resolver = NameResolver::new(children).unwrap();
     resolver.remember("two", &["127.0.0.2", "127.0.0.1"]);
     resolver.remember("turned", &["127.0.0.1", "127.0.0.2"]);
     resolver.remember("no-way", &["240.0.0.1", "127.0.0.1"]);

@@ -3,13 +3,13 @@
 //! The order is Ansible's own: by depth, which is the longest way down from `all`, then by name; what comes
 //! later wins. Every host is in `all`.
 
-use super::Group;
+use super::AnsibleGroup;
 use crate::json::JsonMember;
 use std::collections::{BTreeMap, HashMap};
 
 /// The groups of an inventory, by number in the order of their names.
 pub(super) struct Tree<'v, 'a> {
-    groups: Vec<(&'v str, &'v Group<'a>)>,
+    groups: Vec<(&'v str, &'v AnsibleGroup<'a>)>,
     parents: Vec<Vec<usize>>,
     depths: Vec<usize>,
     weights: Vec<usize>,
@@ -18,8 +18,8 @@ pub(super) struct Tree<'v, 'a> {
 }
 
 impl<'v, 'a> Tree<'v, 'a> {
-    pub(super) fn of(found: &'v BTreeMap<String, Group<'a>>) -> Self {
-        let groups: Vec<(&str, &Group<'_>)> =
+    pub(super) fn of(found: &'v BTreeMap<String, AnsibleGroup<'a>>) -> Self {
+        let groups: Vec<(&str, &AnsibleGroup<'_>)> =
             found.iter().map(|(name, group)| (name.as_str(), group)).collect();
         let by_name: HashMap<&str, usize> =
             groups.iter().zip(0..).map(|((name, _), at)| (*name, at)).collect();
@@ -35,7 +35,7 @@ impl<'v, 'a> Tree<'v, 'a> {
         }
         let all = by_name.get("all").copied();
         let depths = depths(&groups, &by_name, &parents);
-        let weigh = |(_, group): &(&str, &Group<'_>)| {
+        let weigh = |(_, group): &(&str, &AnsibleGroup<'_>)| {
             let variables = group.variables.iter().map(|member| super::weight(member.value.range().len()));
             1 + variables.sum::<usize>()
         };
@@ -90,7 +90,7 @@ impl<'v, 'a> Tree<'v, 'a> {
 /// Returns the longest way down to each group. Groups that go round in a circle, which Ansible does not write,
 /// have the depth at which they were last met.
 fn depths(
-    groups: &[(&str, &Group<'_>)],
+    groups: &[(&str, &AnsibleGroup<'_>)],
     by_name: &HashMap<&str, usize>,
     parents: &[Vec<usize>],
 ) -> Vec<usize> {

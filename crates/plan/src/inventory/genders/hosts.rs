@@ -4,14 +4,14 @@
 //! passed over. What libgenders refuses is refused: dots, more than 64 characters, ranges of more than 16,384 numbers.
 
 use crate::inventory::check::NODES as MOST;
-use crate::nodeset::Fault;
+use crate::nodeset::SetFault;
 use std::ops::Range;
 
 const LONGEST: usize = 64;
 const NUMBERS: u64 = 16_384;
 
 /// Returns the names in the order written, with those written twice twice.
-pub(super) fn expand(text: &str) -> Result<Vec<String>, Fault> {
+pub(super) fn expand(text: &str) -> Result<Vec<String>, SetFault> {
     let mut names = Vec::new();
     for (start, piece) in super::split(text) {
         if piece.is_empty() {
@@ -38,7 +38,7 @@ pub(super) fn expand(text: &str) -> Result<Vec<String>, Fault> {
     Ok(names)
 }
 
-fn expand_name(piece: &str, start: usize, names: &mut Vec<String>) -> Result<(), Fault> {
+fn expand_name(piece: &str, start: usize, names: &mut Vec<String>) -> Result<(), SetFault> {
     let brackets = piece.split_once('[').and_then(|(before, rest)| {
         let (inside, after) = rest.split_once(']')?;
         Some((before, inside, after))
@@ -84,8 +84,8 @@ fn number(digits: &str) -> Option<u64> {
     if plain { digits.parse().ok() } else { None }
 }
 
-fn fault(range: Range<usize>, message: impl Into<String>) -> Fault {
-    Fault { range, message: message.into() }
+fn fault(range: Range<usize>, message: impl Into<String>) -> SetFault {
+    SetFault { range, message: message.into() }
 }
 
 #[cfg(test)]

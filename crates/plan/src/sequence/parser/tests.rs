@@ -3,7 +3,7 @@
 use super::*;
 use crate::inventory::{Format, Outside, read};
 use crate::name::Roster;
-use crate::sequence::{Document, Spelling, from_json};
+use crate::sequence::{SequenceDocument, Spelling, from_json};
 use proptest::prelude::*;
 
 fn inventory() -> Inventory {
@@ -315,7 +315,7 @@ proptest! {
             let twice = super::super::reversed_text(&turned);
             let back = parse(&Source { name: "s", text: &twice }, None).map_err(|d| d.to_string()).unwrap();
             prop_assert_eq!(back.edges().len(), sequence.edges().len());
-            let document = Document::new(&sequence, &sequence.order(own).unwrap(), own, Spelling::Names);
+            let document = SequenceDocument::new(&sequence, &sequence.order(own).unwrap(), own, Spelling::Names);
             let json = serde_json::to_string(&document).unwrap();
             prop_assert_eq!(from_json(&Source { name: "j", text: &json }).unwrap(), sequence.to_text(own, Spelling::Names));
             // How many are enough holds forwards only.
