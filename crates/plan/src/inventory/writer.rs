@@ -55,15 +55,18 @@ impl Inventory {
 
 #[cfg(test)]
 mod tests {
-    use crate::diagnostic::Source;
+    use crate::diagnostic::{Diagnostics, Source};
     use crate::inventory::{Format, Inventory, Node, Outside, read};
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use std::collections::BTreeMap;
 
+    fn try_read(format: Format, text: &str) -> Result<Inventory, Diagnostics> {
+        read(&Source { name: "i", text }, format, &Outside::new(["nas".to_owned()]))
+    }
+
     fn right(format: Format, text: &str) -> Inventory {
-        let outside = Outside::new(["nas".to_owned()]);
-        read(&Source { name: "i", text }, format, &outside).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"))
+        try_read(format, text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"))
     }
 
     /// Asserts that the JSON of an inventory is the inventory.
@@ -164,6 +167,14 @@ mod tests {
         texts.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
     }
 
+    /// What formats without types state of a node under our words.
+    fn facts(node: &Stated) -> Vec<(&'static str, String)> {
+        let server = names(&node.servers).into_iter().next().map(|server| ("boot_server", server));
+        let number = node.number.map(|number| ("number", number.to_string()));
+        let partition = node.partition.clone().map(|partition| ("partition", partition));
+        [server, number, partition].into_iter().flatten().collect()
+    }
+
     fn genders(nodes: &[Stated]) -> String {
         let line = |(at, node): (usize, &Stated)| {
             let ours = ["boot_server", "number", "address", "partition"];
@@ -174,15 +185,9 @@ mod tests {
             for group in node.groups.iter().filter(|group| !group.contains('=')) {
                 words.entry(group.clone()).or_default();
             }
-            let server = names(&node.servers).first().cloned();
-            for (key, value) in [
-                ("boot_server", server),
-                ("number", node.number.map(|number| number.to_string())),
-                ("address", node.address.clone()),
-                ("partition", node.partition.clone()),
-            ] {
-                words.extend(value.map(|value| (key.to_owned(), format!("={value}"))));
-            }
+            let address = node.address.clone().map(|address| ("address", address));
+            let facts = facts(node).into_iter().chain(address);
+            words.extend(facts.map(|(key, value)| (key.to_owned(), format!("={value}"))));
             let words: Vec<String> = words.into_iter().map(|(key, value)| key + &value).collect();
             format!("n{at} {}\n", words.join(","))
         };
@@ -216,10 +221,7 @@ mod tests {
             let ours = |key: &str| ["boot_server", "number", "partition", "address"].contains(&key);
             let mut tags: serde_json::Map<String, Value> =
                 texts(node, ours).into_iter().map(|(key, text)| (key, text.into())).collect();
-            let server = names(&node.servers).first().cloned();
-            tags.extend(server.map(|server| ("boot_server".into(), server.into())));
-            tags.extend(node.number.map(|number| ("number".into(), number.to_string().into())));
-            tags.extend(node.partition.clone().map(|partition| ("partition".into(), partition.into())));
+            tags.extend(facts(node).into_iter().map(|(key, value)| (key.into(), value.into())));
             let mut fields = json!({"profiles": node.groups, "tags": tags});
             if let Some(address) = &node.address {
                 fields["network devices"] = json!({"default": {"ipaddr": address}});
@@ -250,18 +252,21 @@ mod tests {
         nodes.iter().enumerate().map(stanza).collect()
     }
 
+    fn in_each_format(nodes: &[Stated]) -> [(Format, String); 4] {
+        [
+            (Format::Genders, genders(nodes)),
+            (Format::Ansible, ansible(nodes).to_string()),
+            (Format::Warewulf, warewulf(nodes).to_string()),
+            (Format::Xcat, xcat(nodes)),
+        ]
+    }
+
     proptest! {
         #[test]
         fn every_format_reads_back_from_json_as_it_was(nodes in cluster()) {
-            for (format, text) in [
-                (Format::Genders, genders(&nodes)),
-                (Format::Ansible, ansible(&nodes).to_string()),
-                (Format::Warewulf, warewulf(&nodes).to_string()),
-                (Format::Xcat, xcat(&nodes)),
-            ] {
+            for (format, text) in in_each_format(&nodes) {
                 // An address that is a range, or what is no name to us, is the business of other tests.
-                let outside = Outside::new(["nas".to_owned()]);
-                if read(&Source { name: "i", text: &text }, format, &outside).is_ok() {
+                if try_read(format, &text).is_ok() {
                     reads_back(format, &text);
                     let written = right(format, &text).to_json();
                     reads_back(Format::Json, &written);
@@ -278,15 +283,8 @@ mod tests {
         let mut count = BTreeMap::<&str, usize>::new();
         for _ in 0..200 {
             let nodes = cluster().new_tree(&mut runner).unwrap().current();
-            for (format, text) in [
-                (Format::Genders, genders(&nodes)),
-                (Format::Ansible, ansible(&nodes).to_string()),
-                (Format::Warewulf, warewulf(&nodes).to_string()),
-                (Format::Xcat, xcat(&nodes)),
-            ] {
-                let outside = Outside::new(["nas".to_owned()]);
-                let is_read = read(&Source { name: "i", text: &text }, format, &outside).is_ok();
-                *count.entry(format.word()).or_default() += usize::from(is_read);
+            for (format, text) in in_each_format(&nodes) {
+                *count.entry(format.word()).or_default() += usize::from(try_read(format, &text).is_ok());
             }
         }
         assert!(count.len() == 4 && count.values().all(|&read| read > 100), "{count:?}");
