@@ -97,7 +97,7 @@ impl<'s> Both<'s> {
 
     fn describe(&self, edge: &Edge, roster: &dyn Roster) -> Diagnostic {
         let second = self.second;
-        let stated = second.written(edge.before, edge.after, edge.threshold);
+        let stated = second.as_written(edge.before, edge.after, edge.threshold);
         let (end, begin) = self.ends(edge);
         let way = self.order.path(begin, end).unwrap_or_default();
         let mut nodes = way.iter().filter_map(|vertex| match self.order.what(*vertex) {
@@ -110,9 +110,14 @@ impl<'s> Both<'s> {
             (Some(early), Some(late)) => format!("; {early} is needed before {late}"),
             _ => String::new(),
         };
-        let other = if self.first.file.is_empty() { "the inventory" } else { self.first.file.as_str() };
-        let diagnostic = second.diagnose(edge.at, format!("\"{stated}\" contradicts {other}{clause}"));
-        match against.and_then(|(at, clause)| Some((self.first.place(at)?, clause))) {
+        let other = if self.first.written.file.is_empty() {
+            "the inventory"
+        } else {
+            self.first.written.file.as_str()
+        };
+        let diagnostic =
+            second.written.diagnose(edge.at, format!("\"{stated}\" contradicts {other}{clause}"));
+        match against.and_then(|(at, clause)| Some((self.first.written.place(at)?, clause))) {
             Some((place, clause)) => diagnostic.note(place, clause),
             None => diagnostic,
         }
@@ -127,7 +132,7 @@ impl<'s> Both<'s> {
         };
         (before.index() < self.first.groups.len() && after.index() < self.first.groups.len()).then(|| {
             let edge = self.first.edge(before, after);
-            let words = self.first.written(before, after, edge.and_then(|edge| edge.threshold));
+            let words = self.first.as_written(before, after, edge.and_then(|edge| edge.threshold));
             (edge.map_or(At::NOWHERE, |edge| edge.at), words)
         })
     }

@@ -30,7 +30,7 @@ impl Sequence {
         }
         if cycles.len() > DESCRIBED {
             let rest = cycles.len() - DESCRIBED;
-            described.push(Diagnostic::about(&self.file, format!("{rest} more cycles like these")));
+            described.push(Diagnostic::about(&self.written.file, format!("{rest} more cycles like these")));
         }
         Err(Diagnostics(described))
     }
@@ -107,7 +107,7 @@ impl Loop {
     fn describe(&self, sequence: &Sequence, stated: &Stated, roster: &dyn Roster) -> Diagnostic {
         let edge_at = |edge| stated.get(&edge).copied().unwrap_or(At::NOWHERE);
         let first_at = self.edges().next().map_or(At::NOWHERE, edge_at);
-        let mut diagnostic = sequence.diagnose(first_at, self.sentence(sequence, roster));
+        let mut diagnostic = sequence.written.diagnose(first_at, self.sentence(sequence, roster));
         let mut notes: Vec<(At, String)> = Vec::new();
         for (before, after) in self.edges() {
             let clause = format!("{} > {}", sequence.group_name(before), sequence.group_name(after));
@@ -120,7 +120,7 @@ impl Loop {
                 notes.push((sequence.member_at(group, node), clause));
             }
         }
-        let places = sequence.places(notes.iter().map(|(at, _)| *at));
+        let places = sequence.written.places(notes.iter().map(|(at, _)| *at));
         for (place, (_, clause)) in places.into_iter().zip(notes) {
             diagnostic.notes.extend(place.map(|place| (place, clause)));
         }

@@ -13,14 +13,20 @@ use crate::threshold::Threshold;
 /// Groups and their order, with the places in the file that state them.
 #[derive(Debug, Clone, Default)]
 pub struct Sequence {
-    pub(super) file: String,
-    pub(super) text: String,
+    pub(super) written: WrittenText,
     pub(super) names: Names,
     pub(super) groups: Vec<Group>,
     pub(super) edges: Vec<Edge>,
     pub(super) own: Names,
     /// The order is the other way round than it is written.
     pub(super) is_mirrored: bool,
+}
+
+/// The text that a sequence was read from, with the file's name; empty when it was read from none.
+#[derive(Debug, Clone, Default)]
+pub(super) struct WrittenText {
+    pub(super) file: String,
+    pub(super) text: String,
 }
 
 /// A group: its members, and where it is first defined.
@@ -67,7 +73,7 @@ impl Default for At {
 impl Sequence {
     /// Returns the name of the file it was read from; empty when it was read from none.
     pub fn file(&self) -> &str {
-        &self.file
+        &self.written.file
     }
 
     pub fn groups(&self) -> &[Group] {
@@ -114,7 +120,7 @@ impl Sequence {
             std::mem::swap(&mut edge.before, &mut edge.after);
             edge.threshold = None;
         }
-        self.is_mirrored = !self.is_mirrored && !self.file.is_empty();
+        self.is_mirrored = !self.is_mirrored && !self.written.file.is_empty();
         self
     }
 
@@ -124,14 +130,16 @@ impl Sequence {
     }
 
     /// Returns an order of groups as it is written, so that people find it in the file.
-    pub(super) fn written(&self, before: GroupId, after: GroupId, threshold: Option<Threshold>) -> String {
+    pub(super) fn as_written(&self, before: GroupId, after: GroupId, threshold: Option<Threshold>) -> String {
         let (left, right) = if self.is_mirrored { (after, before) } else { (before, after) };
         let threshold = threshold.map(|threshold| format!("({threshold})")).unwrap_or_default();
         format!("{}{threshold} > {}", self.group_name(left), self.group_name(right))
     }
+}
 
+impl WrittenText {
     /// Returns where something is stated, for people.
-    pub fn place(&self, at: At) -> Option<Place> {
+    pub(super) fn place(&self, at: At) -> Option<Place> {
         self.is_at(at).then(|| self.source().place(at.0 as usize))
     }
 
@@ -147,7 +155,7 @@ impl Sequence {
         Source { name: &self.file, text: &self.text }
     }
 
-    pub(super) fn is_at(&self, at: At) -> bool {
+    fn is_at(&self, at: At) -> bool {
         at != At::NOWHERE && (at.0 as usize) < self.text.len()
     }
 

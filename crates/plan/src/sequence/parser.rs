@@ -2,7 +2,7 @@
 
 mod order;
 
-use super::groups::{At, Group, Sequence};
+use super::groups::{At, Group, Sequence, WrittenText};
 use super::lexer::{self, Lexer, Token, TokenKind};
 use super::word::{Finder, Members};
 use crate::diagnostic::{Diagnostics, Source};
@@ -79,8 +79,10 @@ struct Parser<'s> {
 
 impl<'s> Parser<'s> {
     fn new(source: Source<'s>, members: Members<'s>) -> Self {
-        let sequence =
-            Sequence { file: source.name.to_owned(), text: source.text.to_owned(), ..Sequence::default() };
+        let sequence = Sequence {
+            written: WrittenText { file: source.name.to_owned(), text: source.text.to_owned() },
+            ..Sequence::default()
+        };
         Self {
             source,
             thresholds: Allowed::Yes,

@@ -40,7 +40,7 @@ impl Sequence {
         });
         let reasons: Vec<LinkReason> = reasons.collect();
         let stated = self.first_stated(|edge| (edge.before, edge.after, edge.threshold));
-        let places = self.places(reasons.iter().map(|reason| match *reason {
+        let places = self.written.places(reasons.iter().map(|reason| match *reason {
             LinkReason::Member { node, group } => self.member_at(group, node),
             LinkReason::Before { before, after, threshold } => {
                 stated.get(&(before, after, threshold)).copied().unwrap_or_default()
@@ -63,7 +63,7 @@ impl Sequence {
                 }
                 LinkReason::Before { before, after, threshold } => {
                     let mirrored = if self.is_mirrored { " (mirrored)" } else { "" };
-                    writeln!(text, "{}{mirrored}", self.written(before, after, threshold)).ok();
+                    writeln!(text, "{}{mirrored}", self.as_written(before, after, threshold)).ok();
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The sequence text: what [`super::parse`] reads back to the same order.
 
-use super::groups::{At, Sequence};
+use super::groups::{At, Sequence, WrittenText};
 use super::{lexer, word};
 use crate::graph::GroupId;
 use crate::name::Roster;
@@ -69,7 +69,7 @@ impl Sequence {
         }
         let (mut words, mut plain, mut expressions) = (Vec::new(), Vec::new(), lexer::Expressions::default());
         for several in members.chunk_by(|one, next| one.at == next.at) {
-            let word = self.word_at(several[0].at, &mut expressions);
+            let word = self.written.word(several[0].at, &mut expressions);
             if spelling == Spelling::Names || word.contains(['!', '&', '^', '@']) {
                 words.push(Cow::Borrowed(word));
             } else {
@@ -78,8 +78,10 @@ impl Sequence {
         }
         nodeset::fold_words(plain).into_iter().map(unmistaken).chain(words).collect()
     }
+}
 
-    fn word_at(&self, at: At, expressions: &mut lexer::Expressions) -> &str {
+impl WrittenText {
+    fn word(&self, at: At, expressions: &mut lexer::Expressions) -> &str {
         let start = (at.0 as usize).min(self.text.len());
         &self.text[start..expressions.end(&self.text, start)]
     }
