@@ -54,17 +54,23 @@ pub trait PowerDriver: Any + Debug {
 
     /// Returns how many nodes one call of a task stands for; none where the driver cannot do it. Whatever
     /// does not switch asks for the status.
-    fn reach(&self, task: Task) -> Option<Reach>;
+    fn reach(&self, _task: Task) -> Option<Reach> {
+        None
+    }
 
     /// Returns the call for a task; none where the driver makes none.
     ///
     /// # Errors
     /// When what it takes cannot be read (a password).
-    fn job(&self, task: Task, nodes: &[&Member], timeout: Duration) -> anyhow::Result<Option<Job>>;
+    fn job(&self, _task: Task, _nodes: &[&Member], _timeout: Duration) -> anyhow::Result<Option<Job>> {
+        Ok(None)
+    }
 
     /// Returns what a status says of each node. What is printed in whole lines for several nodes is
     /// believed even when the call failed: a dead controller must not hide those that answered.
-    fn powers(&self, nodes: &[&Member], ended: &Ended) -> Vec<Power>;
+    fn powers(&self, nodes: &[&Member], _ended: &Ended) -> Vec<Power> {
+        vec![Power::Unknown; nodes.len()]
+    }
 
     /// Tells whether each node of a call is judged by itself, by `judge`, as soon as it is heard of.
     fn judges_each(&self) -> bool {

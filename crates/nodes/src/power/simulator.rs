@@ -1,12 +1,7 @@
 //! `driver = "simulator"`: power of imagined nodes, which the simulator answers for without a call.
 
 use super::driver::{PowerDriver, PowerEntry};
-use crate::roster::Member;
-use crate::template::Reach;
-use orderly_exec::job::{Ended, Job};
-use orderly_plan::drivers::{Power, Task};
 use std::sync::Arc;
-use std::time::Duration;
 
 pub(super) const ENTRY: PowerEntry =
     PowerEntry { word: "simulator", keys: &[], read: |_, _| Some(Arc::new(SimulatedPower)) };
@@ -17,18 +12,6 @@ struct SimulatedPower;
 impl PowerDriver for SimulatedPower {
     fn word(&self) -> &'static str {
         ENTRY.word
-    }
-
-    fn reach(&self, _task: Task) -> Option<Reach> {
-        None
-    }
-
-    fn job(&self, _task: Task, _nodes: &[&Member], _timeout: Duration) -> anyhow::Result<Option<Job>> {
-        Ok(None)
-    }
-
-    fn powers(&self, nodes: &[&Member], _ended: &Ended) -> Vec<Power> {
-        vec![Power::Unknown; nodes.len()]
     }
 
     fn is_simulated(&self) -> bool {
