@@ -10,7 +10,7 @@ pub use args::StartupArgs;
 use clap::CommandFactory;
 use closing::Closing;
 use orderly_exec::reporter::Reporter;
-use orderly_exec::{OrStatus, Status, fail, program};
+use orderly_exec::{Status, program};
 use orderly_nodes::absent::{self, Absence};
 use orderly_nodes::backend::{self, Backend};
 use orderly_nodes::config::Flags;
@@ -126,17 +126,7 @@ fn drivers(
         versions::check(&site.cluster, false, &mut *drivers)?;
         return Ok(drivers);
     }
-    let mut failing = Vec::new();
-    for set in &args.flags.fail {
-        for name in site.inventory.expand(set).or_status(Status::Usage)? {
-            match site.inventory.by_name(&name).or_else(|| site.roster.unit(&name)) {
-                Some(node) => failing.push(node),
-                None => {
-                    return Err(fail(Status::Usage, format!("--fail: there is no node named \"{name}\"")));
-                }
-            }
-        }
-    }
+    let failing = args.flags.failing(site)?;
     let initial = if args.others_up { Initial::Up } else { Initial::Off };
     let mut drivers = backend::rehearse(&site.cluster, &site.inventory, initial)?;
     if let Some(simulation) = drivers.simulation() {

@@ -3,10 +3,13 @@
 //! Where each meaning comes from, IBM's text or our choice, stands in the manual pages.
 
 use crate::config::Flags;
+use crate::site::Site;
 use crate::targets::Typed;
 use orderly_exec::cli::Speech;
 use orderly_exec::duration;
 use orderly_exec::inventory::InventoryFlags;
+use orderly_exec::{OrStatus, Status, fail};
+use orderly_plan::drivers::NodeId;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -95,6 +98,23 @@ impl RunFlags {
             across_partitions: self.across_partitions,
             partition: self.partition.clone(),
         }
+    }
+
+    /// Returns the nodes and units of `--fail`.
+    ///
+    /// # Errors
+    /// Usage (2) when it names nobody.
+    pub fn failing(&self, site: &Site) -> anyhow::Result<Vec<NodeId>> {
+        let mut failing = Vec::new();
+        for set in &self.fail {
+            for name in site.inventory.expand(set).or_status(Status::Usage)? {
+                let node = site.inventory.by_name(&name).or_else(|| site.roster.unit(&name));
+                failing.push(node.ok_or_else(|| {
+                    fail(Status::Usage, format!("--fail: there is no node named \"{name}\""))
+                })?);
+            }
+        }
+        Ok(failing)
     }
 
     /// Returns the limit of `-W` that holds for all nodes, where one was given.
