@@ -90,7 +90,7 @@ fn a_rehearsal_and_a_plan_know_of_thresholds() {
 fn thresholds_stand_in_every_form_of_a_sequence_and_are_dropped_backwards() {
     let bed = metadata_servers("(66%)");
     let file = bed.path("etc/cstartSeq").display().to_string();
-    let seqfile = |arguments: &[&str]| bed.program("seqfile").args(arguments).any_stdout().any_stderr().run();
+    let seqfile = |arguments: &[&str]| bed.program("seqfile").args(arguments).any_stdout().goes_well().run();
     assert!(seqfile(&["--read", &file]).stdout.contains("mds(66%) > clients"));
     assert!(seqfile(&["--read", &file, "--dot"]).stdout.contains(r#""mds" -> "clients" [label = "(66%)"]"#));
     let json = seqfile(&["--read", &file, "--json"]).stdout;
@@ -112,7 +112,7 @@ fn in_an_order_of_shutdown_a_threshold_is_rejected() {
     let shut = bed.write("etc/cshutSeq", &text).display().to_string();
     let part = "cshutSeq:3:8: how many are enough is said in a start order only";
     let cshutdown =
-        |status| bed.program("cshutdown").args(["-k", "ALL"]).status(status).any_stdout().any_stderr().run();
+        |status| bed.program("cshutdown").args(["-k", "ALL"]).status(status).any_stdout().goes_well().run();
     let said = cshutdown(3).stderr;
     assert!(said.contains(part), "{said}");
     let check = bed.program("seqfile").args(["--check", &shut]).status(3).any_stderr().run();

@@ -52,7 +52,7 @@ fn site(keys: &str) -> Bed {
 }
 
 fn run(bed: &Bed, program: &str, arguments: &[&str], status: i32) -> Ended {
-    bed.program(program).args(arguments).status(status).any_stdout().any_stderr().run()
+    bed.program(program).args(arguments).status(status).any_stdout().goes_well().run()
 }
 
 /// Tells that io1 was read as the server of n1.
@@ -77,7 +77,7 @@ fn every_program_reads_every_format() {
         // Standard input is an inventory like any other.
         for program in ["cstartup", "cshutdown"] {
             let read = bed.program(program).args(["-i", "-", "--from", format, "-k", "ALL"]).stdin(text);
-            read.any_stdout().any_stderr().run();
+            read.any_stdout().goes_well().run();
         }
     }
 }
@@ -90,7 +90,7 @@ fn the_format_is_that_of_the_flag_else_of_the_environment_else_of_cluster_toml()
     run(&bed, "cshutdown", &["-k", "ALL"], 0);
     let by_environment = |program: &str, flags: &[&str], status: i32| {
         let named = bed.program(program).args(flags).status(status).env("ORDERLY_INVENTORY_FORMAT", "xcat");
-        named.env("ORDERLY_INVENTORY", "etc/xcat").any_stdout().any_stderr().run()
+        named.env("ORDERLY_INVENTORY", "etc/xcat").any_stdout().goes_well().run()
     };
     assert_eq!(by_environment("seqfile", &[], 0).stdout, DEFAULT);
     assert!(knows_the_server(&by_environment("cstartup", &["n1"], 4)));
@@ -104,7 +104,7 @@ fn the_format_is_that_of_the_flag_else_of_the_environment_else_of_cluster_toml()
         [("seqfile", &[][..]), ("cstartup", &["-k", "ALL"]), ("cshutdown", &["-k", "ALL"])]
     {
         let empty = bed.program(program).args(arguments).env("ORDERLY_INVENTORY_FORMAT", "");
-        empty.any_stdout().any_stderr().run();
+        empty.any_stdout().goes_well().run();
     }
 }
 
@@ -222,10 +222,10 @@ fn an_inventory_through_a_pipe_is_the_inventory() {
             ("cshutdown", "@compute", 0),
         ] {
             let straight = bed.program(program).args(from).args(["-k", target]).status(status);
-            let straight = straight.any_stdout().any_stderr().run();
+            let straight = straight.any_stdout().goes_well().run();
             let written = bed.program("seqfile").args(from).arg("--inventory-json").any_stdout();
             let piped = bed.program(program).args(["-i", "-", "-k", target]).status(status);
-            let piped = pipeline([written, piped.any_stdout().any_stderr()]).pop().unwrap();
+            let piped = pipeline([written, piped.any_stdout().goes_well()]).pop().unwrap();
             assert_eq!(piped.stdout, straight.stdout, "{format}: {program} {target}");
             // Refusals repeat the command line.
             let said =
