@@ -12,6 +12,7 @@ use complaints::Complaints;
 use orderly_exec::children::{ChildId, Children};
 use orderly_exec::job::{Ended, Job};
 use orderly_plan::drivers::{Abilities, Event, Failure, FailureKind, NodeId, Probe, Task};
+use orderly_plan::words::Words;
 use programs::Programs;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsString;
@@ -168,12 +169,20 @@ impl Runtime {
     }
 }
 
+/// Returns what is said of this one node, or of several or none.
+pub(crate) fn words(said: String, node: Option<&Member>) -> Words {
+    match node {
+        Some(node) => node.words(said),
+        None => said.into(),
+    }
+}
+
 /// Returns the failure of what had not begun when everything was told to end.
 pub(crate) fn told_to_end() -> Failure {
     Failure::own(FailureKind::Ended, "interrupted before it began")
 }
 
 /// Returns the failure of a call that was ended because everything was: its time was not up.
-pub(crate) fn interrupted(failure: Failure, ended: &Ended) -> Failure {
-    Failure { kind: FailureKind::Ended, cause: ended.clause_of("interrupted").into(), ..failure }
+pub(crate) fn interrupted(failure: Failure, ended: &Ended, node: Option<&Member>) -> Failure {
+    Failure { kind: FailureKind::Ended, cause: words(ended.clause_of("interrupted"), node), ..failure }
 }

@@ -323,6 +323,40 @@ fn everything_that_cannot_be_used_is_told_before_anything_is_touched() {
     }
 }
 
+/// What was said of each had its name in it, and the report a line for each of five hundred nodes.
+#[test]
+fn what_fails_alike_on_two_nodes_is_equal_whatever_they_are_called() {
+    let bed = Bed::new();
+    let hangs = bed.script("hangs", "echo \"$1: wait\" >&2; : >$D/$1; exec sleep 600");
+    let toml = format!(
+        "[power]\ndriver=\"command\"\non=[\"p\",\"{{mac}}\"]\noff=[\"{hangs}\",\"{{node}}\"]\n[probe]\ndriver=\"none\"\n"
+    );
+    let mut drivers = bed.drivers(&toml, nodes(2));
+    let failures = |events: &[Event]| -> Vec<Failure> {
+        let failure = |event: &Event| {
+            let Event::Ended(_, _, Err(failure)) = event else { panic!("{event:?}") };
+            failure.clone()
+        };
+        events.iter().map(failure).collect()
+    };
+    let lacking = failures(&carry_out(&mut *drivers, Task::PowerOn, 0..2));
+    assert_eq!(lacking[0], lacking[1]);
+    assert!(lacking[1].detail().starts_with("n2: "), "{}", lacking[1].detail());
+    let mut queue = VecDeque::from([NodeId(0), NodeId(1)]);
+    assert_eq!(drivers.begin(Task::PowerOff, &mut queue).len(), 2);
+    while !(bed.path().join("n1").exists() && bed.path().join("n2").exists()) {
+        std::thread::yield_now();
+    }
+    drivers.end_all();
+    let mut ended = Vec::new();
+    while ended.len() < 2 {
+        ended.extend(drivers.next(None));
+    }
+    let cut = failures(&ended);
+    assert_eq!(cut[0], cut[1]);
+    assert!(cut[0].detail().contains("wait"), "{}", cut[0].detail());
+}
+
 /// Each was told without its place.
 #[test]
 fn an_address_that_cannot_be_one_is_told_with_the_place_of_its_node() {

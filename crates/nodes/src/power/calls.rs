@@ -11,6 +11,7 @@ use super::{PowerDriver, wanted, without_effect};
 use crate::agenda::Agenda;
 use crate::config::Cluster;
 use crate::driver::{Begun, Driver, DriverKind};
+use crate::roster::Member;
 use crate::runtime::{NAMES, Runtime, interrupted, told_to_end};
 use crate::shell;
 use crate::template::Reach;
@@ -19,6 +20,7 @@ use orderly_exec::children::{ChildId, ChildOutput};
 use orderly_exec::job::{Ended, Job};
 use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId, Power, Probe, Task, Teller};
 use orderly_plan::inventory::Inventory;
+use orderly_plan::words::Words;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -69,7 +71,7 @@ pub(crate) struct PowerCalls {
     pub(super) pings: BmcPings,
     pub(super) unknowns: Unknowns,
     /// Why the last program could not be called.
-    uncallable: Option<String>,
+    uncallable: Option<Words>,
     /// What people were told of that.
     told_uncallable: HashSet<String>,
 }
@@ -188,14 +190,15 @@ impl PowerCalls {
             Ok(job) => return job,
             Err(error) => format!("{error:#}"),
         };
-        if self.told_uncallable.insert(why.clone()) {
-            let said = format!("the power program cannot be called: {why}");
+        let words = if nodes.len() == 1 { runtime.member(first).words(&why) } else { why.as_str().into() };
+        if self.told_uncallable.insert(why) {
+            let said = Words::from("the power program cannot be called: ").then(words.clone());
             match nodes {
-                [_] => runtime.complaints.complain(runtime.member(first).words(said), first),
-                _ => runtime.complaints.warn(said),
+                [_] => runtime.complaints.complain(said, first),
+                _ => runtime.complaints.warn(said.to_string()),
             }
         }
-        self.uncallable = Some(why);
+        self.uncallable = Some(words);
         None
     }
 
@@ -227,7 +230,7 @@ impl PowerCalls {
         }
         let mut failure = told(runtime, &nodes, &call.argv, ended);
         if call.told && failure.kind == FailureKind::TimedOut {
-            failure = interrupted(failure, ended);
+            failure = interrupted(failure, ended, one(runtime, &nodes));
         } else if let Some((kind, words)) = power_driver(runtime, first).classify(ended) {
             failure = failure.named(kind, words);
         }
@@ -445,8 +448,12 @@ impl Driver for PowerCalls {
 /// Returns the task of the power driver that a task is.
 /// Returns why a call did not succeed; what was asked of one node is said of that one.
 fn told(runtime: &Runtime, nodes: &[NodeId], argv: &[OsString], ended: &Ended) -> Failure {
-    let one = if let &[node] = nodes { Some(runtime.member(node)) } else { None };
-    shell::plain_failure(Teller::Power, argv, ended, one)
+    shell::plain_failure(Teller::Power, argv, ended, one(runtime, nodes))
+}
+
+/// Returns the one that these nodes are.
+fn one<'r>(runtime: &'r Runtime, nodes: &[NodeId]) -> Option<&'r Member> {
+    if let &[node] = nodes { Some(runtime.member(node)) } else { None }
 }
 
 fn power_task(task: Task) -> Task {

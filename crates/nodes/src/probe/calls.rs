@@ -125,7 +125,7 @@ impl Driver for ProbeCalls {
                     self.calls.insert(id, ProbeCall { node, argv, told: false });
                 }
                 Err(error) => {
-                    let why = Failure::own(FailureKind::NotStarted, error.to_string());
+                    let why = Failure::own(FailureKind::NotStarted, member.words(error.to_string()));
                     runtime.read_probe(node, Probe::Unknown, Some(why), false);
                 }
             },

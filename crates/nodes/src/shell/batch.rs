@@ -324,7 +324,7 @@ impl Batch {
             }
             let failure = if verdict.lost || verdict.ended.ending == Ending::TimedOut {
                 let failure = failure_on_one(&shown, &verdict, node);
-                Some(if self.told { interrupted(failure, &verdict.ended) } else { failure })
+                Some(if self.told { interrupted(failure, &verdict.ended, Some(node)) } else { failure })
             } else {
                 self.work.failure(&shown, &verdict, node)
             };

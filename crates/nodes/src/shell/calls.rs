@@ -117,7 +117,8 @@ impl ShellCalls {
             line = announced(mark, &line);
         }
         // Shown as it was written, without what is around it.
-        let cannot = |error: anyhow::Error| Failure::own(FailureKind::NotStarted, error.to_string());
+        let cannot =
+            |error: anyhow::Error| Failure::own(FailureKind::NotStarted, member.words(error.to_string()));
         let words = driver.argv(member, &line).map_err(cannot)?;
         let shown = driver.argv(member, &what.line).map_err(cannot)?;
         let (id, _) = runtime.start(DriverKind::Shell, Job::new(words, what.limit));
@@ -190,20 +191,24 @@ impl ShellCall {
     /// Returns why a command on a node failed.
     fn failure(&self, ended: &Ended, node: &Member) -> Failure {
         let failure = failure(&self.argv, ended, node);
-        if self.told && failure.kind == FailureKind::TimedOut { interrupted(failure, ended) } else { failure }
+        if self.told && failure.kind == FailureKind::TimedOut {
+            interrupted(failure, ended, Some(node))
+        } else {
+            failure
+        }
     }
 
     /// Returns why the end of a command is not its own: it did not run, or was lost on the way.
     fn why_not_its_own(&self, runtime: &Runtime, on: RunsOn, ended: &Ended) -> Option<Failure> {
-        let on_node = matches!(on, RunsOn::Node(_));
-        let failure = match on {
-            RunsOn::Node(node) => failure(&self.argv, ended, runtime.member(node)),
-            RunsOn::Control => plain_failure(Teller::Run, &self.argv, ended, None),
+        let node = if let RunsOn::Node(node) = on { Some(runtime.member(node)) } else { None };
+        let failure = match node {
+            Some(node) => failure(&self.argv, ended, node),
+            None => plain_failure(Teller::Run, &self.argv, ended, None),
         };
         match ended.ending {
-            Ending::Exited(_) if on_node && is_lost(ended) => Some(failure),
+            Ending::Exited(_) if node.is_some() && is_lost(ended) => Some(failure),
             Ending::Exited(_) | Ending::Killed(_) => None,
-            Ending::TimedOut if self.told => Some(interrupted(failure, ended)),
+            Ending::TimedOut if self.told => Some(interrupted(failure, ended, node)),
             Ending::TimedOut | Ending::Unkillable | Ending::NotStarted => Some(failure),
         }
     }

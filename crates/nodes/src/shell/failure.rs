@@ -3,6 +3,7 @@
 use super::output_parser::NodeVerdict;
 use super::wrapper::{self, LOST};
 use crate::roster::Member;
+use crate::runtime::words;
 use orderly_exec::job::{Ended, Ending, show};
 use orderly_plan::drivers::{Failure, FailureKind, Teller};
 use std::ffi::OsString;
@@ -100,8 +101,8 @@ pub(crate) fn plain_failure(
         Ending::TimedOut | Ending::Unkillable => FailureKind::TimedOut,
         Ending::NotStarted => FailureKind::NotStarted,
     };
-    let words = |said: String| node.map_or_else(|| said.clone().into(), |node| node.words(&said));
-    Failure { call: words(shorten(&show(argv))), ..Failure::told(teller, kind, words(ended.clause())) }
+    let call = words(shorten(&show(argv)), node);
+    Failure { call, ..Failure::told(teller, kind, words(ended.clause(), node)) }
 }
 
 fn shorten(line: &str) -> String {
