@@ -186,11 +186,11 @@ impl Drivers for Dispatcher {
     }
 
     fn why_unknown(&self, node: NodeId) -> Option<String> {
-        self.power.why_unknown(node).or_else(|| self.probe.why_unknown(node))
+        self.power.unknowns.why_unknown(node).or_else(|| self.probe.why_unknown(node))
     }
 
     fn permanent_power_failure(&self, node: NodeId) -> Option<Failure> {
-        self.power.permanent_failure(&self.runtime, node)
+        self.power.unknowns.permanent_failure(&self.runtime, node)
     }
 
     fn take_warnings(&mut self) -> Vec<String> {

@@ -20,6 +20,7 @@ mod password;
 mod powerman;
 pub(crate) mod redfish;
 mod simulator;
+mod uncallable;
 mod unknown;
 
 pub(crate) use calls::PowerCalls;

@@ -29,7 +29,7 @@ impl Backend for Dispatcher {
     }
 
     fn mark_unlisted(&mut self, nodes: &[NodeId]) {
-        self.power.mark_unlisted(&mut self.runtime, nodes);
+        self.power.unknowns.mark_unlisted(&mut self.runtime, nodes);
     }
 
     fn at_once(&self, _asked: usize) -> usize {

@@ -6,6 +6,7 @@ use super::bmc_ping::{Admission, BmcPings};
 use super::confirm::{ConfirmTimer, Confirmation};
 use super::controllers::Controllers;
 use super::judged::Heard;
+use super::uncallable::Uncallable;
 use super::unknown::Unknowns;
 use super::{PowerDriver, wanted, without_effect};
 use crate::agenda::Agenda;
@@ -17,13 +18,11 @@ use crate::shell;
 use crate::template::Reach;
 use crate::wiring::Wiring;
 use orderly_exec::children::{ChildId, ChildOutput};
-use orderly_exec::job::{Ended, Job};
+use orderly_exec::job::Ended;
 use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId, Power, Probe, Task, Teller};
 use orderly_plan::inventory::Inventory;
-use orderly_plan::words::Words;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsString;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// What a call is for.
@@ -37,6 +36,19 @@ pub(super) enum CallPurpose {
     LookAfter(ChildId),
     /// Asks what became of the nodes of a call that is over.
     Confirm(Confirmation),
+}
+
+impl CallPurpose {
+    /// Answers for a call whose end nobody will hear of.
+    pub(super) fn give_up(&self, runtime: &mut Runtime, nodes: Vec<NodeId>, failure: &Failure) {
+        let task = match self {
+            Self::Act(task) | Self::Confirm(Confirmation { task, .. }) => *task,
+            Self::ReadPower => Task::ReadPower,
+            Self::Probe => Task::Probe,
+            Self::LookAfter(_) => return,
+        };
+        runtime.fail_all(task, nodes, failure);
+    }
 }
 
 /// A call that runs.
@@ -69,11 +81,8 @@ pub(crate) struct PowerCalls {
     pub(super) timers: Agenda<ConfirmTimer>,
     pub(super) controllers: Controllers,
     pub(super) pings: BmcPings,
-    pub(super) unknowns: Unknowns,
-    /// Why the last program could not be called.
-    uncallable: Option<Words>,
-    /// What people were told of that.
-    told_uncallable: HashSet<String>,
+    pub(crate) unknowns: Unknowns,
+    pub(super) uncallable: Uncallable,
 }
 
 impl PowerCalls {
@@ -84,8 +93,7 @@ impl PowerCalls {
             controllers: Controllers::new(inventory, cluster.limits.per.as_deref(), cluster.limits.max),
             pings: BmcPings::new(wiring),
             unknowns: Unknowns::default(),
-            uncallable: None,
-            told_uncallable: HashSet::new(),
+            uncallable: Uncallable::default(),
         }
     }
 
@@ -138,7 +146,7 @@ impl PowerCalls {
             Task::PowerOn | Task::PowerOff | Task::Reset | Task::Run(_) => CallPurpose::Act(task),
         };
         if let Err(nodes) = self.call(runtime, purpose, nodes) {
-            runtime.fail_all(task, nodes, &self.no_call());
+            runtime.fail_all(task, nodes, &self.uncallable.failure());
         }
     }
 
@@ -150,7 +158,7 @@ impl PowerCalls {
         nodes: Vec<NodeId>,
     ) -> Result<(), Vec<NodeId>> {
         let task = purpose.task();
-        let Some(mut job) = self.job(runtime, task, &nodes) else { return Err(nodes) };
+        let Some(mut job) = self.uncallable.job(runtime, task, &nodes) else { return Err(nodes) };
         if task == Task::ReadPower {
             job.keep = 64 * 1024 + nodes.len() * 512;
         }
@@ -178,34 +186,6 @@ impl PowerCalls {
         self.calls
             .insert(id, PowerCall { purpose, occupies: nodes.clone(), nodes, argv, told: false, heard });
         Ok(())
-    }
-
-    /// Returns the job of a call; where there is none, why is remembered, and people are told once.
-    fn job(&mut self, runtime: &mut Runtime, task: Task, nodes: &[NodeId]) -> Option<Job> {
-        let first = *nodes.first()?;
-        let profile = runtime.profile(first);
-        let halting = profile.shell.halting.as_ref().filter(|_| matches!(task, Task::Run(_)));
-        let driver = Arc::clone(halting.unwrap_or(&profile.power.driver));
-        let why = match driver.job(task, &runtime.members(nodes), profile.power_timeout()) {
-            Ok(job) => return job,
-            Err(error) => format!("{error:#}"),
-        };
-        let words = if nodes.len() == 1 { runtime.member(first).words(&why) } else { why.as_str().into() };
-        if self.told_uncallable.insert(why) {
-            let said = Words::from("the power program cannot be called: ").then(words.clone());
-            match nodes {
-                [_] => runtime.complaints.complain(said, first),
-                _ => runtime.complaints.warn(said.to_string()),
-            }
-        }
-        self.uncallable = Some(words);
-        None
-    }
-
-    /// Returns the failure of nodes for which nothing could be called.
-    pub(super) fn no_call(&self) -> Failure {
-        let detail = self.uncallable.clone().unwrap_or_else(|| "no driver for that".into());
-        Failure::own(FailureKind::NotStarted, detail)
     }
 
     fn act_ended(
@@ -332,22 +312,6 @@ impl PowerCalls {
             self.pings.refute();
         }
     }
-
-    /// Answers for a call whose end nobody will hear of.
-    pub(super) fn give_up(
-        runtime: &mut Runtime,
-        purpose: &CallPurpose,
-        nodes: Vec<NodeId>,
-        failure: &Failure,
-    ) {
-        let task = match purpose {
-            CallPurpose::Act(task) | CallPurpose::Confirm(Confirmation { task, .. }) => *task,
-            CallPurpose::ReadPower => Task::ReadPower,
-            CallPurpose::Probe => Task::Probe,
-            CallPurpose::LookAfter(_) => return,
-        };
-        runtime.fail_all(task, nodes, failure);
-    }
 }
 
 impl Driver for PowerCalls {
@@ -439,7 +403,7 @@ impl Driver for PowerCalls {
     fn lose_all(&mut self, runtime: &mut Runtime, failure: &Failure) {
         for (_, call) in std::mem::take(&mut self.calls) {
             self.controllers.free(&call.occupies);
-            Self::give_up(runtime, &call.purpose, call.nodes, failure);
+            call.purpose.give_up(runtime, call.nodes, failure);
         }
         self.end_all(runtime);
     }

@@ -89,7 +89,7 @@ impl PowerCalls {
             return;
         }
         if let Err(nodes) = self.call(runtime, CallPurpose::Confirm(confirmation), nodes) {
-            runtime.fail_all(task, nodes, &self.no_call());
+            runtime.fail_all(task, nodes, &self.uncallable.failure());
         }
     }
 
@@ -172,26 +172,11 @@ impl PowerCalls {
         self.controllers.suspect(&call.nodes);
         runtime.forget(id);
         runtime.children.end(id);
-        for nodes in self.parts(runtime, &call.nodes) {
+        for nodes in self.controllers.split(&call.nodes, runtime.room()) {
             if let Err(nodes) = self.call(runtime, call.purpose.clone(), nodes) {
-                Self::give_up(runtime, &call.purpose, nodes, &self.no_call());
+                call.purpose.give_up(runtime, nodes, &self.uncallable.failure());
             }
         }
-    }
-
-    /// Parts a set: by power controller where the inventory names them, else neighbours together,
-    /// in so many parts that a thousand nodes take two rounds, as far as the fan-out bears it.
-    fn parts(&self, runtime: &Runtime, nodes: &[NodeId]) -> Vec<Vec<NodeId>> {
-        let room = runtime.room().max(2);
-        let mut units = self.controllers.parts(nodes);
-        if units.len() > 1 && units.len() <= room {
-            return units;
-        }
-        if units.len() < 2 {
-            units = nodes.iter().map(|&node| vec![node]).collect();
-        }
-        let count = units.len().isqrt().clamp(2, (room / 2).max(2));
-        units.chunks(units.len().div_ceil(count)).map(<[_]>::concat).collect()
     }
 
     /// Goes on without nodes the program does not know: it did nothing for the others either.
@@ -212,18 +197,18 @@ impl PowerCalls {
         }
         match &call.purpose {
             CallPurpose::Act(task) => {
-                let failures = self.mark_unlisted(runtime, &unlisted);
+                let failures = self.unknowns.mark_unlisted(runtime, &unlisted);
                 failures.into_iter().for_each(|(node, failure)| runtime.fail_all(*task, [node], &failure));
             }
             CallPurpose::Confirm(Confirmation { task, failure, .. }) => {
                 runtime.fail_all(*task, unlisted, failure);
             }
             CallPurpose::ReadPower => {
-                self.mark_unlisted(runtime, &unlisted);
+                self.unknowns.mark_unlisted(runtime, &unlisted);
                 unlisted.into_iter().for_each(|node| runtime.answer(Event::Power(node, Power::Unknown)));
             }
             CallPurpose::Probe => {
-                self.mark_unlisted(runtime, &unlisted);
+                self.unknowns.mark_unlisted(runtime, &unlisted);
                 unlisted.into_iter().for_each(|node| runtime.read_probe(node, Probe::Unknown, None, false));
             }
             CallPurpose::LookAfter(_) => {}

@@ -78,8 +78,23 @@ impl Controllers {
         }
     }
 
+    /// Parts a set: by power controller where the inventory names them, else neighbours together,
+    /// in so many parts that a thousand nodes take two rounds, as far as there is room for calls.
+    pub(super) fn split(&self, nodes: &[NodeId], room: usize) -> Vec<Vec<NodeId>> {
+        let room = room.max(2);
+        let mut units = self.parts(nodes);
+        if units.len() > 1 && units.len() <= room {
+            return units;
+        }
+        if units.len() < 2 {
+            units = nodes.iter().map(|&node| vec![node]).collect();
+        }
+        let count = units.len().isqrt().clamp(2, (room / 2).max(2));
+        units.chunks(units.len().div_ceil(count)).map(<[_]>::concat).collect()
+    }
+
     /// Parts nodes by controller; those without one are together.
-    pub(super) fn parts(&self, nodes: &[NodeId]) -> Vec<Vec<NodeId>> {
+    fn parts(&self, nodes: &[NodeId]) -> Vec<Vec<NodeId>> {
         let mut parts: std::collections::BTreeMap<Option<usize>, Vec<NodeId>> =
             std::collections::BTreeMap::new();
         for &node in nodes {

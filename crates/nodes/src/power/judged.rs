@@ -87,11 +87,11 @@ impl PowerCalls {
 
     fn take_verdicts(&mut self, runtime: &mut Runtime, call: &PowerCall, verdicts: Verdicts, ended: &Ended) {
         if call.told {
-            Self::give_up(runtime, &call.purpose, verdicts.going_on, &told_to_end());
+            call.purpose.give_up(runtime, verdicts.going_on, &told_to_end());
         } else if !verdicts.going_on.is_empty()
             && let Err(nodes) = self.call(runtime, call.purpose.clone(), verdicts.going_on)
         {
-            Self::give_up(runtime, &call.purpose, nodes, &self.no_call());
+            call.purpose.give_up(runtime, nodes, &self.uncallable.failure());
         }
         match call.purpose {
             _ if verdicts.done.is_empty() => {}

@@ -1,6 +1,6 @@
 //! Why power is unknown: what was said in its place, told once a node, and whether the failure is permanent.
 
-use super::calls::{PowerCalls, power_driver};
+use super::calls::power_driver;
 use super::ipmi::SILENT;
 use crate::roster::Member;
 use crate::runtime::Runtime;
@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 
 /// What is known of statuses that tell neither on nor off.
 #[derive(Debug, Default)]
-pub(super) struct Unknowns {
+pub(crate) struct Unknowns {
     /// By node: why its power is unknown.
     why: HashMap<NodeId, Failure>,
     /// Profiles in which an answer was understood: their form is right.
@@ -88,9 +88,7 @@ impl Unknowns {
         }
         self.told.insert(node)
     }
-}
 
-impl PowerCalls {
     /// Says of nodes that the power program does not know them; it has nobody to ask. Returns their failures.
     pub(crate) fn mark_unlisted(
         &mut self,
@@ -102,7 +100,7 @@ impl PowerCalls {
             let Some(listing) = power_driver(runtime, node).listing() else { continue };
             let (kind, missing) = (FailureKind::Misconfigured, listing.missing);
             let failure = Failure::told(Teller::Power, kind, missing);
-            if self.unknowns.remember(node, failure.clone()) {
+            if self.remember(node, failure.clone()) {
                 let said = format!("power unknown: {missing} ({} lists the nodes that are)", listing.shown);
                 runtime.complaints.complain(said.into(), node);
             }
@@ -112,16 +110,16 @@ impl PowerCalls {
     }
 
     pub(crate) fn why_unknown(&self, node: NodeId) -> Option<String> {
-        let why = self.unknowns.why.get(&node)?;
+        let why = self.why.get(&node)?;
         Some(why.name.map_or_else(|| why.detail(), str::to_owned))
     }
 
     /// Returns why nothing can ever be heard of a node's power: the program does not know it or is not there,
     /// credentials are refused, or no answer of a whole configuration was ever understood.
     pub(crate) fn permanent_failure(&self, runtime: &Runtime, node: NodeId) -> Option<Failure> {
-        let why = self.unknowns.why.get(&node)?;
+        let why = self.why.get(&node)?;
         let is_of_site = why.kind == FailureKind::Misconfigured && !power_driver(runtime, node).is_known();
-        let was_understood = self.unknowns.understood.contains(&runtime.wiring.profile_number(node));
+        let was_understood = self.understood.contains(&runtime.wiring.profile_number(node));
         (why.kind.is_permanent() && !(is_of_site && was_understood)).then(|| why.clone())
     }
 }
