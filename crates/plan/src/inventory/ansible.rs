@@ -48,7 +48,7 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
         }
     }
     let tree = Tree::of(&groups);
-    let mut teller = DoubtTeller::default();
+    let mut teller = HostVariables::default();
     for (mut draft, own) in hosts.found {
         let above = tree.groups_of(&draft.node.name);
         // Each host has all that its groups state.
@@ -57,7 +57,7 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
             break;
         }
         draft.node.groups = tree.names(&above);
-        let variables = DoubtTeller::variables(&tree, &above, &own, &mut drafts);
+        let variables = HostVariables::variables(&tree, &above, &own, &mut drafts);
         teller.state(&variables, &mut draft, &mut drafts);
         drafts.add(draft);
     }
@@ -169,11 +169,11 @@ fn read_names(items: &[Json<'_>], drafts: &mut Drafts<'_>) -> Vec<String> {
 
 /// Gives hosts their variables; what one place states for many hosts is wrong once.
 #[derive(Default)]
-struct DoubtTeller {
+struct HostVariables {
     wrong: HashSet<usize>,
 }
 
-impl DoubtTeller {
+impl HostVariables {
     /// Returns the variables of a host: of its groups, the farthest first, and its own.
     fn variables<'v, 'a>(
         tree: &Tree<'v, 'a>,
