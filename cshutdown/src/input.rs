@@ -9,9 +9,10 @@ use orderly_nodes::config::{Cluster, SubsystemHost};
 use orderly_nodes::guard;
 use orderly_nodes::site::{Site, SiteRequest};
 use orderly_nodes::targets::Targets;
-use orderly_plan::diagnostic::Source;
+use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Source};
 use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Order;
+use orderly_plan::name::Names;
 use orderly_plan::select::Direction;
 use orderly_plan::sequence::{self, Sequence};
 use orderly_plan::shutdown::{Goal, Wishes};
@@ -108,12 +109,23 @@ fn subsystems(config: Option<&Path>) -> Result<Option<(Sequence, Order)>, Unread
             return Ok(None);
         }
         let order = sequence.order(sequence.own_names()).or_status(Status::Rejected)?;
+        check_pairs(&cluster, &name, sequence.own_names())?;
         if cluster.subsystem.host == SubsystemHost::Control && !cluster.is_simulated() {
             check_programs(&name, sequence.own_names().iter())?;
         }
         Ok(Some((sequence, order)))
     };
     parse().map_err(UnreadInput::Subsystems)
+}
+
+/// Rejects programs that would undo what no subsystem does.
+fn check_pairs(cluster: &Cluster, file: &str, names: &Names) -> anyhow::Result<()> {
+    let mut wrong = Diagnostics::default();
+    for down in cluster.subsystem.up.keys().filter(|down| names.find(down).is_none()) {
+        let clause = format!("subsystem.up: {down} is no subsystem of {file}");
+        wrong.push(Diagnostic::about(&cluster.file, clause).suggest(down, names.iter()));
+    }
+    wrong.or(()).or_status(Status::Rejected)
 }
 
 /// Checks that the subsystems called on this machine are there, and that nobody else can change them.

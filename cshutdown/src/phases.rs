@@ -8,16 +8,15 @@ use crate::limits;
 use crate::notice::{Logins, ShutdownNotice, Waited};
 use crate::outcome::PhaseResults;
 use crate::pending::Pending;
-use crate::subsystem::{Quiet, SubsystemPlace, Subsystems, operand};
+use crate::subsystem::{Quiet, SubsystemPlace, Subsystems};
 use orderly_exec::lock::Lock;
 use orderly_exec::{Status, fail};
 use orderly_nodes::backend::Backend;
-use orderly_nodes::command::RunsOn;
-use orderly_nodes::config::SubsystemHost;
 use orderly_nodes::history::History;
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::run_lock;
 use orderly_nodes::simulator::Simulation;
+use orderly_nodes::subsystem;
 use orderly_nodes::targets::fold;
 use orderly_nodes::up::WasUp;
 use orderly_nodes::users::EndUsers;
@@ -28,7 +27,6 @@ use orderly_plan::run::Run;
 use orderly_plan::shutdown::{Goal, Round, Shutdown};
 use orderly_plan::survey::Condition;
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::time::Duration;
 
@@ -222,6 +220,8 @@ impl Phases<'_, '_> {
             log: self.log,
             timeout: site.cluster.subsystem.timeout,
             go_on: self.args.go_on,
+            pairs: self.args.acts().then_some(&site.cluster.subsystem.up),
+            simulated: self.drivers.is_simulated(),
         };
         let quiet = subsystems.call(self.drivers, self.telling);
         match quiet {
@@ -256,39 +256,12 @@ impl Phases<'_, '_> {
         let alive = self.checked.alive();
         partitions.retain(|_, nodes| nodes.iter().any(|node| alive.contains(node)));
         let place = |(partition, nodes): (Option<&str>, Vec<NodeId>)| {
-            let (host, name) = self.host(partition)?;
-            let operands = nodes.iter().map(|&node| operand(&site.inventory, node)).collect();
-            Ok(SubsystemPlace { host, name, operands })
+            let (host, name) = subsystem::host(site, self.drivers, &self.checked.conditions, partition)?;
+            let quieted = nodes.iter().map(|&node| site.name(node).to_owned()).collect();
+            let operands = nodes.iter().map(|&node| subsystem::operand(&site.inventory, node)).collect();
+            Ok(SubsystemPlace { host, name, operands, quieted })
         };
         partitions.into_iter().map(place).collect()
-    }
-
-    fn host(&self, partition: Option<&str>) -> Result<(RunsOn, String), String> {
-        let site = &self.input.site;
-        match &site.cluster.subsystem.host {
-            SubsystemHost::Control => Ok((RunsOn::Control, "this machine".to_owned())),
-            SubsystemHost::Node(name) => match site.inventory.by_name(name) {
-                Some(node) => Ok((RunsOn::Node(node), name.clone())),
-                None => Err(format!("subsystem.host: the inventory has no node \"{name}\"")),
-            },
-            SubsystemHost::Random => {
-                let up: Vec<NodeId> = site
-                    .inventory
-                    .ids()
-                    .filter(|&node| site.inventory.node(node).partition.as_deref() == partition)
-                    .filter(|node| self.checked.conditions[node.index()] == Condition::Up)
-                    .filter(|&node| self.drivers.abilities(node).runs_commands)
-                    .collect();
-                // Any will do: this only spreads the work.
-                let chance = usize::try_from(RandomState::new().hash_one(up.len()) % (1 << 31)).unwrap_or(0);
-                match up.get(chance % up.len().max(1)) {
-                    Some(&node) => Ok((RunsOn::Node(node), site.name(node).to_owned())),
-                    None => {
-                        Err(format!("no node of partition {} can be reached", partition.unwrap_or("(none)")))
-                    }
-                }
-            }
-        }
     }
 
     fn stop_nodes(&mut self) -> Vec<NodeEnding> {

@@ -5,10 +5,11 @@ use crate::prompt::{PromptAnswer, prompt};
 use orderly_exec::job::Ended;
 use orderly_nodes::backend::Backend;
 use orderly_nodes::command::{CommandId, RunsOn, SideCommand};
+use orderly_nodes::quieted::Quieted;
 use orderly_nodes::run::Telling;
+use orderly_nodes::subsystem::argv;
 use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId};
 use orderly_plan::graph::Order;
-use orderly_plan::inventory::Inventory;
 use orderly_plan::name::Names;
 use orderly_plan::progress::Progress;
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub(crate) struct SubsystemPlace {
     pub name: String,
     /// The targets of the partition, as subsystems are given them.
     pub operands: Vec<String>,
+    /// The names of the same.
+    pub quieted: Vec<String>,
 }
 
 /// The subsystems of a run.
@@ -41,6 +44,9 @@ pub(crate) struct Subsystems<'a> {
     pub timeout: Duration,
     /// A failure stops nothing (`-Y`).
     pub go_on: bool,
+    /// By subsystem, what undoes it: such ones are remembered. Nothing in a rehearsal.
+    pub pairs: Option<&'a BTreeMap<String, String>>,
+    pub simulated: bool,
 }
 
 /// How the phase ended.
@@ -56,12 +62,6 @@ pub(crate) enum Quiet {
     Interrupted(i32),
     /// A second one came, and ended what ran: how far that got is not known.
     Torn(i32),
-}
-
-/// Returns a target as subsystems are given it: its number, or its name where it has none.
-pub(crate) fn operand(inventory: &Inventory, node: NodeId) -> String {
-    let node = inventory.node(node);
-    node.number.map_or_else(|| node.name.clone(), |number| number.to_string())
 }
 
 impl Subsystems<'_> {
@@ -136,6 +136,15 @@ impl Subsystems<'_> {
         answer.unwrap_or(PromptAnswer::Quit)
     }
 
+    /// Remembers what is quieted from here on, where a program undoes it.
+    fn remember(&self, subsystem: NodeId) -> anyhow::Result<()> {
+        let name = self.names.get(subsystem.0);
+        let Some(up) = self.pairs.and_then(|pairs| pairs.get(name)) else { return Ok(()) };
+        let mut quieted = Quieted::read(self.simulated)?;
+        quieted.add(name, up, self.places.iter().flat_map(|place| place.quieted.iter().cloned()));
+        quieted.save()
+    }
+
     fn command(&self, subsystem: NodeId, place: &SubsystemPlace) -> SideCommand {
         SideCommand {
             on: place.host,
@@ -144,13 +153,6 @@ impl Subsystems<'_> {
             timeout: self.timeout,
         }
     }
-}
-
-/// Returns the call of a subsystem, word for word as IBM documents it.
-fn argv(command: &str, flag: &str, control: &str, log: &Path, operands: &[String]) -> Vec<String> {
-    let log = log.to_string_lossy();
-    let fixed = [command, flag, "-b", control, "-f", &log].map(str::to_owned);
-    fixed.into_iter().chain(operands.iter().cloned()).collect()
 }
 
 struct SubsystemRound<'r> {
@@ -173,6 +175,13 @@ impl SubsystemRound<'_> {
             && self.signal.is_none()
             && let Some(subsystem) = self.progress.take()
         {
+            if let Err(error) = self.subsystems.remember(subsystem) {
+                // Nothing would ever undo it.
+                let name = self.subsystems.names.get(subsystem.0);
+                telling.warn(&format!("subsystem {name} is not called: {error:#}"));
+                self.failed.push(subsystem);
+                continue;
+            }
             for (at, place) in self.subsystems.places.iter().enumerate() {
                 let command = self.subsystems.command(subsystem, place);
                 telling.say(&format!(
@@ -251,20 +260,5 @@ impl SubsystemRound<'_> {
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_subsystem_is_called_word_for_word_as_documented() {
-        let log = Path::new("/var/adm/SPlogs/cs/cshut.1121214907.4711");
-        let numbers = ["1", "2", "3"].map(str::to_owned);
-        assert_eq!(
-            argv("/full/path/subsystemA", "-h", "129.40.64.70", log, &numbers).join(" "),
-            "/full/path/subsystemA -h -b 129.40.64.70 -f /var/adm/SPlogs/cs/cshut.1121214907.4711 1 2 3"
-        );
     }
 }

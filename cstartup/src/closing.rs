@@ -22,6 +22,8 @@ pub(crate) struct Closing<'s> {
     pub(crate) site: &'s Site,
     pub(crate) endings: Vec<NodeEnding>,
     pub(crate) shortages: Vec<Shortage>,
+    /// Something that a subsystem quieted could not be undone.
+    pub(crate) still_quieted: bool,
     /// Targets that are away, and were not waited for.
     pub(crate) away: Vec<NodeId>,
     pub(crate) signal: Option<i32>,
@@ -41,7 +43,9 @@ impl Closing<'_> {
         }
         match self.signal {
             Some(signal) => Status::Signal(signal),
-            None if self.endings.iter().all(|ending| ending.outcome.is_well()) => Status::Done,
+            None if !self.still_quieted && self.endings.iter().all(|ending| ending.outcome.is_well()) => {
+                Status::Done
+            }
             None => Status::Failed,
         }
     }

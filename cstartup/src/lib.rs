@@ -5,6 +5,7 @@ mod closing;
 mod own;
 mod plan;
 mod restored;
+mod resume;
 
 pub use args::StartupArgs;
 use clap::CommandFactory;
@@ -35,6 +36,7 @@ use orderly_plan::startup::Startup;
 use orderly_plan::survey::{Condition, Reading, Survey};
 use plan::{StartPlan, concerned};
 use restored::RestoredNodes;
+use resume::Resumed;
 use std::time::Duration;
 
 /// Returns the command line as data, for tests, man pages and completions.
@@ -192,6 +194,7 @@ fn carry_out(
             reporter.data(&plan.text());
         }
         absent::line(site, &away).into_iter().for_each(|line| reporter.say(line));
+        resume::remark(drivers.is_simulated())?.into_iter().for_each(|line| reporter.say(line));
         permanent::lines(site, &failures).into_iter().for_each(|line| reporter.warn(line));
         return Ok(if failures.is_empty() { Status::Done } else { Status::Failed });
     }
@@ -248,16 +251,30 @@ fn start(
     {
         log.line("simulated");
     }
+    // csLogger, which gets this name, follows no link.
+    let whole = |log: &RunLog| std::fs::canonicalize(log.path()).unwrap_or_else(|_| log.path().to_owned());
+    let log_path = log.as_ref().map(whole);
     let asking = drivers.now().saturating_sub(begun);
     let reset = plan.options.reset.clone();
     let order = plan.order;
     let mut startup = Startup::new(&order, &plan.targets, readings, plan.options);
     let mut telling = Telling { reporter, log: log.as_mut(), name: &|node| site.name(node) };
     let signal = drive(&mut startup, drivers, &mut telling);
+    let resumed = match &log_path {
+        Some(path) if signal.is_none() => {
+            resume::all(site, path, drivers, &mut telling).unwrap_or_else(|error| {
+                telling.warn(&format!("what subsystems quieted is not undone: {error:#}"));
+                Resumed { failed: true, ..Resumed::default() }
+            })
+        }
+        Some(_) | None => Resumed::default(),
+    };
+    let signal = signal.or(resumed.signal);
     let closing = Closing {
         site,
         endings: startup.endings(),
         shortages: startup.shortages(),
+        still_quieted: resumed.failed,
         away,
         signal,
         simulated: drivers.is_simulated(),

@@ -163,3 +163,118 @@ fn after_a_shell_the_question_is_asked_again() {
     assert_eq!(ended.stderr.matches("continue, quit or open a shell?").count(), 3, "{}", ended.stderr);
     assert!(bed.path("shell.was_open").exists() && asked(&cluster, "shutdown").is_empty());
 }
+
+/// A cluster whose first subsystem drains and whose second holds, each with a program that undoes it.
+fn paired(bed: &Bed) -> Cluster<'_> {
+    let cluster = cluster(bed);
+    let text = bed.read("etc/cluster.toml");
+    let up = "[subsystem]\nup = { \"/full/path/subsystemA\" = \"/up/A\", \"/full/path/subsystemB\" = \"/up/B\" }\n";
+    bed.config("cluster.toml", format!("{text}{up}"));
+    bed.write("cstartSeq", "");
+    cluster
+}
+
+fn quieted(bed: &Bed) -> Vec<(String, Vec<String>)> {
+    let record: serde_json::Value = serde_json::from_str(&bed.read("state/quieted.json")).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let by = |by: &serde_json::Value| {
+        (text(&by["down"]), by["nodes"].as_array().unwrap().iter().map(text).collect())
+    };
+    record["subsystems"].as_array().unwrap().iter().map(by).collect()
+}
+
+#[test]
+fn what_a_shutdown_quieted_is_undone_by_the_start_that_brings_it_up_in_reverse() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let cluster = paired(&bed);
+    cshutdown(&bed, &["-F", "ALL"]).run();
+    assert_eq!(quieted(&bed).len(), 2, "{:?}", quieted(&bed));
+    let start = |arguments: &[&str], status| {
+        bed.program("cstartup").args(arguments).status(status).any_stdout().any_stderr().run().stderr
+    };
+    let said = start(&["-k", "n[1-2]"], 0);
+    assert!(said.contains("n[1-3] by /full/path/subsystemB (/up/B undoes it)"), "{said}");
+    start(&["n[1-2]"], 0);
+    let calls = asked(&cluster, "/up/");
+    let words: Vec<Vec<&str>> = calls.iter().map(|call| call.split(' ').collect()).collect();
+    assert_eq!(words.len(), 2, "{calls:?}");
+    for (words, program) in words.iter().zip(["/up/B", "/up/A"]) {
+        assert_eq!(words[1..5], [program, "-u", "-b", "129.40.64.70"], "{calls:?}");
+        let log = std::path::Path::new(words[6]);
+        assert!(log.exists() && log.file_name().unwrap().to_str().unwrap().starts_with("cstart."));
+        assert_eq!(words[7..], ["1", "2"], "those that are up");
+    }
+    assert!(quieted(&bed).iter().all(|(_, nodes)| *nodes == ["n3"]), "{:?}", quieted(&bed));
+    start(&["n3"], 0);
+    assert!(quieted(&bed).is_empty());
+    let before = asked(&cluster, "/up/").len();
+    start(&["ALL"], 0);
+    assert_eq!(asked(&cluster, "/up/").len(), before, "nothing is left to undo");
+}
+
+#[test]
+fn what_could_not_be_undone_is_tried_again_by_every_later_start_and_holds_what_came_before() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let cluster = paired(&bed);
+    cshutdown(&bed, &["-F", "n1"]).run();
+    cluster.answer("*/up/B*", "echo 'no quorum' >&2; exit 3");
+    let start = |target: &str, status| {
+        bed.program("cstartup").arg(target).status(status).any_stdout().any_stderr().run().stderr
+    };
+    let said = start("n1", 1);
+    for part in ["/up/B failed", "n1: exit status 3", "no quorum", "the next start tries again"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    assert!(asked(&cluster, "/up/A").is_empty(), "A was quieted before B");
+    assert_eq!(quieted(&bed).len(), 2);
+    cluster.answer("*/up/B*", "exit 0");
+    start("n2", 0);
+    assert_eq!((asked(&cluster, "/up/B").len(), asked(&cluster, "/up/A").len()), (2, 1));
+    assert!(quieted(&bed).is_empty());
+}
+
+/// The subsystem was called, and the run was killed before anything was written down.
+#[test]
+fn a_shutdown_that_is_killed_leaves_nothing_quieted_that_nobody_knows_of() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    let cluster = paired(&bed);
+    cluster.answer("*subsystemA*", "exec sleep 600");
+    let running = cshutdown(&bed, &["-F", "ALL"]).any_status().any_stdout().spawn();
+    running.wait_for_stderr("subsystem /full/path/subsystemA on");
+    bed::wait_until("it is remembered", || bed.path("state/quieted.json").exists());
+    running.signal(nix::sys::signal::Signal::SIGKILL);
+    running.end();
+    assert_eq!(
+        quieted(&bed),
+        [("/full/path/subsystemA".to_owned(), vec!["n1".into(), "n2".into(), "n3".into()])]
+    );
+    bed.program("cstartup").arg("ALL").any_stdout().any_stderr().run();
+    assert_eq!(asked(&cluster, "/up/A").len(), 1);
+}
+
+#[test]
+fn a_pair_of_what_is_no_subsystem_is_rejected() {
+    let bed = Bed::new();
+    let cluster = cluster(&bed);
+    let text = bed.read("etc/cluster.toml");
+    for (up, part) in [
+        ("\"/full/path/subsystemX\" = \"/up/X\"", "subsystem.up: /full/path/subsystemX is no subsystem of"),
+        ("subsystemA = \"/up/X\"", "write the full path of a subsystem"),
+        ("\"/full/path/subsystemA\" = \"up\"", "write the full path of a subsystem"),
+        ("\"/full/path/subsystemA\" = 7", "a text in quotes"),
+    ] {
+        bed.config("cluster.toml", format!("{text}[subsystem]\nup = {{ {up} }}\n"));
+        let said = cshutdown(&bed, &["-k", "ALL"]).status(3).run().stderr;
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    drop(cluster);
+}

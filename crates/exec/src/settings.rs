@@ -277,6 +277,18 @@ impl<'d> Table<'d> {
         Some(self.below(name, value.span(), entries))
     }
 
+    /// Returns the texts of a table whose keys are names that people chose, in order of these.
+    pub fn texts_by_name(&self) -> Vec<(String, String)> {
+        let mut texts = Vec::new();
+        for (key, value) in self.entries {
+            match value.get_ref().as_str() {
+                Some(text) => texts.push((key.get_ref().to_string(), text.to_owned())),
+                None => self.wrong_kind(key.get_ref(), value, "a text in quotes"),
+            }
+        }
+        texts
+    }
+
     /// Returns the tables of a list of tables (`[[service]]`), empty when there is none.
     pub fn tables(&self, key: &'static str) -> Vec<Self> {
         let Some(value) = self.find(key) else { return Vec::new() };

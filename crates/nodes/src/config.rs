@@ -70,6 +70,8 @@ pub struct SequencePaths {
 pub struct Subsystem {
     pub host: SubsystemHost,
     pub timeout: Duration,
+    /// By subsystem that quiets something: the program that undoes this once nodes are up again.
+    pub up: BTreeMap<String, String>,
 }
 
 /// Where special subsystems are called.

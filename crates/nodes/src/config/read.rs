@@ -237,7 +237,8 @@ fn read_sequence(root: &Table<'_>) -> SequencePaths {
 }
 
 fn read_subsystem(root: &Table<'_>) -> Subsystem {
-    let mut subsystem = Subsystem { host: SubsystemHost::Random, timeout: Duration::from_secs(600) };
+    let mut subsystem =
+        Subsystem { host: SubsystemHost::Random, timeout: Duration::from_secs(600), up: BTreeMap::new() };
     let Some(table) = root.table("subsystem") else { return subsystem };
     match table.text("host").as_deref() {
         None | Some("random") => {}
@@ -247,8 +248,22 @@ fn read_subsystem(root: &Table<'_>) -> Subsystem {
     if let Some(timeout) = table.limit("timeout") {
         subsystem.timeout = timeout;
     }
+    if let Some(pairs) = table.table("up") {
+        for (down, up) in pairs.texts_by_name() {
+            if [&down, &up].iter().any(|program| !is_a_full_path(program)) {
+                let message = "write the full path of a subsystem and that of the program that undoes it";
+                pairs.reject(&down, format!("{}: {message}", pairs.named(&down)));
+            }
+            subsystem.up.insert(down, up);
+        }
+    }
     table.end();
     subsystem
+}
+
+/// Tells whether a text is the full path of a program, as the members of subsysSeq are.
+fn is_a_full_path(text: &str) -> bool {
+    text.starts_with('/') && !text.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 
 fn read_limits(root: &Table<'_>) -> Limits {

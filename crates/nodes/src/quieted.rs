@@ -1,0 +1,131 @@
+//! What special subsystems quieted at a shutdown, until what undoes it has been called (`orderly-quieted/1`).
+//!
+//! One record in the state directory. A subsystem is in it before it is called, so that a run that is killed leaves
+//! nothing quieted that nobody knows of; a node leaves it when the program that undoes it has succeeded for that node.
+
+use orderly_exec::files::{self, Found};
+use orderly_exec::paths;
+use orderly_exec::status::{OrStatus, Status, fail};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+const FORMAT: &str = "orderly-quieted/1";
+
+/// What one subsystem quieted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuietedBy {
+    /// The subsystem.
+    pub down: String,
+    /// The program that undoes it.
+    pub up: String,
+    /// In order of names.
+    pub nodes: BTreeSet<String>,
+}
+
+/// What is quieted, in the order in which subsystems were called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quieted {
+    format: String,
+    pub subsystems: Vec<QuietedBy>,
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+impl Quieted {
+    /// Returns what is quieted; simulated nodes have a record of their own.
+    ///
+    /// # Errors
+    /// Rejected (3) when it cannot be read or is no such record.
+    pub fn read(simulated: bool) -> anyhow::Result<Self> {
+        let name = if simulated { "quieted.simulated.json" } else { "quieted.json" };
+        let path = paths::state_directory().join(name);
+        let Found::Text(text) = files::read_if_there(&path).or_status(Status::Rejected)? else {
+            return Ok(Self { format: FORMAT.to_owned(), subsystems: Vec::new(), path });
+        };
+        let named = |why: String| fail(Status::Rejected, format!("read {}: {why}", path.display()));
+        let record: Self = serde_json::from_str(&text).map_err(|error| named(error.to_string()))?;
+        if record.format != FORMAT {
+            return Err(named(format!("format is \"{}\", not \"{FORMAT}\"", record.format)));
+        }
+        Ok(Self { path, ..record })
+    }
+
+    /// Adds what a subsystem quiets now; it is the last that was called.
+    pub fn add(&mut self, down: &str, up: &str, nodes: impl Iterator<Item = String>) {
+        let at = self.subsystems.iter().position(|by| by.down == down);
+        let mut by = at.map_or_else(
+            || QuietedBy { down: down.to_owned(), up: String::new(), nodes: BTreeSet::new() },
+            |at| self.subsystems.remove(at),
+        );
+        up.clone_into(&mut by.up);
+        by.nodes.extend(nodes);
+        self.subsystems.push(by);
+    }
+
+    /// Takes nodes out for which what a subsystem did has been undone.
+    pub fn undone<'n>(&mut self, down: &str, nodes: impl Iterator<Item = &'n str>) {
+        if let Some(by) = self.subsystems.iter_mut().find(|by| by.down == down) {
+            nodes.for_each(|node| {
+                by.nodes.remove(node);
+            });
+        }
+        self.subsystems.retain(|by| !by.nodes.is_empty());
+    }
+
+    /// Takes nodes out that are none any more.
+    pub fn forget(&mut self, is_known: impl Fn(&str) -> bool) {
+        self.subsystems.iter_mut().for_each(|by| by.nodes.retain(|node| is_known(node)));
+        self.subsystems.retain(|by| !by.nodes.is_empty());
+    }
+
+    /// Returns all nodes of it, in order of names.
+    pub fn nodes(&self) -> BTreeSet<&str> {
+        self.subsystems.iter().flat_map(|by| by.nodes.iter().map(String::as_str)).collect()
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save(&self) -> anyhow::Result<()> {
+        if let Some(directory) = self.path.parent() {
+            files::private_directory(directory)?;
+        }
+        let mut text = serde_json::to_string(self)?;
+        text.push('\n');
+        files::replace(&self.path, text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(record: &Quieted) -> Vec<(&str, Vec<&str>)> {
+        record
+            .subsystems
+            .iter()
+            .map(|by| (by.down.as_str(), by.nodes.iter().map(String::as_str).collect()))
+            .collect()
+    }
+
+    #[test]
+    fn stages_add_up_and_the_last_that_was_called_is_the_last() {
+        let mut record = Quieted { format: FORMAT.to_owned(), subsystems: Vec::new(), path: PathBuf::new() };
+        let names =
+            |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>().into_iter();
+        record.add("/a", "/a-up", names(&["n1"]));
+        record.add("/b", "/b-up", names(&["n1"]));
+        record.add("/a", "/a-up2", names(&["n2"]));
+        assert_eq!(of(&record), [("/b", vec!["n1"]), ("/a", vec!["n1", "n2"])]);
+        assert_eq!(record.subsystems[1].up, "/a-up2");
+        record.undone("/a", ["n2"].into_iter());
+        record.undone("/b", ["n1"].into_iter());
+        assert_eq!(of(&record), [("/a", vec!["n1"])]);
+        record.forget(|name| name != "n1");
+        assert!(record.subsystems.is_empty());
+    }
+}

@@ -1,0 +1,187 @@
+//! At the end of a start, what subsystems quieted at a shutdown is undone for all nodes that are up again, whatever the
+//! targets were; what was called last is undone first.
+//!
+//! A node for which something could not be undone is left out of all that was quieted before that, and stays
+//! remembered: every later start tries again.
+
+use orderly_exec::job::Ended;
+use orderly_nodes::backend::Backend;
+use orderly_nodes::command::{CommandId, RunsOn, SideCommand};
+use orderly_nodes::quieted::{Quieted, QuietedBy};
+use orderly_nodes::run::{Telling, drive};
+use orderly_nodes::site::Site;
+use orderly_nodes::subsystem::{argv, host, operand};
+use orderly_nodes::targets::fold;
+use orderly_plan::drivers::{Event, Failure, NodeId};
+use orderly_plan::survey::{Condition, Survey};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Resumed {
+    /// Something could not be undone.
+    pub(crate) failed: bool,
+    pub(crate) signal: Option<i32>,
+}
+
+/// Returns a line about what is quieted still, where something is.
+pub(crate) fn remark(simulated: bool) -> anyhow::Result<Option<String>> {
+    let quieted = Quieted::read(simulated)?;
+    let by = |by: &QuietedBy| {
+        let nodes = orderly_plan::nodeset::fold(by.nodes.iter().map(String::as_str));
+        format!("{nodes} by {} ({} undoes it)", by.down, by.up)
+    };
+    let all: Vec<String> = quieted.subsystems.iter().rev().map(by).collect();
+    Ok((!all.is_empty()).then(|| format!("quieted, and called again once up: {}", all.join("; "))))
+}
+
+/// Has undone what can be.
+///
+/// # Errors
+/// When the record cannot be read or written.
+pub(crate) fn all(
+    site: &Site,
+    log: &Path,
+    drivers: &mut dyn Backend,
+    telling: &mut Telling<'_>,
+) -> anyhow::Result<Resumed> {
+    let mut quieted = Quieted::read(drivers.is_simulated())?;
+    let known = quieted.clone();
+    quieted.forget(|name| site.inventory.by_name(name).is_some());
+    if quieted != known {
+        quieted.save()?;
+    }
+    if quieted.subsystems.is_empty() {
+        return Ok(Resumed::default());
+    }
+    let nodes: Vec<NodeId> =
+        quieted.nodes().into_iter().filter_map(|name| site.inventory.by_name(name)).collect();
+    let conditions = match ask(site, &nodes, drivers, telling) {
+        Ok(conditions) => conditions,
+        Err(signal) => return Ok(Resumed { signal: Some(signal), ..Resumed::default() }),
+    };
+    let mut round =
+        Round { site, log, conditions, drivers, stuck: BTreeSet::new(), resumed: Resumed::default() };
+    for by in quieted.subsystems.clone().iter().rev() {
+        for (partition, nodes) in round.ready(by) {
+            if round.resumed.signal.is_some() {
+                return Ok(round.resumed);
+            }
+            if round.undo(by, partition.as_deref(), &nodes, telling) {
+                quieted.undone(&by.down, nodes.iter().map(|&node| site.name(node)));
+                quieted.save()?;
+            } else {
+                round.stuck.extend(nodes);
+                round.resumed.failed = true;
+            }
+        }
+    }
+    Ok(round.resumed)
+}
+
+/// Asks how nodes stand, and all of their partitions, on which the programs may be called; the signal when that was
+/// interrupted.
+fn ask(
+    site: &Site,
+    nodes: &[NodeId],
+    drivers: &mut dyn Backend,
+    telling: &mut Telling<'_>,
+) -> Result<Vec<Condition>, i32> {
+    let partition = |node: &NodeId| site.inventory.node(*node).partition.as_deref();
+    let partitions: BTreeSet<Option<&str>> = nodes.iter().map(partition).collect();
+    let asked = site.inventory.ids().filter(|node| partitions.contains(&partition(node))).collect();
+    let units = (0..site.roster.len()).map(|at| at >= site.inventory.len()).collect();
+    let mut survey = Survey::new(site.roster.len(), asked, units).not_waiting_for(&site.absent);
+    match drive(&mut survey, drivers, telling) {
+        Some(signal) => Err(signal),
+        None => Ok(survey.conditions()),
+    }
+}
+
+struct Round<'r> {
+    site: &'r Site,
+    log: &'r Path,
+    conditions: Vec<Condition>,
+    drivers: &'r mut dyn Backend,
+    /// Nodes for which something could not be undone.
+    stuck: BTreeSet<NodeId>,
+    resumed: Resumed,
+}
+
+impl Round<'_> {
+    /// Returns the nodes of a subsystem that are up and may be told of, by partition.
+    fn ready(&self, by: &QuietedBy) -> BTreeMap<Option<String>, Vec<NodeId>> {
+        let mut ready: BTreeMap<Option<String>, Vec<NodeId>> = BTreeMap::new();
+        let nodes = by.nodes.iter().filter_map(|name| self.site.inventory.by_name(name));
+        for node in nodes.filter(|node| self.conditions[node.index()] == Condition::Up) {
+            if !self.stuck.contains(&node) {
+                ready.entry(self.site.inventory.node(node).partition.clone()).or_default().push(node);
+            }
+        }
+        ready
+    }
+
+    /// Calls the program that undoes something; tells whether it succeeded.
+    fn undo(
+        &mut self,
+        by: &QuietedBy,
+        partition: Option<&str>,
+        nodes: &[NodeId],
+        telling: &mut Telling<'_>,
+    ) -> bool {
+        let whom = fold(self.site, nodes);
+        let ended = self.command(by, partition, nodes).and_then(|(command, place)| {
+            telling.say(&format!("{} on {place}, for {whom}", by.up));
+            let id = self.drivers.start(&command);
+            self.wait_for(id, telling).map_err(|failure| failure.detail())
+        });
+        let clause = match ended {
+            Ok(ended) if ended.succeeded() => return true,
+            Ok(ended) => ended.clause(),
+            Err(clause) => clause,
+        };
+        telling.warn(&format!(
+            "{} failed, so what {} quieted stays so, and the next start tries again: {whom}: {clause}",
+            by.up, by.down
+        ));
+        false
+    }
+
+    fn command(
+        &self,
+        by: &QuietedBy,
+        partition: Option<&str>,
+        nodes: &[NodeId],
+    ) -> Result<(SideCommand, String), String> {
+        let (on, place) = host(self.site, self.drivers, &self.conditions, partition)?;
+        if on == RunsOn::Control && !self.drivers.is_simulated() {
+            // It is run as root.
+            orderly_exec::trust::check_program(by.up.as_ref()).map_err(|error| format!("{error:#}"))?;
+        }
+        let inventory = &self.site.inventory;
+        let addresses: Vec<&str> = nodes.iter().map(|&node| inventory.node(node).address()).collect();
+        let control = self.site.cluster.control_address(&addresses).map_err(|error| format!("{error:#}"))?;
+        let operands: Vec<String> = nodes.iter().map(|&node| operand(inventory, node)).collect();
+        let argv = argv(&by.up, "-u", &control, self.log, &operands);
+        let timeout = self.site.cluster.subsystem.timeout;
+        Ok((SideCommand { on, argv, stdin: Vec::new(), timeout }, place))
+    }
+
+    fn wait_for(&mut self, id: CommandId, telling: &mut Telling<'_>) -> Result<Ended, Failure> {
+        loop {
+            for event in self.drivers.next(None) {
+                let Event::Signal(signal) = event else { continue };
+                if self.resumed.signal.is_some() {
+                    self.drivers.end_all();
+                } else {
+                    self.resumed.signal = Some(signal);
+                    telling.warn("interrupted: the program that runs is waited for (again to end it)");
+                }
+            }
+            if let Some((_, result)) = self.drivers.take_ended().into_iter().find(|(ended, _)| *ended == id) {
+                return result;
+            }
+        }
+    }
+}
