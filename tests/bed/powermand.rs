@@ -119,6 +119,11 @@ impl<'a> Powermand<'a> {
     }
 }
 
+/// Returns where no daemon listens: a port that is never given to whoever asks for any, at an address of its own.
+pub fn nowhere() -> String {
+    format!("{}:1", own_address())
+}
+
 /// Returns a loopback address that nobody else has: a port that is let go there is not taken by another test's daemon.
 fn own_address() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -1,6 +1,6 @@
 //! The powerman driver against a real powermand and its virtual controllers.
 
-use bed::powermand::{Manner, NEEDS, Powermand};
+use bed::powermand::{self, Manner, NEEDS, Powermand};
 use bed::{Bed, real};
 use std::collections::BTreeSet;
 
@@ -144,7 +144,7 @@ fn a_daemon_that_is_not_there_is_unreachable_and_nothing_reads_off() {
         return;
     }
     let bed = Bed::new();
-    let host = Powermand::new(&bed, 1).host();
+    let host = powermand::nowhere();
     bed.tool("powerman");
     configure(&bed, &host, 2, "[limits]\nretries = 0\ntimeout = \"3s\"\n");
     bed.write("cstartSeq", "all: n[0-1]\n");
