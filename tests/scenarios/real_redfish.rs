@@ -563,3 +563,26 @@ fn a_node_that_names_no_system_may_be_the_one_that_another_names() {
         assert!(!said.contains("the same power controller"), "{said}");
     }
 }
+
+/// No machine of the tests has a number of its maker's for sure; the hardware address of an interface stands for it.
+#[test]
+fn the_machine_that_runs_this_is_known_by_the_number_that_its_bmc_says() {
+    if !real::require(&NEEDS) {
+        return;
+    }
+    let interfaces = std::fs::read_dir("/sys/class/net").unwrap().flatten();
+    let mut own = interfaces.filter_map(|one| std::fs::read_to_string(one.path().join("address")).ok());
+    let Some(own) = own.find(|address| address.trim().len() == 17 && !address.starts_with("00:00:00:00"))
+    else {
+        real::require(&[bed::Need::Device("/sys/class/net/eth0")]);
+        return;
+    };
+    let bed = Bed::new();
+    let bmcs = Redfish::new(&bed, 2);
+    configure(&bed, &bmcs, 2, "[shell]\ndriver = \"redfish\"\n[shutdown]\nsettle = \"1s\"\n");
+    assert_eq!(start(&bed, &["ALL"]).0, 0);
+    bmcs.tell(2, &format!("uuid {}", own.trim().to_uppercase()));
+    let said = bed.program("cshutdown").arg("ALL").status(4).any_stdout().any_stderr().run().stderr;
+    assert!(said.contains("n2") && said.contains("--even-self"), "{said}");
+    assert!((1..=2).all(|number| bmcs.resets(number) == ["On"]), "{said}");
+}

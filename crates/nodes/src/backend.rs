@@ -54,6 +54,11 @@ pub trait Backend: Drivers + Debug {
         asked
     }
 
+    /// Returns the number that its maker gave a node's machine (UUID), where its controller has said so by now.
+    fn machine(&self, _node: NodeId) -> Option<String> {
+        None
+    }
+
     /// Tells whether commands on this node go together with those on others, in one process: then
     /// nothing is gained by beginning only so many at a time.
     fn takes_many(&self, _node: NodeId) -> bool {

@@ -179,6 +179,7 @@ pub fn objections(
                 let found = match by {
                     OwnBy::Name => "it is called as this machine is".to_owned(),
                     OwnBy::Address => "it is reached at an address of it".to_owned(),
+                    OwnBy::Machine => "its controller says the number (UUID) of this machine".to_owned(),
                     OwnBy::Attribute(field) => format!("its {field} in the inventory is one of this machine"),
                 };
                 format!(

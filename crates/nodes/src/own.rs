@@ -41,6 +41,8 @@ pub enum OwnBy {
     Address,
     /// The inventory gives it, in this attribute, a name, an address or a number of this machine.
     Attribute(&'static str),
+    /// Its controller says the number that the maker of this machine gave it.
+    Machine,
 }
 
 /// What this machine is called, and where it is reached.
@@ -167,11 +169,17 @@ pub fn find(
     drivers: &mut dyn Backend,
 ) -> anyhow::Result<OwnTargets> {
     let own = Own::here(site.cluster.control_node.as_deref());
-    let hits = if drivers.is_simulated() {
+    let mut hits = if drivers.is_simulated() {
         own.among(&site.inventory, targets)
     } else {
         own.among_resolved(&site.inventory, targets)
     };
+    for &node in targets {
+        // Whatever it is called and wherever it is reached, its controller knows which machine it is.
+        if drivers.machine(node).is_some_and(|machine| own.0.is_made_of(&machine)) {
+            hits.entry(node).or_insert(OwnBy::Machine);
+        }
+    }
     // This machine runs: a node whose power reads off is another one.
     let is_off =
         |node: NodeId| readings.get(node.index()).is_some_and(|reading| reading.power == Some(Power::Off));
@@ -179,10 +187,14 @@ pub fn find(
     let mut asked = Vec::new();
     for (&node, &by) in &hits {
         match by {
-            OwnBy::Address | OwnBy::Attribute(_) if is_off(node) => continue,
-            OwnBy::Address | OwnBy::Attribute(_) if drivers.is_simulated() => {}
-            OwnBy::Address | OwnBy::Attribute(_) if drivers.abilities(node).runs_commands => asked.push(node),
-            OwnBy::Address | OwnBy::Attribute(_) => {
+            OwnBy::Address | OwnBy::Attribute(_) | OwnBy::Machine if is_off(node) => continue,
+            OwnBy::Address | OwnBy::Attribute(_) | OwnBy::Machine if drivers.is_simulated() => {}
+            OwnBy::Address | OwnBy::Attribute(_) | OwnBy::Machine
+                if drivers.abilities(node).runs_commands =>
+            {
+                asked.push(node);
+            }
+            OwnBy::Address | OwnBy::Attribute(_) | OwnBy::Machine => {
                 found
                     .unread
                     .insert(node, UnreadBoot { by, why: "no command can be run on it, see [shell]".into() });

@@ -85,6 +85,8 @@ class Front:
         own = self.systems.get(host)
         if path.rstrip("/") == "/redfish/v1/Systems" and own is not None:
             said["Members"] = [one for one in said["Members"] if one["@odata.id"].rsplit("/", 1)[1] in own]
+        if what == "uuid" and "UUID" in said:
+            said["UUID"] = manner[1]
         if what == "state" and said.get("PowerState") == manner[1]:
             said["PowerState"] = manner[2]
         reset = said.get("Actions", {}).get("#ComputerSystem.Reset", {})

@@ -36,6 +36,10 @@ impl Backend for Dispatcher {
         self.runtime.fanout
     }
 
+    fn machine(&self, node: NodeId) -> Option<String> {
+        self.runtime.profile(node).power.driver.machine(self.runtime.member(node))
+    }
+
     fn takes_many(&self, node: NodeId) -> bool {
         self.runtime.profile(node).shell.parallel().is_some()
     }

@@ -98,6 +98,11 @@ pub trait PowerDriver: Any + Debug {
         None
     }
 
+    /// Returns the number that its maker gave a node's machine (UUID), where its controller has said so.
+    fn machine(&self, _node: &Member) -> Option<String> {
+        None
+    }
+
     /// Tells whether the nodes are imagined.
     fn is_simulated(&self) -> bool {
         false

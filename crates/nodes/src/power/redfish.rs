@@ -251,6 +251,10 @@ impl PowerDriver for Redfish {
         Some(format!("the BMC says {}", known.state))
     }
 
+    fn machine(&self, node: &Member) -> Option<String> {
+        self.memory().known.get(&node.name)?.uuid.clone()
+    }
+
     fn program(&self) -> Option<&str> {
         Some(&self.settings.program)
     }

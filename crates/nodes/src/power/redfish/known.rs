@@ -31,6 +31,8 @@ pub(super) struct Known {
     pub(super) power: Power,
     /// What it said when that is neither on nor off.
     pub(super) state: String,
+    /// The number that its maker gave the machine.
+    pub(super) uuid: Option<String>,
     /// Why the last question had no answer.
     pub(super) refusal: Option<Refusal>,
     /// It wants to be left alone until then.
@@ -55,6 +57,7 @@ impl Known {
             types: ResetTypes::Unsaid,
             power: Power::Unknown,
             state: String::new(),
+            uuid: None,
             refusal: None,
             busy_until: None,
         }
@@ -117,6 +120,7 @@ impl Known {
         let path = self.path.as_deref().unwrap_or_default();
         let system = system::read(path, json)?;
         (self.power, self.state) = (system.power, system.state);
+        self.uuid = system.uuid.or(self.uuid.take());
         // What was read elsewhere is not read again each time.
         if self.target.is_none() || !matches!(system.types, ResetTypes::Elsewhere(_)) {
             self.types = system.types;

@@ -25,6 +25,8 @@ pub(super) struct System {
     pub(super) power: Power,
     /// What it says when that is neither on nor off.
     pub(super) state: String,
+    /// The number that its maker gave the machine.
+    pub(super) uuid: Option<String>,
     /// Where a reset is sent.
     pub(super) target: String,
     pub(super) types: ResetTypes,
@@ -92,7 +94,8 @@ pub(super) fn read(path: &str, json: &Value) -> Result<System, Refusal> {
         (None, None) => ResetTypes::Unsaid,
     };
     let target = target.map_or_else(|| format!("{path}/Actions/ComputerSystem.Reset"), str::to_owned);
-    Ok(System { power, state, target, types })
+    let uuid = json.get("UUID").and_then(Value::as_str).map(str::to_owned);
+    Ok(System { power, state, uuid, target, types })
 }
 
 /// Tells whether a state is one between on and off.
