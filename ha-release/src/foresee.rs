@@ -54,6 +54,14 @@ pub(crate) fn backup(
     Ok(Some(backing))
 }
 
+/// Returns how a run would end that stops at these users of the asset, and says so; nothing where there are none.
+pub(crate) fn end_in_use(stays: &[String], host: &Host<'_>, reporter: &Reporter) -> Option<Status> {
+    let (first, others) = stays.split_first()?;
+    let more = if others.is_empty() { String::new() } else { format!(" (and {} more)", others.len()) };
+    reporter.warn(format!("would end NOT safe to take over: {}: {first}{more}", host.asset.title()));
+    Some(Status::Stuck)
+}
+
 /// Returns how a run would end of which no step fails; says so where that is not well.
 pub(crate) fn end(left_out: &[ReleasePart], host: &Host<'_>, reporter: &Reporter) -> Status {
     if !left_out.contains(&ReleasePart::Proof) {

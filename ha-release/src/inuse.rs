@@ -55,6 +55,11 @@ pub(crate) fn judge(users: &Holders, config: &Config, manner: OnHolders) -> Judg
     found
 }
 
+/// Returns who uses the asset now and would do so still once the services are stopped, as far as that is certain.
+pub(crate) fn stays(users: &Holders, config: &Config) -> Vec<String> {
+    users.holders.iter().filter_map(|holder| objections(holder, config, OnHolders::Refuse)).collect()
+}
+
 fn objections(holder: &Holder, config: &Config, manner: OnHolders) -> Option<String> {
     if manner == OnHolders::List {
         return None;

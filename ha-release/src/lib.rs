@@ -153,7 +153,10 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
             let off = off_command(config.platform).map(str::to_owned).to_vec();
             handover::show_step("power off", &[off], &mut reporter);
         }
-        return Ok(foresee::end(&left_out, &host, &reporter));
+        // Nothing refuses it there, and the unmount fails.
+        let stays = if args.no_unwind { inuse::stays(&host.users(), &config) } else { Vec::new() };
+        return Ok(foresee::end_in_use(&stays, &host, &reporter)
+            .unwrap_or_else(|| foresee::end(&left_out, &host, &reporter)));
     }
     restoring::note_source(&mut host).or_status(Status::Refused)?;
     reporter.show_progress();

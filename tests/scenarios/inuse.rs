@@ -112,7 +112,8 @@ fn who_logged_in_is_ended_when_told_to_and_stops_no_cluster_manager() {
     let shown = pair.release(1).args(["-n", "--kill"]).any_stdout().any_stderr().run();
     assert!(shown.stdout.contains("end who uses it\n"), "{}", shown.stdout);
     // Nothing refuses it, and the unmount fails.
-    pair.release(1).args(["--no-unwind", "-n"]).any_stdout().any_stderr().run();
+    let foreseen = pair.release(1).args(["--no-unwind", "-n"]).status(5).any_stdout().any_stderr().run();
+    assert!(foreseen.stderr.contains("would end NOT safe to take over"), "{}", foreseen.stderr);
     let ended = pair.release(1).arg("--no-unwind").status(5).any_stdout().any_stderr().run();
     assert!(ended.stderr.contains("in use: process"), "{}", ended.stderr);
     let killed = pair.release(1).args(["--kill", "--new-plan"]).any_stdout().any_stderr().run();
