@@ -154,7 +154,11 @@ fn carry_out(
     let name = |node: NodeId| input.site.name(node);
     let shown = log.as_ref().map(|_| format!(" (log {})", path.display())).unwrap_or_default();
     let mut telling = Telling { reporter, log: log.as_mut(), name: &name };
-    telling.say(&format!("stopping {}{shown}", fold(&input.site, &checked.targets())));
+    if checked.targets().is_empty() {
+        telling.say(&format!("nothing is to be stopped: all targets are absent{shown}"));
+    } else {
+        telling.say(&format!("stopping {}{shown}", fold(&input.site, &checked.targets())));
+    }
     if let Some(expected) = limits::expected(&input.site, &checked.running(), &history) {
         telling.say(&format!("the nodes are expected to take {}", duration::show(expected)));
     }
@@ -261,6 +265,10 @@ fn restart(args: &ShutdownArgs, input: &ShutdownInput, nodes: &[NodeId]) -> Rest
     };
     if args.flags.across_partitions && !has(&options, &["-G"]) {
         options.push("-G".into());
+    }
+    // Whoever was up until now is there, whatever the list says.
+    if !input.site.absent.is_empty() && !has(&options, &["--even-absent"]) {
+        options.push("--even-absent".into());
     }
     if args.flags.speech.json && !has(&options, &["--json"]) {
         options.push("--json".into());

@@ -176,11 +176,17 @@ impl SubsystemRound<'_> {
             && let Some(subsystem) = self.progress.take()
         {
             if let Err(error) = self.subsystems.remember(subsystem) {
-                // Nothing would ever undo it.
                 let name = self.subsystems.names.get(subsystem.0);
-                telling.warn(&format!("subsystem {name} is not called: {error:#}"));
-                self.failed.push(subsystem);
-                continue;
+                if !self.subsystems.go_on {
+                    telling.warn(&format!(
+                        "subsystem {name} is not called, as nothing would undo it: {error:#}"
+                    ));
+                    self.failed.push(subsystem);
+                    continue;
+                }
+                telling.warn(&format!(
+                    "going on as -Y says: subsystem {name} is called, and no start will undo it: {error:#}"
+                ));
             }
             for (at, place) in self.subsystems.places.iter().enumerate() {
                 let command = self.subsystems.command(subsystem, place);

@@ -37,6 +37,9 @@ pub struct StartupArgs {
     /// Imagine that all nodes but the targets are up
     #[arg(long, requires = "rehearse")]
     pub others_up: bool,
+    /// Start targets that are listed as absent like any other
+    #[arg(long)]
+    pub even_absent: bool,
     /// Start exactly what was up before the last cshutdown
     #[arg(long, conflicts_with_all = ["targets", "numbers", "groups", "read_targets"])]
     pub restore: bool,

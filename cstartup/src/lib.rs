@@ -53,7 +53,11 @@ pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
     let mut site = read(&args)?;
     let (typed, gone) = typed(&args, &site)?;
     let targets = typed.resolve(&site)?;
-    if !args.flags.extend {
+    if args.even_absent {
+        site.absent.clear();
+    }
+    // Who of those that are listed as absent is one is known only once they were asked.
+    if !args.flags.extend && site.absent.is_empty() {
         plan::confirm(&args, targets.nodes.len())?;
     }
     let history = History::read(RunKind::Start, site.cluster.is_simulated(), |line| reporter.say(line));

@@ -7,6 +7,7 @@
 use orderly_exec::job::Ended;
 use orderly_nodes::backend::Backend;
 use orderly_nodes::command::{CommandId, RunsOn, SideCommand};
+use orderly_nodes::config::SubsystemHost;
 use orderly_nodes::quieted::{Quieted, QuietedBy};
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::site::Site;
@@ -47,11 +48,6 @@ pub(crate) fn all(
     telling: &mut Telling<'_>,
 ) -> anyhow::Result<Resumed> {
     let mut quieted = Quieted::read(drivers.is_simulated())?;
-    let known = quieted.clone();
-    quieted.forget(|name| site.inventory.by_name(name).is_some());
-    if quieted != known {
-        quieted.save()?;
-    }
     if quieted.subsystems.is_empty() {
         return Ok(Resumed::default());
     }
@@ -61,9 +57,20 @@ pub(crate) fn all(
         Ok(conditions) => conditions,
         Err(signal) => return Ok(Resumed { signal: Some(signal), ..Resumed::default() }),
     };
+    if let Some(name) = host_that_is_not_up(site, &conditions) {
+        telling.say(&format!(
+            "{name}, where subsystems are called, is not up: what they quieted stays so until it is"
+        ));
+        return Ok(Resumed::default());
+    }
     let mut round =
         Round { site, log, conditions, drivers, stuck: BTreeSet::new(), resumed: Resumed::default() };
-    for by in quieted.subsystems.clone().iter().rev() {
+    for by in quieted.subsystems.clone().iter_mut().rev() {
+        // What cluster.toml says now: a path that was mistyped can be put right.
+        if let Some(up) = site.cluster.subsystem.up.get(&by.down) {
+            up.clone_into(&mut by.up);
+        }
+        let by = &*by;
         for (partition, nodes) in round.ready(by) {
             if round.resumed.signal.is_some() {
                 return Ok(round.resumed);
@@ -80,8 +87,7 @@ pub(crate) fn all(
     Ok(round.resumed)
 }
 
-/// Asks how nodes stand, and all of their partitions, on which the programs may be called; the signal when that was
-/// interrupted.
+/// Asks how nodes stand, and those on which the programs may be called; the signal when that was interrupted.
 fn ask(
     site: &Site,
     nodes: &[NodeId],
@@ -90,13 +96,29 @@ fn ask(
 ) -> Result<Vec<Condition>, i32> {
     let partition = |node: &NodeId| site.inventory.node(*node).partition.as_deref();
     let partitions: BTreeSet<Option<&str>> = nodes.iter().map(partition).collect();
-    let asked = site.inventory.ids().filter(|node| partitions.contains(&partition(node))).collect();
+    let beside: Vec<NodeId> = match &site.cluster.subsystem.host {
+        SubsystemHost::Control => Vec::new(),
+        SubsystemHost::Node(name) => site.inventory.by_name(name).into_iter().collect(),
+        SubsystemHost::Random => {
+            site.inventory.ids().filter(|node| partitions.contains(&partition(node))).collect()
+        }
+    };
+    let asked: BTreeSet<NodeId> = nodes.iter().copied().chain(beside).collect();
     let units = (0..site.roster.len()).map(|at| at >= site.inventory.len()).collect();
-    let mut survey = Survey::new(site.roster.len(), asked, units).not_waiting_for(&site.absent);
+    // Whoever is silent is not up, and any that is will do: nobody is waited for.
+    let asked: Vec<NodeId> = asked.into_iter().collect();
+    let mut survey = Survey::new(site.roster.len(), asked.clone(), units).not_waiting_for(&asked);
     match drive(&mut survey, drivers, telling) {
         Some(signal) => Err(signal),
         None => Ok(survey.conditions()),
     }
+}
+
+/// Returns the node on which the programs are called, where one is named and is not up.
+fn host_that_is_not_up<'s>(site: &'s Site, conditions: &[Condition]) -> Option<&'s str> {
+    let SubsystemHost::Node(name) = &site.cluster.subsystem.host else { return None };
+    let node = site.inventory.by_name(name)?;
+    (conditions[node.index()] != Condition::Up).then_some(name.as_str())
 }
 
 struct Round<'r> {

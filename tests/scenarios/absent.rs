@@ -116,3 +116,47 @@ fn a_client_that_is_away_keeps_no_server_from_being_stopped() {
         }
     }
 }
+
+/// Its probe says nothing that can be understood, and its power is on: it was taken for down, and its server halted.
+#[test]
+fn a_node_that_is_on_is_not_away_whatever_its_probe_says() {
+    for probe in ["[ \"$1\" != n03 ] || exit 2", "[ \"$1\" != n03 ] || exec sleep 8"] {
+        let bed = listing("absent = \"n03\"");
+        bed.script("tools/myprobe", &format!("{probe}\n[ -e \"$ORDERLY_BED/up/$1\" ]\n"));
+        bed.write("etc/cshutSeq", "servers: n01\nclients: n[02-03]\nclients > servers\n");
+        ["n01", "n02", "n03"].iter().for_each(|node| mark(&bed, "up", node));
+        let check =
+            bed.program("cshutdown").args(["-k", "n[01-03]"]).any_status().any_stdout().any_stderr().run();
+        assert!(check.stdout.contains("1: halt n[02-03]"), "{}{}", check.stdout, check.stderr);
+        assert!(check.stderr.contains("n03 is listed as absent and answers"), "{}", check.stderr);
+    }
+}
+
+/// Where one of a group was enough and all of it were away, clients were started without any.
+#[test]
+fn a_number_of_a_group_is_not_reached_by_those_that_are_away() {
+    for (away, threshold, status) in
+        [("n[01-03]", "1", 4), ("n01", "3", 4), ("n01", "2", 0), ("n[01-03]", "50%", 4)]
+    {
+        let bed = listing(&format!("absent = \"{away}\""));
+        let inventory = bed.read("etc/inventory.json").replace(r#", "boot_server": 1"#, "");
+        bed.config("inventory.json", inventory.replace(r#", "boot_server": "n01""#, ""));
+        bed.write("etc/cstartSeq", format!("mds: n[01-03]\nclients: n04\nmds({threshold}) > clients\n"));
+        let said = cstartup(&bed, &["ALL"], status).stderr;
+        assert_eq!(
+            said.contains("n01 is absent, and n04 needs it up") || said.contains("are absent"),
+            status == 4,
+            "{said}"
+        );
+        assert_eq!(power(&bed).is_empty(), status == 4, "{away} ({threshold}): {said}");
+    }
+}
+
+#[test]
+fn the_number_to_confirm_is_of_those_that_are_there_and_a_flag_overrules_the_list() {
+    let bed = listing("absent = \"n04\"");
+    assert!(cstartup(&bed, &["--confirm", "4", "ALL"], 4).stderr.contains("there are 3 targets"));
+    cstartup(&bed, &["--confirm", "3", "ALL"], 0);
+    cstartup(&bed, &["--even-absent", "ALL"], 0);
+    assert!(power(&bed).contains(&"up n04".to_owned()), "{:?}", power(&bed));
+}

@@ -8,7 +8,7 @@ use crate::site::Site;
 use crate::targets::fold;
 use orderly_exec::{OrStatus, Status, files, trust};
 use orderly_plan::diagnostic::Diagnostics;
-use orderly_plan::drivers::NodeId;
+use orderly_plan::drivers::{NodeId, Power};
 use orderly_plan::inventory::Inventory;
 use orderly_plan::select::{self, AskedTargets, Field, TargetKind, TargetWord};
 use orderly_plan::survey::{Condition, Reading};
@@ -66,8 +66,11 @@ impl Absence {
     /// Returns what was heard of those of a site; those that were not asked are neither.
     pub fn of(site: &Site, readings: &[Reading]) -> Self {
         let asked = |node: &&NodeId| readings[node.index()] != Reading::default();
-        let answers =
-            |node: &NodeId| matches!(readings[node.index()].condition(), Condition::Up | Condition::On);
+        let answers = |node: &NodeId| {
+            let reading = readings[node.index()];
+            // One whose probe is not understood and whose power is on is there all the same.
+            reading.condition() == Condition::Up || reading.power == Some(Power::On)
+        };
         let (answering, silent) = site.absent.iter().filter(asked).copied().partition(answers);
         Self { silent, answering }
     }

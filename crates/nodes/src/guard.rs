@@ -43,10 +43,8 @@ pub fn relays(inventory: &Inventory, order: &Order, targets: &[NodeId]) -> Vec<R
 pub fn relays_reset(inventory: &Inventory, order: &Order, acted: &[NodeId], reset: &[NodeId]) -> Vec<Relay> {
     let mut found = all_relays(inventory, acted, reset);
     for relay in &mut found {
-        let (before, after) = (order.all_leading(&[relay.node]), order.all_trailing(&[relay.node]));
-        relay
-            .needed_by
-            .retain(|node| before.binary_search(node).is_err() && after.binary_search(node).is_err());
+        let bound = order.all_bound(relay.node);
+        relay.needed_by.retain(|node| bound.binary_search(node).is_err());
     }
     found.retain(|relay| !relay.needed_by.is_empty());
     found

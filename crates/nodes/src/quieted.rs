@@ -5,7 +5,7 @@
 
 use orderly_exec::files::{self, Found};
 use orderly_exec::paths;
-use orderly_exec::status::{OrStatus, Status, fail};
+use orderly_exec::status::{Status, fail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ impl Quieted {
     pub fn read(simulated: bool) -> anyhow::Result<Self> {
         let name = if simulated { "quieted.simulated.json" } else { "quieted.json" };
         let path = paths::state_directory().join(name);
-        let Found::Text(text) = files::read_if_there(&path).or_status(Status::Rejected)? else {
+        let Found::Text(text) = files::read_if_there(&path)? else {
             return Ok(Self { format: FORMAT.to_owned(), subsystems: Vec::new(), path });
         };
         let named = |why: String| fail(Status::Rejected, format!("read {}: {why}", path.display()));
@@ -53,31 +53,27 @@ impl Quieted {
         Ok(Self { path, ..record })
     }
 
-    /// Adds what a subsystem quiets now; it is the last that was called.
+    /// Adds what a subsystem quiets now: the last that was called for those nodes that it had not quieted before.
     pub fn add(&mut self, down: &str, up: &str, nodes: impl Iterator<Item = String>) {
-        let at = self.subsystems.iter().position(|by| by.down == down);
-        let mut by = at.map_or_else(
-            || QuietedBy { down: down.to_owned(), up: String::new(), nodes: BTreeSet::new() },
-            |at| self.subsystems.remove(at),
-        );
-        up.clone_into(&mut by.up);
-        by.nodes.extend(nodes);
-        self.subsystems.push(by);
+        let is_known =
+            |node: &String| self.subsystems.iter().any(|by| by.down == down && by.nodes.contains(node));
+        let nodes: BTreeSet<String> = nodes.filter(|node| !is_known(node)).collect();
+        self.subsystems.iter_mut().filter(|by| by.down == down).for_each(|by| up.clone_into(&mut by.up));
+        match self.subsystems.last_mut() {
+            _ if nodes.is_empty() => {}
+            Some(last) if last.down == down => last.nodes.extend(nodes),
+            Some(_) | None => {
+                self.subsystems.push(QuietedBy { down: down.to_owned(), up: up.to_owned(), nodes });
+            }
+        }
     }
 
     /// Takes nodes out for which what a subsystem did has been undone.
     pub fn undone<'n>(&mut self, down: &str, nodes: impl Iterator<Item = &'n str>) {
-        if let Some(by) = self.subsystems.iter_mut().find(|by| by.down == down) {
-            nodes.for_each(|node| {
-                by.nodes.remove(node);
-            });
+        let nodes: BTreeSet<&str> = nodes.collect();
+        for by in self.subsystems.iter_mut().filter(|by| by.down == down) {
+            by.nodes.retain(|node| !nodes.contains(node.as_str()));
         }
-        self.subsystems.retain(|by| !by.nodes.is_empty());
-    }
-
-    /// Takes nodes out that are none any more.
-    pub fn forget(&mut self, is_known: impl Fn(&str) -> bool) {
-        self.subsystems.iter_mut().for_each(|by| by.nodes.retain(|node| is_known(node)));
         self.subsystems.retain(|by| !by.nodes.is_empty());
     }
 
@@ -113,19 +109,18 @@ mod tests {
     }
 
     #[test]
-    fn stages_add_up_and_the_last_that_was_called_is_the_last() {
+    fn stages_add_up_and_what_was_called_last_for_a_node_is_undone_first() {
         let mut record = Quieted { format: FORMAT.to_owned(), subsystems: Vec::new(), path: PathBuf::new() };
         let names =
             |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>().into_iter();
         record.add("/a", "/a-up", names(&["n1"]));
         record.add("/b", "/b-up", names(&["n1"]));
-        record.add("/a", "/a-up2", names(&["n2"]));
-        assert_eq!(of(&record), [("/b", vec!["n1"]), ("/a", vec!["n1", "n2"])]);
-        assert_eq!(record.subsystems[1].up, "/a-up2");
+        record.add("/a", "/a-up2", names(&["n1", "n2"]));
+        // Of n1 /b is undone first, as it was called last.
+        assert_eq!(of(&record), [("/a", vec!["n1"]), ("/b", vec!["n1"]), ("/a", vec!["n2"])]);
+        assert!(record.subsystems.iter().all(|by| by.down == "/b" || by.up == "/a-up2"));
         record.undone("/a", ["n2"].into_iter());
         record.undone("/b", ["n1"].into_iter());
         assert_eq!(of(&record), [("/a", vec!["n1"])]);
-        record.forget(|name| name != "n1");
-        assert!(record.subsystems.is_empty());
     }
 }

@@ -216,12 +216,30 @@ impl Order {
         self.reach(from, Direction::Outgoing)
     }
 
+    /// Returns those of [`Order::all_leading`] and [`Order::all_trailing`] that lead or trail whoever else comes up:
+    /// not by way of a threshold.
+    pub fn all_bound(&self, node: NodeId) -> Vec<NodeId> {
+        let mut bound = self.reach_past(&[node], Direction::Incoming, |vertex| self.gate(vertex).is_some());
+        bound.extend(self.reach_past(&[node], Direction::Outgoing, |vertex| self.gate(vertex).is_some()));
+        bound.sort_unstable();
+        bound
+    }
+
     fn reach(&self, from: &[NodeId], direction: Direction) -> Vec<NodeId> {
+        self.reach_past(from, direction, |_| false)
+    }
+
+    fn reach_past(
+        &self,
+        from: &[NodeId],
+        direction: Direction,
+        stops: impl Fn(Vertex) -> bool,
+    ) -> Vec<NodeId> {
         let mut seen = vec![false; self.vertex_count()];
         let mut queue: VecDeque<Vertex> = from.iter().map(|node| Vertex(node.0)).collect();
         while let Some(vertex) = queue.pop_front() {
             for next in self.neighbours(vertex, direction) {
-                if !seen[next.index()] {
+                if !seen[next.index()] && !stops(next) {
                     seen[next.index()] = true;
                     queue.push_back(next);
                 }

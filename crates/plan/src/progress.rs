@@ -281,16 +281,19 @@ impl<'o> Progress<'o> {
     }
 
     /// Returns the groups of which too few can come up, in the order in which thresholds are stated.
-    pub fn shortages(&self) -> Vec<Shortage> {
+    /// `is_up` tells of targets that were held and are up all the same.
+    pub fn shortages(&self, is_up_all_the_same: impl Fn(NodeId) -> bool) -> Vec<Shortage> {
         let short = self.order.gates().filter(|(vertex, _)| self.broken[vertex.index()]);
         let shortage = |(vertex, gate): (Vertex, Gate)| {
             let counted = self.tallies.get(&vertex).map_or(&[][..], |tally| &tally.counts);
-            let is_up = |node: &&NodeId| self.passed[self.order.vertex(VertexKind::Node(**node)).index()];
+            let is_up = |node: &&NodeId| {
+                self.passed[self.order.vertex(VertexKind::Node(**node)).index()] || is_up_all_the_same(**node)
+            };
             let members = self.order.members_of(vertex).count();
             let up = counted.iter().filter(is_up).count();
             Shortage { gate, up, needed: gate.threshold.needed(members), members }
         };
-        short.map(shortage).collect()
+        short.map(shortage).filter(|shortage| shortage.up < shortage.needed).collect()
     }
 
     /// Tells whether nothing is begun or may start: what still waits then waits for ever.

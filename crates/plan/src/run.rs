@@ -139,7 +139,13 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
 
     /// Returns the groups of which too few came up for those that wait for so many.
     pub fn shortages(&self) -> Vec<Shortage> {
-        self.progress.shortages()
+        // One that was found up and left alone is up, whatever held it.
+        let is_up = |node: NodeId| {
+            self.members[node.index()].as_ref().is_some_and(|member| {
+                member.outcome.as_ref().is_some_and(Outcome::is_well) || member.course.as_found().is_some()
+            })
+        };
+        self.progress.shortages(is_up)
     }
 
     /// Limits how many nodes boot at a time, and how soon one is powered on after another.

@@ -101,7 +101,7 @@ pub struct Survey<'o> {
     readings: Vec<Reading>,
     answered: Vec<bool>,
     /// A question was begun and has no answer yet, by node.
-    asked: Vec<bool>,
+    asked: Vec<Option<Task>>,
     /// Units have power and nothing to probe.
     units: Vec<bool>,
     sorted_out: bool,
@@ -123,7 +123,7 @@ impl<'o> Survey<'o> {
             nodes,
             readings: vec![Reading::default(); count],
             answered: vec![false; count],
-            asked: vec![false; count],
+            asked: vec![None; count],
             units,
             sorted_out: false,
             probes: Asking::default(),
@@ -185,7 +185,7 @@ impl<'o> Survey<'o> {
         }
         let begun = drivers.begin(task, &mut questions.queue);
         questions.under_way += begun.len();
-        begun.iter().for_each(|node| self.asked[node.index()] = true);
+        begun.iter().for_each(|node| self.asked[node.index()] = Some(task));
         if !begun.is_empty() && is_first {
             self.silence.begin(drivers.now());
         }
@@ -213,7 +213,7 @@ impl<'o> Survey<'o> {
             return;
         }
         let silent: Vec<NodeId> =
-            self.nodes.iter().copied().filter(|node| self.asked[node.index()]).collect();
+            self.nodes.iter().copied().filter(|node| self.asked[node.index()].is_some()).collect();
         let (is_probing, void) = (self.probes.under_way > 0, self.under_way());
         let is_up = |node: &NodeId| self.readings[node.index()].condition() == Condition::Up;
         if !self.silence.leave(&silent, is_probing, void, is_up) {
@@ -227,15 +227,23 @@ impl<'o> Survey<'o> {
             } else {
                 reading.power = Some(Power::Unknown);
             }
-            self.asked[node.index()] = false;
+            self.asked[node.index()] = None;
+            if is_probing && self.silence.absent.binary_search(&node).is_ok() {
+                // Whether it is on is still to be heard: its power may well be told at once.
+                self.not_up.push(node);
+                continue;
+            }
             self.answer(node);
         }
         (self.probes.under_way, self.powers.under_way) = (0, 0);
     }
 
     /// Tells whether an answer is waited for; one of a node left behind comes too late.
-    fn is_awaited(&mut self, node: NodeId, now: Duration) -> bool {
-        let awaited = std::mem::take(&mut self.asked[node.index()]);
+    fn is_awaited(&mut self, node: NodeId, task: Task, now: Duration) -> bool {
+        let awaited = self.asked[node.index()] == Some(task);
+        if awaited {
+            self.asked[node.index()] = None;
+        }
         self.silence.heard(awaited, now);
         awaited
     }
@@ -267,7 +275,8 @@ impl Run for Survey<'_> {
     fn hear(&mut self, drivers: &dyn Drivers, event: &Event) {
         let now = drivers.now();
         match *event {
-            Event::Probe(node, _) | Event::Power(node, _) if !self.is_awaited(node, now) => {}
+            Event::Probe(node, _) if !self.is_awaited(node, Task::Probe, now) => {}
+            Event::Power(node, _) if !self.is_awaited(node, Task::ReadPower, now) => {}
             Event::Probe(node, probe) => {
                 self.probes.answered();
                 self.readings[node.index()].probe = Some(probe);

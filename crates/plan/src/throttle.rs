@@ -54,6 +54,10 @@ impl Throttle {
             self.note_all(task, &begun, now);
             return begun;
         };
+        // Most often there is no room at all, and then nobody is looked at.
+        if self.booting.class_of.is_empty() && self.under_way.len() >= limit {
+            return begun;
+        }
         // One whose controller is busy is passed over and takes no other's place: more of its class are offered, each
         // node once.
         let places: Vec<NodeId> = queue.drain(..).collect();

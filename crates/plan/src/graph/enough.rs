@@ -47,14 +47,16 @@ impl Order {
     pub fn leave_out(&mut self, away: &[NodeId]) {
         let gates: Vec<(Vertex, Gate)> = self.gates().collect();
         for (vertex, gate) in gates {
+            // Only a percentage is of the others. A number stays what it is, and where all are away nobody is up.
+            let Threshold::Percent(_) = gate.threshold else { continue };
+            if self.members_of(vertex).all(|node| away.binary_search(&node).is_ok()) {
+                continue;
+            }
             for node in away {
                 let (from, to) = (NodeIndex::new(node.index()), NodeIndex::new(vertex.index()));
                 if let Some(edge) = self.graph.find_edge(from, to) {
                     self.graph.remove_edge(edge);
                 }
-            }
-            if self.leading(vertex).next().is_none() {
-                self.add(self.vertex(VertexKind::Begin(gate.group)), vertex);
             }
         }
     }
@@ -166,8 +168,7 @@ mod tests {
         order.leave_out(&ids(&[1, 3]));
         assert_eq!(needed(&order, &[0, 2]), ids(&[0, 2]), "two of two");
         order.leave_out(&ids(&[0, 2]));
-        assert_eq!(needed(&order, &[]), ids(&[]), "a group of nobody makes nobody wait");
-        assert_eq!(order.waves(), [ids(&[0, 1, 2, 3])]);
+        assert_eq!(needed(&order, &[]), ids(&[0, 2]), "where all are away, nobody of them is up");
     }
 
     #[test]
