@@ -298,10 +298,16 @@ const POWER: &str = r#"cluster=@cluster@
 PATH=/usr/bin:/bin
 log() { printf '%s %s\n' "$(date +%s.%N)" "$*" >>"$cluster/log"; }
 stop() {
-	if [ -s "$cluster/$1/pid" ]; then
-		kill -KILL "$(cat "$cluster/$1/pid")" 2>/dev/null
-		rm -f "$cluster/$1/pid"
-	fi
+	[ -s "$cluster/$1/pid" ] || return 0
+	pid=$(cat "$cluster/$1/pid")
+	kill -KILL "$pid" 2>/dev/null
+	rm -f "$cluster/$1/pid"
+	# Until it is gone its port is taken, and the next sshd would end at once.
+	tries=0
+	while [ -e "/proc/$pid/exe" ] && [ "$tries" -lt 500 ]; do
+		tries=$((tries + 1))
+		sleep 0.02
+	done
 }
 boot() {
 	[ -s "$cluster/$1/pid" ] && kill -0 "$(cat "$cluster/$1/pid")" 2>/dev/null && return 0
@@ -362,8 +368,16 @@ case $command in
 esac
 printf '%s %s %s\n' "$(date +%s.%N)" "$node" "$command" >>"$cluster/log"
 gone() {
-	kill -KILL "$(cat "$here/pid")" 2>/dev/null
+	[ -s "$here/pid" ] || return 0
+	pid=$(cat "$here/pid")
+	kill -KILL "$pid" 2>/dev/null
 	rm -f "$here/pid"
+	# Until it is gone its port is taken, and the next sshd would end at once.
+	tries=0
+	while [ -e "/proc/$pid/exe" ] && [ "$tries" -lt 500 ]; do
+		tries=$((tries + 1))
+		sleep 0.02
+	done
 }
 . "$cluster/answers"
 case $command in

@@ -63,12 +63,12 @@ pub(crate) fn one_call_for_each_ready_set(tool: &'static str) {
         );
         assert_eq!(log.iter().filter(|line| **line == format!("{name} shutdown -h now")).count(), 1);
     }
-    // Where the tool probes as well, nodes are ready as its answers come, and that may take its time.
+    // Nodes are ready as the answers to what is asked before come in, and on a busy machine these come one by one: then a
+    // call is for those that are ready.
     let halts = carrying(&cluster, tool, "shutdown -h now");
+    assert!((2..=names.len()).contains(&halts), "{:?}", cluster.calls(tool));
     if example.contains("driver = \"shell\"") {
-        assert!(cluster.calls(tool)[0].contains("127.0.1.[1-6]") && halts >= 2, "{:?}", cluster.calls(tool));
-    } else {
-        assert_eq!(halts, 2, "{:?}", cluster.calls(tool));
+        assert!(cluster.calls(tool)[0].contains("127.0.1.[1-6]"), "{:?}", cluster.calls(tool));
     }
     assert_eq!(carrying(&cluster, tool, " wall"), 1, "{:?}", cluster.calls(tool));
     assert_eq!(carrying(&cluster, tool, "sh -s sessions"), 1, "{:?}", cluster.calls(tool));
