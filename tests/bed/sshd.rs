@@ -299,18 +299,18 @@ PATH=/usr/bin:/bin
 log() { printf '%s %s\n' "$(date +%s.%N)" "$*" >>"$cluster/log"; }
 stop() {
 	[ -s "$cluster/$1/pid" ] || return 0
-	pid=$(cat "$cluster/$1/pid")
-	kill -KILL "$pid" 2>/dev/null
-	rm -f "$cluster/$1/pid"
-	# Until it is gone its port is taken, and the next sshd would end at once.
-	tries=0
-	while [ -e "/proc/$pid/exe" ] && [ "$tries" -lt 500 ]; do
-		tries=$((tries + 1))
-		sleep 0.02
-	done
+	kill -KILL "$(cat "$cluster/$1/pid")" 2>/dev/null
+	mv -f "$cluster/$1/pid" "$cluster/$1/killed"
 }
 boot() {
 	[ -s "$cluster/$1/pid" ] && kill -0 "$(cat "$cluster/$1/pid")" 2>/dev/null && return 0
+	# Until the one that was killed is gone its port is taken, and the next sshd would end at once.
+	killed=$(cat "$cluster/$1/killed" 2>/dev/null)
+	tries=0
+	while [ -n "$killed" ] && [ -e "/proc/$killed/exe" ] && [ "$tries" -lt 500 ]; do
+		tries=$((tries + 1))
+		sleep 0.02
+	done
 	cat /proc/sys/kernel/random/uuid >"$cluster/$1/boot_id"
 	@sshd@ -f "$cluster/$1/sshd_config" </dev/null >>"$cluster/$1/sshd.log" 2>&1
 }
@@ -369,15 +369,8 @@ esac
 printf '%s %s %s\n' "$(date +%s.%N)" "$node" "$command" >>"$cluster/log"
 gone() {
 	[ -s "$here/pid" ] || return 0
-	pid=$(cat "$here/pid")
-	kill -KILL "$pid" 2>/dev/null
-	rm -f "$here/pid"
-	# Until it is gone its port is taken, and the next sshd would end at once.
-	tries=0
-	while [ -e "/proc/$pid/exe" ] && [ "$tries" -lt 500 ]; do
-		tries=$((tries + 1))
-		sleep 0.02
-	done
+	kill -KILL "$(cat "$here/pid")" 2>/dev/null
+	mv -f "$here/pid" "$here/killed"
 }
 . "$cluster/answers"
 case $command in
