@@ -201,7 +201,17 @@ pub(crate) fn start(command: &mut std::process::Command) -> std::process::Child 
         std::os::unix::process::CommandExt::pre_exec(command, || nix::unistd::setsid().map(|_| ()).or(Ok(())))
     };
     let _many = SCRIPTS.read().unwrap_or_else(PoisonError::into_inner);
-    command.spawn().unwrap_or_else(|error| panic!("start {command:?}: {error}"))
+    let mut tries = 0;
+    loop {
+        match command.spawn() {
+            // Whoever was forked elsewhere while the script was written has it open until it executes something else.
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy && tries < 500 => {
+                tries += 1;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            started => return started.unwrap_or_else(|error| panic!("start {command:?}: {error}")),
+        }
+    }
 }
 
 /// Waits until something is true; a scenario never sleeps "to let it start".
