@@ -67,8 +67,9 @@ fn build() -> PathBuf {
         "--profile",
         profile,
     ]);
-    // TARGET/TRIPLE/PROFILE when a target was named; the tag file lies in TARGET alone.
-    if above.join("CACHEDIR.TAG").exists() {
+    // TARGET/TRIPLE/PROFILE when a target was named; these lie in TARGET alone. The tag is left out where the folder was
+    // there before cargo was: `make test` puts the peers there first.
+    if ["CACHEDIR.TAG", ".rustc_info.json"].iter().any(|mark| above.join(mark).exists()) {
         cargo.arg("--target-dir").arg(above);
     } else if let (Some(target), Some(triple)) = (above.parent(), above.file_name()) {
         cargo.arg("--target-dir").arg(target).arg("--target").arg(triple);
