@@ -27,7 +27,7 @@ impl Fenced {
             Self::Before => format!("{peer} was fenced by the run that was finished"),
             Self::Unproven => {
                 format!(
-                    "{peer} was fenced, and its power is NOT proven to be off: find out how it stands before anything else"
+                    "{peer} was fenced, and its power is NOT proven to be off: look at it yourself, and once you know that it is off: ha-takeover --peer-down {peer}"
                 )
             }
         }
