@@ -130,11 +130,9 @@ impl<'s> Finder<'s> {
             }
         } else if let Some(numbers) = numbers(word) {
             match numbers {
+                // `001` may well be a name, and so may what is larger than any number.
+                _ if !word.contains('-') => self.take_own(word, range, found, wrong),
                 Err(clause) => wrong.at(range, clause),
-                // `001` may well be a name.
-                Ok(numbers) if numbers.start() == numbers.end() && !word.contains('-') => {
-                    self.take_own(word, range, found, wrong);
-                }
                 Ok(numbers) => {
                     for number in numbers {
                         let id = self.own.intern(&number.to_string());
