@@ -64,7 +64,7 @@ pub struct ShutdownArgs {
     #[arg(long, action = clap::ArgAction::Help)]
     pub help: Option<bool>,
     /// ALL, node names, node sets; numbers with -N, groups with -g, a file with -R
-    #[arg(value_name = "TARGET", required_unless_present = "cancel")]
+    #[arg(value_name = "TARGET", required_unless_present_any = ["cancel", "why"])]
     pub targets: Vec<String>,
 }
 

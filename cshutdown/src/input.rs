@@ -49,13 +49,7 @@ impl ShutdownInput {
             None => Vec::new(),
         };
         let (wait, since) = (wait(args.at)?, Instant::now());
-        let wanted = SiteRequest {
-            direction: Direction::Shutdown,
-            config: args.flags.config.clone(),
-            sequence: args.flags.sequence.clone(),
-            flags: args.flags.overrides(),
-        };
-        let (site, subsystems) = match (Site::read(&wanted), subsystems(args.flags.config.as_deref())) {
+        let (site, subsystems) = match (site(args), subsystems(args.flags.config.as_deref())) {
             (Ok(site), Ok(subsystems)) => (site, subsystems),
             (Err(site), Err(UnreadInput::Subsystems(other))) => {
                 let status = site.downcast_ref::<Status>().copied().unwrap_or(Status::Rejected);
@@ -74,6 +68,16 @@ impl ShutdownInput {
     pub(crate) fn wait_from_now(&self, at: Option<EndTime>, speed: u32) -> Duration {
         left(self.wait, at, self.since.elapsed().saturating_mul(speed))
     }
+}
+
+/// Reads configuration, inventory and sequence files.
+pub(crate) fn site(args: &ShutdownArgs) -> anyhow::Result<Site> {
+    Site::read(&SiteRequest {
+        direction: Direction::Shutdown,
+        config: args.flags.config.clone(),
+        sequence: args.flags.sequence.clone(),
+        flags: args.flags.overrides(),
+    })
 }
 
 /// Puts nodes through which others are reached after those, where the sequence does not say otherwise.

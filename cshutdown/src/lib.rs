@@ -35,8 +35,10 @@ use orderly_nodes::run::Telling;
 use orderly_nodes::run_lock;
 use orderly_nodes::targets::fold;
 use orderly_nodes::versions;
+use orderly_nodes::why;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
+use orderly_plan::select::Direction;
 use outcome::{PhaseResults, ShutdownResult};
 use phases::Phases;
 use restart::Restart;
@@ -57,6 +59,9 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
         return pending::cancel();
     }
     let mut reporter = args.flags.speech.reporter();
+    if let Some(nodes) = &args.flags.why {
+        return why::answer(&input::site(&args)?, Direction::Shutdown, nodes, &mut reporter);
+    }
     let input = ShutdownInput::read(&args)?;
     if args.restart && !args.flags.rehearse {
         restart(&args, &input, &input.targets.nodes).check()?;

@@ -41,9 +41,9 @@ pub struct StartupArgs {
     #[arg(long)]
     pub even_absent: bool,
     /// Start exactly what was up before the last cshutdown
-    #[arg(long, conflicts_with_all = ["targets", "numbers", "groups", "read_targets"])]
+    #[arg(long, conflicts_with_all = ["targets", "numbers", "groups", "read_targets", "why"])]
     pub restore: bool,
     /// ALL, node names, node sets; numbers with -N, groups with -g, a file with -R
-    #[arg(value_name = "TARGET", required_unless_present = "restore")]
+    #[arg(value_name = "TARGET", required_unless_present_any = ["restore", "why"])]
     pub targets: Vec<String>,
 }

@@ -27,6 +27,7 @@ use orderly_nodes::site::{Site, SiteRequest};
 use orderly_nodes::targets::{self, Targets, Typed};
 use orderly_nodes::up::WasUp;
 use orderly_nodes::versions;
+use orderly_nodes::why;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
 use orderly_plan::nodeset;
@@ -51,6 +52,9 @@ pub fn command() -> clap::Command {
 pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
     let mut reporter = args.flags.speech.reporter();
     let mut site = read(&args)?;
+    if let Some(why) = &args.flags.why {
+        return why::answer(&site, Direction::Startup, why, &mut reporter);
+    }
     let (typed, gone) = typed(&args, &site)?;
     let targets = typed.resolve(&site)?;
     if args.even_absent {

@@ -101,6 +101,7 @@ mod violation;
 mod waiting;
 mod ways_out;
 mod whole_node;
+mod why;
 mod writable;
 mod zfs;
 

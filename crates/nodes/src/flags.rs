@@ -60,6 +60,10 @@ pub struct RunFlags {
     /// Imagine that these nodes fail
     #[arg(long, value_name = "NODESET", requires = "rehearse")]
     pub fail: Vec<String>,
+    /// Print why the first of two nodes waits for the second, line by line; nothing is asked or touched
+    #[arg(long, num_args = 2, value_names = ["NODE", "NODE"],
+          conflicts_with_all = ["targets", "dry_run", "rehearse"])]
+    pub why: Option<Vec<String>>,
     /// The current partition
     #[arg(long, value_name = "NAME", env = "SP_NAME", hide_env_values = true)]
     pub partition: Option<String>,

@@ -41,6 +41,7 @@ pub mod up;
 pub mod users;
 pub mod versions;
 pub mod watch;
+pub mod why;
 mod wiring;
 
 /// The loop reaps all children of its process, so the tests that start any run one at a time.

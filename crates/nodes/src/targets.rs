@@ -6,6 +6,7 @@ mod describe;
 use crate::identity;
 use crate::places;
 use crate::site::Site;
+pub(crate) use describe::default_order;
 pub use describe::{TargetCommand, describe};
 use orderly_exec::{Status, fail, files};
 use orderly_plan::drivers::NodeId;
@@ -154,6 +155,26 @@ impl Targets {
 
 fn field<'s>(site: &'s Site, partition: Option<&'s str>) -> Field<'s> {
     Field { inventory: &site.inventory, nodes: site.inventory.len(), partition }
+}
+
+/// Returns the one node or unit that a word names.
+///
+/// # Errors
+/// Usage (2), for a flag, when it names none or several.
+pub(crate) fn one_named(site: &Site, flag: &str, word: &str) -> anyhow::Result<NodeId> {
+    if let Some(unit) = site.roster.unit(word) {
+        return Ok(unit);
+    }
+    let words = vec![TargetWord::typed(word)];
+    let asked = AskedTargets { kind: TargetKind::Names, words, exclude: Vec::new() };
+    let named = select::targets(field(site, None), &asked)
+        .map_err(|wrong| fail(Status::Usage, format!("{flag}: {wrong}")))?;
+    match named.as_slice() {
+        [node] => Ok(*node),
+        nodes => {
+            Err(fail(Status::Usage, format!("{flag}: \"{word}\" names {} nodes; name one", nodes.len())))
+        }
+    }
 }
 
 /// Reads the number of `--confirm`.

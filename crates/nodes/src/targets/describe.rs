@@ -104,7 +104,7 @@ fn kinds<'v>(site: &Site, absent: &[NodeId], violations: &'v [Violation]) -> Vec
 }
 
 /// Returns what stands for the lines of a file where there is none.
-fn default_order(direction: Direction) -> &'static str {
+pub(crate) fn default_order(direction: Direction) -> &'static str {
     match direction {
         Direction::Startup => "by the default order (seqfile prints it): servers before their clients",
         Direction::Shutdown => {
@@ -119,7 +119,9 @@ fn statements(chain: &[Link], own: NodeId) -> impl Iterator<Item = LinkReason> {
         LinkReason::Member { node, group } if node == own => {
             LinkReason::Member { node: NodeId(u32::MAX), group }
         }
-        reason @ (LinkReason::Member { .. } | LinkReason::Before { .. }) => reason,
+        reason @ (LinkReason::Member { .. } | LinkReason::Before { .. } | LinkReason::Inventory { .. }) => {
+            reason
+        }
     })
 }
 

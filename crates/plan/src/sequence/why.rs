@@ -1,6 +1,6 @@
 //! Why one node waits for another: the lines of the file, one after the other.
 
-use super::groups::Sequence;
+use super::groups::{At, Sequence};
 use crate::diagnostic::Place;
 use crate::drivers::NodeId;
 use crate::graph::{GroupId, Order, VertexKind};
@@ -19,8 +19,20 @@ pub struct Link {
 /// What is stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkReason {
-    Member { node: NodeId, group: GroupId },
-    Before { before: GroupId, after: GroupId, threshold: Option<Threshold> },
+    Member {
+        node: NodeId,
+        group: GroupId,
+    },
+    Before {
+        before: GroupId,
+        after: GroupId,
+        threshold: Option<Threshold>,
+    },
+    /// Beside the groups: by `power_with`, `gateway` and the like of the inventory.
+    Inventory {
+        first: NodeId,
+        then: NodeId,
+    },
 }
 
 impl Sequence {
@@ -36,6 +48,7 @@ impl Sequence {
                 let threshold = order.gate(step[0]).map(|gate| gate.threshold);
                 Some(LinkReason::Before { before, after, threshold })
             }
+            (VertexKind::Node(first), VertexKind::Node(then)) => Some(LinkReason::Inventory { first, then }),
             _ => None,
         });
         let reasons: Vec<LinkReason> = reasons.collect();
@@ -45,6 +58,7 @@ impl Sequence {
             LinkReason::Before { before, after, threshold } => {
                 stated.get(&(before, after, threshold)).copied().unwrap_or_default()
             }
+            LinkReason::Inventory { .. } => At::NOWHERE,
         }));
         Some(reasons.into_iter().zip(places).map(|(reason, place)| Link { reason, place }).collect())
     }
@@ -57,16 +71,24 @@ impl Sequence {
                 // Writing to a String cannot fail.
                 write!(text, "{place}: ").ok();
             }
-            match link.reason {
-                LinkReason::Member { node, group } => {
-                    writeln!(text, "{} is in {}", roster.name(node), self.group_name(group)).ok();
-                }
-                LinkReason::Before { before, after, threshold } => {
-                    let mirrored = if self.is_mirrored { " (mirrored)" } else { "" };
-                    writeln!(text, "{}{mirrored}", self.as_written(before, after, threshold)).ok();
-                }
-            }
+            writeln!(text, "{}", self.statement(link.reason, roster)).ok();
         }
         text
+    }
+
+    /// Returns what one link states, as it is written.
+    pub fn statement(&self, reason: LinkReason, roster: &dyn Roster) -> String {
+        match reason {
+            LinkReason::Member { node, group } => {
+                format!("{} is in {}", roster.name(node), self.group_name(group))
+            }
+            LinkReason::Before { before, after, threshold } => {
+                let mirrored = if self.is_mirrored { " (mirrored)" } else { "" };
+                format!("{}{mirrored}", self.as_written(before, after, threshold))
+            }
+            LinkReason::Inventory { first, then } => {
+                format!("{} goes before {} by the inventory", roster.name(first), roster.name(then))
+            }
+        }
     }
 }

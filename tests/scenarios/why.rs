@@ -1,0 +1,102 @@
+//! cstartup and cshutdown --why: the lines because of which one node waits for another.
+
+use super::order::{cluster, power};
+use bed::{Bed, Ended};
+
+fn why(bed: &Bed, program: &str, arguments: &[&str], status: i32) -> Ended {
+    let run = bed.program(program).arg("--config").arg(bed.path("etc/cluster.toml")).arg("--why");
+    run.args(arguments.iter().copied()).status(status).any_stdout().any_stderr().run()
+}
+
+/// What stands before the file's name is the bed's.
+fn lines(bed: &Bed, ended: &Ended) -> Vec<String> {
+    let root = format!("{}/etc/", bed.root().display());
+    ended.stdout.lines().map(|line| line.replace(&root, "")).collect()
+}
+
+#[test]
+fn the_lines_that_make_a_node_wait_are_named_and_nobody_is_asked() {
+    let bed = cluster("");
+    let ended = why(&bed, "cstartup", &["n02", "n01"], 0);
+    assert_eq!(
+        lines(&bed, &ended),
+        [
+            "n02 waits for n01:",
+            "  cstartSeq:1:10: n01 is in servers",
+            "  cstartSeq:3:1: servers > clients",
+            "  cstartSeq:2:10: n02 is in clients",
+        ]
+    );
+    let ended = why(&bed, "cstartup", &["n01", "n02"], 1);
+    assert_eq!(
+        lines(&bed, &ended),
+        ["nothing makes n01 wait for n02", "it is the other way round: n02 waits for n01 (--why n02 n01)"]
+    );
+    assert_eq!(lines(&bed, &why(&bed, "cstartup", &["n04", "n01"], 1)), ["nothing makes n04 wait for n01"]);
+    assert_eq!(power(&bed), Vec::<String>::new());
+}
+
+#[test]
+fn the_shortest_chain_is_shown_with_its_thresholds() {
+    let bed = cluster("");
+    bed.write("etc/cstartSeq", "a: n01\nb: n02 n03\nc: n04\na > b\nb(1) > c\nd: n04\na > x > d\nx: n03\n");
+    let ended = why(&bed, "cstartup", &["n04", "n01"], 0);
+    // Through b it would take a member of it as well, because one is enough.
+    let through_x = ["1:4: n01 is in a", "7:1: a > x", "7:5: x > d", "6:4: n04 is in d"];
+    assert_eq!(lines(&bed, &ended)[1..], through_x.map(|line| format!("  cstartSeq:{line}")));
+    let ended = why(&bed, "cstartup", &["n04", "n02"], 0);
+    let order = ["  cstartSeq:2:4: n02 is in b", "  cstartSeq:5:1: b(1) > c", "  cstartSeq:3:4: n04 is in c"];
+    assert_eq!(lines(&bed, &ended)[1..], order);
+}
+
+#[test]
+fn a_shutdown_explains_its_own_order_and_says_when_that_is_nobodys_file() {
+    let bed = cluster("");
+    let ended = why(&bed, "cshutdown", &["n01", "n02"], 0);
+    let said = lines(&bed, &ended);
+    assert_eq!(said[0], "n01 waits for n02:");
+    assert!(said[1].contains("default order"), "{said:?}");
+    // One file under both names is processed mirrored.
+    std::os::unix::fs::symlink("cstartSeq", bed.path("etc/cshutSeq")).unwrap();
+    let ended = why(&bed, "cshutdown", &["n01", "n02"], 0);
+    let said = lines(&bed, &ended);
+    assert!(said[2].ends_with("cshutSeq:3:1: servers > clients (mirrored)"), "{said:?}");
+    assert_eq!(why(&bed, "cshutdown", &["n02", "n01"], 1).stdout.lines().count(), 2);
+}
+
+#[test]
+fn a_unit_is_waited_for_by_the_inventory() {
+    let bed = cluster("");
+    let text = bed.read("etc/inventory.json").replace("\"boot_server\": 1", "\"power_with\": [\"shelf\"]");
+    bed.config("inventory.json", text);
+    let ended = why(&bed, "cstartup", &["n02", "shelf"], 0);
+    assert_eq!(lines(&bed, &ended), ["n02 waits for shelf:", "  shelf goes before n02 by the inventory"]);
+}
+
+#[test]
+fn programs_get_the_chain_with_its_places() {
+    let bed = cluster("");
+    let ended = why(&bed, "cstartup", &["n03", "n01", "--json"], 0);
+    let record: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((record["record"].as_str(), record["waits"].as_str()), (Some("why"), Some("n03")));
+    let chain = record["chain"].as_array().unwrap();
+    assert_eq!((chain[1]["kind"].as_str(), chain[1]["line"].as_u64()), (Some("order"), Some(3)));
+    let ended = why(&bed, "cstartup", &["n04", "n01", "--json"], 1);
+    let record: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert!(record["chain"].is_null());
+}
+
+#[test]
+fn words_that_are_no_single_node_are_usage() {
+    let bed = cluster("");
+    for (words, part) in [
+        (["n02", "n0l"], "--why: "),
+        (["n[01-02]", "n03"], "names 2 nodes"),
+        (["n02", "n02"], "no node waits for itself"),
+    ] {
+        let ended = why(&bed, "cstartup", &words, 2);
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+    // Nothing else can be wanted with it.
+    why(&bed, "cstartup", &["n02", "n01", "ALL"], 2);
+}
