@@ -25,6 +25,7 @@ pub const FORMATS: &[Format] = &[
             "a: n[1-3],x # c\nb: @io 65-80 n1!n2,n3\na, b > c \\\n > d\nc: 001\nd: n[1-9/2]x\n",
             "a: n1\nb: n1 n2\na > b > a\n",
             "c: 0[1-3]00000000000000,x 99999999999\n",
+            "a: 3555555555555555555555[5]-1\n",
         ],
     },
     Format {

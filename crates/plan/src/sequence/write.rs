@@ -88,13 +88,13 @@ impl WrittenText {
 }
 
 /// Returns a folded word that is read back as it is: without an inventory, where no exact name wins, `5-06` would be
-/// the numbers 5 and 6.
-fn unmistaken<'w>(word: String) -> Cow<'w, str> {
+/// the numbers 5 and 6. In brackets stands its last digit alone: a number in brackets cannot be of any length.
+fn unmistaken<'w>(mut word: String) -> Cow<'w, str> {
     if word::is_range(&word) {
-        Cow::Owned(format!("[{}", word.replacen('-', "]-", 1)))
-    } else {
-        Cow::Owned(word)
+        word.insert(word.len() - 1, '[');
+        word.push(']');
     }
+    Cow::Owned(word)
 }
 
 fn folded<'n>(names: impl Iterator<Item = &'n str>, roster: &dyn Roster) -> Vec<Cow<'n, str>> {
