@@ -74,6 +74,18 @@ put 644 "$top"/man/*.8 "$work/harestore.8" "$MANDIR/man8"
 put 644 "$top/README.md" "$top/CHANGELOG.md" "$top/LICENSE" "$BIN_DIR/THIRD-PARTY.md" "$DOCDIR"
 put 644 "$top"/examples/*.toml "$top"/examples/*.json "$top"/examples/*Seq "$DOCDIR/examples"
 
+# Whole sites; their programs and the sudoers line name the programs by their paths.
+for site in "$top"/examples/*/; do
+	site=$(basename "$site")
+	mkdir -p "$work/$site"
+	for file in "$top/examples/$site"/*; do
+		sed "s|/usr/sbin/|$SBINDIR/|g" "$file" >"$work/$site/$(basename "$file")"
+		mode=644
+		[ ! -x "$file" ] || mode=755
+		put "$mode" "$work/$site/$(basename "$file")" "$DOCDIR/examples/$site"
+	done
+done
+
 # The hourly job of habackup, for cron and for systemd, and the agent are written for /usr/sbin; where the programs
 # lie elsewhere, they say so.
 for job in "$here"/habackup.cron "$here"/habackup.service "$here"/habackup.timer; do
@@ -94,6 +106,9 @@ done
 
 if [ "$task" = uninstall ]; then
 	# What nobody else puts anything into; whatever somebody did put there stays, and its folder.
+	for site in "$top"/examples/*/; do
+		rmdir "$DESTDIR$DOCDIR/examples/$(basename "$site")" 2>/dev/null || :
+	done
 	for folder in "$DOCDIR/examples" "$DOCDIR" "$OCFDIR/orderly"; do
 		rmdir "$DESTDIR$folder" 2>/dev/null || :
 	done

@@ -258,7 +258,7 @@ impl Phases<'_, '_> {
         let place = |(partition, nodes): (Option<&str>, Vec<NodeId>)| {
             let (host, name) = subsystem::host(site, self.drivers, &self.checked.conditions, partition)?;
             let quieted = nodes.iter().map(|&node| site.name(node).to_owned()).collect();
-            let operands = nodes.iter().map(|&node| subsystem::operand(&site.inventory, node)).collect();
+            let operands = nodes.iter().map(|&node| subsystem::operand(site, node)).collect();
             Ok(SubsystemPlace { host, name, operands, quieted })
         };
         partitions.into_iter().map(place).collect()

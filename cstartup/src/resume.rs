@@ -184,7 +184,7 @@ impl Round<'_> {
         let inventory = &self.site.inventory;
         let addresses: Vec<&str> = nodes.iter().map(|&node| inventory.node(node).address()).collect();
         let control = self.site.cluster.control_address(&addresses).map_err(|error| format!("{error:#}"))?;
-        let operands: Vec<String> = nodes.iter().map(|&node| operand(inventory, node)).collect();
+        let operands: Vec<String> = nodes.iter().map(|&node| operand(self.site, node)).collect();
         let argv = argv(&by.up, "-u", &control, self.log, &operands);
         let timeout = self.site.cluster.subsystem.timeout;
         Ok((SideCommand { on, argv, stdin: Vec::new(), timeout }, place))

@@ -21,6 +21,7 @@ pub mod program;
 pub mod real;
 pub mod redfish;
 pub mod running;
+pub mod slurm;
 pub mod sshd;
 pub mod systemd;
 

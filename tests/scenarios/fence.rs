@@ -100,7 +100,7 @@ fn the_power_is_read_again_just_before_the_take() {
 fn the_way_out_leads_out(bed: &Bed, pair: &Pair) {
     die(pair);
     for address in ["192.0.2.1", "192.0.2.10"] {
-        let _ = std::fs::remove_file(bed.path(&format!("answers.{address}")));
+        let _ = std::fs::remove_file(bed.path(format!("answers.{address}")));
     }
     pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
     assert_eq!(pair.holders(), [2]);

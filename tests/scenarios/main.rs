@@ -81,6 +81,7 @@ mod safety;
 mod seqfile;
 mod shutdown;
 mod shutdown_plan;
+mod slurm;
 mod snapshot;
 mod standing;
 mod store_limits;

@@ -69,9 +69,18 @@ pub struct SequencePaths {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subsystem {
     pub host: SubsystemHost,
+    pub operands: SubsystemOperands,
     pub timeout: Duration,
     /// By subsystem that quiets something: the program that undoes this once nodes are up again.
     pub up: BTreeMap<String, String>,
+}
+
+/// How subsystems are given nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubsystemOperands {
+    /// As IBM documents it; a node without a number by its name.
+    Numbers,
+    Names,
 }
 
 /// Where special subsystems are called.

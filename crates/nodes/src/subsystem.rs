@@ -2,18 +2,20 @@
 
 use crate::backend::Backend;
 use crate::command::RunsOn;
-use crate::config::SubsystemHost;
+use crate::config::{SubsystemHost, SubsystemOperands};
 use crate::site::Site;
 use orderly_plan::drivers::NodeId;
-use orderly_plan::inventory::Inventory;
 use orderly_plan::survey::Condition;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
-/// Returns a node as subsystems are given it: its number, or its name where it has none.
-pub fn operand(inventory: &Inventory, node: NodeId) -> String {
-    let node = inventory.node(node);
-    node.number.map_or_else(|| node.name.clone(), |number| number.to_string())
+/// Returns a node as subsystems are given it.
+pub fn operand(site: &Site, node: NodeId) -> String {
+    let node = site.inventory.node(node);
+    match (site.cluster.subsystem.operands, node.number) {
+        (SubsystemOperands::Numbers, Some(number)) => number.to_string(),
+        (SubsystemOperands::Numbers, None) | (SubsystemOperands::Names, _) => node.name.clone(),
+    }
 }
 
 /// Returns the call of a subsystem, word for word as IBM documents it.

@@ -3,7 +3,7 @@
 use super::profile::{LimitsPatch, PowerPatch, ProbePatch, ShellPatch, ShutdownPatch};
 use super::{
     Cluster, Limits, NodeLimits, Patch, PowerSettings, ProbeSettings, Profile, SequencePaths, ShellSettings,
-    Shutdown, Subsystem, SubsystemHost,
+    Shutdown, Subsystem, SubsystemHost, SubsystemOperands,
 };
 use crate::entry;
 use crate::power::{self, NoPower, PowerDriver};
@@ -237,13 +237,20 @@ fn read_sequence(root: &Table<'_>) -> SequencePaths {
 }
 
 fn read_subsystem(root: &Table<'_>) -> Subsystem {
-    let mut subsystem =
-        Subsystem { host: SubsystemHost::Random, timeout: Duration::from_secs(600), up: BTreeMap::new() };
+    let mut subsystem = Subsystem {
+        host: SubsystemHost::Random,
+        operands: SubsystemOperands::Numbers,
+        timeout: Duration::from_secs(600),
+        up: BTreeMap::new(),
+    };
     let Some(table) = root.table("subsystem") else { return subsystem };
     match table.text("host").as_deref() {
         None | Some("random") => {}
         Some("control") => subsystem.host = SubsystemHost::Control,
         Some(node) => subsystem.host = SubsystemHost::Node(node.to_owned()),
+    }
+    if table.word("operands", &["numbers", "names"]) == Some("names") {
+        subsystem.operands = SubsystemOperands::Names;
     }
     if let Some(timeout) = table.limit("timeout") {
         subsystem.timeout = timeout;

@@ -43,6 +43,7 @@ grace = "30s"
 settle = "30s"
 [subsystem]
 host = "random"
+operands = "numbers"
 timeout = "10m"
 [limits]
 fanout = 64
