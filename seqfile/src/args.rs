@@ -24,7 +24,7 @@ pub struct SeqfileArgs {
     /// Accept these machines as servers although they are no nodes of the inventory
     #[arg(long, value_name = "NODESET")]
     pub outside: Vec<String>,
-    /// Write the order of shutdown
+    /// Write the order of shutdown; with --check, take the files for that
     #[arg(long)]
     pub shutdown: bool,
     /// Write two groups a level, all servers before all clients

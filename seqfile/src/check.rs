@@ -8,12 +8,18 @@ use orderly_plan::inventory::Inventory;
 use orderly_plan::sequence::{self, Form, Process, Sequence};
 use std::path::{Path, PathBuf};
 
-/// Checks files and reports what is wrong with any of them.
-pub(crate) fn files(paths: &[PathBuf], input: &Input<'_>, reporter: &Reporter) -> anyhow::Result<Status> {
+/// Checks files and reports what is wrong with any of them. `stated` is what all of them are for; where nothing is
+/// stated their names say it.
+pub(crate) fn files(
+    paths: &[PathBuf],
+    stated: Option<Process>,
+    input: &Input<'_>,
+    reporter: &Reporter,
+) -> anyhow::Result<Status> {
     let inventory = input.inventory_if_named()?;
     let mut wrong: Vec<String> = Vec::new();
     for path in paths {
-        match file(path, inventory.as_ref()) {
+        match file(path, stated.or_else(|| process_of(path)), inventory.as_ref()) {
             Ok(warnings) => warnings.iter().for_each(|warning| reporter.warn(format!("warning: {warning}"))),
             Err(error) => wrong.push(error),
         }
@@ -30,13 +36,13 @@ pub(crate) fn files(paths: &[PathBuf], input: &Input<'_>, reporter: &Reporter) -
 ///
 /// # Errors
 /// What is wrong with it, or why it cannot be read, in words.
-fn file(path: &Path, inventory: Option<&Inventory>) -> Result<Vec<String>, String> {
+fn file(path: &Path, process: Option<Process>, inventory: Option<&Inventory>) -> Result<Vec<String>, String> {
     let text = files::read(path).map_err(|error| reason(&error))?;
     let name = input::shown(path);
-    let process = process_of(path).unwrap_or(Process::Startup);
     let source = Source { name: &name, text: &text };
-    let sequence = input::parse_for(process, &source, inventory).map_err(|wrong| wrong.to_string())?;
-    Ok(inventory.map(|inventory| contradictions(path, &sequence, inventory)).unwrap_or_default())
+    let as_what = process.unwrap_or(Process::Startup);
+    let sequence = input::parse_for(as_what, &source, inventory).map_err(|wrong| wrong.to_string())?;
+    Ok(inventory.map(|inventory| contradictions(process, &sequence, inventory)).unwrap_or_default())
 }
 
 /// Returns an error without the status it carries, which is said once for all files.
@@ -46,7 +52,7 @@ fn reason(error: &anyhow::Error) -> String {
 }
 
 /// Returns the lines that contradict the inventory.
-fn contradictions(path: &Path, sequence: &Sequence, inventory: &Inventory) -> Vec<String> {
+fn contradictions(process: Option<Process>, sequence: &Sequence, inventory: &Inventory) -> Vec<String> {
     if !sequence.own_names().is_empty() {
         return Vec::new();
     }
@@ -55,7 +61,7 @@ fn contradictions(path: &Path, sequence: &Sequence, inventory: &Inventory) -> Ve
             Sequence::from_inventory(inventory, &["boot_server"], process, Form::Each).unwrap_or_default();
         sequence::conflicts(&default, sequence, inventory)
     };
-    let found = match process_of(path) {
+    let found = match process {
         Some(process) => against(process),
         // A file does not say what it is for; the way that agrees with more of it is taken.
         None => {

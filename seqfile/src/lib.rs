@@ -37,7 +37,10 @@ pub fn run(args: SeqfileArgs) -> anyhow::Result<Status> {
     check_standard_input(&args)?;
     let input = Input::new(&args, &reporter)?;
     let text = match &args.task {
-        SeqfileTask { check, .. } if !check.is_empty() => return check::files(check, &input, &reporter),
+        SeqfileTask { check, .. } if !check.is_empty() => {
+            let stated = args.shutdown.then_some(Process::Shutdown);
+            return check::files(check, stated, &input, &reporter);
+        }
         SeqfileTask { drift: Some(file), .. } => {
             let found = drift::find(file, &input, &args)?;
             let status = if found.is_empty() { Status::Done } else { Status::Failed };
@@ -66,7 +69,7 @@ fn check_flags(args: &SeqfileArgs) -> anyhow::Result<()> {
         ("--inventory-json", inventory_json && !makes_default),
         ("--compact", args.compact && !makes_sequence),
         ("--relation", !args.relations.is_empty() && (!writes_default || inventory_json)),
-        ("--shutdown", args.shutdown && (!writes_default || inventory_json)),
+        ("--shutdown", args.shutdown && (inventory_json || !writes_default && check.is_empty())),
         (
             "--json, --dot and --waves",
             args.shape.any() && (!args.task.check.is_empty() || args.task.drift.is_some()),

@@ -394,3 +394,44 @@ fn words_stay_as_they_are_written_where_nobody_looks_them_up() {
         assert!(folded.contains(word), "{word} in {folded}");
     }
 }
+
+#[test]
+fn a_number_in_a_document_is_a_whole_one() {
+    let bed = Bed::new();
+    for (enough, part) in [
+        ("2.0", "must be a whole number of nodes (2, not 2.0)"),
+        ("-1", "must be a whole number of nodes"),
+        ("[]", "must be a whole number of nodes"),
+        ("99999999999", "the number is too large"),
+        ("0", "a threshold of 0 makes nothing wait"),
+    ] {
+        let edge = format!(r#"{{"before": "a", "after": "b", "enough": {enough}}}"#);
+        let groups = r#"[{"name": "a", "members": ["n1", "n2"]}, {"name": "b", "members": ["n3"]}]"#;
+        let document =
+            format!(r#"{{"format": "orderly-sequence/1", "groups": {groups}, "edges": [{edge}]}}"#);
+        bed.write("document", document);
+        let said =
+            bed.program("seqfile").args(["--from-json", "document"]).status(3).any_stderr().run().stderr;
+        assert!(said.contains(part), "{enough}: {said}");
+    }
+}
+
+/// Its name alone said what it is for, and a file on its way to /etc has another.
+#[test]
+fn a_file_of_any_name_is_checked_as_an_order_of_shutdown_where_that_is_said() {
+    let bed = Bed::new();
+    let text = "mds: n[01-03]\nclients: n04\nclients(1) > mds\n";
+    let tonight = bed.write("tonight", text).display().to_string();
+    bed.program("seqfile").args(["--check", &tonight]).run();
+    let check = bed.program("seqfile").args(["--check", &tonight, "--shutdown"]).status(3).any_stderr().run();
+    assert!(check.stderr.contains("tonight:3:8: how many are enough is said in a start"), "{}", check.stderr);
+    let inventory = bed.path("etc/inventory.json").display().to_string();
+    bed.write("tonight", "a: n01\nb: n02\na > b\n");
+    bed.config("inventory.json", r#"{"nodes": [{"name": "n01"}, {"name": "n02", "boot_server": "n01"}]}"#);
+    let check = |flags: &[&str]| {
+        let program = bed.program("seqfile").args(["--check", &tonight, "-i", &inventory]).args(flags);
+        program.any_stderr().run().stderr
+    };
+    assert!(check(&["--shutdown"]).contains("warning"), "clients stop before their servers");
+    assert_eq!(check(&[]), "");
+}

@@ -81,6 +81,12 @@ impl<'a> Json<'a> {
         serde_json::from_str(self.raw.get()).ok()
     }
 
+    /// Returns a whole number as it is written, however large.
+    pub fn digits(&self) -> Option<&str> {
+        let raw = self.raw.get();
+        raw.bytes().all(|byte| byte.is_ascii_digit()).then_some(raw)
+    }
+
     pub fn is_null(&self) -> bool {
         self.raw.get() == "null"
     }

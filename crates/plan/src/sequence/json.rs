@@ -184,9 +184,9 @@ impl SequenceReader<'_> {
     }
 
     fn threshold(&mut self, value: &Json<'_>) {
-        let text = value.text().or_else(|| value.number().map(|number| number.to_string().into()));
+        let text = value.text().or_else(|| value.digits().map(Into::into));
         match text
-            .ok_or("\"enough\" must be a number of nodes, or a text")
+            .ok_or("\"enough\" must be a whole number of nodes (2, not 2.0), or a text (\"90%\", \"ended\")")
             .map(|text| Threshold::parse(&text))
         {
             Ok(Ok(threshold)) => self.text.push_str(&format!("({threshold})")),
