@@ -86,6 +86,12 @@ pub(crate) fn last(
     if hit.is_empty() {
         return Ok(order);
     }
+    // Those that wait for so many of its group go on without it where the others are enough.
+    let counts = |node: NodeId| {
+        targets.binary_search(&node).is_ok()
+            || conditions.get(node.index()).is_some_and(|condition| *condition == Condition::Up)
+    };
+    order.excuse(&hit, counts);
     for other in acted(targets, conditions, reset).into_iter().filter(|other| !own.contains(other)) {
         hit.iter().for_each(|&node| order.put_before(other, node));
     }

@@ -80,8 +80,10 @@ impl StartPlan {
         if args.flags.extend {
             let needed = select::needed(Direction::Startup, &site.order, &targets.nodes, &judged);
             // Nobody can start what is away.
-            targets.nodes.extend(needed.into_iter().filter(|node| !absence.is_silent(*node)));
-            targets.nodes.sort_unstable();
+            let needed = needed.into_iter().filter(|node| !absence.is_silent(*node)).collect();
+            targets.extend_within(site, needed, |targets| {
+                select::needed(Direction::Startup, &site.order, targets, &judged).is_empty()
+            });
             targets.check_partition(site)?;
         }
         identity::check(site, &targets.nodes, addresses)?;
@@ -97,11 +99,11 @@ impl StartPlan {
         nodes.extend(&targets.nodes);
         nodes.sort_unstable();
         let order = own::last(site, &nodes, conditions, &reset, &own.nodes)?;
-        let expected = expected(site, &nodes, &starts, history);
-        let mut options = options(args, site, history, reset.clone(), &own.nodes);
-        options.is_foretold = expected.is_some();
         let (nodes_to_start, up): (Vec<NodeId>, Vec<NodeId>) =
             nodes.iter().copied().partition(|node| starts(node));
+        let expected = expected((site, &order), (&nodes, &nodes_to_start), conditions, history);
+        let mut options = options(args, site, history, reset.clone(), &own.nodes);
+        options.is_foretold = expected.is_some();
         Ok(Self {
             expected,
             waves: waves((site, &order), &nodes_to_start, conditions, &reset, &options),
@@ -294,17 +296,19 @@ fn booting_classes(site: &Site) -> Vec<u32> {
 
 /// Returns the length of the critical path, by the history.
 fn expected(
-    site: &Site,
-    targets: &[NodeId],
-    starts: &dyn Fn(&NodeId) -> bool,
+    (site, order): (&Site, &Order),
+    (targets, to_start): (&[NodeId], &[NodeId]),
+    conditions: &[Condition],
     history: &History,
 ) -> Option<Duration> {
     let mut takes = vec![0u64; site.roster.len()];
-    for node in targets.iter().filter(|node| starts(node) && !site.is_unit(**node)) {
+    for node in to_start.iter().filter(|node| !site.is_unit(**node)) {
         let usual = history.usual(site.name(*node))?;
         takes[node.index()] = u64::try_from(usual.as_millis()).ok()?;
     }
-    site.order.critical(&takes).into_iter().max().map(Duration::from_millis)
+    let counts =
+        |node: NodeId| targets.binary_search(&node).is_ok() || conditions[node.index()] == Condition::Up;
+    order.critical_counting(&takes, counts).into_iter().max().map(Duration::from_millis)
 }
 
 fn waves(

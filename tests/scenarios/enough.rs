@@ -126,3 +126,56 @@ fn in_an_order_of_shutdown_a_threshold_is_rejected() {
     let at = |node: &str| said.find(node).unwrap_or_else(|| panic!("{node} in {said}"));
     assert!(at("n04") < at("n[01-03]"), "{said}");
 }
+
+/// n01 leads n02; n02 and n03 are metadata servers, of which one is enough for n04.
+fn one_server_follows_another() -> Bed {
+    let bed = metadata_servers("");
+    bed.write(
+        "etc/cstartSeq",
+        "disks: n01\nfirst: n02\nmds: n[02-03]\nclients: n04\ndisks > first\nmds(1) > clients\n",
+    );
+    bed
+}
+
+/// Running clients were reset for a server that had itself outrun its leader, though another stood in for it.
+#[test]
+fn a_reset_leaves_alone_who_has_enough_servers_that_need_none() {
+    let bed = one_server_follows_another();
+    ["n02", "n03", "n04"].iter().for_each(|node| mark(&bed, "up", node));
+    let said = cstartup(&bed, &["ALL"], 4).stderr;
+    assert!(said.contains("n01 is down, and n02, which must follow it, runs"), "{said}");
+    cstartup(&bed, &["-z", "ALL"], 0);
+    assert_eq!(power(&bed), ["on n01", "up n01", "reset n02"]);
+}
+
+#[test]
+fn a_server_that_runs_already_is_counted_although_what_leads_it_failed() {
+    for (is_target, others) in [(true, &["ALL"][..]), (false, &["-X", "n[01,04]"])] {
+        let bed = one_server_follows_another();
+        mark(&bed, "up", "n02");
+        mark(&bed, "broken", "n01");
+        mark(&bed, "broken", "n03");
+        let ended = cstartup(&bed, &[&["-S", "--timeout", "30s"], others].concat(), 1);
+        assert!(begun(&bed, "n04"), "{is_target}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("held by") && !ended.stderr.contains("waits for"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn servers_outside_the_partition_are_not_needed_where_enough_are_inside() {
+    let serving = |threshold: &str| {
+        let bed = metadata_servers("");
+        bed.write("etc/cstartSeq", format!("mds: n01 t01\nclients: n04\nmds{threshold} > clients\n"));
+        bed
+    };
+    for threshold in ["", "(2)"] {
+        let said = cstartup(&serving(threshold), &["n01", "n04"], 4).stderr;
+        assert!(said.contains("targets wait for nodes outside it: t01"), "{threshold}: {said}");
+    }
+    let bed = serving("(1)");
+    cstartup(&bed, &["n01", "n04"], 0);
+    assert_eq!(power(&bed), ["on n01", "up n01", "on n04", "up n04"]);
+    let bed = serving("(1)");
+    cstartup(&bed, &["-E", "n04"], 0);
+    assert_eq!(power(&bed), ["on n01", "up n01", "on n04", "up n04"], "t01 is not needed either");
+}

@@ -181,6 +181,16 @@ fn this_machine_is_reset_last_with_even_self() {
     bed.write("cstartSeq", "a: n1\nb: n2\na > b\n");
     let refused = run(&bed, "cstartup -k -Z --even-self ALL").status(4).run();
     assert!(refused.stderr.contains("others can be started only after it"), "{}", refused.stderr);
+    // n3 alone is enough for n2.
+    bed.write("cstartSeq", "a: n1 n3\nb: n2\na(1) > b\n");
+    let plan = run(&bed, "cstartup -k -Z --even-self ALL").run();
+    let waves: Vec<&str> = plan.stdout.lines().take(3).collect();
+    assert_eq!(
+        waves,
+        ["wave 1: reset: n3 (1 node)", "wave 2: reset: n2 (1 node)", "wave 3: reset: n1 (1 node)"]
+    );
+    bed.write("cstartSeq", "a: n1 n3\nb: n2\na(2) > b\n");
+    run(&bed, "cstartup -k -Z --even-self ALL").status(4).any_stderr().run();
 }
 
 #[test]

@@ -132,6 +132,18 @@ impl Typed {
 }
 
 impl Targets {
+    /// Adds nodes to them; of these only those in the current partition, where they are enough.
+    pub fn extend_within(&mut self, site: &Site, nodes: Vec<NodeId>, are_enough: impl Fn(&[NodeId]) -> bool) {
+        let field = field(site, self.partition.as_deref());
+        let with = |nodes: &mut dyn Iterator<Item = NodeId>| {
+            let mut all: Vec<NodeId> = self.nodes.iter().copied().chain(nodes).collect();
+            all.sort_unstable();
+            all
+        };
+        let inside = with(&mut nodes.iter().copied().filter(|node| field.is_inside(*node)));
+        self.nodes = if are_enough(&inside) { inside } else { with(&mut nodes.into_iter()) };
+    }
+
     /// Refuses targets outside the current partition, or that depend on nodes outside.
     ///
     /// # Errors

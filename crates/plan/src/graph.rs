@@ -15,7 +15,7 @@ mod scc;
 
 use crate::drivers::NodeId;
 use crate::threshold::Threshold;
-pub use enough::{Counted, Gate};
+pub use enough::{Counted, Footing, Gate};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -55,6 +55,8 @@ pub struct Order {
     nodes: u32,
     groups: u32,
     gates: Vec<Gate>,
+    /// By threshold: how many members are left out of it and counted in its percentage all the same.
+    excused: HashMap<Vertex, usize>,
     is_mirrored: bool,
 }
 
@@ -93,7 +95,8 @@ impl Order {
         let memberships: usize = (0..groups).map(|group| members(GroupId(group)).count()).sum();
         let capacity = 2 * memberships + groups as usize + edges.len();
         let graph = DiGraph::with_capacity(count as usize, capacity);
-        let mut order = Self { graph, nodes, groups, gates: Vec::new(), is_mirrored: false };
+        let mut order =
+            Self { graph, nodes, groups, gates: Vec::new(), excused: HashMap::new(), is_mirrored: false };
         for _ in 0..count {
             order.graph.add_node(());
         }
@@ -285,11 +288,11 @@ impl Order {
         let mut level = vec![0u32; self.vertex_count()];
         let mut waves: Vec<Vec<NodeId>> = Vec::new();
         for vertex in sorted {
-            let mut after = self.gate(vertex).map_or(level[vertex.index()], |gate| {
+            let mut after = self.gate(vertex).map_or(level[vertex.index()], |_| {
                 let mut over: Vec<u32> =
                     self.members_of(vertex).map(|node| level[node.index()] + u32::from(runs(node))).collect();
                 over.sort_unstable();
-                let last = gate.threshold.needed(over.len()).checked_sub(1);
+                let last = self.needed_of(vertex).checked_sub(1);
                 last.and_then(|at| over.get(at).copied()).unwrap_or(level[vertex.index()])
             });
             if let VertexKind::Node(node) = self.what(vertex)
@@ -312,12 +315,25 @@ impl Order {
     }
 
     /// Returns for each node the length of the longest path from its beginning to the end of the
-    /// run, given how long each node takes; in any unit. Empty when there is a cycle.
+    /// run, given how long each node takes; in any unit. All of a group are waited for, whatever its threshold. Empty
+    /// when there is a cycle.
     pub fn critical(&self, takes: &[u64]) -> Vec<u64> {
+        self.rest(takes, |_, _| true)
+    }
+
+    /// Returns the same where those that wait for so many of a group go on when so many are over. `counts` tells who is
+    /// among these: a node that is acted on, or up already.
+    pub fn critical_counting(&self, takes: &[u64], counts: impl Fn(NodeId) -> bool) -> Vec<u64> {
+        let opening = self.opening(takes, counts);
+        self.rest(takes, |member, next| opening.get(&next).is_none_or(|open| open.contains(&member)))
+    }
+
+    fn rest(&self, takes: &[u64], waits: impl Fn(Vertex, Vertex) -> bool) -> Vec<u64> {
         let Some(sorted) = self.sorted() else { return Vec::new() };
         let mut rest = vec![0u64; self.vertex_count()];
         for &vertex in sorted.iter().rev() {
-            let after = self.trailing(vertex).map(|next| rest[next.index()]).max().unwrap_or(0);
+            let trailing = self.trailing(vertex).filter(|next| waits(vertex, *next));
+            let after = trailing.map(|next| rest[next.index()]).max().unwrap_or(0);
             rest[vertex.index()] = match self.what(vertex) {
                 VertexKind::Node(node) => after + takes[node.index()],
                 VertexKind::Begin(_) | VertexKind::End(_) => after,

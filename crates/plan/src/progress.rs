@@ -57,6 +57,8 @@ struct Tally {
     counts: Vec<NodeId>,
     /// How many of them may still fail.
     spare: usize,
+    /// Nobody of the group is a target or up: those that wait for it go on as after any group of others.
+    is_passed_through: bool,
 }
 
 /// The count-down of one run.
@@ -71,6 +73,8 @@ pub struct Progress<'o> {
     /// For each vertex, whether a failure before it holds it.
     broken: Vec<bool>,
     tallies: HashMap<Vertex, Tally>,
+    /// Members, and thresholds that count them although they are held.
+    counted: HashSet<(Vertex, Vertex)>,
     priority: Vec<u64>,
     ready: BinaryHeap<(u64, Reverse<NodeId>)>,
 }
@@ -116,6 +120,7 @@ impl<'o> Progress<'o> {
             passed: vec![false; count],
             broken: vec![false; count],
             tallies: HashMap::new(),
+            counted: HashSet::new(),
             priority,
             ready: BinaryHeap::new(),
         };
@@ -138,12 +143,13 @@ impl<'o> Progress<'o> {
         let all = members.len();
         let is_counted = |node: &NodeId| self.standing[node.index()] != Standing::Outside || is_up(*node);
         let counts: Vec<NodeId> = members.iter().copied().filter(is_counted).collect();
-        let is_all = gate.threshold == Threshold::Ended || counts.is_empty();
+        let is_passed_through = counts.is_empty();
+        let is_all = gate.threshold == Threshold::Ended || is_passed_through;
         let counts = if is_all { members } else { counts };
-        let needed = if is_all { all } else { gate.threshold.needed(all).min(counts.len()) };
+        let needed = if is_all { all } else { self.order.needed_of(vertex).min(counts.len()) };
         self.pending[vertex.index()] = u32::try_from(needed).unwrap_or(u32::MAX);
         let spare = counts.len() - needed;
-        self.tallies.insert(vertex, Tally { threshold: gate.threshold, counts, spare });
+        self.tallies.insert(vertex, Tally { threshold: gate.threshold, counts, spare, is_passed_through });
     }
 
     /// Returns where a node stands.
@@ -191,6 +197,12 @@ impl<'o> Progress<'o> {
     /// Counts a node as failed; those that wait for it, at any distance, are held and returned. Where
     /// it was let go before, those that went on are not called back.
     pub fn fail(&mut self, node: NodeId) -> Vec<NodeId> {
+        self.fail_among(node, |_| false)
+    }
+
+    /// Returns the same where some targets that are held are up all the same (`is_up`): a threshold of their group
+    /// counts them.
+    pub fn fail_among(&mut self, node: NodeId, is_up: impl Fn(NodeId) -> bool) -> Vec<NodeId> {
         self.standing[node.index()] = Standing::Failed;
         let vertex = self.order.vertex(VertexKind::Node(node));
         let mut all_held = Vec::new();
@@ -204,7 +216,14 @@ impl<'o> Progress<'o> {
                 if self.broken[next.index()] || self.passed[next.index()] {
                     continue;
                 }
-                if self.stands_without(vertex, next, &mut reached) {
+                let stands = if self.is_up_though_held(vertex, next, &is_up) {
+                    self.count_down(vertex, next, &mut reached);
+                    self.counted.insert((vertex, next));
+                    true
+                } else {
+                    self.stands_without(vertex, next, &mut reached)
+                };
+                if stands {
                     continue;
                 }
                 self.broken[next.index()] = true;
@@ -219,6 +238,20 @@ impl<'o> Progress<'o> {
         }
         self.reach(reached);
         all_held
+    }
+
+    /// Tells whether `next` is a threshold of which a member that is held counts: it is up, and was so before.
+    fn is_up_though_held(&self, member: Vertex, next: Vertex, is_up: &impl Fn(NodeId) -> bool) -> bool {
+        let (Some(tally), VertexKind::Node(node)) = (self.tallies.get(&next), self.order.what(member)) else {
+            return false;
+        };
+        match self.standing[node.index()] {
+            Standing::Outside => !tally.is_passed_through,
+            Standing::Held(_) => is_up(node),
+            Standing::Waiting | Standing::Ready | Standing::Begun | Standing::Complete | Standing::Failed => {
+                false
+            }
+        }
     }
 
     /// Tells whether `next` is a threshold that can still be reached although a member of its group ended unwell. One
@@ -262,7 +295,8 @@ impl<'o> Progress<'o> {
                 continue;
             }
             for next in self.order.trailing(vertex) {
-                if self.tallies.contains_key(&next) && !self.broken[next.index()] {
+                let is_reached = self.tallies.contains_key(&next) && !self.broken[next.index()];
+                if is_reached || self.counted.contains(&(vertex, next)) {
                     continue;
                 }
                 let before = &of_vertex[next.index()];
@@ -291,7 +325,7 @@ impl<'o> Progress<'o> {
             };
             let members = self.order.members_of(vertex).count();
             let up = counted.iter().filter(is_up).count();
-            Shortage { gate, up, needed: gate.threshold.needed(members), members }
+            Shortage { gate, up, needed: self.order.needed_of(vertex), members }
         };
         short.map(shortage).filter(|shortage| shortage.up < shortage.needed).collect()
     }
@@ -401,6 +435,22 @@ mod tests {
         progress.let_go(NodeId(0));
         progress.fail(NodeId(0));
         assert_eq!(taken(&mut progress), [1]);
+    }
+
+    #[test]
+    fn a_node_that_is_no_target_and_up_counts_though_what_leads_it_failed() {
+        // n0 leads n1; n2 waits for one of the group of n1.
+        let groups = [vec![NodeId(0)], vec![NodeId(1)], vec![NodeId(2)]];
+        let edges = [(GroupId(0), GroupId(1), None), (GroupId(1), GroupId(2), Some(Threshold::Count(1)))];
+        let order = Order::of(3, 3, |group| groups[group.index()].iter().copied(), edges.into_iter());
+        let targets = [NodeId(0), NodeId(2)];
+        for (is_up, standing) in [(true, Standing::Begun), (false, Standing::Held(NodeId(0)))] {
+            let mut progress = Progress::among(&order, &targets, |node| is_up && node.0 == 1, Vec::new());
+            assert_eq!(taken(&mut progress), [0]);
+            progress.fail(NodeId(0));
+            taken(&mut progress);
+            assert_eq!(progress.standing(NodeId(2)), standing, "where n1 is up: {is_up}");
+        }
     }
 
     #[test]

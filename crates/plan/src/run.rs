@@ -208,7 +208,11 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
             return;
         }
         self.counts.failed += 1;
-        for held in self.progress.fail(node) {
+        let members = &self.members;
+        let is_up = |node: NodeId| {
+            members[node.index()].as_ref().is_some_and(|member| member.course.as_found().is_some())
+        };
+        for held in self.progress.fail_among(node, is_up) {
             self.hold(held, node, now);
         }
         if self.stops_at_failure {

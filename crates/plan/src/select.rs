@@ -12,7 +12,7 @@ pub use violation::{Breach, DETAILED, Direction, Violation, curable, needed, out
 
 use crate::diagnostic::Diagnostics;
 use crate::drivers::NodeId;
-use crate::graph::Order;
+use crate::graph::{Footing, Order};
 use crate::inventory::Inventory;
 use finder::TargetFinder;
 use std::collections::BTreeSet;
@@ -54,8 +54,11 @@ pub fn outside(field: Field<'_>, order: &Order, targets: &[NodeId]) -> OutsidePa
     }
     let away = |node: &NodeId| !field.is_inside(*node);
     let outer: Vec<NodeId> = targets.iter().copied().filter(away).collect();
+    // Where enough of a group are inside, what is outside is not depended on.
+    let footing = |node| if field.is_inside(node) { Footing::Stands } else { Footing::Lacks };
     let leading = order
-        .all_leading(targets)
+        .counting(footing)
+        .leading(targets)
         .into_iter()
         .filter(away)
         .filter(|node| targets.binary_search(node).is_err())
@@ -68,6 +71,7 @@ mod tests {
     use super::*;
     use crate::graph::GroupId;
     use crate::inventory::Node;
+    use crate::threshold::Threshold;
     use std::collections::BTreeMap;
 
     fn node(name: &str, number: u32, partition: &str, groups: &[&str]) -> Node {
@@ -153,5 +157,21 @@ mod tests {
         let field = Field { inventory: &inventory, nodes: 3, partition: Some("prod") };
         let found = outside(field, &order, &[NodeId(0)]);
         assert_eq!(found, OutsidePartition { targets: vec![], leading: vec![NodeId(2)] });
+    }
+
+    #[test]
+    fn where_enough_of_a_group_are_inside_the_partition_nothing_outside_it_is_depended_on() {
+        let inventory = inventory();
+        let field = Field { inventory: &inventory, nodes: 3, partition: Some("prod") };
+        let found = |threshold| {
+            let groups = [vec![NodeId(1), NodeId(2)], vec![NodeId(0)]];
+            let edges = [(GroupId(0), GroupId(1), threshold)];
+            let order = Order::of(4, 2, |group| groups[group.index()].iter().copied(), edges.into_iter());
+            outside(field, &order, &[NodeId(0)]).leading
+        };
+        assert_eq!(found(None), [NodeId(2)]);
+        assert_eq!(found(Some(Threshold::Count(2))), [NodeId(2)]);
+        assert_eq!(found(Some(Threshold::Count(1))), []);
+        assert_eq!(found(Some(Threshold::Percent(50))), []);
     }
 }

@@ -99,7 +99,9 @@ impl<'o> Startup<'o> {
         let is_up = |node: NodeId| {
             readings.get(node.index()).is_some_and(|reading| reading.condition() == Condition::Up)
         };
-        let run = Self::of_courses(order, courses, is_up, order.critical(&takes))
+        let counts = |node: NodeId| marks[node.index()] > 0 || is_up(node);
+        let rest = order.critical_counting(&takes, counts);
+        let run = Self::of_courses(order, courses, is_up, rest)
             .throttled(Throttle::new(options.stagger, options.booting));
         if options.is_foretold { run.foretold(options.takes.clone()) } else { run }
     }

@@ -8,7 +8,7 @@ use crate::drivers::NodeId;
 use crate::threshold::Threshold;
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// A threshold of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,24 +61,138 @@ impl Order {
         }
     }
 
-    /// Returns the order as it binds while these nodes are as they must be: where enough of a group are, nobody
-    /// waits for its others.
-    pub fn counting(&self, holds: impl Fn(NodeId) -> bool) -> Counted<'_> {
-        let mut counts = Vec::new();
-        if self.gates().next().is_some() {
-            counts.extend((0..self.nodes).map(|node| holds(NodeId(node))));
-        }
-        let is_enough = |(gate, Gate { threshold, .. }): (Vertex, Gate)| {
-            let (mut members, mut holding) = (0, 0);
-            for node in self.members_of(gate) {
-                members += 1;
-                holding += usize::from(counts[node.index()]);
-            }
-            threshold == Threshold::Ended || holding >= threshold.needed(members)
-        };
-        let enough = self.gates().map(is_enough).collect();
-        Counted { order: self, counts, enough }
+    /// Returns how many of a threshold's members must be up, or, for [`Threshold::Ended`], over.
+    pub fn needed_of(&self, gate: Vertex) -> usize {
+        let members = self.members_of(gate).count();
+        let Some(at) = self.gate_number(gate) else { return members };
+        let excused = self.excused.get(&gate).copied().unwrap_or(0);
+        self.gates[at].threshold.needed(members + excused)
     }
+
+    /// Returns by threshold the members whose ends it waits for, if each node takes so long: the first that are over.
+    pub(super) fn opening(
+        &self,
+        takes: &[u64],
+        counts: impl Fn(NodeId) -> bool,
+    ) -> HashMap<Vertex, HashSet<Vertex>> {
+        let mut opening = HashMap::new();
+        if self.gates().next().is_none() {
+            return opening;
+        }
+        // When each vertex is over at the earliest.
+        let mut over = vec![0u64; self.vertex_count()];
+        for vertex in self.sorted().unwrap_or_default() {
+            let begins = self.leading(vertex).map(|before| over[before.index()]).max().unwrap_or(0);
+            over[vertex.index()] = match (self.gate(vertex), self.what(vertex)) {
+                (Some(_), _) if self.members_of(vertex).next().is_none() => begins,
+                (Some(gate), _) => {
+                    let mut members: Vec<NodeId> = self.members_of(vertex).collect();
+                    let counted = members.iter().filter(|node| counts(**node)).count();
+                    if gate.threshold != Threshold::Ended && counted > 0 {
+                        members.retain(|node| counts(*node));
+                        members.sort_unstable_by_key(|node| (over[node.index()], *node));
+                        members.truncate(self.needed_of(vertex));
+                    }
+                    let first = members.iter().map(|&node| self.vertex(VertexKind::Node(node)));
+                    let first: HashSet<Vertex> = first.collect();
+                    let last = first.iter().map(|member| over[member.index()]).max().unwrap_or(0);
+                    opening.insert(vertex, first);
+                    last
+                }
+                (None, VertexKind::Node(node)) => begins + takes[node.index()],
+                (None, VertexKind::Begin(_) | VertexKind::End(_)) => begins,
+            };
+        }
+        opening
+    }
+
+    /// Leaves nodes out of the groups of which enough others count; how many are enough stays what it is.
+    pub fn excuse(&mut self, nodes: &[NodeId], counts: impl Fn(NodeId) -> bool) {
+        let gates: Vec<(Vertex, Gate)> = self.gates().collect();
+        for (vertex, gate) in gates {
+            let is_other = |node: &NodeId| counts(*node) && !nodes.contains(node);
+            let others = self.members_of(vertex).filter(is_other).count();
+            if gate.threshold == Threshold::Ended || others < self.needed_of(vertex) {
+                continue;
+            }
+            for node in nodes {
+                let (from, to) = (NodeIndex::new(node.index()), NodeIndex::new(vertex.index()));
+                if let Some(edge) = self.graph.find_edge(from, to) {
+                    self.graph.remove_edge(edge);
+                    *self.excused.entry(vertex).or_default() += 1;
+                }
+            }
+        }
+    }
+
+    /// Returns the order as it binds while nodes stand like this: where enough of a group stand, nobody waits for its
+    /// others, and where what some of them follow is lacking, these are not among them.
+    pub fn counting(&self, footing: impl Fn(NodeId) -> Footing) -> Counted<'_> {
+        let mut counted = Counted { order: self, counts: Vec::new(), binding: Vec::new() };
+        if self.gates().next().is_none() {
+            return counted;
+        }
+        let footing: Vec<Footing> = (0..self.nodes).map(|node| footing(NodeId(node))).collect();
+        let sound = self.sound(&footing);
+        let stands = |node: &NodeId| footing[node.index()] == Footing::Stands;
+        let binding = |(gate, Gate { threshold, .. }): (Vertex, Gate)| {
+            let needed = self.needed_of(gate);
+            let standing = self.members_of(gate).filter(stands);
+            let (all, sound) = standing
+                .fold((0, 0), |(all, so_far), node| (all + 1, so_far + usize::from(sound[node.index()])));
+            if threshold == Threshold::Ended || sound >= needed {
+                Binding::Nobody
+            } else if all >= needed {
+                Binding::Standing
+            } else {
+                Binding::All
+            }
+        };
+        counted.binding = self.gates().map(binding).collect();
+        counted.counts = footing.iter().map(|footing| *footing == Footing::Stands).collect();
+        counted
+    }
+
+    /// Tells by vertex whether nothing before it is lacking; of a threshold's members, enough to reach it.
+    fn sound(&self, footing: &[Footing]) -> Vec<bool> {
+        let mut sound = vec![false; self.vertex_count()];
+        for vertex in self.sorted().unwrap_or_default() {
+            let all = self.leading(vertex).all(|before| sound[before.index()]);
+            sound[vertex.index()] = match (self.gate(vertex), self.what(vertex)) {
+                (Some(gate), _) => {
+                    let standing =
+                        |node: &NodeId| sound[node.index()] && footing[node.index()] == Footing::Stands;
+                    let counted = self.members_of(vertex).filter(standing).count();
+                    let is_enough = gate.threshold == Threshold::Ended || counted >= self.needed_of(vertex);
+                    all || (is_enough && self.members_of(vertex).next().is_some())
+                }
+                (None, VertexKind::Node(node)) => all && footing[node.index()] != Footing::Lacks,
+                (None, VertexKind::Begin(_) | VertexKind::End(_)) => all,
+            };
+        }
+        sound
+    }
+}
+
+/// How a node stands towards those that follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Footing {
+    /// It is as they need it.
+    Stands,
+    /// It is not, and nothing that follows it stands by itself alone.
+    Lacks,
+    /// It is not, and that is nobody's concern.
+    Ignored,
+}
+
+/// Who of a group is waited for by way of a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Binding {
+    /// Enough stand, and nothing that these follow is lacking.
+    Nobody,
+    /// Enough stand, and what some of them follow is lacking.
+    Standing,
+    All,
 }
 
 /// An order, and of which groups enough are as they must be.
@@ -88,7 +202,7 @@ pub struct Counted<'o> {
     /// By node; empty where no group has a threshold.
     counts: Vec<bool>,
     /// By threshold.
-    enough: Vec<bool>,
+    binding: Vec<Binding>,
 }
 
 impl Counted<'_> {
@@ -119,10 +233,12 @@ impl Counted<'_> {
 
     /// Tells whether a member of a group is waited for, where `gate` is a threshold of that group.
     fn binds(&self, member: Vertex, gate: Vertex) -> bool {
-        let Some(&true) = self.order.gate_number(gate).and_then(|at| self.enough.get(at)) else {
-            return true;
-        };
-        self.counts.get(member.index()).copied().unwrap_or(true)
+        let VertexKind::Node(node) = self.order.what(member) else { return true };
+        match self.order.gate_number(gate).and_then(|at| self.binding.get(at)) {
+            Some(Binding::Nobody) => false,
+            Some(Binding::Standing) => self.counts[node.index()],
+            Some(Binding::All) | None => true,
+        }
     }
 }
 
@@ -142,31 +258,68 @@ mod tests {
         )
     }
 
+    /// Those of `up` stand, and all others are lacking.
+    fn only<'u>(up: &'u [u32]) -> impl Fn(NodeId) -> Footing + 'u {
+        |node| if up.contains(&node.0) { Footing::Stands } else { Footing::Lacks }
+    }
+
     #[test]
     fn where_enough_are_up_the_others_are_not_needed() {
         let order = order(Threshold::Count(2));
-        let needed = |up: &[u32]| order.counting(|node| up.contains(&node.0)).leading(&ids(&[3]));
-        assert_eq!(needed(&[0, 2]), ids(&[0, 2]));
+        let needed = |up: &[u32]| order.counting(only(up)).leading(&ids(&[3]));
+        assert_eq!(needed(&[0, 2]), ids(&[]), "nothing is lacking");
         assert_eq!(needed(&[0]), ids(&[0, 1, 2]), "one more of them all must come up");
-        assert_eq!(order.counting(|node| node.0 < 2).trailing(&ids(&[2])), ids(&[]));
-        assert_eq!(order.counting(|node| node.0 < 1).trailing(&ids(&[2])), ids(&[3]));
+        assert_eq!(order.counting(only(&[0, 1])).trailing(&ids(&[2])), ids(&[]));
+        assert_eq!(order.counting(only(&[0])).trailing(&ids(&[2])), ids(&[3]));
         assert_eq!(order.all_leading(&ids(&[3])), ids(&[0, 1, 2]), "they lead it all the same");
     }
 
     #[test]
     fn those_that_ended_need_not_be_up() {
         let order = order(Threshold::Ended);
-        assert_eq!(order.counting(|node| node.0 == 1).leading(&ids(&[3])), ids(&[1]));
+        assert_eq!(order.counting(only(&[1])).leading(&ids(&[3])), ids(&[]));
+    }
+
+    /// n0 leads n1; n1 and n2 are `a`, of which one is enough for n3.
+    fn one_of_them_follows_another() -> Order {
+        let groups = [ids(&[0]), ids(&[1]), ids(&[1, 2]), ids(&[3])];
+        let edges = [(GroupId(0), GroupId(1), None), (GroupId(2), GroupId(3), Some(Threshold::Count(1)))];
+        Order::of(4, 4, |group| groups[group.index()].iter().copied(), edges.into_iter())
+    }
+
+    #[test]
+    fn a_member_whose_own_leader_is_lacking_is_not_waited_for_where_others_are_enough() {
+        let order = one_of_them_follows_another();
+        assert_eq!(order.counting(only(&[1, 2, 3])).trailing(&ids(&[0])), ids(&[1]));
+        assert_eq!(order.counting(only(&[1, 2, 3])).leading(&ids(&[3])), ids(&[]));
+        assert_eq!(order.counting(only(&[1, 3])).trailing(&ids(&[0])), ids(&[1, 3]), "n2 is down");
+        assert_eq!(order.counting(only(&[1, 3])).leading(&ids(&[3])), ids(&[0, 1]), "n0 alone is lacking");
+        let ignoring = order.counting(|node| match node.0 {
+            0 => Footing::Ignored,
+            2 => Footing::Lacks,
+            _ => Footing::Stands,
+        });
+        assert_eq!(ignoring.trailing(&ids(&[2])), ids(&[]), "n1 is enough, whatever n0 is");
+    }
+
+    #[test]
+    fn one_that_is_excused_leaves_the_number_as_it_is() {
+        let mut order = order(Threshold::Percent(50));
+        order.excuse(&ids(&[0]), |node| node.0 != 2);
+        assert_eq!(order.all_leading(&ids(&[3])), ids(&[0, 1, 2]), "one other is not enough");
+        order.excuse(&ids(&[0]), |_| true);
+        assert_eq!(order.all_leading(&ids(&[3])), ids(&[1, 2]));
+        let (gate, _) = order.gates().next().unwrap();
+        assert_eq!(order.needed_of(gate), 2, "half of three, not of two");
     }
 
     #[test]
     fn a_percentage_is_of_those_that_are_not_away() {
         let mut order = order(Threshold::Percent(67));
-        let needed =
-            |order: &Order, up: &[u32]| order.counting(|node| up.contains(&node.0)).leading(&ids(&[3]));
+        let needed = |order: &Order, up: &[u32]| order.counting(only(up)).leading(&ids(&[3]));
         assert_eq!(needed(&order, &[0, 2]), ids(&[0, 1, 2]), "three of three");
         order.leave_out(&ids(&[1, 3]));
-        assert_eq!(needed(&order, &[0, 2]), ids(&[0, 2]), "two of two");
+        assert_eq!(needed(&order, &[0, 2]), ids(&[]), "two of two");
         order.leave_out(&ids(&[0, 2]));
         assert_eq!(needed(&order, &[]), ids(&[0, 2]), "where all are away, nobody of them is up");
     }
@@ -174,8 +327,8 @@ mod tests {
     #[test]
     fn mirrored_all_are_waited_for() {
         let mirrored = order(Threshold::Count(1)).mirrored();
-        assert_eq!(mirrored.counting(|_| false).leading(&ids(&[1])), ids(&[3]));
-        assert_eq!(mirrored.counting(|_| true).leading(&ids(&[0, 1, 2])), ids(&[3]));
+        assert_eq!(mirrored.counting(only(&[])).leading(&ids(&[1])), ids(&[3]));
+        assert_eq!(mirrored.counting(only(&[0, 1, 2, 3])).leading(&ids(&[0, 1, 2])), ids(&[3]));
         assert_eq!(mirrored.waves(), [ids(&[3]), ids(&[0, 1, 2])]);
     }
 
@@ -187,5 +340,28 @@ mod tests {
         let edges = [edge(0, 1, None), edge(1, 2, None), edge(3, 4, Some(Threshold::Count(2)))];
         let order = Order::of(4, 5, |group| groups[group.index()].iter().copied(), edges.into_iter());
         assert_eq!(order.waves(), [ids(&[0]), ids(&[1]), ids(&[2, 3])]);
+    }
+
+    #[test]
+    fn the_longest_path_goes_by_those_that_are_over_first() {
+        // n3 takes 10, and waits for so many of n0, n1 and n2, which take 5, 7 and 60.
+        let takes = [5, 7, 60, 10];
+        let rest = |threshold, counts: &[u32]| {
+            order(threshold).critical_counting(&takes, |node| counts.contains(&node.0))
+        };
+        let all = [0, 1, 2, 3];
+        assert_eq!(rest(Threshold::Count(2), &all), [15, 17, 60, 10]);
+        assert_eq!(rest(Threshold::Count(1), &all), [15, 7, 60, 10]);
+        assert_eq!(rest(Threshold::Percent(67), &all), [15, 17, 70, 10]);
+        assert_eq!(rest(Threshold::Ended, &all), [15, 17, 70, 10]);
+        assert_eq!(rest(Threshold::Count(1), &[2, 3]), [5, 7, 70, 10], "n0 and n1 are not started, nor up");
+        assert_eq!(
+            rest(Threshold::Count(1), &[3]),
+            [15, 17, 70, 10],
+            "passed through as any group of others"
+        );
+        assert_eq!(order(Threshold::Count(1)).critical(&takes), [15, 17, 70, 10], "whatever is enough");
+        let mirrored = order(Threshold::Count(1)).mirrored();
+        assert_eq!(mirrored.critical_counting(&takes, |_| true), mirrored.critical(&takes));
     }
 }

@@ -1,7 +1,7 @@
 //! Nodes that are not as the sequence needs them: they are no target, or a target that follows them runs already.
 
 use crate::drivers::NodeId;
-use crate::graph::{Counted, Order};
+use crate::graph::{Counted, Footing, Order};
 use crate::survey::Condition;
 
 /// Which way a run goes.
@@ -76,7 +76,12 @@ fn serving<'o>(
     conditions: &[Condition],
 ) -> Counted<'o> {
     order.counting(|node| {
-        targets.binary_search(&node).is_ok() || direction.is_served_by(condition_of(conditions, node))
+        let is_target = targets.binary_search(&node).is_ok();
+        if is_target || direction.is_served_by(condition_of(conditions, node)) {
+            Footing::Stands
+        } else {
+            Footing::Lacks
+        }
     })
 }
 
@@ -97,15 +102,20 @@ fn condition_of(conditions: &[Condition], node: NodeId) -> Condition {
     conditions.get(node.index()).copied().unwrap_or(Condition::Unknown)
 }
 
-/// Returns the order as it binds while only these are up.
-fn as_it_is<'o>(order: &'o Order, conditions: &[Condition]) -> Counted<'o> {
-    order.counting(|node| condition_of(conditions, node) == Condition::Up)
+/// Returns the order as it binds while nodes stand as they do. What runs after a target that is not up has run ahead; other
+/// nodes that are not up count for nobody, and are the concern of [`unserved`].
+fn as_it_is<'o>(order: &'o Order, targets: &[NodeId], conditions: &[Condition]) -> Counted<'o> {
+    order.counting(|node| match condition_of(conditions, node) {
+        Condition::Up => Footing::Stands,
+        _ if targets.binary_search(&node).is_ok() => Footing::Lacks,
+        Condition::On | Condition::Down | Condition::Unknown => Footing::Ignored,
+    })
 }
 
 /// Returns the targets that are not up while targets that wait for them are.
 pub fn outrun(order: &Order, targets: &[NodeId], conditions: &[Condition]) -> Vec<Violation> {
     let up = running(targets, conditions);
-    let counted = as_it_is(order, conditions);
+    let counted = as_it_is(order, targets, conditions);
     let nodes: Vec<NodeId> = counted
         .leading(&up)
         .into_iter()
@@ -118,7 +128,7 @@ pub fn outrun(order: &Order, targets: &[NodeId], conditions: &[Condition]) -> Ve
 pub fn curable(order: &Order, targets: &[NodeId], conditions: &[Condition]) -> Vec<NodeId> {
     let down: Vec<NodeId> =
         targets.iter().copied().filter(|node| conditions[node.index()] != Condition::Up).collect();
-    let after = as_it_is(order, conditions).trailing(&down);
+    let after = as_it_is(order, targets, conditions).trailing(&down);
     running(targets, conditions).into_iter().filter(|node| after.binary_search(node).is_ok()).collect()
 }
 
@@ -150,6 +160,7 @@ mod tests {
     use super::*;
     use crate::graph::GroupId;
     use crate::threshold::Threshold;
+    use std::collections::BTreeSet;
 
     /// n0 > n1 > n2, n3 alone.
     fn chain() -> Order {
@@ -212,5 +223,151 @@ mod tests {
         assert_eq!(found.iter().map(|one| one.node).collect::<Vec<_>>(), [NodeId(0)]);
         assert_eq!(found[0].affects, [NodeId(1)]);
         assert_eq!(curable(&chain(), &all, &[On, Up, Down, Up]), [NodeId(1)]);
+    }
+
+    /// n0 > n1; n1 and n2 are `mds`, n3 waits for one of them.
+    fn one_follows_another() -> Order {
+        let groups = [vec![NodeId(0)], vec![NodeId(1)], vec![NodeId(1), NodeId(2)], vec![NodeId(3)]];
+        let edges = [(GroupId(0), GroupId(1), None), (GroupId(2), GroupId(3), Some(Threshold::Count(1)))];
+        Order::of(4, 4, |group| groups[group.index()].iter().copied(), edges.into_iter())
+    }
+
+    /// Running clients were reset because of a server that another stands in for.
+    #[test]
+    fn a_member_that_has_itself_outrun_its_leader_resets_nobody_who_has_enough_others() {
+        use Condition::{Down, Up};
+        let order = one_follows_another();
+        let all: Vec<NodeId> = (0..4).map(NodeId).collect();
+        assert_eq!(curable(&order, &all, &[Down, Up, Up, Up]), [NodeId(1)]);
+        let found = outrun(&order, &all, &[Down, Up, Up, Up]);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].node, found[0].affects.as_slice()), (NodeId(0), &[NodeId(1)][..]));
+        assert_eq!(curable(&order, &all, &[Down, Up, Down, Up]), [NodeId(1), NodeId(3)]);
+        let found = outrun(&order, &all, &[Down, Up, Down, Up]);
+        assert_eq!(found.iter().map(|one| one.node.0).collect::<Vec<_>>(), [0], "n2 is not needed for that");
+        let needed =
+            |conditions: &[Condition]| unserved(Direction::Startup, &order, &[NodeId(3)], conditions);
+        assert_eq!(needed(&[Down, Up, Up, Down]), [], "n2 alone is enough for n3");
+        assert_eq!(needed(&[Down, Up, Down, Down]).iter().map(|one| one.node.0).collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn what_follows_only_nodes_that_are_no_targets_is_not_reset() {
+        use Condition::{Down, Up};
+        let order = one_follows_another();
+        // n0 is ignored (-X); n1 runs, and is enough for n3 whatever n2 is.
+        let targets: Vec<NodeId> = (1..4).map(NodeId).collect();
+        assert_eq!(curable(&order, &targets, &[Down, Up, Down, Up]), []);
+        assert_eq!(outrun(&order, &targets, &[Down, Up, Down, Up]), []);
+    }
+
+    mod random {
+        use super::*;
+        use proptest::prelude::*;
+
+        const COUNT: u32 = 8;
+
+        #[derive(Debug)]
+        struct Case {
+            groups: Vec<BTreeSet<u32>>,
+            edges: Vec<(u32, u32, Option<Threshold>)>,
+            targets: Vec<NodeId>,
+            conditions: Vec<Condition>,
+        }
+
+        /// Says in the words of the page who has what is needed before it.
+        impl Case {
+            fn order(&self) -> Order {
+                let edges = self.edges.iter().map(|&(a, b, threshold)| (GroupId(a), GroupId(b), threshold));
+                Order::of(
+                    COUNT as usize,
+                    self.groups.len(),
+                    |group| self.groups[group.index()].iter().copied().map(NodeId),
+                    edges.collect::<Vec<_>>().into_iter(),
+                )
+            }
+
+            fn is_up(&self, node: u32) -> bool {
+                self.conditions[node as usize] == Condition::Up
+            }
+
+            fn has_begun_rightly(&self, group: u32) -> bool {
+                self.edges.iter().filter(|edge| edge.1 == group).all(|&(before, _, threshold)| {
+                    let members = &self.groups[before as usize];
+                    let all = members.iter().all(|&node| self.is_in_order(node));
+                    match threshold {
+                        Some(threshold) if !members.is_empty() => {
+                            let sound =
+                                members.iter().filter(|&&node| self.is_up(node) && self.is_in_order(node));
+                            all || threshold == Threshold::Ended
+                                || sound.count() >= threshold.needed(members.len())
+                        }
+                        Some(_) | None => all && self.has_begun_rightly(before),
+                    }
+                })
+            }
+
+            fn runs_rightly(&self, node: u32) -> bool {
+                let groups = (0u32..).zip(&self.groups).filter(|(_, members)| members.contains(&node));
+                groups.map(|(group, _)| group).all(|group| self.has_begun_rightly(group))
+            }
+
+            fn is_in_order(&self, node: u32) -> bool {
+                let is_target = self.targets.contains(&NodeId(node));
+                (self.is_up(node) || !is_target) && self.runs_rightly(node)
+            }
+        }
+
+        fn case() -> impl Strategy<Value = Case> {
+            let threshold = prop_oneof![
+                2 => Just(None),
+                3 => (1u32..3).prop_map(|count| Some(Threshold::Count(count))),
+                1 => (1u8..=100).prop_map(|percent| Some(Threshold::Percent(percent))),
+                1 => Just(Some(Threshold::Ended)),
+            ];
+            let condition = prop_oneof![
+                3 => Just(Condition::Up),
+                1 => Just(Condition::Down),
+                1 => Just(Condition::Unknown),
+            ];
+            (
+                prop::collection::vec(prop::collection::btree_set(0..COUNT, 0..4), 1..6),
+                prop::collection::vec((0u32..6, 0u32..6, threshold), 0..8),
+                prop::collection::btree_set(0..COUNT, 1..COUNT as usize),
+                prop::collection::vec(condition, COUNT as usize),
+            )
+                .prop_map(|(groups, edges, targets, conditions)| {
+                    let count = u32::try_from(groups.len()).unwrap();
+                    let edges =
+                        edges.into_iter().filter(|(a, b, _)| a < b && *b < count).map(|(a, b, threshold)| {
+                            let size = groups[a as usize].len();
+                            let fits =
+                                |one: &Threshold| !matches!(one, Threshold::Count(n) if *n as usize > size);
+                            (a, b, threshold.filter(fits))
+                        });
+                    let edges = edges.collect();
+                    let targets = targets.into_iter().map(NodeId).collect();
+                    Case { groups, edges, targets, conditions }
+                })
+        }
+
+        proptest! {
+            #![proptest_config(ProptestConfig { max_global_rejects: 100_000, ..ProptestConfig::default() })]
+
+            /// A reset of a running machine without need is the worst that `-z` can do.
+            #[test]
+            fn a_reset_cures_exactly_those_that_run_without_what_they_need(case in case()) {
+                let order = case.order();
+                prop_assume!(order.sorted().is_some());
+                let targets = case.targets.iter().copied();
+                let wanted: Vec<NodeId> =
+                    targets.filter(|node| case.is_up(node.0) && !case.runs_rightly(node.0)).collect();
+                prop_assert_eq!(curable(&order, &case.targets, &case.conditions), wanted.clone());
+                let found = outrun(&order, &case.targets, &case.conditions);
+                let affected: BTreeSet<NodeId> =
+                    found.iter().flat_map(|violation| violation.affects.iter().copied()).collect();
+                prop_assert_eq!(affected.into_iter().collect::<Vec<_>>(), wanted, "each is named with why");
+            }
+        }
     }
 }

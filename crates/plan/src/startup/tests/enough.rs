@@ -22,9 +22,11 @@ fn all(times: impl IntoIterator<Item = Time>) -> Time {
     times.into_iter().try_fold(Duration::ZERO, |last, time| Some(last.max(time?)))
 }
 
-/// What the run did, by node: when it came up, and when it was over in any way.
+/// What the run did, by node: when it came up, when it counted as that for those that need so many, and when it was
+/// over in any way.
 struct Seen {
     up: Vec<Time>,
+    counted: Vec<Time>,
     over: Vec<Time>,
 }
 
@@ -39,7 +41,15 @@ impl Seen {
         let up = |ending: &NodeEnding| {
             (ending.outcome.is_well() && ending.began.is_some()).then_some(ending.ended).flatten()
         };
-        Self { up: endings.iter().map(up).collect(), over: endings.iter().map(over).collect() }
+        // It runs, though, and counts as soon as it is known that its turn will not come.
+        let counted = |ending: &NodeEnding| {
+            if ending.outcome.is_well() && ending.began.is_none() { over(ending) } else { up(ending) }
+        };
+        Self {
+            up: endings.iter().map(up).collect(),
+            counted: endings.iter().map(counted).collect(),
+            over: endings.iter().map(over).collect(),
+        }
     }
 }
 
@@ -74,7 +84,8 @@ impl Oracle<'_> {
         if threshold == Threshold::Ended {
             return all(members.iter().map(|&node| self.seen.over[node as usize]));
         }
-        let mut up: Vec<Duration> = members.iter().filter_map(|&node| self.seen.up[node as usize]).collect();
+        let mut up: Vec<Duration> =
+            members.iter().filter_map(|&node| self.seen.counted[node as usize]).collect();
         up.sort_unstable();
         let needed = match threshold {
             Threshold::Percent(percent) => (members.len() * usize::from(percent)).div_ceil(100),
@@ -192,6 +203,25 @@ fn a_dead_member_holds_nobody_where_two_are_enough() {
     assert_eq!(outcome(Some(Threshold::Count(1))), began_at_once);
     assert_eq!(outcome(Some(Threshold::Count(2))), began_at_once);
     assert_eq!(outcome(Some(Threshold::Ended)), (Some(true), Outcome::Up), "the dead one takes its time");
+}
+
+/// n0 leads n1 and is broken; n1 and n2 are a group of which n3 waits for so many. n1 runs already.
+#[test]
+fn a_member_that_runs_already_and_is_held_counts_for_those_that_need_so_many() {
+    let outcome = |threshold, natures: &[(usize, Nature)]| {
+        let mut case = one_of_three_is_dead();
+        case.groups = vec![vec![0], vec![1], vec![1, 2], vec![3]];
+        (case.natures[0], case.natures[1]) = (Nature::Broken, Nature::Running);
+        natures.iter().for_each(|&(node, nature)| case.natures[node] = nature);
+        let (_, _, _, endings) = run(&case, &order_with(&case, &[(0, 1, None), (2, 3, threshold)]));
+        endings[3].outcome.clone()
+    };
+    let held = |by: u32| Outcome::Held([NodeId(by)].into());
+    assert_eq!(outcome(None, &[]), held(0), "n1 is waited for itself");
+    assert_eq!(outcome(Some(Threshold::Count(2)), &[]), Outcome::Up);
+    assert_eq!(outcome(Some(Threshold::Count(1)), &[(2, Nature::Dead)]), Outcome::Up);
+    assert_eq!(outcome(Some(Threshold::Count(2)), &[(2, Nature::Dead)]), held(2), "n1 alone is up");
+    assert_eq!(outcome(Some(Threshold::Count(2)), &[(1, Nature::Sound)]), held(0), "n1 is down and held");
 }
 
 /// The oracle is worth what it objects to.
