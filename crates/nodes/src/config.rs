@@ -3,18 +3,21 @@
 //! The whole file is read and checked at once, by `config/read.rs`; what a node finally gets,
 //! after the overrides of its groups and its own, is a [`Profile`].
 
-mod drivers;
+mod keys;
 mod profile;
 pub(crate) mod programs;
 mod read;
+mod shell;
 
-pub use drivers::{PowerSettings, ProbeSettings, ShellSettings};
-pub use profile::{LimitsPatch, Patch, PowerPatch, ProbePatch, Profile, ShellPatch, ShutdownPatch};
+pub use keys::{
+    LimitsPatch, NodeLimits, PowerPatch, PowerSettings, ProbePatch, ProbeSettings, Shutdown, ShutdownPatch,
+};
+pub use profile::{Patch, Profile};
+pub use shell::{ShellPatch, ShellSettings};
 
 use crate::power::PowerDriver;
 use crate::shell::ShellDriver;
 use crate::simulator::SimulatorSettings;
-use crate::users::EndUsers;
 use anyhow::Context;
 use orderly_exec::status::{OrStatus, Status, fail};
 use orderly_exec::{files, paths, trust};
@@ -108,35 +111,6 @@ pub struct Limits {
     pub per: Option<String>,
     /// Power calls at once for nodes with the same value of `per`.
     pub max: usize,
-}
-
-/// The commands of `[shutdown]`, each a command line for the node's shell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shutdown {
-    /// Reads the message on standard input.
-    pub notify: String,
-    /// How long it may take on a node; the shutdown goes on after that.
-    pub notify_timeout: Duration,
-    pub halt: String,
-    pub restart: String,
-    pub maintenance: String,
-    pub end_users: EndUsers,
-    /// Between TERM and KILL for users' processes.
-    pub grace: Duration,
-    /// How long a probe must read down before a node counts as down without a power reading.
-    pub settle: Duration,
-}
-
-/// The limits that may differ from node to node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeLimits {
-    /// How long a node that is on may take to come up before it is given up, or reset.
-    pub boot: Duration,
-    /// Such a node is reset once, and not given up (`stuck = "reset"`, `--reset-stuck`).
-    pub reset_stuck: bool,
-    /// For a node, and for each call of a driver.
-    pub timeout: Duration,
-    pub retries: u32,
 }
 
 /// What was said on the command line; each wins over the file.

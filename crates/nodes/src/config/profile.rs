@@ -1,15 +1,17 @@
 //! What holds for one node, and how an override changes it.
 
-use super::{NodeLimits, PowerSettings, ProbeSettings, ShellSettings, Shutdown};
+use super::{
+    LimitsPatch, NodeLimits, PowerPatch, PowerSettings, ProbePatch, ProbeSettings, ShellPatch, ShellSettings,
+    Shutdown, ShutdownPatch,
+};
 use crate::power::PowerDriver;
 use crate::probe::{ProbeBy, ProbeDriver};
 use crate::shell::ShellDriver;
-use crate::users::{self, EndUsers};
-use std::sync::Arc;
+use crate::users;
 use std::time::Duration;
 
 /// Drivers, commands and limits of a node.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Profile {
     pub power: PowerSettings,
     pub shell: ShellSettings,
@@ -28,76 +30,14 @@ pub struct Patch {
     pub limits: LimitsPatch,
 }
 
-#[derive(Debug, Clone, Default)]
-pub struct PowerPatch {
-    pub driver: Option<Arc<dyn PowerDriver>>,
-    pub timeout: Option<Duration>,
-}
-
-#[derive(Debug, Clone, Default)]
-pub struct ShellPatch {
-    pub driver: Option<Arc<dyn ShellDriver>>,
-    pub timeout: Option<Duration>,
-    pub aliases: Option<bool>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ProbePatch {
-    pub driver: Option<ProbeDriver>,
-    pub interval: Option<Duration>,
-    pub timeout: Option<Duration>,
-    pub stable: Option<u32>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ShutdownPatch {
-    pub notify: Option<String>,
-    pub notify_timeout: Option<Duration>,
-    pub halt: Option<String>,
-    pub restart: Option<String>,
-    pub maintenance: Option<String>,
-    pub end_users: Option<EndUsers>,
-    pub grace: Option<Duration>,
-    pub settle: Option<Duration>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LimitsPatch {
-    pub boot: Option<Duration>,
-    pub timeout: Option<Duration>,
-    pub retries: Option<u32>,
-    pub reset_stuck: Option<bool>,
-}
-
 impl Profile {
     /// Changes what `patch` says.
     pub fn apply(&mut self, patch: &Patch) {
-        fn set<T: Clone>(place: &mut T, said: &Option<T>) {
-            if let Some(value) = said {
-                place.clone_from(value);
-            }
-        }
-        set(&mut self.power.driver, &patch.power.driver);
-        set(&mut self.power.timeout, &patch.power.timeout);
-        self.shell.driver = patch.shell.driver.clone().or(self.shell.driver.take());
-        self.shell.timeout = patch.shell.timeout.or(self.shell.timeout);
-        set(&mut self.shell.aliases, &patch.shell.aliases);
-        set(&mut self.probe.driver, &patch.probe.driver);
-        set(&mut self.probe.interval, &patch.probe.interval);
-        set(&mut self.probe.timeout, &patch.probe.timeout);
-        set(&mut self.probe.stable, &patch.probe.stable);
-        set(&mut self.shutdown.notify, &patch.shutdown.notify);
-        set(&mut self.shutdown.notify_timeout, &patch.shutdown.notify_timeout);
-        set(&mut self.shutdown.halt, &patch.shutdown.halt);
-        set(&mut self.shutdown.restart, &patch.shutdown.restart);
-        set(&mut self.shutdown.maintenance, &patch.shutdown.maintenance);
-        set(&mut self.shutdown.end_users, &patch.shutdown.end_users);
-        set(&mut self.shutdown.grace, &patch.shutdown.grace);
-        set(&mut self.shutdown.settle, &patch.shutdown.settle);
-        set(&mut self.limits.boot, &patch.limits.boot);
-        set(&mut self.limits.timeout, &patch.limits.timeout);
-        set(&mut self.limits.retries, &patch.limits.retries);
-        set(&mut self.limits.reset_stuck, &patch.limits.reset_stuck);
+        self.power.apply(&patch.power);
+        self.shell.apply(&patch.shell);
+        self.probe.apply(&patch.probe);
+        self.shutdown.apply(&patch.shutdown);
+        self.limits.apply(&patch.limits);
     }
 
     /// Tells whether some driver is the simulator.

@@ -1,16 +1,14 @@
 //! Reads `cluster.toml`, all errors at once.
 
-use super::profile::{LimitsPatch, PowerPatch, ProbePatch, ShellPatch, ShutdownPatch};
 use super::{
-    Cluster, Limits, NodeLimits, Patch, PowerSettings, ProbeSettings, Profile, SequencePaths, ShellSettings,
-    Shutdown, Subsystem, SubsystemHost, SubsystemOperands,
+    Cluster, Limits, LimitsPatch, Patch, PowerPatch, ProbePatch, Profile, SequencePaths, ShellPatch,
+    ShutdownPatch, Subsystem, SubsystemHost, SubsystemOperands,
 };
 use crate::entry;
-use crate::power::{self, NoPower, PowerDriver};
+use crate::power::{self, PowerDriver};
 use crate::probe::{self, ProbeBy, ProbeDriver};
 use crate::shell::{self, ShellDriver};
 use crate::simulator::SimulatorSettings;
-use crate::users::EndUsers;
 use orderly_exec::inventory::InventoryKeys;
 use orderly_exec::settings::{Table, TomlDocument};
 use orderly_plan::diagnostic::Diagnostics;
@@ -35,7 +33,8 @@ impl Cluster {
 
 fn read_root(name: &str, root: &Table<'_>) -> Cluster {
     let inventory = InventoryKeys::read(root);
-    let profile = read_profile(root);
+    let limits = root.table("limits");
+    let profile = read_profile(root, limits.as_ref());
     let (group_overrides, node_overrides) = read_overrides(root, &profile);
     let cluster = Cluster {
         file: name.to_owned(),
@@ -50,7 +49,7 @@ fn read_root(name: &str, root: &Table<'_>) -> Cluster {
         absent_file: root.absolute_path("absent_file"),
         sequence: read_sequence(root),
         subsystem: read_subsystem(root),
-        limits: read_limits(root),
+        limits: read_limits(limits),
         profile,
         group_overrides,
         node_overrides,
@@ -73,41 +72,13 @@ fn read_root(name: &str, root: &Table<'_>) -> Cluster {
     cluster
 }
 
-fn read_profile(root: &Table<'_>) -> Profile {
-    let mut profile = Profile {
-        power: PowerSettings { driver: Arc::new(NoPower), timeout: Duration::from_secs(60) },
-        shell: ShellSettings { driver: None, halting: None, timeout: None, aliases: false },
-        probe: ProbeSettings {
-            driver: ProbeDriver::NONE,
-            interval: Duration::from_secs(2),
-            timeout: Duration::from_secs(10),
-            stable: 1,
-        },
-        shutdown: Shutdown {
-            notify: "wall".into(),
-            notify_timeout: Duration::from_secs(30),
-            halt: "shutdown -h now".into(),
-            restart: "shutdown -r now".into(),
-            maintenance: "systemctl isolate rescue.target".into(),
-            end_users: EndUsers::Sessions,
-            grace: Duration::from_secs(30),
-            settle: Duration::from_secs(30),
-        },
-        limits: NodeLimits {
-            boot: Duration::from_secs(600),
-            reset_stuck: false,
-            timeout: Duration::from_secs(900),
-            retries: 2,
-        },
-    };
+fn read_profile(root: &Table<'_>, limits: Option<&Table<'_>>) -> Profile {
+    let mut profile = Profile::default();
     // How power is switched and a node is seen to be up is never guessed.
     root.need("power");
     root.need("probe");
     let mut patch = read_patch(root, None);
-    if let Some(limits) = root.table("limits") {
-        // Closed by `read_limits`, which knows the other keys of this table.
-        patch.limits = read_node_limits(&limits);
-    }
+    patch.limits = limits.map(LimitsPatch::read).unwrap_or_default();
     profile.apply(&patch);
     if profile.probe.driver.by == ProbeBy::Power && !profile.reads_power() && root.has("power") {
         root.reject(
@@ -133,7 +104,7 @@ fn read_overrides(root: &Table<'_>, base: &Profile) -> (BTreeMap<String, Patch>,
             let Some(below) = table.named_table(name) else { continue };
             let mut patch = read_patch(&below, Some(base));
             if let Some(limits) = below.table("limits") {
-                patch.limits = read_node_limits(&limits);
+                patch.limits = LimitsPatch::read(&limits);
                 limits.end();
             }
             below.end();
@@ -162,7 +133,7 @@ fn read_patch(table: &Table<'_>, base: Option<&Profile>) -> Patch {
         probe.end();
     }
     if let Some(shutdown) = table.table("shutdown") {
-        patch.shutdown = read_shutdown(&shutdown);
+        patch.shutdown = ShutdownPatch::read(&shutdown);
         shutdown.end();
     }
     patch
@@ -170,7 +141,7 @@ fn read_patch(table: &Table<'_>, base: Option<&Profile>) -> Patch {
 
 fn read_power(table: &Table<'_>, base: Option<&Arc<dyn PowerDriver>>) -> PowerPatch {
     let base = base.map(|base| (base.word(), base));
-    PowerPatch { driver: entry::read(table, power::DRIVERS, base), timeout: table.limit("timeout") }
+    PowerPatch { driver: entry::read(table, power::DRIVERS, base), ..PowerPatch::read(table) }
 }
 
 fn read_shell(table: &Table<'_>, base: Option<&Arc<dyn ShellDriver>>) -> ShellPatch {
@@ -182,38 +153,7 @@ fn read_shell(table: &Table<'_>, base: Option<&Arc<dyn ShellDriver>>) -> ShellPa
 
 fn read_probe(table: &Table<'_>, base: Option<&ProbeDriver>) -> ProbePatch {
     let driver = entry::read(table, probe::DRIVERS, base.map(|base| (base.word, base)));
-    let stable = table.number("stable").and_then(|stable| {
-        let fits = u32::try_from(stable).ok().filter(|stable| (1..=100).contains(stable));
-        if fits.is_none() {
-            table.reject("stable", format!("{}: from 1 to 100", table.named("stable")));
-        }
-        fits
-    });
-    ProbePatch { driver, interval: table.limit("interval"), timeout: table.limit("timeout"), stable }
-}
-
-fn read_shutdown(table: &Table<'_>) -> ShutdownPatch {
-    let command = |key: &'static str| {
-        let text = table.text(key)?;
-        if text.trim().is_empty() {
-            table.reject(key, format!("{}: is empty", table.named(key)));
-        }
-        Some(text)
-    };
-    ShutdownPatch {
-        notify: command("notify"),
-        notify_timeout: table.duration("notify_timeout"),
-        halt: command("halt"),
-        restart: command("restart"),
-        maintenance: command("maintenance"),
-        end_users: table.word("end_users", &["sessions", "nonroot", "none"]).map(|word| match word {
-            "sessions" => EndUsers::Sessions,
-            "nonroot" => EndUsers::Nonroot,
-            _ => EndUsers::None,
-        }),
-        grace: table.duration("grace"),
-        settle: table.duration("settle"),
-    }
+    ProbePatch { driver, ..ProbePatch::read(table) }
 }
 
 fn read_sequence(root: &Table<'_>) -> SequencePaths {
@@ -273,7 +213,7 @@ fn is_a_full_path(text: &str) -> bool {
     text.starts_with('/') && !text.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 
-fn read_limits(root: &Table<'_>) -> Limits {
+fn read_limits(table: Option<Table<'_>>) -> Limits {
     let mut limits = Limits {
         fanout: 64,
         booting: None,
@@ -282,7 +222,7 @@ fn read_limits(root: &Table<'_>) -> Limits {
         per: None,
         max: usize::MAX,
     };
-    let Some(table) = root.table("limits") else { return limits };
+    let Some(table) = table else { return limits };
     let count =
         |key: &'static str| table.number(key).map(|number| usize::try_from(number).unwrap_or(usize::MAX));
     for (key, place) in [("fanout", &mut limits.fanout), ("max", &mut limits.max)] {
@@ -309,26 +249,6 @@ fn read_limits(root: &Table<'_>) -> Limits {
             "limits.per and limits.max go together: an attribute, and calls at once for equal values",
         );
     }
-    // `read_profile` reads these.
-    for key in ["boot", "stuck", "timeout", "retries"] {
-        table.has(key);
-    }
     table.end();
     limits
-}
-
-fn read_node_limits(table: &Table<'_>) -> LimitsPatch {
-    LimitsPatch {
-        boot: table.limit("boot"),
-        reset_stuck: table.text("stuck").and_then(|word| match word.as_str() {
-            "fail" => Some(false),
-            "reset" => Some(true),
-            _ => {
-                table.reject("stuck", format!("{}: write \"fail\" or \"reset\"", table.named("stuck")));
-                None
-            }
-        }),
-        timeout: table.limit("timeout"),
-        retries: table.number("retries").map(|retries| u32::try_from(retries).unwrap_or(u32::MAX)),
-    }
 }

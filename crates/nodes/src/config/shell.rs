@@ -1,22 +1,14 @@
-//! The three kinds of drivers, as `[power]`, `[shell]` and `[probe]` state them.
+//! How commands are run on a node, as `[shell]` states it. Without the table there is no driver, and which keys it has
+//! depends on the driver.
 
 use crate::power::PowerDriver;
-use crate::probe::ProbeDriver;
 use crate::shell::{Parallel, ShellDriver, Ssh};
 use crate::template::Template;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How power is switched and read.
-#[derive(Debug, Clone)]
-pub struct PowerSettings {
-    pub driver: Arc<dyn PowerDriver>,
-    /// For one call.
-    pub timeout: Duration,
-}
-
 /// How commands are run on a node.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ShellSettings {
     /// None without `[shell]`: no command can be run on the node.
     pub driver: Option<Arc<dyn ShellDriver>>,
@@ -28,7 +20,22 @@ pub struct ShellSettings {
     pub aliases: bool,
 }
 
+/// What an override says of the same; what it leaves out stays.
+#[derive(Debug, Clone, Default)]
+pub struct ShellPatch {
+    pub driver: Option<Arc<dyn ShellDriver>>,
+    pub timeout: Option<Duration>,
+    pub aliases: Option<bool>,
+}
+
 impl ShellSettings {
+    /// Changes what `patch` says.
+    pub(super) fn apply(&mut self, patch: &ShellPatch) {
+        self.driver = patch.driver.clone().or(self.driver.take());
+        self.timeout = patch.timeout.or(self.timeout);
+        self.aliases = patch.aliases.unwrap_or(self.aliases);
+    }
+
     /// Tells whether commands can be run on the node.
     pub(crate) fn runs_commands(&self) -> bool {
         self.driver.as_deref().is_some_and(ShellDriver::runs_commands)
@@ -48,16 +55,4 @@ impl ShellSettings {
     pub(crate) fn template(&self) -> Option<&Template> {
         self.driver.as_deref()?.template()
     }
-}
-
-/// How a node is seen to be up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeSettings {
-    pub driver: ProbeDriver,
-    /// Between two probes of a node that is waited for.
-    pub interval: Duration,
-    /// For one probe.
-    pub timeout: Duration,
-    /// Equal readings in a row before a new state counts.
-    pub stable: u32,
 }
