@@ -92,6 +92,30 @@ pub struct WalkResult {
     pub sources: u64,
 }
 
+impl WalkResult {
+    fn problem(&mut self, path: &[u8], reason: String) {
+        self.problems.push(Remark { path: PathBytes::new(path), reason });
+    }
+
+    fn skip(&mut self, path: &[u8], reason: &str) {
+        self.skipped.push(Remark { path: PathBytes::new(path), reason: reason.to_owned() });
+    }
+
+    /// Names what was asked for in vain, but for what may be absent.
+    fn absent(&mut self, path: &[u8], scope: &Scope, named: LinkedSource, error: Errno) {
+        for (leaf, optional) in scope.leaves(path, named == LinkedSource::Optional) {
+            match (named, error) {
+                (LinkedSource::Listed, Errno::ENOENT) => {
+                    self.problem(leaf.as_bytes(), "vanished while the snapshot was taken".to_owned());
+                }
+                (LinkedSource::Asked | LinkedSource::Optional, Errno::ENOENT | Errno::ENOTDIR)
+                    if optional => {}
+                (_, error) => self.problem(leaf.as_bytes(), error.desc().to_owned()),
+            }
+        }
+    }
+}
+
 /// The first name of a file that has several.
 #[derive(Debug)]
 struct First {
@@ -196,7 +220,7 @@ impl SnapshotWalk<'_> {
         let names = match walk::listing(&level.source) {
             Ok(names) => names,
             Err(error) => {
-                self.problem(&level.path, format!("read the directory: {}", error.desc()));
+                self.found.problem(&level.path, format!("read the directory: {}", error.desc()));
                 return Ok(());
             }
         };
@@ -230,16 +254,16 @@ impl SnapshotWalk<'_> {
         let CopyRequest { scope, named, itself } = request;
         let path = walk::join(&level.path, name);
         let Ok(c_name) = CString::new(name) else {
-            self.problem(&path, "the name has a NUL in it".to_owned());
+            self.found.problem(&path, "the name has a NUL in it".to_owned());
             return Ok(());
         };
         let stat = match fstatat(&level.source, c_name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(error) => {
                 if itself {
-                    self.problem(&path, error.desc().to_owned());
+                    self.found.problem(&path, error.desc().to_owned());
                 }
-                self.absent(&path, scope, named, error);
+                self.found.absent(&path, scope, named, error);
                 return Ok(());
             }
         };
@@ -248,7 +272,7 @@ impl SnapshotWalk<'_> {
             let what = kind.word();
             for (leaf, _) in scope.leaves(&path, false) {
                 let from = PathBytes::new(path.clone());
-                self.problem(leaf.as_bytes(), format!("{from} is a {what}; name the place itself"));
+                self.found.problem(leaf.as_bytes(), format!("{from} is a {what}; name the place itself"));
             }
             return Ok(());
         }
@@ -276,23 +300,10 @@ impl SnapshotWalk<'_> {
         }
     }
 
-    fn absent(&mut self, path: &[u8], scope: &Scope, named: LinkedSource, error: Errno) {
-        for (leaf, optional) in scope.leaves(path, named == LinkedSource::Optional) {
-            match (named, error) {
-                (LinkedSource::Listed, Errno::ENOENT) => {
-                    self.problem(leaf.as_bytes(), "vanished while the snapshot was taken".to_owned());
-                }
-                (LinkedSource::Asked | LinkedSource::Optional, Errno::ENOENT | Errno::ENOTDIR)
-                    if optional => {}
-                (_, error) => self.problem(leaf.as_bytes(), error.desc().to_owned()),
-            }
-        }
-    }
-
     fn directory(&mut self, at: &At<'_>, request: CopyRequest<'_>) -> anyhow::Result<()> {
         let CopyRequest { scope, named, itself } = request;
         if at.level.depth >= DEEPEST {
-            self.problem(&at.path, format!("lies more than {DEEPEST} directories deep"));
+            self.found.problem(&at.path, format!("lies more than {DEEPEST} directories deep"));
             return Ok(());
         }
         let opened = match named {
@@ -305,33 +316,33 @@ impl SnapshotWalk<'_> {
         let source = match opened {
             Ok(source) => source,
             Err(Errno::EXDEV) => {
-                self.skip(&at.path, "something else is mounted there; include it by name to have it");
+                self.found.skip(&at.path, "something else is mounted there; include it by name to have it");
                 return Ok(());
             }
             Err(Errno::ENOENT) if named == LinkedSource::Listed => {
-                self.absent(&at.path, scope, named, Errno::ENOENT);
+                self.found.absent(&at.path, scope, named, Errno::ENOENT);
                 return Ok(());
             }
             Err(error) => {
-                self.problem(&at.path, format!("open the directory: {}", error.desc()));
+                self.found.problem(&at.path, format!("open the directory: {}", error.desc()));
                 return Ok(());
             }
         };
         let stat = fstat(&source).with_context(|| format!("look at {}", at.shown()))?;
         if (stat.st_dev, stat.st_ino) == self.left_out.store {
-            self.skip(&at.path, "the snapshots themselves");
+            self.found.skip(&at.path, "the snapshots themselves");
             return Ok(());
         }
         let mut entry = metadata::entry(PathBytes::new(at.path.clone()), &stat, &mut self.owners);
         entry.parent = *scope != Scope::Whole && !itself;
         match xattr::read_all(&source) {
             Ok(xattrs) => entry.xattrs = xattrs,
-            Err(error) => self.problem(&at.path, format!("read the attributes: {}", error.desc())),
+            Err(error) => self.found.problem(&at.path, format!("read the attributes: {}", error.desc())),
         }
         match mkdirat(&at.level.target, at.name, Mode::S_IRWXU) {
             Ok(()) => {}
             Err(error) if cannot_hold(error) => {
-                self.problem(&at.path, format!("{}; nothing below it is kept", unholdable(error)));
+                self.found.problem(&at.path, format!("{}; nothing below it is kept", unholdable(error)));
                 return Ok(());
             }
             Err(error) => return Err(error).with_context(|| at.writing()),
@@ -383,7 +394,7 @@ impl SnapshotWalk<'_> {
                 self.finish(&copy, &entry)?;
             }
             Err(Errno::EPERM) if entry.kind == Kind::Socket => {
-                self.skip(&at.path, "a socket lives only as long as who listens on it");
+                self.found.skip(&at.path, "a socket lives only as long as who listens on it");
             }
             // Without the right to make it, or where the store has no such thing, what has no contents is
             // kept in the manifest alone: restoring goes by the manifest.
@@ -423,14 +434,6 @@ impl SnapshotWalk<'_> {
             self.found.totals.files += 1;
         }
         self.writer.add(entry)
-    }
-
-    fn problem(&mut self, path: &[u8], reason: String) {
-        self.found.problems.push(Remark { path: PathBytes::new(path), reason });
-    }
-
-    fn skip(&mut self, path: &[u8], reason: &str) {
-        self.found.skipped.push(Remark { path: PathBytes::new(path), reason: reason.to_owned() });
     }
 }
 

@@ -4,16 +4,20 @@
 //! has a name that begins with a dot, and the next run removes it.
 //! Invariant: `latest` only ever leads to a whole snapshot.
 
+mod latest;
 mod look;
+
+pub use latest::LATEST;
 
 use crate::id::{Id, SnapshotName};
 use crate::kernel::FOLDER;
 use crate::manifest::{self, ManifestHeader, ManifestReader, Trailer};
 use anyhow::{Context, bail, ensure};
+use latest::{NEW_LATEST, NewLatest};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat, fstatat, mkdirat};
-use nix::unistd::{UnlinkatFlags, fsync, symlinkat, syncfs, unlinkat};
+use nix::unistd::{UnlinkatFlags, fsync, syncfs, unlinkat};
 use orderly_exec::{Status, fail};
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{DirBuilder, File, TryLockError};
@@ -22,12 +26,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// The link to the newest whole snapshot.
-pub const LATEST: &str = "latest";
-
 const STAGING: &str = ".staging";
 const PRUNING: &str = ".pruning";
-const NEW_LATEST: &str = ".latest";
 
 /// The folder of snapshots.
 #[derive(Debug)]
@@ -174,7 +174,7 @@ impl Store {
         if let Some(newest) = self.newest_whole()?
             && !readlinkat(&self.folder, LATEST).is_ok_and(|target| target == newest.to_string().as_str())
         {
-            self.point_latest(newest)?;
+            NewLatest::make(self, newest)?.put()?;
         }
         Ok(removed)
     }
@@ -239,20 +239,11 @@ impl Store {
         fsync(&manifest).context("write the manifest to the disk")?;
         fsync(&staging.folder).context("write the snapshot to the disk")?;
         // Made before anything is visible, so that what takes room is done and only renames are left.
-        let latest = name.whole.then(|| self.make_latest(name)).transpose()?;
-        let published =
-            renameat(&self.folder, staging.name.as_str(), &self.folder, name.to_string().as_str());
-        if let (Err(_), Some(latest)) = (published, &latest) {
-            unlinkat(&self.folder, latest.as_str(), UnlinkatFlags::NoRemoveDir).ok();
-        }
-        published.with_context(|| format!("publish the snapshot {name}"))?;
+        let latest = name.whole.then(|| NewLatest::make(self, name)).transpose()?;
+        renameat(&self.folder, staging.name.as_str(), &self.folder, name.to_string().as_str())
+            .with_context(|| format!("publish the snapshot {name}"))?;
         let lasts = fsync(&self.folder).map_err(anyhow::Error::from);
-        let led_to =
-            lasts.and_then(|()| latest.as_ref().map_or(Ok(()), |latest| self.put_latest(latest, name)));
-        if let (Err(_), Some(latest)) = (&led_to, &latest) {
-            unlinkat(&self.folder, latest.as_str(), UnlinkatFlags::NoRemoveDir).ok();
-        }
-        led_to.with_context(|| {
+        lasts.and_then(|()| latest.map_or(Ok(()), NewLatest::put)).with_context(|| {
             format!("the snapshot {name} is there, but may not outlast a power cut; take another one")
         })
     }
@@ -273,28 +264,6 @@ impl Store {
         renameat(&self.folder, name.to_string().as_str(), &self.folder, going.as_str())
             .and_then(|()| remove_tree(&self.folder, going.as_bytes()))
             .with_context(|| format!("prune the snapshot {name}"))
-    }
-
-    fn point_latest(&self, name: SnapshotName) -> anyhow::Result<()> {
-        let made = self.make_latest(name)?;
-        self.put_latest(&made, name)
-    }
-
-    /// Makes the link beside the one there is; returns what it is called.
-    fn make_latest(&self, name: SnapshotName) -> anyhow::Result<String> {
-        let beside = format!("{NEW_LATEST}-{}", std::process::id());
-        symlinkat(name.to_string().as_str(), &self.folder, beside.as_str())
-            .with_context(|| self.pointing(name))?;
-        Ok(beside)
-    }
-
-    fn put_latest(&self, made: &str, name: SnapshotName) -> anyhow::Result<()> {
-        renameat(&self.folder, made, &self.folder, LATEST).with_context(|| self.pointing(name))?;
-        fsync(&self.folder).with_context(|| self.pointing(name))
-    }
-
-    fn pointing(&self, name: SnapshotName) -> String {
-        format!("point {} to {name}", self.at(OsStr::new(LATEST)))
     }
 
     /// Lists the open folder, whatever stands at its path by now.

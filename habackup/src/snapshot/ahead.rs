@@ -124,11 +124,11 @@ impl SnapshotWalk<'_> {
                 self.other(&at, &stat, name.before.map(|before| before.entry))
             }
             Err(Errno::ENOENT) => {
-                self.absent(&path, LISTED.scope, LISTED.named, Errno::ENOENT);
+                self.found.absent(&path, LISTED.scope, LISTED.named, Errno::ENOENT);
                 Ok(())
             }
             Err(error) => {
-                self.problem(&path, error.desc().to_owned());
+                self.found.problem(&path, error.desc().to_owned());
                 Ok(())
             }
         }

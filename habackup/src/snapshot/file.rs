@@ -118,13 +118,13 @@ impl SnapshotWalk<'_> {
             };
             let found = fstat(&source).with_context(|| format!("look at {}", at.shown()))?;
             if Kind::of_mode(found.st_mode) != Kind::File {
-                self.problem(&at.path, "became something else while the snapshot was taken".to_owned());
+                self.found.problem(&at.path, "became something else while the snapshot was taken".to_owned());
                 return Ok(false);
             }
             *entry = metadata::entry(entry.path.clone(), &found, &mut self.owners);
             match xattr::read_all(&source) {
                 Ok(xattrs) => entry.xattrs = xattrs,
-                Err(error) => self.problem(&at.path, format!("read the attributes: {}", error.desc())),
+                Err(error) => self.found.problem(&at.path, format!("read the attributes: {}", error.desc())),
             }
             room::insist(&at.level.target, &found).with_context(|| at.writing())?;
             if attempt > 1 {
@@ -194,14 +194,14 @@ impl SnapshotWalk<'_> {
 
     /// Names a file that the store cannot hold; like one that could not be read, it has no copy.
     fn has_no_copy(&mut self, at: &At<'_>, error: Errno) -> bool {
-        self.problem(&at.path, unholdable(error));
+        self.found.problem(&at.path, unholdable(error));
         false
     }
 
     pub(super) fn unreadable(&mut self, at: &At<'_>, error: Errno) -> anyhow::Result<bool> {
         let reason =
             if error == Errno::ENOENT { "vanished while the snapshot was taken" } else { error.desc() };
-        self.problem(&at.path, reason.to_owned());
+        self.found.problem(&at.path, reason.to_owned());
         Ok(false)
     }
 }

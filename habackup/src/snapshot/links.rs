@@ -3,7 +3,7 @@
 //! A link alone brings nothing back, so a source that is one without its target makes a snapshot
 //! incomplete.
 
-use super::{LinkedSource, SnapshotWalk};
+use super::{LinkedSource, SnapshotWalk, WalkResult};
 use crate::exclude::Excludes;
 use crate::walk::Scope;
 use std::ffi::OsStr;
@@ -21,18 +21,20 @@ impl SnapshotWalk<'_> {
             let path_shown = Path::new(OsStr::from_bytes(&path));
             let is_optional = named == LinkedSource::Optional;
             let why = objection(path_shown, is_optional, scope, &self.left_out.excludes)
-                .or_else(|| self.left_out(path_shown));
+                .or_else(|| self.found.left_out(path_shown));
             if let Some(why) = why {
                 self.found.sources = self.found.sources.saturating_sub(1);
-                self.problem(&path, why);
+                self.found.problem(&path, why);
             }
         }
     }
+}
 
+impl WalkResult {
     /// What a link leads to may lie in a source and be left out all the same, below another file system.
     fn left_out(&self, link: &Path) -> Option<String> {
         let target = std::fs::canonicalize(link).ok()?;
-        let skipped = self.found.skipped.iter().find(|skipped| target.starts_with(skipped.path.as_path()))?;
+        let skipped = self.skipped.iter().find(|skipped| target.starts_with(skipped.path.as_path()))?;
         Some(format!("is a symlink to {}, which is left out: {}", target.display(), skipped.reason))
     }
 }
