@@ -1,4 +1,7 @@
 //! A directory for what programs write in passing: only its owner can enter it, and it goes with its value.
+//!
+//! The crate `tempfile`, which tests use, does the same with three more crates in all programs (fastrand, getrandom,
+//! once_cell); mkdtemp(3) draws the name and makes it 0700 in one call.
 
 use anyhow::Context;
 use std::fs;

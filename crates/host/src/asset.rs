@@ -4,11 +4,16 @@
 //! answers come from the kernel and from the asset itself, never from exit statuses or memory.
 //! "Here" is this process's mount namespace; `holders` looks into all others of this host.
 
+mod bind;
 mod bytes;
+mod command;
 mod device;
+mod filesystem;
 pub mod kind;
+mod lvm;
 mod superblock;
 mod xfslog;
+mod zfs;
 
 pub use device::write_protection;
 pub use kind::{Asset, Detection, KindKeys, KindTable, LastRelease, PathPlace, State, Volume, place};
@@ -17,11 +22,9 @@ pub use superblock::Superblock;
 use crate::config::Config;
 use serde::Serialize;
 
-/// Makes the list of kinds out of their files and tables.
+/// Makes the list of kinds out of their files and tables. The modules are declared above, where rustfmt finds them.
 macro_rules! kinds {
     ($($kind:ident: $file:ident::$table:ident,)*) => {
-        $(mod $file;)*
-
         /// The kind of the asset, with what is special to it.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
         #[serde(rename_all = "snake_case", tag = "kind")]

@@ -76,7 +76,8 @@ impl Bind {
     fn read(&self) -> anyhow::Result<BindMark> {
         let path = self.source.join(MARK);
         let Found::Text(text) = files::read_if_there(&path)? else { return Ok(BindMark::default()) };
-        let mark: BindMark = serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))?;
+        let mark: BindMark =
+            serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))?;
         if mark.format != FORMAT {
             bail!("{}: format {} is not {FORMAT}", path.display(), mark.format);
         }
@@ -97,8 +98,11 @@ impl Bind {
         if !before.format.is_empty() && before.holder.as_deref() == holder {
             return Ok(());
         }
-        let mark =
-            BindMark { format: FORMAT.to_owned(), holder: holder.map(str::to_owned), change: before.change + 1 };
+        let mark = BindMark {
+            format: FORMAT.to_owned(),
+            holder: holder.map(str::to_owned),
+            change: before.change + 1,
+        };
         files::replace_with_mode(
             &self.source.join(MARK),
             format!("{}\n", serde_json::to_string(&mark)?).as_bytes(),

@@ -108,7 +108,8 @@ impl Asset for CommandAsset {
     }
 
     fn change_mark(&self, run: &mut dyn Run) -> anyhow::Result<Option<String>> {
-        self.table.mark
+        self.table
+            .mark
             .as_ref()
             .map(|argv| self.word(argv, run))
             .transpose()
@@ -148,7 +149,9 @@ impl Asset for CommandAsset {
     fn take_commands(&self, end: LastRelease) -> Vec<Argv> {
         match end {
             LastRelease::Clean | LastRelease::OwnCrash => vec![self.table.take.clone()],
-            LastRelease::PoweredOff => vec![self.table.take_dead.as_ref().unwrap_or(&self.table.take).clone()],
+            LastRelease::PoweredOff => {
+                vec![self.table.take_dead.as_ref().unwrap_or(&self.table.take).clone()]
+            }
         }
     }
 

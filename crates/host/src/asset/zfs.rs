@@ -30,7 +30,7 @@ use anyhow::{Context, bail};
 use calls::Calls;
 use kernel::Imported;
 use label::{PoolLabel, Use};
-use listing::{ListedPool, LastUse};
+use listing::{LastUse, ListedPool};
 use orderly_exec::clock;
 use orderly_exec::job::show;
 use orderly_exec::runner::Run;
@@ -385,7 +385,10 @@ impl Asset for Zfs {
     fn take_commands(&self, end: LastRelease) -> Vec<Argv> {
         // It is known by its guid once it was seen.
         let seen = self.listed.borrow().as_ref().map(|listed| listed.guid);
-        vec![self.import_command(end, &seen.or(self.table.guid).map_or(self.table.pool.clone(), |guid| guid.to_string()))]
+        vec![self.import_command(
+            end,
+            &seen.or(self.table.guid).map_or(self.table.pool.clone(), |guid| guid.to_string()),
+        )]
     }
 
     fn release_commands(&self) -> Vec<Argv> {

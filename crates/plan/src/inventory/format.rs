@@ -30,6 +30,17 @@ impl Format {
         }
     }
 
+    /// Returns what a text in it is.
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::Json => "orderly-inventory/1",
+            Self::Genders => "a genders file",
+            Self::Ansible => "the JSON of ansible-inventory --list",
+            Self::Warewulf => "the JSON of wwctl node list --json",
+            Self::Xcat => "the stanzas of lsdef -z",
+        }
+    }
+
     /// Returns the format of a word.
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.word() == word)

@@ -24,7 +24,7 @@ pub(super) fn explain(source: &Source<'_>, format: Format, mut wrong: Diagnostic
     let (what, remedy) = match looks {
         Looks::Like(format) => {
             let word = format.word();
-            (name(format), format!("use --from {word} (or inventory_format = \"{word}\" in cluster.toml)"))
+            (format.title(), format!("use --from {word} (or inventory_format = \"{word}\" in cluster.toml)"))
         }
         Looks::Yaml => (
             "YAML",
@@ -44,20 +44,10 @@ pub(super) fn explain(source: &Source<'_>, format: Format, mut wrong: Diagnostic
             "seqfile --from-json FILE makes a sequence file of it; an inventory is another file".into(),
         ),
     };
-    let message = format!("this is read as {} and looks like {what}", name(format));
+    let message = format!("this is read as {} and looks like {what}", format.title());
     wrong.0.truncate(1);
     wrong.0.insert(0, Diagnostic::about(source.name, message).hint(remedy));
     wrong
-}
-
-fn name(format: Format) -> &'static str {
-    match format {
-        Format::Json => "orderly-inventory/1",
-        Format::Genders => "a genders file",
-        Format::Ansible => "the JSON of ansible-inventory --list",
-        Format::Warewulf => "the JSON of wwctl node list --json",
-        Format::Xcat => "the stanzas of lsdef -z",
-    }
 }
 
 /// Tells only what has a clear mark.

@@ -72,7 +72,10 @@ mod tests {
             std::fs::create_dir(dir.path().join(pool)).unwrap();
             std::fs::write(dir.path().join(pool).join("state"), word).unwrap();
         }
-        assert_eq!([look("tank"), look("sick"), look("dead")], [Imported::Yes, Imported::Yes, Imported::Suspended]);
+        assert_eq!(
+            [look("tank"), look("sick"), look("dead")],
+            [Imported::Yes, Imported::Yes, Imported::Suspended]
+        );
         assert_eq!(look("tan"), Imported::No);
         std::fs::write(dir.path().join("file"), "").unwrap();
         assert!(matches!(look("file"), Imported::Unknown(_)), "unreadable is not absent");

@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn two_pools_of_one_name_are_two() {
-        let all = ListedPool::read_all(include_str!("../../../../../tests/fakes/zfs/import-two.txt")).unwrap();
+        let all =
+            ListedPool::read_all(include_str!("../../../../../tests/fakes/zfs/import-two.txt")).unwrap();
         assert_eq!(all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["tank", "tank"]);
         assert_ne!(all[0].guid, all[1].guid);
         assert_eq!(all[0].leaves, ["virtio-shared0-part1"], "a pool of one device");

@@ -28,7 +28,9 @@ impl Zfs {
             bail!("{}: {}", show(&command), ended.clause());
         }
         let mut found = ListedPool::read_all(&ended.text())?;
-        found.retain(|listed| listed.name == self.table.pool && self.table.guid.is_none_or(|guid| guid == listed.guid));
+        found.retain(|listed| {
+            listed.name == self.table.pool && self.table.guid.is_none_or(|guid| guid == listed.guid)
+        });
         if let [one, another, ..] = found.as_slice() {
             bail!(
                 "two pools are named {}: {} and {}; name the right one by asset.guid",

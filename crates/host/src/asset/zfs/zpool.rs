@@ -89,7 +89,9 @@ impl Zpool {
         }
         let text = ended.text();
         let mut found = parse_importable(&text)?;
-        found.retain(|pool| pool.pool == self.table.pool && self.table.guid.is_none_or(|guid| guid == pool.id));
+        found.retain(|pool| {
+            pool.pool == self.table.pool && self.table.guid.is_none_or(|guid| guid == pool.id)
+        });
         match found.as_slice() {
             [one] => Ok(one.clone()),
             [] => bail!("{} shows no pool {}; are its devices seen here?", show(&argv), self.table.pool),
@@ -213,7 +215,12 @@ impl Asset for Zpool {
     }
 
     fn take_commands(&self, end: LastRelease) -> Vec<Argv> {
-        vec![self.import(end, &self.table.guid.map_or_else(|| self.table.pool.clone(), |guid| guid.to_string()))]
+        vec![
+            self.import(
+                end,
+                &self.table.guid.map_or_else(|| self.table.pool.clone(), |guid| guid.to_string()),
+            ),
+        ]
     }
 
     fn let_go(&self, run: &mut dyn Run) -> anyhow::Result<()> {
