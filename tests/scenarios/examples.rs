@@ -61,7 +61,7 @@ fn nodes_without_power_drivers_are_halted_by_ssh() {
         .replace("grace = \"30s\"", "grace = \"200ms\"");
     bed.config("cluster.toml", cluster.head() + &example);
     bed.write("cshutSeq", "first: n2\nlast: n1\nfirst > last\n");
-    let ended = bed.program("cshutdown").arg("ALL").any_stdout().any_stderr().run();
+    let ended = bed.program("cshutdown").arg("ALL").any_stderr().run();
     assert!(!cluster.is_up("n1") && !cluster.is_up("n2"), "{}", ended.stderr);
     let halts: Vec<String> =
         cluster.asked().into_iter().filter(|line| line.contains("shutdown -h")).collect();
@@ -118,11 +118,11 @@ fn nodes_of_a_site_with_commands_of_its_own_go_up_and_down() {
     bed.config("cluster.toml", format!("{head}\n[power]{rest}"));
 
     // The port answers whatever the power of its node is, so the storage node counts as up already.
-    bed.program("cstartup").args(["-X", "n[1-2]"]).any_stdout().any_stderr().run();
+    bed.program("cstartup").args(["-X", "n[1-2]"]).any_stderr().run();
     let calls = bed.read("nodes/calls");
     assert!(calls.lines().any(|line| line == "on n1 n2"), "one process for all that are ready: {calls}");
     assert_eq!((bed.read("nodes/n1"), bed.read("nodes/n2")), ("on\n".into(), "on\n".into()));
-    bed.program("cshutdown").args(["-F", "-X", "n[1-2]"]).any_stdout().any_stderr().run();
+    bed.program("cshutdown").args(["-F", "-X", "n[1-2]"]).any_stderr().run();
     assert_eq!((bed.read("nodes/n1"), bed.read("nodes/n2")), ("off\n".into(), "off\n".into()));
 }
 
@@ -143,8 +143,8 @@ fn imagined_nodes_go_up_and_down_and_are_said_to_be_imagined() {
     let example = example("simulator");
     assert!(example.contains("#speed = 10"));
     bed.config("cluster.toml", head + &example.replace("#speed = 10", "speed = 100"));
-    let up = bed.program("cstartup").arg("ALL").any_stdout().any_stderr().run().stderr;
+    let up = bed.program("cstartup").arg("ALL").any_stderr().run().stderr;
     assert!(up.contains("up: n[1-2]") && up.matches("simulated").count() >= 2, "{up}");
-    let down = bed.program("cshutdown").arg("ALL").any_stdout().any_stderr().run().stderr;
+    let down = bed.program("cshutdown").arg("ALL").any_stderr().run().stderr;
     assert!(down.contains("down: n[1-2]") && down.matches("simulated").count() >= 2, "{down}");
 }

@@ -34,7 +34,7 @@ fn a_namespace_without_processes_that_holds_the_asset_is_found_and_named() {
     // Kept where the mount of its file is not propagated into itself, which the kernel forbids.
     pair.shell(1, &format!("{KEEP}keep true")).run();
     pair.forget();
-    let ended = pair.release(1).status(4).any_stdout().any_stderr().run();
+    let ended = pair.release(1).status(4).any_stderr().run();
     let kept = bed.path("keep/ns").display().to_string();
     let said = format!("in a mount namespace without processes; umount {kept}");
     assert!(ended.stderr.contains(&said), "{}", ended.stderr);
@@ -73,7 +73,7 @@ fn a_thread_in_a_mount_namespace_of_its_own_that_holds_the_asset_is_found() {
     let pair = Pair::new(&bed, &Asset::Disk(&disk));
     let before = pair.world(1);
     start_threads(&pair, "", "apart");
-    pair.release(1).status(4).any_stdout().stderr_contains("in the mount namespace of process").run();
+    pair.release(1).status(4).stderr_contains("in the mount namespace of process").run();
     assert_eq!(pair.world(1), before);
 }
 
@@ -89,7 +89,7 @@ fn a_process_whose_first_thread_has_ended_is_a_holder_like_any_other() {
     let pair = Pair::new(&bed, &Asset::Disk(&disk));
     let before = pair.world(1);
     start_threads(&pair, "unshare -m --propagation private", "headless");
-    pair.release(1).status(4).any_stdout().stderr_contains("in the mount namespace of process").run();
+    pair.release(1).status(4).stderr_contains("in the mount namespace of process").run();
     assert_eq!(pair.world(1), before);
     pair.release(1).arg("--holders").stdout_contains("held.open").run();
     let ended = pair.release(1).args(["--holders", "--kill"]).any_stdout().run().stdout;
@@ -123,7 +123,7 @@ fn mounts_that_keep_the_asset_are_told_to_who_asks_beforehand() {
     .run();
     pair.shell(1, "/bin/mkdir second at/nested && mount --bind at second && mount -t tmpfs t at/nested")
         .run();
-    let dry = pair.release(1).arg("-n").status(4).any_stdout().any_stderr().run().stderr;
+    let dry = pair.release(1).arg("-n").status(4).any_stderr().run().stderr;
     let status = pair.release(1).arg("--status").any_stdout().run().stdout;
     let listed = pair.release(1).arg("--holders").any_stdout().run().stdout;
     let hears = format!("process {}", bed.read("hears.pid").trim());
@@ -148,7 +148,7 @@ fn a_mount_that_no_service_can_end_refuses_the_release() {
     pair.shell(1, "svc proxy stop && svc ec stop && /bin/mkdir second && mount --bind at second").run();
     let before = pair.world(1);
     for dry in [&["-n"][..], &[]] {
-        let said = pair.release(1).args(dry).status(4).any_stdout().any_stderr().run().stderr;
+        let said = pair.release(1).args(dry).status(4).any_stderr().run().stderr;
         assert!(said.contains("umount it"), "{said}");
     }
     assert_eq!(pair.world(1), before);
@@ -172,7 +172,7 @@ fn a_mount_above_the_jail_of_the_only_process_of_a_namespace_is_found() {
          while [ \"$(cat /proc/$pid/comm)\" != sleep ]; do [ -e /proc/$pid ] || { cat complaint >&2; exit 1; }; done",
     )
     .run();
-    pair.release(1).status(4).any_stdout().stderr_contains("in the mount namespace of process").run();
+    pair.release(1).status(4).stderr_contains("in the mount namespace of process").run();
     assert_eq!(pair.world(1), before);
 }
 
@@ -209,7 +209,7 @@ fn a_loop_device_on_the_asset_and_what_is_mounted_of_it_are_named() {
     pair.forget();
     let listed = pair.release(1).arg("--holders").any_stdout().run().stdout;
     let device = bed.read("device").trim().to_owned();
-    let ended = pair.release(1).status(4).any_stdout().any_stderr().run();
+    let ended = pair.release(1).status(4).any_stderr().run();
     let undo = "umount nested; read -r device <device; losetup -d $device";
     pair.shell(1, undo).any_stderr().run();
     for said in [&listed, &ended.stderr] {

@@ -55,7 +55,7 @@ fn a_record_that_is_out_of_date_says_who_had_it_since_and_what_to_type() {
     std::fs::copy(&record, bed.path("old.json")).unwrap();
     pair.shell(1, &format!("mount {} at && umount at", disk.device().display())).run();
     let old = bed.path("old.json");
-    let ended = pair.takeover(2).arg("--record").arg(&old).status(4).any_stdout().any_stderr().run();
+    let ended = pair.takeover(2).arg("--record").arg(&old).status(4).any_stderr().run();
     golden(&bed, "record-out-of-date", "ha-takeover --record old.json", &ended);
 }
 
@@ -105,7 +105,7 @@ fn another_run_is_named_with_process_program_user_and_since_when() {
     first.end();
     // Whoever signs nothing is read from the kernel.
     let line = "flock state/ec1/ha.lock ha-release";
-    let ended = pair.shell(1, line).status(4).any_stdout().any_stderr().run();
+    let ended = pair.shell(1, line).status(4).any_stderr().run();
     golden(&bed, "another-run-of-flock", line, &ended);
 }
 
@@ -146,7 +146,7 @@ fn a_fence_status_with_a_second_state_is_shown_and_is_no_proof() {
     let ended = pair.takeover(2).args(["-n", "--fence"]).any_stdout().any_stderr().run();
     golden(&bed, "fence-two-states-dry-run", "ha-takeover -n --fence", &ended);
     let fence = pair.takeover(2).args(["--fence", "--timeout", "1s"]).status(5);
-    let ended = fence.any_stdout().any_stderr().run();
+    let ended = fence.any_stderr().run();
     golden(&bed, "fence-two-states", "ha-takeover --fence", &ended);
 }
 
@@ -165,7 +165,7 @@ fn the_word_beside_a_record_is_shown_as_a_step() {
     golden(&bed, "word-beside-a-record-dry-run", &format!("{command} -n"), &ended);
     // Whoever answers is not down, whatever the record says.
     bed.write("answers.192.0.2.1", "");
-    let ended = by_word().status(4).any_stdout().any_stderr().run();
+    let ended = by_word().status(4).any_stderr().run();
     golden(&bed, "word-beside-a-record-that-is-not-true", command, &ended);
     std::fs::remove_file(bed.path("answers.192.0.2.1")).unwrap();
     let ended = by_word().any_stdout().any_stderr().run();

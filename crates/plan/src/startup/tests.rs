@@ -286,6 +286,36 @@ struct Case {
     reset: Vec<bool>,
 }
 
+impl Case {
+    /// Returns a start of nodes of one nature, in no order and without limits.
+    fn plain(nature: Nature, able: Abilities) -> Self {
+        Self {
+            groups: Vec::new(),
+            edges: Vec::new(),
+            natures: vec![nature; COUNT as usize],
+            boots: vec![5; COUNT as usize],
+            able,
+            fanout: usize::MAX,
+            controllers: COUNT,
+            booting: None,
+            class_of: Vec::new(),
+            reset_stuck: false,
+            own: None,
+            stagger: 0,
+            late: None,
+            interrupt: None,
+            reset: vec![false; COUNT as usize],
+        }
+    }
+
+    /// Returns the same without limits, and without an end before its time.
+    fn unlimited(self) -> Self {
+        let Self { fanout, controllers, booting, stagger, late, interrupt, .. } =
+            Self::plain(Nature::Sound, self.able);
+        Self { fanout, controllers, booting, stagger, late, interrupt, ..self }
+    }
+}
+
 const COUNT: u32 = 10;
 /// What the machine of the run says of itself.
 const OWN: BootId = BootId(u128::MAX);
@@ -480,7 +510,7 @@ proptest! {
 
     #[test]
     fn nothing_waits_for_what_it_does_not_depend_on(case in case()) {
-        let case = Case { fanout: usize::MAX, controllers: COUNT, booting: None, stagger: 0, late: None, interrupt: None, ..case };
+        let case = case.unlimited();
         let order = order_of(&case);
         prop_assume!(order.sorted().is_some());
         let before = leads(COUNT as usize, &case.groups, &case.edges);
@@ -524,23 +554,7 @@ proptest! {
 #[test]
 fn the_oracle_objects_to_a_run_that_resets_its_own_machine() {
     let able = Abilities { runs_commands: true, ..single::ALL };
-    let case = Case {
-        groups: Vec::new(),
-        edges: Vec::new(),
-        natures: vec![Nature::Running; COUNT as usize],
-        boots: vec![5; COUNT as usize],
-        able,
-        fanout: usize::MAX,
-        controllers: COUNT,
-        booting: None,
-        class_of: Vec::new(),
-        stagger: 0,
-        late: None,
-        interrupt: None,
-        reset: vec![true; COUNT as usize],
-        reset_stuck: false,
-        own: None,
-    };
+    let case = Case { reset: vec![true; COUNT as usize], ..Case::plain(Nature::Running, able) };
     let (world, readings, ..) = run(&case, &order_of(&case));
     let known = Case { own: Some(3), ..case };
     assert!(spares_itself(&known, &world, &readings).is_err());

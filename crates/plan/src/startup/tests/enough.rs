@@ -134,14 +134,8 @@ fn case_with_thresholds() -> impl Strategy<Value = (Case, Vec<StatedEdge>)> {
         let case = Case {
             natures: natures.collect(),
             able: Abilities { probes: true, reads_power: true, ..case.able },
-            fanout: usize::MAX,
-            controllers: COUNT,
-            booting: None,
-            stagger: 0,
-            late: None,
-            interrupt: None,
             own: None,
-            ..case
+            ..case.unlimited()
         };
         (case, edges)
     })
@@ -168,22 +162,13 @@ proptest! {
 fn one_of_three_is_dead() -> Case {
     let mut natures = vec![Nature::Sound; COUNT as usize];
     natures[1] = Nature::Dead;
+    let able = Abilities { runs_commands: true, ..single::ALL };
     Case {
         groups: vec![vec![0, 1, 2], vec![3]],
         edges: vec![(0, 1)],
         natures,
         boots: (0..u64::from(COUNT)).map(|node| 5 + 5 * node).collect(),
-        able: Abilities { runs_commands: true, ..single::ALL },
-        fanout: usize::MAX,
-        controllers: COUNT,
-        booting: None,
-        class_of: Vec::new(),
-        stagger: 0,
-        late: None,
-        interrupt: None,
-        reset: vec![false; COUNT as usize],
-        reset_stuck: false,
-        own: None,
+        ..Case::plain(Nature::Sound, able)
     }
 }
 

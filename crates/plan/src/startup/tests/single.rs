@@ -3,23 +3,7 @@
 use super::*;
 
 fn alone(nature: Nature, able: Abilities) -> (World, Vec<NodeEnding>) {
-    let case = Case {
-        groups: Vec::new(),
-        edges: Vec::new(),
-        natures: vec![nature; COUNT as usize],
-        boots: vec![5; COUNT as usize],
-        able,
-        fanout: usize::MAX,
-        controllers: COUNT,
-        booting: None,
-        class_of: Vec::new(),
-        stagger: 0,
-        late: None,
-        interrupt: None,
-        reset_stuck: true,
-        own: None,
-        reset: vec![false; COUNT as usize],
-    };
+    let case = Case { reset_stuck: true, ..Case::plain(nature, able) };
     let order = order_of(&case);
     let (world, _, _, endings) = run(&case, &order);
     (world, endings)
