@@ -155,6 +155,10 @@ impl Drivers for Dispatcher {
         begun
     }
 
+    fn is_full(&self) -> bool {
+        !self.runtime.has_room()
+    }
+
     fn end_all(&mut self) {
         self.runtime.children.end_all();
         for kind in DriverKind::ALL {

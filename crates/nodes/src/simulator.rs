@@ -307,6 +307,10 @@ impl Drivers for Simulation {
         begun
     }
 
+    fn is_full(&self) -> bool {
+        self.running >= self.fanout
+    }
+
     fn end_all(&mut self) {
         let now = self.world_time();
         for Reverse((_, _, item)) in std::mem::take(&mut self.agenda) {

@@ -141,6 +141,11 @@ pub trait Drivers {
     /// failure (or as `Unknown`), so that every node begun is answered for exactly once.
     fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId>;
 
+    /// Tells whether nothing more can begin now, on whatever node.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// Begins `task` on at most so many nodes, as [`Drivers::begin`] does: one that cannot begin now is
     /// passed over and takes no other's place.
     fn begin_at_most(&mut self, most: usize, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {

@@ -282,9 +282,11 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
         let rest = self.desk.queues.keys().copied().filter(|task| !C::FIRST.contains(task));
         let tasks: Vec<Task> = C::FIRST.iter().copied().chain(rest).collect();
         for task in tasks {
-            let Some(queue) = self.desk.queues.get_mut(&task).filter(|queue| !queue.is_empty()) else {
+            let Some(queue) = self.desk.queues.get_mut(&task) else { continue };
+            if queue.is_empty() && !self.desk.throttle.has_waiting(task) {
                 continue;
-            };
+            }
+            let queue = (queue, self.desk.priority.as_slice());
             for node in self.desk.throttle.begin(drivers, task, queue, now) {
                 self.counts.outstanding += 1;
                 self.visit((drivers, now), node, |course, moment| course.begun(task, moment));
@@ -305,6 +307,7 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
         }
         let is_open = |node: &NodeId| self.members[node.index()].as_ref().is_some_and(RunNode::is_open);
         self.desk.queues.values_mut().for_each(|queue| queue.retain(|node| is_open(node)));
+        self.desk.throttle.retain(is_open);
     }
 
     /// Returns how long the longest chain still takes, if nothing but the order holds it up.
@@ -382,7 +385,8 @@ impl<C: NodeCourse> Run for NodeRun<'_, C> {
         if self.pace == Pace::Interrupted {
             return None;
         }
-        let waits = self.desk.queues.get(&Task::PowerOn).is_some_and(|queue| !queue.is_empty());
+        let waits = self.desk.queues.get(&Task::PowerOn).is_some_and(|queue| !queue.is_empty())
+            || self.desk.throttle.has_waiting(Task::PowerOn);
         let throttle = self.desk.throttle.wake().filter(|_| waits);
         self.desk.timers.next().into_iter().chain(throttle).min()
     }
@@ -391,6 +395,7 @@ impl<C: NodeCourse> Run for NodeRun<'_, C> {
         self.stop();
         self.pace = Pace::Interrupted;
         self.desk.queues.clear();
+        self.desk.throttle.retain(|_| false);
         self.desk.timers.clear();
     }
 

@@ -141,6 +141,7 @@ impl<'r, T: Copy + Ord + Hash> Moment<'r, T> {
         if let Some(queue) = self.desk.queues.get_mut(&task) {
             queue.retain(|queued| *queued != self.node);
         }
+        self.desk.throttle.withdraw(task, self.node);
     }
 
     /// Makes an appointment; one of the same kind that was made before is cancelled.

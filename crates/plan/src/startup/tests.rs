@@ -155,6 +155,10 @@ impl Drivers for World {
         self.able
     }
 
+    fn is_full(&self) -> bool {
+        self.calls >= self.fanout
+    }
+
     fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
         let mut begun = Vec::new();
         while self.calls < self.fanout
