@@ -87,6 +87,7 @@ impl ShutdownResult<'_> {
             counts: report::counts(self.endings),
             nodes: report::nodes(self.endings, &|node| site.name(node)),
             absent: (!self.away.is_empty()).then(|| fold(site, self.away)),
+            quieted: Vec::new(),
             shortages: Vec::new(),
             log: log.map(|log| log.display().to_string()),
         });

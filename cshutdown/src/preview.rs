@@ -30,6 +30,9 @@ struct PreviewRecord<'r> {
     already_down: Vec<&'r str>,
     /// Units that follow their nodes.
     power_off: Vec<&'r str>,
+    /// Targets that are away, and are not waited for, as a node set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    absent: Option<String>,
     /// Those that can never succeed as they are configured.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     permanent_failures: &'r [PermanentFailure<'r>],
@@ -102,6 +105,7 @@ pub(crate) fn show(
         subsystems,
         already_down: named(&down),
         power_off: named(&units),
+        absent: (!checked.away.is_empty()).then(|| fold(site, &checked.away)),
         permanent_failures: failures,
         expected_seconds: expected
             .map(|expected| ((input.wait + expected).as_secs_f64() * 1000.0).round() / 1000.0),

@@ -1,5 +1,6 @@
 //! The end of a run: who is told what came of it, what is remembered, and the exit status.
 
+use crate::resume;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, clock};
 use orderly_nodes::absent;
@@ -11,7 +12,7 @@ use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Gate;
 use orderly_plan::outcome::{NodeEnding, Outcome};
 use orderly_plan::progress::Shortage;
-use orderly_plan::report::ShortageReport;
+use orderly_plan::report::{QuietedReport, ShortageReport};
 use orderly_plan::sequence::Edge;
 use orderly_plan::{duration, report};
 use std::time::Duration;
@@ -23,7 +24,9 @@ pub(crate) struct Closing<'s> {
     pub(crate) endings: Vec<NodeEnding>,
     pub(crate) shortages: Vec<Shortage>,
     /// Something that a subsystem quieted could not be undone.
-    pub(crate) still_quieted: bool,
+    pub(crate) is_not_undone: bool,
+    /// What is quieted still, for whatever reason.
+    pub(crate) quieted: Vec<QuietedReport>,
     /// Targets that are away, and were not waited for.
     pub(crate) away: Vec<NodeId>,
     pub(crate) signal: Option<i32>,
@@ -43,7 +46,9 @@ impl Closing<'_> {
         }
         match self.signal {
             Some(signal) => Status::Signal(signal),
-            None if !self.still_quieted && self.endings.iter().all(|ending| ending.outcome.is_well()) => {
+            // Where all targets are away nothing of what was asked is true.
+            None if self.endings.is_empty() => Status::Failed,
+            None if !self.is_not_undone && self.endings.iter().all(|ending| ending.outcome.is_well()) => {
                 Status::Done
             }
             None => Status::Failed,
@@ -89,7 +94,15 @@ impl Closing<'_> {
             reporter.warn(&line);
             lines.push(line);
         }
-        if let Some(line) = absent::line(self.site, &self.away) {
+        if self.endings.is_empty() {
+            let line = absent::nobody(self.site, &self.away);
+            reporter.warn(&line);
+            lines.push(line);
+        } else if let Some(line) = absent::line(self.site, &self.away) {
+            reporter.say(&line);
+            lines.push(line);
+        }
+        if let Some(line) = resume::line(&self.quieted) {
             reporter.say(&line);
             lines.push(line);
         }
@@ -115,6 +128,7 @@ impl Closing<'_> {
             counts: report::counts(&self.endings),
             nodes: report::nodes(&self.endings, &name),
             absent: (!self.away.is_empty()).then(|| fold(self.site, &self.away)),
+            quieted: self.quieted.clone(),
             shortages: self.shortages.iter().map(|one| self.shortage_report(one)).collect(),
             log: path,
         });
@@ -131,7 +145,7 @@ impl Closing<'_> {
 
     /// Returns a line for people: `mds: 1 of 3 up, and clients waits for 2`.
     fn shortage(&self, shortage: &Shortage) -> String {
-        let Shortage { gate, up, needed, members } = shortage;
+        let Shortage { gate, up, needed, members, .. } = shortage;
         let group = self.site.sequence.group_name(gate.group);
         let waiting = self.waiting_for(shortage);
         let wait = if waiting.len() == 1 { "waits" } else { "wait" };

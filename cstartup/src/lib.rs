@@ -196,15 +196,22 @@ fn carry_out(
     if args.dry_run {
         reporter.end_progress();
         let failures = permanent::among(site, plan.to_be_started(), drivers);
+        let quieted = resume::still_quieted(drivers.is_simulated())?;
         if args.flags.speech.json {
-            reporter.record(&plan.record(&failures));
+            let absent = (!away.is_empty()).then(|| targets::fold(site, &away));
+            reporter.record(&plan.record((absent, &quieted), &failures));
         } else {
             reporter.data(&plan.text());
         }
-        absent::line(site, &away).into_iter().for_each(|line| reporter.say(line));
-        resume::remark(drivers.is_simulated())?.into_iter().for_each(|line| reporter.say(line));
+        let nobody = plan.targets.is_empty();
+        if nobody {
+            reporter.warn(absent::nobody(site, &away));
+        } else {
+            absent::line(site, &away).into_iter().for_each(|line| reporter.say(line));
+        }
+        resume::line(&quieted).into_iter().for_each(|line| reporter.say(line));
         permanent::lines(site, &failures).into_iter().for_each(|line| reporter.warn(line));
-        return Ok(if failures.is_empty() { Status::Done } else { Status::Failed });
+        return Ok(if failures.is_empty() && !nobody { Status::Done } else { Status::Failed });
     }
     start(args, site, (plan, away), (begun, &readings), history, drivers, reporter)
 }
@@ -278,11 +285,17 @@ fn start(
         Some(_) | None => Resumed::default(),
     };
     let signal = signal.or(resumed.signal);
+    let quieted = if args.flags.rehearse {
+        Vec::new()
+    } else {
+        resume::still_quieted(drivers.is_simulated()).unwrap_or_default()
+    };
     let closing = Closing {
         site,
         endings: startup.endings(),
         shortages: startup.shortages(),
-        still_quieted: resumed.failed,
+        is_not_undone: resumed.failed,
+        quieted,
         away,
         signal,
         simulated: drivers.is_simulated(),

@@ -16,6 +16,7 @@ use orderly_nodes::targets::{TargetCommand, Targets, counted, describe, fold};
 use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
 use orderly_plan::graph::Order;
+use orderly_plan::report::QuietedReport;
 use orderly_plan::select::{self, Direction};
 use orderly_plan::startup::{StartLimits, StartOptions};
 use orderly_plan::survey::Condition;
@@ -145,6 +146,7 @@ impl StartPlan {
     /// Returns the plan for programs.
     pub(crate) fn record<'p>(
         &'p self,
+        (absent, quieted): (Option<String>, &'p [QuietedReport]),
         permanent_failures: &'p [PermanentFailure<'p>],
     ) -> impl Serialize + 'p {
         #[derive(Serialize)]
@@ -155,6 +157,12 @@ impl StartPlan {
             program: &'static str,
             waves: &'p [Wave],
             already_up: &'p [String],
+            /// Targets that are away, and are not waited for, as a node set.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            absent: Option<String>,
+            /// What subsystems quieted and nothing has undone yet.
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            quieted: &'p [QuietedReport],
             /// Those that can never succeed as they are configured.
             #[serde(skip_serializing_if = "<[_]>::is_empty")]
             permanent_failures: &'p [PermanentFailure<'p>],
@@ -168,6 +176,8 @@ impl StartPlan {
             program: "cstartup",
             waves: &self.waves,
             already_up: &self.up,
+            absent,
+            quieted,
             permanent_failures,
             expected_seconds: self
                 .expected

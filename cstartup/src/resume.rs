@@ -14,6 +14,7 @@ use orderly_nodes::site::Site;
 use orderly_nodes::subsystem::{argv, host, operand};
 use orderly_nodes::targets::fold;
 use orderly_plan::drivers::{Event, Failure, NodeId};
+use orderly_plan::report::QuietedReport;
 use orderly_plan::survey::{Condition, Survey};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -26,15 +27,20 @@ pub(crate) struct Resumed {
     pub(crate) signal: Option<i32>,
 }
 
+/// Returns what is quieted still.
+///
+/// # Errors
+/// When the record cannot be read.
+pub(crate) fn still_quieted(simulated: bool) -> anyhow::Result<Vec<QuietedReport>> {
+    Ok(Quieted::read(simulated)?.report())
+}
+
 /// Returns a line about what is quieted still, where something is.
-pub(crate) fn remark(simulated: bool) -> anyhow::Result<Option<String>> {
-    let quieted = Quieted::read(simulated)?;
-    let by = |by: &QuietedBy| {
-        let nodes = orderly_plan::nodeset::fold(by.nodes.iter().map(String::as_str));
-        format!("{nodes} by {} ({} undoes it)", by.down, by.up)
-    };
-    let all: Vec<String> = quieted.subsystems.iter().rev().map(by).collect();
-    Ok((!all.is_empty()).then(|| format!("quieted, and called again once up: {}", all.join("; "))))
+pub(crate) fn line(quieted: &[QuietedReport]) -> Option<String> {
+    let by = |by: &QuietedReport| format!("{} by {} ({} undoes it)", by.nodes, by.subsystem, by.undone_by);
+    let all: Vec<String> = quieted.iter().map(by).collect();
+    (!all.is_empty())
+        .then(|| format!("quieted still, and undone by the start that finds them up: {}", all.join("; ")))
 }
 
 /// Has undone what can be.

@@ -65,6 +65,8 @@ fn servers_that_are_up_already_are_counted_and_the_others_are_not_asked_for() {
     let said = cstartup(&bed, &["n04"], 4).stderr;
     assert!(said.contains("n[02-03] are down and not targets, and n04 needs them up"), "{said}");
     assert!(said.contains("mds(2) > clients"), "the line is shown as it stands: {said}");
+    assert!(said.contains("n04 needs them up (mds: 1 of 3 up, 2 needed)"), "{said}");
+    assert!(said.contains("to start no more of mds than needed: name 1 of n[02-03] as well"), "{said}");
     mark(&bed, "up", "n03");
     cstartup(&bed, &["n04"], 0);
     assert_eq!(power(&bed), ["on n04", "up n04"]);

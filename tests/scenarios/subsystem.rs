@@ -197,7 +197,20 @@ fn what_a_shutdown_quieted_is_undone_by_the_start_that_brings_it_up_in_reverse()
     };
     let said = start(&["-k", "n[1-2]"], 0);
     assert!(said.contains("n[1-3] by /full/path/subsystemB (/up/B undoes it)"), "{said}");
-    start(&["n[1-2]"], 0);
+    let records = |arguments: &[&str]| {
+        bed.program("cstartup").args(arguments).any_stdout().any_stderr().run().records()
+    };
+    let by = |nodes: &str, subsystem: &str, undone_by: &str| serde_json::json!({"nodes": nodes, "subsystem": subsystem, "undone_by": undone_by});
+    let both = |nodes: &str| {
+        serde_json::json!([
+            by(nodes, "/full/path/subsystemB", "/up/B"),
+            by(nodes, "/full/path/subsystemA", "/up/A")
+        ])
+    };
+    let plan = records(&["-k", "-q", "--json", "n[1-2]"]).pop().unwrap();
+    assert_eq!(plan["quieted"], both("n[1-3]"), "what is undone first comes first: {plan}");
+    let report = records(&["-q", "--json", "n[1-2]"]).pop().unwrap();
+    assert_eq!(report["quieted"], both("n3"), "{report}");
     let calls = asked(&cluster, "/up/");
     let words: Vec<Vec<&str>> = calls.iter().map(|call| call.split(' ').collect()).collect();
     assert_eq!(words.len(), 2, "{calls:?}");
@@ -208,8 +221,8 @@ fn what_a_shutdown_quieted_is_undone_by_the_start_that_brings_it_up_in_reverse()
         assert_eq!(words[7..], ["1", "2"], "those that are up");
     }
     assert!(quieted(&bed).iter().all(|(_, nodes)| *nodes == ["n3"]), "{:?}", quieted(&bed));
-    start(&["n3"], 0);
-    assert!(quieted(&bed).is_empty());
+    let report = records(&["--json", "n3"]).pop().unwrap();
+    assert!(quieted(&bed).is_empty() && report.get("quieted").is_none(), "{report}");
     let before = asked(&cluster, "/up/").len();
     start(&["ALL"], 0);
     assert_eq!(asked(&cluster, "/up/").len(), before, "nothing is left to undo");
@@ -227,6 +240,7 @@ fn what_could_not_be_undone_is_tried_again_by_every_later_start_and_holds_what_c
     let start =
         |target: &str, status| bed.program("cstartup").arg(target).status(status).any_stderr().run().stderr;
     let said = start("n1", 1);
+    assert!(said.contains("quieted still, and undone by the start that finds them up: n1 by"), "{said}");
     for part in ["/up/B failed", "n1: exit status 3", "no quorum", "the next start tries again"] {
         assert!(said.contains(part), "{part} in {said}");
     }

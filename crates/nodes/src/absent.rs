@@ -102,6 +102,12 @@ impl Absence {
     }
 }
 
+/// Returns the line about a start of which all targets are away.
+pub fn nobody(site: &Site, away: &[NodeId]) -> String {
+    let nodes = fold(site, away);
+    format!("nothing is started: all targets are absent: {nodes}; to start them all the same: --even-absent")
+}
+
 /// Returns the line about targets that are away, for the end of a run.
 pub fn line(site: &Site, away: &[NodeId]) -> Option<String> {
     (!away.is_empty()).then(|| format!("absent, and not waited for: {}", fold(site, away)))

@@ -6,6 +6,7 @@
 use orderly_exec::files::{self, Found};
 use orderly_exec::paths;
 use orderly_exec::status::{Status, fail};
+use orderly_plan::report::QuietedReport;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -75,6 +76,16 @@ impl Quieted {
             by.nodes.retain(|node| !nodes.contains(node.as_str()));
         }
         self.subsystems.retain(|by| !by.nodes.is_empty());
+    }
+
+    /// Returns what is quieted for programs, in the order in which it is undone.
+    pub fn report(&self) -> Vec<QuietedReport> {
+        let one = |by: &QuietedBy| QuietedReport {
+            subsystem: by.down.clone(),
+            undone_by: by.up.clone(),
+            nodes: orderly_plan::nodeset::fold(by.nodes.iter().map(String::as_str)),
+        };
+        self.subsystems.iter().rev().map(one).collect()
     }
 
     /// Returns all nodes of it, in order of names.

@@ -43,6 +43,8 @@ pub struct Shortage {
     pub gate: Gate,
     /// How many are up, among targets and others.
     pub up: usize,
+    /// How many are up or will be; after a run, as many as are up.
+    pub counted: usize,
     /// How many would have been enough.
     pub needed: usize,
     /// How many there are.
@@ -325,7 +327,7 @@ impl<'o> Progress<'o> {
             };
             let members = self.order.members_of(vertex).count();
             let up = counted.iter().filter(is_up).count();
-            Shortage { gate, up, needed: self.order.needed_of(vertex), members }
+            Shortage { gate, up, counted: up, needed: self.order.needed_of(vertex), members }
         };
         short.map(shortage).filter(|shortage| shortage.up < shortage.needed).collect()
     }

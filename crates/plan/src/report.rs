@@ -165,10 +165,23 @@ pub struct RunReport<'r> {
     /// Targets that are away, and were not waited for, as a node set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub absent: Option<String>,
+    /// What subsystems quieted and nothing has undone yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quieted: Vec<QuietedReport>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shortages: Vec<ShortageReport<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+}
+
+/// What a subsystem quieted, for programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct QuietedReport {
+    pub subsystem: String,
+    /// The program that undoes it.
+    pub undone_by: String,
+    /// As a node set.
+    pub nodes: String,
 }
 
 /// A group of which too few came up for others that wait for so many, for programs.

@@ -5,6 +5,7 @@ use super::fold;
 use crate::site::Site;
 use orderly_exec::job::show;
 use orderly_plan::drivers::NodeId;
+use orderly_plan::progress::Shortage;
 use orderly_plan::select::{Breach, Direction, Violation};
 use orderly_plan::sequence::{Link, LinkReason};
 use std::collections::BTreeSet;
@@ -79,6 +80,7 @@ fn kinds<'v>(site: &Site, absent: &[NodeId], violations: &'v [Violation]) -> Vec
         let alike = kinds.iter_mut().find(|kind| {
             (kind.first.breach, kind.first.condition) == (violation.breach, violation.condition)
                 && is_absent(kind.first) == is_absent(violation)
+                && kind.first.lacks == violation.lacks
                 && (by_default || is_same(kind))
         });
         match alike {
@@ -136,7 +138,7 @@ fn sentence(site: &Site, command: &TargetCommand<'_>, kind: &ViolationKind<'_>) 
     };
     let (they_need, they_run) = if affected.len() == 1 { ("needs", "runs") } else { ("need", "run") };
     let is_absent = command.absent.binary_search(&kind.first.node).is_ok();
-    match (kind.first.breach, command.direction) {
+    let sentence = match (kind.first.breach, command.direction) {
         (Breach::Unserved, Direction::Startup) if is_absent => {
             format!("{nodes} {is} absent, and {affects} {they_need} {it} up")
         }
@@ -149,7 +151,41 @@ fn sentence(site: &Site, command: &TargetCommand<'_>, kind: &ViolationKind<'_>) 
         (Breach::Unserved, Direction::Shutdown) => {
             format!("{nodes} {is} {condition} and {no_target}, and {needs} {affects}")
         }
+    };
+    let lacks: Vec<String> = kind.first.lacks.iter().map(|lack| short(site, lack)).collect();
+    if lacks.is_empty() { sentence } else { format!("{sentence} ({})", lacks.join("; ")) }
+}
+
+/// Returns how many of a group are there, and how many are needed: `mds: 1 of 3 up, 2 needed`.
+fn short(site: &Site, lack: &Shortage) -> String {
+    let Shortage { gate, up, counted, needed, members } = lack;
+    let group = site.sequence.group_name(gate.group);
+    let those = if counted > up {
+        format!("{counted} of {members} up or targets")
+    } else {
+        format!("{up} of {members} up")
+    };
+    format!("{group}: {those}, {needed} needed")
+}
+
+/// Returns the ways out that need only some of a group.
+fn some_are_enough(site: &Site, violations: &[Violation]) -> Vec<String> {
+    let mut by_group: Vec<(Shortage, Vec<NodeId>)> = Vec::new();
+    for violation in violations.iter().filter(|violation| violation.breach == Breach::Unserved) {
+        for lack in &violation.lacks {
+            match by_group.iter_mut().find(|(known, _)| known == lack) {
+                Some((_, nodes)) => nodes.push(violation.node),
+                None => by_group.push((*lack, vec![violation.node])),
+            }
+        }
     }
+    let one = |(lack, nodes): &(Shortage, Vec<NodeId>)| {
+        let missing = lack.needed.saturating_sub(lack.counted);
+        let group = site.sequence.group_name(lack.gate.group);
+        let nodes = (missing < nodes.len()).then(|| fold(site, nodes))?;
+        Some(format!("to start no more of {group} than needed: name {missing} of {nodes} as well"))
+    };
+    by_group.iter().filter_map(one).collect()
 }
 
 /// Returns the ways out. Each is enough by itself, and none is offered that was taken already.
@@ -178,6 +214,7 @@ fn remedies(site: &Site, command: &TargetCommand<'_>, violations: &[Violation]) 
         }
         (ignore, ignores) = (vec!["-X"], vec![anyway]);
     }
+    let some = if cure.is_empty() { Vec::new() } else { some_are_enough(site, violations) };
     if outrun && !taken("SzZ") {
         if command.barred {
             // Without it the rest is not enough.
@@ -194,6 +231,9 @@ fn remedies(site: &Site, command: &TargetCommand<'_>, violations: &[Violation]) 
         if !flags.is_empty() {
             lines.push(format!("to {}: {}", clauses.join(" and "), shown(&flags)));
         }
+    }
+    if !outrun {
+        lines.extend(some);
     }
     let affected: BTreeSet<NodeId> =
         violations.iter().flat_map(|violation| violation.affects.iter().copied()).collect();

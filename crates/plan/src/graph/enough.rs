@@ -195,6 +195,18 @@ enum Binding {
     All,
 }
 
+/// A group of which too few stand for those that need so many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    pub gate: Gate,
+    /// Its members that stand, in any order.
+    pub standing: Vec<NodeId>,
+    /// How many there are.
+    pub members: usize,
+    /// How many would be enough.
+    pub needed: usize,
+}
+
 /// An order, and of which groups enough are as they must be.
 #[derive(Debug)]
 pub struct Counted<'o> {
@@ -216,7 +228,35 @@ impl Counted<'_> {
         self.reach(from, Direction::Outgoing)
     }
 
+    /// Returns by node that is a member of it the groups of which too few stand for any of `from`.
+    pub fn shortages(&self, from: &[NodeId]) -> HashMap<NodeId, Vec<Lack>> {
+        let mut found: HashMap<NodeId, Vec<Lack>> = HashMap::new();
+        if !self.binding.contains(&Binding::All) {
+            return found;
+        }
+        let seen = self.seen(from, Direction::Incoming);
+        let order = self.order;
+        for ((vertex, gate), binding) in order.gates().zip(&self.binding) {
+            if *binding != Binding::All || !seen[vertex.index()] {
+                continue;
+            }
+            let members: Vec<NodeId> = order.members_of(vertex).collect();
+            let standing: Vec<NodeId> =
+                members.iter().copied().filter(|node| self.counts[node.index()]).collect();
+            let lack = Lack { gate, standing, members: members.len(), needed: order.needed_of(vertex) };
+            for node in members.into_iter().filter(|node| !self.counts[node.index()]) {
+                found.entry(node).or_default().push(lack.clone());
+            }
+        }
+        found
+    }
+
     fn reach(&self, from: &[NodeId], direction: Direction) -> Vec<NodeId> {
+        let seen = self.seen(from, direction);
+        (0..self.order.nodes).filter(|&node| seen[node as usize]).map(NodeId).collect()
+    }
+
+    fn seen(&self, from: &[NodeId], direction: Direction) -> Vec<bool> {
         let order = self.order;
         let mut seen = vec![false; order.vertex_count()];
         let mut queue: VecDeque<Vertex> = from.iter().map(|node| Vertex(node.0)).collect();
@@ -228,7 +268,7 @@ impl Counted<'_> {
                 }
             }
         }
-        (0..order.nodes).filter(|&node| seen[node as usize]).map(NodeId).collect()
+        seen
     }
 
     /// Tells whether a member of a group is waited for, where `gate` is a threshold of that group.

@@ -1,7 +1,8 @@
 //! Nodes that are not as the sequence needs them: they are no target, or a target that follows them runs already.
 
 use crate::drivers::NodeId;
-use crate::graph::{Counted, Footing, Order};
+use crate::graph::{Counted, Footing, Lack, Order};
+use crate::progress::Shortage;
 use crate::survey::Condition;
 
 /// Which way a run goes.
@@ -39,6 +40,8 @@ pub struct Violation {
     pub condition: Condition,
     /// The targets that wait for it, sorted; left empty after the first [`DETAILED`] violations.
     pub affects: Vec<NodeId>,
+    /// The groups of it of which too few are up, or targets that will be.
+    pub lacks: Vec<Shortage>,
 }
 
 /// For how many violations the targets concerned are worked out: each costs a walk of the order.
@@ -143,6 +146,13 @@ fn detail(
     breach: Breach,
     nodes: &[NodeId],
 ) -> Vec<Violation> {
+    let shortages = counted.shortages(targets);
+    let is_up = |node: &&NodeId| condition_of(conditions, **node) == Condition::Up;
+    let shortage = |lack: &Lack| {
+        let up = lack.standing.iter().filter(is_up).count();
+        let counted = lack.standing.len();
+        Shortage { gate: lack.gate, up, counted, needed: lack.needed, members: lack.members }
+    };
     let one = |(at, &node): (usize, &NodeId)| {
         let affects = if at < DETAILED {
             let after = counted.trailing(&[node]);
@@ -150,7 +160,8 @@ fn detail(
         } else {
             Vec::new()
         };
-        Violation { breach, node, condition: conditions[node.index()], affects }
+        let lacks = shortages.get(&node).into_iter().flatten().map(shortage).collect();
+        Violation { breach, node, condition: conditions[node.index()], affects, lacks }
     };
     nodes.iter().enumerate().map(one).collect()
 }
@@ -202,6 +213,10 @@ mod tests {
         assert!(found(&[0, 3], &[Down, Down, Up, Down]).is_empty(), "a target will be up");
         assert!(found(&[0, 1, 3], &[Down, Down, Unknown, Down]).is_empty());
         assert_eq!(found(&[3], &[Up, Down, Unknown, Down]), [1, 2], "-E adds all of a group that is short");
+        let found = unserved(Direction::Startup, &order, &[NodeId(3)], &[Up, Down, Unknown, Down]);
+        let [short] = found[0].lacks.as_slice() else { panic!("{found:?}") };
+        assert_eq!((short.up, short.counted, short.needed, short.members), (1, 1, 2, 3));
+        assert_eq!(found[0].lacks, found[1].lacks);
     }
 
     #[test]
