@@ -36,9 +36,10 @@ use orderly_nodes::run_lock;
 use orderly_nodes::targets::fold;
 use orderly_nodes::versions;
 use orderly_nodes::why;
-use orderly_plan::drivers::NodeId;
+use orderly_plan::drivers::{NodeId, Task};
 use orderly_plan::duration;
 use orderly_plan::select::Direction;
+use orderly_plan::survey::Condition;
 use outcome::{PhaseResults, ShutdownResult};
 use phases::Phases;
 use restart::Restart;
@@ -127,7 +128,11 @@ fn shut_down(
     let mut telling = Telling { reporter, log: None, name: &name };
     if args.only_verifies() {
         let checked = Checked::new(args, input, drivers, &mut telling)?;
-        let failures = permanent::among(site, &[checked.targets(), checked.units.clone()].concat(), drivers);
+        let wishes = args.wishes();
+        let is_off = |node: NodeId| checked.conditions[node.index()] == Condition::Down;
+        let task = |node: NodeId| (wishes.power_off && !is_off(node)).then_some(Task::PowerOff);
+        let nodes = [checked.targets(), checked.units.clone()].concat();
+        let failures = permanent::among(site, &nodes, task, drivers);
         preview::show(args, input, (&checked, &failures), &history, reporter);
         return Ok(AfterShutdown::Ended(if failures.is_empty() { Status::Done } else { Status::Failed }));
     }

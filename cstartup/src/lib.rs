@@ -195,7 +195,12 @@ fn carry_out(
     let plan = StartPlan::new(args, site, targets, (&conditions, &absence), (&own, &addresses), &history)?;
     if args.dry_run {
         reporter.end_progress();
-        let failures = permanent::among(site, plan.to_be_started(), drivers);
+        let failures = permanent::among(
+            site,
+            plan.to_be_started(),
+            |node| plan.task(node, conditions[node.index()]),
+            drivers,
+        );
         let quieted = resume::still_quieted(drivers.is_simulated())?;
         if args.flags.speech.json {
             let absent = (!away.is_empty()).then(|| targets::fold(site, &away));

@@ -13,7 +13,7 @@ use orderly_nodes::own::OwnTargets;
 use orderly_nodes::permanent::PermanentFailure;
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::{TargetCommand, Targets, counted, describe, fold};
-use orderly_plan::drivers::NodeId;
+use orderly_plan::drivers::{NodeId, Task};
 use orderly_plan::duration;
 use orderly_plan::graph::Order;
 use orderly_plan::report::QuietedReport;
@@ -120,6 +120,15 @@ impl StartPlan {
     /// Returns the targets that are not up, or to be reset.
     pub(crate) fn to_be_started(&self) -> &[NodeId] {
         &self.to_start
+    }
+
+    /// Returns what would be done to the power of a node.
+    pub(crate) fn task(&self, node: NodeId, condition: Condition) -> Option<Task> {
+        match condition {
+            _ if self.options.reset.binary_search(&node).is_ok() => Some(Task::Reset),
+            Condition::Down => Some(Task::PowerOn),
+            Condition::On | Condition::Up | Condition::Unknown => None,
+        }
     }
 
     /// Returns the plan for people, one line for each wave and what is done in it.

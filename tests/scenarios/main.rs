@@ -68,6 +68,7 @@ mod real_redfish;
 mod real_shells;
 mod real_sshd;
 mod records;
+mod redfish_systems;
 mod refusals;
 mod rehearsal;
 mod release;

@@ -8,7 +8,7 @@ use std::net::TcpListener;
 
 /// Writes the power table of the shipped example for these BMCs, with nodes that are up when powered; `more` follows
 /// the table power.
-fn configure(bed: &Bed, bmcs: &Redfish<'_>, count: usize, more: &str) {
+pub(super) fn configure(bed: &Bed, bmcs: &Redfish<'_>, count: usize, more: &str) {
     let file = bed.config("bmc-password", format!("{PASSWORD}\n"));
     let example = bed::binaries::workspace().join("examples/cluster-redfish.toml");
     let example = std::fs::read_to_string(example).unwrap();
@@ -49,7 +49,7 @@ fn configure(bed: &Bed, bmcs: &Redfish<'_>, count: usize, more: &str) {
 }
 
 /// Runs cstartup and returns its status and what it said.
-fn start(bed: &Bed, arguments: &[&str]) -> (i32, String) {
+pub(super) fn start(bed: &Bed, arguments: &[&str]) -> (i32, String) {
     let ended = bed.program("cstartup").args(arguments).any_status().any_stdout().any_stderr().run();
     (ended.status, format!("{}{}", ended.stdout, ended.stderr))
 }

@@ -12,6 +12,16 @@ pub fn age(time: &str) -> Option<Duration> {
     Duration::try_from(Timestamp::now().duration_since(time)).ok()
 }
 
+/// Returns a date of HTTP (`Wed, 21 Oct 2015 07:28:00 GMT`) in seconds since 1970.
+pub fn of_http(date: &str) -> Option<i64> {
+    jiff::fmt::rfc2822::parse(date).ok().map(|date| date.timestamp().as_second())
+}
+
+/// Returns the current second since 1970.
+pub fn second() -> i64 {
+    Timestamp::now().as_second()
+}
+
 /// Returns the current time as RFC 3339 in UTC, to the millisecond.
 pub fn now() -> String {
     let now = Timestamp::now();

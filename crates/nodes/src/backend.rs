@@ -9,7 +9,7 @@ use crate::wiring::wire;
 use orderly_exec::children::Children;
 use orderly_exec::signals::Signals;
 use orderly_exec::status::{OrStatus, Status};
-use orderly_plan::drivers::{Drivers, Failure, NodeId};
+use orderly_plan::drivers::{Drivers, Failure, NodeId, Task};
 use orderly_plan::inventory::Inventory;
 use std::fmt::Debug;
 
@@ -43,6 +43,11 @@ pub trait Backend: Drivers + Debug {
 
     /// Returns why nothing can come of asking a node about its power, or of probing it, as it is configured.
     fn permanent_failure(&self, _node: NodeId) -> Option<Failure> {
+        None
+    }
+
+    /// Returns why a node's controller would refuse a task, where it has said by now what it allows.
+    fn unallowed(&self, _node: NodeId, _task: Task) -> Option<Failure> {
         None
     }
 

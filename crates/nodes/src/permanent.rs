@@ -3,7 +3,7 @@
 use crate::backend::Backend;
 use crate::site::Site;
 use crate::targets::fold;
-use orderly_plan::drivers::NodeId;
+use orderly_plan::drivers::{NodeId, Task};
 use orderly_plan::words::Words;
 use serde::Serialize;
 
@@ -19,10 +19,17 @@ pub struct PermanentFailure<'s> {
     id: NodeId,
 }
 
-/// Returns those of `nodes` of which it is known by now, after they were asked how they stand.
-pub fn among<'s>(site: &'s Site, nodes: &[NodeId], drivers: &dyn Backend) -> Vec<PermanentFailure<'s>> {
+/// Returns those of `nodes` of which it is known by now, after they were asked how they stand; `task` tells what would
+/// be done to the power of a node.
+pub fn among<'s>(
+    site: &'s Site,
+    nodes: &[NodeId],
+    task: impl Fn(NodeId) -> Option<Task>,
+    drivers: &dyn Backend,
+) -> Vec<PermanentFailure<'s>> {
     let one = |&id: &NodeId| {
-        let failure = drivers.permanent_failure(id)?;
+        let unallowed = || drivers.unallowed(id, task(id)?);
+        let failure = drivers.permanent_failure(id).or_else(unallowed)?;
         Some(PermanentFailure {
             node: site.name(id),
             failure: failure.kind.word(),

@@ -7,7 +7,7 @@ use crate::config::{Cluster, programs};
 use crate::runtime::CommandEnd;
 use orderly_exec::status::{OrStatus, Status};
 use orderly_plan::diagnostic::Diagnostics;
-use orderly_plan::drivers::{Drivers, Failure, NodeId};
+use orderly_plan::drivers::{Drivers, Failure, FailureKind, NodeId, Task, Teller};
 
 impl Backend for Dispatcher {
     fn check_programs(&self, cluster: &Cluster, runs_commands: bool) -> anyhow::Result<()> {
@@ -26,6 +26,11 @@ impl Backend for Dispatcher {
 
     fn permanent_failure(&self, node: NodeId) -> Option<Failure> {
         self.permanent_power_failure(node).or_else(|| self.probe.permanent_failure(node))
+    }
+
+    fn unallowed(&self, node: NodeId, task: Task) -> Option<Failure> {
+        let words = self.runtime.profile(node).power.driver.unallowed(self.runtime.member(node), task)?;
+        Some(Failure::told(Teller::Power, FailureKind::Misconfigured, words))
     }
 
     fn mark_unlisted(&mut self, nodes: &[NodeId]) {

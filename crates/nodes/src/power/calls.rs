@@ -109,14 +109,26 @@ impl PowerCalls {
         let suspect = self.controllers.is_suspect(first);
         let mut room = NAMES;
         let mut set = Vec::new();
+        // Where each node of a call is a transfer of its own, a controller gets so many of them.
+        let is_each = driver_for(runtime, task, first).judges_each();
+        let mut taken: HashMap<usize, usize> = HashMap::new();
+        let mut has_room = |node: NodeId| match self.controllers.room(node) {
+            Some((controller, room)) if is_each => {
+                let taken = taken.entry(controller).or_default();
+                *taken += 1;
+                *taken <= room
+            }
+            Some((_, room)) => room > 0,
+            None => true,
+        };
         nodes.retain(|&node| {
             let bytes = runtime.member(node).name.len() + 1;
             let fits = runtime.wiring.profile_number(node) == profile
                 && (room >= bytes || node == first)
-                && self.controllers.has_room(node)
                 && self.controllers.is_suspect(node) == suspect
                 && self.goes_with(task, node, first)
-                && (task != Task::Probe || runtime.abilities(node).probes);
+                && (task != Task::Probe || runtime.abilities(node).probes)
+                && has_room(node);
             if fits {
                 room = room.saturating_sub(bytes);
                 set.push(node);
@@ -150,6 +162,15 @@ impl PowerCalls {
         }
     }
 
+    /// Takes note that a call is over.
+    fn free(&mut self, call: &PowerCall) {
+        if call.heard.is_some() {
+            self.controllers.free_each(&call.occupies);
+        } else {
+            self.controllers.free(&call.occupies);
+        }
+    }
+
     /// Makes a call; returns the nodes again where none can be made.
     pub(super) fn call(
         &mut self,
@@ -163,8 +184,12 @@ impl PowerCalls {
             job.keep = 64 * 1024 + nodes.len() * 512;
         }
         let (id, argv) = runtime.start(DriverKind::Power, job);
-        self.controllers.occupy(&nodes);
         let judges = nodes.first().is_some_and(|&first| driver_for(runtime, task, first).judges_each());
+        if judges {
+            self.controllers.occupy_each(&nodes);
+        } else {
+            self.controllers.occupy(&nodes);
+        }
         if judges {
             runtime.children.follow(id);
         } else if let [first, _, ..] = nodes[..] {
@@ -346,7 +371,7 @@ impl Driver for PowerCalls {
 
     fn ended(&mut self, runtime: &mut Runtime, id: ChildId, ended: Ended) {
         let Some(mut call) = self.calls.remove(&id) else { return };
-        self.controllers.free(&call.occupies);
+        self.free(&call);
         let nodes = std::mem::take(&mut call.nodes);
         if call.heard.is_some() {
             self.judge_last(runtime, &call, &nodes, ended);
@@ -402,7 +427,7 @@ impl Driver for PowerCalls {
 
     fn lose_all(&mut self, runtime: &mut Runtime, failure: &Failure) {
         for (_, call) in std::mem::take(&mut self.calls) {
-            self.controllers.free(&call.occupies);
+            self.free(&call);
             call.purpose.give_up(runtime, call.nodes, failure);
         }
         self.end_all(runtime);

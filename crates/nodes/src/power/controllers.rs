@@ -68,14 +68,25 @@ impl Controllers {
         }
     }
 
-    /// As [`Controllers::free`], but for those controllers that some of the others are still waited for from.
-    pub(super) fn free_without(&mut self, nodes: &[NodeId], others: &[NodeId]) {
-        let busy = self.distinct(others);
-        for controller in self.distinct(nodes) {
-            if busy.binary_search(&controller).is_err() {
+    /// Counts one call for each node, where a program asks the controller for each of them at once.
+    pub(super) fn occupy_each(&mut self, nodes: &[NodeId]) {
+        for controller in nodes.iter().filter_map(|&node| self.controller(node)).collect::<Vec<_>>() {
+            self.busy[controller] += 1;
+        }
+    }
+
+    pub(super) fn free_each<'n>(&mut self, nodes: impl IntoIterator<Item = &'n NodeId>) {
+        for node in nodes {
+            if let Some(controller) = self.controller(*node) {
                 self.busy[controller] = self.busy[controller].saturating_sub(1);
             }
         }
+    }
+
+    /// Returns how many more calls may go to a node's controller, and which that is; nothing where they are not counted.
+    pub(super) fn room(&self, node: NodeId) -> Option<(usize, usize)> {
+        let controller = self.controller(node)?;
+        Some((controller, self.max.saturating_sub(self.busy[controller])))
     }
 
     /// Parts a set: by power controller where the inventory names them, else neighbours together,

@@ -103,6 +103,11 @@ pub trait PowerDriver: Any + Debug {
         None
     }
 
+    /// Returns why a node's controller would refuse a task, where it has said by now what it allows.
+    fn unallowed(&self, _node: &Member, _task: Task) -> Option<String> {
+        None
+    }
+
     /// Tells whether the nodes are imagined.
     fn is_simulated(&self) -> bool {
         false

@@ -9,7 +9,7 @@ use crate::runtime::{Runtime, told_to_end};
 use orderly_exec::children::{ChildId, ChildOutput};
 use orderly_exec::job::{Ended, Ending};
 use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId, Task, Teller};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// How long what is heard is gathered: whoever is heard of together goes on in one call.
@@ -57,7 +57,8 @@ impl PowerCalls {
         let asked = std::mem::take(&mut call.occupies);
         let call = call.clone();
         let verdicts = Verdicts::of(runtime, &call, &nodes, &so_far, false);
-        self.controllers.free_without(&asked, &verdicts.waiting);
+        let waiting: HashSet<NodeId> = verdicts.waiting.iter().copied().collect();
+        self.controllers.free_each(asked.iter().filter(|node| !waiting.contains(node)));
         if let Some(running) = self.calls.get_mut(&id) {
             running.nodes.clone_from(&verdicts.waiting);
             running.occupies.clone_from(&verdicts.waiting);

@@ -255,6 +255,11 @@ impl PowerDriver for Redfish {
         self.memory().known.get(&node.name)?.uuid.clone()
     }
 
+    fn unallowed(&self, node: &Member, task: Task) -> Option<String> {
+        let memory = self.memory();
+        memory.known.get(&node.name)?.unallowed(&self.wanted(task)).map(|refusal| refusal.words)
+    }
+
     fn program(&self) -> Option<&str> {
         Some(&self.settings.program)
     }

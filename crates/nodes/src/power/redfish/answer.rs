@@ -3,6 +3,7 @@
 //! The kind of a failure follows from numbers alone, curl's exit code and the status of HTTP; words are for people.
 
 use super::request::MARK;
+use orderly_exec::clock;
 use orderly_plan::drivers::FailureKind;
 use serde_json::Value;
 use std::time::Duration;
@@ -115,14 +116,23 @@ fn message(json: &Value) -> Option<String> {
     Some(messages.join(" / "))
 }
 
-/// Returns how long a BMC wants to be left alone. A date, which few of them send, is passed over.
+/// Returns how long a BMC wants to be left alone: for so many seconds, or until a date. That is by its own clock where
+/// it says what it shows: those of BMCs are often wrong.
 fn retry_after(headers: &str) -> Option<Duration> {
-    let of_line = |line: &str| {
-        let (name, value) = line.split_once(':')?;
-        let is_it = name.trim().eq_ignore_ascii_case("Retry-After");
-        is_it.then(|| value.trim().parse().ok().map(Duration::from_secs)).flatten()
+    let header = |wanted: &str| {
+        let of_line = |line: &'_ str| -> Option<String> {
+            let (name, value) = line.split_once(':')?;
+            name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim().to_owned())
+        };
+        headers.lines().find_map(of_line)
     };
-    headers.lines().find_map(of_line)
+    let value = header("Retry-After")?;
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = clock::of_http(&value)?;
+    let now = header("Date").and_then(|date| clock::of_http(&date)).unwrap_or_else(clock::second);
+    u64::try_from(until.saturating_sub(now)).ok().map(Duration::from_secs)
 }
 
 #[cfg(test)]
@@ -178,6 +188,20 @@ mod tests {
         for headers in ["", "Retry-After: soon\r\n", "X-Retry-After: 5\r\n", "Retry-After: -1\r\n"] {
             assert_eq!(wait(headers), None, "{headers}");
         }
+    }
+
+    #[test]
+    fn a_date_until_which_it_wants_to_be_left_alone_is_by_its_own_clock() {
+        let wait = |headers: &str| refusal(0, 503, "", "", headers).wait;
+        let until = "Retry-After: Wed, 21 Oct 2015 07:28:30 GMT\r\n";
+        let at =
+            |time: &str| format!("HTTP/1.1 503 Busy\r\nDate: Wed, 21 Oct 2015 {time} GMT\r\n{until}\r\n");
+        assert_eq!(wait(&at("07:28:00")), Some(Duration::from_secs(30)));
+        assert_eq!(wait(&at("07:28:31")), None, "that is over");
+        assert_eq!(wait(until), None, "by the clock here it is over as well");
+        let later = wait("Retry-After: Thu, 21 Oct 2100 07:28:30 GMT\r\n").unwrap();
+        assert!(later > Duration::from_secs(3600), "by the clock here it is far ahead");
+        assert_eq!(wait("Date: soon\r\nRetry-After: Wed, 21 Oct 2015\r\n"), None);
     }
 
     #[test]

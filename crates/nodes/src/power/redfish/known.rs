@@ -151,10 +151,13 @@ impl Known {
     }
 
     /// Returns why a reset is not even asked for.
-    fn unallowed(&self, wanted: &Wanted<'_>) -> Option<Refusal> {
+    pub(super) fn unallowed(&self, wanted: &Wanted<'_>) -> Option<Refusal> {
         let (ResetTypes::These(types), Some(reset_type)) = (&self.types, wanted.reset_type) else {
             return None;
         };
+        if types.iter().any(|known| known == reset_type) {
+            return None;
+        }
         let (key, types) = (wanted.key, types.join(", "));
         let words = format!("the system allows {types}, and not {reset_type}; write one of them as {key}");
         Some(Refusal::new(FailureKind::Misconfigured, words))
