@@ -88,6 +88,7 @@ mod standing;
 mod store_limits;
 mod straggler;
 mod subsystem;
+mod subsystem_examples;
 mod subsystem_faults;
 mod syscalls;
 mod syslog;
