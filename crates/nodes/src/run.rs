@@ -190,6 +190,9 @@ impl Telling<'_> {
         let mut record = NodeRecord::of(name, notice.at);
         match &notice.what {
             Happening::Began(task) => (record.event, record.task) = ("began", Some(task_word(*task))),
+            Happening::Went(doing) => {
+                (record.event, record.detail) = ("went", Some(doing.words().into()));
+            }
             Happening::WaitedFor(limit) => {
                 (record.event, record.after_seconds) = ("waited_for", Some(limit.as_secs_f64()));
             }
@@ -309,6 +312,7 @@ fn folded<'n>(notices: &[Notice], name: &Naming<'n>) -> Vec<NoticeLine> {
 fn clause<'n>(what: &Happening, name: &Naming<'n>) -> (Weight, Words) {
     match what {
         Happening::Began(task) => (Weight::Event, task_clause(*task).into()),
+        Happening::Went(doing) => (Weight::Detail, doing.words().into()),
         Happening::WaitedFor(limit) => {
             let limit = duration::show(*limit);
             (Weight::Event, format!("not up; it may be booting, and is waited for up to {limit}").into())

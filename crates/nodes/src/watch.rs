@@ -1,5 +1,6 @@
 //! Where a run stands, for whoever looks: the live line of a terminal, and all of it on SIGUSR1.
 
+use orderly_plan::doing::Doing;
 use orderly_plan::duration;
 use orderly_plan::nodeset;
 use orderly_plan::notice::{Busy, RunStatus};
@@ -23,7 +24,11 @@ pub fn line<'n>(status: &RunStatus, began: Duration, now: Duration, name: &Namin
         let more = alike.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let for_long = duration::show(now.saturating_sub(slowest.since));
-        text.push_str(&format!("; {set}{more} {} for {for_long}{}", slowest.doing, told(&slowest.last)));
+        text.push_str(&format!(
+            "; {set}{more} {} for {for_long}{}",
+            slowest.doing.words(),
+            told(&slowest.last)
+        ));
     }
     text
 }
@@ -55,13 +60,14 @@ fn summary(status: &RunStatus, began: Duration, now: Duration) -> String {
 /// Returns all of it: a first line, then the nodes being worked on, folded by what they are at.
 pub fn whole<'n>(status: &RunStatus, began: Duration, now: Duration, name: &Naming<'n>) -> Vec<String> {
     let mut lines = vec![summary(status, began, now)];
-    let mut alike: BTreeMap<(&str, &str), Vec<&Busy>> = BTreeMap::new();
+    let mut alike: BTreeMap<(Doing, &str), Vec<&Busy>> = BTreeMap::new();
     for busy in &status.busy {
         alike.entry((busy.doing, &busy.last)).or_default().push(busy);
     }
     for ((doing, last), nodes) in alike {
         let set = nodeset::fold(nodes.iter().map(|busy| name(busy.node)));
         let longest = nodes.iter().map(|busy| now.saturating_sub(busy.since)).max().unwrap_or_default();
+        let doing = doing.words();
         lines.push(format!("{set}: {doing} for up to {}{}", duration::show(longest), told(last)));
     }
     let waiting =
@@ -82,7 +88,7 @@ mod tests {
     fn status() -> RunStatus {
         let busy = |node, since| Busy {
             node: NodeId(node),
-            doing: "booting",
+            doing: Doing::Booting,
             since: Duration::from_secs(since),
             last: "power on, probe down".to_owned(),
         };

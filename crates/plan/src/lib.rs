@@ -7,6 +7,7 @@ mod faults;
 
 pub mod ancestry;
 pub mod diagnostic;
+pub mod doing;
 pub mod drivers;
 pub mod duration;
 pub mod failure;
@@ -36,5 +37,6 @@ pub mod suggest;
 pub mod survey;
 pub mod threshold;
 pub mod throttle;
+pub mod timeline;
 pub mod timers;
 pub mod words;

@@ -1,5 +1,6 @@
 //! What is told of a run while it goes on: what happened to a node, and where all stand.
 
+use crate::doing::Doing;
 use crate::drivers::{NodeId, Probe, Task};
 use crate::failure::Failure;
 use crate::outcome::Outcome;
@@ -18,6 +19,8 @@ pub struct Notice {
 pub enum Happening {
     /// A task that changes the node was begun.
     Began(Task),
+    /// It is at something else now that is no task of ours: it boots, it goes down, it waits.
+    Went(Doing),
     /// It is on but not up: it may be booting and is waited for, this long before it is reset.
     WaitedFor(Duration),
     /// A task failed and is tried again after this long.
@@ -49,8 +52,7 @@ pub struct RunStatus {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Busy {
     pub node: NodeId,
-    /// What it is waited for: `powering on`, `booting`.
-    pub doing: &'static str,
+    pub doing: Doing,
     /// Since when.
     pub since: Duration,
     /// What its power and probe said last: `power on, probe down`.

@@ -8,6 +8,7 @@
 
 mod course;
 
+use crate::doing::Doing;
 use crate::drivers::{Drivers, Event, NodeId, Task};
 use crate::graph::Order;
 use crate::notice::{Busy, Happening, Notice, RunStatus};
@@ -59,9 +60,15 @@ struct RunNode<C> {
     outcome: Option<Outcome>,
     /// What waits for it went on before it was over (`-W`).
     let_go: bool,
+    /// What was told last of what it is at.
+    told: Doing,
 }
 
-impl<C> RunNode<C> {
+impl<C: NodeCourse> RunNode<C> {
+    fn new(course: C) -> Self {
+        let told = course.doing();
+        Self { course, began: None, ended: None, outcome: None, let_go: false, told }
+    }
     /// Tells whether its turn has come and it is not over.
     fn is_open(&self) -> bool {
         self.began.is_some() && self.outcome.is_none()
@@ -103,6 +110,8 @@ pub struct NodeRun<'o, C: NodeCourse> {
     pace: Pace,
     /// No further node is begun after one failed (`-s`).
     stops_at_failure: bool,
+    /// Nodes that are at something else now, which is told once all that can begin has begun.
+    changed: Vec<NodeId>,
     /// By node: how long it is expected to take, in milliseconds, where the end can be foretold by that.
     forecast: Option<Vec<u64>>,
 }
@@ -120,8 +129,7 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
         let mut targets = Vec::new();
         for (node, course) in courses {
             targets.push(node);
-            members[node.index()] =
-                Some(RunNode { course, began: None, ended: None, outcome: None, let_go: false });
+            members[node.index()] = Some(RunNode::new(course));
         }
         Self {
             order,
@@ -133,6 +141,7 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
             counts: Counts::default(),
             pace: Pace::Going,
             stops_at_failure: false,
+            changed: Vec::new(),
             forecast: None,
         }
     }
@@ -180,6 +189,9 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
         what(&mut member.course, &mut moment);
         let Moment { outcome, is_silent, lets_go, .. } = moment;
         let is_late = |notice: &Notice| matches!(notice.what, Happening::LetGo(..));
+        if member.course.doing() != member.told {
+            self.changed.push(node);
+        }
         member.let_go |= self.desk.notices[noticed..].iter().any(is_late);
         if lets_go {
             self.progress.let_go(node);
@@ -189,6 +201,20 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
                 self.notice(node, now, Happening::Over(outcome.clone()));
             }
             self.finish(node, outcome, now);
+        }
+    }
+
+    /// Tells what nodes are at by now. What they were at for a moment only is not told, and what is done to them is told as
+    /// a task that began.
+    fn tell_changed(&mut self, now: Duration) {
+        for node in std::mem::take(&mut self.changed) {
+            let Some(member) = self.members[node.index()].as_mut().filter(|member| member.is_open()) else {
+                continue;
+            };
+            let doing = member.course.doing();
+            if std::mem::replace(&mut member.told, doing) != doing && !doing.is_act() {
+                self.notice(node, now, Happening::Went(doing));
+            }
         }
     }
 
@@ -367,6 +393,7 @@ impl<C: NodeCourse> Run for NodeRun<'_, C> {
         }
         self.give_turns(drivers, now);
         self.offer(drivers, now);
+        self.tell_changed(now);
     }
 
     fn hear(&mut self, drivers: &dyn Drivers, event: &Event) {

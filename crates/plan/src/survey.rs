@@ -6,6 +6,7 @@
 
 mod silence;
 
+use crate::doing::Doing;
 use crate::drivers::{Drivers, Event, NodeId, Power, Probe, Task};
 use crate::graph::Order;
 use crate::notice::{Busy, Notice, RunStatus};
@@ -326,7 +327,7 @@ impl Run for Survey<'_> {
             busy: waiting
                 .map(|&node| Busy {
                     node,
-                    doing: "asked how it stands",
+                    doing: Doing::Asked,
                     since: Duration::ZERO,
                     // Whoever has not answered yet may well be able to.
                     last: match self.readings[node.index()] {

@@ -1,5 +1,6 @@
 //! One node's way through a run, and what it sees and has done when something happens to the node.
 
+use crate::doing::Doing;
 use crate::drivers::{Abilities, Drivers, Event, NodeId, Task};
 use crate::failure::Failure;
 use crate::notice::{Happening, Notice};
@@ -58,7 +59,7 @@ pub trait NodeCourse {
     fn unfinished(&self) -> Option<Outcome>;
 
     /// Returns what it is waited for, for people.
-    fn doing(&self) -> &'static str;
+    fn doing(&self) -> Doing;
 
     /// Returns what was last heard of it, for people.
     fn last_heard(&self) -> String;

@@ -1,5 +1,6 @@
 //! One command on many nodes at once, in no order: users are told, users' processes are ended.
 
+use crate::doing::Doing;
 use crate::drivers::{Event, Failure, FailureKind, NodeId, RemoteCommand, Task};
 use crate::graph::Order;
 use crate::notice::Happening;
@@ -46,7 +47,7 @@ impl NodeCourse for Told {
     const FIRST: &'static [Task] = &[];
 
     fn phase(&self) -> &'static str {
-        self.doing()
+        self.doing().words()
     }
 
     fn turn(&mut self, now: &mut Moment<'_, Never>) {
@@ -76,14 +77,14 @@ impl NodeCourse for Told {
         None
     }
 
-    fn doing(&self) -> &'static str {
+    fn doing(&self) -> Doing {
         match self.remote {
-            RemoteCommand::Notify => "telling its users",
-            RemoteCommand::EndUsers => "ending its users' processes",
+            RemoteCommand::Notify => Doing::TellingUsers,
+            RemoteCommand::EndUsers => Doing::EndingUsers,
             RemoteCommand::Halt
             | RemoteCommand::Restart
             | RemoteCommand::Maintenance
-            | RemoteCommand::ReadBootId => "being told",
+            | RemoteCommand::ReadBootId => Doing::BeingTold,
         }
     }
 

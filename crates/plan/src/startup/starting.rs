@@ -1,6 +1,7 @@
 //! One node of a start: what it is at, what was read of it, what it still may do.
 
 use super::StartLimits;
+use crate::doing::Doing;
 use crate::drivers::{Abilities, BootId, Event, Failure, Power, Probe, RemoteCommand, Task};
 use crate::notice::Happening;
 use crate::outcome::{Outcome, Reason};
@@ -214,7 +215,7 @@ impl Starting {
             let clause = format!("the reset was accepted and had no effect for {limit}; {shown}");
             return Outcome::Failed(clause.into());
         }
-        let doing = self.doing();
+        let doing = self.doing().words();
         let before = self
             .acts
             .last_failure
@@ -339,18 +340,18 @@ impl NodeCourse for Starting {
         }
     }
 
-    fn doing(&self) -> &'static str {
+    fn doing(&self) -> Doing {
         match &self.state {
-            StartState::Waiting => "waiting for others",
-            StartState::Asking => "not known how it stands",
-            StartState::Identifying => "asked which boot it is in, before its reset",
-            StartState::Queued(_) => "waiting for a free driver",
-            StartState::Acting(Act::On) => "powering on",
-            StartState::Acting(Act::Off) | StartState::GoingOff => "powering off",
-            StartState::Acting(Act::Reset) => "resetting",
-            StartState::Judging(_) => "power-on failed, reading its power",
-            StartState::Pausing(_) => "waiting before it is tried again",
-            StartState::Booting => "booting",
+            StartState::Waiting => Doing::WaitingForOthers,
+            StartState::Asking => Doing::NotKnown,
+            StartState::Identifying => Doing::AskedBoot,
+            StartState::Queued(_) => Doing::WaitingForDriver,
+            StartState::Acting(Act::On) => Doing::PoweringOn,
+            StartState::Acting(Act::Off) | StartState::GoingOff => Doing::PoweringOff,
+            StartState::Acting(Act::Reset) => Doing::Resetting,
+            StartState::Judging(_) => Doing::JudgingPower,
+            StartState::Pausing(_) => Doing::WaitingToTryAgain,
+            StartState::Booting => Doing::Booting,
         }
     }
 

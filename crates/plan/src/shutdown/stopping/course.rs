@@ -1,6 +1,7 @@
 //! A node's way down as the course of a run: what each move has done, and asked.
 
 use super::{Move, StopStage, Stopping};
+use crate::doing::Doing;
 use crate::drivers::{Event, Probe, RemoteCommand, Task};
 use crate::notice::Happening;
 use crate::outcome::Outcome;
@@ -123,16 +124,16 @@ impl NodeCourse for Stopping {
         self.is_told().then_some(Outcome::Begun)
     }
 
-    fn doing(&self) -> &'static str {
+    fn doing(&self) -> Doing {
         match self.stage {
-            StopStage::Looking => "asked how it stands",
-            StopStage::Identifying => "asked which boot it is in",
-            StopStage::Asking if self.running => "being told to go down",
-            StopStage::Asking => "waiting for its turn",
-            StopStage::Sinking => "going down",
-            StopStage::Cutting => "powering off",
-            StopStage::Verifying => "waiting for power to read off",
-            StopStage::Rising => "coming up again",
+            StopStage::Looking => Doing::Asked,
+            StopStage::Identifying => Doing::AskedBoot,
+            StopStage::Asking if self.running => Doing::BeingTold,
+            StopStage::Asking => Doing::WaitingForTurn,
+            StopStage::Sinking => Doing::GoingDown,
+            StopStage::Cutting => Doing::PoweringOff,
+            StopStage::Verifying => Doing::WaitingForOff,
+            StopStage::Rising => Doing::ComingUp,
         }
     }
 

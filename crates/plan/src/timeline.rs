@@ -1,0 +1,233 @@
+//! A run as it went: what each node was at when, for a picture ([`Timeline::svg`]).
+//!
+//! It is told what happens while a run goes on, or afterwards by whoever reads a log; names are all it knows of nodes.
+//! About 100 bytes a node and 32 for each thing that a node was at.
+
+mod rows;
+mod svg;
+
+use crate::doing::Doing;
+use crate::drivers::{RemoteCommand, Task};
+use crate::notice::Happening;
+use std::collections::HashMap;
+use std::time::Duration;
+pub use svg::TimelineTitle;
+
+/// What a bar stands for, in the order of a legend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Its turn has come, and a limit or a pause holds it.
+    Queued,
+    /// It is asked how it stands.
+    Probing,
+    Power,
+    Booting,
+    Notice,
+    Users,
+    Subsystem,
+    Halting,
+    Off,
+}
+
+impl Stage {
+    /// Everything there is.
+    pub const ALL: [Self; 9] = [
+        Self::Queued,
+        Self::Probing,
+        Self::Power,
+        Self::Booting,
+        Self::Notice,
+        Self::Users,
+        Self::Subsystem,
+        Self::Halting,
+        Self::Off,
+    ];
+
+    /// Returns the word for it, which is its class in the picture as well.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Probing => "probing",
+            Self::Power => "power",
+            Self::Booting => "booting",
+            Self::Notice => "notice",
+            Self::Users => "users",
+            Self::Subsystem => "subsystem",
+            Self::Halting => "halting",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// What kind of run it is: powering off is the end of a stop, and within a start a part of a reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimelineKind {
+    Start,
+    Stop,
+}
+
+impl TimelineKind {
+    /// Returns the stage in which something is done; nothing where nothing is to be seen.
+    pub fn of_task(self, task: Task) -> Stage {
+        match (task, self) {
+            (Task::PowerOn | Task::Reset, _) | (Task::PowerOff, Self::Start) => Stage::Power,
+            (Task::PowerOff, Self::Stop) => Stage::Off,
+            (Task::ReadPower | Task::Probe | Task::Run(RemoteCommand::ReadBootId), _) => Stage::Probing,
+            (Task::Run(RemoteCommand::Notify), _) => Stage::Notice,
+            (Task::Run(RemoteCommand::EndUsers), _) => Stage::Users,
+            (Task::Run(RemoteCommand::Halt | RemoteCommand::Restart | RemoteCommand::Maintenance), _) => {
+                Stage::Halting
+            }
+        }
+    }
+
+    /// Returns the stage of a node that is at something; nothing while its turn has not come.
+    pub fn of_doing(self, doing: Doing) -> Option<Stage> {
+        Some(match (doing, self) {
+            (Doing::WaitingForOthers, _) => return None,
+            (Doing::WaitingForDriver | Doing::WaitingToTryAgain | Doing::WaitingForTurn, _) => Stage::Queued,
+            (Doing::Asked | Doing::NotKnown | Doing::AskedBoot, _) => Stage::Probing,
+            (Doing::PoweringOn | Doing::Resetting | Doing::JudgingPower, _)
+            | (Doing::PoweringOff, Self::Start) => Stage::Power,
+            (Doing::Booting | Doing::ComingUp, _) => Stage::Booting,
+            (Doing::TellingUsers, _) => Stage::Notice,
+            (Doing::EndingUsers, _) => Stage::Users,
+            (Doing::BeingTold | Doing::GoingDown, _) => Stage::Halting,
+            (Doing::PoweringOff | Doing::WaitingForOff, _) => Stage::Off,
+        })
+    }
+}
+
+/// A node was at one thing, from one time to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bar {
+    stage: Stage,
+    from: Duration,
+    to: Duration,
+}
+
+/// How a node ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimelineEnd {
+    pub at: Duration,
+    pub is_well: bool,
+    /// For people: `up`, `failed: power on: controller says no`, `held by n17`.
+    pub said: String,
+}
+
+/// One node, or one subsystem.
+#[derive(Debug, Clone, Default)]
+struct Row {
+    name: String,
+    bars: Vec<Bar>,
+    open: Option<(Stage, Duration)>,
+    end: Option<TimelineEnd>,
+    is_critical: bool,
+}
+
+impl Row {
+    fn close(&mut self, at: Duration) {
+        let Some((stage, from)) = self.open.take() else { return };
+        match self.bars.last_mut() {
+            // One thing, however often it was tried.
+            Some(last) if last.stage == stage && last.to == from => last.to = at,
+            Some(_) | None if at > from => self.bars.push(Bar { stage, from, to: at }),
+            Some(_) | None => {}
+        }
+    }
+
+    fn began(&self) -> Option<Duration> {
+        let open = self.open.map(|(_, from)| from);
+        self.bars.first().map(|bar| bar.from).or(open)
+    }
+
+    fn ended(&self) -> Option<Duration> {
+        let end = self.end.as_ref().map(|end| end.at);
+        self.bars.last().map(|bar| bar.to).max(end)
+    }
+}
+
+/// A run as it went.
+#[derive(Debug, Clone)]
+pub struct Timeline {
+    kind: TimelineKind,
+    rows: Vec<Row>,
+    places: HashMap<String, usize>,
+}
+
+impl Timeline {
+    pub fn new(kind: TimelineKind) -> Self {
+        Self { kind, rows: Vec::new(), places: HashMap::new() }
+    }
+
+    /// Takes note of what happened to a node. Times are since the run began, and never go back.
+    pub fn hear(&mut self, name: &str, at: Duration, what: &Happening) {
+        match what {
+            Happening::Began(task) => self.enter(name, at, Some(self.kind.of_task(*task))),
+            Happening::Went(doing) => self.enter(name, at, self.kind.of_doing(*doing)),
+            Happening::Over(outcome) => {
+                let detail = outcome.detail().map_or_else(String::new, |detail| format!(": {detail}"));
+                let said = format!("{outcome}{detail}");
+                self.over(name, TimelineEnd { at, is_well: outcome.is_well(), said });
+            }
+            Happening::WaitedFor(_)
+            | Happening::Retried(..)
+            | Happening::Missed(..)
+            | Happening::LetGo(..) => {}
+        }
+    }
+
+    /// A node is in another stage from now on; in none where nothing is to be seen.
+    pub fn enter(&mut self, name: &str, at: Duration, stage: Option<Stage>) {
+        let row = self.row(name);
+        row.close(at);
+        row.open = stage.map(|stage| (stage, at));
+    }
+
+    /// A node is over.
+    pub fn over(&mut self, name: &str, end: TimelineEnd) {
+        let row = self.row(name);
+        row.close(end.at);
+        row.end = Some(end);
+    }
+
+    /// Says of a node that it was held, and by whom: known only at the end.
+    pub fn held(&mut self, name: &str, at: Duration, by: &str) {
+        let said = format!("not begun, held by {by}");
+        self.over(name, TimelineEnd { at, is_well: false, said });
+    }
+
+    /// Ends whatever goes on: a part of the run is over.
+    pub fn close(&mut self, at: Duration) {
+        self.rows.iter_mut().for_each(|row| row.close(at));
+    }
+
+    /// Marks those on the critical path.
+    pub fn mark_critical<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        for name in names {
+            if let Some(&at) = self.places.get(name) {
+                self.rows[at].is_critical = true;
+            }
+        }
+    }
+
+    /// Tells whether there is nothing to be seen.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    fn row(&mut self, name: &str) -> &mut Row {
+        let at = match self.places.get(name) {
+            Some(&at) => at,
+            None => {
+                self.places.insert(name.to_owned(), self.rows.len());
+                self.rows.push(Row { name: name.to_owned(), ..Row::default() });
+                self.rows.len() - 1
+            }
+        };
+        &mut self.rows[at]
+    }
+}
+
+#[cfg(test)]
+mod tests;
