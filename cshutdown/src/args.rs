@@ -34,7 +34,7 @@ pub struct ShutdownArgs {
     #[arg(long, conflicts_with = "maintenance")]
     pub force_off: bool,
     /// Verify only: check and print what would be done
-    #[arg(short = 'k', long, conflicts_with = "rehearse")]
+    #[arg(short = 'k', long, conflicts_with_all = ["rehearse", "timeline"])]
     pub verify: bool,
     /// Check and print what would be done, like -k, for what -h, -m or -r says
     #[arg(short = 'n', long)]
@@ -64,7 +64,7 @@ pub struct ShutdownArgs {
     #[arg(long, action = clap::ArgAction::Help)]
     pub help: Option<bool>,
     /// ALL, node names, node sets; numbers with -N, groups with -g, a file with -R
-    #[arg(value_name = "TARGET", required_unless_present_any = ["cancel", "why"])]
+    #[arg(value_name = "TARGET", required_unless_present_any = ["cancel", "why", "from_log"])]
     pub targets: Vec<String>,
 }
 

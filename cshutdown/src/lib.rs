@@ -31,6 +31,7 @@ use orderly_nodes::backend::{self, Backend};
 use orderly_nodes::history::{History, RunKind};
 use orderly_nodes::log::RunLog;
 use orderly_nodes::permanent;
+use orderly_nodes::picture::{self, Picture};
 use orderly_nodes::run::Telling;
 use orderly_nodes::run_lock;
 use orderly_nodes::targets::fold;
@@ -40,6 +41,7 @@ use orderly_plan::drivers::{NodeId, Task};
 use orderly_plan::duration;
 use orderly_plan::select::Direction;
 use orderly_plan::survey::Condition;
+use orderly_plan::timeline::TimelineKind;
 use outcome::{PhaseResults, ShutdownResult};
 use phases::Phases;
 use restart::Restart;
@@ -60,6 +62,12 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
         return pending::cancel();
     }
     let mut reporter = args.flags.speech.reporter();
+    if let (Some(path), Some(log)) = (&args.flags.timeline, &args.flags.from_log) {
+        // Whoever has no configuration here still sees the nodes.
+        return picture::of_log(path, log, input::site(&args).ok().as_ref(), &reporter);
+    }
+    // Made once more when the run begins: what stands in its way is told before anything is asked.
+    Picture::asked(&args.flags, TimelineKind::Stop)?;
     if let Some(nodes) = &args.flags.why {
         return why::answer(&input::site(&args)?, Direction::Shutdown, nodes, &mut reporter);
     }
@@ -125,7 +133,7 @@ fn shut_down(
     for remark in &site.remarks {
         reporter.say(remark);
     }
-    let mut telling = Telling { reporter, log: None, name: &name };
+    let mut telling = Telling { reporter, log: None, name: &name, timeline: None };
     if args.only_verifies() {
         let checked = Checked::new(args, input, drivers, &mut telling)?;
         let wishes = args.wishes();
@@ -154,6 +162,7 @@ fn carry_out(
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<(Status, Vec<NodeId>)> {
+    let mut picture = Picture::asked(&args.flags, TimelineKind::Stop)?;
     let mut log = match args.flags.rehearse {
         true => None,
         false => Some(RunLog::begin(&input.site.cluster.log_dir, "cshut", &program::arguments())?),
@@ -163,7 +172,8 @@ fn carry_out(
     let path = log.as_ref().map(whole).unwrap_or_default();
     let name = |node: NodeId| input.site.name(node);
     let shown = log.as_ref().map(|_| format!(" (log {})", path.display())).unwrap_or_default();
-    let mut telling = Telling { reporter, log: log.as_mut(), name: &name };
+    let timeline = picture.as_mut().map(|picture| &mut picture.timeline);
+    let mut telling = Telling { reporter, log: log.as_mut(), name: &name, timeline };
     if checked.targets().is_empty() {
         telling.say(&format!("nothing is to be stopped: all targets are absent{shown}"));
     } else {
@@ -200,6 +210,10 @@ fn carry_out(
     let took = drivers.now().saturating_sub(begun);
     let result = ShutdownResult { endings: &endings, away: &away, phases: results, took };
     reporter.end_progress();
+    if let Some(picture) = picture {
+        let closing = format!("{} after {}", result.status(), duration::show(took));
+        picture.draw(&input.site, &endings, &closing, reporter);
+    }
     let simulated = drivers.is_simulated();
     let Some(error) = ended else {
         return Ok((report(&result, input, simulated, log, reporter), stopped));

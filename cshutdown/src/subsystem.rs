@@ -195,6 +195,7 @@ impl SubsystemRound<'_> {
                     self.subsystems.names.get(subsystem.0),
                     place.name
                 ));
+                telling.subsystem_called(self.subsystems.names.get(subsystem.0), &place.name, drivers.now());
                 self.running.insert(drivers.start(&command), (subsystem, at));
             }
             if self.subsystems.places.is_empty() {
@@ -228,15 +229,15 @@ impl SubsystemRound<'_> {
         }
         for (id, result) in drivers.take_ended() {
             if let Some((subsystem, at)) = self.running.remove(&id) {
-                self.ended(subsystem, at, result, telling);
+                self.ended((subsystem, at), drivers.now(), result, telling);
             }
         }
     }
 
     fn ended(
         &mut self,
-        subsystem: NodeId,
-        at: usize,
+        (subsystem, at): (NodeId, usize),
+        now: Duration,
         result: Result<Ended, Failure>,
         telling: &mut Telling<'_>,
     ) {
@@ -252,6 +253,7 @@ impl SubsystemRound<'_> {
             Ok(ended) => Some(ended.clause()),
             Err(failure) => Some(failure.detail()),
         };
+        telling.subsystem_ended(name, place, now, failure.as_deref());
         match failure {
             None => {
                 self.left[subsystem.index()] -= 1;

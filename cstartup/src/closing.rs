@@ -163,7 +163,7 @@ impl Closing<'_> {
     }
 
     /// Returns the closing line, which says why it took as long as it did.
-    fn last_line(&self, status: Status) -> String {
+    pub(crate) fn last_line(&self, status: Status) -> String {
         let name = |node| self.site.name(node);
         let mut line = format!("{status} after {}", duration::show(self.took));
         // What takes no time is not worth a word.

@@ -19,6 +19,7 @@ use orderly_nodes::history::{History, RunKind};
 use orderly_nodes::identity;
 use orderly_nodes::log::RunLog;
 use orderly_nodes::permanent;
+use orderly_nodes::picture::{self, Picture};
 use orderly_nodes::probe::ProbeBy;
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::run_lock;
@@ -35,6 +36,7 @@ use orderly_plan::run::Run;
 use orderly_plan::select::Direction;
 use orderly_plan::startup::Startup;
 use orderly_plan::survey::{Condition, Reading, Survey};
+use orderly_plan::timeline::TimelineKind;
 use plan::{StartPlan, concerned};
 use restored::RestoredNodes;
 use resume::Resumed;
@@ -51,6 +53,12 @@ pub fn command() -> clap::Command {
 /// See the exit-status table in the manual page.
 pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
     let mut reporter = args.flags.speech.reporter();
+    if let (Some(path), Some(log)) = (&args.flags.timeline, &args.flags.from_log) {
+        // Whoever has no configuration here still sees the nodes.
+        return picture::of_log(path, log, read(&args).ok().as_ref(), &reporter);
+    }
+    // Made once more when the run begins: what stands in its way is told before anything is asked.
+    Picture::asked(&args.flags, TimelineKind::Start)?;
     let mut site = read(&args)?;
     if let Some(why) = &args.flags.why {
         return why::answer(&site, Direction::Startup, why, &mut reporter);
@@ -242,7 +250,7 @@ fn ask(
         read.extend(&targets.nodes);
         survey = survey.asked_again_later(&site.order, probed, read);
     }
-    let mut telling = Telling { reporter, log: None, name: &|node| site.name(node) };
+    let mut telling = Telling { reporter, log: None, name: &|node| site.name(node), timeline: None };
     let signal = drive(&mut survey, drivers, &mut telling);
     let is_awaited = |node: &NodeId| site.absent.binary_search(node).is_err();
     let silent: Vec<NodeId> = survey.left_behind().iter().copied().filter(is_awaited).collect();
@@ -262,6 +270,7 @@ fn start(
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
+    let mut picture = Picture::asked(&args.flags, TimelineKind::Start)?;
     let mut log = match args.flags.rehearse {
         true => None,
         false => Some(RunLog::begin(&site.cluster.log_dir, "cstart", &program::arguments())?),
@@ -278,7 +287,8 @@ fn start(
     let reset = plan.options.reset.clone();
     let order = plan.order;
     let mut startup = Startup::new(&order, &plan.targets, readings, plan.options);
-    let mut telling = Telling { reporter, log: log.as_mut(), name: &|node| site.name(node) };
+    let timeline = picture.as_mut().map(|picture| &mut picture.timeline);
+    let mut telling = Telling { reporter, log: log.as_mut(), name: &|node| site.name(node), timeline };
     let signal = drive(&mut startup, drivers, &mut telling);
     let resumed = match &log_path {
         Some(path) if signal.is_none() => {
@@ -320,5 +330,9 @@ fn start(
         }
     }
     reporter.end_progress();
-    Ok(closing.tell(reporter, log))
+    let status = closing.tell(reporter, log);
+    if let Some(picture) = picture {
+        picture.draw(site, &closing.endings, &closing.last_line(status), reporter);
+    }
+    Ok(status)
 }

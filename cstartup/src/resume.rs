@@ -161,8 +161,16 @@ impl Round<'_> {
         let whom = fold(self.site, nodes);
         let ended = self.command(by, partition, nodes).and_then(|(command, place)| {
             telling.say(&format!("{} on {place}, for {whom}", by.up));
+            telling.subsystem_called(&by.up, &place, self.drivers.now());
             let id = self.drivers.start(&command);
-            self.wait_for(id, telling).map_err(|failure| failure.detail())
+            let ended = self.wait_for(id, telling).map_err(|failure| failure.detail());
+            let failure = match &ended {
+                Ok(ended) if ended.succeeded() => None,
+                Ok(ended) => Some(ended.clause()),
+                Err(clause) => Some(clause.clone()),
+            };
+            telling.subsystem_ended(&by.up, &place, self.drivers.now(), failure.as_deref());
+            ended
         });
         let clause = match ended {
             Ok(ended) if ended.succeeded() => return true,

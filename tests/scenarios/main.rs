@@ -96,6 +96,7 @@ mod takeover;
 mod terminal;
 mod the_bed;
 mod tidy;
+mod timeline;
 mod trips;
 mod unit;
 mod unsaved;

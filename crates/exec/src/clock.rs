@@ -38,6 +38,12 @@ pub fn local() -> String {
     Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// Returns when that was, in seconds since 1970; `None` for what [`local`] did not write.
+pub fn read_local(text: &str) -> Option<i64> {
+    let time = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S", text).ok()?;
+    time.to_zoned(jiff::tz::TimeZone::system()).ok().map(|time| time.timestamp().as_second())
+}
+
 /// Returns the local time as `MMDDhhmmss`, as the log files of cstartup and cshutdown are named.
 pub fn log_stamp() -> String {
     Zoned::now().strftime("%m%d%H%M%S").to_string()

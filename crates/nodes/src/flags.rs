@@ -62,8 +62,14 @@ pub struct RunFlags {
     pub fail: Vec<String>,
     /// Print why the first of two nodes waits for the second, line by line; nothing is asked or touched
     #[arg(long, num_args = 2, value_names = ["NODE", "NODE"],
-          conflicts_with_all = ["targets", "dry_run", "rehearse"])]
+          conflicts_with_all = ["targets", "dry_run", "rehearse", "timeline"])]
     pub why: Option<Vec<String>>,
+    /// Write a picture of the run to this file, as SVG
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub timeline: Option<PathBuf>,
+    /// Draw the run that this log tells of; with --timeline
+    #[arg(long, value_name = "LOG", requires = "timeline", conflicts_with_all = ["targets", "rehearse"])]
+    pub from_log: Option<PathBuf>,
     /// The current partition
     #[arg(long, value_name = "NAME", env = "SP_NAME", hide_env_values = true)]
     pub partition: Option<String>,

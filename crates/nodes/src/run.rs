@@ -10,6 +10,7 @@ use orderly_plan::notice::{Happening, Notice};
 use orderly_plan::outcome::{NodeEnding, Outcome, Reason};
 use orderly_plan::report::Naming;
 use orderly_plan::run::Run;
+use orderly_plan::timeline::{Stage, Timeline, TimelineEnd};
 use orderly_plan::words::Words;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -24,6 +25,8 @@ pub struct Telling<'t> {
     pub reporter: &'t mut Reporter,
     pub log: Option<&'t mut RunLog>,
     pub name: &'t Naming<'t>,
+    /// What is drawn of it.
+    pub timeline: Option<&'t mut Timeline>,
 }
 
 impl std::fmt::Debug for Telling<'_> {
@@ -39,6 +42,9 @@ impl std::fmt::Debug for Telling<'_> {
 pub fn drive(run: &mut dyn Run, drivers: &mut dyn Drivers, telling: &mut Telling<'_>) -> Option<i32> {
     let signal = drive_to_end(run, drivers, telling);
     telling.held(&run.endings(), drivers.now());
+    if let Some(timeline) = &mut telling.timeline {
+        timeline.close(drivers.now());
+    }
     for warning in drivers.take_last_warnings() {
         telling.warn(&warning);
     }
@@ -176,6 +182,9 @@ impl Telling<'_> {
         }
         for notice in notices {
             self.keep(notice);
+            if let Some(timeline) = &mut self.timeline {
+                timeline.hear((self.name)(notice.node), notice.at, &notice.what);
+            }
         }
     }
 
@@ -232,6 +241,25 @@ impl Telling<'_> {
             record.outcome = Some(ending.outcome.word());
             record.held_by = ending.outcome.held_by().map(|by| fold(by, self.name));
             self.reporter.record(&record);
+        }
+    }
+
+    /// A subsystem is called, or what undoes it: for the log and the picture.
+    pub fn subsystem_called(&mut self, program: &str, place: &str, at: Duration) {
+        self.log(&format!("subsystem {program} on {place}: called"));
+        if let Some(timeline) = &mut self.timeline {
+            timeline.enter(program, at, Some(Stage::Subsystem));
+        }
+    }
+
+    /// A subsystem has ended; with the reason where it failed.
+    pub fn subsystem_ended(&mut self, program: &str, place: &str, at: Duration, failure: Option<&str>) {
+        if failure.is_none() {
+            self.log(&format!("subsystem {program} on {place}: done"));
+        }
+        if let Some(timeline) = &mut self.timeline {
+            let said = failure.map_or_else(|| "done".to_owned(), |clause| format!("failed: {clause}"));
+            timeline.over(program, TimelineEnd { at, is_well: failure.is_none(), said });
         }
     }
 
@@ -311,7 +339,7 @@ fn folded<'n>(notices: &[Notice], name: &Naming<'n>) -> Vec<NoticeLine> {
 /// Returns what people read of it, equal where it is the same for several nodes.
 fn clause<'n>(what: &Happening, name: &Naming<'n>) -> (Weight, Words) {
     match what {
-        Happening::Began(task) => (Weight::Event, task_clause(*task).into()),
+        Happening::Began(task) => (Weight::Event, task.words().into()),
         Happening::Went(doing) => (Weight::Detail, doing.words().into()),
         Happening::WaitedFor(limit) => {
             let limit = duration::show(*limit);
@@ -322,7 +350,7 @@ fn clause<'n>(what: &Happening, name: &Naming<'n>) -> (Weight, Words) {
             (Weight::Event, failure.words().then(again))
         }
         Happening::Missed(task, failure) => {
-            let what = format!("{} did not succeed: ", task_clause(*task));
+            let what = format!("{} did not succeed: ", task.words());
             (Weight::Failure, Words::from(what).then(failure.words()))
         }
         Happening::LetGo(wanted, limit) => {
@@ -348,22 +376,6 @@ fn over<'n>(outcome: &Outcome, name: &Naming<'n>) -> (Weight, Words) {
             Some(reason) => (Weight::Failure, words.then(": ").then(reason.words().clone())),
             None => (Weight::Failure, words),
         },
-    }
-}
-
-fn task_clause(task: Task) -> &'static str {
-    match task {
-        Task::PowerOn => "powering on",
-        Task::PowerOff => "powering off",
-        Task::Reset => "resetting",
-        Task::ReadPower => "reading power",
-        Task::Probe => "probing",
-        Task::Run(RemoteCommand::Notify) => "telling users",
-        Task::Run(RemoteCommand::EndUsers) => "ending users' processes",
-        Task::Run(RemoteCommand::Halt) => "halting",
-        Task::Run(RemoteCommand::Restart) => "restarting",
-        Task::Run(RemoteCommand::Maintenance) => "going to maintenance",
-        Task::Run(RemoteCommand::ReadBootId) => "reading its boot id",
     }
 }
 

@@ -49,6 +49,40 @@ pub enum Task {
     Run(RemoteCommand),
 }
 
+impl Task {
+    /// Everything there is.
+    pub const ALL: [Self; 11] = [
+        Self::PowerOn,
+        Self::PowerOff,
+        Self::Reset,
+        Self::ReadPower,
+        Self::Probe,
+        Self::Run(RemoteCommand::Notify),
+        Self::Run(RemoteCommand::EndUsers),
+        Self::Run(RemoteCommand::Halt),
+        Self::Run(RemoteCommand::Restart),
+        Self::Run(RemoteCommand::Maintenance),
+        Self::Run(RemoteCommand::ReadBootId),
+    ];
+
+    /// Returns what people read of it; the words of a log, too.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::PowerOn => "powering on",
+            Self::PowerOff => "powering off",
+            Self::Reset => "resetting",
+            Self::ReadPower => "reading power",
+            Self::Probe => "probing",
+            Self::Run(RemoteCommand::Notify) => "telling users",
+            Self::Run(RemoteCommand::EndUsers) => "ending users' processes",
+            Self::Run(RemoteCommand::Halt) => "halting",
+            Self::Run(RemoteCommand::Restart) => "restarting",
+            Self::Run(RemoteCommand::Maintenance) => "going to maintenance",
+            Self::Run(RemoteCommand::ReadBootId) => "reading its boot id",
+        }
+    }
+}
+
 /// What is run on a node through its shell driver: the commands of `[shutdown]` in `cluster.toml`, and
 /// the question which boot it is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

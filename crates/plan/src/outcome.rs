@@ -131,6 +131,27 @@ impl Outcome {
         }
     }
 
+    /// Tells how a node ended by what a log says of it, and whether it is as was asked; nothing for other words.
+    pub fn read(clause: &str) -> Option<bool> {
+        let head = clause.split(": ").next().unwrap_or_default();
+        let known = [
+            Self::Up,
+            Self::AlreadyUp,
+            Self::Down,
+            Self::AlreadyDown,
+            Self::Restarted,
+            Self::Maintenance,
+            Self::Failed("".into()),
+            Self::TimedOut("".into()),
+            Self::Unreachable("".into()),
+            Self::Unknown("".into()),
+            Self::Begun,
+            Self::Skipped,
+        ];
+        let ended = known.iter().find(|outcome| outcome.to_string() == head).map(Self::is_well);
+        ended.or_else(|| clause.starts_with("not begun, held by ").then_some(false))
+    }
+
     /// Returns the nodes whose failures hold it.
     pub fn held_by(&self) -> Option<&[NodeId]> {
         if let Self::Held(by) = self { Some(by) } else { None }

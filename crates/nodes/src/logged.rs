@@ -1,0 +1,143 @@
+//! A run as its log tells it, for a picture of it.
+
+use orderly_exec::files;
+use orderly_exec::{Status, clock, fail};
+use orderly_plan::doing::Doing;
+use orderly_plan::drivers::Task;
+use orderly_plan::outcome::Outcome;
+use orderly_plan::timeline::{Stage, Timeline, TimelineEnd, TimelineKind};
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// How many characters a time takes at the beginning of a line, with the blank behind it.
+const TIME: usize = 20;
+
+/// A run that is over, or as far as it is logged.
+#[derive(Debug)]
+pub(crate) struct LoggedRun {
+    pub(crate) timeline: Timeline,
+    /// The command, as it was typed.
+    pub(crate) command: String,
+    /// When it began, and who asked.
+    pub(crate) about: String,
+}
+
+impl LoggedRun {
+    /// Reads the log of a run; times are whole seconds there.
+    ///
+    /// # Errors
+    /// Rejected (3) when it cannot be read, or is no log of `cstartup` or `cshutdown`.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = files::read(path)?;
+        Self::parse(&text).ok_or_else(|| {
+            let path = path.display();
+            fail(
+                Status::Rejected,
+                format!("{path} is no log of cstartup or cshutdown (log_dir in cluster.toml)"),
+            )
+        })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines().filter_map(timed);
+        let (began, first) = lines.next()?;
+        // `alice as root on mgmt1: cstartup ALL`
+        let (who, command) = first.split_once(": ")?;
+        let kind = match command.split(' ').next()?.rsplit('/').next()? {
+            "cstartup" => TimelineKind::Start,
+            "cshutdown" => TimelineKind::Stop,
+            _ => return None,
+        };
+        let mut timeline = Timeline::new(kind);
+        let mut last = Duration::ZERO;
+        let stages = stages(kind);
+        for (second, said) in lines {
+            // A clock that was set back meanwhile moves nothing back.
+            last = last.max(Duration::from_secs(u64::try_from(second - began).unwrap_or(0)));
+            if let Some((name, clause)) = said.split_once(": ") {
+                hear(&mut timeline, &stages, last, (name, clause));
+            }
+        }
+        timeline.close(last);
+        let when = text.get(..TIME - 1)?;
+        Some(Self { timeline, command: command.to_owned(), about: format!("{when} by {who}, from its log") })
+    }
+}
+
+/// Returns the time of a line, and what it says.
+fn timed(line: &str) -> Option<(i64, &str)> {
+    let (time, said) = (line.get(..TIME - 1)?, line.get(TIME..)?);
+    Some((clock::read_local(time)?, said))
+}
+
+/// Returns the stage that each clause of a log begins.
+fn stages(kind: TimelineKind) -> HashMap<&'static str, Option<Stage>> {
+    let tasks = Task::ALL.iter().map(|task| (task.words(), Some(kind.of_task(*task))));
+    let doings = Doing::ALL.iter().filter(|doing| !doing.is_act());
+    tasks.chain(doings.map(|doing| (doing.words(), kind.of_doing(*doing)))).collect()
+}
+
+fn hear(
+    timeline: &mut Timeline,
+    stages: &HashMap<&'static str, Option<Stage>>,
+    at: Duration,
+    (name, clause): (&str, &str),
+) {
+    // `subsystem /path on n1: called`, or `subsystem /path failed on n1: exit status 1`
+    if let Some(called) = name.strip_prefix("subsystem ") {
+        let program = called.split(' ').next().unwrap_or(called);
+        match clause {
+            "called" => timeline.enter(program, at, Some(Stage::Subsystem)),
+            "done" => timeline.over(program, TimelineEnd { at, is_well: true, said: "done".to_owned() }),
+            _ => timeline.over(program, TimelineEnd { at, is_well: false, said: clause.to_owned() }),
+        }
+        return;
+    }
+    if name.contains(' ') {
+        return;
+    }
+    if let Some(stage) = stages.get(clause) {
+        timeline.enter(name, at, *stage);
+    } else if let Some(is_well) = Outcome::read(clause) {
+        timeline.over(name, TimelineEnd { at, is_well, said: clause.to_owned() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use orderly_plan::timeline::TimelineTitle;
+
+    #[test]
+    fn a_log_tells_what_each_node_was_at_when() {
+        let log = "2026-11-30 06:00:00 alice as root on mgmt1: cstartup ALL\n\
+                   2026-11-30 06:00:01 n1: powering on\n2026-11-30 06:00:03 n1: booting\n\
+                   2026-11-30 06:00:03 n2: already up\n2026-11-30 06:01:03 n1: up\n\
+                   2026-11-30 06:01:04 n3: failed: power on: no\n2026-11-30 06:01:04 n4: not begun, held by n3\n\
+                   2026-11-30 06:01:05 up: n1 (1m02s)\n2026-11-30 06:01:05 failed (1)\n";
+        let logged = LoggedRun::parse(log).unwrap();
+        assert_eq!(logged.command, "cstartup ALL");
+        let title = TimelineTitle { command: &logged.command, about: &logged.about };
+        let svg = logged.timeline.svg(&title, &|_| None);
+        for part in [
+            "n1 power: 1.0s to 3.0s (2.0s)",
+            "n1 booting: 3.0s to 1m03s (1m00s)",
+            "n2: already up",
+            "n3: failed: power on: no",
+            "n4: not begun, held by n3",
+            "2026-11-30 06:00:00 by alice as root on mgmt1, from its log",
+        ] {
+            assert!(svg.contains(part), "{part}\nin\n{svg}");
+        }
+        assert!(!svg.contains(">up: "), "the report at the end is about no node: {svg}");
+    }
+
+    #[test]
+    fn what_is_no_log_is_none() {
+        for text in ["", "hello\n", "2026-11-30 06:00:00 n1: up\n", "2026-13-30 06:00:00 a on b: cstartup\n"]
+        {
+            assert!(LoggedRun::parse(text).is_none(), "{text}");
+        }
+    }
+}
