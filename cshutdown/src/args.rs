@@ -48,9 +48,9 @@ pub struct ShutdownArgs {
     /// Do not notify users; -T is waited for all the same
     #[arg(short = 'F', long)]
     pub no_notice: bool,
-    /// Cancel the shutdown that waits for its -T on this machine
-    #[arg(long, exclusive = true)]
-    pub cancel: bool,
+    /// Cancel the shutdown that waits for its -T on this machine, or those of these targets or processes
+    #[arg(long, exclusive = true, num_args = 0.., value_name = "TARGET|PROCESS")]
+    pub cancel: Option<Vec<String>>,
     /// Go on when a subsystem fails
     #[arg(short = 'Y', long)]
     pub go_on: bool,
@@ -165,7 +165,8 @@ mod tests {
             "-h -C -Z ALL",
             "-M bye ALL",
             "",
-            "--cancel ALL",
+            "--cancel -F",
+            "-F --cancel",
             "-q -v ALL",
             "-m --force-off ALL",
             "--rehearse -k ALL",
@@ -184,6 +185,9 @@ mod tests {
             "-T 5 -M bye ALL",
             "-m -P n1 n2",
             "--cancel",
+            "--cancel 4242 n[1-8]",
+            "--wait --confirm 1 n1",
+            "--wait=5m n1",
             "-W 300 -W AUTO ALL",
             "-k -n ALL",
             "-r -n ALL",

@@ -26,14 +26,16 @@ use clap::CommandFactory;
 use input::ShutdownInput;
 use notice::Logins;
 use orderly_exec::reporter::Reporter;
-use orderly_exec::{Status, lock::Lock, program};
+use orderly_exec::{Status, program};
 use orderly_nodes::backend::{self, Backend};
+use orderly_nodes::claims::{self, HeldClaim};
 use orderly_nodes::history::{History, RunKind};
 use orderly_nodes::log::RunLog;
 use orderly_nodes::permanent;
 use orderly_nodes::picture::{self, Picture};
+use orderly_nodes::reach::{self, Reach};
 use orderly_nodes::run::Telling;
-use orderly_nodes::run_lock;
+use orderly_nodes::simulator::Simulation;
 use orderly_nodes::targets::fold;
 use orderly_nodes::versions;
 use orderly_nodes::why;
@@ -58,8 +60,8 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// See the exit-status table in the manual page.
 pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
-    if args.cancel {
-        return pending::cancel();
+    if let Some(which) = &args.cancel {
+        return pending::cancel(which);
     }
     let mut reporter = args.flags.speech.reporter();
     if let (Some(path), Some(log)) = (&args.flags.timeline, &args.flags.from_log) {
@@ -99,9 +101,10 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
     drivers.close()?;
     match next? {
         AfterShutdown::Ended(status) => Ok(status),
-        AfterShutdown::Start(restart) => {
+        AfterShutdown::Start(next) => {
+            let (restart, claim) = *next;
             reporter.say(format!("all are down: {}", restart.shown()));
-            restart.become_it()
+            restart.become_it(claim.as_ref())
         }
     }
 }
@@ -118,7 +121,8 @@ fn say_simulated(args: &ShutdownArgs, drivers: &dyn Backend, reporter: &Reporter
 /// What comes after the nodes are down.
 enum AfterShutdown {
     Ended(Status),
-    Start(Box<Restart>),
+    /// Under the same claim.
+    Start(Box<(Restart, Option<HeldClaim>)>),
 }
 
 fn shut_down(
@@ -142,26 +146,61 @@ fn shut_down(
         let nodes = [checked.targets(), checked.units.clone()].concat();
         let failures = permanent::among(site, &nodes, task, drivers);
         preview::show(args, input, (&checked, &failures), &history, reporter);
-        return Ok(AfterShutdown::Ended(if failures.is_empty() { Status::Done } else { Status::Failed }));
+        let (claim, _) = reach::claim(site, Direction::Shutdown, &checked.targets(), Reach::Targets);
+        let foreseen = claims::foresee(claim, args.flags.patience());
+        let refused = foreseen.map(|(line, status)| {
+            reporter.warn(line);
+            status
+        });
+        return Ok(AfterShutdown::Ended(match refused {
+            Some(status) if status != Status::Done => status,
+            _ if failures.is_empty() => Status::Done,
+            _ => Status::Failed,
+        }));
     }
-    let lock = if args.acts() { Some(run_lock::take()?) } else { None };
+    let mut claim = if args.acts() { Some(claim(args, input, drivers, &mut telling)?) } else { None };
     telling.reporter.show_progress();
     let begun = drivers.now();
     let checked = Checked::new(args, input, drivers, &mut telling)?;
-    let (status, stopped) = carry_out(args, input, (begun, checked), (lock, history), drivers, reporter)?;
-    Ok(next(args, input, status, stopped, drivers, reporter))
+    if args.flags.extend
+        && let Some(claim) = &mut claim
+    {
+        claim.narrow(reach::claim(site, Direction::Shutdown, &checked.targets(), Reach::Targets).0)?;
+    }
+    let (status, stopped, claim) =
+        carry_out(args, input, (begun, checked), (claim, history), drivers, reporter)?;
+    Ok(next(args, input, (status, stopped, claim), drivers, reporter))
+}
+
+/// Claims the nodes of the run, once no other acts on them.
+fn claim(
+    args: &ShutdownArgs,
+    input: &ShutdownInput,
+    drivers: &mut dyn Backend,
+    telling: &mut Telling<'_>,
+) -> anyhow::Result<HeldClaim> {
+    let (site, targets) = (&input.site, &input.targets.nodes);
+    let (claim, remark) = reach::claim(site, Direction::Shutdown, targets, args.flags.reach());
+    if let Some(remark) = remark {
+        telling.warn(&remark);
+    }
+    let held = claims::enter(claim, args.flags.patience(), drivers, telling)?;
+    drivers.share_limits()?;
+    // Others may have acted until now, on imagined nodes too.
+    drivers.simulation().map_or(Ok(()), Simulation::reload)?;
+    Ok(held)
 }
 
 /// Goes through the phases, with a log, and reports what came of it; returns what was to be stopped,
-/// which may have changed during the wait.
+/// which may have changed during the wait, and the claim.
 fn carry_out(
     args: &ShutdownArgs,
     input: &ShutdownInput,
     (begun, checked): (Duration, Checked),
-    (lock, history): (Option<Lock>, History),
+    (claim, history): (Option<HeldClaim>, History),
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
-) -> anyhow::Result<(Status, Vec<NodeId>)> {
+) -> anyhow::Result<(Status, Vec<NodeId>, Option<HeldClaim>)> {
     let mut picture = Picture::asked(&args.flags, TimelineKind::Stop)?;
     let mut log = match args.flags.rehearse {
         true => None,
@@ -190,7 +229,7 @@ fn carry_out(
         telling: &mut telling,
         log: &path,
         checked,
-        lock,
+        claim,
         history,
         logins,
         results: PhaseResults::default(),
@@ -206,7 +245,7 @@ fn carry_out(
     let mut results = std::mem::take(&mut phases.results);
     results.signal = results.signal.or(signalled);
     let away = std::mem::take(&mut phases.checked.away);
-    let stopped = phases.checked.nodes.clone();
+    let (stopped, claim) = (phases.checked.nodes.clone(), phases.claim.take());
     let took = drivers.now().saturating_sub(begun);
     let result = ShutdownResult { endings: &endings, away: &away, phases: results, took };
     reporter.end_progress();
@@ -216,7 +255,7 @@ fn carry_out(
     }
     let simulated = drivers.is_simulated();
     let Some(error) = ended else {
-        return Ok((report(&result, input, simulated, log, reporter), stopped));
+        return Ok((report(&result, input, simulated, log, reporter), stopped, claim));
     };
     if signalled.is_some() {
         result.record(&input.site, simulated, log.as_ref().map(RunLog::path), reporter);
@@ -231,8 +270,7 @@ fn carry_out(
 fn next(
     args: &ShutdownArgs,
     input: &ShutdownInput,
-    status: Status,
-    stopped: Vec<NodeId>,
+    (status, stopped, claim): (Status, Vec<NodeId>, Option<HeldClaim>),
     drivers: &dyn Backend,
     reporter: &Reporter,
 ) -> AfterShutdown {
@@ -244,7 +282,7 @@ fn next(
     }
     let restart = restart(args, input, &off);
     if status == Status::Done {
-        return AfterShutdown::Start(Box::new(restart));
+        return AfterShutdown::Start(Box::new((restart, claim)));
     }
     reporter.warn(format!("not all are down, so none is started; to do it: {}", restart.shown()));
     AfterShutdown::Ended(status)

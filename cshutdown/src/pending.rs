@@ -1,15 +1,11 @@
-//! A shutdown that waits for its time, and how it is cancelled from elsewhere.
+//! Cancelling shutdowns that have not begun: that wait for their time, or for other runs.
 //!
-//! While it waits it holds a lock of its own beside which its process number stands; the lock dies
-//! with the process, so a number without the lock names nobody.
+//! Who cancels holds the desk of all runs meanwhile, so that none begins to act in between.
 
-use anyhow::Context;
-use orderly_exec::files::Found;
-use orderly_exec::lock::Lock;
-use orderly_exec::{Status, fail, files, paths, signals};
-use orderly_nodes::backend::Backend;
-use orderly_plan::drivers::Event;
-use std::path::{Path, PathBuf};
+use orderly_exec::{Status, fail};
+use orderly_nodes::claims::{Desk, RunFacts};
+use orderly_plan::claim::Stage;
+use orderly_plan::nodeset;
 use std::time::{Duration, Instant};
 
 /// How long a cancelled shutdown may take to let go: it waits for users who are just being told.
@@ -17,129 +13,81 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is looked whether it has.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// How long one who cancels may take from reading the number to using it.
-const LATE: Duration = Duration::from_secs(10);
-
 const NONE: &str = "no shutdown waits for its time here; nothing is cancelled";
 
 const KILLED: &str = "the shutdown that waited here was killed; its users were told of it and not that nothing comes of \
     it, and where it held off logins they still are: remove /run/nologin on its targets";
 
-const TAKEN: &str =
-    "another shutdown waits for its time on this machine; cshutdown --cancel cancels that one";
-
-/// Held while a shutdown waits for its time.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    _lock: Lock,
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        // Before the lock goes: whoever takes it next must not be taken for the process that had it.
-        std::fs::remove_file(number_path()).ok();
-    }
-}
-
-impl Pending {
-    /// Makes this run the one that `--cancel` cancels.
-    ///
-    /// # Errors
-    /// Refused (4) when another shutdown waits already.
-    pub(crate) fn announce() -> anyhow::Result<Self> {
-        let lock = Lock::take(&lock_path()).map_err(|error| match Lock::is_held_elsewhere(&error) {
-            true => fail(Status::Refused, TAKEN),
-            false => error.context("wait for the time of a shutdown"),
-        })?;
-        // One that was killed left its number, which may be another process's by now.
-        std::fs::remove_file(number_path()).ok();
-        files::replace(&number_path(), format!("{}\n", std::process::id()).as_bytes())?;
-        Ok(Self { _lock: lock })
-    }
-
-    /// Ends the wait because its time has come; returns the signal of somebody who was cancelling it just
-    /// then. From here on nobody can: an interrupt would be one of the shutdown itself.
-    ///
-    /// # Errors
-    /// When the state directory cannot be used.
-    pub(crate) fn end(&self, drivers: &mut dyn Backend) -> anyhow::Result<Option<i32>> {
-        std::fs::remove_file(number_path()).ok();
-        let until = drivers.now() + LATE;
-        // Whoever has the turn may have read the number before it went, and is about to use it.
-        while drivers.now() < until && is_held(&turn_path())? {
-            let soon = drivers.now() + GLANCE;
-            for event in drivers.next(Some(soon)) {
-                if let Event::Signal(signal) = event {
-                    return Ok(Some(signal));
-                }
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// Cancels the shutdown that waits on this machine, and waits until it has given up.
+/// Cancels the shutdown that waits on this machine, or those that are named, and waits until they have given up.
 ///
 /// # Errors
-/// Refused (4) when none waits; failed (1) when it does not give up.
-pub(crate) fn cancel() -> anyhow::Result<Status> {
-    let lock = lock_path();
-    if !is_held(&lock)? {
-        // Whoever ends as it should takes its number along.
-        let killed = !matches!(files::read_if_there(&number_path())?, Found::Missing);
-        return Err(fail(Status::Refused, if killed { KILLED } else { NONE }));
+/// Refused (4) when none waits, or several and none is named; failed (1) when one does not give up.
+pub(crate) fn cancel(which: &[String]) -> anyhow::Result<Status> {
+    let desk = Desk::open()?;
+    let chosen = chosen(&desk, which)?;
+    for run in &chosen {
+        desk.cancel(run)?;
     }
+    drop(desk);
     let until = Instant::now() + PATIENCE;
-    // Two at once would interrupt twice, and the second interrupt would end the telling of users.
-    let mut waited = false;
-    let _turn = loop {
-        match Lock::take(&turn_path()) {
-            Ok(turn) => break turn,
-            Err(error) if Lock::is_held_elsewhere(&error) && Instant::now() < until => waited = true,
-            Err(error) => return Err(error),
-        }
-        std::thread::sleep(GLANCE);
-    };
-    if waited && !is_held(&lock)? {
-        return Ok(Status::Done);
-    }
-    let text = loop {
-        // It may just be beginning to wait, or have ended a moment ago.
-        match files::read_if_there(&number_path())? {
-            Found::Text(text) => break text,
-            Found::Missing if is_held(&lock)? && Instant::now() < until => std::thread::sleep(GLANCE),
-            Found::Missing => return Err(fail(Status::Refused, NONE)),
-        }
-    };
-    let process: u32 = text.trim().parse().with_context(|| format!("read {}", number_path().display()))?;
-    signals::interrupt(process)?;
-    while is_held(&lock)? {
+    loop {
+        let desk = Desk::open()?;
+        let left = chosen.iter().find(|one| desk.runs().iter().any(|run| run.number == one.number));
+        let Some(left) = left else { return Ok(Status::Done) };
         if Instant::now() > until {
-            return Err(fail(Status::Failed, format!("process {process} was interrupted and still waits")));
+            let pid = left.pid;
+            return Err(fail(Status::Failed, format!("process {pid} was interrupted and still waits")));
         }
+        drop(desk);
         std::thread::sleep(GLANCE);
     }
-    Ok(Status::Done)
 }
 
-/// Tells whether somebody holds a lock.
-fn is_held(lock: &Path) -> anyhow::Result<bool> {
-    match Lock::take(lock) {
-        Ok(_) => Ok(false),
-        Err(error) if Lock::is_held_elsewhere(&error) => Ok(true),
-        Err(error) => Err(error),
+/// Returns the shutdowns that are meant.
+fn chosen(desk: &Desk, which: &[String]) -> anyhow::Result<Vec<RunFacts>> {
+    let waits = |run: &&RunFacts| run.program == "cshutdown" && run.stage != Stage::Acting;
+    let waiting: Vec<&RunFacts> = desk.runs().iter().filter(waits).collect();
+    if waiting.is_empty() {
+        return Err(fail(Status::Refused, if desk.killed().is_empty() { NONE } else { KILLED }));
     }
+    let list: Vec<String> = waiting.iter().map(|run| run.describe()).collect();
+    if which.is_empty() {
+        let [one] = waiting[..] else {
+            let several =
+                "several shutdowns wait here; say whose targets or which process: cshutdown --cancel PROCESS";
+            return Err(fail(Status::Refused, format!("{several}\n{}", list.join("\n"))));
+        };
+        return Ok(vec![one.clone()]);
+    }
+    let mut chosen: Vec<RunFacts> = Vec::new();
+    for word in which {
+        let meant = named(&waiting, word)?;
+        if meant.is_empty() {
+            let none = format!(
+                "no shutdown that waits here is process {word} or has such targets; nothing is cancelled"
+            );
+            return Err(fail(Status::Refused, format!("{none}\n{}", list.join("\n"))));
+        }
+        chosen.extend(meant);
+    }
+    chosen.sort_by_key(|run| run.number);
+    chosen.dedup_by_key(|run| run.number);
+    Ok(chosen)
 }
 
-/// Held by whoever cancels.
-fn turn_path() -> PathBuf {
-    paths::state_directory().join("cshutdown.cancel.lock")
-}
-
-fn lock_path() -> PathBuf {
-    paths::state_directory().join("cshutdown.pending.lock")
-}
-
-fn number_path() -> PathBuf {
-    paths::state_directory().join("cshutdown.pending")
+/// Returns the runs that a word names: by its process, or by nodes that it is to stop.
+fn named(waiting: &[&RunFacts], word: &str) -> anyhow::Result<Vec<RunFacts>> {
+    let of = |is_it: &dyn Fn(&RunFacts) -> bool| -> Vec<RunFacts> {
+        waiting.iter().filter(|run| is_it(run)).map(|run| (*run).clone()).collect()
+    };
+    if word == "ALL" {
+        return Ok(of(&|_| true));
+    }
+    let by_process = of(&|run| run.pid.to_string() == word);
+    if !by_process.is_empty() {
+        return Ok(by_process);
+    }
+    let names =
+        nodeset::expand(word).map_err(|fault| fail(Status::Usage, format!("--cancel {word}: {fault}")))?;
+    Ok(of(&|run| names.iter().any(|name| run.claim.targets.contains(name))))
 }

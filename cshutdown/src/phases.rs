@@ -7,20 +7,18 @@ use crate::input::ShutdownInput;
 use crate::limits;
 use crate::notice::{Logins, ShutdownNotice, Waited};
 use crate::outcome::PhaseResults;
-use crate::pending::Pending;
 use crate::subsystem::{Quiet, SubsystemPlace, Subsystems};
-use orderly_exec::lock::Lock;
 use orderly_exec::{Status, fail};
 use orderly_nodes::backend::Backend;
+use orderly_nodes::claims::{HeldClaim, Patience};
 use orderly_nodes::history::History;
 use orderly_nodes::run::{Telling, drive};
-use orderly_nodes::run_lock;
 use orderly_nodes::simulator::Simulation;
 use orderly_nodes::subsystem;
 use orderly_nodes::targets::fold;
 use orderly_nodes::up::WasUp;
 use orderly_nodes::users::EndUsers;
-use orderly_plan::drivers::{Event, NodeId, RemoteCommand};
+use orderly_plan::drivers::{NodeId, RemoteCommand};
 use orderly_plan::graph::Order;
 use orderly_plan::outcome::{NodeEnding, Outcome};
 use orderly_plan::run::Run;
@@ -38,8 +36,8 @@ pub(crate) struct Phases<'p, 't> {
     pub telling: &'p mut Telling<'t>,
     pub log: &'p Path,
     pub checked: Checked,
-    /// Keeps other runs from acting on the nodes; let go while this one waits for its time.
-    pub lock: Option<Lock>,
+    /// Keeps other runs from acting on the nodes, but while this one waits for its time.
+    pub claim: Option<HeldClaim>,
     pub history: History,
     pub logins: Logins,
     pub results: PhaseResults,
@@ -92,12 +90,10 @@ impl Phases<'_, '_> {
     }
 
     fn notify(&mut self) -> anyhow::Result<()> {
-        // One after the other; checked first, so that a second one tells nobody.
         let waits = self.args.acts() && !self.input.wait.is_zero();
-        let pending = if waits { Some(Pending::announce()?) } else { None };
-        if waits {
-            // Until then the nodes are anybody's.
-            self.lock = None;
+        if let Some(claim) = self.claim.as_mut().filter(|_| waits) {
+            // Until then the nodes are anybody's. One after the other; checked first, so that a second one tells nobody.
+            claim.defer()?;
         }
         let nodes = self.checked.alive();
         let asked_by = orderly_nodes::log::who();
@@ -118,31 +114,28 @@ impl Phases<'_, '_> {
             speed,
         };
         let mut waited = notice.give(self.drivers, &mut self.logins, self.telling);
-        if waits && waited == Waited::ToItsEnd {
-            waited = match take_again(self.drivers, self.telling) {
-                Ok(Ok(lock)) => {
-                    self.lock = Some(lock);
+        if waits
+            && waited == Waited::ToItsEnd
+            && let Some(claim) = self.claim.take()
+        {
+            // Who has told users for so long waits, unless it was said for how long.
+            let patience = match self.args.flags.patience() {
+                Patience::None => Patience::Endless,
+                said @ (Patience::UpTo(_) | Patience::Endless) => said,
+            };
+            match claim.take_up(patience, self.drivers, self.telling) {
+                Ok(claim) => {
+                    self.claim = Some(claim);
                     // Other runs may have acted meanwhile, on imagined nodes too.
                     self.drivers.simulation().map_or(Ok(()), Simulation::reload)?;
-                    Waited::ToItsEnd
                 }
-                Ok(Err(signal)) => Waited::Cancelled(signal),
-                Err(error) => {
-                    notice.take_back(self.drivers, &mut self.logins, self.telling);
-                    return Err(error);
-                }
-            };
-        }
-        if waited == Waited::ToItsEnd
-            && let Some(pending) = &pending
-        {
-            match pending.end(self.drivers) {
-                Ok(None) => {}
-                Ok(Some(signal)) => waited = Waited::Cancelled(signal),
-                Err(error) => {
-                    notice.take_back(self.drivers, &mut self.logins, self.telling);
-                    return Err(error);
-                }
+                Err(error) => match error.downcast_ref() {
+                    Some(&Status::Signal(signal)) => waited = Waited::Cancelled(signal),
+                    _ => {
+                        notice.take_back(self.drivers, &mut self.logins, self.telling);
+                        return Err(error);
+                    }
+                },
             }
         }
         if let Waited::Cancelled(signal) = waited {
@@ -152,7 +145,6 @@ impl Phases<'_, '_> {
         if self.input.wait.is_zero() {
             return Ok(());
         }
-        drop(pending);
         // Much may have happened meanwhile.
         match Checked::new(self.args, self.input, self.drivers, self.telling) {
             Ok(checked) => {
@@ -267,10 +259,12 @@ impl Phases<'_, '_> {
     fn stop_nodes(&mut self) -> Vec<NodeEnding> {
         let mut all = [self.checked.nodes.as_slice(), &self.checked.units].concat();
         all.sort_unstable();
-        let mut record = self.begin_record();
+        let is_recorded = self.begin_record();
         let mut endings = self.stop(&all);
         self.remember(&endings);
-        self.end_record(record.as_mut(), &endings);
+        if is_recorded {
+            self.end_record(&endings);
+        }
         if self.checked.own.is_empty() {
             return endings;
         }
@@ -310,46 +304,41 @@ impl Phases<'_, '_> {
                 self.history.add(site.name(ending.node), ended.saturating_sub(began));
             }
         }
-        self.history.forget(|name| site.inventory.by_name(name).is_some());
-        if let Err(error) = self.history.save() {
+        if let Err(error) = self.history.save(|name| site.inventory.by_name(name).is_some()) {
             self.telling.warn(&format!("the history is not kept: {error:#}"));
         }
     }
 
     /// Writes down what is up and about to be stopped, so that exactly that can be started again. Not
-    /// what is restarted or left in maintenance, and not that nothing is up.
-    fn begin_record(&mut self) -> Option<WasUp> {
+    /// what is restarted or left in maintenance, and not that nothing is up. Tells whether it did.
+    fn begin_record(&mut self) -> bool {
         let site = &self.input.site;
         let up = self.checked.running();
         let is_recorded = self.args.acts() && !self.args.no_record;
         if !is_recorded || self.args.wishes().goal != Goal::Halt || up.is_empty() {
-            return None;
+            return false;
         }
-        let simulated = self.drivers.is_simulated();
-        let before = WasUp::read(simulated).unwrap_or_else(|error| {
-            self.telling.warn(&format!("a new record of what is up is begun: {error:#}"));
-            None
-        });
-        let record = WasUp::begin(simulated, before, up.iter().map(|&node| site.name(node).to_owned()));
-        self.keep(&record);
-        Some(record)
+        let names = up.iter().map(|&node| site.name(node).to_owned());
+        let added =
+            WasUp::add(self.drivers.is_simulated(), names, |unreadable| self.telling.warn(&unreadable));
+        self.check_recorded(added);
+        true
     }
 
-    fn end_record(&mut self, record: Option<&mut WasUp>, endings: &[NodeEnding]) {
-        let Some(record) = record else { return };
+    fn end_record(&mut self, endings: &[NodeEnding]) {
         // Those whose state was not known, and that turned out to be down.
-        for ending in endings.iter().filter(|ending| ending.outcome == Outcome::AlreadyDown) {
-            if self.checked.conditions[ending.node.index()] == Condition::Unknown {
-                record.nodes.remove(self.input.site.name(ending.node));
-            }
-        }
-        record.complete =
-            self.results.signal.is_none() && endings.iter().all(|ending| ending.outcome.is_well());
-        self.keep(record);
+        let was_down = |ending: &&NodeEnding| {
+            ending.outcome == Outcome::AlreadyDown
+                && self.checked.conditions[ending.node.index()] == Condition::Unknown
+        };
+        let down = endings.iter().filter(was_down).map(|ending| self.input.site.name(ending.node));
+        let complete = self.results.signal.is_none() && endings.iter().all(|ending| ending.outcome.is_well());
+        let ended = WasUp::end(self.drivers.is_simulated(), down, complete);
+        self.check_recorded(ended);
     }
 
-    fn keep(&mut self, record: &WasUp) {
-        if let Err(error) = record.save() {
+    fn check_recorded(&mut self, recorded: anyhow::Result<()>) {
+        if let Err(error) = recorded {
             self.telling.warn(&format!("what was up is not recorded: {error:#}"));
         }
     }
@@ -368,25 +357,4 @@ fn skipped(node: NodeId) -> NodeEnding {
 /// Tells whether a node was not stopped, and is not about to.
 fn stays_up(ending: &NodeEnding) -> bool {
     !ending.outcome.is_well() && !matches!(ending.outcome, Outcome::Begun | Outcome::Unknown(_))
-}
-
-/// Takes the lock of the nodes again; another run is waited for. The signal, when one came meanwhile.
-fn take_again(drivers: &mut dyn Backend, telling: &mut Telling<'_>) -> anyhow::Result<Result<Lock, i32>> {
-    let mut said = false;
-    loop {
-        match run_lock::take() {
-            Ok(lock) => return Ok(Ok(lock)),
-            Err(error) if !Lock::is_held_elsewhere(&error) => return Err(error),
-            Err(_) if !std::mem::replace(&mut said, true) => {
-                telling.warn("the time has come, and another run acts on the nodes: its end is waited for");
-            }
-            Err(_) => {}
-        }
-        let until = drivers.now() + Duration::from_millis(200);
-        for event in drivers.next(Some(until)) {
-            if let Event::Signal(signal) = event {
-                return Ok(Err(signal));
-            }
-        }
-    }
 }

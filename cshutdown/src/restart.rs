@@ -2,10 +2,13 @@
 
 use anyhow::Context;
 use orderly_exec::job::{Ended, Ending, Job, show};
+use orderly_exec::lock::PASSED_LOCK;
 use orderly_exec::runner::{Run, Runner};
 use orderly_exec::{OrStatus, Status, fail};
+use orderly_nodes::claims::HeldClaim;
 use orderly_plan::nodeset;
 use std::ffi::OsString;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,7 +65,8 @@ impl Restart {
             let targets = "those of cshutdown are started, and no others can be named";
             return Err(fail(Status::Usage, format!("check -C: these are not options alone; {targets}")));
         }
-        let verify: &[&str] = if has_it { &["-k"] } else { &["-k", "-S"] };
+        // Whoever is in the way is waited for, or refuses it, before the nodes are stopped.
+        let verify: &[&str] = if has_it { &["-k", "--wait"] } else { &["-k", "--wait", "-S"] };
         let ended = self.try_it(verify, &self.targets, &mut runner)?;
         let status = match ended.ending {
             Ending::Exited(0) => return Ok(()),
@@ -92,12 +96,16 @@ impl Restart {
         }
     }
 
-    /// Becomes `cstartup`; returns only when that fails.
+    /// Becomes `cstartup`, with the claim on the nodes; returns only when that fails.
     ///
     /// # Errors
     /// Failed (1): the nodes are down and were not started.
-    pub(crate) fn become_it(&self) -> anyhow::Result<Status> {
+    pub(crate) fn become_it(&self, claim: Option<&HeldClaim>) -> anyhow::Result<Status> {
         let mut command = std::process::Command::new(&self.program);
+        let passed = claim.map(HeldClaim::pass_on).transpose()?;
+        if let Some(passed) = &passed {
+            command.env(PASSED_LOCK, passed.as_raw_fd().to_string());
+        }
         let error = command.args(&self.options).args(&self.targets).exec();
         Err(error)
             .with_context(|| format!("run {}; the nodes are down", self.shown()))

@@ -140,9 +140,8 @@ impl Subsystems<'_> {
     fn remember(&self, subsystem: NodeId) -> anyhow::Result<()> {
         let name = self.names.get(subsystem.0);
         let Some(up) = self.pairs.and_then(|pairs| pairs.get(name)) else { return Ok(()) };
-        let mut quieted = Quieted::read(self.simulated)?;
-        quieted.add(name, up, self.places.iter().flat_map(|place| place.quieted.iter().cloned()));
-        quieted.save()
+        let nodes = self.places.iter().flat_map(|place| place.quieted.iter().cloned());
+        Quieted::change(self.simulated, |quieted| quieted.add(name, up, nodes))
     }
 
     fn command(&self, subsystem: NodeId, place: &SubsystemPlace) -> SideCommand {

@@ -67,7 +67,6 @@ impl Closing<'_> {
                 history.add(self.site.name(ending.node), ended.saturating_sub(began));
             }
         }
-        history.forget(|name| self.site.inventory.by_name(name).is_some());
     }
 
     /// Returns the names of the nodes that are up.

@@ -14,6 +14,7 @@ use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, program};
 use orderly_nodes::absent::{self, Absence};
 use orderly_nodes::backend::{self, Backend};
+use orderly_nodes::claims::{self, HeldClaim};
 use orderly_nodes::config::Flags;
 use orderly_nodes::history::{History, RunKind};
 use orderly_nodes::identity;
@@ -21,9 +22,9 @@ use orderly_nodes::log::RunLog;
 use orderly_nodes::permanent;
 use orderly_nodes::picture::{self, Picture};
 use orderly_nodes::probe::ProbeBy;
+use orderly_nodes::reach::{self, Reach};
 use orderly_nodes::run::{Telling, drive};
-use orderly_nodes::run_lock;
-use orderly_nodes::simulator::Initial;
+use orderly_nodes::simulator::{Initial, Simulation};
 use orderly_nodes::site::{Site, SiteRequest};
 use orderly_nodes::targets::{self, Targets, Typed};
 use orderly_nodes::up::WasUp;
@@ -75,7 +76,6 @@ pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
     let history = History::read(RunKind::Start, site.cluster.is_simulated(), |line| reporter.say(line));
     let mut drivers = drivers(&args, &site, &targets.nodes, &history)?;
     let acts = !args.dry_run && !args.flags.rehearse;
-    let _lock = acts.then(run_lock::take).transpose()?;
     let simulated = simulated(&args, &*drivers);
     if let Some(what) = simulated {
         reporter.say(format!("simulated: {what}, nothing real is touched"));
@@ -96,7 +96,11 @@ pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
                 .say(format!("{gone}: no longer in the inventory, so left out, and taken out of the record"));
         }
     }
-    let outcome = carry_out(&args, &mut site, targets, history, &mut *drivers, &mut reporter);
+    let claim =
+        if acts { claim(&args, &site, &targets, &mut *drivers, &mut reporter).map(Some) } else { Ok(None) };
+    let outcome = claim.and_then(|claim| {
+        carry_out(&args, &mut site, targets, (claim, history), &mut *drivers, &mut reporter)
+    });
     let outcome = outcome.and_then(|status| drivers.close().map(|()| status));
     if acts && outcome.is_ok() && !gone.is_empty() {
         WasUp::brought_up(site.cluster.is_simulated(), gone.iter().map(String::as_str))?;
@@ -174,11 +178,31 @@ fn simulated(args: &StartupArgs, drivers: &dyn Backend) -> Option<&'static str> 
     }
 }
 
+/// Claims the nodes of the run, once no other acts on them.
+fn claim(
+    args: &StartupArgs,
+    site: &Site,
+    targets: &Targets,
+    drivers: &mut dyn Backend,
+    reporter: &mut Reporter,
+) -> anyhow::Result<HeldClaim> {
+    let (claim, remark) = reach::claim(site, Direction::Startup, &targets.nodes, args.flags.reach());
+    if let Some(remark) = remark {
+        reporter.warn(remark);
+    }
+    let mut telling = Telling { reporter, log: None, timeline: None, name: &|node| site.name(node) };
+    let held = claims::enter(claim, args.flags.patience(), drivers, &mut telling)?;
+    drivers.share_limits()?;
+    // Others may have acted until now, on imagined nodes too.
+    drivers.simulation().map_or(Ok(()), Simulation::reload)?;
+    Ok(held)
+}
+
 fn carry_out(
     args: &StartupArgs,
     site: &mut Site,
     mut targets: Targets,
-    history: History,
+    (mut claim, history): (Option<HeldClaim>, History),
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
@@ -224,9 +248,24 @@ fn carry_out(
         }
         resume::line(&quieted).into_iter().for_each(|line| reporter.say(line));
         permanent::lines(site, &failures).into_iter().for_each(|line| reporter.warn(line));
-        return Ok(if failures.is_empty() && !nobody { Status::Done } else { Status::Failed });
+        let (claim, _) = reach::claim(site, Direction::Startup, &plan.targets, Reach::Targets);
+        let foreseen = claims::foresee(claim, args.flags.patience());
+        let refused = foreseen.map(|(line, status)| {
+            reporter.warn(line);
+            status
+        });
+        return Ok(match refused {
+            Some(status) if status != Status::Done => status,
+            _ if failures.is_empty() && !nobody => Status::Done,
+            _ => Status::Failed,
+        });
     }
-    start(args, site, (plan, away), (begun, &readings), history, drivers, reporter)
+    if args.flags.extend
+        && let Some(claim) = &mut claim
+    {
+        claim.narrow(reach::claim(site, Direction::Startup, &plan.targets, Reach::Targets).0)?;
+    }
+    start(args, site, (plan, away), (begun, &readings), (claim, history), drivers, reporter)
 }
 
 /// Asks how all nodes stand that matter; the signal when that was interrupted.
@@ -266,7 +305,7 @@ fn start(
     site: &Site,
     (plan, away): (StartPlan, Vec<NodeId>),
     (begun, readings): (Duration, &[Reading]),
-    mut history: History,
+    (mut claim, mut history): (Option<HeldClaim>, History),
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
@@ -290,14 +329,14 @@ fn start(
     let timeline = picture.as_mut().map(|picture| &mut picture.timeline);
     let mut telling = Telling { reporter, log: log.as_mut(), name: &|node| site.name(node), timeline };
     let signal = drive(&mut startup, drivers, &mut telling);
-    let resumed = match &log_path {
-        Some(path) if signal.is_none() => {
-            resume::all(site, path, drivers, &mut telling).unwrap_or_else(|error| {
+    let resumed = match (&log_path, &mut claim) {
+        (Some(path), Some(claim)) if signal.is_none() => {
+            resume::all(site, (path, claim), drivers, &mut telling).unwrap_or_else(|error| {
                 telling.warn(&format!("what subsystems quieted is not undone: {error:#}"));
                 Resumed { failed: true, ..Resumed::default() }
             })
         }
-        Some(_) | None => Resumed::default(),
+        _ => Resumed::default(),
     };
     let signal = signal.or(resumed.signal);
     let quieted = if args.flags.rehearse {
@@ -321,7 +360,7 @@ fn start(
         closing.remember(&mut history, |node| {
             readings[node.index()].condition() == Condition::Down || reset.binary_search(&node).is_ok()
         });
-        if let Err(error) = history.save() {
+        if let Err(error) = history.save(|name| site.inventory.by_name(name).is_some()) {
             reporter.warn(format!("the history is not kept: {error:#}"));
         }
         if let Err(error) = WasUp::brought_up(closing.simulated, closing.up()) {

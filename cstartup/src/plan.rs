@@ -7,6 +7,7 @@ use orderly_exec::program::{arguments, program_name};
 use orderly_exec::{Status, fail};
 use orderly_nodes::absent::Absence;
 use orderly_nodes::boot;
+use orderly_nodes::booting::BootingClasses;
 use orderly_nodes::history::History;
 use orderly_nodes::identity::{self, Addresses};
 use orderly_nodes::own::OwnTargets;
@@ -22,7 +23,6 @@ use orderly_plan::startup::{StartLimits, StartOptions};
 use orderly_plan::survey::Condition;
 use orderly_plan::throttle::Booting;
 use serde::Serialize;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// A start that may be carried out.
@@ -290,27 +290,15 @@ fn options(
     StartOptions {
         limits,
         stagger: of_all.stagger,
-        booting: Booting { limit: of_all.booting, class_of: booting_classes(site) },
+        booting: Booting {
+            limit: of_all.booting,
+            class_of: BootingClasses::of(&site.cluster, &site.inventory).of,
+        },
         reset,
         takes,
         is_foretold: false,
         own_boot: if args.flags.even_self { None } else { boot::own() },
     }
-}
-
-/// Returns by node which nodes are counted together among those that boot: those with an equal value of the attribute
-/// that `booting_per` names, and, as one, those without it.
-fn booting_classes(site: &Site) -> Vec<u32> {
-    let Some(attribute) = &site.cluster.limits.booting_per else { return Vec::new() };
-    let mut known: HashMap<String, u32> = HashMap::new();
-    let values =
-        site.inventory.nodes().iter().map(|node| node.attributes.get(attribute).map(ToString::to_string));
-    let mut class = |value: Option<String>| {
-        let Some(value) = value else { return 0 };
-        let next = u32::try_from(known.len() + 1).unwrap_or(u32::MAX);
-        *known.entry(value).or_insert(next)
-    };
-    values.map(&mut class).collect()
 }
 
 /// Returns the length of the critical path, by the history.

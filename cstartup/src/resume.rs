@@ -6,6 +6,7 @@
 
 use orderly_exec::job::Ended;
 use orderly_nodes::backend::Backend;
+use orderly_nodes::claims::HeldClaim;
 use orderly_nodes::command::{CommandId, RunsOn, SideCommand};
 use orderly_nodes::config::SubsystemHost;
 use orderly_nodes::quieted::{Quieted, QuietedBy};
@@ -49,11 +50,22 @@ pub(crate) fn line(quieted: &[QuietedReport]) -> Option<String> {
 /// When the record cannot be read or written.
 pub(crate) fn all(
     site: &Site,
-    log: &Path,
+    (log, claim): (&Path, &mut HeldClaim),
     drivers: &mut dyn Backend,
     telling: &mut Telling<'_>,
 ) -> anyhow::Result<Resumed> {
-    let mut quieted = Quieted::read(drivers.is_simulated())?;
+    let simulated = drivers.is_simulated();
+    let quieted = Quieted::read(simulated)?;
+    if quieted.subsystems.is_empty() {
+        return Ok(Resumed::default());
+    }
+    // Those of other runs are theirs: one that is about to stop them has quieted them for that.
+    let free: BTreeSet<String> =
+        claim.add(quieted.nodes().into_iter().map(str::to_owned))?.into_iter().collect();
+    // Another run may have undone some until then.
+    let mut quieted = Quieted::read(simulated)?;
+    quieted.subsystems.iter_mut().for_each(|by| by.nodes.retain(|node| free.contains(node)));
+    quieted.subsystems.retain(|by| !by.nodes.is_empty());
     if quieted.subsystems.is_empty() {
         return Ok(Resumed::default());
     }
@@ -71,7 +83,7 @@ pub(crate) fn all(
     }
     let mut round =
         Round { site, log, conditions, drivers, stuck: BTreeSet::new(), resumed: Resumed::default() };
-    for by in quieted.subsystems.clone().iter_mut().rev() {
+    for by in quieted.subsystems.iter_mut().rev() {
         // What cluster.toml says now: a path that was mistyped can be put right.
         if let Some(up) = site.cluster.subsystem.up.get(&by.down) {
             up.clone_into(&mut by.up);
@@ -82,8 +94,8 @@ pub(crate) fn all(
                 return Ok(round.resumed);
             }
             if round.undo(by, partition.as_deref(), &nodes, telling) {
-                quieted.undone(&by.down, nodes.iter().map(|&node| site.name(node)));
-                quieted.save()?;
+                let undone = nodes.iter().map(|&node| site.name(node));
+                Quieted::change(simulated, |quieted| quieted.undone(&by.down, undone))?;
             } else {
                 round.stuck.extend(nodes);
                 round.resumed.failed = true;

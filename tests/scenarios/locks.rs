@@ -1,6 +1,6 @@
 //! One run at a time, also where a lock comes from the calling program.
 
-use crate::order::{cluster, power};
+use crate::order::{cluster, mark, power};
 use crate::snapshot::{configure, holder, ready, snapshots};
 use bed::{Bed, Need, real};
 
@@ -59,20 +59,19 @@ fn what_a_command_leaves_running_does_not_keep_a_lock_that_was_passed_down() {
     assert!(files.contains("/dev/null") && !files.contains("ha.lock"), "{files}");
 }
 
-/// The executors share the lock's code, and nobody passes them one.
+/// The lock of a run lets only that program in whose place the run takes.
 #[test]
 fn a_descriptor_lets_no_second_run_act_on_the_nodes() {
-    if !real::require(&[Need::Program("flock")]) {
-        return;
-    }
     let bed = cluster("");
-    bed.tool("flock");
-    std::fs::create_dir_all(bed.path("state")).unwrap();
-    bed.shell(
-        "exec 8<>state/nodes.lock && flock 8 && exec 9<>state/nodes.lock; ORDERLY_LOCK_FD=9 exec cstartup n01",
-    )
-    .status(4)
-    .stderr_contains("another run holds")
-    .run();
-    assert!(power(&bed).is_empty());
+    mark(&bed, "hang", "n04");
+    let first = bed.program("cstartup").args(["--timeout", "600s", "n04"]).any_status().any_stderr().spawn();
+    first.wait_for_stderr("n04: powering on");
+    bed.shell("exec 9<>state/runs/1.lock; ORDERLY_LOCK_FD=9 exec cstartup n04")
+        .status(4)
+        .stderr_contains("at work: both act on n04")
+        .any_stderr()
+        .run();
+    assert_eq!(power(&bed), ["on n04"]);
+    first.signal(nix::sys::signal::Signal::SIGKILL);
+    first.end();
 }

@@ -52,7 +52,7 @@ impl Stated {
     }
 
     /// Returns by node and node whether the first comes before the second.
-    fn before(&self) -> Vec<Vec<bool>> {
+    pub(super) fn before(&self) -> Vec<Vec<bool>> {
         let groups = self.groups_before();
         let mut nodes = vec![vec![false; NODES]; NODES];
         for (a, b) in (0..GROUPS).flat_map(|a| (0..GROUPS).map(move |b| (a, b))) {

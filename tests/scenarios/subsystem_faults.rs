@@ -90,7 +90,7 @@ fn a_subsystem_ended_by_a_second_interrupt_leaves_it_to_a_person() {
 }
 
 #[test]
-fn one_run_at_a_time_acts_on_the_nodes() {
+fn a_second_run_on_the_same_node_is_refused_and_told_who_is_at_it() {
     let bed = Bed::new();
     cluster(&bed, Some("while [ ! -e \"$ORDERLY_BED/enough\" ]; do sleep 0.05; done"));
     let text = bed.read("etc/cluster.toml").replace("timeout = \"1s\"", "timeout = \"10m\"");
@@ -98,8 +98,10 @@ fn one_run_at_a_time_acts_on_the_nodes() {
     let first = cshutdown(&bed, &["n1"]).spawn();
     first.wait_for_stderr("subsystem ");
     for program in ["cstartup", "cshutdown"] {
-        let second = bed.program(program).arg("n2").status(4).any_stderr().run();
-        for part in ["another run holds", "nodes.lock: process ", " (cshutdown -F n1, user ", ", since 2"] {
+        let second = bed.program(program).arg("n1").status(4).any_stderr().run();
+        for part in
+            ["process ", " (cshutdown -F n1, user ", ", since 2", ", targets n1), at work: both act on n1"]
+        {
             assert!(second.stderr.contains(part), "{part} in {}", second.stderr);
         }
     }

@@ -2,7 +2,7 @@
 //! simulated nodes, whose time runs faster.
 
 use super::shutdown_plan::cluster;
-use bed::{Bed, Program, Running, wait_until};
+use bed::{Bed, Program, Running};
 use nix::sys::signal::Signal;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -81,16 +81,16 @@ fn a_time_of_day_that_has_passed_is_tomorrows() {
 fn who_cancels_at_the_last_moment_cancels_before_anything_is_stopped() {
     let bed = Bed::new();
     cluster(&bed, "speed = 60");
-    // The scenario is the one who cancels, and has read the number of the process already.
-    let turn = std::fs::File::create(bed.path("state/cshutdown.cancel.lock")).unwrap();
-    turn.lock().unwrap();
     let waiting = cshutdown(&bed, "-T 1 ALL").status(130).spawn();
+    waiting.wait_for_stderr("the shutdown begins in 1m00s");
+    // The scenario is the one who cancels, and has read the number of the process already.
+    let desk = std::fs::File::open(bed.path("state/runs/desk.lock")).unwrap();
+    desk.lock().unwrap();
     waiting.wait_for_stderr("the time has come");
-    wait_until("nobody else can cancel", || !bed.path("state/cshutdown.pending").exists());
     waiting.signal(Signal::SIGINT);
+    drop(desk);
     let ended = waiting.end();
     assert!(ended.stderr.contains("cancelled: nothing was stopped"), "{}", ended.stderr);
-    drop(turn);
     let plan = cshutdown(&bed, "-k ALL").run();
     assert!(plan.stdout.starts_with("1: halt n2\n2: halt n1\n"), "{}", plan.stdout);
 }

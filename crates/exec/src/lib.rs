@@ -22,6 +22,7 @@ pub mod runner;
 pub mod scratch;
 pub mod settings;
 pub mod signals;
+pub mod slots;
 pub mod status;
 pub mod trust;
 

@@ -15,12 +15,16 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Names the descriptor of a lock that a program passes to the program it runs.
 pub const PASSED_LOCK: &str = "ORDERLY_LOCK_FD";
 
 /// How much of a command line whoever is refused is shown.
 const SHOWN: usize = 200;
+
+/// How often it is looked whether a lock is free by now.
+const GLANCE: Duration = Duration::from_millis(2);
 
 /// How the failure begins when another run holds the lock.
 const HELD: &str = "another run holds";
@@ -66,6 +70,22 @@ impl Lock {
         }
     }
 
+    /// Takes the lock at `path` as [`Lock::take`] does, and waits for it: for one that everybody holds only for moments.
+    ///
+    /// # Errors
+    /// As [`Lock::take`], when another run still holds it after `limit`.
+    pub fn wait(path: &Path, limit: Duration) -> anyhow::Result<Self> {
+        let until = Instant::now() + limit;
+        loop {
+            match Self::take(path) {
+                Err(error) if Self::is_held_elsewhere(&error) && Instant::now() < until => {
+                    std::thread::sleep(GLANCE);
+                }
+                taken => return taken,
+            }
+        }
+    }
+
     /// Makes sure that the lock at `path` could be taken now, for who only looks: makes no file and takes
     /// nothing. Tells whether the calling program passed it down.
     ///
@@ -101,10 +121,8 @@ impl Lock {
     /// Writes into the lock file who holds it, for whoever is refused meanwhile. It keeps nobody from working:
     /// what cannot be written is read from the process itself.
     fn sign(&self) {
-        let words = [&[program_name()], arguments().as_slice()].concat();
-        let command: String = printable(&show(&words)).chars().take(SHOWN).collect();
         let pid = std::process::id();
-        let text = format!("process {pid} ({command}, user {}, since {})\n", who(), clock::now());
+        let text = format!("process {pid} ({}, user {}, since {})\n", command(), who(), clock::now());
         if self.file.set_len(0).is_ok() {
             self.file.write_all_at(text.as_bytes(), 0).ok();
         }
@@ -130,6 +148,12 @@ impl Lock {
         fcntl(&copy, FcntlArg::F_SETFD(FdFlag::empty())).context("let the lock be inherited")?;
         Ok(copy)
     }
+}
+
+/// Returns how this program was called, as far as it is shown to whoever is refused.
+pub fn command() -> String {
+    let words = [&[program_name()], arguments().as_slice()].concat();
+    printable(&show(&words)).chars().take(SHOWN).collect()
 }
 
 /// Opens a lock file, never through a link.
@@ -248,7 +272,7 @@ mod tests {
         assert!(said.contains(&begins) && said.contains(", user ") && said.contains(", since 2"), "{said}");
         drop(first);
         // A process that another test begins has a copy of the lock until it has become its program.
-        let pause = std::time::Duration::from_millis(20);
+        let pause = Duration::from_millis(20);
         let is_free = || {
             std::thread::sleep(pause);
             Lock::take(&path).is_ok()

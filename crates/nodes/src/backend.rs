@@ -4,6 +4,7 @@ use crate::command::{CommandId, SideCommand};
 use crate::config::Cluster;
 use crate::dispatcher::Dispatcher;
 use crate::runtime::CommandEnd;
+use crate::shared::SharedLimits;
 use crate::simulator::{Initial, Simulation, WorldStore};
 use crate::wiring::wire;
 use orderly_exec::children::Children;
@@ -33,6 +34,15 @@ pub trait Backend: Drivers + Debug {
     /// Returns the simulation, where there is one.
     fn simulation(&mut self) -> Option<&mut Simulation> {
         None
+    }
+
+    /// Shares fan-out, limits of controllers and of booting nodes, and stagger with all runs of this machine, before anything
+    /// is begun.
+    ///
+    /// # Errors
+    /// When the state directory cannot be used.
+    fn share_limits(&mut self) -> anyhow::Result<()> {
+        Ok(())
     }
 
     /// Lets these nodes be stopped although they are this very machine (`--even-self`).
@@ -98,7 +108,9 @@ pub fn connect(cluster: &Cluster, inventory: &Inventory) -> anyhow::Result<Box<d
     let names = wiring.roster.members().iter().map(|member| member.name.clone()).collect();
     let store = WorldStore::at(cluster.simulator_state());
     let simulation = Simulation::of(cluster, &wiring, cluster.simulator.initial);
-    Ok(Box::new(simulation.on_real_clock(children, store, names)?))
+    Ok(Box::new(
+        simulation.limited(SharedLimits::own(cluster, inventory)).on_real_clock(children, store, names)?,
+    ))
 }
 
 /// Imagines the same nodes on a virtual clock, whatever their drivers: nothing is touched.

@@ -11,6 +11,7 @@ use crate::driver::{Begun, Driver, DriverKind};
 use crate::power::PowerCalls;
 use crate::probe::ProbeCalls;
 use crate::runtime::{Runtime, told_to_end};
+use crate::shared::SharedLimits;
 use crate::shell::ShellCalls;
 use crate::wiring::Wiring;
 use orderly_exec::children::{ChildEvent, Children};
@@ -42,7 +43,8 @@ pub(crate) struct Dispatcher {
 impl Dispatcher {
     pub(crate) fn new(cluster: &Cluster, inventory: &Inventory, wiring: Wiring, children: Children) -> Self {
         let room = ProcessRoom::for_fanout(cluster.limits.fanout.max(1));
-        let mut runtime = Runtime::new(wiring, children, room.processes);
+        let shared = SharedLimits::own(cluster, inventory);
+        let mut runtime = Runtime::new(wiring, children, room.processes, shared);
         room.warning.into_iter().for_each(|warning| runtime.complaints.warn(warning));
         Self {
             power: PowerCalls::new(cluster, inventory, &runtime.wiring),
@@ -125,6 +127,32 @@ impl Dispatcher {
         let drivers: [&dyn Driver; 3] = [&self.power, &self.shell, &self.probe];
         drivers.iter().filter_map(|driver| driver.wake(&self.runtime)).min()
     }
+
+    /// Waits for something to happen, as [`Drivers::next`] does.
+    fn wait(&mut self, until: Option<Instant>) -> Vec<Event> {
+        loop {
+            self.do_due();
+            if !self.runtime.answers.events.is_empty() || !self.runtime.answers.commands.is_empty() {
+                return std::mem::take(&mut self.runtime.answers.events);
+            }
+            let wake = self.wake();
+            let power = &self.power;
+            self.runtime.shared.settle(self.runtime.running(), |controller| power.busy(controller));
+            let due = [until, self.runtime.complaints.due(), self.runtime.shared.again()];
+            let due = due.into_iter().flatten().min();
+            let wake = [due, wake, self.runtime.shared.until()].into_iter().flatten().min();
+            match self.runtime.children.next(wake) {
+                Ok(Some(seen)) => self.see_all(seen),
+                Ok(None) => {
+                    if due.is_some_and(|due| Instant::now() >= due) {
+                        self.do_due();
+                        return std::mem::take(&mut self.runtime.answers.events);
+                    }
+                }
+                Err(error) => self.lose_everything(&format!("{error:#}")),
+            }
+        }
+    }
 }
 
 impl Drivers for Dispatcher {
@@ -169,24 +197,26 @@ impl Drivers for Dispatcher {
     }
 
     fn next(&mut self, until: Option<Duration>) -> Vec<Event> {
-        let until = until.and_then(|until| self.began.checked_add(until));
-        loop {
-            self.do_due();
-            if !self.runtime.answers.events.is_empty() || !self.runtime.answers.commands.is_empty() {
-                return std::mem::take(&mut self.runtime.answers.events);
-            }
-            let due = [until, self.runtime.complaints.due()].into_iter().flatten().min();
-            match self.runtime.children.next(due.into_iter().chain(self.wake()).min()) {
-                Ok(Some(seen)) => self.see_all(seen),
-                Ok(None) => {
-                    if due.is_some_and(|due| Instant::now() >= due) {
-                        self.do_due();
-                        return std::mem::take(&mut self.runtime.answers.events);
-                    }
-                }
-                Err(error) => self.lose_everything(&format!("{error:#}")),
-            }
-        }
+        let events = self.wait(until.and_then(|until| self.began.checked_add(until)));
+        // What is still wanted is offered again now.
+        self.runtime.shared.forget();
+        events
+    }
+
+    fn booting(&mut self, class: u32, wanted: usize) -> usize {
+        self.runtime.shared.booting(class, wanted)
+    }
+
+    fn may_power_on(&mut self) -> bool {
+        self.runtime.shared.may_power_on()
+    }
+
+    fn powered_on(&mut self) {
+        self.runtime.shared.powered_on();
+    }
+
+    fn is_held_back(&self) -> bool {
+        self.runtime.shared.is_held_back()
     }
 
     fn why_unknown(&self, node: NodeId) -> Option<String> {

@@ -2,7 +2,9 @@
 //!
 //! Where each meaning comes from, IBM's text or our choice, stands in the manual pages.
 
+use crate::claims::Patience;
 use crate::config::Flags;
+use crate::reach::Reach;
 use crate::site::Site;
 use crate::targets::Typed;
 use orderly_exec::cli::Speech;
@@ -54,6 +56,10 @@ pub struct RunFlags {
     /// Act also on this very machine, last, and on nodes that this run still needs
     #[arg(long)]
     pub even_self: bool,
+    /// Wait for the end of other runs that this one touches, and no longer than this
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true,
+          value_parser = duration::parse, conflicts_with = "rehearse")]
+    pub wait: Option<Option<Duration>>,
     /// Imagine the whole run on a virtual clock; nothing is asked or touched
     #[arg(long, conflicts_with = "dry_run")]
     pub rehearse: bool,
@@ -108,6 +114,16 @@ impl RunFlags {
             across_partitions: self.across_partitions,
             partition: self.partition.clone(),
         }
+    }
+
+    /// Returns how long other runs are waited for.
+    pub fn patience(&self) -> Patience {
+        Patience::of(self.wait)
+    }
+
+    /// Returns how far the run may go beyond its targets.
+    pub fn reach(&self) -> Reach {
+        if self.extend { Reach::Extended } else { Reach::Targets }
     }
 
     /// Returns the nodes and units of `--fail`.

@@ -4,6 +4,7 @@
 //! Bounded: the last `KEPT` times of a node, and at most `NODES` nodes unless the inventory at
 //! hand has more; then those that it does not know are forgotten.
 
+use crate::records;
 use orderly_exec::files::{self, Found};
 use orderly_exec::paths;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ pub struct History {
     format: String,
     /// The last times of each node, oldest first.
     seconds: BTreeMap<String, Vec<f64>>,
+    /// What this run adds, which other runs do not undo.
+    #[serde(skip)]
+    added: Vec<(String, f64)>,
     #[serde(skip)]
     path: PathBuf,
 }
@@ -49,8 +53,12 @@ impl History {
             (RunKind::Halt, false) => "halt-history.json",
             (RunKind::Halt, true) => "halt-history.simulated.json",
         };
-        let path = paths::state_directory().join(name);
-        let empty = |path| Self { format: FORMAT.to_owned(), seconds: BTreeMap::new(), path };
+        Self::of(paths::state_directory().join(name), warn)
+    }
+
+    fn of(path: PathBuf, warn: impl FnOnce(String)) -> Self {
+        let empty =
+            |path| Self { format: FORMAT.to_owned(), seconds: BTreeMap::new(), added: Vec::new(), path };
         let text = match files::read_if_there(&path) {
             Ok(Found::Missing) => return empty(path),
             Ok(Found::Text(text)) => text,
@@ -74,27 +82,36 @@ impl History {
 
     /// Remembers how long a node took.
     pub fn add(&mut self, node: &str, took: Duration) {
+        let seconds = (took.as_secs_f64() * 1000.0).round() / 1000.0;
+        self.push(node, seconds);
+        self.added.push((node.to_owned(), seconds));
+    }
+
+    fn push(&mut self, node: &str, seconds: f64) {
         let times = self.seconds.entry(node.to_owned()).or_default();
-        times.push((took.as_secs_f64() * 1000.0).round() / 1000.0);
+        times.push(seconds);
         times.drain(..times.len().saturating_sub(KEPT));
     }
 
     /// Forgets nodes that are not `known`, where there are more than are worth remembering.
-    pub fn forget(&mut self, known: impl Fn(&str) -> bool) {
+    fn forget(&mut self, known: impl Fn(&str) -> bool) {
         if self.seconds.len() > NODES {
             self.seconds.retain(|node, _| known(node));
         }
     }
 
-    /// Writes the history.
+    /// Writes what this run adds into the history; `known` are the nodes of the inventory at hand.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn save(&self) -> anyhow::Result<()> {
-        if let Some(folder) = self.path.parent() {
-            files::private_directory(folder)?;
-        }
-        files::replace(&self.path, &serde_json::to_vec(self)?)
+    pub fn save(&self, known: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+        records::alone(|| {
+            // What cannot be read was told of at the beginning.
+            let mut all = Self::of(self.path.clone(), |_| {});
+            self.added.iter().for_each(|(node, seconds)| all.push(node, *seconds));
+            all.forget(known);
+            files::replace(&all.path, &serde_json::to_vec(&all)?)
+        })
     }
 
     /// Returns how long a node usually takes: the middle of its earlier times.
@@ -122,8 +139,12 @@ mod tests {
     use super::*;
 
     fn history(starts: &[u64]) -> History {
-        let mut history =
-            History { format: FORMAT.to_owned(), seconds: BTreeMap::new(), path: PathBuf::new() };
+        let mut history = History {
+            format: FORMAT.to_owned(),
+            seconds: BTreeMap::new(),
+            added: Vec::new(),
+            path: PathBuf::new(),
+        };
         starts.iter().for_each(|&seconds| history.add("n01", Duration::from_secs(seconds)));
         history
     }

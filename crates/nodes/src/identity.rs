@@ -116,6 +116,14 @@ pub fn check(site: &Site, targets: &[NodeId], addresses: &Addresses) -> anyhow::
     wrong.or(()).or_status(Status::Rejected)
 }
 
+/// Returns what these nodes and units are reached at and switched by, as it is written, so that two runs meet that have
+/// other names for them.
+pub fn claimed(site: &Site, nodes: &[NodeId]) -> BTreeSet<String> {
+    let marks = nodes.iter().flat_map(|&node| marks(site, node, &unresolved()));
+    let is_one = |mark: &SharedMark| matches!(mark.what, What::Controller | What::Address);
+    marks.filter(is_one).map(|mark| format!("{} {}", mark.what.words(), mark.key.trim_end())).collect()
+}
+
 /// Tells whether some of these nodes say which system of their controller they are, and others do not: these mean the
 /// only one.
 fn says_and_does_not(site: &Site, nodes: &[NodeId]) -> bool {

@@ -3,6 +3,7 @@
 //! One record in the state directory. A subsystem is in it before it is called, so that a run that is killed leaves
 //! nothing quieted that nobody knows of; a node leaves it when the program that undoes it has succeeded for that node.
 
+use crate::records;
 use orderly_exec::files::{self, Found};
 use orderly_exec::paths;
 use orderly_exec::status::{Status, fail};
@@ -54,6 +55,18 @@ impl Quieted {
         Ok(Self { path, ..record })
     }
 
+    /// Changes what is remembered, while no other run does.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn change(simulated: bool, change: impl FnOnce(&mut Self)) -> anyhow::Result<()> {
+        records::alone(|| {
+            let mut quieted = Self::read(simulated)?;
+            change(&mut quieted);
+            quieted.save()
+        })
+    }
+
     /// Adds what a subsystem quiets now: the last that was called for those nodes that it had not quieted before.
     pub fn add(&mut self, down: &str, up: &str, nodes: impl Iterator<Item = String>) {
         let is_known =
@@ -97,7 +110,7 @@ impl Quieted {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn save(&self) -> anyhow::Result<()> {
+    fn save(&self) -> anyhow::Result<()> {
         if let Some(directory) = self.path.parent() {
             files::private_directory(directory)?;
         }

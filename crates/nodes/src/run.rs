@@ -76,7 +76,7 @@ fn drive_to_end(run: &mut dyn Run, drivers: &mut dyn Drivers, telling: &mut Tell
             telling.reporter.progress(watch::line(&run.status(now), began, now, telling.name));
         }
         let wake = run.wake();
-        if wake.is_none() && run.outstanding() == 0 {
+        if wake.is_none() && run.outstanding() == 0 && !drivers.is_held_back() {
             // Nothing runs and nothing is due, so nothing will ever be heard: what is left is
             // reported as it stands.
             return signal;

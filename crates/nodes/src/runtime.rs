@@ -7,6 +7,7 @@ use crate::command::CommandId;
 use crate::config::Profile;
 use crate::driver::DriverKind;
 use crate::roster::Member;
+use crate::shared::SharedLimits;
 use crate::wiring::Wiring;
 use complaints::Complaints;
 use orderly_exec::children::{ChildId, Children};
@@ -54,12 +55,13 @@ pub(crate) struct Runtime {
     running: HashMap<ChildId, DriverKind>,
     /// How many processes run at a time.
     pub(crate) fanout: usize,
+    pub(crate) shared: SharedLimits,
     pub(crate) answers: Answers,
     pub(crate) complaints: Complaints,
 }
 
 impl Runtime {
-    pub(crate) fn new(wiring: Wiring, children: Children, fanout: usize) -> Self {
+    pub(crate) fn new(wiring: Wiring, children: Children, fanout: usize, shared: SharedLimits) -> Self {
         let count = u32::try_from(wiring.roster.len()).unwrap_or(u32::MAX);
         Self {
             abilities: (0..count).map(|at| wiring.abilities(NodeId(at))).collect(),
@@ -68,6 +70,7 @@ impl Runtime {
             programs: Programs::default(),
             running: HashMap::new(),
             fanout,
+            shared,
             answers: Answers::default(),
             complaints: Complaints::default(),
         }
@@ -96,12 +99,18 @@ impl Runtime {
 
     /// Tells whether another process may start.
     pub(crate) fn has_room(&self) -> bool {
-        self.room() > 0
+        let running = self.running.len();
+        running < self.fanout && self.shared.processes(running + 1) > running
     }
 
     /// Returns how many more processes may start.
     pub(crate) fn room(&self) -> usize {
-        self.fanout.saturating_sub(self.running.len())
+        self.shared.processes(self.fanout).saturating_sub(self.running.len())
+    }
+
+    /// Returns how many processes run.
+    pub(crate) fn running(&self) -> usize {
+        self.running.len()
     }
 
     /// Starts a process for a driver; returns its number, and its words as the administrator wrote them.

@@ -16,6 +16,7 @@ pub use world::{Deed, DeedKind, Nature, NodeState, Reads, SimulatedAnswer, Simul
 use crate::backend::Backend;
 use crate::command::{CommandId, SideCommand};
 use crate::runtime::CommandEnd;
+use crate::shared::SharedLimits;
 use orderly_exec::children::{ChildEvent, Children};
 use orderly_exec::job::{Ended, Ending};
 use orderly_plan::drivers::{Abilities, Drivers, Event, Failure, FailureKind, NodeId, RemoteCommand, Task};
@@ -59,6 +60,8 @@ pub struct Simulation {
     /// Numbers what is put on the agenda, so that things at the same time keep their order.
     count: u64,
     fanout: usize,
+    /// What other runs have a part in; none on a virtual clock.
+    shared: Option<SharedLimits>,
     running: usize,
     limit: Duration,
     /// Commands beside the run: how many were begun, and those whose ends were not asked for yet.
@@ -87,11 +90,18 @@ impl Simulation {
             agenda: BinaryHeap::new(),
             count: 0,
             fanout: usize::MAX,
+            shared: None,
             running: 0,
             limit: Duration::from_secs(60),
             commands: 0,
             ended: Vec::new(),
         }
+    }
+
+    /// Keeps to limits that other runs may have a part in.
+    pub(crate) fn limited(mut self, shared: SharedLimits) -> Self {
+        self.shared = Some(shared);
+        self
     }
 
     /// Puts the world on the real clock and keeps it in a file; `names` are the nodes' names there.
@@ -188,6 +198,12 @@ impl Simulation {
         self.agenda.push(Reverse((at, self.count, item)));
     }
 
+    /// Tells whether another call may begin, as far as this run and all others are concerned.
+    fn has_room(&self) -> bool {
+        let others = |shared: &SharedLimits| shared.processes(self.running + 1) > self.running;
+        self.running < self.fanout && self.shared.as_ref().is_none_or(others)
+    }
+
     fn begin_one(&mut self, task: Task, node: NodeId) {
         let now = self.world_time();
         self.world.note(now, node, DeedKind::Begun(task));
@@ -257,9 +273,15 @@ impl Simulation {
     }
 
     fn next_real(&mut self, until: Option<Duration>) -> Vec<Event> {
+        let again = self.shared.as_ref().and_then(SharedLimits::again);
         loop {
             let now = self.world_time();
             let events = self.due(now);
+            if let Some(shared) = &mut self.shared {
+                shared.settle(self.running, |_| 0);
+            }
+            let limits_wake =
+                self.shared.as_ref().and_then(SharedLimits::until).into_iter().chain(again).min();
             let agenda = self.agenda.peek().map(|Reverse((at, ..))| *at);
             let Clock::Real(real) = &mut self.clock else { return events };
             real.store.save_now_and_then(&self.world, &real.names);
@@ -275,7 +297,10 @@ impl Simulation {
                 (a, b) => a.or(b),
             };
             let wake = wake.and_then(|wake| real.began.checked_add(wake.saturating_sub(real.epoch)));
-            match real.children.next(wake) {
+            if again.is_some_and(|again| Instant::now() >= again) {
+                return events;
+            }
+            match real.children.next(wake.into_iter().chain(limits_wake).min()) {
                 Ok(Some(ChildEvent::Signal(signal))) => return vec![crate::signal::event(signal)],
                 Ok(_) => {}
                 // Without a loop there is no waiting; what is on the agenda is answered at once.
@@ -299,7 +324,7 @@ impl Drivers for Simulation {
 
     fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
         let mut begun = Vec::new();
-        while task == Task::Probe || self.running < self.fanout {
+        while task == Task::Probe || (!nodes.is_empty() && self.has_room()) {
             let Some(node) = nodes.pop_front() else { break };
             self.begin_one(task, node);
             begun.push(node);
@@ -326,10 +351,29 @@ impl Drivers for Simulation {
     fn next(&mut self, until: Option<Duration>) -> Vec<Event> {
         // The end of a command is heard of without waiting.
         let until = if self.ended.is_empty() { until } else { Some(Duration::ZERO) };
-        match self.clock {
+        let events = match self.clock {
             Clock::Virtual(now) => self.next_virtual(now, until),
             Clock::Real(_) => self.next_real(until),
-        }
+        };
+        // What is still wanted is offered again now.
+        self.shared.iter().for_each(SharedLimits::forget);
+        events
+    }
+
+    fn booting(&mut self, class: u32, wanted: usize) -> usize {
+        self.shared.as_mut().map_or(wanted, |shared| shared.booting(class, wanted))
+    }
+
+    fn may_power_on(&mut self) -> bool {
+        self.shared.as_mut().is_none_or(SharedLimits::may_power_on)
+    }
+
+    fn powered_on(&mut self) {
+        self.shared.iter_mut().for_each(SharedLimits::powered_on);
+    }
+
+    fn is_held_back(&self) -> bool {
+        self.shared.as_ref().is_some_and(SharedLimits::is_held_back)
     }
 }
 
@@ -340,6 +384,10 @@ impl Backend for Simulation {
 
     fn simulation(&mut self) -> Option<&mut Simulation> {
         Some(self)
+    }
+
+    fn share_limits(&mut self) -> anyhow::Result<()> {
+        self.shared.as_mut().map_or(Ok(()), SharedLimits::share)
     }
 
     fn start(&mut self, _command: &SideCommand) -> CommandId {

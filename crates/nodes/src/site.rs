@@ -294,6 +294,35 @@ fn warn_of(conflicts: &[Diagnostic], remarks: &mut Vec<String>) {
     remarks.extend(conflicts.iter().map(|conflict| format!("warning: {conflict}")));
 }
 
+/// Returns the order for the direction that is not at hand, from its usual file.
+///
+/// # Errors
+/// When that file cannot be used.
+pub fn other_order(site: &Site, at_hand: Direction) -> anyhow::Result<Order> {
+    let paths = &site.cluster.sequence;
+    let is_one_file = files::is_same_file(&paths.start, &paths.shut);
+    let (path, direction, process) = match at_hand {
+        Direction::Startup => (&paths.shut, Direction::Shutdown, Process::Shutdown),
+        Direction::Shutdown => (&paths.start, Direction::Startup, Process::Startup),
+    };
+    let is_shutdown = direction == Direction::Shutdown;
+    let sequence = match files::read_if_there(path)? {
+        Found::Missing => Sequence::from_inventory(&site.inventory, RELATIONS, process, Form::Each)
+            .or_status(Status::Rejected)?,
+        Found::Text(text) => {
+            from_the_owner(path)?;
+            let name = shown(path);
+            let grammar: Grammar =
+                if is_shutdown && !is_one_file { sequence::parse_shutdown } else { sequence::parse };
+            let parsed = grammar(&Source { name: &name, text: &text }, Some(&site.inventory));
+            let parsed = parsed.or_status(Status::Rejected)?;
+            if is_shutdown && is_one_file { parsed.mirrored() } else { parsed }
+        }
+    };
+    let order = sequence.order(&site.roster).or_status(Status::Rejected)?;
+    with_units(order, direction, &site.inventory, &site.roster)
+}
+
 /// Puts units before their nodes at start-up and after them at shutdown.
 fn with_units(
     mut order: Order,

@@ -4,6 +4,7 @@
 //! without those that were down already. The stages of a shutdown add up; a node leaves the record when a run
 //! has brought it up.
 
+use crate::records;
 use orderly_exec::clock;
 use orderly_exec::files::{self, Found};
 use orderly_exec::paths;
@@ -57,9 +58,47 @@ impl WasUp {
         Ok(Some(Self { path, ..record }))
     }
 
+    /// Adds those of `nodes` that are up to the record, for a shutdown that begins now. A record that cannot be read is
+    /// told of, and a new one is begun.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn add(
+        simulated: bool,
+        nodes: impl IntoIterator<Item = String>,
+        warn: impl FnOnce(String),
+    ) -> anyhow::Result<()> {
+        records::alone(|| {
+            let before = Self::read(simulated).unwrap_or_else(|error| {
+                warn(format!("a new record of what is up is begun: {error:#}"));
+                None
+            });
+            Self::begin(simulated, before, nodes).save()
+        })
+    }
+
+    /// Ends what [`WasUp::add`] began, without the nodes that turned out to have been down.
+    ///
+    /// # Errors
+    /// When the record cannot be read or written.
+    pub fn end<'n>(
+        simulated: bool,
+        down: impl Iterator<Item = &'n str>,
+        complete: bool,
+    ) -> anyhow::Result<()> {
+        records::alone(|| {
+            let Some(mut record) = Self::read(simulated)? else { return Ok(()) };
+            down.for_each(|node| {
+                record.nodes.remove(node);
+            });
+            record.complete = complete;
+            record.save()
+        })
+    }
+
     /// Returns the record of a shutdown that begins now, with those of `nodes` that are up, and what earlier
     /// ones stopped and no run has brought up since.
-    pub fn begin(simulated: bool, before: Option<Self>, nodes: impl IntoIterator<Item = String>) -> Self {
+    fn begin(simulated: bool, before: Option<Self>, nodes: impl IntoIterator<Item = String>) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let is_young = |record: &Self| since.saturating_sub(record.since) < CONTINUED.as_secs();
         let goes_on = |record: &Self| record.kept_true || (!record.complete && is_young(record));
@@ -92,23 +131,28 @@ impl WasUp {
     /// # Errors
     /// When it cannot be read or written.
     pub fn brought_up<'n>(simulated: bool, nodes: impl Iterator<Item = &'n str>) -> anyhow::Result<()> {
-        let Some(mut record) = Self::read(simulated)? else { return Ok(()) };
-        let before = record.nodes.len();
-        nodes.for_each(|node| {
-            record.nodes.remove(node);
-        });
-        if record.nodes.len() == before && record.kept_true {
+        if matches!(files::read_if_there(&path(simulated)), Ok(Found::Missing)) {
             return Ok(());
         }
-        record.kept_true = true;
-        record.save()
+        records::alone(|| {
+            let Some(mut record) = Self::read(simulated)? else { return Ok(()) };
+            let before = record.nodes.len();
+            nodes.for_each(|node| {
+                record.nodes.remove(node);
+            });
+            if record.nodes.len() == before && record.kept_true {
+                return Ok(());
+            }
+            record.kept_true = true;
+            record.save()
+        })
     }
 
     /// Writes it.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn save(&self) -> anyhow::Result<()> {
+    fn save(&self) -> anyhow::Result<()> {
         if let Some(folder) = self.path.parent() {
             files::private_directory(folder)?;
         }

@@ -205,6 +205,26 @@ pub trait Drivers {
     /// returns what did, in order. Empty means that `until` has come.
     fn next(&mut self, until: Option<Duration>) -> Vec<Event>;
 
+    /// Has so many nodes of a class be between power-on and up, as far as other runs of this machine leave room; returns
+    /// how many may be.
+    fn booting(&mut self, _class: u32, wanted: usize) -> usize {
+        wanted
+    }
+
+    /// Tells whether a node may be powered on now, as far as other runs of this machine are concerned.
+    fn may_power_on(&mut self) -> bool {
+        true
+    }
+
+    /// Takes note that one was: others wait for their time from now on.
+    fn powered_on(&mut self) {}
+
+    /// Tells whether other runs of this machine have what the last offer wanted, so that [`Drivers::next`] returns soon
+    /// for it to be made again, although nothing was heard.
+    fn is_held_back(&self) -> bool {
+        false
+    }
+
     /// Returns why what was asked of a node last is unknown, where that is known.
     fn why_unknown(&self, _node: NodeId) -> Option<String> {
         None

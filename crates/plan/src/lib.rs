@@ -6,6 +6,7 @@
 mod faults;
 
 pub mod ancestry;
+pub mod claim;
 pub mod diagnostic;
 pub mod doing;
 pub mod drivers;

@@ -387,7 +387,7 @@ impl<C: NodeCourse> Run for NodeRun<'_, C> {
             return;
         }
         let now = drivers.now();
-        self.desk.throttle.advance(now);
+        self.desk.throttle.advance(drivers, now);
         while let Some((node, timer)) = self.desk.timers.take_due(now) {
             self.visit((drivers, now), node, |course, moment| course.due(timer, moment));
         }

@@ -58,8 +58,8 @@ impl Waiting {
         }
     }
 
-    /// Offers at most so many of those in front of whose class there are fewer than `room` says; returns how many.
-    fn offer(&mut self, most: usize, room: impl Fn(u32) -> usize) -> usize {
+    /// Offers at most so many of those in front whose class has room beside so many that are offered; returns how many.
+    fn offer(&mut self, most: usize, mut has_room: impl FnMut(u32, usize) -> bool) -> usize {
         let mut count = 0;
         while count < most
             && let Some((place, class)) = self.heads.pop_first()
@@ -67,7 +67,7 @@ impl Waiting {
             let is_first = |nodes: &&mut BTreeSet<Place>| nodes.first() == Some(&place);
             let Some(nodes) = self.by_class.get_mut(&class).filter(is_first) else { continue };
             let taken = self.taken.entry(class).or_default();
-            if *taken >= room(class) {
+            if !has_room(class, *taken) {
                 continue;
             }
             *taken += 1;
@@ -114,6 +114,10 @@ pub(crate) struct Throttle {
     waiting: BTreeMap<Task, Waiting>,
     /// How many were queued.
     queued: u64,
+    /// Classes of which a node is over, which drivers were not told yet.
+    freed: BTreeSet<u32>,
+    /// Classes whose room other runs have.
+    shut_out: BTreeSet<u32>,
     /// No node is powered on before this.
     next_power: Duration,
     now: Duration,
@@ -137,11 +141,16 @@ impl Throttle {
         now: Duration,
     ) -> Vec<NodeId> {
         let (Some(limit), true) = (self.booting.limit, is_act(task)) else {
-            let begun = drivers.begin_at_most(self.pace(task, now), task, queue);
-            self.note_all(task, &begun, now);
+            if queue.is_empty() {
+                return Vec::new();
+            }
+            let pace = self.pace(drivers, task, now);
+            let begun = drivers.begin_at_most(pace, task, queue);
+            self.note_all(drivers, task, &begun, now);
             return begun;
         };
         let mut waiting = self.waiting.remove(&task).unwrap_or_default();
+        std::mem::take(&mut self.shut_out).into_iter().for_each(|class| waiting.open(class));
         for node in queue.drain(..) {
             self.look(1);
             let first = if task == Task::PowerOn { priority.get(node.index()).copied() } else { None };
@@ -152,15 +161,24 @@ impl Throttle {
         // node once. Where no more calls may run, those that are offered stay so: nobody is looked at again.
         let (mut begun, mut passed_over) = (Vec::new(), Vec::new());
         while passed_over.len() < LOOK_AHEAD && !drivers.is_full() {
-            let pace = self.pace(task, now);
-            let room = |class: u32| limit.saturating_sub(self.count.get(&class).copied().unwrap_or(0));
-            let count = waiting.offer(pace.saturating_sub(waiting.offered.len()), room);
+            let pace = if waiting.places.is_empty() { 0 } else { self.pace(drivers, task, now) };
+            let (counts, shut_out) = (&self.count, &mut self.shut_out);
+            let has_room = |class: u32, taken: usize| {
+                let held = counts.get(&class).copied().unwrap_or(0) + taken;
+                let is_left = held < limit && drivers.booting(class, held + 1) > held;
+                // Whoever has it may give it back at any time.
+                if held < limit && !is_left {
+                    shut_out.insert(class);
+                }
+                is_left
+            };
+            let count = waiting.offer(pace.saturating_sub(waiting.offered.len()), has_room);
             self.look(count);
             if pace == 0 || waiting.offered.is_empty() {
                 break;
             }
             let some = drivers.begin_at_most(pace, task, &mut waiting.offered);
-            self.note_all(task, &some, now);
+            self.note_all(drivers, task, &some, now);
             for node in &some {
                 waiting.places.remove(node);
                 waiting.free(self.booting.class(*node));
@@ -177,8 +195,12 @@ impl Throttle {
                 waiting.free(class);
             }
         }
-        passed_over.into_iter().for_each(|(place, class)| waiting.add(place, class));
+        for (place, class) in passed_over {
+            waiting.add(place, class);
+            self.freed.insert(class);
+        }
         self.waiting.insert(task, waiting);
+        self.give_back(drivers);
         begun
     }
 
@@ -204,15 +226,26 @@ impl Throttle {
 
     /// Returns how many nodes may begin a task now, as far as the time between two is concerned. Only one that is
     /// switched on draws its inrush of current.
-    fn pace(&self, task: Task, now: Duration) -> usize {
+    fn pace(&self, drivers: &mut dyn Drivers, task: Task, now: Duration) -> usize {
         if task != Task::PowerOn || self.stagger.is_zero() {
             return usize::MAX;
         }
-        usize::from(now >= self.next_power)
+        usize::from(now >= self.next_power && drivers.may_power_on())
+    }
+
+    /// Gives other runs the room that is no longer needed.
+    fn give_back(&mut self, drivers: &mut dyn Drivers) {
+        for class in std::mem::take(&mut self.freed) {
+            let taken = self.waiting.values().filter_map(|waiting| waiting.taken.get(&class)).sum::<usize>();
+            drivers.booting(class, self.count.get(&class).copied().unwrap_or(0) + taken);
+        }
     }
 
     /// Takes note that a task was begun. One that is reset boots as well.
-    fn note_all(&mut self, task: Task, nodes: &[NodeId], now: Duration) {
+    fn note_all(&mut self, drivers: &mut dyn Drivers, task: Task, nodes: &[NodeId], now: Duration) {
+        if task == Task::PowerOn && !self.stagger.is_zero() && !nodes.is_empty() {
+            drivers.powered_on();
+        }
         for &node in nodes {
             if is_act(task) && self.under_way.insert(node) {
                 *self.count.entry(self.booting.class(node)).or_default() += 1;
@@ -238,12 +271,14 @@ impl Throttle {
         {
             *count -= 1;
             self.waiting.values_mut().for_each(|waiting| waiting.open(class));
+            self.freed.insert(class);
         }
     }
 
     /// Takes note of the time at which nodes were last offered.
-    pub(crate) fn advance(&mut self, now: Duration) {
+    pub(crate) fn advance(&mut self, drivers: &mut dyn Drivers, now: Duration) {
         self.now = now;
+        self.give_back(drivers);
     }
 
     /// Returns when the next node may be powered on. Not when that time has come already: then a node or a

@@ -16,6 +16,10 @@ impl Backend for Dispatcher {
         wrong.or(()).or_status(Status::Rejected)
     }
 
+    fn share_limits(&mut self) -> anyhow::Result<()> {
+        self.runtime.shared.share()
+    }
+
     fn allow_self(&mut self, nodes: &[NodeId]) {
         self.shell.allow_self(nodes);
     }

@@ -97,6 +97,11 @@ impl PowerCalls {
         }
     }
 
+    /// Returns how many calls go to a controller.
+    pub(crate) fn busy(&self, controller: usize) -> usize {
+        self.controllers.busy(controller)
+    }
+
     /// Takes from `nodes` those that can go into one call with `first`, which is one of them.
     fn take_set(
         &self,
@@ -112,7 +117,7 @@ impl PowerCalls {
         // Where each node of a call is a transfer of its own, a controller gets so many of them.
         let is_each = driver_for(runtime, task, first).judges_each();
         let mut taken: HashMap<usize, usize> = HashMap::new();
-        let mut has_room = |node: NodeId| match self.controllers.room(node) {
+        let mut has_room = |node: NodeId| match self.controllers.room(node, is_each, &runtime.shared) {
             Some((controller, room)) if is_each => {
                 let taken = taken.entry(controller).or_default();
                 *taken += 1;
@@ -352,7 +357,7 @@ impl Driver for PowerCalls {
         }
         match admission {
             Admission::Ask if !runtime.has_room() => return Begun::Full,
-            Admission::Ask if !self.controllers.has_room(node) => return Begun::Later,
+            Admission::Ask if !self.controllers.has_room(node, &runtime.shared) => return Begun::Later,
             Admission::Ask if driver_for(runtime, task, node).reach(power_task(task)) == Some(Reach::Set) => {
                 let set = self.take_set(runtime, task, node, nodes);
                 self.call_for(runtime, task, set.clone());

@@ -1,6 +1,7 @@
 //! How many power calls run at once for each controller: more would make a BMC freeze. And which
 //! nodes are behind one that hangs: they are asked apart from all others, who would wait with them.
 
+use crate::shared::SharedLimits;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::inventory::Inventory;
 use std::collections::{HashMap, HashSet};
@@ -9,6 +10,8 @@ use std::collections::{HashMap, HashSet};
 #[derive(Debug, Default)]
 pub(super) struct Controllers {
     of: Vec<Option<u32>>,
+    /// By controller, what all runs know it by; nothing where only one node has it, which only one run acts on.
+    names: Vec<Option<String>>,
     busy: Vec<usize>,
     max: usize,
     suspects: HashSet<NodeId>,
@@ -18,21 +21,39 @@ impl Controllers {
     pub(super) fn new(inventory: &Inventory, per: Option<&str>, max: usize) -> Self {
         let Some(per) = per else { return Self::default() };
         let mut known: HashMap<String, u32> = HashMap::new();
+        let mut nodes: Vec<usize> = Vec::new();
         let of = inventory
             .nodes()
             .iter()
             .map(|node| {
                 let value = node.attributes.get(per)?.to_string();
                 let next = u32::try_from(known.len()).unwrap_or(u32::MAX);
-                Some(*known.entry(value).or_insert(next))
+                let controller = *known.entry(value).or_insert(next);
+                nodes.resize(known.len(), 0);
+                nodes[controller as usize] += 1;
+                Some(controller)
             })
             .collect();
-        Self { of, busy: vec![0; known.len()], max, suspects: HashSet::new() }
+        let mut names = vec![None; known.len()];
+        for (value, controller) in known {
+            let controller = controller as usize;
+            names[controller] = (nodes[controller] > 1).then(|| format!("per {per}={value}"));
+        }
+        Self { of, busy: vec![0; names.len()], names, max, suspects: HashSet::new() }
     }
 
-    /// Tells whether another call may go to the node's controller.
-    pub(super) fn has_room(&self, node: NodeId) -> bool {
-        self.controller(node).is_none_or(|controller| self.busy[controller] < self.max)
+    /// Tells whether another call may go to the node's controller, as far as this run and all others are concerned.
+    pub(super) fn has_room(&self, node: NodeId, shared: &SharedLimits) -> bool {
+        self.controller(node).is_none_or(|controller| {
+            let busy = self.busy[controller];
+            let may = |name: &String| shared.calls(controller, name, self.max, busy + 1) > busy;
+            busy < self.max && self.names[controller].as_ref().is_none_or(may)
+        })
+    }
+
+    /// Returns how many calls go to a controller.
+    pub(super) fn busy(&self, controller: usize) -> usize {
+        self.busy.get(controller).copied().unwrap_or(0)
     }
 
     /// Tells whether the node's controller may be asked how a call stands that runs already. Such a
@@ -84,9 +105,15 @@ impl Controllers {
     }
 
     /// Returns how many more calls may go to a node's controller, and which that is; nothing where they are not counted.
-    pub(super) fn room(&self, node: NodeId) -> Option<(usize, usize)> {
+    pub(super) fn room(&self, node: NodeId, is_each: bool, shared: &SharedLimits) -> Option<(usize, usize)> {
         let controller = self.controller(node)?;
-        Some((controller, self.max.saturating_sub(self.busy[controller])))
+        let busy = self.busy[controller];
+        let wanted = if is_each { self.max } else { self.max.min(busy + 1) };
+        let most = match &self.names[controller] {
+            Some(name) => shared.calls(controller, name, self.max, wanted),
+            None => wanted,
+        };
+        Some((controller, most.saturating_sub(busy)))
     }
 
     /// Parts a set: by power controller where the inventory names them, else neighbours together,

@@ -3,6 +3,7 @@
 use super::world::{NodeState, SimulatedWorld, Then};
 use anyhow::Context;
 use orderly_exec::files::{self, Found};
+use orderly_exec::lock::Lock;
 use orderly_exec::status::{OrStatus, Status, fail};
 use orderly_plan::drivers::NodeId;
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const FORMAT: &str = "orderly-simulator/1";
+
+/// How long others are waited for: everybody takes moments.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The least time between two writings while a run goes on.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -46,13 +50,15 @@ enum EntryThen {
 pub(crate) struct WorldStore {
     path: PathBuf,
     changed: BTreeSet<NodeId>,
+    /// Nodes that the file did not have: whoever writes it first says what they are.
+    new: BTreeSet<NodeId>,
     unwritten: bool,
     written: Option<Instant>,
 }
 
 impl WorldStore {
     pub(crate) fn at(path: PathBuf) -> Self {
-        Self { path, changed: BTreeSet::new(), unwritten: true, written: None }
+        Self { path, changed: BTreeSet::new(), new: BTreeSet::new(), unwritten: true, written: None }
     }
 
     /// Remembers that a node is to be written.
@@ -68,7 +74,7 @@ impl WorldStore {
             let node = NodeId(u32::try_from(index).unwrap_or(u32::MAX));
             match file.nodes.get(name) {
                 Some(entry) => world.set_condition(node, condition(*entry)),
-                None => self.changed(node),
+                None => self.unwritten |= self.new.insert(node),
             }
         }
         Ok(())
@@ -96,20 +102,20 @@ impl WorldStore {
         if !self.unwritten {
             return Ok(());
         }
+        // Several runs may act on one world.
+        let _lock = Lock::wait(&self.path.with_extension("lock"), PATIENCE)?;
         let mut file = self.read()?;
-        for &node in &self.changed {
-            if let Some(name) = names.get(node.index()) {
-                file.nodes.insert(name.clone(), entry(world.condition(node)));
-            }
+        let named = |node: &NodeId| Some((names.get(node.index())?.clone(), entry(world.condition(*node))));
+        for (name, entry) in self.new.iter().filter_map(named) {
+            file.nodes.entry(name).or_insert(entry);
         }
-        if let Some(folder) = self.path.parent() {
-            files::private_directory(folder)?;
-        }
+        file.nodes.extend(self.changed.iter().filter_map(named));
         let mut text = serde_json::to_string(&file).context("write the simulated world")?;
         text.push('\n');
         files::replace(&self.path, text.as_bytes())?;
         // Cleared: written again later, they would undo what another run does meanwhile.
         self.changed.clear();
+        self.new.clear();
         self.unwritten = false;
         self.written = Some(Instant::now());
         Ok(())

@@ -1,0 +1,230 @@
+//! Runs beside each other: those that touch act one after the other, all others go on.
+//!
+//! Each has two files in the `runs` directory of the state directory: `NUMBER.lock`, locked as long as it lives, and
+//! `NUMBER.json`, which says what it acts on ([`RunFacts`]). They are made, judged and removed under the lock of the desk
+//! alone, which nobody holds for longer than that takes; so what a killed run leaves is nobody's, and the next removes it.
+//!
+//! Who touches whom, and whose turn it is, is decided in `orderly_plan::claim`.
+
+mod entry;
+mod facts;
+
+pub use entry::{Patience, enter, foresee};
+pub use facts::{Obstacle, RunFacts};
+use facts::{lock_path, path};
+use orderly_exec::lock::Lock;
+use orderly_exec::{paths, signals};
+use orderly_plan::claim::{Claim, Stage};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// How long the desk is waited for: everybody holds it for moments, unless stopped or on a disk that hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where runs say what they act on.
+fn directory() -> PathBuf {
+    paths::state_directory().join("runs")
+}
+
+/// All runs of this machine, held still.
+#[derive(Debug)]
+pub struct Desk {
+    directory: PathBuf,
+    runs: Vec<RunFacts>,
+    /// Shutdowns that were killed while they waited for their time.
+    killed: Vec<RunFacts>,
+    /// The claim of the program whose place this one has taken.
+    passed: Option<(RunFacts, Lock)>,
+    last: u64,
+    _lock: Lock,
+}
+
+impl Desk {
+    /// Holds all runs still, and removes what killed ones left.
+    ///
+    /// # Errors
+    /// Refused (4) where the state directory cannot be used, or somebody holds the desk for too long.
+    pub fn open() -> anyhow::Result<Self> {
+        let (directory, lock) = (directory(), lock()?);
+        let mut desk =
+            Self { runs: Vec::new(), killed: Vec::new(), passed: None, last: 0, directory, _lock: lock };
+        remove_unfinished(&desk.directory);
+        for number in numbers(&desk.directory) {
+            desk.last = desk.last.max(number);
+            let facts = RunFacts::read(&desk.directory, number);
+            match (Lock::take(&lock_path(&desk.directory, number)), facts) {
+                (Ok(lock), Some(facts)) if lock.is_passed() => {
+                    desk.passed = Some((facts, lock));
+                }
+                (Ok(_), Some(facts)) if facts.stage == Stage::Pending => desk.killed.push(facts),
+                (Ok(_), _) => remove(&desk.directory, number),
+                (Err(error), facts) if Lock::is_held_elsewhere(&error) => desk.runs.extend(facts),
+                (Err(error), _) => return Err(error),
+            }
+        }
+        Ok(desk)
+    }
+
+    /// Returns all runs that live, but for this one.
+    pub fn runs(&self) -> &[RunFacts] {
+        &self.runs
+    }
+
+    /// Returns the shutdowns that were killed while they waited for their time.
+    pub fn killed(&self) -> &[RunFacts] {
+        &self.killed
+    }
+
+    /// Interrupts a run before it acts, as Ctrl-C would; it cannot begin to act meanwhile. Several who do it are one.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn cancel(&self, run: &RunFacts) -> anyhow::Result<()> {
+        if !run.cancelled {
+            signals::interrupt(run.pid)?;
+            RunFacts { cancelled: true, ..run.clone() }.write(&self.directory)?;
+        }
+        Ok(())
+    }
+
+    /// Returns who is in the way of a run.
+    fn obstacles(&self, own: &RunFacts) -> Vec<Obstacle> {
+        let others = self.runs.iter().filter(|run| run.number != own.number);
+        let held = |run: &RunFacts| {
+            own.queued().is_held_by(&run.queued()).map(|touch| Obstacle { run: run.clone(), touch })
+        };
+        others.filter_map(held).collect()
+    }
+
+    /// Makes a claim known, under the next number.
+    fn enter(&self, facts: RunFacts) -> anyhow::Result<HeldClaim> {
+        let lock = Lock::take(&lock_path(&self.directory, facts.number))?;
+        facts.write(&self.directory).inspect_err(|_| remove(&self.directory, facts.number))?;
+        Ok(HeldClaim { facts, lock, watched: None })
+    }
+
+    /// Removes what killed shutdowns left, of which a later one tells the users.
+    fn forget_killed(&self) {
+        self.killed.iter().for_each(|run| remove(&self.directory, run.number));
+    }
+}
+
+/// Returns the runs that live, for who only looks: makes no file and takes no lock.
+pub fn seen() -> Vec<RunFacts> {
+    let directory = directory();
+    let lives = |number: &u64| Lock::holder(&lock_path(&directory, *number)).is_some();
+    numbers(&directory).filter(lives).filter_map(|number| RunFacts::read(&directory, number)).collect()
+}
+
+/// Returns the numbers that were given, in their order.
+fn numbers(directory: &Path) -> impl Iterator<Item = u64> + use<> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let number = |name: String| name.strip_suffix(".lock")?.parse::<u64>().ok();
+    let mut numbers: Vec<u64> =
+        entries.filter_map(|entry| number(entry.file_name().into_string().ok()?)).collect();
+    numbers.sort_unstable();
+    numbers.into_iter()
+}
+
+/// Removes what a run was writing when it was killed: whoever writes has the desk.
+fn remove_unfinished(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            std::fs::remove_file(entry.path()).ok();
+        }
+    }
+}
+
+fn remove(directory: &Path, number: u64) {
+    std::fs::remove_file(path(directory, number)).ok();
+    std::fs::remove_file(lock_path(directory, number)).ok();
+}
+
+/// Takes the lock of the desk.
+fn lock() -> anyhow::Result<Lock> {
+    Lock::wait(&directory().join("desk.lock"), PATIENCE)
+}
+
+/// What this run claims, until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct HeldClaim {
+    facts: RunFacts,
+    lock: Lock,
+    /// One that it waits for, with its facts as they were then.
+    watched: Option<(u64, Written)>,
+}
+
+/// A file as it was written: others are put in its place, and never changed.
+type Written = Option<(u64, SystemTime)>;
+
+impl HeldClaim {
+    /// Returns what this run says of itself.
+    pub fn facts(&self) -> &RunFacts {
+        &self.facts
+    }
+
+    /// Claims no more than this from now on, where it turned out that it is enough.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn narrow(&mut self, claim: Claim) -> anyhow::Result<()> {
+        let _desk = lock()?;
+        self.facts.claim = claim;
+        self.facts.write(&directory())
+    }
+
+    /// Claims these nodes as well, but for those that another run acts on or waits for; returns the ones claimed.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn add(&mut self, nodes: impl Iterator<Item = String>) -> anyhow::Result<Vec<String>> {
+        let desk = Desk::open()?;
+        let has = |run: &RunFacts, node: &String| {
+            run.stage != Stage::Pending && (run.claim.unbounded || run.claim.targets.contains(node))
+        };
+        let others: Vec<&RunFacts> = desk.runs.iter().filter(|run| run.number != self.facts.number).collect();
+        let is_free = |node: &String| !others.iter().any(|run| has(run, node));
+        let free: Vec<String> = nodes.filter(is_free).collect();
+        self.facts.claim.targets.extend(free.iter().cloned());
+        self.facts.write(&desk.directory)?;
+        Ok(free)
+    }
+
+    /// Returns a descriptor for the program that takes this one's place (`PASSED_LOCK`), which then has this claim.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub fn pass_on(&self) -> anyhow::Result<OwnedFd> {
+        self.lock.pass_on()
+    }
+
+    fn watch(&mut self, obstacle: &Obstacle) {
+        let number = obstacle.run.number;
+        self.watched = Some((number, written(&path(&directory(), number))));
+    }
+
+    /// Tells whether one that was in the way still is, as it was then. Told without a lock; where it cannot be, it is not.
+    fn is_held_as_before(&self) -> bool {
+        self.watched.as_ref().is_some_and(|(number, facts)| {
+            facts.is_some()
+                && *facts == written(&path(&directory(), *number))
+                && Lock::holder(&lock_path(&directory(), *number)).is_some()
+        })
+    }
+}
+
+fn written(path: &Path) -> Written {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    Some((found.ino(), found.modified().ok()?))
+}
+
+impl Drop for HeldClaim {
+    fn drop(&mut self) {
+        // Where the desk cannot be had it is left like that of a killed run.
+        if let Ok(_desk) = lock() {
+            remove(&directory(), self.facts.number);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What a run says of itself to all others, in a file of the state directory (`orderly-claim/1`).
+//!
+//! That it lives is proven by the kernel's lock beside the file and never by its process number.
+
+use orderly_exec::lock::{Lock, command, who};
+use orderly_exec::program::program_name;
+use orderly_exec::reporter::printable;
+use orderly_exec::{clock, files};
+use orderly_plan::claim::{Claim, Queued, Stage, Touch};
+use orderly_plan::nodeset;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+const FORMAT: &str = "orderly-claim/1";
+
+/// A run, as it is known to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunFacts {
+    pub(super) format: String,
+    /// Its place among all; those that came later have larger ones.
+    pub number: u64,
+    pub pid: u32,
+    pub program: String,
+    /// As it was called.
+    pub command: String,
+    pub user: String,
+    pub since: String,
+    pub stage: Stage,
+    /// It was told to give up before it acts.
+    pub cancelled: bool,
+    pub claim: Claim,
+}
+
+impl RunFacts {
+    /// Returns the facts of this process.
+    pub(super) fn own(number: u64, stage: Stage, claim: Claim) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            number,
+            pid: std::process::id(),
+            program: program_name(),
+            command: command(),
+            user: who(),
+            since: clock::now(),
+            stage,
+            cancelled: false,
+            claim,
+        }
+    }
+
+    /// Returns the facts in `directory` of the run of this number; nothing where it has not written any. What cannot be
+    /// read, as that of a later release, is a run that may act on anything.
+    pub(super) fn read(directory: &Path, number: u64) -> Option<Self> {
+        let path = path(directory, number);
+        std::fs::symlink_metadata(&path).ok()?;
+        let read = || serde_json::from_str::<Self>(&files::read(&path).ok()?).ok();
+        Some(read().filter(|facts| facts.format == FORMAT).unwrap_or_else(|| Self {
+            format: FORMAT.to_owned(),
+            number,
+            pid: 0,
+            program: String::new(),
+            command: String::new(),
+            user: String::new(),
+            since: String::new(),
+            stage: Stage::Acting,
+            cancelled: false,
+            claim: Claim { unbounded: true, ..Claim::default() },
+        }))
+    }
+
+    pub(super) fn write(&self, directory: &Path) -> anyhow::Result<()> {
+        let mut text = serde_json::to_string(self)?;
+        text.push('\n');
+        files::replace(&path(directory, self.number), text.as_bytes())
+    }
+
+    pub(super) fn queued(&self) -> Queued<'_> {
+        Queued { number: self.number, stage: self.stage, claim: &self.claim }
+    }
+
+    /// Returns its targets, folded.
+    pub fn targets(&self) -> String {
+        nodeset::fold(self.claim.targets.iter().map(String::as_str))
+    }
+
+    /// Names the run to people: its process, user, start and targets.
+    pub fn describe(&self) -> String {
+        if self.pid == 0 {
+            let lock = lock_path(&super::directory(), self.number);
+            return Lock::holder(&lock)
+                .unwrap_or_else(|| "a process that cannot be seen from here".to_owned());
+        }
+        let Self { pid, command, user, since, .. } = self;
+        printable(&format!(
+            "process {pid} ({command}, user {user}, since {since}, targets {})",
+            self.targets()
+        ))
+    }
+}
+
+/// A run that is in another's way, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    pub run: RunFacts,
+    pub touch: Touch,
+}
+
+impl Obstacle {
+    /// Says who is in the way, and in what.
+    pub fn describe(&self) -> String {
+        let fold = |names: &[String]| nodeset::fold(names.iter().map(String::as_str));
+        let why = match &self.touch {
+            Touch::Both(names) => format!("both act on {}", fold(names)),
+            Touch::Marks(marks) => format!("both act on what is at the {}", marks.join(", ")),
+            Touch::Others(names) => format!("a sequence binds {} there to targets here", fold(names)),
+            Touch::Own(names) => format!("a sequence binds {} here to its targets", fold(names)),
+            Touch::Unknown => {
+                "which nodes a sequence binds to its targets, or to those here, is not known".to_owned()
+            }
+        };
+        let doing = if self.run.stage == Stage::Waiting { "which waits itself" } else { "at work" };
+        format!("{}, {doing}: {why}", self.run.describe())
+    }
+}
+
+pub(super) fn path(directory: &Path, number: u64) -> PathBuf {
+    directory.join(format!("{number}.json"))
+}
+
+pub(super) fn lock_path(directory: &Path, number: u64) -> PathBuf {
+    directory.join(format!("{number}.lock"))
+}

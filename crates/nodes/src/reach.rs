@@ -1,0 +1,40 @@
+//! What a run claims: its targets with their units, and what leads or trails them through either sequence.
+
+use crate::identity;
+use crate::site::{Site, other_order};
+use orderly_exec::status::unmarked;
+use orderly_plan::claim::Claim;
+use orderly_plan::drivers::NodeId;
+use orderly_plan::select::Direction;
+
+/// How far a run may go beyond its targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    Targets,
+    /// Nodes that have to come before them may become targets (`-E`).
+    Extended,
+}
+
+/// Returns what a run claims that acts on these nodes in this direction, and a line for people where it has to claim
+/// more than it wants.
+pub fn claim(site: &Site, direction: Direction, targets: &[NodeId], reach: Reach) -> (Claim, Option<String>) {
+    let mut nodes = targets.to_vec();
+    if reach == Reach::Extended {
+        nodes.extend(site.order.all_leading(targets));
+    }
+    nodes.retain(|&node| !site.is_unit(node));
+    let units = site.units_of(&nodes);
+    let other = other_order(site, direction);
+    let orders: Vec<_> = [&site.order].into_iter().chain(other.as_ref().ok()).collect();
+    let mut claim = Claim::of(&orders, &nodes, &units, |node| site.name(node));
+    claim.marks = identity::claimed(site, &[nodes, units].concat());
+    claim.unbounded = other.is_err();
+    let remark = other.err().map(|error| {
+        let which = if direction == Direction::Startup { "shut down" } else { "started" };
+        format!(
+            "no other run may act beside this one, as it is not known in which order nodes are {which}: {}",
+            unmarked(&error)
+        )
+    });
+    (claim, remark)
+}

@@ -1,0 +1,282 @@
+//! Runs beside each other: those that touch exclude each other or wait, all others go on, and what is killed leaves
+//! nothing. On simulated nodes; the oracle knows the statements that were written and nothing else.
+
+use super::order;
+use super::random_orders::{NODES, Stated};
+use bed::{Bed, Chance, Running, wait_until};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Makes a simulated cluster of nodes that are all up, and take so long to boot or halt.
+fn cluster(bed: &Bed, takes: &str) {
+    let nodes: Vec<String> = (0..NODES).map(|node| format!(r#"{{"name": "n{node:02}"}}"#)).collect();
+    let inventory = bed.write(
+        "inventory.json",
+        format!(r#"{{"format": "orderly-inventory/1", "nodes": [{}]}}"#, nodes.join(",")),
+    );
+    let text = format!(
+        "inventory = {inventory:?}\nlog_dir = {:?}\n\
+         sequence = {{ start = {:?}, shut = {:?}, subsystems = {:?}, literal = true }}\n\
+         [power]\ndriver = \"simulator\"\n[shell]\ndriver = \"simulator\"\n\
+         [probe]\ndriver = \"simulator\"\ninterval = \"20ms\"\n[shutdown]\nsettle = \"{takes}\"\n\
+         [simulator]\ninitial = \"up\"\nboot = \"{takes}\"\nhalt = \"{takes}\"\nlatency = \"1ms\"\n",
+        bed.path("log"),
+        bed.path("cstartSeq"),
+        bed.path("cshutSeq"),
+        bed.path("subsysSeq"),
+    );
+    bed.config("cluster.toml", text);
+    bed.write("cstartSeq", "");
+    bed.write("cshutSeq", "");
+}
+
+fn name(node: usize) -> String {
+    format!("n{node:02}")
+}
+
+fn spawn(bed: &Bed, program: &str, args: &[&str]) -> Running {
+    bed.program(program).args(args).any_stdout().any_stderr().any_status().spawn()
+}
+
+/// Returns what lives or lived in the state directory as runs.
+fn facts(bed: &Bed) -> Vec<Value> {
+    let entries = std::fs::read_dir(bed.path("state/runs")).into_iter().flatten().flatten();
+    let json = entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(".json"));
+    json.filter_map(|entry| serde_json::from_str(&std::fs::read_to_string(entry.path()).ok()?).ok()).collect()
+}
+
+fn stage(bed: &Bed, running: &Running) -> Option<String> {
+    let own = facts(bed).into_iter().find(|facts| facts["pid"] == running.pid())?;
+    own["stage"].as_str().map(str::to_owned)
+}
+
+fn is_acting(bed: &Bed, running: &Running) -> bool {
+    stage(bed, running).is_some_and(|stage| stage == "acting")
+}
+
+fn is_refused(running: &Running) -> bool {
+    running.stderr_so_far().contains("hint: --wait waits")
+}
+
+/// Tells whether one of these leads another through an order.
+fn is_bound(stated: &Stated, one: &BTreeSet<usize>, other: &BTreeSet<usize>) -> bool {
+    let before = stated.before();
+    one.iter().any(|&a| other.iter().any(|&b| before[a][b] || before[b][a]))
+}
+
+fn any_targets(chance: &mut Chance) -> BTreeSet<usize> {
+    (0..=chance.below(3)).map(|_| chance.below(NODES)).collect()
+}
+
+/// Both begin at the same moment and are killed amid their work; the next pair finds what they left.
+#[test]
+fn of_random_pairs_never_two_act_that_touch_and_none_is_refused_that_does_not() {
+    let cases = if std::env::var_os("ORDERLY_SOAK").is_some() { 1000 } else { 25 };
+    let bed = Bed::new();
+    cluster(&bed, "1h");
+    let mut met = [0; 2];
+    for case in 0..cases {
+        let mut chance = Chance(case);
+        let (start, shut) = (Stated::any(&mut chance), Stated::any(&mut chance));
+        bed.write("cstartSeq", start.text(&mut chance));
+        bed.write("cshutSeq", shut.text(&mut chance));
+        std::fs::remove_file(bed.path("state/simulator.json")).ok();
+        let runs: Vec<(BTreeSet<usize>, Running)> = (0..2)
+            .map(|_| {
+                let targets = any_targets(&mut chance);
+                let names: Vec<String> = targets.iter().map(|&node| name(node)).collect();
+                let (program, flags): (_, &[&str]) = match chance.below(2) {
+                    0 => ("cstartup", &["-X", "-S", "-Z"]),
+                    _ => ("cshutdown", &["-X", "-F"]),
+                };
+                let args: Vec<&str> = flags.iter().copied().chain(names.iter().map(String::as_str)).collect();
+                (targets, spawn(&bed, program, &args))
+            })
+            .collect();
+        let [(one, first), (other, second)] = &runs[..] else { unreachable!() };
+        let touch = !one.is_disjoint(other) || is_bound(&start, one, other) || is_bound(&shut, one, other);
+        let decided = |running: &Running| is_acting(&bed, running) || is_refused(running);
+        wait_until("both have decided", || decided(first) && decided(second));
+        let refused = [first, second].into_iter().filter(|running| is_refused(running)).count();
+        let said = format!("{}{}", first.stderr_so_far(), second.stderr_so_far());
+        assert_eq!(refused, usize::from(touch), "case {case}: {one:?} {other:?}\n{said}");
+        met[refused] += 1;
+        for (_, running) in runs {
+            if !is_refused(&running) {
+                running.signal(Signal::SIGKILL);
+            }
+            let refused = is_refused(&running);
+            assert_eq!(running.end().status, if refused { 4 } else { 128 + 9 });
+        }
+    }
+    assert!(met.iter().all(|&count| count > 0), "both were met: {met:?}");
+}
+
+/// Killed at any point, from before it claims anything until it is over.
+#[test]
+fn a_killed_run_leaves_nothing_that_hinders_the_next() {
+    let bed = Bed::new();
+    cluster(&bed, "20ms");
+    let mut chance = Chance(1);
+    for _ in 0..15 {
+        let killed = spawn(&bed, "cshutdown", &["-F", "ALL"]);
+        std::thread::sleep(std::time::Duration::from_millis(chance.below(120) as u64));
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(killed.pid().cast_signed()), Signal::SIGKILL).ok();
+        killed.end();
+        bed.program("cstartup").args(["-q", "ALL"]).run();
+    }
+    assert!(facts(&bed).is_empty(), "{:?}", facts(&bed));
+    let left: Vec<_> = std::fs::read_dir(bed.path("state/runs")).unwrap().flatten().collect();
+    assert_eq!(left.len(), 1, "the lock of the desk alone: {left:?}");
+}
+
+#[test]
+fn who_waits_says_for_whom_and_is_passed_only_by_runs_that_it_does_not_touch() {
+    let bed = Bed::new();
+    cluster(&bed, "1h");
+    let first = spawn(&bed, "cshutdown", &["-F", "n01"]);
+    wait_until("the first acts", || is_acting(&bed, &first));
+    let waiting = spawn(&bed, "cstartup", &["--wait", "-Z", "n[01-02]"]);
+    waiting
+        .wait_for_stderr(&format!("waiting for the end of process {} (cshutdown -F n01, user ", first.pid()));
+    waiting.wait_for_stderr(", targets n01), at work: both act on n01");
+    // It touches only the one that waits, and would pass it.
+    let refused = bed.program("cshutdown").args(["-F", "n02"]).status(4).any_stderr().run();
+    let said = format!("process {} (cstartup --wait -Z n[01-02], user ", waiting.pid());
+    assert!(refused.stderr.contains(&said), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("targets n[01-02]), which waits itself: both act on n02"),
+        "{}",
+        refused.stderr
+    );
+    let beside = spawn(&bed, "cshutdown", &["-F", "n03"]);
+    wait_until("another acts beside both", || is_acting(&bed, &beside));
+    // Others look only: they take nothing.
+    let foreseen = bed.program("cshutdown").args(["-k", "n01"]).status(4).any_stdout().any_stderr().run();
+    assert!(foreseen.stderr.contains("now this would be refused (4): process "), "{}", foreseen.stderr);
+    assert!(foreseen.stdout.contains("halt n01"), "{}", foreseen.stdout);
+    let foreseen = bed.program("cstartup").args(["-k", "--wait", "n03"]).any_stdout().any_stderr().run();
+    assert!(foreseen.stderr.contains("now this would wait for the end of process "), "{}", foreseen.stderr);
+    bed.program("cshutdown").args(["-k", "n04"]).any_stdout().goes_well().run();
+    assert_eq!(facts(&bed).len(), 3);
+    // Not for longer than was said, and not against a signal.
+    let limited = bed.program("cstartup").args(["--wait=300ms", "n01"]).status(4).any_stderr().run();
+    assert_eq!(limited.stderr.matches("waiting for the end of").count(), 1, "{}", limited.stderr);
+    let interrupted = bed.program("cstartup").args(["--wait", "n01"]).status(130).any_stderr().spawn();
+    interrupted.wait_for_stderr("waiting for the end of").signal(Signal::SIGINT);
+    let said = interrupted.end().stderr;
+    assert!(said.contains("interrupted before its turn came: nothing was done"), "{said}");
+    assert_eq!(stage(&bed, &waiting).as_deref(), Some("waiting"));
+    first.signal(Signal::SIGKILL);
+    wait_until("its turn has come", || is_acting(&bed, &waiting));
+    for running in [first, waiting, beside] {
+        running.signal(Signal::SIGKILL);
+        running.end();
+    }
+}
+
+/// The start that follows a shutdown is the same run: nobody gets in between.
+#[test]
+fn a_restart_keeps_its_nodes_from_its_shutdown_to_the_end_of_its_start() {
+    let bed = Bed::new();
+    cluster(&bed, "700ms");
+    let restart = spawn(&bed, "cshutdown", &["-F", "-r", "n01"]);
+    wait_until("it acts", || is_acting(&bed, &restart));
+    let waiting = spawn(&bed, "cshutdown", &["-F", "--wait", "n01"]);
+    waiting.wait_for_stderr("waiting for the end of");
+    let pid = restart.pid();
+    let by =
+        |program: &str| facts(&bed).iter().any(|facts| facts["pid"] == pid && facts["program"] == program);
+    wait_until("it has become cstartup", || by("cstartup"));
+    assert_eq!(stage(&bed, &waiting).as_deref(), Some("waiting"));
+    let (restarted, waited) = (restart.end(), waiting.end());
+    assert!(restarted.stderr.contains("cstartup: up: n01"), "{}", restarted.stderr);
+    assert_eq!((restarted.status, waited.status), (0, 0), "{}", waited.stderr);
+    assert!(waited.stderr.contains("down: n01"), "it was up again: {}", waited.stderr);
+}
+
+/// Each lost what another wrote in between.
+#[test]
+fn runs_at_one_time_lose_nothing_of_what_is_remembered() {
+    let bed = Bed::new();
+    cluster(&bed, "100ms");
+    let all = |program: &str, flag: &str| {
+        let runs: Vec<Running> = (0..NODES).map(|node| spawn(&bed, program, &[flag, &name(node)])).collect();
+        for run in runs {
+            let ended = run.end();
+            assert_eq!(ended.status, 0, "{}", ended.stderr);
+        }
+    };
+    let names: Vec<Value> = (0..NODES).map(|node| name(node).into()).collect();
+    let read = |file: &str| serde_json::from_str::<Value>(&bed.read(format!("state/{file}"))).unwrap();
+    all("cshutdown", "-F");
+    assert_eq!(read("was-up.simulated.json")["nodes"], Value::from(names.clone()));
+    assert_eq!(read("halt-history.simulated.json")["seconds"].as_object().unwrap().len(), NODES);
+    all("cstartup", "-X");
+    assert_eq!(read("was-up.simulated.json")["nodes"], Value::from(Vec::<Value>::new()));
+    assert_eq!(read("start-history.simulated.json")["seconds"].as_object().unwrap().len(), NODES);
+    // The imagined world as well.
+    let ended = bed.program("cstartup").args(["-v", "ALL"]).any_stderr().run();
+    assert!(ended.stderr.contains("already up: n[00-11] (12 nodes)"), "{}", ended.stderr);
+}
+
+#[test]
+fn of_several_shutdowns_that_wait_one_is_cancelled_by_its_targets_or_its_process() {
+    let bed = Bed::new();
+    cluster(&bed, "20ms");
+    let pending = |targets: &str| {
+        let run = spawn(&bed, "cshutdown", &["-F", "-T", "60", targets]);
+        wait_until("it waits for its time", || stage(&bed, &run).as_deref() == Some("pending"));
+        run
+    };
+    let (one, two) = (pending("n[01-02]"), pending("n03"));
+    let taken = bed.program("cshutdown").args(["-F", "-T", "5", "n02"]).status(4).any_stderr().run();
+    assert!(
+        taken.stderr.contains("another shutdown waits for its time with some of these"),
+        "{}",
+        taken.stderr
+    );
+    let which = bed.program("cshutdown").arg("--cancel").status(4).any_stderr().run().stderr;
+    for run in [&one, &two] {
+        assert!(which.contains(&format!("process {} (cshutdown -F -T 60 ", run.pid())), "{which}");
+    }
+    bed.program("cshutdown").args(["--cancel", "n09"]).status(4).any_stderr().run();
+    bed.program("cshutdown").args(["--cancel", &two.pid().to_string()]).run();
+    assert_eq!(two.end().status, 130);
+    let three = pending("n04");
+    bed.program("cshutdown").args(["--cancel", "n[02-03]"]).run();
+    assert_eq!(one.end().status, 130);
+    // Where one waits, none has to be named; what acts is not cancelled.
+    bed.program("cshutdown").arg("--cancel").run();
+    assert_eq!(three.end().status, 130);
+    bed.program("cshutdown").arg("--cancel").status(4).any_stderr().run();
+}
+
+/// Each limit is one for all runs: while a run has all of it, others wait, and go on when it is killed.
+#[test]
+fn runs_share_fanout_controllers_booting_nodes_and_stagger() {
+    for (limit, behaves) in [
+        ("fanout = 1", "hang"),
+        ("per = \"pdu\"\nmax = 1", "hang"),
+        ("booting = 1", "dead"),
+        ("booting = 1\nbooting_per = \"pdu\"", "dead"),
+        ("stagger = \"1h\"", "dead"),
+    ] {
+        let bed = order::cluster(&format!("[limits]\n{limit}\n"));
+        let inventory = bed.read("etc/inventory.json");
+        let with = "\"partition\": \"prod\", \"pdu\": \"p1\"";
+        bed.config("inventory.json", inventory.replace("\"partition\": \"prod\"", with));
+        order::mark(&bed, behaves, "n04");
+        let first = spawn(&bed, "cstartup", &["--timeout", "600s", "n04"]);
+        wait_until("the first powers on", || order::power(&bed).contains(&"on n04".to_owned()));
+        let second = spawn(&bed, "cstartup", &["n01"]);
+        wait_until("the second acts", || is_acting(&bed, &second));
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        assert!(!order::power(&bed).contains(&"on n01".to_owned()), "{limit}: {:?}", order::power(&bed));
+        first.signal(Signal::SIGKILL);
+        let ended = second.end();
+        assert!(ended.stderr.contains("up: n01"), "{limit}: {}", ended.stderr);
+        first.end();
+    }
+}
