@@ -71,6 +71,9 @@ pub struct ShapeFlags {
     /// Write a graph for Graphviz
     #[arg(long)]
     pub dot: bool,
+    /// Draw that graph, by Graphviz, as SVG
+    #[arg(long)]
+    pub svg: bool,
     /// Write a table of what would run when
     #[arg(long)]
     pub waves: bool,

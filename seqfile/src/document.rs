@@ -1,7 +1,7 @@
-//! The shapes a sequence is written in: sequence text, JSON, Graphviz, a table of waves.
+//! The shapes a sequence is written in: sequence text, JSON, a graph for Graphviz or drawn by it, a table of waves.
 
 use crate::args::{self, SeqfileArgs};
-use crate::dot;
+use crate::{dot, svg};
 use anyhow::Context;
 use orderly_exec::{OrStatus, Status};
 use orderly_plan::graph::Order;
@@ -16,13 +16,14 @@ pub(crate) enum DocumentShape {
     Text(Spelling),
     Json(Spelling),
     Dot,
+    Svg,
     Waves,
 }
 
 impl args::ShapeFlags {
     /// Tells whether another shape than text is asked for.
     pub(crate) fn any(&self) -> bool {
-        self.json || self.dot || self.waves
+        self.json || self.dot || self.svg || self.waves
     }
 }
 
@@ -32,6 +33,7 @@ impl DocumentShape {
         match &args.shape {
             args::ShapeFlags { json: true, .. } => Self::Json(spelling),
             args::ShapeFlags { dot: true, .. } => Self::Dot,
+            args::ShapeFlags { svg: true, .. } => Self::Svg,
             args::ShapeFlags { waves: true, .. } => Self::Waves,
             args::ShapeFlags { .. } => Self::Text(spelling),
         }
@@ -50,6 +52,7 @@ impl DocumentShape {
                 text
             }
             Self::Dot => dot::graph(sequence, roster),
+            Self::Svg => svg::drawn(&dot::graph(sequence, roster))?,
             Self::Waves => waves(&order()?, roster),
         })
     }

@@ -10,6 +10,7 @@ mod dot;
 mod drift;
 mod input;
 mod output;
+mod svg;
 
 pub use args::SeqfileArgs;
 use args::SeqfileTask;
@@ -71,7 +72,7 @@ fn check_flags(args: &SeqfileArgs) -> anyhow::Result<()> {
         ("--relation", !args.relations.is_empty() && (!writes_default || inventory_json)),
         ("--shutdown", args.shutdown && (inventory_json || !writes_default && check.is_empty())),
         (
-            "--json, --dot and --waves",
+            "--json, --dot, --svg and --waves",
             args.shape.any() && (!args.task.check.is_empty() || args.task.drift.is_some()),
         ),
         (

@@ -2,7 +2,7 @@
 
 use super::order::{cluster, cstartup, power};
 use super::seqfile::INVENTORY;
-use bed::Bed;
+use bed::{Bed, Need, real};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn bed() -> Bed {
@@ -86,6 +86,25 @@ fn a_graph_has_no_islands_and_no_arrow_twice() {
     let pairs: BTreeSet<(&str, &str)> =
         found.iter().map(|(from, to, _)| (from.as_str(), to.as_str())).collect();
     assert_eq!((pairs.len(), found.len()), (3, 3), "{text}");
+}
+
+/// Real Graphviz; without it what to install is named.
+#[test]
+fn a_graph_is_drawn_where_graphviz_is_installed() {
+    let bed = bed();
+    bed.write("own", "mds: n01 n02\nclients: n03\nmds(1) > clients\n");
+    let without = bed.program("seqfile").args(["--read", "own", "--svg"]).status(1).any_stderr().run();
+    assert!(without.stderr.contains("--svg needs the program dot (Debian: graphviz)"), "{}", without.stderr);
+    if !real::require(&[Need::Program("dot"), Need::Program("xmllint")]) {
+        return;
+    }
+    bed.tools(&["dot", "xmllint"]);
+    bed.program("seqfile").args(["--read", "own", "--svg", "-o", "own.svg"]).run();
+    bed.shell("xmllint --noout --nonet own.svg").run();
+    let svg = bed.read("own.svg");
+    for part in [">mds<", ">clients<", ">(1)<"] {
+        assert!(svg.contains(part), "{part} in {svg}");
+    }
 }
 
 /// A file of one's own could only be drawn turned round.

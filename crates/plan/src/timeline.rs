@@ -194,6 +194,8 @@ impl Timeline {
     /// Says of a node that it was held, and by whom: known only at the end.
     pub fn held(&mut self, name: &str, at: Duration, by: &str) {
         let said = format!("not begun, held by {by}");
+        // When the first of them failed was heard of already.
+        let at = self.row(name).end.as_ref().map_or(at, |end| end.at);
         self.over(name, TimelineEnd { at, is_well: false, said });
     }
 

@@ -26,7 +26,9 @@ fn each_stage_is_a_bar_with_its_times() {
         ms(12_000),
         &Happening::Over(Outcome::Failed("the controller says <no> & \"why\"".into())),
     );
-    timeline.held("n4", ms(20_000), "n3");
+    timeline.hear("n4", ms(12_000), &Happening::Over(Outcome::Held([crate::drivers::NodeId(2)].into())));
+    timeline.held("n4", ms(0), "n3");
+    assert_eq!(timeline.rows[3].end.as_ref().unwrap().at, ms(12_000));
     let svg = timeline.svg(&TITLE, &|_| None);
     for part in [
         "<rect class=\"bar queued\" x=\"0\" y=\"0\" width=\"1000\" height=\"10\"><title>n1 queued: 0s to 1.0s (1.0s)</title>",
