@@ -45,6 +45,7 @@ fn a_job_for_nodes_that_are_off_runs_once_they_were_started() {
     let bed = Bed::new();
     cluster(&bed);
     let slurm = Slurm::new(&bed, &CHANGES);
+    run(&slurm, "visudo -cf /etc/sudoers.d/orderly-slurm");
     run(&slurm, "scontrol update NodeName=n[1-2] State=POWER_DOWN_FORCE");
     wait_until("both are off", || {
         bed.read("power.log").lines().filter(|line| line.starts_with("off ")).count() == 2
