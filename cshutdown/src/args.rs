@@ -3,8 +3,10 @@
 //! Where the meaning of a flag comes from, IBM's text or our choice, stands in the manual page.
 
 use clap::ArgGroup;
+use orderly_exec::duration;
 use orderly_nodes::flags::RunFlags;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Stops nodes in order: tells users, quiets subsystems, halts, powers off or restarts.
 #[derive(Debug, Clone, clap::Parser)]
@@ -48,9 +50,13 @@ pub struct ShutdownArgs {
     /// Do not notify users; -T is waited for all the same
     #[arg(short = 'F', long)]
     pub no_notice: bool,
-    /// Cancel the shutdown that waits for its -T on this machine, or those of these targets or processes
+    /// Cancel the shutdown that waits for its -T on this machine, or one with --within before its first halt, or those of these targets or processes
     #[arg(long, exclusive = true, num_args = 0.., value_name = "TARGET|PROCESS")]
     pub cancel: Option<Vec<String>>,
+    /// Be over within this time, as on battery: plan the phases backwards from it
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_limit,
+          conflicts_with_all = ["restart", "maintenance", "stop_at_failure"])]
+    pub within: Option<Duration>,
     /// Go on when a subsystem fails
     #[arg(short = 'Y', long)]
     pub go_on: bool,
@@ -175,6 +181,12 @@ mod tests {
             "-K 0 ALL",
             "-W soon ALL",
             "--confirm many ALL",
+            "--within 0 ALL",
+            "--within soon ALL",
+            "--within 8m -r ALL",
+            "--within 8m -m ALL",
+            "--within 8m -s ALL",
+            "--within 8m",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
@@ -191,6 +203,8 @@ mod tests {
             "-W 300 -W AUTO ALL",
             "-k -n ALL",
             "-r -n ALL",
+            "--within 8m -T 5 -F -P -k ALL",
+            "--within 480 -h --rehearse --json ALL",
             "-r --rehearse --fail n1 --fail n2 ALL",
         ] {
             assert!(parse(right).is_ok(), "{right}: {:?}", parse(right));

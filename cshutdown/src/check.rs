@@ -2,6 +2,7 @@
 //! not saw off the branch it sits on.
 
 use crate::args::ShutdownArgs;
+use crate::battery;
 use crate::input::ShutdownInput;
 use orderly_exec::{Status, fail};
 use orderly_nodes::absent::Absence;
@@ -11,10 +12,11 @@ use orderly_nodes::guard;
 use orderly_nodes::identity;
 use orderly_nodes::listed;
 use orderly_nodes::own;
-use orderly_nodes::run::{Telling, drive};
+use orderly_nodes::run::{Telling, drive_steered};
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::{self, fold};
 use orderly_plan::drivers::NodeId;
+use orderly_plan::run::Run;
 use orderly_plan::select::{self, Direction};
 use orderly_plan::shutdown::Goal;
 use orderly_plan::survey::{Condition, Reading, Survey};
@@ -49,7 +51,7 @@ impl Checked {
         let site = &input.site;
         let addresses = identity::resolved(site, drivers);
         identity::check(site, &input.targets.nodes, &addresses)?;
-        let readings = survey(input, &input.targets.nodes, drivers, telling)?;
+        let readings = survey(args, input, drivers, telling)?;
         let conditions: Vec<Condition> = readings.iter().map(|reading| reading.condition()).collect();
         let mut all = input.targets.clone();
         let absence = Absence::of(site, &readings);
@@ -68,6 +70,10 @@ impl Checked {
             all.nodes.sort_unstable();
             all.check_partition(site)?;
             identity::check(site, &all.nodes, &addresses)?;
+        } else if args.within.is_some() && !args.flags.ignore_others && !violations.is_empty() {
+            for line in targets::sentences(site, &absence.silent, Direction::Shutdown, &violations) {
+                telling.warn(&format!("a violation of the sequence, and --within goes on: {line}"));
+            }
         } else if !args.flags.ignore_others && !violations.is_empty() {
             // Nobody is told to stop this very machine.
             let others: Vec<NodeId> = violations.iter().map(|violation| violation.node).collect();
@@ -143,12 +149,12 @@ impl Checked {
 /// Asks how the targets stand, and all nodes that must go down before them; where subsystems are called
 /// on any node of the partition, those too.
 fn survey(
+    args: &ShutdownArgs,
     input: &ShutdownInput,
-    targets: &[NodeId],
     drivers: &mut dyn Backend,
     telling: &mut Telling<'_>,
 ) -> anyhow::Result<Vec<Reading>> {
-    let site = &input.site;
+    let (site, targets) = (&input.site, input.targets.nodes.as_slice());
     let mut asked: BTreeSet<NodeId> = targets.iter().copied().collect();
     asked.extend(site.order.all_leading(targets));
     // A unit is switched off once nobody needs it, so all that share one matter.
@@ -168,7 +174,22 @@ fn survey(
     let count = site.roster.len();
     let units = (0..count).map(|at| at >= site.inventory.len()).collect();
     let mut survey = Survey::new(count, asked.into_iter().collect(), units).not_waiting_for(&site.absent);
-    match drive(&mut survey, drivers, telling) {
+    // A controller that hangs must not take the time of a battery: what it does not say in a quarter of it is unknown.
+    let now = drivers.now();
+    let until = battery::deadline(args, input, drivers).map(|end| now + end.saturating_sub(now) / 4);
+    let mut gives_up = until;
+    let signal = drive_steered(&mut survey, drivers, telling, &mut |survey, drivers, telling| {
+        if gives_up.is_some_and(|until| drivers.now() >= until) {
+            gives_up = None;
+            telling.warn(
+                "some nodes have not said how they stand in a quarter of the time: they are not waited for",
+            );
+            survey.interrupt();
+            drivers.end_all();
+        }
+        gives_up
+    });
+    match signal {
         Some(signal) => Err(fail(Status::Signal(signal), "interrupted before anything was stopped")),
         None => Ok(survey.readings().to_vec()),
     }

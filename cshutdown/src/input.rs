@@ -64,6 +64,11 @@ impl ShutdownInput {
         Ok(Self { site, targets, subsystems, startup_options, wait, since })
     }
 
+    /// Returns how much time has passed since the command was typed.
+    pub(crate) fn passed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
     /// Returns how long users are given from now on: minutes whole, up to a time of day what is left.
     pub(crate) fn wait_from_now(&self, at: Option<EndTime>, speed: u32) -> Duration {
         left(self.wait, at, self.since.elapsed().saturating_mul(speed))
@@ -195,6 +200,16 @@ impl ShutdownArgs {
     /// Tells whether the run acts, on nodes real or simulated, and does not only look or imagine.
     pub(crate) fn acts(&self) -> bool {
         !self.only_verifies() && !self.flags.rehearse
+    }
+
+    /// Tells whether a subsystem that fails stops nothing.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.go_on || self.within.is_some()
+    }
+
+    /// Returns which flag says so.
+    pub(crate) fn go_on_flag(&self) -> &'static str {
+        if self.go_on { "-Y" } else { "--within" }
     }
 
     /// Returns the flag that subsystems get.

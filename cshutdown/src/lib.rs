@@ -3,10 +3,13 @@
 //! `input` reads, `check` checks, `preview` shows the plan, `phases` carries it out, `outcome` reports.
 
 mod args;
+mod battery;
+mod beacon;
 mod check;
 mod input;
 mod limits;
 pub mod logger;
+mod met;
 mod notice;
 mod on_each_node;
 mod outcome;
@@ -21,6 +24,8 @@ mod subsystem;
 mod warning;
 
 pub use args::ShutdownArgs;
+use battery::{Battery, Learned};
+use beacon::{Beacon, Lit};
 use check::Checked;
 use clap::CommandFactory;
 use input::ShutdownInput;
@@ -41,12 +46,14 @@ use orderly_nodes::versions;
 use orderly_nodes::why;
 use orderly_plan::drivers::{NodeId, Task};
 use orderly_plan::duration;
+use orderly_plan::nodeset;
 use orderly_plan::select::Direction;
 use orderly_plan::survey::Condition;
 use orderly_plan::timeline::TimelineKind;
 use outcome::{PhaseResults, ShutdownResult};
 use phases::Phases;
 use restart::Restart;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -77,6 +84,16 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
     if args.restart && !args.flags.rehearse {
         restart(&args, &input, &input.targets.nodes).check()?;
     }
+    let beacon = match args.within.filter(|_| args.acts()) {
+        None => None,
+        Some(within) => {
+            let targets: Vec<&str> = input.targets.nodes.iter().map(|&node| input.site.name(node)).collect();
+            match Beacon::light(battery::left(&input, within), &targets)? {
+                Lit::Own(beacon) => Some(beacon),
+                Lit::Told { words, strangers } => return Ok(told(&words, &strangers, &reporter)),
+            }
+        }
+    };
     let history = History::read(RunKind::Halt, input.site.cluster.is_simulated(), |line| reporter.say(line));
     let mut drivers = if args.flags.rehearse {
         rehearsal::drivers(&args, &input.site, &history)?
@@ -87,7 +104,7 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
         drivers
     };
     say_simulated(&args, &*drivers, &reporter);
-    let next = shut_down(&args, &input, history, &mut *drivers, &mut reporter);
+    let next = shut_down(&args, &input, (history, beacon), &mut *drivers, &mut reporter);
     reporter.end_progress();
     // Said last, after what went wrong.
     let next = next.or_else(|error| {
@@ -109,6 +126,18 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
     }
 }
 
+/// Says that the shutdown that runs already was told of a sooner end. It stops no other nodes for it.
+fn told(words: &str, strangers: &[String], reporter: &Reporter) -> Status {
+    if strangers.is_empty() {
+        reporter.say(words);
+        return Status::Done;
+    }
+    reporter.warn(words);
+    let nodes = nodeset::fold(strangers.iter().map(String::as_str));
+    reporter.warn(format!("no target of that shutdown, and so not stopped: {nodes}"));
+    Status::Failed
+}
+
 /// Says first and last that nothing real is touched.
 fn say_simulated(args: &ShutdownArgs, drivers: &dyn Backend, reporter: &Reporter) {
     if args.flags.rehearse {
@@ -128,11 +157,13 @@ enum AfterShutdown {
 fn shut_down(
     args: &ShutdownArgs,
     input: &ShutdownInput,
-    history: History,
+    (history, beacon): (History, Option<Beacon>),
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<AfterShutdown> {
     let site = &input.site;
+    let learned = Learned::read(site.cluster.is_simulated(), |line| reporter.say(line));
+    let deadline = battery::deadline(args, input, drivers);
     let name = |node: NodeId| site.name(node);
     for remark in &site.remarks {
         reporter.say(remark);
@@ -145,16 +176,21 @@ fn shut_down(
         let task = |node: NodeId| (wishes.power_off && !is_off(node)).then_some(Task::PowerOff);
         let nodes = [checked.targets(), checked.units.clone()].concat();
         let failures = permanent::among(site, &nodes, task, drivers);
-        preview::show(args, input, (&checked, &failures), &history, reporter);
+        let battery = deadline.map(|deadline| {
+            Battery::new(args, input, &checked, (&history, &learned), deadline, None, drivers)
+        });
+        preview::show(args, input, (&checked, &failures), (&history, battery.as_ref()), reporter);
+        let fits = battery.is_none_or(|battery| battery.plan.fits());
         let (claim, _) = reach::claim(site, Direction::Shutdown, &checked.targets(), Reach::Targets);
-        let foreseen = claims::foresee(claim, args.flags.patience());
+        // On battery whoever is in the way is told to end.
+        let foreseen = claims::foresee(claim, args.flags.patience()).filter(|_| args.within.is_none());
         let refused = foreseen.map(|(line, status)| {
             reporter.warn(line);
             status
         });
         return Ok(AfterShutdown::Ended(match refused {
             Some(status) if status != Status::Done => status,
-            _ if failures.is_empty() => Status::Done,
+            _ if failures.is_empty() && fits => Status::Done,
             _ => Status::Failed,
         }));
     }
@@ -167,8 +203,11 @@ fn shut_down(
     {
         claim.narrow(reach::claim(site, Direction::Shutdown, &checked.targets(), Reach::Targets).0)?;
     }
+    let battery = deadline
+        .map(|deadline| Battery::new(args, input, &checked, (&history, &learned), deadline, beacon, drivers));
+    let known = (history, learned, battery);
     let (status, stopped, claim) =
-        carry_out(args, input, (begun, checked), (claim, history), drivers, reporter)?;
+        carry_out(args, input, (begun, checked), (claim, known), drivers, reporter)?;
     Ok(next(args, input, (status, stopped, claim), drivers, reporter))
 }
 
@@ -184,7 +223,10 @@ fn claim(
     if let Some(remark) = remark {
         telling.warn(&remark);
     }
-    let held = claims::enter(claim, args.flags.patience(), drivers, telling)?;
+    let held = match battery::deadline(args, input, drivers) {
+        Some(deadline) => met::enter(&claim, deadline, drivers, telling)?,
+        None => claims::enter(claim, args.flags.patience(), drivers, telling)?,
+    };
     drivers.share_limits()?;
     // Others may have acted until now, on imagined nodes too.
     drivers.simulation().map_or(Ok(()), Simulation::reload)?;
@@ -197,7 +239,7 @@ fn carry_out(
     args: &ShutdownArgs,
     input: &ShutdownInput,
     (begun, checked): (Duration, Checked),
-    (claim, history): (Option<HeldClaim>, History),
+    (claim, (history, learned, battery)): (Option<HeldClaim>, (History, Learned, Option<Battery<'_>>)),
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<(Status, Vec<NodeId>, Option<HeldClaim>)> {
@@ -218,6 +260,12 @@ fn carry_out(
     } else {
         telling.say(&format!("stopping {}{shown}", fold(&input.site, &checked.targets())));
     }
+    if let Some(battery) = &battery {
+        for line in battery.lines() {
+            if battery.plan.fits() { telling.say(&line) } else { telling.warn(&line) }
+        }
+        battery.record(telling.reporter);
+    }
     if let Some(expected) = limits::expected(&input.site, &checked.running(), &history) {
         telling.say(&format!("the nodes are expected to take {}", duration::show(expected)));
     }
@@ -232,6 +280,9 @@ fn carry_out(
         claim,
         history,
         logins,
+        battery,
+        learned,
+        unlearned: BTreeSet::new(),
         results: PhaseResults::default(),
     };
     let (endings, ended) = match phases.run(begun) {

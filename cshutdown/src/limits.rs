@@ -58,5 +58,6 @@ fn limits(cluster: &Cluster, profile: &Profile, unit: bool, let_go: Option<Durat
         timeout: profile.limits.timeout,
         retries: profile.limits.retries,
         let_go,
+        cut_before: Duration::MAX,
     }
 }

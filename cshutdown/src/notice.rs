@@ -1,11 +1,12 @@
 //! Telling users, and the wait until the time of `-T`.
 
+use crate::battery::{Battery, UntilItsEnd};
 use crate::check;
 use crate::on_each_node::{NodeAnswer, Script};
 use crate::warning::{self, Warning};
 use orderly_exec::job::{Ended, Ending};
 use orderly_nodes::backend::Backend;
-use orderly_nodes::run::{Telling, drive, fold};
+use orderly_nodes::run::{Telling, drive_steered, fold};
 use orderly_plan::drivers::{Event, NodeId, RemoteCommand};
 use orderly_plan::duration;
 use orderly_plan::graph::Order;
@@ -62,21 +63,30 @@ impl ShutdownNotice<'_> {
         &self,
         drivers: &mut dyn Backend,
         logins: &mut Logins,
+        battery: &mut Option<Battery<'_>>,
         telling: &mut Telling<'_>,
     ) -> Waited {
         let began = drivers.now();
         for warning in warning::schedule(self.wait) {
-            if let Some(signal) = self.pause(drivers, began, warning, telling) {
+            if let Some(signal) = self.pause(drivers, began, warning, battery, telling) {
                 return Waited::Cancelled(signal);
+            }
+            let now = drivers.now();
+            let is_over = |battery: &mut Battery<'_>| now >= battery.latest(now, telling).wait;
+            // There is less time than was thought.
+            if !warning.left.is_zero() && battery.as_mut().is_some_and(is_over) {
+                continue;
             }
             if !self.wait.is_zero() {
                 telling.say(&remaining(warning, self.imagined));
             }
             let text = warning.text(self.verb, self.asked_by, self.message);
-            if let Some(signal) = self.tell(drivers, &text, telling) {
+            if let Some(signal) = self.tell(drivers, &text, battery, telling) {
                 return Waited::Cancelled(signal);
             }
-            if warning.closes_logins()
+            // On battery there is no time for it.
+            if battery.is_none()
+                && warning.closes_logins()
                 && !self.wait.is_zero()
                 && let Some(signal) = logins.close(self.nodes, &text, drivers, telling)
             {
@@ -95,7 +105,7 @@ impl ShutdownNotice<'_> {
     ) {
         let left = logins.open(self.nodes, drivers, telling);
         // A further signal ends this as well; the shutdown is cancelled either way.
-        self.tell(drivers, &warning::cancelled(self.asked_by), telling);
+        self.tell(drivers, &warning::cancelled(self.asked_by), &mut None, telling);
         if left.is_empty() {
             telling.say("cancelled: nothing was stopped");
         } else {
@@ -105,7 +115,14 @@ impl ShutdownNotice<'_> {
         }
     }
 
-    fn tell(&self, drivers: &mut dyn Backend, text: &str, telling: &mut Telling<'_>) -> Option<i32> {
+    /// Tells users; on battery as long as there is time for it.
+    fn tell(
+        &self,
+        drivers: &mut dyn Backend,
+        text: &str,
+        battery: &mut Option<Battery<'_>>,
+        telling: &mut Telling<'_>,
+    ) -> Option<i32> {
         if self.silent || self.nodes.is_empty() {
             return None;
         }
@@ -117,7 +134,10 @@ impl ShutdownNotice<'_> {
         drivers.set_message(text);
         let order = Order::unordered(&nodes);
         let mut round = Round::new(&order, RemoteCommand::Notify, &nodes);
-        drive(&mut round, drivers, telling)
+        let mut until = UntilItsEnd::of(battery.as_mut(), |latest| latest.notice);
+        drive_steered(&mut round, drivers, telling, &mut |round, drivers, telling| {
+            until.steer(round, drivers, telling)
+        })
     }
 
     /// Waits until a warning is due; returns the signal that came meanwhile.
@@ -126,11 +146,19 @@ impl ShutdownNotice<'_> {
         drivers: &mut dyn Backend,
         began: Duration,
         warning: Warning,
+        battery: &mut Option<Battery<'_>>,
         telling: &mut Telling<'_>,
     ) -> Option<i32> {
         let due = began.saturating_add(warning.after / self.speed);
-        while drivers.now() < due {
-            for event in drivers.next(Some(due)) {
+        loop {
+            let now = drivers.now();
+            let latest = battery.as_mut().map(|battery| battery.latest(now, telling).wait);
+            let due = latest.map_or(due, |latest| latest.min(due));
+            if now >= due {
+                return None;
+            }
+            let look = battery.as_ref().map_or(due, Battery::next_look);
+            for event in drivers.next(Some(due.min(look))) {
                 match event {
                     Event::Signal(signal) => return Some(signal),
                     Event::Attention => {
@@ -144,7 +172,6 @@ impl ShutdownNotice<'_> {
                 }
             }
         }
-        None
     }
 }
 

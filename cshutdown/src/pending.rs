@@ -2,6 +2,7 @@
 //!
 //! Who cancels holds the desk of all runs meanwhile, so that none begins to act in between.
 
+use crate::beacon;
 use orderly_exec::{Status, fail};
 use orderly_nodes::claims::{Desk, RunFacts};
 use orderly_plan::claim::Stage;
@@ -23,6 +24,9 @@ const KILLED: &str = "the shutdown that waited here was killed; its users were t
 /// # Errors
 /// Refused (4) when none waits, or several and none is named; failed (1) when one does not give up.
 pub(crate) fn cancel(which: &[String]) -> anyhow::Result<Status> {
+    if let Some(status) = beacon::cancel()? {
+        return Ok(status);
+    }
     let desk = Desk::open()?;
     let chosen = chosen(&desk, which)?;
     for run in &chosen {

@@ -1,6 +1,7 @@
 //! The phases of a shutdown, in their order: notice, users' processes, subsystems, nodes.
 
 use crate::args::ShutdownArgs;
+use crate::battery::{Battery, Learned, UntilItsEnd};
 use crate::check;
 use crate::check::Checked;
 use crate::input::ShutdownInput;
@@ -12,7 +13,7 @@ use orderly_exec::{Status, fail};
 use orderly_nodes::backend::Backend;
 use orderly_nodes::claims::{HeldClaim, Patience};
 use orderly_nodes::history::History;
-use orderly_nodes::run::{Telling, drive};
+use orderly_nodes::run::{Telling, drive_steered};
 use orderly_nodes::simulator::Simulation;
 use orderly_nodes::subsystem;
 use orderly_nodes::targets::fold;
@@ -24,7 +25,7 @@ use orderly_plan::outcome::{NodeEnding, Outcome};
 use orderly_plan::run::Run;
 use orderly_plan::shutdown::{Goal, Round, Shutdown};
 use orderly_plan::survey::Condition;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -40,6 +41,10 @@ pub(crate) struct Phases<'p, 't> {
     pub claim: Option<HeldClaim>,
     pub history: History,
     pub logins: Logins,
+    pub battery: Option<Battery<'p>>,
+    pub learned: Learned,
+    /// Nodes that were halted and kept their power for want of time: they took less than they usually do.
+    pub unlearned: BTreeSet<NodeId>,
     pub results: PhaseResults,
 }
 
@@ -74,6 +79,12 @@ impl Phases<'_, '_> {
             return Ok(self.nothing_stopped());
         }
         let now = self.phase("subsystems", now);
+        if let Some(battery) = &mut self.battery
+            && let Some(signal) = battery.begin_halting(self.drivers, self.telling)
+        {
+            self.results.signal = Some(signal);
+            return Ok(self.nothing_stopped());
+        }
         let endings = self.stop_nodes();
         self.phase("nodes", now);
         Ok(endings)
@@ -90,7 +101,8 @@ impl Phases<'_, '_> {
     }
 
     fn notify(&mut self) -> anyhow::Result<()> {
-        let waits = self.args.acts() && !self.input.wait.is_zero();
+        // On battery the nodes are not let go of, and it is turned round in another way.
+        let waits = self.args.acts() && !self.input.wait.is_zero() && self.battery.is_none();
         if let Some(claim) = self.claim.as_mut().filter(|_| waits) {
             // Until then the nodes are anybody's. One after the other; checked first, so that a second one tells nobody.
             claim.defer()?;
@@ -99,9 +111,11 @@ impl Phases<'_, '_> {
         let asked_by = orderly_nodes::log::who();
         // A virtual clock needs no haste.
         let speed = if self.args.flags.rehearse { 1 } else { self.input.site.cluster.speed() };
-        let wait = match self.args.flags.rehearse {
-            true => self.input.wait,
-            false => self.input.wait_from_now(self.args.at, speed),
+        let wait = match &self.battery {
+            // That of the plan is as fast as imagined time is.
+            Some(battery) => battery.plan.wait * speed,
+            None if self.args.flags.rehearse => self.input.wait,
+            None => self.input.wait_from_now(self.args.at, speed),
         };
         let notice = ShutdownNotice {
             nodes: &nodes,
@@ -109,11 +123,12 @@ impl Phases<'_, '_> {
             asked_by: &asked_by,
             message: self.args.message.as_deref(),
             wait,
-            silent: self.args.no_notice,
+            silent: self.args.no_notice
+                || self.battery.as_ref().is_some_and(|battery| battery.plan.tell.is_none()),
             imagined: self.args.flags.rehearse,
             speed,
         };
-        let mut waited = notice.give(self.drivers, &mut self.logins, self.telling);
+        let mut waited = notice.give(self.drivers, &mut self.logins, &mut self.battery, self.telling);
         if waits
             && waited == Waited::ToItsEnd
             && let Some(claim) = self.claim.take()
@@ -142,7 +157,7 @@ impl Phases<'_, '_> {
             notice.take_back(self.drivers, &mut self.logins, self.telling);
             return Err(fail(Status::Signal(signal), "cancelled before anything was stopped"));
         }
-        if self.input.wait.is_zero() {
+        if self.input.wait.is_zero() || self.battery.is_some() {
             return Ok(());
         }
         // Much may have happened meanwhile.
@@ -173,9 +188,18 @@ impl Phases<'_, '_> {
         if nodes.is_empty() {
             return false;
         }
+        if let Some(battery) = &mut self.battery {
+            let now = self.drivers.now();
+            let Some(grace) = battery.grace(now, self.telling) else { return false };
+            self.drivers.limit_grace(grace);
+        }
         let order = Order::unordered(&nodes);
         let mut round = Round::new(&order, RemoteCommand::EndUsers, &nodes);
-        self.results.signal = drive(&mut round, self.drivers, self.telling);
+        let mut until = UntilItsEnd::of(self.battery.as_mut(), |latest| latest.users);
+        self.results.signal =
+            drive_steered(&mut round, self.drivers, self.telling, &mut |round, drivers, telling| {
+                until.steer(round, drivers, telling)
+            });
         self.results.signal.is_some()
     }
 
@@ -187,10 +211,16 @@ impl Phases<'_, '_> {
             self.telling.say("no target is up: no subsystem is called");
             return Ok(true);
         }
+        if self.battery.as_ref().is_some_and(|battery| battery.plan.subsystems.is_none()) {
+            // It was said.
+            self.results.partly = true;
+            return Ok(true);
+        }
         let places = match self.places(&targets) {
             Ok(places) => places,
-            Err(clause) if self.args.go_on => {
-                self.telling.warn(&format!("subsystems are not called, and -Y goes on: {clause}"));
+            Err(clause) if self.args.goes_on() => {
+                let flag = self.args.go_on_flag();
+                self.telling.warn(&format!("subsystems are not called, and {flag} goes on: {clause}"));
                 self.results.partly = true;
                 return Ok(true);
             }
@@ -211,11 +241,21 @@ impl Phases<'_, '_> {
             control: site.cluster.control_address(&addresses)?,
             log: self.log,
             timeout: site.cluster.subsystem.timeout,
-            go_on: self.args.go_on,
+            go_on: self.args.goes_on(),
+            go_on_flag: self.args.go_on_flag(),
             pairs: self.args.acts().then_some(&site.cluster.subsystem.up),
             simulated: self.drivers.is_simulated(),
         };
-        let quiet = subsystems.call(self.drivers, self.telling);
+        let until = UntilItsEnd::of(self.battery.as_mut(), |latest| latest.subsystems);
+        let mut took = Vec::new();
+        let quiet = subsystems.call(self.drivers, until, &mut took, self.telling);
+        if self.args.acts() {
+            for (subsystem, took) in took {
+                self.learned.subsystems.add(sequence.own_names().get(subsystem.0), took);
+            }
+            // It only ever guides.
+            self.learned.subsystems.save(|_| true).ok();
+        }
         match quiet {
             Quiet::All => Ok(true),
             Quiet::Partly => {
@@ -257,7 +297,13 @@ impl Phases<'_, '_> {
     }
 
     fn stop_nodes(&mut self) -> Vec<NodeEnding> {
-        let mut all = [self.checked.nodes.as_slice(), &self.checked.units].concat();
+        let keeps_units = self.battery.as_ref().is_some_and(Battery::keeps_power);
+        let units = if keeps_units { &[][..] } else { &self.checked.units };
+        let is_on = |unit: &NodeId| self.checked.conditions[unit.index()] != Condition::Down;
+        if keeps_units && self.checked.units.iter().any(is_on) {
+            self.results.partly = true;
+        }
+        let mut all = [self.checked.nodes.as_slice(), units].concat();
         all.sort_unstable();
         let is_recorded = self.begin_record();
         let mut endings = self.stop(&all);
@@ -283,12 +329,67 @@ impl Phases<'_, '_> {
 
     fn stop(&mut self, nodes: &[NodeId]) -> Vec<NodeEnding> {
         let site = &self.input.site;
-        let limits = limits::all(site, &self.args.flags, &self.history);
+        let mut limits = limits::all(site, &self.args.flags, &self.history);
+        let mut times = Vec::new();
+        if let Some(battery) = &mut self.battery {
+            battery.lift_limits(self.drivers);
+            times = battery.cut_before();
+            limits.iter_mut().zip(&times).for_each(|(limits, before)| limits.cut_before = *before);
+        }
+        let battery = &mut self.battery;
         let priority = site.order.critical(&limits::takes(site, nodes, &self.history));
         let mut run = Shutdown::new(&site.order, nodes, priority, self.args.wishes(), &limits);
-        let signal = drive(&mut run, self.drivers, self.telling);
+        let signal = drive_steered(&mut run, self.drivers, self.telling, &mut |run, drivers, telling| {
+            let battery = battery.as_mut()?;
+            battery.latest(drivers.now(), telling);
+            let wanted = battery.cut_before();
+            if wanted != times {
+                run.cut_before(&wanted);
+                times = wanted;
+                battery.lift_limits(drivers);
+            }
+            Some(battery.next_look())
+        });
         self.results.signal = self.results.signal.or(signal);
-        run.endings()
+        let kept: Vec<NodeId> = run.kept_power().collect();
+        if !kept.is_empty() {
+            self.results.partly = true;
+            let names = fold(site, &kept);
+            self.telling
+                .warn(&format!("halted, and not powered off, as there was no time left for it: {names}"));
+        }
+        self.remember_power_offs(&run);
+        let endings = run.endings();
+        if let Some(battery) = &self.battery {
+            let is_late =
+                |ending: &&NodeEnding| ending.outcome == Outcome::Down && battery.is_past(ending.ended);
+            let late: Vec<NodeId> = endings.iter().filter(is_late).map(|ending| ending.node).collect();
+            if !late.is_empty() {
+                self.results.partly = true;
+                self.telling.warn(&format!("down only after the time was over: {}", fold(site, &late)));
+            }
+        }
+        endings
+    }
+
+    /// Remembers how long power took to read off once it was switched off; no time where nodes did that themselves.
+    fn remember_power_offs(&mut self, run: &Shutdown<'_>) {
+        if !self.args.acts() || self.args.force_off || !self.args.wishes().power_off {
+            return;
+        }
+        let site = &self.input.site;
+        let began: BTreeMap<NodeId, Duration> = run.power_offs().collect();
+        let kept: BTreeSet<NodeId> = run.kept_power().collect();
+        let is_done = |ending: &NodeEnding| ending.outcome == Outcome::Down && !kept.contains(&ending.node);
+        for ending in run.endings().iter().filter(|ending| is_done(ending)) {
+            if let Some(ended) = ending.ended {
+                let took =
+                    began.get(&ending.node).map_or(Duration::ZERO, |began| ended.saturating_sub(*began));
+                self.learned.offs.add(site.name(ending.node), took);
+            }
+        }
+        self.learned.offs.save(|name| site.inventory.by_name(name).is_some()).ok();
+        self.unlearned = kept;
     }
 
     /// Remembers how long the nodes took that were halted; forced ones only took their limit.
@@ -297,7 +398,9 @@ impl Phases<'_, '_> {
         if !self.args.acts() || self.args.force_off {
             return;
         }
-        for ending in endings.iter().filter(|ending| ending.outcome == Outcome::Down) {
+        // Times are those until the power is off.
+        let is_whole = |ending: &&NodeEnding| !self.unlearned.contains(&ending.node);
+        for ending in endings.iter().filter(|ending| ending.outcome == Outcome::Down).filter(is_whole) {
             if let (Some(began), Some(ended)) = (ending.began, ending.ended)
                 && !site.is_unit(ending.node)
             {

@@ -1,6 +1,7 @@
 //! What would be done (`-k`, `-n`): the targets by wave, and what comes before them.
 
 use crate::args::ShutdownArgs;
+use crate::battery::Battery;
 use crate::check::Checked;
 use crate::input::ShutdownInput;
 use crate::limits;
@@ -45,7 +46,7 @@ pub(crate) fn show(
     args: &ShutdownArgs,
     input: &ShutdownInput,
     (checked, failures): (&Checked, &[PermanentFailure<'_>]),
-    history: &History,
+    (history, battery): (&History, Option<&Battery<'_>>),
     reporter: &mut Reporter,
 ) {
     let site = &input.site;
@@ -69,17 +70,22 @@ pub(crate) fn show(
         Goal::Restart => "restart",
         Goal::Maintenance => "bring to maintenance",
     };
-    if !input.wait.is_zero() {
+    if let Some(battery) = battery {
+        battery.lines().iter().for_each(|line| reporter.message(line));
+    } else if !input.wait.is_zero() {
         let warn = if args.no_notice { "" } else { " and warn users" };
         reporter.message(&format!("wait {}{warn}", duration::show(input.wait)));
     }
-    if !subsystems.is_empty() {
+    let are_called = battery.is_none_or(|battery| battery.plan.subsystems.is_some());
+    if !subsystems.is_empty() && are_called {
         reporter.message(&format!("call subsystems {}", subsystems.join(", ")));
     }
     for (at, wave) in waves.iter().enumerate() {
         reporter.message(&format!("{}: {verb} {}", at + 1, fold(site, wave)));
     }
-    if !units.is_empty() {
+    if !units.is_empty() && battery.is_some_and(Battery::keeps_power) {
+        reporter.message(&format!("left on: {}", fold(site, &units)));
+    } else if !units.is_empty() {
         reporter.message(&format!("power off {}", fold(site, &units)));
     }
     if waves.is_empty() && units.is_empty() {
@@ -90,10 +96,13 @@ pub(crate) fn show(
     }
     absent::line(site, &checked.away).into_iter().for_each(|line| reporter.message(&line));
     let expected = limits::expected(site, &checked.running(), history);
-    if let Some(expected) = expected {
+    if let Some(expected) = expected.filter(|_| battery.is_none()) {
         reporter.message(&format!("expected to take {}", duration::show(input.wait + expected)));
     }
     permanent::lines(site, failures).into_iter().for_each(|line| reporter.warn(line));
+    if let Some(battery) = battery {
+        battery.record(reporter);
+    }
     let named = |nodes: &[NodeId]| nodes.iter().map(|&node| site.name(node)).collect();
     reporter.record(&PreviewRecord {
         format: "orderly-run/1",

@@ -1,6 +1,7 @@
 //! Special subsystems: programs told of a shutdown before any node is halted, in the order that
 //! `subsysSeq` states, on one node of each partition.
 
+use crate::battery::UntilItsEnd;
 use crate::prompt::{PromptAnswer, prompt};
 use orderly_exec::job::Ended;
 use orderly_nodes::backend::Backend;
@@ -42,8 +43,10 @@ pub(crate) struct Subsystems<'a> {
     pub control: String,
     pub log: &'a Path,
     pub timeout: Duration,
-    /// A failure stops nothing (`-Y`).
+    /// A failure stops nothing (`-Y`, `--within`).
     pub go_on: bool,
+    /// Which of them it was.
+    pub go_on_flag: &'static str,
     /// By subsystem, what undoes it: such ones are remembered. Nothing in a rehearsal.
     pub pairs: Option<&'a BTreeMap<String, String>>,
     pub simulated: bool,
@@ -66,7 +69,15 @@ pub(crate) enum Quiet {
 
 impl Subsystems<'_> {
     /// Calls all of them; returns when none runs any more.
-    pub(crate) fn call(&self, drivers: &mut dyn Backend, telling: &mut Telling<'_>) -> Quiet {
+    ///
+    /// What each took is added to `took`. On battery what is not over at the end of its time is ended.
+    pub(crate) fn call(
+        &self,
+        drivers: &mut dyn Backend,
+        until: UntilItsEnd<'_, '_>,
+        took: &mut Vec<(NodeId, Duration)>,
+        telling: &mut Telling<'_>,
+    ) -> Quiet {
         let all: Vec<NodeId> = (0..u32::try_from(self.names.len()).unwrap_or(u32::MAX)).map(NodeId).collect();
         let mut round = SubsystemRound {
             subsystems: self,
@@ -76,6 +87,8 @@ impl Subsystems<'_> {
             failed: Vec::new(),
             signal: None,
             torn: false,
+            until,
+            took,
         };
         let mut partly = false;
         loop {
@@ -111,7 +124,7 @@ impl Subsystems<'_> {
         let names: Vec<&str> = failed.iter().map(|one| self.names.get(one.0)).collect();
         let names = names.join(", ");
         if self.go_on {
-            telling.warn(&format!("going on without {names}, as -Y says"));
+            telling.warn(&format!("going on without {names}, as {} says", self.go_on_flag));
             return PromptAnswer::Continue;
         }
         // The live line would write over the question.
@@ -154,8 +167,10 @@ impl Subsystems<'_> {
     }
 }
 
-struct SubsystemRound<'r> {
+struct SubsystemRound<'r, 'u, 'b> {
     subsystems: &'r Subsystems<'r>,
+    until: UntilItsEnd<'u, 'b>,
+    took: &'r mut Vec<(NodeId, Duration)>,
     progress: Progress<'r>,
     running: BTreeMap<CommandId, (NodeId, usize)>,
     /// By subsystem, how many places it has not succeeded at yet.
@@ -167,13 +182,19 @@ struct SubsystemRound<'r> {
     torn: bool,
 }
 
-impl SubsystemRound<'_> {
+impl SubsystemRound<'_, '_, '_> {
     /// Begins what may begin; nothing more once one failed, so that whoever is asked sees the end.
     fn begin(&mut self, drivers: &mut dyn Backend, telling: &mut Telling<'_>) {
         while self.failed.is_empty()
             && self.signal.is_none()
             && let Some(subsystem) = self.progress.take()
         {
+            if self.end_in_time(drivers, telling) {
+                let name = self.subsystems.names.get(subsystem.0);
+                telling.warn(&format!("subsystem {name} is not called: its time is over"));
+                self.failed.push(subsystem);
+                continue;
+            }
             if let Err(error) = self.subsystems.remember(subsystem) {
                 let name = self.subsystems.names.get(subsystem.0);
                 if !self.subsystems.go_on {
@@ -184,7 +205,8 @@ impl SubsystemRound<'_> {
                     continue;
                 }
                 telling.warn(&format!(
-                    "going on as -Y says: subsystem {name} is called, and no start will undo it: {error:#}"
+                    "going on as {} says: subsystem {name} is called, and no start will undo it: {error:#}",
+                    self.subsystems.go_on_flag
                 ));
             }
             for (at, place) in self.subsystems.places.iter().enumerate() {
@@ -203,8 +225,20 @@ impl SubsystemRound<'_> {
         }
     }
 
+    /// Ends what runs once the time is over; tells whether it is.
+    fn end_in_time(&mut self, drivers: &mut dyn Backend, telling: &mut Telling<'_>) -> bool {
+        if self.until.is_now_over(drivers.now(), telling) && !self.running.is_empty() {
+            telling.warn(
+                "the time of the subsystems is over: what still runs is ended, and the shutdown goes on",
+            );
+            drivers.end_all();
+        }
+        self.until.is_over
+    }
+
     fn listen(&mut self, drivers: &mut dyn Backend, telling: &mut Telling<'_>) {
-        for event in drivers.next(None) {
+        self.end_in_time(drivers, telling);
+        for event in drivers.next(self.until.next_look()) {
             match event {
                 Event::Signal(signal) => {
                     if self.signal.is_some() {
@@ -243,12 +277,15 @@ impl SubsystemRound<'_> {
         let name = self.subsystems.names.get(subsystem.0);
         let place = &self.subsystems.places[at].name;
         let failure = match result {
-            Err(failure) if failure.kind == FailureKind::Ended => {
+            Err(failure) if failure.kind == FailureKind::Ended && !self.until.is_over => {
                 telling.warn(&format!("subsystem {name} on {place}: {}", failure.detail()));
                 self.torn = true;
                 return;
             }
-            Ok(ended) if ended.succeeded() => None,
+            Ok(ended) if ended.succeeded() => {
+                self.took.push((subsystem, ended.took));
+                None
+            }
             Ok(ended) => Some(ended.clause()),
             Err(failure) => Some(failure.detail()),
         };

@@ -7,6 +7,7 @@ mod address;
 mod at_once;
 mod attributes;
 mod backup_faults;
+mod battery;
 mod beside;
 mod boot;
 mod completions;

@@ -122,3 +122,22 @@ fn a_list_of_subsystems_that_others_may_write_is_rejected() {
     let ended = bed.program("cshutdown").args(["-F", "-k", "ALL"]).status(3).any_stderr().run();
     assert!(ended.stderr.contains("subsysSeq: others can write it"), "{}", ended.stderr);
 }
+
+/// On battery it had the ten minutes of its limit, and the nodes nothing.
+#[test]
+fn a_subsystem_that_hangs_is_ended_when_the_halts_have_to_begin() {
+    let bed = Bed::new();
+    cluster(&bed, Some("exec sleep 600"));
+    let text = bed.read("etc/cluster.toml");
+    let text = text.replace("timeout = \"1s\"", "timeout = \"10m\"\nusual = \"1s\"");
+    bed.config("cluster.toml", text.replace("settle = ", "usual = \"30s\"\nsettle = "));
+    let ended = cshutdown(&bed, &["--within", "38", "ALL"]).status(1).run();
+    for part in [
+        "the time of the subsystems is over: what still runs is ended, and the shutdown goes on",
+        "as --within says",
+        "down: n[1-2]",
+    ] {
+        assert!(ended.stderr.contains(part), "{part} in {}", ended.stderr);
+    }
+    assert!(bed.left_over().is_empty(), "{:?}", bed.left_over());
+}

@@ -107,10 +107,15 @@ impl Lock {
     /// Returns who holds the lock at `path`, for who only looks: process, program, user and since when. It
     /// takes nothing itself.
     pub fn holder(path: &Path) -> Option<String> {
-        let found = std::fs::symlink_metadata(path).ok()?;
-        let pid = held_by(&std::fs::read_to_string("/proc/locks").ok()?, found.ino(), found.dev())?;
+        let pid = Self::holding(path)?;
         let signed = signature(path).filter(|text| text.starts_with(&format!("process {pid} (")));
         Some(signed.unwrap_or_else(|| describe(pid)))
+    }
+
+    /// Returns the process that holds the lock at `path`, as far as the kernel tells.
+    pub fn holding(path: &Path) -> Option<u32> {
+        let found = std::fs::symlink_metadata(path).ok()?;
+        held_by(&std::fs::read_to_string("/proc/locks").ok()?, found.ino(), found.dev())
     }
 
     /// Tells whether taking a lock failed because another run holds it.

@@ -82,8 +82,20 @@ impl Signals {
 /// # Errors
 /// When there is no such process, or it belongs to somebody else.
 pub fn interrupt(process: u32) -> anyhow::Result<()> {
+    send(process, Signal::SIGINT)
+}
+
+/// Sends TERM to another process, as an init would.
+///
+/// # Errors
+/// As [`interrupt`].
+pub fn terminate(process: u32) -> anyhow::Result<()> {
+    send(process, Signal::SIGTERM)
+}
+
+fn send(process: u32, signal: Signal) -> anyhow::Result<()> {
     let pid = i32::try_from(process).ok().filter(|&pid| pid > 1).context("no process has this number")?;
-    kill(Pid::from_raw(pid), Signal::SIGINT).with_context(|| format!("interrupt process {pid}"))
+    kill(Pid::from_raw(pid), signal).with_context(|| format!("send {signal} to process {pid}"))
 }
 
 impl AsFd for Signals {

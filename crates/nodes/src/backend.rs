@@ -13,6 +13,7 @@ use orderly_exec::status::{OrStatus, Status};
 use orderly_plan::drivers::{Drivers, Failure, NodeId, Task};
 use orderly_plan::inventory::Inventory;
 use std::fmt::Debug;
+use std::time::Duration;
 
 /// What the programs ask of the nodes of a run beside the run itself. What is left out here asks nothing of
 /// imagined nodes.
@@ -50,6 +51,9 @@ pub trait Backend: Drivers + Debug {
 
     /// Sets what users are told by `RemoteCommand::Notify`.
     fn set_message(&mut self, _message: &str) {}
+
+    /// Lets users' processes have no more than this from TERM to KILL, whatever `cluster.toml` says.
+    fn limit_grace(&mut self, _most: Duration) {}
 
     /// Returns why nothing can come of asking a node about its power, or of probing it, as it is configured.
     fn permanent_failure(&self, _node: NodeId) -> Option<Failure> {

@@ -74,6 +74,8 @@ pub struct Subsystem {
     pub host: SubsystemHost,
     pub operands: SubsystemOperands,
     pub timeout: Duration,
+    /// How long one is thought to take of which that is not known yet.
+    pub usual: Duration,
     /// By subsystem that quiets something: the program that undoes this once nodes are up again.
     pub up: BTreeMap<String, String>,
 }

@@ -187,6 +187,13 @@ impl Drivers for Dispatcher {
         !self.runtime.has_room()
     }
 
+    fn lift_limits(&mut self) {
+        let room = ProcessRoom::for_fanout(usize::MAX / 8);
+        self.runtime.fanout = self.runtime.fanout.max(room.processes);
+        self.runtime.shared.lift();
+        self.power.lift_limits();
+    }
+
     fn end_all(&mut self) {
         self.runtime.children.end_all();
         for kind in DriverKind::ALL {

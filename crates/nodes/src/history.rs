@@ -23,8 +23,12 @@ const NODES: usize = 20_000;
 pub enum RunKind {
     /// From the turn of a node until it is up.
     Start,
-    /// From the turn of a node until it is down.
+    /// From the turn of a node until it is down, and off where it was switched off.
     Halt,
+    /// From the power-off of a node until its power reads off; nothing where it switches itself off.
+    PowerOff,
+    /// From the call of a subsystem until it has ended; by its path.
+    Subsystem,
 }
 
 /// Earlier times, by node.
@@ -52,6 +56,10 @@ impl History {
             (RunKind::Start, true) => "start-history.simulated.json",
             (RunKind::Halt, false) => "halt-history.json",
             (RunKind::Halt, true) => "halt-history.simulated.json",
+            (RunKind::PowerOff, false) => "off-history.json",
+            (RunKind::PowerOff, true) => "off-history.simulated.json",
+            (RunKind::Subsystem, false) => "subsystem-history.json",
+            (RunKind::Subsystem, true) => "subsystem-history.simulated.json",
         };
         Self::of(paths::state_directory().join(name), warn)
     }
@@ -125,6 +133,16 @@ impl History {
         Some(self.share(node, 95)? * 2)
     }
 
+    /// Returns how long a node took in all but the slowest of its earlier times.
+    pub fn slow(&self, node: &str) -> Option<Duration> {
+        self.share(node, 95)
+    }
+
+    /// Returns how long a node took at the least.
+    pub fn quick(&self, node: &str) -> Option<Duration> {
+        self.share(node, 0)
+    }
+
     fn share(&self, node: &str, percent: usize) -> Option<Duration> {
         let mut times = self.seconds.get(node)?.clone();
         times.retain(|seconds| seconds.is_finite() && *seconds >= 0.0);
@@ -156,6 +174,8 @@ mod tests {
         assert_eq!(history.usual("n01"), Some(Duration::from_secs(15)));
         assert_eq!(history.late("n01"), Some(Duration::from_secs(48)), "of the last 20, the 19th is 24");
         assert_eq!(history.late("n02"), None);
+        assert_eq!(history.slow("n01"), Some(Duration::from_secs(24)));
+        assert_eq!(history.quick("n01"), Some(Duration::from_secs(6)), "of the last 20");
     }
 
     #[test]

@@ -40,7 +40,17 @@ impl std::fmt::Debug for Telling<'_> {
 /// The first INT, TERM or HUP begins nothing more and waits for the driver calls that run; the second
 /// ends those too. SIGUSR1 prints where the run stands.
 pub fn drive(run: &mut dyn Run, drivers: &mut dyn Drivers, telling: &mut Telling<'_>) -> Option<i32> {
-    let signal = drive_to_end(run, drivers, telling);
+    drive_steered(run, drivers, telling, &mut |_, _, _| None)
+}
+
+/// As [`drive`], and has somebody look at the run each time before it is advanced, and at the latest when he said.
+pub fn drive_steered<R: Run + ?Sized>(
+    run: &mut R,
+    drivers: &mut dyn Drivers,
+    telling: &mut Telling<'_>,
+    steer: &mut Steering<'_, R>,
+) -> Option<i32> {
+    let signal = drive_to_end(run, drivers, telling, steer);
     telling.held(&run.endings(), drivers.now());
     if let Some(timeline) = &mut telling.timeline {
         timeline.close(drivers.now());
@@ -51,13 +61,22 @@ pub fn drive(run: &mut dyn Run, drivers: &mut dyn Drivers, telling: &mut Telling
     signal
 }
 
+/// Changes a run under way; returns when it is to be looked at again at the latest.
+pub type Steering<'s, R> = dyn FnMut(&mut R, &mut dyn Drivers, &mut Telling<'_>) -> Option<Duration> + 's;
+
 /// The loop of [`drive`].
-fn drive_to_end(run: &mut dyn Run, drivers: &mut dyn Drivers, telling: &mut Telling<'_>) -> Option<i32> {
+fn drive_to_end<R: Run + ?Sized>(
+    run: &mut R,
+    drivers: &mut dyn Drivers,
+    telling: &mut Telling<'_>,
+    steer: &mut Steering<'_, R>,
+) -> Option<i32> {
     let began = drivers.now();
     let mut signal = None;
     let mut ended_rest = false;
     let mut glance = began;
     loop {
+        let look = steer(run, drivers, telling);
         run.advance(drivers);
         telling.notices(&run.take_notices());
         if run.is_over() {
@@ -81,7 +100,7 @@ fn drive_to_end(run: &mut dyn Run, drivers: &mut dyn Drivers, telling: &mut Tell
             // reported as it stands.
             return signal;
         }
-        let until = [wake, telling.reporter.is_live().then_some(glance)].into_iter().flatten().min();
+        let until = [wake, look, telling.reporter.is_live().then_some(glance)].into_iter().flatten().min();
         let events = drivers.next(until);
         for warning in drivers.take_warnings() {
             telling.warn(&warning);

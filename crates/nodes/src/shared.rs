@@ -17,6 +17,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct SharedLimits {
     slots: Slots,
+    /// Neither processes nor calls of controllers are counted any more.
+    is_lifted: bool,
     processes: RefCell<Pool>,
     /// By value of the attribute that names a node's controller.
     controllers: RefCell<BTreeMap<usize, Pool>>,
@@ -39,6 +41,7 @@ impl SharedLimits {
         let classes = BootingClasses::of(cluster, inventory);
         Self {
             slots: Slots::own(),
+            is_lifted: false,
             processes: RefCell::new(Pool::named("fanout", limits.fanout.max(1))),
             controllers: RefCell::default(),
             booting: classes.names.iter().map(class).collect(),
@@ -57,13 +60,24 @@ impl SharedLimits {
         Ok(())
     }
 
+    /// Counts neither processes nor calls of controllers any more.
+    pub(crate) fn lift(&mut self) {
+        self.is_lifted = true;
+    }
+
     /// Holds so many driver processes; returns how many it has.
     pub(crate) fn processes(&self, wanted: usize) -> usize {
+        if self.is_lifted {
+            return wanted;
+        }
         self.slots.hold(&mut self.processes.borrow_mut(), wanted)
     }
 
     /// Holds so many calls of a controller, which has a number here and a name that all know; returns how many it has.
     pub(crate) fn calls(&self, controller: usize, name: &str, most: usize, wanted: usize) -> usize {
+        if self.is_lifted {
+            return wanted;
+        }
         let mut controllers = self.controllers.borrow_mut();
         let pool = controllers.entry(controller).or_insert_with(|| Pool::named(name, most));
         self.slots.hold(pool, wanted)

@@ -336,6 +336,10 @@ impl Drivers for Simulation {
         self.running >= self.fanout
     }
 
+    fn lift_limits(&mut self) {
+        self.fanout = usize::MAX;
+    }
+
     fn end_all(&mut self) {
         let now = self.world_time();
         for Reverse((_, _, item)) in std::mem::take(&mut self.agenda) {

@@ -7,7 +7,7 @@ use crate::identity;
 use crate::places;
 use crate::site::Site;
 pub(crate) use describe::default_order;
-pub use describe::{TargetCommand, describe};
+pub use describe::{TargetCommand, describe, sentences};
 use orderly_exec::{Status, fail, files};
 use orderly_plan::drivers::NodeId;
 use orderly_plan::nodeset;

@@ -198,6 +198,9 @@ pub trait Drivers {
         begun
     }
 
+    /// Lets as many tasks run at a time as there can be, on any controller.
+    fn lift_limits(&mut self) {}
+
     /// Ends all running tasks (TERM, grace, KILL); each is still answered for.
     fn end_all(&mut self);
 

@@ -7,6 +7,7 @@ mod faults;
 
 pub mod ancestry;
 pub mod claim;
+pub mod deadline;
 pub mod diagnostic;
 pub mod doing;
 pub mod drivers;

@@ -157,6 +157,16 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
         self.progress.shortages(is_up)
     }
 
+    pub(crate) fn courses(&self) -> impl Iterator<Item = (NodeId, &C)> {
+        let member = |&node: &NodeId| Some((node, &self.members[node.index()].as_ref()?.course));
+        self.targets.iter().filter_map(member)
+    }
+
+    pub(crate) fn courses_mut(&mut self) -> impl Iterator<Item = (NodeId, &mut C)> {
+        let nodes = (0..).map(NodeId);
+        nodes.zip(&mut self.members).filter_map(|(node, member)| Some((node, &mut member.as_mut()?.course)))
+    }
+
     /// Limits how many nodes boot at a time, and how soon one is powered on after another.
     pub(crate) fn throttled(mut self, throttle: Throttle) -> Self {
         self.desk.throttle = throttle;

@@ -54,6 +54,8 @@ pub struct StopLimits {
     pub retries: u32,
     /// How long those after it wait for it at most (`-W`).
     pub let_go: Option<Duration>,
+    /// Its power-off begins before this time of the run, or not at all ([`crate::deadline`]).
+    pub cut_before: Duration,
 }
 
 /// A stopping of nodes.
@@ -74,5 +76,22 @@ impl<'o> Shutdown<'o> {
         targets.dedup();
         let courses = targets.into_iter().map(|node| (node, Stopping::new(wishes, limits[node.index()])));
         Self::of_courses(order, courses, |_| false, priority).stopping_at_failure(wishes.stop_at_failure)
+    }
+
+    /// Has the power-off of each node begin before another time than was said first, or not at all.
+    pub fn cut_before(&mut self, before: &[Duration]) {
+        for (node, course) in self.courses_mut() {
+            course.cut_before(before.get(node.index()).copied().unwrap_or_default());
+        }
+    }
+
+    /// Returns the nodes that are down and kept their power, for which it was too late.
+    pub fn kept_power(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.courses().filter(|(_, course)| course.has_kept_power()).map(|(node, _)| node)
+    }
+
+    /// Returns when each power-off began, the last where there were several.
+    pub fn power_offs(&self) -> impl Iterator<Item = (NodeId, Duration)> + '_ {
+        self.courses().filter_map(|(node, course)| Some((node, course.cut_began()?)))
     }
 }

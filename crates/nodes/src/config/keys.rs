@@ -91,6 +91,8 @@ table! {
         grace: Duration = Duration::from_secs(30), Table::duration;
         /// How long a probe must read down before a node counts as down without a power reading.
         settle: Duration = Duration::from_secs(30), Table::duration;
+        /// How long a node is thought to take to go down of which that is not known yet.
+        usual: Duration = Duration::from_secs(120), Table::duration;
     }
 }
 

@@ -64,9 +64,9 @@ impl Profile {
         self.shell.timeout.unwrap_or(self.limits.timeout).min(self.limits.timeout)
     }
 
-    /// Returns the command that ends users' processes, where that is wanted.
-    pub(crate) fn users_command(&self) -> Option<String> {
-        users::command(self.shutdown.end_users, self.shutdown.grace)
+    /// Returns the command that ends users' processes, where that is wanted; they get no more than `most` for it.
+    pub(crate) fn users_command(&self, most: Duration) -> Option<String> {
+        users::command(self.shutdown.end_users, self.shutdown.grace.min(most))
     }
 
     /// Tells whether power can be read.

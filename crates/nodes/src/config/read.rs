@@ -181,6 +181,7 @@ fn read_subsystem(root: &Table<'_>) -> Subsystem {
         host: SubsystemHost::Random,
         operands: SubsystemOperands::Numbers,
         timeout: Duration::from_secs(600),
+        usual: Duration::from_secs(60),
         up: BTreeMap::new(),
     };
     let Some(table) = root.table("subsystem") else { return subsystem };
@@ -195,6 +196,7 @@ fn read_subsystem(root: &Table<'_>) -> Subsystem {
     if let Some(timeout) = table.limit("timeout") {
         subsystem.timeout = timeout;
     }
+    subsystem.usual = table.duration("usual").unwrap_or(subsystem.usual);
     if let Some(pairs) = table.table("up") {
         for (down, up) in pairs.texts_by_name() {
             if [&down, &up].iter().any(|program| !is_a_full_path(program)) {

@@ -8,6 +8,7 @@ use crate::runtime::CommandEnd;
 use orderly_exec::status::{OrStatus, Status};
 use orderly_plan::diagnostic::Diagnostics;
 use orderly_plan::drivers::{Drivers, Failure, FailureKind, NodeId, Task, Teller};
+use std::time::Duration;
 
 impl Backend for Dispatcher {
     fn check_programs(&self, cluster: &Cluster, runs_commands: bool) -> anyhow::Result<()> {
@@ -26,6 +27,10 @@ impl Backend for Dispatcher {
 
     fn set_message(&mut self, message: &str) {
         self.shell.set_message(message);
+    }
+
+    fn limit_grace(&mut self, most: Duration) {
+        self.shell.limit_grace(most);
     }
 
     fn permanent_failure(&self, node: NodeId) -> Option<Failure> {

@@ -3,6 +3,7 @@
 use crate::driver::DriverKind;
 use crate::probe::ProbeBy;
 use crate::runtime::Runtime;
+use crate::users::EndUsers;
 use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId, Probe, RemoteCommand, Task};
 
 /// Returns which driver carries a task out; where none does, the answer.
@@ -16,7 +17,7 @@ pub(super) fn route(runtime: &Runtime, task: Task, node: NodeId) -> Result<Drive
             ProbeBy::Power if profile.reads_power() => Ok(DriverKind::Power),
             ProbeBy::Power | ProbeBy::Nothing | ProbeBy::Simulator => Err(Event::Probe(node, Probe::Unknown)),
         },
-        Task::Run(RemoteCommand::EndUsers) if profile.users_command().is_none() => {
+        Task::Run(RemoteCommand::EndUsers) if profile.shutdown.end_users == EndUsers::None => {
             Err(Event::Ended(node, task, Ok(())))
         }
         Task::Run(_) if able.runs_commands => Ok(DriverKind::Shell),

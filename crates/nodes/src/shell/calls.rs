@@ -17,7 +17,7 @@ use orderly_exec::job::{Ended, Ending, Job};
 use orderly_plan::drivers::{Event, Failure, FailureKind, NodeId, Probe, RemoteCommand, Task, Teller};
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a command is for.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +59,11 @@ impl ShellCalls {
     pub(crate) fn set_message(&mut self, message: &str) {
         let end = if message.ends_with('\n') { "" } else { "\n" };
         self.remote.message = format!("{message}{end}").into_bytes();
+    }
+
+    /// Lets users' processes have no more than this from TERM to KILL.
+    pub(crate) fn limit_grace(&mut self, most: Duration) {
+        self.remote.most_grace = most;
     }
 
     /// Begins a command that is no part of a node's own course.

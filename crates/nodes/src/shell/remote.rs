@@ -29,11 +29,18 @@ pub(super) struct RemoteCommands {
     /// The boot id of this machine, and the nodes that may be stopped although it is theirs.
     own_boot: Option<String>,
     pub(super) may_be_self: Vec<NodeId>,
+    /// No more than this from TERM to KILL, whatever `cluster.toml` says.
+    pub(super) most_grace: Duration,
 }
 
 impl Default for RemoteCommands {
     fn default() -> Self {
-        Self { message: Vec::new(), own_boot: boot::own_text(), may_be_self: Vec::new() }
+        Self {
+            message: Vec::new(),
+            own_boot: boot::own_text(),
+            may_be_self: Vec::new(),
+            most_grace: Duration::MAX,
+        }
     }
 }
 
@@ -70,7 +77,7 @@ impl RemoteCommands {
             RemoteCommand::EndUsers => {
                 // The grace is the script's own waiting and not a node that does not answer.
                 let timeout = timeout.max(shutdown.grace + Duration::from_secs(60));
-                (profile.users_command()?, users::SCRIPT.into(), timeout)
+                (profile.users_command(self.most_grace)?, users::SCRIPT.into(), timeout)
             }
             RemoteCommand::ReadBootId => (boot::COMMAND.to_owned(), Vec::new(), timeout.min(boot::TIMEOUT)),
         };

@@ -64,6 +64,18 @@ pub fn describe(site: &Site, command: &TargetCommand<'_>, violations: &[Violatio
     lines.join("\n")
 }
 
+/// Returns the violations alone, for a command that goes on in spite of them.
+pub fn sentences(
+    site: &Site,
+    absent: &[NodeId],
+    direction: Direction,
+    violations: &[Violation],
+) -> Vec<String> {
+    let command =
+        TargetCommand { direction, program: "", arguments: &[], targets: &[], barred: false, absent };
+    kinds(site, absent, violations).iter().map(|kind| sentence(site, &command, kind)).collect()
+}
+
 fn kinds<'v>(site: &Site, absent: &[NodeId], violations: &'v [Violation]) -> Vec<ViolationKind<'v>> {
     let is_absent = |violation: &Violation| absent.binary_search(&violation.node).is_ok();
     let mut kinds: Vec<ViolationKind<'v>> = Vec::new();

@@ -3,6 +3,7 @@
 //! Invariant: power is switched off only when the node was told to halt while it could be reached and
 //! its probe was down all through the settling time since, or when the operator said `--force-off`
 //! (judged in `no_node_goes_down_before_what_depends_on_it`).
+//! Invariant: no power-off begins at or after `cut_before` (`no_power_off_begins_that_would_be_cut_into`).
 //! Invariant: a reading of unknown proves nothing; a node that answers its probe is not off whatever
 //! its power reads.
 
@@ -91,6 +92,10 @@ struct Cut {
     forced: bool,
     /// Power-offs that failed.
     failed: u32,
+    /// When the last one began.
+    began: Option<Duration>,
+    /// It was left out, as it was too late for it.
+    is_kept: bool,
     at: Duration,
 }
 
@@ -182,6 +187,9 @@ impl Stopping {
     /// Takes note that a queued act has begun: the node's time runs from its first command on.
     fn act_begun(&mut self, task: Task, now: Duration) {
         self.running = true;
+        if task == Task::PowerOff {
+            self.cut.began = Some(now);
+        }
         self.order.begun |= matches!(task, Task::Run(_));
         self.deadline.get_or_insert(now.saturating_add(self.limits.timeout));
     }

@@ -1,5 +1,6 @@
 //! Stopping imagined nodes, one behaviour a test; random ones are in `tests/random.rs`.
 
+mod deadline;
 mod random;
 mod world;
 

@@ -31,15 +31,24 @@ impl Stopping {
                 }
                 tasks.into_iter().for_each(|task| now.queue(task));
             }
+            Move::Poll if self.stage == StopStage::Cutting => {
+                let left = self.limits.cut_before.saturating_sub(now.at);
+                self.look_after(self.able.interval.min(left), now);
+            }
             Move::Poll => self.look_after(self.able.interval, now),
             Move::Retry(failure, wait) => {
                 now.notice(Happening::Retried(failure, wait));
                 self.look_after(wait, now);
             }
+            Move::Do(Task::PowerOff) if now.at >= self.limits.cut_before => {
+                let next = self.keep_power();
+                self.carry_out(next, now);
+            }
             Move::Do(task) => {
                 now.queue(task);
                 if task == Task::PowerOff {
-                    self.look_after(self.able.interval, now);
+                    let left = self.limits.cut_before.saturating_sub(now.at);
+                    self.look_after(self.able.interval.min(left), now);
                 }
             }
             Move::Withdraw => {
@@ -101,6 +110,11 @@ impl NodeCourse for Stopping {
 
     fn due(&mut self, timer: StopTimer, now: &mut Now<'_>) {
         match (timer, self.limits.let_go) {
+            (StopTimer::Look, _) if self.is_cut_missed(now.at) => {
+                now.withdraw(Task::PowerOff);
+                let next = self.keep_power();
+                self.carry_out(next, now);
+            }
             (StopTimer::Look, _) if self.may_look() => self.carry_out(Move::Look, now),
             (StopTimer::LetGo, Some(limit)) => {
                 self.order.let_go = true;

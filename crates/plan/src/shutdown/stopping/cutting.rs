@@ -11,6 +11,38 @@ impl Stopping {
         Move::Do(Task::PowerOff)
     }
 
+    /// Has its power-off begin before another time than was said first.
+    pub(in crate::shutdown) fn cut_before(&mut self, before: Duration) {
+        self.limits.cut_before = before;
+    }
+
+    /// Returns when its power-off began, the last where there were several.
+    pub(in crate::shutdown) fn cut_began(&self) -> Option<Duration> {
+        self.cut.began
+    }
+
+    /// Tells whether it kept its power because it was too late to switch it off.
+    pub(in crate::shutdown) fn has_kept_power(&self) -> bool {
+        self.cut.is_kept
+    }
+
+    /// Tells whether a power-off that waits for its turn has missed its time.
+    pub(super) fn is_cut_missed(&self, now: Duration) -> bool {
+        self.stage == StopStage::Cutting && !self.running && now >= self.limits.cut_before
+    }
+
+    /// Ends without the power-off, for which it is too late: the node is down, or failed, as it is.
+    pub(super) fn keep_power(&mut self) -> Move {
+        self.cut.is_kept = true;
+        if self.limits.unit {
+            return Move::Over(Outcome::Skipped);
+        }
+        match self.last.take() {
+            Some(failure) if self.cut.forced => Move::Over(failure.into()),
+            Some(_) | None => Move::Over(self.off_outcome()),
+        }
+    }
+
     /// A power-off that limits hold back must not fall on a node that came up meanwhile.
     pub(super) fn reconsider(&mut self) -> Move {
         if self.seen.probe == Probe::Down || self.cut.forced || self.limits.unit {

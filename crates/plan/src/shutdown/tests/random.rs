@@ -12,7 +12,7 @@ use crate::run::Run;
 use proptest::prelude::*;
 
 /// Who must be down before whom, by brute force over groups and stated orders.
-fn before(groups: &[Vec<u32>], edges: &[(u32, u32)], count: usize) -> Vec<Vec<bool>> {
+pub(super) fn before(groups: &[Vec<u32>], edges: &[(u32, u32)], count: usize) -> Vec<Vec<bool>> {
     let mut groups_before = vec![vec![false; groups.len()]; groups.len()];
     for &(a, b) in edges {
         groups_before[a as usize][b as usize] = true;
@@ -67,17 +67,17 @@ fn any_node() -> impl Strategy<Value = Imagined> {
 }
 
 /// What was asked of a run, and what must hold of it.
-struct Asked<'r> {
+pub(super) struct Asked<'r> {
     /// Who must be down before whom.
-    leads: &'r [Vec<bool>],
-    targets: &'r [NodeId],
-    wishes: Wishes,
-    let_go: Option<u64>,
-    interrupted: bool,
+    pub(super) leads: &'r [Vec<bool>],
+    pub(super) targets: &'r [NodeId],
+    pub(super) wishes: Wishes,
+    pub(super) let_go: Option<u64>,
+    pub(super) interrupted: bool,
 }
 
 /// Judges a run by what truly became of the nodes.
-fn judge(asked: &Asked<'_>, world: &World, endings: &[NodeEnding]) -> Result<(), TestCaseError> {
+pub(super) fn judge(asked: &Asked<'_>, world: &World, endings: &[NodeEnding]) -> Result<(), TestCaseError> {
     let leads = asked.leads;
     for &(at, node, task) in &world.log {
         prop_assert!(asked.targets.contains(&node), "{task:?} on a node that is no target");

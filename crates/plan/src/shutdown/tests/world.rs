@@ -196,7 +196,14 @@ pub(super) fn wishes() -> Wishes {
 }
 
 pub(super) fn limits() -> StopLimits {
-    StopLimits { unit: false, settle: seconds(30), timeout: seconds(300), retries: 2, let_go: None }
+    StopLimits {
+        unit: false,
+        settle: seconds(30),
+        timeout: seconds(300),
+        retries: 2,
+        let_go: None,
+        cut_before: Duration::MAX,
+    }
 }
 
 pub(super) fn able(switches_power: bool, reads_power: bool, probes: bool) -> Abilities {

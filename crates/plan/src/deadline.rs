@@ -1,0 +1,204 @@
+//! Battery mode: the phases of a shutdown, planned backwards from the time at which the power is gone.
+//!
+//! The nodes come last and get what they need; before them stand, each with what is left by then, the subsystems, the
+//! grace of users' processes, the telling of users, and their wait. Where not even the nodes fit with their power-offs,
+//! those are left out, for a halted node is safe; where the halts alone do not fit they begin at once.
+//!
+//! Invariant: what a node needs to be halted, settling included, is never shortened, and no power-off begins that would
+//! not be over in time (`a_run_that_goes_as_was_foretold_is_over_in_time`).
+
+#[cfg(test)]
+mod tests;
+
+use crate::drivers::NodeId;
+use crate::graph::{Order, VertexKind};
+use std::time::Duration;
+
+/// How long a node takes, as far as is known; nothing for one that is not stopped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NodeTakes {
+    /// From its turn until it is down, settling included.
+    pub halt: Duration,
+    /// From its power-off until its power reads off; none where it is not to be switched off.
+    pub off: Option<Duration>,
+}
+
+/// What a shutdown would take where there is time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AskedTimes {
+    /// How long users wait (`-T`).
+    pub wait: Duration,
+    /// How long telling them may take; none where they are not told.
+    pub tell: Option<Duration>,
+    /// How long their processes get from TERM to KILL; none where they are not ended.
+    pub grace: Option<Duration>,
+    /// How long the subsystems take, one after the other where they are ordered; none where none is called.
+    pub subsystems: Option<Duration>,
+    /// What one call takes beside.
+    pub call: Duration,
+    /// What comes after all nodes: this machine itself.
+    pub last: Duration,
+}
+
+/// How much of it fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// All of it.
+    Whole,
+    /// All of it, with less notice or grace.
+    Shortened,
+    /// All but power-offs, which are left out.
+    NoPowerOff,
+    /// The halts, and not the subsystems: those are ended when the halts have to begin.
+    CutSubsystems,
+    /// Not even the halts.
+    Late,
+}
+
+/// What there is time for. Times are from the moment of the plan on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadlinePlan {
+    pub fit: Fit,
+    /// How long users wait.
+    pub wait: Duration,
+    /// How long telling them may take; none where there is no time for it.
+    pub tell: Option<Duration>,
+    /// How long their processes get; none where they are not ended by themselves.
+    pub grace: Option<Duration>,
+    /// How long the subsystems may take; none where none is called.
+    pub subsystems: Option<Duration>,
+    /// When users have been told at the latest.
+    pub notice_by: Duration,
+    /// When users' processes are ended at the latest.
+    pub users_by: Duration,
+    /// When the subsystems are over, and the first halt is sent, at the latest.
+    pub halts_by: Duration,
+    /// How long the nodes take, this machine included: their halts, and what their power-offs add.
+    pub halts: Duration,
+    pub offs: Duration,
+    /// By node: before when its power-off begins, or never.
+    pub cut_before: Vec<Duration>,
+    /// Those that are not down in time, sorted.
+    pub late: Vec<NodeId>,
+}
+
+impl DeadlinePlan {
+    /// Plans what is to be over in `left`. `takes` has an entry for each node of the order.
+    pub fn new(left: Duration, order: &Order, takes: &[NodeTakes], asked: &AskedTimes) -> Self {
+        let halt: Vec<u64> = takes.iter().map(|takes| millis(takes.halt)).collect();
+        let whole: Vec<u64> =
+            takes.iter().map(|takes| millis(takes.halt + takes.off.unwrap_or_default())).collect();
+        let tails = order.critical(&halt);
+        let halts = longest(&tails) + asked.last;
+        let offs = (longest(&order.critical(&whole)) + asked.last).saturating_sub(halts);
+        let subsystems = asked.subsystems.unwrap_or_default();
+        let has_offs = takes.iter().any(|takes| takes.off.is_some());
+        let (fit, spare) = match (left.checked_sub(subsystems + halts + offs), left.checked_sub(halts)) {
+            (Some(spare), _) => (Fit::Whole, spare),
+            (None, None) => (Fit::Late, Duration::ZERO),
+            (None, Some(spare)) => match spare.checked_sub(subsystems) {
+                Some(spare) => (Fit::NoPowerOff, spare),
+                None => (Fit::CutSubsystems, Duration::ZERO),
+            },
+        };
+        let keeps_power = !has_offs || fit != Fit::Whole;
+        let subsystems = match fit {
+            Fit::Late => None,
+            Fit::CutSubsystems => asked.subsystems.map(|_| left.saturating_sub(halts)),
+            Fit::Whole | Fit::Shortened | Fit::NoPowerOff => asked.subsystems,
+        };
+        let nodes = if keeps_power { halts } else { halts + offs };
+        let halts_by = left.saturating_sub(nodes);
+        let users_by = halts_by.saturating_sub(subsystems.unwrap_or_default());
+        let given = Given::of(spare, asked);
+        let notice_by = users_by.saturating_sub(given.users);
+        let is_short = given != Given::of(Duration::MAX, asked);
+        let late = if fit == Fit::Late { late(left, order, &halt, takes) } else { Vec::new() };
+        let cut_before = |(node, takes): (usize, &NodeTakes)| match takes.off {
+            Some(off) if !keeps_power => {
+                let after = tails.get(node).copied().unwrap_or(0).saturating_sub(halt[node]);
+                left.saturating_sub(asked.last + off + Duration::from_millis(after))
+            }
+            Some(_) | None => Duration::ZERO,
+        };
+        Self {
+            fit: if fit == Fit::Whole && is_short { Fit::Shortened } else { fit },
+            wait: given.wait,
+            tell: given.tell,
+            grace: given.grace,
+            subsystems,
+            notice_by,
+            users_by,
+            halts_by,
+            halts,
+            offs,
+            cut_before: takes.iter().enumerate().map(cut_before).collect(),
+            late,
+        }
+    }
+
+    /// Tells whether everything that was asked for is done in time, however short.
+    pub fn fits(&self) -> bool {
+        matches!(self.fit, Fit::Whole | Fit::Shortened)
+    }
+}
+
+/// What is left for users: first that they are told and their processes ended at all, then the grace, then the time
+/// that telling may take, then their wait.
+#[derive(Debug, PartialEq, Eq)]
+struct Given {
+    wait: Duration,
+    tell: Option<Duration>,
+    grace: Option<Duration>,
+    /// What ending their processes takes in all.
+    users: Duration,
+}
+
+impl Given {
+    fn of(mut spare: Duration, asked: &AskedTimes) -> Self {
+        let mut take = |wanted: Duration| {
+            let given = wanted.min(spare);
+            spare -= given;
+            given
+        };
+        let told = asked.tell.map(|most| take(most.min(asked.call)));
+        // A call that cannot end in time is not begun.
+        let ended = asked.grace.map(|_| take(asked.call)).filter(|given| *given == asked.call);
+        let grace = asked.grace.filter(|_| ended.is_some()).map(&mut take);
+        let more = asked.tell.map(|most| take(most.saturating_sub(asked.call)));
+        let tell = told.zip(more).map(|(told, more)| told + more).filter(|tell| !tell.is_zero());
+        let wait = take(asked.wait);
+        Self { wait, tell, grace, users: ended.unwrap_or_default() + grace.unwrap_or_default() }
+    }
+}
+
+/// Returns those that are not down in time, where all go as soon as they may.
+fn late(left: Duration, order: &Order, halt: &[u64], takes: &[NodeTakes]) -> Vec<NodeId> {
+    let left = millis(left);
+    let mut over = vec![0u64; order.vertex_count()];
+    let mut late = Vec::new();
+    for vertex in order.sorted().unwrap_or_default() {
+        let begins = over[vertex.index()];
+        let mut ends = begins;
+        if let VertexKind::Node(node) = order.what(vertex) {
+            ends += halt[node.index()];
+            if ends > left && takes[node.index()] != NodeTakes::default() {
+                late.push(node);
+            }
+        }
+        for next in order.trailing(vertex) {
+            over[next.index()] = over[next.index()].max(ends);
+        }
+    }
+    late.sort_unstable();
+    late
+}
+
+fn longest(chains: &[u64]) -> Duration {
+    Duration::from_millis(chains.iter().copied().max().unwrap_or(0))
+}
+
+/// Rounded up: nothing is planned to be shorter than it is.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX / 4)
+}

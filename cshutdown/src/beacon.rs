@@ -1,0 +1,266 @@
+//! The shutdown with a deadline on this machine, as others see it: a second `--within` tightens its deadline, and
+//! `--cancel` turns it round until its first halt is sent.
+//!
+//! It holds a lock as long as it lives, beside which stands what it says of itself; what it left without the lock is
+//! nobody's. Whoever wants a sooner end writes that into a file of its own, at which the run looks now and then.
+
+use orderly_exec::files::Found;
+use orderly_exec::lock::Lock;
+use orderly_exec::{Status, fail, files, paths, signals};
+use orderly_nodes::backend::Backend;
+use orderly_plan::drivers::Event;
+use orderly_plan::nodeset;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long one who cancels waits for the run to give up: its users are told, and its calls waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one who tightens waits to hear that the run has heard of it.
+const ANSWER: Duration = Duration::from_secs(15);
+/// How long one who cancels may take from reading the number to using it.
+const LATE: Duration = Duration::from_secs(10);
+const GLANCE: Duration = Duration::from_millis(20);
+
+const FORMAT: &str = "orderly-within/1";
+
+/// What a run with a deadline says of itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct BeaconFacts {
+    format: String,
+    process: u32,
+    /// In seconds since 1970.
+    deadline: f64,
+    /// Folded.
+    targets: String,
+    /// The first halt was sent, or is about to be: it runs to its end.
+    halting: bool,
+}
+
+/// Held while a shutdown with a deadline runs.
+#[derive(Debug)]
+pub(crate) struct Beacon {
+    facts: BeaconFacts,
+    _lock: Lock,
+}
+
+/// What became of a call with `--within`.
+#[derive(Debug)]
+pub(crate) enum Lit {
+    /// It is the one that runs.
+    Own(Beacon),
+    /// One ran already, and has heard of it: in these words; some of the targets may be none of its own.
+    Told { words: String, strangers: Vec<String> },
+}
+
+impl Drop for Beacon {
+    fn drop(&mut self) {
+        // Before the lock goes: whoever takes it next must not be taken for the process that had it.
+        std::fs::remove_file(facts_path()).ok();
+        std::fs::remove_file(asked_path()).ok();
+    }
+}
+
+impl Beacon {
+    /// Makes this run the one with a deadline, `left` from now on these targets, or tightens the one that runs.
+    ///
+    /// # Errors
+    /// When the state directory cannot be used.
+    pub(crate) fn light(left: Duration, targets: &[&str]) -> anyhow::Result<Lit> {
+        let deadline = since_1970() + left.as_secs_f64();
+        let until = Instant::now() + ANSWER;
+        loop {
+            match Lock::take(&lock_path()) {
+                Ok(lock) => {
+                    std::fs::remove_file(asked_path()).ok();
+                    let facts = BeaconFacts {
+                        format: FORMAT.to_owned(),
+                        process: std::process::id(),
+                        deadline,
+                        targets: nodeset::fold(targets.iter().copied()),
+                        halting: false,
+                    };
+                    facts.write()?;
+                    return Ok(Lit::Own(Self { facts, _lock: lock }));
+                }
+                Err(error) if !Lock::is_held_elsewhere(&error) => return Err(error),
+                Err(error) => match BeaconFacts::read()? {
+                    Some(facts) => {
+                        if let Some(words) = facts.tighten(deadline)? {
+                            return Ok(Lit::Told { words, strangers: facts.strangers(targets) });
+                        }
+                    }
+                    // It is just beginning, or ending.
+                    None if Instant::now() > until => return Err(error),
+                    None => std::thread::sleep(GLANCE),
+                },
+            }
+        }
+    }
+
+    /// Returns how long it is to the deadline, where somebody has asked for a sooner one.
+    pub(crate) fn tightened(&mut self) -> Option<Duration> {
+        let asked = asked()?;
+        if asked >= self.facts.deadline {
+            return None;
+        }
+        self.facts.deadline = asked;
+        // Who asked waits for it, and not for ever.
+        self.facts.write().ok();
+        Some(Duration::try_from_secs_f64(asked - since_1970()).unwrap_or_default())
+    }
+
+    /// Makes known that the first halt is sent; returns the signal of somebody who was cancelling just then. From here
+    /// on nobody can.
+    ///
+    /// # Errors
+    /// When the state directory cannot be used.
+    pub(crate) fn begin_halting(&mut self, drivers: &mut dyn Backend) -> anyhow::Result<Option<i32>> {
+        self.facts.halting = true;
+        self.facts.write()?;
+        let until = drivers.now() + LATE;
+        let signal = |event| if let Event::Signal(signal) = event { Some(signal) } else { None };
+        loop {
+            let is_turn = is_held(&turn_path())?;
+            let soon = drivers.now() + if is_turn { GLANCE } else { Duration::ZERO };
+            if let Some(signal) = drivers.next(Some(soon)).into_iter().find_map(signal) {
+                return Ok(Some(signal));
+            }
+            if !is_turn || drivers.now() >= until {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+impl BeaconFacts {
+    fn read() -> anyhow::Result<Option<Self>> {
+        let Found::Text(text) = files::read_if_there(&facts_path())? else { return Ok(None) };
+        // Whoever wrote another format runs another release: it cannot be told anything.
+        let facts = serde_json::from_str::<Self>(&text).ok().filter(|facts| facts.format == FORMAT);
+        facts
+            .map(Some)
+            .ok_or_else(|| fail(Status::Refused, format!("{}: not of this release", facts_path().display())))
+    }
+
+    fn write(&self) -> anyhow::Result<()> {
+        files::replace(&facts_path(), &serde_json::to_vec(self)?)
+    }
+
+    /// Asks the run for a sooner end; nothing where it ended meanwhile.
+    fn tighten(&self, deadline: f64) -> anyhow::Result<Option<String>> {
+        let process = self.process;
+        if deadline >= self.deadline {
+            let words = format!(
+                "the shutdown of process {process} has to be over sooner already: nothing is changed"
+            );
+            return Ok(Some(words));
+        }
+        {
+            let _turn = turn()?;
+            if asked().is_none_or(|asked| deadline < asked) {
+                files::replace(&asked_path(), format!("{deadline}\n").as_bytes())?;
+            }
+        }
+        let until = Instant::now() + ANSWER;
+        while is_held(&lock_path())? {
+            let heard =
+                Self::read()?.is_some_and(|facts| facts.process == process && facts.deadline <= deadline);
+            if heard {
+                return Ok(Some(format!("the deadline of the shutdown of process {process} is tightened")));
+            }
+            if Instant::now() > until {
+                let words = format!(
+                    "the shutdown of process {process} finds its new deadline before it begins its next phase"
+                );
+                return Ok(Some(words));
+            }
+            std::thread::sleep(GLANCE);
+        }
+        Ok(None)
+    }
+
+    /// Returns those of some targets that are none of the run.
+    fn strangers(&self, targets: &[&str]) -> Vec<String> {
+        let own: BTreeSet<String> = nodeset::expand(&self.targets).unwrap_or_default().into_iter().collect();
+        targets.iter().filter(|target| !own.contains(**target)).map(|&target| target.to_owned()).collect()
+    }
+}
+
+/// Turns the shutdown with a deadline round, and waits until it has given up; nothing where none runs.
+///
+/// # Errors
+/// Refused (4) when its first halt was sent; failed (1) when it does not give up.
+pub(crate) fn cancel() -> anyhow::Result<Option<Status>> {
+    let Ok(true) = is_held(&lock_path()) else { return Ok(None) };
+    let turn = turn()?;
+    let Some(facts) = BeaconFacts::read()? else { return Ok(None) };
+    let process = facts.process;
+    if facts.halting {
+        let text = format!(
+            "the shutdown of process {process} has begun to halt nodes and runs to its end; cstartup --restore brings them \
+             back then"
+        );
+        return Err(fail(Status::Refused, text));
+    }
+    signals::terminate(process)?;
+    drop(turn);
+    let until = Instant::now() + PATIENCE;
+    while is_held(&lock_path())? {
+        if Instant::now() > until {
+            let text = format!("process {process} was told to end, and still waits for what it has begun");
+            return Err(fail(Status::Failed, text));
+        }
+        std::thread::sleep(GLANCE);
+    }
+    Ok(Some(Status::Done))
+}
+
+/// Takes the turn of those who tell the run something.
+fn turn() -> anyhow::Result<Lock> {
+    let until = Instant::now() + LATE;
+    loop {
+        match Lock::take(&turn_path()) {
+            Err(error) if Lock::is_held_elsewhere(&error) && Instant::now() < until => {
+                std::thread::sleep(GLANCE);
+            }
+            taken => return taken,
+        }
+    }
+}
+
+/// Returns the deadline that somebody asked for.
+fn asked() -> Option<f64> {
+    let Ok(Found::Text(text)) = files::read_if_there(&asked_path()) else { return None };
+    text.trim().parse().ok().filter(|asked: &f64| asked.is_finite())
+}
+
+fn since_1970() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+/// Tells whether somebody holds a lock.
+fn is_held(lock: &Path) -> anyhow::Result<bool> {
+    match Lock::take(lock) {
+        Ok(_) => Ok(false),
+        Err(error) if Lock::is_held_elsewhere(&error) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn lock_path() -> PathBuf {
+    paths::state_directory().join("cshutdown.within.lock")
+}
+
+fn turn_path() -> PathBuf {
+    paths::state_directory().join("cshutdown.within.turn.lock")
+}
+
+fn facts_path() -> PathBuf {
+    paths::state_directory().join("cshutdown.within.json")
+}
+
+fn asked_path() -> PathBuf {
+    paths::state_directory().join("cshutdown.within.asked")
+}
