@@ -39,6 +39,7 @@ use orderly_nodes::log::RunLog;
 use orderly_nodes::permanent;
 use orderly_nodes::picture::{self, Picture};
 use orderly_nodes::reach::{self, Reach};
+use orderly_nodes::remedies;
 use orderly_nodes::run::Telling;
 use orderly_nodes::simulator::Simulation;
 use orderly_nodes::targets::fold;
@@ -47,13 +48,16 @@ use orderly_nodes::why;
 use orderly_plan::drivers::{NodeId, Task};
 use orderly_plan::duration;
 use orderly_plan::nodeset;
+use orderly_plan::outcome::NodeEnding;
+use orderly_plan::report;
 use orderly_plan::select::Direction;
 use orderly_plan::survey::Condition;
-use orderly_plan::timeline::TimelineKind;
+use orderly_plan::timeline::{Timeline, TimelineKind};
 use outcome::{PhaseResults, ShutdownResult};
 use phases::Phases;
 use restart::Restart;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -76,7 +80,7 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
         return picture::of_log(path, log, input::site(&args).ok().as_ref(), &reporter);
     }
     // Made once more when the run begins: what stands in its way is told before anything is asked.
-    Picture::asked(&args.flags, TimelineKind::Stop)?;
+    Picture::asked(&args.flags)?;
     if let Some(nodes) = &args.flags.why {
         return why::answer(&input::site(&args)?, Direction::Shutdown, nodes, &mut reporter);
     }
@@ -243,7 +247,7 @@ fn carry_out(
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<(Status, Vec<NodeId>, Option<HeldClaim>)> {
-    let mut picture = Picture::asked(&args.flags, TimelineKind::Stop)?;
+    let picture = Picture::asked(&args.flags)?;
     let mut log = match args.flags.rehearse {
         true => None,
         false => Some(RunLog::begin(&input.site.cluster.log_dir, "cshut", &program::arguments())?),
@@ -253,8 +257,8 @@ fn carry_out(
     let path = log.as_ref().map(whole).unwrap_or_default();
     let name = |node: NodeId| input.site.name(node);
     let shown = log.as_ref().map(|_| format!(" (log {})", path.display())).unwrap_or_default();
-    let timeline = picture.as_mut().map(|picture| &mut picture.timeline);
-    let mut telling = Telling { reporter, log: log.as_mut(), name: &name, timeline };
+    let mut timeline = Timeline::new(TimelineKind::Stop);
+    let mut telling = Telling { reporter, log: log.as_mut(), name: &name, timeline: Some(&mut timeline) };
     if checked.targets().is_empty() {
         telling.say(&format!("nothing is to be stopped: all targets are absent{shown}"));
     } else {
@@ -269,6 +273,14 @@ fn carry_out(
     if let Some(expected) = limits::expected(&input.site, &checked.running(), &history) {
         telling.say(&format!("the nodes are expected to take {}", duration::show(expected)));
     }
+    let usual: HashMap<NodeId, Duration> = checked
+        .targets()
+        .into_iter()
+        .filter_map(|node| Some((node, history.usual(input.site.name(node))?)))
+        .collect();
+    let slow = |endings: &[NodeEnding]| {
+        report::slower_than_usual(endings, &|node| usual.get(&node).copied(), &|node| input.site.name(node))
+    };
     let logins = Logins::new(drivers.at_once(input.site.cluster.limits.fanout));
     let mut phases = Phases {
         args,
@@ -298,11 +310,17 @@ fn carry_out(
     let away = std::mem::take(&mut phases.checked.away);
     let (stopped, claim) = (phases.checked.nodes.clone(), phases.claim.take());
     let took = drivers.now().saturating_sub(begun);
-    let result = ShutdownResult { endings: &endings, away: &away, phases: results, took };
+    let mut afterwards: Vec<String> = timeline.stages().into_iter().collect();
+    afterwards.extend(slow(&endings));
+    // Whoever interrupted it, or stopped before the nodes, knows why not all is well.
+    if results.signal.is_none() && ended.is_none() && args.acts() {
+        afterwards.extend(remedies::lines(&input.site, Direction::Shutdown, &args.flags, &endings));
+    }
+    let result = ShutdownResult { endings: &endings, away: &away, phases: results, afterwards, took };
     reporter.end_progress();
     if let Some(picture) = picture {
         let closing = format!("{} after {}", result.status(), duration::show(took));
-        picture.draw(&input.site, &endings, &closing, reporter);
+        picture.draw(timeline, (&input.site, &endings), &closing, reporter);
     }
     let simulated = drivers.is_simulated();
     let Some(error) = ended else {

@@ -32,6 +32,8 @@ pub(crate) struct ShutdownResult<'r> {
     /// Targets that are away, and were not waited for.
     pub away: &'r [NodeId],
     pub phases: PhaseResults,
+    /// How long the stages took, who was slow, and what to type next, each a line.
+    pub afterwards: Vec<String>,
     pub took: Duration,
 }
 
@@ -69,6 +71,7 @@ impl ShutdownResult<'_> {
         if path.len() > 1 && path.iter().any(is_deed) {
             lines.push((true, format!("critical path: {}", report::show_path(&path, &name))));
         }
+        lines.extend(self.afterwards.iter().map(|line| (true, line.clone())));
         lines
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Closing<'s> {
     pub(crate) away: Vec<NodeId>,
     pub(crate) signal: Option<i32>,
     pub(crate) simulated: bool,
+    /// How long the stages took, who was slow, and what to type next, each a line.
+    pub(crate) afterwards: Vec<String>,
     /// Until it was known how all nodes stand.
     pub(crate) asking: Duration,
     /// In all.
@@ -104,6 +106,13 @@ impl Closing<'_> {
         if let Some(line) = resume::line(&self.quieted) {
             reporter.say(&line);
             lines.push(line);
+        }
+        for line in &self.afterwards {
+            reporter.say(line);
+            lines.push(line.clone());
+        }
+        if let Some(log) = &log {
+            reporter.say(format!("log: {}", log.path().display()));
         }
         let last = self.last_line(status);
         reporter.say(&last);

@@ -23,6 +23,7 @@ use orderly_nodes::permanent;
 use orderly_nodes::picture::{self, Picture};
 use orderly_nodes::probe::ProbeBy;
 use orderly_nodes::reach::{self, Reach};
+use orderly_nodes::remedies;
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::simulator::{Initial, Simulation};
 use orderly_nodes::site::{Site, SiteRequest};
@@ -33,11 +34,12 @@ use orderly_nodes::why;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
 use orderly_plan::nodeset;
+use orderly_plan::report;
 use orderly_plan::run::Run;
 use orderly_plan::select::Direction;
 use orderly_plan::startup::Startup;
 use orderly_plan::survey::{Condition, Reading, Survey};
-use orderly_plan::timeline::TimelineKind;
+use orderly_plan::timeline::{Timeline, TimelineKind};
 use plan::{StartPlan, concerned};
 use restored::RestoredNodes;
 use resume::Resumed;
@@ -59,7 +61,7 @@ pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
         return picture::of_log(path, log, read(&args).ok().as_ref(), &reporter);
     }
     // Made once more when the run begins: what stands in its way is told before anything is asked.
-    Picture::asked(&args.flags, TimelineKind::Start)?;
+    Picture::asked(&args.flags)?;
     let mut site = read(&args)?;
     if let Some(why) = &args.flags.why {
         return why::answer(&site, Direction::Startup, why, &mut reporter);
@@ -309,7 +311,7 @@ fn start(
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
-    let mut picture = Picture::asked(&args.flags, TimelineKind::Start)?;
+    let picture = Picture::asked(&args.flags)?;
     let mut log = match args.flags.rehearse {
         true => None,
         false => Some(RunLog::begin(&site.cluster.log_dir, "cstart", &program::arguments())?),
@@ -326,8 +328,9 @@ fn start(
     let reset = plan.options.reset.clone();
     let order = plan.order;
     let mut startup = Startup::new(&order, &plan.targets, readings, plan.options);
-    let timeline = picture.as_mut().map(|picture| &mut picture.timeline);
-    let mut telling = Telling { reporter, log: log.as_mut(), name: &|node| site.name(node), timeline };
+    let mut timeline = Timeline::new(TimelineKind::Start);
+    let mut telling =
+        Telling { reporter, log: log.as_mut(), name: &|node| site.name(node), timeline: Some(&mut timeline) };
     let signal = drive(&mut startup, drivers, &mut telling);
     let resumed = match (&log_path, &mut claim) {
         (Some(path), Some(claim)) if signal.is_none() => {
@@ -344,9 +347,18 @@ fn start(
     } else {
         resume::still_quieted(drivers.is_simulated()).unwrap_or_default()
     };
+    let endings = startup.endings();
+    let usual = |node| history.usual(site.name(node));
+    let mut afterwards: Vec<String> = timeline.stages().into_iter().collect();
+    afterwards.extend(report::slower_than_usual(&endings, &usual, &|node| site.name(node)));
+    // Whoever interrupted it knows why not all is well.
+    if signal.is_none() && !args.flags.rehearse {
+        afterwards.extend(remedies::lines(site, Direction::Startup, &args.flags, &endings));
+    }
     let closing = Closing {
         site,
-        endings: startup.endings(),
+        endings,
+        afterwards,
         shortages: startup.shortages(),
         is_not_undone: resumed.failed,
         quieted,
@@ -371,7 +383,7 @@ fn start(
     reporter.end_progress();
     let status = closing.tell(reporter, log);
     if let Some(picture) = picture {
-        picture.draw(site, &closing.endings, &closing.last_line(status), reporter);
+        picture.draw(timeline, (site, &closing.endings), &closing.last_line(status), reporter);
     }
     Ok(status)
 }

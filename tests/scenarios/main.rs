@@ -4,6 +4,7 @@
 
 mod absent;
 mod address;
+mod afterwards;
 mod at_once;
 mod attributes;
 mod backup_faults;

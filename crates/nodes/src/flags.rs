@@ -103,6 +103,26 @@ impl RunFlags {
         }
     }
 
+    /// Returns what another command must be given to read the same files, and to reach as far.
+    pub fn repeated(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut add = |flag: &str, value: Option<String>| {
+            words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
+        };
+        let shown = |path: &PathBuf| path.display().to_string();
+        add("--config", self.config.as_ref().map(shown));
+        add("-i", self.source.path().map(shown));
+        add("--from", self.source.format().map(|format| format.word().to_owned()));
+        add("--sequence", self.sequence.as_ref().map(shown));
+        // What the environment says holds for the next command as well.
+        let by_flag = |name: &&String| std::env::var("SP_NAME").is_ok_and(|set| set != **name);
+        add("--partition", self.partition.as_ref().filter(by_flag).cloned());
+        if self.across_partitions {
+            words.push("-G".to_owned());
+        }
+        words
+    }
+
     /// Returns these targets with what says how they are meant.
     pub fn typed(&self, words: Vec<String>) -> Typed {
         Typed {

@@ -32,6 +32,7 @@ pub mod probe;
 pub mod quieted;
 pub mod reach;
 mod records;
+pub mod remedies;
 pub mod roster;
 pub mod run;
 mod runtime;

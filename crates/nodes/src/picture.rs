@@ -9,7 +9,7 @@ use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::GroupId;
 use orderly_plan::outcome::NodeEnding;
 use orderly_plan::report;
-use orderly_plan::timeline::{Timeline, TimelineKind, TimelineTitle};
+use orderly_plan::timeline::{Timeline, TimelineTitle};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,6 @@ const MODE: u32 = 0o640;
 #[derive(Debug)]
 pub struct Picture {
     path: PathBuf,
-    pub timeline: Timeline,
     began: String,
 }
 
@@ -29,30 +28,36 @@ impl Picture {
     ///
     /// # Errors
     /// Rejected (3) when it could not be written: that is found out before anything is done.
-    pub fn asked(flags: &RunFlags, kind: TimelineKind) -> anyhow::Result<Option<Self>> {
+    pub fn asked(flags: &RunFlags) -> anyhow::Result<Option<Self>> {
         let Some(path) = &flags.timeline else { return Ok(None) };
         check(path)?;
         let began = format!("{} by {}", clock::local(), orderly_exec::lock::who());
-        Ok(Some(Self { path: path.clone(), timeline: Timeline::new(kind), began }))
+        Ok(Some(Self { path: path.clone(), began }))
     }
 
     /// Draws it, once the run is over, and says where it is.
-    pub fn draw(mut self, site: &Site, endings: &[NodeEnding], closing: &str, reporter: &Reporter) {
+    pub fn draw(
+        self,
+        mut timeline: Timeline,
+        (site, endings): (&Site, &[NodeEnding]),
+        closing: &str,
+        reporter: &Reporter,
+    ) {
         let name = |node: NodeId| site.name(node);
         let path = report::critical_path(&site.order, endings);
         if path.len() > 1 {
-            self.timeline.mark_critical(path.iter().map(|ending| name(ending.node)));
+            timeline.mark_critical(path.iter().map(|ending| name(ending.node)));
         }
         for ending in endings {
             let (Some(by), at) = (ending.outcome.held_by(), ending.ended.unwrap_or_default()) else {
                 continue;
             };
             let by = crate::targets::fold(site, by);
-            self.timeline.held(name(ending.node), at, &by);
+            timeline.held(name(ending.node), at, &by);
         }
         let command = job::show(&[&[program::program_name()], &*program::arguments()].concat());
         let about = format!("{}; {closing}", self.began);
-        write(&self.path, &self.timeline, (&command, &about), &groups(Some(site)), reporter);
+        write(&self.path, &timeline, (&command, &about), &groups(Some(site)), reporter);
     }
 }
 

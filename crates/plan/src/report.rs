@@ -147,6 +147,32 @@ pub fn show_path<'n>(path: &[&NodeEnding], name: &Naming<'n>) -> String {
     path.iter().map(|ending| took(ending)).collect::<Vec<_>>().join(", then ")
 }
 
+/// How many of those that were slow are named.
+const SLOW: usize = 10;
+
+/// Returns the nodes that took much longer than they usually do, the slowest first, as people read it.
+pub fn slower_than_usual<'n>(
+    endings: &[NodeEnding],
+    usual: &dyn Fn(NodeId) -> Option<Duration>,
+    name: &Naming<'n>,
+) -> Option<String> {
+    let slow = |ending: &NodeEnding| {
+        let took = ending.ended?.saturating_sub(ending.began?);
+        let usual = usual(ending.node)?;
+        let is_slow = ending.outcome.is_well() && took > usual + usual / 2 + Duration::from_secs(5);
+        is_slow.then_some((took.saturating_sub(usual), ending.node, took, usual))
+    };
+    let mut slow: Vec<_> = endings.iter().filter_map(slow).collect();
+    slow.sort_by_key(|&(over, node, ..)| (std::cmp::Reverse(over), node));
+    let shown = |&(_, node, took, usual): &(Duration, NodeId, Duration, Duration)| {
+        format!("{} ({}, usually {})", name(node), duration::show(took), duration::show(usual))
+    };
+    let named: Vec<String> = slow.iter().take(SLOW).map(shown).collect();
+    let more = slow.len().saturating_sub(SLOW);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!named.is_empty()).then(|| format!("slower than usual: {}{more}", named.join(", ")))
+}
+
 /// The last record of a run.
 #[derive(Debug, Serialize)]
 pub struct RunReport<'r> {

@@ -1,3 +1,5 @@
+//! What is drawn, of few nodes and of many.
+
 use super::svg::TimelineTitle;
 use super::*;
 use crate::outcome::Outcome;
@@ -101,4 +103,16 @@ fn counted_nodes_add_up() {
 fn a_run_in_which_nothing_happened_is_a_picture_as_well() {
     let svg = Timeline::new(TimelineKind::Stop).svg(&TITLE, &|_| None);
     assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
+}
+
+#[test]
+fn the_middle_and_the_longest_of_each_stage_are_told() {
+    let mut timeline = Timeline::new(TimelineKind::Start);
+    node(&mut timeline, "n1", 0);
+    assert_eq!(timeline.stages(), None, "its time is told already");
+    node(&mut timeline, "n2", 0);
+    timeline.hear("n3", ms(0), &Happening::Began(Task::PowerOn));
+    timeline.hear("n3", ms(40_000), &Happening::Over(Outcome::Up));
+    let said = timeline.stages().unwrap();
+    assert_eq!(said, "a node took: queued 1.0s, power 1.0s (at most 40s), booting 8.0s");
 }
