@@ -74,6 +74,7 @@ put 644 "$top"/man/*.8 "$work/harestore.8" "$MANDIR/man8"
 put 644 "$top/README.md" "$top/CHANGELOG.md" "$top/LICENSE" "$BIN_DIR/THIRD-PARTY.md" "$DOCDIR"
 put 644 "$top"/examples/*.toml "$top"/examples/*.json "$top"/examples/*Seq "$DOCDIR/examples"
 
+put 644 "$top"/doc/*.svg "$DOCDIR/doc"
 # Whole sites; their programs and the sudoers line name the programs by their paths.
 for site in "$top"/examples/*/; do
 	site=$(basename "$site")
@@ -109,7 +110,7 @@ if [ "$task" = uninstall ]; then
 	for site in "$top"/examples/*/; do
 		rmdir "$DESTDIR$DOCDIR/examples/$(basename "$site")" 2>/dev/null || :
 	done
-	for folder in "$DOCDIR/examples" "$DOCDIR" "$OCFDIR/orderly"; do
+	for folder in "$DOCDIR/examples" "$DOCDIR/doc" "$DOCDIR" "$OCFDIR/orderly"; do
 		rmdir "$DESTDIR$folder" 2>/dev/null || :
 	done
 	if is_live; then

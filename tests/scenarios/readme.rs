@@ -30,6 +30,21 @@ fn the_examples_of_the_readme_run() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The pictures are what the programs draw: they never go stale.
+#[test]
+fn the_pictures_of_the_readme_are_drawn_anew() {
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let bed = Bed::new();
+    bed.tools(&["sed", "mktemp", "mkdir", "mv", "chmod", "rm", "dirname", "cat"]);
+    let script = workspace().join("packaging/pictures.sh");
+    bed.write("doc/.keep", "");
+    bed.shell(&format!("BIN_DIR=$PWD/bin {} doc", script.display())).run();
+    let drawn = bed.read("doc/cstartup.svg");
+    assert!(readme.contains("](doc/cstartup.svg)"));
+    let shipped = std::fs::read_to_string(workspace().join("doc/cstartup.svg")).unwrap();
+    assert_eq!(drawn, shipped, "make it anew: packaging/pictures.sh");
+}
+
 /// A `console genders` or `console ansible` block is a whole site: its lines are one script, run from nothing.
 #[test]
 fn a_site_that_has_an_inventory_gets_from_nothing_to_a_plan_in_under_ten_lines() {
