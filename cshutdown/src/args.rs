@@ -70,7 +70,7 @@ pub struct ShutdownArgs {
     #[arg(long, action = clap::ArgAction::Help)]
     pub help: Option<bool>,
     /// ALL, node names, node sets; numbers with -N, groups with -g, a file with -R
-    #[arg(value_name = "TARGET", required_unless_present_any = ["cancel", "why", "from_log"])]
+    #[arg(value_name = "TARGET", required_unless_present_any = ["cancel", "why", "why_not", "from_log"])]
     pub targets: Vec<String>,
 }
 

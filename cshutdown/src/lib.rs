@@ -44,7 +44,7 @@ use orderly_nodes::run::Telling;
 use orderly_nodes::simulator::Simulation;
 use orderly_nodes::targets::fold;
 use orderly_nodes::versions;
-use orderly_nodes::why;
+use orderly_nodes::{why, why_not};
 use orderly_plan::drivers::{NodeId, Task};
 use orderly_plan::duration;
 use orderly_plan::nodeset;
@@ -83,6 +83,12 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
     Picture::asked(&args.flags)?;
     if let Some(nodes) = &args.flags.why {
         return why::answer(&input::site(&args)?, Direction::Shutdown, nodes, &mut reporter);
+    }
+    if let Some(node) = &args.flags.why_not {
+        let site = input::site(&args)?;
+        let mut drivers = backend::connect(&site.cluster, &site.inventory)?;
+        drivers.check_programs(&site.cluster, true)?;
+        return why_not::answer(&site, Direction::Shutdown, node, &mut *drivers, &mut reporter);
     }
     let input = ShutdownInput::read(&args)?;
     if args.restart && !args.flags.rehearse {

@@ -30,7 +30,7 @@ use orderly_nodes::site::{Site, SiteRequest};
 use orderly_nodes::targets::{self, Targets, Typed};
 use orderly_nodes::up::WasUp;
 use orderly_nodes::versions;
-use orderly_nodes::why;
+use orderly_nodes::{why, why_not};
 use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
 use orderly_plan::nodeset;
@@ -65,6 +65,11 @@ pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
     let mut site = read(&args)?;
     if let Some(why) = &args.flags.why {
         return why::answer(&site, Direction::Startup, why, &mut reporter);
+    }
+    if let Some(node) = &args.flags.why_not {
+        let mut drivers = backend::connect(&site.cluster, &site.inventory)?;
+        drivers.check_programs(&site.cluster, false)?;
+        return why_not::answer(&site, Direction::Startup, node, &mut *drivers, &mut reporter);
     }
     let (typed, gone) = typed(&args, &site)?;
     let targets = typed.resolve(&site)?;

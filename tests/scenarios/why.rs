@@ -1,6 +1,6 @@
 //! cstartup and cshutdown --why: the lines because of which one node waits for another.
 
-use super::order::{cluster, power};
+use super::order::{cluster, mark, power};
 use bed::{Bed, Ended};
 
 fn why(bed: &Bed, program: &str, arguments: &[&str], status: i32) -> Ended {
@@ -99,4 +99,49 @@ fn words_that_are_no_single_node_are_usage() {
     }
     // Nothing else can be wanted with it.
     why(&bed, "cstartup", &["n02", "n01", "ALL"], 2);
+}
+
+fn why_not(bed: &Bed, program: &str, node: &str, status: i32) -> Vec<String> {
+    let run =
+        bed.program(program).arg("--config").arg(bed.path("etc/cluster.toml")).arg("--why-not").arg(node);
+    let ended = run.status(status).any_stdout().any_stderr().run();
+    ended.stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_holds_a_node_now_is_told_down_to_its_roots() {
+    let bed = cluster("");
+    bed.write("etc/cstartSeq", "a: n01\nb: n02\nc: n03\na > b > c\n");
+    let lines = why_not(&bed, "cstartup", "n03", 1);
+    let all = [
+        "n03 is down, and waits until they are up: n[01-02]",
+        "  down: n[01-02]",
+        "first of all: n01: cstartup n01",
+        "all of it, in order: cstartup -E n03",
+    ];
+    assert_eq!(lines, all);
+    mark(&bed, "up", "n01");
+    mark(&bed, "on", "n01");
+    mark(&bed, "mute", "n02");
+    let lines = why_not(&bed, "cstartup", "n03", 1);
+    assert_eq!(lines[0], "n03 is down, and waits until it is up: n02");
+    assert!(lines[2].starts_with("first of all: n02, which does not answer: "), "{lines:?}");
+    assert_eq!(why_not(&bed, "cstartup", "n01", 0), ["n01 is up: nothing holds it"]);
+    assert_eq!(power(&bed), Vec::<String>::new());
+}
+
+/// Enough of a group hold nobody; what a shutdown waits for is what is up.
+#[test]
+fn a_threshold_that_is_reached_holds_nobody_and_a_stop_waits_for_what_is_up() {
+    let bed = cluster("");
+    bed.write("etc/cstartSeq", "a: n01 n04\nb: n02\na(1) > b\n");
+    mark(&bed, "on", "n04");
+    mark(&bed, "up", "n04");
+    assert_eq!(why_not(&bed, "cstartup", "n02", 0), ["n02 is down, and nothing holds it: cstartup n02"]);
+    bed.write("etc/cshutSeq", "b: n02\na: n04\nb > a\n");
+    assert_eq!(why_not(&bed, "cshutdown", "n04", 0), ["n04 is up, and nothing holds it: cshutdown n04"]);
+    mark(&bed, "on", "n02");
+    mark(&bed, "up", "n02");
+    let lines = why_not(&bed, "cshutdown", "n04", 1);
+    assert_eq!(lines[2], "first of all: n02: cshutdown n02", "{lines:?}");
 }

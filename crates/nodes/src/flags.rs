@@ -70,6 +70,10 @@ pub struct RunFlags {
     #[arg(long, num_args = 2, value_names = ["NODE", "NODE"],
           conflicts_with_all = ["targets", "dry_run", "rehearse", "timeline"])]
     pub why: Option<Vec<String>>,
+    /// Ask the nodes, and print what holds this one now, down to what comes first of all
+    #[arg(long, value_name = "NODE",
+          conflicts_with_all = ["targets", "dry_run", "rehearse", "timeline", "why"])]
+    pub why_not: Option<String>,
     /// Write a picture of the run to this file, as SVG
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub timeline: Option<PathBuf>,

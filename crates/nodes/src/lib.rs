@@ -49,6 +49,7 @@ pub mod users;
 pub mod versions;
 pub mod watch;
 pub mod why;
+pub mod why_not;
 mod wiring;
 
 /// The loop reaps all children of its process, so the tests that start any run one at a time.
