@@ -16,6 +16,8 @@ pub mod expected;
 pub mod fakes;
 pub mod libvirt;
 pub mod loopfs;
+pub mod namespace;
+pub mod nut;
 pub mod powermand;
 pub mod program;
 pub mod real;

@@ -1,11 +1,10 @@
 //! A Slurm of the bed's own: munged, slurmctld and a slurmd a node, in namespaces of their own (mounts, processes,
 //! network), with the shipped `examples/slurm` installed there. A node is a slurmd: its power switch starts and ends it.
 
-use crate::{Bed, Need, Program, binaries, real, wait_until};
-use std::ffi::OsString;
+use crate::namespace::Namespace;
+use crate::{Bed, Need, Program, binaries, wait_until};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 /// What this bed needs of the machine.
 pub const NEEDS: [Need; 10] = [
@@ -24,10 +23,7 @@ pub const NEEDS: [Need; 10] = [
 /// Nodes of Slurm, all up and idle.
 #[derive(Debug)]
 pub struct Slurm<'a> {
-    bed: &'a Bed,
-    daemons: Child,
-    /// The first process in there, as seen from outside.
-    first: String,
+    inside: Namespace<'a>,
 }
 
 /// What a node is: a slurmd that runs, and a marker for its power.
@@ -87,24 +83,9 @@ impl<'a> Slurm<'a> {
              --socket=\"$PWD/run/munge.socket\" --log-file=\"$PWD/run.munge/log\" --pid-file=\"$PWD/run.munge/pid\" \
              --seed-file=\"$PWD/run.munge/seed\"\n\
              for node in n1 n2 n3; do mynode on $node; done\nexec slurmctld -D -f etc/slurm.conf";
-        let mut command = Command::new(real::find("unshare").expect("unshare is there"));
-        command.args(["-m", "-p", "-n", "-f", "--kill-child", "--mount-proc", "--propagation", "private"]);
-        command.args(["/bin/sh", "-c", script]).env_clear().envs(environment(bed));
-        let said = std::fs::File::create(bed.path("slurm.said")).expect("make a log");
-        command.stdin(Stdio::null()).stdout(said.try_clone().expect("share a log")).stderr(said);
-        let mut daemons = crate::start(&mut command);
-        let children = format!("/proc/{0}/task/{0}/children", daemons.id());
-        let mut first = String::new();
-        wait_until("Slurm has begun", || {
-            let has_ended = daemons.try_wait().expect("look at Slurm").is_some();
-            assert!(!has_ended, "start Slurm: {}", bed.read("slurm.said"));
-            std::fs::read_to_string(&children).unwrap_or_default().trim().clone_into(&mut first);
-            !first.is_empty()
-        });
-        let mut slurm = Self { bed, daemons, first };
+        let mut slurm = Self { inside: Namespace::new(bed, "slurm", script, environment(bed)) };
         wait_until("slurmctld runs", || {
-            let has_ended = slurm.daemons.try_wait().expect("look at Slurm").is_some();
-            assert!(!has_ended, "start Slurm: {}", bed.read("slurm.said"));
+            slurm.inside.check();
             bed.path("slurm/run/slurmctld.pid").exists()
         });
         for node in ["n1", "n2", "n3"] {
@@ -115,15 +96,7 @@ impl<'a> Slurm<'a> {
 
     /// Returns one run of a shell line in there, as root.
     pub fn shell(&self, line: &str) -> Program<'a> {
-        let nsenter = real::find("nsenter").expect("nsenter is there");
-        // The folder is given to what is run through.
-        let go = ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\""];
-        let words = ["-m", "-p", "-n", "-t", &self.first, "--"].into_iter().chain(go).map(OsString::from);
-        let mut program = self.bed.shell(line);
-        for (name, value) in environment(self.bed) {
-            program = program.env(name, value);
-        }
-        program.through(std::iter::once(nsenter.into_os_string()).chain(words).collect())
+        self.inside.shell(line)
     }
 
     /// Returns the words of a node's state, joined by `+`, and behind a blank its reason.
@@ -189,15 +162,4 @@ fn environment(bed: &Bed) -> Vec<(&'static str, String)> {
 fn rand() -> u8 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0).to_ne_bytes()[0]
-}
-
-impl Drop for Slurm<'_> {
-    fn drop(&mut self) {
-        // With its first process the kernel ends every process of the namespace.
-        if let Ok(first) = self.first.parse() {
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), nix::sys::signal::Signal::SIGKILL).ok();
-        }
-        self.daemons.kill().ok();
-        self.daemons.wait().ok();
-    }
 }

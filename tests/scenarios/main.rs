@@ -43,6 +43,7 @@ mod man;
 mod man_rendered;
 mod marks;
 mod nfs;
+mod nut;
 mod ocf;
 mod older;
 mod opscenter;
