@@ -213,8 +213,14 @@ impl<'b> Battery<'b> {
         });
         let now = drivers.now();
         (self.halting, self.keeps_power) = (Some(now), !self.plan.fits());
+        let promised = self.plan.fits().then(|| self.cut_before());
         // The phases before may have taken less than was thought, or more.
         self.plan_again(now);
+        if let Some(promised) = promised.filter(|_| self.plan.fit == Fit::NoPowerOff) {
+            // Each power-off that was said is decided by itself, when its time has come.
+            self.plan.cut_before = promised.into_iter().map(|before| before.saturating_sub(now)).collect();
+            self.plan.fit = Fit::Shortened;
+        }
         signal
     }
 

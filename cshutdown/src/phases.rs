@@ -351,15 +351,23 @@ impl Phases<'_, '_> {
             Some(battery.next_look())
         });
         self.results.signal = self.results.signal.or(signal);
+        let endings = run.endings();
         let kept: Vec<NodeId> = run.kept_power().collect();
-        if !kept.is_empty() {
-            self.results.partly = true;
-            let names = fold(site, &kept);
-            self.telling
-                .warn(&format!("halted, and not powered off, as there was no time left for it: {names}"));
+        let is_well =
+            |node: &NodeId| endings.iter().any(|ending| ending.node == *node && ending.outcome.is_well());
+        // A unit is never halted.
+        let is_down = |node: &NodeId| site.is_unit(*node) || is_well(node);
+        let (halted, forced): (Vec<NodeId>, Vec<NodeId>) = kept.into_iter().partition(is_down);
+        for (what, nodes) in
+            [("halted, and not powered off", halted), ("not down, and not forced off", forced)]
+        {
+            if !nodes.is_empty() {
+                self.results.partly = true;
+                let names = fold(site, &nodes);
+                self.telling.warn(&format!("{what}, as there was no time left for it: {names}"));
+            }
         }
         self.remember_power_offs(&run);
-        let endings = run.endings();
         if let Some(battery) = &self.battery {
             let is_late =
                 |ending: &&NodeEnding| ending.outcome == Outcome::Down && battery.is_past(ending.ended);

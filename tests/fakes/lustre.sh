@@ -17,6 +17,6 @@ umount)
 	grep -v " $2 " "mounts/$NODE" >new || :
 	mv new "mounts/$NODE"
 	;;
-mount) [ -e "broken/$NODE" ] || echo "10.0.0.1@tcp:/work $2 lustre rw,flock 0 0" >>"mounts/$NODE" ;;
+mount) [ -e "broken/$NODE" ] || echo "10.0.0.1@tcp:/scratch $2 lustre rw,flock 0 0" >>"mounts/$NODE" ;;
 *) exit 9 ;;
 esac

@@ -5,14 +5,15 @@ use bed::real::{self, Need};
 use bed::{Bed, binaries};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which file of tests runs the programs of a folder.
-const RUN_BY: [(&str, &str); 5] = [
+const RUN_BY: [(&str, &str); 6] = [
     ("ceph", "subsystem_examples"),
     ("gpfs", "parallel_filesystems"),
     ("kubernetes", "subsystem_examples"),
     ("lustre", "parallel_filesystems"),
+    ("nut", "nut"),
     ("slurm", "slurm"),
 ];
 
@@ -24,11 +25,11 @@ fn folders() -> BTreeMap<String, Vec<PathBuf>> {
         .collect()
 }
 
-fn is_program(path: &PathBuf) -> bool {
+fn is_program(path: &Path) -> bool {
     path.metadata().unwrap().permissions().mode() & 0o111 != 0
 }
 
-fn name(path: &PathBuf) -> &str {
+fn name(path: &Path) -> &str {
     path.file_name().unwrap().to_str().unwrap()
 }
 
@@ -56,7 +57,7 @@ fn each_readme_names_every_file_beside_it() {
         let readme = files.iter().find(|path| name(path) == "README.md");
         let readme =
             std::fs::read_to_string(readme.unwrap_or_else(|| panic!("{folder} has no README.md"))).unwrap();
-        for file in files.iter().map(name).filter(|file| *file != "README.md") {
+        for file in files.iter().map(|path| name(path)).filter(|file| *file != "README.md") {
             assert!(readme.contains(&format!("`{file}`")), "README.md of {folder} does not name {file}");
         }
     }
@@ -68,7 +69,7 @@ fn each_program_is_clean_for_shellcheck() {
         return;
     }
     let bed = Bed::new();
-    for program in folders().into_values().flatten().filter(is_program) {
+    for program in folders().into_values().flatten().filter(|path| is_program(path)) {
         bed.external(real::find("shellcheck").unwrap()).args(["-s", "sh"]).arg(program).run();
     }
 }

@@ -29,8 +29,8 @@ fn gpfs() -> Bed {
 
 fn lustre() -> Bed {
     let bed = bed(&["clush", "mount", "umount"], include_str!("../fakes/lustre.sh"));
-    bed.write("mounts/n1", "/dev/sda / ext4 rw 0 0\n10.0.0.1@tcp:/work /work lustre rw,flock 0 0\n");
-    bed.write("mounts/n2", "10.0.0.1@tcp:/work /work lustre rw,flock 0 0\n");
+    bed.write("mounts/n1", "/dev/sda / ext4 rw 0 0\n10.0.0.1@tcp:/scratch /scratch lustre rw,flock 0 0\n");
+    bed.write("mounts/n2", "10.0.0.1@tcp:/scratch /scratch lustre rw,flock 0 0\n");
     bed.write("mounts/oss1", "/dev/sdb /ost0 lustre ro 0 0\n");
     bed
 }
@@ -108,9 +108,9 @@ fn lustre_is_unmounted_on_clients_and_what_was_mounted_is_mounted_again() {
     run("-h -- n1 oss1", 0, "");
     assert_eq!(bed.read("mounts/n1"), "/dev/sda / ext4 rw 0 0\n");
     assert_eq!(bed.read("mounts/oss1"), "/dev/sdb /ost0 lustre ro 0 0\n", "servers unmount their own");
-    assert!(bed.read("mounts/n2").contains("/work"), "n2 is no target");
+    assert!(bed.read("mounts/n2").contains("/scratch"), "n2 is no target");
     bed.write("broken/n1", "");
-    run("-u -- n1 n2 oss1", 1, "not mounted again: /work on n1");
+    run("-u -- n1 n2 oss1", 1, "not mounted again: /scratch on n1");
     remove(&bed, "broken/n1");
     run("-u -- n1 n2 oss1", 0, "");
     assert_eq!(bed.read("mounts/n1"), clients);
@@ -125,13 +125,14 @@ fn lustre_that_is_in_use_or_on_a_silent_node_is_named() {
     let bed = lustre();
     let run = |words: &str, status, says: &str| call(&bed, "lustre/lustre-unmount", words, status, says);
     run("-h -- n1 n9", 1, "not known whether Lustre is mounted on n9: nothing was done");
-    assert!(bed.read("mounts/n1").contains("/work"));
+    assert!(bed.read("mounts/n1").contains("/scratch"));
     bed.write("busy/n2", "");
-    run("-h -- n1 n2", 1, "in use: /work on n2");
+    run("-h -- n1 n2", 1, "in use: /scratch on n2");
     run("-u -- n1 n2", 0, "");
     assert!(
-        bed.read("mounts/n1").contains("/work") && bed.read("mounts/n2").matches("/work lustre").count() == 1
+        bed.read("mounts/n1").contains("/scratch")
+            && bed.read("mounts/n2").matches("/scratch lustre").count() == 1
     );
-    bed.write("mounts/n3", "10.0.0.1@tcp:/work /a$(reboot) lustre rw 0 0\n");
+    bed.write("mounts/n3", "10.0.0.1@tcp:/scratch /a$(reboot) lustre rw 0 0\n");
     run("-h -- n3", 1, "a mount point with signs");
 }

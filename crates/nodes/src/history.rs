@@ -18,6 +18,9 @@ const KEPT: usize = 20;
 /// How many nodes are remembered before those of other inventories are forgotten.
 const NODES: usize = 20_000;
 
+/// What took longer, in seconds, was not a node: a week.
+const LONGEST: f64 = 7.0 * 86_400.0;
+
 /// What the times are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunKind {
@@ -145,7 +148,7 @@ impl History {
 
     fn share(&self, node: &str, percent: usize) -> Option<Duration> {
         let mut times = self.seconds.get(node)?.clone();
-        times.retain(|seconds| seconds.is_finite() && *seconds >= 0.0);
+        times.retain(|seconds| (0.0..=LONGEST).contains(seconds));
         times.sort_by(f64::total_cmp);
         let at = (times.len() * percent).div_ceil(100).saturating_sub(1);
         times.get(at).and_then(|&seconds| Duration::try_from_secs_f64(seconds).ok())
@@ -155,6 +158,16 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The plan of a shutdown on battery ended in a panic.
+    #[test]
+    fn what_no_node_takes_is_not_known() {
+        let mut history = history(&[]);
+        history.seconds.insert("n1".to_owned(), vec![1.8e19, f64::NAN, -1.0, 20.0]);
+        history.seconds.insert("n2".to_owned(), vec![1.8e19, f64::INFINITY]);
+        assert_eq!(history.slow("n1"), Some(Duration::from_secs(20)));
+        assert_eq!((history.slow("n2"), history.usual("n2"), history.quick("n2")), (None, None, None));
+    }
 
     fn history(starts: &[u64]) -> History {
         let mut history = History {

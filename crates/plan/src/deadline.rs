@@ -86,8 +86,10 @@ impl DeadlinePlan {
     /// Plans what is to be over in `left`. `takes` has an entry for each node of the order.
     pub fn new(left: Duration, order: &Order, takes: &[NodeTakes], asked: &AskedTimes) -> Self {
         let halt: Vec<u64> = takes.iter().map(|takes| millis(takes.halt)).collect();
-        let whole: Vec<u64> =
-            takes.iter().map(|takes| millis(takes.halt + takes.off.unwrap_or_default())).collect();
+        let whole: Vec<u64> = takes
+            .iter()
+            .map(|takes| millis(takes.halt.saturating_add(takes.off.unwrap_or_default())))
+            .collect();
         let tails = order.critical(&halt);
         let halts = longest(&tails) + asked.last;
         let offs = (longest(&order.critical(&whole)) + asked.last).saturating_sub(halts);
