@@ -205,7 +205,7 @@ fn shut_down(
         }));
     }
     let mut claim = if args.acts() { Some(claim(args, input, drivers, &mut telling)?) } else { None };
-    telling.reporter.show_progress();
+    telling.reporter.show_lines();
     let begun = drivers.now();
     let checked = Checked::new(args, input, drivers, &mut telling)?;
     if args.flags.extend

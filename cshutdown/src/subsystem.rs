@@ -127,18 +127,12 @@ impl Subsystems<'_> {
             telling.warn(&format!("going on without {names}, as {} says", self.go_on_flag));
             return PromptAnswer::Continue;
         }
-        // The live line would write over the question.
-        let live = telling.reporter.is_live();
-        telling.reporter.end_progress();
         let mut signal = || {
             let until = drivers.now() + GLANCE;
             let number = |event| if let Event::Signal(number) = event { Some(number) } else { None };
             drivers.next(Some(until)).into_iter().find_map(number)
         };
         let answer = prompt(&format!("{names} failed"), &mut signal);
-        if live {
-            telling.reporter.show_progress();
-        }
         match answer {
             Some(PromptAnswer::Continue) => {
                 telling.warn(&format!("going on without {names}, as was answered"));

@@ -215,7 +215,7 @@ fn carry_out(
 ) -> anyhow::Result<Status> {
     let addresses = identity::resolved(site, drivers);
     identity::check(site, &targets.nodes, &addresses)?;
-    reporter.show_progress();
+    reporter.show_lines();
     let begun = drivers.now();
     let readings = match ask(args, site, &targets, drivers, reporter) {
         Ok(readings) => readings,

@@ -53,7 +53,7 @@ fn somebody_who_asks_is_told_where_it_stands() {
     let running = bed.program("cstartup").args(["ALL"]).status(143).any_stderr().spawn();
     running.wait_for_stderr("n04: up");
     running.signal(Signal::SIGUSR1).wait_for_stderr("starting 1/4");
-    running.wait_for_stderr("n01: booting for up to").wait_for_stderr("2 wait for others");
+    running.wait_for_stderr("n01: booting for up to").wait_for_stderr("n[02-03]: waiting for n01");
     running.signal(Signal::SIGTERM);
     running.end();
 }

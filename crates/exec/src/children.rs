@@ -10,6 +10,7 @@ mod child;
 mod streams;
 
 use crate::job::{Ended, Ending, Job};
+use crate::keyboard::{Keyboard, Typed};
 use crate::signals::Signals;
 use anyhow::Context;
 use child::{Child, Phase};
@@ -47,6 +48,8 @@ pub enum ChildEvent {
     /// A descriptor given to [`Children::watch`] is ready; it is no longer watched.
     Ready(u64),
     Signal(Signal),
+    /// Enter was pressed at the terminal; see [`Children::listen_for_enter`].
+    Enter,
 }
 
 /// Running children, and whatever else the loop waits for.
@@ -64,7 +67,20 @@ pub struct Children {
     young: VecDeque<(Instant, u64)>,
     /// What children without input read: opened once.
     nothing: File,
+    enter: Option<EnterWatch>,
 }
+
+/// The terminal at which Enter may be pressed.
+#[derive(Debug)]
+struct EnterWatch {
+    keyboard: Keyboard,
+    watch: u64,
+    /// When it is looked at again: what was typed was not for us.
+    again: Option<Instant>,
+}
+
+/// How long after it was typed what is there is looked at again: by then whoever has the terminal has read it.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the number of an event means: the signals, or of a child or descriptor one of so many streams.
 const SIGNALS: u64 = 0;
@@ -91,6 +107,7 @@ impl Children {
             next_id: 1,
             young: VecDeque::new(),
             nothing: File::open("/dev/null").context("open /dev/null")?,
+            enter: None,
         })
     }
 
@@ -145,6 +162,46 @@ impl Children {
         Ok(id)
     }
 
+    /// Listens for Enter, where standard input is the terminal of this session, and tells of it as
+    /// [`ChildEvent::Enter`]. What is typed before Enter is dropped.
+    pub fn listen_for_enter(&mut self) {
+        let Some(keyboard) = Keyboard::open() else { return };
+        // Without it SIGUSR1 asks the same.
+        if let Ok(watch) = self.watch(&keyboard, Writable::No) {
+            self.enter = Some(EnterWatch { keyboard, watch, again: None });
+        }
+    }
+
+    /// Leaves what is typed from now on to others.
+    pub fn leave_enter(&mut self) {
+        self.enter = None;
+    }
+
+    /// Reads what was typed, if this watch is that of the terminal; tells whether it is.
+    fn hear_enter(&mut self, watch: u64) -> bool {
+        let Some(enter) = self.enter.as_mut().filter(|enter| enter.watch == watch) else { return false };
+        match enter.keyboard.read() {
+            Typed::Line => {
+                enter.again = Some(Instant::now());
+                self.seen.push_back(ChildEvent::Enter);
+            }
+            Typed::Nothing => enter.again = Some(Instant::now() + LOOK_AGAIN),
+        }
+        true
+    }
+
+    /// Watches the terminal again once it is time.
+    fn watch_enter(&mut self, now: Instant) {
+        let Some(mut enter) = self.enter.take() else { return };
+        if enter.again.is_some_and(|again| again <= now) {
+            match self.watch(&enter.keyboard, Writable::No) {
+                Ok(watch) => (enter.watch, enter.again) = (watch, None),
+                Err(_) => enter.again = Some(now + LOOK_AGAIN),
+            }
+        }
+        self.enter = Some(enter);
+    }
+
     /// Tells every running child to end: TERM now, KILL after its grace.
     pub fn end_all(&mut self) {
         let ids: Vec<u64> = self.running.keys().copied().collect();
@@ -173,9 +230,11 @@ impl Children {
             }
             let now = Instant::now();
             self.watch_grown(now);
+            self.watch_enter(now);
+            let enter = self.enter.as_ref().and_then(|enter| enter.again);
             let soonest = self.deadlines.peek().map(|Reverse((at, _))| *at);
             let grown = self.young.front().map(|(at, _)| *at);
-            let wake = [soonest, grown, until].into_iter().flatten().min();
+            let wake = [soonest, grown, enter, until].into_iter().flatten().min();
             self.wait(wake.map(|wake| wake.saturating_duration_since(now)))?;
             if self.seen.is_empty() && until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(None);
@@ -235,7 +294,11 @@ impl Children {
         for event in &events[..count] {
             match event.data() {
                 SIGNALS => signalled = true,
-                data if data % STREAMS == WATCHED => self.seen.push_back(ChildEvent::Ready(data / STREAMS)),
+                data if data % STREAMS == WATCHED => {
+                    if !self.hear_enter(data / STREAMS) {
+                        self.seen.push_back(ChildEvent::Ready(data / STREAMS));
+                    }
+                }
                 data => {
                     if let Some(child) = self.running.get_mut(&(data / STREAMS)) {
                         if child.followed && data % STREAMS != STDIN {

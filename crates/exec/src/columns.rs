@@ -2,6 +2,11 @@
 
 use unicode_width::UnicodeWidthStr;
 
+/// Returns how many columns a text takes.
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
 /// Returns the width of the widest of these, in columns.
 pub fn widest<'t>(texts: impl IntoIterator<Item = &'t str>) -> usize {
     texts.into_iter().map(UnicodeWidthStr::width).max().unwrap_or_default()

@@ -2,9 +2,10 @@
 //!
 //! Nothing here can fail a run: a reader that goes away is noted and no longer spoken to.
 
+use crate::screen::{Foreground, LiveLines, ScreenSize, can_draw, fitting, foreground};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -36,50 +37,122 @@ pub enum Output {
     Json,
 }
 
+/// What a terminal shows below everything said.
+#[derive(Debug)]
+enum Live {
+    /// A line that says what is done and for how long, of itself also while this process waits.
+    Bar(ProgressBar),
+    /// Lines made for the size of the screen.
+    Lines(LiveLines),
+}
+
 /// Speaks for a program.
 #[derive(Debug)]
 pub struct Reporter {
     program: String,
     verbosity: Verbosity,
     output: Output,
-    bar: Option<ProgressBar>,
+    live: Option<Live>,
     stdout_lost: bool,
 }
 
 impl Reporter {
     /// Returns the reporter of this program.
     pub fn new(verbosity: Verbosity, output: Output) -> Self {
-        Self { program: crate::program::program_name(), verbosity, output, bar: None, stdout_lost: false }
+        Self { program: crate::program::program_name(), verbosity, output, live: None, stdout_lost: false }
     }
 
     /// Shows a live line of progress below everything said, on a terminal that can and unless quiet.
     pub fn show_progress(&mut self) {
-        if self.verbosity > Verbosity::Quiet && std::io::stderr().is_terminal() && can_draw() {
+        if self.shows_live() {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
                 bar.set_style(style);
             }
             bar.enable_steady_tick(Duration::from_millis(250));
-            self.bar = Some(bar);
+            self.live = Some(Live::Bar(bar));
         }
+    }
+
+    /// Shows live lines below everything said, where [`Reporter::show_progress`] would show one.
+    pub fn show_lines(&mut self) {
+        if self.shows_live() {
+            self.live = Some(Live::Lines(LiveLines::default()));
+        }
+    }
+
+    fn shows_live(&self) -> bool {
+        self.verbosity > Verbosity::Quiet && can_draw()
     }
 
     /// Tells whether live progress is shown, so that its text is made only when somebody sees it.
     pub fn is_live(&self) -> bool {
-        self.bar.is_some()
+        self.live.is_some()
     }
 
     /// Replaces the text of the live line.
     pub fn progress(&self, text: impl Into<String>) {
-        if let Some(bar) = &self.bar {
+        if let Some(Live::Bar(bar)) = &self.live {
             bar.set_message(printable(&text.into()));
         }
     }
 
+    /// Returns the size of the screen on which live lines are shown at present: somebody who put this process into the
+    /// background looks at something else there.
+    pub fn screen(&self) -> Option<ScreenSize> {
+        self.lines().and_then(|_| ScreenSize::of_stderr())
+    }
+
+    /// Returns the live lines while this process may draw.
+    fn lines(&self) -> Option<&LiveLines> {
+        let Some(Live::Lines(lines)) = &self.live else { return None };
+        if foreground(std::io::stderr()) == Foreground::Others {
+            lines.forget();
+            return None;
+        }
+        Some(lines)
+    }
+
+    /// Returns how wide a text may be that is said on stderr, where that is a terminal.
+    pub fn columns(&self) -> Option<usize> {
+        let size = ScreenSize::of_stderr()?;
+        Some(size.columns.saturating_sub(self.program.len() + 2))
+    }
+
+    /// Replaces the live lines, which were made for a screen of this size. What is too wide for it is left out.
+    pub fn draw(&self, lines: Vec<String>, size: ScreenSize) {
+        if let Some(live) = self.lines() {
+            let lines = lines.iter().map(|line| printable(line).replace('\t', " ")).collect();
+            live.draw(fitting(lines, size), &mut std::io::stderr());
+        }
+    }
+
+    /// Takes the live lines away until they are drawn again: what they said is no longer so.
+    pub fn clear(&self) {
+        if let Some(live) = self.lines() {
+            live.draw(Vec::new(), &mut std::io::stderr());
+        }
+    }
+
+    /// Tells whether live lines stand on the screen, and what happens can be read there.
+    pub fn is_drawn(&self) -> bool {
+        self.lines().is_some_and(LiveLines::are_drawn)
+    }
+
     /// Takes the live line away.
     pub fn end_progress(&mut self) {
-        if let Some(bar) = self.bar.take() {
+        self.clear();
+        if let Some(Live::Bar(bar)) = self.live.take() {
             bar.finish_and_clear();
+        }
+    }
+
+    /// Writes above what is shown live.
+    fn above<T>(&self, write: impl FnOnce() -> T) -> T {
+        match (&self.live, self.lines()) {
+            (Some(Live::Bar(bar)), _) => bar.suspend(write),
+            (_, Some(live)) => live.above(&mut std::io::stderr(), write),
+            (_, None) => write(),
         }
     }
 
@@ -99,11 +172,7 @@ impl Reporter {
 
     /// Says what failed or needs attention, also when quiet.
     pub fn warn(&self, line: impl AsRef<str>) {
-        let write = || write_lines(&mut std::io::stderr(), &self.program, line.as_ref());
-        match &self.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
+        self.above(|| write_lines(&mut std::io::stderr(), &self.program, line.as_ref()));
     }
 
     /// Prints a documented one-line message on stdout, unless quiet or speaking JSON. It stays one line,
@@ -161,10 +230,7 @@ impl Reporter {
             let mut stdout = std::io::stdout().lock();
             stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
         };
-        let written = match &self.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        };
+        let written = self.above(write);
         if let Err(error) = written {
             self.stdout_lost = true;
             // A reader that went away wanted no more; anybody else believes to have it all.
@@ -174,11 +240,6 @@ impl Reporter {
             }
         }
     }
-}
-
-/// Tells whether the terminal can draw a line anew; what happens is said line by line on one that cannot.
-fn can_draw() -> bool {
-    std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
 /// Writes a text, each line begun with the program's name, control characters shown as such.

@@ -85,6 +85,7 @@ impl Dispatcher {
                     kinds.any(|kind| self.with(kind, |driver, runtime| driver.ready(runtime, watch)));
                 }
                 ChildEvent::Signal(signal) => self.runtime.answer(crate::signal::event(signal)),
+                ChildEvent::Enter => self.runtime.answer(Event::Attention),
             }
             self.probe.take_readings(&mut self.runtime);
             next = if self.runtime.answers.events.len() < AT_ONCE {
@@ -224,6 +225,14 @@ impl Drivers for Dispatcher {
 
     fn is_held_back(&self) -> bool {
         self.runtime.shared.is_held_back()
+    }
+
+    fn listen(&mut self) {
+        self.runtime.children.listen_for_enter();
+    }
+
+    fn leave(&mut self) {
+        self.runtime.children.leave_enter();
     }
 
     fn why_unknown(&self, node: NodeId) -> Option<String> {

@@ -1,9 +1,10 @@
 //! The one loop of a run: advance the run, wait, hear; and who is told what on the way.
 
 use crate::log::RunLog;
-use crate::watch;
+use crate::watch::{self, InTheWay};
 use orderly_exec::clock;
 use orderly_exec::reporter::Reporter;
+use orderly_exec::screen::ScreenSize;
 use orderly_plan::drivers::{Drivers, Event, NodeId, Probe, RemoteCommand, Task, Teller};
 use orderly_plan::duration;
 use orderly_plan::notice::{Happening, Notice};
@@ -38,7 +39,7 @@ impl std::fmt::Debug for Telling<'_> {
 /// Drives a run to its end and returns the first signal that interrupted it, if one did.
 ///
 /// The first INT, TERM or HUP begins nothing more and waits for the driver calls that run; the second
-/// ends those too. SIGUSR1 prints where the run stands.
+/// ends those too. SIGUSR1, and Enter at the terminal, print where the run stands.
 pub fn drive(run: &mut dyn Run, drivers: &mut dyn Drivers, telling: &mut Telling<'_>) -> Option<i32> {
     drive_steered(run, drivers, telling, &mut |_, _, _| None)
 }
@@ -50,7 +51,11 @@ pub fn drive_steered<R: Run + ?Sized>(
     telling: &mut Telling<'_>,
     steer: &mut Steering<'_, R>,
 ) -> Option<i32> {
+    drivers.listen();
     let signal = drive_to_end(run, drivers, telling, steer);
+    drivers.leave();
+    // What follows is no part of it: lines that nobody renews would tell what is no longer so.
+    telling.reporter.clear();
     telling.held(&run.endings(), drivers.now());
     if let Some(timeline) = &mut telling.timeline {
         timeline.close(drivers.now());
@@ -78,6 +83,15 @@ fn drive_to_end<R: Run + ?Sized>(
     loop {
         let look = steer(run, drivers, telling);
         run.advance(drivers);
+        if telling.reporter.is_live() && drivers.now() >= glance {
+            let now = drivers.now();
+            glance = now + GLANCE;
+            if let Some(size) = telling.reporter.screen() {
+                // The last column stays free: a terminal would go on to the next line after it.
+                let room = ScreenSize { columns: size.columns - 1, ..size };
+                telling.reporter.draw(watch::lines(&run.status(now), began, now, telling.name, room), size);
+            }
+        }
         telling.notices(&run.take_notices());
         if run.is_over() {
             if run.outstanding() == 0 {
@@ -88,11 +102,6 @@ fn drive_to_end<R: Run + ?Sized>(
             if !std::mem::replace(&mut ended_rest, true) {
                 drivers.end_all();
             }
-        }
-        if telling.reporter.is_live() && drivers.now() >= glance {
-            let now = drivers.now();
-            glance = now + GLANCE;
-            telling.reporter.progress(watch::line(&run.status(now), began, now, telling.name));
         }
         let wake = run.wake();
         if wake.is_none() && run.outstanding() == 0 && !drivers.is_held_back() {
@@ -118,7 +127,9 @@ fn drive_to_end<R: Run + ?Sized>(
                 }
                 Event::Attention => {
                     let now = drivers.now();
-                    for line in watch::whole(&run.status(now), began, now, telling.name) {
+                    let in_the_way = InTheWay { held: run.held(), waiting: run.waiting(InTheWay::MOST) };
+                    let (status, columns) = (run.status(now), telling.reporter.columns());
+                    for line in watch::whole(&status, &in_the_way, (began, now), telling.name, columns) {
                         telling.reporter.warn(line);
                     }
                 }
@@ -288,9 +299,9 @@ impl Telling<'_> {
         self.log(line);
     }
 
-    /// Says something to people; on a live terminal the line below shows it already.
+    /// Says something to people; where live lines stand below, those show it already.
     fn show(&self, line: &str) {
-        if self.reporter.is_live() {
+        if self.reporter.is_drawn() {
             self.reporter.detail(line);
         } else {
             self.reporter.say(line);

@@ -302,6 +302,7 @@ impl Simulation {
             }
             match real.children.next(wake.into_iter().chain(limits_wake).min()) {
                 Ok(Some(ChildEvent::Signal(signal))) => return vec![crate::signal::event(signal)],
+                Ok(Some(ChildEvent::Enter)) => return vec![Event::Attention],
                 Ok(_) => {}
                 // Without a loop there is no waiting; what is on the agenda is answered at once.
                 Err(_) => return self.due(Duration::MAX),
@@ -378,6 +379,18 @@ impl Drivers for Simulation {
 
     fn is_held_back(&self) -> bool {
         self.shared.as_ref().is_some_and(SharedLimits::is_held_back)
+    }
+
+    fn listen(&mut self) {
+        if let Clock::Real(real) = &mut self.clock {
+            real.children.listen_for_enter();
+        }
+    }
+
+    fn leave(&mut self) {
+        if let Clock::Real(real) = &mut self.clock {
+            real.children.leave_enter();
+        }
     }
 }
 

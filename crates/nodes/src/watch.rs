@@ -1,132 +1,271 @@
-//! Where a run stands, for whoever looks: the live line of a terminal, and all of it on SIGUSR1.
+//! Where a run stands, for whoever looks: the live lines of a terminal, and all of it on SIGUSR1 and Enter.
+//!
+//! The text is made for the width there is: names are left out, with how many, before anything is cut. Who is waited for
+//! comes first, then how many are how, then how long it takes still.
+//!
+//! Invariant: no line is wider than its room (`no_line_is_wider_than_its_room`).
 
+use orderly_exec::columns::width;
+use orderly_exec::reporter::printable;
+use orderly_exec::screen::ScreenSize;
 use orderly_plan::doing::Doing;
+use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
 use orderly_plan::nodeset;
-use orderly_plan::notice::{Busy, RunStatus};
+use orderly_plan::notice::{Busy, Hindered, RunStatus};
 use orderly_plan::report::Naming;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
-/// How many of the slowest nodes the live line names.
-const NAMED: usize = 8;
+/// How many of many nodes are named, the more the better.
+const NAMED: [usize; 12] = [256, 128, 64, 32, 16, 8, 6, 5, 4, 3, 2, 1];
 
-/// Returns the live line: phase, done of total, rate, expected end, and the slowest nodes with how long.
-pub fn line<'n>(status: &RunStatus, began: Duration, now: Duration, name: &Naming<'n>) -> String {
-    let mut text = summary(status, began, now);
-    if let Some(slowest) = status.busy.first() {
-        let alike: Vec<&Busy> = status
-            .busy
-            .iter()
-            .filter(|busy| busy.doing == slowest.doing && busy.last == slowest.last)
-            .collect();
-        let set = nodeset::fold(alike.iter().take(NAMED).map(|busy| name(busy.node)));
-        let more = alike.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let for_long = duration::show(now.saturating_sub(slowest.since));
-        text.push_str(&format!(
-            "; {set}{more} {} for {for_long}{}",
-            slowest.doing.words(),
-            told(&slowest.last)
-        ));
+/// Where what was heard last stands behind the names, not fewer are named.
+const NAMED_BESIDE: usize = 4;
+
+/// How many lines a screen has on which two of them are not too many.
+const TALL: usize = 10;
+
+/// How many lines all of it takes at most, also where lines wrap.
+const WHOLE: usize = 20;
+
+/// How many of those lines tell of nodes being worked on, of held ones, and of those that wait.
+const OF_BUSY: usize = 9;
+const OF_HELD: usize = 5;
+const OF_WAITING: usize = 4;
+
+/// Nodes that are at the same, the first of them the longest.
+struct AtWork<'s> {
+    doing: Doing,
+    last: &'s str,
+    since: Duration,
+    nodes: Vec<NodeId>,
+}
+
+impl<'s> AtWork<'s> {
+    /// Returns those being worked on, whoever is waited for longest first.
+    fn all(status: &'s RunStatus) -> Vec<Self> {
+        let mut places: HashMap<(Doing, &str), usize> = HashMap::new();
+        let mut all: Vec<Self> = Vec::new();
+        for Busy { node, doing, since, last } in &status.busy {
+            match places.entry((*doing, last.as_str())) {
+                Entry::Occupied(place) => all[*place.get()].nodes.push(*node),
+                Entry::Vacant(place) => {
+                    place.insert(all.len());
+                    all.push(Self { doing: *doing, last, since: *since, nodes: vec![*node] });
+                }
+            }
+        }
+        all
     }
-    text
+
+    fn for_long(&self, now: Duration) -> String {
+        duration::show(now.saturating_sub(self.since))
+    }
+
+    /// Returns who it is, at what and for how long, in so many columns; nothing where these are too few for a name.
+    fn named<'n>(&self, now: Duration, name: &Naming<'n>, columns: usize) -> Option<String> {
+        let bare = format!(" {} for {}", self.doing.words(), self.for_long(now));
+        let told = if self.last.is_empty() { String::new() } else { format!(" ({})", plain(self.last)) };
+        let with_told = format!("{bare}{told}");
+        let beside = |tail: &str, least| {
+            let names = Names { nodes: &self.nodes, name };
+            Some(names.within(columns.checked_sub(width(tail))?, least)? + tail)
+        };
+        beside(&with_told, NAMED_BESIDE).or_else(|| beside(&bare, 1))
+    }
+
+    /// Returns the same where there is no room for it.
+    fn counted(&self, now: Duration, columns: usize) -> Option<String> {
+        let nodes = if self.nodes.len() == 1 { "node" } else { "nodes" };
+        let (count, for_long) = (self.nodes.len(), self.for_long(now));
+        let forms = [
+            format!("{count} {nodes} {} for {for_long}", self.doing.words()),
+            format!("{count} for {for_long}"),
+        ];
+        forms.into_iter().find(|form| width(form) <= columns)
+    }
 }
 
-/// Returns what was heard last in parentheses, where anything was.
-fn told(last: &str) -> String {
-    if last.is_empty() { String::new() } else { format!(" ({last})") }
+/// Nodes that are to be named.
+struct Names<'a, 'n> {
+    nodes: &'a [NodeId],
+    name: &'a Naming<'n>,
 }
 
-fn summary(status: &RunStatus, began: Duration, now: Duration) -> String {
+impl Names<'_, '_> {
+    /// Names them all.
+    fn all(&self) -> String {
+        self.first(self.nodes.len())
+    }
+
+    /// Names as many of them as so many columns hold, `least` of them at least, and tells how many more there are.
+    fn within(&self, columns: usize, least: usize) -> Option<String> {
+        let count = self.nodes.len();
+        let fits = |text: &String| width(text) <= columns;
+        let whole = Some(self.all()).filter(fits);
+        whole.or_else(|| {
+            let some = NAMED.into_iter().filter(|&some| some < count && some >= least.min(count));
+            some.map(|some| format!("{} and {} more", self.first(some), count - some)).find(fits)
+        })
+    }
+
+    fn first(&self, some: usize) -> String {
+        plain(&nodeset::fold(self.nodes[..some].iter().map(|&node| (self.name)(node))))
+    }
+}
+
+/// Returns a text as it stands on a screen.
+fn plain(text: &str) -> String {
+    printable(text).replace('\t', " ")
+}
+
+/// Returns how many are how, then how long it takes still, in parts of which the first are worth more.
+fn summary(status: &RunStatus, began: Duration, now: Duration) -> Vec<String> {
     let over = status.done + status.failed + status.held;
-    let mut text = format!("{} {}/{}", status.phase, over, status.total);
-    if status.failed > 0 {
-        text.push_str(&format!(", {} failed", status.failed));
-    }
-    if status.held > 0 {
-        text.push_str(&format!(", {} held", status.held));
-    }
-    let minutes = now.saturating_sub(began).as_secs_f64() / 60.0;
-    if status.done > 0 && minutes > 0.05 {
-        text.push_str(&format!(", {:.0} a minute", status.done as f64 / minutes));
+    let mut parts = vec![format!("{} {over}/{}", status.phase, status.total)];
+    for (count, how) in [(status.failed, "failed"), (status.held, "held")] {
+        if count > 0 {
+            parts.push(format!("{count} {how}"));
+        }
     }
     if let Some(left) = status.left {
-        text.push_str(&format!(", {} left by history", duration::show(left)));
+        parts.push(format!("{} left by history", duration::show(left)));
+    }
+    let took = now.saturating_sub(began);
+    let minutes = took.as_secs_f64() / 60.0;
+    if status.done > 0 && minutes > 0.05 {
+        parts.push(format!("{:.0} a minute", status.done as f64 / minutes));
+    }
+    if took >= Duration::from_secs(1) {
+        parts.push(format!("{} so far", duration::show(took)));
+    }
+    parts
+}
+
+/// Returns as many of these parts as so many columns hold.
+fn joined(parts: &[String], columns: usize) -> String {
+    let mut text = String::new();
+    for part in parts {
+        let between = if text.is_empty() { "" } else { ", " };
+        if width(&text) + width(between) + width(part) > columns {
+            break;
+        }
+        text.push_str(between);
+        text.push_str(part);
     }
     text
 }
 
-/// Returns all of it: a first line, then the nodes being worked on, folded by what they are at.
-pub fn whole<'n>(status: &RunStatus, began: Duration, now: Duration, name: &Naming<'n>) -> Vec<String> {
-    let mut lines = vec![summary(status, began, now)];
-    let mut alike: BTreeMap<(Doing, &str), Vec<&Busy>> = BTreeMap::new();
-    for busy in &status.busy {
-        alike.entry((busy.doing, &busy.last)).or_default().push(busy);
+/// Returns the live lines: who is waited for longest, then the others being worked on as far as there is room; then how
+/// many are how, and when the end is expected.
+pub fn lines<'n>(
+    status: &RunStatus,
+    began: Duration,
+    now: Duration,
+    name: &Naming<'n>,
+    room: ScreenSize,
+) -> Vec<String> {
+    let columns = room.columns;
+    let parts = summary(status, began, now);
+    let at_work = AtWork::all(status);
+    let counts = joined(&parts, columns);
+    let Some((slowest, others)) = at_work.split_first() else { return shown([counts]) };
+    let in_columns = |columns| slowest.named(now, name, columns);
+    let Some(mut names) = in_columns(columns).or_else(|| slowest.counted(now, columns)) else {
+        return shown([counts]);
+    };
+    let is_tall = room.lines >= TALL;
+    let beside = columns.saturating_sub(width(&parts.join(", ")) + 2);
+    if is_tall && width(&names) > beside {
+        for other in others {
+            let left = columns.saturating_sub(width(&names) + 2);
+            let Some(text) = other.named(now, name, left) else { break };
+            names = format!("{names}; {text}");
+        }
+        return shown([names, counts]);
     }
-    for ((doing, last), nodes) in alike {
-        let set = nodeset::fold(nodes.iter().map(|busy| name(busy.node)));
-        let longest = nodes.iter().map(|busy| now.saturating_sub(busy.since)).max().unwrap_or_default();
-        let doing = doing.words();
-        lines.push(format!("{set}: {doing} for up to {}{}", duration::show(longest), told(last)));
+    if !is_tall {
+        let beside = columns.saturating_sub(width(&parts[0]) + 2);
+        names = in_columns(beside).unwrap_or(names);
     }
-    let waiting =
-        status.total - (status.done + status.failed + status.held + status.busy.len()).min(status.total);
-    if waiting > 0 {
-        lines.push(format!("{waiting} wait for others"));
+    let counts = joined(&parts, columns.saturating_sub(width(&names) + 2));
+    shown([if counts.is_empty() { names } else { format!("{names}; {counts}") }])
+}
+
+fn shown<const N: usize>(lines: [String; N]) -> Vec<String> {
+    lines.into_iter().filter(|line| !line.is_empty()).collect()
+}
+
+/// Who is in whose way, as far as it is told.
+#[derive(Debug, Default)]
+pub struct InTheWay {
+    pub held: Vec<Hindered>,
+    pub waiting: Vec<Hindered>,
+}
+
+impl InTheWay {
+    /// How many groups of those that wait are told of.
+    pub const MOST: usize = OF_WAITING;
+}
+
+/// Returns all of it: how many are how, then the nodes being worked on, folded by what they are at, then who is held by
+/// whom, and who waits for whom. On a screen of so many columns it takes 20 lines of it at most, and names so many nodes.
+pub fn whole<'n>(
+    status: &RunStatus,
+    in_the_way: &InTheWay,
+    (began, now): (Duration, Duration),
+    name: &Naming<'n>,
+    columns: Option<usize>,
+) -> Vec<String> {
+    let at_work = AtWork::all(status);
+    let InTheWay { held, waiting } = in_the_way;
+    let waits = status.total.saturating_sub(status.done + status.failed + status.held + status.busy.len());
+    let counted = [at_work.len().min(OF_BUSY), held.len().min(OF_HELD), waiting.len().min(OF_WAITING)];
+    let each = WHOLE.saturating_sub(2) / counted.iter().sum::<usize>().max(1);
+    // A line is written whole where nobody says how wide it may be.
+    let columns = columns.map_or(usize::MAX, |columns| columns.saturating_mul(each.max(1)));
+    let names = |nodes: &[NodeId], columns| {
+        let names = Names { nodes, name };
+        names.within(columns, 1).unwrap_or_else(|| format!("{} nodes", nodes.len()))
+    };
+
+    let mut lines = vec![summary(status, began, now).join(", ")];
+    let left = at_work.len().saturating_sub(OF_BUSY);
+    let told = at_work.iter().take(if left > 0 { OF_BUSY - 1 } else { OF_BUSY });
+    for one in told.clone() {
+        let mut tail = format!(": {} for up to {}", one.doing.words(), one.for_long(now));
+        let told = format!(" ({})", plain(one.last));
+        if !one.last.is_empty() && width(&tail) + width(&told) <= columns / 4 * 3 {
+            tail.push_str(&told);
+        }
+        let names = names(&one.nodes, columns.saturating_sub(width(&tail)));
+        lines.push(format!("{names}{tail}"));
     }
+    if left > 0 {
+        let told: usize = told.map(|one| one.nodes.len()).sum();
+        lines.push(format!("{} more are worked on", status.busy.len() - told));
+    }
+    let mut told = |them: &[Hindered], most: usize, all: usize, how: &str, rest: &str| {
+        let count = if them.len() > most { most - 1 } else { most };
+        let mut left = all;
+        for Hindered { nodes, by } in them.iter().take(count) {
+            let by = names(by, columns / 3);
+            let tail = format!(": {how} {by}");
+            let names = names(nodes, columns.saturating_sub(width(&tail)));
+            lines.push(format!("{names}{tail}"));
+            left = left.saturating_sub(nodes.len());
+        }
+        if left > 0 {
+            let more = if left < all { " more" } else { "" };
+            lines.push(format!("{left}{more} {rest}"));
+        }
+    };
+    told(held, OF_HELD, status.held, "held by", "are held");
+    told(waiting, OF_WAITING, waits, "waiting for", "wait for others");
     lines
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use orderly_plan::drivers::NodeId;
-
-    const NAMES: [&str; 3] = ["n01", "n02", "n03"];
-
-    fn status() -> RunStatus {
-        let busy = |node, since| Busy {
-            node: NodeId(node),
-            doing: Doing::Booting,
-            since: Duration::from_secs(since),
-            last: "power on, probe down".to_owned(),
-        };
-        RunStatus {
-            phase: "starting",
-            done: 2,
-            failed: 1,
-            held: 0,
-            total: 7,
-            busy: vec![busy(0, 10), busy(1, 20)],
-            left: Some(Duration::from_secs(90)),
-        }
-    }
-
-    #[test]
-    fn the_live_line_names_the_slowest_with_how_long() {
-        let said = line(&status(), Duration::ZERO, Duration::from_secs(60), &|node| NAMES[node.index()]);
-        assert_eq!(
-            said,
-            "starting 3/7, 1 failed, 2 a minute, 1m30s left by history; n[01-02] booting for 50s (power on, probe down)"
-        );
-    }
-
-    /// Those who said something else are not said to have said the same.
-    #[test]
-    fn the_live_line_puts_no_words_into_anybodys_mouth() {
-        let mut status = status();
-        status.busy[1].last = "power unknown".to_owned();
-        status.busy[0].last = String::new();
-        let said = line(&status, Duration::ZERO, Duration::from_secs(60), &|node| NAMES[node.index()]);
-        assert!(said.ends_with("; n01 booting for 50s"), "{said}");
-    }
-
-    #[test]
-    fn somebody_who_asks_is_told_everything() {
-        let said = whole(&status(), Duration::ZERO, Duration::from_secs(60), &|node| NAMES[node.index()]);
-        assert_eq!(said.len(), 3);
-        assert_eq!(said[1], "n[01-02]: booting for up to 50s (power on, probe down)");
-        assert_eq!(said[2], "2 wait for others");
-    }
-}
+mod tests;

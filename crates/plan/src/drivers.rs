@@ -133,7 +133,7 @@ pub enum Event {
     Ended(NodeId, Task, Result<(), Failure>),
     /// INT, TERM or HUP was received (the signal's number).
     Signal(i32),
-    /// SIGUSR1: somebody wants to see where the run stands.
+    /// SIGUSR1 or Enter: somebody wants to see where the run stands.
     Attention,
 }
 
@@ -227,6 +227,12 @@ pub trait Drivers {
     fn is_held_back(&self) -> bool {
         false
     }
+
+    /// Begins to listen to whoever wants to see where the run stands ([`Event::Attention`]); SIGUSR1 is always heard.
+    fn listen(&mut self) {}
+
+    /// Ends it: what is typed from now on is for others.
+    fn leave(&mut self) {}
 
     /// Returns why what was asked of a node last is unknown, where that is known.
     fn why_unknown(&self, _node: NodeId) -> Option<String> {

@@ -58,3 +58,10 @@ pub struct Busy {
     /// What its power and probe said last: `power on, probe down`.
     pub last: String,
 }
+
+/// Nodes that are not begun, and who is in their way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hindered {
+    pub nodes: Vec<NodeId>,
+    pub by: Vec<NodeId>,
+}

@@ -10,6 +10,8 @@
 //! Invariant: a node is handed out only when all targets before it are complete or let go
 //! (`no_node_is_handed_out_before_its_leading_nodes`).
 
+mod waits;
+
 use crate::drivers::NodeId;
 use crate::graph::{Gate, Order, Vertex, VertexKind};
 use crate::threshold::Threshold;

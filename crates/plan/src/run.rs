@@ -11,12 +11,13 @@ mod course;
 use crate::doing::Doing;
 use crate::drivers::{Drivers, Event, NodeId, Task};
 use crate::graph::Order;
-use crate::notice::{Busy, Happening, Notice, RunStatus};
+use crate::notice::{Busy, Happening, Hindered, Notice, RunStatus};
 use crate::outcome::{NodeEnding, Outcome};
 use crate::progress::{Progress, Shortage, Standing};
 use crate::throttle::Throttle;
 use course::Desk;
 pub use course::{Moment, NodeCourse};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,17 @@ pub trait Run {
 
     /// Returns where the run stands, for people who ask.
     fn status(&self, now: Duration) -> RunStatus;
+
+    /// Returns the nodes that are held, those together that the same failed nodes hold, the most first.
+    fn held(&self) -> Vec<Hindered> {
+        Vec::new()
+    }
+
+    /// Returns the nodes whose turn has not come, those together that wait for the same, the most first: `most` such
+    /// groups at most.
+    fn waiting(&self, _most: usize) -> Vec<Hindered> {
+        Vec::new()
+    }
 
     /// Returns how each node of the run ended, in order of nodes; those not over yet as they stand.
     fn endings(&self) -> Vec<NodeEnding>;
@@ -476,6 +488,25 @@ impl<C: NodeCourse> Run for NodeRun<'_, C> {
             busy,
             left: self.left(now),
         }
+    }
+
+    fn held(&self) -> Vec<Hindered> {
+        let obstacles = self.progress.obstacles();
+        let mut held: HashMap<&[NodeId], Vec<NodeId>> = HashMap::new();
+        for &node in &self.targets {
+            let outcome = self.members[node.index()].as_ref().and_then(|member| member.outcome.as_ref());
+            if outcome.is_some_and(|outcome| outcome.held_by().is_some()) {
+                held.entry(&obstacles[node.index()]).or_default().push(node);
+            }
+        }
+        let mut held: Vec<Hindered> =
+            held.into_iter().map(|(by, nodes)| Hindered { nodes, by: by.to_vec() }).collect();
+        held.sort_unstable_by_key(|one| (std::cmp::Reverse(one.nodes.len()), one.nodes[0]));
+        held
+    }
+
+    fn waiting(&self, most: usize) -> Vec<Hindered> {
+        self.progress.waits(most)
     }
 
     fn endings(&self) -> Vec<NodeEnding> {
