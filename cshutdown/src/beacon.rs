@@ -26,8 +26,8 @@ const GLANCE: Duration = Duration::from_millis(20);
 const FORMAT: &str = "orderly-within/1";
 
 /// What a run with a deadline says of itself.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct BeaconFacts {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BeaconFacts {
     format: String,
     process: u32,
     /// In seconds since 1970.
@@ -138,10 +138,14 @@ impl BeaconFacts {
     fn read() -> anyhow::Result<Option<Self>> {
         let Found::Text(text) = files::read_if_there(&facts_path())? else { return Ok(None) };
         // Whoever wrote another format runs another release: it cannot be told anything.
-        let facts = serde_json::from_str::<Self>(&text).ok().filter(|facts| facts.format == FORMAT);
-        facts
+        Self::parse(&text)
             .map(Some)
             .ok_or_else(|| fail(Status::Refused, format!("{}: not of this release", facts_path().display())))
+    }
+
+    /// Returns the facts that a text holds; nothing where it is of another format.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str::<Self>(text).ok().filter(|facts| facts.format == FORMAT)
     }
 
     fn write(&self) -> anyhow::Result<()> {
@@ -182,7 +186,7 @@ impl BeaconFacts {
     }
 
     /// Returns those of some targets that are none of the run.
-    fn strangers(&self, targets: &[&str]) -> Vec<String> {
+    pub fn strangers(&self, targets: &[&str]) -> Vec<String> {
         let own: BTreeSet<String> = nodeset::expand(&self.targets).unwrap_or_default().into_iter().collect();
         targets.iter().filter(|target| !own.contains(**target)).map(|&target| target.to_owned()).collect()
     }

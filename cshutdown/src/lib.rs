@@ -4,7 +4,7 @@
 
 mod args;
 mod battery;
-mod beacon;
+pub mod beacon;
 mod check;
 mod input;
 mod limits;

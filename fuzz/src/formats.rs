@@ -1,14 +1,16 @@
 //! The input formats: how each is checked, and short inputs that are read.
 
-use crate::{Format, plan};
+use crate::{Format, plan, runs};
 use habackup::manifest::ManifestReader;
 use orderly_exec::duration;
 use orderly_host::action::Action;
+use orderly_host::asset::Superblock;
 use orderly_host::config::Config;
 use orderly_host::ledger::Ledger;
 use orderly_host::mountinfo::Mounts;
 use orderly_nodes::config::Cluster;
 use orderly_nodes::history::History;
+use orderly_nodes::quieted::Quieted;
 use orderly_nodes::up::WasUp;
 use orderly_plan::inventory::Format as Written;
 use orderly_plan::release::Release;
@@ -145,14 +147,44 @@ pub const FORMATS: &[Format] = &[
                     serde_json::from_str::<WasUp>(text).map(|record| serde_json::to_string(&record).is_ok());
                 let _ = serde_json::from_str::<History>(text)
                     .map(|history| serde_json::to_string(&history).is_ok());
+                let _ = serde_json::from_str::<Quieted>(text)
+                    .map(|quieted| serde_json::to_string(&quieted).is_ok());
             });
         },
         seeds: &[
             include_str!("../seeds/ledger.json"),
             r#"{"format": "orderly-up/1", "time": "2026-11-29", "since": 7, "complete": true, "nodes": ["n1"]}"#,
             r#"{"format": "orderly-history/1", "seconds": {"n1": [1.5, 2]}}"#,
+            r#"{"format": "orderly-quieted/1", "subsystems": [{"down": "/a", "up": "/b", "nodes": ["n1"]}]}"#,
         ],
     },
+    Format {
+        name: "claim",
+        check: |input| text(input, runs::claim),
+        seeds: &[
+            r#"{"format": "orderly-claim/1", "number": 7, "pid": 42, "program": "cshutdown", "command": "cshutdown n1", "user": "root", "since": "2026-11-29T01:00:00Z", "stage": "waiting", "cancelled": false, "claim": {"targets": ["n1", "n2"], "units": ["p1"], "marks": ["address 10.0.0.1"], "bound": ["n3"], "unbounded": false}}"#,
+        ],
+    },
+    Format {
+        name: "within",
+        check: |input| text(input, runs::within),
+        seeds: &[
+            r#"{"format": "orderly-within/1", "process": 42, "deadline": 1795996800.5, "targets": "n[1-3],x", "halting": false}"#,
+        ],
+    },
+    Format {
+        name: "log",
+        check: |input| text(input, runs::log),
+        seeds: &[
+            "2026-11-30 06:00:00 alice as root on mgmt1: cstartup ALL\n2026-11-30 06:00:01 n1: powering on\n\
+             2026-11-30 06:00:03 n1: booting\n2026-11-30 06:00:03 n2: already up\n2026-11-30 06:01:03 n1: up\n\
+             2026-11-30 06:01:04 n3: failed: power on: no\n2026-11-30 06:01:04 n4: not begun, held by n3\n",
+            "2026-11-30 06:00:00 root on mgmt1: /usr/sbin/cshutdown -g ALL\n2026-11-30 06:00:01 n1: halting\n\
+             2026-11-30 06:00:01 subsystem /etc/drain on n1: called\n2026-11-30 06:00:02 subsystem /etc/drain on n1: done\n\
+             2026-11-30 05:00:03 n1: down\n",
+        ],
+    },
+    Format { name: "superblock", check: superblock, seeds: &["XFSB\0\0\x10\0", "_BHRfS_M", "\x38\0S\0\x01"] },
     Format {
         name: "mountinfo",
         check: |input| {
@@ -196,4 +228,15 @@ fn journal(input: &[u8]) {
         }
         Err((offset, _)) => assert!(offset <= input.len(), "{offset} of {}", input.len()),
     }
+}
+
+/// What a disk begins with, at each place where some file system has its superblock: nobody vouches for a disk.
+fn superblock(input: &[u8]) {
+    for at in [0, 1024, 1024 + 0x38, 64 * 1024, 64 * 1024 + 0x40] {
+        let mut head = vec![0; at.max(128 * 1024)];
+        head.splice(at..at, input.iter().copied());
+        let found = Superblock::parse(&head);
+        let _ = found.map(|found| found.last_mount());
+    }
+    let _ = Superblock::parse(input);
 }

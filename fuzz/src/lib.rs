@@ -7,6 +7,7 @@
 mod dictionary;
 mod formats;
 mod plan;
+mod runs;
 
 pub use formats::FORMATS;
 

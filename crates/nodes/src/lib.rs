@@ -21,7 +21,7 @@ pub mod history;
 pub mod identity;
 pub mod listed;
 pub mod log;
-mod logged;
+pub mod logged;
 mod names;
 pub mod own;
 pub mod permanent;

@@ -15,12 +15,12 @@ const TIME: usize = 20;
 
 /// A run that is over, or as far as it is logged.
 #[derive(Debug)]
-pub(crate) struct LoggedRun {
-    pub(crate) timeline: Timeline,
+pub struct LoggedRun {
+    pub timeline: Timeline,
     /// The command, as it was typed.
-    pub(crate) command: String,
+    pub command: String,
     /// When it began, and who asked.
-    pub(crate) about: String,
+    pub about: String,
 }
 
 impl LoggedRun {
@@ -28,7 +28,7 @@ impl LoggedRun {
     ///
     /// # Errors
     /// Rejected (3) when it cannot be read, or is no log of `cstartup` or `cshutdown`.
-    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = files::read(path)?;
         Self::parse(&text).ok_or_else(|| {
             let path = path.display();
@@ -39,7 +39,8 @@ impl LoggedRun {
         })
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Returns the run that the text of a log tells of; nothing where it is none of `cstartup` or `cshutdown`.
+    pub fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines().filter_map(timed);
         let (began, first) = lines.next()?;
         // `alice as root on mgmt1: cstartup ALL`

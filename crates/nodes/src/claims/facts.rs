@@ -54,8 +54,8 @@ impl RunFacts {
     pub(super) fn read(directory: &Path, number: u64) -> Option<Self> {
         let path = path(directory, number);
         std::fs::symlink_metadata(&path).ok()?;
-        let read = || serde_json::from_str::<Self>(&files::read(&path).ok()?).ok();
-        Some(read().filter(|facts| facts.format == FORMAT).unwrap_or_else(|| Self {
+        let read = || Self::parse(&files::read(&path).ok()?);
+        Some(read().unwrap_or_else(|| Self {
             format: FORMAT.to_owned(),
             number,
             pid: 0,
@@ -67,6 +67,11 @@ impl RunFacts {
             cancelled: false,
             claim: Claim { unbounded: true, ..Claim::default() },
         }))
+    }
+
+    /// Returns the facts that a text holds; nothing where it is of another format.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str::<Self>(text).ok().filter(|facts| facts.format == FORMAT)
     }
 
     pub(super) fn write(&self, directory: &Path) -> anyhow::Result<()> {
