@@ -7,11 +7,13 @@ use crate::input::ShutdownInput;
 use orderly_exec::{Status, fail};
 use orderly_nodes::absent::Absence;
 use orderly_nodes::backend::Backend;
+use orderly_nodes::claims::HeldClaim;
 use orderly_nodes::config::SubsystemHost;
 use orderly_nodes::guard;
 use orderly_nodes::identity;
 use orderly_nodes::listed;
 use orderly_nodes::own;
+use orderly_nodes::reach;
 use orderly_nodes::run::{Telling, drive_steered};
 use orderly_nodes::site::Site;
 use orderly_nodes::targets::{self, fold};
@@ -124,6 +126,19 @@ impl Checked {
             }
         }
         Ok(Self { nodes, own, units, conditions, away })
+    }
+
+    /// Claims no more than what is stopped, now that it is known what `-E` adds.
+    pub(crate) fn narrow(
+        &self,
+        claim: Option<&mut HeldClaim>,
+        args: &ShutdownArgs,
+        input: &ShutdownInput,
+        telling: &mut Telling<'_>,
+    ) {
+        let Some(claim) = claim.filter(|_| args.flags.extend) else { return };
+        let failed = reach::narrow(claim, &input.site, Direction::Shutdown, &self.targets());
+        failed.into_iter().for_each(|line| telling.warn(&line));
     }
 
     /// Returns all targets, this machine included.

@@ -208,10 +208,9 @@ fn shut_down(
     telling.reporter.show_lines();
     let begun = drivers.now();
     let checked = Checked::new(args, input, drivers, &mut telling)?;
-    if args.flags.extend
-        && let Some(claim) = &mut claim
-    {
-        claim.narrow(reach::claim(site, Direction::Shutdown, &checked.targets(), Reach::Targets).0)?;
+    // Whoever waits for a time finds out only then what has to be added.
+    if input.wait.is_zero() || deadline.is_some() {
+        checked.narrow(claim.as_mut(), args, input, &mut telling);
     }
     let battery = deadline
         .map(|deadline| Battery::new(args, input, &checked, (&history, &learned), deadline, beacon, drivers));

@@ -164,6 +164,7 @@ impl Phases<'_, '_> {
         match Checked::new(self.args, self.input, self.drivers, self.telling) {
             Ok(checked) => {
                 self.checked = checked;
+                self.checked.narrow(self.claim.as_mut(), self.args, self.input, self.telling);
                 Ok(())
             }
             Err(error) => {

@@ -270,7 +270,8 @@ fn carry_out(
     if args.flags.extend
         && let Some(claim) = &mut claim
     {
-        claim.narrow(reach::claim(site, Direction::Startup, &plan.targets, Reach::Targets).0)?;
+        let failed = reach::narrow(claim, site, Direction::Startup, &plan.targets);
+        failed.into_iter().for_each(|line| reporter.warn(line));
     }
     start(args, site, (plan, away), (begun, &readings), (claim, history), drivers, reporter)
 }

@@ -2,7 +2,7 @@
 //! simulated nodes, whose time runs faster.
 
 use super::shutdown_plan::cluster;
-use bed::{Bed, Program, Running};
+use bed::{Bed, Program, Running, wait_until};
 use nix::sys::signal::Signal;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -93,4 +93,35 @@ fn who_cancels_at_the_last_moment_cancels_before_anything_is_stopped() {
     assert!(ended.stderr.contains("cancelled: nothing was stopped"), "{}", ended.stderr);
     let plan = cshutdown(&bed, "-k ALL").run();
     assert!(plan.stdout.starts_with("1: halt n2\n2: halt n1\n"), "{}", plan.stdout);
+}
+
+/// It was let go of before the wait, although only after it n2 was found to be needed: n3, which n2 depends on, was acted
+/// on at the same time.
+#[test]
+fn what_may_be_added_when_the_time_has_come_is_claimed_until_then() {
+    let bed = Bed::new();
+    cluster(&bed, "speed = 60\nhang = \"n3\"");
+    let nodes = ["n1", "n2", "n3"].map(|name| format!(r#"{{"name": "{name}"}}"#)).join(",");
+    bed.write("inventory.json", format!(r#"{{"format": "orderly-inventory/1", "nodes": [{nodes}]}}"#));
+    bed.config("cluster.toml", bed.read("etc/cluster.toml").replace("partition = \"a\"\n", ""));
+    bed.write("cstartSeq", "a: n1\nb: n2\nc: n3\na > b\nc > b\n");
+    bed.write("cshutSeq", "a: n1\nb: n2\nc: n3\nb > a\nb > c\n");
+    cshutdown(&bed, "n2").run();
+    let waiting = cshutdown(&bed, "-E -T 10 n1").any_stderr().spawn();
+    waiting.wait_for_stderr("the shutdown begins in 10m00s").signal(Signal::SIGSTOP);
+    bed.program("cstartup").arg("n2").any_stderr().run();
+    let beside = cshutdown(&bed, "-X -F n3").any_stderr().any_status().spawn();
+    beside.wait_for_stderr("n3: halting");
+    waiting.signal(Signal::SIGCONT);
+    let reason = format!("waiting for the end of process {} (cshutdown -X -F n3", beside.pid());
+    let is_decided = || {
+        let said = waiting.stderr_so_far();
+        said.contains(&reason) || said.contains(": halting")
+    };
+    wait_until("it waits or acts", is_decided);
+    assert!(!waiting.stderr_so_far().contains(": halting"), "{}", waiting.stderr_so_far());
+    beside.signal(Signal::SIGKILL);
+    beside.end();
+    let ended = waiting.end();
+    assert!(ended.stderr.contains("down: n[1-2] (2 nodes"), "{}", ended.stderr);
 }

@@ -1,5 +1,6 @@
 //! What a run claims: its targets with their units, and what leads or trails them through either sequence.
 
+use crate::claims::HeldClaim;
 use crate::identity;
 use crate::site::{Site, other_order};
 use orderly_exec::status::unmarked;
@@ -37,4 +38,12 @@ pub fn claim(site: &Site, direction: Direction, targets: &[NodeId], reach: Reach
         )
     });
     (claim, remark)
+}
+
+/// Claims no more than what these nodes need, once it is known which of them a run adds to its targets (`-E`). Returns a
+/// line for people where that could not be made known: all that was claimed stays claimed then.
+pub fn narrow(held: &mut HeldClaim, site: &Site, direction: Direction, targets: &[NodeId]) -> Option<String> {
+    let (claim, _) = claim(site, direction, targets, Reach::Targets);
+    let error = held.narrow(claim).err()?;
+    Some(format!("nodes that are not acted on stay claimed until this run ends: {error:#}"))
 }
