@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// Longest folded node set given as one argument; the kernel takes 128 KiB.
 const ONE_ARGUMENT: usize = 100_000;
+/// The flags of `cstartup` of one letter that take a value.
+const WITH_VALUE: [char; 4] = ['x', 'W', 'K', 'i'];
 /// How long the check of the options may take.
 const CHECK: Duration = Duration::from_secs(300);
 
@@ -51,11 +53,6 @@ impl Restart {
     /// # Errors
     /// Usage (2), rejected (3) or refused (4), as `cstartup` says; refused when it cannot be run.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
-        let has_it = self.options.iter().any(|option| {
-            let option = option.as_encoded_bytes();
-            option == b"--ignore-running"
-                || (option.starts_with(b"-") && !option.starts_with(b"--") && option.contains(&b'S'))
-        });
         let mut runner = Runner::new()?;
         // Options alone are too little for cstartup. If it is content, there are targets among them, which
         // would be started although they were never stopped.
@@ -65,9 +62,11 @@ impl Restart {
             let targets = "those of cshutdown are started, and no others can be named";
             return Err(fail(Status::Usage, format!("check -C: these are not options alone; {targets}")));
         }
+        let mut verify = vec!["-k"];
         // Whoever is in the way is waited for, or refuses it, before the nodes are stopped.
-        let verify: &[&str] = if has_it { &["-k", "--wait"] } else { &["-k", "--wait", "-S"] };
-        let ended = self.try_it(verify, &self.targets, &mut runner)?;
+        verify.extend((!self.has("wait", None)).then_some("--wait"));
+        verify.extend((!self.has("ignore-running", Some('S'))).then_some("-S"));
+        let ended = self.try_it(&verify, &self.targets, &mut runner)?;
         let status = match ended.ending {
             Ending::Exited(0) => return Ok(()),
             Ending::Exited(2) => Status::Usage,
@@ -81,6 +80,21 @@ impl Restart {
         };
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         Err(fail(status, format!("check {}: {}\n{}", self.shown(), ended.ending, said.trim_end())))
+    }
+
+    /// Tells whether the options have this flag already; `cstartup` takes none twice.
+    fn has(&self, long: &str, short: Option<char>) -> bool {
+        let is_it = |option: &OsString| {
+            let option = option.to_string_lossy();
+            if let Some(word) = option.strip_prefix("--") {
+                return word.split('=').next() == Some(long);
+            }
+            // What follows a letter with a value is that.
+            let letters = option.strip_prefix('-').unwrap_or_default().chars();
+            let mut flags = letters.take_while(|letter| !WITH_VALUE.contains(letter));
+            short.is_some_and(|short| flags.any(|flag| flag == short))
+        };
+        self.options.iter().any(is_it)
     }
 
     /// Runs it with further options and these targets; it is to verify only.
@@ -164,6 +178,23 @@ mod tests {
         assert_eq!(words(r#"--x 'a b' "c \" d" e\ f ''"#), Ok("--x|a b|c \" d|e f|".into()));
         assert_eq!(words(""), Ok(String::new()));
         assert!(words("'open").is_err() && words("end\\").is_err());
+    }
+
+    #[test]
+    fn a_flag_is_found_however_it_is_spelt_and_never_in_a_value() {
+        for (options, waits, ignores) in [
+            ("", false, false),
+            ("-z", false, false),
+            ("--wait", true, false),
+            ("-GS --wait=10m", true, true),
+            ("--ignore-running", false, true),
+            ("-i/etc/cstartSeq -xSwitch -W5", false, false),
+            ("--waiting --config=--wait", false, false),
+        ] {
+            let restart = Restart::new(split(options).unwrap(), ["n1"].into_iter());
+            let found = (restart.has("wait", None), restart.has("ignore-running", Some('S')));
+            assert_eq!(found, (waits, ignores), "{options}");
+        }
     }
 
     #[test]
