@@ -74,6 +74,27 @@ pub struct ShutdownArgs {
     pub targets: Vec<String>,
 }
 
+impl ShutdownArgs {
+    /// Returns what another try of the run must be given, of the flags that only `cshutdown` has. The time of `-T` is
+    /// over, and that of `--within` is left to who types it.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let flags = [
+            ("-r", self.restart),
+            ("-m", self.maintenance),
+            ("-P", self.power_off),
+            ("--force-off", self.force_off),
+            ("-F", self.no_notice),
+            ("-Y", self.go_on || self.within.is_some()),
+            ("-s", self.stop_at_failure),
+            ("--no-record", self.no_record),
+        ];
+        let mut words: Vec<String> =
+            flags.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| (*flag).to_owned()).collect();
+        words.extend(self.startup_options.iter().flat_map(|options| ["-C".to_owned(), options.clone()]));
+        words
+    }
+}
+
 /// The longest wait in minutes, a week: more is taken for a slip of the hand.
 const LONGEST: u32 = 7 * 24 * 60;
 

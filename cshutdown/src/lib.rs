@@ -39,7 +39,7 @@ use orderly_nodes::log::RunLog;
 use orderly_nodes::permanent;
 use orderly_nodes::picture::{self, Picture};
 use orderly_nodes::reach::{self, Reach};
-use orderly_nodes::remedies;
+use orderly_nodes::remedies::{self, Asked};
 use orderly_nodes::run::Telling;
 use orderly_nodes::simulator::Simulation;
 use orderly_nodes::targets::fold;
@@ -319,7 +319,13 @@ fn carry_out(
     afterwards.extend(slow(&endings));
     // Whoever interrupted it, or stopped before the nodes, knows why not all is well.
     if results.signal.is_none() && ended.is_none() && args.acts() {
-        afterwards.extend(remedies::lines(&input.site, Direction::Shutdown, &args.flags, &endings));
+        let asked = Asked {
+            flags: &args.flags,
+            own: args.asked(),
+            restarts: args.restart,
+            may_force: !args.force_off && !args.maintenance,
+        };
+        afterwards.extend(remedies::lines(&input.site, Direction::Shutdown, &asked, &endings));
     }
     let result = ShutdownResult { endings: &endings, away: &away, phases: results, afterwards, took };
     reporter.end_progress();

@@ -6,7 +6,7 @@
 
 use clap::Parser;
 use orderly_exec::duration;
-use orderly_nodes::flags::RunFlags;
+use orderly_nodes::flags::{RunFlags, typed};
 use std::time::Duration;
 
 /// Starts nodes in order, many at once, never before what they depend on.
@@ -46,4 +46,22 @@ pub struct StartupArgs {
     /// ALL, node names, node sets; numbers with -N, groups with -g, a file with -R
     #[arg(value_name = "TARGET", required_unless_present_any = ["restore", "why", "why_not", "from_log"])]
     pub targets: Vec<String>,
+}
+
+impl StartupArgs {
+    /// Returns what another try of the run must be given, of the flags that only `cstartup` has; what `--restore` brings
+    /// back is named then.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let flags = [
+            ("-S", self.ignore_running),
+            ("-z", self.reset),
+            ("-Z", self.reset_all),
+            ("--reset-stuck", self.reset_stuck),
+            ("--even-absent", self.even_absent),
+        ];
+        let mut words: Vec<String> =
+            flags.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| (*flag).to_owned()).collect();
+        words.extend(self.stagger.iter().flat_map(|stagger| ["--stagger".to_owned(), typed(*stagger)]));
+        words
+    }
 }

@@ -23,7 +23,7 @@ use orderly_nodes::permanent;
 use orderly_nodes::picture::{self, Picture};
 use orderly_nodes::probe::ProbeBy;
 use orderly_nodes::reach::{self, Reach};
-use orderly_nodes::remedies;
+use orderly_nodes::remedies::{self, Asked};
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::simulator::{Initial, Simulation};
 use orderly_nodes::site::{Site, SiteRequest};
@@ -359,7 +359,8 @@ fn start(
     afterwards.extend(report::slower_than_usual(&endings, &usual, &|node| site.name(node)));
     // Whoever interrupted it knows why not all is well.
     if signal.is_none() && !args.flags.rehearse {
-        afterwards.extend(remedies::lines(site, Direction::Startup, &args.flags, &endings));
+        let asked = Asked { flags: &args.flags, own: args.asked(), restarts: false, may_force: false };
+        afterwards.extend(remedies::lines(site, Direction::Startup, &asked, &endings));
     }
     let closing = Closing {
         site,

@@ -1,11 +1,14 @@
 //! The end of a run in which not all went well: what to type next, and each of those commands leads on.
 
 use super::order::{cluster, cstartup, mark, power};
+use super::shutdown_plan;
+use bed::Bed;
 
 fn proposed(stderr: &str, what: &str) -> Vec<String> {
     let line =
         stderr.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{what} in\n{stderr}"));
-    let command = line.split(": cstartup ").nth(1).expect("a command of cstartup");
+    let program = |program: &str| line.split(&format!(": {program} ")).nth(1);
+    let command = program("cstartup").or_else(|| program("cshutdown")).expect("a command");
     command.split(' ').map(str::to_owned).collect()
 }
 
@@ -33,4 +36,47 @@ fn nothing_is_proposed_where_all_is_well() {
     let bed = cluster("");
     let ended = cstartup(&bed, &["ALL"], 0);
     assert!(!ended.stderr.contains("to try again"), "{}", ended.stderr);
+}
+
+/// Stops n1 and the nodes that need it, of which n2 hangs, with these flags; returns what is said at the end.
+fn hanging(flags: &[&str]) -> (Bed, String) {
+    let bed = Bed::new();
+    shutdown_plan::cluster(&bed, "hang = \"n2\"");
+    let flags = [flags, &["--timeout", "1s", "ALL"]].concat();
+    let ended = bed.program("cshutdown").args(flags).status(1).any_stdout().any_stderr().run();
+    (bed, ended.stderr)
+}
+
+/// What was proposed after a run for maintenance halted the nodes.
+#[test]
+fn another_try_of_a_shutdown_does_what_the_first_was_asked_to_do() {
+    let (_, said) = hanging(&["-m", "-F", "-E", "-W", "300", "-K", "5", "--wait=90", "-Y", "-s"]);
+    let again = proposed(&said, "to try again: ").join(" ");
+    assert_eq!(again, "-E -m -F -Y -s -W 300s -K 5 --timeout 1s --wait=90s n[1-2]");
+    let (_, said) = hanging(&["-m", "-P", "-F", "--no-record"]);
+    assert!(!said.contains("--force-off"), "for maintenance nobody's power is cut: {said}");
+    let anyway = proposed(&said, "to stop n1 in spite of n2, which may still need it: ").join(" ");
+    assert_eq!(anyway, "-X -m -P -F --no-record --timeout 1s n1");
+    let (_, said) = hanging(&["-F", "--no-record"]);
+    let cut = proposed(&said, "to cut the power of n2 although it may still write: ").join(" ");
+    assert_eq!(cut, "--force-off -F --no-record --timeout 1s n2");
+}
+
+/// What is down already is started only where it is named: each further try of a restart left it off.
+#[test]
+fn another_try_of_a_restart_starts_what_is_down_by_now_as_well() {
+    let (_, said) = hanging(&["-F", "-G", "-r", "-C", "-W 300"]);
+    let again = proposed(&said, "to try again: ").join(" ");
+    assert_eq!(again, "-r -F -C '-W 300' --timeout 1s -G n[1-4]");
+}
+
+/// Nodes that were to be reset, and were held, were called up already by what was proposed.
+#[test]
+fn another_try_of_a_start_does_what_the_first_was_asked_to_do() {
+    let bed = cluster("[limits]\nretries = 0\n");
+    mark(&bed, "broken", "n01");
+    let flags = ["-Z", "-S", "--reset-stuck", "--even-absent", "--stagger", "5ms", "-W", "AUTO", "ALL"];
+    let ended = cstartup(&bed, &flags, 1);
+    let again = proposed(&ended.stderr, "to try again: ").join(" ");
+    assert_eq!(again, "-S -Z --reset-stuck --even-absent --stagger 5ms -W AUTO n[01-03]");
 }

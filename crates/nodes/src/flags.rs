@@ -127,6 +127,28 @@ impl RunFlags {
         words
     }
 
+    /// Returns what another command must be given to do the same in the same way, but for what adds targets or leaves some
+    /// out, and for how much is said.
+    pub fn asked(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        for late in &self.late {
+            let limit = match late {
+                Late::After(limit) => typed(*limit),
+                Late::Auto => "AUTO".to_owned(),
+            };
+            words.extend(["-W".to_owned(), limit]);
+        }
+        words.extend(self.fanout.iter().flat_map(|fanout| ["-K".to_owned(), fanout.to_string()]));
+        words.extend(self.timeout.iter().flat_map(|timeout| ["--timeout".to_owned(), typed(*timeout)]));
+        words.extend(self.even_self.then(|| "--even-self".to_owned()));
+        words.extend(self.wait.map(|limit| match limit {
+            Some(limit) => format!("--wait={}", typed(limit)),
+            None => "--wait".to_owned(),
+        }));
+        words.extend(self.repeated());
+        words
+    }
+
     /// Returns these targets with what says how they are meant.
     pub fn typed(&self, words: Vec<String>) -> Typed {
         Typed {
@@ -179,6 +201,14 @@ impl RunFlags {
     pub fn is_late_by_history(&self) -> bool {
         self.late.contains(&Late::Auto)
     }
+}
+
+/// Returns a duration as it is typed, not rounded.
+pub fn typed(duration: Duration) -> String {
+    if duration.subsec_nanos() == 0 {
+        return format!("{}s", duration.as_secs());
+    }
+    format!("{}ms", duration.as_millis())
 }
 
 /// A limit on waiting for a late node.

@@ -1,4 +1,5 @@
-//! What to type after a run in which not all went well.
+//! What to type after a run in which not all went well. Each command repeats what the run was asked to do: without its
+//! flags, another try of a run for maintenance would halt.
 
 use crate::flags::RunFlags;
 use crate::site::Site;
@@ -9,8 +10,34 @@ use orderly_plan::outcome::{NodeEnding, Outcome};
 use orderly_plan::select::Direction;
 use std::collections::BTreeSet;
 
+/// What a run was asked to do.
+#[derive(Debug, Clone)]
+pub struct Asked<'r> {
+    pub flags: &'r RunFlags,
+    /// The flags that only its program has, as they are typed.
+    pub own: Vec<String>,
+    /// Nodes that are down are started once all are, so each further try has to name them, too.
+    pub restarts: bool,
+    /// Cutting the power of nodes that hang was not asked for, and may be proposed.
+    pub may_force: bool,
+}
+
+impl Asked<'_> {
+    /// Returns a command that does this for these nodes; with `way` instead of `-E` or `-X` as they were given.
+    fn command(&self, program: &str, way: Option<&str>, more: Option<&str>, targets: String) -> String {
+        let given = || match (self.flags.extend, self.flags.ignore_others) {
+            (true, _) => Some("-E"),
+            (false, true) => Some("-X"),
+            (false, false) => None,
+        };
+        let first = [Some(program), way.or_else(given), more].into_iter().flatten().map(str::to_owned);
+        let argv = first.chain(self.own.iter().cloned()).chain(self.flags.asked()).chain([targets]);
+        show(&argv.collect::<Vec<_>>())
+    }
+}
+
 /// Returns the commands that lead on, each with what it is for; nothing where all is as was asked.
-pub fn lines(site: &Site, direction: Direction, flags: &RunFlags, endings: &[NodeEnding]) -> Vec<String> {
+pub fn lines(site: &Site, direction: Direction, asked: &Asked<'_>, endings: &[NodeEnding]) -> Vec<String> {
     let is_node = |ending: &&NodeEnding| !site.is_unit(ending.node);
     let of = |is_it: &dyn Fn(&Outcome) -> bool| -> Vec<NodeId> {
         let them = endings.iter().filter(is_node).filter(|ending| is_it(&ending.outcome));
@@ -20,36 +47,44 @@ pub fn lines(site: &Site, direction: Direction, flags: &RunFlags, endings: &[Nod
     if left.is_empty() {
         return Vec::new();
     }
-    let (program, doing) = match direction {
-        Direction::Startup => ("cstartup", "start"),
-        Direction::Shutdown => ("cshutdown", "stop"),
+    let program = match direction {
+        Direction::Startup => "cstartup",
+        Direction::Shutdown => "cshutdown",
     };
-    let command = |more: &[&str], nodes: &[NodeId]| {
-        let mut argv = vec![program.to_owned()];
-        argv.extend(more.iter().map(|&word| word.to_owned()));
-        argv.extend(flags.repeated());
-        argv.push(fold(site, nodes));
-        show(&argv)
+    let down = of(&|outcome| asked.restarts && matches!(outcome, Outcome::Down | Outcome::AlreadyDown));
+    let command = |way: Option<&str>, more: Option<&str>, nodes: &[NodeId]| {
+        let all: BTreeSet<NodeId> = nodes.iter().chain(&down).copied().collect();
+        asked.command(program, way, more, fold(site, &all.into_iter().collect::<Vec<_>>()))
     };
-    let mut lines = vec![format!("to try again: {}", command(&[], &left))];
+    let mut lines = vec![format!("to try again: {}", command(None, None, &left))];
     let held = of(&|outcome| matches!(outcome, Outcome::Held(_)));
     let holding = endings.iter().filter_map(|ending| ending.outcome.held_by()).flatten();
     let holding: Vec<NodeId> = holding.copied().collect::<BTreeSet<NodeId>>().into_iter().collect();
     if !held.is_empty() {
-        lines.push(format!(
-            "to {doing} {} without {}: {}",
-            fold(site, &held),
-            fold(site, &holding),
-            command(&["-X"], &held)
-        ));
+        let (nodes, others) = (fold(site, &held), fold(site, &holding));
+        let what = match direction {
+            Direction::Startup => format!("to start {nodes} without {others}"),
+            Direction::Shutdown => {
+                format!(
+                    "to stop {nodes} in spite of {others}, which may still need {}",
+                    one(&held, "it", "them")
+                )
+            }
+        };
+        lines.push(format!("{what}: {}", command(Some("-X"), None, &held)));
     }
     let hung = of(&|outcome| matches!(outcome, Outcome::TimedOut(_) | Outcome::Unreachable(_)));
-    if direction == Direction::Shutdown && !hung.is_empty() {
+    if direction == Direction::Shutdown && asked.may_force && !hung.is_empty() {
         lines.push(format!(
-            "to cut the power of {} although it may still write: {}",
+            "to cut the power of {} although {} may still write: {}",
             fold(site, &hung),
-            command(&["--force-off"], &hung)
+            one(&hung, "it", "they"),
+            command(None, Some("--force-off"), &hung)
         ));
     }
     lines
+}
+
+fn one<'w>(nodes: &[NodeId], it: &'w str, them: &'w str) -> &'w str {
+    if nodes.len() == 1 { it } else { them }
 }
