@@ -17,6 +17,8 @@ pub enum Need {
     Loop,
     /// Private mount namespaces.
     MountNamespace,
+    /// Overlays of file systems, in a mount namespace.
+    Overlay,
     /// Private user namespaces, for those who are not root.
     UserNamespace,
     /// A program of this name.
@@ -62,6 +64,7 @@ fn is_executable(path: &Path) -> bool {
 
 fn is_there(need: Need) -> bool {
     static MOUNT: OnceLock<bool> = OnceLock::new();
+    static OVERLAY: OnceLock<bool> = OnceLock::new();
     static USER: OnceLock<bool> = OnceLock::new();
     static LOOP: OnceLock<bool> = OnceLock::new();
     match need {
@@ -69,6 +72,11 @@ fn is_there(need: Need) -> bool {
         Need::MountNamespace => {
             *MOUNT.get_or_init(|| works("unshare", &["-m", "--propagation", "private", "true"]))
         }
+        Need::Overlay => *OVERLAY.get_or_init(|| {
+            let lay = "mount -t tmpfs tmpfs /mnt && cd /mnt && mkdir l u w m && \
+                       mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w m";
+            works("unshare", &["-m", "--propagation", "private", "sh", "-c", lay])
+        }),
         Need::UserNamespace => *USER.get_or_init(|| works("unshare", &["-Urm", "true"])),
         Need::Loop => *LOOP.get_or_init(|| works("losetup", &["-f"])),
         Need::Program(name) => find(name).is_some(),
@@ -89,6 +97,7 @@ fn describe(need: &Need) -> String {
         Need::Root => "root".to_owned(),
         Need::Loop => "loop devices".to_owned(),
         Need::MountNamespace => "private mount namespaces".to_owned(),
+        Need::Overlay => "overlayfs".to_owned(),
         Need::UserNamespace => "private user namespaces".to_owned(),
         Need::Program(name) => format!("the program {name}"),
         Need::Peer(_, name) => format!("the program {name} (packaging/test-needs.sh installs it)"),

@@ -3,7 +3,8 @@
 
 use super::order;
 use super::random_orders::{NODES, Stated};
-use bed::{Bed, Chance, Running, wait_until};
+use bed::loopfs::Host;
+use bed::{Bed, Chance, Need, Running, real, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -279,4 +280,69 @@ fn runs_share_fanout_controllers_booting_nodes_and_stagger() {
         assert!(ended.stderr.contains("up: n01"), "{limit}: {}", ended.stderr);
         first.end();
     }
+}
+
+/// On an overlay the kernel's table of locks names another device than the file has: nobody was seen, and a shutdown on
+/// battery was refused instead of telling the run that it met.
+#[test]
+fn runs_see_each_other_where_the_state_directory_is_on_an_overlay() {
+    if !real::require(&[Need::Root, Need::MountNamespace, Need::Overlay]) {
+        return;
+    }
+    let bed = Bed::new();
+    cluster(&bed, "1h");
+    bed.tools(&["mount", "mkdir"]);
+    let host = Host::new(&bed, "ec1");
+    // Of two file systems: only then the device is another one.
+    let overlay = "mount -t overlay overlay -o lowerdir=state,upperdir=tmp/upper,workdir=tmp/work state";
+    host.shell(&format!("mount -t tmpfs tmpfs tmp && mkdir tmp/upper tmp/work && {overlay}")).run();
+    let run = |program: &str, args: &[&str]| {
+        host.program(program).args(args).any_stdout().any_stderr().any_status().spawn()
+    };
+    let first = run("cshutdown", &["-F", "n01"]);
+    first.wait_for_stderr("n01: halting");
+    let foreseen = run("cshutdown", &["-k", "n01"]).end();
+    assert_eq!(foreseen.status, 4, "{}", foreseen.stderr);
+    assert!(foreseen.stderr.contains("now this would be refused (4): process "), "{}", foreseen.stderr);
+    assert!(foreseen.stderr.contains("(cshutdown -F n01, user "), "{}", foreseen.stderr);
+    let held = run("cshutdown", &["--why-not", "n01"]).end();
+    assert!(held.stdout.contains("(cshutdown -F n01, user "), "{} {}", held.stdout, held.stderr);
+    let battery = run("cshutdown", &["--within", "10m", "-F", "n01"]);
+    battery.wait_for_stderr("(cshutdown -F n01, user ");
+    battery.wait_for_stderr("is told to begin nothing more, and waited for");
+    assert_eq!(first.end().status, 128 + 15);
+    battery.wait_for_stderr("n01: halting");
+}
+
+/// What others put there hung a run, or ended it with a panic.
+#[test]
+fn what_is_no_runs_among_the_claims_hinders_nobody() {
+    let bed = Bed::new();
+    cluster(&bed, "20ms");
+    bed.program("cstartup").args(["-q", "ALL"]).run();
+    let runs = bed.path("state/runs");
+    let pipe = |name: &str| nix::unistd::mkfifo(&runs.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for directory in ["1.lock", "2.json", "5.lock/6.lock", ".7.json"] {
+        std::fs::create_dir_all(runs.join(directory)).unwrap();
+    }
+    for file in
+        ["18446744073709551615.lock", "4611686018427387904.lock", "+8.lock", "08.lock", "9.lock", "x.lock"]
+    {
+        std::fs::write(runs.join(file), "").unwrap();
+    }
+    pipe("3.lock");
+    pipe("9.json");
+    std::os::unix::fs::symlink("/etc/passwd", runs.join("10.lock")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", runs.join("11.json")).unwrap();
+    for (program, args) in [
+        ("cstartup", ["-k", "ALL"]),
+        ("cshutdown", ["--why-not", "n01"]),
+        ("cshutdown", ["-F", "ALL"]),
+        ("cstartup", ["-q", "ALL"]),
+    ] {
+        let ended = spawn(&bed, program, &args).end();
+        let status = i32::from(args[0] == "--why-not");
+        assert!([0, status].contains(&ended.status), "{program} {args:?}: {} {}", ended.status, ended.stderr);
+    }
+    bed.program("cshutdown").args(["--within", "1m", "-F", "n03"]).any_stdout().any_stderr().run();
 }

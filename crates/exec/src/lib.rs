@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`children`], the one loop. Nothing here knows what a node or a hand-over is.
 
+mod byte_locks;
 pub mod children;
 pub mod cli;
 pub mod clock;

@@ -1,8 +1,13 @@
 //! One run at a time: a kernel lock that dies with its process. Lock files are never deleted.
 //!
+//! Whoever only looks must not take the lock, not for a moment: somebody who wants it then would be refused. So whoever has
+//! it locks the bytes of the file as well, which can be asked about. `/proc/locks` is no answer: where the file lies on btrfs
+//! or overlayfs it names another device than stat(2), and it has no process of another namespace.
+//!
 //! Invariant: a descriptor that was passed down counts only if it is of the very file and the lock on it
 //! succeeds (`a_passed_descriptor_that_is_not_locked_lets_nobody_in`).
 
+use crate::byte_locks::Bytes;
 use crate::job::show;
 use crate::program::{arguments, program_name};
 use crate::reporter::printable;
@@ -25,6 +30,9 @@ const SHOWN: usize = 200;
 
 /// How often it is looked whether a lock is free by now.
 const GLANCE: Duration = Duration::from_millis(2);
+
+/// What is said of a holder of whom nothing is known.
+const UNSEEN: &str = "a process that cannot be seen from here";
 
 /// How the failure begins when another run holds the lock.
 const HELD: &str = "another run holds";
@@ -53,6 +61,7 @@ impl Lock {
             (Ok(()), _) => {
                 let lock = Self { file, path: path.to_owned(), is_passed: false };
                 lock.sign();
+                Bytes::ALL.lock(&lock.file);
                 Ok(lock)
             }
             // Locking again what the calling program has locked succeeds; on a descriptor that it has not
@@ -61,7 +70,7 @@ impl Lock {
                 Ok(Self { file: passed, path: path.to_owned(), is_passed: true })
             }
             (Err(TryLockError::WouldBlock), _) => {
-                let by = Self::holder(path).unwrap_or_else(|| "a process that cannot be seen".to_owned());
+                let by = Self::holder(path).unwrap_or_else(|| UNSEEN.to_owned());
                 Err(held_elsewhere(path, &by))
             }
             (Err(TryLockError::Error(error)), _) => {
@@ -107,15 +116,13 @@ impl Lock {
     /// Returns who holds the lock at `path`, for who only looks: process, program, user and since when. It
     /// takes nothing itself.
     pub fn holder(path: &Path) -> Option<String> {
-        let pid = Self::holding(path)?;
-        let signed = signature(path).filter(|text| text.starts_with(&format!("process {pid} (")));
-        Some(signed.unwrap_or_else(|| describe(pid)))
-    }
-
-    /// Returns the process that holds the lock at `path`, as far as the kernel tells.
-    pub fn holding(path: &Path) -> Option<u32> {
-        let found = std::fs::symlink_metadata(path).ok()?;
-        held_by(&std::fs::read_to_string("/proc/locks").ok()?, found.ino(), found.dev())
+        let pid = process_of(path);
+        if pid.is_none() && !is_seen_locked(path) {
+            return None;
+        }
+        let begins = pid.map_or_else(|| "process ".to_owned(), |pid| format!("process {pid} ("));
+        let signed = signature(path).filter(|text| text.starts_with(&begins));
+        Some(signed.or_else(|| pid.map(describe)).unwrap_or_else(|| UNSEEN.to_owned()))
     }
 
     /// Tells whether taking a lock failed because another run holds it.
@@ -173,6 +180,23 @@ fn held_elsewhere(path: &Path, by: &str) -> anyhow::Error {
     fail(Status::Refused, format!("{HELD} {}: {by}; wait for it to end", path.display()))
 }
 
+/// Tells whether a run holds the lock at `path`, by the bytes that it has locked.
+fn is_seen_locked(path: &Path) -> bool {
+    to_look(path).is_ok_and(|file| Bytes::ALL.are_locked(&file))
+}
+
+/// Opens what may be a lock file, and waits for nobody if it is a pipe.
+fn to_look(path: &Path) -> std::io::Result<File> {
+    let how = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    OpenOptions::new().read(true).custom_flags(how).open(path)
+}
+
+/// Returns the process that holds the lock at `path`, where the kernel tells: also of flock(1), which locks no bytes.
+fn process_of(path: &Path) -> Option<u32> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    held_by(&std::fs::read_to_string("/proc/locks").ok()?, found.ino(), found.dev())
+}
+
 /// Reads `/proc/locks` (proc_locks(5)) for the holder of a lock on this file.
 fn held_by(table: &str, inode: u64, device: u64) -> Option<u32> {
     let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
@@ -187,7 +211,7 @@ fn held_by(table: &str, inode: u64, device: u64) -> Option<u32> {
 
 /// Returns who signed a lock file: its first line, as far as it can be shown.
 fn signature(path: &Path) -> Option<String> {
-    let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(path).ok()?;
+    let file = to_look(path).ok()?;
     let mut bytes = [0u8; 600];
     let count = file.read_at(&mut bytes, 0).ok()?;
     let text = String::from_utf8_lossy(&bytes[..count]);
@@ -198,7 +222,7 @@ fn signature(path: &Path) -> Option<String> {
 /// Describes a process that signed nothing, as flock(1) does not.
 fn describe(pid: u32) -> String {
     let Ok(comm) = std::fs::read_to_string(format!("/proc/{pid}/comm")) else {
-        return "a process that cannot be seen from here".to_owned();
+        return UNSEEN.to_owned();
     };
     let user = std::fs::metadata(format!("/proc/{pid}")).map(|found| name_of(Uid::from_raw(found.uid())));
     let user = user.map(|user| format!(", user {user}")).unwrap_or_default();
@@ -284,5 +308,19 @@ mod tests {
         };
         assert!((0..500).any(|_| is_free()), "it stays locked");
         assert!(path.exists(), "lock files are never deleted");
+    }
+
+    /// It was read from /proc/locks alone, in which the file has another device on some file systems.
+    #[test]
+    fn a_lock_is_seen_whatever_device_the_kernel_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert!(!is_seen_locked(&path), "there is none");
+        let lock = Lock::take(&path).unwrap();
+        assert!(is_seen_locked(&path));
+        assert!(is_seen_locked(&path), "looking takes nothing away");
+        drop(lock);
+        nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(Lock::holder(&dir.path().join("pipe")), None, "nobody is waited for");
     }
 }

@@ -4,9 +4,9 @@
 //! Nobody starves: whoever was turned away marks that it wants, and nobody takes a slot past one that wants unless it was
 //! turned away itself.
 
+use crate::byte_locks::Bytes;
 use crate::files;
 use anyhow::Context;
-use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
@@ -94,7 +94,7 @@ impl Slots {
         let found = free
             .filter(|_| may)
             .filter(|&at| !pool.taken.get(at).copied().unwrap_or(false))
-            .find(|&at| self.lock(pool.base + at as i64, libc::F_WRLCK));
+            .find(|&at| self.lock(pool.base + at as i64));
         let Some(at) = found else {
             self.turned_away.set(true);
             self.want(pool, true);
@@ -112,7 +112,7 @@ impl Slots {
 
     fn give_back(&self, pool: &mut Pool) {
         let Some(at) = pool.taken.iter().rposition(|taken| *taken) else { return };
-        self.lock(pool.base + at as i64, libc::F_UNLCK);
+        self.unlock(pool.base + at as i64);
         pool.taken[at] = false;
         pool.held -= 1;
         pool.next = at;
@@ -122,22 +122,29 @@ impl Slots {
     fn want(&self, pool: &mut Pool, wants: bool) {
         if pool.wants != wants {
             let own = pool.base + SLOTS as i64 + i64::from(std::process::id()) % SLOTS as i64;
-            self.lock(own, if wants { libc::F_WRLCK } else { libc::F_UNLCK });
+            match wants {
+                true => _ = self.lock(own),
+                false => self.unlock(own),
+            }
             pool.wants = wants;
         }
     }
 
     /// Tells whether another process wants a slot of the pool.
     fn is_wanted(&self, pool: &Pool) -> bool {
-        let Some(file) = &self.file else { return false };
-        let mut met = range(pool.base + SLOTS as i64, SLOTS as i64, libc::F_WRLCK);
-        fcntl(file, FcntlArg::F_OFD_GETLK(&mut met)).is_ok() && i32::from(met.l_type) != libc::F_UNLCK
+        let wanting = Bytes { start: pool.base + SLOTS as i64, length: SLOTS as i64 };
+        self.file.as_ref().is_some_and(|file| wanting.are_locked(file))
     }
 
-    /// Locks or unlocks a byte; tells whether that could be done.
-    fn lock(&self, at: i64, how: libc::c_int) -> bool {
-        let Some(file) = &self.file else { return true };
-        fcntl(file, FcntlArg::F_OFD_SETLK(&range(at, 1, how))).is_ok()
+    /// Locks a byte; tells whether that could be done.
+    fn lock(&self, at: i64) -> bool {
+        self.file.as_ref().is_none_or(|file| Bytes::one(at).lock(file))
+    }
+
+    fn unlock(&self, at: i64) {
+        if let Some(file) = &self.file {
+            Bytes::one(at).unlock(file);
+        }
     }
 }
 
@@ -161,16 +168,6 @@ impl Pool {
     /// Tells whether others have what it wants.
     pub fn is_wanting(&self) -> bool {
         self.wants
-    }
-}
-
-fn range(start: i64, length: i64, kind: libc::c_int) -> libc::flock {
-    libc::flock {
-        l_type: kind as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: start,
-        l_len: length,
-        l_pid: 0,
     }
 }
 
