@@ -15,6 +15,7 @@ use facts::{lock_path, path};
 use orderly_exec::lock::Lock;
 use orderly_exec::{paths, signals};
 use orderly_plan::claim::{Claim, Stage};
+use std::fs::DirEntry;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ use std::time::{Duration, SystemTime};
 
 /// How long the desk is waited for: everybody holds it for moments, unless stopped or on a disk that hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// More runs than there will ever be.
+const NUMBERS: u64 = 1 << 62;
 
 /// Where runs say what they act on.
 fn directory() -> PathBuf {
@@ -51,8 +55,8 @@ impl Desk {
         let mut desk =
             Self { runs: Vec::new(), killed: Vec::new(), passed: None, last: 0, directory, _lock: lock };
         remove_unfinished(&desk.directory);
+        desk.last = last(&desk.directory);
         for number in numbers(&desk.directory) {
-            desk.last = desk.last.max(number);
             let facts = RunFacts::read(&desk.directory, number);
             match (Lock::take(&lock_path(&desk.directory, number)), facts) {
                 (Ok(lock), Some(facts)) if lock.is_passed() => {
@@ -118,19 +122,36 @@ pub fn seen() -> Vec<RunFacts> {
     numbers(&directory).filter(lives).filter_map(|number| RunFacts::read(&directory, number)).collect()
 }
 
-/// Returns the numbers that were given, in their order.
+/// Returns the numbers of the runs that live or were killed, in their order: those with a lock file.
 fn numbers(directory: &Path) -> impl Iterator<Item = u64> + use<> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let number = |name: String| name.strip_suffix(".lock")?.parse::<u64>().ok();
-    let mut numbers: Vec<u64> =
-        entries.filter_map(|entry| number(entry.file_name().into_string().ok()?)).collect();
+    let is_file = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_file());
+    let locks = entries(directory).filter(is_file);
+    let mut numbers: Vec<u64> = locks.filter_map(|entry| number(&entry, ".lock")).collect();
     numbers.sort_unstable();
     numbers.into_iter()
 }
 
+/// Returns the largest number whose names are taken, be it by what is nobody's.
+fn last(directory: &Path) -> u64 {
+    let taken = |entry: DirEntry| number(&entry, ".lock").or_else(|| number(&entry, ".json"));
+    entries(directory).filter_map(taken).max().unwrap_or_default()
+}
+
+fn entries(directory: &Path) -> impl Iterator<Item = DirEntry> + use<> {
+    std::fs::read_dir(directory).into_iter().flatten().flatten()
+}
+
+/// Reads a name that a run would give its file; nothing of one that no run has ever given.
+fn number(entry: &DirEntry, ending: &str) -> Option<u64> {
+    let name = entry.file_name();
+    let digits = name.to_str()?.strip_suffix(ending)?;
+    let number = digits.parse::<u64>().ok()?;
+    (number < NUMBERS && number.to_string() == digits).then_some(number)
+}
+
 /// Removes what a run was writing when it was killed: whoever writes has the desk.
 fn remove_unfinished(directory: &Path) {
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+    for entry in entries(directory) {
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
             std::fs::remove_file(entry.path()).ok();
         }

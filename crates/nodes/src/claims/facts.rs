@@ -53,8 +53,10 @@ impl RunFacts {
     /// read, as that of a later release, is a run that may act on anything.
     pub(super) fn read(directory: &Path, number: u64) -> Option<Self> {
         let path = path(directory, number);
-        std::fs::symlink_metadata(&path).ok()?;
-        let read = || Self::parse(&files::read(&path).ok()?);
+        let found = std::fs::symlink_metadata(&path).ok()?;
+        // A pipe would be read until somebody writes into it.
+        let text = || if found.is_file() { files::read(&path).ok() } else { None };
+        let read = || Self::parse(&text()?).filter(|facts| facts.number == number);
         Some(read().unwrap_or_else(|| Self {
             format: FORMAT.to_owned(),
             number,
