@@ -23,7 +23,7 @@ mod restart;
 mod subsystem;
 mod warning;
 
-pub use args::ShutdownArgs;
+use args::ShutdownArgs;
 use battery::{Battery, Learned};
 use beacon::{Beacon, Lit};
 use check::Checked;
@@ -32,8 +32,9 @@ use input::ShutdownInput;
 use notice::Logins;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, program};
-use orderly_nodes::backend::{self, Backend};
+use orderly_nodes::backend::Backend;
 use orderly_nodes::claims::{self, HeldClaim};
+use orderly_nodes::connect;
 use orderly_nodes::history::{History, RunKind};
 use orderly_nodes::log::RunLog;
 use orderly_nodes::permanent;
@@ -41,8 +42,7 @@ use orderly_nodes::picture::{self, Picture};
 use orderly_nodes::reach::{self, Reach};
 use orderly_nodes::remedies::{self, Asked};
 use orderly_nodes::run::Telling;
-use orderly_nodes::simulator::Simulation;
-use orderly_nodes::targets::fold;
+pub use orderly_nodes::site::fold;
 use orderly_nodes::versions;
 use orderly_nodes::{why, why_not};
 use orderly_plan::drivers::{NodeId, Task};
@@ -86,7 +86,7 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
     }
     if let Some(node) = &args.flags.why_not {
         let site = input::site(&args)?;
-        let mut drivers = backend::connect(&site.cluster, &site.inventory)?;
+        let mut drivers = connect::backend(&site.cluster, &site.inventory)?;
         drivers.check_programs(&site.cluster, true)?;
         return why_not::answer(&site, Direction::Shutdown, node, &mut *drivers, &mut reporter);
     }
@@ -108,7 +108,7 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
     let mut drivers = if args.flags.rehearse {
         rehearsal::drivers(&args, &input.site, &history)?
     } else {
-        let mut drivers = backend::connect(&input.site.cluster, &input.site.inventory)?;
+        let mut drivers = connect::backend(&input.site.cluster, &input.site.inventory)?;
         drivers.check_programs(&input.site.cluster, true)?;
         versions::check(&input.site.cluster, true, &mut *drivers)?;
         drivers
@@ -238,7 +238,7 @@ fn claim(
     };
     drivers.share_limits()?;
     // Others may have acted until now, on imagined nodes too.
-    drivers.simulation().map_or(Ok(()), Simulation::reload)?;
+    drivers.reload()?;
     Ok(held)
 }
 

@@ -3,8 +3,7 @@
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, clock};
 use orderly_nodes::absent;
-use orderly_nodes::site::Site;
-use orderly_nodes::targets::fold;
+use orderly_nodes::site::{Site, fold};
 use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
 use orderly_plan::outcome::{NodeEnding, Outcome};

@@ -14,9 +14,8 @@ use orderly_nodes::backend::Backend;
 use orderly_nodes::claims::{HeldClaim, Patience};
 use orderly_nodes::history::History;
 use orderly_nodes::run::{Telling, drive_steered};
-use orderly_nodes::simulator::Simulation;
+use orderly_nodes::site::fold;
 use orderly_nodes::subsystem;
-use orderly_nodes::targets::fold;
 use orderly_nodes::up::WasUp;
 use orderly_nodes::users::EndUsers;
 use orderly_plan::drivers::{NodeId, RemoteCommand};
@@ -142,7 +141,7 @@ impl Phases<'_, '_> {
                 Ok(claim) => {
                     self.claim = Some(claim);
                     // Other runs may have acted meanwhile, on imagined nodes too.
-                    self.drivers.simulation().map_or(Ok(()), Simulation::reload)?;
+                    self.drivers.reload()?;
                 }
                 Err(error) => match error.downcast_ref() {
                     Some(&Status::Signal(signal)) => waited = Waited::Cancelled(signal),

@@ -1,7 +1,8 @@
 //! The nodes of a rehearsal: imagined, all up, as slow as they were before, on a virtual clock.
 
 use crate::args::ShutdownArgs;
-use orderly_nodes::backend::{self, Backend};
+use orderly_nodes::backend::Backend;
+use orderly_nodes::connect;
 use orderly_nodes::history::History;
 use orderly_nodes::simulator::Initial;
 use orderly_nodes::site::Site;
@@ -16,14 +17,12 @@ pub(crate) fn drivers(
     history: &History,
 ) -> anyhow::Result<Box<dyn Backend>> {
     let failing = args.flags.failing(site)?;
-    let mut drivers = backend::rehearse(&site.cluster, &site.inventory, Initial::Up)?;
-    if let Some(simulation) = drivers.simulation() {
-        for node in site.inventory.ids() {
-            if let Some(usual) = history.usual(site.name(node)) {
-                simulation.world_mut().nature_mut(node).halt = Some(usual);
-            }
+    let mut simulation = connect::rehearsal(&site.cluster, &site.inventory, Initial::Up)?;
+    for node in site.inventory.ids() {
+        if let Some(usual) = history.usual(site.name(node)) {
+            simulation.world_mut().nature_mut(node).halt = Some(usual);
         }
-        failing.into_iter().for_each(|node| simulation.fail(node));
     }
-    Ok(drivers)
+    failing.into_iter().for_each(|node| simulation.fail(node));
+    Ok(simulation)
 }

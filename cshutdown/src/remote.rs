@@ -1,9 +1,9 @@
 //! A log line for another machine: `csLogger`, run there through the shell driver.
 
 use orderly_exec::{Status, fail};
-use orderly_nodes::backend;
 use orderly_nodes::command::{RunsOn, SideCommand};
 use orderly_nodes::config::Cluster;
+use orderly_nodes::connect;
 use orderly_plan::drivers::{Event, NodeId};
 use orderly_plan::inventory::{Inventory, Node};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub(crate) fn log(config: Option<&Path>, address: IpAddr, file: &Path, text: &st
     // The control workstation need not be a node, and no override is about it.
     cluster.group_overrides.clear();
     cluster.node_overrides.clear();
-    let mut drivers = backend::connect(&cluster, &Inventory::new(vec![workstation(address)]))?;
+    let mut drivers = connect::backend(&cluster, &Inventory::new(vec![workstation(address)]))?;
     let address = address.to_string();
     let file = file.to_string_lossy();
     let argv = ["csLogger", "--here", "-b", &address, "-f", &file, "--", text];

@@ -13,9 +13,10 @@ use closing::Closing;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, program};
 use orderly_nodes::absent::{self, Absence};
-use orderly_nodes::backend::{self, Backend};
+use orderly_nodes::backend::Backend;
 use orderly_nodes::claims::{self, HeldClaim};
 use orderly_nodes::config::Flags;
+use orderly_nodes::connect;
 use orderly_nodes::history::{History, RunKind};
 use orderly_nodes::identity;
 use orderly_nodes::log::RunLog;
@@ -25,9 +26,9 @@ use orderly_nodes::probe::ProbeBy;
 use orderly_nodes::reach::{self, Reach};
 use orderly_nodes::remedies::{self, Asked};
 use orderly_nodes::run::{Telling, drive};
-use orderly_nodes::simulator::{Initial, Simulation};
-use orderly_nodes::site::{Site, SiteRequest};
-use orderly_nodes::targets::{self, Targets, Typed};
+use orderly_nodes::simulator::Initial;
+use orderly_nodes::site::{Site, SiteRequest, fold};
+use orderly_nodes::targets::{Targets, Typed};
 use orderly_nodes::up::WasUp;
 use orderly_nodes::versions;
 use orderly_nodes::{why, why_not};
@@ -67,7 +68,7 @@ pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
         return why::answer(&site, Direction::Startup, why, &mut reporter);
     }
     if let Some(node) = &args.flags.why_not {
-        let mut drivers = backend::connect(&site.cluster, &site.inventory)?;
+        let mut drivers = connect::backend(&site.cluster, &site.inventory)?;
         drivers.check_programs(&site.cluster, false)?;
         return why_not::answer(&site, Direction::Startup, node, &mut *drivers, &mut reporter);
     }
@@ -150,30 +151,28 @@ fn drivers(
     history: &History,
 ) -> anyhow::Result<Box<dyn Backend>> {
     if !args.flags.rehearse {
-        let mut drivers = backend::connect(&site.cluster, &site.inventory)?;
+        let mut drivers = connect::backend(&site.cluster, &site.inventory)?;
         drivers.check_programs(&site.cluster, false)?;
         versions::check(&site.cluster, false, &mut *drivers)?;
         return Ok(drivers);
     }
     let failing = args.flags.failing(site)?;
     let initial = if args.others_up { Initial::Up } else { Initial::Off };
-    let mut drivers = backend::rehearse(&site.cluster, &site.inventory, initial)?;
-    if let Some(simulation) = drivers.simulation() {
-        targets.iter().for_each(|&target| simulation.switch_off(target));
-        // A unit was switched off with the last of its nodes.
-        let is_target = |node: &NodeId| targets.binary_search(node).is_ok();
-        let units = site.units_of(targets).into_iter();
-        units
-            .filter(|&unit| site.nodes_with(unit).iter().all(is_target))
-            .for_each(|unit| simulation.switch_off(unit));
-        for node in site.inventory.ids() {
-            if let Some(usual) = history.usual(site.name(node)) {
-                simulation.world_mut().nature_mut(node).boot = Some(usual);
-            }
+    let mut simulation = connect::rehearsal(&site.cluster, &site.inventory, initial)?;
+    targets.iter().for_each(|&target| simulation.switch_off(target));
+    // A unit was switched off with the last of its nodes.
+    let is_target = |node: &NodeId| targets.binary_search(node).is_ok();
+    let units = site.units_of(targets).into_iter();
+    units
+        .filter(|&unit| site.nodes_with(unit).iter().all(is_target))
+        .for_each(|unit| simulation.switch_off(unit));
+    for node in site.inventory.ids() {
+        if let Some(usual) = history.usual(site.name(node)) {
+            simulation.world_mut().nature_mut(node).boot = Some(usual);
         }
-        failing.into_iter().for_each(|node| simulation.fail(node));
     }
-    Ok(drivers)
+    failing.into_iter().for_each(|node| simulation.fail(node));
+    Ok(simulation)
 }
 
 /// Returns why nothing real is touched, where that is so; it is said first and last.
@@ -201,7 +200,7 @@ fn claim(
     let held = claims::enter(claim, args.flags.patience(), drivers, &mut telling)?;
     drivers.share_limits()?;
     // Others may have acted until now, on imagined nodes too.
-    drivers.simulation().map_or(Ok(()), Simulation::reload)?;
+    drivers.reload()?;
     Ok(held)
 }
 
@@ -242,7 +241,7 @@ fn carry_out(
         );
         let quieted = resume::still_quieted(drivers.is_simulated())?;
         if args.flags.speech.json {
-            let absent = (!away.is_empty()).then(|| targets::fold(site, &away));
+            let absent = (!away.is_empty()).then(|| fold(site, &away));
             reporter.record(&plan.record((absent, &quieted), &failures));
         } else {
             reporter.data(&plan.text());
@@ -302,7 +301,7 @@ fn ask(
     let is_awaited = |node: &NodeId| site.absent.binary_search(node).is_err();
     let silent: Vec<NodeId> = survey.left_behind().iter().copied().filter(is_awaited).collect();
     if !silent.is_empty() {
-        let silent = targets::fold(site, &silent);
+        let silent = fold(site, &silent);
         reporter.say(format!("{silent}: no answer yet; asked again while the others go on"));
     }
     signal.map_or_else(|| Ok(survey.readings().to_vec()), Err)

@@ -1,17 +1,9 @@
-//! The nodes of a run: real ones through their drivers, imagined ones through the simulator.
+//! What the programs ask of the nodes of a run, real or imagined. Which they are is chosen in `connect`.
 
 use crate::command::{CommandId, SideCommand};
 use crate::config::Cluster;
-use crate::dispatcher::Dispatcher;
 use crate::runtime::CommandEnd;
-use crate::shared::SharedLimits;
-use crate::simulator::{Initial, Simulation, WorldStore};
-use crate::wiring::wire;
-use orderly_exec::children::Children;
-use orderly_exec::signals::Signals;
-use orderly_exec::status::{OrStatus, Status};
 use orderly_plan::drivers::{Drivers, Failure, NodeId, Task};
-use orderly_plan::inventory::Inventory;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -32,9 +24,12 @@ pub trait Backend: Drivers + Debug {
         false
     }
 
-    /// Returns the simulation, where there is one.
-    fn simulation(&mut self) -> Option<&mut Simulation> {
-        None
+    /// Takes over what other runs made of imagined nodes meanwhile.
+    ///
+    /// # Errors
+    /// When the simulated world cannot be read.
+    fn reload(&mut self) -> anyhow::Result<()> {
+        Ok(())
     }
 
     /// Shares fan-out, limits of controllers and of booting nodes, and stagger with all runs of this machine, before anything
@@ -97,35 +92,4 @@ pub trait Backend: Drivers + Debug {
     /// # Errors
     /// When the simulated world cannot be written.
     fn close(&mut self) -> anyhow::Result<()>;
-}
-
-/// Makes the nodes of `inventory` ready, as `cluster` says, and listens to signals. Once a process.
-///
-/// # Errors
-/// Rejected (3) when an override names nobody, or a driver cannot be used on a node.
-pub fn connect(cluster: &Cluster, inventory: &Inventory) -> anyhow::Result<Box<dyn Backend>> {
-    let wiring = wire(cluster, inventory).or_status(Status::Rejected)?;
-    let children = Children::new(Signals::listen()?)?;
-    if !cluster.is_simulated() {
-        return Ok(Box::new(Dispatcher::new(cluster, inventory, wiring, children)));
-    }
-    let names = wiring.roster.members().iter().map(|member| member.name.clone()).collect();
-    let store = WorldStore::at(cluster.simulator_state());
-    let simulation = Simulation::of(cluster, &wiring, cluster.simulator.initial);
-    Ok(Box::new(
-        simulation.limited(SharedLimits::own(cluster, inventory)).on_real_clock(children, store, names)?,
-    ))
-}
-
-/// Imagines the same nodes on a virtual clock, whatever their drivers: nothing is touched.
-///
-/// # Errors
-/// As [`connect`].
-pub fn rehearse(
-    cluster: &Cluster,
-    inventory: &Inventory,
-    initial: Initial,
-) -> anyhow::Result<Box<dyn Backend>> {
-    let wiring = wire(cluster, inventory).or_status(Status::Rejected)?;
-    Ok(Box::new(Simulation::of(cluster, &wiring, initial)))
 }

@@ -7,7 +7,8 @@ mod room;
 mod route;
 
 use crate::config::Cluster;
-use crate::driver::{Begun, Driver, DriverKind};
+use crate::driver::kind::DriverKind;
+use crate::driver::{Begun, Driver};
 use crate::power::PowerCalls;
 use crate::probe::ProbeCalls;
 use crate::runtime::{Runtime, told_to_end};

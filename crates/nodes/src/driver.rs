@@ -1,23 +1,13 @@
 //! What a driver is to the dispatcher: it begins tasks, hears of its processes, and wakes when something is due.
 
+pub(crate) mod kind;
+
 use crate::runtime::Runtime;
 use orderly_exec::children::{ChildId, ChildOutput};
 use orderly_exec::job::Ended;
 use orderly_plan::drivers::{Failure, NodeId, Task};
 use std::collections::VecDeque;
 use std::time::Instant;
-
-/// The drivers of a run, by what they are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DriverKind {
-    Power,
-    Shell,
-    Probe,
-}
-
-impl DriverKind {
-    pub(crate) const ALL: [Self; 3] = [Self::Power, Self::Shell, Self::Probe];
-}
 
 /// What came of beginning a task.
 #[derive(Debug)]

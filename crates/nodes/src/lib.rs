@@ -12,6 +12,7 @@ pub mod booting;
 pub mod claims;
 pub mod command;
 pub mod config;
+pub mod connect;
 mod dispatcher;
 mod driver;
 mod entry;

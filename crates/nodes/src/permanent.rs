@@ -1,8 +1,7 @@
 //! Nodes that fail at every try as they are configured; a check (`-k`) names them and fails.
 
 use crate::backend::Backend;
-use crate::site::Site;
-use crate::targets::fold;
+use crate::site::{Site, fold};
 use orderly_plan::drivers::{NodeId, Task};
 use orderly_plan::words::Words;
 use serde::Serialize;

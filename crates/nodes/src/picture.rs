@@ -52,7 +52,7 @@ impl Picture {
             let (Some(by), at) = (ending.outcome.held_by(), ending.ended.unwrap_or_default()) else {
                 continue;
             };
-            let by = crate::targets::fold(site, by);
+            let by = crate::site::fold(site, by);
             timeline.held(name(ending.node), at, &by);
         }
         let command = job::show(&[&[program::program_name()], &*program::arguments()].concat());

@@ -3,26 +3,16 @@
 //! A name that no node has is a slip of the hand. What a target lacks is told before anything runs; what another node
 //! lacks concerns it alone: it is unknown where it is asked.
 
-use crate::config::{Cluster, Patch, Profile};
-use crate::power::PowerDriver;
+pub(crate) mod asked;
+
 use crate::roster::MemberKind;
-use crate::shell::ShellDriver;
-use crate::site::Site;
-use crate::targets::fold;
-use crate::template::{self, Template};
+use crate::site::{Site, fold};
+use crate::template;
+use asked::{of_cluster, of_profile};
 use orderly_exec::{OrStatus, Status};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use orderly_plan::drivers::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Returns the attributes of the inventory for which some command or driver asks.
-pub fn attributes(cluster: &Cluster) -> BTreeSet<String> {
-    let of_commands = of_cluster(cluster);
-    let of_commands = of_commands.iter().flat_map(|(_, template)| template.attributes());
-    let of_drivers = cluster.power_drivers().flat_map(PowerDriver::attributes);
-    let of_shell = cluster.shell_drivers().flat_map(ShellDriver::attributes);
-    of_commands.chain(of_drivers).chain(of_shell).map(str::to_owned).collect()
-}
 
 /// Rejects places that no node has, and targets for which a command cannot be made.
 ///
@@ -100,22 +90,4 @@ fn unfilled(site: &Site, targets: &[NodeId]) -> Diagnostics {
         wrong.push(Diagnostic::about(&site.cluster.file, clause).hint(hint));
     }
     wrong
-}
-
-fn of_cluster(cluster: &Cluster) -> Vec<(&'static str, &Template)> {
-    let overrides = cluster.group_overrides.values().chain(cluster.node_overrides.values());
-    of_profile(&cluster.profile).into_iter().chain(overrides.flat_map(of_patch)).collect()
-}
-
-fn of_profile(profile: &Profile) -> Vec<(&'static str, &Template)> {
-    let shell = profile.shell.template().map(|run| ("shell.run", run));
-    let probe = profile.probe.driver.template().map(|up| ("probe.up", up));
-    profile.power.driver.templates().into_iter().chain(shell).chain(probe).collect()
-}
-
-fn of_patch(patch: &Patch) -> Vec<(&'static str, &Template)> {
-    let power = patch.power.driver.iter().flat_map(|driver| driver.templates());
-    let shell = patch.shell.driver.iter().filter_map(|driver| Some(("shell.run", driver.template()?)));
-    let probe = patch.probe.driver.iter().filter_map(|driver| Some(("probe.up", driver.template()?)));
-    power.chain(shell).chain(probe).collect()
 }

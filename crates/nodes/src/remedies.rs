@@ -2,8 +2,7 @@
 //! flags, another try of a run for maintenance would halt.
 
 use crate::flags::RunFlags;
-use crate::site::Site;
-use crate::targets::fold;
+use crate::site::{Site, fold};
 use orderly_exec::job::show;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::outcome::{NodeEnding, Outcome};

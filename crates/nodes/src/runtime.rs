@@ -5,7 +5,7 @@ mod programs;
 
 use crate::command::CommandId;
 use crate::config::Profile;
-use crate::driver::DriverKind;
+use crate::driver::kind::DriverKind;
 use crate::roster::Member;
 use crate::shared::SharedLimits;
 use crate::wiring::Wiring;

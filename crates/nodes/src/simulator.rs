@@ -175,17 +175,6 @@ impl Simulation {
         }
     }
 
-    /// Takes over what other runs made of the world meanwhile.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn reload(&mut self) -> anyhow::Result<()> {
-        match &mut self.clock {
-            Clock::Virtual(_) => Ok(()),
-            Clock::Real(real) => real.store.load(&mut self.world, &real.names),
-        }
-    }
-
     fn world_time(&self) -> Duration {
         match &self.clock {
             Clock::Virtual(now) => *now,
@@ -399,8 +388,11 @@ impl Backend for Simulation {
         true
     }
 
-    fn simulation(&mut self) -> Option<&mut Simulation> {
-        Some(self)
+    fn reload(&mut self) -> anyhow::Result<()> {
+        match &mut self.clock {
+            Clock::Virtual(_) => Ok(()),
+            Clock::Real(real) => real.store.load(&mut self.world, &real.names),
+        }
     }
 
     fn share_limits(&mut self) -> anyhow::Result<()> {

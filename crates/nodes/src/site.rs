@@ -4,9 +4,9 @@
 //! Missing, empty and unreadable are three things: a missing sequence file means the default order,
 //! an empty one means no order, an unreadable one is rejected.
 
-use crate::absent;
+use crate::absent::list;
 use crate::config::{Cluster, Flags, Profile};
-use crate::places;
+use crate::places::asked;
 use crate::roster::{MemberKind, MemberRoster};
 use orderly_exec::files::{self, Found};
 use orderly_exec::here::ThisMachine;
@@ -17,6 +17,7 @@ use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Order;
 use orderly_plan::inventory::{self, Inventory, Outside};
 use orderly_plan::name;
+use orderly_plan::nodeset;
 use orderly_plan::select::Direction;
 use orderly_plan::sequence::{self, Form, Process, Sequence};
 use std::borrow::Cow;
@@ -91,10 +92,10 @@ impl Site {
         let mut remarks = cluster.remarks();
         remarks.extend(inventory.warnings().iter().map(ToString::to_string));
         let sequence = texts.sequence(&cluster, wanted.direction, parsed, &inventory, &mut remarks)?;
-        let roster = MemberRoster::of(&inventory, &places::attributes(&cluster));
+        let roster = MemberRoster::of(&inventory, &asked::attributes(&cluster));
         let order = sequence.order(&roster).or_status(Status::Rejected)?;
         let order = with_units(order, wanted.direction, &inventory, &roster)?;
-        let absent = absent::listed(&cluster, &inventory)?;
+        let absent = list::listed(&cluster, &inventory)?;
         Ok(Self { cluster, inventory, roster, sequence, order, absent, remarks })
     }
 
@@ -368,6 +369,17 @@ impl name::Roster for MemberRoster {
         let at = self.members().iter().position(|member| member.name == name)?;
         u32::try_from(at).ok().map(NodeId)
     }
+}
+
+/// Returns nodes as people read them: folded.
+pub fn fold(site: &Site, nodes: &[NodeId]) -> String {
+    nodeset::fold(nodes.iter().map(|&node| site.name(node)))
+}
+
+/// Returns nodes folded, and how many there are: `n[01-03] (3 nodes)`.
+pub fn counted(site: &Site, nodes: &[NodeId]) -> String {
+    let word = if nodes.len() == 1 { "node" } else { "nodes" };
+    format!("{} ({} {word})", fold(site, nodes), nodes.len())
 }
 
 #[cfg(test)]

@@ -5,12 +5,11 @@ mod describe;
 
 use crate::identity;
 use crate::places;
-use crate::site::Site;
+use crate::site::{Site, fold};
 pub(crate) use describe::default_order;
 pub use describe::{TargetCommand, describe, sentences};
 use orderly_exec::{Status, fail, files};
 use orderly_plan::drivers::NodeId;
-use orderly_plan::nodeset;
 use orderly_plan::select::{self, AskedTargets, Field, TargetKind, TargetWord};
 use std::path::Path;
 
@@ -195,15 +194,4 @@ pub(crate) fn one_named(site: &Site, flag: &str, word: &str) -> anyhow::Result<N
 /// What to write.
 pub fn read_count(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| "write how many targets there are, as in --confirm 16".to_owned())
-}
-
-/// Returns nodes as people read them: folded.
-pub fn fold(site: &Site, nodes: &[NodeId]) -> String {
-    nodeset::fold(nodes.iter().map(|&node| site.name(node)))
-}
-
-/// Returns nodes folded, and how many there are: `n[01-03] (3 nodes)`.
-pub fn counted(site: &Site, nodes: &[NodeId]) -> String {
-    let word = if nodes.len() == 1 { "node" } else { "nodes" };
-    format!("{} ({} {word})", fold(site, nodes), nodes.len())
 }

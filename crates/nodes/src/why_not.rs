@@ -3,7 +3,7 @@
 use crate::backend::Backend;
 use crate::claims;
 use crate::run::{Telling, drive};
-use crate::site::Site;
+use crate::site::{Site, fold};
 use crate::targets;
 use orderly_exec::Status;
 use orderly_exec::reporter::Reporter;
@@ -98,7 +98,7 @@ impl Hold<'_> {
     }
 
     fn fold(&self, nodes: &[NodeId]) -> String {
-        targets::fold(self.site, nodes)
+        fold(self.site, nodes)
     }
 
     fn lines(&self) -> Vec<String> {

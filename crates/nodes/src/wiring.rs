@@ -1,7 +1,7 @@
 //! What each member gets, after all overrides, and what can only be checked with the inventory at hand.
 
 use crate::config::{Cluster, ProbeSettings, Profile};
-use crate::places;
+use crate::places::asked;
 use crate::probe::ProbeBy;
 use crate::roster::{Member, MemberKind, MemberRoster};
 use orderly_exec::files;
@@ -57,7 +57,7 @@ impl Wiring {
 
 /// Gives every member its profile and checks what can only be checked with the inventory at hand.
 pub(crate) fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, Diagnostics> {
-    let roster = MemberRoster::of(inventory, &places::attributes(cluster));
+    let roster = MemberRoster::of(inventory, &asked::attributes(cluster));
     let mut wrong = Diagnostics::default();
     check_overrides(cluster, &roster, &mut wrong);
     let mut profiles = vec![cluster.profile.clone()];

@@ -1,6 +1,6 @@
 //! Which driver a task goes to.
 
-use crate::driver::DriverKind;
+use crate::driver::kind::DriverKind;
 use crate::probe::ProbeBy;
 use crate::runtime::Runtime;
 use crate::users::EndUsers;

@@ -1,8 +1,9 @@
 //! Tests of the drivers against real processes: scripts in a temporary folder, never a power tool.
 
 use super::*;
-use crate::backend::{Backend, connect};
+use crate::backend::Backend;
 use crate::command::{RunsOn, SideCommand};
+use crate::connect;
 use orderly_exec::job::{Ended, Ending};
 use orderly_exec::status::Status;
 use orderly_plan::diagnostic::Source;
@@ -49,7 +50,7 @@ impl Bed {
     fn drivers(&self, toml: &str, nodes: Vec<Node>) -> Box<dyn Backend> {
         let cluster = Cluster::parse("cluster.toml", toml).unwrap_or_else(|wrong| panic!("{wrong}"));
         let all: Vec<NodeId> = (0..nodes.len()).map(|at| NodeId(u32::try_from(at).unwrap())).collect();
-        let mut drivers = connect(&cluster, &Inventory::new(nodes)).unwrap();
+        let mut drivers = connect::backend(&cluster, &Inventory::new(nodes)).unwrap();
         // All of them are in the boot of this machine.
         drivers.allow_self(&all);
         drivers
@@ -310,7 +311,7 @@ fn everything_that_cannot_be_used_is_told_before_anything_is_touched() {
     let mut members = nodes(2);
     members[0].groups.push("storage".into());
     members[0].number = None;
-    let error = connect(&cluster, &Inventory::new(members)).unwrap_err();
+    let error = connect::backend(&cluster, &Inventory::new(members)).unwrap_err();
     assert_eq!(error.downcast_ref(), Some(&Status::Rejected));
     let said = format!("{error:#}");
     for part in [
@@ -377,7 +378,7 @@ fn an_address_that_cannot_be_one_is_told_with_the_place_of_its_node() {
         let text = format!("{{\"nodes\": [{{\"name\": \"n0\", \"bmc\": \"b0\"}},\n{{{fields}}}]}}");
         let source = Source { name: "i.json", text: &text };
         let inventory = inventory::read(&source, Format::Json, &Outside::default()).unwrap();
-        let rejected = format!("{:#}", connect(cluster.as_ref().unwrap(), &inventory).unwrap_err());
+        let rejected = format!("{:#}", connect::backend(cluster.as_ref().unwrap(), &inventory).unwrap_err());
         assert!(rejected.contains(&format!("i.json:2:10: {said}")), "{fields}\n{rejected}");
         assert!(rejected.contains("\n  hint: write "), "{rejected}");
     }
@@ -389,7 +390,7 @@ fn nodes_without_a_controller_are_told_in_one_line() {
     let _bed = Bed::new();
     let toml = "[power]\ndriver=\"ipmitool\"\nbmc=\"bcm\"\n[probe]\ndriver=\"power\"\n";
     let cluster = Cluster::parse("cluster.toml", toml).unwrap();
-    let said = format!("{:#}", connect(&cluster, &Inventory::new(nodes(500))).unwrap_err());
+    let said = format!("{:#}", connect::backend(&cluster, &Inventory::new(nodes(500))).unwrap_err());
     assert!(said.contains("n[1-500]: the inventory has no text \"bcm\" for them"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
 }

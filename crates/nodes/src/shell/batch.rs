@@ -10,7 +10,7 @@ use super::{draw_mark, failure_on_one, job, met_nobody, quote, target, unless_se
 use crate::agenda::Agenda;
 use crate::boot;
 use crate::command::CommandId;
-use crate::driver::DriverKind;
+use crate::driver::kind::DriverKind;
 use crate::roster::Member;
 use crate::runtime::{NAMES, Runtime, interrupted, told_to_end};
 use orderly_exec::children::{ChildEvent, ChildId, ChildOutput};

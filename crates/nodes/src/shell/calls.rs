@@ -8,7 +8,8 @@ use super::{
 };
 use crate::boot;
 use crate::command::{CommandId, RunsOn, SideCommand};
-use crate::driver::{Begun, Driver, DriverKind};
+use crate::driver::kind::DriverKind;
+use crate::driver::{Begun, Driver};
 use crate::probe::ProbeBy;
 use crate::roster::Member;
 use crate::runtime::{Runtime, interrupted};

@@ -1,8 +1,7 @@
 //! Why violations keep a command from acting, for people: alike ones folded, each kind with the lines
 //! of the file that make it, and the ways out as exact commands.
 
-use super::fold;
-use crate::site::Site;
+use crate::site::{Site, fold};
 use orderly_exec::job::show;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::progress::Shortage;

@@ -200,7 +200,7 @@ fn a_name_the_program_would_take_for_syntax_is_refused_before_anything_is_touche
     let mut members = nodes(2);
     members[0].address = Some("@all".into());
     members[1].address = Some("n[1-9]".into());
-    let error = connect(&cluster, &Inventory::new(members)).unwrap_err();
+    let error = connect::backend(&cluster, &Inventory::new(members)).unwrap_err();
     assert_eq!(error.downcast_ref(), Some(&Status::Rejected));
     let said = format!("{error:#}");
     assert!(said.contains("node n1: clush would take \"@all\" for its own syntax"), "{said}");
