@@ -11,7 +11,7 @@ mod request;
 mod settings;
 mod system;
 
-use super::driver::{Judged, PowerDriver, PowerEntry, ProgramVersion};
+use super::driver::{Judged, PowerDriver, PowerEntry, ProgramVersion, before};
 use super::password;
 use crate::roster::Member;
 use crate::template::Reach;
@@ -36,7 +36,7 @@ pub(super) const ENTRY: PowerEntry = PowerEntry {
     word: "redfish",
     keys: settings::KEYS,
     read: |table, base| {
-        let settings = Settings::read(table, settings::of_base(base))?;
+        let settings = Settings::read(table, before::<Redfish>(base).map(|before| &before.settings))?;
         Some(Arc::new(Redfish { settings, memory: Mutex::default() }))
     },
 };

@@ -1,8 +1,8 @@
 //! Probes of nodes: connections of our own, commands of the site, and which reading counts, by whichever driver it
 //! was made.
 
-use super::ProbeBy;
 use super::debounce::{Debounced, Debouncer};
+use super::driver::ProbeBy;
 use super::tcp::{Met, Prober, Question};
 use crate::agenda::Agenda;
 use crate::driver::kind::DriverKind;

@@ -1,6 +1,6 @@
 //! `driver = "command"`: a command of the site tells, which runs on this machine.
 
-use super::{ProbeBy, ProbeDriver, ProbeEntry};
+use super::driver::{ProbeBy, ProbeDriver, ProbeEntry};
 use crate::template::{Reach, Template};
 
 pub(super) const ENTRY: ProbeEntry = ProbeEntry {

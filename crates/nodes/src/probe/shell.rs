@@ -1,6 +1,6 @@
 //! `driver = "shell"`: up when a command succeeds on the node.
 
-use super::{ProbeBy, ProbeDriver, ProbeEntry};
+use super::driver::{ProbeBy, ProbeDriver, ProbeEntry};
 
 pub(super) const ENTRY: ProbeEntry = ProbeEntry {
     word: "shell",

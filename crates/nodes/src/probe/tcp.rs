@@ -10,7 +10,7 @@ mod attempt;
 mod dial;
 mod resolver;
 
-use super::{ProbeBy, ProbeDriver, ProbeEntry};
+use super::driver::{ProbeBy, ProbeDriver, ProbeEntry};
 use addresses::AtAddress;
 use attempt::{Attempt, ProbeStage};
 use dial::{Dialled, Failed, dial};

@@ -1,12 +1,9 @@
 //! The keys of `driver = "redfish"`.
 
-use crate::power::PowerDriver;
-use crate::power::driver::before;
 use crate::power::password;
 use orderly_exec::settings::Table;
 use orderly_plan::drivers::{RemoteCommand, Task};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// What the table says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,11 +237,6 @@ fn read_type(table: &Table<'_>, key: &'static str, usual: &str) -> Option<String
         table.reject(key, format!("{named}: \"{word}\" is no ResetType; did you mean \"{near}\"?"));
     }
     Some(word)
-}
-
-/// Returns the settings of the driver that an override changes, where it is this one.
-pub(super) fn of_base(base: Option<&Arc<dyn PowerDriver>>) -> Option<&Settings> {
-    before::<super::Redfish>(base).map(|before| &before.settings)
 }
 
 #[cfg(test)]
