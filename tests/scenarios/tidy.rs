@@ -17,7 +17,10 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("habackup", &["orderly-exec", "orderly-host", "orderly-plan"]),
     ("ha-release", &["orderly-exec", "orderly-host", "orderly-plan"]),
     ("ha-takeover", &["orderly-exec", "orderly-host", "orderly-plan"]),
-    ("orderly-fuzz", &["habackup", "orderly-exec", "orderly-host", "orderly-nodes", "orderly-plan"]),
+    (
+        "orderly-fuzz",
+        &["cshutdown", "habackup", "orderly-exec", "orderly-host", "orderly-nodes", "orderly-plan"],
+    ),
     ("orderly-tests", &[]),
 ];
 
