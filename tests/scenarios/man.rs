@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// The sections of a page, in their order; those marked true must be there.
-const SECTIONS: [(&str, bool); 9] = [
+const SECTIONS: [(&str, bool); 10] = [
     ("NAME", true),
     ("SYNOPSIS", true),
     ("DESCRIPTION", true),
     ("OPTIONS", true),
+    ("ENVIRONMENT", true),
     ("FILES", false),
     ("EXIT STATUS", true),
     ("EXAMPLES", true),
@@ -81,6 +82,49 @@ fn nothing_is_described_twice_in_one_section() {
         }
     }
     assert!(twice.is_empty(), "{}", twice.join("\n"));
+}
+
+/// Variables by which one of the programs, or of the tests, tells another something; nobody sets them by hand.
+const BETWEEN_PROGRAMS: [&str; 3] = ["ORDERLY_LOCK_FD", "ORDERLY_TWICE", "CI"];
+
+/// `SP_NAME` stood under an option, `ORDERLY_HOST` on one page of three, `TERM` nowhere.
+#[test]
+fn every_variable_that_is_read_stands_under_environment_and_no_other() {
+    let explained: BTreeSet<String> = PROGRAMS
+        .iter()
+        .map(|name| Page(std::fs::read_to_string(workspace().join(format!("man/{name}.8"))).unwrap()))
+        .flat_map(|page| {
+            let entries = page.lines("ENVIRONMENT").filter_map(|line| line.strip_prefix(".It Ev "));
+            entries.map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    let mut read = BTreeSet::new();
+    let mut directories: Vec<PathBuf> = PROGRAMS.iter().map(|name| workspace().join(name)).collect();
+    directories.push(workspace().join("crates"));
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let source = std::fs::read_to_string(path).unwrap();
+                read.extend(variables(source.split("#[cfg(test)]\nmod tests {").next().unwrap()));
+            }
+        }
+    }
+    BETWEEN_PROGRAMS.iter().for_each(|name| assert!(read.remove(*name), "{name} is no longer read"));
+    // jiff reads it.
+    read.insert("TZ".to_owned());
+    assert_eq!(explained, read);
+}
+
+/// The names in a source text that are in capitals and read as variables: those of ours, and what `env::var` is given.
+fn variables(source: &str) -> impl Iterator<Item = String> {
+    let is_name =
+        |word: &&str| word.len() > 1 && word.chars().all(|sign| sign.is_ascii_uppercase() || sign == '_');
+    let given = source.split("env::var").skip(1).filter_map(|rest| rest.split('"').nth(1)).filter(is_name);
+    let ours = source.split('"').filter(is_name).filter(|word| word.starts_with("ORDERLY_"));
+    given.chain(ours).map(str::to_owned).collect::<Vec<_>>().into_iter()
 }
 
 fn check(name: &str, page: &Page, wrong: &mut Vec<String>) {
