@@ -31,8 +31,15 @@ impl Bytes {
 
     /// Tells whether somebody else has locked some of them.
     pub(crate) fn are_locked(self, file: &File) -> bool {
+        self.locked(file).is_some()
+    }
+
+    /// Returns what somebody else has locked, some of these among it; any of several.
+    pub(crate) fn locked(self, file: &File) -> Option<Self> {
         let mut met = self.flock(libc::F_WRLCK);
-        fcntl(file, FcntlArg::F_OFD_GETLK(&mut met)).is_ok() && i32::from(met.l_type) != libc::F_UNLCK
+        let is_asked = fcntl(file, FcntlArg::F_OFD_GETLK(&mut met)).is_ok();
+        (is_asked && i32::from(met.l_type) != libc::F_UNLCK)
+            .then_some(Self { start: met.l_start, length: met.l_len })
     }
 
     fn flock(self, kind: libc::c_int) -> libc::flock {
