@@ -168,6 +168,11 @@ fn who_waits_says_for_whom_and_is_passed_only_by_runs_that_it_does_not_touch() {
     interrupted.wait_for_stderr("waiting for the end of").signal(Signal::SIGINT);
     let said = interrupted.end().stderr;
     assert!(said.contains("interrupted before its turn came: nothing was done"), "{said}");
+    // Added to the time it is, so long a wait was none.
+    let endless = ["--wait=18446744073709551615", "n01"];
+    let endless = bed.program("cstartup").args(endless).status(130).any_stderr().spawn();
+    endless.wait_for_stderr("waiting for the end of").signal(Signal::SIGINT);
+    endless.end();
     assert_eq!(stage(&bed, &waiting).as_deref(), Some("waiting"));
     first.signal(Signal::SIGKILL);
     wait_until("its turn has come", || is_acting(&bed, &waiting));

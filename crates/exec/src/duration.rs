@@ -5,18 +5,21 @@
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use std::time::Duration;
 
-/// Returns the duration that `text` states. A day has 24 hours.
+/// A hundred years, for nobody waits longer: what is added to it is still a time.
+pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Returns the duration that `text` states. A day has 24 hours. What is longer than [`LONGEST`] is that.
 ///
 /// # Errors
 /// A clause that says what a duration looks like.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
+        return Ok(Duration::from_secs(seconds).min(LONGEST));
     }
     let stated = text.parse::<Span>().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
     let positive = stated.ok().filter(|stated| *stated >= SignedDuration::ZERO);
-    positive.map(SignedDuration::unsigned_abs).ok_or_else(|| {
+    positive.map(|stated| stated.unsigned_abs().min(LONGEST)).ok_or_else(|| {
         format!("\"{text}\" is not a duration (like 90s, 10m, 1h30m, 50ms; a bare number is seconds)")
     })
 }
@@ -52,6 +55,9 @@ mod tests {
             ("1.5h", 5_400_000),
             ("1d", 86_400_000),
             (" 5 minutes ", 300_000),
+            // Added to the time it is, it was none.
+            ("18446744073709551615", LONGEST.as_millis() as u64),
+            ("5000000h", LONGEST.as_millis() as u64),
         ] {
             assert_eq!(parse(text), Ok(Duration::from_millis(ms)), "{text}");
         }
