@@ -10,11 +10,14 @@ use orderly_nodes::claims::HeldClaim;
 use orderly_nodes::command::{CommandId, RunsOn, SideCommand};
 use orderly_nodes::config::SubsystemHost;
 use orderly_nodes::quieted::{Quieted, QuietedBy};
+use orderly_nodes::reach::{self, Reach};
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::site::{Site, fold};
 use orderly_nodes::subsystem::{argv, host, operand};
+use orderly_plan::claim::Claim;
 use orderly_plan::drivers::{Event, Failure, NodeId};
 use orderly_plan::report::QuietedReport;
+use orderly_plan::select::Direction;
 use orderly_plan::survey::{Condition, Survey};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -59,8 +62,7 @@ pub(crate) fn all(
         return Ok(Resumed::default());
     }
     // Those of other runs are theirs: one that is about to stop them has quieted them for that.
-    let free: BTreeSet<String> =
-        claim.add(quieted.nodes().into_iter().map(str::to_owned))?.into_iter().collect();
+    let free: BTreeSet<String> = claim.add(wanted(site, &quieted))?.into_iter().collect();
     // Another run may have undone some until then.
     let mut quieted = Quieted::read(simulated)?;
     quieted.subsystems.iter_mut().for_each(|by| by.nodes.retain(|node| free.contains(node)));
@@ -102,6 +104,17 @@ pub(crate) fn all(
         }
     }
     Ok(round.resumed)
+}
+
+/// Returns what is quieted, and what a run would claim that starts it. What has left the inventory has its name alone.
+fn wanted(site: &Site, quieted: &Quieted) -> Vec<(String, Claim)> {
+    let (known, gone): (Vec<&str>, Vec<&str>) =
+        quieted.nodes().into_iter().partition(|name| site.inventory.by_name(name).is_some());
+    let nodes: Vec<NodeId> = known.iter().filter_map(|name| site.inventory.by_name(name)).collect();
+    let claims = reach::each(site, Direction::Startup, &nodes, Reach::Targets);
+    let alone = |name: &&str| Claim { targets: [(*name).to_owned()].into(), ..Claim::default() };
+    let claims = claims.into_iter().chain(gone.iter().map(alone)).collect::<Vec<_>>();
+    known.iter().chain(&gone).map(|&name| name.to_owned()).zip(claims).collect()
 }
 
 /// Asks how nodes stand, and those on which the programs may be called; the signal when that was interrupted.

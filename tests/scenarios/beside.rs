@@ -351,3 +351,21 @@ fn what_is_no_runs_among_the_claims_hinders_nobody() {
     }
     bed.program("cshutdown").args(["--within", "1m", "-F", "n03"]).any_stdout().any_stderr().run();
 }
+
+/// The nodes of another run alone were left to it, and not those that its sequence binds to them.
+#[test]
+fn what_is_quieted_stays_so_while_another_run_acts_on_what_leads_it() {
+    let bed = Bed::new();
+    cluster(&bed, "1h");
+    bed.write("cstartSeq", "a: n01\nb: n02\na > b\n");
+    let record = r#"{"format": "orderly-quieted/1", "subsystems":
+        [{"down": "/bin/down", "up": "/bin/up", "nodes": ["n02", "n04"]}]}"#;
+    bed.write("state/quieted.simulated.json", record);
+    let first = spawn(&bed, "cshutdown", &["-X", "-F", "n01"]);
+    wait_until("it acts", || is_acting(&bed, &first));
+    bed.program("cstartup").arg("n05").any_stderr().run();
+    let left = bed.read("state/quieted.simulated.json");
+    assert!(left.contains("n02") && !left.contains("n04"), "{left}");
+    first.signal(Signal::SIGKILL);
+    first.end();
+}

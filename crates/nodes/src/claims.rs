@@ -196,19 +196,19 @@ impl HeldClaim {
         self.facts.write(&directory())
     }
 
-    /// Claims these nodes as well, but for those that another run acts on or waits for; returns the ones claimed.
+    /// Claims these nodes as well, each as its own claim says, but for those that touch another run which acts or waits;
+    /// returns the ones claimed.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn add(&mut self, nodes: impl Iterator<Item = String>) -> anyhow::Result<Vec<String>> {
+    pub fn add(&mut self, nodes: Vec<(String, Claim)>) -> anyhow::Result<Vec<String>> {
         let desk = Desk::open()?;
-        let has = |run: &RunFacts, node: &String| {
-            run.stage != Stage::Pending && (run.claim.unbounded || run.claim.targets.contains(node))
-        };
-        let others: Vec<&RunFacts> = desk.runs.iter().filter(|run| run.number != self.facts.number).collect();
-        let is_free = |node: &String| !others.iter().any(|run| has(run, node));
-        let free: Vec<String> = nodes.filter(is_free).collect();
-        self.facts.claim.targets.extend(free.iter().cloned());
+        let is_other = |run: &&RunFacts| run.number != self.facts.number && run.stage != Stage::Pending;
+        let others: Vec<&RunFacts> = desk.runs.iter().filter(is_other).collect();
+        let is_free = |claim: &Claim| others.iter().all(|run| run.claim.touch(claim).is_none());
+        let (free, claims): (Vec<String>, Vec<Claim>) =
+            nodes.into_iter().filter(|(_, claim)| is_free(claim)).unzip();
+        claims.into_iter().for_each(|claim| self.facts.claim.add(claim));
         self.facts.write(&desk.directory)?;
         Ok(free)
     }

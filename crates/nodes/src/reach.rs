@@ -6,6 +6,7 @@ use crate::site::{Site, other_order};
 use orderly_exec::status::unmarked;
 use orderly_plan::claim::Claim;
 use orderly_plan::drivers::NodeId;
+use orderly_plan::graph::Order;
 use orderly_plan::select::Direction;
 
 /// How far a run may go beyond its targets.
@@ -19,17 +20,8 @@ pub enum Reach {
 /// Returns what a run claims that acts on these nodes in this direction, and a line for people where it has to claim
 /// more than it wants.
 pub fn claim(site: &Site, direction: Direction, targets: &[NodeId], reach: Reach) -> (Claim, Option<String>) {
-    let mut nodes = targets.to_vec();
-    if reach == Reach::Extended {
-        nodes.extend(site.order.all_leading(targets));
-    }
-    nodes.retain(|&node| !site.is_unit(node));
-    let units = site.units_of(&nodes);
     let other = other_order(site, direction);
-    let orders: Vec<_> = [&site.order].into_iter().chain(other.as_ref().ok()).collect();
-    let mut claim = Claim::of(&orders, &nodes, &units, |node| site.name(node));
-    claim.marks = identity::claimed(site, &[nodes, units].concat());
-    claim.unbounded = other.is_err();
+    let claim = of(site, other.as_ref().ok(), targets, reach);
     let remark = other.err().map(|error| {
         let which = if direction == Direction::Startup { "shut down" } else { "started" };
         format!(
@@ -38,6 +30,26 @@ pub fn claim(site: &Site, direction: Direction, targets: &[NodeId], reach: Reach
         )
     });
     (claim, remark)
+}
+
+/// Returns for each of these nodes what a run would claim that acts on it alone.
+pub fn each(site: &Site, direction: Direction, nodes: &[NodeId], reach: Reach) -> Vec<Claim> {
+    let other = other_order(site, direction).ok();
+    nodes.iter().map(|&node| of(site, other.as_ref(), &[node], reach)).collect()
+}
+
+fn of(site: &Site, other: Option<&Order>, targets: &[NodeId], reach: Reach) -> Claim {
+    let mut nodes = targets.to_vec();
+    if reach == Reach::Extended {
+        nodes.extend(site.order.all_leading(targets));
+    }
+    nodes.retain(|&node| !site.is_unit(node));
+    let units = site.units_of(&nodes);
+    let orders: Vec<_> = [&site.order].into_iter().chain(other).collect();
+    let mut claim = Claim::of(&orders, &nodes, &units, |node| site.name(node));
+    claim.marks = identity::claimed(site, &[nodes, units].concat());
+    claim.unbounded = other.is_none();
+    claim
 }
 
 /// Claims no more than what these nodes need, once it is known which of them a run adds to its targets (`-E`). Returns a

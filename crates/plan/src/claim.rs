@@ -60,6 +60,15 @@ impl Claim {
         claim
     }
 
+    /// Claims what another says as well.
+    pub fn add(&mut self, other: Self) {
+        self.targets.extend(other.targets);
+        self.units.extend(other.units);
+        self.marks.extend(other.marks);
+        self.bound.extend(other.bound);
+        self.unbounded |= other.unbounded;
+    }
+
     /// Returns in what two runs touch; nothing where both may go on.
     pub fn touch(&self, other: &Self) -> Option<Touch> {
         let both: Vec<String> = self.acted().filter(|name| other.acts_on(name)).cloned().collect();

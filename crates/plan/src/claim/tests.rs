@@ -185,6 +185,22 @@ fn one_machine_under_two_names_is_met_and_what_is_not_known_is_never_free() {
 }
 
 #[test]
+fn what_two_claim_together_touches_what_either_does() {
+    let bound = Claim { bound: ["n4".to_owned()].into(), ..claim(&["n2"], &["address 10.0.0.2"]) };
+    let unknown = Claim { unbounded: true, ..claim(&["n5"], &[]) };
+    let all =
+        [claim(&["n1"], &[]), bound, unknown, claim(&["n4"], &[]), claim(&["x"], &["address 10.0.0.2"])];
+    for (one, other) in all.iter().flat_map(|one| all.iter().map(move |other| (one, other))) {
+        let mut both = one.clone();
+        both.add(other.clone());
+        for third in &all {
+            let either = one.touch(third).or(other.touch(third));
+            assert_eq!(both.touch(third).is_some(), either.is_some(), "{both:?} {third:?}");
+        }
+    }
+}
+
+#[test]
 fn shutdowns_that_wait_for_their_time_are_in_nobodys_way_but_each_others() {
     let all = claim(&["n1"], &[]);
     let at = |number, stage| Queued { number, stage, claim: &all };
