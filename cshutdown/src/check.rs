@@ -51,8 +51,7 @@ impl Checked {
         telling: &mut Telling<'_>,
     ) -> anyhow::Result<Self> {
         let site = &input.site;
-        let addresses = identity::resolved(site, drivers);
-        identity::check(site, &input.targets.nodes, &addresses)?;
+        identity::check(site, &input.targets.nodes, &site.addresses)?;
         let readings = survey(args, input, drivers, telling)?;
         let conditions: Vec<Condition> = readings.iter().map(|reading| reading.condition()).collect();
         let mut all = input.targets.clone();
@@ -71,7 +70,7 @@ impl Checked {
             all.nodes.extend(violations.iter().map(|violation| violation.node));
             all.nodes.sort_unstable();
             all.check_partition(site)?;
-            identity::check(site, &all.nodes, &addresses)?;
+            identity::check(site, &all.nodes, &site.addresses)?;
         } else if args.within.is_some() && !args.flags.ignore_others && !violations.is_empty() {
             for line in targets::sentences(site, &absence.silent, Direction::Shutdown, &violations) {
                 telling.warn(&format!("a violation of the sequence, and --within goes on: {line}"));

@@ -36,6 +36,7 @@ use orderly_nodes::backend::Backend;
 use orderly_nodes::claims::{self, HeldClaim};
 use orderly_nodes::connect;
 use orderly_nodes::history::{History, RunKind};
+use orderly_nodes::identity;
 use orderly_nodes::log::RunLog;
 use orderly_nodes::permanent;
 use orderly_nodes::picture::{self, Picture};
@@ -90,7 +91,7 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
         drivers.check_programs(&site.cluster, true)?;
         return why_not::answer(&site, Direction::Shutdown, node, &mut *drivers, &mut reporter);
     }
-    let input = ShutdownInput::read(&args)?;
+    let mut input = ShutdownInput::read(&args)?;
     if args.restart && !args.flags.rehearse {
         restart(&args, &input, &input.targets.nodes).check()?;
     }
@@ -113,6 +114,7 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
         versions::check(&input.site.cluster, true, &mut *drivers)?;
         drivers
     };
+    input.site.addresses = identity::resolved(&input.site, &*drivers);
     say_simulated(&args, &*drivers, &reporter);
     let next = shut_down(&args, &input, (history, beacon), &mut *drivers, &mut reporter);
     reporter.end_progress();

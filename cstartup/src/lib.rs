@@ -83,6 +83,7 @@ pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
     }
     let history = History::read(RunKind::Start, site.cluster.is_simulated(), |line| reporter.say(line));
     let mut drivers = drivers(&args, &site, &targets.nodes, &history)?;
+    site.addresses = identity::resolved(&site, &*drivers);
     let acts = !args.dry_run && !args.flags.rehearse;
     let simulated = simulated(&args, &*drivers);
     if let Some(what) = simulated {
@@ -212,8 +213,7 @@ fn carry_out(
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
-    let addresses = identity::resolved(site, drivers);
-    identity::check(site, &targets.nodes, &addresses)?;
+    identity::check(site, &targets.nodes, &site.addresses)?;
     reporter.show_lines();
     let begun = drivers.now();
     let readings = match ask(args, site, &targets, drivers, reporter) {
@@ -230,7 +230,7 @@ fn carry_out(
     (targets.nodes, away) = absence.part(targets.nodes);
     let conditions: Vec<_> = readings.iter().map(|reading| reading.condition()).collect();
     let own = own::find(args, site, &targets, &readings, drivers)?;
-    let plan = StartPlan::new(args, site, targets, (&conditions, &absence), (&own, &addresses), &history)?;
+    let plan = StartPlan::new(args, site, targets, (&conditions, &absence), &own, &history)?;
     if args.dry_run {
         reporter.end_progress();
         let failures = permanent::among(

@@ -9,7 +9,7 @@ use orderly_nodes::absent::Absence;
 use orderly_nodes::boot;
 use orderly_nodes::booting::BootingClasses;
 use orderly_nodes::history::History;
-use orderly_nodes::identity::{self, Addresses};
+use orderly_nodes::identity;
 use orderly_nodes::own::OwnTargets;
 use orderly_nodes::permanent::PermanentFailure;
 use orderly_nodes::site::{Site, counted, fold};
@@ -74,7 +74,7 @@ impl StartPlan {
         site: &Site,
         mut targets: Targets,
         (conditions, absence): (&[Condition], &Absence),
-        (own, addresses): (&OwnTargets, &Addresses),
+        own: &OwnTargets,
         history: &History,
     ) -> Result<Self> {
         let judged = absence.judged(&without_units(site, conditions));
@@ -87,7 +87,7 @@ impl StartPlan {
             });
             targets.check_partition(site)?;
         }
-        identity::check(site, &targets.nodes, addresses)?;
+        identity::check(site, &targets.nodes, &site.addresses)?;
         confirm(args, targets.nodes.len())?;
         check(args, site, &targets.nodes, (&judged, absence), own)?;
         let reset = to_be_reset(args, &site.order, &targets.nodes, &judged);

@@ -369,3 +369,44 @@ fn what_is_quieted_stays_so_while_another_run_acts_on_what_leads_it() {
     first.signal(Signal::SIGKILL);
     first.end();
 }
+
+/// Each wrote down how it calls the node, a name here and an address there, and both acted on it at once.
+#[test]
+fn a_node_under_a_name_in_one_configuration_and_an_address_in_the_other_is_one() {
+    if !real::require(&[Need::Root, Need::MountNamespace]) {
+        return;
+    }
+    let bed = Bed::new();
+    bed.tools(&["mount", "sleep", "true", "sh"]);
+    let power = bed.script("power", "case $1 in status) echo \"$2: off\" ;; *) sleep 1000 ;; esac");
+    bed.write("hosts", "10.77.0.1 node-one.example node-one\n");
+    for (name, node, address, port) in
+        [("one", "n1", "10.77.0.1", ""), ("two", "m1", "Node-One", "port = 22\n")]
+    {
+        let inventory = format!(r#"{{"nodes": [{{"name": "{node}", "address": "{address}"}}]}}"#);
+        let inventory = bed.write(format!("{name}.json"), inventory);
+        let text = format!(
+            "inventory = {inventory:?}\nlog_dir = {:?}\nsequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n\
+             [power]\ndriver = \"command\"\non = [{power:?}, \"on\", \"{{node}}\"]\noff = [{power:?}, \"off\", \"{{node}}\"]\n\
+             status = [{power:?}, \"status\", \"{{node}}\"]\n[shell]\ndriver = \"ssh\"\n{port}\
+             [probe]\ndriver = \"power\"\n",
+            bed.path("log"),
+            bed.path("cstartSeq"),
+            bed.path("cshutSeq"),
+            bed.path("subsysSeq"),
+        );
+        bed.config(&format!("{name}.toml"), text);
+    }
+    let host = Host::new(&bed, "mgmt");
+    host.shell("mount --bind hosts /etc/hosts").run();
+    let config = |name: &str| bed.path(format!("etc/{name}.toml")).display().to_string();
+    let run = |name: &str, node: &str| {
+        host.program("cstartup").args(["--config", &config(name), node]).any_stderr().any_status().spawn()
+    };
+    let first = run("one", "n1");
+    wait_until("the first acts", || facts(&bed).iter().any(|facts| facts["stage"] == "acting"));
+    let second = run("two", "m1").end();
+    assert_eq!(second.status, 4, "{}", second.stderr);
+    assert!(second.stderr.contains("both act on what is at the address 10.77.0.1"), "{}", second.stderr);
+    first.signal(Signal::SIGKILL);
+}

@@ -10,7 +10,7 @@
 
 use crate::backend::Backend;
 use crate::config::Profile;
-use crate::names;
+use crate::names::{self, Addresses};
 use crate::power::PowerDriver;
 use crate::roster::{Member, MemberKind};
 use crate::site::Site;
@@ -21,11 +21,10 @@ use orderly_exec::{OrStatus, Status};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use orderly_plan::drivers::NodeId;
 use orderly_plan::nodeset;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// What names resolve to.
-pub type Addresses = HashMap<String, Vec<IpAddr>>;
+/// The port of ssh where none is said.
+const SSH: u16 = 22;
 
 /// What two nodes may share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,10 +115,10 @@ pub fn check(site: &Site, targets: &[NodeId], addresses: &Addresses) -> anyhow::
     wrong.or(()).or_status(Status::Rejected)
 }
 
-/// Returns what these nodes and units are reached at and switched by, as it is written, so that two runs meet that have
-/// other names for them.
+/// Returns what these nodes and units are reached at and switched by, as it is written and as it resolves, so that two
+/// runs meet that have other names for them.
 pub fn claimed(site: &Site, nodes: &[NodeId]) -> BTreeSet<String> {
-    let marks = nodes.iter().flat_map(|&node| marks(site, node, &unresolved()));
+    let marks = nodes.iter().flat_map(|&node| marks(site, node, &site.addresses));
     let is_one = |mark: &SharedMark| matches!(mark.what, What::Controller | What::Address);
     marks.filter(is_one).map(|mark| format!("{} {}", mark.what.words(), mark.key.trim_end())).collect()
 }
@@ -167,7 +166,7 @@ fn marks(site: &Site, id: NodeId, addresses: &Addresses) -> Vec<SharedMark> {
     }
     // Behind one address, another port is another node.
     let port = match (profile.shell.ssh(), profile.shell.template()) {
-        (Some(ssh), _) => ssh.port,
+        (Some(ssh), _) => ssh.port.filter(|&port| port != SSH),
         (None, Some(run)) => {
             marks.extend(filled(What::ShellCommand, run, member));
             None

@@ -23,7 +23,7 @@ pub mod identity;
 pub mod listed;
 pub mod log;
 pub mod logged;
-mod names;
+pub mod names;
 pub mod own;
 pub mod permanent;
 pub mod picture;

@@ -6,13 +6,16 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// What names resolve to.
+pub type Addresses = HashMap<String, Vec<IpAddr>>;
+
 /// How long all names together are asked for.
 pub(crate) const TOGETHER: Duration = Duration::from_secs(2);
 /// Names asked for at once.
 const THREADS: usize = 16;
 
 /// Asks the system's resolver for names, all together; those it has no answer for in time are missing.
-pub(crate) fn resolve(names: BTreeSet<String>, limit: Duration) -> HashMap<String, Vec<IpAddr>> {
+pub(crate) fn resolve(names: BTreeSet<String>, limit: Duration) -> Addresses {
     let until = Instant::now() + limit;
     let count = names.len();
     let names = Arc::new(Mutex::new(names));

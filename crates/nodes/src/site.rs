@@ -6,6 +6,7 @@
 
 use crate::absent::list;
 use crate::config::{Cluster, Flags, Profile};
+use crate::names::Addresses;
 use crate::places::asked;
 use crate::roster::{MemberKind, MemberRoster};
 use orderly_exec::files::{self, Found};
@@ -54,6 +55,8 @@ pub struct Site {
     pub absent: Vec<NodeId>,
     /// What people should know of what was read, each for a line of stderr.
     pub remarks: Vec<String>,
+    /// What names lead to; nothing until the resolver is asked (`identity::resolved`).
+    pub addresses: Addresses,
 }
 
 impl Site {
@@ -96,7 +99,8 @@ impl Site {
         let order = sequence.order(&roster).or_status(Status::Rejected)?;
         let order = with_units(order, wanted.direction, &inventory, &roster)?;
         let absent = list::listed(&cluster, &inventory)?;
-        Ok(Self { cluster, inventory, roster, sequence, order, absent, remarks })
+        let addresses = Addresses::new();
+        Ok(Self { cluster, inventory, roster, sequence, order, absent, remarks, addresses })
     }
 
     /// Returns the name of a node or unit.
