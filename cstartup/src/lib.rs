@@ -28,13 +28,11 @@ use orderly_nodes::remedies::{self, Asked};
 use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::simulator::Initial;
 use orderly_nodes::site::{Site, SiteRequest, fold};
-use orderly_nodes::targets::{Targets, Typed};
+use orderly_nodes::targets::Targets;
 use orderly_nodes::up::WasUp;
 use orderly_nodes::versions;
 use orderly_nodes::{why, why_not};
 use orderly_plan::drivers::NodeId;
-use orderly_plan::duration;
-use orderly_plan::nodeset;
 use orderly_plan::report;
 use orderly_plan::run::Run;
 use orderly_plan::select::Direction;
@@ -42,7 +40,7 @@ use orderly_plan::startup::Startup;
 use orderly_plan::survey::{Condition, Reading, Survey};
 use orderly_plan::timeline::{Timeline, TimelineKind};
 use plan::{StartPlan, concerned};
-use restored::RestoredNodes;
+use restored::WantedNodes;
 use resume::Resumed;
 use std::time::Duration;
 
@@ -72,17 +70,16 @@ pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
         drivers.check_programs(&site.cluster, false)?;
         return why_not::answer(&site, Direction::Startup, node, &mut *drivers, &mut reporter);
     }
-    let (typed, gone) = typed(&args, &site)?;
-    let targets = typed.resolve(&site)?;
+    let mut wanted = WantedNodes::read(&args, &site)?;
     if args.even_absent {
         site.absent.clear();
     }
     // Who of those that are listed as absent is one is known only once they were asked.
     if !args.flags.extend && site.absent.is_empty() {
-        plan::confirm(&args, targets.nodes.len())?;
+        plan::confirm(&args, wanted.targets.nodes.len())?;
     }
     let history = History::read(RunKind::Start, site.cluster.is_simulated(), |line| reporter.say(line));
-    let mut drivers = drivers(&args, &site, &targets.nodes, &history)?;
+    let mut drivers = drivers(&args, &site, &wanted.targets.nodes, &history)?;
     site.addresses = identity::resolved(&site, &*drivers);
     let acts = !args.dry_run && !args.flags.rehearse;
     let simulated = simulated(&args, &*drivers);
@@ -92,27 +89,26 @@ pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
     for remark in &site.remarks {
         reporter.say(remark);
     }
-    if args.restore
-        && let Some(record) = WasUp::read(site.cluster.is_simulated())?
-    {
-        let ago = duration::show(record.age());
-        let nodes = nodeset::fold(record.nodes.iter().map(String::as_str));
-        let what = "bringing back what was up before the shutdown of";
-        reporter.say(format!("{what} {} ({ago} ago): {nodes}", record.time));
-        if !gone.is_empty() {
-            let gone = nodeset::fold(gone.iter().map(String::as_str));
-            reporter
-                .say(format!("{gone}: no longer in the inventory, so left out, and taken out of the record"));
-        }
+    if args.restore {
+        wanted.say(&site, &reporter)?;
     }
-    let claim =
-        if acts { claim(&args, &site, &targets, &mut *drivers, &mut reporter).map(Some) } else { Ok(None) };
-    let outcome = claim.and_then(|claim| {
-        carry_out(&args, &mut site, targets, (claim, history), &mut *drivers, &mut reporter)
+    let claim = match acts {
+        true => claim(&args, &site, &mut wanted, &mut *drivers, &mut reporter).map(Some),
+        false => Ok(None),
+    };
+    let outcome = claim.and_then(|claim| match claim {
+        Some(Claimed::NothingLeft) => Ok(Status::Done),
+        Some(Claimed::Held(held)) => {
+            let known = (Some(*held), history);
+            carry_out(&args, &mut site, wanted.targets.clone(), known, &mut *drivers, &mut reporter)
+        }
+        None => {
+            carry_out(&args, &mut site, wanted.targets.clone(), (None, history), &mut *drivers, &mut reporter)
+        }
     });
     let outcome = outcome.and_then(|status| drivers.close().map(|()| status));
-    if acts && outcome.is_ok() && !gone.is_empty() {
-        WasUp::brought_up(site.cluster.is_simulated(), gone.iter().map(String::as_str))?;
+    if acts && outcome.is_ok() && !wanted.gone.is_empty() {
+        WasUp::brought_up(site.cluster.is_simulated(), wanted.gone.iter().map(String::as_str))?;
     }
     reporter.end_progress();
     let Some(what) = simulated else { return outcome };
@@ -133,15 +129,6 @@ fn read(args: &StartupArgs) -> anyhow::Result<Site> {
         sequence: args.flags.sequence.clone(),
         flags,
     })
-}
-
-/// Returns the targets as they are typed or recorded, and recorded nodes that are gone and were left out.
-fn typed(args: &StartupArgs, site: &Site) -> anyhow::Result<(Typed, Vec<String>)> {
-    if !args.restore {
-        return Ok((args.flags.typed(args.targets.clone()), Vec::new()));
-    }
-    let RestoredNodes { words, exclude, gone } = RestoredNodes::read(site, &args.flags.exclude)?;
-    Ok((Typed { exclude, ..args.flags.typed(words) }, gone))
 }
 
 /// Returns the nodes behind their drivers, or imagined ones for a rehearsal.
@@ -185,24 +172,58 @@ fn simulated(args: &StartupArgs, drivers: &dyn Backend) -> Option<&'static str> 
     }
 }
 
-/// Claims the nodes of the run, once no other acts on them.
+/// What came of the wait for a turn.
+enum Claimed {
+    Held(Box<HeldClaim>),
+    /// Others brought up meanwhile all that `--restore` was to bring back.
+    NothingLeft,
+}
+
+/// Claims the nodes of the run, once no other acts on them. What `--restore` brings back is read again then: the runs that
+/// were waited for may have brought up some of it, or stopped more.
 fn claim(
     args: &StartupArgs,
     site: &Site,
-    targets: &Targets,
+    wanted: &mut WantedNodes,
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
-) -> anyhow::Result<HeldClaim> {
-    let (claim, remark) = reach::claim(site, Direction::Startup, &targets.nodes, args.flags.reach());
-    if let Some(remark) = remark {
-        reporter.warn(remark);
-    }
-    let mut telling = Telling { reporter, log: None, timeline: None, name: &|node| site.name(node) };
-    let held = claims::enter(claim, args.flags.patience(), drivers, &mut telling)?;
+) -> anyhow::Result<Claimed> {
+    let begun = drivers.now();
+    let held = loop {
+        let (claim, remark) =
+            reach::claim(site, Direction::Startup, &wanted.targets.nodes, args.flags.reach());
+        if let Some(remark) = remark {
+            reporter.warn(remark);
+        }
+        let patience = args.flags.patience().after(drivers.now().saturating_sub(begun));
+        let mut telling = Telling { reporter, log: None, timeline: None, name: &|node| site.name(node) };
+        let mut held = claims::enter(claim, patience, drivers, &mut telling)?;
+        if !args.restore {
+            break held;
+        }
+        if restored::is_nothing_left(site)? {
+            reporter.say("others brought up meanwhile all that was to be brought back");
+            return Ok(Claimed::NothingLeft);
+        }
+        let now = WantedNodes::read(args, site)?;
+        if now == *wanted {
+            break held;
+        }
+        reporter.say("what was up is recorded otherwise by now");
+        now.say(site, reporter)?;
+        let more = now.targets.nodes.iter().any(|node| wanted.targets.nodes.binary_search(node).is_err());
+        *wanted = now;
+        if !more {
+            let reach = reach::claim(site, Direction::Startup, &wanted.targets.nodes, args.flags.reach());
+            held.narrow(reach.0)?;
+            break held;
+        }
+        // Let go of, and claimed anew with what came to it.
+    };
     drivers.share_limits()?;
     // Others may have acted until now, on imagined nodes too.
     drivers.reload()?;
-    Ok(held)
+    Ok(Claimed::Held(Box::new(held)))
 }
 
 fn carry_out(

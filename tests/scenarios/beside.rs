@@ -352,6 +352,34 @@ fn what_is_no_runs_among_the_claims_hinders_nobody() {
     bed.program("cshutdown").args(["--within", "1m", "-F", "n03"]).any_stdout().any_stderr().run();
 }
 
+/// It went by what was recorded before it waited: what was stopped meanwhile stayed off.
+#[test]
+fn a_restore_that_waited_brings_back_what_is_recorded_when_its_turn_has_come() {
+    for stopped_meanwhile in [true, false] {
+        let bed = Bed::new();
+        cluster(&bed, "3s");
+        let stop = |node: &str| bed.program("cshutdown").args(["-F", node]).any_stdout().any_stderr().run();
+        stop("n01");
+        let first = spawn(&bed, "cstartup", &["n01"]);
+        // Not while it has the desk.
+        first.wait_for_stderr("n01: powering on").signal(Signal::SIGSTOP);
+        let restore = spawn(&bed, "cstartup", &["--restore", "--wait"]);
+        restore.wait_for_stderr("waiting for the end of");
+        if stopped_meanwhile {
+            stop("n02");
+        }
+        first.signal(Signal::SIGCONT);
+        first.end();
+        let ended = restore.end();
+        assert_eq!(ended.status, 0, "{}", ended.stderr);
+        let said = match stopped_meanwhile {
+            true => "cstartup: up: n02",
+            false => "others brought up meanwhile all that was to be brought back",
+        };
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
+}
+
 /// The nodes of another run alone were left to it, and not those that its sequence binds to them.
 #[test]
 fn what_is_quieted_stays_so_while_another_run_acts_on_what_leads_it() {

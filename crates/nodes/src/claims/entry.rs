@@ -30,6 +30,14 @@ impl Patience {
             Some(None) => Self::Endless,
         }
     }
+
+    /// Returns what is left of it after some time.
+    pub fn after(self, passed: Duration) -> Self {
+        match self {
+            Self::UpTo(limit) => Self::UpTo(limit.saturating_sub(passed)),
+            Self::None | Self::Endless => self,
+        }
+    }
 }
 
 /// Returns the claim of this run once it may act. The claim of the program whose place this one took is its own.
