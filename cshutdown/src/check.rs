@@ -91,7 +91,7 @@ impl Checked {
             };
             return Err(fail(Status::Refused, targets::describe(site, &command, &violations)));
         }
-        confirm(args, all.nodes.len())?;
+        confirm(args, all.nodes.len() + input.left_out.len())?;
         check_shells(args, site, &all.nodes, &conditions, drivers)?;
         let only_halted =
             |node: &NodeId| conditions[node.index()] != Condition::Down && is_only_halted(*node, drivers);

@@ -29,6 +29,8 @@ pub(crate) struct ShutdownInput {
     pub subsystems: Option<(Sequence, Order)>,
     /// The words of `-C`.
     pub startup_options: Vec<OsString>,
+    /// Targets that are not stopped, as another run acts on them and does not end; sorted.
+    pub left_out: Vec<NodeId>,
     /// How long users are given.
     pub wait: Duration,
     /// Since when that is counted.
@@ -61,7 +63,7 @@ impl ShutdownInput {
         };
         let targets = args.flags.typed(args.targets.clone()).resolve(&site)?;
         let site = if args.flags.even_self { relays_last(site, &targets.nodes) } else { site };
-        Ok(Self { site, targets, subsystems, startup_options, wait, since })
+        Ok(Self { site, targets, subsystems, startup_options, left_out: Vec::new(), wait, since })
     }
 
     /// Returns how much time has passed since the command was typed.

@@ -29,6 +29,7 @@ use beacon::{Beacon, Lit};
 use check::Checked;
 use clap::CommandFactory;
 use input::ShutdownInput;
+use met::Meeting;
 use notice::Logins;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, program};
@@ -116,7 +117,7 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
     };
     input.site.addresses = identity::resolved(&input.site, &*drivers);
     say_simulated(&args, &*drivers, &reporter);
-    let next = shut_down(&args, &input, (history, beacon), &mut *drivers, &mut reporter);
+    let next = shut_down(&args, &mut input, (history, beacon), &mut *drivers, &mut reporter);
     reporter.end_progress();
     // Said last, after what went wrong.
     let next = next.or_else(|error| {
@@ -168,18 +169,20 @@ enum AfterShutdown {
 
 fn shut_down(
     args: &ShutdownArgs,
-    input: &ShutdownInput,
+    input: &mut ShutdownInput,
     (history, beacon): (History, Option<Beacon>),
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<AfterShutdown> {
+    for remark in &input.site.remarks {
+        reporter.say(remark);
+    }
+    let mut claim = if args.acts() { Some(claim(args, input, drivers, reporter)?) } else { None };
+    let input = &*input;
     let site = &input.site;
     let learned = Learned::read(site.cluster.is_simulated(), |line| reporter.say(line));
     let deadline = battery::deadline(args, input, drivers);
     let name = |node: NodeId| site.name(node);
-    for remark in &site.remarks {
-        reporter.say(remark);
-    }
     let mut telling = Telling { reporter, log: None, name: &name, timeline: None };
     if args.only_verifies() {
         let checked = Checked::new(args, input, drivers, &mut telling)?;
@@ -206,7 +209,6 @@ fn shut_down(
             _ => Status::Failed,
         }));
     }
-    let mut claim = if args.acts() { Some(claim(args, input, drivers, &mut telling)?) } else { None };
     telling.reporter.show_lines();
     let begun = drivers.now();
     let checked = Checked::new(args, input, drivers, &mut telling)?;
@@ -225,18 +227,29 @@ fn shut_down(
 /// Claims the nodes of the run, once no other acts on them.
 fn claim(
     args: &ShutdownArgs,
-    input: &ShutdownInput,
+    input: &mut ShutdownInput,
     drivers: &mut dyn Backend,
-    telling: &mut Telling<'_>,
+    reporter: &mut Reporter,
 ) -> anyhow::Result<HeldClaim> {
-    let (site, targets) = (&input.site, &input.targets.nodes);
-    let (claim, remark) = reach::claim(site, Direction::Shutdown, targets, args.flags.reach());
+    let (claim, remark) =
+        reach::claim(&input.site, Direction::Shutdown, &input.targets.nodes, args.flags.reach());
     if let Some(remark) = remark {
-        telling.warn(&remark);
+        reporter.warn(remark);
     }
     let held = match battery::deadline(args, input, drivers) {
-        Some(deadline) => met::enter(&claim, deadline, drivers, telling)?,
-        None => claims::enter(claim, args.flags.patience(), drivers, telling)?,
+        Some(deadline) => {
+            let (held, left_out) =
+                Meeting::new(input, args.flags.reach(), deadline, drivers, reporter).enter(claim)?;
+            input.targets.nodes.retain(|node| left_out.binary_search(node).is_err());
+            input.left_out = left_out;
+            held
+        }
+        None => {
+            let site = &input.site;
+            let name = |node: NodeId| site.name(node);
+            let mut telling = Telling { reporter, log: None, name: &name, timeline: None };
+            claims::enter(claim, args.flags.patience(), drivers, &mut telling)?
+        }
     };
     drivers.share_limits()?;
     // Others may have acted until now, on imagined nodes too.
@@ -302,7 +315,7 @@ fn carry_out(
         battery,
         learned,
         unlearned: BTreeSet::new(),
-        results: PhaseResults::default(),
+        results: PhaseResults { partly: !input.left_out.is_empty(), ..PhaseResults::default() },
     };
     let (endings, ended) = match phases.run(begun) {
         Ok(endings) => (endings, None),

@@ -1,56 +1,137 @@
-//! Other runs that a run with a deadline meets: each is told to begin nothing more, and waited for.
+//! Other runs that a run with a deadline meets: each is told to begin nothing more, and waited for, but not for ever. It has
+//! its place among all runs from the beginning, so that none that comes later acts on its nodes before it.
 
+use crate::input::ShutdownInput;
+use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, fail, signals};
 use orderly_nodes::backend::Backend;
-use orderly_nodes::claims::{self, HeldClaim, Patience};
-use orderly_nodes::run::Telling;
-use orderly_plan::claim::Claim;
-use orderly_plan::drivers::Event;
+use orderly_nodes::claims::{self, HeldClaim, Obstacle, RunFacts};
+use orderly_nodes::reach::{self, Reach};
+use orderly_nodes::site::fold;
+use orderly_plan::claim::{Claim, Stage};
+use orderly_plan::drivers::{Event, NodeId};
+use orderly_plan::select::Direction;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How often it is looked whether they are over.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// Returns the claim of this run once nobody who touches it is left. A run that has not ended when a quarter of the
-/// time until `deadline` is over has what it runs ended too.
-///
-/// # Errors
-/// Ended by a signal; when the state directory cannot be used.
-pub(crate) fn enter(
-    claim: &Claim,
-    deadline: Duration,
-    drivers: &mut dyn Backend,
-    telling: &mut Telling<'_>,
-) -> anyhow::Result<HeldClaim> {
-    let patience = drivers.now() + deadline.saturating_sub(drivers.now()) / 4;
-    let mut told: BTreeMap<u32, u8> = BTreeMap::new();
-    loop {
-        let in_the_way: Vec<_> =
-            claims::seen().into_iter().filter(|run| claim.touch(&run.claim).is_some()).collect();
-        if in_the_way.is_empty() {
-            match claims::enter(claim.clone(), Patience::None, drivers, telling) {
-                Err(error)
-                    if error.downcast_ref() == Some(&Status::Refused) && !claims::seen().is_empty() => {}
-                entered => return entered,
+/// A run with a deadline among others.
+pub(crate) struct Meeting<'m> {
+    input: &'m ShutdownInput,
+    reach: Reach,
+    /// From then on what a run still runs is ended, too.
+    impatient: Duration,
+    /// From then on nobody is waited for.
+    last: Duration,
+    drivers: &'m mut dyn Backend,
+    reporter: &'m mut Reporter,
+    /// How often a process was told.
+    told: BTreeMap<u32, u8>,
+}
+
+impl<'m> Meeting<'m> {
+    /// Others are waited for as long as half of the time until `deadline`.
+    pub(crate) fn new(
+        input: &'m ShutdownInput,
+        reach: Reach,
+        deadline: Duration,
+        drivers: &'m mut dyn Backend,
+        reporter: &'m mut Reporter,
+    ) -> Self {
+        let (now, left) = (drivers.now(), deadline.saturating_sub(drivers.now()));
+        let told = BTreeMap::new();
+        Self { input, reach, impatient: now + left / 4, last: now + left / 2, drivers, reporter, told }
+    }
+
+    /// Returns the claim of this run once nobody who touches it is left, and the targets that others act on who do not
+    /// end: those are no targets any more.
+    ///
+    /// # Errors
+    /// Refused (4) where others act on all of them; ended by a signal; when the state directory cannot be used.
+    pub(crate) fn enter(mut self, claim: Claim) -> anyhow::Result<(HeldClaim, Vec<NodeId>)> {
+        let (mut held, mut obstacles) = claims::queue(claim)?;
+        let mut left_out = Vec::new();
+        loop {
+            let is_last = self.drivers.now() >= self.last;
+            let waiting = if is_last { Vec::new() } else { self.pending(held.facts()) };
+            if obstacles.is_empty() && waiting.is_empty() {
+                return Ok((held, left_out));
             }
-        }
-        for run in in_the_way {
-            let times = told.entry(run.pid).or_default();
-            let wanted = if drivers.now() >= patience { 2 } else { 1 };
-            if *times < wanted {
-                *times += 1;
-                let what = if *times == 1 { "begin nothing more" } else { "end what it runs, too" };
-                telling.warn(&format!("{} is told to {what}, and waited for", run.describe()));
-                // One that ended meanwhile need not be told.
-                signals::terminate(run.pid).ok();
+            if is_last {
+                let (rest, out) = self.leave_out(&obstacles, left_out)?;
+                held.narrow(rest)?;
+                left_out = out;
             }
-        }
-        let until = drivers.now() + GLANCE;
-        for event in drivers.next(Some(until)) {
-            if let Event::Signal(signal) = event {
-                return Err(fail(Status::Signal(signal), "interrupted before anything was stopped"));
+            obstacles.iter().map(|obstacle| &obstacle.run).chain(&waiting).for_each(|run| self.tell(run));
+            let until = self.drivers.now() + GLANCE;
+            for event in self.drivers.next(Some(until)) {
+                if let Event::Signal(signal) = event {
+                    return Err(fail(Status::Signal(signal), "interrupted before anything was stopped"));
+                }
             }
+            obstacles = held.turn(self.drivers)?;
         }
     }
+
+    /// Returns shutdowns that wait for their time with some of the nodes.
+    fn pending(&self, own: &RunFacts) -> Vec<RunFacts> {
+        let meets = |run: &RunFacts| run.stage == Stage::Pending && run.claim.touch(&own.claim).is_some();
+        claims::seen().into_iter().filter(meets).collect()
+    }
+
+    fn tell(&mut self, run: &RunFacts) {
+        let times = self.told.entry(run.pid).or_default();
+        let wanted = if self.drivers.now() >= self.impatient { 2 } else { 1 };
+        if *times < wanted {
+            *times += 1;
+            let what = if *times == 1 { "begin nothing more" } else { "end what it runs, too" };
+            let told = if run.pid == 0 { "cannot be told to" } else { "is told to" };
+            self.reporter.warn(format!("{} {told} {what}, and waited for", run.describe()));
+            // One that ended meanwhile need not be told.
+            signals::terminate(run.pid).ok();
+        }
+    }
+
+    /// Returns what is claimed without the targets that these runs touch, and all of those, after some were left out.
+    fn leave_out(
+        &mut self,
+        obstacles: &[Obstacle],
+        mut left_out: Vec<NodeId>,
+    ) -> anyhow::Result<(Claim, Vec<NodeId>)> {
+        let site = &self.input.site;
+        let (_, targets) = parted(&self.input.targets.nodes, |node| left_out.contains(&node));
+        let each = reach::each(site, Direction::Shutdown, &targets, self.reach);
+        let claims: BTreeMap<NodeId, Claim> = targets.iter().copied().zip(each).collect();
+        let meets = |node: NodeId| {
+            let touches = |obstacle: &Obstacle| obstacle.run.claim.touch(&claims[&node]).is_some();
+            obstacles.iter().any(touches)
+        };
+        let (held, rest) = parted(&targets, meets);
+        let runs: Vec<String> = obstacles.iter().map(|obstacle| obstacle.run.describe()).collect();
+        let pids: Vec<String> = obstacles.iter().map(|obstacle| obstacle.run.pid.to_string()).collect();
+        let said = format!(
+            "not stopped, as half of the time is over and other runs have not ended: {}: {}\n\
+             to stop them: kill -KILL {}, then cshutdown --within with the time that is left",
+            fold(site, &held),
+            runs.join("; "),
+            pids.join(" ")
+        );
+        if rest.is_empty() {
+            return Err(fail(Status::Refused, said));
+        }
+        if !held.is_empty() {
+            self.reporter.warn(said);
+        }
+        left_out.extend(held);
+        left_out.sort_unstable();
+        let (claim, _) = reach::claim(site, Direction::Shutdown, &rest, self.reach);
+        Ok((claim, left_out))
+    }
+}
+
+/// Parts nodes by a question.
+fn parted(nodes: &[NodeId], is_it: impl Fn(NodeId) -> bool) -> (Vec<NodeId>, Vec<NodeId>) {
+    nodes.iter().copied().partition(|&node| is_it(node))
 }

@@ -43,6 +43,7 @@ mod lvm;
 mod man;
 mod man_rendered;
 mod marks;
+mod met;
 mod nfs;
 mod nut;
 mod ocf;

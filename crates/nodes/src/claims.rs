@@ -9,7 +9,7 @@
 mod entry;
 mod facts;
 
-pub use entry::{Patience, enter, foresee};
+pub use entry::{Patience, enter, foresee, queue};
 pub use facts::{Obstacle, RunFacts};
 use facts::{lock_path, path};
 use orderly_exec::lock::Lock;

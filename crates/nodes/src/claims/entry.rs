@@ -50,6 +50,20 @@ pub fn enter(
     drivers: &mut dyn Backend,
     telling: &mut Telling<'_>,
 ) -> anyhow::Result<HeldClaim> {
+    let (held, obstacles) = place(claim, patience != Patience::None)?;
+    wait(held, obstacles, patience, drivers, telling)
+}
+
+/// Returns a place among all runs, and who is in the way; where nobody is, the run acts from here on. Runs that come later
+/// and touch it come after it.
+///
+/// # Errors
+/// When the state directory cannot be used.
+pub fn queue(claim: Claim) -> anyhow::Result<(HeldClaim, Vec<Obstacle>)> {
+    place(claim, true)
+}
+
+fn place(claim: Claim, may_wait: bool) -> anyhow::Result<(HeldClaim, Vec<Obstacle>)> {
     let mut desk = Desk::open()?;
     let mut facts = RunFacts::own(desk.last + 1, Stage::Acting, claim);
     let passed = desk.passed.take().map(|(passed, lock)| {
@@ -58,7 +72,7 @@ pub fn enter(
     });
     let obstacles = desk.obstacles(&facts);
     if !obstacles.is_empty() {
-        if patience == Patience::None {
+        if !may_wait {
             return Err(refused(&obstacles));
         }
         facts.stage = Stage::Waiting;
@@ -70,8 +84,7 @@ pub fn enter(
         }
         None => desk.enter(facts)?,
     };
-    drop(desk);
-    wait(held, obstacles, patience, drivers, telling)
+    Ok((held, obstacles))
 }
 
 impl HeldClaim {
@@ -108,7 +121,7 @@ impl HeldClaim {
     ) -> anyhow::Result<Self> {
         let desk = Desk::open()?;
         // Whoever cancelled it did so while nobody else had the desk.
-        interrupted(drivers)?;
+        interrupted(&self.facts, drivers)?;
         let mut facts = RunFacts { number: desk.last + 1, stage: Stage::Acting, ..self.facts.clone() };
         let mut obstacles = desk.obstacles(&facts);
         obstacles.retain(|obstacle| obstacle.run.number != self.facts.number);
@@ -144,12 +157,13 @@ fn wait(
     let waited = loop {
         telling.reporter.progress(format!("waiting for the end of {}", list(&obstacles)));
         let soon = drivers.now() + GLANCE;
-        if let Err(error) = listen(until.map_or(soon, |until| until.min(soon)), &obstacles, drivers, telling)
+        if let Err(error) =
+            listen(until.map_or(soon, |until| until.min(soon)), (held.facts(), &obstacles), drivers, telling)
         {
             break Err(error);
         }
         if !held.is_held_as_before() {
-            match held.look_again(drivers) {
+            match held.turn(drivers) {
                 Ok(left) if left.is_empty() => break Ok(()),
                 Ok(left) => obstacles = left,
                 Err(error) => break Err(error),
@@ -167,14 +181,17 @@ fn wait(
 
 impl HeldClaim {
     /// Returns who is in the way by now; where nobody is, this run acts from here on.
-    fn look_again(&mut self, drivers: &mut dyn Backend) -> anyhow::Result<Vec<Obstacle>> {
+    ///
+    /// # Errors
+    /// Ended by a signal; when the state directory cannot be used.
+    pub fn turn(&mut self, drivers: &mut dyn Backend) -> anyhow::Result<Vec<Obstacle>> {
         let desk = Desk::open()?;
         let obstacles = desk.obstacles(&self.facts);
         if let Some(first) = obstacles.first() {
             self.watch(first);
             return Ok(obstacles);
         }
-        interrupted(drivers)?;
+        interrupted(&self.facts, drivers)?;
         self.facts.stage = Stage::Acting;
         self.facts.write(&desk.directory)?;
         Ok(obstacles)
@@ -184,13 +201,13 @@ impl HeldClaim {
 /// Listens until then to whoever interrupts or asks.
 fn listen(
     until: Duration,
-    obstacles: &[Obstacle],
+    (own, obstacles): (&RunFacts, &[Obstacle]),
     drivers: &mut dyn Backend,
     telling: &mut Telling<'_>,
 ) -> anyhow::Result<()> {
     for event in drivers.next(Some(until)) {
         match event {
-            Event::Signal(signal) => return Err(nothing_done(signal)),
+            Event::Signal(signal) => return Err(nothing_done(signal, own)),
             Event::Attention => telling.reporter.warn(format!("waiting for the end of {}", list(obstacles))),
             Event::Power(..) | Event::Probe(..) | Event::BootId(..) | Event::Ended(..) => {}
         }
@@ -199,14 +216,24 @@ fn listen(
 }
 
 /// Fails where a signal has come by now.
-fn interrupted(drivers: &mut dyn Backend) -> anyhow::Result<()> {
+fn interrupted(own: &RunFacts, drivers: &mut dyn Backend) -> anyhow::Result<()> {
     let now = drivers.now();
     let signal = |event| if let Event::Signal(signal) = event { Some(signal) } else { None };
-    drivers.next(Some(now)).into_iter().find_map(signal).map_or(Ok(()), |signal| Err(nothing_done(signal)))
+    drivers
+        .next(Some(now))
+        .into_iter()
+        .find_map(signal)
+        .map_or(Ok(()), |signal| Err(nothing_done(signal, own)))
 }
 
-fn nothing_done(signal: i32) -> anyhow::Error {
-    fail(Status::Signal(signal), "interrupted before its turn came: nothing was done")
+fn nothing_done(signal: i32, own: &RunFacts) -> anyhow::Error {
+    // A run on battery sends a TERM to all that it touches.
+    let first = seen().into_iter().find(|run| run.goes_first() && run.claim.touch(&own.claim).is_some());
+    let why = match first {
+        Some(run) => format!("ended by a shutdown on battery, {}", run.describe()),
+        None => "interrupted before its turn came".to_owned(),
+    };
+    fail(Status::Signal(signal), format!("{why}: nothing was done"))
 }
 
 fn list(obstacles: &[Obstacle]) -> String {

@@ -86,6 +86,11 @@ impl RunFacts {
         Queued { number: self.number, stage: self.stage, claim: &self.claim }
     }
 
+    /// Tells whether it was called with a deadline, by its words.
+    pub(super) fn goes_first(&self) -> bool {
+        self.program == "cshutdown" && self.command.contains(" --within")
+    }
+
     /// Returns its targets, folded.
     pub fn targets(&self) -> String {
         nodeset::fold(self.claim.targets.iter().map(String::as_str))
