@@ -36,6 +36,9 @@ pub struct BeaconFacts {
     targets: String,
     /// The first halt was sent, or is about to be: it runs to its end.
     halting: bool,
+    /// It may stop this machine.
+    #[serde(default)]
+    even_self: bool,
 }
 
 /// Held while a shutdown with a deadline runs.
@@ -50,8 +53,71 @@ pub(crate) struct Beacon {
 pub(crate) enum Lit {
     /// It is the one that runs.
     Own(Beacon),
-    /// One ran already, and has heard of it: in these words; some of the targets may be none of its own.
-    Told { words: String, strangers: Vec<String> },
+    /// One ran already, and has heard of it: in these words.
+    Told(String),
+    /// So it is, and some targets are none of its own.
+    Met(MetBeacon),
+}
+
+/// One that runs already, and does not have all the targets of this one.
+#[derive(Debug)]
+pub(crate) struct MetBeacon {
+    facts: BeaconFacts,
+    strangers: Vec<String>,
+    /// What it has to do with the deadline of this one.
+    pub words: String,
+    is_later: bool,
+}
+
+impl MetBeacon {
+    /// Returns the targets that it does not have, folded.
+    pub(crate) fn strangers(&self) -> String {
+        nodeset::fold(self.strangers.iter().map(String::as_str))
+    }
+
+    /// Returns the names of its targets.
+    pub(crate) fn targets(&self) -> Vec<String> {
+        nodeset::expand(&self.facts.targets).unwrap_or_default()
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.facts.process
+    }
+
+    pub(crate) fn even_self(&self) -> bool {
+        self.facts.even_self
+    }
+
+    /// Tells whether it could take longer than this one.
+    pub(crate) fn is_later(&self) -> bool {
+        self.is_later
+    }
+
+    /// Returns how long it is until it has to be over.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.facts.deadline - since_1970()).ok()
+    }
+
+    /// Tells whether it still runs.
+    ///
+    /// # Errors
+    /// When the state directory cannot be used.
+    pub(crate) fn lives(&self) -> anyhow::Result<bool> {
+        let is_it = |facts: BeaconFacts| facts.process == self.facts.process;
+        Ok(is_held(&lock_path())? && BeaconFacts::read()?.is_none_or(is_it))
+    }
+
+    /// Tells it to begin nothing more, and the second time to end what it runs.
+    ///
+    /// # Errors
+    /// When the state directory cannot be used.
+    pub(crate) fn end(&self) -> anyhow::Result<()> {
+        let _turn = turn()?;
+        if self.lives()? {
+            signals::terminate(self.facts.process)?;
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Beacon {
@@ -67,28 +133,22 @@ impl Beacon {
     ///
     /// # Errors
     /// When the state directory cannot be used.
-    pub(crate) fn light(left: Duration, targets: &[&str]) -> anyhow::Result<Lit> {
+    pub(crate) fn light(left: Duration, targets: &[&str], even_self: bool) -> anyhow::Result<Lit> {
         let deadline = since_1970() + left.as_secs_f64();
         let until = Instant::now() + ANSWER;
         loop {
-            match Lock::take(&lock_path()) {
-                Ok(lock) => {
-                    std::fs::remove_file(asked_path()).ok();
-                    let facts = BeaconFacts {
-                        format: FORMAT.to_owned(),
-                        process: std::process::id(),
-                        deadline,
-                        targets: nodeset::fold(targets.iter().copied()),
-                        halting: false,
-                    };
-                    facts.write()?;
-                    return Ok(Lit::Own(Self { facts, _lock: lock }));
-                }
+            match Self::take(left, targets, even_self) {
+                Ok(beacon) => return Ok(Lit::Own(beacon)),
                 Err(error) if !Lock::is_held_elsewhere(&error) => return Err(error),
                 Err(error) => match BeaconFacts::read()? {
                     Some(facts) => {
+                        let is_later = deadline < facts.deadline;
                         if let Some(words) = facts.tighten(deadline)? {
-                            return Ok(Lit::Told { words, strangers: facts.strangers(targets) });
+                            let strangers = facts.strangers(targets);
+                            return Ok(match strangers.is_empty() {
+                                true => Lit::Told(words),
+                                false => Lit::Met(MetBeacon { facts, strangers, words, is_later }),
+                            });
                         }
                     }
                     // It is just beginning, or ending.
@@ -97,6 +157,25 @@ impl Beacon {
                 },
             }
         }
+    }
+
+    /// Makes this run the one with a deadline.
+    ///
+    /// # Errors
+    /// When another is it, or the state directory cannot be used.
+    pub(crate) fn take(left: Duration, targets: &[&str], even_self: bool) -> anyhow::Result<Self> {
+        let lock = Lock::take(&lock_path())?;
+        std::fs::remove_file(asked_path()).ok();
+        let facts = BeaconFacts {
+            format: FORMAT.to_owned(),
+            process: std::process::id(),
+            deadline: since_1970() + left.as_secs_f64(),
+            targets: nodeset::fold(targets.iter().copied()),
+            halting: false,
+            even_self,
+        };
+        facts.write()?;
+        Ok(Self { facts, _lock: lock })
     }
 
     /// Returns how long it is to the deadline, where somebody has asked for a sooner one.

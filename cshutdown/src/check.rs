@@ -244,7 +244,11 @@ fn check_shells(
     Err(fail(Status::Rejected, text))
 }
 
-fn confirm(args: &ShutdownArgs, count: usize) -> anyhow::Result<()> {
+/// Refuses another number of targets than was said.
+///
+/// # Errors
+/// Refused (4).
+pub(crate) fn confirm(args: &ShutdownArgs, count: usize) -> anyhow::Result<()> {
     match args.flags.confirm {
         Some(wanted) if wanted != count => Err(fail(
             Status::Refused,

@@ -62,8 +62,21 @@ impl ShutdownInput {
             }
         };
         let targets = args.flags.typed(args.targets.clone()).resolve(&site)?;
-        let site = if args.flags.even_self { relays_last(site, &targets.nodes) } else { site };
+        let mut site = site;
+        if args.flags.even_self {
+            relays_last(&mut site, &targets.nodes);
+        }
         Ok(Self { site, targets, subsystems, startup_options, left_out: Vec::new(), wait, since })
+    }
+
+    /// Takes over the targets of another run; some of them may be this machine.
+    pub(crate) fn adopt(&mut self, nodes: Vec<NodeId>, even_self: bool) {
+        self.targets.nodes.extend(nodes);
+        self.targets.nodes.sort_unstable();
+        self.targets.nodes.dedup();
+        if even_self {
+            relays_last(&mut self.site, &self.targets.nodes);
+        }
     }
 
     /// Returns how much time has passed since the command was typed.
@@ -88,7 +101,7 @@ pub(crate) fn site(args: &ShutdownArgs) -> anyhow::Result<Site> {
 }
 
 /// Puts nodes through which others are reached after those, where the sequence does not say otherwise.
-fn relays_last(mut site: Site, targets: &[NodeId]) -> Site {
+fn relays_last(site: &mut Site, targets: &[NodeId]) {
     let mut order = site.order.clone();
     for relay in guard::relays(&site.inventory, &site.order, targets) {
         relay.needed_by.iter().for_each(|&node| order.put_before(node, relay.node));
@@ -96,7 +109,6 @@ fn relays_last(mut site: Site, targets: &[NodeId]) -> Site {
     if order.sorted().is_some() {
         site.order = order;
     }
-    site
 }
 
 /// Why the subsystems could not be read: where they are listed, or the list.

@@ -20,12 +20,14 @@ mod prompt;
 mod rehearsal;
 mod remote;
 mod restart;
+mod stops_seen;
 mod subsystem;
+mod succession;
 mod warning;
 
 use args::ShutdownArgs;
 use battery::{Battery, Learned};
-use beacon::{Beacon, Lit};
+use beacon::{Beacon, Lit, MetBeacon};
 use check::Checked;
 use clap::CommandFactory;
 use input::ShutdownInput;
@@ -36,7 +38,6 @@ use orderly_exec::{Status, program};
 use orderly_nodes::backend::Backend;
 use orderly_nodes::claims::{self, HeldClaim};
 use orderly_nodes::connect;
-use orderly_nodes::history::{History, RunKind};
 use orderly_nodes::identity;
 use orderly_nodes::log::RunLog;
 use orderly_nodes::permanent;
@@ -49,7 +50,6 @@ use orderly_nodes::versions;
 use orderly_nodes::{why, why_not};
 use orderly_plan::drivers::{NodeId, Task};
 use orderly_plan::duration;
-use orderly_plan::nodeset;
 use orderly_plan::outcome::NodeEnding;
 use orderly_plan::report;
 use orderly_plan::select::Direction;
@@ -58,7 +58,6 @@ use orderly_plan::timeline::{Timeline, TimelineKind};
 use outcome::{PhaseResults, ShutdownResult};
 use phases::Phases;
 use restart::Restart;
-use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::time::Duration;
@@ -72,7 +71,7 @@ pub fn command() -> clap::Command {
 ///
 /// # Errors
 /// See the exit-status table in the manual page.
-pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
+pub fn run(mut args: ShutdownArgs) -> anyhow::Result<Status> {
     if let Some(which) = &args.cancel {
         return pending::cancel(which);
     }
@@ -96,19 +95,21 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
     if args.restart && !args.flags.rehearse {
         restart(&args, &input, &input.targets.nodes).check()?;
     }
-    let beacon = match args.within.filter(|_| args.acts()) {
-        None => None,
-        Some(within) => {
-            let targets: Vec<&str> = input.targets.nodes.iter().map(|&node| input.site.name(node)).collect();
-            match Beacon::light(battery::left(&input, within), &targets)? {
-                Lit::Own(beacon) => Some(beacon),
-                Lit::Told { words, strangers } => return Ok(told(&words, &strangers, &reporter)),
+    let (mut beacon, mut met) = (None, None);
+    if let Some(within) = args.within.filter(|_| args.acts()) {
+        let targets: Vec<&str> = input.targets.nodes.iter().map(|&node| input.site.name(node)).collect();
+        match Beacon::light(battery::left(&input, within), &targets, args.flags.even_self)? {
+            Lit::Own(own) => beacon = Some(own),
+            Lit::Met(other) => met = Some(other),
+            Lit::Told(words) => {
+                reporter.say(words);
+                return Ok(Status::Done);
             }
         }
-    };
-    let history = History::read(RunKind::Halt, input.site.cluster.is_simulated(), |line| reporter.say(line));
+    }
+    let learned = Learned::read(input.site.cluster.is_simulated(), |line| reporter.say(line));
     let mut drivers = if args.flags.rehearse {
-        rehearsal::drivers(&args, &input.site, &history)?
+        rehearsal::drivers(&args, &input.site, &learned.halts)?
     } else {
         let mut drivers = connect::backend(&input.site.cluster, &input.site.inventory)?;
         drivers.check_programs(&input.site.cluster, true)?;
@@ -117,7 +118,10 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
     };
     input.site.addresses = identity::resolved(&input.site, &*drivers);
     say_simulated(&args, &*drivers, &reporter);
-    let next = shut_down(&args, &mut input, (history, beacon), &mut *drivers, &mut reporter);
+    if let Some(met) = met {
+        beacon = Some(succeed(&met, &mut args, &mut input, &mut *drivers, &mut reporter)?);
+    }
+    let next = shut_down(&args, &mut input, (learned, beacon), &mut *drivers, &mut reporter);
     reporter.end_progress();
     // Said last, after what went wrong.
     let next = next.or_else(|error| {
@@ -139,16 +143,18 @@ pub fn run(args: ShutdownArgs) -> anyhow::Result<Status> {
     }
 }
 
-/// Says that the shutdown that runs already was told of a sooner end. It stops no other nodes for it.
-fn told(words: &str, strangers: &[String], reporter: &Reporter) -> Status {
-    if strangers.is_empty() {
-        reporter.say(words);
-        return Status::Done;
-    }
-    reporter.warn(words);
-    let nodes = nodeset::fold(strangers.iter().map(String::as_str));
-    reporter.warn(format!("no target of that shutdown, and so not stopped: {nodes}"));
-    Status::Failed
+/// Takes the place of the shutdown with a deadline that runs already and does not have all the targets of this one.
+fn succeed(
+    met: &MetBeacon,
+    args: &mut ShutdownArgs,
+    input: &mut ShutdownInput,
+    drivers: &mut dyn Backend,
+    reporter: &mut Reporter,
+) -> anyhow::Result<Beacon> {
+    let names: Vec<String> = input.site.roster.members().iter().map(|member| member.name.clone()).collect();
+    let name = |node: NodeId| names[node.index()].as_str();
+    let mut telling = Telling { reporter, log: None, name: &name, timeline: None };
+    succession::succeed(met, args, input, drivers, &mut telling)
 }
 
 /// Says first and last that nothing real is touched.
@@ -170,7 +176,7 @@ enum AfterShutdown {
 fn shut_down(
     args: &ShutdownArgs,
     input: &mut ShutdownInput,
-    (history, beacon): (History, Option<Beacon>),
+    (learned, beacon): (Learned, Option<Beacon>),
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<AfterShutdown> {
@@ -180,21 +186,22 @@ fn shut_down(
     let mut claim = if args.acts() { Some(claim(args, input, drivers, reporter)?) } else { None };
     let input = &*input;
     let site = &input.site;
-    let learned = Learned::read(site.cluster.is_simulated(), |line| reporter.say(line));
     let deadline = battery::deadline(args, input, drivers);
     let name = |node: NodeId| site.name(node);
     let mut telling = Telling { reporter, log: None, name: &name, timeline: None };
     if args.only_verifies() {
+        let begun = drivers.now();
         let checked = Checked::new(args, input, drivers, &mut telling)?;
+        let now = drivers.now();
         let wishes = args.wishes();
         let is_off = |node: NodeId| checked.conditions[node.index()] == Condition::Down;
         let task = |node: NodeId| (wishes.power_off && !is_off(node)).then_some(Task::PowerOff);
         let nodes = [checked.targets(), checked.units.clone()].concat();
         let failures = permanent::among(site, &nodes, task, drivers);
         let battery = deadline.map(|deadline| {
-            Battery::new(args, input, &checked, (&history, &learned), deadline, None, drivers)
+            Battery::new(args, input, &checked, &learned, (deadline, now - begun), None, drivers)
         });
-        preview::show(args, input, (&checked, &failures), (&history, battery.as_ref()), reporter);
+        preview::show(args, input, (&checked, &failures), (&learned.halts, battery.as_ref(), now), reporter);
         let fits = battery.is_none_or(|battery| battery.plan.fits());
         let (claim, _) = reach::claim(site, Direction::Shutdown, &checked.targets(), Reach::Targets);
         // On battery whoever is in the way is told to end.
@@ -216,9 +223,10 @@ fn shut_down(
     if input.wait.is_zero() || deadline.is_some() {
         checked.narrow(claim.as_mut(), args, input, &mut telling);
     }
+    let asking = drivers.now().saturating_sub(begun);
     let battery = deadline
-        .map(|deadline| Battery::new(args, input, &checked, (&history, &learned), deadline, beacon, drivers));
-    let known = (history, learned, battery);
+        .map(|deadline| Battery::new(args, input, &checked, &learned, (deadline, asking), beacon, drivers));
+    let known = (learned, battery);
     let (status, stopped, claim) =
         carry_out(args, input, (begun, checked), (claim, known), drivers, reporter)?;
     Ok(next(args, input, (status, stopped, claim), drivers, reporter))
@@ -263,7 +271,7 @@ fn carry_out(
     args: &ShutdownArgs,
     input: &ShutdownInput,
     (begun, checked): (Duration, Checked),
-    (claim, (history, learned, battery)): (Option<HeldClaim>, (History, Learned, Option<Battery<'_>>)),
+    (claim, (learned, battery)): (Option<HeldClaim>, (Learned, Option<Battery<'_>>)),
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<(Status, Vec<NodeId>, Option<HeldClaim>)> {
@@ -285,22 +293,23 @@ fn carry_out(
         telling.say(&format!("stopping {}{shown}", fold(&input.site, &checked.targets())));
     }
     if let Some(battery) = &battery {
-        for line in battery.lines() {
+        for line in battery.lines(drivers.now()) {
             if battery.plan.fits() { telling.say(&line) } else { telling.warn(&line) }
         }
         battery.record(telling.reporter);
     }
-    if let Some(expected) = limits::expected(&input.site, &checked.running(), &history) {
+    if let Some(expected) = limits::expected(&input.site, &checked.running(), &learned.halts) {
         telling.say(&format!("the nodes are expected to take {}", duration::show(expected)));
     }
     let usual: HashMap<NodeId, Duration> = checked
         .targets()
         .into_iter()
-        .filter_map(|node| Some((node, history.usual(input.site.name(node))?)))
+        .filter_map(|node| Some((node, learned.halts.usual(input.site.name(node))?)))
         .collect();
     let slow = |endings: &[NodeEnding]| {
         report::slower_than_usual(endings, &|node| usual.get(&node).copied(), &|node| input.site.name(node))
     };
+    let fits = battery.as_ref().is_none_or(|battery| battery.plan.fits());
     let logins = Logins::new(drivers.at_once(input.site.cluster.limits.fanout));
     let mut phases = Phases {
         args,
@@ -310,11 +319,9 @@ fn carry_out(
         log: &path,
         checked,
         claim,
-        history,
         logins,
         battery,
         learned,
-        unlearned: BTreeSet::new(),
         results: PhaseResults { partly: !input.left_out.is_empty(), ..PhaseResults::default() },
     };
     let (endings, ended) = match phases.run(begun) {
@@ -326,6 +333,8 @@ fn carry_out(
         _ => None,
     });
     let mut results = std::mem::take(&mut phases.results);
+    // As the check of the same.
+    results.partly |= args.flags.rehearse && !fits;
     results.signal = results.signal.or(signalled);
     let away = std::mem::take(&mut phases.checked.away);
     let (stopped, claim) = (phases.checked.nodes.clone(), phases.claim.take());

@@ -8,11 +8,11 @@ use crate::input::ShutdownInput;
 use crate::limits;
 use crate::notice::{Logins, ShutdownNotice, Waited};
 use crate::outcome::PhaseResults;
+use crate::stops_seen::StopsSeen;
 use crate::subsystem::{Quiet, SubsystemPlace, Subsystems};
 use orderly_exec::{Status, fail};
 use orderly_nodes::backend::Backend;
 use orderly_nodes::claims::{HeldClaim, Patience};
-use orderly_nodes::history::History;
 use orderly_nodes::run::{Telling, drive_steered};
 use orderly_nodes::site::fold;
 use orderly_nodes::subsystem;
@@ -24,7 +24,7 @@ use orderly_plan::outcome::{NodeEnding, Outcome};
 use orderly_plan::run::Run;
 use orderly_plan::shutdown::{Goal, Round, Shutdown};
 use orderly_plan::survey::Condition;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,12 +38,9 @@ pub(crate) struct Phases<'p, 't> {
     pub checked: Checked,
     /// Keeps other runs from acting on the nodes, but while this one waits for its time.
     pub claim: Option<HeldClaim>,
-    pub history: History,
     pub logins: Logins,
     pub battery: Option<Battery<'p>>,
     pub learned: Learned,
-    /// Nodes that were halted and kept their power for want of time: they took less than they usually do.
-    pub unlearned: BTreeSet<NodeId>,
     pub results: PhaseResults,
 }
 
@@ -112,7 +109,7 @@ impl Phases<'_, '_> {
         let speed = if self.args.flags.rehearse { 1 } else { self.input.site.cluster.speed() };
         let wait = match &self.battery {
             // That of the plan is as fast as imagined time is.
-            Some(battery) => battery.plan.wait * speed,
+            Some(battery) => battery.plan.users.wait * speed,
             None if self.args.flags.rehearse => self.input.wait,
             None => self.input.wait_from_now(self.args.at, speed),
         };
@@ -123,7 +120,7 @@ impl Phases<'_, '_> {
             message: self.args.message.as_deref(),
             wait,
             silent: self.args.no_notice
-                || self.battery.as_ref().is_some_and(|battery| battery.plan.tell.is_none()),
+                || self.battery.as_ref().is_some_and(|battery| battery.plan.users.tell.is_none()),
             imagined: self.args.flags.rehearse,
             speed,
         };
@@ -307,7 +304,6 @@ impl Phases<'_, '_> {
         all.sort_unstable();
         let is_recorded = self.begin_record();
         let mut endings = self.stop(&all);
-        self.remember(&endings);
         if is_recorded {
             self.end_record(&endings);
         }
@@ -329,7 +325,7 @@ impl Phases<'_, '_> {
 
     fn stop(&mut self, nodes: &[NodeId]) -> Vec<NodeEnding> {
         let site = &self.input.site;
-        let mut limits = limits::all(site, &self.args.flags, &self.history);
+        let mut limits = limits::all(site, &self.args.flags, &self.learned.halts);
         let mut times = Vec::new();
         if let Some(battery) = &mut self.battery {
             battery.lift_limits(self.drivers);
@@ -337,18 +333,17 @@ impl Phases<'_, '_> {
             limits.iter_mut().zip(&times).for_each(|(limits, before)| limits.cut_before = *before);
         }
         let battery = &mut self.battery;
-        let priority = site.order.critical(&limits::takes(site, nodes, &self.history));
+        let priority = site.order.critical(&limits::takes(site, nodes, &self.learned.halts));
         let mut run = Shutdown::new(&site.order, nodes, priority, self.args.wishes(), &limits);
         let signal = drive_steered(&mut run, self.drivers, self.telling, &mut |run, drivers, telling| {
             let battery = battery.as_mut()?;
-            battery.latest(drivers.now(), telling);
+            let next = battery.look_after(run, drivers, telling);
             let wanted = battery.cut_before();
             if wanted != times {
                 run.cut_before(&wanted);
                 times = wanted;
-                battery.lift_limits(drivers);
             }
-            Some(battery.next_look())
+            Some(next)
         });
         self.results.signal = self.results.signal.or(signal);
         let endings = run.endings();
@@ -367,7 +362,7 @@ impl Phases<'_, '_> {
                 self.telling.warn(&format!("{what}, as there was no time left for it: {names}"));
             }
         }
-        self.remember_power_offs(&run);
+        self.remember(&run);
         if let Some(battery) = &self.battery {
             let is_late =
                 |ending: &&NodeEnding| ending.outcome == Outcome::Down && battery.is_past(ending.ended);
@@ -380,42 +375,14 @@ impl Phases<'_, '_> {
         endings
     }
 
-    /// Remembers how long power took to read off once it was switched off; no time where nodes did that themselves.
-    fn remember_power_offs(&mut self, run: &Shutdown<'_>) {
-        if !self.args.acts() || self.args.force_off || !self.args.wishes().power_off {
-            return;
-        }
-        let site = &self.input.site;
-        let began: BTreeMap<NodeId, Duration> = run.power_offs().collect();
-        let kept: BTreeSet<NodeId> = run.kept_power().collect();
-        let is_done = |ending: &NodeEnding| ending.outcome == Outcome::Down && !kept.contains(&ending.node);
-        for ending in run.endings().iter().filter(|ending| is_done(ending)) {
-            if let Some(ended) = ending.ended {
-                let took =
-                    began.get(&ending.node).map_or(Duration::ZERO, |began| ended.saturating_sub(*began));
-                self.learned.offs.add(site.name(ending.node), took);
-            }
-        }
-        self.learned.offs.save(|name| site.inventory.by_name(name).is_some()).ok();
-        self.unlearned = kept;
-    }
-
-    /// Remembers how long the nodes took that were halted; forced ones only took their limit.
-    fn remember(&mut self, endings: &[NodeEnding]) {
-        let site = &self.input.site;
+    /// Remembers how long what was done took; forced nodes only took their limit.
+    fn remember(&mut self, run: &Shutdown<'_>) {
         if !self.args.acts() || self.args.force_off {
             return;
         }
-        // Times are those until the power is off.
-        let is_whole = |ending: &&NodeEnding| !self.unlearned.contains(&ending.node);
-        for ending in endings.iter().filter(|ending| ending.outcome == Outcome::Down).filter(is_whole) {
-            if let (Some(began), Some(ended)) = (ending.began, ending.ended)
-                && !site.is_unit(ending.node)
-            {
-                self.history.add(site.name(ending.node), ended.saturating_sub(began));
-            }
-        }
-        if let Err(error) = self.history.save(|name| site.inventory.by_name(name).is_some()) {
+        let site = &self.input.site;
+        let seen = StopsSeen { site, run, switches: self.args.wishes().power_off, drivers: &*self.drivers };
+        if let Err(error) = seen.remember(&mut self.learned) {
             self.telling.warn(&format!("the history is not kept: {error:#}"));
         }
     }

@@ -16,6 +16,7 @@ use orderly_plan::duration;
 use orderly_plan::shutdown::Goal;
 use orderly_plan::survey::Condition;
 use serde::Serialize;
+use std::time::Duration;
 
 /// The plan, for programs.
 #[derive(Debug, Serialize)]
@@ -45,7 +46,7 @@ pub(crate) fn show(
     args: &ShutdownArgs,
     input: &ShutdownInput,
     (checked, failures): (&Checked, &[PermanentFailure<'_>]),
-    (history, battery): (&History, Option<&Battery<'_>>),
+    (history, battery, now): (&History, Option<&Battery<'_>>, Duration),
     reporter: &mut Reporter,
 ) {
     let site = &input.site;
@@ -70,7 +71,7 @@ pub(crate) fn show(
         Goal::Maintenance => "bring to maintenance",
     };
     if let Some(battery) = battery {
-        battery.lines().iter().for_each(|line| reporter.message(line));
+        battery.lines(now).iter().for_each(|line| reporter.message(line));
     } else if !input.wait.is_zero() {
         let warn = if args.no_notice { "" } else { " and warn users" };
         reporter.message(&format!("wait {}{warn}", duration::show(input.wait)));

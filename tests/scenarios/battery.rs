@@ -38,7 +38,7 @@ fn what_fits_is_told_and_done() {
     let plan = cshutdown(&bed, "-k --within 10m -G ALL").run();
     for line in [
         "within 10m00s: everything fits",
-        "halts 1m20s, power-off 40s, grace 30s, telling users up to 30s; the first halt is sent in ",
+        "halts 1m20s, power-off 40s, grace 30s, telling users up to 30s\nthe first halt is sent in ",
         "1: halt n[2,4]\n2: halt n[1,3]\n",
     ] {
         assert!(plan.stdout.contains(line), "{line} in {}", plan.stdout);
@@ -88,7 +88,8 @@ fn a_power_off_for_which_there_is_no_time_is_left_out_and_the_halted_nodes_are_n
     history(&bed, 600.0, 300.0);
     let ended = cshutdown(&bed, "--within 15m --json -G ALL").status(1).run();
     for part in [
-        "the power-off, which would add 10m00s, does not fit and is left out: nodes are halted and stay on",
+        "the power-off, which would add 10m00s, does not fit\n",
+        "the power-off is left out: nodes are halted and stay on\n",
         "halted, and not powered off, as there was no time left for it: n[1-4]",
         "down: n[1-4]",
     ] {
@@ -110,10 +111,12 @@ fn halts_that_do_not_fit_begin_at_once_in_order_and_who_will_be_late_is_named() 
     bed.write("subsysSeq", "quota: /opt/quota\n");
     let ended = cshutdown(&bed, "-K 1 --within 1 --json -G ALL").status(1).run();
     for part in [
-        "the halts do not fit and begin at once, in order and without limits: users are not told, nor their processes \
-         ended, and no subsystem is called",
+        "the halts do not fit and begin at once, in order, without limits\n",
+        "users are not told\n",
+        "users' processes are not ended before the halts\n",
+        "no subsystem is called\n",
         "not down in time, as is foreseen: n[1-4]",
-        "how long n[1-4] take is not known: shutdown.usual and settle of cluster.toml are assumed",
+        "not known how long it takes, so shutdown.usual is assumed: n[1-4]",
         "down: n[1-4]",
     ] {
         assert!(ended.stderr.contains(part), "{part} in {}", ended.stderr);
@@ -171,21 +174,57 @@ fn a_second_one_only_tightens_the_deadline_of_the_first() {
     }
 }
 
-/// One with other targets stops none of these, and says so.
+/// A UPS hook that met the run of an operator left the rest of the site running.
 #[test]
-fn targets_that_the_first_does_not_have_are_named() {
+fn one_with_more_targets_takes_the_place_of_the_first_and_stops_them_all() {
     let bed = Bed::new();
     cluster(&bed, "");
     let mut first = cshutdown(&bed, "-T 30 --within 3h n1 n2").status(143).spawn();
     waits_for(&mut first, "the shutdown begins in 30m00s");
-    let other = cshutdown(&bed, "--within 2h -G ALL").status(1).run();
-    assert!(
-        other.stderr.contains("no target of that shutdown, and so not stopped: n[3-4]"),
-        "{}",
-        other.stderr
-    );
+    // Refused for a reason of its own: the first goes on, in less time.
+    cshutdown(&bed, "--within 2h --confirm 9 -G ALL").status(4).run();
+    waits_for(&mut first, "the deadline is tightened");
+    let other = cshutdown(&bed, "--within 1h -G n3 n4").run();
+    for part in [
+        "not its targets, and to be stopped too: n[3-4]",
+        "is told to begin nothing more, and waited for",
+        "stopping n[1-4]",
+        "down: n[1-4]",
+    ] {
+        assert!(other.stderr.contains(part), "{part} in {}", other.stderr);
+    }
+    let ended = first.end();
+    assert!(ended.stderr.contains("cancelled: nothing was stopped"), "{}", ended.stderr);
+    assert!(!bed.path("state/cshutdown.within.json").exists());
+}
+
+/// One that halts already has its nodes followed by the second, in their order.
+#[test]
+fn one_with_more_targets_takes_the_place_of_one_that_halts_already() {
+    let bed = Bed::new();
+    cluster(&bed, "hang = \"n2\"\n[limits]\ntimeout = \"5s\"");
+    let mut first = cshutdown(&bed, "--within 3h n2").status(143).spawn();
+    waits_for(&mut first, "n2: halting");
+    let other = cshutdown(&bed, "--within 1h -G ALL").status(1).run();
+    assert!(other.stderr.contains("down: n[3-4]"), "{}", other.stderr);
+    assert!(other.stderr.contains("held by n2: n1"), "in their order: {}", other.stderr);
+    first.end();
+}
+
+/// It has less time than the second would have: it is waited for, and where it was turned round its targets stay up.
+#[test]
+fn one_with_less_time_is_waited_for_by_one_with_more_targets() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    let mut first = cshutdown(&bed, "-T 30 --within 3h n1 n2").status(143).spawn();
+    waits_for(&mut first, "the shutdown begins in 30m00s");
+    let other = cshutdown(&bed, "--within 9h -G n3 n4").spawn();
+    other.wait_for_stderr("not its targets, and to be stopped too: n[3-4]");
+    assert!(first.is_running(), "{}", first.stderr_so_far());
     bed.program("cshutdown").arg("--cancel").run();
     first.end();
+    let ended = other.end();
+    assert!(ended.stderr.contains("down: n[3-4]"), "{}", ended.stderr);
 }
 
 #[test]
@@ -245,4 +284,146 @@ fn a_rehearsal_ends_in_time() {
     let (seconds, tasks) = rehearse("--within 100", 1);
     assert!(seconds > 120.0, "halts and settling are never shortened: {seconds}");
     assert!(tasks.iter().all(|(task, _)| task != "notify" && task != "end_users"), "{tasks:?}");
+}
+
+/// Eight clients that wait for one slot, or one power controller, and the server that they have to be down before. Each is
+/// as long on its way as the settings say.
+fn served(bed: &Bed, simulator: &str) {
+    cluster(bed, simulator);
+    let inventory: String = bed.read("etc/cluster.toml").replace("partition = \"a\"\n", "");
+    let text = inventory.replace("latency = \"1ms\"", "latency = \"1s\"").replace("20ms", "2s");
+    bed.config("cluster.toml", text.replace("halt = \"50ms\"", "halt = \"8s\""));
+    bed.write("inventory.json", nodes_of_served());
+    bed.write("cstartSeq", "server: n1\nclients: n[2-9]\nserver > clients\n");
+    bed.write("cshutSeq", "server: n1\nclients: n[2-9]\nclients > server\n");
+    let times: Vec<String> = (1..=9).map(|node| format!("\"n{node}\": [10.2]")).collect();
+    let text = format!("{{\"format\": \"orderly-history/1\", \"seconds\": {{{}}}}}", times.join(", "));
+    bed.write("state/halt-history.simulated.json", text);
+}
+
+fn nodes_of_served() -> String {
+    let clients: Vec<String> = (2..=9).map(|n| format!("{{\"name\": \"n{n}\", \"pdu\": \"p1\"}}")).collect();
+    format!(
+        "{{\"format\": \"orderly-inventory/1\", \"nodes\": [{{\"name\": \"n1\"}}, {}]}}",
+        clients.join(", ")
+    )
+}
+
+/// With `-K 1` everything was said to fit, and the server was down two seconds too late.
+#[test]
+fn limits_on_calls_are_a_part_of_the_plan_and_lifted_where_the_halts_fit_only_without() {
+    let bed = Bed::new();
+    served(&bed, "");
+    let rehearse = |args: &str| {
+        let ended = cshutdown(&bed, &format!("--rehearse --json {args} -F ALL")).any_status().run();
+        let records = ended.records();
+        let deadline =
+            records.iter().find(|record| record["record"] == "deadline").expect("the plan").clone();
+        let seconds = records.last().unwrap()["seconds"].as_f64().unwrap();
+        (deadline, seconds, ended)
+    };
+    let lifted = "the halts fit only without -K and the limits of [limits]: no limit holds";
+    let (wide, seconds, _) = rehearse("-K 64 --within 20m");
+    assert_eq!((&wide["fit"], &wide["limits_lifted"]), (&"whole".into(), &false.into()));
+    let free = wide["halt_seconds"].as_f64().unwrap();
+    assert!(seconds <= 1200.0, "{seconds}");
+    let (held, _, ended) = rehearse("-K 1 --within 30m");
+    assert_eq!((&held["fit"], &held["limits_lifted"]), (&"whole".into(), &false.into()));
+    assert!(held["halt_seconds"].as_f64().unwrap() > free + 8.0, "{held}");
+    assert!(!ended.stderr.contains("no limit holds"), "{}", ended.stderr);
+    // In so much time the halts fit, and not one after the other.
+    let within = free + 4.0;
+    let (tight, seconds, ended) = rehearse(&format!("-K 1 --within {within}s"));
+    assert_eq!((&tight["limits_lifted"], &tight["late"]), (&true.into(), &serde_json::json!([])), "{tight}");
+    assert!(ended.stderr.contains(lifted), "{}", ended.stderr);
+    assert!(seconds <= within, "{seconds} of {within}: {}", ended.stderr);
+    assert!(!ended.stderr.contains("only after the time"), "{}", ended.stderr);
+}
+
+/// The power controller takes one call at a time, whatever the fan-out: what is asked of it and power-offs wait.
+#[test]
+fn limits_of_power_controllers_are_a_part_of_the_plan() {
+    let bed = Bed::new();
+    served(&bed, "powers_off = false\n[limits]\nper = \"pdu\"\nmax = 1");
+    let plan = |args: &str| {
+        let ended = cshutdown(&bed, &format!("-k --json {args} -F ALL")).any_status().run();
+        ended.records()[0].clone()
+    };
+    let one = plan("--within 20m");
+    bed.config("cluster.toml", bed.read("etc/cluster.toml").replace("max = 1", "max = 99"));
+    let many = plan("--within 20m");
+    for key in ["halt_seconds", "power_off_seconds"] {
+        assert!(one[key].as_f64().unwrap() > many[key].as_f64().unwrap() + 1.0, "{key}: {one}\n{many}");
+    }
+}
+
+/// What a node is watched for was raised since: its halt was planned to take less than that alone.
+#[test]
+fn settle_is_never_taken_from_what_nodes_took_before() {
+    let bed = Bed::new();
+    cluster(&bed, "powers_off = false");
+    history(&bed, 60.0, 20.0);
+    let halts = |settle: &str| {
+        let text = bed.read("etc/cluster.toml");
+        let (before, after) = text.split_once("settle = \"").unwrap();
+        let (_, after) = after.split_once('"').unwrap();
+        bed.config("cluster.toml", format!("{before}settle = \"{settle}\"{after}"));
+        let ended = cshutdown(&bed, "-k --json --within 9h -G ALL").run();
+        ended.records()[0]["halt_seconds"].as_f64().unwrap()
+    };
+    assert!((halts("30s") - 80.0).abs() < 0.1, "two waves of 40 s, that of 30 s included");
+    assert!((halts("5m") - 600.0).abs() < 0.1, "each is watched for five minutes");
+    // It is known what they were watched for then.
+    let times: Vec<String> = (1..=4).map(|node| format!("\"n{node}\": [30.0]")).collect();
+    let text = format!("{{\"format\": \"orderly-history/1\", \"seconds\": {{{}}}}}", times.join(", "));
+    bed.write("state/settle-history.simulated.json", text);
+    assert!((halts("5m") - 620.0).abs() < 0.1, "10 s until a node is down, and then five minutes");
+    assert!((halts("10s") - 40.0).abs() < 0.1, "or less than it was");
+}
+
+/// A node that hung kept its server up past the deadline, and nothing was said until its time was over.
+#[test]
+fn at_the_deadline_it_is_said_what_still_goes_on() {
+    let bed = Bed::new();
+    cluster(&bed, "hang = \"n2\"\n[limits]\ntimeout = \"20m\"");
+    let ended = cshutdown(&bed, "--rehearse --within 10m -F -G ALL").status(1).run();
+    let (before, after) = ended
+        .stderr
+        .split_once("the time is over; the shutdown goes on until all nodes are down")
+        .unwrap_or_else(|| panic!("{}", ended.stderr));
+    for part in ["not down yet: n2\n", "not told to halt yet, as they wait for others: n1\n"] {
+        assert!(after.contains(part), "{part} in {}", ended.stderr);
+    }
+    assert!(before.contains("n3: down"), "{}", ended.stderr);
+    assert!(after.contains("n2: "), "it is followed to its end: {}", ended.stderr);
+}
+
+/// `-k` said that not all fits, and the rehearsal of the same ended with 0.
+#[test]
+fn a_rehearsal_of_what_does_not_fit_ends_as_the_check_of_it_does() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    history(&bed, 60.0, 20.0);
+    cshutdown(&bed, "-k --within 110 -G ALL").status(1).run();
+    cshutdown(&bed, "--rehearse --within 110 -G ALL").status(1).run();
+    cshutdown(&bed, "-k --within 10m -G ALL").run();
+    cshutdown(&bed, "--rehearse --within 10m -G ALL").run();
+}
+
+/// What users lose was said only where nothing else was lost.
+#[test]
+fn what_users_lose_is_said_also_where_the_power_off_is_left_out() {
+    let bed = Bed::new();
+    cluster(&bed, "powers_off = false");
+    history(&bed, 60.0, 20.0);
+    let plan = cshutdown(&bed, "-k -T 5 --within 95 -G ALL").status(1).run();
+    for part in [
+        "the power-off is left out: nodes are halted and stay on\nusers do not wait, instead of 5m00s\n",
+        "telling users is given up after ",
+        "their processes have 1",
+    ] {
+        assert!(plan.stdout.contains(part), "{part} in {}", plan.stdout);
+    }
+    assert!(plan.stdout.lines().all(|line| line.chars().count() <= 80), "{}", plan.stdout);
+    assert!(!plan.stdout.contains("0ms"), "{}", plan.stdout);
 }

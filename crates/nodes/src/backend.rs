@@ -3,6 +3,7 @@
 use crate::command::{CommandId, SideCommand};
 use crate::config::Cluster;
 use crate::runtime::CommandEnd;
+use orderly_plan::deadline::SlotUse;
 use orderly_plan::drivers::{Drivers, Failure, NodeId, Task};
 use std::fmt::Debug;
 use std::time::Duration;
@@ -77,6 +78,11 @@ pub trait Backend: Drivers + Debug {
     /// nothing is gained by beginning only so many at a time.
     fn takes_many(&self, _node: NodeId) -> bool {
         false
+    }
+
+    /// Returns what a call of a task on this node takes of the slots for calls that run at once.
+    fn slot(&self, _node: NodeId, task: Task) -> SlotUse {
+        if task == Task::Probe { SlotUse::None } else { SlotUse::Own }
     }
 
     /// Begins a command; [`Backend::take_ended`] tells of its end after a later `next`, which may

@@ -23,7 +23,7 @@ pub fn backend(cluster: &Cluster, inventory: &Inventory) -> anyhow::Result<Box<d
     }
     let names = wiring.roster.members().iter().map(|member| member.name.clone()).collect();
     let store = WorldStore::at(cluster.simulator_state());
-    let simulation = Simulation::of(cluster, &wiring, cluster.simulator.initial);
+    let simulation = Simulation::of(cluster, inventory, &wiring, cluster.simulator.initial);
     Ok(Box::new(
         simulation.limited(SharedLimits::own(cluster, inventory)).on_real_clock(children, store, names)?,
     ))
@@ -39,5 +39,5 @@ pub fn rehearsal(
     initial: Initial,
 ) -> anyhow::Result<Box<Simulation>> {
     let wiring = wire(cluster, inventory).or_status(Status::Rejected)?;
-    Ok(Box::new(Simulation::of(cluster, &wiring, initial)))
+    Ok(Box::new(Simulation::of(cluster, inventory, &wiring, initial)))
 }

@@ -26,12 +26,16 @@ const LONGEST: f64 = 7.0 * 86_400.0;
 pub enum RunKind {
     /// From the turn of a node until it is up.
     Start,
-    /// From the turn of a node until it is down, and off where it was switched off.
+    /// From the turn of a node until it is down, and off where it was switched off, without what it waited for a slot.
     Halt,
     /// From the power-off of a node until its power reads off; nothing where it switches itself off.
     PowerOff,
     /// From the call of a subsystem until it has ended; by its path.
     Subsystem,
+    /// From the beginning of the command that halts a node until that has ended.
+    Telling,
+    /// How long a node was watched being down before it counted as such; nothing where its power read off by itself.
+    Settling,
 }
 
 /// Earlier times, by node.
@@ -63,6 +67,10 @@ impl History {
             (RunKind::PowerOff, true) => "off-history.simulated.json",
             (RunKind::Subsystem, false) => "subsystem-history.json",
             (RunKind::Subsystem, true) => "subsystem-history.simulated.json",
+            (RunKind::Telling, false) => "tell-history.json",
+            (RunKind::Telling, true) => "tell-history.simulated.json",
+            (RunKind::Settling, false) => "settle-history.json",
+            (RunKind::Settling, true) => "settle-history.simulated.json",
         };
         Self::of(paths::state_directory().join(name), warn)
     }

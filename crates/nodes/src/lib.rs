@@ -13,6 +13,7 @@ pub mod claims;
 pub mod command;
 pub mod config;
 pub mod connect;
+pub mod controllers;
 mod dispatcher;
 mod driver;
 mod entry;

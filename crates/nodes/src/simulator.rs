@@ -4,6 +4,7 @@
 //! same one. On the virtual clock `next` jumps to the next thing that happens: rehearsals and
 //! property tests run in an instant.
 
+mod controllers;
 mod of_cluster;
 mod settings;
 mod store;
@@ -17,6 +18,7 @@ use crate::backend::Backend;
 use crate::command::{CommandId, SideCommand};
 use crate::runtime::CommandEnd;
 use crate::shared::SharedLimits;
+use controllers::ImaginedControllers;
 use orderly_exec::children::{ChildEvent, Children};
 use orderly_exec::job::{Ended, Ending};
 use orderly_plan::drivers::{Abilities, Drivers, Event, Failure, FailureKind, NodeId, RemoteCommand, Task};
@@ -60,6 +62,7 @@ pub struct Simulation {
     /// Numbers what is put on the agenda, so that things at the same time keep their order.
     count: u64,
     fanout: usize,
+    controllers: ImaginedControllers,
     /// What other runs have a part in; none on a virtual clock.
     shared: Option<SharedLimits>,
     running: usize,
@@ -90,6 +93,7 @@ impl Simulation {
             agenda: BinaryHeap::new(),
             count: 0,
             fanout: usize::MAX,
+            controllers: ImaginedControllers::default(),
             shared: None,
             running: 0,
             limit: Duration::from_secs(60),
@@ -205,6 +209,13 @@ impl Simulation {
         };
         self.schedule(item.0, item.1);
         self.running += usize::from(task != Task::Probe);
+        self.controllers.occupy(task, node);
+    }
+
+    /// Takes note that a call has ended.
+    fn free(&mut self, task: Task, node: NodeId) {
+        self.running -= usize::from(task != Task::Probe);
+        self.controllers.free(task, node);
     }
 
     fn happen(&mut self, at: Duration, item: SimulatedItem) -> Event {
@@ -214,11 +225,11 @@ impl Simulation {
                 return Event::Probe(node, self.world.probe(at, node));
             }
             SimulatedItem::SimulatedAnswer(Task::ReadPower, node) => {
-                self.running -= 1;
+                self.free(Task::ReadPower, node);
                 return Event::Power(node, self.world.power(at, node));
             }
-            SimulatedItem::SimulatedAnswer(Task::Run(RemoteCommand::ReadBootId), node) => {
-                self.running -= 1;
+            SimulatedItem::SimulatedAnswer(task @ Task::Run(RemoteCommand::ReadBootId), node) => {
+                self.free(task, node);
                 return Event::BootId(node, self.world.boot_id(at, node));
             }
             SimulatedItem::SimulatedAnswer(task, node) => (task, node, self.world.act(at, node, task)),
@@ -227,7 +238,7 @@ impl Simulation {
                 (task, node, Err(Failure::own(kind, detail)))
             }
         };
-        self.running -= usize::from(task != Task::Probe);
+        self.free(task, node);
         if let Ok(()) = result
             && let Clock::Real(real) = &mut self.clock
         {
@@ -313,12 +324,19 @@ impl Drivers for Simulation {
     }
 
     fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
-        let mut begun = Vec::new();
+        let (mut begun, mut busy) = (Vec::new(), VecDeque::new());
         while task == Task::Probe || (!nodes.is_empty() && self.has_room()) {
             let Some(node) = nodes.pop_front() else { break };
+            if !self.controllers.has_room(task, node) {
+                busy.push_back(node);
+                continue;
+            }
             self.begin_one(task, node);
             begun.push(node);
         }
+        // One whose controller is busy is passed over, and keeps its place.
+        busy.append(nodes);
+        *nodes = busy;
         begun
     }
 
@@ -328,6 +346,8 @@ impl Drivers for Simulation {
 
     fn lift_limits(&mut self) {
         self.fanout = usize::MAX;
+        self.controllers.lift_limits();
+        self.shared.iter_mut().for_each(SharedLimits::lift);
     }
 
     fn end_all(&mut self) {

@@ -2,16 +2,20 @@
 //!
 //! The nodes come last and get what they need; before them stand, each with what is left by then, the subsystems, the
 //! grace of users' processes, the telling of users, and their wait. Where not even the nodes fit with their power-offs,
-//! those are left out, for a halted node is safe; where the halts alone do not fit they begin at once.
+//! those are left out, for a halted node is safe; where the halts do not fit with the limits on calls they go without
+//! those; where the halts alone do not fit they begin at once.
 //!
 //! Invariant: what a node needs to be halted, settling included, is never shortened, and no power-off begins that would
 //! not be over in time (`a_run_that_goes_as_was_foretold_is_over_in_time`).
 
+mod forecast;
+mod imagined;
 #[cfg(test)]
 mod tests;
 
 use crate::drivers::NodeId;
-use crate::graph::{Order, VertexKind};
+use crate::graph::VertexKind;
+pub use forecast::{CallLimits, Forecast, NodeCalls, NodesTime, SlotUse};
 use std::time::Duration;
 
 /// How long a node takes, as far as is known; nothing for one that is not stopped.
@@ -36,6 +40,8 @@ pub struct AskedTimes {
     pub subsystems: Option<Duration>,
     /// What one call takes beside.
     pub call: Duration,
+    /// In how many rounds their processes are ended, where not all nodes can be called at once.
+    pub rounds: u32,
     /// What comes after all nodes: this machine itself.
     pub last: Duration,
 }
@@ -55,16 +61,24 @@ pub enum Fit {
     Late,
 }
 
-/// What there is time for. Times are from the moment of the plan on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadlinePlan {
-    pub fit: Fit,
-    /// How long users wait.
+/// What users get.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UserTimes {
+    /// How long they wait.
     pub wait: Duration,
     /// How long telling them may take; none where there is no time for it.
     pub tell: Option<Duration>,
     /// How long their processes get; none where they are not ended by themselves.
     pub grace: Option<Duration>,
+}
+
+/// What there is time for. Times are from the moment of the plan on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadlinePlan {
+    pub fit: Fit,
+    /// The halts fit only without the limits on calls.
+    pub lifts_limits: bool,
+    pub users: UserTimes,
     /// How long the subsystems may take; none where none is called.
     pub subsystems: Option<Duration>,
     /// When users have been told at the latest.
@@ -73,9 +87,8 @@ pub struct DeadlinePlan {
     pub users_by: Duration,
     /// When the subsystems are over, and the first halt is sent, at the latest.
     pub halts_by: Duration,
-    /// How long the nodes take, this machine included: their halts, and what their power-offs add.
-    pub halts: Duration,
-    pub offs: Duration,
+    /// How long the nodes take, this machine included.
+    pub nodes: NodesTime,
     /// By node: before when its power-off begins, or never.
     pub cut_before: Vec<Duration>,
     /// Those that are not down in time, sorted.
@@ -83,27 +96,30 @@ pub struct DeadlinePlan {
 }
 
 impl DeadlinePlan {
-    /// Plans what is to be over in `left`. `takes` has an entry for each node of the order.
-    pub fn new(left: Duration, order: &Order, takes: &[NodeTakes], asked: &AskedTimes) -> Self {
-        let halt: Vec<u64> = takes.iter().map(|takes| millis(takes.halt)).collect();
-        let whole: Vec<u64> = takes
-            .iter()
-            .map(|takes| millis(takes.halt.saturating_add(takes.off.unwrap_or_default())))
-            .collect();
-        let tails = order.critical(&halt);
-        let halts = longest(&tails) + asked.last;
-        let offs = (longest(&order.critical(&whole)) + asked.last).saturating_sub(halts);
+    /// Plans what is to be over in `left`.
+    pub fn new(left: Duration, forecast: &Forecast<'_>, asked: &AskedTimes) -> Self {
+        let takes = &forecast.takes;
         let subsystems = asked.subsystems.unwrap_or_default();
-        let has_offs = takes.iter().any(|takes| takes.off.is_some());
-        let (fit, spare) = match (left.checked_sub(subsystems + halts + offs), left.checked_sub(halts)) {
-            (Some(spare), _) => (Fit::Whole, spare),
-            (None, None) => (Fit::Late, Duration::ZERO),
-            (None, Some(spare)) => match spare.checked_sub(subsystems) {
-                Some(spare) => (Fit::NoPowerOff, spare),
-                None => (Fit::CutSubsystems, Duration::ZERO),
-            },
-        };
+        let has_offs = forecast.has_offs();
+        // Last of all comes this machine itself; and what is held up may be seen a little late.
+        let (free, held) =
+            (forecast.free.halts + asked.last, forecast.held.halts + asked.last + forecast.slack);
+        let (fit, lifts_limits, spare) =
+            if let Some(spare) = left.checked_sub(subsystems + held + forecast.held.offs) {
+                (Fit::Whole, false, spare)
+            } else if let Some(spare) = left.checked_sub(subsystems + held).filter(|_| has_offs) {
+                (Fit::NoPowerOff, false, spare)
+            } else if let Some(spare) = left.checked_sub(subsystems + free) {
+                (if has_offs { Fit::NoPowerOff } else { Fit::Whole }, true, spare)
+            } else if left >= free {
+                (Fit::CutSubsystems, true, Duration::ZERO)
+            } else {
+                (Fit::Late, true, Duration::ZERO)
+            };
+        let lifts_limits = lifts_limits && (forecast.is_held() || fit == Fit::Late);
         let keeps_power = !has_offs || fit != Fit::Whole;
+        let halts = if lifts_limits { free } else { held };
+        let offs = if lifts_limits { forecast.free.offs } else { forecast.held.offs };
         let subsystems = match fit {
             Fit::Late => None,
             Fit::CutSubsystems => asked.subsystems.map(|_| left.saturating_sub(halts)),
@@ -113,27 +129,22 @@ impl DeadlinePlan {
         let halts_by = left.saturating_sub(nodes);
         let users_by = halts_by.saturating_sub(subsystems.unwrap_or_default());
         let given = Given::of(spare, asked);
-        let notice_by = users_by.saturating_sub(given.users);
         let is_short = given != Given::of(Duration::MAX, asked);
-        let late = if fit == Fit::Late { late(left, order, &halt, takes) } else { Vec::new() };
+        let late = if fit == Fit::Late { late(left, forecast) } else { Vec::new() };
+        let after = asked.last + forecast.slack;
         let cut_before = |(node, takes): (usize, &NodeTakes)| match takes.off {
-            Some(off) if !keeps_power => {
-                let after = tails.get(node).copied().unwrap_or(0).saturating_sub(halt[node]);
-                left.saturating_sub(asked.last + off + Duration::from_millis(after))
-            }
+            Some(off) if !keeps_power => left.saturating_sub(after + off + forecast.behind(node)),
             Some(_) | None => Duration::ZERO,
         };
         Self {
             fit: if fit == Fit::Whole && is_short { Fit::Shortened } else { fit },
-            wait: given.wait,
-            tell: given.tell,
-            grace: given.grace,
+            lifts_limits,
+            users: given.users,
             subsystems,
-            notice_by,
+            notice_by: users_by.saturating_sub(given.ending),
             users_by,
             halts_by,
-            halts,
-            offs,
+            nodes: NodesTime { halts, offs },
             cut_before: takes.iter().enumerate().map(cut_before).collect(),
             late,
         }
@@ -149,11 +160,9 @@ impl DeadlinePlan {
 /// that telling may take, then their wait.
 #[derive(Debug, PartialEq, Eq)]
 struct Given {
-    wait: Duration,
-    tell: Option<Duration>,
-    grace: Option<Duration>,
+    users: UserTimes,
     /// What ending their processes takes in all.
-    users: Duration,
+    ending: Duration,
 }
 
 impl Given {
@@ -163,28 +172,32 @@ impl Given {
             spare -= given;
             given
         };
+        let rounds = asked.rounds.max(1);
         let told = asked.tell.map(|most| take(most.min(asked.call)));
         // A call that cannot end in time is not begun.
-        let ended = asked.grace.map(|_| take(asked.call)).filter(|given| *given == asked.call);
-        let grace = asked.grace.filter(|_| ended.is_some()).map(&mut take);
+        let calls = asked.call.saturating_mul(rounds);
+        let ended = asked.grace.map(|_| take(calls)).filter(|given| *given == calls);
+        let graces = asked.grace.filter(|_| ended.is_some()).map(|grace| take(grace.saturating_mul(rounds)));
         let more = asked.tell.map(|most| take(most.saturating_sub(asked.call)));
         let tell = told.zip(more).map(|(told, more)| told + more).filter(|tell| !tell.is_zero());
         let wait = take(asked.wait);
-        Self { wait, tell, grace, users: ended.unwrap_or_default() + grace.unwrap_or_default() }
+        let users = UserTimes { wait, tell, grace: graces.map(|graces| graces / rounds) };
+        Self { users, ending: ended.unwrap_or_default() + graces.unwrap_or_default() }
     }
 }
 
 /// Returns those that are not down in time, where all go as soon as they may.
-fn late(left: Duration, order: &Order, halt: &[u64], takes: &[NodeTakes]) -> Vec<NodeId> {
-    let left = millis(left);
+fn late(left: Duration, forecast: &Forecast<'_>) -> Vec<NodeId> {
+    let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    let order = forecast.order;
     let mut over = vec![0u64; order.vertex_count()];
     let mut late = Vec::new();
     for vertex in order.sorted().unwrap_or_default() {
         let begins = over[vertex.index()];
         let mut ends = begins;
         if let VertexKind::Node(node) = order.what(vertex) {
-            ends += halt[node.index()];
-            if ends > left && takes[node.index()] != NodeTakes::default() {
+            ends += forecast.halt[node.index()];
+            if ends > left && forecast.takes[node.index()] != NodeTakes::default() {
                 late.push(node);
             }
         }
@@ -194,13 +207,4 @@ fn late(left: Duration, order: &Order, halt: &[u64], takes: &[NodeTakes]) -> Vec
     }
     late.sort_unstable();
     late
-}
-
-fn longest(chains: &[u64]) -> Duration {
-    Duration::from_millis(chains.iter().copied().max().unwrap_or(0))
-}
-
-/// Rounded up: nothing is planned to be shorter than it is.
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX / 4)
 }

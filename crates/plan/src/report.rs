@@ -181,10 +181,8 @@ pub struct RunReport<'r> {
     pub time: String,
     pub program: &'r str,
     pub simulated: bool,
-    /// The word of the exit status.
-    pub status: &'r str,
-    pub exit: u8,
-    pub seconds: f64,
+    #[serde(flatten)]
+    pub end: ReportedEnd<'r>,
     /// How many nodes ended how.
     pub counts: BTreeMap<&'static str, usize>,
     pub nodes: Vec<NodeReport<'r>>,
@@ -198,6 +196,22 @@ pub struct RunReport<'r> {
     pub shortages: Vec<ShortageReport<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+}
+
+/// How a whole run ended, for programs.
+#[derive(Debug, Serialize)]
+pub struct ReportedEnd<'r> {
+    /// The word of the exit status.
+    pub status: &'r str,
+    pub exit: u8,
+    pub seconds: f64,
+}
+
+impl<'r> ReportedEnd<'r> {
+    /// Returns the end of a run that took so long, with the word and the number of its exit status.
+    pub fn new((status, exit): (&'r str, u8), took: Duration) -> Self {
+        Self { status, exit, seconds: (took.as_secs_f64() * 1000.0).round() / 1000.0 }
+    }
 }
 
 /// What a subsystem quieted, for programs.

@@ -174,6 +174,15 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
         self.targets.iter().filter_map(member)
     }
 
+    /// Returns those whose end is still to come.
+    pub(crate) fn unfinished_courses(&self) -> impl Iterator<Item = (NodeId, &C)> {
+        self.targets.iter().filter_map(|&node| {
+            let member = self.members[node.index()].as_ref().filter(|member| member.outcome.is_none())?;
+            let is_held = matches!(self.progress.standing(node), Standing::Held(_) | Standing::Failed);
+            (!is_held).then_some((node, &member.course))
+        })
+    }
+
     pub(crate) fn courses_mut(&mut self) -> impl Iterator<Item = (NodeId, &mut C)> {
         let nodes = (0..).map(NodeId);
         nodes.zip(&mut self.members).filter_map(|(node, member)| Some((node, &mut member.as_mut()?.course)))

@@ -90,6 +90,19 @@ impl<'o> Shutdown<'o> {
         self.courses().filter(|(_, course)| course.has_kept_power()).map(|(node, _)| node)
     }
 
+    /// Returns the nodes that are not over, each with when it was told to go down and when its power-off began; none
+    /// where that is still to come.
+    pub fn unfinished(&self) -> impl Iterator<Item = (NodeId, Option<Duration>, Option<Duration>)> + '_ {
+        self.unfinished_courses().map(|(node, course)| (node, course.told_at(), course.cut_began()))
+    }
+
+    /// Returns how long nodes waited until their command and their power-off could be sent, and how long the command
+    /// then took.
+    pub fn tellings(&self) -> impl Iterator<Item = (NodeId, Duration, Duration)> + '_ {
+        self.courses()
+            .filter_map(|(node, course)| course.telling().map(|(waited, took)| (node, waited, took)))
+    }
+
     /// Returns when each power-off began, the last where there were several.
     pub fn power_offs(&self) -> impl Iterator<Item = (NodeId, Duration)> + '_ {
         self.courses().filter_map(|(node, course)| Some((node, course.cut_began()?)))

@@ -1,11 +1,16 @@
 //! What the programs ask of real nodes beside the run itself.
 
 use super::Dispatcher;
+use super::route::route;
 use crate::backend::Backend;
 use crate::command::{CommandId, SideCommand};
 use crate::config::{Cluster, programs};
+use crate::driver::kind::DriverKind;
+use crate::probe::ProbeBy;
 use crate::runtime::CommandEnd;
+use crate::template::Reach;
 use orderly_exec::status::{OrStatus, Status};
+use orderly_plan::deadline::SlotUse;
 use orderly_plan::diagnostic::Diagnostics;
 use orderly_plan::drivers::{Drivers, Failure, FailureKind, NodeId, Task, Teller};
 use std::time::Duration;
@@ -56,6 +61,31 @@ impl Backend for Dispatcher {
 
     fn takes_many(&self, node: NodeId) -> bool {
         self.runtime.profile(node).shell.parallel().is_some()
+    }
+
+    fn slot(&self, node: NodeId, task: Task) -> SlotUse {
+        let profile = self.runtime.profile(node);
+        let reach = |task| match profile.power.driver.reach(task) {
+            Some(Reach::Set) => SlotUse::Shared,
+            Some(Reach::Each) => SlotUse::Own,
+            None => SlotUse::None,
+        };
+        match route(&self.runtime, task, node) {
+            Err(_) => SlotUse::None,
+            Ok(DriverKind::Shell) if self.takes_many(node) => SlotUse::Shared,
+            Ok(DriverKind::Shell) => SlotUse::Own,
+            Ok(DriverKind::Power) if task == Task::Probe => reach(Task::ReadPower),
+            Ok(DriverKind::Power) => reach(task),
+            // A connection needs no process.
+            Ok(DriverKind::Probe) => match profile.probe.driver.by {
+                ProbeBy::CommandHere(_) => SlotUse::Own,
+                ProbeBy::Connection { .. }
+                | ProbeBy::CommandThere(_)
+                | ProbeBy::Power
+                | ProbeBy::Nothing
+                | ProbeBy::Simulator => SlotUse::None,
+            },
+        }
     }
 
     fn start(&mut self, command: &SideCommand) -> CommandId {

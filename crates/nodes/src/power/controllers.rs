@@ -1,10 +1,11 @@
 //! How many power calls run at once for each controller: more would make a BMC freeze. And which
 //! nodes are behind one that hangs: they are asked apart from all others, who would wait with them.
 
+use crate::controllers::ControllerNumbers;
 use crate::shared::SharedLimits;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::inventory::Inventory;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// Calls under way, by value of the inventory attribute that names a node's controller.
 #[derive(Debug, Default)]
@@ -20,25 +21,12 @@ pub(super) struct Controllers {
 impl Controllers {
     pub(super) fn new(inventory: &Inventory, per: Option<&str>, max: usize) -> Self {
         let Some(per) = per else { return Self::default() };
-        let mut known: HashMap<String, u32> = HashMap::new();
-        let mut nodes: Vec<usize> = Vec::new();
-        let of = inventory
-            .nodes()
-            .iter()
-            .map(|node| {
-                let value = node.attributes.get(per)?.to_string();
-                let next = u32::try_from(known.len()).unwrap_or(u32::MAX);
-                let controller = *known.entry(value).or_insert(next);
-                nodes.resize(known.len(), 0);
-                nodes[controller as usize] += 1;
-                Some(controller)
-            })
-            .collect();
-        let mut names = vec![None; known.len()];
-        for (value, controller) in known {
-            let controller = controller as usize;
-            names[controller] = (nodes[controller] > 1).then(|| format!("per {per}={value}"));
-        }
+        let numbers = ControllerNumbers::new(inventory, Some(per));
+        let of = numbers.all().to_vec();
+        let mut nodes = vec![0usize; numbers.values.len()];
+        of.iter().flatten().for_each(|controller| nodes[*controller as usize] += 1);
+        let name = |(value, nodes): (String, usize)| (nodes > 1).then(|| format!("per {per}={value}"));
+        let names: Vec<Option<String>> = numbers.values.into_iter().zip(nodes).map(name).collect();
         Self { of, busy: vec![0; names.len()], names, max, suspects: HashSet::new() }
     }
 

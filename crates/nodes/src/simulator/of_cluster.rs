@@ -1,15 +1,17 @@
 //! The simulation of a cluster, as `[simulator]` and the drivers' abilities say.
 
+use super::controllers::ImaginedControllers;
 use super::{Initial, Nature, NodeState, Simulation};
 use crate::config::Cluster;
 use crate::roster::MemberKind;
 use crate::wiring::Wiring;
 use orderly_plan::drivers::NodeId;
+use orderly_plan::inventory::Inventory;
 use std::time::Duration;
 
 impl Simulation {
     /// Imagines the nodes of a cluster, on a virtual clock.
-    pub(crate) fn of(cluster: &Cluster, wiring: &Wiring, initial: Initial) -> Self {
+    pub(crate) fn of(cluster: &Cluster, inventory: &Inventory, wiring: &Wiring, initial: Initial) -> Self {
         let settings = &cluster.simulator;
         let natures = wiring
             .roster
@@ -47,6 +49,7 @@ impl Simulation {
                 abilities.interval.div_f64(f64::from(settings.speed.max(1))).max(Duration::from_millis(1));
             simulation.set_abilities(node, abilities);
         }
+        simulation.controllers = ImaginedControllers::new(cluster, inventory);
         simulation.set_fanout(cluster.limits.fanout);
         simulation.set_limit(cluster.profile.power_timeout());
         simulation

@@ -84,6 +84,31 @@ struct OrderToGo {
     attempts: u32,
     /// What waits for the node went on (`-W`).
     let_go: bool,
+    times: TellingTimes,
+}
+
+/// When it was told.
+#[derive(Debug, Default)]
+struct TellingTimes {
+    /// Its command, or its power-off, was queued then.
+    queued: Option<Duration>,
+    /// How long both waited until they could be sent.
+    waited: Duration,
+    /// When the command began, and how long it took.
+    began: Option<Duration>,
+    took: Duration,
+}
+
+impl TellingTimes {
+    fn left_queue(&mut self, now: Duration) {
+        if let Some(queued) = self.queued.take() {
+            self.waited += now.saturating_sub(queued);
+        }
+    }
+
+    fn ended(&mut self, now: Duration) {
+        self.took = self.began.map_or(Duration::ZERO, |began| now.saturating_sub(began));
+    }
 }
 
 /// How its power is cut.
@@ -151,6 +176,16 @@ impl Stopping {
         }
     }
 
+    /// Returns when its command began, the last where there were several.
+    pub(super) fn told_at(&self) -> Option<Duration> {
+        self.order.times.began
+    }
+
+    /// Returns how long it waited until its command and its power-off could be sent, and how long the command then took.
+    pub(super) fn telling(&self) -> Option<(Duration, Duration)> {
+        self.order.told.then_some((self.order.times.waited, self.order.times.took))
+    }
+
     /// Tells whether the node was told to go down, or its power cut: such a node is followed to its end.
     fn is_told(&self) -> bool {
         self.order.told || self.cut.forced || self.running
@@ -190,7 +225,11 @@ impl Stopping {
         if task == Task::PowerOff {
             self.cut.began = Some(now);
         }
-        self.order.begun |= matches!(task, Task::Run(_));
+        self.order.times.left_queue(now);
+        if matches!(task, Task::Run(_)) {
+            self.order.begun = true;
+            self.order.times.began = Some(now);
+        }
         self.deadline.get_or_insert(now.saturating_add(self.limits.timeout));
     }
 
@@ -260,6 +299,9 @@ impl Stopping {
     /// Hears how a command or a power-off ended.
     fn ended(&mut self, result: Result<(), Failure>, now: Duration) -> Move {
         self.running = false;
+        if self.stage == StopStage::Asking {
+            self.order.times.ended(now);
+        }
         match (self.stage, result) {
             (StopStage::Asking, Ok(())) => self.accepted(),
             (StopStage::Asking, Err(failure)) => self.not_accepted(failure, now),

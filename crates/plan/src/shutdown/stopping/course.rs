@@ -46,6 +46,7 @@ impl Stopping {
             }
             Move::Do(task) => {
                 now.queue(task);
+                self.order.times.queued = Some(now.at);
                 if task == Task::PowerOff {
                     let left = self.limits.cut_before.saturating_sub(now.at);
                     self.look_after(self.able.interval.min(left), now);

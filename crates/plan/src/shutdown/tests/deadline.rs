@@ -4,7 +4,7 @@
 use super::super::*;
 use super::random::{Asked, before, judge};
 use super::world::{Imagined, Manner, World, able, imagined, limits, run, seconds, wishes};
-use crate::deadline::{AskedTimes, DeadlinePlan, Fit, NodeTakes};
+use crate::deadline::{AskedTimes, CallLimits, DeadlinePlan, Fit, Forecast, NodeCalls, NodeTakes, SlotUse};
 use crate::drivers::{Drivers, Task};
 use crate::graph::GroupId;
 use crate::outcome::Outcome;
@@ -22,6 +22,28 @@ fn any_node() -> impl Strategy<Value = Imagined> {
         flaps: false,
         power_unreadable: false,
     })
+}
+
+/// The limits of a world in which so many calls run at once.
+fn call_limits(nodes: &[Imagined], at_once: usize) -> CallLimits {
+    let call = Duration::from_millis(300);
+    let calls = |node: &Imagined| NodeCalls {
+        able: node.able,
+        look: call,
+        tell: call,
+        switch: call,
+        shell: SlotUse::Own,
+        power: SlotUse::Own,
+        read: SlotUse::Own,
+        probe: SlotUse::Own,
+        controller: None,
+    };
+    CallLimits {
+        at_once,
+        per_controller: 1,
+        calls: nodes.iter().map(calls).collect(),
+        stops: vec![limits(); nodes.len()],
+    }
 }
 
 /// Returns how long each node took in a run that had all the time there is.
@@ -45,8 +67,9 @@ proptest! {
         nodes in prop::collection::vec(any_node(), 8),
         groups in prop::collection::vec(prop::collection::vec(0u32..8, 0..4), 1..5),
         stated in prop::collection::vec((0u32..5, 0u32..5), 0..6),
-        share in 0u64..150,
-        tightened in prop::option::of((0u64..100, 1usize..200)),
+        share in prop_oneof![1 => 0u64..150, 2 => 95u64..115],
+        tightened in prop::option::weighted(0.3, (0u64..100, 1usize..200)),
+        at_once in prop_oneof![3 => 1usize..5, 1 => Just(usize::MAX)],
     ) {
         let count = groups.len() as u32;
         let edges: Vec<(u32, u32)> = stated.into_iter().filter(|(a, b)| a < b && *b < count).collect();
@@ -59,24 +82,31 @@ proptest! {
         let targets: Vec<NodeId> = (0..8).map(NodeId).collect();
         let takes = learned(&order, &nodes);
         let asked = AskedTimes { call: seconds(2), ..AskedTimes::default() };
-        let whole = DeadlinePlan::new(seconds(1_000_000), &order, &takes, &asked);
-        let mut left = (whole.halts + whole.offs) * share as u32 / 100;
-        let mut plan = DeadlinePlan::new(left, &order, &takes, &asked);
+        let forecast = Forecast::new(&order, takes.clone(), &call_limits(&nodes, at_once), &[]);
+        let whole = forecast.held.halts + forecast.held.offs;
+        prop_assert!(whole >= forecast.free.halts + forecast.free.offs);
+        let mut left = whole * share as u32 / 100;
+        let mut plan = DeadlinePlan::new(left, &forecast, &asked);
         let bounds: Vec<StopLimits> =
             plan.cut_before.iter().map(|&cut_before| StopLimits { cut_before, ..limits() }).collect();
-        let mut world = World::new(nodes.clone(), usize::MAX);
+        let mut world = World::new(nodes.clone(), at_once);
+        if plan.lifts_limits { world.fanout = usize::MAX }
         let mut machine = Shutdown::new(&order, &targets, Vec::new(), wishes(), &bounds);
         let mut tightened_at = None;
         for round in 0.. {
             if let Some((share, at)) = tightened && at == round {
                 left = left * share as u32 / 100;
-                plan = DeadlinePlan::new(left, &order, &takes, &asked);
+                plan = DeadlinePlan::new(left, &forecast, &asked);
                 machine.cut_before(&plan.cut_before);
                 tightened_at = Some(world.now);
             }
+            // Whatever holds a halt up, it is let through when it would come too late otherwise.
+            if world.now + forecast.needs(&machine, world.now) + forecast.slack > left { world.fanout = usize::MAX }
             machine.advance(&mut world);
             if machine.is_over() { break }
-            for event in world.next(machine.wake()) { machine.hear(&world, &event) }
+            let last = left.saturating_sub(forecast.needs(&machine, world.now) + forecast.slack);
+            let wake = machine.wake().map(|wake| if last > world.now { wake.min(last) } else { wake });
+            for event in world.next(wake) { machine.hear(&world, &event) }
         }
         let asked = Asked { leads: &leads, targets: &targets, wishes: wishes(), let_go: None, interrupted: false };
         judge(&asked, &world, &machine.endings())?;
@@ -89,7 +119,7 @@ proptest! {
         }
         for &(at, node, task) in &world.log {
             if task == Task::PowerOff {
-                let in_time = at < plan.cut_before[node.index()] || tightened_at.is_some_and(|time| at < time);
+                let in_time = at < plan.cut_before[node.index()] || tightened_at.is_some_and(|time| at <= time);
                 prop_assert!(in_time, "{node:?} was cut into at {at:?}: {plan:?}");
                 if tightened_at.is_none() {
                     prop_assert!(at + takes[node.index()].off.unwrap() <= left);
