@@ -158,19 +158,13 @@ impl<'b> Battery<'b> {
     }
 
     fn plan_again(&mut self, from: Duration) {
-        // What is over already is not asked for again.
-        if self.clock.halting.is_some() {
-            let (call, last) = (self.asked.call, self.asked.last);
-            self.asked = AskedTimes { call, last, ..AskedTimes::default() };
-        }
         self.clock.planned = from;
         let lifted = self.plan.lifts_limits;
         self.plan = DeadlinePlan::new(self.clock.deadline.saturating_sub(from), &self.forecast, &self.asked);
         // What was said to hold no more does not begin to hold again.
         self.plan.lifts_limits |= lifted;
         if self.keeps_power {
-            self.plan.cut_before.fill(Duration::ZERO);
-            self.plan.fit = if self.plan.fits() { Fit::NoPowerOff } else { self.plan.fit };
+            self.plan.keep_power();
         }
     }
 
@@ -188,15 +182,13 @@ impl<'b> Battery<'b> {
         });
         let now = drivers.now();
         (self.clock.halting, self.keeps_power) = (Some(now), !self.plan.fits() && self.has_offs());
-        let promised = self.plan.fits().then(|| self.cut_before());
+        // What is over already is not asked for again.
+        let (call, last) = (self.asked.call, self.asked.last);
+        self.asked = AskedTimes { call, last, ..AskedTimes::default() };
         let held = !self.plan.lifts_limits;
-        // The phases before may have taken less than was thought, or more.
-        self.plan_again(now);
-        if let Some(promised) = promised.filter(|_| self.plan.fit == Fit::NoPowerOff) {
-            // Each power-off that was said is decided by itself, when its time has come.
-            self.plan.cut_before = promised.into_iter().map(|before| before.saturating_sub(now)).collect();
-            self.plan.fit = Fit::Shortened;
-        }
+        let times = (now.saturating_sub(self.clock.planned), self.clock.deadline.saturating_sub(now));
+        self.plan = self.plan.at_first_halt(times, &self.forecast, &self.asked);
+        self.clock.planned = now;
         if held && self.plan.lifts_limits {
             self.tell_lifted(telling);
         }

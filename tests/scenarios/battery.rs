@@ -427,3 +427,45 @@ fn what_users_lose_is_said_also_where_the_power_off_is_left_out() {
     assert!(plan.stdout.lines().all(|line| line.chars().count() <= 80), "{}", plan.stdout);
     assert!(!plan.stdout.contains("0ms"), "{}", plan.stdout);
 }
+
+/// One that hung was said to be halted, and it ran.
+#[test]
+fn a_node_that_is_up_is_never_said_to_be_halted() {
+    let bed = Bed::new();
+    cluster(&bed, "hang = \"n2\"\n[limits]\ntimeout = \"20m\"");
+    let ended = cshutdown(&bed, "--rehearse --force-off --within 15m -F n2").status(1).run();
+    let said = "not down, and not forced off, as there was no time left for it: n2\n";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("halted, and not powered off"), "{}", ended.stderr);
+}
+
+/// A unit is switched off after the nodes that are powered with it, and stays on where there is no time for that.
+#[test]
+fn units_are_a_part_of_the_plan() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    let text =
+        bed.read("inventory.json").replace("\"number\": 3,", "\"number\": 3, \"power_with\": [\"io\"],");
+    bed.write("inventory.json", text);
+    history(&bed, 60.0, 0.0);
+    let off =
+        "{\"format\": \"orderly-history/1\", \"seconds\": {\"io\": [300.0], \"n3\": [0.0], \"n4\": [0.0]}}";
+    bed.write("state/off-history.simulated.json", off);
+    let within = |time: &str, status| {
+        let ended =
+            cshutdown(&bed, &format!("--rehearse --json -F --within {time} -G n3 n4")).status(status).run();
+        let records = ended.records();
+        let offs = begun(&records).into_iter().filter(|(task, _)| task == "power_off");
+        let fit = records.iter().find(|record| record["record"] == "deadline").unwrap()["fit"].clone();
+        (fit, offs.map(|(_, node)| node).collect::<Vec<_>>())
+    };
+    let (fit, offs) = within("15m", 0);
+    assert_eq!(
+        (&fit, offs.last().map(String::as_str)),
+        (&"whole".into(), Some("io")),
+        "after its nodes: {offs:?}"
+    );
+    assert_eq!(within("6m", 1), ("no_power_off".into(), Vec::new()), "two waves of a minute, and five more");
+    let plan = cshutdown(&bed, "-k --within 6m -G n3 n4").status(1).run();
+    assert!(plan.stdout.contains("left on: io\n"), "{}", plan.stdout);
+}

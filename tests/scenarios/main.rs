@@ -50,6 +50,7 @@ mod ocf;
 mod older;
 mod opscenter;
 mod order;
+mod outage;
 mod own_crash;
 mod own_feet;
 mod own_word;

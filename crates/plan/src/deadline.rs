@@ -150,6 +150,36 @@ impl DeadlinePlan {
         }
     }
 
+    /// Returns the plan once the first halt is sent, `passed` after the moment of this one and `left` before the end: the
+    /// phases before may have taken less than was thought, or more.
+    ///
+    /// Power-offs that were said to be left out stay so. Each one that was said is decided by itself, when its time has
+    /// come.
+    #[must_use]
+    pub fn at_first_halt(
+        &self,
+        (passed, left): (Duration, Duration),
+        forecast: &Forecast<'_>,
+        asked: &AskedTimes,
+    ) -> Self {
+        let mut plan = Self::new(left, forecast, asked);
+        // What was said to hold no more does not begin to hold again.
+        plan.lifts_limits |= self.lifts_limits;
+        if !self.fits() && forecast.has_offs() {
+            plan.keep_power();
+        } else if self.fits() && plan.fit == Fit::NoPowerOff {
+            plan.cut_before = self.cut_before.iter().map(|before| before.saturating_sub(passed)).collect();
+            plan.fit = Fit::Shortened;
+        }
+        plan
+    }
+
+    /// Leaves all power-offs out.
+    pub fn keep_power(&mut self) {
+        self.cut_before.fill(Duration::ZERO);
+        self.fit = if self.fits() { Fit::NoPowerOff } else { self.fit };
+    }
+
     /// Tells whether everything that was asked for is done in time, however short.
     pub fn fits(&self) -> bool {
         matches!(self.fit, Fit::Whole | Fit::Shortened)

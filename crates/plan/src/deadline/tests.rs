@@ -117,6 +117,25 @@ fn what_does_not_fit_with_power_offs_goes_without_and_users_get_the_time() {
     assert!(!plan.fits());
 }
 
+/// The phases before used their whole time and a moment more: all power-offs that had been said were left out.
+#[test]
+fn a_power_off_that_was_said_is_decided_node_by_node() {
+    let (order, takes) = cluster();
+    let forecast = free(&order, takes);
+    let said = plan(1000);
+    let halting = AskedTimes { rounds: 1, call: seconds(2), ..AskedTimes::default() };
+    let begun = |said: &DeadlinePlan, passed: u64, left: u64| {
+        said.at_first_halt((seconds(passed), seconds(left)), &forecast, &halting)
+    };
+    assert_eq!(DeadlinePlan::new(seconds(159), &forecast, &halting).fit, Fit::NoPowerOff);
+    let late = begun(&said, 841, 159);
+    assert!(late.fits(), "{late:?}");
+    assert_eq!(late.cut_before, [seconds(79), seconds(79), seconds(139)]);
+    let left_out = plan(199);
+    let early = begun(&left_out, 0, 199);
+    assert_eq!((early.fit, early.cut_before), (Fit::NoPowerOff, vec![Duration::ZERO; 3]), "as was said");
+}
+
 #[test]
 fn subsystems_are_ended_when_the_halts_have_to_begin() {
     let plan = plan(150);
