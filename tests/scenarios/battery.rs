@@ -2,7 +2,7 @@
 //! where they are not: no test depends on how fast this machine is.
 
 use super::shutdown_plan::cluster;
-use bed::{Bed, Program, Running};
+use bed::{Bed, Need, Program, Running, real};
 
 fn cshutdown<'a>(bed: &'a Bed, args: &str) -> Program<'a> {
     bed.program("cshutdown").args(args.split_whitespace()).any_stdout().any_stderr()
@@ -468,4 +468,36 @@ fn units_are_a_part_of_the_plan() {
     assert_eq!(within("6m", 1), ("no_power_off".into(), Vec::new()), "two waves of a minute, and five more");
     let plan = cshutdown(&bed, "-k --within 6m -G n3 n4").status(1).run();
     assert!(plan.stdout.contains("left on: io\n"), "{}", plan.stdout);
+}
+
+/// What root had written for a run of another user could not be read there, and was said to have been heard.
+#[test]
+fn a_sooner_deadline_of_root_is_heard_by_the_run_of_another_user() {
+    if !real::require(&[Need::Root, Need::Program("setpriv")]) {
+        return;
+    }
+    let bed = Bed::new();
+    cluster(&bed, "");
+    bed.tools(&["setpriv"]);
+    history(&bed, 60.0, 20.0);
+    std::fs::create_dir_all(bed.path("log")).unwrap();
+    for (name, mode) in [("", 0o755), ("etc", 0o755), ("etc/cluster.toml", 0o644)] {
+        std::fs::set_permissions(bed.path(name), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    }
+    for name in ["log", "state", "state/halt-history.simulated.json", "state/off-history.simulated.json"] {
+        std::os::unix::fs::chown(bed.path(name), Some(65534), Some(65534)).unwrap();
+    }
+    let line = format!(
+        "exec setpriv --reuid 65534 --regid 65534 --clear-groups -- {}/bin/cshutdown -T 30 --within 3h -G ALL",
+        bed.root().display()
+    );
+    let mut first = bed.shell(&line).any_stdout().any_stderr().any_status().spawn();
+    waits_for(&mut first, "the shutdown begins in 30m00s");
+    let sooner = cshutdown(&bed, "--within 130 -G n1 n2").run();
+    assert!(sooner.stderr.contains("is tightened"), "{}", sooner.stderr);
+    let ended = first.end();
+    for part in ["the deadline is tightened: within 2m", "down: n[1-4]"] {
+        assert!(ended.stderr.contains(part), "{part} in {}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("it is not known elsewhere"), "{}", ended.stderr);
 }
