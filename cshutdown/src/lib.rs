@@ -36,7 +36,7 @@ use notice::Logins;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, program};
 use orderly_nodes::backend::Backend;
-use orderly_nodes::claims::{self, HeldClaim};
+use orderly_nodes::claims::{self, Foreseen, HeldClaim};
 use orderly_nodes::connect;
 use orderly_nodes::identity;
 use orderly_nodes::log::RunLog;
@@ -46,6 +46,7 @@ use orderly_nodes::reach::{self, Reach};
 use orderly_nodes::remedies::{self, Asked};
 use orderly_nodes::run::Telling;
 pub use orderly_nodes::site::fold;
+use orderly_nodes::unreported;
 use orderly_nodes::versions;
 use orderly_nodes::{why, why_not};
 use orderly_plan::drivers::{NodeId, Task};
@@ -76,24 +77,30 @@ pub fn run(mut args: ShutdownArgs) -> anyhow::Result<Status> {
         return pending::cancel(which);
     }
     let mut reporter = args.flags.speech.reporter();
+    let ended = run_with(&mut args, &mut reporter);
+    unreported::record(&mut reporter, &ended);
+    ended
+}
+
+fn run_with(args: &mut ShutdownArgs, reporter: &mut Reporter) -> anyhow::Result<Status> {
     if let (Some(path), Some(log)) = (&args.flags.timeline, &args.flags.from_log) {
         // Whoever has no configuration here still sees the nodes.
-        return picture::of_log(path, log, input::site(&args).ok().as_ref(), &reporter);
+        return picture::of_log(path, log, input::site(args).ok().as_ref(), reporter);
     }
     // Made once more when the run begins: what stands in its way is told before anything is asked.
     Picture::asked(&args.flags)?;
     if let Some(nodes) = &args.flags.why {
-        return why::answer(&input::site(&args)?, Direction::Shutdown, nodes, &mut reporter);
+        return why::answer(&input::site(args)?, Direction::Shutdown, nodes, reporter);
     }
     if let Some(node) = &args.flags.why_not {
-        let site = input::site(&args)?;
+        let site = input::site(args)?;
         let mut drivers = connect::backend(&site.cluster, &site.inventory)?;
         drivers.check_programs(&site.cluster, true)?;
-        return why_not::answer(&site, Direction::Shutdown, node, &mut *drivers, &mut reporter);
+        return why_not::answer(&site, Direction::Shutdown, node, &mut *drivers, reporter);
     }
-    let mut input = ShutdownInput::read(&args)?;
+    let mut input = ShutdownInput::read(args)?;
     if args.restart && !args.flags.rehearse {
-        restart(&args, &input, &input.targets.nodes).check()?;
+        restart(args, &input, &input.targets.nodes).check()?;
     }
     let (mut beacon, mut met) = (None, None);
     if let Some(within) = args.within.filter(|_| args.acts()) {
@@ -109,7 +116,7 @@ pub fn run(mut args: ShutdownArgs) -> anyhow::Result<Status> {
     }
     let learned = Learned::read(input.site.cluster.is_simulated(), |line| reporter.say(line));
     let mut drivers = if args.flags.rehearse {
-        rehearsal::drivers(&args, &input.site, &learned.halts)?
+        rehearsal::drivers(args, &input.site, &learned.halts)?
     } else {
         let mut drivers = connect::backend(&input.site.cluster, &input.site.inventory)?;
         drivers.check_programs(&input.site.cluster, true)?;
@@ -117,11 +124,11 @@ pub fn run(mut args: ShutdownArgs) -> anyhow::Result<Status> {
         drivers
     };
     input.site.addresses = identity::resolved(&input.site, &*drivers);
-    say_simulated(&args, &*drivers, &reporter);
+    say_simulated(args, &*drivers, reporter);
     if let Some(met) = met {
-        beacon = Some(succeed(&met, &mut args, &mut input, &mut *drivers, &mut reporter)?);
+        beacon = Some(succeed(&met, args, &mut input, &mut *drivers, reporter)?);
     }
-    let next = shut_down(&args, &mut input, (learned, beacon), &mut *drivers, &mut reporter);
+    let next = shut_down(args, &mut input, (learned, beacon), &mut *drivers, reporter);
     reporter.end_progress();
     // Said last, after what went wrong.
     let next = next.or_else(|error| {
@@ -129,9 +136,10 @@ pub fn run(mut args: ShutdownArgs) -> anyhow::Result<Status> {
             return Err(error);
         }
         reporter.warn(format!("{error:#}"));
+        unreported::failed(reporter, &error);
         Ok(AfterShutdown::Ended(error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed)))
     });
-    say_simulated(&args, &*drivers, &reporter);
+    say_simulated(args, &*drivers, reporter);
     drivers.close()?;
     match next? {
         AfterShutdown::Ended(status) => Ok(status),
@@ -206,8 +214,11 @@ fn shut_down(
         let (claim, _) = reach::claim(site, Direction::Shutdown, &checked.targets(), Reach::Targets);
         // On battery whoever is in the way is told to end.
         let foreseen = claims::foresee(claim, args.flags.patience()).filter(|_| args.within.is_none());
-        let refused = foreseen.map(|(line, status)| {
-            reporter.warn(line);
+        let refused = foreseen.map(|Foreseen { line, status, runs }| {
+            reporter.warn(&line);
+            if status == Status::Refused {
+                unreported::end(reporter, status, &line, &runs);
+            }
             status
         });
         return Ok(AfterShutdown::Ended(match refused {

@@ -5,7 +5,7 @@ use crate::input::ShutdownInput;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, fail, signals};
 use orderly_nodes::backend::Backend;
-use orderly_nodes::claims::{self, HeldClaim, Obstacle, RunFacts};
+use orderly_nodes::claims::{self, HeldClaim, Hindered, Obstacle, RunFacts};
 use orderly_nodes::reach::{self, Reach};
 use orderly_nodes::site::fold;
 use orderly_plan::claim::{Claim, Stage};
@@ -119,7 +119,8 @@ impl<'m> Meeting<'m> {
             pids.join(" ")
         );
         if rest.is_empty() {
-            return Err(fail(Status::Refused, said));
+            let runs = obstacles.iter().map(|obstacle| obstacle.run.clone()).collect();
+            return Err(Hindered::refused(said, runs));
         }
         if !held.is_empty() {
             self.reporter.warn(said);

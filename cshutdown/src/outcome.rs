@@ -77,7 +77,7 @@ impl ShutdownResult<'_> {
     /// Prints the last record.
     pub(crate) fn record(&self, site: &Site, simulated: bool, log: Option<&Path>, reporter: &mut Reporter) {
         let status = self.status();
-        reporter.record(&RunReport {
+        reporter.last_record(&RunReport {
             format: "orderly-run/1",
             record: "report",
             time: clock::now(),

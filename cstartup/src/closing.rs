@@ -123,7 +123,7 @@ impl Closing<'_> {
                 reporter.warn(format!("{lost} lines of the log could not be written"));
             }
         }
-        reporter.record(&report::RunReport {
+        reporter.last_record(&report::RunReport {
             format: "orderly-run/1",
             record: "report",
             time: clock::now(),

@@ -14,7 +14,7 @@ use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, program};
 use orderly_nodes::absent::{self, Absence};
 use orderly_nodes::backend::Backend;
-use orderly_nodes::claims::{self, HeldClaim};
+use orderly_nodes::claims::{self, Foreseen, HeldClaim};
 use orderly_nodes::config::Flags;
 use orderly_nodes::connect;
 use orderly_nodes::history::{History, RunKind};
@@ -29,6 +29,7 @@ use orderly_nodes::run::{Telling, drive};
 use orderly_nodes::simulator::Initial;
 use orderly_nodes::site::{Site, SiteRequest, fold};
 use orderly_nodes::targets::Targets;
+use orderly_nodes::unreported;
 use orderly_nodes::up::WasUp;
 use orderly_nodes::versions;
 use orderly_nodes::{why, why_not};
@@ -55,34 +56,40 @@ pub fn command() -> clap::Command {
 /// See the exit-status table in the manual page.
 pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
     let mut reporter = args.flags.speech.reporter();
+    let ended = run_with(&args, &mut reporter);
+    unreported::record(&mut reporter, &ended);
+    ended
+}
+
+fn run_with(args: &StartupArgs, reporter: &mut Reporter) -> anyhow::Result<Status> {
     if let (Some(path), Some(log)) = (&args.flags.timeline, &args.flags.from_log) {
         // Whoever has no configuration here still sees the nodes.
-        return picture::of_log(path, log, read(&args).ok().as_ref(), &reporter);
+        return picture::of_log(path, log, read(args).ok().as_ref(), reporter);
     }
     // Made once more when the run begins: what stands in its way is told before anything is asked.
     Picture::asked(&args.flags)?;
-    let mut site = read(&args)?;
+    let mut site = read(args)?;
     if let Some(why) = &args.flags.why {
-        return why::answer(&site, Direction::Startup, why, &mut reporter);
+        return why::answer(&site, Direction::Startup, why, reporter);
     }
     if let Some(node) = &args.flags.why_not {
         let mut drivers = connect::backend(&site.cluster, &site.inventory)?;
         drivers.check_programs(&site.cluster, false)?;
-        return why_not::answer(&site, Direction::Startup, node, &mut *drivers, &mut reporter);
+        return why_not::answer(&site, Direction::Startup, node, &mut *drivers, reporter);
     }
-    let mut wanted = WantedNodes::read(&args, &site)?;
+    let mut wanted = WantedNodes::read(args, &site)?;
     if args.even_absent {
         site.absent.clear();
     }
     // Who of those that are listed as absent is one is known only once they were asked.
     if !args.flags.extend && site.absent.is_empty() {
-        plan::confirm(&args, wanted.targets.nodes.len())?;
+        plan::confirm(args, wanted.targets.nodes.len())?;
     }
     let history = History::read(RunKind::Start, site.cluster.is_simulated(), |line| reporter.say(line));
-    let mut drivers = drivers(&args, &site, &wanted.targets.nodes, &history)?;
+    let mut drivers = drivers(args, &site, &wanted.targets.nodes, &history)?;
     site.addresses = identity::resolved(&site, &*drivers);
     let acts = !args.dry_run && !args.flags.rehearse;
-    let simulated = simulated(&args, &*drivers);
+    let simulated = simulated(args, &*drivers);
     if let Some(what) = simulated {
         reporter.say(format!("simulated: {what}, nothing real is touched"));
     }
@@ -90,21 +97,24 @@ pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
         reporter.say(remark);
     }
     if args.restore {
-        wanted.say(&site, &reporter)?;
+        wanted.say(&site, reporter)?;
     }
     let claim = match acts {
-        true => claim(&args, &site, &mut wanted, &mut *drivers, &mut reporter).map(Some),
+        true => claim(args, &site, &mut wanted, &mut *drivers, reporter).map(Some),
         false => Ok(None),
     };
     let outcome = claim.and_then(|claim| match claim {
-        Some(Claimed::NothingLeft) => Ok(Status::Done),
+        Some(Claimed::NothingLeft) => {
+            let why = "others brought up meanwhile all that was to be brought back";
+            reporter.say(why);
+            unreported::end(reporter, Status::Done, why, &[]);
+            Ok(Status::Done)
+        }
         Some(Claimed::Held(held)) => {
             let known = (Some(*held), history);
-            carry_out(&args, &mut site, wanted.targets.clone(), known, &mut *drivers, &mut reporter)
+            carry_out(args, &mut site, wanted.targets.clone(), known, &mut *drivers, reporter)
         }
-        None => {
-            carry_out(&args, &mut site, wanted.targets.clone(), (None, history), &mut *drivers, &mut reporter)
-        }
+        None => carry_out(args, &mut site, wanted.targets.clone(), (None, history), &mut *drivers, reporter),
     });
     let outcome = outcome.and_then(|status| drivers.close().map(|()| status));
     if acts && outcome.is_ok() && !wanted.gone.is_empty() {
@@ -113,6 +123,7 @@ pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
     reporter.end_progress();
     let Some(what) = simulated else { return outcome };
     // Said last, after what went wrong.
+    unreported::record(reporter, &outcome);
     let status = outcome.unwrap_or_else(|error| {
         reporter.warn(format!("{error:#}"));
         error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed)
@@ -202,7 +213,6 @@ fn claim(
             break held;
         }
         if restored::is_nothing_left(site)? {
-            reporter.say("others brought up meanwhile all that was to be brought back");
             return Ok(Claimed::NothingLeft);
         }
         let now = WantedNodes::read(args, site)?;
@@ -277,8 +287,11 @@ fn carry_out(
         permanent::lines(site, &failures).into_iter().for_each(|line| reporter.warn(line));
         let (claim, _) = reach::claim(site, Direction::Startup, &plan.targets, Reach::Targets);
         let foreseen = claims::foresee(claim, args.flags.patience());
-        let refused = foreseen.map(|(line, status)| {
-            reporter.warn(line);
+        let refused = foreseen.map(|Foreseen { line, status, runs }| {
+            reporter.warn(&line);
+            if status == Status::Refused {
+                unreported::end(reporter, status, &line, &runs);
+            }
             status
         });
         return Ok(match refused {

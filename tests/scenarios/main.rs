@@ -107,6 +107,7 @@ mod tidy;
 mod timeline;
 mod trips;
 mod unit;
+mod unreported;
 mod unsaved;
 mod unwind;
 mod violation;

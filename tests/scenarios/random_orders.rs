@@ -198,7 +198,7 @@ pub(super) fn records(bed: &Bed, program: &str, more: &[&str]) -> Vec<Value> {
 /// Says what a run did although two of its nodes are one machine.
 fn judge_twins(records: &[Value]) -> Vec<String> {
     match records {
-        [only] if only["status"] == 3 => Vec::new(),
+        [only, end] if only["status"] == 3 && end["record"] == "end" => Vec::new(),
         [ended, rest @ ..] => {
             vec![format!(
                 "two nodes are one, and it ended with {} after {} records",

@@ -54,12 +54,21 @@ pub struct Reporter {
     output: Output,
     live: Option<Live>,
     stdout_lost: bool,
+    /// The record that is the last of a run was printed.
+    has_ended: bool,
 }
 
 impl Reporter {
     /// Returns the reporter of this program.
     pub fn new(verbosity: Verbosity, output: Output) -> Self {
-        Self { program: crate::program::program_name(), verbosity, output, live: None, stdout_lost: false }
+        Self {
+            program: crate::program::program_name(),
+            verbosity,
+            output,
+            live: None,
+            stdout_lost: false,
+            has_ended: false,
+        }
     }
 
     /// Shows a live line of progress below everything said, on a terminal that can and unless quiet.
@@ -205,6 +214,13 @@ impl Reporter {
                 Ok(line) => self.put(&format!("{}\n", escaped(&line))),
                 Err(error) => self.warn(format!("a record cannot be written as JSON: {error}")),
             }
+        }
+    }
+
+    /// Prints the last record of a run as [`Reporter::record`] does: the first that is said to be it.
+    pub fn last_record(&mut self, record: &impl Serialize) {
+        if !std::mem::replace(&mut self.has_ended, true) {
+            self.record(record);
         }
     }
 

@@ -9,8 +9,8 @@
 mod entry;
 mod facts;
 
-pub use entry::{Patience, enter, foresee, queue};
-pub use facts::{Obstacle, RunFacts};
+pub use entry::{Foreseen, Patience, enter, foresee, queue};
+pub use facts::{Hindered, Obstacle, RunFacts};
 use facts::{lock_path, path};
 use orderly_exec::lock::Lock;
 use orderly_exec::{paths, signals};

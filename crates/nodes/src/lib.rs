@@ -46,6 +46,7 @@ pub mod site;
 pub mod subsystem;
 pub mod targets;
 pub mod template;
+pub mod unreported;
 pub mod up;
 pub mod users;
 pub mod versions;

@@ -1,6 +1,6 @@
 //! How a run gets its turn: at once, after those that it touches, or not at all.
 
-use super::{Desk, HeldClaim, Obstacle, RunFacts, seen};
+use super::{Desk, HeldClaim, Hindered, Obstacle, RunFacts, seen};
 use crate::backend::Backend;
 use crate::run::Telling;
 use orderly_exec::{Status, fail};
@@ -98,10 +98,8 @@ impl HeldClaim {
         if let Some(other) = desk.obstacles(&facts).first() {
             let (who, pid) = (other.run.describe(), other.run.pid);
             let taken = "another shutdown waits for its time with some of these nodes";
-            return Err(fail(
-                Status::Refused,
-                format!("{taken}: {who}; cshutdown --cancel {pid} cancels that one"),
-            ));
+            let said = format!("{taken}: {who}; cshutdown --cancel {pid} cancels that one");
+            return Err(Hindered::refused(said, vec![other.run.clone()]));
         }
         desk.forget_killed();
         facts.write(&desk.directory)?;
@@ -242,14 +240,22 @@ fn list(obstacles: &[Obstacle]) -> String {
 
 fn refused(obstacles: &[Obstacle]) -> anyhow::Error {
     let lines: Vec<String> = obstacles.iter().map(Obstacle::describe).collect();
-    fail(
-        Status::Refused,
-        format!("{}\nhint: --wait waits for the end of those that are in the way", lines.join("\n")),
-    )
+    let said = format!("{}\nhint: --wait waits for the end of those that are in the way", lines.join("\n"));
+    Hindered::refused(said, obstacles.iter().map(|obstacle| obstacle.run.clone()).collect())
 }
 
-/// Says what would come of a claim now, for who only looks; nothing where nobody is in the way.
-pub fn foresee(claim: Claim, patience: Patience) -> Option<(String, Status)> {
+/// What would come of a claim now.
+#[derive(Debug)]
+pub struct Foreseen {
+    pub line: String,
+    /// Refused, or done where the others would be waited for.
+    pub status: Status,
+    /// Those in the way.
+    pub runs: Vec<RunFacts>,
+}
+
+/// Returns what would come of a claim now, for who only looks; nothing where nobody is in the way.
+pub fn foresee(claim: Claim, patience: Patience) -> Option<Foreseen> {
     let own = RunFacts::own(u64::MAX, Stage::Acting, claim);
     let held = |run: RunFacts| own.queued().is_held_by(&run.queued()).map(|touch| Obstacle { run, touch });
     let obstacles: Vec<Obstacle> = seen().into_iter().filter_map(held).collect();
@@ -257,7 +263,7 @@ pub fn foresee(claim: Claim, patience: Patience) -> Option<(String, Status)> {
         return None;
     }
     let list = list(&obstacles);
-    Some(match patience {
+    let (line, status) = match patience {
         Patience::None => {
             (format!("now this would be refused ({}): {list}", Status::Refused.code()), Status::Refused)
         }
@@ -266,5 +272,6 @@ pub fn foresee(claim: Claim, patience: Patience) -> Option<(String, Status)> {
             Status::Done,
         ),
         Patience::Endless => (format!("now this would wait for the end of {list}"), Status::Done),
-    })
+    };
+    Some(Foreseen { line, status, runs: obstacles.into_iter().map(|obstacle| obstacle.run).collect() })
 }

@@ -5,10 +5,12 @@
 use orderly_exec::lock::{Lock, command, who};
 use orderly_exec::program::program_name;
 use orderly_exec::reporter::printable;
-use orderly_exec::{clock, files};
+use orderly_exec::status::mark;
+use orderly_exec::{Status, clock, files};
 use orderly_plan::claim::{Claim, Queued, Stage, Touch};
 use orderly_plan::nodeset;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 const FORMAT: &str = "orderly-claim/1";
@@ -110,6 +112,28 @@ impl RunFacts {
         ))
     }
 }
+
+/// Why a run may not act, and the runs in its way.
+#[derive(Debug)]
+pub struct Hindered {
+    said: String,
+    pub runs: Vec<RunFacts>,
+}
+
+impl Hindered {
+    /// Returns it, marked as refused (4).
+    pub fn refused(said: String, runs: Vec<RunFacts>) -> anyhow::Error {
+        mark(Self { said, runs }.into(), Status::Refused)
+    }
+}
+
+impl fmt::Display for Hindered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said)
+    }
+}
+
+impl std::error::Error for Hindered {}
 
 /// A run that is in another's way, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
