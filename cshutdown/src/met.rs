@@ -87,10 +87,14 @@ impl<'m> Meeting<'m> {
         if *times < wanted {
             *times += 1;
             let what = if *times == 1 { "begin nothing more" } else { "end what it runs, too" };
-            let told = if run.pid == 0 { "cannot be told to" } else { "is told to" };
-            self.reporter.warn(format!("{} {told} {what}, and waited for", run.describe()));
-            // One that ended meanwhile need not be told.
-            signals::terminate(run.pid).ok();
+            if run.is_its_process() {
+                self.reporter.warn(format!("{} is told to {what}, and waited for", run.describe()));
+                // One that ended meanwhile need not be told.
+                signals::terminate(run.pid).ok();
+            } else {
+                let why = "its process cannot be seen from here, and is not told to";
+                self.reporter.warn(format!("{}: {why} {what}; it is waited for", run.describe()));
+            }
         }
     }
 
@@ -110,13 +114,17 @@ impl<'m> Meeting<'m> {
         };
         let (held, rest) = parted(&targets, meets);
         let runs: Vec<String> = obstacles.iter().map(|obstacle| obstacle.run.describe()).collect();
-        let pids: Vec<String> = obstacles.iter().map(|obstacle| obstacle.run.pid.to_string()).collect();
+        let seen = obstacles.iter().map(|obstacle| &obstacle.run).filter(|run| run.is_its_process());
+        let pids: Vec<String> = seen.map(|run| run.pid.to_string()).collect();
+        let kill = match pids.len() == obstacles.len() {
+            true => format!("kill -KILL {}", pids.join(" ")),
+            false => "end those runs where they run".to_owned(),
+        };
         let said = format!(
             "not stopped, as half of the time is over and other runs have not ended: {}: {}\n\
-             to stop them: kill -KILL {}, then cshutdown --within with the time that is left",
+             to stop them: {kill}, then cshutdown --within with the time that is left",
             fold(site, &held),
             runs.join("; "),
-            pids.join(" ")
         );
         if rest.is_empty() {
             let runs = obstacles.iter().map(|obstacle| obstacle.run.clone()).collect();

@@ -67,3 +67,27 @@ fn nobody_acts_before_a_run_on_battery_that_waits_and_whoever_waited_is_told_why
     wait_until("the others are down", || battery.stderr_so_far().contains("n3: "));
     end(battery);
 }
+
+/// The number was enough: where it had been given anew, or was of a container, any process at all was ended.
+#[test]
+fn a_process_that_is_not_the_run_is_sent_no_signal() {
+    let bed = Bed::new();
+    cluster(&bed, "hang = \"n1\"");
+    let acting = spawn(&bed, "cshutdown", &["-X", "-F", "n1"]);
+    acting.wait_for_stderr("n1: halting");
+    let mut innocent = bed.external("/bin/sleep").arg("1000").any_status().spawn();
+    let claim = std::fs::read_dir(bed.path("state/runs")).unwrap().flatten();
+    let claim =
+        claim.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|end| end == "json"));
+    let claim = claim.expect("a claim");
+    let text = std::fs::read_to_string(&claim).unwrap();
+    let number = |pid: u32| format!("\"pid\":{pid},");
+    std::fs::write(&claim, text.replace(&number(acting.pid()), &number(innocent.pid()))).unwrap();
+    let args = ["-F", "--within", "2s", "n1"];
+    let ended = bed.program("cshutdown").args(args).status(4).any_stdout().any_stderr().run();
+    assert!(ended.stderr.contains("its process cannot be seen from here"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("to stop them: end those runs where they run"), "{}", ended.stderr);
+    assert!(innocent.is_running(), "it was ended");
+    end(innocent);
+    end(acting);
+}

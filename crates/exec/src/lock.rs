@@ -125,6 +125,15 @@ impl Lock {
         Some(signed.or_else(|| pid.map(describe)).unwrap_or_else(|| UNSEEN.to_owned()))
     }
 
+    /// Tells whether this process has the file of the lock at `path` open. A number alone proves nothing: it may have been
+    /// given anew, or be of another process namespace.
+    pub fn is_open_in(path: &Path, process: u32) -> bool {
+        let Ok(wanted) = std::fs::symlink_metadata(path) else { return false };
+        let open = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+        let found = open.filter_map(|entry| std::fs::metadata(entry.path()).ok());
+        found.map(|found| (found.dev(), found.ino())).any(|found| found == (wanted.dev(), wanted.ino()))
+    }
+
     /// Tells whether taking a lock failed because another run holds it.
     pub fn is_held_elsewhere(error: &anyhow::Error) -> bool {
         error.root_cause().to_string().starts_with(HELD)
@@ -319,6 +328,7 @@ mod tests {
         let lock = Lock::take(&path).unwrap();
         assert!(is_seen_locked(&path));
         assert!(is_seen_locked(&path), "looking takes nothing away");
+        assert!(Lock::is_open_in(&path, std::process::id()) && !Lock::is_open_in(&path, u32::MAX));
         drop(lock);
         nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert_eq!(Lock::holder(&dir.path().join("pipe")), None, "nobody is waited for");

@@ -13,7 +13,7 @@ pub use entry::{Foreseen, Patience, enter, foresee, queue};
 pub use facts::{Hindered, Obstacle, RunFacts};
 use facts::{lock_path, path};
 use orderly_exec::lock::Lock;
-use orderly_exec::{paths, signals};
+use orderly_exec::{Status, fail, paths, signals};
 use orderly_plan::claim::{Claim, Stage};
 use std::fs::DirEntry;
 use std::os::fd::OwnedFd;
@@ -87,6 +87,11 @@ impl Desk {
     /// When it cannot be told.
     pub fn cancel(&self, run: &RunFacts) -> anyhow::Result<()> {
         if !run.cancelled {
+            if !run.is_its_process() {
+                let unseen =
+                    format!("process {} is not that run as seen from here; cancel it where it runs", run.pid);
+                return Err(fail(Status::Refused, unseen));
+            }
             signals::interrupt(run.pid)?;
             RunFacts { cancelled: true, ..run.clone() }.write(&self.directory)?;
         }

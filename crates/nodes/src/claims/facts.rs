@@ -93,6 +93,11 @@ impl RunFacts {
         self.program == "cshutdown" && self.command.contains(" --within")
     }
 
+    /// Tells whether the process of its number is this run, and may be sent a signal.
+    pub fn is_its_process(&self) -> bool {
+        Lock::is_open_in(&lock_path(&super::directory(), self.number), self.pid)
+    }
+
     /// Returns its targets, folded.
     pub fn targets(&self) -> String {
         nodeset::fold(self.claim.targets.iter().map(String::as_str))
