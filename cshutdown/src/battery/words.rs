@@ -132,6 +132,11 @@ impl Battery<'_> {
         }
         match (users.grace, asked.grace) {
             (None, Some(_)) => lost.push("users' processes are not ended before the halts".to_owned()),
+            // Whole seconds are what the nodes count.
+            (Some(given), Some(whole)) if given < Duration::from_secs(1) && given < whole => {
+                let whole = show(whole);
+                lost.push(format!("their processes get KILL right after TERM, not {whole} later"));
+            }
             (Some(given), Some(whole)) if is_less(given, whole) => lost.push(format!(
                 "their processes have {} instead of {} from TERM to KILL",
                 show(given),
@@ -149,7 +154,12 @@ impl Battery<'_> {
             parts.push(format!("power-off {}", show(plan.nodes.offs)));
         }
         parts.extend(plan.subsystems.map(|time| format!("subsystems {}", show(time))));
-        parts.extend(plan.users.grace.map(|time| format!("grace {}", show(time))));
+        parts.extend(
+            plan.users
+                .grace
+                .filter(|time| *time >= Duration::from_secs(1))
+                .map(|time| format!("grace {}", show(time))),
+        );
         parts.extend(plan.users.tell.map(|time| format!("telling users up to {}", show(time))));
         if !plan.users.wait.is_zero() {
             parts.push(format!("their wait {}", show(plan.users.wait)));

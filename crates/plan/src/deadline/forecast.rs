@@ -115,7 +115,7 @@ impl<'o> Forecast<'o> {
 
     /// Tells whether calls have to wait for one another.
     pub fn is_held(&self) -> bool {
-        self.held != self.free
+        self.held != self.free || !self.slack.is_zero()
     }
 
     /// Tells whether any power is to be switched off.

@@ -188,6 +188,23 @@ fn calls_that_wait_for_one_another_count_and_limits_are_lifted_where_the_halts_f
     assert!(one.held.halts + one.held.offs >= seconds(160 + 7 * 2), "{:?}", one.held);
 }
 
+/// Calls that waited and made nothing later were forgotten, and what they may be seen late by was not.
+#[test]
+fn what_waits_and_is_not_late_for_it_has_its_slack_all_the_same() {
+    let groups = [vec![NodeId(0), NodeId(1)], vec![NodeId(2)]];
+    let order = Order::new(4, &groups, &[(GroupId(0), GroupId(1))]);
+    let halts = [(46, Some(27)), (0, Some(0)), (115, None), (1, None)];
+    let takes = halts.map(|(halt, off)| NodeTakes { halt: seconds(halt), off: off.map(seconds) });
+    let forecast = Forecast::new(&order, takes.to_vec(), &limits(2, vec![None; 4]), &[]);
+    assert_eq!((forecast.held.halts, forecast.slack), (forecast.free.halts, seconds(6)), "{forecast:?}");
+    let none = AskedTimes { rounds: 1, ..AskedTimes::default() };
+    for left in 140..220 {
+        let plan = DeadlinePlan::new(seconds(left), &forecast, &none);
+        let nodes = if plan.fits() { plan.nodes.halts + plan.nodes.offs } else { plan.nodes.halts };
+        assert!(plan.fit == Fit::Late || plan.halts_by + nodes <= seconds(left), "{left}: {plan:?}");
+    }
+}
+
 /// A program that is called once for all that are ready lets none wait.
 #[test]
 fn a_call_for_many_nodes_takes_one_slot() {
