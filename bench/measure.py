@@ -108,10 +108,11 @@ class Report:
         self.rows = []
         self.facts = {}
         print(f"\n{name}: {title}\n")
-        print(f"  {'':34} {'wall s':>9} {'cpu s':>9} {'peak MiB':>9}  {'wall, we = 1':>12}")
 
     def table(self, work, best, ours):
         """Prints one comparison; `ours` names the contender the others are measured against."""
+        if not self.rows:
+            print(f"  {'':34} {'wall s':>9} {'cpu s':>9} {'peak MiB':>9}  {'wall, we = 1':>12}")
         for name, (wall, cpu, memory) in best.items():
             ratio = wall / best[ours][0]
             print(f"  {work + ': ' + name:34} {wall:9.4f} {cpu:9.4f} {memory / 1024:9.1f}  {ratio:12.2f}")

@@ -74,4 +74,5 @@ def main():
     report.write()
 
 
-main()
+if __name__ == "__main__":
+    main()
