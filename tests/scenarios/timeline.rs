@@ -49,7 +49,10 @@ fn where_the_picture_cannot_be_written_nothing_is_begun() {
         let ended = run(&bed, program, &["--timeline", "no/t.svg", "ALL"], 3);
         assert!(ended.stderr.contains("--timeline: replace no/t.svg"), "{}", ended.stderr);
     }
-    assert!(!bed.path("power.log").exists() && !bed.path("log").exists());
+    // It wrote a file of that name.
+    let ended = run(&bed, "cstartup", &["--timeline", "-", "ALL"], 3);
+    assert!(ended.stderr.contains("name a file, as in run.svg"), "{}", ended.stderr);
+    assert!(!bed.path("power.log").exists() && !bed.path("log").exists() && !bed.path("-").exists());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use orderly_exec::files;
 use orderly_exec::{Status, clock, fail};
 use orderly_plan::doing::Doing;
 use orderly_plan::drivers::Task;
-use orderly_plan::outcome::Outcome;
+use orderly_plan::outcome::{Fate, Outcome};
 use orderly_plan::timeline::{Stage, Timeline, TimelineEnd, TimelineKind};
 use std::collections::HashMap;
 use std::path::Path;
@@ -27,33 +27,31 @@ impl LoggedRun {
     /// Reads the log of a run; times are whole seconds there.
     ///
     /// # Errors
-    /// Rejected (3) when it cannot be read, or is no log of `cstartup` or `cshutdown`.
+    /// Rejected (3) when it cannot be read, or is no log of one run of `cstartup` or `cshutdown`.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = files::read(path)?;
         Self::parse(&text).ok_or_else(|| {
             let path = path.display();
             fail(
                 Status::Rejected,
-                format!("{path} is no log of cstartup or cshutdown (log_dir in cluster.toml)"),
+                format!("{path} is no log of one run of cstartup or cshutdown (log_dir in cluster.toml)"),
             )
         })
     }
 
-    /// Returns the run that the text of a log tells of; nothing where it is none of `cstartup` or `cshutdown`.
+    /// Returns the run that the text of a log tells of; nothing where it is none of one run of `cstartup` or `cshutdown`.
     pub fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines().filter_map(timed);
         let (began, first) = lines.next()?;
-        // `alice as root on mgmt1: cstartup ALL`
-        let (who, command) = first.split_once(": ")?;
-        let kind = match command.split(' ').next()?.rsplit('/').next()? {
-            "cstartup" => TimelineKind::Start,
-            "cshutdown" => TimelineKind::Stop,
-            _ => return None,
-        };
-        let mut timeline = Timeline::new(kind);
-        let mut last = Duration::ZERO;
+        let (who, command, kind) = begins(first)?;
+        let mut timeline = Timeline::to_the_second(kind);
+        let (mut last, mut closing) = (Duration::ZERO, "");
         let stages = stages(kind);
         for (second, said) in lines {
+            if begins(said).is_some() {
+                return None;
+            }
+            closing = said;
             // A clock that was set back meanwhile moves nothing back.
             last = last.max(Duration::from_secs(u64::try_from(second - began).unwrap_or(0)));
             if let Some((name, clause)) = said.split_once(": ") {
@@ -61,9 +59,37 @@ impl LoggedRun {
             }
         }
         timeline.close(last);
+        timeline.mark_critical(critical(closing));
         let when = text.get(..TIME - 1)?;
-        Some(Self { timeline, command: command.to_owned(), about: format!("{when} by {who}, from its log") })
+        let ended = if is_closing(closing) { format!("; {closing}") } else { "; not over".to_owned() };
+        Some(Self {
+            timeline,
+            command: command.to_owned(),
+            about: format!("{when} by {who}, from its log{ended}"),
+        })
     }
+}
+
+/// Returns who asked for what, where this is how the log of a run begins: `alice as root on mgmt1: cstartup ALL`.
+fn begins(said: &str) -> Option<(&str, &str, TimelineKind)> {
+    let (who, command) = said.split_once(": ")?;
+    let kind = match command.split(' ').next()?.rsplit('/').next()? {
+        "cstartup" => TimelineKind::Start,
+        "cshutdown" => TimelineKind::Stop,
+        _ => return None,
+    };
+    who.contains(" on ").then_some((who, command, kind))
+}
+
+/// Tells whether a line is the last of a run that went to its end.
+fn is_closing(said: &str) -> bool {
+    ["done", "failed", "interrupted", "ended"].iter().any(|word| said.starts_with(word))
+}
+
+/// Returns the nodes that the last line of a run names as its critical path: `…; critical path: io1 (11s), then n2 (20s)`.
+fn critical(closing: &str) -> impl Iterator<Item = &str> {
+    let path = closing.split_once("critical path: ").map_or("", |(_, path)| path);
+    path.split(", then ").filter_map(|step| step.split(' ').next())
 }
 
 /// Returns the time of a line, and what it says.
@@ -90,8 +116,8 @@ fn hear(
         let program = called.split(' ').next().unwrap_or(called);
         match clause {
             "called" => timeline.enter(program, at, Some(Stage::Subsystem)),
-            "done" => timeline.over(program, TimelineEnd { at, is_well: true, said: "done".to_owned() }),
-            _ => timeline.over(program, TimelineEnd { at, is_well: false, said: clause.to_owned() }),
+            "done" => timeline.over(program, TimelineEnd { at, fate: Fate::Well, said: "done".to_owned() }),
+            _ => timeline.over(program, TimelineEnd { at, fate: Fate::Bad, said: clause.to_owned() }),
         }
         return;
     }
@@ -100,8 +126,8 @@ fn hear(
     }
     if let Some(stage) = stages.get(clause) {
         timeline.enter(name, at, *stage);
-    } else if let Some(is_well) = Outcome::read(clause) {
-        timeline.over(name, TimelineEnd { at, is_well, said: clause.to_owned() });
+    } else if let Some(fate) = Outcome::read(clause) {
+        timeline.over(name, TimelineEnd { at, fate, said: clause.to_owned() });
     }
 }
 
@@ -127,11 +153,30 @@ mod tests {
             "n2: already up",
             "n3: failed: power on: no",
             "n4: not begun, held by n3",
-            "2026-11-30 06:00:00 by alice as root on mgmt1, from its log",
+            "2026-11-30 06:00:00 by alice as root on mgmt1, from its log; failed (1)",
         ] {
             assert!(svg.contains(part), "{part}\nin\n{svg}");
         }
         assert!(!svg.contains(">up: "), "the report at the end is about no node: {svg}");
+    }
+
+    /// The picture had neither the end nor the critical path, and two logs in one file were one run.
+    #[test]
+    fn how_a_logged_run_ended_and_what_took_its_time_is_drawn() {
+        let log = "2026-11-30 06:00:00 root on mgmt1: cstartup ALL\n2026-11-30 06:00:01 n1: powering on\n\
+                   2026-11-30 06:00:08 n1: up\n\
+                   2026-11-30 06:00:08 done after 8.0s; critical path: n1 (4.0s), then n2 (4.0s)\n";
+        let logged = LoggedRun::parse(log).unwrap();
+        assert!(
+            logged.about.ends_with("from its log; done after 8.0s; critical path: n1 (4.0s), then n2 (4.0s)")
+        );
+        let title = TimelineTitle { command: &logged.command, about: &logged.about };
+        assert!(logged.timeline.svg(&title, &|_| None).contains("\u{25c6} n1"));
+        assert!(LoggedRun::parse(&log.repeat(2)).is_none());
+        let cut = LoggedRun::parse(
+            "2026-11-30 06:00:00 root on mgmt1: cstartup ALL\n2026-11-30 06:00:01 n1: booting\n",
+        );
+        assert!(cut.unwrap().timeline.svg(&title, &|_| None).contains(">not over<"));
     }
 
     #[test]

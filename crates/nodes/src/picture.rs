@@ -74,6 +74,10 @@ pub fn of_log(path: &Path, log: &Path, site: Option<&Site>, reporter: &Reporter)
 }
 
 fn check(path: &Path) -> anyhow::Result<()> {
+    if path == Path::new("-") {
+        let why = "--timeline: a picture is not written to standard output; name a file, as in run.svg";
+        return Err(fail(Status::Rejected, why));
+    }
     files::check_replaceable(path).map_err(|error| fail(Status::Rejected, format!("--timeline: {error:#}")))
 }
 

@@ -8,7 +8,7 @@ use orderly_exec::screen::ScreenSize;
 use orderly_plan::drivers::{Drivers, Event, NodeId, Probe, RemoteCommand, Task, Teller};
 use orderly_plan::duration;
 use orderly_plan::notice::{Happening, Notice};
-use orderly_plan::outcome::{NodeEnding, Outcome, Reason};
+use orderly_plan::outcome::{Fate, NodeEnding, Outcome, Reason};
 use orderly_plan::report::Naming;
 use orderly_plan::run::Run;
 use orderly_plan::timeline::{Stage, Timeline, TimelineEnd};
@@ -289,7 +289,8 @@ impl Telling<'_> {
         }
         if let Some(timeline) = &mut self.timeline {
             let said = failure.map_or_else(|| "done".to_owned(), |clause| format!("failed: {clause}"));
-            timeline.over(program, TimelineEnd { at, is_well: failure.is_none(), said });
+            let fate = if failure.is_none() { Fate::Well } else { Fate::Bad };
+            timeline.over(program, TimelineEnd { at, fate, said });
         }
     }
 

@@ -202,6 +202,20 @@ impl Index {
     }
 }
 
+/// Returns what sorts names as people count: `n2` before `n10`.
+pub fn in_natural_order(name: &str) -> Vec<(String, usize, String)> {
+    let mut pieces = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let text = rest.find(|sign: char| sign.is_ascii_digit()).unwrap_or(rest.len());
+        let digits = rest[text..].find(|sign: char| !sign.is_ascii_digit()).unwrap_or(rest.len() - text);
+        let number = rest[text..text + digits].trim_start_matches('0');
+        pieces.push((rest[..text].to_owned(), number.len(), number.to_owned()));
+        rest = &rest[text + digits..];
+    }
+    pieces
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -86,6 +86,27 @@ impl From<Failure> for Outcome {
     }
 }
 
+/// What became of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// As was asked.
+    Well,
+    /// It was not begun, because others failed.
+    Held,
+    Bad,
+}
+
+impl Fate {
+    /// Returns the fate of an outcome.
+    pub fn of(outcome: &Outcome) -> Self {
+        match (outcome.held_by(), outcome.is_well()) {
+            (Some(_), _) => Self::Held,
+            (None, true) => Self::Well,
+            (None, false) => Self::Bad,
+        }
+    }
+}
+
 impl Outcome {
     /// Returns how a node ended that failed like this.
     pub fn failed(kind: FailureKind, reason: Reason) -> Self {
@@ -131,8 +152,11 @@ impl Outcome {
         }
     }
 
-    /// Tells how a node ended by what a log says of it, and whether it is as was asked; nothing for other words.
-    pub fn read(clause: &str) -> Option<bool> {
+    /// How the clause about a node begins that is held; behind it stand those that hold it.
+    pub const HELD: &str = "not begun, held by ";
+
+    /// Returns what became of a node by what a log says of it; nothing for other words.
+    pub fn read(clause: &str) -> Option<Fate> {
         let head = clause.split(": ").next().unwrap_or_default();
         let known = [
             Self::Up,
@@ -148,8 +172,8 @@ impl Outcome {
             Self::Begun,
             Self::Skipped,
         ];
-        let ended = known.iter().find(|outcome| outcome.to_string() == head).map(Self::is_well);
-        ended.or_else(|| clause.starts_with("not begun, held by ").then_some(false))
+        let ended = known.iter().find(|outcome| outcome.to_string() == head).map(Fate::of);
+        ended.or_else(|| clause.starts_with(Self::HELD).then_some(Fate::Held))
     }
 
     /// Returns the nodes whose failures hold it.

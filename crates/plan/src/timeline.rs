@@ -10,6 +10,7 @@ use crate::doing::Doing;
 use crate::drivers::{RemoteCommand, Task};
 use crate::duration;
 use crate::notice::Happening;
+use crate::outcome::{Fate, Outcome};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 pub use svg::TimelineTitle;
@@ -111,7 +112,7 @@ struct Bar {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimelineEnd {
     pub at: Duration,
-    pub is_well: bool,
+    pub fate: Fate,
     /// For people: `up`, `failed: power on: controller says no`, `held by n17`.
     pub said: String,
 }
@@ -127,14 +128,19 @@ struct Row {
 }
 
 impl Row {
-    fn close(&mut self, at: Duration) {
+    /// Ends what it is at; what took no time is left out unless `keeps_moments`.
+    fn close(&mut self, at: Duration, keeps_moments: bool) {
         let Some((stage, from)) = self.open.take() else { return };
         match self.bars.last_mut() {
             // One thing, however often it was tried.
             Some(last) if last.stage == stage && last.to == from => last.to = at,
-            Some(_) | None if at > from => self.bars.push(Bar { stage, from, to: at }),
+            Some(_) | None if at > from || keeps_moments => self.bars.push(Bar { stage, from, to: at }),
             Some(_) | None => {}
         }
+    }
+
+    fn fate(&self) -> Option<Fate> {
+        self.end.as_ref().map(|end| end.fate)
     }
 
     fn began(&self) -> Option<Duration> {
@@ -154,11 +160,17 @@ pub struct Timeline {
     kind: TimelineKind,
     rows: Vec<Row>,
     places: HashMap<String, usize>,
+    keeps_moments: bool,
 }
 
 impl Timeline {
     pub fn new(kind: TimelineKind) -> Self {
-        Self { kind, rows: Vec::new(), places: HashMap::new() }
+        Self { kind, rows: Vec::new(), places: HashMap::new(), keeps_moments: false }
+    }
+
+    /// A run whose times are whole seconds: what began and ended within one was there all the same.
+    pub fn to_the_second(kind: TimelineKind) -> Self {
+        Self { keeps_moments: true, ..Self::new(kind) }
     }
 
     /// Takes note of what happened to a node. Times are since the run began, and never go back.
@@ -169,7 +181,7 @@ impl Timeline {
             Happening::Over(outcome) => {
                 let detail = outcome.detail().map_or_else(String::new, |detail| format!(": {detail}"));
                 let said = format!("{outcome}{detail}");
-                self.over(name, TimelineEnd { at, is_well: outcome.is_well(), said });
+                self.over(name, TimelineEnd { at, fate: Fate::of(outcome), said });
             }
             Happening::WaitedFor(_)
             | Happening::Retried(..)
@@ -180,29 +192,32 @@ impl Timeline {
 
     /// A node is in another stage from now on; in none where nothing is to be seen.
     pub fn enter(&mut self, name: &str, at: Duration, stage: Option<Stage>) {
+        let keeps_moments = self.keeps_moments;
         let row = self.row(name);
-        row.close(at);
+        row.close(at, keeps_moments);
         row.open = stage.map(|stage| (stage, at));
     }
 
     /// A node is over.
     pub fn over(&mut self, name: &str, end: TimelineEnd) {
+        let keeps_moments = self.keeps_moments;
         let row = self.row(name);
-        row.close(end.at);
+        row.close(end.at, keeps_moments);
         row.end = Some(end);
     }
 
     /// Says of a node that it was held, and by whom: known only at the end.
     pub fn held(&mut self, name: &str, at: Duration, by: &str) {
-        let said = format!("not begun, held by {by}");
+        let said = format!("{}{by}", Outcome::HELD);
         // When the first of them failed was heard of already.
         let at = self.row(name).end.as_ref().map_or(at, |end| end.at);
-        self.over(name, TimelineEnd { at, is_well: false, said });
+        self.over(name, TimelineEnd { at, fate: Fate::Held, said });
     }
 
     /// Ends whatever goes on: a part of the run is over.
     pub fn close(&mut self, at: Duration) {
-        self.rows.iter_mut().for_each(|row| row.close(at));
+        let keeps_moments = self.keeps_moments;
+        self.rows.iter_mut().for_each(|row| row.close(at, keeps_moments));
     }
 
     /// Marks those on the critical path.

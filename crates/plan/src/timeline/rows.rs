@@ -1,6 +1,8 @@
 //! What stands in a row of the picture: a node, or, where there are many, a group of them.
 
 use super::{Bar, Row, Stage, Timeline};
+use crate::name;
+use crate::outcome::Fate;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ pub(super) struct Folded<'t> {
 pub(super) struct Counted {
     pub(super) stages: BTreeMap<Stage, Vec<u32>>,
     pub(super) well: Vec<u32>,
+    pub(super) held: Vec<u32>,
     pub(super) bad: Vec<u32>,
 }
 
@@ -35,7 +38,9 @@ impl Timeline {
     /// Returns the nodes in the order in which they began, those that never did last.
     pub(super) fn in_order(&self) -> Vec<&Row> {
         let mut rows: Vec<&Row> = self.rows.iter().collect();
-        rows.sort_by_key(|row| (row.began().is_none(), row.began(), row.ended()));
+        rows.sort_by_cached_key(|row| {
+            (row.began().is_none(), row.began(), row.ended(), name::in_natural_order(&row.name))
+        });
         rows
     }
 
@@ -78,7 +83,7 @@ impl Folded<'_> {
     /// Counts its nodes; linear in their bars and in the pieces.
     pub(super) fn counted(&self, total: Duration) -> Counted {
         let mut steps: BTreeMap<Stage, Vec<i64>> = BTreeMap::new();
-        let (mut well, mut bad) = (vec![0i64; PIECES + 1], vec![0i64; PIECES + 1]);
+        let [mut well, mut held, mut bad] = [const { [0i64; PIECES + 1] }; 3];
         let piece = |at: Duration| {
             let share = at.as_secs_f64() / total.as_secs_f64();
             ((share * PIECES as f64).floor() as usize).min(PIECES)
@@ -91,12 +96,16 @@ impl Folded<'_> {
                 steps[piece(to).max(from + 1)] -= 1;
             }
             if let Some(end) = &row.end {
-                let ended = if end.is_well { &mut well } else { &mut bad };
+                let ended = match end.fate {
+                    Fate::Well => &mut well,
+                    Fate::Held => &mut held,
+                    Fate::Bad => &mut bad,
+                };
                 ended[piece(end.at).min(PIECES - 1)] += 1;
             }
         }
         let stages = steps.into_iter().map(|(stage, steps)| (stage, summed(&steps))).collect();
-        Counted { stages, well: summed(&well), bad: summed(&bad) }
+        Counted { stages, well: summed(&well), held: summed(&held), bad: summed(&bad) }
     }
 }
 

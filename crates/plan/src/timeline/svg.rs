@@ -2,17 +2,21 @@
 //! grow with the text size of whoever looks at it.
 
 use super::rows::{Counted, Folded, ROWS};
-use super::{Row, Stage, Timeline};
+use super::{Row, Stage, Timeline, TimelineEnd};
 use crate::duration;
 use crate::nodeset;
+use crate::outcome::Fate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Columns of the picture, in em: names, the time, what came of it.
-const LABELS: f64 = 15.0;
-const CHART: f64 = 56.0;
+/// Columns of the picture, in em: names, what came of each, the time. The reasons stand before the time, so that a window
+/// that is too narrow for all of it shows them.
+const LABELS: f64 = 14.0;
 const NOTES: f64 = 13.0;
+const CHART: f64 = 48.0;
+/// Where the time begins.
+const BEGIN: f64 = LABELS + NOTES;
 /// The height of a row, and of what stands above the first.
 const ROW: f64 = 1.5;
 const HEAD: f64 = 6.5;
@@ -30,15 +34,15 @@ pub struct TimelineTitle<'t> {
 }
 
 const STYLE: &str = "\
-text{font-family:system-ui,sans-serif;fill:#1f2328}\
+:root{background:#fff}text{font-family:system-ui,sans-serif;fill:#1f2328}\
 .paper{fill:#fff}.title{font-size:1.25em;font-weight:600}.note,.tick{font-size:.8em;fill:#59636e}\
 .grid{stroke:#d1d9e0;stroke-width:1}.even{fill:#818b98;fill-opacity:.09}.name{font-size:.85em}\
 .critical .name{font-weight:700}.path{fill:none;stroke:#1f2328;stroke-width:2;vector-effect:non-scaling-stroke}\
-.bad{fill:#cf222e}.held{fill:#9a6700}.well{fill:#aceebb}\
+.bad{fill:#cf222e}.held{fill:#9a6700}.while{fill-opacity:.3}.well{fill:#aceebb}\
 .queued{fill:#d1d9e0}.probing{fill:#c297ff}.power{fill:#e3a008}.booting{fill:#54aeff}\
 .notice{fill:#b8d78c}.users{fill:#5fa04e}.subsystem{fill:#e275ad}.halting{fill:#ec8e2c}.off{fill:#818b98}\
 @media(prefers-color-scheme:dark){\
-text{fill:#f0f6fc}.paper{fill:#0d1117}.note,.tick{fill:#9198a1}.grid{stroke:#3d444d}\
+:root{background:#0d1117}text{fill:#f0f6fc}.paper{fill:#0d1117}.note,.tick{fill:#9198a1}.grid{stroke:#3d444d}\
 .path{stroke:#f0f6fc}.bad{fill:#ff7b72}.held{fill:#d29922}.well{fill:#1a5a30}\
 .queued{fill:#656c76}.probing{fill:#8957e5}.power{fill:#bb8009}.booting{fill:#1f6feb}\
 .notice{fill:#7a9a4a}.users{fill:#3f7a33}.subsystem{fill:#bf4b8a}.halting{fill:#c4621a}.off{fill:#4f5761}}";
@@ -100,10 +104,12 @@ impl Picture {
         if rows().count() > ROWS {
             entries.push(("well", "as was asked"));
         }
-        if rows().any(|row| row.end.as_ref().is_some_and(|end| !end.is_well)) {
-            entries.push(("bad", "not as was asked"));
+        for (class, word, fate) in [("held", "held", Fate::Held), ("bad", "not as was asked", Fate::Bad)] {
+            if rows().any(|row| row.fate() == Some(fate)) {
+                entries.push((class, word));
+            }
         }
-        let mut x = LABELS;
+        let mut x = 1.0;
         for (class, word) in entries {
             self.put(format_args!(
                 "<rect class=\"{class}\" x=\"{x:.2}em\" y=\"3.6em\" width=\"1em\" height=\"1em\" rx=\".15em\"/>\
@@ -141,7 +147,7 @@ impl Picture {
     }
 
     fn x(&self, at: Duration) -> f64 {
-        LABELS + CHART * at.as_secs_f64() / self.total.as_secs_f64()
+        BEGIN + CHART * at.as_secs_f64() / self.total.as_secs_f64()
     }
 
     /// Begins a row: its ground, its name, and the field that has the time as its width.
@@ -155,11 +161,15 @@ impl Picture {
         }
         let shown: String = match name.chars().count() {
             0..=NAME => name.to_owned(),
+            // Paths differ at their end.
+            many if name.contains('/') => {
+                ['\u{2026}'].into_iter().chain(name.chars().skip(many + 1 - NAME)).collect()
+            }
             _ => name.chars().take(NAME - 1).chain(['\u{2026}']).collect(),
         };
         self.put(format_args!(
             "<text class=\"name\" text-anchor=\"end\" x=\"{:.2}em\" y=\"{:.2}em\">{}</text>\
-             <svg x=\"{LABELS}em\" y=\"{:.2}em\" width=\"{CHART}em\" height=\"{:.2}em\" \
+             <svg x=\"{BEGIN}em\" y=\"{:.2}em\" width=\"{CHART}em\" height=\"{:.2}em\" \
              viewBox=\"0 0 {} {height}\" preserveAspectRatio=\"none\">",
             (LABELS - 0.6) / 0.85,
             (y + 1.05) / 0.85,
@@ -170,12 +180,12 @@ impl Picture {
         ));
     }
 
-    /// Ends a row, with a word behind it.
+    /// Ends a row, with a word between its name and the time.
     fn end_row(&mut self, at: usize, (class, word): (&str, &str)) {
         let y = HEAD + ROW * at as f64;
         self.put(format_args!(
             "</svg><text class=\"note{class}\" x=\"{:.2}em\" y=\"{:.2}em\">{}</text></g>\n",
-            (LABELS + CHART + 0.5) / 0.8,
+            LABELS / 0.8,
             (y + 1.05) / 0.8,
             escaped(word)
         ));
@@ -183,7 +193,6 @@ impl Picture {
 
     fn node(&mut self, at: usize, row: &Row) {
         let end = row.end.as_ref();
-        let is_bad = end.is_some_and(|end| !end.is_well);
         let tip = match end {
             Some(end) => format!("{}: {}", row.name, end.said),
             None => format!("{}: not over", row.name),
@@ -212,15 +221,19 @@ impl Picture {
                 "<rect class=\"path\" x=\"{from}\" y=\"0\" width=\"{width}\" height=\"10\"/>"
             ));
         }
-        if let Some(end) = end.filter(|end| !end.is_well && !row.bars.is_empty()) {
-            let width = (self.total.as_millis() / 250).max(1);
-            let from = end.at.as_millis().saturating_sub(width);
-            let said = escaped(&tip);
-            self.put(format_args!(
-                "<rect class=\"bad\" x=\"{from}\" y=\"0\" width=\"{width}\" height=\"10\"><title>{said}</title></rect>"
-            ));
+        match end {
+            Some(end) if end.fate == Fate::Bad && !row.bars.is_empty() => self.tick(end, 10, &tip),
+            Some(end) if end.fate == Fate::Held => {
+                let (from, until) = (end.at.as_millis(), self.total.as_millis());
+                let (width, said) = (until.saturating_sub(from).max(1), escaped(&tip));
+                self.put(format_args!(
+                    "<rect class=\"held while\" x=\"{from}\" y=\"3\" width=\"{width}\" height=\"4\">\
+                     <title>{said}</title></rect>"
+                ));
+            }
+            Some(_) | None => {}
         }
-        let word = end.map_or("", |end| end.said.split(':').next().unwrap_or_default());
+        let word = end.map_or("not over", |end| end.said.split(':').next().unwrap_or_default());
         let took = row.began().zip(row.ended()).map(|(began, ended)| ended.saturating_sub(began));
         let took = took.filter(|took| !took.is_zero()).map_or_else(String::new, duration::show);
         let word = match (word, took.as_str()) {
@@ -228,16 +241,25 @@ impl Picture {
             ("", took) => took.to_owned(),
             (word, took) => format!("{took}, {word}"),
         };
-        self.end_row(at, (if is_bad { " bad" } else { "" }, &cut(&word)));
+        self.end_row(at, (noted(row.fate()), &cut(&word)));
+    }
+
+    /// Marks when a node failed, over the whole height of a row.
+    fn tick(&mut self, end: &TimelineEnd, height: u32, tip: &str) {
+        let width = (self.total.as_millis() / 250).max(1);
+        let (from, said) = (end.at.as_millis().saturating_sub(width), escaped(tip));
+        self.put(format_args!(
+            "<rect class=\"bad\" x=\"{from}\" y=\"0\" width=\"{width}\" height=\"{height}\"><title>{said}</title></rect>"
+        ));
     }
 
     fn group(&mut self, at: usize, folded: &Folded<'_>) {
         let size = folded.rows.len();
-        let bad: Vec<&&Row> =
-            folded.rows.iter().filter(|row| row.end.as_ref().is_some_and(|end| !end.is_well)).collect();
+        let of = |fate| folded.rows.iter().filter(move |row| row.fate() == Some(fate));
+        let (bad, held) = (reasons(of(Fate::Bad)), reasons(of(Fate::Held)));
         let mut tip = format!("{}: {size} nodes", folded.name);
-        for (said, names) in reasons(&bad) {
-            write!(tip, "\n{}: {said}", nodeset::fold(names)).ok();
+        for (said, rows) in bad.iter().chain(&held) {
+            write!(tip, "\n{}: {said}", names(rows)).ok();
         }
         let height = u32::try_from(size).unwrap_or(u32::MAX).max(1);
         let is_critical = folded.rows.iter().any(|row| row.is_critical);
@@ -254,8 +276,7 @@ impl Picture {
                     "<path class=\"{class}\" d=\"{path}\"><title>{}: {} {}</title></path>",
                     escaped(&folded.name),
                     match class {
-                        "well" => format!("{most} of {size}"),
-                        "bad" => format!("{most} of {size}"),
+                        "well" | "held" | "bad" => format!("{most} of {size}"),
                         _ => format!("at most {most} of {size} at once:"),
                     },
                     match class {
@@ -267,11 +288,34 @@ impl Picture {
             }
             below = above;
         }
-        let word = match bad.len() {
-            0 => String::new(),
-            count => format!("{count} not as asked"),
-        };
-        self.end_row(at, (if bad.is_empty() { "" } else { " bad" }, &word));
+        // One that failed among hundreds is no more than a hair of the band.
+        for (said, rows) in &bad {
+            let mut together: BTreeMap<u128, Vec<&Row>> = BTreeMap::new();
+            for row in rows {
+                let at = row.end.as_ref().map_or(0, |end| self.piece(end.at));
+                together.entry(at).or_default().push(row);
+            }
+            for rows in together.values() {
+                if let Some(end) = rows.iter().find_map(|row| row.end.as_ref()) {
+                    self.tick(end, height, &format!("{}: {said}", names(rows)));
+                }
+            }
+        }
+        let count = |fate| of(fate).count();
+        let (failed, held) = (count(Fate::Bad), count(Fate::Held));
+        let words = [(failed, "not as asked"), (held, "held")];
+        let words: Vec<String> = words
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+        let fate = if failed > 0 { Some(Fate::Bad) } else { (held > 0).then_some(Fate::Held) };
+        self.end_row(at, (noted(fate), &words.join(", ")));
+    }
+
+    /// Returns in which piece of the time something is: marks that are nearer than that would lie upon one another.
+    fn piece(&self, at: Duration) -> u128 {
+        at.as_millis() * 250 / self.total.as_millis().max(1)
     }
 
     /// Returns the path around what lies between two heights, counted from below.
@@ -307,18 +351,35 @@ impl Picture {
 /// Returns what is drawn one above the other, from below.
 fn layers(counted: &Counted) -> Vec<(&'static str, &Vec<u32>)> {
     let stages = counted.stages.iter().rev().map(|(stage, counts)| (stage.word(), counts));
-    [("well", &counted.well)].into_iter().chain(stages).chain([("bad", &counted.bad)]).collect()
+    [("well", &counted.well)]
+        .into_iter()
+        .chain(stages)
+        .chain([("held", &counted.held), ("bad", &counted.bad)])
+        .collect()
 }
 
-/// Returns the names of those that ended badly, by how.
-fn reasons<'r>(bad: &[&&'r Row]) -> BTreeMap<&'r str, Vec<&'r str>> {
-    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for row in bad {
+/// Returns those that ended so, by how.
+fn reasons<'r>(rows: impl Iterator<Item = &'r &'r Row>) -> BTreeMap<&'r str, Vec<&'r Row>> {
+    let mut reasons: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+    for row in rows {
         if let Some(end) = &row.end {
-            reasons.entry(&end.said).or_default().push(&row.name);
+            reasons.entry(&end.said).or_default().push(row);
         }
     }
     reasons
+}
+
+fn names(rows: &[&Row]) -> String {
+    nodeset::fold(rows.iter().map(|row| row.name.as_str()))
+}
+
+/// Returns the class of a word about a row, behind that of all such words.
+fn noted(fate: Option<Fate>) -> &'static str {
+    match fate {
+        Some(Fate::Bad) => " bad",
+        Some(Fate::Held) => " held",
+        Some(Fate::Well) | None => "",
+    }
 }
 
 /// Returns the distance between two marks of the axis: a round time, at most ten of them.

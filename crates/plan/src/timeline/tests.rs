@@ -58,6 +58,43 @@ fn powering_off_is_the_end_of_a_stop_and_part_of_a_reset() {
     }
 }
 
+/// A single failure among hundreds was a hair of a band, what was held was drawn as failed, and names stood as they came.
+#[test]
+fn what_failed_and_what_is_held_is_seen_among_many() {
+    let mut timeline = Timeline::new(TimelineKind::Start);
+    (0..500).rev().for_each(|at| node(&mut timeline, &format!("n{at}"), 0));
+    timeline.hear("n9", ms(9_000), &Happening::Over(Outcome::Failed("no".into())));
+    timeline.hear("n10", ms(9_000), &Happening::Over(Outcome::Failed("no".into())));
+    timeline.held("n2", ms(9_000), "n[9-10]");
+    let svg = timeline.svg(&TITLE, &|name| Some(name[..2].to_owned()));
+    let tick = |from: u64, said: &str| {
+        format!("<rect class=\"bad\" x=\"{from}\" y=\"0\" width=\"40\" height=\"111\"><title>{said}</title>")
+    };
+    assert!(svg.contains(&tick(8_960, "n10: failed: no")), "{svg}");
+    assert!(!svg.contains(&tick(8_960, "n9: failed: no")), "it is in a row of its own height");
+    for part in [">1 not as asked<", ">1 held<", "class=\"held\"", "n2: not begun, held by n[9-10]"] {
+        assert!(svg.contains(part), "{part}\nin\n{svg}");
+    }
+    let mut few = Timeline::new(TimelineKind::Start);
+    for name in ["n10", "n2", "n1"] {
+        few.held(name, ms(0), "io1");
+    }
+    let order: Vec<&str> = few.in_order().iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(order, ["n1", "n2", "n10"]);
+}
+
+/// Stages of less than a second vanished from the picture of a log.
+#[test]
+fn what_began_and_ended_within_a_second_of_a_log_is_drawn() {
+    for (keeps, mut timeline) in
+        [(false, Timeline::new(TimelineKind::Stop)), (true, Timeline::to_the_second(TimelineKind::Stop))]
+    {
+        timeline.hear("n1", ms(1_000), &Happening::Began(Task::Run(RemoteCommand::Halt)));
+        timeline.hear("n1", ms(1_000), &Happening::Over(Outcome::Down));
+        assert_eq!(timeline.svg(&TITLE, &|_| None).contains("bar halting"), keeps);
+    }
+}
+
 /// 10,000 nodes are as many rows as they have groups, and never more than can be taken in.
 #[test]
 fn many_nodes_are_folded_by_group() {
