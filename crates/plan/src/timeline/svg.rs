@@ -13,8 +13,10 @@ use std::time::Duration;
 /// Columns of the picture, in em: names, what came of each, the time. The reasons stand before the time, so that a window
 /// that is too narrow for all of it shows them.
 const LABELS: f64 = 14.0;
-const NOTES: f64 = 13.0;
+const NOTES: f64 = 11.0;
 const CHART: f64 = 48.0;
+/// Behind the time: half of the last word at the axis.
+const MARGIN: f64 = 2.0;
 /// Where the time begins.
 const BEGIN: f64 = LABELS + NOTES;
 /// The height of a row, and of what stands above the first.
@@ -85,7 +87,7 @@ impl Picture {
     }
 
     fn open(&mut self, title: &TimelineTitle<'_>, height: f64) {
-        let (width, command, about) = (LABELS + CHART + NOTES, escaped(title.command), escaped(title.about));
+        let (width, command, about) = (BEGIN + CHART + MARGIN, escaped(title.command), escaped(title.about));
         self.put(format_args!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}em\" height=\"{height:.1}em\" role=\"img\" \
              aria-label=\"{command}: {about}\">\n<title>{command}</title>\n<style>{STYLE}</style>\n\
