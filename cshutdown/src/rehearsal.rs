@@ -20,7 +20,7 @@ pub(crate) fn drivers(
     let mut simulation = connect::rehearsal(&site.cluster, &site.inventory, Initial::Up)?;
     for node in site.inventory.ids() {
         if let Some(usual) = history.usual(site.name(node)) {
-            simulation.world_mut().nature_mut(node).halt = Some(usual);
+            simulation.world_mut().nature_mut(node).halts_as_usual(usual);
         }
     }
     failing.into_iter().for_each(|node| simulation.fail(node));

@@ -167,7 +167,7 @@ fn drivers(
         .for_each(|unit| simulation.switch_off(unit));
     for node in site.inventory.ids() {
         if let Some(usual) = history.usual(site.name(node)) {
-            simulation.world_mut().nature_mut(node).boot = Some(usual);
+            simulation.world_mut().nature_mut(node).boots_as_usual(usual);
         }
     }
     failing.into_iter().for_each(|node| simulation.fail(node));

@@ -23,6 +23,7 @@ mod fence;
 mod filesystem;
 mod flags;
 mod foreseen;
+mod foretold;
 mod formats;
 mod growth;
 mod guards;

@@ -95,6 +95,17 @@ impl Nature {
         }
     }
 
+    /// Takes as long to boot as it usually did. What was learned ends with the answer of the probe that saw it up, and begins
+    /// with the call of its power-on; probes are asked at the same times again, so it must be up just before that one.
+    pub fn boots_as_usual(&mut self, usual: Duration) {
+        self.boot = Some(usual.saturating_sub(self.latency * 3));
+    }
+
+    /// Takes as long to halt as it usually did, by the same reckoning.
+    pub fn halts_as_usual(&mut self, usual: Duration) {
+        self.halt = Some(usual.saturating_sub(self.latency * 3));
+    }
+
     /// Makes it refuse whatever it is told.
     pub fn fail(&mut self) {
         self.power = SimulatedAnswer::Fails(FailureKind::Failed, u32::MAX);
