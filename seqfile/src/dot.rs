@@ -8,10 +8,16 @@ use orderly_plan::sequence::{Sequence, Spelling};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+/// The class is for pictures, whose colours follow the background.
+const RED: &str = "color = red, class = cycle";
+
 /// Returns the graph. An order that is stated twice is one arrow; how many
 /// of a group are enough stands at it. Groups that share nodes are joined by a dashed line
 /// without an arrow, which names the nodes: that is how one level of servers leads to the next.
+///
+/// What makes a cycle is red.
 pub(crate) fn graph(sequence: &Sequence, roster: &dyn Roster) -> String {
+    let cycles = sequence.cycling(roster);
     let mut text = String::from("digraph sequence {\n    rankdir = LR\n    node [shape = box]\n");
     // Writing to a String cannot fail.
     for id in sequence.group_ids() {
@@ -23,16 +29,21 @@ pub(crate) fn graph(sequence: &Sequence, roster: &dyn Roster) -> String {
     for edge in sequence.edges() {
         if drawn.insert((edge.before, edge.after, edge.threshold)) {
             let (before, after) = (sequence.group_name(edge.before), sequence.group_name(edge.after));
-            let label = edge.threshold.map(|enough| format!(" [label = \"({enough})\"]")).unwrap_or_default();
-            writeln!(text, "    \"{}\" -> \"{}\"{label}", quoted(before), quoted(after)).ok();
+            let label = edge.threshold.map(|enough| format!("label = \"({enough})\""));
+            let red = cycles.orders.contains(&(edge.before, edge.after)).then(|| RED.to_owned());
+            let stated: Vec<String> = label.into_iter().chain(red).collect();
+            let stated = if stated.is_empty() { String::new() } else { format!(" [{}]", stated.join(", ")) };
+            writeln!(text, "    \"{}\" -> \"{}\"{stated}", quoted(before), quoted(after)).ok();
         }
     }
     for ((one, other), shared) in shared(sequence, roster.count()) {
         let names = [one, other].map(|group| quoted(sequence.group_name(group)));
         let nodes = quoted(&nodeset::fold(shared.iter().map(|node| roster.name(*node))));
+        let is_red = [(one, other), (other, one)].iter().any(|pair| cycles.joints.contains(pair));
+        let red = if is_red { format!(", {RED}") } else { String::new() };
         writeln!(
             text,
-            "    \"{}\" -> \"{}\" [label = \"{nodes}\", style = dashed, dir = none]",
+            "    \"{}\" -> \"{}\" [label = \"{nodes}\", style = dashed, dir = none{red}]",
             names[0], names[1]
         )
         .ok();

@@ -47,16 +47,24 @@ pub fn run(args: SeqfileArgs) -> anyhow::Result<Status> {
             let status = if found.is_empty() { Status::Done } else { Status::Failed };
             return output::print(&found).map(|()| status);
         }
-        SeqfileTask { read: Some(file), .. } => read(file, &input, &args)?,
+        SeqfileTask { read: Some(file), .. } => {
+            let (text, wrong) = read(file, &input, &args)?;
+            write(&text, &args)?;
+            return wrong.map_or(Ok(Status::Done), Err);
+        }
         SeqfileTask { reverse: Some(file), .. } => reverse(file, &input, &args, &reporter)?,
         SeqfileTask { from_json: Some(file), .. } => from_json(file, &input, &args)?,
         SeqfileTask { .. } => default(&input, &args)?,
     };
-    match &args.output {
-        Some(path) if path != Path::new("-") => output::replace(path, &text)?,
-        Some(_) | None => output::print(&text)?,
-    }
+    write(&text, &args)?;
     Ok(Status::Done)
+}
+
+fn write(text: &str, args: &SeqfileArgs) -> anyhow::Result<()> {
+    match &args.output {
+        Some(path) if path != Path::new("-") => output::replace(path, text),
+        Some(_) | None => output::print(text),
+    }
 }
 
 /// Refuses flags that would silently do nothing.
@@ -113,14 +121,29 @@ fn default(input: &Input<'_>, args: &SeqfileArgs) -> anyhow::Result<String> {
     DocumentShape::of(args).write(&sequence, &inventory)
 }
 
-/// Writes a sequence file as it stands, in another shape or anew.
-fn read(file: &Path, input: &Input<'_>, args: &SeqfileArgs) -> anyhow::Result<String> {
+/// Writes a sequence file as it stands, in another shape or anew. Where cycles are all that is wrong with it, a graph of it
+/// shows them, beside the failure.
+fn read(
+    file: &Path,
+    input: &Input<'_>,
+    args: &SeqfileArgs,
+) -> anyhow::Result<(String, Option<anyhow::Error>)> {
     let text = files::read(file)?;
     let name = input::shown(file);
     let inventory = input.inventory_if_named()?;
     let source = Source { name: &name, text: &text };
-    let sequence = input::parse(&source, inventory.as_ref()).or_status(Status::Rejected)?;
-    draw(sequence, inventory.as_ref(), args)
+    let wrong = match input::parse(&source, inventory.as_ref()) {
+        Ok(sequence) => return Ok((draw(sequence, inventory.as_ref(), args)?, None)),
+        Err(wrong) => wrong,
+    };
+    let drawn = matches!(DocumentShape::of(args), DocumentShape::Dot | DocumentShape::Svg);
+    match sequence::parse_with_cycles(&source, inventory.as_ref()) {
+        Ok(sequence) if drawn => {
+            let text = draw(sequence, inventory.as_ref(), args)?;
+            Ok((text, Some(fail(Status::Rejected, wrong.to_string()))))
+        }
+        Ok(_) | Err(_) => Err(wrong).or_status(Status::Rejected),
+    }
 }
 
 fn reverse(

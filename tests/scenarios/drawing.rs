@@ -102,9 +102,30 @@ fn a_graph_is_drawn_where_graphviz_is_installed() {
     bed.program("seqfile").args(["--read", "own", "--svg", "-o", "own.svg"]).run();
     bed.shell("xmllint --noout --nonet own.svg").run();
     let svg = bed.read("own.svg");
-    for part in [">mds<", ">clients<", ">(1)<"] {
+    for part in [">mds<", ">clients<", ">(1)<", "prefers-color-scheme:dark"] {
         assert!(svg.contains(part), "{part} in {svg}");
     }
+    // It stood on white in every browser, and named another document.
+    assert!(!svg.contains("DOCTYPE") && !svg.contains("fill=\"white\""), "{svg}");
+    bed.write("round", "a: n01 n02\nb: n03\nc: n02\nd: n04\na > b > c\nd > a\n");
+    bed.program("seqfile").args(["--read", "round", "--svg", "-o", "round.svg"]).status(3).any_stderr().run();
+    assert_eq!(bed.read("round.svg").matches("edge cycle").count(), 3, "{}", bed.read("round.svg"));
+}
+
+/// A file with a cycle could not be drawn at all.
+#[test]
+fn a_cycle_is_drawn_red() {
+    let bed = bed();
+    bed.write("round", "a: n01\nb: n02\nc: n03\na > b\nb > a\na > c\n");
+    let ended =
+        bed.program("seqfile").args(["--read", "round", "--dot"]).status(3).any_stdout().any_stderr().run();
+    assert!(ended.stderr.contains("cycle: a > b > a"), "{}", ended.stderr);
+    let red: Vec<&str> = ended.stdout.lines().filter(|line| line.contains("color = red")).collect();
+    assert_eq!(red.len(), 2, "{}", ended.stdout);
+    assert!(ended.stdout.contains("\"a\" -> \"c\"\n"), "{}", ended.stdout);
+    // Where more is wrong there is nothing to draw.
+    bed.write("worse", "a: n01\na > b\nb > a\n");
+    bed.program("seqfile").args(["--read", "worse", "--dot"]).status(3).any_stderr().run();
 }
 
 /// A file of one's own could only be drawn turned round.

@@ -16,9 +16,12 @@ mod word;
 mod write;
 
 pub use compare::{Drift, conflicts, drift, states_the_same};
+pub use cycle::CycleParts;
 pub use groups::{At, Edge, Group, GroupMember, Sequence};
 pub use json::{SequenceDocument, from_json};
-pub use parser::{lists_subsystems, parse, parse_leniently, parse_shutdown, parse_subsystems};
+pub use parser::{
+    lists_subsystems, parse, parse_leniently, parse_shutdown, parse_subsystems, parse_with_cycles,
+};
 pub use relations::{Form, Process};
 pub use reverse::reversed_text;
 pub use why::{Link, LinkReason};

@@ -5,7 +5,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::drivers::NodeId;
 use crate::graph::{GroupId, Order, Vertex, VertexKind};
 use crate::name::Roster;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
 /// How many loops are described; each is mended alone, and mending one often mends others.
@@ -33,6 +33,20 @@ impl Sequence {
             described.push(Diagnostic::about(&self.written.file, format!("{rest} more cycles like these")));
         }
         Err(Diagnostics(described))
+    }
+
+    /// Returns what makes its cycles, of each component a shortest one: the groups of which one comes before the other,
+    /// and those that are joined by a node. Nothing where there are none.
+    pub fn cycling(&self, roster: &dyn Roster) -> CycleParts {
+        let order = self.unchecked_order(roster);
+        let mut parts = CycleParts::default();
+        for found in order.cycles() {
+            let whole = Loop::new(&order, &found);
+            parts.orders.extend(whole.edges());
+            let joined = whole.0.iter().filter(|stretch| stretch.shared.is_some());
+            parts.joints.extend(joined.map(|stretch| (stretch.enters, stretch.leaves)));
+        }
+        parts
     }
 
     /// Returns the order even where it has cycles.
@@ -64,6 +78,15 @@ impl Sequence {
     pub(super) fn edge(&self, before: GroupId, after: GroupId) -> Option<&Edge> {
         self.edges.iter().find(|edge| (edge.before, edge.after) == (before, after))
     }
+}
+
+/// What cycles are made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CycleParts {
+    /// The first comes before the second.
+    pub orders: BTreeSet<(GroupId, GroupId)>,
+    /// A node is in both.
+    pub joints: BTreeSet<(GroupId, GroupId)>,
 }
 
 /// Orders, and where they are stated.

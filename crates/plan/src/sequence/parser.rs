@@ -21,6 +21,19 @@ pub fn parse(source: &Source<'_>, inventory: Option<&Inventory>) -> Result<Seque
     Parser::new(*source, Members::Nodes(inventory)).run().strictly(inventory)
 }
 
+/// Reads a node sequence file that may have cycles, for a picture of them ([`Sequence::cycling`]).
+///
+/// # Errors
+/// Everything else that is wrong, each with its place.
+pub fn parse_with_cycles(
+    source: &Source<'_>,
+    inventory: Option<&Inventory>,
+) -> Result<Sequence, Diagnostics> {
+    let mut parser = Parser::new(*source, Members::Nodes(inventory)).run();
+    parser.wrong.extend(parser.finder.strange);
+    parser.wrong.or(parser.sequence)
+}
+
 /// Reads a file that lists the order of shutdown, in which all of a group are waited for.
 ///
 /// # Errors
