@@ -15,7 +15,7 @@ fn rehearsed(bed: &Bed, program: &str, history: &str) -> f64 {
     };
     let seconds: BTreeMap<String, Vec<f64>> = report["nodes"].as_array().unwrap().iter().map(took).collect();
     let text = serde_json::json!({"format": "orderly-history/1", "seconds": seconds}).to_string();
-    bed.write(&format!("state/{history}-history.simulated.json"), &text);
+    bed.write(format!("state/{history}-history.simulated.json"), text);
     report["seconds"].as_f64().unwrap()
 }
 
@@ -30,13 +30,13 @@ fn a_rehearsal_after_a_run_takes_as_long_as_the_run() {
             let nodes = (1..=40).map(|at| format!(r#"{{"name": "n{at:02}"}}"#)).collect::<Vec<_>>().join(",");
             bed.write(
                 "etc/inventory.json",
-                &format!(r#"{{"format": "orderly-inventory/1", "nodes": [{nodes}]}}"#),
+                format!(r#"{{"format": "orderly-inventory/1", "nodes": [{nodes}]}}"#),
             );
-            bed.write("etc/seq", &format!("io: n[01-04]\nboot: n[05-10]\nrack: n[11-40]\n{order}\n"));
+            bed.write("etc/seq", format!("io: n[01-04]\nboot: n[05-10]\nrack: n[11-40]\n{order}\n"));
             let drivers =
                 "power.driver = \"simulator\"\nprobe.driver = \"simulator\"\nshell.driver = \"simulator\"\n";
             let times = format!("[simulator]\nboot = \"{boot}\"\nhalt = \"{boot}\"\njitter = \"20s\"\n");
-            bed.write("etc/cluster.toml", &format!("{drivers}{times}"));
+            bed.write("etc/cluster.toml", format!("{drivers}{times}"));
             let first = rehearsed(&bed, program, history);
             let second = rehearsed(&bed, program, history);
             assert!((first - second).abs() <= 0.02 * first, "{program}, {boot}: {first} s, then {second} s");
