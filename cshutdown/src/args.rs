@@ -36,7 +36,7 @@ pub struct ShutdownArgs {
     #[arg(long, conflicts_with = "maintenance")]
     pub force_off: bool,
     /// Verify only: check and print what would be done
-    #[arg(short = 'k', long, conflicts_with_all = ["rehearse", "timeline"])]
+    #[arg(short = 'k', long, conflicts_with_all = ["rehearse", "timeline", "watch", "status", "give_up", "more_time"])]
     pub verify: bool,
     /// Check and print what would be done, like -k, for what -h, -m or -r says
     #[arg(short = 'n', long)]
@@ -70,7 +70,8 @@ pub struct ShutdownArgs {
     #[arg(long, action = clap::ArgAction::Help)]
     pub help: Option<bool>,
     /// ALL, node names, node sets; numbers with -N, groups with -g, a file with -R
-    #[arg(value_name = "TARGET", required_unless_present_any = ["cancel", "why", "why_not", "from_log"])]
+    #[arg(value_name = "TARGET", required_unless_present_any = ["cancel", "why", "why_not", "from_log", "watch",
+          "status", "give_up", "more_time"])]
     pub targets: Vec<String>,
 }
 

@@ -38,6 +38,7 @@ use orderly_exec::{Status, program};
 use orderly_nodes::backend::Backend;
 use orderly_nodes::claims::{self, Foreseen, HeldClaim};
 use orderly_nodes::connect;
+use orderly_nodes::elsewhere::{self, Door};
 use orderly_nodes::identity;
 use orderly_nodes::log::RunLog;
 use orderly_nodes::permanent;
@@ -79,6 +80,7 @@ pub fn run(mut args: ShutdownArgs) -> anyhow::Result<Status> {
     let mut reporter = args.flags.speech.reporter();
     let ended = run_with(&mut args, &mut reporter);
     unreported::record(&mut reporter, &ended);
+    reporter.part(&ended);
     ended
 }
 
@@ -86,6 +88,9 @@ fn run_with(args: &mut ShutdownArgs, reporter: &mut Reporter) -> anyhow::Result<
     if let (Some(path), Some(log)) = (&args.flags.timeline, &args.flags.from_log) {
         // Whoever has no configuration here still sees the nodes.
         return picture::of_log(path, log, input::site(args).ok().as_ref(), reporter);
+    }
+    if let Some(answered) = elsewhere::answer(&args.flags, || input::site(args), reporter) {
+        return answered;
     }
     // Made once more when the run begins: what stands in its way is told before anything is asked.
     Picture::asked(&args.flags)?;
@@ -146,6 +151,7 @@ fn run_with(args: &mut ShutdownArgs, reporter: &mut Reporter) -> anyhow::Result<
         AfterShutdown::Start(next) => {
             let (restart, claim) = *next;
             reporter.say(format!("all are down: {}", restart.shown()));
+            reporter.go_on_as("cstartup");
             restart.become_it(claim.as_ref())
         }
     }
@@ -161,7 +167,7 @@ fn succeed(
 ) -> anyhow::Result<Beacon> {
     let names: Vec<String> = input.site.roster.members().iter().map(|member| member.name.clone()).collect();
     let name = |node: NodeId| names[node.index()].as_str();
-    let mut telling = Telling { reporter, log: None, name: &name, timeline: None };
+    let mut telling = Telling { reporter, log: None, name: &name, timeline: None, door: Door::default() };
     succession::succeed(met, args, input, drivers, &mut telling)
 }
 
@@ -191,12 +197,17 @@ fn shut_down(
     for remark in &input.site.remarks {
         reporter.say(remark);
     }
-    let mut claim = if args.acts() { Some(claim(args, input, drivers, reporter)?) } else { None };
+    let mut door = Door::default();
+    let mut claim = None;
+    if args.acts() {
+        door = Door::of(input.site.roster.members().iter().map(|member| member.name.clone()));
+        claim = Some(self::claim(args, input, drivers, (reporter, &door))?);
+    }
     let input = &*input;
     let site = &input.site;
     let deadline = battery::deadline(args, input, drivers);
     let name = |node: NodeId| site.name(node);
-    let mut telling = Telling { reporter, log: None, name: &name, timeline: None };
+    let mut telling = Telling { reporter, log: None, name: &name, timeline: None, door: door.clone() };
     if args.only_verifies() {
         let begun = drivers.now();
         let checked = Checked::new(args, input, drivers, &mut telling)?;
@@ -237,7 +248,7 @@ fn shut_down(
     let asking = drivers.now().saturating_sub(begun);
     let battery = deadline
         .map(|deadline| Battery::new(args, input, &checked, &learned, (deadline, asking), beacon, drivers));
-    let known = (learned, battery);
+    let known = (learned, battery, door);
     let (status, stopped, claim) =
         carry_out(args, input, (begun, checked), (claim, known), drivers, reporter)?;
     Ok(next(args, input, (status, stopped, claim), drivers, reporter))
@@ -248,7 +259,7 @@ fn claim(
     args: &ShutdownArgs,
     input: &mut ShutdownInput,
     drivers: &mut dyn Backend,
-    reporter: &mut Reporter,
+    (reporter, door): (&mut Reporter, &Door),
 ) -> anyhow::Result<HeldClaim> {
     let (claim, remark) =
         reach::claim(&input.site, Direction::Shutdown, &input.targets.nodes, args.flags.reach());
@@ -258,7 +269,7 @@ fn claim(
     let held = match battery::deadline(args, input, drivers) {
         Some(deadline) => {
             let (held, left_out) =
-                Meeting::new(input, args.flags.reach(), deadline, drivers, reporter).enter(claim)?;
+                Meeting::new(input, args.flags.reach(), deadline, drivers, (reporter, door)).enter(claim)?;
             input.targets.nodes.retain(|node| left_out.binary_search(node).is_err());
             input.left_out = left_out;
             held
@@ -266,7 +277,8 @@ fn claim(
         None => {
             let site = &input.site;
             let name = |node: NodeId| site.name(node);
-            let mut telling = Telling { reporter, log: None, name: &name, timeline: None };
+            let mut telling =
+                Telling { reporter, log: None, name: &name, timeline: None, door: door.clone() };
             claims::enter(claim, args.flags.patience(), drivers, &mut telling)?
         }
     };
@@ -282,7 +294,7 @@ fn carry_out(
     args: &ShutdownArgs,
     input: &ShutdownInput,
     (begun, checked): (Duration, Checked),
-    (claim, (learned, battery)): (Option<HeldClaim>, (Learned, Option<Battery<'_>>)),
+    (claim, (learned, battery, door)): (Option<HeldClaim>, (Learned, Option<Battery<'_>>, Door)),
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<(Status, Vec<NodeId>, Option<HeldClaim>)> {
@@ -297,7 +309,8 @@ fn carry_out(
     let name = |node: NodeId| input.site.name(node);
     let shown = log.as_ref().map(|_| format!(" (log {})", path.display())).unwrap_or_default();
     let mut timeline = Timeline::new(TimelineKind::Stop);
-    let mut telling = Telling { reporter, log: log.as_mut(), name: &name, timeline: Some(&mut timeline) };
+    let mut telling =
+        Telling { reporter, log: log.as_mut(), name: &name, timeline: Some(&mut timeline), door };
     if checked.targets().is_empty() {
         telling.say(&format!("nothing is to be stopped: all targets are absent{shown}"));
     } else {

@@ -6,6 +6,7 @@ use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, fail, signals};
 use orderly_nodes::backend::Backend;
 use orderly_nodes::claims::{self, HeldClaim, Hindered, Obstacle, RunFacts};
+use orderly_nodes::elsewhere::Door;
 use orderly_nodes::reach::{self, Reach};
 use orderly_nodes::site::fold;
 use orderly_plan::claim::{Claim, Stage};
@@ -27,6 +28,7 @@ pub(crate) struct Meeting<'m> {
     last: Duration,
     drivers: &'m mut dyn Backend,
     reporter: &'m mut Reporter,
+    door: &'m Door,
     /// How often a process was told.
     told: BTreeMap<u32, u8>,
 }
@@ -38,11 +40,11 @@ impl<'m> Meeting<'m> {
         reach: Reach,
         deadline: Duration,
         drivers: &'m mut dyn Backend,
-        reporter: &'m mut Reporter,
+        (reporter, door): (&'m mut Reporter, &'m Door),
     ) -> Self {
         let (now, left) = (drivers.now(), deadline.saturating_sub(drivers.now()));
         let told = BTreeMap::new();
-        Self { input, reach, impatient: now + left / 4, last: now + left / 2, drivers, reporter, told }
+        Self { input, reach, impatient: now + left / 4, last: now + left / 2, drivers, reporter, door, told }
     }
 
     /// Returns the claim of this run once nobody who touches it is left, and the targets that others act on who do not
@@ -51,7 +53,7 @@ impl<'m> Meeting<'m> {
     /// # Errors
     /// Refused (4) where others act on all of them; ended by a signal; when the state directory cannot be used.
     pub(crate) fn enter(mut self, claim: Claim) -> anyhow::Result<(HeldClaim, Vec<NodeId>)> {
-        let (mut held, mut obstacles) = claims::queue(claim)?;
+        let (mut held, mut obstacles) = claims::queue(claim, self.drivers, self.reporter, self.door)?;
         let mut left_out = Vec::new();
         loop {
             let is_last = self.drivers.now() >= self.last;

@@ -150,6 +150,7 @@ impl ShutdownNotice<'_> {
         telling: &mut Telling<'_>,
     ) -> Option<i32> {
         let due = began.saturating_add(warning.after / self.speed);
+        telling.door.at("waiting for its time");
         loop {
             let now = drivers.now();
             let latest = battery.as_mut().map(|battery| battery.latest(now, telling).wait);
@@ -166,9 +167,13 @@ impl ShutdownNotice<'_> {
                         let left = self.wait.saturating_sub(passed);
                         telling
                             .reporter
-                            .warn(format!("waiting: the shutdown begins in {}", duration::show(left)));
+                            .show(format!("waiting: the shutdown begins in {}", duration::show(left)));
                     }
-                    Event::Power(..) | Event::Probe(..) | Event::BootId(..) | Event::Ended(..) => {}
+                    Event::Power(..)
+                    | Event::Probe(..)
+                    | Event::BootId(..)
+                    | Event::Ended(..)
+                    | Event::Asked => {}
                 }
             }
         }

@@ -231,6 +231,7 @@ impl SubsystemRound<'_, '_, '_> {
     }
 
     fn listen(&mut self, drivers: &mut dyn Backend, telling: &mut Telling<'_>) {
+        telling.door.at("calling subsystems");
         self.end_in_time(drivers, telling);
         for event in drivers.next(self.until.next_look()) {
             match event {
@@ -251,7 +252,8 @@ impl SubsystemRound<'_, '_, '_> {
                         telling.warn(&format!("subsystem {name} still runs on {place}"));
                     }
                 }
-                Event::Power(..) | Event::Probe(..) | Event::BootId(..) | Event::Ended(..) => {}
+                Event::Power(..) | Event::Probe(..) | Event::BootId(..) | Event::Ended(..) | Event::Asked => {
+                }
             }
         }
         for (id, result) in drivers.take_ended() {

@@ -41,10 +41,12 @@ pub struct StartupArgs {
     #[arg(long)]
     pub even_absent: bool,
     /// Start exactly what was up before the last cshutdown
-    #[arg(long, conflicts_with_all = ["targets", "numbers", "groups", "read_targets", "why", "why_not", "from_log"])]
+    #[arg(long, conflicts_with_all = ["targets", "numbers", "groups", "read_targets", "why", "why_not", "from_log", "watch",
+          "status", "give_up", "more_time"])]
     pub restore: bool,
     /// ALL, node names, node sets; numbers with -N, groups with -g, a file with -R
-    #[arg(value_name = "TARGET", required_unless_present_any = ["restore", "why", "why_not", "from_log"])]
+    #[arg(value_name = "TARGET", required_unless_present_any = ["restore", "why", "why_not", "from_log", "watch",
+          "status", "give_up", "more_time"])]
     pub targets: Vec<String>,
 }
 

@@ -17,6 +17,7 @@ use orderly_nodes::backend::Backend;
 use orderly_nodes::claims::{self, Foreseen, HeldClaim};
 use orderly_nodes::config::Flags;
 use orderly_nodes::connect;
+use orderly_nodes::elsewhere::{self, Door};
 use orderly_nodes::history::{History, RunKind};
 use orderly_nodes::identity;
 use orderly_nodes::log::RunLog;
@@ -58,6 +59,7 @@ pub fn run(args: StartupArgs) -> anyhow::Result<Status> {
     let mut reporter = args.flags.speech.reporter();
     let ended = run_with(&args, &mut reporter);
     unreported::record(&mut reporter, &ended);
+    reporter.part(&ended);
     ended
 }
 
@@ -65,6 +67,9 @@ fn run_with(args: &StartupArgs, reporter: &mut Reporter) -> anyhow::Result<Statu
     if let (Some(path), Some(log)) = (&args.flags.timeline, &args.flags.from_log) {
         // Whoever has no configuration here still sees the nodes.
         return picture::of_log(path, log, read(args).ok().as_ref(), reporter);
+    }
+    if let Some(answered) = elsewhere::answer(&args.flags, || read(args), reporter) {
+        return answered;
     }
     // Made once more when the run begins: what stands in its way is told before anything is asked.
     Picture::asked(&args.flags)?;
@@ -99,8 +104,13 @@ fn run_with(args: &StartupArgs, reporter: &mut Reporter) -> anyhow::Result<Statu
     if args.restore {
         wanted.say(&site, reporter)?;
     }
+    let door = if acts {
+        Door::of(site.roster.members().iter().map(|member| member.name.clone()))
+    } else {
+        Door::default()
+    };
     let claim = match acts {
-        true => claim(args, &site, &mut wanted, &mut *drivers, reporter).map(Some),
+        true => claim(args, &site, &mut wanted, &door, &mut *drivers, reporter).map(Some),
         false => Ok(None),
     };
     let outcome = claim.and_then(|claim| match claim {
@@ -111,10 +121,12 @@ fn run_with(args: &StartupArgs, reporter: &mut Reporter) -> anyhow::Result<Statu
             Ok(Status::Done)
         }
         Some(Claimed::Held(held)) => {
-            let known = (Some(*held), history);
+            let known = (Some(*held), history, door);
             carry_out(args, &mut site, wanted.targets.clone(), known, &mut *drivers, reporter)
         }
-        None => carry_out(args, &mut site, wanted.targets.clone(), (None, history), &mut *drivers, reporter),
+        None => {
+            carry_out(args, &mut site, wanted.targets.clone(), (None, history, door), &mut *drivers, reporter)
+        }
     });
     let outcome = outcome.and_then(|status| drivers.close().map(|()| status));
     if acts && outcome.is_ok() && !wanted.gone.is_empty() {
@@ -196,6 +208,7 @@ fn claim(
     args: &StartupArgs,
     site: &Site,
     wanted: &mut WantedNodes,
+    door: &Door,
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Claimed> {
@@ -207,7 +220,8 @@ fn claim(
             reporter.warn(remark);
         }
         let patience = args.flags.patience().after(drivers.now().saturating_sub(begun));
-        let mut telling = Telling { reporter, log: None, timeline: None, name: &|node| site.name(node) };
+        let name = |node| site.name(node);
+        let mut telling = Telling { reporter, log: None, timeline: None, name: &name, door: door.clone() };
         let mut held = claims::enter(claim, patience, drivers, &mut telling)?;
         if !args.restore {
             break held;
@@ -240,14 +254,14 @@ fn carry_out(
     args: &StartupArgs,
     site: &mut Site,
     mut targets: Targets,
-    (mut claim, history): (Option<HeldClaim>, History),
+    (mut claim, history, door): (Option<HeldClaim>, History, Door),
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
     identity::check(site, &targets.nodes, &site.addresses)?;
     reporter.show_lines();
     let begun = drivers.now();
-    let readings = match ask(args, site, &targets, drivers, reporter) {
+    let readings = match ask(args, site, &targets, &door, drivers, reporter) {
         Ok(readings) => readings,
         Err(signal) => return Ok(Status::Signal(signal)),
     };
@@ -306,7 +320,7 @@ fn carry_out(
         let failed = reach::narrow(claim, site, Direction::Startup, &plan.targets);
         failed.into_iter().for_each(|line| reporter.warn(line));
     }
-    start(args, site, (plan, away), (begun, &readings), (claim, history), drivers, reporter)
+    start(args, site, (plan, away), (begun, &readings), (claim, history, door), drivers, reporter)
 }
 
 /// Asks how all nodes stand that matter; the signal when that was interrupted.
@@ -314,6 +328,7 @@ fn ask(
     args: &StartupArgs,
     site: &Site,
     targets: &Targets,
+    door: &Door,
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> Result<Vec<Reading>, i32> {
@@ -330,7 +345,8 @@ fn ask(
         read.extend(&targets.nodes);
         survey = survey.asked_again_later(&site.order, probed, read);
     }
-    let mut telling = Telling { reporter, log: None, name: &|node| site.name(node), timeline: None };
+    let name = |node| site.name(node);
+    let mut telling = Telling { reporter, log: None, name: &name, timeline: None, door: door.clone() };
     let signal = drive(&mut survey, drivers, &mut telling);
     let is_awaited = |node: &NodeId| site.absent.binary_search(node).is_err();
     let silent: Vec<NodeId> = survey.left_behind().iter().copied().filter(is_awaited).collect();
@@ -346,7 +362,7 @@ fn start(
     site: &Site,
     (plan, away): (StartPlan, Vec<NodeId>),
     (begun, readings): (Duration, &[Reading]),
-    (mut claim, mut history): (Option<HeldClaim>, History),
+    (mut claim, mut history, door): (Option<HeldClaim>, History, Door),
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
@@ -368,8 +384,9 @@ fn start(
     let order = plan.order;
     let mut startup = Startup::new(&order, &plan.targets, readings, plan.options);
     let mut timeline = Timeline::new(TimelineKind::Start);
+    let name = |node| site.name(node);
     let mut telling =
-        Telling { reporter, log: log.as_mut(), name: &|node| site.name(node), timeline: Some(&mut timeline) };
+        Telling { reporter, log: log.as_mut(), name: &name, timeline: Some(&mut timeline), door };
     let signal = drive(&mut startup, drivers, &mut telling);
     let resumed = match (&log_path, &mut claim) {
         (Some(path), Some(claim)) if signal.is_none() => {

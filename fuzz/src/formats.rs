@@ -166,6 +166,15 @@ pub const FORMATS: &[Format] = &[
         ],
     },
     Format {
+        name: "run",
+        check: runs::spoken,
+        seeds: &[
+            "{\"format\": \"orderly-run/1\", \"request\": \"watch\", \"records\": true}\n{\"format\": \"orderly-run/1\", \"request\": \"status\", \"nodes\": \"n[1-3]\"}\n",
+            "{\"format\": \"orderly-run/1\", \"request\": \"give_up\", \"nodes\": \"n1\", \"by\": \"alice\"}\n{\"format\": \"orderly-run/1\", \"request\": \"more_time\", \"nodes\": \"n1\", \"seconds\": 600.5, \"by\": \"bob\"}\n",
+            "{\"format\": \"orderly-run/1\", \"record\": \"status\", \"phase\": \"starting\", \"done\": 1, \"failed\": 0, \"held\": 0, \"total\": 2, \"seconds\": 1.5, \"busy\": [{\"nodes\": \"n1\", \"doing\": \"booting\", \"seconds\": 1, \"last\": \"\"}]}\n{\"format\": \"orderly-run/1\", \"record\": \"line\", \"weight\": \"event\", \"text\": \"n1: up\"}\n{\"format\": \"orderly-run/1\", \"record\": \"end\", \"status\": \"done\", \"exit\": 0}\n",
+        ],
+    },
+    Format {
         name: "within",
         check: |input| text(input, runs::within),
         seeds: &[

@@ -15,6 +15,7 @@ mod completions;
 mod cron;
 mod descriptors;
 mod drawing;
+mod elsewhere;
 mod endings;
 mod enough;
 mod example_folders;

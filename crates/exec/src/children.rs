@@ -12,6 +12,7 @@ mod streams;
 use crate::job::{Ended, Ending, Job};
 use crate::keyboard::{Keyboard, Typed};
 use crate::signals::Signals;
+use crate::visitors::Visitors;
 use anyhow::Context;
 use child::{Child, Phase};
 use nix::errno::Errno;
@@ -50,6 +51,8 @@ pub enum ChildEvent {
     Signal(Signal),
     /// Enter was pressed at the terminal; see [`Children::listen_for_enter`].
     Enter,
+    /// A visitor asked something; see [`Children::let_in`].
+    Asked,
 }
 
 /// Running children, and whatever else the loop waits for.
@@ -68,6 +71,7 @@ pub struct Children {
     /// What children without input read: opened once.
     nothing: File,
     enter: Option<EnterWatch>,
+    visitors: Option<Visitors>,
 }
 
 /// The terminal at which Enter may be pressed.
@@ -82,8 +86,9 @@ struct EnterWatch {
 /// How long after it was typed what is there is looked at again: by then whoever has the terminal has read it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// What the number of an event means: the signals, or of a child or descriptor one of so many streams.
+/// What the number of an event means: the signals, visitors, or of a child or descriptor one of so many streams.
 const SIGNALS: u64 = 0;
+const VISITORS: u64 = 1;
 const STREAMS: u64 = 4;
 const WATCHED: u64 = 3;
 
@@ -108,6 +113,7 @@ impl Children {
             young: VecDeque::new(),
             nothing: File::open("/dev/null").context("open /dev/null")?,
             enter: None,
+            visitors: None,
         })
     }
 
@@ -170,6 +176,18 @@ impl Children {
         if let Ok(watch) = self.watch(&keyboard, Writable::No) {
             self.enter = Some(EnterWatch { keyboard, watch, again: None });
         }
+    }
+
+    /// Serves visitors, and tells of what they ask as [`ChildEvent::Asked`].
+    ///
+    /// # Errors
+    /// When the kernel cannot watch them.
+    pub fn let_in(&mut self, visitors: &Visitors) -> anyhow::Result<()> {
+        self.epoll
+            .add(visitors, EpollEvent::new(EpollFlags::EPOLLIN, VISITORS))
+            .context("watch the visitors of this run")?;
+        self.visitors = Some(visitors.clone());
+        Ok(())
     }
 
     /// Leaves what is typed from now on to others.
@@ -294,6 +312,11 @@ impl Children {
         for event in &events[..count] {
             match event.data() {
                 SIGNALS => signalled = true,
+                VISITORS => {
+                    if self.visitors.as_ref().is_some_and(Visitors::serve) {
+                        self.seen.push_back(ChildEvent::Asked);
+                    }
+                }
                 data if data % STREAMS == WATCHED => {
                     if !self.hear_enter(data / STREAMS) {
                         self.seen.push_back(ChildEvent::Ready(data / STREAMS));

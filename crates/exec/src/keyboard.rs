@@ -4,8 +4,9 @@
 //! process shares what it gave it. It is read only while this process is in its foreground: in the background what is
 //! typed belongs to others, and reading it would stop this process.
 
-use crate::screen::{Foreground, foreground};
+use crate::screen::{self, Foreground, foreground};
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::termios::{LocalFlags, tcgetattr};
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -47,11 +48,22 @@ impl Keyboard {
             return typed;
         }
         let mut line = [0; 4096];
-        while let Ok(1..) = self.terminal.read(&mut line) {
+        while let Ok(count @ 1..) = self.terminal.read(&mut line) {
             typed = Typed::Line;
+            if self.echoes() {
+                screen::gone_down(line[..count].iter().filter(|&&byte| byte == b'\n').count());
+            }
         }
         stopping.thread_unblock().ok();
         typed
+    }
+}
+
+impl Keyboard {
+    /// Tells whether the terminal shows itself that Enter was pressed.
+    fn echoes(&self) -> bool {
+        let shows = LocalFlags::ECHO | LocalFlags::ECHONL;
+        tcgetattr(&self.terminal).is_ok_and(|modes| modes.local_flags.intersects(shows))
     }
 }
 

@@ -28,6 +28,7 @@ pub mod signals;
 pub mod slots;
 pub mod status;
 pub mod trust;
+pub mod visitors;
 
 pub use cli::main;
 pub use status::{OrStatus, Status, fail};

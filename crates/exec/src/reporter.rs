@@ -3,6 +3,8 @@
 //! Nothing here can fail a run: a reader that goes away is noted and no longer spoken to.
 
 use crate::screen::{Foreground, LiveLines, ScreenSize, can_draw, fitting, foreground};
+use crate::status::Status;
+use crate::visitors::{EndRecord, FORMAT, GoesOnRecord, LineRecord, Told, Visitors, Weight};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::io::Write;
@@ -56,6 +58,8 @@ pub struct Reporter {
     stdout_lost: bool,
     /// The record that is the last of a run was printed.
     has_ended: bool,
+    /// Who is told the same elsewhere.
+    visitors: Option<Visitors>,
 }
 
 impl Reporter {
@@ -68,7 +72,47 @@ impl Reporter {
             live: None,
             stdout_lost: false,
             has_ended: false,
+            visitors: None,
         }
+    }
+
+    /// Speaks in the name of another program, which is looked at.
+    pub fn speak_for(&mut self, program: &str) {
+        program.clone_into(&mut self.program);
+    }
+
+    /// Tells visitors the same from now on, whatever the verbosity.
+    pub fn let_in(&mut self, visitors: Visitors) {
+        self.visitors = Some(visitors);
+    }
+
+    /// Tells visitors how this process ends, and lets them go.
+    pub fn part(&mut self, outcome: &anyhow::Result<Status>) {
+        let status = match outcome {
+            Ok(status) => *status,
+            Err(error) => {
+                self.tell(Weight::Failure, &format!("{error:#}"));
+                error.downcast_ref().copied().unwrap_or(Status::Failed)
+            }
+        };
+        if let Some(visitors) = self.visitors.take() {
+            let (status, exit) = (status.word(), status.code());
+            visitors.end(&EndRecord { format: FORMAT, record: "end", status, exit });
+        }
+    }
+
+    /// Tells visitors that this process goes on as another program, and lets them go.
+    pub fn go_on_as(&mut self, program: &str) {
+        if let Some(visitors) = self.visitors.take() {
+            visitors.end(&GoesOnRecord { format: FORMAT, record: "goes_on", program });
+        }
+    }
+
+    /// Tells visitors a line.
+    fn tell(&self, weight: Weight, text: &str) {
+        let Some(visitors) = &self.visitors else { return };
+        let what = if weight == Weight::Detail { Told::Detail } else { Told::Line };
+        visitors.tell(what, &LineRecord { format: FORMAT, record: "line", weight, text });
     }
 
     /// Shows a live line of progress below everything said, on a terminal that can and unless quiet.
@@ -167,26 +211,48 @@ impl Reporter {
 
     /// Says what happened, unless quiet.
     pub fn say(&self, line: impl AsRef<str>) {
+        self.tell(Weight::Plain, line.as_ref());
         if self.verbosity > Verbosity::Quiet {
-            self.warn(line);
+            self.write(line.as_ref());
+        }
+    }
+
+    /// Says what happened, unless quiet; where live lines stand below, those show it already.
+    pub fn event(&self, line: impl AsRef<str>) {
+        self.tell(Weight::Event, line.as_ref());
+        let least = if self.is_drawn() { Verbosity::Verbose } else { Verbosity::Plain };
+        if self.verbosity >= least {
+            self.write(line.as_ref());
         }
     }
 
     /// Says what is of interest only to somebody who looks closely (`-v`).
     pub fn detail(&self, line: impl AsRef<str>) {
+        self.tell(Weight::Detail, line.as_ref());
         if self.verbosity == Verbosity::Verbose {
-            self.warn(line);
+            self.write(line.as_ref());
         }
     }
 
     /// Says what failed or needs attention, also when quiet.
     pub fn warn(&self, line: impl AsRef<str>) {
-        self.above(|| write_lines(&mut std::io::stderr(), &self.program, line.as_ref()));
+        self.tell(Weight::Failure, line.as_ref());
+        self.write(line.as_ref());
+    }
+
+    /// Says to whoever sits here what he asked for just now; it is nothing to visitors.
+    pub fn show(&self, line: impl AsRef<str>) {
+        self.write(line.as_ref());
+    }
+
+    fn write(&self, line: &str) {
+        self.above(|| write_lines(&mut std::io::stderr(), &self.program, line));
     }
 
     /// Prints a documented one-line message on stdout, unless quiet or speaking JSON. It stays one line,
     /// whatever names of files are in it.
     pub fn message(&mut self, line: &str) {
+        self.tell(Weight::Answer, line);
         if self.output == Output::Text && self.verbosity > Verbosity::Quiet {
             self.put(&format!("{}\n", printable(line)));
         }
@@ -196,7 +262,12 @@ impl Reporter {
     pub fn close_with(&mut self, sentence: &str) {
         match self.output {
             Output::Text => self.message(sentence),
-            Output::Json => self.say(sentence),
+            Output::Json => {
+                self.tell(Weight::Answer, sentence);
+                if self.verbosity > Verbosity::Quiet {
+                    self.write(sentence);
+                }
+            }
         }
     }
 
@@ -209,6 +280,9 @@ impl Reporter {
 
     /// Prints a record on stdout when speaking JSON.
     pub fn record(&mut self, record: &impl Serialize) {
+        if let Some(visitors) = &self.visitors {
+            visitors.tell(Told::Record, record);
+        }
         if self.output == Output::Json {
             match serde_json::to_string(record) {
                 Ok(line) => self.put(&format!("{}\n", escaped(&line))),
@@ -282,7 +356,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Returns a JSON text with the same characters escaped as JSON has it; they can only be in its strings.
-fn escaped(json: &str) -> String {
+pub(crate) fn escaped(json: &str) -> String {
     let mut whole = String::with_capacity(json.len());
     for c in json.chars() {
         // All of them are in the plane that needs one escape.

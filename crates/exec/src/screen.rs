@@ -5,7 +5,7 @@
 
 use crate::columns;
 use nix::unistd::{getpgrp, tcgetpgrp};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 
@@ -58,6 +58,16 @@ pub(crate) fn can_draw() -> bool {
     term.is_some_and(|term| !term.is_empty() && term != "dumb") && std::io::stderr().is_terminal()
 }
 
+thread_local! {
+    /// By how many lines the cursor is below where it was left: the terminal shows that Enter was pressed.
+    static GONE_DOWN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Takes note that the terminal itself moved the cursor down so many lines.
+pub(crate) fn gone_down(lines: usize) {
+    GONE_DOWN.set(GONE_DOWN.get() + lines);
+}
+
 /// Lines at the end of what a terminal shows.
 #[derive(Debug, Default)]
 pub(crate) struct LiveLines {
@@ -81,12 +91,14 @@ impl LiveLines {
 
     fn put(&self, text: &mut String, lines: Vec<String>) {
         let drawn = self.drawn.replace(Vec::new()).len();
+        let gone_down = GONE_DOWN.take();
         if drawn == 0 && lines.is_empty() {
             return;
         }
         text.push('\r');
-        if drawn > 1 {
-            text.push_str(&format!("\x1b[{}A", drawn - 1));
+        let up = if drawn == 0 { 0 } else { drawn - 1 + gone_down };
+        if up > 0 {
+            text.push_str(&format!("\x1b[{up}A"));
         }
         for (at, line) in lines.iter().enumerate() {
             text.push_str(if at > 0 { "\r\n" } else { "" });
@@ -138,6 +150,20 @@ mod tests {
         assert!(live.are_drawn());
         assert_eq!(drawn(&live, &[]), "\r\x1b[J");
         assert!(!live.are_drawn());
+    }
+
+    /// The line stayed where it was, and said for ever what was so when Enter was pressed.
+    #[test]
+    fn lines_below_which_enter_was_shown_are_written_over_all_the_same() {
+        let live = LiveLines::default();
+        drawn(&live, &["one", "two"]);
+        gone_down(1);
+        assert_eq!(drawn(&live, &["three"]), "\r\x1b[2Athree\x1b[K\x1b[J");
+        assert_eq!(drawn(&live, &["four"]), "\rfour\x1b[K\x1b[J");
+        // What was typed while nothing stood there moves nothing.
+        drawn(&live, &[]);
+        gone_down(3);
+        assert_eq!(drawn(&live, &["five"]), "\rfive\x1b[K\x1b[J");
     }
 
     #[test]

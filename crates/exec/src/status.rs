@@ -37,6 +37,19 @@ impl Status {
         }
     }
 
+    /// Returns the status that the shell sees as this number; other numbers tell of something that did not succeed.
+    pub fn of_code(code: u8) -> Self {
+        match code {
+            0 => Self::Done,
+            2 => Self::Usage,
+            3 => Self::Rejected,
+            4 => Self::Refused,
+            5 => Self::Stuck,
+            129.. => Self::Signal(i32::from(code) - 128),
+            1 | 6..=128 => Self::Failed,
+        }
+    }
+
     /// Returns the word used for it in JSON and in messages.
     pub fn word(self) -> &'static str {
         match self {

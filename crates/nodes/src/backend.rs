@@ -2,7 +2,9 @@
 
 use crate::command::{CommandId, SideCommand};
 use crate::config::Cluster;
+use crate::elsewhere::Door;
 use crate::runtime::CommandEnd;
+use orderly_exec::visitors::Visitors;
 use orderly_plan::deadline::SlotUse;
 use orderly_plan::drivers::{Drivers, Failure, NodeId, Task};
 use std::fmt::Debug;
@@ -39,6 +41,14 @@ pub trait Backend: Drivers + Debug {
     /// # Errors
     /// When the state directory cannot be used.
     fn share_limits(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Serves whoever comes to the door of this run while it waits for anything.
+    ///
+    /// # Errors
+    /// When they cannot be watched.
+    fn let_in(&mut self, _visitors: &Visitors, _door: &Door) -> anyhow::Result<()> {
         Ok(())
     }
 

@@ -1,16 +1,18 @@
 //! Runs beside each other: those that touch act one after the other, all others go on.
 //!
-//! Each has two files in the `runs` directory of the state directory: `NUMBER.lock`, locked as long as it lives, and
-//! `NUMBER.json`, which says what it acts on ([`RunFacts`]). They are made, judged and removed under the lock of the desk
-//! alone, which nobody holds for longer than that takes; so what a killed run leaves is nobody's, and the next removes it.
+//! Each has three files in the `runs` directory of the state directory: `NUMBER.lock`, locked as long as it lives,
+//! `NUMBER.json`, which says what it acts on ([`RunFacts`]), and `NUMBER.sock`, by which it is seen from elsewhere. They
+//! are judged and removed under the lock of the desk alone, which nobody holds for longer than that takes; so what a
+//! killed run leaves is nobody's, and the next removes it.
 //!
 //! Who touches whom, and whose turn it is, is decided in `orderly_plan::claim`.
 
 mod entry;
 mod facts;
 
+use anyhow::Context;
 pub use entry::{Foreseen, Patience, enter, foresee, queue};
-pub use facts::{Hindered, Obstacle, RunFacts};
+pub use facts::{Hindered, Obstacle, RunFacts, socket_path};
 use facts::{lock_path, path};
 use orderly_exec::lock::Lock;
 use orderly_exec::{Status, fail, paths, signals};
@@ -127,6 +129,24 @@ pub fn seen() -> Vec<RunFacts> {
     numbers(&directory).filter(lives).filter_map(|number| RunFacts::read(&directory, number)).collect()
 }
 
+/// Makes sure that it can be seen which runs live.
+///
+/// # Errors
+/// When the directory of runs cannot be read.
+pub fn check_seen() -> anyhow::Result<()> {
+    match std::fs::read_dir(directory()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("see which runs go on, in {}", directory().display()))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Tells whether a run lives.
+pub fn lives(number: u64) -> bool {
+    Lock::holder(&lock_path(&directory(), number)).is_some()
+}
+
 /// Returns the numbers of the runs that live or were killed, in their order: those with a lock file.
 fn numbers(directory: &Path) -> impl Iterator<Item = u64> + use<> {
     let is_file = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_file());
@@ -164,6 +184,7 @@ fn remove_unfinished(directory: &Path) {
 }
 
 fn remove(directory: &Path, number: u64) {
+    std::fs::remove_file(socket_path(number)).ok();
     std::fs::remove_file(path(directory, number)).ok();
     std::fs::remove_file(lock_path(directory, number)).ok();
 }

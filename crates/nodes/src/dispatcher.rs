@@ -9,6 +9,7 @@ mod route;
 use crate::config::Cluster;
 use crate::driver::kind::DriverKind;
 use crate::driver::{Begun, Driver};
+use crate::elsewhere::Door;
 use crate::power::PowerCalls;
 use crate::probe::ProbeCalls;
 use crate::runtime::{Runtime, told_to_end};
@@ -39,6 +40,7 @@ pub(crate) struct Dispatcher {
     probe: ProbeCalls,
     began: Instant,
     commands: u64,
+    door: Door,
 }
 
 impl Dispatcher {
@@ -54,6 +56,7 @@ impl Dispatcher {
             runtime,
             began: Instant::now(),
             commands: 0,
+            door: Door::default(),
         }
     }
 
@@ -87,6 +90,8 @@ impl Dispatcher {
                 }
                 ChildEvent::Signal(signal) => self.runtime.answer(crate::signal::event(signal)),
                 ChildEvent::Enter => self.runtime.answer(Event::Attention),
+                ChildEvent::Asked if self.door.is_attended() => self.runtime.answer(Event::Asked),
+                ChildEvent::Asked => self.door.answer(),
             }
             self.probe.take_readings(&mut self.runtime);
             next = if self.runtime.answers.events.len() < AT_ONCE {

@@ -4,6 +4,7 @@
 
 use crate::claims::Patience;
 use crate::config::Flags;
+use crate::elsewhere::ElsewhereFlags;
 use crate::reach::Reach;
 use crate::site::Site;
 use crate::targets::Typed;
@@ -74,6 +75,8 @@ pub struct RunFlags {
     #[arg(long, value_name = "NODE",
           conflicts_with_all = ["targets", "dry_run", "rehearse", "timeline", "why"])]
     pub why_not: Option<String>,
+    #[command(flatten)]
+    pub elsewhere: ElsewhereFlags,
     /// Write a picture of the run to this file, as SVG
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub timeline: Option<PathBuf>,

@@ -16,6 +16,7 @@ pub mod connect;
 pub mod controllers;
 mod dispatcher;
 mod driver;
+pub mod elsewhere;
 mod entry;
 pub mod flags;
 pub mod guard;

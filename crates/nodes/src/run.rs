@@ -1,5 +1,7 @@
 //! The one loop of a run: advance the run, wait, hear; and who is told what on the way.
 
+use crate::elsewhere::protocol::StatusRecord;
+use crate::elsewhere::{self, Door};
 use crate::log::RunLog;
 use crate::watch::{self, InTheWay};
 use orderly_exec::clock;
@@ -28,6 +30,8 @@ pub struct Telling<'t> {
     pub name: &'t Naming<'t>,
     /// What is drawn of it.
     pub timeline: Option<&'t mut Timeline>,
+    /// Where it is looked at and steered from elsewhere.
+    pub door: Door,
 }
 
 impl std::fmt::Debug for Telling<'_> {
@@ -52,7 +56,10 @@ pub fn drive_steered<R: Run + ?Sized>(
     steer: &mut Steering<'_, R>,
 ) -> Option<i32> {
     drivers.listen();
+    let door = telling.door.clone();
+    elsewhere::attend(&door, run, drivers, telling);
     let signal = drive_to_end(run, drivers, telling, steer);
+    door.leave();
     drivers.leave();
     // What follows is no part of it: lines that nobody renews would tell what is no longer so.
     telling.reporter.clear();
@@ -80,12 +87,18 @@ fn drive_to_end<R: Run + ?Sized>(
     let mut signal = None;
     let mut ended_rest = false;
     let mut glance = began;
+    let door = telling.door.clone();
     loop {
+        elsewhere::serve(&door, run, began, drivers, telling);
         let look = steer(run, drivers, telling);
         run.advance(drivers);
-        if telling.reporter.is_live() && drivers.now() >= glance {
+        let is_shown = telling.reporter.is_live() || door.is_watched();
+        if is_shown && drivers.now() >= glance {
             let now = drivers.now();
             glance = now + GLANCE;
+            if door.is_watched() {
+                door.show(&StatusRecord::of(&run.status(now), began, now, telling.name));
+            }
             if let Some(size) = telling.reporter.screen() {
                 // The last column stays free: a terminal would go on to the next line after it.
                 let room = ScreenSize { columns: size.columns - 1, ..size };
@@ -109,7 +122,8 @@ fn drive_to_end<R: Run + ?Sized>(
             // reported as it stands.
             return signal;
         }
-        let until = [wake, look, telling.reporter.is_live().then_some(glance)].into_iter().flatten().min();
+        let soon = door.has_more().then_some(began);
+        let until = [wake, look, is_shown.then_some(glance), soon].into_iter().flatten().min();
         let events = drivers.next(until);
         for warning in drivers.take_warnings() {
             telling.warn(&warning);
@@ -130,9 +144,11 @@ fn drive_to_end<R: Run + ?Sized>(
                     let in_the_way = InTheWay { held: run.held(), waiting: run.waiting(InTheWay::MOST) };
                     let (status, columns) = (run.status(now), telling.reporter.columns());
                     for line in watch::whole(&status, &in_the_way, (began, now), telling.name, columns) {
-                        telling.reporter.warn(line);
+                        telling.reporter.show(line);
                     }
                 }
+                // Answered before the next step.
+                Event::Asked => {}
                 Event::Power(..) | Event::Probe(..) | Event::BootId(..) | Event::Ended(..) => {
                     run.hear(drivers, &event);
                 }
@@ -206,7 +222,7 @@ impl Telling<'_> {
         for line in folded(notices, self.name) {
             match line.weight {
                 Weight::Failure => self.reporter.warn(line.text),
-                Weight::Event => self.show(&line.text),
+                Weight::Event => self.reporter.event(&line.text),
                 Weight::Detail => self.reporter.detail(line.text),
             }
         }
@@ -296,17 +312,8 @@ impl Telling<'_> {
 
     /// Says something to people and the log.
     pub fn say(&mut self, line: &str) {
-        self.show(line);
+        self.reporter.event(line);
         self.log(line);
-    }
-
-    /// Says something to people; where live lines stand below, those show it already.
-    fn show(&self, line: &str) {
-        if self.reporter.is_drawn() {
-            self.reporter.detail(line);
-        } else {
-            self.reporter.say(line);
-        }
     }
 
     /// Says what went wrong to people, the log and syslog.

@@ -16,11 +16,13 @@ pub use world::{Deed, DeedKind, Nature, NodeState, Reads, SimulatedAnswer, Simul
 
 use crate::backend::Backend;
 use crate::command::{CommandId, SideCommand};
+use crate::elsewhere::Door;
 use crate::runtime::CommandEnd;
 use crate::shared::SharedLimits;
 use controllers::ImaginedControllers;
 use orderly_exec::children::{ChildEvent, Children};
 use orderly_exec::job::{Ended, Ending};
+use orderly_exec::visitors::Visitors;
 use orderly_plan::drivers::{Abilities, Drivers, Event, Failure, FailureKind, NodeId, RemoteCommand, Task};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -50,6 +52,7 @@ struct Real {
     epoch: Duration,
     store: WorldStore,
     names: Vec<String>,
+    door: Door,
 }
 
 /// A drivers of imagined nodes.
@@ -119,7 +122,8 @@ impl Simulation {
         store.load(&mut self.world, &names)?;
         // Written at once: a world that cannot be kept is told before anything happens in it.
         store.save(&self.world, &names)?;
-        let real = Real { children, began: Instant::now(), epoch, store, names };
+        let door = Door::default();
+        let real = Real { children, began: Instant::now(), epoch, store, names, door };
         self.clock = Clock::Real(Box::new(real));
         Ok(self)
     }
@@ -303,6 +307,8 @@ impl Simulation {
             match real.children.next(wake.into_iter().chain(limits_wake).min()) {
                 Ok(Some(ChildEvent::Signal(signal))) => return vec![crate::signal::event(signal)],
                 Ok(Some(ChildEvent::Enter)) => return vec![Event::Attention],
+                Ok(Some(ChildEvent::Asked)) if real.door.is_attended() => return vec![Event::Asked],
+                Ok(Some(ChildEvent::Asked)) => real.door.answer(),
                 Ok(_) => {}
                 // Without a loop there is no waiting; what is on the agenda is answered at once.
                 Err(_) => return self.due(Duration::MAX),
@@ -412,6 +418,16 @@ impl Backend for Simulation {
         match &mut self.clock {
             Clock::Virtual(_) => Ok(()),
             Clock::Real(real) => real.store.load(&mut self.world, &real.names),
+        }
+    }
+
+    fn let_in(&mut self, visitors: &Visitors, door: &Door) -> anyhow::Result<()> {
+        match &mut self.clock {
+            Clock::Virtual(_) => Ok(()),
+            Clock::Real(real) => {
+                real.door = door.clone();
+                real.children.let_in(visitors)
+            }
         }
     }
 

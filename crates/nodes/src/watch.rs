@@ -136,12 +136,18 @@ fn summary(status: &RunStatus, began: Duration, now: Duration) -> Vec<String> {
     let took = now.saturating_sub(began);
     let minutes = took.as_secs_f64() / 60.0;
     if status.done > 0 && minutes > 0.05 {
-        parts.push(format!("{:.0} a minute", status.done as f64 / minutes));
+        parts.extend(rate(status.done as f64 / minutes));
     }
     if took >= Duration::from_secs(1) {
         parts.push(format!("{} so far", duration::show(took)));
     }
     parts
+}
+
+/// Returns how many are done in a minute, or in an hour where that is less than one; nothing where it is less than that.
+fn rate(a_minute: f64) -> Option<String> {
+    let (rate, of) = if a_minute < 1.0 { (a_minute * 60.0, "an hour") } else { (a_minute, "a minute") };
+    (rate >= 1.0).then(|| format!("{rate:.0} {of}"))
 }
 
 /// Returns as many of these parts as so many columns hold.
@@ -245,9 +251,10 @@ pub fn whole<'n>(
     }
     if left > 0 {
         let told: usize = told.map(|one| one.nodes.len()).sum();
-        lines.push(format!("{} more are worked on", status.busy.len() - told));
+        let more = status.busy.len() - told;
+        lines.push(format!("{more} more {} worked on", if more == 1 { "is" } else { "are" }));
     }
-    let mut told = |them: &[Hindered], most: usize, all: usize, how: &str, rest: &str| {
+    let mut told = |them: &[Hindered], most: usize, all: usize, how: &str, rest: [&str; 2]| {
         let count = if them.len() > most { most - 1 } else { most };
         let mut left = all;
         for Hindered { nodes, by } in them.iter().take(count) {
@@ -259,11 +266,11 @@ pub fn whole<'n>(
         }
         if left > 0 {
             let more = if left < all { " more" } else { "" };
-            lines.push(format!("{left}{more} {rest}"));
+            lines.push(format!("{left}{more} {}", rest[usize::from(left != 1)]));
         }
     };
-    told(held, OF_HELD, status.held, "held by", "are held");
-    told(waiting, OF_WAITING, waits, "waiting for", "wait for others");
+    told(held, OF_HELD, status.held, "held by", ["is held", "are held"]);
+    told(waiting, OF_WAITING, waits, "waiting for", ["waits for others", "wait for others"]);
     lines
 }
 

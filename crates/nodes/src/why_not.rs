@@ -2,6 +2,7 @@
 
 use crate::backend::Backend;
 use crate::claims;
+use crate::elsewhere::{Door, in_its_run};
 use crate::run::{Telling, drive};
 use crate::site::{Site, fold};
 use crate::targets;
@@ -23,7 +24,9 @@ struct Hold<'s> {
     by: Vec<NodeId>,
     /// Those of them that nobody holds, sorted.
     roots: Vec<NodeId>,
-    /// The runs that act on any of these.
+    /// What runs that act on the node itself do with it.
+    own_runs: Vec<String>,
+    /// Others that act on who is before it.
     runs: Vec<String>,
 }
 
@@ -54,12 +57,12 @@ pub fn answer(
     let leads =
         |one: &NodeId| site.order.all_leading(&[*one]).iter().any(|node| by.binary_search(node).is_ok());
     let roots = by.iter().copied().filter(|one| !leads(one)).collect();
-    let acts = |run: &claims::RunFacts| {
-        let on = |node: &NodeId| run.claim.targets.contains(site.name(*node));
-        by.iter().chain([&node]).any(on)
-    };
-    let runs = claims::seen().into_iter().filter(acts).map(|run| run.describe()).collect();
-    let hold = Hold { site, direction, node, conditions, by, roots, runs };
+    let acts_on = |run: &claims::RunFacts, node: &NodeId| run.claim.targets.contains(site.name(*node));
+    let (own, others): (Vec<_>, Vec<_>) = claims::seen().into_iter().partition(|run| acts_on(run, &node));
+    let own_runs = own.iter().flat_map(|run| in_its_run(run, site.name(node))).collect();
+    let others = others.iter().filter(|run| by.iter().any(|node| acts_on(run, node)));
+    let runs = others.map(|run| run.describe()).collect();
+    let hold = Hold { site, direction, node, conditions, by, roots, own_runs, runs };
     reporter.record(&hold.record());
     for line in hold.lines() {
         reporter.answer(&line);
@@ -87,7 +90,8 @@ fn ask(
     asked.retain(|node| !site.is_unit(*node));
     let units = (0..site.roster.len()).map(|at| at >= site.inventory.len()).collect();
     let mut survey = Survey::new(site.roster.len(), asked, units);
-    let mut telling = Telling { reporter, log: None, name: &|node| site.name(node), timeline: None };
+    let mut telling =
+        Telling { reporter, log: None, name: &|node| site.name(node), timeline: None, door: Door::default() };
     let signal = drive(&mut survey, drivers, &mut telling);
     signal.map_or_else(|| Ok(survey.conditions()), Err)
 }
@@ -119,11 +123,15 @@ impl Hold<'_> {
             for (condition, nodes) in self.by_condition(&self.by) {
                 lines.push(format!("  {}: {}", condition.word(), self.fold(&nodes)));
             }
-            for (condition, nodes) in self.by_condition(&self.roots) {
-                lines.push(format!("first of all: {}", self.remedy(condition, &nodes)));
+            // A run that has it in hand needs no other beside it.
+            if self.own_runs.is_empty() {
+                for (condition, nodes) in self.by_condition(&self.roots) {
+                    lines.push(format!("first of all: {}", self.remedy(condition, &nodes)));
+                }
+                lines.push(format!("all of it, in order: {program} -E {name}"));
             }
-            lines.push(format!("all of it, in order: {program} -E {name}"));
         }
+        lines.extend(self.own_runs.iter().cloned());
         lines.extend(self.runs.iter().map(|run| format!("a run acts on them now: {run}")));
         lines
     }
@@ -163,6 +171,7 @@ impl Hold<'_> {
             node: self.site.name(self.node),
             condition: self.condition(self.node).word(),
             held_by: self.by.iter().map(holder).collect(),
+            in_runs: &self.own_runs,
             runs: &self.runs,
         }
     }
@@ -176,7 +185,10 @@ struct WhyNotRecord<'r> {
     node: &'r str,
     condition: &'static str,
     held_by: Vec<HolderRecord<'r>>,
-    /// The runs that act on any of these.
+    /// What runs that act on it do with it now, in words.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    in_runs: &'r [String],
+    /// Other runs that act on any of those before it.
     runs: &'r [String],
 }
 

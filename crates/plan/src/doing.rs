@@ -76,6 +76,11 @@ impl Doing {
         }
     }
 
+    /// Returns what these words say; nothing for others.
+    pub fn read(words: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|doing| doing.words() == words)
+    }
+
     /// Tells whether something is being done to the node, which is told of as a task that began.
     pub fn is_act(self) -> bool {
         matches!(

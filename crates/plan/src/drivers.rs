@@ -135,6 +135,8 @@ pub enum Event {
     Signal(i32),
     /// SIGUSR1 or Enter: somebody wants to see where the run stands.
     Attention,
+    /// Somebody elsewhere asks something of the run.
+    Asked,
 }
 
 impl Event {
@@ -144,7 +146,7 @@ impl Event {
             Self::Power(node, _) | Self::Probe(node, _) | Self::BootId(node, _) | Self::Ended(node, ..) => {
                 Some(node)
             }
-            Self::Signal(_) | Self::Attention => None,
+            Self::Signal(_) | Self::Attention | Self::Asked => None,
         }
     }
 

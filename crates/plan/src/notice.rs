@@ -4,6 +4,7 @@ use crate::doing::Doing;
 use crate::drivers::{NodeId, Probe, Task};
 use crate::failure::Failure;
 use crate::outcome::Outcome;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Something that happened to a node in a run.
@@ -37,7 +38,7 @@ pub enum Happening {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunStatus {
     /// What the run is at, in a word: `starting`.
-    pub phase: &'static str,
+    pub phase: Cow<'static, str>,
     pub done: usize,
     pub failed: usize,
     pub held: usize,
@@ -57,6 +58,16 @@ pub struct Busy {
     pub since: Duration,
     /// What its power and probe said last: `power on, probe down`.
     pub last: String,
+}
+
+/// Where one node stands in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeStanding {
+    /// Its turn has not come; it waits for these, which are directly before it.
+    Waiting(Vec<NodeId>),
+    /// It is being worked on, and given up at that time, where that is known.
+    AtWork(Busy, Option<Duration>),
+    Over(Outcome),
 }
 
 /// Nodes that are not begun, and who is in their way.

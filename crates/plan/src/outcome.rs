@@ -33,6 +33,8 @@ pub enum Outcome {
     Unknown(Reason),
     /// Never begun.
     Skipped,
+    /// No longer waited for, because somebody said so; who, and what it was at then.
+    GivenUp(Reason),
 }
 
 /// A reason in words. Nodes whose reasons have the same class are told in one line: what holds for them all counts,
@@ -148,7 +150,7 @@ impl Outcome {
             Self::Held(_) => "held",
             Self::Begun => "begun",
             Self::Unknown(_) => "unknown",
-            Self::Skipped => "skipped",
+            Self::Skipped | Self::GivenUp(_) => "skipped",
         }
     }
 
@@ -192,7 +194,8 @@ impl Outcome {
             Self::Failed(reason)
             | Self::TimedOut(reason)
             | Self::Unreachable(reason)
-            | Self::Unknown(reason) => Some(reason),
+            | Self::Unknown(reason)
+            | Self::GivenUp(reason) => Some(reason),
             Self::Up
             | Self::AlreadyUp
             | Self::Down
@@ -221,7 +224,8 @@ impl fmt::Display for Outcome {
             | Self::Unreachable(_)
             | Self::Held(_)
             | Self::Unknown(_)
-            | Self::Skipped => self.word(),
+            | Self::Skipped
+            | Self::GivenUp(_) => self.word(),
         })
     }
 }

@@ -46,7 +46,7 @@ fn key(ending: &NodeEnding, holders: &HoldingNodes<'_>) -> (u8, String) {
         Outcome::Unknown(_) => 5,
         Outcome::Held(_) => 6,
         Outcome::Begun => 7,
-        Outcome::Skipped => 8,
+        Outcome::Skipped | Outcome::GivenUp(_) => 8,
     };
     let head = match holders.of(ending) {
         Some(by) => format!("held by {by}"),

@@ -7,11 +7,12 @@
 //! Times are [`Duration`]s since the run began.
 
 mod course;
+mod steering;
 
 use crate::doing::Doing;
 use crate::drivers::{Drivers, Event, NodeId, Task};
 use crate::graph::Order;
-use crate::notice::{Busy, Happening, Hindered, Notice, RunStatus};
+use crate::notice::{Busy, Happening, Hindered, NodeStanding, Notice, RunStatus};
 use crate::outcome::{NodeEnding, Outcome};
 use crate::progress::{Progress, Shortage, Standing};
 use crate::throttle::Throttle;
@@ -58,6 +59,33 @@ pub trait Run {
         Vec::new()
     }
 
+    /// Returns where each of these nodes stands that is in the run.
+    fn standings(&self, nodes: &[NodeId], now: Duration) -> Vec<(NodeId, NodeStanding)> {
+        let busy = self.status(now).busy.into_iter().filter(|one| nodes.contains(&one.node));
+        busy.map(|one| (one.node, NodeStanding::AtWork(one, None))).collect()
+    }
+
+    /// Tells whether a node that is over in it is over for good, and no further run follows that acts on it.
+    fn settles(&self) -> bool {
+        false
+    }
+
+    /// Stops waiting for a node, because `by` said so; tells whether it was waited for. What needs it is held.
+    fn give_up(&mut self, _node: NodeId, _by: &str, _now: Duration) -> bool {
+        false
+    }
+
+    /// Gives a node so much longer than its limits say, or as long again; returns how much, where it is waited for and
+    /// has any.
+    fn prolong(
+        &mut self,
+        _node: NodeId,
+        _longer: Option<Duration>,
+        _drivers: &dyn Drivers,
+    ) -> Option<Duration> {
+        None
+    }
+
     /// Returns how each node of the run ended, in order of nodes; those not over yet as they stand.
     fn endings(&self) -> Vec<NodeEnding>;
 }
@@ -85,6 +113,16 @@ impl<C: NodeCourse> RunNode<C> {
     fn is_open(&self) -> bool {
         self.began.is_some() && self.outcome.is_none()
     }
+
+    /// Returns what it is at.
+    fn busy(&self, node: NodeId, now: Duration) -> Busy {
+        Busy {
+            node,
+            doing: self.course.doing(),
+            since: self.began.unwrap_or(now),
+            last: self.course.last_heard(),
+        }
+    }
 }
 
 /// How many nodes are how.
@@ -106,6 +144,9 @@ enum Pace {
     Stopped,
     Interrupted,
 }
+
+/// How much longer than foretold a node may take, at least, before nothing is foretold by it.
+const OVERDUE: Duration = Duration::from_secs(10);
 
 /// A run over nodes in their order.
 #[derive(Debug)]
@@ -251,6 +292,7 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
 
     /// Gives a node its outcome, and tells those that wait for it.
     fn finish(&mut self, node: NodeId, outcome: Outcome, now: Duration) {
+        let is_given_up = matches!(outcome, Outcome::GivenUp(_));
         for &timer in C::TIMERS {
             self.desk.timers.cancel(node, timer);
         }
@@ -272,7 +314,8 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
         for held in self.progress.fail_among(node, is_up) {
             self.hold(held, node, now);
         }
-        if self.stops_at_failure {
+        // Whoever gives one up means the others to go on.
+        if self.stops_at_failure && !is_given_up {
             self.stop();
         }
     }
@@ -367,7 +410,8 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
         self.desk.throttle.retain(is_open);
     }
 
-    /// Returns how long the longest chain still takes, if nothing but the order holds it up.
+    /// Returns how long the longest chain still takes, if nothing but the order holds it up; nothing where one who leads it
+    /// takes much longer than was foretold, because then nobody knows.
     fn left(&self, now: Duration) -> Option<Duration> {
         let takes = self.forecast.as_ref()?;
         let rest = |&node: &NodeId| {
@@ -377,9 +421,12 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
             }
             let own = Duration::from_millis(takes.get(node.index()).copied().unwrap_or(0));
             let spent = member.began.map_or(Duration::ZERO, |began| now.saturating_sub(began));
-            Some(Duration::from_millis(self.desk.priority[node.index()]).saturating_sub(spent.min(own)))
+            let rest = Duration::from_millis(self.desk.priority[node.index()]).saturating_sub(spent.min(own));
+            Some((rest, spent > own + (own / 2).max(OVERDUE)))
         };
-        self.targets.iter().filter_map(rest).max().filter(|left| !left.is_zero())
+        // Of those that take as long still, one that is overdue is the larger.
+        let (left, is_overdue) = self.targets.iter().filter_map(rest).max()?;
+        Some(left).filter(|left| !left.is_zero() && !is_overdue)
     }
 
     fn ending(&self, node: NodeId, obstacles: &[Arc<[NodeId]>]) -> NodeEnding {
@@ -480,16 +527,11 @@ impl<C: NodeCourse> Run for NodeRun<'_, C> {
         let mut busy: Vec<Busy> = members
             .clone()
             .filter(|(_, member)| member.is_open())
-            .map(|(node, member)| Busy {
-                node,
-                doing: member.course.doing(),
-                since: member.began.unwrap_or(now),
-                last: member.course.last_heard(),
-            })
+            .map(|(node, member)| member.busy(node, now))
             .collect();
         busy.sort_by_key(|one| (one.since, one.node));
         RunStatus {
-            phase: members.clone().next().map_or("", |(_, member)| member.course.phase()),
+            phase: members.clone().next().map_or("", |(_, member)| member.course.phase()).into(),
             done: self.counts.done,
             failed: self.counts.failed,
             held: self.counts.held,
@@ -516,6 +558,22 @@ impl<C: NodeCourse> Run for NodeRun<'_, C> {
 
     fn waiting(&self, most: usize) -> Vec<Hindered> {
         self.progress.waits(most)
+    }
+
+    fn standings(&self, nodes: &[NodeId], now: Duration) -> Vec<(NodeId, NodeStanding)> {
+        self.where_they_stand(nodes, now)
+    }
+
+    fn settles(&self) -> bool {
+        C::SETTLES
+    }
+
+    fn give_up(&mut self, node: NodeId, by: &str, now: Duration) -> bool {
+        self.stop_waiting_for(node, by, now)
+    }
+
+    fn prolong(&mut self, node: NodeId, longer: Option<Duration>, drivers: &dyn Drivers) -> Option<Duration> {
+        self.wait_longer_for(node, longer, drivers)
     }
 
     fn endings(&self) -> Vec<NodeEnding> {

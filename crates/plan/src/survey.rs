@@ -292,7 +292,7 @@ impl Run for Survey<'_> {
                 self.readings[node.index()].power = Some(power);
                 self.answer(node);
             }
-            Event::BootId(..) | Event::Ended(..) | Event::Signal(_) | Event::Attention => {}
+            Event::BootId(..) | Event::Ended(..) | Event::Signal(_) | Event::Attention | Event::Asked => {}
         }
     }
 
@@ -319,7 +319,7 @@ impl Run for Survey<'_> {
     fn status(&self, _now: Duration) -> RunStatus {
         let waiting = self.nodes.iter().filter(|node| !self.answered[node.index()]);
         RunStatus {
-            phase: "asking",
+            phase: "asking".into(),
             done: self.nodes.len() - self.left,
             failed: 0,
             held: 0,

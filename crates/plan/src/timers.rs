@@ -37,6 +37,11 @@ impl<K: Copy + Ord + Hash> Timers<K> {
         self.due.contains_key(&(node, kind))
     }
 
+    /// Returns when an appointment is, where there is such a one.
+    pub fn at(&self, node: NodeId, kind: K) -> Option<Duration> {
+        self.due.get(&(node, kind)).copied()
+    }
+
     /// Takes out the next appointment that has come.
     pub fn take_due(&mut self, now: Duration) -> Option<(NodeId, K)> {
         while let Some(&Reverse((at, node, kind))) = self.heap.peek() {

@@ -1,8 +1,12 @@
 //! How a run gets its turn: at once, after those that it touches, or not at all.
 
-use super::{Desk, HeldClaim, Hindered, Obstacle, RunFacts, seen};
+use super::facts::path;
+use super::{Desk, HeldClaim, Hindered, Obstacle, RunFacts, directory, seen, socket_path};
 use crate::backend::Backend;
+use crate::elsewhere::Door;
 use crate::run::Telling;
+use orderly_exec::reporter::Reporter;
+use orderly_exec::visitors::Visitors;
 use orderly_exec::{Status, fail};
 use orderly_plan::claim::{Claim, Stage};
 use orderly_plan::drivers::Event;
@@ -51,6 +55,7 @@ pub fn enter(
     telling: &mut Telling<'_>,
 ) -> anyhow::Result<HeldClaim> {
     let (held, obstacles) = place(claim, patience != Patience::None)?;
+    open(held.facts(), drivers, telling.reporter, &telling.door);
     wait(held, obstacles, patience, drivers, telling)
 }
 
@@ -59,8 +64,15 @@ pub fn enter(
 ///
 /// # Errors
 /// When the state directory cannot be used.
-pub fn queue(claim: Claim) -> anyhow::Result<(HeldClaim, Vec<Obstacle>)> {
-    place(claim, true)
+pub fn queue(
+    claim: Claim,
+    drivers: &mut dyn Backend,
+    reporter: &mut Reporter,
+    door: &Door,
+) -> anyhow::Result<(HeldClaim, Vec<Obstacle>)> {
+    let (held, obstacles) = place(claim, true)?;
+    open(held.facts(), drivers, reporter, door);
+    Ok((held, obstacles))
 }
 
 fn place(claim: Claim, may_wait: bool) -> anyhow::Result<(HeldClaim, Vec<Obstacle>)> {
@@ -85,6 +97,18 @@ fn place(claim: Claim, may_wait: bool) -> anyhow::Result<(HeldClaim, Vec<Obstacl
         None => desk.enter(facts)?,
     };
     Ok((held, obstacles))
+}
+
+/// Opens the door of the run with this claim. Where there can be none the run goes on without, which is said.
+fn open(facts: &RunFacts, drivers: &mut dyn Backend, reporter: &mut Reporter, door: &Door) {
+    let listened = Visitors::listen(&socket_path(facts.number), &facts.greeting());
+    match listened.and_then(|visitors| drivers.let_in(&visitors, door).map(|()| visitors)) {
+        Ok(visitors) => {
+            reporter.let_in(visitors.clone());
+            door.open(visitors, &path(&directory(), facts.number));
+        }
+        Err(error) => reporter.warn(format!("nobody can look at this run from elsewhere: {error:#}")),
+    }
 }
 
 impl HeldClaim {
@@ -127,6 +151,9 @@ impl HeldClaim {
             facts.stage = Stage::Waiting;
         }
         let held = desk.enter(facts)?;
+        let facts = held.facts();
+        let (socket, claim) = (socket_path(facts.number), path(&desk.directory, facts.number));
+        telling.door.move_to(&socket, &claim, &facts.greeting());
         drop(desk);
         drop(self);
         wait(held, obstacles, patience, drivers, telling)
@@ -143,6 +170,7 @@ fn wait(
 ) -> anyhow::Result<HeldClaim> {
     let Some(first) = obstacles.first() else { return Ok(held) };
     held.watch(first);
+    telling.door.at("waiting for other runs");
     telling.say(&format!("waiting for the end of {}", list(&obstacles)));
     let until = match patience {
         Patience::UpTo(limit) => Some(drivers.now() + limit),
@@ -206,8 +234,8 @@ fn listen(
     for event in drivers.next(Some(until)) {
         match event {
             Event::Signal(signal) => return Err(nothing_done(signal, own)),
-            Event::Attention => telling.reporter.warn(format!("waiting for the end of {}", list(obstacles))),
-            Event::Power(..) | Event::Probe(..) | Event::BootId(..) | Event::Ended(..) => {}
+            Event::Attention => telling.reporter.show(format!("waiting for the end of {}", list(obstacles))),
+            Event::Power(..) | Event::Probe(..) | Event::BootId(..) | Event::Ended(..) | Event::Asked => {}
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 //!
 //! That it lives is proven by the kernel's lock beside the file and never by its process number.
 
+use crate::elsewhere::protocol::{RunRecord, Sent};
 use orderly_exec::lock::{Lock, command, who};
 use orderly_exec::program::program_name;
 use orderly_exec::reporter::printable;
@@ -76,6 +77,17 @@ impl RunFacts {
     /// Returns the facts that a text holds; nothing where it is of another format.
     pub fn parse(text: &str) -> Option<Self> {
         serde_json::from_str::<Self>(text).ok().filter(|facts| facts.format == FORMAT)
+    }
+
+    /// Returns the facts in a file as they are now.
+    pub(crate) fn written_at(path: &Path) -> Option<Self> {
+        Self::parse(&files::read(path).ok()?)
+    }
+
+    /// Returns what is said first to whoever comes to the run from elsewhere.
+    pub(crate) fn greeting(&self) -> Sent<RunRecord> {
+        let Self { number, pid, program, .. } = self;
+        Sent::new(RunRecord::Hello { number: *number, pid: *pid, program: program.clone() })
     }
 
     pub(super) fn write(&self, directory: &Path) -> anyhow::Result<()> {
@@ -171,4 +183,9 @@ pub(super) fn path(directory: &Path, number: u64) -> PathBuf {
 
 pub(super) fn lock_path(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("{number}.lock"))
+}
+
+/// Returns where a run of this number is spoken to ([`crate::elsewhere`]).
+pub fn socket_path(number: u64) -> PathBuf {
+    super::directory().join(format!("{number}.sock"))
 }

@@ -6,10 +6,12 @@ use crate::backend::Backend;
 use crate::command::{CommandId, SideCommand};
 use crate::config::{Cluster, programs};
 use crate::driver::kind::DriverKind;
+use crate::elsewhere::Door;
 use crate::probe::ProbeBy;
 use crate::runtime::CommandEnd;
 use crate::template::Reach;
 use orderly_exec::status::{OrStatus, Status};
+use orderly_exec::visitors::Visitors;
 use orderly_plan::deadline::SlotUse;
 use orderly_plan::diagnostic::Diagnostics;
 use orderly_plan::drivers::{Drivers, Failure, FailureKind, NodeId, Task, Teller};
@@ -24,6 +26,11 @@ impl Backend for Dispatcher {
 
     fn share_limits(&mut self) -> anyhow::Result<()> {
         self.runtime.shared.share()
+    }
+
+    fn let_in(&mut self, visitors: &Visitors, door: &Door) -> anyhow::Result<()> {
+        self.door = door.clone();
+        self.runtime.children.let_in(visitors)
     }
 
     fn allow_self(&mut self, nodes: &[NodeId]) {

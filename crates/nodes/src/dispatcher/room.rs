@@ -1,7 +1,7 @@
 //! How many processes and probes there may be at once: both take descriptors, of which a process has only so many.
 
 use crate::probe::MOST;
-use orderly_exec::descriptors;
+use orderly_exec::{descriptors, visitors};
 
 /// Descriptors that a process takes: its pipes, and some more while it is started.
 const A_CHILD: usize = 4;
@@ -21,7 +21,9 @@ pub(super) struct ProcessRoom {
 impl ProcessRoom {
     /// Returns the room for so many processes, or for as many as there can be.
     pub(super) fn for_fanout(fanout: usize) -> Self {
-        let limit = descriptors::at_least(SPARE + fanout.saturating_mul(A_CHILD) + MOST);
+        let wanted = SPARE + fanout.saturating_mul(A_CHILD) + MOST;
+        // Whoever looks from elsewhere has some beside that, where there can be so many.
+        let limit = descriptors::at_least(wanted.saturating_add(visitors::MOST)).min(wanted);
         let most = (limit.saturating_sub(SPARE) / A_CHILD).max(1);
         if fanout <= most {
             let probes = limit.saturating_sub(SPARE + fanout * A_CHILD).clamp(FEW, MOST);

@@ -92,7 +92,7 @@ fn carry_out(drivers: &mut dyn Backend, task: Task, nodes: impl IntoIterator<Ite
         Event::Power(node, _) | Event::Probe(node, _) | Event::BootId(node, _) | Event::Ended(node, ..) => {
             node.0
         }
-        Event::Signal(_) | Event::Attention => u32::MAX,
+        Event::Signal(_) | Event::Attention | Event::Asked => u32::MAX,
     });
     events
 }

@@ -23,7 +23,7 @@ fn status() -> RunStatus {
         last: "power on, probe down".to_owned(),
     };
     RunStatus {
-        phase: "starting",
+        phase: "starting".into(),
         done: 2,
         failed: 1,
         held: 0,
@@ -55,6 +55,16 @@ fn who_is_waited_for_comes_first_then_how_many_then_how_long_still() {
     );
 }
 
+/// One in five minutes was told as "0 a minute".
+#[test]
+fn a_rate_is_told_in_what_makes_it_a_number() {
+    let rates =
+        [(90.4, Some("90 a minute")), (1.0, Some("1 a minute")), (0.2, Some("12 an hour")), (0.01, None)];
+    for (a_minute, said) in rates {
+        assert_eq!(rate(a_minute).as_deref(), said);
+    }
+}
+
 /// Those who said something else are not said to have said the same.
 #[test]
 fn the_live_line_puts_no_words_into_anybodys_mouth() {
@@ -82,7 +92,7 @@ fn somebody_who_asks_is_told_who_holds_whom_and_who_waits_for_whom() {
     ];
     assert_eq!(said, wanted);
     let said = whole(&status, &InTheWay::default(), (Duration::ZERO, Duration::ZERO), &name, None);
-    assert_eq!(said[2..], ["1 are held", "2 wait for others"]);
+    assert_eq!(said[2..], ["1 is held", "2 wait for others"]);
 }
 
 /// A run of so many imagined nodes: storage, boot servers that wait for it, and nodes that wait for theirs. One boot
@@ -214,7 +224,7 @@ fn status_of(busy: &[(u8, u32)], counts: (usize, usize, usize)) -> RunStatus {
     let (done, failed, held) = counts;
     let left = done.is_multiple_of(2).then_some(Duration::from_secs(4000));
     RunStatus {
-        phase: "starting",
+        phase: "starting".into(),
         done,
         failed,
         held,

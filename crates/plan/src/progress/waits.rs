@@ -32,6 +32,14 @@ impl Progress<'_> {
         alike.into_iter().map(hindered).collect()
     }
 
+    /// Returns the nodes that are directly before one whose turn has not come, and not over.
+    pub fn waited_for_by(&self, node: NodeId) -> Vec<NodeId> {
+        let mut lists = VertexLists::default();
+        let vertex = self.order.vertex(VertexKind::Node(node));
+        let numbers: Vec<usize> = self.unpassed(vertex).map(|before| lists.of(before, self)).collect();
+        self.unfinished(numbers.into_iter().flat_map(|list| lists.lists[list].iter().copied()).collect())
+    }
+
     fn unpassed(&self, vertex: Vertex) -> impl Iterator<Item = Vertex> + '_ {
         self.order.leading(vertex).filter(|before| !self.passed[before.index()])
     }
@@ -161,6 +169,7 @@ mod tests {
             for one in waits {
                 prop_assert!(!one.by.is_empty());
                 for &node in &one.nodes {
+                    prop_assert_eq!(&progress.waited_for_by(node), &one.by);
                     let leading = order.all_leading(&[node]);
                     prop_assert!(one.by.iter().all(|by| leading.contains(by)));
                     prop_assert!(one.by.iter().all(|&by| progress.standing(by) != Standing::Complete));

@@ -21,6 +21,9 @@ pub trait NodeCourse {
     /// What goes first where there is not room for everything.
     const FIRST: &'static [Task];
 
+    /// How nodes end is how they end for whoever asked for the run, and not only a part of it.
+    const SETTLES: bool = true;
+
     /// Returns what the run is at, in a word: `starting`.
     fn phase(&self) -> &'static str;
 
@@ -58,6 +61,20 @@ pub trait NodeCourse {
     /// done to it.
     fn unfinished(&self) -> Option<Outcome>;
 
+    /// Has its limits be so much longer, or as long again; returns how much, where it has any.
+    fn prolong(
+        &mut self,
+        _longer: Option<Duration>,
+        _moment: &mut Moment<'_, Self::Timer>,
+    ) -> Option<Duration> {
+        None
+    }
+
+    /// Returns when its time is up, where that is known; `at` tells when an appointment is.
+    fn ends_at(&self, _at: &dyn Fn(Self::Timer) -> Option<Duration>) -> Option<Duration> {
+        None
+    }
+
     /// Returns what it is waited for, for people.
     fn doing(&self) -> Doing;
 
@@ -89,6 +106,14 @@ pub(super) struct Desk<T> {
 }
 
 impl<T: Copy + Ord + Hash> Desk<T> {
+    /// Takes back whatever is queued for a node.
+    pub(super) fn withdraw_all(&mut self, node: NodeId) {
+        for (task, queue) in &mut self.queues {
+            queue.retain(|queued| *queued != node);
+            self.throttle.withdraw(*task, node);
+        }
+    }
+
     pub(super) fn new(priority: Vec<u64>) -> Self {
         Self {
             queues: BTreeMap::new(),
@@ -156,6 +181,13 @@ impl<'r, T: Copy + Ord + Hash> Moment<'r, T> {
 
     pub fn has(&self, timer: T) -> bool {
         self.desk.timers.has(self.node, timer)
+    }
+
+    /// Puts an appointment off, if there is one.
+    pub fn put_off(&mut self, timer: T, longer: Duration) {
+        if let Some(at) = self.desk.timers.at(self.node, timer) {
+            self.set(timer, at.saturating_add(longer));
+        }
     }
 
     /// Says what happened to the node.

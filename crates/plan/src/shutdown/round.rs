@@ -45,6 +45,7 @@ impl NodeCourse for Told {
     type Timer = Never;
     const TIMERS: &'static [Never] = &[];
     const FIRST: &'static [Task] = &[];
+    const SETTLES: bool = false;
 
     fn phase(&self) -> &'static str {
         self.doing().words()

@@ -2,6 +2,7 @@
 
 mod deadline;
 mod random;
+mod steered;
 mod world;
 
 use super::*;

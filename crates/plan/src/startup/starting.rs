@@ -274,7 +274,7 @@ impl NodeCourse for Starting {
             }
             Event::BootId(_, id) => self.identified(*id, now),
             Event::Ended(_, task, result) => self.acted(*task, result.clone(), now),
-            Event::Signal(_) | Event::Attention => {}
+            Event::Signal(_) | Event::Attention | Event::Asked => {}
         }
     }
 
@@ -303,7 +303,7 @@ impl NodeCourse for Starting {
         match event {
             Event::Probe(_, probe) => self.note_probe(*probe),
             Event::Power(_, power) => self.note_power(*power),
-            Event::BootId(..) | Event::Ended(..) | Event::Signal(_) | Event::Attention => {}
+            Event::BootId(..) | Event::Ended(..) | Event::Signal(_) | Event::Attention | Event::Asked => {}
         }
     }
 
@@ -338,6 +338,22 @@ impl NodeCourse for Starting {
             | StartState::GoingOff
             | StartState::Booting => Some(Outcome::Begun),
         }
+    }
+
+    fn prolong(&mut self, longer: Option<Duration>, now: &mut Now<'_>) -> Option<Duration> {
+        let longer = longer.unwrap_or(self.limits.timeout);
+        self.limits.timeout = self.limits.timeout.saturating_add(longer);
+        self.limits.boot = self.limits.boot.saturating_add(longer);
+        if self.last_word.take().is_some() {
+            // Its time is up this very moment, and its last answer is awaited.
+            now.set(StartTimer::Deadline, now.at);
+        }
+        [StartTimer::Deadline, StartTimer::Boot].into_iter().for_each(|timer| now.put_off(timer, longer));
+        Some(longer)
+    }
+
+    fn ends_at(&self, at: &dyn Fn(StartTimer) -> Option<Duration>) -> Option<Duration> {
+        [StartTimer::Deadline, StartTimer::Boot].into_iter().filter_map(at).min()
     }
 
     fn doing(&self) -> Doing {

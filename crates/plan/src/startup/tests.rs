@@ -6,6 +6,7 @@
 mod enough;
 mod judges;
 mod single;
+mod steered;
 
 use super::*;
 use crate::drivers::{

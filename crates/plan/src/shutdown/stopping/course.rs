@@ -104,7 +104,7 @@ impl NodeCourse for Stopping {
             Event::Probe(_, probe) => self.probe(*probe, now.at),
             Event::Ended(_, _, result) => self.ended(result.clone(), now.at),
             Event::BootId(_, id) => self.booted(*id),
-            Event::Signal(_) | Event::Attention => Move::Wait,
+            Event::Signal(_) | Event::Attention | Event::Asked => Move::Wait,
         };
         self.carry_out(next, now);
     }
@@ -137,6 +137,17 @@ impl NodeCourse for Stopping {
 
     fn unfinished(&self) -> Option<Outcome> {
         self.is_told().then_some(Outcome::Begun)
+    }
+
+    fn prolong(&mut self, longer: Option<Duration>, _now: &mut Now<'_>) -> Option<Duration> {
+        let longer = longer.unwrap_or(self.limits.timeout);
+        self.limits.timeout = self.limits.timeout.saturating_add(longer);
+        self.deadline = self.deadline.map(|deadline| deadline.saturating_add(longer));
+        Some(longer)
+    }
+
+    fn ends_at(&self, _at: &dyn Fn(StopTimer) -> Option<Duration>) -> Option<Duration> {
+        self.deadline
     }
 
     fn doing(&self) -> Doing {

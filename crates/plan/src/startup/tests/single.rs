@@ -304,7 +304,7 @@ fn the_end_is_foretold_by_the_longest_chain_that_is_left() {
     let options = StartOptions { takes: vec![30_000, 10_000], is_foretold: true, ..StartOptions::default() };
     let mut startup = Startup::new(&order, &[NodeId(0), NodeId(1)], &readings, options);
     startup.advance(&mut world);
-    for (now, left) in [(0, Some(40)), (12, Some(28)), (35, Some(10))] {
+    for (now, left) in [(0, Some(40)), (12, Some(28)), (35, Some(10)), (46, None), (500, None)] {
         assert_eq!(startup.status(now * SECOND).left, left.map(|left| left * SECOND), "after {now} s");
     }
     drive(&mut startup, &mut world, None);
