@@ -6,11 +6,11 @@ use anyhow::Context;
 use orderly_exec::columns::{padded, widest};
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{OrStatus, Status, fail};
-use orderly_host::config::Platform;
 use orderly_host::holders::{self, Holder, Holders};
 use orderly_host::host::Host;
 use orderly_host::kill;
 use orderly_host::mountinfo::{self, Mount};
+use orderly_host::platform::Platform;
 use serde::Serialize;
 use std::path::{Component, Path};
 

@@ -4,9 +4,9 @@
 
 use crate::answer::Answer;
 use crate::asset::kind::LastRelease;
-use crate::config::Argv;
 use crate::parts::mount::AssetMount;
 use crate::parts::{Part, Way};
+use crate::platform::Argv;
 use orderly_plan::owed::Wanted;
 use serde::{Deserialize, Serialize};
 

@@ -12,7 +12,8 @@ mod units;
 
 pub(crate) use unit::unescape;
 
-use crate::config::{Config, Platform};
+use crate::config::Config;
+use crate::platform::Platform;
 use std::path::{Path, PathBuf};
 use units::Units;
 

@@ -18,6 +18,7 @@ use crate::parts::address::{self, AddressTable};
 use crate::parts::loopback::{self, LoopbackTable};
 use crate::parts::service::{self, ServiceTable};
 use crate::parts::share::{self, ShareTable};
+use crate::platform::Platform;
 use anyhow::Context;
 use orderly_exec::settings::{Table, TomlDocument};
 use orderly_exec::{OrStatus, Status, fail, files, paths, trust};
@@ -28,18 +29,6 @@ use std::time::Duration;
 
 /// The name of the file in the configuration folder.
 pub const NAME: &str = "ha.toml";
-
-/// An argument vector.
-pub type Argv = Vec<String>;
-
-/// Whose commands are run, and whose output is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Platform {
-    #[default]
-    Linux,
-    Solaris,
-}
 
 /// Everything that `ha.toml` says, seen from this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

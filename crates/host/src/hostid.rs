@@ -1,6 +1,6 @@
 //! The number by which a pool knows its host, as ZFS reads it.
 
-use crate::config::Platform;
+use crate::platform::Platform;
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
 use std::path::Path;

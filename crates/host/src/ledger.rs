@@ -2,8 +2,9 @@
 //! holdings. In the state directory; the label on the asset (`.orderly-holder`) says the same to the peer.
 
 use crate::asset::kind::Asset;
-use crate::config::{Argv, Config, Platform};
+use crate::config::Config;
 use crate::mounts;
+use crate::platform::{Argv, Platform};
 use anyhow::{Context, bail};
 use orderly_exec::files;
 use orderly_exec::job::Job;

@@ -22,6 +22,7 @@ pub mod mnttab;
 pub mod mountinfo;
 pub mod mounts;
 pub mod parts;
+pub mod platform;
 mod proved;
 pub mod records;
 pub mod reservations;

@@ -7,9 +7,10 @@ pub mod spec;
 pub use spec::{MountSpec, shows, unmount_command};
 
 use crate::asset::kind::{Asset, Volume};
-use crate::config::{MountTable, Platform};
+use crate::config::MountTable;
 use crate::mountinfo::{Mount, Mounts};
 use crate::parts::loopback::LoopbackTable;
+use crate::platform::Platform;
 use crate::{mnttab, mountinfo};
 use anyhow::Context;
 use orderly_exec::job::Job;

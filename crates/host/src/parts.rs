@@ -10,10 +10,10 @@ pub mod share;
 
 use crate::action::Action;
 use crate::answer::Answer;
-use crate::config::Argv;
 use crate::host::Host;
 use crate::mountinfo::Mounts;
 use crate::mounts;
+use crate::platform::Argv;
 use address::Address;
 use loopback::Loopback;
 use mount::AssetMount;

@@ -7,7 +7,7 @@
 //! Invariant: only `--in` is ever run. Clearing a reservation takes the disk from whoever has it, and
 //! is left to people.
 
-use crate::config::Argv;
+use crate::platform::Argv;
 use orderly_exec::job::{Ended, Ending, Job, show};
 use orderly_exec::runner::Run;
 use std::collections::BTreeSet;

@@ -1,8 +1,9 @@
 //! An asset of any kind, through the site's own commands.
 
 use super::kind::{Asset, KindKeys, KindTable, LastRelease, State, Volume};
-use crate::config::{Argv, Config, MountTable};
+use crate::config::{Config, MountTable};
 use crate::mountinfo::{self, Mount};
+use crate::platform::Argv;
 use anyhow::{Context, bail};
 use orderly_exec::job::{Job, show};
 use orderly_exec::runner::Run;

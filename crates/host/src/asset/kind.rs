@@ -1,8 +1,9 @@
 //! What each kind of storage must say of itself and do.
 
-use crate::config::{Argv, Config, MountTable, Platform};
+use crate::config::{Config, MountTable};
 use crate::mountinfo::{Mount, Mounts};
 use crate::mounts::spec::MountSpec;
+use crate::platform::{Argv, Platform};
 use anyhow::Context;
 use orderly_exec::runner::Run;
 use orderly_exec::settings::Table;

@@ -14,8 +14,9 @@ mod report;
 
 use super::kind::{Asset, KindKeys, KindTable, LastRelease, State, Volume};
 use crate::boot;
-use crate::config::{Argv, Config, MountTable};
+use crate::config::{Config, MountTable};
 use crate::mountinfo::Mount;
+use crate::platform::Argv;
 use anyhow::bail;
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;

@@ -22,10 +22,11 @@ mod zpool;
 pub(super) use table::ZfsTable;
 
 use super::kind::{Asset, Detection, LastRelease, State, Volume};
-use crate::config::{Argv, Config, MountTable};
+use crate::config::{Config, MountTable};
 use crate::hostid;
 use crate::mountinfo::{Mount, Mounts, own};
 use crate::mounts::spec::MountSpec;
+use crate::platform::Argv;
 use anyhow::{Context, bail};
 use calls::Calls;
 use kernel::Imported;

@@ -1,7 +1,8 @@
 //! The `[asset]` table: what changes hands, by kind, and where it is mounted.
 
-use super::{Argv, MINUTE, Platform};
+use super::MINUTE;
 use crate::asset::{AssetKind, KindKeys};
+use crate::platform::{Argv, Platform};
 use orderly_exec::settings::Table;
 use serde::Serialize;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! The two hosts, and who vouches for their network.
 
-use super::Argv;
 use crate::parts::address::AddressTable;
+use crate::platform::Argv;
 use orderly_exec::settings::Table;
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use serde::Serialize;

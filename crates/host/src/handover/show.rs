@@ -1,8 +1,8 @@
 //! What a run would do, shown without doing it (`-n`).
 
 use crate::action::{Action, Perform};
-use crate::config::Argv;
 use crate::host::{Backing, Host};
+use crate::platform::Argv;
 use anyhow::Context;
 use orderly_exec::Status;
 use orderly_exec::job::show;

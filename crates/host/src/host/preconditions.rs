@@ -3,9 +3,9 @@
 
 use super::Host;
 use crate::asset;
-use crate::config::Platform;
 use crate::parts::address;
 use crate::parts::address::reachability::Reachability;
+use crate::platform::Platform;
 use std::path::Path;
 
 /// Returns the disks of the asset that are write-protected, each with its remedy; none where every mount

@@ -1,17 +1,15 @@
 //! Mounts and the asset itself: mounted, unmounted, released, taken, compared.
 
-use super::{Host, LOOKING, Proved};
-use super::{backing, preconditions, writable};
+use super::{Host, LOOKING, Proved, backing, preconditions, writable};
 use crate::answer::Answer;
 use crate::asset::{Detection, LastRelease, State};
-use crate::config::Argv;
 use crate::holders::Holder;
 use crate::host::way_back;
 use crate::parts::mount::AssetMount;
 use crate::parts::share::exports::{self, Export};
 use crate::parts::{Transfer, Way};
-use crate::records;
-use crate::runs;
+use crate::platform::Argv;
+use crate::{records, runs};
 use anyhow::bail;
 use orderly_exec::{clock, files, paths};
 use orderly_plan::permit::Since;

@@ -1,9 +1,9 @@
 //! Making and unmaking mounts: commands as data.
 
-use crate::config::{Argv, Platform};
 use crate::mountinfo::{Mount, Mounts};
 use crate::parts::Way;
 use crate::parts::loopback::LoopbackTable;
+use crate::platform::{Argv, Platform};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

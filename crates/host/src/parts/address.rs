@@ -7,9 +7,10 @@ pub mod reachability;
 
 use super::{Part, PartPresence, PlanDraft, Situation, Transfer, Way};
 use crate::answer::Answer;
-use crate::config::{Argv, MINUTE, Platform};
+use crate::config::MINUTE;
 use crate::host::Host;
 use crate::mountinfo::Mounts;
+use crate::platform::{Argv, Platform};
 use anyhow::{Context, bail};
 use kept::Kept;
 pub use link::is_own;

@@ -3,11 +3,11 @@
 use super::mount::{against_link, other, unmount};
 use super::{Part, PartPresence, PlanDraft, Situation, Transfer, Way};
 use crate::answer::Answer;
-use crate::config::{Argv, MINUTE, MountTable, insist_on_asset};
-use crate::host::Host;
-use crate::host::preconditions;
+use crate::config::{MINUTE, MountTable, insist_on_asset};
+use crate::host::{Host, preconditions};
 use crate::mountinfo::{Mounts, trigger_over};
 use crate::mounts::{MountSpec, loopback_mount, shows, unmount_command};
+use crate::platform::Argv;
 use anyhow::{Context, bail};
 use orderly_exec::settings::Table;
 use serde::{Deserialize, Serialize};

@@ -2,12 +2,11 @@
 
 use super::{PartPresence, Situation, Transfer, Way};
 use crate::answer::Answer;
-use crate::config::{Argv, Platform, asks_read_only};
-use crate::host::Host;
-use crate::host::apart;
-use crate::host::storage;
+use crate::config::asks_read_only;
+use crate::host::{Host, apart, storage};
 use crate::mountinfo::{Mount, Mounts, trigger_over};
 use crate::mounts::{MountSpec, unmount_command};
+use crate::platform::{Argv, Platform};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use std::path::Path;

@@ -10,12 +10,12 @@ pub mod exports;
 
 use super::{Part, PartPresence, PlanDraft, Situation, Transfer, Way};
 use crate::answer::Answer;
-use crate::config::{Argv, MINUTE, MountTable, Platform, insist_on_asset};
+use crate::config::{MINUTE, MountTable, insist_on_asset};
 use crate::holders::{self, Holder};
-use crate::host::preconditions;
-use crate::host::{Host, LOOKING};
+use crate::host::{Host, LOOKING, preconditions};
 use crate::mountinfo::Mounts;
 use crate::parts::loopback::LoopbackTable;
+use crate::platform::{Argv, Platform};
 use anyhow::{Context, bail};
 use client::{is_client, plain_client};
 use exports::Export;

@@ -2,7 +2,7 @@
 //!
 //! Reports are asked for as JSON (lvmreport(7)), in which every value is a text.
 
-use crate::config::Argv;
+use crate::platform::Argv;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

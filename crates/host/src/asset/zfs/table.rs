@@ -3,7 +3,8 @@
 use super::Zfs;
 use super::zpool::Zpool;
 use crate::asset::kind::{Asset, KindKeys, KindTable};
-use crate::config::{Config, Platform};
+use crate::config::Config;
+use crate::platform::Platform;
 use serde::Serialize;
 use std::path::Path;
 

@@ -10,8 +10,9 @@
 
 use super::ZfsTable;
 use crate::asset::kind::{Asset, LastRelease, State, Volume};
-use crate::config::{Argv, MountTable};
+use crate::config::MountTable;
 use crate::mountinfo::Mount;
+use crate::platform::Argv;
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ended, Ending, Job, show};
 use orderly_exec::runner::Run;

@@ -1,7 +1,7 @@
 //! The other IPv4 addresses of a device, with all that makes them again.
 
 use super::listing::ASKING;
-use crate::config::Argv;
+use crate::platform::Argv;
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
 

@@ -1,7 +1,7 @@
 //! Whether a network device could carry an address: there, up, with carrier.
 
 use super::listing::{ASKING, listed_ips};
-use crate::config::Platform;
+use crate::platform::Platform;
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
 use std::net::IpAddr;

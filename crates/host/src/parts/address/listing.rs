@@ -2,7 +2,7 @@
 //! through `ifconfig`.
 
 use super::AddressTable;
-use crate::config::{Argv, Platform};
+use crate::platform::{Argv, Platform};
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;
 use std::net::IpAddr;

@@ -7,7 +7,7 @@
 //! (`only_what_says_that_nobody_answered_is_silence`).
 
 use super::listing::ASKING;
-use crate::config::Platform;
+use crate::platform::Platform;
 use orderly_exec::job::{Ending, Job};
 use orderly_exec::runner::Run;
 use std::io::ErrorKind;

@@ -4,7 +4,7 @@
 
 use super::ShareTable;
 pub use super::client::{is_same, name};
-use crate::config::{Argv, Platform};
+use crate::platform::{Argv, Platform};
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ending, Job, show};
 use orderly_exec::runner::Run;
