@@ -6,9 +6,8 @@ use orderly_exec::Status;
 use orderly_exec::reporter::Reporter;
 use orderly_host::action::Action;
 use orderly_host::handover::{self, Program};
-use orderly_host::host::backing;
-use orderly_host::host::programs;
-use orderly_host::host::{Backing, Host};
+use orderly_host::host::Host;
+use orderly_host::steps::{Backing, backing, programs};
 use orderly_plan::step::Plan;
 use std::time::Duration;
 

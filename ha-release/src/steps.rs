@@ -3,16 +3,18 @@
 use crate::args::ReleasePart;
 use crate::inuse::{self, OnHolders};
 use orderly_exec::job::show;
-use orderly_host::action::Action;
+use orderly_host::action::{Action, AssetMount};
 use orderly_host::asset::State;
 use orderly_host::config::Config;
-use orderly_host::host::{Host, restoring, storage, way_back};
+use orderly_host::host::{Host, way_back};
 use orderly_host::mountinfo::Mounts;
-use orderly_host::mounts::{MountSpec, loopback_mount};
-use orderly_host::parts::mount::AssetMount;
+use orderly_host::mounts::MountSpec;
+use orderly_host::parts::loopback::loopback_mount;
 use orderly_host::parts::share::exports;
-use orderly_host::parts::{self, PartKind, PlanDraft, Way};
+use orderly_host::parts::{self, PartKind, PlanDraft};
 use orderly_host::platform::Platform;
+use orderly_host::steps::{restoring, storage};
+use orderly_host::way::Way;
 use orderly_plan::owed::Source;
 use orderly_plan::step::Undo;
 
@@ -214,7 +216,7 @@ fn asset(draft: &mut PlanDraft, host: &mut Host<'_>, mounts: &Mounts) {
             .iter()
             .filter_map(|table| {
                 let mount = mounts.at(&table.at)?;
-                let spec = orderly_host::mounts::configured(host.asset.as_ref(), table);
+                let spec = orderly_host::asset::mount_spec(host.asset.as_ref(), table);
                 (spec.what.is_none() || host.asset.is_on(mount)).then(|| spec.as_found(mount))
             })
             .collect()

@@ -4,23 +4,19 @@ use crate::args::TakeoverPart;
 use crate::order;
 use crate::proof::Proof;
 use orderly_exec::{OrStatus, Status};
-use orderly_host::action::{Action, Perform};
+use orderly_host::action::{Action, AssetMount, Part, Perform};
 use orderly_host::answer::Answer;
-use orderly_host::asset::{LastRelease, State};
-use orderly_host::backup;
+use orderly_host::asset::State;
 use orderly_host::config::Config;
 use orderly_host::flags::word;
-use orderly_host::handover;
-use orderly_host::host::Host;
-use orderly_host::host::fencing;
-use orderly_host::host::preconditions;
-use orderly_host::host::storage;
-use orderly_host::host::way_back;
+use orderly_host::host::reachability::Reachability;
+use orderly_host::host::{Host, way_back};
+use orderly_host::last_release::LastRelease;
 use orderly_host::mountinfo::Mounts;
-use orderly_host::parts::address::reachability::Reachability;
-use orderly_host::parts::mount::AssetMount;
-use orderly_host::parts::{self, PartKind, PlanDraft, Situation, Way};
-use orderly_host::{ledger, runs};
+use orderly_host::parts::{self, PartKind, PlanDraft, Situation};
+use orderly_host::steps::{fencing, preconditions, storage};
+use orderly_host::way::Way;
+use orderly_host::{backup, handover, ledger, runs};
 use orderly_plan::owed::Wanted;
 use orderly_plan::release::Release;
 use orderly_plan::step::{Plan, Undo};
@@ -217,10 +213,10 @@ pub(crate) fn plan(
     draft.step(format!("take {title}"), Action::Take { end: end(proof, state) }, Undo::Action(Action::LetGo));
     let mounts = parts::configured(PartKind::Mount, host).into_iter();
     let mounts =
-        mounts.filter_map(|part| if let parts::Part::Mount(mount) = part { Some(mount) } else { None });
+        mounts.filter_map(|part| if let Part::Mount(mount) = part { Some(mount) } else { None });
     let mounts: Vec<AssetMount> = mounts.collect();
     for mount in mounts.iter().filter(|mount| mount.0.what.is_some()) {
-        draft.part(Way::Take, parts::Part::Mount(mount.clone()));
+        draft.part(Way::Take, Part::Mount(mount.clone()));
     }
     draft.lasting(format!("hold {title}"), Action::Hold { mounts, wanted: told });
     if restores && wanted(TakeoverPart::Restore) {

@@ -2,11 +2,14 @@
 //!
 //! Every action can be carried out twice, and undone where there is nothing to undo.
 
+mod part;
+
+pub use part::{Address, AssetMount, Export, Loopback, Part, Service, Share};
+
 use crate::answer::Answer;
-use crate::asset::kind::LastRelease;
-use crate::parts::mount::AssetMount;
-use crate::parts::{Part, Way};
+use crate::last_release::LastRelease;
 use crate::platform::Argv;
+use crate::way::Way;
 use orderly_plan::owed::Wanted;
 use serde::{Deserialize, Serialize};
 

@@ -16,7 +16,7 @@ mod xfslog;
 mod zfs;
 
 pub use device::write_protection;
-pub use kind::{Asset, Detection, KindKeys, KindTable, LastRelease, PathPlace, State, Volume, place};
+pub use kind::{Asset, Detection, KindKeys, KindTable, PathPlace, State, Volume, mount_spec, place};
 pub use superblock::Superblock;
 
 use crate::config::Config;

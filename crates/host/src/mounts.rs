@@ -6,10 +6,7 @@ pub mod spec;
 
 pub use spec::{MountSpec, shows, unmount_command};
 
-use crate::asset::kind::{Asset, Volume};
-use crate::config::MountTable;
-use crate::mountinfo::{Mount, Mounts};
-use crate::parts::loopback::LoopbackTable;
+use crate::mountinfo::Mounts;
 use crate::platform::Platform;
 use crate::{mnttab, mountinfo};
 use anyhow::Context;
@@ -32,31 +29,4 @@ pub fn table(platform: Platform, run: &mut dyn Run) -> anyhow::Result<Mounts> {
             mnttab::parse(&text).context("read what mount -v prints")
         }
     }
-}
-
-/// Returns a mount of the asset as configured.
-pub fn configured(asset: &dyn Asset, table: &MountTable) -> MountSpec {
-    let mut fstype = table.fstype.clone();
-    let (what, bind) = match asset.volume(table) {
-        Volume::Device(device) => (Some(device), false),
-        Volume::Folder(folder) => (Some(folder), true),
-        Volume::Dataset(dataset) => {
-            fstype.get_or_insert("zfs".to_owned());
-            (Some(dataset), false)
-        }
-        Volume::Itself => (None, false),
-    };
-    MountSpec { what, at: table.at.clone(), fstype, options: table.options.clone(), bind }
-}
-
-/// Returns the mount at a loopback's place if it is one to be unmounted: of the asset, whatever folder of it
-/// it shows, or of the loopback's source.
-pub fn loopback_mount<'m>(
-    asset: &dyn Asset,
-    loopback: &LoopbackTable,
-    mounts: &'m Mounts,
-) -> Option<&'m Mount> {
-    let mount = mounts.at(&loopback.at)?;
-    let source = mounts.locate(&loopback.source);
-    (asset.is_on(mount) || source == Some((mount.device, mount.root.clone()))).then_some(mount)
 }

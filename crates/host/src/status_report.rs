@@ -1,16 +1,13 @@
 //! Where this host stands (`--status`): asset, services, mounts, shares, addresses, unfinished runs.
 //! Changes nothing and needs no lock.
 
-use crate::action::Action;
+use crate::action::{Action, Part};
 use crate::asset::State;
-use crate::backup;
 use crate::handover::{self, Program};
-use crate::host::Host;
-use crate::host::backing;
-use crate::host::storage;
-use crate::host::way_back;
-use crate::parts::{self, Part, PartKind, PartPresence};
-use crate::{ledger, runs, state};
+use crate::host::{Host, way_back};
+use crate::parts::{self, PartKind, PartPresence};
+use crate::steps::{backing, storage};
+use crate::{backup, ledger, runs, state};
 use orderly_exec::journal;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{columns, files, paths};

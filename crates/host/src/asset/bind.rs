@@ -5,8 +5,9 @@
 //! often it was let go stands in a file beside the data, `.orderly-mark`. Letting go counts up the
 //! change mark; while it is held, the holder's name there keeps the other host away.
 
-use super::kind::{Asset, KindKeys, KindTable, LastRelease, State, Volume};
+use super::kind::{Asset, KindKeys, KindTable, State, Volume};
 use crate::config::{Config, MountTable};
+use crate::last_release::LastRelease;
 use crate::mountinfo::{Device, Mount, own};
 use anyhow::{Context, bail};
 use orderly_exec::files::{self, Found};

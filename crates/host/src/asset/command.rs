@@ -1,7 +1,8 @@
 //! An asset of any kind, through the site's own commands.
 
-use super::kind::{Asset, KindKeys, KindTable, LastRelease, State, Volume};
+use super::kind::{Asset, KindKeys, KindTable, State, Volume};
 use crate::config::{Config, MountTable};
+use crate::last_release::LastRelease;
 use crate::mountinfo::{self, Mount};
 use crate::platform::Argv;
 use anyhow::{Context, bail};

@@ -5,9 +5,10 @@
 //! one is proof that nobody has it differs by type: see [`Detection`].
 
 use super::device::{self, BlockDevice, UnreadDevice};
-use super::kind::{Asset, Detection, KindKeys, KindTable, LastRelease, State, Volume};
+use super::kind::{Asset, Detection, KindKeys, KindTable, State, Volume};
 use super::{Superblock, superblock};
 use crate::config::{Config, MountTable};
+use crate::last_release::LastRelease;
 use crate::mountinfo::{Mount, own};
 use anyhow::bail;
 use orderly_exec::runner::Run;

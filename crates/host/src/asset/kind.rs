@@ -1,6 +1,7 @@
 //! What each kind of storage must say of itself and do.
 
 use crate::config::{Config, MountTable};
+use crate::last_release::LastRelease;
 use crate::mountinfo::{Mount, Mounts};
 use crate::mounts::spec::MountSpec;
 use crate::platform::{Argv, Platform};
@@ -21,18 +22,6 @@ pub enum State {
     Elsewhere(String),
     /// Nothing can be said, and why. Never taken for any of the others.
     Unknown(String),
-}
-
-/// How the last holder ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LastRelease {
-    /// It let go, and proved it.
-    Clean,
-    /// It is proven off, or the operator says so.
-    PoweredOff,
-    /// It was this host, which went down with it, and the peer disclaims it.
-    OwnCrash,
 }
 
 /// What would notice that the peer uses the asset, beside the proof that is given.
@@ -294,6 +283,21 @@ pub trait Asset: std::fmt::Debug {
     /// # Errors
     /// Says what failed; the caller asks for the state.
     fn let_go(&self, run: &mut dyn Run) -> anyhow::Result<()>;
+}
+
+/// Returns a mount of the asset as configured.
+pub fn mount_spec(asset: &dyn Asset, table: &MountTable) -> MountSpec {
+    let mut fstype = table.fstype.clone();
+    let (what, bind) = match asset.volume(table) {
+        Volume::Device(device) => (Some(device), false),
+        Volume::Folder(folder) => (Some(folder), true),
+        Volume::Dataset(dataset) => {
+            fstype.get_or_insert("zfs".to_owned());
+            (Some(dataset), false)
+        }
+        Volume::Itself => (None, false),
+    };
+    MountSpec { what, at: table.at.clone(), fstype, options: table.options.clone(), bind }
 }
 
 /// Where a path lies.

@@ -12,9 +12,10 @@
 mod active;
 mod report;
 
-use super::kind::{Asset, KindKeys, KindTable, LastRelease, State, Volume};
+use super::kind::{Asset, KindKeys, KindTable, State, Volume};
 use crate::boot;
 use crate::config::{Config, MountTable};
+use crate::last_release::LastRelease;
 use crate::mountinfo::Mount;
 use crate::platform::Argv;
 use anyhow::bail;

@@ -21,9 +21,10 @@ mod zpool;
 
 pub(super) use table::ZfsTable;
 
-use super::kind::{Asset, Detection, LastRelease, State, Volume};
+use super::kind::{Asset, Detection, State, Volume};
 use crate::config::{Config, MountTable};
 use crate::hostid;
+use crate::last_release::LastRelease;
 use crate::mountinfo::{Mount, Mounts, own};
 use crate::mounts::spec::MountSpec;
 use crate::platform::Argv;

@@ -1,10 +1,10 @@
 //! What the configuration reader must say, and what it must not let through.
 
 use super::*;
-use crate::platform::Argv;
 use crate::backup::Keep;
-use crate::parts::Way;
 use crate::parts::service::Control;
+use crate::platform::Argv;
+use crate::way::Way;
 
 const WHOLE: &str = r#"
 platform = "linux"

@@ -1,8 +1,9 @@
 //! What a run would do, shown without doing it (`-n`).
 
 use crate::action::{Action, Perform};
-use crate::host::{Backing, Host};
+use crate::host::Host;
 use crate::platform::Argv;
+use crate::steps::Backing;
 use anyhow::Context;
 use orderly_exec::Status;
 use orderly_exec::job::show;

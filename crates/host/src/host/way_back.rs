@@ -1,11 +1,10 @@
 //! How a host gets back what it had: after its own crash by the peer's word, after its own release by what the
 //! kind of asset allows.
 
-use crate::asset::{Detection, State};
+use crate::asset::{Detection, State, mount_spec};
 use crate::config::Config;
 use crate::host::Host;
 use crate::ledger::Ledger;
-use crate::mounts;
 use crate::records;
 use crate::runs::{self, Program};
 use orderly_exec::job::show;
@@ -116,7 +115,7 @@ pub fn mount_line(host: &mut Host<'_>) -> Option<String> {
     if !may_be_had || !asset.is_taken_by_mounting() {
         return None;
     }
-    let mounts = config.asset.mounts.iter().map(|table| mounts::configured(asset, table));
+    let mounts = config.asset.mounts.iter().map(|table| mount_spec(asset, table));
     let commands = mounts.flat_map(|mount| mount.commands(config.platform));
     Some(commands.map(|argv| show(&argv)).collect::<Vec<_>>().join(" && "))
 }

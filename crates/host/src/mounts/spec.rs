@@ -1,9 +1,8 @@
 //! Making and unmaking mounts: commands as data.
 
 use crate::mountinfo::{Mount, Mounts};
-use crate::parts::Way;
-use crate::parts::loopback::LoopbackTable;
 use crate::platform::{Argv, Platform};
+use crate::way::Way;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -19,23 +18,6 @@ pub struct MountSpec {
 }
 
 impl MountSpec {
-    /// Returns a loopback mount as configured.
-    pub fn loopback(loopback: &LoopbackTable) -> Self {
-        let what = Some(loopback.source.to_string_lossy().into_owned());
-        Self { what, at: loopback.at.clone(), fstype: None, options: None, bind: true }
-    }
-
-    /// Returns the bind mount that was found at a loopback's place, also one of another folder than configured.
-    pub fn loopback_as_found(loopback: &LoopbackTable, mount: &Mount, mounts: &Mounts) -> Self {
-        let mut found = Self::loopback(loopback).as_found(mount);
-        if !shows(mount, &loopback.source, mounts)
-            && let Some(source) = mounts.path_of(mount)
-        {
-            found.what = Some(source.to_string_lossy().into_owned());
-        }
-        found
-    }
-
     /// Returns the same mount with the options with which it was found.
     #[must_use]
     pub fn as_found(mut self, mount: &Mount) -> Self {
@@ -122,22 +104,13 @@ mod tests {
 
     /// Any folder of the asset passed for the one that is configured.
     #[test]
-    fn a_bind_mount_shows_one_folder_and_is_made_again_of_the_one_that_was_found() {
+    fn a_bind_mount_shows_one_folder() {
         let table =
             b"30 22 7:0 / /srv/xvm rw - ext4 /dev/loop0 rw\n31 22 7:0 /opt /etc/a ro - ext4 /dev/loop0 rw\n";
         let mounts = Mounts::parse(table).unwrap();
         let found = &mounts.0[1];
         assert!(shows(found, Path::new("/srv/xvm/opt"), &mounts));
         assert!(!shows(found, Path::new("/srv/xvm/etc.opt"), &mounts));
-        let loopback = |source: &str| LoopbackTable {
-            source: source.into(),
-            at: "/etc/a".into(),
-            timeout: std::time::Duration::ZERO,
-        };
-        for source in ["/srv/xvm/opt", "/srv/xvm/etc.opt"] {
-            let spec = MountSpec::loopback_as_found(&loopback(source), found, &mounts);
-            assert_eq!((spec.what.as_deref(), spec.options.as_deref()), (Some("/srv/xvm/opt"), Some("ro")));
-        }
     }
 
     #[test]

@@ -3,22 +3,23 @@
 mod kept;
 mod link;
 pub mod listing;
-pub mod reachability;
 
-use super::{Part, PartPresence, PlanDraft, Situation, Transfer, Way};
+use super::transfer::{PartPresence, PlanDraft, Situation, Transfer};
+use crate::action::{Address, Part};
 use crate::answer::Answer;
 use crate::config::MINUTE;
 use crate::host::Host;
+use crate::host::reachability::Reachability;
 use crate::mountinfo::Mounts;
 use crate::platform::{Argv, Platform};
+use crate::way::Way;
 use anyhow::{Context, bail};
 use kept::Kept;
 pub use link::is_own;
 use link::unfit_device;
 use listing::{Usability, add_command, announce_command, find, remove_command};
 use orderly_exec::settings::Table;
-use reachability::Reachability;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,13 +42,6 @@ impl AddressTable {
     pub fn is_ipv6(&self) -> bool {
         self.cidr.contains(':')
     }
-}
-
-/// An address that moves with the asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Address {
-    cidr: String,
 }
 
 impl Address {

@@ -1,16 +1,19 @@
 //! Loopbacks: folders of the asset, mounted where programs look for them.
 
 use super::mount::{against_link, other, unmount};
-use super::{Part, PartPresence, PlanDraft, Situation, Transfer, Way};
+use super::transfer::{PartPresence, PlanDraft, Situation, Transfer};
+use crate::action::{Loopback, Part};
 use crate::answer::Answer;
+use crate::asset::Asset;
 use crate::config::{MINUTE, MountTable, insist_on_asset};
-use crate::host::{Host, preconditions};
-use crate::mountinfo::{Mounts, trigger_over};
-use crate::mounts::{MountSpec, loopback_mount, shows, unmount_command};
+use crate::host::Host;
+use crate::mountinfo::{Mount, Mounts, trigger_over};
+use crate::mounts::{MountSpec, shows, unmount_command};
 use crate::platform::Argv;
+use crate::way::Way;
 use anyhow::{Context, bail};
 use orderly_exec::settings::Table;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,14 +25,22 @@ pub struct LoopbackTable {
     pub timeout: Duration,
 }
 
-/// A bind mount of a folder of the asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loopback(pub MountSpec);
-
 impl Loopback {
     /// Returns the loopback of a table.
     pub fn of(table: &LoopbackTable) -> Self {
-        Self(MountSpec::loopback(table))
+        let what = Some(table.source.to_string_lossy().into_owned());
+        Self(MountSpec { what, at: table.at.clone(), fstype: None, options: None, bind: true })
+    }
+
+    /// Returns the bind mount that was found at its place, also one of another folder than configured.
+    fn as_found(table: &LoopbackTable, mount: &Mount, mounts: &Mounts) -> Self {
+        let mut found = Self::of(table).0.as_found(mount);
+        if !shows(mount, &table.source, mounts)
+            && let Some(source) = mounts.path_of(mount)
+        {
+            found.what = Some(source.to_string_lossy().into_owned());
+        }
+        Self(found)
     }
 
     fn table<'c>(&self, host: &Host<'c>) -> anyhow::Result<&'c LoopbackTable> {
@@ -71,7 +82,7 @@ impl Loopback {
     /// Returns what keeps it from being mounted where the asset is mounted already, with its remedy.
     fn against_source(&self, host: &mut Host<'_>) -> Option<String> {
         let (source, at) = (self.source().display(), self.0.at.display());
-        if !preconditions::is_on_asset(host, self.source()) {
+        if !host.is_on_asset(self.source()) {
             return None;
         }
         match std::fs::metadata(self.source()) {
@@ -164,8 +175,7 @@ impl Transfer for Loopback {
         let Ok(table) = self.table(host) else { return };
         match (loopback_mount(host.asset.as_ref(), table, mounts), mounts.at(&self.0.at)) {
             (Some(mount), _) => {
-                let found = MountSpec::loopback_as_found(table, mount, mounts);
-                draft.part(Way::LetGo, Part::Loopback(Self(found)));
+                draft.part(Way::LetGo, Part::Loopback(Self::as_found(table, mount, mounts)));
             }
             (None, Some(other)) => draft.notes.push(format!(
                 "{} is mounted at {}, not {}; it is left alone",
@@ -176,6 +186,18 @@ impl Transfer for Loopback {
             (None, None) => {}
         }
     }
+}
+
+/// Returns the mount at a loopback's place if it is one to be unmounted: of the asset, whatever folder of it
+/// it shows, or of the loopback's source.
+pub fn loopback_mount<'m>(
+    asset: &dyn Asset,
+    loopback: &LoopbackTable,
+    mounts: &'m Mounts,
+) -> Option<&'m Mount> {
+    let mount = mounts.at(&loopback.at)?;
+    let source = mounts.locate(&loopback.source);
+    (asset.is_on(mount) || source == Some((mount.device, mount.root.clone()))).then_some(mount)
 }
 
 /// Reads every `[[loopback]]`.
@@ -203,4 +225,26 @@ pub(crate) fn read_all(root: &Table<'_>, mounts: &[MountTable]) -> Vec<LoopbackT
         table.end();
     }
     loopbacks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bind_mount_is_made_again_of_the_folder_that_was_found() {
+        let table =
+            b"30 22 7:0 / /srv/xvm rw - ext4 /dev/loop0 rw\n31 22 7:0 /opt /etc/a ro - ext4 /dev/loop0 rw\n";
+        let mounts = Mounts::parse(table).unwrap();
+        let found = &mounts.0[1];
+        let loopback = |source: &str| LoopbackTable {
+            source: source.into(),
+            at: "/etc/a".into(),
+            timeout: Duration::ZERO,
+        };
+        for source in ["/srv/xvm/opt", "/srv/xvm/etc.opt"] {
+            let spec = Loopback::as_found(&loopback(source), found, &mounts).0;
+            assert_eq!((spec.what.as_deref(), spec.options.as_deref()), (Some("/srv/xvm/opt"), Some("ro")));
+        }
+    }
 }

@@ -1,21 +1,17 @@
 //! The mounts of the asset itself: made once it is taken, unmounted before it is let go of.
 
-use super::{PartPresence, Situation, Transfer, Way};
+use super::transfer::{PartPresence, Situation, Transfer};
+use crate::action::AssetMount;
 use crate::answer::Answer;
 use crate::config::asks_read_only;
-use crate::host::{Host, apart, storage};
+use crate::host::{Host, apart};
 use crate::mountinfo::{Mount, Mounts, trigger_over};
-use crate::mounts::{MountSpec, unmount_command};
+use crate::mounts::unmount_command;
 use crate::platform::{Argv, Platform};
+use crate::way::Way;
 use anyhow::{Context, bail};
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Duration;
-
-/// A mount of the asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct AssetMount(pub MountSpec);
 
 impl AssetMount {
     pub(crate) fn is_mounted(&self, mounts: &Mounts, host: &Host<'_>) -> bool {
@@ -186,7 +182,7 @@ pub(super) fn unmount(
         }
         if let Err(error) = host.run(&[unmount_command(at)], limit) {
             // What umount(8) says ends with a full stop.
-            bail!("{}; {}", format!("{error:#}").trim_end_matches('.'), storage::held_by(host));
+            bail!("{}; {}", format!("{error:#}").trim_end_matches('.'), host.held_by());
         }
     }
     bail!("{} is mounted again and again", at.display())

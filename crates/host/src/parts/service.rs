@@ -2,7 +2,8 @@
 
 pub mod state;
 
-use super::{Part, PartPresence, PlanDraft, Situation, Transfer, Way};
+use super::transfer::{PartPresence, PlanDraft, Situation, Transfer};
+use crate::action::{Part, Service};
 use crate::answer::Answer;
 use crate::boot;
 use crate::config::MINUTE;
@@ -10,9 +11,10 @@ use crate::host::{Host, LOOKING};
 use crate::ledger::{self, Ledger};
 use crate::mountinfo::Mounts;
 use crate::platform::{Argv, Platform};
+use crate::way::Way;
 use anyhow::Context;
 use orderly_exec::settings::Table;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 pub use state::{ServiceState, state};
 use std::time::{Duration, Instant};
 
@@ -30,13 +32,6 @@ pub struct ServiceTable {
 pub enum Control {
     Commands { status: Argv, stop: Argv, start: Argv },
     Unit(String),
-}
-
-/// A service that needs the asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Service {
-    name: String,
 }
 
 impl Service {

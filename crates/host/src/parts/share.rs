@@ -8,19 +8,20 @@
 mod client;
 pub mod exports;
 
-use super::{Part, PartPresence, PlanDraft, Situation, Transfer, Way};
+use super::transfer::{PartPresence, PlanDraft, Situation, Transfer};
+use crate::action::{Export, Part, Share};
 use crate::answer::Answer;
 use crate::config::{MINUTE, MountTable, insist_on_asset};
 use crate::holders::{self, Holder};
-use crate::host::{Host, LOOKING, preconditions};
+use crate::host::{Host, LOOKING};
 use crate::mountinfo::Mounts;
 use crate::parts::loopback::LoopbackTable;
 use crate::platform::{Argv, Platform};
+use crate::way::Way;
 use anyhow::{Context, bail};
 use client::{is_client, plain_client};
-use exports::Export;
 use orderly_exec::settings::Table;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -47,14 +48,6 @@ pub struct ShareCommands {
     pub list: Argv,
     pub add: Argv,
     pub remove: Argv,
-}
-
-/// An exported folder on the asset, with its exports as they are to be or were found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Share {
-    path: PathBuf,
-    exports: Vec<Export>,
 }
 
 impl Share {
@@ -232,7 +225,7 @@ impl Transfer for Share {
                 true
             }
         };
-        let is_mounted = situation.is_held && is_new && preconditions::is_on_asset(host, &self.path);
+        let is_mounted = situation.is_held && is_new && host.is_on_asset(&self.path);
         let fsid = if is_mounted && !self.path.exists() {
             Err(anyhow::anyhow!("it is not there; make it, or take the [[share]] out"))
         } else if is_mounted {

@@ -9,8 +9,9 @@
 //! whenever the pool is held is not among what `zpool import` shows.
 
 use super::ZfsTable;
-use crate::asset::kind::{Asset, LastRelease, State, Volume};
+use crate::asset::kind::{Asset, State, Volume};
 use crate::config::MountTable;
+use crate::last_release::LastRelease;
 use crate::mountinfo::Mount;
 use crate::platform::Argv;
 use anyhow::{Context, bail};

@@ -3,7 +3,7 @@
 //! Three answers, never two: a status that cannot be understood is unknown, and unknown is not down.
 
 use super::{Control, ServiceTable};
-use crate::parts::Way;
+use crate::way::Way;
 use orderly_exec::job::{Ended, Ending, Job};
 use orderly_exec::runner::Run;
 use std::collections::BTreeSet;

@@ -4,24 +4,13 @@
 
 use super::ShareTable;
 pub use super::client::{is_same, name};
+use crate::action::Export;
 use crate::platform::{Argv, Platform};
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ending, Job, show};
 use orderly_exec::runner::Run;
-use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// One export of a path: to whom and how.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Export {
-    /// Empty where the options name the clients (Solaris), or nobody can say.
-    pub client: String,
-    pub options: String,
-    /// Solaris keeps a word for people beside each share.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-}
 
 /// Returns how a path is exported now; empty when it is not.
 ///

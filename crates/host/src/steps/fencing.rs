@@ -3,7 +3,7 @@
 //! How `fence` ends is not judged: only what `fence_status` prints then is proof, and it is read again
 //! just before the asset is taken (`orderly_plan::fence`).
 
-use super::{Host, LOOKING};
+use crate::host::{Host, LOOKING};
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ended, Ending, Job, show};
 use orderly_exec::runner::Run;

@@ -6,7 +6,6 @@
 //! Invariant: silence is said only of an address that was asked and did not answer
 //! (`only_what_says_that_nobody_answered_is_silence`).
 
-use super::listing::ASKING;
 use crate::platform::Platform;
 use orderly_exec::job::{Ending, Job};
 use orderly_exec::runner::Run;
@@ -24,6 +23,8 @@ pub enum Reachability {
 
 /// Ports that are tried where the address is on another network: ssh and NFS.
 const PORTS: [u16; 2] = [22, 2049];
+/// How long a question may take.
+const ASKING: Duration = Duration::from_secs(15);
 const CONNECTING: Duration = Duration::from_secs(1);
 
 /// Asks whether anybody answers at an address. What cannot be asked is unknown, never silent.

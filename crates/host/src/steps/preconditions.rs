@@ -1,12 +1,11 @@
 //! Whether this machine could take the asset at all: its disks, its network, its places. Looked at
 //! before anything is touched, and before the peer is powered off.
 
-use super::Host;
 use crate::asset;
+use crate::host::Host;
+use crate::host::reachability::Reachability;
 use crate::parts::address;
-use crate::parts::address::reachability::Reachability;
 use crate::platform::Platform;
-use std::path::Path;
 
 /// Returns the disks of the asset that are write-protected, each with its remedy; none where every mount
 /// of it is to be read-only. Asked of the kernel: no disk is opened for it.
@@ -16,12 +15,6 @@ pub fn against_devices(host: &mut Host<'_>) -> Vec<String> {
     }
     let devices = host.asset.devices(&mut host.runner);
     devices.iter().filter_map(|device| asset::write_protection(device)).collect()
-}
-
-/// Tells whether a place lies in what is mounted of the asset, there or not.
-pub(crate) fn is_on_asset(host: &mut Host<'_>, path: &Path) -> bool {
-    let Ok(mounts) = host.mounts() else { return false };
-    mounts.covering(path).is_some_and(|mount| host.asset.is_on(mount))
 }
 
 /// Returns why no witness vouches for this host's network; `None` where one answers, or none is configured.

@@ -3,15 +3,14 @@
 //! A restore of a later takeover must not overwrite what is newer: whoever held the asset last has
 //! the newest files.
 
-use super::Host;
 use super::{backing, storage, unrestored};
-use crate::action::Action;
+use crate::action::{Action, AssetMount};
 use crate::answer::Answer;
 use crate::asset::State;
 use crate::backup::{self, Restored};
+use crate::host::Host;
+use crate::host::reachability::Reachability;
 use crate::ledger::{self, Ledger};
-use crate::parts::address::reachability::Reachability;
-use crate::parts::mount::AssetMount;
 use crate::runs;
 use anyhow::{anyhow, bail};
 use orderly_plan::ancestry::{self, Common};

@@ -7,14 +7,16 @@
 #![expect(clippy::disallowed_methods, reason = "the world is looked at beside the runner that is tested")]
 
 use super::*;
-use crate::asset::LastRelease;
+use crate::action::Part;
+use crate::config::Config;
+use crate::last_release::LastRelease;
 use crate::mountinfo;
-use crate::parts::{self, Part, PartKind};
+use crate::parts::{self, PartKind};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const NAME: &str = "host::twice::every_action_and_every_undo_may_be_repeated";
+const NAME: &str = "steps::twice::every_action_and_every_undo_may_be_repeated";
 const ROOT: &str = "ORDERLY_TWICE";
 
 /// Runs itself again as the first process of namespaces of its own, and there does the work.

@@ -1,7 +1,7 @@
 //! Why a takeover restores nothing, or not the newest that there is: "there is none" is said only where that is so.
 
-use super::Host;
 use crate::backup;
+use crate::host::Host;
 use crate::ledger::Ledger;
 use orderly_plan::owed::{self, Source};
 use orderly_plan::snapshot::Snapshot;

@@ -1,10 +1,10 @@
 //! Whether the programs that a plan runs can be started, and its units stopped or started, looked at before its first
 //! step.
 
-use super::Host;
 use crate::action::{Action, Perform};
 use crate::answer::Answer;
 use crate::asset::State;
+use crate::host::Host;
 use orderly_exec::paths;
 use orderly_plan::step::{Plan, Undo};
 use std::os::unix::fs::PermissionsExt;

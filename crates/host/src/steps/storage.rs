@@ -1,14 +1,16 @@
 //! Mounts and the asset itself: mounted, unmounted, released, taken, compared.
 
-use super::{Host, LOOKING, Proved, backing, preconditions, writable};
+use super::{backing, preconditions};
+use crate::action::{AssetMount, Export};
 use crate::answer::Answer;
-use crate::asset::{Detection, LastRelease, State};
+use crate::asset::{Detection, State};
 use crate::holders::Holder;
-use crate::host::way_back;
-use crate::parts::mount::AssetMount;
-use crate::parts::share::exports::{self, Export};
-use crate::parts::{Transfer, Way};
+use crate::host::{Host, LOOKING, NAMED, Proved, way_back, writable};
+use crate::last_release::LastRelease;
+use crate::parts::Transfer;
+use crate::parts::share::exports;
 use crate::platform::Argv;
+use crate::way::Way;
 use crate::{records, runs};
 use anyhow::bail;
 use orderly_exec::{clock, files, paths};
@@ -19,23 +21,6 @@ use std::time::Instant;
 
 /// A file on the asset that says that it was about to be released.
 const INTENT: &str = ".orderly-intent";
-
-/// How many holders are named before the rest is counted.
-const NAMED: usize = 8;
-
-/// Returns who keeps the asset busy, as a clause.
-pub(crate) fn held_by(host: &mut Host<'_>) -> String {
-    let found = host.users();
-    let mut named: Vec<String> = found.holders.iter().take(NAMED).map(Holder::to_string).collect();
-    if found.holders.len() > NAMED {
-        named.push(format!("and {} more", found.holders.len() - NAMED));
-    }
-    match found.unread_clause() {
-        _ if !named.is_empty() => format!("in use: {}", named.join("; ")),
-        Some(unread) => unread,
-        None => "nobody is seen to use it".to_owned(),
-    }
-}
 
 pub(crate) fn check_released(host: &mut Host<'_>) -> Answer {
     if let Some(answer) = still_mounted(host) {

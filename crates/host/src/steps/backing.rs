@@ -1,8 +1,8 @@
 //! The backup of a release, and which snapshot its record names.
 
-use super::Host;
 use crate::asset::State;
 use crate::backup::{self, InHolding};
+use crate::host::Host;
 use crate::ledger::{self, Ledger};
 use crate::parts::service;
 use anyhow::bail;
