@@ -1,10 +1,9 @@
 //! Who uses the asset before anything is stopped. What certainly no service owns would still be there once the
 //! services are stopped, for nothing; it refuses. The rest is listed.
 
-use orderly_host::config::Config;
+use orderly_host::config::{Config, Control};
 use orderly_host::holders::{self, Holder, Holders};
 use orderly_host::kill;
-use orderly_host::parts::service::Control;
 
 /// How many holders are named before the rest is counted.
 const NAMED: usize = 8;

@@ -151,7 +151,9 @@ fn owes(draft: &mut PlanDraft, host: &mut Host<'_>) -> bool {
 }
 
 fn boot(draft: &mut PlanDraft, host: &mut Host<'_>) {
-    let mut boot_mounts = orderly_host::boot::boot_mounts(host.config, host.asset.fstab_name());
+    let config = host.config;
+    let mut boot_mounts =
+        orderly_host::boot::boot_mounts(config.platform, &config.places(), host.asset.fstab_name());
     boot_mounts.extend(host.asset.boot_mounts(&mut host.runner));
     boot_mounts.sort();
     boot_mounts.dedup();

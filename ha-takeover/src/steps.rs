@@ -212,8 +212,7 @@ pub(crate) fn plan(
     let title = host.asset.title();
     draft.step(format!("take {title}"), Action::Take { end: end(proof, state) }, Undo::Action(Action::LetGo));
     let mounts = parts::configured(PartKind::Mount, host).into_iter();
-    let mounts =
-        mounts.filter_map(|part| if let Part::Mount(mount) = part { Some(mount) } else { None });
+    let mounts = mounts.filter_map(|part| if let Part::Mount(mount) = part { Some(mount) } else { None });
     let mounts: Vec<AssetMount> = mounts.collect();
     for mount in mounts.iter().filter(|mount| mount.0.what.is_some()) {
         draft.part(Way::Take, Part::Mount(mount.clone()));

@@ -11,9 +11,8 @@ use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::asset::{self, Asset, PathPlace, State};
 use orderly_host::backup::BackupTable;
 use orderly_host::config::Config;
-use orderly_host::ledger;
 use orderly_host::parts::service;
-use orderly_host::{mountinfo, mounts};
+use orderly_host::{ledger, mountinfo, mounts};
 use std::path::PathBuf;
 
 const NUMBERING: &str = "number this holding of the asset";
@@ -46,7 +45,7 @@ impl Preconditions {
                 format!("{}: there is no [backup] table, so nothing is backed up", config.path.display());
             return Err(fail(Status::Rejected, message));
         };
-        let asset = asset::of(&config);
+        let asset = config.open_asset();
         Ok(Self { config, backup, asset })
     }
 

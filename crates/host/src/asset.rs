@@ -11,15 +11,20 @@ mod device;
 mod filesystem;
 pub mod kind;
 mod lvm;
+mod mount;
 mod superblock;
 mod xfslog;
 mod zfs;
 
 pub use device::write_protection;
-pub use kind::{Asset, Detection, KindKeys, KindTable, PathPlace, State, Volume, mount_spec, place};
+pub use kind::{
+    Asset, Detection, KindKeys, KindTable, PathPlace, State, Surroundings, Volume, mount_spec, place,
+};
 pub use superblock::Superblock;
 
-use crate::config::Config;
+pub use mount::MountTable;
+pub(crate) use mount::{asks_read_only, read_mounts};
+
 use serde::Serialize;
 
 /// Makes the list of kinds out of their files and tables. The modules are declared above, where rustfmt finds them.
@@ -51,9 +56,10 @@ macro_rules! kinds {
                 }
             }
 
-            fn open(&self, config: &Config) -> Box<dyn Asset> {
+            /// Returns the asset that it describes.
+            pub(crate) fn open(&self, around: &Surroundings<'_>) -> Box<dyn Asset> {
                 match self {
-                    $(Self::$kind(table) => table.open(config),)*
+                    $(Self::$kind(table) => table.open(around),)*
                 }
             }
         }
@@ -66,9 +72,4 @@ kinds! {
     Command: command::CommandTable,
     Zfs: zfs::ZfsTable,
     Lvm: lvm::LvmTable,
-}
-
-/// Returns the asset of a configuration.
-pub fn of(config: &Config) -> Box<dyn Asset> {
-    config.asset.kind.open(config)
 }

@@ -2,8 +2,10 @@
 //!
 //! Another program of the family: it is run, not linked, and joins the caller's lock.
 
-use crate::config::{Config, MINUTE, MountTable, insist_on_asset};
-use crate::parts::share::ShareTable;
+use crate::asset::MountTable;
+use crate::config::limits::MINUTE;
+use crate::config::loopback::insist_on_asset;
+use crate::config::{Config, ShareTable};
 use crate::platform::Argv;
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ended, Ending, Job};

@@ -12,7 +12,6 @@ mod units;
 
 pub(crate) use unit::unescape;
 
-use crate::config::Config;
 use crate::platform::Platform;
 use std::path::{Path, PathBuf};
 use units::Units;
@@ -34,12 +33,11 @@ impl From<bool> for NameMatch {
     }
 }
 
-/// Returns what would mount the asset, or a loopback on it, at boot; each with its remedy.
-pub fn boot_mounts(config: &Config, device: Option<&str>) -> Vec<String> {
-    let places = places(config);
-    match config.platform {
-        Platform::Linux => on_linux(&places, &|source| (device == Some(source)).into()),
-        Platform::Solaris => read(VFSTAB, |text| in_vfstab(text, &places, device)),
+/// Returns what would mount the asset, or something at one of its places, at boot; each with its remedy.
+pub fn boot_mounts(platform: Platform, places: &[PathBuf], device: Option<&str>) -> Vec<String> {
+    match platform {
+        Platform::Linux => on_linux(places, &|source| (device == Some(source)).into()),
+        Platform::Solaris => read(VFSTAB, |text| in_vfstab(text, places, device)),
     }
 }
 
@@ -78,11 +76,6 @@ fn read(path: &str, look: impl FnOnce(&[u8]) -> Vec<String>) -> Vec<String> {
 
 fn unread(path: &Path, error: &std::io::Error) -> String {
     format!("{} cannot be read ({error}), so nobody knows what is mounted at boot", path.display())
-}
-
-fn places(config: &Config) -> Vec<PathBuf> {
-    let mounts = config.asset.mounts.iter().map(|mount| mount.at.clone());
-    mounts.chain(config.loopbacks.iter().map(|loopback| loopback.at.clone())).collect()
 }
 
 /// Reads vfstab(4): what is mounted, what is checked, where, type, pass, at boot, options.

@@ -1,26 +1,32 @@
 //! `ha.toml`: one configuration for both hosts of the pair, read as a whole, all errors at once.
 //!
-//! What is said about the asset itself is read in `config/asset.rs`, about the hosts in `config/hosts.rs`, and about
-//! each part that moves with the asset in the file of that part. Whether it is true of this machine is found out
+//! What is said about the asset itself is read in `config/asset.rs` and by its kind, about the hosts in
+//! `config/hosts.rs`, and about each part that moves with the asset in a file for it. Whether it is true of this machine is found out
 //! elsewhere; nothing here looks beyond the file and the host's own name.
 
+mod address;
 mod asset;
+pub(crate) mod client;
 mod hosts;
+pub(crate) mod limits;
+pub(crate) mod loopback;
+mod service;
+mod share;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use asset::asks_read_only;
-pub use asset::{AssetTable, MountTable};
+pub use address::AddressTable;
+pub use asset::AssetTable;
 pub use hosts::HostTable;
+pub use loopback::LoopbackTable;
+pub use service::{Control, ServiceTable};
+pub use share::{ShareCommands, ShareTable};
 
+use crate::asset::{Asset, Surroundings};
 use crate::backup::{self, BackupTable};
-use crate::parts::address::{self, AddressTable};
-use crate::parts::loopback::{self, LoopbackTable};
-use crate::parts::service::{self, ServiceTable};
-use crate::parts::share::{self, ShareTable};
 use crate::platform::Platform;
 use anyhow::Context;
-use orderly_exec::settings::{Table, TomlDocument};
+use orderly_exec::settings::TomlDocument;
 use orderly_exec::{OrStatus, Status, fail, files, paths, trust};
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use serde::Serialize;
@@ -57,8 +63,6 @@ pub struct Config {
     pub addresses: Vec<AddressTable>,
     pub backup: Option<BackupTable>,
 }
-
-pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 impl Config {
     /// Reads `ha.toml`: `--config FILE`, else in `ORDERLY_CONFIG_DIR`, else in `/etc/orderly`.
@@ -158,6 +162,23 @@ impl Config {
         orderly_plan::record::fingerprint(&serde_json::to_string(&(self, hosts)).unwrap_or_default())
     }
 
+    /// Returns the asset that changes hands.
+    pub fn open_asset(&self) -> Box<dyn Asset> {
+        self.asset.kind.open(&Surroundings {
+            own: &self.own.name,
+            peer: &self.peer.name,
+            platform: self.platform,
+            mounts: &self.asset.mounts,
+            timeout: self.asset.timeout,
+        })
+    }
+
+    /// Returns where the asset and its loopbacks are mounted.
+    pub fn places(&self) -> Vec<PathBuf> {
+        let mounts = self.asset.mounts.iter().map(|mount| mount.at.clone());
+        mounts.chain(self.loopbacks.iter().map(|loopback| loopback.at.clone())).collect()
+    }
+
     /// Gives everything that has a limit this one at most (`--timeout`).
     pub fn limit_all(&mut self, limit: Duration) {
         let limits = [&mut self.asset.timeout]
@@ -189,24 +210,4 @@ pub fn own_name() -> anyhow::Result<String> {
         None => nix::unistd::gethostname().context("ask for this host's name")?,
     };
     name.into_string().map_err(|name| anyhow::anyhow!("this host's name {} is not UTF-8", name.display()))
-}
-
-/// What moves with the asset must lie on it, or it would stay behind with the wrong host.
-pub(crate) fn insist_on_asset(
-    table: &Table<'_>,
-    key: &'static str,
-    path: &Path,
-    mounts: &[MountTable],
-    loopbacks: &[LoopbackTable],
-) {
-    let mut places =
-        mounts.iter().map(|mount| &mount.at).chain(loopbacks.iter().map(|loopback| &loopback.at));
-    if !mounts.is_empty() && !places.any(|at| path.starts_with(at)) {
-        let message = format!(
-            "{}: {} is not on the asset; no [[asset.mount]] is at or above it",
-            table.named(key),
-            path.display()
-        );
-        table.reject(key, message);
-    }
 }

@@ -191,13 +191,13 @@ fn thread_uses_for_certain(pid: u32, on: &dyn Fn(&Mount) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asset::{self, Asset};
+    use crate::asset::Asset;
     use crate::config::Config;
     use std::os::unix::ffi::OsStrExt;
 
     fn asset(table: &str) -> Box<dyn Asset> {
         let text = format!("[[host]]\nname = \"ec1\"\n[[host]]\nname = \"ec2\"\n[asset]\n{table}\n");
-        asset::of(&Config::read(Path::new("ha.toml"), &text, "ec1").unwrap())
+        Config::read(Path::new("ha.toml"), &text, "ec1").unwrap().open_asset()
     }
 
     #[test]

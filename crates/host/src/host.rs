@@ -7,11 +7,10 @@ pub mod writable;
 
 pub use crate::proved::Proved;
 
-use crate::asset::{self, Asset, State};
-use crate::config::Config;
+use crate::asset::{Asset, State};
+use crate::config::{Config, LoopbackTable};
 use crate::holders::{self, Holder, Holders};
 use crate::mountinfo::{self, Mount, Mounts};
-use crate::parts::loopback::LoopbackTable;
 use crate::platform::{Argv, Platform};
 use crate::reservations::{self, Reservations};
 use crate::{ledger, mounts};
@@ -59,7 +58,7 @@ impl<'c> Host<'c> {
     pub fn new(config: &'c Config, lock: Option<&'c Lock>) -> anyhow::Result<Self> {
         Ok(Self {
             config,
-            asset: asset::of(config),
+            asset: config.open_asset(),
             runner: Runner::new()?,
             lock,
             notes: Vec::new(),

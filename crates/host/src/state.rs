@@ -3,7 +3,6 @@
 //! A second asset that used the same folder would finish the first one's runs and replace its record,
 //! by which alone the first may be taken back.
 
-use crate::asset;
 use crate::config::Config;
 use anyhow::Context;
 use orderly_exec::files::{self, Found};
@@ -26,7 +25,7 @@ struct FolderOwner {
 impl FolderOwner {
     fn new(config: &Config) -> Self {
         let path = std::fs::canonicalize(&config.path).unwrap_or_else(|_| config.path.clone());
-        Self { format: FORMAT.to_owned(), configuration: path, asset: asset::of(config).known_as() }
+        Self { format: FORMAT.to_owned(), configuration: path, asset: config.open_asset().known_as() }
     }
 
     /// A configuration that was moved is told by its asset, and one whose asset has another name now by its

@@ -5,8 +5,8 @@
 //! often it was let go stands in a file beside the data, `.orderly-mark`. Letting go counts up the
 //! change mark; while it is held, the holder's name there keeps the other host away.
 
-use super::kind::{Asset, KindKeys, KindTable, State, Volume};
-use crate::config::{Config, MountTable};
+use super::kind::{Asset, KindKeys, KindTable, State, Surroundings, Volume};
+use crate::asset::mount::MountTable;
 use crate::last_release::LastRelease;
 use crate::mountinfo::{Device, Mount, own};
 use anyhow::{Context, bail};
@@ -43,8 +43,8 @@ impl KindTable for BindTable {
         Some(Self { source })
     }
 
-    fn open(&self, config: &Config) -> Box<dyn Asset> {
-        Box::new(Bind::new(&self.source, &config.own.name, &config.peer.name))
+    fn open(&self, around: &Surroundings<'_>) -> Box<dyn Asset> {
+        Box::new(Bind::new(&self.source, around.own, around.peer))
     }
 }
 

@@ -1,7 +1,7 @@
 //! An asset of any kind, through the site's own commands.
 
-use super::kind::{Asset, KindKeys, KindTable, State, Volume};
-use crate::config::{Config, MountTable};
+use super::kind::{Asset, KindKeys, KindTable, State, Surroundings, Volume};
+use crate::asset::mount::MountTable;
 use crate::last_release::LastRelease;
 use crate::mountinfo::{self, Mount};
 use crate::platform::Argv;
@@ -42,8 +42,8 @@ impl KindTable for CommandTable {
         Some(Self { identity: identity?, state: state?, mark, take: take?, take_dead, release })
     }
 
-    fn open(&self, config: &Config) -> Box<dyn Asset> {
-        let (mounts, timeout) = (config.asset.mounts.clone(), config.asset.timeout);
+    fn open(&self, around: &Surroundings<'_>) -> Box<dyn Asset> {
+        let (mounts, timeout) = (around.mounts.to_vec(), around.timeout);
         Box::new(CommandAsset { table: self.clone(), mounts, timeout })
     }
 }

@@ -5,9 +5,9 @@
 //! one is proof that nobody has it differs by type: see [`Detection`].
 
 use super::device::{self, BlockDevice, UnreadDevice};
-use super::kind::{Asset, Detection, KindKeys, KindTable, State, Volume};
+use super::kind::{Asset, Detection, KindKeys, KindTable, State, Surroundings, Volume};
 use super::{Superblock, superblock};
-use crate::config::{Config, MountTable};
+use crate::asset::mount::MountTable;
 use crate::last_release::LastRelease;
 use crate::mountinfo::{Mount, own};
 use anyhow::bail;
@@ -41,8 +41,8 @@ impl KindTable for FilesystemTable {
         Some(Self { device })
     }
 
-    fn open(&self, config: &Config) -> Box<dyn Asset> {
-        Box::new(Filesystem::new(&self.device, config.asset.timeout))
+    fn open(&self, around: &Surroundings<'_>) -> Box<dyn Asset> {
+        Box::new(Filesystem::new(&self.device, around.timeout))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What each kind of storage must say of itself and do.
 
-use crate::config::{Config, MountTable};
+use super::mount::MountTable;
 use crate::last_release::LastRelease;
 use crate::mountinfo::{Mount, Mounts};
 use crate::mounts::spec::MountSpec;
@@ -10,6 +10,7 @@ use orderly_exec::runner::Run;
 use orderly_exec::settings::Table;
 use orderly_plan::permit::Since;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Who holds the asset, seen from this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +73,18 @@ impl KindKeys<'_> {
     }
 }
 
+/// What a kind needs of `ha.toml` beside its own table.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// The names of this host and of the other one.
+    pub own: &'a str,
+    pub peer: &'a str,
+    pub platform: Platform,
+    pub mounts: &'a [MountTable],
+    /// How long one command may take.
+    pub timeout: Duration,
+}
+
 /// What `ha.toml` says of one kind of storage.
 pub trait KindTable: Sized {
     /// Its word in `ha.toml`.
@@ -83,7 +96,7 @@ pub trait KindTable: Sized {
     fn read(keys: &KindKeys<'_>) -> Option<Self>;
 
     /// Returns the asset that it describes.
-    fn open(&self, config: &Config) -> Box<dyn Asset>;
+    fn open(&self, around: &Surroundings<'_>) -> Box<dyn Asset>;
 }
 
 /// One kind of storage.

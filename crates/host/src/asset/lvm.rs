@@ -12,9 +12,9 @@
 mod active;
 mod report;
 
-use super::kind::{Asset, KindKeys, KindTable, State, Volume};
+use super::kind::{Asset, KindKeys, KindTable, State, Surroundings, Volume};
+use crate::asset::mount::MountTable;
 use crate::boot;
-use crate::config::{Config, MountTable};
 use crate::last_release::LastRelease;
 use crate::mountinfo::Mount;
 use crate::platform::Argv;
@@ -53,9 +53,9 @@ impl KindTable for LvmTable {
         Some(Self { group })
     }
 
-    fn open(&self, config: &Config) -> Box<dyn Asset> {
-        let (own, peer) = (config.own.name.clone(), config.peer.name.clone());
-        Box::new(Lvm { group: self.group.clone(), own, peer, timeout: config.asset.timeout })
+    fn open(&self, around: &Surroundings<'_>) -> Box<dyn Asset> {
+        let (own, peer) = (around.own.to_owned(), around.peer.to_owned());
+        Box::new(Lvm { group: self.group.clone(), own, peer, timeout: around.timeout })
     }
 }
 

@@ -21,8 +21,8 @@ mod zpool;
 
 pub(super) use table::ZfsTable;
 
-use super::kind::{Asset, Detection, State, Volume};
-use crate::config::{Config, MountTable};
+use super::kind::{Asset, Detection, State, Surroundings, Volume};
+use crate::asset::mount::MountTable;
 use crate::hostid;
 use crate::last_release::LastRelease;
 use crate::mountinfo::{Mount, Mounts, own};
@@ -62,14 +62,14 @@ struct Zfs {
 
 impl Zfs {
     /// Returns the pool as the two hosts hand it over.
-    fn new(table: ZfsTable, config: &Config) -> Self {
-        let later = config.asset.mounts.iter().filter(|mount| mount.volume.is_some());
+    fn new(table: ZfsTable, around: &Surroundings<'_>) -> Self {
+        let later = around.mounts.iter().filter(|mount| mount.volume.is_some());
         Self {
-            own: config.own.name.clone(),
-            peer: config.peer.name.clone(),
+            own: around.own.to_owned(),
+            peer: around.peer.to_owned(),
             later: later.map(|mount| mount.at.clone()).collect(),
             kstat: PathBuf::from(kernel::KSTAT),
-            calls: Calls::new(config.asset.timeout),
+            calls: Calls::new(around.timeout),
             listed: RefCell::new(None),
             table,
         }

@@ -1,6 +1,6 @@
 //! The two hosts, and who vouches for their network.
 
-use crate::parts::address::AddressTable;
+use super::address::AddressTable;
 use crate::platform::Argv;
 use orderly_exec::settings::Table;
 use orderly_plan::diagnostic::{Diagnostic, Diagnostics};

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::backup::Keep;
-use crate::parts::service::Control;
 use crate::platform::Argv;
 use crate::way::Way;
 
@@ -181,7 +180,7 @@ fn a_group_has_a_name_lvm_takes_and_each_mount_says_which_volume() {
     assert!(said(&lvm("shared")).contains("the mount at /srv/xvm does not say which volume"));
     let whole = lvm("shared").replace("at = \"/srv/xvm\"\n", "volume = \"data\"\nat = \"/srv/xvm\"\n");
     let config = Config::read(Path::new("ha.toml"), &whole, "ec1").unwrap();
-    assert_eq!((config.asset.kind.word(), crate::asset::of(&config).title().as_str()), ("lvm", "shared"));
+    assert_eq!((config.asset.kind.word(), config.open_asset().title().as_str()), ("lvm", "shared"));
     assert!(said(&lvm("-a b")).contains("is not the name of a volume group"));
 }
 

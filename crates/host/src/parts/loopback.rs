@@ -5,25 +5,14 @@ use super::transfer::{PartPresence, PlanDraft, Situation, Transfer};
 use crate::action::{Loopback, Part};
 use crate::answer::Answer;
 use crate::asset::Asset;
-use crate::config::{MINUTE, MountTable, insist_on_asset};
+use crate::config::LoopbackTable;
 use crate::host::Host;
 use crate::mountinfo::{Mount, Mounts, trigger_over};
 use crate::mounts::{MountSpec, shows, unmount_command};
 use crate::platform::Argv;
 use crate::way::Way;
 use anyhow::{Context, bail};
-use orderly_exec::settings::Table;
-use serde::Serialize;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// One `[[loopback]]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LoopbackTable {
-    pub source: PathBuf,
-    pub at: PathBuf,
-    pub timeout: Duration,
-}
+use std::path::Path;
 
 impl Loopback {
     /// Returns the loopback of a table.
@@ -200,36 +189,10 @@ pub fn loopback_mount<'m>(
     (asset.is_on(mount) || source == Some((mount.device, mount.root.clone()))).then_some(mount)
 }
 
-/// Reads every `[[loopback]]`.
-pub(crate) fn read_all(root: &Table<'_>, mounts: &[MountTable]) -> Vec<LoopbackTable> {
-    let mut loopbacks: Vec<LoopbackTable> = Vec::new();
-    for table in root.tables("loopback") {
-        table.need("source");
-        table.need("at");
-        let (source, at) = (table.absolute_path("source"), table.absolute_path("at"));
-        if let Some(source) = &source {
-            insist_on_asset(&table, "source", source, mounts, &[]);
-        }
-        if let Some(at) = &at
-            && (loopbacks.iter().any(|other| other.at == *at) || mounts.iter().any(|mount| mount.at == *at))
-        {
-            table.reject(
-                "at",
-                format!("{}: something else is mounted at {}", table.named("at"), at.display()),
-            );
-        }
-        let timeout = table.limit("timeout").unwrap_or(MINUTE);
-        if let (Some(source), Some(at)) = (source, at) {
-            loopbacks.push(LoopbackTable { source, at, timeout });
-        }
-        table.end();
-    }
-    loopbacks
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_bind_mount_is_made_again_of_the_folder_that_was_found() {

@@ -3,7 +3,7 @@
 use super::transfer::{PartPresence, Situation, Transfer};
 use crate::action::AssetMount;
 use crate::answer::Answer;
-use crate::config::asks_read_only;
+use crate::asset::asks_read_only;
 use crate::host::{Host, apart};
 use crate::mountinfo::{Mount, Mounts, trigger_over};
 use crate::mounts::unmount_command;

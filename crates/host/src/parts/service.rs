@@ -6,33 +6,15 @@ use super::transfer::{PartPresence, PlanDraft, Situation, Transfer};
 use crate::action::{Part, Service};
 use crate::answer::Answer;
 use crate::boot;
-use crate::config::MINUTE;
+use crate::config::{Control, ServiceTable};
 use crate::host::{Host, LOOKING};
 use crate::ledger::{self, Ledger};
 use crate::mountinfo::Mounts;
-use crate::platform::{Argv, Platform};
+use crate::platform::Argv;
 use crate::way::Way;
 use anyhow::Context;
-use orderly_exec::settings::Table;
-use serde::Serialize;
 pub use state::{ServiceState, state};
-use std::time::{Duration, Instant};
-
-/// One `[[service]]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ServiceTable {
-    pub name: String,
-    pub control: Control,
-    pub timeout: Duration,
-}
-
-/// How a service is asked, stopped and started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Control {
-    Commands { status: Argv, stop: Argv, start: Argv },
-    Unit(String),
-}
+use std::time::Instant;
 
 impl Service {
     /// Returns the service of a table.
@@ -148,50 +130,4 @@ impl ServiceTable {
             Control::Unit(unit) => ["systemctl", verb, "--", unit].map(str::to_owned).to_vec(),
         }
     }
-}
-
-/// Reads every `[[service]]`.
-pub(crate) fn read_all(root: &Table<'_>, platform: Platform) -> Vec<ServiceTable> {
-    let mut services: Vec<ServiceTable> = Vec::new();
-    for table in root.tables("service") {
-        table.need("name");
-        let name = table.filled_text("name", "a name for people").unwrap_or_default();
-        if !name.is_empty() && services.iter().any(|service| service.name == name) {
-            table.reject("name", format!("{}: a second service named \"{name}\"", table.named("name")));
-        }
-        if platform == Platform::Solaris && table.has("unit") {
-            let message =
-                format!("{}: systemd is not on solaris; give status, stop and start", table.named("unit"));
-            table.reject("unit", message);
-        }
-        let control = read_control(&table);
-        let timeout = table.limit("timeout").unwrap_or(10 * MINUTE);
-        services.extend(control.map(|control| ServiceTable { name, control, timeout }));
-        table.end();
-    }
-    services
-}
-
-fn read_control(table: &Table<'_>) -> Option<Control> {
-    let unit = table.single_word("unit", "the name of a systemd unit, as systemctl has it");
-    let commands = ["status", "stop", "start"].map(|key| table.has(key));
-    if table.has("unit") {
-        if commands.contains(&true) {
-            table
-                .reject("unit", format!("{}: stands instead of status, stop and start", table.named("unit")));
-        }
-        return unit.map(Control::Unit);
-    }
-    if commands == [false; 3] {
-        table.reject("name", format!("{}: needs unit, or status, stop and start", table.named("name")));
-        return None;
-    }
-    for key in ["status", "stop", "start"] {
-        table.need(key);
-    }
-    Some(Control::Commands {
-        status: table.argv("status")?,
-        stop: table.argv("stop")?,
-        start: table.argv("start")?,
-    })
 }

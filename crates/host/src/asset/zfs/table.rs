@@ -2,8 +2,7 @@
 
 use super::Zfs;
 use super::zpool::Zpool;
-use crate::asset::kind::{Asset, KindKeys, KindTable};
-use crate::config::Config;
+use crate::asset::kind::{Asset, KindKeys, KindTable, Surroundings};
 use crate::platform::Platform;
 use serde::Serialize;
 use std::path::Path;
@@ -64,10 +63,10 @@ impl KindTable for ZfsTable {
         Some(Self { pool, guid, devices, degraded: table.flag("degraded").unwrap_or(false) })
     }
 
-    fn open(&self, config: &Config) -> Box<dyn Asset> {
-        let (mut table, timeout) = (self.clone(), config.asset.timeout);
-        match config.platform {
-            Platform::Linux => Box::new(Zfs::new(table, config)),
+    fn open(&self, around: &Surroundings<'_>) -> Box<dyn Asset> {
+        let (mut table, timeout) = (self.clone(), around.timeout);
+        match around.platform {
+            Platform::Linux => Box::new(Zfs::new(table, around)),
             Platform::Solaris => {
                 // It knows the usual folder of devices by itself, and has none of udev.
                 table.devices.retain(|folder| folder != DEVICES);

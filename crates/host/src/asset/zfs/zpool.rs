@@ -10,7 +10,7 @@
 
 use super::ZfsTable;
 use crate::asset::kind::{Asset, State, Volume};
-use crate::config::MountTable;
+use crate::asset::mount::MountTable;
 use crate::last_release::LastRelease;
 use crate::mountinfo::Mount;
 use crate::platform::Argv;

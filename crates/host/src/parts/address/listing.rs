@@ -1,7 +1,7 @@
 //! The addresses that this host has, and the commands that add, announce and remove one: through `ip`, on Solaris
 //! through `ifconfig`.
 
-use super::AddressTable;
+use crate::config::AddressTable;
 use crate::platform::{Argv, Platform};
 use orderly_exec::job::Job;
 use orderly_exec::runner::Run;

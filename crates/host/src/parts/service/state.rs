@@ -2,7 +2,7 @@
 //!
 //! Three answers, never two: a status that cannot be understood is unknown, and unknown is not down.
 
-use super::{Control, ServiceTable};
+use crate::config::{Control, ServiceTable};
 use crate::way::Way;
 use orderly_exec::job::{Ended, Ending, Job};
 use orderly_exec::runner::Run;

@@ -2,9 +2,9 @@
 //!
 //! Linux has `exportfs`, Solaris `share` and `unshare` (share(1M)); a share may have its own commands.
 
-use super::ShareTable;
-pub use super::client::{is_same, name};
 use crate::action::Export;
+use crate::config::ShareTable;
+pub(crate) use crate::config::client::is_same;
 use crate::platform::{Argv, Platform};
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ending, Job, show};
@@ -156,6 +156,12 @@ pub fn has_id_of_its_own(fstype: &str) -> bool {
         .contains(&fstype)
 }
 
+/// Returns what exportfs takes for one client of a path.
+fn name(client: &str, path: &Path) -> String {
+    let path = path.display();
+    if client.contains(':') { format!("[{client}]:{path}") } else { format!("{client}:{path}") }
+}
+
 fn pair(share: &ShareTable, export: &Export) -> String {
     name(&export.client, &share.path)
 }
@@ -248,6 +254,12 @@ mod tests {
         assert_eq!(exports[1].options, "rw,sync");
         assert!(parse(LISTED, Path::new("/srv/xvm")).unwrap().is_empty());
         assert!(parse("nonsense\n", Path::new("/a")).is_err());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_given_to_exportfs_in_brackets() {
+        assert_eq!(name("2001:db8::/32", Path::new("/srv")), "[2001:db8::/32]:/srv");
+        assert_eq!(name("192.0.2.0/24", Path::new("/srv")), "192.0.2.0/24:/srv");
     }
 
     #[test]

@@ -4,11 +4,10 @@
 //! (`[2001:db8::/32]:/srv`), and is listed without; a network is unexported only as it was written.
 
 use std::net::IpAddr;
-use std::path::Path;
 
 /// Returns a client as it is compared: an address, or a network with its prefix length, in its usual form.
 /// Names, wildcards and netgroups stay as they are.
-pub(super) fn plain_client(text: &str) -> String {
+pub(crate) fn plain_client(text: &str) -> String {
     let bare = text.replace(['[', ']'], "");
     let Some((ip, length)) = bare.split_once('/') else {
         return match bare.parse::<IpAddr>() {
@@ -37,14 +36,8 @@ pub(super) fn is_client(text: &str) -> bool {
 }
 
 /// Tells whether two clients are one.
-pub fn is_same(one: &str, other: &str) -> bool {
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
     plain_client(one) == plain_client(other)
-}
-
-/// Returns what exportfs takes for one client of a path.
-pub fn name(client: &str, path: &Path) -> String {
-    let path = path.display();
-    if client.contains(':') { format!("[{client}]:{path}") } else { format!("{client}:{path}") }
 }
 
 /// An address that holds on one link only: `fe80::1%eth0`.
@@ -99,8 +92,6 @@ mod tests {
             }
         }
         assert!(!is_same("2001:db8::/32", "2001:db8::/48") && !is_same("2001:db8::1", "2001:db8::2"));
-        assert_eq!(name("2001:db8::/32", Path::new("/srv")), "[2001:db8::/32]:/srv");
-        assert_eq!(name("192.0.2.0/24", Path::new("/srv")), "192.0.2.0/24:/srv");
     }
 
     #[test]
