@@ -3,7 +3,7 @@
 use crate::args::ReleasePart;
 use crate::inuse::{self, OnHolders};
 use orderly_exec::job::show;
-use orderly_host::action::{Action, AssetMount};
+use orderly_host::action::{Action, AssetMount, Way};
 use orderly_host::asset::State;
 use orderly_host::config::Config;
 use orderly_host::host::{Host, way_back};
@@ -14,7 +14,6 @@ use orderly_host::parts::share::exports;
 use orderly_host::parts::{self, PartKind, PlanDraft};
 use orderly_host::platform::Platform;
 use orderly_host::steps::{restoring, storage};
-use orderly_host::way::Way;
 use orderly_plan::owed::Source;
 use orderly_plan::step::Undo;
 

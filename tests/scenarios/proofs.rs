@@ -387,7 +387,7 @@ fn the_tables_have_every_kind_of_step() {
         pair.takeover(2).args(proof).any_stdout().any_stderr().run();
         found.extend(actions(&pair, 2, "ha-takeover"));
     }
-    let (mut all, parts) = (variants("action.rs", "Action"), variants("parts.rs", "Part"));
+    let (mut all, parts) = (variants("action.rs", "Action"), variants("action/part.rs", "Part"));
     assert!(all.len() > 17 && parts.len() > 4, "{all:?} {parts:?}");
     all.extend(parts);
     // The kind `whole` shows no take, so a host gets nothing of it back by the peer's word.

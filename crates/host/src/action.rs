@@ -4,12 +4,11 @@
 
 mod part;
 
-pub use part::{Address, AssetMount, Export, Loopback, Part, Service, Share};
+pub use part::{Address, AssetMount, Export, Loopback, Part, Service, Share, Way};
 
 use crate::answer::Answer;
 use crate::last_release::LastRelease;
 use crate::platform::Argv;
-use crate::way::Way;
 use orderly_plan::owed::Wanted;
 use serde::{Deserialize, Serialize};
 

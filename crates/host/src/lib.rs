@@ -31,4 +31,3 @@ pub mod runs;
 pub mod state;
 pub mod status_report;
 pub mod steps;
-pub mod way;

@@ -11,10 +11,9 @@ mod transfer;
 
 pub use transfer::{PartPresence, PlanDraft, Situation, Transfer};
 
-use crate::action::{Address, AssetMount, Loopback, Part, Service, Share};
+use crate::action::{Address, AssetMount, Loopback, Part, Service, Share, Way};
 use crate::asset;
 use crate::host::Host;
-use crate::way::Way;
 use std::cmp::Reverse;
 
 /// The kinds of parts.

@@ -13,7 +13,7 @@ pub mod unrestored;
 
 pub use backing::Backing;
 
-use crate::action::{Action, Perform};
+use crate::action::{Action, Perform, Way};
 use crate::answer::Answer;
 use crate::asset::State;
 use crate::host::Host;
@@ -21,7 +21,6 @@ use crate::host::reachability::Reachability;
 use crate::last_release::LastRelease;
 use crate::parts::Transfer;
 use crate::platform::Argv;
-use crate::way::Way;
 use crate::{backup, kill, ledger};
 use anyhow::bail;
 

@@ -5,6 +5,14 @@ use crate::mounts::MountSpec;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// Which way a part goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    Take,
+    LetGo,
+}
+
 /// A part, as it was found here or as it is to be: it stands in the journal with all that giving it back needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -14,6 +22,21 @@ pub enum Part {
     Loopback(Loopback),
     Share(Share),
     Address(Address),
+}
+
+impl Part {
+    /// Returns the name of the step that goes this way.
+    pub fn step_name(&self, way: Way) -> String {
+        let (take, let_go, what) = match self {
+            Self::Service(service) => ("start", "stop", service.name.clone()),
+            Self::Mount(AssetMount(spec)) | Self::Loopback(Loopback(spec)) => {
+                ("mount", "unmount", spec.at.display().to_string())
+            }
+            Self::Share(share) => ("share", "unshare", share.path.display().to_string()),
+            Self::Address(address) => ("add", "remove", address.cidr.clone()),
+        };
+        format!("{} {what}", if way == Way::Take { take } else { let_go })
+    }
 }
 
 /// A service that needs the asset.

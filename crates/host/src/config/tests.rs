@@ -1,9 +1,9 @@
 //! What the configuration reader must say, and what it must not let through.
 
 use super::*;
+use crate::action::Way;
 use crate::backup::Keep;
 use crate::platform::Argv;
-use crate::way::Way;
 
 const WHOLE: &str = r#"
 platform = "linux"

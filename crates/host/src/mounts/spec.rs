@@ -2,7 +2,6 @@
 
 use crate::mountinfo::{Mount, Mounts};
 use crate::platform::{Argv, Platform};
-use crate::way::Way;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -26,11 +25,6 @@ impl MountSpec {
             self.fstype = Some(mount.fstype.clone());
         }
         self
-    }
-
-    /// Returns the name of the step that makes or unmakes it.
-    pub fn step_name(&self, way: Way) -> String {
-        format!("{} {}", if way == Way::Take { "mount" } else { "unmount" }, self.at.display())
     }
 
     /// Returns the commands that make it.

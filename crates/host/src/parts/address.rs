@@ -5,14 +5,13 @@ mod link;
 pub mod listing;
 
 use super::transfer::{PartPresence, PlanDraft, Situation, Transfer};
-use crate::action::{Address, Part};
+use crate::action::{Address, Part, Way};
 use crate::answer::Answer;
 use crate::config::AddressTable;
 use crate::host::Host;
 use crate::host::reachability::Reachability;
 use crate::mountinfo::Mounts;
 use crate::platform::{Argv, Platform};
-use crate::way::Way;
 use anyhow::{Context, bail};
 use kept::Kept;
 pub use link::is_own;
@@ -59,10 +58,6 @@ impl Address {
 impl Transfer for Address {
     fn title(&self) -> (&'static str, String) {
         ("address", self.cidr.clone())
-    }
-
-    fn step_name(&self, way: Way) -> String {
-        format!("{} {}", if way == Way::Take { "add" } else { "remove" }, self.cidr)
     }
 
     fn look(&self, host: &mut Host<'_>) -> anyhow::Result<PartPresence> {

@@ -2,7 +2,7 @@
 
 use super::mount::{against_link, other, unmount};
 use super::transfer::{PartPresence, PlanDraft, Situation, Transfer};
-use crate::action::{Loopback, Part};
+use crate::action::{Loopback, Part, Way};
 use crate::answer::Answer;
 use crate::asset::Asset;
 use crate::config::LoopbackTable;
@@ -10,7 +10,6 @@ use crate::host::Host;
 use crate::mountinfo::{Mount, Mounts, trigger_over};
 use crate::mounts::{MountSpec, shows, unmount_command};
 use crate::platform::Argv;
-use crate::way::Way;
 use anyhow::{Context, bail};
 use std::path::Path;
 
@@ -89,10 +88,6 @@ impl Loopback {
 impl Transfer for Loopback {
     fn title(&self) -> (&'static str, String) {
         ("loopback", self.0.at.display().to_string())
-    }
-
-    fn step_name(&self, way: Way) -> String {
-        self.0.step_name(way)
     }
 
     fn look(&self, host: &mut Host<'_>) -> anyhow::Result<PartPresence> {

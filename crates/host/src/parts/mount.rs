@@ -1,14 +1,13 @@
 //! The mounts of the asset itself: made once it is taken, unmounted before it is let go of.
 
 use super::transfer::{PartPresence, Situation, Transfer};
-use crate::action::AssetMount;
+use crate::action::{AssetMount, Way};
 use crate::answer::Answer;
 use crate::asset::asks_read_only;
 use crate::host::{Host, apart};
 use crate::mountinfo::{Mount, Mounts, trigger_over};
 use crate::mounts::unmount_command;
 use crate::platform::{Argv, Platform};
-use crate::way::Way;
 use anyhow::{Context, bail};
 use std::path::Path;
 use std::time::Duration;
@@ -69,10 +68,6 @@ impl AssetMount {
 impl Transfer for AssetMount {
     fn title(&self) -> (&'static str, String) {
         ("mount", self.0.at.display().to_string())
-    }
-
-    fn step_name(&self, way: Way) -> String {
-        self.0.step_name(way)
     }
 
     fn look(&self, host: &mut Host<'_>) -> anyhow::Result<PartPresence> {

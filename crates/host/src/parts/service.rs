@@ -3,7 +3,7 @@
 pub mod state;
 
 use super::transfer::{PartPresence, PlanDraft, Situation, Transfer};
-use crate::action::{Part, Service};
+use crate::action::{Part, Service, Way};
 use crate::answer::Answer;
 use crate::boot;
 use crate::config::{Control, ServiceTable};
@@ -11,7 +11,6 @@ use crate::host::{Host, LOOKING};
 use crate::ledger::{self, Ledger};
 use crate::mountinfo::Mounts;
 use crate::platform::Argv;
-use crate::way::Way;
 use anyhow::Context;
 pub use state::{ServiceState, state};
 use std::time::Instant;
@@ -35,10 +34,6 @@ impl Service {
 impl Transfer for Service {
     fn title(&self) -> (&'static str, String) {
         ("service", self.name.clone())
-    }
-
-    fn step_name(&self, way: Way) -> String {
-        format!("{} {}", if way == Way::Take { "start" } else { "stop" }, self.name)
     }
 
     fn look(&self, host: &mut Host<'_>) -> anyhow::Result<PartPresence> {

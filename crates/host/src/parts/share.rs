@@ -8,14 +8,13 @@
 pub mod exports;
 
 use super::transfer::{PartPresence, PlanDraft, Situation, Transfer};
-use crate::action::{Export, Part, Share};
+use crate::action::{Export, Part, Share, Way};
 use crate::answer::Answer;
 use crate::config::ShareTable;
 use crate::holders::{self, Holder};
 use crate::host::{Host, LOOKING};
 use crate::mountinfo::Mounts;
 use crate::platform::{Argv, Platform};
-use crate::way::Way;
 use anyhow::{Context, bail};
 use std::time::{Duration, Instant};
 
@@ -120,10 +119,6 @@ impl Share {
 impl Transfer for Share {
     fn title(&self) -> (&'static str, String) {
         ("share", self.path.display().to_string())
-    }
-
-    fn step_name(&self, way: Way) -> String {
-        format!("{} {}", if way == Way::Take { "share" } else { "unshare" }, self.path.display())
     }
 
     fn look(&self, host: &mut Host<'_>) -> anyhow::Result<PartPresence> {

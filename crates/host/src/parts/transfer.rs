@@ -1,11 +1,10 @@
 //! What can be done with every part, and the plan of a release or a takeover in the making.
 
-use crate::action::{Action, Part};
+use crate::action::{Action, Part, Way};
 use crate::answer::Answer;
 use crate::host::Host;
 use crate::mountinfo::Mounts;
 use crate::platform::Argv;
-use crate::way::Way;
 use orderly_plan::step::{Plan, Step, StepName, Undo};
 
 /// How a part is on this host, each with its word for people.
@@ -42,9 +41,6 @@ pub struct Situation<'a> {
 pub trait Transfer {
     /// Returns its kind as a word, and its name, which no other part of its kind has.
     fn title(&self) -> (&'static str, String);
-
-    /// Returns the name of the step that goes this way.
-    fn step_name(&self, way: Way) -> String;
 
     /// Tells how it is on this host.
     ///

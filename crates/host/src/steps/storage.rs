@@ -1,7 +1,7 @@
 //! Mounts and the asset itself: mounted, unmounted, released, taken, compared.
 
 use super::{backing, preconditions};
-use crate::action::{AssetMount, Export};
+use crate::action::{AssetMount, Export, Way};
 use crate::answer::Answer;
 use crate::asset::{Detection, State};
 use crate::holders::Holder;
@@ -10,7 +10,6 @@ use crate::last_release::LastRelease;
 use crate::parts::Transfer;
 use crate::parts::share::exports;
 use crate::platform::Argv;
-use crate::way::Way;
 use crate::{records, runs};
 use anyhow::bail;
 use orderly_exec::{clock, files, paths};

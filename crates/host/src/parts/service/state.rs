@@ -2,8 +2,8 @@
 //!
 //! Three answers, never two: a status that cannot be understood is unknown, and unknown is not down.
 
+use crate::action::Way;
 use crate::config::{Control, ServiceTable};
-use crate::way::Way;
 use orderly_exec::job::{Ended, Ending, Job};
 use orderly_exec::runner::Run;
 use std::collections::BTreeSet;
