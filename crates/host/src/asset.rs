@@ -20,10 +20,9 @@ pub use device::write_protection;
 pub use kind::{
     Asset, Detection, KindKeys, KindTable, PathPlace, State, Surroundings, Volume, mount_spec, place,
 };
-pub use superblock::Superblock;
-
 pub use mount::MountTable;
 pub(crate) use mount::{asks_read_only, read_mounts};
+pub use superblock::Superblock;
 
 use serde::Serialize;
 

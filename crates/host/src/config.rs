@@ -1,8 +1,8 @@
 //! `ha.toml`: one configuration for both hosts of the pair, read as a whole, all errors at once.
 //!
 //! What is said about the asset itself is read in `config/asset.rs` and by its kind, about the hosts in
-//! `config/hosts.rs`, and about each part that moves with the asset in a file for it. Whether it is true of this machine is found out
-//! elsewhere; nothing here looks beyond the file and the host's own name.
+//! `config/hosts.rs`, and about each part that moves with the asset in a file for it. Whether it is true of this
+//! machine is found out elsewhere; nothing here looks beyond the file and the host's own name.
 
 mod address;
 mod asset;

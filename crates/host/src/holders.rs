@@ -20,7 +20,6 @@ mod unit;
 pub use holder::Holder;
 pub(crate) use processes::threads;
 
-use crate::asset::kind::Asset;
 use crate::mountinfo::{Device, Mount};
 use namespaces::{Tables, read_table};
 use orderly_exec::reporter::printable;
@@ -84,12 +83,9 @@ pub fn users_of(on: &dyn Fn(&Mount) -> bool, known: &dyn Fn(&Mount) -> bool) -> 
     found
 }
 
-/// Returns the mounts that keep the asset in use, in every mount namespace of this host's processes.
-pub fn mounts(asset: &dyn Asset) -> Holders {
+/// Returns the mounts for which `on` says yes, in every mount namespace of this host's processes.
+pub fn mounts(on: &dyn Fn(&Mount) -> bool) -> Holders {
     let mut found = Holders::default();
-    if !asset.has_mounts() {
-        return found;
-    }
     let mut tables = Tables::default();
     let own = fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
     for pid in processes(&mut found.unread).into_iter().flat_map(threads) {
@@ -100,7 +96,7 @@ pub fn mounts(asset: &dyn Asset) -> Holders {
                     mounts
                         .0
                         .iter()
-                        .filter(|mount| asset.is_on(mount))
+                        .filter(|mount| on(mount))
                         .map(|mount| Holder::Mount { at: mount.at.clone(), pid }),
                 );
             }
@@ -114,7 +110,7 @@ pub fn mounts(asset: &dyn Asset) -> Holders {
                 mounts
                     .0
                     .iter()
-                    .filter(|mount| asset.is_on(mount))
+                    .filter(|mount| on(mount))
                     .map(|mount| Holder::Kept { at: mount.at.clone(), by: by.clone() }),
             ),
             Err(why) => found.unread.push(why),
@@ -191,30 +187,21 @@ fn thread_uses_for_certain(pid: u32, on: &dyn Fn(&Mount) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asset::Asset;
     use crate::config::Config;
     use std::os::unix::ffi::OsStrExt;
-
-    fn asset(table: &str) -> Box<dyn Asset> {
-        let text = format!("[[host]]\nname = \"ec1\"\n[[host]]\nname = \"ec2\"\n[asset]\n{table}\n");
-        Config::read(Path::new("ha.toml"), &text, "ec1").unwrap().open_asset()
-    }
 
     #[test]
     fn a_process_that_works_in_the_asset_is_named() {
         // This test's own folder plays the asset: what is mounted nowhere has no users.
         let dir = tempfile::tempdir().unwrap();
-        let source = dir.path().display();
-        let bind = asset(&format!("kind = \"bind\"\nsource = \"{source}\"\n[[asset.mount]]\nat = \"/at\""));
+        let text = format!(
+            "[[host]]\nname = \"ec1\"\n[[host]]\nname = \"ec2\"\n[asset]\nkind = \"bind\"\nsource = \"{}\"\n\
+             [[asset.mount]]\nat = \"/at\"\n",
+            dir.path().display()
+        );
+        let bind = Config::read(Path::new("ha.toml"), &text, "ec1").unwrap().open_asset();
         assert_eq!(users_of(&|mount| bind.is_on(mount), &|_| false).holders, []);
-        assert_eq!(mounts(bind.as_ref()).holders, []);
-    }
-
-    /// Where `/proc/1` cannot be read, the release of an asset without mounts ended as unknown.
-    #[test]
-    fn nothing_is_looked_for_where_nothing_can_be_mounted() {
-        let asset = asset("kind = \"command\"\nidentity = [\"id\"]\nstate = [\"state\"]\ntake = [\"take\"]");
-        assert_eq!(mounts(asset.as_ref()), Holders::default());
+        assert_eq!(mounts(&|mount| bind.is_on(mount)).holders, []);
     }
 
     /// A name with a line feed in it forged a line that said "released".

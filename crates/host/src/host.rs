@@ -86,10 +86,13 @@ impl<'c> Host<'c> {
     /// Returns the mounts that keep the asset in use, in every mount namespace of this host. Solaris
     /// has one table, in which the global zone also sees what other zones mounted.
     pub fn asset_mounts(&mut self) -> Holders {
-        if self.config.platform == Platform::Linux || !self.asset.has_mounts() {
-            return holders::mounts(self.asset.as_ref());
-        }
         let mut found = Holders::default();
+        if !self.asset.has_mounts() {
+            return found;
+        }
+        if self.config.platform == Platform::Linux {
+            return holders::mounts(&|mount| self.asset.is_on(mount));
+        }
         match self.mounts() {
             Ok(table) => {
                 let ours = table.0.iter().filter(|mount| self.asset.is_on(mount));
@@ -181,5 +184,19 @@ impl<'c> Host<'c> {
     pub(crate) fn is_on_asset(&mut self, path: &Path) -> bool {
         let Ok(mounts) = self.mounts() else { return false };
         mounts.covering(path).is_some_and(|mount| self.asset.is_on(mount))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where `/proc/1` cannot be read, the release of an asset without mounts ended as unknown.
+    #[test]
+    fn nothing_is_looked_for_where_nothing_can_be_mounted() {
+        let text = "[[host]]\nname = \"ec1\"\n[[host]]\nname = \"ec2\"\n[asset]\nkind = \"command\"\nidentity = [\"id\"]\n\
+                    state = [\"state\"]\ntake = [\"take\"]\n";
+        let config = Config::read(Path::new("ha.toml"), text, "ec1").unwrap();
+        assert_eq!(Host::new(&config, None).unwrap().asset_mounts(), Holders::default());
     }
 }

@@ -107,7 +107,8 @@ impl Filesystem {
         }
         let found = self.superblock(run)?;
         // Not clean because of a mount that only another namespace of this host shows, or none does.
-        if !crate::holders::mounts(self).holders.is_empty() || self.is_in_kernel(&found) {
+        if !crate::holders::mounts(&|mount| self.is_on(mount)).holders.is_empty() || self.is_in_kernel(&found)
+        {
             return Ok(State::Held);
         }
         Ok(if found.is_clean {
@@ -243,7 +244,9 @@ impl Asset for Filesystem {
 
     fn hidden(&self, run: &mut dyn Run) -> Option<String> {
         let found = self.superblock(run).ok()?;
-        if !crate::holders::mounts(self).holders.is_empty() || !self.is_in_kernel(&found) {
+        if !crate::holders::mounts(&|mount| self.is_on(mount)).holders.is_empty()
+            || !self.is_in_kernel(&found)
+        {
             return None;
         }
         let mut suspects = crate::holders::detached_mounts();

@@ -448,7 +448,7 @@ impl Zfs {
         for mount in ours.iter().rev() {
             self.calls.expect(&crate::mounts::spec::unmount_command(&mount.at), run)?;
         }
-        let left = crate::holders::mounts(self);
+        let left = crate::holders::mounts(&|mount| self.is_on(mount));
         if !left.holders.is_empty() {
             let named: Vec<String> = left.holders.iter().map(ToString::to_string).collect();
             bail!("{}", named.join("; "));

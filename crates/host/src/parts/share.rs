@@ -11,6 +11,7 @@ use super::transfer::{PartPresence, PlanDraft, Situation, Transfer};
 use crate::action::{Export, Part, Share, Way};
 use crate::answer::Answer;
 use crate::config::ShareTable;
+use crate::config::client::is_same;
 use crate::holders::{self, Holder};
 use crate::host::{Host, LOOKING};
 use crate::mountinfo::Mounts;
@@ -127,7 +128,7 @@ impl Transfer for Share {
             return Ok(PartPresence::Missing("not exported"));
         }
         let differs = |there: &Export| {
-            let same = self.exports.iter().find(|export| exports::is_same(&export.client, &there.client));
+            let same = self.exports.iter().find(|export| is_same(&export.client, &there.client));
             same.is_some_and(|export| exports::difference(there, export).is_some())
         };
         let is_otherwise = host.config.platform == Platform::Linux && found.iter().any(differs);
@@ -149,8 +150,7 @@ impl Transfer for Share {
             return Ok(Answer::Yes);
         }
         let objections = self.exports.iter().find_map(|export| {
-            let Some(there) = found.iter().find(|there| exports::is_same(&there.client, &export.client))
-            else {
+            let Some(there) = found.iter().find(|there| is_same(&there.client, &export.client)) else {
                 return Some(format!("it is not exported to {}", export.client));
             };
             if host.config.platform == Platform::Solaris {

@@ -4,6 +4,7 @@ use super::{backing, preconditions};
 use crate::action::{AssetMount, Export, Way};
 use crate::answer::Answer;
 use crate::asset::{Detection, State};
+use crate::config::client::is_same;
 use crate::holders::Holder;
 use crate::host::{Host, LOOKING, NAMED, Proved, way_back, writable};
 use crate::last_release::LastRelease;
@@ -170,7 +171,7 @@ fn mend_exports(host: &mut Host<'_>, before: Vec<(PathBuf, Export)>) {
         }
     };
     let is_there = |(path, export): &(PathBuf, Export)| {
-        now.iter().any(|(other, there)| other == path && exports::is_same(&there.client, &export.client))
+        now.iter().any(|(other, there)| other == path && is_same(&there.client, &export.client))
     };
     for (path, export) in before.iter().filter(|one| !is_there(one)) {
         let shown = format!("{}:{}", export.client, path.display());

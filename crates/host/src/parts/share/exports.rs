@@ -4,7 +4,7 @@
 
 use crate::action::Export;
 use crate::config::ShareTable;
-pub(crate) use crate::config::client::is_same;
+use crate::config::client::is_same;
 use crate::platform::{Argv, Platform};
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ending, Job, show};
