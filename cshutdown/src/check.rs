@@ -2,7 +2,7 @@
 //! not saw off the branch it sits on.
 
 use crate::args::ShutdownArgs;
-use crate::battery;
+use crate::deadline;
 use crate::input::ShutdownInput;
 use orderly_exec::{Status, fail};
 use orderly_nodes::absent::Absence;
@@ -190,7 +190,7 @@ fn survey(
     let mut survey = Survey::new(count, asked.into_iter().collect(), units).not_waiting_for(&site.absent);
     // A controller that hangs must not take the time of a battery: what it does not say in a quarter of it is unknown.
     let now = drivers.now();
-    let until = battery::deadline(args, input, drivers).map(|end| now + end.saturating_sub(now) / 4);
+    let until = deadline::of(args, input, drivers).map(|end| now + end.saturating_sub(now) / 4);
     let mut gives_up = until;
     let signal = drive_steered(&mut survey, drivers, telling, &mut |survey, drivers, telling| {
         if gives_up.is_some_and(|until| drivers.now() >= until) {

@@ -6,6 +6,7 @@ mod args;
 mod battery;
 pub mod beacon;
 mod check;
+mod deadline;
 mod input;
 mod limits;
 pub mod logger;
@@ -110,7 +111,7 @@ fn run_with(args: &mut ShutdownArgs, reporter: &mut Reporter) -> anyhow::Result<
     let (mut beacon, mut met) = (None, None);
     if let Some(within) = args.within.filter(|_| args.acts()) {
         let targets: Vec<&str> = input.targets.nodes.iter().map(|&node| input.site.name(node)).collect();
-        match Beacon::light(battery::left(&input, within), &targets, args.flags.even_self)? {
+        match Beacon::light(deadline::left(&input, within), &targets, args.flags.even_self)? {
             Lit::Own(own) => beacon = Some(own),
             Lit::Met(other) => met = Some(other),
             Lit::Told(words) => {
@@ -205,7 +206,7 @@ fn shut_down(
     }
     let input = &*input;
     let site = &input.site;
-    let deadline = battery::deadline(args, input, drivers);
+    let deadline = deadline::of(args, input, drivers);
     let name = |node: NodeId| site.name(node);
     let mut telling = Telling { reporter, log: None, name: &name, timeline: None, door: door.clone() };
     if args.only_verifies() {
@@ -266,7 +267,7 @@ fn claim(
     if let Some(remark) = remark {
         reporter.warn(remark);
     }
-    let held = match battery::deadline(args, input, drivers) {
+    let held = match deadline::of(args, input, drivers) {
         Some(deadline) => {
             let (held, left_out) =
                 Meeting::new(input, args.flags.reach(), deadline, drivers, (reporter, door)).enter(claim)?;

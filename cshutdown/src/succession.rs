@@ -4,9 +4,9 @@
 //! Whatever would refuse it is found before the other is told anything but the sooner deadline.
 
 use crate::args::ShutdownArgs;
-use crate::battery;
 use crate::beacon::{Beacon, MetBeacon};
 use crate::check::{self, Checked};
+use crate::deadline;
 use crate::input::ShutdownInput;
 use orderly_exec::{Status, fail};
 use orderly_nodes::backend::Backend;
@@ -33,7 +33,7 @@ pub(crate) fn succeed(
     telling.warn(&met.words);
     adopt(met, args, input, telling)?;
     Checked::new(args, input, drivers, telling)?;
-    let Some(mut deadline) = battery::deadline(args, input, drivers) else {
+    let Some(mut deadline) = deadline::of(args, input, drivers) else {
         return Err(fail(Status::Failed, "a deadline has to be given"));
     };
     let left = deadline.saturating_sub(drivers.now());
