@@ -6,6 +6,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The modes that bring nothing back.
+const NOT_WRITING_BACK: [&str; 7] = ["list", "verify", "diff", "check", "pin", "unpin", "forget"];
+
+/// The modes that restore nothing.
+const NOT_RESTORING: [&str; 8] = ["list", "verify", "diff", "check", "undo", "pin", "unpin", "forget"];
+
 /// Copies the state that lives outside the shared storage into it, and restores it.
 ///
 /// Without an option it takes one snapshot as ha.toml says and prints "Backup complete.".
@@ -37,6 +43,18 @@ pub struct Args {
     #[arg(long, group = "mode")]
     pub undo: bool,
 
+    /// Keep this snapshot, whatever the retention in ha.toml says
+    #[arg(long, group = "mode", value_name = "ID")]
+    pub pin: Option<String>,
+
+    /// Let this snapshot go again when the retention says so
+    #[arg(long, group = "mode", value_name = "ID")]
+    pub unpin: Option<String>,
+
+    /// Remove this snapshot, unless it must stay
+    #[arg(long, group = "mode", value_name = "ID")]
+    pub forget: Option<String>,
+
     /// How old the newest whole snapshot may be (default: max_age of ha.toml)
     #[arg(long, value_name = "DURATION", requires = "check", value_parser = orderly_exec::duration::parse)]
     pub max_age: Option<Duration>,
@@ -46,23 +64,23 @@ pub struct Args {
     pub this_holding: bool,
 
     /// Choose the newest whole snapshot that this host made
-    #[arg(long, value_name = "HOST", conflicts_with_all = ["list", "diff", "check", "undo"])]
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["list", "diff", "check", "undo", "pin", "unpin", "forget"])]
     pub made_by: Option<String>,
 
     /// Restore below this directory instead of /
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["list", "verify", "diff", "check", "undo"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = NOT_RESTORING)]
     pub into: Option<PathBuf>,
 
     /// Also restore a snapshot that another version of habackup made
-    #[arg(long, conflicts_with_all = ["list", "verify", "diff", "check", "undo"])]
+    #[arg(long, conflicts_with_all = NOT_RESTORING)]
     pub any_version: bool,
 
     /// Leave what was changed here since this snapshot, and not in the one to be restored
-    #[arg(long, value_name = "ID", conflicts_with_all = ["list", "verify", "diff", "check", "undo"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = NOT_RESTORING)]
     pub base: Option<String>,
 
     /// Restore, or undo, without asking
-    #[arg(short, long, conflicts_with_all = ["list", "verify", "diff", "check"])]
+    #[arg(short, long, conflicts_with_all = NOT_WRITING_BACK)]
     pub yes: bool,
 
     /// Do nothing, successfully, on the host that provably does not hold the asset
@@ -95,6 +113,9 @@ pub enum Mode {
     Check,
     Restore,
     Undo,
+    Pin,
+    Unpin,
+    Forget,
 }
 
 impl Mode {
@@ -107,6 +128,8 @@ impl Mode {
             Self::Diff => "orderly-difference/1",
             Self::Check => "orderly-freshness/1",
             Self::Restore | Self::Undo => "orderly-restore/1",
+            Self::Pin | Self::Unpin => "orderly-pin/1",
+            Self::Forget => "orderly-forget/1",
         }
     }
 }
@@ -121,6 +144,9 @@ impl Args {
             (self.check, Mode::Check),
             (self.restore, Mode::Restore),
             (self.undo, Mode::Undo),
+            (self.pin.is_some(), Mode::Pin),
+            (self.unpin.is_some(), Mode::Unpin),
+            (self.forget.is_some(), Mode::Forget),
         ];
         let default = if program == "harestore" { Mode::Restore } else { Mode::Take };
         chosen.into_iter().find_map(|(is_chosen, mode)| is_chosen.then_some(mode)).unwrap_or(default)

@@ -13,6 +13,7 @@ pub mod copy;
 pub mod created;
 pub mod edited;
 pub mod exclude;
+pub mod forget;
 pub mod id;
 pub mod identity;
 mod kernel;
@@ -22,6 +23,7 @@ pub mod manifest;
 pub mod metadata;
 pub mod owner;
 pub mod path_bytes;
+pub mod pin;
 pub mod preconditions;
 pub mod preview;
 pub mod previous;
@@ -76,6 +78,9 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         Mode::Check => list::check(&args, &mut runner, &mut reporter),
         Mode::Restore => restore::run(&args, &mut runner, &mut reporter),
         Mode::Undo => restore::undo(&args, &mut runner, &mut reporter),
+        Mode::Pin => pin::pin(&args, &mut runner, &mut reporter),
+        Mode::Unpin => pin::unpin(&args, &mut runner, &mut reporter),
+        Mode::Forget => forget::run(&args, &mut runner, &mut reporter),
     };
     done.inspect_err(|error| reporter.record(&handover::failure(mode.format(), error)))
 }
@@ -89,6 +94,8 @@ fn insist_on_sense(args: &Args, mode: Mode) -> anyhow::Result<()> {
         "--yes, --made-by, --into, --base and --any-version are for --restore"
     } else if matches!(mode, Mode::Restore | Mode::Undo) && args.if_held {
         "--if-held is not for --restore and --undo: they need the asset"
+    } else if matches!(mode, Mode::Pin | Mode::Unpin | Mode::Forget) && (args.if_held || !args.operands.is_empty()) {
+        "--pin, --unpin and --forget take one snapshot, and no --if-held: they need the asset"
     } else {
         return Ok(());
     };

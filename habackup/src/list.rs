@@ -42,6 +42,8 @@ struct SnapshotRow {
     version: Option<String>,
     totals: Option<Totals>,
     problems: usize,
+    /// It stays whatever the retention says.
+    pinned: bool,
     /// Why nothing more can be said of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     unreadable: Option<String>,
@@ -62,7 +64,9 @@ pub fn list(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
         }
         Opened::Store(store) => {
             let names = store.snapshots()?;
-            let rows: Vec<SnapshotRow> = names.iter().map(|&name| row(&store, name)).collect();
+            let pinned = store.pinned().or_status(Status::Failed)?;
+            let row = |&name| SnapshotRow { pinned: pinned.contains(&name), ..row(&store, name) };
+            let rows: Vec<SnapshotRow> = names.iter().map(row).collect();
             (names, rows)
         }
     };
@@ -84,7 +88,8 @@ pub fn list(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
                 let (host, bytes) = (row.host.unwrap_or_default(), show_bytes(totals.bytes));
                 let problems =
                     if row.problems > 0 { format!("  {} problems", row.problems) } else { String::new() };
-                reporter.data(&format!("{}  {host}  {} files  {bytes}{problems}\n", row.id, totals.files));
+                let pinned = if row.pinned { "  pinned" } else { "" };
+                reporter.data(&format!("{}  {host}  {} files  {bytes}{problems}{pinned}\n", row.id, totals.files));
             }
             (None, None) => {}
         }
@@ -102,6 +107,7 @@ fn row(store: &Store, name: SnapshotName) -> SnapshotRow {
         version: None,
         totals: None,
         problems: 0,
+        pinned: false,
         unreadable: None,
     };
     match store.ends(name) {

@@ -11,6 +11,7 @@ use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::asset::{self, Asset, PathPlace, State};
 use orderly_host::backup::BackupTable;
 use orderly_host::config::Config;
+use orderly_host::handover::{self, Program};
 use orderly_host::parts::service;
 use orderly_host::{ledger, mountinfo, mounts};
 use std::path::PathBuf;
@@ -196,6 +197,35 @@ impl Preconditions {
             return Err(fail(Status::Refused, format!("the snapshots are on the asset: {why}")));
         }
         self.insist_on_place(run)
+    }
+
+    /// Opens the snapshots to change what is there, for who `looks` only without changing anything.
+    ///
+    /// # Errors
+    /// Refused (4): also where no snapshot was ever taken.
+    pub fn open_store_to_change(&self, looks: bool, run: &mut dyn Run) -> anyhow::Result<Store> {
+        let store = self.open_store(run)?;
+        let path = &self.backup.directory;
+        if looks { Ok(Store::look(path)?.unwrap_or(store)) } else { Store::open_to_write(path) }
+    }
+
+    /// Insists that no hand-over is half done on this host: which snapshot it needs may not be known yet.
+    ///
+    /// # Errors
+    /// Refused (4), with the remedy.
+    pub fn insist_on_no_handover(&self) -> anyhow::Result<()> {
+        for program in [Program::Takeover, Program::Release] {
+            if handover::is_unfinished(program)? {
+                let name = program.name();
+                return Err(fail(
+                    Status::Refused,
+                    format!(
+                        "a run of {name} on this host is not finished, and may need the snapshot; run {name} first"
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Opens the snapshots for reading, once the asset is known to be held here.

@@ -6,7 +6,7 @@ use crate::retention::{Candidate, prunable};
 use crate::store::Store;
 use anyhow::Context;
 use orderly_exec::{Status, status};
-use orderly_host::ledger::Ledger;
+use orderly_host::ledger::{self, Ledger};
 use std::collections::BTreeSet;
 
 /// Prunes after success only: an incomplete snapshot ends no whole one. Returns what went.
@@ -46,7 +46,9 @@ pub fn preview(
     let now = Id::now().second();
     let host = Some(preconditions.config.own.name.clone());
     let continues = Ledger::read()?.restores.last.map(|continued| continued.snapshot);
-    candidates.push(Candidate { name: next, host, taken: now, is_named: false, continues });
+    let owes = ledger::owed(&preconditions.config)?.is_some();
+    let (is_named, is_pinned) = (false, false);
+    candidates.push(Candidate { name: next, host, taken: now, is_named, is_pinned, owes, continues });
     let mut going = prunable(&candidates, preconditions.backup.keep, now);
     going.retain(|name| next.whole || !name.whole);
     for (name, store) in going.iter().zip(store.into_iter().cycle()) {
@@ -56,9 +58,15 @@ pub fn preview(
 }
 
 /// Looks at the head of each manifest: one that cannot be read is nobody's, and counted apart from all others.
-fn candidates(store: &Store) -> anyhow::Result<Vec<Candidate>> {
-    let named = orderly_host::handover::recorded_snapshots();
-    let candidate = |name: SnapshotName| candidate(store, name, &named);
+///
+/// # Errors
+/// When the directory, or what is pinned, cannot be read.
+pub fn candidates(store: &Store) -> anyhow::Result<Vec<Candidate>> {
+    let (named, pinned) = (orderly_host::handover::recorded_snapshots(), store.pinned()?);
+    let candidate = |name: SnapshotName| Candidate {
+        is_pinned: pinned.contains(&name),
+        ..candidate(store, name, &named)
+    };
     Ok(store.snapshots()?.into_iter().map(candidate).collect())
 }
 
@@ -68,9 +76,11 @@ fn candidate(store: &Store, name: SnapshotName, named: &BTreeSet<String>) -> Can
     let taken = started.and_then(|moment| i64::try_from(moment.div_euclid(1_000_000_000)).ok());
     Candidate {
         name,
+        owes: header.as_ref().is_some_and(|header| header.owes.is_some()),
         continues: header.as_ref().and_then(|header| header.continues.clone()).map(|one| one.snapshot),
         host: header.map(|header| header.host),
         taken: taken.unwrap_or_else(|| name.id.second()),
         is_named: named.contains(&name.to_string()),
+        is_pinned: false,
     }
 }

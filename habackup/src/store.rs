@@ -6,6 +6,7 @@
 
 mod latest;
 mod look;
+mod pins;
 
 pub use latest::LATEST;
 
@@ -264,6 +265,24 @@ impl Store {
         renameat(&self.folder, name.to_string().as_str(), &self.folder, going.as_str())
             .and_then(|()| remove_tree(&self.folder, going.as_bytes()))
             .with_context(|| format!("prune the snapshot {name}"))
+    }
+
+    /// Removes a snapshot that a person named. `latest` leads elsewhere before it goes, so that it leads to a whole one
+    /// at any moment.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn forget(&self, name: SnapshotName) -> anyhow::Result<()> {
+        let left = self.snapshots()?.into_iter().rfind(|other| other.whole && *other != name);
+        if readlinkat(&self.folder, LATEST).is_ok_and(|target| target == name.to_string().as_str()) {
+            match left {
+                Some(newest) => NewLatest::make(self, newest)?.put()?,
+                None => unlinkat(&self.folder, LATEST, UnlinkatFlags::NoRemoveDir)
+                    .with_context(|| format!("remove {}", self.at(OsStr::new(LATEST))))?,
+            }
+        }
+        self.prune(name)?;
+        fsync(&self.folder).with_context(|| format!("forget the snapshot {name} for good"))
     }
 
     /// Lists the open folder, whatever stands at its path by now.

@@ -59,6 +59,7 @@ mod own_word;
 mod packages;
 mod pair;
 mod parallel_filesystems;
+mod pinned;
 mod power_examples;
 mod powercut;
 mod promised;
