@@ -3,22 +3,21 @@
 
 use crate::apply;
 use crate::base::{self, Beside};
-use crate::exclude::Excludes;
 use crate::left::Left;
 use crate::manifest::{Entry, Kind, ManifestReader, Remark};
 use crate::path_bytes::PathBytes;
 use crate::progress::ShownProgress;
 use crate::root::{Root, Trouble};
 use crate::selection::{Choice, ChosenEntries, Numbered};
-use crate::walk;
+use crate::walk::{self, Listed, ListedName};
 use nix::fcntl::openat;
 use nix::sys::stat::Mode;
 use orderly_exec::Status;
+use orderly_host::exclude::Excludes;
 use orderly_plan::ancestry::Changed;
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
-use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -354,7 +353,7 @@ pub fn aspects(a: &Entry, b: &Entry) -> Vec<Aspect> {
 struct Extras<'a> {
     excludes: &'a Excludes,
     /// The folders the pass is in, outermost first, with the names in them not come past yet, last first.
-    folders: Vec<(PathBytes, Vec<CString>)>,
+    folders: Vec<(PathBytes, Vec<ListedName>)>,
     found: Vec<PathBytes>,
 }
 
@@ -364,7 +363,7 @@ impl Extras<'_> {
         // What cannot be listed is found out, and told, when it is compared.
         let Ok(place) = live.place(path) else { return };
         let opened = openat(&*place.folder, place.name.as_c_str(), crate::kernel::FOLDER, Mode::empty());
-        let Ok(mut names) = opened.and_then(walk::names) else { return };
+        let Ok(mut names) = opened.and_then(walk::listing) else { return };
         names.reverse();
         self.folders.push((path.clone(), names));
     }
@@ -379,19 +378,19 @@ impl Extras<'_> {
         let Some((folder, names)) = self.folders.last_mut() else { return };
         let below = path.as_bytes().get(folder.as_bytes().len() + 1..).unwrap_or_default();
         let name = below.split(|&byte| byte == b'/').next().unwrap_or_default();
-        while let Some(found) = names.pop_if(|found| found.as_bytes() <= name) {
+        while let Some((found, listed)) = names.pop_if(|(found, _)| found.as_bytes() <= name) {
             if found.as_bytes() != name {
                 let path = walk::join(folder.as_bytes(), found.as_bytes());
-                note_extra(path, self.excludes, &mut self.found);
+                note_extra(path, listed, self.excludes, &mut self.found);
             }
         }
     }
 
     fn leave(&mut self) {
         let Some((folder, names)) = self.folders.pop() else { return };
-        for name in names.iter().rev() {
+        for (name, listed) in names.iter().rev() {
             let path = walk::join(folder.as_bytes(), name.as_bytes());
-            note_extra(path, self.excludes, &mut self.found);
+            note_extra(path, *listed, self.excludes, &mut self.found);
         }
     }
 
@@ -404,8 +403,8 @@ impl Extras<'_> {
     }
 }
 
-fn note_extra(path: Vec<u8>, excludes: &Excludes, found: &mut Vec<PathBytes>) {
-    if !excludes.matches(&path) {
+fn note_extra(path: Vec<u8>, listed: Listed, excludes: &Excludes, found: &mut Vec<PathBytes>) {
+    if !excludes.leave_out(&path, || listed == Listed::Folder) {
         found.push(PathBytes::new(path));
     }
 }

@@ -12,7 +12,6 @@ pub mod consent;
 pub mod copy;
 pub mod created;
 pub mod edited;
-pub mod exclude;
 pub mod forget;
 pub mod id;
 pub mod identity;
@@ -94,7 +93,9 @@ fn insist_on_sense(args: &Args, mode: Mode) -> anyhow::Result<()> {
         "--yes, --made-by, --into, --base and --any-version are for --restore"
     } else if matches!(mode, Mode::Restore | Mode::Undo) && args.if_held {
         "--if-held is not for --restore and --undo: they need the asset"
-    } else if matches!(mode, Mode::Pin | Mode::Unpin | Mode::Forget) && (args.if_held || !args.operands.is_empty()) {
+    } else if matches!(mode, Mode::Pin | Mode::Unpin | Mode::Forget)
+        && (args.if_held || !args.operands.is_empty())
+    {
         "--pin, --unpin and --forget take one snapshot, and no --if-held: they need the asset"
     } else {
         return Ok(());

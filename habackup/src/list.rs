@@ -4,7 +4,6 @@
 use crate::args::Args;
 use crate::choice;
 use crate::comparison::{self, Aspect, EntryDifference};
-use crate::exclude::Excludes;
 use crate::id::{Id, SnapshotName, moment_ns};
 use crate::manifest::{Remark, Totals};
 use crate::path_bytes::PathBytes;
@@ -19,6 +18,7 @@ use crate::verify;
 use orderly_exec::reporter::{Output, Reporter};
 use orderly_exec::runner::Runner;
 use orderly_exec::{OrStatus, Status, clock, fail};
+use orderly_host::exclude::Excludes;
 use orderly_host::ledger;
 use orderly_plan::duration;
 use serde::Serialize;
@@ -89,7 +89,10 @@ pub fn list(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
                 let problems =
                     if row.problems > 0 { format!("  {} problems", row.problems) } else { String::new() };
                 let pinned = if row.pinned { "  pinned" } else { "" };
-                reporter.data(&format!("{}  {host}  {} files  {bytes}{problems}{pinned}\n", row.id, totals.files));
+                reporter.data(&format!(
+                    "{}  {host}  {} files  {bytes}{problems}{pinned}\n",
+                    row.id, totals.files
+                ));
             }
             (None, None) => {}
         }
@@ -239,10 +242,7 @@ pub fn verify(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyh
     if choice.names.len() > 1 || !choice.paths.is_empty() {
         return Err(fail(Status::Usage, "--verify takes one snapshot"));
     }
-    let preconditions = Preconditions::open(args)?;
-    let Some(store) = open(args, &preconditions, runner, reporter)?.insist(&preconditions)? else {
-        return Ok(Status::Done);
-    };
+    let Some(store) = open_to_read(args, runner, reporter)? else { return Ok(Status::Done) };
     let name = choice::snapshot(&store, choice.names.first().map(String::as_str), args.made_by.as_deref())?;
     // Read twice: the checksum stands at the end, and a million entries are not kept in memory.
     let read = store.ends(name).and_then(|ends| Ok((ends, store.manifest(name)?)));
@@ -313,10 +313,7 @@ pub fn diff(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow
     if choice.names.len() > 2 || !choice.paths.is_empty() {
         return Err(fail(Status::Usage, "--diff takes a snapshot, then another one or \"live\""));
     }
-    let preconditions = Preconditions::open(args)?;
-    let Some(store) = open(args, &preconditions, runner, reporter)?.insist(&preconditions)? else {
-        return Ok(Status::Done);
-    };
+    let Some(store) = open_to_read(args, runner, reporter)? else { return Ok(Status::Done) };
     let mut names = choice.names.iter().map(String::as_str);
     let (first, second) = match (names.next(), names.next()) {
         (Some("live"), None) => (None, Some("live")),
@@ -393,7 +390,11 @@ fn diff_live(
     Ok(Status::Done)
 }
 
-fn no_operands(args: &Args, option: &str) -> anyhow::Result<()> {
+/// Insists that nothing stands beside an option.
+///
+/// # Errors
+/// Usage (2).
+pub(crate) fn no_operands(args: &Args, option: &str) -> anyhow::Result<()> {
     if args.operands.is_empty() {
         Ok(())
     } else {
@@ -420,6 +421,19 @@ impl Opened {
             Self::NoneYet => Err(fail(Status::Refused, none_yet(preconditions))),
         }
     }
+}
+
+/// Opens the snapshots for reading; `None` where `--if-held` says that there is nothing to do.
+///
+/// # Errors
+/// Refused (4), also where no snapshot was ever taken.
+pub(crate) fn open_to_read(
+    args: &Args,
+    runner: &mut Runner,
+    reporter: &Reporter,
+) -> anyhow::Result<Option<Store>> {
+    let preconditions = Preconditions::open(args)?;
+    open(args, &preconditions, runner, reporter)?.insist(&preconditions)
 }
 
 fn none_yet(preconditions: &Preconditions) -> String {

@@ -1,7 +1,6 @@
 //! `-n`: what a snapshot would hold, whether it would be whole and have room, and what would be pruned. Makes
 //! nothing.
 
-use crate::exclude::Excludes;
 use crate::id::{Id, SnapshotName};
 use crate::manifest::Remark;
 use crate::preconditions::Preconditions;
@@ -16,6 +15,7 @@ use crate::walk::Scope;
 use orderly_exec::Status;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::runner::Runner;
+use orderly_host::exclude::Excludes;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,6 @@
 //! What must hold before a snapshot is begun: one list, which the run and `-n` go through alike. Nothing here
 //! changes anything.
 
-use crate::exclude::Excludes;
 use crate::manifest;
 use crate::preconditions::Preconditions;
 use crate::snapshot;
@@ -11,6 +10,7 @@ use nix::errno::Errno;
 use orderly_exec::runner::Run;
 use orderly_exec::{Status, fail};
 use orderly_host::backup::BackupTable;
+use orderly_host::exclude::Excludes;
 use std::path::PathBuf;
 
 /// What is known once everything holds.

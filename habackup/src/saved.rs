@@ -7,7 +7,6 @@
 use crate::apply::Application;
 use crate::comparison::{self, Change, Comparison};
 use crate::created::{self, Created};
-use crate::exclude::Excludes;
 use crate::id::Id;
 use crate::kernel::FOLDER;
 use crate::left::Left;
@@ -26,6 +25,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::fsync;
 use orderly_exec::{clock, files, paths};
+use orderly_host::exclude::Excludes;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

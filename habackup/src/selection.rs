@@ -1,11 +1,11 @@
 //! The entries of a manifest that are meant, read in passing as often as it takes: a manifest of a
 //! million entries is never in memory.
 
-use crate::exclude::Excludes;
 use crate::identity;
-use crate::manifest::{Entry, ManifestReader};
+use crate::manifest::{Entry, Kind, ManifestReader};
 use crate::owner::OwnerMap;
 use crate::path_bytes::PathBytes;
+use orderly_host::exclude::Excludes;
 
 /// Which entries of a manifest are meant.
 #[derive(Debug)]
@@ -41,7 +41,10 @@ impl Selection {
                 if !is_wanted && !is_above {
                     return Choice::Other;
                 }
-                if is_wanted && identity.matches(entry.path.as_bytes()) && !paths.contains(&entry.path) {
+                if is_wanted
+                    && identity.leave_out(entry.path.as_bytes(), || entry.kind == Kind::Directory)
+                    && !paths.contains(&entry.path)
+                {
                     return Choice::LeftAlone(entry.path);
                 }
                 entry.parent |= !is_wanted;

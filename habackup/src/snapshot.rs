@@ -17,9 +17,9 @@ mod sharing;
 pub(crate) use file::open_to_read;
 use level::Level;
 pub(crate) use links::objection;
+use orderly_host::exclude::Excludes;
 
 use crate::copy::Copier;
-use crate::exclude::Excludes;
 use crate::kernel::FOLDER;
 use crate::manifest::entry::Digest;
 use crate::manifest::{Entry, Kind, Remark, Totals, Writer};
@@ -231,10 +231,12 @@ impl SnapshotWalk<'_> {
         for (name, listed) in names {
             path.truncate(length);
             path.extend_from_slice(name.as_bytes());
-            if self.left_out.excludes.matches(&path) {
+            let is_folder =
+                || listed == Listed::Folder || listed == Listed::Unknown && is_folder(level, &name);
+            if self.left_out.excludes.leave_out(&path, is_folder) {
                 continue;
             }
-            if listed == Listed::Folder || listed == Listed::Unknown && is_folder(level, &name) {
+            if is_folder() {
                 self.send_ahead(level, std::mem::take(&mut names_ahead))?;
                 // Opened before it is looked at: a dead server mounted there would never answer the look.
                 self.directory(&At { level, name: &name, path: path.clone() }, LISTED)?;

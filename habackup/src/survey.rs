@@ -3,7 +3,6 @@
 //! Most often it is not: where the asset has more room than all that is stored beside it, nothing is
 //! looked at. What is counted is a lower bound: a run is given up here only when it cannot succeed.
 
-use crate::exclude::Excludes;
 use crate::manifest::{Entry, Kind, Remark};
 use crate::metadata;
 use crate::path_bytes::PathBytes;
@@ -15,6 +14,7 @@ use crate::walk::{self, Listed, Scope};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, openat};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
+use orderly_host::exclude::Excludes;
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
@@ -105,7 +105,8 @@ impl<'a, 'p> SizeSurvey<'a, 'p> {
                     Vec::new()
                 });
                 for (name, listed) in names {
-                    if self.excludes.matches(&walk::join(&level.path, name.as_bytes())) {
+                    let path = walk::join(&level.path, name.as_bytes());
+                    if self.excludes.leave_out(&path, || listed == Listed::Folder) {
                         continue;
                     }
                     match listed {

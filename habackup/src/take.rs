@@ -1,7 +1,6 @@
 //! One snapshot from beginning to end: preconditions, walk, manifest, publication, retention.
 
 use crate::args::Args;
-use crate::exclude::Excludes;
 use crate::id::SnapshotName;
 use crate::manifest::{self, ManifestHeader, Sources, Totals, Trailer, Writer};
 use crate::path_bytes::PathBytes;
@@ -21,6 +20,7 @@ use orderly_exec::reporter::Reporter;
 use orderly_exec::runner::Runner;
 use orderly_exec::{Status, clock, fail};
 use orderly_host::config::Config;
+use orderly_host::exclude::Excludes;
 use orderly_host::handover::{self, Program};
 use orderly_host::ledger::{self, Ledger};
 use serde::Serialize;

@@ -38,6 +38,7 @@ mod interrupt;
 mod inuse;
 mod killed_takeover;
 mod large;
+mod left_out;
 mod locks;
 mod logins;
 mod loopback;

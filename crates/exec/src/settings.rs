@@ -331,6 +331,15 @@ impl<'d> Table<'d> {
         self.wrong.borrow_mut().push(self.source.diagnose(span, message));
     }
 
+    /// As [`Table::reject`], of one item of a list, counted from 0.
+    pub fn reject_item(&self, key: &'static str, number: usize, message: impl Into<String>) {
+        let item = self.find(key).and_then(|value| value.get_ref().as_array()?.get(number));
+        match item {
+            Some(item) => self.wrong.borrow_mut().push(self.source.diagnose(item.span(), message)),
+            None => self.reject(key, message),
+        }
+    }
+
     /// As [`Table::reject`], where the line itself must not be shown: it holds a secret.
     pub fn reject_unshown(&self, key: &str, message: impl Into<String>) {
         self.reject(key, message);

@@ -7,6 +7,7 @@ use crate::config::limits::MINUTE;
 use crate::config::loopback::insist_on_asset;
 use crate::config::{Config, ShareTable};
 use crate::platform::Argv;
+use crate::exclude;
 use anyhow::{Context, bail};
 use orderly_exec::job::{Ended, Ending, Job};
 use orderly_exec::lock::{Lock, PASSED_LOCK};
@@ -286,12 +287,13 @@ pub(crate) fn read(table: Table<'_>, mounts: &[MountTable], shares: &[ShareTable
     table.need("include");
     let include = absolute_paths(&table, "include");
     let optional = absolute_paths(&table, "optional");
+    let exclude = read_exclude(&table, &include, &optional);
     let keep = read_keep(&table);
     let backup = directory.map(|directory| BackupTable {
         directory,
         include,
         optional,
-        exclude: table.texts("exclude").unwrap_or_default(),
+        exclude,
         keep,
         max_age: table.duration("max_age").unwrap_or(120 * MINUTE),
         require_services: table.flag("require_services").unwrap_or(true),
@@ -299,6 +301,18 @@ pub(crate) fn read(table: Table<'_>, mounts: &[MountTable], shares: &[ShareTable
     });
     table.end();
     backup
+}
+
+/// Reads the patterns of what is left out; one that can match nothing is a slip of the pen, and what it was to leave out
+/// would be in every snapshot.
+fn read_exclude(table: &Table<'_>, include: &[PathBuf], optional: &[PathBuf]) -> Vec<String> {
+    let patterns = table.texts("exclude").unwrap_or_default();
+    let sources: Vec<&Path> = include.iter().chain(optional).map(PathBuf::as_path).collect();
+    for (number, why) in exclude::faults(&patterns, &sources) {
+        let message = format!("{}: \"{}\" {why}", table.named("exclude"), patterns[number]);
+        table.reject_item("exclude", number, message);
+    }
+    patterns
 }
 
 fn read_keep(table: &Table<'_>) -> Keep {

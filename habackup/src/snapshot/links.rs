@@ -4,8 +4,8 @@
 //! incomplete.
 
 use super::{LinkedSource, SnapshotWalk, WalkResult};
-use crate::exclude::Excludes;
 use crate::walk::Scope;
+use orderly_host::exclude::Excludes;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -90,5 +90,8 @@ fn next_hop(link: &Path, leads_to: &Path) -> std::io::Result<PathBuf> {
 fn is_excluded(path: &Path, scope: &Scope, excludes: &Excludes) -> bool {
     path.ancestors()
         .take_while(|part| part.parent().is_some_and(|parent| scope.covers(parent.as_os_str().as_bytes())))
-        .any(|part| excludes.matches(part.as_os_str().as_bytes()))
+        .any(|part| {
+            let is_folder = || part != path || part.symlink_metadata().is_ok_and(|found| found.is_dir());
+            excludes.leave_out(part.as_os_str().as_bytes(), is_folder)
+        })
 }
