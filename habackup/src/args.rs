@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The modes that bring nothing back.
-const NOT_WRITING_BACK: [&str; 7] = ["list", "verify", "diff", "check", "pin", "unpin", "forget"];
+const NOT_WRITING_BACK: [&str; 8] = ["list", "verify", "diff", "check", "find", "pin", "unpin", "forget"];
 
 /// The modes that restore nothing.
-const NOT_RESTORING: [&str; 8] = ["list", "verify", "diff", "check", "undo", "pin", "unpin", "forget"];
+const NOT_RESTORING: [&str; 9] =
+    ["list", "verify", "diff", "check", "find", "undo", "pin", "unpin", "forget"];
 
 /// Copies the state that lives outside the shared storage into it, and restores it.
 ///
@@ -43,6 +44,10 @@ pub struct Args {
     #[arg(long, group = "mode")]
     pub undo: bool,
 
+    /// Find in which snapshots a path is, and where it changed
+    #[arg(long, group = "mode", value_name = "PATTERN")]
+    pub find: Option<String>,
+
     /// Keep this snapshot, whatever the retention in ha.toml says
     #[arg(long, group = "mode", value_name = "ID")]
     pub pin: Option<String>,
@@ -64,7 +69,7 @@ pub struct Args {
     pub this_holding: bool,
 
     /// Choose the newest whole snapshot that this host made
-    #[arg(long, value_name = "HOST", conflicts_with_all = ["list", "diff", "check", "undo", "pin", "unpin", "forget"])]
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["list", "diff", "check", "find", "undo", "pin", "unpin", "forget"])]
     pub made_by: Option<String>,
 
     /// Restore below this directory instead of /
@@ -88,7 +93,7 @@ pub struct Args {
     pub if_held: bool,
 
     /// Check everything and show what would be done; change nothing
-    #[arg(short = 'n', long, conflicts_with_all = ["list", "verify", "diff", "check"])]
+    #[arg(short = 'n', long, conflicts_with_all = ["list", "verify", "diff", "check", "find"])]
     pub dry_run: bool,
 
     #[command(flatten)]
@@ -113,6 +118,7 @@ pub enum Mode {
     Check,
     Restore,
     Undo,
+    Find,
     Pin,
     Unpin,
     Forget,
@@ -128,6 +134,7 @@ impl Mode {
             Self::Diff => "orderly-difference/1",
             Self::Check => "orderly-freshness/1",
             Self::Restore | Self::Undo => "orderly-restore/1",
+            Self::Find => "orderly-find/1",
             Self::Pin | Self::Unpin => "orderly-pin/1",
             Self::Forget => "orderly-forget/1",
         }
@@ -144,6 +151,7 @@ impl Args {
             (self.check, Mode::Check),
             (self.restore, Mode::Restore),
             (self.undo, Mode::Undo),
+            (self.find.is_some(), Mode::Find),
             (self.pin.is_some(), Mode::Pin),
             (self.unpin.is_some(), Mode::Unpin),
             (self.forget.is_some(), Mode::Forget),

@@ -12,6 +12,7 @@ pub mod consent;
 pub mod copy;
 pub mod created;
 pub mod edited;
+pub mod find;
 pub mod forget;
 pub mod id;
 pub mod identity;
@@ -77,6 +78,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         Mode::Check => list::check(&args, &mut runner, &mut reporter),
         Mode::Restore => restore::run(&args, &mut runner, &mut reporter),
         Mode::Undo => restore::undo(&args, &mut runner, &mut reporter),
+        Mode::Find => find::run(&args, &mut runner, &mut reporter),
         Mode::Pin => pin::pin(&args, &mut runner, &mut reporter),
         Mode::Unpin => pin::unpin(&args, &mut runner, &mut reporter),
         Mode::Forget => forget::run(&args, &mut runner, &mut reporter),

@@ -22,6 +22,7 @@ mod example_folders;
 mod examples;
 mod fence;
 mod filesystem;
+mod finding;
 mod flags;
 mod foreseen;
 mod foretold;
