@@ -7,6 +7,7 @@ pub mod apply;
 mod args;
 pub mod base;
 pub mod choice;
+pub mod commands;
 pub mod comparison;
 pub mod consent;
 pub mod copy;

@@ -1,6 +1,7 @@
 //! `-n`: what a snapshot would hold, whether it would be whole and have room, and what would be pruned. Makes
 //! nothing.
 
+use crate::commands;
 use crate::id::{Id, SnapshotName};
 use crate::manifest::Remark;
 use crate::preconditions::Preconditions;
@@ -34,6 +35,9 @@ struct Preview {
     /// What cannot be read.
     problems: Vec<Remark>,
     would_prune: Vec<String>,
+    /// The commands that would be run, without their secrets.
+    before: Vec<String>,
+    after: Vec<String>,
 }
 
 /// Shows what a run would do, and ends as it would as far as that can be known.
@@ -53,6 +57,11 @@ pub fn show(
     let newest = ready.store.as_ref().map(Store::snapshots).transpose()?.and_then(|all| all.last().copied());
     let id = newest.map_or_else(|| Ok(Id::now()), |last| store::following(last.id))?;
     let going = pruning::preview(preconditions, ready.store.as_ref(), SnapshotName { id, whole })?;
+    let [before, after] = [&backup.before, &backup.after]
+        .map(|commands| commands.iter().map(commands::shown).collect::<Vec<String>>());
+    for command in &before {
+        reporter.message(&format!("would run before: {command}"));
+    }
     for path in there {
         reporter.message(&format!("would copy {}", path.display()));
     }
@@ -68,6 +77,9 @@ pub fn show(
     for name in &going {
         reporter.message(&format!("would prune {name}"));
     }
+    for command in &after {
+        reporter.message(&format!("would run after: {command}"));
+    }
     let status = if whole { Status::Done } else { Status::Failed };
     reporter.record(&Preview {
         format: "orderly-backup/1",
@@ -79,6 +91,8 @@ pub fn show(
         linked: linked.iter().map(|(path, _)| path.clone()).collect(),
         problems,
         would_prune: going.iter().map(ToString::to_string).collect(),
+        before,
+        after,
     });
     Ok(status)
 }

@@ -1,6 +1,7 @@
 //! One snapshot from beginning to end: preconditions, walk, manifest, publication, retention.
 
 use crate::args::Args;
+use crate::commands;
 use crate::id::SnapshotName;
 use crate::manifest::{self, ManifestHeader, Sources, Totals, Trailer, Writer};
 use crate::path_bytes::PathBytes;
@@ -40,6 +41,16 @@ struct TakeReport<'a> {
     skipped: &'a [manifest::Remark],
     problems: &'a [manifest::Remark],
     pruned: Vec<String>,
+    /// The commands of `after` that failed.
+    after_failed: Vec<String>,
+}
+
+/// What a run made.
+#[derive(Debug)]
+struct Made {
+    name: SnapshotName,
+    found: WalkResult,
+    pruned: Vec<SnapshotName>,
 }
 
 /// Takes a snapshot.
@@ -76,17 +87,32 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     for name in store.clean()? {
         reporter.say(format!("removed {name}, left behind by a run that was killed"));
     }
+    // Whatever `before` began is ended, also where it failed or somebody asked us to stop.
+    let made = commands::before(&preconditions.backup, runner)
+        .and_then(|()| make(&preconditions, &store, (asset, holding), runner, reporter));
+    let taken = made.as_ref().ok().map(|made| made.name);
+    let after_failed = commands::after(&preconditions.backup, taken, runner);
+    for why in &after_failed {
+        reporter.warn(why);
+    }
+    Ok(report(&made?, &after_failed, reporter))
+}
+
+/// Takes the snapshot, publishes it, prunes old ones.
+fn make(
+    preconditions: &Preconditions,
+    store: &Store,
+    asset: (manifest::AssetTitle, Option<u64>),
+    runner: &mut Runner,
+    reporter: &mut Reporter,
+) -> anyhow::Result<Made> {
     let staging = store.stage()?;
-    let taken =
-        take(&preconditions, &store, &staging, (asset, holding), runner, reporter).and_then(|taken| {
-            if let Some(signal) = runner.interrupted() {
-                return Err(fail(
-                    Status::Signal(signal as i32),
-                    "interrupted before the snapshot was published",
-                ));
-            }
-            Ok(taken)
-        });
+    let taken = take(preconditions, store, &staging, asset, runner, reporter).and_then(|taken| {
+        if let Some(signal) = runner.interrupted() {
+            return Err(fail(Status::Signal(signal as i32), "interrupted before the snapshot was published"));
+        }
+        Ok(taken)
+    });
     reporter.end_progress();
     let (name, found) = match taken {
         Ok(taken) => taken,
@@ -99,8 +125,8 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
         store.abandon(staging);
         return Err(error);
     }
-    let pruned = prune(&preconditions, &store, name)?;
-    Ok(report(name, &found, pruned, reporter))
+    let pruned = prune(preconditions, store, name)?;
+    Ok(Made { name, found, pruned })
 }
 
 fn not_held(args: &Args, why: &str, reporter: &Reporter) -> anyhow::Result<Status> {
@@ -197,12 +223,8 @@ pub fn machine() -> String {
     std::env::consts::ARCH.to_owned()
 }
 
-fn report(
-    name: SnapshotName,
-    found: &WalkResult,
-    pruned: Vec<SnapshotName>,
-    reporter: &mut Reporter,
-) -> Status {
+fn report(made: &Made, after_failed: &[String], reporter: &mut Reporter) -> Status {
+    let Made { name, found, pruned } = made;
     for problem in &found.problems {
         reporter.warn(format!("{}: {}", problem.path, problem.reason));
     }
@@ -219,10 +241,10 @@ fn report(
         show_bytes(copied_bytes)
     );
     reporter.detail(amount);
-    for name in &pruned {
+    for name in pruned {
         reporter.detail(format!("pruned {name}"));
     }
-    let status = if name.whole { Status::Done } else { Status::Failed };
+    let status = if name.whole && after_failed.is_empty() { Status::Done } else { Status::Failed };
     if name.whole {
         reporter.message("Backup complete.");
     } else {
@@ -243,6 +265,7 @@ fn report(
         skipped: &found.skipped,
         problems: &found.problems,
         pruned: pruned.iter().map(ToString::to_string).collect(),
+        after_failed: after_failed.to_vec(),
     });
     status
 }

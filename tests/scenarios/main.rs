@@ -5,6 +5,7 @@
 mod absent;
 mod address;
 mod afterwards;
+mod around;
 mod at_once;
 mod attributes;
 mod backup_faults;

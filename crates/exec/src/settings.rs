@@ -224,7 +224,14 @@ impl<'d> Table<'d> {
             self.wrong_kind(key, value, "a list of commands, each a list of arguments");
             return None;
         };
-        list.iter().map(|item| self.text_list(key, item).filter(|argv| !argv.is_empty())).collect()
+        let argvs: Vec<Vec<String>> =
+            list.iter().map(|item| self.text_list(key, item)).collect::<Option<_>>()?;
+        for (number, argv) in argvs.iter().enumerate() {
+            if argv.first().is_none_or(String::is_empty) {
+                self.reject_item(key, number, format!("{}: names no program", self.named(key)));
+            }
+        }
+        Some(argvs)
     }
 
     /// Returns one of these words.

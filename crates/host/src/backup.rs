@@ -33,6 +33,12 @@ pub struct BackupTable {
     pub max_age: Duration,
     pub require_services: bool,
     pub timeout: Duration,
+    /// Run before a snapshot; where one fails there is none.
+    pub before: Vec<Argv>,
+    /// Run after it, whatever became of it.
+    pub after: Vec<Argv>,
+    /// How long each of those may take.
+    pub command_timeout: Duration,
 }
 
 /// How many snapshots stay.
@@ -289,6 +295,12 @@ pub(crate) fn read(table: Table<'_>, mounts: &[MountTable], shares: &[ShareTable
     let optional = absolute_paths(&table, "optional");
     let exclude = read_exclude(&table, &include, &optional);
     let keep = read_keep(&table);
+    let [before, after] = ["before", "after"].map(|key| table.argvs(key).unwrap_or_default());
+    for key in
+        ["command_timeout"].into_iter().filter(|key| table.has(key) && before.is_empty() && after.is_empty())
+    {
+        table.reject(key, format!("{}: there is neither before nor after", table.named(key)));
+    }
     let backup = directory.map(|directory| BackupTable {
         directory,
         include,
@@ -298,6 +310,9 @@ pub(crate) fn read(table: Table<'_>, mounts: &[MountTable], shares: &[ShareTable
         max_age: table.duration("max_age").unwrap_or(120 * MINUTE),
         require_services: table.flag("require_services").unwrap_or(true),
         timeout: table.limit("timeout").unwrap_or(60 * MINUTE),
+        before,
+        after,
+        command_timeout: table.limit("command_timeout").unwrap_or(10 * MINUTE),
     });
     table.end();
     backup
@@ -367,6 +382,9 @@ mod tests {
             max_age: Duration::from_secs(60),
             require_services: true,
             timeout: Duration::from_secs(1),
+            before: Vec::new(),
+            after: Vec::new(),
+            command_timeout: Duration::from_secs(1),
         };
         assert_eq!(whole_snapshots(&backup).unwrap(), []);
         for (name, manifest) in [
