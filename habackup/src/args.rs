@@ -13,6 +13,9 @@ const NOT_WRITING_BACK: [&str; 8] = ["list", "verify", "diff", "check", "find", 
 const NOT_RESTORING: [&str; 9] =
     ["list", "verify", "diff", "check", "find", "undo", "pin", "unpin", "forget"];
 
+/// What a copy of the snapshots is not for.
+const NOT_OF_A_COPY: [&str; 6] = ["check", "undo", "pin", "unpin", "forget", "if_held"];
+
 /// Copies the state that lives outside the shared storage into it, and restores it.
 ///
 /// Without an option it takes one snapshot as ha.toml says and prints "Backup complete.".
@@ -71,6 +74,10 @@ pub struct Args {
     /// Choose the newest whole snapshot that this host made
     #[arg(long, value_name = "HOST", conflicts_with_all = ["list", "diff", "check", "find", "undo", "pin", "unpin", "forget"])]
     pub made_by: Option<String>,
+
+    /// Read a copy of the snapshots in this directory, also where the asset is lost
+    #[arg(long, value_name = "DIR", conflicts_with_all = NOT_OF_A_COPY)]
+    pub store: Option<PathBuf>,
 
     /// Restore below this directory instead of /
     #[arg(long, value_name = "DIR", conflicts_with_all = NOT_RESTORING)]

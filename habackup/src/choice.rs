@@ -51,10 +51,10 @@ fn trim_slashes(bytes: &[u8]) -> &[u8] {
 /// when that is given.
 ///
 /// # Errors
-/// Refused (4) when there is none; usage (2) when the name is none.
+/// Refused (4) when there is none, or a copy was not finished; usage (2) when the name is none.
 pub fn snapshot(store: &Store, name: Option<&str>, made_by: Option<&str>) -> anyhow::Result<SnapshotName> {
     match name {
-        None | Some(LATEST) => newest(store, made_by),
+        None | Some(LATEST) => store.insist_on_end().and_then(|()| newest(store, made_by)),
         Some(name) => named(store, name),
     }
 }

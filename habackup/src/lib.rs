@@ -22,6 +22,7 @@ pub mod left;
 pub mod list;
 pub mod manifest;
 pub mod metadata;
+pub mod origin;
 pub mod owner;
 pub mod path_bytes;
 pub mod pin;
@@ -94,6 +95,8 @@ fn insist_on_sense(args: &Args, mode: Mode) -> anyhow::Result<()> {
         "a snapshot is taken of what ha.toml says, without operands; did you mean --restore?"
     } else if mode == Mode::Take && (for_restore || args.made_by.is_some()) {
         "--yes, --made-by, --into, --base and --any-version are for --restore"
+    } else if mode == Mode::Take && args.store.is_some() {
+        "--store is for --list, --verify, --diff, --find and --restore: it reads a copy"
     } else if matches!(mode, Mode::Restore | Mode::Undo) && args.if_held {
         "--if-held is not for --restore and --undo: they need the asset"
     } else if matches!(mode, Mode::Pin | Mode::Unpin | Mode::Forget)

@@ -22,13 +22,17 @@ use orderly_host::exclude::Excludes;
 use orderly_host::ledger;
 use orderly_plan::duration;
 use serde::Serialize;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 #[derive(Debug, Serialize)]
 struct SnapshotListing {
     format: &'static str,
-    directory: std::path::PathBuf,
+    directory: PathBuf,
     latest: Option<String>,
+    /// Why a copy of a store is not finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut: Option<String>,
     snapshots: Vec<SnapshotRow>,
 }
 
@@ -55,28 +59,35 @@ struct SnapshotRow {
 /// See the exit-status table in the manual page.
 pub fn list(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow::Result<Status> {
     no_operands(args, "--list")?;
-    let preconditions = Preconditions::open(args)?;
-    let (names, rows) = match open(args, &preconditions, runner, reporter)? {
+    let opened = open(args, runner, reporter)?;
+    let mut cut = None;
+    let (directory, names, rows) = match opened {
         Opened::NotHeld => return Ok(Status::Done),
-        Opened::NoneYet => {
-            reporter.say(none_yet(&preconditions));
-            (Vec::new(), Vec::new())
+        Opened::NoneYet(directory) => {
+            reporter.say(none_yet(&directory));
+            (directory, Vec::new(), Vec::new())
         }
         Opened::Store(store) => {
             let names = store.snapshots()?;
             let pinned = store.pinned().or_status(Status::Failed)?;
             let row = |&name| SnapshotRow { pinned: pinned.contains(&name), ..row(&store, name) };
             let rows: Vec<SnapshotRow> = names.iter().map(row).collect();
-            (names, rows)
+            cut = store.cut()?;
+            (store.path().to_owned(), names, rows)
         }
     };
-    let status = if rows.iter().any(|row| row.unreadable.is_some()) { Status::Failed } else { Status::Done };
+    let is_bad = cut.is_some() || rows.iter().any(|row| row.unreadable.is_some());
+    let status = if is_bad { Status::Failed } else { Status::Done };
+    if let Some(why) = &cut {
+        reporter.warn(why);
+    }
     if args.speech.json {
         let latest = names.iter().rfind(|name| name.whole).map(ToString::to_string);
         reporter.record(&SnapshotListing {
             format: "orderly-snapshots/1",
-            directory: preconditions.backup.directory.clone(),
+            directory,
             latest,
+            cut,
             snapshots: rows,
         });
         return Ok(status);
@@ -147,9 +158,9 @@ pub fn check(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyho
     no_operands(args, "--check")?;
     let preconditions = Preconditions::open(args)?;
     let limit = args.max_age.unwrap_or(preconditions.backup.max_age);
-    let (newest, unreadable) = match open(args, &preconditions, runner, reporter)? {
+    let (newest, unreadable) = match open(args, runner, reporter)? {
         Opened::NotHeld => return Ok(Status::Done),
-        Opened::NoneYet => (None, None),
+        Opened::NoneYet(_) => (None, None),
         Opened::Store(store) => {
             let newest = if args.this_holding {
                 newest_of_holding(&store, &preconditions.config.own.name, ledger::open_holding()?)?
@@ -406,19 +417,19 @@ pub(crate) fn no_operands(args: &Args, option: &str) -> anyhow::Result<()> {
 #[derive(Debug)]
 enum Opened {
     Store(Store),
-    /// The asset is here, and the directory was never made on it: there are no snapshots.
-    NoneYet,
+    /// The asset is here, and this directory was never made on it: there are no snapshots.
+    NoneYet(PathBuf),
     /// `--if-held` says that there is nothing to do.
     NotHeld,
 }
 
 impl Opened {
     /// Returns the snapshots where there must be one.
-    fn insist(self, preconditions: &Preconditions) -> anyhow::Result<Option<Store>> {
+    fn insist(self) -> anyhow::Result<Option<Store>> {
         match self {
             Self::Store(store) => Ok(Some(store)),
             Self::NotHeld => Ok(None),
-            Self::NoneYet => Err(fail(Status::Refused, none_yet(preconditions))),
+            Self::NoneYet(directory) => Err(fail(Status::Refused, none_yet(&directory))),
         }
     }
 }
@@ -432,20 +443,18 @@ pub(crate) fn open_to_read(
     runner: &mut Runner,
     reporter: &Reporter,
 ) -> anyhow::Result<Option<Store>> {
+    open(args, runner, reporter)?.insist()
+}
+
+fn none_yet(directory: &Path) -> String {
+    format!("no snapshot was taken yet: {} is not there", directory.display())
+}
+
+fn open(args: &Args, runner: &mut Runner, reporter: &Reporter) -> anyhow::Result<Opened> {
+    if let Some(copy) = &args.store {
+        return Store::open_elsewhere(copy).map(Opened::Store);
+    }
     let preconditions = Preconditions::open(args)?;
-    open(args, &preconditions, runner, reporter)?.insist(&preconditions)
-}
-
-fn none_yet(preconditions: &Preconditions) -> String {
-    format!("no snapshot was taken yet: {} is not there", preconditions.backup.directory.display())
-}
-
-fn open(
-    args: &Args,
-    preconditions: &Preconditions,
-    runner: &mut Runner,
-    reporter: &Reporter,
-) -> anyhow::Result<Opened> {
     if args.if_held
         && let Held::No(why) = preconditions.held(runner)?
     {
@@ -455,7 +464,7 @@ fn open(
     preconditions.insist_on_held(runner)?;
     let is_missing = |error: std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
     if preconditions.backup.directory.symlink_metadata().is_err_and(is_missing) {
-        return Ok(Opened::NoneYet);
+        return Ok(Opened::NoneYet(preconditions.backup.directory));
     }
     Store::open(&preconditions.backup.directory).map(Opened::Store)
 }

@@ -50,6 +50,11 @@ impl Preconditions {
         Ok(Self { config, backup, asset })
     }
 
+    /// Returns what the asset is called.
+    pub fn title(&self) -> String {
+        self.asset.title()
+    }
+
     /// Asks whether this host holds the asset.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use crate::id::SnapshotName;
 use crate::kernel::FOLDER;
 use crate::left::Left;
 use crate::manifest::{self, ManifestHeader, Remark};
+use crate::origin::Origin;
 use crate::path_bytes::PathBytes;
 use crate::preconditions::Preconditions;
 use crate::progress::ShownProgress;
@@ -28,7 +29,6 @@ use orderly_exec::runner::Runner;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::exclude::Excludes;
 use orderly_host::ledger;
-use orderly_plan::snapshot::Continued;
 use std::path::{Path, PathBuf};
 
 /// Restores.
@@ -44,13 +44,14 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
         ));
     }
     let root = args.into.clone().unwrap_or_else(|| PathBuf::from("/"));
-    let preconditions = Preconditions::open(args)?;
-    let _lock = preconditions.lock_unless(args.dry_run)?;
-    let store = preconditions.open_store(runner)?;
+    let origin = Origin::open(args)?;
+    let _lock = origin.lock_unless(args.dry_run)?;
+    let store = origin.open_store(runner)?;
     let name = choice::snapshot(&store, choice.names.first().map(String::as_str), args.made_by.as_deref())?;
     // Read once to its end before anything is believed: the checksum stands there.
     let (header, trailer) = store.ends(name).or_status(Status::Rejected)?;
-    insist_on_fit(args, &preconditions, name, &header, runner)?;
+    origin.insist_on_asset(name, &header, runner, reporter)?;
+    insist_on_fit(args, name, &header)?;
     if !name.whole {
         let problems = trailer.problems.len();
         reporter.warn(format!("{name} is incomplete: {problems} problems were met when it was made"));
@@ -86,7 +87,7 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     }
     if comparison.items.is_empty() || args.dry_run {
         if is_whole && !args.dry_run {
-            ledger::note_restore(continued(name, &header), &preconditions.config.own.name)?;
+            origin.note_restore(name, &header)?;
         }
         let status = tell_left(&comparison.left, reporter);
         reporter.record(&report(status, &comparison, lines, None));
@@ -99,7 +100,7 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     }
     reporter.show_progress();
     let progress = ShownProgress::new(reporter, runner, "save", 0);
-    let saved = Saved::save(&mut chosen, &mut comparison, &header, (&root, &live), progress)?;
+    let saved = Saved::save(&mut chosen, &mut comparison, &origin.noted(&header), (&root, &live), progress)?;
     let path = saved.path.clone();
     let mut progress = ShownProgress::new(reporter, runner, "restore", comparison.items.len() as u64);
     let mut application = Application::new(&mut live, &mut tree, saved.notes(&root));
@@ -113,7 +114,7 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     }
     lost.iter().for_each(|line| reporter.warn(line));
     if is_whole {
-        ledger::note_restore(continued(name, &header), &preconditions.config.own.name)?;
+        origin.note_restore(name, &header)?;
     }
     saved::prune()?;
     comparison.left.append(&mut left);
@@ -134,11 +135,6 @@ fn base<'a>(args: &Args, store: &'a Store) -> anyhow::Result<Option<ChosenEntrie
     let base = choice::snapshot(store, Some(id), None)?;
     store.ends(base).or_status(Status::Rejected)?;
     Ok(Some(ChosenEntries::new(move || store.manifest(base), Selection::All)))
-}
-
-/// Returns what live files continue once a snapshot is restored.
-fn continued(name: SnapshotName, header: &ManifestHeader) -> Continued {
-    Continued { holding: header.holding, snapshot: name.to_string(), host: header.host.clone() }
 }
 
 /// Names what was left as it is; returns what that makes of the run.
@@ -187,21 +183,8 @@ pub fn open_tree(store: &Store, name: SnapshotName) -> anyhow::Result<Root> {
     Root::new(tree)
 }
 
-fn insist_on_fit(
-    args: &Args,
-    preconditions: &Preconditions,
-    name: SnapshotName,
-    header: &ManifestHeader,
-    runner: &mut Runner,
-) -> anyhow::Result<()> {
+fn insist_on_fit(args: &Args, name: SnapshotName, header: &ManifestHeader) -> anyhow::Result<()> {
     let refuse = |message: String| Err(fail(Status::Refused, message));
-    let asset = preconditions.asset(runner)?;
-    if (&header.asset.kind, &header.asset.identity) != (&asset.kind, &asset.identity) {
-        return refuse(format!(
-            "the snapshot {name} is of another asset: {} {}, and this is {}",
-            header.asset.kind, header.asset.identity, asset.identity
-        ));
-    }
     if !args.any_version && series(&header.version) != series(env!("CARGO_PKG_VERSION")) {
         return refuse(format!(
             "the snapshot {name} was made by version {}, and this is {}; install that one, or say --any-version",

@@ -4,6 +4,7 @@
 //! has a name that begins with a dot, and the next run removes it.
 //! Invariant: `latest` only ever leads to a whole snapshot.
 
+mod elsewhere;
 mod latest;
 mod look;
 mod pins;
@@ -35,6 +36,8 @@ const PRUNING: &str = ".pruning";
 pub struct Store {
     path: PathBuf,
     folder: File,
+    /// It lies elsewhere than on the asset (`--store`).
+    is_copy: bool,
 }
 
 /// A snapshot being made.
@@ -54,7 +57,7 @@ impl Store {
         let folder = std::fs::OpenOptions::new().read(true).custom_flags(FOLDER.bits()).open(path).map_err(
             |error| fail(Status::Refused, format!("open the backup directory {}: {error}", path.display())),
         )?;
-        Ok(Self { path: path.to_owned(), folder })
+        Ok(Self { path: path.to_owned(), folder, is_copy: false })
     }
 
     /// Opens the folder for writing: makes it when it is missing, closes it to others (0700), and
@@ -134,8 +137,16 @@ impl Store {
     /// # Errors
     /// Names the snapshot.
     pub fn open_snapshot(&self, name: SnapshotName) -> anyhow::Result<OwnedFd> {
-        openat(&self.folder, name.to_string().as_str(), FOLDER, Mode::empty())
-            .with_context(|| format!("open the snapshot {name}"))
+        let what = || format!("open the snapshot {name}");
+        let folder =
+            openat(&self.folder, name.to_string().as_str(), FOLDER, Mode::empty()).with_context(what)?;
+        if self.is_copy {
+            insist_on_ours(&fstat(&folder)?, "the directory").with_context(what)?;
+            if let Ok(found) = fstatat(&folder, manifest::FILE, AtFlags::AT_SYMLINK_NOFOLLOW) {
+                insist_on_ours(&found, manifest::FILE).with_context(what)?;
+            }
+        }
+        Ok(folder)
     }
 
     /// Begins to read the manifest of a snapshot.
@@ -312,6 +323,16 @@ impl Staging {
 
 fn at_work(path: &Path) -> anyhow::Error {
     fail(Status::Refused, format!("another run works in {}; wait for it to end", path.display()))
+}
+
+/// Insists that nobody but root or this user could have written what a restore goes by.
+fn insist_on_ours(found: &nix::sys::stat::FileStat, what: &str) -> anyhow::Result<()> {
+    let is_ours = found.st_uid == 0 || found.st_uid == nix::unistd::geteuid().as_raw();
+    ensure!(
+        is_ours && found.st_mode & 0o022 == 0,
+        "{what} is not root's alone: others could have changed it"
+    );
+    Ok(())
 }
 
 /// Begins to read the manifest in the folder of a snapshot.

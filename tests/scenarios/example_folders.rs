@@ -8,12 +8,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Which file of tests runs the programs of a folder.
-const RUN_BY: [(&str, &str); 6] = [
+const RUN_BY: [(&str, &str); 7] = [
     ("ceph", "subsystem_examples"),
     ("gpfs", "parallel_filesystems"),
     ("kubernetes", "subsystem_examples"),
     ("lustre", "parallel_filesystems"),
     ("nut", "nut"),
+    ("offsite", "offsite"),
     ("slurm", "slurm"),
 ];
 

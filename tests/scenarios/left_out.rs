@@ -59,8 +59,7 @@ fn the_last_pattern_decides_and_a_slash_at_the_end_means_directories() {
 fn a_pattern_that_can_match_nothing_is_rejected_with_its_place() {
     let bed = Bed::new();
     excluding(&bed, r#""*.pid", "a/b", "/ect/hosts", "x[""#);
-    for (program, option) in [("habackup", "--list"), ("ha-release", "-n"), ("ha-takeover", "--status")]
-    {
+    for (program, option) in [("habackup", "--list"), ("ha-release", "-n"), ("ha-takeover", "--status")] {
         let said = bed.program(program).arg(option).status(3).any_stderr().any_stdout().run().stderr;
         for words in [
             r#"backup.exclude: "a/b" can match nothing: a name has no / in it, and a path begins with one; write /a/b or **/a/b"#,

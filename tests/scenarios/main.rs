@@ -52,6 +52,7 @@ mod met;
 mod nfs;
 mod nut;
 mod ocf;
+mod offsite;
 mod older;
 mod opscenter;
 mod order;
