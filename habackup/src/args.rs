@@ -16,6 +16,10 @@ const NOT_RESTORING: [&str; 9] =
 /// What a copy of the snapshots is not for.
 const NOT_OF_A_COPY: [&str; 6] = ["check", "undo", "pin", "unpin", "forget", "if_held"];
 
+/// What leaves the state of backups as it is.
+const NOT_MEASURED: [&str; 10] =
+    ["list", "verify", "diff", "find", "restore", "undo", "pin", "unpin", "forget", "dry_run"];
+
 /// Copies the state that lives outside the shared storage into it, and restores it.
 ///
 /// Without an option it takes one snapshot as ha.toml says and prints "Backup complete.".
@@ -78,6 +82,10 @@ pub struct Args {
     /// Read a copy of the snapshots in this directory, also where the asset is lost
     #[arg(long, value_name = "DIR", conflicts_with_all = NOT_OF_A_COPY)]
     pub store: Option<PathBuf>,
+
+    /// Write how backups stand to this file, for Prometheus' textfile collector
+    #[arg(long, value_name = "FILE", conflicts_with_all = NOT_MEASURED)]
+    pub metrics: Option<PathBuf>,
 
     /// Restore below this directory instead of /
     #[arg(long, value_name = "DIR", conflicts_with_all = NOT_RESTORING)]

@@ -22,6 +22,7 @@ pub mod left;
 pub mod list;
 pub mod manifest;
 pub mod metadata;
+pub mod metrics;
 pub mod origin;
 pub mod owner;
 pub mod path_bytes;
@@ -54,6 +55,7 @@ use clap::CommandFactory;
 use orderly_exec::runner::Runner;
 use orderly_exec::{Status, fail, program};
 use orderly_host::handover;
+use std::time::Instant;
 
 /// Returns the command line as data, for tests, man pages and completions.
 pub fn command() -> clap::Command {
@@ -72,7 +74,11 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     let mode = args.mode(&program::program_name());
     insist_on_sense(&args, mode)?;
     kernel::allow_many_files();
-    let done = match mode {
+    if let Some(file) = &args.metrics {
+        metrics::insist_on_place(file)?;
+    }
+    let began = Instant::now();
+    let mut done = match mode {
         Mode::Take => take::run(&args, &mut runner, &mut reporter),
         Mode::List => list::list(&args, &mut runner, &mut reporter),
         Mode::Verify => list::verify(&args, &mut runner, &mut reporter),
@@ -85,6 +91,12 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         Mode::Unpin => pin::unpin(&args, &mut runner, &mut reporter),
         Mode::Forget => forget::run(&args, &mut runner, &mut reporter),
     };
+    if let Some(file) = &args.metrics
+        && let Err(error) = metrics::write(file, &args, mode, began, &done, &mut runner)
+    {
+        reporter.warn(format!("{error:#}"));
+        done = done.map(|_| Status::Failed);
+    }
     done.inspect_err(|error| reporter.record(&handover::failure(mode.format(), error)))
 }
 
@@ -95,6 +107,8 @@ fn insist_on_sense(args: &Args, mode: Mode) -> anyhow::Result<()> {
         "a snapshot is taken of what ha.toml says, without operands; did you mean --restore?"
     } else if mode == Mode::Take && (for_restore || args.made_by.is_some()) {
         "--yes, --made-by, --into, --base and --any-version are for --restore"
+    } else if !matches!(mode, Mode::Take | Mode::Check) && args.metrics.is_some() {
+        "--metrics is for a snapshot and for --check"
     } else if mode == Mode::Take && args.store.is_some() {
         "--store is for --list, --verify, --diff, --find and --restore: it reads a copy"
     } else if matches!(mode, Mode::Restore | Mode::Undo) && args.if_held {

@@ -227,7 +227,7 @@ fn newest_of_holding(store: &Store, own: &str, holding: Option<u64>) -> anyhow::
 
 /// Returns how long ago a snapshot was begun. A few minutes in the future are two clocks, and more is a clock
 /// that proves nothing.
-fn age(started: &str) -> Option<Duration> {
+pub(crate) fn age(started: &str) -> Option<Duration> {
     let ahead = moment_ns(started).ok()? - i128::from(Id::now().second()) * 1_000_000_000;
     let nanoseconds =
         if ahead < 300_000_000_000 { u64::try_from(ahead.min(0).abs()).ok()? } else { return None };

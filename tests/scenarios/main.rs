@@ -48,6 +48,7 @@ mod lvm;
 mod man;
 mod man_rendered;
 mod marks;
+mod measured;
 mod met;
 mod nfs;
 mod nut;
