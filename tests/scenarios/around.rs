@@ -1,7 +1,7 @@
 //! What a site runs around a snapshot: `before` and `after` of `[backup]`.
 
 use crate::snapshot::{configure, copy_of, holder, ready, snapshots};
-use bed::{Bed, wait_until};
+use bed::Bed;
 use std::fs;
 
 /// Writes `ha.toml` with these keys in `[backup]`, and a script that notes what it is told.
@@ -119,16 +119,10 @@ fn a_command_has_a_deadline_and_a_signal_ends_the_run_after_after() {
         .read("etc/ha.toml")
         .replace(r#"["sleep", "1000"]"#, &format!("[\"{}\"]", bed.path("tools/slow").display()));
     bed.config("ha.toml", slow.replace("\"1s\"", "\"10m\""));
-    let running = host
-        .program("habackup")
-        .status(128 + 15)
-        .stderr_contains("interrupted before the snapshot was taken")
-        .spawn();
-    wait_until("before is running", || bed.path("begun").exists());
-    running.signal(nix::sys::signal::Signal::SIGTERM);
     // What runs is not torn in two: it ends, and nothing comes after it but what ends it.
-    bed.write("go", "");
-    running.end();
+    let line =
+        "habackup & run=$!; while [ ! -e begun ]; do sleep 0.05; done; kill -TERM $run; : >go; wait $run";
+    host.shell(line).status(128 + 15).stderr_contains("interrupted before the snapshot was taken").run();
     assert_eq!(notes(&bed), ["ended failed none /asset/habackup"]);
     assert!(snapshots(&bed).is_empty());
 }

@@ -171,3 +171,25 @@ fn the_word_beside_a_record_is_shown_as_a_step() {
     let ended = by_word().any_stdout().any_stderr().run();
     golden(&bed, "word-beside-a-record", command, &ended);
 }
+
+#[test]
+fn a_snapshot_that_must_stay_says_why_and_what_ends_that() {
+    if !crate::snapshot::ready() {
+        return;
+    }
+    let bed = Bed::new();
+    crate::snapshot::configure(&bed, "");
+    let host = crate::snapshot::holder(&bed, "ec1");
+    host.program("habackup").arg("-q").run();
+    for words in [["-q", "--pin", "latest"], ["-q", "--unpin", "latest"]] {
+        let ended = host.program("habackup").args(["--forget", "latest"]).status(4).any_stderr().run();
+        let name = if words[1] == "--pin" { "forget-the-newest" } else { "forget-a-pinned-one" };
+        golden(&bed, name, "habackup --forget latest", &ended);
+        host.program("habackup").args(words).run();
+    }
+    let copy = bed.path("shared/habackup").display().to_string();
+    std::fs::remove_file(bed.path("shared/habackup/latest")).unwrap();
+    let restore =
+        host.program("habackup").args(["--store", &copy, "--restore", "--yes"]).status(4).any_stderr();
+    golden(&bed, "restore-of-a-copy-that-was-cut", "habackup --store COPY --restore --yes", &restore.run());
+}
