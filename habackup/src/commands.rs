@@ -7,8 +7,8 @@ use crate::id::SnapshotName;
 use orderly_exec::job::{Job, show};
 use orderly_exec::runner::{Run, Runner};
 use orderly_exec::{Status, fail};
-use orderly_host::backup::BackupTable;
-use orderly_host::config::Argv;
+use orderly_host::config::BackupTable;
+use orderly_host::platform::Argv;
 
 /// What stands in place of a secret.
 const MASK: &str = "***";

@@ -9,7 +9,7 @@ use orderly_exec::lock::Lock;
 use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_host::asset::{self, Asset, PathPlace, State};
-use orderly_host::backup::BackupTable;
+use orderly_host::config::BackupTable;
 use orderly_host::config::Config;
 use orderly_host::handover::{self, Program};
 use orderly_host::parts::service;

@@ -9,7 +9,7 @@ use crate::walk::Scope;
 use nix::errno::Errno;
 use orderly_exec::runner::Run;
 use orderly_exec::{Status, fail};
-use orderly_host::backup::BackupTable;
+use orderly_host::config::BackupTable;
 use orderly_host::exclude::Excludes;
 use std::path::PathBuf;
 

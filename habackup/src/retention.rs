@@ -6,7 +6,7 @@
 //! one continues stays: the next restore on either host compares with it.
 
 use crate::id::SnapshotName;
-use orderly_host::backup::Keep;
+use orderly_host::config::Keep;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 

@@ -6,6 +6,7 @@
 
 mod address;
 mod asset;
+mod backup;
 pub(crate) mod client;
 mod hosts;
 pub(crate) mod limits;
@@ -17,13 +18,13 @@ mod tests;
 
 pub use address::AddressTable;
 pub use asset::AssetTable;
+pub use backup::{BackupTable, Keep};
 pub use hosts::HostTable;
 pub use loopback::LoopbackTable;
 pub use service::{Control, ServiceTable};
 pub use share::{ShareCommands, ShareTable};
 
 use crate::asset::{Asset, Surroundings};
-use crate::backup::{self, BackupTable};
 use crate::platform::Platform;
 use anyhow::Context;
 use orderly_exec::settings::TomlDocument;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::action::Way;
-use crate::backup::Keep;
+use crate::config::Keep;
 use crate::platform::Argv;
 
 const WHOLE: &str = r#"
