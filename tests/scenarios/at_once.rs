@@ -70,6 +70,73 @@ fn a_status_that_is_in_another_form_for_all_nodes_fails_at_once() {
     }
 }
 
+/// The programs of power drivers that say something else than those do, of all nodes: `expected` is what is then told of
+/// n1, and whatever is not asked for is noted in `acted`.
+const STRANGE: [(&str, &str, &str); 4] = [
+    ("ipmitool", "Chassis Power is ON!", "\"Chassis Power is on\" or \"Chassis Power is off\""),
+    ("ipmitool", "", "it says nothing"),
+    ("powerman", "n1 is on\nn2 is on", "it says \"n1 is on\", and is understood when it says \"n1: on\""),
+    ("ipmipower", "10.9.9.1 is on\n10.9.9.2 is on", "\"10.9.9.1: on\" or \"10.9.9.1: off\""),
+];
+
+/// Makes two nodes whose power program prints `said` as a status.
+fn strange_program(bed: &Bed, driver: &str, said: &str) {
+    let acted = bed.path("acted").display().to_string();
+    let status = bed.path("said").display().to_string();
+    bed.write("said", format!("{said}\n"));
+    let asks = format!("*\" -l \"*) echo n1; echo n2 ;; *\" status \"*|*\" -q \"*|*\" --stat \"*) cat {status} ;;");
+    let body = format!("case \" $* \" in {asks} *) echo \"$@\" >>{acted} ;; esac");
+    let program = bed.script(&format!("my{driver}"), &body);
+    let own = if driver == "powerman" { "" } else { "look_ahead = false\n" };
+    let tables = format!(
+        "[power]\ndriver = \"{driver}\"\nprogram = {program:?}\n{own}[probe]\ndriver = \"power\"\ninterval = \"100ms\"\n"
+    );
+    cluster(bed, &tables, 2);
+    let mut inventory = bed.read("inventory.json");
+    for node in 1..=2 {
+        inventory =
+            inventory.replace(&format!("\"n{node}\""), &format!("\"n{node}\", \"bmc\": \"10.9.9.{node}\""));
+    }
+    bed.write("inventory.json", inventory);
+}
+
+/// Only a status that the site states itself was found out; a start through any other driver waited for fifteen minutes,
+/// and a check exited 0.
+#[test]
+fn a_power_program_that_says_something_else_of_all_nodes_fails_at_once_whatever_the_driver() {
+    for (driver, said, told) in STRANGE {
+        let bed = Bed::new();
+        strange_program(&bed, driver, said);
+        let check = program(&bed, "cstartup", &["-k", "ALL"]).status(1).run();
+        for part in ["cannot succeed as configured: ", told] {
+            assert!(check.stderr.contains(part), "{driver}: {part} in {}", check.stderr);
+        }
+        let run = program(&bed, "cstartup", &["--json", "ALL"]).status(1).run();
+        let report = run.records().pop().unwrap();
+        assert_eq!(report["nodes"][0]["failure"], "misconfigured", "{driver}: {report}");
+        assert!(!bed.path("acted").exists(), "{driver}: {}", bed.read("acted"));
+    }
+}
+
+/// As one that is understood shows, the form is right.
+#[test]
+fn what_a_power_program_says_otherwise_of_one_node_alone_is_asked_again() {
+    for (driver, said, one) in [
+        ("powerman", "n1: on\nn2 is on", "n1: on\nn2: on"),
+        ("ipmipower", "10.9.9.1: on\n10.9.9.2 is on", "10.9.9.1: on\n10.9.9.2: on"),
+        ("powerman", "n1: unknown\nn2: unknown", "n1: on\nn2: on"),
+        ("ipmipower", "10.9.9.1: BMC busy\n10.9.9.2: BMC busy", "10.9.9.1: on\n10.9.9.2: on"),
+    ] {
+        let bed = Bed::new();
+        strange_program(&bed, driver, said);
+        let run = program(&bed, "cstartup", &["ALL"]).any_stderr().spawn();
+        run.wait_for_stderr("power unknown: ");
+        let next = bed.write("next", format!("{one}\n"));
+        std::fs::rename(next, bed.path("said")).unwrap();
+        run.end();
+    }
+}
+
 /// One that is not understood among others is that node's own matter: it may be understood a little later.
 #[test]
 fn a_status_that_is_not_understood_of_one_node_alone_is_asked_again() {

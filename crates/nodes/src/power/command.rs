@@ -95,13 +95,9 @@ impl PowerDriver for PowerCommands {
         [("power.on", &self.on), ("power.off", &self.off)].into_iter().chain(reset).chain(status).collect()
     }
 
-    fn why_unknown(&self, node: &Member, ended: &Ended) -> (FailureKind, &'static str) {
+    fn why_unknown(&self, _node: &Member, ended: &Ended) -> (FailureKind, &'static str) {
         let kind = match ended.ending {
             Ending::Exited(126 | 127) | Ending::NotStarted => FailureKind::NotStarted,
-            // Silence is an answer that a status may give of a node (see cluster.toml).
-            Ending::Exited(0) if !self.is_answer(node, ended) && !ended.text().trim().is_empty() => {
-                FailureKind::Misconfigured
-            }
             Ending::Exited(_) | Ending::Killed(_) | Ending::TimedOut | Ending::Unkillable => {
                 FailureKind::Failed
             }
@@ -110,7 +106,12 @@ impl PowerDriver for PowerCommands {
     }
 
     fn is_answer(&self, node: &Member, ended: &Ended) -> bool {
-        ended.ending == Ending::Exited(0) && is_answer(&ended.text(), &node.name)
+        ended.succeeded() && is_answer(&ended.text(), &node.name)
+    }
+
+    /// Silence is an answer that a status may give of a node (see cluster.toml).
+    fn is_strange(&self, node: &Member, ended: &Ended) -> bool {
+        ended.succeeded() && !self.is_answer(node, ended) && !ended.text().trim().is_empty()
     }
 }
 

@@ -242,8 +242,14 @@ pub trait PowerDriver: Any + Debug {
     }
 
     /// Tells whether something is said of a node in the form that is understood, be it that nothing is known.
-    fn is_answer(&self, _node: &Member, _ended: &Ended) -> bool {
-        false
+    fn is_answer(&self, node: &Member, ended: &Ended) -> bool {
+        self.powers(&[node], ended).first().is_some_and(|power| *power != Power::Unknown)
+    }
+
+    /// Tells whether a status that went well says nothing of a node in the form that is understood. Where that is so of
+    /// all nodes of a configuration, it is no matter of theirs: the program is another one than it is taken for.
+    fn is_strange(&self, node: &Member, ended: &Ended) -> bool {
+        ended.succeeded() && !self.is_answer(node, ended)
     }
 
     /// Returns what a status must print of a node to be understood.

@@ -110,6 +110,19 @@ impl PowerDriver for Ipmipower {
         own.or_else(|| classify(ended)).unwrap_or((FailureKind::Failed, ""))
     }
 
+    /// What it says of a controller that it did not hear, or that refused, is its form, too.
+    fn is_answer(&self, node: &Member, ended: &Ended) -> bool {
+        let text = ended.text();
+        said(&text, node).is_some_and(|said| {
+            matches!(said, "on" | "off" | "unknown") || classify_words(said, false).is_some()
+        })
+    }
+
+    /// It may be told to leave out those that take no pings (`--eliminate`).
+    fn is_strange(&self, node: &Member, ended: &Ended) -> bool {
+        ended.succeeded() && !self.is_answer(node, ended) && !ended.text().trim().is_empty()
+    }
+
     fn expected(&self, node: &Member) -> String {
         let bmc = node.bmc.as_deref().unwrap_or(&node.name);
         format!("\"{bmc}: on\" or \"{bmc}: off\"")

@@ -1,7 +1,7 @@
 //! `driver = "powerman"`: one call of its client for all nodes, which powermand knows by name.
 
 use super::driver::{NodeListing, PowerDriver, PowerEntry, before};
-use super::lines::power_lines;
+use super::lines::{is_answer, power_lines};
 use crate::roster::Member;
 use crate::template::{Reach, fold};
 use orderly_exec::job::{Ended, Ending, Job};
@@ -81,6 +81,11 @@ impl PowerDriver for Powerman {
         let text = ended.text();
         let said = power_lines(&text);
         nodes.iter().map(|node| said.get(node.name.as_str()).copied().unwrap_or(Power::Unknown)).collect()
+    }
+
+    /// powermand says "unknown" of what its device did not tell.
+    fn is_answer(&self, node: &Member, ended: &Ended) -> bool {
+        is_answer(&ended.text(), &node.name)
     }
 
     fn program(&self) -> Option<&str> {

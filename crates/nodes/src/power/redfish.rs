@@ -242,13 +242,25 @@ impl PowerDriver for Redfish {
     }
 
     fn is_answer(&self, node: &Member, _ended: &Ended) -> bool {
-        self.memory().known.get(&node.name).is_some_and(|known| known.refusal.is_none())
+        let memory = self.memory();
+        let known = memory.known.get(&node.name);
+        known.is_some_and(|known| known.refusal.is_none() && system::is_state(&known.state))
+    }
+
+    /// What is said of a system that stands otherwise than any, and by what speaks no Redfish at all.
+    fn is_strange(&self, node: &Member, _ended: &Ended) -> bool {
+        let memory = self.memory();
+        memory.known.get(&node.name).is_some_and(|known| match &known.refusal {
+            Some(refusal) => refusal.is_strange,
+            None => !system::is_state(&known.state),
+        })
     }
 
     fn state(&self, node: &Member) -> Option<String> {
         let memory = self.memory();
         let known = memory.known.get(&node.name).filter(|known| known.refusal.is_none())?;
-        Some(format!("the BMC says {}", known.state))
+        let hint = if system::is_state(&known.state) { "" } else { ", and is understood when it says On or Off" };
+        Some(format!("the BMC says {}{hint}", known.state))
     }
 
     fn machine(&self, node: &Member) -> Option<String> {

@@ -13,11 +13,19 @@ use std::collections::{HashMap, HashSet};
 #[derive(Debug, Default)]
 pub(crate) struct Unknowns {
     /// By node: why its power is unknown.
-    why: HashMap<NodeId, Failure>,
+    why: HashMap<NodeId, Why>,
     /// Profiles in which an answer was understood: their form is right.
     understood: HashSet<u32>,
     /// Nodes of which it was said why.
     told: HashSet<NodeId>,
+}
+
+/// Why the power of a node is unknown.
+#[derive(Debug)]
+struct Why {
+    failure: Failure,
+    /// The status went well, in a form that is not understood.
+    is_strange: bool,
 }
 
 impl Unknowns {
@@ -44,7 +52,11 @@ impl Unknowns {
                 self.understood.insert(profile);
                 continue;
             }
-            let (kind, words) = driver.why_unknown(member, ended);
+            let is_strange = driver.is_strange(member, ended);
+            let (kind, words) = match driver.why_unknown(member, ended) {
+                (FailureKind::Failed, words) if is_strange => (FailureKind::Misconfigured, words),
+                (kind, words) => (kind, words),
+            };
             if driver.is_answer(member, ended) {
                 self.understood.insert(profile);
             }
@@ -60,7 +72,7 @@ impl Unknowns {
                 why.cause = member.words(heard);
             }
             let said = Words::from("power unknown: ").then(why.words());
-            if self.remember(node, why) {
+            if self.remember(node, Why { failure: why, is_strange }) {
                 runtime.complaints.complain(said, node);
             }
         }
@@ -69,7 +81,8 @@ impl Unknowns {
     /// Says, once a node, that its controller takes no pings.
     pub(super) fn take_silence(&mut self, runtime: &mut Runtime, node: NodeId) {
         let why = Failure::told(Teller::Power, FailureKind::Unreachable, "");
-        if self.remember(node, why.named(FailureKind::Unreachable, SILENT)) {
+        let failure = why.named(FailureKind::Unreachable, SILENT);
+        if self.remember(node, Why { failure, is_strange: false }) {
             let said =
                 format!("power unknown: {SILENT} pings (RMCP); is it powered, and is its address right?");
             runtime.complaints.complain(said.into(), node);
@@ -79,9 +92,10 @@ impl Unknowns {
     /// Remembers why the power of a node is unknown; tells whether that is the first word of it. A wrong
     /// password stays the reason: controllers turn busy or silent after a few of them. So do words after
     /// which only a status without any came.
-    fn remember(&mut self, node: NodeId, why: Failure) -> bool {
-        let stays = self.why.get(&node).is_some_and(|before| {
-            before.kind == FailureKind::Authentication || (why.name.is_none() && before.name.is_some())
+    fn remember(&mut self, node: NodeId, why: Why) -> bool {
+        let stays = self.why.get(&node).is_some_and(|Why { failure: before, .. }| {
+            before.kind == FailureKind::Authentication
+                || (why.failure.name.is_none() && before.name.is_some())
         });
         if !stays {
             self.why.insert(node, why);
@@ -100,7 +114,7 @@ impl Unknowns {
             let Some(listing) = power_driver(runtime, node).listing() else { continue };
             let (kind, missing) = (FailureKind::Misconfigured, listing.missing);
             let failure = Failure::told(Teller::Power, kind, missing);
-            if self.remember(node, failure.clone()) {
+            if self.remember(node, Why { failure: failure.clone(), is_strange: false }) {
                 let said = format!("power unknown: {missing} ({} lists the nodes that are)", listing.shown);
                 runtime.complaints.complain(said.into(), node);
             }
@@ -110,17 +124,16 @@ impl Unknowns {
     }
 
     pub(crate) fn why_unknown(&self, node: NodeId) -> Option<String> {
-        let why = self.why.get(&node)?;
+        let why = &self.why.get(&node)?.failure;
         Some(why.name.map_or_else(|| why.detail(), str::to_owned))
     }
 
     /// Returns why nothing can ever be heard of a node's power: the program does not know it or is not there,
     /// credentials are refused, or no answer of a whole configuration was ever understood.
     pub(crate) fn permanent_failure(&self, runtime: &Runtime, node: NodeId) -> Option<Failure> {
-        let why = self.why.get(&node)?;
-        let is_of_site = why.kind == FailureKind::Misconfigured && !power_driver(runtime, node).is_known();
+        let Why { failure, is_strange } = self.why.get(&node)?;
         let was_understood = self.understood.contains(&runtime.wiring.profile_number(node));
-        (why.kind.is_permanent() && !(is_of_site && was_understood)).then(|| why.clone())
+        (failure.kind.is_permanent() && !(*is_strange && was_understood)).then(|| failure.clone())
     }
 }
 

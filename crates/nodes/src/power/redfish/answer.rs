@@ -28,11 +28,18 @@ pub(super) struct Refusal {
     pub(super) wait: Option<Duration>,
     /// It was asked for something that is not there.
     pub(super) is_missing: bool,
+    /// It answered, in a form that nobody understands.
+    pub(super) is_strange: bool,
 }
 
 impl Refusal {
     pub(super) fn new(kind: FailureKind, words: impl Into<String>) -> Self {
-        Self { kind, words: words.into(), wait: None, is_missing: false }
+        Self { kind, words: words.into(), wait: None, is_missing: false, is_strange: false }
+    }
+
+    /// Returns that of an answer in a form that nobody understands.
+    pub(super) fn strange(words: impl Into<String>) -> Self {
+        Self { is_strange: true, ..Self::new(FailureKind::Failed, words) }
     }
 }
 

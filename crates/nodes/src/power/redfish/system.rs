@@ -8,6 +8,9 @@ use serde_json::Value;
 /// The systems listed in an error; a chassis has no more.
 const LISTED: usize = 32;
 
+/// How a state is called that a BMC leaves empty.
+const NOTHING: &str = "nothing";
+
 /// What a system lets itself be reset by.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum ResetTypes {
@@ -43,10 +46,9 @@ pub(super) fn only_member(collection: &Value, attribute: &str) -> Result<String,
     match paths[..] {
         [path] if is_path(path) => Ok(path.trim_end_matches('/').to_owned()),
         [_] => wrong("the BMC names its system by no path".to_owned()),
-        [] if members.is_none() => Err(Refusal::new(
-            FailureKind::Failed,
-            format!("what answers at {SYSTEMS} does not speak Redfish"),
-        )),
+        [] if members.is_none() => {
+            Err(Refusal::strange(format!("what answers at {SYSTEMS} does not speak Redfish")))
+        }
         [] => wrong("the BMC has no system".to_owned()),
         _ => {
             let ids = paths
@@ -76,9 +78,13 @@ pub(super) fn read(path: &str, json: &Value) -> Result<System, Refusal> {
     let Some(state) = json.get("PowerState") else {
         let words =
             if json.is_object() { "the system says nothing of its power" } else { "the answer is no JSON" };
-        return Err(Refusal::new(FailureKind::Failed, format!("{words}: {path}")));
+        return Err(Refusal::strange(format!("{words}: {path}")));
     };
-    let state = state.as_str().unwrap_or("nothing").to_owned();
+    let state = match state {
+        Value::String(state) => state.clone(),
+        Value::Null => NOTHING.to_owned(),
+        other => other.to_string(),
+    };
     let power = match state.as_str() {
         "On" => Power::On,
         "Off" => Power::Off,
@@ -96,6 +102,11 @@ pub(super) fn read(path: &str, json: &Value) -> Result<System, Refusal> {
     let target = target.map_or_else(|| format!("{path}/Actions/ComputerSystem.Reset"), str::to_owned);
     let uuid = json.get("UUID").and_then(Value::as_str).map(str::to_owned);
     Ok(System { power, state, uuid, target, types })
+}
+
+/// Tells whether a state is one that Redfish knows; a BMC that has just begun may say nothing.
+pub(super) fn is_state(state: &str) -> bool {
+    matches!(state, "On" | "Off" | "PoweringOn" | "PoweringOff" | "Paused" | NOTHING)
 }
 
 /// Tells whether a state is one between on and off.
