@@ -317,7 +317,7 @@ impl Phases<'_, '_> {
             endings.extend(self.stop(&own));
         } else {
             self.telling.warn(&format!("this machine ({name}) is not stopped, because others are not down"));
-            endings.extend(own.into_iter().map(skipped));
+            endings.extend(own.into_iter().map(NodeEnding::skipped));
         }
         endings.sort_by_key(|ending| ending.node);
         endings
@@ -423,13 +423,8 @@ impl Phases<'_, '_> {
 
     /// Returns the endings of a run that stopped no node.
     pub(crate) fn nothing_stopped(&self) -> Vec<NodeEnding> {
-        self.checked.targets().into_iter().map(skipped).collect()
+        self.checked.targets().into_iter().map(NodeEnding::skipped).collect()
     }
-}
-
-/// Returns the ending of a node that was not begun.
-fn skipped(node: NodeId) -> NodeEnding {
-    NodeEnding { node, outcome: Outcome::Skipped, began: None, ended: None, let_go: false }
 }
 
 /// Tells whether a node was not stopped, and is not about to.

@@ -472,7 +472,7 @@ fn the_status_tells_of_runs_and_of_nodes_in_them() {
     let told = bed.program("cshutdown").arg("--status").any_stdout().run().stdout;
     for part in [
         &format!("process {} (cstartup ALL, user {}, since ", run.pid(), orderly_user()),
-        ", targets n[00-05])\n  starting 1/6",
+        ", targets n[00-05])\n  up 1/6",
         "\n  n01: booting for up to ",
         "\n  n[02-03]: waiting for n01\n",
         "\n  n[04-05]: waiting for n[02-03]\n",

@@ -52,8 +52,22 @@ fn somebody_who_asks_is_told_where_it_stands() {
     mark(&bed, "dead", "n01");
     let running = bed.program("cstartup").args(["ALL"]).status(143).any_stderr().spawn();
     running.wait_for_stderr("n04: up");
-    running.signal(Signal::SIGUSR1).wait_for_stderr("starting 1/4");
+    running.signal(Signal::SIGUSR1).wait_for_stderr("up 1/4");
     running.wait_for_stderr("n01: booting for up to").wait_for_stderr("n[02-03]: waiting for n01");
+    running.signal(Signal::SIGTERM);
+    running.end();
+}
+
+/// It was only said how many they are.
+#[test]
+fn somebody_who_asks_is_told_who_is_held_by_whom() {
+    let bed = cluster("");
+    bed.write("etc/cstartSeq", "a: n01\nb: n02 n03\na > b\n");
+    mark(&bed, "broken", "n01");
+    mark(&bed, "dead", "n04");
+    let running = bed.program("cstartup").args(["ALL"]).status(143).any_stderr().spawn();
+    running.wait_for_stderr("n01: failed");
+    running.signal(Signal::SIGUSR1).wait_for_stderr("n[02-03]: held by n01");
     running.signal(Signal::SIGTERM);
     running.end();
 }

@@ -121,10 +121,18 @@ fn plain(text: &str) -> String {
     printable(text).replace('\t', " ")
 }
 
+/// Returns how nodes are that a run is done with, by what it is at.
+fn done_word(phase: &str) -> &str {
+    match phase {
+        "starting" => "up",
+        "stopping" => "stopped",
+        other => other,
+    }
+}
+
 /// Returns how many are how, then how long it takes still, in parts of which the first are worth more.
 fn summary(status: &RunStatus, began: Duration, now: Duration) -> Vec<String> {
-    let over = status.done + status.failed + status.held;
-    let mut parts = vec![format!("{} {over}/{}", status.phase, status.total)];
+    let mut parts = vec![format!("{} {}/{}", done_word(&status.phase), status.done, status.total)];
     for (count, how) in [(status.failed, "failed"), (status.held, "held")] {
         if count > 0 {
             parts.push(format!("{count} {how}"));

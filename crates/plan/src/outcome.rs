@@ -25,7 +25,7 @@ pub enum Outcome {
     TimedOut(Reason),
     /// Neither its power nor its probe tells anything; the last words of its driver.
     Unreachable(Reason),
-    /// Not begun, because these nodes failed, sorted: all of them once the run is over, the first until then.
+    /// Not begun, because these nodes failed, sorted: all of them once the run is over, those that had failed until then.
     Held(Arc<[NodeId]>),
     /// Begun and not waited for, because the run was interrupted.
     Begun,
@@ -238,13 +238,15 @@ pub struct NodeEnding {
     /// When its turn came; `None` where it never did.
     pub began: Option<Duration>,
     pub ended: Option<Duration>,
-    /// What waited for it went on before it was over (`-W`).
-    pub let_go: bool,
+    /// When what waited for it went on although it was not over (`-W`).
+    pub let_go: Option<Duration>,
+    /// When the run let it be, where it was begun and is not over.
+    pub left: Option<Duration>,
 }
 
 impl NodeEnding {
     /// Returns the ending of a node whose turn never came.
     pub fn skipped(node: NodeId) -> Self {
-        Self { node, outcome: Outcome::Skipped, began: None, ended: None, let_go: false }
+        Self { node, outcome: Outcome::Skipped, began: None, ended: None, let_go: None, left: None }
     }
 }

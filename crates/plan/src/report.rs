@@ -114,13 +114,14 @@ fn said_most(ended: &[&NodeEnding]) -> Option<String> {
 /// How many nodes of a critical path are named; longer ones begin later.
 const PATH: usize = 16;
 
-/// Returns why a run took as long as it did: the node that ended last, before it the one it waited
-/// for longest, and so on; the first one first.
+/// Returns why a run took as long as it did: the node that ended last, or was still at it in the end, before it the one
+/// for which it waited longest, and so on; the first one first.
 pub fn critical_path<'e>(order: &Order, endings: &'e [NodeEnding]) -> Vec<&'e NodeEnding> {
     let by_node: BTreeMap<NodeId, &NodeEnding> = endings.iter().map(|ending| (ending.node, ending)).collect();
     let mut path = Vec::new();
-    let took = |ending: &&NodeEnding| ending.began.is_some() && ending.ended > ending.began;
-    let mut last = endings.iter().filter(took).max_by_key(|ending| (ending.ended, ending.node));
+    let until = |ending: &NodeEnding| ending.ended.or(ending.left);
+    let took = |ending: &&NodeEnding| ending.began.is_some() && until(ending) > ending.began;
+    let mut last = endings.iter().filter(took).max_by_key(|ending| (until(ending), ending.node));
     while let Some(ending) = last {
         path.push(ending);
         if path.len() == PATH {
@@ -131,20 +132,66 @@ pub fn critical_path<'e>(order: &Order, endings: &'e [NodeEnding]) -> Vec<&'e No
             .iter()
             .filter_map(|node| by_node.get(node).copied())
             .filter(took)
-            .filter(|leader| leader.ended <= ending.began)
-            .max_by_key(|leader| (leader.ended, leader.node));
+            .filter_map(|leader| Some((went_on(leader, ending)?, leader.node, leader)))
+            .max_by_key(|&(at, node, _)| (at, node))
+            .map(|(_, _, leader)| leader);
     }
     path.reverse();
     path
 }
 
+/// Returns when a leading node held `next` no longer: it was over, or let go.
+fn went_on(leader: &NodeEnding, next: &NodeEnding) -> Option<Duration> {
+    let times = [leader.ended, leader.let_go].into_iter().flatten();
+    times.filter(|at| next.began.is_some_and(|began| *at <= began)).max()
+}
+
+/// A node of a critical path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathStep {
+    pub node: NodeId,
+    pub began: Duration,
+    pub took: Duration,
+    pub end: StepEnd,
+}
+
+/// Until when a node of a critical path is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepEnd {
+    /// It was over.
+    Over,
+    /// What waits for it went on.
+    LetGo,
+    /// The run was ended.
+    Left,
+}
+
+/// Returns a critical path with how long the run was at each node of it.
+pub fn steps(path: &[&NodeEnding]) -> Vec<PathStep> {
+    let step = |(at, ending): (usize, &&NodeEnding)| {
+        let began = ending.began.unwrap_or_default();
+        let went_on = path.get(at + 1).and_then(|next| went_on(ending, next));
+        let (until, end) = match (went_on, ending.ended, ending.left) {
+            (Some(at), ended, _) if ended != Some(at) => (at, StepEnd::LetGo),
+            (_, Some(at), _) => (at, StepEnd::Over),
+            (_, None, left) => (left.unwrap_or(began), StepEnd::Left),
+        };
+        PathStep { node: ending.node, began, took: until.saturating_sub(began), end }
+    };
+    path.iter().enumerate().map(step).collect()
+}
+
 /// Returns a critical path as people read it: `n01 (30s), then n04 (2m40s)`.
 pub fn show_path<'n>(path: &[&NodeEnding], name: &Naming<'n>) -> String {
-    let took = |ending: &NodeEnding| {
-        let took = ending.ended.unwrap_or_default().saturating_sub(ending.began.unwrap_or_default());
-        format!("{} ({})", name(ending.node), duration::show(took))
+    let shown = |step: &PathStep| {
+        let (name, took) = (name(step.node), duration::show(step.took));
+        match step.end {
+            StepEnd::Over => format!("{name} ({took})"),
+            StepEnd::LetGo => format!("{name} (let go after {took})"),
+            StepEnd::Left => format!("{name} ({took}, and not over)"),
+        }
     };
-    path.iter().map(|ending| took(ending)).collect::<Vec<_>>().join(", then ")
+    steps(path).iter().map(shown).collect::<Vec<_>>().join(", then ")
 }
 
 /// How many of those that were slow are named.
@@ -288,7 +335,7 @@ pub fn nodes<'r>(endings: &'r [NodeEnding], name: &Naming<'r>) -> Vec<NodeReport
                 .began
                 .zip(ending.ended)
                 .map(|(began, ended)| seconds(ended.saturating_sub(began))),
-            let_go: ending.let_go,
+            let_go: ending.let_go.is_some(),
         })
         .collect()
 }
@@ -306,7 +353,8 @@ mod tests {
 
     fn ending(node: u32, outcome: Outcome, began: Option<u64>, ended: Option<u64>) -> NodeEnding {
         let time = |seconds: Option<u64>| seconds.map(Duration::from_secs);
-        NodeEnding { node: NodeId(node), outcome, began: time(began), ended: time(ended), let_go: false }
+        let (began, ended) = (time(began), time(ended));
+        NodeEnding { outcome, began, ended, ..NodeEnding::skipped(NodeId(node)) }
     }
 
     #[test]
@@ -385,5 +433,21 @@ mod tests {
             ending(3, Outcome::Up, Some(0), Some(40)),
         ];
         assert_eq!(show_path(&critical_path(&order, &endings), &name), "n02 (30s), then n03 (1m00s)");
+    }
+
+    /// The node at which the run was when it was interrupted was on no path, and one that was let go was never before it.
+    #[test]
+    fn the_critical_path_goes_on_to_the_end_of_the_run_and_past_who_was_let_go() {
+        let groups: Vec<Vec<NodeId>> = (0..2).map(|n| vec![NodeId(n)]).collect();
+        let order = Order::new(5, &groups, &[(GroupId(0), GroupId(1))]);
+        let time = |seconds| Some(Duration::from_secs(seconds));
+        let endings = [
+            NodeEnding { let_go: time(15), ..ending(0, Outcome::Up, Some(0), Some(80)) },
+            NodeEnding { left: time(90), ..ending(1, Outcome::Begun, Some(15), None) },
+            ending(2, Outcome::Up, Some(0), Some(40)),
+        ];
+        let shown = |endings| show_path(&critical_path(&order, endings), &name);
+        assert_eq!(shown(&endings), "n01 (let go after 15s), then n02 (1m15s, and not over)");
+        assert_eq!(shown(&endings[2..]), "n03 (40s)");
     }
 }

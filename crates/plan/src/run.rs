@@ -98,8 +98,8 @@ struct RunNode<C> {
     began: Option<Duration>,
     ended: Option<Duration>,
     outcome: Option<Outcome>,
-    /// What waits for it went on before it was over (`-W`).
-    let_go: bool,
+    /// When what waits for it went on although it was not over (`-W`).
+    let_go: Option<Duration>,
     /// What was told last of what it is at.
     told: Doing,
 }
@@ -107,7 +107,7 @@ struct RunNode<C> {
 impl<C: NodeCourse> RunNode<C> {
     fn new(course: C) -> Self {
         let told = course.doing();
-        Self { course, began: None, ended: None, outcome: None, let_go: false, told }
+        Self { course, began: None, ended: None, outcome: None, let_go: None, told }
     }
     /// Tells whether its turn has come and it is not over.
     fn is_open(&self) -> bool {
@@ -167,6 +167,8 @@ pub struct NodeRun<'o, C: NodeCourse> {
     changed: Vec<NodeId>,
     /// By node: how long it is expected to take, in milliseconds, where the end can be foretold by that.
     forecast: Option<Vec<u64>>,
+    /// When it was last looked after.
+    seen: Duration,
 }
 
 impl<'o, C: NodeCourse> NodeRun<'o, C> {
@@ -196,6 +198,7 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
             stops_at_failure: false,
             changed: Vec::new(),
             forecast: None,
+            seen: Duration::ZERO,
         }
     }
 
@@ -264,7 +267,9 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
         if member.course.doing() != member.told {
             self.changed.push(node);
         }
-        member.let_go |= self.desk.notices[noticed..].iter().any(is_late);
+        if self.desk.notices[noticed..].iter().any(is_late) {
+            member.let_go.get_or_insert(now);
+        }
         if lets_go {
             self.progress.let_go(node);
         }
@@ -429,42 +434,71 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
         Some(left).filter(|left| !left.is_zero() && !is_overdue)
     }
 
+    /// Returns who holds a node whose turn will not come; nobody where it is not held, or as was asked all the same.
+    fn holders(&self, node: NodeId, obstacles: &[Arc<[NodeId]>]) -> Option<Arc<[NodeId]>> {
+        let member = self.members[node.index()].as_ref()?;
+        if member.outcome.is_some() {
+            return None;
+        }
+        match self.progress.standing(node) {
+            Standing::Held(_) if member.course.as_found().is_some() => None,
+            Standing::Held(_) if !obstacles[node.index()].is_empty() => Some(obstacles[node.index()].clone()),
+            Standing::Held(by) => Some([by].into()),
+            // It was let go to, and a node before it was not down in the end.
+            Standing::Failed => {
+                let failed = |node: &NodeId| self.progress.standing(*node) == Standing::Failed;
+                Some(self.order.all_leading(&[node]).into_iter().filter(failed).collect())
+            }
+            Standing::Outside
+            | Standing::Waiting
+            | Standing::Ready
+            | Standing::Begun
+            | Standing::Complete => None,
+        }
+    }
+
+    /// Names in what is told of held nodes all that hold them by now: several may have failed at once, or one after the
+    /// other until too few of a group were left.
+    fn name_all_holders(&self, notices: &mut [Notice]) {
+        let is_held = |notice: &&mut Notice| matches!(notice.what, Happening::Over(Outcome::Held(_)));
+        let mut held = notices.iter_mut().filter(is_held).peekable();
+        if held.peek().is_none() {
+            return;
+        }
+        let obstacles = self.progress.obstacles();
+        for notice in held {
+            if let Some(by) = self.holders(notice.node, &obstacles) {
+                notice.what = Happening::Over(Outcome::Held(by));
+            }
+        }
+    }
+
     fn ending(&self, node: NodeId, obstacles: &[Arc<[NodeId]>]) -> NodeEnding {
         let skipped = NodeEnding::skipped(node);
         let Some(member) = &self.members[node.index()] else { return skipped };
-        let outcome = match (&member.outcome, self.progress.standing(node)) {
-            (Some(outcome), _) => outcome.clone(),
-            (None, Standing::Held(_)) if member.course.as_found().is_some() => {
-                member.course.as_found().unwrap_or(Outcome::Skipped)
-            }
-            (None, Standing::Held(_)) if !obstacles[node.index()].is_empty() => {
-                Outcome::Held(obstacles[node.index()].clone())
-            }
-            (None, Standing::Held(by)) => Outcome::Held([by].into()),
-            // It was let go to, and a node before it was not down in the end.
-            (None, Standing::Failed) => {
-                let failed = |node: &NodeId| self.progress.standing(*node) == Standing::Failed;
-                Outcome::Held(self.order.all_leading(&[node]).into_iter().filter(failed).collect())
-            }
-            (
-                None,
-                Standing::Outside
-                | Standing::Waiting
-                | Standing::Ready
-                | Standing::Begun
-                | Standing::Complete,
-            ) => member.course.unfinished().unwrap_or(Outcome::Skipped),
+        let outcome = match &member.outcome {
+            Some(outcome) => outcome.clone(),
+            None => match self.holders(node, obstacles) {
+                Some(by) => Outcome::Held(by),
+                None if matches!(self.progress.standing(node), Standing::Held(_)) => {
+                    member.course.as_found().unwrap_or(Outcome::Skipped)
+                }
+                None => member.course.unfinished().unwrap_or(Outcome::Skipped),
+            },
         };
-        NodeEnding { outcome, began: member.began, ended: member.ended, let_go: member.let_go, ..skipped }
+        let (began, ended, let_go) = (member.began, member.ended, member.let_go);
+        let left = member.is_open().then_some(self.seen);
+        NodeEnding { outcome, began, ended, let_go, left, ..skipped }
     }
 }
 
 impl<C: NodeCourse> Run for NodeRun<'_, C> {
     fn advance(&mut self, drivers: &mut dyn Drivers) {
+        let now = drivers.now();
+        self.seen = now;
         if self.pace == Pace::Interrupted {
             return;
         }
-        let now = drivers.now();
         self.desk.throttle.advance(drivers, now);
         while let Some((node, timer)) = self.desk.timers.take_due(now) {
             self.visit((drivers, now), node, |course, moment| course.due(timer, moment));
@@ -518,7 +552,9 @@ impl<C: NodeCourse> Run for NodeRun<'_, C> {
     }
 
     fn take_notices(&mut self) -> Vec<Notice> {
-        std::mem::take(&mut self.desk.notices)
+        let mut notices = std::mem::take(&mut self.desk.notices);
+        self.name_all_holders(&mut notices);
+        notices
     }
 
     fn status(&self, now: Duration) -> RunStatus {
@@ -543,11 +579,10 @@ impl<C: NodeCourse> Run for NodeRun<'_, C> {
 
     fn held(&self) -> Vec<Hindered> {
         let obstacles = self.progress.obstacles();
-        let mut held: HashMap<&[NodeId], Vec<NodeId>> = HashMap::new();
+        let mut held: HashMap<Arc<[NodeId]>, Vec<NodeId>> = HashMap::new();
         for &node in &self.targets {
-            let outcome = self.members[node.index()].as_ref().and_then(|member| member.outcome.as_ref());
-            if outcome.is_some_and(|outcome| outcome.held_by().is_some()) {
-                held.entry(&obstacles[node.index()]).or_default().push(node);
+            if let Some(by) = self.holders(node, &obstacles) {
+                held.entry(by).or_default().push(node);
             }
         }
         let mut held: Vec<Hindered> =

@@ -40,15 +40,18 @@ fn at_a_minute(status: &RunStatus, columns: usize, lines: usize) -> Vec<String> 
 
 #[test]
 fn who_is_waited_for_comes_first_then_how_many_then_how_long_still() {
-    let one = "n[01-02] booting for 50s (power on, probe down); starting 3/7, 1 failed, 1m30s left by history, 2 a minute, 1m00s so far";
+    let one = "n[01-02] booting for 50s (power on, probe down); up 2/7, 1 failed, 1m30s left by history, 2 a minute, 1m00s so far";
     assert_eq!(at_a_minute(&status(), 140, 24), [one]);
     let two = [
         "n[01-02] booting for 50s (power on, probe down)",
-        "starting 3/7, 1 failed, 1m30s left by history, 2 a minute",
+        "up 2/7, 1 failed, 1m30s left by history, 2 a minute",
     ];
     assert_eq!(at_a_minute(&status(), 60, 24), two);
-    assert_eq!(at_a_minute(&status(), 39, 24), ["n[01-02] booting for 50s", "starting 3/7, 1 failed"]);
-    assert_eq!(at_a_minute(&status(), 39, 9), ["n[01-02] booting for 50s; starting 3/7"]);
+    assert_eq!(
+        at_a_minute(&status(), 39, 24),
+        ["n[01-02] booting for 50s", "up 2/7, 1 failed, 1m30s left by history"]
+    );
+    assert_eq!(at_a_minute(&status(), 39, 9), ["n[01-02] booting for 50s; up 2/7"]);
     assert_eq!(
         at_a_minute(&status(), 23, 9),
         ["n01 and 1 more booting for 50s"].map(|_| "2 nodes booting for 50s")
@@ -85,7 +88,7 @@ fn somebody_who_asks_is_told_who_holds_whom_and_who_waits_for_whom() {
     let status = RunStatus { held: 1, total: 8, ..status() };
     let said = whole(&status, &in_the_way, (Duration::ZERO, Duration::from_secs(60)), &name, None);
     let wanted = [
-        "starting 4/8, 1 failed, 1 held, 1m30s left by history, 2 a minute, 1m00s so far",
+        "up 2/8, 1 failed, 1 held, 1m30s left by history, 2 a minute, 1m00s so far",
         "n[01-02]: booting for up to 50s (power on, probe down)",
         "n03: held by n01",
         "n[02-03]: waiting for n01",
@@ -261,7 +264,7 @@ proptest! {
             (first, status.busy.iter().filter(alike).count())
         });
         let Some((first, count)) = slowest else {
-            prop_assert!(shown[0].starts_with("starting "));
+            prop_assert!(shown[0].starts_with("up "));
             return Ok(());
         };
         // Names first, and whole: those that are named, and those that are counted, are all of them.

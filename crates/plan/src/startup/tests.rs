@@ -483,7 +483,7 @@ proptest! {
                     let held_by: Vec<u32> = by.iter().map(|node| node.0).collect();
                     let began_and_failed = |node: &u32| {
                         let other = ended(*node);
-                        other.began.is_some() && !other.let_go && !other.outcome.is_well()
+                        other.began.is_some() && other.let_go.is_none() && !other.outcome.is_well()
                     };
                     let all: Vec<u32> = (0..COUNT)
                         .filter(|node| before[ending.node.index()].contains(node) && began_and_failed(node))

@@ -108,7 +108,7 @@ pub(super) fn judge(asked: &Asked<'_>, world: &World, endings: &[NodeEnding]) ->
         if let Outcome::Held(by) = outcome {
             let without_success = |other: &&NodeEnding| {
                 let is_before = leads[other.node.index()][ending.node.index()];
-                is_before && other.began.is_some() && !other.let_go && !other.outcome.is_well()
+                is_before && other.began.is_some() && other.let_go.is_none() && !other.outcome.is_well()
             };
             let all: Vec<NodeId> = endings.iter().filter(without_success).map(|other| other.node).collect();
             prop_assert!(

@@ -221,3 +221,47 @@ fn the_oracle_objects_to_a_run_without_thresholds_and_to_one_with_a_smaller_numb
         assert!(said.is_err(), "{other:?}");
     }
 }
+
+/// n0, n1 and n2 lead n3; n0 and n1 are broken, and fail in turn.
+fn two_of_three_are_broken() -> Case {
+    let mut case = one_of_three_is_dead();
+    (case.natures[0], case.natures[1]) = (Nature::Broken, Nature::Broken);
+    case
+}
+
+/// Only the last that failed was named, as if the first one were well.
+#[test]
+fn all_that_failed_by_then_are_named_when_a_node_is_held() {
+    let case = two_of_three_are_broken();
+    for threshold in [None, Some(Threshold::Count(2)), Some(Threshold::Percent(60))] {
+        let (_, _, notices, _) = run(&case, &order_with(&case, &[(0, 1, threshold)]));
+        let over = notices.into_iter().find_map(|notice| match notice.what {
+            Happening::Over(outcome) if notice.node == NodeId(3) => Some(outcome),
+            _ => None,
+        });
+        assert_eq!(over, Some(Outcome::Held([NodeId(0), NodeId(1)].into())), "{threshold:?}");
+    }
+}
+
+/// Who asked amid a run was only told how many are held.
+#[test]
+fn who_is_held_by_whom_is_known_amid_the_run() {
+    let mut case = two_of_three_are_broken();
+    case.groups[1].push(4);
+    // Another one goes on: the run is not over.
+    case.boots[5] = 500;
+    let order = order_with(&case, &[(0, 1, None)]);
+    let mut world = World::new(&case.natures, &case.boots, case.able, case.fanout);
+    let targets: Vec<NodeId> = (0..6).map(NodeId).collect();
+    let off = Reading { power: Some(Power::Off), probe: Some(Probe::Down) };
+    let mut startup = Startup::new(&order, &targets, &[off; COUNT as usize], StartOptions::default());
+    while startup.status(world.now).held < 2 || startup.status(world.now).failed < 2 {
+        startup.advance(&mut world);
+        assert!(!startup.is_over());
+        for event in world.next(startup.wake()) {
+            startup.hear(&world, &event);
+        }
+    }
+    let by = [NodeId(0), NodeId(1)].to_vec();
+    assert_eq!(startup.held(), [crate::notice::Hindered { nodes: [NodeId(3), NodeId(4)].to_vec(), by }]);
+}
