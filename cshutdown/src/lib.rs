@@ -96,13 +96,19 @@ fn run_with(args: &mut ShutdownArgs, reporter: &mut Reporter) -> anyhow::Result<
     // Made once more when the run begins: what stands in its way is told before anything is asked.
     Picture::asked(&args.flags)?;
     if let Some(nodes) = &args.flags.why {
-        return why::answer(&input::site(args)?, Direction::Shutdown, nodes, reporter);
+        return why::answer(&input::site(args)?, Direction::Shutdown, (nodes, args.flags.kind()), reporter);
     }
     if let Some(node) = &args.flags.why_not {
         let site = input::site(args)?;
         let mut drivers = connect::backend(&site.cluster, &site.inventory)?;
         drivers.check_programs(&site.cluster, true)?;
-        return why_not::answer(&site, Direction::Shutdown, node, &mut *drivers, reporter);
+        return why_not::answer(
+            &site,
+            Direction::Shutdown,
+            (node, args.flags.kind()),
+            &mut *drivers,
+            reporter,
+        );
     }
     let mut input = ShutdownInput::read(args)?;
     if args.restart && !args.flags.rehearse {

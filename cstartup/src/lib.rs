@@ -75,12 +75,18 @@ fn run_with(args: &StartupArgs, reporter: &mut Reporter) -> anyhow::Result<Statu
     Picture::asked(&args.flags)?;
     let mut site = read(args)?;
     if let Some(why) = &args.flags.why {
-        return why::answer(&site, Direction::Startup, why, reporter);
+        return why::answer(&site, Direction::Startup, (why, args.flags.kind()), reporter);
     }
     if let Some(node) = &args.flags.why_not {
         let mut drivers = connect::backend(&site.cluster, &site.inventory)?;
         drivers.check_programs(&site.cluster, false)?;
-        return why_not::answer(&site, Direction::Startup, node, &mut *drivers, reporter);
+        return why_not::answer(
+            &site,
+            Direction::Startup,
+            (node, args.flags.kind()),
+            &mut *drivers,
+            reporter,
+        );
     }
     let mut wanted = WantedNodes::read(args, &site)?;
     if args.even_absent {

@@ -49,6 +49,42 @@ fn the_shortest_chain_is_shown_with_its_thresholds() {
     assert_eq!(lines(&bed, &ended)[1..], order);
 }
 
+/// `n04 waits for n02` was said although n03 alone is enough, and a line was there twice.
+#[test]
+fn across_a_threshold_it_is_said_how_many_are_waited_for() {
+    let bed = cluster("");
+    bed.write("etc/cstartSeq", "a: n01\nb: n02 n03\nc: n04\na > b\nb(1) > c\n");
+    let head = |leads: &str| lines(&bed, &why(&bed, "cstartup", &["n04", leads], 0))[0].clone();
+    assert_eq!(head("n03"), "n04 waits for 1 of n[02-03], n03 among them:");
+    // Whichever of n02 and n03 comes, it comes after n01.
+    let ended = why(&bed, "cstartup", &["n04", "n01"], 0);
+    let chain = [
+        "n04 waits for n01:",
+        "  cstartSeq:1:4: n01 is in a",
+        "  cstartSeq:4:1: a > b",
+        "  cstartSeq:2:4: n02 is in b",
+        "  cstartSeq:5:1: b(1) > c",
+        "  cstartSeq:3:4: n04 is in c",
+    ];
+    assert_eq!(lines(&bed, &ended), chain);
+    let record = why(&bed, "cstartup", &["n04", "n02", "--json"], 0).json();
+    let order = &record["chain"][1];
+    assert_eq!((order["needed"].as_u64(), order["of"].as_str()), (Some(1), Some("n[02-03]")), "{record}");
+    bed.write("etc/cstartSeq", "a: n01\nb: n02 n03\nc: n04\nx: n02\na > x\nb(1) > c\n");
+    assert_eq!(head("n01"), "n04 waits for 1 of n[02-03], n02 among them; n02 waits for n01:");
+    bed.write("etc/cstartSeq", "b: n02 n03\nc: n04\nb(100%) > c\n");
+    assert_eq!(head("n02"), "n04 waits for n02:");
+}
+
+/// `-N` was taken, and 2 was looked up as a name.
+#[test]
+fn nodes_may_be_numbers() {
+    let bed = cluster("");
+    assert_eq!(lines(&bed, &why(&bed, "cstartup", &["2", "1", "-N"], 0))[0], "n02 waits for n01:");
+    let run = bed.program("cstartup").arg("--config").arg(bed.path("etc/cluster.toml"));
+    run.args(["--why-not", "1", "-N"]).stdout("n01 is down, and nothing holds it: cstartup n01\n").run();
+}
+
 #[test]
 fn a_shutdown_explains_its_own_order_and_says_when_that_is_nobodys_file() {
     let bed = cluster("");
@@ -144,4 +180,53 @@ fn a_threshold_that_is_reached_holds_nobody_and_a_stop_waits_for_what_is_up() {
     mark(&bed, "up", "n02");
     let lines = why_not(&bed, "cshutdown", "n04", 1);
     assert_eq!(lines[2], "first of all: n02: cshutdown n02", "{lines:?}");
+}
+
+/// All of the group were said to be waited for.
+#[test]
+fn where_some_of_a_group_are_enough_it_is_said_how_many_are_lacking() {
+    let bed = cluster("");
+    bed.write("etc/cstartSeq", "a: n01\nboot: n02 n03\nrack1: n04\na > boot\nboot(50%) > rack1\n");
+    let all = [
+        "n04 is down, and waits until it is up: n01; for 1 of n[02-03] (boot(50%) > rack1; 0 up)",
+        "  down: n[01-03]",
+        "first of all: n01: cstartup n01",
+        "all of it, in order: cstartup -E n04",
+    ];
+    assert_eq!(why_not(&bed, "cstartup", "n04", 1), all);
+    for kind in ["on", "up"] {
+        mark(&bed, kind, "n01");
+    }
+    let lines = why_not(&bed, "cstartup", "n04", 1);
+    assert_eq!(lines[0], "n04 is down, and waits for 1 of n[02-03] (boot(50%) > rack1; 0 up)");
+    let run = bed.program("cstartup").arg("--config").arg(bed.path("etc/cluster.toml"));
+    let record = run.args(["--why-not", "n04", "--json"]).status(1).any_stdout().any_stderr().run().json();
+    let short = &record["thresholds"][0];
+    assert_eq!((short["needed"].as_u64(), short["of"].as_str()), (Some(1), Some("n[02-03]")), "{record}");
+    assert_eq!((short["up"].as_u64(), short["says"].as_str()), (Some(0), Some("boot(50%) > rack1")));
+}
+
+/// What was proposed was refused as long as the run was at it, and would have reset what it waits for.
+#[test]
+fn amid_a_run_that_run_is_named_first_and_what_is_proposed_waits_for_it() {
+    let bed = cluster("");
+    mark(&bed, "dead", "n01");
+    let running = bed.program("cstartup").args(["n01"]).status(143).any_stderr().spawn();
+    running.wait_for_stderr("n01: powering on");
+    bed::wait_until("n01 is on", || bed.path("on/n01").exists());
+    let lines = why_not(&bed, "cstartup", "n02", 1);
+    assert_eq!(lines[0], "n02 is down, and waits until it is up: n01");
+    assert!(lines[2].starts_with("a run acts on them now: process "), "{lines:?}");
+    assert_eq!(
+        lines[3..],
+        [
+            "first of all: n01, on but not up: wait for that run",
+            "all of it, in order: cstartup --wait -E n02"
+        ]
+    );
+    let run = bed.program("cstartup").arg("--config").arg(bed.path("etc/cluster.toml"));
+    let record = run.args(["--why-not", "n02", "--json"]).status(1).any_stdout().any_stderr().run().json();
+    assert_eq!(record["runs"][0]["targets"].as_str(), Some("n01"), "{record}");
+    running.signal(nix::sys::signal::Signal::SIGTERM);
+    running.end();
 }

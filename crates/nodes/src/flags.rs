@@ -7,12 +7,13 @@ use crate::config::Flags;
 use crate::elsewhere::ElsewhereFlags;
 use crate::reach::Reach;
 use crate::site::Site;
-use crate::targets::Typed;
+use crate::targets::{self, Typed};
 use orderly_exec::cli::Speech;
 use orderly_exec::duration;
 use orderly_exec::inventory::InventoryFlags;
 use orderly_exec::{OrStatus, Status, fail};
 use orderly_plan::drivers::NodeId;
+use orderly_plan::select::TargetKind;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -163,6 +164,11 @@ impl RunFlags {
             across_partitions: self.across_partitions,
             partition: self.partition.clone(),
         }
+    }
+
+    /// Returns what the words that name nodes are: names, numbers or groups.
+    pub fn kind(&self) -> TargetKind {
+        targets::kind(self.numbers, self.groups)
     }
 
     /// Returns how long other runs are waited for.

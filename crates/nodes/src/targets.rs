@@ -50,11 +50,7 @@ impl Typed {
         let partition = if self.across_partitions { None } else { self.current_partition(site)? };
         let field = field(site, partition.as_deref());
         let asked = AskedTargets {
-            kind: match (self.numbers, self.groups) {
-                (true, _) => TargetKind::Numbers,
-                (_, true) => TargetKind::Groups,
-                _ => TargetKind::Names,
-            },
+            kind: kind(self.numbers, self.groups),
             words: self.words()?,
             exclude: self.exclude.iter().map(TargetWord::typed).collect(),
         };
@@ -168,16 +164,27 @@ fn field<'s>(site: &'s Site, partition: Option<&'s str>) -> Field<'s> {
     Field { inventory: &site.inventory, nodes: site.inventory.len(), partition }
 }
 
-/// Returns the one node or unit that a word names.
+/// Returns what words are by `-N` and `-g`.
+pub(crate) fn kind(numbers: bool, groups: bool) -> TargetKind {
+    match (numbers, groups) {
+        (true, _) => TargetKind::Numbers,
+        (_, true) => TargetKind::Groups,
+        _ => TargetKind::Names,
+    }
+}
+
+/// Returns the one node or unit that a word of this kind names.
 ///
 /// # Errors
 /// Usage (2), for a flag, when it names none or several.
-pub(crate) fn one_named(site: &Site, flag: &str, word: &str) -> anyhow::Result<NodeId> {
-    if let Some(unit) = site.roster.unit(word) {
+pub(crate) fn one_named(site: &Site, flag: &str, (word, kind): (&str, TargetKind)) -> anyhow::Result<NodeId> {
+    if kind == TargetKind::Names
+        && let Some(unit) = site.roster.unit(word)
+    {
         return Ok(unit);
     }
     let words = vec![TargetWord::typed(word)];
-    let asked = AskedTargets { kind: TargetKind::Names, words, exclude: Vec::new() };
+    let asked = AskedTargets { kind, words, exclude: Vec::new() };
     let named = select::targets(field(site, None), &asked)
         .map_err(|wrong| fail(Status::Usage, format!("{flag}: {wrong}")))?;
     match named.as_slice() {

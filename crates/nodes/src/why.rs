@@ -1,11 +1,11 @@
 //! Why one node waits for another (`--why A B`), for people and programs.
 
-use crate::site::Site;
+use crate::site::{Site, fold};
 use crate::targets;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::{Status, fail};
 use orderly_plan::drivers::NodeId;
-use orderly_plan::select::Direction;
+use orderly_plan::select::{Direction, TargetKind};
 use orderly_plan::sequence::{Link, LinkReason};
 use serde::Serialize;
 
@@ -18,12 +18,12 @@ use serde::Serialize;
 pub fn answer(
     site: &Site,
     direction: Direction,
-    words: &[String],
+    (words, kind): (&[String], TargetKind),
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
     let [waits, leads] = words else { return Err(fail(Status::Usage, "--why takes two nodes")) };
-    let waits = targets::one_named(site, "--why", waits)?;
-    let leads = targets::one_named(site, "--why", leads)?;
+    let waits = targets::one_named(site, "--why", (waits, kind))?;
+    let leads = targets::one_named(site, "--why", (leads, kind))?;
     if waits == leads {
         return Err(fail(Status::Usage, "--why takes two nodes; no node waits for itself"));
     }
@@ -49,7 +49,15 @@ fn lines(
         }
         return lines;
     };
-    let mut lines = vec![format!("{a} waits for {b}:")];
+    let some = chain.iter().rev().find_map(|link| link.some.as_ref());
+    let mut lines = vec![match some {
+        Some(some) if site.order.stands_without(waits, leads) => {
+            let (set, among) = (fold(site, &some.members), site.name(some.among));
+            let then = if some.among == leads { String::new() } else { format!("; {among} waits for {b}") };
+            format!("{a} waits for {} of {set}, {among} among them{then}:", some.needed)
+        }
+        Some(_) | None => format!("{a} waits for {b}:"),
+    }];
     if site.sequence.file().is_empty() {
         lines.push(format!("  {}", targets::default_order(direction)));
     }
@@ -74,6 +82,12 @@ struct WhyRecord<'r> {
 struct LinkRecord {
     kind: &'static str,
     says: String,
+    /// How many of `of` are waited for, where not all of the group before are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needed: Option<usize>,
+    /// As a node set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,6 +104,8 @@ fn record<'r>(site: &'r Site, waits: NodeId, leads: NodeId, chain: Option<&[Link
             LinkReason::Inventory { .. } => "inventory",
         },
         says: site.sequence.statement(link.reason, &site.roster),
+        needed: link.some.as_ref().map(|some| some.needed),
+        of: link.some.as_ref().map(|some| fold(site, &some.members)),
         file: link.place.as_ref().map(|place| place.file.clone()),
         line: link.place.as_ref().map(|place| place.line),
         column: link.place.as_ref().map(|place| place.column),

@@ -1,7 +1,7 @@
 //! What keeps a node from starting, or from going down, just now (`--why-not A`): the nodes are asked, nothing is touched.
 
 use crate::backend::Backend;
-use crate::claims;
+use crate::claims::{self, RunFacts};
 use crate::elsewhere::{Door, in_its_run};
 use crate::run::{Telling, drive};
 use crate::site::{Site, fold};
@@ -9,7 +9,9 @@ use crate::targets;
 use orderly_exec::Status;
 use orderly_exec::reporter::Reporter;
 use orderly_plan::drivers::NodeId;
-use orderly_plan::select::{self, Direction};
+use orderly_plan::graph::{Choice, Gate};
+use orderly_plan::select::{self, Direction, TargetKind};
+use orderly_plan::sequence::LinkReason;
 use orderly_plan::survey::{Condition, Survey};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -22,12 +24,16 @@ struct Hold<'s> {
     conditions: Vec<Condition>,
     /// All nodes that must be up (down) before it and are not, sorted.
     by: Vec<NodeId>,
-    /// Those of them that nobody holds, sorted.
+    /// Those of them that are needed whichever of the others come, sorted.
+    certain: Vec<NodeId>,
+    /// The groups of which some are needed.
+    choices: Vec<Choice>,
+    /// Those of `by` that nobody holds, sorted.
     roots: Vec<NodeId>,
     /// What runs that act on the node itself do with it.
     own_runs: Vec<String>,
     /// Others that act on who is before it.
-    runs: Vec<String>,
+    runs: Vec<RunFacts>,
 }
 
 /// Answers `--why-not A`.
@@ -39,7 +45,7 @@ struct Hold<'s> {
 pub fn answer(
     site: &Site,
     direction: Direction,
-    word: &str,
+    word: (&str, TargetKind),
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Status> {
@@ -54,20 +60,30 @@ pub fn answer(
         let needed = select::needed(direction, &site.order, &[node], &conditions).into_iter();
         needed.filter(|node| !site.is_unit(*node)).collect()
     };
+    let (choices, mut certain) = match by.is_empty() {
+        true => (Vec::new(), Vec::new()),
+        false => select::choices(direction, &site.order, node, &conditions),
+    };
+    certain.retain(|one| by.binary_search(one).is_ok());
     let leads =
         |one: &NodeId| site.order.all_leading(&[*one]).iter().any(|node| by.binary_search(node).is_ok());
     let roots = by.iter().copied().filter(|one| !leads(one)).collect();
-    let acts_on = |run: &claims::RunFacts, node: &NodeId| run.claim.targets.contains(site.name(*node));
-    let (own, others): (Vec<_>, Vec<_>) = claims::seen().into_iter().partition(|run| acts_on(run, &node));
+    let (own, others): (Vec<_>, Vec<_>) =
+        claims::seen().into_iter().partition(|run| acts_on(run, site, node));
     let own_runs = own.iter().flat_map(|run| in_its_run(run, site.name(node))).collect();
-    let others = others.iter().filter(|run| by.iter().any(|node| acts_on(run, node)));
-    let runs = others.map(|run| run.describe()).collect();
-    let hold = Hold { site, direction, node, conditions, by, roots, own_runs, runs };
+    let acts = |run: &RunFacts| by.iter().any(|&node| acts_on(run, site, node));
+    let runs = others.into_iter().filter(acts).collect();
+    let hold = Hold { site, direction, node, conditions, by, certain, choices, roots, own_runs, runs };
     reporter.record(&hold.record());
     for line in hold.lines() {
         reporter.answer(&line);
     }
     Ok(if hold.by.is_empty() { Status::Done } else { Status::Failed })
+}
+
+/// Tells whether a node is a target of a run.
+fn acts_on(run: &RunFacts, site: &Site, node: NodeId) -> bool {
+    run.claim.targets.contains(site.name(node))
 }
 
 /// Tells whether a node is where the order at hand would have it.
@@ -108,32 +124,72 @@ impl Hold<'_> {
     fn lines(&self) -> Vec<String> {
         let name = self.site.name(self.node);
         let is = self.condition(self.node).word();
-        let (program, be) = match self.direction {
-            Direction::Startup => ("cstartup", "up"),
-            Direction::Shutdown => ("cshutdown", "down"),
-        };
         let mut lines = Vec::new();
         if is_there(self.direction, self.condition(self.node)) {
             lines.push(format!("{name} is {is}: nothing holds it"));
         } else if self.by.is_empty() {
-            lines.push(format!("{name} is {is}, and nothing holds it: {program} {name}"));
+            lines.push(format!("{name} is {is}, and nothing holds it: {}", self.command(name)));
         } else {
-            let count = if self.by.len() == 1 { "it is" } else { "they are" };
-            lines.push(format!("{name} is {is}, and waits until {count} {be}: {}", self.fold(&self.by)));
+            lines.push(format!("{name} is {is}, and waits {}", self.waits_for()));
             for (condition, nodes) in self.by_condition(&self.by) {
                 lines.push(format!("  {}: {}", condition.word(), self.fold(&nodes)));
             }
-            // A run that has it in hand needs no other beside it.
-            if self.own_runs.is_empty() {
-                for (condition, nodes) in self.by_condition(&self.roots) {
-                    lines.push(format!("first of all: {}", self.remedy(condition, &nodes)));
-                }
-                lines.push(format!("all of it, in order: {program} -E {name}"));
-            }
         }
         lines.extend(self.own_runs.iter().cloned());
-        lines.extend(self.runs.iter().map(|run| format!("a run acts on them now: {run}")));
+        // What they are at comes before what would be refused as long as they are.
+        lines.extend(self.runs.iter().map(|run| format!("a run acts on them now: {}", run.describe())));
+        // A run that has it in hand needs no other beside it.
+        if !self.by.is_empty() && self.own_runs.is_empty() {
+            let is_acted_on = |node: &NodeId| self.runs.iter().any(|run| acts_on(run, self.site, *node));
+            let (acted_on, others): (Vec<NodeId>, Vec<NodeId>) =
+                self.roots.iter().copied().partition(is_acted_on);
+            for (condition, nodes) in self.by_condition(&acted_on) {
+                let is = if condition == Condition::On { "on but not up" } else { condition.word() };
+                lines.push(format!("first of all: {}, {is}: wait for that run", self.fold(&nodes)));
+            }
+            for (condition, nodes) in self.by_condition(&others) {
+                lines.push(format!("first of all: {}", self.remedy(condition, &nodes)));
+            }
+            lines.push(format!("all of it, in order: {}", self.command(&format!("-E {name}"))));
+        }
         lines
+    }
+
+    /// Returns a command that acts on nodes, and waits for the runs that are at some of them now.
+    fn command(&self, targets: &str) -> String {
+        let program = match self.direction {
+            Direction::Startup => "cstartup",
+            Direction::Shutdown => "cshutdown",
+        };
+        let wait = if self.runs.is_empty() { "" } else { " --wait" };
+        format!("{program}{wait} {targets}")
+    }
+
+    /// Returns whom the node waits for: `until it is up: n01`, `for 1 of boot[01-02] (boot(50%) > rack1; 0 up)`.
+    fn waits_for(&self) -> String {
+        let be = match self.direction {
+            Direction::Startup => "up",
+            Direction::Shutdown => "down",
+        };
+        let choice = |choice: &Choice| {
+            let (set, states) = (self.fold(&choice.members), self.states(choice));
+            format!("for {} of {set} ({states}; {} up)", choice.lack.needed, choice.lack.standing.len())
+        };
+        let mut parts = Vec::new();
+        let all = if self.choices.is_empty() { &self.by } else { &self.certain };
+        if !all.is_empty() {
+            let count = if all.len() == 1 { "it is" } else { "they are" };
+            parts.push(format!("until {count} {be}: {}", self.fold(all)));
+        }
+        parts.extend(self.choices.iter().map(choice));
+        parts.join("; ")
+    }
+
+    /// Returns what says how many of a group are needed, as it is written.
+    fn states(&self, choice: &Choice) -> String {
+        let Gate { group, threshold } = choice.lack.gate;
+        let (before, after, threshold) = (group, choice.after, Some(threshold));
+        self.site.sequence.statement(LinkReason::Before { before, after, threshold }, &self.site.roster)
     }
 
     fn by_condition(&self, nodes: &[NodeId]) -> BTreeMap<Condition, Vec<NodeId>> {
@@ -147,15 +203,26 @@ impl Hold<'_> {
         let set = self.fold(nodes);
         match (self.direction, condition) {
             (Direction::Startup, Condition::On) => format!(
-                "{set}, on but not up: booting, or look at the console and the probe; then cstartup --reset-stuck {set}"
+                "{set}, on but not up: booting, or look at the console and the probe; then {}",
+                self.command(&format!("--reset-stuck {set}"))
             ),
             (_, Condition::Unknown) => {
                 format!(
                     "{set}, which does not answer: look at its network and controllers; cstartup -k {set} says more"
                 )
             }
-            (Direction::Startup, Condition::Down | Condition::Up) => format!("{set}: cstartup {set}"),
-            (Direction::Shutdown, _) => format!("{set}: cshutdown {set}"),
+            (Direction::Startup, Condition::Down | Condition::Up) | (Direction::Shutdown, _) => {
+                format!("{set}: {}", self.command(&set))
+            }
+        }
+    }
+
+    fn threshold(&self, choice: &Choice) -> ThresholdRecord {
+        ThresholdRecord {
+            needed: choice.lack.needed,
+            of: self.fold(&choice.members),
+            up: choice.lack.standing.len(),
+            says: self.states(choice),
         }
     }
 
@@ -171,8 +238,9 @@ impl Hold<'_> {
             node: self.site.name(self.node),
             condition: self.condition(self.node).word(),
             held_by: self.by.iter().map(holder).collect(),
+            thresholds: self.choices.iter().map(|choice| self.threshold(choice)).collect(),
             in_runs: &self.own_runs,
-            runs: &self.runs,
+            runs: self.runs.iter().map(RunRecord::of).collect(),
         }
     }
 }
@@ -185,11 +253,45 @@ struct WhyNotRecord<'r> {
     node: &'r str,
     condition: &'static str,
     held_by: Vec<HolderRecord<'r>>,
+    /// The groups of which some are needed, and too few of them are up.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    thresholds: Vec<ThresholdRecord>,
     /// What runs that act on it do with it now, in words.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     in_runs: &'r [String],
     /// Other runs that act on any of those before it.
-    runs: &'r [String],
+    runs: Vec<RunRecord<'r>>,
+}
+
+/// So many of a group, for programs.
+#[derive(Debug, Serialize)]
+struct ThresholdRecord {
+    needed: usize,
+    /// As a node set.
+    of: String,
+    /// How many of them are.
+    up: usize,
+    /// As it is written.
+    says: String,
+}
+
+/// A run, for programs.
+#[derive(Debug, Serialize)]
+struct RunRecord<'r> {
+    pid: u32,
+    program: &'r str,
+    command: &'r str,
+    user: &'r str,
+    since: &'r str,
+    /// As a node set.
+    targets: String,
+}
+
+impl<'r> RunRecord<'r> {
+    fn of(run: &'r RunFacts) -> Self {
+        let RunFacts { pid, program, command, user, since, .. } = run;
+        Self { pid: *pid, program, command, user, since, targets: run.targets() }
+    }
 }
 
 /// A node that holds another.

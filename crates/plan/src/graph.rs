@@ -15,7 +15,7 @@ mod scc;
 
 use crate::drivers::NodeId;
 use crate::threshold::Threshold;
-pub use enough::{Counted, Footing, Gate, Lack};
+pub use enough::{Choice, Counted, Footing, Gate, Lack};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use std::collections::{BTreeSet, HashMap, VecDeque};

@@ -24,5 +24,5 @@ pub use parser::{
 };
 pub use relations::{Form, Process};
 pub use reverse::reversed_text;
-pub use why::{Link, LinkReason};
+pub use why::{Link, LinkReason, SomeOf};
 pub use write::Spelling;

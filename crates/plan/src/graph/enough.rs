@@ -153,6 +153,15 @@ impl Order {
         counted
     }
 
+    /// Tells whether `waits` can begin without `leads`, because others of a group are enough.
+    pub fn stands_without(&self, waits: NodeId, leads: NodeId) -> bool {
+        let footing = |node: u32| if node == leads.0 { Footing::Lacks } else { Footing::Stands };
+        let footing: Vec<Footing> = (0..self.nodes).map(footing).collect();
+        let before = self.vertex(VertexKind::Node(waits));
+        let sound = self.sound(&footing);
+        self.leading(before).all(|before| sound[before.index()])
+    }
+
     /// Tells by vertex whether nothing before it is lacking; of a threshold's members, enough to reach it.
     fn sound(&self, footing: &[Footing]) -> Vec<bool> {
         let mut sound = vec![false; self.vertex_count()];
@@ -207,6 +216,16 @@ pub struct Lack {
     pub needed: usize,
 }
 
+/// A group of which only some are waited for, and too few of it stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    pub lack: Lack,
+    /// The first group by which it is waited for.
+    pub after: GroupId,
+    /// Who counts, sorted.
+    pub members: Vec<NodeId>,
+}
+
 /// An order, and of which groups enough are as they must be.
 #[derive(Debug)]
 pub struct Counted<'o> {
@@ -251,17 +270,62 @@ impl Counted<'_> {
         found
     }
 
+    /// Returns the groups of which only some are waited for and too few stand, in the order in which thresholds are
+    /// stated, and all nodes that any of `from` needs whichever of those come, sorted.
+    pub fn choices(&self, from: &[NodeId]) -> (Vec<Choice>, Vec<NodeId>) {
+        let order = self.order;
+        let is_choice = |vertex: Vertex| {
+            order.gate_number(vertex).is_some_and(|at| self.binding.get(at) == Some(&Binding::All))
+                && order.needed_of(vertex) < order.members_of(vertex).count()
+        };
+        // What leads a whole group is needed whichever of its members come.
+        let past = |vertex: Vertex, next: Vertex| match order.what(next) {
+            VertexKind::Node(_) if is_choice(vertex) => {
+                order.gate(vertex).map(|gate| order.vertex(VertexKind::Begin(gate.group)))
+            }
+            VertexKind::Node(_) | VertexKind::Begin(_) | VertexKind::End(_) => Some(next),
+        };
+        let seen = self.seen_past(from, Direction::Incoming, past);
+        let choice = |(vertex, gate): (Vertex, Gate)| {
+            if !seen[vertex.index()] || !is_choice(vertex) {
+                return None;
+            }
+            let after = order.trailing(vertex).filter(|next| seen[next.index()]);
+            let after = after.filter_map(|next| match order.what(next) {
+                VertexKind::Begin(group) => Some(group),
+                VertexKind::Node(_) | VertexKind::End(_) => None,
+            });
+            let mut members: Vec<NodeId> = order.members_of(vertex).collect();
+            members.sort_unstable();
+            let standing = members.iter().copied().filter(|node| self.counts[node.index()]).collect();
+            let lack = Lack { gate, standing, members: members.len(), needed: order.needed_of(vertex) };
+            Some(Choice { lack, after: after.min()?, members })
+        };
+        let choices = order.gates().filter_map(choice).collect();
+        (choices, (0..order.nodes).filter(|&node| seen[node as usize]).map(NodeId).collect())
+    }
+
     fn reach(&self, from: &[NodeId], direction: Direction) -> Vec<NodeId> {
         let seen = self.seen(from, direction);
         (0..self.order.nodes).filter(|&node| seen[node as usize]).map(NodeId).collect()
     }
 
     fn seen(&self, from: &[NodeId], direction: Direction) -> Vec<bool> {
+        self.seen_past(from, direction, |_, next| Some(next))
+    }
+
+    /// Returns what is seen where `past` says what comes after a vertex instead of a neighbour of it.
+    fn seen_past(
+        &self,
+        from: &[NodeId],
+        direction: Direction,
+        past: impl Fn(Vertex, Vertex) -> Option<Vertex>,
+    ) -> Vec<bool> {
         let order = self.order;
         let mut seen = vec![false; order.vertex_count()];
         let mut queue: VecDeque<Vertex> = from.iter().map(|node| Vertex(node.0)).collect();
         while let Some(vertex) = queue.pop_front() {
-            for next in order.neighbours(vertex, direction) {
+            for next in order.neighbours(vertex, direction).filter_map(|next| past(vertex, next)) {
                 if !seen[next.index()] && self.binds(vertex, next) && self.binds(next, vertex) {
                     seen[next.index()] = true;
                     queue.push_back(next);

@@ -1,7 +1,7 @@
 //! Nodes that are not as the sequence needs them: they are no target, or a target that follows them runs already.
 
 use crate::drivers::NodeId;
-use crate::graph::{Counted, Footing, Lack, Order};
+use crate::graph::{Choice, Counted, Footing, Lack, Order};
 use crate::progress::Shortage;
 use crate::survey::Condition;
 
@@ -69,6 +69,19 @@ pub fn needed(
     conditions: &[Condition],
 ) -> Vec<NodeId> {
     wanting(direction, &serving(direction, order, targets, conditions), targets, conditions)
+}
+
+/// Returns the groups of which some members have to be as they must be before `node` is acted on, and all nodes that have
+/// to be whichever of those are (see [`needed`], which also names all members).
+pub fn choices(
+    direction: Direction,
+    order: &Order,
+    node: NodeId,
+    conditions: &[Condition],
+) -> (Vec<Choice>, Vec<NodeId>) {
+    let (choices, mut certain) = serving(direction, order, &[node], conditions).choices(&[node]);
+    certain.retain(|one| *one != node && !direction.is_served_by(condition_of(conditions, *one)));
+    (choices, certain)
 }
 
 /// Returns the order as it binds when all targets will be as they must be.

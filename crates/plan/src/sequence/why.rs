@@ -3,7 +3,7 @@
 use super::groups::{At, Sequence};
 use crate::diagnostic::Place;
 use crate::drivers::NodeId;
-use crate::graph::{GroupId, Order, VertexKind};
+use crate::graph::{GroupId, Order, Vertex, VertexKind};
 use crate::name::Roster;
 use crate::threshold::Threshold;
 use std::fmt::Write;
@@ -14,6 +14,18 @@ pub struct Link {
     pub reason: LinkReason,
     /// Where it is stated; nothing for the default sequence.
     pub place: Option<Place>,
+    /// How many of the group before are waited for, where not all are.
+    pub some: Option<SomeOf>,
+}
+
+/// So many of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SomeOf {
+    pub needed: usize,
+    /// Sorted.
+    pub members: Vec<NodeId>,
+    /// That member through which the chain leads.
+    pub among: NodeId,
 }
 
 /// What is stated.
@@ -35,32 +47,53 @@ pub enum LinkReason {
     },
 }
 
+/// Returns how many of a group are waited for at a vertex, where it is a threshold that not all of them have to reach.
+fn some_of(order: &Order, vertex: Vertex, among: NodeId) -> Option<SomeOf> {
+    order.gate(vertex)?;
+    let needed = order.needed_of(vertex);
+    let mut members: Vec<NodeId> = order.members_of(vertex).collect();
+    members.sort_unstable();
+    (needed < members.len()).then_some(SomeOf { needed, members, among })
+}
+
 impl Sequence {
     /// Returns a shortest chain of statements that makes `waits` wait for `leads`, beginning at
     /// `leads`; nothing when it does not wait. `order` is what [`Sequence::order`] returned.
     pub fn explain(&self, order: &Order, waits: NodeId, leads: NodeId) -> Option<Vec<Link>> {
         let path =
             order.path(order.vertex(VertexKind::Node(leads)), order.vertex(VertexKind::Node(waits)))?;
-        let reasons = path.windows(2).filter_map(|step| match (order.what(step[0]), order.what(step[1])) {
-            (VertexKind::Node(node), VertexKind::End(group))
-            | (VertexKind::Begin(group), VertexKind::Node(node)) => Some(LinkReason::Member { node, group }),
-            (VertexKind::End(before), VertexKind::Begin(after)) => {
-                let threshold = order.gate(step[0]).map(|gate| gate.threshold);
-                Some(LinkReason::Before { before, after, threshold })
-            }
-            (VertexKind::Node(first), VertexKind::Node(then)) => Some(LinkReason::Inventory { first, then }),
-            _ => None,
+        let links = path.windows(2).filter_map(|step| {
+            let reason = match (order.what(step[0]), order.what(step[1])) {
+                (VertexKind::Node(node), VertexKind::End(group))
+                | (VertexKind::Begin(group), VertexKind::Node(node)) => LinkReason::Member { node, group },
+                (VertexKind::End(before), VertexKind::Begin(after)) => {
+                    let threshold = order.gate(step[0]).map(|gate| gate.threshold);
+                    LinkReason::Before { before, after, threshold }
+                }
+                (VertexKind::Node(first), VertexKind::Node(then)) => LinkReason::Inventory { first, then },
+                _ => return None,
+            };
+            Some((reason, step[0]))
         });
-        let reasons: Vec<LinkReason> = reasons.collect();
+        let mut links: Vec<(LinkReason, Vertex)> = links.collect();
+        // Into a group whose threshold is next and out of it again it is the same statement.
+        links.dedup_by_key(|(reason, _)| *reason);
         let stated = self.first_stated(|edge| (edge.before, edge.after, edge.threshold));
-        let places = self.written.places(reasons.iter().map(|reason| match *reason {
+        let places = self.written.places(links.iter().map(|(reason, _)| match *reason {
             LinkReason::Member { node, group } => self.member_at(group, node),
             LinkReason::Before { before, after, threshold } => {
                 stated.get(&(before, after, threshold)).copied().unwrap_or_default()
             }
             LinkReason::Inventory { .. } => At::NOWHERE,
         }));
-        Some(reasons.into_iter().zip(places).map(|(reason, place)| Link { reason, place }).collect())
+        let mut among = leads;
+        let link = |((reason, vertex), place): ((LinkReason, Vertex), Option<Place>)| {
+            if let LinkReason::Member { node, .. } = reason {
+                among = node;
+            }
+            Link { reason, place, some: some_of(order, vertex, among) }
+        };
+        Some(links.into_iter().zip(places).map(link).collect())
     }
 
     /// Returns a chain for people, one statement a line: `cstartSeq:3:1: servers > clients`.
