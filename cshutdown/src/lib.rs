@@ -379,6 +379,7 @@ fn carry_out(
             own: args.asked(),
             restarts: args.restart,
             may_force: !args.force_off && !args.maintenance,
+            stuck: Vec::new(),
         };
         afterwards.extend(remedies::lines(&input.site, Direction::Shutdown, &asked, &endings));
     }
@@ -441,9 +442,14 @@ fn report(
             log.line(&line);
         }
     }
+    if let Some(log) = &log {
+        reporter.say(format!("log: {}", log.path().display()));
+    }
+    let verdict = result.verdict(&input.site);
+    reporter.say(&verdict);
     result.record(&input.site, simulated, log.as_ref().map(RunLog::path), reporter);
     let Some(log) = log else { return status };
-    let lost = log.end(&format!("{} ({})", status.word(), status.code()));
+    let lost = log.end(&verdict);
     if lost > 0 {
         reporter.warn(format!("{lost} lines could not be written to the log"));
     }

@@ -65,13 +65,19 @@ impl ShutdownResult<'_> {
         if !phases.is_empty() {
             lines.push((true, format!("took {}: {}", duration::show(self.took), phases.join(", "))));
         }
-        let path = report::critical_path(&site.order, self.endings);
-        let is_deed = |ending: &&NodeEnding| ending.outcome != Outcome::AlreadyDown;
-        if path.len() > 1 && path.iter().any(is_deed) {
-            lines.push((true, format!("critical path: {}", report::show_path(&path, &name))));
-        }
         lines.extend(self.afterwards.iter().map(|line| (true, line.clone())));
         lines
+    }
+
+    /// Returns the closing line, which says why it took as long as it did.
+    pub(crate) fn verdict(&self, site: &Site) -> String {
+        let mut line = format!("{} after {}", self.status(), duration::show(self.took));
+        let path = report::critical_path(&site.order, self.endings);
+        let is_deed = |ending: &&NodeEnding| ending.outcome != Outcome::AlreadyDown;
+        if path.iter().any(is_deed) {
+            line.push_str(&format!("; critical path: {}", report::show_path(&path, &|node| site.name(node))));
+        }
+        line
     }
 
     /// Prints the last record.

@@ -13,7 +13,7 @@ use orderly_plan::outcome::{NodeEnding, Outcome};
 use orderly_plan::progress::Shortage;
 use orderly_plan::report::{QuietedReport, ShortageReport};
 use orderly_plan::sequence::Edge;
-use orderly_plan::{duration, report};
+use orderly_plan::{duration, nodeset, report};
 use std::time::Duration;
 
 /// What came of a run.
@@ -154,7 +154,7 @@ impl Closing<'_> {
         let group = self.site.sequence.group_name(gate.group);
         let waiting = self.waiting_for(shortage);
         let wait = if waiting.len() == 1 { "waits" } else { "wait" };
-        format!("{group}: {up} of {members} up, and {} {wait} for {needed}", waiting.join(", "))
+        format!("{group}: {up} of {members} up, and {} {wait} for {needed}", nodeset::fold(waiting))
     }
 
     fn shortage_report(&self, shortage: &Shortage) -> ShortageReport<'_> {

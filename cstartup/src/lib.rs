@@ -415,7 +415,8 @@ fn start(
     afterwards.extend(report::slower_than_usual(&endings, &usual, &|node| site.name(node)));
     // Whoever interrupted it knows why not all is well.
     if signal.is_none() && !args.flags.rehearse {
-        let asked = Asked { flags: &args.flags, own: args.asked(), restarts: false, may_force: false };
+        let (own, stuck) = (args.asked(), startup.stuck());
+        let asked = Asked { flags: &args.flags, own, restarts: false, may_force: false, stuck };
         afterwards.extend(remedies::lines(site, Direction::Startup, &asked, &endings));
     }
     let closing = Closing {

@@ -80,3 +80,29 @@ fn another_try_of_a_start_does_what_the_first_was_asked_to_do() {
     let again = proposed(&ended.stderr, "to try again: ").join(" ");
     assert_eq!(again, "-S -Z --reset-stuck --even-absent --stagger 5ms -W AUTO n[01-03]");
 }
+
+/// Another start was all that was proposed, which would have waited for the node again.
+#[test]
+fn a_node_that_is_on_and_not_up_is_reset_by_what_is_proposed() {
+    let bed = cluster("[limits]\nboot = \"1s\"\n");
+    mark(&bed, "dead", "n01");
+    mark(&bed, "broken", "n04");
+    let ended = cstartup(&bed, &["--timeout", "3s", "ALL"], 1);
+    let again = proposed(&ended.stderr, "to try again: ").join(" ");
+    assert_eq!(again, "--timeout 3s n04");
+    let reset = proposed(&ended.stderr, "to reset n01, which is on and not up: ");
+    assert_eq!(reset.join(" "), "--reset-stuck --timeout 3s n[01-03]");
+    let words: Vec<&str> = reset.iter().map(String::as_str).filter(|word| !word.ends_with("3s")).collect();
+    let words: Vec<&str> = words.into_iter().filter(|word| *word != "--timeout").collect();
+    cstartup(&bed, &words, 0);
+}
+
+/// Only the nodes were told of: how it ended, and where to read on, was nowhere.
+#[test]
+fn a_shutdown_ends_with_its_log_and_a_verdict() {
+    let (_, said) = hanging(&["-F", "--no-record"]);
+    let lines: Vec<&str> = said.lines().map(|line| line.trim_start_matches("cshutdown: ")).collect();
+    assert!(lines.iter().any(|line| line.starts_with("log: ")), "{said}");
+    let verdict = lines.iter().find(|line| line.starts_with("failed after "));
+    assert!(verdict.is_some_and(|line| line.contains("; critical path: ")), "{said}");
+}

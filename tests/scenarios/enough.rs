@@ -181,3 +181,15 @@ fn servers_outside_the_partition_are_not_needed_where_enough_are_inside() {
     cstartup(&bed, &["-E", "n04"], 0);
     assert_eq!(power(&bed), ["on n01", "up n01", "on n04", "up n04"], "t01 is not needed either");
 }
+
+/// A line of 270 characters named thirty racks, one after the other.
+#[test]
+fn many_groups_that_wait_for_too_few_are_folded() {
+    let bed = metadata_servers("(2)");
+    let sequence = "mds: n[01-03]\nrack1: n04\nrack2: n04\nrack3: n04\nmds(2) > rack1, rack2, rack3\n";
+    bed.write("etc/cstartSeq", sequence);
+    mark(&bed, "broken", "n01");
+    mark(&bed, "broken", "n02");
+    let ended = cstartup(&bed, &["--timeout", "30s", "ALL"], 1);
+    assert!(ended.stderr.contains("mds: 1 of 3 up, and rack[1-3] wait for 2"), "{}", ended.stderr);
+}

@@ -35,7 +35,7 @@ fn the_beginning_the_failures_and_the_end_of_a_run_reach_the_systems_log() {
     let texts: Vec<&str> = told.iter().map(|(_, text)| *text).collect();
     assert!(texts[0].ends_with(": cshutdown ALL"), "{heard:?}");
     assert!(texts.contains(&": n2: failed: simulated failure"), "{heard:?}");
-    assert_eq!(texts.last(), Some(&": failed (1)"), "{heard:?}");
+    assert!(texts.last().is_some_and(|text| text.starts_with(": failed after ")), "{heard:?}");
     // The facility is user; what went wrong is an error, the rest informs.
     for (who, text) in told {
         let severity = if text.starts_with(": n2: ") { "<11>" } else { "<14>" };

@@ -19,6 +19,8 @@ pub struct Asked<'r> {
     pub restarts: bool,
     /// Cutting the power of nodes that hang was not asked for, and may be proposed.
     pub may_force: bool,
+    /// Nodes that are on and did not come up, and were not reset, sorted: another try would only wait for them again.
+    pub stuck: Vec<NodeId>,
 }
 
 impl Asked<'_> {
@@ -55,7 +57,19 @@ pub fn lines(site: &Site, direction: Direction, asked: &Asked<'_>, endings: &[No
         let all: BTreeSet<NodeId> = nodes.iter().chain(&down).copied().collect();
         asked.command(program, way, more, fold(site, &all.into_iter().collect::<Vec<_>>()))
     };
-    let mut lines = vec![format!("to try again: {}", command(None, None, &left))];
+    let mut lines = Vec::new();
+    let reset = with_held(&asked.stuck, endings);
+    let again: Vec<NodeId> = left.iter().copied().filter(|node| !reset.contains(node)).collect();
+    if !again.is_empty() {
+        lines.push(format!("to try again: {}", command(None, None, &again)));
+    }
+    if !reset.is_empty() {
+        let has_it = asked.own.iter().any(|flag| flag == "--reset-stuck");
+        let (set, is) = (fold(site, &asked.stuck), one(&asked.stuck, "is", "are"));
+        let nodes: Vec<NodeId> = reset.into_iter().collect();
+        let command = command(None, (!has_it).then_some("--reset-stuck"), &nodes);
+        lines.push(format!("to reset {set}, which {is} on and not up: {command}"));
+    }
     let held = of(&|outcome| matches!(outcome, Outcome::Held(_)));
     let holding = endings.iter().filter_map(|ending| ending.outcome.held_by()).flatten();
     let holding: Vec<NodeId> = holding.copied().collect::<BTreeSet<NodeId>>().into_iter().collect();
@@ -82,6 +96,24 @@ pub fn lines(site: &Site, direction: Direction, asked: &Asked<'_>, endings: &[No
         ));
     }
     lines
+}
+
+/// Returns these nodes, what they hold, and whoever else holds that.
+fn with_held(nodes: &[NodeId], endings: &[NodeEnding]) -> BTreeSet<NodeId> {
+    let mut all: BTreeSet<NodeId> = nodes.iter().copied().collect();
+    loop {
+        let before = all.len();
+        for ending in endings {
+            let by = ending.outcome.held_by().unwrap_or_default();
+            if by.iter().any(|node| all.contains(node)) {
+                all.extend(by);
+                all.insert(ending.node);
+            }
+        }
+        if all.len() == before {
+            return all;
+        }
+    }
 }
 
 fn one<'w>(nodes: &[NodeId], it: &'w str, them: &'w str) -> &'w str {

@@ -16,10 +16,12 @@ mod tests;
 
 use crate::drivers::{BootId, NodeId};
 use crate::graph::Order;
-use crate::run::NodeRun;
+use crate::outcome::{NodeEnding, Outcome};
+use crate::run::{NodeRun, Run};
 use crate::survey::{Condition, Reading};
 use crate::throttle::{Booting, Throttle};
 pub use starting::Starting;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What a node is, and how long it is waited for.
@@ -104,5 +106,15 @@ impl<'o> Startup<'o> {
         let run = Self::of_courses(order, courses, is_up, rest)
             .throttled(Throttle::new(options.stagger, options.booting));
         if options.is_foretold { run.foretold(options.takes.clone()) } else { run }
+    }
+    /// Returns the targets that are on, did not come up and were not reset, sorted: another start would only wait for them
+    /// again.
+    pub fn stuck(&self) -> Vec<NodeId> {
+        let failed =
+            |ending: &NodeEnding| matches!(ending.outcome, Outcome::Failed(_) | Outcome::TimedOut(_));
+        let failed: BTreeSet<NodeId> =
+            self.endings().iter().filter(|ending| failed(ending)).map(|ending| ending.node).collect();
+        let stuck = self.courses().filter(|(node, course)| failed.contains(node) && course.is_stuck());
+        stuck.map(|(node, _)| node).collect()
     }
 }

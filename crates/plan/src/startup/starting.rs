@@ -188,6 +188,11 @@ impl Starting {
         !self.reset.must_go_down && self.reading.condition() == Condition::Up
     }
 
+    /// Tells whether it is on, not up, and was not reset.
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.limits.unit && !self.reset.was_told && self.reading.condition() == Condition::On
+    }
+
     /// Returns its readings, in which what has not answered is unknown, like what answered nothing: which of the two it
     /// is at its limit is chance, and the report would keep nodes apart by it.
     fn asked_of(&self, able: Abilities) -> Reading {

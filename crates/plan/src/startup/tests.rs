@@ -15,7 +15,6 @@ use crate::drivers::{
 use crate::graph::GroupId;
 use crate::notice::{Happening, Notice};
 use crate::outcome::{NodeEnding, Outcome};
-use crate::run::Run;
 use judges::{judge, keeps_the_limit, spares_itself};
 use proptest::prelude::*;
 use std::collections::VecDeque;

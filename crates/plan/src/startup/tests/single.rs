@@ -310,3 +310,22 @@ fn the_end_is_foretold_by_the_longest_chain_that_is_left() {
     drive(&mut startup, &mut world, None);
     assert_eq!(startup.status(world.now).left, None);
 }
+
+/// Another start was proposed for them, which would only have waited again.
+#[test]
+fn those_that_stay_on_and_not_up_are_known_apart_at_the_end() {
+    let order = Order::new(3, &[], &[]);
+    let natures = [Nature::Dead, Nature::Broken, Nature::Stuck];
+    let off = Reading { power: Some(Power::Off), probe: Some(Probe::Down) };
+    let on = Reading { power: Some(Power::On), probe: Some(Probe::Down) };
+    for (reset_stuck, stuck) in [(false, &[NodeId(0), NodeId(2)][..]), (true, &[NodeId(0)])] {
+        let mut world = World::new(&natures, &[10; 3], ALL, usize::MAX);
+        let limits =
+            StartLimits { timeout: 60 * SECOND, boot: 30 * SECOND, reset_stuck, ..StartLimits::default() };
+        let options = StartOptions { limits: vec![limits; 3], ..StartOptions::default() };
+        let targets: Vec<NodeId> = (0..3).map(NodeId).collect();
+        let mut startup = Startup::new(&order, &targets, &[off, off, on], options);
+        drive(&mut startup, &mut world, None);
+        assert_eq!(startup.stuck(), stuck, "{:?}", startup.endings());
+    }
+}
