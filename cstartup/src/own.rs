@@ -54,6 +54,21 @@ pub(crate) fn objections(
     guard::objections(&site.inventory, &hit, &relays, Direction::Startup)
 }
 
+/// Returns the targets not up through which others are reached or powered that are started beside them: a run that
+/// reset them when they hang would still need them.
+pub(crate) fn needed(
+    site: &Site,
+    targets: &[NodeId],
+    conditions: &[Condition],
+    reset: &[NodeId],
+) -> Vec<NodeId> {
+    let not_up = |node: &NodeId| conditions[node.index()] != Condition::Up;
+    let may_hang: Vec<NodeId> = targets.iter().copied().filter(not_up).collect();
+    let acted = acted(targets, conditions, reset);
+    let relays = guard::relays_reset(&site.inventory, &site.order, &acted, &may_hang);
+    relays.into_iter().map(|relay| relay.node).collect()
+}
+
 /// Refuses to reset this machine, and nodes the run still needs.
 ///
 /// # Errors

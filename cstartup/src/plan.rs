@@ -19,7 +19,7 @@ use orderly_plan::duration;
 use orderly_plan::graph::Order;
 use orderly_plan::report::QuietedReport;
 use orderly_plan::select::{self, Direction};
-use orderly_plan::startup::{StartLimits, StartOptions};
+use orderly_plan::startup::{StartLimits, StartOptions, Stuck};
 use orderly_plan::survey::Condition;
 use orderly_plan::throttle::Booting;
 use serde::Serialize;
@@ -103,7 +103,10 @@ impl StartPlan {
         let (nodes_to_start, up): (Vec<NodeId>, Vec<NodeId>) =
             nodes.iter().copied().partition(|node| starts(node));
         let expected = expected((site, &order), (&nodes, &nodes_to_start), conditions, history);
-        let mut options = options(args, site, history, reset.clone(), &own.nodes);
+        let needed = own::needed(site, &targets.nodes, conditions, &reset);
+        let spared: (&[NodeId], &[NodeId]) =
+            if args.flags.even_self { (&[], &[]) } else { (&own.nodes, &needed) };
+        let mut options = options(args, site, history, reset.clone(), spared);
         options.is_foretold = expected.is_some();
         Ok(Self {
             expected,
@@ -265,7 +268,7 @@ fn options(
     site: &Site,
     history: &History,
     reset: Vec<NodeId>,
-    own: &[NodeId],
+    (own, needed): (&[NodeId], &[NodeId]),
 ) -> StartOptions {
     let for_all = args.flags.late_after();
     let members = (0..site.roster.len()).map(|at| NodeId(u32::try_from(at).unwrap_or(u32::MAX)));
@@ -281,7 +284,12 @@ fn options(
             boot: own_limits.boot,
             retries: own_limits.retries,
             late: by_history.or(for_all),
-            reset_stuck: own_limits.reset_stuck && (args.flags.even_self || !own.contains(&node)),
+            stuck: match own_limits.reset_stuck {
+                _ if own.contains(&node) => Stuck::ThisMachine,
+                _ if needed.contains(&node) => Stuck::Needed,
+                true => Stuck::Reset,
+                false => Stuck::GivenUp,
+            },
         });
         let usual = history.usual(name).unwrap_or(Duration::from_secs(60));
         takes.push(u64::try_from(usual.as_millis()).unwrap_or(u64::MAX >> 32));
@@ -330,7 +338,7 @@ fn waves(
     for (number, nodes) in (1..).zip(by_wave) {
         let does = |node: &NodeId| match conditions[node.index()] {
             _ if reset.binary_search(node).is_ok() => "reset",
-            Condition::On if options.limits[node.index()].reset_stuck => "on, waited for, then reset",
+            Condition::On if options.limits[node.index()].stuck == Stuck::Reset => "on, waited for, then reset",
             Condition::On => "on, waited for",
             Condition::Down => "power on",
             Condition::Up | Condition::Unknown => "not known, asked again",

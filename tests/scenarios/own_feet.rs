@@ -193,6 +193,81 @@ fn this_machine_is_reset_last_with_even_self() {
     run(&bed, "cstartup -k -Z --even-self ALL").status(4).any_stderr().run();
 }
 
+/// Marks nodes as on but not up until they are reset; a start waits for them for an instant.
+fn hang(bed: &Bed, nodes: &[&str], limits: &str) {
+    let tmp = bed.path("tmp");
+    bed.script(
+        "power",
+        &format!(
+            "[ $1 = status ] && {{ echo \"$2: on\"; exit; }}\necho \"power $*\" >>{:?}; : >{tmp:?}/$2.reset",
+            bed.path("told")
+        ),
+    );
+    bed.script("probe", &format!("[ ! -e {tmp:?}/$1.down ] || [ -e {tmp:?}/$1.reset ]"));
+    for node in nodes {
+        bed.write(format!("tmp/{node}.down"), "");
+        std::fs::remove_file(bed.path(format!("tmp/{node}.reset"))).ok();
+    }
+    std::fs::remove_file(bed.path("told")).ok();
+    let text = bed.read("etc/cluster.toml");
+    let end = text.find("[limits]").unwrap_or(text.len());
+    bed.config("cluster.toml", format!("{}[limits]\nboot = \"100ms\"\n{limits}", &text[..end]));
+}
+
+/// Only a reset of what runs was looked at: one that hung was reset under those that it leads to.
+#[test]
+fn a_gateway_that_hangs_is_not_reset_under_those_it_leads_to_whatever_asks_for_it() {
+    for attribute in ["gateway", "power_server"] {
+        let bed = Bed::new();
+        world(&bed, &format!(r#"{{"name": "a1"}}, {{"name": "x", "{attribute}": "a1"}}"#), OTHER, "");
+        for (flag, limits) in [("--reset-stuck", ""), ("", "stuck = \"reset\"\n")] {
+            hang(&bed, &["a1", "x"], limits);
+            let plan = run(&bed, &format!("cstartup -k {flag} ALL")).run();
+            assert!(plan.stdout.contains("on, waited for: a1 "), "{}", plan.stdout);
+            assert!(plan.stdout.contains("on, waited for, then reset: x "), "{}", plan.stdout);
+            let ended = run(&bed, &format!("cstartup {flag} ALL")).status(1).run();
+            assert_eq!(told(&bed), "power reset x\n", "{attribute}: {}", ended.stderr);
+            assert!(
+                ended.stderr.contains("a1: failed: on, not up after 100ms: look at its console and at its probe; others are reached or powered through it"),
+                "{}",
+                ended.stderr
+            );
+            assert!(!ended.stderr.contains("or --reset-stuck"), "{}", ended.stderr);
+            // It alone is reset, and before all that it leads to.
+            run(&bed, &format!("cstartup {flag} a1")).run();
+            assert_eq!(told(&bed), "power reset x\npower reset a1\n");
+            hang(&bed, &["a1", "x"], limits);
+            run(&bed, &format!("cstartup {flag} --even-self ALL")).run();
+            assert_eq!(told(&bed).lines().count(), 2, "{}", told(&bed));
+            hang(&bed, &["a1", "x"], limits);
+            bed.write("cstartSeq", "a: a1\nb: x\na > b\n");
+            run(&bed, &format!("cstartup {flag} ALL")).run();
+            assert!(told(&bed).starts_with("power reset a1\n"), "{}", told(&bed));
+            bed.write("cstartSeq", "");
+        }
+    }
+}
+
+/// It is what the start runs on; a flag by which it would be reset was named all the same.
+#[test]
+fn this_machine_is_not_reset_when_it_hangs_and_no_reset_of_it_is_proposed() {
+    let bed = Bed::new();
+    world(&bed, r#"{"name": "localhost"}, {"name": "n2"}"#, OTHER, "");
+    for (flag, limits) in [("--reset-stuck", ""), ("", "stuck = \"reset\"\n"), ("", "")] {
+        hang(&bed, &["localhost"], limits);
+        let ended = run(&bed, &format!("cstartup {flag} ALL")).status(1).run();
+        assert_eq!(told(&bed), "", "{}", ended.stderr);
+        let said = "localhost: failed: on, not up after 100ms: look at its console and at its probe; it is this very machine";
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("or --reset-stuck"), "{}", ended.stderr);
+    }
+    bed.write("cstartSeq", "a: localhost\nb: n2\na > b\n");
+    bed.write("tmp/n2.down", "");
+    let why = run(&bed, "cstartup --why-not n2").status(1).run();
+    assert!(why.stdout.contains("localhost, on but not up"), "{}{}", why.stdout, why.stderr);
+    assert!(!why.stdout.contains("--reset-stuck"), "{}", why.stdout);
+}
+
 #[test]
 fn a_gateway_is_not_reset_under_those_it_leads_to() {
     let bed = Bed::new();

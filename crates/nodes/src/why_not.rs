@@ -3,6 +3,7 @@
 use crate::backend::Backend;
 use crate::claims::{self, RunFacts};
 use crate::elsewhere::{Door, in_its_run};
+use crate::own::Own;
 use crate::run::{Telling, drive};
 use crate::site::{Site, fold};
 use crate::targets;
@@ -202,10 +203,13 @@ impl Hold<'_> {
     fn remedy(&self, condition: Condition, nodes: &[NodeId]) -> String {
         let set = self.fold(nodes);
         match (self.direction, condition) {
-            (Direction::Startup, Condition::On) => format!(
-                "{set}, on but not up: booting, or look at the console and the probe; then {}",
-                self.command(&format!("--reset-stuck {set}"))
-            ),
+            (Direction::Startup, Condition::On) => {
+                let own = Own::here(self.site.cluster.control_node.as_deref());
+                let is_own = !own.among_resolved(&self.site.inventory, nodes).is_empty();
+                let reset =
+                    if is_own { String::new() } else { format!("; then {}", self.command(&format!("--reset-stuck {set}"))) };
+                format!("{set}, on but not up: booting, or look at the console and the probe{reset}")
+            }
             (_, Condition::Unknown) => {
                 format!(
                     "{set}, which does not answer: look at its network and controllers; cstartup -k {set} says more"

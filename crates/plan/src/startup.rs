@@ -37,8 +37,22 @@ pub struct StartLimits {
     pub retries: u32,
     /// When what waits for it goes on although it is not up (`-W`).
     pub late: Option<Duration>,
-    /// When it is on but not up for longer than that it is reset, and not given up (`--reset-stuck`).
-    pub reset_stuck: bool,
+    /// What becomes of it when it is on but not up for longer than that.
+    pub stuck: Stuck,
+}
+
+/// What becomes of a node that is on but not up for longer than it may be booting.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stuck {
+    /// It is given up, and a reset is proposed.
+    #[default]
+    GivenUp,
+    /// It is reset once (`--reset-stuck`).
+    Reset,
+    /// It is given up, because it is the machine that the run is on.
+    ThisMachine,
+    /// It is given up, because the run may still need it to reach or power others.
+    Needed,
 }
 
 impl Default for StartLimits {
@@ -49,7 +63,7 @@ impl Default for StartLimits {
             boot: Duration::from_secs(600),
             retries: 2,
             late: None,
-            reset_stuck: false,
+            stuck: Stuck::default(),
         }
     }
 }

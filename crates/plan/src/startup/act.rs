@@ -1,7 +1,7 @@
 //! What is done to a node next, and what its answers mean.
 
-use super::StartLimits;
 use super::starting::{Act, Now, StartState, StartTimer, Starting};
+use super::{StartLimits, Stuck};
 use crate::drivers::{Abilities, Failure, FailureKind, Power, Task};
 use crate::duration;
 use crate::notice::Happening;
@@ -56,7 +56,7 @@ impl Starting {
             Condition::Up if self.reset.is_wanted => self.tell_to_reset(now),
             Condition::Up if self.boot_over => now.finish(Outcome::Up),
             Condition::Up => now.finish(Outcome::AlreadyUp),
-            Condition::On if self.boot_over && self.limits.reset_stuck => self.tell_to_reset(now),
+            Condition::On if self.boot_over && self.limits.stuck == Stuck::Reset => self.tell_to_reset(now),
             Condition::On if self.boot_over => {
                 now.finish(Outcome::Failed(stuck(self.limits, able.switches_power).into()));
             }
@@ -295,6 +295,13 @@ impl Starting {
 /// Returns why a node that stays on but not up is given up, and the way out.
 fn stuck(limits: StartLimits, can_reset: bool) -> String {
     let limit = duration::show(limits.boot);
-    let reset = if can_reset { ", or --reset-stuck to reset it" } else { "" };
+    let reset = match limits.stuck {
+        Stuck::GivenUp if can_reset => ", or --reset-stuck to reset it",
+        Stuck::GivenUp | Stuck::Reset => "",
+        Stuck::ThisMachine => "; it is this very machine, which is not reset",
+        Stuck::Needed => {
+            "; others are reached or powered through it, so it is reset only by a start of this node alone"
+        }
+    };
     format!("on, not up after {limit}: look at its console and at its probe{reset}")
 }

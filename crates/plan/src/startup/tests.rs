@@ -418,7 +418,7 @@ fn run(case: &Case, order: &Order) -> (World, Vec<Reading>, Vec<Notice>, Vec<Nod
         timeout: 120 * SECOND,
         boot: 60 * SECOND,
         late: case.late.map(Duration::from_secs),
-        reset_stuck: case.reset_stuck,
+        stuck: if case.reset_stuck { Stuck::Reset } else { Stuck::GivenUp },
         ..StartLimits::default()
     };
     let options = StartOptions {

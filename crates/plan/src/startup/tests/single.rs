@@ -252,7 +252,7 @@ fn a_node_found_on_has_its_whole_boot_limit_and_then_its_reset() {
     let mut world = World::new(&[Nature::Stuck], &[5], ALL, usize::MAX);
     let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Down) }];
     let limits =
-        StartLimits { timeout: 20 * SECOND, boot: 60 * SECOND, reset_stuck: true, ..StartLimits::default() };
+        StartLimits { timeout: 20 * SECOND, boot: 60 * SECOND, stuck: Stuck::Reset, ..StartLimits::default() };
     let options = StartOptions { limits: vec![limits], ..StartOptions::default() };
     let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
     drive(&mut startup, &mut world, None);
@@ -276,6 +276,26 @@ fn a_node_that_stays_on_but_not_up_is_not_reset_unasked() {
         "{outcome:?}"
     );
     assert!(world.deeds.is_empty(), "{:?}", world.deeds);
+}
+
+/// The flag that was given was proposed, and for this machine a reset that no flag allows.
+#[test]
+fn a_node_that_is_spared_is_not_reset_and_no_reset_of_it_is_proposed() {
+    for (stuck, why) in
+        [(Stuck::ThisMachine, "it is this very machine"), (Stuck::Needed, "others are reached or powered")]
+    {
+        let order = Order::new(1, &[], &[]);
+        let mut world = World::new(&[Nature::Stuck], &[5], ALL, usize::MAX);
+        let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Down) }];
+        let limits = StartLimits { boot: 60 * SECOND, stuck, ..StartLimits::default() };
+        let options = StartOptions { limits: vec![limits], ..StartOptions::default() };
+        let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
+        drive(&mut startup, &mut world, None);
+        let outcome = startup.endings()[0].outcome.clone();
+        let Outcome::Failed(said) = &outcome else { panic!("{outcome:?}") };
+        assert!(said.words().contains(why) && !said.words().contains("--reset-stuck"), "{outcome:?}");
+        assert!(world.deeds.is_empty(), "{:?}", world.deeds);
+    }
 }
 
 /// It says our own boot id: whatever it is called, it is this machine.
