@@ -5,13 +5,10 @@ use crate::own::{Own, OwnBy, OwnTargets, UnreadBoot};
 use crate::site::Site;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Order;
-use orderly_plan::inventory::Inventory;
+use orderly_plan::inventory::{Inventory, RELAYS};
 use orderly_plan::nodeset;
 use orderly_plan::select::Direction;
 use std::collections::BTreeMap;
-
-/// Attributes of the inventory that name the nodes through which a node is reached or powered.
-const RELAYS: [&str; 3] = ["gateway", "power_server", "console_server"];
 
 /// Units follow the nodes of an inventory.
 fn is_node(inventory: &Inventory, node: NodeId) -> bool {

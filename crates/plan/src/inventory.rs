@@ -21,7 +21,7 @@ mod xcat;
 pub use format::Format;
 pub use nodes::{Inventory, Node};
 pub use outside::Outside;
-pub use relation::{CONTROL, node_number};
+pub use relation::{CONTROL, RELAYS, node_number};
 pub use shared::{SharedValue, addresses, controllers};
 
 use crate::diagnostic::{Diagnostics, Source};

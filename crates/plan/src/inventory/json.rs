@@ -2,7 +2,7 @@
 
 use super::check::{Draft, Drafts};
 use super::nodes::{Inventory, Node};
-use super::relation::WantedServer;
+use super::relation::{RELAYS, WantedServer};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::json::{Json, JsonMember};
 use crate::suggest;
@@ -212,7 +212,8 @@ pub(super) fn read_servers<'j>(
 }
 
 pub(super) fn read_attribute(member: &JsonMember<'_>, node: &mut Node, drafts: &mut Drafts<'_>) {
-    if let Some(near) = suggest::nearest(&member.key, KNOWN) {
+    let near = suggest::nearest(&member.key, KNOWN);
+    if let Some(near) = near.filter(|_| !RELAYS.contains(&member.key.as_ref())) {
         drafts.warn(member.key_range(), ("kept", &member.key), || {
             member
                 .diagnose_key(format!("\"{}\" is kept as an attribute of the node", member.key))
@@ -225,7 +226,7 @@ pub(super) fn read_attribute(member: &JsonMember<'_>, node: &mut Node, drafts: &
 #[cfg(test)]
 mod tests {
     use crate::diagnostic::Source;
-    use crate::inventory::{Format, Inventory, Outside, read};
+    use crate::inventory::{Format, Inventory, Outside, RELAYS, read};
 
     fn wrong(text: &str) -> String {
         read(&Source { name: "i.json", text }, Format::Json, &Outside::default()).unwrap_err().to_string()
@@ -255,6 +256,17 @@ mod tests {
         assert_eq!(inventory.node(inventory.by_number(2).unwrap()).attributes["rack"], 7);
         assert_eq!(inventory.place(inventory.by_name("n03").unwrap()).unwrap().to_string(), "i.json:4:26");
         assert!(inventory.warnings().is_empty());
+    }
+
+    /// An attribute that the guard of gateways reads was called a misspelt server.
+    #[test]
+    fn an_attribute_that_means_something_elsewhere_is_not_doubted() {
+        for key in RELAYS {
+            let text = format!(r#"{{"nodes": [{{"name": "n1", "{key}": "s1"}}, {{"name": "s1"}}]}}"#);
+            assert!(right(&text).warnings().is_empty(), "{key}: {:?}", right(&text).warnings());
+        }
+        let near = right(r#"{"nodes": [{"name": "n1", "bot_server": "s1"}, {"name": "s1"}]}"#);
+        assert_eq!(near.warnings().len(), 1);
     }
 
     #[test]

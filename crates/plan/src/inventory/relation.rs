@@ -11,6 +11,9 @@ use std::fmt;
 /// The number of the control workstation, which is no node and is never started or stopped.
 pub const CONTROL: u32 = 0;
 
+/// Attributes that name the nodes through which a node is reached or powered.
+pub const RELAYS: [&str; 3] = ["gateway", "power_server", "console_server"];
+
 /// Reads a node number as it is written: `001` and `+1` are none, and may be the names of other nodes.
 pub fn node_number(word: &str) -> Option<u32> {
     let is_plain = word == "0" || !word.starts_with(['0', '+']);
