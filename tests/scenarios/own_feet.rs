@@ -291,42 +291,56 @@ fn another_number_of_targets_than_confirmed_is_refused() {
     assert_eq!(told(&bed), "");
 }
 
-/// Nothing in the inventory says that n1 leads here: the node finds out, in the command that halts it.
+/// What is asked of nodes, what is sent to them for it, and whether their power can be switched.
+const ENDS: [(&str, &str, bool); 3] = [
+    ("-F --force-off", "shutdown -h now", true),
+    ("-F -r", "shutdown -r now", false),
+    ("-F -m", "systemctl isolate rescue.target", true),
+];
+
+/// Nothing in the inventory says that n1 leads here: the node finds out, in the command that halts it, restarts it or
+/// takes it to maintenance.
 fn compared_on_the_node(tool: &'static str) {
     let mut needs = NEEDS.to_vec();
     needs.push(Need::Program(tool));
     if !real::require(&needs) {
         return;
     }
-    let bed = Bed::new();
-    let cluster = Cluster::new(&bed, &["n1", "n2"]);
-    if tool != "ssh" {
-        cluster.lend(tool);
+    for (flags, sent, is_switched) in ENDS {
+        let bed = Bed::new();
+        let cluster = Cluster::new(&bed, &["n1", "n2"]);
+        if tool != "ssh" {
+            cluster.lend(tool);
+        }
+        cluster.power_on("n1").power_on("n2");
+        let names = if tool == "ssh" { "" } else { "names = true\n" };
+        cluster.configure_shell(&format!("driver = \"{tool}\"\n{names}[limits]\nretries = 0\n"));
+        let config = bed.read("etc/cluster.toml");
+        let part = |from: &str, to: &str| &config[config.find(from).unwrap()..config.find(to).unwrap()];
+        let head = &config[..config.find("[power]").unwrap()];
+        let power =
+            if is_switched { part("[power]", "[shell]") } else { "[power]\ndriver = \"none\"\n" };
+        let (shell, shutdown) = (part("[shell]", "[probe]"), &config[config.find("[shutdown]").unwrap()..]);
+        let probe = "[probe]\ndriver = \"shell\"\ninterval = \"200ms\"\n";
+        bed.config("cluster.toml", format!("{head}{power}{shell}{probe}{shutdown}"));
+        // Without addresses: the client's configuration alone says where they are.
+        bed.write("etc/inventory.json", r#"{"nodes": [{"name": "n1"}, {"name": "n2"}]}"#);
+        bed.write("cshutSeq", "");
+        bed.write("cluster/n1/boot_id", own_boot());
+        // Whoever asks n1 beforehand, as before a restart, hears of another boot: only the command itself can tell.
+        cluster.answer("*boot_id*", &format!("[ \"$node\" = n1 ] && echo {OTHER} || cat \"$here/boot_id\""));
+        let ended = run(&bed, &format!("cshutdown {flags} --json ALL")).status(1).run();
+        let said = "this node is the machine that the run is on";
+        assert!(ended.stderr.contains(said), "{flags}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("boot_id"), "shown as it was written: {}", ended.stderr);
+        let asked = cluster.asked();
+        assert!(asked.contains(&format!("n2 {sent}")), "{flags}: {asked:?}");
+        for never in [&format!("n1 {sent}"), "n1 power off", "n1 exec sh -s sessions 0"] {
+            assert!(!asked.iter().any(|line| line.starts_with(never)), "{never}: {asked:?}");
+        }
+        assert!(cluster.is_up("n1") && cluster.is_on("n1"), "{asked:?}");
+        assert!(ended.stdout.contains("\"this_machine\""), "{flags}: {}", ended.stdout);
     }
-    cluster.power_on("n1").power_on("n2");
-    let names = if tool == "ssh" { "" } else { "names = true\n" };
-    cluster.configure_shell(&format!("driver = \"{tool}\"\n{names}[limits]\nretries = 0\n"));
-    let config = bed.read("etc/cluster.toml");
-    let from = config.find("[probe]").unwrap();
-    let probe = format!(
-        "[probe]\ndriver = \"shell\"\ninterval = \"200ms\"\n{}",
-        &config[config.find("[shutdown]").unwrap()..]
-    );
-    bed.config("cluster.toml", format!("{}{probe}", &config[..from]));
-    // Without addresses: the client's configuration alone says where they are.
-    bed.write("etc/inventory.json", r#"{"nodes": [{"name": "n1"}, {"name": "n2"}]}"#);
-    bed.write("cshutSeq", "");
-    bed.write("cluster/n1/boot_id", own_boot());
-    let ended = run(&bed, "cshutdown -F --force-off --json ALL").status(1).run();
-    assert!(ended.stderr.contains("this node is the machine that the run is on"), "{}", ended.stderr);
-    assert!(!ended.stderr.contains("boot_id"), "shown as it was written: {}", ended.stderr);
-    let asked = cluster.asked();
-    assert!(asked.contains(&"n2 shutdown -h now".to_owned()), "{asked:?}");
-    for never in ["n1 shutdown -h now", "n1 power off", "n1 exec sh -s sessions 0"] {
-        assert!(!asked.iter().any(|line| line.starts_with(never)), "{never}: {asked:?}");
-    }
-    assert!(cluster.is_up("n1") && cluster.is_on("n1"), "{asked:?}");
-    assert!(ended.stdout.contains("\"this_machine\""), "{}", ended.stdout);
 }
 
 #[test]
