@@ -279,3 +279,58 @@ fn an_inventory_of_twice_the_size_takes_twice_the_work() {
         }),
     ]);
 }
+
+/// A text that means more than there may be, and one of its length that means little.
+struct Pair {
+    name: &'static str,
+    args: &'static [&'static str],
+    too_much: String,
+    little: String,
+}
+
+/// All names were made first: 60 short lines of a sequence file took 936 MB, and a chain of 8,000 groups of Ansible ten
+/// seconds, until they were rejected.
+#[test]
+fn what_means_too_much_is_rejected_for_the_work_of_reading_it() {
+    if !real::require(&[Need::Program("valgrind"), Need::Program("strip")]) {
+        return;
+    }
+    let chain = |size: usize, child: fn(usize) -> String| {
+        let group =
+            |at: usize| format!("\"g{at}\":{{\"hosts\":[\"n{at}\"],{},\"vars\":{{\"v\":1}}}}", child(at));
+        format!("{{{}}}", join(size, ",\n", group))
+    };
+    let ranges = |numbers: usize| {
+        let range = |at: usize| format!("{}-{}", at * 16_000 + 1, at * 16_000 + numbers);
+        let set = join(60, ",", range);
+        join(40, "\n", |at| format!("n[{set}] a{at}"))
+    };
+    let counter = Counter::new();
+    for Pair { name, args, too_much, little } in [
+        Pair {
+            name: "ansible: a chain of groups with hosts and variables",
+            args: &["-i", "input", "--from", "ansible"],
+            too_much: chain(3000, |at| format!("\"children\":[\"g{}\"]", at + 1)),
+            little: chain(3000, |at| format!("\"childrem\":[\"g{}\"]", at + 1)),
+        },
+        Pair {
+            name: "genders: long ranges",
+            args: &["-i", "input", "--from", "genders"],
+            too_much: ranges(16_000),
+            little: ranges(1),
+        },
+        Pair {
+            name: "sequence: long ranges",
+            args: CHECK,
+            too_much: join(1000, "\n", |at| format!("g{at}: n[1-3999999]")),
+            little: join(1000, "\n", |at| format!("g{at}: n[1-3]    ")),
+        },
+    ] {
+        let count = |text: &str, status: i32| {
+            counter.bed.write("input", text);
+            counter.count(args, status)
+        };
+        let (much, all) = (count(&too_much, 3), count(&little, 0));
+        assert!(much < 2.0 * all, "{name}: {much:.0} instructions, and {all:.0} where it means little");
+    }
+}

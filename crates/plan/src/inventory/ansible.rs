@@ -48,20 +48,38 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
         }
     }
     let tree = Tree::of(&groups);
+    if !has_room(&tree, &hosts, &mut drafts) {
+        return drafts.finish();
+    }
     let mut teller = HostVariables::default();
     for (mut draft, own) in hosts.found {
         let above = tree.groups_of(&draft.node.name);
-        // Each host has all that its groups state.
-        let stated: usize = above.iter().map(|&group| tree.weight(group)).sum();
-        if !drafts.has_room(stated, draft.at.clone()) {
-            break;
-        }
         draft.node.groups = tree.names(&above);
         let variables = HostVariables::variables(&tree, &above, &own, &mut drafts);
         teller.state(&variables, &mut draft, &mut drafts);
         drafts.add(draft);
     }
     drafts.finish()
+}
+
+/// Counts what all hosts have, which is all that their groups state, before anything is made of it: first what they have
+/// at the least, which costs no more than to read the text.
+fn has_room(tree: &Tree<'_, '_>, hosts: &Hosts<'_>, drafts: &mut Drafts<'_>) -> bool {
+    let mut least = 0;
+    for (draft, _) in &hosts.found {
+        least += tree.least(&draft.node.name);
+        if !drafts.foresees_room(least, draft.at.clone()) {
+            return false;
+        }
+    }
+    let mut known = HashMap::new();
+    hosts.found.iter().all(|(draft, _)| {
+        let name = &draft.node.name;
+        let stated = *known.entry(tree.own_groups(name)).or_insert_with(|| {
+            tree.groups_of(name).into_iter().map(|group| tree.weight(group)).sum::<usize>()
+        });
+        drafts.has_room(stated, draft.at.clone())
+    })
 }
 
 const UNSAFE: &str = "__ansible_unsafe";

@@ -80,6 +80,12 @@ impl<'s> Drafts<'s> {
         count(&mut self.facts, facts, at, &mut self.wrong)
     }
 
+    /// Tells whether what is found out beforehand to be stated will be few enough; what is too much makes no room for
+    /// anything from then on.
+    pub(super) fn foresees_room(&mut self, facts: usize, at: Range<usize>) -> bool {
+        facts <= FACTS || self.has_room(usize::MAX, at)
+    }
+
     /// Remembers what is allowed and yet likely wrong; what one place states for many nodes is doubtful once.
     /// Doubts of one kind about one thing, such as a key, are told once and counted.
     pub(super) fn warn(

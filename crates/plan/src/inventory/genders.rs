@@ -11,16 +11,18 @@ use super::check::{Draft, Drafts, NODES, weight};
 use super::nodes::Inventory;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::name::Names;
+use hosts::Hosts;
 use std::collections::HashSet;
 use std::ops::Range;
 
 pub(super) fn read<'s>(source: Source<'s>, drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
     let mut reader =
-        GendersReader { drafts, names: Names::default(), nodes: Vec::new(), keys: Keys::default() };
-    let mut start = 0;
-    for line in source.text.split_inclusive('\n') {
-        reader.line(start, line.split('#').next().unwrap_or_default());
-        start += line.len();
+        GendersReader { drafts, foreseen: 0, names: Names::default(), nodes: Vec::new(), keys: Keys::default() };
+    for (start, line) in lines(source.text) {
+        reader.foresee(start, line);
+    }
+    for (start, line) in lines(source.text) {
+        reader.line(start, line);
     }
     let GendersReader { mut drafts, nodes, .. } = reader;
     for node in nodes {
@@ -29,8 +31,29 @@ pub(super) fn read<'s>(source: Source<'s>, drafts: Drafts<'s>) -> Result<Invento
     drafts.finish()
 }
 
+/// Returns the lines without their comments and blanks around, and where they begin.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut next = 0;
+    text.split_inclusive('\n').map(move |whole| {
+        let line = whole.split('#').next().unwrap_or_default();
+        let start = next + line.len() - line.trim_start().len();
+        next += whole.len();
+        (start, line.trim())
+    })
+}
+
+/// Returns the nodes of a line, and its attributes with where they begin.
+fn parts(line: &str) -> (&str, usize, &str) {
+    let end = line.find(|c: char| c.is_ascii_whitespace()).unwrap_or(line.len());
+    let (nodes, attributes) = line.split_at(end);
+    let indent = attributes.len() - attributes.trim_start().len();
+    (nodes, end + indent, attributes.trim_start())
+}
+
 struct GendersReader<'s> {
     drafts: Drafts<'s>,
+    /// What all lines state.
+    foreseen: usize,
     names: Names,
     nodes: Vec<Draft>,
     keys: Keys,
@@ -50,38 +73,51 @@ struct Attribute<'s> {
     at: Range<usize>,
 }
 
-impl Attribute<'_> {
-    /// Returns how long its value gets at the longest.
-    fn longest(&self, names: &[String]) -> usize {
+impl<'s> Attribute<'s> {
+    fn of(piece: &'s str, start: usize) -> Self {
+        let (key, value) = piece.split_once('=').map_or((piece, None), |(key, value)| (key, Some(value)));
+        Self { key, value, at: start..start + piece.len() }
+    }
+
+    /// Returns what its value counts as, where the longest of the nodes' names has so many bytes.
+    fn weight(&self, longest: usize) -> usize {
         let value = self.value.unwrap_or_default();
-        let longest = names.iter().map(String::len).max().unwrap_or(0);
-        value.len() + value.matches("%n").count().saturating_mul(longest)
+        weight(value.len() + value.matches("%n").count().saturating_mul(longest))
     }
 }
 
 impl<'s> GendersReader<'s> {
+    /// Counts what a line states, before a node is made: a short file can state much of millions.
+    fn foresee(&mut self, start: usize, line: &'s str) {
+        let (nodes, _, attributes) = parts(line);
+        let Ok(hosts) = Hosts::parse(nodes) else { return };
+        let longest = hosts.longest();
+        let weights = split(attributes).into_iter().map(|(at, piece)| Attribute::of(piece, at).weight(longest));
+        let weights: usize = weights.sum();
+        self.foreseen = self.foreseen.saturating_add(hosts.count().saturating_mul(1 + weights));
+        self.drafts.foresees_room(self.foreseen, start..start + nodes.len());
+    }
+
     fn line(&mut self, start: usize, line: &'s str) {
-        let indent = line.len() - line.trim_start().len();
-        let line = line.trim();
-        let start = start + indent;
-        let end = line.find(|c: char| c.is_ascii_whitespace()).unwrap_or(line.len());
-        let (nodes, attributes) = line.split_at(end);
+        let (nodes, indent, attributes) = parts(line);
         if nodes.is_empty() {
             return;
         }
-        let names = match hosts::expand(nodes) {
-            Ok(names) => names,
+        let end = nodes.len();
+        let hosts = match Hosts::parse(nodes) {
+            Ok(hosts) => hosts,
             Err(fault) => {
                 self.drafts.wrong.at(start + fault.range.start..start + fault.range.end, fault.message);
                 return;
             }
         };
-        let indent = attributes.len() - attributes.trim_start().len();
-        let attributes = self.attributes(start + end + indent, attributes.trim_start());
-        let weights: usize = attributes.iter().map(|attribute| weight(attribute.longest(&names))).sum();
-        if !self.drafts.has_room(names.len().saturating_mul(1 + weights), start..start + end) {
+        let attributes = self.attributes(start + indent, attributes);
+        let longest = hosts.longest();
+        let weights: usize = attributes.iter().map(|attribute| attribute.weight(longest)).sum();
+        if !self.drafts.has_room(hosts.count().saturating_mul(1 + weights), start..start + end) {
             return;
         }
+        let names = hosts.names();
         let is_new = |name: &&String| self.names.find(name).is_none();
         if self.nodes.len() + names.len() > NODES
             && self.nodes.len() + names.iter().filter(is_new).count() > NODES
@@ -126,8 +162,9 @@ impl<'s> GendersReader<'s> {
         }
         let mut attributes = Vec::new();
         for (offset, piece) in split(text) {
-            let at = start + offset..start + offset + piece.len();
-            let (key, value) = piece.split_once('=').map_or((piece, None), |(key, value)| (key, Some(value)));
+            let attribute = Attribute::of(piece, start + offset);
+            let Attribute { key, value, ref at } = attribute;
+            let at = at.clone();
             let wrong = &mut self.drafts.wrong;
             if key.is_empty() {
                 wrong.at(at, "an attribute without a name");
@@ -143,7 +180,7 @@ impl<'s> GendersReader<'s> {
                 if let Some(fault) = crate::name::fault(key) {
                     self.drafts.no_group(at.clone(), key, &fault);
                 }
-                attributes.push(Attribute { key, value, at });
+                attributes.push(attribute);
             }
         }
         attributes

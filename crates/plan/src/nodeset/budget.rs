@@ -24,6 +24,11 @@ impl Budget {
         !self.is_spent()
     }
 
+    /// Leaves room for no further name.
+    pub fn exhaust(&self) {
+        self.0.set(self.0.get().max(Self::NAMES + 1));
+    }
+
     /// Tells whether the limit is passed.
     pub fn is_spent(&self) -> bool {
         self.0.get() > Self::NAMES

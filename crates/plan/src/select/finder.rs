@@ -36,6 +36,12 @@ impl<'f> TargetFinder<'f> {
     /// Returns the nodes that these words name. `ALL` is one of them for targets and exclusions alike.
     pub(super) fn of_kind(&mut self, kind: TargetKind, words: &[TargetWord]) -> BTreeSet<NodeId> {
         let mut found = BTreeSet::new();
+        let ahead = Budget::default();
+        let costs = |word: &&TargetWord| kind != TargetKind::Names || ahead.spend(nodeset::cost(&word.text));
+        if let Some(word) = words.iter().find(|word| !costs(word)) {
+            self.budget.exhaust();
+            self.too_many(word);
+        }
         for word in words {
             if self.budget.is_spent() {
                 break;
@@ -50,11 +56,15 @@ impl<'f> TargetFinder<'f> {
                 TargetKind::Groups => self.groups(word, &mut found),
             }
             if self.budget.is_spent() {
-                let message = format!("the words stand for more than {} names", Budget::NAMES);
-                self.wrong.add(|| complain(word, message).hint("name each node once, or write ALL"));
+                self.too_many(word);
             }
         }
         found
+    }
+
+    fn too_many(&mut self, word: &TargetWord) {
+        let message = format!("the words stand for more than {} names", Budget::NAMES);
+        self.wrong.add(|| complain(word, message).hint("name each node once, or write ALL"));
     }
 
     /// Tells whether there is a node group of this name that is not the whole partition.

@@ -108,8 +108,12 @@ impl<'s> Parser<'s> {
     }
 
     fn run(mut self) -> Self {
-        let mut lexer = Lexer::new(self.source.text);
         let mut tokens = Vec::new();
+        let mut lexer = Lexer::new(self.source.text);
+        while lexer.line(&mut tokens).is_some() {
+            self.foresee(&tokens);
+        }
+        let mut lexer = Lexer::new(self.source.text);
         while lexer.line(&mut tokens).is_some() {
             self.line(&tokens);
         }
@@ -136,6 +140,22 @@ impl<'s> Parser<'s> {
                 Err(wrong)
             }
             (result, None) => result,
+        }
+    }
+
+    /// Counts what the members of a line stand for before a name is made of any: a short file can mean millions.
+    fn foresee(&mut self, tokens: &[Token]) {
+        let [name, colon, members @ ..] = tokens else { return };
+        if (name.kind, colon.kind) != (TokenKind::Word, TokenKind::Colon) {
+            return;
+        }
+        let (mut expressions, mut over) = (lexer::Expressions::default(), 0);
+        for token in members.iter().filter(|token| token.kind == TokenKind::Word) {
+            let start = token.range().start;
+            if start >= over {
+                over = expressions.end(self.source.text, start);
+                self.finder.foresee(start..over, &mut self.wrong);
+            }
         }
     }
 

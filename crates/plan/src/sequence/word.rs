@@ -34,6 +34,8 @@ pub(super) struct Finder<'s> {
     /// Nodes that are not in the inventory: the only errors that may be forgiven.
     pub(super) strange: Faults<'s>,
     budget: Budget,
+    /// What all words stand for, but for the members of groups.
+    foreseen: Budget,
 }
 
 impl<'s> Finder<'s> {
@@ -44,12 +46,21 @@ impl<'s> Finder<'s> {
             own: Names::default(),
             strange: Faults::new(source),
             budget: Budget::default(),
+            foreseen: Budget::default(),
         }
     }
 
     /// Tells whether a name is a node of the inventory.
     pub(super) fn is_node(&self, name: &str) -> bool {
         matches!(self.members, Members::Nodes(Some(inventory)) if inventory.by_name(name).is_some())
+    }
+
+    /// Counts what the word at `range` stands for, before any word is found.
+    pub(super) fn foresee(&mut self, range: Range<usize>, wrong: &mut Faults<'_>) {
+        if !self.foreseen.is_spent() && !self.foreseen.spend(cost(&self.source.text[range.clone()])) {
+            self.budget.exhaust();
+            too_many(range, wrong);
+        }
     }
 
     /// Adds what the word at `range` stands for to `found`.
@@ -68,8 +79,7 @@ impl<'s> Finder<'s> {
         }
         if self.budget.is_spent() {
             found.truncate(before);
-            let most = Budget::NAMES;
-            wrong.at(range, format!("the members of one file stand for more than {most} names"));
+            too_many(range, wrong);
         }
     }
 
@@ -287,6 +297,11 @@ fn is_dashed(inventory: &Inventory, word: &str) -> bool {
 /// Tells whether a word is digits that are no node number: it is the name of a node that is not there.
 fn is_padded(word: &str) -> bool {
     word.len() > 1 && word.starts_with('0') && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn too_many(range: Range<usize>, wrong: &mut Faults<'_>) {
+    let most = Budget::NAMES;
+    wrong.at(range, format!("the members of one file stand for more than {most} names"));
 }
 
 /// Returns how many names a word stands for; the members of groups are counted where they are looked up.

@@ -13,6 +13,8 @@ pub(super) struct Tree<'v, 'a> {
     parents: Vec<Vec<usize>>,
     depths: Vec<usize>,
     weights: Vec<usize>,
+    /// How much one way up from each group states at the most; its hosts have no less.
+    ways: Vec<usize>,
     of_host: HashMap<&'v str, Vec<usize>>,
     all: Option<usize>,
 }
@@ -34,18 +36,18 @@ impl<'v, 'a> Tree<'v, 'a> {
             }
         }
         let all = by_name.get("all").copied();
-        let depths = depths(&groups, &by_name, &parents);
         let weigh = |(_, group): &(&str, &AnsibleGroup<'_>)| {
             let variables = group.variables.iter().map(|member| super::weight(member.value.range().len()));
             1 + variables.sum::<usize>()
         };
-        let weights = groups.iter().map(weigh).collect();
-        Self { groups, parents, depths, weights, of_host, all }
+        let weights: Vec<usize> = groups.iter().map(weigh).collect();
+        let (depths, ways) = depths(&groups, &by_name, &parents, &weights);
+        Self { groups, parents, depths, weights, ways, of_host, all }
     }
 
     /// Returns the groups of a host, with all above, the farthest first.
     pub(super) fn groups_of(&self, host: &str) -> Vec<usize> {
-        let mut above: Vec<usize> = self.of_host.get(host).cloned().unwrap_or_default();
+        let mut above: Vec<usize> = self.own_groups(host).to_vec();
         above.extend(self.all);
         let mut seen: std::collections::HashSet<usize> = above.iter().copied().collect();
         let mut open = above.clone();
@@ -58,6 +60,16 @@ impl<'v, 'a> Tree<'v, 'a> {
         above.sort_unstable_by_key(|&group| (self.depths[group], group));
         above.dedup();
         above
+    }
+
+    /// Returns the groups that name a host.
+    pub(super) fn own_groups(&self, host: &str) -> &[usize] {
+        self.of_host.get(host).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns how much a host has of its groups at the least.
+    pub(super) fn least(&self, host: &str) -> usize {
+        self.own_groups(host).iter().map(|&group| self.ways[group]).max().unwrap_or(0)
     }
 
     /// Returns the names that say something and can be named, sorted.
@@ -87,24 +99,27 @@ impl<'v, 'a> Tree<'v, 'a> {
     }
 }
 
-/// Returns the longest way down to each group. Groups that go round in a circle, which Ansible does not write,
+/// Returns the longest way down to each group, and the most that is stated on one way down to it. Groups that go round in a circle, which Ansible does not write,
 /// have the depth at which they were last met.
 fn depths(
     groups: &[(&str, &AnsibleGroup<'_>)],
     by_name: &HashMap<&str, usize>,
     parents: &[Vec<usize>],
-) -> Vec<usize> {
+    weights: &[usize],
+) -> (Vec<usize>, Vec<usize>) {
+    let mut ways = weights.to_vec();
     let mut depths: Vec<usize> = groups.iter().map(|(name, _)| usize::from(*name != "all")).collect();
     let mut waiting: Vec<usize> = parents.iter().map(Vec::len).collect();
     let mut open: Vec<usize> = (0..groups.len()).filter(|&group| waiting[group] == 0).collect();
     while let Some(group) = open.pop() {
         for &child in groups[group].1.children.iter().filter_map(|child| by_name.get(child.as_str())) {
             depths[child] = depths[child].max(depths[group] + 1);
+            ways[child] = ways[child].max(ways[group] + weights[child]);
             waiting[child] -= 1;
             if waiting[child] == 0 {
                 open.push(child);
             }
         }
     }
-    depths
+    (depths, ways)
 }

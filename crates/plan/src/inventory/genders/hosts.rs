@@ -10,72 +10,135 @@ use std::ops::Range;
 const LONGEST: usize = 64;
 const NUMBERS: u64 = 16_384;
 
-/// Returns the names in the order written, with those written twice twice.
-pub(super) fn expand(text: &str) -> Result<Vec<String>, SetFault> {
-    let mut names = Vec::new();
-    for (start, piece) in super::split(text) {
-        if piece.is_empty() {
-            continue;
-        }
-        let place = start..start + piece.len();
-        let before = names.len();
-        expand_name(piece, start, &mut names)?;
-        let made = &names[before..];
-        if made.iter().any(|name| name.contains('.')) {
-            return Err(fault(place, "a name with a dot; genders takes short host names alone"));
-        }
-        if piece.contains('=') {
-            let message = "a node name with \"=\"; a line of genders begins with the names of nodes";
-            return Err(fault(place, message));
-        }
-        if made.iter().any(|name| name.len() > LONGEST) {
-            return Err(fault(
-                place,
-                format!("a name of more than {LONGEST} characters, which genders does not take"),
-            ));
-        }
-    }
-    Ok(names)
+/// The names that a line begins with, not yet made.
+#[derive(Debug, Default)]
+pub(super) struct Hosts<'t>(Vec<Run<'t>>);
+
+/// Names that differ by a number.
+#[derive(Debug)]
+struct Run<'t> {
+    before: &'t str,
+    /// Without any, it is one name.
+    numbers: Option<Numbers>,
+    after: &'t str,
 }
 
-fn expand_name(piece: &str, start: usize, names: &mut Vec<String>) -> Result<(), SetFault> {
-    let brackets = piece.split_once('[').and_then(|(before, rest)| {
-        let (inside, after) = rest.split_once(']')?;
-        Some((before, inside, after))
-    });
-    let Some((before, inside, after)) = brackets else {
-        names.push(piece.to_owned());
-        return Ok(());
-    };
-    let mut at = start + before.len() + 1;
-    if after.contains('[') {
-        let place = start..start + piece.len();
-        return Err(fault(place, "more than one bracket in a name, which genders does not expand"));
+#[derive(Debug)]
+struct Numbers {
+    low: u64,
+    high: u64,
+    width: usize,
+}
+
+impl Run<'_> {
+    fn count(&self) -> usize {
+        let more = self.numbers.as_ref().map_or(0, |numbers| numbers.high - numbers.low);
+        usize::try_from(more).unwrap_or(usize::MAX).saturating_add(1)
     }
-    for range in inside.split(',') {
-        let place = at..at + range.len();
-        at += range.len() + 1;
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (Some(low), Some(high)) = (number(first), number(last)) else {
-            return Err(fault(place, format!("\"{range}\" is not a range of numbers")));
+
+    /// Returns how long the last of its names is; none is longer.
+    fn longest(&self) -> usize {
+        let digits = |numbers: &Numbers| numbers.width.max(numbers.high.to_string().len());
+        self.before.len() + self.numbers.as_ref().map_or(0, digits) + self.after.len()
+    }
+}
+
+impl<'t> Hosts<'t> {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// What libgenders does not take, and too many.
+    pub(super) fn parse(text: &'t str) -> Result<Self, SetFault> {
+        let mut hosts = Self::default();
+        for (start, piece) in super::split(text) {
+            if piece.is_empty() {
+                continue;
+            }
+            let place = start..start + piece.len();
+            let before = hosts.0.len();
+            hosts.parse_name(piece, start)?;
+            let made = &hosts.0[before..];
+            if made.iter().any(|run| run.before.contains('.') || run.after.contains('.')) {
+                return Err(fault(place, "a name with a dot; genders takes short host names alone"));
+            }
+            if piece.contains('=') {
+                let message = "a node name with \"=\"; a line of genders begins with the names of nodes";
+                return Err(fault(place, message));
+            }
+            if made.iter().any(|run| run.longest() > LONGEST) {
+                return Err(fault(
+                    place,
+                    format!("a name of more than {LONGEST} characters, which genders does not take"),
+                ));
+            }
+        }
+        Ok(hosts)
+    }
+
+    fn parse_name(&mut self, piece: &'t str, start: usize) -> Result<(), SetFault> {
+        let brackets = piece.split_once('[').and_then(|(before, rest)| {
+            let (inside, after) = rest.split_once(']')?;
+            Some((before, inside, after))
+        });
+        let Some((before, inside, after)) = brackets else {
+            self.0.push(Run { before: piece, numbers: None, after: "" });
+            return Ok(());
         };
-        if low > high {
-            return Err(fault(place, format!("the range {range} is upside down")));
+        let mut at = start + before.len() + 1;
+        if after.contains('[') {
+            let place = start..start + piece.len();
+            return Err(fault(place, "more than one bracket in a name, which genders does not expand"));
         }
-        if high - low >= NUMBERS {
-            return Err(fault(
-                place,
-                format!("a range of more than {NUMBERS} numbers, which genders does not take"),
-            ));
+        let mut count = self.count();
+        for range in inside.split(',') {
+            let place = at..at + range.len();
+            at += range.len() + 1;
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let (Some(low), Some(high)) = (number(first), number(last)) else {
+                return Err(fault(place, format!("\"{range}\" is not a range of numbers")));
+            };
+            if low > high {
+                return Err(fault(place, format!("the range {range} is upside down")));
+            }
+            if high - low >= NUMBERS {
+                return Err(fault(
+                    place,
+                    format!("a range of more than {NUMBERS} numbers, which genders does not take"),
+                ));
+            }
+            let run = Run { before, numbers: Some(Numbers { low, high, width: first.len() }), after };
+            count += run.count();
+            if count > MOST {
+                return Err(fault(place, format!("more than {MOST} nodes")));
+            }
+            self.0.push(run);
         }
-        let width = first.len();
-        let so_many = usize::try_from(high - low).unwrap_or(usize::MAX);
-        if names.len() + so_many > MOST {
-            return Err(fault(place, format!("more than {MOST} nodes")));
-        }
-        names.extend((low..=high).map(|number| format!("{before}{number:0width$}{after}")));
+        Ok(())
     }
-    Ok(())
+
+    /// Returns how many names there are, those written twice twice.
+    pub(super) fn count(&self) -> usize {
+        self.0.iter().map(Run::count).sum()
+    }
+
+    /// Returns how long the longest of them is.
+    pub(super) fn longest(&self) -> usize {
+        self.0.iter().map(Run::longest).max().unwrap_or(0)
+    }
+
+    /// Returns the names in the order written, with those written twice twice.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names = Vec::with_capacity(self.count());
+        for Run { before, numbers, after } in &self.0 {
+            match numbers {
+                None => names.push((*before).to_owned()),
+                Some(Numbers { low, high, width }) => {
+                    names.extend((*low..=*high).map(|number| format!("{before}{number:0width$}{after}")));
+                }
+            }
+        }
+        names
+    }
 }
 
 fn number(digits: &str) -> Option<u64> {
@@ -96,8 +159,8 @@ mod tests {
     #[test]
     fn names_are_expanded_as_libgenders_does() {
         let check = |text: &str, expected: &str| {
-            let said = match expand(text) {
-                Ok(names) => names.join(" "),
+            let said = match Hosts::parse(text) {
+                Ok(hosts) => hosts.names().join(" "),
                 Err(fault) => format!("{}-{}: {}", fault.range.start, fault.range.end, fault.message),
             };
             assert_eq!(said, expected, "{text}");
@@ -120,7 +183,10 @@ mod tests {
             "3-18: a node name with \"=\"; a line of genders begins with the names of nodes",
         );
         check("n[1-2]x[1-2]", "0-12: more than one bracket in a name, which genders does not expand");
-        assert_eq!(expand("n[1-16384]").map(|names| names.len()), Ok(16_384));
-        assert!(expand(&"a".repeat(64)).is_ok() && expand(&"a".repeat(65)).is_err());
+        let counted = |text: &str| Hosts::parse(text).map(|hosts| (hosts.count(), hosts.longest(), hosts.names().len()));
+        assert_eq!(counted("n[1-16384]"), Ok((16_384, 6, 16_384)));
+        assert_eq!(counted("n[001-9]x,m"), Ok((10, 5, 10)));
+        let long = |size: usize| Hosts::parse(&"a".repeat(size)).is_ok();
+        assert!(long(64) && !long(65));
     }
 }
