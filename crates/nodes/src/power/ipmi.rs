@@ -124,12 +124,15 @@ pub(super) fn bmc(node: &Member) -> &str {
     node.bmc.as_deref().unwrap_or(&node.address)
 }
 
-const PASSWORD: [&str; 9] = [
+const PASSWORD: [&str; 12] = [
     "RAKP 2 HMAC is invalid",
     "unauthorized name",
     "unauthorized role",
     "Invalid password",
     "password invalid",
+    "password length invalid",
+    "privilege level cannot be obtained for this user",
+    "authentication type unavailable",
     "username invalid",
     "insufficient privilege",
     "k_g invalid",
@@ -195,7 +198,18 @@ mod tests {
         let away = "Error: Unable to establish IPMI v2 / RMCP+ session\n";
         assert_eq!(kind(&format!("> RAKP 2 HMAC is invalid\n{away}")), Some(FailureKind::Authentication));
         assert_eq!(kind(away), Some(FailureKind::Unreachable));
-        assert_eq!(kind("10.1.0.1: password invalid"), Some(FailureKind::Authentication));
+        // All that ipmipower 1.6 and 1.7 say of it; nothing of that is told otherwise at another try.
+        for said in [
+            "username invalid",
+            "password invalid",
+            "password length invalid",
+            "k_g invalid",
+            "privilege level cannot be obtained for this user",
+            "authentication type unavailable for attempted privilege level",
+            "cipher suite id unavailable",
+        ] {
+            assert_eq!(kind(&format!("10.1.0.1: {said}")), Some(FailureKind::Authentication), "{said}");
+        }
         assert_eq!(kind("Invalid command"), None);
         // Said under load, too: a node was given up for good because of it, and is tried again.
         let busy = kind("10.1.0.1: password verification timeout");

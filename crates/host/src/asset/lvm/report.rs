@@ -35,35 +35,32 @@ impl VolumeGroup {
     }
 }
 
+/// Returns the command of a report. Since 2.03.26 what LVM complains of in JSON is part of the report unless told
+/// otherwise, and no error could be read.
+fn report(program: &str, columns: &str, select: &str) -> Argv {
+    let format = ["--reportformat", "json", "--config", "log/report_command_log=0", "--foreign"];
+    let words = [&[program][..], &format, &["-o", columns, "--select", select]].concat();
+    words.into_iter().map(str::to_owned).collect()
+}
+
 /// Returns the command that describes the groups of a name, also those of other hosts.
 pub(super) fn command(group: &str) -> Argv {
-    ["vgs", "--reportformat", "json", "--foreign", "-o", COLUMNS, "--select", &format!("vg_name=\"{group}\"")]
-        .map(str::to_owned)
-        .to_vec()
+    report("vgs", COLUMNS, &format!("vg_name=\"{group}\""))
 }
 
 /// Returns the command that lists the missing devices of a group.
 pub(super) fn missing_command(group: &str) -> Argv {
-    let select = format!("vg_name=\"{group}\" && pv_missing=missing");
-    ["pvs", "--reportformat", "json", "--foreign", "-o", "pv_name,pv_uuid", "--select", &select]
-        .map(str::to_owned)
-        .to_vec()
+    report("pvs", "pv_name,pv_uuid", &format!("vg_name=\"{group}\" && pv_missing=missing"))
 }
 
 /// Returns the command that lists the devices of a group.
 pub(super) fn devices_command(group: &str) -> Argv {
-    let select = format!("vg_name=\"{group}\" && pv_missing!=missing");
-    ["pvs", "--reportformat", "json", "--foreign", "-o", "pv_name,pv_uuid", "--select", &select]
-        .map(str::to_owned)
-        .to_vec()
+    report("pvs", "pv_name,pv_uuid", &format!("vg_name=\"{group}\" && pv_missing!=missing"))
 }
 
 /// Returns the command that tells whether a group is activated at boot.
 pub(super) fn autoactivation_command(group: &str) -> Argv {
-    let select = format!("vg_name=\"{group}\"");
-    ["vgs", "--reportformat", "json", "--foreign", "-o", "vg_autoactivation", "--select", &select]
-        .map(str::to_owned)
-        .to_vec()
+    report("vgs", "vg_autoactivation", &format!("vg_name=\"{group}\""))
 }
 
 #[derive(Debug, Deserialize)]
@@ -189,6 +186,18 @@ mod tests {
         let exported = groups(&printed(EXPORTED)).unwrap();
         assert_eq!((exported[0].owner(), exported[0].is_exported), (None, true));
         assert!(groups(&printed("")).unwrap().is_empty(), "no group of the name");
+    }
+
+    /// From 2.03.26 on a failure was told in the braces in which its report ended.
+    #[test]
+    fn what_lvm_complains_of_is_kept_out_of_its_reports() {
+        for argv in [command("g"), missing_command("g"), devices_command("g"), autoactivation_command("g")] {
+            let config = argv.iter().position(|word| word == "--config").unwrap();
+            assert_eq!(argv[config + 1], "log/report_command_log=0", "{argv:?}");
+        }
+        // It is read all the same where there is a log.
+        let logged = printed(HELD).replacen("      ]\n  }", "      ],\n      \"log\": []\n  }", 1);
+        assert_eq!(groups(&logged).unwrap().len(), 1, "{logged}");
     }
 
     #[test]

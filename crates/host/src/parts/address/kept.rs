@@ -11,7 +11,7 @@ pub(super) struct Kept {
     pub(super) cidr: String,
     /// Whether it is one of its network that came after the first: it goes when that one goes.
     pub(super) is_secondary: bool,
-    /// Broadcast, scope, label, lifetimes: as `ip address add` takes them.
+    /// Broadcast, scope, who set it, label, lifetimes: as `ip address add` takes them.
     rest: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ fn read(line: &str, device: &str) -> Option<Kept> {
                 rest.extend(["peer".to_owned(), (*peer).to_owned()]);
                 cidr = cidr.split('/').next().unwrap_or(&cidr).to_owned();
             }
-            [word @ ("brd" | "scope" | "metric"), value] => {
+            [word @ ("brd" | "scope" | "metric" | "proto"), value] => {
                 rest.extend([word, value].map(|word| (*word).to_owned()));
             }
             [word @ ("valid_lft" | "preferred_lft"), value] => {
@@ -89,5 +89,11 @@ mod tests {
             "ip address add 10.0.0.1 peer 10.0.0.2/32 scope global valid_lft forever preferred_lft forever dev wire"
         );
         assert_eq!(read("3: wire    inet6 fe80::1/64 scope link", "wire"), None);
+        // iproute2 says so since 6.3.
+        let line = "3: wire    inet 192.0.2.20/24 scope global proto 16 wire\\       valid_lft forever preferred_lft forever";
+        assert_eq!(
+            read(line, "wire").unwrap().add_command("wire").join(" "),
+            "ip address add 192.0.2.20/24 scope global proto 16 valid_lft forever preferred_lft forever dev wire"
+        );
     }
 }
