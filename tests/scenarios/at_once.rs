@@ -113,7 +113,8 @@ fn a_power_program_that_says_something_else_of_all_nodes_fails_at_once_whatever_
         }
         let run = program(&bed, "cstartup", &["--json", "ALL"]).status(1).run();
         let report = run.records().pop().unwrap();
-        assert_eq!(report["nodes"][0]["failure"], "misconfigured", "{driver}: {report}");
+        let node = &report["nodes"][0];
+        assert_eq!((node["outcome"].as_str(), node["told_by"].as_str()), (Some("failed"), Some("power")), "{report}");
         assert!(!bed.path("acted").exists(), "{driver}: {}", bed.read("acted"));
     }
 }
@@ -252,4 +253,38 @@ fn a_record_says_whose_words_a_failure_is_told_in() {
     let (told_by, detail) = failed("cshutdown");
     assert_eq!(told_by.as_deref(), Some("shell"), "{detail}");
     assert!(detail.contains("Invalid password") && !detail.contains("controller"), "{detail}");
+}
+
+/// With a power driver that has words for a controller that is silent, an ssh that hung was told in them.
+#[test]
+fn an_ssh_that_hangs_is_no_silent_controller_whatever_the_power_driver() {
+    for (driver, said) in [
+        ("ipmitool", "Chassis Power is on"),
+        ("powerman", "n1: on\nn2: on"),
+        ("ipmipower", "10.9.9.1: on\n10.9.9.2: on"),
+    ] {
+        let bed = Bed::new();
+        strange_program(&bed, driver, said);
+        bed.tool("sleep");
+        let ssh = bed.script("ssh", "exec sleep 100000");
+        let up = bed.script("up", "exit 0");
+        let config = bed.read("etc/cluster.toml");
+        let (power, _) = config.split_at(config.find("[probe]").unwrap());
+        bed.config(
+            "cluster.toml",
+            format!(
+                "{power}[shell]\ndriver = \"ssh\"\nprogram = {ssh:?}\ntimeout = \"1s\"\n\
+                 [probe]\ndriver = \"command\"\nup = [{up:?}, \"{{node}}\"]\ninterval = \"50ms\"\n\
+                 [shutdown]\nend_users = \"none\"\nsettle = \"100ms\"\n[limits]\nretries = 0\ntimeout = \"3s\"\n"
+            ),
+        );
+        let run = program(&bed, "cshutdown", &["-F", "--json", "ALL"]).status(1).run();
+        for node in run.records().pop().unwrap()["nodes"].as_array().unwrap() {
+            let detail = node["detail"].as_str().unwrap();
+            assert_eq!(node["told_by"], "shell", "{driver}: {detail}");
+            assert!(detail.contains("ssh"), "{driver}: {detail}");
+            assert!(!detail.contains("controller") && !detail.contains("powermand"), "{driver}: {detail}");
+        }
+        assert!(!bed.path("acted").exists(), "{driver}: {}", bed.read("acted"));
+    }
 }
