@@ -338,7 +338,9 @@ fn waves(
     for (number, nodes) in (1..).zip(by_wave) {
         let does = |node: &NodeId| match conditions[node.index()] {
             _ if reset.binary_search(node).is_ok() => "reset",
-            Condition::On if options.limits[node.index()].stuck == Stuck::Reset => "on, waited for, then reset",
+            Condition::On if options.limits[node.index()].stuck == Stuck::Reset => {
+                "on, waited for, then reset"
+            }
             Condition::On => "on, waited for",
             Condition::Down => "power on",
             Condition::Up | Condition::Unknown => "not known, asked again",

@@ -84,9 +84,10 @@ fn strange_program(bed: &Bed, driver: &str, said: &str) {
     let acted = bed.path("acted").display().to_string();
     let status = bed.path("said").display().to_string();
     bed.write("said", format!("{said}\n"));
-    let asks = format!("*\" -l \"*) echo n1; echo n2 ;; *\" status \"*|*\" -q \"*|*\" --stat \"*) cat {status} ;;");
+    let asks =
+        format!("*\" -l \"*) echo n1; echo n2 ;; *\" status \"*|*\" -q \"*|*\" --stat \"*) cat {status} ;;");
     let body = format!("case \" $* \" in {asks} *) echo \"$@\" >>{acted} ;; esac");
-    let program = bed.script(&format!("my{driver}"), &body);
+    let program = bed.script(format!("my{driver}"), &body);
     let own = if driver == "powerman" { "" } else { "look_ahead = false\n" };
     let tables = format!(
         "[power]\ndriver = \"{driver}\"\nprogram = {program:?}\n{own}[probe]\ndriver = \"power\"\ninterval = \"100ms\"\n"
@@ -114,7 +115,11 @@ fn a_power_program_that_says_something_else_of_all_nodes_fails_at_once_whatever_
         let run = program(&bed, "cstartup", &["--json", "ALL"]).status(1).run();
         let report = run.records().pop().unwrap();
         let node = &report["nodes"][0];
-        assert_eq!((node["outcome"].as_str(), node["told_by"].as_str()), (Some("failed"), Some("power")), "{report}");
+        assert_eq!(
+            (node["outcome"].as_str(), node["told_by"].as_str()),
+            (Some("failed"), Some("power")),
+            "{report}"
+        );
         assert!(!bed.path("acted").exists(), "{driver}: {}", bed.read("acted"));
     }
 }

@@ -318,8 +318,7 @@ fn compared_on_the_node(tool: &'static str) {
         let config = bed.read("etc/cluster.toml");
         let part = |from: &str, to: &str| &config[config.find(from).unwrap()..config.find(to).unwrap()];
         let head = &config[..config.find("[power]").unwrap()];
-        let power =
-            if is_switched { part("[power]", "[shell]") } else { "[power]\ndriver = \"none\"\n" };
+        let power = if is_switched { part("[power]", "[shell]") } else { "[power]\ndriver = \"none\"\n" };
         let (shell, shutdown) = (part("[shell]", "[probe]"), &config[config.find("[shutdown]").unwrap()..]);
         let probe = "[probe]\ndriver = \"shell\"\ninterval = \"200ms\"\n";
         bed.config("cluster.toml", format!("{head}{power}{shell}{probe}{shutdown}"));

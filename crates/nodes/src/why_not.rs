@@ -206,8 +206,11 @@ impl Hold<'_> {
             (Direction::Startup, Condition::On) => {
                 let own = Own::here(self.site.cluster.control_node.as_deref());
                 let is_own = !own.among_resolved(&self.site.inventory, nodes).is_empty();
-                let reset =
-                    if is_own { String::new() } else { format!("; then {}", self.command(&format!("--reset-stuck {set}"))) };
+                let reset = if is_own {
+                    String::new()
+                } else {
+                    format!("; then {}", self.command(&format!("--reset-stuck {set}")))
+                };
                 format!("{set}, on but not up: booting, or look at the console and the probe{reset}")
             }
             (_, Condition::Unknown) => {

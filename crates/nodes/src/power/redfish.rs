@@ -259,7 +259,8 @@ impl PowerDriver for Redfish {
     fn state(&self, node: &Member) -> Option<String> {
         let memory = self.memory();
         let known = memory.known.get(&node.name).filter(|known| known.refusal.is_none())?;
-        let hint = if system::is_state(&known.state) { "" } else { ", and is understood when it says On or Off" };
+        let hint =
+            if system::is_state(&known.state) { "" } else { ", and is understood when it says On or Off" };
         Some(format!("the BMC says {}{hint}", known.state))
     }
 

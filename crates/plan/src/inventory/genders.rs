@@ -16,8 +16,13 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 pub(super) fn read<'s>(source: Source<'s>, drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
-    let mut reader =
-        GendersReader { drafts, foreseen: 0, names: Names::default(), nodes: Vec::new(), keys: Keys::default() };
+    let mut reader = GendersReader {
+        drafts,
+        foreseen: 0,
+        names: Names::default(),
+        nodes: Vec::new(),
+        keys: Keys::default(),
+    };
     for (start, line) in lines(source.text) {
         reader.foresee(start, line);
     }
@@ -92,7 +97,8 @@ impl<'s> GendersReader<'s> {
         let (nodes, _, attributes) = parts(line);
         let Ok(hosts) = Hosts::parse(nodes) else { return };
         let longest = hosts.longest();
-        let weights = split(attributes).into_iter().map(|(at, piece)| Attribute::of(piece, at).weight(longest));
+        let weights =
+            split(attributes).into_iter().map(|(at, piece)| Attribute::of(piece, at).weight(longest));
         let weights: usize = weights.sum();
         self.foreseen = self.foreseen.saturating_add(hosts.count().saturating_mul(1 + weights));
         self.drafts.foresees_room(self.foreseen, start..start + nodes.len());

@@ -1,6 +1,6 @@
 //! One node of a start: what it is at, what was read of it, what it still may do.
 
-use super::StartLimits;
+use super::{StartLimits, Stuck};
 use crate::doing::Doing;
 use crate::drivers::{Abilities, BootId, Event, Failure, Power, Probe, RemoteCommand, Task};
 use crate::notice::Happening;
@@ -188,9 +188,10 @@ impl Starting {
         !self.reset.must_go_down && self.reading.condition() == Condition::Up
     }
 
-    /// Tells whether it is on, not up, and was not reset.
+    /// Tells whether it is on, not up, and was not reset, although it may be.
     pub(super) fn is_stuck(&self) -> bool {
-        !self.limits.unit && !self.reset.was_told && self.reading.condition() == Condition::On
+        let may_be_reset = matches!(self.limits.stuck, Stuck::GivenUp | Stuck::Reset);
+        may_be_reset && !self.limits.unit && !self.reset.was_told && self.reading.condition() == Condition::On
     }
 
     /// Returns its readings, in which what has not answered is unknown, like what answered nothing: which of the two it

@@ -83,7 +83,7 @@ pub(super) fn read(path: &str, json: &Value) -> Result<System, Refusal> {
     let state = match state {
         Value::String(state) => state.clone(),
         Value::Null => NOTHING.to_owned(),
-        other => other.to_string(),
+        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => other.to_string(),
     };
     let power = match state.as_str() {
         "On" => Power::On,

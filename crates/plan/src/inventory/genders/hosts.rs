@@ -183,7 +183,9 @@ mod tests {
             "3-18: a node name with \"=\"; a line of genders begins with the names of nodes",
         );
         check("n[1-2]x[1-2]", "0-12: more than one bracket in a name, which genders does not expand");
-        let counted = |text: &str| Hosts::parse(text).map(|hosts| (hosts.count(), hosts.longest(), hosts.names().len()));
+        let counted = |text: &str| {
+            Hosts::parse(text).map(|hosts| (hosts.count(), hosts.longest(), hosts.names().len()))
+        };
         assert_eq!(counted("n[1-16384]"), Ok((16_384, 6, 16_384)));
         assert_eq!(counted("n[001-9]x,m"), Ok((10, 5, 10)));
         let long = |size: usize| Hosts::parse(&"a".repeat(size)).is_ok();

@@ -251,8 +251,12 @@ fn a_node_found_on_has_its_whole_boot_limit_and_then_its_reset() {
     let order = Order::new(1, &[], &[]);
     let mut world = World::new(&[Nature::Stuck], &[5], ALL, usize::MAX);
     let readings = [Reading { power: Some(Power::On), probe: Some(Probe::Down) }];
-    let limits =
-        StartLimits { timeout: 20 * SECOND, boot: 60 * SECOND, stuck: Stuck::Reset, ..StartLimits::default() };
+    let limits = StartLimits {
+        timeout: 20 * SECOND,
+        boot: 60 * SECOND,
+        stuck: Stuck::Reset,
+        ..StartLimits::default()
+    };
     let options = StartOptions { limits: vec![limits], ..StartOptions::default() };
     let mut startup = Startup::new(&order, &[NodeId(0)], &readings, options);
     drive(&mut startup, &mut world, None);
@@ -338,10 +342,10 @@ fn those_that_stay_on_and_not_up_are_known_apart_at_the_end() {
     let natures = [Nature::Dead, Nature::Broken, Nature::Stuck];
     let off = Reading { power: Some(Power::Off), probe: Some(Probe::Down) };
     let on = Reading { power: Some(Power::On), probe: Some(Probe::Down) };
-    for (reset_stuck, stuck) in [(false, &[NodeId(0), NodeId(2)][..]), (true, &[NodeId(0)])] {
+    for (rule, stuck) in [(Stuck::GivenUp, &[NodeId(0), NodeId(2)][..]), (Stuck::Reset, &[NodeId(0)])] {
         let mut world = World::new(&natures, &[10; 3], ALL, usize::MAX);
         let limits =
-            StartLimits { timeout: 60 * SECOND, boot: 30 * SECOND, reset_stuck, ..StartLimits::default() };
+            StartLimits { timeout: 60 * SECOND, boot: 30 * SECOND, stuck: rule, ..StartLimits::default() };
         let options = StartOptions { limits: vec![limits; 3], ..StartOptions::default() };
         let targets: Vec<NodeId> = (0..3).map(NodeId).collect();
         let mut startup = Startup::new(&order, &targets, &[off, off, on], options);
