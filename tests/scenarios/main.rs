@@ -55,6 +55,7 @@ mod nut;
 mod ocf;
 mod offsite;
 mod older;
+mod one_machine;
 mod opscenter;
 mod order;
 mod outage;
