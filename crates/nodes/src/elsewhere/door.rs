@@ -23,7 +23,7 @@ const SHOWN: usize = 100;
 /// How many names one request may stand for.
 const NAMES: u64 = 1_000_000;
 
-/// The door of a run; clones are the same. Without [`Door::open`] nobody comes.
+/// The door of a run; clones are the same. Without `open` nobody comes.
 #[derive(Debug, Clone, Default)]
 pub struct Door(pub(super) Rc<RefCell<Inside>>);
 
