@@ -4,7 +4,7 @@
 use crate::args::Args;
 use crate::choice;
 use crate::comparison::{self, Aspect, EntryDifference};
-use crate::id::{Id, SnapshotName, moment_ns};
+use crate::id::{SnapshotName, moment_ns};
 use crate::manifest::{Remark, Totals};
 use crate::path_bytes::PathBytes;
 use crate::preconditions::{Held, Preconditions};
@@ -15,6 +15,7 @@ use crate::root::Root;
 use crate::selection::{ChosenEntries, Selection};
 use crate::store::Store;
 use crate::verify;
+use jiff::Timestamp;
 use orderly_exec::reporter::{Output, Reporter};
 use orderly_exec::runner::Runner;
 use orderly_exec::{OrStatus, Status, clock, fail};
@@ -228,10 +229,11 @@ fn newest_of_holding(store: &Store, own: &str, holding: Option<u64>) -> anyhow::
 /// Returns how long ago a snapshot was begun. A few minutes in the future are two clocks, and more is a clock
 /// that proves nothing.
 pub(crate) fn age(started: &str) -> Option<Duration> {
-    let ahead = moment_ns(started).ok()? - i128::from(Id::now().second()) * 1_000_000_000;
-    let nanoseconds =
-        if ahead < 300_000_000_000 { u64::try_from(ahead.min(0).abs()).ok()? } else { return None };
-    Some(Duration::from_nanos(nanoseconds))
+    let ahead = moment_ns(started).ok()? - Timestamp::now().as_nanosecond();
+    if ahead >= 300_000_000_000 {
+        return None;
+    }
+    u64::try_from(ahead.min(0).abs()).ok().map(Duration::from_nanos)
 }
 
 #[derive(Debug, Serialize)]
@@ -467,4 +469,18 @@ fn open(args: &Args, runner: &mut Runner, reporter: &Reporter) -> anyhow::Result
         return Ok(Opened::NoneYet(preconditions.backup.directory));
     }
     Store::open(&preconditions.backup.directory).map(Opened::Store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of the time that it is only whole seconds counted, so a snapshot was up to one younger than it is.
+    #[test]
+    fn a_snapshot_is_no_younger_than_it_is() {
+        let then = Timestamp::now() - Duration::from_millis(1_999);
+        assert!(age(&then.to_string()).unwrap() >= Duration::from_millis(1_999));
+        let ahead = |seconds| (Timestamp::now() + Duration::from_secs(seconds)).to_string();
+        assert_eq!((age(&ahead(200)), age(&ahead(600))), (Some(Duration::ZERO), None));
+    }
 }
