@@ -205,6 +205,33 @@ fn a_host_that_could_not_take_over_fences_nobody() {
     }
 }
 
+/// "taken" was said, and nobody could reach the address.
+#[test]
+fn what_could_not_be_reached_here_is_not_taken_by_a_record_either() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let pair = Pair::new(&bed, &Asset::Bind);
+    mend(&bed, "device = \"lo\"", "device = \"wire\"");
+    let wire = "ip link add wire type veth peer name end && ip link set end up && ip link set wire up";
+    for host in [1, 2] {
+        pair.shell(host, wire).run();
+    }
+    pair.shell(1, "ip address del 192.0.2.10/32 dev lo && ip address add 192.0.2.10/32 dev wire").run();
+    pair.released(1);
+    pair.shell(2, "ip link set end down").run();
+    pair.forget();
+    for arguments in [&["-n"][..], &[]] {
+        let takeover = pair.takeover(2).args(arguments).arg("--record").arg(pair.record(1));
+        takeover.status(4).any_stdout().stderr_contains("the network device wire has no carrier").run();
+    }
+    assert!(pair.acts().is_empty(), "{:?}", pair.acts());
+    assert!(pair.holders().is_empty());
+    pair.shell(2, "ip link set end up").run();
+    pair.taken(2);
+}
+
 /// It was mounted read-only, or not at all, once the peer was off.
 #[test]
 fn a_disk_that_is_write_protected_here_fences_nobody() {

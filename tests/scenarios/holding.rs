@@ -2,8 +2,8 @@
 //! and whatever the clocks say.
 
 use crate::pair::{Asset, Pair, possible, with_backup};
-use bed::Bed;
 use bed::loopfs::Disk;
+use bed::{Bed, Need, real};
 
 /// Returns the manifests' first lines, oldest first: the host that made each, and in which holding.
 fn made(pair: &Pair<'_>, host: usize) -> Vec<(String, u64)> {
@@ -162,43 +162,68 @@ fn a_restore_that_was_taken_back_is_owed_and_the_next_takeover_pays_it() {
     if !possible() {
         return;
     }
+    // The last command of all starts a service: it fails, or somebody interrupts the run while it is under way.
+    for (trouble, status) in [("fail 6", 1), ("int 6", 128 + 15)] {
+        let bed = Bed::new();
+        let disk = Disk::ext4(&bed, 16);
+        let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+        with_backup(&pair);
+        edit(&pair, 1, "v1\n");
+        pair.released(1);
+        pair.trouble(trouble);
+        let takeover = pair.takeover(2).arg("--record").arg(pair.record(1));
+        let ended = takeover.status(status).any_stdout().any_stderr().run();
+        assert!(ended.stderr.contains("restore: taken back"), "{trouble}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains("restore owed: ") && ended.stderr.contains(" of ec1; the next"),
+            "{trouble}: {}",
+            ended.stderr
+        );
+        pair.forget();
+        assert_eq!(
+            (outside(&pair, 2), read_record(&pair, 2)["made_by"].as_str()),
+            ("of 2\n".into(), Some("ec1")),
+            "{trouble}"
+        );
+        let asked = pair.release(2).arg("--status").any_stdout().run().stdout;
+        assert!(asked.contains("restore owed: ") && asked.contains(" of ec1"), "{trouble}: {asked}");
+        let retried = pair.taken_back(2);
+        assert!(retried.stdout.contains("restore: done"), "{trouble}: {}", retried.stdout);
+        assert_eq!(outside(&pair, 2), "v1\n", "{trouble}");
+        // On the host that made it it is never restored.
+        edit(&pair, 2, "v2\n");
+        hand_over(&pair, 2, 1);
+        edit(&pair, 1, "v3\n");
+        pair.released(1);
+        pair.trouble(trouble);
+        let takeover = pair.takeover(2).arg("--record").arg(pair.record(1));
+        takeover.status(status).any_stdout().any_stderr().run();
+        pair.forget();
+        edit(&pair, 1, "v4\n");
+        pair.taken(1);
+        assert_eq!(outside(&pair, 1), "v4\n", "{trouble}");
+    }
+}
+
+/// A clock that was hours ahead once: releases were refused until it was later than that, with a false reason.
+#[test]
+fn a_snapshot_of_the_future_stops_no_release_and_is_not_taken_for_the_newest() {
+    if !possible() || !real::require(&[Need::Program("faketime")]) {
+        return;
+    }
     let bed = Bed::new();
+    bed.tools(&["faketime"]);
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     with_backup(&pair);
     edit(&pair, 1, "v1\n");
-    pair.released(1);
-    // The last command of all starts a service.
-    pair.trouble("fail 6");
-    let failed =
-        pair.takeover(2).arg("--record").arg(pair.record(1)).status(1).any_stdout().any_stderr().run();
-    assert!(failed.stderr.contains("restore: taken back"), "{}", failed.stderr);
-    assert!(
-        failed.stderr.contains("restore owed: ") && failed.stderr.contains(" of ec1; the next"),
-        "{}",
-        failed.stderr
-    );
-    pair.forget();
-    assert_eq!(
-        (outside(&pair, 2), read_record(&pair, 2)["made_by"].as_str()),
-        ("of 2\n".into(), Some("ec1"))
-    );
-    let status = pair.release(2).arg("--status").any_stdout().run().stdout;
-    assert!(status.contains("restore owed: ") && status.contains(" of ec1"), "{status}");
-    let retried = pair.taken_back(2);
-    assert!(retried.stdout.contains("restore: done"), "{}", retried.stdout);
-    assert_eq!(outside(&pair, 2), "v1\n");
-    // On the host that made it it is never restored.
-    edit(&pair, 2, "v2\n");
-    hand_over(&pair, 2, 1);
-    edit(&pair, 1, "v3\n");
-    pair.released(1);
-    pair.trouble("fail 6");
-    pair.takeover(2).arg("--record").arg(pair.record(1)).status(1).any_stdout().any_stderr().run();
-    pair.forget();
-    edit(&pair, 1, "v4\n");
-    pair.taken(1);
-    assert_eq!(outside(&pair, 1), "v4\n");
+    pair.shell(1, "faketime -f +5h habackup").any_stdout().any_stderr().run();
+    edit(&pair, 1, "v2\n");
+    let rehearsed = pair.release(1).arg("-n").any_stdout().any_stderr().run();
+    assert!(!rehearsed.stderr.contains("future"), "{}", rehearsed.stderr);
+    hand_over(&pair, 1, 2);
+    assert_eq!(outside(&pair, 2), "v2\n");
+    assert_eq!(made(&pair, 2).len(), 2, "a backup was made, and the one of the future is kept");
 }
 
 /// "--skip restore" is the way out of a snapshot that is damaged, and what it leaves out is not forgotten.

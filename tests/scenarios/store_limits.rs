@@ -1,6 +1,6 @@
 //! What a store cannot hold costs that entry alone, and sources that are links save nothing by themselves.
 
-use crate::snapshot::{configure, holder, ready, snapshots};
+use crate::snapshot::{configure, copy_of, holder, ready, snapshots};
 use bed::loopfs::{DISK_NEEDS, Disk, Host};
 use bed::{Bed, real};
 use std::fs;
@@ -80,6 +80,27 @@ fn more_names_of_one_file_than_the_store_allows_are_restored_as_one_file() {
     host.shell("rm source/many/n00001 source/many/n65001 source/many/n65002").run();
     host.program("habackup").args(["--restore", "--yes", "-q"]).run();
     host.shell("stat -c %h source/many/n65002 source/many/n00001").stdout("65003\n65003\n").run();
+}
+
+/// Whoever copies a store may lose which names are of one file: it is in the manifest, so nothing is lost by it.
+#[test]
+fn names_of_one_file_whose_copies_are_several_are_restored_as_one_file() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "");
+    bed.tools(&["ln", "cp", "mv", "rm", "stat"]);
+    let host = holder(&bed, "ec1");
+    host.shell("cd source; echo one >a; ln a b").run();
+    host.program("habackup").stdout("Backup complete.\n").run();
+    let copy = copy_of(&bed, &snapshots(&bed)[0], "b");
+    host.shell(&format!("cp -p {0} {0}.new; mv {0}.new {0}", copy.display())).run();
+    assert_eq!(fs::metadata(&copy).unwrap().nlink(), 1);
+    host.program("habackup").arg("--verify").stdout_contains("is sound").run();
+    host.shell("rm source/a source/b").run();
+    host.program("habackup").args(["--restore", "--yes", "-q"]).run();
+    host.shell("stat -c %h source/a").stdout("2\n").run();
 }
 
 /// "Backup complete." was said of a source that is a link, and nothing was saved.
