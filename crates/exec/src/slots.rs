@@ -283,7 +283,12 @@ mod tests {
         // Whoever ends, however that may be, has none any more.
         let mut slots = slots;
         drop(slots.remove(1));
-        assert_eq!(slots[1].hold(&mut pools[2], 9), 3);
+        // A child that another test has just forked has them, too, until it becomes its program.
+        let has_three = || {
+            std::thread::sleep(Duration::from_millis(1));
+            slots[1].hold(&mut pools[2], 9) == 3
+        };
+        assert!(std::iter::repeat_with(has_three).take(10_000).any(|has| has));
     }
 
     #[test]
