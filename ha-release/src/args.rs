@@ -12,10 +12,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub skip: Vec<ReleasePart>,
     /// Do without a backup, also when the newest snapshot is too old (the same as --skip backup)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "check_config")]
     pub no_backup: bool,
     /// Leave what was done when a step fails, for a cluster manager that powers this host off then
-    #[arg(long)]
+    #[arg(long, conflicts_with = "check_config")]
     pub no_unwind: bool,
     /// Tell where this host stands; change nothing
     #[arg(long, conflicts_with_all = ["dry_run", "poweroff", "record"])]
@@ -23,11 +23,11 @@ pub struct Args {
     /// List who keeps the asset, or the file system of PATH, busy; change nothing
     #[arg(
         long, value_name = "PATH", num_args = 0..=1,
-        conflicts_with_all = ["status", "dry_run", "poweroff", "record", "skip", "no_backup", "no_unwind", "new_plan"]
+        conflicts_with_all = ["status", "dry_run", "poweroff", "record", "skip", "no_backup", "no_unwind", "new_plan", "check_config"]
     )]
     pub holders: Option<Option<PathBuf>>,
     /// End the processes that use the asset, by TERM and then KILL, once the services are stopped; with --holders: now
-    #[arg(long, conflicts_with_all = ["status", "no_unwind"])]
+    #[arg(long, conflicts_with_all = ["status", "no_unwind", "check_config"])]
     pub kill: bool,
     /// Write the release record to this file, too
     #[arg(long, value_name = "FILE")]
@@ -36,18 +36,18 @@ pub struct Args {
     #[arg(
         long,
         value_name = "SERIAL",
-        conflicts_with = "status",
+        conflicts_with_all = ["status", "check_config"],
         value_parser = clap::value_parser!(u64).range(..=orderly_plan::permit::LARGEST)
     )]
     pub after: Option<u64>,
     /// State that this host holds nothing, for the other one to get back what it held when it went down
     #[arg(
         long,
-        conflicts_with_all = ["status", "dry_run", "poweroff", "record", "skip", "no_backup", "no_unwind", "new_plan", "holders"]
+        conflicts_with_all = ["status", "dry_run", "poweroff", "record", "skip", "no_backup", "no_unwind", "new_plan", "holders", "check_config"]
     )]
     pub disclaim: bool,
     /// Shut the operating system down after a safe release
-    #[arg(long)]
+    #[arg(long, conflicts_with = "check_config")]
     pub poweroff: bool,
     #[command(flatten)]
     pub flags: HandoverFlags,

@@ -19,6 +19,7 @@ use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_host::action::Action;
 use orderly_host::asset::{self, PathPlace, State};
 use orderly_host::config::Config;
+use orderly_host::config_report;
 use orderly_host::executor::RunEnding;
 use orderly_host::flags::word;
 use orderly_host::handover::{self, Beginning, Manner, Program, RecordContents};
@@ -51,6 +52,7 @@ pub fn command() -> clap::Command {
 pub fn run(args: Args) -> anyhow::Result<Status> {
     let output = args.flags.manner().output;
     let format = match (args.status, args.flags.dry_run, &args.holders) {
+        _ if args.flags.check_config => config_report::FORMAT,
         (true, ..) => "orderly-status/1",
         (_, _, Some(_)) => "orderly-holders/1",
         (_, true, _) => "orderly-plan/1",
@@ -64,6 +66,10 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
         return holders_of(&path, &mut args);
     }
     let mut config = Config::load(args.flags.config.as_deref())?;
+    if args.flags.check_config {
+        config_report::tell(&config, &mut args.flags.speech.reporter());
+        return Ok(Status::Done);
+    }
     leave_folder(&mut args)?;
     let left_out = args.left_out();
     let mut words: Vec<String> = left_out.iter().map(word).collect();

@@ -17,6 +17,7 @@ use orderly_exec::{OrStatus, Status, clock, fail};
 use orderly_host::action::Action;
 use orderly_host::asset::State;
 use orderly_host::config::Config;
+use orderly_host::config_report;
 use orderly_host::executor::RunEnding;
 use orderly_host::flags::word;
 use orderly_host::handover::{self, Program, RecordContents, VERSION};
@@ -42,6 +43,7 @@ pub fn command() -> clap::Command {
 /// See the exit-status table in the manual page.
 pub fn run(args: Args) -> anyhow::Result<Status> {
     let format = match (args.status, args.flags.dry_run) {
+        _ if args.flags.check_config => config_report::FORMAT,
         (true, _) => "orderly-status/1",
         (_, true) => "orderly-plan/1",
         _ => TAKEOVER,
@@ -51,6 +53,10 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
 
 fn act(args: &Args) -> anyhow::Result<Status> {
     let mut config = Config::load(args.flags.config.as_deref())?;
+    if args.flags.check_config {
+        config_report::tell(&config, &mut args.flags.speech.reporter());
+        return Ok(Status::Done);
+    }
     let left_out = args.left_out();
     let words: Vec<String> = left_out.iter().map(word).collect();
     let digest = handover::digest(&config, &words);

@@ -2,23 +2,40 @@
 
 use clap::ArgGroup;
 use orderly_exec::cli::Speech;
+use orderly_host::config_report;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// The modes that bring nothing back.
-const NOT_WRITING_BACK: [&str; 8] = ["list", "verify", "diff", "check", "find", "pin", "unpin", "forget"];
+const NOT_WRITING_BACK: [&str; 9] =
+    ["list", "verify", "diff", "check", "find", "pin", "unpin", "forget", "check_config"];
 
 /// The modes that restore nothing.
-const NOT_RESTORING: [&str; 9] =
-    ["list", "verify", "diff", "check", "find", "undo", "pin", "unpin", "forget"];
+const NOT_RESTORING: [&str; 10] =
+    ["list", "verify", "diff", "check", "find", "undo", "pin", "unpin", "forget", "check_config"];
 
 /// What a copy of the snapshots is not for.
-const NOT_OF_A_COPY: [&str; 6] = ["check", "undo", "pin", "unpin", "forget", "if_held"];
+const NOT_OF_A_COPY: [&str; 7] = ["check", "undo", "pin", "unpin", "forget", "if_held", "check_config"];
 
 /// What leaves the state of backups as it is.
-const NOT_MEASURED: [&str; 10] =
-    ["list", "verify", "diff", "find", "restore", "undo", "pin", "unpin", "forget", "dry_run"];
+const NOT_MEASURED: [&str; 11] = [
+    "list",
+    "verify",
+    "diff",
+    "find",
+    "restore",
+    "undo",
+    "pin",
+    "unpin",
+    "forget",
+    "check_config",
+    "dry_run",
+];
+
+/// The modes that are of no one's snapshots in particular.
+const NOT_OF_A_MAKER: [&str; 9] =
+    ["list", "diff", "check", "find", "undo", "pin", "unpin", "forget", "check_config"];
 
 /// Copies the state that lives outside the shared storage into it, and restores it.
 ///
@@ -67,6 +84,10 @@ pub struct Args {
     #[arg(long, group = "mode", value_name = "ID")]
     pub forget: Option<String>,
 
+    /// Check ha.toml and nothing else: report all its errors, or that it is valid
+    #[arg(long, group = "mode", conflicts_with = "if_held")]
+    pub check_config: bool,
+
     /// How old the newest whole snapshot may be (default: max_age of ha.toml)
     #[arg(long, value_name = "DURATION", requires = "check", value_parser = orderly_exec::duration::parse)]
     pub max_age: Option<Duration>,
@@ -76,7 +97,7 @@ pub struct Args {
     pub this_holding: bool,
 
     /// Choose the newest whole snapshot that this host made
-    #[arg(long, value_name = "HOST", conflicts_with_all = ["list", "diff", "check", "find", "undo", "pin", "unpin", "forget"])]
+    #[arg(long, value_name = "HOST", conflicts_with_all = NOT_OF_A_MAKER)]
     pub made_by: Option<String>,
 
     /// Read a copy of the snapshots in this directory, also where the asset is lost
@@ -108,7 +129,7 @@ pub struct Args {
     pub if_held: bool,
 
     /// Check everything and show what would be done; change nothing
-    #[arg(short = 'n', long, conflicts_with_all = ["list", "verify", "diff", "check", "find"])]
+    #[arg(short = 'n', long, conflicts_with_all = ["list", "verify", "diff", "check", "find", "check_config"])]
     pub dry_run: bool,
 
     #[command(flatten)]
@@ -137,6 +158,7 @@ pub enum Mode {
     Pin,
     Unpin,
     Forget,
+    CheckConfig,
 }
 
 impl Mode {
@@ -152,6 +174,7 @@ impl Mode {
             Self::Find => "orderly-find/1",
             Self::Pin | Self::Unpin => "orderly-pin/1",
             Self::Forget => "orderly-forget/1",
+            Self::CheckConfig => config_report::FORMAT,
         }
     }
 }
@@ -170,6 +193,7 @@ impl Args {
             (self.pin.is_some(), Mode::Pin),
             (self.unpin.is_some(), Mode::Unpin),
             (self.forget.is_some(), Mode::Forget),
+            (self.check_config, Mode::CheckConfig),
         ];
         let default = if program == "harestore" { Mode::Restore } else { Mode::Take };
         chosen.into_iter().find_map(|(is_chosen, mode)| is_chosen.then_some(mode)).unwrap_or(default)

@@ -52,9 +52,11 @@ pub mod xattr;
 pub use args::Args;
 use args::Mode;
 use clap::CommandFactory;
+use orderly_exec::reporter::Reporter;
 use orderly_exec::runner::Runner;
 use orderly_exec::{Status, fail, program};
-use orderly_host::handover;
+use orderly_host::config::Config;
+use orderly_host::{config_report, handover};
 use std::time::Instant;
 
 /// Returns the command line as data, for tests, man pages and completions.
@@ -90,6 +92,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         Mode::Pin => pin::pin(&args, &mut runner, &mut reporter),
         Mode::Unpin => pin::unpin(&args, &mut runner, &mut reporter),
         Mode::Forget => forget::run(&args, &mut runner, &mut reporter),
+        Mode::CheckConfig => check_config(&args, &mut reporter),
     };
     if let Some(file) = &args.metrics
         && let Err(error) = metrics::write(file, &args, mode, began, &done, &mut runner)
@@ -98,6 +101,17 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         done = done.map(|_| Status::Failed);
     }
     done.inspect_err(|error| reporter.record(&handover::failure(mode.format(), error)))
+}
+
+/// Reads the configuration and nothing else.
+fn check_config(args: &Args, reporter: &mut Reporter) -> anyhow::Result<Status> {
+    list::no_operands(args, "--check-config")?;
+    let config = Config::load(args.config.as_deref())?;
+    config_report::tell(&config, reporter);
+    if config.backup.is_none() {
+        reporter.say("it has no [backup] table, so nothing is backed up");
+    }
+    Ok(Status::Done)
 }
 
 /// Refuses what says something that the mode would ignore.

@@ -13,6 +13,7 @@ mod battery;
 mod beside;
 mod boot;
 mod completions;
+mod config_check;
 mod cron;
 mod descriptors;
 mod drawing;

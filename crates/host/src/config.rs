@@ -12,6 +12,7 @@ mod hosts;
 pub(crate) mod limits;
 pub(crate) mod loopback;
 mod service;
+mod settings;
 mod share;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use backup::{BackupTable, Keep};
 pub use hosts::HostTable;
 pub use loopback::LoopbackTable;
 pub use service::{Control, ServiceTable};
+pub use settings::{Settings, differences};
 pub use share::{ShareCommands, ShareTable};
 
 use crate::asset::{Asset, Surroundings};

@@ -21,6 +21,9 @@ pub struct HandoverFlags {
     /// Give each command at most this long, whatever the configuration says
     #[arg(long, value_name = "DURATION", value_parser = orderly_exec::duration::parse_limit)]
     pub timeout: Option<Duration>,
+    /// Check ha.toml and nothing else: report all its errors, or that it is valid
+    #[arg(long, conflicts_with_all = ["status", "dry_run", "record", "skip", "new_plan", "timeout"])]
+    pub check_config: bool,
     #[command(flatten)]
     pub speech: Speech,
 }

@@ -10,6 +10,7 @@ pub mod asset;
 pub mod backup;
 pub mod boot;
 pub mod config;
+pub mod config_report;
 pub mod exclude;
 pub mod executor;
 pub mod flags;
