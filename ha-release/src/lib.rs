@@ -94,8 +94,8 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     if args.status {
         let backups =
             if left_out.contains(&ReleasePart::Backup) { Backups::LeftOut } else { Backups::Foreseen };
-        status_report::tell(backups, &mut host, &mut reporter);
-        return Ok(Status::Done);
+        let status = status_report::tell(backups, &mut host, &mut reporter);
+        return Ok(if args.flags.exit_code { status } else { Status::Done });
     }
     if args.disclaim {
         return disclaim::run(args.after, manner, &mut host, &mut reporter);

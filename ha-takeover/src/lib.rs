@@ -81,8 +81,8 @@ fn act(args: &Args) -> anyhow::Result<Status> {
         state::claim(&config)?;
     }
     if args.status {
-        status_report::tell(Backups::Foreseen, &mut host, &mut reporter);
-        return Ok(Status::Done);
+        let status = status_report::tell(Backups::Foreseen, &mut host, &mut reporter);
+        return Ok(if args.flags.exit_code { status } else { Status::Done });
     }
     // Waited for before the asset is looked at: in a pipeline the peer still holds it until then.
     let record = proof::given(args)?;

@@ -205,3 +205,33 @@ fn what_would_come_of_the_backup_is_told_before_a_release_is_proposed() {
     // Where nothing is held none would be taken.
     assert_eq!(told(&[])["backup"], serde_json::Value::Null);
 }
+
+/// A script had to read the JSON: the status was 0 whatever was told.
+#[test]
+fn the_exit_status_says_whether_the_asset_is_here_and_whole() {
+    if !possible() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = Pair::new(&bed, &Asset::Ext4(&disk));
+    let status = |host: usize| {
+        let run = pair.release(host).args(["--status", "--exit-code", "-q"]);
+        let released = run.any_status().any_stdout().any_stderr().run().status;
+        let run = pair.takeover(host).args(["--status", "--exit-code", "--json"]);
+        let taken = run.any_status().any_stdout().any_stderr().run();
+        pair.takeover(host).arg("--status").any_stdout().run();
+        assert_eq!(released, taken.status, "{}", taken.stdout);
+        released
+    };
+    assert_eq!([status(1), status(2)], [0, 4]);
+    pair.shell(1, "svc proxy stop").run();
+    assert_eq!(status(1), 1, "held, and a service is down");
+    pair.shell(1, "svc proxy start").run();
+    bed.script("fakes/exportfs", "echo broken >&2; exit 7");
+    assert_eq!(status(1), 5, "held, and whether a share is here is unknown");
+    pair.release(1).arg("--exit-code").status(2).any_stderr().run();
+    std::fs::remove_file(bed.path("tools/dd")).unwrap();
+    bed.script("fakes/dd", "exit 1");
+    assert_eq!(status(2), 5, "who holds the asset is unknown");
+}

@@ -24,6 +24,9 @@ pub struct HandoverFlags {
     /// Check ha.toml and nothing else: report all its errors, or that it is valid
     #[arg(long, conflicts_with_all = ["status", "dry_run", "record", "skip", "new_plan", "timeout"])]
     pub check_config: bool,
+    /// With --status: exit 0 if the asset is here and whole, 1 if incomplete, 4 if not here, 5 if unknown
+    #[arg(long, requires = "status")]
+    pub exit_code: bool,
     #[command(flatten)]
     pub speech: Speech,
 }

@@ -10,7 +10,7 @@ use crate::steps::{backing, storage};
 use crate::{backup, ledger, runs, state};
 use orderly_exec::journal;
 use orderly_exec::reporter::Reporter;
-use orderly_exec::{columns, files, paths};
+use orderly_exec::{Status, columns, files, paths};
 use orderly_plan::release::Release;
 use serde::Serialize;
 use std::time::Duration;
@@ -142,8 +142,8 @@ const SHOWN: usize = 6;
 /// How long the look at what a backup would copy may take: who asks where this host stands waits for it.
 const FORESEEING: Duration = Duration::from_secs(20);
 
-/// Tells where this host stands.
-pub fn tell(backups: Backups, host: &mut Host<'_>, reporter: &mut Reporter) {
+/// Tells where this host stands; returns the exit status that says it to a script (`--exit-code`).
+pub fn tell(backups: Backups, host: &mut Host<'_>, reporter: &mut Reporter) -> Status {
     let running = handover::running();
     let state = host.asset_state();
     let parts = parts(host);
@@ -182,6 +182,7 @@ pub fn tell(backups: Backups, host: &mut Host<'_>, reporter: &mut Reporter) {
         }
     };
     let ((here, amount), snapshot) = (here(&state, &parts), last_snapshot(host, &state));
+    let status = exit_status(&state, here);
     let is_elsewhere = matches!(state, State::Elsewhere(_));
     let (state, reason) = match state {
         State::Held => ("held", None),
@@ -203,6 +204,17 @@ pub fn tell(backups: Backups, host: &mut Host<'_>, reporter: &mut Reporter) {
     };
     show(&report, reporter);
     reporter.record(&report);
+    status
+}
+
+/// Returns the exit status of `--exit-code`, by whose asset it is and how much of it is here.
+fn exit_status(state: &State, here: &str) -> Status {
+    match (state, here) {
+        (State::Held, "all") => Status::Done,
+        (State::Held, "part") => Status::Failed,
+        (State::Free | State::Elsewhere(_), _) => Status::Refused,
+        (State::Held | State::Unknown(_), _) => Status::Stuck,
+    }
 }
 
 /// Tells how much of what belongs to the asset is on this host, as a word and as a clause. Unknown is neither.
