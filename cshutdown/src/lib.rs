@@ -53,8 +53,7 @@ use orderly_nodes::versions;
 use orderly_nodes::{why, why_not};
 use orderly_plan::drivers::{NodeId, Task};
 use orderly_plan::duration;
-use orderly_plan::outcome::NodeEnding;
-use orderly_plan::report;
+use orderly_plan::report::{self, Summary};
 use orderly_plan::select::Direction;
 use orderly_plan::survey::Condition;
 use orderly_plan::timeline::{Timeline, TimelineKind};
@@ -337,9 +336,6 @@ fn carry_out(
         .into_iter()
         .filter_map(|node| Some((node, learned.halts.usual(input.site.name(node))?)))
         .collect();
-    let slow = |endings: &[NodeEnding]| {
-        report::slower_than_usual(endings, &|node| usual.get(&node).copied(), &|node| input.site.name(node))
-    };
     let fits = battery.as_ref().is_none_or(|battery| battery.plan.fits());
     let logins = Logins::new(drivers.at_once(input.site.cluster.limits.fanout));
     let mut phases = Phases {
@@ -370,8 +366,14 @@ fn carry_out(
     let away = std::mem::take(&mut phases.checked.away);
     let (stopped, claim) = (phases.checked.nodes.clone(), phases.claim.take());
     let took = drivers.now().saturating_sub(begun);
-    let mut afterwards: Vec<String> = timeline.stages().into_iter().collect();
-    afterwards.extend(slow(&endings));
+    let node_name = |node| input.site.name(node);
+    let mut summary = Summary {
+        phases: std::mem::take(&mut results.took),
+        stages: timeline.stages(),
+        critical_path: outcome::critical_path(&input.site, &endings),
+        slower: report::slower_than_usual(&endings, &|node| usual.get(&node).copied(), &node_name),
+        next: Vec::new(),
+    };
     // Whoever interrupted it, or stopped before the nodes, knows why not all is well.
     if results.signal.is_none() && ended.is_none() && args.acts() {
         let asked = Asked {
@@ -381,9 +383,9 @@ fn carry_out(
             may_force: !args.force_off && !args.maintenance,
             stuck: Vec::new(),
         };
-        afterwards.extend(remedies::lines(&input.site, Direction::Shutdown, &asked, &endings));
+        summary.next = remedies::next(&input.site, Direction::Shutdown, &asked, &endings);
     }
-    let result = ShutdownResult { endings: &endings, away: &away, phases: results, afterwards, took };
+    let result = ShutdownResult { endings: &endings, away: &away, phases: results, summary, took };
     reporter.end_progress();
     if let Some(picture) = picture {
         let closing = format!("{} after {}", result.status(), duration::show(took));

@@ -7,7 +7,7 @@ use orderly_nodes::site::{Site, fold};
 use orderly_plan::drivers::NodeId;
 use orderly_plan::duration;
 use orderly_plan::outcome::{NodeEnding, Outcome};
-use orderly_plan::report::{self, RunReport};
+use orderly_plan::report::{self, CriticalNode, PhaseTime, RunReport, Summary};
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ pub(crate) struct PhaseResults {
     pub partly: bool,
     /// A subsystem was ended half-way: a person must look.
     pub torn: bool,
-    /// How long each phase took, in words.
-    pub took: Vec<(&'static str, Duration)>,
+    /// How long each phase took.
+    pub took: Vec<PhaseTime>,
 }
 
 /// How the whole run went.
@@ -31,9 +31,17 @@ pub(crate) struct ShutdownResult<'r> {
     /// Targets that are away, and were not waited for.
     pub away: &'r [NodeId],
     pub phases: PhaseResults,
-    /// How long the stages took, who was slow, and what to type next, each a line.
-    pub afterwards: Vec<String>,
+    /// How long it took at what, who was slow, and what to type next.
+    pub summary: Summary<'r>,
     pub took: Duration,
+}
+
+/// Returns the nodes because of which it took as long as it did; none where all were down before.
+pub(crate) fn critical_path<'s>(site: &'s Site, endings: &[NodeEnding]) -> Vec<CriticalNode<'s>> {
+    let name = |node| site.name(node);
+    let is_deed = |ending: &&NodeEnding| ending.outcome != Outcome::AlreadyDown;
+    let is_worth = report::critical_path(&site.order, endings).iter().any(is_deed);
+    if is_worth { report::critical_nodes(&site.order, endings, &name) } else { Vec::new() }
 }
 
 impl ShutdownResult<'_> {
@@ -56,16 +64,12 @@ impl ShutdownResult<'_> {
         let mut lines: Vec<(bool, String)> =
             report::rows(self.endings, &name).into_iter().map(|row| (row.well, row.text)).collect();
         lines.extend(absent::line(site, self.away).map(|line| (true, line)));
-        let phases: Vec<String> = self
-            .phases
-            .took
-            .iter()
-            .map(|(phase, took)| format!("{phase} {}", duration::show(*took)))
-            .collect();
+        let shown = |one: &PhaseTime| format!("{} {}", one.phase.words(), duration::show(one.took));
+        let phases: Vec<String> = self.summary.phases.iter().map(shown).collect();
         if !phases.is_empty() {
             lines.push((true, format!("took {}: {}", duration::show(self.took), phases.join(", "))));
         }
-        lines.extend(self.afterwards.iter().map(|line| (true, line.clone())));
+        lines.extend(self.summary.lines().into_iter().map(|line| (true, line)));
         lines
     }
 
@@ -73,8 +77,7 @@ impl ShutdownResult<'_> {
     pub(crate) fn verdict(&self, site: &Site) -> String {
         let mut line = format!("{} after {}", self.status(), duration::show(self.took));
         let path = report::critical_path(&site.order, self.endings);
-        let is_deed = |ending: &&NodeEnding| ending.outcome != Outcome::AlreadyDown;
-        if path.iter().any(is_deed) {
+        if !self.summary.critical_path.is_empty() {
             line.push_str(&format!("; critical path: {}", report::show_path(&path, &|node| site.name(node))));
         }
         line
@@ -89,7 +92,7 @@ impl ShutdownResult<'_> {
             time: clock::now(),
             program: "cshutdown",
             simulated,
-            end: report::ReportedEnd::new((status.word(), status.code()), self.took),
+            end: report::ReportedEnd::new((status.word(), status.code()), self.took, &self.summary),
             counts: report::counts(self.endings),
             nodes: report::nodes(self.endings, &|node| site.name(node)),
             absent: (!self.away.is_empty()).then(|| fold(site, self.away)),

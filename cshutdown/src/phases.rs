@@ -21,6 +21,7 @@ use orderly_nodes::users::EndUsers;
 use orderly_plan::drivers::{NodeId, RemoteCommand};
 use orderly_plan::graph::Order;
 use orderly_plan::outcome::{NodeEnding, Outcome};
+use orderly_plan::report::{Phase, PhaseTime};
 use orderly_plan::run::Run;
 use orderly_plan::shutdown::{Goal, Round, Shutdown};
 use orderly_plan::survey::Condition;
@@ -51,7 +52,7 @@ impl Phases<'_, '_> {
     /// # Errors
     /// Refused (4) when the sequence no longer allows it after the wait; ended by a signal.
     pub(crate) fn run(&mut self, begun: Duration) -> anyhow::Result<Vec<NodeEnding>> {
-        let now = self.phase("asking how the nodes stand", begun);
+        let now = self.phase(Phase::Asking, begun);
         let nodes = self.prepare(now);
         // Whatever was not stopped is to be of use again.
         let left: Vec<NodeId> = match &nodes {
@@ -66,15 +67,15 @@ impl Phases<'_, '_> {
 
     fn prepare(&mut self, begun: Duration) -> anyhow::Result<Vec<NodeEnding>> {
         self.notify()?;
-        let now = self.phase("notice", begun);
+        let now = self.phase(Phase::Notice, begun);
         if self.end_users() {
             return Ok(self.nothing_stopped());
         }
-        let now = self.phase("users' processes", now);
+        let now = self.phase(Phase::Users, now);
         if !self.quiet_subsystems()? {
             return Ok(self.nothing_stopped());
         }
-        let now = self.phase("subsystems", now);
+        let now = self.phase(Phase::Subsystems, now);
         if let Some(battery) = &mut self.battery
             && let Some(signal) = battery.begin_halting(self.drivers, self.telling)
         {
@@ -82,16 +83,17 @@ impl Phases<'_, '_> {
             return Ok(self.nothing_stopped());
         }
         let endings = self.stop_nodes();
-        self.phase("nodes", now);
+        self.phase(Phase::Nodes, now);
         Ok(endings)
     }
 
     /// Notes how long a phase took that was begun then; returns the time.
-    fn phase(&mut self, name: &'static str, begun: Duration) -> Duration {
+    fn phase(&mut self, phase: Phase, begun: Duration) -> Duration {
         let now = self.drivers.now();
+        let took = now.saturating_sub(begun);
         // What takes no time is not worth a word.
-        if now.saturating_sub(begun) >= Duration::from_millis(100) {
-            self.results.took.push((name, now.saturating_sub(begun)));
+        if took >= Duration::from_millis(100) {
+            self.results.took.push(PhaseTime { phase, took });
         }
         now
     }

@@ -11,7 +11,7 @@ use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::Gate;
 use orderly_plan::outcome::{NodeEnding, Outcome};
 use orderly_plan::progress::Shortage;
-use orderly_plan::report::{QuietedReport, ShortageReport};
+use orderly_plan::report::{QuietedReport, ShortageReport, Summary};
 use orderly_plan::sequence::Edge;
 use orderly_plan::{duration, nodeset, report};
 use std::time::Duration;
@@ -30,8 +30,8 @@ pub(crate) struct Closing<'s> {
     pub(crate) away: Vec<NodeId>,
     pub(crate) signal: Option<i32>,
     pub(crate) simulated: bool,
-    /// How long the stages took, who was slow, and what to type next, each a line.
-    pub(crate) afterwards: Vec<String>,
+    /// How long it took at what, who was slow, and what to type next.
+    pub(crate) summary: Summary<'s>,
     /// Until it was known how all nodes stand.
     pub(crate) asking: Duration,
     /// In all.
@@ -106,9 +106,9 @@ impl Closing<'_> {
             reporter.say(&line);
             lines.push(line);
         }
-        for line in &self.afterwards {
-            reporter.say(line);
-            lines.push(line.clone());
+        for line in self.summary.lines() {
+            reporter.say(&line);
+            lines.push(line);
         }
         if let Some(log) = &log {
             reporter.say(format!("log: {}", log.path().display()));
@@ -129,7 +129,7 @@ impl Closing<'_> {
             time: clock::now(),
             program: "cstartup",
             simulated: self.simulated,
-            end: report::ReportedEnd::new((status.word(), status.code()), self.took),
+            end: report::ReportedEnd::new((status.word(), status.code()), self.took, &self.summary),
             counts: report::counts(&self.endings),
             nodes: report::nodes(&self.endings, &name),
             absent: (!self.away.is_empty()).then(|| fold(self.site, &self.away)),

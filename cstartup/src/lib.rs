@@ -35,7 +35,7 @@ use orderly_nodes::up::WasUp;
 use orderly_nodes::versions;
 use orderly_nodes::{why, why_not};
 use orderly_plan::drivers::NodeId;
-use orderly_plan::report;
+use orderly_plan::report::{self, Phase, PhaseTime, Summary};
 use orderly_plan::run::Run;
 use orderly_plan::select::Direction;
 use orderly_plan::startup::Startup;
@@ -411,18 +411,26 @@ fn start(
     };
     let endings = startup.endings();
     let usual = |node| history.usual(site.name(node));
-    let mut afterwards: Vec<String> = timeline.stages().into_iter().collect();
-    afterwards.extend(report::slower_than_usual(&endings, &usual, &|node| site.name(node)));
+    let took = drivers.now().saturating_sub(begun);
+    let phase = |phase, took| PhaseTime { phase, took };
+    let node_name = |node| site.name(node);
+    let mut summary = Summary {
+        phases: vec![phase(Phase::Asking, asking), phase(Phase::Nodes, took.saturating_sub(asking))],
+        stages: timeline.stages(),
+        critical_path: report::critical_nodes(&site.order, &endings, &node_name),
+        slower: report::slower_than_usual(&endings, &usual, &node_name),
+        next: Vec::new(),
+    };
     // Whoever interrupted it knows why not all is well.
     if signal.is_none() && !args.flags.rehearse {
         let (own, stuck) = (args.asked(), startup.stuck());
         let asked = Asked { flags: &args.flags, own, restarts: false, may_force: false, stuck };
-        afterwards.extend(remedies::lines(site, Direction::Startup, &asked, &endings));
+        summary.next = remedies::next(site, Direction::Startup, &asked, &endings);
     }
     let closing = Closing {
         site,
         endings,
-        afterwards,
+        summary,
         shortages: startup.shortages(),
         is_not_undone: resumed.failed,
         quieted,
@@ -430,7 +438,7 @@ fn start(
         signal,
         simulated: drivers.is_simulated(),
         asking,
-        took: drivers.now().saturating_sub(begun),
+        took,
     };
     if !args.flags.rehearse {
         closing.remember(&mut history, |node| {

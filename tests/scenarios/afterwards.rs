@@ -3,6 +3,8 @@
 use super::order::{cluster, cstartup, mark, power};
 use super::shutdown_plan;
 use bed::Bed;
+use bed::binaries::workspace;
+use serde_json::Value;
 
 fn proposed(stderr: &str, what: &str) -> Vec<String> {
     let line =
@@ -105,4 +107,76 @@ fn a_shutdown_ends_with_its_log_and_a_verdict() {
     assert!(lines.iter().any(|line| line.starts_with("log: ")), "{said}");
     let verdict = lines.iter().find(|line| line.starts_with("failed after "));
     assert!(verdict.is_some_and(|line| line.contains("; critical path: ")), "{said}");
+}
+
+/// The last record of what was printed.
+fn report(stdout: &str) -> Value {
+    let report: Value = serde_json::from_str(stdout.lines().last().expect("a record")).expect("JSON");
+    assert_eq!(report["record"], "report", "{report}");
+    report
+}
+
+/// All that people read at the end was in no record: a program had to read their lines.
+#[test]
+fn programs_are_told_what_people_read_at_the_end() {
+    let bed = cluster("[limits]\nretries = 0\n");
+    mark(&bed, "broken", "n01");
+    let start = cstartup(&bed, &["--json", "ALL"], 1);
+    let stop = Bed::new();
+    shutdown_plan::cluster(&stop, "hang = \"n2\"");
+    let run = stop.program("cshutdown").args(["--json", "-F", "--timeout", "1s", "ALL"]);
+    let stop = run.status(1).any_stdout().any_stderr().run();
+    for (ended, reasons) in
+        [(&start, vec!["retry", "go_without"]), (&stop, vec!["retry", "go_without", "force_off"])]
+    {
+        let report = report(&ended.stdout);
+        let next = report["next"].as_array().expect("commands");
+        assert_eq!(next.iter().map(|one| one["reason"].as_str().unwrap()).collect::<Vec<_>>(), reasons);
+        for one in next {
+            let line = format!("{}: {}", one["says"].as_str().unwrap(), one["command"].as_str().unwrap());
+            assert!(ended.stderr.contains(&line), "{line}\nin\n{}", ended.stderr);
+        }
+        let path = report["critical_path"].as_array().expect("nodes");
+        let named = format!("; critical path: {} (", path[0]["node"].as_str().unwrap());
+        assert!(ended.stderr.contains(&named), "{named}\nin\n{}", ended.stderr);
+        let log = format!("log: {}", report["log"].as_str().unwrap());
+        assert!(ended.stderr.contains(&log), "{log}\nin\n{}", ended.stderr);
+        assert!(report["phases"].as_array().expect("phases").iter().any(|one| one["phase"] == "nodes"));
+    }
+}
+
+/// A node that took six seconds longer than it ever did, which people read as well.
+#[test]
+fn a_node_that_is_slower_than_usual_is_told_with_what_is_usual() {
+    let bed = Bed::new();
+    shutdown_plan::cluster(&bed, "");
+    let text = bed.read("etc/cluster.toml").replace("\"up\"\nboot = \"50ms\"", "\"off\"\nboot = \"6s\"");
+    bed.config("cluster.toml", text);
+    let history = r#"{"format": "orderly-history/1", "seconds": {"n1": [0.2, 0.2]}}"#;
+    bed.write("state/start-history.simulated.json", history);
+    let ended = bed.program("cstartup").args(["--json", "n1"]).any_stdout().any_stderr().run();
+    let slower = &report(&ended.stdout)["slower"];
+    assert_eq!((&slower[0]["node"], &slower[0]["usual_seconds"]), (&"n1".into(), &0.2.into()), "{slower}");
+    assert!(slower[0]["took_seconds"].as_f64().unwrap() >= 6.0, "{slower}");
+    assert!(ended.stderr.contains("cstartup: slower than usual: n1 ("), "{}", ended.stderr);
+}
+
+/// The whole record, of runs that take the same time wherever they are imagined. `ORDERLY_GOLDEN=write` writes them anew.
+#[test]
+fn the_report_of_a_rehearsal_is_as_it_was() {
+    let bed = Bed::new();
+    shutdown_plan::cluster(&bed, "");
+    for program in ["cstartup", "cshutdown"] {
+        let flags = ["--rehearse", "--json", "--fail", "n2", "ALL"];
+        let run = bed.program(program).args(flags).status(1).any_stdout().any_stderr();
+        let mut report = report(&run.run().stdout);
+        report["time"] = "[..]".into();
+        let said = format!("{report:#}\n");
+        let path = workspace().join("tests/golden/report").join(program);
+        if std::env::var_os("ORDERLY_GOLDEN").is_some() {
+            std::fs::write(&path, &said).unwrap();
+        }
+        let wanted = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(said, wanted, "{program}");
+    }
 }

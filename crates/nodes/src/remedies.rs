@@ -6,6 +6,7 @@ use crate::site::{Site, fold};
 use orderly_exec::job::show;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::outcome::{NodeEnding, Outcome};
+use orderly_plan::report::{NextCommand, NextStep};
 use orderly_plan::select::Direction;
 use std::collections::BTreeSet;
 
@@ -37,8 +38,13 @@ impl Asked<'_> {
     }
 }
 
-/// Returns the commands that lead on, each with what it is for; nothing where all is as was asked.
-pub fn lines(site: &Site, direction: Direction, asked: &Asked<'_>, endings: &[NodeEnding]) -> Vec<String> {
+/// Returns the commands that lead on, each with what it is for; none where all is as was asked.
+pub fn next(
+    site: &Site,
+    direction: Direction,
+    asked: &Asked<'_>,
+    endings: &[NodeEnding],
+) -> Vec<NextCommand> {
     let is_node = |ending: &&NodeEnding| !site.is_unit(ending.node);
     let of = |is_it: &dyn Fn(&Outcome) -> bool| -> Vec<NodeId> {
         let them = endings.iter().filter(is_node).filter(|ending| is_it(&ending.outcome));
@@ -53,29 +59,31 @@ pub fn lines(site: &Site, direction: Direction, asked: &Asked<'_>, endings: &[No
         Direction::Shutdown => "cshutdown",
     };
     let down = of(&|outcome| asked.restarts && matches!(outcome, Outcome::Down | Outcome::AlreadyDown));
-    let command = |way: Option<&str>, more: Option<&str>, nodes: &[NodeId]| {
+    let command = |reason, says: String, (way, more): (Option<&str>, Option<&str>), nodes: &[NodeId]| {
         let all: BTreeSet<NodeId> = nodes.iter().chain(&down).copied().collect();
-        asked.command(program, way, more, fold(site, &all.into_iter().collect::<Vec<_>>()))
+        let command = asked.command(program, way, more, fold(site, &all.into_iter().collect::<Vec<_>>()));
+        NextCommand { reason, nodes: fold(site, nodes), says, command }
     };
-    let mut lines = Vec::new();
+    let mut next = Vec::new();
     let reset = with_held(&asked.stuck, endings);
     let again: Vec<NodeId> = left.iter().copied().filter(|node| !reset.contains(node)).collect();
     if !again.is_empty() {
-        lines.push(format!("to try again: {}", command(None, None, &again)));
+        next.push(command(NextStep::Retry, "to try again".to_owned(), (None, None), &again));
     }
     if !reset.is_empty() {
         let has_it = asked.own.iter().any(|flag| flag == "--reset-stuck");
         let (set, is) = (fold(site, &asked.stuck), one(&asked.stuck, "is", "are"));
         let nodes: Vec<NodeId> = reset.into_iter().collect();
-        let command = command(None, (!has_it).then_some("--reset-stuck"), &nodes);
-        lines.push(format!("to reset {set}, which {is} on and not up: {command}"));
+        let says = format!("to reset {set}, which {is} on and not up");
+        let more = (!has_it).then_some("--reset-stuck");
+        next.push(command(NextStep::ResetStuck, says, (None, more), &nodes));
     }
     let held = of(&|outcome| matches!(outcome, Outcome::Held(_)));
     let holding = endings.iter().filter_map(|ending| ending.outcome.held_by()).flatten();
     let holding: Vec<NodeId> = holding.copied().collect::<BTreeSet<NodeId>>().into_iter().collect();
     if !held.is_empty() {
         let (nodes, others) = (fold(site, &held), fold(site, &holding));
-        let what = match direction {
+        let says = match direction {
             Direction::Startup => format!("to start {nodes} without {others}"),
             Direction::Shutdown => {
                 format!(
@@ -84,18 +92,15 @@ pub fn lines(site: &Site, direction: Direction, asked: &Asked<'_>, endings: &[No
                 )
             }
         };
-        lines.push(format!("{what}: {}", command(Some("-X"), None, &held)));
+        next.push(command(NextStep::GoWithout, says, (Some("-X"), None), &held));
     }
     let hung = of(&|outcome| matches!(outcome, Outcome::TimedOut(_) | Outcome::Unreachable(_)));
     if direction == Direction::Shutdown && asked.may_force && !hung.is_empty() {
-        lines.push(format!(
-            "to cut the power of {} although {} may still write: {}",
-            fold(site, &hung),
-            one(&hung, "it", "they"),
-            command(None, Some("--force-off"), &hung)
-        ));
+        let (nodes, they) = (fold(site, &hung), one(&hung, "it", "they"));
+        let says = format!("to cut the power of {nodes} although {they} may still write");
+        next.push(command(NextStep::ForceOff, says, (None, Some("--force-off")), &hung));
     }
-    lines
+    next
 }
 
 /// Returns these nodes, what they hold, and whoever else holds that.

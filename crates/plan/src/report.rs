@@ -1,5 +1,7 @@
 //! What came of a run, for people (folded by reason) and for programs (the `report` record).
 
+mod summary;
+
 use crate::drivers::{NodeId, Teller};
 use crate::duration;
 use crate::graph::Order;
@@ -9,6 +11,10 @@ use crate::words::{ALIKE, Words};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
+pub use summary::{
+    CriticalNode, NextCommand, NextStep, Phase, PhaseTime, SlowNode, StageTime, Summary, critical_nodes,
+    slower_than_usual,
+};
 
 /// Names of nodes by number.
 pub type Naming<'n> = dyn Fn(NodeId) -> &'n str + 'n;
@@ -156,7 +162,8 @@ pub struct PathStep {
 }
 
 /// Until when a node of a critical path is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StepEnd {
     /// It was over.
     Over,
@@ -194,32 +201,6 @@ pub fn show_path<'n>(path: &[&NodeEnding], name: &Naming<'n>) -> String {
     steps(path).iter().map(shown).collect::<Vec<_>>().join(", then ")
 }
 
-/// How many of those that were slow are named.
-const SLOW: usize = 10;
-
-/// Returns the nodes that took much longer than they usually do, the slowest first, as people read it.
-pub fn slower_than_usual<'n>(
-    endings: &[NodeEnding],
-    usual: &dyn Fn(NodeId) -> Option<Duration>,
-    name: &Naming<'n>,
-) -> Option<String> {
-    let slow = |ending: &NodeEnding| {
-        let took = ending.ended?.saturating_sub(ending.began?);
-        let usual = usual(ending.node)?;
-        let is_slow = ending.outcome.is_well() && took > usual + usual / 2 + Duration::from_secs(5);
-        is_slow.then_some((took.saturating_sub(usual), ending.node, took, usual))
-    };
-    let mut slow: Vec<_> = endings.iter().filter_map(slow).collect();
-    slow.sort_by_key(|&(over, node, ..)| (std::cmp::Reverse(over), node));
-    let shown = |&(_, node, took, usual): &(Duration, NodeId, Duration, Duration)| {
-        format!("{} ({}, usually {})", name(node), duration::show(took), duration::show(usual))
-    };
-    let named: Vec<String> = slow.iter().take(SLOW).map(shown).collect();
-    let more = slow.len().saturating_sub(SLOW);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    (!named.is_empty()).then(|| format!("slower than usual: {}{more}", named.join(", ")))
-}
-
 /// The last record of a run.
 #[derive(Debug, Serialize)]
 pub struct RunReport<'r> {
@@ -252,12 +233,14 @@ pub struct ReportedEnd<'r> {
     pub status: &'r str,
     pub exit: u8,
     pub seconds: f64,
+    #[serde(flatten)]
+    pub summary: &'r Summary<'r>,
 }
 
 impl<'r> ReportedEnd<'r> {
     /// Returns the end of a run that took so long, with the word and the number of its exit status.
-    pub fn new((status, exit): (&'r str, u8), took: Duration) -> Self {
-        Self { status, exit, seconds: (took.as_secs_f64() * 1000.0).round() / 1000.0 }
+    pub fn new((status, exit): (&'r str, u8), took: Duration, summary: &'r Summary<'r>) -> Self {
+        Self { status, exit, seconds: (took.as_secs_f64() * 1000.0).round() / 1000.0, summary }
     }
 }
 

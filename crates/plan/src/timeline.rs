@@ -8,9 +8,9 @@ mod svg;
 
 use crate::doing::Doing;
 use crate::drivers::{RemoteCommand, Task};
-use crate::duration;
 use crate::notice::Happening;
 use crate::outcome::{Fate, Outcome};
+use crate::report::StageTime;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 pub use svg::TimelineTitle;
@@ -234,25 +234,20 @@ impl Timeline {
         self.rows.is_empty()
     }
 
-    /// Returns how long nodes were in each stage, the middle one and the longest, as people read it; nothing of what takes
-    /// no time, and nothing of a single node, whose time is told already.
-    pub fn stages(&self) -> Option<String> {
+    /// Returns how long nodes were in each stage, in the order of a legend.
+    pub fn stages(&self) -> Vec<StageTime> {
         let mut times: BTreeMap<Stage, Vec<Duration>> = BTreeMap::new();
         for row in &self.rows {
             let mut own: BTreeMap<Stage, Duration> = BTreeMap::new();
             row.bars.iter().for_each(|bar| *own.entry(bar.stage).or_default() += bar.to - bar.from);
             own.into_iter().for_each(|(stage, time)| times.entry(stage).or_default().push(time));
         }
-        let shown = |(stage, mut times): (Stage, Vec<Duration>)| {
+        let time = |(stage, mut times): (Stage, Vec<Duration>)| {
             times.sort_unstable();
             let (middle, most) = (times[times.len() / 2], times[times.len() - 1]);
-            let worth = times.len() > 1 && most >= Duration::from_secs(1);
-            let (middle, most) = (duration::show(middle), duration::show(most));
-            let most = if most == middle { String::new() } else { format!(" (at most {most})") };
-            worth.then(|| format!("{} {middle}{most}", stage.word()))
+            StageTime { stage: stage.word(), nodes: times.len(), middle, most }
         };
-        let shown: Vec<String> = times.into_iter().filter_map(shown).collect();
-        (!shown.is_empty()).then(|| format!("a node took: {}", shown.join(", ")))
+        times.into_iter().map(time).collect()
     }
 
     fn row(&mut self, name: &str) -> &mut Row {

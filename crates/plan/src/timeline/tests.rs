@@ -143,13 +143,14 @@ fn a_run_in_which_nothing_happened_is_a_picture_as_well() {
 }
 
 #[test]
-fn the_middle_and_the_longest_of_each_stage_are_told() {
+fn how_long_nodes_were_in_each_stage_is_counted() {
     let mut timeline = Timeline::new(TimelineKind::Start);
     node(&mut timeline, "n1", 0);
-    assert_eq!(timeline.stages(), None, "its time is told already");
     node(&mut timeline, "n2", 0);
     timeline.hear("n3", ms(0), &Happening::Began(Task::PowerOn));
     timeline.hear("n3", ms(40_000), &Happening::Over(Outcome::Up));
-    let said = timeline.stages().unwrap();
-    assert_eq!(said, "a node took: queued 1.0s, power 1.0s (at most 40s), booting 8.0s");
+    let time = |stage, nodes, middle, most| StageTime { stage, nodes, middle: ms(middle), most: ms(most) };
+    let times =
+        [time("queued", 2, 1_000, 1_000), time("power", 3, 1_000, 40_000), time("booting", 2, 8_000, 8_000)];
+    assert_eq!(timeline.stages(), times);
 }
