@@ -30,7 +30,7 @@ const FORMAT: &str = "orderly-within/1";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BeaconFacts {
     format: String,
-    process: u32,
+    pid: u32,
     /// In seconds since 1970.
     deadline: f64,
     /// Folded.
@@ -82,7 +82,7 @@ impl MetBeacon {
     }
 
     pub(crate) fn process(&self) -> u32 {
-        self.facts.process
+        self.facts.pid
     }
 
     pub(crate) fn even_self(&self) -> bool {
@@ -104,7 +104,7 @@ impl MetBeacon {
     /// # Errors
     /// When the state directory cannot be used.
     pub(crate) fn lives(&self) -> anyhow::Result<bool> {
-        let is_it = |facts: BeaconFacts| facts.process == self.facts.process;
+        let is_it = |facts: BeaconFacts| facts.pid == self.facts.pid;
         Ok(is_held(&lock_path())? && BeaconFacts::read()?.is_none_or(is_it))
     }
 
@@ -115,7 +115,7 @@ impl MetBeacon {
     pub(crate) fn end(&self) -> anyhow::Result<()> {
         let _turn = turn()?;
         if self.lives()? {
-            signals::terminate(self.facts.process)?;
+            signals::terminate(self.facts.pid)?;
         }
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Beacon {
         std::fs::remove_file(asked_path()).ok();
         let facts = BeaconFacts {
             format: FORMAT.to_owned(),
-            process: std::process::id(),
+            pid: std::process::id(),
             deadline: since_1970() + left.as_secs_f64(),
             targets: nodeset::fold(targets.iter().copied()),
             halting: false,
@@ -234,11 +234,10 @@ impl BeaconFacts {
 
     /// Asks the run for a sooner end; nothing where it ended meanwhile.
     fn tighten(&self, deadline: f64) -> anyhow::Result<Option<String>> {
-        let process = self.process;
+        let pid = self.pid;
         if deadline >= self.deadline {
-            let words = format!(
-                "the shutdown of process {process} has to be over sooner already: nothing is changed"
-            );
+            let words =
+                format!("the shutdown of process {pid} has to be over sooner already: nothing is changed");
             return Ok(Some(words));
         }
         {
@@ -250,14 +249,13 @@ impl BeaconFacts {
         }
         let until = Instant::now() + ANSWER;
         while is_held(&lock_path())? {
-            let heard =
-                Self::read()?.is_some_and(|facts| facts.process == process && facts.deadline <= deadline);
+            let heard = Self::read()?.is_some_and(|facts| facts.pid == pid && facts.deadline <= deadline);
             if heard {
-                return Ok(Some(format!("the deadline of the shutdown of process {process} is tightened")));
+                return Ok(Some(format!("the deadline of the shutdown of process {pid} is tightened")));
             }
             if Instant::now() > until {
                 let words = format!(
-                    "the shutdown of process {process} finds its new deadline before it begins its next phase"
+                    "the shutdown of process {pid} finds its new deadline before it begins its next phase"
                 );
                 return Ok(Some(words));
             }
@@ -281,20 +279,20 @@ pub(crate) fn cancel() -> anyhow::Result<Option<Status>> {
     let Ok(true) = is_held(&lock_path()) else { return Ok(None) };
     let turn = turn()?;
     let Some(facts) = BeaconFacts::read()? else { return Ok(None) };
-    let process = facts.process;
+    let pid = facts.pid;
     if facts.halting {
         let text = format!(
-            "the shutdown of process {process} has begun to halt nodes and runs to its end; cstartup --restore brings them \
+            "the shutdown of process {pid} has begun to halt nodes and runs to its end; cstartup --restore brings them \
              back then"
         );
         return Err(fail(Status::Refused, text));
     }
-    signals::terminate(process)?;
+    signals::terminate(pid)?;
     drop(turn);
     let until = Instant::now() + PATIENCE;
     while is_held(&lock_path())? {
         if Instant::now() > until {
-            let text = format!("process {process} was told to end, and still waits for what it has begun");
+            let text = format!("process {pid} was told to end, and still waits for what it has begun");
             return Err(fail(Status::Failed, text));
         }
         std::thread::sleep(GLANCE);

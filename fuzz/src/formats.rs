@@ -178,7 +178,7 @@ pub const FORMATS: &[Format] = &[
         name: "within",
         check: |input| text(input, runs::within),
         seeds: &[
-            r#"{"format": "orderly-within/1", "process": 42, "deadline": 1795996800.5, "targets": "n[1-3],x", "halting": false}"#,
+            r#"{"format": "orderly-within/1", "pid": 42, "deadline": 1795996800.5, "targets": "n[1-3],x", "halting": false}"#,
         ],
     },
     Format {

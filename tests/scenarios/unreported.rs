@@ -76,7 +76,7 @@ fn whoever_is_in_the_way_is_in_the_record() {
         assert_eq!(end["status"], "refused", "{line}: {end}");
         let runs = end["by"].as_array().unwrap();
         assert_eq!(runs.len(), 1, "{line}: {end}");
-        assert_eq!((&runs[0]["process"], &runs[0]["program"]), (&by.pid().into(), &"cshutdown".into()));
+        assert_eq!((&runs[0]["pid"], &runs[0]["program"]), (&by.pid().into(), &"cshutdown".into()));
         for key in ["command", "user", "since", "targets"] {
             assert!(runs[0][key].as_str().is_some_and(|text| !text.is_empty()), "{line}: {end}");
         }
@@ -88,6 +88,26 @@ fn whoever_is_in_the_way_is_in_the_record() {
     pending.signal(Signal::SIGINT);
     let last = pending.end().records().pop().unwrap();
     assert_eq!(last["record"], "report", "what was begun has its report: {last}");
+    acting.signal(Signal::SIGKILL);
+    acting.end();
+}
+
+/// The number of its process was `process` in the one and `pid` in the others.
+#[test]
+fn a_run_is_told_of_in_the_same_keys_wherever_it_is_named() {
+    let bed = Bed::new();
+    cluster(&bed, "hang = \"n2\"");
+    let acting = spawn(&bed, "cshutdown -F n2");
+    acting.wait_for_stderr("n2: halting");
+    let refused = end_of(&spawn(&bed, "cstartup n2").end(), "cstartup n2")["by"][0].clone();
+    assert_eq!(refused["pid"], acting.pid(), "{refused}");
+    let held = spawn(&bed, "cshutdown --why-not n1").end().records().pop().unwrap()["runs"][0].clone();
+    assert_eq!(held, refused);
+    let mut seen = spawn(&bed, "cshutdown --status").end().records().remove(0);
+    for own in ["format", "record", "status"] {
+        assert!(seen.as_object_mut().unwrap().remove(own).is_some(), "{own}: {seen}");
+    }
+    assert_eq!(seen, refused);
     acting.signal(Signal::SIGKILL);
     acting.end();
 }

@@ -12,6 +12,7 @@ mod facts;
 
 use anyhow::Context;
 pub use entry::{Foreseen, Patience, enter, foresee, queue};
+pub(crate) use facts::RunFactsRecord;
 pub use facts::{Hindered, Obstacle, RunFacts, socket_path};
 use facts::{lock_path, path};
 use orderly_exec::lock::Lock;

@@ -1,6 +1,6 @@
 //! Runs that end without a report, for programs: a record that says why, and which other runs are in the way.
 
-use crate::claims::{Hindered, RunFacts};
+use crate::claims::{Hindered, RunFacts, RunFactsRecord};
 use orderly_exec::reporter::Reporter;
 use orderly_exec::status::unmarked;
 use orderly_exec::{Status, clock, program};
@@ -19,25 +19,7 @@ struct EndRecord<'e> {
     why: &'e str,
     /// The runs that are in the way.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    by: Vec<RunInTheWay<'e>>,
-}
-
-#[derive(Debug, Serialize)]
-struct RunInTheWay<'e> {
-    process: u32,
-    program: &'e str,
-    command: &'e str,
-    user: &'e str,
-    since: &'e str,
-    /// As a node set.
-    targets: String,
-}
-
-impl<'e> RunInTheWay<'e> {
-    fn of(run: &'e RunFacts) -> Self {
-        let RunFacts { pid, program, command, user, since, .. } = run;
-        Self { process: *pid, program, command, user, since, targets: run.targets() }
-    }
+    by: Vec<RunFactsRecord<'e>>,
 }
 
 /// Prints why a run ended that failed, or was interrupted, and has printed no report.
@@ -68,6 +50,6 @@ pub fn end(reporter: &mut Reporter, status: Status, why: &str, runs: &[RunFacts]
         status: status.word(),
         exit: status.code(),
         why,
-        by: runs.iter().map(RunInTheWay::of).collect(),
+        by: runs.iter().map(RunFacts::record).collect(),
     });
 }

@@ -1,7 +1,7 @@
 //! What keeps a node from starting, or from going down, just now (`--why-not A`): the nodes are asked, nothing is touched.
 
 use crate::backend::Backend;
-use crate::claims::{self, RunFacts};
+use crate::claims::{self, RunFacts, RunFactsRecord};
 use crate::elsewhere::{Door, in_its_run};
 use crate::own::Own;
 use crate::run::{Telling, drive};
@@ -247,7 +247,7 @@ impl Hold<'_> {
             held_by: self.by.iter().map(holder).collect(),
             thresholds: self.choices.iter().map(|choice| self.threshold(choice)).collect(),
             in_runs: &self.own_runs,
-            runs: self.runs.iter().map(RunRecord::of).collect(),
+            runs: self.runs.iter().map(RunFacts::record).collect(),
         }
     }
 }
@@ -267,7 +267,7 @@ struct WhyNotRecord<'r> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     in_runs: &'r [String],
     /// Other runs that act on any of those before it.
-    runs: Vec<RunRecord<'r>>,
+    runs: Vec<RunFactsRecord<'r>>,
 }
 
 /// So many of a group, for programs.
@@ -280,25 +280,6 @@ struct ThresholdRecord {
     up: usize,
     /// As it is written.
     says: String,
-}
-
-/// A run, for programs.
-#[derive(Debug, Serialize)]
-struct RunRecord<'r> {
-    pid: u32,
-    program: &'r str,
-    command: &'r str,
-    user: &'r str,
-    since: &'r str,
-    /// As a node set.
-    targets: String,
-}
-
-impl<'r> RunRecord<'r> {
-    fn of(run: &'r RunFacts) -> Self {
-        let RunFacts { pid, program, command, user, since, .. } = run;
-        Self { pid: *pid, program, command, user, since, targets: run.targets() }
-    }
 }
 
 /// A node that holds another.

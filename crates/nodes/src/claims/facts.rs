@@ -115,6 +115,12 @@ impl RunFacts {
         nodeset::fold(self.claim.targets.iter().map(String::as_str))
     }
 
+    /// Returns what programs are told of the run.
+    pub(crate) fn record(&self) -> RunFactsRecord<'_> {
+        let Self { pid, program, command, user, since, .. } = self;
+        RunFactsRecord { pid: *pid, program, command, user, since, targets: self.targets() }
+    }
+
     /// Names the run to people: its process, user, start and targets.
     pub fn describe(&self) -> String {
         if self.pid == 0 {
@@ -128,6 +134,18 @@ impl RunFacts {
             self.targets()
         ))
     }
+}
+
+/// A run as it is told to programs.
+#[derive(Debug, Serialize)]
+pub(crate) struct RunFactsRecord<'r> {
+    pid: u32,
+    program: &'r str,
+    command: &'r str,
+    user: &'r str,
+    since: &'r str,
+    /// As a node set.
+    targets: String,
 }
 
 /// Why a run may not act, and the runs in its way.

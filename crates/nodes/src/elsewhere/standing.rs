@@ -3,7 +3,7 @@
 use super::connection::{Connection, NoWord, PATIENCE};
 use super::find;
 use super::protocol::{ReadStatus, RunRecord, RunRequest, StandingRecord, StatusRecord};
-use crate::claims::RunFacts;
+use crate::claims::{RunFacts, RunFactsRecord};
 use crate::connect;
 use crate::elsewhere::Door;
 use crate::flags::RunFlags;
@@ -156,12 +156,8 @@ fn ask(run: &RunFacts, nodes: Option<String>) -> Result<(StatusRecord, Vec<Stand
 struct RunStateRecord<'r> {
     format: &'static str,
     record: &'static str,
-    pid: u32,
-    program: &'r str,
-    command: &'r str,
-    user: &'r str,
-    since: &'r str,
-    targets: String,
+    #[serde(flatten)]
+    run: RunFactsRecord<'r>,
     /// Null where it does not answer.
     status: Option<StatusRecord>,
 }
@@ -177,12 +173,7 @@ fn tell_runs(runs: &[RunFacts], reporter: &mut Reporter) -> Status {
         reporter.record(&RunStateRecord {
             format: "orderly-run/1",
             record: "run",
-            pid: run.pid,
-            program: &run.program,
-            command: &run.command,
-            user: &run.user,
-            since: &run.since,
-            targets: run.targets(),
+            run: run.record(),
             status: asked.as_ref().ok().cloned(),
         });
         reporter.answer(&run.describe());
