@@ -10,8 +10,8 @@ use crate::deadline;
 use crate::input::ShutdownInput;
 use orderly_exec::{Status, fail};
 use orderly_nodes::backend::Backend;
-use orderly_nodes::run::Telling;
 use orderly_nodes::site::fold;
+use orderly_nodes::telling::Telling;
 use orderly_plan::drivers::{Event, NodeId};
 use std::time::Duration;
 

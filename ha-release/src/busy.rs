@@ -138,9 +138,9 @@ fn row(holder: &Holder) -> [String; 5] {
         Holder::Process { pid, user, command, unit, uses } => [
             pid.to_string(),
             user.clone(),
-            orderly_exec::reporter::printable(command),
+            orderly_exec::printable(command),
             unit.clone().unwrap_or_else(nobody),
-            orderly_exec::reporter::printable(uses),
+            orderly_exec::printable(uses),
         ],
         Holder::Mount { .. }
         | Holder::Kept { .. }
@@ -150,7 +150,7 @@ fn row(holder: &Holder) -> [String; 5] {
         | Holder::Overlay { .. }
         | Holder::Export { .. }
         | Holder::Client { .. } => {
-            [nobody(), nobody(), nobody(), nobody(), orderly_exec::reporter::printable(&holder.to_string())]
+            [nobody(), nobody(), nobody(), nobody(), orderly_exec::printable(&holder.to_string())]
         }
     }
 }

@@ -190,5 +190,5 @@ pub fn words(aspects: &[Aspect]) -> String {
 
 /// Returns a path with nothing in it that moves a cursor.
 pub fn shown(path: &PathBytes) -> String {
-    orderly_exec::reporter::printable(&path.to_string())
+    orderly_exec::printable(&path.to_string())
 }

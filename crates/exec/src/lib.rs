@@ -17,6 +17,7 @@ pub mod journal;
 mod keyboard;
 pub mod lock;
 pub mod paths;
+mod printable;
 pub mod program;
 pub mod reporter;
 pub mod room;
@@ -31,4 +32,5 @@ pub mod trust;
 pub mod visitors;
 
 pub use cli::main;
+pub use printable::printable;
 pub use status::{OrStatus, Status, fail};

@@ -9,8 +9,8 @@
 
 use crate::byte_locks::Bytes;
 use crate::job::show;
+use crate::printable::printable;
 use crate::program::{arguments, program_name};
-use crate::reporter::printable;
 use crate::status::{OrStatus, Status, fail};
 use crate::{clock, files};
 use anyhow::Context;

@@ -13,6 +13,7 @@ mod visitor;
 pub use lines::{LineBuffer, LineTooLong};
 pub use socket::connect;
 
+use crate::printable::escaped;
 use anyhow::Context;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::unistd::Uid;
@@ -356,7 +357,7 @@ fn spare() -> Option<File> {
 
 /// Returns a record as the line that it is sent as.
 fn line(record: &impl Serialize) -> anyhow::Result<Rc<str>> {
-    let mut text = crate::reporter::escaped(&serde_json::to_string(record)?);
+    let mut text = escaped(&serde_json::to_string(record)?);
     text.push('\n');
     Ok(text.into())
 }

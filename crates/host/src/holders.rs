@@ -22,7 +22,7 @@ pub(crate) use processes::threads;
 
 use crate::mountinfo::{Device, Mount};
 use namespaces::{Tables, read_table};
-use orderly_exec::reporter::printable;
+use orderly_exec::printable;
 use processes::{mount_id, processes};
 use std::collections::BTreeSet;
 use std::fs;

@@ -14,9 +14,9 @@ use anyhow::Context;
 pub use entry::{Foreseen, Patience, enter, foresee, queue};
 pub(crate) use facts::RunFactsRecord;
 pub use facts::{Hindered, Obstacle, RunFacts, socket_path};
-use facts::{lock_path, path};
+use facts::{directory, lock_path, path};
 use orderly_exec::lock::Lock;
-use orderly_exec::{Status, fail, paths, signals};
+use orderly_exec::{Status, fail, signals};
 use orderly_plan::claim::{Claim, Stage};
 use std::fs::DirEntry;
 use std::os::fd::OwnedFd;
@@ -29,11 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// More runs than there will ever be.
 const NUMBERS: u64 = 1 << 62;
-
-/// Where runs say what they act on.
-fn directory() -> PathBuf {
-    paths::state_directory().join("runs")
-}
 
 /// All runs of this machine, held still.
 #[derive(Debug)]

@@ -46,6 +46,7 @@ pub mod simulator;
 pub mod site;
 pub mod subsystem;
 pub mod targets;
+pub mod telling;
 pub mod template;
 pub mod unreported;
 pub mod up;

@@ -10,12 +10,14 @@ mod command;
 mod confirm;
 mod controllers;
 mod driver;
+mod effect;
 mod ipmi;
 mod ipmipower;
 mod ipmitool;
 mod judged;
 mod lines;
 mod none;
+mod of_node;
 mod password;
 mod powerman;
 pub(crate) mod redfish;
@@ -29,7 +31,6 @@ pub use ipmi::Ipmi;
 pub use none::NoPower;
 
 use driver::PowerEntry;
-use orderly_plan::drivers::{Power, Task};
 
 /// All power drivers, as they are offered when `driver` is misspelt.
 pub(crate) const DRIVERS: &[PowerEntry] = &[
@@ -41,18 +42,3 @@ pub(crate) const DRIVERS: &[PowerEntry] = &[
     command::ENTRY,
     none::ENTRY,
 ];
-
-/// Returns what a task that was accepted, and changed nothing, is called.
-fn without_effect(task: Task) -> String {
-    let wanted = if task == Task::PowerOff { "off" } else { "on" };
-    format!("power {wanted} was accepted and had no effect: the power does not read {wanted}")
-}
-
-/// Returns what power must read for a task to have done its work; a reset leaves no trace.
-fn wanted(task: Task) -> Option<Power> {
-    match task {
-        Task::PowerOn => Some(Power::On),
-        Task::PowerOff => Some(Power::Off),
-        Task::Reset | Task::ReadPower | Task::Probe | Task::Run(_) => None,
-    }
-}

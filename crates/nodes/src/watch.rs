@@ -6,7 +6,7 @@
 //! Invariant: no line is wider than its room (`no_line_is_wider_than_its_room`).
 
 use orderly_exec::columns::width;
-use orderly_exec::reporter::printable;
+use orderly_exec::printable;
 use orderly_exec::screen::ScreenSize;
 use orderly_plan::doing::Doing;
 use orderly_plan::drivers::NodeId;

@@ -1,7 +1,7 @@
 //! What is said at the deadline where not all nodes are down: what still goes on, and what that means.
 
-use orderly_nodes::run::Telling;
 use orderly_nodes::site::{Site, fold};
+use orderly_nodes::telling::Telling;
 
 use orderly_plan::drivers::NodeId;
 use orderly_plan::run::Run;

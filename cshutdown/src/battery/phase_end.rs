@@ -1,7 +1,7 @@
 //! Until when each phase may take, and what ends one whose time is over.
 
 use super::Battery;
-use orderly_nodes::run::Telling;
+use orderly_nodes::telling::Telling;
 use orderly_plan::drivers::Drivers;
 use orderly_plan::run::Run;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Something that keeps the asset busy, and what a person types to end that.
 
-use orderly_exec::reporter::printable;
+use orderly_exec::printable;
 use std::fmt;
 use std::path::{Path, PathBuf};
 

@@ -1,10 +1,10 @@
 //! How a run gets its turn: at once, after those that it touches, or not at all.
 
-use super::facts::path;
-use super::{Desk, HeldClaim, Hindered, Obstacle, RunFacts, directory, seen, socket_path};
+use super::facts::{directory, path};
+use super::{Desk, HeldClaim, Hindered, Obstacle, RunFacts, seen, socket_path};
 use crate::backend::Backend;
 use crate::elsewhere::Door;
-use crate::run::Telling;
+use crate::telling::Telling;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::visitors::Visitors;
 use orderly_exec::{Status, fail};

@@ -5,9 +5,8 @@
 use crate::elsewhere::protocol::{RunRecord, Sent};
 use orderly_exec::lock::{Lock, command, who};
 use orderly_exec::program::program_name;
-use orderly_exec::reporter::printable;
 use orderly_exec::status::mark;
-use orderly_exec::{Status, clock, files};
+use orderly_exec::{Status, clock, files, paths, printable};
 use orderly_plan::claim::{Claim, Queued, Stage, Touch};
 use orderly_plan::nodeset;
 use serde::{Deserialize, Serialize};
@@ -107,7 +106,7 @@ impl RunFacts {
 
     /// Tells whether the process of its number is this run, and may be sent a signal.
     pub fn is_its_process(&self) -> bool {
-        Lock::is_open_in(&lock_path(&super::directory(), self.number), self.pid)
+        Lock::is_open_in(&lock_path(&directory(), self.number), self.pid)
     }
 
     /// Returns its targets, folded.
@@ -124,7 +123,7 @@ impl RunFacts {
     /// Names the run to people: its process, user, start and targets.
     pub fn describe(&self) -> String {
         if self.pid == 0 {
-            let lock = lock_path(&super::directory(), self.number);
+            let lock = lock_path(&directory(), self.number);
             return Lock::holder(&lock)
                 .unwrap_or_else(|| "a process that cannot be seen from here".to_owned());
         }
@@ -195,6 +194,11 @@ impl Obstacle {
     }
 }
 
+/// Where runs say what they act on.
+pub(super) fn directory() -> PathBuf {
+    paths::state_directory().join("runs")
+}
+
 pub(super) fn path(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("{number}.json"))
 }
@@ -205,5 +209,5 @@ pub(super) fn lock_path(directory: &Path, number: u64) -> PathBuf {
 
 /// Returns where a run of this number is spoken to ([`crate::elsewhere`]).
 pub fn socket_path(number: u64) -> PathBuf {
-    super::directory().join(format!("{number}.sock"))
+    directory().join(format!("{number}.sock"))
 }

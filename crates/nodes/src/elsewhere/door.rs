@@ -5,7 +5,7 @@
 
 use super::protocol::{RunRecord, RunRequest, Sent, StatusRecord, longer};
 use crate::claims::RunFacts;
-use orderly_exec::reporter::printable;
+use orderly_exec::printable;
 use orderly_exec::visitors::{Told, VisitorRequest, Visitors, Wanted};
 use orderly_plan::drivers::NodeId;
 use orderly_plan::nodeset;

@@ -3,7 +3,7 @@
 //! The run greets; then it is asked, one thing after the other, and each is answered by records of which the last is an
 //! `answer`. Whoever asked to `watch` is told from then on what happens, until the `end`.
 
-use orderly_exec::reporter::printable;
+use orderly_exec::printable;
 use orderly_exec::visitors::{FORMAT, Weight};
 use orderly_plan::doing::Doing;
 use orderly_plan::drivers::NodeId;

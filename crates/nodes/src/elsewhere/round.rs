@@ -2,7 +2,7 @@
 
 use super::door::{Answer, Door, Wrong, by_whom, finish, fold};
 use super::protocol::{RunRecord, RunRequest, Sent, StandingRecord, StatusRecord, longer};
-use crate::run::Telling;
+use crate::telling::Telling;
 use crate::watch::InTheWay;
 use orderly_exec::visitors::{VisitorRequest, Visitors, Wanted};
 use orderly_plan::drivers::{Drivers, NodeId};

@@ -5,10 +5,11 @@
 use super::bmc_ping::{Admission, BmcPings};
 use super::confirm::{ConfirmTimer, Confirmation};
 use super::controllers::Controllers;
+use super::effect::{wanted, without_effect};
 use super::judged::Heard;
+use super::of_node::{driver_for, power_driver};
 use super::uncallable::Uncallable;
 use super::unknown::Unknowns;
-use super::{PowerDriver, wanted, without_effect};
 use crate::agenda::Agenda;
 use crate::config::Cluster;
 use crate::driver::kind::DriverKind;
@@ -458,18 +459,6 @@ fn one<'r>(runtime: &'r Runtime, nodes: &[NodeId]) -> Option<&'r Member> {
 
 fn power_task(task: Task) -> Task {
     if task == Task::Probe { Task::ReadPower } else { task }
-}
-
-pub(super) fn power_driver(runtime: &Runtime, node: NodeId) -> &dyn PowerDriver {
-    &*runtime.profile(node).power.driver
-}
-
-/// Returns the driver that carries a task out: power's own, but for halts of nodes that their controllers halt.
-pub(super) fn driver_for(runtime: &Runtime, task: Task, node: NodeId) -> &dyn PowerDriver {
-    match (task, &runtime.profile(node).shell.halting) {
-        (Task::Run(_), Some(halting)) => &**halting,
-        _ => power_driver(runtime, node),
-    }
 }
 
 /// Returns what a status command said of each node. One that failed is believed where it speaks

@@ -1,7 +1,8 @@
 //! Judging a power call by what power reads afterwards, and by parts when a status takes its time.
 
-use super::calls::{CallPurpose, PowerCall, PowerCalls, power_driver};
-use super::{wanted, without_effect};
+use super::calls::{CallPurpose, PowerCall, PowerCalls};
+use super::effect::{wanted, without_effect};
+use super::of_node::power_driver;
 use crate::runtime::{Runtime, told_to_end};
 use orderly_exec::children::ChildId;
 use orderly_exec::job::Ended;

@@ -1,10 +1,11 @@
 //! Calls in which each node is judged by itself, as soon as it is heard of: one that hangs keeps no answer back, and
 //! how the program ends says nothing of anybody of whom it has spoken.
 
-use super::calls::{CallPurpose, PowerCall, PowerCalls, driver_for};
+use super::calls::{CallPurpose, PowerCall, PowerCalls};
 use super::confirm::{ConfirmTimer, Confirmation};
 use super::driver::Judged;
-use super::{wanted, without_effect};
+use super::effect::{wanted, without_effect};
+use super::of_node::driver_for;
 use crate::runtime::{Runtime, told_to_end};
 use orderly_exec::children::{ChildId, ChildOutput};
 use orderly_exec::job::{Ended, Ending};

@@ -1,7 +1,7 @@
 //! Why power is unknown: what was said in its place, told once a node, and whether the failure is permanent.
 
-use super::calls::power_driver;
 use super::ipmi::SILENT;
+use super::of_node::power_driver;
 use crate::roster::Member;
 use crate::runtime::Runtime;
 use orderly_exec::job::{Ended, shorten};
