@@ -96,6 +96,7 @@ mod restore;
 mod restore_race;
 mod resume;
 mod retention;
+mod rooms;
 mod safety;
 mod seqfile;
 mod shutdown;

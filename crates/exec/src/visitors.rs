@@ -7,6 +7,7 @@
 //! (`a_visitor_that_reads_nothing_costs_no_more_than_its_limit`, `an_endless_line_is_cut_off`).
 
 mod lines;
+mod outbox;
 mod socket;
 mod visitor;
 
@@ -198,7 +199,7 @@ impl Visitors {
     pub fn answer(&self, visitor: u64, record: &impl Serialize) {
         let room = &mut *self.room.borrow_mut();
         if let (Some(visitor), Ok(line)) = (room.visitors.get_mut(&visitor), line(record)) {
-            visitor.put(line);
+            visitor.outbox.put(line);
         }
     }
 
@@ -241,7 +242,7 @@ impl Visitors {
         let Ok(line) = line(record) else { return };
         let room = &mut *self.room.borrow_mut();
         room.visitors.values_mut().filter(|visitor| visitor.wants(what)).for_each(|visitor| {
-            visitor.offer(what, &line);
+            visitor.outbox.offer(what, &line);
         });
         room.watch(&self.epoll);
     }
@@ -251,16 +252,16 @@ impl Visitors {
         let room = &mut *self.room.borrow_mut();
         if let Ok(line) = line(record) {
             room.visitors.values_mut().filter(|visitor| visitor.wanted.is_some()).for_each(|visitor| {
-                visitor.put(line.clone());
+                visitor.outbox.put(line.clone());
             });
         }
         let began = Instant::now();
         let mut progress = began;
         loop {
-            let before: usize = room.visitors.values().map(Visitor::left).sum();
+            let before: usize = room.left();
             room.visitors.values_mut().for_each(Visitor::send);
-            room.visitors.retain(|_, visitor| !visitor.is_gone && visitor.left() > 0);
-            let left: usize = room.visitors.values().map(Visitor::left).sum();
+            room.visitors.retain(|_, visitor| !visitor.is_gone && visitor.outbox.left() > 0);
+            let left: usize = room.left();
             let now = Instant::now();
             if left < before {
                 progress = now;
@@ -314,7 +315,7 @@ impl Room {
         }
         self.next += 1;
         if epoll.add(&visitor, EpollEvent::new(EpollFlags::EPOLLIN, self.next)).is_ok() {
-            visitor.put(self.greeting.clone());
+            visitor.outbox.put(self.greeting.clone());
             self.visitors.insert(self.next, visitor);
         }
     }
@@ -337,6 +338,11 @@ impl Room {
         self.visitors.values_mut().for_each(Visitor::send);
         self.watch(epoll);
         self.visitors.retain(|_, visitor| !visitor.is_over());
+    }
+
+    /// Returns how many bytes nobody has been sent yet.
+    fn left(&self) -> usize {
+        self.visitors.values().map(|visitor| visitor.outbox.left()).sum()
     }
 
     /// Says who is watched for what.

@@ -80,7 +80,7 @@ fn a_visitor_that_reads_nothing_costs_no_more_than_its_limit() {
         place.visitors.serve();
         assert_eq!(next(&mut other)["number"], number);
         assert_eq!(next(&mut other)["standing"], number);
-        assert!(place.visitors.room.borrow().visitors[&1].left() <= 300_000);
+        assert!(place.visitors.room.borrow().visitors[&1].outbox.left() <= 300_000);
     }
     let mut numbers = Vec::new();
     let skipped = loop {
