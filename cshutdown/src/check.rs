@@ -193,7 +193,7 @@ fn survey(
     let now = drivers.now();
     let until = deadline::of(args, input, drivers).map(|end| now + end.saturating_sub(now) / 4);
     let mut gives_up = until;
-    let signal = drive_steered(&mut survey, drivers, telling, &mut |survey, drivers, telling| {
+    let signal = drive_steered(&mut survey, drivers.drivers(), telling, &mut |survey, drivers, telling| {
         if gives_up.is_some_and(|until| drivers.now() >= until) {
             gives_up = None;
             telling.warn(

@@ -86,12 +86,10 @@ impl ShutdownNotice<'_> {
                 return Waited::Cancelled(signal);
             }
             // On battery there is no time for it.
-            if battery.is_none()
-                && warning.closes_logins()
-                && !self.wait.is_zero()
-                && let Some(signal) = logins.close(self.nodes, &text, drivers, telling)
-            {
-                return Waited::Cancelled(signal);
+            if battery.is_none() && warning.closes_logins() && !self.wait.is_zero() {
+                if let Some(signal) = logins.close(self.nodes, &text, drivers, telling) {
+                    return Waited::Cancelled(signal);
+                }
             }
         }
         Waited::ToItsEnd
@@ -136,7 +134,7 @@ impl ShutdownNotice<'_> {
         let order = Order::unordered(&nodes);
         let mut round = Round::new(&order, RemoteCommand::Notify, &nodes);
         let mut until = UntilItsEnd::of(battery.as_mut(), |latest| latest.notice);
-        drive_steered(&mut round, drivers, telling, &mut |round, drivers, telling| {
+        drive_steered(&mut round, drivers.drivers(), telling, &mut |round, drivers, telling| {
             until.steer(round, drivers, telling)
         })
     }

@@ -77,11 +77,11 @@ impl Phases<'_, '_> {
             return Ok(self.nothing_stopped());
         }
         let now = self.phase(Phase::Subsystems, now);
-        if let Some(battery) = &mut self.battery
-            && let Some(signal) = battery.begin_halting(self.drivers, self.telling)
-        {
-            self.results.signal = Some(signal);
-            return Ok(self.nothing_stopped());
+        if let Some(battery) = &mut self.battery {
+            if let Some(signal) = battery.begin_halting(self.drivers, self.telling) {
+                self.results.signal = Some(signal);
+                return Ok(self.nothing_stopped());
+            }
         }
         let endings = self.stop_nodes();
         self.phase(Phase::Nodes, now);
@@ -128,28 +128,27 @@ impl Phases<'_, '_> {
             speed,
         };
         let mut waited = notice.give(self.drivers, &mut self.logins, &mut self.battery, self.telling);
-        if waits
-            && waited == Waited::ToItsEnd
-            && let Some(claim) = self.claim.take()
-        {
-            // Who has told users for so long waits, unless it was said for how long.
-            let patience = match self.args.flags.patience() {
-                Patience::None => Patience::Endless,
-                said @ (Patience::UpTo(_) | Patience::Endless) => said,
-            };
-            match claim.take_up(patience, self.drivers, self.telling) {
-                Ok(claim) => {
-                    self.claim = Some(claim);
-                    // Other runs may have acted meanwhile, on imagined nodes too.
-                    self.drivers.reload()?;
-                }
-                Err(error) => match error.downcast_ref() {
-                    Some(&Status::Signal(signal)) => waited = Waited::Cancelled(signal),
-                    _ => {
-                        notice.take_back(self.drivers, &mut self.logins, self.telling);
-                        return Err(error);
+        if waits && waited == Waited::ToItsEnd {
+            if let Some(claim) = self.claim.take() {
+                // Who has told users for so long waits, unless it was said for how long.
+                let patience = match self.args.flags.patience() {
+                    Patience::None => Patience::Endless,
+                    said @ (Patience::UpTo(_) | Patience::Endless) => said,
+                };
+                match claim.take_up(patience, self.drivers, self.telling) {
+                    Ok(claim) => {
+                        self.claim = Some(claim);
+                        // Other runs may have acted meanwhile, on imagined nodes too.
+                        self.drivers.reload()?;
                     }
-                },
+                    Err(error) => match error.downcast_ref() {
+                        Some(&Status::Signal(signal)) => waited = Waited::Cancelled(signal),
+                        _ => {
+                            notice.take_back(self.drivers, &mut self.logins, self.telling);
+                            return Err(error);
+                        }
+                    },
+                }
             }
         }
         if let Waited::Cancelled(signal) = waited {
@@ -196,10 +195,12 @@ impl Phases<'_, '_> {
         let order = Order::unordered(&nodes);
         let mut round = Round::new(&order, RemoteCommand::EndUsers, &nodes);
         let mut until = UntilItsEnd::of(self.battery.as_mut(), |latest| latest.users);
-        self.results.signal =
-            drive_steered(&mut round, self.drivers, self.telling, &mut |round, drivers, telling| {
-                until.steer(round, drivers, telling)
-            });
+        self.results.signal = drive_steered(
+            &mut round,
+            self.drivers.drivers(),
+            self.telling,
+            &mut |round, drivers, telling| until.steer(round, drivers, telling),
+        );
         self.results.signal.is_some()
     }
 
@@ -338,16 +339,17 @@ impl Phases<'_, '_> {
         let battery = &mut self.battery;
         let priority = site.order.critical(&limits::takes(site, nodes, &self.learned.halts));
         let mut run = Shutdown::new(&site.order, nodes, priority, self.args.wishes(), &limits);
-        let signal = drive_steered(&mut run, self.drivers, self.telling, &mut |run, drivers, telling| {
-            let battery = battery.as_mut()?;
-            let next = battery.look_after(run, drivers, telling);
-            let wanted = battery.cut_before();
-            if wanted != times {
-                run.cut_before(&wanted);
-                times = wanted;
-            }
-            Some(next)
-        });
+        let signal =
+            drive_steered(&mut run, self.drivers.drivers(), self.telling, &mut |run, drivers, telling| {
+                let battery = battery.as_mut()?;
+                let next = battery.look_after(run, drivers, telling);
+                let wanted = battery.cut_before();
+                if wanted != times {
+                    run.cut_before(&wanted);
+                    times = wanted;
+                }
+                Some(next)
+            });
         self.results.signal = self.results.signal.or(signal);
         let endings = run.endings();
         let kept: Vec<NodeId> = run.kept_power().collect();

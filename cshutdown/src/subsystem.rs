@@ -179,10 +179,8 @@ struct SubsystemRound<'r, 'u, 'b> {
 impl SubsystemRound<'_, '_, '_> {
     /// Begins what may begin; nothing more once one failed, so that whoever is asked sees the end.
     fn begin(&mut self, drivers: &mut dyn Backend, telling: &mut Telling<'_>) {
-        while self.failed.is_empty()
-            && self.signal.is_none()
-            && let Some(subsystem) = self.progress.take()
-        {
+        while self.failed.is_empty() && self.signal.is_none() {
+            let Some(subsystem) = self.progress.take() else { break };
             if self.end_in_time(drivers, telling) {
                 let name = self.subsystems.names.get(subsystem.0);
                 telling.warn(&format!("subsystem {name} is not called: its time is over"));

@@ -38,7 +38,7 @@ impl Warning {
     pub(crate) fn text(self, verb: &str, asked_by: &str, message: Option<&str>) -> String {
         let when = if self.left.is_zero() {
             "now".to_owned()
-        } else if self.left.as_secs().is_multiple_of(60) && self.left.as_secs() < 3600 {
+        } else if self.left.as_secs() % 60 == 0 && self.left.as_secs() < 3600 {
             let minutes = self.left.as_secs() / 60;
             format!("in {minutes} minute{}", if minutes == 1 { "" } else { "s" })
         } else {

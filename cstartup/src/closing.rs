@@ -60,12 +60,10 @@ impl Closing<'_> {
     /// already took less.
     pub(crate) fn remember(&self, history: &mut History, began_here: impl Fn(NodeId) -> bool) {
         for ending in &self.endings {
-            if ending.outcome == Outcome::Up
-                && began_here(ending.node)
-                && !self.site.is_unit(ending.node)
-                && let (Some(began), Some(ended)) = (ending.began, ending.ended)
-            {
-                history.add(self.site.name(ending.node), ended.saturating_sub(began));
+            if ending.outcome == Outcome::Up && began_here(ending.node) && !self.site.is_unit(ending.node) {
+                if let (Some(began), Some(ended)) = (ending.began, ending.ended) {
+                    history.add(self.site.name(ending.node), ended.saturating_sub(began));
+                }
             }
         }
     }

@@ -321,11 +321,11 @@ fn carry_out(
             _ => Status::Failed,
         });
     }
-    if args.flags.extend
-        && let Some(claim) = &mut claim
-    {
-        let failed = reach::narrow(claim, site, Direction::Startup, &plan.targets);
-        failed.into_iter().for_each(|line| reporter.warn(line));
+    if args.flags.extend {
+        if let Some(claim) = &mut claim {
+            let failed = reach::narrow(claim, site, Direction::Startup, &plan.targets);
+            failed.into_iter().for_each(|line| reporter.warn(line));
+        }
     }
     start(args, site, (plan, away), (begun, &readings), (claim, history, door), drivers, reporter)
 }
@@ -354,7 +354,7 @@ fn ask(
     }
     let name = |node| site.name(node);
     let mut telling = Telling { reporter, log: None, name: &name, timeline: None, door: door.clone() };
-    let signal = drive(&mut survey, drivers, &mut telling);
+    let signal = drive(&mut survey, drivers.drivers(), &mut telling);
     let is_awaited = |node: &NodeId| site.absent.binary_search(node).is_err();
     let silent: Vec<NodeId> = survey.left_behind().iter().copied().filter(is_awaited).collect();
     if !silent.is_empty() {
@@ -378,10 +378,10 @@ fn start(
         true => None,
         false => Some(RunLog::begin(&site.cluster.log_dir, "cstart", &program::arguments())?),
     };
-    if drivers.is_simulated()
-        && let Some(log) = &mut log
-    {
-        log.line("simulated");
+    if drivers.is_simulated() {
+        if let Some(log) = &mut log {
+            log.line("simulated");
+        }
     }
     // csLogger, which gets this name, follows no link.
     let whole = |log: &RunLog| std::fs::canonicalize(log.path()).unwrap_or_else(|_| log.path().to_owned());
@@ -394,7 +394,7 @@ fn start(
     let name = |node| site.name(node);
     let mut telling =
         Telling { reporter, log: log.as_mut(), name: &name, timeline: Some(&mut timeline), door };
-    let signal = drive(&mut startup, drivers, &mut telling);
+    let signal = drive(&mut startup, drivers.drivers(), &mut telling);
     let resumed = match (&log_path, &mut claim) {
         (Some(path), Some(claim)) if signal.is_none() => {
             resume::all(site, (path, claim), drivers, &mut telling).unwrap_or_else(|error| {

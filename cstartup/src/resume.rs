@@ -139,7 +139,7 @@ fn ask(
     // Whoever is silent is not up, and any that is will do: nobody is waited for.
     let asked: Vec<NodeId> = asked.into_iter().collect();
     let mut survey = Survey::new(site.roster.len(), asked.clone(), units).not_waiting_for(&asked);
-    match drive(&mut survey, drivers, telling) {
+    match drive(&mut survey, drivers.drivers(), telling) {
         Some(signal) => Err(signal),
         None => Ok(survey.conditions()),
     }

@@ -15,8 +15,10 @@ use std::time::Duration;
 pub(crate) fn programs(plan: &Plan<Action>, poweroff: bool, host: &mut Host<'_>) -> Vec<String> {
     let mut missing = programs::missing_programs(host, plan);
     let [off, _] = off_command(host.config.platform);
-    if poweroff && let Some(why) = programs::unfit_program(host, off, true) {
-        missing.push(format!("power off: {why}"));
+    if poweroff {
+        if let Some(why) = programs::unfit_program(host, off, true) {
+            missing.push(format!("power off: {why}"));
+        }
     }
     missing
 }

@@ -207,10 +207,10 @@ fn leave_folder(args: &mut Args) -> anyhow::Result<()> {
         }
         *path = std::path::absolute(&*path).or_status(Status::Refused)?;
         // By its real folder: a way there through the asset is none once the asset is gone.
-        if let (Some(folder), Some(name)) = (path.parent(), path.file_name())
-            && let Ok(folder) = std::fs::canonicalize(folder)
-        {
-            *path = folder.join(name);
+        if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
+            if let Ok(folder) = std::fs::canonicalize(folder) {
+                *path = folder.join(name);
+            }
         }
     }
     std::env::set_current_dir("/").context("go to the directory /").or_status(Status::Refused)
@@ -254,11 +254,11 @@ fn was_taken_since(host: &mut Host<'_>) -> Option<String> {
 fn insist_not_elsewhere(host: &mut Host<'_>) -> anyhow::Result<()> {
     let here = !host.asset_mounts().holders.is_empty();
     let state = host.asset_state();
-    if state == State::Free
-        && let Some(why) = was_taken_since(host)
-    {
-        let why = format!("{why}; --new-plan sets the unfinished release aside");
-        return Err(fail(Status::Refused, why));
+    if state == State::Free {
+        if let Some(why) = was_taken_since(host) {
+            let why = format!("{why}; --new-plan sets the unfinished release aside");
+            return Err(fail(Status::Refused, why));
+        }
     }
     match state {
         State::Elsewhere(why) if !here && way_back::may_have_it_back(host) => Err(fail(

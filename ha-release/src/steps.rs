@@ -57,33 +57,33 @@ pub(crate) fn find(host: &mut Host<'_>, left_out: &[ReleasePart], manner: OnHold
         State::Unknown(why) => draft.objections.push(format!("nobody can say who holds the asset: {why}")),
         State::Held | State::Free => {}
     }
-    if state == State::Free
-        && let Some(why) = storage::doubt(host)
-    {
-        // Safe would be a lie: the peer may have it mounted this very moment.
-        draft.objections.push(format!(
+    if state == State::Free {
+        if let Some(why) = storage::doubt(host) {
+            // Safe would be a lie: the peer may have it mounted this very moment.
+            draft.objections.push(format!(
             "nobody can say who holds the asset: it is not held here and looks free, but {why}, and this host was not the last to release it"
         ));
-        let peer = host.config.peer.name.clone();
-        if let Some(mount) = way_back::mount_line(host) {
-            draft.objections.push(format!("if {peer} holds it, release it there: ssh {peer} ha-release"));
-            draft.objections.push(format!(
+            let peer = host.config.peer.name.clone();
+            if let Some(mount) = way_back::mount_line(host) {
+                draft.objections.push(format!("if {peer} holds it, release it there: ssh {peer} ha-release"));
+                draft.objections.push(format!(
                 "if neither host holds it, mount it here by hand and release it: ssh {peer} ha-release --status && {mount} && ha-release"
             ));
+            }
         }
     }
     if let Err(error) = host.asset.identity(&mut host.runner) {
         // A record that does not say of which asset it is would prove nothing in the end.
         draft.objections.push(format!("the asset cannot be identified: {error:#}"));
     }
-    if wanted(ReleasePart::Proof)
-        && let Some(unread) = host.asset_mounts().unread_clause()
-    {
-        // Found out when the asset is released, it would leave everybody with an asset that nobody may take.
-        draft.objections.push(format!(
+    if wanted(ReleasePart::Proof) {
+        if let Some(unread) = host.asset_mounts().unread_clause() {
+            // Found out when the asset is released, it would leave everybody with an asset that nobody may take.
+            draft.objections.push(format!(
             "that nothing here holds the asset could not be proven: {unread}; run it as root of this machine itself, \
              or use --skip proof, which is never safe"
         ));
+        }
     }
     if wanted(ReleasePart::Boot) {
         boot(&mut draft, host);

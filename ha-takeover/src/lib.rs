@@ -91,18 +91,17 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     }
     order::insist_on_new_plan(args.flags.new_plan, &mut host)?;
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
-    if let Some(stored) = &unfinished
-        && args.flags.dry_run
-        && may_go_on(stored, &mut host, &reporter)
-    {
-        handover::show_unfinished(stored, None, &mut host, &mut reporter)?;
-        return Ok(Status::Done);
+    if let Some(stored) = &unfinished {
+        if args.flags.dry_run && may_go_on(stored, &mut host, &reporter) {
+            handover::show_unfinished(stored, None, &mut host, &mut reporter)?;
+            return Ok(Status::Done);
+        }
     }
     let sets_aside = unfinished.is_some();
-    if let Some(stored) = unfinished.filter(|_| !args.flags.dry_run)
-        && let Some(status) = finish(&stored, &words, &mut host, &mut reporter)?
-    {
-        return Ok(status);
+    if let Some(stored) = unfinished.filter(|_| !args.flags.dry_run) {
+        if let Some(status) = finish(&stored, &words, &mut host, &mut reporter)? {
+            return Ok(status);
+        }
     }
     let state = host.asset_state();
     let proof = proof::find(args, record, &mut host, &state)?;
@@ -138,18 +137,19 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     if on_word {
         reporter.say(format!("taken on the word of the operator that {} is down", config.peer.name));
     }
-    if let proof::Proof::Record(record) = &proof
-        && record.maker.host == config.own.name
-        && config.backup.is_some()
-        && !left_out.contains(&TakeoverPart::Restore)
-        && !plan.steps.iter().any(|step| step.action == Action::Restore)
-    {
-        reporter.say(format!("{} released the asset last; nothing is restored", record.maker.host));
+    if let proof::Proof::Record(record) = &proof {
+        if record.maker.host == config.own.name
+            && config.backup.is_some()
+            && !left_out.contains(&TakeoverPart::Restore)
+            && !plan.steps.iter().any(|step| step.action == Action::Restore)
+        {
+            reporter.say(format!("{} released the asset last; nothing is restored", record.maker.host));
+        }
     }
-    if let proof::Proof::Record(record) = &proof
-        && let Some(why) = way_back::unnoticed(&mut host)
-    {
-        reporter.say(format!("{why}; taken on the strength of the record of {}", record.maker.host));
+    if let proof::Proof::Record(record) = &proof {
+        if let Some(why) = way_back::unnoticed(&mut host) {
+            reporter.say(format!("{why}; taken on the strength of the record of {}", record.maker.host));
+        }
     }
     if let proof::Proof::Record(record) | proof::Proof::Disclaimed(record) = &proof {
         order::accept(record, &config)?;
@@ -171,9 +171,11 @@ fn may_go_on(stored: &Stored<Action>, host: &mut Host<'_>, reporter: &Reporter) 
         progress.record(Record::Resumed).ok();
         matches!(progress.next(), Next::Undo(_))
     });
-    if !unwinds && let Err(why) = steps::proof_stands(host, plan) {
-        reporter.say(format!("the takeover begun {} cannot go on as it was: {why}", stored.header.at));
-        return false;
+    if !unwinds {
+        if let Err(why) = steps::proof_stands(host, plan) {
+            reporter.say(format!("the takeover begun {} cannot go on as it was: {why}", stored.header.at));
+            return false;
+        }
     }
     true
 }
@@ -222,10 +224,10 @@ struct Ran<'a> {
 
 /// A release record permits one takeover.
 fn use_up(plan: &Plan<Action>, ending: &RunEnding<Action>, reporter: &Reporter) {
-    if ending.verdict == Verdict::Completed
-        && let Err(error) = handover::use_up(plan)
-    {
-        reporter.warn(format!("{error:#}; the release record could be used again, so put it away"));
+    if ending.verdict == Verdict::Completed {
+        if let Err(error) = handover::use_up(plan) {
+            reporter.warn(format!("{error:#}; the release record could be used again, so put it away"));
+        }
     }
 }
 
@@ -352,10 +354,10 @@ fn keep_release(
     match handover::keep_record(&release) {
         Ok(()) => {
             reporter.say(format!("the record of letting go is in {}", handover::record_path().display()));
-            if let (Some(id), Some(host)) = (&release.naming.snapshot, &release.naming.made_by)
-                && *host != release.maker.host
-            {
-                reporter.say(format!("restore owed: {id} of {host}; the next takeover here restores it"));
+            if let (Some(id), Some(host)) = (&release.naming.snapshot, &release.naming.made_by) {
+                if *host != release.maker.host {
+                    reporter.say(format!("restore owed: {id} of {host}; the next takeover here restores it"));
+                }
             }
             reporter.record(&release);
             release.safe

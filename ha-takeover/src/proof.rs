@@ -226,11 +226,10 @@ fn check_record(record: &Release, host: &mut Host<'_>, peer_down: bool) -> anyho
             record.maker.host
         ));
     }
-    if host.asset.tells_hosts_by_hostid()
-        && record.maker.host == *peer
-        && let Err(why) = check_hostids(record, host)
-    {
-        return refuse(why);
+    if host.asset.tells_hosts_by_hostid() && record.maker.host == *peer {
+        if let Err(why) = check_hostids(record, host) {
+            return refuse(why);
+        }
     }
     let Some(identity) = &record.of.identity else {
         return refuse(format!("it does not say of which asset it is; release anew: {anew}"));
@@ -265,20 +264,19 @@ fn check_record(record: &Release, host: &mut Host<'_>, peer_down: bool) -> anyho
     }
     // Where before_take must run first, the asset cannot be seen yet; the step "proof" compares then.
     let is_seen = host.asset.identity(&mut host.runner).is_ok();
-    if let Err(error) = storage::compare(host, identity, record.of.mark.as_deref())
-        && (is_seen || config.asset.before_take.is_empty())
-    {
-        return refuse(format!("{error:#}"));
+    if let Err(error) = storage::compare(host, identity, record.of.mark.as_deref()) {
+        if is_seen || config.asset.before_take.is_empty() {
+            return refuse(format!("{error:#}"));
+        }
     }
-    if record.maker.host == *own
-        && !peer_down
-        && let Some(why) = way_back::unnoticed(host)
-    {
-        let line = way_back::after_own_release(host);
-        return refuse(format!(
-            "this host made it, but {why}, and {peer} may hold the same record; to take the asset back: {line}; \
+    if record.maker.host == *own && !peer_down {
+        if let Some(why) = way_back::unnoticed(host) {
+            let line = way_back::after_own_release(host);
+            return refuse(format!(
+                "this host made it, but {why}, and {peer} may hold the same record; to take the asset back: {line}; \
              or, if you know that {peer} is off, say --peer-down {peer}"
-        ));
+            ));
+        }
     }
     order::overtaken(record, config).map_or(Ok(()), refuse)
 }

@@ -83,9 +83,10 @@ pub(crate) fn objections(
     }
     if matches!(proof, Proof::PeerDown | Proof::Cluster(LastRelease::PoweredOff))
         && matches!(state, State::Elsewhere(_))
-        && let Some(why) = host.asset.is_alive_elsewhere(&mut host.runner)
     {
-        objections.push(format!("{} is not down: {why}; use --fence, or power it off", config.peer.name));
+        if let Some(why) = host.asset.is_alive_elsewhere(&mut host.runner) {
+            objections.push(format!("{} is not down: {why}; use --fence, or power it off", config.peer.name));
+        }
     }
     let situation =
         Situation { is_held: *state == State::Held, fences: *proof == Proof::Fence, mounts: &mounts };
@@ -194,16 +195,16 @@ pub(crate) fn plan(
             draft.lasting(format!("before take {}", index + 1), Action::Run { argv: argv.clone() });
         }
     }
-    if let Proof::Record(record) = proof
-        && let Some(identity) = record.of.identity.clone()
-    {
-        let (mark, record) = (record.of.mark.clone(), record.checksum.clone());
-        draft.lasting("proof".to_owned(), Action::Compare { identity, mark, record });
+    if let Proof::Record(record) = proof {
+        if let Some(identity) = record.of.identity.clone() {
+            let (mark, record) = (record.of.mark.clone(), record.checksum.clone());
+            draft.lasting("proof".to_owned(), Action::Compare { identity, mark, record });
+        }
     }
-    if let Proof::Disclaimed(record) = proof
-        && let (Some(identity), Some(take_mark)) = (record.of.identity.clone(), record.take_mark.clone())
-    {
-        draft.lasting("proof".to_owned(), Action::CompareTake { identity, take_mark });
+    if let Proof::Disclaimed(record) = proof {
+        if let (Some(identity), Some(take_mark)) = (record.of.identity.clone(), record.take_mark.clone()) {
+            draft.lasting("proof".to_owned(), Action::CompareTake { identity, take_mark });
+        }
     }
     if *proof == Proof::Fence {
         draft.lasting(format!("{} is still off", config.peer.name), Action::ProveOff);

@@ -99,11 +99,12 @@ impl<'a> Application<'a> {
                     Put::Done => {}
                     Put::Left(why) => Left::note(&mut self.left, &entry.path, || why),
                 }
-            } else if let Some(group) = entry.link_group
-                && !comparison.kept_numbers.contains(&number)
-                && let Some(Some(identity)) = comparison.firsts.get(&group)
-            {
-                self.firsts.entry(group).or_insert((entry.path, *identity));
+            } else if let Some(group) = entry.link_group {
+                if !comparison.kept_numbers.contains(&number) {
+                    if let Some(Some(identity)) = comparison.firsts.get(&group) {
+                        self.firsts.entry(group).or_insert((entry.path, *identity));
+                    }
+                }
             }
         }
         self.finish_folders(|_| true)
@@ -126,22 +127,26 @@ impl<'a> Application<'a> {
         if entry.kind == Kind::Directory {
             return self.put_folder(entry, item, &folder, place);
         }
-        if let Change::Updated(aspects) = &item.change
-            && can_be_adjusted(entry, aspects)
-            && let Some(opened) = self.open_compared(&place, item)
-        {
-            self.finish(&opened, entry)?;
-            if entry.kind == Kind::File {
-                // By the open place: the name may lead elsewhere by now.
-                let read = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-                let file =
-                    nix::fcntl::open(crate::xattr::proc_path(&opened).as_c_str(), read, Mode::empty())?;
-                fsync(file)?;
+        if let Change::Updated(aspects) = &item.change {
+            if can_be_adjusted(entry, aspects) {
+                if let Some(opened) = self.open_compared(&place, item) {
+                    self.finish(&opened, entry)?;
+                    if entry.kind == Kind::File {
+                        // By the open place: the name may lead elsewhere by now.
+                        let read = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+                        let file = nix::fcntl::open(
+                            crate::xattr::proc_path(&opened).as_c_str(),
+                            read,
+                            Mode::empty(),
+                        )?;
+                        fsync(file)?;
+                    }
+                    if let Some(group) = entry.link_group {
+                        self.firsts.insert(group, (entry.path.clone(), identity(&opened)?));
+                    }
+                    return Ok(Put::Done);
+                }
             }
-            if let Some(group) = entry.link_group {
-                self.firsts.insert(group, (entry.path.clone(), identity(&opened)?));
-            }
-            return Ok(Put::Done);
         }
         self.put(entry, &folder, &place, progress)
     }
@@ -353,7 +358,8 @@ impl<'a> Application<'a> {
 
     fn finish_folders(&mut self, is_done: impl Fn(&[u8]) -> bool) -> anyhow::Result<()> {
         // Innermost first: a folder may end up closed to us.
-        while let Some(open) = self.folders.pop_if(|open| is_done(open.entry.path.as_bytes())) {
+        while self.folders.last().is_some_and(|open| is_done(open.entry.path.as_bytes())) {
+            let Some(open) = self.folders.pop() else { break };
             let what = || format!("restore {}", open.entry.path);
             self.finish(&*open.folder.fd, &open.entry).with_context(what)?;
             fsync(&*open.folder.fd).and_then(|()| fsync(&*open.within)).with_context(what)?;

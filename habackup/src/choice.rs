@@ -32,7 +32,7 @@ pub fn read(operands: &[OsString]) -> anyhow::Result<Choice> {
         } else if let (Some(name), true) = (operand.to_str(), choice.paths.is_empty()) {
             choice.names.push(name.to_owned());
         } else {
-            let shown = operand.display();
+            let shown = operand.to_string_lossy();
             return Err(fail(
                 Status::Usage,
                 format!("\"{shown}\": paths are absolute, and snapshots are named before them"),

@@ -268,10 +268,10 @@ fn verdict(
     if entry.kind == Kind::File && found.kind == Kind::File && found.size == entry.size {
         let hashed = live.hash(&mut found, &mut |count| progress.bytes(count));
         // Without a hash it differs; what somebody put there must not stop a restore.
-        if let Err(error) = hashed
-            && (error.downcast_ref::<Status>().is_some() || is_safe(live, &entry.path))
-        {
-            return Err(error);
+        if let Err(error) = hashed {
+            if error.downcast_ref::<Status>().is_some() || is_safe(live, &entry.path) {
+                return Err(error);
+            }
         }
     }
     let mut aspects = aspects(entry, &found);
@@ -303,10 +303,10 @@ fn verdict(
             found.uid, found.gid, entry.uid, entry.gid
         )));
     }
-    if !apply::can_be_adjusted(entry, &aspects)
-        && let Some(verdict) = closed(entry, live)
-    {
-        return Ok(verdict);
+    if !apply::can_be_adjusted(entry, &aspects) {
+        if let Some(verdict) = closed(entry, live) {
+            return Ok(verdict);
+        }
     }
     Ok(EntryVerdict::Change(Change::Updated(aspects), Some(Compared::of(&found)), since))
 }
@@ -370,15 +370,17 @@ impl Extras<'_> {
 
     /// Comes past a path of the manifest: what sorts before it beside it is in no manifest.
     fn pass(&mut self, path: &PathBytes) {
-        while let Some((folder, _)) = self.folders.last()
-            && !path.is_within(folder.as_bytes())
-        {
+        while let Some((folder, _)) = self.folders.last() {
+            if path.is_within(folder.as_bytes()) {
+                break;
+            }
             self.leave();
         }
         let Some((folder, names)) = self.folders.last_mut() else { return };
         let below = path.as_bytes().get(folder.as_bytes().len() + 1..).unwrap_or_default();
         let name = below.split(|&byte| byte == b'/').next().unwrap_or_default();
-        while let Some((found, listed)) = names.pop_if(|(found, _)| found.as_bytes() <= name) {
+        while names.last().is_some_and(|(found, _)| found.as_bytes() <= name) {
+            let Some((found, listed)) = names.pop() else { break };
             if found.as_bytes() != name {
                 let path = walk::join(folder.as_bytes(), found.as_bytes());
                 note_extra(path, listed, self.excludes, &mut self.found);

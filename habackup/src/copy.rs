@@ -99,10 +99,10 @@ impl Copier {
                 break;
             }
         }
-        if let Some(target) = target
-            && may_have_holes
-        {
-            ftruncate(target, offset(at)).map_err(CopyFault::Target)?;
+        if let Some(target) = target {
+            if may_have_holes {
+                ftruncate(target, offset(at)).map_err(CopyFault::Target)?;
+            }
         }
         Ok(contents.finish())
     }

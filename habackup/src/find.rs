@@ -113,10 +113,10 @@ impl Search {
     fn go_on(&mut self, cursor: &mut Cursor, runner: &mut Runner) -> anyhow::Result<()> {
         cursor.next = loop {
             self.steps += 1;
-            if self.steps.is_multiple_of(STRIDE)
-                && let Some(signal) = runner.interrupted()
-            {
-                return Err(fail(Status::Signal(signal as i32), "interrupted before the end"));
+            if self.steps % STRIDE == 0 {
+                if let Some(signal) = runner.interrupted() {
+                    return Err(fail(Status::Signal(signal as i32), "interrupted before the end"));
+                }
             }
             match cursor.reader.next_entry() {
                 Ok(Some(entry)) if entry.parent || !self.matches(&entry) => {}

@@ -94,11 +94,11 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         Mode::Forget => forget::run(&args, &mut runner, &mut reporter),
         Mode::CheckConfig => check_config(&args, &mut reporter),
     };
-    if let Some(file) = &args.metrics
-        && let Err(error) = metrics::write(file, &args, mode, began, &done, &mut runner)
-    {
-        reporter.warn(format!("{error:#}"));
-        done = done.map(|_| Status::Failed);
+    if let Some(file) = &args.metrics {
+        if let Err(error) = metrics::write(file, &args, mode, began, &done, &mut runner) {
+            reporter.warn(format!("{error:#}"));
+            done = done.map(|_| Status::Failed);
+        }
     }
     done.inspect_err(|error| reporter.record(&handover::failure(mode.format(), error)))
 }

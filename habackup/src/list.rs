@@ -457,11 +457,11 @@ fn open(args: &Args, runner: &mut Runner, reporter: &Reporter) -> anyhow::Result
         return Store::open_elsewhere(copy).map(Opened::Store);
     }
     let preconditions = Preconditions::open(args)?;
-    if args.if_held
-        && let Held::No(why) = preconditions.held(runner)?
-    {
-        reporter.detail(format!("nothing to do: {why}"));
-        return Ok(Opened::NotHeld);
+    if args.if_held {
+        if let Held::No(why) = preconditions.held(runner)? {
+            reporter.detail(format!("nothing to do: {why}"));
+            return Ok(Opened::NotHeld);
+        }
     }
     preconditions.insist_on_held(runner)?;
     let is_missing = |error: std::io::Error| error.kind() == std::io::ErrorKind::NotFound;

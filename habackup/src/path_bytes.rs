@@ -151,7 +151,7 @@ pub fn encode_hex(bytes: &[u8]) -> String {
 
 /// Returns the bytes that hexadecimal text stands for, if it is such.
 pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) {
+    if text.len() % 2 != 0 {
         return None;
     }
     text.as_bytes().chunks_exact(2).map(byte_of).collect()

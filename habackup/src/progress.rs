@@ -83,7 +83,7 @@ impl<'a> ShownProgress<'a> {
 
     fn step(&mut self) -> anyhow::Result<()> {
         self.steps = self.steps.wrapping_add(1);
-        if self.deaf || !self.steps.is_multiple_of(STRIDE) {
+        if self.deaf || self.steps % STRIDE != 0 {
             return Ok(());
         }
         if let Some(signal) = self.runner.interrupted() {
@@ -127,9 +127,8 @@ pub fn show_bytes(bytes: u64) -> String {
     let mut amount = bytes as f64;
     let mut units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"].iter();
     let mut unit = units.next();
-    while amount >= 1024.0
-        && let Some(next) = units.next()
-    {
+    while amount >= 1024.0 {
+        let Some(next) = units.next() else { break };
         amount /= 1024.0;
         unit = Some(next);
     }

@@ -168,10 +168,10 @@ impl Root {
         if path.is_empty() {
             return Ok(self.folder.clone());
         }
-        if let Some((last, folder)) = &self.last
-            && last == path
-        {
-            return Ok(folder.clone());
+        if let Some((last, folder)) = &self.last {
+            if last == path {
+                return Ok(folder.clone());
+            }
         }
         let mut folder = self.folder.clone();
         let mut length = 0;

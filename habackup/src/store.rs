@@ -21,8 +21,9 @@ use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, syncfs, unlinkat};
 use orderly_exec::{Status, fail};
+use rustix::fs::{FlockOperation, flock};
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{DirBuilder, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -78,12 +79,10 @@ impl Store {
                 fail(Status::Refused, format!("close {} to others: {error}", path.display()))
             })?;
         }
-        match store.folder.try_lock() {
+        match flock(&store.folder, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(store),
-            Err(TryLockError::WouldBlock) => Err(at_work(path)),
-            Err(TryLockError::Error(error)) => {
-                Err(fail(Status::Refused, format!("lock {}: {error}", path.display())))
-            }
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(at_work(path)),
+            Err(error) => Err(fail(Status::Refused, format!("lock {}: {error}", path.display()))),
         }
     }
 
@@ -183,10 +182,10 @@ impl Store {
                 .with_context(|| format!("remove the left-over {}", self.at(&name)))?;
             removed.push(name.to_string_lossy().into_owned());
         }
-        if let Some(newest) = self.newest_whole()?
-            && !readlinkat(&self.folder, LATEST).is_ok_and(|target| target == newest.to_string().as_str())
-        {
-            NewLatest::make(self, newest)?.put()?;
+        if let Some(newest) = self.newest_whole()? {
+            if !readlinkat(&self.folder, LATEST).is_ok_and(|target| target == newest.to_string().as_str()) {
+                NewLatest::make(self, newest)?.put()?;
+            }
         }
         Ok(removed)
     }

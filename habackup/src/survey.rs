@@ -157,11 +157,12 @@ impl<'a, 'p> SizeSurvey<'a, 'p> {
             Kind::File if self.takes_room(&stat, before.as_ref().map(|before| &before.entry)) => {
                 self.found.need.inodes += 1;
                 self.found.need.bytes += room::taken_by(&stat);
-                if self.names_problems
-                    && let Err(error) = snapshot::open_to_read(&level.folder, name)
-                    && error != Errno::ENOENT
-                {
-                    self.problem(path, error.desc().to_owned());
+                if self.names_problems {
+                    if let Err(error) = snapshot::open_to_read(&level.folder, name) {
+                        if error != Errno::ENOENT {
+                            self.problem(path, error.desc().to_owned());
+                        }
+                    }
                 }
             }
             // On a file system that does not tell; the snapshot will find out.

@@ -75,10 +75,10 @@ impl Workshops {
     /// # Errors
     /// When none can be made.
     pub fn enter(&mut self, folder: &Folder) -> anyhow::Result<Rc<OwnedFd>> {
-        if let Some((identity, workshop)) = &self.of_folder
-            && *identity == folder.identity
-        {
-            return Ok(Rc::clone(&workshop.folder));
+        if let Some((identity, workshop)) = &self.of_folder {
+            if *identity == folder.identity {
+                return Ok(Rc::clone(&workshop.folder));
+            }
         }
         self.of_folder = None;
         if let Some(workshop) = self.of_mounts.get(&folder.mount) {

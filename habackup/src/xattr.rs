@@ -59,11 +59,10 @@ pub(crate) fn write_all(fd: impl AsFd, wanted: &[Xattr]) -> Vec<PathBytes> {
         // are the system's own business.
         let ours = !extra.name.as_bytes().starts_with(b"security.")
             || extra.name.as_bytes() == b"security.capability";
-        if ours
-            && !wanted.iter().any(|xattr| xattr.name == extra.name)
-            && let Ok(name) = CString::new(extra.name.as_bytes())
-        {
-            rustix::fs::removexattr(path.as_c_str(), name.as_c_str()).ok();
+        if ours && !wanted.iter().any(|xattr| xattr.name == extra.name) {
+            if let Ok(name) = CString::new(extra.name.as_bytes()) {
+                rustix::fs::removexattr(path.as_c_str(), name.as_c_str()).ok();
+            }
         }
     }
     wanted.iter().filter(|xattr| set(&path, xattr).is_err()).map(|xattr| xattr.name.clone()).collect()

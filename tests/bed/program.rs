@@ -232,7 +232,7 @@ pub fn pipeline<'a>(programs: impl IntoIterator<Item = Program<'a>>) -> Vec<Ende
     let mut programs = programs.into_iter().peekable();
     while let Some(program) = programs.next() {
         if programs.peek().is_some() {
-            let (reader, writer) = std::io::pipe().expect("make a pipe");
+            let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("make a pipe");
             running.push(program.any_stdout().launch(from_before.take(), Some(writer.into())));
             from_before = Some(Stdio::from(reader));
         } else {

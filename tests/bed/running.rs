@@ -151,10 +151,10 @@ impl Running {
 
     fn check(&self, ended: &Ended) {
         let (status, stdout, stderr) = &self.expected;
-        if let Some(wanted) = status
-            && *wanted != ended.status
-        {
-            self.fail(&format!("ended with status {} instead of {wanted}", ended.status));
+        if let Some(wanted) = status {
+            if *wanted != ended.status {
+                self.fail(&format!("ended with status {} instead of {wanted}", ended.status));
+            }
         }
         for (name, text, expected) in [("stdout", &ended.stdout, stdout), ("stderr", &ended.stderr, stderr)] {
             if let Some(difference) = expected.differs_from(&masked(text, &self.root, ended.pid)) {

@@ -48,7 +48,7 @@ fn main() -> anyhow::Result<()> {
         let names: Vec<String> = names.into_iter().collect();
         write!(list, "\n## {}\n\n```text\n{}\n```\n", names.join(", "), text.trim_end())?;
     }
-    std::fs::write(&file, list).with_context(|| format!("write {}", file.display()))
+    std::fs::write(&file, list).with_context(|| format!("write {}", file.to_string_lossy()))
 }
 
 fn metadata() -> anyhow::Result<Value> {

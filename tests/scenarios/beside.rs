@@ -123,7 +123,7 @@ fn a_killed_run_leaves_nothing_that_hinders_the_next() {
     for _ in 0..15 {
         let killed = spawn(&bed, "cshutdown", &["-F", "ALL"]);
         std::thread::sleep(std::time::Duration::from_millis(chance.below(120) as u64));
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(killed.pid().cast_signed()), Signal::SIGKILL).ok();
+        killed.signal(Signal::SIGKILL);
         killed.end();
         bed.program("cstartup").args(["-q", "ALL"]).run();
     }

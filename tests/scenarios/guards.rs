@@ -21,7 +21,7 @@ fn every_guard_can_be_taken_out_and_names_its_test() {
             let line = text.lines().find_map(|line| line.strip_prefix(key));
             line.map(str::trim).filter(|value| !value.is_empty())
         };
-        let shown = path.file_name().unwrap().display().to_string();
+        let shown = path.file_name().unwrap().to_string_lossy().into_owned();
         let Some(((guard, test), _)) = field("Guard:").zip(field("Test:")).zip(field("Scenario:")) else {
             wrong.push(format!("{shown}: lacks its Scenario, Guard or Test"));
             continue;

@@ -3,6 +3,7 @@
 
 use super::shutdown_plan::cluster;
 use bed::{Bed, Program, Running, wait_until};
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -85,7 +86,7 @@ fn who_cancels_at_the_last_moment_cancels_before_anything_is_stopped() {
     waiting.wait_for_stderr("the shutdown begins in 1m00s");
     // The scenario is the one who cancels, and has read the number of the process already.
     let desk = std::fs::File::open(bed.path("state/runs/desk.lock")).unwrap();
-    desk.lock().unwrap();
+    let desk = Flock::lock(desk, FlockArg::LockExclusive).unwrap();
     waiting.wait_for_stderr("the time has come");
     waiting.signal(Signal::SIGINT);
     drop(desk);

@@ -16,7 +16,9 @@ use crate::{clock, files};
 use anyhow::Context;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::{Uid, User};
-use std::fs::{File, OpenOptions, TryLockError};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -36,6 +38,9 @@ const UNSEEN: &str = "a process that cannot be seen from here";
 
 /// How the failure begins when another run holds the lock.
 const HELD: &str = "another run holds";
+
+/// Nobody else may have it, and nobody is waited for.
+const ALONE: FlockOperation = FlockOperation::NonBlockingLockExclusive;
 
 /// A held lock; let go when dropped.
 #[derive(Debug)]
@@ -57,7 +62,7 @@ impl Lock {
         let file =
             open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600))?;
         let passed = passed_down(&file);
-        match (file.try_lock(), passed) {
+        match (flock(&file, ALONE), passed) {
             (Ok(()), _) => {
                 let lock = Self { file, path: path.to_owned(), is_passed: false };
                 lock.sign();
@@ -66,14 +71,14 @@ impl Lock {
             }
             // Locking again what the calling program has locked succeeds; on a descriptor that it has not
             // locked the lock of the other run is met once more.
-            (Err(TryLockError::WouldBlock), Some(passed)) if passed.try_lock().is_ok() => {
+            (Err(Errno::WOULDBLOCK), Some(passed)) if flock(&passed, ALONE).is_ok() => {
                 Ok(Self { file: passed, path: path.to_owned(), is_passed: true })
             }
-            (Err(TryLockError::WouldBlock), _) => {
+            (Err(Errno::WOULDBLOCK), _) => {
                 let by = Self::holder(path).unwrap_or_else(|| UNSEEN.to_owned());
                 Err(held_elsewhere(path, &by))
             }
-            (Err(TryLockError::Error(error)), _) => {
+            (Err(error), _) => {
                 Err(error).with_context(|| format!("lock {}", path.display())).or_status(Status::Refused)
             }
         }

@@ -212,5 +212,6 @@ pub fn own_name() -> anyhow::Result<String> {
         Some(name) => name,
         None => nix::unistd::gethostname().context("ask for this host's name")?,
     };
-    name.into_string().map_err(|name| anyhow::anyhow!("this host's name {} is not UTF-8", name.display()))
+    name.into_string()
+        .map_err(|name| anyhow::anyhow!("this host's name {} is not UTF-8", name.to_string_lossy()))
 }

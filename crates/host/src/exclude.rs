@@ -165,10 +165,10 @@ pub fn faults<S: AsRef<str>>(patterns: &[S], sources: &[&Path]) -> Vec<(usize, S
             Ok(pattern) => leaves_out_any |= !pattern.meaning.takes_back,
         }
     }
-    if faults.is_empty()
-        && let Err(why) = Excludes::of(patterns.iter().filter_map(|text| Pattern::read(text.as_ref()).ok()))
-    {
-        faults.push((patterns.len().saturating_sub(1), why));
+    if faults.is_empty() {
+        if let Err(why) = Excludes::of(patterns.iter().filter_map(|text| Pattern::read(text.as_ref()).ok())) {
+            faults.push((patterns.len().saturating_sub(1), why));
+        }
     }
     faults
 }

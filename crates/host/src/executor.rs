@@ -230,16 +230,16 @@ impl<'a, A: Clone> PlanRunner<'a, A> {
     /// whether an action may follow it.
     fn put(&mut self, record: Record, detail: Option<String>) -> bool {
         let line = Line::of(record, self.plan, clock::now(), detail);
-        if let Some(journal) = &mut self.journal
-            && let Err(error) = journal.append(&line)
-        {
-            // Nothing more is begun without a memory; what was begun is still taken back, or, past
-            // the point of no return, finished.
-            self.journal = None;
-            self.reporter.warn(format!("{error:#}; going on without a journal"));
-            if matches!(record, Record::Started(_)) && self.progress.record(Record::Interrupted).is_ok() {
-                self.failure.get_or_insert((StepName("journal".to_owned()), format!("{error:#}")));
-                return false;
+        if let Some(journal) = &mut self.journal {
+            if let Err(error) = journal.append(&line) {
+                // Nothing more is begun without a memory; what was begun is still taken back, or, past
+                // the point of no return, finished.
+                self.journal = None;
+                self.reporter.warn(format!("{error:#}; going on without a journal"));
+                if matches!(record, Record::Started(_)) && self.progress.record(Record::Interrupted).is_ok() {
+                    self.failure.get_or_insert((StepName("journal".to_owned()), format!("{error:#}")));
+                    return false;
+                }
             }
         }
         self.reporter.record(&line);

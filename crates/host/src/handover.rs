@@ -168,11 +168,12 @@ pub fn look_at_lock(reporter: &Reporter) -> anyhow::Result<()> {
 
 /// Closes the journal of a run that is over; that of a stuck one stays open, for the next run.
 pub fn close(journal: Option<Journal>, verdict: Verdict, reporter: &Reporter) {
-    if let Some(mut journal) = journal
-        && verdict != Verdict::Stuck
-        && let Err(error) = journal.append(&Line::closed(verdict, clock::now()))
-    {
-        reporter.warn(format!("{error:#}; the next run will look at every step again"));
+    if let Some(mut journal) = journal {
+        if verdict != Verdict::Stuck {
+            if let Err(error) = journal.append(&Line::closed(verdict, clock::now())) {
+                reporter.warn(format!("{error:#}; the next run will look at every step again"));
+            }
+        }
     }
 }
 
@@ -214,13 +215,12 @@ pub fn record(host: &mut Host<'_>, said: RecordContents) -> Release {
         reason.get_or_insert(format!("the serial of the record cannot be kept: {error:#}"));
         0
     });
-    if reason.is_none()
-        && let Err(error) = ledger::change(|ledger| {
+    if reason.is_none() {
+        let kept = ledger::change(|ledger| {
             ledger.ended = ledger.ended.max(said.naming.holding.unwrap_or(0));
             ledger.mounted = None;
-        })
-    {
-        reason = Some(format!("that this holding ended cannot be kept: {error:#}"));
+        });
+        reason = kept.err().map(|error| format!("that this holding ended cannot be kept: {error:#}"));
     }
     Release {
         format: FORMAT.to_owned(),

@@ -260,7 +260,7 @@ pub fn trigger_over(at: &Path, mounts: &Mounts) -> Option<String> {
         "{} is under an automounter, which mounts at {} ({}) as soon as somebody looks there; take that out of its map, or stop its unit",
         at.display(),
         trigger.at.display(),
-        trigger.source.display()
+        trigger.source.to_string_lossy()
     ))
 }
 

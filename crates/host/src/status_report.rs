@@ -365,10 +365,10 @@ fn next(host: &mut Host<'_>, state: &State, parts: &[PartStatus], at_hand: AtHan
     if let Some(run) = unfinished.first() {
         return run.next.clone();
     }
-    if *state == State::Free
-        && let Some(left) = parts.iter().find(|part| part.is_here())
-    {
-        return format!("ha-release, to take down what is left here: {} is {}", left.name, left.state);
+    if *state == State::Free {
+        if let Some(left) = parts.iter().find(|part| part.is_here()) {
+            return format!("ha-release, to take down what is left here: {} is {}", left.name, left.state);
+        }
     }
     // A takeover mounts nothing over it.
     if let Some(other) = parts.iter().find(|part| matches!(part.presence, PartPresence::Other(_))) {

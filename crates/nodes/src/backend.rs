@@ -13,6 +13,9 @@ use std::time::Duration;
 /// What the programs ask of the nodes of a run beside the run itself. What is left out here asks nothing of
 /// imagined nodes.
 pub trait Backend: Drivers + Debug {
+    /// Returns what a run asks of the nodes.
+    fn drivers(&mut self) -> &mut dyn Drivers;
+
     /// Checks that the programs by which the nodes are reached are there, and that nobody else can change
     /// them: nothing could be asked or done without them. A shutdown runs commands on nodes, a start none.
     ///

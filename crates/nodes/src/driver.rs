@@ -1,6 +1,7 @@
 //! What a driver is to the dispatcher: it begins tasks, hears of its processes, and wakes when something is due.
 
 pub(crate) mod kind;
+pub(crate) mod own_type;
 
 use crate::runtime::Runtime;
 use orderly_exec::children::{ChildId, ChildOutput};

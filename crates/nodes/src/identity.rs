@@ -176,10 +176,10 @@ fn marks(site: &Site, id: NodeId, addresses: &Addresses) -> Vec<SharedMark> {
     let apart = port.map(|port| port.to_string()).unwrap_or_default();
     let known = if is_reached_by_name(&profile) { addresses } else { &unresolved() };
     marks.extend(at(What::Address, &member.address, &apart, known));
-    if profile.shell.aliases
-        && let Some(port) = profile.probe.driver.port()
-    {
-        marks.extend(at(What::ProbedAddress, &member.address, &port.to_string(), addresses));
+    if profile.shell.aliases {
+        if let Some(port) = profile.probe.driver.port() {
+            marks.extend(at(What::ProbedAddress, &member.address, &port.to_string(), addresses));
+        }
     }
     marks
 }

@@ -76,10 +76,10 @@ fn unfilled(site: &Site, targets: &[NodeId]) -> Diagnostics {
         let member = site.roster.member(id);
         let profile = site.profile(id);
         for (key, template) in of_profile(&profile) {
-            if (member.kind == MemberKind::Node || key.starts_with("power"))
-                && let Some(objection) = template.objection(member)
-            {
-                found.entry((key, objection.clause)).or_default().push(id);
+            if member.kind == MemberKind::Node || key.starts_with("power") {
+                if let Some(objection) = template.objection(member) {
+                    found.entry((key, objection.clause)).or_default().push(id);
+                }
             }
         }
     }

@@ -243,10 +243,10 @@ impl Simulation {
             }
         };
         self.free(task, node);
-        if let Ok(()) = result
-            && let Clock::Real(real) = &mut self.clock
-        {
-            real.store.changed(node);
+        if let Ok(()) = result {
+            if let Clock::Real(real) = &mut self.clock {
+                real.store.changed(node);
+            }
         }
         Event::answer(task, node, result)
     }
@@ -410,6 +410,10 @@ impl Drivers for Simulation {
 }
 
 impl Backend for Simulation {
+    fn drivers(&mut self) -> &mut dyn Drivers {
+        self
+    }
+
     fn is_simulated(&self) -> bool {
         true
     }

@@ -178,10 +178,10 @@ pub(crate) fn kind(numbers: bool, groups: bool) -> TargetKind {
 /// # Errors
 /// Usage (2), for a flag, when it names none or several.
 pub(crate) fn one_named(site: &Site, flag: &str, (word, kind): (&str, TargetKind)) -> anyhow::Result<NodeId> {
-    if kind == TargetKind::Names
-        && let Some(unit) = site.roster.unit(word)
-    {
-        return Ok(unit);
+    if kind == TargetKind::Names {
+        if let Some(unit) = site.roster.unit(word) {
+            return Ok(unit);
+        }
     }
     let words = vec![TargetWord::typed(word)];
     let asked = AskedTargets { kind, words, exclude: Vec::new() };

@@ -63,8 +63,10 @@ impl Template {
         let words: Vec<Vec<WordPart>> = argv.iter().map(|word| parse_word(word)).collect();
         let places = || words.iter().flatten().filter_map(WordPart::place);
         let set = places().any(|place| matches!(place, Placeholder::Nodes | Placeholder::Nodeset));
-        if set && let Some(place) = places().find(|place| place.is_of_one()) {
-            return Err(format!("{{nodes}} and {{nodeset}} cannot stand beside {{{}}}", place.name()));
+        if set {
+            if let Some(place) = places().find(|place| place.is_of_one()) {
+                return Err(format!("{{nodes}} and {{nodeset}} cannot stand beside {{{}}}", place.name()));
+            }
         }
         if words
             .first()
@@ -163,10 +165,10 @@ impl Template {
     /// # Errors
     /// When that node has no value, or none that is fit, for a place.
     pub fn fill(&self, nodes: &[&Member], command: &str) -> anyhow::Result<Vec<OsString>> {
-        if let Some(first) = nodes.first()
-            && let Some(objection) = self.objection(first)
-        {
-            return Err(anyhow!("{}: {}", first.name, objection.clause));
+        if let Some(first) = nodes.first() {
+            if let Some(objection) = self.objection(first) {
+                return Err(anyhow!("{}: {}", first.name, objection.clause));
+            }
         }
         Ok(self.fill_as_is(nodes, command))
     }

@@ -110,7 +110,7 @@ fn ask(
     let mut survey = Survey::new(site.roster.len(), asked, units);
     let mut telling =
         Telling { reporter, log: None, name: &|node| site.name(node), timeline: None, door: Door::default() };
-    let signal = drive(&mut survey, drivers, &mut telling);
+    let signal = drive(&mut survey, drivers.drivers(), &mut telling);
     signal.map_or_else(|| Ok(survey.conditions()), Err)
 }
 

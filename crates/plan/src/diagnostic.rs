@@ -210,11 +210,11 @@ impl fmt::Display for Diagnostic {
             Some(place) => write!(f, "{place}: {}", self.message)?,
             None => write!(f, "{}", self.message)?,
         }
-        if let Some(excerpt) = &self.excerpt
-            && !excerpt.line.trim().is_empty()
-        {
-            let (shown, under) = excerpt.lines();
-            write!(f, "\n  | {shown}\n  | {under}")?;
+        if let Some(excerpt) = &self.excerpt {
+            if !excerpt.line.trim().is_empty() {
+                let (shown, under) = excerpt.lines();
+                write!(f, "\n  | {shown}\n  | {under}")?;
+            }
         }
         for (place, clause) in &self.notes {
             write!(f, "\n  {place}: {clause}")?;

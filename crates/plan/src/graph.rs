@@ -295,14 +295,14 @@ impl Order {
                 let last = self.needed_of(vertex).checked_sub(1);
                 last.and_then(|at| over.get(at).copied()).unwrap_or(level[vertex.index()])
             });
-            if let VertexKind::Node(node) = self.what(vertex)
-                && runs(node)
-            {
-                if waves.len() <= after as usize {
-                    waves.resize_with(after as usize + 1, Vec::new);
+            if let VertexKind::Node(node) = self.what(vertex) {
+                if runs(node) {
+                    if waves.len() <= after as usize {
+                        waves.resize_with(after as usize + 1, Vec::new);
+                    }
+                    waves[after as usize].push(node);
+                    after += 1;
                 }
-                waves[after as usize].push(node);
-                after += 1;
             }
             for next in self.trailing(vertex) {
                 level[next.index()] = level[next.index()].max(after);

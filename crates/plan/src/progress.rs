@@ -231,11 +231,11 @@ impl<'o> Progress<'o> {
                     continue;
                 }
                 self.broken[next.index()] = true;
-                if let VertexKind::Node(held) = self.order.what(next)
-                    && self.standing[held.index()] == Standing::Waiting
-                {
-                    self.standing[held.index()] = Standing::Held(node);
-                    all_held.push(held);
+                if let VertexKind::Node(held) = self.order.what(next) {
+                    if self.standing[held.index()] == Standing::Waiting {
+                        self.standing[held.index()] = Standing::Held(node);
+                        all_held.push(held);
+                    }
                 }
                 stack.push(next);
             }
@@ -361,10 +361,10 @@ impl<'o> Progress<'o> {
 
     /// Counts one that `next` waited for.
     fn count_down(&mut self, vertex: Vertex, next: Vertex, reached: &mut Vec<Vertex>) {
-        if let Some(tally) = self.tallies.get(&next)
-            && (self.pending[next.index()] == 0 || !tally.counts(vertex, self.order))
-        {
-            return;
+        if let Some(tally) = self.tallies.get(&next) {
+            if self.pending[next.index()] == 0 || !tally.counts(vertex, self.order) {
+                return;
+            }
         }
         self.pending[next.index()] -= 1;
         if self.pending[next.index()] == 0 {

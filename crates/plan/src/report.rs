@@ -92,11 +92,11 @@ fn row<'n>(head: &str, ended: &[&NodeEnding], name: &Naming<'n>) -> ReportRow {
         .filter(|ending| !matches!(ending.outcome, Outcome::AlreadyUp | Outcome::AlreadyDown))
         .filter_map(|ending| Some(ending.ended?.saturating_sub(ending.began?)));
     let (least, most) = (took.clone().min(), took.max());
-    if let (Some(least), Some(most)) = (least, most)
-        && !most.is_zero()
-    {
-        let (least, most) = (duration::show(least), duration::show(most));
-        aside.push(if least == most { most } else { format!("{least} to {most}") });
+    if let (Some(least), Some(most)) = (least, most) {
+        if !most.is_zero() {
+            let (least, most) = (duration::show(least), duration::show(most));
+            aside.push(if least == most { most } else { format!("{least} to {most}") });
+        }
     }
     if !aside.is_empty() {
         text.push_str(&format!(" ({})", aside.join(", ")));

@@ -348,9 +348,8 @@ impl<'o, C: NodeCourse> NodeRun<'o, C> {
         for node in std::mem::take(&mut self.kept) {
             self.give_late_turn(drivers, now, node);
         }
-        while self.pace == Pace::Going
-            && let Some(node) = self.progress.take()
-        {
+        while self.pace == Pace::Going {
+            let Some(node) = self.progress.take() else { break };
             let member = self.members[node.index()].as_ref();
             if member.is_some_and(|member| member.course.waits_for_ends()) {
                 self.give_late_turn(drivers, now, node);

@@ -61,9 +61,8 @@ impl Waiting {
     /// Offers at most so many of those in front whose class has room beside so many that are offered; returns how many.
     fn offer(&mut self, most: usize, mut has_room: impl FnMut(u32, usize) -> bool) -> usize {
         let mut count = 0;
-        while count < most
-            && let Some((place, class)) = self.heads.pop_first()
-        {
+        while count < most {
+            let Some((place, class)) = self.heads.pop_first() else { break };
             let is_first = |nodes: &&mut BTreeSet<Place>| nodes.first() == Some(&place);
             let Some(nodes) = self.by_class.get_mut(&class).filter(is_first) else { continue };
             let taken = self.taken.entry(class).or_default();
@@ -266,12 +265,12 @@ impl Throttle {
     /// Takes note that a node is over.
     pub(crate) fn over(&mut self, node: NodeId) {
         let class = self.booting.class(node);
-        if self.under_way.remove(&node)
-            && let Some(count) = self.count.get_mut(&class)
-        {
-            *count -= 1;
-            self.waiting.values_mut().for_each(|waiting| waiting.open(class));
-            self.freed.insert(class);
+        if self.under_way.remove(&node) {
+            if let Some(count) = self.count.get_mut(&class) {
+                *count -= 1;
+                self.waiting.values_mut().for_each(|waiting| waiting.open(class));
+                self.freed.insert(class);
+            }
         }
     }
 

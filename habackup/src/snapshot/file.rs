@@ -46,10 +46,10 @@ impl SnapshotWalk<'_> {
                 Joined::No => {}
             }
         }
-        if let (Some(previous), Some(before)) = (&self.previous, &before)
-            && proves_unchanged(previous.settled_before(), &entry, before)
-            && share(at.level, at.name)
-        {
+        let proven = self.previous.as_ref().zip(before.as_ref()).filter(|(previous, before)| {
+            proves_unchanged(previous.settled_before(), &entry, before) && share(at.level, at.name)
+        });
+        if let Some((_, before)) = proven {
             entry.blake3 = before.blake3;
             entry.xattrs.clone_from(&before.xattrs);
             self.found.totals.linked += 1;

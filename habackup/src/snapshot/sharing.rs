@@ -97,17 +97,16 @@ impl Helpers {
         let owners = Owners::default();
         let mut helpers = Self { settled_before, owners, work: None, threads: Vec::new(), has_ended };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        if let Some(settled_before) = settled_before
-            && expected >= WORTH_HELP
-            && processors > 1
-        {
-            let (work, jobs) = channel();
-            let jobs = Arc::new(Mutex::new(jobs));
-            // Without another thread to be had, those there are do.
-            helpers.threads = (0..processors.min(MOST))
-                .map_while(|_| helper(Arc::clone(&jobs), settled_before, Arc::clone(&helpers.has_ended)))
-                .collect();
-            helpers.work = Some(work).filter(|_| !helpers.threads.is_empty());
+        if let Some(settled_before) = settled_before {
+            if expected >= WORTH_HELP && processors > 1 {
+                let (work, jobs) = channel();
+                let jobs = Arc::new(Mutex::new(jobs));
+                // Without another thread to be had, those there are do.
+                helpers.threads = (0..processors.min(MOST))
+                    .map_while(|_| helper(Arc::clone(&jobs), settled_before, Arc::clone(&helpers.has_ended)))
+                    .collect();
+                helpers.work = Some(work).filter(|_| !helpers.threads.is_empty());
+            }
         }
         helpers
     }

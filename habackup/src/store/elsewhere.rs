@@ -39,7 +39,7 @@ impl Store {
         Ok(match readlinkat(&self.folder, LATEST) {
             Ok(target) if target == newest.to_string().as_str() => None,
             Ok(target) => {
-                let target = target.display();
+                let target = target.to_string_lossy();
                 Some(format!(
                     "{path} was not copied to its end: latest leads to {target}, and the newest is {newest}"
                 ))

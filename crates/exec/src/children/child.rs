@@ -57,7 +57,7 @@ impl Child {
             .process_group(0);
         let mut started = command.spawn().with_context(|| format!("start {}", program.to_string_lossy()))?;
         let child = Self {
-            pid: Pid::from_raw(started.id().cast_signed()),
+            pid: Pid::from_raw(i32::try_from(started.id())?),
             began,
             tell: job.tell,
             grace: job.grace,

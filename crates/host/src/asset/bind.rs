@@ -12,6 +12,7 @@ use crate::mountinfo::{Device, Mount, own};
 use anyhow::{Context, bail};
 use orderly_exec::files::{self, Found};
 use orderly_exec::runner::Run;
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -90,7 +91,7 @@ impl Bind {
     fn alone<T>(&self, act: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
         let attempt = || format!("lock {}", self.source.display());
         let folder = File::open(&self.source).with_context(attempt)?;
-        folder.lock().with_context(attempt)?;
+        flock(&folder, FlockOperation::LockExclusive).with_context(attempt)?;
         act()
     }
 

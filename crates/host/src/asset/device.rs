@@ -115,10 +115,10 @@ pub(super) fn with_uuid(uuid: &str, limit: Duration, run: &mut dyn Run) -> anyho
             false
         }
     };
-    if let Some(linked) = link(&uuid)
-        && is_it(&linked.path, limit)
-    {
-        return Ok(linked);
+    if let Some(linked) = link(&uuid) {
+        if is_it(&linked.path, limit) {
+            return Ok(linked);
+        }
     }
     let mut names: Vec<_> =
         fs::read_dir("/sys/class/block")?.flatten().map(|entry| entry.file_name()).collect();
@@ -250,7 +250,7 @@ pub fn write_protection(device: &Path) -> Option<String> {
     let below = if device.file_name() == Some(&protected) {
         String::new()
     } else {
-        format!(", which lies on {}", protected.display())
+        format!(", which lies on {}", protected.to_string_lossy())
     };
     Some(format!(
         "{}{below} is write-protected; mend that (blockdev --setrw, or on the storage), or mount it with options = \"ro\"",

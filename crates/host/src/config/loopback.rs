@@ -25,13 +25,13 @@ pub(super) fn read_all(root: &Table<'_>, mounts: &[MountTable]) -> Vec<LoopbackT
         if let Some(source) = &source {
             insist_on_asset(&table, "source", source, mounts, &[]);
         }
-        if let Some(at) = &at
-            && (loopbacks.iter().any(|other| other.at == *at) || mounts.iter().any(|mount| mount.at == *at))
-        {
-            table.reject(
-                "at",
-                format!("{}: something else is mounted at {}", table.named("at"), at.display()),
-            );
+        if let Some(at) = &at {
+            if loopbacks.iter().any(|other| other.at == *at) || mounts.iter().any(|mount| mount.at == *at) {
+                table.reject(
+                    "at",
+                    format!("{}: something else is mounted at {}", table.named("at"), at.display()),
+                );
+            }
         }
         let timeout = table.limit("timeout").unwrap_or(MINUTE);
         if let (Some(source), Some(at)) = (source, at) {

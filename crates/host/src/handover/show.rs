@@ -19,10 +19,10 @@ fn left(stored: &Stored<Action>, host: &mut Host<'_>) -> anyhow::Result<Vec<Next
     let mut left = progress.left();
     let goes_on = matches!(progress.next(), Next::Run(_) | Next::Finished(Verdict::Completed));
     let backup = plan.steps.iter().position(|step| step.action == Action::Backup).map(StepId);
-    if let Some(backup) = backup.filter(|backup| goes_on && progress.is_done(*backup))
-        && host.is_outdated(&Action::Backup)
-    {
-        left.insert(0, Next::Run(backup));
+    if let Some(backup) = backup.filter(|backup| goes_on && progress.is_done(*backup)) {
+        if host.is_outdated(&Action::Backup) {
+            left.insert(0, Next::Run(backup));
+        }
     }
     Ok(left)
 }

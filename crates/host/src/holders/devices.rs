@@ -80,7 +80,7 @@ fn loop_files(root: &Path) -> Vec<(String, PathBuf, Device)> {
     devices
         .filter_map(|entry| {
             let mut file = fs::read(entry.path().join("loop/backing_file")).ok()?;
-            file.pop_if(|byte| *byte == b'\n');
+            file.truncate(file.strip_suffix(b"\n").map_or(file.len(), <[u8]>::len));
             let number = fs::read_to_string(entry.path().join("dev")).ok()?.trim().parse().ok()?;
             let name = format!("/dev/{}", entry.file_name().to_string_lossy());
             Some((name, PathBuf::from(OsString::from_vec(file)), number))

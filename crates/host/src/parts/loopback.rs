@@ -23,10 +23,10 @@ impl Loopback {
     /// Returns the bind mount that was found at its place, also one of another folder than configured.
     fn as_found(table: &LoopbackTable, mount: &Mount, mounts: &Mounts) -> Self {
         let mut found = Self::of(table).0.as_found(mount);
-        if !shows(mount, &table.source, mounts)
-            && let Some(source) = mounts.path_of(mount)
-        {
-            found.what = Some(source.to_string_lossy().into_owned());
+        if !shows(mount, &table.source, mounts) {
+            if let Some(source) = mounts.path_of(mount) {
+                found.what = Some(source.to_string_lossy().into_owned());
+            }
         }
         Self(found)
     }
@@ -131,7 +131,7 @@ impl Transfer for Loopback {
         let why = match (trigger_over(at, mounts), mounts.at(at)) {
             (Some(why), _) => Some(why),
             (None, Some(other)) if loopback_mount(host.asset.as_ref(), table, mounts).is_none() => {
-                Some(format!("{} is mounted at {shown}; umount it", other.source.display()))
+                Some(format!("{} is mounted at {shown}; umount it", other.source.to_string_lossy()))
             }
             (None, Some(other)) if !shows(other, &table.source, mounts) => Some(format!(
                 "another directory of the asset ({}) is mounted at {shown}, not {}; umount it",
@@ -163,7 +163,7 @@ impl Transfer for Loopback {
             }
             (None, Some(other)) => draft.notes.push(format!(
                 "{} is mounted at {}, not {}; it is left alone",
-                other.source.display(),
+                other.source.to_string_lossy(),
                 self.0.at.display(),
                 table.source.display()
             )),

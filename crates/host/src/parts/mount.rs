@@ -56,10 +56,10 @@ impl AssetMount {
         }
         self.mount(host)?;
         // A host that goes down from here on had the asset.
-        if self.is_any_here(host)
-            && let Err(error) = host.numbering().note_mount()
-        {
-            host.notes.push(format!("{error:#}; the asset is taken all the same"));
+        if self.is_any_here(host) {
+            if let Err(error) = host.numbering().note_mount() {
+                host.notes.push(format!("{error:#}; the asset is taken all the same"));
+            }
         }
         Ok(())
     }
@@ -132,7 +132,7 @@ fn against_place(at: &Path, mounts: &Mounts) -> Option<String> {
         return Some(why);
     }
     if let Some(other) = mounts.at(at) {
-        return Some(format!("{} is mounted at {shown}; umount it", other.source.display()));
+        return Some(format!("{} is mounted at {shown}; umount it", other.source.to_string_lossy()));
     }
     if let Some(why) = against_link(at) {
         return Some(why);
@@ -156,9 +156,9 @@ pub(super) fn against_link(at: &Path) -> Option<String> {
 pub(super) fn other(at: &Path, mounts: &Mounts, host: &Host<'_>) -> Answer {
     Answer::No(match mounts.at(at) {
         Some(other) if host.asset.is_on(other) => {
-            format!("{} ({}) is mounted there", other.source.display(), other.root.display())
+            format!("{} ({}) is mounted there", other.source.to_string_lossy(), other.root.display())
         }
-        Some(other) => format!("{} is mounted there", other.source.display()),
+        Some(other) => format!("{} is mounted there", other.source.to_string_lossy()),
         None => format!("nothing is mounted at {}", at.display()),
     })
 }

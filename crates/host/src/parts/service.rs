@@ -98,12 +98,12 @@ impl Transfer for Service {
 
     /// A service that is down stays in the plan: it must still be down at the end.
     fn plan_release(&self, _mounts: &Mounts, draft: &mut PlanDraft, host: &mut Host<'_>) {
-        if let Ok(ServiceTable { control: Control::Unit(unit), .. }) = self.table(host)
-            && let Some(by) = boot::wanted(unit)
-        {
-            host.notes.push(format!(
+        if let Ok(ServiceTable { control: Control::Unit(unit), .. }) = self.table(host) {
+            if let Some(by) = boot::wanted(unit) {
+                host.notes.push(format!(
                 "{unit} is wanted by {by}, so it starts at boot, with the asset or without; systemctl disable {unit}"
             ));
+            }
         }
         let (name, part) = (&self.name, Part::Service(self.clone()));
         match self.presence(host) {

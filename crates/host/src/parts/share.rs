@@ -197,8 +197,8 @@ impl Transfer for Share {
             Err(anyhow::anyhow!("it is not there; make it, or take the [[share]] out"))
         } else if is_mounted {
             self.insist_on_fsid(host)
-        } else if is_new && let Some(fstype) = self.foreseen_type(host) {
-            self.insist_on_id(&fstype, host)
+        } else if is_new {
+            self.foreseen_type(host).map_or(Ok(()), |fstype| self.insist_on_id(&fstype, host))
         } else {
             Ok(())
         };

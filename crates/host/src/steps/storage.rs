@@ -89,10 +89,10 @@ pub(crate) fn release(host: &mut Host<'_>, mounts: &[AssetMount]) -> anyhow::Res
         }
     }
     // Letting go under a mount in another namespace would say that it is free while it is not.
-    if !goes_by_itself(host, mounts)
-        && let Some(Answer::No(why)) = still_mounted(host)
-    {
-        bail!("{why}");
+    if !goes_by_itself(host, mounts) {
+        if let Some(Answer::No(why)) = still_mounted(host) {
+            bail!("{why}");
+        }
     }
     let_go(host)?;
     // What ended just now may take a moment to be gone from the kernel.

@@ -18,6 +18,10 @@ use orderly_plan::drivers::{Drivers, Failure, FailureKind, NodeId, Task, Teller}
 use std::time::Duration;
 
 impl Backend for Dispatcher {
+    fn drivers(&mut self) -> &mut dyn Drivers {
+        self
+    }
+
     fn check_programs(&self, cluster: &Cluster, runs_commands: bool) -> anyhow::Result<()> {
         let mut wrong = Diagnostics::default();
         programs::check(&cluster.file, self.runtime.wiring.profiles_in_use(), runs_commands, &mut wrong);

@@ -62,10 +62,10 @@ impl Door {
     /// Has it under the name of a claim that was made anew; this is its greeting.
     pub(crate) fn move_to(&self, socket: &Path, claim: &Path, greeting: &impl Serialize) {
         let inside = &mut *self.0.borrow_mut();
-        if let Some(visitors) = &inside.visitors
-            && visitors.rename(socket, greeting).is_ok()
-        {
-            claim.clone_into(&mut inside.claim);
+        if let Some(visitors) = &inside.visitors {
+            if visitors.rename(socket, greeting).is_ok() {
+                claim.clone_into(&mut inside.claim);
+            }
         }
     }
 

@@ -98,10 +98,10 @@ impl Follower<'_> {
         self.draw();
         let until = Instant::now() + AGAIN;
         while let Some(event) = children.next(Some(until))? {
-            if let ChildEvent::Signal(signal) = event
-                && signal != Signal::SIGUSR1
-            {
-                return Ok(Some(self.left(signal)));
+            if let ChildEvent::Signal(signal) = event {
+                if signal != Signal::SIGUSR1 {
+                    return Ok(Some(self.left(signal)));
+                }
             }
         }
         Ok(None)

@@ -68,10 +68,10 @@ impl RunRequest {
         if said.format != FORMAT {
             return Err(format!("format is \"{}\", not \"{FORMAT}\"", shown(&said.format, SHOWN)));
         }
-        if let Self::MoreTime { seconds: Some(seconds), .. } = &said.what
-            && longer(*seconds).is_none()
-        {
-            return Err(format!("{seconds} seconds are no time that can be added"));
+        if let Self::MoreTime { seconds: Some(seconds), .. } = &said.what {
+            if longer(*seconds).is_none() {
+                return Err(format!("{seconds} seconds are no time that can be added"));
+            }
         }
         Ok(said.what)
     }

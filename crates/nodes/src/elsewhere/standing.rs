@@ -112,7 +112,7 @@ fn ask_nodes(
     let mut telling = Telling { reporter, log: None, name: &name, timeline: None, door: Door::default() };
     let mut ask = |nodes: Vec<NodeId>, only_power: bool| {
         let mut survey = Survey::new(site.roster.len(), nodes, vec![only_power; site.roster.len()]);
-        let signal = drive(&mut survey, &mut *drivers, &mut telling);
+        let signal = drive(&mut survey, drivers.drivers(), &mut telling);
         signal.map_or_else(|| Ok(survey.readings().to_vec()), Err)
     };
     let asked = ask(targets.to_vec(), false).and_then(|mut readings| {

@@ -15,8 +15,9 @@ use anyhow::Context;
 use orderly_exec::children::{Children, Writable};
 use orderly_plan::drivers::{NodeId, Task};
 use std::collections::HashMap;
-use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -206,7 +207,7 @@ struct PingRequest {
 struct Pinger {
     asked: Sender<PingRequest>,
     found: Receiver<(usize, Presence)>,
-    bell: PipeReader,
+    bell: UnixStream,
     watch: u64,
 }
 
@@ -214,11 +215,11 @@ impl Pinger {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When this machine gives no socket, pipe or thread.
+    /// When this machine gives no socket or thread.
     fn new(children: &mut Children) -> anyhow::Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).context("open a socket for pings")?;
         socket.set_read_timeout(Some(LISTEN)).context("limit the wait for a ping")?;
-        let (bell, ringer) = std::io::pipe().context("make the pipe of the pings")?;
+        let (bell, ringer) = UnixStream::pair().context("make the bell of the pings")?;
         let (asked, queue) = channel();
         let (answers, found) = channel();
         std::thread::Builder::new()
@@ -260,7 +261,7 @@ struct Ping {
 struct Rounds {
     socket: UdpSocket,
     answers: Sender<(usize, Presence)>,
-    ringer: PipeWriter,
+    ringer: UnixStream,
     under_way: HashMap<SocketAddr, Ping>,
 }
 

@@ -1,12 +1,12 @@
 //! What a power driver is: what it can do, its calls, and what their ends mean.
 
 use super::ipmi::{self, Ipmi};
+use crate::driver::own_type::OwnType;
 use crate::entry::DriverEntry;
 use crate::roster::Member;
 use crate::template::{Reach, Template};
 use orderly_exec::job::{Ended, Job};
 use orderly_plan::drivers::{FailureKind, Power, Task};
-use std::any::Any;
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub struct NodeListing {
 }
 
 /// A way to switch and read the power of nodes, with its settings.
-pub trait PowerDriver: Any + Debug {
+pub trait PowerDriver: OwnType + Debug {
     /// Returns the word of `driver`.
     fn word(&self) -> &'static str;
 
@@ -260,5 +260,5 @@ pub trait PowerDriver: Any + Debug {
 
 /// Returns the settings that an override changes, where they are of the same driver.
 pub(super) fn before<D: PowerDriver>(base: Option<&Arc<dyn PowerDriver>>) -> Option<&D> {
-    base.and_then(|base| (&**base as &dyn Any).downcast_ref())
+    base.and_then(|base| (**base).own_type().downcast_ref())
 }

@@ -90,10 +90,10 @@ impl PowerCalls {
     fn take_verdicts(&mut self, runtime: &mut Runtime, call: &PowerCall, verdicts: Verdicts, ended: &Ended) {
         if call.told {
             call.purpose.give_up(runtime, verdicts.going_on, &told_to_end());
-        } else if !verdicts.going_on.is_empty()
-            && let Err(nodes) = self.call(runtime, call.purpose.clone(), verdicts.going_on)
-        {
-            call.purpose.give_up(runtime, nodes, &self.uncallable.failure());
+        } else if !verdicts.going_on.is_empty() {
+            if let Err(nodes) = self.call(runtime, call.purpose.clone(), verdicts.going_on) {
+                call.purpose.give_up(runtime, nodes, &self.uncallable.failure());
+            }
         }
         match call.purpose {
             _ if verdicts.done.is_empty() => {}

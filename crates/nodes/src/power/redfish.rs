@@ -25,7 +25,6 @@ use orderly_plan::drivers::{FailureKind, Power, Task};
 use request::{BODY, HEADERS, Request};
 use settings::Settings;
 pub(crate) use settings::Stated;
-use std::any::Any;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
@@ -47,7 +46,7 @@ pub(super) const ENTRY: PowerEntry = PowerEntry {
 /// # Errors
 /// A clause that names the key that is missing.
 pub(crate) fn halting(stated: &Stated, power: &dyn PowerDriver) -> Result<Arc<dyn PowerDriver>, String> {
-    let power = (power as &dyn Any).downcast_ref::<Redfish>().map(|power| &power.settings);
+    let power = power.own_type().downcast_ref::<Redfish>().map(|power| &power.settings);
     match Settings::of_shell(stated, power) {
         Ok(settings) => Ok(Arc::new(Redfish { settings, memory: Mutex::default() })),
         Err(key) => {

@@ -140,17 +140,16 @@ impl Batches {
                 BatchTimer::Release(id) => self.release(runtime, id),
             }
         }
-        while runtime.has_room()
-            && let Some(at) = self.pending.iter().position(|pending| pending.due <= now)
-        {
+        while runtime.has_room() {
+            let Some(at) = self.pending.iter().position(|pending| pending.due <= now) else { break };
             let pending = self.pending.swap_remove(at);
-            if pending.work == Work::Task(Task::Probe)
-                && let Some(member) = pending.members.first()
-            {
-                // Answers come one by one, and each node asks again an interval later: half of that is
-                // waited for company, or a set would fall apart into calls for single nodes.
-                let company = runtime.profile(member.node).probe.interval / 2;
-                self.next_probe.insert(pending.profile, now + company);
+            if pending.work == Work::Task(Task::Probe) {
+                if let Some(member) = pending.members.first() {
+                    // Answers come one by one, and each node asks again an interval later: half of that is
+                    // waited for company, or a set would fall apart into calls for single nodes.
+                    let company = runtime.profile(member.node).probe.interval / 2;
+                    self.next_probe.insert(pending.profile, now + company);
+                }
             }
             self.call(runtime, remote, pending);
         }

@@ -107,10 +107,10 @@ impl ShellCalls {
         if !what.input.is_empty() {
             line = fed(&line, &what.input);
         }
-        if let ShellPurpose::Run(_, remote) = purpose
-            && let Some(own) = self.remote.spares_self(runtime, node, remote)
-        {
-            line = unless_self(own, &line);
+        if let ShellPurpose::Run(_, remote) = purpose {
+            if let Some(own) = self.remote.spares_self(runtime, node, remote) {
+                line = unless_self(own, &line);
+            }
         }
         let (Some(driver), member) = (&runtime.profile(node).shell.driver, runtime.member(node)) else {
             return Err(Failure::own(FailureKind::NotStarted, NO_SHELL));

@@ -2,11 +2,11 @@
 
 use super::parallel::Parallel;
 use super::ssh::Ssh;
+use crate::driver::own_type::OwnType;
 use crate::entry::DriverEntry;
 use crate::power::{PowerDriver, ProgramVersion};
 use crate::roster::Member;
 use crate::template::Template;
-use std::any::Any;
 use std::ffi::OsString;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(crate) type ShellEntry = DriverEntry<Arc<dyn ShellDriver>>;
 pub(super) const NO_SHELL: &str = "the node has no shell driver (see [shell])";
 
 /// A way to run commands on nodes, with its settings.
-pub trait ShellDriver: Any + Debug {
+pub trait ShellDriver: OwnType + Debug {
     /// Returns the word of `driver`.
     fn word(&self) -> &'static str;
 
@@ -84,5 +84,5 @@ pub trait ShellDriver: Any + Debug {
 
 /// Returns the settings that an override changes, where they are of the same driver.
 pub(super) fn before<D: ShellDriver>(base: Option<&Arc<dyn ShellDriver>>) -> Option<&D> {
-    base.and_then(|base| (&**base as &dyn Any).downcast_ref())
+    base.and_then(|base| (**base).own_type().downcast_ref())
 }

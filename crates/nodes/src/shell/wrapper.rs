@@ -88,14 +88,14 @@ pub(crate) fn begun(mark: &str, mut ended: Ended) -> Ended {
         ended.stdout.drain(..at + said.len());
         return ended;
     }
-    if let Ending::Exited(status) = ended.ending
-        && status != LOST
-    {
-        ended.ending = Ending::Exited(LOST);
-        let words = format!(
-            "the login ended with status {status} before the command began; look at the start files of the login shell\n"
-        );
-        ended.stderr.extend_from_slice(words.as_bytes());
+    if let Ending::Exited(status) = ended.ending {
+        if status != LOST {
+            ended.ending = Ending::Exited(LOST);
+            let words = format!(
+                "the login ended with status {status} before the command began; look at the start files of the login shell\n"
+            );
+            ended.stderr.extend_from_slice(words.as_bytes());
+        }
     }
     ended
 }

@@ -254,8 +254,8 @@ impl SimulatedWorld {
         match reads {
             Reads::Truth => Some(truth),
             Reads::Unknown => None,
-            Reads::OftenUnknown => node.readings.is_multiple_of(2).then_some(truth),
-            Reads::Flaps => Some(truth && !node.readings.is_multiple_of(3)),
+            Reads::OftenUnknown => (node.readings % 2 == 0).then_some(truth),
+            Reads::Flaps => Some(truth && node.readings % 3 != 0),
         }
     }
 

@@ -225,7 +225,7 @@ fn status_of(busy: &[(u8, u32)], counts: (usize, usize, usize)) -> RunStatus {
         .collect();
     busy.sort_by_key(|one| (one.since, one.node));
     let (done, failed, held) = counts;
-    let left = done.is_multiple_of(2).then_some(Duration::from_secs(4000));
+    let left = (done % 2 == 0).then_some(Duration::from_secs(4000));
     RunStatus {
         phase: "starting".into(),
         done,

@@ -217,9 +217,10 @@ impl Drivers for ImaginedNodes<'_> {
         let Some(to) = next.into_iter().chain(until).min() else { return Vec::new() };
         self.now = self.now.max(to);
         let mut events = Vec::new();
-        while let Some(entry) = self.coming.first_entry()
-            && entry.key().0 <= self.now
-        {
+        while let Some(entry) = self.coming.first_entry() {
+            if entry.key().0 > self.now {
+                break;
+            }
             let call = entry.remove();
             self.end(&call);
             events.extend(call.nodes.iter().map(|&node| self.answer(call.task, node)));

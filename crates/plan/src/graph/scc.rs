@@ -172,9 +172,10 @@ impl Component {
             for &next in self.leads(vertex) {
                 if next == start {
                     let mut path = vec![vertex];
-                    while let Some(&last) = path.last()
-                        && last != start
-                    {
+                    while let Some(&last) = path.last() {
+                        if last == start {
+                            break;
+                        }
                         path.push(came_from[last as usize]);
                     }
                     path.reverse();

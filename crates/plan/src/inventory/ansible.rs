@@ -203,13 +203,14 @@ impl HostVariables {
         for &group in above {
             for member in tree.variables(group) {
                 let before = variables.insert(&member.key, (Some(group), member));
-                if let Some((Some(other), before)) = before
-                    && member.key == "boot_server"
-                    && tree.depth(other) == tree.depth(group)
-                    && before.value.value().ok() != member.value.value().ok()
-                {
-                    let groups = [tree.name(other), tree.name(group)];
-                    drafts.warn(member.key_range(), ("beside", &member.key), || beside(member, groups));
+                if let Some((Some(other), before)) = before {
+                    if member.key == "boot_server"
+                        && tree.depth(other) == tree.depth(group)
+                        && before.value.value().ok() != member.value.value().ok()
+                    {
+                        let groups = [tree.name(other), tree.name(group)];
+                        drafts.warn(member.key_range(), ("beside", &member.key), || beside(member, groups));
+                    }
                 }
             }
         }

@@ -56,10 +56,10 @@ fn guess(text: &str) -> Option<Looks> {
         return guess_json(text);
     }
     // A list of JSON, which no format is, begins as a section of INI does.
-    if let Some(item) = text.trim_start().strip_prefix('[')
-        && item.trim_start().starts_with(['{', '[', ']', '"'])
-    {
-        return None;
+    if let Some(item) = text.trim_start().strip_prefix('[') {
+        if item.trim_start().starts_with(['{', '[', ']', '"']) {
+            return None;
+        }
     }
     let is_said = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with(['#', ';']);
     let mut lines = text.lines().filter(is_said);
@@ -74,15 +74,15 @@ fn guess(text: &str) -> Option<Looks> {
     if first.trim_end() == "---" || first.trim_start().starts_with("- ") {
         return Some(Looks::Yaml);
     }
-    if let Some(head) = first.trim_end().strip_suffix(':')
-        && !head.contains(char::is_whitespace)
-    {
-        let is_attribute = second.contains('=') && !second.contains(": ");
-        return match (is_indented, is_attribute) {
-            (true, true) => Some(Looks::Like(Format::Xcat)),
-            (true, false) => Some(Looks::Yaml),
-            (false, _) => None,
-        };
+    if let Some(head) = first.trim_end().strip_suffix(':') {
+        if !head.contains(char::is_whitespace) {
+            let is_attribute = second.contains('=') && !second.contains(": ");
+            return match (is_indented, is_attribute) {
+                (true, true) => Some(Looks::Like(Format::Xcat)),
+                (true, false) => Some(Looks::Yaml),
+                (false, _) => None,
+            };
+        }
     }
     if first.starts_with('[') && first.trim_end().ends_with(']') {
         return Some(Looks::Ini);

@@ -95,11 +95,11 @@ impl<'t> NamePattern<'t> {
             match found {
                 PatternPart::Text(text) => name.push_str(text),
                 PatternPart::Numbers(spans) => {
-                    if let [only] = spans.as_slice()
-                        && only.size() == 1
-                    {
-                        write_number(name, only.first, only.width);
-                        continue;
+                    if let [only] = spans.as_slice() {
+                        if only.size() == 1 {
+                            write_number(name, only.first, only.width);
+                            continue;
+                        }
                     }
                     let go_on = self.visit_numbers(spans, part, name, take);
                     name.truncate(start);

@@ -485,7 +485,7 @@ impl World {
             }
             7 => self.backup(h),
             8 => {
-                if !which.is_multiple_of(4) {
+                if which % 4 != 0 {
                     self.backup(h);
                 }
                 self.release(h, None);

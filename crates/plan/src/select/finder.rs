@@ -198,6 +198,7 @@ fn no_such_node(field: Field<'_>, word: &TargetWord, unknown: &[String]) -> Diag
         format!("the inventory has no nodes named {}", nodeset::fold(unknown.iter().map(String::as_str)))
     };
     let diagnostic = complain(word, message);
+    let are_nodes = |ends: &[String]| ends.iter().all(|end| field.by_name(end).is_some());
     let is_unit = |node: &Node| node.power_with.iter().any(|unit| unit == first);
     if field.inventory.by_name(first).is_some() || field.inventory.nodes().iter().any(is_unit) {
         diagnostic.hint("it is a unit, powered with the nodes that need it, and no target by itself")
@@ -205,9 +206,7 @@ fn no_such_node(field: Field<'_>, word: &TargetWord, unknown: &[String]) -> Diag
         diagnostic.hint("node numbers need -N")
     } else if first.eq_ignore_ascii_case(ALL) {
         diagnostic.hint("all nodes are ALL, alone and in capitals")
-    } else if let Some((set, ends)) = nodeset::dashed(first)
-        && ends.iter().all(|end| field.by_name(end).is_some())
-    {
+    } else if let Some((set, _)) = nodeset::dashed(first).filter(|(_, ends)| are_nodes(ends)) {
         diagnostic.hint(format!("a range of names is written {set}"))
     } else if field.inventory.nodes().iter().any(|node| node.groups.iter().any(|group| group == first)) {
         diagnostic.hint(format!("it is a node group; write @{first}, or use -g"))

@@ -70,10 +70,10 @@ pub fn parse_subsystems(source: &Source<'_>) -> Result<Sequence, Diagnostics> {
 pub fn lists_subsystems(text: &str) -> bool {
     let (mut lexer, mut tokens) = (Lexer::new(text), Vec::new());
     while lexer.line(&mut tokens).is_some() {
-        if let [_, colon, member, ..] = tokens.as_slice()
-            && colon.kind == TokenKind::Colon
-        {
-            return text[member.range()].starts_with('/');
+        if let [_, colon, member, ..] = tokens.as_slice() {
+            if colon.kind == TokenKind::Colon {
+                return text[member.range()].starts_with('/');
+            }
         }
     }
     false
@@ -167,10 +167,10 @@ impl<'s> Parser<'s> {
             .map(|token| token.kind);
         if self.has_forbidden(tokens, sign == Some(TokenKind::Before)) {
             // The group is there and has its other members: nobody is to be told that it has not.
-            if let [name, colon, members @ ..] = tokens
-                && (name.kind, colon.kind) == (TokenKind::Word, TokenKind::Colon)
-            {
-                self.definition(*name, &clear_of_forbidden(members));
+            if let [name, colon, members @ ..] = tokens {
+                if (name.kind, colon.kind) == (TokenKind::Word, TokenKind::Colon) {
+                    self.definition(*name, &clear_of_forbidden(members));
+                }
             }
             return;
         }
@@ -264,11 +264,11 @@ impl<'s> Parser<'s> {
         let name = &self.source.text[range.clone()];
         // Words are cut at the documented characters already; only odd ones are left to look for.
         let is_odd = |byte: u8| !byte.is_ascii_graphic() || byte == b',';
-        if name.bytes().any(is_odd)
-            && let Some(fault) = crate::name::fault(name)
-        {
-            self.wrong.at(range, fault);
-            return None;
+        if name.bytes().any(is_odd) {
+            if let Some(fault) = crate::name::fault(name) {
+                self.wrong.at(range, fault);
+                return None;
+            }
         }
         let id = GroupId(self.sequence.names.intern(name)?);
         if id.index() == self.sequence.groups.len() {

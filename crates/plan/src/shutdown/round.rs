@@ -63,10 +63,10 @@ impl NodeCourse for Told {
     fn begun(&mut self, _task: Task, _now: &mut Moment<'_, Never>) {}
 
     fn hear(&mut self, event: &Event, now: &mut Moment<'_, Never>) {
-        if let Event::Ended(_, task, result) = event
-            && *task == Task::Run(self.remote)
-        {
-            self.over(result.clone(), now);
+        if let Event::Ended(_, task, result) = event {
+            if *task == Task::Run(self.remote) {
+                self.over(result.clone(), now);
+            }
         }
     }
 

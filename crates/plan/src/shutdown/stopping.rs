@@ -340,12 +340,11 @@ impl Stopping {
                 return self.sink(now);
             }
         }
-        if self.seen.probe == Probe::Unknown
-            && self.seen.power == Power::Unknown
-            && let Some(failure) = self.permanent.clone()
-        {
-            // It would be told, and nothing would ever show that it is down.
-            return self.refuse(failure);
+        if self.seen.probe == Probe::Unknown && self.seen.power == Power::Unknown {
+            if let Some(failure) = self.permanent.clone() {
+                // It would be told, and nothing would ever show that it is down.
+                return self.refuse(failure);
+            }
         }
         self.ask()
     }

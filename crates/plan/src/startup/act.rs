@@ -155,12 +155,10 @@ impl Starting {
         if !now.has(StartTimer::Deadline) && !now.has(StartTimer::Boot) {
             now.set(StartTimer::Deadline, now.at + self.limits.timeout);
         }
-        if let Some(limit) = self.limits.late
-            && self.leads
-            && !self.late
-            && !now.has(StartTimer::Late)
-        {
-            now.set(StartTimer::Late, now.at + limit);
+        if let Some(limit) = self.limits.late {
+            if self.leads && !self.late && !now.has(StartTimer::Late) {
+                now.set(StartTimer::Late, now.at + limit);
+            }
         }
     }
 

@@ -207,11 +207,10 @@ impl Starting {
         let limit = crate::duration::show(self.limits.timeout);
         let shown = self.asked_of(able).shown();
         let asks = able.probes || able.reads_power;
-        if let Some(failure) = &self.acts.last_failure
-            && failure.kind.met_nobody()
-            && self.state != StartState::Booting
-        {
-            return Outcome::Unreachable((**failure).clone().into());
+        if let Some(failure) = &self.acts.last_failure {
+            if failure.kind.met_nobody() && self.state != StartState::Booting {
+                return Outcome::Unreachable((**failure).clone().into());
+            }
         }
         if asks && self.reading.condition() == Condition::Unknown && !self.acts.any {
             let why = why.map_or_else(String::new, |why| format!("; {why}"));
@@ -265,10 +264,10 @@ impl NodeCourse for Starting {
     }
 
     fn begun(&mut self, task: Task, now: &mut Now<'_>) {
-        if let StartState::Queued(act) = self.state
-            && act.task() == task
-        {
-            self.act_begun(act, now);
+        if let StartState::Queued(act) = self.state {
+            if act.task() == task {
+                self.act_begun(act, now);
+            }
         }
     }
 

@@ -161,10 +161,9 @@ impl Drivers for World {
 
     fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
         let mut begun = Vec::new();
-        while self.calls < self.fanout
-            && let Some(at) = nodes.iter().position(|&node| !self.is_busy(task, node))
-            && let Some(node) = nodes.remove(at)
-        {
+        while self.calls < self.fanout {
+            let Some(at) = nodes.iter().position(|&node| !self.is_busy(task, node)) else { break };
+            let Some(node) = nodes.remove(at) else { break };
             begun.push(node);
             self.calls += 1;
             let silent = self.natures[node.index()] == Nature::Silent;

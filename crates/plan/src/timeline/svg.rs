@@ -156,7 +156,7 @@ impl Picture {
     fn begin_row(&mut self, at: usize, class: &str, (name, tip): (&str, &str), height: u32) {
         let y = HEAD + ROW * at as f64;
         self.put(format_args!("<g{class}><title>{}</title>", escaped(tip)));
-        if at.is_multiple_of(2) {
+        if at % 2 == 0 {
             self.put(format_args!(
                 "<rect class=\"even\" x=\"0\" y=\"{y:.1}em\" width=\"100%\" height=\"{ROW}em\"/>"
             ));

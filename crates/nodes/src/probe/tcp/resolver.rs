@@ -3,8 +3,9 @@
 use anyhow::Context;
 use orderly_exec::children::{Children, Writable};
 use std::collections::{HashMap, HashSet};
-use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +17,7 @@ const THREADS: usize = 8;
 pub(super) struct NameResolver {
     names: Sender<String>,
     found: Receiver<(String, Vec<IpAddr>)>,
-    bell: PipeReader,
+    bell: UnixStream,
     watch: u64,
     known: HashMap<String, Vec<IpAddr>>,
     waiting: HashMap<String, Vec<u64>>,
@@ -25,13 +26,13 @@ pub(super) struct NameResolver {
 
 impl NameResolver {
     pub(super) fn new(children: &mut Children) -> anyhow::Result<Self> {
-        let (bell, ringer) = std::io::pipe().context("make the resolver's pipe")?;
+        let (bell, ringer) = UnixStream::pair().context("make the resolver's bell")?;
         let (names, queue) = channel::<String>();
         let (answers, found) = channel();
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..THREADS {
             let (queue, answers) = (Arc::clone(&queue), answers.clone());
-            let ringer = ringer.try_clone().context("copy the resolver's pipe")?;
+            let ringer = ringer.try_clone().context("copy the resolver's bell")?;
             std::thread::Builder::new()
                 .name("resolver".into())
                 .spawn(move || resolve(&queue, &answers, ringer))
@@ -98,7 +99,7 @@ impl NameResolver {
     }
 }
 
-fn resolve(queue: &Mutex<Receiver<String>>, answers: &Sender<(String, Vec<IpAddr>)>, mut ringer: PipeWriter) {
+fn resolve(queue: &Mutex<Receiver<String>>, answers: &Sender<(String, Vec<IpAddr>)>, mut ringer: UnixStream) {
     loop {
         let name = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(name) = name else { return };

@@ -31,9 +31,8 @@ fn probe(questions: &[(&str, u16, &str)], timeout: Duration) -> Vec<Probe> {
     let mut answers = Vec::new();
     let mut waiting = questions.iter().zip(0..).peekable();
     while answers.len() < questions.len() {
-        while prober.has_room()
-            && let Some((&asked, node)) = waiting.next()
-        {
+        while prober.has_room() {
+            let Some((&asked, node)) = waiting.next() else { break };
             prober.begin(&mut children, question(node, asked, deadline));
         }
         answers.extend(prober.take());

@@ -178,17 +178,16 @@ impl Parser<'_> {
             let size = self.sequence.group(group).members.len();
             // A group that is not defined is reported as that.
             let is_defined = self.sequence.group(group).at != At::NOWHERE;
-            if let Threshold::Count(count) = threshold
-                && count as usize > size
-                && is_defined
-            {
-                let name = self.sequence.group_name(group);
-                let has = if size == 1 { "1 member".to_owned() } else { format!("{size} members") };
-                self.wrong.with_hint(
-                    range,
-                    format!("{name} has {has}, so {count} are never up"),
-                    "a percentage, as (90%), goes with the size of the group",
-                );
+            if let Threshold::Count(count) = threshold {
+                if count as usize > size && is_defined {
+                    let name = self.sequence.group_name(group);
+                    let has = if size == 1 { "1 member".to_owned() } else { format!("{size} members") };
+                    self.wrong.with_hint(
+                        range,
+                        format!("{name} has {has}, so {count} are never up"),
+                        "a percentage, as (90%), goes with the size of the group",
+                    );
+                }
             }
         }
     }

@@ -94,7 +94,7 @@ proptest! {
         let mut machine = Shutdown::new(&order, &targets, Vec::new(), wishes(), &bounds);
         let mut tightened_at = None;
         for round in 0.. {
-            if let Some((share, at)) = tightened && at == round {
+            if let Some((share, _)) = tightened.filter(|(_, at)| *at == round) {
                 left = left * share as u32 / 100;
                 plan = DeadlinePlan::new(left, &forecast, &asked);
                 machine.cut_before(&plan.cut_before);

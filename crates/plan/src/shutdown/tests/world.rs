@@ -90,7 +90,7 @@ impl World {
 
     fn probe(&mut self, node: NodeId) -> Probe {
         self.probed[node.index()] += 1;
-        if self.nodes[node.index()].flaps && self.probed[node.index()].is_multiple_of(3) {
+        if self.nodes[node.index()].flaps && self.probed[node.index()] % 3 == 0 {
             return Probe::Down;
         }
         let early = match self.nodes[node.index()].manner {
@@ -160,9 +160,8 @@ impl Drivers for World {
 
     fn begin(&mut self, task: Task, nodes: &mut VecDeque<NodeId>) -> Vec<NodeId> {
         let mut begun = Vec::new();
-        while self.running < self.fanout
-            && let Some(node) = nodes.pop_front()
-        {
+        while self.running < self.fanout {
+            let Some(node) = nodes.pop_front() else { break };
             begun.push(node);
             self.running += 1;
             self.log.push((self.now, node, task));
