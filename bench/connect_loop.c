@@ -1,5 +1,5 @@
-/* The floor of probe.py: COUNT non-blocking connects to PORT of 127.0.0.1, at most WINDOW at once, each
- * decided by what the kernel says of it, and nothing else: no names, no limits, no report. */
+/* The floor of probe.py: COUNT non-blocking connects to PORT, each at an address of its own from 127.1.0.0 on, at most WINDOW
+ * at once, each decided by what the kernel says of it, and nothing else: no names, no limits. Prints how many are open. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,7 +19,6 @@ int main(int argc, char **argv)
 	}
 	long count = atol(argv[1]), window = atol(argv[3]), begun = 0, over = 0, open = 0;
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(atoi(argv[2])) };
-	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	int poll = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event events[128];
 	while (over < count) {
@@ -29,9 +28,10 @@ int main(int argc, char **argv)
 				fprintf(stderr, "connect_loop: %s\n", strerror(errno));
 				return 1;
 			}
-			begun++;
-			if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0 || errno != EINPROGRESS) {
-				open += errno == 0;
+			to.sin_addr.s_addr = htonl(0x7f010000 + begun++);
+			int connected = connect(fd, (struct sockaddr *)&to, sizeof to);
+			if (connected == 0 || errno != EINPROGRESS) {
+				open += connected == 0;
 				over++;
 				close(fd);
 				continue;
@@ -51,5 +51,6 @@ int main(int argc, char **argv)
 			close(events[at].data.fd);
 		}
 	}
+	printf("%ld\n", open);
 	return 0;
 }

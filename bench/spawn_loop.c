@@ -12,16 +12,15 @@ extern char **environ;
 
 int main(int argc, char **argv)
 {
-	if (argc != 4) {
-		fprintf(stderr, "usage: spawn_loop COUNT FANOUT PROGRAM\n");
+	if (argc < 4) {
+		fprintf(stderr, "usage: spawn_loop COUNT FANOUT PROGRAM [WORD...]\n");
 		return 2;
 	}
 	long count = atol(argv[1]), fanout = atol(argv[2]), begun = 0, over = 0;
-	char *words[] = { argv[3], NULL };
 	while (over < count) {
 		while (begun < count && begun - over < fanout) {
 			pid_t pid;
-			int error = posix_spawn(&pid, argv[3], NULL, NULL, words, environ);
+			int error = posix_spawn(&pid, argv[3], NULL, NULL, argv + 3, environ);
 			if (error != 0) {
 				fprintf(stderr, "spawn_loop: %s\n", strerror(error));
 				return 1;
