@@ -96,6 +96,7 @@ def main():
             measure.output([release, "--config", config, "-q"])
             expect(folder, script, "ha-release", False)
             measure.output([takeover, "--config", config, "-q"])
+            expect(folder, script, "ha-takeover", True)
             after = lambda who: expect(folder, script, who, True)
             best = measure.beside(contenders, int(os.environ.get("ROUNDS", "10")), after=after)
         finally:
