@@ -190,7 +190,8 @@ class Report:
         self.title = title
         self.rows = []
         self.facts = {}
-        self.load = os.getloadavg()[0]
+        # Before the first bench of several, not after the one before.
+        self.load = float(os.environ.get("BENCH_LOAD") or os.getloadavg()[0])
         print(f"\n{name}: {title}\n")
         if self.load > 1:
             print(f"  The load of this machine is {self.load:.1f}: the figures are not those of a quiet machine.\n")
@@ -235,8 +236,8 @@ class Report:
         faster = [name for name in best if name not in (ours, *floors) and best[name][0] < best[ours][0]]
         self.goal(key, faster, f"faster than {ours}: {', '.join(faster) or 'no peer'}", "no peer", not faster)
 
-    def write(self):
-        """Writes the file; its versions and what was left out were collected on the way."""
+    def write(self, **more):
+        """Writes the file, with `more` at its end; its versions and what was left out were collected on the way."""
         if versions:
             print(f"\n  versions: {', '.join(f'{name} {number}' for name, number in versions.items())}")
         os.makedirs(RESULTS, exist_ok=True)
@@ -251,6 +252,7 @@ class Report:
             "left_out": missing,
             "rows": self.rows,
             "facts": self.facts,
+            **more,
         }
         with open(path, "w", encoding="utf-8") as out:
             json.dump(result, out, indent=2)
