@@ -38,7 +38,7 @@ help:
 	@echo "make static       builds programs that need no libraries; needs the target: rustup target add $(STATIC)"
 	@echo "make test         installs what the tests need (as root, on Debian), and runs them all"
 	@echo "make check        format, lints, documentation, manual pages, licences"
-	@echo "make bench        how fast it is beside others; BENCH=plan for one of bench/"
+	@echo "make bench        how fast it is beside others; BENCH=plan for one of bench/; takes an hour"
 	@echo "make soak         kills and cuts at every point, fuzzes every format; takes hours"
 	@echo "make guards       takes each guard out and sees its test fail; GUARDS names some"
 	@echo "make lab-test     hand-overs on two emulated machines (as root, on Debian); LAB names some"
@@ -78,13 +78,12 @@ guards:
 	packaging/test-needs.sh
 	GUARDS="$(GUARDS)" CARGO="$(CARGO)" tests/guards/run.sh
 
-# How fast we are beside others on this machine: all of bench/, or one of it (make bench BENCH=plan).
-BENCH = $(patsubst bench/%.py,%,$(filter-out bench/measure.py,$(wildcard bench/*.py))) backup
+# How fast it is beside others on this machine: all of bench/, or some of it (make bench BENCH="plan dispatch"). Installs the
+# peers first (as root, where apt-get is). RESULTS names another directory for what is written than bench/results.
+BENCH =
 bench: all
-	@for bench in $(BENCH); do \
-		if [ -f bench/$$bench.sh ]; then BIN_DIR="$(BUILT)" sh bench/$$bench.sh || exit 1; \
-		else BIN_DIR="$(BUILT)" python3 -B bench/$$bench.py || exit 1; fi; \
-	done
+	bench/needs.sh
+	@BIN_DIR="$(BUILT)" python3 -B bench/run.py $(BENCH)
 
 check: man-lint deny
 	$(CARGO) fmt --all --check

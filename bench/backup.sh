@@ -1,11 +1,12 @@
 #!/bin/sh
 # habackup beside rsync, cp -a, tar | zstd, restic, borg and find -ls, in one run on one file system: the
 # rows backup-same, backup-first and backup-mem. Needs root (a private mount namespace, a loop device)
-# and GNU time; of the peers it takes those there are, and installs what apt-get has.
+# and a C compiler; of the peers it takes those there are (bench/needs.sh installs them). What habackup, cp and rsync copied is
+# compared with what it is a copy of: names, bytes, owners, modes and times.
 #   FILES=100000 LARGE=2048 MANY=1000000 ROUNDS=5 FIRST_ROUNDS=3 bench/backup.sh
 # FILES small files; LARGE MiB in large ones; MANY files for backup-mem, 0 leaves it out; PEERS=no leaves
-# restic and borg out. TMPDIR=/dev/shm keeps a slow disk out of it. Every round runs all contenders in turn; the median of the rounds counts. Where
-# others use the machine, look at the processor seconds too.
+# restic and borg out. TMPDIR=/dev/shm keeps a slow disk out of it. Every round runs all contenders in turn; the median of the
+# rounds counts (backup_table.py). Where others use the machine, look at the CPU seconds too.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,48 +18,31 @@ many=${MANY:-1000000}
 rounds=${ROUNDS:-5}
 first_rounds=${FIRST_ROUNDS:-3}
 peers=${PEERS:-yes}
-results=$here/bench/results
 
 has() { command -v "$1" >/dev/null 2>&1; }
-
-# install PROGRAM PACKAGE: where it is not there and apt-get is.
-install() {
-	has "$1" || ! has apt-get || {
-		echo "backup: installing $2"
-		DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$2" >/dev/null 2>&1 || true
-	}
-	has "$1"
+# What measure.py calls LEFT_OUT: this machine cannot run it.
+left_out() {
+	echo "did not run: backup: $1"
+	exit 77
 }
 
 if [ "${1-}" != inside ]; then
-	for need in rsync:rsync mkfs.ext4:e2fsprogs unshare:util-linux /usr/bin/time:time zstd:zstd tar:tar; do
-		install "${need%:*}" "${need#*:}" || { echo "did not run: backup: needs ${need%:*}"; exit 0; }
+	for need in cc rsync mkfs.ext4 unshare zstd tar python3; do
+		has "$need" || left_out "needs $need (bench/needs.sh)"
 	done
-	[ -x "$habackup" ] || { echo "did not run: backup: $habackup is not there; run: make all"; exit 0; }
-	[ "$(id -u)" -eq 0 ] || { echo "did not run: backup: needs root"; exit 0; }
-	if [ "$peers" = yes ]; then
-		install restic restic || echo "did not run: restic cannot be installed"
-		install borg borgbackup || echo "did not run: borg cannot be installed"
-	fi
+	[ -x "$habackup" ] || left_out "$habackup does not exist; run: make all"
+	[ "$(id -u)" -eq 0 ] || left_out "needs root"
 	exec unshare -m --propagation private "$0" inside
 fi
 
 if [ "$peers" != yes ]; then has() { case $1 in restic | borg) return 1 ;; esac; command -v "$1" >/dev/null 2>&1; }; fi
-echo "backup: $(uname -sr), $(nproc) processors, load $(cut -d' ' -f1 /proc/loadavg)"
-for program in rsync zstd restic borg; do
-	if has "$program"; then
-		option=--version
-		[ "$program" = restic ] && option=version
-		echo "backup: $("$program" "$option" 2>&1 | head -n 1)"
-	else
-		echo "backup: without $program"
-	fi
-done
-
+BENCH_LOAD=${BENCH_LOAD:-$(cut -d' ' -f1 /proc/loadavg)}
+export BENCH_LOAD
 work=$(mktemp -d)
 trap 'cd /; umount -R "$work/disk" 2>/dev/null || true; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP
 mkdir "$work/disk" "$work/state" "$work/cache"
+cc -O2 -o "$work/timed" "$here/bench/timed.c"
 truncate -s 60G "$work/image"
 mkfs.ext4 -q -N 8000000 "$work/image"
 mount -o loop,noatime "$work/image" "$work/disk"
@@ -117,15 +101,27 @@ measure() {
 	name=$1
 	shift
 	sync -f .
-	/usr/bin/time -o "$work/time" -f '%e %U %S %M' "$@" >/dev/null 2>"$work/said" || {
+	program=$(command -v "$1")
+	shift
+	"$work/timed" "$work/figures" "$program" "$@" >/dev/null 2>"$work/said"
+	read -r wall cpu memory status <"$work/figures"
+	[ "$status" -eq 0 ] || {
 		echo "backup: $name failed: $(tail -n 3 "$work/said")" >&2
 		exit 1
 	}
-	read -r wall user system memory <"$work/time"
-	echo "$name $wall $(echo "$user $system" | awk '{ print $1 + $2 }') $memory" >>"$work/rows"
+	echo "$name $wall $cpu $memory" >>"$work/rows"
 }
 
 ours() { name=$1; shift; measure "$name" "$habackup" --config "$work/ha.toml" -q "$@"; }
+# same WHO COPY SOURCE: ends the bench unless a copy is what it was made from.
+same() {
+	rsync -aHAXnci --delete "$3/" "$2/" >"$work/differs" 2>&1 || { cat "$work/differs" >&2; exit 1; }
+	[ ! -s "$work/differs" ] || {
+		echo "bench: wrong answer: $1 differs from what it copied: $(head -n 3 "$work/differs")" >&2
+		exit 1
+	}
+}
+
 then_sync() { name=$1; measure "$name" sh -c "$2 && sync -f ."; }
 
 echo "backup: $files files and $large MiB"
@@ -141,11 +137,14 @@ round=1
 while [ "$round" -le "$first_rounds" ]; do
 	configure source "first$round"
 	then_sync first.cp "cp -a source peers/cp"
+	[ "$round" -gt 1 ] || same cp peers/cp source
 	rm -rf peers/cp
 	ours first.habackup
+	[ "$round" -gt 1 ] || same habackup "asset/first$round/latest/tree$work/disk/source" source
 	then_sync first.tar "tar -cf - source | zstd -q -T0 >peers/tar.zst"
 	rm -f peers/tar.zst
 	then_sync first.rsync "rsync -aHAX source peers/rsync0"
+	[ "$round" -gt 1 ] || same rsync peers/rsync0/source source
 	if has restic; then
 		restic init -q -r peers/restic >/dev/null
 		then_sync first.restic "restic -q -r peers/restic backup source"
@@ -171,6 +170,7 @@ while [ "$round" -le "$rounds" ]; do
 	has borg && then_sync same.borg "borg create peers/borg::$round source"
 	round=$((round + 1))
 done
+same habackup "asset/first$first_rounds/latest/tree$work/disk/source" source
 rm -rf peers/* asset/first*
 
 if [ "$many" -gt 0 ]; then
@@ -181,6 +181,7 @@ if [ "$many" -gt 0 ]; then
 	sleep 3
 	configure many many
 	ours mem.habackup
+	same habackup "asset/many/latest/tree$work/disk/many" many
 	ours mem.habackup-again
 	ours mem.verify --verify
 	ours mem.diff-live --diff live
@@ -194,47 +195,4 @@ if [ "$many" -gt 0 ]; then
 	fi
 fi
 
-mkdir -p "$results"
-sort -k1,1 -k2,2n "$work/rows" | awk -v files="$files" -v large="$large" -v many="$many" '
-	# The median of wall seconds, with the processor seconds of that run; the largest memory.
-	{ count[$1]++; wall[$1, count[$1]] = $2; cpu[$1, count[$1]] = $3; if ($4 > memory[$1]) memory[$1] = $4 }
-	function middle(name) { return int((count[name] + 1) / 2) }
-	function row(id, a, b, goal,    ratio, used) {
-		if (!(a in count) || !(b in count)) return
-		ratio = wall[b, middle(b)] > 0 ? wall[a, middle(a)] / wall[b, middle(b)] : 0
-		used = cpu[b, middle(b)] > 0 ? cpu[a, middle(a)] / cpu[b, middle(b)] : 0
-		printf "%-13s %-14s %8.2f s (%7.2f s cpu)  %-12s %8.2f s (%7.2f s cpu)  ratio %5.2f (cpu %5.2f)  %s\n", id, \
-			a, wall[a, middle(a)], cpu[a, middle(a)], b, wall[b, middle(b)], cpu[b, middle(b)], ratio, used, goal > "/dev/stderr"
-		printf "%s\n{\"id\":\"%s\",\"program\":\"%s\",\"peer\":\"%s\",\"wall_ratio\":%.3f,\"cpu_ratio\":%.3f,\"goal\":\"%s\"}", \
-			comma, id, a, b, ratio, used, goal
-		comma = ","
-	}
-	END {
-		printf "{\"format\":\"orderly-bench/1\",\"name\":\"backup\",\"files\":%d,\"large_mib\":%d,\"many\":%d,\"rows\":[", files, large, many
-		row("backup-same", "same.habackup", "same.rsync", "goal <= 0.25")
-		row("backup-same", "same.habackup", "same.find", "goal <= 2")
-		row("backup-same", "same.habackup", "same.restic", "")
-		row("backup-same", "same.habackup", "same.borg", "")
-		row("backup-first", "first.habackup", "first.cp", "goal <= 1.2")
-		row("backup-first", "first.habackup", "first.rsync", "")
-		row("backup-first", "first.habackup", "first.tar", "")
-		row("backup-first", "first.habackup", "first.restic", "")
-		row("backup-first", "first.habackup", "first.borg", "")
-		row("backup-mem", "mem.habackup", "mem.rsync", "")
-		row("backup-mem", "mem.habackup-again", "mem.rsync-again", "")
-		printf "],\"peak_kib\":{"
-		comma = ""
-		for (name in memory) if (name ~ /^mem/) names[++total] = name
-		for (one = 1; one <= total; one++) for (other = one + 1; other <= total; other++) if (names[other] < names[one]) {
-			held = names[one]; names[one] = names[other]; names[other] = held
-		}
-		for (one = 1; one <= total; one++) {
-			name = names[one]
-			printf "%s\"%s\":%d", comma, name, memory[name]
-			comma = ","
-			goal = name ~ /rsync|restic/ ? "" : "goal < 200"
-			printf "backup-mem    %-18s %8.1f MiB at most  %8.2f s  %s\n", name, memory[name] / 1024, wall[name, middle(name)], goal > "/dev/stderr"
-		}
-		print "}}"
-	}' >"$results/backup.json"
-echo "backup: written: bench/results/backup.json"
+python3 -B "$here/bench/backup_table.py" "$work/rows" "$files" "$large" "$many"

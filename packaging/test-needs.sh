@@ -1,10 +1,12 @@
 #!/bin/sh
 # Installs the programs the tests run against, where that is possible, and says what it does.
 # Elsewhere (not root, no apt-get) the scenarios themselves say what they did not find.
+# bench/needs.sh calls it with a list of its own in NEEDS, and its name in WHO.
 set -eu
+who=${WHO:-test}
 
 # program:package
-NEEDS="sshd:openssh-server ssh:openssh-client mandoc:mandoc strace:strace mkfs.ext4:e2fsprogs
+[ -n "${NEEDS-}" ] || NEEDS="sshd:openssh-server ssh:openssh-client mandoc:mandoc strace:strace mkfs.ext4:e2fsprogs
 losetup:mount unshare:util-linux ip:iproute2 setfacl:acl setfattr:attr cron:cron man:man-db
 nodeattr:genders cluset:clustershell clush:clustershell pdsh:pdsh python3:python3 ansible-inventory:ansible-core
 powermand:powerman ipmi_sim:openipmi ipmitool:ipmitool ipmipower:freeipmi-tools
@@ -25,19 +27,19 @@ peers() {
 		return
 	fi
 	if [ ! -x /usr/bin/python3 ]; then
-		echo "test: not installed here: sushy-tools (needs python3); scenarios that use it say so"
+		echo "$who: not installed here: sushy-tools (needs python3); what uses it says so"
 		return
 	fi
 	if ! /usr/bin/python3 -c 'import ensurepip' 2>/dev/null && [ "$(id -u)" -eq 0 ]; then
-		echo "test: installing: python3-venv"
+		echo "$who: installing: python3-venv"
 		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-venv || :
 	fi
-	echo "test: installing in $peers: sushy-tools (from PyPI)"
+	echo "$who: installing in $peers: sushy-tools (from PyPI)"
 	rm -rf "$peers/sushy"
 	mkdir -p "$peers"
 	if ! /usr/bin/python3 -m venv "$peers/sushy" || ! "$peers/sushy/bin/pip" install --quiet sushy-tools==2.2.0; then
 		rm -rf "$peers/sushy"
-		echo "test: could not be installed: sushy-tools; scenarios that use it say so" >&2
+		echo "$who: could not be installed: sushy-tools; what uses it says so" >&2
 	fi
 }
 
@@ -46,12 +48,12 @@ if [ -z "$missing" ]; then
 	exit 0
 fi
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
-	echo "test: not installed here:$missing (needs root and apt-get); scenarios that use them say so"
+	echo "$who: not installed here:$missing (needs root and apt-get); what uses them says so"
 	peers
 	exit 0
 fi
 
-echo "test: installing:$missing"
+echo "$who: installing:$missing"
 DEBIAN_FRONTEND=noninteractive
 export DEBIAN_FRONTEND
 # A service that is installed for its program must not start on this machine.
@@ -75,4 +77,9 @@ if apt-get update && apt-get install -y --no-install-recommends $missing; then
 	peers
 	exit 0
 fi
-echo "test: could not be installed:$missing; scenarios that use them say so" >&2
+# One package that is not to be had keeps no other from being installed.
+for package in $missing; do
+	apt-get install -y --no-install-recommends "$package" ||
+		echo "$who: could not be installed: $package; what uses it says so" >&2
+done
+peers
