@@ -12,7 +12,7 @@ import measure
 # In the order of bench/README.md.
 ALL = (
     "dispatch", "plan", "makespan", "batch", "redfish", "look", "straggler", "probe", "start", "fold", "ssh", "backup",
-    "holders", "handover", "small_inputs", "why", "instructions",
+    "holders", "handover", "small_inputs", "why", "instructions", "growth",
 )
 
 
