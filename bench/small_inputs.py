@@ -162,15 +162,15 @@ def cost(argv, statuses, text, rounds):
 
 
 def measured(argv, statuses, make, base, rounds):
-    """CPU seconds, KiB and length of doubling texts of one shape, from a 64th of the largest on, above the base."""
+    """CPU seconds, KiB and length of doubling texts of one shape, from a 256th of the largest on, above the base."""
     cpu, memory = base
     costs = []
-    count = count_for(make, BYTES // 64)
-    for doubled in range(7):
-        text = make(count << doubled)
+    count = count_for(make, BYTES)
+    for halved in range(8, -1, -1):
+        text = make(max(count >> halved, 2))
         figures = cost(argv, statuses, text, rounds)
         costs.append((max(figures[0] - cpu, 0), max(figures[1] - memory, 0), len(text)))
-        if doubled and costs[-1][0] > LONGEST:
+        if len(costs) > 1 and costs[-1][0] > LONGEST:
             break
     return costs
 
