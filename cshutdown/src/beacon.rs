@@ -1,12 +1,13 @@
 //! The shutdown with a deadline on this machine, as others see it: a second `--within` tightens its deadline, and
 //! `--cancel` turns it round until its first halt is sent.
 //!
-//! It holds a lock as long as it lives, beside which stands what it says of itself; what it left without the lock is
-//! nobody's. Whoever wants a sooner end writes that into a file of its own, at which the run looks now and then.
+//! It holds a lock as long as it lives, beside which stands what it says of itself. That counts only where the process of
+//! its number has the lock: what a killed run left is nobody's, also while the next one begins. Whoever wants a sooner end
+//! writes that into a file of its own, at which the run looks now and then.
 
 use orderly_exec::files::Found;
 use orderly_exec::lock::Lock;
-use orderly_exec::{Status, fail, files, paths, signals};
+use orderly_exec::{OrStatus, Status, fail, files, paths, signals};
 use orderly_nodes::backend::Backend;
 use orderly_plan::drivers::Event;
 use orderly_plan::nodeset;
@@ -100,32 +101,41 @@ impl MetBeacon {
     }
 
     /// Tells whether it still runs.
-    ///
-    /// # Errors
-    /// When the state directory cannot be used.
-    pub(crate) fn lives(&self) -> anyhow::Result<bool> {
-        let is_it = |facts: BeaconFacts| facts.pid == self.facts.pid;
-        Ok(is_held(&lock_path())? && BeaconFacts::read()?.is_none_or(is_it))
+    pub(crate) fn lives(&self) -> bool {
+        Lock::is_open_in(&lock_path(), self.facts.pid)
     }
 
-    /// Tells it to begin nothing more, and the second time to end what it runs.
+    /// Tells whether it was killed: whoever ends takes what it says of itself away.
+    pub(crate) fn was_killed(&self) -> bool {
+        !self.lives()
+            && BeaconFacts::read().is_ok_and(|left| left.is_some_and(|left| left.pid == self.facts.pid))
+    }
+
+    /// Tells it to begin nothing more, if nobody has.
     ///
     /// # Errors
-    /// When the state directory cannot be used.
+    /// When it cannot be told.
     pub(crate) fn end(&self) -> anyhow::Result<()> {
         let _turn = turn()?;
-        if self.lives()? {
-            signals::terminate(self.facts.pid)?;
-        }
-        Ok(())
+        if self.lives() { self.facts.tell_to_end() } else { Ok(()) }
+    }
+
+    /// Tells it to end what it runs, too.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub(crate) fn end_all(&self) -> anyhow::Result<()> {
+        let _turn = turn()?;
+        if self.lives() { signals::terminate(self.facts.pid) } else { Ok(()) }
     }
 }
 
 impl Drop for Beacon {
     fn drop(&mut self) {
         // Before the lock goes: whoever takes it next must not be taken for the process that had it.
-        std::fs::remove_file(facts_path()).ok();
-        std::fs::remove_file(asked_path()).ok();
+        for path in [facts_path(), asked_path(), told_path()] {
+            std::fs::remove_file(path).ok();
+        }
     }
 }
 
@@ -136,27 +146,20 @@ impl Beacon {
     /// When the state directory cannot be used.
     pub(crate) fn light(left: Duration, targets: &[&str], even_self: bool) -> anyhow::Result<Lit> {
         let deadline = since_1970() + left.as_secs_f64();
-        let until = Instant::now() + ANSWER;
         loop {
             match Self::take(left, targets, even_self) {
                 Ok(beacon) => return Ok(Lit::Own(beacon)),
                 Err(error) if !Lock::is_held_elsewhere(&error) => return Err(error),
-                Err(error) => match BeaconFacts::read()? {
-                    Some(facts) => {
-                        let is_later = deadline < facts.deadline;
-                        if let Some(words) = facts.tighten(deadline)? {
-                            let strangers = facts.strangers(targets);
-                            return Ok(match strangers.is_empty() {
-                                true => Lit::Told(words),
-                                false => Lit::Met(MetBeacon { facts, strangers, words, is_later }),
-                            });
-                        }
-                    }
-                    // It is just beginning, or ending.
-                    None if Instant::now() > until => return Err(error),
-                    None => std::thread::sleep(GLANCE),
-                },
+                Err(_) => {}
             }
+            let Some(facts) = BeaconFacts::living()? else { continue };
+            let is_later = deadline < facts.deadline;
+            let Some(words) = facts.tighten(deadline)? else { continue };
+            let strangers = facts.strangers(targets);
+            return Ok(match strangers.is_empty() {
+                true => Lit::Told(words),
+                false => Lit::Met(MetBeacon { facts, strangers, words, is_later }),
+            });
         }
     }
 
@@ -164,9 +167,11 @@ impl Beacon {
     ///
     /// # Errors
     /// When another is it, or the state directory cannot be used.
-    pub(crate) fn take(left: Duration, targets: &[&str], even_self: bool) -> anyhow::Result<Self> {
+    fn take(left: Duration, targets: &[&str], even_self: bool) -> anyhow::Result<Self> {
         let lock = Lock::take(&lock_path())?;
-        std::fs::remove_file(asked_path()).ok();
+        for path in [asked_path(), told_path()] {
+            std::fs::remove_file(path).ok();
+        }
         let facts = BeaconFacts {
             format: FORMAT.to_owned(),
             pid: std::process::id(),
@@ -175,7 +180,7 @@ impl Beacon {
             halting: false,
             even_self,
         };
-        facts.write()?;
+        facts.write().or_status(Status::Refused)?;
         Ok(Self { facts, _lock: lock })
     }
 
@@ -202,7 +207,7 @@ impl Beacon {
         let until = drivers.now() + LATE;
         let signal = |event| if let Event::Signal(signal) = event { Some(signal) } else { None };
         loop {
-            let is_turn = is_held(&turn_path())?;
+            let is_turn = is_held(&turn_path());
             let soon = drivers.now() + if is_turn { GLANCE } else { Duration::ZERO };
             if let Some(signal) = drivers.next(Some(soon)).into_iter().find_map(signal) {
                 return Ok(Some(signal));
@@ -215,6 +220,25 @@ impl Beacon {
 }
 
 impl BeaconFacts {
+    /// Returns what the run that lives says of itself; nothing where none does. One that just begins or ends is waited for.
+    fn living() -> anyhow::Result<Option<Self>> {
+        let until = Instant::now() + ANSWER;
+        while let Some(by) = Lock::holder(&lock_path()) {
+            // Another release's is read only where its run lives.
+            let is_living = |facts: &Self| Lock::is_open_in(&lock_path(), facts.pid);
+            match Self::read() {
+                Ok(Some(facts)) if is_living(&facts) => return Ok(Some(facts)),
+                Ok(_) | Err(_) if Instant::now() <= until => std::thread::sleep(GLANCE),
+                Err(error) => return Err(error),
+                Ok(_) => {
+                    let text = format!("{} says nothing of the shutdown of {by}", facts_path().display());
+                    return Err(fail(Status::Refused, text));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     fn read() -> anyhow::Result<Option<Self>> {
         let Found::Text(text) = files::read_if_there(&facts_path())? else { return Ok(None) };
         // Whoever wrote another format runs another release: it cannot be told anything.
@@ -248,7 +272,7 @@ impl BeaconFacts {
             }
         }
         let until = Instant::now() + ANSWER;
-        while is_held(&lock_path())? {
+        while Lock::is_open_in(&lock_path(), pid) {
             let heard = Self::read()?.is_some_and(|facts| facts.pid == pid && facts.deadline <= deadline);
             if heard {
                 return Ok(Some(format!("the deadline of the shutdown of process {pid} is tightened")));
@@ -264,6 +288,19 @@ impl BeaconFacts {
         Ok(None)
     }
 
+    /// Tells the run to begin nothing more. A second time would end what it runs, so it is told once, whoever does it.
+    fn tell_to_end(&self) -> anyhow::Result<()> {
+        let pid = self.pid.to_string();
+        let told = files::read_if_there(&told_path());
+        if matches!(told, Ok(Found::Text(told)) if told.trim() == pid) {
+            return Ok(());
+        }
+        signals::terminate(self.pid)?;
+        // Where there is no room for it, it may be told twice.
+        files::replace(&told_path(), format!("{pid}\n").as_bytes()).ok();
+        Ok(())
+    }
+
     /// Returns those of some targets that are none of the run.
     pub fn strangers(&self, targets: &[&str]) -> Vec<String> {
         let own: BTreeSet<String> = nodeset::expand(&self.targets).unwrap_or_default().into_iter().collect();
@@ -271,33 +308,69 @@ impl BeaconFacts {
     }
 }
 
-/// Turns the shutdown with a deadline round, and waits until it has given up; nothing where none runs.
-///
-/// # Errors
-/// Refused (4) when its first halt was sent; failed (1) when it does not give up.
-pub(crate) fn cancel() -> anyhow::Result<Option<Status>> {
-    let Ok(true) = is_held(&lock_path()) else { return Ok(None) };
-    let turn = turn()?;
-    let Some(facts) = BeaconFacts::read()? else { return Ok(None) };
-    let pid = facts.pid;
-    if facts.halting {
-        let text = format!(
-            "the shutdown of process {pid} has begun to halt nodes and runs to its end; cstartup --restore brings them \
-             back then"
-        );
-        return Err(fail(Status::Refused, text));
+/// A shutdown with a deadline that may be turned round.
+#[derive(Debug)]
+pub(crate) struct TurnedBeacon(BeaconFacts);
+
+impl TurnedBeacon {
+    /// Returns the one that runs; nothing where none does.
+    ///
+    /// # Errors
+    /// When it says nothing of itself.
+    pub(crate) fn living() -> anyhow::Result<Option<Self>> {
+        Ok(BeaconFacts::living()?.map(Self))
     }
-    signals::terminate(pid)?;
-    drop(turn);
-    let until = Instant::now() + PATIENCE;
-    while is_held(&lock_path())? {
-        if Instant::now() > until {
-            let text = format!("process {pid} was told to end, and still waits for what it has begun");
-            return Err(fail(Status::Failed, text));
+
+    pub(crate) fn process(&self) -> u32 {
+        self.0.pid
+    }
+
+    /// Tells whether its first halt was sent, so that it runs to its end.
+    pub(crate) fn is_halting(&self) -> bool {
+        self.0.halting
+    }
+
+    /// Tells whether it is to stop one of these nodes.
+    pub(crate) fn has(&self, names: &[String]) -> bool {
+        let own = nodeset::expand(&self.0.targets).unwrap_or_default();
+        names.iter().any(|name| own.contains(name))
+    }
+
+    /// Names it to people.
+    pub(crate) fn describe(&self) -> String {
+        format!("process {} (with a deadline, targets {})", self.0.pid, self.0.targets)
+    }
+
+    /// Turns it round, and waits until it has given up. Several who do it are one.
+    ///
+    /// # Errors
+    /// Refused (4) when its first halt was sent; failed (1) when it does not give up.
+    pub(crate) fn cancel(&self) -> anyhow::Result<()> {
+        let pid = self.0.pid;
+        {
+            let _turn = turn()?;
+            let now = BeaconFacts::read()?.filter(|facts| facts.pid == pid);
+            if now.is_some_and(|facts| facts.halting) {
+                let text = format!(
+                    "the shutdown of process {pid} has begun to halt nodes and runs to its end; cstartup --restore brings \
+                     them back then"
+                );
+                return Err(fail(Status::Refused, text));
+            }
+            if Lock::is_open_in(&lock_path(), pid) {
+                self.0.tell_to_end()?;
+            }
         }
-        std::thread::sleep(GLANCE);
+        let until = Instant::now() + PATIENCE;
+        while Lock::is_open_in(&lock_path(), pid) {
+            if Instant::now() > until {
+                let text = format!("process {pid} was told to end, and still waits for what it has begun");
+                return Err(fail(Status::Failed, text));
+            }
+            std::thread::sleep(GLANCE);
+        }
+        Ok(())
     }
-    Ok(Some(Status::Done))
 }
 
 /// Takes the turn of those who tell the run something.
@@ -334,13 +407,9 @@ fn since_1970() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-/// Tells whether somebody holds a lock.
-fn is_held(lock: &Path) -> anyhow::Result<bool> {
-    match Lock::take(lock) {
-        Ok(_) => Ok(false),
-        Err(error) if Lock::is_held_elsewhere(&error) => Ok(true),
-        Err(error) => Err(error),
-    }
+/// Tells whether somebody holds a lock, without taking it.
+fn is_held(lock: &Path) -> bool {
+    Lock::holder(lock).is_some()
 }
 
 fn lock_path() -> PathBuf {
@@ -357,4 +426,8 @@ fn facts_path() -> PathBuf {
 
 fn asked_path() -> PathBuf {
     paths::state_directory().join("cshutdown.within.asked")
+}
+
+fn told_path() -> PathBuf {
+    paths::state_directory().join("cshutdown.within.told")
 }

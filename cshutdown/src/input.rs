@@ -135,6 +135,9 @@ fn subsystems(config: Option<&Path>) -> Result<Option<(Sequence, Order)>, Unread
         check_pairs(&cluster, &name, sequence.own_names())?;
         if cluster.subsystem.host == SubsystemHost::Control && !cluster.is_simulated() {
             check_programs(&name, sequence.own_names().iter())?;
+            // What cannot be undone is not begun.
+            let up = sequence.own_names().iter().filter_map(|down| cluster.subsystem.up.get(down));
+            check_programs(&format!("{}: subsystem.up", cluster.file), up.map(String::as_str))?;
         }
         Ok(Some((sequence, order)))
     };

@@ -7,6 +7,7 @@ mod battery;
 pub mod beacon;
 mod check;
 mod deadline;
+mod full_disk;
 mod input;
 mod limits;
 pub mod logger;
@@ -31,6 +32,7 @@ use battery::{Battery, Learned};
 use beacon::{Beacon, Lit, MetBeacon};
 use check::Checked;
 use clap::CommandFactory;
+use full_disk::spared;
 use input::ShutdownInput;
 use met::Meeting;
 use notice::Logins;
@@ -116,13 +118,12 @@ fn run_with(args: &mut ShutdownArgs, reporter: &mut Reporter) -> anyhow::Result<
     let (mut beacon, mut met) = (None, None);
     if let Some(within) = args.within.filter(|_| args.acts()) {
         let targets: Vec<&str> = input.targets.nodes.iter().map(|&node| input.site.name(node)).collect();
-        match Beacon::light(deadline::left(&input, within), &targets, args.flags.even_self)? {
-            Lit::Own(own) => beacon = Some(own),
-            Lit::Met(other) => met = Some(other),
-            Lit::Told(words) => {
-                reporter.say(words);
-                return Ok(Status::Done);
-            }
+        let lit = Beacon::light(deadline::left(&input, within), &targets, args.flags.even_self);
+        match spared(lit, true, "nobody can tighten its deadline or cancel it", reporter)? {
+            Some(Lit::Own(own)) => beacon = Some(own),
+            Some(Lit::Met(other)) => met = Some(other),
+            Some(Lit::Told(words)) => return Ok(told(&words, reporter)),
+            None => {}
         }
     }
     let learned = Learned::read(input.site.cluster.is_simulated(), |line| reporter.say(line));
@@ -136,8 +137,16 @@ fn run_with(args: &mut ShutdownArgs, reporter: &mut Reporter) -> anyhow::Result<
     };
     input.site.addresses = identity::resolved(&input.site, &*drivers);
     say_simulated(args, &*drivers, reporter);
-    if let Some(met) = met {
-        beacon = Some(succeed(&met, args, &mut input, &mut *drivers, reporter)?);
+    // Another that was begun meanwhile may have taken the place first.
+    while let Some(other) = met.take() {
+        match succeed(&other, args, &mut input, &mut *drivers, reporter)? {
+            Lit::Own(own) => beacon = Some(own),
+            Lit::Met(another) => met = Some(another),
+            Lit::Told(words) => {
+                drivers.close()?;
+                return Ok(told(&words, reporter));
+            }
+        }
     }
     let next = shut_down(args, &mut input, (learned, beacon), &mut *drivers, reporter);
     reporter.end_progress();
@@ -163,6 +172,13 @@ fn run_with(args: &mut ShutdownArgs, reporter: &mut Reporter) -> anyhow::Result<
     }
 }
 
+/// Ends a run in whose place another goes on.
+fn told(words: &str, reporter: &mut Reporter) -> Status {
+    reporter.say(words);
+    unreported::end(reporter, Status::Done, words, &[]);
+    Status::Done
+}
+
 /// Takes the place of the shutdown with a deadline that runs already and does not have all the targets of this one.
 fn succeed(
     met: &MetBeacon,
@@ -170,7 +186,7 @@ fn succeed(
     input: &mut ShutdownInput,
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
-) -> anyhow::Result<Beacon> {
+) -> anyhow::Result<Lit> {
     let names: Vec<String> = input.site.roster.members().iter().map(|member| member.name.clone()).collect();
     let name = |node: NodeId| names[node.index()].as_str();
     let mut telling = Telling { reporter, log: None, name: &name, timeline: None, door: Door::default() };
@@ -207,7 +223,8 @@ fn shut_down(
     let mut claim = None;
     if args.acts() {
         door = Door::of(input.site.roster.members().iter().map(|member| member.name.clone()));
-        claim = Some(self::claim(args, input, drivers, (reporter, &door))?);
+        let entered = self::claim(args, input, drivers, (&mut *reporter, &door));
+        claim = spared(entered, args.within.is_some(), "no other run knows of it", reporter)?;
     }
     let input = &*input;
     let site = &input.site;
@@ -217,6 +234,7 @@ fn shut_down(
     if args.only_verifies() {
         let begun = drivers.now();
         let checked = Checked::new(args, input, drivers, &mut telling)?;
+        check_restart_of_present(args, input, &checked, drivers)?;
         let now = drivers.now();
         let wishes = args.wishes();
         let is_off = |node: NodeId| checked.conditions[node.index()] == Condition::Down;
@@ -247,6 +265,7 @@ fn shut_down(
     telling.reporter.show_lines();
     let begun = drivers.now();
     let checked = Checked::new(args, input, drivers, &mut telling)?;
+    check_restart_of_present(args, input, &checked, drivers)?;
     // Whoever waits for a time finds out only then what has to be added.
     if input.wait.is_zero() || deadline.is_some() {
         checked.narrow(claim.as_mut(), args, input, &mut telling);
@@ -307,7 +326,10 @@ fn carry_out(
     let picture = Picture::asked(&args.flags)?;
     let mut log = match args.flags.rehearse {
         true => None,
-        false => Some(RunLog::begin(&input.site.cluster.log_dir, "cshut", &program::arguments())?),
+        false => {
+            let begun = RunLog::begin(&input.site.cluster.log_dir, "cshut", &program::arguments());
+            spared(begun, args.within.is_some(), "without a log", reporter)?
+        }
     };
     // csLogger, which gets this name, follows no link.
     let whole = |log: &RunLog| std::fs::canonicalize(log.path()).unwrap_or_else(|_| log.path().to_owned());
@@ -459,6 +481,22 @@ fn report(
 }
 
 /// Returns the call of `cstartup` for these nodes, with what both programs must agree on.
+/// Checks the start that is to follow (`-r`) once more where some targets may be absent: it is of those that were stopped
+/// alone, and another that is away may lead them.
+fn check_restart_of_present(
+    args: &ShutdownArgs,
+    input: &ShutdownInput,
+    checked: &Checked,
+    drivers: &dyn Backend,
+) -> anyhow::Result<()> {
+    let nodes = checked.targets();
+    if !args.restart || args.flags.rehearse || nodes.len() == input.targets.nodes.len() {
+        return Ok(());
+    }
+    let off: Vec<NodeId> = nodes.into_iter().filter(|&node| drivers.abilities(node).switches_power).collect();
+    if off.is_empty() { Ok(()) } else { restart(args, input, &off).check() }
+}
+
 fn restart(args: &ShutdownArgs, input: &ShutdownInput, nodes: &[NodeId]) -> Restart {
     let mut options: Vec<OsString> = input.startup_options.clone();
     let has = |options: &[OsString], flags: &[&str]| {

@@ -59,5 +59,6 @@ fn limits(cluster: &Cluster, profile: &Profile, unit: bool, let_go: Option<Durat
         retries: profile.limits.retries,
         let_go,
         cut_before: Duration::MAX,
+        hurried: false,
     }
 }

@@ -335,6 +335,7 @@ impl Phases<'_, '_> {
             battery.lift_limits(self.drivers);
             times = battery.cut_before();
             limits.iter_mut().zip(&times).for_each(|(limits, before)| limits.cut_before = *before);
+            limits.iter_mut().for_each(|limits| limits.hurried = true);
         }
         let battery = &mut self.battery;
         let priority = site.order.critical(&limits::takes(site, nodes, &self.learned.halts));

@@ -4,7 +4,7 @@
 //! Whatever would refuse it is found before the other is told anything but the sooner deadline.
 
 use crate::args::ShutdownArgs;
-use crate::beacon::{Beacon, MetBeacon};
+use crate::beacon::{Beacon, Lit, MetBeacon};
 use crate::check::{self, Checked};
 use crate::deadline;
 use crate::input::ShutdownInput;
@@ -18,7 +18,8 @@ use std::time::Duration;
 /// How often it is looked whether the other is over.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// Takes the place of `met`. One that has to be over sooner is waited for first, for a quarter of the time.
+/// Takes the place of `met`, unless another does so first. One that has to be over sooner is waited for first, for a quarter
+/// of the time.
 ///
 /// # Errors
 /// When this run would be refused, or is interrupted: the other goes on.
@@ -28,7 +29,7 @@ pub(crate) fn succeed(
     input: &mut ShutdownInput,
     drivers: &mut dyn Backend,
     telling: &mut Telling<'_>,
-) -> anyhow::Result<Beacon> {
+) -> anyhow::Result<Lit> {
     let before = (args.clone(), input.targets.nodes.clone());
     telling.warn(&met.words);
     adopt(met, args, input, telling)?;
@@ -40,8 +41,15 @@ pub(crate) fn succeed(
     let patience = drivers.now() + left / 4;
     telling.warn(&format!("not its targets, and to be stopped too: {}", met.strangers()));
     if !met.is_later() && is_over(met, patience, drivers)? {
-        // What it did not stop was not to be stopped.
-        (*args, input.targets.nodes) = before;
+        if met.was_killed() {
+            let process = met.process();
+            telling.warn(&format!(
+                "process {process} was killed; its targets are stopped here, with the others"
+            ));
+        } else {
+            // What it did not stop was not to be stopped.
+            (*args, input.targets.nodes) = before;
+        }
     } else {
         met.end()?;
         let process = met.process();
@@ -54,14 +62,14 @@ pub(crate) fn succeed(
         }
         let again = drivers.now() + deadline.saturating_sub(drivers.now()) / 4;
         if !is_over(met, again, drivers)? {
-            met.end()?;
+            met.end_all()?;
             telling.warn(&format!("process {process} is told to end what it runs, too"));
             is_over(met, deadline, drivers)?;
         }
     }
     let left = deadline.saturating_sub(drivers.now());
     let targets: Vec<&str> = input.targets.nodes.iter().map(|&node| input.site.name(node)).collect();
-    Beacon::take(left, &targets, args.flags.even_self)
+    Beacon::light(left, &targets, args.flags.even_self)
 }
 
 /// Takes over the targets of the other, as far as they are known here.
@@ -90,7 +98,7 @@ fn adopt(
 
 /// Waits until the other is over, no longer than that; tells whether it is.
 fn is_over(met: &MetBeacon, until: Duration, drivers: &mut dyn Backend) -> anyhow::Result<bool> {
-    while met.lives()? {
+    while met.lives() {
         let now = drivers.now();
         if now >= until {
             return Ok(false);

@@ -173,3 +173,31 @@ fn the_number_to_confirm_is_of_those_that_are_there_and_a_flag_overrules_the_lis
     cstartup(&bed, &["--even-absent", "ALL"], 0);
     assert!(power(&bed).contains(&"up n04".to_owned()), "{:?}", power(&bed));
 }
+
+/// The followers were halted, and then the start of those alone was refused: their leader is away.
+#[test]
+fn a_restart_that_could_not_follow_because_a_leader_is_away_stops_nothing() {
+    let bed = listing("absent = \"n01\"");
+    for node in ["n02", "n03"] {
+        mark(&bed, "up", node);
+        mark(&bed, "on", node);
+    }
+    bed.write("etc/cshutSeq", "clients: n[02-03]\nservers: n01\nclients > servers\n");
+    for words in [&["-n", "-F", "-r"][..], &["-F", "-r"]] {
+        let run = bed.program("cshutdown").args(words).args(["n[01-03]"]).status(4);
+        let ended = run.any_stdout().stderr_contains("cstartup").any_stderr().run();
+        assert!(ended.stderr.contains("n01 is down and not a target"), "{}", ended.stderr);
+    }
+    assert!(!power(&bed).iter().any(|line| line.starts_with("off")), "{:?}", power(&bed));
+}
+
+/// The list was waited for, for ever.
+#[test]
+fn a_list_that_is_no_file_is_rejected() {
+    let bed = listing("");
+    let pipe = bed.path("etc/away");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let text = bed.read("etc/cluster.toml");
+    bed.config("cluster.toml", format!("absent_file = {pipe:?}\n{text}"));
+    assert!(cstartup(&bed, &["-k", "ALL"], 3).stderr.contains("etc/away is no file"));
+}

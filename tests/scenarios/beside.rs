@@ -438,3 +438,19 @@ fn a_node_under_a_name_in_one_configuration_and_an_address_in_the_other_is_one()
     assert!(second.stderr.contains("both act on what is at the address 10.77.0.1"), "{}", second.stderr);
     first.signal(Signal::SIGKILL);
 }
+
+/// Whoever removed the file of a run that lives let others act on its nodes.
+#[test]
+fn a_run_that_says_nothing_of_itself_any_more_may_act_on_anything() {
+    let bed = Bed::new();
+    cluster(&bed, "1h");
+    let running = spawn(&bed, "cshutdown", &["-F", "ALL"]);
+    wait_until("it acts", || is_acting(&bed, &running));
+    let facts = std::fs::read_dir(bed.path("state/runs")).unwrap().map(|entry| entry.unwrap().path());
+    facts.filter(|path| path.extension().is_some_and(|ext| ext == "json")).for_each(|path| {
+        std::fs::remove_file(path).unwrap();
+    });
+    bed.program("cstartup").arg("ALL").status(4).any_stdout().any_stderr().run();
+    running.signal(Signal::SIGKILL);
+    running.end();
+}

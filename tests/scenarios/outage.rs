@@ -1,7 +1,9 @@
 //! A shutdown on battery that is turned round, killed amid a phase, or called by somebody who may not: what was quieted
 //! is put back, and the same command again goes on from there.
 
+use bed::loopfs::{HOST_NEEDS, Host};
 use bed::{Bed, Need, Program, real, wait_until};
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
 
 /// A node is a marker; what is run on it waits as long as the bed says so.
@@ -168,4 +170,177 @@ fn a_hook_of_another_user_is_refused_and_disturbs_nothing() {
     std::fs::remove_file(bed.path("keeps-quieting")).unwrap();
     let ended = running.end();
     assert!(ended.stderr.contains("down: n[1-2]"), "{}", ended.stderr);
+}
+
+/// Whoever was named, the one with a deadline was turned round.
+#[test]
+fn who_is_named_is_cancelled_and_not_the_one_with_a_deadline() {
+    let bed = Bed::new();
+    cluster(&bed);
+    bed.write("keeps-quieting", "");
+    let running = bed.program("cshutdown").args(["-F", "--within", "3h", "n1"]).any_stdout().any_stderr();
+    let mut running = running.spawn();
+    wait_until("the subsystem is called", || !said(&bed, "called").is_empty());
+    let waiting =
+        bed.program("cshutdown").args(["-F", "-T", "30", "n2"]).status(130).any_stdout().any_stderr().spawn();
+    waiting.wait_for_stderr("the shutdown begins in");
+    for nobody in ["n3", "4194303"] {
+        let ended = bed.program("cshutdown").args(["--cancel", nobody]).status(4).any_stderr().run();
+        assert!(ended.stderr.contains("(with a deadline, targets n1)"), "{}", ended.stderr);
+    }
+    bed.program("cshutdown").args(["--cancel", "n2"]).run();
+    waiting.end();
+    assert!(running.is_running(), "{}", running.stderr_so_far());
+    std::fs::remove_file(bed.path("keeps-quieting")).unwrap();
+    let ended = running.end();
+    assert!(ended.stderr.contains("down: n1"), "{}", ended.stderr);
+}
+
+/// The second ended the subsystem half-way, and the run as stuck.
+#[test]
+fn several_that_turn_it_round_at_once_are_one() {
+    let bed = Bed::new();
+    cluster(&bed);
+    bed.write("keeps-quieting", "");
+    let running = within(&bed, &[]).status(143).spawn();
+    wait_until("the subsystem is called", || !said(&bed, "called").is_empty());
+    let first = bed.program("cshutdown").arg("--cancel").spawn();
+    running.wait_for_stderr("interrupted");
+    let second = bed.program("cshutdown").arg("--cancel").spawn();
+    wait_until("the second has come to its turn", || {
+        let turn = std::fs::read_to_string(bed.path("state/cshutdown.within.turn.lock")).unwrap_or_default();
+        turn.contains(&format!("process {} ", second.pid()))
+    });
+    wait_until("it has had its turn", || {
+        let turn = std::fs::File::open(bed.path("state/cshutdown.within.turn.lock")).unwrap();
+        Flock::lock(turn, FlockArg::LockSharedNonblock).is_ok()
+    });
+    std::fs::remove_file(bed.path("keeps-quieting")).unwrap();
+    for cancel in [first, second] {
+        cancel.end();
+    }
+    running.end();
+    assert_eq!(said(&bed, "called"), ["quiet"]);
+}
+
+/// While the next one begins it was taken for that one: its number was sent a signal, whoever has it now.
+#[test]
+fn what_a_killed_one_has_left_is_nobodys_while_the_next_begins() {
+    let bed = Bed::new();
+    cluster(&bed);
+    // The scenario is the next one, which has its lock and has not said anything yet.
+    std::fs::create_dir_all(bed.path("state")).unwrap();
+    let lock = std::fs::File::create(bed.path("state/cshutdown.within.lock")).unwrap();
+    let lock = Flock::lock(lock, FlockArg::LockExclusive).unwrap();
+    let mut innocent = bed.external(real::find("sleep").unwrap()).arg("600").status(128 + 9).spawn();
+    let left = serde_json::json!({
+        "format": "orderly-within/1", "pid": innocent.pid(), "deadline": 1.0e9, "targets": "n[1-2]", "halting": false,
+    });
+    bed.config("../state/cshutdown.within.json", left.to_string());
+    let cancel = bed.program("cshutdown").arg("--cancel").status(4).any_stderr().spawn();
+    let within = within(&bed, &[]).status(4).spawn();
+    for run in [cancel, within] {
+        let ended = run.end();
+        assert!(ended.stderr.contains("says nothing of the shutdown of process"), "{}", ended.stderr);
+    }
+    assert!(innocent.is_running());
+    innocent.signal(Signal::SIGKILL);
+    innocent.end();
+    // It is nobody's, and keeps nobody from anything.
+    drop(lock);
+    bed.program("cshutdown").arg("--cancel").status(4).any_stderr().run();
+    let ended = self::within(&bed, &[]).run();
+    assert!(ended.stderr.contains("down: n[1-2]"), "{}", ended.stderr);
+}
+
+/// The one that came second was refused, when it had told the run that both wanted to take over to end.
+#[test]
+fn of_two_that_take_the_place_of_one_the_sooner_deadline_holds() {
+    let bed = Bed::new();
+    cluster(&bed);
+    bed.write("keeps-quieting", "");
+    let run = |within: &str, targets: &str| {
+        let run = bed.program("cshutdown").args(["-F", "--within", within, targets]);
+        run.any_stdout().any_stderr()
+    };
+    let smaller = run("3h", "n1").status(143).spawn();
+    wait_until("the subsystem is called", || !said(&bed, "called").is_empty());
+    let later = run("2h", "ALL").spawn();
+    smaller.wait_for_stderr("interrupted");
+    let sooner = run("1h", "ALL").spawn();
+    sooner.wait_for_stderr("is told to begin nothing more");
+    std::fs::remove_file(bed.path("keeps-quieting")).unwrap();
+    let said_all = [smaller, later, sooner].map(|run| run.end().stderr).join("\n");
+    assert!(said_all.contains("down: n[1-2]"), "{said_all}");
+    assert_eq!(said(&bed, "halts").len(), 2, "{said_all}");
+}
+
+/// It was halted when its controller had not answered for a minute, too late, although it answered itself.
+#[test]
+fn a_node_that_answers_is_halted_whatever_its_controller_does_not_say() {
+    let bed = Bed::new();
+    cluster(&bed);
+    let text = bed.read("etc/cluster.toml").replace("[power]\n", "[power]\ntimeout = \"30m\"\n");
+    bed.config("cluster.toml", text);
+    // Asked first how all stand it answers; from then on it hangs.
+    let hangs = "status) if [ -e \"$ORDERLY_BED/hangs\" ]; then case \" $* \" in *\" n1 \"*)\n\
+                 if [ -e \"$ORDERLY_BED/asked\" ]; then while [ -e \"$ORDERLY_BED/hangs\" ]; do sleep 0.1; done; fi\n\
+                 : >\"$ORDERLY_BED/asked\" ;; esac; fi\n";
+    bed.script("sbin/mynode", &NODE.replace("status) ", hangs));
+    bed.write("hangs", "");
+    let running = within(&bed, &[]).spawn();
+    wait_until("both are told to halt", || said(&bed, "halts").len() == 2);
+    std::fs::remove_file(bed.path("hangs")).unwrap();
+    let ended = running.end();
+    assert!(ended.stderr.contains("down: n[1-2]"), "{}", ended.stderr);
+}
+
+/// Nothing was halted, as the state directory was full.
+#[test]
+fn a_disk_that_is_full_keeps_no_node_from_being_halted() {
+    if !real::require(&HOST_NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    cluster(&bed);
+    bed.tools(&["mount", "dd"]);
+    let host = Host::new(&bed, "control");
+    host.shell("mount -t tmpfs -o size=4k tmpfs state && dd if=/dev/zero of=state/full bs=4k count=1")
+        .any_stderr()
+        .run();
+    // Where there is time it is refused, and nothing is touched.
+    let refused = host.program("cshutdown").args(["-F", "ALL"]).status(4).any_stdout().any_stderr().run();
+    assert!(refused.stderr.contains("No space left on device"), "{}", refused.stderr);
+    assert!(said(&bed, "halts").is_empty());
+    let within = host.program("cshutdown").args(["-F", "--within", "3h", "ALL"]);
+    let ended = within.any_status().any_stdout().any_stderr().run();
+    assert_eq!(said(&bed, "halts").len(), 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("nobody can tighten its deadline or cancel it"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("no other run knows of it"), "{}", ended.stderr);
+}
+
+/// It was found out by the next start that it cannot be undone.
+#[test]
+fn what_cannot_be_undone_is_not_quieted() {
+    let bed = Bed::new();
+    cluster(&bed);
+    std::fs::remove_file(bed.path("sbin/resume")).unwrap();
+    for flags in [&["-k"][..], &["-F"]] {
+        let ended = bed.program("cshutdown").args(flags).arg("ALL").status(3).any_stderr().run();
+        assert!(ended.stderr.contains("subsystem.up: "), "{}", ended.stderr);
+    }
+    assert!(said(&bed, "called").is_empty() && said(&bed, "halts").is_empty());
+}
+
+/// Whoever could write it had a start of root run any program.
+#[test]
+fn what_is_quieted_is_not_read_from_what_others_can_change() {
+    let bed = Bed::new();
+    cluster(&bed);
+    within(&bed, &[]).run();
+    let file = bed.path("state/quieted.json");
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let ended = bed.program("cstartup").arg("ALL").any_status().any_stdout().any_stderr().run();
+    assert!(ended.stderr.contains("quieted.json"), "{}", ended.stderr);
+    assert_eq!(said(&bed, "called"), ["quiet"]);
 }

@@ -16,7 +16,7 @@ pub(crate) use facts::RunFactsRecord;
 pub use facts::{Hindered, Obstacle, RunFacts, socket_path};
 use facts::{directory, lock_path, path};
 use orderly_exec::lock::Lock;
-use orderly_exec::{Status, fail, signals};
+use orderly_exec::{OrStatus, Status, fail, signals};
 use orderly_plan::claim::{Claim, Stage};
 use std::fs::DirEntry;
 use std::os::fd::OwnedFd;
@@ -62,7 +62,10 @@ impl Desk {
                 }
                 (Ok(_), Some(facts)) if facts.stage == Stage::Pending => desk.killed.push(facts),
                 (Ok(_), _) => remove(&desk.directory, number),
-                (Err(error), facts) if Lock::is_held_elsewhere(&error) => desk.runs.extend(facts),
+                // Each has written its facts before the desk was free again.
+                (Err(error), facts) if Lock::is_held_elsewhere(&error) => {
+                    desk.runs.push(facts.unwrap_or_else(|| RunFacts::unknown(number)));
+                }
                 (Err(error), _) => return Err(error),
             }
         }
@@ -108,7 +111,10 @@ impl Desk {
     /// Makes a claim known, under the next number.
     fn enter(&self, facts: RunFacts) -> anyhow::Result<HeldClaim> {
         let lock = Lock::take(&lock_path(&self.directory, facts.number))?;
-        facts.write(&self.directory).inspect_err(|_| remove(&self.directory, facts.number))?;
+        facts
+            .write(&self.directory)
+            .inspect_err(|_| remove(&self.directory, facts.number))
+            .or_status(Status::Refused)?;
         Ok(HeldClaim { facts, lock, watched: None })
     }
 
@@ -136,6 +142,11 @@ pub fn check_seen() -> anyhow::Result<()> {
         }
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// Tells whether there ever was a run.
+pub fn were_any() -> bool {
+    directory().exists()
 }
 
 /// Tells whether a run lives.

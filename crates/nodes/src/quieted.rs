@@ -5,8 +5,8 @@
 
 use crate::records;
 use orderly_exec::files::{self, Found};
-use orderly_exec::paths;
 use orderly_exec::status::{Status, fail};
+use orderly_exec::{paths, trust};
 use orderly_plan::report::QuietedReport;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -47,6 +47,8 @@ impl Quieted {
         let Found::Text(text) = files::read_if_there(&path)? else {
             return Ok(Self { format: FORMAT.to_owned(), subsystems: Vec::new(), path });
         };
+        // It names programs that a start runs.
+        trust::check_only_owner_changes(&path)?;
         let named = |why: String| fail(Status::Rejected, format!("read {}: {why}", path.display()));
         let record: Self = serde_json::from_str(&text).map_err(|error| named(error.to_string()))?;
         if record.format != FORMAT {

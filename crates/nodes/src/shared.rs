@@ -3,8 +3,8 @@
 
 use crate::booting::BootingClasses;
 use crate::config::Cluster;
-use orderly_exec::paths;
 use orderly_exec::slots::{Pool, Slots};
+use orderly_exec::{OrStatus, Status, paths};
 use orderly_plan::inventory::Inventory;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -56,7 +56,8 @@ impl SharedLimits {
     /// # Errors
     /// When the state directory cannot be used.
     pub(crate) fn share(&mut self) -> anyhow::Result<()> {
-        self.slots = Slots::shared(&paths::state_directory().join("slots.lock"))?;
+        self.slots =
+            Slots::shared(&paths::state_directory().join("slots.lock")).or_status(Status::Refused)?;
         Ok(())
     }
 

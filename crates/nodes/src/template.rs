@@ -215,12 +215,20 @@ fn why_unfit(word: &[WordPart], at: usize, value: &str) -> Option<&'static str> 
     // Beside these, the word is read by somebody: a shell, or whoever reads JSON.
     let is_read = |c: char| c.is_whitespace() || "\"'`$;|&<>(){}\\#*?!".contains(c);
     let is_script = word.iter().any(|part| matches!(part, WordPart::Text(text) if text.contains(is_read)));
+    // There a shell would begin a word with it, or nothing stands before it at all.
+    let begins = |text: &str| text.ends_with(|c: char| c.is_whitespace() || "\"'`(;|&$".contains(c));
+    let is_json = matches!(word, [WordPart::Text(text), ..] if text.trim_start().starts_with(['{', '[']));
+    let is_first = match at.checked_sub(1).and_then(|before| word.get(before)) {
+        None => true,
+        Some(WordPart::Text(text)) => is_script && !is_json && begins(text),
+        Some(WordPart::Placeholder(_)) => false,
+    };
     let is_plain = |c: char| c.is_alphanumeric() || "._:/@%+=,[]-".contains(c);
     if value.is_empty() {
         Some("is empty")
     } else if value.contains(char::is_control) {
         Some("has control characters")
-    } else if at == 0 && value.starts_with('-') {
+    } else if is_first && value.starts_with('-') {
         Some("would be taken for an option")
     } else if is_script && !value.chars().all(is_plain) {
         Some("could be read as more than a value within such a text (make it an argument of its own)")
@@ -399,6 +407,8 @@ pub(crate) mod tests {
     fn a_value_is_never_an_option_or_a_part_of_a_script() {
         for (word, value, said) in [
             ("{bmc}", "--delete-all", "would be taken for an option"),
+            ("virsh start {bmc}", "--all", "would be taken for an option"),
+            ("virsh start \"{bmc}\"", "--all", "would be taken for an option"),
             ("{bmc}", "", "is empty"),
             ("{bmc}", "a\nb", "has control characters"),
             ("ssh {bmc} on", "b1; reboot", "more than a value"),
@@ -407,6 +417,9 @@ pub(crate) mod tests {
         ] {
             let said_of = with_bmc(&["sh", word], value).unwrap_err();
             assert!(said_of.starts_with("n1: {bmc} is ") && said_of.contains(said), "{word}: {said_of}");
+        }
+        for word in [r#"{"offset":"{bmc}"}"#, "cn{bmc}", "ipmi --host={bmc} on"] {
+            assert!(with_bmc(&["p", word], "-1").is_ok(), "{word}");
         }
         assert_eq!(
             with_bmc(&["sh", "-c", "ssh {bmc} on"], "10.1.0.1:443").unwrap()[2],

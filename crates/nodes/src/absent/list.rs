@@ -1,7 +1,7 @@
 //! Who is listed as absent (`absent`, `absent_file`).
 
 use crate::config::Cluster;
-use orderly_exec::{OrStatus, Status, files, trust};
+use orderly_exec::{OrStatus, Status, fail, files, trust};
 use orderly_plan::diagnostic::Diagnostics;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::inventory::Inventory;
@@ -42,6 +42,10 @@ pub(crate) fn listed(cluster: &Cluster, inventory: &Inventory) -> anyhow::Result
 }
 
 fn words_of(path: &Path) -> anyhow::Result<Vec<TargetWord>> {
+    // A pipe would be read until somebody writes into it.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(fail(Status::Rejected, format!("absent_file: {} is no file", path.display())));
+    }
     let text = files::read(path)?;
     trust::check_only_owner_changes(path)?;
     Ok(select::words(&path.display().to_string(), &text))

@@ -59,7 +59,12 @@ impl RunFacts {
         // A pipe would be read until somebody writes into it.
         let text = || if found.is_file() { files::read(&path).ok() } else { None };
         let read = || Self::parse(&text()?).filter(|facts| facts.number == number);
-        Some(read().unwrap_or_else(|| Self {
+        Some(read().unwrap_or_else(|| Self::unknown(number)))
+    }
+
+    /// Returns the facts of a run that says nothing of itself: it may act on anything.
+    pub(super) fn unknown(number: u64) -> Self {
+        Self {
             format: FORMAT.to_owned(),
             number,
             pid: 0,
@@ -70,7 +75,7 @@ impl RunFacts {
             stage: Stage::Acting,
             cancelled: false,
             claim: Claim { unbounded: true, ..Claim::default() },
-        }))
+        }
     }
 
     /// Returns the facts that a text holds; nothing where it is of another format.

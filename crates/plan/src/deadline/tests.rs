@@ -58,6 +58,7 @@ fn limits(at_once: usize, controllers: Vec<Option<u32>>) -> CallLimits {
         retries: 0,
         let_go: None,
         cut_before: Duration::ZERO,
+        hurried: false,
     };
     CallLimits {
         at_once,

@@ -61,6 +61,8 @@ enum Move {
 struct LastSeen {
     /// Answers still to come to the last look.
     awaited: u8,
+    /// The answer about its power is still to come, and was not waited for: it is not asked for again before.
+    is_power_late: bool,
     power: Power,
     probe: Probe,
     /// The node answered, its probe or its shell, when last looked at.
@@ -161,6 +163,7 @@ impl Stopping {
             stage: StopStage::Looking,
             seen: LastSeen {
                 awaited: 0,
+                is_power_late: false,
                 power: Power::Unknown,
                 probe: Probe::Unknown,
                 met: false,
@@ -202,7 +205,7 @@ impl Stopping {
     /// Returns what a look consists of, and counts on the answers.
     fn look(&mut self) -> Vec<Task> {
         let mut tasks = Vec::new();
-        if self.able.reads_power {
+        if self.able.reads_power && !self.seen.is_power_late {
             tasks.push(Task::ReadPower);
         }
         if self.able.probes && !self.limits.unit {
@@ -235,6 +238,9 @@ impl Stopping {
 
     fn power(&mut self, power: Power, now: Duration) -> Move {
         self.seen.power = power;
+        if std::mem::replace(&mut self.seen.is_power_late, false) {
+            return Move::Wait;
+        }
         self.answered(now)
     }
 
@@ -247,6 +253,11 @@ impl Stopping {
                 self.seen.down_since.get_or_insert(now);
             }
             Probe::Unknown => self.seen.down_since = None,
+        }
+        // Whoever answers is up, whatever a controller that hangs would say of it in the end.
+        if self.limits.hurried && self.stage == StopStage::Looking && self.seen.met && self.seen.awaited > 1 {
+            (self.seen.awaited, self.seen.is_power_late) = (0, true);
+            return self.look_over(now);
         }
         self.answered(now)
     }

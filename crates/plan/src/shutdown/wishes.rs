@@ -39,4 +39,6 @@ pub struct StopLimits {
     pub let_go: Option<Duration>,
     /// Its power-off begins before this time of the run, or not at all ([`crate::deadline`]).
     pub cut_before: Duration,
+    /// There is no time to wait for a controller before a node that answers is told to go down.
+    pub hurried: bool,
 }

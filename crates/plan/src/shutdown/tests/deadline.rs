@@ -88,7 +88,7 @@ proptest! {
         let mut left = whole * share as u32 / 100;
         let mut plan = DeadlinePlan::new(left, &forecast, &asked);
         let bounds: Vec<StopLimits> =
-            plan.cut_before.iter().map(|&cut_before| StopLimits { cut_before, ..limits() }).collect();
+            plan.cut_before.iter().map(|&cut_before| StopLimits { cut_before, hurried: true, ..limits() }).collect();
         let mut world = World::new(nodes.clone(), at_once);
         if plan.lifts_limits { world.fanout = usize::MAX }
         let mut machine = Shutdown::new(&order, &targets, Vec::new(), wishes(), &bounds);

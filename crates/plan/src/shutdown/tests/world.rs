@@ -202,6 +202,7 @@ pub(super) fn limits() -> StopLimits {
         retries: 2,
         let_go: None,
         cut_before: Duration::MAX,
+        hurried: false,
     }
 }
 
