@@ -5,7 +5,7 @@
 //! which keys were asked for and reports all others when it is closed.
 
 use crate::duration;
-use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Excerpt, Source};
+use orderly_plan::diagnostic::{Diagnostic, Diagnostics, Excerpt, Source, SourceLines};
 use std::cell::RefCell;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use toml::de::{DeTable, DeValue};
 /// A parsed file and what was found wrong with it so far.
 #[derive(Debug)]
 pub struct TomlDocument<'a> {
-    source: Source<'a>,
+    source: SourceLines<'a>,
     root: Spanned<DeTable<'a>>,
     wrong: RefCell<Diagnostics>,
 }
@@ -27,7 +27,7 @@ impl<'a> TomlDocument<'a> {
     /// # Errors
     /// All places at which it is not TOML.
     pub fn parse(name: &'a str, text: &'a str) -> Result<Self, Diagnostics> {
-        let source = Source { name, text };
+        let source = SourceLines::new(Source { name, text });
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut wrong = Diagnostics::default();
         for error in errors {
@@ -40,7 +40,7 @@ impl<'a> TomlDocument<'a> {
     /// Returns the top table.
     pub fn root(&self) -> Table<'_> {
         Table {
-            source: self.source,
+            source: &self.source,
             wrong: &self.wrong,
             path: String::new(),
             span: 0..0,
@@ -62,7 +62,7 @@ impl<'a> TomlDocument<'a> {
 /// One table being read. A missing or wrong value reads as `None`; wrong ones are remembered.
 #[derive(Debug)]
 pub struct Table<'d> {
-    source: Source<'d>,
+    source: &'d SourceLines<'d>,
     wrong: &'d RefCell<Diagnostics>,
     path: String,
     span: Range<usize>,
@@ -320,7 +320,7 @@ impl<'d> Table<'d> {
         if self.find(key).is_none() {
             let message = format!("{} is missing", self.named(key));
             let diagnostic = if self.path.is_empty() {
-                Diagnostic::about(self.source.name, message)
+                Diagnostic::about(self.source.name(), message)
             } else {
                 self.source.diagnose(self.span.start..self.span.start + 1, message)
             };

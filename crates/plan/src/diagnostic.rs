@@ -41,11 +41,16 @@ impl Source<'_> {
 
     /// Returns a diagnostic for a byte range of this text, its line quoted and the range underlined.
     pub fn diagnose(&self, range: Range<usize>, message: impl Into<String>) -> Diagnostic {
+        let place = self.place(range.start);
+        self.diagnose_at(place, range, message)
+    }
+
+    /// As [`Source::diagnose`], of a range whose place is known.
+    fn diagnose_at(&self, place: Place, range: Range<usize>, message: impl Into<String>) -> Diagnostic {
         let start = floor_char(self.text, range.start);
         let end = floor_char(self.text, range.end.max(start));
         let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
-        let place = self.place(start);
         let shown = line_start.max(floor_char(self.text, start.saturating_sub(CLIP)))
             ..line_end.min(floor_char(self.text, start.saturating_add(CLIP)));
         let width = self.text[start..end.min(shown.end).max(start)].chars().count().max(1);
@@ -60,6 +65,40 @@ impl Source<'_> {
             notes: Vec::new(),
             hint: None,
         }
+    }
+}
+
+/// A text that knows where its lines begin, for who may have much to say of it: to count lines each time costs as much as
+/// the text before them.
+#[derive(Debug)]
+pub struct SourceLines<'a> {
+    source: Source<'a>,
+    starts: Vec<usize>,
+}
+
+impl<'a> SourceLines<'a> {
+    /// Finds the lines.
+    pub fn new(source: Source<'a>) -> Self {
+        let ends = source.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self { source, starts: std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect() }
+    }
+
+    /// Returns the name of the text.
+    pub fn name(&self) -> &'a str {
+        self.source.name
+    }
+
+    /// As [`Source::diagnose`].
+    pub fn diagnose(&self, range: Range<usize>, message: impl Into<String>) -> Diagnostic {
+        let offset = floor_char(self.source.text, range.start);
+        let line = self.starts.partition_point(|&start| start <= offset);
+        let start = self.starts[line - 1];
+        let place = Place {
+            file: self.source.name.to_owned(),
+            line,
+            column: self.source.text[start..offset].chars().count() + 1,
+        };
+        self.source.diagnose_at(place, range, message)
     }
 }
 
@@ -275,6 +314,17 @@ impl From<Diagnostic> for Diagnostics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whoever_knows_the_lines_says_the_same(text in "[a\\né節\t]{0,40}", from in 0..60_usize, more in 0..5_usize) {
+            let source = Source { name: "s", text: &text };
+            let range = from..from + more;
+            let wanted = source.diagnose(range.clone(), "no");
+            prop_assert_eq!(SourceLines::new(source).diagnose(range, "no"), wanted);
+        }
+    }
 
     #[test]
     fn a_diagnostic_underlines_its_range_and_counts_characters() {
