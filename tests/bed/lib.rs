@@ -12,6 +12,7 @@
 pub mod binaries;
 pub mod bmc;
 pub mod chance;
+pub mod cluster;
 pub mod expected;
 pub mod fakes;
 pub mod libvirt;
@@ -28,6 +29,7 @@ pub mod sshd;
 pub mod systemd;
 
 pub use chance::Chance;
+pub use cluster::inventory_of;
 pub use fakes::{Answer, Fake};
 pub use program::{Program, pipeline};
 pub use real::Need;

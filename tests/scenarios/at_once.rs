@@ -1,6 +1,6 @@
 //! What can never succeed as it is configured is found out at once, by a check (`-k`) too, with what was heard.
 
-use bed::{Bed, Program};
+use bed::{Bed, Program, inventory_of};
 use std::io::Write;
 use std::net::TcpListener;
 
@@ -8,20 +8,9 @@ use std::net::TcpListener;
 /// wait for, nothing is shortened.
 fn cluster(bed: &Bed, tables: &str, count: usize) {
     bed.tools(&["cat", "echo", "sh", "true", "false"]);
-    let nodes: Vec<String> = (1..=count).map(|node| format!("{{\"name\": \"n{node}\"}}")).collect();
-    let text = format!("{{\"format\": \"orderly-inventory/1\", \"nodes\": [{}]}}", nodes.join(", "));
-    let inventory = bed.write("inventory.json", text);
-    bed.write("order", "all: n[1-9]\n".replace('9', &count.to_string()));
-    bed.config(
-        "cluster.toml",
-        format!(
-            "inventory = {inventory:?}\nlog_dir = {:?}\nsequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n{tables}",
-            bed.path("log"),
-            bed.path("order"),
-            bed.path("order"),
-            bed.path("subsysSeq"),
-        ),
-    );
+    bed.cluster(&inventory_of((1..=count).map(|node| format!("n{node}"))), tables);
+    let order = bed.write("cstartSeq", format!("all: n[1-{count}]\n"));
+    std::fs::copy(order, bed.path("cshutSeq")).unwrap();
 }
 
 fn program<'a>(bed: &'a Bed, name: &str, args: &[&str]) -> Program<'a> {

@@ -4,30 +4,20 @@
 use super::order;
 use super::random_orders::{NODES, Stated};
 use bed::loopfs::Host;
-use bed::{Bed, Chance, Need, Running, real, wait_until};
+use bed::{Bed, Chance, Need, Running, inventory_of, real, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Makes a simulated cluster of nodes that are all up, and take so long to boot or halt.
 fn cluster(bed: &Bed, takes: &str) {
-    let nodes: Vec<String> = (0..NODES).map(|node| format!(r#"{{"name": "n{node:02}"}}"#)).collect();
-    let inventory = bed.write(
-        "inventory.json",
-        format!(r#"{{"format": "orderly-inventory/1", "nodes": [{}]}}"#, nodes.join(",")),
-    );
-    let text = format!(
-        "inventory = {inventory:?}\nlog_dir = {:?}\n\
-         sequence = {{ start = {:?}, shut = {:?}, subsystems = {:?}, literal = true }}\n\
+    let settings = format!(
+        "sequence.literal = true\n\
          [power]\ndriver = \"simulator\"\n[shell]\ndriver = \"simulator\"\n\
          [probe]\ndriver = \"simulator\"\ninterval = \"20ms\"\n[shutdown]\nsettle = \"{takes}\"\n\
-         [simulator]\ninitial = \"up\"\nboot = \"{takes}\"\nhalt = \"{takes}\"\nlatency = \"1ms\"\n",
-        bed.path("log"),
-        bed.path("cstartSeq"),
-        bed.path("cshutSeq"),
-        bed.path("subsysSeq"),
+         [simulator]\ninitial = \"up\"\nboot = \"{takes}\"\nhalt = \"{takes}\"\nlatency = \"1ms\"\n"
     );
-    bed.config("cluster.toml", text);
+    bed.cluster(&inventory_of((0..NODES).map(name)), settings);
     bed.write("cstartSeq", "");
     bed.write("cshutSeq", "");
 }

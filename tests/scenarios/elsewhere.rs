@@ -1,6 +1,6 @@
 //! A run that is looked at and steered from elsewhere: two real processes, on simulated nodes.
 
-use bed::{Bed, Need, Running, real, wait_until};
+use bed::{Bed, Need, Running, inventory_of, real, wait_until};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -12,23 +12,13 @@ use std::os::unix::net::UnixStream;
 /// Makes a simulated cluster of nodes that are all off (or up): n00 and n01 lead n02 and n03, and these all others.
 fn cluster(count: usize, simulator: &str) -> Bed {
     let bed = Bed::new();
-    let nodes: Vec<String> = (0..count).map(|node| format!(r#"{{"name": "n{node:02}"}}"#)).collect();
-    let inventory = bed.write(
-        "inventory.json",
-        format!(r#"{{"format": "orderly-inventory/1", "nodes": [{}]}}"#, nodes.join(",")),
-    );
-    let text = format!(
-        "inventory = {inventory:?}\nlog_dir = {:?}\n\
-         sequence = {{ start = {:?}, shut = {:?}, subsystems = {:?}, literal = true }}\n\
+    let settings = format!(
+        "sequence.literal = true\n\
          [power]\ndriver = \"simulator\"\n[shell]\ndriver = \"simulator\"\n\
          [probe]\ndriver = \"simulator\"\ninterval = \"20ms\"\n[shutdown]\nsettle = \"50ms\"\n\
-         [simulator]\nlatency = \"1ms\"\nboot = \"50ms\"\n{simulator}\n",
-        bed.path("log"),
-        bed.path("cstartSeq"),
-        bed.path("cshutSeq"),
-        bed.path("subsysSeq"),
+         [simulator]\nlatency = \"1ms\"\nboot = \"50ms\"\n{simulator}\n"
     );
-    bed.config("cluster.toml", text);
+    bed.cluster(&inventory_of((0..count).map(|node| format!("n{node:02}"))), settings);
     let rest: Vec<String> = (4..count).map(|node| format!("n{node:02}")).collect();
     let rest = if count > 5 { format!("rest: {}\nsecond > rest\n", rest.join(" ")) } else { String::new() };
     bed.write("cstartSeq", format!("first: n00 n01\nsecond: n02 n03\nfirst > second\n{rest}"));

@@ -1,6 +1,6 @@
 //! `habackup --find`: in which snapshots a path is, and where it changed.
 
-use crate::snapshot::{configure, holder, ready, snapshots};
+use crate::snapshot::{configure, holder, ids, ready, snapshots};
 use bed::{Bed, Need, real};
 use std::fs;
 
@@ -45,8 +45,7 @@ fn a_path_is_found_in_every_snapshot_that_has_it_and_where_it_changed() {
         json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 3, "{json}");
     assert!(lines.iter().all(|line| line["format"] == "orderly-find/1"));
-    let ids: Vec<String> =
-        snapshots(&bed).iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    let ids = ids(&bed);
     let states = lines[0]["states"].as_array().unwrap();
     assert_eq!(states[1]["snapshots"], serde_json::json!([ids[2], ids[3]]));
     assert_eq!(states[1]["differs"], serde_json::json!(["contents", "time"]));

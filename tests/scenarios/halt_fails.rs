@@ -7,8 +7,7 @@ use bed::Bed;
 /// more; its power then reads off by itself where `powers_off`.
 fn cluster(bed: &Bed, status: u8, ups: usize, powers_off: bool, settle: &str) {
     bed.tools(&["cat", "wc", "sh"]);
-    let inventory =
-        bed.write("inventory.json", r#"{"nodes": [{"name": "n1"}, {"name": "n2", "boot_server": "n1"}]}"#);
+    let inventory = r#"{"nodes": [{"name": "n1"}, {"name": "n2", "boot_server": "n1"}]}"#;
     let told = bed.path("told");
     let rsh = bed.script(
         "rsh",
@@ -30,18 +29,13 @@ fn cluster(bed: &Bed, status: u8, ups: usize, powers_off: bool, settle: &str) {
              else echo \"$2: on\"; fi ;; *) echo \"$2 power $1\" >>{told:?}; : >\"$0.$2\" ;; esac"
         ),
     );
-    bed.config(
-        "cluster.toml",
+    bed.cluster(
+        inventory,
         format!(
-            "inventory = {inventory:?}\nlog_dir = {:?}\nsequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n\
-             [power]\ndriver = \"command\"\non = [{power:?}, \"on\", \"{{node}}\"]\noff = [{power:?}, \"off\", \"{{node}}\"]\n\
+            "[power]\ndriver = \"command\"\non = [{power:?}, \"on\", \"{{node}}\"]\noff = [{power:?}, \"off\", \"{{node}}\"]\n\
              status = [{power:?}, \"status\", \"{{node}}\"]\n[shell]\ndriver = \"command\"\nrun = [{rsh:?}, \"{{node}}\", \"{{command}}\"]\n\
              [probe]\ndriver = \"command\"\nup = [{probe:?}, \"{{node}}\"]\ninterval = \"20ms\"\n\
-             [shutdown]\nhalt = \"halt\"\nend_users = \"none\"\nsettle = \"{settle}\"\n",
-            bed.path("log"),
-            bed.path("cstartSeq"),
-            bed.path("cshutSeq"),
-            bed.path("subsysSeq"),
+             [shutdown]\nhalt = \"halt\"\nend_users = \"none\"\nsettle = \"{settle}\"\n"
         ),
     );
 }

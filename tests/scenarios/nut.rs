@@ -1,6 +1,7 @@
 //! The shipped `examples/nut`, run by real upsd, upsmon and upssched with the driver dummy-ups, as their own user and
 //! through the shipped sudoers line: on battery, power back before and after the first halt, low battery, a dip.
 
+use bed::cluster::scripted;
 use bed::nut::{NEEDS, Nut};
 use bed::{Bed, real, wait_until};
 
@@ -8,46 +9,24 @@ const ON_BATTERY: &str = "UPS ups@localhost on battery";
 const ON_LINE: &str = "UPS ups@localhost on line power";
 const LOW: &str = "UPS ups@localhost battery is low";
 
-/// A node is a marker; it goes down once it may.
-const NODE: &str = r#"
-does=$1
-shift
-case $does in
-on) : >"$ORDERLY_BED/on.$1" ;;
-off) rm -f "$ORDERLY_BED/on.$1" ;;
-status) for node; do if [ -e "$ORDERLY_BED/on.$node" ]; then echo "$node: on"; else echo "$node: off"; fi; done ;;
-up) [ -e "$ORDERLY_BED/on.$1" ] ;;
-run) case $2 in *shutdown*)
-	echo "$1" >>"$ORDERLY_BED/halts"
-	(until [ -e "$ORDERLY_BED/may-go-down" ]; do sleep 0.1; done; rm -f "$ORDERLY_BED/on.$1") >/dev/null 2>&1 & ;;
-esac ;;
-esac
-"#;
+/// A node goes down once it may.
+const RUNS: &str = r#"	*shutdown*) echo "$1" >>"$ORDERLY_BED/halts"
+		(until [ -e "$ORDERLY_BED/may-go-down" ]; do sleep 0.1; done; rm -f "$ORDERLY_BED/on.$1") >/dev/null 2>&1 & ;;"#;
 
 /// Two nodes that are up, and a subsystem before they are halted that is over once it may be.
 fn cluster(bed: &Bed) {
     let root = bed.root().display();
-    bed.config(
-        "inventory.json",
-        r#"{"nodes": [{"name": "n1", "number": 11}, {"name": "n2", "number": 12}]}"#,
+    let settings = format!(
+        "control_address = \"127.0.0.1\"\n{}[subsystem]\nhost = \"control\"\n\
+         [shutdown]\nend_users = \"none\"\nsettle = \"500ms\"\nusual = \"5s\"\n",
+        scripted("mynode")
     );
-    let text = format!(
-        "inventory = \"{root}/etc/inventory.json\"\nlog_dir = \"{root}/log\"\ncontrol_address = \"127.0.0.1\"\n\
-         sequence = {{ start = \"{root}/etc/cstartSeq\", shut = \"{root}/etc/cshutSeq\", subsystems = \"{root}/etc/subsysSeq\" }}\n\
-         [power]\ndriver = \"command\"\non = [\"mynode\", \"on\", \"{{node}}\"]\noff = [\"mynode\", \"off\", \"{{node}}\"]\n\
-         status = [\"mynode\", \"status\", \"{{nodes}}\"]\n\
-         [probe]\ndriver = \"command\"\nup = [\"mynode\", \"up\", \"{{node}}\"]\ninterval = \"200ms\"\n\
-         [shell]\ndriver = \"command\"\nrun = [\"mynode\", \"run\", \"{{node}}\", \"{{command}}\"]\n\
-         [subsystem]\nhost = \"control\"\n[shutdown]\nend_users = \"none\"\nsettle = \"500ms\"\nusual = \"5s\"\n"
-    );
-    bed.config("cluster.toml", text);
-    bed.write("etc/cstartSeq", "");
-    bed.write("etc/cshutSeq", "");
-    bed.config("subsysSeq", "quiet: /usr/local/sbin/quiet\n");
+    bed.cluster(r#"{"nodes": [{"name": "n1", "number": 11}, {"name": "n2", "number": 12}]}"#, settings);
+    bed.write("cstartSeq", "");
+    bed.write("cshutSeq", "");
+    bed.write("subsysSeq", "quiet: /usr/local/sbin/quiet\n");
     bed.script("sbin/quiet", &format!("until [ -e {root}/is-quiet ]; do sleep 0.1; done"));
-    bed.script("sbin/mynode", NODE);
-    bed.write("on.n1", "");
-    bed.write("on.n2", "");
+    bed.markers(RUNS, &["n1", "n2"]);
 }
 
 /// What the shutdown with a deadline says of itself.

@@ -1,7 +1,7 @@
 //! Snapshots that were copied off the asset: the shipped example copies them by rsync, and a host that has lost the asset
 //! reads and restores the copy. One that was cut is named, and never restored as whole.
 
-use crate::snapshot::{configure, holder, ready, snapshots};
+use crate::snapshot::{configure, holder, ids, ready};
 use bed::loopfs::Host;
 use bed::{Bed, Need, binaries, real};
 use std::fs;
@@ -59,8 +59,7 @@ fn a_host_that_lost_the_asset_reads_and_restores_the_copy() {
     host.program("habackup").stdout("Backup complete.\n").run();
     bed.write("source/deep/1", "changed");
     host.program("habackup").stdout("Backup complete.\n").run();
-    let ids: Vec<String> =
-        snapshots(&bed).iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    let ids = ids(&bed);
     let inode = |id: &str| {
         let file =
             bed.path(format!("copy/{id}/tree")).join(bed.path("source/deep/2").strip_prefix("/").unwrap());
@@ -157,7 +156,7 @@ fn a_copy_that_was_cut_is_named_and_never_restored_as_whole() {
     for _ in 0..2 {
         host.program("habackup").arg("-q").run();
     }
-    let newest = snapshots(&bed)[1].file_name().unwrap().to_string_lossy().into_owned();
+    let newest = ids(&bed).remove(1);
     let whole = restore(&bed, &host, "copy", &[]);
     assert_eq!((whole.0, whole.2.len()), (0, 8), "{}", whole.1);
     let tree = format!("cut/{newest}");
@@ -240,7 +239,7 @@ fn a_copy_killed_anywhere_is_refused_and_the_next_one_mends_it() {
     bed.config("ha.toml", text.replace("after = ", "# after = "));
     bed.write("source/deep/2", "second");
     host.program("habackup").arg("-q").run();
-    let newest = snapshots(&bed)[1].file_name().unwrap().to_string_lossy().into_owned();
+    let newest = ids(&bed).remove(1);
     let root = bed.root().display();
     let copy = format!(
         "ORDERLY_BACKUP_DIRECTORY={root}/shared/habackup ORDERLY_BACKUP_STATUS=complete copy-store {root}/cut"

@@ -1,58 +1,37 @@
 //! A shutdown on battery that is turned round, killed amid a phase, or called by somebody who may not: what was quieted
 //! is put back, and the same command again goes on from there.
 
+use bed::cluster::scripted;
 use bed::loopfs::{HOST_NEEDS, Host};
 use bed::{Bed, Need, Program, real, wait_until};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
 
-/// A node is a marker; what is run on it waits as long as the bed says so.
-const NODE: &str = r#"
-does=$1
-shift
-case $does in
-on) : >"$ORDERLY_BED/on.$1" ;;
-off) rm -f "$ORDERLY_BED/on.$1" ;;
-status) for node; do if [ -e "$ORDERLY_BED/on.$node" ]; then echo "$node: on"; else echo "$node: off"; fi; done ;;
-up) [ -e "$ORDERLY_BED/on.$1" ] ;;
-run) case $2 in
-	*shutdown*) echo "$1" >>"$ORDERLY_BED/halts"; rm -f "$ORDERLY_BED/on.$1" ;;
+/// What is run on a node waits as long as the bed says so.
+const RUNS: &str = r#"	*shutdown*) echo "$1" >>"$ORDERLY_BED/halts"; rm -f "$ORDERLY_BED/on.$1" ;;
 	*'sh -s'*) echo "$1" >>"$ORDERLY_BED/ended"; while [ -e "$ORDERLY_BED/keeps-users" ]; do sleep 0.1; done
-		echo "orderly: done" ;;
-	esac ;;
-esac
-"#;
+		echo "orderly: done" ;;"#;
 
 /// Two nodes that are up, and a subsystem that is over once it may be, with what undoes it.
 fn cluster(bed: &Bed) {
     let root = bed.root().display();
-    bed.config(
-        "inventory.json",
-        r#"{"nodes": [{"name": "n1", "number": 11}, {"name": "n2", "number": 12}]}"#,
-    );
-    let text = format!(
-        "inventory = \"{root}/etc/inventory.json\"\nlog_dir = \"{root}/log\"\ncontrol_address = \"127.0.0.1\"\n\
-         sequence = {{ start = \"{root}/etc/cstartSeq\", shut = \"{root}/etc/cshutSeq\", subsystems = \"{root}/etc/subsysSeq\" }}\n\
-         [power]\ndriver = \"command\"\non = [\"{root}/sbin/mynode\", \"on\", \"{{node}}\"]\noff = [\"{root}/sbin/mynode\", \"off\", \"{{node}}\"]\n\
-         status = [\"{root}/sbin/mynode\", \"status\", \"{{nodes}}\"]\n\
-         [probe]\ndriver = \"command\"\nup = [\"{root}/sbin/mynode\", \"up\", \"{{node}}\"]\ninterval = \"200ms\"\n\
-         [shell]\ndriver = \"command\"\nrun = [\"{root}/sbin/mynode\", \"run\", \"{{node}}\", \"{{command}}\"]\n\
+    let settings = format!(
+        "control_address = \"127.0.0.1\"\n{}\
          [subsystem]\nhost = \"control\"\nup = {{ \"{root}/sbin/quiet\" = \"{root}/sbin/resume\" }}\n\
-         [shutdown]\nsettle = \"100ms\"\nusual = \"5s\"\n"
+         [shutdown]\nsettle = \"100ms\"\nusual = \"5s\"\n",
+        scripted(bed.path("sbin/mynode").display())
     );
-    bed.config("cluster.toml", text);
-    bed.write("etc/cstartSeq", "");
-    bed.write("etc/cshutSeq", "");
-    bed.config("subsysSeq", format!("quiet: {root}/sbin/quiet\n"));
+    bed.cluster(r#"{"nodes": [{"name": "n1", "number": 11}, {"name": "n2", "number": 12}]}"#, settings);
+    bed.write("cstartSeq", "");
+    bed.write("cshutSeq", "");
+    bed.write("subsysSeq", format!("quiet: {root}/sbin/quiet\n"));
     bed.script(
         "sbin/quiet",
         &format!("echo quiet >>{root}/called\nwhile [ -e {root}/keeps-quieting ]; do sleep 0.1; done"),
     );
     bed.script("sbin/resume", &format!("echo resume \"$@\" >>{root}/called"));
-    bed.script("sbin/mynode", NODE);
+    bed.markers(RUNS, &["n1", "n2"]);
     bed.tools(&["rm", "sleep"]);
-    bed.write("on.n1", "");
-    bed.write("on.n2", "");
 }
 
 fn within<'a>(bed: &'a Bed, more: &[&str]) -> Program<'a> {
@@ -286,7 +265,7 @@ fn a_node_that_answers_is_halted_whatever_its_controller_does_not_say() {
     let hangs = "status) if [ -e \"$ORDERLY_BED/hangs\" ]; then case \" $* \" in *\" n1 \"*)\n\
                  if [ -e \"$ORDERLY_BED/asked\" ]; then while [ -e \"$ORDERLY_BED/hangs\" ]; do sleep 0.1; done; fi\n\
                  : >\"$ORDERLY_BED/asked\" ;; esac; fi\n";
-    bed.script("sbin/mynode", &NODE.replace("status) ", hangs));
+    bed.write("sbin/mynode", bed.read("sbin/mynode").replace("status) ", hangs));
     bed.write("hangs", "");
     let running = within(&bed, &[]).spawn();
     wait_until("both are told to halt", || said(&bed, "halts").len() == 2);

@@ -17,7 +17,6 @@ fn own_boot() -> String {
 
 /// Nodes that are up and say this boot id; what they are told goes into `told`.
 pub(super) fn world(bed: &Bed, nodes: &str, boot: &str, more: &str) {
-    let inventory = bed.write("inventory.json", format!("{{\"nodes\": [{nodes}]}}"));
     let told = bed.path("told");
     let rsh = bed.script(
         "rsh",
@@ -27,20 +26,14 @@ pub(super) fn world(bed: &Bed, nodes: &str, boot: &str, more: &str) {
         bed.script("power", &format!("[ $1 = status ] && echo \"$2: on\" || echo \"power $*\" >>{told:?}"));
     // Those marked are down.
     let probe = bed.script("probe", &format!("[ ! -e {:?}/$1.down ]", bed.path("tmp")));
-    bed.config(
-        "cluster.toml",
+    bed.cluster(
+        &format!("{{\"nodes\": [{nodes}]}}"),
         format!(
-            "{more}\ninventory = {inventory:?}\nlog_dir = {:?}\n\
-             sequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n\
-             [power]\ndriver = \"command\"\non = [{power:?}, \"on\", \"{{node}}\"]\noff = [{power:?}, \"off\", \"{{node}}\"]\n\
+            "{more}\n[power]\ndriver = \"command\"\non = [{power:?}, \"on\", \"{{node}}\"]\noff = [{power:?}, \"off\", \"{{node}}\"]\n\
              reset = [{power:?}, \"reset\", \"{{node}}\"]\nstatus = [{power:?}, \"status\", \"{{node}}\"]\n\
              [shell]\ndriver = \"command\"\nrun = [{rsh:?}, \"{{node}}\", \"{{command}}\"]\n\
              [probe]\ndriver = \"command\"\nup = [{probe:?}, \"{{node}}\"]\ninterval = \"20ms\"\n\
-             [shutdown]\nend_users = \"none\"\nsettle = \"20ms\"\n",
-            bed.path("log"),
-            bed.path("cstartSeq"),
-            bed.path("cshutSeq"),
-            bed.path("subsysSeq"),
+             [shutdown]\nend_users = \"none\"\nsettle = \"20ms\"\n"
         ),
     );
     bed.write("cshutSeq", "");
@@ -497,7 +490,7 @@ fn a_server_outside_the_inventory_is_rejected_unless_the_configuration_names_it(
         world(&bed, r#"{"name": "n1", "boot_server": "nas1"}"#, OTHER, more);
         let said = run(&bed, "cstartup -k n1").status(status).run().stderr;
         let clause = match more {
-            "outside = \"nas[1\"" => "cluster.toml:1:11: outside: a bracket that is not closed",
+            "outside = \"nas[1\"" => "cluster.toml:6:11: outside: a bracket that is not closed",
             _ => "no node named \"nas1\"",
         };
         assert_eq!(said.contains(clause), status == 3, "{more}: {said}");

@@ -1,16 +1,11 @@
 //! What a person says of single snapshots: `--pin`, `--unpin`, `--forget`. What must stay is refused with the remedy,
 //! and a kill at any system call leaves the snapshots sound.
 
-use crate::snapshot::{configure, holder, ready, snapshots};
+use crate::snapshot::{configure, holder, ids, ready};
 use crate::syscalls::{calls, is_soak};
 use bed::loopfs::Host;
 use bed::{Bed, Need, real};
 use std::fs;
-
-fn ids(bed: &Bed) -> Vec<String> {
-    let names = snapshots(bed).into_iter();
-    names.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
-}
 
 /// What an administrator wanted to keep was pruned: there was no way to say so.
 #[test]

@@ -165,23 +165,16 @@ impl Bad {
 pub(super) fn settle(bed: &Bed, seed: u64, bad: &Bad, initial: &str) {
     let nodes: Vec<String> = (0..NODES).map(|node| bad.entry(node, seed)).collect();
     let inventory = format!("{{\"format\": \"orderly-inventory/1\", \"nodes\": [{}]}}", nodes.join(", "));
-    let inventory = bed.write("inventory.json", inventory);
     let text = format!(
-        "inventory = {inventory:?}\nlog_dir = {:?}\n\
-         sequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n\
-         [power]\ndriver = \"simulator\"\n[shell]\ndriver = \"simulator\"\n[probe]\ndriver = \"simulator\"\n\
+        "[power]\ndriver = \"simulator\"\n[shell]\ndriver = \"simulator\"\n[probe]\ndriver = \"simulator\"\n\
          [shutdown]\nsettle = \"3s\"\n[limits]\ntimeout = \"90s\"\nboot = \"40s\"\n\
          [simulator]\nseed = {seed}\ninitial = \"{initial}\"\nboot = \"5s\"\nhalt = \"2s\"\njitter = \"20s\"\n\
          fail = \"{}\"\nhang = \"{}\"\n",
-        bed.path("log"),
-        bed.path("cstartSeq"),
-        bed.path("cshutSeq"),
-        bed.path("subsysSeq"),
         names(&bad.refuse),
         names(&bad.hang),
     );
     // An empty set of names is none that could be written.
-    bed.config("cluster.toml", text.replace("fail = \"\"\n", "").replace("hang = \"\"\n", ""));
+    bed.cluster(&inventory, text.replace("fail = \"\"\n", "").replace("hang = \"\"\n", ""));
 }
 
 /// Returns the records of a run; the first one, of the oracle's own, is its status.

@@ -1,14 +1,12 @@
 //! Restarts without a power switch and resets, proven by the boot id: scripts stand in for the nodes.
 
-use bed::{Bed, Program};
+use bed::{Bed, Program, inventory_of};
 
 const BEFORE: &str = "11111111-1111-1111-1111-111111111111";
 const AFTER: &str = "22222222-2222-2222-2222-222222222222";
 
 /// One node without power; `restarts` are the lines its restart runs, in its folder.
 fn node(bed: &Bed, restarts: &str) {
-    let inventory =
-        bed.write("inventory.json", r#"{"format": "orderly-inventory/1", "nodes": [{"name": "n1"}]}"#);
     bed.write("node/id", BEFORE);
     let folder = bed.path("node");
     let rsh = bed.script(
@@ -26,18 +24,13 @@ fn node(bed: &Bed, restarts: &str) {
              echo $((left - 1)) >down\nexit 1"
         ),
     );
-    bed.config(
-        "cluster.toml",
+    bed.cluster(
+        &inventory_of(["n1"]),
         format!(
-            "inventory = {inventory:?}\nlog_dir = {:?}\nsequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n\
-             [power]\ndriver = \"none\"\n[shell]\ndriver = \"command\"\n\
+            "[power]\ndriver = \"none\"\n[shell]\ndriver = \"command\"\n\
              run = [{rsh:?}, \"{{node}}\", \"{{command}}\"]\n\
              [probe]\ndriver = \"command\"\nup = [{probe:?}, \"{{node}}\"]\ninterval = \"20ms\"\n\
-             [shutdown]\nend_users = \"none\"\n",
-            bed.path("log"),
-            bed.path("cstartSeq"),
-            bed.path("cshutSeq"),
-            bed.path("subsysSeq"),
+             [shutdown]\nend_users = \"none\"\n"
         ),
     );
     bed.write("cshutSeq", "");

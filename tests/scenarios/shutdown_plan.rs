@@ -13,19 +13,13 @@ const INVENTORY: &str = r#"{"format": "orderly-inventory/1", "nodes": [
 
 /// Simulated nodes, all up.
 pub(super) fn cluster(bed: &Bed, simulator: &str) {
-    let inventory = bed.write("inventory.json", INVENTORY);
-    let text = format!(
-        "inventory = {inventory:?}\nlog_dir = {:?}\npartition = \"a\"\n\
-         sequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n\
+    let settings = format!(
+        "partition = \"a\"\n\
          [power]\ndriver = \"simulator\"\n[shell]\ndriver = \"simulator\"\n\
          [probe]\ndriver = \"simulator\"\ninterval = \"20ms\"\n[shutdown]\nsettle = \"100ms\"\n\
-         [simulator]\ninitial = \"up\"\nboot = \"50ms\"\nhalt = \"50ms\"\nlatency = \"1ms\"\n{simulator}\n",
-        bed.path("log"),
-        bed.path("cstartSeq"),
-        bed.path("cshutSeq"),
-        bed.path("subsysSeq"),
+         [simulator]\ninitial = \"up\"\nboot = \"50ms\"\nhalt = \"50ms\"\nlatency = \"1ms\"\n{simulator}\n"
     );
-    bed.config("cluster.toml", text);
+    bed.cluster(INVENTORY, settings);
     bed.write("cstartSeq", "n1: n1\nn2: n2\nn3: n3\nn4: n4\nn1 > n2\nn3 > n4\n");
     bed.write("cshutSeq", "n1: n1\nn2: n2\nn3: n3\nn4: n4\nn2 > n1\nn4 > n3\n");
 }

@@ -1,6 +1,7 @@
 //! The shipped `examples/slurm`, run by real slurmctld and slurmd: nodes are stopped and started as jobs need them, by
 //! Slurm's own user through the shipped sudoers line; a shutdown waits for jobs; a start gives back what was drained by us.
 
+use bed::cluster::scripted;
 use bed::slurm::{NEEDS, Slurm, example};
 use bed::{Bed, Ended, real, wait_until};
 
@@ -9,22 +10,16 @@ const CHANGES: [(&str, &str); 2] = [("mds[1-2]", "n3"), ("SuspendTimeout=1200", 
 
 /// A cluster whose nodes are Slurm's; nas1 is none of them.
 fn cluster(bed: &Bed) {
-    let root = bed.root().display();
     let nodes = r#"{"nodes": [{"name": "n1", "number": 11}, {"name": "n2", "number": 12}, {"name": "n3", "number": 13}]}"#;
-    bed.config("inventory.json", nodes);
-    let here = format!(
-        "inventory = \"{root}/etc/inventory.json\"\nlog_dir = \"{root}/log\"\ncontrol_address = \"127.0.0.1\"\n\
-         sequence = {{ start = \"{root}/etc/cstartSeq\", shut = \"{root}/etc/cshutSeq\", subsystems = \"{root}/etc/subsysSeq\" }}\n\
-         [power]\ndriver = \"command\"\non = [\"mynode\", \"on\", \"{{node}}\"]\noff = [\"mynode\", \"off\", \"{{node}}\"]\n\
-         status = [\"mynode\", \"status\", \"{{nodes}}\"]\n\
-         [probe]\ndriver = \"command\"\nup = [\"mynode\", \"up\", \"{{node}}\"]\ninterval = \"200ms\"\n\
-         [shell]\ndriver = \"command\"\nrun = [\"mynode\", \"run\", \"{{node}}\", \"{{command}}\"]\n\
-         [shutdown]\nend_users = \"none\"\nsettle = \"500ms\"\n"
+    let settings = format!(
+        "control_address = \"127.0.0.1\"\n{}[shutdown]\nend_users = \"none\"\nsettle = \"500ms\"\n{}",
+        scripted("mynode"),
+        example("cluster.toml")
     );
-    bed.config("cluster.toml", here + &example("cluster.toml"));
-    bed.config("subsysSeq", example("subsysSeq"));
-    bed.write("etc/cstartSeq", "");
-    bed.write("etc/cshutSeq", "");
+    bed.cluster(nodes, settings);
+    bed.write("subsysSeq", example("subsysSeq"));
+    bed.write("cstartSeq", "");
+    bed.write("cshutSeq", "");
 }
 
 fn logs(bed: &Bed) -> String {

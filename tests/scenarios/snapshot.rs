@@ -63,6 +63,12 @@ pub(crate) fn snapshots(bed: &Bed) -> Vec<PathBuf> {
     found
 }
 
+/// Returns their names, which are their IDs.
+pub(crate) fn ids(bed: &Bed) -> Vec<String> {
+    let names = snapshots(bed).into_iter();
+    names.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+}
+
 /// Returns where a source's copy stands in a snapshot.
 pub(crate) fn copy_of(bed: &Bed, snapshot: &Path, below: &str) -> PathBuf {
     let source = bed.path("source").join(below);
@@ -221,10 +227,7 @@ fn what_cannot_be_read_is_named_and_the_snapshot_is_kept_apart() {
             .stderr_contains("/gone: No such file")
             .stderr_contains(".incomplete")
             .run();
-        let names: Vec<String> = snapshots(&bed)
-            .iter()
-            .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
-            .collect();
+        let names = ids(&bed);
         assert_eq!(names.len(), 2, "{names:?}");
         assert!(names[1].ends_with(".incomplete"));
         assert_eq!(

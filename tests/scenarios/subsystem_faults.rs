@@ -7,10 +7,7 @@ use nix::sys::signal::Signal;
 /// Two nodes that are up, and one subsystem that is this script.
 fn cluster(bed: &Bed, subsystem: Option<&str>) {
     bed.tools(&["sh", "sleep", "rm"]);
-    let inventory = bed.write(
-        "inventory.json",
-        r#"{"format": "orderly-inventory/1", "nodes": [{"name": "n1", "number": 1}, {"name": "n2", "number": 2}]}"#,
-    );
+    let inventory = r#"{"nodes": [{"name": "n1", "number": 1}, {"name": "n2", "number": 2}]}"#;
     for node in ["n1", "n2"] {
         bed.write(format!("up/{node}"), "");
     }
@@ -25,18 +22,13 @@ fn cluster(bed: &Bed, subsystem: Option<&str>) {
         None => bed.path("no/such/subsystem"),
     };
     bed.write("subsysSeq", format!("quota: {}\n", path.display()));
-    bed.config(
-        "cluster.toml",
+    bed.cluster(
+        inventory,
         format!(
-            "inventory = {inventory:?}\nlog_dir = {:?}\ncontrol_address = \"192.0.2.1\"\n\
-             sequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n\
+            "control_address = \"192.0.2.1\"\n\
              [power]\ndriver = \"none\"\n[shell]\ndriver = \"command\"\nrun = [{rsh:?}, \"{{node}}\", \"{{command}}\"]\n\
              [probe]\ndriver = \"command\"\nup = [{probe:?}, \"{{node}}\"]\ninterval = \"50ms\"\n\
-             [shutdown]\nend_users = \"none\"\nsettle = \"100ms\"\n[subsystem]\ntimeout = \"1s\"\n",
-            bed.path("log"),
-            bed.path("cstartSeq"),
-            bed.path("cshutSeq"),
-            bed.path("subsysSeq"),
+             [shutdown]\nend_users = \"none\"\nsettle = \"100ms\"\n[subsystem]\ntimeout = \"1s\"\n"
         ),
     );
     bed.write("cshutSeq", "");

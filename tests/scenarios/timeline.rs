@@ -1,7 +1,7 @@
 //! `--timeline`: the picture of a run, of a rehearsal, and of a run that a log tells of.
 
 use super::order::{cluster, cstartup, mark};
-use bed::{Bed, Ended, real};
+use bed::{Bed, Ended, inventory_of, real};
 
 fn run(bed: &Bed, program: &str, arguments: &[&str], status: i32) -> Ended {
     let run = bed.program(program).arg("--config").arg(bed.path("etc/cluster.toml"));
@@ -80,23 +80,15 @@ fn a_finished_run_is_drawn_from_its_log_without_any_configuration() {
 #[test]
 fn a_stop_is_drawn_with_its_phases() {
     let bed = Bed::new();
-    let nodes: Vec<String> = (1..=70).map(|at| format!(r#"{{"name": "n{at}"}}"#)).collect();
-    let inventory = bed.write("inventory.json", format!(r#"{{"nodes": [{}]}}"#, nodes.join(", ")));
-    bed.write("etc/cshutSeq", "clients: n[4-70]\nservers: n[1-3]\nclients > servers\n");
-    bed.write("etc/cstartSeq", "clients: n[4-70]\nservers: n[1-3]\nservers > clients\n");
-    bed.config("subsysSeq", "a: /site/drain\n");
-    bed.config(
-        "cluster.toml",
-        format!(
-            "inventory = {inventory:?}\nlog_dir = {:?}\ncontrol_address = \"192.0.2.1\"\n\
-             sequence = {{ start = {:?}, shut = {:?}, subsystems = {:?} }}\n\
-             [power]\ndriver = \"simulator\"\n[shell]\ndriver = \"simulator\"\n[probe]\ndriver = \"simulator\"\n",
-            bed.path("log"),
-            bed.path("etc/cstartSeq"),
-            bed.path("etc/cshutSeq"),
-            bed.path("etc/subsysSeq"),
-        ),
+    let simulator =
+        "[power]\ndriver = \"simulator\"\n[shell]\ndriver = \"simulator\"\n[probe]\ndriver = \"simulator\"\n";
+    bed.cluster(
+        &inventory_of((1..=70).map(|node| format!("n{node}"))),
+        format!("control_address = \"192.0.2.1\"\n{simulator}"),
     );
+    bed.write("cshutSeq", "clients: n[4-70]\nservers: n[1-3]\nclients > servers\n");
+    bed.write("cstartSeq", "clients: n[4-70]\nservers: n[1-3]\nservers > clients\n");
+    bed.write("subsysSeq", "a: /site/drain\n");
     run(
         &bed,
         "cshutdown",
