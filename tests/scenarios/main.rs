@@ -117,6 +117,7 @@ mod the_bed;
 mod tidy;
 mod timeline;
 mod trips;
+mod troubles;
 mod unit;
 mod unreported;
 mod unsaved;
