@@ -220,6 +220,7 @@ fn claim(
     reporter: &mut Reporter,
 ) -> anyhow::Result<Claimed> {
     let begun = drivers.now();
+    let mut before: Option<HeldClaim> = None;
     let held = loop {
         let (claim, remark) =
             reach::claim(site, Direction::Startup, &wanted.targets.nodes, args.flags.reach());
@@ -229,7 +230,10 @@ fn claim(
         let patience = args.flags.patience().after(drivers.now().saturating_sub(begun));
         let name = |node| site.name(node);
         let mut telling = Telling { reporter, log: None, timeline: None, name: &name, door: door.clone() };
-        let mut held = claims::enter(claim, patience, drivers, &mut telling)?;
+        let mut held = match before.take() {
+            None => claims::enter(claim, patience, drivers, &mut telling)?,
+            Some(before) => before.claim_anew(claim, patience, drivers, &mut telling)?,
+        };
         if !args.restore {
             break held;
         }
@@ -249,7 +253,7 @@ fn claim(
             held.narrow(reach.0)?;
             break held;
         }
-        // Let go of, and claimed anew with what came to it.
+        before = Some(held);
     };
     drivers.share_limits()?;
     // Others may have acted until now, on imagined nodes too.

@@ -355,6 +355,9 @@ fn a_restore_that_waited_brings_back_what_is_recorded_when_its_turn_has_come() {
         first.wait_for_stderr("n01: powering on").signal(Signal::SIGSTOP);
         let restore = spawn(&bed, "cstartup", &["--restore", "--wait"]);
         restore.wait_for_stderr("waiting for the end of");
+        // It heard that the run ended without a word, when it claimed what was recorded by then.
+        let watch = spawn(&bed, "cstartup", &["--json", "--watch", &restore.pid().to_string()]);
+        watch.wait_for_stdout("\"record\":\"status\"");
         if stopped_meanwhile {
             stop("n02");
         }
@@ -367,6 +370,10 @@ fn a_restore_that_waited_brings_back_what_is_recorded_when_its_turn_has_come() {
             false => "others brought up meanwhile all that was to be brought back",
         };
         assert!(ended.stderr.contains(said), "{}", ended.stderr);
+        let watch = watch.end();
+        assert!(watch.status == 0 && watch.stderr.contains(said), "{}", watch.stderr);
+        let otherwise = "what was up is recorded otherwise by now";
+        assert_eq!(watch.stderr.contains(otherwise), stopped_meanwhile, "{}", watch.stderr);
     }
 }
 

@@ -141,13 +141,31 @@ impl HeldClaim {
         drivers: &mut dyn Backend,
         telling: &mut Telling<'_>,
     ) -> anyhow::Result<Self> {
+        let claim = self.facts.claim.clone();
+        self.claim_anew(claim, patience, drivers, telling)
+    }
+
+    /// Claims this instead, behind all who wait for any of it by now. Whoever watches the run goes on watching it.
+    ///
+    /// # Errors
+    /// As [`enter`].
+    pub fn claim_anew(
+        self,
+        claim: Claim,
+        patience: Patience,
+        drivers: &mut dyn Backend,
+        telling: &mut Telling<'_>,
+    ) -> anyhow::Result<Self> {
         let desk = Desk::open()?;
         // Whoever cancelled it did so while nobody else had the desk.
         interrupted(&self.facts, drivers)?;
-        let mut facts = RunFacts { number: desk.last + 1, stage: Stage::Acting, ..self.facts.clone() };
+        let mut facts = RunFacts { number: desk.last + 1, stage: Stage::Acting, claim, ..self.facts.clone() };
         let mut obstacles = desk.obstacles(&facts);
         obstacles.retain(|obstacle| obstacle.run.number != self.facts.number);
         if !obstacles.is_empty() {
+            if patience == Patience::None {
+                return Err(refused(&obstacles));
+            }
             facts.stage = Stage::Waiting;
         }
         let held = desk.enter(facts)?;
