@@ -67,9 +67,7 @@ pub fn answer(
         false => select::choices(direction, &site.order, node, &conditions),
     };
     certain.retain(|one| by.binary_search(one).is_ok());
-    let leads =
-        |one: &NodeId| site.order.all_leading(&[*one]).iter().any(|node| by.binary_search(node).is_ok());
-    let roots = by.iter().copied().filter(|one| !leads(one)).collect();
+    let roots = select::first_of(&site.order, &by);
     let (own, others): (Vec<_>, Vec<_>) =
         claims::seen().into_iter().partition(|run| acts_on(run, site, node));
     let own_runs = own.iter().flat_map(|run| in_its_run(run, site.name(node))).collect();

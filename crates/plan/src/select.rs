@@ -8,7 +8,9 @@ mod finder;
 mod violation;
 
 pub use asked::{ALL, AskedTargets, Field, TargetKind, TargetWord, words};
-pub use violation::{Breach, DETAILED, Direction, Violation, choices, curable, needed, outrun, unserved};
+pub use violation::{
+    Breach, DETAILED, Direction, Violation, choices, curable, first_of, needed, outrun, unserved,
+};
 
 use crate::diagnostic::Diagnostics;
 use crate::drivers::NodeId;

@@ -274,9 +274,16 @@ impl Counted<'_> {
     /// stated, and all nodes that any of `from` needs whichever of those come, sorted.
     pub fn choices(&self, from: &[NodeId]) -> (Vec<Choice>, Vec<NodeId>) {
         let order = self.order;
+        // Counted once: it is asked of each member.
+        let is_choice_by_gate: Vec<bool> = order
+            .gates()
+            .zip(&self.binding)
+            .map(|((vertex, _), binding)| {
+                *binding == Binding::All && order.needed_of(vertex) < order.members_of(vertex).count()
+            })
+            .collect();
         let is_choice = |vertex: Vertex| {
-            order.gate_number(vertex).is_some_and(|at| self.binding.get(at) == Some(&Binding::All))
-                && order.needed_of(vertex) < order.members_of(vertex).count()
+            order.gate_number(vertex).is_some_and(|at| is_choice_by_gate.get(at).copied().unwrap_or(false))
         };
         // What leads a whole group is needed whichever of its members come.
         let past = |vertex: Vertex, next: Vertex| match order.what(next) {
@@ -376,6 +383,23 @@ mod tests {
         assert_eq!(order.counting(only(&[0, 1])).trailing(&ids(&[2])), ids(&[]));
         assert_eq!(order.counting(only(&[0])).trailing(&ids(&[2])), ids(&[3]));
         assert_eq!(order.all_leading(&ids(&[3])), ids(&[0, 1, 2]), "they lead it all the same");
+    }
+
+    /// The members of a group were counted anew for each of them.
+    #[test]
+    fn who_may_be_chosen_of_a_hundred_thousand_is_told_at_once() {
+        let count = 100_000;
+        let groups = [(0..count).map(NodeId).collect(), ids(&[count])];
+        let threshold = Threshold::Count(1);
+        let order = Order::of(
+            count as usize + 1,
+            2,
+            |group| groups[group.index()].iter().copied(),
+            [(GroupId(0), GroupId(1), Some(threshold))].into_iter(),
+        );
+        let (choices, certain) = order.counting(|_| Footing::Lacks).choices(&[NodeId(count)]);
+        assert_eq!((choices.len(), choices[0].members.len()), (1, count as usize));
+        assert!(certain.is_empty(), "{certain:?}");
     }
 
     #[test]

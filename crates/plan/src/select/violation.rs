@@ -84,6 +84,12 @@ pub fn choices(
     (choices, certain)
 }
 
+/// Returns those of these nodes, sorted, before which none of the others comes at any distance; linear.
+pub fn first_of(order: &Order, nodes: &[NodeId]) -> Vec<NodeId> {
+    let after = order.all_trailing(nodes);
+    nodes.iter().copied().filter(|node| after.binary_search(node).is_err()).collect()
+}
+
 /// Returns the order as it binds when all targets will be as they must be.
 fn serving<'o>(
     direction: Direction,
@@ -190,6 +196,20 @@ mod tests {
     fn chain() -> Order {
         let groups: Vec<Vec<NodeId>> = (0..3).map(|n| vec![NodeId(n)]).collect();
         Order::new(4, &groups, &[(GroupId(0), GroupId(1)), (GroupId(1), GroupId(2))])
+    }
+
+    /// Each of them looked at all before it: `--why-not` took seconds where ten thousand nodes hold one, and minutes here.
+    #[test]
+    fn the_first_of_a_hundred_thousand_nodes_are_found_at_once() {
+        let count = 100_000;
+        let groups: Vec<Vec<NodeId>> = (0..count).map(|n| vec![NodeId(n)]).collect();
+        let edges: Vec<_> = (2..count).map(|n| (GroupId(n - 1), GroupId(n))).collect();
+        let order = Order::new(count as usize, &groups, &edges);
+        let all: Vec<NodeId> = (0..count).map(NodeId).collect();
+        let ids = |numbers: &[u32]| -> Vec<NodeId> { numbers.iter().copied().map(NodeId).collect() };
+        assert_eq!(first_of(&order, &all), ids(&[0, 1]));
+        assert_eq!(first_of(&order, &ids(&[7, 99_999])), ids(&[7]));
+        assert_eq!(first_of(&order.mirrored(), &ids(&[0, 7, 99_999])), ids(&[0, 99_999]));
     }
 
     #[test]
