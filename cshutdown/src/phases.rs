@@ -55,6 +55,9 @@ impl Phases<'_, '_> {
     pub(crate) fn run(&mut self, begun: Duration) -> anyhow::Result<Vec<NodeEnding>> {
         let now = self.phase(Phase::Asking, begun);
         let nodes = self.prepare(now);
+        if let Some(timeline) = &mut self.telling.timeline {
+            timeline.close(self.drivers.now());
+        }
         // Whatever was not stopped is to be of use again.
         let left: Vec<NodeId> = match &nodes {
             Ok(endings) => {
@@ -92,6 +95,7 @@ impl Phases<'_, '_> {
     fn phase(&mut self, phase: Phase, begun: Duration) -> Duration {
         let now = self.drivers.now();
         let took = now.saturating_sub(begun);
+        self.telling.phase_over(phase, now, took);
         // What takes no time is not worth a word.
         if took >= Duration::from_millis(100) {
             self.results.took.push(PhaseTime { phase, took });

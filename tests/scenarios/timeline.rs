@@ -97,9 +97,14 @@ fn a_stop_is_drawn_with_its_phases() {
     );
     run(&bed, "cshutdown", &["--rehearse", "--timeline", "few.svg", "n[4-30]"], 0);
     let svg = assert_is_alone(&bed, "few.svg");
-    for part in ["n4 halting: ", "n30 halting: ", "/site/drain: done"] {
+    // Of a notice without a wait, and of users' processes, nothing was drawn.
+    for part in ["n4 notice: ", "n4 users: ", "n4 halting: ", "n30 halting: ", "/site/drain: done"] {
         assert!(svg.contains(part), "{part}\nin\n{svg}");
     }
+    run(&bed, "cshutdown", &["--rehearse", "-T", "5", "--timeline", "waits.svg", "n[4-30]"], 0);
+    let svg = assert_is_alone(&bed, "waits.svg");
+    let notice = svg.split("n4 notice: ").nth(1).and_then(|rest| rest.split('<').next()).unwrap();
+    assert!(notice.ends_with("(5m00s)"), "{notice}");
     run(&bed, "cshutdown", &["--rehearse", "--timeline", "many.svg", "ALL"], 0);
     let svg = assert_is_alone(&bed, "many.svg");
     for part in ["clients (67)", "servers (3)", "at once: halting", "67 of 67 as was asked"] {

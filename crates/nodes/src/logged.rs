@@ -1,5 +1,6 @@
 //! A run as its log tells it, for a picture of it.
 
+use crate::telling::PHASE_OVER;
 use orderly_exec::files;
 use orderly_exec::{Status, clock, fail};
 use orderly_plan::doing::Doing;
@@ -121,6 +122,9 @@ fn hear(
         }
         return;
     }
+    if name == PHASE_OVER {
+        timeline.close(at);
+    }
     if name.contains(' ') {
         return;
     }
@@ -158,6 +162,33 @@ mod tests {
             assert!(svg.contains(part), "{part}\nin\n{svg}");
         }
         assert!(!svg.contains(">up: "), "the report at the end is about no node: {svg}");
+    }
+
+    /// The time that users were given was blank, and so was the end of their processes.
+    #[test]
+    fn the_phases_before_the_nodes_go_down_are_drawn() {
+        let log = "2026-11-30 06:00:00 alice as root on mgmt1: cshutdown -T 5 ALL\n\
+                   2026-11-30 06:00:01 n1: telling users\n\
+                   2026-11-30 06:00:01 n2: telling users\n\
+                   2026-11-30 06:05:00 n1: telling users\n\
+                   2026-11-30 06:05:01 phase over: notice (5m00s)\n\
+                   2026-11-30 06:05:01 n1: ending users' processes\n\
+                   2026-11-30 06:05:02 phase over: users' processes (1.0s)\n\
+                   2026-11-30 06:05:02 subsystem /site/drain on n1: called\n\
+                   2026-11-30 06:06:02 subsystem /site/drain on n1: done\n\
+                   2026-11-30 06:06:03 n1: halting\n2026-11-30 06:06:09 n1: down\n";
+        let logged = LoggedRun::parse(log).unwrap();
+        let title = TimelineTitle { command: &logged.command, about: &logged.about };
+        let svg = logged.timeline.svg(&title, &|_| None);
+        for part in [
+            "n1 notice: 1.0s to 5m01s (5m00s)",
+            "n2 notice: 1.0s to 5m01s (5m00s)",
+            "n1 users: 5m01s to 5m02s (1.0s)",
+            "n1 halting: 6m03s to 6m09s (6.0s)",
+            ">6.0s, down<",
+        ] {
+            assert!(svg.contains(part), "{part}\nin\n{svg}");
+        }
     }
 
     /// The picture had neither the end nor the critical path, and two logs in one file were one run.

@@ -37,7 +37,7 @@ pub fn drive_steered<R: Run + ?Sized>(
     telling.reporter.clear();
     telling.held(&run.endings(), drivers.now());
     if let Some(timeline) = &mut telling.timeline {
-        timeline.close(drivers.now());
+        timeline.close_round(drivers.now());
     }
     for warning in drivers.take_last_warnings() {
         telling.warn(&warning);

@@ -8,13 +8,16 @@ use orderly_plan::drivers::{NodeId, Probe, RemoteCommand, Task, Teller};
 use orderly_plan::duration;
 use orderly_plan::notice::{Happening, Notice};
 use orderly_plan::outcome::{Fate, NodeEnding, Outcome, Reason};
-use orderly_plan::report::Naming;
+use orderly_plan::report::{Naming, Phase};
 use orderly_plan::timeline::{Stage, Timeline, TimelineEnd};
 use orderly_plan::words::Words;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
+
+/// How a line of the log begins that tells of the end of a phase.
+pub(crate) const PHASE_OVER: &str = "phase over";
 
 /// Who is told what happens: people on stderr, programs on stdout, the log.
 pub struct Telling<'t> {
@@ -183,6 +186,14 @@ impl Telling<'_> {
             let said = failure.map_or_else(|| "done".to_owned(), |clause| format!("failed: {clause}"));
             let fate = if failure.is_none() { Fate::Well } else { Fate::Bad };
             timeline.over(program, TimelineEnd { at, fate, said });
+        }
+    }
+
+    /// A phase of the run is over: for the log and the picture.
+    pub fn phase_over(&mut self, phase: Phase, at: Duration, took: Duration) {
+        self.log(&format!("{PHASE_OVER}: {} ({})", phase.words(), duration::show(took)));
+        if let Some(timeline) = &mut self.timeline {
+            timeline.close(at);
         }
     }
 

@@ -143,9 +143,11 @@ impl Row {
         self.end.as_ref().map(|end| end.fate)
     }
 
+    /// Returns when its own turn came: what is done before to all of them at once is no part of its way.
     fn began(&self) -> Option<Duration> {
         let open = self.open.map(|(_, from)| from);
-        self.bars.first().map(|bar| bar.from).or(open)
+        let is_own = |bar: &&Bar| !matches!(bar.stage, Stage::Notice | Stage::Users);
+        self.bars.iter().find(is_own).or(self.bars.first()).map(|bar| bar.from).or(open)
     }
 
     fn ended(&self) -> Option<Duration> {
@@ -214,10 +216,20 @@ impl Timeline {
         self.over(name, TimelineEnd { at, fate: Fate::Held, said });
     }
 
-    /// Ends whatever goes on: a part of the run is over.
+    /// Ends whatever goes on: a phase of the run is over.
     pub fn close(&mut self, at: Duration) {
+        self.close_where(at, |_| true);
+    }
+
+    /// Ends whatever goes on but the notice: users were told, and have until the time comes.
+    pub fn close_round(&mut self, at: Duration) {
+        self.close_where(at, |stage| stage != Stage::Notice);
+    }
+
+    fn close_where(&mut self, at: Duration, ends: impl Fn(Stage) -> bool) {
         let keeps_moments = self.keeps_moments;
-        self.rows.iter_mut().for_each(|row| row.close(at, keeps_moments));
+        let open = self.rows.iter_mut().filter(|row| row.open.is_some_and(|(stage, _)| ends(stage)));
+        open.for_each(|row| row.close(at, keeps_moments));
     }
 
     /// Marks those on the critical path.

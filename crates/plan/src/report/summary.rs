@@ -134,10 +134,12 @@ fn seconds<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_f64((time.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
-/// Returns the stages as people read them; nothing of what takes no time, and nothing of a single node, whose time is
-/// told already.
+/// Returns the stages as people read them; nothing of what takes no time, nothing of a single node, whose time is told
+/// already, and nothing of the notice, which is a phase.
 fn show_stages(stages: &[StageTime]) -> Option<String> {
-    let is_worth = |stage: &&StageTime| stage.nodes > 1 && stage.most >= Duration::from_secs(1);
+    let is_worth = |stage: &&StageTime| {
+        stage.nodes > 1 && stage.most >= Duration::from_secs(1) && stage.stage != Phase::Notice.words()
+    };
     let shown = |stage: &StageTime| {
         let (middle, most) = (duration::show(stage.middle), duration::show(stage.most));
         let most = if most == middle { String::new() } else { format!(" (at most {most})") };
@@ -204,6 +206,7 @@ mod tests {
     fn the_middle_and_the_longest_of_each_stage_are_told() {
         assert_eq!(show_stages(&[stage("power", 1, 1_000, 1_000)]), None, "its time is told already");
         let stages = [
+            stage("notice", 3, 300_000, 300_000),
             stage("queued", 2, 1_000, 1_000),
             stage("probing", 2, 10, 900),
             stage("power", 3, 1_000, 40_000),

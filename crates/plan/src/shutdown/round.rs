@@ -60,7 +60,9 @@ impl NodeCourse for Told {
         }
     }
 
-    fn begun(&mut self, _task: Task, _now: &mut Moment<'_, Never>) {}
+    fn begun(&mut self, task: Task, now: &mut Moment<'_, Never>) {
+        now.notice(Happening::Began(task));
+    }
 
     fn hear(&mut self, event: &Event, now: &mut Moment<'_, Never>) {
         if let Event::Ended(_, task, result) = event {

@@ -68,6 +68,8 @@ struct LastSeen {
     /// The node answered, its probe or its shell, when last looked at.
     met: bool,
     down_since: Option<Duration>,
+    /// It is looked at again only after a pause: what was tried failed.
+    pauses: bool,
 }
 
 /// The command by which it is told to go down, and what came of it.
@@ -168,6 +170,7 @@ impl Stopping {
                 probe: Probe::Unknown,
                 met: false,
                 down_since: None,
+                pauses: false,
             },
             order: OrderToGo::default(),
             cut: Cut::default(),
@@ -204,6 +207,7 @@ impl Stopping {
 
     /// Returns what a look consists of, and counts on the answers.
     fn look(&mut self) -> Vec<Task> {
+        self.seen.pauses = false;
         let mut tasks = Vec::new();
         if self.able.reads_power && !self.seen.is_power_late {
             tasks.push(Task::ReadPower);
@@ -490,6 +494,7 @@ impl Stopping {
         {
             Some(wait) => {
                 self.stage = StopStage::Looking;
+                self.seen.pauses = true;
                 Move::Retry(failure, wait)
             }
             None => self.refuse(failure),

@@ -6,8 +6,10 @@ mod steered;
 mod world;
 
 use super::*;
+use crate::doing::Doing;
 use crate::drivers::{Drivers, RemoteCommand, Task};
 use crate::graph::GroupId;
+use crate::notice::{Happening, Notice};
 use crate::outcome::Outcome;
 use crate::run::Run;
 use world::{Imagined, Manner, World, able, imagined, limits, run, seconds, wishes};
@@ -98,6 +100,23 @@ fn a_node_that_refuses_hangs_or_cannot_be_reached_keeps_its_power() {
         let (outcome, world) = alone(imagined(manner), Wishes { force_off: true, ..wishes() });
         assert_eq!((outcome, was_cut(&world)), (Outcome::Down, true), "{manner:?} with --force-off");
     }
+}
+
+/// In pictures, and for whoever asked, it was asked how it stands all the while.
+#[test]
+fn between_two_tries_a_node_waits_and_is_not_asked_how_it_stands() {
+    let order = Order::new(1, &[], &[]);
+    let mut world = World::new(vec![imagined(Manner::Unreachable)], 8);
+    let mut machine = Shutdown::new(&order, &[NodeId(0)], Vec::new(), wishes(), &[limits()]);
+    run(&mut machine, &mut world);
+    let notices = machine.take_notices();
+    let retried = |notice: &Notice| matches!(notice.what, Happening::Retried(..));
+    let waits = |notice: &Notice| notice.what == Happening::Went(Doing::WaitingToTryAgain);
+    let times = |is_it: &dyn Fn(&Notice) -> bool| -> Vec<Duration> {
+        notices.iter().filter(|notice| is_it(notice)).map(|notice| notice.at).collect()
+    };
+    assert_eq!(times(&retried).len(), 2, "{notices:?}");
+    assert_eq!(times(&retried), times(&waits), "{notices:?}");
 }
 
 #[test]

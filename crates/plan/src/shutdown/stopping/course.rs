@@ -152,6 +152,7 @@ impl NodeCourse for Stopping {
 
     fn doing(&self) -> Doing {
         match self.stage {
+            StopStage::Looking | StopStage::Sinking if self.seen.pauses => Doing::WaitingToTryAgain,
             StopStage::Looking => Doing::Asked,
             StopStage::Identifying => Doing::AskedBoot,
             StopStage::Asking if self.running => Doing::BeingTold,

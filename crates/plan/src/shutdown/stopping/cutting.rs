@@ -68,6 +68,7 @@ impl Stopping {
             Some(wait) => {
                 // Down is to be proven anew: somebody may have switched it on between two attempts.
                 self.stage = StopStage::Sinking;
+                self.seen.pauses = true;
                 Move::Retry(failure, wait)
             }
             None => Move::Over(failure.into()),
