@@ -12,7 +12,7 @@ nodeattr:genders cluset:clustershell clush:clustershell pdsh:pdsh python3:python
 powermand:powerman ipmi_sim:openipmi ipmitool:ipmitool ipmipower:freeipmi-tools
   mkfs.xfs:xfsprogs systemd-analyze:systemd systemd-nspawn:systemd-container setcap:libcap2-bin chattr:e2fsprogs flock:util-linux mkfs.btrfs:btrfs-progs dd:coreutils corosync:corosync pacemakerd:pacemaker crm_mon:pacemaker-cli-utils ocf-tester:resource-agents xmllint:libxml2-utils ping:iputils-ping arping:iputils-arping shellcheck:shellcheck faketime:faketime valgrind:valgrind
 upsd:nut-server upsmon:nut-client upssched:nut-client jq:jq dot:graphviz sudo:sudo munged:munge slurmctld:slurmctld slurmd:slurmd sinfo:slurm-client virsh:libvirt-clients libvirtd:libvirt-daemon setpriv:util-linux curl:curl openssl:openssl patch:patch
-rsync:rsync promtool:prometheus
+rsync:rsync promtool:prometheus tmux:tmux
 dpkg-buildpackage:dpkg-dev dh:debhelper lintian:lintian rpmbuild:rpm strip:binutils"
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

@@ -27,6 +27,7 @@ pub mod running;
 pub mod slurm;
 pub mod sshd;
 pub mod systemd;
+pub mod tmux;
 
 pub use chance::Chance;
 pub use cluster::inventory_of;
@@ -34,6 +35,7 @@ pub use fakes::{Answer, Fake};
 pub use program::{Program, pipeline};
 pub use real::Need;
 pub use running::{Ended, Running};
+pub use tmux::{TMUX_NEEDS, Tmux};
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

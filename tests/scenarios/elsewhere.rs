@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
 /// Makes a simulated cluster of nodes that are all off (or up): n00 and n01 lead n02 and n03, and these all others.
-fn cluster(count: usize, simulator: &str) -> Bed {
+pub(crate) fn cluster(count: usize, simulator: &str) -> Bed {
     let bed = Bed::new();
     let settings = format!(
         "sequence.literal = true\n\
@@ -519,7 +519,12 @@ fn of_several_runs_one_is_named() {
     let bed = cluster(6, "hang = \"n[00-05]\"");
     bed.write("cstartSeq", "");
     let (one, two) = (spawn(&bed, "cstartup", &["n00"]), spawn(&bed, "cstartup", &["n01"]));
-    let both = || records(&bed, &["--status"], 0).iter().filter(|run| run["record"] == "run").count() == 2;
+    // One that has only just begun does not answer yet.
+    let both = || {
+        let status = bed.program("cstartup").args(["--status", "--json"]).any_status();
+        let told = status.any_stdout().any_stderr().run().records();
+        told.iter().filter(|run| run["record"] == "run").count() == 2
+    };
     wait_until("both go on", both);
     let several = bed.program("cstartup").arg("--watch").status(4).any_stderr().run().stderr;
     assert!(

@@ -3,7 +3,7 @@
 //! Nothing here can fail a run: a reader that goes away is noted and no longer spoken to.
 
 use crate::printable::{escaped, printable};
-use crate::screen::{Foreground, LiveLines, ScreenSize, can_draw, fitting, foreground};
+use crate::screen::{Foreground, LiveLines, ScreenSize, can_draw, foreground};
 use crate::status::Status;
 use crate::visitors::{EndRecord, FORMAT, GoesOnRecord, LineRecord, Told, Visitors, Weight};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -177,14 +177,14 @@ impl Reporter {
     pub fn draw(&self, lines: Vec<String>, size: ScreenSize) {
         if let Some(live) = self.lines() {
             let lines = lines.iter().map(|line| printable(line).replace('\t', " ")).collect();
-            live.draw(fitting(lines, size), &mut std::io::stderr());
+            live.draw(lines, size, &mut std::io::stderr());
         }
     }
 
     /// Takes the live lines away until they are drawn again: what they said is no longer so.
     pub fn clear(&self) {
-        if let Some(live) = self.lines() {
-            live.draw(Vec::new(), &mut std::io::stderr());
+        if let (Some(live), Some(size)) = (self.lines(), ScreenSize::of_stderr()) {
+            live.draw(Vec::new(), size, &mut std::io::stderr());
         }
     }
 
@@ -203,9 +203,9 @@ impl Reporter {
 
     /// Writes above what is shown live.
     fn above<T>(&self, write: impl FnOnce() -> T) -> T {
-        match (&self.live, self.lines()) {
+        match (&self.live, self.lines().zip(ScreenSize::of_stderr())) {
             (Some(Live::Bar(bar)), _) => bar.suspend(write),
-            (_, Some(live)) => live.above(&mut std::io::stderr(), write),
+            (_, Some((live, size))) => live.above(size, &mut std::io::stderr(), write),
             (_, None) => write(),
         }
     }
@@ -334,6 +334,9 @@ impl Reporter {
 }
 
 /// Writes a text, each line begun with the program's name, control characters shown as such.
+///
+/// No line is broken here, however narrow the terminal: it wraps what is too wide itself, joins it again when it becomes
+/// wider, and a command that is copied from it stays one line.
 pub(crate) fn write_lines(to: &mut impl Write, program: &str, text: &str) {
     let mut whole = String::new();
     for line in text.lines() {

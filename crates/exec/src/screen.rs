@@ -2,6 +2,8 @@
 //!
 //! Whatever was said above the lines stays: they are written over in place, in one write, and nothing but them is ever
 //! erased. The cursor stays where they end and is never hidden, so that nothing is owed to it when the program dies.
+//!
+//! A screen that became narrower has wrapped them: they are followed to where they begin now.
 
 use crate::columns;
 use nix::unistd::{getpgrp, tcgetpgrp};
@@ -58,6 +60,14 @@ pub(crate) fn can_draw() -> bool {
     term.is_some_and(|term| !term.is_empty() && term != "dumb") && std::io::stderr().is_terminal()
 }
 
+/// Tells whether a terminal of this name wraps anew what stands on it when it becomes narrower. Nearly all do; xterm, PuTTY
+/// and consoles cut it off, and there more would be written over than the lines that were drawn.
+fn wraps_anew(term: &str) -> bool {
+    let cuts =
+        matches!(term, "xterm" | "putty" | "linux") || term.starts_with("vt") || term.starts_with("st-");
+    !cuts
+}
+
 thread_local! {
     /// By how many lines the cursor is below where it was left: the terminal shows that Enter was pressed.
     static GONE_DOWN: Cell<usize> = const { Cell::new(0) };
@@ -69,10 +79,20 @@ pub(crate) fn gone_down(lines: usize) {
 }
 
 /// Lines at the end of what a terminal shows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LiveLines {
     /// Those that stand there now.
     drawn: RefCell<Vec<String>>,
+    /// How wide the screen was then.
+    columns: Cell<usize>,
+    wraps_anew: bool,
+}
+
+impl Default for LiveLines {
+    fn default() -> Self {
+        let term = std::env::var("TERM").unwrap_or_default();
+        Self { drawn: RefCell::default(), columns: Cell::default(), wraps_anew: wraps_anew(&term) }
+    }
 }
 
 impl LiveLines {
@@ -81,40 +101,53 @@ impl LiveLines {
         !self.drawn.borrow().is_empty()
     }
 
-    /// Writes these lines over those that stand there. None may be as wide as the screen.
-    pub(crate) fn draw(&self, lines: Vec<String>, to: &mut impl Write) {
+    /// Writes these lines over those that stand there, on a screen of this size. What is too wide for it is left out.
+    pub(crate) fn draw(&self, lines: Vec<String>, size: ScreenSize, to: &mut impl Write) {
         let mut text = String::new();
-        self.put(&mut text, lines);
+        self.put(&mut text, fitting(lines, size), size);
         // A terminal that is gone sees nothing.
         to.write_all(text.as_bytes()).and_then(|()| to.flush()).ok();
     }
 
-    fn put(&self, text: &mut String, lines: Vec<String>) {
-        let drawn = self.drawn.replace(Vec::new()).len();
+    fn put(&self, text: &mut String, lines: Vec<String>, size: ScreenSize) {
+        let drawn = self.drawn.replace(Vec::new());
         let gone_down = GONE_DOWN.take();
-        if drawn == 0 && lines.is_empty() {
+        if drawn.is_empty() && lines.is_empty() {
             return;
         }
         text.push('\r');
-        let up = if drawn == 0 { 0 } else { drawn - 1 + gone_down };
+        let rows: usize = drawn.iter().map(|line| self.rows(line, size)).sum();
+        let up = if drawn.is_empty() { 0 } else { rows - 1 + gone_down };
         if up > 0 {
             text.push_str(&format!("\x1b[{up}A"));
+        }
+        let is_resized = self.columns.replace(size.columns) != size.columns;
+        // What the terminal has wrapped it takes for one line, until its rows are erased.
+        if !drawn.is_empty() && (is_resized || lines.is_empty()) {
+            erase(text, up + 1);
         }
         for (at, line) in lines.iter().enumerate() {
             text.push_str(if at > 0 { "\r\n" } else { "" });
             text.push_str(line);
             text.push_str("\x1b[K");
         }
-        text.push_str("\x1b[J");
+        if !lines.is_empty() {
+            text.push_str("\x1b[J");
+        }
         self.drawn.replace(lines);
     }
 
+    /// Returns how many rows of the screen a line takes that stands there.
+    fn rows(&self, line: &str, size: ScreenSize) -> usize {
+        if self.wraps_anew { columns::width(line).div_ceil(size.columns.max(1)).max(1) } else { 1 }
+    }
+
     /// Has something written above the lines that stand there.
-    pub(crate) fn above<T>(&self, to: &mut impl Write, write: impl FnOnce() -> T) -> T {
+    pub(crate) fn above<T>(&self, size: ScreenSize, to: &mut impl Write, write: impl FnOnce() -> T) -> T {
         let lines = self.drawn.borrow().clone();
-        self.draw(Vec::new(), to);
+        self.draw(Vec::new(), size, to);
         let written = write();
-        self.draw(lines, to);
+        self.draw(lines, size, to);
         written
     }
 
@@ -124,8 +157,20 @@ impl LiveLines {
     }
 }
 
+/// Erases this row and those below it, each by itself: where all of the screen is erased at once, some terminals keep what
+/// stood there among what was scrolled out of sight.
+fn erase(text: &mut String, rows: usize) {
+    text.push_str("\x1b[2K");
+    for _ in 1..rows {
+        text.push_str("\x1b[B\x1b[2K");
+    }
+    if rows > 1 {
+        text.push_str(&format!("\x1b[{}A", rows - 1));
+    }
+}
+
 /// Returns those of these lines that a screen of this size has room for: none is cut.
-pub(crate) fn fitting(lines: Vec<String>, size: ScreenSize) -> Vec<String> {
+fn fitting(lines: Vec<String>, size: ScreenSize) -> Vec<String> {
     let fits = |line: &String| columns::width(line) < size.columns;
     lines.into_iter().filter(fits).take(size.lines.saturating_sub(1).max(1)).collect()
 }
@@ -134,28 +179,59 @@ pub(crate) fn fitting(lines: Vec<String>, size: ScreenSize) -> Vec<String> {
 mod tests {
     use super::*;
 
+    const SIZE: ScreenSize = ScreenSize { columns: 80, lines: 24 };
+
+    fn live() -> LiveLines {
+        LiveLines { drawn: RefCell::default(), columns: Cell::new(SIZE.columns), wraps_anew: true }
+    }
+
     fn drawn(live: &LiveLines, lines: &[&str]) -> String {
+        drawn_at(live, SIZE, lines)
+    }
+
+    fn drawn_at(live: &LiveLines, size: ScreenSize, lines: &[&str]) -> String {
         let mut out = Vec::new();
         let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-        live.draw(lines, &mut out);
+        live.draw(lines, size, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    /// A part of the wider lines stayed above the new ones for ever.
+    #[test]
+    fn lines_that_a_narrower_screen_wrapped_are_written_over_as_a_whole() {
+        let narrow = ScreenSize { columns: 5, lines: 24 };
+        let live = live();
+        drawn(&live, &["twelve-chars", "fives", "sixsix", ""]);
+        // Rows: 3, 1, 2 and 1.
+        assert_eq!(
+            drawn_at(&live, narrow, &["new"]),
+            format!("\r\x1b[6A\x1b[2K{}\x1b[6Anew\x1b[K\x1b[J", "\x1b[B\x1b[2K".repeat(6))
+        );
+        assert_eq!(drawn_at(&live, narrow, &["new"]), "\rnew\x1b[K\x1b[J");
+        // What a wider screen has shown in one row it shows in one.
+        assert_eq!(drawn(&live, &["wide again"]), "\r\x1b[2Kwide again\x1b[K\x1b[J");
+        assert!(wraps_anew("xterm-256color") && wraps_anew("tmux-256color") && !wraps_anew("xterm"));
+        let cuts = LiveLines { wraps_anew: false, ..live };
+        drawn(&cuts, &[]);
+        drawn(&cuts, &["twelve-chars"]);
+        assert_eq!(drawn_at(&cuts, narrow, &["new"]), "\r\x1b[2Knew\x1b[K\x1b[J");
     }
 
     #[test]
     fn lines_are_written_over_in_place_and_nothing_above_them_is_erased() {
-        let live = LiveLines::default();
+        let live = live();
         assert_eq!(drawn(&live, &[]), "");
         assert_eq!(drawn(&live, &["one", "two"]), "\rone\x1b[K\r\ntwo\x1b[K\x1b[J");
         assert_eq!(drawn(&live, &["three"]), "\r\x1b[1Athree\x1b[K\x1b[J");
         assert!(live.are_drawn());
-        assert_eq!(drawn(&live, &[]), "\r\x1b[J");
+        assert_eq!(drawn(&live, &[]), "\r\x1b[2K");
         assert!(!live.are_drawn());
     }
 
     /// The line stayed where it was, and said for ever what was so when Enter was pressed.
     #[test]
     fn lines_below_which_enter_was_shown_are_written_over_all_the_same() {
-        let live = LiveLines::default();
+        let live = live();
         drawn(&live, &["one", "two"]);
         gone_down(1);
         assert_eq!(drawn(&live, &["three"]), "\r\x1b[2Athree\x1b[K\x1b[J");
@@ -168,11 +244,11 @@ mod tests {
 
     #[test]
     fn what_is_said_stands_above_the_lines() {
-        let (live, out) = (LiveLines::default(), RefCell::new(Vec::new()));
+        let (live, out) = (live(), RefCell::new(Vec::new()));
         drawn(&live, &["one", "two"]);
-        live.above(&mut Shared(&out), || out.borrow_mut().extend_from_slice(b"said\n"));
+        live.above(SIZE, &mut Shared(&out), || out.borrow_mut().extend_from_slice(b"said\n"));
         let shown = String::from_utf8(out.take()).unwrap();
-        assert_eq!(shown, "\r\x1b[1A\x1b[Jsaid\n\rone\x1b[K\r\ntwo\x1b[K\x1b[J");
+        assert_eq!(shown, "\r\x1b[1A\x1b[2K\x1b[B\x1b[2K\x1b[1Asaid\n\rone\x1b[K\r\ntwo\x1b[K\x1b[J");
     }
 
     struct Shared<'o>(&'o RefCell<Vec<u8>>);
@@ -189,7 +265,7 @@ mod tests {
 
     #[test]
     fn after_others_wrote_nothing_of_theirs_is_written_over() {
-        let live = LiveLines::default();
+        let live = live();
         drawn(&live, &["one", "two"]);
         live.forget();
         assert_eq!(drawn(&live, &["one"]), "\rone\x1b[K\x1b[J");
