@@ -107,7 +107,10 @@ fn a_stop_is_drawn_with_its_phases() {
     assert!(notice.ends_with("(5m00s)"), "{notice}");
     run(&bed, "cshutdown", &["--rehearse", "--timeline", "many.svg", "ALL"], 0);
     let svg = assert_is_alone(&bed, "many.svg");
-    for part in ["clients (67)", "servers (3)", "at once: halting", "67 of 67 as was asked"] {
+    for part in
+        ["clients (67)", "servers (3)", "at once: halting", "67 of 67 as was asked", "/site/drain: done"]
+    {
         assert!(svg.contains(part), "{part}\nin\n{svg}");
     }
+    assert!(!svg.contains("in no group"), "a subsystem is no node: {svg}");
 }

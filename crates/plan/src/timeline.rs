@@ -139,6 +139,12 @@ impl Row {
         }
     }
 
+    /// Tells whether it is a program that was called, and no node.
+    fn is_program(&self) -> bool {
+        let mut stages = self.bars.iter().map(|bar| bar.stage).chain(self.open.map(|(stage, _)| stage));
+        stages.next() == Some(Stage::Subsystem) && stages.all(|stage| stage == Stage::Subsystem)
+    }
+
     fn fate(&self) -> Option<Fate> {
         self.end.as_ref().map(|end| end.fate)
     }

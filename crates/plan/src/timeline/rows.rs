@@ -50,7 +50,12 @@ impl Timeline {
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut folded: Vec<Folded<'_>> = Vec::new();
         for row in self.in_order() {
-            let name = group(&row.name).unwrap_or_else(|| "in no group".to_owned());
+            let name = match group(&row.name) {
+                Some(name) => name,
+                // It is no node, and a row of its own.
+                None if row.is_program() => row.name.clone(),
+                None => "in no group".to_owned(),
+            };
             let at = *places.entry(name.clone()).or_insert_with(|| {
                 folded.push(Folded { name, rows: Vec::new() });
                 folded.len() - 1

@@ -65,8 +65,11 @@ impl Timeline {
                 picture.node(at, row);
             }
         } else {
-            for (at, row) in folded.iter().enumerate() {
-                picture.group(at, row);
+            for (at, group) in folded.iter().enumerate() {
+                match group.rows.as_slice() {
+                    [program] if program.is_program() => picture.node(at, program),
+                    _ => picture.group(at, group),
+                }
             }
         }
         picture.text.push_str("</svg>\n");
