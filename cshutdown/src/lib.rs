@@ -410,8 +410,7 @@ fn carry_out(
     let result = ShutdownResult { endings: &endings, away: &away, phases: results, summary, took };
     reporter.end_progress();
     if let Some(picture) = picture {
-        let closing = format!("{} after {}", result.status(), duration::show(took));
-        picture.draw(timeline, (&input.site, &endings), &closing, reporter);
+        picture.draw(timeline, (&input.site, &endings), &result.verdict(&input.site), reporter);
     }
     let simulated = drivers.is_simulated();
     let Some(error) = ended else {

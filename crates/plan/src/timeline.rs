@@ -128,9 +128,10 @@ struct Row {
 }
 
 impl Row {
-    /// Ends what it is at; what took no time is left out unless `keeps_moments`.
+    /// Ends what it is at; what took no time is left out unless `keeps_moments`, or where there is nothing else of it.
     fn close(&mut self, at: Duration, keeps_moments: bool) {
         let Some((stage, from)) = self.open.take() else { return };
+        let keeps_moments = keeps_moments || stage == Stage::Subsystem;
         match self.bars.last_mut() {
             // One thing, however often it was tried.
             Some(last) if last.stage == stage && last.to == from => last.to = at,
@@ -149,11 +150,11 @@ impl Row {
         self.end.as_ref().map(|end| end.fate)
     }
 
-    /// Returns when its own turn came: what is done before to all of them at once is no part of its way.
+    /// Returns when its own turn came, if it did: what is done before to all of them at once is no part of its way.
     fn began(&self) -> Option<Duration> {
-        let open = self.open.map(|(_, from)| from);
-        let is_own = |bar: &&Bar| !matches!(bar.stage, Stage::Notice | Stage::Users);
-        self.bars.iter().find(is_own).or(self.bars.first()).map(|bar| bar.from).or(open)
+        let open = self.open.map(|(stage, from)| Bar { stage, from, to: from });
+        let is_own = |bar: &Bar| !matches!(bar.stage, Stage::Notice | Stage::Users);
+        self.bars.iter().copied().chain(open).find(is_own).map(|bar| bar.from)
     }
 
     fn ended(&self) -> Option<Duration> {

@@ -414,8 +414,8 @@ fn round_words(at: Duration) -> String {
 /// Returns a word that fits behind a row.
 fn cut(word: &str) -> String {
     match word.chars().count() {
-        0..=26 => word.to_owned(),
-        _ => word.chars().take(25).chain(['\u{2026}']).collect(),
+        0..=24 => word.to_owned(),
+        _ => word.chars().take(23).chain(['\u{2026}']).collect(),
     }
 }
 
