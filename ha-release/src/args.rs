@@ -2,6 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use orderly_host::flags::HandoverFlags;
+use orderly_host::sample;
 use std::path::PathBuf;
 
 /// Lets go of the shared storage on this host, so that the other host may take it.
@@ -49,6 +50,15 @@ pub struct Args {
     /// Shut the operating system down after a safe release
     #[arg(long, conflicts_with = "check_config")]
     pub poweroff: bool,
+    /// Print a commented ha.toml for this kind of asset to start from
+    #[arg(
+        long, value_name = "KIND", value_parser = clap::builder::PossibleValuesParser::new(sample::kinds()),
+        conflicts_with_all = [
+            "status", "dry_run", "poweroff", "record", "skip", "no_backup", "no_unwind", "new_plan", "holders", "kill",
+            "disclaim", "after", "check_config", "config", "timeout", "json"
+        ]
+    )]
+    pub init: Option<String>,
     #[command(flatten)]
     pub flags: HandoverFlags,
 }

@@ -18,7 +18,7 @@ use orderly_exec::runner::Run;
 use orderly_exec::{OrStatus, Status, fail, files};
 use orderly_host::action::Action;
 use orderly_host::asset::{self, PathPlace, State};
-use orderly_host::config::Config;
+use orderly_host::config::{self, Config};
 use orderly_host::config_report;
 use orderly_host::executor::RunEnding;
 use orderly_host::flags::word;
@@ -26,9 +26,9 @@ use orderly_host::handover::{self, Beginning, Manner, Program, RecordContents};
 use orderly_host::host::{Host, way_back};
 use orderly_host::ledger::Ledger;
 use orderly_host::platform::Platform;
-use orderly_host::state;
 use orderly_host::status_report::{self, Backups};
 use orderly_host::steps::{programs, restoring, storage};
+use orderly_host::{sample, state};
 use orderly_plan::permit::Since;
 use orderly_plan::release::{FORMAT, Release};
 use orderly_plan::step::{Plan, Undo, Verdict};
@@ -62,6 +62,9 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
 }
 
 fn act(mut args: Args) -> anyhow::Result<Status> {
+    if let Some(kind) = &args.init {
+        return init(kind, &mut args.flags.speech.reporter());
+    }
     if let Some(Some(path)) = args.holders.clone() {
         return holders_of(&path, &mut args);
     }
@@ -166,6 +169,14 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     reporter.show_progress();
     let (ending, journal) = handover::begin(PROGRAM, &found.plan, digest, manner, &mut host, &mut reporter)?;
     report(&args, &mut host, &mut reporter, ending, journal)
+}
+
+/// Prints a configuration to start from; a file is whoever's who redirects it.
+fn init(kind: &str, reporter: &mut Reporter) -> anyhow::Result<Status> {
+    let own = config::own_name().or_status(Status::Rejected)?;
+    let text = sample::text(kind, &own).with_context(|| format!("find the kind {kind}"))?;
+    reporter.data(&text);
+    Ok(Status::Done)
 }
 
 /// Lets nothing of a plan be taken back: a service that is started again on a host that a cluster manager is about to

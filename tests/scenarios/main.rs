@@ -98,6 +98,7 @@ mod resume;
 mod retention;
 mod rooms;
 mod safety;
+mod sample;
 mod seqfile;
 mod shutdown;
 mod shutdown_plan;

@@ -48,6 +48,14 @@ macro_rules! kinds {
                 }
             }
 
+            /// Returns the tables of the kind that is called so, with comments, to start from.
+            pub(crate) fn sample(word: &str) -> Option<&'static str> {
+                match word {
+                    $($file::$table::WORD => Some($file::$table::SAMPLE),)*
+                    _ => None,
+                }
+            }
+
             /// Returns its word.
             pub fn word(&self) -> &'static str {
                 match self {

@@ -82,10 +82,10 @@ impl Config {
             return Err(fail(
                 Status::Rejected,
                 format!(
-                    "read {}: No such file or directory\nmake it from an example, alike on both hosts \
-                     (share/doc/orderly/examples/ha-*.toml; man 5 ha.toml), or name another file with --config\n\
-                     then see where this host stands: ha-release --status",
-                    path.display()
+                    "read {}: No such file or directory\nprint one to start from: ha-release --init KIND ({}; ha.toml(5)); both \
+                     hosts need the same file\nor name another file with --config",
+                    path.display(),
+                    crate::asset::AssetKind::WORDS.join(", ")
                 ),
             ));
         }

@@ -30,6 +30,7 @@ mod proved;
 pub mod records;
 pub mod reservations;
 pub mod runs;
+pub mod sample;
 pub mod state;
 pub mod status_report;
 pub mod steps;

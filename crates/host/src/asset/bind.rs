@@ -29,6 +29,14 @@ pub struct BindTable {
 
 impl KindTable for BindTable {
     const WORD: &'static str = "bind";
+    const SAMPLE: &'static str = r#"# A directory that both hosts see, for demonstrations and tests.
+[asset]
+kind = "bind"
+source = "/srv/source"
+
+[[asset.mount]]
+at = "/srv/shared"
+"#;
 
     fn read(keys: &KindKeys<'_>) -> Option<Self> {
         keys.table.need("source");

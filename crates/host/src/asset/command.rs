@@ -31,6 +31,23 @@ pub struct CommandTable {
 impl KindTable for CommandTable {
     const WORD: &'static str = "command";
     const ON_SOLARIS: bool = true;
+    const SAMPLE: &'static str = r#"# Storage that the site's own commands take and let go of; ha.toml(5) says what each one must print.
+[asset]
+kind = "command"
+identity = ["/usr/local/sbin/myasset", "id"]         # an id that both hosts see alike
+state = ["/usr/local/sbin/myasset", "state"]         # held, free or elsewhere
+mark = ["/usr/local/sbin/myasset", "mark"]           # what changes whenever the asset was held
+take = ["/usr/local/sbin/myasset", "take"]
+release = ["/usr/local/sbin/myasset", "release"]
+# Instead of take, once the peer is proven off.
+#take_dead = ["/usr/local/sbin/myasset", "take", "--peer-is-off"]
+#timeout = "2m"
+
+[[asset.mount]]
+at = "/srv/shared"
+# The device, where take does not mount it.
+#volume = "/dev/mapper/myasset"
+"#;
 
     fn read(keys: &KindKeys<'_>) -> Option<Self> {
         for key in ["identity", "state", "take"] {

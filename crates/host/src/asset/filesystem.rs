@@ -26,6 +26,19 @@ pub struct FilesystemTable {
 
 impl KindTable for FilesystemTable {
     const WORD: &'static str = "filesystem";
+    const SAMPLE: &'static str = r#"# An ext4, an xfs or a btrfs on a disk that both hosts see. Neither host may mount it at boot: no line in fstab.
+[asset]
+kind = "filesystem"
+device = "UUID=00000000-0000-0000-0000-000000000000"   # as blkid prints it
+#timeout = "2m"
+# What makes the disk appear before it is taken, and what follows the release.
+#before_take = [["iscsiadm", "-m", "node", "--login"]]
+#after_release = [["iscsiadm", "-m", "node", "--logout"]]
+
+[[asset.mount]]
+at = "/srv/shared"
+#options = "noatime"
+"#;
 
     fn read(keys: &KindKeys<'_>) -> Option<Self> {
         let device = keys.table.need_text("device")?;

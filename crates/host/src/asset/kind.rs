@@ -91,6 +91,8 @@ pub trait KindTable: Sized {
     const WORD: &'static str;
     /// Whether it is there on Solaris, too.
     const ON_SOLARIS: bool = false;
+    /// Its tables in the `ha.toml` that `--init` prints.
+    const SAMPLE: &'static str;
 
     /// Reads its keys, and remembers what is wrong with them.
     fn read(keys: &KindKeys<'_>) -> Option<Self>;

@@ -39,6 +39,18 @@ pub struct LvmTable {
 
 impl KindTable for LvmTable {
     const WORD: &'static str = "lvm";
+    const SAMPLE: &'static str = r#"# A volume group on disks that both hosts see. On both hosts, once: system_id_source = "uname" in /etc/lvm/lvm.conf.
+# On the host that has the group, once: vgchange --systemid "$(uname -n)" shared; vgchange --setautoactivation n shared
+[asset]
+kind = "lvm"
+group = "shared"
+#timeout = "2m"
+
+[[asset.mount]]
+volume = "data"
+at = "/srv/shared"
+#options = "noatime"
+"#;
 
     /// What lvm(8) takes for the name of a group.
     fn read(keys: &KindKeys<'_>) -> Option<Self> {

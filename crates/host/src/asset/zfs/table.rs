@@ -27,6 +27,19 @@ pub struct ZfsTable {
 impl KindTable for ZfsTable {
     const WORD: &'static str = "zfs";
     const ON_SOLARIS: bool = true;
+    const SAMPLE: &'static str = r#"# A ZFS pool on disks that both hosts see. On each host, once: zgenhostid; systemctl disable zfs-import-scan
+# For the pool, once: zpool set multihost=on cachefile=none shared
+[asset]
+kind = "zfs"
+pool = "shared"
+#devices = ["/dev/disk/by-id"]
+#timeout = "5m"
+
+# A dataset with mountpoint=legacy is mounted here. Others mount themselves where their mountpoint says.
+#[[asset.mount]]
+#volume = "shared/data"
+#at = "/srv/shared"
+"#;
 
     fn read(keys: &KindKeys<'_>) -> Option<Self> {
         let table = keys.table;
