@@ -47,9 +47,11 @@ install)
 	;;
 uninstall)
 	# Else the timer would go on without its unit, and its link would lead nowhere.
-	if is_live && [ -f "$UNITDIR/habackup.timer" ]; then
-		systemctl disable --now habackup.timer
-	fi
+	for timer in habackup.timer orderly-preflight.timer; do
+		if is_live && [ -f "$UNITDIR/$timer" ]; then
+			systemctl disable --now "$timer"
+		fi
+	done
 	;;
 *)
 	echo "usage: install.sh [install|uninstall]" >&2
@@ -87,14 +89,13 @@ for site in "$top"/examples/*/; do
 	done
 done
 
-# The hourly job of habackup, for cron and for systemd, and the agent are written for /usr/sbin; where the programs
-# lie elsewhere, they say so.
-for job in "$here"/habackup.cron "$here"/habackup.service "$here"/habackup.timer; do
+# The jobs, for cron and for systemd, and the agent are written for /usr/sbin; where the programs lie elsewhere, they say so.
+for job in "$here"/*.cron "$here"/*.service "$here"/*.timer; do
 	sed "s|/usr/sbin/|$SBINDIR/|g" "$job" >"$work/$(basename "$job" .cron)"
 done
 sed "s|:/usr/sbin:/usr/local/sbin|&:$SBINDIR|" "$top/ocf/asset" >"$work/asset"
-put 644 "$work/habackup" "$SYSCONFDIR/cron.d"
-put 644 "$work/habackup.service" "$work/habackup.timer" "$UNITDIR"
+put 644 "$work/habackup" "$work/orderly-preflight" "$SYSCONFDIR/cron.d"
+put 644 "$work"/*.service "$work"/*.timer "$UNITDIR"
 put 755 "$work/asset" "$OCFDIR/orderly"
 
 for program in $PROGRAMS csLogger harestore; do

@@ -5,7 +5,8 @@ use habackup::manifest::ManifestReader;
 use orderly_exec::duration;
 use orderly_host::action::Action;
 use orderly_host::asset::Superblock;
-use orderly_host::config::Config;
+use orderly_host::config::{Config, differences};
+use orderly_host::config_report::ConfigReport;
 use orderly_host::ledger::Ledger;
 use orderly_host::mountinfo::Mounts;
 use orderly_nodes::config::Cluster;
@@ -149,6 +150,10 @@ pub const FORMATS: &[Format] = &[
                     .map(|history| serde_json::to_string(&history).is_ok());
                 let _ = serde_json::from_str::<Quieted>(text)
                     .map(|quieted| serde_json::to_string(&quieted).is_ok());
+                if let Ok(report) = serde_json::from_str::<ConfigReport>(text) {
+                    let same = differences(&report.settings, &report.settings, &report.host);
+                    assert!(same.is_empty(), "a configuration differs from itself: {same:?}");
+                }
             });
         },
         seeds: &[
@@ -156,6 +161,7 @@ pub const FORMATS: &[Format] = &[
             r#"{"format": "orderly-up/1", "time": "2026-11-29", "since": 7, "complete": true, "nodes": ["n1"]}"#,
             r#"{"format": "orderly-history/1", "seconds": {"n1": [1.5, 2]}}"#,
             r#"{"format": "orderly-quieted/1", "subsystems": [{"down": "/a", "up": "/b", "nodes": ["n1"]}]}"#,
+            r#"{"format": "orderly-config/1", "status": "done", "host": "ec1", "peer": "ec2", "path": "/etc/orderly/ha.toml", "version": "0.1.0", "time": "2026-11-29T01:00:00.000Z", "digest": "7", "settings": {"asset.timeout": "120s"}}"#,
         ],
     },
     Format {

@@ -13,10 +13,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub skip: Vec<ReleasePart>,
     /// Do without a backup, also when the newest snapshot is too old (the same as --skip backup)
-    #[arg(long, conflicts_with = "check_config")]
+    #[arg(long, conflicts_with_all = ["check_config", "preflight"])]
     pub no_backup: bool,
     /// Leave what was done when a step fails, for a cluster manager that powers this host off then
-    #[arg(long, conflicts_with = "check_config")]
+    #[arg(long, conflicts_with_all = ["check_config", "preflight"])]
     pub no_unwind: bool,
     /// Tell where this host stands; change nothing
     #[arg(long, conflicts_with_all = ["dry_run", "poweroff", "record"])]
@@ -24,11 +24,11 @@ pub struct Args {
     /// List who keeps the asset, or the file system of PATH, busy; change nothing
     #[arg(
         long, value_name = "PATH", num_args = 0..=1,
-        conflicts_with_all = ["status", "dry_run", "poweroff", "record", "skip", "no_backup", "no_unwind", "new_plan", "check_config"]
+        conflicts_with_all = ["status", "dry_run", "poweroff", "record", "skip", "no_backup", "no_unwind", "new_plan", "check_config", "preflight"]
     )]
     pub holders: Option<Option<PathBuf>>,
     /// End the processes that use the asset, by TERM and then KILL, once the services are stopped; with --holders: now
-    #[arg(long, conflicts_with_all = ["status", "no_unwind", "check_config"])]
+    #[arg(long, conflicts_with_all = ["status", "no_unwind", "check_config", "preflight"])]
     pub kill: bool,
     /// Write the release record to this file, too
     #[arg(long, value_name = "FILE")]
@@ -37,25 +37,25 @@ pub struct Args {
     #[arg(
         long,
         value_name = "SERIAL",
-        conflicts_with_all = ["status", "check_config"],
+        conflicts_with_all = ["status", "check_config", "preflight"],
         value_parser = clap::value_parser!(u64).range(..=orderly_plan::permit::LARGEST)
     )]
     pub after: Option<u64>,
     /// State that this host holds nothing, for the other one to get back what it held when it went down
     #[arg(
         long,
-        conflicts_with_all = ["status", "dry_run", "poweroff", "record", "skip", "no_backup", "no_unwind", "new_plan", "holders", "check_config"]
+        conflicts_with_all = ["status", "dry_run", "poweroff", "record", "skip", "no_backup", "no_unwind", "new_plan", "holders", "check_config", "preflight"]
     )]
     pub disclaim: bool,
     /// Shut the operating system down after a safe release
-    #[arg(long, conflicts_with = "check_config")]
+    #[arg(long, conflicts_with_all = ["check_config", "preflight"])]
     pub poweroff: bool,
     /// Print a commented ha.toml for this kind of asset to start from
     #[arg(
         long, value_name = "KIND", value_parser = clap::builder::PossibleValuesParser::new(sample::kinds()),
         conflicts_with_all = [
             "status", "dry_run", "poweroff", "record", "skip", "no_backup", "no_unwind", "new_plan", "holders", "kill",
-            "disclaim", "after", "check_config", "config", "timeout", "json"
+            "disclaim", "after", "check_config", "preflight", "config", "timeout", "json"
         ]
     )]
     pub init: Option<String>,

@@ -5,6 +5,7 @@ mod busy;
 mod disclaim;
 mod foresee;
 mod inuse;
+mod preflight;
 mod steps;
 
 use anyhow::Context;
@@ -53,6 +54,7 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     let output = args.flags.manner().output;
     let format = match (args.status, args.flags.dry_run, &args.holders) {
         _ if args.flags.check_config => config_report::FORMAT,
+        _ if args.flags.preflight => orderly_host::preflight::FORMAT,
         (true, ..) => "orderly-status/1",
         (_, _, Some(_)) => "orderly-holders/1",
         (_, true, _) => "orderly-plan/1",
@@ -74,6 +76,12 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
         return Ok(Status::Done);
     }
     leave_folder(&mut args)?;
+    if args.flags.preflight {
+        // The peer is asked for the same file, where it is not the usual one.
+        let path = args.flags.config.is_some().then_some(config.path.as_path());
+        let mut host = Host::new(&config, None)?;
+        return preflight::run(path, &mut host, &mut args.flags.speech.reporter());
+    }
     let left_out = args.left_out();
     let mut words: Vec<String> = left_out.iter().map(word).collect();
     words.extend(args.no_unwind.then(|| "unwinding".to_owned()));

@@ -12,13 +12,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// Power the peer off, and take its power being off for proof
-    #[arg(long, conflicts_with_all = ["record", "peer_down", "check_config"])]
+    #[arg(long, conflicts_with_all = ["record", "peer_down", "check_config", "preflight"])]
     pub fence: bool,
     /// You know that the peer, which must be named, is off; refused while its address answers
-    #[arg(long, value_name = "NAME", conflicts_with = "check_config")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["check_config", "preflight"])]
     pub peer_down: Option<String>,
     /// The cluster manager that runs this says that the peer, which must be named, let go or is fenced
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["record", "fence", "peer_down", "check_config"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["record", "fence", "peer_down", "check_config", "preflight"])]
     pub cluster_fenced: Option<String>,
     /// Leave this part out; may be given several times
     #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "status")]

@@ -3,6 +3,7 @@
 mod args;
 mod fenced;
 mod order;
+mod preflight;
 mod proof;
 mod steps;
 
@@ -44,6 +45,7 @@ pub fn command() -> clap::Command {
 pub fn run(args: Args) -> anyhow::Result<Status> {
     let format = match (args.status, args.flags.dry_run) {
         _ if args.flags.check_config => config_report::FORMAT,
+        _ if args.flags.preflight => orderly_host::preflight::FORMAT,
         (true, _) => "orderly-status/1",
         (_, true) => "orderly-plan/1",
         _ => TAKEOVER,
@@ -56,6 +58,12 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     if args.flags.check_config {
         config_report::tell(&config, &mut args.flags.speech.reporter());
         return Ok(Status::Done);
+    }
+    if args.flags.preflight {
+        // The peer is asked for the same file, where it is not the usual one.
+        let path = args.flags.config.is_some().then_some(config.path.as_path());
+        let mut host = Host::new(&config, None)?;
+        return preflight::run(path, &mut host, &mut args.flags.speech.reporter());
     }
     let left_out = args.left_out();
     let words: Vec<String> = left_out.iter().map(word).collect();

@@ -108,13 +108,44 @@ fn the_shipped_units_are_what_systemd_understands() {
     }
     let bed = Bed::new();
     let packaging = bed::binaries::workspace().join("packaging");
-    for unit in ["habackup.service", "habackup.timer"] {
+    let units =
+        ["habackup.service", "habackup.timer", "orderly-preflight.service", "orderly-preflight.timer"];
+    for unit in units {
         let text = fs::read_to_string(packaging.join(unit)).unwrap();
         // The program is not installed on the machine that tests.
         bed.write(format!("units/{unit}"), text.replace("/usr/sbin/habackup", "/bin/true"));
     }
     bed.tool("systemd-analyze");
-    let said = bed.shell("systemd-analyze verify --man=no units/habackup.timer units/habackup.service 2>&1; systemd-analyze calendar hourly");
+    let paths = units.map(|unit| format!("units/{unit}")).join(" ");
+    let said = bed.shell(&format!("systemd-analyze verify --man=no {paths} 2>&1"));
     let said = said.any_stdout().any_stderr().any_status().run().stdout;
-    assert!(!said.contains("habackup"), "{said}");
+    assert!(!said.contains("habackup") && !said.contains("preflight"), "{said}");
+}
+
+/// Both lines choose the program by what `--status` ends with. Scripted: what the programs are asked is what counts.
+#[test]
+fn the_shipped_preflight_asks_each_host_for_its_own_role() {
+    let bed = Bed::new();
+    let packaging = bed::binaries::workspace().join("packaging");
+    let text = |name: &str| fs::read_to_string(packaging.join(name)).unwrap();
+    let cron = text("orderly-preflight.cron");
+    let cron = cron.lines().find_map(|line| line.strip_prefix("#23 6 * * * root ")).unwrap();
+    let unit = text("orderly-preflight.service");
+    let unit = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/bin/sh -c '")).unwrap();
+    let unit = unit.strip_suffix('\'').unwrap().replace("$$", "$");
+    let here = bed.path("here").display().to_string();
+    let config = bed.write("ha.toml", "").display().to_string();
+    bed.script("here/ha-release", "echo release $* >>\"$ORDERLY_BED/asked\"\nread -r status <\"$ORDERLY_BED/held\"\ncase $1 in --status) exit $status;; esac");
+    bed.script("here/ha-takeover", "echo takeover $* >>\"$ORDERLY_BED/asked\"");
+    for line in [cron, &unit] {
+        let line = line.replace("/usr/sbin", &here).replace("/etc/orderly/ha.toml", &config);
+        let line = line.replace("/run/systemd/system", "/nowhere");
+        for (held, asked) in [(0, "release"), (1, "release"), (4, "takeover"), (5, "takeover")] {
+            bed.write("held", format!("{held}\n"));
+            fs::remove_file(bed.path("asked")).ok();
+            bed.shell(&line).run();
+            let status = "release --status --exit-code --no-backup -q\n";
+            assert_eq!(bed.read("asked"), format!("{status}{asked} --preflight -q\n"), "{line}");
+        }
+    }
 }

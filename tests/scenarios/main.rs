@@ -69,6 +69,7 @@ mod parallel_filesystems;
 mod pinned;
 mod power_examples;
 mod powercut;
+mod preflight;
 mod promised;
 mod proofs;
 mod random_identities;

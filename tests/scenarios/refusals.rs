@@ -8,7 +8,7 @@ use bed::running::Ended;
 use bed::{Bed, Need, real};
 
 /// Compares what a command said with the file of that name, in which `[..]` matches any text within a line.
-fn golden(bed: &Bed, name: &str, command: &str, ended: &Ended) {
+pub(crate) fn golden(bed: &Bed, name: &str, command: &str, ended: &Ended) {
     let root = bed.root().display().to_string();
     let said =
         format!("$ {command}\n[{}]\n{}{}", ended.status, ended.stdout, ended.stderr).replace(&root, "[ROOT]");

@@ -28,6 +28,11 @@ pub fn now() -> String {
     format!("{:.3}", now.round(Unit::Millisecond).unwrap_or(now))
 }
 
+/// Returns a time of RFC 3339 in milliseconds since 1970; `None` for what is none.
+pub fn millisecond(time: &str) -> Option<i64> {
+    time.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
+}
+
 /// Returns a time in seconds since 1970 as RFC 3339 in UTC; `None` for one that no calendar has.
 pub fn at(second: i64) -> Option<String> {
     Timestamp::from_second(second).ok().map(|time| time.to_string())

@@ -27,6 +27,9 @@ pub struct HandoverFlags {
     /// With --status: exit 0 if the asset is here and whole, 1 if incomplete, 4 if not here, 5 if unknown
     #[arg(long, requires = "status")]
     pub exit_code: bool,
+    /// Check, while both hosts are well, all that a hand-over will need; change nothing
+    #[arg(long, conflicts_with_all = ["status", "dry_run", "record", "skip", "new_plan", "timeout", "check_config"])]
+    pub preflight: bool,
     #[command(flatten)]
     pub speech: Speech,
 }

@@ -26,6 +26,7 @@ pub mod mountinfo;
 pub mod mounts;
 pub mod parts;
 pub mod platform;
+pub mod preflight;
 mod proved;
 pub mod records;
 pub mod reservations;

@@ -9,7 +9,7 @@ use crate::asset::AssetKind;
 pub const PEER: &str = "PEER";
 
 const HEAD: &str = r#"# ha.toml(5): what this pair of hosts hands over. The file is the same on both hosts: fill it in, copy it to the other
-# one (owner root, mode 600), and check it on each: ha-release --check-config
+# one (owner root, mode 600), and check it on each: ha-release --check-config, then ha-takeover --preflight on the standby.
 # PEER stands for the other host. What is commented out is optional; every address and path is a placeholder.
 
 # Of these machines, routers for example, one must answer before the peer is powered off.
@@ -21,12 +21,15 @@ name = "SELF"                        # as uname -n prints it there
 # How the other host powers it off, and queries its power; it proves that the host is off.
 #fence = ["ipmitool", "-H", "SELF-bmc", "-U", "ha", "-f", "/etc/orderly/bmc.pw", "power", "off"]
 #fence_status = ["ipmitool", "-H", "SELF-bmc", "-U", "ha", "-f", "/etc/orderly/bmc.pw", "power", "status"]
+# How the other host runs a command on it, for --preflight.
+#peer_command = ["ssh", "root@SELF"]
 
 [[host]]
 name = "PEER"
 #address = "192.0.2.2"
 #fence = ["ipmitool", "-H", "PEER-bmc", "-U", "ha", "-f", "/etc/orderly/bmc.pw", "power", "off"]
 #fence_status = ["ipmitool", "-H", "PEER-bmc", "-U", "ha", "-f", "/etc/orderly/bmc.pw", "power", "status"]
+#peer_command = ["ssh", "root@PEER"]
 
 "#;
 

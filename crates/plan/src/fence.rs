@@ -1,4 +1,4 @@
-//! What a `fence_status` prints, read: does it prove that the power is off?
+//! What a `fence_status` prints, read: does it prove that the power is off? Does it say that it is on?
 //!
 //! Invariant: a line that is not known word for word proves nothing
 //! (`only_lines_that_say_off_and_nothing_else_are_proof`).
@@ -11,11 +11,23 @@ pub fn proves_off(printed: &str) -> bool {
     lines.peek().is_some() && lines.all(says_off)
 }
 
+/// Tells whether what `fence_status` printed says that the power is on: each line that is not blank says on or off, in
+/// one of those forms, and one of them says on.
+pub fn shows_on(printed: &str) -> bool {
+    let mut lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
+    let says_on = |line: &str| says(line, "on");
+    lines.clone().any(says_on) && lines.all(|line| says_on(line) || says_off(line))
+}
+
 fn says_off(line: &str) -> bool {
+    says(line, "off")
+}
+
+fn says(line: &str, word: &str) -> bool {
     let words: Vec<&str> = line.split_whitespace().collect();
     let is = |word: &str, wanted: &str| word.eq_ignore_ascii_case(wanted);
     let [label @ .., last] = words.as_slice() else { return false };
-    if !is(last, "off") {
+    if !is(last, word) {
         return false;
     }
     match label {
@@ -41,6 +53,26 @@ fn is_label(words: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn power_is_on_where_every_line_is_understood_and_one_says_on() {
+        for printed in
+            ["on", "Chassis Power is on\n", "Status: ON", "supply A: on\nsupply B: off", "ec1 = on"]
+        {
+            assert!(shows_on(printed) && !proves_off(printed), "{printed:?}");
+        }
+        for printed in [
+            "",
+            "off",
+            "on\nunknown",
+            "Error: no session\non",
+            "not on",
+            "power-off: on",
+            "ec1: unreachable, ec9: on",
+        ] {
+            assert!(!shows_on(printed), "{printed:?}");
+        }
+    }
 
     /// Only the last word was looked at, so each of the second group passed for off.
     #[test]

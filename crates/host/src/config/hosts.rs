@@ -17,6 +17,8 @@ pub struct HostTable {
     pub fence: Option<Argv>,
     /// Proven only by the word `off`.
     pub fence_status: Option<Argv>,
+    /// How the other host runs a command on it: what the command and its arguments are put behind.
+    pub peer_command: Option<Argv>,
     /// By which SCSI disks know its reservations.
     pub reservation_key: Option<u64>,
 }
@@ -56,12 +58,13 @@ pub(super) fn read_all(root: &Table<'_>) -> Vec<HostTable> {
                 ),
             );
         }
+        let peer_command = table.argv("peer_command");
         let reservation_key = read_key(&table);
         if reservation_key.is_some() && hosts.iter().any(|host| host.reservation_key == reservation_key) {
             let message = format!("{}: both hosts have the same one", table.named("reservation_key"));
             table.reject("reservation_key", message);
         }
-        hosts.push(HostTable { name, address, fence, fence_status, reservation_key });
+        hosts.push(HostTable { name, address, fence, fence_status, peer_command, reservation_key });
         table.end();
     }
     hosts
