@@ -56,7 +56,19 @@ const FURTHER: &[(&str, &[&str])] = &[
         &["nodes", "nodeprofiles", "tags", "netdevs", "primary network", "Source: explicit\\nValue: n1\\n"],
     ),
     ("sequence-json", &["nodes", "waves", "n[01-03]", "n1!n2", "001", "a, b"]),
-    ("state", &["orderly-ledger/1", "orderly-up/1", "orderly-history/1", "snapshot", "made_by", "none"]),
+    (
+        "state",
+        &[
+            "orderly-backup-fate/1",
+            "failing",
+            "orderly-ledger/1",
+            "orderly-up/1",
+            "orderly-history/1",
+            "snapshot",
+            "made_by",
+            "none",
+        ],
+    ),
 ];
 
 /// The longest word that is worth its place.

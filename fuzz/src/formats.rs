@@ -1,6 +1,7 @@
 //! The input formats: how each is checked, and short inputs that are read.
 
 use crate::{Format, plan, runs};
+use habackup::fate::Fate;
 use habackup::manifest::ManifestReader;
 use orderly_exec::duration;
 use orderly_host::action::Action;
@@ -150,6 +151,7 @@ pub const FORMATS: &[Format] = &[
                     .map(|history| serde_json::to_string(&history).is_ok());
                 let _ = serde_json::from_str::<Quieted>(text)
                     .map(|quieted| serde_json::to_string(&quieted).is_ok());
+                let _ = serde_json::from_str::<Fate>(text).map(|fate| serde_json::to_string(&fate).is_ok());
                 if let Ok(report) = serde_json::from_str::<ConfigReport>(text) {
                     let same = differences(&report.settings, &report.settings, &report.host);
                     assert!(same.is_empty(), "a configuration differs from itself: {same:?}");

@@ -12,6 +12,7 @@ use anyhow::Context;
 pub use args::{Args, ReleasePart};
 use clap::CommandFactory;
 use orderly_exec::job::Job;
+use orderly_exec::journal::Journal;
 use orderly_exec::lock::Lock;
 use orderly_exec::reporter::Reporter;
 use orderly_exec::room::HeldRoom;
@@ -21,6 +22,7 @@ use orderly_host::action::Action;
 use orderly_host::asset::{self, PathPlace, State};
 use orderly_host::config::{self, Config};
 use orderly_host::config_report;
+use orderly_host::event::{self, EventKind};
 use orderly_host::executor::RunEnding;
 use orderly_host::flags::word;
 use orderly_host::handover::{self, Beginning, Manner, Program, RecordContents};
@@ -121,6 +123,8 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
         handover::look_at_lock(&reporter)?;
     }
     let unfinished = handover::unfinished(PROGRAM, &config, &digest, manner)?;
+    // What was free before, and is called released once more, changed nothing.
+    let was_free = config.on_event.is_some() && unfinished.is_none() && host.asset_state() == State::Free;
     if let Some(stored) = unfinished.as_ref() {
         insist_not_elsewhere(&mut host)?;
         if args.flags.dry_run {
@@ -131,13 +135,14 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
             return Ok(foresee::end(&left_out, &host, &reporter));
         }
         let (ending, journal) = handover::finish(PROGRAM, stored, &mut host, &mut reporter)?;
-        return report(&args, &mut host, &mut reporter, ending, journal);
+        return report(&args, was_free, &mut host, &mut reporter, (ending, journal));
     }
     if let Some(why) = host.asset.is_stuck(&mut host.runner) {
         if args.flags.dry_run {
             return Err(fail(Status::Stuck, why));
         }
-        return report(&args, &mut host, &mut reporter, RunEnding::before_anything("asset", why), None);
+        let ended = (RunEnding::before_anything("asset", why), None);
+        return report(&args, was_free, &mut host, &mut reporter, ended);
     }
     let holders = match (args.no_unwind, args.kill) {
         (true, _) => inuse::OnHolders::List,
@@ -175,8 +180,8 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
     }
     restoring::note_source(&mut host).or_status(Status::Refused)?;
     reporter.show_progress();
-    let (ending, journal) = handover::begin(PROGRAM, &found.plan, digest, manner, &mut host, &mut reporter)?;
-    report(&args, &mut host, &mut reporter, ending, journal)
+    let ended = handover::begin(PROGRAM, &found.plan, digest, manner, &mut host, &mut reporter)?;
+    report(&args, was_free, &mut host, &mut reporter, ended)
 }
 
 /// Prints a configuration to start from; a file is whoever's who redirects it.
@@ -299,10 +304,10 @@ fn insist_not_elsewhere(host: &mut Host<'_>) -> anyhow::Result<()> {
 /// Says how it ended, once for people and once for programs; the record is kept before it is shown.
 fn report(
     args: &Args,
+    was_free: bool,
     host: &mut Host<'_>,
     reporter: &mut Reporter,
-    ending: RunEnding<Action>,
-    journal: Option<orderly_exec::journal::Journal>,
+    (ending, journal): (RunEnding<Action>, Option<Journal>),
 ) -> anyhow::Result<Status> {
     reporter.end_progress();
     if ending.verdict == Verdict::Unwound {
@@ -328,6 +333,7 @@ fn report(
         reporter.warn(format!("{error:#}"));
         release = Release { safe: false, reason: Some(format!("{error:#}")), ..release }.seal();
         tell(&release, host, reporter);
+        tell_site(Status::Stuck, &release, was_free, host, reporter);
         return Ok(Status::Stuck);
     }
     let status = match (ending.verdict, ending.signal) {
@@ -342,6 +348,7 @@ fn report(
     };
     handover::close(journal, ending.verdict, reporter);
     tell(&release, host, reporter);
+    tell_site(status, &release, was_free, host, reporter);
     if args.poweroff && status == Status::Done {
         // Whoever reads the record learns that it is whole before this host goes down.
         reporter.close_stdout();
@@ -371,17 +378,41 @@ fn keep(args: &Args, release: &Release) -> anyhow::Result<()> {
 }
 
 fn tell(release: &Release, host: &Host<'_>, reporter: &mut Reporter) {
-    let title = &release.of.title;
-    match &release.reason {
-        None => {
-            reporter.close_with(&format!("released: {title} is safe to take over"));
-            for line in left_by_hand(host) {
-                reporter.say(line);
-            }
+    let sentence = sentence(release);
+    if release.reason.is_some() {
+        reporter.warn(sentence);
+    } else {
+        reporter.close_with(&sentence);
+        for line in left_by_hand(host) {
+            reporter.say(line);
         }
-        Some(why) => reporter.warn(format!("NOT safe to take over: {title}: {why}")),
     }
     reporter.record(release);
+}
+
+/// Returns what a release record says, in a sentence.
+fn sentence(release: &Release) -> String {
+    let title = &release.of.title;
+    match &release.reason {
+        None => format!("released: {title} is safe to take over"),
+        Some(why) => format!("NOT safe to take over: {title}: {why}"),
+    }
+}
+
+/// Runs `on_event` where something changed. Whoever reads the record has it by then, and its end.
+fn tell_site(
+    status: Status,
+    release: &Release,
+    was_free: bool,
+    host: &mut Host<'_>,
+    reporter: &mut Reporter,
+) {
+    let kind = EventKind::of_handover(status, EventKind::Released);
+    let Some(kind) = kind.filter(|kind| !(was_free && *kind == EventKind::Released)) else { return };
+    if host.config.on_event.is_some() {
+        reporter.close_stdout();
+        event::send(kind, status, &sentence(release), host.config, &mut host.runner, reporter);
+    }
 }
 
 /// What the procedure leaves to people once the asset is released.

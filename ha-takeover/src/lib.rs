@@ -19,6 +19,7 @@ use orderly_host::action::Action;
 use orderly_host::asset::State;
 use orderly_host::config::Config;
 use orderly_host::config_report;
+use orderly_host::event::{self, EventKind};
 use orderly_host::executor::RunEnding;
 use orderly_host::flags::word;
 use orderly_host::handover::{self, Program, RecordContents, VERSION};
@@ -168,7 +169,8 @@ fn act(args: &Args) -> anyhow::Result<Status> {
     reporter.show_progress();
     let (ending, journal) = handover::begin(PROGRAM, &plan, digest, manner, &mut host, &mut reporter)?;
     use_up(&plan, &ending, &reporter);
-    let run = Ran { plan: &plan, left_out: &words, before: EarlierRun::Nothing };
+    let was_held = matches!(proof, proof::Proof::HeldHere(_));
+    let run = Ran { plan: &plan, left_out: &words, before: EarlierRun::Nothing, was_held };
     report(&proof.word(&ending), &run, &mut host, &mut reporter, ending, journal)
 }
 
@@ -207,7 +209,7 @@ fn finish(
     };
     let (ending, journal) = handover::finish(PROGRAM, stored, host, reporter)?;
     use_up(plan, &ending, reporter);
-    let run = Ran { plan, left_out: words, before };
+    let run = Ran { plan, left_out: words, before, was_held: false };
     report("the proof of the run that was finished", &run, host, reporter, ending, journal).map(Some)
 }
 
@@ -228,6 +230,8 @@ struct Ran<'a> {
     plan: &'a Plan<Action>,
     left_out: &'a [String],
     before: EarlierRun,
+    /// The asset was here before.
+    was_held: bool,
 }
 
 /// A release record permits one takeover.
@@ -248,7 +252,7 @@ fn report(
     ending: RunEnding<Action>,
     journal: Option<Journal>,
 ) -> anyhow::Result<Status> {
-    let Ran { plan, left_out, before } = *run;
+    let Ran { plan, left_out, before, was_held } = *run;
     reporter.end_progress();
     for note in std::mem::take(&mut host.notes) {
         reporter.say(note);
@@ -331,6 +335,11 @@ fn report(
         steps: ending.outcomes(),
         skipped: left_out.to_vec(),
     });
+    let kind = EventKind::of_handover(status, EventKind::Taken);
+    // What was completed here changed no hands.
+    if let Some(kind) = kind.filter(|kind| !(was_held && *kind == EventKind::Taken)) {
+        event::send(kind, status, &sentence, host.config, &mut host.runner, reporter);
+    }
     Ok(status)
 }
 

@@ -13,6 +13,7 @@ pub mod consent;
 pub mod copy;
 pub mod created;
 pub mod edited;
+pub mod fate;
 pub mod find;
 pub mod forget;
 pub mod id;

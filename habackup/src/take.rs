@@ -2,6 +2,7 @@
 
 use crate::args::Args;
 use crate::commands;
+use crate::fate;
 use crate::id::SnapshotName;
 use crate::manifest::{self, ManifestHeader, Sources, Totals, Trailer, Writer};
 use crate::path_bytes::PathBytes;
@@ -59,6 +60,20 @@ struct Made {
 /// See the exit-status table in the manual page.
 pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow::Result<Status> {
     let preconditions = Preconditions::open(args)?;
+    let done = attempt(args, &preconditions, runner, reporter);
+    if !args.dry_run {
+        fate::note(&preconditions, &done, runner, reporter);
+    }
+    done.map(|status| status.unwrap_or(Status::Done))
+}
+
+/// Takes it, and lets go of the lock; `None` where there is nothing to do.
+fn attempt(
+    args: &Args,
+    preconditions: &Preconditions,
+    runner: &mut Runner,
+    reporter: &mut Reporter,
+) -> anyhow::Result<Option<Status>> {
     let mut lock = None;
     // Asked before the lock is: on the other host a takeover may be under way, which is none of ours.
     if let Held::No(why) = preconditions.held(runner)? {
@@ -75,9 +90,9 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     if !is_passed && handover::is_unfinished(Program::Takeover)? {
         return amid_takeover(args, reporter);
     }
-    let ready = ready::insist(&preconditions, runner)?;
+    let ready = ready::insist(preconditions, runner)?;
     if args.dry_run {
-        return preview::show(&preconditions, &ready, runner, reporter);
+        return preview::show(preconditions, &ready, runner, reporter).map(Some);
     }
     let asset = ready.asset;
     let store = Store::open_to_write(&preconditions.backup.directory)?;
@@ -89,13 +104,13 @@ pub fn run(args: &Args, runner: &mut Runner, reporter: &mut Reporter) -> anyhow:
     }
     // Whatever `before` began is ended, also where it failed or somebody asked us to stop.
     let made = commands::before(&preconditions.backup, runner)
-        .and_then(|()| make(&preconditions, &store, (asset, holding), runner, reporter));
+        .and_then(|()| make(preconditions, &store, (asset, holding), runner, reporter));
     let taken = made.as_ref().ok().map(|made| made.name);
     let after_failed = commands::after(&preconditions.backup, taken, runner);
     for why in &after_failed {
         reporter.warn(why);
     }
-    Ok(report(&made?, &after_failed, reporter))
+    Ok(Some(report(&made?, &after_failed, reporter)))
 }
 
 /// Takes the snapshot, publishes it, prunes old ones.
@@ -129,21 +144,21 @@ fn make(
     Ok(Made { name, found, pruned })
 }
 
-fn not_held(args: &Args, why: &str, reporter: &Reporter) -> anyhow::Result<Status> {
+fn not_held(args: &Args, why: &str, reporter: &Reporter) -> anyhow::Result<Option<Status>> {
     if args.if_held {
         reporter.detail(format!("nothing to do: {why}"));
-        return Ok(Status::Done);
+        return Ok(None);
     }
     Err(fail(Status::Refused, format!("a snapshot is taken on the host that holds the asset: {why}")))
 }
 
 /// Before a takeover is finished what this host has may be older than what the peer left, and a snapshot of it
 /// would pass for newer.
-fn amid_takeover(args: &Args, reporter: &Reporter) -> anyhow::Result<Status> {
+fn amid_takeover(args: &Args, reporter: &Reporter) -> anyhow::Result<Option<Status>> {
     let why = "a takeover was begun on this host and is not finished";
     if args.if_held {
         reporter.detail(format!("nothing to do: {why}"));
-        return Ok(Status::Done);
+        return Ok(None);
     }
     Err(fail(Status::Refused, format!("no snapshot is taken: {why}; run ha-takeover to finish it first")))
 }

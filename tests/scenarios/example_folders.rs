@@ -8,8 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Which file of tests runs the programs of a folder.
-const RUN_BY: [(&str, &str); 7] = [
+const RUN_BY: [(&str, &str); 8] = [
     ("ceph", "subsystem_examples"),
+    ("events", "events"),
     ("gpfs", "parallel_filesystems"),
     ("kubernetes", "subsystem_examples"),
     ("lustre", "parallel_filesystems"),

@@ -20,6 +20,7 @@ mod drawing;
 mod elsewhere;
 mod endings;
 mod enough;
+mod events;
 mod example_folders;
 mod examples;
 mod fence;

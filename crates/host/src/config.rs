@@ -27,7 +27,7 @@ pub use settings::{Settings, differences};
 pub use share::{ShareCommands, ShareTable};
 
 use crate::asset::{Asset, Surroundings};
-use crate::platform::Platform;
+use crate::platform::{Argv, Platform};
 use anyhow::Context;
 use orderly_exec::settings::TomlDocument;
 use orderly_exec::{OrStatus, Status, fail, files, paths, trust};
@@ -59,6 +59,9 @@ pub struct Config {
     /// Of these one must answer before the peer is powered off, or taken for off by somebody's word.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub witness: Vec<String>,
+    /// What is run when something changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_event: Option<Argv>,
     /// In stop order.
     pub services: Vec<ServiceTable>,
     pub loopbacks: Vec<LoopbackTable>,
@@ -135,6 +138,7 @@ impl Config {
         let services = service::read_all(&root, platform);
         let addresses = address::read_all(&root);
         let witness = hosts::read_witness(&root, &hosts, &addresses);
+        let on_event = root.argv("on_event");
         let backup = root.table("backup").and_then(|table| backup::read(table, mounts, &shares));
         root.end();
         document.finish(())?;
@@ -149,6 +153,7 @@ impl Config {
             platform,
             asset: asset.ok_or_else(missing)?,
             witness,
+            on_event,
             services,
             loopbacks,
             shares,

@@ -11,6 +11,7 @@ pub mod backup;
 pub mod boot;
 pub mod config;
 pub mod config_report;
+pub mod event;
 pub mod exclude;
 pub mod executor;
 pub mod flags;

@@ -15,6 +15,9 @@ const HEAD: &str = r#"# ha.toml(5): what this pair of hosts hands over. The file
 # Of these machines, routers for example, one must answer before the peer is powered off.
 #witness = ["192.0.2.254"]
 
+# Runs with a JSON document on standard input when the asset was released or taken, or backups begin to fail.
+#on_event = ["/usr/local/sbin/tell-operators"]
+
 [[host]]
 name = "SELF"                        # as uname -n prints it there
 #address = "192.0.2.1"                # where it answers while it is alive

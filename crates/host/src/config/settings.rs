@@ -29,7 +29,7 @@ const SPELT: [(&str, &str); 11] = [
 const NAMES: [&str; 4] = ["name", "at", "path", "cidr"];
 
 /// Commands that may hold a password: what two hosts compare is printed, mailed by cron and pasted into tickets.
-const SECRET: [&str; 2] = [".fence", ".fence_status"];
+const SECRET: [&str; 3] = [".fence", ".fence_status", "on_event"];
 
 impl Config {
     /// Returns what it says, defaults included.
