@@ -96,7 +96,12 @@ pub(crate) fn find(
     if args.fence {
         let peer = &host.config.peer;
         if peer.fence.is_none() {
-            return Err(fail(Status::Refused, format!("no fence command is configured for {}", peer.name)));
+            let peer = &peer.name;
+            let text = format!(
+                "no fence command is configured for {peer}; give its [[host]] a fence and a fence_status (ha.toml(5)), or power \
+                 it off, and: ha-takeover --peer-down {peer}"
+            );
+            return Err(fail(Status::Refused, text));
         }
         return Ok(Proof::Fence);
     }

@@ -42,8 +42,10 @@ impl Preconditions {
     pub fn open(args: &Args) -> anyhow::Result<Self> {
         let config = Config::load(args.config.as_deref())?;
         let Some(backup) = config.backup.clone() else {
-            let message =
-                format!("{}: there is no [backup] table, so nothing is backed up", config.path.display());
+            let message = format!(
+                "{}: there is no [backup] table, so nothing is backed up; add one (ha.toml(5))",
+                config.path.display()
+            );
             return Err(fail(Status::Rejected, message));
         };
         let asset = config.open_asset();

@@ -26,6 +26,7 @@ mod examples;
 mod fence;
 mod filesystem;
 mod finding;
+mod first_hour;
 mod flags;
 mod foreseen;
 mod foretold;

@@ -22,7 +22,7 @@ pub(crate) fn golden(bed: &Bed, name: &str, command: &str, ended: &Ended) {
     assert!(is_like, "{name}:\n{said}\nshould be:\n{wanted}");
 }
 
-fn line_is_like(said: &str, wanted: &str) -> bool {
+pub(crate) fn line_is_like(said: &str, wanted: &str) -> bool {
     let mut parts = wanted.split("[..]");
     let Some(mut rest) = said.strip_prefix(parts.next().unwrap_or_default()) else { return false };
     let parts: Vec<&str> = parts.collect();
