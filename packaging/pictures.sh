@@ -51,8 +51,19 @@ look() {
 	# The live line that comes after the answer.
 	shows '^up 173/200, 1 failed, 11 held'
 	$show capture-pane -p >screen
-	$show kill-server
+	end
 	drawn "$2" <screen >"$out/$1"
+}
+
+# Ends the program that is shown, and waits for it: it still writes its state, which is about to be removed.
+end() {
+	pid=$($show display-message -p '#{pane_pid}')
+	$show kill-server
+	tries=0
+	while readlink "/proc/$pid/exe" >/dev/null 2>&1 && [ "$tries" -lt 600 ]; do
+		tries=$((tries + 1))
+		sleep 0.1
+	done
 }
 
 # shows PATTERN: waits until a line of the screen is like that.

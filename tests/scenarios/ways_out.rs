@@ -5,7 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every function that refuses, with the rows of the table that lead out of what it says.
-const REFUSALS: [(&str, &[&str]); 51] = [
+const REFUSALS: [(&str, &[&str]); 55] = [
+    ("preflight::run", &["the host is not the one that is checked"]),
+    ("preflight::not_holder", &["the host is not the one that is checked"]),
+    // A status, for scripts.
+    ("status_report::exit_status", &["the asset is not here"]),
+    // What becomes of a run that was refused is told to nobody.
+    ("event::of_handover", &[]),
     ("disclaim::run", &["nothing is disclaimed"]),
     ("order::accept", &["the state directory has no room"]),
     ("way_back::crash", &["nobody can say who holds"]),
