@@ -60,7 +60,7 @@ end() {
 	pid=$($show display-message -p '#{pane_pid}')
 	$show kill-server
 	tries=0
-	while readlink "/proc/$pid/exe" >/dev/null 2>&1 && [ "$tries" -lt 600 ]; do
+	while [ -e "/proc/$pid/exe" ] && [ "$tries" -lt 600 ]; do
 		tries=$((tries + 1))
 		sleep 0.1
 	done
