@@ -13,18 +13,18 @@ fn a_snapshot_of_the_other_host_and_one_taken_by_hand_outlive_the_next() {
     configure(&bed, "hourly = 1");
     bed.tools(&["hostid"]);
     let (one, two) = (holder(&bed, "ec1"), holder(&bed, "ec2"));
-    for host in [&one, &two, &one, &one] {
+    for host in [&one, &two, &two, &one, &one] {
         host.program("habackup").stdout("Backup complete.\n").run();
     }
-    assert_eq!(snapshots(&bed).len(), 4);
+    assert_eq!(snapshots(&bed).len(), 5);
     // By number it is counted for each host apart.
-    let text = bed.read("etc/ha.toml").replace("hourly = 1", "keep = 1");
+    let text = bed.read("etc/ha.toml").replace("hourly = 1", "keep = 2");
     bed.config("ha.toml", text);
     one.program("habackup").arg("-n").any_stdout().stdout_contains("would prune").run();
     one.program("habackup").stdout("Backup complete.\n").run();
     let said = one.program("habackup").arg("--list").any_stdout().run().stdout;
     let hosts: Vec<&str> = said.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
-    assert_eq!(hosts, ["ec2", "ec1"], "{said}");
+    assert_eq!(hosts, ["ec2", "ec2", "ec1", "ec1"], "{said}");
 }
 
 /// After a clock that was five hours ahead once, backups were refused for five hours.
