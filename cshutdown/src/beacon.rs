@@ -353,7 +353,7 @@ impl TurnedBeacon {
             if now.is_some_and(|facts| facts.halting) {
                 let text = format!(
                     "the shutdown of process {pid} has begun to halt nodes and runs to its end; cstartup --restore brings \
-                     them back then"
+                     them back then (with --reset-stuck those that are halted and still have power)"
                 );
                 return Err(fail(Status::Refused, text));
             }
