@@ -11,13 +11,14 @@ use crate::byte_locks::Bytes;
 use crate::job::show;
 use crate::printable::printable;
 use crate::program::{arguments, program_name};
-use crate::status::{OrStatus, Status, fail};
+use crate::status::{OrStatus, Status, mark};
 use crate::{clock, files};
 use anyhow::Context;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::{Uid, User};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -36,11 +37,23 @@ const GLANCE: Duration = Duration::from_millis(2);
 /// What is said of a holder of whom nothing is known.
 const UNSEEN: &str = "a process that cannot be seen from here";
 
-/// How the failure begins when another run holds the lock.
-const HELD: &str = "another run holds";
-
 /// Nobody else may have it, and nobody is waited for.
 const ALONE: FlockOperation = FlockOperation::NonBlockingLockExclusive;
+
+/// Another run holds the lock: whoever may wait, or only looks, tells it from a lock that can never be taken.
+#[derive(Debug)]
+struct HeldElsewhere {
+    path: PathBuf,
+    by: String,
+}
+
+impl fmt::Display for HeldElsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "another run holds {}: {}; wait for it to end", self.path.display(), self.by)
+    }
+}
+
+impl std::error::Error for HeldElsewhere {}
 
 /// A held lock; let go when dropped.
 #[derive(Debug)]
@@ -76,7 +89,7 @@ impl Lock {
             }
             (Err(Errno::WOULDBLOCK), _) => {
                 let by = Self::holder(path).unwrap_or_else(|| UNSEEN.to_owned());
-                Err(held_elsewhere(path, &by))
+                Err(held_elsewhere(path, by))
             }
             (Err(error), _) => {
                 Err(error).with_context(|| format!("lock {}", path.display())).or_status(Status::Refused)
@@ -114,7 +127,7 @@ impl Lock {
         match (Self::holder(path), passed_down(&file)) {
             (None, _) => Ok(false),
             (Some(_), Some(_)) => Ok(true),
-            (Some(by), None) => Err(held_elsewhere(path, &by)),
+            (Some(by), None) => Err(held_elsewhere(path, by)),
         }
     }
 
@@ -141,7 +154,7 @@ impl Lock {
 
     /// Tells whether taking a lock failed because another run holds it.
     pub fn is_held_elsewhere(error: &anyhow::Error) -> bool {
-        error.root_cause().to_string().starts_with(HELD)
+        error.is::<HeldElsewhere>()
     }
 
     /// Writes into the lock file who holds it, for whoever is refused meanwhile. It keeps nobody from working:
@@ -190,8 +203,8 @@ fn open(path: &Path, how: &mut OpenOptions) -> anyhow::Result<File> {
         .or_status(Status::Refused)
 }
 
-fn held_elsewhere(path: &Path, by: &str) -> anyhow::Error {
-    fail(Status::Refused, format!("{HELD} {}: {by}; wait for it to end", path.display()))
+fn held_elsewhere(path: &Path, by: String) -> anyhow::Error {
+    mark(HeldElsewhere { path: path.to_owned(), by }.into(), Status::Refused)
 }
 
 /// Tells whether a run holds the lock at `path`, by the bytes that it has locked.
@@ -303,6 +316,9 @@ mod tests {
         let first = Lock::take(&path).unwrap();
         let error = Lock::take(&path).unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Status::Refused));
+        assert!(Lock::is_held_elsewhere(&error.context("however it is wrapped")));
+        let never = Lock::take(dir.path()).unwrap_err();
+        assert!(!Lock::is_held_elsewhere(&never), "{never:#}");
         let begins = format!("process {} (", std::process::id());
         assert!(Lock::holder(&path).unwrap().starts_with(&begins));
         // What signed nothing is told by what the kernel knows of it.
