@@ -2,6 +2,7 @@
 
 use super::order::{cluster, mark, power};
 use bed::{Bed, Ended};
+use serde_json::Value;
 
 fn why(bed: &Bed, program: &str, arguments: &[&str], status: i32) -> Ended {
     let run = bed.program(program).arg("--config").arg(bed.path("etc/cluster.toml")).arg("--why");
@@ -113,12 +114,12 @@ fn a_unit_is_waited_for_by_the_inventory() {
 fn programs_get_the_chain_with_its_places() {
     let bed = cluster("");
     let ended = why(&bed, "cstartup", &["n03", "n01", "--json"], 0);
-    let record: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    let record: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!((record["record"].as_str(), record["waits"].as_str()), (Some("why"), Some("n03")));
     let chain = record["chain"].as_array().unwrap();
     assert_eq!((chain[1]["kind"].as_str(), chain[1]["line"].as_u64()), (Some("order"), Some(3)));
     let ended = why(&bed, "cstartup", &["n04", "n01", "--json"], 1);
-    let record: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    let record: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert!(record["chain"].is_null());
 }
 
@@ -164,6 +165,35 @@ fn what_holds_a_node_now_is_told_down_to_its_roots() {
     assert!(lines[2].starts_with("first of all: n02, which does not answer: "), "{lines:?}");
     assert_eq!(why_not(&bed, "cstartup", "n01", 0), ["n01 is up: nothing holds it"]);
     assert_eq!(power(&bed), Vec::<String>::new());
+}
+
+/// Programs were told who holds a node, and not what to type.
+#[test]
+fn programs_are_told_the_commands_that_people_read_of_what_holds_a_node() {
+    let bed = cluster("");
+    bed.write("etc/cstartSeq", "a: n01\nb: n02\nc: n03\nn04: n04\na > b > c\n");
+    mark(&bed, "mute", "n04");
+    let next = |program: &str, node: &str, status: i32| {
+        let text = why_not(&bed, program, node, status).join("\n");
+        let run = bed.program(program).arg("--config").arg(bed.path("etc/cluster.toml"));
+        let run = run.args(["--json", "--why-not", node]).status(status).any_stdout().any_stderr();
+        let next = run.run().json()["next"].as_array().unwrap().clone();
+        let key = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();
+        next.iter().for_each(|one| {
+            assert!(text.contains(&key(one, "says")) && text.contains(&key(one, "command")), "{one}\n{text}");
+        });
+        next.iter().map(|one| format!("{} {}", key(one, "reason"), key(one, "command"))).collect::<Vec<_>>()
+    };
+    assert_eq!(next("cstartup", "n03", 1), ["first_of_all cstartup n01", "in_order cstartup -E n03"]);
+    assert_eq!(next("cstartup", "n01", 0), ["unheld cstartup n01"]);
+    for kind in ["on", "up"] {
+        mark(&bed, kind, "n01");
+    }
+    assert_eq!(next("cstartup", "n01", 0), Vec::<String>::new(), "it is up");
+    bed.write("etc/cstartSeq", "a: n02 n04\nb: n03\na > b\n");
+    mark(&bed, "on", "n02");
+    let all = ["reset_stuck cstartup --reset-stuck n02", "check cstartup -k n04", "in_order cstartup -E n03"];
+    assert_eq!(next("cstartup", "n03", 1), all);
 }
 
 /// Enough of a group hold nobody; what a shutdown waits for is what is up.

@@ -12,6 +12,7 @@ use orderly_exec::Status;
 use orderly_exec::reporter::Reporter;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::graph::{Choice, Gate};
+use orderly_plan::report::{NextCommand, NextStep};
 use orderly_plan::select::{self, Direction, TargetKind};
 use orderly_plan::sequence::LinkReason;
 use orderly_plan::survey::{Condition, Survey};
@@ -138,21 +139,49 @@ impl Hold<'_> {
         lines.extend(self.own_runs.iter().cloned());
         // What they are at comes before what would be refused as long as they are.
         lines.extend(self.runs.iter().map(|run| format!("a run acts on them now: {}", run.describe())));
-        // A run that has it in hand needs no other beside it.
-        if !self.by.is_empty() && self.own_runs.is_empty() {
-            let is_acted_on = |node: &NodeId| self.runs.iter().any(|run| acts_on(run, self.site, *node));
-            let (acted_on, others): (Vec<NodeId>, Vec<NodeId>) =
-                self.roots.iter().copied().partition(is_acted_on);
+        if self.is_left_alone() {
+            let (acted_on, _) = self.first();
             for (condition, nodes) in self.by_condition(&acted_on) {
                 let is = if condition == Condition::On { "on but not up" } else { condition.word() };
                 lines.push(format!("first of all: {}, {is}: wait for that run", self.fold(&nodes)));
             }
-            for (condition, nodes) in self.by_condition(&others) {
-                lines.push(format!("first of all: {}", self.remedy(condition, &nodes)));
-            }
-            lines.push(format!("all of it, in order: {}", self.command(&format!("-E {name}"))));
+            lines.extend(self.next().iter().map(|next| self.line(next)));
         }
         lines
+    }
+
+    /// Tells whether nodes hold it and no run has it in hand: that needs no other beside it.
+    fn is_left_alone(&self) -> bool {
+        !self.by.is_empty() && self.own_runs.is_empty()
+    }
+
+    /// Returns the nodes that nobody holds: those that a run acts on, and the others.
+    fn first(&self) -> (Vec<NodeId>, Vec<NodeId>) {
+        let is_acted_on = |node: &NodeId| self.runs.iter().any(|run| acts_on(run, self.site, *node));
+        self.roots.iter().copied().partition(is_acted_on)
+    }
+
+    /// Returns the commands that help, as far as there are any.
+    fn next(&self) -> Vec<NextCommand> {
+        let name = self.site.name(self.node);
+        let own = |reason, says: &str, command| NextCommand {
+            reason,
+            nodes: name.to_owned(),
+            says: says.to_owned(),
+            command,
+        };
+        if self.is_left_alone() {
+            let (_, others) = self.first();
+            let by_condition = self.by_condition(&others).into_iter();
+            let mut next: Vec<NextCommand> =
+                by_condition.map(|(condition, nodes)| self.remedy(condition, &nodes)).collect();
+            let command = self.command(&format!("-E {name}"));
+            next.push(own(NextStep::InOrder, "all of it, in order", command));
+            return next;
+        }
+        let is_to_go = self.by.is_empty() && !is_there(self.direction, self.condition(self.node));
+        let go = || own(NextStep::Unheld, "nothing holds it", self.command(name));
+        if is_to_go && self.own_runs.is_empty() { vec![go()] } else { Vec::new() }
     }
 
     /// Returns a command that acts on nodes, and waits for the runs that are at some of them now.
@@ -198,28 +227,48 @@ impl Hold<'_> {
         by
     }
 
-    /// Returns nodes that nobody holds, how they are, and what would help.
-    fn remedy(&self, condition: Condition, nodes: &[NodeId]) -> String {
+    /// Returns what would help nodes that nobody holds.
+    fn remedy(&self, condition: Condition, nodes: &[NodeId]) -> NextCommand {
         let set = self.fold(nodes);
+        let first = |reason, how: &str, command| NextCommand {
+            reason,
+            says: format!("first of all: {set}{how}"),
+            nodes: set.clone(),
+            command,
+        };
         match (self.direction, condition) {
             (Direction::Startup, Condition::On) => {
+                let how = ", on but not up: booting, or look at the console and the probe";
                 let own = Own::here(self.site.cluster.control_node.as_deref());
                 let is_own = !own.among_resolved(&self.site.inventory, nodes).is_empty();
-                let reset = if is_own {
-                    String::new()
-                } else {
-                    format!("; then {}", self.command(&format!("--reset-stuck {set}")))
-                };
-                format!("{set}, on but not up: booting, or look at the console and the probe{reset}")
+                match is_own {
+                    true => first(NextStep::Check, how, format!("cstartup -k {set}")),
+                    false => first(NextStep::ResetStuck, how, self.command(&format!("--reset-stuck {set}"))),
+                }
             }
             (_, Condition::Unknown) => {
-                format!(
-                    "{set}, which does not answer: look at its network and controllers; cstartup -k {set} says more"
-                )
+                let how = ", which does not answer: look at its network and controllers";
+                first(NextStep::Check, how, format!("cstartup -k {set}"))
             }
             (Direction::Startup, Condition::Down | Condition::Up) | (Direction::Shutdown, _) => {
-                format!("{set}: {}", self.command(&set))
+                first(NextStep::FirstOfAll, "", self.command(&set))
             }
+        }
+    }
+
+    /// Says a command that helps to people.
+    fn line(&self, next: &NextCommand) -> String {
+        let NextCommand { reason, says, command, .. } = next;
+        match reason {
+            NextStep::ResetStuck => format!("{says}; then {command}"),
+            NextStep::Check => format!("{says}; {command} says more"),
+            NextStep::FirstOfAll
+            | NextStep::InOrder
+            | NextStep::Unheld
+            | NextStep::Retry
+            | NextStep::GoWithout
+            | NextStep::ForceOff
+            | NextStep::Restore => format!("{says}: {command}"),
         }
     }
 
@@ -247,6 +296,7 @@ impl Hold<'_> {
             thresholds: self.choices.iter().map(|choice| self.threshold(choice)).collect(),
             in_runs: &self.own_runs,
             runs: self.runs.iter().map(RunFacts::record).collect(),
+            next: self.next(),
         }
     }
 }
@@ -267,6 +317,8 @@ struct WhyNotRecord<'r> {
     in_runs: &'r [String],
     /// Other runs that act on any of those before it.
     runs: Vec<RunFactsRecord<'r>>,
+    /// The commands that help.
+    next: Vec<NextCommand>,
 }
 
 /// So many of a group, for programs.

@@ -116,6 +116,16 @@ pub enum NextStep {
     GoWithout,
     /// The power of nodes that hang is cut.
     ForceOff,
+    /// What was up is brought back, and nodes that were halted and kept their power are reset.
+    Restore,
+    /// Nodes that nobody holds, and that hold another.
+    FirstOfAll,
+    /// A node with all that hold it.
+    InOrder,
+    /// A node that nobody holds.
+    Unheld,
+    /// It is looked closer why nodes do not answer.
+    Check,
 }
 
 /// What to type next.
