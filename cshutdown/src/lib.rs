@@ -91,7 +91,7 @@ fn run_with(args: &mut ShutdownArgs, reporter: &mut Reporter) -> anyhow::Result<
         // Whoever has no configuration here still sees the nodes.
         return picture::of_log(path, log, input::site(args).ok().as_ref(), reporter);
     }
-    if let Some(answered) = elsewhere::answer(&args.flags, || input::site(args), reporter) {
+    if let Some(answered) = elsewhere::answer(&args.flags, &args.targets, || input::site(args), reporter) {
         return answered;
     }
     // Made once more when the run begins: what stands in its way is told before anything is asked.

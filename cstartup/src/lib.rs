@@ -69,7 +69,7 @@ fn run_with(args: &StartupArgs, reporter: &mut Reporter) -> anyhow::Result<Statu
         // Whoever has no configuration here still sees the nodes.
         return picture::of_log(path, log, read(args).ok().as_ref(), reporter);
     }
-    if let Some(answered) = elsewhere::answer(&args.flags, || read(args), reporter) {
+    if let Some(answered) = elsewhere::answer(&args.flags, &args.targets, || read(args), reporter) {
         return answered;
     }
     // Made once more when the run begins: what stands in its way is told before anything is asked.

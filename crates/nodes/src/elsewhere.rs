@@ -24,18 +24,20 @@ use crate::site::Site;
 use orderly_exec::Status;
 use orderly_exec::reporter::Reporter;
 
-/// Answers what is asked of runs that go on, where something is; `read` reads the nodes, where they are asked too.
+/// Answers what is asked of runs that go on, where something is; `read` reads the nodes, where they are asked too. Targets
+/// may stand behind further flags (`--status --json n01`).
 pub fn answer(
     flags: &RunFlags,
+    targets: &[String],
     read: impl FnOnce() -> anyhow::Result<Site>,
     reporter: &mut Reporter,
 ) -> Option<anyhow::Result<Status>> {
     let asked = &flags.elsewhere;
     if let Some(words) = &asked.watch {
-        return Some(follow::follow(words, &flags.speech, reporter));
+        return Some(follow::follow(&[words, targets].concat(), &flags.speech, reporter));
     }
     if let Some(words) = &asked.status {
-        return Some(standing::answer(words, flags, read, reporter));
+        return Some(standing::answer(&[words, targets].concat(), flags, read, reporter));
     }
     if !asked.give_up.is_empty() {
         return Some(steer::give_up(&asked.give_up, reporter));

@@ -9,11 +9,11 @@ use std::time::Duration;
 pub struct ElsewhereFlags {
     /// Follow the run that goes on, or the one of these targets or this process, until it ends; it is left alone
     #[arg(long, num_args = 0.., value_name = "TARGET|PROCESS",
-          conflicts_with_all = ["targets", "dry_run", "rehearse", "timeline", "why", "why_not"])]
+          conflicts_with_all = ["dry_run", "rehearse", "timeline", "why", "why_not"])]
     pub watch: Option<Vec<String>>,
     /// Print the runs that go on; with targets, ask how these stand, and print what runs do with them
     #[arg(long, num_args = 0.., value_name = "TARGET",
-          conflicts_with_all = ["targets", "dry_run", "rehearse", "timeline", "why", "why_not", "watch"])]
+          conflicts_with_all = ["dry_run", "rehearse", "timeline", "why", "why_not", "watch"])]
     pub status: Option<Vec<String>>,
     /// Have the run that goes on stop waiting for these nodes; what needs them is held
     #[arg(long, num_args = 1.., value_name = "NODESET",
