@@ -407,6 +407,10 @@ fn carry_out(
         };
         summary.next = remedies::next(&input.site, Direction::Shutdown, &asked, &endings);
     }
+    if args.acts() {
+        let restore = remedies::restore(&input.site, &args.flags, &results.halted, results.is_recorded);
+        summary.next.extend(restore);
+    }
     let result = ShutdownResult { endings: &endings, away: &away, phases: results, summary, took };
     reporter.end_progress();
     if let Some(picture) = picture {

@@ -22,6 +22,10 @@ pub(crate) struct PhaseResults {
     pub torn: bool,
     /// How long each phase took.
     pub took: Vec<PhaseTime>,
+    /// Nodes that were halted and kept their power, sorted.
+    pub halted: Vec<NodeId>,
+    /// What was up is recorded.
+    pub is_recorded: bool,
 }
 
 /// How the whole run went.

@@ -310,9 +310,9 @@ impl Phases<'_, '_> {
         }
         let mut all = [self.checked.nodes.as_slice(), units].concat();
         all.sort_unstable();
-        let is_recorded = self.begin_record();
+        self.results.is_recorded = self.begin_record();
         let mut endings = self.stop(&all);
-        if is_recorded {
+        if self.results.is_recorded {
             self.end_record(&endings);
         }
         if self.checked.own.is_empty() {
@@ -363,6 +363,7 @@ impl Phases<'_, '_> {
         // A unit is never halted.
         let is_down = |node: &NodeId| site.is_unit(*node) || is_well(node);
         let (halted, forced): (Vec<NodeId>, Vec<NodeId>) = kept.into_iter().partition(is_down);
+        self.results.halted.extend(halted.iter().filter(|node| !site.is_unit(**node)));
         for (what, nodes) in
             [("halted, and not powered off", halted), ("not down, and not forced off", forced)]
         {
@@ -409,8 +410,7 @@ impl Phases<'_, '_> {
         let names = up.iter().map(|&node| site.name(node).to_owned());
         let added =
             WasUp::add(self.drivers.is_simulated(), names, |unreadable| self.telling.warn(&unreadable));
-        self.check_recorded(added);
-        true
+        self.is_recorded(added)
     }
 
     fn end_record(&mut self, endings: &[NodeEnding]) {
@@ -422,13 +422,13 @@ impl Phases<'_, '_> {
         let down = endings.iter().filter(was_down).map(|ending| self.input.site.name(ending.node));
         let complete = self.results.signal.is_none() && endings.iter().all(|ending| ending.outcome.is_well());
         let ended = WasUp::end(self.drivers.is_simulated(), down, complete);
-        self.check_recorded(ended);
+        self.is_recorded(ended);
     }
 
-    fn check_recorded(&mut self, recorded: anyhow::Result<()>) {
-        if let Err(error) = recorded {
-            self.telling.warn(&format!("what was up is not recorded: {error:#}"));
-        }
+    /// Tells whether it was written, and people where not.
+    fn is_recorded(&mut self, recorded: anyhow::Result<()>) -> bool {
+        let written = recorded.map_err(|error| format!("what was up is not recorded: {error:#}"));
+        written.map_err(|line| self.telling.warn(&line)).is_ok()
     }
 
     /// Returns the endings of a run that stopped no node.

@@ -103,6 +103,30 @@ fn a_power_off_for_which_there_is_no_time_is_left_out_and_the_halted_nodes_are_n
     assert_eq!(history["seconds"]["n1"], serde_json::json!([600.0]), "it would be taken for the whole");
 }
 
+/// They read as on, not up, so that a start waited for them as long as a boot may take, and failed; nobody said what to type.
+#[test]
+fn how_nodes_are_brought_back_that_were_halted_and_kept_their_power_is_said_and_does_it() {
+    for (recorded, command) in
+        [("", "cstartup --reset-stuck -G --restore"), ("--no-record ", "cstartup --reset-stuck -G n[1-4]")]
+    {
+        let bed = Bed::new();
+        cluster(&bed, "powers_off = false");
+        let settings = bed.read("etc/cluster.toml");
+        bed.config("cluster.toml", format!("{settings}\n[limits]\nboot = \"1s\"\n"));
+        history(&bed, 600.0, 300.0);
+        let ended = cshutdown(&bed, &format!("--within 15m {recorded}--json -G ALL")).status(1).run();
+        let says = "to bring back what was up, with a reset of n[1-4], which are halted and still have power";
+        assert!(ended.stderr.contains(&format!("{says}: {command}\n")), "{}", ended.stderr);
+        let report = ended.records().pop().unwrap();
+        let next = &report["next"][0];
+        assert_eq!((&next["reason"], &next["command"]), (&"restore".into(), &command.into()), "{report}");
+        assert_eq!(report["next"].as_array().unwrap().len(), 1, "{report}");
+        // As it is typed.
+        let ended = bed.shell(command).any_stdout().any_stderr().run();
+        assert!(ended.stderr.contains("up: n[1-4]"), "{}", ended.stderr);
+    }
+}
+
 /// Nobody is told, no limit holds, and the order does.
 #[test]
 fn halts_that_do_not_fit_begin_at_once_in_order_and_who_will_be_late_is_named() {

@@ -113,6 +113,14 @@ impl RunFlags {
 
     /// Returns what another command must be given to read the same files, and to reach as far.
     pub fn repeated(&self) -> Vec<String> {
+        let mut words = self.repeated_by_start();
+        let sequence = self.sequence.as_ref().map(|path| path.display().to_string());
+        words.extend(sequence.into_iter().flat_map(|path| ["--sequence".to_owned(), path]));
+        words
+    }
+
+    /// Returns the same for a start after a shutdown, whose sequence file is none of it.
+    pub fn repeated_by_start(&self) -> Vec<String> {
         let mut words = Vec::new();
         let mut add = |flag: &str, value: Option<String>| {
             words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
@@ -121,7 +129,6 @@ impl RunFlags {
         add("--config", self.config.as_ref().map(shown));
         add("-i", self.source.path().map(shown));
         add("--from", self.source.format().map(|format| format.word().to_owned()));
-        add("--sequence", self.sequence.as_ref().map(shown));
         // What the environment says holds for the next command as well.
         let by_flag = |name: &&String| std::env::var("SP_NAME").is_ok_and(|set| set != **name);
         add("--partition", self.partition.as_ref().filter(by_flag).cloned());

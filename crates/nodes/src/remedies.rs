@@ -103,6 +103,27 @@ pub fn next(
     next
 }
 
+/// Returns the command that brings back what a shutdown stopped that halted these nodes and left them their power; none where
+/// it left no power.
+///
+/// They read as on, not up, as one does that is booting: a start resets them only where that is asked for, because nobody
+/// can tell by then whether they are halted still. Where nothing was recorded they are named.
+pub fn restore(site: &Site, flags: &RunFlags, halted: &[NodeId], is_recorded: bool) -> Option<NextCommand> {
+    if halted.is_empty() {
+        return None;
+    }
+    let nodes = fold(site, halted);
+    let says = format!(
+        "to bring back what was up, with a reset of {nodes}, which {} halted and still {} power",
+        one(halted, "is", "are"),
+        one(halted, "has", "have")
+    );
+    let what = if is_recorded { "--restore".to_owned() } else { nodes.clone() };
+    let first = ["cstartup".to_owned(), "--reset-stuck".to_owned()].into_iter();
+    let argv: Vec<String> = first.chain(flags.repeated_by_start()).chain([what]).collect();
+    Some(NextCommand { reason: NextStep::Restore, nodes, says, command: show(&argv) })
+}
+
 /// Returns these nodes, what they hold, and whoever else holds that.
 fn with_held(nodes: &[NodeId], endings: &[NodeEnding]) -> BTreeSet<NodeId> {
     let mut all: BTreeSet<NodeId> = nodes.iter().copied().collect();
