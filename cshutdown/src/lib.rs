@@ -136,7 +136,7 @@ fn run_with(args: &mut ShutdownArgs, reporter: &mut Reporter) -> anyhow::Result<
         drivers
     };
     input.site.addresses = identity::resolved(&input.site, &*drivers);
-    say_simulated(args, &*drivers, reporter);
+    say_simulated(args, &*drivers, "is", reporter);
     // Another that was begun meanwhile may have taken the place first.
     while let Some(other) = met.take() {
         match succeed(&other, args, &mut input, &mut *drivers, reporter)? {
@@ -159,7 +159,7 @@ fn run_with(args: &mut ShutdownArgs, reporter: &mut Reporter) -> anyhow::Result<
         unreported::failed(reporter, &error);
         Ok(AfterShutdown::Ended(error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed)))
     });
-    say_simulated(args, &*drivers, reporter);
+    say_simulated(args, &*drivers, "was", reporter);
     drivers.close()?;
     match next? {
         AfterShutdown::Ended(status) => Ok(status),
@@ -193,12 +193,12 @@ fn succeed(
     succession::succeed(met, args, input, drivers, &mut telling)
 }
 
-/// Says first and last that nothing real is touched.
-fn say_simulated(args: &ShutdownArgs, drivers: &dyn Backend, reporter: &Reporter) {
+/// Says first that nothing real `is` touched, and last that nothing `was`.
+fn say_simulated(args: &ShutdownArgs, drivers: &dyn Backend, is: &str, reporter: &Reporter) {
     if args.flags.rehearse {
-        reporter.say("simulated: a rehearsal, nothing real is asked or touched");
+        reporter.say(format!("simulated: a rehearsal, nothing real {is} asked or touched"));
     } else if drivers.is_simulated() {
-        reporter.say("simulated: cluster.toml names the simulator, nothing real is touched");
+        reporter.say(format!("simulated: cluster.toml names the simulator, nothing real {is} touched"));
     }
 }
 

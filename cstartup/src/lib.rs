@@ -102,8 +102,8 @@ fn run_with(args: &StartupArgs, reporter: &mut Reporter) -> anyhow::Result<Statu
     site.addresses = identity::resolved(&site, &*drivers);
     let acts = !args.dry_run && !args.flags.rehearse;
     let simulated = simulated(args, &*drivers);
-    if let Some(what) = simulated {
-        reporter.say(format!("simulated: {what}, nothing real is touched"));
+    if let Some((why, done)) = simulated {
+        reporter.say(format!("simulated: {why}, nothing real is {done}"));
     }
     for remark in &site.remarks {
         reporter.say(remark);
@@ -140,14 +140,14 @@ fn run_with(args: &StartupArgs, reporter: &mut Reporter) -> anyhow::Result<Statu
         WasUp::brought_up(site.cluster.is_simulated(), wanted.gone.iter().map(String::as_str))?;
     }
     reporter.end_progress();
-    let Some(what) = simulated else { return outcome };
+    let Some((why, done)) = simulated else { return outcome };
     // Said last, after what went wrong.
     unreported::record(reporter, &outcome);
     let status = outcome.unwrap_or_else(|error| {
         reporter.warn(format!("{error:#}"));
         error.downcast_ref::<Status>().copied().unwrap_or(Status::Failed)
     });
-    reporter.say(format!("simulated: {what}, nothing real was touched"));
+    reporter.say(format!("simulated: {why}, nothing real was {done}"));
     Ok(status)
 }
 
@@ -193,11 +193,11 @@ fn drivers(
     Ok(simulation)
 }
 
-/// Returns why nothing real is touched, where that is so; it is said first and last.
-fn simulated(args: &StartupArgs, drivers: &dyn Backend) -> Option<&'static str> {
+/// Returns why nothing real is done, where that is so, and what not; it is said first and last.
+fn simulated(args: &StartupArgs, drivers: &dyn Backend) -> Option<(&'static str, &'static str)> {
     match (args.flags.rehearse, drivers.is_simulated()) {
-        (true, _) => Some("a rehearsal"),
-        (false, true) => Some("cluster.toml names the simulator"),
+        (true, _) => Some(("a rehearsal", "asked or touched")),
+        (false, true) => Some(("cluster.toml names the simulator", "touched")),
         (false, false) => None,
     }
 }

@@ -51,6 +51,29 @@ fn was_up(bed: &Bed) -> serde_json::Value {
     serde_json::from_str(&state(bed, "was-up").expect("a record of what was up")).unwrap()
 }
 
+/// At the end it was said that nothing is touched, and of a rehearsed start not that nothing is asked.
+#[test]
+fn what_a_simulated_run_does_not_do_is_told_first_and_what_it_did_not_do_last() {
+    let bed = Bed::new();
+    cluster(&bed, "");
+    let named = ["cluster.toml names the simulator, nothing real ", " touched"];
+    let rehearsed = ["a rehearsal, nothing real ", " asked or touched"];
+    for (program, flags, [why, done]) in [
+        ("cshutdown", "-k -G ALL", named),
+        ("cshutdown", "--rehearse -G ALL", rehearsed),
+        ("cshutdown", "--confirm 9 -G ALL", named),
+        ("cshutdown", "-F -G ALL", named),
+        ("cstartup", "--rehearse -G ALL", rehearsed),
+        ("cstartup", "-G ALL", named),
+    ] {
+        let run = bed.program(program).args(flags.split_whitespace()).any_status();
+        let said = run.any_stdout().any_stderr().run().stderr;
+        let line = |is: &str| format!("{program}: simulated: {why}{is}{done}");
+        let first_and_last = (said.lines().next().unwrap(), said.lines().last().unwrap());
+        assert_eq!(first_and_last, (line("is").as_str(), line("was").as_str()), "{program} {flags}: {said}");
+    }
+}
+
 #[test]
 fn a_rehearsal_shows_what_a_failure_holds_and_touches_nothing() {
     let bed = Bed::new();
