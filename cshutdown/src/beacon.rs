@@ -5,8 +5,10 @@
 //! its number has the lock: what a killed run left is nobody's, also while the next one begins. Whoever wants a sooner end
 //! writes that into a file of its own, at which the run looks now and then.
 
+use crate::full_disk::is_full;
 use orderly_exec::files::Found;
 use orderly_exec::lock::Lock;
+use orderly_exec::status::unmarked;
 use orderly_exec::{OrStatus, Status, fail, files, paths, signals};
 use orderly_nodes::backend::Backend;
 use orderly_plan::drivers::Event;
@@ -57,11 +59,11 @@ pub(crate) enum Lit {
     Own(Beacon),
     /// One ran already, and has heard of it: in these words.
     Told(String),
-    /// So it is, and some targets are none of its own.
+    /// So it is, and some targets are none of its own, or no disk takes the deadline for it.
     Met(MetBeacon),
 }
 
-/// One that runs already, and does not have all the targets of this one.
+/// One that runs already, and does not have all the targets of this one, or cannot be told its deadline.
 #[derive(Debug)]
 pub(crate) struct MetBeacon {
     facts: BeaconFacts,
@@ -75,6 +77,11 @@ impl MetBeacon {
     /// Returns the targets that it does not have, folded.
     pub(crate) fn strangers(&self) -> String {
         nodeset::fold(self.strangers.iter().map(String::as_str))
+    }
+
+    /// Tells whether it lacks targets of this one.
+    pub(crate) fn has_strangers(&self) -> bool {
+        !self.strangers.is_empty()
     }
 
     /// Returns the names of its targets.
@@ -116,7 +123,7 @@ impl MetBeacon {
     /// # Errors
     /// When it cannot be told.
     pub(crate) fn end(&self) -> anyhow::Result<()> {
-        let _turn = turn()?;
+        let _turn = spared_turn()?;
         if self.lives() { self.facts.tell_to_end() } else { Ok(()) }
     }
 
@@ -125,7 +132,7 @@ impl MetBeacon {
     /// # Errors
     /// When it cannot be told.
     pub(crate) fn end_all(&self) -> anyhow::Result<()> {
-        let _turn = turn()?;
+        let _turn = spared_turn()?;
         if self.lives() { signals::terminate(self.facts.pid) } else { Ok(()) }
     }
 }
@@ -154,9 +161,15 @@ impl Beacon {
             }
             let Some(facts) = BeaconFacts::living()? else { continue };
             let is_later = deadline < facts.deadline;
-            let Some(words) = facts.tighten(deadline)? else { continue };
+            let (words, is_told) = match facts.tighten(deadline) {
+                Ok(Some(words)) => (words, true),
+                Ok(None) => continue,
+                // It has to be over by then all the same, so its place is taken.
+                Err(error) if is_full(&error) => (facts.untold(&error), false),
+                Err(error) => return Err(error),
+            };
             let strangers = facts.strangers(targets);
-            return Ok(match strangers.is_empty() {
+            return Ok(match strangers.is_empty() && is_told {
                 true => Lit::Told(words),
                 false => Lit::Met(MetBeacon { facts, strangers, words, is_later }),
             });
@@ -288,6 +301,15 @@ impl BeaconFacts {
         Ok(None)
     }
 
+    /// Says that it cannot be asked for a sooner end.
+    fn untold(&self, error: &anyhow::Error) -> String {
+        format!(
+            "the deadline of the shutdown of process {} cannot be tightened: {}",
+            self.pid,
+            unmarked(error)
+        )
+    }
+
     /// Tells the run to begin nothing more. A second time would end what it runs, so it is told once, whoever does it.
     fn tell_to_end(&self) -> anyhow::Result<()> {
         let pid = self.pid.to_string();
@@ -386,6 +408,15 @@ fn turn() -> anyhow::Result<Lock> {
                 return taken;
             }
         }
+    }
+}
+
+/// Takes the turn, unless there is no room for it: then the run may be told twice.
+fn spared_turn() -> anyhow::Result<Option<Lock>> {
+    match turn() {
+        Ok(turn) => Ok(Some(turn)),
+        Err(error) if is_full(&error) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -4,8 +4,11 @@ use orderly_exec::reporter::Reporter;
 use orderly_exec::status::unmarked;
 use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
 
+/// What it means that a run cannot say of itself that it has a deadline.
+pub(crate) const UNTOLD: &str = "nobody can tighten its deadline or cancel it";
+
 /// Tells whether something failed because nothing can be written.
-fn is_full(error: &anyhow::Error) -> bool {
+pub(crate) fn is_full(error: &anyhow::Error) -> bool {
     let mut failures = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     failures.any(|failure| matches!(failure.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem))
 }

@@ -32,7 +32,7 @@ use battery::{Battery, Learned};
 use beacon::{Beacon, Lit, MetBeacon};
 use check::Checked;
 use clap::CommandFactory;
-use full_disk::spared;
+use full_disk::{UNTOLD, spared};
 use input::ShutdownInput;
 use met::Meeting;
 use notice::Logins;
@@ -64,6 +64,7 @@ use phases::Phases;
 use restart::Restart;
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Returns the command line as data, for tests, man pages and completions.
@@ -119,7 +120,7 @@ fn run_with(args: &mut ShutdownArgs, reporter: &mut Reporter) -> anyhow::Result<
     if let Some(within) = args.within.filter(|_| args.acts()) {
         let targets: Vec<&str> = input.targets.nodes.iter().map(|&node| input.site.name(node)).collect();
         let lit = Beacon::light(deadline::left(&input, within), &targets, args.flags.even_self);
-        match spared(lit, true, "nobody can tighten its deadline or cancel it", reporter)? {
+        match spared(lit, true, UNTOLD, reporter)? {
             Some(Lit::Own(own)) => beacon = Some(own),
             Some(Lit::Met(other)) => met = Some(other),
             Some(Lit::Told(words)) => return Ok(told(&words, reporter)),
@@ -140,11 +141,14 @@ fn run_with(args: &mut ShutdownArgs, reporter: &mut Reporter) -> anyhow::Result<
     // Another that was begun meanwhile may have taken the place first.
     while let Some(other) = met.take() {
         match succeed(&other, args, &mut input, &mut *drivers, reporter)? {
-            Lit::Own(own) => beacon = Some(own),
-            Lit::Met(another) => met = Some(another),
-            Lit::Told(words) => {
+            Some(Lit::Own(own)) => beacon = Some(own),
+            Some(Lit::Met(another)) => met = Some(another),
+            None => {}
+            Some(Lit::Told(words)) => {
+                let status = told(&words, reporter);
+                say_simulated(args, &*drivers, "was", reporter);
                 drivers.close()?;
-                return Ok(told(&words, reporter));
+                return Ok(status);
             }
         }
     }
@@ -186,7 +190,7 @@ fn succeed(
     input: &mut ShutdownInput,
     drivers: &mut dyn Backend,
     reporter: &mut Reporter,
-) -> anyhow::Result<Lit> {
+) -> anyhow::Result<Option<Lit>> {
     let names: Vec<String> = input.site.roster.members().iter().map(|member| member.name.clone()).collect();
     let name = |node: NodeId| names[node.index()].as_str();
     let mut telling = Telling { reporter, log: None, name: &name, timeline: None, door: Door::default() };
@@ -333,7 +337,8 @@ fn carry_out(
     };
     // csLogger, which gets this name, follows no link.
     let whole = |log: &RunLog| std::fs::canonicalize(log.path()).unwrap_or_else(|_| log.path().to_owned());
-    let path = log.as_ref().map(whole).unwrap_or_default();
+    // Subsystems write into what they are given, also where there is no log.
+    let path = log.as_ref().map_or_else(|| PathBuf::from("/dev/null"), whole);
     let name = |node: NodeId| input.site.name(node);
     let shown = log.as_ref().map(|_| format!(" (log {})", path.display())).unwrap_or_default();
     let mut timeline = Timeline::new(TimelineKind::Stop);

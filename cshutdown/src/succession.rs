@@ -7,6 +7,7 @@ use crate::args::ShutdownArgs;
 use crate::beacon::{Beacon, Lit, MetBeacon};
 use crate::check::{self, Checked};
 use crate::deadline;
+use crate::full_disk::{UNTOLD, spared};
 use crate::input::ShutdownInput;
 use orderly_exec::{Status, fail};
 use orderly_nodes::backend::Backend;
@@ -19,7 +20,7 @@ use std::time::Duration;
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// Takes the place of `met`, unless another does so first. One that has to be over sooner is waited for first, for a quarter
-/// of the time.
+/// of the time. Returns nothing where no disk takes it that this run has a deadline: it goes on all the same.
 ///
 /// # Errors
 /// When this run would be refused, or is interrupted: the other goes on.
@@ -29,7 +30,7 @@ pub(crate) fn succeed(
     input: &mut ShutdownInput,
     drivers: &mut dyn Backend,
     telling: &mut Telling<'_>,
-) -> anyhow::Result<Lit> {
+) -> anyhow::Result<Option<Lit>> {
     let before = (args.clone(), input.targets.nodes.clone());
     telling.warn(&met.words);
     adopt(met, args, input, telling)?;
@@ -39,7 +40,9 @@ pub(crate) fn succeed(
     };
     let left = deadline.saturating_sub(drivers.now());
     let patience = drivers.now() + left / 4;
-    telling.warn(&format!("not its targets, and to be stopped too: {}", met.strangers()));
+    if met.has_strangers() {
+        telling.warn(&format!("not its targets, and to be stopped too: {}", met.strangers()));
+    }
     if !met.is_later() && is_over(met, patience, drivers)? {
         if met.was_killed() {
             let process = met.process();
@@ -69,7 +72,8 @@ pub(crate) fn succeed(
     }
     let left = deadline.saturating_sub(drivers.now());
     let targets: Vec<&str> = input.targets.nodes.iter().map(|&node| input.site.name(node)).collect();
-    Beacon::light(left, &targets, args.flags.even_self)
+    let lit = Beacon::light(left, &targets, args.flags.even_self);
+    spared(lit, true, UNTOLD, telling.reporter)
 }
 
 /// Takes over the targets of the other, as far as they are known here.

@@ -298,6 +298,71 @@ fn a_disk_that_is_full_keeps_no_node_from_being_halted() {
     assert!(ended.stderr.contains("no other run knows of it"), "{}", ended.stderr);
 }
 
+/// The second was refused as it could not say that its deadline is sooner: what the first did not have went on running.
+#[test]
+fn on_a_full_disk_one_takes_the_place_of_another_and_stops_what_both_have() {
+    if !real::require(&HOST_NEEDS) {
+        return;
+    }
+    // With more targets than the first, and with none of them.
+    for (first, second, halts) in [("n1", "ALL", 2), ("n1", "n2", 2), ("ALL", "n1", 2)] {
+        let bed = Bed::new();
+        cluster(&bed);
+        bed.tools(&["mount", "dd"]);
+        bed.write("keeps-quieting", "");
+        let host = Host::new(&bed, "control");
+        host.shell("mount -t tmpfs -o size=64k tmpfs state").run();
+        let run = |within: &str, targets: &str| {
+            let run = host.program("cshutdown").args(["-F", "--within", within, targets]);
+            run.any_status().any_stdout().any_stderr().spawn()
+        };
+        let smaller = run("3h", first);
+        wait_until("the subsystem is called", || !said(&bed, "called").is_empty());
+        // What the first removes at its end stays on the disk as long as somebody has it open.
+        let pins = "exec 3<state/cshutdown.within.json 4<state/runs/1.json 5<state/runs/1.lock; : >pinned
+            while [ -e pinned ]; do sleep 0.1; done";
+        let pins = host.shell(pins).spawn();
+        wait_until("what the first has written is open", || bed.path("pinned").exists());
+        host.shell("dd if=/dev/zero of=state/full bs=4k").any_status().any_stderr().run();
+        let larger = run("1h", second);
+        smaller.wait_for_stderr("interrupted");
+        std::fs::remove_file(bed.path("keeps-quieting")).unwrap();
+        let (smaller, larger) = (smaller.end(), larger.end());
+        std::fs::remove_file(bed.path("pinned")).unwrap();
+        pins.end();
+        assert_eq!(smaller.status, 143, "{}", smaller.stderr);
+        for part in ["cannot be tightened: ", "No space left on device", "nobody can tighten its deadline"] {
+            assert!(larger.stderr.contains(part), "{part}\n{}", larger.stderr);
+        }
+        assert_eq!(said(&bed, "halts").len(), halts, "{first}, {second}: {}", larger.stderr);
+        assert!(larger.stderr.contains("down: n[1-2]"), "{}", larger.stderr);
+    }
+}
+
+/// It was given no file to write to, failed, and was gone on without.
+#[test]
+fn on_a_full_disk_subsystems_are_called_and_who_undoes_them_is_said_to_be_nobody() {
+    if !real::require(&HOST_NEEDS) {
+        return;
+    }
+    let bed = Bed::new();
+    cluster(&bed);
+    bed.tools(&["mount", "dd"]);
+    let root = bed.root().display();
+    bed.script("sbin/quiet", &format!("echo \"$@\" >>{root}/called && echo \"quieted\" >>\"$5\""));
+    let host = Host::new(&bed, "control");
+    std::fs::create_dir_all(bed.path("log")).unwrap();
+    let fill = "mount -t tmpfs -o size=4k tmpfs state && dd if=/dev/zero of=state/full bs=4k count=1";
+    host.shell(&format!("{fill} && mount -t tmpfs -o ro tmpfs log")).any_stderr().run();
+    let ended = host.program("cshutdown").args(["-F", "--within", "3h", "ALL"]);
+    let ended = ended.any_status().any_stdout().any_stderr().run();
+    assert_eq!(said(&bed, "halts").len(), 2, "{}", ended.stderr);
+    let called = said(&bed, "called");
+    assert!(called.len() == 1 && called[0].contains(" -f /dev/null "), "{called:?}");
+    assert!(ended.stderr.contains("is called, and no start will undo it: "), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("failed"), "{}", ended.stderr);
+}
+
 /// It was found out by the next start that it cannot be undone.
 #[test]
 fn what_cannot_be_undone_is_not_quieted() {
