@@ -175,6 +175,34 @@ fn who_is_named_is_cancelled_and_not_the_one_with_a_deadline() {
     assert!(ended.stderr.contains("down: n1"), "{}", ended.stderr);
 }
 
+/// The lock of those who tell a run something was made where no run ever was, in a directory of another user.
+#[test]
+fn who_only_looks_or_finds_nothing_to_cancel_makes_nothing_in_the_state_directory() {
+    let bed = Bed::new();
+    cluster(&bed);
+    for (program, words) in [
+        ("cshutdown", "--cancel"),
+        ("cshutdown", "--cancel ALL"),
+        ("cshutdown", "--cancel n1"),
+        ("cshutdown", "-k --within 3h ALL"),
+        ("cshutdown", "--rehearse --within 3h ALL"),
+        ("cshutdown", "--status"),
+        ("cshutdown", "--status n1"),
+        ("cshutdown", "--watch"),
+        ("cshutdown", "--why-not n1"),
+        ("cstartup", "--give-up n1"),
+        ("cstartup", "-k ALL"),
+        ("cstartup", "-k --restore"),
+    ] {
+        let run = bed.program(program).args(words.split_whitespace()).any_status();
+        let ended = run.any_stdout().any_stderr().run();
+        assert!([0, 4].contains(&ended.status), "{program} {words}: {}", ended.stderr);
+        let made = std::fs::read_dir(bed.path("state")).into_iter().flatten().flatten();
+        let made: Vec<_> = made.map(|entry| entry.file_name()).collect();
+        assert!(made.is_empty(), "{program} {words}: {made:?}");
+    }
+}
+
 /// The second ended the subsystem half-way, and the run as stuck.
 #[test]
 fn several_that_turn_it_round_at_once_are_one() {
@@ -252,6 +280,57 @@ fn of_two_that_take_the_place_of_one_the_sooner_deadline_holds() {
     let said_all = [smaller, later, sooner].map(|run| run.end().stderr).join("\n");
     assert!(said_all.contains("down: n[1-2]"), "{said_all}");
     assert_eq!(said(&bed, "halts").len(), 2, "{said_all}");
+}
+
+/// What it had not stopped yet was taken for what it was not to stop, and went on running.
+#[test]
+fn the_targets_of_one_that_is_killed_while_another_waits_for_it_are_stopped_with_the_others() {
+    let bed = Bed::new();
+    cluster(&bed);
+    bed.write("keeps-quieting", "");
+    let run = |within: &str, targets: &str| {
+        bed.program("cshutdown").args(["-F", "--within", within, targets]).any_stdout().any_stderr()
+    };
+    let sooner = run("1h", "n1").any_status().spawn();
+    wait_until("the subsystem is called", || !said(&bed, "called").is_empty());
+    let later = run("3h", "n2").spawn();
+    later.wait_for_stderr("not its targets, and to be stopped too: n2");
+    let pid = sooner.pid();
+    sooner.signal(Signal::SIGKILL);
+    sooner.end();
+    let killed = format!("process {pid} was killed; its targets are stopped here, with the others");
+    later.wait_for_stderr(&killed);
+    std::fs::remove_file(bed.path("keeps-quieting")).unwrap();
+    let ended = later.end();
+    let mut halts = said(&bed, "halts");
+    halts.sort_unstable();
+    assert_eq!(halts, ["n1", "n2"], "{}", ended.stderr);
+    assert!(ended.stderr.contains("down: n[1-2]"), "{}", ended.stderr);
+}
+
+/// A program that called it read no record at all, and could not tell it from one that died.
+#[test]
+fn a_call_that_only_tightens_a_running_one_ends_with_a_record_that_says_so() {
+    let bed = Bed::new();
+    cluster(&bed);
+    bed.write("keeps-quieting", "");
+    let running = within(&bed, &[]).spawn();
+    wait_until("the subsystem is called", || !said(&bed, "called").is_empty());
+    for (within, why) in
+        [("1h", " is tightened"), ("9h", " has to be over sooner already: nothing is changed")]
+    {
+        let call = bed.program("cshutdown").args(["-F", "--json", "--within", within, "n1"]);
+        let records = call.any_stdout().any_stderr().run().records();
+        let [end] = records.as_slice() else { panic!("{records:?}") };
+        assert_eq!(
+            (&end["record"], &end["status"], &end["exit"]),
+            (&"end".into(), &"done".into(), &0.into())
+        );
+        let said = end["why"].as_str().unwrap();
+        assert!(said.contains(&format!("process {}", running.pid())) && said.ends_with(why), "{end}");
+    }
+    std::fs::remove_file(bed.path("keeps-quieting")).unwrap();
+    running.end();
 }
 
 /// It was halted when its controller had not answered for a minute, too late, although it answered itself.
