@@ -89,6 +89,8 @@ impl Checked {
                 targets: &all.nodes,
                 barred,
                 absent: &absence.silent,
+                // Who is absent is down, and in nobody's way.
+                present_are_enough: false,
             };
             return Err(fail(Status::Refused, targets::describe(site, &command, &violations)));
         }

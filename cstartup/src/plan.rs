@@ -242,8 +242,21 @@ fn check(
     let cure = select::curable(&site.order, targets, conditions);
     let barred = !own::objections(args, site, targets, conditions, &cure, own).is_empty();
     let absent = &absence.silent;
-    let command =
-        TargetCommand { direction: Direction::Startup, program, arguments, targets, barred, absent };
+    let is_there = |node: &NodeId| !absence.is_silent(*node);
+    let others = violations.iter().map(|violation| violation.node).filter(is_there);
+    let mut extended: Vec<NodeId> = targets.iter().copied().chain(others).collect();
+    extended.sort_unstable();
+    extended.dedup();
+    let lacking = select::needed(Direction::Startup, &site.order, &extended, conditions);
+    let command = TargetCommand {
+        direction: Direction::Startup,
+        program,
+        arguments,
+        targets,
+        barred,
+        absent,
+        present_are_enough: lacking.is_empty(),
+    };
     Err(fail(Status::Refused, describe(site, &command, &violations)))
 }
 

@@ -165,6 +165,37 @@ fn a_number_of_a_group_is_not_reached_by_those_that_are_away() {
     }
 }
 
+/// One that was away was counted as a member that might come, and the refusal named no way out but to go without any.
+#[test]
+fn of_a_group_with_absent_members_those_that_are_there_are_counted_and_proposed() {
+    let bed = listing("absent = \"n01\"");
+    let inventory = bed.read("etc/inventory.json").replace(r#", "boot_server": 1"#, "");
+    bed.config("inventory.json", inventory.replace(r#", "boot_server": "n01""#, ""));
+    // Those that are there are enough.
+    bed.write("etc/cstartSeq", "mds: n[01-03]\nclients: n04\nmds(1) > clients\n");
+    let said = cstartup(&bed, &["-k", "n04"], 4).stderr;
+    for part in [
+        "n01 is absent, and n04 needs it up (mds: 0 of 2 up, 1 absent, 1 needed)",
+        "to start those of them that are not absent too: cstartup -E -k n04\n",
+        "to start no more of mds than needed: name 1 of n[02-03] as well\n",
+        "to start n01 too, absent or not: cstartup --even-absent -E -k n04\n",
+        "to start without them: cstartup -X -k n04\n",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    for way in [&["-E"][..], &["--even-absent", "-E"], &["-X"], &["n02"]] {
+        cstartup(&bed, &[way, &["-k", "n04"]].concat(), 0);
+    }
+    // They are not.
+    bed.write("etc/cstartSeq", "mds: n[01-03]\nclients: n04\nmds(3) > clients\n");
+    let said = cstartup(&bed, &["-k", "ALL"], 4).stderr;
+    assert!(said.contains("(mds: 2 of 2 up or targets, 1 absent, 3 needed)"), "{said}");
+    assert!(!said.contains("cstartup -E") && said.contains(": cstartup --even-absent -E -k ALL\n"), "{said}");
+    let said = cstartup(&bed, &["-k", "-E", "n04"], 4).stderr;
+    assert!(said.contains("to start n01 too, absent or not: cstartup --even-absent -k -E n04\n"), "{said}");
+    cstartup(&bed, &["--even-absent", "-k", "-E", "n04"], 0);
+}
+
 #[test]
 fn the_number_to_confirm_is_of_those_that_are_there_and_a_flag_overrules_the_list() {
     let bed = listing("absent = \"n04\"");

@@ -26,6 +26,8 @@ pub struct TargetCommand<'c> {
     pub barred: bool,
     /// Nodes that are known to be away, sorted: starting these is no way out either.
     pub absent: &'c [NodeId],
+    /// Starting the others that are in the way would be enough.
+    pub present_are_enough: bool,
 }
 
 /// Violations that differ only in the node; by the default order, in which every server has a group of
@@ -70,8 +72,15 @@ pub fn sentences(
     direction: Direction,
     violations: &[Violation],
 ) -> Vec<String> {
-    let command =
-        TargetCommand { direction, program: "", arguments: &[], targets: &[], barred: false, absent };
+    let command = TargetCommand {
+        direction,
+        program: "",
+        arguments: &[],
+        targets: &[],
+        barred: false,
+        absent,
+        present_are_enough: false,
+    };
     kinds(site, absent, violations).iter().map(|kind| sentence(site, &command, kind)).collect()
 }
 
@@ -163,26 +172,34 @@ fn sentence(site: &Site, command: &TargetCommand<'_>, kind: &ViolationKind<'_>) 
             format!("{nodes} {is} {condition} and {no_target}, and {needs} {affects}")
         }
     };
-    let lacks: Vec<String> = kind.first.lacks.iter().map(|lack| short(site, lack)).collect();
+    let lacks: Vec<String> = kind.first.lacks.iter().map(|lack| short(site, command.absent, lack)).collect();
     if lacks.is_empty() { sentence } else { format!("{sentence} ({})", lacks.join("; ")) }
 }
 
-/// Returns how many of a group are there, and how many are needed: `mds: 1 of 3 up, 2 needed`.
-fn short(site: &Site, lack: &Shortage) -> String {
+/// Returns how many of a group are there, and how many are needed: `mds: 1 of 2 up, 1 absent, 2 needed`.
+fn short(site: &Site, absent: &[NodeId], lack: &Shortage) -> String {
     let Shortage { gate, up, counted, needed, members } = lack;
     let group = site.sequence.group_name(gate.group);
+    let mut gates = site.order.gates().filter(|(_, other)| other == gate);
+    let away = gates.next().map_or(0, |(vertex, _)| {
+        site.order.members_of(vertex).filter(|node| absent.binary_search(node).is_ok()).count()
+    });
+    let there = members - away;
     let those = if counted > up {
-        format!("{counted} of {members} up or targets")
+        format!("{counted} of {there} up or targets")
     } else {
-        format!("{up} of {members} up")
+        format!("{up} of {there} up")
     };
-    format!("{group}: {those}, {needed} needed")
+    let away = if away > 0 { format!(", {away} absent") } else { String::new() };
+    format!("{group}: {those}{away}, {needed} needed")
 }
 
 /// Returns the ways out that need only some of a group.
-fn some_are_enough(site: &Site, violations: &[Violation]) -> Vec<String> {
+fn some_are_enough(site: &Site, absent: &[NodeId], violations: &[Violation]) -> Vec<String> {
     let mut by_group: Vec<(Shortage, Vec<NodeId>)> = Vec::new();
-    for violation in violations.iter().filter(|violation| violation.breach == Breach::Unserved) {
+    let is_there = |violation: &&Violation| absent.binary_search(&violation.node).is_err();
+    let unserved = violations.iter().filter(|violation| violation.breach == Breach::Unserved);
+    for violation in unserved.filter(is_there) {
         for lack in &violation.lacks {
             match by_group.iter_mut().find(|(known, _)| known == lack) {
                 Some((_, nodes)) => nodes.push(violation.node),
@@ -211,6 +228,8 @@ fn remedies(site: &Site, command: &TargetCommand<'_>, violations: &[Violation]) 
     let taken = |flags: &str| flags.chars().any(|flag| given.contains(&flag));
     let unserved = violations.iter().any(|violation| violation.breach == Breach::Unserved);
     let outrun = violations.iter().any(|violation| violation.breach == Breach::Outrun);
+    let is_away = |violation: &&Violation| command.absent.binary_search(&violation.node).is_ok();
+    let away: Vec<NodeId> = violations.iter().filter(is_away).map(|violation| violation.node).collect();
     let (mut cure, mut ignore) = (Vec::new(), Vec::new());
     let (mut cures, mut ignores) = (Vec::new(), Vec::new());
     if unserved && !taken("EX") {
@@ -218,14 +237,15 @@ fn remedies(site: &Site, command: &TargetCommand<'_>, violations: &[Violation]) 
             Direction::Startup => ("start them too", "start without them"),
             Direction::Shutdown => ("stop them too", "stop in spite of them"),
         };
-        let is_away = |violation: &Violation| command.absent.binary_search(&violation.node).is_ok();
         let is_no_way = command.barred && command.direction == Direction::Shutdown;
-        if !is_no_way && !violations.iter().any(is_away) {
+        if !is_no_way && away.is_empty() {
             (cure, cures) = (vec!["-E"], vec![too]);
+        } else if !is_no_way && command.present_are_enough {
+            (cure, cures) = (vec!["-E"], vec!["start those of them that are not absent too"]);
         }
         (ignore, ignores) = (vec!["-X"], vec![anyway]);
     }
-    let some = if cure.is_empty() { Vec::new() } else { some_are_enough(site, violations) };
+    let some = if cure.is_empty() { Vec::new() } else { some_are_enough(site, command.absent, violations) };
     if outrun && !taken("SzZ") {
         if command.barred {
             // Without it the rest is not enough.
@@ -245,6 +265,10 @@ fn remedies(site: &Site, command: &TargetCommand<'_>, violations: &[Violation]) 
     }
     if !outrun {
         lines.extend(some);
+        if !away.is_empty() && !taken("X") {
+            let flags: &[&str] = if taken("E") { &["--even-absent"] } else { &["--even-absent", "-E"] };
+            lines.push(format!("to start {} too, absent or not: {}", fold(site, &away), shown(flags)));
+        }
     }
     let affected: BTreeSet<NodeId> =
         violations.iter().flat_map(|violation| violation.affects.iter().copied()).collect();
