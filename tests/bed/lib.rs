@@ -19,6 +19,7 @@ pub mod libvirt;
 pub mod loopfs;
 pub mod namespace;
 pub mod nut;
+pub mod pacemaker;
 pub mod powermand;
 pub mod program;
 pub mod real;

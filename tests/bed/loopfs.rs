@@ -139,6 +139,9 @@ impl<'a> Host<'a> {
         // Another boot id, since the same one is proof of the same machine.
         let id = std::fs::read_to_string("/proc/sys/kernel/random/uuid").expect("make a boot id");
         std::fs::write(&boot_id, id).expect("write a boot id");
+        let ready = bed.path(format!("boot_id.{name}.ready"));
+        // That of an earlier boot.
+        std::fs::remove_file(&ready).ok();
         // What this machine's one kernel has mounted is not what each of two hosts' kernels would have.
         let begin = "echo \"$1\" >/proc/sys/kernel/hostname && mount -t tmpfs tmpfs /sys/fs && \
                      mount --bind \"$2\" /proc/sys/kernel/random/boot_id && \
@@ -162,7 +165,7 @@ impl<'a> Host<'a> {
         wait_until(&format!("the host {name} is ready"), || {
             let has_ended = holder.try_wait().expect("look at a host").is_some();
             assert!(!has_ended, "make the host {name}: {}", bed.read(&complaints));
-            bed.path(format!("boot_id.{name}.ready")).exists()
+            ready.exists()
         });
         let children = format!("/proc/{0}/task/{0}/children", holder.id());
         let first =
@@ -173,6 +176,24 @@ impl<'a> Host<'a> {
     /// Returns the host's process 1 as this machine sees it, for what is made inside its namespaces.
     pub fn first_process(&self) -> &str {
         &self.first
+    }
+
+    /// Cuts its power: every process ends at once, and what they alone had mounted is gone when this returns.
+    pub fn power_off(&mut self) {
+        // Nobody else has the number of the first process as long as unshare(1) has not ended.
+        if self.holder.try_wait().is_ok_and(|ended| ended.is_none()) {
+            if let Ok(first) = self.first.parse() {
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), nix::sys::signal::Signal::SIGKILL)
+                    .ok();
+            }
+        }
+        self.holder.wait().ok();
+    }
+
+    /// Tells whether something is mounted at a place, as this host sees it.
+    pub fn has_mounted(&self, at: &Path) -> bool {
+        let table = std::fs::read_to_string(format!("/proc/{}/mountinfo", self.first)).unwrap_or_default();
+        table.lines().any(|line| line.split(' ').nth(4).is_some_and(|place| Path::new(place) == at))
     }
 
     /// Returns one run of one of the programs on this host.
@@ -199,10 +220,7 @@ impl Drop for Host<'_> {
     fn drop(&mut self) {
         // The kernel ends every process of a process namespace with its first one, and unmounts
         // what only they saw; a disk can be detached after that alone.
-        if let Ok(first) = self.first.parse() {
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), nix::sys::signal::Signal::SIGKILL).ok();
-        }
-        self.holder.wait().ok();
+        self.power_off();
     }
 }
 

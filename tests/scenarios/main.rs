@@ -122,6 +122,7 @@ mod tidy;
 mod timeline;
 mod trips;
 mod troubles;
+mod two_nodes;
 mod unit;
 mod unreported;
 mod unsaved;

@@ -5,19 +5,14 @@
 
 use crate::pair::{Asset, Pair, possible};
 use bed::binaries::workspace;
+use bed::pacemaker::{self, Node};
 use bed::{Bed, Ended, Need, Program, real, wait_until};
 use std::time::Duration;
 
 /// What the agent needs of the machine, by itself.
 const AGENT: [Need; 1] = [Need::Program("ocf-tester")];
-/// What a cluster of one node needs.
-const CLUSTER: [Need; 5] = [
-    Need::Program("corosync"),
-    Need::Program("pacemakerd"),
-    Need::Program("crm_mon"),
-    Need::Program("ocf-tester"),
-    Need::Program("xmllint"),
-];
+/// What the cluster's own tester of agents needs.
+const TESTER: [Need; 2] = [Need::Program("ocf-tester"), Need::Program("xmllint")];
 /// The tools of the machine, behind the fakes.
 const PATH: &str = "PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin; export PATH; ";
 
@@ -245,40 +240,11 @@ const CIB: &str = r#"<cib validate-with="pacemaker-3.0" epoch="1" num_updates="0
 <primitive id="fence" class="stonith" type="fence_legacy"/>
 </resources><constraints/></configuration><status/></cib>"#;
 
-const COROSYNC: &str = "totem {\n version: 2\n cluster_name: orderly\n transport: udpu\n token: 1000\n}\n\
-    nodelist {\n node {\n ring0_addr: 127.0.0.1\n name: ec1\n nodeid: 1\n }\n}\n\
-    quorum {\n provider: corosync_votequorum\n expected_votes: 1\n}\n\
-    logging {\n to_syslog: no\n to_stderr: yes\n}\n";
-
 /// Starts corosync and Pacemaker on the first host, all their folders its own.
 fn start_cluster(pair: &Pair<'_>) {
-    let bed = pair.bed;
-    bed.script("fence", FENCE);
-    bed.write("cib.xml", CIB);
-    bed.write("corosync.conf", COROSYNC);
-    let line = format!(
-        "{PATH}set -e
-        for at in /dev/shm /run /var/lib/pacemaker /var/lib/corosync /etc/corosync /usr/lib/ocf/resource.d; do
-            /bin/mount -t tmpfs tmpfs $at
-        done
-        mkdir -p /run/lock /usr/lib/ocf/resource.d/orderly /var/lib/pacemaker/cib /var/lib/pacemaker/pengine \
-            /var/lib/pacemaker/blackbox /var/lib/pacemaker/cores /run/crm /run/pacemaker
-        cp {agent} /usr/lib/ocf/resource.d/orderly/asset
-        cp cib.xml /var/lib/pacemaker/cib/cib.xml
-        cp corosync.conf /etc/corosync/corosync.conf
-        chown -R hacluster:haclient /var/lib/pacemaker /run/crm /run/pacemaker
-        chmod 600 /var/lib/pacemaker/cib/cib.xml
-        /bin/mount --bind fence /usr/sbin/fence_legacy
-        /bin/ip link set lo up
-        PCMK_logfile=$ORDERLY_BED/pacemaker.log; PCMK_ipc_type=socket; export PCMK_logfile PCMK_ipc_type
-        unset ORDERLY_STATE_DIR
-        corosync -f >corosync.log 2>&1 </dev/null &
-        while ! corosync-cmapctl >/dev/null 2>&1; do :; done
-        pacemakerd >pacemakerd.log 2>&1 </dev/null &
-        true",
-        agent = workspace().join("ocf/asset").display()
-    );
-    pair.shell(1, &line).any_stdout().any_stderr().run();
+    let nodes = [Node { name: "ec1", address: "127.0.0.1" }];
+    pacemaker::configure(pair.bed, &nodes, "token: 1000", CIB, FENCE);
+    pair.shell(1, &pacemaker::start_line()).any_stdout().any_stderr().run();
 }
 
 /// Waits until what the cluster says of itself holds a text.
@@ -296,7 +262,7 @@ fn wait_for(pair: &Pair<'_>, text: &str) {
 /// Starts, watches, recovers, stops and moves away the asset by a real cluster.
 #[test]
 fn a_real_pacemaker_runs_the_asset() {
-    if !possible() || !real::require(&CLUSTER) {
+    if !possible() || !real::require(&pacemaker::NEEDS) || !real::require(&TESTER) {
         return;
     }
     let bed = Bed::new();

@@ -211,6 +211,23 @@ impl<'a> Pair<'a> {
         self.forget();
     }
 
+    /// Cuts a host's power.
+    pub(crate) fn power_off(&mut self, host: usize) {
+        if host == 1 { self.one.power_off() } else { self.two.power_off() }
+    }
+
+    /// Boots a host whose power is off; nothing of what was mounted or ran there is.
+    pub(crate) fn boot(&mut self, host: usize) {
+        let booted = Host::new(self.bed, if host == 1 { "ec1" } else { "ec2" });
+        *(if host == 1 { &mut self.one } else { &mut self.two }) = booted;
+        std::fs::remove_file(self.bed.path(format!("etab.ec{host}"))).ok();
+    }
+
+    /// Tells whether the asset is mounted on a host, without asking anything of it.
+    pub(crate) fn has_mounted(&self, host: usize) -> bool {
+        self.host(host).has_mounted(&self.bed.path("at"))
+    }
+
     /// Returns a host's process 1 as this machine sees it.
     pub(crate) fn first_process(&self, host: usize) -> &str {
         self.host(host).first_process()
