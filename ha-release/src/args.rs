@@ -13,7 +13,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub skip: Vec<ReleasePart>,
     /// Do without a backup, also when the newest snapshot is too old (the same as --skip backup)
-    #[arg(long, conflicts_with_all = ["check_config", "preflight"])]
+    #[arg(long, conflicts_with = "check_config")]
     pub no_backup: bool,
     /// Leave what was done when a step fails, for a cluster manager that powers this host off then
     #[arg(long, conflicts_with_all = ["check_config", "preflight"])]

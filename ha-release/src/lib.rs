@@ -82,7 +82,7 @@ fn act(mut args: Args) -> anyhow::Result<Status> {
         // The peer is asked for the same file, where it is not the usual one.
         let path = args.flags.config.is_some().then_some(config.path.as_path());
         let mut host = Host::new(&config, None)?;
-        return preflight::run(path, &mut host, &mut args.flags.speech.reporter());
+        return preflight::run(path, &args.left_out(), &mut host, &mut args.flags.speech.reporter());
     }
     let left_out = args.left_out();
     let mut words: Vec<String> = left_out.iter().map(word).collect();

@@ -7,7 +7,7 @@ use bed::loopfs::Disk;
 use bed::running::Ended;
 use bed::{Bed, Need, real};
 
-fn ready() -> bool {
+pub(crate) fn ready() -> bool {
     possible() && real::require(&[Need::Program("strace"), Need::Program("blockdev"), Need::Program("date")])
 }
 
@@ -28,7 +28,7 @@ const POWER: &str = r#"[ ! -e "$ORDERLY_BED/refused" ] || { echo "Error: Unable 
 cat "$ORDERLY_BED/power.$1""#;
 
 /// Makes a pair that is well: reachable both ways, with a fresh snapshot, and a loopback at a place of each host's own.
-fn well<'a>(bed: &'a Bed, disk: &'a Disk) -> Pair<'a> {
+pub(crate) fn well<'a>(bed: &'a Bed, disk: &'a Disk) -> Pair<'a> {
     bed.tools(&["sed", "date", "strace", "blockdev", "mkdir", "chmod", "env"]);
     let pair = Pair::new(bed, &Asset::Ext4(disk));
     with_backup(&pair);
@@ -63,13 +63,13 @@ fn well<'a>(bed: &'a Bed, disk: &'a Disk) -> Pair<'a> {
 }
 
 /// Writes the `ha.toml` that a host reads when the other one asks.
-fn peer_config(bed: &Bed, host: usize, text: &str) {
+pub(crate) fn peer_config(bed: &Bed, host: usize, text: &str) {
     let path = bed.write(format!("etc.ec{host}/ha.toml"), text);
     bed.shell(&format!("chmod 600 {}", path.display())).run();
 }
 
 /// Runs it as cron does: in silence where nothing is wrong.
-fn quiet(pair: &Pair<'_>, host: usize) -> Ended {
+pub(crate) fn quiet(pair: &Pair<'_>, host: usize) -> Ended {
     let run = if host == 1 { pair.release(1) } else { pair.takeover(2) };
     run.args(["--preflight", "-q"]).any_status().any_stderr().run()
 }
@@ -326,4 +326,52 @@ fn without_peer_command_there_is_a_line_to_compare_by_hand() {
         said.contains("power: not checked: no fence is configured for ec2") && said.contains("not checked\n"),
         "{said}"
     );
+}
+
+/// What a hand-over leaves out is no gap of it, and what it cannot do without is one.
+#[test]
+fn what_is_left_out_is_not_checked_and_is_named() {
+    if !ready() {
+        return;
+    }
+    let bed = Bed::new();
+    let disk = Disk::ext4(&bed, 16);
+    let pair = well(&bed, &disk);
+    // The standby lacks a mount point.
+    std::fs::remove_dir(bed.path("points.ec2/here")).unwrap();
+    let takeover = || pair.takeover(2).args(["--preflight", "--skip"]).any_status().any_stdout().any_stderr();
+    let ended = takeover().arg("shares").run();
+    assert!(ended.status == 1 && ended.stderr.contains("here is not there; make it"), "{}", ended.stderr);
+    let ended = takeover().args(["loopbacks", "--skip", "restore"]).run();
+    let sentence = " without restore, loopbacks\n";
+    assert!(ended.status == 0 && ended.stdout.ends_with(sentence), "{}{}", ended.stdout, ended.stderr);
+    assert!(!ended.stdout.contains("snapshot"), "{}", ended.stdout);
+    let json = takeover().args(["loopbacks,restore", "--json"]).run().json();
+    assert_eq!((&json["skipped"], &json["gaps"]), (&serde_json::json!(["restore", "loopbacks"]), &0.into()));
+    // On the holder nothing could be backed up, and the snapshot is old.
+    let text = bed.read("etc/ha.toml").replace("max_age = \"1h\"", "max_age = \"0s\"");
+    bed.config("ha.toml", &text);
+    peer_config(&bed, 2, &text);
+    pair.shell(1, "svc ec stop").run();
+    pair.forget();
+    assert_eq!(quiet(&pair, 1).stderr.matches("gap: ").count(), 2);
+    let release = |words: &[&str]| {
+        pair.release(1).arg("--preflight").args(words).any_status().any_stdout().any_stderr().run()
+    };
+    for words in [["--skip", "backup"].as_slice(), &["--no-backup"]] {
+        let ended = release(words);
+        assert!(
+            ended.status == 0 && ended.stdout.contains(" without backup; 1 not checked\n"),
+            "{}{}",
+            ended.stdout,
+            ended.stderr
+        );
+        let kept = ["would be restored, however old it is", "verification: every file of "];
+        assert!(kept.iter().all(|line| ended.stdout.contains(line)), "{}", ended.stdout);
+    }
+    let ended = release(&["--no-backup", "--skip", "proof"]);
+    let gap =
+        "gap: proof: the proof was left out, so no takeover would be permitted; do without --skip proof";
+    assert!(ended.status == 1 && ended.stderr.contains(gap), "{}", ended.stderr);
+    assert_eq!(pair.acts(), [""; 0]);
 }

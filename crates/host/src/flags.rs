@@ -28,7 +28,7 @@ pub struct HandoverFlags {
     #[arg(long, requires = "status")]
     pub exit_code: bool,
     /// Check, while both hosts are well, all that a hand-over will need; change nothing
-    #[arg(long, conflicts_with_all = ["status", "dry_run", "record", "skip", "new_plan", "timeout", "check_config"])]
+    #[arg(long, conflicts_with_all = ["status", "dry_run", "record", "new_plan", "timeout", "check_config"])]
     pub preflight: bool,
     #[command(flatten)]
     pub speech: Speech,

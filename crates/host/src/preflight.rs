@@ -53,6 +53,8 @@ struct PreflightReport<'a> {
     asset: String,
     role: Role,
     gaps: usize,
+    /// What a hand-over would leave out, too.
+    skipped: &'a [String],
     checks: &'a [Check],
     /// What is worth knowing and is no gap.
     notes: &'a [String],
@@ -62,14 +64,15 @@ struct PreflightReport<'a> {
 #[derive(Debug)]
 pub struct Preflight {
     role: Role,
+    skipped: Vec<String>,
     checks: Vec<Check>,
 }
 
 impl Preflight {
     /// Checks what both hosts of a pair have in common; `config` is the `--config` that was given, which the peer is asked
-    /// for as well.
-    pub fn begin(role: Role, config: Option<&Path>, host: &mut Host<'_>) -> Self {
-        let mut preflight = Self { role, checks: Vec::new() };
+    /// for as well, and `skipped` the words of the parts that the hand-over leaves out.
+    pub fn begin(role: Role, config: Option<&Path>, skipped: Vec<String>, host: &mut Host<'_>) -> Self {
+        let mut preflight = Self { role, skipped, checks: Vec::new() };
         here::check(host, &mut preflight);
         let answers = peer::check(config, host, &mut preflight);
         here::check_network(role, answers, host, &mut preflight);
@@ -113,8 +116,13 @@ impl Preflight {
         match gaps {
             0 => {
                 let verb = if self.role == Role::Holder { "hand over" } else { "take over" };
+                let without = match self.skipped.as_slice() {
+                    [] => String::new(),
+                    skipped => format!(" without {}", skipped.join(", ")),
+                };
                 let rest = if unchecked == 0 { String::new() } else { format!("; {unchecked} not checked") };
-                reporter.close_with(&format!("no gap found: {own} is ready to {verb} {title}{rest}"));
+                reporter
+                    .close_with(&format!("no gap found: {own} is ready to {verb} {title}{without}{rest}"));
             }
             1 => reporter.warn("1 gap found; close it before a hand-over is needed"),
             _ => reporter.warn(format!("{gaps} gaps found; close them before a hand-over is needed")),
@@ -129,6 +137,7 @@ impl Preflight {
             asset: title,
             role: self.role,
             gaps,
+            skipped: &self.skipped,
             checks: &self.checks,
             notes: &notes,
         });
