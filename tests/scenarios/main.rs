@@ -72,6 +72,7 @@ mod pinned;
 mod power_examples;
 mod powercut;
 mod preflight;
+mod preflight_login;
 mod promised;
 mod proofs;
 mod random_identities;
