@@ -1,8 +1,10 @@
 //! `habackup --find`: in which snapshots a path is, and where it changed.
 
 use crate::snapshot::{configure, holder, ids, ready, snapshots};
+use bed::loopfs::Host;
 use bed::{Bed, Need, real};
 use std::fs;
+use std::time::Duration;
 
 #[test]
 fn a_path_is_found_in_every_snapshot_that_has_it_and_where_it_changed() {
@@ -78,4 +80,71 @@ fn a_damaged_manifest_is_named_and_the_rest_is_searched() {
     let ended = ended.stderr_contains("cannot be read, and what it has may be missing here: ").run();
     assert!(ended.stdout.contains("/source/named\n"), "{}", ended.stdout);
     assert_eq!(ended.stderr.lines().count(), 2, "{}", ended.stderr);
+}
+
+/// What one search took: the most memory at once, and how often some was asked for.
+struct Heap {
+    peak: f64,
+    blocks: f64,
+}
+
+/// Searches for what every entry matches, and counts its memory with valgrind(1), which no other load changes.
+fn search(bed: &Bed, host: &Host<'_>, entries: usize) -> Heap {
+    // By its own path: it looks for its parts beside itself.
+    let valgrind = real::find("valgrind").unwrap().display().to_string();
+    let line =
+        format!("{valgrind} --tool=dhat --dhat-out-file=/dev/null ./habackup.stripped --find 'entry-*'");
+    let ended = host.shell(&line).patience(Duration::from_secs(600)).any_stdout().any_stderr().run();
+    let found = ended.stdout.lines().filter(|line| line.starts_with('/')).count();
+    assert_eq!(found, entries, "{}", bed.root().display());
+    let figures = |name: &str| -> Vec<f64> {
+        let line = ended.stderr.lines().find_map(|line| line.split_once(name)).unwrap().1;
+        let words = line.split_whitespace().map(|word| word.replace(',', ""));
+        words.filter_map(|word| word.parse().ok()).collect()
+    };
+    Heap { peak: figures("At t-gmax:")[0], blocks: figures("Total:")[1] }
+}
+
+/// Manifests are read side by side and in passing: a store of a million entries is searched in the memory of a small one,
+/// and each entry costs what it costs there.
+#[test]
+fn a_search_of_a_large_store_takes_the_memory_of_a_small_one() {
+    if !ready() || !real::require(&[Need::Program("valgrind"), Need::Program("strip")]) {
+        return;
+    }
+    let bed = Bed::new();
+    configure(&bed, "keep = 9");
+    let strip = bed.external(real::find("strip").unwrap()).arg("-o").arg(bed.path("habackup.stripped"));
+    strip.arg(bed.path("bin/habackup")).run();
+    let host = holder(&bed, "ec1");
+    let mut heaps = Vec::new();
+    let sizes = [0, 400, 3200];
+    for size in sizes {
+        for number in 0..size {
+            bed.write(format!("source/{}/entry-{number}", number / 50), "");
+        }
+        // Each has three snapshots of its size, and none of another one.
+        fs::remove_dir_all(bed.path("shared/habackup")).ok();
+        for _ in 0..3 {
+            host.program("habackup").arg("-q").run();
+        }
+        if size == 0 {
+            // Something must be found, or the search ends otherwise.
+            bed.write("source/entry-0", "");
+            host.program("habackup").arg("-q").run();
+            heaps.push(search(&bed, &host, 1));
+            fs::remove_file(bed.path("source/entry-0")).unwrap();
+        } else {
+            heaps.push(search(&bed, &host, size));
+        }
+    }
+    let [none, small, large] = heaps.try_into().ok().unwrap();
+    let ratio = large.peak / small.peak;
+    assert!(
+        ratio < 1.1,
+        "{} bytes at once, and {ratio:.2} times as many for eight times the entries",
+        small.peak
+    );
+    let ratio = (large.blocks - none.blocks) / (small.blocks - none.blocks);
+    assert!(ratio < 9.0, "{} blocks, and {ratio:.2} times as many for eight times the entries", small.blocks);
 }
