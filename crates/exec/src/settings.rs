@@ -276,7 +276,7 @@ impl<'d> Table<'d> {
 
     /// Returns the table of a name that people chose (see [`Table::keys`]).
     pub fn named_table(&self, name: &str) -> Option<Self> {
-        let (_, value) = self.entries.iter().find(|(key, _)| key.get_ref() == name)?;
+        let value = self.entries.get(name)?;
         let Some(entries) = value.get_ref().as_table() else {
             self.wrong_kind(name, value, "a table");
             return None;
@@ -330,11 +330,7 @@ impl<'d> Table<'d> {
 
     /// Remembers that the value of a key is wrong; `message` should name it, see [`Table::named`].
     pub fn reject(&self, key: &str, message: impl Into<String>) {
-        let span = self
-            .entries
-            .iter()
-            .find(|(name, _)| name.get_ref() == key)
-            .map_or(self.span.clone(), |(_, value)| value.span());
+        let span = self.entries.get(key).map_or(self.span.clone(), Spanned::span);
         self.wrong.borrow_mut().push(self.source.diagnose(span, message));
     }
 
@@ -378,7 +374,7 @@ impl<'d> Table<'d> {
         if !self.asked.borrow().contains(&key) {
             self.asked.borrow_mut().push(key);
         }
-        self.entries.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
+        self.entries.get(key)
     }
 
     fn text_list(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
