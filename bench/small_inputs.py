@@ -51,6 +51,7 @@ SEQUENCE = {
     "one member in many groups": (0, lambda n: joined(n, "\n", lambda at: f"g{at}: n1")),
     "crossed ranges": (None, lambda n: "g: n[" + joined(n, ",", lambda at: f"{at}-{at + 2}") + "]"),
     "long ranges": (3, lambda n: joined(n, "\n", lambda at: f"g{at}: n[1-3999999]")),
+    "one long range": (3, lambda n: "g: n[1-3999999]" + " m" * n),
     "thresholds of a large group": (0, thresholds),
     "open brackets": (3, lambda n: "g: " + "[1," * n),
     "parentheses": (3, lambda n: "g: " + "(n" * n),
@@ -96,6 +97,14 @@ def ansible_group(at):
     return f'"g{at}":{{"hosts":["n{at}"],"children":["g{at + 1}"],"vars":{{"v":1}}}}'
 
 
+def groups_above(count):
+    """Hosts in a group each, all of which are below all other groups."""
+    below = joined(count, ",", lambda at: f'"h{at}"')
+    own = joined(count, ",", lambda at: f'"h{at}":["n{at}"]')
+    above = joined(count, ",", lambda at: f'"g{at}":{{"children":["base"],"vars":{{"v{at}":1}}}}')
+    return f'{{"base":{{"children":[{below}]}},{own},{above}}}'
+
+
 ANSIBLE = {
     "a chain of groups": (
         None,
@@ -105,6 +114,7 @@ ANSIBLE = {
         None,
         lambda n: f"{{{joined(n, ',', ansible_group)}}}",
     ),
+    "groups above all others": (None, groups_above),
     "hosts of one group": (0, lambda n: '{"g":[' + joined(n, ",", lambda at: f'"n{at}"') + "]}"),
     "variables of one host": (
         0,

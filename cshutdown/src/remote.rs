@@ -6,7 +6,6 @@ use orderly_nodes::config::Cluster;
 use orderly_nodes::connect;
 use orderly_plan::drivers::{Event, NodeId};
 use orderly_plan::inventory::{Inventory, Node};
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -51,15 +50,5 @@ pub(crate) fn log(config: Option<&Path>, address: IpAddr, file: &Path, text: &st
 }
 
 fn workstation(address: IpAddr) -> Node {
-    Node {
-        name: address.to_string(),
-        number: None,
-        address: Some(address.to_string()),
-        partition: None,
-        boot_servers: Vec::new(),
-        groups: Vec::new(),
-        power_with: Vec::new(),
-        known_as: Vec::new(),
-        attributes: BTreeMap::new(),
-    }
+    Node { name: address.to_string(), address: Some(address.to_string()), ..Node::default() }
 }

@@ -132,7 +132,7 @@ fn check_relations(inventory: &Inventory, relations: &[String]) -> anyhow::Resul
         return Ok(());
     }
     let mut known: BTreeSet<&str> = BTreeSet::from(["boot_server"]);
-    known.extend(inventory.nodes().iter().flat_map(|node| node.attributes.keys().map(String::as_str)));
+    known.extend(inventory.attribute_names());
     let Some(unknown) = relations.iter().find(|relation| !known.contains(relation.as_str())) else {
         return Ok(());
     };

@@ -1,5 +1,5 @@
-//! Worst cases: twice the text may cost twice the work, never four times. What is counted is instructions, by
-//! valgrind, never time.
+//! Worst cases: twice the text may cost twice the work and the memory, never four times. What is counted is instructions
+//! and bytes, by valgrind, never time.
 
 use bed::{Bed, Need, real};
 use std::fmt::Write;
@@ -8,38 +8,52 @@ use std::time::Duration;
 /// Twice, and what a logarithm and a growing table add; a square alone is four.
 const MOST: f64 = 2.3;
 
-/// Counts the instructions of runs of seqfile, without those that any run takes.
+/// Counts the instructions of runs of a program, without those that any run takes.
 struct Counter {
     bed: Bed,
+    program: &'static str,
     base: f64,
 }
 
 impl Counter {
-    fn new() -> Self {
+    fn of(program: &'static str) -> Self {
         let bed = Bed::new();
         // Without what a debugger reads: valgrind would read it all before each run.
-        let strip = bed.external(real::find("strip").unwrap()).arg("-o").arg(bed.path("seqfile"));
-        strip.arg(bed.path("bin/seqfile")).run();
-        let counter = Self { bed, base: 0.0 };
+        let strip = bed.external(real::find("strip").unwrap()).arg("-o").arg(bed.path(program));
+        strip.arg(bed.path("bin").join(program)).run();
+        let counter = Self { bed, program, base: 0.0 };
         Self { base: counter.count(&["--version"], 0), ..counter }
     }
 
     fn count(&self, args: &[&str], status: i32) -> f64 {
+        let tool = ["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"];
+        self.told(&tool, "refs:", args, status) - self.base
+    }
+
+    /// Returns the most bytes that a run has at one time.
+    fn peak(&self, args: &[&str], status: i32) -> f64 {
+        self.told(&["--tool=dhat", "--dhat-out-file=/dev/null"], "At t-gmax:", args, status)
+    }
+
+    /// Returns the number that a tool of valgrind tells behind a word.
+    fn told(&self, tool: &[&str], word: &str, args: &[&str], status: i32) -> f64 {
         let ended = self
             .bed
             .external(real::find("valgrind").unwrap())
-            .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
-            .arg(self.bed.path("seqfile"))
+            .args(tool)
+            .arg(self.bed.path(self.program))
             .args(args)
             .patience(Duration::from_secs(600))
             .status(status)
             .any_stdout()
             .any_stderr()
             .run();
-        let line = ended.stderr.lines().find_map(|line| line.split_once("refs:")).unwrap().1;
-        line.trim().replace(',', "").parse::<f64>().unwrap() - self.base
+        let line = ended.stderr.lines().find_map(|line| line.split_once(word)).unwrap().1;
+        line.split_whitespace().next().unwrap().replace(',', "").parse::<f64>().unwrap()
     }
 }
+
+type Make = fn(usize) -> String;
 
 /// One shape of input: `make` writes it in a size, and seqfile ends with `status` on it.
 struct Shape {
@@ -47,17 +61,23 @@ struct Shape {
     args: &'static [&'static str],
     status: i32,
     size: usize,
-    make: fn(usize) -> String,
+    make: Make,
 }
 
 fn check(shapes: &[Shape]) {
+    check_of("seqfile", |_, _| {}, shapes);
+}
+
+/// `prepare` writes what is read beside the input.
+fn check_of(program: &'static str, prepare: impl Fn(&Bed, usize), shapes: &[Shape]) {
     if !real::require(&[Need::Program("valgrind"), Need::Program("strip")]) {
         return;
     }
-    let counter = Counter::new();
+    let counter = Counter::of(program);
     let mut wrong = String::new();
     for Shape { name, args, status, size, make } in shapes {
         let count = |size: usize| {
+            prepare(&counter.bed, size);
             counter.bed.write("input", make(size));
             counter.count(args, *status)
         };
@@ -172,13 +192,30 @@ fn what_is_written_of_twice_the_size_takes_twice_the_work() {
     ]);
 }
 
+/// Each group of a chain has a host, which has the variables of all groups before.
+fn ansible_chain(size: usize) -> String {
+    let group = |at: usize| {
+        format!("\"g{at}\":{{\"hosts\":[\"n{at}\"],\"children\":[\"g{}\"],\"vars\":{{\"v{at}\":1}}}}", at + 1)
+    };
+    format!("{{{}}}", join(size, ",", group))
+}
+
+/// Each host has a group of its own, all of which are below all others.
+fn ansible_above(size: usize) -> String {
+    let below = join(size, ",", |at| format!("\"h{at}\""));
+    let own = join(size, ",", |at| format!("\"h{at}\":[\"n{at}\"]"));
+    let above =
+        join(size, ",", |at| format!("\"g{at}\":{{\"children\":[\"base\"],\"vars\":{{\"v{at}\":1}}}}"));
+    format!("{{\"base\":{{\"children\":[{below}]}},{own},{above}}}")
+}
+
 fn json(nodes: &str) -> String {
     format!("{{\"format\":\"orderly-inventory/1\",\"nodes\":[{nodes}]}}")
 }
 
 #[test]
 fn an_inventory_of_twice_the_size_takes_twice_the_work() {
-    let row = |name, format, status, size, make: fn(usize) -> String| Shape {
+    let row = |name, format, status, size, make: Make| Shape {
         name,
         args: match format {
             "json" => &["-i", "input", "--from", "json"],
@@ -234,6 +271,9 @@ fn an_inventory_of_twice_the_size_takes_twice_the_work() {
             join(size, "\n", |at| format!("n a{at}"))
         }),
         row("genders: nodes of one line", "genders", 0, 500, |size| format!("n[1-{size}] a,b=%n\n")),
+        row("genders: %n in long values", "genders", 3, 500, |size| {
+            format!("n[1-{size}] {}\n", join(size / 100, ",", |at| format!("a{at}={}", "%n".repeat(500))))
+        }),
         row("genders: names of one line", "genders", 0, 500, |size| {
             format!("{} a\n", join(size, ",", |at| format!("n{at}")))
         }),
@@ -242,6 +282,20 @@ fn an_inventory_of_twice_the_size_takes_twice_the_work() {
                 "{{\"g{size}\":[\"n\"],{}}}",
                 join(size, ",", |at| format!("\"g{at}\":{{\"children\":[\"g{}\"]}}", at + 1))
             )
+        }),
+        row("ansible: a chain of groups with hosts", "ansible", 0, 600, ansible_chain),
+        row("ansible: groups above all others", "ansible", 0, 400, ansible_above),
+        row("ansible: one host in many groups", "ansible", 0, 600, |size| {
+            format!(
+                "{{{}}}",
+                join(size, ",", |at| format!("\"g{at}\":{{\"hosts\":[\"n\"],\"vars\":{{\"v\":{at}}}}}"))
+            )
+        }),
+        row("ansible: groups in a circle", "ansible", 3, 600, |size| {
+            let group = |at: usize| {
+                format!("\"g{at}\":{{\"hosts\":[\"n{at}\"],\"children\":[\"g{}\"]}}", (at + 1) % size)
+            };
+            format!("{{{}}}", join(size, ",", group))
         }),
         row("ansible: hosts of one group", "ansible", 0, 300, |size| {
             format!("{{\"g\":[{}]}}", join(size, ",", |at| format!("\"n{at}\"")))
@@ -280,6 +334,40 @@ fn an_inventory_of_twice_the_size_takes_twice_the_work() {
     ]);
 }
 
+/// Each table of overrides was searched for among all of them, and each that is for nothing was compared with all nodes.
+#[test]
+fn a_configuration_of_twice_the_size_takes_twice_the_work() {
+    let row = |name, args, make| Shape { name, args, status: 3, size: 2000, make };
+    let args = &["--config", "input", "-k", "ALL"];
+    check_of(
+        "cstartup",
+        |_, _| {},
+        &[
+            row("unknown keys of overrides", args, |size| {
+                join(size, "\n", |at| format!("[override.group.g{at}]\na = 1"))
+            }),
+            row("unknown keys", args, |size| join(size, "\n", |at| format!("a{at} = 1"))),
+            row("words of a command", args, |size| {
+                format!("x.on = [{}]", join(size, ",", |at| format!("\"w{at}\"")))
+            }),
+        ],
+    );
+    let args = &["--config", "input", "-k", "ALL", "-i", "nodes", "--from", "genders"];
+    check_of(
+        "cstartup",
+        |bed, size| drop(bed.write("nodes", join(size, "\n", |at| format!("n{at} g{at}")))),
+        &[
+            row("overrides of nodes that are not there", args, |size| overrides("node.m", size)),
+            row("overrides of groups that are not there", args, |size| overrides("group.h", size)),
+        ],
+    );
+}
+
+fn overrides(of: &str, size: usize) -> String {
+    let tables = join(size, "\n", |at| format!("[override.{of}{at}]\nshell.driver = \"none\""));
+    format!("power.driver = \"simulator\"\nprobe.driver = \"simulator\"\n{tables}\n")
+}
+
 /// A text that means more than there may be, and one of its length that means little.
 struct Pair {
     name: &'static str,
@@ -305,7 +393,7 @@ fn what_means_too_much_is_rejected_for_the_work_of_reading_it() {
         let set = join(60, ",", range);
         join(40, "\n", |at| format!("n[{set}] a{at}"))
     };
-    let counter = Counter::new();
+    let counter = Counter::of("seqfile");
     for Pair { name, args, too_much, little } in [
         Pair {
             name: "ansible: a chain of groups with hosts and variables",
@@ -318,6 +406,18 @@ fn what_means_too_much_is_rejected_for_the_work_of_reading_it() {
             args: &["-i", "input", "--from", "genders"],
             too_much: ranges(16_000),
             little: ranges(1),
+        },
+        Pair {
+            name: "genders: %n in long values",
+            args: &["-i", "input", "--from", "genders"],
+            too_much: format!("n[1-9] a={}\n", "%n".repeat(20_000)),
+            little: format!("n[1-9] a={}\n", "n%%n".repeat(10_000)),
+        },
+        Pair {
+            name: "sequence: one long range",
+            args: CHECK,
+            too_much: format!("g: n[1-3999999]\n{}", join(500, "\n", |at| format!("h{at}: m"))),
+            little: format!("g: n[1-3]\n{}", join(500, "\n", |at| format!("h{at}: m"))),
         },
         Pair {
             name: "sequence: long ranges",
@@ -333,4 +433,49 @@ fn what_means_too_much_is_rejected_for_the_work_of_reading_it() {
         let (much, all) = (count(&too_much, 3), count(&little, 0));
         assert!(much < 2.0 * all, "{name}: {much:.0} instructions, and {all:.0} where it means little");
     }
+}
+
+/// Most for each byte of a text that stands for as many nodes as it has words.
+const BYTES: f64 = 100.0;
+
+/// A chain of 2,200 groups of Ansible took 1,100 bytes for each of its own.
+#[test]
+fn an_inventory_of_twice_the_size_takes_twice_the_memory() {
+    if !real::require(&[Need::Program("valgrind"), Need::Program("strip")]) {
+        return;
+    }
+    let counter = Counter::of("seqfile");
+    let mut wrong = String::new();
+    let shapes: [(&str, &str, usize, Make); 8] = [
+        ("a chain of groups with hosts", "ansible", 500, ansible_chain),
+        ("groups above all others", "ansible", 400, ansible_above),
+        ("hosts of one group", "ansible", 5000, |size| {
+            format!("{{\"g\":[{}]}}", join(size, ",", |at| format!("\"n{at}\"")))
+        }),
+        ("names of one line", "genders", 5000, |size| {
+            format!("{} a\n", join(size, ",", |at| format!("n{at}")))
+        }),
+        ("lines of the same nodes", "genders", 200, |size| {
+            join(size, "\n", |at| format!("n[1-{size}] a{at}"))
+        }),
+        ("one node line by line", "genders", 5000, |size| join(size, "\n", |at| format!("n a{at}"))),
+        ("attributes of one node", "genders", 5000, |size| {
+            format!("n {}\n", join(size, ",", |at| format!("a{at}=1")))
+        }),
+        ("nodes", "json", 5000, |size| json(&join(size, ",", |at| format!("{{\"name\":\"n{at}\"}}")))),
+    ];
+    for (name, format, size, make) in shapes {
+        let peak = |size: usize| {
+            let text = make(size);
+            counter.bed.write("input", &text);
+            (counter.peak(&["-i", "input", "--from", format], 0), text.len())
+        };
+        let ((one, _), (two, length)) = (peak(size), peak(2 * size));
+        let each = two / length as f64;
+        if two / one > MOST || each > BYTES {
+            writeln!(wrong, "{format}: {name}: {:.1} times the memory, {each:.0} bytes a byte", two / one)
+                .unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
 }

@@ -206,17 +206,9 @@ mod tests {
     fn node(name: &str, address: Option<&str>, attributes: &[(&str, serde_json::Value)]) -> Node {
         Node {
             name: name.to_owned(),
-            number: None,
             address: address.map(str::to_owned),
-            partition: None,
-            boot_servers: Vec::new(),
-            groups: Vec::new(),
-            power_with: Vec::new(),
-            known_as: Vec::new(),
-            attributes: attributes
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), value.clone()))
-                .collect::<BTreeMap<_, _>>(),
+            attributes: attributes.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
+            ..Node::default()
         }
     }
 

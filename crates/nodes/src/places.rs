@@ -29,8 +29,7 @@ pub fn check(site: &Site, targets: &[NodeId]) -> anyhow::Result<()> {
 
 /// Says of places that no node has them.
 fn unknown(site: &Site) -> Diagnostics {
-    let known: BTreeSet<&str> =
-        site.inventory.nodes().iter().flat_map(|node| node.attributes.keys().map(String::as_str)).collect();
+    let known = site.inventory.attribute_names();
     let mut asked: BTreeMap<&str, BTreeSet<&'static str>> = BTreeMap::new();
     for (key, template) in of_cluster(&site.cluster) {
         let unknown = template.attributes().into_iter().filter(|name| !known.contains(name));
@@ -57,8 +56,7 @@ fn unknown(site: &Site) -> Diagnostics {
 /// Says of attributes for whose values there is a limit that no node has them: it would hold for nothing.
 fn unknown_limits(site: &Site) -> Diagnostics {
     let limits = &site.cluster.limits;
-    let known: BTreeSet<&str> =
-        site.inventory.nodes().iter().flat_map(|node| node.attributes.keys().map(String::as_str)).collect();
+    let known = site.inventory.attribute_names();
     let mut wrong = Diagnostics::default();
     for (key, name) in [("limits.per", &limits.per), ("limits.booting_per", &limits.booting_per)] {
         let Some(name) = name.as_deref().filter(|name| !known.contains(name)) else { continue };

@@ -5,7 +5,7 @@
 
 use orderly_plan::diagnostic::Place;
 use orderly_plan::drivers::NodeId;
-use orderly_plan::inventory::{Inventory, Node};
+use orderly_plan::inventory::{Groups, Inventory, Node};
 use orderly_plan::words::Words;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -24,7 +24,7 @@ pub struct Member {
     pub number: Option<u32>,
     /// Where it is reached.
     pub address: String,
-    pub groups: Vec<String>,
+    pub groups: Groups,
     pub kind: MemberKind,
     /// Where its power controller is reached, when its power driver needs to know.
     pub bmc: Option<String>,
@@ -79,7 +79,7 @@ impl MemberRoster {
                 name: name.clone(),
                 number: None,
                 address: name.clone(),
-                groups: Vec::new(),
+                groups: Groups::default(),
                 kind: MemberKind::Unit,
                 bmc: None,
                 attributes: BTreeMap::new(),
@@ -148,14 +148,8 @@ mod tests {
     fn units_follow_the_nodes_and_a_node_is_no_unit() {
         let node = |name: &str, with: &[&str]| Node {
             name: name.into(),
-            number: None,
-            address: None,
-            partition: None,
-            boot_servers: Vec::new(),
-            groups: Vec::new(),
             power_with: with.iter().map(|&unit| unit.to_owned()).collect(),
-            known_as: Vec::new(),
-            attributes: BTreeMap::new(),
+            ..Node::default()
         };
         let roster = MemberRoster::of(
             &Inventory::new(vec![node("n1", &["sw", "io7", "n2"]), node("n2", &["io7"])]),

@@ -333,6 +333,7 @@ fn is_name(text: &str) -> bool {
 pub(crate) mod tests {
     use super::*;
     use crate::roster::MemberKind;
+    use orderly_plan::inventory::Groups;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -341,7 +342,7 @@ pub(crate) mod tests {
             name: name.into(),
             number: Some(number),
             address: format!("10.0.0.{number}"),
-            groups: Vec::new(),
+            groups: Groups::default(),
             kind: MemberKind::Node,
             bmc: None,
             attributes: BTreeMap::new(),

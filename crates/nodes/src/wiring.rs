@@ -10,7 +10,7 @@ use orderly_plan::diagnostic::{Diagnostic, Diagnostics};
 use orderly_plan::drivers::{Abilities, NodeId};
 use orderly_plan::inventory::Inventory;
 use orderly_plan::nodeset;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// What each member gets, after all overrides.
@@ -59,18 +59,14 @@ impl Wiring {
 pub(crate) fn wire(cluster: &Cluster, inventory: &Inventory) -> Result<Wiring, Diagnostics> {
     let roster = MemberRoster::of(inventory, &asked::attributes(cluster));
     let mut wrong = Diagnostics::default();
-    check_overrides(cluster, &roster, &mut wrong);
+    check_overrides(cluster, inventory, &roster, &mut wrong);
     let mut profiles = vec![cluster.profile.clone()];
     let mut profile_of = Vec::with_capacity(roster.len());
     // Members with the same overrides share a profile, however many there are.
     let mut known: HashMap<(Vec<&str>, Option<&str>), u32> = HashMap::from([((Vec::new(), None), 0)]);
     for member in roster.members() {
-        let groups: Vec<&str> = member
-            .groups
-            .iter()
-            .map(String::as_str)
-            .filter(|group| cluster.group_overrides.contains_key(*group))
-            .collect();
+        let groups: Vec<&str> =
+            member.groups.iter().filter(|group| cluster.group_overrides.contains_key(*group)).collect();
         let own = cluster.node_overrides.get_key_value(&member.name);
         let key = (groups, own.map(|(name, _)| name.as_str()));
         let index = known.get(&key).copied().unwrap_or_else(|| {
@@ -163,24 +159,22 @@ fn find_halting(cluster: &Cluster, wiring: &mut Wiring, wrong: &mut Diagnostics)
     }
 }
 
-fn check_overrides(cluster: &Cluster, roster: &MemberRoster, wrong: &mut Diagnostics) {
-    let mut groups: Vec<&str> =
-        roster.members().iter().flat_map(|member| member.groups.iter().map(String::as_str)).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    for name in cluster.group_overrides.keys() {
-        if groups.binary_search(&name.as_str()).is_err() {
-            let message = format!("override.group.{name}: the inventory has no node group \"{name}\"");
-            wrong.push(Diagnostic::about(&cluster.file, message).suggest(name, groups.iter().copied()));
-        }
+/// How many overrides of nothing get a did-you-mean, which costs as much as there are names.
+const SUGGESTED: usize = 100;
+
+fn check_overrides(cluster: &Cluster, inventory: &Inventory, roster: &MemberRoster, wrong: &mut Diagnostics) {
+    let groups = cluster.group_overrides.keys().filter(|name| inventory.group(name).is_none());
+    for (at, name) in groups.enumerate() {
+        let message = format!("override.group.{name}: the inventory has no node group \"{name}\"");
+        let known = inventory.group_names().take(if at < SUGGESTED { usize::MAX } else { 0 });
+        wrong.push(Diagnostic::about(&cluster.file, message).suggest(name, known));
     }
-    let names: std::collections::HashSet<&str> =
-        roster.members().iter().map(|member| member.name.as_str()).collect();
-    for name in cluster.node_overrides.keys() {
-        if !names.contains(name.as_str()) {
-            let message = format!("override.node.{name}: the inventory has no node \"{name}\"");
-            wrong.push(Diagnostic::about(&cluster.file, message).suggest(name, names.iter().copied()));
-        }
+    let names: HashSet<&str> = roster.members().iter().map(|member| member.name.as_str()).collect();
+    let nodes = cluster.node_overrides.keys().filter(|name| !names.contains(name.as_str()));
+    for (at, name) in nodes.enumerate() {
+        let message = format!("override.node.{name}: the inventory has no node \"{name}\"");
+        let known = names.iter().copied().take(if at < SUGGESTED { usize::MAX } else { 0 });
+        wrong.push(Diagnostic::about(&cluster.file, message).suggest(name, known));
     }
 }
 

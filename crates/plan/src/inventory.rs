@@ -5,10 +5,13 @@
 
 mod ansible;
 mod check;
+mod common;
+mod facts;
 mod format;
 mod genders;
 mod guess;
 mod json;
+mod listing;
 mod nodes;
 mod outside;
 mod relation;
@@ -18,6 +21,7 @@ mod warewulf;
 mod writer;
 mod xcat;
 
+pub use facts::{Attributes, Groups};
 pub use format::Format;
 pub use nodes::{Inventory, Node};
 pub use outside::Outside;

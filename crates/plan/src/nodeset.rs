@@ -17,8 +17,9 @@ use crate::name::Names;
 use pattern::NamePattern;
 use std::ops::Range;
 
-/// The most names one set stands for; more is taken for a slip of the hand.
-pub const LIMIT: u64 = 4_000_000;
+/// The most names one set stands for; no inventory has more nodes. More is a slip of the hand, and found before a name is
+/// made.
+pub const LIMIT: u64 = 1_000_000;
 
 /// What is wrong with a set, and where in its text (in bytes).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -421,10 +422,12 @@ mod tests {
 
     #[test]
     fn a_range_of_a_billion_names_is_an_error_and_not_the_end_of_memory() {
-        check("n[1-1000000000000]", "0-18: stands for more than 4000000 names");
-        check("a[1-9999]b[1-9999]c[1-9999]", "0-27: stands for more than 4000000 names");
+        check("n[1-1000000000000]", "0-18: stands for more than 1000000 names");
+        check("a[1-9999]b[1-9999]c[1-9999]", "0-27: stands for more than 1000000 names");
         check("n[1-99999999999999999999]", "2-24: \"1-99999999999999999999\" is not a range of numbers");
-        assert!(expand("n[1-3000000],m[1-3000000]").is_err());
+        check("n[1-1000001]", "0-12: stands for more than 1000000 names");
+        check("n[1-600000],m[1-600000]", "12-23: stands for more than 1000000 names");
+        assert_eq!(cost("n[1-1000000]"), 1_000_000);
     }
 
     #[test]

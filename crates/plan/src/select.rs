@@ -74,19 +74,14 @@ mod tests {
     use crate::graph::GroupId;
     use crate::inventory::Node;
     use crate::threshold::Threshold;
-    use std::collections::BTreeMap;
 
     fn node(name: &str, number: u32, partition: &str, groups: &[&str]) -> Node {
         Node {
             name: name.to_owned(),
             number: Some(number),
-            address: None,
             partition: Some(partition.to_owned()),
-            boot_servers: Vec::new(),
             groups: groups.iter().map(|&group| group.to_owned()).collect(),
-            power_with: Vec::new(),
-            known_as: Vec::new(),
-            attributes: BTreeMap::new(),
+            ..Node::default()
         }
     }
 

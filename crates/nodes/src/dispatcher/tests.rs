@@ -9,7 +9,6 @@ use orderly_exec::status::Status;
 use orderly_plan::diagnostic::Source;
 use orderly_plan::drivers::{FailureKind, Power, Probe, RemoteCommand};
 use orderly_plan::inventory::{self, Format, Node, Outside};
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -59,17 +58,7 @@ impl Bed {
 
 fn nodes(count: u32) -> Vec<Node> {
     (1..=count)
-        .map(|number| Node {
-            name: format!("n{number}"),
-            number: Some(number),
-            address: None,
-            partition: None,
-            boot_servers: Vec::new(),
-            groups: Vec::new(),
-            power_with: Vec::new(),
-            known_as: Vec::new(),
-            attributes: BTreeMap::new(),
-        })
+        .map(|number| Node { name: format!("n{number}"), number: Some(number), ..Node::default() })
         .collect()
 }
 

@@ -9,6 +9,7 @@ use crate::roster::Member;
 use crate::template::Template;
 use nix::sys::signal::Signal;
 use orderly_exec::job::Job;
+use orderly_plan::inventory::Groups;
 use orderly_plan::nodeset;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -153,7 +154,7 @@ fn command_words(parallel: &Parallel, line: &str) -> Vec<String> {
         name: "\u{1}".into(),
         number: None,
         address: "\u{1}".into(),
-        groups: Vec::new(),
+        groups: Groups::default(),
         kind: crate::roster::MemberKind::Node,
         bmc: None,
         attributes: std::collections::BTreeMap::new(),

@@ -6,16 +6,22 @@
 //! `--export` the variables of a group stand with the group: a host has those of all its groups, of
 //! which the nearer win, and its own before any (`ansible/tree.rs`).
 
+mod nearest;
 mod tree;
 
-use super::check::{Draft, Drafts, weight};
+use super::check::{Draft, Drafts};
+use super::common::{Common, InCommon, Part};
 use super::json::{read_attribute, read_key, read_servers};
 use super::nodes::Inventory;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::json::{Json, JsonMember};
+use crate::name::Names;
+use nearest::NearestValues;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 use tree::Tree;
 
 pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
@@ -42,43 +48,100 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
         let clause = "no group of it has a host, and there are no host variables";
         return Err(member.diagnose_key(clause).into());
     }
+    drop(members);
     for (name, group) in &groups {
         if let Some(fault) = crate::name::fault(name) {
             drafts.no_group(group.at.clone(), name, &fault);
         }
     }
-    let tree = Tree::of(&groups);
-    if !has_room(&tree, &hosts, &mut drafts) {
-        return drafts.finish();
+    match Tree::of(&groups, hosts.found.len()) {
+        Ok(tree) if has_room(&tree, &hosts, &mut drafts) => state(&tree, hosts, &mut drafts),
+        Ok(_) => {}
+        Err(circle) => {
+            let message =
+                format!("the groups go round in a circle: {}", circle.names.join(" is a child of "));
+            drafts.wrong.at(circle.at, message);
+        }
     }
-    let mut teller = HostVariables::default();
-    for (mut draft, own) in hosts.found {
-        let above = tree.groups_of(&draft.node.name);
-        draft.node.groups = tree.names(&above);
-        let variables = HostVariables::variables(&tree, &above, &own, &mut drafts);
-        teller.state(&variables, &mut draft, &mut drafts);
-        drafts.add(draft);
-    }
+    drop(groups);
     drafts.finish()
 }
 
-/// Counts what all hosts have, which is all that their groups state, before anything is made of it: first what they have
-/// at the least, which costs no more than to read the text.
+/// Gives each host what its groups state, and what is its own.
+fn state(tree: &Tree<'_, '_>, hosts: Hosts<'_>, drafts: &mut Drafts<'_>) {
+    let mut teller = HostVariables::default();
+    let mut common = Common::default();
+    for group in tree.groups() {
+        common.add(group_part(tree, group, &mut teller, drafts));
+    }
+    let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
+    let mut part_of = |host: u32| match tree.nearest_groups(host).as_slice() {
+        [] => None,
+        [only] => Some(*only),
+        several => Some(
+            *known
+                .entry(several.to_vec())
+                .or_insert_with(|| common.add(Part { above: several.to_vec(), ..Part::default() })),
+        ),
+    };
+    let parts: Vec<Option<u32>> = (0..).take(hosts.found.len()).map(&mut part_of).collect();
+    let common = Arc::new(common);
+    let nearest = NearestValues::of(tree);
+    drafts.expect(hosts.found.len());
+    for ((found, part), host) in hosts.found.into_iter().zip(parts).zip(0..) {
+        let mut draft = Draft { at: found.at, ..Draft::default() };
+        hosts.names.get(host).clone_into(&mut draft.node.name);
+        let mut variables: BTreeMap<&str, &JsonMember<'_>> =
+            found.own.iter().map(|member| (member.key.as_ref(), member)).collect();
+        nearest.of_host(host, tree, &mut variables, drafts);
+        teller.state(&variables, &mut draft, drafts);
+        if let Some(part) = part {
+            let in_common = InCommon::new(&common, part);
+            draft.node.groups.share(in_common.clone());
+            draft.node.attributes.share(in_common);
+        }
+        drafts.add(draft);
+    }
+}
+
+/// Returns what a group states for all hosts below it; what is ours of that is looked up for each host.
+fn group_part(tree: &Tree<'_, '_>, group: u32, teller: &mut HostVariables, drafts: &mut Drafts<'_>) -> Part {
+    let mut part = Part { rank: tree.depth(group), above: tree.parents(group).to_vec(), ..Part::default() };
+    if !tree.is_used(group) {
+        return part;
+    }
+    let name = tree.name(group);
+    if !matches!(name, "all" | "ungrouped") && crate::name::fault(name).is_none() {
+        part.groups.push(name.to_owned());
+    }
+    let others = tree.variables(group).iter().filter(|member| !nearest::OURS.contains(&member.key.as_ref()));
+    let mut draft = Draft::default();
+    teller.state(&others.map(|member| (member.key.as_ref(), member)).collect(), &mut draft, drafts);
+    part.attributes = std::mem::take(draft.node.attributes.own_mut());
+    part
+}
+
+/// Counts what all hosts have, which is all that their groups state, before anything is made of it. What they have at the
+/// least and at the most costs no more than to read the text; only what lies between is counted group by group.
 fn has_room(tree: &Tree<'_, '_>, hosts: &Hosts<'_>, drafts: &mut Drafts<'_>) -> bool {
-    let mut least = 0;
-    for (draft, _) in &hosts.found {
-        least += tree.least(&draft.node.name);
-        if !drafts.foresees_room(least, draft.at.clone()) {
+    let (mut least, mut most) = (0usize, 0usize);
+    for (found, host) in hosts.found.iter().zip(0..) {
+        let [at_least, at_most] = tree.bounds(host);
+        least = least.saturating_add(at_least);
+        most = most.saturating_add(at_most);
+        if !drafts.foresees_room(least, found.at.clone()) {
             return false;
         }
     }
-    let mut known = HashMap::new();
-    hosts.found.iter().all(|(draft, _)| {
-        let name = &draft.node.name;
-        let stated = *known.entry(tree.own_groups(name)).or_insert_with(|| {
-            tree.groups_of(name).into_iter().map(|group| tree.weight(group)).sum::<usize>()
-        });
-        drafts.has_room(stated, draft.at.clone())
+    if drafts.would_have_room(most) {
+        return true;
+    }
+    let mut known: HashMap<Vec<u32>, usize> = HashMap::new();
+    let mut counter = tree.counter();
+    hosts.found.iter().zip(0..).all(|(found, host)| {
+        let stated =
+            *known.entry(tree.nearest_groups(host)).or_insert_with_key(|groups| counter.count(groups));
+        drafts.has_room(stated, found.at.clone())
     })
 }
 
@@ -86,8 +149,9 @@ const UNSAFE: &str = "__ansible_unsafe";
 
 #[derive(Default)]
 struct AnsibleGroup<'a> {
-    hosts: Vec<String>,
-    children: Vec<String>,
+    /// By number.
+    hosts: Vec<u32>,
+    children: Vec<Cow<'a, str>>,
     variables: Vec<JsonMember<'a>>,
     at: Range<usize>,
 }
@@ -95,20 +159,23 @@ struct AnsibleGroup<'a> {
 /// Hosts in the order in which they are first named, each with its own variables.
 #[derive(Default)]
 struct Hosts<'a> {
-    found: Vec<(Draft, Vec<JsonMember<'a>>)>,
-    by_name: HashMap<String, usize>,
+    names: Names,
+    found: Vec<FoundHost<'a>>,
 }
 
-impl<'a> Hosts<'a> {
-    fn get(&mut self, name: &str, at: Range<usize>) -> &mut Vec<JsonMember<'a>> {
-        let next = self.found.len();
-        let place = *self.by_name.entry(name.to_owned()).or_insert(next);
-        if place == next {
-            let mut draft = Draft { at, ..Draft::default() };
-            name.clone_into(&mut draft.node.name);
-            self.found.push((draft, Vec::new()));
+struct FoundHost<'a> {
+    at: Range<usize>,
+    own: Vec<JsonMember<'a>>,
+}
+
+impl Hosts<'_> {
+    /// Returns the number of a host, which may be new.
+    fn number(&mut self, name: &str, at: &Range<usize>) -> Option<u32> {
+        let number = self.names.intern(name)?;
+        if number as usize == self.found.len() {
+            self.found.push(FoundHost { at: at.clone(), own: Vec::new() });
         }
-        &mut self.found[place].1
+        Some(number)
     }
 }
 
@@ -119,7 +186,9 @@ fn read_host_variables<'a>(meta: &Json<'a>, hosts: &mut Hosts<'a>, drafts: &mut 
     };
     for part in parts.iter().filter(|part| part.key == "hostvars") {
         for host in objects(part, drafts) {
-            *hosts.get(&host.key, host.key_range()) = objects(&host, drafts);
+            if let Some(number) = hosts.number(&host.key, &host.key_range()) {
+                hosts.found[number as usize].own = objects(&host, drafts);
+            }
         }
     }
 }
@@ -149,13 +218,13 @@ fn read_group<'a>(
 ) -> AnsibleGroup<'a> {
     let mut group = AnsibleGroup { at: member.key_range(), ..AnsibleGroup::default() };
     if let Some(items) = member.value.items() {
-        group.hosts = read_names(&items, drafts);
+        group.hosts = read_hosts(&items, &group.at, hosts, drafts);
     } else if let Some(parts) = member.value.members() {
         drafts.once(&parts);
         for part in parts {
             match (part.key.as_ref(), part.value.items()) {
-                ("hosts", Some(items)) => group.hosts = read_names(&items, drafts),
-                ("children", Some(items)) => group.children = read_names(&items, drafts),
+                ("hosts", Some(items)) => group.hosts = read_hosts(&items, &group.at, hosts, drafts),
+                ("children", Some(items)) => group.children = read_names(&items, drafts).collect(),
                 ("hosts" | "children", None) => {
                     drafts
                         .wrong
@@ -168,56 +237,35 @@ fn read_group<'a>(
     } else {
         drafts.wrong.add(|| member.value.diagnose("a group must be an object or a list of hosts"));
     }
-    for host in &group.hosts {
-        hosts.get(host, group.at.clone());
-    }
     group
 }
 
-fn read_names(items: &[Json<'_>], drafts: &mut Drafts<'_>) -> Vec<String> {
-    let mut names = Vec::with_capacity(items.len());
-    for item in items {
-        match item.text() {
-            Some(name) => names.push(name.into_owned()),
-            None => drafts.wrong.add(|| item.diagnose("must be a name in quotes")),
-        }
-    }
-    names
+fn read_hosts<'a>(
+    items: &[Json<'a>],
+    at: &Range<usize>,
+    hosts: &mut Hosts<'a>,
+    drafts: &mut Drafts<'_>,
+) -> Vec<u32> {
+    read_names(items, drafts).filter_map(|name| hosts.number(&name, at)).collect()
 }
 
-/// Gives hosts their variables; what one place states for many hosts is wrong once.
+fn read_names<'a>(items: &[Json<'a>], drafts: &mut Drafts<'_>) -> impl Iterator<Item = Cow<'a, str>> {
+    items.iter().filter_map(|item| {
+        let name = item.text();
+        if name.is_none() {
+            drafts.wrong.add(|| item.diagnose("must be a name in quotes"));
+        }
+        name
+    })
+}
+
+/// Gives hosts and groups their variables; what one place states for many hosts is wrong once.
 #[derive(Default)]
 struct HostVariables {
     wrong: HashSet<usize>,
 }
 
 impl HostVariables {
-    /// Returns the variables of a host: of its groups, the farthest first, and its own.
-    fn variables<'v, 'a>(
-        tree: &Tree<'v, 'a>,
-        above: &[usize],
-        own: &'v [JsonMember<'a>],
-        drafts: &mut Drafts<'_>,
-    ) -> BTreeMap<&'v str, &'v JsonMember<'a>> {
-        let mut variables: BTreeMap<&str, (Option<usize>, &JsonMember<'_>)> = BTreeMap::new();
-        for &group in above {
-            for member in tree.variables(group) {
-                let before = variables.insert(&member.key, (Some(group), member));
-                if let Some((Some(other), before)) = before {
-                    if member.key == "boot_server"
-                        && tree.depth(other) == tree.depth(group)
-                        && before.value.value().ok() != member.value.value().ok()
-                    {
-                        let groups = [tree.name(other), tree.name(group)];
-                        drafts.warn(member.key_range(), ("beside", &member.key), || beside(member, groups));
-                    }
-                }
-            }
-        }
-        variables.extend(own.iter().map(|member| (member.key.as_ref(), (None, member))));
-        variables.into_iter().map(|(key, (_, member))| (key, member)).collect()
-    }
-
     fn state(
         &mut self,
         variables: &BTreeMap<&str, &JsonMember<'_>>,
@@ -230,37 +278,45 @@ impl HostVariables {
                 continue;
             }
             let before = drafts.wrong.count();
-            // Somebody's own word; the address is ansible_host.
-            if name == "address" {
-                let value = member.value.value().ok();
-                let value = value.filter(|value| !value.is_null());
-                draft.node.attributes.extend(value.map(|value| (name.to_owned(), value)));
-                continue;
-            }
-            let key = if name == "ansible_host" { "address" } else { name };
-            let value = plain(&member.value);
-            let number = (key == "number").then(|| value.value().ok()).flatten();
-            match value.text().or(number.map(|number| number.to_string().into())) {
-                Some(text) => drafts.state(draft, key, &text, value.range()),
-                // What our format calls groups and units are no words of Ansible's.
-                None if matches!(key, "groups" | "power_with") => {}
-                None if key == "boot_server" => {
-                    let servers = value.items().unwrap_or_else(|| vec![value]);
-                    read_servers(servers.iter().map(plain), draft, drafts);
-                }
-                None if matches!(key, "number" | "address" | "partition") => {
-                    read_key(&member.with(key, value), draft, drafts);
-                }
-                // What is not set.
-                None if value.is_null() => {}
-                None => {
-                    read_attribute(&member.with(key, value), &mut draft.node, drafts);
-                    draft.node.attributes.get_mut(key).into_iter().for_each(make_plain);
-                }
-            }
+            state_one(name, member, draft, drafts);
             if drafts.wrong.count() > before {
                 self.wrong.insert(start);
             }
+            // What is not set here hides what a group farther away sets.
+            if !nearest::OURS.contains(&name) {
+                draft.node.attributes.own_mut().entry(name.to_owned()).or_insert(Value::Null);
+            }
+        }
+    }
+}
+
+fn state_one(name: &str, member: &JsonMember<'_>, draft: &mut Draft, drafts: &mut Drafts<'_>) {
+    // Somebody's own word; the address is ansible_host.
+    if name == "address" {
+        let value = member.value.value().ok();
+        let value = value.filter(|value| !value.is_null());
+        draft.node.attributes.own_mut().extend(value.map(|value| (name.to_owned(), value)));
+        return;
+    }
+    let key = if name == "ansible_host" { "address" } else { name };
+    let value = plain(&member.value);
+    let number = (key == "number").then(|| value.value().ok()).flatten();
+    match value.text().or(number.map(|number| number.to_string().into())) {
+        Some(text) => drafts.state(draft, key, &text, value.range()),
+        // What our format calls groups and units are no words of Ansible's.
+        None if matches!(key, "groups" | "power_with") => {}
+        None if key == "boot_server" => {
+            let servers = value.items().unwrap_or_else(|| vec![value]);
+            read_servers(servers.iter().map(plain), draft, drafts);
+        }
+        None if matches!(key, "number" | "address" | "partition") => {
+            read_key(&member.with(key, value), draft, drafts);
+        }
+        // What is not set.
+        None if value.is_null() => {}
+        None => {
+            read_attribute(&member.with(key, value), &mut draft.node, drafts);
+            draft.node.attributes.own_mut().get_mut(key).into_iter().for_each(make_plain);
         }
     }
 }
@@ -283,16 +339,6 @@ fn make_plain(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(make_plain),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
-}
-
-/// Returns the warning about a server that two groups state, neither of them nearer to the host.
-fn beside(member: &JsonMember<'_>, [first, second]: [&str; 2]) -> crate::diagnostic::Diagnostic {
-    member
-        .diagnose_key(format!("the groups \"{first}\" and \"{second}\" state different servers of one host"))
-        .hint(
-            "the latter is taken, as Ansible does unless ansible_group_priority says otherwise, which --export \
-             leaves out; state it for the host, or use ansible-inventory --list without --export",
-        )
 }
 
 #[cfg(test)]
@@ -358,8 +404,8 @@ mod tests {
         assert_eq!(inventory.len(), 3);
         let n2 = inventory.node(inventory.by_number(2).unwrap());
         assert_eq!(
-            (n2.groups.as_slice(), n2.boot_servers.len()),
-            (&["compute".to_owned(), "rack1".to_owned()][..], 1)
+            (n2.groups.iter().collect::<Vec<_>>(), n2.boot_servers.len()),
+            (vec!["compute", "rack1"], 1)
         );
         assert_eq!(inventory.nodes()[0].address(), "10.0.0.1");
         assert_eq!(inventory.nodes()[0].attributes["ansible_port"], 22);

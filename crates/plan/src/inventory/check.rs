@@ -86,6 +86,11 @@ impl<'s> Drafts<'s> {
         facts <= FACTS || self.has_room(usize::MAX, at)
     }
 
+    /// Tells whether so much more will be few enough, without counting it.
+    pub(super) fn would_have_room(&self, facts: usize) -> bool {
+        self.facts.saturating_add(facts) <= FACTS
+    }
+
     /// Remembers what is allowed and yet likely wrong; what one place states for many nodes is doubtful once.
     /// Doubts of one kind about one thing, such as a key, are told once and counted.
     pub(super) fn warn(
@@ -182,6 +187,11 @@ impl<'s> Drafts<'s> {
         }
     }
 
+    /// Makes room for so many nodes: what grows by itself takes twice what it needs.
+    pub(super) fn expect(&mut self, nodes: usize) {
+        self.drafts.reserve_exact(nodes.min(NODES));
+    }
+
     /// Adds a node; a name or number that is there already, or no name at all, is remembered as wrong.
     pub(super) fn add(&mut self, mut draft: Draft) {
         if self.drafts.len() >= NODES {
@@ -229,12 +239,9 @@ impl<'s> Drafts<'s> {
     pub(super) fn finish(mut self) -> Result<Inventory, Diagnostics> {
         let starts: Vec<usize> = self.drafts.iter().map(|draft| draft.at.start).collect();
         let places = positions(self.source.text, &starts);
-        let mut wanted = Vec::with_capacity(self.drafts.len());
-        let mut nodes = Vec::with_capacity(self.drafts.len());
-        for draft in self.drafts {
-            wanted.push(draft.servers);
-            nodes.push(draft.node);
-        }
+        let wanted: Vec<_> = self.drafts.iter_mut().map(|draft| std::mem::take(&mut draft.servers)).collect();
+        // In the memory of the drafts: that of both is most of what a large inventory takes.
+        let nodes = self.drafts.into_iter().map(|draft| draft.node).collect();
         drop((self.names, self.numbers));
         let mut inventory = Inventory::new(nodes);
         inventory.outside = self.outside;

@@ -6,14 +6,18 @@
 //! its own (`rack=7`) and an attribute that can be a relation.
 
 mod hosts;
+mod stated;
 
 use super::check::{Draft, Drafts, NODES, weight};
+use super::common::{Common, InCommon, Part};
 use super::nodes::Inventory;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::name::Names;
 use hosts::Hosts;
-use std::collections::HashSet;
+use stated::StatedKeys;
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 pub(super) fn read<'s>(source: Source<'s>, drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
     let mut reader = GendersReader {
@@ -21,7 +25,10 @@ pub(super) fn read<'s>(source: Source<'s>, drafts: Drafts<'s>) -> Result<Invento
         foreseen: 0,
         names: Names::default(),
         nodes: Vec::new(),
-        keys: Keys::default(),
+        lines: Vec::new(),
+        keys: StatedKeys::default(),
+        common: Common::default(),
+        joined: HashMap::new(),
     };
     for (start, line) in lines(source.text) {
         reader.foresee(start, line);
@@ -29,11 +36,7 @@ pub(super) fn read<'s>(source: Source<'s>, drafts: Drafts<'s>) -> Result<Invento
     for (start, line) in lines(source.text) {
         reader.line(start, line);
     }
-    let GendersReader { mut drafts, nodes, .. } = reader;
-    for node in nodes {
-        drafts.add(node);
-    }
-    drafts.finish()
+    reader.finish()
 }
 
 /// Returns the lines without their comments and blanks around, and where they begin.
@@ -60,16 +63,24 @@ struct GendersReader<'s> {
     /// What all lines state.
     foreseen: usize,
     names: Names,
-    nodes: Vec<Draft>,
-    keys: Keys,
+    nodes: Vec<GendersNode>,
+    lines: Vec<Line<'s>>,
+    keys: StatedKeys<'s>,
+    common: Common,
+    /// The part of all nodes that have a part already and stand on a line as well.
+    joined: HashMap<(u32, u32), u32>,
 }
 
-/// Which attributes nodes have so far, by their numbers.
-#[derive(Default)]
-struct Keys {
-    names: Names,
-    of_nodes: HashSet<(usize, Option<u32>)>,
+/// A node as far as it is read.
+struct GendersNode {
+    /// Where it is named first.
+    at: Range<usize>,
+    part: u32,
 }
+
+/// A line, by the number of its part: what it states that is another for each node. What stands on two lines is none.
+#[derive(Default)]
+struct Line<'s>(Vec<Attribute<'s>>);
 
 /// An attribute as a line states it for all its nodes.
 struct Attribute<'s> {
@@ -78,28 +89,58 @@ struct Attribute<'s> {
     at: Range<usize>,
 }
 
+/// How long a value with `%n` in it may become: each node has another one.
+const LONGEST: usize = 1024;
+
 impl<'s> Attribute<'s> {
     fn of(piece: &'s str, start: usize) -> Self {
         let (key, value) = piece.split_once('=').map_or((piece, None), |(key, value)| (key, Some(value)));
         Self { key, value, at: start..start + piece.len() }
     }
 
-    /// Returns what its value counts as, where the longest of the nodes' names has so many bytes.
-    fn weight(&self, longest: usize) -> usize {
+    /// How long its value becomes, where the longest of the nodes' names has so many bytes.
+    fn length(&self, longest: usize) -> usize {
         let value = self.value.unwrap_or_default();
-        weight(value.len() + value.matches("%n").count().saturating_mul(longest))
+        value.len() + places(value).saturating_mul(longest)
+    }
+
+    fn is_too_long(&self, longest: usize) -> bool {
+        self.value.is_some_and(|value| places(value) > 0) && self.length(longest) > LONGEST
+    }
+
+    /// Tells whether each node has another value, or one that is looked up for each.
+    fn is_own(&self) -> bool {
+        self.value.is_some_and(|value| self.is_ours() || places(value) > 0)
+    }
+
+    /// Tells whether it means here what it does in our own format.
+    fn is_ours(&self) -> bool {
+        self.value.is_some() && matches!(self.key, "boot_server" | "number" | "address" | "partition")
+    }
+
+    /// The group of all nodes with a value; one that cannot be named makes none.
+    fn group(&self, value: &str) -> Option<String> {
+        Some(format!("{}={value}", self.key)).filter(|group| crate::name::fault(group).is_none())
     }
 }
 
 impl<'s> GendersReader<'s> {
     /// Counts what a line states, before a node is made: a short file can state much of millions.
     fn foresee(&mut self, start: usize, line: &'s str) {
-        let (nodes, _, attributes) = parts(line);
+        let (nodes, indent, attributes) = parts(line);
         let Ok(hosts) = Hosts::parse(nodes) else { return };
-        let longest = hosts.longest();
-        let weights =
-            split(attributes).into_iter().map(|(at, piece)| Attribute::of(piece, at).weight(longest));
-        let weights: usize = weights.sum();
+        let (longest, mut weights) = (hosts.longest(), 0usize);
+        for (at, piece) in split(attributes) {
+            let attribute = Attribute::of(piece, start + indent + at);
+            if attribute.is_too_long(longest) {
+                let message =
+                    format!("the value of \"{}\" becomes longer than {LONGEST} bytes", attribute.key);
+                let hint = "every %n is replaced by the name of the node; use fewer of them";
+                self.drafts.wrong.with_hint(attribute.at, message, hint);
+            } else {
+                weights = weights.saturating_add(weight(attribute.length(longest)));
+            }
+        }
         self.foreseen = self.foreseen.saturating_add(hosts.count().saturating_mul(1 + weights));
         self.drafts.foresees_room(self.foreseen, start..start + nodes.len());
     }
@@ -109,7 +150,7 @@ impl<'s> GendersReader<'s> {
         if nodes.is_empty() {
             return;
         }
-        let end = nodes.len();
+        let at = start..start + nodes.len();
         let hosts = match Hosts::parse(nodes) {
             Ok(hosts) => hosts,
             Err(fault) => {
@@ -117,45 +158,94 @@ impl<'s> GendersReader<'s> {
                 return;
             }
         };
-        let attributes = self.attributes(start + indent, attributes);
+        let mut attributes = self.attributes(start + indent, attributes);
         let longest = hosts.longest();
-        let weights: usize = attributes.iter().map(|attribute| attribute.weight(longest)).sum();
-        if !self.drafts.has_room(hosts.count().saturating_mul(1 + weights), start..start + end) {
+        // They were told beforehand.
+        attributes.retain(|attribute| !attribute.is_too_long(longest));
+        let weights: usize = attributes.iter().map(|attribute| weight(attribute.length(longest))).sum();
+        if !self.drafts.has_room(hosts.count().saturating_mul(1 + weights), at.clone()) {
             return;
         }
-        let names = hosts.names();
-        let is_new = |name: &&String| self.names.find(name).is_none();
-        if self.nodes.len() + names.len() > NODES
-            && self.nodes.len() + names.iter().filter(is_new).count() > NODES
-        {
-            self.drafts.wrong.at(start..start + end, format!("more than {NODES} nodes"));
-            return;
-        }
-        let ids: Vec<usize> = names.iter().map(|name| self.node(name, start..start + end)).collect();
-        for attribute in attributes {
-            let key = self.keys.names.intern(attribute.key);
-            for &id in &ids {
-                if !self.keys.of_nodes.insert((id, key)) {
-                    let node = &self.nodes[id].node.name;
-                    let message = format!("\"{node}\" has the attribute \"{}\" already", attribute.key);
-                    // Of one line, one node is enough to find the other.
-                    self.drafts.wrong.at(attribute.at.clone(), message);
-                    break;
-                }
-                self.attribute(id, &attribute);
+        if self.nodes.len() + hosts.count() > NODES {
+            let mut new = 0;
+            hosts.each(&mut |name| new += usize::from(self.names.find(name).is_none()));
+            if self.nodes.len() + new > NODES {
+                self.drafts.wrong.at(at, format!("more than {NODES} nodes"));
+                return;
             }
         }
+        let part = self.part(attributes);
+        hosts.each(&mut |name| self.stand(name, &at, part));
+        self.keys.end_of_line();
     }
 
-    fn node(&mut self, name: &str, at: Range<usize>) -> usize {
-        // More names than fit into 4 GiB: the last one stands for all that follow.
-        let id = self.names.intern(name).map_or(self.nodes.len(), |id| id as usize);
-        if id == self.nodes.len() {
-            let mut draft = Draft { at, ..Draft::default() };
-            name.clone_into(&mut draft.node.name);
-            self.nodes.push(draft);
+    /// Adds what a line states: for all of its nodes alike, and for each.
+    fn part(&mut self, attributes: Vec<Attribute<'s>>) -> u32 {
+        let mut part = Part::default();
+        let mut own = Vec::new();
+        for attribute in attributes {
+            self.keys.state(attribute.key, attribute.at.clone());
+            if !attribute.is_ours() {
+                if crate::name::fault(attribute.key).is_none() {
+                    part.groups.push(attribute.key.to_owned());
+                }
+                if attribute.value.is_some() {
+                    self.drafts.doubt_server(attribute.key, attribute.at.clone());
+                }
+            }
+            if attribute.is_own() {
+                own.push(attribute);
+            } else if let Some(value) = attribute.value {
+                let value = substitute(value, "");
+                part.groups.extend(attribute.group(&value));
+                part.attributes.insert(attribute.key.to_owned(), value.into());
+            }
         }
-        id
+        self.lines.push(Line(own));
+        self.common.add(part)
+    }
+
+    /// Puts a node on a line.
+    fn stand(&mut self, name: &str, at: &Range<usize>, part: u32) {
+        let Some(id) = self.names.intern(name) else { return };
+        self.keys.stands(id);
+        let Some(node) = self.nodes.get_mut(id as usize) else {
+            self.nodes.push(GendersNode { at: at.clone(), part });
+            return;
+        };
+        node.part = *self.joined.entry((node.part, part)).or_insert_with(|| {
+            self.lines.push(Line::default());
+            self.common.add(Part { above: vec![node.part, part], ..Part::default() })
+        });
+    }
+
+    fn finish(mut self) -> Result<Inventory, Diagnostics> {
+        for (node, key, at) in self.keys.twice(self.nodes.len()) {
+            let name = self.names.get(node);
+            self.drafts.wrong.at(at, format!("\"{name}\" has the attribute \"{key}\" already"));
+        }
+        drop((self.keys, self.joined));
+        let common = Arc::new(self.common);
+        self.drafts.expect(self.nodes.len());
+        // Neighbours stand on the same lines, mostly.
+        let (mut met, mut own) = (None, Vec::new());
+        for (GendersNode { at, part }, id) in self.nodes.into_iter().zip(0..) {
+            let in_common = InCommon::new(&common, part);
+            if met.replace(part) != Some(part) {
+                own = in_common.parts();
+                own.retain(|part| !self.lines[*part as usize].0.is_empty());
+            }
+            let mut draft = Draft { at, ..Draft::default() };
+            self.names.get(id).clone_into(&mut draft.node.name);
+            draft.node.groups.share(in_common.clone());
+            draft.node.attributes.share(in_common);
+            for attribute in own.iter().flat_map(|part| &self.lines[*part as usize].0) {
+                state(attribute, &mut draft, &mut self.drafts);
+            }
+            self.drafts.add(draft);
+        }
+        drop(self.names);
+        self.drafts.finish()
     }
 
     /// Returns the attributes of a line; what genders itself does not read is wrong, and told once
@@ -191,31 +281,22 @@ impl<'s> GendersReader<'s> {
         }
         attributes
     }
+}
 
-    fn attribute(&mut self, id: usize, attribute: &Attribute<'_>) {
-        let draft = &mut self.nodes[id];
-        let Some(value) = attribute.value else {
-            if crate::name::fault(attribute.key).is_none() {
-                draft.node.groups.push(attribute.key.to_owned());
-            }
-            return;
-        };
-        let value = substitute(value, &draft.node.name);
-        if matches!(attribute.key, "boot_server" | "number" | "address" | "partition") {
-            self.drafts.state(draft, attribute.key, &value, attribute.at.clone());
-            return;
-        }
-        self.drafts.doubt_server(attribute.key, attribute.at.clone());
-        let group = format!("{}={value}", attribute.key);
-        draft.node.attributes.insert(attribute.key.to_owned(), value.into());
-        if crate::name::fault(attribute.key).is_none() {
-            draft.node.groups.push(attribute.key.to_owned());
-        }
-        // A value may hold anything; only one that can be named makes a group.
-        if crate::name::fault(&group).is_none() {
-            draft.node.groups.push(group);
-        }
+/// States what each node has another value of.
+fn state(attribute: &Attribute<'_>, draft: &mut Draft, drafts: &mut Drafts<'_>) {
+    let value = substitute(attribute.value.unwrap_or_default(), &draft.node.name);
+    if attribute.is_ours() {
+        drafts.state(draft, attribute.key, &value, attribute.at.clone());
+        return;
     }
+    attribute.group(&value).into_iter().for_each(|group| draft.node.groups.push(group));
+    draft.node.attributes.insert(attribute.key.to_owned(), value.into());
+}
+
+/// Returns how often the name of the node stands in a value.
+fn places(value: &str) -> usize {
+    value.split("%%").map(|part| part.matches("%n").count()).sum()
 }
 
 /// Returns a value with `%n` replaced by the name of the node and `%%` by `%`, from left to right.
@@ -261,7 +342,7 @@ mod tests {
         assert_eq!(names, ["mgmt", "n1", "n2", "n3", "n5", "store1", "store2"]);
         let n3 = inventory.node(inventory.by_name("n3").unwrap());
         assert_eq!((n3.boot_servers.len(), n3.address()), (1, "n3-ib"));
-        assert_eq!(n3.groups, ["compute", "rack", "rack=7", "login"]);
+        assert!(n3.groups.iter().eq(["compute", "rack", "rack=7", "login"]), "{:?}", n3.groups);
         assert_eq!(inventory.group("rack=7").map(<[_]>::len), Some(4));
     }
 
@@ -300,8 +381,8 @@ mod tests {
         assert_eq!(names, ["n1", "n2", "n3"]);
         let n1 = inventory.node(inventory.by_name("n1").unwrap());
         assert_eq!(
-            (n1.groups.as_slice(), n1.number, n1.partition.as_deref()),
-            (&["b".to_owned()][..], None, None)
+            (n1.groups.iter().collect::<Vec<_>>(), n1.number, n1.partition.as_deref()),
+            (vec!["b"], None, None)
         );
         assert_eq!((&n1.attributes["f:g"], &n1.attributes["number"]), (&"1".into(), &"A7".into()));
         let said: Vec<String> = inventory.warnings().iter().map(ToString::to_string).collect();

@@ -114,7 +114,7 @@ pub(super) fn read_key(member: &JsonMember<'_>, draft: &mut Draft, drafts: &mut 
         },
         "address" => node.address = read_text(key, value, drafts),
         "partition" => node.partition = read_names(key, value, drafts).and_then(|mut names| names.pop()),
-        "groups" => node.groups = read_names(key, value, drafts).unwrap_or_default(),
+        "groups" => node.groups = read_names(key, value, drafts).into_iter().flatten().collect(),
         "power_with" => node.power_with = read_names(key, value, drafts).unwrap_or_default(),
         "boot_server" => {
             read_servers(value.items().unwrap_or_else(|| vec![*value]).into_iter(), draft, drafts);

@@ -25,6 +25,21 @@ fn genders_lines_of_too_many_nodes_or_attributes_are_errors() {
     check("n[1-4000] boot_server=n[1-4000]!n[1-4000]\n", &format!("i:1:11: {facts}"));
 }
 
+/// `n[1-1000] a=%n%n…` took 14,000 bytes for each of its own.
+#[test]
+fn a_genders_value_that_becomes_too_long_is_an_error_with_the_remedy() {
+    let said = |count: usize| {
+        let text = format!("m b\nn[1-10] c,a={}\n", "%n".repeat(count));
+        read(&Source { name: "i", text: &text }, Format::Genders, &Outside::default())
+            .map(|inventory| inventory.len())
+            .map_err(|wrong| wrong.to_string())
+    };
+    assert_eq!(said(204), Ok(11));
+    let said = said(205).unwrap_err();
+    assert!(said.starts_with("i:2:11: the value of \"a\" becomes longer than 1024 bytes"), "{said}");
+    assert!(said.contains("use fewer of them") && !said.contains("more than"), "{said}");
+}
+
 /// A chain of 4,000 groups with a host in each took 504 MB, and 8,000 four times that.
 #[test]
 fn what_ansible_groups_state_of_all_their_hosts_is_counted() {

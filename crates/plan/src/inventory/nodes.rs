@@ -1,11 +1,14 @@
 //! The nodes of an inventory, looked up by name, number and group.
 
+use super::common::PartMembers;
+use super::facts::{Attributes, Groups};
 use super::outside::Outside;
 use super::relation::Aliases;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::drivers::NodeId;
 use crate::name::{Index, Roster};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::OnceLock;
 
 /// A node as the inventory states it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,13 +22,13 @@ pub struct Node {
     /// The nodes it boots from; empty is the control workstation.
     pub boot_servers: Vec<NodeId>,
     /// Node groups, as for `-g`.
-    pub groups: Vec<String>,
+    pub groups: Groups,
     /// Units powered on before this node and off after it; they run no operating system.
     pub power_with: Vec<String>,
     /// By what else servers may name it.
     pub known_as: Vec<String>,
     /// All further keys; each can be a relation.
-    pub attributes: BTreeMap<String, serde_json::Value>,
+    pub attributes: Attributes,
 }
 
 impl Node {
@@ -41,7 +44,8 @@ pub struct Inventory {
     pub(super) nodes: Vec<Node>,
     pub(super) by_name: Index,
     pub(super) by_number: HashMap<u32, NodeId>,
-    pub(super) groups: BTreeMap<String, Vec<NodeId>>,
+    pub(super) groups: BTreeMap<String, GroupMembers>,
+    pub(super) parts: PartMembers,
     pub(super) aliases: Aliases,
     pub(super) outside: Outside,
     pub(super) file: String,
@@ -57,17 +61,16 @@ impl Inventory {
             let node = &inventory.nodes[id.index()];
             inventory.by_name.find_or_insert(&node.name, id.0, |at| &inventory.nodes[at as usize].name);
             inventory.by_number.extend(node.number.map(|number| (number, id)));
-            for group in &node.groups {
-                match inventory.groups.get_mut(group) {
-                    Some(members) => members.push(id),
-                    None => {
-                        inventory.groups.insert(group.clone(), vec![id]);
-                    }
+            for group in node.groups.own() {
+                let place = entry(&mut inventory.groups, group);
+                if place.nodes.last() != Some(&id) {
+                    place.nodes.push(id);
                 }
             }
         }
-        for members in inventory.groups.values_mut() {
-            members.dedup();
+        inventory.parts = PartMembers::of(inventory.nodes.iter().map(|node| node.groups.in_common()));
+        for (part, group) in inventory.parts.groups() {
+            entry(&mut inventory.groups, group).parts.push(part);
         }
         inventory
     }
@@ -107,7 +110,13 @@ impl Inventory {
 
     /// Returns the members of a node group, in the order of the file.
     pub fn group(&self, name: &str) -> Option<&[NodeId]> {
-        self.groups.get(name).map(Vec::as_slice)
+        Some(self.groups.get(name)?.all(&self.parts))
+    }
+
+    /// The names of all attributes that nodes have.
+    pub fn attribute_names(&self) -> BTreeSet<&str> {
+        let own = self.nodes.iter().flat_map(|node| node.attributes.own().keys().map(String::as_str));
+        own.chain(self.parts.keys()).collect()
     }
 
     /// Returns the names that a node set stands for, in which `@name` is a node group.
@@ -159,6 +168,41 @@ impl Inventory {
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
+}
+
+/// Who is in a node group.
+#[derive(Debug, Clone, Default)]
+pub(super) struct GroupMembers {
+    /// Those that state it themselves.
+    nodes: Vec<NodeId>,
+    /// What states it for several.
+    parts: Vec<u32>,
+    /// All of them, once somebody asked.
+    all: OnceLock<Vec<NodeId>>,
+}
+
+impl GroupMembers {
+    fn all(&self, parts: &PartMembers) -> &[NodeId] {
+        if self.parts.is_empty() {
+            return &self.nodes;
+        }
+        self.all.get_or_init(|| {
+            let mut all = self.nodes.clone();
+            parts.collect(&self.parts, &mut all);
+            all.sort_unstable();
+            all.dedup();
+            all
+        })
+    }
+}
+
+/// The group of this name, which may be new.
+fn entry<'g>(groups: &'g mut BTreeMap<String, GroupMembers>, name: &str) -> &'g mut GroupMembers {
+    // Most are there already; to look for them with a name of one's own would make one for each.
+    if !groups.contains_key(name) {
+        groups.insert(name.to_owned(), GroupMembers::default());
+    }
+    groups.get_mut(name).expect("it was put there")
 }
 
 impl Roster for Inventory {

@@ -36,8 +36,11 @@ pub fn addresses(inventory: &Inventory) -> Vec<SharedValue<'_>> {
 pub fn controllers(inventory: &Inventory) -> Vec<SharedValue<'_>> {
     let own = inventory.ids().filter_map(|node| {
         let attributes = &inventory.node(node).attributes;
-        let is_told_apart = APART.iter().any(|key| attributes.contains_key(*key));
-        let controller = attributes.get("bmc").filter(|_| !is_told_apart)?.as_str()?;
+        let controller = attributes.get("bmc")?.as_str()?;
+        let is_told_apart = APART.iter().any(|key| attributes.contains_key(key));
+        if is_told_apart {
+            return None;
+        }
         Some((SharedHolder::Node(node), controller))
     });
     let units = units(inventory);

@@ -32,19 +32,20 @@ impl Inventory {
             [only] => members.push(("boot_server", (*only).into())),
             several => members.push(("boot_server", several.into())),
         }
+        let groups = node.groups.iter().map(str::to_owned).collect();
         for (key, words) in
-            [("groups", &node.groups), ("power_with", &node.power_with), ("known_as", &node.known_as)]
+            [("groups", groups), ("power_with", node.power_with.clone()), ("known_as", node.known_as.clone())]
         {
             if !words.is_empty() {
-                members.push((key, words.clone().into()));
+                members.push((key, words.into()));
             }
         }
         // What another program means by a word of ours stands apart from what we mean.
         let (apart, plain): (Vec<_>, Vec<_>) =
-            node.attributes.iter().partition(|(key, _)| KNOWN.contains(&key.as_str()));
-        members.extend(plain.into_iter().map(|(key, value)| (key.as_str(), value.clone())));
+            node.attributes.iter().partition(|(key, _)| KNOWN.contains(key));
+        members.extend(plain.into_iter().map(|(key, value)| (key, value.clone())));
         if !apart.is_empty() {
-            let apart = apart.into_iter().map(|(key, value)| (key.clone(), value.clone()));
+            let apart = apart.into_iter().map(|(key, value)| (key.to_owned(), value.clone()));
             members.push(("attributes", Value::Object(apart.collect())));
         }
         let members: Vec<String> =
@@ -81,7 +82,7 @@ mod tests {
         };
         assert_eq!(groups(&again), groups(&inventory), "{written}");
         for id in inventory.ids() {
-            let keys = inventory.node(id).attributes.keys().map(String::as_str);
+            let keys = inventory.node(id).attributes.keys();
             for key in keys.chain(["boot_server"]) {
                 assert_eq!(again.related(id, key), inventory.related(id, key), "{key} of\n{text}\n{written}");
             }

@@ -7,6 +7,7 @@
 //! and of the first of its groups that does. Stanzas of other objects are passed over.
 
 use super::check::{Draft, Drafts, weight};
+use super::facts::Groups;
 use super::nodes::Inventory;
 use super::outside::short;
 use super::relation::WantedServer;
@@ -83,9 +84,8 @@ impl<'s> XcatGroups<'s> {
         if self.stated.is_empty() {
             return;
         }
-        let own = stanza.draft.node.groups.clone();
         let listing = self.listing.get(stanza.draft.node.name.as_str()).map_or(&[][..], Vec::as_slice);
-        let groups = own.iter().map(String::as_str).chain(listing.iter().copied());
+        let groups = stanza.draft.node.groups.iter().chain(listing.iter().copied());
         let groups: Vec<_> = groups.filter_map(|group| self.stated.get(group)).collect();
         for key in SERVERS.into_iter().chain(RELATIONS) {
             if stanza.stated.contains_key(key) {
@@ -106,7 +106,7 @@ impl<'s> XcatGroups<'s> {
 impl Stanza {
     /// Takes the groups of a node; what cannot be named here makes none.
     fn read_groups(&mut self, value: &str, at: &Range<usize>, drafts: &mut Drafts<'_>) {
-        self.draft.node.groups.clear();
+        self.draft.node.groups = Groups::default();
         for name in list(value) {
             match crate::name::fault(name) {
                 None => self.draft.node.groups.push(name.to_owned()),
@@ -331,7 +331,7 @@ mod tests {
     fn a_group_that_cannot_be_named_here_makes_none_and_is_a_warning() {
         let text = "n1:\n  objtype=node\n  groups=a:b,c\n";
         let inventory = read(&Source { name: "x", text }, Format::Xcat, &outside()).unwrap();
-        assert_eq!(inventory.nodes()[0].groups, ["c"]);
+        assert!(inventory.nodes()[0].groups.iter().eq(["c"]));
         let said = inventory.warnings()[0].to_string();
         assert!(said.starts_with("x:3:3: \"a:b\" makes no group: a name cannot contain \":\""), "{said}");
     }

@@ -11,7 +11,7 @@ pub struct Budget(Cell<u64>);
 
 impl Budget {
     /// The most names of all words of one text.
-    pub const NAMES: u64 = if cfg!(test) { 20_000 } else { 20_000_000 };
+    pub const NAMES: u64 = if cfg!(test) { 20_000 } else { 5_000_000 };
 
     /// Returns for how many names one of so many bytes counts.
     pub(super) fn weight(bytes: usize) -> u64 {

@@ -208,7 +208,7 @@ fn no_such_node(field: Field<'_>, word: &TargetWord, unknown: &[String]) -> Diag
         diagnostic.hint("all nodes are ALL, alone and in capitals")
     } else if let Some((set, _)) = nodeset::dashed(first).filter(|(_, ends)| are_nodes(ends)) {
         diagnostic.hint(format!("a range of names is written {set}"))
-    } else if field.inventory.nodes().iter().any(|node| node.groups.iter().any(|group| group == first)) {
+    } else if field.inventory.group(first).is_some() {
         diagnostic.hint(format!("it is a node group; write @{first}, or use -g"))
     } else if first.contains(['*', '?']) {
         diagnostic.hint("wildcards are not expanded; write a node set (n[1-16]), a group (@GROUP) or ALL")

@@ -301,7 +301,12 @@ fn is_padded(word: &str) -> bool {
 
 fn too_many(range: Range<usize>, wrong: &mut Faults<'_>) {
     let most = Budget::NAMES;
-    wrong.at(range, format!("the members of one file stand for more than {most} names"));
+    let message = format!("the members of one file stand for more than {most} names");
+    wrong.with_hint(
+        range,
+        message,
+        "name each node once in a group, and no more nodes than the inventory has",
+    );
 }
 
 /// Returns how many names a word stands for; the members of groups are counted where they are looked up.

@@ -5,6 +5,7 @@
 
 use crate::inventory::check::NODES as MOST;
 use crate::nodeset::SetFault;
+use std::fmt::Write;
 use std::ops::Range;
 
 const LONGEST: usize = 64;
@@ -126,18 +127,22 @@ impl<'t> Hosts<'t> {
         self.0.iter().map(Run::longest).max().unwrap_or(0)
     }
 
-    /// Returns the names in the order written, with those written twice twice.
-    pub(super) fn names(&self) -> Vec<String> {
-        let mut names = Vec::with_capacity(self.count());
+    /// Hands out the names in the order written, those written twice twice.
+    pub(super) fn each(&self, take: &mut dyn FnMut(&str)) {
+        let mut name = String::new();
         for Run { before, numbers, after } in &self.0 {
             match numbers {
-                None => names.push((*before).to_owned()),
+                None => take(before),
                 Some(Numbers { low, high, width }) => {
-                    names.extend((*low..=*high).map(|number| format!("{before}{number:0width$}{after}")));
+                    for number in *low..=*high {
+                        name.clear();
+                        // Writing to a String cannot fail.
+                        write!(name, "{before}{number:0width$}{after}").ok();
+                        take(&name);
+                    }
                 }
             }
         }
-        names
     }
 }
 
@@ -155,12 +160,18 @@ fn fault(range: Range<usize>, message: impl Into<String>) -> SetFault {
 mod tests {
     use super::*;
 
+    fn names(hosts: &Hosts<'_>) -> Vec<String> {
+        let mut names = Vec::new();
+        hosts.each(&mut |name| names.push(name.to_owned()));
+        names
+    }
+
     /// What `nodeattr` of genders 1.22 prints of each.
     #[test]
     fn names_are_expanded_as_libgenders_does() {
         let check = |text: &str, expected: &str| {
             let said = match Hosts::parse(text) {
-                Ok(hosts) => hosts.names().join(" "),
+                Ok(hosts) => names(&hosts).join(" "),
                 Err(fault) => format!("{}-{}: {}", fault.range.start, fault.range.end, fault.message),
             };
             assert_eq!(said, expected, "{text}");
@@ -184,7 +195,7 @@ mod tests {
         );
         check("n[1-2]x[1-2]", "0-12: more than one bracket in a name, which genders does not expand");
         let counted = |text: &str| {
-            Hosts::parse(text).map(|hosts| (hosts.count(), hosts.longest(), hosts.names().len()))
+            Hosts::parse(text).map(|hosts| (hosts.count(), hosts.longest(), names(&hosts).len()))
         };
         assert_eq!(counted("n[1-16384]"), Ok((16_384, 6, 16_384)));
         assert_eq!(counted("n[001-9]x,m"), Ok((10, 5, 10)));
