@@ -277,6 +277,34 @@ fn runs_share_fanout_controllers_booting_nodes_and_stagger() {
     }
 }
 
+/// Whoever waited for what a stopped run has waited without a word.
+#[test]
+fn who_waits_for_what_another_run_has_says_for_whom() {
+    let bed = order::cluster("[limits]\nfanout = 1\n");
+    order::mark(&bed, "hang", "n04");
+    let first = spawn(&bed, "cstartup", &["--timeout", "600s", "n04"]);
+    wait_until("the first powers on", || order::power(&bed).contains(&"on n04".to_owned()));
+    first.signal(Signal::SIGSTOP);
+    let second = spawn(&bed, "cstartup", &["n01"]);
+    let pid = first.pid();
+    let by = format!("process {pid} (cstartup --timeout 600s n04, user ");
+    let waits = format!("waiting for driver processes (limits.fanout): in use by {by}");
+    second.wait_for_stderr(&waits);
+    let tell =
+        |words: &[&str]| bed.program("cstartup").args(words).any_status().any_stdout().any_stderr().run();
+    assert!(tell(&["--why-not", "n01"]).stdout.contains(&format!("  that run is {waits}")));
+    let records = tell(&["--status", "--json"]).records();
+    let own = records.iter().find(|run| run["pid"] == second.pid()).unwrap();
+    let held = &own["status"]["held_back"][0]["by"][0];
+    assert_eq!((&held["pid"], &held["targets"]), (&pid.into(), &"n04".into()), "{own}");
+    let shown = tell(&["--status"]).stdout;
+    assert!(shown.contains(&format!("  {waits}")), "{shown}");
+    first.signal(Signal::SIGKILL);
+    let ended = second.end();
+    assert!(ended.stderr.contains("up: n01"), "{}", ended.stderr);
+    first.end();
+}
+
 /// On an overlay the kernel's table of locks names another device than the file has: nobody was seen, and a shutdown on
 /// battery was refused instead of telling the run that it met.
 #[test]

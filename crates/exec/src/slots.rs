@@ -15,9 +15,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How many bytes a pool has: as many slots, and behind them as many for tickets.
-const BYTES: i64 = 1 << 20;
+/// How many bytes a pool has: slots, behind them as many for tickets, and from [`HOLDERS`] on one for each process.
+const BYTES: i64 = 1 << 23;
 const SLOTS: usize = 1 << 19;
+
+/// The number of a process is below this; whoever has slots has locked the byte of its own, so that others see who it is.
+const HOLDERS: i64 = 1 << 22;
 
 /// How many bytes a ticket has. As many of them are locked as the number of slots has digits, of which its holder uses
 /// the first: so others see which.
@@ -40,6 +43,7 @@ pub struct Slots {
 /// So many slots that have a name in common, and those of them that this process has.
 #[derive(Debug)]
 pub struct Pool {
+    name: String,
     base: i64,
     most: usize,
     /// Those that this process has.
@@ -126,6 +130,9 @@ impl Slots {
             self.queue(pool, last);
             return false;
         };
+        if pool.taken.is_empty() {
+            self.lock(pool.holder());
+        }
         pool.taken.insert(at);
         pool.next = at.checked_sub(1).unwrap_or(pool.most - 1);
         self.want_no_more(pool);
@@ -156,6 +163,9 @@ impl Slots {
     fn give_back(&self, pool: &mut Pool) {
         let Some(at) = pool.taken.pop_first() else { return };
         self.unlock(pool.slot(at));
+        if pool.taken.is_empty() {
+            self.unlock(pool.holder());
+        }
         pool.next = pool.next.max(at);
     }
 
@@ -198,6 +208,23 @@ impl Slots {
         waiting
     }
 
+    /// Returns the other processes that have slots of a pool, by their numbers as they see them.
+    pub fn holders(&self, pool: &Pool) -> Vec<u32> {
+        let Some(file) = &self.file else { return Vec::new() };
+        let first = pool.base + HOLDERS;
+        let mut holders = Vec::new();
+        let mut parts = vec![(0, HOLDERS)];
+        while let Some((from, end)) = parts.pop() {
+            let bytes = Bytes { start: first + from, length: end - from };
+            let Some(met) = (if from < end { bytes.locked(file) } else { None }) else { continue };
+            let process = (met.start - first).clamp(from, end - 1);
+            holders.extend(u32::try_from(process));
+            parts.extend([(from, process), (process + 1, end)]);
+        }
+        holders.sort_unstable();
+        holders
+    }
+
     /// Locks bytes; tells whether that could be done.
     fn lock(&self, bytes: Bytes) -> bool {
         self.file.as_ref().is_none_or(|file| bytes.lock(file))
@@ -217,9 +244,10 @@ impl Pool {
         let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
-        let base = i64::try_from(hash >> 22).unwrap_or(0) * BYTES;
+        let base = i64::try_from(hash >> 25).unwrap_or(0) * BYTES;
         let most = most.clamp(1, SLOTS);
         Self {
+            name: name.to_owned(),
             base,
             most,
             taken: BTreeSet::new(),
@@ -229,6 +257,11 @@ impl Pool {
             passed: BTreeMap::new(),
             asked: false,
         }
+    }
+
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Returns how many slots this process has.
@@ -245,6 +278,11 @@ impl Pool {
     fn candidates(&self) -> impl Iterator<Item = usize> {
         let all = (0..=self.next).rev().chain((self.next + 1..self.most).rev());
         all.filter(|at| !self.taken.contains(at))
+    }
+
+    /// Returns the byte that says that this process has some.
+    fn holder(&self) -> Bytes {
+        Bytes::one(self.base + HOLDERS + i64::from(std::process::id()).min(HOLDERS - 1))
     }
 
     fn slot(&self, at: usize) -> Bytes {
@@ -309,6 +347,21 @@ mod tests {
         slots[1].settle(&mut pools[1], 0);
         slots[0].settle(&mut pools[0], 0);
         assert_eq!(slots[0].hold(&mut pools[0], 2), 2);
+    }
+
+    /// Nobody could tell who had them.
+    #[test]
+    fn who_has_slots_is_seen_until_the_last_is_given_back() {
+        let (_dir, slots) = three();
+        let mut pools: Vec<Pool> = (0..3).map(|_| Pool::named("fanout", 2)).collect();
+        assert!(slots[1].holders(&pools[1]).is_empty());
+        slots[0].hold(&mut pools[0], 2);
+        slots[2].hold(&mut Pool::named("another", 1), 1);
+        assert_eq!(slots[1].holders(&pools[1]), [std::process::id()]);
+        slots[0].hold(&mut pools[0], 1);
+        assert_eq!(slots[1].holders(&pools[1]), [std::process::id()]);
+        slots[0].hold(&mut pools[0], 0);
+        assert!(slots[1].holders(&pools[1]).is_empty());
     }
 
     /// Whoever uses only the first slots never came to its turn, as others kept those and gave back the rest.

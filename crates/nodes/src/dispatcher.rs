@@ -17,7 +17,7 @@ use crate::shared::SharedLimits;
 use crate::shell::ShellCalls;
 use crate::wiring::Wiring;
 use orderly_exec::children::{ChildEvent, Children};
-use orderly_plan::drivers::{Abilities, Drivers, Event, Failure, FailureKind, NodeId, Task};
+use orderly_plan::drivers::{Abilities, Drivers, Event, Failure, FailureKind, NodeId, TakenSlots, Task};
 use orderly_plan::inventory::Inventory;
 use room::ProcessRoom;
 use route::route;
@@ -231,6 +231,10 @@ impl Drivers for Dispatcher {
 
     fn is_held_back(&self) -> bool {
         self.runtime.shared.is_held_back()
+    }
+
+    fn taken_slots(&self) -> Vec<TakenSlots> {
+        self.runtime.shared.taken()
     }
 
     fn listen(&mut self) {

@@ -20,6 +20,7 @@ pub mod elsewhere;
 mod entry;
 pub mod flags;
 pub mod guard;
+mod held_back;
 pub mod history;
 pub mod identity;
 pub mod listed;

@@ -2,6 +2,7 @@
 
 use crate::elsewhere;
 use crate::elsewhere::protocol::StatusRecord;
+use crate::held_back::{self, HeldBackTeller};
 use crate::telling::Telling;
 use crate::watch::{self, InTheWay};
 use orderly_exec::screen::ScreenSize;
@@ -60,21 +61,24 @@ fn drive_to_end<R: Run + ?Sized>(
     let mut ended_rest = false;
     let mut glance = began;
     let door = telling.door.clone();
+    let mut held_back = HeldBackTeller::default();
     loop {
         elsewhere::serve(&door, run, began, drivers, telling);
         let look = steer(run, drivers, telling);
         run.advance(drivers);
+        held_back.look(drivers, telling);
         let is_shown = telling.reporter.is_live() || door.is_watched();
         if is_shown && drivers.now() >= glance {
             let now = drivers.now();
             glance = now + GLANCE;
+            let status = held_back::status(run, drivers, now);
             if door.is_watched() {
-                door.show(&StatusRecord::of(&run.status(now), began, now, telling.name));
+                door.show(&StatusRecord::of(&status, began, now, telling.name));
             }
             if let Some(size) = telling.reporter.screen() {
                 // The last column stays free: a terminal would go on to the next line after it.
                 let room = ScreenSize { columns: size.columns - 1, ..size };
-                telling.reporter.draw(watch::lines(&run.status(now), began, now, telling.name, room), size);
+                telling.reporter.draw(watch::lines(&status, began, now, telling.name, room), size);
             }
         }
         telling.notices(&run.take_notices());
@@ -114,7 +118,8 @@ fn drive_to_end<R: Run + ?Sized>(
                 Event::Attention => {
                     let now = drivers.now();
                     let in_the_way = InTheWay { held: run.held(), waiting: run.waiting(InTheWay::MOST) };
-                    let (status, columns) = (run.status(now), telling.reporter.columns());
+                    let status = held_back::status(run, drivers, now);
+                    let columns = telling.reporter.columns();
                     for line in watch::whole(&status, &in_the_way, (began, now), telling.name, columns) {
                         telling.reporter.show(line);
                     }

@@ -5,6 +5,7 @@ use crate::booting::BootingClasses;
 use crate::config::Cluster;
 use orderly_exec::slots::{Pool, Slots};
 use orderly_exec::{OrStatus, Status, paths};
+use orderly_plan::drivers::TakenSlots;
 use orderly_plan::inventory::Inventory;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -124,6 +125,24 @@ impl SharedLimits {
     /// Tells whether others have what was wanted since it was last waited for.
     pub(crate) fn is_held_back(&self) -> bool {
         self.slots.turned_away()
+    }
+
+    /// Returns what others have of what is wanted, and which processes.
+    pub(crate) fn taken(&self) -> Vec<TakenSlots> {
+        let one = |pool: &Pool, what: String| {
+            let processes = if pool.is_wanting() { self.slots.holders(pool) } else { Vec::new() };
+            (!processes.is_empty()).then_some(TakenSlots { what, processes })
+        };
+        let mut taken = Vec::new();
+        taken.extend(one(&self.processes.borrow(), "driver processes (limits.fanout)".to_owned()));
+        for pool in self.controllers.borrow().values() {
+            taken.extend(one(pool, format!("calls at {} (limits.max)", pool.name())));
+        }
+        for pool in &self.booting {
+            taken.extend(one(pool, "room for nodes that boot (limits.booting)".to_owned()));
+        }
+        taken.extend(one(&self.power_on, "the next power-on (limits.stagger)".to_owned()));
+        taken
     }
 
     /// Takes note that what is wanted is counted anew.

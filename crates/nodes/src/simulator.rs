@@ -23,7 +23,9 @@ use controllers::ImaginedControllers;
 use orderly_exec::children::{ChildEvent, Children};
 use orderly_exec::job::{Ended, Ending};
 use orderly_exec::visitors::Visitors;
-use orderly_plan::drivers::{Abilities, Drivers, Event, Failure, FailureKind, NodeId, RemoteCommand, Task};
+use orderly_plan::drivers::{
+    Abilities, Drivers, Event, Failure, FailureKind, NodeId, RemoteCommand, TakenSlots, Task,
+};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
@@ -394,6 +396,10 @@ impl Drivers for Simulation {
 
     fn is_held_back(&self) -> bool {
         self.shared.as_ref().is_some_and(SharedLimits::is_held_back)
+    }
+
+    fn taken_slots(&self) -> Vec<TakenSlots> {
+        self.shared.as_ref().map(SharedLimits::taken).unwrap_or_default()
     }
 
     fn listen(&mut self) {

@@ -172,9 +172,31 @@ fn joined(parts: &[String], columns: usize) -> String {
     text
 }
 
+/// Returns for whom a run waits, in so many columns; nothing where these are too few, or it waits for nobody.
+fn held_back(status: &RunStatus, columns: usize) -> Option<String> {
+    let held = status.held_back.first()?;
+    [held.words(), held.short()].iter().map(|words| plain(words)).find(|words| width(words) <= columns)
+}
+
+/// Returns the live lines: for which other run this one waits, where it does; then the others of [`usual_lines`], as far as
+/// there is room.
+pub fn lines<'n>(
+    status: &RunStatus,
+    began: Duration,
+    now: Duration,
+    name: &Naming<'n>,
+    room: ScreenSize,
+) -> Vec<String> {
+    let held = held_back(status, room.columns);
+    match held {
+        Some(held) if room.lines < TALL => vec![held],
+        held => held.into_iter().chain(usual_lines(status, began, now, name, room)).collect(),
+    }
+}
+
 /// Returns the live lines: who is waited for longest, then the others being worked on as far as there is room; then how
 /// many are how, and when the end is expected.
-pub fn lines<'n>(
+fn usual_lines<'n>(
     status: &RunStatus,
     began: Duration,
     now: Duration,
@@ -237,7 +259,7 @@ pub fn whole<'n>(
     let InTheWay { held, waiting } = in_the_way;
     let waits = status.total.saturating_sub(status.done + status.failed + status.held + status.busy.len());
     let counted = [at_work.len().min(OF_BUSY), held.len().min(OF_HELD), waiting.len().min(OF_WAITING)];
-    let each = WHOLE.saturating_sub(2) / counted.iter().sum::<usize>().max(1);
+    let each = WHOLE.saturating_sub(2 + status.held_back.len()) / counted.iter().sum::<usize>().max(1);
     // A line is written whole where nobody says how wide it may be.
     let columns = columns.map_or(usize::MAX, |columns| columns.saturating_mul(each.max(1)));
     let names = |nodes: &[NodeId], columns| {
@@ -246,6 +268,7 @@ pub fn whole<'n>(
     };
 
     let mut lines = vec![summary(status, began, now).join(", ")];
+    lines.extend(status.held_back.iter().map(|held| plain(&held.words())));
     let left = at_work.len().saturating_sub(OF_BUSY);
     let told = at_work.iter().take(if left > 0 { OF_BUSY - 1 } else { OF_BUSY });
     for one in told.clone() {

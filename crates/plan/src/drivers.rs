@@ -161,6 +161,14 @@ impl Event {
     }
 }
 
+/// What other runs of this machine have of something that there is only so much of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenSlots {
+    /// In words for people: `all driver processes (limits.fanout)`.
+    pub what: String,
+    pub processes: Vec<u32>,
+}
+
 /// The nodes of a run, real or imagined.
 pub trait Drivers {
     /// Returns the time since the run began.
@@ -228,6 +236,11 @@ pub trait Drivers {
     /// for it to be made again, although nothing was heard.
     fn is_held_back(&self) -> bool {
         false
+    }
+
+    /// Returns what of that others have, and the numbers of the processes that have it.
+    fn taken_slots(&self) -> Vec<TakenSlots> {
+        Vec::new()
     }
 
     /// Begins to listen to whoever wants to see where the run stands ([`Event::Attention`]); SIGUSR1 is always heard.

@@ -4,6 +4,7 @@ use crate::doing::Doing;
 use crate::drivers::{NodeId, Probe, Task};
 use crate::failure::Failure;
 use crate::outcome::Outcome;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -47,6 +48,53 @@ pub struct RunStatus {
     pub busy: Vec<Busy>,
     /// How long it takes still by what nodes took before; nothing where that is not known.
     pub left: Option<Duration>,
+    /// What it waits for and other runs have.
+    pub held_back: Vec<HeldBack>,
+}
+
+/// Something of which there is only so much for all runs of this machine, and those that have it while another waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// In words for people: `all driver processes (limits.fanout)`.
+    pub what: String,
+    pub by: Vec<SlotHolder>,
+}
+
+/// A run that has what another waits for, as it is told of; without a program where nobody knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotHolder {
+    pub pid: u32,
+    pub program: String,
+    pub command: String,
+    pub user: String,
+    pub since: String,
+    /// As a node set.
+    pub targets: String,
+}
+
+impl HeldBack {
+    /// Returns what is waited for, and who has it: process, command, user and since when.
+    pub fn words(&self) -> String {
+        let by = |holder: &SlotHolder| {
+            let SlotHolder { pid, command, user, since, .. } = holder;
+            if command.is_empty() {
+                return format!("process {pid}");
+            }
+            format!("process {pid} ({command}, user {user}, since {since})")
+        };
+        let by: Vec<String> = self.by.iter().map(by).collect();
+        format!("waiting for {}: in use by {}", self.what, by.join("; "))
+    }
+
+    /// Returns who has it, in fewer words.
+    pub fn short(&self) -> String {
+        let by = |holder: &SlotHolder| match holder.program.as_str() {
+            "" => format!("process {}", holder.pid),
+            program => format!("process {} ({program})", holder.pid),
+        };
+        let by: Vec<String> = self.by.iter().map(by).collect();
+        format!("held back by {}", by.join(", "))
+    }
 }
 
 /// A node that is being worked on.

@@ -517,6 +517,7 @@ impl<C: NodeCourse> Run for NodeRun<'_, C> {
             total: self.targets.len(),
             busy,
             left: self.left(now),
+            held_back: Vec::new(),
         }
     }
 

@@ -8,7 +8,7 @@ use orderly_exec::visitors::{FORMAT, Weight};
 use orderly_plan::doing::Doing;
 use orderly_plan::drivers::NodeId;
 use orderly_plan::nodeset;
-use orderly_plan::notice::{Busy, Hindered, NodeStanding, RunStatus};
+use orderly_plan::notice::{Busy, HeldBack, Hindered, NodeStanding, RunStatus};
 use orderly_plan::report::Naming;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -176,6 +176,9 @@ pub struct StatusRecord {
     pub held_by: Vec<HinderedRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting_for: Vec<HinderedRecord>,
+    /// What it waits for and other runs have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_back: Vec<HeldBack>,
 }
 
 /// Nodes that are at the same.
@@ -262,6 +265,7 @@ impl StatusRecord {
             busy: busy.into_iter().map(of_busy).collect(),
             held_by: Vec::new(),
             waiting_for: Vec::new(),
+            held_back: status.held_back.clone(),
         }
     }
 
@@ -313,6 +317,7 @@ impl ReadStatus {
             total: record.total,
             left: record.left_seconds.map(time),
             busy: read.status.busy,
+            held_back: record.held_back.clone(),
         };
         read
     }
@@ -448,6 +453,7 @@ mod tests {
             total: 9,
             busy: vec![busy(0, 10, "power on"), busy(2, 12, "power on"), busy(1, 20, "")],
             left: Some(second(30)),
+            held_back: Vec::new(),
         };
         let name = |node: NodeId| NAMES[node.index()];
         let held = [Hindered { nodes: vec![NodeId(3)], by: vec![NodeId(0), NodeId(1)] }];

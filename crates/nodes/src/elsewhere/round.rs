@@ -2,6 +2,7 @@
 
 use super::door::{Answer, Door, Wrong, by_whom, finish, fold};
 use super::protocol::{RunRecord, RunRequest, Sent, StandingRecord, StatusRecord, longer};
+use crate::held_back;
 use crate::telling::Telling;
 use crate::watch::InTheWay;
 use orderly_exec::visitors::{VisitorRequest, Visitors, Wanted};
@@ -100,7 +101,8 @@ impl<R: Run + ?Sized> Round<'_, '_, R> {
     /// Says where the run stands; the whole of it includes who is in whose way.
     fn tell_status(&self, visitor: u64, whole: bool) {
         let (now, name) = (self.drivers.now(), self.telling.name);
-        let record = StatusRecord::of(&self.run.status(now), self.began, now, name);
+        let status = held_back::status(self.run, self.drivers, now);
+        let record = StatusRecord::of(&status, self.began, now, name);
         let record = if whole {
             record.with(&self.run.held(), &self.run.waiting(InTheWay::MOST), name)
         } else {

@@ -11,8 +11,8 @@ use crate::run::drive;
 use crate::site::Site;
 use crate::telling::Telling;
 use crate::watch::{self, InTheWay};
-use orderly_exec::Status;
 use orderly_exec::reporter::Reporter;
+use orderly_exec::{Status, printable};
 use orderly_plan::drivers::{NodeId, Power, Probe};
 use orderly_plan::nodeset;
 use orderly_plan::survey::{Condition, Reading, Survey};
@@ -281,6 +281,11 @@ fn folded(states: &[NodeState<'_>]) -> Vec<String> {
     order.iter().map(line).collect()
 }
 
+/// Says for which other runs a run waits.
+fn held_back(status: &StatusRecord) -> impl Iterator<Item = String> + '_ {
+    status.held_back.iter().map(|held| format!("  that run is {}", printable(&held.words())))
+}
+
 /// Returns what runs that act on a node do with it now, and with whom it waits for there: for `--why-not`.
 pub(crate) fn in_its_run(run: &RunFacts, node: &str) -> Vec<String> {
     let asked = ask(run, Some(node.to_owned()));
@@ -290,9 +295,11 @@ pub(crate) fn in_its_run(run: &RunFacts, node: &str) -> Vec<String> {
     };
     let Some(standing) = standing else {
         let phase = if status.phase.is_empty() { "between two phases" } else { &status.phase };
-        return vec![format!("{} is at another phase: {phase}", run.describe())];
+        let phase = format!("{} is at another phase: {phase}", run.describe());
+        return std::iter::once(phase).chain(held_back(&status)).collect();
     };
     let mut lines = vec![format!("in the run of {}: {node} is {}", run.describe(), standing.clause())];
+    lines.extend(held_back(&status));
     let mut seen: BTreeSet<String> = BTreeSet::new();
     let mut before = standing.waits_for;
     // Down to those that wait for nobody; in a long chain the nearest.

@@ -4,6 +4,7 @@ use super::*;
 use crate::simulator::{Nature, NodeState, Simulation};
 use orderly_plan::drivers::{Drivers, Power, Probe};
 use orderly_plan::graph::{GroupId, Order};
+use orderly_plan::notice::{HeldBack, SlotHolder};
 use orderly_plan::run::Run;
 use orderly_plan::startup::{StartOptions, Startup};
 use orderly_plan::survey::Reading;
@@ -30,7 +31,32 @@ fn status() -> RunStatus {
         total: 7,
         busy: vec![busy(0, 10), busy(1, 20)],
         left: Some(Duration::from_secs(90)),
+        held_back: Vec::new(),
     }
+}
+
+fn held_back(targets: &str) -> HeldBack {
+    let by = SlotHolder {
+        pid: 4711,
+        program: "cstartup".to_owned(),
+        command: format!("cstartup {targets}"),
+        user: "root".to_owned(),
+        since: "2026-11-30 06:00:00 +0000".to_owned(),
+        targets: targets.to_owned(),
+    };
+    HeldBack { what: "driver processes (limits.fanout)".to_owned(), by: vec![by] }
+}
+
+/// It was shown that nodes wait for a driver process, and not who has all of them.
+#[test]
+fn the_run_that_is_waited_for_is_named_first_as_far_as_there_is_room() {
+    let status = RunStatus { held_back: vec![held_back("n04")], ..status() };
+    let whole = "waiting for driver processes (limits.fanout): in use by process 4711 (cstartup n04, user root, since \
+                 2026-11-30 06:00:00 +0000)";
+    assert_eq!(at_a_minute(&status, 140, 24)[0], whole);
+    assert_eq!(at_a_minute(&status, 140, 24).len(), 2);
+    assert_eq!(at_a_minute(&status, 79, 24)[0], "held back by process 4711 (cstartup)");
+    assert_eq!(at_a_minute(&status, 40, 5), ["held back by process 4711 (cstartup)"]);
 }
 
 fn at_a_minute(status: &RunStatus, columns: usize, lines: usize) -> Vec<String> {
@@ -234,6 +260,7 @@ fn status_of(busy: &[(u8, u32)], counts: (usize, usize, usize)) -> RunStatus {
         total: done + failed + held + busy.len() + 7,
         busy,
         left,
+        held_back: if done % 3 == 0 { vec![held_back("n[001-512]")] } else { Vec::new() },
     }
 }
 
@@ -251,11 +278,20 @@ proptest! {
         let name = |node: NodeId| names[node.index()].as_str();
         let status = status_of(&busy, counts);
         let now = Duration::from_secs(7000);
-        let shown = super::lines(&status, Duration::ZERO, now, &name, ScreenSize { columns, lines });
-        let most = if lines < TALL { 1 } else { 2 };
-        prop_assert!(shown.len() <= most);
+        let mut shown = super::lines(&status, Duration::ZERO, now, &name, ScreenSize { columns, lines });
         prop_assert!(shown.iter().all(|line| width(line) <= columns), "{shown:#?}");
         prop_assert!(shown.iter().all(|line| line.chars().all(|c| !c.is_control())));
+        let is_held_back = |line: &String| line.contains(" process 4711 (cstartup");
+        prop_assert_eq!(shown.first().is_some_and(is_held_back), !status.held_back.is_empty() && columns >= 36);
+        if shown.first().is_some_and(is_held_back) {
+            shown.remove(0);
+            if lines < TALL {
+                prop_assert!(shown.is_empty());
+                return Ok(());
+            }
+        }
+        let most = if lines < TALL { 1 } else { 2 };
+        prop_assert!(shown.len() <= most);
         if columns < 39 {
             return Ok(());
         }
