@@ -262,6 +262,30 @@ fn a_run_that_is_killed_holds_nobody_and_its_socket_is_never_taken_for_another()
     assert!(left.into_iter().all(|entry| entry.file_name() == "desk.lock"));
 }
 
+/// It followed a run that it was never told of, because that had the number of the one that was killed.
+#[test]
+fn whoever_watches_a_run_that_is_killed_follows_no_other_that_gets_its_number() {
+    let bed = cluster(4, "hang = \"n01\"");
+    let run = hanging(&bed);
+    let watch = spawn(&bed, "cstartup", &["--watch"]);
+    watch.wait_for_stderr("watching process");
+    // Nothing is heard of the run meanwhile.
+    watch.signal(Signal::SIGSTOP);
+    run.signal(Signal::SIGKILL);
+    let killed = run.pid();
+    run.end();
+    // One removes what is left, so that the next is the first again.
+    bed.program("cstartup").args(["n00"]).any_stdout().any_stderr().run();
+    let other = spawn(&bed, "cstartup", &["-X", "n01"]);
+    wait_until("another has its number", || socket(&bed).exists());
+    watch.signal(Signal::SIGCONT);
+    let ended = watch.end();
+    let word = format!("process {killed} ended without a word: it was killed");
+    assert!(ended.stderr.contains(&word), "{}", ended.stderr);
+    other.signal(Signal::SIGTERM);
+    other.end();
+}
+
 #[test]
 fn a_run_that_is_stopped_is_said_not_to_answer() {
     let bed = cluster(4, "hang = \"n01\"");

@@ -149,9 +149,12 @@ pub fn were_any() -> bool {
     directory().exists()
 }
 
-/// Tells whether a run lives.
-pub fn lives(number: u64) -> bool {
-    Lock::holder(&lock_path(&directory(), number)).is_some()
+/// Tells whether a run lives: another may have its number since.
+pub fn lives(run: &RunFacts) -> bool {
+    let directory = directory();
+    let is_other = |facts: RunFacts| facts.pid != 0 && facts.pid != run.pid;
+    Lock::holder(&lock_path(&directory, run.number)).is_some()
+        && !RunFacts::read(&directory, run.number).is_some_and(is_other)
 }
 
 /// Returns the numbers of the runs that live or were killed, in their order: those with a lock file.

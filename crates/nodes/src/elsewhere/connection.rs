@@ -67,7 +67,9 @@ impl Connection {
         if let RunRecord::Answer { text, .. } = first {
             return Err(NoWord::Strange(text));
         }
-        let is_it = matches!(first, RunRecord::Hello { number, .. } if number == run.number);
+        // Its number may be another's once it is gone.
+        let is_it =
+            matches!(first, RunRecord::Hello { number, pid, .. } if (number, pid) == (run.number, run.pid));
         if is_it { Ok(connection) } else { Err(NoWord::Gone) }
     }
 

@@ -82,7 +82,7 @@ impl Follower<'_> {
                     self.reporter.warn(NoWord::Strange(words).of(&self.run));
                     return Ok(Status::Failed);
                 }
-                Err(NoWord::Gone | NoWord::Silent) if claims::lives(self.run.number) => {
+                Err(NoWord::Gone | NoWord::Silent) if claims::lives(&self.run) => {
                     // It goes on as another program, or is stopped; ours is not to end before it does.
                     if let Some(status) = self.wait(children)? {
                         return Ok(status);
