@@ -73,7 +73,7 @@ fn an_old_primary_that_still_answers_stops_a_takeover_before_the_storage_is_touc
     };
     refused(&["--peer-down", "ec1"], "ec1 is not down: 198.51.100.1 answers");
     // Released, but the address was left where it was.
-    wired.program(1, "ha-release").args(["--skip", "addresses"]).any_stdout().any_stderr().run();
+    wired.program(1, "ha-release").args(["--skip", "addresses"]).any_stdout().goes_well().run();
     let record = wired.state(1).join("release.json").display().to_string();
     refused(&["--record", &record], "somebody answers at 198.51.100.10");
     wired.hosts[0].shell("ip address del 198.51.100.10/24 dev wire").run();
@@ -85,7 +85,7 @@ fn an_old_primary_that_still_answers_stops_a_takeover_before_the_storage_is_touc
     assert!(listed.contains("198.51.100.10/24"), "{listed}");
     // Off behind its switch, the host that holds everything answers nothing, and the word of a person counts.
     wired.hosts[1].shell("ip link set wire arp off").run();
-    wired.program(1, "ha-takeover").args(["--peer-down", "ec2"]).any_stdout().any_stderr().run();
+    wired.program(1, "ha-takeover").args(["--peer-down", "ec2"]).any_stdout().goes_well().run();
 }
 
 /// A firewall that drops pings made a living primary pass for one that is off; its address was taken, and
@@ -102,12 +102,12 @@ fn an_old_primary_that_drops_pings_is_alive_all_the_same() {
         wired.program(2, "ha-takeover").args(arguments).status(4).stderr_contains(why).run();
     };
     refused(&["--peer-down", "ec1"], "ec1 is not down: 198.51.100.1 answers");
-    wired.program(1, "ha-release").args(["--skip", "addresses"]).any_stdout().any_stderr().run();
+    wired.program(1, "ha-release").args(["--skip", "addresses"]).any_stdout().goes_well().run();
     let record = wired.state(1).join("release.json").display().to_string();
     refused(&["--record", &record], "somebody answers at 198.51.100.10");
     // Off, it is told by nothing: not by what its neighbour remembers of it either.
     wired.hosts[0].shell("ip link set wire arp off").run();
-    wired.program(2, "ha-takeover").args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
+    wired.program(2, "ha-takeover").args(["--peer-down", "ec1"]).any_stdout().goes_well().run();
 }
 
 /// Written otherwise than `ip` prints it, it was left on a host that called its release safe.
@@ -120,7 +120,7 @@ fn an_ipv6_address_leaves_one_host_and_is_usable_on_the_other() {
     let wired = Wired::with(&bed, "FD00:0::0010/64");
     let listed =
         |host: usize| wired.hosts[host - 1].shell("ip -o address show dev wire").any_stdout().run().stdout;
-    wired.program(1, "ha-release").any_stdout().any_stderr().run();
+    wired.program(1, "ha-release").any_stdout().goes_well().run();
     assert!(!listed(1).contains("fd00::10"), "{}", listed(1));
     let record = wired.state(1).join("release.json").display().to_string();
     // Kept by the old primary, which drops pings, it was refused by the kernel here and called taken.
@@ -148,7 +148,7 @@ fn an_ipv6_address_leaves_one_host_and_is_usable_on_the_other() {
     assert!(!listed(2).contains("fd00::10/64"), "{}", listed(2));
     wired.hosts[0].shell("ip address del fd00::10/64 dev wire").run();
     let record = wired.state(2).join("release.json").display().to_string();
-    take(&record).any_stdout().any_stderr().run();
+    take(&record).any_stdout().goes_well().run();
     let there = listed(2);
     assert!(there.contains("fd00::10/64") && !there.contains("dadfailed"), "{there}");
 }
@@ -169,7 +169,7 @@ fn an_address_is_removed_as_it_is_there_and_put_back_so() {
     wired.program(1, "ha-release").status(1).any_stdout().any_stderr().run();
     assert!(listed().contains("198.51.100.10/32"), "{}", listed());
     wired.hosts[0].shell("read -r pid <held.pid; kill $pid").run();
-    wired.program(1, "ha-release").any_stdout().any_stderr().run();
+    wired.program(1, "ha-release").any_stdout().goes_well().run();
     assert!(!listed().contains("198.51.100.10"), "{}", listed());
 }
 
@@ -217,7 +217,7 @@ fn the_other_addresses_of_a_device_stay_when_ours_is_removed() {
         let kept = wired.program(1, "ha-release").status(1).any_stdout().any_stderr().run();
         assert_eq!(others(&wired, 1), before, "unwound: {}", kept.stderr);
         wired.hosts[0].shell("read -r pid <held.pid; kill $pid").run();
-        wired.program(1, "ha-release").any_stdout().any_stderr().run();
+        wired.program(1, "ha-release").any_stdout().goes_well().run();
         let left: Vec<String> =
             before.iter().filter(|one| !one.starts_with("198.51.100.10/")).cloned().collect();
         assert_eq!(others(&wired, 1), left, "promote_secondaries {promote}, {prepare}");
@@ -243,7 +243,7 @@ fn what_was_added_beside_our_address_stays_when_a_takeover_is_taken_back() {
     let service = "[[service]]\nname = \"agent\"\nstatus = [\"agent\", \"status\"]\nstop = [\"agent\", \"stop\"]\n\
                    start = [\"agent\", \"start\"]\ntimeout = \"1s\"\n";
     bed.config("ha.toml", format!("{text}{service}"));
-    wired.program(1, "ha-release").any_stdout().any_stderr().run();
+    wired.program(1, "ha-release").any_stdout().goes_well().run();
     let record = wired.state(1).join("release.json").display().to_string();
     // Our address is the first of its network here.
     let line = "ip address flush dev wire; ip address add 198.51.100.2/32 dev wire; ip route add 198.51.100.0/24 dev wire; \

@@ -367,7 +367,7 @@ fn what_is_no_runs_among_the_claims_hinders_nobody() {
         let status = i32::from(args[0] == "--why-not");
         assert!([0, status].contains(&ended.status), "{program} {args:?}: {} {}", ended.status, ended.stderr);
     }
-    bed.program("cshutdown").args(["--within", "1m", "-F", "n03"]).any_stdout().any_stderr().run();
+    bed.program("cshutdown").args(["--within", "1m", "-F", "n03"]).any_stdout().goes_well().run();
 }
 
 /// It went by what was recorded before it waited: what was stopped meanwhile stayed off.
@@ -416,7 +416,7 @@ fn what_is_quieted_stays_so_while_another_run_acts_on_what_leads_it() {
     bed.write("state/quieted.simulated.json", record);
     let first = spawn(&bed, "cshutdown", &["-X", "-F", "n01"]);
     wait_until("it acts", || is_acting(&bed, &first));
-    bed.program("cstartup").arg("n05").any_stderr().run();
+    bed.program("cstartup").arg("n05").goes_well().run();
     let left = bed.read("state/quieted.simulated.json");
     assert!(left.contains("n02") && !left.contains("n04"), "{left}");
     first.signal(Signal::SIGKILL);

@@ -13,7 +13,7 @@ fn a_backup_that_failed_is_not_called_done() {
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
     with_backup(&pair);
-    pair.program(1, "habackup").any_stdout().any_stderr().run();
+    pair.program(1, "habackup").any_stdout().goes_well().run();
     // A snapshot is there and young; the next one fails.
     let good = bed.read("etc/ha.toml");
     let bad = good.replace("/outside\"]", "/outside\", \"/nowhere/at/all\"]");
@@ -23,7 +23,7 @@ fn a_backup_that_failed_is_not_called_done() {
     pair.taken_back(1);
     // Only one of the same holding counts.
     bed.config("ha.toml", &good);
-    pair.program(1, "habackup").any_stdout().any_stderr().run();
+    pair.program(1, "habackup").any_stdout().goes_well().run();
     bed.config("ha.toml", &bad);
     let ended = pair.release(1).arg("--json").any_stdout().any_stderr().run();
     let record = ended.records().pop().unwrap();
@@ -91,8 +91,8 @@ fn a_state_directory_that_is_nearly_full_refuses_before_anything_is_stopped() {
     assert!(pair.acts().is_empty(), "{:?}", pair.acts());
     assert_eq!(pair.world(1), before);
     // What a cluster manager stops is stopped all the same, as -n says.
-    pair.release(1).args(["-n", "--no-unwind"]).any_stdout().any_stderr().run();
-    pair.release(1).arg("--no-unwind").any_stdout().any_stderr().run();
+    pair.release(1).args(["-n", "--no-unwind"]).any_stdout().goes_well().run();
+    pair.release(1).arg("--no-unwind").any_stdout().goes_well().run();
     pair.shell(1, "rm -f state/ec1/filler").run();
     pair.taken_back(1);
     fill(300);
@@ -118,7 +118,7 @@ fn a_command_asset_that_is_held_is_not_taken_a_second_time() {
     let pair = Pair::new(&bed, &Asset::Command);
     let takes = || pair.acts().iter().filter(|act| act.contains("myasset take")).count();
     pair.shell(1, "svc proxy stop").run();
-    pair.takeover(1).any_stdout().any_stderr().run();
+    pair.takeover(1).any_stdout().goes_well().run();
     assert_eq!(takes(), 0, "{:?}", pair.acts());
     // A release that is taken back before it let go.
     pair.shell(1, "sleep 1000 9>at/held.open </dev/null >/dev/null 2>&1 & echo $! >pid").run();
@@ -151,7 +151,7 @@ fn an_export_of_the_asset_that_is_not_configured_refuses_and_is_named() {
     }
     assert!(pair.acts().is_empty(), "{:?}", pair.acts());
     // What is exported elsewhere is nobody's business, and a cluster manager never meets it.
-    pair.release(1).args(["-n", "--no-unwind"]).any_stdout().any_stderr().run();
+    pair.release(1).args(["-n", "--no-unwind"]).any_stdout().goes_well().run();
     pair.shell(1, &format!("exportfs -u '192.0.2.0/24:{path}' && exportfs -u '*:{path}'")).run();
     pair.released(1);
 }

@@ -229,12 +229,12 @@ fn a_dry_run_of_a_release_says_what_the_run_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     pair.shell(1, "mkdir at/habackup && /bin/chown 54321 at/habackup").run();
     pair.release(1).arg("-n").status(4).stderr_contains(no_backup).run();
-    pair.release(1).args(["-n", "--no-backup"]).any_stdout().any_stderr().run();
+    pair.release(1).args(["-n", "--no-backup"]).any_stdout().goes_well().run();
     pair.shell(1, "rmdir at/habackup").run();
 
     // Where it would succeed that is said, and where a young snapshot makes up for it.
     pair.release(1).arg("-n").any_stdout().stderr_contains("backup: would succeed").run();
-    pair.program(1, "habackup").any_stdout().any_stderr().run();
+    pair.program(1, "habackup").any_stdout().goes_well().run();
     pair.shell(1, "mv at/habackup/latest was && mkdir at/habackup/latest").run();
     let shown = pair.release(1).args(["-n", "--json"]).any_stdout().any_stderr().run();
     assert!(shown.stderr.contains("backup: would fail (habackup: exit status 4: "), "{}", shown.stderr);
@@ -294,8 +294,8 @@ fn a_dry_run_of_a_takeover_says_what_the_run_says() {
     wrong.extend(disagreements(&pair, 2, &WORLDS, &|| pair.takeover(2).args(["--peer-down", "ec1"])));
     wrong.extend(disagreements(&pair, 2, &STATE, &takeover));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    takeover().arg("-n").any_stdout().any_stderr().run();
-    takeover().any_stdout().any_stderr().run();
+    takeover().arg("-n").any_stdout().goes_well().run();
+    takeover().any_stdout().goes_well().run();
 }
 
 /// Runs it for show and in earnest; both end so and say so.
@@ -328,7 +328,7 @@ fn a_dry_run_of_an_unfinished_run_says_what_the_run_says() {
     // Killed once it had let go, and taken by the other host.
     pair.trouble("before 9");
     killed(release());
-    pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
+    pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().goes_well().run();
     same(&release, 4, "the asset is not here: ");
     // Given back by a record, by which a takeover was begun that another one overtook.
     pair.released(2);
@@ -358,7 +358,7 @@ fn a_dry_run_where_the_asset_is_here_tries_the_restore_that_is_due() {
     assert_eq!(killed.status, 128 + 9, "{}", killed.stderr);
     pair.forget();
     let takeover = || pair.takeover(2).args(["--new-plan", "--record"]).arg(&record);
-    takeover().arg("-n").any_stdout().any_stderr().run();
+    takeover().arg("-n").any_stdout().goes_well().run();
     pair.shell(
         2,
         "for f in at/habackup/2*/tree/$ORDERLY_BED/outside/file; do mv $f was && echo damaged >$f; done",
@@ -441,7 +441,7 @@ fn with_each_flag_a_backup_that_fails_refuses_the_release_and_its_dry_run() {
         let release = || pair.release(1).args(manner);
         same(&release, status, "belongs to user 54321");
         pair.shell(1, "/bin/chown 0 at/habackup").run();
-        pair.release(1).args(manner).args(["--new-plan"]).any_stdout().any_stderr().run();
+        pair.release(1).args(manner).args(["--new-plan"]).any_stdout().goes_well().run();
         pair.taken_back(1);
     }
 }
@@ -500,7 +500,7 @@ fn with_each_flag_a_dry_run_ends_as_the_run_does() {
             // Those that were left out.
             pair.shell(1, "svc proxy stop; svc ec stop").run();
         }
-        pair.takeover(1).args(["--new-plan", "--peer-down", "ec2"]).any_stdout().any_stderr().run();
+        pair.takeover(1).args(["--new-plan", "--peer-down", "ec2"]).any_stdout().goes_well().run();
         assert_eq!(pair.world(1), before, "{flags}");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -28,7 +28,7 @@ fn each_take_has_the_next_number_and_snapshots_carry_it() {
         with_backup(&pair);
         // Mounted by hand: the first snapshot begins the first holding, and the next goes on with it.
         for _ in 0..2 {
-            pair.program(1, "habackup").stdout("Backup complete.\n").any_stderr().run();
+            pair.program(1, "habackup").stdout("Backup complete.\n").goes_well().run();
         }
         for (from, to) in [(1, 2), (2, 2), (2, 1)] {
             pair.released(from);
@@ -36,14 +36,14 @@ fn each_take_has_the_next_number_and_snapshots_carry_it() {
                 true => pair.way_back(to),
                 false => pair.takeover(to).arg("--record").arg(pair.record(from)),
             };
-            take.any_stdout().any_stderr().run();
+            take.any_stdout().goes_well().run();
         }
         let label = pair.shell(1, "cat at/.orderly-holder").any_stdout().run().json();
         assert_eq!((label["host"].as_str(), label["holding"].as_u64()), (Some("ec1"), Some(4)));
         let by = |host: &str, holding| (host.to_owned(), holding);
         assert_eq!(made(&pair, 1), [by("ec1", 1), by("ec1", 1), by("ec1", 1), by("ec2", 2), by("ec2", 3)]);
         // Taking what is held is no new take.
-        pair.takeover(1).any_stdout().any_stderr().run();
+        pair.takeover(1).any_stdout().goes_well().run();
         let again = pair.shell(1, "cat at/.orderly-holder").any_stdout().run().json();
         assert_eq!(again["holding"].as_u64(), Some(4));
     }
@@ -100,7 +100,7 @@ fn a_snapshot_of_an_earlier_holding_is_no_backup_of_this_one_and_is_not_restored
             bed.config("ha.toml", text);
             pair.takeover(2).arg("--fence").any_stdout().stderr_contains("nothing is restored").run();
         } else {
-            pair.release(1).arg("--no-backup").any_stdout().any_stderr().run();
+            pair.release(1).arg("--no-backup").any_stdout().goes_well().run();
             let told = read_record(&pair, 1);
             assert!(told["snapshot"].is_null() && told["no_snapshot"].is_string(), "{told}");
             pair.taken(2);
@@ -141,7 +141,7 @@ fn an_incomplete_snapshot_that_is_newer_is_named_where_it_is_not_restored() {
     bed.config("ha.toml", good.replace("/outside\"]", "/outside\", \"/nowhere/at/all\"]"));
     pair.program(1, "habackup").status(1).any_stderr().run();
     bed.config("ha.toml", &good);
-    pair.release(1).arg("--no-backup").any_stdout().any_stderr().run();
+    pair.release(1).arg("--no-backup").any_stdout().goes_well().run();
     let takeover = pair.taken(2);
     let said = takeover.stderr.split("not restored: ").nth(1).unwrap_or_default();
     let (id, rest) = said.split_once(", which ec1 could not make whole; ").unwrap_or_default();
@@ -336,7 +336,7 @@ fn of_two_records_that_were_exchanged_only_one_permits() {
     let fresh = pair.release(1).args(["--after", "1", "--json", "-q"]).any_stdout().run();
     assert_eq!(fresh.records().last().unwrap()["serial"].as_u64(), Some(2));
     assert_eq!(dry(1, 2).status, 4);
-    pair.takeover(2).args(["--record", "-"]).stdin(&fresh.stdout).any_stdout().any_stderr().run();
+    pair.takeover(2).args(["--record", "-"]).stdin(&fresh.stdout).any_stdout().goes_well().run();
     assert_eq!(pair.holders(), [2]);
 }
 
@@ -371,7 +371,7 @@ fn after_its_own_crash_a_host_gets_its_asset_back_with_the_peers_word() {
     pair.released(1);
     pair.taken_back(1);
     edit(&pair, 1, "v2\n");
-    pair.program(1, "habackup").stdout("Backup complete.\n").any_stderr().run();
+    pair.program(1, "habackup").stdout("Backup complete.\n").goes_well().run();
     // While it lives its peer's word gives it nothing, and who holds it disclaims nothing.
     pair.release(1).arg("--disclaim").status(4).stderr_contains("nothing is disclaimed").run();
     crash(&pair, &disk, 1);
@@ -417,8 +417,8 @@ fn a_snapshot_that_is_passed_over_is_named_with_its_reason() {
     edit(&pair, 1, "v1\n");
     pair.released(1);
     let skipping = pair.takeover(2).args(["--skip", "restore", "--record"]).arg(pair.record(1));
-    skipping.any_stdout().any_stderr().run();
-    pair.program(2, "habackup").any_stdout().any_stderr().run();
+    skipping.any_stdout().goes_well().run();
+    pair.program(2, "habackup").any_stdout().goes_well().run();
     pair.released(2);
     let back = said(pair.takeover(1).arg("--record").arg(pair.record(2)));
     assert!(!back.contains("left no newer"), "{back}");
@@ -431,7 +431,7 @@ fn a_snapshot_that_is_passed_over_is_named_with_its_reason() {
     let differs =
         pair.program(1, "habackup").args(["--diff", id, "live"]).any_status().any_stdout().any_stderr().run();
     assert!(differs.stdout.contains("file"), "{}{}", differs.stdout, differs.stderr);
-    pair.program(1, "habackup").args(["--restore", id, "--yes"]).any_stdout().any_stderr().run();
+    pair.program(1, "habackup").args(["--restore", id, "--yes"]).any_stdout().goes_well().run();
     assert_eq!(outside(&pair, 1), pair.bed.read("outside.2/file"));
 }
 

@@ -188,6 +188,6 @@ fn the_tests_go_on_after_a_failure_and_end_with_one_line() {
 #[test]
 fn the_demo_gets_to_its_end() {
     let bed = Bed::new();
-    script(&bed, "demo.sh").any_stderr().stdout_contains("That was the main job").run();
+    script(&bed, "demo.sh").goes_well().stdout_contains("That was the main job").run();
     assert_eq!(std::fs::read_dir(bed.path("tmp")).unwrap().count(), 0, "the demo cleans up");
 }

@@ -19,7 +19,7 @@ fn release(pair: &Pair<'_>, host: usize) {
 }
 
 fn take(pair: &Pair<'_>, host: usize, from: usize) {
-    pair.takeover(host).arg("--record").arg(pair.record(from)).any_stdout().any_stderr().run();
+    pair.takeover(host).arg("--record").arg(pair.record(from)).any_stdout().goes_well().run();
 }
 
 /// Begins a takeover that is killed as told.
@@ -67,7 +67,7 @@ fn a_takeover_killed_between_mount_and_hold_is_begun_anew_and_still_restores() {
         let taken = pair.takeover(1).args(arguments).any_stdout().any_stderr().run();
         assert!(taken.stdout.contains("restore: done"), "{kind}: {}{}", taken.stdout, taken.stderr);
         assert_eq!(outside(&pair, 1), "v2\n");
-        pair.program(1, "habackup").any_stdout().any_stderr().run();
+        pair.program(1, "habackup").any_stdout().goes_well().run();
         release(&pair, 1);
         take(&pair, 2, 1);
         assert_eq!(outside(&pair, 2), "v2\n", "{kind}");
@@ -84,7 +84,7 @@ fn a_fence_killed_after_its_mount_is_begun_anew_and_still_restores() {
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     with_backup(&pair);
     edit(&pair, 1, "v1\n");
-    pair.program(1, "habackup").any_stdout().any_stderr().run();
+    pair.program(1, "habackup").any_stdout().goes_well().run();
     bed.write("power.ec1", "off\n");
     let text = bed.read("etc/ha.toml").replace("svc\", \"power\", \"stop", "svc\", \"power\", \"start");
     bed.config("ha.toml", text);
@@ -129,7 +129,7 @@ fn a_takeover_killed_after_its_mount_leaves_no_backup_that_passes_for_newer() {
     pair.program(2, "habackup").args(["-q", "--if-held"]).run();
     let refused = pair.program(2, "habackup").status(4).any_stderr().run();
     assert!(refused.stderr.contains("run ha-takeover to finish it"), "{}", refused.stderr);
-    pair.release(2).arg("--new-plan").any_stdout().any_stderr().run();
+    pair.release(2).arg("--new-plan").any_stdout().goes_well().run();
     let made = pair.shell(1, "cat $ORDERLY_BED/state/ec2/release.json").any_stdout().run().json();
     assert_eq!(made["made_by"].as_str(), Some("ec1"), "{made}");
     take(&pair, 1, 2);
@@ -181,7 +181,7 @@ fn a_stale_run_of_a_host_that_holds_nothing_is_closed_by_its_disclaimer() {
     assert!(runs.stderr.contains("service ec runs here; stop it"), "{}", runs.stderr);
     pair.shell(2, "svc ec stop").run();
     let word = pair.release(2).args(["--disclaim", "--json"]).any_stdout().any_stderr().run();
-    pair.takeover(1).args(["--record", "-"]).stdin(&word.stdout).any_stdout().any_stderr().run();
+    pair.takeover(1).args(["--record", "-"]).stdin(&word.stdout).any_stdout().goes_well().run();
     assert_eq!(pair.holders(), [1]);
 }
 
@@ -199,7 +199,7 @@ fn a_stale_release_of_a_host_that_holds_nothing_is_closed_by_its_disclaimer() {
     pair.trouble("before 3");
     pair.release(1).any_status().any_stdout().any_stderr().run();
     power_cut(&pair, &disk, 1);
-    pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
+    pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().goes_well().run();
     power_cut(&pair, &disk, 2);
     let status = pair.release(1).arg("--status").any_stdout().any_stderr().run().stdout;
     assert!(status.contains("ha-release was begun"), "{status}");
@@ -212,7 +212,7 @@ fn a_stale_release_of_a_host_that_holds_nothing_is_closed_by_its_disclaimer() {
     assert!(word.stderr.contains("the unfinished run of ha-release is closed"), "{}", word.stderr);
     let status = pair.release(1).arg("--status").any_stdout().any_stderr().run().stdout;
     assert!(!status.contains("unfinished"), "{status}");
-    pair.takeover(2).args(["--record", "-"]).stdin(&word.stdout).any_stdout().any_stderr().run();
+    pair.takeover(2).args(["--record", "-"]).stdin(&word.stdout).any_stdout().goes_well().run();
     assert_eq!(pair.holders(), [2]);
 }
 
@@ -253,17 +253,17 @@ fn a_holding_that_was_mounted_by_hand_after_a_boot_is_had_back_after_a_crash() {
     let disk = Disk::ext4(&bed, 16);
     let pair = Pair::new(&bed, &Asset::Ext4(&disk));
     with_backup(&pair);
-    pair.program(1, "habackup").any_stdout().any_stderr().run();
+    pair.program(1, "habackup").any_stdout().goes_well().run();
     let line = format!(
         "umount loop; umount at; mount -o noatime {} at && mount --bind at/opt loop",
         disk.device().display()
     );
     pair.shell(1, &line).run();
     bed.write("boot_id.ec1", "second\n");
-    pair.program(1, "habackup").any_stdout().any_stderr().run();
+    pair.program(1, "habackup").any_stdout().goes_well().run();
     power_cut(&pair, &disk, 1);
     let word = pair.release(2).args(["--disclaim", "--json"]).any_stdout().any_stderr().run();
-    pair.takeover(1).args(["--record", "-"]).stdin(&word.stdout).any_stdout().any_stderr().run();
+    pair.takeover(1).args(["--record", "-"]).stdin(&word.stdout).any_stdout().goes_well().run();
     assert_eq!(pair.holders(), [1]);
 }
 

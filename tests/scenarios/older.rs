@@ -27,7 +27,7 @@ fn an_old_release_that_is_finished_after_the_peer_held_the_asset_names_nothing()
     pair.trouble("after 7");
     pair.release(1).any_status().any_stdout().any_stderr().run();
     pair.forget();
-    pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
+    pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().goes_well().run();
     edit(&pair, 2, "v2\n");
     pair.released(2);
     let said = "the asset was taken since this release was begun, and let go again";
@@ -36,7 +36,7 @@ fn an_old_release_that_is_finished_after_the_peer_held_the_asset_names_nothing()
         pair.release(1).args(["--new-plan", "--after", "9", "--json", "-q"]).any_stdout().any_stderr().run();
     assert!(fresh.stdout.contains("\"snapshot\":null"), "{}", fresh.stdout);
     let back = pair.takeover(2).args(["--record", "-"]).stdin(&fresh.stdout);
-    back.any_stdout().any_stderr().run();
+    back.any_stdout().goes_well().run();
     assert_eq!(outside(&pair, 2), "v2\n");
 }
 
@@ -57,11 +57,11 @@ fn a_snapshot_of_a_host_that_owed_a_restore_is_not_restored_after_a_fence() {
     edit(&pair, 2, "v2\n");
     pair.released(2);
     let takeover = pair.takeover(1).args(["--skip", "restore", "--record"]).arg(pair.record(2));
-    takeover.any_stdout().any_stderr().run();
-    pair.program(1, "habackup").any_stdout().any_stderr().run();
+    takeover.any_stdout().goes_well().run();
+    pair.program(1, "habackup").any_stdout().goes_well().run();
     let died = "exportfs -u '*:'$ORDERLY_BED/at/share; umount loop; umount at; svc proxy stop; svc ec stop; \
                 ip address del 192.0.2.10/32 dev lo";
     pair.shell(1, died).any_stdout().any_stderr().any_status().run();
-    pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
+    pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().goes_well().run();
     assert_eq!(outside(&pair, 2), "v2\n");
 }

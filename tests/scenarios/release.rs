@@ -64,7 +64,7 @@ fn a_dry_run_and_a_status_change_nothing() {
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
     let before = pair.world(1);
-    pair.release(1).arg("-n").stdout_contains("umount").any_stderr().run();
+    pair.release(1).arg("-n").stdout_contains("umount").goes_well().run();
     pair.release(1).arg("--status").stdout_contains("held on ec1").run();
     pair.release(1).arg("--status").stdout_contains("next: ha-release --json | ssh ec2").run();
     let status = pair.release(1).args(["--status", "--json"]).any_stdout().run().json();
@@ -103,7 +103,7 @@ fn what_would_take_the_asset_again_at_boot_refuses() {
     let ended = pair.release(1).status(4).any_stderr().run();
     assert!(ended.stderr.contains("/etc/fstab:1") && ended.stderr.contains("noauto"), "{}", ended.stderr);
     assert!(pair.acts().is_empty());
-    pair.release(1).args(["--skip", "boot"]).any_stdout().any_stderr().run();
+    pair.release(1).args(["--skip", "boot"]).any_stdout().goes_well().run();
 }
 
 /// Only the very words of the configuration were looked for, so another name of the device passed.
@@ -149,7 +149,7 @@ fn a_unit_that_mounts_the_device_elsewhere_at_boot_refuses() {
         .stderr_contains("data.mount is wanted by multi-user.target.wants; systemctl")
         .run();
     make(&format!("rm {units}/data.mount && ln -s /dev/null {units}/data.mount"));
-    pair.release(1).arg("-n").any_stdout().any_stderr().run();
+    pair.release(1).arg("-n").any_stdout().goes_well().run();
     bed.write("fstab", format!("/dev/{name} {}/at ext4 noauto 0 2\n", bed.root().display()));
     make(&format!(
         "mount --bind fstab /etc/fstab && rm {units}/*/data.mount && \
@@ -231,7 +231,7 @@ fn a_backup_that_fails_refuses_unless_the_newest_snapshot_is_young() {
     pair.release(1).status(4).stderr_contains("--no-backup").run();
     assert_eq!((pair.world(1), pair.acts().is_empty()), (before, true));
     pair.shell(1, "svc proxy start").run();
-    pair.program(1, "habackup").stdout("Backup complete.\n").any_stderr().run();
+    pair.program(1, "habackup").stdout("Backup complete.\n").goes_well().run();
     pair.shell(1, "svc proxy stop").run();
     pair.release(1).any_stdout().stderr_contains("young enough").run();
     assert!(pair.world(1).contains("proxy offline"));
@@ -272,8 +272,8 @@ fn a_record_that_cannot_be_written_refuses_before_anything_changes() {
         pair.release(1).args(["--record", path]).status(4).stderr_contains(why).run();
         assert_eq!((pair.world(1), pair.acts().is_empty()), (before.clone(), true), "{path}");
     }
-    pair.release(1).args(["--record", "record.json"]).any_stdout().any_stderr().run();
-    pair.takeover(2).args(["--record", "record.json"]).any_stdout().any_stderr().run();
+    pair.release(1).args(["--record", "record.json"]).any_stdout().goes_well().run();
+    pair.takeover(2).args(["--record", "record.json"]).any_stdout().goes_well().run();
 }
 
 /// `--record /dev/null` put a file in the place of the device, and a link lost where it led.

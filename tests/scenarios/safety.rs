@@ -98,10 +98,10 @@ fn a_takeover_that_is_taken_back_takes_back_what_it_restored() {
     assert_eq!(bed.read("outside.2/file"), before);
     // The next one restores again, and keeps it.
     let record = pair.record(2);
-    pair.takeover(1).arg("--record").arg(&record).any_stdout().any_stderr().run();
+    pair.takeover(1).arg("--record").arg(&record).any_stdout().goes_well().run();
     pair.released(1);
     let record = pair.record(1);
-    pair.takeover(2).arg("--record").arg(&record).any_stdout().any_stderr().run();
+    pair.takeover(2).arg("--record").arg(&record).any_stdout().goes_well().run();
     assert_eq!(bed.read("outside.2/file"), "of 1\n");
 }
 
@@ -247,7 +247,7 @@ fn the_word_of_the_operator_stands_in_the_journal() {
     pair.takeover(2)
         .args(["--peer-down", "ec1"])
         .stdout_contains("ec1 is down, says the operator: done")
-        .any_stderr()
+        .goes_well()
         .run();
     let journal = bed.read(pair.state(2).join("ha-takeover.journal"));
     assert!(journal.contains("ec1 is down, says the operator"), "{journal}");
@@ -266,15 +266,15 @@ fn a_record_without_a_mark_is_used_once() {
     pair.released(1);
     let old = std::fs::read_to_string(pair.record(1)).unwrap();
     let take = |host: usize, record: &str| pair.takeover(host).args(["--record", "-"]).stdin(record);
-    take(2, &old).any_stdout().any_stderr().run();
+    take(2, &old).any_stdout().goes_well().run();
     pair.released(2);
     take(2, &old).status(4).stderr_contains("took the asset by it before").run();
     let new = std::fs::read_to_string(pair.record(2)).unwrap();
-    take(1, &new).any_stdout().any_stderr().run();
+    take(1, &new).any_stdout().goes_well().run();
     // Also where another takeover lies between, which was all that was remembered.
     pair.released(1);
     let newer = std::fs::read_to_string(pair.record(1)).unwrap();
-    take(2, &newer).any_stdout().any_stderr().run();
+    take(2, &newer).any_stdout().goes_well().run();
     pair.released(2);
     for used in [&old, &newer] {
         take(2, used).status(4).stderr_contains("took the asset by it before").run();
@@ -283,7 +283,7 @@ fn a_record_without_a_mark_is_used_once() {
         word.stderr_contains("by your word alone: ha-takeover --peer-down ec1").run();
     }
     assert!(pair.holders().is_empty());
-    pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
+    pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().goes_well().run();
     assert_eq!(pair.holders(), [2]);
 }
 
@@ -336,7 +336,7 @@ fn the_intent_has_a_mode_of_its_own_and_goes_when_the_asset_is_held_again() {
     pair.released(1);
     let found = std::fs::metadata(bed.path("source/.orderly-intent")).unwrap();
     assert_eq!(found.permissions().mode() & 0o7777, 0o600);
-    pair.takeover(1).any_stdout().any_stderr().run();
+    pair.takeover(1).any_stdout().goes_well().run();
     assert!(!bed.path("source/.orderly-intent").exists());
 }
 
@@ -360,7 +360,7 @@ fn only_a_safe_release_powers_off_and_its_reader_has_the_whole_record_before() {
     pair.shell(1, &line).run();
     assert!(bed.read("stream").trim_end().ends_with('}'));
     assert!(calls().contains("systemctl poweroff"), "{}", calls());
-    pair.takeover(2).args(["--record", "stream"]).any_stdout().any_stderr().run();
+    pair.takeover(2).args(["--record", "stream"]).any_stdout().goes_well().run();
 }
 
 #[test]
@@ -407,7 +407,7 @@ fn a_release_that_is_started_in_the_asset_is_not_in_its_own_way() {
     let line = "cd at/opt && exec ha-release --json --record ../../record.json";
     pair.shell(1, line).any_stdout().any_stderr().run();
     assert!(pair.holders().is_empty());
-    pair.takeover(2).args(["--record", "record.json"]).any_stdout().any_stderr().run();
+    pair.takeover(2).args(["--record", "record.json"]).any_stdout().goes_well().run();
 }
 
 #[test]
@@ -426,7 +426,7 @@ fn a_state_folder_that_is_named_from_where_one_stands_stays_there() {
         .arg(record)
         .env("ORDERLY_STATE_DIR", "state/ec2")
         .any_stdout()
-        .any_stderr()
+        .goes_well()
         .run();
     assert!(pair.state(2).join("ha-takeover.journal").exists());
 }

@@ -28,7 +28,7 @@ fn the_next_sensible_command_is_named_in_every_state_and_helps() {
     assert_eq!(next(&pair, 2), "nothing, while ec1 is alive; when it is dead: ha-takeover --fence");
     pair.shell(1, "svc proxy stop").run();
     assert_eq!(next(&pair, 1), "ha-takeover, to complete what is here: proxy is down");
-    pair.takeover(1).any_stdout().any_stderr().run();
+    pair.takeover(1).any_stdout().goes_well().run();
     // Killed amid the release, its journal is open.
     pair.trouble("before 4");
     pair.release(1).any_status().any_stdout().any_stderr().run();
@@ -48,7 +48,7 @@ fn the_next_sensible_command_is_named_in_every_state_and_helps() {
     pair.shell(1, "svc proxy start").run();
     assert_eq!(next(&pair, 1), "ha-release, to take down what is left here: proxy is up");
     pair.released(1);
-    pair.takeover(2).arg("--record").arg(record(1)).any_stdout().any_stderr().run();
+    pair.takeover(2).arg("--record").arg(record(1)).any_stdout().goes_well().run();
     assert_eq!(next(&pair, 1), "nothing, while ec2 is alive; when it is dead: ha-takeover --peer-down ec2");
     pair.released(2);
     // Its own record is from before the peer held it; that one was offered as if it still counted.
@@ -57,7 +57,7 @@ fn the_next_sensible_command_is_named_in_every_state_and_helps() {
         .arg("--status")
         .stdout_contains("safe (then; the asset was held again since, so it is worthless)")
         .run();
-    pair.takeover(1).arg("--record").arg(record(2)).any_stdout().any_stderr().run();
+    pair.takeover(1).arg("--record").arg(record(2)).any_stdout().goes_well().run();
     std::fs::remove_file(bed.path("tools/dd")).unwrap();
     bed.script("fakes/dd", "exit 1");
     pair.shell(1, "umount loop; umount at").run();
@@ -80,7 +80,7 @@ fn a_damaged_journal_is_named_and_set_aside_by_what_is_named() {
     let named = format!("look at {shown}; ha-release --new-plan sets it aside and checks every step anew");
     assert_eq!(next(&pair, 1), named);
     pair.release(1).status(3).any_stderr().run();
-    pair.release(1).arg("--new-plan").any_stdout().any_stderr().run();
+    pair.release(1).arg("--new-plan").any_stdout().goes_well().run();
     assert!(next(&pair, 1).starts_with("ha-takeover --record on ec2"), "{}", next(&pair, 1));
 }
 
@@ -93,7 +93,7 @@ fn the_newest_snapshot_is_named_with_its_age_and_looked_for_in_a_child() {
     let bed = Bed::new();
     let pair = Pair::new(&bed, &Asset::Bind);
     with_backup(&pair);
-    pair.program(1, "habackup").stdout("Backup complete.\n").any_stderr().run();
+    pair.program(1, "habackup").stdout("Backup complete.\n").goes_well().run();
     let said = pair.release(1).arg("--status").any_stdout().run().stdout;
     assert!(said.contains("last snapshot: 2") && said.contains(" min old\n"), "{said}");
     std::fs::remove_file(bed.path("tools/ls")).unwrap();
@@ -167,7 +167,7 @@ fn after_a_restore_that_failed_the_next_command_leaves_it_out_and_helps() {
     // Once the peer made a new snapshot there is nothing to leave out.
     pair.released(2);
     pair.taken(1);
-    pair.program(1, "habackup").any_stdout().any_stderr().run();
+    pair.program(1, "habackup").any_stdout().goes_well().run();
     pair.released(1);
     assert!(!next(&pair, 2).contains("--skip"), "{}", next(&pair, 2));
 }
@@ -201,7 +201,7 @@ fn what_would_come_of_the_backup_is_told_before_a_release_is_proposed() {
     assert_eq!(told(&["--no-backup"])["backup"], serde_json::Value::Null);
     // Both lines work.
     pair.release(1).status(4).any_stderr().run();
-    pair.release(1).arg("--no-backup").any_stdout().any_stderr().run();
+    pair.release(1).arg("--no-backup").any_stdout().goes_well().run();
     // Where nothing is held none would be taken.
     assert_eq!(told(&[])["backup"], serde_json::Value::Null);
 }

@@ -34,7 +34,7 @@ fn a_released_asset_is_taken_and_given_back_through_a_pipe() {
         assert!(pair.world(to).contains("(ro,fsid=7)"), "{}", pair.world(to));
     }
     // Taking what is held is done.
-    pair.takeover(2).any_stdout().any_stderr().run();
+    pair.takeover(2).any_stdout().goes_well().run();
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_dead_peer_is_fenced_and_proven_off_before_anything_is_taken() {
         .any_status()
         .run();
         bed.write("power.ec1", "Chassis Power is off\n");
-        pair.takeover(2).arg("--fence").any_stdout().any_stderr().run();
+        pair.takeover(2).arg("--fence").any_stdout().goes_well().run();
         assert!(pair.world(2).contains("proxy online"), "{}", pair.world(2));
     }
 }
@@ -219,11 +219,11 @@ fn what_the_peer_backed_up_is_restored_and_what_is_own_is_not() {
     pair.way_back(1).any_stdout().stderr_contains("nothing is restored").run();
     assert_eq!(outside(1), "newer\n");
     pair.released(1);
-    pair.takeover(2).arg("--record").arg(record(1)).stdout_contains("restore: done").any_stderr().run();
+    pair.takeover(2).arg("--record").arg(record(1)).stdout_contains("restore: done").goes_well().run();
     assert_eq!(outside(2), "newer\n");
     bed.write("outside.2/file", "newest\n");
     pair.released(2);
-    pair.takeover(1).arg("--record").arg(record(2)).any_stdout().any_stderr().run();
+    pair.takeover(1).arg("--record").arg(record(2)).any_stdout().goes_well().run();
     assert_eq!(outside(1), "newest\n");
 }
 
@@ -273,8 +273,8 @@ fn a_mount_within_the_asset_is_made_after_the_one_that_it_lies_in() {
         pair.released(from);
         assert!(pair.holders().is_empty());
         let record = pair.record(from);
-        pair.takeover(to).arg("-n").arg("--record").arg(&record).any_stdout().any_stderr().run();
-        pair.takeover(to).arg("--record").arg(&record).any_stdout().any_stderr().run();
+        pair.takeover(to).arg("-n").arg("--record").arg(&record).any_stdout().goes_well().run();
+        pair.takeover(to).arg("--record").arg(&record).any_stdout().goes_well().run();
     }
     let mounts = |world: &str| world.lines().filter(|line| line.starts_with("mount ")).count();
     assert_eq!((mounts(&pair.world(1)), pair.holders()), (mounts(&before), vec![1]));
@@ -298,7 +298,7 @@ fn a_share_that_is_exported_with_other_options_is_exported_as_configured() {
     let share = bed.path("at/share").display().to_string();
     pair.shell(1, &format!("exportfs -o rw,no_root_squash,fsid=7 '*:{share}'")).run();
     pair.release(1).arg("--status").stdout_contains("exported with other options").run();
-    pair.takeover(1).any_stdout().any_stderr().run();
+    pair.takeover(1).any_stdout().goes_well().run();
     let listed = pair.shell(1, "exportfs -s").any_stdout().run().stdout;
     assert!(listed.contains(&format!("{share}  *(ro,fsid=7)")), "{listed}");
     pair.release(1).arg("--status").any_stdout().run();

@@ -15,7 +15,7 @@ fn edit(pair: &Pair<'_>, host: usize, name: &str, text: &str) {
 
 /// Hands the asset over, and returns what the takeover printed.
 fn hand_over(pair: &Pair<'_>, from: usize, to: usize, args: &[&str]) -> String {
-    pair.release(from).args(args).any_stdout().any_stderr().run();
+    pair.release(from).args(args).any_stdout().goes_well().run();
     let taken = pair.takeover(to).arg("--record").arg(pair.record(from)).any_stdout().any_stderr().run();
     taken.stdout + &taken.stderr
 }
@@ -44,7 +44,7 @@ fn what_was_edited_after_the_last_snapshot_comes_back_unharmed() {
         let pair = alike(&bed, &disk);
         if has_snapshot {
             edit(&pair, 1, "other", "v2 of ec1\n");
-            pair.program(1, "habackup").any_stdout().any_stderr().run();
+            pair.program(1, "habackup").any_stdout().goes_well().run();
         }
         edit(&pair, 1, "file", "v2 of ec1\n");
         edit(&pair, 1, "both", "v2 of ec1\n");
@@ -86,12 +86,12 @@ fn what_was_edited_before_a_crash_comes_back_unharmed() {
     let disk = Disk::ext4(&bed, 16);
     let pair = alike(&bed, &disk);
     edit(&pair, 1, "file", "v2 of ec1\n");
-    pair.program(1, "habackup").any_stdout().any_stderr().run();
+    pair.program(1, "habackup").any_stdout().goes_well().run();
     edit(&pair, 1, "file", "v3 of ec1\n");
     let died = "exportfs -u '*:'$ORDERLY_BED/at/share; umount loop; umount at; svc proxy stop; svc ec stop; \
                 ip address del 192.0.2.10/32 dev lo";
     pair.shell(1, died).any_stdout().any_stderr().any_status().run();
-    pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
+    pair.takeover(2).args(["--peer-down", "ec1"]).any_stdout().goes_well().run();
     assert_eq!(read(&pair, 2, "file"), "v2 of ec1\n");
     edit(&pair, 2, "other", "v4 of ec2\n");
     let back = hand_over(&pair, 2, 1, &[]);
@@ -116,7 +116,7 @@ fn what_both_hosts_continue_is_not_pruned() {
         edit(&pair, 1, "file", "v2 of ec1\n");
         pair.released(1);
         let by_record = pair.takeover(2).arg("--record").arg(pair.record(1));
-        by_record.args(["--skip", "restore"]).any_stdout().any_stderr().run();
+        by_record.args(["--skip", "restore"]).any_stdout().goes_well().run();
         edit(&pair, 2, "other", "v2 of ec2\n");
         hand_over(&pair, 2, 1, &[]);
     }
@@ -149,7 +149,7 @@ fn files_that_no_snapshot_ever_had_are_not_replaced_and_the_restore_is_owed() {
     assert_eq!(read(&pair, 1, "file"), "v1 of ec1\n");
     let remedy =
         back.split("habackup --restore ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
-    pair.program(1, "habackup").args(["--restore", remedy, "--yes"]).any_stdout().any_stderr().run();
+    pair.program(1, "habackup").args(["--restore", remedy, "--yes"]).any_stdout().goes_well().run();
     assert_eq!((read(&pair, 1, "file"), read(&pair, 1, "other")), ("of 2\n".into(), "v2 of ec2\n".into()));
 }
 
@@ -182,7 +182,7 @@ fn a_restore_with_a_base_leaves_what_was_changed_here_alone() {
     let make = "cd outside && mkdir d e && echo 1 >a && ln a b && ln -s a link && echo 1 >gone && echo 1 >touched && echo 1 >mode";
     pair.shell(1, &make.replace("mkdir", "/bin/mkdir").replace("ln ", "/bin/ln ")).run();
     let snapshot = || {
-        pair.program(1, "habackup").any_stdout().any_stderr().run();
+        pair.program(1, "habackup").any_stdout().goes_well().run();
         let list = pair.program(1, "habackup").args(["--list", "--json"]).any_stdout().run().json();
         list["snapshots"].as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned()
     };
@@ -264,7 +264,7 @@ fn a_snapshot_that_the_peer_never_had_is_restored_though_the_last_record_names_n
             pair.forget();
         } else {
             pair.taken_back(1);
-            pair.release(1).arg("--no-backup").any_stdout().any_stderr().run();
+            pair.release(1).arg("--no-backup").any_stdout().goes_well().run();
         }
         pair.taken(2);
         assert_eq!(read(&pair, 2, "file"), "v1\n", "fails: {fails}");

@@ -25,7 +25,7 @@ fn a_pool_is_exported_by_name_and_imported_by_guid_and_comes_back() {
         assert_eq!(record["identity"].as_str(), Some(format!("zfs:{GUID}").as_str()));
         assert_eq!((record["mark"].as_str(), record["hostid"].as_str()), (Some("txg=8"), Some("00ec0001")));
         assert_eq!(pool.holders(), [0; 0]);
-        pool.takeover(2).args(["--record", "-"]).stdin(&released.stdout).any_stdout().any_stderr().run();
+        pool.takeover(2).args(["--record", "-"]).stdin(&released.stdout).any_stdout().goes_well().run();
         assert_eq!(pool.acts(), ["ec1 zpool export tank".to_owned(), format!("ec2 {IMPORT}")]);
         assert_eq!(pool.holders(), [2]);
         assert!(bed.read("etab.ec2").contains("/tank/share  *(ro,fsid=7)"));
@@ -33,11 +33,11 @@ fn a_pool_is_exported_by_name_and_imported_by_guid_and_comes_back() {
             .status(4)
             .stderr_contains("tank is imported on ec2 (hostid 00ec0002), which is alive")
             .run();
-        pool.release(2).any_stdout().any_stderr().run();
-        pool.takeover(2).any_stdout().any_stderr().run();
+        pool.release(2).any_stdout().goes_well().run();
+        pool.takeover(2).any_stdout().goes_well().run();
         assert_eq!(pool.acts(), ["ec2 zpool export tank".to_owned(), format!("ec2 {IMPORT}")]);
         // The first record is of an export after which the pool was held again.
-        pool.release(2).any_stdout().any_stderr().run();
+        pool.release(2).any_stdout().goes_well().run();
         pool.takeover(1)
             .args(["--record", "-"])
             .stdin(&released.stdout)
@@ -61,7 +61,7 @@ fn a_takeover_in_a_pipeline_looks_at_the_pool_when_the_record_has_come() {
 #[test]
 fn a_dry_run_shows_the_commands_and_changes_nothing() {
     with(|_, pool| {
-        pool.release(1).arg("-n").stdout_contains("zpool export tank").any_stderr().run();
+        pool.release(1).arg("-n").stdout_contains("zpool export tank").goes_well().run();
         pool.cut(1);
         pool.takeover(2)
             .args(["-n", "--peer-down", "ec1"])
@@ -80,7 +80,7 @@ fn a_pool_of_a_dead_host_is_taken_only_with_proof() {
         pool.release(2).arg("--status").stdout_contains("which did not export it and is quiet now").run();
         pool.takeover(2).args(["--peer-down", "ec2"]).status(4).any_stderr().run();
         assert_eq!(pool.acts(), [""; 0]);
-        pool.takeover(2).args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
+        pool.takeover(2).args(["--peer-down", "ec1"]).any_stdout().goes_well().run();
         assert_eq!(pool.acts(), [format!("ec2 {FORCED}")]);
         assert_eq!(pool.holders(), [2]);
         // Repaired, the old holder finds it elsewhere, also on the word that the other one is down.
@@ -99,7 +99,7 @@ fn a_host_that_writes_is_alive_whatever_the_operator_says() {
             .run();
         assert_eq!((pool.acts(), pool.holders()), (Vec::new(), vec![1]));
         // Its power is another proof; what was seen before it was cut counts no more.
-        pool.takeover(2).arg("--fence").any_stdout().any_stderr().run();
+        pool.takeover(2).arg("--fence").any_stdout().goes_well().run();
         assert_eq!((pool.acts(), pool.holders()), (vec![format!("ec2 {FORCED}")], vec![2]));
     });
 }
@@ -121,7 +121,7 @@ fn a_label_that_names_a_third_host_is_not_taken_by_force() {
         assert_eq!(pool.acts(), [""; 0]);
         assert!(!bed.path("power").exists(), "nobody is fenced for it");
         bed.write("label", "0 40 15466497 ec1.example.org\n");
-        pool.takeover(2).args(["--peer-down", "ec1"]).any_stdout().any_stderr().run();
+        pool.takeover(2).args(["--peer-down", "ec1"]).any_stdout().goes_well().run();
         assert_eq!(pool.holders(), [2]);
     });
 }
@@ -142,14 +142,14 @@ fn without_multihost_nobody_can_see_whether_the_peer_is_alive() {
             .run();
         assert_eq!(pool.holders(), [2]);
         // Nor would anything notice both taking it once it is free: the own record is not enough, typed or not.
-        pool.release(2).any_stdout().any_stderr().run();
+        pool.release(2).any_stdout().goes_well().run();
         let line = "ssh ec1 ha-release --after 1 --json | ha-takeover --record -";
         for options in [&[][..], &["--record".to_owned(), pool.record(2).display().to_string()]] {
             let by_own = pool.takeover(2).args(options).status(4);
             by_own.stderr_contains("multihost is off on tank").stderr_contains(line).run();
         }
         let by_word = pool.takeover(2).args(["--peer-down", "ec1", "--record"]).arg(pool.record(2));
-        by_word.any_stdout().any_stderr().run();
+        by_word.any_stdout().goes_well().run();
     });
 }
 
@@ -157,7 +157,7 @@ fn without_multihost_nobody_can_see_whether_the_peer_is_alive() {
 #[test]
 fn hosts_with_the_same_hostid_or_none_hand_nothing_over() {
     with(|bed, pool| {
-        pool.release(1).any_stdout().any_stderr().run();
+        pool.release(1).any_stdout().goes_well().run();
         let record = std::fs::read_to_string(pool.record(1)).unwrap();
         let hostid = |bytes: &str| pool.shell(2, &format!("printf '{bytes}' >/etc/hostid")).run();
         let takeover = || pool.takeover(2).args(["--record", "-"]).stdin(&record).status(4);
@@ -174,7 +174,7 @@ fn hosts_with_the_same_hostid_or_none_hand_nothing_over() {
         pool.shell(1, "printf '' >/etc/hostid").run();
         bed.write("label", "0 40 0 ec1\n");
         bed.write("imported.ec1", "ONLINE\n");
-        pool.release(1).any_stdout().any_stderr().run();
+        pool.release(1).any_stdout().goes_well().run();
         let record = std::fs::read_to_string(pool.record(1)).unwrap();
         pool.takeover(2)
             .args(["--record", "-"])
@@ -189,7 +189,7 @@ fn hosts_with_the_same_hostid_or_none_hand_nothing_over() {
 #[test]
 fn an_exported_pool_that_zfs_lists_as_in_use_is_left_to_people() {
     with(|_, pool| {
-        pool.release(1).any_stdout().any_stderr().run();
+        pool.release(1).any_stdout().goes_well().run();
         pool.acts();
         for transcript in ["import-active.txt", "import-quiet.txt"] {
             pool.listing(transcript);
@@ -208,7 +208,7 @@ fn an_exported_pool_that_zfs_lists_as_in_use_is_left_to_people() {
 #[test]
 fn missing_devices_and_a_second_pool_of_that_name_are_not_passed_over() {
     with(|bed, pool| {
-        pool.release(1).any_stdout().any_stderr().run();
+        pool.release(1).any_stdout().goes_well().run();
         let record = pool.record(1);
         pool.acts();
         let takeover = || pool.takeover(2).arg("--record").arg(&record);
@@ -233,7 +233,7 @@ fn missing_devices_and_a_second_pool_of_that_name_are_not_passed_over() {
         // Said in the configuration of this host alone, it is the same configuration.
         pool.configure("pool = \"tank\"", "pool = \"tank\"\ndegraded = true");
         pool.listing("import-degraded.txt");
-        takeover().any_stdout().any_stderr().run();
+        takeover().any_stdout().goes_well().run();
         assert_eq!(pool.holders(), [2]);
     });
 }
@@ -241,7 +241,7 @@ fn missing_devices_and_a_second_pool_of_that_name_are_not_passed_over() {
 #[test]
 fn a_label_that_cannot_be_read_is_unknown_and_unknown_is_not_free() {
     with(|bed, pool| {
-        pool.release(1).any_stdout().any_stderr().run();
+        pool.release(1).any_stdout().goes_well().run();
         let takeover = || pool.takeover(2).arg("--record").arg(pool.record(1)).status(4);
         for (trouble, said) in
             [("zdb fails", "Input/output error"), ("no label", "no device of tank shows its label")]
@@ -260,7 +260,7 @@ fn a_label_that_cannot_be_read_is_unknown_and_unknown_is_not_free() {
 #[test]
 fn the_pool_that_is_meant_is_told_by_its_guid_also_where_one_is_imported() {
     with(|bed, pool| {
-        pool.release(1).any_stdout().any_stderr().run();
+        pool.release(1).any_stdout().goes_well().run();
         let record = std::fs::read_to_string(pool.record(1)).unwrap();
         // Another pool named tank is imported on the other host.
         bed.write("guid", "7\n");
@@ -381,7 +381,7 @@ fn what_would_import_the_pool_at_boot_refuses_the_release() {
         let ended = refused("/etc/fstab:2: /srv/xvm is mounted at boot");
         assert!(!ended.stderr.contains("fstab:1"), "{}", ended.stderr);
         assert_eq!(pool.acts(), [""; 0]);
-        pool.release(1).args(["--skip", "boot"]).any_stdout().any_stderr().run();
+        pool.release(1).args(["--skip", "boot"]).any_stdout().goes_well().run();
     });
 }
 
@@ -389,15 +389,15 @@ fn what_would_import_the_pool_at_boot_refuses_the_release() {
 fn a_host_that_lost_its_power_holds_its_pool_still_and_needs_no_force() {
     with(|bed, pool| {
         pool.cut(1);
-        pool.takeover(1).any_stdout().any_stderr().run();
+        pool.takeover(1).any_stdout().goes_well().run();
         assert_eq!((pool.acts(), pool.holders()), (vec![format!("ec1 {IMPORT}")], vec![1]));
         // Or it lets go: what was never exported is not free.
         pool.cut(1);
         pool.takeover(2).status(4).any_stderr().run();
-        pool.release(1).any_stdout().any_stderr().run();
+        pool.release(1).any_stdout().goes_well().run();
         assert_eq!(pool.acts(), [format!("ec1 {IMPORT}"), "ec1 zpool export tank".to_owned()]);
         assert!(bed.read("label").starts_with("1 "));
-        pool.takeover(2).arg("--record").arg(pool.record(1)).any_stdout().any_stderr().run();
+        pool.takeover(2).arg("--record").arg(pool.record(1)).any_stdout().goes_well().run();
         assert_eq!(pool.holders(), [2]);
     });
 }
@@ -405,7 +405,7 @@ fn a_host_that_lost_its_power_holds_its_pool_still_and_needs_no_force() {
 #[test]
 fn an_import_that_says_done_and_is_not_lets_go_again() {
     with(|bed, pool| {
-        pool.release(1).any_stdout().any_stderr().run();
+        pool.release(1).any_stdout().goes_well().run();
         bed.write("trouble", "import lies");
         pool.takeover(2)
             .arg("--record")
