@@ -178,8 +178,8 @@ fn held_back(status: &RunStatus, columns: usize) -> Option<String> {
     [held.words(), held.short()].iter().map(|words| plain(words)).find(|words| width(words) <= columns)
 }
 
-/// Returns the live lines: for which other run this one waits, where it does; then the others of [`usual_lines`], as far as
-/// there is room.
+/// Returns the live lines: for which other run this one waits, where it does; then who is waited for longest, the others being
+/// worked on as far as there is room, how many are how, and when the end is expected.
 pub fn lines<'n>(
     status: &RunStatus,
     began: Duration,
