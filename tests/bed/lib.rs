@@ -51,6 +51,15 @@ pub const HUNG: Duration = Duration::from_secs(120);
 /// told "text file busy".
 static SCRIPTS: RwLock<()> = RwLock::new(());
 
+/// Where beds lie: where the machine has its temporary files, if other users can get there, who run daemons of the bed.
+fn above() -> PathBuf {
+    let named = std::env::temp_dir();
+    let is_open =
+        |folder: &Path| std::fs::metadata(folder).is_ok_and(|meta| meta.permissions().mode() & 1 != 0);
+    let is_reached = named.canonicalize().is_ok_and(|path| path.ancestors().all(is_open));
+    if is_reached { named } else { PathBuf::from("/tmp") }
+}
+
 /// One scenario's own small world; everything in it is gone when it is dropped.
 #[derive(Debug)]
 pub struct Bed {
@@ -62,7 +71,10 @@ impl Bed {
     /// Makes an empty world: `home`, `tmp`, `etc` (configuration), `state`, `fakes`, `tools`, `bin`.
     #[expect(clippy::new_without_default, reason = "a world is made on purpose, not by default")]
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("orderly-").tempdir().expect("make a temporary root");
+        // Daemons of the bed run as users of their own and read what it writes, whatever the umask of whoever tests.
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+        let folder =
+            tempfile::Builder::new().prefix("orderly-").tempdir_in(above()).expect("make a temporary root");
         let root = folder.path().canonicalize().expect("resolve the temporary root");
         for name in ["home", "tmp", "etc", "state", "fakes", "tools", "bin"] {
             std::fs::create_dir(root.join(name)).expect("make a folder of the temporary root");

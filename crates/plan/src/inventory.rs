@@ -1,11 +1,10 @@
 //! The nodes of a cluster: their names, numbers, addresses, partitions and servers.
 //!
-//! [`read`] takes what sites already have; each foreign format has its reader in `inventory/`, and
-//! all of them hand their findings to one place that checks them (`inventory/check.rs`).
+//! [`read`] takes what sites already have; each foreign format has its reader in `inventory/`, listed in
+//! `inventory/format.rs`, and all of them hand their findings to one place that checks them (`inventory/check.rs`).
 
 mod ansible;
 mod check;
-mod common;
 mod facts;
 mod format;
 mod genders;
@@ -14,6 +13,8 @@ mod json;
 mod listing;
 mod nodes;
 mod outside;
+mod parts;
+mod reader;
 mod relation;
 mod shared;
 mod spelling;
@@ -38,14 +39,7 @@ use check::Drafts;
 pub fn read(source: &Source<'_>, format: Format, outside: &Outside) -> Result<Inventory, Diagnostics> {
     let source = *source;
     let drafts = Drafts::new(source, outside);
-    let inventory = match format {
-        Format::Json => json::read(source, drafts),
-        Format::Genders => genders::read(source, drafts),
-        Format::Ansible => ansible::read(source, drafts),
-        Format::Warewulf => warewulf::read(source, drafts),
-        Format::Xcat => xcat::read(source, drafts),
-    };
-    inventory.map_err(|wrong| guess::explain(&source, format, wrong))
+    (format.reader().read)(source, drafts).map_err(|wrong| guess::explain(&source, format, wrong))
 }
 
 #[cfg(test)]

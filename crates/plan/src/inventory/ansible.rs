@@ -10,9 +10,10 @@ mod nearest;
 mod tree;
 
 use super::check::{Draft, Drafts};
-use super::common::{Common, InCommon, Part};
 use super::json::{read_attribute, read_key, read_servers};
 use super::nodes::Inventory;
+use super::parts::{Part, PartRef, Parts};
+use super::reader::{Reader, is_object_with};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::json::{Json, JsonMember};
 use crate::name::Names;
@@ -24,7 +25,14 @@ use std::ops::Range;
 use std::sync::Arc;
 use tree::Tree;
 
-pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
+pub(super) const READER: Reader = Reader {
+    word: "ansible",
+    title: "the JSON of ansible-inventory --list",
+    read,
+    is_like: |text| is_object_with(text, &["_meta", "hostvars", "hosts", "children"]),
+};
+
+fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
     let top = Json::parse(source)?;
     let Some(members) = top.members() else {
         return Err(top.diagnose("an Ansible inventory is an object of groups").into());
@@ -70,9 +78,9 @@ pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inv
 /// Gives each host what its groups state, and what is its own.
 fn state(tree: &Tree<'_, '_>, hosts: Hosts<'_>, drafts: &mut Drafts<'_>) {
     let mut teller = HostVariables::default();
-    let mut common = Common::default();
+    let mut parts = Parts::default();
     for group in tree.groups() {
-        common.add(group_part(tree, group, &mut teller, drafts));
+        parts.add(group_part(tree, group, &mut teller, drafts));
     }
     let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
     let mut part_of = |host: u32| match tree.nearest_groups(host).as_slice() {
@@ -81,14 +89,14 @@ fn state(tree: &Tree<'_, '_>, hosts: Hosts<'_>, drafts: &mut Drafts<'_>) {
         several => Some(
             *known
                 .entry(several.to_vec())
-                .or_insert_with(|| common.add(Part { above: several.to_vec(), ..Part::default() })),
+                .or_insert_with(|| parts.add(Part { above: several.to_vec(), ..Part::default() })),
         ),
     };
-    let parts: Vec<Option<u32>> = (0..).take(hosts.found.len()).map(&mut part_of).collect();
-    let common = Arc::new(common);
+    let part_of_host: Vec<Option<u32>> = (0..).take(hosts.found.len()).map(&mut part_of).collect();
+    let parts = Arc::new(parts);
     let nearest = NearestValues::of(tree);
     drafts.expect(hosts.found.len());
-    for ((found, part), host) in hosts.found.into_iter().zip(parts).zip(0..) {
+    for ((found, part), host) in hosts.found.into_iter().zip(part_of_host).zip(0..) {
         let mut draft = Draft { at: found.at, ..Draft::default() };
         hosts.names.get(host).clone_into(&mut draft.node.name);
         let mut variables: BTreeMap<&str, &JsonMember<'_>> =
@@ -96,9 +104,9 @@ fn state(tree: &Tree<'_, '_>, hosts: Hosts<'_>, drafts: &mut Drafts<'_>) {
         nearest.of_host(host, tree, &mut variables, drafts);
         teller.state(&variables, &mut draft, drafts);
         if let Some(part) = part {
-            let in_common = InCommon::new(&common, part);
-            draft.node.groups.share(in_common.clone());
-            draft.node.attributes.share(in_common);
+            let part_ref = PartRef::new(&parts, part);
+            draft.node.groups.share(part_ref.clone());
+            draft.node.attributes.share(part_ref);
         }
         drafts.add(draft);
     }

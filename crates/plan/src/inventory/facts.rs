@@ -1,6 +1,6 @@
-//! The groups and the attributes of a node: its own, and those that it has in common with others (`common.rs`).
+//! The groups and the attributes of a node: its own, and those that it has in parts with others (`parts.rs`).
 
-use super::common::InCommon;
+use super::parts::PartRef;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,14 +9,14 @@ use std::ops::Index;
 /// The node groups that a node is in, in the order stated.
 #[derive(Clone, Default)]
 pub struct Groups {
-    common: InCommon,
+    parts: PartRef,
     own: Vec<String>,
 }
 
 impl Groups {
     /// The names; those that are the node's own come last.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.common.groups().into_iter().chain(self.own.iter().map(String::as_str))
+        self.parts.groups().into_iter().chain(self.own.iter().map(String::as_str))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -33,18 +33,18 @@ impl Groups {
         &self.own
     }
 
-    pub(super) fn in_common(&self) -> &InCommon {
-        &self.common
+    pub(super) fn part_ref(&self) -> &PartRef {
+        &self.parts
     }
 
-    pub(super) fn share(&mut self, common: InCommon) {
-        self.common = common;
+    pub(super) fn share(&mut self, parts: PartRef) {
+        self.parts = parts;
     }
 }
 
 impl FromIterator<String> for Groups {
     fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
-        Self { common: InCommon::default(), own: names.into_iter().collect() }
+        Self { parts: PartRef::default(), own: names.into_iter().collect() }
     }
 }
 
@@ -65,7 +65,7 @@ impl fmt::Debug for Groups {
 /// All further keys of a node; each can be a relation.
 #[derive(Clone, Default)]
 pub struct Attributes {
-    common: InCommon,
+    parts: PartRef,
     /// Null hides what others state.
     own: BTreeMap<String, Value>,
 }
@@ -73,7 +73,7 @@ pub struct Attributes {
 impl Attributes {
     /// The value, never null.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.own.get(key).or_else(|| self.common.value(key)).filter(|value| !value.is_null())
+        self.own.get(key).or_else(|| self.parts.value(key)).filter(|value| !value.is_null())
     }
 
     pub fn contains_key(&self, key: &str) -> bool {
@@ -82,7 +82,7 @@ impl Attributes {
 
     /// All of them, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        let mut all = self.common.values();
+        let mut all = self.parts.values();
         all.extend(self.own.iter().map(|(key, value)| (key.as_str(), value)));
         all.into_iter().filter(|(_, value)| !value.is_null())
     }
@@ -106,8 +106,8 @@ impl Attributes {
         &mut self.own
     }
 
-    pub(super) fn share(&mut self, common: InCommon) {
-        self.common = common;
+    pub(super) fn share(&mut self, parts: PartRef) {
+        self.parts = parts;
     }
 }
 
@@ -121,7 +121,7 @@ impl Index<&str> for Attributes {
 
 impl FromIterator<(String, Value)> for Attributes {
     fn from_iter<I: IntoIterator<Item = (String, Value)>>(attributes: I) -> Self {
-        Self { common: InCommon::default(), own: attributes.into_iter().collect() }
+        Self { parts: PartRef::default(), own: attributes.into_iter().collect() }
     }
 }
 

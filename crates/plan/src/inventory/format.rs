@@ -1,44 +1,46 @@
-//! The formats that inventories are read in.
+//! The formats that inventories are read in: the list of the readers.
 
-/// How an inventory is written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
+use super::reader::Reader;
+use super::{ansible, genders, json, warewulf, xcat};
+
+macro_rules! formats {
+    ($($(#[$about:meta])* $name:ident = $reader:path,)+) => {
+        /// How an inventory is written down.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub enum Format {
+            $($(#[$about])* $name,)+
+        }
+
+        impl Format {
+            pub const ALL: [Self; [$(Self::$name),+].len()] = [$(Self::$name),+];
+
+            pub(super) const fn reader(self) -> &'static Reader {
+                match self {
+                    $(Self::$name => &$reader,)+
+                }
+            }
+        }
+    };
+}
+
+formats! {
     /// `orderly-inventory/1`.
     #[default]
-    Json,
+    Json = json::READER,
     /// A genders file.
-    Genders,
+    Genders = genders::READER,
     /// What `ansible-inventory --list` prints.
-    Ansible,
+    Ansible = ansible::READER,
     /// What `wwctl node list --json` prints.
-    Warewulf,
+    Warewulf = warewulf::READER,
     /// What `lsdef -z` prints.
-    Xcat,
+    Xcat = xcat::READER,
 }
 
 impl Format {
-    pub const ALL: [Self; 5] = [Self::Json, Self::Genders, Self::Ansible, Self::Warewulf, Self::Xcat];
-
     /// Returns the word of `--from` and of `inventory_format`.
     pub const fn word(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Genders => "genders",
-            Self::Ansible => "ansible",
-            Self::Warewulf => "warewulf",
-            Self::Xcat => "xcat",
-        }
-    }
-
-    /// Returns what a text in it is.
-    pub(super) const fn title(self) -> &'static str {
-        match self {
-            Self::Json => "orderly-inventory/1",
-            Self::Genders => "a genders file",
-            Self::Ansible => "the JSON of ansible-inventory --list",
-            Self::Warewulf => "the JSON of wwctl node list --json",
-            Self::Xcat => "the stanzas of lsdef -z",
-        }
+        self.reader().word
     }
 
     /// Returns the format of a word.

@@ -9,8 +9,9 @@ mod hosts;
 mod stated;
 
 use super::check::{Draft, Drafts, NODES, weight};
-use super::common::{Common, InCommon, Part};
 use super::nodes::Inventory;
+use super::parts::{Part, PartRef, Parts};
+use super::reader::{Reader, said};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::name::Names;
 use hosts::Hosts;
@@ -19,7 +20,18 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(super) fn read<'s>(source: Source<'s>, drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
+/// Its lines are a name and attributes, parted by blanks.
+pub(super) const READER: Reader =
+    Reader { word: "genders", title: "a genders file", read, is_like: has_names_and_attributes };
+
+/// Hosts of an inventory of Ansible in INI form have `key=value` with blanks between.
+fn has_names_and_attributes(text: &str) -> bool {
+    let is_word = |word: &str| !word.contains([':', '{', '}', '"']) && !word.starts_with(['[', '-']);
+    let first: Vec<&str> = said(text).next().unwrap_or_default().split_whitespace().collect();
+    matches!(first.as_slice(), [node, attributes] if is_word(node) && is_word(attributes))
+}
+
+fn read<'s>(source: Source<'s>, drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
     let mut reader = GendersReader {
         drafts,
         foreseen: 0,
@@ -27,7 +39,7 @@ pub(super) fn read<'s>(source: Source<'s>, drafts: Drafts<'s>) -> Result<Invento
         nodes: Vec::new(),
         lines: Vec::new(),
         keys: StatedKeys::default(),
-        common: Common::default(),
+        parts: Parts::default(),
         joined: HashMap::new(),
     };
     for (start, line) in lines(source.text) {
@@ -66,7 +78,7 @@ struct GendersReader<'s> {
     nodes: Vec<GendersNode>,
     lines: Vec<Line<'s>>,
     keys: StatedKeys<'s>,
-    common: Common,
+    parts: Parts,
     /// The part of all nodes that have a part already and stand on a line as well.
     joined: HashMap<(u32, u32), u32>,
 }
@@ -202,7 +214,7 @@ impl<'s> GendersReader<'s> {
             }
         }
         self.lines.push(Line(own));
-        self.common.add(part)
+        self.parts.add(part)
     }
 
     /// Puts a node on a line.
@@ -215,7 +227,7 @@ impl<'s> GendersReader<'s> {
         };
         node.part = *self.joined.entry((node.part, part)).or_insert_with(|| {
             self.lines.push(Line::default());
-            self.common.add(Part { above: vec![node.part, part], ..Part::default() })
+            self.parts.add(Part { above: vec![node.part, part], ..Part::default() })
         });
     }
 
@@ -225,20 +237,20 @@ impl<'s> GendersReader<'s> {
             self.drafts.wrong.at(at, format!("\"{name}\" has the attribute \"{key}\" already"));
         }
         drop((self.keys, self.joined));
-        let common = Arc::new(self.common);
+        let parts = Arc::new(self.parts);
         self.drafts.expect(self.nodes.len());
         // Neighbours stand on the same lines, mostly.
         let (mut met, mut own) = (None, Vec::new());
         for (GendersNode { at, part }, id) in self.nodes.into_iter().zip(0..) {
-            let in_common = InCommon::new(&common, part);
+            let part_ref = PartRef::new(&parts, part);
             if met.replace(part) != Some(part) {
-                own = in_common.parts();
+                own = part_ref.parts();
                 own.retain(|part| !self.lines[*part as usize].0.is_empty());
             }
             let mut draft = Draft { at, ..Draft::default() };
             self.names.get(id).clone_into(&mut draft.node.name);
-            draft.node.groups.share(in_common.clone());
-            draft.node.attributes.share(in_common);
+            draft.node.groups.share(part_ref.clone());
+            draft.node.attributes.share(part_ref);
             for attribute in own.iter().flat_map(|part| &self.lines[*part as usize].0) {
                 state(attribute, &mut draft, &mut self.drafts);
             }

@@ -3,97 +3,77 @@
 //! A guess only adds to an error; it never makes one format be read as another.
 
 use super::format::Format;
+use super::reader::{is_object_with, said};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use core::net::IpAddr;
 
-/// What a text looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Looks {
-    Like(Format),
-    Yaml,
-    Ini,
-    Hosts,
-    Slurm,
-    Sequence,
+/// A kind of file that sites have and that no reader reads.
+struct Foreign {
+    title: &'static str,
+    remedy: &'static str,
+    is_like: fn(&str) -> bool,
 }
+
+/// Those that would be taken for one of the formats, by what only they have.
+const MISTAKEN: [Foreign; 3] = [
+    Foreign {
+        title: "orderly-sequence/1",
+        remedy: "seqfile --from-json FILE makes a sequence file of it; an inventory is another file",
+        is_like: |text| is_object_with(text, &["orderly-sequence/1"]),
+    },
+    Foreign {
+        title: "a hosts file",
+        remedy: "an inventory has a line or an entry a node, see orderly-inventory(5)",
+        is_like: |text| {
+            let first = said(text).next().and_then(|line| line.split_whitespace().next());
+            first.is_some_and(|word| word.parse::<IpAddr>().is_ok())
+        },
+    },
+    Foreign {
+        title: "a configuration of Slurm",
+        remedy: "write its nodes as a genders file (n[1-16] compute) or as JSON, see orderly-inventory(5)",
+        is_like: |text| said(text).any(is_of_slurm),
+    },
+];
+
+/// Those that only what is none of the formats is taken for.
+const OTHERS: [Foreign; 2] = [
+    Foreign {
+        title: "YAML",
+        remedy: "convert it; of an Ansible inventory, ansible-inventory -i FILE --list prints what --from ansible reads",
+        is_like: is_yaml,
+    },
+    Foreign {
+        title: "an Ansible inventory in INI form",
+        remedy: "ansible-inventory -i FILE --list prints what --from ansible reads",
+        is_like: is_ini,
+    },
+];
 
 /// Returns the errors of a text that was read as `format`; where it looks like something else, this and the remedy come
 /// first, and of the others one is enough.
 pub(super) fn explain(source: &Source<'_>, format: Format, mut wrong: Diagnostics) -> Diagnostics {
-    let Some(looks) = guess(source.text).filter(|looks| *looks != Looks::Like(format)) else { return wrong };
-    let (what, remedy) = match looks {
-        Looks::Like(format) => {
-            let word = format.word();
-            (format.title(), format!("use --from {word} (or inventory_format = \"{word}\" in cluster.toml)"))
-        }
-        Looks::Yaml => (
-            "YAML",
-            "convert it; of an Ansible inventory, ansible-inventory -i FILE --list prints what --from ansible reads".into(),
-        ),
-        Looks::Ini => (
-            "an Ansible inventory in INI form",
-            "ansible-inventory -i FILE --list prints what --from ansible reads".into(),
-        ),
-        Looks::Hosts => ("a hosts file", "an inventory has a line or an entry a node, see orderly-inventory(5)".into()),
-        Looks::Slurm => (
-            "a configuration of Slurm",
-            "write its nodes as a genders file (n[1-16] compute) or as JSON, see orderly-inventory(5)".into(),
-        ),
-        Looks::Sequence => (
-            "orderly-sequence/1",
-            "seqfile --from-json FILE makes a sequence file of it; an inventory is another file".into(),
-        ),
-    };
-    let message = format!("this is read as {} and looks like {what}", format.title());
+    let Some((what, remedy)) = looks_like(source.text, format) else { return wrong };
+    let message = format!("this is read as {} and looks like {what}", format.reader().title);
     wrong.0.truncate(1);
     wrong.0.insert(0, Diagnostic::about(source.name, message).hint(remedy));
     wrong
 }
 
-/// Tells only what has a clear mark.
-fn guess(text: &str) -> Option<Looks> {
-    if text.trim_start().starts_with('{') {
-        return guess_json(text);
+/// Returns what else a text looks like, and the remedy; tells only what has a clear mark.
+fn looks_like(text: &str, format: Format) -> Option<(&'static str, String)> {
+    let among = |kinds: &'static [Foreign]| {
+        kinds.iter().find(|kind| (kind.is_like)(text)).map(|kind| (kind.title, kind.remedy.to_owned()))
+    };
+    if let Some(mistaken) = among(&MISTAKEN) {
+        return Some(mistaken);
     }
-    // A list of JSON, which no format is, begins as a section of INI does.
-    if let Some(item) = text.trim_start().strip_prefix('[') {
-        if item.trim_start().starts_with(['{', '[', ']', '"']) {
-            return None;
-        }
-    }
-    let is_said = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with(['#', ';']);
-    let mut lines = text.lines().filter(is_said);
-    let (first, second) = (lines.next()?, lines.next().unwrap_or_default());
-    if first.split_whitespace().next().is_some_and(|word| word.parse::<IpAddr>().is_ok()) {
-        return Some(Looks::Hosts);
-    }
-    if text.lines().filter(is_said).any(is_of_slurm) {
-        return Some(Looks::Slurm);
-    }
-    let is_indented = second.starts_with([' ', '\t']);
-    if first.trim_end() == "---" || first.trim_start().starts_with("- ") {
-        return Some(Looks::Yaml);
-    }
-    if let Some(head) = first.trim_end().strip_suffix(':') {
-        if !head.contains(char::is_whitespace) {
-            let is_attribute = second.contains('=') && !second.contains(": ");
-            return match (is_indented, is_attribute) {
-                (true, true) => Some(Looks::Like(Format::Xcat)),
-                (true, false) => Some(Looks::Yaml),
-                (false, _) => None,
-            };
-        }
-    }
-    if first.starts_with('[') && first.trim_end().ends_with(']') {
-        return Some(Looks::Ini);
-    }
-    // A name and attributes, parted by blanks: hosts of INI have `key=value` with blanks between.
-    let words: Vec<&str> = first.split_whitespace().collect();
-    let is_word = |word: &str| !word.contains([':', '{', '}', '"']);
-    match words.as_slice() {
-        [node, attributes] if is_word(node) && is_word(attributes) => Some(Looks::Like(Format::Genders)),
-        _ => None,
-    }
+    let Some(like) = Format::ALL.into_iter().find(|format| (format.reader().is_like)(text)) else {
+        return among(&OTHERS);
+    };
+    let word = like.word();
+    let remedy = format!("use --from {word} (or inventory_format = \"{word}\" in cluster.toml)");
+    (like != format).then_some((like.reader().title, remedy))
 }
 
 /// Tells whether a line is one that only Slurm's files have.
@@ -104,25 +84,20 @@ fn is_of_slurm(line: &str) -> bool {
         .any(|own| own.eq_ignore_ascii_case(key))
 }
 
-fn guess_json(text: &str) -> Option<Looks> {
-    let has = |keys: &[&str]| keys.iter().any(|key| text.contains(&format!("\"{key}\"")));
-    if has(&["orderly-sequence/1"]) {
-        return Some(Looks::Sequence);
-    }
-    let is_list = |rest: &str| {
-        rest.trim_start().strip_prefix(':').is_some_and(|rest| rest.trim_start().starts_with('['))
-    };
-    let lists_nodes = text.split_once("\"nodes\"").is_some_and(|(_, rest)| is_list(rest));
-    let format = if has(&["orderly-inventory/1"]) || lists_nodes && !has(&["_meta", "hosts"]) {
-        Format::Json
-    } else if has(&["_meta", "hostvars", "hosts", "children"]) {
-        Format::Ansible
-    } else if has(&["network devices", "netdevs", "NetDevs", "profiles", "Profiles"]) {
-        Format::Warewulf
-    } else {
-        return None;
-    };
-    Some(Looks::Like(format))
+fn is_yaml(text: &str) -> bool {
+    let mut lines = said(text);
+    let (first, second) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let is_head = |head: &str| !head.contains(|c: char| c.is_whitespace() || ['{', '[', '"'].contains(&c));
+    first.trim_end() == "---"
+        || first.trim_start().starts_with("- ")
+        || first.trim_end().strip_suffix(':').is_some_and(is_head) && second.starts_with([' ', '\t'])
+}
+
+/// A list of JSON, which no format is, begins as a section of INI does.
+fn is_ini(text: &str) -> bool {
+    let is_item = |item: &str| item.trim_start().starts_with(['{', '[', ']', '"']);
+    let is_section = |line: &str| line.starts_with('[') && line.trim_end().ends_with(']');
+    !text.trim_start().strip_prefix('[').is_some_and(is_item) && said(text).next().is_some_and(is_section)
 }
 
 #[cfg(test)]
@@ -156,7 +131,7 @@ mod tests {
             (r#"{"nodes": [{"name": "n1"}]}"#, "use --from json"),
             (r#"{"format": "orderly-sequence/1", "groups": []}"#, "seqfile --from-json FILE"),
         ];
-        let formats = [Format::Json, Format::Genders, Format::Ansible, Format::Warewulf, Format::Xcat];
+        let formats = Format::ALL;
         for (text, remedy) in texts {
             for format in formats {
                 let source = Source { name: "i", text };

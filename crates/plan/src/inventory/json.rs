@@ -2,6 +2,7 @@
 
 use super::check::{Draft, Drafts};
 use super::nodes::{Inventory, Node};
+use super::reader::{Reader, is_object_with};
 use super::relation::{RELAYS, WantedServer};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::json::{Json, JsonMember};
@@ -23,7 +24,19 @@ pub(super) const KNOWN: [&str; 9] = [
     "attributes",
 ];
 
-pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
+pub(super) const READER: Reader =
+    Reader { word: "json", title: "orderly-inventory/1", read, is_like: says_so_or_lists_nodes };
+
+fn says_so_or_lists_nodes(text: &str) -> bool {
+    let is_list = |rest: &str| {
+        rest.trim_start().strip_prefix(':').is_some_and(|rest| rest.trim_start().starts_with('['))
+    };
+    let lists_nodes = || text.split_once("\"nodes\"").is_some_and(|(_, rest)| is_list(rest));
+    is_object_with(text, &["orderly-inventory/1"])
+        || is_object_with(text, &["nodes"]) && lists_nodes() && !is_object_with(text, &["_meta", "hosts"])
+}
+
+fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
     let top = Json::parse(source)?;
     let Some(members) = top.members() else {
         return Err(top.diagnose("an inventory is an object: {\"format\": …, \"nodes\": […]}").into());

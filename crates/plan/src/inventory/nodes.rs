@@ -1,8 +1,8 @@
 //! The nodes of an inventory, looked up by name, number and group.
 
-use super::common::PartMembers;
 use super::facts::{Attributes, Groups};
 use super::outside::Outside;
+use super::parts::PartMembers;
 use super::relation::Aliases;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::drivers::NodeId;
@@ -68,7 +68,7 @@ impl Inventory {
                 }
             }
         }
-        inventory.parts = PartMembers::of(inventory.nodes.iter().map(|node| node.groups.in_common()));
+        inventory.parts = PartMembers::of(inventory.nodes.iter().map(|node| node.groups.part_ref()));
         for (part, group) in inventory.parts.groups() {
             entry(&mut inventory.groups, group).parts.push(part);
         }

@@ -7,11 +7,19 @@
 
 use super::check::{Draft, Drafts};
 use super::nodes::Inventory;
+use super::reader::{Reader, is_object_with};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::json::{Json, JsonMember};
 use std::borrow::Cow;
 
-pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
+pub(super) const READER: Reader = Reader {
+    word: "warewulf",
+    title: "the JSON of wwctl node list --json",
+    read,
+    is_like: |text| is_object_with(text, &["network devices", "netdevs", "NetDevs", "profiles", "Profiles"]),
+};
+
+fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
     let top = Json::parse(source)?;
     let Some(nodes) = top.members() else {
         let wrong = top.diagnose("must be an object of nodes by name");

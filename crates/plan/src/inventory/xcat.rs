@@ -10,12 +10,24 @@ use super::check::{Draft, Drafts, weight};
 use super::facts::Groups;
 use super::nodes::Inventory;
 use super::outside::short;
+use super::reader::{Reader, said};
 use super::relation::WantedServer;
 use crate::diagnostic::{Diagnostics, Source};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-pub(super) fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
+pub(super) const READER: Reader =
+    Reader { word: "xcat", title: "the stanzas of lsdef -z", read, is_like: has_a_stanza };
+
+fn has_a_stanza(text: &str) -> bool {
+    let mut lines = said(text);
+    let (first, second) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let is_head = first.trim_end().strip_suffix(':').is_some_and(|head| !head.contains(char::is_whitespace));
+    let is_attribute = second.starts_with([' ', '\t']) && second.contains('=') && !second.contains(": ");
+    is_head && is_attribute
+}
+
+fn read<'s>(source: Source<'s>, mut drafts: Drafts<'s>) -> Result<Inventory, Diagnostics> {
     let mut stanzas: Vec<Stanza> = Vec::new();
     let mut start = 0;
     for line in source.text.split_inclusive('\n') {

@@ -25,8 +25,8 @@ pub(super) struct Part {
 
 /// The parts of one inventory, by number.
 #[derive(Default)]
-pub(super) struct Common {
-    parts: Vec<Part>,
+pub(super) struct Parts {
+    all: Vec<Part>,
     /// All attributes that any part states.
     keys: HashSet<String>,
 }
@@ -34,19 +34,19 @@ pub(super) struct Common {
 /// How many parts are compared one by one; beyond that they are looked up.
 const FEW: usize = 32;
 
-impl Common {
+impl Parts {
     /// Adds a part, and returns its number.
     pub(super) fn add(&mut self, part: Part) -> u32 {
-        let id = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
+        let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
         for key in part.attributes.keys().filter(|key| !self.keys.contains(*key)).collect::<Vec<_>>() {
             self.keys.insert(key.clone());
         }
-        self.parts.push(part);
+        self.all.push(part);
         id
     }
 
     fn part(&self, id: u32) -> &Part {
-        &self.parts[id as usize]
+        &self.all[id as usize]
     }
 
     /// Returns a part and all above it, each once.
@@ -80,46 +80,46 @@ impl Common {
     }
 }
 
-impl fmt::Debug for Common {
+impl fmt::Debug for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Common").field("parts", &self.parts.len()).finish_non_exhaustive()
+        f.debug_struct("Parts").field("parts", &self.all.len()).finish_non_exhaustive()
     }
 }
 
 /// The part that a node refers to, if any.
 #[derive(Debug, Clone, Default)]
-pub(super) struct InCommon(Option<(Arc<Common>, u32)>);
+pub(super) struct PartRef(Option<(Arc<Parts>, u32)>);
 
-impl InCommon {
-    pub(super) fn new(common: &Arc<Common>, part: u32) -> Self {
-        Self(Some((Arc::clone(common), part)))
+impl PartRef {
+    pub(super) fn new(parts: &Arc<Parts>, part: u32) -> Self {
+        Self(Some((Arc::clone(parts), part)))
     }
 
     /// Returns the parts whose statements hold, in their order.
     pub(super) fn parts(&self) -> Vec<u32> {
-        let mut parts = self.0.as_ref().map_or_else(Vec::new, |(common, part)| common.reached(*part));
-        parts.sort_unstable();
-        parts
+        let mut reached = self.0.as_ref().map_or_else(Vec::new, |(parts, part)| parts.reached(*part));
+        reached.sort_unstable();
+        reached
     }
 
     /// Returns the groups that are stated, in the order of the parts.
     pub(super) fn groups(&self) -> Vec<&str> {
-        let Some((common, _)) = &self.0 else { return Vec::new() };
-        self.parts().into_iter().flat_map(|id| common.part(id).groups.iter().map(String::as_str)).collect()
+        let Some((parts, _)) = &self.0 else { return Vec::new() };
+        self.parts().into_iter().flat_map(|id| parts.part(id).groups.iter().map(String::as_str)).collect()
     }
 
     /// Returns what is stated of an attribute; null where it is hidden.
     pub(super) fn value(&self, key: &str) -> Option<&Value> {
-        let (common, part) = self.0.as_ref()?;
-        common.value(*part, key)
+        let (parts, part) = self.0.as_ref()?;
+        parts.value(*part, key)
     }
 
     /// Returns all attributes that are stated, null where they are hidden.
     pub(super) fn values(&self) -> BTreeMap<&str, &Value> {
-        let Some((common, part)) = &self.0 else { return BTreeMap::new() };
-        let mut parts = common.reached(*part);
-        parts.sort_unstable_by_key(|&id| (common.part(id).rank, id));
-        let stated = parts.into_iter().flat_map(|id| &common.part(id).attributes);
+        let Some((parts, part)) = &self.0 else { return BTreeMap::new() };
+        let mut reached = parts.reached(*part);
+        reached.sort_unstable_by_key(|&id| (parts.part(id).rank, id));
+        let stated = reached.into_iter().flat_map(|id| &parts.part(id).attributes);
         stated.map(|(key, value)| (key.as_str(), value)).collect()
     }
 }
@@ -127,32 +127,32 @@ impl InCommon {
 /// Which nodes have what a part states: its own, and those of all parts below it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PartMembers {
-    common: Option<Arc<Common>>,
+    parts: Option<Arc<Parts>>,
     below: Listing,
     nodes: Listing,
 }
 
 impl PartMembers {
-    pub(super) fn of<'n>(nodes: impl Iterator<Item = &'n InCommon> + Clone) -> Self {
-        let Some((common, _)) = nodes.clone().find_map(|one| one.0.as_ref()) else { return Self::default() };
-        let count = common.parts.len();
+    pub(super) fn of<'n>(nodes: impl Iterator<Item = &'n PartRef> + Clone) -> Self {
+        let Some((parts, _)) = nodes.clone().find_map(|one| one.0.as_ref()) else { return Self::default() };
+        let count = parts.all.len();
         let above =
             |(part, id): (&Part, u32)| part.above.iter().map(|above| (*above, id)).collect::<Vec<_>>();
-        let below = Listing::of(count, &mut || Box::new(common.parts.iter().zip(0..).flat_map(above)));
-        let refers = |(one, id): (&InCommon, u32)| one.0.as_ref().map(|(_, part)| (*part, id));
+        let below = Listing::of(count, &mut || Box::new(parts.all.iter().zip(0..).flat_map(above)));
+        let refers = |(one, id): (&PartRef, u32)| one.0.as_ref().map(|(_, part)| (*part, id));
         let nodes = Listing::of(count, &mut || Box::new(nodes.clone().zip(0..).filter_map(refers)));
-        Self { common: Some(Arc::clone(common)), below, nodes }
+        Self { parts: Some(Arc::clone(parts)), below, nodes }
     }
 
     /// Returns the parts with their groups.
     pub(super) fn groups(&self) -> impl Iterator<Item = (u32, &String)> {
-        let parts = self.common.iter().flat_map(|common| common.parts.iter().zip(0..));
+        let parts = self.parts.iter().flat_map(|parts| parts.all.iter().zip(0..));
         parts.flat_map(|(part, id)| part.groups.iter().map(move |group| (id, group)))
     }
 
     /// Returns all attributes that are stated.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.common.iter().flat_map(|common| common.keys.iter().map(String::as_str))
+        self.parts.iter().flat_map(|parts| parts.keys.iter().map(String::as_str))
     }
 
     /// Adds the nodes that have what these parts state.
@@ -180,21 +180,21 @@ mod tests {
             links in prop::collection::vec(prop::collection::vec(0..60_u32, 0..4), 1..60),
             ranks in prop::collection::vec(0..3_usize, 60),
         ) {
-            let mut common = Common::default();
+            let mut parts = Parts::default();
             let mut wanted: Vec<BTreeSet<u32>> = Vec::new();
             for (id, above) in (0u32..).zip(&links) {
                 let above: Vec<u32> = above.iter().copied().filter(|above| *above < id).collect();
                 let of_above = above.iter().flat_map(|above| wanted[*above as usize].clone());
                 wanted.push(of_above.chain([id]).collect());
-                common.add(Part {
+                parts.add(Part {
                     groups: vec![format!("g{id}")],
                     attributes: BTreeMap::from([("a".to_owned(), Value::from(id))]),
                     rank: ranks[id as usize],
                     above,
                 });
             }
-            let common = Arc::new(common);
-            let nodes: Vec<InCommon> = (0u32..).zip(&links).map(|(id, _)| InCommon::new(&common, id)).collect();
+            let parts = Arc::new(parts);
+            let nodes: Vec<PartRef> = (0u32..).zip(&links).map(|(id, _)| PartRef::new(&parts, id)).collect();
             let members = PartMembers::of(nodes.iter());
             for (id, node) in (0u32..).zip(&nodes) {
                 let wanted_here = &wanted[id as usize];
