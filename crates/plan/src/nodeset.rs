@@ -245,7 +245,12 @@ fn parse(text: &str) -> Result<Vec<Term<'_>>, SetFault> {
             let operand = parse_operand(text, at..end)?;
             total = total.saturating_add(operand.size());
             if total > LIMIT {
-                return Err(SetFault::new(at..end, format!("stands for more than {LIMIT} names")));
+                return Err(SetFault::new(
+                    at..end,
+                    format!(
+                        "stands for more than {LIMIT} names, and no inventory has more: is a digit too many?"
+                    ),
+                ));
             }
             // Blanks alone join like a comma.
             if pending.is_none() && !terms.is_empty() {
@@ -422,11 +427,23 @@ mod tests {
 
     #[test]
     fn a_range_of_a_billion_names_is_an_error_and_not_the_end_of_memory() {
-        check("n[1-1000000000000]", "0-18: stands for more than 1000000 names");
-        check("a[1-9999]b[1-9999]c[1-9999]", "0-27: stands for more than 1000000 names");
+        check(
+            "n[1-1000000000000]",
+            "0-18: stands for more than 1000000 names, and no inventory has more: is a digit too many?",
+        );
+        check(
+            "a[1-9999]b[1-9999]c[1-9999]",
+            "0-27: stands for more than 1000000 names, and no inventory has more: is a digit too many?",
+        );
         check("n[1-99999999999999999999]", "2-24: \"1-99999999999999999999\" is not a range of numbers");
-        check("n[1-1000001]", "0-12: stands for more than 1000000 names");
-        check("n[1-600000],m[1-600000]", "12-23: stands for more than 1000000 names");
+        check(
+            "n[1-1000001]",
+            "0-12: stands for more than 1000000 names, and no inventory has more: is a digit too many?",
+        );
+        check(
+            "n[1-600000],m[1-600000]",
+            "12-23: stands for more than 1000000 names, and no inventory has more: is a digit too many?",
+        );
         assert_eq!(cost("n[1-1000000]"), 1_000_000);
     }
 

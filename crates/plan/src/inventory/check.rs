@@ -196,7 +196,8 @@ impl<'s> Drafts<'s> {
     pub(super) fn add(&mut self, mut draft: Draft) {
         if self.drafts.len() >= NODES {
             if !std::mem::replace(&mut self.is_full, true) {
-                self.wrong.at(draft.at, format!("more than {NODES} nodes"));
+                self.wrong
+                    .at(draft.at, format!("more than {NODES} nodes: write an inventory for each cluster"));
             }
             return;
         }
@@ -284,7 +285,7 @@ fn counted((mut warning, more): (Diagnostic, usize)) -> Diagnostic {
 fn count(facts: &mut usize, more: usize, at: Range<usize>, wrong: &mut Faults<'_>) -> bool {
     let had = std::mem::replace(facts, facts.saturating_add(more));
     if *facts > FACTS && had <= FACTS {
-        wrong.at(at, format!("more than {FACTS} groups, servers and attributes of nodes in all"));
+        wrong.at(at, format!("more than {FACTS} groups, servers and attributes of nodes in all: write an inventory for each cluster"));
     }
     *facts <= FACTS
 }

@@ -182,7 +182,9 @@ impl<'s> GendersReader<'s> {
             let mut new = 0;
             hosts.each(&mut |name| new += usize::from(self.names.find(name).is_none()));
             if self.nodes.len() + new > NODES {
-                self.drafts.wrong.at(at, format!("more than {NODES} nodes"));
+                self.drafts
+                    .wrong
+                    .at(at, format!("more than {NODES} nodes: write an inventory for each cluster"));
                 return;
             }
         }

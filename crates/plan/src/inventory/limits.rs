@@ -16,9 +16,9 @@ fn genders_lines_of_too_many_nodes_or_attributes_are_errors() {
         assert_eq!(said.lines().next(), Some(expected), "{said}");
         assert_eq!(said.matches("more than").count(), 1, "{said}");
     };
-    check("n[1-16000] a\nm[1-9999] a\n", "i:2:1: more than 20000 nodes");
-    check("n[1-16000],m[1-16000] a\n", "i:1:14: more than 20000 nodes");
-    let facts = "more than 100000 groups, servers and attributes of nodes in all";
+    check("n[1-16000] a\nm[1-9999] a\n", "i:2:1: more than 20000 nodes: write an inventory for each cluster");
+    check("n[1-16000],m[1-16000] a\n", "i:1:14: more than 20000 nodes: write an inventory for each cluster");
+    let facts = "more than 100000 groups, servers and attributes of nodes in all: write an inventory for each cluster";
     check("n[1-16000] a,b=%n,c,d\nn[1-16000] e,f\nn[1-16000] g\n", &format!("i:2:1: {facts}"));
     check(&format!("n[1-16000] a={}\n", "%n".repeat(100)), &format!("i:1:1: {facts}"));
     check(&"n[1-16000]\n".repeat(9), &format!("i:7:1: {facts}"));
@@ -52,7 +52,7 @@ fn what_ansible_groups_state_of_all_their_hosts_is_counted() {
         };
         format!("{{{}}}", (0..size).map(group).collect::<Vec<_>>().join(",\n"))
     };
-    let facts = "more than 100000 groups, servers and attributes of nodes in all";
+    let facts = "more than 100000 groups, servers and attributes of nodes in all: write an inventory for each cluster";
     let source = chain(400, "");
     assert!(read(&Source { name: "i", text: &source }, Format::Ansible, &Outside::default()).is_ok());
     for text in [

@@ -116,7 +116,9 @@ fn relate(inventory: &Inventory, relations: &[&str]) -> Result<Vec<Vec<NodeId>>,
                 Ok(related) => {
                     pairs += related.len();
                     if pairs > PAIRS {
-                        let message = format!("more than {PAIRS} relations between nodes and servers");
+                        let message = format!(
+                            "more than {PAIRS} relations between nodes and servers: write an inventory for each cluster"
+                        );
                         return Err(Diagnostic::about(inventory.file(), message).into());
                     }
                     servers[id.index()].extend(related);

@@ -351,7 +351,7 @@ fn numbers(word: &str) -> Option<Result<std::ops::RangeInclusive<u32>, String>> 
         return Some(Err(format!("the range {word} is upside down")));
     }
     if u64::from(to - from) >= nodeset::LIMIT {
-        return Some(Err(format!("stands for more than {} numbers", nodeset::LIMIT)));
+        return Some(Err(format!("stands for more than {} numbers: is a digit too many?", nodeset::LIMIT)));
     }
     Some(Ok(from..=to))
 }

@@ -110,7 +110,10 @@ impl<'t> Hosts<'t> {
             let run = Run { before, numbers: Some(Numbers { low, high, width: first.len() }), after };
             count += run.count();
             if count > MOST {
-                return Err(fault(place, format!("more than {MOST} nodes")));
+                return Err(fault(
+                    place,
+                    format!("more than {MOST} nodes: write an inventory for each cluster"),
+                ));
             }
             self.0.push(run);
         }
