@@ -63,7 +63,7 @@ soak:
 	ORDERLY_SOAK=1 $(CARGO) test --locked --workspace
 	fuzz/run.sh $(FUZZ)
 
-# Hands a real ZFS pool, and then an LVM group, over between two real (emulated) machines, and pulls plugs;
+# Hands a real ZFS pool, an LVM group, and a DRBD resource over between two real (emulated) machines, and pulls plugs;
 # as root, on Debian.
 # The first time it builds the machines (LAB_DIR, a quarter of an hour); then it takes half an hour or more.
 # make lab-test LAB="busy hung" does only those.
@@ -71,7 +71,7 @@ LAB =
 lab-test: all
 	tests/lab/build.sh
 	BIN_DIR="$(BUILT)" tests/lab/handover.sh $(LAB)
-	@[ -n "$(LAB)" ] || BIN_DIR="$(BUILT)" tests/lab/lvm.sh
+	@[ -n "$(LAB)" ] || for of in lvm drbd; do BIN_DIR="$(BUILT)" tests/lab/$$of.sh || exit; done
 
 # Takes the guard of each failure scenario out (tests/scenarios.md), and sees its test fail; GUARDS names some.
 guards:

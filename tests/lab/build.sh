@@ -1,13 +1,16 @@
 #!/bin/bash
 # Builds what the two guests boot from, out of Debian packages: base.img (a root with systemd, sshd,
-# ZFS, LVM and an NFS server), kernel, initrd and an ssh key, all in LAB_DIR. Takes 8 to 15 minutes, once;
-# does nothing when they are there. Needs root and the Debian archive this machine's apt uses.
+# ZFS, LVM, DRBD, iSCSI, multipath and an NFS server), kernel, initrd and an ssh key, and beside them the
+# iSCSI target that runs on this machine, all in LAB_DIR. Takes 8 to 15 minutes, once; does nothing when they
+# are there. Needs root and the Debian archive this machine's apt uses.
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lab/settings.sh
 . "$here/settings.sh"
 export DEBIAN_FRONTEND=noninteractive
 
-if [ -s "$LAB_DIR/base.img" ] && [ -s "$LAB_DIR/kernel" ] && [ -s "$LAB_DIR/initrd" ] && [ -s "$KEY" ]; then
+# A root that was made before something came to it is made again.
+if [ -s "$LAB_DIR/base.img" ] && [ -s "$LAB_DIR/kernel" ] && [ -s "$LAB_DIR/initrd" ] && [ -s "$KEY" ] &&
+	[ -x "$TGTD" ] && grep -q '^drbd-utils ' "$LAB_DIR/packages"; then
 	exit 0
 fi
 [ "$(id -u)" = 0 ] || fail "building the guests needs root"
@@ -93,7 +96,7 @@ modules() {
 root() {
 	local room=$1
 	debian "$room" "linux-image-cloud-amd64,systemd-sysv,udev,dbus,openssh-server,iproute2,iputils-ping,\
-iputils-arping,procps,psmisc,kmod,nfs-kernel-server,nfs-common,lvm2,xfsprogs,e2fsprogs,rsync,lsof,strace,cron,jq,busybox-static,ca-certificates"
+iputils-arping,procps,psmisc,kmod,nfs-kernel-server,nfs-common,lvm2,xfsprogs,e2fsprogs,rsync,lsof,strace,cron,jq,busybox-static,ca-certificates,drbd-utils,open-iscsi,multipath-tools"
 	quietly chroot "$room" sh -ec '
 		export DEBIAN_FRONTEND=noninteractive
 		# Stands for the modules, which are unpacked below instead of compiled in the guest.
@@ -128,6 +131,11 @@ ip addr add 10.0.2.15/24 dev eth0
 ip link set eth0 up
 ip addr add "192.168.77.$index/24" dev eth1
 ip link set eth1 up
+# A link of its own for what DRBD replicates.
+if [ -e /sys/class/net/eth2 ]; then
+	ip addr add "192.168.78.$index/24" dev eth2
+	ip link set eth2 up
+fi
 NET
 	chmod 755 "$room/usr/local/sbin/lab-net"
 	cat >"$room/etc/systemd/system/lab-net.service" <<'UNIT'
@@ -162,10 +170,21 @@ spare() {
 	done >"$room/etc/modprobe.d/lab.conf"
 	quietly chroot "$room" sh -ec '
 		systemctl enable lab-net.service ssh.service nfs-server.service
+		# Whoever needs one of these starts it.
+		systemctl disable drbd.service iscsid.socket iscsid.service open-iscsi.service multipathd.socket multipathd.service
 		systemctl mask apt-daily.timer apt-daily-upgrade.timer fstrim.timer e2scrub_all.timer dpkg-db-backup.timer \
 			e2scrub_reap.service nfs-blkmap.service getty@tty1.service systemd-timesyncd.service \
 			proc-sys-fs-binfmt_misc.automount sys-kernel-debug.mount sys-kernel-tracing.mount systemd-pstore.service
 		passwd -d root'
+}
+
+# The iSCSI target is unpacked, not installed: no service of it comes to this machine.
+target() {
+	(cd "$WORK" && quietly apt-get -q download tgt)
+	rm -rf "$LAB_DIR/target"
+	quietly dpkg -x "$WORK"/tgt_*.deb "$LAB_DIR/target"
+	ldd "$TGTD" >>"$LOG"
+	! ldd "$TGTD" | grep -q 'not found' || fail "libraries of tgtd are missing; see $LOG"
 }
 
 # Finds the root disk by its serial number, gives the guest its name and hostid, and goes on there.
@@ -214,6 +233,7 @@ INIT
 
 needed
 sources
+target
 tell "the modules of ZFS"
 modules
 tell "the root of the guests"

@@ -5,7 +5,9 @@
 #   guests.sh stop NAME…     an ordered power-off
 #   guests.sh cut NAME…      pulls the plug: nothing is flushed, no service is stopped
 #   guests.sh freeze NAME    stops it in its tracks while its clock runs on; thaw NAME goes on
-#   guests.sh unplug NAME    takes it off the link between the two; plug NAME puts it back
+#   guests.sh unplug NAME    takes it off the link between the two; plug NAME puts it back; unplug NAME n2, off the
+#                            second link, which DRBD has for itself
+#   guests.sh power          what a guest's power controller runs: reads "off NAME" or "status NAME" from its input
 #   guests.sh ssh NAME LINE  runs a line as root
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lab/settings.sh
@@ -37,18 +39,21 @@ boot() {
 	mkdir -p "$RUN/$guest"
 	[ -e "$RUN/$guest/root.qcow2" ] ||
 		qemu-img create -q -f qcow2 -F raw -b "$LAB_DIR/base.img" "$RUN/$guest/root.qcow2"
-	rm -f "$RUN/$guest/pid" "$RUN/$guest/monitor" "$RUN/link$n"
+	rm -f "$RUN/$guest/pid" "$RUN/$guest/monitor" "$RUN"/link*"$n"
 	arguments=(-name "guest=$guest,process=lab-$guest" -daemonize -pidfile "$RUN/$guest/pid"
 		-nodefaults -display none -machine pc -accel "$ACCEL" -cpu "$CPU" -smp 1 -m "$LAB_MEMORY"
 		-serial "file:$RUN/$guest/console.log" -monitor "unix:$RUN/$guest/monitor,server=on,wait=off"
 		-object rng-random,filename=/dev/urandom,id=rng -device virtio-rng-pci,rng=rng
 		-drive "file=$RUN/$guest/root.qcow2,format=qcow2,if=none,id=root,cache=unsafe"
 		-device virtio-blk-pci,drive=root,serial=labroot
-		# restrict: a guest reaches nothing but the other guest.
-		-netdev "user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:$((LAB_PORT + n))-:22"
+		# restrict: a guest reaches nothing but the other guest, what switches the power of both, and the two portals
+		# of target.sh.
+		-netdev "user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:$((LAB_PORT + n))-:22,guestfwd=tcp:10.0.2.99:623-cmd:env LAB_DIR=$LAB_DIR $here/guests.sh power,guestfwd=tcp:10.0.2.100:3260-cmd:socat - UNIX-CONNECT:$RUN/portal0,guestfwd=tcp:10.0.2.101:3260-cmd:socat - UNIX-CONNECT:$RUN/portal1"
 		-device "virtio-net-pci,netdev=n0,mac=52:54:00:00:00:0$n"
 		-netdev "dgram,id=n1,local.type=unix,local.path=$RUN/link$n,remote.type=unix,remote.path=$RUN/link$other"
 		-device "virtio-net-pci,netdev=n1,mac=52:54:00:00:01:0$n"
+		-netdev "dgram,id=n2,local.type=unix,local.path=$RUN/link2-$n,remote.type=unix,remote.path=$RUN/link2-$other"
+		-device "virtio-net-pci,netdev=n2,mac=52:54:00:00:02:0$n"
 		-kernel "$LAB_DIR/kernel" -initrd "$LAB_DIR/initrd"
 		-append "console=ttyS0 quiet loglevel=4 panic=5 net.ifnames=0 mitigations=off cryptomgr.notests random.trust_cpu=on lab.name=$guest lab.index=$n lab.hostid=00ec000$n")
 	for disk in 0 1; do
@@ -75,6 +80,15 @@ end() {
 	kill -"$2" "$pid" 2>/dev/null || true
 	# It has its disks until it is a zombie or gone; its command line goes before.
 	while [ -e "/proc/$pid" ] && ! grep -q '^State:.*Z' "/proc/$pid/status" 2>/dev/null; do sleep 0.2; done
+}
+
+# Off is told only once the process is gone, and its disks with it.
+power() {
+	local order guest
+	read -r order guest
+	number "$guest" >/dev/null
+	[ "$order" != off ] || end "$guest" KILL
+	if [ -n "$(process "$guest")" ]; then echo "$guest: on"; else echo "$guest: off"; fi
 }
 
 monitor() { echo "$2" | timeout 60 socat -t2 - "UNIX-CONNECT:$RUN/$1/monitor" >/dev/null; }
@@ -110,8 +124,9 @@ stop)
 cut) for guest; do end "$guest" KILL; done ;;
 freeze) kill -STOP "$(process "$1")" ;;
 thaw) kill -CONT "$(process "$1")" ;;
-unplug) monitor "$1" "set_link n1 off" ;;
-plug) monitor "$1" "set_link n1 on" ;;
+unplug) monitor "$1" "set_link ${2:-n1} off" ;;
+plug) monitor "$1" "set_link ${2:-n1} on" ;;
+power) power ;;
 ssh) on "$@" ;;
-*) fail "usage: guests.sh fresh | start | stop | cut | freeze | thaw | unplug | plug | ssh NAME…" ;;
+*) fail "usage: guests.sh fresh | start | stop | cut | freeze | thaw | unplug | plug | power | ssh NAME…" ;;
 esac

@@ -9,6 +9,7 @@ LAB_PATIENCE=${LAB_PATIENCE:-600} # seconds for anything in a guest before it co
 LAB_PORT=${LAB_PORT:-2210}      # ec1 answers ssh on the next port, ec2 on the one after
 RUN=$LAB_DIR/run
 KEY=$LAB_DIR/id_lab
+TGTD=$LAB_DIR/target/usr/sbin/tgtd
 
 fail() {
 	printf 'lab: %s\n' "$*" >&2

@@ -8,8 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Which file of tests runs the programs of a folder.
-const RUN_BY: [(&str, &str); 8] = [
+const RUN_BY: [(&str, &str); 9] = [
     ("ceph", "subsystem_examples"),
+    ("drbd", "block_storage"),
     ("events", "events"),
     ("gpfs", "parallel_filesystems"),
     ("kubernetes", "subsystem_examples"),

@@ -11,6 +11,7 @@ mod attributes;
 mod backup_faults;
 mod battery;
 mod beside;
+mod block_storage;
 mod boot;
 mod completions;
 mod config_check;
